@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
@@ -22,7 +23,7 @@ from ..sweeps.axes import RULE, Axis
 from ..sweeps.cells import Cell, cell_id, pack_version
 from ..sweeps.measures import USUAL
 from ..sweeps.plan import Plan
-from ..sweeps.results import Folder
+from ..sweeps.results import ORIGIN, Folder, digest_of
 from ..sweeps.summary import set_faulty_aside, write_summary
 from ..trace.file import packed
 
@@ -30,18 +31,30 @@ SIDE = 32  # pixels of the picture of a sample that is none
 
 
 class SweepFolder:
-    """Where rows stay.  call: what all runs have in common. pairs: every axis, as what rows say and the value.
+    """Where rows stay.
 
-    runs: as `library.sweeping.PlannedRun`.
+    call: what all runs have in common. pairs: every axis, as what rows say and the value. runs: as
+    `library.sweeping.PlannedRun`. given: noise levels and condition where no axis has them, which a later call may
+    change.
     """
 
-    def __init__(self, folder: Any, call: Mapping[str, Any], pairs: Mapping, runs: Sequence[Any], judges: Mapping):
-        told = as_json(call)
+    def __init__(
+        self,
+        folder: Any,
+        call: Mapping[str, Any],
+        pairs: Mapping,
+        runs: Sequence[Any],
+        judges: Mapping,
+        given: Any,
+    ):
+        told, setting = as_json(call), digest_of(told_of(given))
         self.plan = Plan({"sweep": {"class_type": "guidance_geometry.sweep", "inputs": told}}, axes_of(pairs))
         self.judges, self.folder = judges, Folder(place_at(str(folder)), any_measure=True)
         self.cells = {id(one): cell_of(told, one) for one in runs}
         self.decode: Callable | None = getattr(call["denoiser"], "decode", None)
-        self.folder.keep(self.folder.widened(self.plan))
+        self.plan = self.folder.widened(self.plan)
+        self.folder.keep(self.plan)
+        self.origins = {id(one): {"setting": setting, "rule": digest_of(told_of(codes_of(one)))} for one in runs}
         set_faulty_aside(self.folder, [*self.cells.values()])
 
     def row(self, one: Any) -> dict[str, Any] | None:
@@ -57,14 +70,40 @@ class SweepFolder:
     def write(self, one: Any, row: dict[str, Any]) -> dict[str, Any]:
         """Keep the row of a run, its trace and its picture; returns the row."""
         values = {name: value for name, value in row.items() if name not in one.place and name != "seconds"}
-        facts, shown = {"seconds": row["seconds"], "measures": values}, picture_of(one.run.end, self.decode)
+        facts = {"seconds": row["seconds"], "measures": values, ORIGIN: self.origins[id(one)]}
+        shown = picture_of(one.run.end, self.decode)
         self.folder.write(self.cells[id(one)], packed(one.run.trace), shown, facts, USUAL)
         return row
 
     def show(self) -> None:
-        """Write the page and the tables of what is done."""
-        cells, note = [*self.cells.values()], f"{len(self.cells)} runs in one process."
+        """Write the page and the tables of what is done, by earlier calls too."""
+        cells = [*self.cells.values(), *self.earlier()]
+        note = f"{len(cells)} runs in one process."
         write_summary(self.folder, self.plan, cells, "Guidance sweep", note, (*USUAL, *self.judges))
+
+    def earlier(self) -> list[Cell]:
+        """What earlier calls left at other places, of the same levels and condition, and of rules as they are now."""
+        own = [*self.cells.values()]
+        places = [cell.place for cell in own]
+        rules = {cell.place[RULE]: origin for cell, origin in zip(own, self.origins.values(), strict=True)}
+        setting = next(iter(rules.values()))["setting"]
+        return [
+            Cell(row["id"], row["place"], {})
+            for row in self.folder.rows_beside(own)
+            if row.get(ORIGIN, {}).get("setting") == setting
+            and row["place"] not in places
+            and rules.get(row["place"].get(RULE), row[ORIGIN]) == row[ORIGIN]
+        ]
+
+
+def told_of(value: Any) -> bytes:
+    """A value as text."""
+    return json.dumps(as_json(value), sort_keys=True).encode()
+
+
+def codes_of(one: Any) -> list[str]:
+    """The code of the rules of a run that are none of the pack's."""
+    return [source_of(rule) for rule in chain_from(one.at[RULE]).rules]
 
 
 def axes_of(pairs: Mapping[str, Sequence[tuple[Any, Any]]]) -> tuple[Axis, ...]:
@@ -80,9 +119,9 @@ def cell_of(call: Mapping[str, Any], one: Any) -> Cell:
     decides = {name: one.at[name] for name in ("condition", "sampler", "seed", "cfg")}
     decides |= {"sigmas": one.run.run.sigmas, "chain": one.run.facts["chain"]}
     decides |= {"knobs": {name: value for name, value in one.place.items() if "." in name}}
-    decides |= {"code": [source_of(rule) for rule in chain_from(one.at[RULE]).rules]}
+    decides |= {"code": codes_of(one)}
     prompt = {"run": {"class_type": "guidance_geometry.record", "inputs": {**call, **as_json(decides)}}}
-    return Cell(cell_id(prompt, {}, pack_version()), as_json(one.place), prompt)
+    return Cell(cell_id(prompt, {}, pack_version()), as_json(one.place), {})
 
 
 def as_json(value: Any) -> Any:

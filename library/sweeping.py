@@ -76,7 +76,7 @@ def sweep(
     from .sweep_folder import SweepFolder
 
     call = {"denoiser": denoiser, "shape": shape, "facts": {**getattr(denoiser, "facts", {}), **facts}}
-    kept = SweepFolder(folder, call, pairs, runs, judges)
+    kept = SweepFolder(folder, call, pairs, runs, judges, (sigmas, cond))
     try:
         return [kept.row(one) or kept.write(one, row_of(one, shape, judges)) for one in bar(runs, progress)]
     finally:

@@ -46,6 +46,10 @@ class Address:
         """Whether it is there."""
         return self.system.exists(str(self.path))
 
+    def iterdir(self) -> Iterator[Address]:
+        """What is in this folder.  Raises OSError."""
+        return (self / path.rpartition("/")[2] for path in self.system.ls(str(self.path), detail=False))
+
     def stat(self) -> SimpleNamespace:
         """Its size in bytes.  Raises OSError."""
         return SimpleNamespace(st_size=self.system.size(str(self.path)))

@@ -54,6 +54,7 @@ def study_page(
         "curves": curves(told, axes),
         "first": first_view(axes),
         "runs": bool(runs),
+        "workflows": any(cell.prompt for cell in cells),
     }
     parts = {
         "title": html.escape(title),

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ..files.claims import PAGE, check_claims, json_of, maybe, number, required, table, text, whole
+from ..files.claims import ANYTHING, PAGE, check_claims, json_of, maybe, number, required, table, text, whole
 from ..trace.file import load
 from ..trace.portable import ascii_json
 from .addresses import Place, local, write_whole
@@ -29,13 +29,15 @@ WRITTEN_BY = 60.0  # s, in which any file of a study is written
 MOST_MEASURES = 1000
 REQUESTS = 16  # at once, of an address
 DIGESTS = "sha256"  # of the files of a row, which have been opened
+ORIGIN = "origin"  # digests of what made a row beside its place, where a sweep may come back with something else
 PNG, TRACE = "png", "safetensors"
 AGAIN = "The cell runs again."
 ROW = {
     "id": required(text()),
+    "place": required(table(ANYTHING, MOST_MEASURES)),
     "measures": required(table(maybe(number()), MOST_MEASURES)),
     "trace_bytes": required(whole(1, 2**40)),
-    DIGESTS: table(text(), 2),
+    **dict.fromkeys((DIGESTS, ORIGIN), table(text(), 2)),
     **dict.fromkeys(("seconds",), maybe(number(0))),
     **dict.fromkeys(("verdict", "server", "machine"), maybe(text(PAGE))),
 }
@@ -82,22 +84,31 @@ class Folder:
     def row(self, cell: Cell) -> Row | None:
         """The row of a cell that is done; its place is that of this plan."""
         try:
-            return self._row(cell)
+            return self._row(cell.id) | {"place": dict(cell.place)}
         except (OSError, ValueError):
             return None
 
-    def _row(self, cell: Cell) -> Row:
-        """The same.  Raises OSError where there is none, ValueError for one that is not what it should be."""
-        file = self.cells / f"{cell.id}.json"
+    def rows_beside(self, cells: Iterable[Cell]) -> list[Row]:
+        """The rows of other cells that are done here, each at the place that it says itself."""
+        ids, rows = {cell.id for cell in cells}, []
+        for name in sorted(file.name for file in self.cells.iterdir()):
+            if name.endswith(".json") and name.removesuffix(".json") not in ids:
+                with suppress(OSError, ValueError):
+                    rows.append(self._row(name.removesuffix(".json")))
+        return rows
+
+    def _row(self, cell: str) -> Row:
+        """The row of a cell.  Raises OSError where there is none, ValueError for one that is not what it should be."""
+        file = self.cells / f"{cell}.json"
         row = json_of(file.name, file.read_text(encoding="utf-8"), AGAIN)
         check_claims(file.name, row, ROW, AGAIN)
-        if row["id"] != cell.id:
+        if row["id"] != cell:
             raise ValueError(f"{file.name} is the row of {row['id']}. {AGAIN}")
-        trace, _ = (self._size(place) for place in (self.trace_of(cell.id), self.picture_of(cell.id)))
+        trace, _ = (self._size(place) for place in (self.trace_of(cell), self.picture_of(cell)))
         if trace != row["trace_bytes"]:
             raise ValueError(f"Its trace has {trace:,} bytes, of {row['trace_bytes']:,}. {AGAIN}")
         known = {name: value for name, value in row["measures"].items() if self.any_measure or name in KNOWN}
-        return {**row, "place": dict(cell.place), "measures": known}
+        return {**row, "measures": known}
 
     def _size(self, place: Place) -> int:
         try:
@@ -111,7 +122,7 @@ class Folder:
         A cell without a row is missing, and nothing is wrong with it.
         """
         try:
-            row = self._row(cell)
+            row = self._row(cell.id)
             if row.get(DIGESTS) != self._digests(cell):
                 open_picture(self.picture_of(cell.id).read_bytes())
                 self._measured(cell, ())

@@ -24,7 +24,7 @@ from .page import diverse, study_page
 from .pictures import open_picture
 from .plan import Plan
 from .report import report_text
-from .results import DIGESTS, Folder, Row, csv_of
+from .results import DIGESTS, ORIGIN, Folder, Row, csv_of
 from .runs import records_of
 from .sheet import sheet
 
@@ -76,9 +76,9 @@ def write_summary(
     folder.tidy()
     set_faulty_aside(folder, cells)
     found = zip(cells, folder.measured_rows(cells, plan.measures), strict=True)
-    rows = [{**row, "place": dict(place)} for cell, row in found if row for place in (cell.place, *cell.also)]
+    told = [(cell, {k: v for k, v in row.items() if k not in (DIGESTS, ORIGIN)}) for cell, row in found if row]
+    rows = [{**row, "place": dict(place)} for cell, row in told for place in (cell.place, *cell.also)]
     for row in rows:
-        row.pop(DIGESTS, None)
         row["measures"] = {n: value for n, value in row["measures"].items() if not shown or n in shown}
     with pictures_of(folder, rows) as pictures:
         rows = diverse(rows, pictures)

@@ -160,6 +160,18 @@ def test_what_a_folder_holds_is_not_run_again_and_says_the_same(tmp_path, counte
     file.write_text(HALFWAY.format(3))
     swept(measures={"judge": label, "sure": sure})
     assert len(counted) == 24, "so does a rule that was changed"
+    shown = [row["place"] for row in json.loads((tmp_path / "out" / "results.json").read_text())["rows"]]
+    assert [sum(one["rule"] == rule for one in shown) for rule in ("plain", "half")] == [6, 4], "5.0 of the old is out"
+
+
+def test_a_page_has_the_runs_of_all_calls_and_no_workflow(tmp_path):
+    pytest.importorskip("scipy", reason="the report of a sweep needs scipy: pip install '.[studies]'")
+    for axes, cond in (({"gamma": [1.0]}, 1), ({"gamma": [2.0]}, 1), ({"gamma": [3.0]}, 2)):
+        sweep(DENOISER, (1, 3, 8, 8), SIGMAS, cond, axes=axes, folder=tmp_path, progress=False)
+        rows = json.loads((tmp_path / "results.json").read_text())["rows"]
+        last = [row["place"]["gamma"] for row in rows]
+        assert last == [[1.0], [2.0, 1.0], [3.0]][int(axes["gamma"][0]) - 1], "another condition is another sweep"
+    assert '"workflows":false' in (tmp_path / "index.html").read_text().replace(" ", "")
 
 
 def test_a_folder_has_the_page_of_a_sweep(tmp_path):

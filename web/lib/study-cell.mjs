@@ -51,8 +51,12 @@ export function cellDialog(page, make, changed) {
     make("div", { className: "buttons" }, ...marking(row)),
     facts(row),
     ...(study.runs ? [] : verdict(row)),
+    ...(study.workflows ? saving(row) : []));
+
+  const saving = (row) => [
     make("div", { className: "buttons" }, button("Save its workflow", async () => download(`${row.id}.json`, (await files.prompts())[row.id]))),
-    make("p", { className: "note", textContent: "Drop the workflow on ComfyUI to open it." }));
+    make("p", { className: "note", textContent: "Drop the workflow on ComfyUI to open it." }),
+  ];
 
   /** The pack's own panel, one for all cells: the view that was chosen stays. */
   const show = async (row, room) => {
