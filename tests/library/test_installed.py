@@ -27,6 +27,7 @@ assert "torch" not in sys.modules, "an import costs no more than it needs"
 import torch
 for name in dir(gg):
     getattr(gg, name)
+print(*(gg.load_classifier(f"pocket-{role}-1").name for role in ("noisy", "clean", "judge")))
 assert not [name for name in sys.modules if name.startswith("guidance_geometry.figures")]
 world = gg.make_mixture((3, 8, 8), classes=2, seed=0)
 trace = gg.record(gg.ExactDenoiser(world), gg.karras(4), cond=1).sample(20 * torch.randn(1, 3, 8, 8))
@@ -69,6 +70,7 @@ def ran(installed, code, without=HOST):
 
 def test_torch_and_safetensors_are_enough(installed):
     said = ran(installed, EVERY_NAME, BARE)
+    assert said.startswith("pocket-noisy-1 pocket-clean-1 pocket-judge-1\n")
     assert "Trace(4 steps, 1 samples of 3x8x8, exact mixture, euler" in said
     assert "guidance_geometry has no 'host'. It has AdaptiveProjected, Angle," in said
 
