@@ -85,9 +85,9 @@ class Chain(Printed):
     def then(self, rule: Rule) -> Chain:
         """A longer chain; this one stays as it is.  Raises ValueError for two rules that combine in one step."""
         combining = [one for one in self.rules if isinstance(one, Combination)] if isinstance(rule, Combination) else ()
-        if there := [mine for mine in combining if not mine.window.shared(rule.window).empty]:
+        if rivals := [mine for mine in combining if not mine.window.shared(rule.window).empty]:
             raise ValueError(
-                f"Two rules combine the predictions: {there[0].chain_text!r} and {rule.chain_text!r}. A step can have "
+                f"Two rules combine the predictions: {rivals[0].chain_text!r} and {rule.chain_text!r}. A step can have "
                 "only one: remove the other, or give them windows that do not overlap."
             )
         return replace(self, rules=(*self.rules, rule))
@@ -147,8 +147,8 @@ class Chain(Printed):
 
         def act(i: int, p: Predictions, *given: Any) -> Any:
             rule: Any = self.rules[i]
-            found, memory[i] = rule.step(memory[i], self._own(p, i), *given)
-            return found
+            result, memory[i] = rule.step(memory[i], self._own(p, i), *given)
+            return result
 
         guided = acting._guided(p, gamma, act)
         return guided, state._replace(rules=tuple(memory), acted=None if acting is self else acting)
@@ -195,7 +195,8 @@ class Chain(Printed):
         if moved.uncond is None:
             return moved.cond
         if guided is None or self._of(Before):
-            guided = self._between(moved, gamma, act)
+            combine = self._of(Combine)
+            guided = act(combine[0], moved, gamma) if combine else cfg(moved, gamma=gamma)
         for i in self._of(After):
             guided = act(i, moved, guided, gamma)
         return guided
@@ -205,12 +206,12 @@ class Chain(Printed):
 
         So rules that reshape the difference are handed the one that pulls: (D - c) / (gamma - 1).
         """
-        found = None
+        combined = None
         for i in self._of(Conditions) if p.uncond is not None else ():
-            found = act(i, p, gamma)
-            pull = promoted(found) - promoted(p.cond)
+            combined = act(i, p, gamma)
+            pull = promoted(combined) - promoted(p.cond)
             p = p if gamma == 1 else with_difference(p, pull / (gamma - 1))
-        return found, p
+        return combined, p
 
     def _moved(self, p: Predictions, gamma: float, act: Act) -> Predictions | None:
         """The predictions as the rules before the combination leave them; None where one wants the sample to stay."""
@@ -221,12 +222,6 @@ class Chain(Printed):
                     return None
                 p = replace(moved, extra=p.extra)
         return p
-
-    def _between(self, p: Predictions, gamma: float, act: Act) -> Tensor:
-        """The combination of u and c, plain CFG where no rule takes its place."""
-        for i in self._of(Combine):
-            return act(i, p, gamma)
-        return cfg(p, gamma=gamma)
 
     def _in_order(self) -> list[int]:
         """Indices of the rules at work, in the order in which they act."""

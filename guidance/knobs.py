@@ -51,7 +51,8 @@ class Knob:
     """How a field is set by hand.
 
     meaning: for people: what it does, and what its ends do. limits: of a number the smallest and the largest, and, if
-    it is no whole one, the step of its widget. rounding: of the widget. choices: the words of which it is one; or
+    it is no whole one, the step of its widget. off: the value at which a rule without another effect changes nothing.
+    rounding: of the widget. choices: the words of which it is one; or
     words, and the value that each stands for. read: makes the value of a text and the input's name; raises ValueError.
     socket: the type of the wire that carries it, for what is no widget.
     Of the node's input, where it differs from the field: its name, and the value that it shows at first. later: it came
@@ -60,6 +61,7 @@ class Knob:
 
     meaning: str
     limits: tuple[float, ...] = ()
+    off: Any = None
     rounding: float | None = None
     choices: Sequence[str] | Mapping[str, Any] = ()
     read: Callable[[str, str], Any] | None = None

@@ -1,4 +1,4 @@
-"""Samples of several parts, such as video and sound: the parts of a packed vector, and a chain that acts on each.
+"""Samples of several parts, such as video and sound: how they lie in a packed vector.
 
 A host samples such parts as one vector. Lengths and angles over all of it would mix units that have nothing to do with
 each other, so each part has its own gamma, its own rules' memory and its own record.
@@ -7,15 +7,11 @@ each other, so each part has its own gamma, its own rules' memory and its own re
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-
-from .chain import Chain, ChainState
-from .predictions import Predictions
-from .run import Run
 
 
 @dataclass(frozen=True)
@@ -58,62 +54,4 @@ class Packed:
         return [{name: parts[i] for name, parts in found.items()} for i in range(len(self.names))]
 
 
-class PartStates(tuple[ChainState, ...]):
-    """State of a chain in one run, by part."""
-
-    def inside(self, began: float | None) -> PartStates:
-        """The same for a further stage of the outer step that began at this noise level; None for its beginning."""
-        return PartStates(state.inside(began) for state in self)
-
-
-@dataclass(frozen=True)
-class PartedChain:
-    """A chain that acts on each part of a sample by itself: with its own gamma, its own memory, its own lengths."""
-
-    chain: Chain
-    packed: Packed = Packed()
-
-    def init(self, run: Run) -> PartStates:
-        """State of a run.  Raises ValueError when a rule does not fit it."""
-        return PartStates(self.chain.init(replace(run, part=i)) for i in range(len(self.packed.names)))
-
-    def scales(self, states: PartStates, sigma: float, gamma: float) -> tuple[float, ...]:
-        """Gamma in force at a noise level for each part, from the sampler's cfg."""
-        return tuple(self.chain.scale(state, sigma, gamma) for state in states)
-
-    def needs(self, states: PartStates, sigma: float, gammas: Sequence[float]) -> frozenset[str]:
-        """Predictions to evaluate: whatever a part needs."""
-        asked = (self.chain.needs(state, sigma, gamma) for state, gamma in zip(states, gammas, strict=True))
-        return frozenset().union(*asked)
-
-    def step(self, states: PartStates, p: Predictions, gammas: Sequence[float]) -> tuple[Tensor, PartStates]:
-        """Guide one outer step."""
-        after: list[ChainState] = []
-
-        def act(i: int, own: Predictions) -> Tensor:
-            guided, state = self.chain.step(states[i], own, gammas[i])
-            after.append(state)
-            return guided
-
-        return self._each(p, act), PartStates(after)
-
-    def stage(self, states: PartStates, following: PartStates, p: Predictions, gammas: Sequence[float]) -> Tensor:
-        """Guide a further stage of an outer step that began with `states`; its first evaluation left `following`."""
-        return self._each(p, lambda i, own: self.chain.stage(states[i], following[i], own, gammas[i]))
-
-    def _each(self, p: Predictions, act: Callable[[int, Predictions], Tensor]) -> Tensor:
-        """What is made of every part; the conditional prediction itself where every part is that."""
-        parts = self._parts(p)
-        made = [act(i, own) for i, own in enumerate(parts)]
-        untouched = all(one is own.cond for one, own in zip(made, parts, strict=True))
-        return p.cond if untouched else self.packed.joined(made)
-
-    def _parts(self, p: Predictions) -> list[Predictions]:
-        tables = self.packed.split_table(
-            {"x": p.x, "cond": p.cond} | ({} if p.uncond is None else {"uncond": p.uncond})
-        )
-        extras = self.packed.split_table(p.extra)
-        return [
-            replace(p, x=own["x"], cond=own["cond"], uncond=own.get("uncond"), extra=extra)
-            for own, extra in zip(tables, extras, strict=True)
-        ]
+WHOLE = Packed()  # of one part

@@ -72,25 +72,9 @@ class Line:
     scale: Tensor | float
 
 
-def _epsilon(alpha: Tensor, sigma: Tensor, sigma_data: float) -> Line:
-    return Line(1.0, -sigma, alpha)
-
-
-def _x0(alpha: Tensor, sigma: Tensor, sigma_data: float) -> Line:
-    return Line(0.0, 1.0, 1.0)
-
-
 def _v(alpha: Tensor, sigma: Tensor, sigma_data: float) -> Line:
     square = alpha**2 + sigma**2
     return Line(alpha, -sigma * square.sqrt(), square)
-
-
-def _flow(alpha: Tensor, sigma: Tensor, sigma_data: float) -> Line:
-    return Line(1.0, -sigma, alpha + sigma)
-
-
-def _score(alpha: Tensor, sigma: Tensor, sigma_data: float) -> Line:
-    return Line(1.0, sigma**2, alpha)
 
 
 def _edm(alpha: Tensor, sigma: Tensor, sigma_data: float) -> Line:
@@ -99,11 +83,11 @@ def _edm(alpha: Tensor, sigma: Tensor, sigma_data: float) -> Line:
 
 
 TABLE: dict[str, Callable[[Tensor, Tensor, float], Line]] = {
-    "epsilon": _epsilon,
-    "x0": _x0,
+    "epsilon": lambda alpha, sigma, _: Line(1.0, -sigma, alpha),
+    "x0": lambda alpha, sigma, _: Line(0.0, 1.0, 1.0),
     "v": _v,
-    "flow": _flow,
-    "score": _score,
+    "flow": lambda alpha, sigma, _: Line(1.0, -sigma, alpha + sigma),
+    "score": lambda alpha, sigma, _: Line(1.0, sigma**2, alpha),
     "edm": _edm,
 }
 PARAMETRISATIONS = tuple(TABLE)

@@ -52,7 +52,7 @@ class ChainEvaluation:
     @property
     def chain(self) -> Chain:
         """The chain."""
-        return self.runner.chain.chain
+        return self.runner.chain
 
     def __call__(self, x: Tensor, timestep: Tensor, model_options: dict, seed) -> Tensor:  # x [B, ...] -> [B, ...]
         """Evaluate what the chain needs, and guide by it."""

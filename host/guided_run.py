@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..guidance.chain import Chain, Guidance, chain_of
 from ..guidance.gradients.run import goes_through_denoiser
-from ..guidance.parts import Packed, PartedChain
+from ..guidance.parts import Packed
 from ..guidance.rules.kinds import Source
 from ..guidance.rules.part_scale import PartScale
 from ..guidance.run import Run
@@ -53,7 +53,7 @@ class GuidedRun:
         self.chain, self.packed, self.stages = chain, packed, Stages(run.sigmas, response)
         note = zero_init_note(adapter.sampler_of(sampler)[0], response, waits) if waits else ""
         self.notes = [f"{note} {SURE_TO_WAIT}"] if note else []
-        self.runner = Runner(PartedChain(chain, packed), run)
+        self.runner = Runner(chain, run, packed)
         refuse_second_rule(guider.model_options, chain)
         if chain.terms and len(packed.names) > 1:
             raise ValueError(SEVERAL.format(names=" and ".join(packed.names)))

@@ -17,7 +17,6 @@ from ..guidance.chain import Chain
 from ..guidance.contract import chain_from
 from ..guidance.gradients.evaluation import Decoder, Denoised, GradientEvaluation, OwnPixels, reads_difference
 from ..guidance.gradients.run import GradientRun
-from ..guidance.parts import PartedChain
 from ..guidance.predictions import Predictions
 from ..guidance.printing import nth
 from ..guidance.rules.kinds import Source
@@ -55,7 +54,7 @@ class Guided:
         if not math.isfinite(gamma):
             raise ValueError(f"gamma is {gamma}, but a number is needed.")
         self.denoiser, self.conditions, self.chain, self.gamma = denoiser, conditions, chain, gamma
-        self.runner, self.nfe = Runner(PartedChain(chain), run), 0
+        self.runner, self.nfe = Runner(chain, run), 0
         pictures = {term: Decoder(term.decoder) if term.decoder else OwnPixels() for term in chain.terms}
         self.gradients = GradientRun(pictures, sigma_data, warnings.warn)
 

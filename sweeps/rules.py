@@ -68,7 +68,7 @@ def knob_of(chain: Chain, name: str, names: Callable[[Rule], Iterable[str]]) -> 
     if len(numbers := [at for one in mine if (at := getattr(one, "node", ""))]) > 1:
         which = ", ".join(f"{at}.{knob}" for at in numbers)
         raise ValueError(f"{name} may be one of {len(mine)} gradients. Write which: {which}.")
-    known = mine[0].knobs
+    known = mine[0].fields_by_widget
     field = known.get(knob, knob)
     if field not in known.values():
         words = meant(knob, known) if known else "None of its knobs can be an axis."

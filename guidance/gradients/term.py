@@ -209,6 +209,7 @@ class GradientTerm(Term):
         "Gamma, the factor of the gradient. Measured on pocket-1: 2 for noisy x_t, 4 for x0 + "
         "backprop, 200 for x0; preset sets them. 0 is off; below 0 moves away. noisy x_t at 1 is Bayes.",
         limits=(-1e6, 1e6, 0.1),
+        off=0.0,
         name="scale",
     )
     evaluation: str = knob(
@@ -272,11 +273,6 @@ class GradientTerm(Term):
     def gamma(self, evaluation: str) -> float:
         """Factor of the shift: the weight; where another evaluation stands in, as many times what is measured there."""
         return self.weight * MEASURED[evaluation] / MEASURED[self.effective_evaluation]
-
-    @property
-    def neutral(self) -> bool:
-        """Weight 0 adds nothing, and nothing is evaluated."""
-        return self.weight == 0
 
     @property
     def text(self) -> str:

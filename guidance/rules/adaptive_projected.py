@@ -78,18 +78,21 @@ class AdaptiveProjected(Before):
         "D = c + (cfg - 1)(delta_across + eta delta_along), along and across c. 0: no saturation. "
         f"1: plain CFG. Above 1 oversaturates, below 0 washes out. {PAPER}.",
         limits=(-1.0, 2.0, 0.05),
+        off=1.0,
     )
     threshold: float = knob(
         0.06,
         "Cap on the length of delta; 0 is off. Too low: cfg has no effect. 0.06 per element is the "
         "paper's 15 for SDXL (4x128x128).",
         limits=(0.0, 1000.0, 0.01),
+        off=0.0,
     )
     momentum: float = knob(
         -0.5,
         "beta in m' = delta + beta m, over the steps of one run. Negative pushes away from earlier "
         "steps, as in the paper; 0 is off; near 1 the differences pile up.",
         limits=(-0.95, 0.95, 0.05),
+        off=0.0,
     )
     absolute: bool = knob(
         False,
@@ -108,11 +111,6 @@ class AdaptiveProjected(Before):
         name="norm_over",
         later=True,
     )
-
-    @property
-    def neutral(self) -> bool:
-        """The difference stays as it is."""
-        return self.eta == 1 and self.threshold == 0 and self.momentum == 0
 
     @property
     def text(self) -> str:

@@ -20,8 +20,9 @@ PAPER = Paper(
 )
 
 
-def turned(p: Predictions, *, gamma: float, max_angle: float) -> Tensor:  # max_angle in radians -> [B, ...]
-    """Turn c away from u by gamma - 1 times their angle t, at most by max_angle.
+@dataclass(frozen=True)
+class Angle(Combine):
+    """Angle domain guidance, in place of CFG, on x0-hats: turn c away from u by gamma - 1 times their angle t.
 
         D = cos(t') c + sin(t') |c| e        t' = (gamma - 1) t, clipped to +-max_angle
         e: unit vector along the part of c across u
@@ -29,17 +30,6 @@ def turned(p: Predictions, *, gamma: float, max_angle: float) -> Tensor:  # max_
     So |D| <= sqrt(2) |c|. Where u or c is zero, nothing turns. Below gamma = 1, where the paper is silent, it turns
     towards u: at gamma = 0 by the whole angle, so that D lies near the direction of u, as long as c.
     """
-    uncond, cond = p.pair
-    across = reject(cond - uncond, uncond)
-    turn = ((gamma - 1) * angle(uncond, cond).nan_to_num(0)).clamp(-max_angle, max_angle)
-    length = norm(across)
-    share = torch.where(length == 0, torch.zeros_like(length), turn.sin() * norm(cond) / length)
-    return per_item(turn.cos(), cond) * cond + per_item(share, cond) * across
-
-
-@dataclass(frozen=True)
-class Angle(Combine):
-    """Angle domain guidance, in place of CFG, on x0-hats."""
 
     node_id = "GGAngle"
     name = "ADG (Angle Domain Guidance)"
@@ -61,7 +51,12 @@ class Angle(Combine):
 
     def step(self, state: None, p: Predictions, gamma: float) -> tuple[Tensor, None]:
         """The turned prediction."""
-        guided = turned(p, gamma=gamma, max_angle=math.radians(self.max_angle))
+        (uncond, cond), most = p.pair, math.radians(self.max_angle)
+        across = reject(cond - uncond, uncond)
+        turn = ((gamma - 1) * angle(uncond, cond).nan_to_num(0)).clamp(-most, most)
+        length = norm(across)
+        share = torch.where(length == 0, torch.zeros_like(length), turn.sin() * norm(cond) / length)
+        guided = per_item(turn.cos(), cond) * cond + per_item(share, cond) * across
         if self.keep_norm:
             guided = guided * per_item(ratio(norm(p.cond), norm(guided)), guided)
         return guided.to(p.cond.dtype), state

@@ -39,12 +39,8 @@ class Autoguidance(Replace):
         f"evaluated. {PAPER.number}. 0: plain CFG. Between: one evaluation more per step.",
         limits=(0.0, 1.0, 0.05),
         name="weak_share",
+        off=0.0,
     )
-
-    @property
-    def neutral(self) -> bool:
-        """No share of the weak prediction."""
-        return self.share == 0
 
     @property
     def text(self) -> str:

@@ -17,16 +17,6 @@ PAPER = Paper("Zhang et al. 2024", "2412.09966", "EP-CFG: Energy-Preserving Clas
 LOW, HIGH = 0.45, 0.55  # the paper's percentiles of the robust energy
 
 
-def energy_preserving(p: Predictions, guided: Tensor, *, robust: bool, space: str) -> Tensor:  # [B, ...] -> [B, ...]
-    """Give the guided output the energy of the conditional one.
-
-    o' = o_G sqrt(E(o_c) / E(o_G))          E(o) = sum of o_i^2, or of those between two percentiles of them
-    """
-    energy = middle_energy if robust else _energy
-    view = seen(space, p)
-    return view.scaled(guided, ratio(*(energy(v) for v in view.outputs(p.cond, guided))).sqrt())
-
-
 def middle_energy(v: Tensor) -> Tensor:  # [B, ...] -> [B] float64
     """Sum of the squares that lie between the 45th and the 55th percentile of the squares of an item."""
     squares = promoted(flat(v)) ** 2
@@ -36,13 +26,12 @@ def middle_energy(v: Tensor) -> Tensor:  # [B, ...] -> [B] float64
     return wide(squares.where((squares >= low) & (squares <= high), 0.0)).sum(dim=1)
 
 
-def _energy(v: Tensor) -> Tensor:
-    return square(v)
-
-
 @dataclass(frozen=True)
 class EnergyPreserving(After):
-    """Energy-preserving CFG."""
+    """Energy-preserving CFG: give the guided output the energy of the conditional one.
+
+    o' = o_G sqrt(E(o_c) / E(o_G))          E(o) = sum of o_i^2, or of those between two percentiles of them
+    """
 
     node_id = "GGEnergyPreserving"
     name = "EP-CFG (Energy-Preserving CFG)"
@@ -63,4 +52,5 @@ class EnergyPreserving(After):
 
     def step(self, state: None, p: Predictions, guided: Tensor, gamma: float) -> tuple[Tensor, None]:
         """The prediction with the energy of c."""
-        return energy_preserving(p, guided, robust=self.robust, space=self.space), state
+        view, energy = seen(self.space, p), middle_energy if self.robust else square
+        return view.scaled(guided, ratio(*(energy(v) for v in view.outputs(p.cond, guided))).sqrt()), state

@@ -48,6 +48,7 @@ class Feedback(Combine):
 
     node_id = "GGFeedback"
     name = "FBG (Feedback Guidance)"
+    phrase = "FBG pi {pi:g}, t0 {t0:g}, t1 {t1:g}"
     description = (
         "Guides each sample as much as it needs: more until its condition shows, less once it does. "
         "cfg in the sampler is the highest scale."
@@ -80,11 +81,6 @@ class Feedback(Combine):
             raise ValueError(f"pi is {self.pi:g} but must lie between 0 and 1, both excluded.")
         if not (0 <= self.t0 < 1 and 0 <= self.t1 < 1):
             raise ValueError(f"t0 is {self.t0:g} and t1 {self.t1:g}; both are times from 0 (the end) to below 1.")
-
-    @property
-    def text(self) -> str:
-        """One phrase for the trace."""
-        return f"FBG pi {self.pi:g}, t0 {self.t0:g}, t1 {self.t1:g}"
 
     def init(self, run: Run) -> Memory:
         """The drift and the temperature that t0 and t1 mean in this run."""

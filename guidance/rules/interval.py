@@ -31,6 +31,7 @@ class Interval(Schedule):
 
     node_id = "GGInterval"
     name = "Limited Interval (guidance window)"
+    phrase = "interval {unit} {start:g} .. {end:g}"
     description = (
         "Guides only between two noise levels. Outside, the conditional prediction is used alone and the "
         "unconditional pass is not evaluated."
@@ -90,8 +91,3 @@ class Interval(Schedule):
         if self.unit == "percent":
             return Window(self.start, self.end).covers(run, sigma)
         return self.start <= run.log_snr(sigma) < self.end
-
-    @property
-    def text(self) -> str:
-        """One phrase for the trace."""
-        return f"interval {self.unit} {self.start:g} .. {self.end:g}"

@@ -28,7 +28,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from torch import Tensor
 
-from ..knobs import Stated, refuse_unlisted, widget_of
+from ..knobs import Stated, knobs, refuse_unlisted, widget_of
 from ..predictions import Predictions
 from ..printing import Printed, class_and_knobs, total
 from ..run import Run
@@ -56,10 +56,12 @@ class Rule(Stated, Printed, ABC):
     Their defaults are the paper's. claims: what holds for it beyond what holds for every rule (of CLAIMS); the
     invariant suite checks them. "in plane": the result lies in the affine plane of x, u and c; "in span": in the span
     of x, u and c. "per item": no item of a batch changes another. "same in every space": epsilon, v and flow networks
-    of one denoiser agree. windows: parts of the run to which it was confined, one within another.
+    of one denoiser agree. phrase: for the trace, with its fields in braces. windows: parts of the run to which it was
+    confined, one within another.
     """
 
     claims: ClassVar[frozenset[str]] = frozenset()
+    phrase: ClassVar[str] = ""
     windows: tuple[Window, ...] = field(default=(), kw_only=True)
 
     def __post_init__(self):
@@ -68,7 +70,7 @@ class Rule(Stated, Printed, ABC):
     @property
     def text(self) -> str:
         """One phrase for the trace; unless a rule has its own, its class and its knobs."""
-        return class_and_knobs(self, "windows")
+        return self.phrase.format_map(vars(self)) if self.phrase else class_and_knobs(self, "windows")
 
     @property
     @total
@@ -78,8 +80,9 @@ class Rule(Stated, Printed, ABC):
 
     @property
     def neutral(self) -> bool:
-        """Whether these knobs leave plain classifier-free guidance as it is, at every step."""
-        return False
+        """Whether these knobs leave plain classifier-free guidance as it is, at every step: all that can be are off."""
+        off = {name: stated.off for name, stated in knobs(type(self)).items() if stated.off is not None}
+        return bool(off) and all(getattr(self, name) == value for name, value in off.items())
 
     @property
     def window(self) -> Window:
@@ -87,7 +90,7 @@ class Rule(Stated, Printed, ABC):
         return reduce(Window.shared, self.windows, WHOLE)
 
     @property
-    def knobs(self) -> dict[str, str]:
+    def fields_by_widget(self) -> dict[str, str]:
         """Its fields that hold a number, a word or a switch, by the names of the widgets that set them."""
         named = {widget_of(one): one.name for one in fields(self) if one.init}
         return {w: own for w, own in named.items() if w and isinstance(getattr(self, own), int | float | str)}
@@ -141,13 +144,13 @@ class FromPredictions(Rule, Generic[Made]):
     def step(self, state: Any, p: Predictions, gamma: float) -> tuple[Made, Any]:
         """What it makes in the first evaluation of an outer step, and the state for the next step."""
 
-    def stage(self, state: Any, following: Any, p: Predictions, gamma: float) -> Made:
+    def stage(self, state: Any, following: Any, p: Predictions, *given: Any) -> Made:
         """What it makes in a further evaluation of the same outer step.
 
-        state: with which the step began. following: what its first evaluation made of it. The default acts as the first
-        evaluation did, from the same state.
+        state: with which the step began. following: what its first evaluation made of it. given: as to `step`. The
+        default acts as the first evaluation did, from the same state.
         """
-        return self.step(state, p, gamma)[0]
+        return self.step(state, p, *given)[0]
 
 
 class Replace(FromPredictions[Predictions]):
@@ -174,16 +177,12 @@ class Combine(Combination):
     """Takes the place of classifier-free guidance."""
 
 
-class After(Rule):
+class After(FromPredictions[Tensor]):
     """Corrects the guided prediction; left out where u is missing."""
 
     @abstractmethod
     def step(self, state: Any, p: Predictions, guided: Tensor, gamma: float) -> tuple[Tensor, Any]:
         """The corrected prediction [B, ...], and the state for the next outer step."""
-
-    def stage(self, state: Any, following: Any, p: Predictions, guided: Tensor, gamma: float) -> Tensor:
-        """The same in a further evaluation of an outer step, as in `FromPredictions`."""
-        return self.step(state, p, guided, gamma)[0]
 
 
 class Add(FromPredictions[Tensor | None]):

@@ -13,26 +13,18 @@ from .kinds import After
 from .spaces import seen, space_knob
 
 
-def location_norm(p: Predictions, guided: Tensor, *, strength: float, match: bool, space: str) -> Tensor:  # -> [B, ...]
-    """Scale the channels of each location until they are at most as long as those of the conditional output.
-
-        o' = o_G (1 + k (f - 1))       f = min(1, |o_c| / |o_G|) per location; with match f = |o_c| / |o_G|
-
-    Source: the guidance of HiDream-E1 (shorten, in x0 in ComfyUI's CFGNorm) and of Qwen-Image (match, in the velocity).
-    """
-    view = seen(space, p)
-    share = ratio(*(_lengths(v) for v in view.outputs(p.cond, guided)))
-    share = share if match else share.clamp(max=1)
-    return view.scaled(guided, 1 + strength * (share - 1))
-
-
 def _lengths(v: Tensor) -> Tensor:  # [B, C, ...] -> [B, 1, ...] float64
     return (wide(v) ** 2).sum(dim=1, keepdim=True).sqrt()
 
 
 @dataclass(frozen=True)
 class LocationNorm(After):
-    """Per-location norm."""
+    """Scale the channels of each location until they are at most as long as those of the conditional output.
+
+        o' = o_G (1 + k (f - 1))       f = min(1, |o_c| / |o_G|) per location; with match f = |o_c| / |o_G|
+
+    Source: the guidance of HiDream-E1 (shorten, in x0 in ComfyUI's CFGNorm) and of Qwen-Image (match, in the velocity).
+    """
 
     node_id = "GGLocationNorm"
     name = "CFGNorm (norm per location)"
@@ -43,6 +35,7 @@ class LocationNorm(After):
         "k in o' = o (1 + k (f - 1)), f = min(1, |o_c|/|o|) over the channels of a location. "
         "0: plain CFG. 1: never longer than c, flat where cfg pushes hardest. From HiDream-E1.",
         limits=(0.0, 1.0, 0.05),
+        off=0.0,
     )
     match: bool = knob(
         False,
@@ -51,15 +44,13 @@ class LocationNorm(After):
     space: str = space_knob("x0", "Where the lengths are measured.")
 
     @property
-    def neutral(self) -> bool:
-        """Nothing is scaled."""
-        return self.strength == 0
-
-    @property
     def text(self) -> str:
         """One phrase for the trace."""
         return f"CFGNorm {self.strength:g}{' match' if self.match else ''} in {self.space}"
 
     def step(self, state: None, p: Predictions, guided: Tensor, gamma: float) -> tuple[Tensor, None]:
         """The prediction with the lengths of c."""
-        return location_norm(p, guided, strength=self.strength, match=self.match, space=self.space), state
+        view = seen(self.space, p)
+        share = ratio(*(_lengths(v) for v in view.outputs(p.cond, guided)))
+        share = share if self.match else share.clamp(max=1)
+        return view.scaled(guided, 1 + self.strength * (share - 1)), state

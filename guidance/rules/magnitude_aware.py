@@ -26,6 +26,7 @@ class MagnitudeAware(Before):
 
     node_id = "GGMagnitudeAware"
     name = "MAMBO-G (Magnitude-Aware Guidance)"
+    phrase = "MAMBO-G {damping:g} in {space}"
     description = "Reduces guidance at steps where the difference is large compared with the prediction."
     papers = (PAPER,)
     claims = frozenset({"in plane", "per item"})
@@ -34,18 +35,9 @@ class MagnitudeAware(Before):
         "a in c + (cfg - 1) exp(-a |delta|/|u|) delta. 0: plain CFG. 8: usual, for cfg near 10. "
         f"Large: no guidance early, prompt lost. {PAPER.number}.",
         limits=(0.0, 100.0, 0.5),
+        off=0.0,
     )
     space: str = space_knob("ode", "Where both lengths are measured.")
-
-    @property
-    def neutral(self) -> bool:
-        """No damping."""
-        return self.damping == 0
-
-    @property
-    def text(self) -> str:
-        """One phrase for the trace."""
-        return f"MAMBO-G {self.damping:g} in {self.space}"
 
     def step(self, state: None, p: Predictions, gamma: float) -> tuple[Predictions, None]:
         """Predictions with a shorter difference."""

@@ -17,39 +17,18 @@ SUM = Paper("Liu et al. 2022", "2206.01714", "Compositional Visual Generation wi
 TWO_SCALES = Paper("Brooks et al. 2022", "2211.09800", "InstructPix2Pix: Learning to Follow Image Editing Instructions")
 
 
-def weighted_sum(p: Predictions, others: list[tuple[Tensor, float]], *, gamma: float) -> Tensor:  # -> [B, ...]
-    """Every condition pulls with its own weight; a negative weight pushes.
-
-        D = u + gamma (c - u + sum_i w_i (c_i - u))
-
-    Source: conjunction and negation of the paper.
-    """
-    uncond, cond = p.pair
-    pull = cond - uncond
-    for other, weight in others:
-        pull = pull + weight * (promoted(other) - uncond)
-    return uncond + gamma * pull
-
-
-def two_scales(p: Predictions, middle: Tensor, *, gamma: float, scale: float, nested: bool) -> Tensor:  # -> [B, ...]
-    """From u to a middle condition with its own scale s, and on to c with gamma.
-
-        InstructPix2Pix  D = u + s (m - u) + gamma (c - m)
-        nested           D = u + s (m + gamma (c - m) - u)
-
-    Source: eq. 3 of InstructPix2Pix; nested is the second style of ComfyUI's DualCFGGuider.
-    """
-    (uncond, cond), middle = p.pair, promoted(middle)
-    onward = gamma * (cond - middle)
-    return uncond + scale * (middle - uncond + onward) if nested else uncond + scale * (middle - uncond) + onward
-
-
 @dataclass(frozen=True, eq=False)
 class Negative(Conditions):
-    """Further conditions, each with a weight; in the two forms with a middle condition the weight is its scale.
+    """Further conditions, each with a weight: it pulls, or pushes where that is negative; or one in the middle.
+
+        sum              D = u + gamma (c - u + sum_i w_i (c_i - u))
+        InstructPix2Pix  D = u + w (m - u) + gamma (c - m)
+        nested           D = u + w (m + gamma (c - m) - u)
 
     A condition that was not evaluated, because it is inactive at this noise level, counts as u. At gamma = 1 the result
     is c, and nothing else is evaluated.
+    Source: conjunction and negation of Liu et al.; eq. 3 of InstructPix2Pix; nested is the second style of ComfyUI's
+    DualCFGGuider.
     """
 
     node_id = "GGNegative"
@@ -102,12 +81,18 @@ class Negative(Conditions):
         """The combined prediction."""
         if gamma == 1:
             return p.cond, state
-        others = [(p.extra.get(name, p.pair[0]), weight) for name, _, weight in self._counting()]
+        uncond, cond = p.pair
+        others = [(promoted(p.extra.get(name, uncond)), weight) for name, _, weight in self._counting()]
         if self.form == "sum":
-            return weighted_sum(p, others, gamma=gamma).to(p.cond.dtype), state
-        [(middle, scale)] = others
-        guided = two_scales(p, middle, gamma=gamma, scale=scale, nested=self.form == "nested")
-        return guided.to(p.cond.dtype), state
+            pull = cond - uncond
+            for other, weight in others:
+                pull = pull + weight * (other - uncond)
+            return (uncond + gamma * pull).to(p.cond.dtype), state
+        [(middle, weight)] = others
+        onward = gamma * (cond - middle)
+        if self.form == "nested":
+            return (uncond + weight * (middle - uncond + onward)).to(p.cond.dtype), state
+        return (uncond + weight * (middle - uncond) + onward).to(p.cond.dtype), state
 
     def _counting(self) -> list[tuple[str, Any, float]]:
         rows = zip(self.conditions, self.weights, strict=True)

@@ -16,6 +16,7 @@ def factor_knob(what: str) -> float:
         f"Factor on the guidance of {what}: gamma = 1 + (cfg - 1) factor. 1: the sampler's cfg. 0: no "
         "guidance. cfg 3 and factor 3 are gamma 7.",
         limits=(-10.0, 10.0, 0.05),
+        off=1.0,
     )
 
 
@@ -30,6 +31,7 @@ class PartScale(Schedule):
 
     node_id = "GGPartScale"
     name = "Guidance per Part (video, audio)"
+    phrase = "gamma per part, video x{video:g}, audio x{audio:g}"
     description = (
         "Another guidance scale for video than for sound, in latents that hold both. Every other rule of the chain "
         "acts on each of them by itself in any case. No paper."
@@ -37,17 +39,7 @@ class PartScale(Schedule):
     video: float = factor_knob("the video, and of a latent of one part")
     audio: float = factor_knob("the sound")
 
-    @property
-    def neutral(self) -> bool:
-        """The sampler's own scale for both."""
-        return self.video == self.audio == 1
-
     def scale(self, gamma: float, run: Run, sigma: float) -> float:
         """Gamma of the part at hand."""
         factors = (self.video, self.audio)
         return 1 + (gamma - 1) * factors[run.part] if run.part < len(factors) else gamma
-
-    @property
-    def text(self) -> str:
-        """One phrase for the trace."""
-        return f"gamma per part, video x{self.video:g}, audio x{self.audio:g}"

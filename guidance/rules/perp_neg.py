@@ -20,25 +20,18 @@ PAPER = Paper(
 )
 
 
-def perp_neg(p: Predictions, empty: Tensor, *, gamma: float, weight: float) -> Tensor:  # empty [B, ...] -> [B, ...]
-    """Guide from the empty prompt towards c, and away from the part of the negative across that.
-
-    D = e + gamma (c - e - k (n - e)_across)          n: the run's negative, across c - e
-    """
-    (negative, cond), empty = p.pair, promoted(empty)
-    pull = cond - empty
-    return empty + gamma * (pull - weight * reject(negative - empty, pull))
-
-
 @dataclass(frozen=True, eq=False)
 class PerpNeg(Conditions):
-    """Perp-Neg, in place of CFG.
+    """Perp-Neg, in place of CFG: from the empty prompt towards c, and away from the part of the negative across that.
+
+        D = e + gamma (c - e - k (n - e)_across)          n: the run's negative, across c - e
 
     Where the empty prompt was not evaluated the negative takes its place, which is plain CFG. At gamma = 1 it is c.
     """
 
     node_id = "GGPerpNeg"
     name = "Perp-Neg (Perpendicular Negative)"
+    phrase = "Perp-Neg {weight:g}"
     description = "Replaces CFG: pushes away only from the part of the negative that the positive does not ask for."
     papers = (PAPER,)
     maturity = "stable"
@@ -54,11 +47,6 @@ class PerpNeg(Conditions):
     )
 
     @property
-    def text(self) -> str:
-        """One phrase for the trace."""
-        return f"Perp-Neg {self.weight:g}"
-
-    @property
     def sources(self) -> Mapping[str, Source]:
         """The empty prompt."""
         return {"empty": Source(self.empty)}
@@ -67,5 +55,8 @@ class PerpNeg(Conditions):
         """The combined prediction."""
         if gamma == 1:
             return p.cond, state
-        empty = p.extra.get("empty", p.pair[0])
-        return perp_neg(p, empty, gamma=gamma, weight=self.weight).to(p.cond.dtype), state
+        negative, cond = p.pair
+        empty = promoted(p.extra.get("empty", negative))
+        pull = cond - empty
+        guided = empty + gamma * (pull - self.weight * reject(negative - empty, pull))
+        return guided.to(p.cond.dtype), state

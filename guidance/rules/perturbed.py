@@ -50,6 +50,7 @@ class Perturbed(Add):
         f"1 to 3 usual; too high burns, whatever cfg is. PAG: {PAPER.number}.",
         limits=(-100.0, 100.0, 0.1),
         name="scale",
+        off=0.0,
     )
     start: float = share_knob(
         0.0, "Share of the steps from which it acts; before it the pass is skipped.", "start_percent"
@@ -62,11 +63,6 @@ class Perturbed(Add):
             raise ValueError(
                 f"window {self.start:g} .. {self.end:g} is empty or reversed: start is the noisier end. Swap them."
             )
-
-    @property
-    def neutral(self) -> bool:
-        """No weight."""
-        return self.weight == 0
 
     @property
     def text(self) -> str:

@@ -37,6 +37,7 @@ class PowerLaw(Before):
 
     node_id = "GGPowerLaw"
     name = "Power-law CFG"
+    phrase = "power law {power:g} in {space}"
     description = "Guides more where the difference is long and less where it is short."
     papers = (PAPER,)
     claims = frozenset({"in plane", "per item"})
@@ -45,6 +46,7 @@ class PowerLaw(Before):
         "D = c + (cfg - 1) |delta|^power delta. 0: plain CFG. Above 1 guides very strongly early "
         f"in a run; below 0 evens out all steps. Readjust cfg after a change. {PAPER.number}.",
         limits=(-1.0, 3.0, 0.05),
+        off=0.0,
     )
     space: str = knob(
         "score",
@@ -52,16 +54,6 @@ class PowerLaw(Before):
         "must be small. epsilon: milder. x0: longest early.",
         choices=tuple(FACTORS),
     )
-
-    @property
-    def neutral(self) -> bool:
-        """Power zero."""
-        return self.power == 0
-
-    @property
-    def text(self) -> str:
-        """One phrase for the trace."""
-        return f"power law {self.power:g} in {self.space}"
 
     def step(self, state: None, p: Predictions, gamma: float) -> tuple[Predictions, None]:
         """Predictions with the difference times its own length to the power."""

@@ -15,24 +15,18 @@ from .spaces import seen, space_knob
 PAPER = Paper("Lin et al. 2023", "2305.08891", "Common Diffusion Noise Schedules and Sample Steps are Flawed")
 
 
-def rescale(p: Predictions, guided: Tensor, *, phi: float, space: str) -> Tensor:  # guided [B, ...] -> [B, ...]
-    """Shrink the guided output until its standard deviation is that of the conditional one.
+@dataclass(frozen=True)
+class Rescale(After):
+    """Guidance rescale: shrink the guided output until its standard deviation is that of the conditional one.
 
         o' = o_G (phi std(o_c) / std(o_G) + 1 - phi)          o: the prediction in `space`
 
-    Source: section 3.4 of the paper, for v-prediction.
+    phi 0.7 in v is the paper's.  Source: section 3.4, for v-prediction.
     """
-    view = seen(space, p)
-    share = ratio(*(std(v) for v in view.outputs(p.cond, guided)))
-    return view.scaled(guided, phi * share + 1 - phi)
-
-
-@dataclass(frozen=True)
-class Rescale(After):
-    """Guidance rescale; phi 0.7 in v is the paper's."""
 
     node_id = "GGRescale"
     name = "Rescale CFG (std)"
+    phrase = "rescale {phi:g} in {space}"
     description = (
         "Shrinks the guided prediction until its contrast is that of the conditional one: less burn at a high cfg."
     )
@@ -44,19 +38,12 @@ class Rescale(After):
         "o' = o (phi std(o_c)/std(o) + 1 - phi). 0: plain CFG. 1: the full rescale, flat and grey "
         f"at a high cfg. {PAPER}.",
         limits=(0.0, 1.0, 0.05),
+        off=0.0,
     )
     space: str = space_knob("v", "Where the standard deviations are measured.")
 
-    @property
-    def neutral(self) -> bool:
-        """Nothing is rescaled."""
-        return self.phi == 0
-
-    @property
-    def text(self) -> str:
-        """One phrase for the trace."""
-        return f"rescale {self.phi:g} in {self.space}"
-
     def step(self, state: None, p: Predictions, guided: Tensor, gamma: float) -> tuple[Tensor, None]:
         """The rescaled prediction."""
-        return rescale(p, guided, phi=self.phi, space=self.space), state
+        view = seen(self.space, p)
+        share = ratio(*(std(v) for v in view.outputs(p.cond, guided)))
+        return view.scaled(guided, self.phi * share + 1 - self.phi), state

@@ -44,6 +44,7 @@ class ScaleSchedule(Schedule):
         f"valley. list: gamma itself, step by step, from values. {MONOTONE.number}; beta: {BETA.number}.",
         choices=("constant", *SHAPES, "list"),
         name="schedule",
+        off="constant",
     )
     start: float = knob(
         0.0,
@@ -82,11 +83,6 @@ class ScaleSchedule(Schedule):
                 f"gamma list has {len(self.values)} values but the run has {run.steps} steps. "
                 "Give one value, or one per step."
             )
-
-    @property
-    def neutral(self) -> bool:
-        """A constant scale is the sampler's own."""
-        return self.shape == "constant"
 
     def scale(self, gamma: float, run: Run, sigma: float) -> float:
         """Gamma in force at this noise level."""

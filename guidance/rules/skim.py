@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 import torch
 from torch import Tensor
@@ -25,6 +26,7 @@ class Skim(Combine):
 
     node_id = "GGSkim"
     name = "Skimmed CFG (less burn, per value)"
+    phrase = "skim to {skim:g}"
     description = "Uses a lower scale at the values that guidance pushes further out than they already are."
     claims = frozenset({"gamma 0 is u", "per item"})
     skim: float = knob(
@@ -32,17 +34,8 @@ class Skim(Combine):
         "Scale where delta, c, the guided value and its move from x share one sign. cfg or more: "
         "plain CFG. 1: c there. Below 1: washed out. No paper.",
         limits=(0.0, 100.0, 0.1),
+        off=inf,
     )
-
-    @property
-    def neutral(self) -> bool:
-        """A scale that is never lower."""
-        return self.skim == float("inf")
-
-    @property
-    def text(self) -> str:
-        """One phrase for the trace."""
-        return f"skim to {self.skim:g}"
 
     def step(self, state: None, p: Predictions, gamma: float) -> tuple[Tensor, None]:
         """The guided prediction, skimmed."""

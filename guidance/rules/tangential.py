@@ -39,6 +39,7 @@ class Tangential(Before):
 
     node_id = "GGTangential"
     name = "TCFG (Tangential Damping CFG)"
+    phrase = "TCFG in {space}"
     description = "Keeps only the part of the unconditional output along the direction that both outputs share."
     papers = (PAPER,)
     maturity = "stable"
@@ -46,11 +47,6 @@ class Tangential(Before):
     space: str = space_knob(
         "ode", f"u' = <u, v1> v1, v1: first right singular vector of the two outputs in this space. {PAPER}."
     )
-
-    @property
-    def text(self) -> str:
-        """One phrase for the trace."""
-        return f"TCFG in {self.space}"
 
     def step(self, state: None, p: Predictions, gamma: float) -> tuple[Predictions, None]:
         """Predictions whose u is damped."""

@@ -18,25 +18,14 @@ PAPER = Paper(
 )
 
 
-def tangential_amplify(p: Predictions, guided: Tensor, *, eta: float, align: float) -> Tensor:  # [B, ...] -> [B, ...]
-    """Amplify what the guided prediction says across x; add what c says along the difference across x.
+@dataclass(frozen=True)
+class TangentialAmplify(After):
+    """Tangential amplifying guidance: of what G says across x, and of what c says along the difference across x.
 
         G' = G + a <c, d> d / |d|^2        d = delta_across        D = G' + (eta - 1) G'_across
 
     Across x all outputs of a network are proportional, so this is the same in every space. For a first-order step the
     increment of the sampler is amplified exactly: x' = x + P step + eta (1 - P) step, P: projection on x.
-    """
-    x, amplified = promoted(p.x), promoted(guided)
-    if align:
-        uncond, cond = p.pair
-        amplified = amplified + align * project(cond, reject(cond - uncond, x))
-    return (amplified + (eta - 1) * reject(amplified, x)).to(guided.dtype)
-
-
-@dataclass(frozen=True)
-class TangentialAmplify(After):
-    """Tangential amplifying guidance.
-
     At gamma = 1 the result is c.  Source: eq. 7 (eta) and eq. 26 (align).
     """
 
@@ -53,18 +42,15 @@ class TangentialAmplify(After):
         "step' = step_along + eta step_across, along and across x. 1: plain CFG. 1.02 to 1.3 is "
         f"usual; above that, detail turns into noise; below 1 blurs. {PAPER}.",
         limits=(0.0, 3.0, 0.01),
+        off=1.0,
     )
     align: float = knob(
         0.0,
         "a in D + a <c, d> d/|d|^2, d: the difference across x; the paper's form for CFG. 0: off. "
         "Large values overshoot where c and u are close.",
         limits=(-3.0, 3.0, 0.01),
+        off=0.0,
     )
-
-    @property
-    def neutral(self) -> bool:
-        """Nothing is amplified."""
-        return self.eta == 1 and self.align == 0
 
     @property
     def text(self) -> str:
@@ -75,4 +61,8 @@ class TangentialAmplify(After):
         """The amplified prediction."""
         if gamma == 1:
             return guided, state
-        return tangential_amplify(p, guided, eta=self.eta, align=self.align), state
+        x, amplified = promoted(p.x), promoted(guided)
+        if self.align:
+            uncond, cond = p.pair
+            amplified = amplified + self.align * project(cond, reject(cond - uncond, x))
+        return (amplified + (self.eta - 1) * reject(amplified, x)).to(guided.dtype), state

@@ -5,26 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from torch import Tensor
-
 from ..knobs import Paper, knob
 from ..predictions import Predictions
 from ..run import Run
 from ..vectors import dot, ratio, square
 from .kinds import BeforeAlways
-from .spaces import View, seen
+from .spaces import seen
 
 PAPER = Paper("Fan et al. 2025", "2503.18886", "CFG-Zero*: Improved Classifier-Free Guidance for Flow Matching Models")
 PURE_NOISE = 0.98  # noise level from which a flow run counts as started at noise; a continued run does not
-
-
-def optimised_scale(view: View, p: Predictions) -> Tensor:  # [B] float64
-    """Length that brings the unconditional output closest to the conditional one: s = <v_c, v_u> / |v_u|^2.
-
-    v: the velocity of a flow model, epsilon on others; a factor does not matter.
-    """
-    free, bound = view.outputs(*p.pair)
-    return ratio(dot(bound, free), square(free))
 
 
 class Wait(NamedTuple):
@@ -41,6 +30,7 @@ class ZeroStar(BeforeAlways):
 
         v_u' = s v_u        v = v_u' + gamma (v_c - v_u')        s = <v_c, v_u> / |v_u|^2
 
+    v: the velocity of a flow model, epsilon on others; a factor does not matter.
     The first evaluation of a step decides for all its stages: at gamma 1 the step is c. Once a step has moved, by gamma
     1 or out of a window, no later one waits. A run that starts later (a second sampler, a low denoise) does not wait,
     nor does a VE model, whose noise would stay.
@@ -96,5 +86,6 @@ class ZeroStar(BeforeAlways):
         if p.uncond is None:
             return p
         view = seen("ode", p)
-        uncond = view.scaled(p.pair[0], optimised_scale(view, p))
+        free, bound = view.outputs(*p.pair)
+        uncond = view.scaled(p.pair[0], ratio(dot(bound, free), square(free)))
         return replace(p, uncond=uncond.to(p.cond.dtype))

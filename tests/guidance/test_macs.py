@@ -14,11 +14,12 @@ from guidance_geometry.guidance.chain import PLAIN, Chain, chain_of
 from guidance_geometry.guidance.gradients.estimators import EVALUATIONS, NORMALISATIONS, bounded, is_dead
 from guidance_geometry.guidance.gradients.term import GradientOptions, GradientTerm, Place
 from guidance_geometry.guidance.mixture import make_mixture
-from guidance_geometry.guidance.parts import Packed, PartedChain
+from guidance_geometry.guidance.parts import Packed
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
 from guidance_geometry.guidance.rules.feedback import Feedback
 from guidance_geometry.guidance.rules.function import FunctionRule
 from guidance_geometry.guidance.rules.rescale import Rescale
+from guidance_geometry.guidance.runner import Runner
 from guidance_geometry.guidance.side_by_side import Lane, batch_chain
 from guidance_geometry.tests.toys import draw
 from guidance_geometry.tools.fixtures.mac_tensor import MacTensor, mac
@@ -71,14 +72,16 @@ def test_what_a_rule_does_here_it_does_there(chain, dtype):
 
 def test_a_sample_of_parts_is_guided_there():
     """Video and sound, each with lengths of its own."""
-    parted = PartedChain(Chain((APG,)), Packed(((4, 4, 8), (4, 4, 8))))
-    steps = [mapped(p, lambda v: v.repeat(1, 1, 1, 1).reshape(3, 1, 256)) for p in steps_of(parted.chain)]
+    chain, packed = Chain((APG,)), Packed(((4, 4, 8), (4, 4, 8)))
+    p = mapped(steps_of(chain)[0], lambda v: v.reshape(3, 1, 256))
 
-    def guided(steps):
-        return parted.step(parted.init(run_of(steps)), steps[0], (3.0, 5.0))[0]
+    def guided(p):
+        runner = Runner(chain, run_of([p]), packed)
+        runner.needs(3.0)
+        return runner.guide(p)
 
     with mac() as device:
-        assert torch.equal(guided([there(p, device) for p in steps]).cpu(), guided(steps))
+        assert torch.equal(guided(there(p, device)).cpu(), guided(p))
 
 
 def test_a_gradient_goes_through_rules_there():

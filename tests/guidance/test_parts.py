@@ -1,15 +1,19 @@
 """Packed samples of several parts, and a chain that acts on each of them alone."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from guidance_geometry.guidance.chain import Chain
-from guidance_geometry.guidance.parts import Packed, PartedChain
+from guidance_geometry.guidance.parts import Packed
 from guidance_geometry.guidance.predictions import Predictions
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
+from guidance_geometry.guidance.rules.feedback import Feedback
 from guidance_geometry.guidance.rules.location_norm import LocationNorm
 from guidance_geometry.guidance.rules.part_scale import PartScale
 from guidance_geometry.guidance.run import Run
+from guidance_geometry.guidance.runner import Runner
 
 SHAPES = ((3, 2, 4, 5), (2, 6, 3), (7,))
 RUN = Run((1.0, 0.6, 0.3, 0.0), flow=True)
@@ -56,39 +60,37 @@ def test_parts_have_names(shapes, names):
     assert Packed(shapes).names == names
 
 
-@pytest.mark.parametrize(
-    "rule", [AdaptiveProjected(eta=0.0, threshold=0.1, momentum=-0.5), LocationNorm(1.0, False, "x0")]
-)
+def evaluate(runner, p, sigma, first=True):
+    runner.begin(sigma, first)
+    runner.needs(3.0)
+    return runner.guide(p)
+
+
+@pytest.mark.parametrize("rule", [AdaptiveProjected(threshold=0.1), LocationNorm(1.0, False, "x0"), Feedback()])
 def test_a_chain_acts_on_each_part_as_if_it_were_alone(rule):
-    packed, chain = Packed(SHAPES[:2]), Chain((rule,))
-    parted, gammas = PartedChain(chain, packed), (3.0, 5.0)
-    state, own = parted.init(RUN), [chain.init(RUN) for _ in gammas]
-    for seed in range(3):
-        p = predictions(packed, seed)
-        found, following = parted.step(state, p, gammas)
-        again = parted.stage(state.inside(0.6), following, p, gammas)
-        for i, gamma in enumerate(gammas):
+    packed, chain = Packed(SHAPES[:2]), Chain((PartScale(1.0, 2.0), rule))
+    whole, own = Runner(chain, RUN, packed), [chain.init(replace(RUN, part=i)) for i in range(2)]
+    for step, sigma in enumerate(RUN.sigmas[:-1]):
+        p = predictions(packed, step)
+        guided, again = evaluate(whole, p, sigma), evaluate(whole, p, 0.9 * sigma, first=False)
+        for i, gamma in enumerate((3.0, 5.0)):
             pair = (packed.split(p.uncond)[i], packed.split(p.cond)[i])
             alone = Predictions(packed.split(p.x)[i], p.sigma, p.alpha, *pair)
             expected, after = chain.step(own[i], alone, gamma)
-            assert torch.equal(packed.split(found)[i], expected)
-            staged = chain.stage(own[i].inside(0.6), after, alone, gamma)
-            assert torch.equal(packed.split(again)[i], staged)
+            assert torch.equal(packed.split(guided)[i], expected)
+            assert torch.equal(packed.split(again)[i], chain.stage(own[i].inside(sigma), after, alone, gamma))
             own[i] = after
-        state = following
 
 
 def test_where_every_part_is_c_it_is_c_itself():
-    packed = Packed(SHAPES[:2])
-    p = predictions(packed, 1)
-    alone = Predictions(p.x, p.sigma, p.alpha, None, p.cond)
-    parted = PartedChain(Chain(), packed)
-    assert parted.step(parted.init(RUN), alone, (1.0, 1.0))[0] is p.cond
+    p = predictions(Packed(SHAPES[:2]), 1)
+    runner = Runner(Chain(), RUN, Packed(SHAPES[:2]))
+    assert evaluate(runner, replace(p, uncond=None), 0.6) is p.cond
+    assert runner.stage == ""
 
 
 def test_each_part_has_its_own_gamma_and_any_part_asks_for_u():
-    parted = PartedChain(Chain((PartScale(0.0, 3.0),)), Packed(SHAPES))
-    state = parted.init(RUN)
-    assert parted.scales(state, 0.6, 3.0) == (1.0, 7.0, 3.0)
-    assert parted.needs(state, 0.6, (1.0, 7.0, 3.0)) == {"cond", "uncond"}
-    assert parted.needs(state, 0.6, (1.0, 1.0, 1.0)) == {"cond"}
+    runner = Runner(Chain((PartScale(0.0, 3.0),)), RUN, Packed(SHAPES))
+    assert runner.needs(3.0) == {"cond", "uncond"}
+    assert runner.gammas == (1.0, 7.0, 3.0)
+    assert runner.needs(1.0) == {"cond"}

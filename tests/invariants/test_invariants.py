@@ -12,7 +12,7 @@ import torch
 from guidance_geometry.guidance.chain import PLAIN, Chain
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
 from guidance_geometry.guidance.rules.angle import Angle
-from guidance_geometry.guidance.rules.kinds import Add, Before, Conditions, with_difference
+from guidance_geometry.guidance.rules.kinds import Add, Before, Combine, Conditions, with_difference
 from guidance_geometry.tests.invariants.example_rule import HalfwayBack
 from guidance_geometry.tools.fixtures.invariants import INVARIANTS, examine, failed
 from guidance_geometry.tools.fixtures.made_up_run import play, steps_of
@@ -143,9 +143,8 @@ class ReshapesTheNegative(Chain):
     def _of_conditions(self, p, gamma, act):
         return None, p
 
-    def _between(self, p, gamma, act):
-        found = [act(i, p, gamma) for i in self._of(Conditions)]
-        return found[0] if found else super()._between(p, gamma, act)
+    def _of(self, kind):
+        return super()._of(kind) or (super()._of(Conditions) if kind is Combine else [])
 
 
 def moves_first():
