@@ -14,8 +14,8 @@ from typing import Any
 from .axes import Value, places
 from .graph import Workflow
 from .plan import Plan
-from .rules import Nodes
-from .workflow import with_results, with_values
+from .rules import Nodes, rules_in_files
+from .workflow import with_knobs_told, with_results, with_values
 
 VERSION = re.compile(r'^version = "(.+)"$', re.MULTILINE)  # in pyproject.toml
 HEX = 16  # digits of an id: two of a million cells share one with a chance of 3e-8
@@ -41,6 +41,8 @@ def cells_of(plan: Plan, known: Nodes, models: Mapping[str, Any], version: str) 
     known: the nodes of the server. models: what tells the model files apart, {name: size or hash}. version: of
     the pack. Raises ValueError for an axis or an override that the workflow does not have, before anything runs.
     """
+    named = [(axis.name, axis.values) for axis in plan.axes] + [(name, [one]) for name, one in plan.overrides.items()]
+    known = known._replace(rules=[*known.rules, *rules_in_files(named, known.rules)])
     workflow = with_values(with_results(plan.workflow, plan.judge, known), plan.overrides, known)
     found: dict[str, Cell] = {}
     for place in places(plan.varied):
@@ -52,7 +54,7 @@ def cells_of(plan: Plan, known: Nodes, models: Mapping[str, Any], version: str) 
 
 
 def _cell(workflow: Workflow, place: dict, known: Nodes, models: Mapping, version: str) -> Cell:
-    prompt = with_values(workflow, place, known)
+    prompt = with_knobs_told(with_values(workflow, place, known))
     return Cell(cell_id(prompt, models, version), place, prompt)
 
 

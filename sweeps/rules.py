@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from ..guidance.chain import Chain
+from ..guidance.contract import chain_from
 from ..guidance.rule_file import FORM, RuleFile
 from ..guidance.rules.kinds import Rule
-from .axes import meant
+from .axes import RULE, meant
 
 CATEGORY = "guidance geometry/rules"
 PLAIN = ("cfg", "plaincfg", "none")
@@ -24,12 +25,17 @@ SOCKET, ENERGY = "guidance", "GG_ENERGY"  # an input that every rule has; the ty
 
 @dataclass(frozen=True)
 class RuleNode:
-    """A node that makes a guidance chain longer.  defaults: of its widgets; sockets: inputs that must be connected."""
+    """A node that makes a guidance chain longer.
+
+    defaults: of its widgets. sockets: inputs that must be connected. knobs: of a rule in a file, whose node takes those
+    that differ as one text.
+    """
 
     id: str
     title: str
     defaults: Mapping[str, Any]
     sockets: tuple[str, ...] = ()
+    knobs: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
@@ -116,8 +122,17 @@ def rule_in_file(word: str, known: Sequence[RuleNode], here: bool = True) -> Rul
     if node is None:
         raise ValueError(NO_FILES.format(word))
     place = RuleFile.of(word) if here else None
-    word, digest = (place.word, place.digest) if place else (word, "")
-    return replace(node, title=word, defaults={"rule": word, "digest": digest})
+    if place is None:
+        return replace(node, title=word, defaults={"rule": word, "digest": ""})
+    first = next(iter(chain_from(place.rule()).rules), None)
+    knobs = {name: getattr(first, own) for name, own in first.knobs.items()} if first else {}
+    return replace(node, title=place.name, defaults={"rule": place.word, "digest": place.digest}, knobs=knobs)
+
+
+def rules_in_files(axes: Iterable[tuple[str, Iterable[Any]]], known: Sequence[RuleNode]) -> list[RuleNode]:
+    """The rules in files that any value of an axis `rule` names.  axes: names and values"""
+    words = (word.strip() for name, values in axes if name == RULE for one in values for word in str(one).split("+"))
+    return [rule_in_file(word, known) for word in words if FORM.fullmatch(word)]
 
 
 def rule_named(word: str, known: Sequence[RuleNode]) -> RuleNode:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from .graph import Workflow, linked, title_of, upstream, widgets
 from .judges import JUDGE, followers, judge_of, judging_node
 from .rules import NOTHING, SOCKET, Nodes, RuleNode, chain_named
 
+KNOBS = "knobs"  # input of the node of rules in files: JSON
 PICTURES, TRACE = "gg-sweep-pictures", "gg-sweep-trace"  # ids of the nodes that a cell adds
 PRESET, PRESET_SCALE = "preset", "scale"  # a widget that stands in for another, unless it holds the other's name
 TRACED = {"KSampler": "GGGuidedSampler", "SamplerCustomAdvanced": "GGInspectedSampler"}  # same inputs, same pixels
@@ -136,10 +138,25 @@ def with_values(workflow: Workflow, values: Mapping[str, Value], known: Nodes = 
     return made
 
 
+def with_knobs_told(workflow: Workflow) -> dict[str, dict]:
+    """The workflow with those knobs of rules in files that differ from the usual as the text that their node takes."""
+    made = checked(workflow)
+    for node in made.values():
+        usual, inputs = (node.get("_meta") or {}).get(KNOBS, {}), node["inputs"]
+        own = {name: inputs.pop(name) for name in usual}
+        if other := {name: value for name, value in own.items() if value != usual[name]}:
+            inputs[KNOBS] = json.dumps(other, sort_keys=True)
+    return made
+
+
 def _is_elsewhere(workflow: Workflow, name: str, rules: Sequence[RuleNode]) -> bool:
     """Whether an axis is a widget of a rule that is not in this workflow; `name` may have no such widget at all."""
     owner, _, widget = name.rpartition(".")
-    named = [rule for rule in rules if owner.lower() in map(str.lower, rule.names) and widget in rule.defaults]
+    named = [
+        rule
+        for rule in rules
+        if owner.lower() in map(str.lower, rule.names) and widget in {**rule.defaults, **rule.knobs}
+    ]
     return bool(named) and not any(_is(workflow, node, owner) for node in workflow)
 
 
@@ -165,8 +182,9 @@ def _wire_rules(workflow: dict[str, dict], chain: Sequence[RuleNode]) -> None:
     for number, rule in enumerate(chain):
         name = f"gg-sweep-rule-{number}"
         wire = {} if before is None else {SOCKET: [before, 0]}
-        inputs = {**rule.defaults, **wire}
-        workflow[name] = {"class_type": rule.id, "inputs": inputs, "_meta": {"title": rule.names[0]}}
+        inputs = {**rule.defaults, **rule.knobs, **wire}
+        about = {"title": rule.names[0], **({KNOBS: rule.knobs} if rule.knobs else {})}
+        workflow[name] = {"class_type": rule.id, "inputs": inputs, "_meta": about}
         before = name
     if before:
         sampler["inputs"][SOCKET] = [before, 0]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from ...files.claims import check_claims, either, json_of, number, switch, table, text
 from ...guidance.contract import chain_from
 from ...guidance.rule_file import RuleFile
 from ...host.checks import CheckedNode
 from ...host.rule_nodes import linked, rule_schema
+from ...sweeps.rules import knob_of, with_knob
 
 CHANGED = "{} has changed since the sweep began. Give the same command again."
+TABLE = "Give a table of knobs and their values."
 OFFERED = RuleFile.offered()  # named by whoever started this process, never by a prompt
 
 if OFFERED:
@@ -26,13 +29,22 @@ if OFFERED:
                 [
                     io.Combo.Input("rule", options=[*OFFERED], tooltip="FILE:RULE, of those that were named."),
                     io.String.Input("digest", default="", tooltip="Of the file as the sweep knows it; empty: any."),
+                    io.String.Input(
+                        "knobs", default="", optional=True, tooltip="JSON: knobs of the rule and their values."
+                    ),
                 ],
                 experimental=True,
             )
 
         @classmethod
-        def execute(cls, rule, digest="", guidance=None) -> io.NodeOutput:
+        def execute(cls, rule, digest="", knobs="", guidance=None) -> io.NodeOutput:
             place = OFFERED[rule]
             if digest not in ("", place.digest):
                 raise ValueError(CHANGED.format(place.file.name))
-            return linked(cls, guidance, *chain_from(place.rule()).rules)
+            chain = chain_from(place.rule())
+            told = json_of(f"{rule}: knobs", knobs or "{}", TABLE)
+            check_claims(rule, {"knobs": told}, {"knobs": table(either(number(), switch(), text()), 100)}, TABLE)
+            for name, value in told.items():
+                named = knob_of(chain, f"{place.name}.{name}", lambda one: [place.name])
+                chain = with_knob(chain, *named, value) if named else chain
+            return linked(cls, guidance, *chain.rules)

@@ -10,6 +10,7 @@ from guidance_geometry.tests.queue.conftest import host_in
 from guidance_geometry.tests.queue.prompts import ROOT, small
 from guidance_geometry.tools.host.client import Client, JobError, RefusedError
 
+KNOBBED = ROOT / "guidance" / "rules" / "rescale.py"  # a rule of a file whose fields are its knobs
 SMALL = ["--set", "steps=2", "--cfg"]
 
 
@@ -77,13 +78,25 @@ def test_a_rule_in_a_file_runs_where_comfyui_was_started_with_it(tmp_path, monke
     words = ["--set", "steps=2", "--cfg", "5", "--rule", f"cfg, {file}:halfway"]
     code, said = swept(*words)
     assert (code, "this ComfyUI runs no files" in said) == (2, True), said
-    monkeypatch.setenv("GG_RULE_FILES", f"{file}:halfway")
+    monkeypatch.setenv("GG_RULE_FILES", f"{file}:halfway\n{KNOBBED}:Rescale")
     with host_in(tmp_path / "host") as live:
         code, said = swept("--server", live.address, *words)
         assert code == 0, said
         rows = json.loads((swept.folder / "results.json").read_text())["rows"]
         scales = {row["place"]["rule"]: row["measures"]["effective_scale"] for row in rows}
         assert scales == pytest.approx({"cfg": 5.0, f"{file}:halfway": 3.0}, abs=1e-3)
+        other = [
+            "--output",
+            str(tmp_path / "knobs"),
+            "--rule",
+            f"{KNOBBED}:Rescale",
+            "--axis",
+            "Rescale.phi: 0.2, 0.7, 1",
+        ]
+        code, said = swept("--server", live.address, *words[:4], *other)
+        assert (code, "3 cells" in said) == (0, True), said
+        rows = json.loads((tmp_path / "knobs" / "results.json").read_text())["rows"]
+        assert len({row["measures"]["strength"] for row in rows}) == 3, "every value of the knob is another run"
         code, said = swept("--server", live.address, *words[:5], f"cfg, {tmp_path / 'other.py'}:bad")
         assert (code, "'other.py:bad'" in said) == (2, True), said
         for rule, axes in (("other.py:bad", "cfg: 2"), ("my_rule.py:halfway", "cfg: 2\nrule: other.py:bad")):

@@ -1,7 +1,10 @@
 import pytest
 
 from guidance_geometry.guidance.rule_file import RuleFile
+from guidance_geometry.sweeps.axes import Axis
+from guidance_geometry.sweeps.cells import cells_of
 from guidance_geometry.sweeps.judges import JUDGE
+from guidance_geometry.sweeps.plan import Plan
 from guidance_geometry.sweeps.rules import Nodes, RuleNode, rule_named
 from guidance_geometry.sweeps.workflow import (
     PICTURES,
@@ -302,3 +305,34 @@ def test_a_server_that_runs_no_files_is_never_told_of_one():
     for words in ("/etc/passwd.py:a", "nowhere.py:halfway"):
         with pytest.raises(ValueError, match=f"The rule {words} is in a file, and this ComfyUI runs no files"):
             with_values(workflow(), {"rule": words}, NODES)
+
+
+KNOBBED = """
+from dataclasses import dataclass
+from guidance_geometry.guidance.rules.kinds import Combine
+
+@dataclass(frozen=True)
+class Share(Combine):
+    share: float = 0.5
+
+    def step(self, state, p, gamma):
+        return p.cond + self.share * (gamma - 1) * (p.cond - p.uncond), state
+"""
+
+
+def test_a_knob_of_a_rule_in_a_file_is_an_axis(tmp_path):
+    file = tmp_path / "my_rule.py"
+    file.write_text(KNOBBED)
+    axes = (Axis("rule", ("cfg", f"{file}:Share")), Axis("Share.share", (0.5, 0.25)))
+    known = Nodes([*RULES, FILES])
+    plain, usual, other = cells_of(Plan(workflow(), axes), known, {}, "1")
+    assert (len(plain.also), "guidance" in plain.prompt["4"]["inputs"]) == (1, False), (
+        "a knob of no rule changes nothing"
+    )
+    asked = [cell.prompt[cell.prompt["4"]["inputs"]["guidance"][0]]["inputs"] for cell in (usual, other)]
+    assert asked[0].keys() == {"rule", "digest"}, "as it was before knobs could be set"
+    assert asked[1] == asked[0] | {"knobs": '{"share": 0.25}'}
+    (fixed,) = cells_of(Plan(workflow(), axes[1:], {"rule": f"{file}:Share"}), known, {}, "1")[1:]
+    assert fixed.prompt["gg-sweep-rule-0"]["inputs"] == asked[1]
+    with pytest.raises(ValueError, match=r"no widget 'Share\.shore'"):
+        cells_of(Plan(workflow(), (axes[0], Axis("Share.shore", (1,)))), known, {}, "1")
