@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ..trace.effective import ALIKE, EffectiveScale, alike, push_weights, tells
+from ..trace.choices import band, scale_axes
+from ..trace.effective import ALIKE, EffectiveScale, alike, alike_throughout, cfg_of
 from ..trace.trace import AFTERWARDS, Trace
-from ..verdict.scale import apart_of, cfg_of
+from ..verdict.scale import apart_of
 from ..verdict.sentences import about, percent
 from .canvas import Box, Canvas, extent
 from .caption import caption_box, sample_fact, set_caption
@@ -19,14 +20,13 @@ from .labels import nice_length
 from .order import Drawing, Order
 from .page import nothing
 from .scene import run_words
-from .step_curves import Plot, ends_of, set_axes, set_band, set_line, set_marks
+from .step_curves import Plot, set_axes, set_band, set_line, set_marks
 from .typeset import SMALL, filled
 from .words import number
 
 WIDE = (Box(64, 92, 522, 156), Box(64, 346, 522, 130))
 NARROW = (Box(56, 116, 528, 190), Box(56, 400, 528, 120))
 HEAD = 16.0  # size of the words on top
-FEWEST = 3  # samples; of fewer there is no band
 ALONE = ("cond_only", AFTERWARDS)  # stages at which the run made the conditional prediction alone
 UNKNOWN = "the effective scale is known at no step"
 NEEDED = "It takes both predictions and a difference above rounding. Raise cfg to guide."
@@ -75,13 +75,10 @@ class Curves:
 
 def curves_of(trace: Trace, sample: int) -> Curves:
     """What is drawn of one sample of a run."""
-    every, cfg = trace.column("M19"), cfg_of(trace)
-    band = torch.where((every.isfinite().sum(dim=1) >= FEWEST)[:, None], ends_of(every), torch.nan)
-    pushing = tells(every, torch.where(every.isfinite(), push_weights(trace), 0.0))[:, sample]
-    held = torch.cat([every[pushing, sample], band[pushing].flatten(), torch.tensor([0.0, 1.0, cfg])])
-    low, high = held[held.isfinite()].aminmax()
+    every = trace.column("M19")
+    low, high = scale_axes(trace)[sample].tolist()
     acted = EffectiveScale.of(trace.of_samples(slice(sample, sample + 1)))
-    own = (every[:, sample], trace.column("M19a")[:, sample], band, cfg, float(low), float(high))
+    own = (every[:, sample], trace.column("M19a")[:, sample], band(every), cfg_of(trace), low, high)
     return Curves(*own, acted, trace.column("M2")[:, sample])
 
 
@@ -106,13 +103,10 @@ def heading(trace: Trace, sample: int, curves: Curves) -> str:
     if off:
         words += f"; guidance was off at {off} of {trace.n} steps"
     return (
-        words if all(alike_in(trace.column(name), sample) for name in ("M19", "M19a")) else f"Sample {sample}: {words}"
+        words
+        if all(alike_throughout(trace.column(name), sample) for name in ("M19", "M19a"))
+        else f"Sample {sample}: {words}"
     )
-
-
-def alike_in(values: Tensor, sample: int) -> bool:  # [n, B]
-    """Whether all samples are like this one, as far as they are known."""
-    return not ((values - values[:, [sample]]).abs() > ALIKE * values.abs().clamp(min=1)).any()
 
 
 def draw_effective_scale(order: Order, figure: Figure) -> Drawing:

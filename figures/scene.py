@@ -9,8 +9,10 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from ..trace.gram import VECTORS, Frame, GramRecord, added, frame, named
+from ..trace.choices import default_step
+from ..trace.gram import VECTORS, Frame, GramRecord, frame
 from ..trace.metrics import FLOOR_FACTOR, guidance_strength
+from ..trace.places import push_height, push_outside
 from ..trace.trace import END, PART, Trace
 
 Place = tuple[float, float]
@@ -28,9 +30,6 @@ NOT_FINITE = (
     "values at this step are not finite",
     "The run overflowed: lower the scale, or use a wider dtype.",
 )
-ACROSS = 0.005  # of a push: a smaller share across the difference is neither drawn nor told
-NAMED = 0.02  # of that share: from here on a gradient or a further pass was taken out before it was measured
-STILL = 0.4  # where in a run the default still lies: the condition has spoken, the picture is not settled yet
 
 
 @dataclass(frozen=True)
@@ -82,20 +81,6 @@ class Scene:
     positions: Positions = field(default_factory=Positions)
     missing: str = ""
     advice: str = ""
-
-
-def default_step(trace: Trace, sample: int | None = None) -> int:
-    """The step a still shows unless told otherwise: nearest to 0.4 of the run among those with a real difference.
-
-    A difference counts when it is above ten precision floors. Without any such step: the one nearest to 0.4.
-    """
-    sizes = trace.column("M2")
-    mine = sizes.nanmean(dim=1) if sample is None else sizes[:, sample]
-    real = mine > FLOOR_FACTOR * trace.steps["floor"].nan_to_num(0.0)
-    distance = (torch.arange(trace.n, dtype=torch.float64) - STILL * trace.n).abs()
-    if real.any():
-        distance = torch.where(real, distance, torch.inf)
-    return int(distance.argmin())
 
 
 def as_recorded(record: GramRecord, gamma: float) -> tuple[GramRecord, float]:
@@ -210,7 +195,7 @@ def _positions(record: GramRecord, gamma: float, elements: int, floor: float) ->
         points,
         noise=_rms(record, "noise", scale),
         other=_rms(record, "D-G", scale),
-        other_outside=float(plane.height["D"]) * scale,
+        other_outside=float(push_height(record, gamma)) * scale,
         residual=float(plane.height["next"] / travel) if travel > 0 else 0.0,
         notes=_notes(plane, _rms(record, "delta", scale), floor),
     )
@@ -218,13 +203,11 @@ def _positions(record: GramRecord, gamma: float, elements: int, floor: float) ->
 
 def _split(record: GramRecord, gamma: float, scale: float, share: float, points: Mapping[str, Place]) -> dict:
     """The part of the push across, and the points with the foot of D on the line of delta; nothing where it is none."""
-    D, c = named("D", gamma), named("c")
-    across = float(record.square(added(D, named("G", scale), -1.0)))
-    if not (share >= ACROSS and abs(across / float(record.square(added(D, c, -1.0))) - share) < NAMED):
+    outside = float(push_outside(record, gamma, scale, torch.tensor(share), push_height(record, gamma)))
+    if math.isnan(outside):
         return {}
-    height = float(frame(record, gamma).height["D"])
     foot = tuple(u + scale * (c - u) for u, c in zip(points["u"], points["c"], strict=True))
-    return {"across": (scale, share, min(1.0, height * across**-0.5)), "points": {**points, "along": foot}}
+    return {"across": (scale, share, outside), "points": {**points, "along": foot}}
 
 
 def _rms(record: GramRecord, name: str, scale: float) -> float:

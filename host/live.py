@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..trace.accumulator import Accumulator
-from ..trace.record import RunFacts, step_records
+from ..trace.record import DRAWN, RunFacts, step_records
 from .adapter import prompt_server
 from .jobs import running_job
 from .users import is_heard
@@ -148,7 +148,7 @@ class Live:
         columns, setting = part.columns(first), part.setting
         space = "flow" if setting.flow else "ve"
         facts = RunFacts(self.run, self.n, space, count, setting.vectors, self.sigma_data)
-        return step_records(columns, facts, stages[first:], first, MOST_RECORD)
+        return step_records(columns, facts, stages[first:], first, MOST_RECORD, DRAWN)
 
 
 def fitting(records: list[dict], room: int) -> list[dict]:

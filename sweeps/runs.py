@@ -8,8 +8,8 @@ from typing import Any
 from ..trace.record import run_record
 from ..trace.trace import Trace
 
-BYTES = 2_600_000  # of all records as JSON; packed they take about half
-MOST_BYTES = 40_000  # of one record; steps beyond that are left out evenly
+BYTES = 3_600_000  # of all records as JSON; packed they take less than half
+MOST_BYTES = 60_000  # of one record; steps beyond that are left out evenly
 MOST_CELLS = 400  # beyond that too few steps of each would fit
 
 

@@ -96,6 +96,18 @@ def alike(scale: float, other: float) -> bool:
     return not abs(scale - other) > ALIKE * max(1.0, abs(other))
 
 
+def alike_throughout(values: Tensor, sample: int) -> bool:  # [n, B]
+    """Whether all samples are like this one, as far as they are known."""
+    return not ((values - values[:, [sample]]).abs() > ALIKE * values.abs().clamp(min=1)).any()
+
+
+def cfg_of(trace: Trace) -> float:
+    """The widget's number, nan where nobody tells or the guider combines the predictions itself."""
+    if trace.header.get("guider"):
+        return math.nan
+    return float(told if isinstance(told := trace.header.get("cfg"), int | float) else math.nan)
+
+
 def _course(scales: Tensor, weights: Tensor) -> tuple[float, float, float, float]:  # [n] x2 -> early, late, least, most
     """How the scale of one sample went over the steps that tell."""
     telling = tells(scales, weights).nonzero()[:, 0]

@@ -239,7 +239,7 @@ class Frame:
 
 
 @dataclass(frozen=True, eq=False)
-class _Axes:
+class Axes:
     """Orthonormal axes as combinations of a and delta; an axis that does not exist has coefficients 0."""
 
     first: Mapping[str, Tensor]
@@ -255,7 +255,7 @@ def frame(record: GramRecord, gamma: Coefficient) -> Frame:  # record [...], gam
     a = 0: e1 points along delta. delta along a: the second coordinate is 0 and `collinear` is set.
     Frames of different steps are different planes; their directions cannot be compared.
     """
-    axes = _axes(record)
+    axes = axes_of(record)
     length = record.dot("a", "a").clamp(min=0).sqrt()
     across = record.combination({"delta": 1.0}, axes.second)
     points, height = {}, {}
@@ -268,19 +268,20 @@ def frame(record: GramRecord, gamma: Coefficient) -> Frame:  # record [...], gam
 
 
 def coordinates(
-    record: GramRecord, v: Combination, axes: _Axes | None = None
+    record: GramRecord, v: Combination, axes: Axes | None = None
 ) -> tuple[Tensor, Tensor]:  # -> [..., 2], [...]
     """Coordinates of a vector (not a point) in the step plane, and what is left of it outside.
 
     v: {name: coefficient}; for a point P pass the combination of P - x.
     """
-    axes = axes or _axes(record)
+    axes = axes or axes_of(record)
     place = torch.stack([record.combination(v, axes.first), record.combination(v, axes.second)], dim=-1)
     rest = record.square(v) - place.square().sum(dim=-1)
     return place, rest.clamp(min=0).sqrt()
 
 
-def _axes(record: GramRecord) -> _Axes:
+def axes_of(record: GramRecord) -> Axes:
+    """The axes of the step plane: the first points at u, delta has a positive second coordinate."""
     a, delta = (record.dot(name, name).clamp(min=0).sqrt() for name in ("a", "delta"))
     still = a == 0
     first = {"a": _inverse(a), "delta": torch.where(still, _inverse(delta), torch.zeros_like(a))}
@@ -288,7 +289,7 @@ def _axes(record: GramRecord) -> _Axes:
     across = (delta.square() - along.square()).clamp(min=0).sqrt()
     across = torch.where(still | (across < COLLINEAR * torch.maximum(a, delta)), torch.zeros_like(a), across)
     second = {"delta": _inverse(across) * (1 - along * first["delta"]), "a": -_inverse(across) * along * first["a"]}
-    return _Axes(first, second)
+    return Axes(first, second)
 
 
 def _inverse(length: Tensor) -> Tensor:

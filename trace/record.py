@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from .choices import FEWEST, Pushes, band, choices_of
 from .directions import directions_of
 from .file import even_positions
 from .gram import GramRecord
 from .metrics import METRICS
+from .places import PLACES, places_of
 from .portable import jsonable
+from .pushes import contraction, push, shares
 from .terms import columns_of_pass, effects_of_pass, passes_of
 from .trace import PER_STEP, Trace
 
@@ -27,12 +30,16 @@ VERSION = 1
 DIGITS = 6
 POWERS = torch.tensor([10.0**k for k in range(23)], dtype=torch.float64)  # of ten, all exact
 COSINE_PLACES = 5  # of the directions: colours and words, no further arithmetic
-STEP_BYTES = 9000  # of compact JSON: one live event carries a step, and 20 events a second must not be felt
+STEP_BYTES = 14_000  # of compact JSON of a step of a finished run; a live one has less room
+CHOICE_BYTES = 140  # of one sample
 ALL_SAMPLES = 24  # up to here every sample is sent; above, 16 and percentiles of all
 SOME_SAMPLES = 16
-PERCENTILES = (10, 50, 90)
+PERCENTILES, BAND_ENDS = (10, 50, 90), (10, 90)
+BANDS = ("M2", "M7", "M8", "M13", "M19")  # whose 10th and 90th percentile every step of a batch carries
+FOUND = tuple(name for name, metric in METRICS.items() if not metric.column)  # what inner products give
+NUMBERS = (*FOUND, "push", "left")  # of a sample beside the stored ones; a step names those that it has
+DRAWN = ("M1", "M2", "M3", "M3c", "M7", "M8", "push", "left")  # what figures paint: a live step has room for these
 STORED = tuple(name for name, metric in METRICS.items() if metric.column)  # what inner products cannot give
-WRITTEN = (*PER_STEP, "K", "sum", *(METRICS[name].column for name in STORED))  # columns of a step's record
 HEADER = ("scheduler", "sampler", "cfg", "seed", "sigmas", "labels", "chain", "model", "notes", "split", "evaluations")
 OF_A_PASS = ("evals", "scale", "size", "along", "across")
 OF_SOME_RUNS = ("part", "passes", "inside", "afterwards", "guider")
@@ -58,63 +65,106 @@ def run_record(trace: Trace, limit: int | None = None) -> dict:
     """A whole run as JSON-able data: header and "steps".
 
     limit: bytes of compact JSON it may take; steps are left out evenly, the first and the last last of all, and the
-    notes say so. None: all steps. Each step takes 9 kB at most, whatever the batch.
+    notes say so. None: all steps. Each step takes 14 kB at most, whatever the batch.
     """
     facts = facts_of(trace)
     steps = step_records(trace.steps, facts, trace.stage)
-    header = _header(trace, facts, steps)
-    if limit is None:
-        return header | {"steps": steps}
-    room = limit - size_of(header) - 200  # the note on what is left out, and the frame of the list
-    kept = fitting_steps(steps, room)
-    if len(kept) < trace.n:
-        words = f"{trace.n - len(kept)} of {trace.n} steps left out to keep this record below {limit} bytes"
+    header, sent = _header(trace, facts, steps), _sent(trace, steps)
+    if limit is not None:
+        beside = 200 + CHOICE_BYTES * len(sent)  # the note on what is left out, the frame of the list, and the choices
+        steps = fitting_steps(steps, limit - size_of(header) - beside)
+    if len(steps) < trace.n:
+        words = f"{trace.n - len(steps)} of {trace.n} steps left out to keep this record below {limit} bytes"
         header["notes"] = [*header["notes"], words]
-    return header | {"steps": kept}
+    kept = [step["i"] for step in steps]
+    _set_whiskers(trace, steps, kept)
+    return header | {"choices": rounded(choices_of(trace, sent, kept)), "steps": steps}
+
+
+def _set_whiskers(trace: Trace, steps: list[dict], kept: list[int]):
+    """Tell steps the 10th and 90th percentile of their shares of the push, where the batch is large enough."""
+    ends = band(shares(Pushes.of(trace).push[kept])) if kept else torch.empty(0, 2)
+    for step, pair in zip(steps, rounded(ends), strict=True):
+        if None not in pair:
+            step["whisker"] = pair
 
 
 def step_records(
-    columns: Mapping[str, Tensor], facts: RunFacts, stages: Sequence[str], first: int = 0, limit: int = STEP_BYTES
+    columns: Mapping[str, Tensor],
+    facts: RunFacts,
+    stages: Sequence[str],
+    first: int = 0,
+    limit: int = STEP_BYTES,
+    numbers: Sequence[str] = NUMBERS,
 ) -> list[dict]:
     """Steps as JSON-able data, from their rows of the trace's columns: live, or from a finished trace.
 
     columns: sigma, sigma_next, alpha, alpha_next, gamma, kappa, evals, floor [n]; K [n, B, pairs], sum [n, B, 3] and
     PER_SAMPLE [n, B]. What is missing is unknown. stages: a word a step. first: number of the first one. limit: bytes
     of compact JSON of a step; more than 24 samples, or more than fit, are thinned evenly, and then "subset" names those
-    kept and "percentiles" covers every metric of all of them.
+    kept and "percentiles" covers every metric of all of them. numbers: which ones go along, of NUMBERS.
+
+    Of a sample: "K", "sum", "m": what cannot be found from K; "n": what can, by the step's "numbers"; "at": PLACES.
     """
-    short = {name: rounded(columns[name]) for name in WRITTEN if name in columns}  # of all steps at once: far faster
-    steps = []
+    found = numbers_of(columns, facts, numbers)
+    levels = [name for name in PER_STEP if name in columns]
+    level = rounded(torch.stack([columns[name].double().cpu() for name in levels], dim=-1))
+    names = (*STORED, *numbers, *PLACES)
+    samples = _samples(columns, rounded(torch.stack([found[name] for name in names], dim=-1)), len(numbers))
+    starts = []
     for i, stage in enumerate(stages):
-        row = {name: column[i] for name, column in columns.items()}
-        start = _start_of(row, {name: short[name][i] for name in PER_STEP if name in short}, facts)
-        start |= {"i": first + i, "stage": stage}
-        samples = _samples({name: values[i] for name, values in short.items()})
-        steps.append(_thinned(start, samples, row, facts, limit))
-    return steps
+        start = _start_of({name: column[i] for name, column in columns.items()}, facts)
+        start |= dict(zip(levels, level[i], strict=True))
+        start["evals"] = None if start["evals"] is None else int(start["evals"])
+        starts.append(start | {"i": first + i, "stage": stage, "numbers": list(numbers)})
+    return _fitting_samples(starts, samples, found, limit)
 
 
-def _start_of(row: Mapping[str, Tensor], levels: Mapping[str, Any], facts: RunFacts) -> dict:
-    """A step without its samples."""
-    start = {"v": VERSION, "run": facts.run, "n": facts.n, **dict.fromkeys(PER_STEP), **levels}
-    start |= {"space": facts.space, "N": facts.count, "vectors": list(facts.vectors)}
-    start |= _passes(row)
-    start["evals"] = None if start["evals"] is None else int(start["evals"])
-    return start
+def numbers_of(columns: Mapping[str, Tensor], facts: RunFacts, names: Sequence[str]) -> dict[str, Tensor]:
+    """{name: [n, B]} of these metrics and of those that the columns hold, of pushes and of PLACES."""
+    record = GramRecord(facts.vectors, columns["K"].double().cpu())
+    found = step_metrics(columns, facts, names)
+    unknown = torch.full(record.K.shape[:-1], torch.nan, dtype=torch.float64)
+    level = {name: columns[name].double().cpu() if name in columns else unknown[:, 0] for name in PER_STEP}
+    gamma, kappa = level["gamma"][:, None], level["kappa"][:, None]
+    noisy = bool((record.dot("noise", "noise") > 0).any())
+    kept = contraction(level["sigma_next"], level["alpha_next"], facts.sigma_data, noisy)[:, None]
+    pushed = push(record, gamma, kappa)
+    scale, share = (found.get(name, unknown) for name in ("M19", "M19a"))
+    places = places_of(record, gamma, facts.count, scale, share)
+    return dict.fromkeys(METRICS, unknown) | found | {"push": pushed, "left": pushed * kept} | places
 
 
-def _thinned(start: dict, samples: list[dict], row: Mapping[str, Tensor], facts: RunFacts, limit: int) -> dict:
-    """A step with its samples, or with as many as fit."""
-    batch = len(samples)
-    if batch <= ALL_SAMPLES and size_of(start | {"samples": samples}) <= limit:
-        return start | {"samples": samples}
-    start["percentiles"] = _percentiles(row, facts)
-    for count in range(min(SOME_SAMPLES, batch), 0, -1):
-        chosen = even_positions(batch, count) or [0]
-        thinned = start | {"subset": chosen, "samples": [samples[b] for b in chosen]}
-        if size_of(thinned) <= limit:
-            return thinned
-    return start | {"subset": [], "samples": []}
+def _start_of(row: Mapping[str, Tensor], facts: RunFacts) -> dict:
+    """A step without its levels and its samples."""
+    start = {"v": VERSION, "run": facts.run, "n": facts.n, **dict.fromkeys(PER_STEP)}
+    return start | {"space": facts.space, "N": facts.count, "vectors": list(facts.vectors)} | _passes(row)
+
+
+def _fitting_samples(
+    starts: list[dict], samples: list[list[dict]], found: Mapping[str, Tensor], limit: int
+) -> list[dict]:
+    """The steps with their samples, or all with as many, evenly, as fit into the largest of them.
+
+    found: by its name every metric [n, B], of which percentiles go along.
+    """
+    batch = found["M1"].shape[1]
+    some = {name: found[name] for name in BANDS}
+    bands = _percentiles(some, BAND_ENDS, band) if batch >= FEWEST else [{} for _ in starts]
+    whole = [start | ends | {"samples": rows} for start, ends, rows in zip(starts, bands, samples, strict=True)]
+    if batch <= ALL_SAMPLES and all(size_of(step) <= limit for step in whole):
+        return whole
+    ranks = torch.tensor(PERCENTILES, dtype=torch.float64) / 100
+    every = {name: found[name] for name in METRICS}
+    ends = _percentiles(every, PERCENTILES, lambda values: values.nanquantile(ranks, dim=-1).movedim(0, -1))
+
+    def thinned(count: int) -> list[dict]:
+        chosen = (even_positions(batch, count) or [0]) if count else []
+        kept = ({"subset": chosen, "samples": [rows[b] for b in chosen]} for rows in samples)
+        return [start | some | rows for start, some, rows in zip(starts, ends, kept, strict=True)]
+
+    fewer = map(thinned, range(min(SOME_SAMPLES, batch), 0, -1))
+    return next((steps for steps in fewer if all(size_of(step) <= limit for step in steps)), thinned(0))
 
 
 def facts_of(trace: Trace) -> RunFacts:
@@ -124,14 +174,14 @@ def facts_of(trace: Trace) -> RunFacts:
     return RunFacts(str(header.get("run", "")), trace.n, header.get("space", "ve"), trace.count, vectors, data)
 
 
-def step_metrics(columns: Mapping[str, Tensor], facts: RunFacts) -> dict[str, Tensor]:  # -> {"M1": [B], ...}
-    """Every metric of one step that the row can give, by its number."""
+def step_metrics(columns: Mapping[str, Tensor], facts: RunFacts, names: Sequence[str] = FOUND) -> dict[str, Tensor]:
+    """{"M1": [..., B], ...} of one step or several: these of FOUND, and all that the columns hold."""
     record = GramRecord(facts.vectors, columns["K"].double().cpu())
     given = {"count": facts.count, "sigma_data": math.nan if facts.sigma_data is None else facts.sigma_data}
-    given |= {name: torch.as_tensor(columns[name]).double().cpu() for name in ("gamma", "sigma", "alpha")}
+    given |= {name: torch.as_tensor(columns[name]).double().cpu()[..., None] for name in ("gamma", "sigma", "alpha")}
     found = {}
     for name, metric in METRICS.items():
-        if metric.function is not None:
+        if name in names and metric.function is not None:
             found[name] = metric.function(record, **{need: given[need] for need in metric.needs})
         elif metric.column in columns:
             found[name] = columns[metric.column].double().cpu()
@@ -161,12 +211,20 @@ def _rounded(values: Tensor) -> Any:
     with as few digits. Numbers that are not finite, or need a power that is not exact, go one by one.
     """
     x = values.double().cpu()
-    places = DIGITS - 1 - x.abs().log10().floor().nan_to_num(neginf=DIGITS - 1)
-    if not x.isfinite().all() or (places.abs() >= len(POWERS)).any():
-        return rounded(x.tolist())
+    if not x.ndim:
+        return rounded(float(x))
+    places = DIGITS - 1 - x.abs().log10().floor().nan_to_num(neginf=DIGITS - 1, posinf=math.inf)
+    odd = ~x.isfinite() | (places.abs() >= len(POWERS))
+    even, places = torch.where(odd, 0.0, x), torch.where(odd, 0.0, places)
     power, small = POWERS[places.abs().long()], places >= 0
-    whole = torch.where(small, x * power, x / power).round()
-    return _shortest(torch.where(small, whole / power, whole * power).tolist())
+    whole = torch.where(small, even * power, even / power).round()
+    found = _shortest(torch.where(small, whole / power, whole * power).tolist())
+    for *at, last in odd.nonzero().tolist():
+        row = found
+        for k in at:
+            row = row[k]
+        row[last] = rounded(float(x[(*at, last)]))
+    return found
 
 
 def _shortest(value: Any) -> Any:
@@ -178,14 +236,26 @@ def _shortest(value: Any) -> Any:
     return [_shortest(item) for item in value]
 
 
-def _samples(short: Mapping[str, list]) -> list[dict]:
-    """Inner products, sums and stored metrics of every sample of a step."""
-    batch = len(short["K"])
-    sums, unknown = short.get("sum", [[None] * 3] * batch), [None] * batch
-    stored = {name: short.get(METRICS[name].column, unknown) for name in STORED}
+def _samples(columns: Mapping[str, Tensor], numbers: list, count: int) -> list[list[dict]]:
+    """Every step's samples: inner products, sums, and of their numbers the stored metrics, those named, and places.
+
+    count: of those that a step names.
+    """
+    K = rounded(columns["K"])
+    sums = rounded(columns["sum"]) if "sum" in columns else [[[None] * 3] * len(row) for row in K]
+    end = len(STORED) + count
     return [
-        {"K": row, "sum": sums[b], "m": {name: values[b] for name, values in stored.items()}}
-        for b, row in enumerate(short["K"])
+        [
+            {
+                "K": K[i][b],
+                "sum": sums[i][b],
+                "m": dict(zip(STORED, values, strict=False)),
+                "n": values[len(STORED) : end],
+                "at": values[end:],
+            }
+            for b, values in enumerate(rows)
+        ]
+        for i, rows in enumerate(numbers)
     ]
 
 
@@ -198,13 +268,10 @@ def _passes(columns: Mapping[str, Tensor]) -> dict:
     return {"passes": found} if found else {}
 
 
-def _percentiles(columns: Mapping[str, Tensor], facts: RunFacts) -> dict:
-    """10th, 50th and 90th percentile over all samples; samples without a value are left out."""
-    ranks = torch.tensor(PERCENTILES, dtype=torch.float64) / 100
-    found: dict[str, Any] = {"p": list(PERCENTILES)}
-    for name, values in step_metrics(columns, facts).items():
-        found[name] = rounded(values.nanquantile(ranks))
-    return found
+def _percentiles(metrics: Mapping[str, Tensor], percent: Sequence[int], of: Callable[[Tensor], Tensor]) -> list[dict]:
+    """Percentiles of metrics [n, B] over the samples, step by step.  of: takes them, [..., B] -> [..., percent]"""
+    ends = rounded(of(torch.stack(list(metrics.values()), dim=1)))
+    return [{"percentiles": {"p": list(percent), **dict(zip(metrics, row, strict=True))}} for row in ends]
 
 
 def _header(trace: Trace, facts: RunFacts, steps: list[dict]) -> dict:

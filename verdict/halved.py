@@ -7,12 +7,12 @@ from math import isfinite, nan
 
 import torch
 
+from ..trace.effective import cfg_of
 from ..trace.metrics import ratio
 from ..trace.trace import END, Trace
 from .findings import clipped_share
 from .odds import Odds
 from .picks import model_key
-from .scale import cfg_of
 from .sentences import Sentence, percent, say
 
 ALIKE = ("seed", "sampler", "sigmas", "labels", "chain")  # what the headers of two such runs share

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..trace.effective import EffectiveScale, alike, is_masked, rounding
+from ..trace.effective import EffectiveScale, alike, cfg_of, is_masked, rounding
 from ..trace.gram import named
 from ..trace.metrics import FLOOR_FACTOR
 from ..trace.recorder import RECUR
@@ -108,13 +108,6 @@ def _other(trace: Trace) -> str:
     header, chain = trace.header, str(trace.header.get("chain") or "")
     own = chain if math.isnan(cfg_of(trace)) or "comfyui" not in (header.get("host") or {}) else ""
     return header.get("guider") or ", ".join(header.get("patches") or ()) or ("" if own.upper() == PLAIN else own)
-
-
-def cfg_of(trace: Trace) -> float:
-    """The widget's number, nan where nobody tells or the guider combines the predictions itself."""
-    if trace.header.get("guider"):
-        return math.nan
-    return float(told if isinstance(told := trace.header.get("cfg"), int | float) else math.nan)
 
 
 def apart_of(trace: Trace) -> list[str]:

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { defaultSample, length, sampleOf, stepOf } from "../../web/lib/gram.mjs";
+import { defaultSample, sampleOf, stepOf } from "../../web/lib/gram.mjs";
 import { speaker } from "../../web/lib/strings.mjs";
 import { DARK, LIGHT } from "../../web/lib/theme.mjs";
 import { viewOf } from "../../web/lib/views.mjs";
@@ -12,15 +12,19 @@ const words = (command) => command.runs.map((run) => run.t).join("");
 const draw = (record, more = {}) => viewOf("effective").figure(record, { w: 700, h: 460, theme: LIGHT, step: 0, ...more });
 const top = (record, more) => called(draw(record, more), "acts-like").map(words);
 
-/** A run whose steps push alike at one unit of scale. acts: [M19, M19a] of every step, the same for all samples. */
-function acting(acts, { cfg = 8, weights = acts.map(() => 1) } = {}) {
-  const { record } = fixture("euler");
+/** A run whose steps acted so: [M19, M19a] of every step, the same for all samples. acted: what Python makes of it. */
+function acting(acts, { cfg = 8, ...acted } = {}) {
+  const record = fixture("euler");
   const steps = acts.map(([M19, M19a], i) => {
-    const step = record.steps[i];
-    const kappa = weights[i] / length(sampleOf(step, 0), { delta: 1 });
-    return { ...step, n: acts.length, kappa, samples: step.samples.map((one) => ({ ...one, m: { ...one.m, M19, M19a } })) };
+    const { percentiles, ...step } = record.steps[i];
+    return { ...step, n: acts.length, samples: step.samples.map((one) => ({ ...one, m: { ...one.m, M19, M19a } })) };
   });
-  return { ...record, cfg, n: acts.length, steps };
+  const [scales, shares] = [0, 1].map((k) => acts.map((pair) => pair[k]).filter((value) => value !== null));
+  const [least, most] = scales.length ? [Math.min(...scales), Math.max(...scales)] : [null, null];
+  const across = shares.reduce((sum, value) => sum + value, 0) / shares.length;
+  const one = { step: 0, window: null, least, most, across, low: Math.min(0, least), high: Math.max(1, most, cfg ?? 1), alone: false, ...acted };
+  const choices = { samples: [0, 1, 2, 3], ...Object.fromEntries(Object.entries(one).map(([name, value]) => [name, Array(4).fill(value)])) };
+  return { ...record, cfg, n: acts.length, steps, choices };
 }
 
 test("what cfg acts like, and what goes across, stand on top in words", () => {
@@ -31,31 +35,24 @@ test("what cfg acts like, and what goes across, stand on top in words", () => {
   assert.match(draw(record)[0].label, /cfg 8 acts like 1\.1 to 5\.3; 41 %/);
   assert.deepEqual(top(acting([[2, 0], [2, 0]], { cfg: 4 })), ["cfg 4 acts like 2"]);
   assert.deepEqual(top(acting([[2, 0], [3, 0]], { cfg: null })), ["Guidance acts like 2 to 3"]);
-  assert.deepEqual(top(fixture("euler").record), ["Guidance acts as cfg says: 4"]);
+  assert.deepEqual(top(fixture("euler")), ["Guidance acts as cfg says: 4"]);
   assert.deepEqual(top(acting([[4, 0.3], [4, 0.3]], { cfg: 4 })), ["cfg 4 acts like 4; 30 % of the push goes across"]);
+  assert.deepEqual(top(acting([[3, 0]], { alone: true }), { sample: 3 }), ["Sample 3: cfg 8 acts like 3"]);
+  assert.deepEqual(top(acting([[2, 0]], { least: null, most: null })), ["What the run as a whole acts like is not known."]);
+  const { choices, ...going } = record;
+  assert.deepEqual(top({ ...going, live: true }), []);
 });
 
-test("a step is weighed by what it pushes, and one that pushes next to nothing is not told", () => {
-  const record = acting([[2, 0.1], [4, 0.4], [90, 1]], { weights: [3, 1, 0.01] });
-  assert.deepEqual(top(record), ["cfg 8 acts like 2 to 4; 18 % of the push goes across"]);
-  const drawn = draw(record);
+test("a step beyond the axis is a triangle at its rim, and the caption says so; rounding is none", () => {
+  const drawn = draw(acting([[2, 0.1], [4, 0.4], [90, 1]], { most: 4, high: 8 }));
   const [beyond, ...others] = called(drawn, "beyond");
   assert.deepEqual(others, []);
   const [line] = called(drawn, "cfg");
   assert.ok(Math.abs(beyond.y - line.points[0][1]) < 1e-9, "at the rim, which is cfg here");
-  assert.ok(called(drawn, "caption").some((chunk) => /triangles: beyond the axis/.test(words(chunk))));
-});
-
-test("a step that pushes most is told and on the axis, however small its difference", () => {
-  const record = acting([[2, 0], [2, 0], [2, 0], [1001, 0]], { weights: [1, 1, 1, 0.02] });
-  assert.deepEqual(top(record), ["cfg 8 acts like 2 to 1001"]);
-  assert.deepEqual(called(draw(record), "beyond"), []);
-});
-
-test("rounding leads no step beyond the axis", () => {
-  const drawn = draw(acting([[8, 0], [8, 0], [8.000001, 0]], { weights: [1, 1, 0.001] }));
-  assert.deepEqual(called(drawn, "beyond"), []);
-  assert.doesNotMatch(called(drawn, "caption").map(words).join(" "), /triangles/);
+  assert.match(called(drawn, "caption").map(words).join(" "), /on top: steps that push next to nothing are left out.*triangles: beyond the axis/);
+  const rounded = draw(acting([[8, 0], [8, 0], [8.000001, 0]], { most: 8, high: 8 }));
+  assert.deepEqual(called(rounded, "beyond"), []);
+  assert.doesNotMatch(called(rounded, "caption").map(words).join(" "), /triangles|on top/);
 });
 
 test("a step that does not know is a gap, never a zero", () => {
@@ -74,7 +71,7 @@ const caption = (record, more) => called(draw(record, more), "caption").map(word
 
 test("where guidance was off, that is said, and not that it acts as cfg says", () => {
   const record = acting([[4, 0], [4, 0], [null, null]], { cfg: 4 });
-  const blank = record.steps[2].samples.map((one) => ({ ...one, K: one.K.map(() => null) }));
+  const blank = record.steps[2].samples.map((one) => ({ ...one, n: one.n.map(() => null) }));
   record.steps[2] = { ...record.steps[2], gamma: 1, stage: "cond_only", samples: blank };
   assert.deepEqual(top(record), ["Guidance acts as cfg says: 4; guidance was off at 1 of 3 steps"]);
   assert.match(caption(record), /gaps: no second prediction/);
@@ -96,12 +93,6 @@ test("in a low figure the curves stand before the words", () => {
   }
 });
 
-test("of a batch it is said whose scales are told", () => {
-  const { record } = fixture("batch_16");
-  const steps = record.steps.map((step) => ({ ...step, samples: step.samples.map((one, b) => ({ ...one, m: { ...one.m, M19: b, M19a: 0 } })) }));
-  assert.deepEqual(top({ ...record, cfg: 8, steps }, { sample: 3 }), ["Sample 3: cfg 8 acts like 3"]);
-});
-
 test("a guider that combines the predictions itself has no cfg, and what is counted alone is named", () => {
   const record = acting([[3, 0], [3, 0]], { cfg: 3 });
   assert.doesNotMatch(caption(record), /left out/);
@@ -110,13 +101,6 @@ test("a guider that combines the predictions itself has no cfg, and what is coun
   assert.deepEqual(top(own), ["Guidance acts like 3"]);
   assert.deepEqual(called(draw(own), "cfg"), []);
   assert.match(caption(own), /left out: middle, counted alone/);
-});
-
-test("a scale that is drawn and not told is explained", () => {
-  const record = acting([[2, 0], [4, 0], [1, 0]], { weights: [1, 1, 0.01] });
-  assert.deepEqual(top(record), ["cfg 8 acts like 2 to 4"]);
-  assert.match(caption(record), /on top: steps that push next to nothing are left out/);
-  assert.doesNotMatch(caption(acting([[2, 0], [4, 0]])), /on top/);
 });
 
 test("the curve stands at its numbers beside cfg, and the band of a batch around it", () => {
@@ -128,29 +112,22 @@ test("the curve stands at its numbers beside cfg, and the band of a batch around
   const [half, quarter] = called(drawn, "across-mark").map(({ y }) => y);
   assert.ok(half < quarter);
   assert.equal(words(called(drawn, "cfg-words")[0]), "cfg 8");
-  const many = fixture("batch_16").record;
-  const spread = many.steps.map((step) => ({ ...step, samples: step.samples.map((one, b) => ({ ...one, m: { ...one.m, M19: b / 2, M19a: 0 } })) }));
-  const wide = draw({ ...many, cfg: 4, steps: spread }, { sample: 0 });
+  const many = acting([[4, 0], [4, 0]], { low: 0, high: 8 });
+  const spread = many.steps.map((step) => ({ ...step, percentiles: { p: [10, 90], M19: [0.75, 6.75] } }));
+  const wide = draw({ ...many, steps: spread });
   const [band] = called(wide, "band");
-  const [zero, four] = [called(wide, "scale-mark")[0].y, called(wide, "cfg")[0].points[0][1]];
-  const ends = band.points.map(([, y]) => 4 * (zero - y) / (zero - four));
-  ends.forEach((end, k) => assert.ok(Math.abs(end - (k < 2 ? 6.75 : 0.75)) < 1e-9, `10th and 90th percentile: ${ends}`));
+  const [eight, four] = [called(wide, "cfg")[0].points[0][1], called(wide, "scale-mark")[0].y];
+  band.points.forEach(([, y], k) => assert.ok(Math.abs(4 + (4 * (four - y)) / (four - eight) - (k < 2 ? 6.75 : 0.75)) < 1e-9));
 });
 
-test("a record without effective scales says so, and how to get them", () => {
-  const old = acting([[2, 0], [4, 0]]);
-  for (const step of old.steps) for (const one of step.samples) ["M19", "M19a"].forEach((name) => delete one.m[name]);
-  assert.match(draw(old)[0].label, /no effective scale/);
-  assert.ok(draw(old).some(({ runs }) => runs && /Queue again/.test(runs.map((run) => run.t).join(""))));
-  const unknown = draw(acting([[null, null], [null, null]]));
-  assert.match(unknown[0].label, /known at no step/);
-  assert.deepEqual(top(acting([[2, 0], [4, 0]], { weights: [0, 0] })), ["What the run as a whole acts like is not known."]);
+test("a run that knows its scale at no step says so", () => {
+  assert.match(draw(acting([[null, null], [null, null]]))[0].label, /known at no step/);
 });
 
 /** The plane of a step of the run with a rule, whose push goes like this. */
 function planeOf(change = {}) {
-  const { record } = fixture("rule");
-  const steps = record.steps.map((step) => ({ ...step, samples: step.samples.map((one) => ({ ...one, m: { ...one.m, ...change } })) }));
+  const record = fixture("rule");
+  const steps = record.steps.map((step) => ({ ...step, samples: step.samples.map((one) => ({ ...one, ...change })) }));
   const drawn = viewOf("plane").figure({ ...record, steps }, { w: 960, h: 540, theme: LIGHT, step: 1 });
   return { drawn, step: stepOf({ steps }, 1), gram: sampleOf(stepOf({ steps }, 1), defaultSample(record)) };
 }
@@ -173,11 +150,10 @@ test("the plane splits a push into its part along the difference and its part ac
 });
 
 test("where nothing goes across, or more than the push is in D, no split is drawn", () => {
-  assert.equal(called(planeOf({ M19a: 1e-9 }).drawn, "across").length, 0);
-  assert.equal(called(planeOf({ M19: null, M19a: null }).drawn, "across").length, 0);
-  const apart = planeOf({ M19a: 0.9 }).drawn; // a gradient was taken out before
-  assert.equal(called(apart, "across").length, 0);
-  assert.equal(called(apart, "other").length, 1);
-  const plain = viewOf("plane").figure(fixture("euler").record, { w: 960, h: 540, theme: LIGHT, step: 4 });
+  const { samples: [{ at }] } = fixture("rule").steps[1];
+  const { drawn } = planeOf({ at: [...at.slice(0, -1), null] });
+  assert.equal(called(drawn, "across").length, 0);
+  assert.equal(called(drawn, "other").length, 1);
+  const plain = viewOf("plane").figure(fixture("euler"), { w: 960, h: 540, theme: LIGHT, step: 4 });
   assert.deepEqual([...called(plain, "along"), ...called(plain, "across")], []);
 });

@@ -4,11 +4,12 @@ import { test } from "node:test";
 
 import { paint } from "../../web/lib/canvas.mjs";
 import { boxOf } from "../../web/lib/commands.mjs";
-import { spread } from "../../web/lib/bands.mjs";
-import { contraction, interval, pushesOf } from "../../web/lib/curves.mjs";
-import { defaultSample, dot, frame, length, sampleOf, stepOf } from "../../web/lib/gram.mjs";
+import { proxies, runOf } from "../../web/lib/curves.mjs";
+import { defaultSample, sampleOf, stepOf } from "../../web/lib/gram.mjs";
 import { meets } from "../../web/lib/layout.mjs";
 import { settledFrom } from "../../web/lib/matrix.mjs";
+import { metric } from "../../web/lib/metrics.mjs";
+import { sceneOf } from "../../web/lib/scene.mjs";
 import { toSVG } from "../../web/lib/svg.mjs";
 import { DARK, LIGHT } from "../../web/lib/theme.mjs";
 import { VIEWS } from "../../web/lib/views.mjs";
@@ -29,7 +30,7 @@ function shown(record) {
 
 function* drawings(names, figures = Object.keys(FIGURES), sizes = SIZES, scales = GAMMAS) {
   for (const name of names) {
-    const { record } = fixture(name);
+    const record = fixture(name);
     for (const title of figures) {
       const gammas = title === "whatif" ? scales : [undefined];
       for (const [w, h] of sizes) for (const step of shown(record)) for (const gamma of gammas) {
@@ -82,15 +83,13 @@ test("positions are the record's coordinates times the printed scale and gain", 
   let lenses = 0;
   for (const { commands, record, step, where, w } of drawings(NAMES, ["plane"])) {
     const at = stepOf(record, step);
-    const gram = sampleOf(at, defaultSample(record));
     const [x] = called(commands, "x");
     if (!x || at.stage === "cond_only") continue; // of that only the step is known
     const [bar] = called(commands, "bar");
     assert.ok(bar || w < 420, `${where} has no scale bar`);
     if (!bar) continue;
     const scale = (bar.points[1][0] - bar.points[0][0]) / read(words(called(commands, "bar-text")[0]));
-    const unit = 1 / Math.sqrt(gram.count);
-    const places = frame(gram, at.gamma).points;
+    const { points: places } = sceneOf(record, { step });
     const [frameBox] = called(commands, "frame");
     const title = called(commands, "lens-title")[0];
     const gain = title ? Number(words(title).match(/\u00d7(\d+)/)[1]) : 1;
@@ -100,10 +99,10 @@ test("positions are the record's coordinates times the printed scale and gain", 
     const origin = called(commands, "u")[0];
     for (const role of ["u", "c", "G"]) {
       const [mark] = called(commands, role);
-      const offset = [0, 1].map((k) => (places[role][k] - places.u[k]) * unit * scale * gain);
+      const offset = [0, 1].map((k) => (places[role][k] - places.u[k]) * scale * gain);
       assert.ok(Math.hypot(mark.x - origin.x + offset[0], mark.y - origin.y - offset[1]) < 0.5, `${where} ${role}`);
       const overview = called(commands, `overview-${role}`)[0] ?? (title ? null : mark);
-      const ideal = [x.x - places[role][0] * unit * scale, x.y + places[role][1] * unit * scale];
+      const ideal = [x.x - places[role][0] * scale, x.y + places[role][1] * scale];
       assert.ok(Math.hypot(overview.x - ideal[0], overview.y - ideal[1]) < 0.5, `${where} ${role}`);
     }
   }
@@ -127,8 +126,7 @@ test("noise is drawn at its length or carries a cut mark and its length in words
     const [bar] = called(commands, "bar");
     if (!noise || !bar) continue;
     const scale = (bar.points[1][0] - bar.points[0][0]) / read(words(called(commands, "bar-text")[0]));
-    const gram = sampleOf(stepOf(record, step), defaultSample(record));
-    const ideal = (length(gram, { noise: 1 }) / Math.sqrt(gram.count)) * scale;
+    const ideal = metric("M8", sampleOf(stepOf(record, step), defaultSample(record))) * scale;
     const [[x0, y0], [x1, y1]] = noise.points;
     const drawn = Math.hypot(x1 - x0, y1 - y0);
     const cut = called(commands, "cut").length > 0;
@@ -142,7 +140,7 @@ test("noise is drawn at its length or carries a cut mark and its length in words
 });
 
 test("the what-if arrow follows the scale and nothing else moves", () => {
-  const { record } = fixture("euler");
+  const record = fixture("euler");
   for (const [w, h] of SIZES) {
     const draw = (gamma) => FIGURES.whatif.figure(record, { w, h, theme: DARK, step: 4, gamma });
     const [still, moved] = [draw(2), draw(7)];
@@ -157,65 +155,52 @@ test("the what-if arrow follows the scale and nothing else moves", () => {
 
 test("what cannot be drawn is said", () => {
   const said = (name, step, figure = "plane") =>
-    FIGURES[figure].figure(fixture(name).record, { w: 420, h: 300, theme: LIGHT, step }).filter(({ op }) => op === "text").map(words).join(" ");
+    FIGURES[figure].figure(fixture(name), { w: 420, h: 300, theme: LIGHT, step }).filter(({ op }) => op === "text").map(words).join(" ");
   assert.match(said("missing_uncond", 3), /no unconditional prediction/);
   assert.match(said("nan", 3), /not finite/);
   assert.match(said("equal", 1), /u = c/);
   assert.match(said("empty", 0), /no steps yet/);
   assert.match(said("zero_step", 1), /no length/);
-  const { steps: sent } = fixture("hole").record;
+  const { steps: sent } = fixture("hole");
   const gone = sent.map(({ i }) => i + 1).find((i) => !stepOf({ steps: sent }, i));
   assert.match(said("hole", gone), /no record of this step/);
   assert.match(said("gamma_1", 0, "matters"), /no push beyond c/);
   assert.match(said("euler", 0, "lengths"), /adds no noise/);
-  const alone = fixture("missing_uncond").record;
+  const alone = fixture("missing_uncond");
   const steps = alone.steps.map((step) => ({ ...step, stage: "cond_only" }));
   const drawn = FIGURES.matters.figure({ ...alone, steps }, { w: 420, h: 300, theme: LIGHT, step: 0 });
   assert.match(drawn.filter(({ op }) => op === "text").map(words).join(" "), /no push beyond c.* Raise cfg/);
   assert.match(said("gamma_30", 2), /collinear/);
   for (const title of Object.keys(FIGURES)) {
     assert.match(said("empty", 0, title), /no steps yet/, title);
-    const commands = FIGURES[title].figure(fixture("batch_200").record, { w: 420, h: 300, theme: LIGHT, step: 0, sample: 1 });
+    const commands = FIGURES[title].figure(fixture("batch_200"), { w: 420, h: 300, theme: LIGHT, step: 0, sample: 1 });
     assert.ok(commands.some((command) => command.op === "text" && words(command).includes("sample 1 was not sent")), title);
   }
 });
 
-/** A run at scale 1 without u, whose classifier pushed what guidance pushed in the given one: D - c is the gradient. */
-function steered({ steps, ...record }) {
-  const place = ["u", "a", null, "delta", "move", "noise", "delta"]; // of its vectors; there is no difference
-  const pushed = steps.map((step) => ({
-    ...step, stage: "cond_only", gamma: 1, vectors: [...step.vectors, "gradient"],
-    samples: step.samples.map((one, b) => ({
-      ...one, K: place.flatMap((v, i) => place.slice(i).map((w) => (v && w ? dot(sampleOf(step, b), v, w) : null))),
-    })),
-  }));
-  return { ...record, steps: pushed };
-}
-
 test("what a classifier pushed at scale 1 is drawn, and nobody is told to raise cfg", () => {
-  const whole = fixture("euler").record;
-  const drawn = FIGURES.matters.figure(steered(whole), { w: 600, h: 420, theme: LIGHT, step: 0 });
-  const said = drawn.filter(({ op }) => op === "text").map(words).join(" ");
-  assert.doesNotMatch(said, /Raise cfg|no push/);
-  const [own, plain] = [steered(whole), whole].map((record) => pushesOf(record, 0).map(({ push }) => push));
-  own.forEach((push, k) => assert.ok(Math.abs(push - plain[k]) < 1e-9, `step ${k}`));
+  const { steps, ...whole } = fixture("euler");
+  const steered = steps.map((step) => ({ ...step, stage: "cond_only", gamma: 1, vectors: [...step.vectors, "gradient"] }));
+  const drawn = FIGURES.matters.figure({ ...whole, steps: steered }, { w: 600, h: 420, theme: LIGHT, step: 0 });
+  assert.doesNotMatch(drawn.filter(({ op }) => op === "text").map(words).join(" "), /Raise cfg|no push/);
+  assert.equal(called(drawn, "push").length, steps.length);
 });
 
 test("a step with one prediction is drawn at its length, on the way to that prediction", () => {
-  const { record } = fixture("missing_uncond");
+  const record = fixture("missing_uncond");
   const at = stepOf(record, 3);
   const drawn = FIGURES.plane.figure(record, { w: 420, h: 300, theme: LIGHT, step: 3 });
   const [[step], [bar], [way]] = ["step", "bar", "ray-c"].map((name) => called(drawn, name));
   const pixels = step.points[0][0] - called(drawn, "next")[0].x;
-  const long = length(sampleOf(at, defaultSample(record)), { move: 1 }) / Math.sqrt(at.N);
+  const long = metric("M7", sampleOf(at, defaultSample(record)));
   assert.ok(Math.abs(pixels / (bar.points[1][0] - bar.points[0][0]) - long / bar.length) < 0.01 * (long / bar.length));
   assert.equal(way.points[0][1], way.points[1][1]);
 });
 
 test("which steps matter is not drawn where the push of some is unknown", () => {
-  const { record } = fixture("euler");
+  const record = fixture("euler");
   const drawn = (blind) => FIGURES.matters.figure(
-    { ...record, steps: record.steps.map((step) => (blind(step) ? { ...step, kappa: null } : step)) },
+    { ...record, steps: record.steps.map((step) => (blind(step) ? { ...step, numbers: step.numbers.filter((name) => name !== "left").slice(0, -1) } : step)) },
     { w: 600, h: 420, theme: LIGHT, step: 0 },
   );
   const said = (commands) => commands.filter(({ op }) => op === "text").map(words).join(" ");
@@ -227,14 +212,17 @@ test("which steps matter is not drawn where the push of some is unknown", () => 
   assert.match(said(drawn(() => false)), /80 %/);
 });
 
-test("shares of the push add up and the interval is the shortest that holds 80 %", () => {
-  const row = (push, contracted = push) => ({ push, contracted });
-  const held = interval([row(0.1), row(0.5), row(0.35), row(0.05)].map((value, i) => ({ ...value, i })));
-  assert.deepEqual([held.first.i, held.last.i, held.count], [1, 2, 2]);
-  assert.equal(interval([row(NaN), row(NaN)]), null);
-  assert.ok(Math.abs(contraction({ alpha_next: 1, sigma_next: 0.3 }, 0.4, false) - 0.8) < 1e-12);
-  assert.ok(Math.abs(contraction({ alpha_next: 1, sigma_next: 0.3 }, 0.4, true) - 0.64) < 1e-12);
-  assert.ok(Number.isNaN(contraction({ sigma_next: 0.3 }, null, true)));
+test("shares of the push add up, and the window that was chosen is shaded", () => {
+  const record = fixture("ddpm");
+  const { rows, unknown } = proxies(runOf(record, { sample: 0 }));
+  for (const name of ["push", "contracted"]) assert.ok(Math.abs(rows.reduce((sum, row) => sum + row[name], 0) - 1) < 1e-9);
+  assert.equal(unknown, 0);
+  const drawn = FIGURES.matters.figure(record, { w: 700, h: 460, theme: LIGHT, step: 0, sample: 0 });
+  const [[first, last], at] = [record.choices.window[0], new Map(drawn[0].places.at)];
+  const [box] = called(drawn, "held").map(({ points }) => points.map(([x]) => x));
+  assert.ok(box[0] < at.get(first) && at.get(last) < box[1] && !(at.get(last + 1) < box[1]));
+  const { choices, ...going } = record;
+  assert.equal(called(FIGURES.matters.figure(going, { w: 700, h: 460, theme: LIGHT, step: 0, sample: 0 }), "held").length, 0);
 });
 
 test("a number that is not finite becomes an omitted mark and a note, in both back ends", () => {
@@ -273,7 +261,7 @@ function canvas() {
 }
 
 test("live steps without a header, with holes, are drawn as far as they go", () => {
-  const { record } = fixture("euler");
+  const record = fixture("euler");
   const steps = record.steps.map((step) => (step.i % 3 ? step : null));
   for (const title of Object.keys(FIGURES)) {
     const commands = FIGURES[title].figure({ steps }, { w: 420, h: 300, theme: {} });
@@ -286,7 +274,7 @@ test("live steps without a header, with holes, are drawn as far as they go", () 
 });
 
 test("a matrix of directions is drawn where a record has one", () => {
-  const { record } = fixture("audio");
+  const record = fixture("audio");
   const n = record.steps.length;
   const cosines = Array.from({ length: n }, (_, i) => Array.from({ length: n - i }, (__, j) => 1 - 0.3 * j)).flat();
   const directions = { steps: record.steps.map((step) => step.i), error: 0.012, samples: [cosines, cosines] };
@@ -302,30 +290,27 @@ test("a matrix of directions is drawn where a record has one", () => {
 });
 
 test("squares of step and noise fill a hundred percent, and the step's share is the one of the lengths", () => {
-  const { record } = fixture("ddpm");
+  const record = fixture("ddpm");
   const commands = FIGURES.lengths.figure(record, { w: 600, h: 420, theme: LIGHT, step: 4 });
   const [steps, noises] = ["step-square", "noise-square"].map((name) => called(commands, name));
   assert.equal(steps.length, record.steps.length);
   const height = ({ points }) => points[2][1] - points[0][1];
   const sample = defaultSample(record);
   for (const [k, step] of record.steps.entries()) {
-    const [move, noise] = ["move", "noise"].map((name) => length(sampleOf(step, sample), { [name]: 1 }) ** 2);
+    const [move, noise] = ["M7", "M8"].map((name) => metric(name, sampleOf(step, sample)) ** 2);
     assert.ok(Math.abs(height(steps[k]) / (height(steps[k]) + height(noises[k])) - move / (move + noise)) < 1e-9);
     assert.ok(Math.abs(height(steps[k]) + height(noises[k]) - height(steps[0]) - height(noises[0])) < 1e-9);
   }
 });
 
-test("bands hold four fifths of a batch, and a batch of two has none", () => {
-  assert.deepEqual(spread([3, 1]), [NaN, NaN]);
-  const [low, high] = spread([...Array(101).keys()]);
-  assert.deepEqual([low, high], [10, 90]);
-  const { record } = fixture("batch_16");
+test("bands stand around the curves of a batch, and a batch of two has none", () => {
+  const record = fixture("batch_16");
   for (const view of ["lengths", "direction", "matters"]) {
     const commands = FIGURES[view].figure(record, { w: 600, h: 420, theme: LIGHT });
     assert.ok(called(commands, view === "matters" ? "whisker" : "band").length > 0 || view === "direction", view);
     assert.ok(commands.some((command) => command.op === "text" && /of 16 samples/.test(words(command))), view);
   }
-  const few = FIGURES.lengths.figure(fixture("flow").record, { w: 600, h: 420, theme: LIGHT });
+  const few = FIGURES.lengths.figure(fixture("flow"), { w: 600, h: 420, theme: LIGHT });
   assert.equal(called(few, "band").length, 0);
 });
 
@@ -338,7 +323,7 @@ test("a direction is settled from the first step that all later ones follow", ()
 });
 
 test("every role has its own marker or dash in every plane", () => {
-  const commands = FIGURES.plane.figure(fixture("rule").record, { w: 960, h: 540, theme: LIGHT, step: 2 });
+  const commands = FIGURES.plane.figure(fixture("rule"), { w: 960, h: 540, theme: LIGHT, step: 2 });
   const kinds = ["x", "u", "c", "G", "D"].map((role) => called(commands, role)[0].kind);
   assert.equal(new Set(kinds).size, kinds.length);
   const dashes = ["u", "c", "G", "D"].map((role) => JSON.stringify(called(commands, `ray-${role}`)[0].dash));
@@ -346,7 +331,7 @@ test("every role has its own marker or dash in every plane", () => {
 });
 
 test("40,000 steps, as of several long stages, are drawn", () => {
-  const { record } = fixture("euler");
+  const record = fixture("euler");
   const n = 40_000;
   const steps = Array.from({ length: n }, (_, i) => ({ ...record.steps[i % record.steps.length], i, n }));
   const long = { ...record, n, steps };

@@ -1,36 +1,11 @@
-/** Python and JavaScript read the same records and must find the same numbers. */
+/** What a record says of a sample is looked up by name; another scale is reckoned from inner products. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import * as gram from "../../web/lib/gram.mjs";
-import { metricsOf } from "../../web/lib/metrics.mjs";
-import { fixture, NAMES } from "./records.mjs";
-
-const CLOSE = 1e-6;
-
-function same(found, expected, scale, words) {
-  if (expected === null) return assert.ok(!Number.isFinite(found), `${words}: ${found} should be undefined`);
-  return assert.ok(Math.abs(found - expected) <= CLOSE * Math.max(scale, Math.abs(expected)), `${words}: ${found} is not ${expected}`);
-}
-
-for (const name of NAMES) {
-  test(`metrics and coordinates of ${name} are those of Python`, () => {
-    const { record, expected } = fixture(name);
-    for (const { i, sample, metrics, points } of expected) {
-      const step = gram.stepOf(record, i);
-      const one = gram.sampleOf(step, sample);
-      const found = metricsOf(one, step, record);
-      const stored = ["M9", "M9a", "M10", "M10c", "M11", "M11s", "M12", "M13", "M14", "M19", "M19a"];
-      assert.deepEqual(Object.keys(metrics), Object.keys(found).filter((metric) => !stored.includes(metric)));
-      for (const [metric, value] of Object.entries(metrics)) same(found[metric], value, 1e-3, `${name} step ${i} ${metric}`);
-      const plane = gram.frame(one, step.gamma);
-      const size = gram.length(one, { a: 1 }) || 1;
-      for (const [point, place] of Object.entries(points)) {
-        place.forEach((value, k) => same(plane.points[point][k], value, size, `${name} step ${i} ${point}`));
-      }
-    }
-  });
-}
+import { metric } from "../../web/lib/metrics.mjs";
+import { metricAt } from "../../web/lib/whatif.mjs";
+import { fixture } from "./records.mjs";
 
 /** A record of plain vectors: u, a, delta, D-G, move, noise in three dimensions. */
 function recordOf(vectors, extra = {}) {
@@ -50,42 +25,41 @@ test("vectors are found by name, in any order and beside unknown ones", () => {
   assert.ok(Number.isNaN(gram.dot(first, "gradient", "u")));
 });
 
-test("another scale gives the metrics and the next state of that scale's vectors", () => {
+test("another scale gives the metrics of that scale's vectors", () => {
   for (const gamma of [-1, 0, 1, 3.5, 30]) {
     const guided = SOME.u.map((value, k) => value + gamma * SOME.delta[k] + SOME["D-G"][k]);
-    const x = SOME.u.map((value, k) => value - SOME.a[k]);
-    const { one, step } = recordOf(SOME);
+    const { one } = recordOf(SOME);
     const norm = (v) => Math.hypot(...v);
-    const minus = (v, w) => v.map((value, k) => value - w[k]);
-    const found = metricsOf(one, step, { sigma_data: 0.5 }, gamma);
-    const near = (value, expected) => assert.ok(Math.abs(value - expected) < 1e-9 * Math.max(1, expected), `${value} ${expected}`);
-    near(found.M1, norm(minus(guided, SOME.u)) / norm(SOME.a));
-    near(found.M3, norm(guided) / Math.sqrt(3) / 0.5);
-    near(found.M16, norm(SOME.delta) / norm(minus(guided, x)));
-    const kappa = 0.3;
-    const next = x.map((value, k) => value + SOME.move[k] + SOME.noise[k] + kappa * (gamma - 2) * SOME.delta[k]);
-    near(gram.length(one, gram.nextState(2, kappa, gamma)), norm(next));
+    const near = (name, expected) => {
+      const value = metricAt(name, { gram: one, alpha: 1 }, { sigma_data: 0.5 }, gamma);
+      assert.ok(Math.abs(value - expected) < 1e-9 * Math.max(1, expected), `${name}: ${value} is not ${expected}`);
+    };
+    near("M1", norm(guided.map((value, k) => value - SOME.u[k])) / norm(SOME.a));
+    near("M3", norm(guided) / Math.sqrt(3) / 0.5);
+    near("M3c", norm(guided) / norm(SOME.u.map((value, k) => value + SOME.delta[k])));
   }
 });
 
-test("distances in the plane are distances in space", () => {
-  const { one } = recordOf(SOME);
-  const { points } = gram.frame(one, 2);
-  for (const [p, q] of [["x", "u"], ["x", "c"], ["u", "c"], ["x", "G"], ["u", "G"], ["c", "G"]]) {
-    const there = gram.length(one, gram.added(gram.named(p, 2), gram.named(q, 2), -1));
-    const here = Math.hypot(points[p][0] - points[q][0], points[p][1] - points[q][1]);
-    assert.ok(Math.abs(there - here) < 1e-9, `${p}${q}`);
-  }
+test("numbers of a sample are found by the names that its step gives", () => {
+  const step = { ...recordOf(SOME).step, numbers: ["push", "M1"], samples: [{ K: [], m: { M9: 3 }, n: [5, null] }] };
+  const one = gram.sampleOf(step, 0);
+  assert.deepEqual(["push", "M9", "M1", "M7"].map((name) => metric(name, one)), [5, 3, NaN, NaN]);
+});
+
+test("what was chosen is told for each sample, and nothing while a run goes on", () => {
+  const record = { sample: 4, choices: { samples: [1, 4], step: [2, 3], window: [[0, 1], null] }, steps: [{ i: 0 }, { i: 7 }] };
+  assert.deepEqual([gram.defaultStep(record, 4), gram.choiceOf(record, 1, "window"), gram.choiceOf(record, 4, "window")], [3, [0, 1], null]);
+  assert.deepEqual([gram.defaultStep(record, 2), gram.defaultStep({ steps: [] }, 0), gram.defaultSample(record)], [7, 0, 4]);
 });
 
 test("a missing sample, step or number is undefined and no exception", () => {
-  const { record } = fixture("batch_200");
+  const record = fixture("batch_200");
   assert.equal(gram.sampleOf(record.steps[0], 1), null);
   assert.ok(gram.sampleOf(record.steps[0], record.steps[0].subset.at(-1)));
   assert.equal(gram.stepOf(record, 99), null);
   assert.equal(gram.stepOf({}, 0), null);
   assert.ok(Number.isNaN(gram.dot(null, "u", "a")));
-  const { record: hole } = fixture("hole");
+  const hole = fixture("hole");
   const kept = hole.steps.map((step) => step.i);
   assert.ok(kept.length < hole.n && kept.includes(0) && kept.includes(hole.n - 1));
   for (const i of kept) assert.equal(gram.stepOf(hole, i).i, i);

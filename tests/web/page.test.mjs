@@ -30,7 +30,7 @@ test("every view of the panel has its legend, and every mark is drawn in both th
 
 for (const name of NAMES) {
   test(`four questions are answered in whole words: ${name}`, () => {
-    const { record } = fixture(name);
+    const record = fixture(name);
     const found = answers({ ...record, report: REPORT }, record.sample ?? 0);
     assert.equal(found.length, QUESTIONS.length);
     found.forEach(({ question, verdict, words }, k) => {

@@ -18,7 +18,7 @@ import { called, fixture } from "./records.mjs";
 const VECTORS = ["u", "a", "delta", "D-G", "move", "noise"];
 const K = [4, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0];
 const step = (i, more = {}) => ({ v: 1, run: "r", i, n: 5, sigma: 5 - i, sigma_next: 4 - i, alpha: 1, gamma: 3, kappa: 0.2,
-  stage: "step", space: "ve", N: 4, vectors: VECTORS, samples: [{ K, m: { M12: 1e-7 } }], ...more });
+  stage: "step", space: "ve", N: 4, vectors: VECTORS, numbers: ["M1", "M2"], samples: [{ K, m: { M12: 1e-7 }, n: [1, 0.5] }], ...more });
 const t = speaker("en");
 const said = (run, more) => status({ run, step: 0, sample: 0, view: "plane", ...more }, t).join(" ");
 
@@ -170,7 +170,7 @@ test("the pointer finds steps, pictures and vectors", () => {
 for (const name of ["direction", "matters", "lengths"]) {
   test(`a step found in ${name} is lit there, and beside it in the strip`, () => {
     for (const one of ["euler", "ddpm", "flow"]) {
-      const { record } = fixture(one);
+      const record = fixture(one);
       const marks = viewOf(name).figure(record, { w: 500, h: 400, theme: DARK, step: 0 });
       const strip = ticks(record, { w: 300, h: 26, theme: DARK, step: 0, sample: 0, inset: 8 });
       const { at, top, bottom } = marks[0].places;
@@ -189,7 +189,7 @@ for (const name of ["direction", "matters", "lengths"]) {
 test("of pictures the nearest that was kept is lit, and a step of the plane nowhere", () => {
   const boxes = [{ x: 0, y: 0, w: 9, h: 9, step: 0 }, { x: 20, y: 0, w: 9, h: 9, step: 6 }];
   assert.deepEqual(lighting(boxes, 5, DARK)[0].points[0], [18, -2]);
-  const { record } = fixture("euler");
+  const record = fixture("euler");
   assert.deepEqual(lighting(viewOf("plane").figure(record, { w: 500, h: 400, theme: DARK, step: 2 }), 3, DARK), []);
 });
 
@@ -214,7 +214,7 @@ test("one line tells the numbers of a step", () => {
 });
 
 test("legends inside the drawings speak Chinese, too", () => {
-  const { record } = fixture("ddpm");
+  const record = fixture("ddpm");
   const said = (view) => viewOf(view).figure(record, { w: 900, h: 500, theme: DARK, step: 2, t: speaker("zh") })
     .filter(({ name }) => ["key", "heading", "most"].includes(name)).map(({ runs }) => runs.map((run) => run.t).join(""));
   for (const view of ["matters", "lengths", "whatif", "direction"]) {

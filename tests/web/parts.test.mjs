@@ -5,7 +5,7 @@ import { facts } from "../../web/lib/panel-words.mjs";
 import { speaker } from "../../web/lib/strings.mjs";
 import { fixture } from "./records.mjs";
 
-const { record } = fixture("euler");
+const record = fixture("euler");
 const told = { STG: { evals: 1, scale: 0.5, size: 0.25 } };
 const sound = { ...record, part: "audio", passes: { STG: 3 }, steps: record.steps.map((step) => ({ ...step, passes: told })) };
 const whole = { ...record, part: "video", parts: { audio: sound } };

@@ -88,7 +88,7 @@ test("words of a plan are text and never markup", () => {
   assert.equal(said(curve, curve.series[0], curve.series[0].points[1], "percent"), "cfg 2, rule cfg: 20.0 %, 1 cell");
 });
 
-const { record } = fixture(NAMES[0]);
+const record = fixture(NAMES[0]);
 const runs = Object.fromEntries(rows.map((row) => [row.id, { ...record, sample: 0 }]));
 const asked = { name: "M1", along: "step", axis: axes[0], words: titled({ axes }), w: 900 };
 

@@ -159,7 +159,7 @@ test("a sampler is whatever reads a MODEL and makes a sample, also in a subgraph
 });
 
 test("two stages are one run of all steps, and drawn as one", () => {
-  const { record } = fixture("euler");
+  const record = fixture("euler");
   const whole = joined([{ ...record, run: "a", report: {} }, { ...record, run: "b", fault: "stopped", notes: ["n"] }]);
   assert.ok(!("report" in whole)); // that of a stage is not one of the whole
   const n = record.steps.length;
@@ -214,7 +214,7 @@ test("a stopped run says one step, in the list, in the panel and in its record",
   assert.doesNotMatch(said(await tab.recordOf({ run: "a" })), /Stopped/);
 });
 
-const { record } = fixture("euler");
+const record = fixture("euler");
 
 /** An answer that comes when the test says so. */
 function later() {
@@ -283,7 +283,7 @@ test("a list that comes late, or not at all, takes no run away and brings none b
 });
 
 test("what was evaluated after the stages of a series keeps its steps", () => {
-  const { record: plain } = fixture("gamma_1");
+  const plain = fixture("gamma_1");
   const looked = (more) => ({ ...plain, afterwards: { steps: [0, 3], evaluations: 4, against: "the negative", drift: 1e-5, ...more } });
   assert.equal(joined([plain, plain]).afterwards, undefined);
   assert.deepEqual(joined([plain, looked()]).afterwards, { steps: [4, 7], evaluations: 4, against: "the negative", drift: 1e-5 });

@@ -256,7 +256,7 @@ test("a mix is u + gamma (c - u) of the row that is shown, rounded and clipped o
 });
 
 test("what if leaves room for the picture only where there is one, and says of which step it is", () => {
-  const { record } = fixture("euler");
+  const record = fixture("euler");
   const { figure } = viewOf("whatif");
   const pair = { i: 3, row: 0 };
   for (const [w, h] of [[900, 420], [420, 400], [300, 560]]) {

@@ -1,11 +1,10 @@
 /** Figures over a whole run: direction memory (D9), where guidance matters (D11), step against noise (D17). */
-import { band, bandOf, bandWords, once, spread } from "./bands.mjs";
+import { band, bandOf, bandWords } from "./bands.mjs";
 import { FOOT, bars, cursor, curve, keys, levelAxis, panel, positions, stepsOf } from "./axes.mjs";
 import { line, polygon, rectangle, text } from "./commands.mjs";
-import { added, defaultSample, defaultStep, fillAbsent, length, named, sampleOf, stepOf, VECTORS } from "./gram.mjs";
+import { choiceOf, defaultSample, defaultStep, dot, sampleOf, stepOf, VECTORS } from "./gram.mjs";
 import { matrix } from "./matrix.mjs";
 import { metric } from "./metrics.mjs";
-import { samplesOf } from "./panel-record.mjs";
 import { captioned, nothing, pageOf } from "./plane.mjs";
 import { still } from "./still.mjs";
 import { greatest, least, nth, number, wordsWidth } from "./words.mjs";
@@ -37,7 +36,7 @@ function lengthCurves(page, area, record, run, rows, noisy) {
     { key: "push", words: "guidance, \u03b3\u03ba|\u03b4|", colour: delta, kind: "diamond", dash: [2, 3] },
   ].filter(({ key }) => rows.some((row) => Number.isFinite(row[key]) && (key !== "noise" || noisy)));
   const [upper, lower] = split(area, keys(page, area, series), noisy);
-  const bands = Object.fromEntries(series.map(({ key }) => [key, run.rows.map(({ i, step }) => [i, lengthBand(key, step, record)])]));
+  const bands = Object.fromEntries(series.map(({ key }) => [key, run.rows.map(({ i, step }) => [i, lengthBand(key, step)])]));
   const ends = Object.values(bands).flatMap((found) => found.flatMap(([, edges]) => edges.filter((value) => value > 0)));
   const values = [...series.flatMap(({ key }) => rows.map((row) => row[key])), ...ends];
   const main = panel(page, upper, run.where, { values, log: true });
@@ -53,26 +52,22 @@ function lengthCurves(page, area, record, run, rows, noisy) {
 function lengthsOf({ step, gram }) {
   const kappa = step.kappa ?? NaN;
   return {
-    step: metric("M7", gram, step),
-    noise: metric("M8", gram, step),
-    push: Math.abs((step.gamma ?? NaN) * kappa) * metric("M2", gram, step),
+    step: metric("M7", gram),
+    noise: metric("M8", gram),
+    push: Math.abs((step.gamma ?? NaN) * kappa) * metric("M2", gram),
   };
 }
 
 const LENGTHS = { step: "M7", noise: "M8", push: "M2" };
 
 /** Band of a length over the batch; the push is the difference's size times gamma kappa, which all samples share. */
-function lengthBand(key, step, record) {
+function lengthBand(key, step) {
   const factor = key === "push" ? Math.abs((step.gamma ?? NaN) * (step.kappa ?? NaN)) : 1;
-  return bandOf(LENGTHS[key], step, record).map((value) => factor * value);
+  return bandOf(LENGTHS[key], step).map((value) => factor * value);
 }
 
 /** |x' - x|^2 over |step|^2 + |noise|^2: 1 where the two are perpendicular. */
-function squaresAdd(gram) {
-  if (!gram) return NaN;
-  const [step, noise, both] = [{ move: 1 }, { noise: 1 }, { move: 1, noise: 1 }].map((v) => length(gram, v) ** 2);
-  return both / (step + noise);
-}
+const squaresAdd = (gram) => 1 + (2 * dot(gram, "move", "noise")) / (dot(gram, "move", "move") + dot(gram, "noise", "noise"));
 
 function lengthFacts(chosen, run, noisy) {
   const noise = chosen && noisy && [`noise ${number(chosen.noise)}`, `noise/step ${number(chosen.noise / chosen.step)}`,
@@ -110,7 +105,7 @@ export function matters(record, options) {
   if (run.rows.every(alone)) { // no pixel had a push
     return nothing(page, { missing: "no push beyond c", advice: "Only the conditional prediction is made here. Raise cfg to guide." });
   }
-  const { rows, guided, unknown } = still(run.rows, "proxies", [], () => proxies(record, run));
+  const { rows, guided, unknown } = still(run.rows, "proxies", [], () => proxies(run));
   if (unknown) { // shares of a sum that lacks some of its terms would say nothing
     const advice = "How far the sampler follows a prediction is not known. A second run without that guidance shows what it did.";
     const where = unknown === guided ? "every step" : `${unknown} of ${guided} guided steps`;
@@ -119,8 +114,8 @@ export function matters(record, options) {
   if (!rows.some((row) => row.push > 0)) {
     return nothing(page, { missing: "no push beyond c", advice: "At scale 1 the guided prediction is c itself." });
   }
-  const held = still(run.rows, "held", [], () => interval(rows));
-  const area = captioned(page, matterFacts(run, rows, held, sentWords(record)), 4, LOW);
+  const held = windowOf(record, run);
+  const area = captioned(page, matterFacts(run, rows, held, bandWords(record, "whiskers of the push")), 4, LOW);
   return overRun("matters", page, run, area, options, (own) => matterCurves(own, area, record, run, rows, held));
 }
 
@@ -131,7 +126,7 @@ function matterCurves(page, area, record, run, rows, held) {
   if (contracted) items.push({ words: "left at the end, an estimate", colour: c, kind: "square", dash: [7, 3] });
   items.push({ words: page.t("holds {share} %", { share: 100 * HELD }), colour: muted, bar: 0.3 });
   const [box] = split(area, keys(page, area, items), false);
-  const pushed = shareBands(record, rows);
+  const pushed = rows.flatMap(({ i, step: { whisker } }) => (whisker ? [[i, whisker.map((share) => 100 * share)]] : []));
   const values = [...rows.flatMap((row) => [100 * row.push, 100 * row.contracted]), ...pushed.flatMap(([, edges]) => edges)];
   const main = panel(page, box, run.where, { values, reserve: 6 });
   shadeInterval(page, main, held);
@@ -165,66 +160,23 @@ export const mattersMost = (rows) => rows.reduce((best, row) => (leftOf(row) > l
 /** What later steps leave of the push, an estimate that ranks steps well in exact worlds; docs/guidance-tab.md. */
 export const leftOf = ({ push, contracted }) => (Number.isFinite(contracted) ? contracted : push) || 0;
 
-/** Shares of the two proxies of one sample, a row a step: push = |kappa (D - c)|, and push x contraction. */
-export function pushesOf(record, sample) {
-  const found = stepsOf(record).map((step) => once(step, `push ${sample}`, () => pushAt(step, sampleOf(step, sample))));
-  const noisy = found.some(({ noise }) => noise > 0);
-  const raw = found.map(({ step, push }) => {
-    return { i: step.i, step, push, contracted: push * contraction(step, record?.sigma_data, noisy) };
-  });
-  const sums = ["push", "contracted"].map((key) => raw.reduce((sum, row) => sum + (row[key] || 0), 0));
-  return raw.map((row) => ({ ...row, push: row.push / (sums[0] || 1), contracted: row.contracted / (sums[1] || 1) }));
-}
-
-/** The push at one step, and the noise that tells how much of it survives. */
-function pushAt(step, gram) {
-  const beyond = gram ? length(fillAbsent(gram), added(named("D", step.gamma), named("c"), -1)) : NaN;
-  return { step, push: Math.abs(step.kappa ?? NaN) * beyond, noise: metric("M8", gram, step) };
-}
-
-/** The same of the sample of a run, how many of its steps are guided, and at how many of these the push is unknown. */
-export function proxies(record, run) {
-  const rows = pushesOf(record, run.sample);
+/** Shares of the two proxies of a sample, a row a step, how many steps are guided, and at how many of these the push is unknown. */
+export function proxies(run) {
+  const raw = run.rows.map(({ i, step, gram }) => ({ i, step, push: metric("push", gram), contracted: metric("left", gram) }));
+  const share = (name) => raw.reduce((sum, row) => sum + (row[name] || 0), 0) || 1;
+  const [whole, left] = [share("push"), share("contracted")];
+  const rows = raw.map((row) => ({ ...row, push: row.push / whole, contracted: row.contracted / left }));
   const some = rows.filter(({ step }) => GUIDED.includes(step.stage));
   const guided = some.length ? some : rows; // by gradients alone
   return { rows, guided: guided.length, unknown: guided.filter((row) => !Number.isFinite(row.push)).length };
 }
 
-/** How much of a push survives the steps after it, for Gaussian data of rms sigma_d.
- *
- * deterministic: sigma_d / sqrt(alpha'^2 sigma_d^2 + sigma'^2), with fresh noise alpha' sigma_d^2 / (...).
- */
-export function contraction(step, sigmaData, noisy) {
-  if (!(sigmaData > 0)) return NaN;
-  const alpha = step.alpha_next ?? 1;
-  const spread = (alpha * sigmaData) ** 2 + (step.sigma_next ?? NaN) ** 2;
-  return noisy ? alpha * sigmaData ** 2 / spread : sigmaData / Math.sqrt(spread);
-}
-
-/** The shortest run of steps that holds 80 % of the mean of the proxies: {first, last, count}. */
-export function interval(rows) {
-  const shares = rows.map((row) => mean([row.push, row.contracted].filter(Number.isFinite)));
-  let best = null;
-  for (let first = 0; first < rows.length; first++) {
-    let sum = 0;
-    for (let last = first; last < rows.length; last++) {
-      sum += shares[last];
-      if (sum < HELD - 1e-9) continue;
-      if (!best || last - first < best.last - best.first) best = { first, last };
-      break;
-    }
-  }
-  return best && { first: rows[best.first], last: rows[best.last], count: best.last - best.first + 1 };
-}
-
-const mean = (values) => (values.length ? values.reduce((sum, value) => sum + value, 0) / values.length : 0);
-
-const sentWords = (record) => bandWords({ ...record, batch: samplesOf(record).length }).replace("bands", "whiskers of the push");
-
-/** Bands of the first proxy's share over the samples that were sent, in percent. */
-function shareBands(record, rows) {
-  const all = samplesOf(record).map((b) => pushesOf(record, b));
-  return rows.map(({ i }, k) => [i, spread(all.map((found) => 100 * found[k].push))]);
+/** The stretch of steps that holds most of the push: {first, last, count, from, to}, null while the run goes on. */
+function windowOf(record, { sample }) {
+  const [first, last] = choiceOf(record, sample, "window") ?? [];
+  if (first === undefined) return null;
+  const sigma = (i) => stepOf(record, i)?.sigma ?? record.sigmas?.[i];
+  return { first, last, count: last - first + 1, from: sigma(first), to: stepOf(record, last)?.sigma_next ?? sigma(last + 1) };
 }
 
 /** From the 10th to the 90th percentile over the samples, beside the bar of the chosen one. */
@@ -236,17 +188,15 @@ function whiskers({ commands, theme }, main, rows) {
 }
 
 function matterFacts(run, rows, held, bands) {
-  const [from, to] = [held?.first.step.sigma, held?.last.step.sigma_next].map((sigma) => number(sigma));
-  const where = held && `${100 * HELD} % in \u03c3 ${from} \u2192 ${to}, ${held.count} of ${rows.length} steps`;
+  const where = held && `${100 * HELD} % in \u03c3 ${number(held.from)} \u2192 ${number(held.to)}, ${held.count} of ${rows[0].step.n} steps`;
   const lacks = rows.some((row) => Number.isFinite(row.contracted)) ? "" : "\u03c3_d unknown: no contraction";
-  return [where, ...run.facts, lacks, bands, KAPPA,
-    "what is left is an estimate; only a run without the push shows it"];
+  return [where, ...run.facts, lacks, bands, KAPPA, "what is left is an estimate; only a run without the push shows it"];
 }
 
 function shadeInterval(page, main, held) {
   if (!held) return;
   const half = Math.min(8, main.gap / 2);
-  const [left, right] = [main.x(held.first.i) - half, main.x(held.last.i) + half];
+  const [left, right] = [main.x(held.first) - half, main.x(held.last) + half];
   const box = { x: left, y: main.inner.y, w: right - left, h: main.inner.h };
   page.commands.push(rectangle(box, page.theme.muted, { alpha: 0.16, name: "held" }));
 }
@@ -266,16 +216,16 @@ export function direction(record, options) {
   const page = pageOf(options, "Direction of the difference over the run");
   const full = matrix(page, record, run, options);
   if (full) return full;
-  const rows = still(run.rows, "turns", [], () => run.rows.map((row) => turnOf(row, record)));
+  const rows = still(run.rows, "turns", [], () => run.rows.map(turnOf));
   if (!rows.some((row) => Number.isFinite(row.size))) return nothing(page, run.empty);
   const chosen = rows.find((row) => row.i === run.chosen);
   const area = captioned(page, [...directionFacts(chosen, rows, run), bandWords(record)], 4, LOW);
   return overRun("direction", page, run, area, options, (own) => directionCurves(own, area, record, run, rows));
 }
 
-function turnOf({ i, step, gram }, record) {
-  const turns = bandOf("M13", step, record).map((cos) => Math.acos(cos) * DEGREES);
-  return { i, cos: metric("M13", gram, step), size: metric("M2", gram, step), floor: step.floor, turns: turns.reverse() };
+function turnOf({ i, step, gram }) {
+  const turns = bandOf("M13", step).map((cos) => Math.acos(cos) * DEGREES);
+  return { i, cos: metric("M13", gram), size: metric("M2", gram), floor: step.floor, turns: turns.reverse() };
 }
 
 function directionCurves(page, area, record, run, rows) {

@@ -82,7 +82,7 @@ function placed(sheet, steps, side, { x, y }) {
 
 /** Bars of rms(delta) beside the rows: a cosine of a tiny difference means little. */
 function norms({ commands, theme, w }, run, steps, side, { x, y }) {
-  const sizes = steps.map((i) => metric("M2", run.rows.find((row) => row.i === i)?.gram, {}));
+  const sizes = steps.map((i) => metric("M2", run.rows.find((row) => row.i === i)?.gram));
   const most = Math.max(...sizes.filter(Number.isFinite));
   const room = Math.min(BARS, w - x - 4);
   if (!(most > 0) || room < 8) return;

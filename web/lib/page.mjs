@@ -38,7 +38,7 @@ export function mount(place, { record, sheets, sources }) {
 export function captionOf(record, i, sample) {
   const step = stepOf(record, i);
   const gram = sampleOf(step, sample);
-  const value = (name) => number(metric(name, gram, step ?? {}, record));
+  const value = (name) => number(metric(name, gram));
   const levels = step && `\u03c3 ${number(step.sigma)} \u2192 ${number(step.sigma_next)} \u00b7 \u03b3 ${number(step.gamma)}`;
   const found = step?.stage === "cond_only" ? ["no prediction without the condition"]
     : [`strength ${value("M1")}`, `residual out of the plane ${value("M11")}`,

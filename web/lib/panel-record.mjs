@@ -1,6 +1,6 @@
 /** The run that a panel shows: pieces that arrive live, or the whole record. No DOM. */
-import { sampleOf } from "./gram.mjs";
-import { metric, NAMES, rms } from "./metrics.mjs";
+import { rms, sampleOf } from "./gram.mjs";
+import { metric, NAMES } from "./metrics.mjs";
 import { nth } from "./words.mjs";
 
 const FROM_STEP = ["space", "N", "vectors"];
@@ -52,8 +52,7 @@ export function samplesOf(run) {
 
 /** Rms per element of a recorded vector of a sample, NaN where unknown. */
 export function lengthOf(step, sample, vector) {
-  const gram = sampleOf(step, sample);
-  return gram ? rms(gram, { [vector]: 1 }) : NaN;
+  return rms(sampleOf(step, sample), { [vector]: 1 });
 }
 
 const LEVELS = ["sigma", "sigma_next", "gamma", "kappa", "evals"];
@@ -66,7 +65,7 @@ export function table(run, sample) {
     const gram = sampleOf(step, sample);
     const levels = LEVELS.map((name) => step[name] ?? null);
     const further = passes.flatMap((name) => ["evals", "scale", "size", "along", "across"].map((what) => step.passes?.[name]?.[what] ?? null));
-    return [nth(step.i), ...levels, ...further, step.stage, ...Object.keys(NAMES).map((name) => metric(name, gram, step, run))];
+    return [nth(step.i), ...levels, ...further, step.stage, ...Object.keys(NAMES).map((name) => metric(name, gram))];
   });
   return [head, ...rows];
 }

@@ -1,7 +1,7 @@
 /** The strip above the scrubber: a tick for each step, as high as the root of its difference's length. No DOM. */
-import { once } from "./bands.mjs";
 import { line, rectangle, sheet } from "./commands.mjs";
 import { lengthOf } from "./panel-record.mjs";
+import { still } from "./still.mjs";
 
 const LEAST = 3; // pixels between two ticks; of a longer run every k-th step has one
 
@@ -12,7 +12,7 @@ export function ticks(run, { w, h, theme, step, sample, inset }) {
   const every = Math.max(1, Math.ceil((LEAST * n) / Math.max(1, w - 2 * inset)));
   const rows = (run?.steps ?? []).filter((one, k) => k % every === 0 || one.i === step);
   const root = (one) => Math.sqrt(lengthOf(one, sample, "delta")); // for the small ones to be seen
-  const sizes = rows.map((one) => once(one, `tick ${sample}`, () => root(one)));
+  const sizes = rows.map((one) => still(one, `tick ${sample}`, [], () => root(one)));
   const most = Math.max(...sizes.filter(Number.isFinite), 0);
   const wide = Math.max(1, Math.min(8, (0.6 * (w - 2 * inset) * every) / Math.max(1, n - 1)));
   const commands = [sheet(w, h, "none")];

@@ -28,7 +28,7 @@ export function facts(run, i, sample, t) {
   if (!step) return "";
   const place = t("at", { i: nth(i), sigma: number(step.sigma), next: number(step.sigma_next), gamma: number(step.gamma) });
   const [delta, move, noise] = ["delta", "move", "noise"].map((vector) => lengthOf(step, sample, vector));
-  const strength = metric("M1", sampleOf(step, sample), step, run);
+  const strength = metric("M1", sampleOf(step, sample));
   const known = { strength: number(strength), delta: number(delta), move: number(move) };
   const values = t(Number.isFinite(delta) ? "values" : "moveOnly", known);
   const further = Object.entries(step.passes ?? {}).filter(([, { evals }]) => evals > 0)

@@ -91,7 +91,7 @@ export function captioned(page, chunks, most = 4, room = 0) {
   const lines = wrapped(chunks, w - 16, SMALL).slice(0, Math.min(most, Math.max(0, Math.floor((h - room) / LINE))));
   const top = h - lines.length * LINE - 4;
   lines.forEach((words, k) => commands.push(text(8, top + LINE * k + 11, words, { fill: theme.muted, name: "caption" })));
-  commands[0].label += `. ${chunks.join(", ")}`;
+  commands[0].label += `. ${chunks.filter(Boolean).join(", ")}`;
   return { x: 8, y: 6, w: w - 16, h: top - 12 };
 }
 

@@ -30,7 +30,7 @@ function reported(record) {
 const listed = (found) => `step${found.length > 1 ? "s" : ""} ${found.map(({ i }) => nth(i)).join(", ")}`;
 
 function dashes(record, sample) {
-  const noisy = steps(record).some((step) => metric("M8", sampleOf(step, sample), step, record) > 0);
+  const noisy = steps(record).some((step) => metric("M8", sampleOf(step, sample)) > 0);
   const noise = noisy ? "noise" : "fresh noise; this sampler adds none, so there is none here";
   return [
     "What is the dashed line?",

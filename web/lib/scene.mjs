@@ -1,15 +1,16 @@
 /** One step of one sample as a figure needs it: positions in rms units and the facts its caption prints. */
-import { added, coordinates, defaultSample, defaultStep, FLOOR_FACTOR, frame, hasPair, length, named, nextState, sampleOf, stepOf } from "./gram.mjs";
+import { defaultSample, defaultStep, dot, hasPair, length, rms, sampleOf, stepOf } from "./gram.mjs";
 import { metric } from "./metrics.mjs";
 import { nth, number } from "./words.mjs";
 
 const STILL = 1e-9; // a state that moves less than this share of |a| does not move
+const FLOOR_FACTOR = 10; // a difference below this many precision floors means little
 export const ACROSS = 0.005; // of a push: a smaller share across the difference is neither drawn nor told
-const NAMED = 0.02; // of a share: from here on a gradient or a further pass was taken out before it was measured
 
 /** The scene, or {missing, advice} where there is nothing to draw.
  *
- * points: x, u, c, G, D, tip, next (foot of the next state) as [along, across] in rms units.
+ * points: x, u, c, G, D, tip, along (foot of D on the difference), as [along, across] in rms units; moved: where the
+ * tip is at another scale.
  */
 export function sceneOf(record, { step, sample, gamma } = {}) {
   const b = sample ?? defaultSample(record);
@@ -34,7 +35,7 @@ function problem(step, gram) {
   }
   if (!hasPair(step)) {
     const missing = step.gamma === 1 ? "at scale 1 only the conditional prediction is made" : "no unconditional prediction at this step";
-    const [alone, noise] = ["move", "noise"].map((vector) => length(gram, { [vector]: 1 }) / Math.sqrt(gram.count));
+    const [alone, noise] = ["M7", "M8"].map((name) => metric(name, gram));
     const advice = "There is no difference to draw. Choose a step at which both were made, or raise cfg.";
     return { missing, advice, ...(step.stage === "cond_only" && alone > 0 && { alone, noise }) };
   }
@@ -46,52 +47,34 @@ function problem(step, gram) {
   return null;
 }
 
+/** a + factor b */
+const sum = (a, b, factor = 1) => a.map((value, k) => value + factor * b[k]);
+
 function geometry(gram, step, shown) {
-  const unit = 1 / Math.sqrt(gram.count);
-  const plane = frame(gram, step.gamma);
-  const points = Object.fromEntries(Object.entries(plane.points).map(([name, place]) => [name, place.map((v) => v * unit)]));
-  const other = length(gram, { "D-G": 1 }) * unit;
-  points.shown = at(gram, added({ u: 1, delta: shown }, named("x"), -1), unit);
-  if (Number.isFinite(step.kappa)) {
-    const states = added(nextState(step.gamma, step.kappa, shown), { noise: 1 }, -1); // the noise is drawn at its tip
-    points.moved = at(gram, added(states, named("x"), -1), unit);
-  }
-  points.along = at(gram, added({ u: 1, delta: gram.m.M19 ?? NaN }, named("x"), -1), unit);
-  const travel = length(gram, { move: 1, noise: 1 });
-  const still = travel <= STILL * length(gram, { a: 1 });
-  const fromGram = still ? NaN : plane.height.next / travel;
+  const [along, dx, dy, Dx, Dy, tx, ty, outside] = gram.at;
+  const [x, u, delta, tip] = [[0, 0], [along, 0], [dx, dy], [tx, ty]];
+  const points = { x, u, c: sum(u, delta), G: sum(u, delta, step.gamma), D: sum(u, [Dx, Dy]), tip };
+  points.along = sum(u, delta, metric("M19", gram));
+  if (Number.isFinite(step.kappa)) points.moved = sum(tip, delta, step.kappa * (shown - step.gamma)); // noise starts there
+  const same = dot(gram, "delta", "delta") === 0;
+  const still = length(gram, { move: 1, noise: 1 }) <= STILL * length(gram, { a: 1 });
   return {
     points,
-    same: plane.same,
+    same,
     still,
-    other,
-    across: acrossOf(gram, step.gamma, plane.height.D),
-    noise: length(gram, { noise: 1 }) * unit,
-    residual: still ? NaN : (gram.m.M11 ?? fromGram),
-    exact: gram.m.M11 !== null && gram.m.M11 !== undefined,
-    notes: notesOf(plane, length(gram, { delta: 1 }) * unit, step, still),
+    other: rms(gram, { "D-G": 1 }),
+    across: Number.isFinite(outside) ? { share: metric("M19a", gram), outside } : null,
+    noise: metric("M8", gram),
+    residual: still ? NaN : metric("M11", gram),
+    notes: notesOf({ same, collinear: dy === 0 }, metric("M2", gram), step, still),
   };
 }
 
-/** The share of the push D - c that goes across delta, and how much of that part's length leaves the plane.
- *
- * null where nothing does, or D holds more than what the share is of.
- */
-function acrossOf(gram, gamma, height) {
-  const { M19: scale, M19a: share } = gram.m;
-  if (!(share >= ACROSS)) return null;
-  const across = length(gram, added(named("D", gamma), named("G", scale), -1));
-  const whole = length(gram, added(named("D", gamma), named("c"), -1));
-  return Math.abs((across / whole) ** 2 - share) < NAMED ? { share, outside: Math.min(1, height / across) } : null;
-}
-
-const at = (gram, v, unit) => coordinates(gram, v).at.map((value) => value * unit);
-
-function notesOf(plane, difference, step, still) {
+function notesOf({ same, collinear }, difference, step, still) {
   const notes = [];
-  if (plane.same) notes.push("u = c: no difference");
-  else if (plane.collinear) notes.push("u, c and x_t are collinear");
-  if (!plane.same && difference < FLOOR_FACTOR * (step.floor ?? 0)) notes.push("difference at the precision floor");
+  if (same) notes.push("u = c: no difference");
+  else if (collinear) notes.push("u, c and x_t are collinear");
+  if (!same && difference < FLOOR_FACTOR * (step.floor ?? 0)) notes.push("difference at the precision floor");
   if (still) notes.push("the step has no length");
   return notes;
 }
@@ -103,17 +86,17 @@ function actsLike({ gram: { m }, across }) {
   return [`acts like ${number(m.M19)}, ${number(100 * m.M19a, 2)} % across`, outside];
 }
 
-/** What every plane figure prints: levels, scale, strength, residual, sample, size; scale: as it is to be printed. */
-export function factsOf(scene, record, scale = `\u03b3 ${number(scene.gamma)}`) {
+/** What every plane figure prints: levels, scale, strength, residual, sample, size; scale, strength: as to be printed. */
+export function factsOf(scene, record, scale = `\u03b3 ${number(scene.gamma)}`, strength = metric("M1", scene.gram)) {
   const median = record?.sample === scene.sample ? " (median)" : "";
   const batch = record?.batch ?? (scene.subset ? null : scene.samples.length);
   return [
     `step ${nth(scene.i)} of ${scene.n}`,
     `\u03c3 ${number(scene.sigma)} \u2192 ${number(scene.sigma_next)}`,
     scale,
-    `strength ${number(metric("M1", scene.gram, scene, record, scene.shown))}`,
+    `strength ${number(strength)}`,
     ...actsLike(scene),
-    `x\u2032 out of plane ${scene.exact ? "" : "about "}${number(scene.residual)}`,
+    `x\u2032 out of plane ${number(scene.residual)}`,
     `sample ${scene.sample}${batch ? ` of ${batch}` : ""}${median}`,
     `N ${scene.N}`,
     "to scale",

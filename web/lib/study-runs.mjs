@@ -17,7 +17,7 @@ export function metricsOf(runs) {
 }
 
 const titleOf = (name) => `${NAMES[name][0][0].toUpperCase()}${NAMES[name][0].slice(1)} (${name})`;
-const valueOf = (run, step, name) => metric(name, sampleOf(step, defaultSample(run)), step, run);
+const valueOf = (run, step, name) => metric(name, sampleOf(step, defaultSample(run)));
 
 /** A run as points {x, y}, in the order of its steps; y is NaN where nothing was measured. along: "step" or "level". */
 export function pointsOf(run, name, along) {

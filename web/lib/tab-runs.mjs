@@ -5,6 +5,7 @@ import { partOf, partsOf } from "./panel-record.mjs";
 export const FLAG = "guidance_geometry"; // in `extra` of a workflow: {record, key}
 const MADE = ["LATENT", "GUIDER", "IMAGE", "VIDEO", "AUDIO"]; // who makes one of these of a MODEL samples: host/taps.py
 const SILENT = [2, 4]; // muted, bypassed
+const MIDDLE = 0.4; // of a series: the run there shows its own step at first
 
 /** What a workflow says about recording. key: tells it from others, for stock templates share their ids. */
 export const flagOf = (root) => root?.extra?.[FLAG] ?? {};
@@ -155,11 +156,26 @@ function inOne(records, sizes) {
   const firsts = sizes.map((_, k) => sizes.slice(0, k).reduce((sum, size) => sum + size, 0));
   const n = firsts.at(-1) + sizes.at(-1);
   const steps = records.flatMap((record, k) => record.steps.map((step) => ({ ...step, i: step.i + firsts[k], n })));
-  const { directions, sigmas, parts, report, ...first } = records[0]; // of the first alone
+  const { directions, sigmas, parts, report, choices, ...first } = records[0]; // of the first alone
   const notes = records.flatMap((record) => record.notes ?? []);
   const run = records.map((record) => record.run).join("+");
-  const more = { ...endOf(records.at(-1), firsts.at(-1)), ...lookedAt(records, firsts), pictures: together(records, firsts) };
+  const more = { ...endOf(records.at(-1), firsts.at(-1)), ...lookedAt(records, firsts), pictures: together(records, firsts), choices: chosenIn(records, firsts, n) };
   return { ...first, ...more, run, n, steps, stages: firsts.slice(1), notes };
+}
+
+/** What was chosen for the samples of a series, from its runs: no window, which holds the push of one. */
+function chosenIn(records, firsts, n) {
+  const all = records.map(({ choices }) => choices);
+  if (!all.every((one) => one && one.samples.join() === all[0].samples.join())) return undefined;
+  const each = (name, find) => all[0].samples.map((_, b) => find(all.map((one) => one[name][b]).map((value) => value ?? NaN)));
+  const [low, high] = [(values) => Math.min(...values), (values) => Math.max(...values)];
+  const middle = firsts.findLastIndex((first) => first <= MIDDLE * n);
+  const weights = all.map(({ weight }) => weight);
+  const mean = (b) => weights.reduce((sum, weight, k) => sum + weight[b] * (all[k].across[b] ?? 0), 0) / weights.reduce((sum, weight) => sum + weight[b], 0);
+  return {
+    samples: all[0].samples, step: all[middle].step.map((step) => step + firsts[middle]), across: all[0].samples.map((_, b) => mean(b)),
+    least: each("least", low), most: each("most", high), low: each("low", low), high: each("high", high), alone: each("alone", (values) => values.some(Boolean)),
+  };
 }
 
 /** How a series ended, in its own numbers of steps. */

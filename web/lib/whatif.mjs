@@ -1,7 +1,7 @@
 /** What another scale does to this step (D5): same predictions, exact for the prediction and, with kappa, the state. */
 import { curve, keys, panel } from "./axes.mjs";
 import { line, marker, text } from "./commands.mjs";
-import { metric } from "./metrics.mjs";
+import { length, rms } from "./gram.mjs";
 import { captioned, drawPlane, nothing, pageOf, RULED } from "./plane.mjs";
 import { factsOf, sceneOf } from "./scene.mjs";
 import { still } from "./still.mjs";
@@ -12,6 +12,16 @@ const TALL = 260; // narrower and lower than this there is no room for curves
 const SAMPLES = 24;
 const LINE = 14; // height of words below the picture
 const MEANING = { M1: "strength", M3: "size / data", M3c: "size / c" };
+
+/** Metrics that another scale changes, as Python finds those of the run's own: trace/metrics.py. */
+const AT_SCALE = {
+  M1: (gram, gamma, { alpha }) => (alpha * length(gram, { delta: gamma, "D-G": 1 })) / length(gram, { u: alpha - 1, a: 1 }),
+  M3: (gram, gamma, { sigma_data: data }) => rms(gram, { u: 1, delta: gamma, "D-G": 1 }) / data,
+  M3c: (gram, gamma) => length(gram, { u: 1, delta: gamma, "D-G": 1 }) / length(gram, { u: 1, delta: 1 }),
+};
+
+/** A metric of a scene at a scale. */
+export const metricAt = (name, { gram, alpha }, record, gamma) => AT_SCALE[name](gram, gamma, { alpha, sigma_data: record.sigma_data });
 
 /** The largest scale the slider offers: twice the run's largest, at least 2. */
 export function gammaRange(record) {
@@ -56,11 +66,11 @@ function besidePicture({ commands, theme }, scene, side, pair) {
 
 /** The facts of the plane for the other scale, and how far it can be trusted. */
 function wordsOf(scene, record) {
-  const { shown, gram, points, other, kappa } = scene;
-  const length = `${MEANING[shell(record)]} ${number(metric(shell(record), gram, scene, record, shown))}`;
+  const { shown, points, other, kappa } = scene;
+  const size = `${MEANING[shell(record)]} ${number(metricAt(shell(record), scene, record, shown))}`;
   const state = Number.isFinite(kappa) ? "x\u2032 exact if one-stage" : "\u03ba unknown: x\u2032 is the run\u2019s own";
   const rules = other > RULED * Math.hypot(...points.G) ? "other rules held fixed" : "";
-  return ["this step only", ...factsOf(scene, record, `\u03b3\u2032 ${number(shown)} (run ${number(scene.gamma)})`), length, state, rules];
+  return ["this step only", ...factsOf(scene, record, `\u03b3\u2032 ${number(shown)} (run ${number(scene.gamma)})`, metricAt("M1", scene, record, shown)), size, state, rules];
 }
 
 /** Length of the prediction: against clean data where their rms is known, else against c. */
@@ -98,7 +108,7 @@ function metricCurves(page, record, scene, box, most) {
   const series = [["M1", theme.delta, null, "diamond"], [shell(record), theme.ink, [5, 3], "disc"]];
   const low = Math.min(0, scene.shown);
   const scales = Array.from({ length: SAMPLES + 1 }, (_, k) => low + (k / SAMPLES) * (most - low));
-  const value = (name, gamma) => metric(name, scene.gram, scene, record, gamma);
+  const value = (name, gamma) => metricAt(name, scene, record, gamma);
   const found = still(scene.gram.K, "curves", [low, most, record?.sigma_data], () => // dragging leaves them as they are
     series.map(([name]) => scales.map((gamma) => value(name, gamma))));
   const where = { at: (gamma) => (gamma - low) / (most - low), n: 2 };
