@@ -7,7 +7,6 @@ import zipfile
 
 import pytest
 import torch
-from safetensors.torch import save
 
 from guidance_geometry.classifiers.networks import SmallNoisy
 from guidance_geometry.classifiers.reading import open_classifier
@@ -17,29 +16,6 @@ from guidance_geometry.tests.classifier_files import CLASSIFIERS, stored
 from guidance_geometry.tests.classifiers.slopes import noise
 
 from ..programs import ARCHIVES, PROGRAMS, Payload, evil_export, evil_script
-
-
-def header(path, length=None, entries=None, data=b"\0" * 8):
-    text = json.dumps(entries or {"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).encode()
-    path.write_bytes((len(text) if length is None else length).to_bytes(8, "little") + text + data)
-
-
-def entry(shape=(2,), offsets=(0, 8)):
-    return {"dtype": "F32", "shape": list(shape), "data_offsets": list(offsets)}
-
-
-DAMAGED = {
-    "empty": lambda path: path.write_bytes(b""),
-    "five bytes": lambda path: path.write_bytes(b"\x01\0\0\0\0"),
-    "cut by three bytes": lambda path: path.write_bytes(save({"w": torch.zeros(100)})[:-3]),
-    "header of 2^62": lambda path: header(path, length=1 << 62),
-    "offsets beyond the end": lambda path: header(path, entries={"w": entry(offsets=(800, 808))}),
-    "overlap": lambda path: header(path, entries={"v": entry(), "w": entry()}),
-    "shape": lambda path: header(path, entries={"w": entry(shape=(3,))}),
-    "numpy": lambda path: path.write_bytes(b"\x93NUMPY" + bytes(100)),
-    "pickle in text": lambda path: path.write_bytes(b"cos\nsystem\n(S'touch canary'\ntR." + bytes(100)),
-    "web page": lambda path: path.write_bytes(b"<html>" + bytes(100)),
-}
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".pkl", ".safetensors", ".pt2"])
@@ -91,14 +67,6 @@ def test_an_archive_is_refused_whatever_it_is_called(tmp_path, name, suffix):
     path = tmp_path / f"archive{suffix}"
     ARCHIVES[name](path)
     with pytest.raises(ValueError, match="is a zip archive"):
-        open_classifier(path, None)
-
-
-@pytest.mark.parametrize("name", DAMAGED)
-def test_a_damaged_or_foreign_file_is_named(tmp_path, name):
-    path = tmp_path / "net.safetensors"
-    DAMAGED[name](path)
-    with pytest.raises(ValueError, match=r"net\.safetensors"):
         open_classifier(path, None)
 
 

@@ -79,6 +79,7 @@ def test_an_id_depends_on_what_decides_the_result_and_on_nothing_else():
     titled = workflow()
     titled["4"]["_meta"] = {"title": "mine"}
     assert ids == [cell.id for cell in cells(Plan(titled, AXES))]
+    assert ids == [cell.id for cell in cells(Plan(dict(reversed(titled.items())), AXES))], "in any order"
     assert ids[:2] == [cell.id for cell in cells(Plan(workflow(), (Axis("cfg", (1,)), AXES[1])))]
     assert not set(ids) & {cell.id for cell in cells(plan, version="2")}
     assert not set(ids) & {cell.id for cell in cells(plan, models={"pocket-1": 2})}

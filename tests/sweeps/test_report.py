@@ -15,6 +15,7 @@ from guidance_geometry.sweeps.report import (
     chance_of,
     effects,
     grid_of,
+    measures_of,
     report_text,
     significant,
 )
@@ -80,6 +81,10 @@ def test_only_draws_with_every_cell_are_compared():
     assert grid_of(ROWS[:-1], "difference", ["cfg"]) == {(("cfg", 1),): [10, 11], (("cfg", 4),): [11, 13]}
     lone = [row for row in ROWS if row["place"]["cfg"] == 1]
     assert grid_of(lone, "difference", ["cfg"]) == {(("cfg", 1),): [10, 11, 12]}
+
+
+def test_a_measure_without_a_number_is_none():
+    assert measures_of([{"measures": {"a": None, "b": math.nan}}, {"measures": {"b": math.inf, "c": 1.0}}]) == ["c"]
 
 
 def test_many_axes_share_one_chance_of_a_mistake():

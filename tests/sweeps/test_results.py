@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from guidance_geometry.sweeps.axes import Axis
 from guidance_geometry.sweeps.cells import cells_of
-from guidance_geometry.sweeps.measures import KNOWN, MEASURES, SHARE, diversity_of, measured, spread_of
+from guidance_geometry.sweeps.measures import COSINE, KNOWN, MEASURES, SHARE, diversity_of, measured, spread_of
 from guidance_geometry.sweeps.plan import Plan
 from guidance_geometry.sweeps.results import Folder, csv_of
 from guidance_geometry.tests.sweeps.plans import NODES, picture, trace_bytes, workflow
@@ -241,6 +241,12 @@ def test_an_interval_of_shares_covers_their_mean():
     torch.manual_seed(0)
     spreads = [spread_of(values, SHARE) for values in draws((2000, 6)).tolist()]
     assert 0.92 < sum(s.low <= 0.1 <= s.high for s in spreads) / 2000 <= 0.98
+
+
+def test_an_interval_follows_its_scale():
+    values = [0.1, 0.2, 0.4, 0.3]
+    share, cosine = spread_of(values, SHARE), spread_of([2 * value - 1 for value in values], COSINE)
+    assert cosine[:3] == pytest.approx([2 * end - 1 for end in share[:3]])
 
 
 @given(st.data())

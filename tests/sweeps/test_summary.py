@@ -14,7 +14,7 @@ from PIL import Image
 
 from guidance_geometry.files import writing
 from guidance_geometry.files.writing import NotWritten
-from guidance_geometry.sweeps import page
+from guidance_geometry.sweeps import page, summary
 from guidance_geometry.sweeps.addresses import place_at
 from guidance_geometry.sweeps.axes import Axis
 from guidance_geometry.sweeps.cells import cells_of
@@ -85,6 +85,14 @@ def test_few_pictures_are_in_memory_at_once(tmp_path, monkeypatch):
     assert report.startswith("24 cells, 1 draw of seeds and prompts.")
     assert html.escape(report) in (tmp_path / "study" / "index.html").read_text(encoding="utf-8")
     assert (len(most) >= 48, max(most) <= 3) == (True, True), max(most)
+
+
+def test_the_sheet_shows_the_first_axis_and_those_that_vary(tmp_path, monkeypatch):
+    axes, drawn = (Axis("cfg", (2,)), Axis("steps", (1, 2)), Axis("label", ("cat",))), []
+    plan, real = Plan(WORKFLOW, axes), summary.sheet
+    monkeypatch.setattr(summary, "sheet", lambda axes, *given: drawn.append(axes) or real(axes, *given))
+    write_summary(Folder(tmp_path / "study"), plan, filled(Folder(tmp_path / "study"), plan, tmp_path), "A study", "")
+    assert drawn == [["cfg", "steps"]]
 
 
 @pytest.mark.parametrize("name", WRITTEN)
