@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from ..files.claims import check_claims, either, number, several, switch, text, whole
@@ -81,3 +83,17 @@ def sides_of(size: Any) -> tuple[int, int]:
     if len(pair) != 2 or not all(type(side) is int for side in pair):
         raise ValueError(f"size is {size!r}; a number or [height, width] is needed")
     return pair
+
+
+def library(name: str, what: str) -> ModuleType:
+    """Import torchvision or transformers when a file needs it.  what: that file, for the message.
+
+    Raises ValueError where it is not installed, or does not work with the installed torch.
+    """
+    try:
+        return import_module(name)
+    except (ImportError, RuntimeError) as error:
+        raise ValueError(
+            f"{what} needs {name}, which cannot be used here ({error}). "
+            f"Install {name} into ComfyUI's environment, or choose a classifier that comes with this pack."
+        ) from error

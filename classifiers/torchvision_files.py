@@ -15,8 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..networks.weights import claim, differences, fill
-from .contract import Contract
-from .optional import library
+from .contract import Contract, library
 from .preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from .wired import CleanClassifier
 

@@ -16,9 +16,8 @@ from ..files.claims import check_claims
 from ..files.folders import read_json
 from ..guidance.printing import shortened
 from ..guidance.vectors import gradient_mode
-from .contract import sides_of
+from .contract import library, sides_of
 from .folder_checks import AGAIN, PREPARED, TOKENIZER, check_size, check_type, checked_config, refuse_code
-from .optional import library
 from .preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from .wired import CleanClassifier, DepthEstimator, FeatureExtractor, ImageNetwork, ImageTextModel, WiredNetwork
 

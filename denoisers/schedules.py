@@ -104,11 +104,6 @@ def coordinates(schedule: str, sigma: Tensor) -> Coordinates:  # sigma [B]: the 
     return Coordinates(alpha, alpha, sigma * alpha)
 
 
-def log_snr(alpha: Tensor, sigma: Tensor) -> Tensor:
-    """Log of the signal-to-noise ratio: 2 * ln(alpha / sigma); infinite where one of them is 0."""
-    return 2 * (alpha.log() - sigma.log())
-
-
 def index_of(log_sigmas: Tensor, sigma: Tensor) -> Tensor:  # [T] rising, any shape -> that shape, 0 .. T - 1
     """Where a noise level stands in a table, between entries too: linear in ln(sigma), clamped to the ends."""
     wanted = sigma.log().flatten().to(log_sigmas)

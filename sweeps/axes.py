@@ -37,7 +37,7 @@ WORDS: Mapping[str, Word] = {  # by the word that node, library and command shar
     RULE: Word("rule"),
     "sampler": Word("widget", ("sampler_name",)),
 }  # the end of the words
-DRAWN = ("seed", "prompt", "label")  # kinds of axes along which what differs is chance
+CHANCE = ("seed", "prompt", "label")  # kinds of axes along which what differs is chance to a report
 CALLED = {name: word for word, one in WORDS.items() for name in (*one.widgets, *one.synonyms, word)}
 
 
@@ -142,6 +142,16 @@ def kind_of(name: str) -> str:
     """The kind of an axis of this name: scale, seed, prompt, label, rule, knob (of an owner), widget."""
     owned, kind = "." in name, WORDS.get(word_of(name), Word("widget")).kind
     return "knob" if owned and kind in ("widget", "rule") else kind
+
+
+def is_seed(name: str) -> bool:
+    """Whether an axis of this name is one of seeds: along it the same is drawn again."""
+    return kind_of(name) == "seed"
+
+
+def is_chance(name: str) -> bool:
+    """Whether what differs along an axis of this name is chance to a report: a seed, a prompt or a label."""
+    return kind_of(name) in CHANCE
 
 
 def value_at(place: Mapping[str, Value], word: str, default: Any = None) -> Any:

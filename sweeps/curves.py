@@ -9,17 +9,12 @@ from typing import Any
 
 import torch
 
-from .axes import RULE, Axis, Value, kind_of
+from .axes import RULE, Axis, Value, is_seed
 from .measures import diversity_of, measure_of, spread_of
 from .results import Row
 
 OF_ALL_SEEDS = ("diversity",)  # measures with one value for all seeds at a place
 MOST_SERIES = 8  # curves in one plot that can still be told apart
-
-
-def is_draw(axis: str) -> bool:
-    """Whether an axis is one of seeds: what differs along it is chance."""
-    return kind_of(axis) == "seed"
 
 
 def with_diversity(rows: Sequence[Row], picture_of: Callable[[str], torch.Tensor | None]) -> list[Row]:
@@ -33,7 +28,7 @@ def with_diversity(rows: Sequence[Row], picture_of: Callable[[str], torch.Tensor
 
 
 def _place(row: Row, draws: bool = False) -> tuple:
-    return tuple((name, value) for name, value in row["place"].items() if is_draw(name) == draws)
+    return tuple((name, value) for name, value in row["place"].items() if is_seed(name) == draws)
 
 
 def curves(rows: Sequence[Row], axes: Sequence[Axis]) -> list[dict[str, Any]]:
@@ -54,7 +49,7 @@ def curves(rows: Sequence[Row], axes: Sequence[Axis]) -> list[dict[str, Any]]:
 
 def first_view(axes: Sequence[Axis]) -> dict[str, str]:
     """The axis and the split of the curves that a page shows first: no curve is a mean over rules."""
-    varied = sorted((axis for axis in axes if len(axis.values) > 1), key=lambda axis: is_draw(axis.name))
+    varied = sorted((axis for axis in axes if len(axis.values) > 1), key=lambda axis: is_seed(axis.name))
     rule = next((axis for axis in varied if axis.name == RULE), None)
     if rule is None or rule is varied[0]:
         return {"axis": varied[0].name if varied else "", "split": ""}
@@ -62,7 +57,7 @@ def first_view(axes: Sequence[Axis]) -> dict[str, str]:
 
 
 def _splits(axis: Axis) -> bool:
-    return not is_draw(axis.name) and len(axis.values) <= MOST_SERIES
+    return not is_seed(axis.name) and len(axis.values) <= MOST_SERIES
 
 
 def _series(rows: Sequence[Row], measure: str, axis: Axis, split: Axis | None) -> list[dict[str, Any]]:

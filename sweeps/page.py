@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from ..figures.html import WEB, data_uri, modules, named, packed, script_json
-from .axes import Axis
+from .axes import Axis, is_seed
 from .cells import Cell
-from .curves import curves, first_view, is_draw, titles, with_diversity
+from .curves import curves, first_view, titles, with_diversity
 from .pictures import open_picture
 from .results import Row
 
@@ -48,7 +48,7 @@ def study_page(
     study = {
         "title": title,
         "note": note,
-        "axes": [{"name": axis.name, "values": list(axis.values), "draw": is_draw(axis.name)} for axis in axes],
+        "axes": [{"name": axis.name, "values": list(axis.values), "draw": is_seed(axis.name)} for axis in axes],
         "measures": titles(told),
         "rows": [{key: value for key, value in row.items() if key != "trace_bytes"} for row in told],
         "curves": curves(told, axes),

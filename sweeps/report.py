@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import torch
 
-from .axes import DRAWN, Axis, Value, kind_of
-from .curves import OF_ALL_SEEDS, is_draw
+from .axes import Axis, Value, is_chance, is_seed
+from .curves import OF_ALL_SEEDS
 from .measures import JUDGE, Spread, measure_of, spread_of
 from .results import Row
 
@@ -50,11 +50,6 @@ class Best(NamedTuple):
     rivals: tuple[Setting, ...]
 
 
-def is_drawn(axis: str) -> bool:
-    """Whether what differs along an axis is chance: a seed or a prompt."""
-    return kind_of(axis) in DRAWN
-
-
 def grid_of(rows: Sequence[Row], measure: str, keys: Sequence[str]) -> dict[Setting, list[float]]:
     """A value of every setting for every draw: the mean over the axes that are not among `keys`.
 
@@ -63,20 +58,20 @@ def grid_of(rows: Sequence[Row], measure: str, keys: Sequence[str]) -> dict[Sett
     found: dict[Setting, dict[Setting, list[float]]] = {}
     there: dict[Setting, set[Setting]] = {}  # the settings of every draw
     for row in rows:
-        value, draw = row["measures"].get(measure), _drawn(row, measure)
+        value, draw = row["measures"].get(measure), _draw_of(row, measure)
         if value is not None and math.isfinite(value):
             setting = tuple((name, row["place"][name]) for name in keys)
             found.setdefault(setting, {}).setdefault(draw, []).append(value)
-            there.setdefault(draw, set()).add(tuple((n, v) for n, v in row["place"].items() if not is_drawn(n)))
+            there.setdefault(draw, set()).add(tuple((n, v) for n, v in row["place"].items() if not is_chance(n)))
     most = max(there.values(), key=len, default=set())
     full = [draw for draw, settings in there.items() if settings == most]
     return {s: [fmean(of[draw]) for draw in full] for s, of in found.items() if of.keys() >= set(full)}
 
 
-def _drawn(row: Row, measure: str) -> Setting:
+def _draw_of(row: Row, measure: str) -> Setting:
     """Where a row is along the axes of chance; a measure of all seeds is there for each prompt alone."""
-    apart = (lambda name: not is_draw(name)) if measure in OF_ALL_SEEDS else (lambda name: True)
-    return tuple((name, value) for name, value in row["place"].items() if is_drawn(name) and apart(name))
+    apart = (lambda name: not is_seed(name)) if measure in OF_ALL_SEEDS else (lambda name: True)
+    return tuple((name, value) for name, value in row["place"].items() if is_chance(name) and apart(name))
 
 
 def chance_of(grid: Sequence[Sequence[float]]) -> float:  # [settings][draws]
@@ -102,7 +97,7 @@ def chance_of(grid: Sequence[Sequence[float]]) -> float:  # [settings][draws]
 
 def effects(rows: Sequence[Row], axes: Sequence[Axis]) -> list[Effect]:
     """Every measure along every axis that is not drawn."""
-    varied = [axis for axis in axes if len(axis.values) > 1 and not is_drawn(axis.name)]
+    varied = [axis for axis in axes if len(axis.values) > 1 and not is_chance(axis.name)]
     return [_effect(rows, name, axis) for name in measures_of(rows) for axis in varied]
 
 
@@ -147,7 +142,7 @@ def report_text(rows: Sequence[Row], axes: Sequence[Axis]) -> str:
     found = effects(rows, axes)
     if not found:
         return "There is nothing to compare: no axis of settings has two values, or no cell is done.\n"
-    draws = len({_drawn(row, "") for row in rows})
+    draws = len({_draw_of(row, "") for row in rows})
     drawn = f"{draws} draw{'s' * (draws != 1)} of seeds and prompts"
     lines = [f"{len(rows)} cells, {drawn}. Means, and in brackets 95 % intervals over the draws."]
     passed = significant([effect.p for effect in found])

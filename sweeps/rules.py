@@ -125,7 +125,7 @@ def rule_in_file(word: str, known: Sequence[RuleNode], here: bool = True) -> Rul
     if place is None:
         return replace(node, title=word, defaults={"rule": word, "digest": ""})
     first = next(iter(chain_from(place.rule()).rules), None)
-    knobs = {name: getattr(first, own) for name, own in first.knobs.items()} if first else {}
+    knobs = {name: getattr(first, own) for name, own in first.fields_by_widget.items()} if first else {}
     return replace(node, title=place.name, defaults={"rule": place.word, "digest": place.digest}, knobs=knobs)
 
 

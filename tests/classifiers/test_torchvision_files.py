@@ -130,7 +130,7 @@ def test_a_wrong_statement_is_named(tmp_path, said, message):
 
 
 def test_a_missing_library_is_named():
-    from guidance_geometry.classifiers.optional import library
+    from guidance_geometry.classifiers.contract import library
 
     with pytest.raises(ValueError, match=r"net\.safetensors needs absent_library, which cannot be used here"):
         library("absent_library", "net.safetensors")

@@ -9,7 +9,6 @@ from guidance_geometry.denoisers.schedules import (
     Levels,
     coordinates,
     index_of,
-    log_snr,
     network_time,
     table,
 )
@@ -64,17 +63,6 @@ def test_vp_keeps_the_variance(schedule):
     at = coordinates(schedule, table(schedule))
     assert (at.alpha**2 + at.sigma**2 - 1).abs().max() < 1e-12
     assert torch.equal(at.scale, at.alpha)
-
-
-@pytest.mark.parametrize("schedule", SCHEDULES)
-def test_log_snr_falls_along_every_table(schedule):
-    at = coordinates(schedule, table(schedule)[:-1])
-    assert (log_snr(at.alpha, at.sigma).diff() < 0).all()
-
-
-def test_log_snr_of_equal_parts_is_zero():
-    half = torch.tensor([0.5])
-    assert float(log_snr(half, half)) == 0
 
 
 @pytest.mark.parametrize("schedule", ["vp_linear", "vp_cosine"])
