@@ -1,5 +1,8 @@
+// @ts-check
 /** The only script the editor loads: puts a panel on every Guidance Inspector and brings it its runs. */
+// @ts-expect-error the host serves it
 import { app } from "../../scripts/app.js";
+// @ts-expect-error the host serves it
 import { api } from "../../scripts/api.js";
 import { Panel } from "./lib/panel.mjs";
 import { canKeep, keep } from "./lib/keep.mjs";

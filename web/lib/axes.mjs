@@ -1,3 +1,4 @@
+// @ts-check
 /** Axes of the curves over a run: noise levels to the right as they fall, step numbers below them, a value upwards. */
 import { boxOf, line, marker, rectangle, text } from "./commands.mjs";
 import { meets } from "./layout.mjs";
@@ -8,12 +9,16 @@ const LEAST = 110; // height of what has keys
 export const FOOT = 34; // room of the level axis, two rows
 const DENSE = 7; // markers closer than this on the average are left out
 
-/** Steps that are there, in order. */
+/** Steps that are there, in order.
+ * @param {Run | null} record
+ * @returns {Step[]}
+ */
 export const stepsOf = (record) => (record?.steps ?? []).filter(Boolean);
 
 /** Where every step stands, 0 left to 1 right: by log signal-to-noise, or by number where levels are unknown.
  *
  * -> {at: i -> 0..1, byLevel}. alpha: 1, or 1 - sigma on flow. A level without signal or noise gets its neighbour's gap.
+ * @param {Run} record
  */
 export function positions(record) {
   const steps = stepsOf(record);
@@ -37,6 +42,10 @@ function levelOf(record, steps, i) {
 /** A panel with its value axis. box: outer box; values: numbers it must hold; log: logarithmic, zeros get a row "0".
  *
  * -> {inner, x(i), y(value)}; y of what cannot be shown is NaN.
+ * @param {Page} page
+ * @param {Box} box
+ * @param {any} where
+ * @param {{values: number[], log?: boolean, low?: number, high?: number, reserve?: number}} scale
  */
 export function panel(page, box, where, { values, log = false, low = 0, high, reserve = 0 }) {
   const pad = Math.min(18, box.w / 12);
@@ -101,10 +110,14 @@ function niceStep(smallest) {
   return power * ([1, 2, 5, 10].find((factor) => power * factor >= smallest * (1 - 1e-9)) ?? 10);
 }
 
-/** Two rows below a panel: sigma, and step numbers; as many as fit. */
+/** Two rows below a panel: sigma, and step numbers; as many as fit.
+ * @param {Page} page
+ * @param {Run} record
+ */
 export function levelAxis(page, panelOf, record, top) {
   const { commands, theme } = page;
   const { inner, x } = panelOf;
+  /** @type {[string, number, (step: Step) => string][]} */
   const rows = [["\u03c3", 12, (step) => number(step.sigma)], ["step", 27, (step) => String(nth(step.i))]];
   for (const [head, down] of rows) {
     commands.push(text(inner.x - 6, top + down, head, { fill: theme.muted, anchor: "end", name: "axis" }));
@@ -125,7 +138,12 @@ export function levelAxis(page, panelOf, record, top) {
 /** Whether two labels of one row come too close. */
 const crowds = (box, other) => Math.abs(box.y - other.y) < 4 && meets(box, other, 8);
 
-/** A curve through steps; unknown values break it. points: [[x, y], ...]. */
+/** A curve through steps; unknown values break it. points: [[x, y], ...].
+ * @param {Page} page
+ * @param {{spacing: number}} panelOf
+ * @param {number[][]} points
+ * @param {{colour: string, kind?: string, dash?: number[], width?: number, name?: string}} style
+ */
 export function curve(page, panelOf, points, { colour, kind, dash, width = 2, name }) {
   const { commands, theme } = page;
   let part = [];
@@ -159,7 +177,11 @@ export function cursor(page, x, top, bottom) {
   page.commands.push(line([[x, top], [x, bottom]], page.theme.ink, 1, { alpha: 0.5, dash: [3, 3], name: "cursor" }));
 }
 
-/** Keys of a panel in rows above it: [{colour, kind, dash, words}]; none in a low one. -> height used. */
+/** Keys of a panel in rows above it: [{colour, kind, dash, words}]; none in a low one. -> height used.
+ * @param {Page} page
+ * @param {Box} box
+ * @param {{words: string, colour: string, kind?: string, dash?: number[], bar?: number}[]} items
+ */
 export function keys(page, box, items) {
   if (box.h < LEAST) return 6; // the curves come first
   const { commands, theme } = page;

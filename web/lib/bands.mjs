@@ -1,21 +1,30 @@
+// @ts-check
 /** The middle of a batch: percentiles over its samples, as bands behind a curve. */
 import { polygon } from "./commands.mjs";
 
 const UNKNOWN = [NaN, NaN];
 
-/** 10th and 90th percentile of a metric over the batch at one step; NaN where it has none, or too few samples. */
+/** 10th and 90th percentile of a metric over the batch at one step; NaN where it has none, or too few samples.
+ * @param {string} name
+ * @param {Step} step
+ * @returns {number[]}
+ */
 export function bandOf(name, { percentiles }) {
   const told = percentiles?.[name];
   return told ? [10, 90].map((share) => told[percentiles.p.indexOf(share)] ?? NaN) : UNKNOWN;
 }
 
-/** What the caption says of the bands, "" where there are none. */
+/** What the caption says of the bands, "" where there are none.
+ * @param {Run} record
+ */
 export function bandWords(record, what = "bands") {
   const some = (record?.steps ?? []).find((step) => step?.percentiles);
   return some ? `${what}: 10 to 90 % of ${record.batch ?? some.samples.length} samples` : "";
 }
 
-/** Paint a band. rows: [[i, [low, high]], ...]; unknown values break it. */
+/** Paint a band. rows: [[i, [low, high]], ...]; unknown values break it.
+ * @param {Page} page
+ */
 export function band(page, panelOf, rows, colour) {
   let part = [];
   const finish = () => {

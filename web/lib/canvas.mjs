@@ -1,3 +1,4 @@
+// @ts-check
 /** Paints drawing commands on a 2D canvas context. */
 import { paintable } from "./commands.mjs";
 import { LIGHT } from "./theme.mjs";

@@ -1,3 +1,4 @@
+// @ts-check
 /** Drawing commands: plain objects in painting order, pixels, y downwards. Two back ends paint them: canvas and SVG.
  *
  * sheet {w, h, fill, label, places}   line {points, stroke, width, dash, alpha}   polygon {points, fill, stroke, width, alpha}
@@ -10,30 +11,44 @@ import { runsWidth } from "./words.mjs";
 const HEAD = 9; // length of an arrow head; heads are not data
 export const SHORT = 8; // an arrow shorter than this is a dot
 
-/** The paper; always the first command. label: one sentence that says what the figure shows. */
+/** The paper; always the first command. label: one sentence that says what the figure shows.
+ * @returns {Command}
+ */
 export const sheet = (w, h, fill, label = "") => ({ op: "sheet", w, h, fill, label });
 
+/** @returns {Command} */
 export const line = (points, stroke, width = 1, more = {}) => ({ op: "line", points, stroke, width, ...more });
 
+/** @returns {Command} */
 export const polygon = (points, fill, more = {}) => ({ op: "polygon", points, fill, ...more });
 
-/** An upright rectangle {x, y, w, h}. */
+/** An upright rectangle {x, y, w, h}.
+ * @param {Box} box
+ * @returns {Command}
+ */
 export const rectangle = ({ x, y, w, h }, fill, more = {}) =>
   polygon([[x, y], [x + w, y], [x + w, y + h], [x, y + h]], fill, more);
 
-/** A point's marker; circles and diamonds are hollow. */
+/** A point's marker; circles and diamonds are hollow.
+ * @param {number[]} at
+ * @returns {Command}
+ */
 export function marker([x, y], kind, stroke, size, paper, more = {}) {
   const hollow = kind === "circle" || kind === "diamond";
   return { op: "marker", x, y, kind, stroke, fill: hollow ? (paper ?? "none") : stroke, size, ...more };
 }
 
-/** Words at a baseline. words: a string, or runs of {t, italic, sub}. */
+/** Words at a baseline. words: a string, or runs of {t, italic, sub}.
+ * @returns {Command}
+ */
 export function text(x, y, words, more = {}) {
   const runs = typeof words === "string" ? [{ t: words }] : words;
   return { op: "text", x, y, runs, size: 11, anchor: "start", ...more };
 }
 
-/** A symbol whose first letter may wear a hat, drawn as two strokes: combining hats are missing in common fonts. */
+/** A symbol whose first letter may wear a hat, drawn as two strokes: combining hats are missing in common fonts.
+ * @returns {Command[]}
+ */
 export function symbol(x, y, runs, more = {}) {
   const words = text(x, y, runs, more);
   if (!runs[0].hat) return [words];
@@ -42,7 +57,9 @@ export function symbol(x, y, runs, more = {}) {
   return [words, line(hat, fill, Math.max(1, size / 13), { part: "hat" })];
 }
 
-/** An arrow whose head ends exactly at the tip; shorter than 8 px it is a dot. */
+/** An arrow whose head ends exactly at the tip; shorter than 8 px it is a dot.
+ * @returns {Command[]}
+ */
 export function arrow(tail, tip, stroke, width, more = {}) {
   const [dx, dy] = [tip[0] - tail[0], tip[1] - tail[1]];
   const length = Math.hypot(dx, dy);
@@ -57,7 +74,10 @@ export function arrow(tail, tip, stroke, width, more = {}) {
   ];
 }
 
-/** The box that a text fills, from tabulated letter widths of a wide font: real fonts stay inside. */
+/** The box that a text fills, from tabulated letter widths of a wide font: real fonts stay inside.
+ * @param {any} text
+ * @returns {Box}
+ */
 export function boxOf({ x, y, runs, size, anchor }) {
   const w = runsWidth(runs, size);
   const left = x - (anchor === "end" ? w : anchor === "middle" ? w / 2 : 0);

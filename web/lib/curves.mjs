@@ -1,3 +1,4 @@
+// @ts-check
 /** Figures over a whole run: direction memory (D9), where guidance matters (D11), step against noise (D17). */
 import { band, bandOf, bandWords } from "./bands.mjs";
 import { FOOT, bars, cursor, curve, keys, levelAxis, panel, positions, stepsOf } from "./axes.mjs";
@@ -16,7 +17,9 @@ const DEGREES = 180 / Math.PI;
 const GUIDED = ["step", "reuse"]; // stages at which something beyond c may have pushed
 const KAPPA = "\u03ba: how far the next state follows a prediction";
 
-/** D17: rms of step, noise and guided push at every step, and the shares of step and noise in the squared length. */
+/** D17: rms of step, noise and guided push at every step, and the shares of step and noise in the squared length.
+ * @type {Figure}
+ */
 export function lengths(record, options) {
   const run = runOf(record, options);
   const page = pageOf(options, "Step and noise, rms per element");
@@ -96,7 +99,9 @@ function squaresPanel(page, box, run, rows) {
   return plot;
 }
 
-/** D11: how much of the guided push falls on which step, by two proxies, and the interval that holds most of it. */
+/** D11: how much of the guided push falls on which step, by two proxies, and the interval that holds most of it.
+ * @type {Figure}
+ */
 export function matters(record, options) {
   const run = runOf(record, options);
   const page = pageOf(options, "Where guidance matters, two proxies");
@@ -122,6 +127,7 @@ export function matters(record, options) {
 function matterCurves(page, area, record, run, rows, held) {
   const { muted, delta, c } = page.theme;
   const contracted = rows.some((row) => Number.isFinite(row.contracted));
+  /** @type {any[]} */
   const items = [{ words: "push at the step, \u03ba|D\u2212c|", colour: delta, bar: 0.45 }];
   if (contracted) items.push({ words: "left at the end, an estimate", colour: c, kind: "square", dash: [7, 3] });
   items.push({ words: page.t("holds {share} %", { share: 100 * HELD }), colour: muted, bar: 0.3 });
@@ -171,7 +177,9 @@ export function proxies(run) {
   return { rows, guided: guided.length, unknown: guided.filter((row) => !Number.isFinite(row.push)).length };
 }
 
-/** The stretch of steps that holds most of the push: {first, last, count, from, to}, null while the run goes on. */
+/** The stretch of steps that holds most of the push: {first, last, count, from, to}, null while the run goes on.
+ * @param {Run} record
+ */
 function windowOf(record, { sample }) {
   const [first, last] = choiceOf(record, sample, "window") ?? [];
   if (first === undefined) return null;
@@ -210,11 +218,13 @@ function between(page, main, rows) {
   page.commands.push(polygon(outline, page.theme.c, { alpha: 0.18, name: "between" }));
 }
 
-/** D9: how far the difference turns from step to step, its size below; the whole matrix where the record has it. */
+/** D9: how far the difference turns from step to step, its size below; the whole matrix where the record has it.
+ * @type {Figure}
+ */
 export function direction(record, options) {
   const run = runOf(record, options);
   const page = pageOf(options, "Direction of the difference over the run");
-  const full = matrix(page, record, run, options);
+  const full = matrix(page, record, run);
   if (full) return full;
   const rows = still(run.rows, "turns", [], () => run.rows.map(turnOf));
   if (!rows.some((row) => Number.isFinite(row.size))) return nothing(page, run.empty);
@@ -264,7 +274,10 @@ function directionFacts(chosen, rows, run) {
   return [...(at ?? []), ...run.facts, unknown, low ? `${low} steps at the precision floor` : "", "a turn of a tiny \u03b4 means little"];
 }
 
-/** What all curves need: rows of {i, step, gram}, where steps stand, the chosen one, facts of the caption. */
+/** What all curves need: rows of {i, step, gram}, where steps stand, the chosen one, facts of the caption.
+ * @param {Run} record
+ * @param {{step?: number, sample?: number}} options
+ */
 export function runOf(record, { step, sample }) {
   const b = sample ?? defaultSample(record);
   const chosen = step ?? defaultStep(record, b);
@@ -272,6 +285,10 @@ export function runOf(record, { step, sample }) {
   return { ...kept, chosen: stepOf(record, chosen) ? chosen : null };
 }
 
+/**
+ * @param {Run} record
+ * @param {number} sample
+ */
 function rowsOf(record, sample) {
   const rows = stepsOf(record).map((found) => ({ i: found.i, step: found, gram: sampleOf(found, sample) }));
   const median = record?.sample === sample ? " (median)" : "";

@@ -1,3 +1,4 @@
+// @ts-check
 /** Effective scale (D18): the scale at which plain guidance comes nearest to each step, and what of its push goes across. */
 import { curve, FOOT, keys, levelAxis, panel } from "./axes.mjs";
 import { band, bandOf, bandWords } from "./bands.mjs";
@@ -13,7 +14,9 @@ const [SIZE, SMALLER] = [13, 11]; // of the words on top, and where they would b
 const ALIKE = 0.02; // of a scale, at least of 1, and of the push: what differs by less is not worth a word
 const ALONE = ["cond_only", "afterwards"]; // stages at which the run made the conditional prediction alone
 
-/** The scales of a sample over its run beside cfg, the shares across below, and on top what they come to. */
+/** The scales of a sample over its run beside cfg, the shares across below, and on top what they come to.
+ * @type {Figure}
+ */
 export function effective(record, options) {
   const run = runOf(record, options);
   const page = pageOf(options, "Effective scale");

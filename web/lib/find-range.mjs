@@ -1,3 +1,4 @@
+// @ts-check
 /** Find my range: one picture at several scales, and which of them a person finds good. No DOM. */
 import { Tries } from "./tries.mjs";
 
@@ -70,10 +71,14 @@ export function rangeOf(stored, { report }) {
 }
 
 export class FindRange extends Tries {
+  kind = "range";
+  looked = null;
+
   /** keep(picks): the server takes them. */
   constructor(editor, about, changed, keep) {
     super(editor, about, (own) => ladder(about.record, own), changed);
-    Object.assign(this, { kind: "range", keep, wide: !about.record.report?.range });
+    this.keep = keep;
+    this.wide = !about.record.report?.range;
   }
 
   arranged(cards) {

@@ -1,3 +1,4 @@
+// @ts-check
 /** What a record says of a step and of one of its samples, and inner products of a sample's vectors.
  *
  * Python finds metrics, places and choices; here they are looked up by name. Recorded vectors are u, a = u - x,
@@ -7,14 +8,22 @@ import { still } from "./still.mjs";
 
 export const VECTORS = 6; // that every record has; further ones are gradients
 
-/** The step numbered i of a record, null where it is missing. */
+/** The step numbered i of a record, null where it is missing.
+ * @param {Run | null} record
+ * @param {number} i
+ * @returns {Step | null}
+ */
 export function stepOf(record, i) {
   const steps = record?.steps ?? [];
   if (steps[i]?.i === i) return steps[i];
   return steps.find((step) => step && step.i === i) ?? null;
 }
 
-/** One sample of a step: {vectors, K, m, at, count}, null where it was not sent. */
+/** One sample of a step: {vectors, K, m, at, count}, null where it was not sent.
+ * @param {Step | null} step
+ * @param {number} sample
+ * @returns {Gram | null}
+ */
 export function sampleOf(step, sample) {
   const place = step?.subset ? step.subset.indexOf(sample) : sample;
   const told = step?.samples?.[place];
@@ -25,16 +34,24 @@ export function sampleOf(step, sample) {
   });
 }
 
-/** Whether a step has both predictions, made in the run or, at cfg 1, after it. */
+/** Whether a step has both predictions, made in the run or, at cfg 1, after it.
+ * @param {Step} step
+ */
 export const hasPair = ({ stage }) => !stage || stage === "step" || stage === "afterwards";
 
-/** What was chosen for a sample of a finished run, such as its "step" or its "window"; null where nothing was. */
+/** What was chosen for a sample of a finished run, such as its "step" or its "window"; null where nothing was.
+ * @param {Run | null} record
+ * @param {number} sample
+ * @param {string} name
+ */
 export function choiceOf(record, sample, name) {
-  const { samples, [name]: values } = record?.choices ?? {};
-  return values?.[samples.indexOf(sample)] ?? null;
+  const { choices } = record ?? {};
+  return choices?.[name]?.[choices.samples.indexOf(sample)] ?? null;
 }
 
-/** The sample a figure shows unless told otherwise. */
+/** The sample a figure shows unless told otherwise.
+ * @param {Run | null} record
+ */
 export function defaultSample(record) {
   const first = (record?.steps ?? []).find(Boolean);
   return record?.sample ?? first?.subset?.[0] ?? 0;
@@ -43,7 +60,9 @@ export function defaultSample(record) {
 /** The step a figure shows unless told otherwise; of a run that goes on the last. */
 export const defaultStep = (record, sample) => choiceOf(record, sample, "step") ?? record?.steps?.at(-1)?.i ?? 0;
 
-/** <v, w> of two recorded vectors; NaN where unknown. */
+/** <v, w> of two recorded vectors; NaN where unknown.
+ * @param {Gram | null} gram
+ */
 export function dot(gram, first, second) {
   if (!gram) return NaN;
   const p = gram.vectors.indexOf(first);
@@ -54,12 +73,18 @@ export function dot(gram, first, second) {
   return gram.K[i * gram.vectors.length - (i * (i - 1)) / 2 + j - i] ?? NaN;
 }
 
-/** Length of a combination. */
+/** Length of a combination.
+ * @param {Gram | null} gram
+ * @param {Record<string, number>} v
+ */
 export function length(gram, v) {
   let square = 0;
   for (const one in v) for (const other in v) square += v[one] * v[other] * dot(gram, one, other);
   return Math.sqrt(Math.max(0, square));
 }
 
-/** The same per element. */
+/** The same per element.
+ * @param {Gram | null} gram
+ * @param {Record<string, number>} v
+ */
 export const rms = (gram, v) => length(gram, v) / Math.sqrt(gram?.count ?? NaN);

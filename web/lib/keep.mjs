@@ -1,3 +1,4 @@
+// @ts-check
 /** Real nodes for what the Guidance tab shows: Record Guidance, Read Recorded Trace and an inspector around a sampler. */
 import { linkAt, originOf } from "./panel-graph.mjs";
 

@@ -1,3 +1,4 @@
+// @ts-check
 /** Where everything stands: scales, the lens and its gain, the hinge of the noise, and labels that keep apart.
  *
  * A box is {x, y, w, h} in pixels, a point [x, y]; a place is [along, across] in the step plane.

@@ -1,3 +1,4 @@
+// @ts-check
 /** The marks of legends, drawn with the pens of the figures: draw(theme) -> commands. A row is [draw, words]. No DOM. */
 import { arrow, line, marker, rectangle, sheet } from "./commands.mjs";
 import { toSVG } from "./svg.mjs";
@@ -27,8 +28,11 @@ const upright = (theme) => [line([[W / 2, 0], [W / 2, H]], theme.ink, 1, { alpha
 export const scaled = (theme) => [line([[2, MIDDLE], [W - 4, MIDDLE]], theme.delta, 6, { alpha: 0.25 }), ...vector("scaled")(theme)];
 export const pale = (theme) => [marker([W / 2, MIDDLE], "diamond", theme.muted, 8, theme.paper)];
 
+/** @type {View["marks"][0]} */
 export const NOISE = [dashed("noise", PENS.noise.dash), "\u03b5, noise that the sampler adds. It points out of the plane; where the line is cut, the number beside it is its length"];
+/** @type {View["marks"][0]} */
 export const CURSOR = [upright, "the step that is shown"];
+/** @type {View["marks"]} */
 export const PREDICTIONS = [
   [dot("x"), "x_t, the noisy picture before the step"],
   [ray("u"), "x\u0302\u2080: the clean picture as predicted without the condition"],

@@ -1,3 +1,4 @@
+// @ts-check
 /** Cosines of the difference between all pairs of steps (D9), where the record has them. */
 import { line, rectangle, text } from "./commands.mjs";
 import { metric } from "./metrics.mjs";
@@ -34,6 +35,8 @@ function triangle(n, entries) {
 /** The figure, null where the record has no matrix for this sample.
  *
  * record.directions: {steps, error, subset, samples: [upper triangle of cosines, row by row, per sample of the subset]}.
+ * @param {Page} page
+ * @param {Run} record
  */
 export function matrix(page, record, run) {
   const { directions } = record ?? {};

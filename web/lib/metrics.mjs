@@ -1,3 +1,4 @@
+// @ts-check
 /** The metrics of a step, which Python finds and the record carries. */
 
 /** Names and units, for tables and axes. */
@@ -28,5 +29,9 @@ export const NAMES = {
   M19a: ["share across the difference", "share"],
 };
 
-/** A metric of a sample of a step by its number; NaN where unknown. */
+/** A metric of a sample of a step by its number; NaN where unknown.
+ * @param {string} name
+ * @param {Gram | null} gram
+ * @returns {number}
+ */
 export const metric = (name, gram) => gram?.m[name] ?? NaN;

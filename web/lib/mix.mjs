@@ -1,3 +1,4 @@
+// @ts-check
 /** u + gamma (c - u) of a step as a picture. Colours of pixels and of previews are linear, so that colours are mixed. */
 import { middleOf } from "./panel-pictures.mjs";
 

@@ -1,3 +1,4 @@
+// @ts-check
 /** What a node of this pack says about its run, as text on the node: the editor itself shows none. */
 import { element } from "./panel-parts.mjs";
 

@@ -1,3 +1,4 @@
+// @ts-check
 /** The editor's panel in a page of its own, without an editor. */
 import { Panel } from "./panel.mjs";
 import { viewOf } from "./views.mjs";
@@ -5,6 +6,8 @@ import { viewOf } from "./views.mjs";
 const OPENING = ["plane", "pictures", "lengths"]; // best first; the last is always available
 
 class PagePanel extends Panel {
+  told = null;
+
   draw() {
     super.draw();
     this.told?.();

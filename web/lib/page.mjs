@@ -1,3 +1,4 @@
+// @ts-check
 /** The script of an exported page: the editor's panel without an editor, with words around it for those who see only this. */
 import { sampleOf, stepOf } from "./gram.mjs";
 import { swatch } from "./legend.mjs";
@@ -34,7 +35,9 @@ export function mount(place, { record, sheets, sources }) {
   return panel;
 }
 
-/** What stands under the figure: where the numbers come from, and those of the step that is shown. */
+/** What stands under the figure: where the numbers come from, and those of the step that is shown.
+ * @param {Run} record
+ */
 export function captionOf(record, i, sample) {
   const step = stepOf(record, i);
   const gram = sampleOf(step, sample);
@@ -48,6 +51,7 @@ export function captionOf(record, i, sample) {
   return `Measured, not drawn by hand: ${words.filter(Boolean).join(" \u00b7 ")}.`;
 }
 
+/** @param {Run} record */
 function sampleWords({ labels, batch, sample: median }, sample) {
   const label = labels?.[sample] ? `, \u201c${labels[sample]}\u201d,` : "";
   return `sample ${sample}${label} of ${batch} (from 0)${sample === median ? ", the median one" : ""}`;
@@ -93,7 +97,9 @@ function cardOf({ question, verdict, words }) {
   return element("article", {}, element("h3", {}, question), short, ...words.map((one) => element("p", {}, one)));
 }
 
-/** How the run was made: [dt, dd, dt, dd, ...]. */
+/** How the run was made: [dt, dd, dt, dd, ...].
+ * @param {Run} record
+ */
 function factsOf(record) {
   const { host = {}, model = {} } = record;
   const rows = {

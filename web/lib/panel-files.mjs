@@ -1,3 +1,4 @@
+// @ts-check
 /** Files that a panel hands out: SVG and PNG that reopen their workflow. No DOM, no editor. */
 
 /** JSON in ASCII: readers of PNG text take it for Latin-1. */

@@ -1,3 +1,4 @@
+// @ts-check
 /** Finding nodes: by execution id, and the sampler whose run a panel shows. Reads graphs of either front end. */
 
 /** The node at an execution id: "7", or "12:7" inside the subgraph that node 12 is. */
@@ -115,7 +116,9 @@ function ownerOf(root, graph, depth = 0) {
   return null;
 }
 
-/** Write a scale as a user would. */
+/** Write a scale as a user would.
+ * @param {{node: any, widget?: any}} place
+ */
 export function writeScale({ node, widget }, value) {
   widget.value = value;
   widget.callback?.(value, undefined, node);

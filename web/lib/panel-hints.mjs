@@ -1,3 +1,4 @@
+// @ts-check
 /** What the pointer is over: a step in a drawing over the run, or a named mark of the plane. No DOM. */
 import { sampleOf, stepOf } from "./gram.mjs";
 import { metric, NAMES } from "./metrics.mjs";

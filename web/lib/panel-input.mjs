@@ -1,3 +1,4 @@
+// @ts-check
 /** Keys and wheel inside the panel. Nothing is bound outside it, and nothing with Ctrl, Alt or Meta. */
 
 const REMOVE = ["Backspace", "Delete"]; // the editor would remove the node

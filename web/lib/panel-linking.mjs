@@ -1,3 +1,4 @@
+// @ts-check
 /** Where the steps of a run stand in a drawing, and how one of them is lit. No DOM.
  *
  * A figure over the run says so on its sheet: places {top, bottom, at: [[step, x], ...], down: [[step, y], ...] of a

@@ -1,3 +1,4 @@
+// @ts-check
 /** Elements of the panel. The only module that makes DOM nodes. */
 import { STYLE } from "./panel-style.mjs";
 
@@ -97,8 +98,12 @@ function surface(attributes) {
   return { canvas, tip, box: element("div", attributes, canvas, tip) };
 }
 
-/** Fill a table element; the first column holds the step that a row stands for, counted from 1. */
-export function fillTable(place, [head, ...rows], words) {
+/** Fill a table element; the first column holds the step that a row stands for, counted from 1.
+ * @param {Element} place
+ * @param {any[][]} table
+ */
+export function fillTable(place, table, words) {
+  const [head, ...rows] = table;
   const cells = (row, tag) => row.map((value) => element(tag, tag === "th" ? { scope: "col" } : {}, words(value)));
   const lines = rows.map((row) => element("tr", { "data-step": row[0] - 1, tabindex: -1 }, ...cells(row, "td")));
   const body = element("tbody", {}, ...lines);

@@ -1,3 +1,4 @@
+// @ts-check
 /** Pictures of a run from its sheets: a filmstrip over the steps, and one step large. Paints on a context, knows no DOM. */
 import { nth } from "./words.mjs";
 

@@ -1,3 +1,4 @@
+// @ts-check
 /** The run that a panel shows: pieces that arrive live, or the whole record. No DOM. */
 import { rms, sampleOf } from "./gram.mjs";
 import { metric, NAMES } from "./metrics.mjs";
@@ -24,7 +25,7 @@ export function withSteps(run, message) {
 /** The record of a run without its steps, part by part. */
 function begun({ run, workflow_id, prompt_id, parts: [first, ...others] = [] }) {
   const empty = (part) => ({ v: 1, run, part, live: true, workflow_id, prompt_id, n: 0, notes: [], steps: [] });
-  return { ...empty(first), ...(others.length && { parts: Object.fromEntries(others.map((name) => [name, empty(name)])) }) };
+  return { ...empty(first), ...(others.length > 0 && { parts: Object.fromEntries(others.map((name) => [name, empty(name)])) }) };
 }
 
 function put(steps, step) {
@@ -33,7 +34,11 @@ function put(steps, step) {
   steps.splice(at, steps[at]?.i === step.i ? 1 : 0, step);
 }
 
-/** The record of one part of a run; of the first where there is no such part. */
+/** The record of one part of a run; of the first where there is no such part.
+ * @param {Run | null} run
+ * @param {string} name
+ * @returns {Run}
+ */
 export const partOf = (run, name) => run?.parts?.[name] ?? run;
 
 /** Say of a run, and so of each of its parts, why it is not what one might think. */
@@ -44,20 +49,28 @@ export function blame(run, fault) {
 /** What the parts of a run's samples are called; nothing where there is no choice. */
 export const partsOf = (run) => (run?.parts ? [run.part, ...Object.keys(run.parts)] : []);
 
-/** Numbers of the samples that the run holds: all of them, or the subset that was sent. */
+/** Numbers of the samples that the run holds: all of them, or the subset that was sent.
+ * @param {Run | null} run
+ * @returns {number[]}
+ */
 export function samplesOf(run) {
   const first = run?.steps?.[0];
   return first?.subset ?? (first?.samples ?? []).map((_, b) => b);
 }
 
-/** Rms per element of a recorded vector of a sample, NaN where unknown. */
+/** Rms per element of a recorded vector of a sample, NaN where unknown.
+ * @param {Step | null} step
+ */
 export function lengthOf(step, sample, vector) {
   return rms(sampleOf(step, sample), { [vector]: 1 });
 }
 
 const LEVELS = ["sigma", "sigma_next", "gamma", "kappa", "evals"];
 
-/** One row a step of what a sample did: [[heading, ...], [value, ...], ...]; what is unknown is null or NaN. */
+/** One row a step of what a sample did: [[heading, ...], [value, ...], ...]; what is unknown is null or NaN.
+ * @param {Run} run
+ * @param {number} sample
+ */
 export function table(run, sample) {
   const passes = Object.keys(run?.passes ?? {});
   const head = ["step", ...LEVELS, ...passes.flatMap((name) => ["evals", "scale", "pass", "along", "across"].map((what) => `${what} ${name}`)), "stage", ...Object.entries(NAMES).map(([id, [name]]) => `${id} ${name}`)];

@@ -1,3 +1,4 @@
+// @ts-check
 /** Style of the panel: the editor's colours, each with a fallback, under one class prefix. */
 export const STYLE = `
 .gg-host { display: flex; flex-direction: column; min-height: 430px; height: 100%; width: 0; min-width: 100%; }

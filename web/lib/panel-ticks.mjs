@@ -1,3 +1,4 @@
+// @ts-check
 /** The strip above the scrubber: a tick for each step, as high as the root of its difference's length. No DOM. */
 import { line, rectangle, sheet } from "./commands.mjs";
 import { lengthOf } from "./panel-record.mjs";
@@ -5,7 +6,9 @@ import { still } from "./still.mjs";
 
 const LEAST = 3; // pixels between two ticks; of a longer run every k-th step has one
 
-/** Drawing commands. inset: pixels from either edge to the first and the last step, half of the scrubber's thumb. */
+/** Drawing commands. inset: pixels from either edge to the first and the last step, half of the scrubber's thumb.
+ * @param {Run} run
+ */
 export function ticks(run, { w, h, theme, step, sample, inset }) {
   const n = Math.max(run?.n ?? 0, (run?.steps?.at(-1)?.i ?? -1) + 1);
   const x = (i) => (n > 1 ? inset + (i / (n - 1)) * (w - 2 * inset) : w / 2);

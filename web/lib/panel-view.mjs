@@ -1,3 +1,4 @@
+// @ts-check
 /** One drawing of a panel: a figure or pictures on a canvas, what the pointer finds there, and the step that is lit. */
 import { sheet } from "./commands.mjs";
 import { paint } from "./canvas.mjs";
@@ -34,9 +35,16 @@ function marksOf(name, state) {
 }
 
 export class View {
+  name = null;
+  marks = [];
+  size = { w: 0, h: 0 };
+
   /** surface: {box, canvas, tip}. panel: gives the state to draw, and takes the step that is lit or picked. */
   constructor({ box, canvas, tip }, panel) {
-    Object.assign(this, { box, canvas, tip, panel, name: null, marks: [], size: { w: 0, h: 0 } });
+    this.box = box;
+    this.canvas = canvas;
+    this.tip = tip;
+    this.panel = panel;
     canvas.addEventListener("pointermove", (event) => this.hover(this.place(event)));
     canvas.addEventListener("pointerleave", () => this.hover(null));
     canvas.addEventListener("click", (event) => {

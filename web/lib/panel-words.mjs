@@ -1,3 +1,4 @@
+// @ts-check
 /** What a panel says in words: where it stands, what is shown, and what is missing. No DOM. */
 import { sampleOf, stepOf } from "./gram.mjs";
 import { metric } from "./metrics.mjs";
@@ -22,7 +23,9 @@ export function status(state, t) {
   return [...about, going, ...missing(state, step, t), note].filter(Boolean);
 }
 
-/** One line about a step: where it is, how strong guidance is there, and the lengths; "" where there is none. */
+/** One line about a step: where it is, how strong guidance is there, and the lengths; "" where there is none.
+ * @param {Run} run
+ */
 export function facts(run, i, sample, t) {
   const step = stepOf(run, i);
   if (!step) return "";
@@ -41,6 +44,10 @@ const added = (scale) => (Math.abs(scale) < 5e-3 ? "+0" : `${scale > 0 ? "+" : "
 
 const faultAt = (run) => run.stopped ?? ({ i: nth(run.steps?.at(-1)?.i ?? 0), n: run.sigmas ? run.sigmas.length - 1 : run.n });
 
+/**
+ * @param {{run: Run, sample: number, view: string}} state
+ * @param {Step} step
+ */
 function missing({ run, sample, view }, step, t) {
   const found = [];
   if (step.stage === "afterwards") found.push(t(run.afterwards?.against === EMBEDDED ? "embedded" : "afterwards"));

@@ -1,3 +1,4 @@
+// @ts-check
 /** The inspector's panel: one element, one run, one state. The editor is passed in; nothing runs while nothing changes. */
 import { defaultSample, defaultStep, stepOf } from "./gram.mjs";
 import { pngWithSources, svgWithSources } from "./panel-files.mjs";
@@ -26,10 +27,37 @@ const OWNERS = new WeakMap(); // host -> the panel that was there last
 const MOST_SCALE = 100; // of a sampler's cfg
 
 export class Panel {
+  run = null; // the part that is shown, of the
+  whole = null;
+  part = "";
+  at = 0;
+  lit = null;
+  sample = 0;
+  scale = null;
+  follow = true;
+  note = "";
+  view = "plane";
+  second = null;
+  room = 0;
+  theme = DARK;
+  open = false;
+  trouble = null;
+  shown = null;
+  finished = null;
+  before = null;
+  obstacle = null;
+  reasoned = null;
+  widget = null;
+  watcher = null;
+  palette = null;
+  frame = null;
+  timer = null;
+
   /** node: the editor's. editor: what the panel may ask it (see inspector.js). hosts: locator -> element on the page. */
   constructor(node, editor, hosts) {
-    Object.assign(this, { node, editor, hosts, run: null, whole: null, part: "", at: 0, lit: null, sample: 0, scale: null, follow: true, note: "" });
-    Object.assign(this, { view: "plane", second: null, room: 0, theme: DARK });
+    this.node = node;
+    this.editor = editor;
+    this.hosts = hosts;
     this.restoreChoices();
     this.t = speaker(editor.locale());
     this.parts = parts(TABS, this.t);

@@ -1,6 +1,7 @@
+// @ts-check
 /** The step plane to scale (D1): x_t to the right, predictions to the left, the difference downwards. */
 import { arrow, boxOf, line, marker, rectangle, sheet, SHORT, symbol, text } from "./commands.mjs";
-import { arrange, clipped, grown, holds, Placer, stacked } from "./layout.mjs";
+import { arrange, clipped, grown, Placer, stacked } from "./layout.mjs";
 import { factsOf, sceneOf } from "./scene.mjs";
 import { colourOf, completed, PENS } from "./theme.mjs";
 import { cut, filled, nth, number, runsWidth, wrapped } from "./words.mjs";
@@ -26,7 +27,9 @@ export const RULED = 1e-6; // share of D that other rules must change to be draw
 const LINE = 15; // of the caption
 const ASIDE = 7; // pixels between the difference and an arrow along it
 
-/** D1: figure(record, {w, h, theme, step, sample}) -> commands. */
+/** D1: figure(record, {w, h, theme, step, sample}) -> commands.
+ * @type {Figure}
+ */
 export function figure(record, options) {
   const scene = sceneOf(record, { ...options, gamma: undefined });
   const page = pageOf(options, "Step plane to scale");
@@ -37,7 +40,11 @@ export function figure(record, options) {
   return page.commands;
 }
 
-/** A figure under construction: its commands and where labels may go.  t: `speaker`, for words inside the drawing */
+/** A figure under construction: its commands and where labels may go.  t: `speaker`, for words inside the drawing
+ * @param {Options} options
+ * @param {string} label
+ * @returns {Page}
+ */
 export function pageOf({ w, h, theme, t = filled }, label) {
   const full = completed(theme);
   const symbolSize = Math.min(w, 2 * h) >= 700 ? 17 : 15;
@@ -53,7 +60,10 @@ export function pageOf({ w, h, theme, t = filled }, label) {
   };
 }
 
-/** Why there is nothing to draw, in the middle of the page. */
+/** Why there is nothing to draw, in the middle of the page.
+ * @param {Page} page
+ * @returns {Command[]}
+ */
 export function nothing(page, { missing, advice }) {
   const { w, h, theme, commands } = page;
   commands[0].label += `: ${missing}`;
@@ -85,7 +95,11 @@ function aloneOn(page, scene) {
   return commands;
 }
 
-/** Set the caption at the lower edge; the box above it is left for the figure. */
+/** Set the caption at the lower edge; the box above it is left for the figure.
+ * @param {Page} page
+ * @param {(string | false | null | undefined | number)[]} chunks
+ * @returns {Box}
+ */
 export function captioned(page, chunks, most = 4, room = 0) {
   const { w, h, theme, commands } = page;
   const lines = wrapped(chunks, w - 16, SMALL).slice(0, Math.min(most, Math.max(0, Math.floor((h - room) / LINE))));

@@ -1,3 +1,4 @@
+// @ts-check
 /** What a run says to someone who sees only its page: the report's answer and findings, how to read it, what is missing. No DOM. */
 import { sampleOf } from "./gram.mjs";
 import { metric } from "./metrics.mjs";
@@ -8,7 +9,10 @@ import { nth } from "./words.mjs";
 const SAID = /^uncond was not evaluated|^at \d+ steps it was evaluated after the run[^.]*$/; // notes that are sentences of their own here
 const SILENT = "There is no report in this record.";
 
-/** -> [{question, verdict, words: [sentence, ...]}] about a run and one of its samples. */
+/** -> [{question, verdict, words: [sentence, ...]}] about a run and one of its samples.
+ * @param {Run} record
+ * @param {number} sample
+ */
 export function answers(record, sample) {
   const found = [...reported(record), dashes(record, sample), unmeasured(record)];
   return found.map(([question, verdict, ...words]) => ({ question, verdict, words: words.filter(Boolean) }));
@@ -43,6 +47,7 @@ function dashes(record, sample) {
   ];
 }
 
+/** @param {Run} record */
 function unmeasured(record) {
   const all = steps(record), asked = all.filter(({ stage }) => stage !== "recur");
   const alone = asked.length - both(record).length - later(record).length;
@@ -72,6 +77,7 @@ function laterWords(record) {
     + ` evaluated after the run${spent}: what is shown there changed no pixel.`;
 }
 
+/** @param {Run} record */
 function pictureWords({ pictures, n }) {
   const kept = pictures?.steps?.length ?? 0;
   if (!kept) return `There are no pictures. ${pictures?.note ?? ""}`.trim();

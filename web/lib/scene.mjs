@@ -1,3 +1,4 @@
+// @ts-check
 /** One step of one sample as a figure needs it: positions in rms units and the facts its caption prints. */
 import { defaultSample, defaultStep, dot, hasPair, length, rms, sampleOf, stepOf } from "./gram.mjs";
 import { metric } from "./metrics.mjs";
@@ -11,8 +12,11 @@ export const ACROSS = 0.005; // of a push: a smaller share across the difference
  *
  * points: x, u, c, G, D, tip, along (foot of D on the difference), as [along, across] in rms units; moved: where the
  * tip is at another scale.
+ * @param {Run} record
+ * @param {{step?: number, sample?: number, gamma?: number}} options
+ * @returns {any}
  */
-export function sceneOf(record, { step, sample, gamma } = {}) {
+export function sceneOf(record, { step, sample, gamma }) {
   const b = sample ?? defaultSample(record);
   const i = step ?? defaultStep(record, b);
   const at = stepOf(record, i);
@@ -28,7 +32,10 @@ export function sceneOf(record, { step, sample, gamma } = {}) {
 
 const absent = (i, sample, missing, advice) => ({ i, sample, missing, advice });
 
-/** Why a step has no plane, null if it has one. */
+/** Why a step has no plane, null if it has one.
+ * @param {Step} step
+ * @param {Gram} gram
+ */
 function problem(step, gram) {
   if (step.stage === "recur") {
     return { missing: "noise was added again here, without a prediction", advice: "Choose the step before or after it." };
@@ -50,6 +57,10 @@ function problem(step, gram) {
 /** a + factor b */
 const sum = (a, b, factor = 1) => a.map((value, k) => value + factor * b[k]);
 
+/**
+ * @param {Gram} gram
+ * @param {Step} step
+ */
 function geometry(gram, step, shown) {
   const [along, dx, dy, Dx, Dy, tx, ty, outside] = gram.at;
   const [x, u, delta, tip] = [[0, 0], [along, 0], [dx, dy], [tx, ty]];
@@ -86,7 +97,9 @@ function actsLike({ gram: { m }, across }) {
   return [`acts like ${number(m.M19)}, ${number(100 * m.M19a, 2)} % across`, outside];
 }
 
-/** What every plane figure prints: levels, scale, strength, residual, sample, size; scale, strength: as to be printed. */
+/** What every plane figure prints: levels, scale, strength, residual, sample, size; scale, strength: as to be printed.
+ * @param {Run} record
+ */
 export function factsOf(scene, record, scale = `\u03b3 ${number(scene.gamma)}`, strength = metric("M1", scene.gram)) {
   const median = record?.sample === scene.sample ? " (median)" : "";
   const batch = record?.batch ?? (scene.subset ? null : scene.samples.length);

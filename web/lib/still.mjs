@@ -1,3 +1,4 @@
+// @ts-check
 /** What stays while the chosen step moves: found once, and kept as long as that on which it rests. */
 
 const FOUND = new WeakMap(); // what it rests on -> {name: {given, found}}

@@ -1,3 +1,4 @@
+// @ts-check
 /** Words of the panel. English stands alone; another language falls back to it word by word. */
 import { viewWords } from "./views.mjs";
 import { filled } from "./words.mjs";

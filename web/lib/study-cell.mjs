@@ -1,3 +1,4 @@
+// @ts-check
 /** One cell of a study's page in a dialog: its picture, its numbers, its verdict, its run in the panel, its workflow. */
 import { worded } from "./study-plot.mjs";
 

@@ -1,3 +1,4 @@
+// @ts-check
 /** The plots of a study's page, as SVG text: measures along an axis. No DOM. */
 const [W, H, PAD] = [380, 220, { left: 52, right: 12, top: 12, bottom: 30 }];
 export const SERIES = 8; // colours

@@ -1,3 +1,4 @@
+// @ts-check
 /** Runs of a study over each other: a metric of every step of every cell, in one plot. No DOM. */
 import { defaultSample, sampleOf } from "./gram.mjs";
 import { metric, NAMES } from "./metrics.mjs";

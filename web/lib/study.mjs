@@ -1,3 +1,4 @@
+// @ts-check
 /** The script of a study's page: a grid of its cells, curves along its axes, its runs, and every cell by itself. */
 import { cellDialog, download } from "./study-cell.mjs";
 import { plot, SERIES, worded } from "./study-plot.mjs";

@@ -1,3 +1,4 @@
+// @ts-check
 /** Drawing commands as one SVG string: escaped, fixed decimals, never NaN in an attribute. */
 import { corners } from "./canvas.mjs";
 import { paintable } from "./commands.mjs";

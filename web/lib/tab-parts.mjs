@@ -1,3 +1,4 @@
+// @ts-check
 /** Elements of the Guidance tab around the panel: the bar above it, and what is said while there is no run. */
 import { element, put } from "./panel-parts.mjs";
 

@@ -1,3 +1,4 @@
+// @ts-check
 /** The Guidance tab where the editor shows it: a panel, and the bar above it. */
 import { canKeep } from "./keep.mjs";
 import { nodeAt, scaleSource } from "./panel-graph.mjs";

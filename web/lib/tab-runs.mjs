@@ -1,3 +1,4 @@
+// @ts-check
 /** Which runs the Guidance tab offers: those of the present workflow, by name, and runs in series as one. No DOM. */
 import { nodeAt } from "./panel-graph.mjs";
 import { partOf, partsOf } from "./panel-record.mjs";

@@ -1,3 +1,4 @@
+// @ts-check
 /** The Guidance tab: the runs that the present workflow had recorded, in as many places as the editor shows them.
  *
  * What it knows outlives the places: the editor makes them anew at every opening.
@@ -13,10 +14,30 @@ const HAD = "guidancegeometry:tab:"; // + key of a workflow that has had runs
 const JUST = 2000; // milliseconds since a run ended: its record holds the report of now
 
 export class Tab {
+  asked = 0;
+  places = new Map();
+  view = { id: -1, properties: {}, inputs: [] };
+  last = null;
+  key = null;
+  pick = null;
+  lost = false;
+  runs = [];
+  unreached = [];
+  chains = [];
+  cached = null;
+  answered = 0;
+  coming = new Map();
+  records = new Map();
+  unchanged = new Set();
+  tries = null;
+  opened = null;
+  stored = null;
+  storedOf = null;
+  unkept = null;
+
   /** editor: what the tab may ask it (see inspector.js). */
   constructor(editor) {
-    Object.assign(this, { editor, asked: 0, places: new Map(), view: { id: -1, properties: {}, inputs: [] } });
-    this.forget();
+    this.editor = editor;
   }
 
   forget() {

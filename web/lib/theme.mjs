@@ -1,3 +1,4 @@
+// @ts-check
 /** Colours, markers and dashes: a role always looks the same, and never by colour alone. */
 
 export const LIGHT = {

@@ -1,3 +1,4 @@
+// @ts-check
 /** What the tab shows of runs at other scales: a row of pictures that can be judged, what is known, and what to do. */
 import { rangeOf } from "./find-range.mjs";
 import { scaleSource, nodeAt, writeScale } from "./panel-graph.mjs";
@@ -10,7 +11,9 @@ const ROWS = 4; // samples of a sheet
 export class TriesView {
   /** tab: owns the tries. panel: speaks, and says which theme it is. */
   constructor(tab, panel) {
-    Object.assign(this, { tab, panel, t: panel.t });
+    this.tab = tab;
+    this.panel = panel;
+    this.t = panel.t;
     const { t } = this;
     const button = (name, act) => {
       const made = element("button", { type: "button", class: `gg-${name}`, title: t(`${name}Tip`) }, t(name));

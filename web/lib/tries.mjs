@@ -1,3 +1,4 @@
+// @ts-check
 /** The sampler of a run queued again at other scales, with the same noise: how, and what became of it. No DOM.
  *
  * The graph on the canvas stays as it is: what is queued is the job that made the run, with another cfg.
@@ -29,9 +30,20 @@ export function obstacle(root, prompt, sampler) {
 }
 
 export class Tries {
+  cards = [];
+  trouble = null;
+  over = false;
+  shown = null;
+  judging = null;
+  made = null;
+
   /** run: as the tab lists it. record: of it. scales(own): cfg values to try. changed(): something is to be drawn. */
   constructor(editor, { run, record }, scales, changed) {
-    Object.assign(this, { editor, run, record, scales, changed, cards: [], trouble: null, over: false });
+    this.editor = editor;
+    this.run = run;
+    this.record = record;
+    this.scales = scales;
+    this.changed = changed;
   }
 
   /** Queue, and follow until every picture is there. */

@@ -1,3 +1,4 @@
+// @ts-check
 /** Try half: the same noise at half the scale, and what becomes of the picture. No DOM. */
 import { Tries } from "./tries.mjs";
 
@@ -7,9 +8,11 @@ const SAYS = /^half\./;
 export const halfOf = (report) => (report?.findings ?? []).filter(({ id }) => SAYS.test(id));
 
 export class TryHalf extends Tries {
+  kind = "half";
+  said = [];
+
   constructor(editor, about, changed) {
     super(editor, about, (own) => [own, Math.max(1, own / 2)], changed);
-    Object.assign(this, { kind: "half", said: [] });
   }
 
   async begin() {

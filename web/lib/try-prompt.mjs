@@ -1,3 +1,4 @@
+// @ts-check
 /** The job of a try: the sampler at another scale, what it needs, and one preview of what it made. No DOM. */
 import { typeOf } from "./tab-runs.mjs";
 

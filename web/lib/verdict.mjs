@@ -1,3 +1,4 @@
+// @ts-check
 /** What the report of a run says, in one language: its sentences were made where the run was sampled. No DOM. */
 const SIGNS = { fine: "\u2713", above: "\u25b2", unclear: "?", off: "\u2013" };
 

@@ -1,3 +1,4 @@
+// @ts-check
 /** Every view of the panel, in the order of its tabs. A new one is an entry here and a function that draws it.
  *
  * name: in the properties of saved nodes, and so for good; in names of files. en, zh: the word on the tab, and its tooltip.
@@ -22,6 +23,7 @@ const always = () => true;
 const withPair = (record) => record.steps.some(({ stage }) => stage !== "cond_only" && stage !== "recur");
 const withPictures = (record) => Boolean(record?.pictures?.steps?.length);
 
+/** @type {View[]} */
 export const VIEWS = [
   {
     name: "plane", title: "Step plane", figure: plane, available: withPair, partner: "matters", ofStep: true,

@@ -1,3 +1,4 @@
+// @ts-check
 /** What another scale does to this step (D5): same predictions, exact for the prediction and, with kappa, the state. */
 import { curve, keys, panel } from "./axes.mjs";
 import { line, marker, text } from "./commands.mjs";
@@ -32,6 +33,7 @@ export function gammaRange(record) {
 /** D5: figure(record, {w, h, theme, step, sample, gamma, mix}) -> commands. gamma: the other scale.
  *
  * mix(step): both predictions as colours (mix.mjs), null where they are not known. The sheet says where their mix belongs.
+ * @type {Figure}
  */
 export function figure(record, options) {
   const scene = sceneOf(record, options);

@@ -1,3 +1,4 @@
+// @ts-check
 /** Widths of words without a font at hand, and numbers as they are printed. */
 
 const SUPERSCRIPT = { "-": "\u207b", 0: "\u2070", 1: "\u00b9", 2: "\u00b2", 3: "\u00b3", 4: "\u2074", 5: "\u2075",
@@ -38,7 +39,9 @@ export const nth = (i) => i + 1;
 export const greatest = (values, start = -Infinity) => values.reduce((most, value) => Math.max(most, value), start);
 export const least = (values, start = Infinity) => values.reduce((few, value) => Math.min(few, value), start);
 
-/** A number with 3 significant digits: 0.0672, 12.3, 1.7·10⁻⁸; a dash where it is unknown. */
+/** A number with 3 significant digits: 0.0672, 12.3, 1.7·10⁻⁸; a dash where it is unknown.
+ * @param {number | null | undefined} value
+ */
 export function number(value, digits = 3) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "\u2013";
   if (value === 0) return "0";
