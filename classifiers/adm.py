@@ -7,7 +7,6 @@ Source: Dhariwal and Nichol 2021, arXiv 2105.05233, appendix and the released co
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,13 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..denoisers.schedules import index_of, table
 from ..networks.adm import HEAD, Plan, attended, time_features
 from ..networks.imagenet import LABELS
 
-STEPS = 1000
 MARK = "out.2.positional_embedding"
-LINEAR_BETAS = (1e-4, 0.02)
-COSINE_OFFSET, COSINE_MOST = 0.008, 0.999
 
 
 @dataclass(frozen=True)
@@ -94,22 +91,6 @@ class AdmClassifier(nn.Module):
         return self.out(self.middle_block(h, e))
 
 
-def schedule_sigmas(schedule: str) -> Tensor:  # [1000] float64, rising
-    """sigma / alpha at each time of a training schedule, linear or cosine.  sqrt((1 - abar) / abar)"""
-    steps = torch.arange(STEPS, dtype=torch.float64)
-    if schedule == "linear":
-        betas = torch.linspace(*LINEAR_BETAS, STEPS, dtype=torch.float64)
-    else:
-        betas = (1 - cosine_share((steps + 1) / STEPS) / cosine_share(steps / STEPS)).clamp(max=COSINE_MOST)
-    kept = (1 - betas).cumprod(dim=0)
-    return ((1 - kept) / kept).sqrt()
-
-
-def cosine_share(t: Tensor) -> Tensor:
-    """cos^2((t + 0.008) / 1.008 * pi / 2): what is left of the signal's square at time t in 0 .. 1."""
-    return ((t + COSINE_OFFSET) / (1 + COSINE_OFFSET) * math.pi / 2).cos() ** 2
-
-
 class AdmEntrance:
     """From the sampler's coordinates to ADM's: x / sqrt(alpha^2 + sigma^2), and the time of sigma / alpha.
 
@@ -117,8 +98,7 @@ class AdmEntrance:
     """
 
     def __init__(self, schedule: str):
-        self.schedule = schedule
-        self.log_sigmas = schedule_sigmas(schedule).log().float()
+        self.schedule, self.log_sigmas = schedule, table(f"vp_{schedule}").log().float()
 
     def __call__(self, x: Tensor, sigma: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
         """x [B, C, H, W], sigma, alpha [B] -> variance-preserving x and time [B]"""
@@ -126,11 +106,7 @@ class AdmEntrance:
 
     def time_of(self, sigma: Tensor) -> Tensor:  # [B] -> [B] in 0 .. 999
         """Where this noise level lies on the schedule."""
-        levels = self.log_sigmas.to(sigma.device)
-        wanted = sigma.log().clamp(levels[0], levels[-1])
-        above = torch.searchsorted(levels, wanted).clamp(1, STEPS - 1)
-        low, high = levels[above - 1], levels[above]
-        return above - 1 + (wanted - low) / (high - low)
+        return index_of(self.log_sigmas.to(sigma.device), sigma)
 
 
 def is_adm(keys: Mapping[str, Any]) -> bool:

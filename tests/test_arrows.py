@@ -17,7 +17,7 @@ ALLOWED = {
     "trace": {"guidance", "files", "samplers"},
     "verdict": RUNS - {"verdict"},
     "denoisers": {"guidance", "files", "networks"},
-    "classifiers": {"guidance", "files", "networks"},
+    "classifiers": {"guidance", "files", "networks", "denoisers"},
     "figures": RUNS,
     "sweeps": {*RUNS, "figures"},
     "library": {*RUNS, *MODELS, "figures", "sweeps"},

@@ -6,8 +6,9 @@ import pytest
 import torch
 from azula.plugins.adm._src.unet import EncoderUNetModel
 
-from guidance_geometry.classifiers.adm import SIZES, AdmClassifier, AdmEntrance, adm_size, schedule_sigmas
+from guidance_geometry.classifiers.adm import SIZES, AdmClassifier, AdmEntrance, adm_size
 from guidance_geometry.classifiers.reading import open_classifier
+from guidance_geometry.denoisers.schedules import table
 from guidance_geometry.files.safetensors import write_safetensors
 from guidance_geometry.networks import imagenet
 from guidance_geometry.tests.classifiers.slopes import lively, noise, slope_error
@@ -61,29 +62,9 @@ def test_the_heads_lie_as_released_and_not_in_the_newer_order():
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
 def test_a_noise_level_finds_its_own_time(schedule):
-    levels, entrance = schedule_sigmas(schedule), AdmEntrance(schedule)
-    for time in (0, 1, 250, 500, 999):
-        assert entrance.time_of(levels[time : time + 1].float()) == pytest.approx(time, abs=1e-2)
-    between = (levels[300] * levels[301]).sqrt().float()[None]
-    assert entrance.time_of(between) == pytest.approx(300.5, abs=1e-2)
+    levels, entrance = table(f"vp_{schedule}"), AdmEntrance(schedule)
+    assert entrance.time_of(levels[:].float()) == pytest.approx(torch.arange(1000), abs=1e-2)
     assert entrance.time_of(torch.tensor([1e-9, 1e9])).tolist() == [0, 999]
-
-
-def test_the_linear_schedule_is_the_product_of_its_steps():
-    kept, levels = 1.0, schedule_sigmas("linear")
-    for index in range(1000):
-        kept *= 1 - (1e-4 + (0.02 - 1e-4) * index / 999)
-        assert levels[index] == pytest.approx(math.sqrt((1 - kept) / kept), rel=1e-9)
-
-
-def test_the_cosine_schedule_is_the_papers_share_until_its_cap():
-    def share(t):
-        return math.cos((t + 0.008) / 1.008 * math.pi / 2) ** 2
-
-    levels = schedule_sigmas("cosine")
-    for index in (0, 10, 500, 990):
-        kept = share((index + 1) / 1000) / share(0)
-        assert levels[index] == pytest.approx(math.sqrt((1 - kept) / kept), rel=1e-9)
 
 
 @pytest.mark.parametrize(("sigma", "alpha"), [(3.0, 1.0), (0.75, 0.25)])
