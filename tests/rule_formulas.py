@@ -280,9 +280,15 @@ def rescale(rule, m, u, c, guided, gamma):
     return m.back(rule.space, o_g * (rule.phi * share + 1 - rule.phi))
 
 
+def energy(o, robust):
+    squares = (o * o).flatten().tolist()
+    low, high = (quantile(squares, q) for q in ((0.45, 0.55) if robust else (0, 1)))
+    return math.fsum(square for square in squares if low <= square <= high)
+
+
 def energy_preserving(rule, m, u, c, guided, gamma):
     o_c, o_g = m.out(rule.space, c), m.out(rule.space, guided)
-    return m.back(rule.space, o_g * math.sqrt(dot(o_c, o_c) / dot(o_g, o_g)))
+    return m.back(rule.space, o_g * math.sqrt(energy(o_c, rule.robust) / energy(o_g, rule.robust)))
 
 
 def location_norm(rule, m, u, c, guided, gamma):

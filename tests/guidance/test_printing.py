@@ -13,8 +13,7 @@ from guidance_geometry.guidance.energies import perception, reference
 from guidance_geometry.guidance.energies.composition import MaskedEnergy
 from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.guidance.energies.protocol import PictureEnergy
-from guidance_geometry.guidance.gradients.term import GradientOptions, GradientTerm, WatchTerm
-from guidance_geometry.guidance.presets import PRESETS
+from guidance_geometry.guidance.gradients.term import GradientOptions
 from guidance_geometry.guidance.printing import LONGEST, Printed, shown, text_of, told
 from guidance_geometry.guidance.rules.kinds import Combine, Rule
 from guidance_geometry.trace.trace import Trace
@@ -50,17 +49,6 @@ def test_whatever_it_holds_it_prints(kind, part):
         assert 0 < len(say(made)) <= LONGEST
 
 
-@pytest.mark.parametrize("term", [WatchTerm, GradientTerm, Foreign])
-def test_an_energy_or_rule_of_another_pack_without_a_text_leaves_its_chain_printable(term):
-    chain = Chain((filled(term, Hostile()), *PRESETS["less burn (APG)"][0]))
-    assert "APG" in chain.text
-    assert "APG" in str(chain)
-
-
-def test_an_energy_that_is_a_word_still_prints():
-    assert str(Chain((WatchTerm("x"),))) == "Guidance(CFG > watch str)"
-
-
 def test_a_foreign_rule_keeps_its_own_text():
     class Rule:
         text = "their rule"
@@ -75,12 +63,6 @@ def test_nested_energies_print_only_a_page():
     for _ in range(3000):
         made = MaskedEnergy(made, torch.ones(1, 2, 2))
     assert len(str(made)) <= LONGEST
-
-
-def test_the_model_of_a_trace_may_be_a_word():
-    trace = filled(Trace, {"K": torch.zeros(1, 2, 21), "model": "x", "latent": {"shape": [3, 2, 2]}})
-    object.__setattr__(trace, "stage", ["step"])
-    assert str(trace).startswith("Trace")
 
 
 def test_what_cannot_be_printed_is_named_with_the_reason():

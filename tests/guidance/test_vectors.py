@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guidance_geometry.guidance.vectors import angle, cosine, dot, norm, per_item, project, ratio, reject, rms, std
+from guidance_geometry.guidance.vectors import angle, cosine, dot, per_item, project, ratio, reject, rms, std
 
 QUICK = settings(deadline=None, derandomize=True, max_examples=50)
 SHAPES = [(2, 5), (3, 2, 7), (2, 3, 4, 4), (2, 2, 3, 4, 4)]
@@ -28,10 +28,6 @@ def test_dot_of_rounded_numbers_is_exact(dtype):
     a, b = draw((2, 4096), 0, dtype), draw((2, 4096), 1, dtype)
     exact = [math.fsum((a[i].double() * b[i].double()).tolist()) for i in range(2)]
     assert (dot(a, b) - torch.tensor(exact, dtype=torch.float64)).abs().max() < 1e-11
-
-
-def test_half_precision_does_not_overflow():
-    assert norm(torch.full((1, 4), 60000.0, dtype=torch.float16)).item() == pytest.approx(120000, rel=1e-3)
 
 
 def test_std_is_taken_about_the_mean_of_each_item():
@@ -58,12 +54,6 @@ def test_project_and_reject_split_a_vector_at_a_right_angle(shape, seed, size):
     assert (project(along, onto) - along).abs().max() < 1e-13
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
-def test_tensors_keep_their_dtype(dtype):
-    v, onto = draw((2, 3, 4), 0, dtype), draw((2, 3, 4), 1, torch.float32)
-    assert project(v, onto).dtype == reject(v, onto).dtype == dtype
-
-
 def test_nothing_lies_along_a_zero_vector():
     v = draw((2, 3), 0)
     assert torch.equal(project(v, torch.zeros(2, 3)), torch.zeros(2, 3, dtype=torch.float64))
@@ -81,15 +71,6 @@ def test_angle_is_exact_for_tiny_and_for_straight_angles(turn):
     a = torch.tensor([[3.0, 0.0]], dtype=torch.float64)
     b = torch.tensor([[0.5 * math.cos(turn), 0.5 * math.sin(turn)]], dtype=torch.float64)
     assert angle(a, b).item() == pytest.approx(turn, rel=1e-9)
-
-
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_item_alone_equals_item_in_batch(shape):
-    a, b = draw(shape, 0), draw(shape, 1)
-    for f in (dot, cosine, angle, project, reject):
-        together = f(a, b)
-        for i in range(len(a)):
-            assert (f(a[i : i + 1], b[i : i + 1]) - together[i]).abs().max() < 1e-14
 
 
 @pytest.mark.parametrize("values", [2.0, torch.tensor(2.0), torch.tensor([2.0]), torch.tensor([2.0, 3.0])], ids=repr)

@@ -43,9 +43,8 @@ def test_a_step_without_uncond_is_unknown_and_equal_to_itself_elsewhere():
     assert found[0] == 1
 
 
-@pytest.mark.parametrize("given", [{"capture": False}])
-def test_without_two_captured_steps_there_is_nothing(given):
-    trace = exact_trace(4.0, **({"batch": 1, "steps": 3} | given))
+def test_without_two_captured_steps_there_is_nothing():
+    trace = exact_trace(4.0, batch=1, steps=3, capture=False)
     assert directions_of(trace) is None
     assert with_directions(trace) is trace
     assert "directions" not in run_record(trace)

@@ -84,16 +84,6 @@ def test_a_step_that_hardly_pushes_tells_nothing_of_the_run(run):
     assert 2 < found.scale < 3
 
 
-def test_a_step_whose_scale_makes_up_for_its_small_difference_pushes(run):
-    """Half of the push at a step with next to no difference is not hidden by that: the mean lies between both ends."""
-    kappa = run.steps["kappa"].clone()
-    kappa[-1] = 1e-6
-    found = EffectiveScale.of(acting(with_columns(run, kappa=kappa), [2.0] * 9 + [1e10]))
-    assert found.least == 2.0
-    assert found.most == 1e10
-    assert found.least < found.scale < found.most
-
-
 def test_all_that_is_told_of_steps_is_of_the_median_sample(run):
     """Medians over the samples, each for itself, may be of three samples that never were together."""
     scales = torch.stack([torch.linspace(2, 4, run.n), torch.linspace(9, 1, run.n), torch.full((run.n,), 8.0)], dim=1)
@@ -121,13 +111,6 @@ def test_steps_of_which_nothing_is_known_are_left_out(run):
     kept = replace(kept, stage=["step"] * 7)
     assert found.scale == pytest.approx(EffectiveScale.of(kept).scale, rel=1e-12)
     assert found.most < 7
-
-
-@pytest.mark.parametrize("gamma", [1.0, 0.0])
-def test_cfg_1_stands_at_1_where_both_predictions_are_there(gamma):
-    found = EffectiveScale.of(exact_trace(gamma, steps=6, batch=2, capture=False))
-    assert found.scale == pytest.approx(gamma, abs=1e-6)
-    assert found.steady
 
 
 def test_what_is_unknown_stays_unknown(run):

@@ -50,17 +50,8 @@ def test_the_reader_refuses_what_it_does_not_know(found, tmp_path):
         names["read_trace"](later)
 
 
-def test_the_reader_is_short():
-    assert len([line for line in READER.splitlines() if line.strip()]) <= 20
-
-
 @pytest.mark.parametrize(
     "name", [*HEADER, *COMPARED, *STAGES, *VECTORS, *(f"steps.{one}" for one in (*PER_STEP, *PER_SAMPLE))]
 )
 def test_the_page_names_what_a_file_may_hold(name):
     assert re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", PAGE)
-
-
-@pytest.mark.parametrize("name", ["x", "uncond", "cond", "guided"])
-def test_the_page_names_the_captured_tensors(name):
-    assert f"`tensors.{name}`" in PAGE

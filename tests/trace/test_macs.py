@@ -11,7 +11,6 @@ from guidance_geometry.tests.two_parts import PACKED, SIGMAS, steps
 from guidance_geometry.tools.fixtures.mac_tensor import MacTensor, mac
 from guidance_geometry.trace import metrics
 from guidance_geometry.trace.accumulator import Accumulator, Capture
-from guidance_geometry.trace.gram import gram
 from guidance_geometry.trace.recorder import RECUR, Evaluation, Recorder
 from guidance_geometry.trace.rows import Setting
 from guidance_geometry.trace.terms import GUIDES, MEASURES, Term
@@ -102,19 +101,6 @@ def test_every_metric_is_the_same():
     }
     assert [name for name, one in same.items() if not one] == []
     assert any(here.column(name).isfinite().any() for name in here.metrics)
-
-
-def test_what_reads_whole_tensors_reads_them_there():
-    step = of_parts(0)[0]
-    x, cond = step.x, step.evaluation.cond
-    with mac() as device:
-        bound, share = metrics.bound_of(cond.to(device)), metrics.saturation(x.to(device))
-        above = metrics.saturation(x.to(device), metrics.bound_of(cond.to(device)))
-        products = gram({"u": x.to(device), "a": cond.to(device), "noise": None})
-    assert torch.equal(bound, metrics.bound_of(cond))
-    assert torch.equal(share, metrics.saturation(x))
-    assert torch.equal(above, metrics.saturation(x, metrics.bound_of(cond)))
-    assert torch.equal(products, gram({"u": x, "a": cond, "noise": None}))
 
 
 def test_a_sampler_is_watched_there():

@@ -32,10 +32,6 @@ def test_each_part_is_a_trace_of_its_own_vectors():
             assert (part.record.dot("a", "delta")[i] - (a * delta).sum(dim=1)).abs().max() < 1e-6
 
 
-def test_a_trace_of_parts_reads_in_one_line():
-    assert str(two_parts()).endswith("euler, cfg 3.0, tensors of 3 steps, video and audio)")
-
-
 def test_a_part_may_have_ended_before_another(tmp_path):
     trace = two_parts()
     steps = {name: column[:2] for name, column in trace.parts["audio"].steps.items()}

@@ -165,13 +165,6 @@ def test_how_far_a_step_follows_is_known_where_the_response_is_proved():
     assert accumulated(doubled, response=EULER).columns()["m12"].isnan().all(), "an evaluation more than expected"
 
 
-def test_a_wrong_move_shows_in_the_identity_residual():
-    steps, _ = watched(euler)
-    wrong = replace(steps[1], move=steps[1].move * 1.01)
-    columns = accumulated([steps[0], wrong, steps[2]], response=EULER).columns()
-    assert columns["m12"][1].min() > 1e-4
-
-
 def test_cross_step_numbers_stand_in_the_row_of_the_earlier_step():
     steps, _ = watched(euler)
     columns = accumulated(steps).columns()

@@ -8,7 +8,6 @@ import torch
 from guidance_geometry.tests.trace.drawn_steps import columns, draw
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.file import load, save
-from guidance_geometry.trace.record import run_record
 from guidance_geometry.trace.recorder import Evaluation, Pass
 from guidance_geometry.trace.terms import GUIDES, Term
 from guidance_geometry.trace.trace import SCALES, Trace
@@ -142,10 +141,3 @@ def test_a_column_of_another_shape_is_refused_in_a_sentence(tmp_path, name):
     save(replace(trace, header=header, steps=trace.steps | {"K": K} | odd, tensors={}), tmp_path / "odd.safetensors")
     with pytest.raises(ValueError, match=f"column '{name}' is"):
         load(tmp_path / "odd.safetensors")
-
-
-def test_the_record_for_the_browser_carries_them():
-    trace = exact_trace(3.0, steps=4, batch=2)
-    (first, *_) = run_record(trace)["steps"]
-    assert [sample["m"]["M19"] for sample in first["samples"]] == [3, 3]
-    assert [sample["m"]["M19a"] for sample in first["samples"]] == [0, 0]

@@ -46,13 +46,6 @@ def test_the_file_is_what_the_format_says(tmp_path):
     assert tensors["steps.K"].dtype == torch.float64
 
 
-def test_a_trace_reads_in_one_line():
-    assert repr(recorded()) == "Trace(6 steps, 2 samples of 3x8x8, mix, gg_ddpm, cfg 3.0, tensors of 6 steps)"
-    assert str(replace(recorded(), tensors={}, header=header())) == (
-        "Trace(6 steps, 2 samples of 3x8x8, mix, gg_ddpm, cfg 3.0, numbers only)"
-    )
-
-
 def test_every_metric_is_a_column_of_all_steps_and_samples():
     trace = recorded()
     for metric in metrics.METRICS:
@@ -113,11 +106,8 @@ def changed(trace, name, value, at=(2,)):
 
 def test_a_step_that_does_not_add_up_is_a_problem():
     trace = changed(recorded(), "m12", 3e-3, (2, 1))
-    assert check(trace) == [
-        "At step 3 the sampler did not do what was measured of it before the run: x' is off by up to 3.0e-03 sigma "
-        "(limit 1e-04). How far it follows the prediction is unknown there, and the split into move and noise cannot "
-        "be trusted."
-    ]
+    (problem,) = check(trace)
+    assert all(words in problem for words in ("step 3", "3.0e-03 sigma", "1e-04"))
     hidden = replace(trace, header={**trace.header, "split": "noise not observable: some reason"})
     assert check(hidden) == []
 
@@ -145,7 +135,8 @@ def test_inner_products_of_no_vectors_are_a_problem():
 
 def test_a_run_that_diverged_is_a_problem_but_a_skipped_pass_is_not():
     trace = changed(recorded(), "K", torch.nan, (3, 0))
-    assert check(trace) == ["The state or a prediction is not finite at step 4: the run diverged or overflowed."]
+    (problem,) = check(trace)
+    assert "not finite at step 4" in problem
     stage = ["step"] * 3 + ["cond_only"] + ["step"] * 2
     noise_known = replace(trace, stage=stage, header={**trace.header, "sampler": "euler"})
     assert check(noise_known) == []

@@ -130,8 +130,3 @@ def unmarked(trace):
     full[..., noise, :] = full[..., :, noise] = 0
     kappa = torch.full_like(trace.steps["kappa"], math.nan)
     return replace(trace, steps={**trace.steps, "K": triangle(full), "kappa": kappa})
-
-
-def test_a_card_knows_no_sampler_whose_noise_is_not_seen(tmp_path):
-    with pytest.raises(ValueError, match="bands needs entries"):
-        write_card({**CARD, "bands": {"unseen": BAND}}, tmp_path / "c.json")

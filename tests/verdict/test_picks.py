@@ -26,8 +26,13 @@ def test_what_is_written_is_read(tmp_path):
     assert picks_of(claims(), "p").picks == PICKS.picks[:1]
 
 
-def test_picks_of_runs_with_rules_are_kept_apart():
+def test_a_range_ends_half_way_to_what_was_not_chosen_of_runs_without_rules():
     assert PICKS.tried("ode") == [PICKS.picks[0]]
+    pairs = ((1.0, False), (4.0, True), (6.0, True), (24.0, False))
+    several = Picks("m", "k", tuple(Pick(cfg, "ode", good) for cfg, good in pairs))
+    assert several.ranges() == {"ode": pytest.approx((2.0, 12.0))}
+    assert several.range("sde") is None
+    assert Picks("m", "k", several.picks[:1]).range("ode") is None
 
 
 @pytest.mark.parametrize(

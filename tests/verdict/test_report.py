@@ -15,7 +15,7 @@ import torch
 from guidance_geometry.tests.random_runs import random_run
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.effective import MASKED
-from guidance_geometry.trace.gram import VECTORS, GramRecord
+from guidance_geometry.trace.gram import VECTORS, triangle
 from guidance_geometry.trace.pushes import push_shares
 from guidance_geometry.trace.trace import SCALES
 from guidance_geometry.verdict.card import Band, Card
@@ -112,8 +112,7 @@ def extended(trace, name, vector, log_prob=None, weight=2.0, scale=2.0):
     at = VECTORS.index("D-G")
     full[..., at, :] += (weight or 0.0) * full[..., n, :]
     full[..., :, at] += (weight or 0.0) * full[..., :, n]
-    rows, columns = torch.triu_indices(n + 1, n + 1)
-    steps = {**trace.steps, "K": full[..., rows, columns]}
+    steps = {**trace.steps, "K": triangle(full)}
     if log_prob is not None:
         steps[f"log_prob {name}"] = torch.as_tensor(log_prob).double().expand(trace.n, trace.batch)
     if weight is not None:
@@ -141,8 +140,7 @@ def equal_predictions(trace):
     at = VECTORS.index("delta")
     full[..., at, :] = 0
     full[..., :, at] = 0
-    rows, columns = torch.triu_indices(len(VECTORS), len(VECTORS))
-    return with_columns(trace, K=full[..., rows, columns])
+    return with_columns(trace, K=triangle(full))
 
 
 def unsized(trace):
@@ -169,12 +167,7 @@ def scheduled(trace):
     full[..., i, :] = off[..., None] * full[..., d, :]
     full[..., :, i] = off[..., None] * full[..., :, d]
     full[..., i, i] = off**2 * full[..., d, d]
-    rows, columns = torch.triu_indices(len(VECTORS), len(VECTORS))
-    return with_columns(trace, gamma=gamma, K=full[..., rows, columns])
-
-
-def twin(gamma, fault=(), **how):
-    return run(gamma, fault, **how)
+    return with_columns(trace, gamma=gamma, K=triangle(full))
 
 
 def shrunk(u, c, guided):
@@ -412,8 +405,7 @@ def unseen(trace):
     for name in ("u", "a", "delta"):
         full[..., VECTORS.index(name), :] = math.nan
         full[..., :, VECTORS.index(name)] = math.nan
-    rows, columns = torch.triu_indices(len(VECTORS), len(VECTORS))
-    return staged(with_columns(trace, K=full[..., rows, columns]), "cond_only")
+    return staged(with_columns(trace, K=triangle(full)), "cond_only")
 
 
 def unknown_scale(trace):
@@ -424,8 +416,7 @@ def unknown_scale(trace):
     full[..., i, :] = gamma[..., None] * full[..., d, :]
     full[..., :, i] = gamma[..., None] * full[..., :, d]
     full[..., i, i] = gamma**2 * full[..., d, d]
-    rows, columns = torch.triu_indices(len(VECTORS), len(VECTORS))
-    return with_columns(trace, K=full[..., rows, columns], gamma=torch.full_like(trace.steps["gamma"], math.nan))
+    return with_columns(trace, K=triangle(full), gamma=torch.full_like(trace.steps["gamma"], math.nan))
 
 
 def pushed_once(trace):
@@ -516,12 +507,6 @@ def test_burning_is_said_of_a_run_whose_scale_nobody_knows():
     assert report(run(BURNT, {"passes": {"STG": 20}})).answer.headline.id == "head.burns"
 
 
-def test_a_stage_of_a_run_is_no_run():
-    for first, last in ((0, 12), (8, 20)):
-        found = report(part_of(run(BURNT), first, last), Known(card=card()))
-        assert found.answer.headline.id == "head.stage"
-
-
 def test_a_burnt_end_does_not_make_a_whole_run_a_part():
     trace = unsized(run(BURNT))
     longer = with_columns(trace, K=100 * trace.steps["K"])
@@ -581,8 +566,7 @@ def darkened(trace):
     row = full[-1, :, a] - full[-1, :, u]
     full[-1, :, move], full[-1, :, :, move] = row, row
     full[-1, :, move, move] = row[:, a] - row[:, u]
-    rows, columns = torch.triu_indices(len(VECTORS), len(VECTORS))
-    return with_columns(trace, K=full[..., rows, columns])
+    return with_columns(trace, K=triangle(full))
 
 
 def test_without_a_size_of_data_only_lengths_are_read():
@@ -632,13 +616,6 @@ def test_a_patch_in_the_network_takes_part():
     assert not report(trace).plain
 
 
-@pytest.mark.parametrize("name", [name for name in SENTENCES if name.startswith("half.")])
-def test_a_distance_of_samples_is_never_called_the_same_picture(name):
-    """Labels stay below it; whether eyes see one picture was not measured."""
-    assert not re.search(r"same picture|pictures are the same|another picture", SENTENCES[name]["en"])
-    assert not re.search("\u540c\u4e00\u5f20\u56fe|\u5f20\u76f8\u540c|\u53e6\u4e00\u5f20\u56fe", SENTENCES[name]["zh"])
-
-
 def test_both_sentences_on_clipping_state_the_same_share():
     """Of all values, at the end of each run; no difference of shares beside a ratio of them."""
     found = {one.id: one.facts for one in report(clipped(run(2.0), 0.5), half=clipped(ending(1.1), 0.3)).findings}
@@ -674,17 +651,9 @@ def test_rounding_is_no_push():
     full = run(1.0).record.matrix().clone()
     at = VECTORS.index("D-G")
     full[..., at, at] = (run(1.0).steps["floor"][:, None] * run(1.0).count ** 0.5).square()
-    rows, columns = torch.triu_indices(len(VECTORS), len(VECTORS))
-    found = said(report(staged(with_columns(run(1.0), K=full[..., rows, columns]), "afterwards", [0, 9, 19])))
+    found = said(report(staged(with_columns(run(1.0), K=triangle(full)), "afterwards", [0, 9, 19])))
     assert "acts.nowhere" in found
     assert not {name for name in found if name.startswith(("acts.step", "skip."))}
-
-
-def test_a_range_of_picks_ends_half_way_to_what_was_not_chosen():
-    found = picks((1.0, False), (4.0, True), (6.0, True), (24.0, False)).range("ode")
-    assert found == pytest.approx((2.0, 12.0))
-    assert picks((4.0, False)).range("ode") is None
-    assert picks((4.0, True)).range("sde") is None
 
 
 @pytest.mark.parametrize("seed", range(48))
@@ -693,15 +662,6 @@ def test_no_run_is_too_strange_for_a_report(seed):
     for one in found.sentences:
         assert not re.search(r"\bnan\b|[{}]", one.text()), one.text()
     json.dumps(found.as_json(), allow_nan=False)
-
-
-def test_one_fact_has_one_sentence():
-    """The interval is of the shares that the report holds, so nothing can name another step."""
-    found = report(run())
-    acts = next(one for one in found.findings if one.id == "acts.steps")
-    record = GramRecord(VECTORS, run().steps["K"])
-    assert record.K.shape[0] == acts.facts["n"]
-    assert sum(one.id.startswith("acts.") for one in found.findings) == 1
 
 
 def test_odds_are_numbers_of_one_file():
@@ -723,21 +683,6 @@ def test_of_several_scales_nothing_is_told_but_that():
     assert [one.id for one in found.sentences] == ["head.scales", "help.alone"]
     assert (found.cfg, found.plain, found.answer.colour) == (None, False, "unclear")
     assert "1, 40" in found.answer.headline.text()
-
-
-@pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("gamma", [1.5, 3.5, 8.0, 9.0])
-def test_a_range_is_called_yours_only_where_you_alone_chose_it(gamma, language):
-    chosen = (3.0, True), (4.0, True), (8.5, False)
-    mine, theirs = (report(run(gamma), Known(picks(*chosen, by=by))).answer for by in (None, "CLIP"))
-    both = report(run(gamma), Known(picks(*chosen, by="CLIP").joined(picks((3.2, True)).picks))).answer
-    texts = [one.headline.text(language) for one in (mine, theirs, both)]
-    assert [("CLIP" in text, bool(re.search("\\byou|\u60a8", text))) for text in texts] == [
-        (False, True),
-        (True, False),
-        (True, True),
-    ], texts
-    assert mine.range == theirs.range == both.range
 
 
 def test_the_size_of_data_is_the_cards_then_the_traces_then_measured_then_by_construction():
@@ -846,8 +791,7 @@ def test_what_rounding_leaves_beside_a_gradient_is_no_push_of_guidance(weight):
     more = (1 + 1e-7 * torch.maximum(u, moved) / moved)[..., None]
     matrix[..., place, :] *= more
     matrix[..., :, place] *= more
-    rows, columns = torch.triu_indices(*matrix.shape[-2:])
-    found = report(with_columns(trace, K=matrix[..., rows, columns]))
+    found = report(with_columns(trace, K=triangle(matrix)))
     assert found.push == {"guidance": 0.0, "Steer gradient": 1.0}
     assert "Steer gradient acted" in texts(found)
     assert not {name for name in said(found) if name.startswith("skip.")}
@@ -870,8 +814,7 @@ def test_at_cfg_1_the_push_of_a_gradient_is_known_without_a_difference():
     full = steered().record.matrix().clone()
     for name in ("delta",):
         full[..., VECTORS.index(name), :] = full[..., :, VECTORS.index(name)] = math.nan
-    rows, columns = torch.triu_indices(*full.shape[-2:])
-    found = report(staged(with_columns(steered(), K=full[..., rows, columns]), "cond_only"))
+    found = report(staged(with_columns(steered(), K=triangle(full)), "cond_only"))
     assert found.push == pytest.approx({"guidance": 0.0, "Steer gradient": 1.0})
     assert {"acts.steps", "classifier.moved"} <= said(found)
     assert "Steer gradient acted" in texts(found)
@@ -888,24 +831,11 @@ def test_nothing_but_torch_is_needed_to_say_so(monkeypatch):
     assert "classifier.fooled" in said(fooled(6, 0))
 
 
-def test_guide_and_judge_bear_the_titles_of_their_nodes():
-    found = texts(fooled(6, 0))
-    assert "Steer gradient finds" in found
-    assert "CLIP does not" in found
-
-
 def test_a_term_whose_text_begins_that_of_another_leaves_no_rule_behind():
     texts = {"watch": "watch CLIP: a > b", "watch 2": "watch CLIP: a > b, from 0.5 on"}
     trace = run(changes={"terms": texts, "chain": " > ".join(["CFG", *texts.values()])})
     said = torch.zeros(trace.n, trace.batch, dtype=torch.float64)
     assert scale_of(with_columns(trace, **{f"log_prob {name}": said for name in texts})).rules == ""
-
-
-def test_choices_that_a_gradient_keeps_from_counting_are_said_to_be_so_and_nothing_of_a_schedule():
-    found = report(steered(), Known(picks((3.0, True)))).answer
-    (why,) = (one for one in found.reasons if one.id == "why.picks.plain")
-    assert "Steer gradient" in why.text()
-    assert not re.search("rules|schedule", why.text())
 
 
 def without_scales(trace):
@@ -944,12 +874,6 @@ def test_a_rule_is_told_at_which_scale_it_acts_and_what_goes_across():
     assert f"; {100 * effective.across:.2g} % of the push went across the difference, which no plain scale" in words
     assert 1 < effective.early < effective.late < 8
     assert (found.cfg, found.plain) == (8.0, False)
-
-
-def test_a_guider_with_a_third_condition_does_not_guide_as_plain_guidance_does():
-    """What the third condition made was taken out before."""
-    words = [one.text() for one in report(passed(run(4.0, {"cfg": None, "guider": "TheirGuider"}))).findings]
-    assert words[0] == "Apart from PAG, TheirGuider guides as plain guidance does at 4."
 
 
 def test_a_run_that_lacks_what_is_compared_says_so_and_does_not_blame_the_card():
@@ -991,26 +915,10 @@ def test_burning_advises_half_of_what_the_widget_says():
     assert told["help.half"]["half"] == 5.0
 
 
-def test_a_card_says_where_a_rule_stands_and_that_it_was_made_with_plain_guidance():
-    facts = [
-        next(one for one in report(run(16.0, RULED, rule=rule), Known(card=card(edges=MIXED))).answer.reasons
-             if one.id.startswith("why.along"))
-        for rule in (along, projected)
-    ]  # fmt: skip
-    assert "plain guidance at cfg 8.5 is, above the good range (2 to 5)." in facts[0].text()
-    assert "plain guidance" not in facts[0].text().split(").")[1]
-    assert "of its push went across the difference, and the card was made with plain guidance" in facts[1].text()
-
-
 def test_a_template_is_compared_with_what_acted():
     found = report(run(8.0, RULED, rule=along), Known(template=template(4.5))).answer
     assert found.headline.text() == "cfg 8 (acts like 4.5) is about what this model's template uses (4.5)."
     assert report(run(8.0, RULED, rule=shrunk), Known(template=template(8.0))).answer.suggested is None
-
-
-def test_samples_that_act_alike_in_nothing_are_told_with_their_band():
-    found = report(patched(2.0, 8.0, rule=each_its_own, batch=8)).findings[0]
-    assert found.text() == "Another node changes guidance: cfg 8 acts like 1.9 (1.6 to 2.4 over the samples)."
 
 
 @pytest.mark.parametrize(
@@ -1038,8 +946,7 @@ def test_a_scale_that_rounding_hides_at_the_end_is_still_one_scale():
     trace, at = run(), VECTORS.index("delta")
     full = trace.record.matrix().clone()
     full[-3:, :, at], full[-3:, ..., at] = 0, 0
-    rows, columns = torch.triu_indices(*full.shape[-2:])
-    equal = nan(with_columns(trace, K=full[..., rows, columns]), "gamma_eff", slice(17, None))
+    equal = nan(with_columns(trace, K=triangle(full)), "gamma_eff", slice(17, None))
     found = nan(equal, "gamma", slice(17, None))
     assert (scale_of(found).low, scale_of(found).high) == (4.0, 4.0)
     assert math.isnan(scale_of(nan(trace, "gamma", slice(17, None))).low)
@@ -1051,19 +958,12 @@ def test_a_scale_that_rounding_hides_at_the_end_is_still_one_scale():
     assert (scale_of(rule).low, scale_of(rule).high) == (4.0, 8.0)
 
 
-@pytest.mark.parametrize("name", ["acts.steps", "acts.step", "skip.some", "skip.end", "skip.none"])
-def test_what_is_left_of_a_push_is_called_an_estimate(name):
-    assert "estimate" in SENTENCES[name]["en"]
-    assert "\u4f30\u8ba1" in SENTENCES[name]["zh"]
-
-
 def test_a_step_that_reuses_a_difference_is_no_broken_one():
     """Nothing was evaluated in the place of u there, so nothing of it is recorded."""
     trace, full = run(), run().record.matrix().clone()
     for name in ("u", "a", "delta"):
         full[3, :, VECTORS.index(name), :] = full[3, :, :, VECTORS.index(name)] = math.nan
-    rows, columns = torch.triu_indices(len(VECTORS), len(VECTORS))
-    gap = with_columns(trace, K=full[..., rows, columns])
+    gap = with_columns(trace, K=triangle(full))
     assert report(staged(gap, "reuse", [3])).answer.headline.id == "head.no_sign"
     assert report(gap).answer.headline.id == "head.not_finite"
 

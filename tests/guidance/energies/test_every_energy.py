@@ -118,13 +118,6 @@ def test_labels_by_hand():
     assert torch.allclose(none.log_prob(x).exp() + LABEL.log_prob(x).exp(), torch.ones(4, dtype=torch.float64))
 
 
-def test_not_of_all_others_is_the_label_itself():
-    x, others = pictures(), LabelEnergy(Linear(), ((1, 2, 3),), "not label")
-    found, wanted = (gradient_of(energy.log_prob, x) for energy in (others, LabelEnergy(Linear(), ((0,),))))
-    assert torch.allclose(found.log_prob, wanted.log_prob)
-    assert torch.allclose(found.shift, wanted.shift)
-
-
 def test_a_hopeless_label_still_pulls_and_a_sure_one_is_exact():
     """A gap of hundreds of logits: log(softmax) would be -inf and its gradient nan."""
     x, energy = pictures().float(), LabelEnergy(Linear(scale=300.0), ((0,),))

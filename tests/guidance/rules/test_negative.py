@@ -5,35 +5,9 @@ import torch
 
 from guidance_geometry.guidance.chain import Chain
 from guidance_geometry.guidance.rules.negative import Negative
-from guidance_geometry.tests.toys import FAMILIES, RUN, SHAPES, guide, items, largest_error, toy
+from guidance_geometry.tests.toys import RUN, guide, largest_error, toy
 
 TWO, THREE = "condition 2", "condition 3"
-
-
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("gamma", [0.0, 2.0, 7.5])
-@pytest.mark.parametrize(
-    ("form", "weights", "formula"),
-    [
-        ("sum", (0.6,), lambda u, c, m, n, g: u + g * (c - u + 0.6 * (m - u))),
-        ("sum", (0.6, -0.4), lambda u, c, m, n, g: u + g * (c - u) + g * 0.6 * (m - u) - g * 0.4 * (n - u)),
-        ("InstructPix2Pix", (1.5,), lambda u, c, m, n, g: u + 1.5 * (m - u) + g * (c - m)),
-        ("nested", (1.5,), lambda u, c, m, n, g: u + 1.5 * ((m + g * (c - m)) - u)),
-    ],
-    ids=["two", "three", "pix2pix", "nested"],
-)
-def test_the_combination_is_the_formula(family, shape, gamma, form, weights, formula):
-    names = (TWO, THREE)[: len(weights)]
-    p = toy(family, shape, names=names)
-    expected = [formula(i["u"], i["c"], i[TWO], i.get(THREE), gamma) for i in items(p)]
-    assert largest_error(guide(Negative(tuple(names), weights, form), p, gamma), expected) < 1e-13
-
-
-def test_an_image_scale_of_gamma_is_plain_guidance():
-    p = toy(names=(TWO,))
-    guided = guide(Negative(("m",), (4.0,), "InstructPix2Pix"), p, 4.0)
-    assert largest_error(guided, list(p.uncond + 4.0 * (p.cond - p.uncond))) < 1e-14
 
 
 def test_gamma_one_is_cond_and_asks_for_nothing_else():

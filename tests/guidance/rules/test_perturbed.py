@@ -3,31 +3,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from guidance_geometry.guidance.chain import PLAIN, Chain
-from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
-from guidance_geometry.guidance.rules.angle import Angle
-from guidance_geometry.guidance.rules.autoguidance import Autoguidance
-from guidance_geometry.guidance.rules.bands import Bands
+from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.guidance.rules.kinds import Source
-from guidance_geometry.guidance.rules.negative import Negative
-from guidance_geometry.guidance.rules.perp_neg import PerpNeg
 from guidance_geometry.guidance.rules.perturbed import Perturbed
-from guidance_geometry.guidance.rules.power_law import PowerLaw
-from guidance_geometry.guidance.rules.rescale import Rescale
-from guidance_geometry.guidance.rules.tangential_amplify import TangentialAmplify
-from guidance_geometry.guidance.rules.threshold import DynamicThreshold
-from guidance_geometry.tests.toys import FAMILIES, RUN, SHAPES, guide, items, largest_error, toy
+from guidance_geometry.tests.toys import RUN, guide, items, largest_error, toy
 
 WORSE = Source("cond", object())
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("shape", SHAPES, ids=["audio", "image", "video"])
-@pytest.mark.parametrize("gamma", [0.0, 1.0, 4.0])
-def test_the_way_from_the_perturbed_pass_is_added_to_cfg(family, shape, gamma):
-    p = toy(family, shape, names=("perturbed",))
-    expected = [i["u"] + gamma * (i["c"] - i["u"]) + 3.0 * (i["c"] - i["perturbed"]) for i in items(p)]
-    assert largest_error(guide(Perturbed(WORSE), p, gamma), expected) <= 1e-6
 
 
 def test_it_acts_without_the_unconditional_prediction():
@@ -71,39 +52,6 @@ def test_the_pass_is_asked_for_inside_the_window_alone_at_any_scale():
     ]
 
 
-COMPANY = {
-    "Perp-Neg": PerpNeg("e", 1.0),
-    "negative -1": Negative(("n",), (-1.0,)),
-    "negative +1": Negative(("n",), (1.0,)),
-    "InstructPix2Pix": Negative(("n",), (1.5,), "InstructPix2Pix"),
-    "nested": Negative(("n",), (1.5,), "nested"),
-    "autoguidance": Autoguidance(Source("cond", object())),
-    "ADG": Angle(),
-    "APG": AdaptiveProjected(),
-    "FreSca": Bands("FreSca", 1.0, 1.5),
-    "power law": PowerLaw(),
-    "rescale": Rescale(),
-    "threshold": DynamicThreshold("percentile", 0.9, 0.5),
-    "TAG": TangentialAmplify(1.3, 0.2),
-}
-
-
-@pytest.mark.parametrize("first", [True, False], ids=["before it on the wire", "behind it"])
-@pytest.mark.parametrize("company", COMPANY)
-@pytest.mark.parametrize("gamma", [1.0, 7.5])
-def test_it_arrives_with_its_own_weight_in_any_company(company, gamma, first):
-    """D = G + w (c - c_perturbed), c as evaluated and G what the chain makes without it."""
-    other, mine = COMPANY[company], Perturbed(WORSE, 3.0)
-    p = toy(names=("other", "perturbed"))
-    rules = (mine, other) if first else (other, mine)
-    names = {f"{int(first)} {name}": p.extra["other"] for name in other.sources}
-    full = replace(p, extra={**names, f"{int(not first)} perturbed": p.extra["perturbed"]})
-    alone = replace(p, extra={f"0 {name}": p.extra["other"] for name in other.sources})
-    found, without = (Chain(r).step(Chain(r).init(RUN), q, gamma)[0] for r, q in ((rules, full), ((other,), alone)))
-    expected = without + 3.0 * (p.cond - p.extra["perturbed"])
-    assert largest_error(found, list(expected)) <= 1e-12
-
-
 @pytest.mark.parametrize("gamma", [0.0, 1.0, 5.0])
 def test_several_add_up(gamma):
     p = toy(names=("0 perturbed", "1 perturbed"))
@@ -112,13 +60,6 @@ def test_several_add_up(gamma):
     expected = p.uncond + gamma * (p.cond - p.uncond) + (p.cond - a) + 2 * (p.cond - b)
     assert largest_error(chain.step(chain.init(RUN), p, gamma)[0], list(expected)) <= 1e-12
     assert chain.text == "CFG > perturbed pass x 1 > perturbed pass x 2"
-
-
-def test_no_weight_is_plain_guidance_and_half_precision_stays():
-    p = toy(names=("perturbed",), dtype=torch.float16)
-    assert Perturbed(WORSE, 0.0).neutral
-    assert torch.equal(guide(Perturbed(WORSE, 0.0), p, 4.0), p.uncond + (p.cond - p.uncond) * 4.0)
-    assert guide(Perturbed(WORSE), p, 4.0).dtype == torch.float16
 
 
 def test_a_window_that_is_upside_down_is_refused():

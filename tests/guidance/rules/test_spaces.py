@@ -27,14 +27,6 @@ def test_scaling_scales_the_output(space, family):
     assert largest_error(seen(space, p).scaled(p.cond, factor), expected) < 1e-14
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("space", SPACES)
-def test_a_centre_has_a_zero_output(space, family):
-    p = toy(family)
-    view = seen(space, p)
-    assert view.outputs(view.centre)[0].abs().max() < 1e-14
-
-
 @pytest.mark.parametrize("space", SPACES)
 def test_pure_noise_and_no_noise_stay_finite(space):
     p = toy("flow")

@@ -114,14 +114,6 @@ def test_a_window_without_a_step_is_plain_guidance_to_the_last_bit(kind):
         assert (needs, scale) == ({"cond", "uncond"}, GAMMA)
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_outside_half_precision_is_the_hosts_too(dtype):
-    p, chain = toy(dtype=dtype), Chain((Rescale().within(0.6, 0.7),))
-    p = replace(p, sigma=torch.full((2,), 8.0))
-    guided, _ = chain.step(chain.init(RUN), p, GAMMA)
-    assert torch.equal(guided, p.uncond + (p.cond - p.uncond) * GAMMA)
-
-
 def test_a_memory_begins_in_the_window_and_waits_behind_it():
     rule = AdaptiveProjected(momentum=-0.6)
     chain = Chain((rule.within(0.25, 0.75),))
