@@ -197,7 +197,7 @@ def _rules(run: Watched) -> Iterator[Sentence]:
         return
     if not scale.constant:
         yield say("rule.scaled", low=scale.low, high=scale.high)
-    if scale.moved > 0 and scale.at is not None:
+    if scale.at is not None:
         yield say("rule.moved", percent=percent(scale.moved), step=scale.at + 1)
     elif is_off(run.trace, scale):
         yield say("rule.off", chain=scale.rules)

@@ -145,8 +145,8 @@ class Case:
 
     @property
     def model(self) -> str:
-        """Its name."""
-        return str((self.trace.header.get("model") or {}).get("name") or "this model")
+        """Its name, where a card of its weights is there."""
+        return str(self.trace.header["model"].get("name") or "this model")
 
     @property
     def cfg(self) -> float | Sentence:

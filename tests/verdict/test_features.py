@@ -128,6 +128,7 @@ def test_a_value_is_read_between_steps_or_near_one():
     assert value_at(values, levels, 8.0) == 3.0
     assert value_at(values, levels, 4.0) == 2.0
     assert value_at(values, levels, 0.6) == 0.0
+    assert value_at(values, levels, 20.0) == 4.0
     assert math.isnan(value_at(values, levels, 0.4))
     assert math.isnan(value_at(values * math.nan, levels, 4.0))
     assert value_at(values, torch.tensor([math.inf, 4.0, 1.0]).double(), 6.0) == 2.0

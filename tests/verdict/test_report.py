@@ -12,6 +12,7 @@ from string import Formatter
 import pytest
 import torch
 
+from guidance_geometry.tests.project import ROOT
 from guidance_geometry.tests.random_runs import random_run
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.effective import MASKED
@@ -29,6 +30,7 @@ from guidance_geometry.verdict.scale import scale_of
 from guidance_geometry.verdict.sentences import LANGUAGES, SENTENCES, percent, say
 from guidance_geometry.verdict.size import Size, read_size, write_size
 
+FACTS = json.loads((ROOT / "tests" / "fixtures" / "report_facts.json").read_text(encoding="utf-8"))
 HASH = "ab" * 32
 RUNS = {}
 STATED = Odds(  # no measurement: a sentence must not go when odds are measured anew
@@ -439,17 +441,37 @@ def made(name):
 
 def said(found):
     """Ids of everything that a report says, also inside other sentences."""
-    within = [v for one in found.sentences for v in one.facts.values() if hasattr(v, "id")]
-    return {one.id for one in (*found.sentences, *within)}
+    return set(facts_of(found)[0])
+
+
+def facts_of(found):
+    """Everything that a report holds, without its words: each sentence with its facts, and the answer's numbers."""
+    within = (v for one in found.sentences for v in one.facts.values() if hasattr(v, "id"))
+    named = (*found.sentences, *within)
+    facts = {one.id: {k: v.id if hasattr(v, "id") else v for k, v in one.facts.items()} for one in named}
+    answer = found.answer
+    return facts, {"colour": answer.colour, "against": answer.against, "suggested": answer.suggested,
+                   "range": answer.range and list(answer.range), "cfg": found.cfg, "plain": found.plain}  # fmt: skip
+
+
+def alike(found, expected):
+    """Whether two JSON values agree; numbers to what a processor may differ by."""
+    if isinstance(expected, dict):
+        return found.keys() == expected.keys() and all(alike(found[key], expected[key]) for key in expected)
+    if isinstance(expected, list):
+        return len(found) == len(expected) and all(map(alike, found, expected))
+    return math.isclose(found, expected, rel_tol=1e-4) if isinstance(expected, float) else found == expected
 
 
 @pytest.mark.parametrize("name", SENTENCES)
-def test_every_sentence_is_provoked_by_a_run(name):
-    assert name in said(made(name))
+def test_every_sentence_is_provoked_by_a_run_with_its_facts(name):
+    """And the answer is colour for colour and number for number that of the first release."""
+    facts, answer = facts_of(made(name))
+    assert alike({"facts": facts[name], "answer": answer}, FACTS[name])
 
 
 def test_no_case_is_about_a_sentence_that_is_gone():
-    assert set(CASES) == set(SENTENCES)
+    assert set(CASES) == set(SENTENCES) == set(FACTS)
 
 
 @pytest.mark.parametrize("name", SENTENCES)
@@ -474,6 +496,31 @@ def test_every_language_has_the_sentence_with_the_same_facts(name):
     ]
     assert named[0] == named[1]
     assert set(SENTENCES[name]) == set(LANGUAGES)
+
+
+def test_what_is_there_and_cannot_be_compared_with_is_not_nothing():
+    useless = (Known(picks((3.0, True), sampler="sde")), Known(card=card(sampler="sde")), Known(card=card(sha256="cd")))
+    assert not any("why.nothing" in said(report(run(), known)) for known in useless)
+    assert "why.nothing" not in said(report(steered()))
+
+
+def test_a_rule_that_moves_the_prediction_at_cfg_1_is_guidance():
+    assert "head.off" not in said(report(run(1.0, RULED, rule=lambda u, c, guided: 0.7 * guided)))
+
+
+def test_a_record_that_lacks_its_last_step_says_what_took_it():
+    assert "why.lost" in said(report(replace(part_of(faulty(run(), 19), 0, 19), tensors=run().tensors)))
+    assert "why.lost" not in said(report(run(changes={"faults": ["no pictures were kept: OSError"]})))
+
+
+def test_of_no_samples_there_is_nothing_to_judge():
+    assert report(run().of_samples(slice(0, 0))).answer.headline.id == "head.empty"
+
+
+def test_where_no_widget_tells_the_other_run_bears_its_largest_scale():
+    gamma = torch.linspace(0.5, 1.5, 20).double()
+    half = with_columns(replace(ending(1.01), header={**ending(1.01).header, "cfg": None}), gamma=gamma)
+    assert facts_of(report(run(2.0), half=half))[0]["half.same"]["half"] == 1.5
 
 
 def test_cannot_tell_suggests_nothing_and_says_what_would_help():
