@@ -1,6 +1,7 @@
 """Predictions with known numbers, and one step of a rule on them; conversions between spaces, item by item."""
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -20,7 +21,7 @@ def draw(shape, seed, dtype=torch.float64):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
 
 
-def toy(family="ve", shape=(2, 3, 4, 6), seed=0, names=(), dtype=torch.float64):
+def toy(family="ve", shape=(2, 3, 4, 6), seed=0, names=(), dtype=torch.float64) -> Any:
     """A noisy batch of two with predictions that lie near each other, as a network's do."""
     sigma = torch.tensor(SIGMAS[family], dtype=torch.float64)
     alpha = ALPHAS[family](sigma)
@@ -31,7 +32,7 @@ def toy(family="ve", shape=(2, 3, 4, 6), seed=0, names=(), dtype=torch.float64):
     return Predictions(x.to(dtype), sigma, alpha, near[0], near[1], dict(zip(names, near[2:], strict=True)))
 
 
-def guide(rule, p, gamma, run=RUN, state=None):
+def guide(rule, p, gamma, run=RUN, state=None) -> Any:
     """What a chain of this rule alone makes of the predictions in its first step, or with a state; float64 as given."""
     chain = Chain((rule,))
     inner = replace(p, extra={f"0 {name}": x0 for name, x0 in p.extra.items()})

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from guidance_geometry.guidance.run import Run
 RUN = Run((8.0, 4.0, 2.0, 1.0, 0.0))
 
 
-def predictions(shape=(2, 3, 4)):
+def predictions(shape=(2, 3, 4)) -> Any:
     generator = torch.Generator().manual_seed(0)
     x, u, c = (torch.randn(shape, generator=generator) for _ in range(3))
     return Predictions(x, torch.ones(2), torch.ones(2), u, c)

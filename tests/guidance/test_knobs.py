@@ -76,7 +76,7 @@ def test_a_value_that_is_no_choice_is_refused_with_the_choices():
     assert Painted("green", True).is_dark
     for given, words in ((("blue",), "Colour 'blue' .*red, green"), (("red", 3), "Is dark 3 .*False, True")):
         with pytest.raises(ValueError, match=words):
-            Painted(*given)
+            Painted(*given)  # pyright: ignore[reportArgumentType]  that is what is refused
 
 
 def test_a_paper_is_cited_by_its_authors_and_number():

@@ -11,6 +11,7 @@ import torch
 
 from guidance_geometry.guidance import vectors
 from guidance_geometry.guidance.chain import PLAIN, Chain, chain_of
+from guidance_geometry.guidance.energies.protocol import CLEAN
 from guidance_geometry.guidance.gradients.estimators import EVALUATIONS, NORMALISATIONS, bounded, is_dead
 from guidance_geometry.guidance.gradients.term import GradientOptions, GradientTerm, Place
 from guidance_geometry.guidance.mixture import make_mixture
@@ -103,7 +104,7 @@ class Bright:
 
     text, noise_aware, classifiers = "bright", True, ()
 
-    def log_prob(self, x, at=None):
+    def log_prob(self, x, at=CLEAN):
         return -(x - 1).square().flatten(1).sum(dim=1) / (1 + at.sigma) / at.temperature
 
 
@@ -149,8 +150,8 @@ def test_a_push_is_bounded_there(kind):
 MIXTURE = make_mixture((3, 8, 8), classes=3, seed=2)
 ASKED = {
     "denoised": MIXTURE.denoised,
-    "of classes": lambda x, *at: MIXTURE.denoised(x, *at, torch.tensor([0, 1, -1]).to(x.device)),
-    "density": lambda x, *at: MIXTURE.log_prob(x, *at, 1),
+    "of classes": lambda x, sigma, alpha: MIXTURE.denoised(x, sigma, alpha, torch.tensor([0, 1, -1]).to(x.device)),
+    "density": lambda x, sigma, alpha: MIXTURE.log_prob(x, sigma, alpha, 1),
     "classifier": MIXTURE.label_log_prob,
 }
 
@@ -171,7 +172,7 @@ def test_a_gradient_goes_through_a_mixture_there(ask):
 def test_a_mixture_answers_there(ask, levels):
     at = (0.5, 0.8) if levels == "numbers" else (torch.full((3,), 0.5), torch.full((3,), 0.8))
     with mac() as device:
-        found = ask(PICTURES.to(device), *(v.to(device) if levels == "tensors" else v for v in at))
+        found = ask(PICTURES.to(device), *(v.to(device) if isinstance(v, torch.Tensor) else v for v in at))
         assert found.device == device
     assert torch.equal(found.cpu(), ask(PICTURES, *at))
     assert math.isfinite(float(found.sum()))

@@ -1,6 +1,7 @@
 """Packed samples of several parts, and a chain that acts on each of them alone."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -23,7 +24,7 @@ def draw(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def predictions(packed, seed):
+def predictions(packed, seed) -> Any:
     count = sum(map(len, (torch.zeros(shape).flatten() for shape in packed.shapes)))
     x, u, c = (draw(2, 1, count, seed=3 * seed + i) for i in range(3))
     return Predictions(x, torch.full((2,), 0.6), torch.full((2,), 0.4), u, c)

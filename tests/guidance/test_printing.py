@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from inspect import isabstract
+from typing import Any
 
 import pytest
 import torch
@@ -55,6 +56,8 @@ def test_a_foreign_rule_keeps_its_own_text():
 
         def init(self, run): ...
 
+        def step(self, state, p, gamma) -> Any: ...
+
     assert str(chain_of(Rule())) == "Guidance(their rule)"
 
 
@@ -70,34 +73,18 @@ def test_what_cannot_be_printed_is_named_with_the_reason():
     assert text_of(Wordless()) == "Wordless without a text: its text is a int"
 
 
-class Nameless(type):
-    @property
-    def __name__(cls):
-        raise Broken
+def breaking(self, *_):
+    raise Broken
 
 
-class Unspeakable(Hostile, metaclass=Nameless):
-    pass
+def hostile(kind: type, *names) -> Any:
+    """A class of that kind whose methods of these names break."""
+    return type(kind.__name__, (kind,), dict.fromkeys((*names, "__repr__", "__str__", "__format__"), breaking))
 
 
-class HostileText(str):
-    def __repr__(self):
-        raise Broken
-
-    __str__ = __len__ = __getitem__ = __format__ = lambda self, *_: self.__repr__()
-
-
-class HostileNumber(float):
-    def __repr__(self):
-        raise Broken
-
-    __str__ = __format__ = __abs__ = __lt__ = lambda self, *_: self.__repr__()
-
-
-class HostileWhole(int):
-    __str__ = __format__ = __abs__ = __lt__ = __repr__ = HostileNumber.__repr__
-
-
+Unspeakable = type("Nameless", (type,), {"__name__": property(breaking)})("Unspeakable", (Hostile,), {})
+HostileText = hostile(str, "__len__", "__getitem__")
+HostileNumber, HostileWhole = (hostile(kind, "__abs__", "__lt__") for kind in (float, int))
 HOSTILE = (Hostile(), Unspeakable(), HostileText("x"), HostileNumber(1.5), HostileWhole(3), Unspeakable)
 
 
@@ -137,7 +124,7 @@ def test_what_has_no_text_of_its_own_is_told_by_its_knobs():
     @dataclass(frozen=True)
     class Halfway(Combine):
         share: float = 0.5
-        name: str = "x"
+        word: str = "x"
 
         def step(self, state, p, gamma): ...
 
@@ -145,6 +132,6 @@ def test_what_has_no_text_of_its_own_is_told_by_its_knobs():
     class Bright(PictureEnergy):
         wanted: torch.Tensor
 
-    assert Halfway().text == "Halfway share 0.5, name 'x'"
-    assert Chain((Halfway().within(0.0, 0.5),)).text == "Halfway share 0.5, name 'x', 0 .. 0.5 of the steps"
+    assert Halfway().text == "Halfway share 0.5, word 'x'"
+    assert Chain((Halfway().within(0.0, 0.5),)).text == "Halfway share 0.5, word 'x', 0 .. 0.5 of the steps"
     assert str(Bright(torch.ones(3))) == "Energy(Bright wanted a Tensor)"

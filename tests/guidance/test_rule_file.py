@@ -1,5 +1,7 @@
 """A rule in a file is found by FILE:RULE; what cannot be one is told in a sentence."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -22,18 +24,23 @@ class Halfway(Combine):
 MAKER = CLASS + "\ndef made():\n    return Halfway(0.5)\n"
 
 
+def place_of(words) -> Any:
+    """The place of a rule, which is there."""
+    return RuleFile.of(words)
+
+
 def guided(rule):
     one = torch.ones(1)
     zeros, ones = torch.zeros(1, 3, 4, 4), torch.ones(1, 3, 4, 4)
-    chain = chain_from(rule)
-    return chain.rules[0].step(None, Predictions(ones, one, one, zeros, ones), 5.0)[0]
+    own: Any = chain_from(rule).rules[0]
+    return own.step(None, Predictions(ones, one, one, zeros, ones), 5.0)[0]
 
 
 @pytest.mark.parametrize(("text", "name"), [(FUNCTION, "halfway"), (CLASS, "Halfway"), (MAKER, "made")])
 def test_a_function_a_class_and_a_maker_are_rules(tmp_path, text, name):
     file = tmp_path / "my rule.py"
     file.write_text(text)
-    assert torch.equal(guided(RuleFile.of(f"{file}:{name}").rule()), torch.full((1, 3, 4, 4), 3.0))
+    assert torch.equal(guided(place_of(f"{file}:{name}").rule()), torch.full((1, 3, 4, 4), 3.0))
 
 
 def test_other_words_are_no_file_and_a_file_that_is_not_there_is_told():
@@ -55,13 +62,13 @@ def test_other_words_are_no_file_and_a_file_that_is_not_there_is_told():
 def test_a_file_that_has_no_such_rule_is_told(tmp_path, text, words):
     (tmp_path / "my_rule.py").write_text(text)
     with pytest.raises(ValueError, match=words):
-        RuleFile.of(f"{tmp_path / 'my_rule.py'}:halfway").rule()
+        place_of(f"{tmp_path / 'my_rule.py'}:halfway").rule()
 
 
 def test_another_content_has_another_digest_and_is_the_rule_from_then_on(tmp_path):
     file = tmp_path / "my_rule.py"
     file.write_text(FUNCTION)
-    place = RuleFile.of(f"{file}:halfway")
+    place = place_of(f"{file}:halfway")
     before, first = place.digest, guided(place.rule())
     file.write_text(FUNCTION.replace("/ 2", "/ 4"))
     assert place.digest != before
@@ -73,4 +80,4 @@ def test_what_was_named_at_the_start_goes_by_its_words_in_any_folder(tmp_path, m
     file.write_text(FUNCTION)
     monkeypatch.setenv(OFFERED, "\n".join([f"{file}:halfway", f"{tmp_path}/gone.py:a", "no words"]))
     assert [*RuleFile.offered()] == ["my_rule.py:halfway"]
-    assert RuleFile.of("elsewhere/my_rule.py:halfway").file == file
+    assert place_of("elsewhere/my_rule.py:halfway").file == file

@@ -18,9 +18,10 @@ def draw(shape, seed, dtype=torch.float64):
 @pytest.mark.parametrize("shape", [*SHAPES, (4,)], ids=str)
 def test_dot_is_the_sum_of_products_of_each_item(shape):
     a, b = draw(shape, 0), draw(shape, 1)
-    expected = [sum(p * q for p, q in zip(a[i].flatten(), b[i].flatten(), strict=True)) for i in range(len(a))]
+    pairs = [zip(a[i].flatten().tolist(), b[i].flatten().tolist(), strict=True) for i in range(len(a))]
+    expected = torch.tensor([sum(p * q for p, q in pair) for pair in pairs], dtype=torch.float64)
     assert dot(a, b).dtype == torch.float64
-    assert (dot(a, b) - torch.stack(expected)).abs().max() < 1e-13
+    assert (dot(a, b) - expected).abs().max() < 1e-13
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])

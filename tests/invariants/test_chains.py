@@ -3,7 +3,9 @@
 import itertools
 import math
 import random
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -123,7 +125,7 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("names", found, ids=" > ".join)
 
 
-def evaluations(chain, family):
+def evaluations(chain, family) -> Iterator[tuple[int, bool, Any]]:
     """One evaluation for each outer step, and one for a further stage of it, of predictions near each other."""
     sigmas, flow = SIGMAS[family], family == "flow"
     for i, sigma in enumerate(sigmas[:-1]):
@@ -134,9 +136,9 @@ def evaluations(chain, family):
             clean, eps = draw((BATCH, *SHAPE), 7), draw((BATCH, *SHAPE), next(seeds))
             near = [clean + 0.3 * draw((BATCH, *SHAPE), next(seeds)) for _ in range(2 + len(chain.sources))]
             signal = 1 - level if flow else 1.0
-            numbers = (torch.full((BATCH,), value, dtype=torch.float64) for value in (level, signal))
+            sigma, alpha = (torch.full((BATCH,), value, dtype=torch.float64) for value in (level, signal))
             extra = dict(zip(chain.sources, near[2:], strict=True))
-            yield i, k > 0, Predictions(signal * clean + level * eps, *numbers, near[0], near[1], extra)
+            yield i, k > 0, Predictions(signal * clean + level * eps, sigma, alpha, near[0], near[1], extra)
 
 
 def asked_for(chain, state, p, sigma, gamma):

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 
@@ -11,7 +13,7 @@ from guidance_geometry.samplers.steps import ddim, level
 MIXTURE = make_mixture((1, 4, 4), classes=3, seed=0)
 
 
-def guided_run(x, sigmas, flow, gamma=2.0, eta=1.0, seed=5):
+def guided_run(x, sigmas, flow, gamma=2.0, eta=1.0, seed=5) -> Any:
     levels = [level(s, flow) for s in sigmas]
     state = PLAIN.init(Run(tuple(sigmas)))
     draw = item_noise(x, seed)

@@ -5,6 +5,7 @@ Papers work on states of unit variance, z = a x, and know one number a step: aba
 
 import math
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -281,7 +282,7 @@ def test_at_the_start_of_a_flow_nothing_comes_back():
     assert torch.equal(draw(1) + back.move + back.noise - xi, torch.zeros_like(xi))
 
 
-def repeated(x, recurrence, flow=False):
+def repeated(x, recurrence, flow=False) -> Any:
     levels = levels_of("flow" if flow else "ve")
     asked = []
 

@@ -140,6 +140,7 @@ def test_the_move_is_made_of_what_was_seen():
     x, first, second = torch.randn(3, 2, 1, 4, generator=torch.Generator().manual_seed(0)).unbind()
     [step] = response(heun, [8.0, 2.0]).steps
     found = step.move([Visit(x, ((first, None), (second, None)))])
+    assert found is not None
     assert torch.allclose(found, -0.75 * first + 1.5 * second + (0.25 - 1) * x, atol=1e-6)
     assert step.move([Visit(x, ((first, None),))]) is None, "an evaluation is missing"
     assert response(plus_plus).steps[0].move([Visit(x, ((first, None),))]) is None, "u was not evaluated"

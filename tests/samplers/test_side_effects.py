@@ -49,8 +49,8 @@ def in_tables():
 
 
 def of_itself():
-    of_itself.calls = getattr(of_itself, "calls", 0) + 1
-    return of_itself.calls
+    vars(of_itself)["calls"] = getattr(of_itself, "calls", 0) + 1
+    return vars(of_itself)["calls"]
 
 
 def nested():

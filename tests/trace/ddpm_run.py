@@ -37,7 +37,7 @@ def recorded(steps=6, batch=2, size=8, flow=False):
         now = dict(zip(names, (*levels[i : i + 2], *alphas[i : i + 2]), strict=True))
         u, c = (mixture.denoised(x, now["sigma"], now["alpha"], label) for label in (None, torch.arange(batch) % 2))
         guided = u + (c - u) * GAMMA
-        up, down = up_and_down(*map(Level, alphas[i : i + 2], levels[i : i + 2]), 1.0)
+        up, down = up_and_down(Level(alphas[i], levels[i]), Level(alphas[i + 1], levels[i + 1]), 1.0)
         move = now["alpha_next"] * guided + down * (x - now["alpha"] * guided) / now["sigma"] - x
         noise = up * torch.randn(x.shape, generator=draws, dtype=torch.float64)
         vectors = dict(zip(VECTORS, (u, u - x, c - u, None, move, noise), strict=True))

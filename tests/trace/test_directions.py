@@ -1,16 +1,22 @@
 """The turning of the difference: cosines of all pairs, from half-precision tensors and exact lengths, kept on disk."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 
 from guidance_geometry.files.safetensors import write_atomically
 from guidance_geometry.tests.traces import exact_trace
-from guidance_geometry.trace.directions import directions_of, with_directions
+from guidance_geometry.trace import directions
+from guidance_geometry.trace.directions import with_directions
 from guidance_geometry.trace.file import _packed, fitted, load, save
 from guidance_geometry.trace.gram import VECTORS, gram
 from guidance_geometry.trace.record import run_record
+
+
+def directions_of(trace) -> Any:
+    return directions.directions_of(trace)
 
 
 def turning(share, batch=3, steps=6):

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -28,7 +30,7 @@ def step(shape=(2, 3, 4, 4), gamma=4.0, dtype=torch.float64):
     guided = u + gamma * (c - u)
     move, noise = 0.3 * (guided + other - x), 0.7 * eps
     points = {"x": x, "u": u, "c": c, "G": guided, "D": guided + other, "tip": x + move, "next": x + move + noise}
-    return points, dict(zip(VECTORS, (u, u - x, c - u, other, move, noise), strict=True))
+    return points, dict[str, Any](zip(VECTORS, (u, u - x, c - u, other, move, noise), strict=True))
 
 
 def record_of(vectors):

@@ -27,7 +27,7 @@ def moved(found, device):
         return {name: moved(one, device) for name, one in found.items()}
     if isinstance(found, tuple):
         return tuple(moved(one, device) for one in found)
-    if is_dataclass(found):
+    if is_dataclass(found) and not isinstance(found, type):
         return replace(found, **{one.name: moved(getattr(found, one.name), device) for one in fields(found)})
     return found
 

@@ -1,4 +1,5 @@
 from functools import cache
+from typing import Any
 
 import pytest
 import torch
@@ -90,7 +91,7 @@ def extrapolation_error(delta, delta_next, levels, before=None):
 
 
 def from_record(metric, record, gamma, alpha=1.0, sigma=1.0, sigma_data=0.5, count=1):
-    known = metrics.METRICS[metric]
+    known: Any = metrics.METRICS[metric]
     given = {"gamma": gamma, "alpha": alpha, "sigma": sigma, "sigma_data": sigma_data, "count": count}
     return known.function(record, **{name: given[name] for name in known.needs})
 

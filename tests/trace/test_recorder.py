@@ -37,8 +37,9 @@ def watched(sample, gamma=2.0, **settings):
     def model(x, sigma):
         call = recorder.called(x, torch.tensor([sigma]))
         u, c = predictions(untracked(x))
-        recorder.answered(call, Evaluation(u + (c - u) * gamma, u, c, gamma, nfe=2))
-        return call.evaluation.denoised
+        seen = Evaluation(u + (c - u) * gamma, u, c, gamma, nfe=2)
+        recorder.answered(call, seen)
+        return seen.denoised
 
     end = sample(model, recorder)
     recorder.returned(end)

@@ -136,8 +136,8 @@ def test_a_file_of_before_with_a_further_pass_does_not_know(tmp_path):
 def test_a_column_of_another_shape_is_refused_in_a_sentence(tmp_path, name):
     trace = exact_trace(4.0, steps=4, batch=2)
     K = torch.zeros(4, 2, 28, dtype=torch.float64)
-    header = trace.header | {"vectors": [*trace.header["vectors"], "gradient"]}
+    header = {**trace.header, "vectors": [*trace.header["vectors"], "gradient"]}
     odd = {name: torch.zeros(3, dtype=torch.float64)}
-    save(replace(trace, header=header, steps=trace.steps | {"K": K} | odd, tensors={}), tmp_path / "odd.safetensors")
+    save(replace(trace, header=header, steps={**trace.steps, "K": K, **odd}, tensors={}), tmp_path / "odd.safetensors")
     with pytest.raises(ValueError, match=f"column '{name}' is"):
         load(tmp_path / "odd.safetensors")

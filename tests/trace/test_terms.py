@@ -17,8 +17,8 @@ def asked(gradients, energies):
     trace, count = recorded(), len(VECTORS) + len(gradients)
     K = torch.zeros(trace.n, trace.batch, count * (count + 1) // 2, dtype=torch.float64)
     said = {f"log_prob {name}": torch.zeros(trace.n, trace.batch, dtype=torch.float64) for name in energies}
-    header = trace.header | {"vectors": [*VECTORS, *gradients], "terms": {name: f"+ {name}" for name in energies}}
-    return replace(trace, header=header, steps=trace.steps | {"K": K} | said)
+    facts = {"vectors": [*VECTORS, *gradients], "terms": {name: f"+ {name}" for name in energies}}
+    return replace(trace, header={**trace.header, **facts}, steps={**trace.steps, "K": K, **said})
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -65,7 +66,7 @@ def test_a_model_with_many_loras_keeps_one_name_and_its_picks(tmp_path):
     trace = exact_trace(4.0, batch=1, steps=2)
     save(replace(trace, header={**trace.header, "model": model}), tmp_path / "t.safetensors")
     assert model_key(load(tmp_path / "t.safetensors").header["model"]) == model_key(model)
-    long = Picks("m", model_key(model), PICKS.picks)
+    long = Picks("m", model_key(model) or "", PICKS.picks)
     write_picks(long, tmp_path / "p.json")
     assert read_picks(tmp_path / "p.json") == long
 
@@ -81,9 +82,9 @@ def test_a_template_is_found_by_the_file_it_loads():
     table = json.loads(TEMPLATES_FILE.read_text())
     file, facts = next(iter(table["files"].items()))
     for name in (file, f"folder/{file}", f"folder\\{file}"):
-        found = template_of([name, "unheard-of.safetensors"])
+        found: Any = template_of([name, "unheard-of.safetensors"])
         assert (found.file, list(found.scales), found.count) == (file, facts["cfg"], facts["templates"])
-    assert found.package == table["package"]
+        assert found.package == table["package"]
     assert template_of(["unheard-of.safetensors"]) is None
     assert template_of(list(table["files"])[:2]) is None, "of two models nothing says which sampled"
     assert all(facts["cfg"] and facts["templates"] > 0 for facts in table["files"].values())

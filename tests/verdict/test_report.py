@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from string import Formatter
+from typing import Any
 
 import pytest
 import torch
@@ -100,7 +101,7 @@ def template(*scales):
     return Template("m.safetensors", scales, 2, "templates 1.0")
 
 
-def extended(trace, name, vector, log_prob=None, weight=2.0, scale=2.0):
+def extended(trace, name, vector, log_prob=None, weight: float | None = 2.0, scale=2.0):
     """The same run with one more vector in its record: a gradient of so many differences, and what its energy says.
 
     weight: of the gradient in D. scale: of its node, which is called "Steer NAME".
@@ -206,7 +207,7 @@ def acting(trace, scales):
     return with_columns(trace, gamma_eff=scales[:, None].expand(trace.n, trace.batch))
 
 
-def report(trace, known=None, odds=STATED, **more):
+def report(trace, known=None, odds=STATED, **more) -> Any:
     return report_of(trace, known, odds=odds, **more)
 
 

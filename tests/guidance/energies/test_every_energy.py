@@ -31,7 +31,8 @@ LABELS = ("cat", "dog", "robot", "plant")
 class Linear:
     """A classifier whose logits are linear in the picture."""
 
-    labels, noise_aware, judge = LABELS, False, False
+    labels: tuple[str, ...] = LABELS
+    noise_aware = judge = False
 
     def __init__(self, scale=1.0):
         self.weight = scale * torch.randn(4, 3 * 64, generator=torch.Generator().manual_seed(1), dtype=torch.float64)

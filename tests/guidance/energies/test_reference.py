@@ -30,7 +30,7 @@ def test_a_gram_matrix_does_not_care_where_features_are():
 
 def test_every_layer_of_a_style_counts_relative_to_the_references():
     x, energy = 0.3 * weights(2, 3, 8, 8), StyleEnergy(Extractor(), PICTURES, spread=1.0)
-    wanted = 0
+    wanted = torch.zeros(())
     for found, aim in zip(energy.network.maps(x), energy.network.maps(PICTURES), strict=True):
         apart = (gram_matrix(found) - gram_matrix(aim)).norm(dim=(1, 2)) / gram_matrix(aim).norm(dim=(1, 2))
         wanted = wanted - apart**2 / 4

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 
@@ -12,7 +14,7 @@ RUN = Run((2.0, 1.0, 0.0))
 WEAK = Source("cond", object())
 
 
-def predictions(shape=(2, 3, 4), dtype=torch.float64, uncond=True, weak_shape=None):
+def predictions(shape=(2, 3, 4), dtype=torch.float64, uncond=True, weak_shape=None) -> Any:
     generator = torch.Generator().manual_seed(0)
     x, u, c = (torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype) for _ in range(3))
     weak = torch.randn(weak_shape or shape, generator=generator, dtype=torch.float64).to(dtype)

@@ -3,23 +3,15 @@ import math
 import pytest
 import torch
 
-from guidance_geometry.guidance.chain import PLAIN
-from guidance_geometry.guidance.predictions import Predictions
 from guidance_geometry.guidance.rules.bands import Bands, box_low, pyramid_low
 from guidance_geometry.guidance.run import Run
+from guidance_geometry.tests.toys import guide, toy
 
 RUN = Run((2.0, 1.0, 0.0))
 
 
-def predictions(shape, dtype=torch.float64):
-    generator = torch.Generator().manual_seed(0)
-    x, u, c = (torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype) for _ in range(3))
-    return Predictions(x, torch.ones(shape[0]), torch.ones(shape[0]), u, c)
-
-
 def guided(rule, p, gamma=4.0):
-    chain = PLAIN.then(rule)
-    return chain.step(chain.init(RUN), p, gamma)[0]
+    return guide(rule, p, gamma)
 
 
 def blur(row):
@@ -59,7 +51,7 @@ def by_rows(plane, along):  # H x W lists -> H x W lists
 @pytest.mark.parametrize("middle", [(0.7,), (0.9, -0.5), (0.0, 0.4, 2.0, 1.0)], ids=len)
 def test_every_band_of_a_deeper_pyramid_has_its_own_weight(size, middle):
     """The pyramid as it is defined: each level holds what its half does not, and goes back up by doubling."""
-    p, gamma, low, high = predictions((1, 2, *size)), 4.0, 0.3, 1.4
+    p, gamma, low, high = toy(shape=(2, 2, *size)), 4.0, 0.3, 1.4
     found = guided(Bands("FDG", low, high, middle=middle), p, gamma)
     fine_to_coarse = [high, *reversed(middle), low]
     for channel in range(2):
@@ -75,7 +67,7 @@ def test_every_band_of_a_deeper_pyramid_has_its_own_weight(size, middle):
 
 
 def test_bands_of_one_weight_are_one_band_and_frequencies_alone_do_not_read_them():
-    p = predictions((2, 3, 16, 16))
+    p = toy(shape=(2, 3, 16, 16))
     assert Bands("FDG", 1, 1, middle=(1, 1)).neutral
     assert not Bands("FDG", 1, 1, middle=(0.5,)).neutral
     same = guided(Bands("FDG", 0.5, 0.5, middle=(0.5, 0.5)), p, 5.0)
@@ -110,7 +102,7 @@ def test_the_cutoff_is_relative_to_the_resolution():
 
 
 def test_the_fdg_scales_are_relative_to_gamma_and_scale_one_is_cond():
-    p = predictions((2, 3, 8, 8))
+    p = toy(shape=(2, 3, 8, 8))
     same = guided(Bands("FDG", 0.5, 0.5), p, 5.0)
     assert (same - guided(Bands("FDG", 1, 1), p, 3.0)).abs().max() <= 1e-12
     for method in ("FDG", "FreSca"):
@@ -122,7 +114,7 @@ def test_the_fdg_scales_are_relative_to_gamma_and_scale_one_is_cond():
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
 def test_any_shape_and_dtype_gives_finite_results_of_its_own_kind(shape, dtype):
     for rule in (Bands("FDG", 0.5, 1.5), Bands("FreSca", 0.5, 1.5), Bands("FDG", 0.5, 1.5, middle=(0.7, 0.9))):
-        found = guided(rule, predictions(shape, dtype))
+        found = guided(rule, toy(shape=shape, dtype=dtype))
         assert found.shape == shape
         assert found.dtype == dtype
         assert found.isfinite().all()

@@ -1,3 +1,6 @@
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 import torch
 
@@ -14,7 +17,7 @@ def signal(run, sigma):
     return 1 - sigma if run.flow else 1.0
 
 
-def states(run, shape):
+def states(run, shape) -> Iterator[Any]:
     """One prediction a level of a run; the samples wander as a sampler's would."""
     for i, sigma in enumerate(run.sigmas[:-1]):
         clean, level = draw(shape, 7), torch.full((shape[0],), sigma, dtype=torch.float64)

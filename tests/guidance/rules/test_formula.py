@@ -4,24 +4,13 @@ import re
 import pytest
 import torch
 
-from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.guidance.predictions import Predictions
 from guidance_geometry.guidance.rules.formula import FUNCTIONS, NAMES, Formula
-from guidance_geometry.guidance.run import Run
-
-SHAPES = [(2, 3, 7), (2, 3, 4, 5), (2, 3, 2, 4, 3)]
+from guidance_geometry.tests.toys import SHAPES, guide, toy
 
 
-def predictions(shape, dtype=torch.float64):
-    generator = torch.Generator().manual_seed(0)
-    x, u, c = (torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype) for _ in range(3))
-    sigma = torch.tensor([0.3, 0.8], dtype=torch.float64)
-    return Predictions(x, sigma, 1 - sigma, u, c)
-
-
-def guided(text, p, gamma=4.0):
-    chain = PLAIN.then(Formula(text))
-    return chain.step(chain.init(Run((1.0, 0.0))), p, gamma)[0]
+def guided(text, p):
+    return guide(Formula(text), p, 4.0)
 
 
 def dot(a, b):
@@ -57,7 +46,7 @@ MEANINGS = {
 @pytest.mark.parametrize("shape", SHAPES, ids=["audio", "image", "video"])
 @pytest.mark.parametrize("text", MEANINGS)
 def test_a_formula_means_what_it_says_item_by_item(text, shape):
-    p = predictions(shape)
+    p = toy("flow", shape)
     found = guided(text, p)
     for b in range(2):
         sigma = p.sigma[b].item()
@@ -127,13 +116,13 @@ def test_plain_guidance_is_recognised_and_a_zero_vector_has_no_direction():
     assert Formula().neutral
     assert Formula("u+gamma*d").neutral
     assert not Formula("u + d * gamma").neutral
-    p = predictions((2, 3, 4, 5))
+    p = toy("flow")
     same = Predictions(p.x, p.sigma, p.alpha, p.cond, p.cond)
     assert torch.equal(guided("c + gamma * norm(d) * d / norm(d) + proj(c, d)", same), p.cond)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
 def test_the_result_has_the_dtype_of_the_prediction(dtype):
-    found = guided("u + gamma * d * norm(c) / norm(u)", predictions((2, 3, 4, 5), dtype))
+    found = guided("u + gamma * d * norm(c) / norm(u)", toy("flow", dtype=dtype))
     assert found.dtype == dtype
     assert found.isfinite().all()

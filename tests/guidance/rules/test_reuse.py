@@ -1,4 +1,5 @@
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from guidance_geometry.tests.oracles import COUNT, ReferenceModel, reference_sig
 LEVELS = {"ve": (9.0, 4.0, 2.0, 1.0, 0.5, 0.1, 0.0), "flow": (1.0, 0.9, 0.7, 0.5, 0.3, 0.1, 0.0)}
 
 
-def at(sigma, space="ve", shape=(2, 3, 4), seed=0, close=None):
+def at(sigma, space="ve", shape=(2, 3, 4), seed=0, close=None) -> Any:
     """Predictions at a level; close: how near u is to c, one number per item."""
     generator = torch.Generator().manual_seed(seed)
     x, u, c = (torch.randn(shape, generator=generator, dtype=torch.float64) for _ in range(3))

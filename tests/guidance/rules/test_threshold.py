@@ -3,21 +3,13 @@ from math import inf
 import pytest
 import torch
 
-from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.guidance.predictions import Predictions
 from guidance_geometry.guidance.rules.threshold import DynamicThreshold, quantile_of
-from guidance_geometry.guidance.run import Run
-
-
-def predictions(shape, dtype=torch.float64):
-    generator = torch.Generator().manual_seed(0)
-    x, u, c = (torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype) for _ in range(3))
-    return Predictions(x, torch.ones(shape[0]), torch.ones(shape[0]), u, c)
+from guidance_geometry.tests.toys import guide, toy
 
 
 def guided(rule, p, gamma):
-    chain = PLAIN.then(rule)
-    return chain.step(chain.init(Run((1.0, 0.0))), p, gamma)[0]
+    return guide(rule, p, gamma)
 
 
 def quantile(values, q):
@@ -29,7 +21,7 @@ def quantile(values, q):
 
 
 def test_mimicking_the_scale_itself_is_plain_guidance_bit_for_bit():
-    p = predictions((2, 3, 4, 5), torch.float32)
+    p = toy(shape=(2, 3, 4, 5), dtype=torch.float32)
     plain = p.uncond + (p.cond - p.uncond) * 5.0
     assert torch.equal(guided(DynamicThreshold("mimic", mimic_scale=5.0), p, 5.0), plain)
     assert torch.equal(guided(DynamicThreshold("percentile", bound=inf), p, 5.0), plain)
@@ -40,7 +32,7 @@ def test_mimicking_the_scale_itself_is_plain_guidance_bit_for_bit():
 @pytest.mark.parametrize("method", ["percentile", "mimic"])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_constant_and_half_precision_predictions_stay_finite(method, dtype):
-    p = predictions((2, 3, 4, 5), dtype)
+    p = toy(shape=(2, 3, 4, 5), dtype=dtype)
     flat = Predictions(p.x, p.sigma, p.alpha, torch.zeros_like(p.x), torch.zeros_like(p.x))
     for one in (p, flat):
         found = guided(DynamicThreshold(method), one, 7.0)

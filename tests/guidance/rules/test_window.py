@@ -1,5 +1,6 @@
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -29,7 +30,7 @@ from guidance_geometry.guidance.rules.schedule import ScaleSchedule
 from guidance_geometry.tests.toys import RUN, toy
 
 GAMMA = 4.0
-ENERGY = SimpleNamespace(text="cat", noise_aware=False, judge=False, classifiers=())
+ENERGY: Any = SimpleNamespace(text="cat", noise_aware=False, judge=False, classifiers=())
 PLACES = (0, 1, 2, 3)  # outer steps of RUN
 
 
@@ -46,7 +47,7 @@ class Halfway:
         return p.cond + 0.5 * (gamma - 1) * (p.cond - p.uncond), state + 1
 
 
-def at(step, names=()):
+def at(step, names=()) -> Any:
     """Predictions at the beginning of an outer step of RUN."""
     p = toy(seed=step, names=names, dtype=torch.float32)
     return replace(p, sigma=torch.full((2,), RUN.sigmas[step]), alpha=torch.ones(2))
