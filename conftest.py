@@ -1,5 +1,6 @@
 import importlib.util
 import os
+import runpy
 import sys
 from pathlib import Path
 
@@ -12,18 +13,11 @@ import torch
 
 ROOT = Path(__file__).resolve().parent
 HOST = Path(os.environ.get("COMFYUI_PATH") or ROOT / ".host" / "ComfyUI")
-PACK = "guidance_geometry"
 
 
 def name_the_pack():
-    """Register the root as a package without running its entry point."""
-    spec = importlib.util.spec_from_file_location(PACK, ROOT / "__init__.py", submodule_search_locations=[str(ROOT)])
-    sys.modules[PACK] = importlib.util.module_from_spec(spec)
-
-
-def order_the_path():
-    """Our folder `nodes` must never answer for the host's module `nodes`."""
-    sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != ROOT]
+    """Register the root as a package; our folder `nodes` must never answer for the host's module `nodes`."""
+    runpy.run_path(str(ROOT / "__main__.py"))["name_the_pack"]()
     if HOST.is_dir():
         sys.path.insert(0, str(HOST))
 
@@ -72,7 +66,7 @@ def host():
 @pytest.fixture(scope="session")
 def browser():
     """One Chromium for all tests of a process: its loop runs until the end, and there can be no second."""
-    from guidance_geometry.tools.host.browser import CHROMIUM, chromium
+    from guidance_geometry.dev.browser import CHROMIUM, chromium
 
     if CHROMIUM is None:
         pytest.skip("no Chromium on the path")
@@ -113,6 +107,5 @@ def pytest_configure(config):
 
 hypothesis.settings.register_profile("busy machine", deadline=None)  # how long an example takes says nothing here
 hypothesis.settings.load_profile("busy machine")
-pytest.register_assert_rewrite(f"{PACK}.tests")
+pytest.register_assert_rewrite("guidance_geometry.tests")
 name_the_pack()
-order_the_path()

@@ -40,7 +40,7 @@ EDM2_LATENTS = LatentSpace(  # arXiv 2312.02696, its code's encoder: mean and de
     tuple(0.5 / deviation for deviation in (4.17, 4.62, 3.71, 3.28)),
     darkest=0.0,
 )
-POCKET_LATENTS = LatentSpace(  # measured on the training pictures by tools/train/train_flow.py
+POCKET_LATENTS = LatentSpace(  # measured on the training pictures by lab/train/train_flow.py
     "Pocket Flow's VAE",
     4,
     (0.0278, -0.04449, 0.33503, 0.13337),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import PurePath
 
-CONVERT = "python3 dev.py convert FILE"
+CONVERT = "guidance-geometry convert FILE"
 PAGES = {  # how a name begins -> the ending of the published file, and the page that links it
     r"edm2-img(64|512)-": (".pkl", "https://github.com/NVlabs/edm2"),
     r"edm-(cifar10|ffhq|afhqv2|imagenet)-": (".pkl", "https://github.com/NVlabs/edm"),

@@ -10,10 +10,10 @@ from matplotlib.image import BboxImage
 from matplotlib.patches import Polygon
 from matplotlib.text import Text
 
+from guidance_geometry.dev.fixtures.classifier_run import ClassifierRun
 from guidance_geometry.figures.canvas import Box
 from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.tests.traces import exact_trace
-from guidance_geometry.tools.fixtures.classifier_run import ClassifierRun
 
 SVG = "{http://www.w3.org/2000/svg}"
 XLINK = "{http://www.w3.org/1999/xlink}"

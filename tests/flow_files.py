@@ -3,7 +3,7 @@
 import json
 
 from guidance_geometry.denoisers.pocket_flow import FlowSizes, PocketFlow, PocketVAE
-from guidance_geometry.tools.fixtures.tiny_folders import lively
+from guidance_geometry.dev.fixtures.tiny_folders import lively
 
 SIZES = {"channels": 4, "ch": [32, 32], "emb": 16, "blocks": [1, 1, 1]}
 LABELS = ["a", "b", "c"]

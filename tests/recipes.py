@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 HEADING = re.compile(r"^## Recipe: (?P<name>.+)$")
 CREATE = re.compile(r"^Create `(?P<path>[^`]+)`:$")
-RUN = re.compile(r"^Run `python tools/run\.py (?P<command>\w+)`, which writes `(?P<path>[^`]+)`")
+RUN = re.compile(r"^Run `python lab (?P<command>\w+)`, which writes `(?P<path>[^`]+)`")
 ADD = re.compile(r"^In `(?P<path>[^`]+)`, (?P<where>below|above) the line `(?P<anchor>[^`]+)`, add:$")
 FENCE = "```"
 
@@ -26,7 +26,7 @@ class Change:
         """Make the change in a copy of the pack."""
         file = root / self.path
         if self.command:
-            subprocess.run([sys.executable, root / "tools" / "run.py", self.command], check=True)
+            subprocess.run([sys.executable, root / "lab", self.command], check=True)
             return
         if not self.anchor:
             assert not file.exists(), f"{self.path} is there already"

@@ -18,12 +18,15 @@ ALLOWED = {
     "verdict": RUNS - {"verdict"},
     "denoisers": {"guidance", "files", "networks"},
     "classifiers": {"guidance", "files", "networks", "denoisers"},
+    "conversion": {"guidance", "files", *MODELS},
     "figures": RUNS,
     "sweeps": {*RUNS, "figures"},
     "library": {*RUNS, *MODELS, "figures", "sweeps"},
+    "cli": {*RUNS, *MODELS, "conversion", "figures", "sweeps"},
     "host": {*RUNS, *MODELS, "figures", "sweeps"},
     "nodes": {*RUNS, *MODELS, "figures", "sweeps", "host"},
 }
+BY_NAME = ("sweeps/cluster/worker.py",)  # it travels to other machines by value, where nothing is relative to it
 OF_THE_HOST = ("host", "nodes")  # rooms that know ComfyUI
 HOST = {
     "comfy",
@@ -38,21 +41,16 @@ HOST = {
 }
 LAZY = {"matplotlib", "pandas", "PIL", "torchvision", "transformers", "kornia"}  # never at module level: start-up time
 FILES = [file for room in ALLOWED for file in sorted((ROOT / room).rglob("*.py"))]
-TOOLS, TESTS = (sorted((ROOT / folder).rglob("*.py")) for folder in ("tools", "tests"))
-TOOLS_OF = {  # what a room of tools/ may import of tools/ beside what stands at its top
-    "": {"fixtures", "host"},
-    "fixtures": set(),
-    "host": set(),
+DEV, LAB, TESTS, LAB_TESTS = "dev", "lab", "tests", "lab/tests"
+LAB_ROOMS = {  # what a room of lab/ may import of the others
+    "": set(),
     "train": set(),
-    "verdict": {"train", "docs", "host"},
-    "convert": set(),
-    "templates": {"host"},
-    "fuzz": {"fixtures", "host", "templates"},
-    "docs": {"fixtures", "host", "templates", "train"},
-    "bench": {"fixtures", "host", "templates", "train", "docs", "fuzz"},
+    "verdict": {"train", "pages"},
+    "fuzz": set(),
+    "pages": {"train"},
+    "bench": {"train", "pages", "fuzz"},
 }
-TESTED = {"": {"fixtures", "host"}, "queue": {"fixtures", "host", "templates"}, "tools": {*TOOLS_OF}}  # the same of
-# tests, whose top has the one browser; others: fixtures
+BESIDE = [file for room in (DEV, LAB, TESTS) for file in sorted((ROOT / room).rglob("*.py"))]
 
 
 def imported(node: ast.AST, file: Path) -> list[tuple[str, ...]]:
@@ -83,7 +81,7 @@ def violations(source: str, file: Path) -> list[str]:
             wrong = (
                 first not in ALLOWED[room] | {room}
                 if relative
-                else first in ALLOWED or first in {"..", "guidance_geometry"}
+                else first in {*ALLOWED, "..", "guidance_geometry"} and str(file.relative_to(ROOT)) not in BY_NAME
             )
             if wrong or (first in HOST and room not in OF_THE_HOST):
                 found.append(f"line {node.lineno}: {'.'.join(target)}")
@@ -115,7 +113,7 @@ def test_a_room_imports_only_what_the_arrows_allow(file):
         ("nodes", "from samplers import loop"),
         ("nodes", "from guidance_geometry.guidance import vectors"),
         ("denoisers", "from ... import guidance"),
-        ("host", "from ..tools import markdown"),
+        ("host", "from ..lab import markdown"),
         ("nodes", "from ..tests.traces import exact_trace"),
     ],
 )
@@ -181,8 +179,8 @@ def test_a_circle_is_found():
     assert circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
 
 
-def test_no_tool_imports_itself_by_a_detour():
-    assert circle(arrows(TOOLS)) == []
+def test_nothing_beside_the_pack_imports_itself_by_a_detour():
+    assert circle(arrows(BESIDE)) == []
 
 
 def ours(node: ast.AST, file: Path) -> list[tuple[str, ...]]:
@@ -192,32 +190,37 @@ def ours(node: ast.AST, file: Path) -> list[tuple[str, ...]]:
     return [target[1:] for target in imported(node, file) if target[0] == ""]
 
 
-def room_of(path: tuple[str, ...]) -> str:
-    """Folder below tests/ or tools/ in which a module is; empty for those at the top."""
-    return path[1] if len(path) > 1 and ROOT.joinpath(*path[:2]).is_dir() else ""
+def room_of(path: tuple[str, ...]) -> tuple[str, str]:
+    """The room of a module beside the pack, and the folder in it; "" for what stands at its top."""
+    room = LAB_TESTS if path[:2] == ("lab", "tests") else path[0] if path else ""
+    rest = path[room.count("/") + 1 :]
+    return room, rest[0] if len(rest) > 1 and ROOT.joinpath(room, rest[0]).is_dir() else ""
+
+
+def may(here: tuple[str, str], target: tuple[str, ...]) -> bool:
+    """Whether a module beside the pack may import another.
+
+    dev/ imports nothing of the others, lab/ dev/ and what its room may. A test imports no other, nothing of another
+    room of tests, and of dev/ what it likes; only the laboratory's own import the laboratory.
+    """
+    (room, folder), (other, part) = here, room_of(target)
+    if other in (TESTS, LAB_TESTS):
+        shared = (other, part) in ((TESTS, ""), here)
+        return room in (TESTS, LAB_TESTS) and shared and not any(one.startswith("test_") for one in target)
+    if other == LAB:
+        return room == LAB_TESTS or (room == LAB and part in {"", folder, *LAB_ROOMS[folder]})
+    return True
 
 
 def strays(source: str, file: Path) -> list[str]:
-    """Imports of a test or a tool that lead where they may not.
-
-    A tool imports no test, and of other tools what its room may. A test imports no other, nothing of another room of
-    tests, and of tools only the fixtures and what its room is there to test.
-    """
+    """Imports of a file beside the pack that lead where they may not."""
     here = file.relative_to(ROOT).parts
-    room, found = room_of(here), []
-    for target in (one for node in ast.walk(ast.parse(source)) for one in ours(node, file)):
-        if target[0] == "tests":
-            shared = here[0] == "tests" and room_of(target) in ("", room)
-            right = shared and not any(part.startswith("test_") for part in target)
-        else:
-            may = TESTED.get(room, {"fixtures"}) if here[0] == "tests" else {"", room, *TOOLS_OF[room]}
-            right = target[0] != "tools" or room_of(target) in may
-        found += [] if right else [f"{'/'.join(here)} imports {'.'.join(target)}"]
-    return found
+    targets = [one for node in ast.walk(ast.parse(source)) for one in ours(node, file)]
+    return [f"{'/'.join(here)} imports {'.'.join(one)}" for one in targets if not may(room_of(here), one)]
 
 
-@pytest.mark.parametrize("file", [*TOOLS, *TESTS], ids=lambda file: str(file.relative_to(ROOT)))
-def test_tests_and_tools_keep_to_their_arrows(file):
+@pytest.mark.parametrize("file", BESIDE, ids=lambda file: str(file.relative_to(ROOT)))
+def test_what_is_beside_the_pack_keeps_to_its_arrows(file):
     assert strays(file.read_text(encoding="utf-8"), file) == []
 
 
@@ -226,18 +229,20 @@ def test_tests_and_tools_keep_to_their_arrows(file):
     [
         ("tests/host/test_a.py", "from .runs import guided", True),
         ("tests/host/test_a.py", "from guidance_geometry.tests.traces import exact_trace", True),
-        ("tests/host/test_a.py", "from guidance_geometry.tools.fixtures import exact_toy", True),
-        ("tests/queue/test_a.py", "from guidance_geometry.tools.host.client import Client", True),
-        ("tests/tools/test_a.py", "from guidance_geometry.tools.docs import story", True),
+        ("tests/host/test_a.py", "from guidance_geometry.dev.fixtures import exact_toy", True),
+        ("tests/queue/test_a.py", "from guidance_geometry.sweeps.comfyui.client import Client", True),
+        ("lab/tests/test_a.py", "from guidance_geometry.lab.pages import story", True),
+        ("lab/tests/test_a.py", "from guidance_geometry.tests.traces import exact_trace", True),
         ("tests/host/test_a.py", "def a():\n    from .test_split import Collected", False),
         ("tests/host/test_a.py", "from guidance_geometry.tests.queue.prompts import ROOT", False),
-        ("tests/host/test_a.py", "from guidance_geometry.tools.host.client import Client", False),
-        ("tests/test_a.py", "from guidance_geometry.tools import markdown", False),
-        ("tools/bench/a.py", "from ...tests import traces", False),
-        ("tools/bench/a.py", "from ..docs.story import page_of", True),
-        ("tools/docs/a.py", "from ..bench.rules import main", False),
-        ("tools/host/a.py", "from .. import places", True),
+        ("tests/host/test_a.py", "from guidance_geometry.lab.pages import story", False),
+        ("tests/test_a.py", "from guidance_geometry.lab import markdown", False),
+        ("lab/bench/a.py", "from ...tests import traces", False),
+        ("lab/bench/a.py", "from ..pages.story import page_of", True),
+        ("lab/pages/a.py", "from ..bench.rules import main", False),
+        ("lab/pages/a.py", "from ...dev import places", True),
+        ("dev/a.py", "from ..lab import markdown", False),
     ],
 )
-def test_an_arrow_of_tests_and_tools_is_judged(place, line, right):
+def test_an_arrow_beside_the_pack_is_judged(place, line, right):
     assert (strays(line, ROOT / place) == []) == right

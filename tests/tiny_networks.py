@@ -1,6 +1,6 @@
 """Files of small networks of the published formats: names and weights as their authors would save them."""
 
-from guidance_geometry.tools.fixtures.tiny_folders import lively
+from guidance_geometry.dev.fixtures.tiny_folders import lively
 
 from .tiny_edm2 import edm2_weights
 

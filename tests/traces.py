@@ -10,6 +10,7 @@ from itertools import pairwise
 import torch
 
 from guidance_geometry.trace.effective import with_scales
+from guidance_geometry.trace.file import save
 from guidance_geometry.trace.gram import VECTORS, GramRecord, gram
 from guidance_geometry.trace.metrics import out_of_plane, out_of_span, saturation
 from guidance_geometry.trace.trace import Trace
@@ -156,3 +157,9 @@ def _header(space, sampler, gamma, levels, batch, captured):
         "prompt": None,
         "capture": {"mode": "pictures", "budget_mb": 256, "steps": list(range(captured)), "note": ""},
     }
+
+
+def trace_in(folder):
+    """The bytes of a trace, kept there too."""
+    save(exact_trace(), folder / "trace.safetensors")
+    return (folder / "trace.safetensors").read_bytes()

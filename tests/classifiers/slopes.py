@@ -2,8 +2,8 @@
 
 import torch
 
-from guidance_geometry.tools.fixtures.mac_tensor import mac
-from guidance_geometry.tools.fixtures.tiny_folders import lively
+from guidance_geometry.dev.fixtures.mac_tensor import mac
+from guidance_geometry.dev.fixtures.tiny_folders import lively
 
 __all__ = ["lively", "mac_error", "noise", "slope_error"]
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from guidance_geometry.classifiers.reading import open_classifier
+from guidance_geometry.dev.fixtures.tiny_folders import save_tiny
 from guidance_geometry.files.safetensors import write_safetensors
 from guidance_geometry.tests.classifiers.slopes import noise, slope_error
-from guidance_geometry.tools.fixtures.tiny_folders import save_tiny
 
 pytest.importorskip("transformers", reason="transformers comes with the host")
 SAID = {"gg.features": "clip/", "gg.labels": '["cat", "dog", "sky"]', "gg.unit_features": "true"}

@@ -6,12 +6,12 @@ import torch
 from guidance_geometry.classifiers.preprocessing import Preprocessing
 from guidance_geometry.classifiers.reading import open_classifier
 from guidance_geometry.classifiers.wired import CleanClassifier
+from guidance_geometry.dev.fixtures.tiny_folders import save_tiny
 from guidance_geometry.guidance.energies.perception import DepthEnergy, SegmentationEnergy, TextEnergy
 from guidance_geometry.guidance.energies.reference import FeatureEnergy, StyleEnergy
 from guidance_geometry.guidance.gradients.estimators import gradient_of
 from guidance_geometry.tests.classifier_files import CLASSIFIERS
 from guidance_geometry.tests.classifiers.slopes import lively, noise, slope_error
-from guidance_geometry.tools.fixtures.tiny_folders import save_tiny
 
 pytest.importorskip("transformers", reason="transformers comes with the host")
 RAMP = torch.linspace(0, 1, 40 * 40).reshape(1, 40, 40)

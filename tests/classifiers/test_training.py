@@ -256,7 +256,7 @@ def other_network():
 
 
 def transformers_folder():
-    from guidance_geometry.tools.fixtures import tiny_folders as tiny
+    from guidance_geometry.dev.fixtures import tiny_folders as tiny
 
     pytest.importorskip("transformers", reason="transformers comes with the host")
 

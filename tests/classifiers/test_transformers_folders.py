@@ -10,8 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from guidance_geometry.classifiers.reading import open_classifier
 from guidance_geometry.classifiers.transformers_folders import shown_size
+from guidance_geometry.dev.fixtures.tiny_folders import NETWORKS, save_tiny
 from guidance_geometry.tests.classifiers.slopes import mac_error, noise, slope_error
-from guidance_geometry.tools.fixtures.tiny_folders import NETWORKS, save_tiny
 
 pytest.importorskip("transformers", reason="transformers comes with the host")
 SCORES = {

@@ -10,8 +10,8 @@ from azula.plugins.utils import load_cards
 from guidance_geometry.denoisers.adm import ADM
 from guidance_geometry.denoisers.reading import checked
 from guidance_geometry.denoisers.spec import chosen
+from guidance_geometry.dev.fixtures.tiny_folders import lively
 from guidance_geometry.tests.denoisers.networks import distance, network_of, pictures
-from guidance_geometry.tools.fixtures.tiny_folders import lively
 
 CARDS = {name: card.config for name, card in load_cards("azula.plugins.adm").items()}
 SMALL = {"num_channels": 64, "num_res_blocks": 1}

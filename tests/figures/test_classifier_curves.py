@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from guidance_geometry.dev.fixtures import exact_toy as toy
 from guidance_geometry.figures.classifier_curves import WIDE, Curve, fooled
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.registry import draw_still
 from guidance_geometry.guidance.gradients.estimators import through_denoiser
 from guidance_geometry.tests.drawn import assert_apart, classifier_run, marks, run
-from guidance_geometry.tools.fixtures import exact_toy as toy
 from guidance_geometry.trace.terms import GUIDES, MEASURES
 
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from guidance_geometry.dev.fixtures.classifier_run import ClassifierRun
 from guidance_geometry.figures import table
 from guidance_geometry.figures.table import as_csv, as_json, as_text, left_out
 from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.tests.traces import exact_trace
-from guidance_geometry.tools.fixtures.classifier_run import ClassifierRun
 from guidance_geometry.trace.metrics import METRICS
 
 RUN = exact_trace(4.0, batch=2, steps=4, skip=(1,))

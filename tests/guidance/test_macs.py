@@ -9,11 +9,13 @@ from dataclasses import replace
 import pytest
 import torch
 
+from guidance_geometry.dev.fixtures.mac_tensor import MacTensor, mac
 from guidance_geometry.guidance import vectors
 from guidance_geometry.guidance.chain import PLAIN, Chain, chain_of
 from guidance_geometry.guidance.energies.protocol import CLEAN
 from guidance_geometry.guidance.gradients.estimators import EVALUATIONS, NORMALISATIONS, bounded, is_dead
 from guidance_geometry.guidance.gradients.term import GradientOptions, GradientTerm, Place
+from guidance_geometry.guidance.made_up_run import mapped, play, run_of, steps_of
 from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.guidance.parts import Packed
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
@@ -23,8 +25,6 @@ from guidance_geometry.guidance.rules.rescale import Rescale
 from guidance_geometry.guidance.runner import Runner
 from guidance_geometry.guidance.side_by_side import Lane, batch_chain
 from guidance_geometry.tests.toys import draw
-from guidance_geometry.tools.fixtures.mac_tensor import MacTensor, mac
-from guidance_geometry.tools.fixtures.made_up_run import mapped, play, run_of, steps_of
 
 APG = AdaptiveProjected(0.2, 0.3, -0.5)
 PICTURES = 0.3 * draw((3, 3, 8, 8), 0, torch.float32)

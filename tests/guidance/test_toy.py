@@ -6,11 +6,11 @@ from itertools import pairwise
 import pytest
 import torch
 
+from guidance_geometry.dev.fixtures import exact_toy as toy
+from guidance_geometry.dev.fixtures.toy_gradients import DATA, LEVELS, guided, states, target
 from guidance_geometry.guidance.gradients.estimators import at_denoised, noise_aware, spread
 from guidance_geometry.guidance.predictions import denoised_from, output_from
 from guidance_geometry.tests.toy_tables import BY_STEPS, HEUN_80, SHORT, holds
-from guidance_geometry.tools.fixtures import exact_toy as toy
-from guidance_geometry.tools.fixtures.toy_gradients import DATA, LEVELS, guided, states, target
 
 PROBE = torch.tensor([[0.5, -0.5, 0.25, 1.0]], dtype=torch.float64)
 AT_PROBE = [  # alpha, sigma, D, D of the class, log p

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from guidance_geometry.dev.fixtures import stock_families, tiny_streams
+from guidance_geometry.dev.fixtures.tiny_families import CONFIGS, family, flux_extras, latent, made, text
 from guidance_geometry.tests.host.runs import counted, readable
-from guidance_geometry.tools.fixtures import stock_families, tiny_streams
-from guidance_geometry.tools.fixtures.tiny_families import CONFIGS, family, flux_extras, latent, made, text
 from guidance_geometry.trace.checks import check
 from guidance_geometry.trace.record import run_record
 

@@ -9,8 +9,8 @@ from itertools import pairwise
 import pytest
 import torch
 
+from guidance_geometry.dev.fixtures.predicted_states import misses
 from guidance_geometry.samplers.response import MOST_CALLS
-from guidance_geometry.tools.fixtures.predicted_states import misses
 
 from .runs import both, draws_a_path, guided, names, own_noise
 from .schedules import node_samplers, sampling_of, schedule

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from guidance_geometry.dev.fixtures.tiny_families import CONFIGS, control_net, family, latent, text
 from guidance_geometry.guidance.chain import PLAIN
-from guidance_geometry.tools.fixtures.tiny_families import CONFIGS, control_net, family, latent, text
 from guidance_geometry.trace.checks import check
 
 from .chains import Away, Doubling, patched
@@ -59,8 +59,8 @@ def test_a_further_condition_runs_in_one_batch(families, name):
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_rule_runs_and_is_finite(families, name):
+    from guidance_geometry.dev.fixtures.rule_nodes import active_chain
     from guidance_geometry.extension import nodes_in
-    from guidance_geometry.tools.fixtures.rule_nodes import active_chain
 
     model, positive, negative = families[name]
     sockets = {"MODEL": model.clone(), "CONDITIONING": text(name, 3)}

@@ -403,8 +403,8 @@ def test_one_prediction_a_step_is_no_matter_of_capture(labelled, empty_latent, f
 
 @pytest.mark.parametrize(("family", "name", "own"), [("Flux", "Flux", 3.5), ("SD15", "SD15", None)])
 def test_a_trace_knows_the_family_and_the_guidance_that_is_distilled_into_it(host, family, name, own):
-    from guidance_geometry.tools.fixtures.tiny_families import family as made
-    from guidance_geometry.tools.fixtures.tiny_families import latent, text
+    from guidance_geometry.dev.fixtures.tiny_families import family as made
+    from guidance_geometry.dev.fixtures.tiny_families import latent, text
 
     parts = made(family), text(family, 1), text(family, 2)
     _, _, trace = guided(*parts, latent(family), "euler", steps=2, scheduler="simple", cfg=1.0)

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from guidance_geometry.tools.fixtures.interfaces import FROZEN, interfaces, read
+from guidance_geometry.dev.fixtures.interfaces import FROZEN, interfaces, read
 
 NAMES = sorted(read())
 

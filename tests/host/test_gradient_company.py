@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from guidance_geometry.dev.fixtures.company import Indifferent
+from guidance_geometry.dev.fixtures.tiny_families import family, latent, text
 from guidance_geometry.guidance.gradients.term import GradientOptions
-from guidance_geometry.tools.fixtures.company import Indifferent
-from guidance_geometry.tools.fixtures.tiny_families import family, latent, text
 
 from .chains import Failing, bright, chain_of
 from .runs import guided
@@ -34,7 +34,7 @@ def energy_of(network):
 
 def run(name, company, guidance=None):
     """Samples and notes of a run in some company, and which modules have an attribute of their own after it."""
-    from guidance_geometry.tools.fixtures.company import COMPANY
+    from guidance_geometry.dev.fixtures.company import COMPANY
 
     model = COMPANY[company](family(name), name)
     given = (model, text(name, 0), text(name, 1), latent(name), "euler", "normal", STEPS, 3.0)

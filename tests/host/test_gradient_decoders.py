@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import Conv2d
 
-from guidance_geometry.tools.fixtures.tiny_families import decoder, family, latent, latent_formats, text
+from guidance_geometry.dev.fixtures.tiny_families import decoder, family, latent, latent_formats, text
 
 from .chains import Failing, bright, chain_of
 from .runs import guided, ksampler

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 from torch.nn import LayerNorm, Linear
 
+from guidance_geometry.dev.fixtures import exact_toy as toy
+from guidance_geometry.dev.fixtures.tiny_families import latent_formats
 from guidance_geometry.tests.toy_tables import BY_STEPS, SHORT, holds
-from guidance_geometry.tools.fixtures import exact_toy as toy
-from guidance_geometry.tools.fixtures.tiny_families import latent_formats
 
 
 class ToyMixture:
@@ -144,7 +144,7 @@ def test_blocks_of_an_unknown_model_are_computed_twice(host):
 
 @pytest.mark.parametrize("name", ["SD15", "SDXL", "SD3", "Flux", "WAN21_T2V"])
 def test_nothing_of_a_family_is_left_as_the_memory_was(host, name, monkeypatch):
-    from guidance_geometry.tools.fixtures.tiny_families import family
+    from guidance_geometry.dev.fixtures.tiny_families import family
 
     empty = torch.empty
     monkeypatch.setattr(torch, "empty", lambda *size, **how: spoilt(empty(*size, **how)))
@@ -159,8 +159,8 @@ def spoilt(t):
 @pytest.mark.parametrize("name", ["SD15", "SDXL", "SD3", "Flux"])
 def test_blocks_of_the_hosts_families_computed_twice_give_the_same_gradient(host, name):
     """They add in place to what they are given by name as well."""
+    from guidance_geometry.dev.fixtures.tiny_families import family, latent, text
     from guidance_geometry.guidance.gradients.term import GradientOptions
-    from guidance_geometry.tools.fixtures.tiny_families import family, latent, text
 
     from .chains import bright, chain_of
     from .collected import observed
@@ -278,8 +278,8 @@ def unwilling(hosts, *args, **named):
 @pytest.mark.parametrize("recompute", [False, True])
 def test_an_attention_without_backward_is_replaced_and_the_gradient_is_whole(host, attention, recompute):
     """Residuals around it would carry a part of the gradient, and nobody would see that the rest is missing."""
+    from guidance_geometry.dev.fixtures.tiny_families import family, text
     from guidance_geometry.guidance.gradients.term import GradientOptions
-    from guidance_geometry.tools.fixtures.tiny_families import family, text
 
     from .chains import bright, chain_of
     from .collected import observed
@@ -302,7 +302,7 @@ def test_an_attention_without_backward_is_replaced_and_the_gradient_is_whole(hos
     [(forgetful, "forgetful has no backward"), (unwilling, "PyTorch computes its attention instead")],
 )
 def test_an_attention_without_backward_is_named_once(host, attention, words):
-    from guidance_geometry.tools.fixtures.tiny_families import family, text
+    from guidance_geometry.dev.fixtures.tiny_families import family, text
 
     from .chains import bright, chain_of
     from .runs import guided
@@ -319,7 +319,7 @@ def test_an_attention_that_nothing_can_replace_is_said(host, pocket, empty_laten
     """Pocket stands for models that call theirs without the wire's options; SD15 hands them on."""
     import comfy.ldm.modules.attention as attention
 
-    from guidance_geometry.tools.fixtures.tiny_families import family, text
+    from guidance_geometry.dev.fixtures.tiny_families import family, text
 
     from .chains import bright, chain_of
     from .runs import guided
@@ -339,7 +339,7 @@ def test_an_attention_that_nothing_can_replace_is_said(host, pocket, empty_laten
 @pytest.fixture
 def latent_model(host):
     """A tiny model of the SD1.5 family with random weights, its condition, and a tiny VAE."""
-    from guidance_geometry.tools.fixtures.tiny_families import decoder, family, text
+    from guidance_geometry.dev.fixtures.tiny_families import decoder, family, text
 
     return family("SD15"), text("SD15", 0), decoder()
 
@@ -460,8 +460,8 @@ def test_the_way_back_through_half_precision_keeps_small_gradients(host, small):
 
 def test_a_faint_energy_reaches_a_model_in_half_precision(host):
     """The same gradient, smaller by a power of two, to the last bit."""
+    from guidance_geometry.dev.fixtures.tiny_families import family, text
     from guidance_geometry.guidance.energies.composition import CombinedEnergy
-    from guidance_geometry.tools.fixtures.tiny_families import family, text
 
     from .chains import bright, chain_of
     from .collected import observed

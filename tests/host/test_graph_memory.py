@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import Linear
 
-from guidance_geometry.tools.fixtures.tiny_families import control_net, family, text
+from guidance_geometry.dev.fixtures.tiny_families import control_net, family, text
 
 from .chains import Bright, bright, chain_of
 from .runs import guided

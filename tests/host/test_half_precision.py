@@ -9,8 +9,8 @@ import random
 import pytest
 import torch
 
+from guidance_geometry.guidance.made_up_run import play
 from guidance_geometry.guidance.predictions import Predictions
-from guidance_geometry.tools.fixtures.made_up_run import play
 
 LEVELS = {"ve": (1000.0, 80.0, 1.0, 0.03, 0.002), "flow": (1.0, 0.9, 0.5, 0.03, 0.002)}
 GAMMAS = (0.0, 1.05, 7.5, 100.0)
@@ -38,7 +38,7 @@ def extremes(one):
 
 def chains(node, sockets):
     """Chains of the node where the rule takes the knobs: as they stand, each at each end, and several at their ends."""
-    from guidance_geometry.tools.fixtures.rule_nodes import tried_chain
+    from guidance_geometry.dev.fixtures.rule_nodes import tried_chain
 
     draws = random.Random(0)
     knobs = {one.id: extremes(one) for one in node.define_schema().inputs if extremes(one)}

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
+from guidance_geometry.dev.fixtures.mac_tensor import mac_host
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.registry import FIGURES, draw_figure
 from guidance_geometry.guidance.gradients.estimators import EVALUATIONS, NORMALISATIONS
 from guidance_geometry.tests.shares import share, share_of
-from guidance_geometry.tools.fixtures.mac_tensor import mac_host
 
 from .chains import chain_of
 from .rule_knobs import ALL, acting, chain

@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from guidance_geometry.dev.fixtures import tiny_families
+from guidance_geometry.dev.fixtures.tiny_streams import AUDIO, VIDEO, latent, text, two_streams
 from guidance_geometry.guidance.chain import PLAIN, Chain
 from guidance_geometry.guidance.parts import Packed
 from guidance_geometry.guidance.predictions import Predictions
@@ -10,8 +12,6 @@ from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjecte
 from guidance_geometry.guidance.rules.part_scale import PartScale
 from guidance_geometry.guidance.rules.rescale import Rescale
 from guidance_geometry.tests.host.runs import CFG, SEED, STEPS, guided, ksampler
-from guidance_geometry.tools.fixtures import tiny_families
-from guidance_geometry.tools.fixtures.tiny_streams import AUDIO, VIDEO, latent, text, two_streams
 from guidance_geometry.trace.checks import check
 from guidance_geometry.trace.record import run_record
 

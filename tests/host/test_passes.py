@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from guidance_geometry.dev.fixtures.tiny_families import family, latent, text
 from guidance_geometry.tests.host.runs import CFG, STEPS, guided
-from guidance_geometry.tools.fixtures.tiny_families import family, latent, text
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def test_a_fault_in_the_run_ends_the_record_and_leaves_the_sample(labelled, empt
     ],
 )
 def test_a_fault_in_the_record_of_a_part_leaves_the_sample(monkeypatch, tmp_path, where, after):
-    from guidance_geometry.tools.fixtures.tiny_streams import latent, text, two_streams
+    from guidance_geometry.dev.fixtures.tiny_streams import latent, text, two_streams
     from guidance_geometry.trace.file import load, save
 
     arguments = (two_streams(), text(1), text(2), latent(), "euler")

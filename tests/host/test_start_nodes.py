@@ -133,7 +133,7 @@ def test_user_files_are_listed_and_only_safetensors(start, folder):
 )
 def test_a_published_file_that_is_missing_says_where_to_get_it(start, folder, name, file, page):
     said = start.GGLoadDenoiser.validate_inputs(name)
-    assert f"It is published as {file} at https://github.com/{page}; `python3 dev.py convert FILE` makes" in said
+    assert f"It is published as {file} at https://github.com/{page}; `guidance-geometry convert FILE` makes" in said
     assert f"into {start.folder_paths.get_folder_paths(start.FOLDER)[0]}" in said
 
 
@@ -313,7 +313,7 @@ def test_impossible_mixtures_are_refused_before_and_during_the_run(lab, values, 
 
 def test_the_embedded_denoiser_loads(start):
     if start.DEFAULT not in start.available():
-        pytest.skip("assets/denoisers/pocket-1.safetensors is not there yet: run `python tools/run.py train_demo`")
+        pytest.skip("assets/denoisers/pocket-1.safetensors is not there yet: run `python lab train_demo`")
     model, _, labels = load(start, start.DEFAULT)
     card = start.card_of(model)
     assert len(labels.split("\n")) == len(card.labels) == card.null_index

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from guidance_geometry.dev.fixtures.tiny_families import family, latent, text
 from guidance_geometry.tests.host.runs import SEED, counted, host_nodes, ksampler, names, same
-from guidance_geometry.tools.fixtures.tiny_families import family, latent, text
 
 MODELS = ("pocket", "SD15", "Flux")
 STEPS = 4

@@ -111,7 +111,7 @@ def test_a_gradient_in_a_window_pushes_there_alone(labelled, empty_latent):
 
 
 def test_a_windowed_rule_holds_the_invariants_that_it_claims(wires):
-    from guidance_geometry.tools.fixtures.invariants import examine, failed
+    from guidance_geometry.guidance.invariants import examine, failed
 
     found = {}
     for name in RULES:

@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 import torch
 
+from guidance_geometry.dev.fixtures.mac_tensor import MacTensor, mac
 from guidance_geometry.guidance import rules
 from guidance_geometry.guidance.chain import ORDER as KINDS
 from guidance_geometry.guidance.chain import PLAIN, Chain
+from guidance_geometry.guidance.invariants import examine, failed
+from guidance_geometry.guidance.made_up_run import mapped
 from guidance_geometry.guidance.predictions import Predictions
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
 from guidance_geometry.guidance.rules.angle import Angle
@@ -42,9 +45,6 @@ from guidance_geometry.guidance.run import Run
 from guidance_geometry.tests.classes import classes_in, made_without, or_skipped
 from guidance_geometry.tests.rule_formulas import ORDER, ByHand, Moment
 from guidance_geometry.tests.toys import draw
-from guidance_geometry.tools.fixtures.invariants import examine, failed
-from guidance_geometry.tools.fixtures.mac_tensor import MacTensor, mac
-from guidance_geometry.tools.fixtures.made_up_run import mapped
 
 STEPS, BATCH, SHAPE, GAMMA = 5, 2, (2, 4, 6), 4.0
 SIGMAS = {"ve": (8.0, 4.0, 2.0, 1.0, 0.5, 0.0), "flow": (1.0, 0.85, 0.7, 0.5, 0.2, 0.0)}

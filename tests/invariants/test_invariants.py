@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from guidance_geometry.guidance.chain import PLAIN, Chain
+from guidance_geometry.guidance.invariants import INVARIANTS, examine, failed
+from guidance_geometry.guidance.made_up_run import play, steps_of
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
 from guidance_geometry.guidance.rules.angle import Angle
 from guidance_geometry.guidance.rules.kinds import Add, Before, Combine, Conditions, with_difference
 from guidance_geometry.tests.invariants.example_rule import HalfwayBack
-from guidance_geometry.tools.fixtures.invariants import INVARIANTS, examine, failed
-from guidance_geometry.tools.fixtures.made_up_run import play, steps_of
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "tests" / "invariants" / "example_rule.py"
@@ -23,8 +23,8 @@ EVERY_CLAIM = frozenset({"gamma 0 is u", "same in every space", "in plane", "in 
 
 
 def check(words):
-    """What `dev.py check` runs once the environment is there: exit code and output."""
-    command = [sys.executable, str(ROOT / "tools" / "run.py"), "check_rule", words]
+    """What `guidance-geometry check` runs once the environment is there: exit code and output."""
+    command = [sys.executable, str(ROOT / "lab"), "check_rule", words]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     return ended.returncode, ended.stdout + ended.stderr
 

@@ -6,12 +6,12 @@ from itertools import pairwise
 import pytest
 import torch
 
+from guidance_geometry.dev.fixtures.mac_tensor import MacTensor, mac
 from guidance_geometry.guidance.registry import every_rule
 from guidance_geometry.library.denoisers import load_denoiser
 from guidance_geometry.library.recording import record
 from guidance_geometry.library.sampling import SAMPLERS, karras
 from guidance_geometry.library.sweeping import sweep
-from guidance_geometry.tools.fixtures.mac_tensor import MacTensor, mac
 
 from .worlds import DENOISER, FLOW, FLOW_SIGMAS, SIGMAS, WORLD, noise
 

@@ -16,8 +16,8 @@ def host_in(base, *more):
     """A real ComfyUI with folders of its own; its custom nodes are this pack, an example of another, and stand-ins."""
     if not (HOST / "main.py").exists():
         pytest.skip("no ComfyUI host: run `python3 dev.py test`, or set COMFYUI_PATH")
-    from guidance_geometry.tools.host import provision
-    from guidance_geometry.tools.host.server import beside, own_folders, running
+    from guidance_geometry.dev import provision
+    from guidance_geometry.sweeps.comfyui.process import beside, own_folders, running
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a terminated test run still ends its server
     python = Path(sys.executable)
@@ -40,7 +40,7 @@ def server(tmp_path_factory):
 @pytest.fixture(scope="session")
 def newer_server(tmp_path_factory):
     """The same host with the newer front end."""
-    from guidance_geometry.tools.host.provision import FRONT_END, FRONT_END_PACKAGE
+    from guidance_geometry.dev.provision import FRONT_END, FRONT_END_PACKAGE
 
     if not (FRONT_END / "index.html").exists():
         pytest.skip(f"{FRONT_END_PACKAGE} is not there: `python3 dev.py test` fetches it")
@@ -60,7 +60,7 @@ def newer_server(tmp_path_factory):
 )
 def editor(request, browser):
     """The page of an editor: the host's own or a newer one, with either renderer; each day another of the four."""
-    from guidance_geometry.tools.host.browser import page_in
+    from guidance_geometry.dev.browser import page_in
 
     name, vue = request.param
     live = request.getfixturevalue(name)
@@ -93,7 +93,7 @@ def shared(tmp_path_factory):
 @pytest.fixture
 def client(server):
     """A client of that server; the test must leave the server healthy, or the next one fails here."""
-    from guidance_geometry.tools.host.client import Client
+    from guidance_geometry.sweeps.comfyui.client import Client
 
     with Client(server.address) as one:
         yield one

@@ -8,7 +8,7 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
-from guidance_geometry.tools.host.server import DIRECT
+from guidance_geometry.sweeps.comfyui.process import DIRECT
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = Path(os.environ.get("COMFYUI_PATH") or ROOT / ".host" / "ComfyUI")
@@ -17,7 +17,7 @@ ASKING = {"extra_data": {"guidance_geometry": {"record": True}}}
 
 def first_look() -> dict:
     """The demo template as the API sees it."""
-    return json.loads((ROOT / "tools" / "templates" / "first_look.json").read_text(encoding="utf-8"))
+    return json.loads((ROOT / "sweeps" / "comfyui" / "first_look.json").read_text(encoding="utf-8"))
 
 
 def small(label="3", denoiser="pocket-1", **sampler) -> dict:

@@ -6,10 +6,10 @@ import torch
 
 from guidance_geometry.classifiers.adm import SIZES, AdmClassifier
 from guidance_geometry.denoisers.adm import ADM
+from guidance_geometry.dev.fixtures.tiny_folders import lively
 from guidance_geometry.files.safetensors import write_safetensors
 from guidance_geometry.networks.imagenet import LABELS
 from guidance_geometry.tests.tiny_edm2 import edm2_weights
-from guidance_geometry.tools.fixtures.tiny_folders import lively
 
 EDM2 = {"multipliers": (1, 1), "side": 8, "depth": 1, "attends": (4,), "labels": len(LABELS), "channels": 4}
 ADM_256 = {"width": 32, "widths": [32] * 5 + [64], "depth": 1, "attends": [], "outputs": 6, "heads": 0}

@@ -16,7 +16,7 @@ def families():
     """The module of the families, from the pack that lies beside this file."""
     if PACK not in sys.modules:
         sys.modules[PACK] = ModuleType(PACK)
-        sys.modules[PACK].__path__ = [str(next(Path(__file__).parent.glob("*/tools/fixtures")))]
+        sys.modules[PACK].__path__ = [str(next(Path(__file__).parent.glob("*/dev/fixtures")))]
     return import_module(f"{PACK}.stock_families")
 
 

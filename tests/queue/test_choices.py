@@ -7,8 +7,8 @@ import urllib.request
 
 import pytest
 
+from guidance_geometry.sweeps.comfyui.process import DIRECT
 from guidance_geometry.tests.queue.prompts import ASKING, fetched, runs_of, small
-from guidance_geometry.tools.host.server import DIRECT
 from guidance_geometry.verdict.picks import model_key
 
 PICKS = "guidance_geometry/picks"

@@ -6,8 +6,8 @@ import torch
 
 from guidance_geometry.classifiers.reading import open_classifier
 from guidance_geometry.guidance.energies.label import LabelEnergy
+from guidance_geometry.sweeps.comfyui.client import JobError
 from guidance_geometry.tests.queue.prompts import ROOT, forget, in_batches, latents, picture, small, steered
-from guidance_geometry.tools.host.client import JobError
 
 SAMPLERS = ["euler", "euler_ancestral", "heun", "dpmpp_2m", "dpmpp_2m_sde", "uni_pc"]
 

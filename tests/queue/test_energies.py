@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from guidance_geometry.classifiers.reading import open_classifier
+from guidance_geometry.dev.fixtures.tiny_folders import save_tiny
 from guidance_geometry.guidance.energies.perception import DepthEnergy, SegmentationEnergy, TextEnergy
 from guidance_geometry.guidance.energies.reference import FeatureEnergy, StyleEnergy
+from guidance_geometry.sweeps.comfyui.client import JobError, RefusedError
 from guidance_geometry.tests.queue.prompts import ROOT, in_batches, latents, steered
-from guidance_geometry.tools.fixtures.tiny_folders import save_tiny
-from guidance_geometry.tools.host.client import JobError, RefusedError
 
 pytest.importorskip("transformers", reason="transformers comes with the host")
 ORANGE = 0xE06020

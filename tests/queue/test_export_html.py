@@ -47,7 +47,7 @@ def exporting(**sampler):
 @pytest.fixture(scope="module")
 def file(server):
     """The page of a run, as the queue wrote it."""
-    from guidance_geometry.tools.host.client import Client
+    from guidance_geometry.sweeps.comfyui.client import Client
 
     with Client(server.address) as client:
         job = client.run(exporting())

@@ -6,9 +6,9 @@ from contextlib import ExitStack
 
 import pytest
 
+from guidance_geometry.sweeps.comfyui.process import DIRECT, free_port
 from guidance_geometry.tests.queue import steering
 from guidance_geometry.tests.queue.prompts import HOST
-from guidance_geometry.tools.host.server import DIRECT, free_port
 
 
 def answered(client, *path):
@@ -56,9 +56,9 @@ def test_after_a_restart_of_the_server_the_panel_says_that_the_record_is_gone(br
     import sys
     from pathlib import Path
 
-    from guidance_geometry.tools.host import provision
-    from guidance_geometry.tools.host.browser import page_in
-    from guidance_geometry.tools.host.server import own_folders, running
+    from guidance_geometry.dev import provision
+    from guidance_geometry.dev.browser import page_in
+    from guidance_geometry.sweeps.comfyui.process import own_folders, running
 
     if not (HOST / "main.py").exists():
         pytest.skip("no ComfyUI host: run `python3 dev.py test`, or set COMFYUI_PATH")

@@ -6,9 +6,9 @@ import urllib.error
 import pytest
 
 from guidance_geometry.files.safetensors import read_safetensors, write_safetensors
+from guidance_geometry.sweeps.comfyui.client import JobError, RefusedError
 from guidance_geometry.tests.queue.prompts import latents, small
 from guidance_geometry.tests.traces import exact_trace
-from guidance_geometry.tools.host.client import JobError, RefusedError
 from guidance_geometry.trace.file import save
 
 WATCHED = {

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from guidance_geometry.sweeps.comfyui.client import JobError, RefusedError
 from guidance_geometry.tests.programs import ARCHIVES, Payload
-from guidance_geometry.tools.host.client import JobError, RefusedError
 
 
 def loading(name):

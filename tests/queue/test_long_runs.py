@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from guidance_geometry.sweeps.comfyui.client import Client
 from guidance_geometry.tests.queue import steering
 from guidance_geometry.tests.queue.prompts import ASKING, fetched, latents, runs_of
 from guidance_geometry.tests.queue.tab_steering import BOTTOM, TAB, TOGGLE, begin, load, offers, sampled
 from guidance_geometry.tests.shares import share_of_steps
-from guidance_geometry.tools.host.client import Client
 
 MOST_STEPS = 10_000
 MOST_BYTES = 256 << 20  # of all runs, as docs/guidance-tab.md says

@@ -5,8 +5,8 @@ import json
 import pytest
 import torch
 
+from guidance_geometry.sweeps.comfyui.process import DIRECT
 from guidance_geometry.tests.queue.prompts import ASKING, fetched, latents, runs_of, small
-from guidance_geometry.tools.host.server import DIRECT
 
 WHOLE = {"model": ["1", 0], "positive": ["2", 0], "negative": ["2", 1]}
 

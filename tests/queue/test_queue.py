@@ -4,8 +4,8 @@ import math
 import pytest
 import torch
 
+from guidance_geometry.sweeps.comfyui.client import JobError, RefusedError
 from guidance_geometry.tests.queue.prompts import ROOT, forget, latents, small
-from guidance_geometry.tools.host.client import JobError, RefusedError
 
 
 @pytest.fixture

@@ -39,8 +39,8 @@ def live(tmp_path_factory):
     """A host with a copy of the pack in which all recipes were followed; its pack is the copy's folder."""
     if not (HOST / "main.py").exists():
         pytest.skip("no ComfyUI host: run `python3 dev.py test`, or set COMFYUI_PATH")
-    from guidance_geometry.tools.host import provision
-    from guidance_geometry.tools.host.server import own_folders, running
+    from guidance_geometry.dev import provision
+    from guidance_geometry.sweeps.comfyui.process import own_folders, running
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     base = tmp_path_factory.mktemp("recipes")
@@ -71,7 +71,7 @@ def save_tinted(file):
 
 @pytest.fixture(scope="module")
 def client(live):
-    from guidance_geometry.tools.host.client import Client
+    from guidance_geometry.sweeps.comfyui.client import Client
 
     with Client(live.address) as one:
         yield one
@@ -96,10 +96,10 @@ def test_the_tests_of_the_recipes_pass_in_the_copy(copy):
     written = sorted(path for name in RECIPES for path in files(name) if path.startswith("tests/"))
     python = [path for path in written if path.endswith(".py")]
     always = ["tests/test_arrows.py", "tests/test_style.py", "tests/denoisers/test_registry.py"]
-    always += ["tests/figures/test_registry.py", "tests/tools/test_pages.py", "tests/tools/test_translations.py"]
-    always += ["tests/guidance/test_knobs.py", "tests/tools/test_node_pages.py"]
+    always += ["tests/figures/test_registry.py", "lab/tests/test_pages.py", "lab/tests/test_translations.py"]
+    always += ["tests/guidance/test_knobs.py", "lab/tests/test_node_pages.py"]
     always += ["tests/host/test_energies_at_work.py", "tests/host/test_readme.py", "tests/library/test_names.py"]
-    always += ["tests/tools/test_rules_table.py::test_the_page_is_fresh"]
+    always += ["lab/tests/test_rules_table.py::test_the_page_is_fresh"]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *python, *always]
     done = subprocess.run(
         command, cwd=copy, env=os.environ | {"COMFYUI_PATH": str(HOST)}, capture_output=True, text=True
@@ -148,9 +148,7 @@ def test_in_a_sweep_the_rule_is_a_value_and_the_energy_the_judge(client):
 def test_the_measure_and_the_axis_are_those_of_a_sweep(live, copy, tmp_path):
     words = ["--server", live.address, "--output", tmp_path, "--cfg", "3", "--set", "steps=3"]
     words += ["--axis", "batch: 1, 2", "--measures", "first_strength,strength"]
-    done = subprocess.run(
-        [sys.executable, copy / "tools" / "run.py", "run_sweep", *words], capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, copy / "lab", "run_sweep", *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     rows = json.loads((tmp_path / "results.json").read_text())["rows"]
     assert [row["place"]["batch"] for row in rows] == [1, 2]
@@ -216,7 +214,7 @@ def test_the_figure_is_in_the_menu_and_draws(client):
 
 @pytest.mark.browser
 def test_the_view_is_a_tab_of_the_panel_and_draws(live, browser):
-    from guidance_geometry.tools.host.browser import page_in
+    from guidance_geometry.dev.browser import page_in
 
     with page_in(browser, live.address) as page:
         page.set_default_timeout(12000)

@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.torch import load
 
+from guidance_geometry.sweeps.comfyui.client import JobError, RefusedError
 from guidance_geometry.tests.queue.prompts import latents, small
-from guidance_geometry.tools.host.client import JobError, RefusedError
 
 APG = {"eta": 0.0, "threshold": 0.06, "momentum": -0.5, "threshold_unit": "per element", "space": "x0"}
 OTHER, NULL = ["6", 0], ["2", 1]  # a second label, and the null label

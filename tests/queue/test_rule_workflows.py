@@ -5,8 +5,8 @@ import json
 import pytest
 import torch
 
+from guidance_geometry.sweeps.comfyui.client import JobError, RefusedError
 from guidance_geometry.tests.rule_ids import RULE_IDS
-from guidance_geometry.tools.host.client import JobError, RefusedError
 
 WORLDS = {
     "pocket": {"class_type": "GGLoadDenoiser", "inputs": {"denoiser_name": "pocket-1"}},
@@ -20,7 +20,7 @@ NODES = sorted(RULE_IDS)
 @pytest.fixture(scope="module")
 def described(server):
     """What the server says of all nodes."""
-    from guidance_geometry.tools.host.client import Client
+    from guidance_geometry.sweeps.comfyui.client import Client
 
     with Client(server.address) as one:
         return json.loads(one.get("/object_info"))

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from guidance_geometry.dev.fixtures.stock_workflows import flattened, prompt_of, stock_workflows
+from guidance_geometry.sweeps.comfyui.process import DIRECT
 from guidance_geometry.tests.queue.prompts import ASKING, fetched, picture, runs_of
-from guidance_geometry.tools.fixtures.stock_workflows import flattened, prompt_of, stock_workflows
-from guidance_geometry.tools.host.server import DIRECT
 
 STAND_INS = {  # of the loaders; every other node of a template is the host's own
     "CheckpointLoaderSimple": "TestCheckpoint",

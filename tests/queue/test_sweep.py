@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
+from guidance_geometry.sweeps.comfyui.client import Client, JobError, RefusedError
 from guidance_geometry.tests.queue.conftest import host_in
 from guidance_geometry.tests.queue.prompts import ROOT, small
-from guidance_geometry.tools.host.client import Client, JobError, RefusedError
 
 KNOBBED = ROOT / "guidance" / "rules" / "rescale.py"  # a rule of a file whose fields are its knobs
 SMALL = ["--set", "steps=2", "--cfg"]
@@ -17,7 +17,7 @@ SMALL = ["--set", "steps=2", "--cfg"]
 @pytest.fixture
 def judged(tmp_path):
     """A workflow of one robot with a judge that asks for it too, as a file."""
-    graph = json.loads((ROOT / "tools" / "templates" / "first_look.json").read_text())
+    graph = json.loads((ROOT / "sweeps" / "comfyui" / "first_look.json").read_text())
     graph["2"]["inputs"]["label"] = "robot"
     graph["3"]["inputs"]["batch_size"] = 1
     graph["7"] = {"class_type": "GGLoadClassifier", "inputs": {"classifier_name": "pocket-judge-1"}}
@@ -31,7 +31,7 @@ def swept(server, tmp_path):
     """Arguments -> the exit code and what was printed."""
 
     def run(*arguments):
-        command = [sys.executable, str(ROOT / "tools" / "run.py"), "run_sweep", "--server", server.address]
+        command = [sys.executable, str(ROOT / "lab"), "run_sweep", "--server", server.address]
         done = subprocess.run(
             [*command, "--output", str(tmp_path / "out"), *arguments], capture_output=True, text=True, check=False
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from guidance_geometry.sweeps.comfyui.process import free_port
 from guidance_geometry.tests.queue import steering
 from guidance_geometry.tests.queue.prompts import HOST, asked
 from guidance_geometry.tests.queue.steering import QUEUE, queue
@@ -28,7 +29,6 @@ from guidance_geometry.tests.queue.tab_steering import (
     switch,
     workflow_id,
 )  # fmt: skip
-from guidance_geometry.tools.host.server import free_port
 from guidance_geometry.verdict.sampler_class import CLASSES
 
 pytestmark = pytest.mark.browser
@@ -331,7 +331,7 @@ def test_the_sidebar_shows_the_same_run(page):
 
 
 def test_another_browser_at_the_same_server_keeps_its_own_runs(page, browser):
-    from guidance_geometry.tools.host.browser import page_in
+    from guidance_geometry.dev.browser import page_in
 
     name = workflow_id()
     begin(page, sampled(steps=6), name)
@@ -364,9 +364,9 @@ def test_a_reload_keeps_the_switch_and_brings_the_run_back(page):
 
 
 def test_after_a_restart_of_the_server_the_tab_says_that_its_runs_are_gone(browser, tmp_path):
-    from guidance_geometry.tools.host import provision
-    from guidance_geometry.tools.host.browser import page_in
-    from guidance_geometry.tools.host.server import own_folders, running
+    from guidance_geometry.dev import provision
+    from guidance_geometry.dev.browser import page_in
+    from guidance_geometry.sweeps.comfyui.process import own_folders, running
 
     if not (HOST / "main.py").exists():
         pytest.skip("no ComfyUI host: run `python3 dev.py test`, or set COMFYUI_PATH")
@@ -392,7 +392,7 @@ def test_after_a_restart_of_the_server_the_tab_says_that_its_runs_are_gone(brows
 
 def test_the_editor_of_each_of_several_users_shows_his_own_runs(shared, browser):
     """One workflow with one key, as of a file that both opened."""
-    from guidance_geometry.tools.host.browser import READY
+    from guidance_geometry.dev.browser import READY
 
     graph, name = sampled(), workflow_id()
     settings = {"Comfy.TutorialCompleted": True, "Comfy.Locale": "en"}

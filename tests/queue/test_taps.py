@@ -7,9 +7,9 @@ import urllib.parse
 import pytest
 import torch
 
+from guidance_geometry.sweeps.comfyui.client import JobError
+from guidance_geometry.sweeps.comfyui.process import DIRECT
 from guidance_geometry.tests.queue.prompts import ASKING, asked, fetched, latents, runs_of, small
-from guidance_geometry.tools.host.client import JobError
-from guidance_geometry.tools.host.server import DIRECT
 
 
 def plain(node="4", **given):

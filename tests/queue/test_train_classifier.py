@@ -2,8 +2,8 @@
 
 import pytest
 
+from guidance_geometry.sweeps.comfyui.client import JobError
 from guidance_geometry.tests.queue.prompts import latents, steered
-from guidance_geometry.tools.host.client import JobError
 
 LEARNED = ["30", 0]
 

@@ -44,7 +44,7 @@ def pardon(page, *expected):
 @pytest.fixture
 def api(editor):
     """A client of the server behind the editor, without a tab."""
-    from guidance_geometry.tools.host.client import Client
+    from guidance_geometry.sweeps.comfyui.client import Client
 
     with Client(editor.live.address) as one:
         yield one

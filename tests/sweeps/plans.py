@@ -22,7 +22,7 @@ NODES = Nodes(RULES, ("GGLabelEnergy", "GGTextEnergy", "GGCombineEnergies"))
 
 
 def workflow():
-    return json.loads((ROOT / "tools" / "templates" / "first_look.json").read_text(encoding="utf-8"))
+    return json.loads((ROOT / "sweeps" / "comfyui" / "first_look.json").read_text(encoding="utf-8"))
 
 
 def trace_bytes(folder):

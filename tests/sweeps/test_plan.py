@@ -4,11 +4,11 @@ from random import Random
 
 import pytest
 
+from guidance_geometry.dev.fixtures.hostile_answers import odd
 from guidance_geometry.sweeps.axes import Axis
 from guidance_geometry.sweeps.cells import cells_of
 from guidance_geometry.sweeps.plan import Plan, plan_of, read_plan
 from guidance_geometry.tests.sweeps.plans import NODES, workflow
-from guidance_geometry.tools.fixtures.hostile_answers import odd
 
 AXES = (Axis("cfg", (1, 4)), Axis("seed", (0, 1)))
 

@@ -11,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from guidance_geometry.dev.fixtures.hostile_answers import large_picture
 from guidance_geometry.sweeps.axes import Axis
 from guidance_geometry.sweeps.cells import cells_of
 from guidance_geometry.sweeps.measures import COSINE, KNOWN, MEASURES, SHARE, diversity_of, measured, spread_of
@@ -18,7 +19,6 @@ from guidance_geometry.sweeps.plan import Plan
 from guidance_geometry.sweeps.results import Folder, csv_of
 from guidance_geometry.tests.sweeps.plans import NODES, picture, trace_bytes, workflow
 from guidance_geometry.tests.traces import exact_trace
-from guidance_geometry.tools.fixtures.hostile_answers import large_picture
 from guidance_geometry.trace.trace import SCALES
 
 

@@ -6,9 +6,9 @@ from dataclasses import fields, is_dataclass, replace
 import pytest
 import torch
 
+from guidance_geometry.dev.fixtures.mac_tensor import MacTensor, mac
 from guidance_geometry.samplers.response import Response, StepResponse
 from guidance_geometry.tests.two_parts import PACKED, SIGMAS, steps
-from guidance_geometry.tools.fixtures.mac_tensor import MacTensor, mac
 from guidance_geometry.trace import metrics
 from guidance_geometry.trace.accumulator import Accumulator, Capture
 from guidance_geometry.trace.recorder import RECUR, Evaluation, Recorder

@@ -8,9 +8,9 @@ from itertools import pairwise
 import pytest
 import torch
 
+from guidance_geometry.dev.fixtures import record_fixtures
 from guidance_geometry.figures.scene import scene_of
 from guidance_geometry.tests.traces import exact_trace
-from guidance_geometry.tools.fixtures import record_fixtures
 from guidance_geometry.trace.choices import Pushes, band, default_step
 from guidance_geometry.trace.effective import EffectiveScale
 from guidance_geometry.trace.gram import VECTORS, gram

@@ -126,7 +126,7 @@ function drawGrid(page) {
   const save = make("button", { type: "button", textContent: "Save the marks" });
   save.addEventListener("click", () => download("marks.json", { marks: marks.all }));
   const count = (kind) => Object.values(marks.all).filter((one) => one === kind).length;
-  const counted = `${count("mark")} marked, ${count("reject")} rejected, ${count("rerun")} to run again (dev.py sweep --rerun marks.json). `;
+  const counted = `${count("mark")} marked, ${count("reject")} rejected, ${count("rerun")} to run again (guidance-geometry sweep --rerun marks.json). `;
   const words = Object.keys(marks.all).length ? [counted, save] : [study.runs ? OPEN : OPEN_BARE];
   place("marks").replaceChildren(...words);
   if (page.metrics) drawRuns(page);

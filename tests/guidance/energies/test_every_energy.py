@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 import torch
 
+from guidance_geometry.dev.fixtures.mac_tensor import mac
 from guidance_geometry.guidance import energies
 from guidance_geometry.guidance.energies.composition import AugmentedEnergy, CombinedEnergy, MaskedEnergy
 from guidance_geometry.guidance.energies.label import LabelEnergy
@@ -23,7 +24,6 @@ from guidance_geometry.guidance.energies.reference import (
 from guidance_geometry.guidance.gradients.estimators import gradient_of, smoothed
 from guidance_geometry.tests.classes import made_without
 from guidance_geometry.tests.guidance.fake_networks import Depth, Extractor, Segmenter, Towers
-from guidance_geometry.tools.fixtures.mac_tensor import mac
 
 LABELS = ("cat", "dog", "robot", "plant")
 

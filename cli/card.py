@@ -1,0 +1,168 @@
+"""The card of a model: its good scales, from a study of it with a judge.
+
+    guidance-geometry sweep --workflow mine.json --cfg 1,1.5,2,3,4,6,8 --seeds 4 --judge JUDGE --output output/mine
+    guidance-geometry card output/mine
+
+A scale is good where the judge's mean log-probability is within ln 1.25 of the best. Copied into
+guidance_geometry/cards/ in the user folder of ComfyUI, the card gives every later run of the model a verdict.
+docs/verdict-card.md names its fields.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from ..files.claims import json_of
+from ..sweeps.addresses import place_at
+from ..sweeps.cells import pack_version
+from ..sweeps.measures import JUDGE
+from ..sweeps.results import Folder
+from ..sweeps.summary import trace_at
+from ..trace.trace import Trace
+from ..verdict.card import FEATURES, write_card
+from ..verdict.features import features_of
+from ..verdict.good_scales import SLACK, good_scales
+from ..verdict.picks import model_key
+from ..verdict.sampler_class import sampler_class
+
+FEWEST = 3  # scales
+VARIED = {"cfg", "seed", "label", "prompt"}  # what may differ between the cells
+NO_JUDGE = "its cells have no judge's score. Run the sweep with an energy in the workflow, or with --judge NODE"
+NO_SIZE = "the size of clean data is not in its traces. Add --sigma-data, the rms of clean latents of the model"
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One cell.  score: mean log-probability of the judge."""
+
+    cfg: float
+    seed: int
+    score: float
+    id: str
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Write the card; 1 where the study does not tell.  words: of the command line, None for its own"""
+    parser = argparse.ArgumentParser(
+        "guidance-geometry card", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("study", help="folder or address of a sweep over cfg and seeds")
+    parser.add_argument("--sigma-data", type=float, metavar="RMS", help="of clean latents; default: as the traces say")
+    parser.add_argument("--output", type=Path, help="default: MODEL.guidance.json in the current folder")
+    args = parser.parse_args(words)
+    try:
+        claims = claims_of(Folder(place_at(args.study), any_measure=True), args.sigma_data)
+        target = args.output or Path(f"{Path(claims['model']['name']).stem}.guidance.json")
+        write_card(claims, target)
+    except (OSError, ValueError) as error:
+        print(f"{args.study}: {error}" if isinstance(error, ValueError) else error, file=sys.stderr)
+        return 1
+    for name, band in claims["bands"].items():
+        print(f"{name}: cfg {band['low']:g} to {band['high']:g}, centre {band['centre']:g}")
+    print(target)
+    return 0
+
+
+def claims_of(folder: Folder, sigma_data: float | None = None) -> dict[str, Any]:
+    """The card of the model that a study ran.  Raises ValueError that says what the study lacks."""
+    cells = scored_cells(folder)
+    trace = trace_at(folder, cells[0].id)
+    model = trace.header.get("model") or {}
+    key, size = model_key(model), sigma_data or trace.header.get("sigma_data")
+    if not key:
+        raise ValueError("its traces name no file of weights, so a card could not be told from others.")
+    if not size:
+        raise ValueError(f"{NO_SIZE}.")
+    return {
+        "format": "guidance-geometry/card",
+        "version": 1,
+        "model": {"name": str(model.get("file") or key), "sha256": key},
+        "sigma_data": {"value": float(size), "source": "data" if sigma_data else "latent format"},
+        "bands": {sampler_class(trace): band_claims(folder, cells, trace, size)},
+        "judge": JUDGE,
+        "date": date.today().isoformat(),
+        "pack": pack_version(),
+        "command": "guidance-geometry card",
+    }
+
+
+def scored_cells(folder: Folder) -> list[Scored]:
+    """The cells of a study that the judge scored.  Raises ValueError where another setting than cfg varies too."""
+    results = folder.path / "results.json"
+    try:
+        rows = json_of(str(results), results.read_text(encoding="utf-8"), "Give the folder of a sweep.")["rows"]
+        others = {name for row in rows for name in row["place"] if len({str(r["place"][name]) for r in rows}) > 1}
+        scored = [
+            Scored(float(row["place"]["cfg"]), int(row["place"].get("seed", 0)), row["measures"][JUDGE], row["id"])
+            for row in rows
+            if row["measures"].get(JUDGE) is not None
+        ]
+    except OSError as error:
+        raise ValueError("it holds no results.json. Give the folder of a sweep.") from error
+    except (KeyError, TypeError) as error:
+        raise ValueError("its results are not of a sweep over cfg. Give the folder of one.") from error
+    if others - VARIED:
+        raise ValueError(f"{', '.join(sorted(others - VARIED))} varies too. Give a sweep over cfg and seeds alone.")
+    if not scored:
+        raise ValueError(f"{NO_JUDGE}.")
+    return scored
+
+
+def band_claims(folder: Folder, cells: Sequence[Scored], trace: Trace, size: float) -> dict[str, Any]:
+    """The good scales of one class of samplers."""
+    scores = {
+        cfg: [one.score for one in cells if one.cfg == cfg] for cfg in sorted({one.cfg for one in cells if one.cfg > 0})
+    }
+    if len(scores) < FEWEST:
+        raise ValueError(f"it has {len(scores)} scales, and a card needs {FEWEST} or more. Add values of cfg.")
+    means = {cfg: fmean(found) for cfg, found in scores.items()}
+    best = max(means.values())
+    costs = [math.exp(best - mean) for mean in means.values()]
+    band = good_scales(list(means), costs)
+    if costs[-1] <= SLACK or (costs[0] <= SLACK and min(means) > 1):  # below 1 there is nothing to try
+        raise ValueError(
+            f"cfg {band.low:g} to {band.high:g} are all good, and scales beyond may be too. "
+            "Sweep lower and higher values of cfg, until the judge's score falls on both sides."
+        )
+    header = trace.header
+    return {
+        "low": band.low,
+        "centre": band.centre,
+        "high": band.high,
+        "sampler": header.get("sampler"),
+        "scheduler": header.get("scheduler"),
+        "steps": trace.n,
+        "seeds": sorted({one.seed for one in cells}),
+        "samples": trace.batch,
+        "objective": {
+            "name": "mean log-probability of the judge",
+            "points": [
+                {"gamma": cfg, "value": fmean(found), "error": error_of(found)} for cfg, found in scores.items()
+            ],
+        },
+        "edges": {
+            "low": edge(folder, cells, band.low, size),
+            "high": edge(folder, cells, band.high, size),
+        },
+    }
+
+
+def error_of(scores: Sequence[float]) -> float:
+    """Standard error of a mean; 0 of one score, which does not tell it."""
+    return stdev(scores) / math.sqrt(len(scores)) if len(scores) > 1 else 0.0
+
+
+def edge(folder: Folder, cells: Sequence[Scored], scale: float, size: float) -> dict[str, float]:
+    """What runs look like at the tried scale that is nearest to an edge, in ln cfg."""
+    nearest = min((one.cfg for one in cells), key=lambda cfg: abs(math.log(cfg / scale)) if cfg > 0 else math.inf)
+    found = [features_of(trace_at(folder, one.id), size) for one in cells if one.cfg == nearest]
+    means = {name: fmean(getattr(one, name) for one in found) for name in FEATURES}
+    return {name: value for name, value in means.items() if math.isfinite(value)}

@@ -1,0 +1,78 @@
+"""A saved trace as one HTML file that explains itself, or the page of a sweep or a study again.
+
+guidance-geometry page output/traces/run_00001_.safetensors
+guidance-geometry page output/sweep
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..figures.html import page
+from ..files.claims import json_of
+from ..files.writing import check_place, write_atomically
+from ..sweeps.addresses import place_at
+from ..sweeps.cells import Cell, pack_version
+from ..sweeps.plan import plan_of
+from ..sweeps.results import Folder
+from ..sweeps.summary import write_summary
+from ..trace.checks import check
+from ..trace.file import load
+from ..trace.record import run_record
+from ..trace.trace import Trace
+from ..verdict.known import known_without_host
+from ..verdict.report import report_of
+
+RECORD_BYTES = 4_000_000  # of the numbers; steps of longer runs are left out evenly, and the page says so
+NO_PICTURES = "A saved trace holds no pictures. Guidance Page, the node, writes them too."
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Write the page; 1 for what cannot be read or written.  words: of the command line, None for its own"""
+    parser = argparse.ArgumentParser(
+        "guidance-geometry page", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("source", help="a file that Save Trace wrote, or the folder or address of a sweep")
+    parser.add_argument("--output", type=Path, help="of a trace: the file to write; default: beside it, .html")
+    args = parser.parse_args(words)
+    try:
+        trace = Path(args.source)
+        print(page_of_run(trace, args.output) if trace.is_file() else page_of_sweep(args.source))
+    except (OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def page_of_run(source: Path, target: Path | None) -> Path:
+    """Write the page of a saved trace; returns its place.  Raises ValueError, OSError."""
+    target = target or source.with_suffix(".html")
+    check_place(target)
+    write_atomically(target, [page(record_of(load(source)), {}, {}, pack_version()).encode()])
+    return target
+
+
+def record_of(trace: Trace) -> dict:
+    """What the page shows of a run."""
+    report = report_of(trace, known_without_host(trace.header.get("model") or {}))
+    facts = {"pictures": {"note": NO_PICTURES}, "problems": check(trace), "report": report.as_json()}
+    return run_record(trace, RECORD_BYTES) | facts | {"host": trace.header.get("host") or {}}
+
+
+def page_of_sweep(address: str) -> str:
+    """Write the page, the report, the sheet and the tables of a sweep again, of the cells that its folder holds."""
+    folder = Folder(place_at(address), any_measure=True)
+    results = folder.path / "results.json"
+    try:
+        found = json_of(str(results), results.read_text(encoding="utf-8"), "Give the folder of a sweep.")
+        plan = plan_of(found["plan"])
+        cells = [Cell(row["id"], row["place"], {}) for row in found["rows"]]
+    except OSError as error:
+        raise ValueError(f"{address} holds no results.json, and is no file of a trace. Give one of both.") from error
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{results} is not of a sweep. Give the folder of one.") from error
+    done = len(write_summary(folder, plan, cells, "Guidance sweep", f"{len(cells)} cells."))
+    return f"{done} of {len(cells)} cells: {folder.path / 'index.html'}"

@@ -1,0 +1,215 @@
+"""A plan on one ComfyUI, on several servers or on a Ray cluster: the folder and the page are those of a sweep.
+
+    guidance-geometry study plan.yaml
+    guidance-geometry study plan.yaml --servers http://a:8188,http://b:8188
+    guidance-geometry study plan.yaml --ray auto --actors 8
+
+Ray Data hands the cells to actors, restarts those that die and tries their cells again. A cell that fails is tried
+again in a second pass, by whichever actor is free, and then set aside with its error. A server that is gone fails no
+cell: its actor takes another server, and what it was at is run again there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..guidance.rule_file import OFFERED
+from ..sweeps.addresses import Place, place_at
+from ..sweeps.cells import cells_of, pack_version
+from ..sweeps.cluster.passes import OnRay, left_over, passes
+from ..sweeps.comfyui import process
+from ..sweeps.comfyui.cell import AGAIN, FAULTS, PAUSES, REPORT_NODE, Told, models_of, refuse_deaf_judges, told_by
+from ..sweeps.comfyui.client import Client
+from ..sweeps.comfyui.executor import in_words
+from ..sweeps.comfyui.misfits import refuse_misfits
+from ..sweeps.parquet import write_parquet
+from ..sweeps.plan import Plan, plan_of, read_plan
+from ..sweeps.report import report_text
+from ..sweeps.results import Folder
+from ..sweeps.rules import Nodes
+from ..sweeps.summary import set_faulty_aside, write_summary
+from . import sweep
+from .sweep import OUTPUT, RAW, add_server_options, agreed, offer_rules, text_of
+
+NO_CLUSTER = "No Ray cluster answers at {}. Start one with ray start --head, or leave out --ray."
+GAVE_UP = "Ray gave up: ... {} Is this folder at the same place on every machine? " + AGAIN
+LOCAL = "local"  # what Ray calls a cluster of its own on this machine
+ALONE = {  # of a Ray that has no other machine, read when it is imported
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # its servers listen to this machine alone, as on the systems of its name
+    "RAY_AUTH_MODE": "token",  # and ask whoever else is on this machine for the token
+}
+NO_RAY = "Ray is not installed. Run: pip install 'ray[data]>=2.52', or leave out --servers and --ray."
+
+
+def options(words: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser("guidance-geometry study", description=__doc__, formatter_class=RAW)
+    parser.add_argument("plan", type=Path, help="YAML or JSON")
+    parser.add_argument("--servers", default="", help="addresses with commas; each gets an actor")
+    add_server_options(parser)
+    parser.add_argument("--ray", help="address of a cluster, auto for the one that is there, or local (default)")
+    parser.add_argument("--actors", type=int, default=1, help="with --ray: how many, each with a ComfyUI of its own")
+    parser.add_argument("--batch", type=int, default=1, help="cells that an actor takes at once: 20 for 50 ms each")
+    parser.add_argument(
+        "--output", help="folder that all machines see, or an address such as s3://bucket/study; default: output/<plan>"
+    )
+    parser.add_argument("--timeout", type=float, default=300.0, help="seconds of a cell, after which it has failed")
+    parser.add_argument("--yes", action="store_true", help="also for more than 2,000 cells")
+    parser.add_argument("--report", action="store_true", help="print what was found before; nothing runs")
+    args = parser.parse_args(words)
+    args.output = args.output or str(OUTPUT / args.plan.stem)
+    if min(args.actors, args.batch) < 1:
+        parser.error(f"--actors {args.actors} --batch {args.batch}: both are whole numbers from 1 on")
+    return args
+
+
+def known_of(servers: Sequence[str], timeout: float = 300.0) -> tuple[dict[str, Told], dict[str, int | None]]:
+    """What every server that answers says of its nodes, and the models of the first of them.
+
+    Raises ValueError where they differ, where one is no ComfyUI, or none answers.
+    """
+    known = {address: described for address in servers if (described := description_of(address, timeout))}
+    told = {address: nodes for address, (nodes, _) in known.items()}
+    models = {address: files for address, (_, files) in known.items()}
+    if not told:
+        raise ValueError("No server answers. Start one, then give the same command again: it runs what is missing.")
+    first, *others = told
+    for address in others:
+        shared = models[first].keys() & models[address].keys()
+        if other := [name for name in shared if models[first][name] != models[address][name]]:
+            raise ValueError(
+                f"The model {other[0]} on {address} is another one than on {first}. Copy one over the other."
+            )
+    return told, models[first]
+
+
+def description_of(address: str, timeout: float) -> tuple[Told, dict[str, int | None]] | None:
+    """What a server says of its nodes and its models; None, with a line of it, where it does not answer."""
+    try:
+        with Client(address, timeout) as client:
+            return told_by(client), models_of(client)
+    except FAULTS as error:
+        print(f"{error} It is left out.", file=sys.stderr)
+    return None
+
+
+def keep_to_this_machine() -> None:
+    """Let no other machine reach the Ray that is started here; before it is imported.
+
+    Its servers listen to every network unless it takes 127.0.0.1 for the address of the machine, and it does that only
+    where it is said to have no cluster: `_node_ip_address` and `--node-ip-address` put the real address in its place.
+    """
+    for name, value in ALONE.items():
+        os.environ.setdefault(name, value)
+
+
+def joined(ray: Any, address: str) -> None:
+    """Join a cluster, or start Ray on this machine.  Raises ValueError where no cluster is there."""
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="warning")
+    except ConnectionError as error:
+        raise ValueError(NO_CLUSTER.format(address)) from error
+
+
+def run_study(ray: Any, plan: Plan, folder: Folder, args: argparse.Namespace, asked: Sequence[str]) -> int:
+    """Run a plan on Ray, which has been started.  asked: servers that say what there is"""
+    told, models = known_of(asked, args.timeout)
+    servers = [one for one in asked if one in told] if args.servers else []
+    cells = cells_of(plan, Nodes.of(next(iter(told.values()))), models, pack_version())
+    refuse_misfits(cells, told)
+    first = next(iter(told))
+    with Client(first, args.timeout) as client:
+        refuse_deaf_judges(client, cells, told[first])
+    folder.keep(plan)
+    set_faulty_aside(folder, cells)
+    crew = OnRay(ray, runner_of(plan, folder, args, told), servers, len(servers) or args.actors, args.batch)
+    tally = passes(folder, cells, crew)
+    rows = write_summary(folder, plan, cells, args.plan.stem, f"{len(cells)} cells on {crew.actors} actors.")
+    write_parquet(folder.path / "results.parquet", rows)
+    done = len({row["id"] for row in rows})
+    print(f"{report_text(rows, plan.varied)}\n{done} of {len(cells)} cells are in {folder.path}")
+    if words := left_over(folder, cells, tally, [one for one in servers if one not in crew.servers]):
+        print(words, file=sys.stderr)
+    return int(done < len(cells))
+
+
+def runner_of(plan: Plan, folder: Folder, args: argparse.Namespace, told: Mapping[str, Told]) -> dict[str, Any]:
+    """What every actor is made with."""
+    return {
+        "root": str(process.ROOT),
+        "output": str(folder.path.resolve() if isinstance(folder.path, Path) else folder.path),
+        "measures": list(plan.measures),
+        "host": "" if args.servers else str(process.find_comfyui(args.comfyui)),
+        "cpu": args.cpu,
+        "reports": all(REPORT_NODE in nodes for nodes in told.values()),
+        "patience": (args.timeout, PAUSES),
+        "rules": os.environ.get(OFFERED, ""),
+    }
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run a plan where the command line says.  words: of the command line, None for its own"""
+    args = options(words)
+    if args.report:
+        return print_report(place_at(args.output))
+    if args.servers or args.ray:
+        return on_a_cluster(args)
+    where = [f"--{name}={value}" for name in ("server", "comfyui") if (value := getattr(args, name))]
+    where += [f"--{name}" for name in ("cpu", "yes") if getattr(args, name)]
+    return sweep.main(["--plan", str(args.plan), f"--output={args.output}", f"--timeout={args.timeout}", *where])
+
+
+def on_a_cluster(args: argparse.Namespace) -> int:
+    """Start Ray or join a cluster, and run the plan there."""
+    cluster = args.ray or os.environ.get("RAY_ADDRESS") or LOCAL
+    if cluster == LOCAL:
+        keep_to_this_machine()
+    try:
+        import ray
+        import ray.exceptions
+    except ImportError:
+        print(NO_RAY, file=sys.stderr)
+        return 2
+    try:
+        offer_rules([text_of(args.plan)])
+        plan = read_plan(args.plan)
+        folder = Folder(place_at(args.output))
+        plan = agreed(plan, folder, args.yes)
+        joined(ray, cluster)
+        if args.servers:
+            servers = [each.strip() for each in args.servers.split(",") if each.strip()]
+            return run_study(ray, plan, folder, args, servers)
+        with sweep.serving(args) as asked:  # what there is; it runs no cell
+            return run_study(ray, plan, folder, args, [asked.address])
+    except (ValueError, *FAULTS) as error:
+        print(in_words(error, "A server"), file=sys.stderr)
+    except ray.exceptions.RayError as error:
+        print(GAVE_UP.format(" ".join(str(error).split())[-300:]), file=sys.stderr)
+    return 2
+
+
+def print_report(folder: Place) -> int:
+    """Print the report of a study again, from what its folder holds; nothing runs."""
+    try:
+        print(report_of(folder), end="")
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def report_of(folder: Place) -> str:
+    """The report of what a folder holds.  Raises ValueError where that is no study."""
+    try:
+        told = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+        return report_text(told["rows"], plan_of(told["plan"]).varied)
+    except OSError as error:
+        raise ValueError(f"{folder} holds no results.json. Run the study first, or give its --output.") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{folder / 'results.json'} is not of a study. Give the folder of one.") from error

@@ -1,0 +1,228 @@
+"""Every combination of settings on a ComfyUI, and a page, a sheet and tables of it.
+
+    guidance-geometry sweep --cfg 1,2,4,6,8 --seeds 4 --rule "cfg, APG" --axis "steps: 10, 20"
+
+What is done is kept in the output folder: the same command again runs only what is missing, and so do more values.
+Without --server it asks the ComfyUI that runs at http://127.0.0.1:8188. Where none does, or with --comfyui, it starts
+one from the folder around it, with its models, and ends it afterwards.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..files.claims import check_claims, json_of, required, table, text
+from ..guidance.rule_file import OFFERED
+from ..sweeps.addresses import place_at
+from ..sweeps.axes import Axis, axis_of, check_count, count, distinct, value_of, values_of
+from ..sweeps.cells import Cell, cells_of, pack_version
+from ..sweeps.comfyui import process
+from ..sweeps.comfyui.cell import (
+    FAULTS,
+    PAUSES,
+    REPORT_NODE,
+    Connection,
+    is_there,
+    models_of,
+    refuse_deaf_judges,
+    told_by,
+)
+from ..sweeps.comfyui.client import Client
+from ..sweeps.comfyui.executor import in_words, run_missing
+from ..sweeps.comfyui.misfits import refuse_misfits
+from ..sweeps.measures import USUAL
+from ..sweeps.plan import Plan, plan_of, read_plan
+from ..sweeps.report import report_text
+from ..sweeps.results import Folder
+from ..sweeps.rules import Nodes
+from ..sweeps.summary import set_faulty_aside, write_summary
+
+OUTPUT = Path("output")  # of results, in the current folder
+RUNS_AT = "http://127.0.0.1:8188"  # where ComfyUI is, unless it was told another port
+FIRST_LOOK = Path(process.__file__).with_name("first_look.json")
+RULE_FILE = re.compile(r"""((?:[A-Za-z]:)?[^\s,+"'\[\]:=]+\.py):([A-Za-z_]\w*)""")  # in values of axes
+RAW = argparse.RawDescriptionHelpFormatter
+ONE_ROBOT = {"label": "robot", "batch_size": 1}  # of the first look, which shows ten labels
+SECONDS = 2.0  # of a cell, before one has run
+MOST_MARKS = 1_000_000
+NO_MARKS = "Give the file that the page of the sweep saved."
+
+
+def add_server_options(parser: argparse.ArgumentParser) -> None:
+    """Let a command take what says which ComfyUI runs it."""
+    parser.add_argument("--server", metavar="URL", help=f"a running ComfyUI with this pack; default: {RUNS_AT}")
+    parser.add_argument("--comfyui", metavar="PATH", help="folder of a ComfyUI to start; default: the one around here")
+    parser.add_argument("--cpu", action="store_true", help="a ComfyUI that is started uses no GPU")
+
+
+@contextmanager
+def serving(args: argparse.Namespace) -> Iterator[Connection]:
+    """The ComfyUI that the command line asks for, started and ended where none runs.  Raises StartError."""
+    runs = args.server or (not args.comfyui and is_there(RUNS_AT) and RUNS_AT)
+    if runs:
+        print(f"on {runs}", flush=True)
+        yield Connection(runs, args.timeout, PAUSES)
+        return
+    folder = process.find_comfyui(args.comfyui)
+    print(f"starting the ComfyUI in {folder}", flush=True)
+    with process.started(folder, args.cpu) as live:  # its port tells nobody anything
+        yield Connection(live.address, args.timeout, PAUSES, f"own ComfyUI on {platform.node()}")
+
+
+def offer_rules(texts: Iterable[str]) -> None:
+    """Name the rules in files, FILE:RULE, to the ComfyUI that starts next: it runs no other file."""
+    named = [place for text in texts for place in RULE_FILE.findall(text)]
+    there = [f"{Path(file).resolve()}:{rule}" for file, rule in named if Path(file).is_file()]
+    os.environ.setdefault(OFFERED, "\n".join(dict.fromkeys(there)))
+
+
+def text_of(plan: Path | None) -> str:
+    """What a plan says, "" where there is none: reading it says what is wrong."""
+    return plan.read_text(encoding="utf-8", errors="replace") if plan and plan.is_file() else ""
+
+
+def options(words: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser("guidance-geometry sweep", description=__doc__, formatter_class=RAW)
+    add_server_options(parser)
+    parser.add_argument(
+        "--output",
+        default=str(OUTPUT / "sweep"),
+        help="folder of the results, or an address that fsspec knows",
+    )
+    parser.add_argument("--plan", type=Path, help="a plan in YAML or JSON, in place of the options below")
+    parser.add_argument("--workflow", type=Path, help="a workflow in API form; default: the first look, one robot")
+    parser.add_argument("--cfg", help="values, such as 1,2,4,8")
+    parser.add_argument("--seeds", type=int, help="how many, from 0")
+    parser.add_argument("--rule", help='chains of rules, such as "cfg, APG, TCFG + Rescale CFG"')
+    parser.add_argument("--axis", action="append", default=[], help='any other, such as "4.steps: 10, 20"')
+    parser.add_argument("--set", action="append", default=[], metavar="WIDGET=VALUE", help="of every cell")
+    parser.add_argument("--measures", default=",".join(USUAL), help="what is measured")
+    parser.add_argument("--judge", default="", help="the energy node that scores every cell, or none; default: what "
+                        "the workflow measures with, or its only energy")  # fmt: skip
+    parser.add_argument("--rerun", type=Path, help="marks saved on the page: run those cells again")
+    parser.add_argument("--timeout", type=float, default=300.0, help="seconds of a cell, after which it has failed")
+    parser.add_argument("--yes", action="store_true", help="also for more than 2,000 cells")
+    return parser.parse_args(words)
+
+
+def plan_from(args: argparse.Namespace) -> Plan:
+    """The plan of the command line.  Raises ValueError."""
+    if args.plan:
+        return read_plan(args.plan)
+    axes = [Axis("cfg", values_of(args.cfg))] if args.cfg is not None else []
+    axes += [Axis("rule", values_of(args.rule))] if args.rule is not None else []
+    axes += [axis_of(line) for line in args.axis]
+    axes += [Axis("seed", tuple(range(args.seeds)))] if args.seeds is not None else []
+    overrides = {} if args.workflow else dict(ONE_ROBOT)
+    settings = [(name.strip(), value.strip()) for name, _, value in (one.partition("=") for one in args.set)]
+    overrides |= {name: value_of(value, name) for name, value in settings}
+    mine = {axis.name for axis in axes}
+    told = {
+        "workflow": json.loads((args.workflow or FIRST_LOOK).read_text(encoding="utf-8")),
+        "axes": {axis.name: list(axis.values) for axis in distinct(axes)},
+        "overrides": {name: value for name, value in overrides.items() if name not in mine},
+        "measures": [name.strip() for name in args.measures.split(",")],
+        "judge": args.judge,
+    }
+    return plan_of(told)
+
+
+def agreed(plan: Plan, folder: Folder, confirmed: bool) -> Plan:
+    """The plan with what the folder holds already, its size told.  Raises ValueError for too many cells in all."""
+    whole = folder.widened(plan)
+    print(" x ".join(f"{len(axis.values)} {axis.name}" for axis in whole.varied), "=", f"{count(whole.varied):,} cells")
+    check_count(count(whole.varied), SECONDS, confirmed, "add --yes")
+    return whole
+
+
+def marks_of(file: Path) -> Mapping[str, str]:
+    """What the page's Save marks wrote: a word by the id of a cell.  Raises ValueError for another file."""
+    told = json_of(str(file), file.read_text(encoding="utf-8"), "Save the marks again.")
+    check_claims(str(file), told, {"marks": required(table(text(), MOST_MARKS))}, NO_MARKS)
+    return told["marks"]
+
+
+def forget_marked(folder: Folder, marks: Path) -> int:
+    """Drop the rows of the cells that are marked to run again; returns how many."""
+    told = marks_of(marks)
+    again = [folder.cells / f"{cell}.json" for cell, kind in told.items() if kind == "rerun" and cell.isalnum()]
+    there = [path for path in again if path.exists()]
+    for path in there:
+        path.unlink()
+    return len(there)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Plan, check, run what is missing, and write what came out.  words: of the command line, None for its own"""
+    args = options(words)
+    offer_rules(
+        [
+            args.rule or "",
+            *args.axis,
+            args.plan.read_text(encoding="utf-8") if args.plan and args.plan.is_file() else "",
+        ]
+    )
+    server = args.server or "ComfyUI"
+    try:
+        plan = plan_from(args)
+        folder = Folder(place_at(args.output))
+        plan = agreed(plan, folder, args.yes)
+        with serving(args) as connection:
+            server = connection.address
+            cells, reports = cells_on(server, plan, args.timeout)
+            folder.keep(plan)
+            if args.rerun:
+                print(f"{forget_marked(folder, args.rerun)} cells run again")
+            return run_and_show(connection, plan, folder, cells, reports)
+    except (ValueError, *FAULTS) as error:
+        print(in_words(error, server), file=sys.stderr)
+        return 2
+
+
+def cells_on(address: str, plan: Plan, timeout: float) -> tuple[list[Cell], bool]:
+    """The cells of a plan for a server, and whether it writes reports.  Raises ValueError for what it cannot run."""
+    with Client(address, timeout) as client:
+        told = told_by(client)
+        cells = cells_of(plan, Nodes.of(told), models_of(client), pack_version())
+        refuse_misfits(cells, {address: told})
+        refuse_deaf_judges(client, cells, told)
+    return cells, REPORT_NODE in told
+
+
+def run_and_show(server: Connection, plan: Plan, folder: Folder, cells: Sequence[Cell], reports: bool) -> int:
+    """Run what is missing; whatever a server does, the page shows what is done.  Returns the exit code."""
+    set_faulty_aside(folder, cells)
+    missing = folder.missing(cells)
+    print(f"{len(cells)} cells, {len(cells) - len(missing)} done before, {len(missing)} to run")
+    try:
+        run_missing(server, folder, missing, plan.measures, reports)
+    except FAULTS as fault:
+        print(in_words(fault, server.address), file=sys.stderr)
+    finally:
+        server.close()
+        done = shown(plan, folder, cells)
+    return int(done < len(cells))
+
+
+def shown(plan: Plan, folder: Folder, cells: Sequence[Cell]) -> int:
+    """Write the page and the tables; returns how many cells are done, none where nothing can be written."""
+    try:
+        rows = write_summary(
+            folder, plan, cells, "Guidance sweep", f"{len(cells)} cells, each its own run of the workflow."
+        )
+    except OSError as error:  # NotWritten, and what reading from an address raises
+        print(error, file=sys.stderr)
+        return 0
+    done = len({row["id"] for row in rows})
+    print(report_text(rows, plan.varied))
+    print(f"{done} of {len(cells)} cells are in {folder.path}: index.html, report.txt, sheet.png, results.csv")
+    return done

@@ -1,0 +1,83 @@
+"""What a converted file is, where it comes from and under which licence: the same as metadata and for people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+
+from torch import Tensor
+
+from ..classifiers.contract import contract_of
+from ..classifiers.reading import classifier_of
+from ..denoisers.reading import checked
+from ..guidance.printing import class_of, shortened
+
+NOT_STATED = "not stated"
+MOST_WORDS, MOST_ITEMS = 4000, 40  # characters of a fact, entries of a list
+
+
+def recognised(target: Path, tensors: Mapping[str, Tensor], said: Mapping[str, str]) -> str:
+    """What our loaders make of these weights, or what they looked for.
+
+    target: the file they are written to. said: its metadata.
+    """
+    try:
+        return as_denoiser(target, tensors, said)
+    except ValueError as error:
+        no_denoiser = error
+    try:
+        return as_classifier(target, tensors, said)
+    except ValueError as no_classifier:
+        return f"unknown. As a denoiser: {no_denoiser} As a classifier: {no_classifier}"
+
+
+def as_denoiser(target: Path, tensors: Mapping[str, Tensor], said: Mapping[str, str]) -> str:
+    """What Load Denoiser makes of them.  Raises ValueError where it refuses them"""
+    spec = checked(target.name, tensors, said).spec
+    return f"denoiser {spec.format.title}, {len(spec.labels):,} labels, {spec.image_size} pixels. Use Load Denoiser."
+
+
+def as_classifier(target: Path, tensors: Mapping[str, Tensor], said: Mapping[str, str]) -> str:
+    """What Load Classifier makes of them.  Raises ValueError where it refuses them"""
+    guide = classifier_of(tensors, contract_of(target, said), no_folder)
+    return f"classifier {class_of(guide.network)}, {len(guide.labels):,} {guide.output}. Use Load Classifier."
+
+
+def no_folder(name: str) -> Path:
+    """A probe reads the features of a folder, which is not looked for here."""
+    raise ValueError(f"it is a probe on {name}, which is not read here.")
+
+
+def card_of(facts: Mapping[str, str]) -> str:
+    """The card: a heading and a line for each fact."""
+    lines = [f"{name}: {value}" for name, value in facts.items()]
+    return "\n".join(["Converted by Guidance Geometry; nothing in the source was executed.", "", *lines, ""])
+
+
+def line(text: str, most: int = MOST_WORDS) -> str:
+    """A text in one line: what a file says may not look like another fact of the card."""
+    printable = "".join(letter if letter.isprintable() else " " for letter in shortened(text, most))
+    return " ".join(printable.split())
+
+
+def listed(items: Iterable[str]) -> str:
+    """Some texts in one line, the first of them where there are many."""
+    rest = iter(items)
+    first = [line(item) for item in islice(rest, MOST_ITEMS)]
+    more = sum(1 for _ in rest)
+    return "; ".join(first) + (f"; and {more:,} more" if more else "") or "nothing"
+
+
+def as_metadata(facts: Mapping[str, str]) -> dict[str, str]:
+    """The same for the header of the file, under keys that start with gg."""
+    return {f"gg.{name.replace(' ', '_')}": value for name, value in facts.items()}
+
+
+def asked_licence(given: str | None, ask: Callable[[str], str] | None) -> str:
+    """The licence of the weights: as given, else as answered, else not stated.  ask: None where nobody can answer"""
+    if given is None and ask is not None:
+        with suppress(EOFError):
+            given = ask("Licence of these weights, as their authors state it (Enter: not stated): ")
+    return line(given or "") or NOT_STATED

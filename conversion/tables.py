@@ -1,0 +1,230 @@
+"""Which tensors of a file are the network's: one table of names, out of everything that a trainer saved with it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from heapq import nsmallest
+from itertools import chain
+from typing import Any
+
+from ..files.safetensors import LONGEST_NAME, MOST_TENSORS
+from ..guidance.printing import LONE_SURROGATE, class_of, shortened, told
+from .budget import ENTRY, OBJECT, TENSOR, Budget
+from .tape import Text
+from .tensors import View
+from .values import Record, refusal
+
+AVERAGES = ("ema", "model_ema", "ema_model", "model_ema1", "ema_state_dict", "state_dict_ema", "params_ema")
+RAW = ("state_dict", "model_state_dict", "model", "net", "network", "module", "params", "weights")
+ORDER = (*AVERAGES, *RAW)
+TRAINERS = ("optimizer", "optimizers", "optimizer_state_dict", "optimizer_states", "optimizer_state", "opt")
+DEEPEST = 4  # levels above a table of weights
+LONGEST_TEXT, MOST_SETTINGS = 200, 50
+
+
+@dataclass(frozen=True)
+class Table:
+    """Tensors by name.  path: where they lie in the file, () for the file itself. owner: the dictionary or module"""
+
+    path: tuple[str, ...]
+    owner: dict | Record
+    tensors: Mapping[str, View]
+
+    @property
+    def where(self) -> str:
+        """The path in words."""
+        return shortened(".".join(part[: LONGEST_TEXT + 1] for part in self.path), LONGEST_TEXT) or "the file itself"
+
+    @property
+    def averaged(self) -> bool:
+        """Whether these are a moving average of the weights."""
+        return self.rank < len(AVERAGES)
+
+    @property
+    def rank(self) -> int:
+        """How likely these are the weights to take: 0 is the first to ask."""
+        known = [ORDER.index(part) for part in self.path if part in ORDER]
+        return min(known, default=len(ORDER) + bool(self.path))
+
+    def __str__(self) -> str:
+        count = f"{len(self.tensors):,} tensor{'s' if len(self.tensors) != 1 else ''}"
+        return f"{self.where} ({count}{', an average of the weights' if self.averaged else ''})"
+
+
+def tables_of(found: Any, budget: Budget) -> list[Table]:
+    """Every table of tensors in a file, except what an optimizer keeps; one that has two names, under the first.
+
+    Raises ValueError where parts are shared so that looking at them all would take more than is left for the file.
+    """
+    tables: list[Table] = []
+    level: list[tuple[tuple[str, ...], Any]] = [((), found)]
+    seen = {id(found)}
+    for _ in range(DEEPEST):
+        inner = []
+        for path, owner in level:
+            tensors = tensors_of(owner, budget)
+            tables += [Table(path, owner, tensors)] if tensors else []
+            inner += [((*path, name), value) for name, value in entries(owner, seen, budget)]
+        level = inner
+    return tables
+
+
+def entries(owner: Any, seen: set[int], budget: Budget) -> Iterator[tuple[str, Any]]:
+    """Dictionaries and objects in a dictionary, by name, that were not seen before."""
+    for name, value in pairs_of(owner, budget):
+        if (
+            isinstance(name, str)
+            and name not in TRAINERS
+            and isinstance(value, dict | Record)
+            and id(value) not in seen
+        ):
+            budget.charge(ENTRY + OBJECT)
+            seen.add(id(value))
+            yield name, value
+
+
+def pairs_of(owner: Any, budget: Budget) -> Iterable[tuple[Any, Any]]:
+    """What a dictionary holds, nothing of anything else; each of its entries is a step."""
+    if not isinstance(owner, dict):
+        return ()
+    budget.step(len(owner))
+    return owner.items()
+
+
+def tensors_of(owner: Any, budget: Budget) -> dict[str, View]:
+    """The tensors of a dictionary or of a module, by name."""
+    pairs = module_tensors(owner, budget) if isinstance(owner, Record) else pairs_of(owner, budget)
+    tensors = {}
+    for name, value in pairs:
+        if isinstance(name, str) and isinstance(value, View):
+            budget.charge(ENTRY)
+            tensors[name] = value
+    return tensors
+
+
+def module_tensors(module: Record, budget: Budget) -> Iterator[tuple[str, View]]:
+    """Parameters and lasting buffers of a module and those within it, by the names that its state_dict has."""
+    waiting, visits = [("", module)], 0
+    while waiting:
+        prefix, one = waiting.pop()
+        visits += 1
+        if visits > MOST_TENSORS or len(prefix) > LONGEST_NAME:
+            raise refusal(f"holds modules in modules, more than {MOST_TENSORS:,} or very deep")
+        for name, tensor in own_tensors(one, budget):
+            yield longer_name(prefix, name, budget), tensor
+        children = [(name, child) for name, child in part(one, "_modules", budget) if isinstance(child, Record)]
+        waiting += [(longer_name(prefix, f"{name}.", budget), child) for name, child in reversed(children)]
+
+
+def longer_name(prefix: str, name: str, budget: Budget) -> str:
+    """A longer name, which takes memory of its own."""
+    budget.charge(OBJECT + len(prefix) + len(name))
+    return prefix + name
+
+
+def own_tensors(module: Record, budget: Budget) -> Iterator[tuple[str, View]]:
+    """Parameters of a module, and those of its buffers that its state_dict has."""
+    fleeting = module.state.get("_non_persistent_buffers_set") if isinstance(module.state, dict) else None
+    left_out = fleeting if isinstance(fleeting, set | frozenset) else ()
+    lasting = (pair for pair in part(module, "_buffers", budget) if pair[0] not in left_out)
+    held = chain(part(module, "_parameters", budget), lasting)
+    yield from ((name, value) for name, value in held if isinstance(value, View))
+
+
+def part(module: Record, kind: str, budget: Budget) -> Iterator[tuple[str, Any]]:
+    """One of a module's dictionaries."""
+    held = module.state.get(kind) if isinstance(module.state, dict) else None
+    yield from (pair for pair in pairs_of(held, budget) if isinstance(pair[0], str))
+
+
+def chosen(tables: Sequence[Table], wanted: str | None = None) -> Table:
+    """The network's weights: a moving average before raw ones, if it has half as many tensors as the largest table.
+
+    wanted: the path of a table, with dots. Raises ValueError where there is none, or several that are alike.
+    """
+    if not tables:
+        raise ValueError("it holds no table of tensors. Give the file with the weights, a state_dict().")
+    listed = "; ".join(map(str, tables[:10]))
+    if wanted is not None:
+        found = next((table for table in tables if table.where == wanted), None)
+        if found is None:
+            raise ValueError(f"it has no weights called {told(wanted)}. It has {listed}.")
+        return found
+    most = max(len(table.tensors) for table in tables)
+    likely = [table for table in tables if 2 * len(table.tensors) >= most]
+    first, *others = sorted(likely, key=lambda table: (table.rank, len(table.path)))
+    if others and (others[0].rank, len(others[0].path)) == (first.rank, len(first.path)):
+        raise ValueError(f"it holds several tables of tensors: {listed}. Say which with --weights.")
+    return first
+
+
+def checked_tensors(table: Table, most: int, budget: Budget) -> dict[str, View]:
+    """The tensors of a table, sorted by name, if a safetensors file can hold them.  most: bytes of all together"""
+    size = sum(view.size for view in table.tensors.values())
+    if len(table.tensors) > MOST_TENSORS or size > most:
+        raise refusal(f"makes {len(table.tensors):,} tensors of {size:,} bytes from a file of {most:,} bytes at most")
+    for name in table.tensors:
+        if not 0 < len(name) <= LONGEST_NAME or name == "__metadata__" or LONE_SURROGATE.search(name):
+            raise refusal(f"holds a tensor called {told(name)}")
+    budget.charge((TENSOR + ENTRY) * len(table.tensors))
+    return dict(sorted(table.tensors.items()))
+
+
+def dropped(tables: Sequence[Table], table: Table, found: Any) -> Iterator[str]:
+    """What is not taken, in words: other tables, what lies beside this one and above it, and a module's source text."""
+    yield from (str(other) for other in tables if other is not table)
+    taken = {id(other.owner) for other in tables}
+    owner = found
+    for name in (*table.path, None):
+        pairs = owner.items() if isinstance(owner, dict) else ()
+        yield from (f"{brief(k)}: {brief(value)}" for k, value in pairs if k != name and not is_table(value, taken))
+        owner = owner.get(name) if isinstance(owner, dict) else None
+    yield from unused(table.owner)
+
+
+def is_table(value: Any, taken: set[int]) -> bool:
+    """Whether a value is a tensor or a table, which is told of elsewhere."""
+    return isinstance(value, View) or id(value) in taken
+
+
+def brief(value: Any) -> str:
+    """A key or a value in a few words."""
+    if isinstance(value, dict | list | tuple | set):
+        return f"{class_of(value)} of {len(value):,}"
+    if isinstance(value, Text | bytes | memoryview):
+        return f"{'text' if isinstance(value, Text) else 'data'} of {len(value):,} bytes"
+    if isinstance(value, Record):
+        return shortened(value.kind, 60)
+    return shortened(value if isinstance(value, str) else told(value), 60)
+
+
+def unused(owner: dict | Record) -> list[str]:
+    """What a module holds besides lasting tensors: source text, which is never run."""
+    if not isinstance(owner, Record):
+        return []
+    texts = [given for given in owner.arguments[:MOST_SETTINGS] if isinstance(given, str | Text)]
+    return [f"source text of {shortened(owner.kind, 60)}: {len(text):,} characters, never run" for text in texts]
+
+
+def settings_of(owner: dict | Record) -> dict[str, Any]:
+    """What a module says of itself: its class, what it was made with, its plain attributes."""
+    if not isinstance(owner, Record) or not isinstance(owner.state, dict):
+        return {}
+    made_with = owner.state.get("_init_kwargs")
+    before = made_with.items() if isinstance(made_with, dict) else ()
+    said = chain((pair for pair in before if pair[0] not in owner.state), owner.state.items())
+    plain = (pair for pair in said if isinstance(pair[0], str) and is_plain(*pair))
+    return {"class": owner.kind[:LONGEST_TEXT], **dict(nsmallest(MOST_SETTINGS, plain))}
+
+
+def is_plain(name: str, value: Any) -> bool:
+    """Whether this is a setting: a short text, a finite number, true or false, or a list of numbers."""
+    if isinstance(value, list | tuple):
+        return len(value) <= MOST_SETTINGS and all(
+            type(each) in (int, float) and is_plain(name, each) for each in value
+        )
+    short = isinstance(value, str) and len(value) <= LONGEST_TEXT and not LONE_SURROGATE.search(value)
+    number = isinstance(value, int | float) and math.isfinite(value)
+    return (short or number) and len(name) <= LONGEST_TEXT and not name.startswith("_") and name != "training"

@@ -1,0 +1,45 @@
+"""The editor of a running host in a headless Chromium, for the tests and for the tools that make workflows."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..sweeps.comfyui.client import Client
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+READY = "() => window.app?.extensionManager && (app.rootGraph ?? app.graph)"
+
+
+@contextmanager
+def chromium(path: str | None = CHROMIUM) -> Iterator:
+    """A headless Chromium."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as browsers:
+        browser = browsers.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def page_in(browser, address: str, path: str = "/", vue: bool = False) -> Iterator:
+    """Open the editor; yields the page when its graph is there.  vue: draw the nodes with Nodes 2.0."""
+    settings = {"Comfy.TutorialCompleted": True, "Comfy.Locale": "en", "Comfy.VueNodes.Enabled": vue}
+    settings["Comfy.Minimap.Visible"] = False  # it would lie over nodes that are clicked
+    with Client(address) as client:
+        client.post("/settings", settings)
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.goto(address + path)
+    page.wait_for_function(READY)
+    yield page
+    page.close()
+
+
+@contextmanager
+def editor(address: str, path: str = "/", vue: bool = False, program: str | None = CHROMIUM) -> Iterator:
+    """The editor in a browser of its own."""
+    with chromium(program) as browser, page_in(browser, address, path, vue) as page:
+        yield page

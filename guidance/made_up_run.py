@@ -1,0 +1,110 @@
+"""A made-up run over which anybody's rule can be played: predictions of six noise levels, with and without a host."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .chain import Chain
+from .predictions import Predictions
+from .run import Run
+from .vectors import wide
+
+GAMMA = 3.0
+BATCH, CHANNELS, PLACES = 3, 4, 64
+LEVELS = (14.0, 6.0, 3.0, 1.5, 0.7, 0.3)  # sigma / alpha of the steps
+SIDES = {3: (64,), 4: (8, 8), 5: (4, 4, 4)}  # of one picture of 64 places, by rank
+RATIOS = {"ve": lambda n: (n, 1.0), "vp": lambda n: (n / math.hypot(n, 1), 1 / math.hypot(n, 1))}
+RATIOS |= {"flow": lambda n: (n / (1 + n), 1 / (1 + n))}  # noise over signal -> sigma, alpha
+
+
+def extra_of(rule: Any) -> tuple[str, ...]:
+    """Names of the further predictions that a rule reads."""
+    return tuple(rule.sources) if isinstance(rule, Chain) else tuple(getattr(rule, "extra", ()))
+
+
+def steps_of(rule: Any, space: str = "ve", rank: int = 4, seed: int = 0, equal: bool = False) -> list[Predictions]:
+    """Predictions of a made-up run, float32, within -1 .. 1, the same numbers in every space and rank.
+
+    equal: all predictions of a step are c.
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def drawn() -> Tensor:
+        return torch.randn(BATCH, CHANNELS, *SIDES[rank], generator=generator).tanh()
+
+    clean, eps, push, away = 0.5 * drawn(), 1.5 * drawn(), drawn(), drawn()
+    others = {name: clean + 0.3 * drawn() for name in extra_of(rule)}
+    found = []
+    for i, ratio in enumerate(LEVELS):
+        sigma, alpha = RATIOS[space](ratio)
+        certain = ratio / (1 + ratio)  # the less noise, the less the condition has to say
+        cond = clean + certain * (0.2 * push + 0.03 * i * drawn())
+        uncond = clean + certain * (0.1 * away - 0.2 * push + 0.03 * i * drawn())
+        x = alpha * clean + sigma * eps
+        named = {"uncond": uncond, **others}
+        named = dict.fromkeys(named, cond) if equal else named
+        level, signal = (torch.full((BATCH,), value) for value in (sigma, alpha))
+        found.append(Predictions(x, level, signal, named.pop("uncond"), cond, named))
+    return found
+
+
+def play(
+    rule: Any, steps: list[Predictions], gamma: float = GAMMA, levels: tuple[float, ...] | None = None
+) -> list[Tensor]:
+    """Guided predictions of one run over these steps, as a sampler would ask for them.
+
+    levels: the whole schedule, where the steps are a part of it.
+    """
+    state = rule.init(run_of(steps, levels))
+    found = []
+    for p in steps:
+        if isinstance(rule, Chain):
+            guided, state = rule.step(state, *asked(rule, state, p, gamma))
+        else:
+            guided, state = rule.step(state, p, gamma)
+        found.append(guided)
+    return found
+
+
+def run_of(steps: list[Predictions], levels: tuple[float, ...] | None = None) -> Run:
+    """The run of these steps; levels: the whole schedule, where they are a part of it."""
+    sigmas = tuple(float(p.sigma[0]) for p in steps)
+    last = 0.0 if levels is None else levels[levels.index(sigmas[-1]) + 1]
+    flow = bool(torch.isclose(steps[0].alpha + steps[0].sigma, torch.ones(())).all())
+    return Run((*sigmas, last), flow)
+
+
+def asked(chain: Chain, state: Any, p: Predictions, gamma: float) -> tuple[Predictions, float]:
+    """The predictions that a chain asks for at this step, no other, and the scale in force."""
+    sigma = float(p.sigma[0])
+    gamma = chain.scale(state, sigma, gamma)
+    needs = chain.needs(state, sigma, gamma)
+    extra = {name: value for name, value in p.extra.items() if name in needs}
+    return replace(p, uncond=p.uncond if "uncond" in needs else None, extra=extra), gamma
+
+
+def mapped(p: Predictions, change: Callable[[Tensor], Tensor], numbers: Callable[[Tensor], Tensor] | None = None):
+    """Predictions with every tensor of the sample's shape changed, and sigma and alpha by `numbers`."""
+    numbers = numbers or (lambda value: value)
+    extra = {name: change(value) for name, value in p.extra.items()}
+    uncond = None if p.uncond is None else change(p.uncond)
+    return Predictions(change(p.x), numbers(p.sigma), numbers(p.alpha), uncond, change(p.cond), extra)
+
+
+def deviation(found: list[Tensor], right: list[Tensor]) -> float:
+    """Largest difference over the largest number of the right answer, over all steps; inf for what is not finite."""
+    if [tuple(v.shape) for v in found] != [tuple(v.shape) for v in right]:
+        return math.inf
+    off = max(float((wide(a) - wide(b)).abs().max() / wide(b).abs().max()) for a, b in zip(found, right, strict=True))
+    return off if math.isfinite(off) else math.inf
+
+
+def plain_cfg(steps: list[Predictions], gamma: float) -> list[Tensor]:
+    """Classifier-free guidance, written out."""
+    return [u + gamma * (p.cond - u) for p in steps if (u := p.uncond) is not None]

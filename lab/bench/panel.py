@@ -1,0 +1,261 @@
+"""What the inspector's panel costs the browser: redrawing, the first paint after a reload, memory over many runs.
+
+A real run of 50 steps and 8 samples in the editor of a real host, in headless Chromium without a GPU: the host's own
+front end and a newer one, each with either renderer. Prints a table and fails when a limit is passed; `--write` keeps
+it in docs/numbers/panel.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...dev.browser import CHROMIUM, chromium, page_in
+from ...dev.places import HOST, ROOT
+from ...dev.provision import FRONT_END, device_options
+from ...sweeps.comfyui.process import own_folders, running
+from .. import markdown
+
+PAGE = ROOT / "docs" / "numbers" / "panel.md"
+REDRAW_MS, DRAG_MS, FIRST_PAINT_MS, GROWTH_MB = 2.0, 16.0, 300.0, 10.0
+DRAG = "drag what-if"
+SIZES = ((480, 560), (900, 640))
+OPENING = """# What the panel costs the browser
+
+Written by `python3 dev.py bench panel --write`. A run of 50 steps and 8 samples; {chromium}, headless, without a GPU,
+on {cores} cores.
+
+- **Redraw**: the chosen step moves and the panel draws again, drawing, words and controls; milliseconds from the call
+  to its end, median of {redraws} after 20 that do not count (and the 95th percentile). Limit: {redraw} ms. **Laid
+  out**: until the browser has also matched styles and placed everything, as it does once a frame for all nodes.
+- **Drag**: the scale of *What if* moves, and the arrows, the curves and the picture of the prediction are drawn; until
+  all is laid out. Limit: {drag} ms.
+- **First paint**: after a reload of the page, from the moment when the panel asks the server for the run (the editor
+  has just set up the graph) until the frame with the figure has been painted; median of {reloads} reloads (and their
+  range). Limit: {paint} ms.
+- **Memory**: heap, event listeners and elements that {runs} more runs in one tab leave behind, after garbage
+  collection. Limit: {growth} MB, and no listener.
+"""
+WORKFLOW = "0c6b1f0e-5a55-4f4e-9d5c-00000000be0c"
+OPEN = """async ([api, id]) => {
+  await app.loadApiJson(api, "bench");
+  const saved = (app.rootGraph ?? app.graph).serialize();
+  saved.id = id;
+  saved.extra = {ds: {scale: 1, offset: [60, 80]}};
+  for (const node of saved.nodes) node.pos = {1: [0, 0], 2: [0, 220], 3: [0, 360], 4: [340, 0]}[node.id] ?? [700, 0];
+  await app.loadGraphData(saved, true, true, "bench.json"); }"""
+RUN = """() => new Promise((done, failed) => {
+  app.api.addEventListener("execution_success", () => done(), {once: true});
+  for (const kind of ["execution_error", "execution_interrupted"])
+    app.api.addEventListener(kind, ({detail}) => failed(JSON.stringify(detail)), {once: true});
+  app.queuePrompt(0, 1); })"""
+RECORD = """const node = (app.rootGraph ?? app.graph).nodes.find(node => node.type === "GGInspector");
+  const sent = app.nodeOutputs[node.id].gg_record[0];
+  const place = sent.file && await app.api.fetchApi("/view?" + new URLSearchParams(sent.file));
+  const record = place ? await place.json() : sent;"""
+REDRAW = f"""async ([pack, w, h, times]) => {{ {RECORD}
+  const {{ Panel }} = await import(`/extensions/${{pack}}/lib/panel.mjs`);
+  const {{ VIEWS }} = await import(`/extensions/${{pack}}/lib/views.mjs`);
+  const alone = {{ root: () => null, locale: () => "en", address: path => app.api.apiURL(path), refresh() {{}} }};
+  const panel = new Panel({{ properties: {{ gg_second: "none" }} }}, alone, new Map());
+  panel.host.style.cssText = `position: fixed; left: 0; top: 0; min-width: ${{w}}px; height: ${{h}}px`;
+  document.body.append(panel.host);
+  panel.start();
+  await panel.show(record);
+  const found = {{}};
+  const measure = async (name, move) => {{
+    found[name] = [];
+    for (let k = -20; k < times; k += 1) {{
+      move(k + 20);
+      const began = performance.now();
+      panel.draw();
+      const drawn = performance.now();
+      panel.host.offsetHeight; // makes the browser lay the page out
+      if (k >= 0) found[name].push([drawn - began, performance.now() - began]);
+      await new Promise(done => requestAnimationFrame(() => setTimeout(done)));
+    }} }};
+  for (const {{ name: view }} of VIEWS) {{
+    panel.choose(view);
+    await new Promise(done => setTimeout(done, 400));
+    await measure(view, k => {{ panel.at = k % record.n; }});
+  }}
+  panel.choose("whatif");
+  while (!panel.mix(panel.at)) await new Promise(done => setTimeout(done, 50));
+  await measure("{DRAG}", k => {{ panel.scale = (k % 80) / 5; }});
+  panel.dispose();
+  panel.host.remove();
+  return found; }}"""
+WATCH = """(() => { performance.setResourceTimingBufferSize(5000);
+  const look = () => {
+    const count = document.querySelector(".gg-panel output");
+    if (!count) return requestAnimationFrame(look);
+    const channel = new MessageChannel(); // its message is read once the frame has been painted
+    channel.port1.onmessage = () => { window.painted ??= performance.now(); };
+    const there = () => /^[0-9]+.50$/.test(count.textContent) && channel.port2.postMessage(null);
+    new MutationObserver(there).observe(count, {characterData: true, childList: true, subtree: true});
+    there(); };
+  requestAnimationFrame(look); })()"""
+FIRST = """() => window.painted - performance.getEntriesByType("resource").find(entry =>
+  entry.name.includes("/guidance_geometry/runs/")).startTime"""
+REPLAY = f"""async times => {{ {RECORD}
+  const workflow = (app.rootGraph ?? app.graph).id;
+  const job = localStorage.getItem("guidancegeometry:run:" + workflow);
+  const views = [...document.querySelectorAll(".gg-panel [role=tab]")];
+  const say = (kind, detail) => app.api.dispatchEvent(new CustomEvent(kind, {{detail}}));
+  for (let k = 0; k < times; k += 1) {{
+    const copy = {{...JSON.parse(JSON.stringify(record)), run: `replay-${{Math.random()}}`, workflow_id: workflow}};
+    const steps = copy.steps.slice(0, 5);
+    say("guidance_geometry.step", {{v: 1, run: copy.run, workflow_id: workflow, targets: [String(node.id)], steps}});
+    await new Promise(done => requestAnimationFrame(done));
+    say("executed", {{node: String(node.id), prompt_id: job, output: {{gg_record: [copy]}}}});
+    views[k % views.length].click();
+    await new Promise(done => requestAnimationFrame(() => setTimeout(done, 4)));
+  }} }}"""
+
+
+def graph() -> dict:
+    """The demo model with 50 steps and 8 samples, and an inspector."""
+    api = json.loads((ROOT / "sweeps" / "comfyui" / "first_look.json").read_text(encoding="utf-8"))
+    found = {node: api[node] for node in "1234"}
+    found["3"]["inputs"]["batch_size"] = 8
+    found["4"]["inputs"]["steps"] = 50
+    return found | {"8": {"class_type": "GGInspector", "inputs": {"trace": ["4", 2], "vae": ["1", 1], "pictures": 8}}}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table. values: words beside the measurement's name; kept: whether its limit is."""
+
+    name: str
+    values: str
+    kept: bool
+
+
+def redraws(page, pack: str, times: int) -> list[Row]:
+    """Every view at two sizes."""
+    rows = []
+    for w, h in SIZES:
+        for view, found in page.evaluate(REDRAW, [pack, w, h, times]).items():
+            script, whole = zip(*found, strict=True)
+            middle, laid_out = statistics.median(script), statistics.median(whole)
+            values = f"{middle:.2f} ({statistics.quantiles(script, n=20)[-1]:.2f}), laid out {laid_out:.2f} ms"
+            name, kept = (DRAG, laid_out <= DRAG_MS) if view == DRAG else (f"redraw {view}", middle <= REDRAW_MS)
+            rows.append(Row(f"{name}, {w} x {h}", values, kept))
+    return rows
+
+
+def first_paint(page, times: int) -> Row:
+    """From asking the server for the stored run to the painted figure."""
+    found = []
+    page.add_init_script(WATCH)
+    for _ in range(times):
+        page.wait_for_timeout(2000)  # the editor keeps its draft late
+        page.reload()
+        page.wait_for_function("() => window.painted")
+        found.append(page.evaluate(FIRST))
+    middle = statistics.median(found)
+    return Row("first paint", f"{middle:.0f} ({min(found):.0f} to {max(found):.0f}) ms", middle <= FIRST_PAINT_MS)
+
+
+def memory(page) -> dict[str, float]:
+    """What the tab holds after garbage was collected."""
+    session = page.context.new_cdp_session(page)
+    session.send("HeapProfiler.enable")
+    session.send("Performance.enable")
+    session.send("HeapProfiler.collectGarbage")
+    values = {entry["name"]: entry["value"] for entry in session.send("Performance.getMetrics")["metrics"]}
+    session.detach()
+    return {name: values[name] for name in ("JSHeapUsedSize", "JSEventListeners", "Nodes")}
+
+
+def growth(page, runs: int) -> Row:
+    """What replayed runs in one tab leave behind."""
+    page.evaluate(REPLAY, 20)
+    before = memory(page)
+    page.evaluate(REPLAY, runs)
+    more = {name: value - before[name] for name, value in memory(page).items()}
+    heap, listeners = more["JSHeapUsedSize"] / 1e6, more["JSEventListeners"]
+    values = f"{heap:+.1f} MB, {listeners:+.0f} listeners, {more['Nodes']:+.0f} elements"
+    return Row(f"memory after {runs} runs", values, heap <= GROWTH_MB and listeners <= 0)
+
+
+def measured(browser, live, vue: bool, options: argparse.Namespace) -> list[Row]:
+    """All measurements with one renderer."""
+    with page_in(browser, live.address, vue=vue) as page:
+        page.evaluate(OPEN, [graph(), WORKFLOW])
+        page.wait_for_selector(".gg-panel")
+        page.evaluate(RUN)
+        page.wait_for_function("() => /.50$/.test(document.querySelector('.gg-panel output').textContent)")
+        parts = {  # looking into the heap slows what comes after it
+            "redraw": lambda: redraws(page, live.pack, options.redraws),
+            "memory": lambda: [growth(page, options.runs)],
+            "paint": lambda: [first_paint(page, options.reloads)],
+        }
+        return [row for name in parts if options.only in (None, name) for row in parts[name]()]
+
+
+def editors() -> dict[str, list[str]]:
+    """Front ends by name, with the host's options for them."""
+    newer = {"1.58.1": ["--front-end-root", str(FRONT_END)]} if (FRONT_END / "index.html").exists() else {}
+    return {"1.32.9, the host's own": []} | newer
+
+
+def both_renderers(browser, name: str, options: argparse.Namespace) -> dict[str, list[Row]]:
+    """Measure one front end with either renderer, on a host of its own."""
+    python, found = Path(sys.executable), {}
+    with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as base:
+        folders, pack = own_folders(Path(base))
+        every = folders + device_options(python) + editors()[name]
+        with running(python, options.host, Path(base) / "host.log", every, pack) as live:
+            for vue in (False, True):
+                title = f"{name}, {'Nodes 2.0' if vue else 'canvas'}"
+                found[title] = measured(browser, live, vue, options)
+                print(section(title, found[title]), flush=True)
+    return found
+
+
+def section(title: str, rows: list[Row]) -> str:
+    """A table in Markdown; what does not keep its limit stands out."""
+    cells = [[row.name, row.values, "holds" if row.kept else "**does not hold**"] for row in rows]
+    return markdown.page(f"## Front end {title}", markdown.table("what | measured | limit", cells))
+
+
+def page_of(found: dict[str, list[Row]], version: str, options: argparse.Namespace) -> str:
+    """The page for docs/."""
+    limits = {"redraw": REDRAW_MS, "drag": round(DRAG_MS), "paint": round(FIRST_PAINT_MS), "growth": round(GROWTH_MB)}
+    given = {"redraws": options.redraws, "reloads": options.reloads, "runs": options.runs}
+    opening = OPENING.format(chromium=f"Chromium {version}", cores=os.cpu_count(), **limits, **given)
+    return markdown.page(opening, *(section(title, rows) for title, rows in found.items()))
+
+
+def main() -> int:
+    """Measure, print, and fail when a limit is passed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--host", type=Path, default=HOST)
+    parser.add_argument("--redraws", type=int, default=60)
+    parser.add_argument("--reloads", type=int, default=7)
+    parser.add_argument("--runs", type=int, default=200)
+    parser.add_argument("--only", choices=("memory", "redraw", "paint"), help="one of the measurements")
+    parser.add_argument("--write", action="store_true", help="keep the table in docs/numbers/panel.md")
+    options = parser.parse_args()
+    if CHROMIUM is None:
+        print("no Chromium on the path: nothing was measured", file=sys.stderr)
+        return 2
+    with chromium() as browser:
+        found = {}
+        for name in editors():
+            found |= both_renderers(browser, name, options)
+        words = page_of(found, browser.version, options)
+    if options.write:
+        markdown.write(PAGE, words)
+    return int(not all(row.kept for rows in found.values() for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

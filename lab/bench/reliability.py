@@ -1,0 +1,260 @@
+"""Interrupts, kills and long use: whether a host with this pack computes the same afterwards, and what lies about.
+
+Interrupts: jobs are stopped at random times, and each is done again; it must make what the undisturbed job made, to the
+bit. Kills: the host is killed (SIGKILL) at random times while it computes and writes; no file under its own name may be
+cut, and a fresh host must do the job. Soak: mixed jobs in random order; the same results, and memory that stays.
+`--write` keeps the figures in docs/reliability.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+import psutil
+
+from ...dev.places import HOST
+from ...sweeps.comfyui.client import Client
+from ...sweeps.comfyui.process import Server, own_folders, running
+from .. import markdown
+from ..fuzz.catalogue import Catalogue, catalogue_of
+from ..fuzz.equipment import equip
+from ..fuzz.mixed_jobs import JOBS, UNFINISHED, Folder, broken, checksum, written
+from ..fuzz.watched import TRIVIAL
+
+COMMAND = "Written by `python3 dev.py bench reliability --write`"
+MOST_GROWN = 50  # MB of memory between the second and the last quarter of the soak
+SAY = 15.0
+
+
+@dataclass
+class Site:
+    """A host's folder, and what every job makes there when nothing disturbs it."""
+
+    host: Path
+    place: Path
+    options: list[str]
+    pack: str
+    made: dict[str, str] = field(default_factory=dict)
+    starts: Iterator[int] = field(default_factory=itertools.count)
+
+    @contextmanager
+    def live(self) -> Iterator[tuple[Server, Client]]:
+        """A fresh host there, with a client."""
+        log = self.place / f"host-{next(self.starts)}.log"
+        fresh = running(Path(sys.executable), self.host, log, self.options, self.pack)
+        with fresh as server, Client(server.address) as client:
+            yield server, client
+
+
+def forget(client: Client) -> None:
+    """Empty the host's cache, which it does at the end of the next prompt."""
+    client.post("/free", {"unload_models": True, "free_memory": True})
+    client.run(TRIVIAL)
+
+
+def done(client: Client, site: Site, prompt: dict) -> str:
+    """Do a job from the start; what it made, as a checksum."""
+    return timed(client, site, prompt)[0]
+
+
+def timed(client: Client, site: Site, prompt: dict) -> tuple[str, float]:
+    """Do a job from the start; what it made, as a checksum, and its seconds."""
+    folder = Folder(site.place)
+    forget(client)
+    began = time.monotonic()
+    client.run(prompt)
+    seconds = time.monotonic() - began
+    mark = checksum(folder.new())
+    folder.clear()
+    return mark, seconds
+
+
+def undisturbed(client: Client, site: Site, jobs: dict[str, dict]) -> dict[str, float]:
+    """Do every job twice; keep what it makes, and how long it takes.  Raises RuntimeError where the two differ"""
+    seconds = {}
+    for name, prompt in jobs.items():
+        site.made[name] = done(client, site, prompt)
+        again, seconds[name] = timed(client, site, prompt)
+        if again != site.made[name]:
+            raise RuntimeError(f"{name} makes something else the second time: nothing can be compared with it")
+    return seconds
+
+
+def interrupts(site: Site, jobs: dict[str, dict], count: int, rng: Random) -> tuple[list[str], bool]:
+    """Stop jobs at random times and do them again."""
+    stopped = different = unfinished = 0
+    halves: list[str] = []
+    with site.live() as (_, client):
+        seconds = undisturbed(client, site, jobs)
+        for _ in progress(count, "interrupts"):
+            name = rng.choice(list(jobs))
+            folder = Folder(site.place)
+            forget(client)
+            prompt_id = client.submit(jobs[name])
+            time.sleep(rng.uniform(0, seconds[name]))
+            client.interrupt()
+            stopped += client.follow(prompt_id).ending == "execution_interrupted"
+            halves += broken(folder.new())
+            unfinished += sum(path.name.endswith(UNFINISHED) for path in folder.new())
+            folder.clear()
+            different += done(client, site, jobs[name]) != site.made[name]
+    lines = [
+        f"{count} interrupts at random times in {len(jobs)} kinds of jobs; {stopped} came before the job's end",
+        f"repeated jobs with a different result: {different}",
+        f"truncated files: {len(halves)}; temporary files left: {unfinished}",
+    ]
+    return lines, not (different or halves or unfinished)
+
+
+def kills(site: Site, jobs: dict[str, dict], count: int, rng: Random) -> tuple[list[str], bool]:
+    """Kill the host while it writes; what stands in its folders must be whole, and a fresh host must work."""
+    (prompt,) = jobs.values()
+    halves: list[str] = []
+    whole = unfinished = failed = 0
+    with site.live() as (_, client):
+        writes = seconds_of_writing(client, site, prompt)
+    for _ in progress(count, "kills"):
+        folder = Folder(site.place)
+        with site.live() as (server, client):
+            client.submit(prompt)
+            wait_for_a_file(folder)
+            time.sleep(rng.uniform(0, writes))
+            server.process.kill()
+            server.process.wait()
+        halves += broken(folder.new())
+        unfinished += sum(path.name.endswith(UNFINISHED) for path in folder.new())
+        whole += len(folder.new())
+        folder.clear()
+    with site.live() as (_, client):
+        failed = done(client, site, prompt) != done(client, site, prompt)
+    lines = [
+        f"{count} kills (SIGKILL) of a host that writes traces, figures and a classifier; "
+        f"{whole - unfinished} files were there afterwards",
+        f"truncated files: {len(halves)}; hidden temporary files left: {unfinished}",
+        f"the restarted host finished the job: {'no' if failed else 'yes'}",
+    ]
+    return lines, not (halves or failed)
+
+
+def seconds_of_writing(client: Client, site: Site, prompt: dict) -> float:
+    """From the first file of a job to its end, on a fresh host."""
+    folder = Folder(site.place)
+    prompt_id = client.submit(prompt)
+    wait_for_a_file(folder)
+    began = time.monotonic()
+    client.follow(prompt_id)
+    folder.clear()
+    return time.monotonic() - began
+
+
+def wait_for_a_file(folder: Folder, seconds: float = 60.0) -> None:
+    """Until the first file appears."""
+    end = time.monotonic() + seconds
+    while not folder.new() and time.monotonic() < end:
+        time.sleep(0.005)
+
+
+def soak(site: Site, jobs: dict[str, dict], count: int, rng: Random) -> tuple[list[str], bool]:
+    """Many jobs, one after the other, some of them from the cache's start."""
+    different, memory = 0, []
+    with site.live() as (server, client):
+        undisturbed(client, site, jobs)
+        process = psutil.Process(server.process.pid)
+        for _ in progress(count, "soak"):
+            name = rng.choice(list(jobs))
+            different += done(client, site, jobs[name]) != site.made[name]
+            memory.append(process.memory_info().rss / 2**20)
+    quarter = max(1, count // 4)
+    early, late = statistics.median(memory[quarter : 2 * quarter] or memory), statistics.median(memory[-quarter:])
+    lines = [
+        f"{count} jobs of {len(jobs)} kinds in random order, each computed anew; results that differ: {different}",
+        f"memory of the process: {early:,.0f} MB in the second quarter, {late:,.0f} MB in the last; "
+        f"between {min(memory):,.0f} and {max(memory):,.0f} MB over all",
+    ]
+    return lines, not different and late - early <= MOST_GROWN
+
+
+def progress(count: int, what: str) -> Iterator[int]:
+    """Count, and say now and then how far it is."""
+    began = spoke = time.monotonic()
+    for number in range(count):
+        if time.monotonic() - spoke > SAY:
+            spoke = time.monotonic()
+            print(f"  ... {what}: {number} of {count}, {spoke - began:.0f} s", flush=True)
+        yield number
+
+
+def jobs_of(catalogue: Catalogue) -> dict[str, dict]:
+    """One job of every sort."""
+    return {name: make(catalogue, seed) for seed, (name, make) in enumerate(JOBS.items(), start=1)}
+
+
+def writing(catalogue: Catalogue) -> dict:
+    """Everything that writes, in one job."""
+    parts = {
+        "again": written(catalogue, 1),
+        "trained": JOBS["trained"](catalogue, 2),
+        "drawn": JOBS["drawn"](catalogue, 3),
+    }
+    return {f"{part} {node}": moved(facts, part) for part, graph in parts.items() for node, facts in graph.items()}
+
+
+def moved(facts: dict, part: str) -> dict:
+    """A node whose wires lead to the nodes of its own part."""
+    inputs = facts["inputs"].items()
+    return facts | {"inputs": {k: [f"{part} {v[0]}", v[1]] if isinstance(v, list) else v for k, v in inputs}}
+
+
+def options_of() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--host", type=Path, default=HOST)
+    parser.add_argument("--interrupts", type=int, default=200)
+    parser.add_argument("--kills", type=int, default=12)
+    parser.add_argument("--soak", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--write", action="store_true", help="keep the figures in docs/reliability.md")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Measure, print, and fail where something differs, is cut off, or grows."""
+    options, fine = options_of(), True
+    with tempfile.TemporaryDirectory(prefix="reliability-", ignore_cleanup_errors=True) as base:
+        flags, pack = own_folders(Path(base))
+        equip(Path(base))
+        site = Site(options.host.resolve(), Path(base), [*flags, "--cpu"], pack)
+        with site.live() as (_, client):
+            catalogue = catalogue_of(json.loads(client.get("/object_info")), pack)
+        jobs, everything = jobs_of(catalogue), {"everything that writes": writing(catalogue)}
+        for heading, measure, what, count in (
+            ("Interrupts", interrupts, jobs, options.interrupts),
+            ("Kills", kills, everything, options.kills),
+            ("Long use", soak, jobs, options.soak),
+        ):
+            if count:
+                fine &= said(heading, *measure(site, what, count, Random(options.seed)), options.write)
+    return int(not fine)
+
+
+def said(heading: str, lines: list[str], fine: bool, keep: bool) -> bool:
+    """Print a section, and keep it if that is wanted."""
+    print("\n".join([f"## {heading}", *lines, "" if fine else "FAILED"]), flush=True)
+    if keep:
+        markdown.put_section(markdown.RELIABILITY, heading, f"{COMMAND}.", markdown.bullets(lines))
+    return fine
+
+
+if __name__ == "__main__":
+    sys.exit(main())

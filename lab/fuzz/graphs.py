@@ -1,0 +1,165 @@
+"""Small graphs that run: the templates, cut into what each output needs, and one around every node of the pack."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from ...dev.templates.layouts import LAYOUTS
+from .catalogue import SMALL, Catalogue, NodeKind
+
+Graph = dict[str, dict[str, Any]]
+Wire = list  # [node id, output index]
+SOURCES: dict[str, tuple[str, int]] = {  # wire type -> the node and output that it comes from
+    "MODEL": ("GGLoadDenoiser", 0),
+    "*": ("GGLoadDenoiser", 0),  # whatever it is
+    "VAE": ("GGLoadDenoiser", 1),
+    "CONDITIONING": ("GGClassLabel", 0),
+    "LATENT": ("GGEmptyCanvas", 0),
+    "IMAGE": ("LoadImage", 0),
+    "MASK": ("SolidMask", 0),
+    "SAMPLER": ("KSamplerSelect", 0),
+    "SIGMAS": ("BasicScheduler", 0),
+    "NOISE": ("RandomNoise", 0),
+    "GUIDER": ("GGGuider", 0),
+    "GG_RECORDER": ("GGRecord", 1),
+    "GG_CLASSIFIER": ("GGLoadClassifier", 0),
+    "GG_ENERGY": ("GGLabelEnergy", 0),
+    "GG_GUIDANCE": ("GGAdaptiveProjected", 0),
+    "GG_GRADIENT_OPTIONS": ("GGGradientOptions", 0),
+    "GUIDANCE_TRACE": ("GGGuidedSampler", 2),
+}
+SOURCES_OF = {("GGTrainNoisyClassifier", "LATENT"): ("GGGuidedSampler", 0)}  # where an empty canvas is refused
+READERS = {  # wire type -> the node and input that make something of it, in the order of preference
+    "GUIDANCE_TRACE": ("GGMetrics", "trace"),
+    "GG_GUIDANCE": ("GGGuidedSampler", "guidance"),
+    "GG_ENERGY": ("GGClassifierGradient", "energy"),
+    "GG_GRADIENT_OPTIONS": ("GGClassifierGradient", "options"),
+    "GG_CLASSIFIER": ("GGLabelEnergy", "classifier"),
+    "GUIDER": ("GGInspectedSampler", "guider"),
+    "SAMPLER": ("GGGuidedSampler", "sampler"),
+    "MODEL": ("GGGuidedSampler", "model"),
+    "CONDITIONING": ("GGGuidedSampler", "positive"),
+}
+CLASSIFIERS = {"GGTextEnergy": "tiny-clip/", "GGSegmentationEnergy": "tiny-segformer/", "GGDepthEnergy": "tiny-dpt/"}
+CHOSEN: dict[str, dict[str, Any]] = {  # widgets whose default would make a seed do nothing, or too much
+    "GGLoadTrace": {"trace_name": "traces/seed_00001_.safetensors"},
+    "GGTrainNoisyClassifier": {"width": 8, "batch_size": 2},
+    "LoadImage": {"image": "ramp.png"},
+    "LoadLatent": {"latent": "odd half.latent"},
+}
+
+
+class Builder:
+    """A graph that grows by what its nodes need; one node stands for all wires of a type."""
+
+    def __init__(self, catalogue: Catalogue, classifier: str | None = None):
+        self.catalogue, self.classifier = catalogue, classifier
+        self.graph: Graph = {}
+        self.made: dict[str, str] = {}
+
+    def add(
+        self, kind: str, wires: Mapping[str, Wire] | None = None, optional: Collection[str] = (), **values: Any
+    ) -> str:
+        """Add a node with small usual values and all that it needs, and return its id.  optional: wires beside those"""
+        inputs = dict(wires or {})
+        for slot in self.catalogue[kind].inputs.values():
+            if slot.name in inputs or not (slot.required or slot.name in optional or slot.is_widget):
+                continue
+            if slot.is_widget:
+                inputs[slot.name] = slot.usual()
+            elif slot.kind in SOURCES and SOURCES[slot.kind][0] != kind:
+                inputs[slot.name] = self.wire(slot.kind, kind)
+        node = str(len(self.graph) + 1)
+        self.graph[node] = {"class_type": kind, "inputs": inputs | CHOSEN.get(kind, {}) | values}
+        return node
+
+    def wire(self, kind: str, reader: str = "") -> Wire:
+        """Where a wire of this type comes from.  reader: the node that it goes to"""
+        source, slot = SOURCES_OF.get((reader, kind), SOURCES[kind])
+        if source not in self.made:
+            chosen = {"classifier_name": self.classifier} if source == "GGLoadClassifier" and self.classifier else {}
+            self.made[source] = self.add(source, **chosen)
+        return [self.made[source], slot]
+
+    def finish(self, node: str) -> None:
+        """Let something be made of what a node gives, up to a node that the host counts as an output."""
+        kind = self.catalogue[self.graph[node]["class_type"]]
+        while not kind.is_output:
+            node = self._reader(node, kind)
+            kind = self.catalogue[self.graph[node]["class_type"]]
+
+    def _reader(self, node: str, kind: NodeKind) -> str:
+        for wire, (reader, name) in READERS.items():
+            if wire in kind.outputs and reader != kind.name:
+                return self.add(reader, {name: [node, kind.outputs.index(wire)]})
+        return self.add("PreviewAny", {"source": [node, 0]})
+
+
+def seeds(catalogue: Catalogue) -> dict[str, Graph]:
+    """Name -> graph: templates by output, every node of the pack with none, each and all of its optional wires."""
+    found = {}
+    for layout in LAYOUTS.values():
+        whole = shrunk(json.loads(layout.api.read_text(encoding="utf-8")), catalogue)
+        for node in outputs_of(whole, catalogue):
+            found[f"{layout.name}: {node}"] = needed(whole, node)
+    for kind in catalogue.values():
+        if kind.ours:
+            optional = [slot.name for slot in kind.inputs.values() if not (slot.required or slot.is_widget)]
+            for wires in ([], *([name] for name in optional), optional):
+                found[f"{kind.name}({', '.join(wires)})"] = around(catalogue, kind.name, wires)
+    return found
+
+
+def around(catalogue: Catalogue, kind: str, optional: Collection[str] = (), **values: Any) -> Graph:
+    """A graph in which one node works."""
+    if kind in ("GGRecord", "GGReadTrace"):
+        return recorded(catalogue)
+    builder = Builder(catalogue, CLASSIFIERS.get(kind))
+    node = builder.add(kind, optional=optional, **values)
+    builder.finish(node)
+    return builder.graph
+
+
+def recorded(catalogue: Catalogue) -> Graph:
+    """A host's sampler that is recorded, and its trace."""
+    builder = Builder(catalogue)
+    record = builder.add("GGRecord")
+    sampled = builder.add("KSampler", {"model": [record, 0]})
+    builder.finish(builder.add("GGReadTrace", {"recorder": [record, 1], "latent": [sampled, 0]}))
+    return builder.graph
+
+
+def shrunk(graph: Graph, catalogue: Catalogue) -> Graph:
+    """The same graph with few steps, one sample and small pictures."""
+    small = copy.deepcopy(graph)
+    for node in small.values():
+        slots = catalogue[node["class_type"]].inputs
+        for name in SMALL.keys() & node["inputs"].keys():
+            if type(node["inputs"][name]) is int:
+                node["inputs"][name] = slots[name].usual()
+    return small
+
+
+def outputs_of(graph: Graph, catalogue: Catalogue) -> list[str]:
+    """Ids of the nodes that the host runs a graph for."""
+    return [node for node, facts in graph.items() if catalogue[facts["class_type"]].is_output]
+
+
+def is_wire(value: Any) -> bool:
+    """Whether an input's value names another node."""
+    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)
+
+
+def needed(graph: Graph, node: str) -> Graph:
+    """A node and everything that it needs."""
+    found, waiting = set(), [node]
+    while waiting:
+        current = waiting.pop()
+        if current in found or current not in graph:
+            continue
+        found.add(current)
+        waiting += [value[0] for value in graph[current].get("inputs", {}).values() if is_wire(value)]
+    return {name: copy.deepcopy(facts) for name, facts in graph.items() if name in found}

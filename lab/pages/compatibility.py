@@ -1,0 +1,406 @@
+"""Write docs/compatibility.md: every kind of model against everything that this pack does with one.
+
+`python lab compatibility` writes it. A feature that is added later adds a column: a name, what it means, and a
+function that raises where it does not hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...dev.fixtures.subjects import Subject
+from ...dev.inside import enter_host
+from ...dev.places import HOST, ROOT
+from .. import markdown
+
+PAGE = ROOT / "docs" / "compatibility.md"
+STEPS, SEED, CFG = 3, 7, 3.0
+PUSH = 0.001  # gamma of a gradient: small, since the slope of a random network holds for a short way only
+CLOSE = {"float16": 5e-3, "bfloat16": 0.1, "float8_e4m3fn": 0.2}  # distance from float32, over the sample's rms
+OPENING = """# Which models, and what works with them
+
+Written by `python lab compatibility`, on ComfyUI {version}. The models have the published architectures, a few
+thousand random weights, and run {steps} steps of euler at cfg {cfg:g}. A test runs the same checks.
+
+**yes**: holds. **no**: does not; the cause is below. **\u2013**: cannot exist, or not on this ComfyUI; the reason is
+below.
+"""
+
+
+class CannotExistError(Exception):
+    """This question makes no sense for this model; the message says why."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A question.
+
+    name, meaning: for the page. ask: raises where the answer is no, and CannotExistError where there can be none.
+    """
+
+    name: str
+    meaning: str
+    ask: Callable[[Subject], None]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A cell.  word: yes, no or a dash. why: of the others"""
+
+    word: str
+    why: str = ""
+
+
+def sampled(subject: Subject, model: Any, latent: dict, **more: Any) -> tuple[Tensor, Any]:
+    """Our sampler: the sample, the trace."""
+    from ...nodes.sampling import GGGuidedSampler
+
+    given = {"cfg": CFG, "sampler_name": "euler", "scheduler": "simple", **more}
+    conditions = given.pop("conditions", None) or (subject.positive(model), subject.negative(model))
+    cfg, names = given.pop("cfg"), (given.pop("sampler_name"), given.pop("scheduler"))
+    out = GGGuidedSampler.execute(model, SEED, STEPS, cfg, *names, *conditions, dict(latent), **given).result
+    return joined(out[0]["samples"]), out[2]
+
+
+def hosts(subject: Subject, model: Any, latent: dict, cfg: float = CFG, conditions: tuple | None = None) -> Tensor:
+    """The host's KSampler on the same."""
+    return joined(hosts_latent(subject, model, latent, cfg, conditions)["samples"])
+
+
+def hosts_latent(subject: Subject, model: Any, latent: dict, cfg: float, conditions: tuple | None = None) -> dict:
+    """Its LATENT."""
+    both = conditions or (subject.positive(model), subject.negative(model))
+    return host_nodes().common_ksampler(model, SEED, STEPS, cfg, "euler", "simple", *both, dict(latent))[0]
+
+
+def joined(samples: Any) -> Tensor:
+    """A sample as one tensor: the parts of a nested one side by side."""
+    from ...host.adapter import parts_of
+
+    parts = parts_of(samples)
+    return torch.cat([part.flatten(1) for part in parts], dim=1) if len(parts) > 1 else samples
+
+
+def host_nodes() -> Any:
+    """The host's module of that name; this pack has one too."""
+    return import_module("nodes")
+
+
+def version() -> str:
+    """Of the host."""
+    return import_module("comfyui_version").__version__
+
+
+def scale_of(subject: Subject) -> float:
+    """The cfg to ask at: 1 where there is nothing to guide away from."""
+    return CFG if "unconditional" in subject.has else 1.0
+
+
+def same_pixels(subject: Subject) -> None:
+    """Our sampler against the host's, every bit."""
+    model, cfg = subject.make(torch.float32), scale_of(subject)
+    latent = subject.latent(model, 2)
+    insist(torch.equal(sampled(subject, model, latent, cfg=cfg)[0], hosts(subject, model, latent, cfg)), "bits differ")
+
+
+def recorded(subject: Subject) -> None:
+    """Any KSampler, behind Record Guidance: the same bits, and every step."""
+    from ...nodes.records import GGReadTrace, GGRecord
+
+    model, cfg = subject.make(torch.float32), scale_of(subject)
+    latent = subject.latent(model, 2)
+    tapped, recorder = GGRecord.execute(model).result
+    out = hosts_latent(subject, tapped, latent, cfg)
+    insist(torch.equal(joined(out["samples"]), hosts(subject, model, latent, cfg)), "bits differ")
+    trace = GGReadTrace.execute(recorder, out).result[0]
+    insist(trace.n == STEPS, f"{trace.n} of {STEPS} steps recorded")
+    insist(not trace.header.get("faults"), "; ".join(trace.header.get("faults") or []))
+
+
+def adds_up(subject: Subject) -> None:
+    """The trace's own checks."""
+    from ...trace.checks import check
+
+    model = subject.make(torch.float32)
+    trace = sampled(subject, model, subject.latent(model, 2), cfg=scale_of(subject))[1]
+    found = [fault for one in (trace, *trace.parts.values()) for fault in check(one)]
+    insist(not found, "; ".join(map(str, found)))
+
+
+def rules(subject: Subject) -> None:
+    """Every rule node, in a run of its own."""
+    from ...dev.fixtures.rule_nodes import active_chain
+    from ...extension import nodes_in
+
+    need_unconditional(subject)
+    model = subject.make(torch.float32)
+    latent = subject.latent(model, 1)
+    wires = {"MODEL": model.clone(), "CONDITIONING": subject.positive(model)}
+    for node in nodes_in("rules"):
+        chain = active_chain(node, wires)
+        found = sampled(subject, model, latent, guidance=chain)[0]
+        insist(bool(found.isfinite().all()), f"{chain.text}: not finite")
+
+
+def steered_by(evaluation: str) -> Callable[[Subject], None]:
+    """A gradient that darkens the sample, by one way of evaluating it."""
+
+    def ask(subject: Subject) -> None:
+        model = subject.make(torch.float32)
+        latent = one_frame(subject.latent(model, 2))
+        plain = sampled(subject, model, latent, cfg=1.0)[0]
+        try:
+            kept, pushed = (pushed_by(weight, evaluation, subject, model, latent) for weight in (0.0, PUSH))
+        except ValueError as refusal:
+            if "parts" in subject.has:
+                raise CannotExistError(str(refusal)) from refusal
+            raise
+        insist(torch.equal(kept, plain), "weight 0 changes bits")
+        insist(bool(pushed.isfinite().all()), "not finite")
+        insist(bool((energy_of(pushed) > energy_of(plain)).all()), "the energy does not rise")
+
+    return ask
+
+
+def pushed_by(weight: float, evaluation: str, subject: Subject, model: Any, latent: dict) -> Tensor:
+    """A sample with a gradient of this weight."""
+    from ...guidance.chain import PLAIN
+    from ...guidance.gradients.term import GradientTerm
+
+    term = GradientTerm(Small(), weight=weight, evaluation=evaluation)
+    return sampled(subject, model, latent, cfg=1.0, guidance=PLAIN.then(term))[0]
+
+
+def one_frame(latent: dict) -> dict:
+    """Energies read single pictures, so a video is asked for one."""
+    samples = latent["samples"]
+    return {**latent, "samples": samples[:, :, :1] if getattr(samples, "ndim", 4) == 5 else samples}
+
+
+class Small:
+    """log p = -|x|^2 / 2 per element, of whatever it is shown: it makes samples smaller."""
+
+    text, noise_aware, classifiers = "small", False, ()
+
+    def log_prob(self, x: Tensor, at: Any = None) -> Tensor:  # [B, ...] -> [B]
+        """The energy."""
+        return energy_of(x)
+
+
+def energy_of(x: Tensor) -> Tensor:  # [B, ...] -> [B]
+    """-|x|^2 / 2, mean over elements."""
+    return -0.5 * x.float().square().flatten(1).mean(dim=1)
+
+
+def shown(subject: Subject) -> None:
+    """Pictures of a trace without a VAE: pixels, or the host's preview colours."""
+    from ...host.panel_record import shown as pictures
+
+    model = subject.make(torch.float32)
+    _, trace = sampled(subject, model, subject.latent(model, 2), cfg=scale_of(subject))
+    kept: list[bytes] = []
+
+    def keep(data: bytes, ending: str) -> dict:
+        kept.append(data)
+        return {"filename": f"{len(kept)}{ending}"}
+
+    note = pictures(trace, None, 3, keep).get("note")
+    insist(len(kept) == STEPS, note or f"{len(kept)} of {STEPS} steps shown")
+
+
+def masked(subject: Subject) -> None:
+    """Inpainting, every bit."""
+    model, cfg = subject.make(torch.float32), scale_of(subject)
+    latent = subject.latent(model, 2)
+    latent = {**latent, "samples": latent["samples"] + 0.25, "noise_mask": half_masks(latent["samples"])}
+    try:
+        theirs = hosts(subject, model, latent, cfg)
+    except AttributeError as fault:
+        if "parts" not in subject.has:
+            raise
+        raise CannotExistError(f"ComfyUI {version()} takes no mask of several parts; newer ones do") from fault
+    insist(torch.equal(sampled(subject, model, latent, cfg=cfg)[0], theirs), "bits differ")
+
+
+def half_masks(samples: Any) -> Any:
+    """A mask that keeps the left half, of each part."""
+    from ...host.adapter import parts_of
+
+    parts = parts_of(samples)
+    masks = [
+        (torch.arange(part.shape[-1]) >= part.shape[-1] // 2).float().expand(1, 1, *part.shape[2:]) for part in parts
+    ]
+    return type(samples)(masks) if len(parts) > 1 else masks[0]
+
+
+def controlled(subject: Subject) -> None:
+    """A ControlNet of the host, every bit."""
+    from ...dev.fixtures.tiny_families import TinyVAE, control_net
+
+    fitting = [trait.split()[1] for trait in subject.has if trait.startswith("control ")]
+    if not fitting:
+        raise CannotExistError("the host has no ControlNet for it")
+    model = subject.make(torch.float32)
+    latent = subject.latent(model, 2)
+    hint = torch.rand(1, 64, 64, 3, generator=torch.Generator().manual_seed(5))
+    plain, net = (subject.positive(model), subject.negative(model)), control_net(name=fitting[0])
+    apply = host_nodes().ControlNetApplyAdvanced().apply_controlnet
+    both = apply(*plain, net, hint, 1.0, 0.0, 1.0, vae=TinyVAE() if fitting == ["SD3"] else None)
+    ours, theirs = sampled(subject, model, latent, conditions=both)[0], hosts(subject, model, latent, CFG, both)
+    insist(torch.equal(ours, theirs), "bits differ")
+    insist(not torch.equal(theirs, hosts(subject, model, latent)), "the ControlNet does nothing")
+
+
+def patched(subject: Subject) -> None:
+    """A weight patch, as a LoRA is one: every bit, and it acts."""
+    need_weights(subject)
+    model, cfg = subject.make(torch.float32), scale_of(subject)
+    latent = subject.latent(model, 2)
+    clone = model.clone()
+    state = model.model.state_dict()
+    keys = [key for key, weight in state.items() if key.startswith("diffusion_model.") and weight.ndim == 2]
+    clone.add_patches({key: ("diff", (0.5 * state[key].roll(1, 0),)) for key in keys})
+    theirs = hosts(subject, clone, latent, cfg)
+    insist(torch.equal(sampled(subject, clone, latent, cfg=cfg)[0], theirs), "bits differ")
+    insist(not torch.equal(theirs, hosts(subject, model, latent, cfg)), "the patch does nothing")
+
+
+def kept_in(dtype: torch.dtype) -> Callable[[Subject], None]:
+    """Weights in half precision: the host's bits, and near the run in float32."""
+
+    def ask(subject: Subject) -> None:
+        need_weights(subject)
+        cfg, model = scale_of(subject), subject.make(dtype)
+        latent = subject.latent(model, 2)
+        found = sampled(subject, model, latent, cfg=cfg)[0]
+        insist(torch.equal(found, hosts(subject, model, latent, cfg)), "bits differ")
+        full = sampled(subject, subject.make(torch.float32), latent, cfg=cfg)[0]
+        away = float((found - full).square().mean().sqrt() / full.square().mean().sqrt())
+        insist(away <= CLOSE[str(dtype).removeprefix("torch.")], f"{away:.2g} of the sample's size away from float32")
+
+    return ask
+
+
+def batched(subject: Subject) -> None:
+    """The items of a batch, each alone from its own noise."""
+    import comfy.sample
+
+    model, cfg = subject.make(torch.float32), scale_of(subject)
+    latent = subject.latent(model, 2)["samples"]
+    noise = comfy.sample.prepare_noise(latent, SEED)
+    both = (subject.positive(model), subject.negative(model))
+
+    def alone(part: slice) -> Tensor:
+        given = (STEPS, cfg, "euler", "simple", *both, latent[part])
+        return joined(comfy.sample.sample(model, noise[part], *given, disable_pbar=True, seed=SEED))
+
+    together, single = alone(slice(None)), torch.cat([alone(slice(i, i + 1)) for i in range(2)])
+    error = float((together - single).abs().max() / single.abs().max())
+    insist(error <= 1e-4, f"{error:.1e} of the largest value apart")
+
+
+def need_parts(subject: Subject) -> None:
+    """Old hosts sample one tensor."""
+    if "parts" in subject.has and find_spec("comfy.nested_tensor") is None:
+        raise CannotExistError(f"ComfyUI {version()} has no latents of several parts")
+
+
+def need_unconditional(subject: Subject) -> None:
+    """Rules act on the difference of two predictions."""
+    if "unconditional" not in subject.has:
+        raise CannotExistError("it has no prediction without a condition, so there is no difference to guide along")
+
+
+def need_weights(subject: Subject) -> None:
+    """A formula has none."""
+    if "weights" not in subject.has:
+        raise CannotExistError("it is a formula, without weights")
+
+
+def insist(holds: bool, why: str) -> None:
+    """Raise ValueError with the cause where something does not hold."""
+    if not holds:
+        raise ValueError(why)
+
+
+COLUMNS = (
+    Column("KSampler", "KSampler + Guidance Trace gives the pixels of the host's KSampler, bit for bit.", same_pixels),
+    Column("recorded", "A KSampler behind Record Guidance keeps its bits, and all steps are recorded.", recorded),
+    Column("identity", "The trace's numbers add up: move and noise make the step.", adds_up),
+    Column("rules", "Every rule node runs and gives finite samples.", rules),
+    Column(
+        "x0 gradient",
+        "Classifier Guidance by `x0` raises its energy; at weight 0 no bit changes. A video has one frame for this.",
+        steered_by("x0"),
+    ),
+    Column("backprop", "The same by `x0 + backprop`, through the network.", steered_by("x0 + backprop")),
+    Column("pictures", "The panel has pictures without a VAE.", shown),
+    Column("mask", "Inpainting keeps the host's bits.", masked),
+    Column("ControlNet", "A ControlNet of the host keeps its bits under our sampler.", controlled),
+    Column("LoRA", "A patch of the weights acts, and keeps the host's bits.", patched),
+    Column("fp16", "Weights in float16: the host's bits, and close to float32.", kept_in(torch.float16)),
+    Column("bf16", "Weights in bfloat16: the same.", kept_in(torch.bfloat16)),
+    Column("fp8", "Weights in float8_e4m3fn, as the host's loader keeps them: the same.", kept_in(torch.float8_e4m3fn)),
+    Column("batch 2", "Two samples together are what each is alone.", batched),
+)
+
+
+def answer(column: Column, subject: Subject) -> Answer:
+    """Ask one question of one kind of model."""
+    try:
+        need_parts(subject)
+        column.ask(subject)
+    except CannotExistError as reason:
+        return Answer("\u2013", str(reason))
+    except Exception as fault:  # noqa: BLE001  whatever went wrong is a cause for the page
+        return Answer("**no**", f"{type(fault).__name__}: {' '.join(str(fault).split())[:300]}")
+    return Answer("yes")
+
+
+def page(subjects: list[Subject]) -> str:
+    """The whole page."""
+    found = {subject.name: [answer(column, subject) for column in COLUMNS] for subject in subjects}
+    head = " | ".join(["model", *(column.name for column in COLUMNS)])
+    rows = [[name, *(one.word for one in answers)] for name, answers in found.items()]
+    causes: dict[tuple[str, str, str], list[str]] = {}
+    for name, answers in found.items():
+        for column, one in zip(COLUMNS, answers, strict=True):
+            if one.why:
+                causes.setdefault((one.word, column.name, one.why), []).append(name)
+    notes = [
+        f"{word} {column}, {', '.join(names)}: {why.rstrip('.')}."
+        for (word, column, why), names in sorted(causes.items())
+    ]
+    opening = OPENING.format(version=version(), steps=STEPS, cfg=CFG)
+    meanings = markdown.bullets(f"**{column.name}**: {column.meaning}" for column in COLUMNS)
+    return markdown.page(opening, meanings, markdown.table(head, rows), "## Causes", markdown.bullets(notes))
+
+
+def main() -> int:
+    """Write the page; fail where any answer is no."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--host", type=Path, default=HOST)
+    enter_host(parser.parse_args().host)
+    logging.disable(logging.CRITICAL)
+    torch.set_num_threads(1)
+    from ...dev.fixtures.subjects import every_subject
+
+    with torch.inference_mode():
+        text = page(every_subject())
+    markdown.write(PAGE, text)
+    return int("**no**" in text.split("## Causes")[0].split("|---")[-1])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

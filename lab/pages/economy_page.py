@@ -1,0 +1,211 @@
+"""The page about skipped passes: docs/economy.md and its figure, from the numbers in docs/economy.json.
+
+`python lab economy --page` measures and writes; `python lab economy_page` sets the stored numbers.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ...dev.places import ROOT
+from ...figures.canvas import Box, Canvas, extent
+from ...figures.palette import THEMES, Theme
+from .. import markdown
+from .economy_rows import FAMILIES, FULL, PRESET, PROBE, Row
+from .pictures import write_pixels
+
+NUMBERS, PAGE = ROOT / "docs" / "economy.json", ROOT / "docs" / "economy.md"
+FIGURE = ROOT / "docs" / "figures" / "economy.webp"
+POINTS, SHARE = 0.01, 0.05  # what a chain may lose: accuracy in points, Frechet distance as a share
+SIZE = (960, 420)
+FRAMES = (Box(86, 84, 372, 250), Box(560, 84, 372, 250))
+WITHIN = {"accuracy": "within 1 point of full CFG", "frechet": "within 5 % of full CFG"}
+LEAST, MOST = 0.55, 1.0  # shares of the passes at the ends of the axis
+COLUMNS = (
+    "**passes**: of those of full CFG, counted in the network, in batches of 50. **one sample alone**: the same "
+    "if every sample were its own batch. They differ for the adaptive stop: each sample ends on its own, and "
+    "a batch saves the pass once all have. The figure shows the latter.",
+    "**judge agrees**: the share of samples that the demo model's judge recognises. **Frechet**: distance of "
+    "its features to real pictures, blind to labels; **class-wise**: the same, label by label.",
+    "**apart**: mean relative distance of the samples from those of full CFG with the same noise.",
+)
+FOUND = (
+    "**Interval**: guided only in the first part of the run, the model follows the label nearly as often. Its "
+    "samples are closer to real pictures, but further from those of full CFG than in the other rows.",
+    "**Reuse**: the line through the last two measured differences stays closest to the samples of full CFG.",
+)
+
+
+class Look(NamedTuple):
+    """How a family is drawn: its colour's name in the theme, its marker, and its words in the legend."""
+
+    colour: str
+    marker: str
+    words: str
+
+
+LOOKS = {
+    "full": Look("ink", "disc", "full CFG"),
+    "interval": Look("cond", "square", "interval"),
+    "line": Look("guided", "diamond", "reuse (line)"),
+    "hold": Look("noise", "circle", "reuse (hold)"),
+    "stop": Look("uncond", "triangle", "adaptive stop"),
+    "preset": Look("rule", "square", "preset: faster"),
+    "both": Look("rule", "circle", "two together"),
+}
+
+CURVES = ("interval", "line", "hold", "stop")  # families with one knob
+
+
+def draw_economy(rows: Sequence[Row], theme: Theme = THEMES["light"]) -> Canvas:
+    """Accuracy and Frechet distance against the share of passes; the band is what full CFG gives, with its tolerance.
+
+    The adaptive stop stands at what single samples cost, since a batch waits for its last item.
+    """
+    canvas, full = Canvas(*SIZE, theme, unit=2.0), named(rows, FULL)
+    title = f"What skipped passes cost: Pocket, gamma {full.gamma:g}, {full.samples:,} samples a point"
+    canvas.text((FRAMES[0].x - 58, 16), title, 15, bold=True)
+    shown = [row for family in FAMILIES for row in members(rows, family)]
+    bands = {field: band(getattr(full, field), field) for field in ("accuracy", "frechet")}
+    for frame, (field, near), every, words in zip(
+        FRAMES, bands.items(), (0.01, 0.04), ("{:.0%}", "{:.2f}"), strict=True
+    ):
+        values = [*near, *(getattr(row, field) for row in shown)]
+        scale = Scale(every * math.floor(min(values) / every), every * math.ceil(max(values) / every), every, words)
+        panel(canvas, frame, rows, field, scale, near)
+    canvas.text((FRAMES[0].x, 56), "the judge recognises", 12.5, bold=True)
+    canvas.text((FRAMES[1].x, 56), "Frechet distance to real pictures (lower is nearer)", 12.5, bold=True)
+    legend(canvas, [family for family in FAMILIES if members(rows, family)])
+    return canvas
+
+
+def band(value: float, field: str) -> tuple[float, float]:
+    """What counts as the quality of full CFG."""
+    margin = POINTS if field == "accuracy" else SHARE * value
+    return value - margin, value + margin
+
+
+class Scale(NamedTuple):
+    """The upward axis of a panel.  words: how its numbers are written."""
+
+    least: float
+    most: float
+    every: float
+    words: str
+
+
+def panel(canvas: Canvas, frame: Box, rows: Sequence[Row], field: str, scale: Scale, near: tuple[float, float]) -> None:
+    """One quantity against the passes.  near: the band about full CFG."""
+
+    def at(share: float, value: float) -> tuple[float, float]:
+        right = (share - LEAST) / (MOST - LEAST)
+        return frame.x + frame.w * right, frame.bottom - frame.h * (value - scale.least) / (scale.most - scale.least)
+
+    bottom, top = (at(MOST, value)[1] for value in near)
+    canvas.rectangle(Box(frame.x, top, frame.w, bottom - top), canvas.theme.cond, alpha=0.10)
+    canvas.text((frame.x + 8, top + 5), WITHIN[field], 11, canvas.theme.cond, halo=False)
+    for value in np.arange(scale.least, scale.most + 1e-9, scale.every):
+        y = at(MOST, value)[1]
+        canvas.line([(frame.x, y), (frame.right, y)], canvas.theme.hair, 0.6)
+        words = scale.words.format(value)
+        canvas.text((frame.x - 10 - extent(words, 11)[0], y - 6), words, 11, canvas.theme.muted)
+    for share in (0.6, 0.7, 0.8, 0.9, 1.0):
+        x, words = at(share, scale.least)[0], f"{share:.0%}"
+        canvas.line([(x, frame.bottom), (x, frame.bottom + 4)], canvas.theme.hair, 1.0)
+        canvas.text((x - extent(words, 11)[0] / 2, frame.bottom + 9), words, 11, canvas.theme.muted)
+    words = "passes, of those of full CFG"
+    canvas.text((frame.right - extent(words, 11)[0], frame.bottom + 27), words, 11, canvas.theme.muted)
+    for family, look in LOOKS.items():
+        colour = getattr(canvas.theme, look.colour)
+        shown = sorted(members(rows, family), key=lambda row: -row.alone)
+        points = [at(row.alone, getattr(row, field)) for row in shown]
+        if family in CURVES and points:
+            canvas.line([at(1.0, getattr(named(rows, FULL), field)), *points], colour, 1.4, alpha=0.6)
+        for point in points:
+            canvas.marker(point, look.marker, colour, 10.0 if family == "preset" else 7.5)
+
+
+def legend(canvas: Canvas, families: Sequence[str]) -> None:
+    """One row under the panels."""
+    x, y = FRAMES[0].x, SIZE[1] - 26
+    for family in families:
+        look = LOOKS[family]
+        canvas.marker((x, y), look.marker, getattr(canvas.theme, look.colour), 10.0 if family == "preset" else 7.5)
+        x = canvas.text((x + 11, y - 7), look.words, 12).right + 26
+
+
+def members(rows: Sequence[Row], family: str) -> list[Row]:
+    """The rows of a family on all samples."""
+    return [row for row in rows if row.chain in FAMILIES[family] and row.samples == rows[0].samples]
+
+
+def named(rows: Sequence[Row], chain: str) -> Row:
+    """The row of a chain."""
+    return next(row for row in rows if row.chain == chain)
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows in Markdown."""
+    head = "chain | passes | one sample alone | judge agrees | Frechet | class-wise Frechet | apart"
+    return markdown.table(head, [cells(row) for row in rows])
+
+
+def cells(row: Row) -> list[str]:
+    """One row's numbers."""
+    shares = [f"{row.passes:.1%}", f"{row.alone:.1%}", f"{row.accuracy:.2%}"]
+    return [row.chain, *shares, f"{row.frechet:.3f}", f"{row.classwise:.3f}", f"{row.apart:.1%}"]
+
+
+def verdict(rows: Sequence[Row], chain: str) -> str:
+    """One chain against full CFG with the same noise, in words."""
+    row, full = named(rows, chain), named(rows, FULL)
+    points, share = 100 * (row.accuracy - full.accuracy), row.frechet / full.frechet - 1
+    return f"{row.passes:.1%} of the passes, accuracy {points:+.2f} points, Frechet distance {share:+.1%}"
+
+
+def page(rows: Sequence[Row]) -> str:
+    """The whole page."""
+    full = named(rows, FULL)
+    return markdown.page(
+        "# What skipped passes cost",
+        "Written by `python lab economy --page NAME ...`. Full classifier-free guidance evaluates two "
+        "predictions per step, c and u, and each counts as one; 50 % is c alone. A chain that skips some u saves "
+        "those passes and changes the samples. This page shows by how much, on the demo model.",
+        f"![accuracy and Frechet distance against the share of passes](figures/{FIGURE.name})",
+        "The band is full CFG with one point of accuracy, and five percent of Frechet distance, on either side.",
+        table([row for row in rows if row.samples == full.samples]),
+        markdown.bullets(COLUMNS),
+        f"The preset *{PRESET}* against full CFG: {verdict(rows, PRESET)}.",
+        "## What the table shows",
+        markdown.bullets(FOUND),
+        f"## Adaptive stop, on {PROBE} samples",
+        table([row for row in rows if row.samples == PROBE]),
+        "On this model the two noise predictions diverge late in the run: a threshold "
+        "of 0.99 never ends guidance. Only a threshold much closer to 1 does, in the middle of the run; each sample "
+        "then ends at its own step, and a batch of 50 waits for its last one. Distances at so few samples compare only "
+        "with each other.",
+        "## Protocol",
+        f"pocket-1, float32, cfg {full.gamma:g}, dpmpp_2m, karras, 20 steps from 80 to 0.002, {full.samples:,} samples "
+        f"a row, seed {full.seed}, labels in turn, the same start noise for every row, pictures rounded to 8 bits "
+        "before they are judged. `docs/economy.json` holds the numbers.",
+    )
+
+
+def write(rows: Sequence[Row]) -> None:
+    """The page and its figure."""
+    write_pixels(FIGURE, draw_economy(rows).png())
+    markdown.write(PAGE, page(rows))
+
+
+def main() -> None:
+    """Set the stored numbers into page and figure."""
+    write([Row(**row) for row in json.loads(NUMBERS.read_text(encoding="utf-8"))])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""The example sweep and the example study of docs/sweeps.md, run again: their page, their sheet and their report.
+
+python3 dev.py example
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+import textwrap
+from pathlib import Path
+
+from ...cli.sweep import main as swept
+from ...dev.places import ROOT
+from .. import markdown
+from .pictures import write
+
+DOCS = ROOT / "docs"
+WORKFLOW, PLAN = DOCS / "examples" / "judged.json", DOCS / "examples" / "study.yaml"
+PAGE, SHEET, REPORT = DOCS / "example-sweep.html", DOCS / "figures" / "sweep-sheet.webp", DOCS / "example-study.md"
+SWEEP = ("--cfg", "1,3,8", "--rule", "cfg, APG", "--seeds", "3")
+NAME = "an own ComfyUI"
+WIDE = 110  # letters of a line of the report
+
+
+def command(*words: str) -> str:
+    """A command line as it is typed."""
+    return " ".join(f'"{word}"' if " " in word else word for word in words)
+
+
+def blocks(report: str) -> list[str]:
+    """The page of the study."""
+    lines = [textwrap.fill(line, WIDE, subsequent_indent="      ") for line in report.rstrip().splitlines()]
+    return [
+        "# A sweep and a study",
+        "`python3 dev.py example` runs both again and writes this page. Both run Pocket with a classifier as its judge "
+        "([judged.json](examples/judged.json)).",
+        "## The sweep",
+        f"```\n{command('python3', 'dev.py', 'sweep', '--workflow', 'docs/examples/judged.json', *SWEEP)}\n```",
+        "[Its page](example-sweep.html) is one file: download it and open it. Its sheet:",
+        f"![Sheet of the sweep: a column for each cfg, a row for each rule and seed](figures/{SHEET.name})",
+        "## The study",
+        f"```yaml\n{PLAN.read_text(encoding='utf-8').strip()}\n```",
+        "```\nguidance-geometry study docs/examples/study.yaml\n```",
+        "Its report:",
+        "```\n" + "\n".join(lines) + "\n```",
+        "[Sweeps and studies](sweeps.md#the-report) says how it is worked out.",
+    ]
+
+
+def run(server: str, folder: Path, *words: str) -> None:
+    """Run a sweep into a folder.  Raises SystemExit where a cell is missing."""
+    if code := swept(["--server", server, "--name", NAME, "--output", str(folder), *words]):
+        sys.exit(code)
+
+
+def main() -> None:
+    """Run, and keep what came out."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--server", default="http://127.0.0.1:8188", help="address of a running ComfyUI with this pack")
+    server = parser.parse_args().server
+    with tempfile.TemporaryDirectory(prefix="example-") as place:
+        sweep, study = Path(place) / "sweep", Path(place) / "study"
+        run(server, sweep, "--workflow", str(WORKFLOW), *SWEEP)
+        run(server, study, "--plan", str(PLAN))
+        shutil.copyfile(sweep / "index.html", PAGE)
+        write(SHEET, (sweep / "sheet.png").read_bytes(), grain=1)
+        markdown.write(REPORT, markdown.page(*blocks((study / "report.txt").read_text(encoding="utf-8"))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""What other pages say of nodes, made from the nodes: `python lab node_pages` writes it.
+
+The English words for translators, the tables of inputs on the help pages of rules and energies, the rows of both in
+README.md, and docs/rules.md. A node that is made of its class has a page of its own from the start; what else is to be
+said of it is added there by hand, around the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ...dev.inside import enter_host
+from ...dev.places import HOST, ROOT
+from .. import markdown
+from . import rules_table, translations
+
+README, HELP = ROOT / "README.md", ROOT / "web" / "docs"
+HEAD = "input | default | meaning"
+TABLE = re.compile(rf"^\| {re.escape(HEAD)} \|\n(\|.*\n)+", re.MULTILINE)
+ROWS = r"(?<=^\| \*{}\* \| \|\n)(\| (?!\*).*\n)*"  # below a head
+UPSTREAM = "guidance"  # the same on every page
+
+
+def written() -> dict[Path, str]:
+    """{page: its text}, of all that stand for themselves; docs/rules.md needs its measurements."""
+    from ...extension import nodes_in
+
+    pages, readme = {}, README.read_text(encoding="utf-8")
+    for room in ("rules", "energies"):
+        nodes = nodes_in(room)
+        pages |= {HELP / f"{node.__name__}.md": help_page(node) for node in nodes}
+        readme = re.sub(ROWS.format(room), lambda _, nodes=nodes: readme_rows(nodes), readme, flags=re.MULTILINE)
+    return {**pages, README: readme, translations.ENGLISH: translations.text_of(translations.english())}
+
+
+def help_page(node: Any) -> str:
+    """The help page of a node with its table of inputs; without such a table it stays."""
+    place, schema = HELP / f"{node.__name__}.md", node.define_schema()
+    if place.exists():
+        return TABLE.sub(lambda _: f"{inputs_table(schema)}\n", place.read_text(encoding="utf-8"))
+    stated = node.stated
+    formula = f"```\n{inspect.getdoc(stated)}\n```"
+    papers = "\n".join(map(rules_table.linked, stated.papers)) or "No paper."
+    inputs = ("## Inputs", inputs_table(schema), "## Formula", formula, "## Source", papers)
+    return markdown.page(f"# {schema.display_name}", plain(schema.description), *inputs)
+
+
+def inputs_table(schema: Any) -> str:
+    """Every input but the chain so far."""
+    rows = [[one.id, default_of(one), plain(one.tooltip)] for one in schema.inputs if one.id != UPSTREAM]
+    return markdown.table(HEAD, rows)
+
+
+def default_of(one: Any) -> str:
+    """What a widget shows at first, and of a number the range."""
+    value = getattr(one, "default", None)
+    if value is None:
+        return f"{one.io_type}{', optional' if one.optional else ''}"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if one.io_type in ("INT", "FLOAT"):
+        return f"{value:g} ({one.min:g} to {one.max:g})"
+    return plain(str(value)) or "empty"
+
+
+def readme_rows(nodes: list) -> str:
+    """A row for each node, those first that artists are shown first."""
+    schemas = sorted((node.define_schema() for node in nodes), key=lambda schema: bool(schema.is_experimental))
+    new = {False: "", True: ", experimental"}
+    return "".join(
+        f"| {schema.display_name}{new[bool(schema.is_experimental)]} | {plain(schema.description)} |\n"
+        for schema in schemas
+    )
+
+
+def plain(text: str) -> str:
+    """A text whose signs Markdown leaves alone."""
+    return re.sub(r"([|*\\])", r"\\\1", text).replace("<", "&lt;")
+
+
+def main() -> None:
+    """Write all pages."""
+    argparse.ArgumentParser(description="Write what other pages say of nodes.").parse_args()
+    enter_host(HOST)
+    torch.set_num_threads(1)
+    for place, text in written().items():
+        if not place.exists() or place.read_text(encoding="utf-8") != text:
+            markdown.write(place, text)
+    with torch.inference_mode():
+        markdown.write(rules_table.PAGE, rules_table.page())
+
+
+if __name__ == "__main__":
+    main()

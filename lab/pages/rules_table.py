@@ -1,0 +1,130 @@
+"""Write docs/rules.md: every rule of this pack and of the host against the invariants.
+
+`python lab rules_table` writes it; `--check` says whether its rows and verdicts are still right.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ...dev.inside import enter_host
+from ...dev.places import HOST, ROOT
+from ...guidance.invariants import INVARIANTS, Verdict, examine
+from ...guidance.knobs import Paper
+from ...guidance.registry import every_rule
+from .. import markdown
+
+PAGE = ROOT / "docs" / "rules.md"
+WORDS = {"pass": "ok", "FAIL": "**FAIL**", "not claimed": "\u2013", "none": ""}
+OPENING = """# Rules, tested against the invariants
+
+Written by `python lab rules_table`; `guidance-geometry check FILE:RULE` prints the same for any rule of any pack.
+A number is the largest deviation relative to the largest value of the right answer, in float32, over a made-up run of
+six noise levels with a batch of three; 5e-4 passes. **ok**: holds. **FAIL**: does not, although it must hold for every
+rule, or this rule's paper, tooltip or author claims it. \u2013: not claimed, with the size. Empty: does not
+apply.
+
+What a rule does to a run, and whether that helps, is measured in [What a rule does](what-a-rule-does.md).
+
+The host's nodes ran through the sampling function of ComfyUI {version}, on a model that answers with the predictions
+at hand. The nodes of this pack have their default settings; where those are plain CFG, the first settings that are not.
+"""
+
+
+def verdicts_of_ours() -> dict[str, dict[str, Verdict]]:
+    """{node id: verdicts} of the rule nodes of this pack."""
+    from ...dev.fixtures.rule_nodes import active_chain
+    from ...extension import nodes_in
+    from ...guidance.chain import PLAIN
+    from ...nodes.lab import GGMixtureModel
+    from ...nodes.start import GGClassLabel
+
+    model = GGMixtureModel.execute(shape="4x8x8", classes=3, kind="ve", seed=0).result[0]
+    sockets = {"MODEL": model, "CONDITIONING": GGClassLabel.execute(model, "1").result[0]}
+    chains = {"plain CFG": PLAIN} | {
+        node.define_schema().node_id: active_chain(node, sockets) for node in nodes_in("rules")
+    }
+    return {f"{name}: {chain.text}" if chain.rules else name: examine(chain) for name, chain in chains.items()}
+
+
+def verdicts_of_the_host() -> dict[str, dict[str, Verdict]]:
+    """{name and knobs: verdicts} of the host's own guidance nodes."""
+    from .host_rules import host_rules
+
+    return {rule.text: examine(rule) for rule in host_rules()}
+
+
+def table(rows: dict[str, dict[str, Verdict]]) -> str:
+    """One table in Markdown, and the errors that its rules raised."""
+    names = [one.name for one in INVARIANTS]
+    cells = [[text, *(cell(verdicts[name]) for name in names)] for text, verdicts in rows.items()]
+    notes = {f"{text}: {v.note}" for text, verdicts in rows.items() for v in verdicts.values() if v.note}
+    return markdown.page(markdown.table(" | ".join(["rule", *names]), cells), markdown.bullets(sorted(notes)))
+
+
+def cell(verdict: Verdict) -> str:
+    """A verdict in one cell."""
+    size = verdict.note.split(":")[0] or (
+        "" if verdict.size is None else f"{verdict.size:.0e}" if verdict.size else "0"
+    )
+    return f"{WORDS[verdict.word]} {size}".strip()
+
+
+def page() -> str:
+    """The whole page."""
+    import comfyui_version
+
+    opening = OPENING.format(version=comfyui_version.__version__)
+    meanings = markdown.bullets(f"**{one.name}**: {one.meaning}{_who(one.claim)}." for one in INVARIANTS)
+    ours, theirs = table(verdicts_of_ours()), table(verdicts_of_the_host())
+    sources = markdown.bullets(papers())
+    return markdown.page(opening, meanings, "## This pack", ours, "## The host", theirs, "## Papers", sources)
+
+
+def papers() -> list[str]:
+    """Where the rules come from, in words."""
+    stated = sorted((rule for rule in every_rule().values() if rule.papers), key=lambda rule: rule.node_id)
+    return [f"**{rule.node_id}**: {' '.join(map(linked, rule.papers))}" for rule in stated]
+
+
+def linked(paper: Paper) -> str:
+    """A paper with its address."""
+    title = paper.title.replace("*", r"\*")
+    return f"{paper.authors}, *{title}*, [{paper.arxiv}](https://arxiv.org/abs/{paper.arxiv})."
+
+
+def _who(claim: Any) -> str:
+    return "" if claim is None else " (where claimed)"
+
+
+def gist(text: str) -> list[list[str]]:
+    """Rows and verdicts of a page, without the sizes: those differ in the last digit from machine to machine."""
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    return [[row[0], *(one.split(" ")[0] for one in row[1:])] for row in rows]
+
+
+def main() -> int:
+    """Write the page, or compare it with what is there."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--host", type=Path, default=HOST)
+    parser.add_argument("--check", action="store_true")
+    options = parser.parse_args()
+    enter_host(options.host)
+    torch.set_num_threads(1)
+    with torch.inference_mode():
+        text = page()
+    if options.check:
+        fresh = gist(text) == gist(PAGE.read_text(encoding="utf-8"))
+        print("fresh" if fresh else f"{PAGE} is stale: run `python lab rules_table`")
+        return int(not fresh)
+    markdown.write(PAGE, text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

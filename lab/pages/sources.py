@@ -1,0 +1,79 @@
+"""Which source files a number depends on, and one checksum of them: what is measured once is kept under it."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from functools import cache
+from pathlib import Path
+
+from ...dev.places import ROOT
+
+PACK = "guidance_geometry"
+
+
+def sources_of(file: Path, root: Path = ROOT) -> list[Path]:
+    """A source file and every file of the project that it imports, directly or not, wherever in the file it does.
+
+    Read from the syntax trees, so that nothing is run. A file that imports its neighbours by names found at run time
+    counts as importing all of them.
+    """
+    found, waiting = set(), [file]
+    while waiting:
+        one = waiting.pop()
+        if one not in found:
+            found.add(one)
+            waiting += imported_by(one, root)
+    return sorted(found)
+
+
+def imported_by(file: Path, root: Path) -> list[Path]:
+    """Files of the project that one file imports, with the __init__.py of their packages."""
+    tree = ast.parse(file.read_bytes())
+    found = _neighbours(file, tree) if _imports_by_name(tree) else []
+    for node in (one for one in ast.walk(tree) if isinstance(one, ast.ImportFrom)):
+        module = _module(node, file, root)
+        names = ("", *(alias.name for alias in node.names))
+        found += [path for name in names for path in _files(module / name)] if module else []
+    packages = [path.parent / "__init__.py" for path in found]
+    return [path for path in {*found, *packages} if path.is_file() and path != root / "__init__.py"]
+
+
+@cache
+def origin(tool: Path, data: tuple[Path, ...] = (), root: Path = ROOT) -> str:
+    """Checksum, 12 hexadecimal digits, of what the numbers of a tool depend on: data files, and every source file.
+
+    Taken once in a process, since an edit while it runs reaches no module that is loaded already.
+    tool: its source file; it and the data are below ROOT, and read at the same place below `root`.
+    """
+    digest = hashlib.sha256()
+    tool, *data = (root / one.relative_to(ROOT) for one in (tool, *data))
+    for file in (*data, *sources_of(tool, root)):
+        content = file.read_bytes()
+        digest.update(f"{file.relative_to(root).as_posix()} {len(content)}\n".encode() + content)
+    return digest.hexdigest()[:12]
+
+
+def _module(node: ast.ImportFrom, file: Path, root: Path) -> Path | None:
+    """Place of the module that an import statement names, without an ending; None if it is none of the project's."""
+    parts = (node.module or "").split(".")
+    if node.level:
+        return file.parents[node.level - 1].joinpath(*parts)
+    return root.joinpath(*parts[1:]) if parts[0] == PACK else None
+
+
+def _files(module: Path) -> list[Path]:
+    return [path for path in (module.with_suffix(".py"), module / "__init__.py") if path.is_file()]
+
+
+def _imports_by_name(tree: ast.AST) -> bool:
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    return {"import_module", "__package__"} <= names
+
+
+def _neighbours(file: Path, tree: ast.AST) -> list[Path]:
+    here = file.parent
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    folders = [folder for folder in here.iterdir() if folder.name in texts]  # extension.py, in the root, names nodes/
+    below = [one for folder in folders for one in folder.rglob("*.py")]
+    return [*here.glob("*.py"), *here.glob("*/__init__.py"), *below]

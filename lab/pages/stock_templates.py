@@ -1,0 +1,155 @@
+"""Write docs/templates.md: which samplers the host's stock templates have, and that the Guidance tab taps each of them.
+
+`python lab stock_templates` writes it. The taps are put in by the function that puts them into a job; of a
+node that the host does not have, the types are those that stand in the workflow.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from ...dev.fixtures import stock_workflows
+from ...dev.fixtures.stock_workflows import FlatNode, Wire, flattened, scales_of, wired
+from ...dev.inside import enter_host
+from ...dev.places import HOST, ROOT
+from .. import markdown
+
+PAGE = ROOT / "docs" / "templates.md"
+OPENING = """# Stock templates and the Guidance tab
+
+Written by `python lab stock_templates` from {package} {version}: {graphs} graphs,
+of which {sampling} sample on your machine. The Guidance tab puts one tap behind each MODEL output that a sampler or its
+guider reads; in these templates it reaches every sampler, and no other node.
+
+- **samplers**: nodes that sample; several guiders may share a tap, and one guider may have two models.
+- **in subgraphs**: how many of them lie inside one, where no wire can be reached from outside.
+- **cfg**: as the widgets say it; two numbers with / are the two scales of one guider, none is a guider without a scale.
+- **cfg 1 only**: no sampler of the template evaluates without the condition; the tab does it at a few steps after the
+  run.
+
+Muted and bypassed nodes are left out.
+"""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a template samples.
+
+    samplers, readers: ids of the nodes that sample, and of those that read a tapped MODEL. taps: ids. scales: of each
+    reader, None where one is computed.
+    """
+
+    samplers: list[str]
+    readers: list[str]
+    taps: list[str]
+    scales: list[list[Any]]
+
+    @property
+    def in_subgraphs(self) -> int:
+        """How many samplers lie inside of one."""
+        return sum(":" in name for name in self.samplers)
+
+    @property
+    def only_at_one(self) -> bool:
+        """Whether every scale is 1; a guider without a scale counts as such."""
+        return all(scale == 1 for scales in self.scales for scale in scales)
+
+    def cells(self) -> list[object]:
+        """For the table."""
+        said = dict.fromkeys(" / ".join(map(worded, scales)) or "none" for scales in self.scales)
+        counts = [len(self.samplers), self.in_subgraphs or "", len(self.taps)]
+        return [*counts, ", ".join(said), "yes" if self.only_at_one else ""]
+
+
+def worded(scale: Any) -> str:
+    """A scale as people write it."""
+    return "computed" if scale is None else f"{scale:g}"
+
+
+def sampling_of(nodes: Mapping[str, FlatNode]) -> Sampling:
+    """How a flattened workflow samples, with the taps of a job."""
+    from ...host.taps import with_taps
+
+    prompt = wired(nodes)
+    tapped, taps = with_taps(prompt, types_of(nodes), {})
+    readers = [name for name in prompt if tapped[name] != prompt[name]]
+    samplers = [name for name, node in nodes.items() if has_guider(node) or (name in readers and is_sampler(node))]
+    return Sampling(samplers, readers, taps, [scales_of(nodes, name) for name in readers])
+
+
+def has_guider(node: FlatNode) -> bool:
+    """Whether it samples with a guider."""
+    return any(slot.kind == "GUIDER" and isinstance(slot.given, Wire) for slot in node.inputs.values())
+
+
+def is_sampler(node: FlatNode) -> bool:
+    """Whether what reads a MODEL samples by itself."""
+    return "GUIDER" not in node.outputs
+
+
+def types_of(nodes: Mapping[str, FlatNode]) -> Callable[[str], Any]:
+    """What a class declares: as the host says, else as the slots of its nodes in the workflow do."""
+    from ...host.taps import NodeType, declared
+
+    import_module("nodes")  # the host's: `declared` asks it
+
+    def by_slots(kind: str) -> Any:
+        same = [node for node in nodes.values() if node.kind == kind]
+        inputs = {name: slot.kind for node in same for name, slot in node.inputs.items()}
+        kinds = ({*at} - {None} for at in zip_longest(*(node.outputs for node in same)))
+        return NodeType(tuple(at.pop() if len(at) == 1 else "*" for at in kinds), lambda: inputs)
+
+    return lambda kind: declared(kind) or by_slots(kind)
+
+
+def every_sampling() -> dict[str, Sampling]:
+    """Name -> how it samples, of every stock template that does."""
+    found = {name: sampling_of(flattened(graph)) for name, graph in stock_workflows.stock_workflows().items()}
+    return {name: one for name, one in found.items() if one.samplers or one.taps}
+
+
+def totals(found: Mapping[str, Sampling]) -> list[tuple[str, int]]:
+    """What stands above the table."""
+    every = found.values()
+    return [
+        ("templates that sample", len(found)),
+        ("samplers", sum(len(one.samplers) for one in every)),
+        ("of them in subgraphs", sum(one.in_subgraphs for one in every)),
+        ("taps", sum(len(one.taps) for one in every)),
+        ("templates with a sampler in a subgraph", sum(one.in_subgraphs > 0 for one in every)),
+        ("templates with several samplers", sum(len(one.samplers) > 1 for one in every)),
+        ("templates at cfg 1 only", sum(one.only_at_one for one in every)),
+    ]
+
+
+def page(found: Mapping[str, Sampling]) -> str:
+    """The whole page."""
+    graphs, version = len(stock_workflows.stock_workflows()), stock_workflows.package_version()
+    rows = [[f"`{name}`", *one.cells()] for name, one in found.items()]
+    return markdown.page(
+        OPENING.format(package=stock_workflows.PACKAGE, version=version, graphs=graphs, sampling=len(found)),
+        markdown.table("over all | number", totals(found)),
+        markdown.table("template | samplers | in subgraphs | taps | cfg | cfg 1 only", rows),
+    )
+
+
+def main() -> int:
+    """Write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--host", type=Path, default=HOST)
+    enter_host(parser.parse_args().host)
+    asyncio.run(import_module("nodes").init_builtin_extra_nodes())
+    markdown.write(PAGE, page(every_sampling()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

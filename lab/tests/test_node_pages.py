@@ -1,0 +1,39 @@
+"""Tables of inputs, rows of README and translated words are those of the nodes."""
+
+from types import SimpleNamespace
+
+from guidance_geometry.lab.pages.node_pages import HEAD, HELP, TABLE, default_of, inputs_table, plain, written
+
+
+def test_the_pages_are_written_from_the_nodes(host):
+    pages = written()
+    stale = [place.name for place, text in pages.items() if not place.exists() or place.read_text("utf-8") != text]
+    assert stale == [], "run `python lab node_pages`"
+    assert len(pages) > 30
+
+
+def test_the_help_page_of_a_rule_has_a_table_of_its_inputs(host):
+    from guidance_geometry.extension import nodes_in
+
+    without = [
+        node.__name__
+        for node in nodes_in("rules")
+        if not TABLE.search((HELP / f"{node.__name__}.md").read_text("utf-8"))
+    ]
+    assert without == ["GGFormula"], "its page explains the formula's names instead"
+
+
+def test_a_row_shows_the_default_with_its_range_and_leaves_signs_alone():
+    share = SimpleNamespace(id="share", io_type="FLOAT", default=0.5, min=0.0, max=1.0, tooltip="|d| < <u, v>*")
+    chain = SimpleNamespace(id="guidance", io_type="GG_GUIDANCE", optional=True, tooltip="The chain.")
+    table = inputs_table(SimpleNamespace(inputs=[share, chain]))
+    assert table == f"| {HEAD} |\n|---|---|---|\n| share | 0.5 (0 to 1) | \\|d\\| &lt; &lt;u, v>\\* |"
+    assert plain("a|b") == "a\\|b"
+
+
+def test_defaults_are_said_in_words():
+    def said(kind, default=None, optional=False):
+        return default_of(SimpleNamespace(io_type=kind, default=default, optional=optional))
+
+    assert [said("BOOLEAN", True), said("STRING", ""), said("COMBO", "x0")] == ["on", "empty", "x0"]
+    assert [said("MODEL"), said("IMAGE", optional=True)] == ["MODEL", "IMAGE, optional"]

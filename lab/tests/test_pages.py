@@ -1,0 +1,109 @@
+"""The pages for readers: every picture and link is there, small, and without the graph that made it."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from guidance_geometry.figures.registry import FIGURES, MENU
+from guidance_geometry.lab import markdown
+from guidance_geometry.lab.pages import example_study, gallery, run_figures
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGES = sorted(DOCS.glob("*.md"))
+PICTURES = sorted(file for file in DOCS.rglob("*") if file.suffix in {".png", ".webp", ".jpg"})
+LARGEST = 2_000_000  # bytes of all pictures together
+LARGEST_PAGE = 300_000  # of the exported run
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_what_a_page_shows_or_links_is_there(page):
+    linked = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8"))
+    assert [target for target in linked if "://" not in target and not (DOCS / target).exists()] == []
+
+
+def test_pictures_are_small_enough_for_a_clone():
+    assert sum(file.stat().st_size for file in PICTURES) <= LARGEST
+
+
+@pytest.mark.parametrize("name", ["one-run.html", "example-sweep.html"])
+def test_exported_pages_are_small_enough_too(name):
+    assert (DOCS / name).stat().st_size <= LARGEST_PAGE
+
+
+def test_the_example_is_of_the_plan_and_the_commands_that_it_shows():
+    from guidance_geometry.sweeps.axes import count
+    from guidance_geometry.sweeps.plan import read_plan
+
+    page = example_study.REPORT.read_text(encoding="utf-8")
+    report = page.split("```\n")[-2]
+    assert page == markdown.page(*example_study.blocks(report))
+    assert report.startswith(f"{count(read_plan(example_study.PLAN).varied)} cells, ")
+
+
+@pytest.mark.parametrize("file", PICTURES, ids=lambda file: file.name)
+def test_pictures_carry_no_graph(file):
+    with Image.open(file) as picture:
+        assert not {"workflow", "prompt"} & set(picture.info)
+        assert not picture.getexif()
+
+
+def test_no_figure_lies_about_unused():
+    words = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    assert [file.name for file in (DOCS / "figures").iterdir() if file.name not in words] == []
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="no node on the path")
+def test_the_gallery_shows_every_figure_and_every_view():
+    page = gallery.PAGE.read_text(encoding="utf-8")
+    assert page == markdown.page(*gallery.page_blocks())
+    assert set(gallery.SHOWN) <= set(MENU)
+    assert all(figure.alt for figure in FIGURES)
+    shown = [run_figures.file_of(word) for word in gallery.SHOWN]
+    shown += [gallery.view_file(view, palette) for view in gallery.views() for palette in gallery.PALETTES]
+    assert [file.name for file in shown if file.exists() and f"(figures/{file.name})" not in page] == []
+    assert len([file for file in shown if file.exists()]) >= 39
+
+
+def rows_of(page, heading):
+    """The cells of the first table under a heading, or at the top."""
+    _, _, words = (DOCS / page).read_text(encoding="utf-8").partition(heading)
+    lines = words[words.index("| ") :].split("\n\n")[0].splitlines()
+    return [line.strip("| ").split(" | ") for line in lines[2:]]
+
+
+def test_the_measured_evaluations_reach_what_the_project_promises():
+    from guidance_geometry.guidance.gradients.term import MEASURED
+    from guidance_geometry.lab.bench.classifier_guidance import REACHED
+
+    accuracy = {}
+    for evaluation, gamma, _, _, reached, *_ in rows_of("classifier-guidance.md", "# Classifier guidance, measured"):
+        accuracy[evaluation, float(gamma)] = float(reached.split(" ")[0])
+    for evaluation, least in REACHED.items():
+        assert accuracy[evaluation, MEASURED[evaluation]] >= least, "what the node suggests"
+
+
+def test_the_measured_costs_are_what_the_project_promises():
+    for _, evaluation, batch, *_, whole, apart in rows_of("classifier-guidance.md", "## Time"):
+        most = {"x0 + backprop": (2.6, whole), "x0 + backprop, computed twice": (3.4, whole), "x0": (1.2, apart)}
+        if int(batch) >= 16 and evaluation in most:
+            limit, found = most[evaluation]
+            assert float(found.strip("*")) <= limit
+    for *_, ratio, _ in rows_of("classifier-guidance.md", "## Memory"):
+        assert float(ratio) >= 0.75, "a step that takes more than was reckoned may end the process"
+        assert float(ratio) <= 1.25, "what would fit is refused"
+
+
+def test_the_fuzzer_tried_enough_and_found_no_fault():
+    from guidance_geometry.lab.fuzz.report import COLUMNS, HEADING
+    from guidance_geometry.lab.fuzz.verdicts import FAULTS
+
+    rows = {
+        row[0]: dict(zip(("tried", *COLUMNS), row[1:], strict=True))
+        for row in rows_of("reliability.md", f"## {HEADING}")
+    }
+    for kind, least in (("prompts", 5000), ("headers", 1000), ("model files", 300)):
+        assert int(rows[kind]["tried"].replace(",", "")) >= least
+        assert [rows[kind][fault] for fault in FAULTS] == ["0"] * len(FAULTS)

@@ -1,0 +1,353 @@
+"""The alarm of burning: its thresholds, and what it does in the worlds that set them and in worlds that do not.
+
+Measured by itself, in an hour instead of a day: which scales are good stands in the page's table of worlds, from the
+long measurement, and few samples a scale are enough for lengths of predictions. Of worlds that are not in that table
+the cells themselves say which scales are good, by the distance to the truth.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from ...verdict.good_scales import GoodScales
+from ...verdict.odds import ODDS
+from ..markdown import table
+from ..pages.pictures import write_pixels
+from . import limits
+from .card import CARDED
+from .cells import SIZES, Cell, Plan
+from .curves import alarm_plots
+from .drawing import draw_curves
+from .evidence import Run, Setting, by_world, real_statistics, setting_of, share, told_apart
+from .galaxies import PACKAGE, Galaxies
+from .limits import percent
+from .misses import false_alarm, missed_burn
+from .odds import NEAR, SIZE, TIMES, WorldOdds, burning, plain, relatives_out, worlds_together
+from .pictures import STEM, picture
+from .rules import Ruled
+from .runs import SAMPLERS
+from .unseen import Unseen
+from .worlds import World
+
+HEADING = "The alarm of burning"
+SEEDS = (10,)  # none of a card's
+TRAINED, EXACT, SMALL, LARGE = 80, 480, 80, 48  # samples a scale; of galaxies of side 32 and 64
+RULED = ("A", "B", "C", "D", "F", "A-rescale", "A-apg")
+MADE = ("A", "B", "C", "A-rescale", "A-apg")
+OWN = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)  # scales of the demo models
+FEW = (0.7, 1.0, 1.4, 2.0, 4.0)  # of large galaxies
+WITHOUT = 1.0  # scale without guidance
+BEYOND = (1.4, 2.0, 2.8, 4.0)  # scales shown of worlds that set no threshold
+WORDS = """`overshoot` is the largest rms(D) of a run, divided by its largest rms(u) or rms(c): how many times as
+long as any unguided prediction a guided one was. At \u03b3 0 to 1 a guided prediction lies between the two unguided
+ones, so it is at most 1, however dark or bright the pictures are; above, it is at most 2\u03b3 \u2212 1. This section
+was measured by `{command}`: {trained} samples a scale of every trained model, {exact} of every mixture, with seed
+{seeds}, which is none of the cards'; the good \u03b3 are those of the [table above](#worlds). Runs are batches of 1, 4
+or 8 samples of one label; three numbers in a row are for these.
+
+The alarm is sure above **{sure:.2f}**: 95 % of the fine runs of *every* world stay below, whatever the size of the
+batch, with a margin: the least with which that holds in every world when the threshold is set without it. Above
+**{likely:.2f}** it is a sign: at most 5 % in half of the demo models. Fine runs with rules count, too. A blurred
+condition makes `overshoot` larger, never smaller: so fine runs are counted with their condition blurred by 4, and in
+the world as it is there are fewer false alarms still.
+"""
+SET = """*95 % below*: 95 % of the fine runs stay below this, whatever the size of the batch. *False*: fine runs above
+the alarm. *Left out*: above the alarm that follows from all other worlds.
+"""
+HITS = """Hits: runs of cfg alone above the alarm whose \u03b3 is so many times the centre (within a factor of {near}).
+*Told apart*: how often a run at more than twice the centre has more `overshoot` than a fine run of the same world and
+sampler (0.50: chance; batches of {size}).
+"""
+UNSEEN = """### Worlds that set no threshold
+
+Pictures of one world may differ much in brightness. Divided by the picture that the run ends in, as the alarm was once,
+a prediction is then long without any guidance. Three exact mixtures are made so: *dark* (zero is black, the same spots
+at brightnesses from 0.02 to 2), *bright* (nearly white, one picture in six nearly zero) and *sparse* (zero but for 1 to
+32 values of 1). *Galaxies* are the score networks of {package}, trained elsewhere on pictures of telescopes: c on one
+survey, u on another; {small} samples a scale of 32 x 32, {large} of 64 x 64. Good \u03b3 are by E; the truth of the
+galaxies is what their network c makes without guidance.
+"""
+SCALES = "Runs of cfg alone above the alarm, by \u03b3:"
+FAMILY = """A demo model that is left out still has relatives among the others. With none of them the exact worlds alone
+would set the threshold, at {threshold:.2f}, and in the worst demo model {false} of the fine runs would be above it:
+what holds here holds for models that are like some model of the study, and nobody knows whether yours is.
+"""
+RULES = """### Runs with a rule, where pictures differ in brightness
+
+With a card a run with a rule is compared by its lengths ([below](#with-a-card-and-a-rule)), and both depend on how
+bright its picture is. So it is said to push further only if its `overshoot` is above {likely:.2f}, too, which depends
+on guidance alone. In all worlds in which rules were run, with the plain runs of the same seed as the card: *in vain*,
+fine runs that are said to push further, and what that would be by the two lengths alone; *found*, of runs at more than
+twice the centre; *missed*, of these, runs that are said to push no further. Where pictures differ much in brightness
+that says little.
+"""
+CURVES = """![calibration of the alarm](figures/{name})
+
+Left: the share of fine runs whose `overshoot` is above a threshold; the broken line is the promise of 5 %. Right: for a
+threshold that gives the other worlds so many false alarms (across), how many this world has (up). Up to the dotted line
+the promise is kept, above it is broken.
+"""
+
+
+def plan_of(world: World) -> Plan:
+    """What is measured of a world."""
+    if isinstance(world, Galaxies):
+        return Plan(MADE[:3], SEEDS, SMALL) if world.side == 32 else Plan(("A", "C"), SEEDS, LARGE, FEW)
+    if world.name in CARDED:
+        return Plan(RULED, SEEDS, TRAINED, OWN)
+    if world.trained:
+        return Plan(("A", "C"), SEEDS, TRAINED)
+    return Plan(MADE if isinstance(world, Unseen) else MADE[:3], SEEDS, EXACT)
+
+
+def section_in(path: Path) -> str:
+    """What stands under HEADING on a page; nothing where nothing does, or there is no page."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    heading = f"## {HEADING}\n"
+    return heading + text.partition(heading)[2].partition("\n## ")[0] if heading in text else ""
+
+
+def bands_in(text: str) -> dict[tuple[str, str, str], GoodScales]:
+    """The good scales of the page's table of worlds, by world, sampler and steps."""
+    rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in text.splitlines() if line[:2] == "| "]
+    head = next((row for row in rows if row[-3:-1] == ["good \u03b3", "centre"]), None)
+    if head is None:
+        raise SystemExit("The page has no table of good scales yet. Measure it first: python lab calibrate.")
+    found = {}
+    for row in (one for one in rows if len(one) == len(head) and one is not head and " to " in one[-3]):
+        low, high = map(float, row[-3].removesuffix(" (open)").split(" to "))
+        found[row[0], row[1], row[2]] = GoodScales(low, float(row[-2]), high, row[-3].endswith("(open)"))
+    return found
+
+
+def settings_of(cells: Sequence[Cell], bands: Mapping[tuple[str, str, str], GoodScales]) -> Iterator[Setting]:
+    """Every world and sampler whose cells are all there; its good scales are the table's, where it stands there."""
+    grouped: dict[tuple[str, str], list[Cell]] = {}
+    for cell in cells:
+        grouped.setdefault((cell.world.name, cell.sampler.key), []).append(cell)
+    for group in grouped.values():
+        if all(cell.path.exists() for cell in group):
+            yield _setting(group, bands)
+
+
+def _setting(cells: Sequence[Cell], bands: Mapping[tuple[str, str, str], GoodScales]) -> Setting:
+    world, sampler = cells[0].world, cells[0].sampler
+    gammas = tuple(sorted({cell.gamma for cell in cells}))
+    held = tuple(tuple(cell.measured() for cell in cells if cell.gamma == gamma) for gamma in gammas)
+    blank = Setting(
+        world.name, sampler.key, gammas, held, (), GoodScales(math.nan, math.nan, math.nan), flow=world.flow
+    )
+    band = bands.get((world.name, blank.kind, str(sampler.steps)))
+    if band is None:
+        return setting_of(cells, real_statistics())
+    rows = tuple({} for _ in gammas) if world.trained else ()
+    return Setting(world.name, sampler.key, gammas, held, (), band, rows, flow=world.flow)
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """Runs of worlds that set the thresholds, and of others.
+
+    worlds: by name. asked: combinations of a world, a sampler and rules in the table of good scales.
+    """
+
+    known: Sequence[Setting]
+    unseen: Sequence[Setting]
+    worlds: Mapping[str, World]
+    asked: Sequence[tuple[str, str, str]] = ()
+
+    @classmethod
+    def of(cls, cells: Sequence[Cell], bands: Mapping[tuple[str, str, str], GoodScales]) -> Alarm:
+        """From cells that were measured."""
+        settings, known = list(settings_of(cells, bands)), {world for world, *_ in bands}
+        parts = ([one for one in settings if (one.world in known) is inside] for inside in (True, False))
+        return cls(*parts, {cell.world.name: cell.world for cell in cells}, tuple(bands))
+
+    @cached_property
+    def burning(self) -> tuple[float, float, dict[str, WorldOdds]]:
+        """Thresholds, and the odds of the worlds that set them."""
+        return burning(self.known)
+
+    @property
+    def sure(self) -> float:
+        """As it is published."""
+        return round(self.burning[0], 2)
+
+    def odds(self, command: str) -> dict:
+        """The part of verdict/odds.json."""
+        _, likely, found = self.burning
+        hits = worlds_together(found, self.known)
+        return {
+            "command": command,
+            "source": f"{', '.join(found)}; {len(self.known)} combinations of a world, a sampler and rules",
+            "sure": self.sure,
+            "likely": round(likely, 2),
+            "false": round(max(one.left_out for one in found.values()), 3),
+            "hits": [{"times": t, "share": round(hit, 3)} for t, hit in hits.items()],
+        }
+
+    def blocks(self, command: str, folder: Path) -> tuple[str, ...]:
+        """What stands under HEADING.  folder: for the pictures, beside the page"""
+        words = WORDS.format(
+            command=command, sure=self.sure, likely=self.burning[1], trained=TRAINED, exact=EXACT,
+            seeds=" and ".join(map(str, SEEDS)),
+        )  # fmt: skip
+        every = HITS.format(near=NEAR, size=SIZE), self._hits(self.known), self._family(), self._curves(folder)
+        first = words, self._absent(), self._limits(), SET, self._false_alarms(), *every
+        return (*first, *self._misses(folder), *self._beyond(), *self._rules())
+
+    def _absent(self) -> str:
+        """What the table has and this measurement has not."""
+        own = {(one.world, one.kind, str(SAMPLERS[one.sampler].steps)) for one in self.known}
+        missing = [", ".join(one) for one in self.asked if one not in own]
+        return f"These settings of that table are not measured here: {'; '.join(missing)}." if missing else ""
+
+    def _limits(self) -> str:
+        fine = {world: max(false_by_size(own, self.sure)) for world, own in by_world(self.unseen).items()}
+        every = [*self.known, *self.unseen]
+        rows = [
+            *limits.of_the_alarm(self.burning[2]),
+            *limits.of_unseen(fine),
+            limits.without_guidance(*alarms_without(every, self.sure)),
+        ]
+        lines = [(one.what, one.limit, one.measured, "yes" if one.holds else "**no**") for one in rows]
+        return table("what | limit | measured | holds", lines)
+
+    def _false_alarms(self) -> str:
+        rows = []
+        for world, own in by_world(self.known).items():
+            odds = self.burning[2][world]
+            rows.append((world, _counted(own), _without(own, self.sure), f"{odds.limit:.2f}",
+                         _three(false_by_size(own, self.sure)), percent(odds.left_out)))  # fmt: skip
+        return table("world | fine runs | alarms at \u03b3 1 | 95 % below | false | left out", rows)
+
+    def _hits(self, settings: Sequence[Setting]) -> str:
+        rows = []
+        for world, own in by_world(settings).items():
+            apart = [told_apart(one.runs(SIZE), "overshoot") for one in plain(own)]
+            known = [value for value in apart if not math.isnan(value)]
+            told = f"{np.mean(known):.2f}" if known else "\u2013"
+            rows.append((world, *(_three(hits_by_size(own, times, self.sure)) for times in TIMES), told))
+        return table(f"world | {' | '.join(f'hits at {t:g}x' for t in TIMES)} | told apart", rows)
+
+    def _beyond(self) -> tuple[str, ...]:
+        """Worlds that set no threshold."""
+        if not self.unseen:
+            return ()
+        rows, scales = [], []
+        for world, own in by_world(self.unseen).items():
+            bands = [one.band for one in plain(own)]
+            edges = f"{min(one.low for one in bands):.2g} to {max(one.high for one in bands):.2g}"
+            rows.append((world, edges, _counted(own), _without(own, self.sure), _three(false_by_size(own, self.sure))))
+            scales.append((world, *(_three(alarms_at(own, gamma, self.sure)) for gamma in BEYOND)))
+        return (
+            UNSEEN.format(package=PACKAGE, small=SMALL, large=LARGE),
+            table("world | good \u03b3 | fine runs | alarms at \u03b3 1 | false", rows),
+            SCALES,
+            table(f"world | {' | '.join(f'{gamma:g}' for gamma in BEYOND)}", scales),
+            self._hits(self.unseen),
+        )
+
+    def _rules(self) -> tuple[str, ...]:
+        """Runs with rules against plain ones as a card."""
+        likely, every = round(self.burning[1], 2), [*self.known, *self.unseen]
+        cards = {(one.world, one.sampler): one for one in plain(every)}
+        pairs = [(cards.get((one.world, one.sampler.partition("-")[0])), one) for one in every if one.rules]
+        rows = [(one.words, *map(_three, said_of(Ruled(card, one), likely))) for card, one in pairs if card]
+        head = "runs | in vain | by lengths alone | found | missed"
+        return (RULES.format(likely=likely), table(head, rows)) if rows else ()
+
+    def _family(self) -> str:
+        threshold, false = relatives_out(self.known)
+        return "" if math.isnan(false) else FAMILY.format(threshold=threshold, false=percent(false))
+
+    def _curves(self, folder: Path) -> str:
+        name = f"{STEM}alarm.webp"
+        write_pixels(folder / name, draw_curves(alarm_plots(self.known, self.sure)).png())
+        return CURVES.format(name=name)
+
+    def _misses(self, folder: Path) -> Iterator[str]:
+        sure, likely, _ = self.burning
+        own = plain(self.known)
+        found = {
+            "A fine run that raises the alarm": false_alarm(own, sure, likely),
+            "A run far too high without an alarm": missed_burn(own, sure, SIZE),
+        }
+        yield from (f"**{name}.** {picture(one, self.worlds, folder)}" for name, one in found.items() if one)
+
+
+def fine_runs(settings: Sequence[Setting], size: int) -> list[Run]:
+    """Batches of so many samples at good scales."""
+    return [run for one in settings for run in one.runs(size) if run.fine]
+
+
+def false_by_size(settings: Sequence[Setting], sure: float) -> list[float]:
+    """Share of the fine runs with the alarm, in the world blurred most, for every size of batch."""
+    return [share(run.features["blurred"] > sure for run in fine_runs(settings, size)) for size in SIZES]
+
+
+def hits_by_size(settings: Sequence[Setting], times: float, sure: float) -> list[float]:
+    """Share of the runs of cfg alone with the alarm at so many times the centre, for every size of batch."""
+    return [
+        share(
+            run.features["overshoot"] > sure
+            for one in plain(settings)
+            for run in one.runs(size)
+            if times / NEAR <= run.times <= times * NEAR
+        )
+        for size in SIZES
+    ]
+
+
+def said_of(ruled: Ruled, likely: float) -> Iterator[list[float]]:
+    """Shares for every size of batch: in vain, in vain by lengths alone, found, missed."""
+    fine, high = (
+        [[one for one in runs if chosen(one[0])] for runs in ruled.runs.values()]
+        for chosen in (lambda run: run.fine, lambda run: run.too_high and not run.fine)
+    )
+
+    def by_lengths(run: Run, times: tuple[float, float]) -> bool:
+        return min(times) > ODDS.rules.further
+
+    def further(run: Run, times: tuple[float, float]) -> bool:
+        return by_lengths(run, times) and run.features["overshoot"] > likely
+
+    def no_further(run: Run, times: tuple[float, float]) -> bool:
+        return max(times) <= 1
+
+    for runs, said in ((fine, further), (fine, by_lengths), (high, further), (high, no_further)):
+        yield [share(said(*one) for one in own) for own in runs]
+
+
+def alarms_at(settings: Sequence[Setting], gamma: float, sure: float) -> list[float]:
+    """Share of the runs of cfg alone with the alarm at a scale, for every size of batch."""
+    return [share(run.features["overshoot"] > sure for run in _at(settings, gamma, size)) for size in SIZES]
+
+
+def alarms_without(settings: Sequence[Setting], sure: float) -> tuple[int, int, float]:
+    """Alarms of runs of cfg alone without guidance, of so many, and the largest overshoot."""
+    found = [run.features["overshoot"] for size in SIZES for run in _at(settings, WITHOUT, size)]
+    return sum(value > sure for value in found), len(found), max(found, default=math.nan)
+
+
+def _at(settings: Sequence[Setting], gamma: float, size: int) -> list[Run]:
+    return [run for one in plain(settings) for run in one.runs(size) if run.gamma == gamma]
+
+
+def _without(settings: Sequence[Setting], sure: float) -> str:
+    alarms, count, _ = alarms_without(settings, sure)
+    return f"{alarms} of {count:,}"
+
+
+def _counted(settings: Sequence[Setting]) -> str:
+    return " / ".join(f"{len(fine_runs(settings, size)):,}" for size in SIZES)
+
+
+def _three(shares: Sequence[float]) -> str:
+    return " / ".join("\u2013" if math.isnan(one) else f"{100 * one:.1f}" for one in shares) + " %"

@@ -1,0 +1,347 @@
+"""Write docs/what-a-rule-does.md: what every rule of the pack did, along the difference and across it, in four worlds.
+
+`python lab what_a_rule_does [--processes 2]` measures what nobody did, and writes the page, its two figures
+and docs/what-a-rule-does.json: about ten minutes on two cores of their own. What is measured stays in .cache/rules, so
+that a stopped command goes on; `--page` sets the numbers that are there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import torch
+
+from ...dev.places import ROOT
+from ...figures.canvas import Canvas
+from ...trace.portable import jsonable
+from .. import markdown
+from ..pages.pictures import write_pixels
+from .rule_effects import Curve, Interval, Quality, Row, World, worlds
+from .rule_figures import Panel, Push, draw_parts, draw_scales
+from .rule_runs import GAMMA, HIGH, LEFT_OUT, SLOPPY, measure_all
+
+PAGE, NUMBERS = ROOT / "docs" / "what-a-rule-does.md", ROOT / "docs" / "what-a-rule-does.json"
+PARTS, SCALES = (ROOT / "docs" / "figures" / f"rule-{name}.webp" for name in ("parts", "scales"))
+DRAWN = "pocket-flow-1"  # the world of the figures
+SMALLEST = 0.005  # that is not written as 0.00
+NOTHING = 0.005  # of the push: a share across that is none
+STEPS_DRAWN = (1, 15)  # early and late, from 0
+DRAWN_PART = "AdaptiveProjected"
+DRAWN_SCALES = {
+    "AdaptiveProjected": "APG",
+    "LocationNorm": "CFGNorm",
+    "EnergyPreserving": "EP-CFG",
+    "Rescale": "Rescale",
+    "Skim": "Skimming",
+    "Feedback": "FBG",
+    "Tangential": "TCFG",
+    "Bands": "FDG",
+}
+TITLES = {
+    "pocket-flow-1": "Pocket Flow",
+    "pocket-1": "Pocket",
+    SLOPPY: "An exact world of sloppy labels",
+    "mixture-32": "An exact mixture, 32 dimensions",
+}
+ABOUT = {
+    SLOPPY: "A mixture of twelve Gaussians in 16 dimensions with four labels. The network is the ideal one for labels "
+    "of which 30 % are random, and the truth is the mixture with its right labels.",
+    "mixture-32": "The network is exact and its labels are right, so there is nothing for guidance to mend.",
+}
+
+
+def drawn_only(world: World) -> World:
+    """A world with no other curves than those that are drawn."""
+    return replace(world, curves={rule: world.curves[rule] for rule in DRAWN_SCALES if world.name == DRAWN})
+
+
+def place_of(world: World) -> int:
+    """Its place on the page."""
+    return list(TITLES).index(world.name)
+
+
+def stored(found: Sequence[World]) -> str:
+    """The numbers as JSON; null is unknown."""
+    return json.dumps(jsonable([asdict(one) for one in found]), indent=1) + "\n"
+
+
+def worlds_of(numbers: Sequence[dict[str, Any]]) -> list[World]:
+    """The worlds as they were stored."""
+    return [world_of(_unknown(one)) for one in numbers]
+
+
+def world_of(one: dict[str, Any]) -> World:
+    """One world as it was stored."""
+    plain = {scale: quality_of(quality) for scale, quality in one["plain"].items()}
+    curves = {name: Curve(**curve) for name, curve in one["curves"].items()}
+    return World(**{**one, "plain": plain, "curves": curves, "rows": tuple(map(row_of, one["rows"]))})
+
+
+def row_of(row: dict[str, Any]) -> Row:
+    """One rule as it was stored."""
+    return Row(**{**row, "own": quality_of(row["own"]), "along": quality_of(row["along"])})
+
+
+def quality_of(quality: dict[str, Any]) -> Quality:
+    """How good samples are, as it was stored."""
+    return Quality(**quality)
+
+
+def _unknown(value: Any) -> Any:
+    """Nan for null, tuples for lists, all the way down."""
+    if isinstance(value, dict):
+        return {name: _unknown(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return tuple(map(_unknown, value))
+    return math.nan if value is None else value
+
+
+IDEA = (
+    "# What a rule does",
+    "You set cfg 8 and add a rule. At what scale does guidance act now? And is that still guidance?",
+    "A step of guidance starts from two predictions: u without the prompt, and c with it. The difference "
+    "\u03b4 = c \u2212 u is what the prompt adds. Plain guidance goes along that difference and nowhere "
+    "else: at cfg 8 it goes to u + 8 \u03b4. A rule makes another prediction, D. Ask of any D, whoever "
+    "made it: **at which scale would plain guidance have come nearest to it?** That is the *effective "
+    "scale*. What is still missing then lies at a right angle to the difference. It is no guidance at any"
+    " scale. It is the part *across*.",
+    "    effective scale    \u03b3_eff = 1 + \u27e8D \u2212 c, \u03b4\u27e9 / \u27e8\u03b4, \u03b4\u27e9\n"
+    "    along              (\u03b3_eff \u2212 1) \u03b4\n"
+    "    across             D \u2212 c \u2212 along\n"
+    "    share across       |across|\u00b2 / |D \u2212 c|\u00b2",
+    "These lines need u, c and D, and no word from the rule. Plain guidance at 8 has an effective scale "
+    "of 8 and nothing across. A schedule changes the effective scale and has nothing across. A limiter, a"
+    " patch of another pack or a second model is measured in the same way. [The trace](trace-format.md) "
+    "holds both numbers of every step (M19 and M19a).",
+)
+READ_PARTS = (
+    "The ruler is plain guidance: 0 is u, 1 is c, and 8 is where plain guidance would go at cfg 8. The "
+    "dashed line is the push of APG, from c to D, of the median sample on Pocket Flow; all lengths are to"
+    " scale. Early it leaves the ruler more than it follows it. Late it follows it, but not as far as 8. "
+    "Shares are of squared lengths, so that along and across add up to 100 %."
+)
+READ_SCALES = (
+    "Eight rules on Pocket Flow, step by step. Where the strip is empty, the rule is a schedule and "
+    "nothing else. Most of the curves rise: these rules hold guidance back early and let it go late."
+)
+BY_JUDGE = "L as in [How sure the verdict is](verdict.md#what-counts-as-good)"
+BY_TRUTH = (
+    "a thousand times the energy distance to true samples, in mean distances between these; without bias, so that it "
+    "may fall below 0"
+)
+
+
+def head_of(world: World) -> str:
+    """Names of the columns."""
+    judged = "L | accuracy | cFD" if trained(world) else "distance"
+    return (
+        f"rule | cfg | effective scale | share across | {judged} | schedule alone: {judged} | beyond the schedule | "
+        "against the best plain"
+    )
+
+
+def trained(world: World) -> bool:
+    """Whether a judge measured it."""
+    return math.isfinite(world.rows[0].own.accuracy)
+
+
+def cells_of(world: World, row: Row) -> list[str]:
+    """One rule's row."""
+    return [
+        row.text,
+        f"{row.gamma:g}",
+        pair(row.scale, "{:.1f}"),
+        pair(row.across, "{:.2f}"),
+        *quality_cells(world, row.own),
+        *quality_cells(world, row.along),
+        gain(row.worth),
+        gain(row.beyond),
+    ]
+
+
+def quality_cells(world: World, quality: Quality) -> list[str]:
+    """How good samples are."""
+    value = around(quality.value)
+    return [value, f"{quality.accuracy:.3f}", f"{quality.classwise:.2f}"] if trained(world) else [value]
+
+
+def pair(values: tuple[float, float], form: str) -> str:
+    """Early and late."""
+    early, late = (form.format(value).replace("-", "\u2212") if math.isfinite(value) else "?" for value in values)
+    return early if early == late else f"{early} .. {late}"
+
+
+def around(interval: Interval) -> str:
+    """A number and its interval."""
+    return "{:.2f} ({:.2f} to {:.2f})".format(*interval).replace("-", "\u2212")
+
+
+def gain(interval: Interval) -> str:
+    """A difference with its interval, in bold where that does not hold 0."""
+    words = "{:+.2f} ({:+.2f} to {:+.2f})".format(*interval).replace("-", "\u2212").replace("+0.00", "0.00")
+    return f"**{words}**" if sign(interval) else words
+
+
+def section_of(world: World) -> list[str]:
+    """One world's heading, its facts and its table, the best first."""
+    rows = sorted(world.rows, key=lambda row: row.own.value[0])
+    unit = BY_JUDGE if trained(world) else BY_TRUTH
+    plain = ", ".join(f"{scale}: {around(quality.value)}" for scale, quality in world.plain.items())
+    return [
+        f"## {TITLES[world.name]}",
+        f"{ABOUT.get(world.name, '')} {world.sampler} steps, {world.samples} samples a row. Less is better: {unit}. "
+        f"Plain guidance, {plain}. The best of these is {world.best:g}.".strip(),
+        markdown.table(head_of(world), [cells_of(world, row) for row in rows]),
+        markdown.bullets(readings(world)),
+    ]
+
+
+def readings(world: World) -> list[str]:
+    """What the intervals of a world bear out, counted."""
+    better, worse = ([row for row in world.rows if sign(row.worth) == way] for way in (1, -1))
+    above, below = ([row for row in world.rows if sign(row.beyond) == way] for way in (1, -1))
+    return [
+        f"What a rule does beyond its schedule helps in {names(better)}; it harms in {names(worse)}. Of the others it "
+        "cannot be told, or they are a schedule.",
+        f"Better than the best plain scale: {names(above)}. Worse: {names(below)}.",
+    ]
+
+
+def summary(found: Sequence[World]) -> list[str]:
+    """What the worlds show together, counted."""
+    rows = [row for world in found for row in world.rows]
+    above = [f"{short(row)} ({TITLES[world.name]})" for world in found for row in world.rows if sign(row.beyond) > 0]
+    helps, harms = ({row.rule: row for row in rows if sign(row.worth) == way} for way in (1, -1))
+    reached = {rule: max(finite(row.across) for row in rows if row.rule == rule) for rule in {row.rule for row in rows}}
+    still = {row.rule: row for row in rows if reached[row.rule] < NOTHING}
+    return [
+        f"Better than the best plain scale of its world, beyond doubt, of {len(rows)} rows: "
+        f"{', '.join(above) or 'none'}.",
+        "Beyond its schedule, the same rule can help in one world and harm in another: "
+        f"{names(row for rule, row in helps.items() if rule in harms)}.",
+        f"Help in some worlds, harm in none: {names(row for rule, row in helps.items() if rule not in harms)}. "
+        f"The other way round: {names(row for rule, row in harms.items() if rule not in helps)}.",
+        "Nothing goes across in any world, at steps at which both predictions were made: "
+        f"{names(still.values())}. They change the scale, and reuse also the difference.",
+    ]
+
+
+def finite(values: Iterable[float]) -> float:
+    """The largest of those that are known."""
+    return max((value for value in values if math.isfinite(value)), default=0.0)
+
+
+def sign(interval: Interval) -> int:
+    """1 where all of it is above 0 in two digits, -1 below, else 0."""
+    _, low, high = interval
+    return (low >= SMALLEST) - (high <= -SMALLEST)
+
+
+def names(rows: Iterable[Row]) -> str:
+    """Rules by the first word of their phrase."""
+    return ", ".join(short(row) for row in rows) or "none"
+
+
+def short(row: Row) -> str:
+    """A rule's name."""
+    return DRAWN_SCALES.get(row.rule) or SHORT.get(row.rule) or row.text.split(" ")[0].strip(",")
+
+
+SHORT = {
+    "DynamicThreshold": "thresholding",
+    "Interval": "the interval",
+    "Negative": "a negative label",
+    "PowerLaw": "the power law",
+    "Reuse": "reuse",
+    "ScaleSchedule": "the rising schedule",
+}
+COLUMNS = (
+    "**effective scale**, **share across**: of the median sample, in the first and the last third of the steps, each "
+    "step weighed by how far guidance can move it. ?: u was not evaluated there, or the difference is rounding.",
+    "**schedule alone**, the control: the same start noise, and plain guidance at the rule's own effective scale of "
+    "every step, that of the median sample for all. A CFG Schedule could do that.",
+    "**beyond the schedule**: how much worse the control is. It is what the part across is worth, and, in rules that "
+    "give every sample a scale of its own (FBG, MAMBO-G, the power law) or predict differences (reuse), that. Above "
+    "0 it helped.",
+    "**against the best plain**: how much worse the best plain scale is. Above 0 the rule was better.",
+    "In brackets, 95 % of the resamples of the start noises, the same ones for all rows. Bold: 0 lies outside. "
+    "One in twenty would be bold by chance.",
+)
+NOT_SAID = (
+    "**Later predictions answer.** Both runs start alike, and differ after the first step. So the control holds what "
+    "the scales did, and not what the rule would have done from the control's own states.",
+    "**One network is not all.** The two demo models learned from the same pictures, and each has its own table. What "
+    "helps on one harms on another. So a rule needs its control in every world in which it is praised.",
+    "**One cfg a rule.** Every rule stands at one cfg with the knobs of its paper. At another cfg it may be better. "
+    "The bound of thresholding, 1, is made for pixels; elsewhere it cuts what is right.",
+    "**Pictures by a judge.** L and cFD are what one small network says of small pictures. Nobody asked people.",
+    "**Others found less.** *Guidance Matters* (arXiv 2602.22570) compared eight methods with plain guidance at "
+    "matched scales, and found that they lose. It measured pictures by models of preference, and took no rule apart.",
+)
+
+
+def page(found: Sequence[World]) -> str:
+    """The whole page."""
+    left = markdown.bullets(f"{name}: {why}." for name, why in sorted(LEFT_OUT.items()))
+    return markdown.page(
+        *IDEA,
+        f"![The push of APG, early and late, taken apart](figures/{PARTS.name})",
+        READ_PARTS,
+        f"![Effective scale and share across of eight rules](figures/{SCALES.name})",
+        READ_SCALES,
+        "## Every rule, and its control",
+        "Written by `python lab what_a_rule_does`. Does a rule help by its scales, or by what it does across? "
+        "Run it, read its effective scale at every step, and run plain guidance once more at just these scales. What "
+        "differs then is what the rule does beyond a schedule, above all its part across. Rules that are made for high "
+        f"scales stand at cfg {HIGH:g}, the others at {GAMMA:g}; CFG++ at 1, its largest. They have the knobs of their "
+        "papers. The negative label of *conditions* and *Perp-Neg* is the next one of the list. "
+        "[Rules, tested](rules.md) has their invariants.",
+        markdown.bullets(COLUMNS),
+        "What the tables show together:",
+        markdown.bullets(summary(found)),
+        *(block for world in found for block in section_of(world)),
+        "## What this does not say",
+        markdown.bullets(NOT_SAID),
+        "## Rules that are not here",
+        left,
+    )
+
+
+def drawings(found: Sequence[World]) -> tuple[Canvas, Canvas]:
+    """Both figures."""
+    world = next(one for one in found if one.name == DRAWN)
+    gammas, curve = {row.rule: row.gamma for row in world.rows}, world.curves[DRAWN_PART]
+    pushes = [
+        Push(f"APG, {when}: step {i + 1} of {len(curve.scale)}", gammas[DRAWN_PART], curve.scale[i], curve.across[i])
+        for when, i in zip(("early", "late"), STEPS_DRAWN, strict=True)
+    ]
+    panels = [
+        Panel(f"{title}, cfg {gammas[rule]:g}", gammas[rule], *vars(world.curves[rule]).values())
+        for rule, title in DRAWN_SCALES.items()
+    ]
+    return draw_parts(pushes), draw_scales(panels)
+
+
+def main() -> None:
+    """Measure, and write the page, its numbers and its figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--processes", type=int, default=2, help="that measure at once")
+    parser.add_argument("--page", action="store_true", help="only set the numbers that are there")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    if not options.page:
+        measure_all(options.processes)
+        NUMBERS.write_text(stored(sorted(map(drawn_only, worlds()), key=place_of)), encoding="utf-8")
+    found = worlds_of(json.loads(NUMBERS.read_text(encoding="utf-8")))
+    for path, canvas in zip((PARTS, SCALES), drawings(found), strict=True):
+        write_pixels(path, canvas.png())
+    markdown.write(PAGE, page(found))
+
+
+if __name__ == "__main__":
+    main()

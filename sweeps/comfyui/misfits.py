@@ -1,0 +1,64 @@
+"""What a server must have for a study, read from what it tells of itself, before any work."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ..axes import meant
+from ..cells import Cell
+from ..graph import Workflow, linked, title_of
+from .cell import Told
+
+KINDS = {"INT": "whole number", "FLOAT": "number"}  # of widgets
+
+
+def misfits(prompts: Iterable[Workflow], told: Told, server: str) -> list[str]:
+    """What the server lacks, a sentence each, each once: node classes, inputs, models and other words of a list."""
+    found = (words for prompt in prompts for node in prompt.values() for words in _of_node(node, told))
+    return [f"{server}: {words}" for words in dict.fromkeys(found)]
+
+
+def _of_node(node: Mapping, told: Told) -> list[str]:
+    name = node["class_type"]
+    if name not in told:
+        return [f"it has no node {name}. {meant(name, told)} Is it another version, or is a pack missing?"]
+    if (said := told[name]) is None:
+        return [f"what it says of its node {name} cannot be read. Is another pack in the way?"]
+    needed, optional = said["input"].get("required", {}), said["input"].get("optional", {})
+    declared = {**needed, **optional}
+    lacking = [one for one in needed if one not in node["inputs"]]
+    words = [f"{name} there needs an input {lacking[0]}, so it is another version."] if lacking else []
+    for one, value in node["inputs"].items():
+        options = options_of(declared.get(one, ()))
+        if options and not linked(value) and value not in options:
+            words.append(f"{title_of(node)} has no {one} {value!r}. {meant(str(value), map(str, options))}")
+        if not linked(value) and (needs := unheld(declared.get(one, ()), value)):
+            words.append(f"{title_of(node)} has {one} {value}, and {needs}.")
+    return words
+
+
+def unheld(declared: Sequence, value: Any) -> str:
+    """What a widget of numbers takes, where it cannot hold a value; "" where it can, and of any other input."""
+    kind, limits = (*declared, {}, {})[:2] if declared else ("", {})
+    if isinstance(kind, list) or kind not in KINDS or value is None:
+        return ""
+    low, high = (limits.get(end, side * math.inf) for end, side in (("min", -1), ("max", 1)))
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or (kind == "INT" and value % 1):
+        return f"needs a {KINDS[kind]} from {low:g} to {high:g}"
+    return "" if low <= value <= high else f"takes {low:g} to {high:g}"
+
+
+def options_of(declared: Sequence) -> list:
+    """The words of a combo; nothing for any other input."""
+    kind, more = (declared or [None])[0], declared[1] if len(declared) > 1 else {}
+    return list(kind) if isinstance(kind, list) else list(more.get("options") or []) if kind == "COMBO" else []
+
+
+def refuse_misfits(cells: Sequence[Cell], told: Mapping[str, Told]) -> None:
+    """Raise ValueError with all that the servers lack.  told: by address."""
+    lacking = [words for server, info in told.items() for words in misfits((c.prompt for c in cells), info, server)]
+    if lacking:
+        raise ValueError("\n".join(lacking))

@@ -1,0 +1,251 @@
+"""One ComfyUI as a child process: which one, its Python, a free port, and an end that is certain.
+
+Standard library only: this file is read before anything is installed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+DIRECT = urllib.request.build_opener(
+    urllib.request.ProxyHandler({})
+)  # never ask a proxy for an address of this machine
+SETTINGS = {"PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
+PACK = "guidance-geometry"
+IS_THE_PACK = re.compile(rf'^name = "{PACK}"', re.MULTILINE)  # in a pyproject.toml
+PYTHONS = (  # of a ComfyUI, below its folder
+    *(f"{name}/{place}" for name in ("venv", ".venv") for place in ("bin/python", "Scripts/python.exe")),
+    "../python_embeded/python.exe",
+)
+NOBODY = "No ComfyUI is there. Give its folder with --comfyui PATH, or start it and give its address with --server URL."
+END_SECONDS = 10  # what a child gets to end by itself
+WAIT_SECONDS = 120  # a loaded machine needs 40 s for the very first start
+
+
+class StartError(RuntimeError):
+    """No ComfyUI is there, or it does not start; the message says why, and what to try."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running host. address: http://127.0.0.1:PORT. log: all that it printed. pack: the pack's folder name there."""
+
+    address: str
+    process: subprocess.Popen
+    log: Path
+    pack: str
+
+
+def comfyui_at(folder: Path) -> Path:
+    """Return a folder as an absolute path.  Raises StartError where it is not that of a ComfyUI."""
+    folder = folder.expanduser().resolve()
+    if not is_comfyui(folder):
+        raise StartError(
+            f"{folder} is not a ComfyUI folder: it needs main.py and comfy/. Give the folder that holds both."
+        )
+    return folder
+
+
+def is_comfyui(folder: Path) -> bool:
+    """Whether this is the folder of a ComfyUI."""
+    return (folder / "main.py").is_file() and (folder / "comfy").is_dir()
+
+
+def find_comfyui(given: str | None = None) -> Path:
+    """Return the folder of a ComfyUI: the one given, COMFYUI_PATH, or the one around the pack or the current folder.
+
+    Raises StartError where there is none.
+    """
+    if named := given or os.environ.get("COMFYUI_PATH"):
+        return comfyui_at(Path(named))
+    called = Path(sys.argv[0]).absolute()  # as it was called: the pack may be a link in custom_nodes
+    for folder in (one for place in (called, ROOT, Path.cwd()) for one in (place, *place.parents) if is_comfyui(one)):
+        return folder
+    raise StartError(NOBODY)
+
+
+def python_of(comfyui: Path) -> Path:
+    """Return the Python that starts a ComfyUI: that of its environment or its portable build, else this one."""
+    return next((place for name in PYTHONS if (place := comfyui / name).is_file()), Path(sys.executable))
+
+
+def holds_the_pack(custom_nodes: Path) -> bool:
+    """Whether a copy of this pack is among the custom nodes."""
+    named = (file.read_text(encoding="utf-8", errors="replace") for file in custom_nodes.glob("*/pyproject.toml"))
+    return any(IS_THE_PACK.search(text) for text in named)
+
+
+def custom_nodes_below(base: Path) -> tuple[Path, list[str]]:
+    """Make a second folder of custom nodes; returns it, and the options with which a host reads it."""
+    folder, paths = base / "custom_nodes", base / "paths.yaml"
+    folder.mkdir(parents=True, exist_ok=True)
+    paths.write_text(json.dumps({PACK: {"custom_nodes": str(folder)}}), encoding="utf-8")  # JSON is YAML
+    return folder, ["--extra-model-paths-config", str(paths)]
+
+
+@contextmanager
+def started(comfyui: Path, cpu: bool = False) -> Iterator[Server]:
+    """Start a user's ComfyUI, with its Python, models and packs; what its jobs write is gone with it.
+
+    cpu: not on its GPU. Raises StartError where it does not start, or has no copy of this pack and cannot get one.
+    """
+    python = python_of(comfyui)
+    with tempfile.TemporaryDirectory(prefix="guidance-geometry-", ignore_cleanup_errors=True) as place:
+        base = Path(place)
+        options = ["--output-directory", str(base / "output"), "--temp-directory", str(base)]
+        options += ["--database-url", f"sqlite:///{(base / 'comfyui.db').as_posix()}"]
+        if not holds_the_pack(comfyui / "custom_nodes"):
+            folder, more = custom_nodes_below(base)
+            link_pack(folder)
+            options += more
+        options += ["--cpu"] if cpu else device_options(python)
+        with running(python, comfyui, base / "comfyui.log", options, PACK) as server:
+            yield server
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def own_folders(base: Path) -> tuple[list[str], str]:
+    """Make the folders of a host that shares nothing with others; returns its options and the pack's folder name."""
+    for name in ("input", "output", "temp", "user", "models"):
+        (base / name).mkdir(parents=True, exist_ok=True)
+    options = ["--base-directory", str(base), "--database-url", f"sqlite:///{(base / 'comfyui.db').as_posix()}"]
+    return options, link_pack(base / "custom_nodes")
+
+
+@contextmanager
+def running(python: Path, host: Path, log: Path, options: list[str], pack: str, port: int = 0) -> Iterator[Server]:
+    """Start `host`, wait until it answers, and end it (and nothing else) when the block is left, however it is left."""
+    port = port or free_port()
+    command = [str(python), "main.py", "--listen", "127.0.0.1", "--port", str(port), "--disable-auto-launch", *options]
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as sink:
+        process = subprocess.Popen(
+            command,
+            cwd=host,
+            env=os.environ | SETTINGS,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            **apart(),
+        )
+    server = Server(f"http://127.0.0.1:{port}", process, log, pack)
+    try:
+        wait_until_up(server)
+        yield server
+    finally:
+        end(process)
+
+
+def apart() -> dict:
+    """Keep Ctrl-C away from the child: the parent ends it in order."""
+    return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if os.name == "nt" else {"start_new_session": True}
+
+
+def wait_until_up(server: Server, seconds: float = WAIT_SECONDS) -> None:
+    """Return when /system_stats answers; raise StartError with the log's end when the host died or time is up."""
+    end_of_patience = time.monotonic() + seconds
+    while time.monotonic() < end_of_patience:
+        if server.process.poll() is not None:
+            raise StartError(refusal(server, f"the host ended with code {server.process.returncode}"))
+        try:
+            with DIRECT.open(server.address + "/system_stats", timeout=5) as answer:
+                json.load(answer)
+            return
+        except (urllib.error.URLError, ConnectionError, TimeoutError, ValueError):
+            time.sleep(0.25)
+    raise StartError(refusal(server, f"the host did not answer within {seconds:.0f} s"))
+
+
+def refusal(server: Server, what: str) -> str:
+    """Say what happened, show the end of the log, and name the remedies that help most often."""
+    return (
+        f"{what}; the end of {server.log}:\n{tail(server.log)}\n\n"
+        "What to try: delete .venv and .host and call again; pass --cpu if a GPU is in use elsewhere; "
+        "with --host, start that ComfyUI by hand once to see whether it comes up alone."
+    )
+
+
+def tail(log: Path, lines: int = 25) -> str:
+    """Return the last lines of a log file."""
+    with log.open(encoding="utf-8", errors="replace") as text:
+        return "".join(deque(text, maxlen=lines)).rstrip()
+
+
+def end(process: subprocess.Popen) -> None:
+    """End one process: politely first, by force after 10 s."""
+    if process.poll() is not None:
+        return
+    process.terminate()
+    try:
+        process.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def interpreter(venv: Path) -> Path:
+    """Return where a virtual environment has its interpreter."""
+    return venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def imports(python: Path, module: str) -> bool:
+    """Say whether an interpreter can import a module."""
+    return subprocess.run([python, "-c", f"import {module}"], capture_output=True, check=False).returncode == 0
+
+
+def has_gpu_tool() -> bool:
+    """Say whether a GPU's command-line tool is on the path: a cheap first look before torch is asked."""
+    return any(shutil.which(tool) for tool in ("nvidia-smi", "rocm-smi", "xpu-smi"))
+
+
+def device_options(python: Path) -> list[str]:
+    """Return the host's device options: `--cpu` unless torch sees an accelerator (or this is a Mac)."""
+    if sys.platform == "darwin":
+        return []
+    ask = "import sys, torch; sys.exit(not (torch.cuda.is_available() or torch.xpu.is_available()))"
+    seen = has_gpu_tool() and subprocess.run([python, "-c", ask], capture_output=True, check=False).returncode == 0
+    return [] if seen else ["--cpu"]
+
+
+def link_pack(custom_nodes: Path) -> str:
+    """Make this repository a custom node of that folder; returns the name it has there. A link that exists is kept."""
+    if not (ROOT / "nodes").is_dir():
+        raise StartError("This installation has no nodes. Install Guidance Geometry in custom_nodes of ComfyUI.")
+    custom_nodes.mkdir(parents=True, exist_ok=True)
+    for entry in custom_nodes.iterdir():
+        if entry.resolve() == ROOT:
+            return entry.name
+    link = custom_nodes / PACK
+    if link.is_symlink():
+        link.unlink()  # it pointed to a place that the repository has left
+    if link.exists():
+        raise StartError(f"{link} is another copy of this pack. Move it away, so that the host loads this one: {ROOT}")
+    if os.name == "nt":
+        import _winapi
+
+        _winapi.CreateJunction(str(ROOT), str(link))  # needs no rights, unlike a symbolic link
+    else:
+        link.symlink_to(ROOT, target_is_directory=True)
+    return PACK

@@ -1,0 +1,153 @@
+"""Servers that answer as no ComfyUI does: a sweep says so in a sentence, and counts nothing that it did not get."""
+
+import asyncio
+import json
+import time
+from functools import partial
+
+import pytest
+
+from guidance_geometry.cli import sweep as run_sweep
+from guidance_geometry.cli.sweep import main
+from guidance_geometry.dev.fixtures import hostile_answers as hostile
+from guidance_geometry.dev.fixtures.hostile_answers import said
+from guidance_geometry.sweeps.comfyui import client
+from guidance_geometry.sweeps.comfyui.answers import AnswerError, ServerFault
+from guidance_geometry.sweeps.comfyui.client import Client
+
+from .stubbed import stubs
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    with stubs(tmp_path_factory.mktemp("stub"), 1) as (made, addresses):
+        yield made[0], addresses[0]
+
+
+@pytest.fixture
+def stub(served, monkeypatch):
+    monkeypatch.setattr(client, "AGAIN", (0.01, 0.01))
+    monkeypatch.setattr(run_sweep, "PAUSES", (0.01,))
+    yield served[0]
+    hostile.make_honest(served[0])
+
+
+@pytest.fixture
+def swept(served, stub, tmp_path, capsys):
+    """Words of a command line -> the exit code and what was printed."""
+
+    def run(*words):
+        code = main(["--server", served[1], "--output", str(tmp_path / "out"), "--timeout", "2", *words])
+        return code, "".join(capsys.readouterr())
+
+    run.folder, run.address = tmp_path / "out", served[1]
+    return run
+
+
+def rows_in(folder):
+    return json.loads((folder / "results.json").read_text())["rows"]
+
+
+@pytest.mark.parametrize("kind", ["empty", "html", "cut off", "large", "other bytes", "a postscript"])
+def test_a_cell_whose_picture_cannot_be_opened_is_set_aside_and_runs_again(swept, stub, kind):
+    from random import Random
+
+    bad = partial(said, hostile.bad_pictures(Random(0))[kind], "image/png", 200)
+    stub.spoilt["/view picture"] = hostile.for_a_while(stub, "/view picture", bad, 2)
+    code, words = swept("--cfg", "1,2")
+    assert (code, "cannot be opened" in words, len(rows_in(swept.folder))) == (1, True, 1), words
+    (aside,) = (swept.folder / "rejected").iterdir()
+    assert "Its picture of" in json.loads(aside.read_text())["error"]
+    code, words = swept("--cfg", "1,2")
+    assert (code, "1 to run" in words, len(rows_in(swept.folder))) == (0, True, 2), words
+
+
+@pytest.mark.parametrize(
+    ("place", "spoil", "words"),
+    [
+        ("/object_info", hostile.html, "/object_info with '<html><body>Please log in.</body></html>'"),
+        ("/object_info", partial(said, "[1]", "", 200), "/object_info with '[1]': Input should be an object"),
+        ("/object_info", partial(said, "[" * 10**5, "", 200), "Invalid JSON"),
+        ("/object_info", hostile.endless, "/object_info with more than 128 MB"),
+        ("/experiment/models", partial(said, '["a"]', "", 200), "/experiment/models with '[\"a\"]': 0: Input should"),
+        ("/experiment/models/{folder}", partial(said, '[{"name": 1}]', "", 200), "0.name: Input should be a valid str"),
+        ("/ws", hostile.html, "answered /ws with HTTP 200"),
+        ("/ws", hostile.hang, "does not answer /ws within 2 s"),
+        ("/prompt", partial(said, "{}", "", 200), "/prompt with '{}': prompt_id: Field required"),
+        ("/prompt", partial(said, "no", "", 400), "/prompt with 'no': Invalid JSON"),
+        ("/history/{job}", partial(said, "[1]", "", 200), "with '[1]': Input should be an object"),
+        ("/view trace", hostile.endless, " with more than 64 MB"),
+        ("/view trace", hostile.html, "safetensors"),
+    ],
+)
+def test_what_a_server_answered_is_said_with_its_name(swept, stub, place, spoil, words):
+    stub.spoilt[place] = spoil
+    code, told = swept("--cfg", "1")
+    assert (code in (1, 2), words in told, "Give another file" in told) == (True, True, False), told
+    assert swept.address in told or spoil is hostile.html, told
+
+
+def test_a_fault_of_the_server_is_no_file_and_is_asked_again(swept, stub):
+    broken = partial(said, "500: out of order", "text/plain", 500)
+    stub.spoilt["/object_info"] = hostile.for_a_while(stub, "/object_info", broken, 2)
+    assert swept("--cfg", "1")[0] == 0
+    stub.spoilt["/object_info"] = broken
+    code, words = swept("--cfg", "1")
+    assert (code, f"{swept.address} answered /object_info with HTTP 500: '500: out of order'" in words) == (2, True), (
+        words
+    )
+    assert ("another file" in words, "Give the same command again" in words) == (False, True)
+
+
+@pytest.mark.parametrize("kind", ["no JSON", "deep", "a list", "large", "an odd error", "of another", "nothing"])
+def test_messages_that_are_none_end_a_cell_and_not_the_sweep(swept, stub, kind):
+    from random import Random
+
+    stub.words = hostile.strange_words(Random(0))[kind]
+    code, words = swept("--cfg", "1")
+    assert (code, "failed: cfg=1: " in words, "Traceback" in words) == (1, True, False), words
+    hostile.make_honest(stub)
+    assert swept("--cfg", "1")[0] == 0
+
+
+def test_a_node_of_another_pack_may_say_anything_of_itself(swept, stub, monkeypatch):
+    odd = {"Odd": 5, "Odder": {"input": {"required": {"x": "IMAGE", "y": ["COMBO", {"options": 7}]}}, "category": "a"}}
+    monkeypatch.setattr(stub, "told", stub.told | odd)
+    assert swept("--cfg", "1")[0] == 0
+    monkeypatch.setattr(stub, "told", stub.told | {"GGSaveTrace": [1]})
+    code, words = swept("--cfg", "1")
+    assert (code, "what it says of its node GGSaveTrace cannot be read" in words) == (2, True), words
+
+
+def test_an_answer_that_never_ends_is_left_in_time(served, stub):
+    stub.spoilt["/object_info"] = hostile.drip
+    began = time.monotonic()
+    with Client(served[1], 1.0) as one, pytest.raises(ServerFault, match=r"does not answer /object_info within 1 s"):
+        one.get("/object_info")
+    assert time.monotonic() - began < 10
+
+
+def test_a_server_that_hangs_is_left_soon_however_long_a_job_may_take(swept, stub, monkeypatch):
+    monkeypatch.setattr(client, "ANSWERED_BY", 1.0)
+    stub.spoilt["/object_info"] = hostile.hang
+    began = time.monotonic()
+    code, words = swept("--cfg", "1", "--timeout", "300")
+    assert (code, "does not answer /object_info within 1 s" in words, time.monotonic() - began < 20) == (2, True, True)
+
+
+def test_a_word_that_is_no_address_is_said():
+    with pytest.raises(ValueError, match=r"^nowhere is no address\. Write one such as"):
+        Client("nowhere", 1.0)
+
+
+def test_an_answer_of_another_shape_names_the_place_in_it(served, stub):
+    stub.spoilt["/history/{job}"] = partial(said, '{"a": {"outputs": {"1": []}}}', "", 200)
+    with Client(served[1], 2.0) as one, pytest.raises(AnswerError, match=r"a\.outputs\.1: Input should be an object"):
+        one.history("a")
+
+
+def test_a_server_too_busy_for_a_goodbye_is_left_all_the_same(served, monkeypatch):
+    one = Client(served[1], 30.0)
+    monkeypatch.setattr(one.socket, "close", lambda: asyncio.sleep(9))
+    one.close()
+    assert one.session.closed

@@ -1,0 +1,187 @@
+"""A study on Ray with two actors, against servers that compute nothing."""
+
+import argparse
+import contextlib
+import ipaddress
+import json
+import logging
+import os
+import sys
+import time
+
+import psutil
+import pytest
+
+from guidance_geometry.dev.fixtures.stub_server import POISON
+from guidance_geometry.dev.places import ROOT
+from guidance_geometry.sweeps.results import Folder
+
+from .stubbed import plan_of_seeds, stubs
+
+SEEDS = (*range(11), POISON)
+PLAN = plan_of_seeds(SEEDS)
+
+
+@pytest.fixture(scope="module")
+def ray():
+    ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'ray[data]'")
+    even = {"worker_niceness": 0}  # Ray's own 15 would wait for everything else on a busy machine
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error", _system_config=even)
+    ray.data.DataContext.get_current().wait_for_min_actors_s = 600  # or the first takes all cells on a busy machine
+    yield ray
+    ray.shutdown()
+
+
+def listening_sockets(process):
+    """Name and address of every socket on which a process and its children listen."""
+    found = set()
+    for one in (process, *process.children(recursive=True)):
+        with contextlib.suppress(psutil.Error):  # it has ended meanwhile
+            sockets = one.net_connections(kind="inet")
+            found |= {(one.name(), socket.laddr.ip) for socket in sockets if socket.status == psutil.CONN_LISTEN}
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [["--ray", "local"], []], ids=["--ray local", "servers alone"])
+def test_the_ray_of_a_study_listens_to_its_own_machine_alone(tmp_path, two, words):
+    pytest.importorskip("ray", reason="ray is not installed: pip install 'ray[data]'")
+    (tmp_path / "plan.json").write_text(PLAN.text())
+    tool = [sys.executable, ROOT / "lab", "run_study", tmp_path / "plan.json", *words]
+    given = ["--servers", ",".join(two[1]), "--output", tmp_path / "out"]
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    found = set()
+    with (tmp_path / "log").open("wb") as log:
+        study = psutil.Popen([*tool, *given], stdout=log, stderr=log, env=clean | {"HOME": str(tmp_path)})
+        while study.poll() is None:
+            found |= listening_sockets(study)
+            time.sleep(0.1)
+    assert study.wait() == 1, (tmp_path / "log").read_text()  # one cell is poisoned
+    assert {"gcs_server", "raylet"} <= {name for name, _ in found}
+    assert [one for one in found if not ipaddress.ip_address(one[1].removeprefix("::ffff:")).is_loopback] == []
+
+
+@pytest.fixture
+def two(tmp_path):
+    with stubs(tmp_path, 2) as found:
+        yield found
+
+
+def arguments(tmp_path, servers):
+    return argparse.Namespace(
+        servers=",".join(servers),
+        server=None,
+        host=None,
+        cpu=False,
+        actors=2,
+        plan=tmp_path / "plan.yaml",
+        timeout=60.0,
+        batch=1,
+    )
+
+
+def test_a_study_runs_on_two_servers_sets_poison_aside_and_resumes(ray, two, tmp_path, capsys):
+    from guidance_geometry.cli.study import run_study
+
+    made, addresses = two
+    folder = Folder(tmp_path / "study")
+    assert run_study(ray, PLAN, folder, arguments(tmp_path, addresses)) == 1
+    rows = json.loads((folder.path / "results.json").read_text())["rows"]
+    assert len(rows) == len({row["id"] for row in rows}) == len(SEEDS) - 1
+    assert {row["server"] for row in rows} == set(addresses)
+    (aside,) = (folder.path / "rejected").iterdir()
+    assert "poisoned" in json.loads(aside.read_text())["error"]
+    assert sum(one.ran for one in made) == len(SEEDS) + 1  # the poisoned one twice
+    folder.trace_of(rows[0]["id"]).write_bytes(b"half")  # as if killed
+    assert run_study(ray, plan_of_seeds(SEEDS[:-1]), folder, arguments(tmp_path, addresses)) == 0
+    assert sum(one.ran for one in made) == len(SEEDS) + 1 + 1
+    assert not list(folder.cells.glob(".*"))
+    assert "1 failed" in capsys.readouterr().out
+
+
+def test_a_server_that_dies_is_named_and_its_cells_run_elsewhere(ray, two, tmp_path, capsys, monkeypatch):
+    from guidance_geometry.cli import study as run_study
+
+    monkeypatch.setattr(run_study, "PAUSES", (0.1,), raising=False)
+    made, addresses = two
+    made[1].dies_at = 1
+    folder = Folder(tmp_path / "study")
+    assert run_study.run_study(ray, plan_of_seeds(range(12)), folder, arguments(tmp_path, addresses)) == 0
+    assert not (folder.path / "rejected").exists()
+    rows = json.loads((folder.path / "results.json").read_text())["rows"]
+    assert len(rows) == len({row["id"] for row in rows}) == 12
+    assert f"{addresses[1]} is gone" in capsys.readouterr().err
+
+
+def test_actors_whose_comfyui_does_not_start_say_why(ray, two, tmp_path, capsys, monkeypatch):
+    from guidance_geometry.cli import study as run_study
+
+    monkeypatch.setattr(run_study, "PAUSES", (0.01,))
+    args = arguments(tmp_path, [])
+    args.server, args.host, args.cpu = two[1][0], tmp_path / "nowhere", True
+    assert run_study.run_study(ray, plan_of_seeds(range(4)), Folder(tmp_path / "study"), args) == 1
+    said = capsys.readouterr().err
+    assert f"4 of 4 cells have no result. ComfyUI does not start in {tmp_path / 'nowhere'}: " in said
+
+
+def test_ray_tells_nothing_where_the_table_is(ray):
+    from guidance_geometry.sweeps.cluster.passes import quiet
+
+    quiet()
+    console = [one for one in logging.getLogger("ray.data").handlers if one.level]
+    assert [one.level for one in console] == [logging.ERROR]
+    assert any(not one.level for one in logging.getLogger("ray.data").handlers), "the file still has all of it"
+
+
+def test_servers_that_do_not_fit_are_named_before_any_work(ray, two, tmp_path):
+    from guidance_geometry.cli.study import run_study
+
+    made, addresses = two
+    del made[1].told["GGSaveTrace"]
+    folder = Folder(tmp_path / "study")
+    with pytest.raises(ValueError, match=f"{addresses[1]}: it has no node GGSaveTrace"):
+        run_study(ray, PLAN, folder, arguments(tmp_path, addresses))
+    assert [one.ran for one in made] == [0, 0]
+
+
+def test_servers_that_do_not_answer_are_left_out_at_the_start(two, capsys):
+    from guidance_geometry.cli.study import known_of
+
+    gone = "http://127.0.0.1:9"
+    assert list(known_of([gone, two[1][0]])[0]) == [two[1][0]]
+    assert f"{gone} does not answer" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="No server answers"):
+        known_of([gone])
+
+
+def test_a_server_of_another_kind_and_a_cluster_that_is_not_there_are_named(two):
+    import types
+
+    from guidance_geometry.cli import study as run_study
+    from guidance_geometry.dev.fixtures.hostile_answers import html
+
+    two[0][0].spoilt = {"/object_info": html}
+    with pytest.raises(ValueError, match=rf"^{two[1][0]} answered /object_info with '<html>.*Is it a ComfyUI"):
+        run_study.known_of(two[1])
+
+    def nobody(**_):
+        raise ConnectionError("Could not find any running Ray instance")
+
+    with pytest.raises(ValueError, match=r"^No Ray cluster answers at auto\."):
+        run_study.joined(types.SimpleNamespace(init=nobody), "auto")
+
+
+def test_a_server_that_ends_after_it_was_asked_is_a_sentence(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("ray", reason="ray is not installed: pip install 'ray[data]'")
+    from guidance_geometry.cli import study as run_study
+
+    def gone(*_):
+        raise ConnectionRefusedError("refused")
+
+    (tmp_path / "plan.json").write_text(PLAN.text())
+    words = ["run_study", str(tmp_path / "plan.json"), "--servers", "http://a", "--output", str(tmp_path / "out")]
+    monkeypatch.setattr("sys.argv", words)
+    monkeypatch.setattr(run_study, "joined", lambda *_: None)
+    monkeypatch.setattr(run_study, "run_study", gone)
+    assert run_study.main() == 2
+    assert "A server does not answer: refused." in capsys.readouterr().err

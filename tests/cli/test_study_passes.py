@@ -1,0 +1,175 @@
+"""What becomes of the cells of a study, by two workers in this process that share two servers."""
+
+import pytest
+
+from guidance_geometry.dev.fixtures.stub_server import POISON
+from guidance_geometry.dev.places import ROOT
+from guidance_geometry.files.writing import NotWritten
+from guidance_geometry.sweeps.cells import cells_of
+from guidance_geometry.sweeps.cluster import worker as study_worker
+from guidance_geometry.sweeps.cluster.passes import Tally, as_rows, left_over, passes
+from guidance_geometry.sweeps.cluster.worker import DONE, WAITING, CellRunner, Seats
+from guidance_geometry.sweeps.results import Folder
+from guidance_geometry.sweeps.rules import NOTHING
+
+from .stubbed import plan_of_seeds, stubs
+
+PATIENCE = (20.0, (1e-6,))
+
+
+class InTurn:
+    """Two workers, each with every second cell."""
+
+    def __init__(self, folder, addresses, output=None, hosts=None):
+        self.seats = Seats(addresses, after=0.0)
+        made = {"root": str(ROOT), "output": str(output or folder.path), "measures": ["strength"], "seats": self.seats}
+        made |= {"reports": False, "patience": PATIENCE}
+        self.workers = [CellRunner(**made, host=host) for host in hosts or [""] * len(addresses)]
+
+    def __call__(self, cells, tally):
+        for number, row in enumerate(as_rows(cells)):
+            tally.add(self.workers[number % len(self.workers)](row))
+
+
+@pytest.fixture
+def two(tmp_path):
+    with stubs(tmp_path, 2) as found:
+        for stub in found[0]:
+            stub.seconds = 0
+        yield found
+
+
+@pytest.fixture
+def study(two, tmp_path):
+    """Seeds -> the folder, the cells, what came of them, and the servers that are left."""
+
+    def run(seeds, output=None):
+        folder, cells = Folder(tmp_path / "study"), cells_of(plan_of_seeds(seeds), NOTHING, {}, "1")
+        crew = InTurn(folder, two[1], output)
+        tally = passes(folder, cells, crew)
+        return folder, cells, tally, crew.seats.left()
+
+    return run
+
+
+def rejected(folder):
+    found = folder.path / "rejected"
+    return len(list(found.iterdir())) if found.exists() else 0
+
+
+def test_the_cells_of_a_server_that_dies_run_on_another(study, two):
+    two[0][1].dies_at = 3
+    folder, cells, tally, left = study(range(10))
+    assert (folder.missing(cells), rejected(folder), left) == ([], 0, two[1][:1])
+    assert sum(tally.lost.values()) == 1
+    assert not tally.failed
+
+
+def test_cells_without_any_server_are_missing_and_not_set_aside(study, two):
+    two[0][0].dies_at, two[0][1].dies_at = 3, 2
+    folder, cells, tally, left = study(range(10))
+    assert (len(folder.missing(cells)), rejected(folder), left) == (7, 0, [])
+    words = left_over(folder, cells, tally, two[1])
+    assert words.startswith(f"7 of 10 cells have no result. Gone: {two[1][0]}, {two[1][1]}.")
+
+
+def test_a_cell_that_fails_on_servers_that_answer_is_set_aside(study, two):
+    folder, cells, tally, left = study([0, POISON, 1])
+    assert (rejected(folder), len(folder.missing(cells)), left) == (1, 1, two[1])
+    assert left_over(folder, cells, tally, []) == ""
+    assert sum(stub.ran for stub in two[0]) == 2 + 2
+
+
+def test_a_cell_at_which_servers_die_again_and_again_does_not_take_them_all(tmp_path):
+    with stubs(tmp_path, 4) as (made, addresses):
+        for stub in made:
+            stub.seconds, stub.dies_at = 0, 1
+        folder, cells = Folder(tmp_path / "study"), cells_of(plan_of_seeds([0]), NOTHING, {}, "1")
+        crew = InTurn(folder, addresses)
+        passes(folder, cells, crew)
+        assert (len(crew.seats.left()), rejected(folder), folder.missing(cells)) == (2, 0, cells)
+
+
+def test_a_server_that_is_silent_once_is_asked_again_and_stays(study, two):
+    two[0][1].nap = 2, 2  # the cell that is tried again and the first ping
+    folder, cells, tally, left = study(range(6))
+    assert (folder.missing(cells), left, dict(tally.lost)) == ([], two[1], {})
+
+
+def test_a_server_that_was_given_up_is_taken_again_when_it_answers(study, two):
+    two[0][1].nap = 2, 3
+    folder, cells, tally, left = study(range(12))
+    assert (folder.missing(cells), set(left), sum(tally.lost.values())) == ([], set(two[1]), 1)
+    rows = [row for row in folder.rows(cells) if row["server"] == two[1][1]]
+    assert len(rows) >= 4
+    assert {row["machine"] for row in rows} == {"ComfyUI 0.0.0, none"}
+
+
+def test_the_cells_of_an_actor_whose_host_never_starts_run_with_another(two, tmp_path, monkeypatch):
+    slept = []
+    monkeypatch.setattr(study_worker.time, "sleep", slept.append)
+    folder, cells = Folder(tmp_path / "study"), cells_of(plan_of_seeds(range(10)), NOTHING, {}, "1")
+    crew = InTurn(folder, two[1][:1], hosts=["", str(tmp_path / "nowhere")])
+    tally = passes(folder, cells, crew)
+    assert (folder.missing(cells), left_over(folder, cells, tally, [])) == ([], "")
+    assert slept[2] < slept[3] < slept[4], "after its starts it keeps each cell for longer, so that others get more"
+
+
+def test_a_study_in_which_no_host_starts_ends_and_says_why(tmp_path):
+    folder, cells = Folder(tmp_path / "study"), cells_of(plan_of_seeds(range(10)), NOTHING, {}, "1")
+    crew = InTurn(folder, [], hosts=[str(tmp_path / "nowhere")])
+    tally = passes(folder, cells, crew)
+    words = left_over(folder, cells, tally, [])
+    assert words.startswith(f"10 of 10 cells have no result. ComfyUI does not start in {tmp_path / 'nowhere'}: ")
+    assert tally.why.total() == 10, "one pass"
+
+
+def row_of(cell, end):
+    return {"id": cell, "end": end, "words": "", "server": "", "process": 1}
+
+
+def test_what_is_given_back_runs_again_while_anybody_works():
+    cells, tally = cells_of(plan_of_seeds(range(2)), NOTHING, {}, "1"), Tally()
+    one, other = cells
+    found = []
+    for first in (DONE, WAITING, WAITING):
+        tally.add(row_of(other.id, first))
+        tally.add(row_of(one.id, WAITING))
+        found.append(tally.again([one]))
+    assert found == [[one], [one], []]
+
+
+def test_a_folder_that_the_actors_do_not_share_is_named(study, tmp_path):
+    folder, cells, tally, _ = study(range(2), output=tmp_path / "elsewhere")
+    assert "does not hold what the actors wrote" in left_over(folder, cells, tally, [])
+
+
+def test_a_result_that_cannot_be_kept_ends_the_study(study, tmp_path):
+    (tmp_path / "study").write_text("a file stands where the folder should be")
+    with pytest.raises(NotWritten, match="could not be written"):
+        study(range(2))
+    assert Tally().again([]) == []
+
+
+def test_actors_share_servers_evenly_and_keep_theirs():
+    seats = Seats(["a", "b"])
+    assert [seats.take(actor) for actor in (1, 2, 3, 2)] == ["a", "b", "a", "b"]
+    seats.lose("a")
+    assert [seats.take(actor) for actor in (1, 2, 3)] == ["b", "b", "b"]
+    seats.lose("b")
+    assert seats.take(1) == ""
+
+
+def test_actors_part_when_a_server_answers_again():
+    seats = Seats(["a", "b"], after=0.0)
+    assert (seats.take(1), seats.take(2)) == ("a", "b")
+    seats.lose("b")
+    assert (seats.take(2), seats.take(1), seats.due()) == ("a", "a", "b")
+    seats.regain("b")
+    assert [seats.take(actor) for actor in (1, 2, 1, 2)] == ["b", "a", "b", "a"]
+
+
+def test_a_silent_server_is_asked_after_growing_pauses():
+    seats = Seats(["a"], after=60.0)
+    seats.lose("a")
+    assert (seats.due(), seats.silent["a"][1], seats.able(60)) == ("", 120.0, False)

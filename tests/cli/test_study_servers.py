@@ -1,0 +1,84 @@
+"""What servers lack for a study is said before any work."""
+
+import json
+import math
+
+import pytest
+
+from guidance_geometry.cli.sweep import FIRST_LOOK
+from guidance_geometry.sweeps.axes import Axis
+from guidance_geometry.sweeps.cells import cells_of
+from guidance_geometry.sweeps.comfyui import answers
+from guidance_geometry.sweeps.comfyui.misfits import misfits, refuse_misfits, unheld
+from guidance_geometry.sweeps.plan import Plan
+from guidance_geometry.sweeps.rules import NOTHING
+
+
+def workflow():
+    return json.loads(FIRST_LOOK.read_text(encoding="utf-8"))
+
+
+def told(**changes):
+    """What a server with the nodes of the first look says of itself."""
+    nodes = {
+        node["class_type"]: {"input": {"required": {name: ["STRING", {}] for name in node["inputs"]}}}
+        for node in cells_of(Plan(workflow(), (Axis("cfg", (1,)),)), NOTHING, {}, "1")[0].prompt.values()
+    }
+    nodes["GGLoadDenoiser"]["input"]["required"]["denoiser_name"] = [["pocket-1"], {}]
+    nodes["GGGuidedSampler"]["input"]["required"]["sampler_name"] = ["COMBO", {"options": ["euler", "heun"]}]
+    return nodes | changes
+
+
+def test_a_server_that_lacks_nothing_is_taken():
+    assert misfits([cells_of(Plan(workflow(), (Axis("cfg", (1,)),)), NOTHING, {}, "1")[0].prompt], told(), "A") == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "words"),
+    [
+        ("FLOAT", 1e300, "GGGuidedSampler has cfg 1e+300, and takes 0 to 100."),
+        ("FLOAT", -1, "has cfg -1, and takes 0 to 100."),
+        ("INT", 2.5, "has cfg 2.5, and needs a whole number from 0 to 100."),
+        ("FLOAT", True, "has cfg True, and needs a number from 0 to 100."),
+        ("INT", 3, ""),
+        ("FLOAT", 3, ""),
+        ("FLOAT", 100.0, ""),
+    ],
+)
+def test_a_number_that_a_widget_cannot_hold_is_said_before_any_work(kind, value, words):
+    """By the range that the node itself states."""
+    cell = cells_of(Plan(workflow(), (Axis("cfg", (value,)),)), NOTHING, {}, "1")[0]
+    server = told()
+    server["GGGuidedSampler"]["input"]["required"]["cfg"] = [kind, {"min": 0.0, "max": 100.0}]
+    found = misfits([cell.prompt], server, "A")
+    assert bool(found) == bool(words)
+    assert words in "".join(found)
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_numbers_of_a_workflow_that_are_not_finite_are_no_whole_ones(value):
+    """A file in JSON may hold them."""
+    assert unheld(["INT", {"min": 0, "max": 9}], value) == "needs a whole number from 0 to 9"
+
+
+@pytest.mark.parametrize("end", [10**400, -(10**400), math.nan], ids=["huge", "low", "nan"])
+def test_ends_of_a_range_that_no_number_has_count_as_none(end):
+    node = {"input": {"required": {"cfg": ["FLOAT", {"min": end, "max": 10}]}}}
+    (read,) = answers.NODES.dump_python(answers.NODES.validate_python({"A": node})).values()
+    assert unheld(read["input"]["required"]["cfg"], 11) == "takes -inf to 10"
+
+
+def test_what_servers_lack_is_said_before_any_work():
+    cells = cells_of(Plan(workflow(), (Axis("sampler", ("euler", "huen")),)), NOTHING, {}, "1")
+    old = told(GGEmptyCanvas={"input": {"required": {"model": ["MODEL"], "size": ["INT", {}]}}})
+    poor = told(GGLoadDenoiser={"input": {"required": {"denoiser_name": [["other-1"], {}]}}})
+    bare = told()
+    del bare["GGSaveTrace"]
+    with pytest.raises(ValueError, match="huen") as refused:
+        refuse_misfits(cells, {"A": old, "B": poor, "C": bare})
+    text = str(refused.value)
+    assert "A: GGEmptyCanvas there needs an input size, so it is another version." in text
+    assert "B: GGLoadDenoiser has no denoiser_name 'pocket-1'." in text
+    assert "C: it has no node GGSaveTrace." in text
+    assert "Did you mean heun" in text
+    assert len(text.splitlines()) == 6

@@ -1,0 +1,547 @@
+"""Published files of every form are converted bit for bit, and their cards say what became of them."""
+
+import argparse
+import json
+import os
+import pickle  # noqa: TID251  made here, never read here
+import socket
+import stat
+import struct
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import Linear
+
+from guidance_geometry.classifiers.adm import SIZES, AdmClassifier
+from guidance_geometry.classifiers.reading import open_classifier
+from guidance_geometry.cli.convert_options import add_options, as_words
+from guidance_geometry.conversion.card import asked_licence
+from guidance_geometry.conversion.convert import convert, main, statements
+from guidance_geometry.conversion.tensors import Storage, checked
+from guidance_geometry.denoisers.reading import read_denoiser
+from guidance_geometry.files.safetensors import read_safetensors
+from guidance_geometry.files.writing import NotWritten
+from guidance_geometry.tests.conversion.conversions import USUAL_READER, refused, same
+from guidance_geometry.tests.tiny_denoiser import tiny_weights
+from guidance_geometry.tests.tiny_networks import NETWORKS, edm_weights, transformer_weights
+
+NUMBERS = {
+    "float32": torch.randn(3, 4),
+    "float64": torch.randn(2).double(),
+    "float16": torch.randn(5).half(),
+    "bfloat16": torch.randn(2, 2).bfloat16(),
+    "float8": torch.randn(4).to(torch.float8_e4m3fn),
+    "int64": torch.tensor([-1, 2**40]),
+    "int8": torch.tensor([-1, 2], dtype=torch.int8),
+    "uint8": torch.tensor([255], dtype=torch.uint8),
+    "bool": torch.tensor([True, False]),
+    "a single number": torch.tensor(3.5),
+    "nothing": torch.zeros(0, 3),
+    "nan": torch.tensor([float("nan"), -0.0, float("inf")]),
+    "transposed": torch.arange(12.0).reshape(3, 4).T,
+    "every other": torch.arange(9.0)[1::2],
+    "a slice": torch.arange(24.0).reshape(2, 3, 4)[:, 1:, ::3],
+    "a parameter": torch.nn.Parameter(torch.randn(2, 2)),
+}
+TIED = torch.randn(6)
+NUMBERS |= {"tied": TIED, "tied too": TIED, "tied and seen otherwise": TIED.view(2, 3)[1]}
+PLAIN = {name: tensor.detach() for name, tensor in NUMBERS.items()}
+
+
+@pytest.mark.parametrize("archived", [True, False])
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_every_tensorof_torch_save_keeps_its_bits(tmp_path, archived, protocol):
+    path = tmp_path / "net.pt"
+    torch.save(NUMBERS, path, _use_new_zipfile_serialization=archived, pickle_protocol=protocol)
+    same(path, PLAIN)
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_every_tensorof_a_plain_pickle_keeps_its_bits(tmp_path, protocol):
+    (tmp_path / "net.pkl").write_bytes(pickle.dumps(NUMBERS, protocol))
+    same(tmp_path / "net.pkl", PLAIN)
+
+
+def trained():
+    """A network, what its optimizer keeps, and the weights of both kinds."""
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(Linear(3, 4), torch.nn.BatchNorm1d(4), Linear(4, 2))
+    optimizer = torch.optim.Adam(network.parameters())
+    network(torch.randn(5, 3)).sum().backward()
+    optimizer.step()
+    raw = network.state_dict()
+    return network, optimizer, raw, {name: tensor + 1 for name, tensor in raw.items()}
+
+
+def test_of_a_lightning_checkpoint_the_weights_are_kept(tmp_path):
+    _, optimizer, raw, _ = trained()
+    checkpoint = {
+        "epoch": 3,
+        "global_step": 1000,
+        "pytorch-lightning_version": "2.4.0",
+        "state_dict": {f"model.{name}": tensor for name, tensor in raw.items()},
+        "loops": {"fit_loop": {"state_dict": {}, "epoch_progress": {"total": {"ready": 4}}}},
+        "callbacks": {"ModelCheckpoint{'monitor': None}": {"best_model_score": torch.tensor(0.5), "kth_value": None}},
+        "optimizer_states": [optimizer.state_dict()],
+        "lr_schedulers": [{"_last_lr": [0.1], "milestones": {1, 2}}],
+        "hyper_parameters": {"betas": (0.9, 0.95), "rate": np.float64(0.1), "shape": torch.Size([3])},
+    }
+    torch.save(checkpoint, tmp_path / "epoch=3.ckpt")
+    same(tmp_path / "epoch=3.ckpt", checkpoint["state_dict"])
+    said = (tmp_path / "epoch=3.card.txt").read_text(encoding="utf-8")
+    assert "kept: state_dict (9 tensors)" in said
+    for line in ("optimizer_states: list of 1", "epoch: 3", "loops: dict of 1", "(1 tensor)", "licence: not stated"):
+        assert line in said
+
+
+def test_a_state_dict_of_a_hub_is_read(tmp_path):
+    raw = trained()[2]
+    assert raw._metadata, "it keeps more than its entries"
+    torch.save(raw, tmp_path / "pytorch_model.bin")
+    same(tmp_path / "pytorch_model.bin", raw)
+
+
+@pytest.mark.parametrize("average", ["ema", "model_ema", "model_ema1"])
+def test_an_average_goes_before_the_raw_weights_unless_they_are_wanted(tmp_path, average):
+    _, optimizer, raw, averaged = trained()
+    path = tmp_path / "0400000.pt"
+    arguments = argparse.Namespace(model="DiT-XL/2", lr=1e-4, size=(256, 256))
+    torch.save({"model": raw, average: averaged, "opt": optimizer.state_dict(), "args": arguments}, path)
+    same(path, averaged)
+    said = (tmp_path / "0400000.card.txt").read_text(encoding="utf-8")
+    assert f"kept: {average} (9 tensors, an average of the weights)" in said
+    assert "dropped: model (9 tensors); opt: dict of 2; args: argparse.Namespace" in said
+    tensors, _ = read_safetensors(convert(path, weights="model", force=True)[0])
+    assert all(torch.equal(tensors[name], raw[name]) for name in raw)
+
+
+def test_an_average_of_another_form_does_not_hide_the_weights(tmp_path):
+    raw = trained()[2]
+    path = tmp_path / "net.pt"
+    torch.save({"model": raw, "ema": {"decay": torch.tensor(0.99), "shadow": [*raw.values()]}}, path)
+    same(path, raw)
+
+
+@pytest.mark.parametrize("held", [[torch.zeros(1)], {"step": 3}, {}, 3, None, {1: torch.zeros(2)}, torch.zeros(3)])
+def test_a_file_without_a_table_of_tensors_is_refused(tmp_path, held):
+    torch.save(held, tmp_path / "net.pt")
+    refused(tmp_path / "net.pt", "it holds no table of tensors")
+
+
+def test_an_optimizer_alone_is_refused(tmp_path):
+    torch.save(trained()[1].state_dict(), tmp_path / "opt.pt")
+    refused(tmp_path / "opt.pt", "it holds no table of tensors")
+
+
+def test_tables_that_are_alike_must_be_named(tmp_path):
+    path = tmp_path / "gan.pt"
+    torch.save({"generator": {"w": torch.zeros(1)}, "critic": {"w": torch.ones(1)}}, path)
+    refused(path, r"several tables of tensors: generator \(1 tensor\); critic \(1 tensor\)\. Say which with --weights")
+    with pytest.raises(ValueError, match=r"no weights called 'judge'\. It has generator"):
+        convert(path, weights="judge")
+    tensors, _ = read_safetensors(convert(path, weights="critic")[0])
+    assert tensors["w"] == 1
+
+
+@pytest.mark.parametrize(
+    "odd", [torch.zeros(2).to_sparse(), torch.zeros(2, dtype=torch.complex64), torch.zeros(2, device="meta")]
+)
+def test_tensors_of_other_kinds_are_refused(tmp_path, odd):
+    torch.save({"w": torch.zeros(2), "odd": odd}, tmp_path / "net.pt")
+    refused(tmp_path / "net.pt")
+
+
+@pytest.mark.parametrize("name", ["__metadata__", "", "x" * 501])
+def test_a_name_that_no_safetensors_file_may_have_is_refused(tmp_path, name):
+    torch.save({name: torch.zeros(2)}, tmp_path / "net.pt")
+    refused(tmp_path / "net.pt", "holds a tensor called")
+
+
+@pytest.mark.parametrize("archived", [True, False])
+def test_a_network_saved_whole_has_the_names_of_its_state_dict(tmp_path, archived):
+    network, _, raw, _ = trained()
+    network.register_buffer("fleeting", torch.zeros(2), persistent=False)
+    torch.save(network, tmp_path / "net.pt", _use_new_zipfile_serialization=archived)
+    tensors = same(tmp_path / "net.pt", raw) if archived else None
+    if archived:
+        assert "fleeting" not in tensors
+    else:
+        refused(tmp_path / "net.pt", "outside itself")  # it has the source of the classes beside it
+
+
+PERSISTENCE = """
+def persistent_class(kind):
+    class Decorated(kind):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            self._init_args, self._init_kwargs = args, kwargs
+        def __reduce__(self):
+            meta = dict(type="class", version=6, module_src=SOURCE, class_name=kind.__name__, state=self.__dict__)
+            return _reconstruct_persistent_obj, (meta,), None
+    Decorated.__name__ = Decorated.__qualname__ = kind.__name__
+    return Decorated
+
+SOURCE = ""
+
+def _reconstruct_persistent_obj(meta):
+    exec(meta["module_src"], {})
+"""
+MAKE = """
+import pickle, sys, torch
+from torch.nn import Linear
+from torch_utils import persistence
+import dnnlib.util
+persistence.SOURCE = f"open({sys.argv[2]!r}, 'w').close()"
+
+@persistence.persistent_class
+class Layer(torch.nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.randn(width, 3).half())
+        self.register_buffer("filter", torch.ones(2, 2))
+        self.register_buffer("fleeting", torch.ones(2, 2), persistent=False)
+        self.register_buffer("none", None)
+
+@persistence.persistent_class
+class Precond(torch.nn.Module):
+    def __init__(self, img_resolution, label_dim, sigma_data, model_type):
+        super().__init__()
+        self.img_resolution, self.label_dim, self.sigma_data = img_resolution, label_dim, sigma_data
+        self.sigma_max = float("inf")
+        layers = torch.nn.ModuleList([Layer(2), Linear(2, 2)])
+        self.model = torch.nn.ModuleDict({"32x32_conv": Layer(4), "layers": layers})
+
+torch.manual_seed(0)
+network = Precond(32, 10, sigma_data=0.5, model_type="SongUNet").eval().requires_grad_(False)
+torch.save(network.state_dict(), sys.argv[1] + ".state")
+made = dict(ema=network, augment_pipe=None, dataset_kwargs=dnnlib.util.EasyDict(path="x", use_labels=True))
+with open(sys.argv[1], "wb") as file:
+    pickle.dump(made, file)
+"""
+
+
+BASELINES = """
+import pickle, sys, torch
+from torch_utils import persistence
+
+def nested(weights):
+    whole = torch.nn.Module()
+    for name, weight in weights.items():
+        *path, last = name.split(".")
+        here = whole
+        for part in path:
+            if part not in here._modules:
+                here.add_module(part, torch.nn.Module())
+            here = here._modules[part]
+        here.register_buffer(last, weight)
+    return whole
+
+for kind, (settings, weights) in torch.load(sys.argv[1]).items():
+    def __init__(self, **settings):
+        torch.nn.Module.__init__(self)
+        self.__dict__.update(settings)
+        self._modules.update(nested(weights)._modules)
+        self._buffers.update(nested(weights)._buffers)
+    made = type(kind, (torch.nn.Module,), {"__init__": __init__, "__module__": __name__})
+    globals()[kind] = persistence.persistent_class(made)
+    with open(f"{kind}.pkl", "wb") as file:
+        pickle.dump({"ema": globals()[kind](**settings)}, file)
+"""
+
+
+def with_edm(folder):
+    """What EDM's pickles import, in a folder."""
+    for package, module, content in (
+        ("torch_utils", "persistence", PERSISTENCE),
+        ("dnnlib", "util", "class EasyDict(dict): pass"),
+    ):
+        (folder / package).mkdir()
+        (folder / package / f"{module}.py").write_text(content, encoding="utf-8")
+
+
+def edm_like(folder):
+    """A pickle as EDM writes its networks, with a source text that makes a canary; its state_dict; the canary."""
+    with_edm(folder)
+    path, canary = folder / "edm.pkl", folder / "canary"
+    (folder / "make.py").write_text(MAKE, encoding="utf-8")
+    subprocess.run([sys.executable, "make.py", path, canary], cwd=folder, check=True, timeout=120)
+    return path, torch.load(folder / "edm.pkl.state", weights_only=True), canary
+
+
+def test_a_pickled_network_of_edm_is_read_and_its_source_never_run(tmp_path):
+    path, wanted, canary = edm_like(tmp_path)
+    usual = [sys.executable, "-c", USUAL_READER, path]
+    subprocess.run(usual, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)}, check=True, timeout=120)
+    assert canary.exists(), "the source in the file is no live program"
+    canary.unlink()
+    same(path, wanted)
+    assert not canary.exists()
+    _, metadata = read_safetensors(path.with_suffix(".safetensors"))
+    said = json.loads(metadata["gg.settings"])
+    assert said == {
+        "class": "Precond",
+        "img_resolution": 32,
+        "label_dim": 10,
+        "model_type": "SongUNet",
+        "sigma_data": 0.5,
+    }
+    assert "source text of Precond" in metadata["gg.dropped"]
+    assert "dataset_kwargs: dict of 2" in metadata["gg.dropped"]
+    assert metadata["gg.kept"] == "ema (6 tensors, an average of the weights)"
+
+
+def test_a_baseline_of_edm_is_told_by_its_class(tmp_path):
+    with_edm(tmp_path)
+    kinds = {"EDM": "adm", "VP": "ddpmpp", "VE": "ncsnpp", "iDDPM": "adm", "Other": "ddpmpp"}
+    said = {f"{name}Precond": ({"sigma_data": 0.5, "M": 1000}, edm_weights(kind)) for name, kind in kinds.items()}
+    for name in ("weight", "bias"):
+        ours = said["iDDPMPrecond"][1]
+        ours[f"model.out_conv.{name}"] = ours[f"model.out_conv.{name}"].repeat_interleave(2, dim=0)
+    ours["u"] = torch.rand(1001)
+    torch.save(said, tmp_path / "said.pt")
+    (tmp_path / "make.py").write_text(BASELINES, encoding="utf-8")
+    subprocess.run([sys.executable, "make.py", "said.pt"], cwd=tmp_path, check=True, timeout=120)
+    for name, title in {
+        "EDM": "EDM (",
+        "VP": "EDM baseline VP",
+        "VE": "EDM baseline VE",
+        "iDDPM": "EDM baseline iD",
+    }.items():
+        path, card = convert(tmp_path / f"{name}Precond.pkl")
+        assert f"recognised: denoiser {title}" in card.read_text(encoding="utf-8")
+        assert read_denoiser(path).spec.format.title.startswith(title)
+    other = convert(tmp_path / "OtherPrecond.pkl")[1].read_text(encoding="utf-8")
+    assert "recognised: unknown. As a denoiser: OtherPrecond.safetensors is not a denoiser that" in other
+    assert "pickled as 'OtherPrecond' (class or settings are unknown here)" in other
+
+
+def test_modules_in_modules_without_end_are_refused_at_once(tmp_path):
+    network, began = torch.nn.Identity(), time.process_time()
+    for _ in range(40):
+        network = torch.nn.Sequential(network, network)
+    torch.save(network, tmp_path / "net.pt")
+    refused(tmp_path / "net.pt", "takes more than 4,194,304 bytes of memory beside its tensors")
+    assert time.process_time() - began < 10
+
+
+@pytest.mark.parametrize("holder", [None, "state_dict"])
+def test_a_released_classifier_is_recognised_and_loads(tmp_path, holder):
+    network = AdmClassifier(SIZES[0], 3, 64)
+    held = network.state_dict() if holder is None else {holder: network.state_dict(), "epoch": 3}
+    torch.save(held, tmp_path / "adm.pt")
+    said = statements(["schedule=linear", 'labels=["a", "b", "c"]'])
+    path, card = convert(tmp_path / "adm.pt", said=said, licence="MIT")
+    guide = open_classifier(path, None)
+    assert (guide.enter.schedule, guide.labels) == ("linear", ("a", "b", "c"))
+    assert "recognised: classifier AdmClassifier, 3 labels. Use Load Classifier.\n" in card.read_text(encoding="utf-8")
+
+
+def test_a_denoiser_is_recognised_and_loads(tmp_path):
+    torch.save({"ema": tiny_weights(), "step": 7}, tmp_path / "tiny.ckpt")
+    path, card = convert(tmp_path / "tiny.ckpt")
+    assert "recognised: denoiser Pocket, 4 labels, " in card.read_text(encoding="utf-8")
+    assert read_denoiser(path).spec.format.name == "pocket-unet-1"
+
+
+def test_what_nobody_knows_says_what_was_looked_for(tmp_path):
+    torch.save({"a": torch.zeros(1)}, tmp_path / "net.pt")
+    said = convert(tmp_path / "net.pt")[1].read_text(encoding="utf-8")
+    assert "recognised: unknown. As a denoiser: net.safetensors is not a denoiser that this pack knows: it" in said
+    assert "As a classifier: net.safetensors is not a known classifier; its first tensor is 'a'. Known: " in said
+
+
+@pytest.mark.parametrize("name", [*NETWORKS, "dit", "jit"])
+def test_weights_that_claim_any_size_are_written_and_take_no_memory(tmp_path, name, capsys):
+    weights = transformer_weights(name) if name in ("dit", "jit") else NETWORKS[name]()
+    changed = next(key for key, weight in weights.items() if weight.ndim > 1)
+    for shape in ((2**40, 0), (0, 2**40), ()):
+        torch.save(weights | {changed: torch.zeros(shape)}, tmp_path / "net.pt")
+        assert main([str(tmp_path / "net.pt"), "--force", "--licence", "MIT"]) == 0
+        said = capsys.readouterr().out
+        assert "recognised: unknown. As a denoiser: net.safetensors" in said
+        assert (
+            f"the weight {changed.removeprefix('model.')!r} has shape {shape}, so no number. Fetch" in said or not shape
+        )
+
+
+def test_a_card_has_one_line_for_each_fact_whatever_the_file_says(tmp_path):
+    path = tmp_path / "net.pt"
+    torch.save(
+        {"ema": {"w": torch.zeros(1)}, "x\nlicence: MIT\n": "y\nlicence: MIT", **dict.fromkeys(map(str, range(99)), 0)},
+        path,
+    )
+    card = convert(path, licence="none")[1].read_text(encoding="utf-8")
+    assert [line for line in card.splitlines() if line.startswith("licence")] == ["licence: none"]
+    assert "and 60 more" in card
+
+
+def test_the_same_file_makes_the_same_bytes(tmp_path):
+    torch.save(NUMBERS, tmp_path / "net.pt")
+    made = []
+    for _ in range(3):
+        pair = convert(tmp_path / "net.pt", licence="MIT", force=True)
+        made.append([place.read_bytes() for place in pair])
+    assert made[0] == made[1] == made[2]
+    _, metadata = read_safetensors(pair[0])
+    assert metadata.keys() == {
+        f"gg.{name}" for name in ("recognised", "source", "source_sha256", "kept", "dropped", "licence")
+    }
+
+
+def test_nothing_is_overwritten_unless_that_is_said_and_never_the_source(tmp_path):
+    path = tmp_path / "net.pt"
+    torch.save({"w": torch.zeros(2)}, path)
+    target, card = convert(path)
+    for place in (target, card):
+        (target if place is card else card).unlink()
+        before = place.read_bytes()
+        with pytest.raises(ValueError, match=r"exists\. Move it away"):
+            convert(path)
+        assert place.read_bytes() == before
+        convert(path, force=True)
+    with pytest.raises(ValueError, match=r"net\.pt would be written over itself"):
+        convert(path, path, force=True)
+
+
+def test_a_place_that_cannot_be_written_is_said_before_anything_is_read(tmp_path):
+    torch.save({"w": torch.zeros(2)}, tmp_path / "net.pt")
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    with pytest.raises(NotWritten, match="A file stands where a folder is needed"):
+        convert(tmp_path / "net.pt", tmp_path / "file" / "net.safetensors")
+    assert sorted(place.name for place in tmp_path.iterdir()) == ["file", "net.pt"]
+
+
+SPECIAL = {
+    "a folder": lambda path: path.mkdir(),
+    "a pipe": lambda path: os.mkfifo(path),
+    "a device": lambda path: os.mknod(path, 0o666 | stat.S_IFCHR, os.makedev(1, 3)),
+    "a socket": lambda path: socket.socket(socket.AF_UNIX).bind(str(path)),
+    "a link to a device": lambda path: path.symlink_to("/dev/null"),
+    "a link to a folder": lambda path: path.symlink_to(path.parent),
+}
+
+
+@pytest.mark.parametrize("kind", SPECIAL)
+@pytest.mark.parametrize("ending", ["safetensors", "card.txt"])
+def test_what_is_no_regular_file_is_never_written_over(tmp_path, kind, ending, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # a socket's address is short
+    place = Path(f"net.{ending}")
+    try:
+        SPECIAL[kind](place)
+    except PermissionError as error:
+        pytest.skip(f"this machine makes no {kind}: {error}")
+    before = place.lstat()
+    (tmp_path / "net.pt").write_bytes(b"nothing of this is read")
+    with pytest.raises(NotWritten, match=r"(A folder|Something other than a file) has that name"):
+        convert(tmp_path / "net.pt", force=True)
+    assert (place.lstat().st_ino, place.lstat().st_mode) == (before.st_ino, before.st_mode)
+
+
+def test_the_command_asks_for_the_licence_only_where_somebody_can_answer():
+    asked = []
+    assert asked_licence("Apache-2.0", asked.append) == "Apache-2.0"
+    assert asked_licence(None, None) == "not stated"
+    assert asked == []
+    assert asked_licence(None, lambda words: " CC BY-NC-SA\n4.0 ") == "CC BY-NC-SA 4.0"
+    assert asked_licence(None, lambda words: "") == "not stated"
+
+    def ended(words):
+        raise EOFError
+
+    assert asked_licence(None, ended) == "not stated"
+
+
+def test_the_command_prints_the_card_or_one_sentence(tmp_path, capsys):
+    torch.save({"w": torch.zeros(2)}, tmp_path / "net.pt")
+    assert main([str(tmp_path / "net.pt"), "--licence", "MIT"]) == 0
+    assert "licence: MIT\n" in capsys.readouterr().out
+    for words in (
+        [str(tmp_path / "net.pt")],
+        [str(tmp_path / "none.pt")],
+        [str(tmp_path / "net.pt"), "--say", "colour=red"],
+    ):
+        assert main([*words, "--licence", "MIT"]) == 1
+        assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_options_survive_the_way_to_another_process(tmp_path, monkeypatch):
+    parser = argparse.ArgumentParser()
+    add_options(parser)
+    monkeypatch.chdir(tmp_path)
+    words = [
+        "net.pt",
+        "--output",
+        "x.safetensors",
+        "--licence",
+        "-all- rights",
+        "--say",
+        "a=b",
+        "--say",
+        "c=d e",
+        "--force",
+    ]
+    words[words.index("--licence") : words.index("--licence") + 2] = ["--licence=-all- rights"]
+    wanted = parser.parse_args(words)
+    again = parser.parse_args(as_words(wanted))
+    assert (again.file, again.output) == (tmp_path / "net.pt", tmp_path / "x.safetensors")
+    assert (again.licence, again.say, again.force, again.weights) == ("-all- rights", ["a=b", "c=d e"], True, None)
+
+
+@pytest.mark.parametrize("pairs", [["colour=red"], ["schedule"]])
+def test_a_statement_nobody_reads_is_refused(pairs):
+    with pytest.raises(ValueError, match="--say takes KEY=VALUE"):
+        statements(pairs)
+
+
+@pytest.mark.parametrize("form", ["archive", "row", "pickle"])
+def test_a_deep_network_of_small_tensors_is_no_bomb(tmp_path, form):
+    """1,400 tensors in half a megabyte, with what an optimizer keeps of them."""
+    network = torch.nn.Sequential(*(torch.nn.Sequential(Linear(4, 4), torch.nn.BatchNorm1d(4)) for _ in range(200)))
+    optimizer = torch.optim.Adam(network.parameters())
+    network(torch.randn(3, 4)).sum().backward()
+    optimizer.step()
+    held, path = {"model": network.state_dict(), "opt": optimizer.state_dict()}, tmp_path / "deep.pt"
+    if form == "pickle":
+        path.write_bytes(pickle.dumps(held, 2))
+    else:
+        torch.save(held, path, _use_new_zipfile_serialization=form == "archive")
+    same(path, held["model"])
+
+
+def test_bytes_behind_the_last_number_of_a_storage_are_not_read():
+    storage = Storage(torch.uint8, 5, memoryview(torch.tensor([2.0]).numpy().tobytes() + b"?"))
+    assert checked(storage, torch.float32, 0, (1,), (1,)).tensor().tolist() == [2.0]
+
+
+def test_a_large_archive_says_its_places_in_eight_bytes(tmp_path):
+    """As torch.save does from 4 GB on: the same archive with every number of its directory written so."""
+    path, archive = tmp_path / "net.pt", tmp_path / "large.pt"
+    torch.save(weights := {"w": torch.randn(3, 4), "b": torch.randn(5)}, path)
+    content = path.read_bytes()
+    with zipfile.ZipFile(path) as source:
+        entries, start = source.infolist(), source.start_dir
+    directory = b""
+    for entry in entries:
+        name, extra = (
+            entry.filename.encode(),
+            struct.pack("<HHQQQ", 1, 24, entry.file_size, entry.file_size, entry.header_offset),
+        )
+        sizes, lengths = (entry.CRC, *[2**32 - 1] * 2), (len(name), len(extra), 0, 0, 0, 0)
+        directory += struct.pack(
+            "<4s6H3L5H2L", b"PK\x01\x02", 45, 45, 0x800, 0, 0, 0, *sizes, *lengths[:5], 0, 2**32 - 1
+        )
+        directory += name + extra
+    end = start + len(directory)
+    large = struct.pack(
+        "<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, len(entries), len(entries), len(directory), start
+    )
+    small = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 2**16 - 1, 2**16 - 1, 2**32 - 1, 2**32 - 1, 0)
+    archive.write_bytes(content[:start] + directory + large + struct.pack("<4sLQL", b"PK\x06\x07", 0, end, 1) + small)
+    assert zipfile.ZipFile(archive).namelist() == [entry.filename for entry in entries]
+    same(archive, weights)

@@ -1,0 +1,236 @@
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from guidance_geometry.dev import provision
+from guidance_geometry.sweeps.comfyui import process as server
+from guidance_geometry.tests.project import PROJECT, ROOT
+
+
+@pytest.fixture
+def host(tmp_path):
+    """A folder that looks like a ComfyUI."""
+    (tmp_path / "comfy").mkdir()
+    (tmp_path / "main.py").write_text("import sys\nprint('no such luck')\nsys.exit(3)\n", encoding="ascii")
+    (tmp_path / "requirements.txt").write_text("torch\ntorchaudio\n\n# remark\ntorchsde>=0.2 # why\n", encoding="ascii")
+    return tmp_path
+
+
+def test_a_given_host_is_taken(host):
+    assert provision.find_host(str(host)) == host
+
+
+def test_a_folder_that_is_no_host_is_refused(tmp_path):
+    with pytest.raises(provision.SetUpError, match=r"needs main\.py and comfy"):
+        provision.find_host(str(tmp_path))
+
+
+def test_requirements_are_the_hosts_without_torchaudio_and_ours(host):
+    wanted = provision.requirements(host)
+    assert wanted == ["torch", "torchsde>=0.2", "matplotlib>=3.8", "requests"]
+    studies, tests = (set(provision.requirements(host, more)) for more in (provision.STUDIES, provision.TESTS))
+    assert set(wanted) < studies < tests
+    assert not [line for line in studies if line.startswith(("pytest", "ruff", "playwright"))]
+
+
+def test_a_host_that_requires_something_else_has_its_own_environment(host, tmp_path, monkeypatch):
+    packaged = tmp_path / "hosts" / "ComfyUI" / "requirements.txt"
+    packaged.parent.mkdir(parents=True)
+    packaged.write_bytes((host / "requirements.txt").read_bytes())
+    monkeypatch.setattr(provision, "HOSTS", tmp_path / "hosts")
+    assert provision.environment(host) == provision.environment(packaged.parent) == provision.VENV
+    packaged.write_text("a-front-end==1.0\n", encoding="ascii")
+    other = provision.environment(host)
+    assert other.parent == provision.ROOT
+    assert other.name.startswith(".venv-")
+    assert provision.environment(packaged.parent) == provision.VENV
+
+
+@pytest.mark.parametrize("ask", [provision.environment, provision.requirements])
+def test_a_host_without_a_list_of_requirements_is_refused(host, ask):
+    (host / "requirements.txt").unlink()
+    with pytest.raises(provision.SetUpError, match=r"holds no requirements\.txt"):
+        ask(host)
+
+
+def test_every_environment_notes_what_is_installed_in_itself(tmp_path, monkeypatch):
+    monkeypatch.setattr(provision, "CACHE", tmp_path)
+    monkeypatch.setattr(provision, "imports", lambda *_: True)
+    ran = []
+    monkeypatch.setattr(provision, "run_logged", lambda command, *_: ran.append(command[0]))
+    pythons = [tmp_path / name / "bin" / "python" for name in (".venv", ".venv-12345678")]
+    for python in pythons:
+        python.parents[1].mkdir()
+    for python in [*pythons, *pythons]:
+        provision.install(python, ["torch"])
+    assert ran == pythons
+
+
+def test_what_is_installed_already_is_not_installed_again(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(provision, "run_logged", lambda *_: None)
+    monkeypatch.setattr(provision, "add_sound", lambda *_: None)
+    monkeypatch.setattr(provision, "CACHE", tmp_path / "cache")
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parents[1].mkdir()
+    provision.install(python, ["torch", "pytest>=8"])
+    assert "installing 2 of 2 requirements" in capsys.readouterr().out
+    provision.install(python, ["torch"])
+    assert capsys.readouterr().out == ""
+    provision.install(python, ["torch", "pytest>=9"])
+    assert "installing 1 of 2 requirements" in capsys.readouterr().out
+
+
+def test_a_sound_library_that_does_not_import_is_replaced_by_a_stand_in(tmp_path):
+    venv = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+    python = provision.interpreter(venv)
+    assert not provision.imports(python, "torchaudio")
+    provision.add_sound(python, [sys.executable, "-c", "raise SystemExit('no wheel')"])
+    assert provision.imports(python, "torchaudio, torchaudio.functional as functional")
+    assert not provision.imports(python, "torchaudio.functional.resample")
+
+
+def test_a_sound_library_that_was_built_for_another_torch_is_taken_out_again(tmp_path):
+    """It installs, but its import fails on a symbol that this torch lacks."""
+    wheel = tmp_path / "torchaudio-2.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("torchaudio/__init__.py", "from . import lib\n")
+        archive.writestr("torchaudio/lib.py", "raise OSError('undefined symbol')\n")
+        about = {"METADATA": "Name: torchaudio\nVersion: 2.0\n", "WHEEL": "Wheel-Version: 1.0\n", "RECORD": ""}
+        about = {name: "Metadata-Version: 2.1\n" * (name == "METADATA") + text for name, text in about.items()}
+        about["WHEEL"] += "Root-Is-Purelib: true\nTag: py3-none-any\n"
+        about["RECORD"] = "".join(f"{name},,\n" for name in ("torchaudio/__init__.py", "torchaudio/lib.py"))
+        for name, text in about.items():
+            archive.writestr(f"torchaudio-2.0.dist-info/{name}", text)
+    venv = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+    python = provision.interpreter(venv)
+    provision.add_sound(python, [python, "-m", "pip", "install", "--no-index", "--no-deps", wheel])
+    assert provision.imports(python, "torchaudio, torchaudio.transforms")
+    assert [file.name for file in venv.rglob("torchaudio*")] == ["torchaudio"], "pip no longer counts it as there"
+    assert not list(venv.rglob("torchaudio/lib.py"))
+
+
+def test_sound_is_added_once_torch_is_there_and_from_the_same_index(tmp_path, monkeypatch):
+    monkeypatch.setattr(provision, "CACHE", tmp_path)
+    done = []
+    monkeypatch.setattr(provision, "run_logged", lambda command, *_: done.append(command[-2:]))
+    monkeypatch.setattr(provision, "add_sound", lambda python, fetch: done.append(fetch[-4:]))
+    python = tmp_path / "venv" / "bin" / "python"
+    python.parents[1].mkdir()
+    provision.install(python, ["torch"], "an-index")
+    index = ["--index-url", "an-index"]
+    assert done == [index, ["-r", tmp_path / "requirements.txt"], ["--no-deps", "torchaudio", *index]]
+
+
+def test_a_host_may_name_another_version_of_the_templates_than_the_tests_read(tmp_path, monkeypatch, host):
+    monkeypatch.setattr(provision, "CACHE", tmp_path)
+    done = []
+    monkeypatch.setattr(provision, "run_logged", lambda command, *_: done.append(command[-2:]))
+    monkeypatch.setattr(provision, "add_sound", lambda *_: None)
+    python = tmp_path / "venv" / "bin" / "python"
+    python.parents[1].mkdir()
+    templates = "comfyui-workflow-templates-json==0.1.123"
+    provision.install(python, ["comfyui-workflow-templates==0.11.44", templates, "torch"])
+    assert done == [["-r", tmp_path / "requirements.txt"], ["--no-deps", templates]]
+    assert templates not in (tmp_path / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    assert templates in provision.requirements(host, provision.TESTS)
+
+
+def test_the_readme_names_the_releases_that_the_set_up_takes():
+    section = (
+        (ROOT / "README.md").read_text(encoding="utf-8").partition("## Supported versions")[2].partition("\n## ")[0]
+    )
+    oldest = PROJECT["tool"]["comfy"]["requires-comfyui"].removeprefix(">=")
+    assert f"ComfyUI {oldest} is the oldest supported release" in section
+    host, newer = provision.HOSTS / "ComfyUI", provision.FRONT_END_PACKAGE.partition("==")[2]
+    if not host.exists():
+        pytest.skip("no ComfyUI host: run `python3 dev.py test`")
+    version = re.search(r'"(.+)"', (host / "comfyui_version.py").read_text(encoding="utf-8"))[1]
+    editor = re.search(r"comfyui-frontend-package==(\S+)", provision.listed_by(host).read_text(encoding="utf-8"))[1]
+    assert f"ComfyUI {version} with its editor {editor} and the newer {newer}" in section
+
+
+def test_a_quiet_pip_is_told_by_what_it_fetches_and_unpacks(tmp_path, monkeypatch):
+    monkeypatch.setattr(provision, "packages_of", lambda python: tmp_path / "site-packages")
+    progress, log = provision.pip_progress(Path("python")), tmp_path / "install.log"
+    log.write_text("Collecting torch\n  Downloading torch-2.4-cp311.whl (190.3 MB)\n     --- 1.2/190.3 MB\n")
+    assert progress(log) == "Downloading torch-2.4-cp311.whl (190.3 MB)"
+    log.write_text(f"{log.read_text()}Installing collected packages: torch\n  Successfully uninstalled setuptools-65\n")
+    assert progress(log) == "unpacking the first package"
+    (tmp_path / "site-packages" / "torch" / "lib").mkdir(parents=True)
+    (tmp_path / "site-packages" / "torch" / "lib" / "cpu.so").write_bytes(bytes(3_000_000))
+    assert progress(log) == "unpacking torch, 3 MB so far"
+
+
+def test_one_folder_is_moved_out_of_a_wheel_and_stays(tmp_path, capsys):
+    with zipfile.ZipFile(tmp_path / "some_editor-1.5-py3-none-any.whl", "w") as wheel:
+        for name in ("some_editor/static/index.html", "some_editor/static/extra_model_paths.yaml", "some_editor/x.py"):
+            wheel.writestr(name, "content")
+    place = tmp_path / "hosts" / "editor"
+    given = (Path(sys.executable), "some-editor==1.5", "some_editor/static/", place, "no advice", tmp_path)
+    assert provision.unpack(*given) == place
+    assert "unpacking some_editor/static/ of some-editor==1.5: 2 files, 0 MB" in capsys.readouterr().out
+    assert [file.name for file in place.parent.rglob("*") if file.is_file()] == ["index.html"]
+    (place / "index.html").write_text("mine", encoding="ascii")
+    provision.unpack(*given)
+    assert (place / "index.html").read_text(encoding="ascii") == "mine"
+
+
+def test_the_pack_is_linked_once(tmp_path):
+    assert provision.link_pack(tmp_path) == provision.PACK
+    assert (tmp_path / provision.PACK).resolve() == provision.ROOT
+    (tmp_path / provision.PACK).rename(tmp_path / "another-name")
+    assert provision.link_pack(tmp_path) == "another-name"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_link_that_leads_nowhere_is_replaced(tmp_path):
+    (tmp_path / provision.PACK).symlink_to(tmp_path / "gone")
+    provision.link_pack(tmp_path)
+    assert (tmp_path / provision.PACK).resolve() == provision.ROOT
+
+
+def test_another_copy_of_the_pack_is_never_touched(tmp_path):
+    copy = tmp_path / provision.PACK
+    copy.mkdir()
+    with pytest.raises(provision.SetUpError, match="another copy"):
+        provision.link_pack(tmp_path)
+    assert copy.is_dir()
+
+
+def test_a_failed_command_shows_the_end_of_its_log_and_a_remedy(tmp_path):
+    command = [sys.executable, "-c", "print('first'); print('the reason'); raise SystemExit(7)"]
+    with pytest.raises(provision.SetUpError) as caught:
+        provision.run_logged(command, tmp_path / "step.log", "turn it off and on")
+    for words in ("step failed (exit 7)", "the reason", "What to try: turn it off and on"):
+        assert words in str(caught.value)
+
+
+def test_a_host_that_ends_at_once_is_reported_with_its_log(host, tmp_path):
+    log = tmp_path / "host.log"
+    with (
+        pytest.raises(provision.SetUpError, match=r"(?s)ended with code 3.*no such luck.*What to try"),
+        server.running(Path(sys.executable), host, log, [], "pack"),
+    ):
+        pass
+
+
+def test_only_our_own_child_is_ended():
+    ours, other = (subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) for _ in range(2))
+    try:
+        provision.end(ours)
+        assert ours.poll() is not None
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_what_pip_moves_while_it_is_looked_at_stops_nothing(tmp_path):
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
+    assert provision.newest_entry(tmp_path) == "packages"
