@@ -61,7 +61,8 @@ def sweep(
     folder: a path or an address, where every run is kept as soon as it ends, and which is asked first: what is there is
     not run again, unless its axes, rules, noise levels, condition or facts are others. A page, a report, a sheet and
     tables are written there, as `guidance-geometry sweep` does. What the denoiser or a measure computes is not known
-    there: take another folder where that changed. Its pictures are the first samples, of latents `denoiser.decode` of them.
+    there: take another folder where that changed. Its pictures are the first samples, of latents
+    `denoiser.decode` of them.
     Raises ValueError, before any run, for an axis that is unknown or empty and for a value that no run could have.
     """
     if fixed := sorted(facts.keys() & {"cfg", *AXES}):

@@ -56,7 +56,7 @@ two actors on two servers: at random moments an actor, a server or the driver is
 again until it has ended well. Then cells on more and more Ray actors, each of which waits 50 ms for a cell; the driver
 and Ray are the real ones.
 """
-RUN = [sys.executable, str(ROOT / "lab")]
+LAB, COMMAND = [sys.executable, str(ROOT / "lab")], [sys.executable, str(ROOT)]
 KINDS = ("actor", "server", "driver")
 ALONE = KINDS[1:]  # of a sweep
 BAD = 0.05  # share of the servers' pictures
@@ -92,7 +92,7 @@ class Site:
             if port and self.servers[port].poll() is None:
                 continue
             seed = str(self.rng.random())
-            command = [*RUN, "fixtures.hostile_answers", str(self.place), "0", str(port), str(BAD), seed]
+            command = [*LAB, "fixtures.hostile_answers", str(self.place), "0", str(port), str(BAD), seed]
             process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
             self.servers[int(process.stdout.readline().rpartition(":")[2])] = process
 
@@ -101,8 +101,8 @@ class Site:
         self.serve()
         self.starts += 1
         plan, addresses = str(self.place / "plan.json"), ",".join(f"http://127.0.0.1:{port}" for port in self.servers)
-        study, sweep = ["run_study", plan, "--servers"], ["run_sweep", "--plan", plan, "--name", "bench", "--server"]
-        command = [*RUN, *(sweep if self.kinds == ALONE else study), addresses, "--output"]
+        study, sweep = ["study", plan, "--servers"], ["sweep", "--plan", plan, "--server"]
+        command = [*COMMAND, *(sweep if self.kinds == ALONE else study), addresses, "--output"]
         with (self.place / f"driver-{self.starts}.log").open("w") as log:
             env = os.environ | {f"RAY_{name}": str(value) for name, value in EVEN.items()}
             self.driver = subprocess.Popen([*command, str(self.folder)], stdout=log, stderr=log, env=env)

@@ -1,32 +1,37 @@
-"""How a tool is found by its name."""
+"""How a program is found by its name."""
 
 import pytest
 
-from guidance_geometry.lab.__main__ import found, runnable
+from guidance_geometry.lab.__main__ import find_program, programs
 
-TOOLS = ["bench.rules", "docs.rules", "first_look", "fuzz.run"]
+THERE = ["dev.first_look", "lab.bench.rules", "lab.fuzz.run", "lab.pages.rules"]
 
 
 @pytest.mark.parametrize(
-    ("name", "tool"),
-    [("first_look", "first_look"), ("run", "fuzz.run"), ("fuzz.run", "fuzz.run"), ("docs.rules", "docs.rules")],
+    ("name", "program"),
+    [
+        ("first_look", "dev.first_look"),
+        ("run", "lab.fuzz.run"),
+        ("fuzz.run", "lab.fuzz.run"),
+        ("pages.rules", "lab.pages.rules"),
+    ],
 )
-def test_a_tool_is_found_with_or_without_its_folder(name, tool):
-    assert found(name, TOOLS) == tool
+def test_a_program_is_found_with_or_without_its_folder(name, program):
+    assert find_program(name, THERE) == program
 
 
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("look", r"No tool is called 'look'\. There are bench\.rules, "),
-        ("rules", r"bench\.rules or docs\.rules\. Give"),
+        ("look", r"No program is called 'look'\. There are dev\.first_look, "),
+        ("rules", r"lab\.bench\.rules or lab\.pages\.rules\. Give"),
     ],
 )
 def test_a_name_of_none_or_of_two_is_refused(name, words):
     with pytest.raises(LookupError, match=words):
-        found(name, TOOLS)
+        find_program(name, THERE)
 
 
-@pytest.mark.parametrize("name", runnable())
-def test_no_tool_hides_another(name):
-    assert found(name.rpartition(".")[2], runnable()) == name
+@pytest.mark.parametrize("name", programs())
+def test_no_program_hides_another(name):
+    assert find_program(name.rpartition(".")[2], programs()) == name

@@ -140,9 +140,8 @@ def _setting(cells: Sequence[Cell], bands: Mapping[tuple[str, str, str], GoodSca
     world, sampler = cells[0].world, cells[0].sampler
     gammas = tuple(sorted({cell.gamma for cell in cells}))
     held = tuple(tuple(cell.measured() for cell in cells if cell.gamma == gamma) for gamma in gammas)
-    blank = Setting(
-        world.name, sampler.key, gammas, held, (), GoodScales(math.nan, math.nan, math.nan), flow=world.flow
-    )
+    unknown = GoodScales(math.nan, math.nan, math.nan)
+    blank = Setting(world.name, sampler.key, gammas, held, (), unknown, flow=world.flow)
     band = bands.get((world.name, blank.kind, str(sampler.steps)))
     if band is None:
         return setting_of(cells, real_statistics())

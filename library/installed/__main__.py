@@ -1,7 +1,6 @@
 """The command of an installation: `python -m guidance_geometry`, which is `guidance-geometry` too."""
 
 import sys
+from importlib import import_module
 
-from .cli.command import main
-
-sys.exit(main())
+sys.exit(import_module(f"{__package__}.cli.command").main())

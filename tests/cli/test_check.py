@@ -1,6 +1,5 @@
 """What the command says of a rule that somebody wrote in ten lines, and of what is none."""
 
-import sys
 from textwrap import dedent
 
 import pytest
@@ -30,8 +29,7 @@ UNFIT = {  # and what is said of others
 def judged(folder, text, capsys, monkeypatch):
     """Exit code and output of the command for a file with this text, in this process."""
     (folder / "rule.py").write_text(text, encoding="ascii")
-    monkeypatch.setattr(sys, "argv", ["check", f"{folder / 'rule.py'}:rule"])
-    code = check_rule.main()
+    code = check_rule.main([f"{folder / 'rule.py'}:rule"])
     said = capsys.readouterr()
     return code, said.out + said.err
 

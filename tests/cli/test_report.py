@@ -17,8 +17,7 @@ from guidance_geometry.verdict.report import report_of
 @pytest.fixture
 def printed(monkeypatch, capsys):
     def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["report", *map(str, arguments)])
-        return report_trace.main(), *capsys.readouterr()
+        return report_trace.main([*map(str, arguments)]), *capsys.readouterr()
 
     return run
 

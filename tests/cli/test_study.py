@@ -47,7 +47,7 @@ def listening_sockets(process):
 def test_the_ray_of_a_study_listens_to_its_own_machine_alone(tmp_path, two, words):
     pytest.importorskip("ray", reason="ray is not installed: pip install 'ray[data]'")
     (tmp_path / "plan.json").write_text(PLAN.text())
-    tool = [sys.executable, ROOT / "lab", "run_study", tmp_path / "plan.json", *words]
+    tool = [sys.executable, ROOT, "study", tmp_path / "plan.json", *words]
     given = ["--servers", ",".join(two[1]), "--output", tmp_path / "out"]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     found = set()
@@ -71,7 +71,8 @@ def arguments(tmp_path, servers):
     return argparse.Namespace(
         servers=",".join(servers),
         server=None,
-        host=None,
+        comfyui=None,
+        output=str(tmp_path / "out"),
         cpu=False,
         actors=2,
         plan=tmp_path / "plan.yaml",
@@ -85,7 +86,7 @@ def test_a_study_runs_on_two_servers_sets_poison_aside_and_resumes(ray, two, tmp
 
     made, addresses = two
     folder = Folder(tmp_path / "study")
-    assert run_study(ray, PLAN, folder, arguments(tmp_path, addresses)) == 1
+    assert run_study(ray, PLAN, folder, arguments(tmp_path, addresses), addresses) == 1
     rows = json.loads((folder.path / "results.json").read_text())["rows"]
     assert len(rows) == len({row["id"] for row in rows}) == len(SEEDS) - 1
     assert {row["server"] for row in rows} == set(addresses)
@@ -93,7 +94,7 @@ def test_a_study_runs_on_two_servers_sets_poison_aside_and_resumes(ray, two, tmp
     assert "poisoned" in json.loads(aside.read_text())["error"]
     assert sum(one.ran for one in made) == len(SEEDS) + 1  # the poisoned one twice
     folder.trace_of(rows[0]["id"]).write_bytes(b"half")  # as if killed
-    assert run_study(ray, plan_of_seeds(SEEDS[:-1]), folder, arguments(tmp_path, addresses)) == 0
+    assert run_study(ray, plan_of_seeds(SEEDS[:-1]), folder, arguments(tmp_path, addresses), addresses) == 0
     assert sum(one.ran for one in made) == len(SEEDS) + 1 + 1
     assert not list(folder.cells.glob(".*"))
     assert "1 failed" in capsys.readouterr().out
@@ -106,7 +107,7 @@ def test_a_server_that_dies_is_named_and_its_cells_run_elsewhere(ray, two, tmp_p
     made, addresses = two
     made[1].dies_at = 1
     folder = Folder(tmp_path / "study")
-    assert run_study.run_study(ray, plan_of_seeds(range(12)), folder, arguments(tmp_path, addresses)) == 0
+    assert run_study.run_study(ray, plan_of_seeds(range(12)), folder, arguments(tmp_path, addresses), addresses) == 0
     assert not (folder.path / "rejected").exists()
     rows = json.loads((folder.path / "results.json").read_text())["rows"]
     assert len(rows) == len({row["id"] for row in rows}) == 12
@@ -119,7 +120,10 @@ def test_actors_whose_comfyui_does_not_start_say_why(ray, two, tmp_path, capsys,
     monkeypatch.setattr(run_study, "PAUSES", (0.01,))
     args = arguments(tmp_path, [])
     args.server, args.host, args.cpu = two[1][0], tmp_path / "nowhere", True
-    assert run_study.run_study(ray, plan_of_seeds(range(4)), Folder(tmp_path / "study"), args) == 1
+    assert (
+        run_study.run_study(ray, plan_of_seeds(range(4)), Folder(tmp_path / "study"), args, args.servers.split(","))
+        == 1
+    )
     said = capsys.readouterr().err
     assert f"4 of 4 cells have no result. ComfyUI does not start in {tmp_path / 'nowhere'}: " in said
 
@@ -140,7 +144,7 @@ def test_servers_that_do_not_fit_are_named_before_any_work(ray, two, tmp_path):
     del made[1].told["GGSaveTrace"]
     folder = Folder(tmp_path / "study")
     with pytest.raises(ValueError, match=f"{addresses[1]}: it has no node GGSaveTrace"):
-        run_study(ray, PLAN, folder, arguments(tmp_path, addresses))
+        run_study(ray, PLAN, folder, arguments(tmp_path, addresses), addresses)
     assert [one.ran for one in made] == [0, 0]
 
 
@@ -179,9 +183,8 @@ def test_a_server_that_ends_after_it_was_asked_is_a_sentence(tmp_path, capsys, m
         raise ConnectionRefusedError("refused")
 
     (tmp_path / "plan.json").write_text(PLAN.text())
-    words = ["run_study", str(tmp_path / "plan.json"), "--servers", "http://a", "--output", str(tmp_path / "out")]
-    monkeypatch.setattr("sys.argv", words)
+    words = [str(tmp_path / "plan.json"), "--servers", "http://a", "--output", str(tmp_path / "out")]
     monkeypatch.setattr(run_study, "joined", lambda *_: None)
     monkeypatch.setattr(run_study, "run_study", gone)
-    assert run_study.main() == 2
+    assert run_study.main(words) == 2
     assert "A server does not answer: refused." in capsys.readouterr().err

@@ -1,6 +1,6 @@
 import pytest
 
-from guidance_geometry.cli import study_report as report_study
+from guidance_geometry.cli import study
 
 
 @pytest.mark.parametrize(
@@ -13,11 +13,10 @@ from guidance_geometry.cli import study_report as report_study
         ("", '{"rows": [], "plan": {}}', "is not of a study"),
     ],
 )
-def test_what_is_no_study_is_a_sentence(tmp_path, monkeypatch, capsys, output, text, words):
+def test_what_is_no_study_is_a_sentence(tmp_path, capsys, output, text, words):
     if output:
         pytest.importorskip("fsspec", reason="fsspec is not installed: it comes with pip install 'ray[data]'")
     if text:
         (tmp_path / "results.json").write_text(text)
-    monkeypatch.setattr("sys.argv", ["report_study", "plan.yaml", "--report", "--output", output or str(tmp_path)])
-    assert report_study.main() == 2
+    assert study.main(["plan.yaml", "--report", "--output", output or str(tmp_path)]) == 2
     assert words in capsys.readouterr().err

@@ -58,7 +58,7 @@ from pathlib import Path
 from runpy import run_path
 
 root, *files = sys.argv[1:]
-run_path(str(Path(root) / "lab"))["name_the_pack"]()
+run_path(str(Path(root) / "__main__.py"))["name_the_pack"]()
 from guidance_geometry.conversion.convert import convert
 import guidance_geometry.denoisers.reading
 

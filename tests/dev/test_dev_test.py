@@ -7,7 +7,11 @@ import pytest
 
 from guidance_geometry.dev.places import ROOT
 
-CALL = "import dev, sys; print(*dev.run_check('a part', [sys.executable, '-c', sys.argv[1]], sys.argv[2]), sep='|')"
+CALL = """
+import runpy, sys
+run_check = runpy.run_path("dev.py")["run_check"]
+print(*run_check("a part", [sys.executable, "-c", sys.argv[1]], sys.argv[2]), sep="|")
+"""
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ EVERY_CLAIM = frozenset({"gamma 0 is u", "same in every space", "in plane", "in 
 
 def check(words):
     """What `guidance-geometry check` runs once the environment is there: exit code and output."""
-    command = [sys.executable, str(ROOT / "lab"), "check_rule", words]
+    command = [sys.executable, str(ROOT), "check", words]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     return ended.returncode, ended.stdout + ended.stderr
 

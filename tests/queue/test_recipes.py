@@ -148,7 +148,7 @@ def test_in_a_sweep_the_rule_is_a_value_and_the_energy_the_judge(client):
 def test_the_measure_and_the_axis_are_those_of_a_sweep(live, copy, tmp_path):
     words = ["--server", live.address, "--output", tmp_path, "--cfg", "3", "--set", "steps=3"]
     words += ["--axis", "batch: 1, 2", "--measures", "first_strength,strength"]
-    done = subprocess.run([sys.executable, copy / "lab", "run_sweep", *words], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, copy, "sweep", *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     rows = json.loads((tmp_path / "results.json").read_text())["rows"]
     assert [row["place"]["batch"] for row in rows] == [1, 2]
@@ -167,10 +167,9 @@ def test_the_energy_judges_a_run(client):
 
 
 LIBRARY = """
+import runpy
 import sys
-sys.path.insert(0, sys.argv[1])
-from run import name_the_pack
-name_the_pack()
+runpy.run_path(sys.argv[1])["name_the_pack"]()
 import torch
 from guidance_geometry import library as gg
 from guidance_geometry.guidance.energies.brightness import BrightnessEnergy
@@ -189,7 +188,7 @@ assert [row["rule"] for row in rows] == ["half", "half"] and rows[0]["fits"] != 
 
 
 def test_rule_and_energy_work_in_the_library(copy):
-    done = subprocess.run([sys.executable, "-c", LIBRARY, copy / "tools"], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", LIBRARY, copy / "__main__.py"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
 
 

@@ -31,7 +31,7 @@ def swept(server, tmp_path):
     """Arguments -> the exit code and what was printed."""
 
     def run(*arguments):
-        command = [sys.executable, str(ROOT / "lab"), "run_sweep", "--server", server.address]
+        command = [sys.executable, str(ROOT), "sweep", "--server", server.address]
         done = subprocess.run(
             [*command, "--output", str(tmp_path / "out"), *arguments], capture_output=True, text=True, check=False
         )

@@ -143,7 +143,7 @@ def test_a_study_resumes_from_an_address_and_leaves_its_files_there(address, tmp
 def test_a_report_is_told_again_from_the_folder(tmp_path):
     folder = Folder(tmp_path / "study")
     write_summary(folder, PLAN, filled(folder, PLAN, tmp_path), "A study", "")
-    command = [sys.executable, ROOT / "lab", "report_study", "plan.yaml", "--report", "--output"]
+    command = [sys.executable, ROOT, "study", "plan.yaml", "--report", "--output"]
     again = subprocess.run([*command, folder.path], capture_output=True, text=True, check=True)
     assert again.stdout == (folder.path / "report.txt").read_text(encoding="utf-8")
     assert "cfg (too few draws to tell)" in again.stdout
