@@ -145,7 +145,7 @@ def runner_of(plan: Plan, folder: Folder, args: argparse.Namespace, told: Mappin
         "root": str(process.ROOT),
         "output": str(folder.path.resolve() if isinstance(folder.path, Path) else folder.path),
         "measures": list(plan.measures),
-        "host": "" if args.servers else str(process.find_comfyui(args.comfyui)),
+        "host": "" if args.servers else args.comfyui or str(process.find_comfyui()),  # at this place on their machines
         "cpu": args.cpu,
         "reports": all(REPORT_NODE in nodes for nodes in told.values()),
         "patience": (args.timeout, PAUSES),

@@ -43,7 +43,7 @@ class Layout:
     @property
     def api(self):
         """The file of its API form."""
-        return ROOT / "tools" / "templates" / self.form
+        return ROOT / self.form
 
     @property
     def template(self):
@@ -69,7 +69,7 @@ def around(places: list[Place]) -> list[int]:
 
 FIRST_LOOK = Layout(
     name="First look at guidance",
-    form="first_look.json",
+    form="sweeps/comfyui/first_look.json",
     workflow_id="5b0f6a34-7c1d-4f0e-9a58-2d7c61f4e9b1",
     places={
         "1": (20, 60, 300, 210),
@@ -102,7 +102,7 @@ Keep the seed: only then do the pictures show what cfg alone changes.""",
 
 THE_GEOMETRY = Layout(
     name="The geometry of guidance",
-    form="geometry_of_guidance.json",
+    form="dev/templates/geometry_of_guidance.json",
     workflow_id="c3d2a7e8-91f4-4b36-8a0e-6e54b1d7f002",
     places={
         "1": (40, 380, 320, 210),
@@ -207,7 +207,7 @@ The whole story, with numbers: docs/the-geometry-of-guidance.md in this pack's r
 
 DPS_INPAINTING = Layout(
     name="DPS inpainting",
-    form="dps_inpainting.json",
+    form="dev/templates/dps_inpainting.json",
     workflow_id="8e0c1f52-46ab-4d7e-b0a9-3f5d2c9e7a04",
     places={
         "1": (20, 60, 300, 210),
@@ -257,7 +257,7 @@ The DPS scale is per step: with twice the steps the pull is about twice as stron
 
 TIME_TRAVEL = Layout(
     name="FreeDoM time travel",
-    form="time_travel.json",
+    form="dev/templates/time_travel.json",
     workflow_id="2f7b9d10-c8e3-4a55-9d61-7b0e4c1a8f05",
     places={
         "1": (20, 60, 300, 210),
@@ -311,7 +311,7 @@ def branch(top: int, *nodes: str, left: int = 1180) -> dict[str, Place]:
 
 CLASSIFIER_GUIDANCE = Layout(
     name="Classifier guidance",
-    form="classifier_guidance.json",
+    form="dev/templates/classifier_guidance.json",
     workflow_id="8d0c0f5e-53f7-4c57-9a4e-2f1a6f5b7c03",
     places={
         "1": (40, 380, 320, 210),
@@ -392,7 +392,7 @@ networks were exact they would be the same arrow; the caption says how close the
 
 COLOURS = Layout(
     name="A colour by a gradient",
-    form="colours.json",
+    form="dev/templates/colours.json",
     workflow_id="6b1e7c40-3d8a-4f92-8e15-90c7d2a4b606",
     places={
         "1": (40, 380, 320, 210),
@@ -445,7 +445,7 @@ CONVERTED = (
 
 AUTOGUIDANCE = Layout(
     name="Autoguidance",
-    form="autoguidance.json",
+    form="dev/templates/autoguidance.json",
     workflow_id="4a1d7c60-2b9e-4f83-8c15-6de0f3b92a06",
     places={
         "1": (500, 120, 380, 60),
@@ -512,7 +512,7 @@ their best without guidance is 2.56 (EDM2-S at 512 pixels).""",
 
 IMAGENET_CLASSIFIER = Layout(
     name="ImageNet class with a classifier",
-    form="imagenet_classifier.json",
+    form="dev/templates/imagenet_classifier.json",
     workflow_id="b7e2510d-93c4-4e6f-a1d8-05f7c8e46b07",
     places={
         "1": (500, 120, 340, 170),

@@ -17,10 +17,10 @@ from io import BytesIO
 from pathlib import Path
 
 from ...sweeps.comfyui.client import Client
-from ...sweeps.comfyui.process import own_folders, running
+from ...sweeps.comfyui.process import PACK, device_options, own_folders, running
 from ..browser import CHROMIUM, editor
 from ..places import ROOT
-from ..provision import PACK, device_options, find_host
+from ..provision import find_host
 from .layouts import LAYOUTS, Layout
 from .thumbnails import DRAWN
 from .wires import led_around

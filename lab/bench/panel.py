@@ -18,8 +18,8 @@ from pathlib import Path
 
 from ...dev.browser import CHROMIUM, chromium, page_in
 from ...dev.places import HOST, ROOT
-from ...dev.provision import FRONT_END, device_options
-from ...sweeps.comfyui.process import own_folders, running
+from ...dev.provision import FRONT_END
+from ...sweeps.comfyui.process import device_options, own_folders, running
 from .. import markdown
 
 PAGE = ROOT / "docs" / "numbers" / "panel.md"

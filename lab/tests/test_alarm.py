@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from guidance_geometry.dev.provision import SetUpError
 from guidance_geometry.lab.verdict import (
     alarm,
     batches,
@@ -20,6 +19,7 @@ from guidance_geometry.lab.verdict import (
     runs,
     unseen,
 )
+from guidance_geometry.sweeps.comfyui.process import StartError
 from guidance_geometry.verdict.features import features_of, length_over_end
 from guidance_geometry.verdict.good_scales import GoodScales
 from guidance_geometry.verdict.odds import ODDS
@@ -36,7 +36,7 @@ ORIGINAL = {  # the package's own networks, run by JAX, at three pixels of 3 cos
 def weights():
     try:
         return calibrate.galaxies_in(cells.CACHE)
-    except SetUpError as fault:
+    except StartError as fault:
         pytest.skip(f"the galaxies' weights cannot be fetched: {fault}")
 
 

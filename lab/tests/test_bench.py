@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-BENCH = Path(__file__).resolve().parents[2] / "tools" / "bench"
+BENCH = Path(__file__).resolve().parents[2] / "lab" / "bench"
 
 
 @pytest.mark.parametrize("name", sorted(file.stem for file in BENCH.glob("*.py")))

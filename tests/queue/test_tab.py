@@ -364,15 +364,14 @@ def test_a_reload_keeps_the_switch_and_brings_the_run_back(page):
 
 
 def test_after_a_restart_of_the_server_the_tab_says_that_its_runs_are_gone(browser, tmp_path):
-    from guidance_geometry.dev import provision
     from guidance_geometry.dev.browser import page_in
-    from guidance_geometry.sweeps.comfyui.process import own_folders, running
+    from guidance_geometry.sweeps.comfyui.process import device_options, own_folders, running
 
     if not (HOST / "main.py").exists():
         pytest.skip("no ComfyUI host: run `python3 dev.py test`, or set COMFYUI_PATH")
     python, port = Path(sys.executable), free_port()
     options, pack = own_folders(tmp_path)
-    started = python, HOST, tmp_path / "host.log", options + provision.device_options(python), pack, port
+    started = python, HOST, tmp_path / "host.log", options + device_options(python), pack, port
     with ExitStack() as first:
         live = first.enter_context(running(*started))
         with page_in(browser, live.address) as page:

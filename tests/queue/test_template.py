@@ -9,10 +9,11 @@ import torch
 
 from guidance_geometry.classifiers.files import load_classifier
 from guidance_geometry.dev.browser import page_in
+from guidance_geometry.dev.template_address import addressable
 from guidance_geometry.dev.templates.layouts import AUTOGUIDANCE, FIRST_LOOK, IMAGENET_CLASSIFIER, LAYOUTS, TITLE
 from guidance_geometry.figures.canvas import Box
 from guidance_geometry.sweeps.comfyui.client import RefusedError
-from guidance_geometry.sweeps.comfyui.process import DIRECT, addressable
+from guidance_geometry.sweeps.comfyui.process import DIRECT
 from guidance_geometry.tests.queue.prompts import ROOT, first_look, picture
 from guidance_geometry.tests.queue.stand_ins import STAND_INS, in_models
 

@@ -1,0 +1,180 @@
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from guidance_geometry.cli import command
+from guidance_geometry.cli.command import COMMANDS
+from guidance_geometry.dev.places import HOST, ROOT
+from guidance_geometry.sweeps.comfyui import process
+from guidance_geometry.sweeps.results import Folder
+from guidance_geometry.tests.traces import exact_trace
+from guidance_geometry.trace.file import save
+from guidance_geometry.verdict.card import read_card
+
+SWEEP_FOLDER = ROOT / "tests" / "fixtures" / "sweep_folder"
+
+
+def ran(*words, **options):
+    return subprocess.run([sys.executable, ROOT, *words], capture_output=True, text=True, **options)
+
+
+@pytest.fixture
+def comfyui(tmp_path):
+    """A folder that looks like a ComfyUI with an environment and this pack."""
+    place = tmp_path / "ComfyUI"
+    (place / "comfy").mkdir(parents=True)
+    (place / "main.py").touch()
+    python = place / "venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\necho "python of ComfyUI" "$@"\nexit 7\n')
+    python.chmod(0o755)
+    (place / "custom_nodes").mkdir()
+    (place / "custom_nodes" / "any-name").symlink_to(ROOT, target_is_directory=True)
+    return place
+
+
+def test_the_pack_s_folder_is_the_command(tmp_path):
+    done = ran(cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert all(f"  {name} " in done.stdout for name in COMMANDS)
+    assert ran("sweeep", cwd=tmp_path).returncode == 2
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_lists_its_options(name, tmp_path):
+    done = ran(name, "--help", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"usage: guidance-geometry {name}")
+
+
+def test_a_python_without_torch_hands_over_to_the_one_of_the_comfyui_around_the_pack(comfyui, monkeypatch, capfd):
+    monkeypatch.delenv("COMFYUI_PATH", raising=False)
+    monkeypatch.setattr(sys, "argv", [str(comfyui / "custom_nodes" / "any-name")])
+    monkeypatch.setattr(command, "find_spec", lambda name: None)
+    assert command.main(["report", "a trace"]) == 7
+    assert capfd.readouterr().out == f"python of ComfyUI {ROOT} report a trace\n"
+
+
+def test_a_comfyui_is_found_from_within(comfyui, monkeypatch):
+    monkeypatch.delenv("COMFYUI_PATH", raising=False)
+    monkeypatch.chdir(comfyui / "custom_nodes")
+    monkeypatch.setattr(sys, "argv", ["/elsewhere/guidance-geometry"])
+    assert process.find_comfyui() == comfyui
+    assert process.find_comfyui(str(comfyui)) == comfyui
+    assert process.python_of(comfyui) == comfyui / "venv" / "bin" / "python"
+    assert process.holds_the_pack(comfyui / "custom_nodes")
+    assert not process.holds_the_pack(comfyui)
+
+
+def test_no_comfyui_is_an_error_that_says_how_to_name_one(tmp_path, monkeypatch):
+    monkeypatch.delenv("COMFYUI_PATH", raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "guidance-geometry")])
+    monkeypatch.setattr(process, "ROOT", tmp_path)
+    with pytest.raises(process.StartError, match="--comfyui PATH"):
+        process.find_comfyui()
+    with pytest.raises(process.StartError, match=r"main\.py"):
+        process.find_comfyui(str(tmp_path))
+
+
+@pytest.mark.slow
+def test_a_sweep_starts_the_comfyui_and_ends_it(tmp_path):
+    if not HOST.is_dir():
+        pytest.skip("no ComfyUI host: run `python3 dev.py test`, or set COMFYUI_PATH")
+    words = ["--comfyui", HOST, "--cpu", "--cfg", "2", "--set", "steps=2"]
+    free = {name: value for name, value in os.environ.items() if name != "COMFYUI_PATH"}
+    done = ran("sweep", *words, cwd=tmp_path, env=free)
+    assert done.returncode == 0, done.stderr
+    assert "1 of 1 cells are in output/sweep" in done.stdout
+    assert (tmp_path / "output" / "sweep" / "index.html").is_file()
+    assert [one.name for one in tmp_path.iterdir()] == ["output"]
+
+
+def test_the_page_of_a_saved_trace_shows_its_run(tmp_path):
+    save(exact_trace(), tmp_path / "run.safetensors")
+    done = ran("page", tmp_path / "run.safetensors")
+    assert (done.returncode, done.stdout) == (0, f"{tmp_path / 'run.html'}\n"), done.stderr
+    assert "<canvas" in (tmp_path / "run.html").read_text(encoding="utf-8")
+
+
+def test_the_page_of_a_sweep_is_written_again(tmp_path):
+    shutil.copytree(SWEEP_FOLDER, tmp_path / "swept")
+    (tmp_path / "swept" / "index.html").unlink(missing_ok=True)
+    rows = json.loads((tmp_path / "swept" / "results.json").read_text())["rows"]
+    done = ran("page", tmp_path / "swept")
+    assert done.stdout == f"{len(rows)} of {len(rows)} cells: {tmp_path / 'swept' / 'index.html'}\n", done.stderr
+    assert json.loads((tmp_path / "swept" / "results.json").read_text())["rows"] == rows
+
+
+@pytest.mark.parametrize("command", ["page", "card"])
+@pytest.mark.parametrize("results", [None, "{", "[]", '{"rows": [{}], "plan": {}}'])
+def test_a_folder_without_results_is_a_sentence(tmp_path, command, results):
+    if results:
+        (tmp_path / "results.json").write_text(results)
+    done = ran(command, tmp_path)
+    assert (done.returncode, done.stderr.count("\n"), "results" in done.stderr) == (1, 1, True)
+
+
+def judged(folder, scores, seeds=(0, 1), **header):
+    """The folder of a sweep whose judge gave these scores, by cfg."""
+    cells, rows = Folder(folder).cells, []
+    cells.mkdir(parents=True)
+    for cfg, score in scores.items():
+        for seed in seeds:
+            name = f"{len(rows):016x}"
+            trace = exact_trace(gamma=max(cfg, 1.0))
+            model = {"hash": "A" * 64, "file": "mine.safetensors"}
+            facts = {"model": model, "sampler": "euler", "scheduler": "normal"} | header
+            save(replace(trace, header=trace.header | facts), cells / f"{name}.safetensors")
+            rows.append({"id": name, "place": {"cfg": cfg, "seed": seed}, "measures": {"judge": score + 0.1 * seed}})
+    (folder / "results.json").write_text(json.dumps({"plan": {}, "rows": rows}))
+    return folder
+
+
+def test_a_card_holds_the_scales_that_the_judge_finds_good(tmp_path):
+    study = judged(tmp_path / "study", {1.0: -3.0, 2.0: -1.0, 4.0: -1.0, 8.0: -2.0})
+    done = ran("card", study, "--sigma-data", "0.5", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    card = read_card(tmp_path / "mine.guidance.json")
+    (band,) = card.bands.values()
+    # exp(best - score) crosses 1.25 between 1 and 2, and between 4 and 8, linear in ln cfg
+    low = math.exp(math.log(2) * (1 - 0.25 / (math.exp(2) - 1)))
+    high = math.exp(math.log(4) + math.log(2) * 0.25 / (math.exp(1) - 1))
+    assert (band.low, band.high) == pytest.approx((low, high))
+    assert (card.sha256, card.sigma_data) == ("a" * 64, 0.5)
+    assert set(band.edges["low"]) <= {"overmean", "push8", "strength"}
+    assert band.edges["low"]
+
+
+@pytest.mark.parametrize(
+    ("scores", "more", "words"),
+    [
+        ({1.0: -3.0, 2.0: -1.0, 4.0: -1.0}, {}, "higher"),
+        ({2.0: -1.0, 4.0: -1.0, 8.0: -3.0}, {}, "higher"),
+        ({1.0: -3.0, 2.0: -1.0}, {}, "2 scales"),
+        ({1.0: -3.0, 2.0: -1.0, 4.0: -3.0}, {"model": {}}, "file of weights"),
+        ({1.0: -3.0, 2.0: -1.0, 4.0: -3.0}, {"sigma": None}, "--sigma-data"),
+    ],
+    ids=["open above", "open below", "two scales", "no model", "no size"],
+)
+def test_a_study_that_does_not_tell_makes_no_card(tmp_path, scores, more, words):
+    size = [] if more.pop("sigma", 0) is None else ["--sigma-data", "0.5"]
+    done = ran("card", judged(tmp_path / "study", scores, **more), *size, cwd=tmp_path)
+    assert (done.returncode, words in done.stderr) == (1, True), done.stderr
+    assert not [*tmp_path.glob("*.json")]
+
+
+def test_a_sweep_over_other_settings_makes_no_card(tmp_path):
+    study = judged(tmp_path / "study", {1.0: -3.0, 2.0: -1.0, 4.0: -3.0})
+    found = json.loads((study / "results.json").read_text())
+    for number, row in enumerate(found["rows"]):
+        row["place"]["steps"] = number
+    (study / "results.json").write_text(json.dumps(found))
+    done = ran("card", study, cwd=tmp_path)
+    assert (done.returncode, "steps varies too" in done.stderr) == (1, True)
