@@ -176,9 +176,12 @@ def import_time(python: Path) -> str:
 
 def types_of(host: Path) -> Path:
     """Write pyright's settings with the host under test in the place of the packaged one; returns their file."""
-    settings = provision.CACHE / "pyrightconfig.json"
-    settings.parent.mkdir(exist_ok=True)
-    settings.write_text(json.dumps({"extends": "../pyproject.toml", "extraPaths": [str(host)]}), encoding="utf-8")
+    settings, named = provision.CACHE / "pyrightconfig.json", provision.CACHE / "types"
+    named.mkdir(parents=True, exist_ok=True)
+    if not (pack := named / "guidance_geometry").exists():  # tests import the pack by its name, whatever the folder's
+        pack.symlink_to(ROOT, target_is_directory=True)
+    paths = {"extends": "../pyproject.toml", "extraPaths": [str(host), str(named)]}
+    settings.write_text(json.dumps(paths), encoding="utf-8")
     return settings
 
 

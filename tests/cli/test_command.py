@@ -21,7 +21,20 @@ SWEEP_FOLDER = ROOT / "tests" / "fixtures" / "sweep_folder"
 
 
 def ran(*words, **options):
+    """The command as users call it."""
     return subprocess.run([sys.executable, ROOT, *words], capture_output=True, text=True, **options)
+
+
+@pytest.fixture
+def said(tmp_path, monkeypatch, capsys):
+    """Words -> exit code, output, errors of a command in this process, called in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def say(name, *words):
+        code = import_module(f"guidance_geometry.cli.{name}").main([*map(str, words)])
+        return code, *capsys.readouterr()
+
+    return say
 
 
 @pytest.fixture
@@ -47,10 +60,10 @@ def test_the_pack_s_folder_is_the_command(tmp_path):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_lists_its_options(name, tmp_path):
-    done = ran(name, "--help", cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith(f"usage: guidance-geometry {name}")
+def test_every_command_lists_its_options(name, said, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        said(name, "--help")
+    assert capsys.readouterr().out.startswith(f"usage: guidance-geometry {name}")
 
 
 def test_a_python_without_torch_hands_over_to_the_one_of_the_comfyui_around_the_pack(comfyui, monkeypatch, capfd):
@@ -96,29 +109,28 @@ def test_a_sweep_starts_the_comfyui_and_ends_it(tmp_path):
     assert [one.name for one in tmp_path.iterdir()] == ["output"]
 
 
-def test_the_page_of_a_saved_trace_shows_its_run(tmp_path):
+def test_the_page_of_a_saved_trace_shows_its_run(tmp_path, said):
     save(exact_trace(), tmp_path / "run.safetensors")
-    done = ran("page", tmp_path / "run.safetensors")
-    assert (done.returncode, done.stdout) == (0, f"{tmp_path / 'run.html'}\n"), done.stderr
+    assert said("page", tmp_path / "run.safetensors") == (0, f"{tmp_path / 'run.html'}\n", "")
     assert "<canvas" in (tmp_path / "run.html").read_text(encoding="utf-8")
 
 
-def test_the_page_of_a_sweep_is_written_again(tmp_path):
+def test_the_page_of_a_sweep_is_written_again(tmp_path, said):
     shutil.copytree(SWEEP_FOLDER, tmp_path / "swept")
     (tmp_path / "swept" / "index.html").unlink(missing_ok=True)
     rows = json.loads((tmp_path / "swept" / "results.json").read_text())["rows"]
-    done = ran("page", tmp_path / "swept")
-    assert done.stdout == f"{len(rows)} of {len(rows)} cells: {tmp_path / 'swept' / 'index.html'}\n", done.stderr
+    _, out, errors = said("page", tmp_path / "swept")
+    assert out == f"{len(rows)} of {len(rows)} cells: {tmp_path / 'swept' / 'index.html'}\n", errors
     assert json.loads((tmp_path / "swept" / "results.json").read_text())["rows"] == rows
 
 
 @pytest.mark.parametrize("command", ["page", "card"])
 @pytest.mark.parametrize("results", [None, "{", "[]", '{"rows": [{}], "plan": {}}'])
-def test_a_folder_without_results_is_a_sentence(tmp_path, command, results):
+def test_a_folder_without_results_is_a_sentence(tmp_path, said, command, results):
     if results:
         (tmp_path / "results.json").write_text(results)
-    done = ran(command, tmp_path)
-    assert (done.returncode, done.stderr.count("\n"), "results" in done.stderr) == (1, 1, True)
+    code, _, errors = said(command, tmp_path)
+    assert (code, errors.count("\n"), "results" in errors) == (1, 1, True)
 
 
 def judged(folder, scores, seeds=(0, 1), **header):
@@ -137,10 +149,10 @@ def judged(folder, scores, seeds=(0, 1), **header):
     return folder
 
 
-def test_a_card_holds_the_scales_that_the_judge_finds_good(tmp_path):
+def test_a_card_holds_the_scales_that_the_judge_finds_good(tmp_path, said):
     study = judged(tmp_path / "study", {1.0: -3.0, 2.0: -1.0, 4.0: -1.0, 8.0: -2.0})
-    done = ran("card", study, "--sigma-data", "0.5", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    code, _, errors = said("card", study, "--sigma-data", "0.5")
+    assert code == 0, errors
     card = read_card(tmp_path / "mine.guidance.json")
     (band,) = card.bands.values()
     # exp(best - score) crosses 1.25 between 1 and 2, and between 4 and 8, linear in ln cfg
@@ -163,18 +175,19 @@ def test_a_card_holds_the_scales_that_the_judge_finds_good(tmp_path):
     ],
     ids=["open above", "open below", "two scales", "no model", "no size"],
 )
-def test_a_study_that_does_not_tell_makes_no_card(tmp_path, scores, more, words):
-    size = [] if more.pop("sigma", 0) is None else ["--sigma-data", "0.5"]
-    done = ran("card", judged(tmp_path / "study", scores, **more), *size, cwd=tmp_path)
-    assert (done.returncode, words in done.stderr) == (1, True), done.stderr
+def test_a_study_that_does_not_tell_makes_no_card(tmp_path, said, scores, more, words):
+    size = [] if "sigma" in more else ["--sigma-data", "0.5"]
+    more = {name: value for name, value in more.items() if name != "sigma"}
+    code, _, errors = said("card", judged(tmp_path / "study", scores, **more), *size)
+    assert (code, words in errors) == (1, True), errors
     assert not [*tmp_path.glob("*.json")]
 
 
-def test_a_sweep_over_other_settings_makes_no_card(tmp_path):
+def test_a_sweep_over_other_settings_makes_no_card(tmp_path, said):
     study = judged(tmp_path / "study", {1.0: -3.0, 2.0: -1.0, 4.0: -3.0})
     found = json.loads((study / "results.json").read_text())
     for number, row in enumerate(found["rows"]):
         row["place"]["steps"] = number
     (study / "results.json").write_text(json.dumps(found))
-    done = ran("card", study, cwd=tmp_path)
-    assert (done.returncode, "steps varies too" in done.stderr) == (1, True)
+    code, _, errors = said("card", study)
+    assert (code, "steps varies too" in errors) == (1, True)
