@@ -72,7 +72,7 @@ def page_of_sweep(address: str) -> str:
         cells = [Cell(row["id"], row["place"], {}) for row in found["rows"]]
     except OSError as error:
         raise ValueError(f"{address} holds no results.json, and is no file of a trace. Give one of both.") from error
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{results} is not of a sweep. Give the folder of one.") from error
     done = len(write_summary(folder, plan, cells, "Guidance sweep", f"{len(cells)} cells."))
     return f"{done} of {len(cells)} cells: {folder.path / 'index.html'}"

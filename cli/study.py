@@ -157,7 +157,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run a plan where the command line says.  words: of the command line, None for its own"""
     args = options(words)
     if args.report:
-        return print_report(place_at(args.output))
+        return print_report(args.output)
     if args.servers or args.ray:
         return on_a_cluster(args)
     where = [f"--{name}={value}" for name in ("server", "comfyui") if (value := getattr(args, name))]
@@ -194,10 +194,10 @@ def on_a_cluster(args: argparse.Namespace) -> int:
     return 2
 
 
-def print_report(folder: Place) -> int:
+def print_report(address: str) -> int:
     """Print the report of a study again, from what its folder holds; nothing runs."""
     try:
-        print(report_of(folder), end="")
+        print(report_of(place_at(address)), end="")
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2

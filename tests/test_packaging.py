@@ -14,10 +14,10 @@ from packaging.requirements import Requirement
 from .project import PROJECT, ROOT
 
 ROOMS = {"guidance", "files", "networks", "samplers", "trace", "verdict", "denoisers", "classifiers", "figures"}
-ROOMS |= {"sweeps", "host", "nodes"}
+ROOMS |= {"sweeps", "conversion", "cli", "host", "nodes"}
 INSTALLED = ROOMS - {"host", "nodes"}
 PACKAGE = "guidance_geometry"
-NEEDED = {"__init__.py", "extension.py", *ROOMS, "web", "assets"}
+NEEDED = {"__init__.py", "__main__.py", "extension.py", *ROOMS, "web", "assets"}
 NEEDED |= {"example_workflows", "pyproject.toml", "requirements.txt", "README.md", "LICENSE", "CHANGELOG.md"}
 ALLOWED = NEEDED | {"locales", "subgraphs"}
 LARGEST = 12_000_000  # bytes of the whole archive, before compression

@@ -113,7 +113,8 @@ def test_a_sweep_starts_the_comfyui_and_ends_it(tmp_path):
 def test_the_page_of_a_saved_trace_shows_its_run(tmp_path, said):
     save(exact_trace(), tmp_path / "run.safetensors")
     assert said("page", tmp_path / "run.safetensors") == (0, f"{tmp_path / 'run.html'}\n", "")
-    assert "<canvas" in (tmp_path / "run.html").read_text(encoding="utf-8")
+    page = (tmp_path / "run.html").read_text(encoding="utf-8")
+    assert [word in page for word in ('"headline"', "holds no pictures")] == [True, True]
 
 
 def test_the_page_of_a_sweep_is_written_again(tmp_path, said):
@@ -172,13 +173,12 @@ def test_a_card_holds_the_scales_that_the_judge_finds_good(tmp_path, said):
         ({2.0: -1.0, 4.0: -1.0, 8.0: -3.0}, {}, "higher"),
         ({1.0: -3.0, 2.0: -1.0}, {}, "2 scales"),
         ({1.0: -3.0, 2.0: -1.0, 4.0: -3.0}, {"model": {}}, "file of weights"),
-        ({1.0: -3.0, 2.0: -1.0, 4.0: -3.0}, {"sigma": None}, "--sigma-data"),
+        ({1.0: -3.0, 2.0: -1.0, 4.0: -3.0}, {"sigma_data": None}, "--sigma-data"),
     ],
     ids=["open above", "open below", "two scales", "no model", "no size"],
 )
 def test_a_study_that_does_not_tell_makes_no_card(tmp_path, said, scores, more, words):
-    size = [] if "sigma" in more else ["--sigma-data", "0.5"]
-    more = {name: value for name, value in more.items() if name != "sigma"}
+    size = [] if "sigma_data" in more else ["--sigma-data", "0.5"]
     code, _, errors = said("card", judged(tmp_path / "study", scores, **more), *size)
     assert (code, words in errors) == (1, True), errors
     assert not [*tmp_path.glob("*.json")]
