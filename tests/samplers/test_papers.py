@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import torch
 
-from guidance_geometry.dev.fixtures import exact_toy as toy
 from guidance_geometry.guidance.energies.composition import draws_at
 from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.guidance.energies.reference import MeasuredEnergy
