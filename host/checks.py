@@ -7,7 +7,7 @@ pass it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from numbers import Integral, Real
@@ -26,9 +26,11 @@ LONGEST_TEXT = 100_000  # characters of a widget
 class CheckedNode(io.ComfyNode):
     """A node that runs only with what its schema allows: values of wires, ranges of numbers, words of combos.
 
-    A subclass writes `define_schema` and `execute`; and, for how its widgets belong together, `validate_inputs`, which
-    names the widgets that it reads and returns a sentence or None. The host asks it before anything runs, when None
-    stands for a value that comes over a wire, and it is asked again before `execute`.
+    A subclass states its schema: name, category, description, inputs and outputs. inputs: a tuple, or a method where
+    what a widget offers may change while the host runs. It writes `execute`; and, for how its widgets belong together,
+    `validate_inputs`, which names the widgets that it reads and returns a sentence or None. The host asks it before
+    anything runs, when None stands for a value that comes over a wire, and it is asked again before `execute`.
+    stated: the class of rules or energies that states name and description in its place.
     checks: of single widgets, name -> what gives a sentence or None.
     unread: inputs that are passed on whatever they are.
 
@@ -36,9 +38,39 @@ class CheckedNode(io.ComfyNode):
     widget that it names. So it names as few as it can, and combos are handed to the host as lists, which it checks.
     """
 
+    node_id: ClassVar[str]
+    name: ClassVar[str]
+    category: ClassVar[str]
+    description: ClassVar[str]
+    inputs: Any = ()
+    outputs: ClassVar[tuple[Any, ...]] = ()
+    hidden_inputs: ClassVar[Sequence[Any]] = ()
+    is_output_node: ClassVar[bool] = False
+    not_idempotent: ClassVar[bool] = False
+    is_experimental: ClassVar[bool] = False
+    stated: ClassVar[Any] = None
     checks: ClassVar[Mapping[str, Check]] = {}
     unread: ClassVar[tuple[str, ...]] = ()
     declared: ClassVar[Mapping[str, Any]]
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """What the class states, in the host's form."""
+        by: Any = cls.stated or cls
+        inputs: Any = cls.inputs() if callable(cls.inputs) else cls.inputs
+        hidden: Any = [*cls.hidden_inputs] or None
+        return io.Schema(
+            node_id=cls.node_id,
+            display_name=by.name,
+            category=cls.category,
+            description=by.description,
+            inputs=[*inputs],
+            outputs=[*cls.outputs],
+            hidden=hidden,
+            is_output_node=cls.is_output_node,
+            not_idempotent=cls.not_idempotent,
+            is_experimental=cls.is_experimental,
+        )
 
     @classmethod
     def INPUT_TYPES(cls, *given, **named):
@@ -54,7 +86,9 @@ class CheckedNode(io.ComfyNode):
 
     def __init_subclass__(cls, **named):
         super().__init_subclass__(**named)
-        if "define_schema" in vars(cls) and "declared" not in vars(cls):  # the host's clones bring both along
+        own = vars(cls)
+        if "declared" not in own and own.keys() & {"name", "stated", "define_schema"}:  # a clone of the host's has it
+            cls.node_id = cls.__name__
             widgets_first = sorted(cls.define_schema().inputs, key=lambda declared: declared.get_io_type() in CARRIED)
             cls.declared = {declared.id: declared for declared in widgets_first}
             absent = cls.validate_inputs.__func__ is io.ComfyNode.validate_inputs.__func__

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any
-
-from comfy_api.latest import io
 from torch import Tensor
 
-from ..guidance.energies.protocol import PictureEnergy
-from ..guidance.knobs import Stated
 from ..guidance.printing import shown
 from ..guidance.vectors import gradient_mode
-from .checks import CheckedNode
-from .knob_inputs import inputs_of, node_of, values_of
+from .knob_inputs import StatedNode
 from .wires import EnergyWire, offering
 
 CATEGORY = "guidance geometry/classifier"
@@ -36,25 +29,11 @@ ASKED = {  # how each is asked
 }
 
 
-def stated_schema(owner: type[Stated], output: Any) -> io.Schema:
-    """Schema of a node beside the energies that is made of what a class states of itself."""
-    return io.Schema(
-        node_id=owner.node_id,
-        display_name=owner.name,
-        category=CATEGORY,
-        description=owner.description,
-        inputs=[*inputs_of(owner), *inputs_of(owner, later=True)],
-        outputs=[output],
-    )
+class EnergyNode(StatedNode):
+    """The node of an energy."""
 
-
-def energy_node(energy: type[PictureEnergy]) -> type[CheckedNode]:
-    """The node of an energy, made of what its class states of itself."""
-
-    def execute(cls, given: dict[str, Any]) -> io.NodeOutput:
-        return io.NodeOutput(energy(**values_of(energy, given)))
-
-    return node_of(energy, partial(stated_schema, energy, OUT), execute)
+    category = CATEGORY
+    outputs = (OUT,)
 
 
 def answering(classifier, *wanted: str) -> str | None:

@@ -14,7 +14,6 @@ from comfy_api.latest import io
 from ..guidance.knobs import Knob, knobs
 from .checks import Check, CheckedNode, number
 
-Execute = Callable[[type[CheckedNode], dict[str, Any]], io.NodeOutput]  # of a node and {input: value}
 ARGUMENT = Parameter.POSITIONAL_OR_KEYWORD
 WIDGETS = {bool: io.Boolean, int: io.Int, float: io.Float, str: io.String}
 SOCKETS = {"MODEL": io.Model, "CONDITIONING": io.Conditioning, "IMAGE": io.Image, "MASK": io.Mask}
@@ -90,33 +89,44 @@ def refused(rule: Callable[..., Any], *given: Any, **named: Any) -> str | None:
     return None
 
 
-def nodes_from(classes: Mapping[str, type], make: Callable[[Any], type], folder: Iterable[str]) -> dict[str, list]:
+class StatedNode(CheckedNode):
+    """A node made of what its class `stated` says of itself.
+
+    A subclass may have inputs or an `execute` of its own; without one the node gives what `outcome` makes of them.
+    """
+
+    @classmethod
+    def outcome(cls, given: dict[str, Any]) -> io.NodeOutput:
+        """An object of the class.  given: {input: value}"""
+        return io.NodeOutput(cls.stated(**values_of(cls.stated, given)))
+
+    def __init_subclass__(cls, **named):
+        owner = vars(cls).get("stated")
+        if owner and "inputs" not in vars(cls):
+            cls.inputs = (*inputs_of(owner), *inputs_of(owner, later=True))
+        if owner and "execute" not in vars(cls):
+            declared = cls.inputs
+
+            def execute(cls, *given: Any) -> io.NodeOutput:
+                return cls.outcome(dict(zip((one.id for one in declared), given, strict=True)))
+
+            cls.checks = checks_of(owner)
+            # setattr, as the host's types know both as functions
+            setattr(cls, "execute", classmethod(signed(execute, parameters_of(declared))))  # noqa: B010
+            if together := fitting(owner):
+                setattr(cls, "validate_inputs", classmethod(together))  # noqa: B010
+        super().__init_subclass__(**named)
+
+
+def nodes_from(classes: Mapping[str, type], base: type[StatedNode], folder: Iterable[str]) -> dict[str, list]:
     """{file of classes: their nodes}, of classes that state one, and whose file has no namesake in a folder."""
     written, made = {one.name for one in iter_modules(folder)}, {}
     for one in classes.values():
         place = one.__module__.rpartition(".")[2]
         if one.node_id and place not in written:
-            made.setdefault(place, []).append(make(one))
+            node = type(one.node_id, (base,), {"__module__": base.__module__, "__doc__": one.__doc__, "stated": one})
+            made.setdefault(place, []).append(node)
     return made
-
-
-def node_of(owner: type, schema: Callable[[], io.Schema], execute: Execute, module: str = __name__) -> type:
-    """A node class of what a class states of itself.  module: in which it stands."""
-    declared = schema().inputs
-
-    def run(cls, *given: Any) -> io.NodeOutput:
-        return execute(cls, dict(zip((one.id for one in declared), given, strict=True)))
-
-    together = fitting(owner)
-    own = {
-        "__module__": module,
-        "__doc__": owner.__doc__,
-        "stated": owner,
-        "checks": checks_of(owner),
-        "define_schema": classmethod(lambda cls: schema()),
-        "execute": classmethod(signed(run, parameters_of(declared))),
-    }
-    return type(owner.node_id, (CheckedNode,), own | ({"validate_inputs": classmethod(together)} if together else {}))
 
 
 def parameters_of(declared: Iterable[Any]) -> list[Parameter]:

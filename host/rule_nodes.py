@@ -1,19 +1,19 @@
-"""What every rule node shares: the schema around its knobs, and the longer chain that it puts on the wire."""
+"""What every rule node shares: its schema, and the longer chain that it puts on the wire."""
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from comfy_api.latest import io
 
 from ..guidance.chain import PLAIN, Chain, Guidance, chain_of
 from ..guidance.rules.kinds import Rule
-from ..sweeps.rules import RuleNode, chain_named
+from ..sweeps.rules import RuleNode as NamedRule
+from ..sweeps.rules import chain_named
 from . import wires
 from .adapter import prompt_server
 from .checks import CheckedNode
-from .knob_inputs import inputs_of, node_of, values_of
+from .knob_inputs import StatedNode, inputs_of, values_of
 
 CATEGORY = "guidance geometry/rules"
 UPSTREAM = wires.Guidance.Input("guidance", optional=True, tooltip="The chain so far; this node adds to its end.")
@@ -23,43 +23,29 @@ CHAIN = wires.Guidance.Output(
 NOTHING = "With these settings this node changes nothing."
 
 
-def rule_schema(
-    node_id: str,
-    display_name: str,
-    description: str,
-    knobs: list,
-    experimental: bool = False,
-    later: tuple = (),
-):
-    """Schema of a rule node: its knobs, the chain so far, and optional knobs that came later.
+class RuleNode(StatedNode):
+    """A node that adds rules to a chain.
 
-    experimental: not among the rules that artists are shown first.
+    knobs: its widgets and sockets, where they are others than those of its rule. maturity: where no rule states it.
     """
-    return io.Schema(
-        node_id=node_id,
-        display_name=display_name,
-        category=f"{CATEGORY}/experimental" if experimental else CATEGORY,
-        description=description,
-        inputs=[*knobs, UPSTREAM, *later],
-        outputs=[CHAIN],
-        hidden=[io.Hidden.unique_id],
-        is_experimental=experimental,
-    )
 
+    outputs = (CHAIN,)
+    hidden_inputs = (io.Hidden.unique_id,)
+    knobs: ClassVar[tuple[Any, ...]] = ()
+    maturity: ClassVar[str] = "stable"
 
-def schema_of(rule: type[Rule], inputs: list | None = None) -> io.Schema:
-    """Schema of the node of a rule.  inputs: in place of those of its knobs."""
-    facts = (rule.node_id, rule.name, rule.description, inputs or inputs_of(rule))
-    return rule_schema(*facts, rule.maturity == "experimental", tuple(inputs_of(rule, later=True)))
+    def __init_subclass__(cls, **named):
+        if "declared" not in vars(cls):  # a clone of the host's has it, and cannot be changed
+            cls.is_experimental = (cls.stated or cls).maturity == "experimental"
+            cls.category = f"{CATEGORY}/experimental" if cls.is_experimental else CATEGORY
+            later = inputs_of(cls.stated, later=True) if cls.stated else ()
+            cls.inputs = (*(cls.knobs or inputs_of(cls.stated)), UPSTREAM, *later)
+        super().__init_subclass__(**named)
 
-
-def rule_node(rule: type[Rule]) -> type[CheckedNode]:
-    """The node of a rule, made of what its class states of itself."""
-
-    def execute(cls, given: dict[str, Any]) -> io.NodeOutput:
-        return linked(cls, given["guidance"], rule(**values_of(rule, given)))
-
-    return node_of(rule, partial(schema_of, rule), execute)
+    @classmethod
+    def outcome(cls, given: dict[str, Any]) -> io.NodeOutput:
+        """The chain with the rule at its end."""
+        return linked(cls, given["guidance"], cls.stated(**values_of(cls.stated, given)))
 
 
 def linked(cls, guidance: Guidance | None, *rules: Rule) -> io.NodeOutput:
@@ -79,33 +65,29 @@ def say(cls, text: str) -> None:
         server.send_progress_text(text, node, server.client_id)
 
 
-def rules_by_name() -> list[RuleNode]:
+def rules_by_name() -> list[NamedRule]:
     """The rule nodes that are loaded, as an axis may name them."""
-    return [as_named(node) for node in CheckedNode.__subclasses__() if _is_rule(node)]
-
-
-def _is_rule(node: type[CheckedNode]) -> bool:
-    return "declared" in vars(node) and node.define_schema().category.startswith(CATEGORY)
+    return [as_named(node) for node in RuleNode.__subclasses__()]
 
 
 def rule_node_of(rule: type) -> type[CheckedNode] | None:
     """The node that makes rules of this class; None where there is none."""
-    every = (node for node in CheckedNode.__subclasses__() if "declared" in vars(node))
+    every = (*CheckedNode.__subclasses__(), *RuleNode.__subclasses__())
     return next((node for node in every if node.__name__ == getattr(rule, "node_id", "")), None)
 
 
-def as_named(node: type[CheckedNode]) -> RuleNode:
+def as_named(node: type[CheckedNode]) -> NamedRule:
     """What an axis has to know of a node."""
     schema = node.define_schema()
     known = {one.id: getattr(one, "default", None) for one in schema.inputs}
     defaults = {name: value for name, value in known.items() if value is not None}
     sockets = tuple(one.id for one in schema.inputs if one.id not in defaults and not one.optional)
-    return RuleNode(schema.node_id, schema.display_name or schema.node_id, defaults, sockets)
+    return NamedRule(schema.node_id, schema.display_name or schema.node_id, defaults, sockets)
 
 
 def chain_by_name(text: str) -> Chain:
     """A chain of rules with their default settings, from their names with + between them.  Raises ValueError."""
-    nodes = {node.define_schema().node_id: node for node in CheckedNode.__subclasses__() if _is_rule(node)}
+    nodes = {node.node_id: node for node in RuleNode.__subclasses__()}
     chain = PLAIN
     for rule in chain_named(text, rules_by_name(), here=False):
         made: Any = nodes[rule.id].execute(**rule.defaults, guidance=chain)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import comfy.samplers
 from comfy_api.latest import io
@@ -17,6 +18,7 @@ from ..samplers.steps import Level, ddim, ddpm, level, up_and_down
 from .sampling import CATEGORY
 
 MAX_OFFSET, MOST_TIMES = 1 << 31, 100
+ALONE = "Each image of a batch has its own noise stream, so it comes out as it would alone."
 STILL = "DSG turns the noise of a step, and at eta 0 there is none. Raise eta, or choose another gradient."
 STEPS = {"gg_ddpm": ddpm, "gg_ddim": ddim}
 
@@ -98,50 +100,53 @@ def report_of(state, sigmas) -> dict:
     return told | ({"back": True} if state.back else {})
 
 
-def extras() -> list:
-    """The widgets after eta: what the steps do besides stepping."""
-    return [
-        io.Int.Input(
-            "noise_seed_offset",
-            default=0,
-            min=0,
-            max=MAX_OFFSET,
-            tooltip="Added to the seed of the injected noise only: different noise during the run from the same "
-            "starting noise.",
-        ),
-        io.Int.Input(
-            "recurrence",
-            default=1,
-            min=1,
-            max=MOST_TIMES,
-            optional=True,
-            tooltip="How often each step is taken; before each repetition the result is noised again (time travel). 1 "
-            "is off. Repairs what strong guidance breaks, at that many times the cost.",
-        ),
-        _share("recur_start", 0.0, "Share of the run's steps before the first repeated one; 0 is from the start."),
-        _share("recur_end", 1.0, "Share of the steps after which none is repeated; 1 is to the end."),
-        io.Combo.Input(
-            "gradient",
-            options=list(WAYS),
-            default=WAYS[0],
-            optional=True,
-            tooltip="How Classifier Guidance acts. rate: as with other samplers, independent of the number of steps. "
-            "DPS, FreeDoM, MPGD, TFG: a shift of every step as in the paper; scale is the paper's number. DSG: turns "
-            "the noise only.",
-        ),
-        _share("dsg_weight", 0.2, "For DSG: how far the noise turns towards the gradient; 0 not at all, 1 fully."),
-    ]
-
-
 def _share(name: str, default: float, tooltip: str) -> io.Float.Input:
     return io.Float.Input(name, default=default, min=0.0, max=1.0, step=0.01, optional=True, tooltip=tooltip)
 
 
-class _BlogStep(CheckedNode):
-    """A step as a SAMPLER.  step: of STEPS. most_eta: the widget's end."""
+def _eta(default: float, most: float, tooltip: str) -> io.Float.Input:
+    return io.Float.Input("eta", default=default, min=0.0, max=most, step=0.05, tooltip=tooltip)
 
-    step: str
-    most_eta: float
+
+EXTRAS = (  # the widgets after eta: what the steps do besides stepping
+    io.Int.Input(
+        "noise_seed_offset",
+        default=0,
+        min=0,
+        max=MAX_OFFSET,
+        tooltip="Added to the seed of the injected noise only: different noise during the run from the same "
+        "starting noise.",
+    ),
+    io.Int.Input(
+        "recurrence",
+        default=1,
+        min=1,
+        max=MOST_TIMES,
+        optional=True,
+        tooltip="How often each step is taken; before each repetition the result is noised again (time travel). 1 "
+        "is off. Repairs what strong guidance breaks, at that many times the cost.",
+    ),
+    _share("recur_start", 0.0, "Share of the run's steps before the first repeated one; 0 is from the start."),
+    _share("recur_end", 1.0, "Share of the steps after which none is repeated; 1 is to the end."),
+    io.Combo.Input(
+        "gradient",
+        options=list(WAYS),
+        default=WAYS[0],
+        optional=True,
+        tooltip="How Classifier Guidance acts. rate: as with other samplers, independent of the number of steps. "
+        "DPS, FreeDoM, MPGD, TFG: a shift of every step as in the paper; scale is the paper's number. DSG: turns "
+        "the noise only.",
+    ),
+    _share("dsg_weight", 0.2, "For DSG: how far the noise turns towards the gradient; 0 not at all, 1 fully."),
+)
+
+
+class _BlogStep(CheckedNode):
+    """A step as a SAMPLER.  step: of STEPS"""
+
+    category = CATEGORY
+    outputs = (io.Sampler.Output(tooltip="For KSampler + Guidance Trace, SamplerCustom or any custom sampler."),)
+    step: ClassVar[str]
 
     @classmethod
     def validate_inputs(cls, eta, recur_start, recur_end, gradient):
@@ -150,59 +155,37 @@ class _BlogStep(CheckedNode):
 
     @classmethod
     def execute(
-        cls,
-        eta,
-        noise_seed_offset,
-        recurrence=1,
-        recur_start=0.0,
-        recur_end=1.0,
-        gradient=WAYS[0],
-        dsg_weight=0.2,
+        cls, eta, noise_seed_offset, recurrence=1, recur_start=0.0, recur_end=1.0, gradient=WAYS[0], dsg_weight=0.2
     ) -> io.NodeOutput:
         again = ONCE if recurrence == 1 else Recurrence(recurrence, recur_start, recur_end)
         how = (again, Steering(gradient, dsg_weight))
         return io.NodeOutput(comfy.samplers.KSAMPLER(BlogSampler(cls.step, float(eta), noise_seed_offset, *how)))
 
-    @classmethod
-    def _schema(cls, display_name: str, description: str, eta: float, meaning: str) -> io.Schema:
-        knob = io.Float.Input("eta", default=eta, min=0.0, max=cls.most_eta, step=0.05, tooltip=meaning)
-        alone = "Each image of a batch has its own noise stream, so it comes out as it would alone."
-        return io.Schema(
-            node_id=cls.__name__,
-            display_name=display_name,
-            category=CATEGORY,
-            description=f"{description} {alone}",
-            inputs=[knob, *extras()],
-            outputs=[io.Sampler.Output(tooltip="For KSampler + Guidance Trace, SamplerCustom or any custom sampler.")],
-        )
-
 
 class GGSamplerDDPM(_BlogStep):
     """DDPM as a SAMPLER."""
 
-    step, most_eta = "gg_ddpm", 2.0
-
-    @classmethod
-    def define_schema(cls):
-        return cls._schema(
-            "DDPM Sampler (exact posterior)",
-            "Ancestral sampling with the exact posterior of the forward process, on VE and flow models.",
+    name = "DDPM Sampler (exact posterior)"
+    description = f"Ancestral sampling with the exact posterior of the forward process, on VE and flow models. {ALONE}"
+    step = "gg_ddpm"
+    inputs = (
+        _eta(
             1.0,
+            2.0,
             "Factor on the injected noise. 1 is the exact posterior; 0 follows its mean (blurry); above 1 leaves "
             "grain.",
-        )
+        ),
+        *EXTRAS,
+    )
 
 
 class GGSamplerDDIM(_BlogStep):
     """DDIM as a SAMPLER."""
 
-    step, most_eta = "gg_ddim", 1.0
-
-    @classmethod
-    def define_schema(cls):
-        return cls._schema(
-            "DDIM Sampler (eta)",
-            "DDIM on VE and flow models: eta 0 is the deterministic ODE step, eta 1 equals DDPM.",
-            0.0,
-            "Share of fresh noise. 0 is deterministic (the Euler ODE step), 1 is ancestral (DDPM).",
-        )
+    name = "DDIM Sampler (eta)"
+    description = f"DDIM on VE and flow models: eta 0 is the deterministic ODE step, eta 1 equals DDPM. {ALONE}"
+    step = "gg_ddim"
+    inputs = (
+        _eta(0.0, 1.0, "Share of fresh noise. 0 is deterministic (the Euler ODE step), 1 is ancestral (DDPM)."),
+        *EXTRAS,
+    )

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
-from typing import Any
 
 from comfy_api.latest import io
 
 from ..guidance.chain import PLAIN, chain_of
 from ..guidance.gradients.term import MEASURED, USUAL, GradientOptions, GradientTerm, WatchTerm
 from ..host.checks import CheckedNode, empty_window
-from ..host.energy_inputs import CATEGORY, ENERGY, stated_schema
+from ..host.energy_inputs import CATEGORY, ENERGY
 from ..host.jobs import names_here
-from ..host.knob_inputs import input_for, node_of, values_of
+from ..host.knob_inputs import StatedNode, input_for
 from ..host.rule_nodes import CHAIN, UPSTREAM, say
 from ..host.wires import OptionsWire
 
@@ -35,25 +33,22 @@ PRESET = io.Combo.Input(
 class GGClassifierGradient(CheckedNode):
     """A gradient term."""
 
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="GGClassifierGradient",
-            display_name="Classifier Guidance",
-            category=CATEGORY,
-            description="Adds the gradient of log p(y|x) to every prediction: an energy steers a model that never "
-            "learned this condition. Works with any sampler, and on top of CFG.",
-            inputs=[
-                ENERGY,
-                *(input_for(GradientTerm, field) for field in SET_BY_HAND),
-                UPSTREAM,
-                VAE,
-                OptionsWire.Input("options", optional=True, tooltip="From Gradient Options: rarely changed settings."),
-                PRESET,
-            ],
-            outputs=[CHAIN],
-            hidden=[io.Hidden.unique_id],
-        )
+    name = "Classifier Guidance"
+    category = CATEGORY
+    description = (
+        "Adds the gradient of log p(y|x) to every prediction: an energy steers a model that never "
+        "learned this condition. Works with any sampler, and on top of CFG."
+    )
+    inputs = (
+        ENERGY,
+        *(input_for(GradientTerm, field) for field in SET_BY_HAND),
+        UPSTREAM,
+        VAE,
+        OptionsWire.Input("options", optional=True, tooltip="From Gradient Options: rarely changed settings."),
+        PRESET,
+    )
+    outputs = (CHAIN,)
+    hidden_inputs = (io.Hidden.unique_id,)
 
     @classmethod
     def validate_inputs(cls, start_percent, end_percent, normalise="none", preset="scale"):
@@ -87,29 +82,25 @@ class GGClassifierGradient(CheckedNode):
         return io.NodeOutput(chain_of(guidance or PLAIN).then(term))
 
 
-def options_of(cls, given: dict[str, Any]) -> io.NodeOutput:
-    """The settings on a wire."""
-    return io.NodeOutput(GradientOptions(**values_of(GradientOptions, given)))
+class GGGradientOptions(StatedNode):
+    """Rarely changed settings, on a wire."""
 
-
-OPTIONS = OptionsWire.Output(display_name="options", tooltip="For Classifier Guidance.")
-GGGradientOptions = node_of(GradientOptions, partial(stated_schema, GradientOptions, OPTIONS), options_of, __name__)
+    stated = GradientOptions
+    category = CATEGORY
+    outputs = (OptionsWire.Output(display_name="options", tooltip="For Classifier Guidance."),)
 
 
 class GGWatchEnergy(CheckedNode):
     """An energy that only measures."""
 
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="GGWatchEnergy",
-            display_name="Watch an Energy (no gradient)",
-            category=CATEGORY,
-            description="Measures an energy at the clean prediction of every step and changes nothing. A second "
-            "classifier, ideally the judge, shows whether the first was right or only fooled.",
-            inputs=[ENERGY, UPSTREAM, VAE],
-            outputs=[CHAIN],
-        )
+    name = "Watch an Energy (no gradient)"
+    category = CATEGORY
+    description = (
+        "Measures an energy at the clean prediction of every step and changes nothing. A second "
+        "classifier, ideally the judge, shows whether the first was right or only fooled."
+    )
+    inputs = (ENERGY, UPSTREAM, VAE)
+    outputs = (CHAIN,)
 
     @classmethod
     def execute(cls, energy, guidance=None, vae=None) -> io.NodeOutput:

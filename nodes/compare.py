@@ -20,28 +20,25 @@ SAMPLE = "Image of the batch, from 0. -1 takes the one whose guidance strength i
 class GGCompareTraces(ViewNode):
     """Where two runs part."""
 
-    @classmethod
-    def define_schema(cls):
-        return io.Schema(
-            node_id="GGCompareTraces",
-            display_name="Compare Traces",
-            category=SEE,
-            description="Two runs of one seed and one schedule, with another scale, rule, sampler or model: how far "
-            "apart their states are at every step, where they diverge, and both filmstrips.",
-            is_output_node=True,
-            inputs=[
-                TraceWire.Input("trace_a", tooltip="The first run, A."),
-                TraceWire.Input("trace_b", tooltip="The second run, B: the same seed and noise levels."),
-                index_input("sample", -1, MOST_SAMPLES, SAMPLE),
-                choice_input("theme", THEMES, "Background. transparent gives an image with an alpha channel."),
-                VAE_IN,
-            ],
-            outputs=[
-                io.Image.Output(display_name="image", tooltip="The distance per step and both filmstrips."),
-                io.String.Output(display_name="text", tooltip="The same in numbers."),
-            ],
-            hidden=HIDDEN,
-        )
+    name = "Compare Traces"
+    category = SEE
+    description = (
+        "Two runs of one seed and one schedule, with another scale, rule, sampler or model: how far "
+        "apart their states are at every step, where they diverge, and both filmstrips."
+    )
+    is_output_node = True
+    inputs = (
+        TraceWire.Input("trace_a", tooltip="The first run, A."),
+        TraceWire.Input("trace_b", tooltip="The second run, B: the same seed and noise levels."),
+        index_input("sample", -1, MOST_SAMPLES, SAMPLE),
+        choice_input("theme", THEMES, "Background. transparent gives an image with an alpha channel."),
+        VAE_IN,
+    )
+    outputs = (
+        io.Image.Output(display_name="image", tooltip="The distance per step and both filmstrips."),
+        io.String.Output(display_name="text", tooltip="The same in numbers."),
+    )
+    hidden_inputs = HIDDEN
 
     @classmethod
     def execute(cls, trace_a, trace_b, sample, theme, vae=None) -> io.NodeOutput:

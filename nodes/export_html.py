@@ -28,32 +28,29 @@ class GGExportHTML(ViewNode):
 
     checks: ClassVar = {"filename_prefix": bad_prefix}
 
-    @classmethod
-    def define_schema(cls):
-        return io.Schema(
-            node_id="GGExportHTML",
-            display_name="Guidance Page (one file)",
-            category=SEE,
-            description="Writes the run as one HTML file: the inspector's views, pictures, another scale tried out, "
-            "and what it all says in words. It opens in any browser, without a network and without ComfyUI.",
-            is_output_node=True,
-            inputs=[
-                TRACE_IN,
-                VAE_IN,
-                prefix_input("guidance_page", "the pages in output"),
-                io.Int.Input(
-                    "pictures",
-                    default=DIRECT,
-                    min=0,
-                    max=DIRECT,
-                    optional=True,
-                    tooltip=f"Steps to show as pictures, evenly over the run; with a VAE {DECODED} at most. Fewer make "
-                    "a smaller file, 0 shows none.",
-                ),
-            ],
-            outputs=[io.String.Output(display_name="path", tooltip="The file that was written.")],
-            hidden=HIDDEN,
-        )
+    name = "Guidance Page (one file)"
+    category = SEE
+    description = (
+        "Writes the run as one HTML file: the inspector's views, pictures, another scale tried out, "
+        "and what it all says in words. It opens in any browser, without a network and without ComfyUI."
+    )
+    is_output_node = True
+    inputs = (
+        TRACE_IN,
+        VAE_IN,
+        prefix_input("guidance_page", "the pages in output"),
+        io.Int.Input(
+            "pictures",
+            default=DIRECT,
+            min=0,
+            max=DIRECT,
+            optional=True,
+            tooltip=f"Steps to show as pictures, evenly over the run; with a VAE {DECODED} at most. Fewer make "
+            "a smaller file, 0 shows none.",
+        ),
+    )
+    outputs = (io.String.Output(display_name="path", tooltip="The file that was written."),)
+    hidden_inputs = HIDDEN
 
     @classmethod
     def execute(cls, trace, filename_prefix, vae=None, pictures=DIRECT) -> io.NodeOutput:

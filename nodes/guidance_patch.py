@@ -48,20 +48,17 @@ def refuse_foreign(guider) -> None:
 class GGGuidancePatch(CheckedNode):
     """A guidance chain for any KSampler."""
 
-    @classmethod
-    def define_schema(cls):
-        return io.Schema(
-            node_id="GGGuidancePatch",
-            display_name="Guidance on any KSampler",
-            category=CATEGORY,
-            description="Puts a guidance chain on a model: any sampler that uses the model applies the chain, at its "
-            "own cfg. Place it after every other model patch.",
-            inputs=[
-                MODEL,
-                GuidanceWire.Input("guidance", tooltip="The chain of schedules and rules; gamma is the sampler's cfg."),
-            ],
-            outputs=[io.Model.Output(tooltip="The same model; sampling with it goes through the chain.")],
-        )
+    name = "Guidance on any KSampler"
+    category = CATEGORY
+    description = (
+        "Puts a guidance chain on a model: any sampler that uses the model applies the chain, at its "
+        "own cfg. Place it after every other model patch."
+    )
+    inputs = (
+        MODEL,
+        GuidanceWire.Input("guidance", tooltip="The chain of schedules and rules; gamma is the sampler's cfg."),
+    )
+    outputs = (io.Model.Output(tooltip="The same model; sampling with it goes through the chain."),)
 
     @classmethod
     def execute(cls, model, guidance) -> io.NodeOutput:

@@ -14,32 +14,29 @@ MOST_PICTURES = 64
 class GGInspector(ViewNode):
     """The panel that shows a run while it happens and afterwards."""
 
-    @classmethod
-    def define_schema(cls):
-        return io.Schema(
-            node_id="GGInspector",
-            display_name="Guidance Inspector",
-            category=SEE,
-            description="Shows what guidance does, step by step, while the sampler runs and afterwards: the step plane "
-            "to scale, another scale tried out without sampling again, where guidance matters, and pictures.",
-            is_output_node=True,
-            not_idempotent=True,
-            inputs=[
-                TRACE_IN,
-                VAE_IN,
-                io.Int.Input(
-                    "pictures",
-                    default=8,
-                    min=0,
-                    max=MOST_PICTURES,
-                    optional=True,
-                    tooltip="Steps to show as pictures, evenly over the run; 0 for none. With a VAE each costs four "
-                    "decodings of up to 8 samples.",
-                ),
-            ],
-            outputs=[TRACE_OUT],
-            hidden=HIDDEN,
-        )
+    name = "Guidance Inspector"
+    category = SEE
+    description = (
+        "Shows what guidance does, step by step, while the sampler runs and afterwards: the step plane "
+        "to scale, another scale tried out without sampling again, where guidance matters, and pictures."
+    )
+    is_output_node = True
+    not_idempotent = True
+    inputs = (
+        TRACE_IN,
+        VAE_IN,
+        io.Int.Input(
+            "pictures",
+            default=8,
+            min=0,
+            max=MOST_PICTURES,
+            optional=True,
+            tooltip="Steps to show as pictures, evenly over the run; 0 for none. With a VAE each costs four "
+            "decodings of up to 8 samples.",
+        ),
+    )
+    outputs = (TRACE_OUT,)
+    hidden_inputs = HIDDEN
 
     @classmethod
     def execute(cls, trace, vae=None, pictures=8) -> io.NodeOutput:

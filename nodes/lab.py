@@ -49,42 +49,39 @@ def too_large(shape: str | None, classes: int | None) -> str | None:
 class GGMixtureModel(CheckedNode):
     """A mixture whose denoiser and classifier are known in closed form, as MODEL and GG_CLASSIFIER."""
 
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="GGMixtureModel",
-            display_name="Exact Mixture Model (lab)",
-            category="guidance geometry/lab",
-            description="A toy world made of Gaussians whose perfect denoiser and perfect classifier are formulas. It "
-            "shows guidance itself, without network error.",
-            inputs=[
-                io.String.Input(
-                    "shape", default="3x32x32", tooltip="Channels, then sides: 3x32x32 is a small image, 2x1x1 a point."
-                ),
-                io.Int.Input(
-                    "classes", default=3, min=1, max=MOST_CLASSES, tooltip="Number of labels; each has three variants."
-                ),
-                io.Combo.Input(
-                    "kind",
-                    options=list(SPACES),
-                    default="ve",
-                    tooltip="How noise is added. ve: x0 + sigma eps. flow: (1 - sigma) x0 + sigma eps.",
-                ),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=LARGEST_SEED,
-                    tooltip="Each seed gives a different world; the same seed gives the same world.",
-                ),
-            ],
-            outputs=[
-                io.Model.Output(tooltip="The exact denoiser; connect it like any MODEL, with Class Label."),
-                ClassifierWire.Output(
-                    display_name="classifier", tooltip="The exact classifier at every noise level, for guidance."
-                ),
-            ],
-        )
+    name = "Exact Mixture Model (lab)"
+    category = "guidance geometry/lab"
+    description = (
+        "A toy world made of Gaussians whose perfect denoiser and perfect classifier are formulas. It "
+        "shows guidance itself, without network error."
+    )
+    inputs = (
+        io.String.Input(
+            "shape", default="3x32x32", tooltip="Channels, then sides: 3x32x32 is a small image, 2x1x1 a point."
+        ),
+        io.Int.Input(
+            "classes", default=3, min=1, max=MOST_CLASSES, tooltip="Number of labels; each has three variants."
+        ),
+        io.Combo.Input(
+            "kind",
+            options=list(SPACES),
+            default="ve",
+            tooltip="How noise is added. ve: x0 + sigma eps. flow: (1 - sigma) x0 + sigma eps.",
+        ),
+        io.Int.Input(
+            "seed",
+            default=0,
+            min=0,
+            max=LARGEST_SEED,
+            tooltip="Each seed gives a different world; the same seed gives the same world.",
+        ),
+    )
+    outputs = (
+        io.Model.Output(tooltip="The exact denoiser; connect it like any MODEL, with Class Label."),
+        ClassifierWire.Output(
+            display_name="classifier", tooltip="The exact classifier at every noise level, for guidance."
+        ),
+    )
 
     @classmethod
     def validate_inputs(cls, shape, classes):

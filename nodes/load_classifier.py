@@ -72,36 +72,34 @@ class GGLoadClassifier(CheckedNode):
 
     checks: ClassVar = {"classifier_name": missing}
 
+    name = "Load Classifier"
+    category = "guidance geometry/classifier"
+    description = (
+        "Loads a network that says what a picture shows: labels, a segmentation, depth, or how well a "
+        "text fits. Its gradient can guide a model that never learned these labels. safetensors only; nothing is "
+        "run."
+    )
+    outputs = (
+        ClassifierWire.Output(
+            display_name="classifier", tooltip="The network, with its labels and the input it expects."
+        ),
+        io.String.Output(
+            display_name="labels", tooltip="The labels, one per line; empty if it measures something else."
+        ),
+        io.String.Output(display_name="about", tooltip="What was recognised: kind, role, size, mean and deviation."),
+    )
+
     @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="GGLoadClassifier",
-            display_name="Load Classifier",
-            category="guidance geometry/classifier",
-            description="Loads a network that says what a picture shows: labels, a segmentation, depth, or how well a "
-            "text fits. Its gradient can guide a model that never learned these labels. safetensors only; nothing is "
-            "run.",
-            inputs=[
-                io.Combo.Input(
-                    "classifier_name",
-                    options=available() or [DEFAULT],
-                    default=DEFAULT,
-                    tooltip="The pack's own (pocket-noisy-1 reads noisy samples, pocket-clean-1 clean images, "
-                    "pocket-judge-1 only measures), then those in models/classifiers: .safetensors files, and "
-                    "folders with a config.json, shown with a slash.",
-                ),
-            ],
-            outputs=[
-                ClassifierWire.Output(
-                    display_name="classifier", tooltip="The network, with its labels and the input it expects."
-                ),
-                io.String.Output(
-                    display_name="labels", tooltip="The labels, one per line; empty if it measures something else."
-                ),
-                io.String.Output(
-                    display_name="about", tooltip="What was recognised: kind, role, size, mean and deviation."
-                ),
-            ],
+    def inputs(cls):
+        return (
+            io.Combo.Input(
+                "classifier_name",
+                options=available() or [DEFAULT],
+                default=DEFAULT,
+                tooltip="The pack's own (pocket-noisy-1 reads noisy samples, pocket-clean-1 clean images, "
+                "pocket-judge-1 only measures), then those in models/classifiers: .safetensors files, and "
+                "folders with a config.json, shown with a slash.",
+            ),
         )
 
     @classmethod

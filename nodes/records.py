@@ -32,20 +32,17 @@ def uncond_steps_input(default: int) -> io.Int.Input:
 class GGRecord(CheckedNode):
     """A MODEL that is recorded."""
 
-    @classmethod
-    def define_schema(cls):
-        return io.Schema(
-            node_id="GGRecord",
-            display_name="Record Guidance (any KSampler)",
-            category=CATEGORY,
-            description="Put it between the model and any sampler node; the picture stays the same, bit for bit. "
-            "Read the record with Read Recorded Trace.",
-            inputs=[MODEL, CAPTURE, CAPTURE_MB, uncond_steps_input(0)],
-            outputs=[
-                io.Model.Output(tooltip="The same model; sampling with it is recorded."),
-                RecorderWire.Output(display_name="recorder", tooltip="For Read Recorded Trace."),
-            ],
-        )
+    name = "Record Guidance (any KSampler)"
+    category = CATEGORY
+    description = (
+        "Put it between the model and any sampler node; the picture stays the same, bit for bit. "
+        "Read the record with Read Recorded Trace."
+    )
+    inputs = (MODEL, CAPTURE, CAPTURE_MB, uncond_steps_input(0))
+    outputs = (
+        io.Model.Output(tooltip="The same model; sampling with it is recorded."),
+        RecorderWire.Output(display_name="recorder", tooltip="For Read Recorded Trace."),
+    )
 
     @classmethod
     def execute(cls, model, capture="pictures", capture_mb=256, uncond_steps=0) -> io.NodeOutput:
@@ -56,29 +53,24 @@ class GGRecord(CheckedNode):
 class GGReadTrace(CheckedNode):
     """The trace of a recorded run."""
 
-    @classmethod
-    def define_schema(cls):
-        return io.Schema(
-            node_id="GGReadTrace",
-            display_name="Read Recorded Trace",
-            category=CATEGORY,
-            description="Outputs the trace of a run that was sampled with a recorded model.",
-            inputs=[
-                RecorderWire.Input("recorder", tooltip="From Record Guidance."),
-                io.Latent.Input("latent", tooltip="The sampler's output: the trace of the run that made it is read."),
-                io.Int.Input(
-                    "run",
-                    default=-1,
-                    min=-MOST_RUNS,
-                    max=MOST_RUNS - 1,
-                    optional=True,
-                    tooltip="-1: the run that made this latent. Any other number selects a run by position, for nodes "
-                    "that sample several times: 0 is the first, -2 the second to last.",
-                ),
-            ],
-            outputs=[TRACE, io.Latent.Output(display_name="latent", tooltip="The latent, passed on.")],
-            hidden=HIDDEN,
-        )
+    name = "Read Recorded Trace"
+    category = CATEGORY
+    description = "Outputs the trace of a run that was sampled with a recorded model."
+    inputs = (
+        RecorderWire.Input("recorder", tooltip="From Record Guidance."),
+        io.Latent.Input("latent", tooltip="The sampler's output: the trace of the run that made it is read."),
+        io.Int.Input(
+            "run",
+            default=-1,
+            min=-MOST_RUNS,
+            max=MOST_RUNS - 1,
+            optional=True,
+            tooltip="-1: the run that made this latent. Any other number selects a run by position, for nodes "
+            "that sample several times: 0 is the first, -2 the second to last.",
+        ),
+    )
+    outputs = (TRACE, io.Latent.Output(display_name="latent", tooltip="The latent, passed on."))
+    hidden_inputs = HIDDEN
 
     @classmethod
     def execute(cls, recorder, latent, run=-1) -> io.NodeOutput:

@@ -25,49 +25,46 @@ NO_RANGE = "There is no range of good cfg values: {}"
 class GGReport(CheckedNode):
     """What a run says of its scale."""
 
-    @classmethod
-    def define_schema(cls):
-        return io.Schema(
-            node_id="GGReport",
-            display_name="Guidance Report (what to change)",
-            category=SEE,
-            description="Says whether cfg is too high, compared with what is known of the model, how often such an "
-            "answer errs, and what else the run tells: where guidance acted, which passes could be left out, which "
-            "rule had no effect.",
-            is_output_node=True,
-            inputs=[
-                TRACE_IN,
-                VAE_IN,
-                EnergyWire.Input(
-                    "energy", optional=True, tooltip="A judge: what it finds in the finished pictures is reported."
-                ),
-                TraceWire.Input(
-                    "half",
-                    optional=True,
-                    tooltip="A run at half the cfg, same seed: how far does the picture move, how much is clipped?",
-                ),
-                io.Image.Input(
-                    "pictures",
-                    optional=True,
-                    tooltip="Pictures like those that the model learned from: with a VAE, the size of its data "
-                    "(\u03c3_d) is measured on them and kept for the model.",
-                ),
-            ],
-            outputs=[
-                io.String.Output(display_name="report", tooltip="The report as text."),
-                io.String.Output(display_name="json", tooltip="The same for scripts and agents."),
-                io.Float.Output(
-                    display_name="cfg",
-                    tooltip="The cfg to take; that of the run where it is fine, or where guidance was off and nothing "
-                    "is known. Nothing runs on it where none is known.",
-                ),
-                io.Float.Output(
-                    display_name="low", tooltip="Lower end of the good range; nothing runs on it where none is known."
-                ),
-                io.Float.Output(display_name="high", tooltip="Upper end of the good range."),
-                TRACE_OUT,
-            ],
-        )
+    name = "Guidance Report (what to change)"
+    category = SEE
+    description = (
+        "Says whether cfg is too high, compared with what is known of the model, how often such an "
+        "answer errs, and what else the run tells: where guidance acted, which passes could be left out, which "
+        "rule had no effect."
+    )
+    is_output_node = True
+    inputs = (
+        TRACE_IN,
+        VAE_IN,
+        EnergyWire.Input(
+            "energy", optional=True, tooltip="A judge: what it finds in the finished pictures is reported."
+        ),
+        TraceWire.Input(
+            "half",
+            optional=True,
+            tooltip="A run at half the cfg, same seed: how far does the picture move, how much is clipped?",
+        ),
+        io.Image.Input(
+            "pictures",
+            optional=True,
+            tooltip="Pictures like those that the model learned from: with a VAE, the size of its data "
+            "(\u03c3_d) is measured on them and kept for the model.",
+        ),
+    )
+    outputs = (
+        io.String.Output(display_name="report", tooltip="The report as text."),
+        io.String.Output(display_name="json", tooltip="The same for scripts and agents."),
+        io.Float.Output(
+            display_name="cfg",
+            tooltip="The cfg to take; that of the run where it is fine, or where guidance was off and nothing "
+            "is known. Nothing runs on it where none is known.",
+        ),
+        io.Float.Output(
+            display_name="low", tooltip="Lower end of the good range; nothing runs on it where none is known."
+        ),
+        io.Float.Output(display_name="high", tooltip="Upper end of the good range."),
+        TRACE_OUT,
+    )
 
     @classmethod
     def fingerprint_inputs(cls, **given) -> str:

@@ -65,51 +65,51 @@ TRACE = TraceWire.Output(display_name="trace", tooltip="The record of the run: w
 class GGGuidedSampler(CheckedNode):
     """KSampler with a guidance chain and a trace."""
 
+    name = "KSampler + Guidance Trace"
+    category = CATEGORY
+    description = (
+        "Samples exactly like KSampler (same seed, same pixels), takes a guidance chain, and records "
+        "what guidance did at every step. Recording costs no extra evaluation."
+    )
+    outputs = (OUT, DENOISED, TRACE)
+    hidden_inputs = HIDDEN
+
     @classmethod
-    def define_schema(cls):
-        return io.Schema(
-            node_id="GGGuidedSampler",
-            display_name="KSampler + Guidance Trace",
-            category=CATEGORY,
-            description="Samples exactly like KSampler (same seed, same pixels), takes a guidance chain, and records "
-            "what guidance did at every step. Recording costs no extra evaluation.",
-            inputs=[
-                MODEL,
-                io.Int.Input(
-                    "seed", default=0, min=0, max=MAX_SEED, control_after_generate=True, tooltip="Seed of the noise."
-                ),
-                io.Int.Input("steps", default=20, min=1, max=10000, tooltip="Number of steps; 20 to 30 is usual."),
-                CFG,
-                io.Combo.Input(
-                    "sampler_name",
-                    options=list(comfy.samplers.KSampler.SAMPLERS),
-                    tooltip="The host's samplers. The trace splits the step of each into its move and injected noise.",
-                ),
-                io.Combo.Input(
-                    "scheduler",
-                    options=list(comfy.samplers.KSampler.SCHEDULERS),
-                    tooltip="How the noise levels are spaced between the noisiest and the cleanest.",
-                ),
-                POSITIVE,
-                NEGATIVE,
-                LATENT,
-                io.Float.Input(
-                    "denoise",
-                    default=1.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="1 starts from pure noise; lower values add less noise and keep more of the latent.",
-                ),
-                GUIDANCE,
-                io.Sampler.Input(
-                    "sampler", optional=True, tooltip="A SAMPLER to use instead of sampler_name, such as DDPM or DDIM."
-                ),
-                CAPTURE,
-                CAPTURE_MB,
-            ],
-            outputs=[OUT, DENOISED, TRACE],
-            hidden=HIDDEN,
+    def inputs(cls):
+        return (
+            MODEL,
+            io.Int.Input(
+                "seed", default=0, min=0, max=MAX_SEED, control_after_generate=True, tooltip="Seed of the noise."
+            ),
+            io.Int.Input("steps", default=20, min=1, max=10000, tooltip="Number of steps; 20 to 30 is usual."),
+            CFG,
+            io.Combo.Input(
+                "sampler_name",
+                options=list(comfy.samplers.KSampler.SAMPLERS),
+                tooltip="The host's samplers. The trace splits the step of each into its move and injected noise.",
+            ),
+            io.Combo.Input(
+                "scheduler",
+                options=list(comfy.samplers.KSampler.SCHEDULERS),
+                tooltip="How the noise levels are spaced between the noisiest and the cleanest.",
+            ),
+            POSITIVE,
+            NEGATIVE,
+            LATENT,
+            io.Float.Input(
+                "denoise",
+                default=1.0,
+                min=0.0,
+                max=1.0,
+                step=0.01,
+                tooltip="1 starts from pure noise; lower values add less noise and keep more of the latent.",
+            ),
+            GUIDANCE,
+            io.Sampler.Input(
+                "sampler", optional=True, tooltip="A SAMPLER to use instead of sampler_name, such as DDPM or DDIM."
+            ),
+            CAPTURE,
+            CAPTURE_MB,
         )
 
     @classmethod
@@ -152,16 +152,11 @@ def _outputs(found: tuple) -> io.NodeOutput:
 class GGGuider(CheckedNode):
     """The host's CFGGuider with a guidance chain."""
 
-    @classmethod
-    def define_schema(cls):
-        return io.Schema(
-            node_id="GGGuider",
-            display_name="CFG Guider + Guidance Chain",
-            category=CATEGORY,
-            description="A GUIDER for the host's SamplerCustomAdvanced and ours: CFG, reshaped by a guidance chain.",
-            inputs=[MODEL, POSITIVE, NEGATIVE, CFG, GUIDANCE],
-            outputs=[io.Guider.Output(tooltip="For SamplerCustomAdvanced, with or without trace.")],
-        )
+    name = "CFG Guider + Guidance Chain"
+    category = CATEGORY
+    description = "A GUIDER for the host's SamplerCustomAdvanced and ours: CFG, reshaped by a guidance chain."
+    inputs = (MODEL, POSITIVE, NEGATIVE, CFG, GUIDANCE)
+    outputs = (io.Guider.Output(tooltip="For SamplerCustomAdvanced, with or without trace."),)
 
     @classmethod
     def execute(cls, model, positive, negative, cfg, guidance=PLAIN) -> io.NodeOutput:
@@ -171,27 +166,22 @@ class GGGuider(CheckedNode):
 class GGInspectedSampler(CheckedNode):
     """SamplerCustomAdvanced that records a trace, for a guider of any pack."""
 
-    @classmethod
-    def define_schema(cls):
-        return io.Schema(
-            node_id="GGInspectedSampler",
-            display_name="SamplerCustomAdvanced + Trace",
-            category=CATEGORY,
-            description="Samples exactly like SamplerCustomAdvanced, with a guider from any pack, and records the run.",
-            inputs=[
-                io.Noise.Input("noise", tooltip="The starting noise, as for SamplerCustomAdvanced."),
-                io.Guider.Input("guider", tooltip="Any GUIDER: the host's, ours, another pack's."),
-                io.Sampler.Input(
-                    "sampler", tooltip="Any SAMPLER. For the host's samplers, noise and move are recorded separately."
-                ),
-                io.Sigmas.Input("sigmas", tooltip="The noise levels, noisiest first."),
-                LATENT,
-                CAPTURE,
-                CAPTURE_MB,
-            ],
-            outputs=[OUT, DENOISED, TRACE],
-            hidden=HIDDEN,
-        )
+    name = "SamplerCustomAdvanced + Trace"
+    category = CATEGORY
+    description = "Samples exactly like SamplerCustomAdvanced, with a guider from any pack, and records the run."
+    inputs = (
+        io.Noise.Input("noise", tooltip="The starting noise, as for SamplerCustomAdvanced."),
+        io.Guider.Input("guider", tooltip="Any GUIDER: the host's, ours, another pack's."),
+        io.Sampler.Input(
+            "sampler", tooltip="Any SAMPLER. For the host's samplers, noise and move are recorded separately."
+        ),
+        io.Sigmas.Input("sigmas", tooltip="The noise levels, noisiest first."),
+        LATENT,
+        CAPTURE,
+        CAPTURE_MB,
+    )
+    outputs = (OUT, DENOISED, TRACE)
+    hidden_inputs = HIDDEN
 
     @classmethod
     def execute(cls, noise, guider, sampler, sigmas, latent_image, capture="pictures", capture_mb=256) -> io.NodeOutput:

@@ -46,39 +46,34 @@ class GGFigure(ViewNode):
 
     checks: ClassVar = {"filename_prefix": bad_prefix}
 
-    @classmethod
-    def define_schema(cls):
-        return io.Schema(
-            node_id="GGFigure",
-            display_name="Guidance Figure (blog)",
-            category=SEE,
-            description="Draws a run to scale: a step with both predictions, their difference, the scale and the "
-            "noise; the figures of the post one by one; the post's animations; a filmstrip; a heat map; what "
-            "classifiers say.",
-            is_output_node=True,
-            inputs=[
-                TRACE_IN,
-                choice_input("figure", MENU, FIGURE),
-                index_input("step", -1, MOST_STEPS, STEP),
-                index_input("sample", 0, MOST_SAMPLES, SAMPLE),
-                choice_input("size", SIZE_WORDS, "For a post, for a slide, or for a narrow column."),
-                choice_input("theme", THEMES, "Background. transparent gives an image with an alpha channel."),
-                choice_input("save", SAVES, SAVE),
-                prefix_input("figure", "saved figures"),
-                VAE_IN,
-                io.Image.Input(
-                    "image", optional=True, tooltip="noise levels only: a photo of your own to add noise to."
-                ),
-            ],
-            outputs=[
-                io.Image.Output(
-                    display_name="image",
-                    tooltip="The figure, or all frames of an animation; with alpha if the theme is transparent.",
-                ),
-                io.String.Output(display_name="caption", tooltip="The numbers under the figure, as text."),
-            ],
-            hidden=HIDDEN,
-        )
+    name = "Guidance Figure (blog)"
+    category = SEE
+    description = (
+        "Draws a run to scale: a step with both predictions, their difference, the scale and the "
+        "noise; the figures of the post one by one; the post's animations; a filmstrip; a heat map; what "
+        "classifiers say."
+    )
+    is_output_node = True
+    inputs = (
+        TRACE_IN,
+        choice_input("figure", MENU, FIGURE),
+        index_input("step", -1, MOST_STEPS, STEP),
+        index_input("sample", 0, MOST_SAMPLES, SAMPLE),
+        choice_input("size", SIZE_WORDS, "For a post, for a slide, or for a narrow column."),
+        choice_input("theme", THEMES, "Background. transparent gives an image with an alpha channel."),
+        choice_input("save", SAVES, SAVE),
+        prefix_input("figure", "saved figures"),
+        VAE_IN,
+        io.Image.Input("image", optional=True, tooltip="noise levels only: a photo of your own to add noise to."),
+    )
+    outputs = (
+        io.Image.Output(
+            display_name="image",
+            tooltip="The figure, or all frames of an animation; with alpha if the theme is transparent.",
+        ),
+        io.String.Output(display_name="caption", tooltip="The numbers under the figure, as text."),
+    )
+    hidden_inputs = HIDDEN
 
     @classmethod
     def execute(cls, trace, figure, step, sample, size, theme, save, filename_prefix, vae=None, image=None):
@@ -102,43 +97,40 @@ class GGFigure(ViewNode):
 class GGDifferenceImages(ViewNode):
     """What the condition adds, as pictures."""
 
-    @classmethod
-    def define_schema(cls):
-        return io.Schema(
-            node_id="GGDifferenceImages",
-            display_name="Difference Images",
-            category=SEE,
-            description="Shows, step by step, the prediction without the condition, with it, the guided one, and "
-            "their difference on grey, all with one stated gain.",
-            inputs=[
-                TRACE_IN,
-                VAE_IN,
-                io.String.Input(
-                    "steps",
-                    default="auto",
-                    optional=True,
-                    tooltip="auto: up to 8 captured steps, evenly. all: every captured one. Or numbers, counted "
-                    "from 0: 0, 5, 8-12.",
-                ),
-                io.Float.Input(
-                    "gain",
-                    default=0.0,
-                    min=0.0,
-                    max=MOST_GAIN,
-                    step=0.5,
-                    optional=True,
-                    tooltip="Factor of the difference. 0 takes the largest power of two that clips at most 1 %.",
-                ),
-            ],
-            outputs=[
-                io.Image.Output(display_name="uncond", tooltip="Predictions without the condition, step by step."),
-                io.Image.Output(display_name="cond", tooltip="Predictions with the condition."),
-                io.Image.Output(display_name="guided", tooltip="What the sampler was given."),
-                io.Image.Output(
-                    display_name="difference", tooltip="0.5 + gain times the difference; grey means no difference."
-                ),
-            ],
-        )
+    name = "Difference Images"
+    category = SEE
+    description = (
+        "Shows, step by step, the prediction without the condition, with it, the guided one, and "
+        "their difference on grey, all with one stated gain."
+    )
+    inputs = (
+        TRACE_IN,
+        VAE_IN,
+        io.String.Input(
+            "steps",
+            default="auto",
+            optional=True,
+            tooltip="auto: up to 8 captured steps, evenly. all: every captured one. Or numbers, counted "
+            "from 0: 0, 5, 8-12.",
+        ),
+        io.Float.Input(
+            "gain",
+            default=0.0,
+            min=0.0,
+            max=MOST_GAIN,
+            step=0.5,
+            optional=True,
+            tooltip="Factor of the difference. 0 takes the largest power of two that clips at most 1 %.",
+        ),
+    )
+    outputs = (
+        io.Image.Output(display_name="uncond", tooltip="Predictions without the condition, step by step."),
+        io.Image.Output(display_name="cond", tooltip="Predictions with the condition."),
+        io.Image.Output(display_name="guided", tooltip="What the sampler was given."),
+        io.Image.Output(
+            display_name="difference", tooltip="0.5 + gain times the difference; grey means no difference."
+        ),
+    )
 
     @classmethod
     def execute(cls, trace, vae=None, steps="auto", gain=0.0) -> io.NodeOutput:
@@ -152,22 +144,19 @@ class GGMetrics(ViewNode):
 
     checks: ClassVar = {"filename_prefix": bad_prefix}
 
-    @classmethod
-    def define_schema(cls):
-        return io.Schema(
-            node_id="GGMetrics",
-            display_name="Guidance Metrics",
-            category=SEE,
-            description="The run as numbers: a table of one sample; all samples as CSV and JSON in the output folder. "
-            "The table counts steps from 1, the files from 0.",
-            is_output_node=True,
-            inputs=[
-                TRACE_IN,
-                prefix_input("metrics", "the CSV and the JSON file"),
-                index_input("sample", -1, MOST_SAMPLES, SAMPLE + " The files contain all samples."),
-            ],
-            outputs=[TRACE_OUT, io.String.Output(display_name="table", tooltip="The table as text.")],
-        )
+    name = "Guidance Metrics"
+    category = SEE
+    description = (
+        "The run as numbers: a table of one sample; all samples as CSV and JSON in the output folder. "
+        "The table counts steps from 1, the files from 0."
+    )
+    is_output_node = True
+    inputs = (
+        TRACE_IN,
+        prefix_input("metrics", "the CSV and the JSON file"),
+        index_input("sample", -1, MOST_SAMPLES, SAMPLE + " The files contain all samples."),
+    )
+    outputs = (TRACE_OUT, io.String.Output(display_name="table", tooltip="The table as text."))
 
     @classmethod
     def execute(cls, trace, filename_prefix, sample) -> io.NodeOutput:

@@ -53,56 +53,56 @@ class GGLoadDenoiser(CheckedNode):
 
     checks: ClassVar = {"denoiser_name": missing}
 
+    name = "Load Denoiser (class-conditional)"
+    category = CATEGORY
+    description = (
+        "Loads a denoiser with class labels as a native MODEL, with the VAE that turns its samples "
+        "into images. pocket-1 and pocket-flow-1 (latents) come with the pack. Published networks (ADM, EDM, EDM2, "
+        "DiT, SiT, JiT, diffusers folders) and your own go into models/denoisers as .safetensors."
+    )
+    outputs = (
+        io.Model.Output(tooltip="The denoiser; any KSampler, guider or guidance node takes it."),
+        io.Vae.Output(tooltip="Turns samples into images and back: pixel for pixel, or by the VAE wired in."),
+        io.String.Output(
+            display_name="labels",
+            tooltip="The labels, one per line; connected to Class Label, they give one image of each.",
+        ),
+    )
+
     @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="GGLoadDenoiser",
-            display_name="Load Denoiser (class-conditional)",
-            category=CATEGORY,
-            description="Loads a denoiser with class labels as a native MODEL, with the VAE that turns its samples "
-            "into images. pocket-1 and pocket-flow-1 (latents) come with the pack. Published networks (ADM, EDM, EDM2, "
-            "DiT, SiT, JiT, diffusers folders) and your own go into models/denoisers as .safetensors.",
-            inputs=[
-                io.Combo.Input(
-                    "denoiser_name",
-                    options=available() or [DEFAULT],
-                    default=DEFAULT,
-                    tooltip="The pack's own denoisers, then what lies in models/denoisers: folders of the diffusers "
-                    "library, shown with a slash, and .safetensors files.",
-                ),
-                io.Combo.Input(
-                    "parametrisation",
-                    options=list(KINDS),
-                    default="auto",
-                    tooltip="What the network outputs. auto reads it from the file; another choice overrides the file.",
-                ),
-                io.Combo.Input(
-                    "schedule",
-                    options=list(LEVELS),
-                    default="auto",
-                    tooltip="Noise levels the network was trained on. auto reads them from the file.",
-                ),
-                io.Combo.Input(
-                    "weight_dtype",
-                    options=list(DTYPES),
-                    default="default",
-                    tooltip="Type the weights are kept in. default: the host picks, as for its own models.",
-                ),
-                io.Vae.Input(
-                    "vae",
-                    optional=True,
-                    tooltip="For denoisers of latents (DiT, SiT, EDM2 at 512): the VAE from Load VAE. It comes out "
-                    "again as VAE, in the range of the denoiser's pictures. Not needed where its file holds a VAE.",
-                ),
-            ],
-            outputs=[
-                io.Model.Output(tooltip="The denoiser; any KSampler, guider or guidance node takes it."),
-                io.Vae.Output(tooltip="Turns samples into images and back: pixel for pixel, or by the VAE wired in."),
-                io.String.Output(
-                    display_name="labels",
-                    tooltip="The labels, one per line; connected to Class Label, they give one image of each.",
-                ),
-            ],
+    def inputs(cls):
+        return (
+            io.Combo.Input(
+                "denoiser_name",
+                options=available() or [DEFAULT],
+                default=DEFAULT,
+                tooltip="The pack's own denoisers, then what lies in models/denoisers: folders of the diffusers "
+                "library, shown with a slash, and .safetensors files.",
+            ),
+            io.Combo.Input(
+                "parametrisation",
+                options=list(KINDS),
+                default="auto",
+                tooltip="What the network outputs. auto reads it from the file; another choice overrides the file.",
+            ),
+            io.Combo.Input(
+                "schedule",
+                options=list(LEVELS),
+                default="auto",
+                tooltip="Noise levels the network was trained on. auto reads them from the file.",
+            ),
+            io.Combo.Input(
+                "weight_dtype",
+                options=list(DTYPES),
+                default="default",
+                tooltip="Type the weights are kept in. default: the host picks, as for its own models.",
+            ),
+            io.Vae.Input(
+                "vae",
+                optional=True,
+                tooltip="For denoisers of latents (DiT, SiT, EDM2 at 512): the VAE from Load VAE. It comes out "
+                "again as VAE, in the range of the denoiser's pictures. Not needed where its file holds a VAE.",
+            ),
         )
 
     @classmethod
@@ -124,29 +124,26 @@ class GGLoadDenoiser(CheckedNode):
 class GGClassLabel(CheckedNode):
     """Labels as CONDITIONING."""
 
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="GGClassLabel",
-            display_name="Class Label (positive + null)",
-            category=CATEGORY,
-            description="Turns class names into the positive conditioning, and gives the null label as negative: "
-            "the pair that classifier-free guidance compares.",
-            inputs=[
-                io.Model.Input("model", tooltip="From Load Denoiser or Exact Mixture Model; it provides the labels."),
-                io.String.Input(
-                    "label",
-                    default="0",
-                    multiline=True,
-                    tooltip="Name or index. Several, one per image of the batch: separate with ; or line breaks. "
-                    "* = every label in turn. Empty = null label (unconditional).",
-                ),
-            ],
-            outputs=[
-                io.Conditioning.Output(display_name="positive", tooltip="The labels; repeated to fill the batch."),
-                io.Conditioning.Output(display_name="negative", tooltip="The null label: any sample at all."),
-            ],
-        )
+    name = "Class Label (positive + null)"
+    category = CATEGORY
+    description = (
+        "Turns class names into the positive conditioning, and gives the null label as negative: "
+        "the pair that classifier-free guidance compares."
+    )
+    inputs = (
+        io.Model.Input("model", tooltip="From Load Denoiser or Exact Mixture Model; it provides the labels."),
+        io.String.Input(
+            "label",
+            default="0",
+            multiline=True,
+            tooltip="Name or index. Several, one per image of the batch: separate with ; or line breaks. "
+            "* = every label in turn. Empty = null label (unconditional).",
+        ),
+    )
+    outputs = (
+        io.Conditioning.Output(display_name="positive", tooltip="The labels; repeated to fill the batch."),
+        io.Conditioning.Output(display_name="negative", tooltip="The null label: any sample at all."),
+    )
 
     @classmethod
     def execute(cls, model, label) -> io.NodeOutput:
@@ -160,34 +157,23 @@ class GGClassLabel(CheckedNode):
 class GGEmptyCanvas(CheckedNode):
     """An empty LATENT of the model's own size."""
 
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="GGEmptyCanvas",
-            display_name="Empty Canvas (native size)",
-            category=CATEGORY,
-            description="An empty latent in the model's own pixels. The host's Empty Latent Image is eight times "
-            "smaller than its numbers say, which is right for latent models only.",
-            inputs=[
-                io.Model.Input("model", tooltip="From Load Denoiser or Exact Mixture Model; it provides the size."),
-                io.Int.Input(
-                    "width",
-                    default=0,
-                    min=0,
-                    max=LARGEST_SIDE,
-                    tooltip="Pixels. 0 = the size the model was trained on.",
-                ),
-                io.Int.Input(
-                    "height",
-                    default=0,
-                    min=0,
-                    max=LARGEST_SIDE,
-                    tooltip="Pixels. 0 = the size the model was trained on.",
-                ),
-                io.Int.Input("batch_size", default=4, min=1, max=LARGEST_BATCH, tooltip="Number of images."),
-            ],
-            outputs=[io.Latent.Output(tooltip="Zeros: noise is added by the sampler.")],
-        )
+    name = "Empty Canvas (native size)"
+    category = CATEGORY
+    description = (
+        "An empty latent in the model's own pixels. The host's Empty Latent Image is eight times "
+        "smaller than its numbers say, which is right for latent models only."
+    )
+    inputs = (
+        io.Model.Input("model", tooltip="From Load Denoiser or Exact Mixture Model; it provides the size."),
+        io.Int.Input(
+            "width", default=0, min=0, max=LARGEST_SIDE, tooltip="Pixels. 0 = the size the model was trained on."
+        ),
+        io.Int.Input(
+            "height", default=0, min=0, max=LARGEST_SIDE, tooltip="Pixels. 0 = the size the model was trained on."
+        ),
+        io.Int.Input("batch_size", default=4, min=1, max=LARGEST_BATCH, tooltip="Number of images."),
+    )
+    outputs = (io.Latent.Output(tooltip="Zeros: noise is added by the sampler."),)
 
     @classmethod
     def execute(cls, model, width, height, batch_size) -> io.NodeOutput:

@@ -49,55 +49,55 @@ BEST_TIP = (
 class GGSweep(CheckedNode):
     """Every combination of some settings, measured."""
 
+    name = "Guidance Sweep (grid)"
+    category = CATEGORY
+    description = (
+        "Samples every combination of settings, such as cfg and seed, measures each, and shows them "
+        "on one labelled sheet."
+    )
+    is_output_node = True
+    outputs = (
+        io.Latent.Output(display_name="latent", tooltip="All samples, in the order of the table."),
+        io.Image.Output(display_name="grid", tooltip="The first picture of every run, labelled."),
+        io.String.Output(display_name="table", tooltip="Every run with what was measured."),
+        io.Float.Output(display_name="best_cfg", tooltip="The best cfg; nothing runs on it where none is."),
+        TRACE,
+    )
+    hidden_inputs = HIDDEN
+
     @classmethod
-    def define_schema(cls):
-        return io.Schema(
-            node_id="GGSweep",
-            display_name="Guidance Sweep (grid)",
-            category=CATEGORY,
-            description="Samples every combination of settings, such as cfg and seed, measures each, and shows them "
-            "on one labelled sheet.",
-            is_output_node=True,
-            inputs=[
-                MODEL,
-                POSITIVE,
-                NEGATIVE,
-                LATENT,
-                io.Int.Input("seed", default=0, min=0, max=MAX_SEED, tooltip="Seed where no axis gives one."),
-                io.Int.Input("steps", default=20, min=1, max=10000, tooltip="Steps where no axis gives them."),
-                io.Combo.Input(
-                    "sampler_name",
-                    options=list(comfy.samplers.KSampler.SAMPLERS),
-                    tooltip="Sampler where no axis gives one.",
-                ),
-                io.Combo.Input(
-                    "scheduler",
-                    options=list(comfy.samplers.KSampler.SCHEDULERS),
-                    tooltip="Scheduler where no axis gives one.",
-                ),
-                io.String.Input(
-                    "axes",
-                    default=AXES,
-                    multiline=True,
-                    tooltip="A line for each: cfg, seed, steps, sampler, scheduler, label, prompt, guidance "
-                    "(distilled), rule (names, + between rules of a chain), or a knob of a connected rule or "
-                    "gradient such as APG.eta or Classifier Guidance.scale. Values with commas, or 0..3.",
-                ),
-                GUIDANCE,
-                VAE_IN,
-                EnergyWire.Input("energy", optional=True, tooltip="A judge: how well each picture fits."),
-                io.Combo.Input("best_by", options=list(BEST_BY), default=BEST_BY[0], optional=True, tooltip=BEST_TIP),
-                io.Combo.Input("mode", options=list(MODES), default=MODES[0], optional=True, tooltip=MODE_TIP),
-                io.Clip.Input("clip", optional=True, tooltip="Encodes the prompts of an axis named prompt."),
-            ],
-            outputs=[
-                io.Latent.Output(display_name="latent", tooltip="All samples, in the order of the table."),
-                io.Image.Output(display_name="grid", tooltip="The first picture of every run, labelled."),
-                io.String.Output(display_name="table", tooltip="Every run with what was measured."),
-                io.Float.Output(display_name="best_cfg", tooltip="The best cfg; nothing runs on it where none is."),
-                TRACE,
-            ],
-            hidden=HIDDEN,
+    def inputs(cls):
+        return (
+            MODEL,
+            POSITIVE,
+            NEGATIVE,
+            LATENT,
+            io.Int.Input("seed", default=0, min=0, max=MAX_SEED, tooltip="Seed where no axis gives one."),
+            io.Int.Input("steps", default=20, min=1, max=10000, tooltip="Steps where no axis gives them."),
+            io.Combo.Input(
+                "sampler_name",
+                options=list(comfy.samplers.KSampler.SAMPLERS),
+                tooltip="Sampler where no axis gives one.",
+            ),
+            io.Combo.Input(
+                "scheduler",
+                options=list(comfy.samplers.KSampler.SCHEDULERS),
+                tooltip="Scheduler where no axis gives one.",
+            ),
+            io.String.Input(
+                "axes",
+                default=AXES,
+                multiline=True,
+                tooltip="A line for each: cfg, seed, steps, sampler, scheduler, label, prompt, guidance "
+                "(distilled), rule (names, + between rules of a chain), or a knob of a connected rule or "
+                "gradient such as APG.eta or Classifier Guidance.scale. Values with commas, or 0..3.",
+            ),
+            GUIDANCE,
+            VAE_IN,
+            EnergyWire.Input("energy", optional=True, tooltip="A judge: how well each picture fits."),
+            io.Combo.Input("best_by", options=list(BEST_BY), default=BEST_BY[0], optional=True, tooltip=BEST_TIP),
+            io.Combo.Input("mode", options=list(MODES), default=MODES[0], optional=True, tooltip=MODE_TIP),
+            io.Clip.Input("clip", optional=True, tooltip="Encodes the prompts of an axis named prompt."),
         )
 
     @classmethod

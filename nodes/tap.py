@@ -30,20 +30,17 @@ class GGTap(CheckedNode):
 
     unread = ("model",)
 
-    @classmethod
-    def define_schema(cls):
-        return io.Schema(
-            node_id="GGTap",
-            display_name="Tap of the Guidance Tab",
-            category="guidance geometry/lab",
-            description="The Guidance tab puts this behind the models of a job, so that their runs are recorded. You "
-            "never need to add it: switch recording on in the tab. Samples stay the same, bit for bit.",
-            inputs=[
-                io.Model.Input("model", tooltip="The model that is sampled with; it is passed on, and recorded."),
-                *SETTINGS,
-            ],
-            outputs=[io.Model.Output(tooltip="The same model.")],
-        )
+    name = "Tap of the Guidance Tab"
+    category = "guidance geometry/lab"
+    description = (
+        "The Guidance tab puts this behind the models of a job, so that their runs are recorded. You "
+        "never need to add it: switch recording on in the tab. Samples stay the same, bit for bit."
+    )
+    inputs = (
+        io.Model.Input("model", tooltip="The model that is sampled with; it is passed on, and recorded."),
+        *SETTINGS,
+    )
+    outputs = (io.Model.Output(tooltip="The same model."),)
 
     @classmethod
     def execute(cls, model, capture="pictures", uncond_steps=3, epoch=0) -> io.NodeOutput:
@@ -55,21 +52,18 @@ class GGPipeTap(CheckedNode):
 
     unread = ("pipe",)
 
-    @classmethod
-    def define_schema(cls):
-        return io.Schema(
-            node_id="GGPipeTap",
-            display_name="Pipe Tap of the Guidance Tab",
-            category="guidance geometry/lab",
-            description="The Guidance tab puts this behind the pipes of a job that carry a model to a sampler, so that "
-            "its runs are recorded. You never need to add it: switch recording on in the tab. Samples stay the same, "
-            "bit for bit.",
-            inputs=[
-                io.AnyType.Input("pipe", tooltip="What has the model inside; it is passed on, its model recorded."),
-                *SETTINGS,
-            ],
-            outputs=[io.AnyType.Output(display_name="pipe", tooltip="The same pipe.")],
-        )
+    name = "Pipe Tap of the Guidance Tab"
+    category = "guidance geometry/lab"
+    description = (
+        "The Guidance tab puts this behind the pipes of a job that carry a model to a sampler, so that "
+        "its runs are recorded. You never need to add it: switch recording on in the tab. Samples stay the same, "
+        "bit for bit."
+    )
+    inputs = (
+        io.AnyType.Input("pipe", tooltip="What has the model inside; it is passed on, its model recorded."),
+        *SETTINGS,
+    )
+    outputs = (io.AnyType.Output(display_name="pipe", tooltip="The same pipe."),)
 
     @classmethod
     def execute(cls, pipe, capture="pictures", uncond_steps=3, epoch=0) -> io.NodeOutput:

@@ -17,19 +17,16 @@ class GGSaveTrace(CheckedNode):
 
     checks: ClassVar = {"filename_prefix": bad_prefix}
 
-    @classmethod
-    def define_schema(cls):
-        return io.Schema(
-            node_id="GGSaveTrace",
-            display_name="Save Trace",
-            category=SEE,
-            description="Writes the trace into output/traces, at most 4 MB, with the workflow that made it: dropped "
-            "into the editor, the file opens that workflow.",
-            is_output_node=True,
-            inputs=[TRACE_IN, prefix_input("guidance", "the files in output/traces")],
-            outputs=[TRACE_OUT, io.String.Output(display_name="path", tooltip="The file that was written.")],
-            hidden=HIDDEN,
-        )
+    name = "Save Trace"
+    category = SEE
+    description = (
+        "Writes the trace into output/traces, at most 4 MB, with the workflow that made it: dropped "
+        "into the editor, the file opens that workflow."
+    )
+    is_output_node = True
+    inputs = (TRACE_IN, prefix_input("guidance", "the files in output/traces"))
+    outputs = (TRACE_OUT, io.String.Output(display_name="path", tooltip="The file that was written."))
+    hidden_inputs = HIDDEN
 
     @classmethod
     def execute(cls, trace, filename_prefix) -> io.NodeOutput:
@@ -53,21 +50,19 @@ class GGLoadTrace(CheckedNode):
 
     checks: ClassVar = {"trace_name": missing}
 
+    name = "Load Trace"
+    category = SEE
+    description = "Reads a trace that Save Trace wrote, and checks it. Press R after saving to see new files."
+    outputs = (TRACE_OUT,)
+
     @classmethod
-    def define_schema(cls):
-        return io.Schema(
-            node_id="GGLoadTrace",
-            display_name="Load Trace",
-            category=SEE,
-            description="Reads a trace that Save Trace wrote, and checks it. Press R after saving to see new files.",
-            inputs=[
-                io.Combo.Input(
-                    "trace_name",
-                    options=list(trace_files()),
-                    tooltip="Files in output/traces, then the .safetensors files in input.",
-                )
-            ],
-            outputs=[TRACE_OUT],
+    def inputs(cls):
+        return (
+            io.Combo.Input(
+                "trace_name",
+                options=list(trace_files()),
+                tooltip="Files in output/traces, then the .safetensors files in input.",
+            ),
         )
 
     @classmethod

@@ -13,29 +13,26 @@ from ..trace.file import MOST_PARTS
 class GGTracePart(CheckedNode):
     """The trace of one part."""
 
-    @classmethod
-    def define_schema(cls):
-        return io.Schema(
-            node_id="GGTracePart",
-            display_name="Trace of a Part (video, audio)",
-            category=SEE,
-            description="Takes the record of one part out of a trace of video and sound, for any node that reads a "
-            "trace. Without this node they read the first part, the video.",
-            inputs=[
-                TRACE_IN,
-                io.Int.Input(
-                    "part",
-                    default=1,
-                    min=0,
-                    max=MOST_PARTS - 1,
-                    tooltip="Which part, from 0: of video and sound 0 is the video and 1 the sound.",
-                ),
-            ],
-            outputs=[
-                TraceWire.Output(display_name="trace", tooltip="The record of that part."),
-                io.String.Output(display_name="name", tooltip="What the part is called."),
-            ],
-        )
+    name = "Trace of a Part (video, audio)"
+    category = SEE
+    description = (
+        "Takes the record of one part out of a trace of video and sound, for any node that reads a "
+        "trace. Without this node they read the first part, the video."
+    )
+    inputs = (
+        TRACE_IN,
+        io.Int.Input(
+            "part",
+            default=1,
+            min=0,
+            max=MOST_PARTS - 1,
+            tooltip="Which part, from 0: of video and sound 0 is the video and 1 the sound.",
+        ),
+    )
+    outputs = (
+        TraceWire.Output(display_name="trace", tooltip="The record of that part."),
+        io.String.Output(display_name="name", tooltip="What the part is called."),
+    )
 
     @classmethod
     def execute(cls, trace, part) -> io.NodeOutput:

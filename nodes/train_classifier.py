@@ -78,11 +78,7 @@ COURSE: list[io.Input] = [
         max=LARGEST_SEED,
         tooltip="Seed of weights, draws and noise: the same seed trains the same network on a CPU.",
     ),
-    io.String.Input(
-        "filename_prefix",
-        default="noisy",
-        tooltip="Start of the file name in models/classifiers.",
-    ),
+    io.String.Input("filename_prefix", default="noisy", tooltip="Start of the file name in models/classifiers."),
 ]
 MATERIAL: list[io.Input] = [
     io.Latent.Input("latent", optional=True, tooltip="Clean latents to learn from, for any MODEL."),
@@ -172,26 +168,22 @@ class GGTrainNoisyClassifier(CheckedNode):
 
     checks: ClassVar = {"filename_prefix": bad_prefix}
 
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="GGTrainNoisyClassifier",
-            display_name="Train Noisy Classifier",
-            category="guidance geometry/classifier",
-            description="Trains a small classifier that reads this MODEL's noisy samples, from labelled pictures or "
-            "latents. Saved in models/classifiers; Load Classifier reads it.",
-            is_output_node=True,
-            inputs=[*SUBJECT, *COURSE, *MATERIAL],
-            outputs=[
-                ClassifierWire.Output(display_name="classifier", tooltip="The trained classifier, ready to guide."),
-                io.Image.Output(display_name="loss_curve", tooltip="Loss of every step, compared with guessing."),
-                io.String.Output(
-                    display_name="about",
-                    tooltip="The file, and the accuracy by noise level on pictures that were held out.",
-                ),
-            ],
-            hidden=HIDDEN,
-        )
+    name = "Train Noisy Classifier"
+    category = "guidance geometry/classifier"
+    description = (
+        "Trains a small classifier that reads this MODEL's noisy samples, from labelled pictures or "
+        "latents. Saved in models/classifiers; Load Classifier reads it."
+    )
+    is_output_node = True
+    inputs = (*SUBJECT, *COURSE, *MATERIAL)
+    outputs = (
+        ClassifierWire.Output(display_name="classifier", tooltip="The trained classifier, ready to guide."),
+        io.Image.Output(display_name="loss_curve", tooltip="Loss of every step, compared with guessing."),
+        io.String.Output(
+            display_name="about", tooltip="The file, and the accuracy by noise level on pictures that were held out."
+        ),
+    )
+    hidden_inputs = HIDDEN
 
     @classmethod
     def execute(

@@ -6,7 +6,7 @@ A node is made of what its energy states of itself. An energy whose node does mo
 from __future__ import annotations
 
 from ...guidance.registry import every_energy
-from ...host.energy_inputs import energy_node
+from ...host.energy_inputs import EnergyNode
 from ...host.knob_inputs import nodes_from
 
-MADE = nodes_from(every_energy(), energy_node, __path__)
+MADE = nodes_from(every_energy(), EnergyNode, __path__)

@@ -6,8 +6,8 @@ from comfy_api.latest import io
 
 from ...denoisers.labels import MOST, entries_of, label_indices
 from ...guidance.energies.label import LABEL_KINDS, LabelEnergy
-from ...host.checks import CheckedNode, insist
-from ...host.energy_inputs import CATEGORY, NOBODY, OUT, answering
+from ...host.checks import insist
+from ...host.energy_inputs import NOBODY, EnergyNode, answering
 from ...host.widgets import choice_input
 from ...host.wires import ClassifierWire
 
@@ -31,35 +31,27 @@ def wanted_labels(text: str, labels: tuple[str, ...]) -> tuple[tuple[int, ...], 
     return tuple(found)
 
 
-class GGLabelEnergy(CheckedNode):
+class GGLabelEnergy(EnergyNode):
     """A label as energy."""
 
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="GGLabelEnergy",
-            display_name="Label Energy",
-            category=CATEGORY,
-            description="The probability that a classifier gives to a label. The denoising model need not know the "
-            "label.",
-            inputs=[
-                ClassifierWire.Input("classifier", tooltip="From Load Classifier or Exact Mixture Model."),
-                io.String.Input(
-                    "label",
-                    default="0",
-                    multiline=True,
-                    tooltip="Name or index. One per image: separate with ; or line breaks. cat | dog is either. * is "
-                    "every label in turn. Repeated to fill the batch.",
-                ),
-                choice_input(
-                    "kind",
-                    LABEL_KINDS,
-                    "label: log p. not label: log(1 - p). joint logit: the logit itself, which never stops pushing. "
-                    "multi-label: each named one present, all others absent.",
-                ),
-            ],
-            outputs=[OUT],
-        )
+    name = "Label Energy"
+    description = "The probability that a classifier gives to a label. The denoising model need not know the label."
+    inputs = (
+        ClassifierWire.Input("classifier", tooltip="From Load Classifier or Exact Mixture Model."),
+        io.String.Input(
+            "label",
+            default="0",
+            multiline=True,
+            tooltip="Name or index. One per image: separate with ; or line breaks. cat | dog is either. * is "
+            "every label in turn. Repeated to fill the batch.",
+        ),
+        choice_input(
+            "kind",
+            LABEL_KINDS,
+            "label: log p. not label: log(1 - p). joint logit: the logit itself, which never stops pushing. "
+            "multi-label: each named one present, all others absent.",
+        ),
+    )
 
     @classmethod
     def execute(cls, classifier, label, kind) -> io.NodeOutput:

@@ -11,8 +11,8 @@ from ...denoisers.labels import entries_of, label_indices
 from ...guidance.energies.perception import DISTANCES, TEXT_KINDS, DepthEnergy, SegmentationEnergy, TextEnergy
 from ...guidance.energies.pictures import map_of_colours, map_of_levels, map_of_mask
 from ...guidance.vectors import gradient_mode
-from ...host.checks import CheckedNode, insist
-from ...host.energy_inputs import CATEGORY, NOBODY, OUT, answering, region
+from ...host.checks import insist
+from ...host.energy_inputs import NOBODY, EnergyNode, answering, region
 from ...host.knob_inputs import input_for
 from ...host.widgets import choice_input
 from ...host.wires import ClassifierWire
@@ -23,42 +23,36 @@ LARGEST_LEVEL = 255
 DRAWN = re.compile(r"#([0-9a-fA-F]{6})\s+(\S.*)")
 
 
-class GGTextEnergy(CheckedNode):
+class GGTextEnergy(EnergyNode):
     """A text as energy."""
 
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="GGTextEnergy",
-            display_name="Text Energy (CLIP, SigLIP)",
-            category=CATEGORY,
-            description="How well a text fits, according to a CLIP or SigLIP network. The denoising model need not "
-            "know any text.",
-            inputs=[
-                ClassifierWire.Input("classifier", tooltip="A CLIP or SigLIP folder, from Load Classifier."),
-                io.String.Input(
-                    "text",
-                    default="a robot",
-                    multiline=True,
-                    tooltip="What the picture should show. One per image: separate with ; or line breaks. Repeated to "
-                    "fill the batch.",
-                ),
-                io.String.Input(
-                    "negative",
-                    default="a picture",
-                    multiline=True,
-                    tooltip="What else it could show: the text is compared with these. Separate with ; or line "
-                    "breaks. CLIP needs at least one, unless kind is cosine.",
-                ),
-                choice_input(
-                    "kind",
-                    TEXT_KINDS,
-                    "probability: of the text among the negative ones (CLIP), or of each by itself (SigLIP). cosine: "
-                    "the scaled cosine alone, which never stops pushing.",
-                ),
-            ],
-            outputs=[OUT],
-        )
+    name = "Text Energy (CLIP, SigLIP)"
+    description = (
+        "How well a text fits, according to a CLIP or SigLIP network. The denoising model need not know any text."
+    )
+    inputs = (
+        ClassifierWire.Input("classifier", tooltip="A CLIP or SigLIP folder, from Load Classifier."),
+        io.String.Input(
+            "text",
+            default="a robot",
+            multiline=True,
+            tooltip="What the picture should show. One per image: separate with ; or line breaks. Repeated to "
+            "fill the batch.",
+        ),
+        io.String.Input(
+            "negative",
+            default="a picture",
+            multiline=True,
+            tooltip="What else it could show: the text is compared with these. Separate with ; or line "
+            "breaks. CLIP needs at least one, unless kind is cosine.",
+        ),
+        choice_input(
+            "kind",
+            TEXT_KINDS,
+            "probability: of the text among the negative ones (CLIP), or of each by itself (SigLIP). cosine: "
+            "the scaled cosine alone, which never stops pushing.",
+        ),
+    )
 
     @classmethod
     def execute(cls, classifier, text, negative, kind) -> io.NodeOutput:
@@ -67,47 +61,42 @@ class GGTextEnergy(CheckedNode):
         return io.NodeOutput(TextEnergy(classifier, tuple(entries_of(text)), against, kind))
 
 
-class GGSegmentationEnergy(CheckedNode):
+class GGSegmentationEnergy(EnergyNode):
     """A map of classes as energy."""
 
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="GGSegmentationEnergy",
-            display_name="Segmentation Energy",
-            category=CATEGORY,
-            description="The probability that a segmentation network gives to a map of classes: what should be where. "
-            "Draw it as a mask, as grey levels or in colours.",
-            inputs=[
-                ClassifierWire.Input(
-                    "classifier", tooltip="A segmentation network (segformer, deeplabv3, lraspp), from Load Classifier."
-                ),
-                io.String.Input(
-                    "classes",
-                    default="0",
-                    multiline=True,
-                    tooltip="Names or indices. With a mask: the class of white, then, if wanted, that of black (sky; "
-                    "tree). With an image: a colour and its class in each line (#0000ff sky), or * where grey level k "
-                    "is class k.",
-                ),
-                choice_input(
-                    "average",
-                    AVERAGES,
-                    "pixels: every pixel counts the same. classes: every class does, so that small things count too.",
-                ),
-                io.Int.Input(
-                    "ignore_index",
-                    default=LARGEST_LEVEL,
-                    min=NOBODY,
-                    max=LARGEST_LEVEL,
-                    tooltip="For grey levels: this one does not count; -1 for none. With colours: any that is not "
-                    "listed does not count.",
-                ),
-                io.Image.Input("image", optional=True, tooltip="The map, in colours or grey levels."),
-                io.Mask.Input("mask", optional=True, tooltip="The map, of one or two classes."),
-            ],
-            outputs=[OUT],
-        )
+    name = "Segmentation Energy"
+    description = (
+        "The probability that a segmentation network gives to a map of classes: what should be where. "
+        "Draw it as a mask, as grey levels or in colours."
+    )
+    inputs = (
+        ClassifierWire.Input(
+            "classifier", tooltip="A segmentation network (segformer, deeplabv3, lraspp), from Load Classifier."
+        ),
+        io.String.Input(
+            "classes",
+            default="0",
+            multiline=True,
+            tooltip="Names or indices. With a mask: the class of white, then, if wanted, that of black (sky; "
+            "tree). With an image: a colour and its class in each line (#0000ff sky), or * where grey level k "
+            "is class k.",
+        ),
+        choice_input(
+            "average",
+            AVERAGES,
+            "pixels: every pixel counts the same. classes: every class does, so that small things count too.",
+        ),
+        io.Int.Input(
+            "ignore_index",
+            default=LARGEST_LEVEL,
+            min=NOBODY,
+            max=LARGEST_LEVEL,
+            tooltip="For grey levels: this one does not count; -1 for none. With colours: any that is not "
+            "listed does not count.",
+        ),
+        io.Image.Input("image", optional=True, tooltip="The map, in colours or grey levels."),
+        io.Mask.Input("mask", optional=True, tooltip="The map, of one or two classes."),
+    )
 
     @classmethod
     def execute(cls, classifier, classes, average, ignore_index, image=None, mask=None) -> io.NodeOutput:
@@ -161,34 +150,22 @@ def one_class(entry: str, labels: tuple[str, ...]) -> int:
     return found[0]
 
 
-class GGDepthEnergy(CheckedNode):
+class GGDepthEnergy(EnergyNode):
     """A depth map as energy."""
 
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="GGDepthEnergy",
-            display_name="Depth Energy",
-            category=CATEGORY,
-            description="How well the depth estimated by a network matches a wanted depth map, whatever the scale and "
-            "offset of both.",
-            inputs=[
-                ClassifierWire.Input(
-                    "classifier", tooltip="A depth network (Depth Anything, DPT), from Load Classifier."
-                ),
-                io.Image.Input("image", tooltip="The wanted depth as a grey picture, one per image in turn."),
-                choice_input(
-                    "shows",
-                    NEAR,
-                    "white is near: as depth preprocessors draw it. white is far: as distances are drawn.",
-                ),
-                choice_input(
-                    "distance", DISTANCES, "L1: tolerates a few outliers. L2: pulls hardest at the largest errors."
-                ),
-                input_for(DepthEnergy, "spread"),
-            ],
-            outputs=[OUT],
-        )
+    name = "Depth Energy"
+    description = (
+        "How well the depth estimated by a network matches a wanted depth map, whatever the scale and offset of both."
+    )
+    inputs = (
+        ClassifierWire.Input("classifier", tooltip="A depth network (Depth Anything, DPT), from Load Classifier."),
+        io.Image.Input("image", tooltip="The wanted depth as a grey picture, one per image in turn."),
+        choice_input(
+            "shows", NEAR, "white is near: as depth preprocessors draw it. white is far: as distances are drawn."
+        ),
+        choice_input("distance", DISTANCES, "L1: tolerates a few outliers. L2: pulls hardest at the largest errors."),
+        input_for(DepthEnergy, "spread"),
+    )
 
     @classmethod
     def execute(cls, classifier, image, shows, distance, spread) -> io.NodeOutput:

@@ -15,8 +15,8 @@ from ...guidance.energies.reference import (
     TintEnergy,
 )
 from ...guidance.printing import shown
-from ...host.checks import CheckedNode, insist
-from ...host.energy_inputs import CATEGORY, OUT, answering, pictures, region
+from ...host.checks import insist
+from ...host.energy_inputs import EnergyNode, answering, pictures, region
 from ...host.knob_inputs import input_for
 from ...host.widgets import choice_input
 from ...host.wires import ClassifierWire
@@ -24,48 +24,41 @@ from ...host.wires import ClassifierWire
 COMPARE = ("pixels", "colours", "smoothness", "distance", "mean colour", "features", "style")
 
 
-class GGReferenceEnergy(CheckedNode):
+class GGReferenceEnergy(EnergyNode):
     """A reference picture as energy."""
 
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="GGReferenceEnergy",
-            display_name="Reference Energy",
-            category=CATEGORY,
-            description="How well a picture matches a reference: pixel by pixel (with a mask: inpainting; with a "
-            "smaller reference: super-resolution), in its colours or their mean, in smoothness; or, as seen by a "
-            "network, in what it shows (features) or how it is painted (style).",
-            inputs=[
-                choice_input(
-                    "compare",
-                    COMPARE,
-                    "pixels: mean squared error. colours: histograms, wherever the colours are. smoothness: total "
-                    "variation, without a reference. distance: the length of the error of all pixels (DPS). mean "
-                    "colour: the dominant tint, from any distance. features: what a network sees. style: its "
-                    "textures, wherever they are (Gram matrices).",
-                ),
-                input_for(MeasuredEnergy, "spread"),
-                io.Image.Input(
-                    "image",
-                    optional=True,
-                    tooltip="The reference; ignored for smoothness. Pixels and distance use its middle if its "
-                    "proportions differ.",
-                ),
-                io.Mask.Input(
-                    "mask",
-                    optional=True,
-                    tooltip="For pixels, distance and mean colour: only where it is white counts.",
-                ),
-                ClassifierWire.Input(
-                    "classifier",
-                    optional=True,
-                    tooltip="For features: a DINO, CLIP or SigLIP folder. For style: a convolutional network, such as "
-                    "a resnet or pocket-clean-1.",
-                ),
-            ],
-            outputs=[OUT],
-        )
+    name = "Reference Energy"
+    description = (
+        "How well a picture matches a reference: pixel by pixel (with a mask: inpainting; with a "
+        "smaller reference: super-resolution), in its colours or their mean, in smoothness; or, as seen by a "
+        "network, in what it shows (features) or how it is painted (style)."
+    )
+    inputs = (
+        choice_input(
+            "compare",
+            COMPARE,
+            "pixels: mean squared error. colours: histograms, wherever the colours are. smoothness: total "
+            "variation, without a reference. distance: the length of the error of all pixels (DPS). mean "
+            "colour: the dominant tint, from any distance. features: what a network sees. style: its "
+            "textures, wherever they are (Gram matrices).",
+        ),
+        input_for(MeasuredEnergy, "spread"),
+        io.Image.Input(
+            "image",
+            optional=True,
+            tooltip="The reference; ignored for smoothness. Pixels and distance use its middle if its "
+            "proportions differ.",
+        ),
+        io.Mask.Input(
+            "mask", optional=True, tooltip="For pixels, distance and mean colour: only where it is white counts."
+        ),
+        ClassifierWire.Input(
+            "classifier",
+            optional=True,
+            tooltip="For features: a DINO, CLIP or SigLIP folder. For style: a convolutional network, such as "
+            "a resnet or pocket-clean-1.",
+        ),
+    )
 
     @classmethod
     def execute(cls, compare, spread, image=None, mask=None, classifier=None) -> io.NodeOutput:

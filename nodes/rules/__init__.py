@@ -7,6 +7,6 @@ from __future__ import annotations
 
 from ...guidance.registry import every_rule
 from ...host.knob_inputs import nodes_from
-from ...host.rule_nodes import rule_node
+from ...host.rule_nodes import RuleNode
 
-MADE = nodes_from(every_rule(), rule_node, __path__)
+MADE = nodes_from(every_rule(), RuleNode, __path__)

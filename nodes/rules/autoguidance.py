@@ -6,9 +6,9 @@ from comfy_api.latest import io
 
 from ...guidance.rules.autoguidance import Autoguidance
 from ...guidance.rules.kinds import Source
-from ...host.checks import CheckedNode, insist
+from ...host.checks import insist
 from ...host.knob_inputs import inputs_of
-from ...host.rule_nodes import linked, schema_of
+from ...host.rule_nodes import RuleNode, linked
 
 NOTHING_WEAKER = (
     "Autoguidance has nothing weaker to guide away from. Connect weak_model (a smaller or less trained model of the "
@@ -16,26 +16,25 @@ NOTHING_WEAKER = (
 )
 
 
-class GGAutoguidance(CheckedNode):
+class GGAutoguidance(RuleNode):
     """A weak model, or a weaker condition, in place of the negative."""
 
-    @classmethod
-    def define_schema(cls):
-        weaker = [
-            io.Model.Input(
-                "weak_model",
-                optional=True,
-                tooltip="A smaller or less trained model with the same latents; it gets the positive condition. "
-                "One that differs in other ways guides into artefacts.",
-            ),
-            io.Conditioning.Input(
-                "weak_condition",
-                optional=True,
-                tooltip="The condition of the weak pass, in place of the positive one; with no weak_model, the "
-                "same model gets this vaguer condition.",
-            ),
-        ]
-        return schema_of(Autoguidance, [*inputs_of(Autoguidance), *weaker])
+    stated = Autoguidance
+    knobs = (
+        *inputs_of(Autoguidance),
+        io.Model.Input(
+            "weak_model",
+            optional=True,
+            tooltip="A smaller or less trained model with the same latents; it gets the positive condition. "
+            "One that differs in other ways guides into artefacts.",
+        ),
+        io.Conditioning.Input(
+            "weak_condition",
+            optional=True,
+            tooltip="The condition of the weak pass, in place of the positive one; with no weak_model, the "
+            "same model gets this vaguer condition.",
+        ),
+    )
 
     @classmethod
     def execute(cls, weak_share, weak_model=None, weak_condition=None, guidance=None) -> io.NodeOutput:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.negative import Negative
-from ...host.checks import CheckedNode
 from ...host.knob_inputs import inputs_of
-from ...host.rule_nodes import linked, schema_of
+from ...host.rule_nodes import RuleNode, linked
 
 HEAVIEST = 100
 
@@ -24,23 +23,19 @@ def _weight(of: str, more: str = "") -> io.Float.Input:
     )
 
 
-class GGNegative(CheckedNode):
+class GGNegative(RuleNode):
     """Two positives, a weighted negative, or the two scales of InstructPix2Pix."""
 
-    @classmethod
-    def define_schema(cls):
-        return schema_of(
-            Negative,
-            [
-                io.Conditioning.Input("second", tooltip="The second condition; the middle one of InstructPix2Pix."),
-                *inputs_of(Negative),
-                _weight("second", "; in the forms with a middle condition, its scale (usually 1.5)"),
-                _weight("third"),
-                _weight("fourth"),
-                io.Conditioning.Input("third", optional=True, tooltip="A third condition, for the form sum."),
-                io.Conditioning.Input("fourth", optional=True, tooltip="A fourth condition, for the form sum."),
-            ],
-        )
+    stated = Negative
+    knobs = (
+        io.Conditioning.Input("second", tooltip="The second condition; the middle one of InstructPix2Pix."),
+        *inputs_of(Negative),
+        _weight("second", "; in the forms with a middle condition, its scale (usually 1.5)"),
+        _weight("third"),
+        _weight("fourth"),
+        io.Conditioning.Input("third", optional=True, tooltip="A third condition, for the form sum."),
+        io.Conditioning.Input("fourth", optional=True, tooltip="A fourth condition, for the form sum."),
+    )
 
     @classmethod
     def execute(

@@ -6,19 +6,17 @@ from comfy_api.latest import io
 
 from ...guidance.rules.kinds import Source
 from ...guidance.rules.perturbed import Perturbed
-from ...host.checks import CheckedNode, insist
+from ...host.checks import insist
 from ...host.knob_inputs import refused
-from ...host.rule_nodes import linked, schema_of
+from ...host.rule_nodes import RuleNode, linked
 
 SAMPLER_HOOKS = ("sampler_post_cfg_function", "sampler_calc_cond_batch_function")
 
 
-class GGPerturbed(CheckedNode):
+class GGPerturbed(RuleNode):
     """A perturbed MODEL as what guidance leads away from, beside the negative."""
 
-    @classmethod
-    def define_schema(cls):
-        return schema_of(Perturbed)
+    stated = Perturbed
 
     @classmethod
     def validate_inputs(cls, start_percent, end_percent):

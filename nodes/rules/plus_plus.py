@@ -5,8 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.plus_plus import PlusPlus
-from ...host.checks import CheckedNode
-from ...host.rule_nodes import linked, say, schema_of
+from ...host.rule_nodes import RuleNode, linked, say
 
 EXACT_FOR = "CFG++: exact with {}; approximate with any sampler that takes other steps. cfg is lambda: 0 to 1, try 0.6."
 SAMPLERS = {
@@ -17,12 +16,10 @@ SAMPLERS = {
 }
 
 
-class GGPlusPlus(CheckedNode):
+class GGPlusPlus(RuleNode):
     """CFG++ for any sampler."""
 
-    @classmethod
-    def define_schema(cls):
-        return schema_of(PlusPlus)
+    stated = PlusPlus
 
     @classmethod
     def execute(cls, step_of, eta, guidance=None) -> io.NodeOutput:

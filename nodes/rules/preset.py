@@ -6,29 +6,23 @@ from comfy_api.latest import io
 
 from ...guidance.chain import Chain
 from ...guidance.presets import PRESETS
-from ...host.checks import CheckedNode
-from ...host.rule_nodes import linked, rule_schema
+from ...host.rule_nodes import RuleNode, linked
 
 
-class GGPreset(CheckedNode):
+class GGPreset(RuleNode):
     """Rules for a purpose, as one node."""
 
-    @classmethod
-    def define_schema(cls):
-        return rule_schema(
-            "GGPreset",
-            "Guidance Preset",
-            "Ready-made rules for a purpose, with settings to start from. The node shows what it contains.",
-            [
-                io.Combo.Input(
-                    "preset",
-                    options=list(PRESETS),
-                    default="less burn (APG)",
-                    tooltip="less burn: APG, any model. flow: CFG-Zero*, for flow models. faster: fewer unconditional "
-                    "passes, any model. plain CFG: nothing.",
-                ),
-            ],
-        )
+    name = "Guidance Preset"
+    description = "Ready-made rules for a purpose, with settings to start from. The node shows what it contains."
+    knobs = (
+        io.Combo.Input(
+            "preset",
+            options=list(PRESETS),
+            default="less burn (APG)",
+            tooltip="less burn: APG, any model. flow: CFG-Zero*, for flow models. faster: fewer unconditional "
+            "passes, any model. plain CFG: nothing.",
+        ),
+    )
 
     @classmethod
     def execute(cls, preset, guidance=None) -> io.NodeOutput:

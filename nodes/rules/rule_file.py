@@ -7,8 +7,7 @@ from comfy_api.latest import io
 from ...files.claims import check_claims, either, json_of, number, switch, table, text
 from ...guidance.contract import chain_from
 from ...guidance.rule_file import RuleFile
-from ...host.checks import CheckedNode
-from ...host.rule_nodes import linked, rule_schema
+from ...host.rule_nodes import RuleNode, linked
 from ...sweeps.rules import knob_of, with_knob
 
 CHANGED = "{} has changed since the sweep began. Give the same command again."
@@ -17,24 +16,17 @@ OFFERED = RuleFile.offered()  # named by whoever started this process, never by 
 
 if OFFERED:
 
-    class GGRuleFile(CheckedNode):
+    class GGRuleFile(RuleNode):
         """A rule in a file."""
 
-        @classmethod
-        def define_schema(cls):
-            return rule_schema(
-                "GGRuleFile",
-                "Rule from a File",
-                "A rule in a file that was named when this ComfyUI was started. Only sweeps use it.",
-                [
-                    io.Combo.Input("rule", options=[*OFFERED], tooltip="FILE:RULE, of those that were named."),
-                    io.String.Input("digest", default="", tooltip="Of the file as the sweep knows it; empty: any."),
-                    io.String.Input(
-                        "knobs", default="", optional=True, tooltip="JSON: knobs of the rule and their values."
-                    ),
-                ],
-                experimental=True,
-            )
+        name = "Rule from a File"
+        description = "A rule in a file that was named when this ComfyUI was started. Only sweeps use it."
+        maturity = "experimental"
+        knobs = (
+            io.Combo.Input("rule", options=[*OFFERED], tooltip="FILE:RULE, of those that were named."),
+            io.String.Input("digest", default="", tooltip="Of the file as the sweep knows it; empty: any."),
+            io.String.Input("knobs", default="", optional=True, tooltip="JSON: knobs of the rule and their values."),
+        )
 
         @classmethod
         def execute(cls, rule, digest="", knobs="", guidance=None) -> io.NodeOutput:

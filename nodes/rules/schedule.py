@@ -5,17 +5,14 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.schedule import ScaleSchedule, parse_values
-from ...host.checks import CheckedNode
 from ...host.knob_inputs import refused
-from ...host.rule_nodes import linked, schema_of
+from ...host.rule_nodes import RuleNode, linked
 
 
-class GGCFGSchedule(CheckedNode):
+class GGCFGSchedule(RuleNode):
     """Gamma over the run."""
 
-    @classmethod
-    def define_schema(cls):
-        return schema_of(ScaleSchedule)
+    stated = ScaleSchedule
 
     @classmethod
     def validate_inputs(cls, schedule, values):

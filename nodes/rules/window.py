@@ -7,34 +7,30 @@ from comfy_api.latest import io
 from ...guidance.chain import chain_of
 from ...guidance.rules.window import part_of_run
 from ...host import wires
-from ...host.checks import CheckedNode
 from ...host.knob_inputs import refused
-from ...host.rule_nodes import linked, rule_schema
+from ...host.rule_nodes import RuleNode, linked
 
 
 def _share(name: str, default: float, tooltip: str) -> io.Float.Input:
     return io.Float.Input(name, default=default, min=0.0, max=1.0, step=0.01, tooltip=tooltip)
 
 
-class GGWindow(CheckedNode):
+class GGWindow(RuleNode):
     """Rules that act in a part of the run."""
 
-    @classmethod
-    def define_schema(cls):
-        return rule_schema(
-            "GGWindow",
-            "Part of the Run (window for rules)",
-            "Applies any rules in part of the run only. Outside it the chain acts as if they were not connected: their "
-            "extra passes are not evaluated, and their state waits.",
-            [
-                wires.Guidance.Input(
-                    "rules", tooltip="The rules that act in the window: one, or a chain of them, from any rule node."
-                ),
-                _share("start_percent", 0.0, "Share of the run's steps before the rules begin; 0 is from the start."),
-                _share("end_percent", 1.0, "Share of the steps after which they have ended; 1 is to the end."),
-            ],
-            experimental=True,
-        )
+    name = "Part of the Run (window for rules)"
+    description = (
+        "Applies any rules in part of the run only. Outside it the chain acts as if they were not connected: their "
+        "extra passes are not evaluated, and their state waits."
+    )
+    maturity = "experimental"
+    knobs = (
+        wires.Guidance.Input(
+            "rules", tooltip="The rules that act in the window: one, or a chain of them, from any rule node."
+        ),
+        _share("start_percent", 0.0, "Share of the run's steps before the rules begin; 0 is from the start."),
+        _share("end_percent", 1.0, "Share of the steps after which they have ended; 1 is to the end."),
+    )
 
     @classmethod
     def validate_inputs(cls, start_percent, end_percent):

@@ -1,7 +1,6 @@
 """A node made of what a class states: its inputs, what it hands to the class, and what it refuses in the queue."""
 
 from dataclasses import dataclass
-from functools import partial
 
 import pytest
 
@@ -29,16 +28,9 @@ class Painted(Stated):
 
 @pytest.fixture(scope="module")
 def node(host):
-    from comfy_api.latest import io
+    from guidance_geometry.host.energy_inputs import EnergyNode
 
-    from guidance_geometry.host.energy_inputs import OUT, stated_schema
-    from guidance_geometry.host.knob_inputs import node_of, values_of
-
-    return node_of(
-        Painted,
-        partial(stated_schema, Painted, OUT),
-        lambda cls, given: io.NodeOutput(Painted(**values_of(Painted, given))),
-    )
+    return type("GGPainted", (EnergyNode,), {"stated": Painted})
 
 
 def test_its_inputs_are_the_knobs_with_those_that_came_later_behind(node):
