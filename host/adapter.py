@@ -78,16 +78,12 @@ def sampler_name(function, options: Mapping[str, Any] = MappingProxyType({})) ->
         return {"unipc": "uni_pc", "unipc_bh2": "uni_pc_bh2"}.get(found, found)
     owner = getattr(function, "__self__", function)
     holder = owner if isinstance(owner, type) else type(owner)
-    own = _listed_name(function) or (name if owner is function else holder.__name__)
+    listed = (name for name in comfy.samplers.KSampler.SAMPLERS if name not in comfy.samplers.KSAMPLER_NAMES)
+    held = vars(comfy.samplers.k_diffusion_sampling)  # where other packs put those that the host's KSampler offers
+    offered = next((one for one in listed if held.get(f"sample_{one}") is function), "")
+    own = offered or (name if owner is function else holder.__name__)
     inside = _inner_name(function, options, own)
     return f"{own} ({inside})" if inside else own
-
-
-def _listed_name(function) -> str:
-    """The name under which the host's KSampler offers a function of another pack; empty where it does not."""
-    listed = (name for name in comfy.samplers.KSampler.SAMPLERS if name not in comfy.samplers.KSAMPLER_NAMES)
-    held = vars(comfy.samplers.k_diffusion_sampling)
-    return next((name for name in listed if held.get(f"sample_{name}") is function), "")
 
 
 def _inner_name(function, options: Mapping[str, Any], own: str) -> str:

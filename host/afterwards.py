@@ -112,7 +112,8 @@ class Afterwards:
         return steps
 
     def _look(self, step: Recorded, call: Call, second: Second) -> Look:
-        packed, cond = self.run.packed, _cond_of(step, self.run.packed)
+        packed = self.run.packed
+        cond = packed.joined([cond_of(one) for one in step.evaluation.every_part])
         again, u = second.beside(call, cond)
         moved = u is not None and second.distance(u, again) > 0
         return Look(step if u is None else with_uncond(step, u, packed), second.distance(again, cond), moved)
@@ -166,7 +167,7 @@ class Second:
 
     def _asked(self, call: Call, conds: list[dict]) -> Tensor:
         self.spent += 1
-        return _evaluated(call, conds, self.options)
+        return comfy.samplers.calc_cond_batch(call.model, [conds], call.x, call.sigma, dict(self.options))[0]
 
     def distance(self, one: Tensor, other: Tensor) -> float:
         """How far two predictions are apart, over the largest value of the other; of the part where that is most."""
@@ -180,14 +181,6 @@ def with_uncond(step: Recorded, u: Tensor, packed: Packed) -> Recorded:
     first, *others = (replace(one, uncond=own, stage=AFTERWARDS) for one, own in pairs)
     parts = (first, *others) if others else ()
     return replace(step, evaluation=replace(first, denoised=seen.denoised, parts=parts))
-
-
-def _cond_of(step: Recorded, packed: Packed) -> Tensor:
-    return packed.joined([cond_of(one) for one in step.evaluation.every_part])
-
-
-def _evaluated(call: Call, conds: list[dict], options: Mapping[str, Any]) -> Tensor:
-    return comfy.samplers.calc_cond_batch(call.model, [conds], call.x, call.sigma, dict(options))[0]
 
 
 def _distance(one: Tensor, other: Tensor) -> float:

@@ -8,7 +8,7 @@ tensor on the same memory, and put back afterwards, also when something fails in
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import cache, partial
 from typing import Any, cast
 
@@ -70,7 +70,7 @@ def differentiable(module: nn.Module, *owners: Any) -> Iterator[None]:
     parts: list[Any] = [*module.modules()]
     own = [place for part in parts for place in (part._parameters, part._buffers, part.__dict__)]
     held = [
-        (place, name, t, _frozen(t))
+        (place, name, t, nn.Parameter(alias(t), requires_grad=False) if isinstance(t, nn.Parameter) else alias(t))
         for place in (*own, *(owner.__dict__ for owner in owners))
         for name, t in place.items()
         if isinstance(t, Tensor) and (t.is_inference() or t.requires_grad)
@@ -83,11 +83,6 @@ def differentiable(module: nn.Module, *owners: Any) -> Iterator[None]:
         for place, name, t, frozen in held:
             if place.get(name) is frozen:
                 place[name] = t
-
-
-def _frozen(t: Tensor) -> Tensor:
-    normal = alias(t)
-    return nn.Parameter(normal, requires_grad=False) if isinstance(t, nn.Parameter) else normal
 
 
 @contextmanager
@@ -133,11 +128,6 @@ def gone_back(before: State, module: nn.Module) -> Iterator[None]:
         now.restore()
 
 
-def recomputed(module: nn.Module) -> AbstractContextManager:
-    """Keep only what enters the module's blocks, and compute their insides again on the way back."""
-    return called_through({block: partial(_twice, block, block.forward) for block in blocks_of(module)})
-
-
 def _twice(block: nn.Module, forward: Callable, *args, **named):
     """A block's answer whose graph is computed again, from where the options said that the model stood."""
     before, passes = State(block, (*args, *named.values())), iter((nullcontext(),))
@@ -157,12 +147,9 @@ def blocks_of(module: nn.Module) -> list[nn.Module]:
     if known := [part for part in module.modules() if type(part).__name__ in BLOCKS]:
         return known
     lists = [[*part] for part in module.modules() if isinstance(part, nn.ModuleList) and part is not module]
-    callable_ones = [found for found in lists if all(_can_be_called(part) for part in found)]
+    idle = nn.ModuleList.forward  # of what cannot be called
+    callable_ones = [found for found in lists if all(type(part).forward is not idle for part in found)]
     return max(callable_ones, key=lambda found: sum(w.numel() for part in found for w in part.parameters()), default=[])
-
-
-def _can_be_called(part: nn.Module) -> bool:
-    return type(part).forward is not nn.ModuleList.forward
 
 
 def _own(a: Any) -> Any:
@@ -172,17 +159,17 @@ def _own(a: Any) -> Any:
 @contextmanager
 def safe_inputs(module: nn.Module) -> Iterator[None]:
     """Hand copies to layers that save their input: models that add to it in place afterwards would change it."""
+
+    def copy_inputs(_, args: tuple) -> tuple:
+        return tuple(a.clone() if isinstance(a, Tensor) else a for a in args)
+
     layers = [part for part in module.modules() if any(kind in type(part).__name__ for kind in SAVING)]
-    hooks = [layer.register_forward_pre_hook(_copied) for layer in layers]
+    hooks = [layer.register_forward_pre_hook(copy_inputs) for layer in layers]
     try:
         yield
     finally:
         for hook in hooks:
             hook.remove()
-
-
-def _copied(_, args: tuple) -> tuple:
-    return tuple(a.clone() if isinstance(a, Tensor) else a for a in args)
 
 
 @contextmanager
@@ -196,13 +183,14 @@ def normal(modules: Iterable[nn.Module]) -> Iterator[None]:
 def graph(module: nn.Module, recompute: bool, in_place: bool) -> Iterator[None]:
     """What a forward and a backward need beside normal weights.
 
-    recompute: keep less and compute twice. in_place: the model's residuals are added in place.
+    recompute: keep only what enters the blocks, and compute their insides again on the way back. in_place: the model's
+    residuals are added in place.
     """
     with ExitStack() as stack:
         stack.enter_context(torch.enable_grad())
         stack.enter_context(_training())
         if recompute:
-            stack.enter_context(recomputed(module))
+            stack.enter_context(called_through({one: partial(_twice, one, one.forward) for one in blocks_of(module)}))
         if recompute or in_place:  # copies for whole blocks do not help a norm inside one, which saves its input
             stack.enter_context(safe_inputs(module))
         yield

@@ -19,8 +19,7 @@ from ..guidance.predictions import Predictions
 from ..guidance.run import Run
 from ..guidance.runner import Runner
 from . import adapter
-from .other_model import WORDS
-from .run_models import RunModels
+from .run_models import WORDS, RunModels
 
 
 class ChainEvaluation:

@@ -123,10 +123,11 @@ def told(picks: Picks) -> Mapping:
 
 def report_on(user: str, run: str, half: str | None) -> Mapping | None:
     """The report on a kept run with what is known of its model now.  half: id of a run at half its scale, or None"""
-    files = [_trace_of(user, name) for name in (run, half) if name]
-    if None in files:
+    runs = [own_run(user, name) for name in (run, half) if name]
+    kept = [name for one in runs if one for name in one.files if name.endswith(".safetensors")]
+    if len(kept) < len(runs):
         return None
-    trace, *halved = (load(file) for file in files if file)
+    trace, *halved = (load(temporary_folder(TAB_FOLDER) / name) for name in kept)
     return reported(trace, halved[0] if halved else None, user=user).as_json()
 
 
@@ -136,12 +137,6 @@ def own_run(user: str, run: str) -> StoredRun | None:
     if found is None and run in STORE.runs:
         raise web.HTTPNotFound()
     return found
-
-
-def _trace_of(user: str, run: str) -> Path | None:
-    found = own_run(user, run)
-    name = next((name for name in found.files if name.endswith(".safetensors")), None) if found else None
-    return temporary_folder(TAB_FOLDER) / name if name else None
 
 
 def _place(user: str, key: str) -> Path:

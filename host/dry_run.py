@@ -160,16 +160,12 @@ def _noise_of(frame: FrameType | None) -> Callable | None:
     return None
 
 
-def _same(latent: Tensor) -> Tensor:
-    return latent
-
-
 class Network:
     """Stands where the host's samplers expect a model; its predictions are probes."""
 
     def __init__(self, probes: Probes, sampling: Any):
         self.probes = probes
-        model = SimpleNamespace(**dict.fromkeys(("process_latent_in", "process_latent_out"), _same))
+        model = SimpleNamespace(process_latent_in=lambda latent: latent, process_latent_out=lambda latent: latent)
         model.model_sampling, model.device, model.manual_cast_dtype = sampling, torch.device("cpu"), None
         model.diffusion_model, model.model_config = torch.nn.Module(), SimpleNamespace(unet_config={})
         patcher = SimpleNamespace(model=model, model_options={}, load_device=model.device)

@@ -12,12 +12,15 @@ import torch
 from torch import Tensor
 
 from ..guidance.parts import Packed
+from ..guidance.vectors import promoted
 from ..trace.recorder import Evaluation, Pass
 from . import adapter
-from .foreign_guiders import COND, UNCOND, conditions_of, further_passes
 from .host_run import HostRun
-from .other_model import FURTHER
 from .passes import Asked, is_copy, names_inside, pass_name
+from .run_models import FURTHER
+
+COND, UNCOND = "cond", "uncond"
+EMPTY = "empty_negative_prompt"  # the name by which the host's PerpNegGuider calls the condition that it counts from
 
 
 @dataclass
@@ -179,3 +182,39 @@ class Evaluations:
         if found or (self.run.foreign and len(conds) != 2):
             return found
         return dict(zip((COND, UNCOND), range(len(conds)), strict=False))
+
+
+def conditions_of(guider: Any, combines_itself: bool) -> dict[str, list[dict]]:
+    """Conditions by what they are for: COND, UNCOND, and of a guider that combines itself the others by its names."""
+    given = dict(getattr(guider, "conds", {}))
+    known = {COND: given.pop("positive", None), UNCOND: given.pop(_name_of_u(guider, given), None)}
+    return {name: entries for name, entries in (known | (given if combines_itself else {})).items() if entries}
+
+
+def _name_of_u(guider: Any, conds: Mapping[str, Any]) -> str:
+    """By which name a guider calls the condition that stands as u.
+
+    The host's DualCFGGuider combines three: n + cfg2 (m - n) + cfg1 (c - m), or nested n + cfg2 (m + cfg1 (c - m) - n).
+    In both n weighs 1 - cfg2, and both are n + cfg2 (c - n) + w (c - m): n stands as u, m is a further prediction, and
+    where w is 0 one scale rules. At cfg2 = 1 there is no n in it, and m + cfg1 (c - m) is left: then m stands as u.
+    """
+    if EMPTY in conds:
+        return EMPTY
+    return "middle" if math.isclose(getattr(guider, "cfg2", math.nan), 1.0) else "negative"
+
+
+def further_passes(
+    guider: Any, uncond: Tensor | None, cond: Tensor | None, others: Mapping[str, Tensor]
+) -> dict[str, Pass]:
+    """What a guider reads beside u and c, by name: how far c is from it, [B, ...].
+
+    The host's PerpNegGuider takes away what of n - u stands across c - u, over the whole batch.
+    """
+    if cond is None:
+        return {}
+    differences = {name: promoted(cond) - promoted(one) for name, one in others.items()}
+    if uncond is not None and EMPTY in getattr(guider, "conds", {}):
+        along = promoted(cond) - promoted(uncond)
+        towards = {name: along - away for name, away in differences.items()}
+        differences = {name: (v * along).sum() / along.square().sum() * along - v for name, v in towards.items()}
+    return {name: Pass(away, 1) for name, away in differences.items()}

@@ -56,7 +56,9 @@ def _still_files(cls, film: Film, image: Tensor, save: str, prefix: str) -> list
 def _film_files(cls, film: Film, save: str, prefix: str) -> dict:
     """An animation is never alone: a sheet of its frames lies beside it."""
     if save == "none":
-        return _temporary(film)
+        path = numbered("guidance_figure", folder_paths.get_temp_directory(), ".webp")
+        write_atomically(path, [film.webp()])
+        return {"filename": path.name, "subfolder": "", "type": "temp"}
     path = _place(film, prefix)
     shown = _write(path.with_name(f"{path.stem}sheet.png"), film.sheet(embedded(cls)))
     if save in ("svg", "all"):
@@ -70,12 +72,6 @@ def _film_files(cls, film: Film, save: str, prefix: str) -> dict:
 def _animation(cls, film: Film, form: str, path: Path) -> dict:
     data = film.webp(embedded(cls)) if form == "webp" else film.apng(embedded(cls))
     return _write(path.with_suffix(".webp" if form == "webp" else ".png"), data)
-
-
-def _temporary(film: Film) -> dict:
-    path = numbered("guidance_figure", folder_paths.get_temp_directory(), ".webp")
-    write_atomically(path, [film.webp()])
-    return {"filename": path.name, "subfolder": "", "type": "temp"}
 
 
 def _place(film: Film, prefix: str) -> Path:

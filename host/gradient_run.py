@@ -1,21 +1,38 @@
-"""Gradient terms in one run of the host: with the memory there is, through models under inference mode."""
+"""Gradient terms in one run of the host: with the memory there is, through models under inference mode.
+
+An evaluation in which terms are asked changes nothing of the run, and the host is called once in it, whatever has to be
+tried.
+"""
 
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import dataclass
 from functools import partial
+from typing import Any, NamedTuple
 
 import comfy.model_management
 import comfy.model_patcher
+import torch
 from torch import Tensor
 
-from ..guidance.gradients.evaluation import GradientEvaluation, reads_difference
+from ..guidance.gradients.evaluation import (
+    ActiveTerm,
+    Answer,
+    AnswerOf,
+    Denoised,
+    GradientEvaluation,
+    GuidedPrediction,
+    reads_difference,
+)
 from ..guidance.gradients.run import GradientRun, goes_through_denoiser
 from ..guidance.gradients.term import NOISY, STAND_IN
+from ..guidance.run import Run
 from . import adapter
-from .autograd import normal, pages_weights
-from .gradient_evaluation import DenoiserCall, HostGradientEvaluation
-from .memory_plan import MemoryPlan
+from .autograd import normal, pages_weights, without_underflow
+from .chain_evaluation import ChainEvaluation
+from .memory_plan import MemoryPlan, surely_fits
+from .network_calls import NetworkCalls, NoBackprop
 from .pictures import picture_of
 from .run_models import RunModels
 
@@ -94,3 +111,132 @@ class HostGradientRun(GradientRun):
             lambda x: call.predict(x, both), call.x, call.sigma, alpha, terms, self.sigma_data, stand_in
         )
         return HostGradientEvaluation(asked, call, self.models, self.plan)
+
+
+BLIND = (
+    "something on the MODEL keeps no gradient (a wrapper under torch.no_grad, or a cache of whole predictions): where "
+    f"it is at work, {STAND_IN}"
+)
+
+
+class DenoiserCall(NamedTuple):
+    """The host's call for a guided x0-hat.  x: [B, ...]. timestep: [B], the noise levels. options: of the MODEL."""
+
+    evaluate: ChainEvaluation
+    x: Tensor
+    timestep: Tensor
+    options: dict
+    seed: int | None
+
+    @property
+    def run(self) -> Run:
+        """The run, and where in it this stands."""
+        return self.evaluate.run
+
+    @property
+    def sigma(self) -> float:
+        """Noise level."""
+        return self.evaluate.sigma
+
+    def denoised(self, x: Tensor, timestep: Tensor) -> Tensor:
+        """x0-hat without gradient terms, at a tensor of the caller's."""
+        return self.evaluate(x, timestep, self.options, self.seed)
+
+    def predict(self, x: Tensor, both: bool) -> Denoised:
+        """The same with u and c.  both: they are needed, also where the chain needs c alone."""
+        made: dict[str, Tensor] = {}
+
+        def note(args: dict) -> Tensor:
+            made.update(uncond=args["uncond_denoised"], cond=args["cond_denoised"])
+            return args["denoised"]
+
+        changes: dict[str, Any] = {"disable_cfg1_optimization": True} if both else {}
+        changes["sampler_post_cfg_function"] = [*self.options.get("sampler_post_cfg_function", []), note]
+        timestep = self.timestep.clone()
+        with adapter.changed(self.options, changes):
+            if not x.requires_grad:
+                return Denoised(self.denoised(x, timestep), **made)
+            return Denoised(without_underflow(lambda x: self.denoised(x, timestep), x), **made)
+
+
+@dataclass(frozen=True)
+class HostGradientEvaluation:
+    """One evaluation in which terms are asked, ready to be made.
+
+    models: what the call goes through. plan: how a graph through them is kept.
+    """
+
+    asked: GradientEvaluation
+    call: DenoiserCall
+    models: RunModels
+    plan: MemoryPlan
+
+    def guided(self) -> tuple[GuidedPrediction, MemoryPlan]:
+        """What it found out, and the plan for the next evaluation."""
+        return self._with_graph() if self.asked.through_denoiser else (self.asked.plain(), self.plan)
+
+    def _with_graph(self) -> tuple[GuidedPrediction, MemoryPlan]:
+        """One forward with its graph, one backward for each term that goes through the denoiser."""
+        call, calls = self.call, NetworkCalls(self.models, self.plan, self._free())
+
+        def ask(asked: ActiveTerm, answer_of: AnswerOf, again: bool) -> tuple[ActiveTerm, Answer]:
+            calls.again = again
+            return self._ask(asked, answer_of, calls, found.guided.requires_grad)
+
+        with calls.taken(call.options), torch.enable_grad():
+            leaf = call.x.detach().clone().requires_grad_()
+            found = self.asked.denoise(leaf)
+            comfy.model_management.throw_exception_if_processing_interrupted()
+            guided = self.asked.add_terms(leaf, found, ask)
+            _let_go(found)
+        forget_graphs(call.options)
+        notes = (*calls.notes(), *((BLIND,) if calls.blind else ()))
+        return guided._replace(notes=notes), calls.learnt
+
+    def _ask(
+        self, asked: ActiveTerm, answer_of: AnswerOf, calls: NetworkCalls, tracked: bool
+    ) -> tuple[ActiveTerm, Answer]:
+        """A term as it was asked in the end, and its answer.  tracked: there is a graph through the denoiser."""
+
+        def attempt() -> tuple[ActiveTerm, Answer]:
+            able = calls.plan.backprop and tracked and not calls.blind
+            one = asked if able else self.asked.without_graph(asked)
+            with calls.counted():
+                return one, answer_of(one)
+
+        try:
+            return calls.until_it_works(attempt)
+        except NoBackprop:
+            return attempt()
+
+    def _free(self) -> float | None:
+        """Bytes of memory that the step may take a share of; None where it need not be counted."""
+        free: Any = comfy.model_management.get_free_memory(self.call.x.device)
+        return None if self.plan.estimated or self.surely_fits(free) else free
+
+    def surely_fits(self, free: float) -> bool:
+        """Whether nothing has to be rehearsed.  free: bytes. No estimate of the host's knows a decoder."""
+        terms = [one.term for one in self.asked.terms]
+        if any(term.decoder is not None for term in terms):
+            return False
+        networks = (getattr(asked, "network", None) for term in terms for asked in term.energy.classifiers)
+        shape = [2 * len(self.call.x), *self.call.x.shape[1:]]
+        return surely_fits(self.models.guider.inner_model, shape, [n for n in networks if n is not None], free)
+
+
+def _let_go(found: Denoised) -> None:
+    """Cut u and c off the graph in place: samplers keep them from step to step, and with them the graph."""
+    for kept in (found.uncond, found.cond):
+        if kept is not None and kept.requires_grad and not kept._is_view():  # PyTorch detaches no view in place
+            kept.detach_()
+
+
+def forget_graphs(options: dict) -> None:
+    """Cut what other packs remember off this step's graph, which would be kept as long."""
+    for name, value in options.items():
+        if isinstance(value, Tensor):
+            options[name] = value.detach() if value.requires_grad else value
+        elif isinstance(value, dict):
+            forget_graphs(value)
+        elif hasattr(value, "__dict__") and not callable(value):
+            forget_graphs(vars(value))

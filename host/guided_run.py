@@ -8,9 +8,10 @@ from typing import Any
 
 import comfy.patcher_extension
 import comfy.sampler_helpers
+import comfy.samplers
 from torch import Tensor
 
-from ..guidance.chain import Chain, Guidance, chain_of
+from ..guidance.chain import PLAIN, Chain, Guidance, chain_of
 from ..guidance.gradients.run import goes_through_denoiser
 from ..guidance.parts import Packed
 from ..guidance.rules.kinds import Source
@@ -23,10 +24,8 @@ from .adapter import KEY, packed_as
 from .autograd import staying
 from .chain_evaluation import ChainEvaluation
 from .dry_run import response_of
-from .gradient_evaluation import DenoiserCall
-from .gradient_run import HostGradientRun
-from .other_model import OtherModel, load_together
-from .run_models import RunModels
+from .gradient_run import DenoiserCall, HostGradientRun
+from .run_models import OtherModel, RunModels, load_together
 
 SURE_TO_WAIT = "Use euler, heun, dpm_2 or ddim, or set zero_init_steps to 0."
 REPLACED = "u in this record is the weak prediction that autoguidance puts in its place."
@@ -214,3 +213,28 @@ def _late_condition(conditioning) -> list[dict]:
             "Connect the chain to CFG Guider + Guidance Chain or KSampler + Guidance Trace instead."
         )
     return entries
+
+
+class ChainGuider(comfy.samplers.CFGGuider):
+    """A GUIDER that samples with a guidance chain; with an empty chain it is the host's CFG, bit for bit."""
+
+    def __init__(self, model_patcher, guidance: Guidance = PLAIN):
+        super().__init__(model_patcher)
+        self.guidance = guidance
+
+    def sample(self, *args, **kwargs):
+        """Sample as the host does; the chain's further conditions go the way of positive and negative."""
+        self.inner_set_conds(own_conditions(chain_of(self.guidance).sources))
+        return super().sample(*args, **kwargs)
+
+    def outer_sample(self, *args, **kwargs):
+        """The host's, around a run of the chain."""
+        return sample_guided(super().outer_sample, self, self.guidance, *args, **kwargs)
+
+
+def chain_guider(model, positive, negative, cfg: float, guidance) -> ChainGuider:
+    """A guider over both conditions with its scale set."""
+    guider = ChainGuider(model, guidance)
+    guider.set_conds(positive, negative)
+    guider.set_cfg(cfg)
+    return guider

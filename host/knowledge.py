@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+import comfy.latent_formats
 from torch import Tensor
 
 from ..guidance.printing import shortened, words_of
@@ -23,8 +24,8 @@ from ..verdict.picks import Picks, model_key, read_picks
 from ..verdict.report import Report, report_of
 from ..verdict.sentences import Sentence, say
 from ..verdict.size import Size, read_size, write_size
-from .data_size import by_construction, measured
 from .jobs import who_queued
+from .native_model import PixelFormat, format_named
 from .saving import fingerprint
 from .users import folder_of
 
@@ -33,6 +34,9 @@ CARDS, PICKS, SIZES = "cards", "picks", "sizes"
 UNKNOWN = "Nothing tells the model of this run from others, so \u03c3_d cannot be kept. Disconnect the pictures."
 LONGEST = 300  # characters of what is wrong with a file
 Found = TypeVar("Found", Card, Picks, Size)
+NO_VAE = "Pictures are connected, and no VAE: \u03c3_d is measured through it. Connect the model's VAE."
+OTHER_VAE = "The VAE makes latents of {theirs} channels, the trace holds {own}. Connect the model's own VAE."
+FLAT = "The size of these pictures came out as {value}. Connect pictures as the model makes them."
 
 
 def known_of(trace: Trace, user: str | None = None) -> Known:
@@ -90,3 +94,32 @@ def _read(path: Path | None, read: Callable[[Path], Found], fault: str, trouble:
     except (ValueError, OSError) as error:
         trouble.append(say(fault, fault=shortened(words_of(error), LONGEST)))
         return None
+
+
+def by_construction(trace: Trace) -> Size | None:
+    """1 where the latent format scales latents to about that; None for pixels, and for a format that scales nothing."""
+    name = _format(trace)
+    form = None if name == PixelFormat.__name__ else format_named(name)
+    plain = comfy.latent_formats.LatentFormat
+    if form is None or (form.scale_factor == 1.0 and type(form).process_in is plain.process_in):
+        return None
+    return Size(1.0, format=name)
+
+
+def measured(trace: Trace, vae, pictures: Tensor) -> Size:  # pictures: [B, H, W, C]
+    """Root mean square of pictures in the space of a run's model.  Raises ValueError that says what is missing."""
+    if vae is None:
+        raise ValueError(NO_VAE)
+    form, latents = format_named(_format(trace)), vae.encode(pictures[..., :3])
+    own = trace.latent_shape[0]
+    if latents.shape[1] != own:
+        raise ValueError(OTHER_VAE.format(theirs=latents.shape[1], own=own))
+    inside = form.process_in(latents) if form else latents
+    value = float(inside.cpu().double().square().mean().sqrt())
+    if not 1e-9 < value < 1e9:
+        raise ValueError(FLAT.format(value=value))
+    return Size(value, len(pictures), key=model_key(trace.header.get("model") or {}) or "")
+
+
+def _format(trace: Trace) -> str:
+    return str((trace.header.get("latent") or {}).get("format"))

@@ -6,14 +6,20 @@ from the call that fails.
 
 from __future__ import annotations
 
+import math
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
+import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.weak import WeakIdKeyDictionary
 
 from ..guidance.gradients.term import STAND_IN
 from .autograd import IN_PLACE, INFERENCE, NO_FORMULA, ran_out_of_memory
-from .graph_memory import TooMuch
 
 # The host reckons what a forward has in use at once; a graph keeps what every layer made, at most a few dozen times as
 # much. Where even that is free, to count would only cost time.
@@ -79,3 +85,51 @@ def surely_fits(model, shape: list[int], others: Sequence[nn.Module], free: floa
 def size_of(count: float) -> str:
     """Bytes in words, also where they are few."""
     return f"{count / 2**30:.1f} GB" if count >= 2**30 else f"{count / 2**20:.3g} MB"
+
+
+class TooMuch(MemoryError):
+    """More memory is in use than should be.  limit: bytes"""
+
+    def __init__(self, limit: float):
+        super().__init__(f"more than {limit} bytes")
+        self.limit = limit
+
+
+class Tally(TorchDispatchMode):
+    """Counts the memory of what operations make while the context lasts, backward included.
+
+    limit: bytes above which it raises TooMuch. most: bytes in use at the fullest moment. What was there before, weights
+    above all, counts as nothing. What an operation takes and gives back inside itself is not seen.
+    """
+
+    def __init__(self, limit: float = math.inf):
+        super().__init__()
+        self.limit, self.live, self.most = limit, 0, 0
+        self._known: Any = WeakIdKeyDictionary()  # weak: a tally must not keep alive what it counts
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        for storage in _storages(args, kwargs):  # what comes in was there before, or is counted already
+            self._known[storage] = True
+        made = operation(*args, **(kwargs or {}))
+        for storage in _storages(made):
+            self._count(storage)
+        self.most = max(self.most, self.live)
+        if self.live > self.limit:
+            raise TooMuch(self.limit)
+        return made
+
+    def _count(self, storage: torch.UntypedStorage) -> None:
+        if storage in self._known:
+            return
+        self._known[storage] = True
+        self.live += storage.nbytes()
+        weakref.finalize(storage, self._forget, storage.nbytes()).atexit = False
+
+    def _forget(self, size: int) -> None:
+        self.live -= size
+
+
+def _storages(*trees: Any) -> list[torch.UntypedStorage]:
+    leaves = [leaf for tree in trees for leaf in tree_leaves(tree)]
+    dense = (leaf for leaf in leaves if isinstance(leaf, torch.Tensor) and leaf.layout == torch.strided)
+    return [*(leaf.untyped_storage() for leaf in dense), *(s for s in leaves if isinstance(s, torch.UntypedStorage))]

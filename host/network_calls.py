@@ -22,8 +22,7 @@ from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
 from . import adapter
 from .autograd import OVERRIDE, DifferentiableAttention, State, called_through, gone_back, graph, hosts_without_backward
-from .graph_memory import Tally
-from .memory_plan import SPARE, MemoryPlan
+from .memory_plan import SPARE, MemoryPlan, Tally
 from .run_models import RunModels
 
 Made = TypeVar("Made")

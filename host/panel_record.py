@@ -17,8 +17,7 @@ from ..trace.record import fitting_steps, rounded, run_record, size_of
 from ..trace.trace import PART, Trace
 from .jobs import who_queued
 from .knowledge import reported
-from .mixable import mixable
-from .thumbnails import Sheets, thumbnails
+from .thumbnails import Sheets, mixable, thumbnails
 from .trace_pictures import pictures_of
 
 IN_MESSAGE = 64_000  # bytes of a record that travels inside the node's output; a larger one becomes a file

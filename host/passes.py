@@ -1,4 +1,4 @@
-"""Guidance beside u and c: further passes of a model call, and patches in the network, by what they call themselves.
+"""Who else guides: further passes beside u and c, and what other packs put on a MODEL, by what they call themselves.
 
 A pass asks for u or c once more with something changed. It is called after the patches that it puts in, the node that
 asks for it, or the options that it sets: PerturbedAttentionGuidance is PAG, as in the papers.
@@ -6,13 +6,18 @@ asks for it, or the options that it sets: PerturbedAttentionGuidance is PAG, as 
 
 from __future__ import annotations
 
+import functools
+import inspect
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
+from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
+import comfy.patcher_extension
+import folder_paths
 import torch
 from torch import Tensor
 
@@ -21,6 +26,14 @@ MODALITY = ("a2v_cross_attn", "v2a_cross_attn")  # options of the host that cut 
 NAMELESS = "further pass"
 WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 PLAIN = (bool, int, float, str, frozenset, tuple, type(None))
+PACK = Path(__file__).parents[1]
+PLACES = (  # of the host's options, where a function sees the predictions of a call or what is made of them
+    "sampler_calc_cond_batch_function",
+    "sampler_pre_cfg_function",
+    "sampler_cfg_function",
+    "sampler_post_cfg_function",
+)
+WRAPPERS = (comfy.patcher_extension.WrappersMP.CALC_COND_BATCH, comfy.patcher_extension.WrappersMP.PREDICT_NOISE)
 
 
 class Asked(NamedTuple):
@@ -127,3 +140,52 @@ def _is_between(frame: FrameType) -> bool:
 
 def _module(frame: FrameType) -> str:
     return str(frame.f_globals.get("__name__", ""))
+
+
+def guidance_patches(options: Mapping[str, Any]) -> list[str]:
+    """Names of what may change guidance on a MODEL with these options, without what is of this pack."""
+    named = ((_file_of(function), _name_of(function)) for function in _functions(options))
+    return list(dict.fromkeys(f"{_pack_of(file)}: {name}" for file, name in named if not _is_ours(file)))
+
+
+def _is_ours(file: Path) -> bool:
+    """Whether a file is of this pack; a developer's host lies in its hidden folder."""
+    return PACK in file.parents and not file.relative_to(PACK).parts[0].startswith(".")
+
+
+def _functions(options: Mapping[str, Any]) -> Iterator[Callable]:
+    for place in PLACES:
+        found = options.get(place) or ()
+        yield from found if isinstance(found, list | tuple) else (found,)
+    wrappers = (options.get("transformer_options") or {}).get("wrappers") or {}
+    for kind in WRAPPERS:
+        for functions in (wrappers.get(kind) or {}).values():
+            yield from functions
+
+
+def _plain(function: Any) -> Any:
+    """What stands behind a partial, a decorator such as no_grad, a method or an object that can be called."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    function = inspect.unwrap(getattr(function, "__func__", function))
+    return function if hasattr(function, "__code__") else vars(type(function)).get("__call__", type(function))
+
+
+def _name_of(function: Any) -> str:
+    """The function that made it, which stands in the code of its node, or its own name."""
+    return str(getattr(_plain(function), "__qualname__", type(function).__name__)).partition(".<locals>")[0]
+
+
+def _file_of(function: Any) -> Path:
+    plain = _plain(function)
+    code = getattr(plain, "__code__", None)
+    module = sys.modules.get(str(getattr(plain, "__module__", "")))
+    return Path(code.co_filename if code else getattr(module, "__file__", None) or "")
+
+
+def _pack_of(file: Path) -> str:
+    """The folder of a pack; of the host's own code its file."""
+    for root in map(Path, folder_paths.get_folder_paths("custom_nodes")):
+        if root in file.parents:
+            return file.relative_to(root).parts[0]
+    return file.stem

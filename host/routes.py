@@ -16,8 +16,7 @@ from .adapter import prompt_server
 from .choices import answer_choices, own_run
 from .jobs import owner_of, within
 from .panel_record import READERS, SUBFOLDER, temporary_folder
-from .run_store import STORE, TAB_FOLDER
-from .unreached import list_unreached
+from .run_store import STORE, TAB_FOLDER, list_unreached
 from .users import known, user_of
 
 RUNS = "/guidance_geometry/runs/{job}/{node}"

@@ -20,11 +20,10 @@ from ..trace.trace import AFTERWARDS, PART, SCALES, Trace
 from ..verdict.sentences import percent
 from . import adapter
 from .host_run import HostRun
-from .jobs import running_job
+from .jobs import file_of, running_job
 from .native_model import card_of, format_name
-from .patches import guidance_patches
+from .passes import guidance_patches
 from .saving import mapped
-from .weights import file_of
 
 NO_EFFECT = (
     "the rules of the chain had no effect: at cfg 1 only the conditional prediction is made, and they need the "

@@ -1,13 +1,133 @@
-"""Everything that the predictions of one run go through: the sampled MODEL, further MODELs, ControlNets."""
+"""The models of a run: a second MODEL beside the one that samples, and all that predictions go through."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
+import comfy.model_patcher
+import comfy.sampler_helpers
+import comfy.samplers
+from torch import Tensor, nn
 
-from .other_model import OtherModel
+from . import adapter
+from .native_model import card_of
+
+FURTHER = f"{adapter.KEY}_further"  # marks calls whose predictions are neither the run's c nor its u
+WORDS = {"cond": "positive", "uncond": "negative"}  # a source's word -> the guider's
+
+
+class OtherModel:
+    """Evaluates a MODEL in somebody else's run, and is loaded together with that run's own.
+
+    conditions: {name: CONDITIONING, or "cond" / "uncond" for the run's own}. Raises ValueError when the two models do
+    not share their latents.
+    """
+
+    def __init__(self, patcher, guider, conditions: dict[str, Any], noise: Tensor):
+        self.patcher, self.conditions = patcher, conditions
+        check_latents(patcher, guider.model_patcher, noise)
+        self.alone = patcher.model is not guider.model_patcher.model
+        self.options = comfy.model_patcher.create_model_options_clone(patcher.model_options)
+        self.conds = {self._key(name): _entries(guider, asked) for name, asked in conditions.items()}
+        comfy.samplers.preprocess_conds_hooks(self.conds)
+        comfy.sampler_helpers.prepare_model_patcher(patcher, self.conds, self.options)
+        comfy.samplers.filter_registered_hooks_on_conds(self.conds, self.options)
+        load_together(guider, self._models())
+
+    def _key(self, name: str) -> str:
+        asked = self.conditions[name]
+        return WORDS[asked] if isinstance(asked, str) else name
+
+    def _models(self) -> list:
+        controls, _ = comfy.sampler_helpers.get_additional_models(self.conds, self.patcher.model_dtype())
+        return [*([self.patcher] if self.alone else []), *controls]
+
+    def prepare(self, noise: Tensor, latent: Tensor | None, mask: Tensor | None, sigmas: Tensor, seed, packed) -> None:
+        """Encode the conditions for this run: areas, masks, control and time ranges, as the host does for its own."""
+        device = self.patcher.load_device
+        self.options.setdefault("transformer_options", {})["sample_sigmas"] = sigmas
+        comfy.samplers.cast_to_load_options(self.options, device=device, dtype=self.patcher.model_dtype())
+        shapes = [(len(noise), *shape) for shape in packed.shapes]
+        told = {"latent_shapes": shapes} if shapes else {}
+        facts = (device, latent, mask, seed)
+        self.conds = comfy.samplers.process_conds(self.patcher.model, noise, self.conds, *facts, **told)
+        if self.alone:
+            self.patcher.pre_run()
+
+    def predictions(self, names, x: Tensor, sigma: Tensor, watched: dict) -> dict[str, Tensor]:
+        """Those of its predictions that are among `names` and cover this noise level: {name: [B, ...]}.
+
+        watched: options of the run's own evaluation; who counts there counts here.
+        """
+        level = float(sigma[0])
+        wanted = {name: self.conds[self._key(name)] for name in self.conditions if name in names}
+        wanted = {name: cond for name, cond in wanted.items() if adapter.is_active(cond, level)}
+        ours = watched.get("transformer_options", {}).get("wrappers", {})
+        places = self.options.setdefault("transformer_options", {}).setdefault("wrappers", {})
+        with ExitStack() as stack:
+            stack.enter_context(adapter.changed(self.options, {FURTHER: True}))
+            for kind, by_key in ours.items():
+                own = {key: found for key, found in by_key.items() if str(key).startswith(adapter.KEY)}
+                stack.enter_context(adapter.changed(places.setdefault(kind, {}), own))
+            found = comfy.samplers.calc_cond_batch(self.patcher.model, [*wanted.values()], x, sigma, self.options)
+        return dict(zip(wanted, found, strict=True))
+
+    def close(self) -> None:
+        """Undo what the run did to the MODEL; its weights stay where they are."""
+        comfy.samplers.cast_to_load_options(self.options, device=self.patcher.offload_device)
+        self.patcher.restore_hook_patches()
+        if self.alone:
+            self.patcher.cleanup()
+
+
+def load_together(guider, models: list) -> None:
+    """Have the host load models together with a run's own: loading one in a step could evict the other."""
+    for entry in guider.conds["positive"][:1]:  # the host collects them from all conditions, so one entry is enough
+        entry["additional_models"] = [*entry.get("additional_models", []), *models]
+
+
+def _space(form) -> tuple:
+    return type(form), form.latent_channels, getattr(form, "space", None)
+
+
+def _entries(guider, asked) -> list[dict]:
+    """A condition for another model: copies, since every model encodes its own and control nets keep state."""
+    if isinstance(asked, str):
+        entries = [entry.copy() for entry in guider.original_conds.get(WORDS[asked]) or []]
+    else:
+        entries = comfy.sampler_helpers.convert_cond(asked)
+    for entry in entries:
+        entry["model_conds"] = dict(entry.get("model_conds", {}))
+        if "control" in entry:
+            entry["control"] = entry["control"].copy()
+    return entries
+
+
+def check_latents(other, own, noise: Tensor) -> None:
+    """Raise ValueError when two models do not mean the same by a noisy latent, or share weights under other patches."""
+    theirs, ours = other.get_model_object("latent_format"), own.get_model_object("latent_format")
+    if _space(theirs) != _space(ours):
+        raise ValueError(
+            f"The chain's second model works on {theirs.latent_channels} channels of {type(theirs).__name__}, the "
+            f"sampled one on {ours.latent_channels} of {type(ours).__name__}. Use two models of one latent space."
+        )
+    if adapter.is_flow(other) != adapter.is_flow(own):
+        raise ValueError(
+            "One of the chain's two models is a flow model and the other is not: their noisy latents differ. "
+            "Use two models of the same kind."
+        )
+    card = card_of(other)
+    if card is not None:
+        card.check_sides(tuple(noise.shape[2:]))
+    if other.model is own.model and (
+        other.patches_uuid != own.patches_uuid or other.object_patches != own.object_patches
+    ):
+        raise ValueError(
+            "The chain's second model has the sampled model's weights with different patches (a LoRA on one of them), "
+            "and one set of weights cannot be both. Load the checkpoint a second time."
+        )
 
 
 @dataclass(frozen=True)

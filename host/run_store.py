@@ -13,13 +13,14 @@ from threading import Lock, Thread
 from typing import Any
 
 import torch
+from comfy_execution.progress import NodeState, ProgressRegistry, get_progress_state
 
 from ..files.writing import NotWritten
 from ..trace.faults import kept_out
 from ..trace.file import save, with_end_alone
 from ..trace.trace import Trace
 from .adapter import prompt_server
-from .jobs import running_job
+from .jobs import RunningJob, job_of, running_job
 from .panel_record import SUBFOLDER, of_every_part, portable, temporary, temporary_folder
 from .users import is_heard
 
@@ -28,6 +29,7 @@ MOST_RUNS = 1000
 MOST_BYTES = 256 << 20  # of records and their pictures
 MOST_MEGABYTES = 1 << 20
 HEAD_START = 0.01  # seconds in which the sampler hands its sample on, before the interpreter is shared
+MOST_UNREACHED = 1000  # samplers without a record that are remembered
 PICTURES = 8  # steps of a run that are kept as pictures
 TAB_FOLDER = f"{SUBFOLDER}/tab"  # a file that an inspector shows has the same name, and must stay
 
@@ -250,3 +252,36 @@ def kept_trace(trace: Trace) -> dict[str, str]:
         save(with_end_alone(trace), temporary_folder(TAB_FOLDER) / name)
         return {"filename": name, "subfolder": TAB_FOLDER, "type": "temp"}
     return {}
+
+
+def list_unreached(
+    store: RunStore, queue: Any, user: str, workflow_id: str | None, prompt_id: str | None
+) -> list[dict]:
+    """Those of a job, or of the last job of each node of a workflow, that are this user's.  Not for the event loop."""
+    with kept_out(lambda fault: None):
+        _note_latest(queue, store.settled())
+    asked = {"prompt_id": prompt_id} if prompt_id else {"workflow_id": workflow_id}
+    there = [one for (owner, *_), one in list(store.unreached.items()) if owner == user]
+    return [one for one in there if any(asked.values()) and asked.items() <= one.items()]
+
+
+def _note_latest(queue: Any, store: RunStore) -> None:
+    """Look at the job whose counts the host still has."""
+    counts = get_progress_state()
+    job = job_of(queue, counts.prompt_id)
+    if job is None or not job.wants_records:
+        return
+    where = {"prompt_id": job.prompt_id, "workflow_id": job.workflow_id, "key": job.workflow_key}
+    for node in _counting_steps(counts, job):
+        slot = (job.user, job.workflow_id or job.prompt_id, job.workflow_key, node)
+        store.unreached.pop(slot, None)
+        if (job.prompt_id, node) not in store.sampled:
+            store.unreached[slot] = {**where, "node": node, "title": job.title_of(node)}
+    for slot in list(store.unreached)[:-MOST_UNREACHED]:
+        del store.unreached[slot]
+
+
+def _counting_steps(counts: ProgressRegistry, job: RunningJob) -> set[str]:
+    """The nodes that may sample, have ended, and counted more than one step."""
+    ended = (name for name, at in dict(counts.nodes).items() if at["state"] == NodeState.Finished and at["max"] > 1)
+    return {counts.dynprompt.get_display_node_id(name) for name in ended}.intersection(job.samplers)

@@ -27,7 +27,7 @@ from ..trace.trace import Trace
 from . import adapter
 from .adapter import intermediate_dtype
 from .dry_run import own_noise, response_of, takes_noise
-from .guider import ChainGuider, chain_guider
+from .guided_run import ChainGuider, chain_guider
 from .recording import Recording
 from .run_recorder import RECORDS, unrecorded
 from .sampling import Start, latent_of, sampled, schedule_of, started

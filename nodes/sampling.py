@@ -9,7 +9,7 @@ from comfy_api.latest import io
 from ..guidance.chain import PLAIN
 from ..host.adapter import intermediate_dtype
 from ..host.checks import CheckedNode, insist
-from ..host.guider import chain_guider
+from ..host.guided_run import chain_guider
 from ..host.recording import CAPTURES, Recording
 from ..host.run_facts import on_the_node
 from ..host.sampling import latent_of, sampled, started

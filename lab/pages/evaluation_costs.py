@@ -165,7 +165,7 @@ def own_gradient(bed: Bed, evaluation: str, batch: int) -> None:
 
 def counted(bed: Bed, evaluation: str, batch: int) -> int:
     """Bytes that a guided step takes as the node counts them."""
-    from ...host.graph_memory import Tally
+    from ...host.memory_plan import Tally
 
     found = []
 

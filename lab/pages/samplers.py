@@ -82,7 +82,7 @@ def run(
     import comfy.samplers
 
     from ...guidance.chain import PLAIN
-    from ...host.guider import chain_guider
+    from ...host.guided_run import chain_guider
     from ...host.recording import Recording
     from ...host.sampling import sampled
 

@@ -74,7 +74,7 @@ class Replaying:
 
 def guider_over(labelled, model, cfg):
     from guidance_geometry.guidance.chain import PLAIN
-    from guidance_geometry.host.guider import chain_guider
+    from guidance_geometry.host.guided_run import chain_guider
 
     return chain_guider(*labelled[model], cfg, PLAIN)
 
@@ -104,7 +104,7 @@ def observed(parts, latent, name, guidance, cfg=1.0):
     import comfy.sample
     import comfy.samplers
 
-    from guidance_geometry.host.guider import chain_guider
+    from guidance_geometry.host.guided_run import chain_guider
 
     sigmas = comfy.samplers.KSampler(parts[0], STEPS, parts[0].load_device, name, "karras", 1.0).sigmas
     noise = comfy.sample.prepare_noise(latent["samples"], SEED)

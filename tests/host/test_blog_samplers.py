@@ -24,7 +24,7 @@ def observed(parts, latent, inner, guidance, cfg=1.0, scheduler="karras"):
     import comfy.sample
     import comfy.samplers
 
-    from guidance_geometry.host.guider import chain_guider
+    from guidance_geometry.host.guided_run import chain_guider
 
     sigmas = comfy.samplers.KSampler(parts[0], STEPS, parts[0].load_device, "euler", scheduler, 1.0).sigmas
     noise = comfy.sample.prepare_noise(latent["samples"], SEED)

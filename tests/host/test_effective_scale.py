@@ -223,7 +223,7 @@ def test_a_patch_that_changes_nothing_is_named_and_not_accused(labelled, empty_l
 def test_patches_bear_the_names_of_their_nodes(host):
     from functools import partial
 
-    from guidance_geometry.host.patches import guidance_patches
+    from guidance_geometry.host.passes import guidance_patches
 
     class Called:
         def __call__(self, args):

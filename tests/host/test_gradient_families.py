@@ -41,7 +41,7 @@ def through_host(evaluation, steps, count=toy.COUNT):
     from guidance_geometry.guidance.chain import PLAIN
     from guidance_geometry.guidance.energies.label import LabelEnergy
     from guidance_geometry.guidance.gradients.term import GradientTerm
-    from guidance_geometry.host.guider import chain_guider
+    from guidance_geometry.host.guided_run import chain_guider
     from guidance_geometry.host.native_model import conditioning, native_mixture
 
     model, null = native_mixture(ToyMixture(), "ve", ("0", "1", "2"), "toy"), conditioning([3])

@@ -380,7 +380,7 @@ def test_steps_without_a_push_are_counted_and_said(exact, empty_latent, evaluati
     """A flow schedule that stays noisy for long: at three of its steps alpha is below .02."""
     from comfy.samplers import sampler_object
 
-    from guidance_geometry.host.guider import chain_guider
+    from guidance_geometry.host.guided_run import chain_guider
     from guidance_geometry.host.recording import Recording, RecordingSampler
 
     parts, energy, _ = exact["flow"]

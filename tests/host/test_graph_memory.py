@@ -40,7 +40,7 @@ def asked(model, wrapper):
 
 
 def test_a_tally_counts_what_lives_and_remembers_the_most(host):
-    from guidance_geometry.host.graph_memory import Tally
+    from guidance_geometry.host.memory_plan import Tally
 
     before = torch.zeros(1000)
     with Tally() as tally:
@@ -59,7 +59,7 @@ def test_a_tally_counts_what_lives_and_remembers_the_most(host):
 
 def test_a_weight_under_another_name_is_no_memory(host):
     from guidance_geometry.host.autograd import differentiable
-    from guidance_geometry.host.graph_memory import Tally
+    from guidance_geometry.host.memory_plan import Tally
 
     with torch.inference_mode():
         layer = Linear(100, 100)
@@ -69,7 +69,7 @@ def test_a_weight_under_another_name_is_no_memory(host):
 
 
 def test_a_tally_sees_what_a_graph_keeps_and_a_backward_makes(host):
-    from guidance_geometry.host.graph_memory import Tally
+    from guidance_geometry.host.memory_plan import Tally
 
     with torch.inference_mode(False), torch.enable_grad():
         x = torch.ones(1000, requires_grad=True)
@@ -88,7 +88,7 @@ def test_what_is_counted_is_what_the_step_takes(pocket, monkeypatch, name, twice
     """Counted is what networks and energies make, by which a step is judged; beside them hardly anything is."""
     from guidance_geometry.guidance.gradients.term import GradientOptions
     from guidance_geometry.host import network_calls
-    from guidance_geometry.host.graph_memory import Tally
+    from guidance_geometry.host.memory_plan import Tally
 
     model, null = pocket("fp32")[:2] if name == "pocket" else (family("SD15"), text("SD15", 0))
     shape, found, counting = (3, 16, 16) if name == "pocket" else (4, 8, 8), [], []
@@ -110,7 +110,7 @@ def test_what_is_counted_is_what_the_step_takes(pocket, monkeypatch, name, twice
 
 def test_computing_twice_takes_less(pocket, empty_latent):
     from guidance_geometry.guidance.gradients.term import GradientOptions
-    from guidance_geometry.host.graph_memory import Tally
+    from guidance_geometry.host.memory_plan import Tally
 
     model, *null = pocket("fp16")
     found = {}
@@ -148,7 +148,7 @@ def test_a_step_that_cannot_fit_is_stopped(pocket, empty_latent, monkeypatch, sh
 def test_an_evaluation_says_what_it_found_and_changes_nobody(pocket, empty_latent):
     """The run applies it, or drops it: made twice it finds the same, and the run has seen nothing."""
     from guidance_geometry.host.autograd import normal
-    from guidance_geometry.host.gradient_evaluation import DenoiserCall
+    from guidance_geometry.host.gradient_run import DenoiserCall
 
     found = []
 

@@ -235,7 +235,7 @@ def test_a_run_without_samples_or_without_steps_is_the_hosts(labelled, model, ru
     """An empty batch passes KSampler, and a schedule of one level every custom sampler; so they do with a chain."""
     import comfy.samplers
 
-    from guidance_geometry.host.guider import chain_guider
+    from guidance_geometry.host.guided_run import chain_guider
     from guidance_geometry.nodes.guidance_patch import GGGuidancePatch
 
     plain, positive, negative = labelled[model]

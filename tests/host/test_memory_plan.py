@@ -51,7 +51,7 @@ def test_what_a_model_needs_is_learnt_from_its_error_once(plan, error, name):
     ],
 )
 def test_a_step_leaves_a_fifth_of_the_memory_free(plan, free, words):
-    from guidance_geometry.host.graph_memory import TooMuch
+    from guidance_geometry.host.memory_plan import TooMuch
 
     wants, said = plan.after(TooMuch(0.8 * free))
     assert wants.twice

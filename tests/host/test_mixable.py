@@ -11,7 +11,7 @@ PICTURES = {"steps": [{"i": 2}, {"i": 7}], "samples": [0, 2]}
 
 def kept(trace, pictures=PICTURES):
     """The layout, and the content of each file as colours [u and c, samples, h, w, 3]."""
-    from guidance_geometry.host.mixable import mixable
+    from guidance_geometry.host.thumbnails import mixable
 
     files = []
     found = mixable(trace, pictures, lambda data, ending: files.append(data) or {"filename": f"{len(files)}{ending}"})
@@ -37,7 +37,7 @@ def test_a_mix_is_the_picture_of_the_prediction_at_that_scale(host, gamma):
 
 
 def test_large_pictures_are_made_smaller_and_so_are_many(host):
-    from guidance_geometry.host.mixable import MOST_BYTES, MOST_SIDE, _smaller
+    from guidance_geometry.host.thumbnails import MOST_BYTES, MOST_SIDE, _smaller
 
     one = torch.rand(2, 300, 150, 3)
     assert _smaller(one, 8).shape == (2, MOST_SIDE, MOST_SIDE // 2, 3)
@@ -48,7 +48,7 @@ def test_large_pictures_are_made_smaller_and_so_are_many(host):
 
 
 def test_where_a_prediction_is_not_known_nothing_is_mixed(host):
-    from guidance_geometry.host.mixable import mixable
+    from guidance_geometry.host.thumbnails import mixable
 
     trace = exact_trace(1.0, batch=3, steps=10)
     assert mixable(trace, {"note": "no pictures"}, None) == {}

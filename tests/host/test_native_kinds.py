@@ -225,7 +225,7 @@ class TestLatents:
 
     def test_two_spaces_are_not_taken_for_one_another(self):
         from guidance_geometry.denoisers.latents import LatentSpace
-        from guidance_geometry.host.other_model import check_latents
+        from guidance_geometry.host.run_models import check_latents
 
         spaces = [LatentSpace("a", 8, *EDM2), LatentSpace("b", 8, EDM2[0], (1.0,) * 4)]
         one, two = (model(space=space, channels=4) for space in spaces)

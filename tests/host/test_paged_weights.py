@@ -121,7 +121,7 @@ def test_patches_of_the_model_act_on_weights_that_stay(paged, labelled, empty_la
 def test_a_guider_has_its_model_back_afterwards(paged, labelled, empty_latent):
     from comfy.samplers import sampler_object
 
-    from guidance_geometry.host.guider import chain_guider
+    from guidance_geometry.host.guided_run import chain_guider
 
     model, latent = paged(mixture(seed=7), mixture(seed=0)), empty_latent("ve")["samples"]
     guider = chain_guider(model, *labelled["ve"][1:], 3.0, chain_of(bright(), evaluation=BACKPROP))

@@ -64,7 +64,7 @@ def test_ddim_with_this_scale_is_euler_ancestral_cfg_pp(labelled, empty_latent, 
     import comfy.samplers
     from comfy.k_diffusion.sampling import sample_euler_ancestral_cfg_pp
 
-    from guidance_geometry.host.guider import ChainGuider
+    from guidance_geometry.host.guided_run import ChainGuider
     from guidance_geometry.nodes.blog_samplers import BlogSampler
 
     patcher, positive, negative = labelled[model]

@@ -287,8 +287,7 @@ PROMPT = {
     [("3", "m.safetensors"), ("4", "m.safetensors + fast.safetensors"), ("7", None), ("8", None), ("absent", None)],
 )
 def test_the_file_of_the_weights_is_read_from_the_prompt(host, node, file):
-    from guidance_geometry.host.jobs import RunningJob
-    from guidance_geometry.host.weights import file_of
+    from guidance_geometry.host.jobs import RunningJob, file_of
 
     assert file_of(RunningJob("job", node, 0, PROMPT, {})) == file
     assert file_of(None) is None

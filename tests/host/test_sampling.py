@@ -336,7 +336,7 @@ def test_an_empty_latent_gets_its_sides_and_loses_what_they_came_from(monkeypatc
     import comfy.sample
     import comfy.samplers
 
-    from guidance_geometry.host.guider import chain_guider
+    from guidance_geometry.host.guided_run import chain_guider
     from guidance_geometry.nodes import sampling
 
     monkeypatch.setattr(comfy.sample, "fix_empty_latent_channels", fitted)
