@@ -2,6 +2,7 @@ import importlib.util
 import os
 import runpy
 import sys
+from functools import cache
 from pathlib import Path
 
 import hypothesis
@@ -13,6 +14,7 @@ import torch
 
 ROOT = Path(__file__).resolve().parent
 HOST = Path(os.environ.get("COMFYUI_PATH") or ROOT / ".host" / "ComfyUI")
+NO_HOST = "no ComfyUI host: run `python3 dev.py test`, or set COMFYUI_PATH"
 
 
 def name_the_pack():
@@ -46,11 +48,34 @@ def pytest_make_collect_report():
     fail_for_a_missing_tool(outcome.get_result())
 
 
+class WithoutHost(pytest.Module):
+    """A file of tests/host where there is no host: none of it is imported."""
+
+    def collect(self):
+        pytest.skip(NO_HOST)
+
+
+def pytest_pycollect_makemodule(module_path, parent):
+    """What stands in tests/host imports the host at its top."""
+    if module_path.parent != ROOT / "tests" / "host":
+        return None
+    if not HAS_HOST:
+        return WithoutHost.from_parent(parent, path=module_path)
+    enter_host()
+    return None
+
+
 @pytest.fixture(scope="session")
 def host():
     """Skip when there is no host; otherwise fix its device before anything else of it is imported."""
-    if importlib.util.find_spec("comfy") is None:
-        pytest.skip("no ComfyUI host: run `python3 dev.py test`, or set COMFYUI_PATH")
+    if not HAS_HOST:
+        pytest.skip(NO_HOST)
+    return enter_host()
+
+
+@cache
+def enter_host():
+    """The host in this process, on the device that there is."""
     from comfy import options
 
     options.enable_args_parsing(False)
@@ -109,3 +134,4 @@ hypothesis.settings.register_profile("busy machine", deadline=None)  # how long 
 hypothesis.settings.load_profile("busy machine")
 pytest.register_assert_rewrite("guidance_geometry.tests")
 name_the_pack()
+HAS_HOST = importlib.util.find_spec("comfy") is not None

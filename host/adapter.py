@@ -221,7 +221,7 @@ def data_deviation(patcher) -> float | None:
 
 
 @contextmanager
-def changed(options: dict, changes: Mapping[str, Any]) -> Iterator[None]:
+def override(options: dict, changes: Mapping[str, Any]) -> Iterator[None]:
     """The options of a run with changes for the time of one call.
 
     In the dict itself and not in a copy: other packs keep what they remember from step to step in it.

@@ -54,8 +54,8 @@ class Afterwards:
     """Steps of one run that are kept for evaluating them again.
 
     count: how many are asked for, evenly over the run. call: of the latest evaluation. calls: by the Evaluation that
-    they led to, of steps that are not complete yet. lacking: complete steps without u at scale 1, of which `kept` are
-    the chosen ones, with their calls. said: what the trace's header says of all this.
+    they led to, of steps that are not complete yet. lacking: complete steps without u at scale 1, of which
+    `waiting` are the chosen ones, with their calls. summary: what the trace's header says of all this.
     """
 
     def __init__(self, run: HostRun, count: int):
@@ -65,21 +65,21 @@ class Afterwards:
         self.call: Call | None = None
         self.calls: dict[int, Call] = {}
         self.lacking = 0
-        self.kept: list[tuple[Recorded, Call]] = []
-        self.said: dict[str, Any] = {}
+        self.waiting: list[tuple[Recorded, Call]] = []
+        self.summary: dict[str, Any] = {}
 
-    def asked(self, model: Any, x: Tensor, sigma: Tensor) -> None:
+    def note_call(self, model: Any, x: Tensor, sigma: Tensor) -> None:
         """The network was asked; samplers write into their state, so x is copied."""
         if self.chosen:
             self.call = Call(model, x.clone(), sigma.clone())
 
-    def answered(self, evaluation: Evaluation) -> None:
+    def note_evaluation(self, evaluation: Evaluation) -> None:
         """The call has led to this."""
         if self.call is not None:
             self.calls[id(evaluation)] = self.call
         self.call = None
 
-    def entered(self, step: Recorded) -> None:
+    def enter_step(self, step: Recorded) -> None:
         """A step is complete: keep it if it was chosen and has c alone, and forget the calls before it."""
         seen, order = step.evaluation, list(self.calls)
         call = self.calls.get(id(seen))
@@ -87,28 +87,28 @@ class Afterwards:
             self.calls = {key: self.calls[key] for key in order[order.index(id(seen)) + 1 :]}
         if all(one.uncond is None and one.cond is not None and one.gamma == 1 for one in seen.every_part):
             self.lacking += 1
-            self.kept += [(step, call)] if call and step.index in self.chosen else []
+            self.waiting += [(step, call)] if call and step.index in self.chosen else []
 
-    def evaluated(self, options: Mapping[str, Any]) -> list[Recorded]:
+    def evaluate_chosen(self, options: Mapping[str, Any]) -> list[Recorded]:
         """The kept steps with their u, where c is what it was.  options: the run's model options"""
         if self.lacking and (why := self._hindrance):
-            self.said = {"steps": [], "evaluations": 0, "why": why}
-        if not self.kept:
+            self.summary = {"steps": [], "evaluations": 0, "why": why}
+        if not self.waiting:
             return []
         second, looks = Second(self.run, options), list[Look]()
         with torch.random.fork_rng():
-            for step, call in self.kept:
+            for step, call in self.waiting:
                 if second.missing:
                     break
                 looks.append(self._look(step, call, second))
         if second.missing:
-            self.said = {"steps": [], "evaluations": second.spent, "why": second.missing}
+            self.summary = {"steps": [], "evaluations": second.spent, "why": second.missing}
             return []
         cached = any(look.drift > SAME for look in looks)  # then a u that is c may be an answer of the cache, too
         steps = [look.step for look in looks if look.drift <= SAME and (look.moved or not cached)]
         said = {"against": second.against, "drift": max(look.drift for look in looks)}
         said |= {"steps": [step.index for step in steps], "evaluations": second.spent}
-        self.said = said | {"dropped": len(looks) - len(steps)}
+        self.summary = said | {"dropped": len(looks) - len(steps)}
         return steps
 
     def _look(self, step: Recorded, call: Call, second: Second) -> Look:
@@ -121,7 +121,7 @@ class Afterwards:
     @property
     def _hindrance(self) -> str:
         """Why nothing can be evaluated, if so."""
-        if self.kept:
+        if self.waiting:
             return ""
         if self.run.foreign:
             return FOREIGN.format(name=type(self.run.guider).__name__)
@@ -155,17 +155,17 @@ class Second:
     def beside(self, call: Call, cond: Tensor) -> tuple[Tensor, Tensor | None]:  # [B, ...] each
         """c once more, and u where there is one.  cond: c as it was in the run"""
         if self.embeds is False:
-            return self._asked(call, self.positive), self._asked(call, self.negative)
-        off = self._asked(call, [_without_guidance(entry) for entry in self.positive])
+            return self._predict(call, self.positive), self._predict(call, self.negative)
+        off = self._predict(call, [_without_guidance(entry) for entry in self.positive])
         asked = self.embeds or self.distance(off, cond) > 0
-        again = self._asked(call, self.positive) if asked else off
+        again = self._predict(call, self.positive) if asked else off
         if self.embeds is None and (drift := self.distance(again, cond)) <= SAME:
             self.embeds = self.distance(off, again) > FARTHER * drift
         if self.embeds is not False:
             return again, off
-        return again, self._asked(call, self.negative) if self.negative else None
+        return again, self._predict(call, self.negative) if self.negative else None
 
-    def _asked(self, call: Call, conds: list[dict]) -> Tensor:
+    def _predict(self, call: Call, conds: list[dict]) -> Tensor:
         self.spent += 1
         return comfy.samplers.calc_cond_batch(call.model, [conds], call.x, call.sigma, dict(self.options))[0]
 

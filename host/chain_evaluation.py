@@ -61,29 +61,29 @@ class ChainEvaluation:
         negative, (gamma, *others) = guider.conds.get("negative"), sorted(set(self.runner.gammas))
         plain = self.chain.is_cfg and not others
         self.evaluated = asked and adapter.is_active(negative, self.sigma)
-        changes = {} if plain else self._ruled(model_options, needs)
+        changes = {} if plain else self._rule_changes(model_options, needs)
         if not plain:
             negative = negative if self.evaluated else None
         if not self.evaluated and (asked or not plain):
             changes |= cond_for_uncond(model_options)
-        with adapter.changed(model_options, changes):
+        with adapter.override(model_options, changes):
             return comfy.samplers.sampling_function(
                 guider.inner_model, x, timestep, negative, guider.conds["positive"], gamma, model_options, seed
             )
 
-    def _ruled(self, options: dict, needs: frozenset[str]) -> dict[str, Any]:
+    def _rule_changes(self, options: dict, needs: frozenset[str]) -> dict[str, Any]:
         """What is changed in the options of a call whose guided prediction is the chain's."""
         extra: dict[str, Tensor] = {}
-        guide = partial(self._guided, extra, "uncond" in needs)
+        guide = partial(self._guide, extra, "uncond" in needs)
         changes: dict[str, Any] = {"disable_cfg1_optimization": True}
         changes["sampler_post_cfg_function"] = [guide, *options.get("sampler_post_cfg_function", [])]
         names = [name for name in self.chain.sources if name in needs]
         if names:
             before = options.get("sampler_calc_cond_batch_function")
-            changes["sampler_calc_cond_batch_function"] = partial(self._evaluated, extra, names, before)
+            changes["sampler_calc_cond_batch_function"] = partial(self._evaluate_further, extra, names, before)
         return changes
 
-    def _evaluated(self, extra: dict[str, Tensor], names: list[str], before, args: dict) -> list[Tensor]:
+    def _evaluate_further(self, extra: dict[str, Tensor], names: list[str], before, args: dict) -> list[Tensor]:
         """c and u, and into `extra` the further predictions: those of the run's own model in the same batch.
 
         before: another patch's evaluation of c and u, which then stays theirs. A further condition that does not cover
@@ -111,7 +111,7 @@ class ChainEvaluation:
         asked = {name: sources[name].conditioning for name in names if sources[name].model is None}
         return {name: conds[WORDS[word] if isinstance(word, str) else name] for name, word in asked.items()}
 
-    def _guided(self, extra: Mapping[str, Tensor], needs_uncond: bool, args: dict) -> Tensor:
+    def _guide(self, extra: Mapping[str, Tensor], needs_uncond: bool, args: dict) -> Tensor:
         """The chain, as the first post-CFG patch."""
         sigma, cond = args["sigma"], args["cond_denoised"]
         alpha = 1 - sigma if self.run.flow else torch.ones_like(sigma)

@@ -94,9 +94,10 @@ class CheckedNode(io.ComfyNode):
             absent = cls.validate_inputs.__func__ is io.ComfyNode.validate_inputs.__func__
             together = None if absent else cls.validate_inputs
             # setattr, as the host's types know both as functions
-            setattr(cls, "execute", classmethod(_checked(cls.execute.__func__, together)))  # noqa: B010
-            if names := _asked(cls, together):
-                setattr(cls, "validate_inputs", classmethod(_validated(names, together)))  # noqa: B010
+            setattr(cls, "execute", classmethod(_check_execute(cls.execute.__func__, together)))  # noqa: B010
+            asked = {*cls.checks, *(signature(together).parameters if together else ())}
+            if names := [name for name in cls.declared if name in asked]:
+                setattr(cls, "validate_inputs", classmethod(_validator_of(names, together)))  # noqa: B010
 
 
 class Options(list):
@@ -112,7 +113,7 @@ class Options(list):
         return hash("COMBO")
 
 
-def _checked(execute: Callable, together: Callable | None) -> Callable:
+def _check_execute(execute: Callable, together: Callable | None) -> Callable:
     """An `execute` that raises ValueError for arguments that do not fit; numbers of other libraries become Python's."""
     form = signature(execute)
 
@@ -121,7 +122,7 @@ def _checked(execute: Callable, together: Callable | None) -> Callable:
         bound = form.bind(cls, *given, **named)
         if cls.hidden:
             cls.hidden.extra_pnginfo = named_facts(cls.hidden.extra_pnginfo)
-        for name in unconnected(cls, bound.arguments):
+        for name in absent_wires(cls, bound.arguments):
             del bound.arguments[name]
         bound.apply_defaults()
         insist(*misfits(cls, bound.arguments))
@@ -142,7 +143,7 @@ def named_facts(given: Any) -> dict[str, Any]:
     return {name: fact for name, fact in sound if name != "workflow" or isinstance(fact, Mapping)}
 
 
-def _validated(names: Iterable[str], together: Callable | None) -> Callable:
+def _validator_of(names: Iterable[str], together: Callable | None) -> Callable:
     """A `validate_inputs` that is asked about these widgets.
 
     The host asks also about values that it could not convert itself, and leaves the range of a number to a
@@ -160,12 +161,6 @@ def _validated(names: Iterable[str], together: Callable | None) -> Callable:
     return run
 
 
-def _asked(cls: type[CheckedNode], together: Callable | None) -> list[str]:
-    """The widgets that `validate_inputs` names: those that the node itself checks."""
-    own = {*cls.checks, *(signature(together).parameters if together else ())}
-    return [name for name in cls.declared if name in own]
-
-
 def _unfitting(together: Callable | None, values: Mapping[str, Any]) -> str | None:
     """The sentence of a node whose widgets do not belong together."""
     asked = signature(together).parameters if together else {}
@@ -177,7 +172,7 @@ def _unfitting(together: Callable | None, values: Mapping[str, Any]) -> str | No
     return together(**known) if together else None
 
 
-def unconnected(cls: type[CheckedNode], arguments: Mapping[str, Any]) -> list[str]:
+def absent_wires(cls: type[CheckedNode], arguments: Mapping[str, Any]) -> list[str]:
     """Optional wires that carry None: some callers say so what others leave out; the default holds for both."""
     wires = (declared for declared in cls.declared.values() if declared.get_io_type() in CARRIED)
     return [wire.id for wire in wires if wire.optional and arguments.get(wire.id, wire) is None]
@@ -185,11 +180,11 @@ def unconnected(cls: type[CheckedNode], arguments: Mapping[str, Any]) -> list[st
 
 def misfits(cls: type[CheckedNode], arguments: Mapping[str, Any]) -> Iterator[str | None]:
     """One sentence for every argument that is not what its input says, widgets first; None for those that are."""
-    passed = {*cls.unread, *unconnected(cls, arguments)}
+    passed = {*cls.unread, *absent_wires(cls, arguments)}
     for declared in cls.declared.values():
         if declared.id in arguments and declared.id not in passed:
             value, own = arguments[declared.id], cls.checks.get(declared.id)
-            yield value_misfit(declared, value) or (own(value) if own else unlisted(cls, declared, value))
+            yield value_misfit(declared, value) or (own(value) if own else option_misfit(cls, declared, value))
 
 
 def value_misfit(declared, value: Any) -> str | None:
@@ -204,7 +199,7 @@ def value_misfit(declared, value: Any) -> str | None:
     return misfit(declared.id, kind, value)
 
 
-def unlisted(cls: type[CheckedNode], declared, value: Any) -> str | None:
+def option_misfit(cls: type[CheckedNode], declared, value: Any) -> str | None:
     """A sentence if an input is a combo that does not have this option now: other packs may have added some."""
     if declared.get_io_type() != "COMBO" or value in declared.options:
         return None

@@ -20,10 +20,10 @@ from aiohttp import web
 from ..files.claims import json_of
 from ..trace.file import load
 from ..verdict.picks import LARGEST, Picks, picks_of, read_picks, write_picks
-from .knowledge import PICKS, place_of, reported
+from .knowledge import PICKS, make_report, place_of
 from .panel_record import temporary_folder
 from .run_store import STORE, TAB_FOLDER, StoredRun
-from .users import JSON, known, user_of
+from .users import JSON, require_known, user_of
 
 ROUTE = "/guidance_geometry/picks"  # ?key= of `model_key`
 REPORT = "/guidance_geometry/tab/runs/{run}/report"  # ?half= another run
@@ -38,17 +38,17 @@ def answer_choices(server) -> None:
 
     def picks(act: Callable[..., Mapping | None]) -> Callable:
         async def answer(request: web.Request) -> web.Response:
-            user, query = known(user_of(server, request)), request.query
-            body = await _body_of(request) if act is added else b""
+            user, query = require_known(user_of(server, request)), request.query
+            body = await _body_of(request) if act is add_picks else b""
             return await _answered(act, user, query.get("key") or "", query.get("sampler_class"), body)
 
         return answer
 
     async def report(request: web.Request) -> web.Response:
-        user = known(user_of(server, request))
+        user = require_known(user_of(server, request))
         return await _answered(report_on, user, request.match_info["run"], request.query.get("half"))
 
-    for method, act in (("get", shown), ("post", added), ("delete", forgotten)):
+    for method, act in (("get", show_picks), ("post", add_picks), ("delete", forget_picks)):
         getattr(server.routes, method)(ROUTE)(picks(act))
     server.routes.get(REPORT)(report)
 
@@ -77,13 +77,13 @@ async def _answered(act: Callable[..., Mapping | None], *given: Any) -> web.Resp
     return web.Response(body=body, status=status, content_type="application/json", headers=FRESH)
 
 
-def shown(user: str, key: str, sampler_class: str | None = None, body: bytes = b"") -> Mapping | None:
+def show_picks(user: str, key: str, sampler_class: str | None = None, body: bytes = b"") -> Mapping | None:
     """The picks of a model as their file says them, and "ranges" by sampler class; None where there are none."""
     path = _place(user, key)
-    return told(read_picks(path)) if path.is_file() else None
+    return picks_for_browsers(read_picks(path)) if path.is_file() else None
 
 
-def added(user: str, key: str, sampler_class: str | None, body: bytes) -> Mapping:
+def add_picks(user: str, key: str, sampler_class: str | None, body: bytes) -> Mapping:
     """Add the picks of a body, which is such a file; those of today that do not say when.
 
     Raises ValueError for what is no such file, NotWritten.
@@ -98,10 +98,10 @@ def added(user: str, key: str, sampler_class: str | None, body: bytes) -> Mappin
         before = read_picks(path) if path.is_file() else Picks(sent.name, key)
         after = before.joined(replace(pick, when=pick.when or today) for pick in sent.picks)
         write_picks(after, path)
-    return told(after)
+    return picks_for_browsers(after)
 
 
-def forgotten(user: str, key: str, sampler_class: str | None, body: bytes = b"") -> Mapping | None:
+def forget_picks(user: str, key: str, sampler_class: str | None, body: bytes = b"") -> Mapping | None:
     """Forget one class of samplers, or all that is known of a model, even where its file is damaged."""
     path = _place(user, key)
     with CHANGING:
@@ -113,10 +113,10 @@ def forgotten(user: str, key: str, sampler_class: str | None, body: bytes = b"")
             path.unlink(missing_ok=True)
             return None
         write_picks(after, path)
-    return told(after)
+    return picks_for_browsers(after)
 
 
-def told(picks: Picks) -> Mapping:
+def picks_for_browsers(picks: Picks) -> Mapping:
     """For browsers."""
     return picks.as_json() | {"ranges": picks.ranges()}
 
@@ -128,12 +128,12 @@ def report_on(user: str, run: str, half: str | None) -> Mapping | None:
     if len(kept) < len(runs):
         return None
     trace, *halved = (load(temporary_folder(TAB_FOLDER) / name) for name in kept)
-    return reported(trace, halved[0] if halved else None, user=user).as_json()
+    return make_report(trace, halved[0] if halved else None, user=user).as_json()
 
 
 def own_run(user: str, run: str) -> StoredRun | None:
     """A kept run of this user, None where it is gone.  Raises 404 for one of somebody else's."""
-    found = STORE.found(user, run)
+    found = STORE.find_run(user, run)
     if found is None and run in STORE.runs:
         raise web.HTTPNotFound()
     return found

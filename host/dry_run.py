@@ -52,7 +52,7 @@ def response(function: Callable | None, options: Mapping[str, Any], sigmas: Tens
     with suppress(Exception):  # a sampling object of another kind
         key = _key(dry, options, sigmas, sampling)
     found = _responses.pop(key, None) if key else None
-    found = found or _measured(_play(dry, options, sigmas, sampling), sigmas.tolist())
+    found = found or _measure(_play(dry, options, sigmas, sampling), sigmas.tolist())
     if key:
         _responses[key] = found
         while len(_responses) > KEPT:
@@ -60,7 +60,7 @@ def response(function: Callable | None, options: Mapping[str, Any], sigmas: Tens
     return found
 
 
-def _measured(play: Play, sigmas: list[float]) -> Response:
+def _measure(play: Play, sigmas: list[float]) -> Response:
     """The response; a wish to stop stays what it was, since the button may be pressed while a dry run lasts.
 
     A sampler that presses it itself does so in a second dry run too.

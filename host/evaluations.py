@@ -61,7 +61,7 @@ class Predicted:
         again = sum(one.partition(" (")[0] == name for one in self.passes)
         self.passes[f"{name} ({again + 1})" if again else name] = Pass(known - prediction.detach(), 1)
 
-    def told_apart(self, guider: Any) -> Predicted:
+    def tell_apart(self, guider: Any) -> Predicted:
         """The same with u, c and further passes, as far as the conditions and their order tell them."""
         seen, unnamed = {COND: self.cond, UNCOND: self.uncond}, self.unnamed
         missing = next((role for role, one in seen.items() if one is None), None)
@@ -106,7 +106,7 @@ class Evaluations:
         self.current = Predicted()
         return self.current
 
-    def guided(self, denoised: Tensor) -> None:
+    def note_guided(self, denoised: Tensor) -> None:
         """Note what the guider made, before a noise mask mixes the original into it."""
         if self.current is not None:
             self.current.guided = denoised.detach()
@@ -135,12 +135,12 @@ class Evaluations:
         unnamed = set(range(len(conds))) - set(roles.values())
         found.unnamed += [predictions[i].detach().clone() for i in unnamed if self.run.foreign and active[i]]
 
-    def completed(self, found: Predicted, denoised: Tensor) -> Evaluation:
+    def complete(self, found: Predicted, denoised: Tensor) -> Evaluation:
         """The whole of a call, once its D is known."""
         packed, asked = self.run.packed, self.run.chain_run.gradients.latest if self.run.chain_run else ()
         if self.run.chain_run and found.uncond is None:
-            found = replace(found, uncond=self.run.chain_run.in_place_of_u)
-        found = found.told_apart(self.run.guider) if self.run.foreign else found
+            found = replace(found, uncond=self.run.chain_run.runner.in_place_of_u)
+        found = found.tell_apart(self.run.guider) if self.run.foreign else found
         parts = zip(found.split(packed), packed.split(denoised.clone()), strict=True)
         seen = [self._evaluation(own, guided) for own, guided in parts]
         if len(seen) > 1:
@@ -165,12 +165,12 @@ class Evaluations:
         self.evaluated = self.evaluated or nfe > 0
         if self.evaluated and nfe == 0:
             return "skip"
-        return self.run.chain_run.stage if self.run.chain_run and uncond is None else ""
+        return self.run.chain_run.evaluation.stage if self.run.chain_run and uncond is None else ""
 
     def _scales(self) -> tuple[float, ...]:
         """The scale in force of each part, as far as somebody states it."""
         if self.run.chain_run:
-            return tuple(map(float, self.run.chain_run.gammas))
+            return tuple(map(float, self.run.chain_run.runner.gammas))
         # a node may set it for this evaluation alone, so it is read in each
         stated = math.nan if self.run.foreign else float(self.run.guider.cfg)
         return (stated,) * len(self.run.packed.names)

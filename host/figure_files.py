@@ -13,7 +13,7 @@ from ..figures.film import Film
 from ..figures.table import as_csv, as_json
 from ..files.writing import write_atomically
 from ..trace.trace import Trace
-from .saving import by_host, embedded, entry_of, next_path, numbered, output_path, preview
+from .saving import by_host, entry_of, metadata_of, next_path, numbered_path, output_path, preview
 
 SAVES = ("none", "png", "svg", "all", "webp", "apng")
 
@@ -24,7 +24,7 @@ def image_of(film: Film) -> Tensor:  # -> [k, H, W, 3 or 4] in 0..1
     return pixels.float().div_(255)
 
 
-def saved(cls, film: Film, image: Tensor, save: str, prefix: str) -> dict:
+def save_figure(cls, film: Film, image: Tensor, save: str, prefix: str) -> dict:
     """Write what was asked for; returns what the node shows: a saved picture, or a temporary one."""
     if len(film.durations) > 1:
         return {"images": [_film_files(cls, film, save, prefix)], "animated": (True,)}
@@ -33,7 +33,7 @@ def saved(cls, film: Film, image: Tensor, save: str, prefix: str) -> dict:
     return {"images": _still_files(cls, film, image, save, prefix)}
 
 
-def tables_saved(trace: Trace, prefix: str) -> dict:
+def save_tables(trace: Trace, prefix: str) -> dict:
     """Write the numbers of all samples as CSV and JSON; there is nothing to show of them."""
     path = next_path(prefix, ".csv")
     write_atomically(path, [as_csv(trace).encode()])
@@ -49,20 +49,20 @@ def _still_files(cls, film: Film, image: Tensor, save: str, prefix: str) -> list
         files = preview(image, cls)["images"]
     if save in ("svg", "all"):
         path = _place(film, prefix) if save == "svg" else output_path(files[0])
-        _write(path.with_suffix(".svg"), film.last.svg(embedded(cls)).encode())
+        _write(path.with_suffix(".svg"), film.last.svg(metadata_of(cls)).encode())
     return files
 
 
 def _film_files(cls, film: Film, save: str, prefix: str) -> dict:
     """An animation is never alone: a sheet of its frames lies beside it."""
     if save == "none":
-        path = numbered("guidance_figure", folder_paths.get_temp_directory(), ".webp")
+        path = numbered_path("guidance_figure", folder_paths.get_temp_directory(), ".webp")
         write_atomically(path, [film.webp()])
         return {"filename": path.name, "subfolder": "", "type": "temp"}
     path = _place(film, prefix)
-    shown = _write(path.with_name(f"{path.stem}sheet.png"), film.sheet(embedded(cls)))
+    shown = _write(path.with_name(f"{path.stem}sheet.png"), film.sheet(metadata_of(cls)))
     if save in ("svg", "all"):
-        _write(path.with_suffix(".svg"), film.last.svg(embedded(cls)).encode())
+        _write(path.with_suffix(".svg"), film.last.svg(metadata_of(cls)).encode())
     for form in ("apng", "webp"):
         if save in (form, "all"):
             shown = _animation(cls, film, form, path)
@@ -70,7 +70,7 @@ def _film_files(cls, film: Film, save: str, prefix: str) -> dict:
 
 
 def _animation(cls, film: Film, form: str, path: Path) -> dict:
-    data = film.webp(embedded(cls)) if form == "webp" else film.apng(embedded(cls))
+    data = film.webp(metadata_of(cls)) if form == "webp" else film.apng(metadata_of(cls))
     return _write(path.with_suffix(".webp" if form == "webp" else ".png"), data)
 
 

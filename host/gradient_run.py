@@ -27,7 +27,6 @@ from ..guidance.gradients.evaluation import (
 )
 from ..guidance.gradients.run import GradientRun, goes_through_denoiser
 from ..guidance.gradients.term import NOISY, STAND_IN
-from ..guidance.run import Run
 from . import adapter
 from .autograd import normal, pages_weights, without_underflow
 from .chain_evaluation import ChainEvaluation
@@ -67,11 +66,11 @@ class HostGradientRun(GradientRun):
         """Until memory has run out."""
         return self.plan.backprop
 
-    def added(self, call: DenoiserCall) -> Tensor:
+    def add_to(self, call: DenoiserCall) -> Tensor:
         """The guided x0-hat of a call plus what the terms add to it; without an active term, the call itself."""
         before = comfy.model_patcher.create_model_options_clone(call.options) if self.normal else {}
         try:
-            return self._added(call)
+            return self._attempt(call)
         except (RuntimeError, MemoryError) as error:
             found = self.plan.after(error) if self.normal else None
             if found is None:
@@ -82,7 +81,7 @@ class HostGradientRun(GradientRun):
         call.options.clear()
         call.options.update(before)  # what other packs remember of the failed attempt
         comfy.model_management.soft_empty_cache()
-        return self.added(call)
+        return self.add_to(call)
 
     @property
     def normal(self) -> bool:
@@ -92,24 +91,22 @@ class HostGradientRun(GradientRun):
         """
         return self.plan.backprop and goes_through_denoiser(tuple(self.names))
 
-    def _added(self, call: DenoiserCall) -> Tensor:
+    def _attempt(self, call: DenoiserCall) -> Tensor:
         self.latest = []
         with normal(self.models.networks()) if self.normal else nullcontext():
             call = call._replace(x=call.x.clone(), timestep=call.timestep.clone()) if self.normal else call
-            asked = self.asked(call)
+            asked = self.prepare(call)
             if not asked.asked.terms:
-                return call.denoised(call.x, call.timestep)
-            found, self.plan = asked.guided()
-            return self.remember(found, call.sigma)
+                return call.denoise(call.x, call.timestep)
+            found, self.plan = asked.evaluate()
+            return self.remember(found, call.evaluate.sigma)
 
-    def asked(self, call: DenoiserCall) -> HostGradientEvaluation:
+    def prepare(self, call: DenoiserCall) -> HostGradientEvaluation:
         """An evaluation with the terms that are at work in it, ready to be made."""
-        terms = self.active_terms(call.run, call.sigma)
-        stand_in = partial(self.active_term, call.run, call.sigma)
-        both, alpha = reads_difference(terms), call.run.alpha(call.sigma)
-        asked = GradientEvaluation(
-            lambda x: call.predict(x, both), call.x, call.sigma, alpha, terms, self.sigma_data, stand_in
-        )
+        run, sigma = call.evaluate.run, call.evaluate.sigma
+        terms, stand_in = self.active_terms(run, sigma), partial(self.active_term, run, sigma)
+        predict = partial(call.predict, both=reads_difference(terms))
+        asked = GradientEvaluation(predict, call.x, sigma, run.alpha(sigma), terms, self.sigma_data, stand_in)
         return HostGradientEvaluation(asked, call, self.models, self.plan)
 
 
@@ -128,17 +125,7 @@ class DenoiserCall(NamedTuple):
     options: dict
     seed: int | None
 
-    @property
-    def run(self) -> Run:
-        """The run, and where in it this stands."""
-        return self.evaluate.run
-
-    @property
-    def sigma(self) -> float:
-        """Noise level."""
-        return self.evaluate.sigma
-
-    def denoised(self, x: Tensor, timestep: Tensor) -> Tensor:
+    def denoise(self, x: Tensor, timestep: Tensor) -> Tensor:
         """x0-hat without gradient terms, at a tensor of the caller's."""
         return self.evaluate(x, timestep, self.options, self.seed)
 
@@ -153,10 +140,10 @@ class DenoiserCall(NamedTuple):
         changes: dict[str, Any] = {"disable_cfg1_optimization": True} if both else {}
         changes["sampler_post_cfg_function"] = [*self.options.get("sampler_post_cfg_function", []), note]
         timestep = self.timestep.clone()
-        with adapter.changed(self.options, changes):
+        with adapter.override(self.options, changes):
             if not x.requires_grad:
-                return Denoised(self.denoised(x, timestep), **made)
-            return Denoised(without_underflow(lambda x: self.denoised(x, timestep), x), **made)
+                return Denoised(self.denoise(x, timestep), **made)
+            return Denoised(without_underflow(lambda x: self.denoise(x, timestep), x), **made)
 
 
 @dataclass(frozen=True)
@@ -171,7 +158,7 @@ class HostGradientEvaluation:
     models: RunModels
     plan: MemoryPlan
 
-    def guided(self) -> tuple[GuidedPrediction, MemoryPlan]:
+    def evaluate(self) -> tuple[GuidedPrediction, MemoryPlan]:
         """What it found out, and the plan for the next evaluation."""
         return self._with_graph() if self.asked.through_denoiser else (self.asked.plain(), self.plan)
 
@@ -183,7 +170,7 @@ class HostGradientEvaluation:
             calls.again = again
             return self._ask(asked, answer_of, calls, found.guided.requires_grad)
 
-        with calls.taken(call.options), torch.enable_grad():
+        with calls.take_over(call.options), torch.enable_grad():
             leaf = call.x.detach().clone().requires_grad_()
             found = self.asked.denoise(leaf)
             comfy.model_management.throw_exception_if_processing_interrupted()
@@ -201,7 +188,7 @@ class HostGradientEvaluation:
         def attempt() -> tuple[ActiveTerm, Answer]:
             able = calls.plan.backprop and tracked and not calls.blind
             one = asked if able else self.asked.without_graph(asked)
-            with calls.counted():
+            with calls.count_memory():
                 return one, answer_of(one)
 
         try:
@@ -212,16 +199,14 @@ class HostGradientEvaluation:
     def _free(self) -> float | None:
         """Bytes of memory that the step may take a share of; None where it need not be counted."""
         free: Any = comfy.model_management.get_free_memory(self.call.x.device)
-        return None if self.plan.estimated or self.surely_fits(free) else free
-
-    def surely_fits(self, free: float) -> bool:
-        """Whether nothing has to be rehearsed.  free: bytes. No estimate of the host's knows a decoder."""
-        terms = [one.term for one in self.asked.terms]
-        if any(term.decoder is not None for term in terms):
-            return False
-        networks = (getattr(asked, "network", None) for term in terms for asked in term.energy.classifiers)
-        shape = [2 * len(self.call.x), *self.call.x.shape[1:]]
-        return surely_fits(self.models.guider.inner_model, shape, [n for n in networks if n is not None], free)
+        if self.plan.estimated:
+            return None
+        terms, shape = [one.term for one in self.asked.terms], [2 * len(self.call.x), *self.call.x.shape[1:]]
+        if any(term.decoder is not None for term in terms):  # no estimate of the host's knows one
+            return free
+        networks = (getattr(one, "network", None) for term in terms for one in term.energy.classifiers)
+        others = [one for one in networks if one is not None]
+        return None if surely_fits(self.models.guider.inner_model, shape, others, free) else free
 
 
 def _let_go(found: Denoised) -> None:

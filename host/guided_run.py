@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import comfy.patcher_extension
@@ -61,22 +60,7 @@ class GuidedRun:
         self.gradients = HostGradientRun(chain.terms, self.models)
         load_together(guider, self.gradients.decoders)
 
-    @property
-    def gammas(self) -> tuple[float, ...]:
-        """The scale in force at the latest evaluation, of each part of the sample."""
-        return self.runner.gammas
-
-    @property
-    def stage(self) -> str:
-        """What the latest evaluation was, a word of the trace."""
-        return self.evaluation.stage
-
-    @property
-    def in_place_of_u(self) -> Tensor | None:
-        """What guided in the place of u in the latest evaluation."""
-        return self.runner.in_place_of_u
-
-    def reported(self, callback: Callable | None) -> Callable:
+    def with_report(self, callback: Callable | None) -> Callable:
         """The sampler's callback, noted."""
 
         def report(*info):
@@ -99,12 +83,12 @@ class GuidedRun:
         """Guided x0-hat at one noise level, gradient terms included; what the chain does not need is not evaluated."""
         sigma = float(timestep[0])
         self.runner.begin(sigma, self.stages.begins(sigma))
-        guided = self.gradients.added(DenoiserCall(self.evaluation, x, timestep, model_options, seed))
-        if self.in_place_of_u is not None and REPLACED not in self.notes:
+        guided = self.gradients.add_to(DenoiserCall(self.evaluation, x, timestep, model_options, seed))
+        if self.runner.in_place_of_u is not None and REPLACED not in self.notes:
             self.notes.append(REPLACED)
         return guided
 
-    def told(self) -> list[str]:
+    def sentences(self) -> list[str]:
         """Sentences for the trace."""
         return [*self.notes, *self.gradients.sentences()]
 
@@ -120,8 +104,12 @@ def models_of(chain: Chain, guider, noise: Tensor) -> RunModels:
     for name, conditioning in own_conditions(sources).items():
         if name not in guider.conds:
             guider.conds[name] = _late_condition(conditioning)
-    asked = by_model(sources).items()
-    return RunModels(guider, tuple(OtherModel(fit_for(chain, model), guider, conds, noise) for model, conds in asked))
+    by_model: dict[Any, dict[str, Any]] = {}
+    for name, source in sources.items():
+        if source.model is not None:
+            by_model.setdefault(source.model, {})[name] = source.conditioning
+    others = (OtherModel(fit_for(chain, model), guider, conds, noise) for model, conds in by_model.items())
+    return RunModels(guider, tuple(others))
 
 
 def refuse_second_rule(model_options: dict, chain: Chain) -> None:
@@ -153,7 +141,9 @@ def sample_guided(proceed, guider, guidance: Guidance, *args, **named):
         return proceed(*args, **named)
     if len(sigmas) < 2 or not len(noise):  # no step or no sample: the host evaluates nothing that could be guided
         return proceed(*args, **named)
-    with fitting_model(guider, chain):
+    before = guider.model_patcher
+    guider.model_patcher = fit_for(chain, before)
+    try:
         run = options[KEY] = GuidedRun(guider, chain, sigmas, noise, sampler, packed_as(named.get("latent_shapes")))
         for note in run.notes:
             adapter.tell(note)
@@ -161,25 +151,16 @@ def sample_guided(proceed, guider, guidance: Guidance, *args, **named):
         for kind, wrapper in ((kinds.PREDICT_NOISE, run_predicts), (kinds.SAMPLER_SAMPLE, run.prepare_others)):
             comfy.patcher_extension.add_wrapper_with_key(kind, f"{KEY}_run", wrapper, options, is_model_options=True)
         try:
-            return proceed(noise, latent, sampler, sigmas, mask, run.reported(callback), *rest, **named)
+            return proceed(noise, latent, sampler, sigmas, mask, run.with_report(callback), *rest, **named)
         finally:
             run.close()
+    finally:
+        guider.model_patcher = before
 
 
 def fit_for(chain: Chain, model):
     """A MODEL as the chain's gradients need it, or the same where no gradient goes through it or none can."""
     return (staying(model) or model) if goes_through_denoiser(chain.terms) else model
-
-
-@contextmanager
-def fitting_model(guider, chain: Chain) -> Iterator[None]:
-    """The guider has a MODEL that fits the chain, for one run."""
-    before = guider.model_patcher
-    guider.model_patcher = fit_for(chain, before)
-    try:
-        yield
-    finally:
-        guider.model_patcher = before
 
 
 def run_predicts(executor, *args):
@@ -193,15 +174,6 @@ def own_conditions(sources: Mapping[str, Source]) -> dict[str, Any]:
     return {
         name: s.conditioning for name, s in sources.items() if s.model is None and not isinstance(s.conditioning, str)
     }
-
-
-def by_model(sources: Mapping[str, Source]) -> dict[Any, dict[str, Any]]:
-    """Conditions for other models: {MODEL: {name: CONDITIONING or a word of WORDS}}."""
-    found: dict[Any, dict[str, Any]] = {}
-    for name, source in sources.items():
-        if source.model is not None:
-            found.setdefault(source.model, {})[name] = source.conditioning
-    return found
 
 
 def _late_condition(conditioning) -> list[dict]:

@@ -21,7 +21,7 @@ class HostRun:
     """One run.
 
     sampler: the SAMPLER, which knows nothing of us. masked: whether a noise mask is set. chain_run: of our guidance
-    chain, None where none is at work. The others are of the sampler and the MODEL, and are unknown until `identified`:
+    chain, None where none is at work. The others are of the sampler and the MODEL, and are unknown until `identify`:
     options: the sampler's own. flow: alpha = 1 - sigma. packed: how several parts lie in the state.
     """
 
@@ -70,7 +70,7 @@ class HostRun:
         """The gradient terms and watched energies of our chain."""
         return terms_of_chain(self.chain_run.gradients.names) if self.chain_run else ()
 
-    def identified(self, guard: Callable[[], AbstractContextManager]) -> HostRun:
+    def identify(self, guard: Callable[[], AbstractContextManager]) -> HostRun:
         """The same with what the guider and its MODEL tell.
 
         guard: keeps out what they raise where they are of another kind; the fact that was asked for stays unknown.

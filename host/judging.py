@@ -15,7 +15,7 @@ from ..verdict.findings import Judged
 from .native_model import PixelFormat, format_named
 from .pictures import still
 from .recording import STOPS
-from .trace_pictures import decoded
+from .trace_pictures import decode_pictures
 
 NO_END = "The trace keeps no finished pictures, which the energy would judge. Set capture to pictures and run again."
 NO_VAE = "The energy judges pictures, and this trace holds latents. Connect the model's VAE."
@@ -24,11 +24,11 @@ NO_VAE = "The energy judges pictures, and this trace holds latents. Connect the 
 LONGEST = 300  # characters of what went wrong
 
 
-def heard(trace: Trace, energy: Energy, vae=None, title: str = "") -> Judged:
-    """What `judged` finds; a judge that fails says why, and stops no prompt.  title: of the judge's node."""
+def ask_judge(trace: Trace, energy: Energy, vae=None, title: str = "") -> Judged:
+    """What `judge_pictures` finds; a judge that fails says why, and stops no prompt.  title: of the judge's node."""
     name = f"{title} ({text_of(energy)})" if title else text_of(energy)
     try:
-        return Judged(name, judged(trace, energy, vae))
+        return Judged(name, judge_pictures(trace, energy, vae))
     except STOPS:
         raise
     except Exception as error:
@@ -42,19 +42,17 @@ def judge_name(energy: Energy) -> str:
     return ", ".join(dict.fromkeys(map(str, filter(None, networks)))) or text_of(energy)
 
 
-def judged(trace: Trace, energy: Energy, vae=None) -> Tensor:  # -> [B]
+def judge_pictures(trace: Trace, energy: Energy, vae=None) -> Tensor:  # -> [B]
     """Log-probabilities of the finished pictures.  Raises ValueError where there are none, or no VAE for latents."""
     end = trace.tensors.get(END)
     if end is None:
         raise ValueError(NO_END)
     name = str((trace.header.get("latent") or {}).get("format"))
-    pictures = end.float() if name == PixelFormat.__name__ else _decoded(vae, format_named(name), end.float())
+    pictures = end.float()
+    if name != PixelFormat.__name__:
+        if vae is None:
+            raise ValueError(NO_VAE)
+        pictures = decode_pictures(vae, format_named(name), pictures).movedim(-1, 1).float() * 2 - 1
     with torch.no_grad():
         found = energy.log_prob(still(pictures).to(comfy.model_management.get_torch_device()))
     return found.cpu().double()
-
-
-def _decoded(vae, form, latents: Tensor) -> Tensor:  # [B, C, ...] -> [B, 3, H, W] in -1 .. 1
-    if vae is None:
-        raise ValueError(NO_VAE)
-    return decoded(vae, form, latents).movedim(-1, 1).float() * 2 - 1

@@ -12,7 +12,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..guidance.knobs import Knob, knobs
-from .checks import Check, CheckedNode, number
+from .checks import CheckedNode, number
 
 ARGUMENT = Parameter.POSITIONAL_OR_KEYWORD
 WIDGETS = {bool: io.Boolean, int: io.Int, float: io.Float, str: io.String}
@@ -48,12 +48,6 @@ def values_of(owner: type, given: Mapping[str, Any]) -> dict[str, Any]:
     return {field: one.value(given[one.name]) for field, one in knobs(owner).items() if one.name in given}
 
 
-def checks_of(owner: type) -> dict[str, Check]:
-    """{input: its check}, of texts: what the class refuses, and numbers out of their range, before a run begins."""
-    texts = {field: one for field, one in knobs(owner).items() if isinstance(one.shown, str) and not one.choices}
-    return {one.name: partial(unreadable, owner, field, one) for field, one in texts.items()}
-
-
 def unreadable(owner: type, field: str, one: Knob, text: str) -> str | None:
     """A sentence if a field cannot be made of a text."""
     try:
@@ -63,7 +57,7 @@ def unreadable(owner: type, field: str, one: Knob, text: str) -> str | None:
     low, high = one.limits[:2] or (-inf, inf)
     outside = (number(one.name, each, low, high) for each in value) if one.read else ()
     alone = not any(other.socket for other in knobs(owner).values())
-    return next(filter(None, outside), None) or (refused(owner, **{field: value}) if alone else None)
+    return next(filter(None, outside), None) or (refusal_of(owner, **{field: value}) if alone else None)
 
 
 def fitting(owner: type) -> Callable[..., str | None] | None:
@@ -73,12 +67,12 @@ def fitting(owner: type) -> Callable[..., str | None] | None:
         return None
 
     def validate_inputs(cls, **given: Any) -> str | None:
-        return refused(owner, **values_of(owner, given))
+        return refusal_of(owner, **values_of(owner, given))
 
-    return signed(validate_inputs, [Parameter(one.name, ARGUMENT) for one in asked.values()])
+    return with_signature(validate_inputs, [Parameter(one.name, ARGUMENT) for one in asked.values()])
 
 
-def refused(rule: Callable[..., Any], *given: Any, **named: Any) -> str | None:
+def refusal_of(rule: Callable[..., Any], *given: Any, **named: Any) -> str | None:
     """The sentence with which a class refuses its fields; None where it takes them, or where one comes over a wire."""
     if None in (*given, *named.values()):
         return None
@@ -110,9 +104,14 @@ class StatedNode(CheckedNode):
             def execute(cls, *given: Any) -> io.NodeOutput:
                 return cls.outcome(dict(zip((one.id for one in declared), given, strict=True)))
 
-            cls.checks = checks_of(owner)
+            texts = [pair for pair in knobs(owner).items() if isinstance(pair[1].shown, str) and not pair[1].choices]
+            cls.checks = {one.name: partial(unreadable, owner, field, one) for field, one in texts}
+            given = [
+                Parameter(one.id, ARGUMENT, default=getattr(one, "default", None) if one.optional else Parameter.empty)
+                for one in declared
+            ]
             # setattr, as the host's types know both as functions
-            setattr(cls, "execute", classmethod(signed(execute, parameters_of(declared))))  # noqa: B010
+            setattr(cls, "execute", classmethod(with_signature(execute, given)))  # noqa: B010
             if together := fitting(owner):
                 setattr(cls, "validate_inputs", classmethod(together))  # noqa: B010
         super().__init_subclass__(**named)
@@ -129,13 +128,7 @@ def nodes_from(classes: Mapping[str, type], base: type[StatedNode], folder: Iter
     return made
 
 
-def parameters_of(declared: Iterable[Any]) -> list[Parameter]:
-    """The arguments of inputs; one that may be missing has its widget's value, or None."""
-    defaults = {one.id: getattr(one, "default", None) if one.optional else Parameter.empty for one in declared}
-    return [Parameter(name, ARGUMENT, default=default) for name, default in defaults.items()]
-
-
-def signed(function: Callable[..., Any], parameters: Iterable[Parameter]) -> Any:
+def with_signature(function: Callable[..., Any], parameters: Iterable[Parameter]) -> Any:
     """The function, which says of itself that these are its arguments, beside its class."""
     function.__signature__ = Signature([Parameter("cls", ARGUMENT), *parameters])  # type: ignore[attr-defined]
     return function

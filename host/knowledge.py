@@ -62,9 +62,9 @@ def place_of(kind: str, key: str, user: str | None = None) -> Path | None:
 def keep_size(trace: Trace, vae, pictures: Tensor) -> None:
     """Measure how large clean data are, and keep it for the model of a run.
 
-    Raises ValueError as `measured`, and where nothing tells the model from others; NotWritten.
+    Raises ValueError as `measure_size`, and where nothing tells the model from others; NotWritten.
     """
-    found = measured(trace, vae, pictures)
+    found = measure_size(trace, vae, pictures)
     path = place_of(SIZES, found.key) if found.key else None
     if path is None:
         raise ValueError(UNKNOWN)
@@ -80,7 +80,7 @@ def state_of_files() -> str:
     return " ".join(map(fingerprint, files))
 
 
-def reported(
+def make_report(
     trace: Trace, half: Trace | None = None, judge: Judged | None = None, user: str | None = None
 ) -> Report:  # fmt: skip
     """The report on a run with what is known of its model.  user: as in `known_of`"""
@@ -106,7 +106,7 @@ def by_construction(trace: Trace) -> Size | None:
     return Size(1.0, format=name)
 
 
-def measured(trace: Trace, vae, pictures: Tensor) -> Size:  # pictures: [B, H, W, C]
+def measure_size(trace: Trace, vae, pictures: Tensor) -> Size:  # pictures: [B, H, W, C]
     """Root mean square of pictures in the space of a run's model.  Raises ValueError that says what is missing."""
     if vae is None:
         raise ValueError(NO_VAE)

@@ -111,7 +111,7 @@ class Live:
     def __post_init__(self):
         self.last = self.clock()
 
-    def stepped(self, *counts: int) -> None:
+    def add_row(self, *counts: int) -> None:
         """Each part has a further row, of samples of so many elements; sends what has gathered unless it just sent."""
         self.counts, each = counts, len(counts)
         pause = max(each / max(MOST_EVENTS - each, 1), min(LONGEST_PAUSE, self.cost / SHARE))
@@ -130,17 +130,13 @@ class Live:
             return
         began = self.clock()
         for (name, part), count in zip(self.parts.items(), self.counts, strict=True):
-            event = self._about(self.job, name)
+            event = {"v": 1, "run": self.run, "prompt_id": self.job.prompt_id, "workflow_id": self.job.workflow_id}
+            event |= {"targets": self.job.targets, "node": self.job.node, "key": self.job.key, "steps": []}
+            event |= {"part": name, "parts": list(self.parts)} if len(self.parts) > 1 else {}
             event["steps"] = fitting(self._records(part, count), MOST_BYTES - len(json.dumps(event)))
             self.job.send(event)
         self.sent, self.last = known, self.clock()
         self.cost = self.last - began
-
-    def _about(self, job: Job, part: str) -> dict:
-        """An event without its steps.  part, parts: of a sample that has several"""
-        event = {"v": 1, "run": self.run, "prompt_id": job.prompt_id, "workflow_id": job.workflow_id}
-        event |= {"targets": job.targets, "node": job.node, "key": job.key, "steps": []}
-        return event | ({"part": part, "parts": list(self.parts)} if len(self.parts) > 1 else {})
 
     def _records(self, part: Accumulator, count: int) -> list[dict]:
         stages = part.stage

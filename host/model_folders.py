@@ -25,20 +25,10 @@ def embedded_files(kind: str) -> dict[str, Path]:
     return {path.stem: path for path in sorted((ASSETS / kind).glob("*.safetensors"))}
 
 
-def listed_files(kind: str) -> list[str]:
-    """Names of the safetensors files in the host's folders of this kind."""
-    return [name for name in folder_paths.get_filename_list(kind) if name.endswith(".safetensors")]
-
-
-def roots(kind: str) -> list[Path]:
-    """The host's folders of this kind that exist."""
-    return [Path(root) for root in folder_paths.get_folder_paths(kind) if Path(root).is_dir()]
-
-
 def model_folders(kind: str) -> dict[str, Path]:
     """Folders of one model each, up to two levels deep, by their names as listed: they end in a slash."""
     found: dict[str, Path] = {}
-    for root in roots(kind):
+    for root in filter(Path.is_dir, map(Path, folder_paths.get_folder_paths(kind))):
         marked = {path.parent for depth in ("*", "*/*") for mark in MARKS for path in root.glob(f"{depth}/{mark}")}
         whole = [path for path in sorted(marked) if path.parent not in marked]
         found |= {f"{path.relative_to(root).as_posix()}/": path for path in whole}
@@ -48,7 +38,8 @@ def model_folders(kind: str) -> dict[str, Path]:
 def listed_models(kind: str) -> list[str]:
     """Names a loader offers: the pack's own, then folders and single files in the host's folders of this kind."""
     whole = model_folders(kind)
-    single = [name for name in listed_files(kind) if not Path(name).as_posix().startswith(tuple(whole))]
+    files = (name for name in folder_paths.get_filename_list(kind) if name.endswith(".safetensors"))
+    single = [name for name in files if not Path(name).as_posix().startswith(tuple(whole))]
     return [*embedded_files(kind), *whole, *single]
 
 

@@ -103,11 +103,11 @@ class ScaledFormat(comfy.latent_formats.LatentFormat):
     def __init__(self, space: LatentSpace):
         self.space = space
 
-    def _scaled(self, latent: Tensor) -> Tensor:
+    def process_in(self, latent: Tensor) -> Tensor:
         self._check_channels(latent)
         return (latent - _per_channel(self.space.shift, latent)) * _per_channel(self.space.scale, latent)
 
-    def _unscaled(self, latent: Tensor) -> Tensor:
+    def process_out(self, latent: Tensor) -> Tensor:
         self._check_channels(latent)
         return latent / _per_channel(self.space.scale, latent) + _per_channel(self.space.shift, latent)
 
@@ -118,8 +118,6 @@ class ScaledFormat(comfy.latent_formats.LatentFormat):
             raise ValueError(
                 f"The latent has {latent.shape[1]} channels but {self.space.title} has {channels}. {OTHER_LATENT}"
             )
-
-    process_in, process_out = _scaled, _unscaled
 
 
 def _per_channel(numbers: tuple[float, ...], like: Tensor) -> Tensor:  # -> [C, 1, 1]
@@ -181,14 +179,12 @@ class AbsentLabel(comfy.conds.CONDRegular):
         super().__init__(torch.tensor([NO_LABEL]))
         self.name = name
 
-    def _refused(self, batch_size: int, **_: Any):
+    def process_cond(self, batch_size: int, **_: Any):
         raise ValueError(
             f"{UNTRAINED.format(self.name)}: by a cfg other than 1, an empty label, or a sampler or node that always "
             "evaluates the negative. Give a label, set cfg to 1 with another sampler, add Autoguidance with a weaker "
             "model (weak_share 1), or guide it with a classifier."
         )
-
-    process_cond = _refused
 
 
 class LabelledNetwork(nn.Module):
@@ -273,10 +269,8 @@ class LabelledModel(comfy.model_base.BaseModel):
         compute = self.manual_cast_dtype or self.get_dtype()
         return self.bytes_needed(input_shape[0], math.prod(input_shape[2:])) * compute.itemsize // 4
 
-    def _network_time(self, timestep: Tensor, **_: Any) -> Tensor:
+    def process_timestep(self, timestep: Tensor, **_: Any) -> Tensor:
         return self.told(self.model_sampling, timestep)
-
-    process_timestep = _network_time
 
     def _check_latent(self, shape: tuple[int, ...]) -> None:
         channels, native = self.card.shape[0], len(self.card.shape)
@@ -324,7 +318,7 @@ def native_denoiser(
         card,
         device=offload,
         bytes_needed=lambda batch, pixels: spec.format.memory(spec.sizes, batch, pixels),
-        told=lambda sampling, timestep: _told(spec, sampling, timestep),
+        told=lambda sampling, timestep: _network_time(spec, sampling, timestep),
     )
     return comfy.model_patcher.ModelPatcher(model, load_device=load, offload_device=offload)
 
@@ -373,7 +367,7 @@ def _network_of(spec: ChosenSpec, weights: Mapping[str, Tensor]) -> Callable[...
     return build
 
 
-def _told(spec: ChosenSpec, sampling: Sampling, timestep: Tensor) -> Tensor:
+def _network_time(spec: ChosenSpec, sampling: Sampling, timestep: Tensor) -> Tensor:
     """From the host's timestep to the file's own: index, sigma or ln(sigma) / 4."""
     if spec.time == "index":
         return timestep.round() if spec.schedule != "flow" else timestep

@@ -61,31 +61,31 @@ class NetworkCalls:
         self.attentions: list[DifferentiableAttention] = []
 
     @contextmanager
-    def taken(self, options: dict) -> Iterator[None]:
+    def take_over(self, options: dict) -> Iterator[None]:
         """Every call goes through here while it lasts.  options: of the MODEL"""
         wrappers = options.setdefault("transformer_options", {}).setdefault("wrappers", {})
         places = wrappers.setdefault(WrappersMP.DIFFUSION_MODEL, {})
-        around = {network: partial(self.made, network.forward) for network in self.direct}
-        with adapter.changed(places, {KEY: [self.made]}), called_through(around):
+        around = {network: partial(self.answer, network.forward) for network in self.direct}
+        with adapter.override(places, {KEY: [self.answer]}), called_through(around):
             yield
 
-    def made(self, network: Callable, *args, **named) -> Any:
+    def answer(self, network: Callable, *args, **named) -> Any:
         """A network's answer, which carries a gradient on to what it was asked."""
         leaves, form = tree_flatten((args, named), is_leaf=_is_options)
-        sources = [*filter(_tracked, leaves)]
+        sources = [*filter(_is_tracked, leaves)]
         if not torch.is_grad_enabled() or not sources:
             self.blind = self.blind or self.plan.backprop
             return network(*args, **named)
         call = NetworkCall(self, network, leaves, form)
         self.calls.append(call)
         answer, form = tree_flatten(self.until_it_works(call.forwards))
-        ends = [*filter(_tracked, answer)]
+        ends = [*filter(_is_tracked, answer)]
         if not ends:
             self.blind = self.blind or self.plan.backprop
             return tree_unflatten(answer, form)
         call.graph = call.sources, ends
         handed = iter(_Answer.apply(call, *sources))
-        return tree_unflatten([next(handed) if _tracked(leaf) else leaf for leaf in answer], form)
+        return tree_unflatten([next(handed) if _is_tracked(leaf) else leaf for leaf in answer], form)
 
     def until_it_works(self, attempt: Callable[[], Made]) -> Made:
         """What an attempt makes, after as many as it takes; each is by a plan that has learnt from the one before."""
@@ -111,7 +111,7 @@ class NetworkCalls:
             call.graph = None
 
     @contextmanager
-    def counted(self) -> Iterator[None]:
+    def count_memory(self) -> Iterator[None]:
         """What is made in here counts as memory of the step."""
         with ExitStack() as stack:
             if self.tally and self.plan.backprop:
@@ -125,7 +125,7 @@ class NetworkCalls:
             with torch.no_grad():
                 yield
             return
-        with self.counted(), graph(self.networks, self.plan.twice, self.plan.copies):
+        with self.count_memory(), graph(self.networks, self.plan.twice, self.plan.copies):
             yield
 
     def attention(self, chosen: Callable | None) -> DifferentiableAttention:
@@ -175,15 +175,15 @@ class NetworkCall:
             raise
 
     def _answer(self) -> Any:
-        cut = [leaf.detach().requires_grad_() if _tracked(leaf) else leaf for leaf in self.leaves]
-        self.sources = [*filter(_tracked, cut)]
+        cut = [leaf.detach().requires_grad_() if _is_tracked(leaf) else leaf for leaf in self.leaves]
+        self.sources = [*filter(_is_tracked, cut)]
         with ExitStack() as stack:
             stack.enter_context(torch.enable_grad())
-            given = [leaf.clone() if _tracked(leaf) else leaf for leaf in cut]  # nobody may change a source in place
+            given = [leaf.clone() if _is_tracked(leaf) else leaf for leaf in cut]  # nobody may change a source in place
             args, named = tree_unflatten(given, self.form)
             for options in filter(_is_options, given):
                 attention = self.calls.attention(options.get(OVERRIDE))
-                stack.enter_context(adapter.changed(options, {OVERRIDE: attention}))
+                stack.enter_context(adapter.override(options, {OVERRIDE: attention}))
             stack.enter_context(self.calls.computing())
             return self.network(*args, **named)
 
@@ -193,7 +193,7 @@ class NetworkCall:
         def attempt() -> tuple[Tensor | None, ...]:
             if not self.calls.plan.backprop:
                 raise NoBackprop
-            sources, ends = self.graph = self.graph or self._made_again()
+            sources, ends = self.graph = self.graph or self._make_again()
             with self.calls.computing():
                 return torch.autograd.grad(ends, sources, gradients, retain_graph=self.calls.again, allow_unused=True)
 
@@ -202,10 +202,10 @@ class NetworkCall:
             self.graph = None
         return found
 
-    def _made_again(self) -> tuple[list[Tensor], list[Tensor]]:
+    def _make_again(self) -> tuple[list[Tensor], list[Tensor]]:
         with gone_back(self.before, self.calls.networks):
             answer = tree_leaves(self._answer())
-        return self.sources, [*filter(_tracked, answer)]
+        return self.sources, [*filter(_is_tracked, answer)]
 
 
 class _Answer(torch.autograd.Function):
@@ -222,7 +222,7 @@ class _Answer(torch.autograd.Function):
         return None, *ctx.call.backwards(gradients)
 
 
-def _tracked(leaf: Any) -> bool:
+def _is_tracked(leaf: Any) -> bool:
     return isinstance(leaf, Tensor) and leaf.requires_grad
 
 

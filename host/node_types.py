@@ -81,7 +81,7 @@ def is_pipe(kind: str) -> bool:
 
 @lru_cache(1)
 def _pipes(kinds: tuple[str, ...]) -> frozenset[str]:
-    classes = [one for one in map(_declared, kinds) if one is not None]
+    classes = [one for one in map(_declaration_of, kinds) if one is not None]
     openers = [one for one in classes if MODEL in one.outputs and MODEL not in one.kinds.values()]
     sources = {kind for one in openers for kind in one.kinds.values() if is_opaque(kind)}
     packers = (one for one in classes if not sources.isdisjoint(one.outputs) and MODEL in one.kinds.values())
@@ -92,21 +92,18 @@ def _classes() -> Mapping[str, Any]:
     return sys.modules["nodes"].NODE_CLASS_MAPPINGS  # the host's; this pack has a module of that name too
 
 
-def declared(kind: str) -> NodeType | None:
+def declaration_of(kind: str) -> NodeType | None:
     """What an installed node class declares; None for one that is not there, or does not tell."""
-    return _declared(kind, lambda fault: _left_out(kind, line_of(fault)))
+    return _declaration_of(kind, lambda fault: _left_out(kind, line_of(fault)))
 
 
-def _declared(kind: str, failed: Callable[[Exception], None] = lambda fault: None) -> NodeType | None:
+def _declaration_of(kind: str, failed: Callable[[Exception], None] = lambda fault: None) -> NodeType | None:
     found = _classes().get(kind)
     if found is None:
         return None
-    outputs = _told(lambda: tuple(map(_type_name, getattr(found, "RETURN_TYPES", None) or ())), (), failed)
-    return NodeType(outputs, lambda: _told(lambda: _inputs(found), {}, failed))
-
-
-def _type_name(kind: Any) -> str:
-    return str(kind) if isinstance(kind, str) else "COMBO"  # a list to choose from
+    kinds = lambda: getattr(found, "RETURN_TYPES", None) or ()  # noqa: E731  any class of any pack
+    outputs = _ask_class(lambda: tuple(str(one) if isinstance(one, str) else "COMBO" for one in kinds()), (), failed)
+    return NodeType(outputs, lambda: _ask_class(lambda: _inputs(found), {}, failed))
 
 
 def _inputs(found: Any) -> dict[str, str]:
@@ -116,7 +113,7 @@ def _inputs(found: Any) -> dict[str, str]:
     return {name: kind for name, kind in told if isinstance(kind, str)}  # the others are lists to choose from
 
 
-def _told(ask: Callable[[], Any], nothing: Any, failed: Callable[[Exception], None]) -> Any:
+def _ask_class(ask: Callable[[], Any], nothing: Any, failed: Callable[[Exception], None]) -> Any:
     """What a class of any pack answers, nothing where it raises."""
     try:
         return ask()

@@ -25,7 +25,7 @@ class NoiseHandOver:
     def __init__(self):
         self.split = TOLD_APART
 
-    def hidden(self, reason: str) -> None:
+    def note_hidden(self, reason: str) -> None:
         """Note that nobody can see the noise."""
         self.split = UNSEEN.format(reason=reason)
 
@@ -37,17 +37,14 @@ class NoiseHandOver:
         if len(sigmas) < 2:
             return None
         takes = takes_noise(run.function)
-        draw = (options.get("noise_sampler") or _own_noise(run, x, sigmas)) if takes else None
+        draw = options.get("noise_sampler") if takes else None
+        if takes and draw is None and adapter.is_hosts_own(run.function):
+            draw = own_noise(run.function, x, sigmas, run.seed, run.patcher.get_model_object("model_sampling"))
+        elif takes and draw is None:
+            makes = getattr(run.function, "noise", None)
+            draw = makes(x, run.seed) if makes else None  # else nobody can say what it would draw from
         if any(step.hidden or (step.draws and draw is None) for step in response.steps):
-            self.hidden(f"{run.name} draws it for itself")
+            self.note_hidden(f"{run.name} draws it for itself")
         elif draw is None and not response.steps and (takes or not adapter.is_hosts_own(run.function)):
-            self.hidden(f"it is not known whether {run.name} draws any")
+            self.note_hidden(f"it is not known whether {run.name} draws any")
         return draw
-
-
-def _own_noise(run: HostRun, x: Tensor, sigmas: Tensor) -> Callable | None:
-    """What the function would draw from if left alone; None if nobody can say."""
-    if adapter.is_hosts_own(run.function):
-        return own_noise(run.function, x, sigmas, run.seed, run.patcher.get_model_object("model_sampling"))
-    makes = getattr(run.function, "noise", None)
-    return makes(x, run.seed) if makes else None

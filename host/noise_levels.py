@@ -62,14 +62,6 @@ class ByTable:
         return denoised(spec.parametrisation, spec.schedule, model_output, model_input, sigma, spec.sigma_data)
 
 
-class TableVE(ByTable, host.EPS):
-    """Any parametrisation in VE coordinates."""
-
-
-class TableFlow(ByTable, host.CONST):
-    """Any parametrisation in flow coordinates."""
-
-
 class ExactVE(host.ModelSamplingContinuousEDM, host.X0):
     """For a network that wants x and sigma as they are and answers x0-hat, in VE coordinates."""
 
@@ -98,11 +90,14 @@ class ExactFlow(host.ModelSamplingDiscreteFlow, host.CONST):
 
 def denoiser_levels(spec: ChosenSpec) -> Sampling:
     """The sampling object of a denoiser."""
-    other = TableFlow if spec.schedule == "flow" else TableVE
-    conversion = HOST_CONVERSIONS.get((spec.schedule, spec.parametrisation), other)
+    by_table = (ByTable, host.CONST if spec.schedule == "flow" else host.EPS)
+    own = HOST_CONVERSIONS.get((spec.schedule, spec.parametrisation))
     levels = {"edm": host.ModelSamplingContinuousEDM, "flow": host.ModelSamplingDiscreteFlow}
-    joined = type("NoiseLevels", (levels.get(spec.schedule, IndexedLevels), conversion), {})
-    sampling = joined(_settings(spec))
+    conversion = by_table if own is None else (own,)
+    joined = type("NoiseLevels", (levels.get(spec.schedule, IndexedLevels), *conversion), {})
+    edm = {"sigma_min": spec.levels.sigma_min, "sigma_max": spec.levels.sigma_max, "sigma_data": spec.sigma_data}
+    flow = {"shift": 1.0, "multiplier": spec.levels.timesteps}  # what a network that is told an index knows as s = 1
+    sampling = joined(SimpleNamespace(sampling_settings=edm if spec.schedule == "edm" else flow))
     sampling.spec = spec
     if spec.schedule in ("vp_linear", "vp_cosine"):
         sampling.set_sigmas(table(spec.schedule, spec.levels))
@@ -116,13 +111,3 @@ def exact_levels(kind: str) -> Sampling:
     if kind == "flow":
         return ExactFlow(SimpleNamespace(sampling_settings={"shift": 1.0, "multiplier": 1.0}))
     return ExactVE(SimpleNamespace(sampling_settings={"sigma_min": 0.002, "sigma_max": 80.0, "sigma_data": 1.0}))
-
-
-def _settings(spec: ChosenSpec) -> SimpleNamespace:
-    levels = spec.levels
-    edm = {"sigma_min": levels.sigma_min, "sigma_max": levels.sigma_max, "sigma_data": spec.sigma_data}
-    flow = {
-        "shift": 1.0,
-        "multiplier": levels.timesteps,
-    }  # what the network is told at s = 1, where it is told an index
-    return SimpleNamespace(sampling_settings=edm if spec.schedule == "edm" else flow)

@@ -16,8 +16,8 @@ from ..trace.faults import kept_out
 from ..trace.record import fitting_steps, rounded, run_record, size_of
 from ..trace.trace import PART, Trace
 from .jobs import who_queued
-from .knowledge import reported
-from .thumbnails import Sheets, mixable, thumbnails
+from .knowledge import make_report
+from .thumbnails import mixable, thumbnails
 from .trace_pictures import pictures_of
 
 IN_MESSAGE = 64_000  # bytes of a record that travels inside the node's output; a larger one becomes a file
@@ -26,7 +26,7 @@ READERS: dict[str, set[str]] = defaultdict(set)  # file of a record -> the users
 Keep = Callable[[bytes, str], dict]  # content, ending -> how the panel asks for it
 
 
-def shown(trace: Trace, vae, pictures: int, keep: Keep | None = None) -> dict:
+def keep_pictures(trace: Trace, vae, pictures: int, keep: Keep | None = None) -> dict:
     """What the panel needs for its pictures: a file for each step, and their layout; or a note why there are none.
 
     keep: puts a file somewhere and says how to ask for it; None: into the host's temp folder.
@@ -40,9 +40,11 @@ def shown(trace: Trace, vae, pictures: int, keep: Keep | None = None) -> dict:
             raise
         return {"note": str(error)}
     try:
-        return described(sheets, keep or temporary)
+        files = [{"i": step, **(keep or temporary)(data, ".jpg")} for step, data in sheets.files.items()]
     except NotWritten as error:
         return {"note": f"The pictures are not shown: {error}"}
+    layout = ("kinds", "samples", "size", "gain", "clipped", "scale", "note")
+    return {name: rounded(getattr(sheets, name)) for name in layout} | {"steps": files}
 
 
 def of_every_part(trace: Trace, vae, pictures: int, keep: Keep | None = None, user: str | None = None) -> dict:
@@ -50,7 +52,9 @@ def of_every_part(trace: Trace, vae, pictures: int, keep: Keep | None = None, us
 
     user: whose picks the report knows; None: of whoever queued the running job.
     """
-    record = run_record(trace) | {"pictures": shown_and_mixable(trace, vae, pictures, keep)} | report_on(trace, user)
+    record = (
+        run_record(trace) | {"pictures": keep_pictures_and_mix(trace, vae, pictures, keep)} | report_on(trace, user)
+    )
     others = {name: _of_part(trace.part(name), vae, pictures, keep) for name in trace.parts}
     return record | ({"parts": others} if others else {})
 
@@ -59,7 +63,7 @@ def report_on(trace: Trace, user: str | None = None) -> dict:
     """The report on a run, in "report": nothing there where a fault of ours kept it from being made."""
     found: dict = {}
     with kept_out(lambda fault: None):
-        found["report"] = reported(trace, user=user).as_json()
+        found["report"] = make_report(trace, user=user).as_json()
     return found
 
 
@@ -67,25 +71,15 @@ def _of_part(trace: Trace, vae, pictures: int, keep: Keep | None) -> dict:
     fits = getattr(vae, "latent_channels", None) == trace.latent_shape[0]
     if not pictures_of(trace, vae if fits else None).can_show(trace.latent_shape):
         return run_record(trace) | {"pictures": {"note": f"This part ({trace.header[PART]}) has no pictures."}}
-    return run_record(trace) | {"pictures": shown_and_mixable(trace, vae if fits else None, pictures, keep)}
+    return run_record(trace) | {"pictures": keep_pictures_and_mix(trace, vae if fits else None, pictures, keep)}
 
 
-def shown_and_mixable(trace: Trace, vae, pictures: int, keep: Keep | None) -> dict:
+def keep_pictures_and_mix(trace: Trace, vae, pictures: int, keep: Keep | None) -> dict:
     """The pictures, and beside them what the panel mixes at other scales."""
-    found, more = shown(trace, vae, pictures, keep), {}
+    found, more = keep_pictures(trace, vae, pictures, keep), {}
     with kept_out(lambda fault: None):
         more = mixable(trace, found, keep or temporary)
     return found | more
-
-
-def described(sheets: Sheets, keep: Keep) -> dict:
-    """Where the sheets are kept, and how to read them."""
-    files = [{"i": step, **keep(data, ".jpg")} for step, data in sheets.files.items()]
-    facts = {
-        name: rounded(getattr(sheets, name))
-        for name in ("kinds", "samples", "size", "gain", "clipped", "scale", "note")
-    }
-    return facts | {"steps": files}
 
 
 def portable(record: dict, keep: Keep | None = None) -> dict:
@@ -97,7 +91,7 @@ def portable(record: dict, keep: Keep | None = None) -> dict:
     try:
         return known | {"file": (keep or _for_who_queued)(data, ".json")}
     except NotWritten as error:
-        return thinned(record, f"Not all steps are shown: {error}")
+        return thin_record(record, f"Not all steps are shown: {error}")
 
 
 def _for_who_queued(data: bytes, ending: str) -> dict:
@@ -106,7 +100,7 @@ def _for_who_queued(data: bytes, ending: str) -> dict:
     return place
 
 
-def thinned(record: dict, why: str) -> dict:
+def thin_record(record: dict, why: str) -> dict:
     """The record with as many of its steps, evenly, as travel inside the node's output."""
     alone = {name: fact for name, fact in record.items() if name != "parts"}
     header = alone | {"steps": [], "notes": [*record["notes"], why]}

@@ -90,11 +90,11 @@ def name_of_patch(patch: Any) -> str:
     """The guidance after which a function or an object is called, empty for none; that of its module comes last."""
     code = getattr(patch, "__code__", None) or getattr(getattr(patch, "__func__", None), "__code__", None)
     named = patch if hasattr(patch, "__qualname__") else type(patch)
-    return _named(str(named.__qualname__), str(getattr(named, "__module__", "")), code.co_names if code else ())
+    return _guidance_in(str(named.__qualname__), str(getattr(named, "__module__", "")), code.co_names if code else ())
 
 
 @lru_cache(1024)
-def _named(written: str, module: str, used: tuple[str, ...]) -> str:
+def _guidance_in(written: str, module: str, used: tuple[str, ...]) -> str:
     return next(filter(None, map(guidance_name, (written, module.rpartition(".")[2], *used))), "")
 
 

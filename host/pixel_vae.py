@@ -39,14 +39,14 @@ def vae_of(name: str, space: LatentSpace, wired: Any = None) -> Any:
     """What turns a denoiser's samples into images (0 .. 1), or says what does.  wired: for latents, their VAE"""
     if space == PIXELS:
         return _pixels()
-    return AbsentVAE(name, space) if wired is None or isinstance(wired, AbsentVAE) else fitted(wired, space)
+    return AbsentVAE(name, space) if wired is None or isinstance(wired, AbsentVAE) else fit_vae(wired, space)
 
 
 def _pixels() -> comfy.sd.VAE:
     return comfy.sd.VAE(sd={"pixel_space_vae": torch.tensor(1.0)}, dtype=torch.float32)
 
 
-def included(network: nn.Module, weights: Mapping[str, Tensor], space: LatentSpace) -> comfy.sd.VAE:
+def vae_from_file(network: nn.Module, weights: Mapping[str, Tensor], space: LatentSpace) -> comfy.sd.VAE:
     """The VAE that lies in a denoiser's file, as the host's own object: its memory, tiles and devices all apply."""
     network.load_state_dict(dict(weights))
     vae = _pixels()
@@ -61,7 +61,7 @@ def included(network: nn.Module, weights: Mapping[str, Tensor], space: LatentSpa
     return vae
 
 
-def fitted(vae: Any, space: LatentSpace) -> Any:
+def fit_vae(vae: Any, space: LatentSpace) -> Any:
     """The same VAE, whose images are brought to the range that this space's pictures had."""
     if space.darkest == -1:  # as everybody's, and the host's
         return vae

@@ -150,7 +150,7 @@ class Watch:
     def __init__(self, recording: Recording, run: HostRun):
         self.recordings, self.run = [recording], run
         self.accumulators = [Accumulator(Setting(), Capture("numbers"))]
-        self.recorder, self.evaluations, self.noise = Recorder(self._entered, 0.0), Evaluations(run), NoiseHandOver()
+        self.recorder, self.evaluations, self.noise = Recorder(self._enter_step, 0.0), Evaluations(run), NoiseHandOver()
         self.live: Live | None = None
         self.faults: list[str] = []
         self.ended = False
@@ -160,7 +160,7 @@ class Watch:
         self.see(self._begin)
 
     def _begin(self) -> None:
-        run = self.run = self.run.identified(lambda: kept_out(self._end, STOPS))
+        run = self.run = self.run.identify(lambda: kept_out(self._end, STOPS))
         if self.ended:
             return
         setting, captures = _setting(run), _captures(self.recordings[0], run)
@@ -170,7 +170,7 @@ class Watch:
         self.live = Live(named, run.id, run.steps, deviation, self._show(job_of_this_node))
         self.evaluations, levels = Evaluations(run), run.sigmas.tolist()
         last = next((end for end in (setting.response.end, *levels[-1:]) if end is not None), 0.0)
-        self.recorder = Recorder(self._entered, last, Stages(levels, setting.response))
+        self.recorder = Recorder(self._enter_step, last, Stages(levels, setting.response))
         self._keep_for_later(self.recordings[0])
 
     def _keep_for_later(self, recording: Recording) -> None:
@@ -194,10 +194,10 @@ class Watch:
 
     def _end(self, fault: str) -> None:
         self.ended = True
-        self.faults.append(f"not recorded from step {nth(self._recorded)} on: {fault}")
+        self.faults.append(f"not recorded from step {nth(self._steps_so_far)} on: {fault}")
 
     @property
-    def _recorded(self) -> int:
+    def _steps_so_far(self) -> int:
         return min(len(one.stage) for one in self.accumulators)
 
     def join(self, recording: Recording) -> None:
@@ -208,28 +208,28 @@ class Watch:
                 accumulator.capture.widen(capture)
             self._keep_for_later(recording)
 
-    def _entered(self, step: Recorded) -> None:
-        parts = self._for_each_part(Accumulator.enter, step)
-        if self.afterwards:
-            self.afterwards.entered(step)
-        if self.live:
-            self._show(self.live.stepped, *(part.x.shape[1:].numel() for part in parts))
-
-    def _for_each_part(self, take: Callable[[Accumulator, Recorded], None], step: Recorded) -> list[Recorded]:
-        """Let the accumulator of each part of the sample take its part of a step."""
+    def _enter_step(self, step: Recorded) -> None:
         parts = step.split(self.run.packed)
         for accumulator, part in zip(self.accumulators, parts, strict=True):
-            take(accumulator, part)
-        return parts
+            accumulator.enter(part)
+        if self.afterwards:
+            self.afterwards.enter_step(step)
+        if self.live:
+            self._show(self.live.add_row, *(part.x.shape[1:].numel() for part in parts))
 
     def _show(self, work: Callable, *args) -> Any:
         """Send to whoever looks on; a fault there ends that alone."""
-        with kept_out(self._blind, STOPS):
+
+        def blind(fault: str) -> None:
+            self.live = None
+            self.faults.append(f"not shown live from step {nth(self._steps_so_far)} on: {fault}")
+
+        with kept_out(blind, STOPS):
             return work(*args)
 
-    def _blind(self, fault: str) -> None:
-        self.live = None
-        self.faults.append(f"not shown live from step {nth(self._recorded)} on: {fault}")
+    def _fault(self, what: str) -> Callable[[str], None]:
+        """What notes a fault that costs the record nothing but this."""
+        return lambda fault: self.faults.append(f"{what}: {fault}")
 
     def sample(self, proceed: Callable, extra_args: dict, callback, rest: tuple) -> Tensor:
         """Sample through `proceed` with a watched copy of the sampler, or a watched guider if it is a foreign one."""
@@ -239,34 +239,35 @@ class Watch:
         if self.ended:
             return proceed(run.sampler, run.guider, run.sigmas, extra_args, callback, *rest)
         if run.function is None:
-            self.noise.hidden("a sampler of another kind than the host's")
+            self.noise.note_hidden("a sampler of another kind than the host's")
             guider = StandIn(run.guider, self._call)
-            samples = proceed(run.sampler, guider, run.sigmas, extra_args, self._reported(callback), *rest)
-            self.see(self._returned, samples)
+            samples = proceed(run.sampler, guider, run.sigmas, extra_args, self._report(callback), *rest)
+            self.see(self._note_end, samples)
             return samples
         inner = copy.copy(run.sampler)
-        inner.sampler_function = self._watched(run.function)
-        return proceed(inner, run.guider, run.sigmas, extra_args, callback or _silent, *rest)
+        inner.sampler_function = self._watch(run.function)
+        callback = callback or (lambda *_: None)  # the host drops the recorder's if there is none
+        return proceed(inner, run.guider, run.sigmas, extra_args, callback, *rest)
 
-    def _watched(self, function: Callable) -> Callable:
+    def _watch(self, function: Callable) -> Callable:
         def sampler_function(model, x, sigmas, extra_args=None, callback=None, disable=None, **options):
             options |= self.see(self._marked_noise, x, sigmas, options, default={})
             stand_in = StandIn(model, self._call)
 
             def report(info):
-                told = self._told(info)
+                told = self._without_marks(info)
                 if told is not info and told.get("back"):
-                    return self.see(self._turned, info)
-                self.see(self._stepped, told)
+                    return self.see(self._note_turn, info)
+                self.see(self._note_step, told)
                 return callback(told) if callback else None
 
             samples = function(stand_in, x, sigmas, extra_args=extra_args, callback=report, disable=disable, **options)
-            self.see(self._returned, samples)
+            self.see(self._note_end, samples)
             return untracked(samples)
 
         return sampler_function
 
-    def _told(self, info: Any) -> Any:
+    def _without_marks(self, info: Any) -> Any:
         """What a sampler reports, its tensors without marks; as it is where it is no table, which ends the record."""
         told = info
         if isinstance(info, Mapping):
@@ -276,10 +277,10 @@ class Watch:
             self._end(f"{self.run.name} reports a {type(info).__name__}, but a table is needed")
         return told
 
-    def _turned(self, info: Mapping) -> None:
+    def _note_turn(self, info: Mapping) -> None:
         self.recorder.turned(info["x"], float(info["sigma"]))
 
-    def _stepped(self, told: Mapping) -> None:
+    def _note_step(self, told: Mapping) -> None:
         level = told.get("sigma")
         known = isinstance(level, Tensor | float | int)
         self.recorder.stepped(float(torch.as_tensor(level).flatten()[0]) if known else None)
@@ -299,13 +300,13 @@ class Watch:
     def _call(self, model, x, sigma, *args, **kwargs):
         if len(self.recorder.pending) == MOST_CALLS and not self.ended:
             self._end(f"{self.run.name} called the model {MOST_CALLS} times and reported no step")
-        call = self.see(self._asked, x, sigma)
+        call = self.see(self._note_call, x, sigma)
         try:
             with self._before_the_mask(model):
                 denoised = model(untracked(x), sigma, *args, **kwargs)
         finally:
             self.evaluations.end()
-        self.see(self._answered, call, denoised)
+        self.see(self._note_answer, call, denoised)
         return denoised
 
     @contextmanager
@@ -318,7 +319,7 @@ class Watch:
 
         def call(guider, *args, **kwargs):
             denoised = guider(*args, **kwargs)
-            self.see(self.evaluations.guided, denoised)
+            self.see(self.evaluations.note_guided, denoised)
             return denoised
 
         model.inner_model = StandIn(guider, call)
@@ -327,35 +328,39 @@ class Watch:
         finally:
             model.inner_model = guider
 
-    def _asked(self, x: Tensor, sigma: Tensor) -> tuple[Visited, Predicted]:
+    def _note_call(self, x: Tensor, sigma: Tensor) -> tuple[Visited, Predicted]:
         return self.recorder.called(x, sigma), self.evaluations.begin()
 
-    def _answered(self, call: tuple[Visited, Predicted], denoised: Tensor) -> None:
+    def _note_answer(self, call: tuple[Visited, Predicted], denoised: Tensor) -> None:
         visited, found = call
-        evaluation = self.evaluations.completed(found, denoised)
+        evaluation = self.evaluations.complete(found, denoised)
         if self.afterwards:
-            self.afterwards.answered(evaluation)
+            self.afterwards.note_evaluation(evaluation)
         self.recorder.answered(visited, evaluation)
 
     def on_conditions(self, executor, model, conds, x, sigma, model_options):
         """Wrapper of the host's batched evaluation: copies u and c before any rule may edit them."""
         if self.afterwards and self.evaluations.current:
-            self.see(self.afterwards.asked, model, x, sigma)
+            self.see(self.afterwards.note_call, model, x, sigma)
         predictions = executor(model, conds, x, sigma, model_options)
-        self.see(self._evaluated, predictions, conds, x, sigma, model_options)
+        self.see(self._note_predictions, predictions, conds, x, sigma, model_options)
         return predictions
 
-    def _evaluated(self, predictions: list[Tensor], conds: list, x: Tensor, sigma: Tensor, model_options: dict) -> None:
+    def _note_predictions(
+        self, predictions: list[Tensor], conds: list, x: Tensor, sigma: Tensor, model_options: dict
+    ) -> None:
         self.evaluations.add(predictions, conds, x, sigma, model_options)
 
     def look_back(self, extra_args: dict) -> None:
         """Evaluate what was left for after the run; a fault there costs that alone."""
-        if self.afterwards and not self.ended:
-            with kept_out(lambda fault: self.faults.append(f"not evaluated after the run: {fault}"), STOPS):
-                for step in self.afterwards.evaluated(extra_args.get("model_options") or {}):
-                    self._for_each_part(Accumulator.amend, step)
+        if self.afterwards is None or self.ended:
+            return
+        with kept_out(self._fault("not evaluated after the run"), STOPS):
+            for step in self.afterwards.evaluate_chosen(extra_args.get("model_options") or {}):
+                for accumulator, part in zip(self.accumulators, step.split(self.run.packed), strict=True):
+                    accumulator.amend(part)
 
-    def _reported(self, callback) -> Callable:
+    def _report(self, callback) -> Callable:
         def report(i, denoised, x, total):
             self.clean = untracked(denoised)
             self.see(self.recorder.stepped)
@@ -363,7 +368,7 @@ class Watch:
 
         return report
 
-    def _returned(self, samples: Tensor) -> None:
+    def _note_end(self, samples: Tensor) -> None:
         self.end = untracked(samples)
         self.recorder.returned(samples)
         if asked := self.recorder.unreported:
@@ -378,7 +383,7 @@ class Watch:
         """Give every recording its trace."""
         trace = self.trace(samples)
         for recording in self.recordings:
-            with kept_out(self._unkept, STOPS):
+            with kept_out(self._fault("not available to Read Recorded Trace"), STOPS):
                 recording.finish(trace, lambda: self._latents(samples))
         self._show_tab(lambda: self.recordings[-1].trace or trace)
 
@@ -389,14 +394,9 @@ class Watch:
         self._show_tab(lambda: self.trace(None), f"stopped at step {step}: {words}", step)
 
     def _show_tab(self, trace: Callable[[], Trace], *stopped) -> None:
-        with kept_out(self._unshown, STOPS):
-            publish(trace, self._unshown, *stopped)
-
-    def _unshown(self, fault: str) -> None:
-        self.faults.append(f"not there for the Guidance tab: {fault}")
-
-    def _unkept(self, fault: str) -> None:
-        self.faults.append(f"not available to Read Recorded Trace: {fault}")
+        fault = self._fault("not there for the Guidance tab")
+        with kept_out(fault, STOPS):
+            publish(trace, fault, *stopped)
 
     def _latents(self, samples: Tensor) -> list[Tensor]:
         """The latents that the host makes of a run: the sample, the last clean prediction, and the parts of both."""
@@ -411,24 +411,21 @@ class Watch:
         ends: list[Tensor | None] = [None] * len(packed.names)
         end = untracked(samples) if self.end is None else self.end
         if end is not None:
-            with kept_out(self._unsplit):
+            with kept_out(self._fault("the end of the run is not kept")):
                 ends[:] = packed.split(end)
         faults = [self.faults, *(list(self.faults) for _ in packed.names[1:])]
-        seen = [self._observed(*own) for own in zip(self.accumulators, ends, faults, packed.names, strict=True)]
+        seen = [self._observation(*own) for own in zip(self.accumulators, ends, faults, packed.names, strict=True)]
         first, *others = map(trace_of, seen)
         return replace(first, parts=dict(zip(packed.names[1:], others, strict=True)))
 
-    def _unsplit(self, fault: str) -> None:
-        self.faults.append(f"the end of the run is not kept: {fault}")
-
-    def _observed(self, accumulator: Accumulator, end: Tensor | None, faults: list[str], part: str) -> Observed:
-        said = (self.afterwards.said if self.afterwards else {}), self.evaluations.inside
+    def _observation(self, accumulator: Accumulator, end: Tensor | None, faults: list[str], part: str) -> Observed:
+        said = (self.afterwards.summary if self.afterwards else {}), self.evaluations.inside
         lost = self.recorder.unfollowed
         run, sigmas = self.run, [float(s) for s in self.run.sigmas]
         return Observed(run.id, accumulator, sigmas, end, faults, self.noise.split, lost, part, *said, run=run)
 
 
-def unsampled(recording: Recording, sampler, guider, samples: Tensor, seed: int) -> Trace:
+def trace_without_steps(recording: Recording, sampler, guider, samples: Tensor, seed: int) -> Trace:
     """The trace of a run without steps (denoise 0): the host hands the latent back and calls no sampler."""
     watch = Watch(recording, host_run(sampler, guider, torch.zeros(0), {"seed": seed}, masked=False))
     return watch.trace(adapter.parts_of(samples)[0])
@@ -450,7 +447,3 @@ def _captures(recording: Recording, run: HostRun) -> list[Capture]:
     """What is captured of each part of the sample, which has its share of the memory."""
     budget = recording.budget_mb << 20
     return [Capture(recording.capture, int(share * budget)) for share in run.packed.shares]
-
-
-def _silent(*_) -> None:
-    """A callback that does nothing: the host drops the recorder's if there is none."""

@@ -17,7 +17,7 @@ from .choices import answer_choices, own_run
 from .jobs import owner_of, within
 from .panel_record import READERS, SUBFOLDER, temporary_folder
 from .run_store import STORE, TAB_FOLDER, list_unreached
-from .users import known, user_of
+from .users import require_known, user_of
 
 RUNS = "/guidance_geometry/runs/{job}/{node}"
 RECORDS = "/guidance_geometry/records/{name}"
@@ -34,26 +34,26 @@ def answer_panels() -> None:
         return
 
     async def run(request: web.Request) -> web.StreamResponse:
-        user = known(user_of(server, request))
+        user = require_known(user_of(server, request))
         return run_of(server.prompt_queue, user, request.match_info["job"], request.match_info["node"])
 
     async def record(request: web.Request) -> web.StreamResponse:
-        user, name = known(user_of(server, request)), request.match_info["name"]
+        user, name = require_known(user_of(server, request)), request.match_info["name"]
         response, own = record_named(name), user in READERS.get(name, ()) or was_shown(server.prompt_queue, user, name)
         if response.status != 204 and not own:
             raise web.HTTPNotFound()
         return response
 
     async def tab_runs(request: web.Request) -> web.StreamResponse:
-        user, query = known(user_of(server, request)), request.query
-        STORE.bound(user, megabytes_of(server, request))
+        user, query = require_known(user_of(server, request)), request.query
+        STORE.bound(user, server.user_manager.settings.get_settings(request).get(STORE_SETTING))
         which = (user, query.get("workflow_id"), query.get("prompt_id"))
-        runs = await asyncio.to_thread(STORE.listed, *which)
+        runs = await asyncio.to_thread(STORE.list_runs, *which)
         missed = await asyncio.to_thread(list_unreached, STORE, server.prompt_queue, *which)
-        return said(json.dumps({"runs": runs, "unreached": missed}).encode())
+        return json_response(json.dumps({"runs": runs, "unreached": missed}).encode())
 
     async def tab_run(request: web.Request) -> web.StreamResponse:
-        user = known(user_of(server, request))
+        user = require_known(user_of(server, request))
         found = await asyncio.to_thread(own_run, user, request.match_info["run"])
         return web.Response(status=204) if found is None else answer(json.loads(found.record), TAB_FOLDER)
 
@@ -62,11 +62,6 @@ def answer_panels() -> None:
     server.routes.get(TAB_RUNS)(tab_runs)
     server.routes.get(TAB_RUN)(tab_run)
     answer_choices(server)
-
-
-def megabytes_of(server, request: web.Request) -> Any:
-    """What this user set as the size of the store; None where nothing is set."""
-    return server.user_manager.settings.get_settings(request).get(STORE_SETTING)
 
 
 def run_of(queue, user: str, job: str, node: str) -> web.StreamResponse:
@@ -103,7 +98,7 @@ def answer(record: dict | None, subfolder: str = SUBFOLDER) -> web.StreamRespons
     if record and "file" in record:
         return record_named(within(record, "file", "filename"), subfolder)
     try:
-        return said(json.dumps(record, allow_nan=False).encode())
+        return json_response(json.dumps(record, allow_nan=False).encode())
     except (TypeError, ValueError, RecursionError):
         return web.Response(status=204)
 
@@ -119,6 +114,6 @@ def record_named(name: Any, subfolder: str = SUBFOLDER) -> web.StreamResponse:
     return web.FileResponse(known[name], headers=FRESH | {"Content-Type": "application/json"})
 
 
-def said(record: bytes) -> web.Response:
+def json_response(record: bytes) -> web.Response:
     """JSON that no browser keeps: a job may be forgotten."""
     return web.Response(body=record, content_type="application/json", headers=FRESH)

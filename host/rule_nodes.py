@@ -45,10 +45,10 @@ class RuleNode(StatedNode):
     @classmethod
     def outcome(cls, given: dict[str, Any]) -> io.NodeOutput:
         """The chain with the rule at its end."""
-        return linked(cls, given["guidance"], cls.stated(**values_of(cls.stated, given)))
+        return extend_chain(cls, given["guidance"], cls.stated(**values_of(cls.stated, given)))
 
 
-def linked(cls, guidance: Guidance | None, *rules: Rule) -> io.NodeOutput:
+def extend_chain(cls, guidance: Guidance | None, *rules: Rule) -> io.NodeOutput:
     """The chain with these rules at its end; says on the node when they change nothing."""
     chain = chain_of(guidance or PLAIN)
     for rule in rules:

@@ -23,7 +23,7 @@ from .host_run import HostRun
 from .jobs import file_of, running_job
 from .native_model import card_of, format_name
 from .passes import guidance_patches
-from .saving import mapped
+from .saving import map_tensors
 
 NO_EFFECT = (
     "the rules of the chain had no effect: at cfg 1 only the conditional prediction is made, and they need the "
@@ -70,7 +70,7 @@ def trace_of(seen: Observed) -> Trace:
     for name, fact in FACTS.items() if known else ():
         with kept_out(lambda fault, name=name: faults.append(f"{name} of the run unknown: {fault}")):
             facts[name] = fact(seen)
-    trace = make_trace(seen, facts, mapped, partial(_about_scale, seen, facts))
+    trace = make_trace(seen, facts, map_tensors, partial(_about_scale, seen, facts))
     there: dict[str, Any] = {}
     if run.foreign:  # nobody but its numbers tells its scale
         there = {"cfg": _shared_scale(trace.steps["gamma"]), "guider": type(run.guider).__name__}
@@ -86,19 +86,10 @@ def on_the_node(trace: Trace) -> dict:
     return {"ui": {"text": words}}  # none, too: else the words of an earlier run would stay
 
 
-def _latent(seen: Observed) -> dict:
-    form = format_name(seen.run.patcher.get_model_object("latent_format"))
-    return {"shape": seen.shape, "format": form}
-
-
 def _split(seen: Observed) -> str:
     response = seen.accumulator.setting.response
     unknown = f"not checked: the sampler's response is unknown ({response.why})"
     return f"{seen.split}; {CHECKED if response.steps else unknown}"
-
-
-def _options(seen: Observed) -> dict:
-    return {name: v for name, v in seen.run.options.items() if isinstance(v, int | float | str)}
 
 
 def _cfg(seen: Observed) -> float | None:
@@ -118,36 +109,36 @@ def _chain(seen: Observed) -> str:
     return getattr(guidance, "text", type(guider).__name__)
 
 
-def _file() -> dict:
-    """The file of the weights, where the job says which it is."""
+def _model(seen: Observed) -> dict:
+    """The MODEL, with the file of its weights where the job says which it is."""
     name = file_of(running_job())
-    return {"file": name} if name else {}
+    return adapter.describe_model(seen.run.patcher) | ({"file": name} if name else {})
 
 
-def _beside(seen: Observed) -> list[str]:
-    """Rules that read further predictions than u and c."""
-    chain_run = seen.run.chain_run
-    return [rule.chain_text for rule in chain_run.chain.rules if rule.sources and not rule.neutral] if chain_run else []
+def _rules(seen: Observed) -> tuple:
+    """Of our chain."""
+    return seen.run.chain_run.chain.rules if seen.run.chain_run else ()
 
 
 def _lanes(seen: Observed) -> dict[str, list]:
     """What each of several runs side by side was guided by, where they differ; else nothing."""
-    chain_run = seen.run.chain_run
-    rules = chain_run.chain.rules if chain_run else ()
-    lanes = [lane for rule in rules if isinstance(rule, SideBySide) for lane in rule.lanes]
+    lanes = [lane for rule in _rules(seen) if isinstance(rule, SideBySide) for lane in rule.lanes]
     told = {"cfg": [float(lane.gamma) for lane in lanes], "chain": [lane.chain.text for lane in lanes]}
     return told if any(len(set(values)) > 1 for values in told.values()) else {}
 
 
 FACTS: dict[str, Callable[[Observed], Any]] = {
-    "latent": _latent,
-    "options": _options,
+    "latent": lambda seen: {
+        "shape": seen.shape,
+        "format": format_name(seen.run.patcher.get_model_object("latent_format")),
+    },
+    "options": lambda seen: {name: v for name, v in seen.run.options.items() if isinstance(v, int | float | str)},
     "cfg": _cfg,
     "distilled_guidance": lambda seen: adapter.distilled_guidance(seen.run.guider),
     "labels": lambda seen: adapter.labels_of(seen.run.guider, seen.batch),
     "chain": _chain,
-    "model": lambda seen: adapter.describe_model(seen.run.patcher) | _file(),
-    "beside": lambda seen: _beside(seen),
+    "model": _model,
+    "beside": lambda seen: [rule.chain_text for rule in _rules(seen) if rule.sources and not rule.neutral],
     "patches": lambda seen: guidance_patches(seen.run.guider.model_options),
     "lanes": _lanes,
     "host": lambda seen: adapter.describe_host(seen.run.patcher),
@@ -167,8 +158,10 @@ def notes_of(seen: Observed) -> list[str]:
     told = {"name": run.name, "share": 100 * abs(excess), "how": "more" if excess > 0 else "less"}
     notes += [ASTRAY.format(**told)] if abs(excess) > MOST_ASTRAY else []
     notes += [SIDE_BY_SIDE] if _lanes(seen) else []
-    notes += [*_about_uncond(seen), *_about_noise(seen)]
-    return [*notes, *(run.chain_run.told() if run.chain_run else ())]
+    lost = seen.unfollowed
+    notes += _about_uncond(seen)
+    notes += [f"the noise of {lost} steps could not be followed: it counts as part of the move"] if lost else []
+    return [*notes, *(run.chain_run.sentences() if run.chain_run else ())]
 
 
 def advice_on(seen: Observed) -> list[str]:
@@ -191,8 +184,7 @@ def _about_uncond(seen: Observed) -> list[str]:
     if not skipped:
         return []
     said = [f"uncond was not evaluated in {skipped} of {len(asked)} steps", *_about_afterwards(seen.afterwards)]
-    chain = seen.run.chain_run.chain.rules if seen.run.chain_run else ()
-    ruled = any(not isinstance(rule, Term) for rule in chain)
+    ruled = any(not isinstance(rule, Term) for rule in _rules(seen))
     alone = ruled and {*asked} <= {"cond_only", AFTERWARDS} and all(scale == 1 for scale in seen.accumulator.scales)
     return [*said, NO_EFFECT] if alone else said
 
@@ -232,8 +224,3 @@ def _about_scale(seen: Observed, header: Mapping[str, Any], columns: Mapping[str
     aside = f", and up to {percent(share)} % of the push of a step goes across" if share else ""
     patches = f" ({'; '.join(header['patches'])})" if header.get("patches") else ""
     return [f"another node changes guidance: {acts}{aside}{patches}"]
-
-
-def _about_noise(seen: Observed) -> list[str]:
-    lost = seen.unfollowed
-    return [f"the noise of {lost} steps could not be followed: it counts as part of the move"] if lost else []

@@ -67,10 +67,10 @@ class OtherModel:
         ours = watched.get("transformer_options", {}).get("wrappers", {})
         places = self.options.setdefault("transformer_options", {}).setdefault("wrappers", {})
         with ExitStack() as stack:
-            stack.enter_context(adapter.changed(self.options, {FURTHER: True}))
+            stack.enter_context(adapter.override(self.options, {FURTHER: True}))
             for kind, by_key in ours.items():
                 own = {key: found for key, found in by_key.items() if str(key).startswith(adapter.KEY)}
-                stack.enter_context(adapter.changed(places.setdefault(kind, {}), own))
+                stack.enter_context(adapter.override(places.setdefault(kind, {}), own))
             found = comfy.samplers.calc_cond_batch(self.patcher.model, [*wanted.values()], x, sigma, self.options)
         return dict(zip(wanted, found, strict=True))
 

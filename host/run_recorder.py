@@ -47,10 +47,6 @@ class RecordedRun:
         kept = (tensor for part in self.trace.every_part for tensor in part.tensors.values())
         return sum(tensor.numel() * tensor.element_size() for tensor in kept)
 
-    def has_made(self, marks: list[str]) -> bool:
-        """Whether all of these samples are of one of its latents."""
-        return bool(marks) and any(set(marks) <= set(latent) for latent in self.made)
-
     def __str__(self) -> str:
         header, trace = self.trace.header, self.trace
         return f"seed {header.get('seed')}, {trace.n} steps of {header.get('sampler')}, {trace.batch} images"
@@ -82,12 +78,12 @@ class RunRecorder(Printed):
         made = made if before == job else 0
         self.runs.append(RecordedRun(trace, [marks_of(latent) for latent in latents], node, job, made))
         self.samplers[node] = (job, made + 1)
-        for run in self._replaced():
+        for run in self._replaced_runs():
             for part in run.trace.every_part:
                 len(part.steps)  # its numbers are made now, and what waits for that on the device is let go
         self._let_go()
 
-    def _replaced(self) -> list[RecordedRun]:
+    def _replaced_runs(self) -> list[RecordedRun]:
         return [run for run in self.runs if self.samplers[run.node][0] != run.job]
 
     def _let_go(self) -> None:
@@ -101,7 +97,7 @@ class RunRecorder(Printed):
         """The oldest run that was replaced, else the oldest of the node with most runs; None where each has one."""
         count = Counter(run.node for run in self.runs)
         several = [run for run in self.runs if count[run.node] == max(count.values()) > 1]
-        return next(iter([*self._replaced(), *several]), None)
+        return next(iter([*self._replaced_runs(), *several]), None)
 
     @property
     def latest(self) -> list[RecordedRun | None]:
@@ -109,11 +105,11 @@ class RunRecorder(Printed):
         held = {(run.node, run.job, run.place): run for run in self.runs}
         return [held.get((node, job, i)) for node, (job, made) in self.samplers.items() for i in range(made)]
 
-    def found(self, latent: dict, run: int) -> Trace:
+    def find(self, latent: dict, run: int) -> Trace:
         """The run that made a latent, or the one of a number other than -1.  Raises ValueError where there is none."""
         marks, latest = marks_of(latent.get("samples")), self.latest
         if run == -1:
-            made = [one for one in self.runs if one.has_made(marks)]
+            made = [one for one in self.runs if marks and any(set(marks) <= set(latent) for latent in one.made)]
         else:
             made = [one for one in latest[run : run + 1 or None] if one] if -len(latest) <= run < len(latest) else []
         if made:
@@ -145,7 +141,7 @@ def marks_of(samples: Tensor | None) -> list[str]:
     return [hashlib.sha256(shape + row.numpy().tobytes()).hexdigest() for row in rows]
 
 
-def recorded(model, begin: Callable[[], Recording]):
+def record_model(model, begin: Callable[[], Recording]):
     """A clone of a MODEL whose runs are recorded; other packs' wrappers are still called, before and after this one.
 
     begin: gives the settings of one run.
@@ -167,7 +163,7 @@ def is_recorded(model) -> bool:
     return bool(model.get_wrappers(*RECORDS))
 
 
-def unrecorded(model):
+def without_recording(model):
     """A MODEL whose runs are not recorded; the same where they are not."""
     if not is_recorded(model):
         return model
@@ -176,12 +172,12 @@ def unrecorded(model):
     return clone
 
 
-def tapped(model, begin: Callable[[], Recording]):
+def tap_model(model, begin: Callable[[], Recording]):
     """The MODEL with its runs recorded; the same as came in where they are already, and where nothing can be."""
     found = model
     with kept_out(lambda fault: None):
         if IS_PATCHER(model) and not is_recorded(model):
-            found = recorded(model, begin)
+            found = record_model(model, begin)
     return found
 
 
@@ -193,7 +189,7 @@ def tap_pipe(pipe, begin: Callable[[], Recording]):
     """
     result = pipe
     with kept_out(lambda fault: None):
-        result = _replace_models(pipe, lambda model: tapped(model, begin), {})
+        result = _replace_models(pipe, lambda model: tap_model(model, begin), {})
     return result
 
 

@@ -13,14 +13,14 @@ from threading import Lock, Thread
 from typing import Any
 
 import torch
-from comfy_execution.progress import NodeState, ProgressRegistry, get_progress_state
+from comfy_execution.progress import NodeState, get_progress_state
 
 from ..files.writing import NotWritten
 from ..trace.faults import kept_out
 from ..trace.file import save, with_end_alone
 from ..trace.trace import Trace
 from .adapter import prompt_server
-from .jobs import RunningJob, job_of, running_job
+from .jobs import job_of, running_job
 from .panel_record import SUBFOLDER, of_every_part, portable, temporary, temporary_folder
 from .users import is_heard
 
@@ -121,7 +121,7 @@ class RunStore:
         coming.start()
         self.coming = coming  # only now: a thread that has not begun cannot be waited for
 
-    def settled(self) -> RunStore:
+    def wait_for_runs(self) -> RunStore:
         """The store, when the runs that have ended are in it; not for the event loop, which would wait too."""
         if self.coming:
             self.coming.join()
@@ -172,19 +172,19 @@ class RunStore:
         with self.lock:
             return list(self.runs.values())
 
-    def listed(self, user: str, workflow_id: str | None = None, prompt_id: str | None = None) -> list[dict]:
+    def list_runs(self, user: str, workflow_id: str | None = None, prompt_id: str | None = None) -> list[dict]:
         """Summaries of a job's runs, or of a workflow's, that are this user's; none where neither is named.
 
-        Waits for runs on their way, as `found` does: a job is over before its last record is there.
+        Waits for runs on their way, as `find_run` does: a job is over before its last record is there.
         """
-        self.settled()
+        self.wait_for_runs()
         asked = prompt_id or workflow_id
         seen = [run.place for run in self._all() if run.user == user] if asked else []
         return [place.summary() for place in seen if asked == (place.prompt_id if prompt_id else place.workflow_id)]
 
-    def found(self, user: str, name: str) -> StoredRun | None:
+    def find_run(self, user: str, name: str) -> StoredRun | None:
         """A run by its id, None where it is gone or somebody else's."""
-        self.settled()
+        self.wait_for_runs()
         with self.lock:
             run = self.runs.get(name)
         return run if run and run.user == user else None
@@ -213,7 +213,7 @@ def publish(
     def kept(store: RunStore = STORE) -> None:
         with kept_out(failed):
             index = store.count(place.prompt_id, place.node, place.list_index)
-            found = kept_run(trace, replace(place, index=index), job.user)
+            found = make_stored_run(trace, replace(place, index=index), job.user)
             store.add(found)
             if tell:
                 tell(found.place.summary())
@@ -221,7 +221,7 @@ def publish(
     STORE.soon(kept)
 
 
-def kept_run(trace: Trace, place: RunPlace, user: str) -> StoredRun:
+def make_stored_run(trace: Trace, place: RunPlace, user: str) -> StoredRun:
     """A run as the store keeps it: its record, and the files that this names."""
     files: list[str] = []
 
@@ -232,7 +232,7 @@ def kept_run(trace: Trace, place: RunPlace, user: str) -> StoredRun:
 
     facts = {"workflow_id": place.workflow_id, "ended": place.ended, "stopped_at": place.stopped_at}
     whole = of_every_part(trace, None, PICTURES, keep, user) | facts
-    if numbers := kept_trace(trace):
+    if numbers := keep_trace(trace):
         files.append(numbers["filename"])
         whole["trace"] = numbers
     data = json.dumps(portable(whole, keep), separators=(",", ":")).encode()
@@ -245,7 +245,7 @@ def _size(name: str) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def kept_trace(trace: Trace) -> dict[str, str]:
+def keep_trace(trace: Trace) -> dict[str, str]:
     """Where the numbers and the end of a run are kept, for another run to be compared with; nothing on a full disk."""
     name = hashlib.sha256(str(trace.header["run"]).encode()).hexdigest()[:20] + ".safetensors"
     with kept_out(lambda fault: None), suppress(ValueError, NotWritten):  # of a very long run
@@ -259,7 +259,7 @@ def list_unreached(
 ) -> list[dict]:
     """Those of a job, or of the last job of each node of a workflow, that are this user's.  Not for the event loop."""
     with kept_out(lambda fault: None):
-        _note_latest(queue, store.settled())
+        _note_latest(queue, store.wait_for_runs())
     asked = {"prompt_id": prompt_id} if prompt_id else {"workflow_id": workflow_id}
     there = [one for (owner, *_), one in list(store.unreached.items()) if owner == user]
     return [one for one in there if any(asked.values()) and asked.items() <= one.items()]
@@ -272,16 +272,12 @@ def _note_latest(queue: Any, store: RunStore) -> None:
     if job is None or not job.wants_records:
         return
     where = {"prompt_id": job.prompt_id, "workflow_id": job.workflow_id, "key": job.workflow_key}
-    for node in _counting_steps(counts, job):
+    ended = (name for name, at in dict(counts.nodes).items() if at["state"] == NodeState.Finished and at["max"] > 1)
+    shown = {counts.dynprompt.get_display_node_id(name) for name in ended}
+    for node in shown.intersection(job.samplers):  # they may sample, have ended, and counted more than one step
         slot = (job.user, job.workflow_id or job.prompt_id, job.workflow_key, node)
         store.unreached.pop(slot, None)
         if (job.prompt_id, node) not in store.sampled:
             store.unreached[slot] = {**where, "node": node, "title": job.title_of(node)}
     for slot in list(store.unreached)[:-MOST_UNREACHED]:
         del store.unreached[slot]
-
-
-def _counting_steps(counts: ProgressRegistry, job: RunningJob) -> set[str]:
-    """The nodes that may sample, have ended, and counted more than one step."""
-    ended = (name for name, at in dict(counts.nodes).items() if at["state"] == NodeState.Finished and at["max"] > 1)
-    return {counts.dynprompt.get_display_node_id(name) for name in ended}.intersection(job.samplers)

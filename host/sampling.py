@@ -14,7 +14,7 @@ import torch
 
 from ..trace.trace import Trace
 from .adapter import is_nested
-from .recording import Recording, RecordingSampler, unsampled
+from .recording import Recording, RecordingSampler, trace_without_steps
 
 SCALES = ("downscale_ratio_spacial", "downscale_ratio_temporal")  # what newer hosts say of an empty latent
 
@@ -36,7 +36,7 @@ class Start(NamedTuple):
     sigmas: torch.Tensor
 
 
-def started(
+def start_of(
     model, latent_image: dict, seed: int, steps: int, sampler_name: str, scheduler: str, denoise: float = 1.0
 ) -> Start:
     """The start of KSampler with the same inputs."""
@@ -50,7 +50,7 @@ def schedule_of(model, steps: int, sampler_name: str, scheduler: str, denoise: f
     return comfy.samplers.KSampler(model, steps, model.load_device, sampler_name, scheduler, denoise).sigmas
 
 
-def unpacked(x0, samples):
+def unpack_like(x0, samples):
     """A prediction in the form of the samples: older hosts show their previews the packed one."""
     if not is_nested(samples) or is_nested(x0):
         return x0
@@ -58,7 +58,7 @@ def unpacked(x0, samples):
     return type(samples)(comfy.utils.unpack_latents(x0, shapes))
 
 
-def sampled(
+def sample_recorded(
     guider, noise, latent: dict, sampler, sigmas, seed: int, recording: Recording, dtype: torch.dtype | None = None
 ) -> tuple[dict, dict, Trace]:
     """Run a guider under observation, with the host's preview, progress bar and interruption: sample, denoised, trace.
@@ -82,6 +82,6 @@ def sampled(
     denoised = out
     if "x0" in previewed:
         clean = guider.model_patcher.model.process_latent_out(previewed["x0"].to("cpu"))
-        denoised = {**latent, "samples": unpacked(clean, samples)}
-    trace = recording.trace or unsampled(recording, sampler, guider, samples, seed)
+        denoised = {**latent, "samples": unpack_like(clean, samples)}
+    trace = recording.trace or trace_without_steps(recording, sampler, guider, samples, seed)
     return out, denoised, trace

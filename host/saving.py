@@ -45,10 +45,10 @@ def bad_prefix(prefix: str | None) -> str | None:
 
 def next_path(prefix: str, ending: str, size: tuple[int, int] = (0, 0)) -> Path:
     """The next free <prefix>_00001_<ending> in the output folder; %date% marks and %width% work as in the host."""
-    return numbered(prefix, folder_paths.get_output_directory(), ending, size)
+    return numbered_path(prefix, folder_paths.get_output_directory(), ending, size)
 
 
-def numbered(prefix: str, root: str, ending: str, size: tuple[int, int] = (0, 0)) -> Path:
+def numbered_path(prefix: str, root: str, ending: str, size: tuple[int, int] = (0, 0)) -> Path:
     """The same below another folder of the host.  Raises NotWritten where no file could be made there."""
     try:
         folder, name, counter, _, _ = folder_paths.get_save_image_path(prefix, root, *size)
@@ -59,7 +59,7 @@ def numbered(prefix: str, root: str, ending: str, size: tuple[int, int] = (0, 0)
     return path
 
 
-def shown_or_said(work: Callable[..., dict], *args, said: Sequence[str] = (), instead: Callable = dict) -> dict:
+def show_or_say(work: Callable[..., dict], *args, said: Sequence[str] = (), instead: Callable = dict) -> dict:
     """What a node shows of a file that it writes beside its result; or why that could not be written.
 
     work: writes, and returns what to show. said: the node's own words. instead: what is shown where the file cannot be
@@ -68,7 +68,7 @@ def shown_or_said(work: Callable[..., dict], *args, said: Sequence[str] = (), in
     try:
         shown = work(*args)
     except NotWritten as error:
-        shown, said = shown_or_said(instead), [*said, f"Not written: {error}"]
+        shown, said = show_or_say(instead), [*said, f"Not written: {error}"]
     return {**shown, "text": list(said)} if said else shown
 
 
@@ -97,7 +97,7 @@ def output_path(saved: dict) -> Path:
     return Path(folder_paths.get_output_directory()) / saved["subfolder"] / saved["filename"]
 
 
-def embedded(cls) -> dict:
+def metadata_of(cls) -> dict:
     """What to write into a file: prompt, workflow and whatever the editor sent; nothing if the user wants none."""
     if args.disable_metadata or not cls.hidden:
         return {}
@@ -122,7 +122,7 @@ def _safetensors(folder: Path, below: str) -> list[Path]:
     return sorted(path for path in folder.glob(f"{below}*.safetensors") if path.is_file()) if folder.is_dir() else []
 
 
-def mapped(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], str]:
+def map_tensors(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], str]:
     """The same tensors, in a memory-mapped file of the host's temp folder if they are large; and why they are not.
 
     The file goes at once where an open file may be deleted; elsewhere the host empties that folder when it starts.
@@ -150,5 +150,5 @@ def with_provenance(cls, trace: Trace) -> Trace:
     if args.disable_metadata:
         own = dict.fromkeys(own)
     elif not any(own.values()):
-        own = {name: embedded(cls).get(name) for name in own}
+        own = {name: metadata_of(cls).get(name) for name in own}
     return replace(trace, header={**trace.header, **own})

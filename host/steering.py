@@ -47,13 +47,10 @@ class Steering:
         gradients = getattr(model_options.get(KEY), "gradients", None)
         if gradients is None or not gradients.gradient_terms:
             raise ValueError(NOBODY.format(way=self.way))
-        if self.way == LEAN:
-            return self._lean(gradients)
-        self._shift(gradients, ShiftLaw(self.way, taken_steps(levels, down), gradients.sigma_data))
-        return lambda eps: eps
-
-    def _lean(self, gradients: GradientRun) -> Callable[[Tensor], Tensor]:
-        """Gradients leave the prediction alone and turn the noise."""
+        if self.way != LEAN:
+            self._shift(gradients, ShiftLaw(self.way, taken_steps(levels, down), gradients.sigma_data))
+            return lambda eps: eps
+        # gradients leave the prediction alone and turn the noise
         gradients.use(lambda term, evaluation, sigma: Strength(term.gamma(evaluation), carried=0.0))
 
         def lean(eps: Tensor) -> Tensor:

@@ -62,11 +62,11 @@ def settings_at(place: Mapping[str, Value], usual: Settings) -> Settings:
     chain = usual.chain if by_rule is None else chain_by_name(str(by_rule))
     for name, value in place.items():
         if "." in name:
-            chain = _changed(chain, name, value, by_rule is not None)
+            chain = _change_knob(chain, name, value, by_rule is not None)
     return replace(usual, **own, chain=chain, asked=asked)
 
 
-def _changed(chain: Chain, name: str, value: Value, by_rule: bool) -> Chain:
+def _change_knob(chain: Chain, name: str, value: Value, by_rule: bool) -> Chain:
     """The chain with another value of a knob, named `Rule.knob` as on the rule's node, or by its number: `22.scale`.
 
     by_rule: an axis names rules, so that some chains have the rule and others do not.

@@ -71,9 +71,15 @@ def wanted_of(model, positive, energy, clip, every: Iterable[Asked]) -> dict[Ask
     }
     for asked in every:
         mine = encoded.get(asked.prompt, positive)
-        mine = mine if asked.label is None else beside(positive, labelled(model, asked.label))
-        judge = aimed(energy, model, positive, mine) if asked.prompt is None else told(energy, asked.prompt, prompts)
-        found[asked] = Wanted(mine if asked.guidance is None else distilled(mine, positive, asked.guidance), judge)
+        mine = mine if asked.label is None else beside(positive, label_conditioning(model, asked.label))
+        judge = (
+            aim_judge(energy, model, positive, mine)
+            if asked.prompt is None
+            else follow_prompt(energy, asked.prompt, prompts)
+        )
+        found[asked] = Wanted(
+            mine if asked.guidance is None else with_distilled_guidance(mine, positive, asked.guidance), judge
+        )
     labels = (labels_of(model, found[asked].positive) for asked in every if asked.label is not None)
     refuse_half_deaf(energy, [name for names in labels for name in names if name])
     return found
@@ -90,7 +96,7 @@ def beside(usual, own) -> list:
     return [[tensor, {**more, **options}] for tensor, options in own]
 
 
-def labelled(model, label: str) -> list:
+def label_conditioning(model, label: str) -> list:
     """The CONDITIONING of a label, as Class Label reads it."""
     card = card_of(model)
     if card is None:
@@ -105,7 +111,7 @@ def encode(clip, prompt: str) -> list:
     return clip.encode_from_tokens_scheduled(clip.tokenize(prompt))
 
 
-def distilled(positive, usual, guidance: float) -> list:
+def with_distilled_guidance(positive, usual, guidance: float) -> list:
     """The CONDITIONING with another distilled guidance.  usual: what is connected, which must have one"""
     if not any(DISTILLED in options for _, options in usual):
         raise ValueError(NOT_DISTILLED)
@@ -122,7 +128,7 @@ def labels_of(model, positive) -> list[str]:
     return [names.get(index, "") for index in torch.as_tensor(given).flatten().tolist()]
 
 
-def aimed(energy, model, usual, positive):
+def aim_judge(energy, model, usual, positive):
     """The judge of pictures of these labels: one that asks for what `usual` asks for follows, any other stays.
 
     Raises ValueError where it lacks the label that it would follow, or asks for another one than it could.
@@ -131,10 +137,10 @@ def aimed(energy, model, usual, positive):
     if not isinstance(energy, LabelEnergy) or energy.kind != "label" or not all(labels) or not labels:
         return energy
     known = energy.classifier.labels
-    if same(asked_of(energy), [[label] for label in labels_of(model, usual)]):
+    if same_labels(judge_labels(energy), [[label] for label in labels_of(model, usual)]):
         wanted = tuple((index,) for index in label_indices("\n".join(labels), known, None, "judge"))
         return replace(energy, wanted=wanted)
-    asked = asked_of(energy)
+    asked = judge_labels(energy)
     for i in range(max(len(asked), len(labels))):  # both repeat to fill the batch
         names, label = asked[i % len(asked)], labels[i % len(labels)]
         if label.casefold() in map(str.casefold, known) and label.casefold() not in map(str.casefold, names):
@@ -152,7 +158,7 @@ def refuse_half_deaf(energy, labels: list[str]) -> None:
     names = set(map(str.casefold, energy.classifier.labels))
     known, unknown = ([one for one in dict.fromkeys(labels) if (one.casefold() in names) == there] for there in (1, 0))
     if known and unknown:
-        asked = listed(asked_of(energy))
+        asked = list_labels(judge_labels(energy))
         raise ValueError(KNOWS_SOME.format(asked=asked, known=", ".join(known), unknown=", ".join(unknown)))
 
 
@@ -162,28 +168,28 @@ def steady(energy, wanted: Mapping[Asked, Wanted]) -> str:
     if not varied or any(one.energy is not energy for one in wanted.values()):
         return ""
     if isinstance(energy, LabelEnergy) and energy.kind == "label":
-        return STEADY.format(listed(asked_of(energy)))
+        return STEADY.format(list_labels(judge_labels(energy)))
     return STEADY.format(", ".join(energy.texts)) if isinstance(energy, TextEnergy) else ""
 
 
-def listed(asked: list[list[str]]) -> str:
+def list_labels(asked: list[list[str]]) -> str:
     """What a judge asks for, in words."""
     return ", ".join(dict.fromkeys(" or ".join(names) for names in asked))
 
 
-def asked_of(energy: LabelEnergy) -> list[list[str]]:
+def judge_labels(energy: LabelEnergy) -> list[list[str]]:
     """The labels that a judge asks for by name, of every picture."""
     return [[energy.classifier.labels[index] for index in indices] for indices in energy.wanted]
 
 
-def same(first: list[list[str]], second: list[list[str]]) -> bool:
+def same_labels(first: list[list[str]], second: list[list[str]]) -> bool:
     """Whether two lists of labels are the same; capitals do not matter."""
     return [[name.casefold() for name in names] for names in first] == [
         [name.casefold() for name in names] for names in second
     ]
 
 
-def told(energy, prompt: str, prompts: Iterable[str | None]):
+def follow_prompt(energy, prompt: str, prompts: Iterable[str | None]):
     """The judge of a prompt: one that asks for one of the prompts follows, any other stays."""
     if isinstance(energy, TextEnergy) and len(energy.texts) == 1 and energy.texts[0] in prompts:
         return replace(energy, texts=(prompt,))

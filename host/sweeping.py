@@ -29,8 +29,8 @@ from .adapter import intermediate_dtype
 from .dry_run import own_noise, response_of, takes_noise
 from .guided_run import ChainGuider, chain_guider
 from .recording import Recording
-from .run_recorder import RECORDS, unrecorded
-from .sampling import Start, latent_of, sampled, schedule_of, started
+from .run_recorder import RECORDS, without_recording
+from .sampling import Start, latent_of, sample_recorded, schedule_of, start_of
 from .sweep_conditions import NOTHING, Asked, Wanted
 
 MODES = ("exact", "shared")
@@ -91,24 +91,24 @@ class Outcome(NamedTuple):
     shared: bool
 
 
-def alone(subject: Subject, settings: Settings, facts: Mapping, capture: str = "numbers") -> Outcome:
+def sample_alone(subject: Subject, settings: Settings, facts: Mapping, capture: str = "numbers") -> Outcome:
     """One run, whose samples are those of KSampler bit for bit."""
     began = time.monotonic()
     start = _start(subject, settings)
     guider = _guider(subject, [settings], len(start.noise))
     sampler = comfy.samplers.sampler_object(settings.sampler)
-    samples, trace = _sampled(guider, start, sampler, settings, facts, capture)
+    samples, trace = _sample(guider, start, sampler, settings, facts, capture)
     return Outcome(samples, trace, time.monotonic() - began, False)
 
 
 def _start(subject: Subject, settings: Settings) -> Start:
-    return started(subject.model, subject.latent, settings.seed, *settings.schedule)
+    return start_of(subject.model, subject.latent, settings.seed, *settings.schedule)
 
 
-def _sampled(guider, start: Start, sampler, settings: Settings, facts: Mapping, capture: str) -> tuple[dict, Trace]:
+def _sample(guider, start: Start, sampler, settings: Settings, facts: Mapping, capture: str) -> tuple[dict, Trace]:
     own = {"scheduler": settings.scheduler, "steps": settings.steps, "denoise": 1.0, **facts}
     recording = Recording(capture, facts=own)
-    found = sampled(guider, start.noise, start.latent, sampler, start.sigmas, settings.seed, recording,
+    found = sample_recorded(guider, start.noise, start.latent, sampler, start.sigmas, settings.seed, recording,
                     intermediate_dtype())  # fmt: skip
     return found[0], found[2]
 
@@ -130,7 +130,8 @@ def _batches(subject: Subject, runs: Sequence[Settings], group: list[int], facts
         now = group[:most]
         try:
             now = now if exact is None else now[: exact.most([runs[i] for i in now])]
-            found = _batch(subject, [runs[i] for i in now], facts)
+            these = [runs[i] for i in now]
+            found = sample_shared(subject, these, facts) if len(these) > 1 else [sample_alone(subject, these[0], facts)]
         except comfy.model_management.OOM_EXCEPTION:
             if len(now) == 1:
                 raise
@@ -142,21 +143,16 @@ def _batches(subject: Subject, runs: Sequence[Settings], group: list[int], facts
         yield from zip(now, found, strict=True)
 
 
-def _batch(subject: Subject, runs: Sequence[Settings], facts: Mapping) -> list[Outcome]:
-    return [alone(subject, runs[0], facts)] if len(runs) == 1 else shared(subject, runs, facts)
-
-
 def groups(subject: Subject, runs: Sequence[Settings], mode: str) -> list[list[int]]:
     """The places of runs that share batches: those that agree in `batch`; each by itself where there is an obstacle."""
     places = sorted(range(len(runs)), key=lambda i: runs[i].batch)
     by_batch = [list(found) for _, found in groupby(places, key=lambda i: runs[i].batch)]
-    return [part for group in by_batch for part in _split(subject, runs, group, mode)]
-
-
-def _split(subject: Subject, runs: Sequence[Settings], group: list[int], mode: str) -> list[list[int]]:
     uneven = changes_its_batch if mode == "exact" else (lambda subject, settings: False)
-    free = [i for i in group if not obstacle(subject, runs[i]) and not uneven(subject, runs[i])]
-    return [*([free] if free else []), *([i] for i in group if i not in free)]
+    found: list[list[int]] = []
+    for group in by_batch:
+        free = [i for i in group if not obstacle(subject, runs[i]) and not uneven(subject, runs[i])]
+        found += [*([free] if free else []), *([i] for i in group if i not in free)]
+    return found
 
 
 def changes_its_batch(subject: Subject, settings: Settings) -> bool:
@@ -202,9 +198,9 @@ class SameBits:
         """Whether a batch of so many has them; asked at the schedule's middle noise level."""
         key = len(runs), shapes_of(self.subject, runs[0])
         if key not in self.found:
-            size, whole = len(self.subject.latent["samples"]), predicted(self.subject, runs)
+            size, whole = len(self.subject.latent["samples"]), predict_middle(self.subject, runs)
             parts = zip(whole.split(size), runs, strict=True)
-            self.found[key] = all(torch.equal(part, predicted(self.subject, [one])) for part, one in parts)
+            self.found[key] = all(torch.equal(part, predict_middle(self.subject, [one])) for part, one in parts)
         return self.found[key]
 
 
@@ -220,12 +216,12 @@ def _form(value: Any) -> tuple[str, ...]:
     return (str([*value.shape]), str(value.dtype)) if isinstance(value, Tensor) else (repr(value),)
 
 
-def predicted(subject: Subject, runs: Sequence[Settings]) -> Tensor:  # -> [runs * B, C, ...]
+def predict_middle(subject: Subject, runs: Sequence[Settings]) -> Tensor:  # -> [runs * B, C, ...]
     """The guided predictions at the schedule's middle noise level, each run on noise of its own, in one batch.
 
     That is no run of the user's: nobody records it.
     """
-    subject = subject._replace(model=unrecorded(subject.model))
+    subject = subject._replace(model=without_recording(subject.model))
     starts = [_start(subject, one) for one in runs]
     start = _side_by_side(starts)
     guider = _guider(subject, runs, len(starts[0].noise))
@@ -288,7 +284,7 @@ def room(subject: Subject) -> int:
     return max(1, min(fits, MOST_ROWS // shape[0]))
 
 
-def shared(subject: Subject, runs: Sequence[Settings], facts: Mapping) -> list[Outcome]:
+def sample_shared(subject: Subject, runs: Sequence[Settings], facts: Mapping) -> list[Outcome]:
     """Several runs in one batch: the same noise as single runs, one evaluation of the network for all.
 
     Their samples differ from single runs by rounding, which some samplers amplify.
@@ -299,7 +295,7 @@ def shared(subject: Subject, runs: Sequence[Settings], facts: Mapping) -> list[O
     size = len(starts[0].noise)
     guider = _guider(subject, runs, size)
     sampler = separately_drawn(runs[0].sampler, subject.model, start, [one.seed for one in runs])
-    samples, trace = _sampled(guider, start, sampler, runs[0], facts, "numbers")
+    samples, trace = _sample(guider, start, sampler, runs[0], facts, "numbers")
     seconds = (time.monotonic() - began) / len(runs)
     places = [slice(i * size, (i + 1) * size) for i in range(len(runs))]
     return [

@@ -76,7 +76,8 @@ class Places:
         """Those that may carry a MODEL, alone or inside of something."""
         declares = self._declared(node)
         inputs = self.prompt[node]["inputs"] if declares is not NOTHING else {}
-        ends = [(name, *value) for name, value in inputs.items() if _is_wire(value)]
+        pairs = ((name, value) for name, value in inputs.items() if isinstance(value, list) and len(value) == 2)
+        ends = [(name, *end) for name, end in pairs if isinstance(end[0], str) and isinstance(end[1], int)]
         wires = [Wire(node, name, source, slot, self._kind_of(node, name, source, slot)) for name, source, slot in ends]
         return [one for one in wires if one.kind and declares.takes(one.name, one.kind)]
 
@@ -89,7 +90,3 @@ class Places:
         carries = maker.outputs[slot]
         carries = self._declared(node).kinds.get(name, carries) if carries in ANY else carries
         return carries if carries == MODEL or carries in ANY or is_opaque(carries) else ""
-
-
-def _is_wire(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], int)

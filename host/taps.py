@@ -17,7 +17,7 @@ from comfy.cli_args import args
 from .adapter import KEY, prompt_server
 from .afterwards import MOST_UNCOND
 from .jobs import SAMPLERS, within, workflow_id_of, workflow_key_of, workflow_of
-from .node_types import MODEL, NodeType, declared
+from .node_types import MODEL, NodeType, declaration_of
 from .recording import CAPTURES
 from .run_store import STORE
 from .tap_places import PIPE_TAP, TAP, Places, Wire
@@ -49,7 +49,7 @@ def on_prompt(body: Mapping[str, Any]) -> Mapping[str, Any]:
     """The request with taps where it asks for them, and with its user; a fault of ours costs it its records alone."""
     try:
         wanted = wanted_of(body)
-        return _with_ours(body, {}) if wanted is None else _tapped(body, wanted)
+        return _with_ours(body, {}) if wanted is None else _tap_prompt(body, wanted)
     except Exception:
         logging.warning("Guidance Geometry: this job is not recorded", exc_info=True)
         return _with_ours(body, {})
@@ -70,9 +70,9 @@ def wanted_of(body: Mapping[str, Any]) -> Wanted | None:
     )
 
 
-def _tapped(body: Mapping[str, Any], wanted: Wanted) -> Mapping[str, Any]:
-    prompt, _ = with_taps(body["prompt"], declared, asdict(wanted))
-    places = Places(body["prompt"], cache(declared))
+def _tap_prompt(body: Mapping[str, Any], wanted: Wanted) -> Mapping[str, Any]:
+    prompt, _ = with_taps(body["prompt"], declaration_of, asdict(wanted))
+    places = Places(body["prompt"], cache(declaration_of))
     samplers = [node for node in body["prompt"] if places.may_sample(node)]
     return _with_ours({**body, "prompt": prompt}, {"record": True, **asdict(wanted), SAMPLERS: samplers})
 

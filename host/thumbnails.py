@@ -76,7 +76,8 @@ def thumbnails(trace: Trace, pictures: Pictures, most: int) -> Sheets:
     sheets, size = {}, [1, 1]
     for step, part in parts.items():
         part["difference"] = greyed(part["difference"], grey.gain).pictures
-        part["where"] = _warmth((part["where"] / scale).sqrt())  # a root, for the small ones to be seen
+        heat = (part["where"] / scale).sqrt().nan_to_num(0.0).clamp(0, 1)[..., None]  # a root, to see the small ones
+        part["where"] = torch.tensor(COLD) * (1 - heat) + torch.tensor(WARM) * heat
         sheets[step], size = _sheet(part)
     return Sheets(_files(sheets), list(KINDS), samples, size, grey.gain, grey.clipped, scale, pictures.how)
 
@@ -89,17 +90,13 @@ def _parts(trace: Trace, pictures: Pictures, step: int, samples: list[int]) -> d
     u, c, guided = (unknown if tensor is None else tensor[samples].float() for tensor in kept.values())
     x = shown_state(x, float(trace.steps["sigma"][step]), str(trace.header.get("space")))
     tensors = {"x": x, "uncond": u, "cond": c, "guided": guided}
-    shown = {name: _or_grey(pictures, tensor) for name, tensor in tensors.items()}
+    shown = {name: pictures.image(tensor) for name, tensor in tensors.items()}
+    shown |= {name: torch.full_like(shown[name], 0.5) for name, v in tensors.items() if not bool(v.isfinite().any())}
     change = pictures.difference(u, c)
     if not bool((c - u).isfinite().any()):
         change = torch.full_like(change, torch.nan)
     length = promoted(c - u).square().mean(dim=1).sqrt()
     return shown | {"difference": change, "where": length if length.ndim == 3 else length[:, length.shape[1] // 2]}
-
-
-def _or_grey(pictures: Pictures, x: Tensor) -> Tensor:
-    """Pictures of predictions, plain grey where there is none."""
-    return pictures.image(x) if bool(x.isfinite().any()) else torch.full_like(pictures.image(x), 0.5)
 
 
 def _quantile(lengths: Tensor) -> float:
@@ -108,11 +105,6 @@ def _quantile(lengths: Tensor) -> float:
         return 1.0
     rank = max(1, round(QUANTILE * len(known)))
     return float(known.kthvalue(rank).values) or 1.0
-
-
-def _warmth(share: Tensor) -> Tensor:  # [b, H, W] -> [b, H, W, 3]
-    part = share.nan_to_num(0.0).clamp(0, 1)[..., None]
-    return torch.tensor(COLD) * (1 - part) + torch.tensor(WARM) * part
 
 
 def _sheet(part: dict[str, Tensor]) -> tuple[Image, list[int]]:
@@ -132,16 +124,14 @@ def _files(sheets: dict[int, Image]) -> dict[int, bytes]:
     """The sheets as JPEGs, all of one quality."""
     files = {}
     for quality in QUALITIES:
-        files = {step: _jpeg(sheet, quality) for step, sheet in sheets.items()}
+        for step, sheet in sheets.items():
+            file = BytesIO()
+            # no subsampling: colours do not run over a picture's edge
+            sheet.save(file, "JPEG", quality=quality, optimize=True, subsampling=0)
+            files[step] = file.getvalue()
         if sum(map(len, files.values())) <= MOST_BYTES:
             break
     return files
-
-
-def _jpeg(sheet: Image, quality: int) -> bytes:
-    file = BytesIO()
-    sheet.save(file, "JPEG", quality=quality, optimize=True, subsampling=0)  # colours do not run over a picture's edge
-    return file.getvalue()
 
 
 def mixable(trace: Trace, pictures: Mapping, keep: Callable[[bytes, str], dict]) -> dict:
@@ -157,7 +147,7 @@ def mixable(trace: Trace, pictures: Mapping, keep: Callable[[bytes, str], dict])
     small = {step: _smaller(pictures_of(trace).linear(pair), len(pairs)) for step, pair in pairs.items()}
     height, width = next(iter(small.values())).shape[1:3]
     try:
-        kept = [{"i": step, **_written(colours, keep)} for step, colours in small.items()]
+        kept = [{"i": step, **_write_colours(colours, keep)} for step, colours in small.items()]
     except NotWritten:
         return {}
     return {"mix": {"size": [width, height], "steps": kept}}
@@ -180,7 +170,7 @@ def _smaller(colours: Tensor, steps: int) -> Tensor:  # [n, H, W, 3] -> [n, h, w
     return nn.functional.interpolate(colours.movedim(-1, 1), size, mode="area").movedim(1, -1)
 
 
-def _written(colours: Tensor, keep: Callable[[bytes, str], dict]) -> dict:
+def _write_colours(colours: Tensor, keep: Callable[[bytes, str], dict]) -> dict:
     scale = float(colours.abs().max()) / LARGEST or 1.0
     levels = (colours / scale).round().to(torch.int16).contiguous()
     return {"scale": scale, **keep(levels.cpu().numpy().astype("<i2").tobytes(), ENDING)}

@@ -14,12 +14,12 @@ def pictures_of(trace: Trace, vae=None) -> Pictures:
     """How to show this run's tensors: through the VAE, or with the linear colours of its latent format."""
     form = format_named(str((trace.header.get("latent") or {}).get("format")))
     if vae is not None:
-        return Pictures(decode=lambda x: decoded(vae, form, x))
+        return Pictures(decode=lambda x: decode_pictures(vae, form, x))
     factors, bias = (getattr(form, name, None) for name in ("latent_rgb_factors", "latent_rgb_factors_bias"))
     return Pictures(factors=_tensor(factors), bias=_tensor(bias))
 
 
-def decoded(vae, form, x: Tensor) -> Tensor:  # [B, C, ...] in the model's space -> [B, H, W, 3]
+def decode_pictures(vae, form, x: Tensor) -> Tensor:  # [B, C, ...] in the model's space -> [B, H, W, 3]
     """The VAE's pictures of predictions; of a video its middle frame."""
     wanted = getattr(vae, "latent_channels", x.shape[1])
     if wanted != x.shape[1]:

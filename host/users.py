@@ -81,7 +81,7 @@ def folder_of(user: str) -> Path | None:
     return folder if folder != root and folder.is_relative_to(root) else None
 
 
-def known(user: str) -> str:
+def require_known(user: str) -> str:
     """The same user.  Raises 401 for one whom the host does not know."""
     if user == NOBODY:
         raise web.HTTPUnauthorized()

@@ -35,11 +35,11 @@ class ViewNode(CheckedNode):
 
     def __init_subclass__(cls, **named):
         if "execute" in vars(cls) and "declared" not in vars(cls):
-            setattr(cls, "execute", classmethod(_kept_apart(cls.execute.__func__)))  # noqa: B010  as for CheckedNode
+            setattr(cls, "execute", classmethod(_contain_faults(cls.execute.__func__)))  # noqa: B010  as for CheckedNode
         super().__init_subclass__(**named)
 
 
-def _kept_apart(execute: Callable) -> Callable:
+def _contain_faults(execute: Callable) -> Callable:
     form = signature(execute)
 
     @wraps(execute)

@@ -49,8 +49,8 @@ def is_latent(value: Any) -> bool:
         return False
     samples, mask, places = (value.get(name) for name in ("samples", "noise_mask", "batch_index"))
     latent = isinstance(samples, torch.Tensor) and samples.is_floating_point() and samples.ndim >= 3
-    masked = mask is None or isinstance(mask, torch.Tensor) or _nested(mask)
-    return (latent or _nested(samples)) and masked and isinstance(places, list | None)
+    masked = mask is None or isinstance(mask, torch.Tensor) or _is_nested(mask)
+    return (latent or _is_nested(samples)) and masked and isinstance(places, list | None)
 
 
 def is_conditioning(value: Any) -> bool:
@@ -61,7 +61,7 @@ def is_conditioning(value: Any) -> bool:
     )
 
 
-def _nested(value: Any) -> bool:
+def _is_nested(value: Any) -> bool:
     return offering("is_nested")(value) and value.is_nested is True
 
 

@@ -7,7 +7,7 @@ from comfy_api.latest import io
 
 from ..figures.compare import draw_comparison
 from ..figures.palette import THEMES
-from ..host.saving import preview, shown_or_said
+from ..host.saving import preview, show_or_say
 from ..host.trace_pictures import pictures_of
 from ..host.view_node import ViewNode
 from ..host.widgets import HIDDEN, SEE, VAE_IN, choice_input, index_input
@@ -48,4 +48,4 @@ class GGCompareTraces(ViewNode):
         )
         pixels = torch.from_numpy(canvas.png()).float()[None] / 255
         image = pixels if theme == "transparent" else pixels[..., :3]
-        return io.NodeOutput(image, text, ui=shown_or_said(preview, image, cls, said=[text]))
+        return io.NodeOutput(image, text, ui=show_or_say(preview, image, cls, said=[text]))

@@ -9,7 +9,7 @@ from comfy_api.latest import io
 from ..figures.html import page
 from ..files.writing import write_atomically
 from ..host.adapter import PACK_VERSION
-from ..host.panel_record import report_on, shown
+from ..host.panel_record import keep_pictures, report_on
 from ..host.saving import bad_prefix, entry_of, next_path, with_provenance
 from ..host.trace_pictures import pictures_of
 from ..host.view_node import ViewNode
@@ -55,13 +55,13 @@ class GGExportHTML(ViewNode):
     @classmethod
     def execute(cls, trace, filename_prefix, vae=None, pictures=DIRECT) -> io.NodeOutput:
         path = next_path(filename_prefix, ".html")
-        data, kept = exported(with_provenance(cls, trace), vae, pictures)
+        data, kept = make_page(with_provenance(cls, trace), vae, pictures)
         write_atomically(path, [data])
         words = f"{path.name}: {len(data) / 1000:,.0f} kB, {kept}. Open it in a browser."
         return io.NodeOutput(str(path), ui={"text": [words], "gg_files": [entry_of(path)]})
 
 
-def exported(trace: Trace, vae, pictures: int) -> tuple[bytes, str]:
+def make_page(trace: Trace, vae, pictures: int) -> tuple[bytes, str]:
     """The file, and what it holds in a few words."""
     sheets: dict[str, bytes] = {}
 
@@ -72,7 +72,7 @@ def exported(trace: Trace, vae, pictures: int) -> tuple[bytes, str]:
 
     pixels = (trace.header.get("latent") or {}).get("format") == PIXELS  # a VAE only passes them on
     most = DIRECT if pixels or pictures_of(trace, vae).decode is None else DECODED
-    kept = {"pictures": shown(trace, vae, min(pictures, most), keep), "problems": check(trace)}
+    kept = {"pictures": keep_pictures(trace, vae, min(pictures, most), keep), "problems": check(trace)}
     record = run_record(trace, RECORD_BYTES) | kept | report_on(trace) | {"host": trace.header.get("host") or {}}
     sources = {name: trace.header.get(name) for name in ("workflow", "prompt")}
     known = {name: value for name, value in sources.items() if value is not None}

@@ -15,7 +15,7 @@ from .sampling import CATEGORY, MODEL
 OUTER = comfy.patcher_extension.WrappersMP.OUTER_SAMPLE
 
 
-def guided(model, guidance: Guidance):
+def patch_model(model, guidance: Guidance):
     """A clone of a MODEL whose every run uses the chain; each run has its own state, and none is kept on the MODEL.
 
     Raises ValueError when another rule or chain is on the MODEL already.
@@ -62,4 +62,4 @@ class GGGuidancePatch(CheckedNode):
 
     @classmethod
     def execute(cls, model, guidance) -> io.NodeOutput:
-        return io.NodeOutput(guided(model, guidance))
+        return io.NodeOutput(patch_model(model, guidance))

@@ -9,7 +9,7 @@ from comfy_api.latest import io
 from ..host.afterwards import MOST_UNCOND
 from ..host.checks import CheckedNode
 from ..host.run_facts import on_the_node
-from ..host.run_recorder import MOST_RUNS, RunRecorder, recorded
+from ..host.run_recorder import MOST_RUNS, RunRecorder, record_model
 from ..host.saving import provenance
 from ..host.widgets import HIDDEN
 from ..host.wires import RecorderWire
@@ -47,7 +47,7 @@ class GGRecord(CheckedNode):
     @classmethod
     def execute(cls, model, capture="pictures", capture_mb=256, uncond_steps=0) -> io.NodeOutput:
         recorder = RunRecorder(capture, capture_mb, uncond_steps)
-        return io.NodeOutput(recorded(model, recorder.begin), recorder)
+        return io.NodeOutput(record_model(model, recorder.begin), recorder)
 
 
 class GGReadTrace(CheckedNode):
@@ -74,6 +74,6 @@ class GGReadTrace(CheckedNode):
 
     @classmethod
     def execute(cls, recorder, latent, run=-1) -> io.NodeOutput:
-        trace = recorder.found(latent, run)  # this node runs with every new latent, so it knows the job's own workflow
+        trace = recorder.find(latent, run)  # this node runs with every new latent, so it knows the job's own workflow
         own = replace(trace, header={**trace.header, **provenance(cls)})
         return io.NodeOutput(own, latent, **on_the_node(trace))

@@ -7,8 +7,8 @@ from comfy_execution.graph_utils import ExecutionBlocker
 
 from ..host.checks import CheckedNode
 from ..host.jobs import running_job
-from ..host.judging import heard, judge_name
-from ..host.knowledge import keep_size, reported, state_of_files
+from ..host.judging import ask_judge, judge_name
+from ..host.knowledge import keep_size, make_report, state_of_files
 from ..host.recording import STOPS
 from ..host.widgets import SEE, TRACE_IN, TRACE_OUT, VAE_IN
 from ..host.wires import EnergyWire, TraceWire
@@ -76,9 +76,9 @@ class GGReport(CheckedNode):
             keep_size(trace, vae, pictures)
         faults: list[str] = []
         with kept_out(faults.append, STOPS):
-            judge = None if energy is None else heard(trace, energy, vae, _judge_title())
-            found = reported(trace, half, judge)
-            text, score = found.text(), scored(judge)
+            judge = None if energy is None else ask_judge(trace, energy, vae, _judge_title())
+            found = make_report(trace, half, judge)
+            text, score = found.text(), judge_score(judge)
             told = ascii_json(found.as_json() | ({"judge": score} if score else {}))
             ui: dict = {"text": [text]}
             if energy is not None and score:
@@ -93,7 +93,7 @@ def _judge_title() -> str:
     return job.feeds("energy") if job else ""
 
 
-def scored(judge: Judged | None) -> dict | None:
+def judge_score(judge: Judged | None) -> dict | None:
     """What a judge found in numbers: the mean of what is finite, and each; None where it found nothing."""
     if judge is None or judge.fault or not judge.log_prob.isfinite().any():
         return None

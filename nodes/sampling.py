@@ -12,7 +12,7 @@ from ..host.checks import CheckedNode, insist
 from ..host.guided_run import chain_guider
 from ..host.recording import CAPTURES, Recording
 from ..host.run_facts import on_the_node
-from ..host.sampling import latent_of, sampled, started
+from ..host.sampling import latent_of, sample_recorded, start_of
 from ..host.saving import provenance
 from ..host.widgets import HIDDEN
 from ..host.wires import Guidance, TraceWire
@@ -136,12 +136,14 @@ class GGGuidedSampler(CheckedNode):
     ) -> io.NodeOutput:
         insist(too_fine(steps, denoise))
         named = "euler" if sampler else sampler_name
-        latent, noise, schedule = started(model, latent_image, seed, steps, named, scheduler, denoise)
+        latent, noise, schedule = start_of(model, latent_image, seed, steps, named, scheduler, denoise)
         guider = chain_guider(model, positive, negative, cfg, guidance)
         facts = {"scheduler": scheduler, "steps": steps, "denoise": denoise, **provenance(cls)}
         recording = Recording(capture, capture_mb, facts)
         sampler = sampler or comfy.samplers.sampler_object(sampler_name)
-        return _outputs(sampled(guider, noise, latent, sampler, schedule, seed, recording, intermediate_dtype()))
+        return _outputs(
+            sample_recorded(guider, noise, latent, sampler, schedule, seed, recording, intermediate_dtype())
+        )
 
 
 def _outputs(found: tuple) -> io.NodeOutput:
@@ -189,7 +191,7 @@ class GGInspectedSampler(CheckedNode):
         latent = latent_of(guider.model_patcher, latent_image)
         recording = Recording(capture, capture_mb, provenance(cls))
         start = noise.generate_noise(latent)
-        return _outputs(sampled(guider, start, latent, sampler, sigmas, noise.seed, recording))
+        return _outputs(sample_recorded(guider, start, latent, sampler, sigmas, noise.seed, recording))
 
 
 def too_fine(steps: int, denoise: float) -> str | None:

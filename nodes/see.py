@@ -13,8 +13,8 @@ from ..figures.palette import THEMES
 from ..figures.registry import MENU, draw_figure
 from ..figures.strips import photo_of
 from ..figures.table import as_text, left_out
-from ..host.figure_files import SAVES, image_of, saved, tables_saved
-from ..host.saving import bad_prefix, shown_or_said
+from ..host.figure_files import SAVES, image_of, save_figure, save_tables
+from ..host.saving import bad_prefix, show_or_say
 from ..host.trace_pictures import pictures_of
 from ..host.view_node import ViewNode
 from ..host.widgets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, VAE_IN, choice_input, index_input, prefix_input
@@ -89,8 +89,8 @@ class GGFigure(ViewNode):
         film = draw_figure(order, figure)
         frames = image_of(film)
         figure = (cls, film, frames)
-        unsaved = partial(saved, *figure, "none", "")
-        shown = shown_or_said(saved, *figure, save, filename_prefix, instead=unsaved)
+        unsaved = partial(save_figure, *figure, "none", "")
+        shown = show_or_say(save_figure, *figure, save, filename_prefix, instead=unsaved)
         return io.NodeOutput(frames, film.caption, ui=shown)
 
 
@@ -163,4 +163,4 @@ class GGMetrics(ViewNode):
         problems = check(trace) or ["nothing wrong found"]
         table = as_text(trace, default_when_negative(sample)) + "\n\nrecord check: " + " ".join(problems)
         table += f"\n{note}" if (note := left_out(trace)) else ""
-        return io.NodeOutput(trace, table, ui=shown_or_said(tables_saved, trace, filename_prefix, said=[table]))
+        return io.NodeOutput(trace, table, ui=show_or_say(save_tables, trace, filename_prefix, said=[table]))

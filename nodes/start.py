@@ -17,7 +17,7 @@ from ..denoisers.spec import chosen
 from ..host.checks import CheckedNode
 from ..host.model_folders import listed_models, path_of_model, register_folder, state_of_files
 from ..host.native_model import WEIGHT_DTYPES, card_of, conditioning, native_denoiser, null_conditioning
-from ..host.pixel_vae import included, vae_of
+from ..host.pixel_vae import vae_from_file, vae_of
 from ..networks.published import published_at
 
 CATEGORY = "guidance geometry/start"
@@ -117,7 +117,7 @@ class GGLoadDenoiser(CheckedNode):
         spec = chosen(file.spec, parametrisation, schedule)
         model = native_denoiser(spec, file.weights, weight_dtype)
         if vae is None and spec.vae:
-            vae = included(spec.vae(), file.vae, spec.latents)
+            vae = vae_from_file(spec.vae(), file.vae, spec.latents)
         return io.NodeOutput(model, vae_of(spec.name, spec.latents, vae), "\n".join(spec.labels))
 
 

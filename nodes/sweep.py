@@ -15,11 +15,11 @@ from ..guidance.chain import PLAIN, chain_of
 from ..host.adapter import is_nested
 from ..host.checks import CheckedNode
 from ..host.rule_nodes import say
-from ..host.saving import preview, provenance, shown_or_said
+from ..host.saving import preview, provenance, show_or_say
 from ..host.sweep_axes import runs_of
 from ..host.sweep_conditions import steady, wanted_of
 from ..host.sweep_results import BEST_BY, LEAST_SIDE, UNKNOWN, WORDS, best_cfg, row_of, table
-from ..host.sweeping import MODES, Outcome, Settings, Subject, alone, every_run, obstacle
+from ..host.sweeping import MODES, Outcome, Settings, Subject, every_run, obstacle, sample_alone
 from ..host.widgets import HIDDEN, VAE_IN
 from ..host.wires import EnergyWire
 from ..sweeps.axes import axes_of, check_count, count, duration, value_at
@@ -143,7 +143,7 @@ class GGSweep(CheckedNode):
         chosen = next((i for i, row in enumerate(rows) if value_at(row["place"], "cfg") == best), 0)
         trace = runs[chosen].trace
         if _is_connected(cls, TRACE_PLACE):
-            trace = alone(subject, wanted[chosen][1], facts, "pictures").trace
+            trace = sample_alone(subject, wanted[chosen][1], facts, "pictures").trace
         note = " ".join(filter(None, (_note(subject, wanted, runs, mode), steady(energy, asked))))
         page = sheet([*rows[0]["place"]], rows, lambda i: found[int(i)][1], TITLE, note, WORDS, LEAST_SIDE)
         grid, words = torch.from_numpy(np.asarray(page).copy()).float().div_(255)[None], table(rows)
@@ -151,7 +151,7 @@ class GGSweep(CheckedNode):
         for of_one_run in ("noise_mask", "batch_index"):
             latent.pop(of_one_run, None)
         scale = ExecutionBlocker(UNKNOWN) if best is None else best
-        return io.NodeOutput(latent, grid, words, scale, trace, ui=shown_or_said(preview, grid, cls, said=[words]))
+        return io.NodeOutput(latent, grid, words, scale, trace, ui=show_or_say(preview, grid, cls, said=[words]))
 
 
 def _is_connected(cls, place: int) -> bool:

@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ..host.checks import CheckedNode
 from ..host.recording import Recording
-from ..host.run_recorder import tap_pipe, tapped
+from ..host.run_recorder import tap_model, tap_pipe
 from .records import uncond_steps_input
 from .sampling import CAPTURE
 
@@ -44,7 +44,7 @@ class GGTap(CheckedNode):
 
     @classmethod
     def execute(cls, model, capture="pictures", uncond_steps=3, epoch=0) -> io.NodeOutput:
-        return io.NodeOutput(tapped(model, lambda: Recording(capture, uncond_steps=uncond_steps)))
+        return io.NodeOutput(tap_model(model, lambda: Recording(capture, uncond_steps=uncond_steps)))
 
 
 class GGPipeTap(CheckedNode):

@@ -19,7 +19,7 @@ from ..files.writing import check_place, write_atomically
 from ..guidance.vectors import gradient_mode
 from ..host.adapter import PIXELS, is_flow
 from ..host.checks import CheckedNode, insist
-from ..host.saving import bad_prefix, numbered, preview, shown_or_said
+from ..host.saving import bad_prefix, numbered_path, preview, show_or_say
 from ..host.widgets import HIDDEN
 from ..host.wires import ClassifierWire
 from .load_classifier import FOLDER
@@ -92,7 +92,7 @@ MATERIAL: list[io.Input] = [
 ]
 
 
-def uneven(width: int) -> str | None:
+def width_misfit(width: int) -> str | None:
     """A sentence if a width cannot be shared out among the groups."""
     return f"width is {width} but must be divisible by {WIDTH_STEP}. Give 32 or 64." if width % WIDTH_STEP else None
 
@@ -147,7 +147,7 @@ def lesson_of(model, latent: dict | None, image: Tensor | None, labels: str) -> 
     return Lesson(x0, *targets_of(labels, len(x0)), sigmas[sigmas > 0], is_flow(model))
 
 
-def trained(student: Student, lesson: Lesson, course: Course) -> list[float]:
+def train_student(student: Student, lesson: Lesson, course: Course) -> list[float]:
     """Learn with a progress bar; the host's Cancel ends it."""
     progress, losses = comfy.utils.ProgressBar(course.steps), []
     for loss in learn(student, lesson, course):
@@ -160,7 +160,7 @@ def trained(student: Student, lesson: Lesson, course: Course) -> list[float]:
 def target_file(prefix: str) -> Path:
     """The next free <prefix>_00001_.safetensors in models/classifiers."""
     root = folder_paths.get_folder_paths(FOLDER)[0]
-    return numbered(prefix, root, ".safetensors")
+    return numbered_path(prefix, root, ".safetensors")
 
 
 class GGTrainNoisyClassifier(CheckedNode):
@@ -201,7 +201,7 @@ class GGTrainNoisyClassifier(CheckedNode):
         image=None,
         start_from=None,
     ) -> io.NodeOutput:
-        insist(uneven(width))
+        insist(width_misfit(width))
         path = target_file(filename_prefix)
         with gradient_mode():
             device = comfy.model_management.get_torch_device()
@@ -212,12 +212,12 @@ class GGTrainNoisyClassifier(CheckedNode):
             else:
                 student = advanced(start_from, lesson, course.seed)
             check_place(path, size_of(student))
-            losses = trained(student, lesson, course)
+            losses = train_student(student, lesson, course)
             classifier = student.classifier(path.stem, lesson)
-            kept = shown_or_said(_write, path, student, lesson).get("text") or [f"{path.name} in models/{FOLDER}"]
+            kept = show_or_say(_write, path, student, lesson).get("text") or [f"{path.name} in models/{FOLDER}"]
             about = f"{kept[0]}\n{told_of(classifier, lesson, held)}"
         curve = torch.from_numpy(draw_loss(losses, len(lesson.labels)).png()).float()[None, ..., :3] / 255
-        return io.NodeOutput(classifier, curve, about, ui=shown_or_said(preview, curve, cls, said=[about]))
+        return io.NodeOutput(classifier, curve, about, ui=show_or_say(preview, curve, cls, said=[about]))
 
 
 def size_of(student: Student) -> int:

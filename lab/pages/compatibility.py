@@ -205,7 +205,7 @@ def energy_of(x: Tensor) -> Tensor:  # [B, ...] -> [B]
 
 def shown(subject: Subject) -> None:
     """Pictures of a trace without a VAE: pixels, or the host's preview colours."""
-    from ...host.panel_record import shown as pictures
+    from ...host.panel_record import keep_pictures as pictures
 
     model = subject.make(torch.float32)
     _, trace = sampled(subject, model, subject.latent(model, 2), cfg=scale_of(subject))

@@ -84,14 +84,14 @@ def run(
     from ...guidance.chain import PLAIN
     from ...host.guided_run import chain_guider
     from ...host.recording import Recording
-    from ...host.sampling import sampled
+    from ...host.sampling import sample_recorded
 
     latent = torch.zeros(BATCH, 3, 8, 8)
     noise = torch.randn(latent.shape, generator=torch.Generator().manual_seed(SEED))
     levels = comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), "karras", STEPS)
     torch.manual_seed(shared)
     guider = chain_guider(model, positive, negative, CFG, PLAIN)
-    out, _, trace = sampled(guider, noise, {"samples": latent}, sampler, levels, seed, Recording("numbers"))
+    out, _, trace = sample_recorded(guider, noise, {"samples": latent}, sampler, levels, seed, Recording("numbers"))
     return out["samples"], trace
 
 

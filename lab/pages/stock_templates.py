@@ -97,9 +97,9 @@ def is_sampler(node: FlatNode) -> bool:
 
 def types_of(nodes: Mapping[str, FlatNode]) -> Callable[[str], Any]:
     """What a class declares: as the host says, else as the slots of its nodes in the workflow do."""
-    from ...host.taps import NodeType, declared
+    from ...host.node_types import NodeType, declaration_of
 
-    import_module("nodes")  # the host's: `declared` asks it
+    import_module("nodes")  # the host's: `declaration_of` asks it
 
     def by_slots(kind: str) -> Any:
         same = [node for node in nodes.values() if node.kind == kind]
@@ -107,7 +107,7 @@ def types_of(nodes: Mapping[str, FlatNode]) -> Callable[[str], Any]:
         kinds = ({*at} - {None} for at in zip_longest(*(node.outputs for node in same)))
         return NodeType(tuple(at.pop() if len(at) == 1 else "*" for at in kinds), lambda: inputs)
 
-    return lambda kind: declared(kind) or by_slots(kind)
+    return lambda kind: declaration_of(kind) or by_slots(kind)
 
 
 def every_sampling() -> dict[str, Sampling]:

@@ -8,7 +8,7 @@ from ...guidance.rules.autoguidance import Autoguidance
 from ...guidance.rules.kinds import Source
 from ...host.checks import insist
 from ...host.knob_inputs import inputs_of
-from ...host.rule_nodes import RuleNode, linked
+from ...host.rule_nodes import RuleNode, extend_chain
 
 NOTHING_WEAKER = (
     "Autoguidance has nothing weaker to guide away from. Connect weak_model (a smaller or less trained model of the "
@@ -41,4 +41,4 @@ class GGAutoguidance(RuleNode):
         nothing = NOTHING_WEAKER if weak_model is None and weak_condition is None else None
         insist(nothing)
         source = Source("cond" if weak_condition is None else weak_condition, weak_model)
-        return linked(cls, guidance, Autoguidance(source, weak_share))
+        return extend_chain(cls, guidance, Autoguidance(source, weak_share))

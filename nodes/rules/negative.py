@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.rules.negative import Negative
 from ...host.knob_inputs import inputs_of
-from ...host.rule_nodes import RuleNode, linked
+from ...host.rule_nodes import RuleNode, extend_chain
 
 HEAVIEST = 100
 
@@ -43,4 +43,4 @@ class GGNegative(RuleNode):
     ) -> io.NodeOutput:
         given = [(second, second_weight), (third, third_weight), (fourth, fourth_weight)]
         conditions, weights = zip(*[pair for pair in given if pair[0] is not None], strict=True)
-        return linked(cls, guidance, Negative(conditions, weights, form))
+        return extend_chain(cls, guidance, Negative(conditions, weights, form))

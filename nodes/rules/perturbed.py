@@ -7,8 +7,8 @@ from comfy_api.latest import io
 from ...guidance.rules.kinds import Source
 from ...guidance.rules.perturbed import Perturbed
 from ...host.checks import insist
-from ...host.knob_inputs import refused
-from ...host.rule_nodes import RuleNode, linked
+from ...host.knob_inputs import refusal_of
+from ...host.rule_nodes import RuleNode, extend_chain
 
 SAMPLER_HOOKS = ("sampler_post_cfg_function", "sampler_calc_cond_batch_function")
 
@@ -20,15 +20,17 @@ class GGPerturbed(RuleNode):
 
     @classmethod
     def validate_inputs(cls, start_percent, end_percent):
-        return refused(Perturbed, Source("cond"), 1.0, start_percent, end_percent)
+        return refusal_of(Perturbed, Source("cond"), 1.0, start_percent, end_percent)
 
     @classmethod
     def execute(cls, perturbed_model, scale, start_percent, end_percent, guidance=None) -> io.NodeOutput:
-        insist(_hooked(perturbed_model))
-        return linked(cls, guidance, Perturbed(Source("cond", perturbed_model), scale, start_percent, end_percent))
+        insist(_sampler_hook(perturbed_model))
+        return extend_chain(
+            cls, guidance, Perturbed(Source("cond", perturbed_model), scale, start_percent, end_percent)
+        )
 
 
-def _hooked(model) -> str | None:
+def _sampler_hook(model) -> str | None:
     """A sentence for a MODEL whose perturbation is the sampler's to run, and would not happen in a pass of its own."""
     found = [name for name in SAMPLER_HOOKS if model.model_options.get(name)]
     if not found:

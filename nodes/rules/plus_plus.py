@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.plus_plus import PlusPlus
-from ...host.rule_nodes import RuleNode, linked, say
+from ...host.rule_nodes import RuleNode, extend_chain, say
 
 EXACT_FOR = "CFG++: exact with {}; approximate with any sampler that takes other steps. cfg is lambda: 0 to 1, try 0.6."
 SAMPLERS = {
@@ -23,6 +23,6 @@ class GGPlusPlus(RuleNode):
 
     @classmethod
     def execute(cls, step_of, eta, guidance=None) -> io.NodeOutput:
-        output = linked(cls, guidance, PlusPlus(step_of, eta))
+        output = extend_chain(cls, guidance, PlusPlus(step_of, eta))
         say(cls, EXACT_FOR.format(SAMPLERS[step_of]))
         return output

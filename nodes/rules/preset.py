@@ -6,7 +6,7 @@ from comfy_api.latest import io
 
 from ...guidance.chain import Chain
 from ...guidance.presets import PRESETS
-from ...host.rule_nodes import RuleNode, linked
+from ...host.rule_nodes import RuleNode, extend_chain
 
 
 class GGPreset(RuleNode):
@@ -28,4 +28,4 @@ class GGPreset(RuleNode):
     def execute(cls, preset, guidance=None) -> io.NodeOutput:
         rules, advice = PRESETS[preset]
         said: dict = {"ui": {"text": [f"{Chain(rules).text}. {advice}"]}} if rules else {}
-        return io.NodeOutput(*linked(cls, guidance, *rules).args, **said)
+        return io.NodeOutput(*extend_chain(cls, guidance, *rules).args, **said)

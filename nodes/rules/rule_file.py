@@ -7,7 +7,7 @@ from comfy_api.latest import io
 from ...files.claims import check_claims, either, json_of, number, switch, table, text
 from ...guidance.contract import chain_from
 from ...guidance.rule_file import RuleFile
-from ...host.rule_nodes import RuleNode, linked
+from ...host.rule_nodes import RuleNode, extend_chain
 from ...sweeps.rules import knob_of, with_knob
 
 CHANGED = "{} has changed since the sweep began. Give the same command again."
@@ -39,4 +39,4 @@ if OFFERED:
             for name, value in told.items():
                 named = knob_of(chain, f"{place.name}.{name}", lambda one: [place.name])
                 chain = with_knob(chain, *named, value) if named else chain
-            return linked(cls, guidance, *chain.rules)
+            return extend_chain(cls, guidance, *chain.rules)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.schedule import ScaleSchedule, parse_values
-from ...host.knob_inputs import refused
-from ...host.rule_nodes import RuleNode, linked
+from ...host.knob_inputs import refusal_of
+from ...host.rule_nodes import RuleNode, extend_chain
 
 
 class GGCFGSchedule(RuleNode):
@@ -16,12 +16,12 @@ class GGCFGSchedule(RuleNode):
 
     @classmethod
     def validate_inputs(cls, schedule, values):
-        return refused(gammas, values) if schedule == "list" else None
+        return refusal_of(gammas, values) if schedule == "list" else None
 
     @classmethod
     def execute(cls, schedule, start_weight, end_weight, power, values, guidance=None) -> io.NodeOutput:
         numbers = parse_values(values) if schedule == "list" else ()
-        return linked(cls, guidance, ScaleSchedule(schedule, start_weight, end_weight, power, numbers))
+        return extend_chain(cls, guidance, ScaleSchedule(schedule, start_weight, end_weight, power, numbers))
 
 
 def gammas(values: str) -> ScaleSchedule:

@@ -7,8 +7,8 @@ from comfy_api.latest import io
 from ...guidance.chain import chain_of
 from ...guidance.rules.window import part_of_run
 from ...host import wires
-from ...host.knob_inputs import refused
-from ...host.rule_nodes import RuleNode, linked
+from ...host.knob_inputs import refusal_of
+from ...host.rule_nodes import RuleNode, extend_chain
 
 
 def _share(name: str, default: float, tooltip: str) -> io.Float.Input:
@@ -34,8 +34,8 @@ class GGWindow(RuleNode):
 
     @classmethod
     def validate_inputs(cls, start_percent, end_percent):
-        return refused(part_of_run, start_percent, end_percent)
+        return refusal_of(part_of_run, start_percent, end_percent)
 
     @classmethod
     def execute(cls, rules, start_percent, end_percent, guidance=None) -> io.NodeOutput:
-        return linked(cls, guidance, *(rule.within(start_percent, end_percent) for rule in chain_of(rules).rules))
+        return extend_chain(cls, guidance, *(rule.within(start_percent, end_percent) for rule in chain_of(rules).rules))

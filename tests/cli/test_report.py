@@ -44,13 +44,13 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, printed):
 
 
 def test_the_included_card_is_found_as_the_library_and_the_host_find_it(host, tmp_path, printed):
-    from guidance_geometry.host.knowledge import reported
+    from guidance_geometry.host.knowledge import make_report
 
     trace = load_denoiser_run()
     trace.save(tmp_path / "t.safetensors")
     assert trace.report().answer.against == "card"
     assert "pocket-1" in trace.report().text()
-    assert printed(tmp_path / "t.safetensors")[1] == trace.report().text() + "\n" == reported(trace).text() + "\n"
+    assert printed(tmp_path / "t.safetensors")[1] == trace.report().text() + "\n" == make_report(trace).text() + "\n"
 
 
 def load_denoiser_run():

@@ -5,7 +5,13 @@ from typing import Any
 
 import torch
 
+from guidance_geometry.guidance.chain import PLAIN
+from guidance_geometry.guidance.energies.label import LabelEnergy
+from guidance_geometry.guidance.gradients.term import MEASURED, GradientTerm
 from guidance_geometry.guidance.rules.kinds import After, Before, BeforeAlways, Combine, Source, with_difference
+from guidance_geometry.host.native_model import conditioning
+from guidance_geometry.nodes.guidance_patch import GGGuidancePatch
+from guidance_geometry.nodes.lab import GGMixtureModel
 
 
 @dataclass(frozen=True)
@@ -66,27 +72,18 @@ class Doubling(After):
 
 
 def label(number):
-    from guidance_geometry.host.native_model import conditioning
-
     return conditioning([number])
 
 
 def mixture(shape="3x8x8", kind="ve", seed=1):
-    from guidance_geometry.nodes.lab import GGMixtureModel
-
     return GGMixtureModel.execute(shape=shape, classes=3, kind=kind, seed=seed).result[0]
 
 
 def patched(model, chain):
-    from guidance_geometry.nodes.guidance_patch import GGGuidancePatch
-
     return GGGuidancePatch.execute(model, chain).result[0]
 
 
 def chain_of(energy, **knobs):
-    from guidance_geometry.guidance.chain import PLAIN
-    from guidance_geometry.guidance.gradients.term import MEASURED, GradientTerm
-
     term = GradientTerm(energy, **knobs)
     measured = 2.0 if term.normalise == "rms_ratio" else MEASURED[term.effective_evaluation]
     return PLAIN.then(term if "weight" in knobs else replace(term, weight=measured))
@@ -122,6 +119,4 @@ class Failing(Bright):
 
 
 def bright():
-    from guidance_geometry.guidance.energies.label import LabelEnergy
-
     return LabelEnergy(Bright(), ((0,),))

@@ -1,6 +1,15 @@
 """Every call and every complete step of a run, in full precision."""
 
+import inspect
+
+import comfy.sample
+import comfy.samplers
 import torch
+
+from guidance_geometry.guidance.chain import PLAIN
+from guidance_geometry.host.guided_run import chain_guider
+from guidance_geometry.host.host_run import host_run
+from guidance_geometry.host.recording import Recording, Watch
 
 from .runs import CFG, SEED, STEPS
 
@@ -11,11 +20,6 @@ class Collected:
     """A SAMPLER that samples under observation and keeps every call and every complete step in full precision."""
 
     def __new__(cls, inner, calls, steps):
-        import comfy.samplers
-
-        from guidance_geometry.host.host_run import host_run
-        from guidance_geometry.host.recording import Recording, Watch
-
         class Sampler(comfy.samplers.Sampler):
             def sample(self, guider, sigmas, extra_args, callback, *rest):
                 watch = Watch(Recording("numbers"), host_run(inner, guider, sigmas, extra_args, masked=False))
@@ -50,10 +54,6 @@ class Replaying:
     """A SAMPLER that, inside a real run, reruns the sampler function on what `Collected` kept."""
 
     def __new__(cls, inner, calls, steps, arrived):
-        import inspect
-
-        import comfy.samplers
-
         class Sampler(comfy.samplers.Sampler):
             def sample(self, guider, sigmas, extra_args, callback, noise, *rest):
                 model = comfy.samplers.KSamplerX0Inpaint(guider, sigmas)
@@ -73,16 +73,10 @@ class Replaying:
 
 
 def guider_over(labelled, model, cfg):
-    from guidance_geometry.guidance.chain import PLAIN
-    from guidance_geometry.host.guided_run import chain_guider
-
     return chain_guider(*labelled[model], cfg, PLAIN)
 
 
 def collect(labelled, empty_latent, model, name, cfg=CFG):
-    import comfy.sample
-    import comfy.samplers
-
     patcher = labelled[model][0]
     sigmas = comfy.samplers.KSampler(patcher, STEPS, patcher.load_device, name, "karras", 1.0).sigmas
     latent = empty_latent(model)["samples"]
@@ -101,11 +95,6 @@ def collect(labelled, empty_latent, model, name, cfg=CFG):
 
 def observed(parts, latent, name, guidance, cfg=1.0):
     """The complete steps of a run in full precision."""
-    import comfy.sample
-    import comfy.samplers
-
-    from guidance_geometry.host.guided_run import chain_guider
-
     sigmas = comfy.samplers.KSampler(parts[0], STEPS, parts[0].load_device, name, "karras", 1.0).sigmas
     noise = comfy.sample.prepare_noise(latent["samples"], SEED)
     steps = []

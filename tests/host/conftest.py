@@ -4,7 +4,6 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from guidance_geometry.tests.host.rule_knobs import chain
 from guidance_geometry.tests.traces import exact_trace
 
 WORKFLOW = "1234"
@@ -99,6 +98,7 @@ def wires(labelled):
     """name of a model -> what its rules' sockets take: further conditions, and another model that answers worse."""
     from guidance_geometry.nodes.lab import GGMixtureModel
     from guidance_geometry.nodes.start import GGClassLabel, GGLoadDenoiser
+    from guidance_geometry.tests.host.rule_knobs import chain
 
     found = {}
     with torch.inference_mode():
@@ -153,4 +153,4 @@ def job(host, monkeypatch, tmp_path):
     monkeypatch.setattr("guidance_geometry.host.jobs.display_of", lambda node: node)
     with CurrentNodeContext("job", "4"):
         yield server
-    run_store.STORE.settled()
+    run_store.STORE.wait_for_runs()

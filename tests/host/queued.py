@@ -3,12 +3,12 @@
 import asyncio
 from unittest.mock import patch
 
+import nodes as host_nodes
+
 
 def queued(node, **widgets):
     """Sentences of the host's validation, without those about wires that are not there."""
     import execution
-
-    import nodes as host_nodes
 
     name = node.define_schema().node_id
     prompt = {"1": {"class_type": name, "inputs": widgets}}

@@ -1,6 +1,8 @@
 """Every rule node: what its chain says with its settings as they stand, and settings that leave plain CFG."""
 
 from guidance_geometry.dev.fixtures.interfaces import read as frozen
+from guidance_geometry.dev.fixtures.rule_nodes import active_chain
+from guidance_geometry.extension import nodes_in
 from guidance_geometry.tests.rule_ids import RULE_IDS
 
 # node: the chain that it makes, changes that leave plain CFG (None where there are none)
@@ -56,8 +58,6 @@ def knobs_of(name):
 
 
 def node(name):
-    from guidance_geometry.extension import nodes_in
-
     return {cls.__name__: cls for cls in nodes_in("rules")}[name]
 
 
@@ -71,6 +71,5 @@ def acting(name, sockets):
     """The node's chain, with knobs that do not leave plain CFG."""
     if name in NODES:
         return chain(name, ACTING.get(name), sockets)
-    from guidance_geometry.dev.fixtures.rule_nodes import active_chain
 
     return active_chain(node(name), {kind: sockets[kind] for kind in ("MODEL", "CONDITIONING")})

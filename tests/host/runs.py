@@ -2,9 +2,17 @@
 
 from contextlib import contextmanager
 
+import comfy.samplers
 import torch
+from comfy.k_diffusion.sampling import BrownianTreeNoiseSampler
+from comfy_extras import nodes_custom_sampler as custom
 
+import nodes
+from guidance_geometry.figures.table import as_csv, as_json, as_text
+from guidance_geometry.host import dry_run
+from guidance_geometry.nodes.sampling import GGGuidedSampler, GGInspectedSampler
 from guidance_geometry.trace.checks import check
+from guidance_geometry.trace.record import run_record
 
 from .schedules import sampling_of, schedule
 
@@ -14,30 +22,20 @@ SEED = 7
 
 
 def names():
-    import comfy.samplers
-
     return comfy.samplers.KSampler.SAMPLERS
 
 
 def own_noise(name, kind="ve"):
     """What the host's sampler of a name draws from if left alone."""
-    import comfy.samplers
-
-    from guidance_geometry.host import dry_run
-
     function = comfy.samplers.sampler_object(name).sampler_function
     return dry_run.own_noise(function, torch.zeros(1, 3, 4, 4), schedule(kind, 3), SEED, sampling_of(kind))
 
 
 def draws_a_path(name):
-    from comfy.k_diffusion.sampling import BrownianTreeNoiseSampler
-
     return isinstance(own_noise(name), BrownianTreeNoiseSampler)
 
 
 def host_nodes():
-    import nodes
-
     return nodes
 
 
@@ -49,8 +47,6 @@ def ksampler(model, positive, negative, latent, name, scheduler="karras", steps=
 
 
 def guided(model, positive, negative, latent, name, scheduler="karras", steps=STEPS, cfg=CFG, **more):
-    from guidance_geometry.nodes.sampling import GGGuidedSampler
-
     return GGGuidedSampler.execute(
         model, SEED, steps, cfg, name, scheduler, positive, negative, dict(latent), **more
     ).result
@@ -136,12 +132,28 @@ def same(first, second):
     )
 
 
+def advanced(guider, latent, name="euler", scheduler="karras"):
+    """The samples of the host's SamplerCustomAdvanced over a guider."""
+    return _advanced(custom.SamplerCustomAdvanced, guider, latent, name, scheduler)[0]["samples"]
+
+
+def inspected(guider, latent, name="euler", scheduler="karras"):
+    """The trace of a guider's run; the samples are those of the host's node."""
+    out, _, trace = _advanced(GGInspectedSampler, guider, latent, name, scheduler)
+    pair = out["samples"], advanced(guider, latent, name, scheduler)
+    assert all(map(torch.equal, *(one.unbind() if getattr(one, "is_nested", False) else [one] for one in pair)))
+    return trace
+
+
+def _advanced(node, guider, latent, name, scheduler):
+    sampling = guider.model_patcher.get_model_object("model_sampling")
+    sigmas = comfy.samplers.calculate_sigmas(sampling, scheduler, STEPS)
+    settings = (comfy.samplers.sampler_object(name), sigmas, latent)
+    return node.execute(custom.Noise_RandomNoise(SEED), guider, *settings).result
+
+
 def both(parts, latent, sampler, sigmas, capture="numbers", guider=None):
     """The host's SamplerCustomAdvanced and ours, with the same guider; and the trace, where there is one."""
-    from comfy_extras import nodes_custom_sampler as custom
-
-    from guidance_geometry.nodes.sampling import GGInspectedSampler
-
     model, positive, negative = parts
     noise, traces = custom.Noise_RandomNoise(SEED), []
     guider = guider or custom.CFGGuider.execute(model, positive, negative, CFG).result[0]
@@ -160,9 +172,6 @@ def both(parts, latent, sampler, sigmas, capture="numbers", guider=None):
 
 def readable(trace):
     """Every reader of numbers gets through a trace, however it ended."""
-    from guidance_geometry.figures.table import as_csv, as_json, as_text
-    from guidance_geometry.trace.record import run_record
-
     assert "\n" not in repr(trace)
     check(trace)
     assert len(run_record(trace)["steps"]) == trace.n

@@ -3,10 +3,12 @@
 from itertools import product
 from types import SimpleNamespace
 
+import comfy.samplers
+from comfy import model_sampling
+from comfy_extras import nodes_advanced_samplers, nodes_custom_sampler
+
 
 def sampling_of(kind):
-    from comfy import model_sampling
-
     bases = {
         "flow": (model_sampling.ModelSamplingDiscreteFlow, model_sampling.CONST),
         "ve": (model_sampling.ModelSamplingDiscrete, model_sampling.EPS),
@@ -15,16 +17,12 @@ def sampling_of(kind):
 
 
 def schedule(kind, steps, ends_at_zero=True):
-    import comfy.samplers
-
     sigmas = comfy.samplers.calculate_sigmas(sampling_of(kind), "simple", steps + (not ends_at_zero))
     return sigmas if ends_at_zero else sigmas[:-1]
 
 
 def sampler_nodes():
     """Every node of the host that makes a SAMPLER, but for the one that picks from the menu: {name: its class}."""
-    from comfy_extras import nodes_advanced_samplers, nodes_custom_sampler
-
     classes = {**vars(nodes_custom_sampler), **vars(nodes_advanced_samplers)}
     makers = {name: one for name, one in classes.items() if name.startswith("Sampler") and hasattr(one, "execute")}
     return {

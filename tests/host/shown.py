@@ -1,5 +1,11 @@
 """Nodes that show a run, as the executor prepares them, and all of them at once."""
 
+from comfy_api.latest import io as api
+
+from guidance_geometry.figures.registry import MENU
+from guidance_geometry.nodes import compare, export_html, inspector, see, trace_files
+from guidance_geometry.trace.file import load
+
 FIGURE = {
     "figure": "step plane",
     "step": -1,
@@ -15,7 +21,6 @@ PROMPT = {"1": {"class_type": "GGFigure"}}
 
 def in_a_workflow(node):
     """The class as the executor prepares it, with the hidden inputs of an editor's job."""
-    from comfy_api.latest import io as api
 
     class Prepared(node):
         hidden = api.HiddenHolder(
@@ -32,10 +37,6 @@ def in_a_workflow(node):
 
 def shown_everywhere(trace, folder):
     """Every node that reads a trace gives something, or a sentence that says why it cannot."""
-    from guidance_geometry.figures.registry import MENU
-    from guidance_geometry.nodes import compare, export_html, inspector, see, trace_files
-    from guidance_geometry.trace.file import load
-
     assert inspector.GGInspector.execute(trace).ui["gg_record"]
     assert in_a_workflow(export_html.GGExportHTML).execute(trace, "page").result[0]
     assert see.GGMetrics.execute(trace, "metrics", -1).result[1]

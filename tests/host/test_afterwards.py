@@ -1,11 +1,15 @@
 """At cfg 1: u evaluated at a few steps after the run."""
 
+import comfy.samplers
 import pytest
 import torch
+from comfy_extras.nodes_custom_sampler import BasicGuider, Noise_RandomNoise, SamplerCustomAdvanced
 
 from guidance_geometry.dev.fixtures import stock_families, tiny_streams
 from guidance_geometry.dev.fixtures.tiny_families import CONFIGS, family, flux_extras, latent, made, text
-from guidance_geometry.tests.host.runs import counted, readable
+from guidance_geometry.host.afterwards import Second
+from guidance_geometry.nodes.records import GGReadTrace, GGRecord
+from guidance_geometry.tests.host.runs import counted, ksampler, readable
 from guidance_geometry.trace.checks import check
 from guidance_geometry.trace.record import run_record
 
@@ -14,9 +18,6 @@ STEPS = 6
 
 def run(model, positive, negative, sampler="euler", cfg=1.0, uncond_steps=3, capture="pictures", **given):
     """The samples of a recorded KSampler, the trace, and the state of the random numbers after it."""
-    from guidance_geometry.nodes.records import GGReadTrace, GGRecord
-    from guidance_geometry.tests.host.runs import ksampler
-
     tapped, recorder = GGRecord.execute(model, capture, 256, uncond_steps).result
     torch.manual_seed(0)
     samples = ksampler(tapped, positive, negative, latent("SD15"), sampler, "simple", STEPS, cfg, **given)
@@ -98,12 +99,10 @@ def test_a_network_that_breaks_after_the_run_leaves_a_record_that_every_reader_t
 
 
 def test_a_fault_costs_nothing_but_itself(parts, monkeypatch):
-    from guidance_geometry.host import afterwards
-
     def broken(*_):
         raise RuntimeError("no memory")
 
-    monkeypatch.setattr(afterwards, "_evaluated", broken)
+    monkeypatch.setattr(Second, "_predict", broken)
     samples, trace, _ = run(*parts)
     assert torch.equal(samples, run(*parts, uncond_steps=0)[0])
     assert trace.n == STEPS
@@ -111,9 +110,6 @@ def test_a_fault_costs_nothing_but_itself(parts, monkeypatch):
 
 
 def test_embedded_guidance_is_compared_with_none(host):
-    from guidance_geometry.nodes.records import GGReadTrace, GGRecord
-    from guidance_geometry.tests.host.runs import ksampler
-
     with torch.inference_mode():
         model, positive, negative = family("Flux"), text("Flux", 1), text("Flux", 2)
     tapped, recorder = GGRecord.execute(model, "numbers", 256, 2).result
@@ -158,9 +154,6 @@ def described(seed, **more):
 
 
 def looked(model, positive, negative, shape, count=2, cfg=1.0):
-    from guidance_geometry.nodes.records import GGReadTrace, GGRecord
-    from guidance_geometry.tests.host.runs import ksampler
-
     tapped, recorder = GGRecord.execute(model, "numbers", 256, count).result
     samples = ksampler(tapped, positive, negative, {"samples": torch.zeros(1, *shape)}, "euler", "simple", 4, cfg)
     return GGReadTrace.execute(recorder, {"samples": samples}).result[0]
@@ -193,8 +186,6 @@ def test_embedded_guidance_that_does_nothing_is_not_compared_with(host, guidance
 
 
 def test_without_a_second_condition_the_record_says_so(host):
-    from comfy_extras.nodes_custom_sampler import BasicGuider
-
     model, shape = ignorant("FluxSchnell")
     trace = sampled(lambda model: BasicGuider.execute(model, described(1)).result[0], model, torch.zeros(1, *shape))
     said = trace.header["afterwards"]
@@ -204,11 +195,6 @@ def test_without_a_second_condition_the_record_says_so(host):
 
 def sampled(guider_of, model, start, count=2):
     """The trace of a run of the host's custom sampler with what makes a GUIDER of a MODEL."""
-    import comfy.samplers
-    from comfy_extras.nodes_custom_sampler import Noise_RandomNoise, SamplerCustomAdvanced
-
-    from guidance_geometry.nodes.records import GGReadTrace, GGRecord
-
     tapped, recorder = GGRecord.execute(model, "numbers", 256, count).result
     sigmas = torch.tensor([1.0, 0.8, 0.5, 0.2, 0.0])
     settings = (guider_of(tapped), comfy.samplers.sampler_object("euler"), sigmas, {"samples": start})
@@ -217,8 +203,6 @@ def sampled(guider_of, model, start, count=2):
 
 
 def test_a_guider_that_combines_its_predictions_itself_is_not_looked_at(parts):
-    import comfy.samplers
-
     class Alone(comfy.samplers.CFGGuider):
         def __init__(self, model):
             super().__init__(model)
@@ -245,9 +229,6 @@ def test_video_and_sound_are_looked_at_part_by_part(host):
         model, pair = tiny_streams.two_streams(), (tiny_streams.text(1), tiny_streams.text(2))
 
     def trace_of(model, count):
-        from guidance_geometry.nodes.records import GGReadTrace, GGRecord
-        from guidance_geometry.tests.host.runs import ksampler
-
         tapped, recorder = GGRecord.execute(model, "tensors", 256, count).result
         samples = ksampler(tapped, *pair, tiny_streams.latent(), "euler", "simple", 4, 1.0)
         return samples, GGReadTrace.execute(recorder, {"samples": samples}).result[0]
@@ -270,7 +251,6 @@ def test_video_and_sound_are_looked_at_part_by_part(host):
 
 def test_it_is_saved_and_read_again(parts, tmp_path):
     from guidance_geometry.trace.file import load, save
-    from guidance_geometry.trace.record import run_record
 
     trace = run(*parts)[1]
     save(trace, tmp_path / "a.safetensors")

@@ -2,12 +2,21 @@
 
 from itertools import pairwise
 
+import comfy.patcher_extension
+import comfy.sample
+import comfy.samplers
 import pytest
 import torch
+from comfy_extras import nodes_custom_sampler as custom
+from comfy_extras import nodes_perpneg as perpneg
 
+from guidance_geometry.host.native_model import conditioning
+from guidance_geometry.nodes.records import GGReadTrace, GGRecord
+from guidance_geometry.nodes.sampling import GGGuidedSampler, GGInspectedSampler
 from guidance_geometry.trace.checks import check
+from guidance_geometry.verdict.sampler_class import sampler_class
 
-from .runs import CFG, SEED, STEPS, guided, half_mask, host_nodes, ksampler, names
+from .runs import CFG, SEED, STEPS, guided, half_mask, host_nodes, inspected, ksampler, names
 
 SCHEDULERS = ("simple", "karras", "normal", "sgm_uniform")
 
@@ -41,8 +50,6 @@ def latent_for(request, empty_latent):
 @pytest.mark.parametrize("model", ["ve", "flow"])
 def test_a_recorded_model_gives_the_host_pixels(labelled, latent_for, model):
     """KSampler with one node added: bit-equal for all names, and the trace has every step."""
-    from guidance_geometry.nodes.records import GGReadTrace, GGRecord
-
     plain, positive, negative = labelled[model]
     latent = latent_for(model)
     for name in names():
@@ -58,8 +65,6 @@ def test_a_recorded_model_gives_the_host_pixels(labelled, latent_for, model):
 
 @pytest.mark.parametrize("model", ["ve", "flow"])
 def test_two_recorded_halves_give_the_host_pixels(labelled, latent_for, model):
-    from guidance_geometry.nodes.records import GGReadTrace, GGRecord
-
     plain, positive, negative = labelled[model]
 
     def halves(patched, name):
@@ -78,12 +83,6 @@ def test_two_recorded_halves_give_the_host_pixels(labelled, latent_for, model):
 
 @pytest.mark.parametrize("model", ["ve", "flow"])
 def test_custom_samplers_give_the_host_pixels(labelled, latent_for, model):
-    import comfy.samplers
-    from comfy_extras import nodes_custom_sampler as custom
-
-    from guidance_geometry.nodes.records import GGRecord
-    from guidance_geometry.nodes.sampling import GGInspectedSampler
-
     plain, positive, negative = labelled[model]
     sampling = plain.get_model_object("model_sampling")
     noise = custom.Noise_RandomNoise(SEED)
@@ -139,10 +138,6 @@ def test_a_batch_index_gives_the_host_pixels(labelled, empty_latent):
 
 
 def test_wrappers_of_other_packs_are_still_called(labelled, empty_latent):
-    import comfy.patcher_extension
-
-    from guidance_geometry.nodes.records import GGRecord
-
     plain, positive, negative = labelled["ve"]
     called = []
 
@@ -163,10 +158,6 @@ def test_wrappers_of_other_packs_are_still_called(labelled, empty_latent):
 
 
 def test_a_foreign_sampler_object_is_recorded_without_changing_a_bit(labelled, empty_latent):
-    import comfy.samplers
-
-    from guidance_geometry.nodes.sampling import GGGuidedSampler
-
     class Halving(comfy.samplers.Sampler):
         def sample(self, guider, sigmas, extra_args, callback, noise, latent=None, mask=None, disable_pbar=False):
             x = noise * sigmas[0]
@@ -176,8 +167,6 @@ def test_a_foreign_sampler_object_is_recorded_without_changing_a_bit(labelled, e
                     callback(i, denoised, x, len(sigmas) - 1)
                 x = (x + denoised) / 2
             return x
-
-    import comfy.sample
 
     model, positive, negative = labelled["ve"]
     sigmas = comfy.samplers.KSampler(model, STEPS, model.load_device, "euler", "karras", 1.0).sigmas
@@ -196,11 +185,6 @@ def test_a_foreign_sampler_object_is_recorded_without_changing_a_bit(labelled, e
 
 @pytest.mark.parametrize(("noise", "expected"), [(0.0, "ode-few"), (0.1, "unseen-few")])
 def test_noise_that_nobody_sees_is_not_taken_for_none(labelled, empty_latent, noise, expected):
-    import comfy.samplers
-
-    from guidance_geometry.nodes.sampling import GGGuidedSampler
-    from guidance_geometry.verdict.sampler_class import sampler_class
-
     def sample_theirs(model, x, sigmas, extra_args=None, callback=None, disable=None):
         for i, (sigma, following) in enumerate(pairwise(sigmas)):
             denoised = model(x, sigma * x.new_ones(len(x)), **extra_args)
@@ -218,11 +202,6 @@ def test_noise_that_nobody_sees_is_not_taken_for_none(labelled, empty_latent, no
 
 @pytest.mark.parametrize(("churn", "expected"), [(0.0, "ode-few"), (5.0, "unseen-few")])
 def test_churned_noise_is_not_taken_for_none(labelled, empty_latent, churn, expected):
-    import comfy.samplers
-
-    from guidance_geometry.nodes.sampling import GGGuidedSampler
-    from guidance_geometry.verdict.sampler_class import sampler_class
-
     model, positive, negative = labelled["ve"]
     sampler = comfy.samplers.ksampler("euler", {"s_churn": churn})
     given = (model, SEED, STEPS, CFG, "euler", "karras", positive, negative, empty_latent("ve"))
@@ -231,11 +210,6 @@ def test_churned_noise_is_not_taken_for_none(labelled, empty_latent, churn, expe
 
 def foreign_guiders(model, positive, negative):
     """Guiders of the host that are not its plain CFG."""
-    from comfy_extras import nodes_custom_sampler as custom
-    from comfy_extras import nodes_perpneg as perpneg
-
-    from guidance_geometry.host.native_model import conditioning
-
     other = conditioning([1])
     return {
         "basic": custom.BasicGuider.execute(model, positive).result[0],
@@ -247,19 +221,7 @@ def foreign_guiders(model, positive, negative):
 @pytest.mark.parametrize("kind", ["basic", "dual", "perp-neg"])
 @pytest.mark.parametrize("name", ["euler", "dpmpp_2m_sde", "heun"])
 def test_a_guider_of_another_kind_keeps_its_pixels(labelled, empty_latent, kind, name):
-    import comfy.samplers
-    from comfy_extras import nodes_custom_sampler as custom
-
-    from guidance_geometry.nodes.sampling import GGInspectedSampler
-
-    model, positive, negative = labelled["pocket"]
-    sigmas = comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), "karras", STEPS)
-    settings = (comfy.samplers.sampler_object(name), sigmas, empty_latent("pocket"))
-    noise = custom.Noise_RandomNoise(SEED)
-    guider = foreign_guiders(model, positive, negative)[kind]
-    expected, _ = custom.SamplerCustomAdvanced.execute(noise, guider, *settings).result
-    out, _, trace = GGInspectedSampler.execute(noise, guider, *settings).result
-    assert torch.equal(out["samples"], expected["samples"])
+    trace = inspected(foreign_guiders(*labelled["pocket"])[kind], empty_latent("pocket"), name)
     assert trace.n == STEPS
     assert not check(trace)
     assert trace.stage[0] == ("cond_only" if kind == "basic" else "step")

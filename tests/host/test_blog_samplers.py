@@ -1,9 +1,19 @@
 """The widgets of our DDPM and DDIM samplers through the host: time travel, per-step shifts, noise that leans."""
 
+import comfy.sample
+import comfy.samplers
 import pytest
 import torch
+from comfy_extras import nodes_custom_sampler as custom
 
+from guidance_geometry.figures.order import Order
+from guidance_geometry.figures.registry import FIGURES, draw_figure
+from guidance_geometry.guidance.chain import PLAIN
+from guidance_geometry.host.guided_run import chain_guider
+from guidance_geometry.nodes import blog_samplers
+from guidance_geometry.nodes.guidance_patch import GGGuidancePatch
 from guidance_geometry.trace.checks import check
+from guidance_geometry.trace.record import run_record
 
 from .chains import bright, chain_of
 from .collected import Collected
@@ -14,18 +24,11 @@ NODES = ("GGSamplerDDPM", "GGSamplerDDIM")
 
 
 def sampler(node="GGSamplerDDIM", eta=1.0, offset=0, **widgets):
-    from guidance_geometry.nodes import blog_samplers
-
     return getattr(blog_samplers, node).execute(eta, offset, **widgets).result[0]
 
 
 def observed(parts, latent, inner, guidance, cfg=1.0, scheduler="karras"):
     """The complete steps of a run in full precision."""
-    import comfy.sample
-    import comfy.samplers
-
-    from guidance_geometry.host.guided_run import chain_guider
-
     sigmas = comfy.samplers.KSampler(parts[0], STEPS, parts[0].load_device, "euler", scheduler, 1.0).sigmas
     noise = comfy.sample.prepare_noise(latent["samples"], SEED)
     steps = []
@@ -49,7 +52,6 @@ def test_widgets_left_alone_change_no_bit(labelled, empty_latent, model, node):
 @pytest.mark.parametrize("node", NODES)
 def test_every_step_back_is_in_the_trace_and_every_evaluation_counted(labelled, empty_latent, tmp_path, model, node):
     from guidance_geometry.trace.file import load, save
-    from guidance_geometry.trace.record import run_record
 
     patcher, *conditions = labelled[model]
     counter = Counter(patcher)
@@ -76,8 +78,6 @@ def test_every_step_back_is_in_the_trace_and_every_evaluation_counted(labelled, 
 @pytest.mark.parametrize("model", ["ve", "flow"])
 def test_noise_comes_back_to_its_level(exact, empty_latent, model):
     """VE: what is added has the variance sigma^2 - sigma'^2; flow: sigma^2 - ((1 - sigma)/(1 - sigma') sigma')^2."""
-    from guidance_geometry.guidance.chain import PLAIN
-
     steps = observed(exact[model][0], empty_latent(model, 20), sampler(recurrence=2), PLAIN)
     back = [step for step in steps if step.evaluation.stage == "recur"]
     assert len(back) == STEPS
@@ -150,11 +150,6 @@ def test_dsg_keeps_the_length_of_the_noise_and_the_prediction(exact, empty_laten
 
 
 def test_a_mask_a_patched_model_and_any_guider_go_with_it(labelled, empty_latent):
-    import comfy.samplers
-    from comfy_extras import nodes_custom_sampler as custom
-
-    from guidance_geometry.nodes.guidance_patch import GGGuidancePatch
-
     patcher, positive, negative = labelled["pocket"]
     masked = half_mask(empty_latent("pocket"))
     kept = guided(patcher, positive, negative, masked, "euler", sampler=sampler(recurrence=2))[0]["samples"]
@@ -210,8 +205,6 @@ def test_a_shift_says_what_it_would_be_as_a_rate(exact, empty_latent):
     ],
 )
 def test_what_does_not_fit_a_paper_is_refused_with_the_reason(exact, empty_latent, gradient, knobs, words):
-    from guidance_geometry.guidance.chain import PLAIN
-
     parts, energy, _ = exact["ve"]
     guidance = PLAIN if knobs is None else chain_of(energy, **knobs)
     with pytest.raises(ValueError, match=words):
@@ -221,27 +214,18 @@ def test_what_does_not_fit_a_paper_is_refused_with_the_reason(exact, empty_laten
 @pytest.mark.parametrize(
     ("changed", "complaint"),
     [
-        ({"recurrence": 0}, "recurrence is 0"),
         ({"recur_start": 0.5, "recur_end": 0.5}, "The window 0.5 to 0.5 is empty"),
-        ({"recur_end": float("nan")}, "recur_end is nan"),
-        ({"gradient": "ADM"}, "gradient is 'ADM'"),
-        ({"dsg_weight": 2.0}, "dsg_weight is 2"),
         ({"eta": 0.0, "gradient": "DSG"}, "at eta 0 there is none"),
     ],
 )
 @pytest.mark.parametrize("node", NODES)
 def test_bad_values_are_named_in_validation_and_in_execution(host, node, changed, complaint):
-    from guidance_geometry.nodes import blog_samplers
-
     assert queued(getattr(blog_samplers, node), **changed)
     with pytest.raises(ValueError, match=complaint):
         sampler(node, **changed)
 
 
 def test_every_figure_draws_a_run_with_steps_back(exact, empty_latent):
-    from guidance_geometry.figures.order import Order
-    from guidance_geometry.figures.registry import FIGURES, draw_figure
-
     parts, energy, _ = exact["ve"]
     settings = {"guidance": chain_of(energy, weight=1.0), "sampler": sampler(recurrence=2), "capture": "tensors"}
     _, _, trace = guided(*parts, empty_latent("ve"), "euler", cfg=3.0, **settings)

@@ -3,8 +3,13 @@
 import pytest
 
 from guidance_geometry.denoisers.labels import MOST, label_indices
+from guidance_geometry.nodes.energies.label import wanted_labels
+from guidance_geometry.nodes.energies.perception import drawn_classes
+from guidance_geometry.nodes.start import GGEmptyCanvas
+from guidance_geometry.nodes.train_classifier import targets_of
 
 from .rule_knobs import node
+from .runs import guided
 
 LABELS = tuple(f"label {i}" for i in range(1000))
 
@@ -23,31 +28,22 @@ def test_a_label_of_many_characters_is_not_compared_with_every_name():
 
 @pytest.mark.parametrize("text", ["*;" * 49_999, "0;" * 49_999, "0|1;" * 24_000])
 def test_labels_of_an_energy_are_bounded(host, text):
-    from guidance_geometry.nodes.energies.label import wanted_labels
-
     with pytest.raises(ValueError, match="more than 4,096"):
         wanted_labels(text, LABELS)
 
 
 def test_alternatives_count_once(host):
-    from guidance_geometry.nodes.energies.label import wanted_labels
-
     assert wanted_labels("1|2|1" + "|2" * 9000, LABELS) == ((1, 2),)
 
 
 @pytest.mark.parametrize("text", ["a;" * 49_999, "a\n" * 49_999])
 def test_texts_and_classes_are_bounded(host, text):
-    from guidance_geometry.nodes.energies.perception import drawn_classes
-    from guidance_geometry.nodes.train_classifier import targets_of
-
     for read in (lambda: drawn_classes(text, LABELS), lambda: targets_of(text, 2)):
         with pytest.raises(ValueError, match=f"more than {MOST:,} entries"):
             read()
 
 
 def test_a_canvas_of_terabytes_is_refused_before_it_is_made(labelled):
-    from guidance_geometry.nodes.start import GGEmptyCanvas
-
     with pytest.raises(ValueError, match="at most 1,073,741,824 are made"):
         GGEmptyCanvas.execute(labelled["pocket"][0], 16384, 16384, 4096)
 
@@ -65,14 +61,5 @@ def test_a_formula_of_any_depth_is_read_or_refused_in_a_sentence(host, formula):
 
 @pytest.mark.parametrize("denoise", [1e-9, 5e-324, 1e-6])
 def test_a_schedule_too_long_to_be_made_is_refused(labelled, empty_latent, denoise):
-    from .runs import guided
-
     with pytest.raises(ValueError, match=r"at most 1,000,000 are made\. Raise denoise"):
         guided(*labelled["ve"], empty_latent("ve"), "euler", steps=20, denoise=denoise)
-
-
-def test_the_longest_schedules_of_the_widgets_are_made(host):
-    from guidance_geometry.nodes.sampling import too_fine
-
-    assert too_fine(10000, 0.01) is None
-    assert too_fine(10000, 0.0) is None

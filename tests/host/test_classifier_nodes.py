@@ -3,6 +3,12 @@
 import pytest
 import torch
 
+from guidance_geometry.nodes.classifier_guidance import GGClassifierGradient, GGGradientOptions, GGWatchEnergy
+from guidance_geometry.nodes.energies.composition import GGCombineEnergies, GGMaskedEnergy
+from guidance_geometry.nodes.energies.label import GGLabelEnergy, wanted_labels
+from guidance_geometry.nodes.energies.reference import GGReferenceEnergy
+from guidance_geometry.nodes.load_classifier import GGLoadClassifier
+from guidance_geometry.nodes.start import GGClassLabel
 from guidance_geometry.trace.checks import check
 
 from .runs import guided
@@ -26,52 +32,27 @@ OPTIONS = {
 }
 
 
-ORDERS = {  # a file format: saved workflows and prompts of the editor know values by their place
-    "GGClassifierGradient": ["energy", *KNOBS, "guidance", "vae", "options", "preset"],
-    "GGGradientOptions": [*OPTIONS, "radius", "shrink"],
-    "GGWatchEnergy": ["energy", "guidance", "vae"],
-}
-
-
-@pytest.mark.parametrize("name", ORDERS)
-def test_inputs_keep_their_places(host, name):
-    from guidance_geometry.nodes import classifier_guidance
-
-    schema = getattr(classifier_guidance, name).GET_SCHEMA()
-    assert [entry.id for entry in schema.inputs] == ORDERS[name]
-
-
 def classifier(name):
-    from guidance_geometry.nodes.load_classifier import GGLoadClassifier
-
     return GGLoadClassifier.execute(f"pocket-{name}-1").result[0]
 
 
 def energy(name="noisy", label="3", kind="label"):
-    from guidance_geometry.nodes.energies.label import GGLabelEnergy
-
     return GGLabelEnergy.execute(classifier(name), label, kind).result[0]
 
 
 def chain(given, options=None, guidance=None, **knobs):
-    from guidance_geometry.nodes.classifier_guidance import GGClassifierGradient
-
     preset = "scale" if {"scale", "normalise"} & set(knobs) else "measured"
     given_knobs = {**KNOBS, "preset": preset, **knobs}
     return GGClassifierGradient.execute(given, **given_knobs, guidance=guidance, options=options).result[0]
 
 
 def options(**changed):
-    from guidance_geometry.nodes.classifier_guidance import GGGradientOptions
-
     return GGGradientOptions.execute(**{**OPTIONS, **changed}).result[0]
 
 
 @pytest.fixture(scope="module")
 def unconditional(labelled):
     """The demo denoiser and its null label twice, at its native size."""
-    from guidance_geometry.nodes.start import GGClassLabel
-
     with torch.inference_mode():
         model = labelled["pocket"][0]
         null = GGClassLabel.execute(model, "").result[0]
@@ -79,8 +60,6 @@ def unconditional(labelled):
 
 
 def test_labels_are_read_image_by_image():
-    from guidance_geometry.nodes.energies.label import wanted_labels
-
     labels = ("cat", "dog", "robot")
     assert wanted_labels("cat | dog; 2; *", labels) == ((0, 1), (2,), (0,), (1,), (2,))
     with pytest.raises(ValueError, match=r"of the classifier's 3 labels\. Nearest: 'robot'\.$"):
@@ -104,8 +83,6 @@ def test_each_road_makes_what_the_label_asks_for(unconditional, name, evaluation
 
 
 def test_the_judge_is_refused_as_a_guide_and_may_watch(unconditional):
-    from guidance_geometry.nodes.classifier_guidance import GGWatchEnergy
-
     judge = energy("judge")
     with pytest.raises(ValueError, match="is the judge"):
         chain(judge, evaluation="x0")
@@ -143,9 +120,6 @@ def test_two_terms_are_two_parts_of_the_record(unconditional):
 
 
 def test_energies_combine_and_keep_to_a_region(unconditional):
-    from guidance_geometry.nodes.energies.composition import GGCombineEnergies, GGMaskedEnergy
-    from guidance_geometry.nodes.energies.reference import GGReferenceEnergy
-
     image, half = torch.full((1, 8, 8, 3), 0.9), torch.zeros(1, 32, 32)
     half[..., 16:] = 1
     red = GGReferenceEnergy.execute("colours", 0.1, image=image).result[0]
@@ -168,11 +142,7 @@ def test_every_other_step_reuses_the_gradient(unconditional):
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"scale": float("nan")}, "scale is nan"),
-        ({"scale": 1e7}, "outside"),
-        ({"evaluation": "somewhere"}, "evaluation is 'somewhere'"),
-        ({"normalise": "big"}, "normalise is 'big'"),
-        ({"every_k": 0}, "every_k is 0"),
+        ({"normalise": "rms_ratio", "preset": "measured"}, "Set preset to scale"),
         ({"start_percent": 0.7, "end_percent": 0.3}, "is empty"),
         ({"evaluation": "noisy x_t"}, "reads clean pictures only"),
     ],
@@ -190,8 +160,3 @@ def test_a_preset_is_what_was_measured_for_the_evaluation(host, evaluation, gamm
         assert term.gamma(evaluation) == times * gamma
     (term,) = chain(given, evaluation=evaluation, scale=3.0).terms
     assert term.gamma(evaluation) == 3.0
-
-
-def test_a_preset_and_a_push_of_fixed_length_exclude_each_other(host):
-    with pytest.raises(ValueError, match="Set preset to scale"):
-        chain(energy("clean"), normalise="rms_ratio", preset="measured")

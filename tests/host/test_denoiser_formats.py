@@ -3,13 +3,21 @@
 import json
 from dataclasses import dataclass
 
+import folder_paths
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from guidance_geometry.denoisers.dit import DiT, DiTSizes
 from guidance_geometry.denoisers.jit import JiT, JiTSizes
+from guidance_geometry.denoisers.reading import read_denoiser
+from guidance_geometry.denoisers.schedules import table
+from guidance_geometry.denoisers.spec import chosen
 from guidance_geometry.guidance.energies.protocol import CLEAN, PictureEnergy
+from guidance_geometry.guidance.gradients.term import GradientOptions
+from guidance_geometry.host.noise_levels import denoiser_levels
+from guidance_geometry.host.pictures import picture_of
+from guidance_geometry.nodes.start import FOLDER, GGClassLabel, GGEmptyCanvas, GGLoadDenoiser, available
 from guidance_geometry.tests.diffusers_folders import dit_folder, random_weights, unet_folder
 
 from .chains import chain_of
@@ -42,10 +50,6 @@ def weights_of(kind, sizes):
 @pytest.fixture(scope="module")
 def folder(host, tmp_path_factory):
     """A folder of the host's type `denoisers` with one of each format."""
-    import folder_paths
-
-    from guidance_geometry.nodes.start import FOLDER
-
     place = tmp_path_factory.mktemp("denoisers")
     save_file(weights_of(DiT, DIT), place / NAMES[0])
     save_file(weights_of(DiT, DIT), place / NAMES[1])
@@ -59,8 +63,6 @@ def folder(host, tmp_path_factory):
 
 
 def load(name, *choices, dtype="default"):
-    from guidance_geometry.nodes.start import GGLoadDenoiser
-
     return GGLoadDenoiser.execute(name, *(choices or ("auto", "auto")), dtype).result
 
 
@@ -72,8 +74,6 @@ def name(folder, request):
 @pytest.fixture
 def parts(name):
     """MODEL, labels 0, 1, 2 and the null label; a network without one is guided by its own labels, turned round."""
-    from guidance_geometry.nodes.start import GGClassLabel
-
     model = load(name)[0]
     positive, negative = GGClassLabel.execute(model, "0;1;2").result
     if model.model.card.null_index is None:
@@ -83,14 +83,10 @@ def parts(name):
 
 @pytest.fixture
 def canvas(parts):
-    from guidance_geometry.nodes.start import GGEmptyCanvas
-
     return GGEmptyCanvas.execute(parts[0], 0, 0, 3).result[0]
 
 
 def test_each_is_listed_once_and_its_parts_are_not(folder):
-    from guidance_geometry.nodes.start import available
-
     names = available()
     assert set(NAMES) <= set(names)
     assert not any("diffusion_pytorch_model" in name or name.startswith("unet/unet") for name in names)
@@ -124,8 +120,6 @@ class Level(PictureEnergy):
 
 def slopes(parts, canvas, **options):
     """The steps of a run guided by a gradient through the network, each with its own."""
-    from guidance_geometry.guidance.gradients.term import GradientOptions
-
     guidance = chain_of(Level(), evaluation="x0 + backprop", options=GradientOptions(**options))
     steps = observed(parts, canvas, "euler", guidance)
     return [(step, step.evaluation.gradients["gradient"]) for step in steps if step.evaluation.gradients]
@@ -133,8 +127,6 @@ def slopes(parts, canvas, **options):
 
 def test_a_gradient_through_the_network_is_its_slope(parts, canvas):
     """Beside the difference of log p between two places on either side, along the gradient."""
-    from guidance_geometry.host.pictures import picture_of
-
     model, picture = parts[0], picture_of(parts[0], None)
     step, found = slopes(parts, canvas)[-2]
     sigma = torch.full((3,), float(step.sigma))
@@ -191,8 +183,6 @@ def test_a_label_of_another_model_is_refused(parts, canvas):
 
 
 def test_a_unet_without_null_label_says_what_else_there_is(folder):
-    from guidance_geometry.nodes.start import GGClassLabel, GGEmptyCanvas
-
     model = load("unet/")[0]
     positive, negative = GGClassLabel.execute(model, "1").result
     latent = GGEmptyCanvas.execute(model, 0, 0, 1).result[0]
@@ -222,8 +212,6 @@ def test_a_sit_is_asked_at_its_own_time(folder):
 
 def test_a_dit_is_asked_at_the_index_of_its_table(folder):
     """x0 = x - n eps(x / sqrt(1 + n^2), i)."""
-    from guidance_geometry.denoisers.schedules import table
-
     model = load("DiT-S-2.safetensors")[0]
     network = DiT(DIT)
     network.load_state_dict(weights_of(DiT, DIT))
@@ -235,10 +223,6 @@ def test_a_dit_is_asked_at_the_index_of_its_table(folder):
 
 
 def test_a_unet_of_flow_is_told_its_own_number_of_timesteps(host, tmp_path):
-    from guidance_geometry.denoisers.reading import read_denoiser
-    from guidance_geometry.denoisers.spec import chosen
-    from guidance_geometry.host.noise_levels import denoiser_levels
-
     scheduler = {"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 500}
     levels = denoiser_levels(chosen(read_denoiser(unet_folder(tmp_path / "flow", scheduler=scheduler)).spec))
     assert levels.timestep(torch.tensor(0.5)) == 250
@@ -246,8 +230,6 @@ def test_a_unet_of_flow_is_told_its_own_number_of_timesteps(host, tmp_path):
 
 
 def test_a_changed_config_changes_the_fingerprint(folder):
-    from guidance_geometry.nodes.start import GGLoadDenoiser
-
     before = GGLoadDenoiser.fingerprint_inputs(denoiser_name="unet/")
     assert before == GGLoadDenoiser.fingerprint_inputs(denoiser_name="unet/")
     file = folder / "unet" / "scheduler" / "scheduler_config.json"
@@ -256,8 +238,6 @@ def test_a_changed_config_changes_the_fingerprint(folder):
 
 
 def test_a_linked_folder_is_read_and_nothing_that_it_leads_out_to(folder, tmp_path):
-    from guidance_geometry.nodes.start import GGLoadDenoiser
-
     place = unet_folder(tmp_path / "elsewhere")
     (folder / "link").symlink_to(place)
     try:

@@ -6,10 +6,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import pairwise
 
+import comfy.samplers
 import pytest
 import torch
+from comfy import model_management
+from comfy.k_diffusion.sampling import BrownianTreeNoiseSampler
+from comfy_extras import nodes_custom_sampler as custom
 
 from guidance_geometry.dev.fixtures.predicted_states import misses
+from guidance_geometry.host import dry_run
+from guidance_geometry.host.dry_run import MOST_STEPS, response
+from guidance_geometry.host.run_facts import MOST_ASTRAY
+from guidance_geometry.nodes.sampling import GGInspectedSampler
 from guidance_geometry.samplers.response import MOST_CALLS
 
 from .runs import both, draws_a_path, guided, names, own_noise
@@ -20,8 +28,6 @@ ADAPTIVE = "dpm_adaptive"
 
 
 def response_of(sampler, kind, sigmas):
-    from guidance_geometry.host.dry_run import response
-
     return response(sampler.sampler_function, sampler.extra_options, sigmas, sampling_of(kind))
 
 
@@ -35,8 +41,6 @@ def missed(sampler, kind, sigmas):
 @pytest.mark.parametrize("kind", ["ve", "flow"])
 @pytest.mark.parametrize("steps", [3, 10])
 def test_every_sampler_of_the_host_moves_as_its_response_says(host, kind, steps):
-    import comfy.samplers
-
     sigmas = schedule(kind, steps)
     found = {name: missed(comfy.samplers.sampler_object(name), kind, sigmas) for name in names()}
     assert {name: why for name, why in found.items() if why} == {ADAPTIVE: "its steps depend on what is predicted"}
@@ -52,10 +56,6 @@ def test_a_samplers_options_are_in_its_response(host):
 
 
 def test_a_response_is_responses_for_the_same_sampler_schedule_and_model(host, monkeypatch):
-    import comfy.samplers
-
-    from guidance_geometry.host import dry_run
-
     made, plain = [], dry_run.measure_response
     monkeypatch.setattr(dry_run, "measure_response", lambda *given: made.append(1) or plain(*given))
     dry_run.forget()
@@ -78,9 +78,6 @@ def test_a_response_is_responses_for_the_same_sampler_schedule_and_model(host, m
 @pytest.mark.parametrize("kind", ["ve", "flow"])
 def test_which_samplers_leave_their_noise_levels_is_measured(host, kind):
     """Those that step on flow as on VE: their states keep more of the clean sample than belongs to the level."""
-    import comfy.samplers
-
-    from guidance_geometry.host.run_facts import MOST_ASTRAY
 
     def excess(name):
         return response_of(comfy.samplers.sampler_object(name), kind, schedule(kind, 8)).excess_signal(kind == "flow")
@@ -116,16 +113,12 @@ class Damped:
 
 
 def test_two_samplers_of_one_class_have_each_their_own_response(host):
-    from guidance_geometry.host.dry_run import response
-
     sigmas, sampling = schedule("ve", 3), sampling_of("ve")
     found = [response(Damped(damping).sample, {}, sigmas, sampling).steps[0].kappa for damping in (1.0, 0.5)]
     assert found[1] - found[0] == pytest.approx(float(0.5 * sigmas[1] / sigmas[0]), rel=1e-4)
 
 
 def test_a_dry_run_leaves_options_schedule_and_random_numbers_alone(host):
-    import comfy.samplers
-
     sampler, sigmas = comfy.samplers.ksampler("dpmpp_sde", {"eta": 0.5}), schedule("ve", 4)
     before, options = sigmas.clone(), dict(sampler.extra_options)
     torch.manual_seed(1)
@@ -138,10 +131,6 @@ def test_a_dry_run_leaves_options_schedule_and_random_numbers_alone(host):
 
 
 def test_too_many_steps_and_other_kinds_of_samplers_have_none(host):
-    import comfy.samplers
-
-    from guidance_geometry.host.dry_run import MOST_STEPS, response
-
     assert "0" in response_of(comfy.samplers.ksampler("euler"), "ve", torch.tensor([1.0])).why
     long = torch.linspace(1, 0, MOST_STEPS + 2)
     assert str(MOST_STEPS + 1) in response_of(comfy.samplers.ksampler("euler"), "ve", long).why
@@ -154,11 +143,6 @@ def test_too_many_steps_and_other_kinds_of_samplers_have_none(host):
 @pytest.mark.parametrize("pressed", ["by the user", "by the sampler", "before"])
 @pytest.mark.parametrize("raises", [False, True])
 def test_a_wish_to_stop_is_after_a_dry_run_what_it_was(host, monkeypatch, pressed, raises):
-    import comfy.samplers
-    from comfy import model_management
-
-    from guidance_geometry.host import dry_run
-
     presses, answer = iter([pressed == "by the user"]), dry_run.Network.__call__
 
     def answering(*given, **named):
@@ -266,12 +250,6 @@ def chatter(model, x, callback):
     ids=["memory", "stream", "leaves", "turns", "insists", "chatters"],
 )
 def test_a_dry_run_leaves_no_mark_and_comes_to_an_end(labelled, empty_latent, monkeypatch, make, why):
-    import comfy.samplers
-    from comfy_extras import nodes_custom_sampler as custom
-
-    from guidance_geometry.host import dry_run
-    from guidance_geometry.nodes.sampling import GGInspectedSampler
-
     monkeypatch.setattr(dry_run, "MOST_WAIT", 0.3 if "longer" in why else 60.0)
     model, positive, negative = labelled["ve"]
     sigmas, noise, found = torch.tensor([10.0, 5.0, 1.0, 0.0]), custom.Noise_RandomNoise(7), []
@@ -288,8 +266,6 @@ def test_a_dry_run_leaves_no_mark_and_comes_to_an_end(labelled, empty_latent, mo
 
 
 def test_a_sampler_that_is_stopped_from_the_keyboard_stops_no_worker(host):
-    import comfy.samplers
-
     def press(*_):
         raise KeyboardInterrupt
 
@@ -301,8 +277,6 @@ def test_a_sampler_that_is_stopped_from_the_keyboard_stops_no_worker(host):
 
 
 def test_what_a_sampler_writes_into_the_models_noise_levels_is_taken_back(host):
-
-    from guidance_geometry.host.dry_run import response
 
     def function(model, x, sigmas, extra_args=None, callback=None, disable=None):
         levels = model.inner_model.inner_model.model_sampling
@@ -318,10 +292,6 @@ def test_what_a_sampler_writes_into_the_models_noise_levels_is_taken_back(host):
 
 
 def test_responses_of_what_holds_something_are_made_anew(host):
-    import comfy.samplers
-
-    from guidance_geometry.host import dry_run
-
     damping = [1.0]
 
     def function(model, x, sigmas, extra_args=None, callback=None, disable=None):
@@ -344,8 +314,6 @@ def scaled(by):
 
 
 def test_samplers_of_one_code_and_other_defaults_are_told_apart(host):
-    import comfy.samplers
-
     sigmas = schedule("ve", 3)
     found = [response_of(comfy.samplers.KSAMPLER(scaled(by)), "ve", sigmas).steps[0].kappa for by in (1.0, 0.5)]
     assert found[1] == pytest.approx(0.5 * found[0])
@@ -353,8 +321,6 @@ def test_samplers_of_one_code_and_other_defaults_are_told_apart(host):
 
 def newer(model, x, sigmas, extra_args=None, callback=None, disable=None, noise_sampler=None):
     """A sampler of tomorrow's host: it draws a Brownian path, and stops at the last level with noise."""
-    from comfy.k_diffusion.sampling import BrownianTreeNoiseSampler
-
     span = sigmas[sigmas > 0].min(), sigmas.max()
     noise_sampler = noise_sampler or BrownianTreeNoiseSampler(x, *span, seed=extra_args["seed"], cpu=True)
     for i, (sigma, after) in enumerate(pairwise(sigmas[sigmas > 0])):
@@ -372,8 +338,6 @@ def of_the_host(monkeypatch):
 
 
 def test_a_sampler_whose_name_nobody_knows_is_handed_its_own_noise(labelled, empty_latent, of_the_host):
-    import comfy.samplers
-
     levels = schedule("ve", 4).tolist()
     expected, found, trace = both(labelled["ve"], empty_latent("ve"), comfy.samplers.KSAMPLER(of_the_host), levels)
     assert torch.equal(expected, found)
@@ -382,8 +346,6 @@ def test_a_sampler_whose_name_nobody_knows_is_handed_its_own_noise(labelled, emp
 
 
 def test_a_run_ends_where_its_sampler_stops(labelled, empty_latent, of_the_host):
-    import comfy.samplers
-
     levels = schedule("ve", 4).tolist()
     trace = both(labelled["ve"], empty_latent("ve"), comfy.samplers.KSAMPLER(of_the_host), levels)[2]
     assert trace.n == 3
@@ -394,8 +356,6 @@ def test_a_run_ends_where_its_sampler_stops(labelled, empty_latent, of_the_host)
 @pytest.mark.parametrize("ends_at_zero", [False, True])
 def test_where_every_sampler_of_the_host_ends_is_measured(host, kind, ends_at_zero):
     """Two stop at the last level with noise; where noise is left, two hand out the state of the step before."""
-    import comfy.samplers
-
     sigmas = schedule(kind, 4, ends_at_zero)
     found = {name: response_of(comfy.samplers.sampler_object(name), kind, sigmas).end for name in names()}
     early = {"dpm_fast", ADAPTIVE} if ends_at_zero else {"sa_solver", "sa_solver_pece"}
@@ -404,8 +364,6 @@ def test_where_every_sampler_of_the_host_ends_is_measured(host, kind, ends_at_ze
 
 
 def test_what_a_sampler_of_the_host_draws_from_is_asked_of_itself(host):
-    from comfy.k_diffusion.sampling import BrownianTreeNoiseSampler
-
     def tree(name):
         return own_noise(name).tree.cpu_tree
 

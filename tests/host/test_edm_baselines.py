@@ -6,8 +6,11 @@ import math
 import pytest
 import torch
 
+from guidance_geometry.denoisers.edm import EdmUNet
 from guidance_geometry.denoisers.reading import checked
 from guidance_geometry.denoisers.spec import chosen
+from guidance_geometry.host.native_model import native_denoiser
+from guidance_geometry.host.noise_levels import denoiser_levels
 from guidance_geometry.tests.tiny_networks import edm_weights
 
 CLASSES = {"VPPrecond": "ddpmpp", "VEPrecond": "ncsnpp", "iDDPMPrecond": "adm"}
@@ -50,8 +53,6 @@ def factors(name, sigma):
 
 def paper(name, file, x, sigma, y):
     """D of the paper, with a network of EDM's architecture for F."""
-    from guidance_geometry.denoisers.edm import EdmUNet
-
     weights = {key.removeprefix("model."): weight for key, weight in file.weights.items()}
     outputs = {"outputs": 6} if name == "iDDPMPrecond" else {}
     network = EdmUNet(file.spec.sizes | outputs, len(file.spec.labels))
@@ -63,8 +64,6 @@ def paper(name, file, x, sigma, y):
 @pytest.mark.parametrize("place", [40, 300, 700, 950])
 @pytest.mark.parametrize("name", CLASSES)
 def test_the_host_denoises_as_the_paper_says(name, place):
-    from guidance_geometry.host.native_model import native_denoiser
-
     file, sigma = file_of(name), float(levels()[place])
     model = native_denoiser(chosen(file.spec), file.weights, "fp32").model
     x = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(1)) * math.hypot(sigma, 0.5)
@@ -76,8 +75,6 @@ def test_the_host_denoises_as_the_paper_says(name, place):
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_the_host_starts_and_ends_where_the_network_was_trained(name):
-    from guidance_geometry.host.noise_levels import denoiser_levels
-
     sampling = denoiser_levels(chosen(file_of(name).spec))
     least, most = {"VPPrecond": (0.01, 157.4), "VEPrecond": (0.02, 100), "iDDPMPrecond": levels()[[999, 0]]}[name]
     assert float(sampling.sigma_min) == pytest.approx(float(least), rel=1e-3)

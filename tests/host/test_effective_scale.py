@@ -5,15 +5,24 @@ predicted and what it handed to its sampler.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FunctionType
 
+import comfy.patcher_extension
+import folder_paths
 import pytest
 import torch
+from comfy_extras import nodes_custom_sampler as custom
+from comfy_extras import nodes_perpneg
 
+from guidance_geometry.host.native_model import conditioning
+from guidance_geometry.host.passes import guidance_patches
 from guidance_geometry.trace.checks import check
+from guidance_geometry.verdict.scale import scale_of
 
-from .runs import CFG, SEED, STEPS, guided, half_mask, ksampler
+from .rule_knobs import chain
+from .runs import CFG, STEPS, guided, half_mask, inspected, ksampler
 
 EXACT = 1e-6  # relative
 
@@ -22,8 +31,6 @@ class Seen:
     """A clone of a MODEL of which every u, c and D of the guider are kept."""
 
     def __init__(self, model):
-        import comfy.patcher_extension
-
         kinds, self.pairs, self.denoised, self.model = comfy.patcher_extension.WrappersMP, [], [], model.clone()
 
         def conditions(executor, *given):
@@ -137,8 +144,6 @@ def patched(model, name):
 
 def of_another_pack(function):
     """The same function, as if it had been read from the folder of another pack."""
-    import folder_paths
-
     file = Path(folder_paths.get_folder_paths("custom_nodes")[0]) / "other-pack" / "nodes.py"
     code = function.__code__.replace(co_filename=str(file))
     made = FunctionType(code, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
@@ -221,10 +226,6 @@ def test_a_patch_that_changes_nothing_is_named_and_not_accused(labelled, empty_l
 
 
 def test_patches_bear_the_names_of_their_nodes(host):
-    from functools import partial
-
-    from guidance_geometry.host.passes import guidance_patches
-
     class Called:
         def __call__(self, args):
             return args["denoised"]
@@ -277,31 +278,18 @@ DUAL = [
 ]
 
 
-def inspected(guider, latent, model, name="euler"):
-    """A run of a guider, and its pixels are the host's."""
-    import comfy.samplers
-    from comfy_extras import nodes_custom_sampler as custom
-
-    from guidance_geometry.nodes.sampling import GGInspectedSampler
-
-    sigmas = comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), "karras", STEPS)
-    given = (custom.Noise_RandomNoise(SEED), guider, comfy.samplers.sampler_object(name), sigmas, latent)
-    expected = custom.SamplerCustomAdvanced.execute(*given).result[0]["samples"]
-    out, _, trace = GGInspectedSampler.execute(*given).result
-    assert torch.equal(out["samples"], expected)
+def checked(guider, latent):
+    """A run of a guider, whose pixels are the host's and whose record is sound."""
+    trace = inspected(guider, latent)
     assert not check(trace)
     return trace
 
 
 @pytest.mark.parametrize("case", DUAL, ids=str)
 def test_the_hosts_dual_guider_has_the_scales_that_it_says(labelled, empty_latent, case):
-    from comfy_extras import nodes_custom_sampler as custom
-
-    from guidance_geometry.host.native_model import conditioning
-
     model, positive, negative = labelled["pocket"]
     given = (positive, conditioning([5]), negative, case.first, case.second, case.style)
-    trace = inspected(custom.DualCFGGuider.execute(model, *given).result[0], empty_latent("pocket"), model)
+    trace = checked(custom.DualCFGGuider.execute(model, *given).result[0], empty_latent("pocket"))
     assert trace.steps["gamma"].tolist() == [case.gamma] * STEPS
     assert trace.header["cfg"] == case.gamma
     if case.first > 1:
@@ -315,14 +303,12 @@ def test_the_hosts_dual_guider_has_the_scales_that_it_says(labelled, empty_laten
 @pytest.mark.parametrize("same", [True, False], ids=["one model", "two models"])
 def test_the_hosts_guider_of_two_models_has_its_cfg(labelled, pocket, empty_latent, same, cfg):
     """Its negative is evaluated on another model, by itself."""
-    from comfy_extras import nodes_custom_sampler as custom
-
     if not hasattr(custom, "DualModelGuider"):
         pytest.skip("this host has no guider of two models")
     model, positive, negative = labelled["pocket"]
     other = model if same else pocket("bf16")[0]
     guider = custom.DualModelGuider.execute(model, positive, cfg, other, negative).result[0]
-    trace = inspected(guider, empty_latent("pocket"), model)
+    trace = checked(guider, empty_latent("pocket"))
     assert trace.steps["gamma"].tolist() == [cfg] * STEPS
     assert trace.stage == ["cond_only" if cfg == 1 else "step"] * STEPS
     if cfg > 1:
@@ -332,13 +318,9 @@ def test_the_hosts_guider_of_two_models_has_its_cfg(labelled, pocket, empty_late
 
 @pytest.mark.parametrize(("cfg", "weight"), [(3.0, 0.5), (7.0, 1.0), (4.0, 0.0)])
 def test_the_hosts_perp_neg_guider_has_its_cfg(labelled, empty_latent, cfg, weight):
-    from comfy_extras import nodes_perpneg
-
-    from guidance_geometry.host.native_model import conditioning
-
     model, positive, empty = labelled["pocket"]
     guider = nodes_perpneg.PerpNegGuider.execute(model, positive, conditioning([5]), empty, cfg, weight).result[0]
-    trace = inspected(guider, empty_latent("pocket"), model)
+    trace = checked(guider, empty_latent("pocket"))
     assert trace.steps["gamma"].tolist() == [cfg] * STEPS
     assert near(trace.column("M19"), torch.tensor(cfg))
     assert trace.column("M19a").max() == 0
@@ -348,16 +330,11 @@ def test_the_hosts_perp_neg_guider_has_its_cfg(labelled, empty_latent, cfg, weig
 
 
 def test_one_scale_rules_where_the_others_weigh_nothing(labelled, empty_latent):
-    from comfy_extras import nodes_custom_sampler as custom
-
-    from guidance_geometry.host.native_model import conditioning
-    from guidance_geometry.verdict.scale import scale_of
-
     model, positive, negative = labelled["pocket"]
 
     def scale(*scales):
         guider = custom.DualCFGGuider.execute(model, positive, conditioning([5]), negative, *scales).result[0]
-        return scale_of(inspected(guider, empty_latent("pocket"), model))
+        return scale_of(checked(guider, empty_latent("pocket")))
 
     assert scale(4.0, 4.0, "regular").plain
     assert scale(4.0, 4.0, "regular").low == 4.0
@@ -367,8 +344,6 @@ def test_one_scale_rules_where_the_others_weigh_nothing(labelled, empty_latent):
 
 @pytest.mark.parametrize("kind", ["pocket", "flow"])
 def test_our_schedules_and_rules_are_measured_as_they_act(labelled, empty_latent, kind):
-    from .rule_knobs import chain
-
     model, *conditions = labelled[kind]
     rules = [chain(name) for name in ("GGInterval", "GGRescale", "GGSkim", "GGAngle", "GGTangential")]
     for guidance in rules:
@@ -386,8 +361,6 @@ def test_our_schedules_and_rules_are_measured_as_they_act(labelled, empty_latent
 
 
 def test_a_schedule_of_ours_beside_another_node_is_told_apart(labelled, empty_latent):
-    from .rule_knobs import chain
-
     model, *conditions = labelled["pocket"]
     latent, schedule = empty_latent("pocket"), chain("GGInterval")
     trace = guided(patched(model, "rescaled"), *conditions, latent, "euler", guidance=schedule)[2]

@@ -4,8 +4,11 @@ import pytest
 import torch
 
 from guidance_geometry.guidance import energies
+from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.guidance.energies.protocol import PictureEnergy
 from guidance_geometry.guidance.energies.reference import SmoothEnergy
+from guidance_geometry.guidance.gradients.term import CLEAN_X0, GradientTerm
+from guidance_geometry.host.judging import ask_judge
 from guidance_geometry.tests.classes import made_without
 from guidance_geometry.tests.host.runs import guided
 
@@ -18,9 +21,6 @@ def name_of(energy):
 
 @pytest.mark.parametrize("energy", ENERGIES, ids=name_of)
 def test_an_energy_guides_a_run(energy, pocket, empty_latent):
-    from guidance_geometry.guidance.chain import PLAIN
-    from guidance_geometry.guidance.gradients.term import CLEAN_X0, GradientTerm
-
     def ended(scale):
         chain = PLAIN.then(GradientTerm(energy, weight=scale, evaluation=CLEAN_X0))
         return guided(*pocket(), empty_latent("pocket", 2), "euler", steps=3, cfg=1.0, guidance=chain)[0]["samples"]
@@ -32,10 +32,8 @@ def test_an_energy_guides_a_run(energy, pocket, empty_latent):
 
 @pytest.mark.parametrize("energy", ENERGIES, ids=name_of)
 def test_an_energy_judges_a_run(energy, pocket, empty_latent):
-    from guidance_geometry.host.judging import heard
-
     _, _, trace = guided(*pocket(), empty_latent("pocket", 2), "euler", steps=3, capture="pictures")
-    found = heard(trace, energy)
+    found = ask_judge(trace, energy)
     assert found.fault == ""
     assert found.log_prob.shape == (2,)
     assert found.log_prob.isfinite().all()

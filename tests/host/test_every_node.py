@@ -3,15 +3,31 @@
 from fractions import Fraction
 from inspect import getfullargspec, signature
 from itertools import chain, combinations
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy
 import pytest
 import torch
+from comfy.nested_tensor import NestedTensor
+from comfy_api.internal import first_real_override
+from comfy_api.latest import io
+from comfy_execution.validation import validate_node_input
 
-from guidance_geometry.tests.hostile import Hostile
+from guidance_geometry.classifiers.training import advanced
+from guidance_geometry.extension import every_node, in_order, names_in
+from guidance_geometry.host import checks
+from guidance_geometry.host.checks import CheckedNode, misfits, number
+from guidance_geometry.host.energy_inputs import ASKED, answering
+from guidance_geometry.host.run_recorder import RunRecorder
+from guidance_geometry.host.wires import CARRIED, is_latent, misfit
+from guidance_geometry.nodes.classifier_guidance import GGClassifierGradient
+from guidance_geometry.nodes.sweep import GGSweep
+from guidance_geometry.tests.hostile import Hostile, filled
 
 from .queued import queued
+
+ROOT = Path(__file__).resolve().parents[2]
 
 ATTRIBUTES = ("init step noise_aware judge log_prob classifiers begin runs header steps stage temperature draws "
               "checkpoint model decode sample model_patcher generate_noise seed")  # fmt: skip
@@ -36,15 +52,22 @@ ABSURD = {
 MOST = 9  # missing arguments of every number are tried up to here
 
 
-@pytest.fixture(scope="module")
-def nodes(host):
-    from guidance_geometry.extension import every_node
-
-    return every_node()
+NODES = every_node()
+NUMBERS = ("INT", "FLOAT")
+OUTPUTS = {  # nodes that run though nothing reads them
+    *("GGCompareTraces", "GGExportHTML", "GGFigure", "GGInspector", "GGMetrics", "GGReport", "GGSaveTrace", "GGSweep"),
+    "GGTrainNoisyClassifier",
+}
 
 
 def inputs_of(node):
     return {declared.id: declared for declared in node.define_schema().inputs}
+
+
+def each_input(kinds):
+    """Every input of these types, with its node and its name; whatever a node does not read is left out."""
+    every = ((node, name, one) for node in NODES for name, one in inputs_of(node).items() if name not in node.unread)
+    return [(node, name, one) for node, name, one in every if one.get_io_type() in kinds]
 
 
 def fitting(declared):
@@ -77,11 +100,9 @@ def subsets(names):
 
 
 @pytest.mark.parametrize("function", ["validate_inputs", "fingerprint_inputs"])
-def test_no_missing_argument_is_an_error_in_the_queue(nodes, function):
-    from comfy_api.internal import first_real_override
-
+def test_no_missing_argument_is_an_error_in_the_queue(function):
     walked = 0
-    for node in nodes:
+    for node in NODES:
         if (check := first_real_override(node, function)) is None:
             continue
         known = inputs_of(node)
@@ -95,8 +116,8 @@ def test_no_missing_argument_is_an_error_in_the_queue(nodes, function):
 
 
 @pytest.mark.parametrize("absurd", ABSURD.values(), ids=ABSURD)
-def test_whatever_a_widget_holds_the_queue_answers_in_sentences(nodes, absurd):
-    for node in nodes:
+def test_whatever_a_widget_holds_the_queue_answers_in_sentences(absurd):
+    for node in NODES:
         for name in getfullargspec(node.validate_inputs).args[1:]:
             others = {other: fitting(declared) for other, declared in inputs_of(node).items() if other != name}
             named = {key: value for key, value in others.items() if key in getfullargspec(node.validate_inputs).args}
@@ -104,48 +125,47 @@ def test_whatever_a_widget_holds_the_queue_answers_in_sentences(nodes, absurd):
             assert found is True or found.endswith(".") or "Choose one of" in found
 
 
-def test_every_widget_that_the_queue_checks_is_an_input(nodes):
-    for node in nodes:
+def test_every_widget_that_the_queue_checks_is_an_input():
+    for node in NODES:
         names = getfullargspec(node.validate_inputs).args[1:]
         assert set(names) <= inputs_of(node).keys(), node.__name__
 
 
-def test_every_execute_is_checked_against_its_schema(nodes):
-    from guidance_geometry.host.checks import CheckedNode
-    from guidance_geometry.host.wires import CARRIED
-
+def test_every_execute_is_checked_against_its_schema():
     widgets = {"INT", "FLOAT", "BOOLEAN", *WORDS}
-    for node in nodes:
+    for node in NODES:
         assert issubclass(node, CheckedNode), f"{node.__name__} is no CheckedNode"
         inputs = inputs_of(node)
         kinds = {declared.get_io_type() for name, declared in inputs.items() if name not in node.unread}
         assert kinds <= widgets | CARRIED.keys(), node.__name__
         assert inputs.keys() == set(signature(node.execute).parameters), node.__name__
-        for declared in inputs.values():
-            if declared.get_io_type() in ("INT", "FLOAT"):
-                assert declared.min is not None, (node.__name__, declared.id)
-                assert declared.max is not None, (node.__name__, declared.id)
+    assert not [name for _, name, one in each_input(NUMBERS) if None in (one.min, one.max)]
 
 
 @pytest.mark.parametrize("wrong", ["x", 7, [], Hostile(), {"samples": "x"}, torch.zeros(2, 2, 2, 2, 2)], ids=type)
-def test_a_literal_or_another_wire_is_named(nodes, wrong):
-    from guidance_geometry.host.wires import CARRIED
-
-    asked = 0
-    for node in nodes:
-        for name, declared in inputs_of(node).items():
-            kind = declared.get_io_type()
-            if kind not in CARRIED or name in node.unread:
-                continue
-            said = refusal(node, **{name: wrong})
-            assert said.startswith(f"{name} is a {type(wrong).__name__}; a {kind} is needed. Connect ")
-            asked += 1
-    assert asked > 50
+def test_a_literal_or_another_wire_is_named(wrong):
+    wires = each_input(CARRIED)
+    for node, name, declared in wires:
+        said = refusal(node, **{name: wrong})
+        assert said.startswith(f"{name} is a {type(wrong).__name__}; a {declared.get_io_type()} is needed. Connect ")
+    assert len(wires) > 50
 
 
-def test_the_taps_alone_read_nothing_of_a_wire(nodes):
+def test_every_node_explains_itself():
+    for node in NODES:
+        schema = node.GET_SCHEMA()
+        assert schema.category.startswith("guidance geometry/")
+        assert schema.description
+        assert all(one.tooltip for one in (*schema.inputs, *schema.outputs)), node.__name__
+        page = (ROOT / "web" / "docs" / f"{node.__name__}.md").read_text(encoding="utf-8")
+        assert page.startswith("# "), node.__name__
+    assert {node.__name__ for node in NODES if node.GET_SCHEMA().is_output_node} == OUTPUTS
+    assert [node.__name__ for node in NODES if node.GET_SCHEMA().not_idempotent] == ["GGInspector"]
+
+
+def test_the_taps_alone_read_nothing_of_a_wire():
     taps = {"GGTap": ("model",), "GGPipeTap": ("pipe",)}
-    assert {node.__name__: node.unread for node in nodes if node.unread} == taps
+    assert {node.__name__: node.unread for node in NODES if node.unread} == taps
 
 
 SAMPLES = torch.zeros(2, 3, 8, 8)
@@ -168,21 +188,13 @@ SAMPLES = torch.zeros(2, 3, 8, 8)
     ],
     ids=["numpy", "0-d", "1-d", "2-d", "int64", "none", "hostile", "mask", "places", "place", "list"],
 )
-def test_what_is_no_latent_is_named(nodes, wrong):
-    asked = 0
-    for node in nodes:
-        for name, declared in inputs_of(node).items():
-            if declared.get_io_type() == "LATENT":
-                assert "; a LATENT is needed" in refusal(node, **{name: wrong})
-                asked += 1
-    assert asked > 2
+def test_what_is_no_latent_is_named(wrong):
+    wires = each_input(("LATENT",))
+    assert all("; a LATENT is needed" in refusal(node, **{name: wrong}) for node, name, _ in wires)
+    assert len(wires) > 2
 
 
-def test_every_latent_of_the_host_fits(nodes):
-    from comfy.nested_tensor import NestedTensor
-
-    from guidance_geometry.host.wires import is_latent
-
+def test_every_latent_of_the_host_fits():
     sound = torch.zeros(1, 3, 8)
     for latent in (
         {"samples": sound.half()},
@@ -193,42 +205,31 @@ def test_every_latent_of_the_host_fits(nodes):
         assert is_latent(latent)
 
 
-def test_a_wire_of_every_other_type_is_named(nodes):
-    from guidance_geometry.host.wires import CARRIED, misfit
-
+def test_a_wire_of_every_other_type_is_named():
     alone = FITTING | {"GG_GUIDANCE": SimpleNamespace(init=0, step=0)}
     for kind in CARRIED:
         for other, value in alone.items():
             assert (misfit("wire", kind, value) is None) == (kind == other), (kind, other)
 
 
-def test_an_optional_wire_may_be_absent(nodes):
-    from guidance_geometry.host.checks import misfits
-    from guidance_geometry.host.wires import CARRIED
-
-    for node in nodes:
+def test_an_optional_wire_may_be_absent():
+    for node in NODES:
         wires = {name: each for name, each in inputs_of(node).items() if each.get_io_type() in CARRIED}
         absent = {name: None for name, declared in wires.items() if declared.optional}
         assert not any(misfits(node, absent)), node.__name__
 
 
 @pytest.mark.parametrize("absurd", ABSURD.values(), ids=ABSURD)
-def test_an_absurd_number_is_refused_by_its_name_and_range(nodes, absurd):
-    for node in nodes:
-        for name, declared in inputs_of(node).items():
-            if declared.get_io_type() in ("INT", "FLOAT"):
-                said = refusal(node, **{name: absurd})
-                assert said.startswith(f"{name} is ")
-                assert f"{declared.min:g} to {declared.max:g}" in said
-                assert len(said) < 300
+def test_an_absurd_number_is_refused_by_its_name_and_range(absurd):
+    for node, name, declared in each_input(NUMBERS):
+        said = refusal(node, **{name: absurd})
+        assert said.startswith(f"{name} is ")
+        assert f"{declared.min:g} to {declared.max:g}" in said
+        assert len(said) < 300
 
 
 @pytest.mark.parametrize("kind", [numpy.int64, numpy.uint8, numpy.float32, numpy.float64, Fraction], ids=str)
-def test_a_number_of_another_library_is_one(nodes, kind):
-    from comfy_api.latest import io
-
-    from guidance_geometry.host.checks import CheckedNode, number
-
+def test_a_number_of_another_library_is_one(kind):
     class Node(CheckedNode):
         @classmethod
         def define_schema(cls):
@@ -245,11 +246,8 @@ def test_a_number_of_another_library_is_one(nodes, kind):
     assert "outside 0 to 2" in number("gain", kind(3), 0, 2)
 
 
-def test_a_class_is_checked_once_and_its_clones_as_they_are(nodes):
-    from guidance_geometry.host import checks
-    from guidance_geometry.host.wires import CARRIED
-
-    for node in nodes:
+def test_a_class_is_checked_once_and_its_clones_as_they_are():
+    for node in NODES:
         clone = node.PREPARE_CLASS_CLONE({})
         assert clone.execute.__func__ is node.execute.__func__
         assert clone.declared is node.declared
@@ -267,11 +265,7 @@ def layers_of(function):
     return files
 
 
-def test_widgets_that_do_not_belong_together_are_refused_in_the_queue_and_when_they_run(host):
-    from comfy_api.latest import io
-
-    from guidance_geometry.host.checks import CheckedNode
-
+def test_widgets_that_do_not_belong_together_are_refused_in_the_queue_and_when_they_run():
     class Window(CheckedNode):
         @classmethod
         def define_schema(cls):
@@ -296,121 +290,91 @@ def test_widgets_that_do_not_belong_together_are_refused_in_the_queue_and_when_t
 
 
 @pytest.mark.parametrize("absurd", [numpy.float32("nan"), numpy.float64("inf"), Fraction(10**400)], ids=type)
-def test_a_number_of_another_library_that_is_none_is_named(host, absurd):
-    from guidance_geometry.host.checks import number
-
+def test_a_number_of_another_library_that_is_none_is_named(absurd):
     assert "which is not a" in number("gain", absurd, 0, 2)
 
 
-def test_a_number_just_outside_its_range_is_refused(nodes):
-    for node in nodes:
-        for name, declared in inputs_of(node).items():
-            if declared.get_io_type() in ("INT", "FLOAT"):
-                assert "outside" in refusal(node, **{name: declared.min - 1})
-                assert "outside" in refusal(node, **{name: declared.max + 1})
+def test_a_number_just_outside_its_range_is_refused():
+    for node, name, declared in each_input(NUMBERS):
+        assert "outside" in refusal(node, **{name: declared.min - 1})
+        assert "outside" in refusal(node, **{name: declared.max + 1})
 
 
-def test_the_queue_says_once_that_a_number_is_out_of_its_range(nodes):
+def test_the_queue_says_once_that_a_number_is_out_of_its_range():
     asked = 0
-    for node in nodes:
-        named = getfullargspec(node.validate_inputs).args
-        for name, declared in inputs_of(node).items():
-            if declared.get_io_type() in ("INT", "FLOAT"):
-                words = queued(node, **{name: declared.max + 1})
-                assert len(words) == 1, (node.__name__, name, words)
-                assert name in words[0]
-                asked += name not in named
+    for node, name, declared in each_input(NUMBERS):
+        words = queued(node, **{name: declared.max + 1})
+        assert len(words) == 1, (node.__name__, name, words)
+        assert name in words[0]
+        asked += name not in getfullargspec(node.validate_inputs).args
     assert asked > 60, "the host itself checks most numbers"
 
 
 @pytest.mark.parametrize("absurd", [None, 7, ["x"], {"x": 1}, b"x"], ids=type)
-def test_what_is_no_text_is_refused_by_its_name(nodes, absurd):
-    for node in nodes:
-        for name, declared in inputs_of(node).items():
-            if declared.get_io_type() in WORDS:
-                assert "which is not text" in refusal(node, **{name: absurd})
+def test_what_is_no_text_is_refused_by_its_name(absurd):
+    for node, name, _ in each_input(WORDS):
+        assert "which is not text" in refusal(node, **{name: absurd})
 
 
-def test_a_text_without_end_is_refused(nodes):
-    for node in nodes:
-        for name, declared in inputs_of(node).items():
-            if declared.get_io_type() in WORDS:
-                assert "100,001 characters" in refusal(node, **{name: "x" * 100_001})
+def test_a_text_without_end_is_refused():
+    for node, name, _ in each_input(WORDS):
+        assert "100,001 characters" in refusal(node, **{name: "x" * 100_001})
 
 
-def test_a_word_no_combo_offers_is_refused_before_it_runs(nodes):
-    for node in nodes:
-        for name, declared in inputs_of(node).items():
-            if declared.get_io_type() == "COMBO":
-                (said,) = queued(node, **{name: "never heard of"})
-                assert said.partition(": ")[2].startswith(name), said
+def test_a_word_no_combo_offers_is_refused_before_it_runs():
+    for node, name, _ in each_input(("COMBO",)):
+        (said,) = queued(node, **{name: "never heard of"})
+        assert said.partition(": ")[2].startswith(name), said
 
 
-def test_a_fault_stands_under_its_own_widget(nodes):
-    for node in nodes:
+def test_a_fault_stands_under_its_own_widget():
+    for node in NODES:
         for name in node.checks:
             said = queued(node, **widgets_of(node) | {name: "never\nheard\x00of"})
             assert {words.partition(": ")[2].split()[0].strip(":") for words in said} == {name}, (node.__name__, said)
 
 
-def test_a_fault_of_the_axes_stands_under_the_axes(nodes):
-    from guidance_geometry.nodes.sweep import GGSweep
-
+def test_a_fault_of_the_axes_stands_under_the_axes():
     (said,) = queued(GGSweep, **widgets_of(GGSweep) | {"axes": "cfg: 3..1"})
     assert said.startswith("Custom validation failed for node: axes - The range 3..1 runs downwards."), said
 
 
-def test_a_newer_host_that_knows_combos_is_handed_their_type(nodes, monkeypatch):
+def test_a_newer_host_that_knows_combos_is_handed_their_type(monkeypatch):
     """It looks types up in a table, where no list can be."""
-    from guidance_geometry.host import checks
-
     monkeypatch.setattr(checks, "KNOWS_COMBOS", True)
-    kinds = [kind for node in nodes for inputs in node.INPUT_TYPES().values() for kind, *_ in inputs.values()]
+    kinds = [kind for node in NODES for inputs in node.INPUT_TYPES().values() for kind, *_ in inputs.values()]
     assert all(isinstance(kind, str) for kind in kinds)
     monkeypatch.undo()
-    assert len({kind for node in nodes for inputs in node.INPUT_TYPES().values() for kind, *_ in inputs.values()}) > 5
+    assert len({kind for node in NODES for inputs in node.INPUT_TYPES().values() for kind, *_ in inputs.values()}) > 5
 
 
-def test_a_wire_of_words_fits_every_combo(nodes):
-    from comfy_execution.validation import validate_node_input
-
-    for node in nodes:
-        kinds = {name: found[0] for inputs in node.INPUT_TYPES().values() for name, found in inputs.items()}
-        for name, declared in inputs_of(node).items():
-            if declared.get_io_type() == "COMBO":
-                fits = {kind: validate_node_input(kind, kinds[name]) for kind in ("COMBO", "INT", "STRING,COMBO")}
-                assert fits == {"COMBO": True, "INT": False, "STRING,COMBO": True}, (node.__name__, name)
+def test_a_wire_of_words_fits_every_combo():
+    for node, name, _ in each_input(("COMBO",)):
+        kinds = {one: found[0] for inputs in node.INPUT_TYPES().values() for one, found in inputs.items()}
+        fits = {kind: validate_node_input(kind, kinds[name]) for kind in ("COMBO", "INT", "STRING,COMBO")}
+        assert fits == {"COMBO": True, "INT": False, "STRING,COMBO": True}, (node.__name__, name)
 
 
 @pytest.mark.parametrize("output", ["labels", "text", "depth", "segmentation", "features", "a smell", None])
-def test_a_classifier_of_another_pack_that_cannot_be_asked_is_named(nodes, output):
-    from guidance_geometry.host.energy_inputs import ASKED, answering
-
+def test_a_classifier_of_another_pack_that_cannot_be_asked_is_named(output):
     theirs = SimpleNamespace(noise_aware=False, judge=False, output=output)
     for wanted in ASKED:
         assert " is needed. Choose " in answering(theirs, wanted)
 
 
-def test_a_classifier_of_another_pack_is_not_trained_further(host):
-    from guidance_geometry.classifiers.training import advanced
-
+def test_a_classifier_of_another_pack_is_not_trained_further():
     with pytest.raises(ValueError, match="it is not a network that this pack has loaded"):
         advanced(SimpleNamespace(noise_aware=False, judge=False, name="theirs"), None, 0)
 
 
 @pytest.mark.parametrize("part", [Hostile(), None, "x", 7, [Hostile()]], ids=type)
-def test_a_recorder_prints_whatever_it_holds(host, part):
-    from guidance_geometry.host.run_recorder import RunRecorder
-    from guidance_geometry.tests.hostile import filled
-
+def test_a_recorder_prints_whatever_it_holds(part):
     assert str(filled(RunRecorder, part)).startswith(("Recorder", "RunRecorder"))
 
 
-def test_every_node_is_valid_in_a_prompt_without_its_optional_widgets(nodes):
+def test_every_node_is_valid_in_a_prompt_without_its_optional_widgets():
     """Prompts from before a widget came have no value for it."""
-    from comfy_api.internal import first_real_override
-
-    asked = {node: check for node in nodes if (check := first_real_override(node, "validate_inputs"))}
+    asked = {node: check for node in NODES if (check := first_real_override(node, "validate_inputs"))}
     for node, check in asked.items():
         needed = {one.id: fitting(one) for one in inputs_of(node).values() if not one.optional}
         given = {name: value for name, value in needed.items() if name in getfullargspec(check).args}
@@ -419,16 +383,12 @@ def test_every_node_is_valid_in_a_prompt_without_its_optional_widgets(nodes):
 
 
 @pytest.mark.parametrize(("preset", "valid"), [({}, True), ({"preset": "scale"}, True), ({"preset": "weak"}, False)])
-def test_rms_ratio_needs_no_preset_to_be_named(host, preset, valid):
-    from guidance_geometry.nodes.classifier_guidance import GGClassifierGradient
-
+def test_rms_ratio_needs_no_preset_to_be_named(preset, valid):
     widgets = {"normalise": "rms_ratio", "start_percent": 0.0, "end_percent": 1.0}
     assert (GGClassifierGradient.validate_inputs(**widgets, **preset) is True) is valid
 
 
-def test_what_systems_and_editors_leave_in_a_folder_is_no_node(host, tmp_path):
-    from guidance_geometry.extension import in_order, names_in
-
+def test_what_systems_and_editors_leave_in_a_folder_is_no_node(tmp_path):
     for name in (
         "start.py",
         "lab.py",

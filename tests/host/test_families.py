@@ -1,9 +1,14 @@
 """A guidance chain on the host's own architectures, and under what graphs do to their MODEL and CONDITIONING."""
 
+import comfy.hooks
+import node_helpers
 import pytest
 import torch
+from comfy_extras.nodes_pag import PerturbedAttentionGuidance
 
+from guidance_geometry.dev.fixtures.rule_nodes import active_chain
 from guidance_geometry.dev.fixtures.tiny_families import CONFIGS, control_net, family, latent, text
+from guidance_geometry.extension import nodes_in
 from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.trace.checks import check
 
@@ -59,9 +64,6 @@ def test_a_further_condition_runs_in_one_batch(families, name):
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_rule_runs_and_is_finite(families, name):
-    from guidance_geometry.dev.fixtures.rule_nodes import active_chain
-    from guidance_geometry.extension import nodes_in
-
     model, positive, negative = families[name]
     sockets = {"MODEL": model.clone(), "CONDITIONING": text(name, 3)}
     for node in nodes_in("rules"):
@@ -91,8 +93,6 @@ def lora(model):
 
 
 def pag(model):
-    from comfy_extras.nodes_pag import PerturbedAttentionGuidance
-
     return PerturbedAttentionGuidance.execute(model, 3.0).result[0]
 
 
@@ -118,8 +118,6 @@ def area(conditioning):
 
 
 def ranged(conditioning):
-    import node_helpers
-
     early = node_helpers.conditioning_set_values(conditioning, {"start_percent": 0.0, "end_percent": 0.5})
     return early + node_helpers.conditioning_set_values(text("SD15", 4), {"start_percent": 0.5, "end_percent": 1.0})
 
@@ -196,8 +194,6 @@ def test_a_second_model_brings_its_own_lora_and_leaves_the_first_alone(families)
 
 def hooked(conditioning, model):
     """A condition with a LoRA of its own."""
-    import comfy.hooks
-
     weights = model.model.state_dict()
     changes = {key: 0.5 * weights[key].roll(1, 0) for key in weights if key.endswith("to_q.weight")}
     named = {f"{key.removesuffix('.weight')}.diff": change for key, change in changes.items()}

@@ -7,13 +7,30 @@ ask two models, combine three predictions, or skip one.
 import math
 from itertools import pairwise
 
+import comfy.patcher_extension
+import comfy.samplers
+import comfy.supported_models
+import comfy.supported_models_base
+import folder_paths
 import pytest
 import torch
 
+from guidance_geometry.dev.fixtures.tiny_families import family as made
+from guidance_geometry.dev.fixtures.tiny_families import latent, text
+from guidance_geometry.figures.difference import difference_images
+from guidance_geometry.figures.order import Order
+from guidance_geometry.figures.pictures import Pictures
+from guidance_geometry.figures.registry import draw_still
+from guidance_geometry.guidance.chain import Chain
+from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
+from guidance_geometry.host.adapter import family_of
+from guidance_geometry.nodes.start import GGClassLabel
+from guidance_geometry.trace import recorder
 from guidance_geometry.trace.checks import check
 from guidance_geometry.verdict.sampler_class import sampler_class
 
 from .runs import SEED, both, guided, readable, same
+from .shown import shown_everywhere
 
 LEVELS = [10.0, 4.0, 1.5, 0.5, 0.0]
 
@@ -66,8 +83,6 @@ noisy_before_it_reports.noise = lambda x, seed: lambda *_: torch.ones_like(x)
 
 
 def ksampler_of(function):
-    import comfy.samplers
-
     return comfy.samplers.KSAMPLER(function)
 
 
@@ -94,8 +109,6 @@ def around(inner):
 
 
 def test_samplers_of_other_packs_bear_their_own_names(labelled, empty_latent, monkeypatch):
-    import comfy.samplers
-
     make, host = comfy.samplers.KSAMPLER, comfy.samplers.k_diffusion_sampling
     several = make(many_methods, {"sampler_mode": "standard", "many_type": "res_2m", "methods_type": "gaussian"})
 
@@ -221,7 +234,6 @@ CFGS = {listed: [6.0, 6.0], two_scales: 1.0}  # of the guiders; 6 for the others
 
 def guider_of(parts, way, more=()):
     """A guider of another pack that predicts in this way."""
-    import comfy.samplers
 
     class Stranger(comfy.samplers.CFGGuider):
         def predict_noise(self, x, timestep, model_options={}, seed=None):  # noqa: B006
@@ -238,8 +250,6 @@ def guider_of(parts, way, more=()):
 
 @pytest.fixture
 def watched(labelled, empty_latent):
-    import comfy.samplers
-
     def run(way, more=()):
         guider = guider_of(labelled["ve"], way, more)
         sampler = comfy.samplers.sampler_object("euler")
@@ -279,8 +289,6 @@ def test_of_three_predictions_the_scales_are_proved(watched, labelled):
 
 
 def middle_of(labelled):
-    from guidance_geometry.nodes.start import GGClassLabel
-
     return GGClassLabel.execute(labelled["ve"][0], "1;2;0").result[0]
 
 
@@ -331,7 +339,6 @@ def test_where_only_c_ran_the_scale_is_one(watched):
 
 def test_a_scale_that_is_set_for_one_evaluation_is_that_one_s(labelled, empty_latent):
     """A node that changes the guider's cfg around its prediction, as the host's CFG override does."""
-    import comfy.patcher_extension
 
     def halved(executor, *arguments, **named):
         guider = executor.class_obj
@@ -343,7 +350,6 @@ def test_a_scale_that_is_set_for_one_evaluation_is_that_one_s(labelled, empty_la
 
     model = labelled["ve"][0].clone()
     model.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.PREDICT_NOISE, "test", halved)
-    import comfy.samplers
 
     sampler = comfy.samplers.sampler_object("euler")
     expected, found, trace = both((model, *labelled["ve"][1:]), empty_latent("ve", 2), sampler, LEVELS)
@@ -353,10 +359,6 @@ def test_a_scale_that_is_set_for_one_evaluation_is_that_one_s(labelled, empty_la
 
 
 def test_every_figure_takes_a_run_of_unknown_scale(watched, labelled, tmp_path, monkeypatch):
-    import folder_paths
-
-    from .shown import shown_everywhere
-
     for name in ("output", "temp"):
         monkeypatch.setattr(folder_paths, f"{name}_directory", str(tmp_path / name))
         (tmp_path / name).mkdir()
@@ -366,9 +368,6 @@ def test_every_figure_takes_a_run_of_unknown_scale(watched, labelled, tmp_path, 
 
 
 def test_a_chain_without_effect_says_so(labelled, empty_latent):
-    from guidance_geometry.guidance.chain import Chain
-    from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
-
     chain = Chain((AdaptiveProjected(),))
     _, _, trace = guided(*labelled["ve"], empty_latent("ve"), "euler", cfg=1.0, guidance=chain)
     said = [note for note in trace.header["notes"] if note.startswith("the rules of the chain had no effect")]
@@ -381,11 +380,6 @@ def test_a_chain_without_effect_says_so(labelled, empty_latent):
 
 @pytest.mark.parametrize("figure", ["heat map", "filmstrip", "difference"])
 def test_one_prediction_a_step_is_no_matter_of_capture(labelled, empty_latent, figure):
-    from guidance_geometry.figures.difference import difference_images
-    from guidance_geometry.figures.order import Order
-    from guidance_geometry.figures.pictures import Pictures
-    from guidance_geometry.figures.registry import draw_still
-
     _, _, trace = guided(*labelled["ve"], empty_latent("ve"), "euler", cfg=1.0)
 
     def draw():
@@ -403,9 +397,6 @@ def test_one_prediction_a_step_is_no_matter_of_capture(labelled, empty_latent, f
 
 @pytest.mark.parametrize(("family", "name", "own"), [("Flux", "Flux", 3.5), ("SD15", "SD15", None)])
 def test_a_trace_knows_the_family_and_the_guidance_that_is_distilled_into_it(host, family, name, own):
-    from guidance_geometry.dev.fixtures.tiny_families import family as made
-    from guidance_geometry.dev.fixtures.tiny_families import latent, text
-
     parts = made(family), text(family, 1), text(family, 2)
     _, _, trace = guided(*parts, latent(family), "euler", steps=2, scheduler="simple", cfg=1.0)
     assert trace.header["model"]["name"] == name
@@ -413,11 +404,6 @@ def test_a_trace_knows_the_family_and_the_guidance_that_is_distilled_into_it(hos
 
 
 def test_a_model_family_is_named_by_its_configuration(host):
-    import comfy.supported_models
-    import comfy.supported_models_base
-
-    from guidance_geometry.host.adapter import family_of
-
     class Patcher:
         def __init__(self, model_class, config):
             self.model = type(model_class, (), {"model_config": config})()
@@ -453,8 +439,6 @@ def test_a_sampler_whose_report_is_no_table_is_sampled_and_said(labelled, empty_
 
 
 def test_a_sampler_that_never_reports_does_not_fill_the_memory(labelled, empty_latent, monkeypatch):
-    from guidance_geometry.trace import recorder
-
     waiting = []
     watched = recorder.Recorder.answered
     monkeypatch.setattr(
@@ -488,7 +472,6 @@ def test_a_sampler_that_reports_no_step_is_named(labelled, empty_latent):
 
 def test_what_a_sampler_asks_beside_its_model_belongs_to_no_step(labelled, empty_latent):
     """A sampler that asks for both predictions by itself after each call, past the model it was handed."""
-    import comfy.samplers
 
     def asking(model, x, sigmas, extra_args=None, callback=None, disable=None):
         options, guider, ones = extra_args["model_options"], model.inner_model, x.new_ones([len(x)])

@@ -3,11 +3,14 @@
 import pytest
 import torch
 
-from guidance_geometry.dev.fixtures.company import Indifferent
+from guidance_geometry.dev.fixtures.company import COMPANY, Indifferent
 from guidance_geometry.dev.fixtures.tiny_families import family, latent, text
+from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.guidance.gradients.term import GradientOptions
+from guidance_geometry.host import gradient_run, network_calls
 
 from .chains import Failing, bright, chain_of
+from .collected import observed
 from .runs import guided
 
 FAMILIES = ("SD15", "SDXL", "SD3", "Flux")
@@ -27,15 +30,11 @@ TWICE = GradientOptions(checkpoint=True)
 
 
 def energy_of(network):
-    from guidance_geometry.guidance.energies.label import LabelEnergy
-
     return LabelEnergy(network, ((0,),))
 
 
 def run(name, company, guidance=None):
     """Samples and notes of a run in some company, and which modules have an attribute of their own after it."""
-    from guidance_geometry.dev.fixtures.company import COMPANY
-
     model = COMPANY[company](family(name), name)
     given = (model, text(name, 0), text(name, 1), latent(name), "euler", "normal", STEPS, 3.0)
     out, _, trace = guided(*given, guidance=guidance) if guidance else guided(*given)
@@ -110,9 +109,7 @@ def test_attempts_that_fail_leave_no_trace(host, name, company, hard):
 @pytest.mark.parametrize("company", ["EasyCache", "wrapper with a memory"])
 def test_a_step_that_is_stopped_leaves_no_trace(host, monkeypatch, company):
     """Where it takes too much memory, in the network and in the energy."""
-    from guidance_geometry.host import gradient_evaluation, network_calls
-
-    monkeypatch.setattr(gradient_evaluation, "surely_fits", lambda *_: False)
+    monkeypatch.setattr(gradient_run, "surely_fits", lambda *_: False)
     monkeypatch.setattr(network_calls, "SPARE", 1e-6)
     bits, notes = same_as_without("SD15", company, Indifferent(), BACKPROP)
     assert bits
@@ -135,8 +132,6 @@ def test_any_other_gives_a_picture(host, name, company, way):
 
 def test_a_patch_of_one_block_acts_on_the_second_pass_too(host):
     """It tells its block by what the model writes into its options on the way, which at the end is another."""
-    from .collected import observed
-
     found = []
     for options in (GradientOptions(), TWICE):
         model = family("SD15").clone()

@@ -7,8 +7,16 @@ import torch
 from torch.nn import Conv2d
 
 from guidance_geometry.dev.fixtures.tiny_families import decoder, family, latent, latent_formats, text
+from guidance_geometry.guidance.energies.label import LabelEnergy
+from guidance_geometry.guidance.gradients.estimators import gradient_of
+from guidance_geometry.guidance.gradients.term import GradientOptions, GradientTerm, WatchTerm
+from guidance_geometry.host.pictures import Decoded, picture_of
+from guidance_geometry.nodes.blog_samplers import GGSamplerDDIM
+from guidance_geometry.nodes.energies.reference import GGReferenceEnergy
+from guidance_geometry.tests.project import ROOT
 
-from .chains import Failing, bright, chain_of
+from .chains import Failing, bright, chain_of, patched
+from .collected import observed
 from .runs import guided, ksampler
 
 
@@ -35,8 +43,6 @@ def pushed(parts, chain, **run):
 
 
 def test_a_latent_model_is_guided_at_x0_through_its_decoder(latent_parts):
-    from guidance_geometry.guidance.gradients.term import GradientOptions
-
     _, notes = pushed(latent_parts, term_of(latent_parts[3]))
     assert notes == []
     several = GradientOptions(backward_steps=2, draws=2, views=2, shrink=2)
@@ -45,10 +51,6 @@ def test_a_latent_model_is_guided_at_x0_through_its_decoder(latent_parts):
 
 
 def test_the_gradient_at_x0_is_that_of_finite_differences(latent_parts):
-    from guidance_geometry.host.pictures import picture_of
-
-    from .collected import observed
-
     model, vae = latent_parts[0], latent_parts[3]
     picture, way = picture_of(model, vae), torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
     for step in observed(latent_parts[:3], latent("SD15"), "euler", term_of(vae, weight=1e-3))[:3]:
@@ -60,8 +62,6 @@ def test_the_gradient_at_x0_is_that_of_finite_differences(latent_parts):
 
 
 def test_the_hosts_own_ksampler_is_guided_through_a_decoder(latent_parts):
-    from .chains import patched
-
     model, *conds, vae = latent_parts
     given = (*conds, latent("SD15"), "euler", "normal", 3)
     found = ksampler(patched(model, term_of(vae)), *given)
@@ -71,8 +71,6 @@ def test_the_hosts_own_ksampler_is_guided_through_a_decoder(latent_parts):
 
 @pytest.mark.parametrize("way", ["rate", "MPGD", "TFG", "DSG"])
 def test_our_ddim_shifts_its_steps_by_a_decoders_gradient(latent_parts, way):
-    from guidance_geometry.nodes.blog_samplers import GGSamplerDDIM
-
     model, *conds, vae = latent_parts
     sampler = GGSamplerDDIM.execute(1.0, 0, gradient=way).result[0]
     given = (model, *conds, latent("SD15"), "euler", "normal", 3)
@@ -87,16 +85,12 @@ def test_our_ddim_shifts_its_steps_by_a_decoders_gradient(latent_parts, way):
 @pytest.mark.parametrize("first", ["x0 + backprop", "x0"])
 def test_terms_of_both_evaluations_read_one_decoder(latent_parts, first, until):
     """Together, or one after the other."""
-    from guidance_geometry.guidance.gradients.term import GradientTerm, WatchTerm
-
     vae, second = latent_parts[3], {"x0": "x0 + backprop", "x0 + backprop": "x0"}[first]
     more = GradientTerm(bright(), evaluation=second, decoder=vae, weight=1.0, start=1 - until)
     pushed(latent_parts, term_of(vae, first, end=until).then(more).then(WatchTerm(bright(), decoder=vae)))
 
 
 def test_a_reference_colour_is_reached_through_a_decoder(latent_parts):
-    from guidance_geometry.nodes.energies.reference import GGReferenceEnergy
-
     with torch.inference_mode():
         image = torch.rand(1, 16, 16, 3)
         energy = GGReferenceEnergy.execute("mean colour", 0.1, image=image).result[0]
@@ -104,8 +98,6 @@ def test_a_reference_colour_is_reached_through_a_decoder(latent_parts):
 
 
 def test_where_memory_ends_x0_takes_over_behind_a_decoder(latent_parts):
-    from guidance_geometry.guidance.energies.label import LabelEnergy
-
     energy = LabelEnergy(Failing(2), ((0,),))
     _, notes = pushed(latent_parts, term_of(latent_parts[3], "x0 + backprop", energy))
     assert any("x0 without backprop" in note for note in notes)
@@ -113,8 +105,6 @@ def test_where_memory_ends_x0_takes_over_behind_a_decoder(latent_parts):
 
 def test_latents_of_every_kind_of_the_host_have_a_gradient(host):
     """Some are scaled by tensors, which the host's loaders make under inference mode."""
-    from guidance_geometry.guidance.gradients.estimators import gradient_of
-
     formats = latent_formats()
     assert {"SD15", "Flux", "Wan21", "HunyuanVideo", "LTXV"} <= set(formats)
     for name, form in formats.items():
@@ -129,8 +119,6 @@ def test_latents_of_every_kind_of_the_host_have_a_gradient(host):
 
 def decoded(form, channels):
     """Pictures of latents of a form, by a decoder of one layer."""
-    from guidance_geometry.host.pictures import Decoded
-
     network = Conv2d(channels, 3, 1)
     network.decode = lambda latent: network(latent.flatten(2, -2))
     return Decoded(
@@ -144,9 +132,7 @@ def shown(picture):
 
 def test_only_one_place_leaves_the_hosts_inference_mode():
     """Who does it by hand forgets that alone it is not enough."""
-    from guidance_geometry.tests.project import ROOT
-
-    rooms = [place.parent for place in ROOT.glob("*/__init__.py") if place.parent.name != "dev"]
+    rooms = [place.parent for place in ROOT.glob("*/__init__.py") if place.parent.name not in ("tools", "tests")]
     files = [file for room in rooms for file in sorted(room.rglob("*.py"))]
     assert len(files) > 200
     leaving = [f"{f.relative_to(ROOT)}" for f in files if "inference_mode(False)" in f.read_text(encoding="utf-8")]

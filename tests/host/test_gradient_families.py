@@ -4,14 +4,30 @@ import math
 from functools import cache
 from types import SimpleNamespace
 
+import comfy.ldm.modules.attention as attention
+import comfy.samplers
 import pytest
 import torch
+from latent_preview import Latent2RGBPreviewer
 from torch import nn
 from torch.nn import LayerNorm, Linear
 
 from guidance_geometry.dev.fixtures import exact_toy as toy
-from guidance_geometry.dev.fixtures.tiny_families import latent_formats
+from guidance_geometry.dev.fixtures.tiny_families import decoder, family, latent, latent_formats, text
+from guidance_geometry.guidance.chain import PLAIN
+from guidance_geometry.guidance.energies.composition import CombinedEnergy
+from guidance_geometry.guidance.energies.label import LabelEnergy
+from guidance_geometry.guidance.gradients.term import GradientOptions, GradientTerm
+from guidance_geometry.host.autograd import IN_PLACE, graph, normal, without_underflow
+from guidance_geometry.host.guided_run import chain_guider
+from guidance_geometry.host.native_model import conditioning, native_mixture
+from guidance_geometry.host.pictures import LinearColours, has_colours, picture_of, smaller, still
 from guidance_geometry.tests.toy_tables import BY_STEPS, SHORT, holds
+from guidance_geometry.trace.gram import VECTORS
+
+from .chains import bright, chain_of
+from .collected import observed
+from .runs import guided
 
 
 class ToyMixture:
@@ -36,14 +52,6 @@ NAMED = {"noisy": "noisy x_t", "through": "x0 + backprop", "clean": "x0"}
 @cache
 def through_host(evaluation, steps, count=toy.COUNT):
     """Samples of the host's Heun by an evaluation at gamma 1, from the noise of the toy's own runs."""
-    import comfy.samplers
-
-    from guidance_geometry.guidance.chain import PLAIN
-    from guidance_geometry.guidance.energies.label import LabelEnergy
-    from guidance_geometry.guidance.gradients.term import GradientTerm
-    from guidance_geometry.host.guided_run import chain_guider
-    from guidance_geometry.host.native_model import conditioning, native_mixture
-
     model, null = native_mixture(ToyMixture(), "ve", ("0", "1", "2"), "toy"), conditioning([3])
     energy = LabelEnergy(ToyClassifier(), ((toy.TARGET,),))
     term = GradientTerm(energy, weight=1.0, evaluation=NAMED[evaluation])
@@ -85,8 +93,6 @@ class InPlace(nn.Module):
 
 @pytest.mark.parametrize("recompute", [False, True])
 def test_in_place_residuals_have_the_right_gradient(host, recompute):
-    from guidance_geometry.host.autograd import graph, normal
-
     torch.manual_seed(0)
     module = nn.Sequential(InPlace(), InPlace())
     x = torch.randn(3, 6, generator=torch.Generator().manual_seed(1))
@@ -132,8 +138,6 @@ class Nameless(nn.Module):
 
 
 def test_blocks_of_an_unknown_model_are_computed_twice(host):
-    from guidance_geometry.host.autograd import graph, normal
-
     module = Nameless()
     with normal([module]), graph(nn.ModuleList([module]), recompute=True, in_place=False):
         leaf = torch.ones(2, 6).requires_grad_()
@@ -144,8 +148,6 @@ def test_blocks_of_an_unknown_model_are_computed_twice(host):
 
 @pytest.mark.parametrize("name", ["SD15", "SDXL", "SD3", "Flux", "WAN21_T2V"])
 def test_nothing_of_a_family_is_left_as_the_memory_was(host, name, monkeypatch):
-    from guidance_geometry.dev.fixtures.tiny_families import family
-
     empty = torch.empty
     monkeypatch.setattr(torch, "empty", lambda *size, **how: spoilt(empty(*size, **how)))
     state = family(name).model.diffusion_model.state_dict()
@@ -159,12 +161,6 @@ def spoilt(t):
 @pytest.mark.parametrize("name", ["SD15", "SDXL", "SD3", "Flux"])
 def test_blocks_of_the_hosts_families_computed_twice_give_the_same_gradient(host, name):
     """They add in place to what they are given by name as well."""
-    from guidance_geometry.dev.fixtures.tiny_families import family, latent, text
-    from guidance_geometry.guidance.gradients.term import GradientOptions
-
-    from .chains import bright, chain_of
-    from .collected import observed
-
     parts = family(name), text(name, 0), text(name, 1)
     kept, twice = (
         observed(parts, latent(name), "euler", chain_of(bright(), evaluation="x0 + backprop", options=options), cfg=2.0)
@@ -188,7 +184,6 @@ def test_blocks_of_the_hosts_families_computed_twice_give_the_same_gradient(host
 def test_a_quantised_weight_stays_what_it_is(host):
     """The host's own is a tensor around two others, the numbers and their scale."""
     quantised = pytest.importorskip("comfy.quant_ops", reason="this host has no quantised weights").QuantizedTensor
-    from guidance_geometry.host.autograd import graph, normal
 
     layer, x = Linear(16, 16, bias=False), torch.randn(2, 16, generator=torch.Generator().manual_seed(1))
     weight = quantised.from_float(torch.randn(16, 16), "TensorCoreFP8Layout")
@@ -222,8 +217,6 @@ class Unpacking(nn.Module):
 
 
 def test_a_weight_of_another_packs_kind_keeps_its_notes(host):
-    from guidance_geometry.host.autograd import graph, normal
-
     numbers = torch.randint(0, 9, (6, 6), dtype=torch.uint8)
     module = Unpacking(numbers)
     with normal([module]), graph(module, recompute=False, in_place=False):
@@ -236,8 +229,6 @@ def test_a_weight_of_another_packs_kind_keeps_its_notes(host):
 
 def test_weights_that_could_be_trained_are_frozen_for_the_time(host):
     """A graph through trainable weights keeps what their own gradients would need."""
-    from guidance_geometry.host.autograd import graph, normal
-
     with torch.inference_mode(False):
         layer = Linear(6, 6)
     weights = dict(layer.named_parameters())
@@ -248,8 +239,6 @@ def test_weights_that_could_be_trained_are_frozen_for_the_time(host):
 
 
 def test_without_the_copies_the_same_model_is_recognised_by_its_error(host):
-    from guidance_geometry.host.autograd import IN_PLACE, graph, normal
-
     module, x = nn.Sequential(InPlace(), InPlace()), torch.randn(3, 6)
     with normal([module]), graph(module, False, False):
         leaf = x.clone().requires_grad_()
@@ -278,12 +267,6 @@ def unwilling(hosts, *args, **named):
 @pytest.mark.parametrize("recompute", [False, True])
 def test_an_attention_without_backward_is_replaced_and_the_gradient_is_whole(host, attention, recompute):
     """Residuals around it would carry a part of the gradient, and nobody would see that the rest is missing."""
-    from guidance_geometry.dev.fixtures.tiny_families import family, text
-    from guidance_geometry.guidance.gradients.term import GradientOptions
-
-    from .chains import bright, chain_of
-    from .collected import observed
-
     model, cond = family("SD15"), text("SD15", 0)
     other, latent = model.clone(), {"samples": torch.zeros(2, 4, 8, 8)}
     other.model_options["transformer_options"]["optimized_attention_override"] = attention
@@ -302,11 +285,6 @@ def test_an_attention_without_backward_is_replaced_and_the_gradient_is_whole(hos
     [(forgetful, "forgetful has no backward"), (unwilling, "PyTorch computes its attention instead")],
 )
 def test_an_attention_without_backward_is_named_once(host, attention, words):
-    from guidance_geometry.dev.fixtures.tiny_families import family, text
-
-    from .chains import bright, chain_of
-    from .runs import guided
-
     model, cond, latent = family("SD15"), text("SD15", 0), {"samples": torch.zeros(2, 4, 8, 8)}
     model.model_options["transformer_options"]["optimized_attention_override"] = attention
     guidance = chain_of(bright(), evaluation="x0 + backprop")
@@ -317,12 +295,6 @@ def test_an_attention_without_backward_is_named_once(host, attention, words):
 @pytest.mark.parametrize("name", ["SD15", "Pocket"])
 def test_an_attention_that_nothing_can_replace_is_said(host, pocket, empty_latent, monkeypatch, name):
     """Pocket stands for models that call theirs without the wire's options; SD15 hands them on."""
-    import comfy.ldm.modules.attention as attention
-
-    from guidance_geometry.dev.fixtures.tiny_families import family, text
-
-    from .chains import bright, chain_of
-    from .runs import guided
 
     def kernel(*args, **named):
         return forgetful(attention.attention_pytorch, *args, **named)
@@ -339,14 +311,10 @@ def test_an_attention_that_nothing_can_replace_is_said(host, pocket, empty_laten
 @pytest.fixture
 def latent_model(host):
     """A tiny model of the SD1.5 family with random weights, its condition, and a tiny VAE."""
-    from guidance_geometry.dev.fixtures.tiny_families import decoder, family, text
-
     return family("SD15"), text("SD15", 0), decoder()
 
 
 def test_the_decoded_picture_is_the_hosts_before_it_clamps(latent_model):
-    from guidance_geometry.host.pictures import picture_of
-
     model, _, vae = latent_model
     x0 = 2 * torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(3))
     picture = picture_of(model, vae)
@@ -358,8 +326,6 @@ def test_the_decoded_picture_is_the_hosts_before_it_clamps(latent_model):
 
 
 def test_a_smaller_picture_reaches_every_place_of_the_latent(latent_model):
-    from guidance_geometry.host.pictures import picture_of
-
     model, _, vae = latent_model
     picture = picture_of(model, vae, shrink=2)
     with torch.inference_mode(False), torch.enable_grad(), picture.ready():
@@ -371,10 +337,6 @@ def test_a_smaller_picture_reaches_every_place_of_the_latent(latent_model):
 
 
 def test_preview_colours_are_the_hosts(host):
-    from latent_preview import Latent2RGBPreviewer
-
-    from guidance_geometry.host.pictures import has_colours, picture_of
-
     formats = {name: found for name, found in latent_formats().items() if has_colours(found)}
     assert {"SD15", "Flux2", "Wan21", "HunyuanVideo", "LTXV"} <= set(formats)
     for name, found in formats.items():
@@ -394,8 +356,6 @@ def model_of(latent_format):
 
 
 def test_colours_for_a_part_of_the_channels_are_none(host):
-    from guidance_geometry.host.pictures import picture_of
-
     video_with_sound = latent_formats()["Wan21"]
     video_with_sound.latent_channels += 8
     with pytest.raises(ValueError, match="no preview colours"):
@@ -403,16 +363,12 @@ def test_colours_for_a_part_of_the_channels_are_none(host):
 
 
 def test_of_a_film_there_are_no_preview_colours(host):
-    from guidance_geometry.host.pictures import LinearColours
-
     found = latent_formats()["Wan21"]
     with pytest.raises(ValueError, match=r"The latent is \(16, 3, 4, 6\), and energies read single pictures"):
         LinearColours(found)(torch.zeros(1, found.latent_channels, 3, 4, 6))
 
 
 def test_a_single_frame_is_a_picture_and_a_film_is_refused(host):
-    from guidance_geometry.host.pictures import still
-
     frame = torch.randn(2, 3, 1, 8, 8)
     assert torch.equal(still(frame), frame[:, :, 0])
     assert still(frame[:, :, 0]).shape == (2, 3, 8, 8)
@@ -421,8 +377,6 @@ def test_a_single_frame_is_a_picture_and_a_film_is_refused(host):
 
 
 def test_what_is_made_smaller_keeps_its_mean_and_its_frames(host):
-    from guidance_geometry.host.pictures import smaller
-
     video = torch.randn(2, 4, 3, 8, 12, generator=torch.Generator().manual_seed(3))
     found = smaller(video, 4)
     assert found.shape == (2, 4, 3, 2, 3)
@@ -446,8 +400,6 @@ class InHalf(nn.Module):
 @pytest.mark.parametrize("small", [2.0**-20, 2.0**-60])
 def test_the_way_back_through_half_precision_keeps_small_gradients(host, small):
     """Each sample by its own size: the second is asked far more faintly than the first."""
-    from guidance_geometry.host.autograd import without_underflow
-
     with torch.inference_mode(False), torch.enable_grad():
         module, leaf = InHalf(), torch.linspace(-1, 1, 18).reshape(3, 6).requires_grad_()
         sizes, asked = torch.tensor([1.0, small, 0.0])[:, None], torch.linspace(0.2, 1.0, 6).expand(3, 6)
@@ -460,12 +412,6 @@ def test_the_way_back_through_half_precision_keeps_small_gradients(host, small):
 
 def test_a_faint_energy_reaches_a_model_in_half_precision(host):
     """The same gradient, smaller by a power of two, to the last bit."""
-    from guidance_geometry.dev.fixtures.tiny_families import family, text
-    from guidance_geometry.guidance.energies.composition import CombinedEnergy
-
-    from .chains import bright, chain_of
-    from .collected import observed
-
     parts = family("SD15", dtype=torch.float16), text("SD15", 0), text("SD15", 1)
     faint = 2.0**-24
     loud, quiet = (
@@ -479,8 +425,6 @@ def test_a_faint_energy_reaches_a_model_in_half_precision(host):
 
 
 def test_a_faint_energy_reaches_the_latent_through_a_decoder_in_half_precision(latent_model):
-    from guidance_geometry.host.pictures import picture_of
-
     model, _, vae = latent_model
     vae.first_stage_model.half()
     vae.vae_dtype, picture = torch.float16, picture_of(model, vae)
@@ -507,12 +451,6 @@ class Seeing:
     ("decoded", "shrink", "shape"), [(False, 1, (3, 8, 8)), (True, 1, (3, 16, 16)), (True, 2, (3, 8, 8))]
 )
 def test_a_latent_model_is_guided_through_its_pictures(latent_model, decoded, shrink, shape):
-    from guidance_geometry.guidance.gradients.term import GradientOptions
-    from guidance_geometry.trace.gram import VECTORS
-
-    from .chains import bright, chain_of
-    from .runs import guided
-
     model, context, vae = latent_model
     energy, options = Seeing(bright()), GradientOptions(shrink=shrink)
     guidance = chain_of(energy, evaluation="x0 + backprop", decoder=vae if decoded else None, options=options)

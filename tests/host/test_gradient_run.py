@@ -1,9 +1,27 @@
 """Classifier guidance in the real host: the exact mixture, the bits, the weights, the batch, memory and errors."""
 
+from types import SimpleNamespace
+
+import comfy.model_management
+import comfy.model_patcher
+import comfy.model_sampling as host_sampling
 import pytest
 import torch
 
+from guidance_geometry.figures.order import Order
+from guidance_geometry.figures.registry import draw_figure
+from guidance_geometry.guidance.chain import PLAIN
+from guidance_geometry.guidance.energies.label import LabelEnergy
+from guidance_geometry.guidance.gradients.estimators import through_denoiser
+from guidance_geometry.guidance.gradients.term import GradientOptions, GradientTerm, WatchTerm
+from guidance_geometry.guidance.mixture import ANY
+from guidance_geometry.guidance.predictions import output_from
+from guidance_geometry.host.guided_run import chain_guider
+from guidance_geometry.host.native_model import LabelledConfig, LabelledModel, LabelledNetwork, ModelCard, card_of
+from guidance_geometry.host.recording import Recording, RecordingSampler
+from guidance_geometry.nodes.load_classifier import GGLoadClassifier
 from guidance_geometry.trace.checks import check
+from guidance_geometry.trace.gram import VECTORS
 
 from .chains import Bright, Failing, bright, chain_of
 from .collected import observed
@@ -15,9 +33,6 @@ LABELS = torch.tensor([0, 1, 2])
 
 def clean():
     """The demo's classifier of clean pictures, asked for its third label."""
-    from guidance_geometry.guidance.energies.label import LabelEnergy
-    from guidance_geometry.nodes.load_classifier import GGLoadClassifier
-
     return LabelEnergy(GGLoadClassifier.execute("pocket-clean-1").result[0], ((2,),))
 
 
@@ -45,9 +60,6 @@ class Rewritten:
         self.mixture, self.kind, self.sampling = mixture, kind, sampling
 
     def __call__(self, scaled, told, y):
-        from guidance_geometry.guidance.mixture import ANY
-        from guidance_geometry.guidance.predictions import output_from
-
         sigma = (4 * told.double()).exp().reshape(-1, 1, 1, 1)
         x = scaled.double() * (sigma**2 + self.sampling.sigma_data**2).sqrt()
         label = torch.where(y == self.mixture.classes, ANY, y)
@@ -57,13 +69,6 @@ class Rewritten:
 
 def rewritten(mixture, kind, name):
     """The mixture as a MODEL that outputs something else, through one of the host's own parametrisations."""
-    from types import SimpleNamespace
-
-    import comfy.model_patcher
-    import comfy.model_sampling as host_sampling
-
-    from guidance_geometry.host.native_model import LabelledConfig, LabelledModel, LabelledNetwork, ModelCard
-
     settings = {"sigma_min": 0.002, "sigma_max": 80.0, "sigma_data": 0.5 if kind == "edm" else 1.0}
     levels = (host_sampling.ModelSamplingContinuousEDM, getattr(host_sampling, name))
     sampling = type("Levels", levels, {})(SimpleNamespace(sampling_settings=settings))
@@ -93,8 +98,6 @@ def test_what_the_network_outputs_makes_no_difference(exact, empty_latent, kind,
 @pytest.mark.parametrize("space", ["ve", "flow"])
 def test_backprop_multiplies_by_the_posterior_covariance(exact, empty_latent, space):
     """(sigma^2 / alpha) J^T h, with the closed form's own Jacobian in double precision."""
-    from guidance_geometry.guidance.gradients.estimators import through_denoiser
-
     parts, energy, mixture = exact[space]
     for step in observed(parts, empty_latent(space), "euler", chain_of(energy, evaluation="x0 + backprop")):
         alpha = 1 - step.sigma if space == "flow" else 1.0
@@ -154,8 +157,6 @@ def test_an_item_alone_is_the_item_in_a_batch(pocket, exact, empty_latent, energ
 
 
 def test_the_gradient_through_the_network_is_that_of_finite_differences(pocket, empty_latent):
-    from guidance_geometry.host.native_model import card_of
-
     parts = pocket("fp32")
     network, null = parts[0].model, torch.tensor([card_of(parts[0]).null_index])
     way = torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -172,8 +173,6 @@ def test_the_gradient_through_the_network_is_that_of_finite_differences(pocket, 
 
 
 def test_recomputed_blocks_give_the_same_gradient(pocket, empty_latent):
-    from guidance_geometry.guidance.gradients.term import GradientOptions
-
     parts, latent = pocket("fp32"), empty_latent("pocket", 2)
     kept, twice = (
         observed(parts, latent, "euler", chain_of(bright(), evaluation="x0 + backprop", options=options))
@@ -188,8 +187,6 @@ def test_recomputed_blocks_give_the_same_gradient(pocket, empty_latent):
 @pytest.mark.parametrize("error", [None, torch.cuda.OutOfMemoryError("CUDA out of memory."), MemoryError()])
 @pytest.mark.parametrize(("times", "words"), [(1, ["computed twice"]), (2, ["computed twice", "x0 without backprop"])])
 def test_less_is_wanted_where_memory_ends(pocket, empty_latent, times, words, error, backwards):
-    from guidance_geometry.guidance.energies.label import LabelEnergy
-
     guidance = chain_of(LabelEnergy(Failing(times, error, backwards), ((0,),)), evaluation="x0 + backprop")
     model, *null = pocket("fp32")
     _, _, trace = guided(model, *null, empty_latent("pocket"), "euler", cfg=1.0, guidance=guidance)
@@ -213,9 +210,6 @@ def test_a_gradient_every_other_step_begins_with_one(exact, empty_latent, space,
 
 def test_a_kept_gradient_of_another_evaluation_is_not_used(pocket, empty_latent):
     """Memory ends in the second step, at the second term; in the third the first one is asked anew without."""
-    from guidance_geometry.guidance.energies.label import LabelEnergy
-    from guidance_geometry.guidance.gradients.term import GradientTerm
-
     failing = GradientTerm(LabelEnergy(Failing(2), ((0,),)), evaluation="x0 + backprop", start=0.1)
     guidance = chain_of(bright(), evaluation="x0 + backprop", every=3).then(failing)
     steps = observed(pocket("fp32"), empty_latent("pocket"), "euler", guidance)
@@ -225,14 +219,10 @@ def test_a_kept_gradient_of_another_evaluation_is_not_used(pocket, empty_latent)
 
 
 def test_an_interrupt_in_the_middle_leaves_the_host_healthy(pocket, empty_latent):
-    import comfy.model_management
-
     class Interrupting(Bright):
         def logits(self, x0, sigma, alpha):
             comfy.model_management.interrupt_current_processing()
             comfy.model_management.throw_exception_if_processing_interrupted()
-
-    from guidance_geometry.guidance.energies.label import LabelEnergy
 
     model, *null = pocket("fp32")
     before = guided(model, *null, empty_latent("pocket"), "euler", cfg=1.0)[0]["samples"]
@@ -244,9 +234,6 @@ def test_an_interrupt_in_the_middle_leaves_the_host_healthy(pocket, empty_latent
 
 
 def test_the_trace_holds_the_gradient_and_what_the_energies_said(exact, empty_latent):
-    from guidance_geometry.guidance.gradients.term import WatchTerm
-    from guidance_geometry.trace.gram import VECTORS
-
     parts, energy, mixture = exact["ve"]
     guidance = chain_of(energy, weight=2.0).then(WatchTerm(bright()))
     _, _, trace = guided(*parts, empty_latent("ve"), "euler", cfg=1.0, guidance=guidance, capture="tensors")
@@ -267,9 +254,6 @@ def test_the_trace_holds_the_gradient_and_what_the_energies_said(exact, empty_la
 
 def test_a_run_with_one_prediction_still_has_its_figures(exact, empty_latent):
     """cfg 1: only the prediction that the gradient is added to was made; it stands as u, and delta stays unknown."""
-    from guidance_geometry.figures.order import Order
-    from guidance_geometry.figures.registry import draw_figure
-
     parts, energy, _ = exact["ve"]
     guidance = chain_of(energy, weight=2.0)
     _, _, trace = guided(*parts, empty_latent("ve"), "euler", cfg=1.0, guidance=guidance, capture="tensors")
@@ -283,9 +267,6 @@ def test_a_run_with_one_prediction_still_has_its_figures(exact, empty_latent):
 
 
 def test_watching_changes_no_bit(labelled, empty_latent):
-    from guidance_geometry.guidance.chain import PLAIN
-    from guidance_geometry.guidance.gradients.term import WatchTerm
-
     arguments = (*labelled["pocket"], empty_latent("pocket"), "dpmpp_2m")
     watched = guided(*arguments, guidance=PLAIN.then(WatchTerm(bright())))
     assert torch.equal(watched[0]["samples"], guided(*arguments)[0]["samples"])
@@ -314,8 +295,6 @@ def test_a_push_measured_by_nothing_is_said(pocket, empty_latent):
     [("x0 + backprop", "gradient does not read backward_steps at x0 + backprop"), ("x0", None)],
 )
 def test_an_option_that_is_not_read_is_said(pocket, empty_latent, evaluation, words):
-    from guidance_geometry.guidance.gradients.term import GradientOptions
-
     options = GradientOptions(draws=2, backward_steps=2, radius=0.1)
     guidance = chain_of(bright(), evaluation=evaluation, options=options)
     _, _, trace = guided(*pocket("fp32"), empty_latent("pocket"), "euler", cfg=1.0, guidance=guidance)
@@ -325,8 +304,6 @@ def test_an_option_that_is_not_read_is_said(pocket, empty_latent, evaluation, wo
 
 @pytest.mark.parametrize("evaluation", ["x0", "x0 + backprop"])
 def test_a_gradient_that_is_zero_is_said(pocket, empty_latent, evaluation):
-    from guidance_geometry.guidance.energies.label import LabelEnergy
-
     class Rounding(Bright):
         def logits(self, x0, sigma, alpha):
             return super().logits(x0.round(), sigma, alpha)
@@ -361,8 +338,6 @@ class Spoilt(Bright):
     ],
 )
 def test_one_sample_without_a_gradient_is_said_and_stays_alone(pocket, empty_latent, factor, words):
-    from guidance_geometry.guidance.energies.label import LabelEnergy
-
     parts, given = (*pocket("fp32"), empty_latent("pocket", 2), "euler"), {"cfg": 1.0}
     spoilt, whole = (
         guided(*parts, guidance=chain_of(LabelEnergy(energy, ((0,),)), evaluation="x0"), **given)
@@ -379,9 +354,6 @@ def test_one_sample_without_a_gradient_is_said_and_stays_alone(pocket, empty_lat
 def test_steps_without_a_push_are_counted_and_said(exact, empty_latent, evaluation, steps):
     """A flow schedule that stays noisy for long: at three of its steps alpha is below .02."""
     from comfy.samplers import sampler_object
-
-    from guidance_geometry.host.guided_run import chain_guider
-    from guidance_geometry.host.recording import Recording, RecordingSampler
 
     parts, energy, _ = exact["flow"]
     guider, recording = chain_guider(*parts, 1.0, chain_of(energy, evaluation=evaluation)), Recording("numbers")

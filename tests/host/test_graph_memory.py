@@ -1,10 +1,21 @@
 """The memory of a guided step: what is counted, what that decides, and that it leaves the run as it was."""
 
+import comfy.patcher_extension
 import pytest
 import torch
 from torch.nn import Linear
 
+import nodes as host_nodes
 from guidance_geometry.dev.fixtures.tiny_families import control_net, family, text
+from guidance_geometry.guidance.energies.label import LabelEnergy
+from guidance_geometry.guidance.gradients.term import GradientOptions
+from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
+from guidance_geometry.host import network_calls
+from guidance_geometry.host.adapter import KEY
+from guidance_geometry.host.autograd import differentiable, normal
+from guidance_geometry.host.gradient_run import DenoiserCall
+from guidance_geometry.nodes.rules.autoguidance import GGAutoguidance
+from guidance_geometry.nodes.start import GGClassLabel
 
 from .chains import Bright, bright, chain_of
 from .runs import guided
@@ -20,16 +31,11 @@ class Heavy(Bright):
 
 
 def heavy():
-    from guidance_geometry.guidance.energies.label import LabelEnergy
-
     return LabelEnergy(Heavy(), ((0,),))
 
 
 def asked(model, wrapper):
     """The MODEL with something around every prediction of a run: wrapper(run, proceed, x, timestep, options, seed)."""
-    import comfy.patcher_extension
-
-    from guidance_geometry.host.adapter import KEY
 
     def around(executor, x, timestep, options, seed=None):
         return wrapper(executor.class_obj.model_options[KEY], executor, x, timestep, options, seed)
@@ -58,7 +64,6 @@ def test_a_tally_counts_what_lives_and_remembers_the_most(host):
 
 
 def test_a_weight_under_another_name_is_no_memory(host):
-    from guidance_geometry.host.autograd import differentiable
     from guidance_geometry.host.memory_plan import Tally
 
     with torch.inference_mode():
@@ -86,8 +91,6 @@ def test_a_tally_sees_what_a_graph_keeps_and_a_backward_makes(host):
 @pytest.mark.parametrize("name", ["pocket", "SD15"])
 def test_what_is_counted_is_what_the_step_takes(pocket, monkeypatch, name, twice):
     """Counted is what networks and energies make, by which a step is judged; beside them hardly anything is."""
-    from guidance_geometry.guidance.gradients.term import GradientOptions
-    from guidance_geometry.host import network_calls
     from guidance_geometry.host.memory_plan import Tally
 
     model, null = pocket("fp32")[:2] if name == "pocket" else (family("SD15"), text("SD15", 0))
@@ -109,7 +112,6 @@ def test_what_is_counted_is_what_the_step_takes(pocket, monkeypatch, name, twice
 
 
 def test_computing_twice_takes_less(pocket, empty_latent):
-    from guidance_geometry.guidance.gradients.term import GradientOptions
     from guidance_geometry.host.memory_plan import Tally
 
     model, *null = pocket("fp16")
@@ -130,8 +132,6 @@ def test_computing_twice_takes_less(pocket, empty_latent):
 @pytest.mark.parametrize("share", [1e-9, 1e-5])
 def test_a_step_that_cannot_fit_is_stopped(pocket, empty_latent, monkeypatch, share):
     """The network is asked once in every step, as anybody outside counts, and x0 takes over in the same step."""
-    from guidance_geometry.host import network_calls
-
     monkeypatch.setattr(network_calls, "SPARE", share)
     parts, latent = pocket("fp32"), empty_latent("pocket")
     given = (parts[0], pocket_label(parts[0]), parts[1], latent, "euler")
@@ -147,9 +147,6 @@ def test_a_step_that_cannot_fit_is_stopped(pocket, empty_latent, monkeypatch, sh
 
 def test_an_evaluation_says_what_it_found_and_changes_nobody(pocket, empty_latent):
     """The run applies it, or drops it: made twice it finds the same, and the run has seen nothing."""
-    from guidance_geometry.host.autograd import normal
-    from guidance_geometry.host.gradient_run import DenoiserCall
-
     found = []
 
     def state_of(run):
@@ -168,9 +165,9 @@ def test_an_evaluation_says_what_it_found_and_changes_nobody(pocket, empty_laten
         )
         with torch.inference_mode(False):
             call = DenoiserCall(run.evaluation, x.clone(), timestep.clone(), options, seed)
-        asked = gradients.asked(call)
+        asked = gradients.prepare(call)
         with normal(run.models.networks()):
-            (once, _), (again, _) = (asked.guided() for _ in range(2))
+            (once, _), (again, _) = (asked.evaluate() for _ in range(2))
         after = (
             gradients.plan,
             list(gradients.latest),
@@ -191,8 +188,6 @@ def test_an_evaluation_says_what_it_found_and_changes_nobody(pocket, empty_laten
 
 
 def test_counting_changes_no_bit_of_the_run(pocket, empty_latent):
-    from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
-
     parts, latent, found = pocket("fp32"), empty_latent("pocket", 4), []
     label = pocket_label(parts[0])
     for energy in (heavy(), bright()):
@@ -205,16 +200,12 @@ def test_counting_changes_no_bit_of_the_run(pocket, empty_latent):
 
 
 def pocket_label(model):
-    from guidance_geometry.nodes.start import GGClassLabel
-
     with torch.inference_mode():
         return GGClassLabel.execute(model, "*").result[0]
 
 
 def controlled(positive, negative):
     """Both conditions under a ControlNet with a picture for each of three samples, by the host's node."""
-    import nodes as host_nodes
-
     pictures = torch.rand(3, 64, 64, 3, generator=torch.Generator().manual_seed(5))
     with torch.inference_mode():
         apply = host_nodes.ControlNetApplyAdvanced().apply_controlnet
@@ -235,8 +226,6 @@ def test_control_nets_keep_a_picture_for_every_sample(host):
 @pytest.mark.parametrize("twice", [False, True])
 def test_the_gradient_under_a_control_net_is_that_of_finite_differences(host, twice):
     """The host adds a ControlNet's part to the skips in place, after layers have saved them."""
-    from guidance_geometry.guidance.gradients.term import GradientOptions
-
     model, conds, found = family("SD15"), controlled(text("SD15", 0), text("SD15", 1)), []
     way = torch.randn(3, 4, 8, 8, generator=torch.Generator().manual_seed(0))
 
@@ -260,9 +249,6 @@ def test_the_gradient_under_a_control_net_is_that_of_finite_differences(host, tw
 @pytest.mark.parametrize("recompute", [False, True])
 def test_a_weak_second_model_is_gone_through_too(pocket, empty_latent, recompute):
     """Its weights are inference tensors as well, and must be again."""
-    from guidance_geometry.guidance.gradients.term import GradientOptions
-    from guidance_geometry.nodes.rules.autoguidance import GGAutoguidance
-
     model, null, _ = pocket("fp32")
     weak = pocket("fp32")[0]
     options = GradientOptions(checkpoint=recompute)

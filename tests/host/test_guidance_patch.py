@@ -1,12 +1,17 @@
 """A guidance chain on a MODEL: every sampler of the host gives what our own sampler gives."""
 
+import comfy.samplers
 import pytest
 import torch
+from comfy_extras import nodes_custom_sampler as custom
+from comfy_extras.nodes_model_advanced import RescaleCFG
 
 from guidance_geometry.guidance.chain import PLAIN
+from guidance_geometry.guidance.rules.schedule import ScaleSchedule
+from guidance_geometry.nodes.records import GGReadTrace, GGRecord
 
 from .chains import Away, Doubling, Reusing, label, mixture, patched
-from .runs import CFG, SEED, STEPS, Counter, guided, host_nodes, ksampler
+from .runs import CFG, SEED, STEPS, Counter, advanced, guided, host_nodes, ksampler
 
 
 def chains():
@@ -34,9 +39,6 @@ def test_a_ksampler_on_a_patched_model_is_our_sampler(labelled, empty_latent, ch
 
 
 def test_custom_samplers_use_the_chain_of_the_model(labelled, empty_latent):
-    import comfy.samplers
-    from comfy_extras import nodes_custom_sampler as custom
-
     model, positive, negative = labelled["ve"]
     chain = chains()["further"]
     on_model = patched(model, chain)
@@ -45,10 +47,8 @@ def test_custom_samplers_use_the_chain_of_the_model(labelled, empty_latent):
     sampler = comfy.samplers.sampler_object("dpmpp_2m")
     settings = (on_model, True, SEED, CFG, positive, negative, sampler, sigmas, empty_latent("ve"))
     guider = custom.CFGGuider.execute(on_model, positive, negative, CFG).result[0]
-    noise = custom.Noise_RandomNoise(SEED)
     assert torch.equal(custom.SamplerCustom.execute(*settings).result[0]["samples"], expected)
-    advanced = custom.SamplerCustomAdvanced.execute(noise, guider, sampler, sigmas, empty_latent("ve"))
-    assert torch.equal(advanced.result[0]["samples"], expected)
+    assert torch.equal(advanced(guider, empty_latent("ve"), "dpmpp_2m"), expected)
     ours = guided(on_model, positive, negative, empty_latent("ve"), "dpmpp_2m")[0]["samples"]
     assert torch.equal(ours, expected), "a sampler without a chain of its own leaves the model's at work"
 
@@ -66,8 +66,6 @@ def test_two_halves_of_an_advanced_sampler_are_the_whole_run(labelled, empty_lat
 
 @pytest.mark.parametrize("recorder_first", [True, False])
 def test_the_recorder_sees_the_chain_of_the_model(labelled, empty_latent, recorder_first):
-    from guidance_geometry.nodes.records import GGReadTrace, GGRecord
-
     model, positive, negative = labelled["ve"]
     chain = chains()["reuse"]
     if recorder_first:
@@ -95,16 +93,12 @@ def test_nothing_but_one_wrapper_is_stored_on_the_model(labelled, empty_latent):
 
 
 def test_another_rule_on_the_model_is_named(labelled):
-    from comfy_extras.nodes_model_advanced import RescaleCFG
-
     rescaled = RescaleCFG().patch(labelled["ve"][0], 0.7)[0]
     with pytest.raises(ValueError, match="already has a guidance rule"):
         patched(rescaled, chains()["further"])
 
 
 def test_another_rule_after_the_patch_is_named_when_it_runs(labelled, empty_latent):
-    from comfy_extras.nodes_model_advanced import RescaleCFG
-
     model, positive, negative = labelled["ve"]
     rescaled = RescaleCFG().patch(patched(model, chains()["further"]), 0.7)[0]
     with pytest.raises(ValueError, match="already has a guidance rule"):
@@ -121,33 +115,21 @@ def test_two_chains_are_an_error_that_says_where_they_are(labelled, empty_latent
 
 
 def test_a_guider_that_combines_for_itself_is_refused(labelled, empty_latent):
-    import comfy.samplers
-    from comfy_extras import nodes_custom_sampler as custom
-
     model, positive, negative = labelled["ve"]
     on_model = patched(model, chains()["further"])
     guider = custom.DualCFGGuider.execute(on_model, positive, positive, negative, 3.0, 1.5, "regular").result[0]
-    sigmas = comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), "karras", STEPS)
-    noise, sampler = custom.Noise_RandomNoise(SEED), comfy.samplers.sampler_object("euler")
     with pytest.raises(ValueError, match="combines the predictions itself"):
-        custom.SamplerCustomAdvanced.execute(noise, guider, sampler, sigmas, empty_latent("ve"))
+        advanced(guider, empty_latent("ve"))
 
 
 def test_a_basic_guider_has_no_difference_to_guide_along(labelled, empty_latent):
-    import comfy.samplers
-    from comfy_extras import nodes_custom_sampler as custom
-
     model, positive, negative = labelled["ve"]
-    sigmas = comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), "karras", STEPS)
     guider = custom.BasicGuider.execute(patched(model, chains()["further"]), positive).result[0]
-    noise, sampler = custom.Noise_RandomNoise(SEED), comfy.samplers.sampler_object("euler")
-    out = custom.SamplerCustomAdvanced.execute(noise, guider, sampler, sigmas, empty_latent("ve")).result[0]
-    assert torch.equal(out["samples"], ksampler(model, positive, negative, empty_latent("ve"), "euler", cfg=1.0))
+    plain = ksampler(model, positive, negative, empty_latent("ve"), "euler", cfg=1.0)
+    assert torch.equal(advanced(guider, empty_latent("ve")), plain)
 
 
 def test_a_gamma_list_that_does_not_fit_is_an_error_before_the_run(labelled, empty_latent):
-    from guidance_geometry.guidance.rules.schedule import ScaleSchedule
-
     chain = PLAIN.then(ScaleSchedule("list", values=(1.0, 2.0)))
     counter = Counter(patched(labelled["ve"][0], chain))
     with pytest.raises(ValueError, match="2 values but the run has 6 steps"):

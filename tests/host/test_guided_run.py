@@ -1,15 +1,24 @@
 """What a guidance chain makes of a run: which predictions the network is asked for, and what samplers and hooks see."""
 
+import comfy.patcher_extension
+import comfy.sampler_helpers
+import comfy.samplers
+import node_helpers
 import pytest
 import torch
 
 from guidance_geometry.guidance.chain import PLAIN
+from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
 from guidance_geometry.guidance.rules.feedback import Feedback
+from guidance_geometry.host.guided_run import chain_guider
+from guidance_geometry.nodes.guidance_patch import GGGuidancePatch
+from guidance_geometry.nodes.sampling import GGGuider
+from guidance_geometry.nodes.start import GGClassLabel, GGLoadDenoiser
 from guidance_geometry.trace.checks import check
 
 from .chains import Away, Doubling, Reusing, Skipping, label, mixture
-from .runs import CFG, SEED, STEPS, Counter, guided, ksampler
+from .runs import CFG, STEPS, Counter, advanced, guided, ksampler
 
 
 def run(labelled, empty_latent, chain, name="euler", kind="ve", **more):
@@ -36,8 +45,6 @@ def test_a_further_condition_is_evaluated_only_where_it_is_needed(labelled, empt
 
 @pytest.mark.parametrize("kind", ["ve", "flow"])
 def test_a_further_prediction_is_the_closed_form(labelled, empty_latent, kind):
-    from guidance_geometry.guidance.mixture import make_mixture
-
     _, _, trace = run(labelled, empty_latent, PLAIN.then(Away(label(2))), kind=kind)
     exact = make_mixture((3, 8, 8), classes=3, seed=0)
     for i in (1, 3):
@@ -67,9 +74,6 @@ def test_a_second_model_is_evaluated_with_its_own_weights_and_counted(labelled, 
 
 
 def test_a_second_model_is_loaded_together_with_the_first(labelled, empty_latent):
-    import comfy.patcher_extension
-    import comfy.sampler_helpers
-
     together = []
 
     def prepared(executor, patcher, shape, conds, *rest, **named):
@@ -108,8 +112,6 @@ def test_a_second_model_of_other_latents_is_refused_before_the_run(labelled, emp
 
 
 def test_one_set_of_weights_under_two_loras_is_refused(labelled, empty_latent):
-    from guidance_geometry.nodes.start import GGClassLabel, GGLoadDenoiser
-
     model = GGLoadDenoiser.execute("pocket-1", "auto", "auto", "default").result[0]
     other = model.clone()
     key = next(iter(model.model.state_dict()))
@@ -120,8 +122,6 @@ def test_one_set_of_weights_under_two_loras_is_refused(labelled, empty_latent):
 
 
 def test_a_further_condition_for_part_of_the_run_counts_as_uncond_elsewhere(labelled, empty_latent):
-    import node_helpers
-
     late = node_helpers.conditioning_set_values(label(1), {"start_percent": 0.9, "end_percent": 1.0})
     calls, _, trace = run(labelled, empty_latent, PLAIN.then(Away(late)))
     first = calls.index(9)
@@ -184,8 +184,6 @@ def test_hooks_of_the_model_act_before_and_after_the_chain(labelled, empty_laten
 
 
 def test_another_patch_s_evaluation_keeps_its_place(labelled, empty_latent):
-    import comfy.samplers
-
     calls = []
 
     def theirs(args):
@@ -213,19 +211,10 @@ def test_a_neutral_rule_costs_no_evaluation(labelled, empty_latent):
 
 
 def test_the_second_run_of_a_guider_equals_the_first(labelled, empty_latent):
-    import comfy.samplers
-    from comfy_extras import nodes_custom_sampler as custom
-
-    from guidance_geometry.nodes.sampling import GGGuider
-
     model, positive, negative = labelled["ve"]
     chain = PLAIN.then(Reusing()).then(Away(label(1), mixture()))
     guider = GGGuider.execute(model, positive, negative, CFG, chain).result[0]
-    sigmas = comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), "karras", STEPS)
-    settings = (custom.Noise_RandomNoise(SEED), guider, comfy.samplers.sampler_object("dpmpp_2m"), sigmas)
-    first, second = (
-        custom.SamplerCustomAdvanced.execute(*settings, empty_latent("ve")).result[0]["samples"] for _ in range(2)
-    )
+    first, second = (advanced(guider, empty_latent("ve"), "dpmpp_2m") for _ in range(2))
     assert torch.equal(first, second)
 
 
@@ -233,11 +222,6 @@ def test_the_second_run_of_a_guider_equals_the_first(labelled, empty_latent):
 @pytest.mark.parametrize("model", ["ve", "flow"])
 def test_a_run_without_samples_or_without_steps_is_the_hosts(labelled, model, rule):
     """An empty batch passes KSampler, and a schedule of one level every custom sampler; so they do with a chain."""
-    import comfy.samplers
-
-    from guidance_geometry.host.guided_run import chain_guider
-    from guidance_geometry.nodes.guidance_patch import GGGuidancePatch
-
     plain, positive, negative = labelled[model]
     patched = GGGuidancePatch.execute(plain, PLAIN.then(rule)).result[0]
     empty = {"samples": torch.zeros(0, 3, 8, 8)}

@@ -9,8 +9,12 @@ import random
 import pytest
 import torch
 
+from guidance_geometry.dev.fixtures.rule_nodes import tried_chain
+from guidance_geometry.extension import nodes_in
 from guidance_geometry.guidance.made_up_run import play
 from guidance_geometry.guidance.predictions import Predictions
+from guidance_geometry.nodes.lab import GGMixtureModel
+from guidance_geometry.nodes.start import GGClassLabel
 
 LEVELS = {"ve": (1000.0, 80.0, 1.0, 0.03, 0.002), "flow": (1.0, 0.9, 0.5, 0.03, 0.002)}
 GAMMAS = (0.0, 1.05, 7.5, 100.0)
@@ -21,8 +25,6 @@ SHAPE = (2, 3, 8, 8)
 
 
 def rule_nodes():
-    from guidance_geometry.extension import nodes_in
-
     return nodes_in("rules")
 
 
@@ -38,8 +40,6 @@ def extremes(one):
 
 def chains(node, sockets):
     """Chains of the node where the rule takes the knobs: as they stand, each at each end, and several at their ends."""
-    from guidance_geometry.dev.fixtures.rule_nodes import tried_chain
-
     draws = random.Random(0)
     knobs = {one.id: extremes(one) for one in node.define_schema().inputs if extremes(one)}
     changes = [{}, *({name: value} for name, values in knobs.items() for value in values)]
@@ -87,9 +87,6 @@ def lost(chain, space, size, gamma, dtype):
 
 @pytest.fixture(scope="module")
 def sockets(host):
-    from guidance_geometry.nodes.lab import GGMixtureModel
-    from guidance_geometry.nodes.start import GGClassLabel
-
     model = GGMixtureModel.execute(shape="3x8x8", classes=3, kind="ve", seed=0).result[0]
     return {"MODEL": model, "CONDITIONING": GGClassLabel.execute(model, "1").result[0]}
 

@@ -1,9 +1,16 @@
 """Rules against the host's own nodes, where those are right: whole runs of exact mixtures and of Pocket."""
 
+import comfy.sample
+import comfy.samplers
 import pytest
+from comfy_extras import nodes_apg, nodes_cfg, nodes_model_advanced, nodes_tcfg
+from comfy_extras.nodes_custom_sampler import Guider_DualCFG
+from comfy_extras.nodes_perpneg import Guider_PerpNeg
+
+from guidance_geometry.nodes.start import GGClassLabel
 
 from .rule_knobs import chain
-from .runs import SEED, guided, ksampler
+from .runs import SEED, Counter, guided, ksampler
 
 GAMMA = 3.0
 TOLERANCE = 5e-5  # of the largest number: six steps of float32 in another order
@@ -15,8 +22,6 @@ def far(ours, theirs):
 
 def patched(name, model):
     """A MODEL with the host's rule of this name."""
-    from comfy_extras import nodes_apg, nodes_cfg, nodes_model_advanced, nodes_tcfg
-
     if name == "GGTangential":
         return nodes_tcfg.TCFG.execute(model).result[0]
     if name == "GGRescale":
@@ -56,8 +61,6 @@ def test_a_run_is_the_hosts_where_the_host_is_right(labelled, empty_latent, mode
 
 def conditions(patcher):
     """Positive, negative and a third condition of a mixture or of Pocket, for one image."""
-    from guidance_geometry.nodes.start import GGClassLabel
-
     positive, null = GGClassLabel.execute(patcher, "0").result
     other = GGClassLabel.execute(patcher, "1").result[0]
     return positive, null, other
@@ -65,9 +68,6 @@ def conditions(patcher):
 
 def run_of(guider, latent):
     """Samples of a GUIDER of the host with this test's seed, steps and sampler."""
-    import comfy.sample
-    import comfy.samplers
-
     sampling = guider.model_patcher.get_model_object("model_sampling")
     sigmas = comfy.samplers.calculate_sigmas(sampling, "karras", 6)
     noise = comfy.sample.prepare_noise(latent["samples"], SEED)
@@ -78,8 +78,6 @@ def run_of(guider, latent):
 @pytest.mark.parametrize("model", ["pocket", "ve", "flow"])
 @pytest.mark.parametrize("form", ["InstructPix2Pix", "nested"])
 def test_two_scales_are_the_hosts_dual_guider(labelled, empty_latent, model, form):
-    from comfy_extras.nodes_custom_sampler import Guider_DualCFG
-
     patcher, latent = labelled[model][0], empty_latent(model, 1)
     positive, null, middle = conditions(patcher)
     guider = Guider_DualCFG(patcher)
@@ -93,8 +91,6 @@ def test_two_scales_are_the_hosts_dual_guider(labelled, empty_latent, model, for
 @pytest.mark.parametrize("model", ["pocket", "ve", "flow"])
 def test_perp_neg_is_the_hosts_for_one_image(labelled, empty_latent, model):
     """In the mixtures a sample is in the end surely of its class: c = e, where the host divides zero by zero."""
-    from comfy_extras.nodes_perpneg import Guider_PerpNeg
-
     patcher, latent = labelled[model][0], empty_latent(model, 1)
     positive, empty, negative = conditions(patcher)
     guider = Guider_PerpNeg(patcher)
@@ -122,8 +118,6 @@ def test_a_rule_with_a_third_condition_couples_no_images(labelled, empty_latent,
 
 
 def test_the_third_condition_is_one_more_item_in_the_same_call(labelled, empty_latent):
-    from .runs import Counter
-
     positive, null, other = conditions(labelled["ve"][0])
     counter = Counter(labelled["ve"][0])
     guidance = chain("GGNegative", {"second": other, "second_weight": 0.4})

@@ -7,12 +7,25 @@ from dataclasses import replace
 from io import BytesIO
 from types import SimpleNamespace
 
+import folder_paths
 import pytest
 import torch
+from comfy_execution.utils import CurrentNodeContext
+from PIL import Image
 
+from guidance_geometry.figures.pictures import Pictures
+from guidance_geometry.host import live
+from guidance_geometry.host.live import EVENT, Job, Live, inspectors_of
+from guidance_geometry.host.thumbnails import KINDS, thumbnails
+from guidance_geometry.nodes.inspector import GGInspector
+from guidance_geometry.nodes.sampling import GGGuidedSampler
+from guidance_geometry.nodes.trace_part import GGTracePart
 from guidance_geometry.tests.traces import exact_trace
-
-from .queued import queued
+from guidance_geometry.tests.two_parts import two_parts
+from guidance_geometry.trace.accumulator import Accumulator, Capture
+from guidance_geometry.trace.record import size_of
+from guidance_geometry.trace.recorder import Evaluation, Recorded
+from guidance_geometry.trace.rows import Setting
 
 WORKFLOW = "11111111-2222-3333-4444-555555555555"
 PROMPT = {
@@ -33,8 +46,6 @@ PROMPT = {
 
 @pytest.fixture
 def temp(host, tmp_path, monkeypatch):
-    import folder_paths
-
     monkeypatch.setattr(folder_paths, "temp_directory", str(tmp_path))
     return tmp_path
 
@@ -42,8 +53,6 @@ def temp(host, tmp_path, monkeypatch):
 @pytest.fixture
 def sent(host, monkeypatch):
     """Messages to the browser while node 4 of a job runs."""
-    from comfy_execution.utils import CurrentNodeContext
-
     messages = []
     job = (0, "job", PROMPT, {"extra_pnginfo": {"workflow": {"id": WORKFLOW}}}, [])
     queue = SimpleNamespace(currently_running={0: job})
@@ -56,8 +65,6 @@ def sent(host, monkeypatch):
 
 
 def sampled(labelled, empty_latent, **given):
-    from guidance_geometry.nodes.sampling import GGGuidedSampler
-
     model, positive, negative = labelled["ve"]
     wanted = {"steps": 6, "cfg": 3.0, "capture": "numbers", "batch": 3} | given
     latent = empty_latent("ve", wanted.pop("batch"))
@@ -67,8 +74,6 @@ def sampled(labelled, empty_latent, **given):
 
 
 def inspected(trace, **given):
-    from guidance_geometry.nodes.inspector import GGInspector
-
     class Prepared(GGInspector):
         hidden = SimpleNamespace(unique_id="6", prompt=PROMPT, extra_pnginfo={"workflow": {"id": WORKFLOW}})
 
@@ -83,28 +88,7 @@ def whole(record, temp):
     return json.loads((temp / file["subfolder"] / file["filename"]).read_bytes()) if file else record
 
 
-def test_the_inputs_keep_their_order(host):
-    from guidance_geometry.nodes.inspector import GGInspector
-
-    schema = GGInspector.define_schema()
-    assert [one.id for one in schema.inputs] == ["trace", "vae", "pictures"]
-    assert all(one.tooltip for one in [*schema.inputs, *schema.outputs])
-    assert schema.is_output_node
-    assert schema.not_idempotent
-
-
-@pytest.mark.parametrize("pictures", [-1, 65, float("nan"), True])
-def test_a_wrong_number_of_pictures_is_refused(host, pictures):
-    from guidance_geometry.nodes.inspector import GGInspector
-
-    assert queued(GGInspector, pictures=pictures) or pictures not in (-1, 65)
-    with pytest.raises(ValueError, match="pictures is"):
-        GGInspector.execute(None, pictures=pictures)
-
-
 def test_inspectors_are_found_downstream_of_the_trace_and_nowhere_else(host):
-    from guidance_geometry.host.live import inspectors_of
-
     assert sorted(inspectors_of(PROMPT, "4")) == ["12:7", "6"]
     assert sorted(inspectors_of(PROMPT, "9")) == ["10", "24"]
     assert inspectors_of(PROMPT, "20") == ["22"]
@@ -112,8 +96,6 @@ def test_inspectors_are_found_downstream_of_the_trace_and_nowhere_else(host):
 
 
 def test_a_run_sends_each_step_once_and_ends_with_the_same_record(sent, labelled, empty_latent, monkeypatch):
-    from guidance_geometry.host import live
-
     monkeypatch.setattr(live, "MOST_EVENTS", math.inf)
     monkeypatch.setattr(live, "MOST_BYTES", 10**6)  # so fast a run gathers more steps than an event has room for
     trace = sampled(labelled, empty_latent)[2]
@@ -133,11 +115,6 @@ def test_a_run_sends_each_step_once_and_ends_with_the_same_record(sent, labelled
 @pytest.mark.parametrize("steps", [6, 60])
 @pytest.mark.parametrize("rule", ["zeros", "digits"])
 def test_no_message_exceeds_9_kilobytes(host, batch, steps, rule):
-    from guidance_geometry.host.live import EVENT, Job, Live
-    from guidance_geometry.trace.accumulator import Accumulator, Capture
-    from guidance_geometry.trace.recorder import Evaluation, Recorded
-    from guidance_geometry.trace.rows import Setting
-
     sent = []
     accumulator = Accumulator(Setting(), Capture("numbers"))
     now = iter(range(10**6))
@@ -150,7 +127,7 @@ def test_no_message_exceeds_9_kilobytes(host, batch, steps, rule):
         seen = Evaluation(denoised, u, c, 1.0, nfe=2)
         accumulator.enter(Recorded(i, x, 2.0, 1.0, seen, 0.1 * (denoised - x), noise, nfe=2))
         if i % 9 == 0:
-            live.stepped(48)
+            live.add_row(48)
     live.flush()
     assert max(len(json.dumps({"type": EVENT, "data": event})) for event in sent) <= 9000
     assert all(event["steps"] for event in sent)
@@ -159,11 +136,6 @@ def test_no_message_exceeds_9_kilobytes(host, batch, steps, rule):
 
 @pytest.mark.parametrize("parts", [("",), ("video", "audio")])
 def test_at_most_20_messages_a_second(host, parts):
-    from guidance_geometry.host.live import Job, Live
-    from guidance_geometry.trace.accumulator import Accumulator, Capture
-    from guidance_geometry.trace.recorder import Evaluation, Recorded
-    from guidance_geometry.trace.rows import Setting
-
     now, times = [0.0], []
     named = {name: Accumulator(Setting(), Capture("numbers")) for name in parts}
     live = Live(named, "run", 200, None, Job(lambda _: times.append(now[0]), "job", None, ["6"]), lambda: now[0])
@@ -171,7 +143,7 @@ def test_at_most_20_messages_a_second(host, parts):
     for i in range(200):
         for accumulator in named.values():
             accumulator.enter(Recorded(i, x, 2.0, 1.0, Evaluation(x, x, 2 * x, 2.0, 2), x, None, nfe=2))
-        live.stepped(*(4 for _ in parts))
+        live.add_row(*(4 for _ in parts))
         now[0] += 0.01
     live.flush()
     assert max(sum(start <= t < start + 1 for t in times) for start in times) <= 20
@@ -180,9 +152,6 @@ def test_at_most_20_messages_a_second(host, parts):
 
 def test_events_take_a_small_share_of_the_run(host):
     from guidance_geometry.host.live import SHARE, Job, Live
-    from guidance_geometry.trace.accumulator import Accumulator, Capture
-    from guidance_geometry.trace.recorder import Evaluation, Recorded
-    from guidance_geometry.trace.rows import Setting
 
     now, spent = [0.0], [0.0]
 
@@ -195,7 +164,7 @@ def test_events_take_a_small_share_of_the_run(host):
     x = torch.ones(1, 4)
     for i in range(500):
         accumulator.enter(Recorded(i, x, 2.0, 1.0, Evaluation(x, x, 2 * x, 2.0, 2), x, None, nfe=2))
-        live.stepped(4)
+        live.add_row(4)
         now[0] += 0.02
     live.flush()
     assert live.sent == 500
@@ -203,8 +172,6 @@ def test_events_take_a_small_share_of_the_run(host):
 
 
 def test_an_interrupted_run_sends_what_it_has(sent, labelled, empty_latent):
-    from guidance_geometry.host import live
-
     class Stop(Exception):
         pass
 
@@ -240,8 +207,6 @@ def test_without_an_editor_nothing_is_sent_and_nothing_changes(host, labelled, e
 
 @pytest.mark.parametrize(("batch", "pictures"), [(3, 8), (8, 20)])
 def test_pictures_are_files_that_the_record_names(temp, batch, pictures):
-    from PIL import Image
-
     record = inspected(exact_trace(4.0, batch=batch, steps=20), pictures=pictures)
     shown = whole(record, temp)["pictures"]
     assert len(shown["steps"]) == pictures
@@ -258,11 +223,6 @@ def test_pictures_are_files_that_the_record_names(temp, batch, pictures):
 
 @pytest.mark.parametrize(("shape", "size"), [((24, 36), [36, 24]), ((36, 24), [24, 36]), ((152, 104), [66, 96])])
 def test_pictures_of_the_inspector_keep_their_proportions(shape, size):
-    from PIL import Image
-
-    from guidance_geometry.figures.pictures import Pictures
-    from guidance_geometry.host.thumbnails import KINDS, thumbnails
-
     trace = exact_trace(4.0, batch=1, steps=2)
     across = torch.linspace(-1, 1, shape[1]).expand(3, *shape)
     tensors = {name: across.expand(*tensor.shape[:-3], *across.shape) for name, tensor in trace.tensors.items()}
@@ -313,9 +273,7 @@ def test_as_many_steps_get_pictures_as_asked_for_and_captured(temp, wanted, kept
 
 
 def test_the_panel_is_given_every_part_and_pictures_where_there_are_some(temp):
-    from guidance_geometry.host.panel_record import IN_MESSAGE, of_every_part, thinned
-    from guidance_geometry.tests.two_parts import two_parts
-    from guidance_geometry.trace.record import size_of
+    from guidance_geometry.host.panel_record import IN_MESSAGE, of_every_part, thin_record
 
     record = of_every_part(two_parts(), None, 8)
     assert (record["part"], list(record["parts"])) == ("video", ["audio"])
@@ -325,14 +283,11 @@ def test_the_panel_is_given_every_part_and_pictures_where_there_are_some(temp):
     assert len(record["pictures"]["steps"]) == 3
     assert sound["pictures"] == {"note": "This part (audio) has no pictures."}
     assert "parts" not in of_every_part(replace(two_parts(), parts={}), None, 0)
-    assert size_of(thinned(record, "no room")) < IN_MESSAGE
-    assert "parts" not in thinned(record, "no room")
+    assert size_of(thin_record(record, "no room")) < IN_MESSAGE
+    assert "parts" not in thin_record(record, "no room")
 
 
 def test_a_part_of_a_trace_goes_to_any_node(host):
-    from guidance_geometry.nodes.trace_part import GGTracePart
-    from guidance_geometry.tests.two_parts import two_parts
-
     part, name = GGTracePart.execute(two_parts(), 1).result
     assert (name, part.latent_shape, part.header["cfg"]) == ("audio", (4, 5, 7), 7.0)
     with pytest.raises(ValueError, match=r"has the parts 0 \(video\), 1 \(audio\)"):

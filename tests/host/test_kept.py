@@ -5,12 +5,17 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
+from aiohttp import web
+
+from guidance_geometry.host import routes
+from guidance_geometry.host.adapter import labels_of
+
+from .runs import guided
 
 
 @pytest.fixture
 def kept(host, tmp_path, monkeypatch):
-    from guidance_geometry.host import routes
-
     monkeypatch.setattr(routes, "temporary_folder", lambda subfolder: tmp_path)
     return routes
 
@@ -66,8 +71,6 @@ def test_what_other_nodes_left_in_a_history_is_no_fault(kept, outputs, status):
 
 
 def test_a_large_record_is_sent_from_its_file_and_not_read_in_the_event_loop(kept, tmp_path, monkeypatch):
-    from aiohttp import web
-
     (tmp_path / "large.json").write_text("{}")
     monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail("read in the event loop"))
     outputs = {"8": {"gg_record": [{"file": {"filename": "large.json"}}]}}
@@ -79,10 +82,6 @@ def test_a_large_record_is_sent_from_its_file_and_not_read_in_the_event_loop(kep
 
 
 def test_labels_of_another_model_are_said_and_stop_nothing(labelled):
-    import torch
-
-    from guidance_geometry.host.adapter import labels_of
-
     def labels(values, batch=3):
         asked = [{"class_label": torch.tensor(values)}]
         return labels_of(SimpleNamespace(model_patcher=labelled["ve"][0], original_conds={"positive": asked}), batch)
@@ -93,10 +92,7 @@ def test_labels_of_another_model_are_said_and_stop_nothing(labelled):
 
 
 def test_a_run_of_no_steps_with_labels_of_another_model_is_no_fault(labelled):
-    from .runs import guided
-
     model, _, negative = labelled["ve"]
-    import torch
 
     positive = [[None, {"class_label": torch.tensor([99])}]]
     latent = {"samples": torch.zeros(1, 3, 8, 8)}

@@ -6,6 +6,7 @@ import pytest
 
 from guidance_geometry.guidance.knobs import Stated, knob
 from guidance_geometry.guidance.rules.schedule import parse_values
+from guidance_geometry.host.energy_inputs import EnergyNode
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,6 @@ class Painted(Stated):
 
 @pytest.fixture(scope="module")
 def node(host):
-    from guidance_geometry.host.energy_inputs import EnergyNode
-
     return type("GGPainted", (EnergyNode,), {"stated": Painted})
 
 

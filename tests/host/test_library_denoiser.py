@@ -7,6 +7,7 @@ from safetensors.torch import save_file
 from guidance_geometry.denoisers.dit import DiT, DiTSizes
 from guidance_geometry.denoisers.reading import read_denoiser
 from guidance_geometry.denoisers.spec import chosen
+from guidance_geometry.host.native_model import native_denoiser
 from guidance_geometry.library.denoisers import ASSETS, load_denoiser
 from guidance_geometry.tests.diffusers_folders import random_weights
 
@@ -15,8 +16,6 @@ SIZES = DiTSizes(channels=4, out=8, patch=2, grid=4, width=64, depth=2, heads=1,
 
 @pytest.mark.parametrize("name", ["pocket-1", "DiT-S-2", "SiT-S-2"])
 def test_the_function_is_the_model(host, tmp_path, name):
-    from guidance_geometry.host.native_model import native_denoiser
-
     path = ASSETS / f"{name}.safetensors"
     if not path.exists():
         path = tmp_path / path.name

@@ -2,29 +2,21 @@
 
 import os
 import shutil
-from pathlib import Path
 
+import folder_paths
 import pytest
 import torch
 
 from guidance_geometry.files.safetensors import write_safetensors
+from guidance_geometry.host.model_folders import embedded_files
+from guidance_geometry.nodes import load_classifier as room
 
-DOCS = Path(__file__).resolve().parents[2] / "web" / "docs"
 OWN = ["pocket-clean-1", "pocket-judge-1", "pocket-noisy-1"]
 
 
 @pytest.fixture
-def room(host):
-    from guidance_geometry.nodes import load_classifier
-
-    return load_classifier
-
-
-@pytest.fixture
-def folder(room, tmp_path):
+def folder(tmp_path):
     """A folder of the host's type `classifiers`, beside a file that no name may reach."""
-    import folder_paths
-
     inside = tmp_path / "classifiers"
     (inside / "net").mkdir(parents=True)
     (inside / "net" / "config.json").write_text("{}")
@@ -36,7 +28,7 @@ def folder(room, tmp_path):
     folder_paths.filename_list_cache.pop(room.FOLDER, None)
 
 
-def refusal(room, name):
+def refusal(name):
     """The sentence of the validation, which execution must repeat."""
     said = room.GGLoadClassifier.validate_inputs(name)
     with pytest.raises(ValueError, match="Classifier") as caught:
@@ -45,21 +37,13 @@ def refusal(room, name):
     return said
 
 
-def test_the_schema_is_explained(room):
-    schema = room.GGLoadClassifier.GET_SCHEMA()
-    assert [entry.id for entry in schema.inputs] == ["classifier_name"]
-    assert [out.io_type for out in schema.outputs] == ["GG_CLASSIFIER", "STRING", "STRING"]
-    assert all(entry.tooltip for entry in (*schema.inputs, *schema.outputs))
-    assert (DOCS / "GGLoadClassifier.md").read_text(encoding="utf-8").startswith("# ")
-
-
-def test_a_published_file_that_is_missing_says_where_to_get_it(room, folder):
-    said = refusal(room, "256x256_classifier.safetensors")
+def test_a_published_file_that_is_missing_says_where_to_get_it(folder):
+    said = refusal("256x256_classifier.safetensors")
     assert "It is published as 256x256_classifier.pt at https://github.com/openai/guided-diffusion; " in said
-    assert "published" not in refusal(room, "my_classifier.safetensors")
+    assert "published" not in refusal("my_classifier.safetensors")
 
 
-def test_own_files_folders_and_single_files_are_listed(room, folder):
+def test_own_files_folders_and_single_files_are_listed(folder):
     (folder / "old.pt").write_bytes(b"no")
     (folder / "bare").write_bytes(b"no")  # the host's own type of this name lists files without an ending
     assert room.available()[:3] == OWN
@@ -68,7 +52,7 @@ def test_own_files_folders_and_single_files_are_listed(room, folder):
 
 
 @pytest.mark.parametrize("name", OWN)
-def test_the_packs_own_guide_under_inference_mode(room, name):
+def test_the_packs_own_guide_under_inference_mode(name):
     classifier, labels, about = room.GGLoadClassifier.execute(name).args
     assert labels.split("\n")[2] == "robot"
     assert name in about
@@ -84,18 +68,18 @@ def test_the_packs_own_guide_under_inference_mode(room, name):
     ["../out.safetensors", "net/../../out.safetensors", "/etc/passwd", "C:\\x.safetensors", "..\\out.safetensors",
      "https://x/y.safetensors", "a\0.safetensors"],
 )  # fmt: skip
-def test_names_that_lead_out_are_refused(room, folder, name):
-    assert "is not a name inside models/classifiers" in refusal(room, name)
+def test_names_that_lead_out_are_refused(folder, name):
+    assert "is not a name inside models/classifiers" in refusal(name)
 
 
 @pytest.mark.parametrize("name", ["guide.pt", "guide.pkl", "guide.pt2", "guide.ckpt"])
-def test_other_forms_are_refused_with_a_way_out(room, folder, name):
+def test_other_forms_are_refused_with_a_way_out(folder, name):
     (folder / name).write_bytes(b"no")
-    assert "can run code when they are loaded. Convert a .pt" in refusal(room, name)
+    assert "can run code when they are loaded. Convert a .pt" in refusal(name)
 
 
 @pytest.mark.parametrize("features", ["../out.safetensors", "../elsewhere", "/etc", "linear.safetensors"])
-def test_a_probe_reaches_nothing_outside_either(room, folder, features):
+def test_a_probe_reaches_nothing_outside_either(folder, features):
     said = {"gg.features": features}
     write_safetensors(folder / "linear.safetensors", {"weight": torch.zeros(2, 2)}, said)
     (folder.parent / "elsewhere").mkdir()
@@ -104,15 +88,13 @@ def test_a_probe_reaches_nothing_outside_either(room, folder, features):
         room.GGLoadClassifier.execute("linear.safetensors")
 
 
-def test_an_absent_name_is_answered_with_the_list(room, folder):
-    assert "Available: pocket-clean-1, pocket-judge-1" in refusal(room, "absent.safetensors")
+def test_an_absent_name_is_answered_with_the_list(folder):
+    assert "Available: pocket-clean-1, pocket-judge-1" in refusal("absent.safetensors")
 
 
 @pytest.mark.parametrize("name", ["linked.safetensors", "shared/linked.safetensors"])
-def test_a_linked_file_is_read_under_its_own_name_with_the_notes_beside_it(room, folder, tmp_path, name):
+def test_a_linked_file_is_read_under_its_own_name_with_the_notes_beside_it(folder, tmp_path, name):
     """People keep their models on another disk, and link files and folders."""
-    from guidance_geometry.host.model_folders import embedded_files
-
     (kept := tmp_path / "elsewhere").mkdir()
     shutil.copy(embedded_files("classifiers")["pocket-clean-1"], kept / "a7f3c0")  # as a cache names it
     (folder / "shared").symlink_to(kept)
@@ -127,21 +109,21 @@ def test_a_linked_file_is_read_under_its_own_name_with_the_notes_beside_it(room,
 
 
 @pytest.mark.parametrize("target", ["gone", "pipe", "/dev/zero"])
-def test_a_link_to_what_is_no_file_is_not_read(room, folder, tmp_path, target):
+def test_a_link_to_what_is_no_file_is_not_read(folder, tmp_path, target):
     os.mkfifo(tmp_path / "pipe")
     (folder / "link.safetensors").symlink_to(tmp_path / target)
     with pytest.raises((ValueError, FileNotFoundError), match=r"not found"):
         room.GGLoadClassifier.execute("link.safetensors")
 
 
-def test_a_bad_file_is_named_when_it_is_read(room, folder):
+def test_a_bad_file_is_named_when_it_is_read(folder):
     with pytest.raises(ValueError, match=r"linear\.safetensors is a probe and must say gg\.features"):
         room.GGLoadClassifier.execute("linear.safetensors")
     with pytest.raises(ValueError, match=r"net/ is a nothing"):
         room.GGLoadClassifier.execute("net/")
 
 
-def test_a_changed_file_or_folder_is_loaded_again(room, folder):
+def test_a_changed_file_or_folder_is_loaded_again(folder):
     for name, file in (("linear.safetensors", folder / "linear.json"), ("net/", folder / "net" / "config.json")):
         before = room.GGLoadClassifier.fingerprint_inputs(classifier_name=name)
         assert before == room.GGLoadClassifier.fingerprint_inputs(classifier_name=name)
@@ -149,16 +131,14 @@ def test_a_changed_file_or_folder_is_loaded_again(room, folder):
         assert before != room.GGLoadClassifier.fingerprint_inputs(classifier_name=name)
 
 
-def test_weights_larger_than_memory_are_refused_before_they_are_read(room, folder):
+def test_weights_larger_than_memory_are_refused_before_they_are_read(folder):
     with (folder / "linear.safetensors").open("ab") as file:
         file.truncate(1 << 42)  # sparse: no disk is used
     with pytest.raises(ValueError, match=r"linear\.safetensors has 4,194,304 MB"):
         room.GGLoadClassifier.execute("linear.safetensors")
 
 
-def test_registering_the_folder_twice_changes_nothing(room):
-    import folder_paths
-
+def test_registering_the_folder_twice_changes_nothing():
     before = [*folder_paths.get_folder_paths(room.FOLDER)]
     room.register_folder(room.FOLDER)
     assert folder_paths.get_folder_paths(room.FOLDER) == before

@@ -1,17 +1,30 @@
 """Whole runs on a make-believe Mac, whose GPU has no float64 and does not meet the CPU's tensors, against the CPU's."""
 
+import folder_paths
 import pytest
 import torch
 
 from guidance_geometry.dev.fixtures.mac_tensor import mac_host
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.registry import FIGURES, draw_figure
+from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.guidance.gradients.estimators import EVALUATIONS, NORMALISATIONS
+from guidance_geometry.host.judging import ask_judge
+from guidance_geometry.host.trace_pictures import pictures_of
+from guidance_geometry.nodes.energies.label import GGLabelEnergy
+from guidance_geometry.nodes.lab import GGMixtureModel
+from guidance_geometry.nodes.load_classifier import GGLoadClassifier
+from guidance_geometry.nodes.records import GGReadTrace, GGRecord
+from guidance_geometry.nodes.report import GGReport
+from guidance_geometry.nodes.see import GGDifferenceImages
+from guidance_geometry.nodes.start import GGClassLabel, GGLoadDenoiser
+from guidance_geometry.nodes.sweep import GGSweep
+from guidance_geometry.nodes.train_classifier import GGTrainNoisyClassifier
 from guidance_geometry.tests.shares import share, share_of
 
 from .chains import chain_of
 from .rule_knobs import ALL, acting, chain
-from .runs import guided, names, readable
+from .runs import guided, ksampler, names, readable
 
 
 def here_and_there(run):
@@ -40,26 +53,18 @@ def near(here, there, part=1e-4):
 
 def mixture(kind="ve", seed=0):
     """MODEL, positive, negative, and a LATENT of two pictures."""
-    from guidance_geometry.nodes.lab import GGMixtureModel
-    from guidance_geometry.nodes.start import GGClassLabel
-
     model, classifier = GGMixtureModel.execute(shape="3x8x8", classes=3, kind=kind, seed=seed).result
     parts = model, *GGClassLabel.execute(model, "0;1").result
     return (*parts, {"samples": torch.zeros(2, 3, 8, 8)}), classifier
 
 
 def pocket(label="robot"):
-    from guidance_geometry.nodes.start import GGClassLabel, GGLoadDenoiser
-
     model = GGLoadDenoiser.execute("pocket-1", "auto", "auto", "fp32").result[0]
     return model, *GGClassLabel.execute(model, label).result, {"samples": torch.zeros(1, 3, 32, 32)}
 
 
 def energy(name, label="robot"):
     """What one of the demo's classifiers finds of a label."""
-    from guidance_geometry.nodes.energies.label import GGLabelEnergy
-    from guidance_geometry.nodes.load_classifier import GGLoadClassifier
-
     found = GGLoadClassifier.execute(f"pocket-{name}-1").result[0]
     return GGLabelEnergy.execute(found, label, "label").result[0]
 
@@ -107,8 +112,6 @@ def test_a_gradient(evaluation, normalise):
 
 
 def test_the_exact_classifier_guides():
-    from guidance_geometry.guidance.energies.label import LabelEnergy
-
     def run():
         parts, classifier = mixture()
         return guided(*parts, "heun", cfg=1.0, guidance=chain_of(LabelEnergy(classifier, ((0,), (1,))), weight=2.0))
@@ -119,10 +122,6 @@ def test_the_exact_classifier_guides():
 
 
 def test_a_second_prediction_after_a_run_at_cfg_1():
-    from guidance_geometry.nodes.records import GGReadTrace, GGRecord
-
-    from .runs import ksampler
-
     def run():
         parts, _ = mixture()
         model, recorder = GGRecord.execute(parts[0], uncond_steps=3).result
@@ -135,8 +134,6 @@ def test_a_second_prediction_after_a_run_at_cfg_1():
 
 
 def test_a_sweep_its_judge_and_its_sheet():
-    from guidance_geometry.nodes.sweep import GGSweep
-
     def run():
         given = (7, 3, "euler", "karras", "cfg: 1, 4\nseed: 3, 7")
         return GGSweep.execute(*pocket(), *given, energy=energy("judge"), best_by="judge").result
@@ -157,15 +154,10 @@ def seen():
 
 @pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.name)
 def test_a_figure_of_a_run_there(seen, figure):
-    from guidance_geometry.host.trace_pictures import pictures_of
-
     assert draw_figure(Order(seen[1], pictures=pictures_of(seen[1], None)), figure.name).frames.size
 
 
 def test_reports_tables_and_verdicts_of_a_run_there(seen):
-    from guidance_geometry.nodes.report import GGReport
-    from guidance_geometry.nodes.see import GGDifferenceImages
-
     text = GGReport.execute(seen[1], energy=energy("judge")).result[0]
     assert "could not" not in text
     assert GGDifferenceImages.execute(seen[1], steps="all").result[0].isfinite().all()
@@ -173,20 +165,13 @@ def test_reports_tables_and_verdicts_of_a_run_there(seen):
 
 
 def test_a_judge_there_says_what_it_says_here(seen):
-    from guidance_geometry.host.judging import heard
-
-    judged = heard(seen[1], energy("judge"))
+    judged = ask_judge(seen[1], energy("judge"))
     assert judged.fault == ""
     assert judged.log_prob.dtype == torch.float64
     assert judged.log_prob.device.type == "cpu"
 
 
 def test_a_classifier_learns_there(tmp_path, monkeypatch):
-    import folder_paths
-
-    from guidance_geometry.nodes.load_classifier import GGLoadClassifier
-    from guidance_geometry.nodes.train_classifier import GGTrainNoisyClassifier
-
     monkeypatch.setitem(folder_paths.folder_names_and_paths, "classifiers", ([str(tmp_path)], {".safetensors"}))
     widgets = {"labels": "cat; dog", "steps": 4, "batch_size": 4, "learning_rate": 1e-3, "width": 8}
     widgets |= {"sigma_conditioning": True, "seed": 0, "filename_prefix": "noisy"}

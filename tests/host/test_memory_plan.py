@@ -4,6 +4,8 @@ import pytest
 import torch
 from torch.nn import Linear
 
+from guidance_geometry.host.memory_plan import MemoryPlan, TooMuch
+
 GB = 2**30
 OUT = torch.cuda.OutOfMemoryError("CUDA out of memory.")
 IN_PLACE = RuntimeError("one of the variables needed has been modified by an inplace operation")
@@ -12,8 +14,6 @@ NO_FORMULA = RuntimeError("no autograd formula was registered for it")
 
 @pytest.fixture
 def plan(host):
-    from guidance_geometry.host.memory_plan import MemoryPlan
-
     return MemoryPlan()
 
 
@@ -51,8 +51,6 @@ def test_what_a_model_needs_is_learnt_from_its_error_once(plan, error, name):
     ],
 )
 def test_a_step_leaves_a_fifth_of_the_memory_free(plan, free, words):
-    from guidance_geometry.host.memory_plan import TooMuch
-
     wants, said = plan.after(TooMuch(0.8 * free))
     assert wants.twice
     assert words in said

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from guidance_geometry.files.writing import NotWritten
+from guidance_geometry.host.thumbnails import MIXED_BYTES, SIDE, _smaller, mixable
 from guidance_geometry.tests.traces import exact_trace
 
 PICTURES = {"steps": [{"i": 2}, {"i": 7}], "samples": [0, 2]}
@@ -11,8 +13,6 @@ PICTURES = {"steps": [{"i": 2}, {"i": 7}], "samples": [0, 2]}
 
 def kept(trace, pictures=PICTURES):
     """The layout, and the content of each file as colours [u and c, samples, h, w, 3]."""
-    from guidance_geometry.host.thumbnails import mixable
-
     files = []
     found = mixable(trace, pictures, lambda data, ending: files.append(data) or {"filename": f"{len(files)}{ending}"})
     w, h = found["mix"]["size"]
@@ -37,20 +37,23 @@ def test_a_mix_is_the_picture_of_the_prediction_at_that_scale(host, gamma):
 
 
 def test_large_pictures_are_made_smaller_and_so_are_many(host):
-    from guidance_geometry.host.thumbnails import MOST_BYTES, MOST_SIDE, _smaller
-
     one = torch.rand(2, 300, 150, 3)
-    assert _smaller(one, 8).shape == (2, MOST_SIDE, MOST_SIDE // 2, 3)
+    assert _smaller(one, 8).shape == (2, SIDE, SIDE // 2, 3)
     many = _smaller(one.repeat(8, 1, 1, 1), 64)
-    assert 0.9 * MOST_BYTES < 64 * 2 * many.numel() <= MOST_BYTES
+    assert 0.9 * MIXED_BYTES < 64 * 2 * many.numel() <= MIXED_BYTES
     halves = _smaller(torch.cat([torch.zeros(1, 200, 100, 3), torch.ones(1, 200, 100, 3)]), 8)
     assert [float(part.mean()) for part in halves] == [0.0, 1.0]
 
 
 def test_where_a_prediction_is_not_known_nothing_is_mixed(host):
-    from guidance_geometry.host.thumbnails import mixable
-
     trace = exact_trace(1.0, batch=3, steps=10)
     assert mixable(trace, {"note": "no pictures"}, None) == {}
     tensors = {**trace.tensors, "uncond": torch.full_like(trace.tensors["cond"], torch.nan)}
     assert mixable(type(trace)(trace.header, trace.steps, trace.stage, tensors), PICTURES, None) == {}
+
+
+def test_on_a_full_disk_nothing_is_mixed():
+    def full(data, ending):
+        raise NotWritten("the disk is full")
+
+    assert mixable(exact_trace(4.0, batch=3, steps=10), PICTURES, full) == {}

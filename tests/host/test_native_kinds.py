@@ -1,10 +1,23 @@
 """Denoisers without a null label, without labels, and of latents, as native MODELs."""
 
+import copy
 from types import SimpleNamespace
 
+import comfy.latent_formats
+import comfy.sample
 import pytest
 import torch
+from comfy.controlnet import ControlBase
 from torch import nn
+
+from guidance_geometry.denoisers.latents import EDM2_LATENTS, PIXELS, SD_LATENTS, LatentSpace, scaled
+from guidance_geometry.denoisers.schedules import Levels
+from guidance_geometry.denoisers.spec import ChosenSpec, Published
+from guidance_geometry.host.native_model import VAEFormat, format_name, format_named, native_denoiser
+from guidance_geometry.host.pictures import picture_of
+from guidance_geometry.host.pixel_vae import vae_of
+from guidance_geometry.host.run_models import check_latents
+from guidance_geometry.nodes.start import GGClassLabel, GGEmptyCanvas
 
 SIDE = 8
 EDM2 = ((5.81, 3.25, 0.12, -2.15), tuple(0.5 / size for size in (4.17, 4.62, 3.71, 3.28)))
@@ -37,11 +50,6 @@ class Squares:
 
 
 def model(labels=("a", "b", "c"), null_label=True, space=None, channels=3):
-    from guidance_geometry.denoisers.latents import PIXELS
-    from guidance_geometry.denoisers.schedules import Levels
-    from guidance_geometry.denoisers.spec import ChosenSpec, Published
-    from guidance_geometry.host.native_model import native_denoiser
-
     published = Published(channels=channels, image_size=SIDE, multiple=1, latents=space or PIXELS)
     known = SimpleNamespace(
         published=lambda sizes: published,
@@ -54,14 +62,10 @@ def model(labels=("a", "b", "c"), null_label=True, space=None, channels=3):
 
 
 def pair(patcher, label):
-    from guidance_geometry.nodes.start import GGClassLabel
-
     return GGClassLabel.execute(patcher, label).result
 
 
 def sampled(patcher, label, cfg):
-    import comfy.sample
-
     positive, negative = pair(patcher, label)
     latent = torch.zeros(1, *patcher.model.card.shape)
     noise = comfy.sample.prepare_noise(latent, 3)
@@ -93,9 +97,6 @@ class TestLabels:
                 sampled(asked, label, 1.0)
 
     def test_a_controlnet_is_refused(self):
-        import comfy.sample
-        from comfy.controlnet import ControlBase
-
         patcher = model()
         positive, negative = pair(patcher, "b")
         steered = [[positive[0][0], positive[0][1] | {"control": ControlBase()}]]
@@ -123,11 +124,6 @@ class TestLabels:
 @pytest.mark.usefixtures("host")
 class TestLatents:
     def test_the_hosts_own_format_serves_the_hosts_own_vae(self):
-        import comfy.latent_formats
-
-        from guidance_geometry.denoisers.latents import SD_LATENTS
-        from guidance_geometry.host.native_model import VAEFormat
-
         own = model(space=SD_LATENTS, channels=4).get_model_object("latent_format")
         assert type(own) is comfy.latent_formats.SD15
         same, latent = VAEFormat(SD_LATENTS), torch.randn(2, 4, 3, 3)
@@ -136,10 +132,6 @@ class TestLatents:
         assert torch.allclose(torch.tensor(same.latent_rgb_factors), torch.tensor(own.latent_rgb_factors))
 
     def test_another_scale_goes_in_and_out_and_keeps_the_preview_colours(self):
-        import comfy.latent_formats
-
-        from guidance_geometry.denoisers.latents import LatentSpace
-
         space = LatentSpace("somebody's VAE", 8, *EDM2)
         form = model(space=space, channels=4).get_model_object("latent_format")
         raw = torch.randn(2, 4, 3, 3) * 4
@@ -153,9 +145,6 @@ class TestLatents:
         assert torch.allclose(found, wanted, atol=1e-5)
 
     def test_a_canvas_counts_in_pixels(self):
-        from guidance_geometry.denoisers.latents import SD_LATENTS
-        from guidance_geometry.nodes.start import GGEmptyCanvas
-
         patcher = model(space=SD_LATENTS, channels=4)
         latent = GGEmptyCanvas.execute(patcher, 0, 0, 2).result[0]
         assert latent["samples"].shape == (2, 4, SIDE, SIDE)
@@ -165,20 +154,12 @@ class TestLatents:
             GGEmptyCanvas.execute(patcher, 100, 64, 1)
 
     def test_the_vae_output_names_the_vae_to_load(self):
-        from guidance_geometry.denoisers.latents import SD_LATENTS
-        from guidance_geometry.host.pixel_vae import vae_of
-
         vae = vae_of("shade", SD_LATENTS)
         with pytest.raises(ValueError, match=r"shade works on latents of Stable Diffusion 1's VAE\. Load that VAE"):
             vae.decode(torch.zeros(1, 4, 8, 8))
         assert not hasattr(vae, "patcher")
 
     def test_an_absent_vae_is_copied_and_still_says_so(self):
-        import copy
-
-        from guidance_geometry.denoisers.latents import SD_LATENTS
-        from guidance_geometry.host.pixel_vae import vae_of
-
         vae = vae_of("shade", SD_LATENTS)
         for again in (copy.copy(vae), copy.deepcopy(vae)):
             with pytest.raises(ValueError, match="shade works on latents"):
@@ -187,9 +168,6 @@ class TestLatents:
 
     def test_the_vae_is_wired_through_and_fitted_to_pictures_in_0_to_1(self):
         """EDM2's VAE was given pictures in 0 .. 1: decoded as usual, they would be pale."""
-        from guidance_geometry.denoisers.latents import EDM2_LATENTS, SD_LATENTS
-        from guidance_geometry.host.pixel_vae import vae_of
-
         vae, picture = Squares(), torch.tensor([0.0, 0.25, 1.0, 1.5])
         assert vae_of("a", SD_LATENTS, vae) is vae
         fit = vae_of("a", EDM2_LATENTS, vae)
@@ -200,10 +178,6 @@ class TestLatents:
             vae_of("b", EDM2_LATENTS, vae_of("a", EDM2_LATENTS)).decode(picture)
 
     def test_an_energy_sees_the_picture_and_not_a_pale_one(self):
-        from guidance_geometry.denoisers.latents import EDM2_LATENTS, SD_LATENTS
-        from guidance_geometry.host.pictures import picture_of
-        from guidance_geometry.host.pixel_vae import vae_of
-
         latent = torch.full((1, 4, 2, 2), 0.5)
         for space, value in ((SD_LATENTS, 0.5), (EDM2_LATENTS, 0.0)):
             patcher = model(space=space, channels=4)
@@ -213,8 +187,6 @@ class TestLatents:
                 assert torch.allclose(found, torch.full((1, 3, 2, 2), value), atol=1e-6)
 
     def test_a_preview_of_them_is_not_pale_either(self):
-        from guidance_geometry.denoisers.latents import EDM2_LATENTS, LatentSpace
-
         space = LatentSpace("the same of -1 .. 1", 8, EDM2_LATENTS.shift, EDM2_LATENTS.scale)
         sample, shown = torch.randn(2, 4, 3, 3), []
         for one in (space, EDM2_LATENTS):
@@ -224,9 +196,6 @@ class TestLatents:
         assert torch.allclose(shown[1], 2 * shown[0] - 1, atol=1e-5)
 
     def test_two_spaces_are_not_taken_for_one_another(self):
-        from guidance_geometry.denoisers.latents import LatentSpace
-        from guidance_geometry.host.run_models import check_latents
-
         spaces = [LatentSpace("a", 8, *EDM2), LatentSpace("b", 8, EDM2[0], (1.0,) * 4)]
         one, two = (model(space=space, channels=4) for space in spaces)
         same = model(space=LatentSpace("the same of another folder", 8, *EDM2), channels=4)
@@ -236,11 +205,6 @@ class TestLatents:
             check_latents(one, two, torch.zeros(1, 4, SIDE, SIDE))
 
     def test_a_trace_finds_its_latent_format_again(self):
-        import comfy.latent_formats
-
-        from guidance_geometry.denoisers.latents import EDM2_LATENTS, LatentSpace, scaled
-        from guidance_geometry.host.native_model import format_name, format_named
-
         spaces = (EDM2_LATENTS, scaled(0.13025, "the VAE of dit/"))
         forms = [model(space=space, channels=4).model.latent_format for space in spaces]
         for form in (comfy.latent_formats.SDXL(), *forms):

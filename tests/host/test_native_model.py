@@ -1,10 +1,25 @@
 from dataclasses import replace
 from types import SimpleNamespace
 
+import comfy.model_management
+import comfy.model_sampling
+import comfy.patcher_extension
+import comfy.sample
+import comfy.samplers
 import pytest
 import torch
+from latent_preview import Latent2RGBPreviewer
 
-from guidance_geometry.tests.tiny_denoiser import LABELS, METADATA, tiny_weights
+from guidance_geometry.denoisers.conversion import input_scale
+from guidance_geometry.denoisers.pocket import PocketSizes, PocketUNet
+from guidance_geometry.denoisers.preconditioning import edm_coefficients
+from guidance_geometry.denoisers.reading import checked
+from guidance_geometry.denoisers.schedules import Levels, coordinates, usual_time
+from guidance_geometry.denoisers.spec import ChosenSpec, Published, chosen
+from guidance_geometry.guidance.mixture import make_mixture
+from guidance_geometry.guidance.predictions import output_from
+from guidance_geometry.host.native_model import card_of, native_denoiser, native_mixture
+from guidance_geometry.tests.tiny_denoiser import LABELS, METADATA, SIZES, tiny_weights
 
 SIDE = 8
 PAIRS = [
@@ -24,9 +39,6 @@ def one_thread():
 
 
 def specification(kind, schedule, **changes):
-    from guidance_geometry.denoisers.schedules import Levels, usual_time
-    from guidance_geometry.denoisers.spec import ChosenSpec
-
     facts = {
         "name": "toy",
         "format": None,
@@ -57,10 +69,6 @@ class Toy(torch.nn.Module):
         self.spec, self.null_index, self.seen = spec, labels, []
 
     def forward(self, x, t, y):
-        from guidance_geometry.denoisers.conversion import input_scale
-        from guidance_geometry.denoisers.schedules import coordinates
-        from guidance_geometry.guidance.predictions import output_from
-
         spec = self.spec
         self.seen.append((len(x), t.clone(), y.clone()))
         sigma = t.double() if spec.time == "sigma" else (4 * t.double()).exp()
@@ -73,9 +81,6 @@ class Toy(torch.nn.Module):
 
 
 def toy(kind, schedule, **changes):
-    from guidance_geometry.denoisers.spec import Published
-    from guidance_geometry.host.native_model import native_denoiser
-
     spec = specification(kind, schedule, **changes)
     known = SimpleNamespace(
         published=lambda sizes: Published(channels=3, image_size=SIDE, multiple=1),
@@ -87,18 +92,11 @@ def toy(kind, schedule, **changes):
 
 
 def pocket(weight_dtype="default", dtype=torch.float32):
-    from guidance_geometry.denoisers.reading import checked
-    from guidance_geometry.denoisers.spec import chosen
-    from guidance_geometry.host.native_model import native_denoiser
-
     file = checked("tiny", tiny_weights(dtype=dtype), METADATA)
     return native_denoiser(chosen(file.spec), file.weights, weight_dtype)
 
 
 def mixture_model(kind, shape=(3, SIDE, SIDE), classes=3):
-    from guidance_geometry.guidance.mixture import make_mixture
-    from guidance_geometry.host.native_model import native_mixture
-
     mixture = make_mixture(shape, classes, seed=5)
     return mixture, native_mixture(mixture, kind, tuple("abcdefg"[:classes]), "mixture")
 
@@ -108,16 +106,12 @@ def conditioning(*labels):
 
 
 def evaluated(patcher, x, sigma, *labels):
-    import comfy.model_management
-
     comfy.model_management.load_models_gpu([patcher])
     y = torch.tensor(labels).expand(len(x)) if len(labels) == 1 else torch.tensor(labels)
     return patcher.model.apply_model(x, sigma, y=y, transformer_options={})
 
 
 def sampled(patcher, sampler="euler", scheduler="normal", steps=3, cfg=2.0, labels=(0,), batch=2, **rest):
-    import comfy.sample
-
     null = patcher.model.card.null_index
     latent = rest.pop("latent", torch.zeros(batch, *patcher.model.card.shape))
     noise = comfy.sample.prepare_noise(latent, 3)
@@ -157,8 +151,6 @@ def test_pure_noise_on_flow_is_left_out_of_the_table(kind):
 
 @pytest.mark.parametrize(("schedule", "kind"), [("vp_linear", "epsilon"), ("edm", "edm"), ("flow", "flow")])
 def test_every_sampler_and_scheduler_runs(schedule, kind):
-    import comfy.samplers
-
     model = toy(kind, schedule)
     runs = [(name, "normal") for name in comfy.samplers.SAMPLER_NAMES]
     runs += [("euler", name) for name in comfy.samplers.SCHEDULER_NAMES]
@@ -195,10 +187,6 @@ def test_an_item_alone_equals_the_item_in_its_batch(kind):
 
 
 def test_the_network_sees_what_it_was_trained_on():
-    from guidance_geometry.denoisers.pocket import PocketSizes, PocketUNet
-    from guidance_geometry.denoisers.preconditioning import edm_coefficients
-    from guidance_geometry.tests.tiny_denoiser import SIZES
-
     model, x, sigma = pocket(), noisy(2, (3, 16, 16)), torch.tensor([0.5, 3.0])
     network = PocketUNet(PocketSizes(**SIZES, labels=len(LABELS)))
     network.load_state_dict(tiny_weights())
@@ -221,8 +209,6 @@ def test_weights_are_kept_as_asked(name, dtype):
 
 
 def test_the_hosts_choice_of_type_is_followed():
-    import comfy.model_management
-
     wanted = comfy.model_management.unet_dtype(
         model_params=10, supported_dtypes=[torch.float32, torch.float16], weight_dtype=torch.float16
     )
@@ -251,8 +237,6 @@ def test_a_partial_denoise_starts_from_the_latent(kind, schedule):
 
 
 def test_the_second_run_equals_the_first_even_after_unloading():
-    import comfy.model_management
-
     model = pocket()
     first = sampled(model, "euler_ancestral")
     comfy.model_management.unload_all_models()
@@ -260,8 +244,6 @@ def test_the_second_run_equals_the_first_even_after_unloading():
 
 
 def test_a_clone_carries_the_card():
-    from guidance_geometry.host.native_model import card_of
-
     model = pocket()
     card = card_of(model.clone())
     assert card is card_of(model)
@@ -270,8 +252,6 @@ def test_a_clone_carries_the_card():
 
 
 def test_previews_show_the_pixels():
-    from latent_preview import Latent2RGBPreviewer
-
     factors = toy("edm", "edm").get_model_object("latent_format").latent_rgb_factors
     picture = torch.zeros(1, 3, 4, 4)
     picture[:, 0] = 1
@@ -280,8 +260,6 @@ def test_previews_show_the_pixels():
 
 
 def test_the_hosts_wrappers_surround_the_network():
-    import comfy.patcher_extension
-
     seen = []
 
     def watch(executor, *args, **kwargs):
@@ -318,8 +296,6 @@ def test_a_latent_that_does_not_fit_is_refused_and_the_next_one_runs(shape, mess
 
 
 def test_an_empty_latent_of_any_channels_runs():
-    import comfy.sample
-
     model = pocket()
     latent = comfy.sample.fix_empty_latent_channels(model, torch.zeros(1, 4, 16, 16))
     assert sampled(model, latent=latent, steps=1).shape == (1, 3, 16, 16)
@@ -358,9 +334,6 @@ def test_no_condition_at_all_means_no_label():
 
 def test_the_normal_scheduler_walks_the_table_evenly():
     """The same levels as the host's own table class, which rounds nothing at its entries."""
-    import comfy.model_sampling
-    import comfy.samplers
-
     ours = toy("epsilon", "vp_linear").model.model_sampling
     theirs = comfy.model_sampling.ModelSamplingDiscrete()
     theirs.set_sigmas(ours.sigmas)
@@ -369,8 +342,6 @@ def test_the_normal_scheduler_walks_the_table_evenly():
 
 
 def test_percentages_follow_the_length_of_the_table():
-    from guidance_geometry.denoisers.schedules import Levels
-
     sampling = toy("epsilon", "vp_linear", levels=Levels(timesteps=101)).model.model_sampling
     assert sampling.percent_to_sigma(0.5) == pytest.approx(float(sampling.sigmas[50]), rel=1e-5)
     assert sampling.percent_to_sigma(0.0) > 1e8
@@ -408,8 +379,6 @@ def test_the_mixture_is_handed_sigma_bit_for_bit(kind):
 @pytest.mark.parametrize("kind", ["ve", "flow"])
 def test_guidance_on_a_mixture_is_the_formula(kind):
     """One Euler step to sigma 0 lands on D = u + gamma (c - u)."""
-    import comfy.sample
-
     mixture, model = mixture_model(kind)
     first = float(model.model.model_sampling.sigma_max)
     noise = comfy.sample.prepare_noise(torch.zeros(1, 3, SIDE, SIDE), 3)

@@ -3,11 +3,14 @@
 from contextlib import suppress
 from dataclasses import dataclass
 
+import comfy.patcher_extension
 import pytest
 import torch
 
 from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.guidance.rules.kinds import After
+from guidance_geometry.host.adapter import override
+from guidance_geometry.nodes.guidance_patch import patch_model as patched_with
 
 from .chains import Away, Doubling, Reusing, Skipping, bright, chain_of, mixture
 from .runs import STEPS, guided, ksampler
@@ -75,8 +78,6 @@ def chains():
 @pytest.mark.parametrize("memory", [in_model_options, in_transformer_options, flat])
 @pytest.mark.parametrize("way", ["guided sampler", "patch"])
 def test_a_patch_remembers_in_every_kind_of_run(labelled, empty_latent, memory, way):
-    from guidance_geometry.nodes.guidance_patch import guided as patched_with
-
     model, *conditions = labelled["ve"]
     for name, chain in chains().items():
         counts = []
@@ -89,8 +90,6 @@ def test_a_patch_remembers_in_every_kind_of_run(labelled, empty_latent, memory, 
 
 
 def test_a_second_model_remembers_too(labelled, empty_latent):
-    import comfy.patcher_extension
-
     counts = []
 
     def counted(executor, model, conds, x, sigma, options):
@@ -121,10 +120,8 @@ def test_what_is_remembered_of_a_failed_attempt_is_forgotten(labelled, empty_lat
 
 
 def test_nothing_of_a_call_stays_in_the_options_of_the_run(host):
-    from guidance_geometry.host.adapter import changed
-
     options = {"kept": 1, "replaced": 2}
-    with suppress(RuntimeError), changed(options, {"replaced": 3, "new": 4}):
+    with suppress(RuntimeError), override(options, {"replaced": 3, "new": 4}):
         assert options == {"kept": 1, "replaced": 3, "new": 4}
         options["theirs"] = 5
         raise RuntimeError

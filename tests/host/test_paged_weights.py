@@ -4,10 +4,15 @@ import copy
 import re
 from types import SimpleNamespace
 
+import comfy.latent_formats
 import pytest
 import torch
+from comfy import model_patcher
 
 from guidance_geometry.guidance.chain import PLAIN
+from guidance_geometry.host import autograd, gradient_run
+from guidance_geometry.host.guided_run import chain_guider
+from guidance_geometry.host.pictures import Decoded
 from guidance_geometry.tests.project import ROOT
 
 from .chains import Away, bright, chain_of, mixture
@@ -30,7 +35,6 @@ def paged(request, monkeypatch):
 
     The first hosts that page weights load them again for every clone that stays; newer ones keep what they loaded.
     """
-    from guidance_geometry.host import autograd, gradient_run
 
     def made(patcher, stays=None):
         plain = type(patcher)
@@ -85,8 +89,6 @@ def test_weights_that_stay_are_loaded_once_where_the_host_keeps_them(paged, labe
 
 def test_the_hosts_own_paged_model_is_loaded_once_to_stay(labelled, empty_latent):
     """On a CPU the host makes no such MODEL, but its clone that stays is made there in the same way."""
-    from comfy import model_patcher
-
     if not hasattr(model_patcher, "ModelPatcherDynamic"):
         pytest.skip("this host pages no weights")
     loaded, model = [], mixture(seed=7).clone()
@@ -120,8 +122,6 @@ def test_patches_of_the_model_act_on_weights_that_stay(paged, labelled, empty_la
 
 def test_a_guider_has_its_model_back_afterwards(paged, labelled, empty_latent):
     from comfy.samplers import sampler_object
-
-    from guidance_geometry.host.guided_run import chain_guider
 
     model, latent = paged(mixture(seed=7), mixture(seed=0)), empty_latent("ve")["samples"]
     guider = chain_guider(model, *labelled["ve"][1:], 3.0, chain_of(bright(), evaluation=BACKPROP))
@@ -159,10 +159,6 @@ def test_a_second_model_is_treated_like_the_first(paged, labelled, empty_latent,
 
 
 def test_a_decoder_is_loaded_with_weights_that_stay_or_refused(paged, labelled):
-    import comfy.latent_formats
-
-    from guidance_geometry.host.pictures import Decoded
-
     def picture(patcher):
         vae = SimpleNamespace(patcher=patcher, process_output=lambda x: ((x + 1) / 2).clamp(0, 1))
         return Decoded(vae, comfy.latent_formats.SD15())

@@ -1,12 +1,20 @@
 """EDM2 in the host beside a restatement of its paper's loop, guided by an unconditional network and by a weaker one."""
 
+import comfy.model_management
+import comfy.sample
 import pytest
 import torch
 
+from guidance_geometry.denoisers.reading import checked
+from guidance_geometry.denoisers.spec import chosen
+from guidance_geometry.host.native_model import native_denoiser
+from guidance_geometry.nodes.rules.autoguidance import GGAutoguidance
+from guidance_geometry.nodes.start import GGClassLabel, GGEmptyCanvas
 from guidance_geometry.tests.tiny_edm2 import edm2_weights
 
+from .chains import patched
 from .rule_knobs import node
-from .runs import Counter, guided
+from .runs import SEED, Counter, guided, ksampler
 
 STEPS, SCALE = 32, 1.9
 SIDE = 8
@@ -19,15 +27,10 @@ LABELS = (3, 0)
 
 
 def file_of(seed, **sizes):
-    from guidance_geometry.denoisers.reading import checked
-
     return checked("edm2", edm2_weights(seed, **SMALL, **sizes), None)
 
 
 def model(dtype="fp32", **sizes):
-    from guidance_geometry.denoisers.spec import chosen
-    from guidance_geometry.host.native_model import native_denoiser
-
     file = file_of(**sizes)
     return native_denoiser(chosen(file.spec), file.weights, dtype)
 
@@ -62,8 +65,6 @@ def heun(denoise, x):
 
 
 def inputs(chosen_model):
-    from guidance_geometry.nodes.start import GGClassLabel, GGEmptyCanvas
-
     labels = GGClassLabel.execute(chosen_model, ";".join(map(str, LABELS))).result
     return *labels, GGEmptyCanvas.execute(chosen_model, 0, 0, len(LABELS)).result[0]
 
@@ -76,8 +77,6 @@ def sampled(chosen_model, scale, chain=None):
 
 
 def away_from(weak):
-    from guidance_geometry.nodes.rules.autoguidance import GGAutoguidance
-
     return GGAutoguidance.execute(1.0, weak).result[0]
 
 
@@ -86,10 +85,6 @@ def started():
 
     The papers' code starts at the noise times 80: from there the loop ends about 1e-4 away, which is none of guidance.
     """
-    import comfy.sample
-
-    from .runs import SEED
-
     return comfy.sample.prepare_noise(torch.zeros(len(LABELS), 4, SIDE, SIDE), SEED) * (1 + 80**2) ** 0.5
 
 
@@ -131,8 +126,6 @@ def test_the_weak_prediction_is_recorded_in_the_place_of_u():
 
 
 def in_memory():
-    import comfy.model_management
-
     return {id(one.model.model) for one in comfy.model_management.current_loaded_models if one.model is not None}
 
 
@@ -157,9 +150,6 @@ def test_outside_an_interval_only_the_strong_model_is_evaluated():
 
 
 def test_any_ksampler_is_guided_so_through_a_patch():
-    from .chains import patched
-    from .runs import ksampler
-
     strong, weak = model(**STRONG), model(**WEAK)
     positive, negative, latent = inputs(strong)
     found = ksampler(patched(strong, away_from(weak)), positive, negative, latent, "heun", steps=STEPS, cfg=SCALE)
@@ -168,8 +158,6 @@ def test_any_ksampler_is_guided_so_through_a_patch():
 
 
 def test_a_share_of_the_missing_null_label_is_refused_with_what_helps():
-    from guidance_geometry.nodes.rules.autoguidance import GGAutoguidance
-
     chain = GGAutoguidance.execute(0.5, model(**WEAK)).result[0]
     with pytest.raises(
         ValueError, match=r"never trained without a label, .*Autoguidance with a weaker model \(weak_share 1\)"

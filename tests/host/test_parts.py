@@ -1,17 +1,31 @@
 """Latents of video and sound: recorded, guided and drawn part by part, on whichever host nests them."""
 
+import comfy.model_management
+import comfy.model_patcher
+import comfy.samplers
+import comfy.supported_models
+import latent_preview
 import pytest
 import torch
+from comfy.nested_tensor import NestedTensor
+from comfy_extras.nodes_pag import PerturbedAttentionGuidance
 
 from guidance_geometry.dev.fixtures import tiny_families
 from guidance_geometry.dev.fixtures.tiny_streams import AUDIO, VIDEO, latent, text, two_streams
 from guidance_geometry.guidance.chain import PLAIN, Chain
+from guidance_geometry.guidance.gradients.term import GradientTerm
 from guidance_geometry.guidance.parts import Packed
 from guidance_geometry.guidance.predictions import Predictions
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
 from guidance_geometry.guidance.rules.part_scale import PartScale
 from guidance_geometry.guidance.rules.rescale import Rescale
-from guidance_geometry.tests.host.runs import CFG, SEED, STEPS, guided, ksampler
+from guidance_geometry.guidance.run import Run
+from guidance_geometry.host import live
+from guidance_geometry.nodes.guidance_patch import GGGuidancePatch
+from guidance_geometry.nodes.records import GGReadTrace, GGRecord
+from guidance_geometry.nodes.rules.autoguidance import GGAutoguidance
+from guidance_geometry.nodes.sampling import GGGuider, GGInspectedSampler
+from guidance_geometry.tests.host.runs import CFG, SEED, STEPS, advanced, guided, inspected, ksampler
 from guidance_geometry.trace.checks import check
 from guidance_geometry.trace.record import run_record
 
@@ -56,10 +70,6 @@ class Evaluated:
 
 def tiny_ltxav():
     """The host's network, as small as its class accepts, with random weights."""
-    import comfy.model_management
-    import comfy.model_patcher
-    import comfy.supported_models
-
     config = comfy.supported_models.LTXAV(LTXAV)
     config.set_inference_dtype(torch.float32, None)
     offload = comfy.model_management.unet_offload_device()
@@ -83,21 +93,9 @@ def test_plain_guidance_is_the_hosts_bit_for_bit(parts, name, capture):
 
 
 def test_a_custom_sampler_and_any_ksampler_sample_the_same(parts):
-    import comfy.samplers
-    from comfy_extras import nodes_custom_sampler as custom
-
-    from guidance_geometry.nodes.guidance_patch import GGGuidancePatch
-    from guidance_geometry.nodes.records import GGReadTrace, GGRecord
-    from guidance_geometry.nodes.sampling import GGGuider, GGInspectedSampler
-
     model, positive, negative = parts
-    sampling = model.get_model_object("model_sampling")
-    settings = (comfy.samplers.sampler_object("euler"), comfy.samplers.calculate_sigmas(sampling, "simple", STEPS))
     guider = GGGuider.execute(model, positive, negative, CFG).result[0]
-    start = (custom.Noise_RandomNoise(SEED), guider, *settings, latent())
-    theirs = custom.SamplerCustomAdvanced.execute(*start).result[0]["samples"]
-    mine, _, trace = GGInspectedSampler.execute(*start).result
-    assert all(map(torch.equal, tensors(mine["samples"]), tensors(theirs)))
+    theirs, trace = (run(guider, latent(), scheduler="simple") for run in (advanced, inspected))
     patched = GGGuidancePatch.execute(model, PLAIN).result[0]
     recorded, recorder = GGRecord.execute(patched).result
     sampled = ksampler(recorded, positive, negative, latent(), "euler", scheduler="simple")
@@ -136,8 +134,6 @@ def test_the_numbers_of_each_part_are_those_of_its_own_vectors(parts, name):
 
 
 def test_each_part_is_shown_while_the_run_goes_on(parts, monkeypatch):
-    from guidance_geometry.host import live
-
     sent = []
     monkeypatch.setattr(live, "MOST_EVENTS", float("inf"))
     monkeypatch.setattr(
@@ -156,8 +152,6 @@ def test_each_part_is_shown_while_the_run_goes_on(parts, monkeypatch):
 
 def of_each_part(calls, chain, gammas, sigmas):
     """What a chain makes of each part of recorded calls by itself, with a memory of its own."""
-    from guidance_geometry.guidance.run import Run
-
     run, made = Run(sigmas, flow=True), [[], []]
     for part, gamma in enumerate(gammas):
         state = chain.init(run)
@@ -207,8 +201,6 @@ def test_without_any_guidance_only_c_is_evaluated(parts):
 
 
 def test_a_weaker_model_is_told_the_parts_too(parts):
-    from guidance_geometry.nodes.rules.autoguidance import GGAutoguidance
-
     model, positive, negative = parts
     weak, strong = Evaluated(two_streams(seed=9)), Evaluated(model)
     guidance = GGAutoguidance.execute(weak_model=weak.model, weak_share=1.0).result[0].then(PartScale(1.0, 2.0))
@@ -238,16 +230,10 @@ class Given:
         self.streams = streams
 
     def generate_noise(self, latent):
-        from comfy.nested_tensor import NestedTensor
-
         return NestedTensor(self.streams)
 
 
 def test_an_item_of_a_batch_is_recorded_as_if_it_were_alone(parts):
-    import comfy.samplers
-
-    from guidance_geometry.nodes.sampling import GGGuider, GGInspectedSampler
-
     model, positive, negative = parts
     guidance = CHAINS["both"].then(PartScale(1.0, 2.0))
     guider = GGGuider.execute(model, positive, negative, CFG, guidance).result[0]
@@ -268,8 +254,6 @@ def test_an_item_of_a_batch_is_recorded_as_if_it_were_alone(parts):
 
 
 def test_an_energy_on_a_latent_of_two_parts_is_refused_in_words(parts, exact):
-    from guidance_geometry.guidance.gradients.term import GradientTerm
-
     guidance = PLAIN.then(GradientTerm(exact["flow"][1]))
     with pytest.raises(ValueError, match="reads one picture, and this latent holds video and audio"):
         guided(*parts, latent(), "euler", guidance=guidance)
@@ -283,7 +267,6 @@ def test_a_run_without_steps_hands_the_latent_back(parts):
 
 def further(model, scale, kept=None, below=9.0, **options):
     """A clone of a MODEL that moves away from a pass with other options of the transformer, as the host's STG does."""
-    import comfy.samplers
 
     def after(args):
         if float(args["sigma"][0]) > below:
@@ -349,42 +332,27 @@ def ltx(host):
 
 
 def test_the_hosts_own_guidance_of_video_and_sound_is_read(parts, ltx):
-    import comfy.samplers
-    from comfy_extras import nodes_custom_sampler as custom
-
-    from guidance_geometry.nodes.sampling import GGInspectedSampler
-
     model, positive, negative = parts
     model = ltx.LTXVSpatioTemporalGuidance.execute(model, 1.5, "3", 0.0, 1.0).result[0]
     model = ltx.LTXVModalityGuidance.execute(model, 3.0, 0.0, 1.0).result[0]
     guider = ltx.LTXVDualCFGGuider.execute(model, positive, negative, 3.0, 7.0).result[0]
-    settings = (comfy.samplers.sampler_object("euler"), torch.tensor([1.0, 0.8, 0.5, 0.2, 0.0]), latent())
-    start = (custom.Noise_RandomNoise(SEED), guider, *settings)
-    theirs = custom.SamplerCustomAdvanced.execute(*start).result[0]["samples"]
-    mine, _, trace = GGInspectedSampler.execute(*start).result
-    assert all(map(torch.equal, tensors(mine["samples"]), tensors(theirs)))
-    assert trace.header["passes"] == {"STG": 4, "modality": 4}
+    trace = inspected(guider, latent(), scheduler="simple")
+    assert trace.header["passes"] == {"STG": STEPS, "modality": STEPS}
     for name, gamma in zip(NAMES, (3.0, 7.0), strict=True):
         part = trace.part(name)
-        assert part.steps["gamma"].tolist() == [gamma] * 4
+        assert part.steps["gamma"].tolist() == [gamma] * STEPS
         assert part.header["cfg"] == gamma
-        assert part.steps["scale STG"].tolist() == [1.5] * 4
-        assert part.steps["scale modality"].tolist() == [2.0] * 4
+        assert part.steps["scale STG"].tolist() == [1.5] * STEPS
+        assert part.steps["scale modality"].tolist() == [2.0] * STEPS
 
 
 def test_the_hosts_two_scales_are_ours(parts, ltx):
-    import comfy.samplers
-    from comfy_extras import nodes_custom_sampler as custom
-
     model, positive, negative = parts
     guider = ltx.LTXVDualCFGGuider.execute(model, positive, negative, 3.0, 7.0).result[0]
-    sampling = model.get_model_object("model_sampling")
-    sigmas = comfy.samplers.calculate_sigmas(sampling, "simple", STEPS)
-    settings = (comfy.samplers.sampler_object("euler"), sigmas, latent())
-    theirs = custom.SamplerCustomAdvanced.execute(custom.Noise_RandomNoise(SEED), guider, *settings).result[0]
+    theirs = advanced(guider, latent(), scheduler="simple")
     guidance = Chain((PartScale(1.0, 3.0),))
     mine = guided(*parts, latent(), "euler", scheduler="simple", cfg=3.0, guidance=guidance)[0]
-    for own, other in zip(tensors(mine["samples"]), tensors(theirs["samples"]), strict=True):
+    for own, other in zip(tensors(mine["samples"]), tensors(theirs), strict=True):
         assert (own - other).abs().max() < 1e-4 * other.abs().max()
 
 
@@ -397,8 +365,6 @@ def test_the_video_has_pictures_and_the_sound_a_sentence(parts, output):
 
 
 def test_previews_are_the_hosts(parts, ltx, monkeypatch):
-    import latent_preview
-
     shown = []
     previewer = latent_preview.Latent2RGBPreviewer
     method = latent_preview.LatentPreviewMethod.Latent2RGB
@@ -412,8 +378,6 @@ def test_previews_are_the_hosts(parts, ltx, monkeypatch):
 
 
 def test_what_a_mask_keeps_stays(parts, ltx):
-    from comfy.nested_tensor import NestedTensor
-
     masks = NestedTensor([torch.zeros(2, 1, *VIDEO[1:]), torch.ones(2, 1, *AUDIO[1:])])
     start = {"samples": NestedTensor([torch.ones(2, *VIDEO), torch.zeros(2, *AUDIO)]), "noise_mask": masks}
     expected = ksampler(*parts, start, "euler")
@@ -440,8 +404,6 @@ def test_the_hosts_own_network_of_video_and_sound(ltx):
 
 
 def test_a_pass_on_a_latent_of_one_tensor_is_named_too(host):
-    from comfy_extras.nodes_pag import PerturbedAttentionGuidance
-
     model = PerturbedAttentionGuidance.execute(tiny_families.family("SD15"), 3.0).result[0]
     pair = (tiny_families.text("SD15", 1), tiny_families.text("SD15", 2))
     trace = guided(model, *pair, tiny_families.latent("SD15"), "euler")[2]

@@ -1,10 +1,16 @@
 """Guidance beside u and c: passes and patches are called what they call themselves, and counted."""
 
+import comfy.samplers
 import pytest
 import torch
+from comfy_extras.nodes_pag import PerturbedAttentionGuidance
+from comfy_extras.nodes_sag import SelfAttentionGuidance
+from comfy_extras.nodes_slg import SkipLayerGuidanceDiT
 
 from guidance_geometry.dev.fixtures.tiny_families import family, latent, text
+from guidance_geometry.host.passes import guidance_name, names_inside
 from guidance_geometry.tests.host.runs import CFG, STEPS, guided
+from guidance_geometry.verdict.report import report_of
 
 
 @pytest.mark.parametrize(
@@ -27,8 +33,6 @@ from guidance_geometry.tests.host.runs import CFG, STEPS, guided
     ],
 )
 def test_a_guidance_is_called_what_code_calls_itself(written, name):
-    from guidance_geometry.host.passes import guidance_name
-
     assert guidance_name(written) == name
 
 
@@ -37,10 +41,6 @@ def run(model, name="SD15", **more):
 
 
 def test_passes_of_the_host_bear_their_names(host):
-    from comfy_extras.nodes_pag import PerturbedAttentionGuidance
-    from comfy_extras.nodes_sag import SelfAttentionGuidance
-    from comfy_extras.nodes_slg import SkipLayerGuidanceDiT
-
     patched = PerturbedAttentionGuidance.execute(SelfAttentionGuidance.execute(family("SD15"), 0.5, 2.0).result[0], 3.0)
     trace = run(patched.result[0])
     assert trace.header["passes"] == {"SAG": STEPS, "PAG": STEPS}
@@ -53,11 +53,6 @@ def test_passes_of_the_host_bear_their_names(host):
 
 
 def test_a_pass_that_changes_nothing_is_told_and_what_one_made_is_measured(host):
-    from comfy_extras.nodes_pag import PerturbedAttentionGuidance
-    from comfy_extras.nodes_slg import SkipLayerGuidanceDiT
-
-    from guidance_geometry.verdict.report import report_of
-
     absent = SkipLayerGuidanceDiT.execute(family("SD3"), 2.0, 0.0, 1.0, double_layers="77").result[0]
     idle = {one.id: one.text() for one in report_of(run(absent, "SD3")).findings}
     assert idle["passes.idle"] == f"SLG ran {STEPS} times and changed the prediction by 0.0 %."
@@ -73,8 +68,6 @@ def test_a_pass_that_changes_nothing_is_told_and_what_one_made_is_measured(host)
 
 
 def test_a_pass_without_a_name_is_counted_too(host):
-    import comfy.samplers
-
     def again(args):
         given = (args["model"], [args["cond"]], args["input"], args["sigma"], args["model_options"])
         return args["denoised"] + 0.5 * (args["cond_denoised"] - comfy.samplers.calc_cond_batch(*given)[0])
@@ -107,8 +100,6 @@ def test_guidance_inside_the_network_is_named_and_counted(host):
 
 
 def test_patches_of_another_kind_are_left_alone(host):
-    from guidance_geometry.host.passes import names_inside
-
     odd = {"patches_replace": {"attn1": 3, "attn2": {("middle", 0): nag_attention(1.0)}}, "patches": {"x": None}}
     assert names_inside(odd, [torch.nn.Identity(), 5, None]) == {"NAG"}
     assert names_inside({"patches_replace": [], "patches": 1}, []) == set()

@@ -1,7 +1,14 @@
 """CFG++ as a scale against the host's own CFG++ samplers, and where the scale saves evaluations."""
 
+import comfy.sample
+import comfy.samplers
 import pytest
 import torch
+from comfy.k_diffusion.sampling import get_ancestral_step, sample_euler_ancestral_cfg_pp
+
+from guidance_geometry.host.guided_run import ChainGuider
+from guidance_geometry.nodes.blog_samplers import BlogSampler
+from guidance_geometry.nodes.rules.plus_plus import GGPlusPlus
 
 from .runs import SEED, guided, ksampler
 
@@ -9,8 +16,6 @@ STEPS = 8
 
 
 def chain(step_of="euler", eta=1.0):
-    from guidance_geometry.nodes.rules.plus_plus import GGPlusPlus
-
     return GGPlusPlus.execute(step_of, eta).result[0]
 
 
@@ -60,13 +65,6 @@ def test_ddim_with_this_scale_is_euler_ancestral_cfg_pp(labelled, empty_latent, 
 
     first: index of the level that both start from. An eta below 1 cannot start at sigma = 1 on flow: next test.
     """
-    import comfy.sample
-    import comfy.samplers
-    from comfy.k_diffusion.sampling import sample_euler_ancestral_cfg_pp
-
-    from guidance_geometry.host.guided_run import ChainGuider
-    from guidance_geometry.nodes.blog_samplers import BlogSampler
-
     patcher, positive, negative = labelled[model]
     latent = empty_latent(model)["samples"]
     sigmas = comfy.samplers.calculate_sigmas(patcher.get_model_object("model_sampling"), "simple", STEPS)[first:]
@@ -92,8 +90,6 @@ def test_ddim_with_this_scale_is_euler_ancestral_cfg_pp(labelled, empty_latent, 
 
 def test_at_sigma_one_on_flow_the_host_takes_full_noise_whatever_eta_is(host):
     """Pure noise has no signal, so its noise per signal is inf, and inf / inf is no number: `min` then keeps sigma'."""
-    from comfy.k_diffusion.sampling import get_ancestral_step
-
     after = torch.tensor(3.0)
     down, up = get_ancestral_step(torch.tensor(torch.inf), after, eta=0.5)
     assert (float(down), float(up)) == (0.0, 3.0), "eta = 0.5 means up = 1.5"

@@ -1,19 +1,24 @@
 """The latent demo model in the host: its own VAE, its latent format, and a run."""
 
+import comfy.sd
+import folder_paths
 import pytest
 import torch
 
+from guidance_geometry.denoisers.latents import POCKET_LATENTS
 from guidance_geometry.files.safetensors import write_safetensors
+from guidance_geometry.host.native_model import format_name, format_named
+from guidance_geometry.host.pictures import picture_of
+from guidance_geometry.nodes import start
+from guidance_geometry.nodes.start import GGClassLabel, GGEmptyCanvas
 from guidance_geometry.tests.flow_files import NOTES, flow_weights
+
+from .runs import ksampler
 
 
 @pytest.fixture
 def loaded(tmp_path, host):
     """MODEL, VAE and labels of a small file."""
-    import folder_paths
-
-    from guidance_geometry.nodes import start
-
     folder_paths.add_model_folder_path(start.FOLDER, str(tmp_path))
     write_safetensors(tmp_path / "tiny-flow.safetensors", flow_weights(), NOTES)
     folder_paths.filename_list_cache.pop(start.FOLDER, None)
@@ -23,8 +28,6 @@ def loaded(tmp_path, host):
 
 
 def test_the_vae_is_the_hosts_own_object_with_the_files_network(loaded):
-    import comfy.sd
-
     vae = loaded[1]
     assert isinstance(vae, comfy.sd.VAE)
     picture = torch.rand(2, 33, 32, 3, generator=torch.Generator().manual_seed(0))
@@ -37,9 +40,6 @@ def test_the_vae_is_the_hosts_own_object_with_the_files_network(loaded):
 
 
 def test_latents_are_scaled_and_previews_have_their_own_colours(loaded):
-    from guidance_geometry.denoisers.latents import POCKET_LATENTS
-    from guidance_geometry.host.native_model import format_name, format_named
-
     form = loaded[0].get_model_object("latent_format")
     latent = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
     shift, scale = (torch.tensor(v)[:, None, None] for v in (POCKET_LATENTS.shift, POCKET_LATENTS.scale))
@@ -51,11 +51,6 @@ def test_latents_are_scaled_and_previews_have_their_own_colours(loaded):
 
 
 def test_it_samples_and_the_energies_see_its_pictures(loaded):
-    from guidance_geometry.host.pictures import picture_of
-    from guidance_geometry.nodes.start import GGClassLabel, GGEmptyCanvas
-
-    from .runs import ksampler
-
     model, vae, labels = loaded
     assert labels == "a\nb\nc"
     canvas = GGEmptyCanvas.execute(model, 0, 0, 2).result[0]
@@ -76,10 +71,6 @@ def test_it_samples_and_the_energies_see_its_pictures(loaded):
 
 @pytest.mark.parametrize("shape", [(1, 3, 8, 8), (2, 16, 8, 8), (1, 1, 8, 8)])
 def test_a_latent_of_another_vae_is_refused_in_a_sentence(loaded, shape):
-    from guidance_geometry.nodes.start import GGClassLabel
-
-    from .runs import ksampler
-
     model = loaded[0]
     parts = (model, *GGClassLabel.execute(model, "0").args)
     said = rf"The latent has {shape[1]} channels but .* has 4\. Use Empty Canvas, or VAE Encode with the model's VAE"

@@ -1,5 +1,6 @@
 """The pack's table of parametrisations against the host's own arithmetic."""
 
+import comfy.model_sampling
 import pytest
 import torch
 
@@ -17,8 +18,6 @@ CASES = [  # our kind, the host's class, its sigma_data
 @pytest.mark.parametrize(("kind", "name", "sigma_data"), CASES, ids=[case[1] for case in CASES])
 @pytest.mark.parametrize("shape", [(3, 4, 16), (3, 4, 8, 8), (3, 4, 2, 8, 8)], ids=["audio", "image", "video"])
 def test_the_table_agrees_with_the_host(kind, name, sigma_data, shape):
-    import comfy.model_sampling
-
     host = getattr(comfy.model_sampling, name)()
     host.sigma_data = sigma_data
     draws = torch.Generator().manual_seed(0)
@@ -31,8 +30,6 @@ def test_the_table_agrees_with_the_host(kind, name, sigma_data, shape):
 
 @pytest.mark.parametrize(("kind", "name", "sigma_data"), CASES, ids=[case[1] for case in CASES])
 def test_float32_stays_within_rounding_of_the_host(kind, name, sigma_data):
-    import comfy.model_sampling
-
     host = getattr(comfy.model_sampling, name)()
     host.sigma_data = sigma_data
     draws = torch.Generator().manual_seed(0)

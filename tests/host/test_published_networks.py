@@ -1,9 +1,12 @@
 """Small files of every published format, loaded by the node and sampled by the host."""
 
+import folder_paths
 import pytest
 import torch
 
 from guidance_geometry.files.safetensors import write_safetensors
+from guidance_geometry.nodes import start
+from guidance_geometry.nodes.start import GGClassLabel, GGEmptyCanvas
 from guidance_geometry.tests.tiny_networks import NETWORKS
 
 from .chains import bright, chain_of
@@ -15,10 +18,6 @@ CLOSE = {"fp16": 0.05, "bf16": 0.3}  # of the largest value, after three steps
 @pytest.fixture
 def load(tmp_path):
     """(format, weight type) -> MODEL, VAE and labels of a file in the host's folder."""
-    import folder_paths
-
-    from guidance_geometry.nodes import start
-
     folder_paths.add_model_folder_path(start.FOLDER, str(tmp_path))
 
     def loaded(kind, dtype="fp32", labels=3, vae=None):
@@ -33,8 +32,6 @@ def load(tmp_path):
 
 
 def inputs(model, label="1"):
-    from guidance_geometry.nodes.start import GGClassLabel, GGEmptyCanvas
-
     return *GGClassLabel.execute(model, label).result, GGEmptyCanvas.execute(model, 0, 0, 1).result[0]
 
 

@@ -1,11 +1,10 @@
 """The README lists every node that there is."""
 
+from guidance_geometry.extension import every_node
 from guidance_geometry.tests.project import ROOT
 
 
 def test_every_node_stands_in_the_readme():
-    from guidance_geometry.extension import every_node
-
     section = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## Nodes\n")[2].partition("\n## ")[0]
     cells = [line.split("|")[1] for line in section.splitlines() if line.startswith("| ")]
     names = {name.partition(" (")[0].strip() for cell in cells for name in cell.split(", ")}

@@ -1,9 +1,18 @@
 """A fault of the recorder ends the record with a sentence: the sample is the host's, and every reader goes on."""
 
+import importlib
+
+import comfy.model_management
+import comfy.patcher_extension
+import comfy.samplers
 import pytest
 import torch
 
+from guidance_geometry.dev.fixtures.tiny_streams import latent, text, two_streams
 from guidance_geometry.figures.scene import scene_of
+from guidance_geometry.host.host_run import TOLD
+from guidance_geometry.nodes.records import GGReadTrace, GGRecord
+from guidance_geometry.nodes.sampling import GGGuidedSampler
 from guidance_geometry.trace.checks import check
 
 from .runs import CFG, STEPS, both, guided, ksampler, readable, same
@@ -13,14 +22,14 @@ PACK = "guidance_geometry"
 IN_THE_RUN = [
     "host.recording.Watch._begin",
     "host.recording.Watch._marked_noise",
-    "host.recording.Watch._asked",
-    "host.recording.Watch._answered",
-    "host.recording.Watch._evaluated",
-    "host.recording.Watch._stepped",
-    "host.recording.Watch._returned",
+    "host.recording.Watch._note_call",
+    "host.recording.Watch._note_answer",
+    "host.recording.Watch._note_predictions",
+    "host.recording.Watch._note_step",
+    "host.recording.Watch._note_end",
     "host.evaluations.Evaluations.add",
-    "host.evaluations.Evaluations.completed",
-    "host.host_run.HostRun.identified",
+    "host.evaluations.Evaluations.complete",
+    "host.host_run.HostRun.identify",
     "host.noise_handover.NoiseHandOver.draws",
     "host.evaluations.Predicted.split",
     "host.evaluations.conditions_of",
@@ -30,10 +39,10 @@ IN_THE_RUN = [
     "trace.accumulator.Accumulator.enter",
     "trace.accumulator.Capture.keep",
 ]
-ONCE = {"_begin", "_marked_noise", "_returned", "identified", "draws"}  # called once in a run
+ONCE = {"_begin", "_marked_noise", "_note_end", "identify", "draws"}  # called once in a run
 AFTERWARDS = [
     "trace.accumulator.Capture.stacked",
-    "host.run_facts.mapped",
+    "host.run_facts.map_tensors",
     "host.adapter.describe_model",
     "host.adapter.labels_of",
     "host.adapter.distilled_guidance",
@@ -52,8 +61,6 @@ class Broken:
     """Something of the pack that fails from its n-th call on."""
 
     def __init__(self, monkeypatch, where, after=0, fault=None):
-        import importlib
-
         *path, name = where.split(".")
         holder = importlib.import_module(".".join([PACK, *path[:2]]))
         for part in path[2:]:
@@ -99,12 +106,11 @@ def test_a_fault_in_the_run_ends_the_record_and_leaves_the_sample(labelled, empt
         ("trace.accumulator.Accumulator.enter", 3),  # the sound's
         ("trace.accumulator.Capture.keep", 4),  # the video's
         ("trace.rows.Measurement.row", 3),
-        ("host.host_run.HostRun.identified", 0),
+        ("host.host_run.HostRun.identify", 0),
         ("host.recording._setting", 0),
     ],
 )
 def test_a_fault_in_the_record_of_a_part_leaves_the_sample(monkeypatch, tmp_path, where, after):
-    from guidance_geometry.dev.fixtures.tiny_streams import latent, text, two_streams
     from guidance_geometry.trace.file import load, save
 
     arguments = (two_streams(), text(1), text(2), latent(), "euler")
@@ -127,7 +133,7 @@ class Wordless(RuntimeError):
 
 
 @pytest.mark.parametrize(
-    "where", ["trace.accumulator.Accumulator.enter", "host.live.Live.stepped", "host.adapter.labels_of"]
+    "where", ["trace.accumulator.Accumulator.enter", "host.live.Live.add_row", "host.adapter.labels_of"]
 )
 def test_a_fault_that_cannot_be_printed_is_named_by_its_type(labelled, empty_latent, monkeypatch, where):
     Broken(monkeypatch, where, fault=Wordless())
@@ -151,8 +157,6 @@ def test_a_fault_after_the_run_costs_what_it_was_about(labelled, empty_latent, m
 
 @pytest.mark.parametrize("fact", OF_THE_RUN)
 def test_a_fault_while_a_run_is_identified_costs_the_header_one_fact(labelled, empty_latent, monkeypatch, fact):
-    from guidance_geometry.host.host_run import TOLD
-
     def fails(_):
         raise RuntimeError("boom")
 
@@ -181,7 +185,7 @@ def test_a_fault_in_the_numbers_leaves_the_steps_before_it(labelled, empty_laten
     readable(trace)
 
 
-@pytest.mark.parametrize("where", ["host.recording.job_of_this_node", "host.live.Live.stepped", "host.live.Live.close"])
+@pytest.mark.parametrize("where", ["host.recording.job_of_this_node", "host.live.Live.add_row", "host.live.Live.close"])
 def test_a_fault_of_the_live_view_ends_that_alone(labelled, empty_latent, monkeypatch, where):
     Broken(monkeypatch, where)
     (out, _, trace), expected = run(labelled, empty_latent)
@@ -205,8 +209,6 @@ def test_a_record_that_ended_early_is_shown_everywhere(labelled, empty_latent, m
 
 
 def test_the_node_itself_says_what_ended_its_record(labelled, empty_latent, monkeypatch):
-    from guidance_geometry.nodes.sampling import GGGuidedSampler
-
     settings = (labelled["ve"][0], 1, 3, CFG, "euler", "karras", *labelled["ve"][1:], empty_latent("ve"))
     assert GGGuidedSampler.execute(*settings).ui == {"text": []}
     Broken(monkeypatch, "trace.accumulator.Accumulator.enter", 1)
@@ -215,8 +217,6 @@ def test_the_node_itself_says_what_ended_its_record(labelled, empty_latent, monk
 
 
 def test_a_run_that_cannot_be_kept_for_a_reader_is_sampled_all_the_same(labelled, empty_latent, monkeypatch):
-    from guidance_geometry.nodes.records import GGReadTrace, GGRecord
-
     Broken(monkeypatch, "host.run_recorder.marks_of")
     plain, positive, negative = labelled["ve"]
     model, recorder = GGRecord.execute(plain).result
@@ -229,8 +229,6 @@ def test_a_run_that_cannot_be_kept_for_a_reader_is_sampled_all_the_same(labelled
 
 
 def test_an_interruption_is_no_fault(labelled, empty_latent, monkeypatch):
-    import comfy.model_management
-
     stop = comfy.model_management.InterruptProcessingException()
     Broken(monkeypatch, "trace.accumulator.Accumulator.enter", 1, stop)
     with pytest.raises(comfy.model_management.InterruptProcessingException):
@@ -238,8 +236,6 @@ def test_an_interruption_is_no_fault(labelled, empty_latent, monkeypatch):
 
 
 def test_what_the_model_raises_is_raised(labelled, empty_latent):
-    import comfy.patcher_extension
-
     def full(executor, *arguments, **named):
         raise torch.OutOfMemoryError("out of memory")
 
@@ -270,7 +266,6 @@ def no_options(self, sigmas, extra_args):
 
 def handing_over(parts, way):
     """A guider of another pack that samples by itself, and hands its sampler what `way` gives."""
-    import comfy.samplers
 
     class Sampling(comfy.samplers.CFGGuider):
         def inner_sample(self, noise, latent, device, sampler, sigmas, mask, callback, disable_pbar, seed, **_):
@@ -287,8 +282,6 @@ def handing_over(parts, way):
 
 @pytest.mark.parametrize(("way", "words"), [(bare_guider, "model_patcher"), (no_options, "no model_options")])
 def test_a_guider_that_samples_without_what_recording_needs_is_sampled_unrecorded(labelled, empty_latent, way, words):
-    import comfy.samplers
-
     sampler, guider = comfy.samplers.sampler_object("euler_ancestral"), handing_over(labelled["ve"], way)
     expected, found, trace = both(
         labelled["ve"], empty_latent("ve", 2), sampler, [10.0, 4.0, 1.5, 0.0], "tensors", guider

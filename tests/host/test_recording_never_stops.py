@@ -2,8 +2,11 @@
 
 import random
 
+import comfy.samplers
 import pytest
 import torch
+
+from guidance_geometry.nodes import blog_samplers
 
 from .runs import both, draws_a_path, names, readable, same
 
@@ -40,8 +43,6 @@ def levels(sigmas, model):
 @pytest.mark.parametrize("model", ["ve", "flow"])
 @pytest.mark.parametrize("kind", ODD)
 def test_odd_schedules_end_recorded_as_they_end_unrecorded(labelled, empty_latent, model, kind):
-    import comfy.samplers
-
     for name in names():
         if restless(name) and kind not in CALM:
             continue
@@ -58,8 +59,6 @@ def test_odd_schedules_end_recorded_as_they_end_unrecorded(labelled, empty_laten
 @pytest.mark.parametrize("node", ["GGSamplerDDPM", "GGSamplerDDIM"])
 @pytest.mark.parametrize("recurrence", [1, 3])
 def test_our_steps_take_any_schedule(labelled, empty_latent, model, kind, node, recurrence):
-    from guidance_geometry.nodes import blog_samplers
-
     sampler = getattr(blog_samplers, node).execute(1.0, 0, recurrence).result[0]
     sigmas = levels(ODD[kind], model)
     expected, found, trace = both(labelled[model], empty_latent(model, 2), sampler, sigmas)
@@ -73,8 +72,6 @@ def test_our_steps_take_any_schedule(labelled, empty_latent, model, kind, node, 
 @pytest.mark.parametrize("capture", ["numbers", "pictures", "tensors"])
 @pytest.mark.parametrize("batch", [0, 1, 3])
 def test_schedules_of_chance_end_recorded_as_they_end_unrecorded(labelled, empty_latent, batch, capture):
-    import comfy.samplers
-
     for i, name in enumerate(names()):
         if restless(name):
             continue
@@ -88,8 +85,6 @@ def test_schedules_of_chance_end_recorded_as_they_end_unrecorded(labelled, empty
 
 
 def test_an_empty_batch_is_sampled_and_said(labelled, empty_latent):
-    import comfy.samplers
-
     latent, sampler = empty_latent("ve", 0), comfy.samplers.sampler_object("euler")
     expected, found, trace = both(labelled["ve"], latent, sampler, [10.0, 1.0, 0.0])
     assert same(expected, found)
@@ -99,8 +94,6 @@ def test_an_empty_batch_is_sampled_and_said(labelled, empty_latent):
 
 @pytest.mark.parametrize("name", ["euler", "euler_ancestral", "dpmpp_2m", "dpmpp_2m_sde"])
 def test_four_hundred_steps_are_recorded(labelled, empty_latent, name):
-    import comfy.samplers
-
     sigmas = [*torch.linspace(14, 0.1, 400).tolist(), 0.0]
     sampler = comfy.samplers.sampler_object(name)
     expected, found, trace = both(labelled["ve"], empty_latent("ve", 1), sampler, sigmas, "pictures")

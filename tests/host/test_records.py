@@ -2,9 +2,15 @@
 
 from contextlib import nullcontext
 
+import comfy.latent_formats
 import pytest
 import torch
+from comfy_execution.utils import CurrentNodeContext
+from comfy_extras import nodes_custom_sampler as custom
 
+from guidance_geometry.nodes.lab import GGMixtureModel
+from guidance_geometry.nodes.records import GGReadTrace, GGRecord
+from guidance_geometry.nodes.start import GGClassLabel
 from guidance_geometry.trace.checks import check
 
 from .runs import CFG, SEED, STEPS, guided, host_nodes, ksampler
@@ -15,10 +21,6 @@ OTHER = {"samples": torch.zeros(2, 3, 8, 8)}  # a latent that no run has made
 @pytest.fixture
 def recorded(labelled):
     """A recorded MODEL with both conditions, its recorder, and a function that samples with it as a node of a job."""
-    from comfy_execution.utils import CurrentNodeContext
-
-    from guidance_geometry.nodes.records import GGRecord
-
     plain, positive, negative = labelled["ve"]
     model, recorder = GGRecord.execute(plain, "pictures").result
 
@@ -32,8 +34,6 @@ def recorded(labelled):
 
 
 def read(recorder, latent, run=-1):
-    from guidance_geometry.nodes.records import GGReadTrace
-
     return GGReadTrace.execute(recorder, latent, run).result[0]
 
 
@@ -144,12 +144,6 @@ def test_a_diverged_latent_is_found(recorded, labelled):
 @pytest.mark.parametrize("shape", [(1, 4, 8, 8), (1, 16, 3, 8, 8)], ids=["sd15", "wan21"])
 def test_the_scale_of_a_latent_format_is_part_of_the_latent(labelled, shape):
     """KSampler hands out what the format makes of the sample."""
-    import comfy.latent_formats
-
-    from guidance_geometry.nodes.lab import GGMixtureModel
-    from guidance_geometry.nodes.records import GGRecord
-    from guidance_geometry.nodes.start import GGClassLabel
-
     form = comfy.latent_formats.SD15() if len(shape) == 4 else comfy.latent_formats.Wan21()
     model = GGMixtureModel.execute(shape="x".join(map(str, shape[1:])), classes=3, kind="flow", seed=0).result[0]
     model.model.latent_format = form
@@ -163,8 +157,6 @@ def test_the_scale_of_a_latent_format_is_part_of_the_latent(labelled, shape):
 
 
 def test_both_latents_of_a_custom_sampler_are_of_its_run(recorded):
-    from comfy_extras import nodes_custom_sampler as custom
-
     model, positive, negative, recorder, _ = recorded
     for seed in (5, 6):
         outs = custom.SamplerCustom.execute(
@@ -186,8 +178,6 @@ def test_both_latents_of_a_custom_sampler_are_of_its_run(recorded):
 @pytest.mark.parametrize(("outer", "inner"), [("numbers", "tensors"), ("tensors", "numbers")])
 def test_a_recorded_model_under_a_sampler_that_records_is_recorded_once(labelled, empty_latent, name, outer, inner):
     """Both traces name the sampler, split its noise, and keep the more of what both asked for."""
-    from guidance_geometry.nodes.records import GGRecord
-
     plain, positive, negative = labelled["ve"]
     model, recorder = GGRecord.execute(plain, outer).result
     expected = ksampler(plain, positive, negative, empty_latent("ve"), name)
@@ -204,8 +194,6 @@ def test_a_recorded_model_under_a_sampler_that_records_is_recorded_once(labelled
 
 
 def test_a_model_that_is_recorded_twice_has_one_run_for_both(labelled, empty_latent):
-    from guidance_geometry.nodes.records import GGRecord
-
     plain, positive, negative = labelled["ve"]
     once, first = GGRecord.execute(plain, "numbers").result
     twice, second = GGRecord.execute(once, "pictures").result

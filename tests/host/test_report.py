@@ -5,11 +5,22 @@ import json
 from dataclasses import replace
 from types import SimpleNamespace
 
+import folder_paths
 import pytest
 import torch
+from comfy_execution.graph_utils import ExecutionBlocker
 
+from guidance_geometry.guidance.energies.label import LabelEnergy
+from guidance_geometry.host import panel_record
+from guidance_geometry.host.choices import _answered, forget_picks
+from guidance_geometry.host.jobs import RunningJob, file_of
+from guidance_geometry.host.native_model import format_named
+from guidance_geometry.host.users import ONLY_USER
+from guidance_geometry.nodes.load_classifier import GGLoadClassifier
+from guidance_geometry.nodes.report import GGReport
 from guidance_geometry.tests.traces import exact_trace
-from guidance_geometry.verdict.card import write_card
+from guidance_geometry.verdict.card import read_card, write_card
+from guidance_geometry.verdict.known import CARDS as INCLUDED
 from guidance_geometry.verdict.picks import Pick, Picks, write_picks
 from guidance_geometry.verdict.sentences import SENTENCES
 
@@ -39,8 +50,6 @@ CARD = {
 
 @pytest.fixture
 def knowledge(host, tmp_path, monkeypatch):
-    import folder_paths
-
     from guidance_geometry.host import knowledge
 
     monkeypatch.setattr(folder_paths, "get_user_directory", lambda: str(tmp_path))
@@ -57,12 +66,12 @@ def traces():
 
 
 def test_a_card_and_picks_of_the_user_are_found(knowledge, traces):
-    assert knowledge.reported(traces[8.0]).answer.against == "nothing"
+    assert knowledge.make_report(traces[8.0]).answer.against == "nothing"
     before = knowledge.state_of_files()
     write_card(CARD, knowledge.place_of(knowledge.CARDS, HASH))
-    assert knowledge.reported(traces[8.0]).answer.headline.id == "head.card.above"
+    assert knowledge.make_report(traces[8.0]).answer.headline.id == "head.card.above"
     write_picks(Picks("m", HASH, (Pick(8.0, "ode", True),)), knowledge.place_of(knowledge.PICKS, HASH))
-    assert knowledge.reported(traces[8.0]).answer.headline.id == "head.picks.inside"
+    assert knowledge.make_report(traces[8.0]).answer.headline.id == "head.picks.inside"
     assert knowledge.state_of_files() != before
     assert not knowledge.known_of(traces[8.0], "somebody else").card
 
@@ -72,49 +81,41 @@ def test_what_is_damaged_is_said_and_not_used(knowledge, traces):
         place = knowledge.place_of(kind, HASH)
         place.parent.mkdir(parents=True)
         place.write_text("{")
-    found = knowledge.reported(traces[8.0])
+    found = knowledge.make_report(traces[8.0])
     assert {"why.card.damaged", "why.picks.damaged"} <= {one.id for one in found.answer.reasons}
     assert place.name in found.text()
     assert found.answer.suggested is None
 
 
 def test_a_kind_of_sampler_of_a_damaged_file_can_be_forgotten(knowledge):
-    from guidance_geometry.host.choices import forgotten
-    from guidance_geometry.host.users import ONLY_USER
-
     place = knowledge.place_of(knowledge.PICKS, HASH, ONLY_USER)
     place.parent.mkdir(parents=True)
     place.write_text("{")
-    assert forgotten(ONLY_USER, HASH, "ode") is None
+    assert forget_picks(ONLY_USER, HASH, "ode") is None
     assert not place.exists()
 
 
 def test_a_template_is_known_by_the_file_of_the_weights(knowledge):
     trace = exact_trace(8.0, batch=1, steps=16)
     trace = of_model(trace, hash=None, file="z_image_bf16.safetensors")
-    assert knowledge.reported(trace).answer.against == "template"
+    assert knowledge.make_report(trace).answer.against == "template"
     own = {**CARD, "model": {"name": "z", "sha256": "file:z_image_bf16.safetensors"}}
     write_card(own, knowledge.place_of(knowledge.CARDS, "file:z_image_bf16.safetensors"))
-    assert knowledge.reported(trace).answer.against == "card"
+    assert knowledge.make_report(trace).answer.against == "card"
     patched = of_model(trace, hash=None, file="z_image_bf16.safetensors + fast.safetensors")
-    assert knowledge.reported(patched).answer.against == "nothing"
+    assert knowledge.make_report(patched).answer.against == "nothing"
 
 
 def test_every_included_card_can_be_read(knowledge):
-    from guidance_geometry.verdict.card import read_card
-    from guidance_geometry.verdict.known import CARDS as INCLUDED
-
     cards = [read_card(path) for path in INCLUDED.glob("*.guidance.json")]
     assert len({card.sha256 for card in cards}) == len(cards) > 1
     for card in cards:
         trace = of_model(exact_trace(8.0, batch=1, steps=16), hash=card.sha256.upper())
-        assert knowledge.reported(trace).answer.against == "card"
+        assert knowledge.make_report(trace).answer.against == "card"
 
 
 @pytest.fixture
 def report(knowledge):
-    from guidance_geometry.nodes.report import GGReport
-
     return GGReport.execute
 
 
@@ -131,8 +132,6 @@ def test_the_node_gives_text_json_and_scales(report, knowledge, traces):
 
 
 def test_where_the_report_cannot_tell_nothing_runs_on_a_scale(report, traces):
-    from comfy_execution.graph_utils import ExecutionBlocker
-
     assert report(traces[1.0]).result[2] == 1.0, "off is nothing to change"
     _, _, cfg, low, high, _ = report(traces[4.0]).result
     assert "no sign" in cfg.message
@@ -144,9 +143,6 @@ def test_where_the_report_cannot_tell_nothing_runs_on_a_scale(report, traces):
 
 
 def test_a_judge_and_a_second_run_are_read(report, labelled):
-    from guidance_geometry.guidance.energies.label import LabelEnergy
-    from guidance_geometry.nodes.load_classifier import GGLoadClassifier
-
     model, positive, negative = labelled["pocket"]
     latent = {"samples": torch.zeros(3, 3, 32, 32)}
     runs = [
@@ -164,7 +160,7 @@ def test_a_judge_and_a_second_run_are_read(report, labelled):
 def test_a_fault_of_the_report_stops_no_prompt(report, traces, monkeypatch, caplog):
     from guidance_geometry.nodes import report as node
 
-    monkeypatch.setattr(node, "reported", lambda *given: 1 / 0)
+    monkeypatch.setattr(node, "make_report", lambda *given: 1 / 0)
     out = report(traces[4.0])
     assert "ZeroDivisionError" in out.result[0]
     assert all("ZeroDivisionError" in blocked.message for blocked in out.result[2:5])
@@ -183,8 +179,6 @@ class Fixed:
 
 
 def test_latents_are_judged_through_a_vae_alone(report, traces):
-    from guidance_geometry.host.native_model import format_named
-
     trace = replace(traces[4.0], header={**traces[4.0].header, "latent": {"shape": [3, 32, 32], "format": "SD15"}})
     assert format_named("SD15") is not None
     strange = replace(trace, header={**trace.header, "latent": {"shape": [3, 32, 32], "format": "nobody's"}})
@@ -252,16 +246,12 @@ def test_what_is_missing_for_the_size_of_data_is_said(report, traces):
 
 
 def test_the_record_of_a_panel_holds_the_report(knowledge, traces):
-    from guidance_geometry.host import panel_record
-
     record = panel_record.of_every_part(traces[4.0], None, 0)
-    assert record["report"]["headline"]["en"] == knowledge.reported(traces[4.0]).answer.headline.text()
+    assert record["report"]["headline"]["en"] == knowledge.make_report(traces[4.0]).answer.headline.text()
 
 
 def test_a_fault_of_a_report_costs_the_report_alone(knowledge, traces, monkeypatch, caplog):
-    from guidance_geometry.host import panel_record
-
-    monkeypatch.setattr(panel_record, "reported", lambda trace, user: 1 / 0)
+    monkeypatch.setattr(panel_record, "make_report", lambda trace, user: 1 / 0)
     record = panel_record.of_every_part(traces[4.0], None, 0)
     assert "report" not in record
     assert len(record["steps"]) == 16
@@ -287,8 +277,6 @@ PROMPT = {
     [("3", "m.safetensors"), ("4", "m.safetensors + fast.safetensors"), ("7", None), ("8", None), ("absent", None)],
 )
 def test_the_file_of_the_weights_is_read_from_the_prompt(host, node, file):
-    from guidance_geometry.host.jobs import RunningJob, file_of
-
     assert file_of(RunningJob("job", node, 0, PROMPT, {})) == file
     assert file_of(None) is None
 
@@ -300,12 +288,10 @@ def test_further_conditions_of_a_rule_are_in_the_header(labelled, knowledge):
     latent = {"samples": torch.zeros(3, 3, 8, 8)}
     trace = guided(model, positive, negative, latent, "euler", steps=4, cfg=3.0, guidance=rule)[2]
     assert trace.header["beside"] == ["Perp-Neg 1"]
-    assert knowledge.reported(trace).answer.headline.id == "head.passes"
+    assert knowledge.make_report(trace).answer.headline.id == "head.passes"
 
 
 def test_a_run_that_goes_meanwhile_is_gone_and_no_fault_tells_a_place_of_the_server(tmp_path):
-    from guidance_geometry.host.choices import _answered
-
     said = {}
     for name in ("gone.safetensors", "."):  # a folder is no file to read
         answer = asyncio.run(_answered((tmp_path / name).read_bytes))

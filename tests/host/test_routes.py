@@ -9,7 +9,14 @@ import sys
 from itertools import product
 from types import SimpleNamespace
 
+import folder_paths
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+from comfy.cli_args import args
+
+from guidance_geometry.host import choices, panel_record, routes, run_store, taps
+from guidance_geometry.host.users import folder_of
 
 JSON = {"Content-Type": "application/json"}
 PICKS = {"format": "guidance-geometry/picks", "version": 1, "model": {"name": "m", "key": "k"}}
@@ -31,10 +38,7 @@ class Queue:
 @pytest.fixture(params=[False, True], ids=["one user", "several users"])
 def live(request, host, monkeypatch, tmp_path):
     """What the host's server has, with its own user manager, for one user or for several."""
-    import folder_paths
-    from aiohttp import web
     from app.user_manager import UserManager
-    from comfy.cli_args import args
 
     monkeypatch.setattr(args, "multi_user", request.param)
     monkeypatch.setattr(folder_paths, "user_directory", str(tmp_path / "user"))
@@ -52,11 +56,6 @@ def live(request, host, monkeypatch, tmp_path):
 @pytest.fixture
 def site(live, monkeypatch, tmp_path):
     """The addresses of this pack, with a run, a job and a record of "her"; the host serves each below /api too."""
-    from aiohttp import web
-    from aiohttp.test_utils import TestClient, TestServer
-
-    from guidance_geometry.host import choices, panel_record, routes, run_store, taps
-
     store, readers = run_store.RunStore(), {SMALL: {live.owner}}
     for module in (run_store, routes, choices, taps):
         monkeypatch.setattr(module, "STORE", store)
@@ -164,8 +163,6 @@ def test_pages_of_other_sites_get_and_write_nothing(site, called, origin):
 
 @pytest.mark.parametrize("called", ["127.0.0.1:8188", "studio.lan:8188", "studio.lan"])
 def test_its_own_pages_and_those_that_the_host_lets_in_are_answered(site, called, monkeypatch):
-    from comfy.cli_args import args
-
     headers = as_user(site, "her") | JSON | {"Host": called}
     post = ("POST", "/guidance_geometry/picks?key=k", headers | {"Origin": f"http://{called}"}, json.dumps(PICKS))
     behind = headers | {"Origin": "https://elsewhere.example", "Sec-Fetch-Site": "same-origin"}
@@ -201,8 +198,6 @@ def test_what_is_sent_is_bounded_before_it_is_read(site, chunked):
 
 
 def test_the_models_that_one_has_picks_of_are_bounded(site, monkeypatch):
-    from guidance_geometry.host import choices
-
     monkeypatch.setattr(choices, "MOST_MODELS", 3)
     headers = as_user(site, "her") | JSON
     requests = []
@@ -239,10 +234,6 @@ def test_a_record_from_the_hosts_cache_is_for_everybody_whose_job_showed_it(site
 
 @pytest.mark.parametrize("user", ["", ".", "..", "../x", "/tmp/x", "a/../..", "a\0b", "__system", "linked", "inside"])
 def test_the_folder_of_a_user_lies_below_the_hosts(host, monkeypatch, tmp_path, user):
-    import folder_paths
-
-    from guidance_geometry.host.users import folder_of
-
     root = tmp_path / "user"
     (root / "her").mkdir(parents=True)
     (root / "linked").symlink_to(tmp_path)

@@ -4,34 +4,36 @@ import json
 import math
 import threading
 
+import comfy.model_management
+import comfy.sample
 import pytest
+import torch
+from comfy.cli_args import args
 
+from guidance_geometry.host import live, run_store
+from guidance_geometry.host.panel_record import temporary
+from guidance_geometry.host.run_store import RunPlace, RunStore, StoredRun
+from guidance_geometry.nodes.tap import GGTap
 from guidance_geometry.tests.host.conftest import WORKFLOW
 
 
 def place(run, **changes):
-    from guidance_geometry.host.run_store import RunPlace
-
     facts = {"prompt_id": "job", "node": "4", "title": "KSampler", "list_index": 0, "index": 0}
     facts |= {"workflow_id": WORKFLOW, "run": run, "steps": 3, "ended": "", "when": 1.0}
     return RunPlace(**facts | changes)
 
 
 def stored(run, size=10, files=(), user="default", **changes):
-    from guidance_geometry.host.run_store import StoredRun
-
     return StoredRun(place(run, **changes), user, json.dumps({"run": run}).encode(), frozenset(files), size)
 
 
 @pytest.fixture
 def store(host):
-    from guidance_geometry.host.run_store import RunStore
-
     return RunStore(most_runs=3, most_bytes=100)
 
 
 def names(store, **asked):
-    return [run["run"] for run in store.listed("default", **asked)]
+    return [run["run"] for run in store.list_runs("default", **asked)]
 
 
 def test_the_oldest_runs_go_first_by_number_and_by_bytes(store):
@@ -45,8 +47,6 @@ def test_the_oldest_runs_go_first_by_number_and_by_bytes(store):
 
 
 def test_256_megabytes_are_kept_unless_somebody_says_otherwise(host):
-    from guidance_geometry.host.run_store import RunStore
-
     usual = RunStore()
     for name in "abc":
         usual.add(stored(name, size=100 << 20))
@@ -93,8 +93,6 @@ def test_a_sampler_whose_last_record_went_runs_again(store):
 
 
 def test_files_go_with_the_last_run_that_shows_them(store, tmp_path, monkeypatch):
-    from guidance_geometry.host import run_store
-
     monkeypatch.setattr(run_store, "temporary_folder", lambda subfolder: tmp_path)
     for name in ("shared.jpg", "own.json"):
         (tmp_path / name).write_text("x")
@@ -119,20 +117,15 @@ def test_runs_are_listed_by_job_and_by_workflow(store):
 def test_no_user_sees_another_users_runs(store):
     store.add(stored("a", user="her"))
     store.add(stored("b", user="him"))
-    assert [run["run"] for run in store.listed("her", WORKFLOW)] == ["a"]
-    assert [run["run"] for run in store.listed("him", prompt_id="job")] == ["b"]
-    assert store.found("her", "a").place.run == "a"
-    assert store.found("him", "a") is None
-    assert store.found("him", "nothing") is None
+    assert [run["run"] for run in store.list_runs("her", WORKFLOW)] == ["a"]
+    assert [run["run"] for run in store.list_runs("him", prompt_id="job")] == ["b"]
+    assert store.find_run("her", "a").place.run == "a"
+    assert store.find_run("him", "a") is None
+    assert store.find_run("him", "nothing") is None
 
 
 def sampled(labelled, sampler="euler", asked=None, **given):
     """Sample with a tap.  asked: is called before the network is."""
-    import comfy.sample
-    import torch
-
-    from guidance_geometry.nodes.tap import GGTap
-
     model, positive, negative = labelled["pocket"]
     if asked:
         model = model.clone()
@@ -147,16 +140,14 @@ def sampled(labelled, sampler="euler", asked=None, **given):
 
 
 def test_a_run_of_a_job_that_asks_is_kept_and_said(job, labelled, monkeypatch):
-    from guidance_geometry.host import live, run_store
-
     monkeypatch.setattr(live, "MOST_EVENTS", math.inf)
     monkeypatch.setattr(live, "SHARE", math.inf)
     sampled(labelled)
     sampled(labelled)
-    first, second = run_store.STORE.listed("default", workflow_id=WORKFLOW)
+    first, second = run_store.STORE.list_runs("default", workflow_id=WORKFLOW)
     assert (first["index"], second["index"], first["title"]) == (0, 1, "My sampler")
     assert (first["steps"], first["ended"], first["node"], first["list_index"]) == (4, "", "4", 0)
-    record = json.loads(run_store.STORE.found("default", first["run"]).record)
+    record = json.loads(run_store.STORE.find_run("default", first["run"]).record)
     assert first["stopped_at"] is record["stopped_at"] is None
     assert len(record["steps"]) == 4
     assert record["pictures"]["steps"]
@@ -168,8 +159,6 @@ def test_a_run_of_a_job_that_asks_is_kept_and_said(job, labelled, monkeypatch):
 
 
 def test_a_sampler_does_not_wait_for_its_record_and_a_reader_does(job, labelled, monkeypatch):
-    from guidance_geometry.host import run_store
-
     may_go, whole = threading.Event(), run_store.of_every_part
     monkeypatch.setattr(run_store, "of_every_part", lambda *a: may_go.wait(60) and whole(*a))
     sampled(labelled)
@@ -178,29 +167,25 @@ def test_a_sampler_does_not_wait_for_its_record_and_a_reader_does(job, labelled,
     job.prompt_queue.currently_running.clear()  # the job is over, and another browser has the next one
     job.client_id = "another"
     threading.Timer(0.2, may_go.set).start()
-    first, second = run_store.STORE.listed("default", WORKFLOW)
+    first, second = run_store.STORE.list_runs("default", WORKFLOW)
     assert (first["index"], second["index"], first["title"]) == (0, 1, "My sampler")
-    assert json.loads(run_store.STORE.found("default", second["run"]).record)["report"]["headline"]
+    assert json.loads(run_store.STORE.find_run("default", second["run"]).record)["report"]["headline"]
     assert {to for _, _, to in job.messages} == {"tab"}
 
 
 @pytest.mark.parametrize(("said", "key"), [("mine", "mine"), (7, None), ("x" * 99, "x" * 64)])
 def test_runs_and_steps_carry_the_key_of_their_workflow(job, labelled, said, key):
-    from guidance_geometry.host import run_store
-
     job.extra["extra_pnginfo"]["workflow"]["extra"] = {"guidance_geometry": {"record": True, "key": said}}
     sampled(labelled)
-    (run,) = run_store.STORE.listed("default", workflow_id=WORKFLOW)
+    (run,) = run_store.STORE.list_runs("default", workflow_id=WORKFLOW)
     assert run["key"] == key
     assert {message["key"] for _, message, _ in job.messages} == {key}
 
 
 def test_a_job_that_does_not_ask_leaves_nothing(job, labelled):
-    from guidance_geometry.host import run_store
-
     job.extra["guidance_geometry"] = {"record": 1}
     sampled(labelled)
-    assert run_store.STORE.settled().runs == {}
+    assert run_store.STORE.wait_for_runs().runs == {}
     assert job.messages == []
 
 
@@ -208,10 +193,6 @@ def test_a_job_that_does_not_ask_leaves_nothing(job, labelled):
 @pytest.mark.parametrize("fault", ["interrupt", "error"])
 @pytest.mark.parametrize("sampler", ["euler", "uni_pc"])
 def test_a_run_that_stops_is_kept_as_far_as_it_came(job, labelled, fault, last, place, sampler):
-    import comfy.model_management
-
-    from guidance_geometry.host import run_store
-
     stop = comfy.model_management.InterruptProcessingException() if fault == "interrupt" else OSError("no disk")
     reached = []
 
@@ -226,64 +207,53 @@ def test_a_run_that_stops_is_kept_as_far_as_it_came(job, labelled, fault, last, 
 
     with pytest.raises(type(stop)):
         sampled(labelled, sampler, asked, callback=stopping)
-    (run,) = run_store.STORE.listed("default", prompt_id="job")
+    (run,) = run_store.STORE.list_runs("default", prompt_id="job")
     words = f"stopped at step {last + 1}: {'interrupted' if fault == 'interrupt' else 'OSError'}"
     assert run["ended"].startswith(words)
     assert run["stopped_at"] == last + 1
-    record = json.loads(run_store.STORE.found("default", run["run"]).record)
+    record = json.loads(run_store.STORE.find_run("default", run["run"]).record)
     assert (record["ended"], record["stopped_at"], len(record["steps"])) == (run["ended"], last + 1, run["steps"])
     if sampler == "euler":
         assert run["steps"] == max(last - (place == "model"), 0)
 
 
 def test_a_further_stage_of_a_step_is_not_the_next_step(job, labelled):
-    from guidance_geometry.host import run_store
-
     for calls in (5, 6):  # the first of step 3 of Heun's method, and its second
         left = iter(range(calls - 1))
         with pytest.raises(StopIteration):
             sampled(labelled, "heun", lambda left=left: next(left))
-    assert [run["stopped_at"] for run in run_store.STORE.listed("default", WORKFLOW)] == [3, 3]
+    assert [run["stopped_at"] for run in run_store.STORE.list_runs("default", WORKFLOW)] == [3, 3]
 
 
 def test_names_that_are_no_short_text_are_not_taken(job, labelled):
-    from guidance_geometry.host import run_store
-
     job.extra["extra_pnginfo"]["workflow"] = {"id": ["a", "list"], "extra": {"guidance_geometry": {"key": {}}}}
     job.prompt["4"] = {"class_type": "KSampler", "_meta": {"title": "x" * 1000}, "inputs": {}}
     sampled(labelled)
     job.extra["extra_pnginfo"]["workflow"] = {"id": "y" * 1000}
     job.prompt["4"]["_meta"]["title"] = [[[]]]
     sampled(labelled)
-    first, second = run_store.STORE.listed("default", prompt_id="job")
+    first, second = run_store.STORE.list_runs("default", prompt_id="job")
     assert (first["workflow_id"], first["key"], first["title"]) == (None, None, "x" * 200)
     assert (second["workflow_id"], second["key"], second["title"]) == (None, None, "KSampler")
 
 
 def test_a_run_belongs_to_the_user_of_the_request_and_only_his_browser_hears_of_it(job, labelled, monkeypatch):
-    from comfy.cli_args import args
-
-    from guidance_geometry.host import run_store
-
     monkeypatch.setattr(args, "multi_user", True)
     job.extra["guidance_geometry"]["user"] = "her"
     sampled(labelled)
-    assert len(run_store.STORE.listed("her", WORKFLOW)) == 1
+    assert len(run_store.STORE.list_runs("her", WORKFLOW)) == 1
     assert {to for _, _, to in job.messages} == {"tab"}
-    assert run_store.STORE.listed("default", WORKFLOW) == run_store.STORE.listed("him", WORKFLOW) == []
+    assert run_store.STORE.list_runs("default", WORKFLOW) == run_store.STORE.list_runs("him", WORKFLOW) == []
     job.messages.clear()
     job.client_id = None
     sampled(labelled)
-    assert len(run_store.STORE.listed("her", WORKFLOW)) == 2
+    assert len(run_store.STORE.list_runs("her", WORKFLOW)) == 2
     assert job.messages == []
 
 
 def test_files_that_an_inspector_shows_stay(job, labelled, tmp_path):
-    from guidance_geometry.host import run_store
-    from guidance_geometry.host.panel_record import temporary
-
     sampled(labelled)
-    (run,) = run_store.STORE.settled().runs.values()
+    (run,) = run_store.STORE.wait_for_runs().runs.values()
     tab = tmp_path / run_store.TAB_FOLDER
     shown = {file.name: file.read_bytes() for file in tab.iterdir()}
     assert set(shown) == run.files
@@ -298,8 +268,6 @@ def test_files_that_an_inspector_shows_stay(job, labelled, tmp_path):
 
 
 def test_a_file_that_cannot_be_deleted_stays(store, monkeypatch, tmp_path):
-    from guidance_geometry.host import run_store
-
     monkeypatch.setattr(run_store, "temporary_folder", lambda subfolder: tmp_path)
     (tmp_path / "held.jpg").mkdir()
     store.add(stored("a", files=["held.jpg"]))
@@ -308,33 +276,27 @@ def test_a_file_that_cannot_be_deleted_stays(store, monkeypatch, tmp_path):
 
 
 def test_a_store_that_fails_costs_the_run_nothing(job, labelled, monkeypatch):
-    import torch
-
-    from guidance_geometry.host import run_store
-
     whole = sampled(labelled)
-    run_store.STORE.settled()
+    run_store.STORE.wait_for_runs()
 
     def broken(*_):
         raise RuntimeError("no room")
 
     monkeypatch.setattr(run_store, "portable", broken)
     assert torch.equal(sampled(labelled), whole)
-    assert len(run_store.STORE.settled().runs) == 1
+    assert len(run_store.STORE.wait_for_runs().runs) == 1
 
 
 def test_who_asks_while_a_run_is_handed_over_waits_for_no_thread_that_has_not_begun(store, monkeypatch):
-    from guidance_geometry.host import run_store
-
     done = []
 
     class Late(run_store.Thread):
         def start(self):
-            store.settled()  # as a request would, from a thread of the server
+            store.wait_for_runs()  # as a request would, from a thread of the server
             super().start()
 
     monkeypatch.setattr(run_store, "Thread", Late)
     store.soon(lambda: done.append("first"))
     store.soon(lambda: done.append("second"))
-    store.settled()
+    store.wait_for_runs()
     assert done == ["first", "second"]

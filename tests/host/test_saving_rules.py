@@ -3,6 +3,10 @@
 import pytest
 import torch
 
+from guidance_geometry.nodes.lab import GGMixtureModel
+from guidance_geometry.nodes.rules.autoguidance import GGAutoguidance
+from guidance_geometry.nodes.rules.perturbed import GGPerturbed
+
 from .rule_knobs import node
 from .runs import Counter, guided, ksampler
 
@@ -71,9 +75,6 @@ def test_the_stop_saves_the_passes_behind_it(labelled, empty_latent):
 
 
 def test_autoguidance_runs_the_weak_model_in_place_of_the_negative(labelled, empty_latent):
-    from guidance_geometry.nodes.lab import GGMixtureModel
-    from guidance_geometry.nodes.rules.autoguidance import GGAutoguidance
-
     weak = Counter(GGMixtureModel.execute(shape="3x8x8", classes=3, kind="ve", seed=5).result[0])
     chain = GGAutoguidance.execute(1.0, weak.model).result[0]
     items, _, trace = run(labelled, empty_latent, chain)
@@ -82,8 +83,6 @@ def test_autoguidance_runs_the_weak_model_in_place_of_the_negative(labelled, emp
 
 
 def test_autoguidance_with_the_negative_as_weak_condition_is_cfg(labelled, empty_latent):
-    from guidance_geometry.nodes.rules.autoguidance import GGAutoguidance
-
     chain = GGAutoguidance.execute(1.0, None, labelled["ve"][2]).result[0]
     items, out, _ = run(labelled, empty_latent, chain)
     full = ksampler(*labelled["ve"], empty_latent("ve"), "euler", steps=STEPS)
@@ -92,16 +91,11 @@ def test_autoguidance_with_the_negative_as_weak_condition_is_cfg(labelled, empty
 
 
 def test_autoguidance_without_anything_weaker_says_what_to_connect():
-    from guidance_geometry.nodes.rules.autoguidance import GGAutoguidance
-
     with pytest.raises(ValueError, match="Connect weak_model"):
         GGAutoguidance.execute(1.0)
 
 
 def test_a_perturbed_pass_is_run_inside_its_window_also_at_scale_one(labelled, empty_latent):
-    from guidance_geometry.nodes.lab import GGMixtureModel
-    from guidance_geometry.nodes.rules.perturbed import GGPerturbed
-
     worse = Counter(GGMixtureModel.execute(shape="3x8x8", classes=3, kind="ve", seed=5).result[0])
     chain = GGPerturbed.execute(worse.model, 1.0, 0.2, 0.5).result[0]
     items, out, _ = run(labelled, empty_latent, chain, cfg=1.0)
@@ -111,8 +105,6 @@ def test_a_perturbed_pass_is_run_inside_its_window_also_at_scale_one(labelled, e
 
 
 def test_a_model_that_perturbs_itself_only_while_sampling_is_refused(labelled):
-    from guidance_geometry.nodes.rules.perturbed import GGPerturbed
-
     model = labelled["ve"][0].clone()
     model.set_model_sampler_post_cfg_function(lambda args: args["denoised"])
     with pytest.raises(ValueError, match=r"Connect that MODEL to the sampler"):

@@ -1,8 +1,12 @@
 """The split of a step into move and noise, held against re-running each sampler without noise."""
 
+import comfy.samplers
 import pytest
 import torch
 
+from guidance_geometry.host.dry_run import response_of
+from guidance_geometry.nodes.blog_samplers import GGSamplerDDPM
+from guidance_geometry.trace import recorder
 from guidance_geometry.trace.checks import check
 
 from .collected import HIDDEN_STATE, collect
@@ -65,10 +69,6 @@ def test_a_sampler_is_checked_by_its_response_or_says_why_not(labelled, empty_la
 
 @pytest.mark.parametrize("model", ["ve", "flow"])
 def test_the_noise_of_every_sampler_is_as_long_as_its_response_says(labelled, empty_latent, model):
-    import comfy.samplers
-
-    from guidance_geometry.host.dry_run import response_of
-
     off, checked = {}, 0
     for name in names():
         trace = guided(*labelled[model], empty_latent(model), name)[2]
@@ -85,9 +85,7 @@ def test_the_noise_of_every_sampler_is_as_long_as_its_response_says(labelled, em
 
 @pytest.mark.parametrize("name", ["ddpm", "euler_ancestral", "dpmpp_2m_sde", "seeds_3", "sa_solver", "gg_ddpm"])
 def test_noise_of_another_size_than_the_samplers_is_noticed(labelled, empty_latent, monkeypatch, name):
-    from guidance_geometry.nodes.blog_samplers import GGSamplerDDPM
     from guidance_geometry.samplers.noise_tracking import tracked
-    from guidance_geometry.trace import recorder
 
     more = {"sampler": GGSamplerDDPM.execute(1.0, 0).result[0]} if name == "gg_ddpm" else {}
     run = labelled["ve"], empty_latent("ve"), "euler" if more else name

@@ -9,16 +9,23 @@ from itertools import pairwise, product
 from pathlib import Path
 from types import SimpleNamespace
 
+import comfy.samplers
 import pytest
 import torch
 
 from guidance_geometry.guidance.chain import PLAIN
+from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
 from guidance_geometry.guidance.rules.feedback import Feedback
 from guidance_geometry.guidance.rules.kinds import Combine
 from guidance_geometry.guidance.rules.plus_plus import PlusPlus
 from guidance_geometry.guidance.rules.schedule import ScaleSchedule
 from guidance_geometry.guidance.rules.zero_star import ZeroStar
+from guidance_geometry.host import adapter
+from guidance_geometry.host.dry_run import response
+from guidance_geometry.nodes import blog_samplers
+from guidance_geometry.nodes.guidance_patch import GGGuidancePatch
+from guidance_geometry.samplers.stages import Stages, cannot_wait, zero_init_note
 
 from .collected import collect
 from .runs import CFG, guided, ksampler, names
@@ -29,15 +36,11 @@ LATE = "dpm_adaptive"  # reports a step after its stages; all others of the host
 
 def play(name, kind, sigmas, x, denoise):
     """Sample with a host's sampler, by its name; see `played`."""
-    import comfy.samplers
-
     return played(comfy.samplers.sampler_object(name), kind, sigmas, x, denoise)
 
 
 def dry(sampler, kind, sigmas):
     """The response of a SAMPLER."""
-    from guidance_geometry.host.dry_run import response
-
     return response(sampler.sampler_function, sampler.extra_options, sigmas, sampling_of(kind))
 
 
@@ -46,8 +49,6 @@ def played(sampler, kind, sigmas, x, denoise):
 
     An event is the pair of an evaluation's x and True where it began a step, or None for a report.
     """
-    from guidance_geometry.samplers.stages import Stages
-
     sampling, events = sampling_of(kind), []
     stages = Stages([float(s) for s in sigmas], dry(sampler, kind, sigmas))
 
@@ -144,14 +145,10 @@ def moves_where_it_should_wait(sampler):
 
 def every_sampler():
     """All that the host's menu and its nodes make, by name."""
-    import comfy.samplers
-
     return {name: comfy.samplers.sampler_object(name) for name in names()} | node_samplers("flow")
 
 
 def test_every_sampler_of_the_host_waits_or_is_said_not_to(host):
-    from guidance_geometry.samplers.stages import zero_init_note
-
     wrong, unknown, able = [], set(), set()
     for shown, sampler in every_sampler().items():
         response = dry(sampler, "flow", schedule("flow", 8))
@@ -167,10 +164,6 @@ def test_every_sampler_of_the_host_waits_or_is_said_not_to(host):
 
 
 def test_the_help_page_names_every_sampler_that_cannot_wait(host):
-    import comfy.samplers
-
-    from guidance_geometry.samplers.stages import cannot_wait
-
     page = (Path(__file__).resolve().parents[2] / "web" / "docs" / "GGZeroStar.md").read_text(encoding="utf-8")
     found = (line for line in page.splitlines() if line.startswith("- **"))
     lines = dict(zip(("noise", "history", "unconditional"), found, strict=True))
@@ -183,10 +176,6 @@ def test_the_help_page_names_every_sampler_that_cannot_wait(host):
 
 @pytest.mark.parametrize("steps", [1, 2])
 def test_zero_init_leaves_the_sample_where_it_is_in_every_stage(labelled, empty_latent, steps):
-    import comfy.samplers
-
-    from guidance_geometry.samplers.stages import zero_init_note
-
     def note(name):
         return zero_init_note(name, dry(comfy.samplers.sampler_object(name), "flow", schedule("flow", 9)), steps)
 
@@ -210,10 +199,6 @@ def test_a_run_that_waited_is_the_run_that_begins_there(host, name):
 
 
 def test_the_node_and_the_trace_say_that_a_sampler_cannot_wait(labelled, empty_latent, monkeypatch):
-    import comfy.samplers
-
-    from guidance_geometry.host import adapter
-
     said = []
     monkeypatch.setattr(adapter, "tell", said.append)
 
@@ -246,8 +231,6 @@ def test_the_node_and_the_trace_say_that_a_sampler_cannot_wait(labelled, empty_l
     ],
 )
 def test_our_own_samplers_wait_or_say_that_they_cannot(labelled, empty_latent, node, eta, times, stays):
-    from guidance_geometry.nodes import blog_samplers
-
     sampler = getattr(blog_samplers, node).execute(eta, 0, times).result[0]
     settings = (*labelled["flow"], empty_latent("flow"), "euler", "simple", 6)
     trace = guided(*settings, guidance=PLAIN.then(ZeroStar(2)), sampler=sampler, capture="tensors")[2]
@@ -257,9 +240,6 @@ def test_our_own_samplers_wait_or_say_that_they_cannot(labelled, empty_latent, n
 
 
 def test_the_patched_sampler_of_the_host_says_it_too(labelled, empty_latent, monkeypatch):
-    from guidance_geometry.host import adapter
-    from guidance_geometry.nodes.guidance_patch import GGGuidancePatch
-
     said = []
     monkeypatch.setattr(adapter, "tell", said.append)
     model, positive, negative = labelled["flow"]
@@ -314,8 +294,6 @@ def silent_euler(model, x, sigmas, extra_args=None, callback=None, disable=None)
 
 
 def test_a_sampler_that_never_reports_is_guided_step_by_step(labelled, empty_latent):
-    import comfy.samplers
-
     seen, silent = [], comfy.samplers.KSAMPLER(silent_euler)
     settings = (*labelled["flow"], empty_latent("flow"), "euler", "simple", 6)
     guided(*settings, guidance=PLAIN.then(Counting(seen)), sampler=silent)
@@ -328,8 +306,6 @@ def test_a_sampler_that_never_reports_is_guided_step_by_step(labelled, empty_lat
 
 
 def closed_form(kind):
-    from guidance_geometry.guidance.mixture import make_mixture
-
     mixture, labels = make_mixture((3, 8, 8), classes=3, seed=0), torch.tensor([0, 1, 2])
     return lambda x, sigma: [
         mixture.denoised(x, sigma, 1 - sigma if kind == "flow" else 1.0, label) for label in (None, labels)

@@ -1,10 +1,37 @@
 import math
 from dataclasses import replace
 
+import comfy.model_management
+import comfy.sample
+import comfy.samplers
 import pytest
 import torch
+from comfy.model_management import OOM_EXCEPTION
 
+from guidance_geometry.extension import every_node
+from guidance_geometry.figures.pictures import Pictures
+from guidance_geometry.guidance.chain import PLAIN, Chain
+from guidance_geometry.guidance.energies.label import LabelEnergy
+from guidance_geometry.guidance.energies.perception import TextEnergy
+from guidance_geometry.guidance.gradients.term import GradientTerm
+from guidance_geometry.guidance.rules.rescale import Rescale
+from guidance_geometry.guidance.rules.reuse import Reuse
+from guidance_geometry.guidance.rules.schedule import ScaleSchedule
+from guidance_geometry.host import sweep_results, sweeping
+from guidance_geometry.host.native_model import card_of
+from guidance_geometry.host.recording import Recording
+from guidance_geometry.host.run_recorder import record_model
+from guidance_geometry.host.sweep_conditions import Asked, labels_of, steady, wanted_of
+from guidance_geometry.host.sweep_conditions import label_conditioning as asked_for
+from guidance_geometry.host.sweep_results import best_cfg
+from guidance_geometry.host.sweeping import PRODUCTS, Settings, Subject, every_run, groups, obstacle, shapes_of
+from guidance_geometry.nodes.guidance_patch import patch_model
+from guidance_geometry.nodes.load_classifier import GGLoadClassifier
+from guidance_geometry.nodes.start import GGClassLabel
+from guidance_geometry.nodes.sweep import GGSweep
 from guidance_geometry.tests.host.runs import Counter, fitted, ksampler, names, watched
+from guidance_geometry.verdict.report import report_of
+from guidance_geometry.verdict.scale import scale_of
 
 CFGS = (0.0, 1.0, 4.0)
 SEEDS = (3, 7)  # the second is that of the shared runs of this room
@@ -15,9 +42,6 @@ AXES = "cfg: 0, 1, 4\nseed: 3, 7"
 @pytest.fixture
 def swept(labelled, empty_latent):
     """name, settings -> the outputs of a sweep over that model."""
-    from guidance_geometry.extension import every_node
-    from guidance_geometry.nodes.sweep import GGSweep
-
     every_node()  # rules are named by their nodes
 
     def run(name="ve", axes=AXES, sampler="euler", model=None, batch=3, **more):
@@ -37,9 +61,6 @@ def alone(subject, sampler, cfg):
 @pytest.fixture
 def robot(labelled):
     """One picture of the size that Pocket was trained for, where a row has the same bits in any batch."""
-    from guidance_geometry.host.sweeping import Subject
-    from guidance_geometry.nodes.start import GGClassLabel
-
     model = labelled["pocket"][0]
     positive, negative = GGClassLabel.execute(model, "robot").result[:2]
     return Subject(model, positive, negative, {"samples": torch.zeros(1, 3, 32, 32)})
@@ -47,8 +68,6 @@ def robot(labelled):
 
 def exactly(subject, sampler="euler"):
     """The samples of cfg 2 and 4 with seeds 3 and 7."""
-    from guidance_geometry.nodes.sweep import GGSweep
-
     settings = (7, STEPS, sampler, "karras", "cfg: 2, 4\nseed: 3, 7")
     return GGSweep.execute(*subject[:4], *settings).result[0]["samples"]
 
@@ -66,8 +85,6 @@ def test_exact_runs_are_ksamplers_bit_for_bit(swept, labelled, empty_latent, nam
 @pytest.mark.matrix(parts=6)
 @pytest.mark.parametrize("part", range(6))
 def test_exact_batches_of_every_sampler_are_ksamplers_bit_for_bit(robot, part):
-    from guidance_geometry.host.sweeping import PRODUCTS
-
     for sampler in names()[part::6]:
         with watched(robot.model) as items:
             rows = exactly(robot, sampler)
@@ -84,10 +101,6 @@ def test_on_a_device_whose_bits_follow_the_batch_runs_are_exact_one_by_one(robot
 
 @pytest.mark.parametrize("one", ["scale 1", "schedule", "timed"])
 def test_runs_that_change_their_batch_on_the_way_are_exact_alone(robot, one):
-    from guidance_geometry.guidance.chain import PLAIN, Chain
-    from guidance_geometry.guidance.rules.schedule import ScaleSchedule
-    from guidance_geometry.host.sweeping import Settings, groups
-
     if one == "timed":
         condition, options = robot.positive[0]
         robot = robot._replace(positive=[[condition, {**options, "start_percent": 0.5}]])
@@ -99,33 +112,24 @@ def test_runs_that_change_their_batch_on_the_way_are_exact_alone(robot, one):
 
 def assert_exact(subject, chain, steps=12, sampler="euler"):
     """Runs in exact mode are those of a sampler by itself."""
-    from guidance_geometry.host import sweeping
-
     runs = [sweeping.Settings(cfg, seed, steps, sampler, "karras", chain) for cfg in (2.0, 6.0) for seed in SEEDS]
     found = dict(sweeping.every_run(subject, runs, "exact", {}))
     for i, one in enumerate(runs):
-        assert torch.equal(found[i].samples["samples"], sweeping.alone(subject, one, {}).samples["samples"]), one
+        assert torch.equal(found[i].samples["samples"], sweeping.sample_alone(subject, one, {}).samples["samples"]), one
 
 
 def test_runs_of_a_rule_that_skips_u_are_exact(robot):
-    from guidance_geometry.guidance.chain import Chain
-    from guidance_geometry.guidance.rules.reuse import Reuse
-
     assert_exact(robot, Chain((Reuse(every=3, predictor="hold"),)))
 
 
 @pytest.mark.parametrize("sampler", ["sa_solver", "sa_solver_pece", "uni_pc", "uni_pc_bh2"])
 def test_samplers_that_sum_by_a_product_are_exact_in_longer_runs(robot, sampler):
     """The order of a sum over three or more predictions follows the size of the batch."""
-    from guidance_geometry.guidance.chain import PLAIN
-
     assert_exact(robot, PLAIN, sampler=sampler)
 
 
 def test_runs_with_a_cache_of_steps_are_exact(robot):
     """EasyCache skips a step by the mean change of all rows."""
-    from guidance_geometry.guidance.chain import PLAIN
-
     nodes = pytest.importorskip("comfy_extras.nodes_easycache", reason="this host has no EasyCache: newer ones have it")
     cached = nodes.EasyCacheNode.execute(robot.model, 0.3, 0.1, 0.95, False).args[0]
     assert_exact(robot._replace(model=cached), PLAIN)
@@ -133,29 +137,19 @@ def test_runs_with_a_cache_of_steps_are_exact(robot):
 
 @pytest.mark.parametrize("mode", ["exact", "shared"])
 def test_a_model_with_a_guidance_chain_of_its_own_can_be_swept(robot, mode):
-    from guidance_geometry.guidance.chain import Chain
-    from guidance_geometry.guidance.rules.rescale import Rescale
-    from guidance_geometry.nodes.guidance_patch import guided
-    from guidance_geometry.nodes.sweep import GGSweep
-
-    guided_by = robot._replace(model=guided(robot.model, Chain((Rescale(),))))
+    guided_by = robot._replace(model=patch_model(robot.model, Chain((Rescale(),))))
     settings = (7, STEPS, "euler", "karras", "cfg: 4\nseed: 3, 7")
     rows = GGSweep.execute(*guided_by[:4], *settings, mode=mode).result[0]["samples"]
     assert torch.equal(rows[1:], alone(guided_by, "euler", 4.0))
 
 
 def test_places_in_a_batch_are_those_of_no_sweep(robot):
-    from guidance_geometry.nodes.sweep import GGSweep
-
     subject = robot._replace(latent={**robot.latent, "batch_index": [2], "noise_mask": torch.ones(1, 1, 32, 32)})
     made = GGSweep.execute(*subject[:4], 7, 2, "euler", "karras", "cfg: 2, 4").result[0]
     assert (set(made), len(made["samples"])) == ({"samples"}, 2)
 
 
 def test_noise_of_a_condition_follows_the_seed_of_its_run(robot):
-    from guidance_geometry.guidance.chain import PLAIN
-    from guidance_geometry.host.sweeping import Settings, obstacle
-
     condition, options = robot.positive[0]
     settings = Settings(2.0, 1, STEPS, "euler", "karras", PLAIN)
     for strength, words in ((0.0, ""), (0.2, "noise_augmentation")):
@@ -165,9 +159,6 @@ def test_noise_of_a_condition_follows_the_seed_of_its_run(robot):
 
 
 def test_a_mask_of_frames_is_no_mask_of_a_batch(labelled):
-    from guidance_geometry.guidance.chain import PLAIN
-    from guidance_geometry.host.sweeping import Settings, Subject, obstacle
-
     film = {"samples": torch.zeros(1, 3, 5, 8, 8), "noise_mask": torch.rand(5, 1, 8, 8)}
     condition = [[torch.zeros(1, 1, 1), {}]]
     settings = Settings(2.0, 1, STEPS, "euler", "karras", PLAIN)
@@ -175,13 +166,10 @@ def test_a_mask_of_frames_is_no_mask_of_a_batch(labelled):
 
 
 def test_only_runs_are_recorded_and_not_what_they_were_preceded_by(robot):
-    from guidance_geometry.host.recording import Recording
-    from guidance_geometry.host.run_recorder import recorded
-
     kept = []
     begin = lambda: Recording("numbers", keep=lambda trace, latents: kept.append(trace))  # noqa: E731
     with watched(robot.model) as items:
-        exactly(robot._replace(model=recorded(robot.model, begin)))
+        exactly(robot._replace(model=record_model(robot.model, begin)))
     assert [(trace.n, trace.batch) for trace in kept] == [(STEPS, 4), (STEPS, 1)], "the second is the one that is read"
     assert max(items) == 8, "the runs share a batch"
 
@@ -207,9 +195,6 @@ def test_shared_runs_differ_by_rounding_alone(swept, sampler):
 
 
 def test_shared_runs_with_a_schedule_guide_the_stages_of_a_step_too(swept):
-    from guidance_geometry.guidance.chain import Chain
-    from guidance_geometry.guidance.rules.schedule import ScaleSchedule
-
     chain, axes = Chain((ScaleSchedule("linear"),)), "cfg: 2, 6\nseed: 3, 7"
     made = (swept("ve", axes, "heun", guidance=chain, mode=mode)[0]["samples"] for mode in ("exact", "shared"))
     exact, shared = made
@@ -218,12 +203,6 @@ def test_shared_runs_with_a_schedule_guide_the_stages_of_a_step_too(swept):
 
 @pytest.mark.parametrize("schedule", [None, "linear"])
 def test_a_run_of_a_shared_batch_is_judged_by_its_own_scale(labelled, empty_latent, schedule):
-    from guidance_geometry.guidance.chain import Chain
-    from guidance_geometry.guidance.rules.schedule import ScaleSchedule
-    from guidance_geometry.host.sweeping import Settings, Subject, every_run
-    from guidance_geometry.verdict.report import report_of
-    from guidance_geometry.verdict.scale import scale_of
-
     subject = Subject(*labelled["ve"], empty_latent("ve"))
     chain = Chain((ScaleSchedule(schedule),) if schedule else ())
     runs = [Settings(cfg, 7, 16, "euler", "karras", chain) for cfg in CFGS]
@@ -242,14 +221,10 @@ def test_a_run_of_a_shared_batch_is_judged_by_its_own_scale(labelled, empty_late
 
 
 def test_the_batch_itself_gets_no_verdict_where_it_has_several_scales(swept, labelled):
-    from guidance_geometry.host.recording import Recording
-    from guidance_geometry.host.run_recorder import recorded
-    from guidance_geometry.verdict.report import report_of
-
     kept = []
     begin = lambda: Recording("numbers", keep=lambda trace, latents: kept.append(trace))  # noqa: E731
-    swept("ve", mode="shared", model=recorded(labelled["ve"][0], begin))
-    swept("ve", "cfg: 4\nseed: 3, 7", mode="shared", model=recorded(labelled["ve"][0], begin))
+    swept("ve", mode="shared", model=record_model(labelled["ve"][0], begin))
+    swept("ve", "cfg: 4\nseed: 3, 7", mode="shared", model=record_model(labelled["ve"][0], begin))
     several, one = (trace for trace in kept if trace.batch > 3)  # the others are the reference of each sweep
     assert (several.batch, one.batch) == (18, 6)
     assert several.header["lanes"]["cfg"] == [0, 0, 1, 1, 4, 4]
@@ -265,10 +240,6 @@ def test_shared_rules_keep_their_own_memory_and_skip_u_alone(swept):
 
 @pytest.mark.parametrize("mode", ["exact", "shared"])
 def test_an_empty_latent_of_another_downscale_gets_its_sides(monkeypatch, labelled, mode):
-    import comfy.sample
-
-    from guidance_geometry.nodes.sweep import GGSweep
-
     monkeypatch.setattr(comfy.sample, "fix_empty_latent_channels", fitted)
     latent = {"samples": torch.zeros(3, 4, 4, 4), "downscale_ratio_spacial": 2, "downscale_ratio_temporal": None}
     found = GGSweep.execute(*labelled["ve"], latent, 7, STEPS, "euler", "karras", AXES, mode=mode).result[0]
@@ -278,8 +249,6 @@ def test_an_empty_latent_of_another_downscale_gets_its_sides(monkeypatch, labell
 
 @pytest.mark.parametrize("mode", ["exact", "shared"])
 def test_samples_have_the_dtype_that_ksampler_hands_on(monkeypatch, swept, labelled, empty_latent, mode):
-    import comfy.model_management
-
     monkeypatch.setattr(comfy.model_management, "intermediate_dtype", lambda: torch.float16, raising=False)
     found = swept("ve", mode=mode)[0]["samples"]
     assert found.dtype == torch.float16
@@ -297,9 +266,6 @@ def test_a_shared_sweep_asks_the_network_less_often(swept, labelled):
 
 
 def test_samplers_that_cannot_share_run_alone_and_the_sheet_says_so(labelled, empty_latent):
-    from guidance_geometry.guidance.chain import PLAIN
-    from guidance_geometry.host.sweeping import Settings, Subject, every_run, obstacle
-
     subject = Subject(*labelled["ve"], empty_latent("ve"))
     runs = [Settings(2.0, seed, STEPS, name, "karras", PLAIN) for name in ("dpm_adaptive", "euler") for seed in SEEDS]
     found = dict(every_run(subject, runs, "shared", {}))
@@ -309,11 +275,6 @@ def test_samplers_that_cannot_share_run_alone_and_the_sheet_says_so(labelled, em
 
 def test_a_sampler_that_draws_for_itself_runs_alone(labelled, empty_latent, monkeypatch):
     """heunpp2 does so only where it is told to churn."""
-    import comfy.samplers
-
-    from guidance_geometry.guidance.chain import PLAIN
-    from guidance_geometry.host.sweeping import Settings, Subject, obstacle
-
     subject, run = Subject(*labelled["ve"], empty_latent("ve")), Settings(2.0, 1, STEPS, "heunpp2", "karras", PLAIN)
     assert obstacle(subject, run) == ""
     monkeypatch.setattr(comfy.samplers, "sampler_object", lambda name: comfy.samplers.ksampler(name, {"s_churn": 2.0}))
@@ -321,9 +282,6 @@ def test_a_sampler_that_draws_for_itself_runs_alone(labelled, empty_latent, monk
 
 
 def test_a_patched_model_and_uneven_conditions_run_alone(labelled, empty_latent):
-    from guidance_geometry.guidance.chain import PLAIN
-    from guidance_geometry.host.sweeping import Settings, Subject, obstacle
-
     model, positive, negative = labelled["ve"]
     settings = Settings(2.0, 1, STEPS, "euler", "karras", PLAIN)
     patched = model.clone()
@@ -334,14 +292,9 @@ def test_a_patched_model_and_uneven_conditions_run_alone(labelled, empty_latent)
 
 
 def test_a_batch_that_does_not_fit_is_halved(labelled, empty_latent, monkeypatch):
-    from comfy.model_management import OOM_EXCEPTION
-
-    from guidance_geometry.guidance.chain import PLAIN
-    from guidance_geometry.host import sweeping
-
     subject = sweeping.Subject(*labelled["ve"], empty_latent("ve"))
     runs = [sweeping.Settings(2.0, seed, 2, "euler", "karras", PLAIN) for seed in range(5)]
-    tried, whole = [], sweeping.shared
+    tried, whole = [], sweeping.sample_shared
 
     def small(subject, runs, facts):
         tried.append(len(runs))
@@ -349,25 +302,20 @@ def test_a_batch_that_does_not_fit_is_halved(labelled, empty_latent, monkeypatch
             raise OOM_EXCEPTION("out of memory")
         return whole(subject, runs, facts)
 
-    monkeypatch.setattr(sweeping, "shared", small)
+    monkeypatch.setattr(sweeping, "sample_shared", small)
     found = dict(sweeping.every_run(subject, runs, "shared", {}))
     assert (sorted(found), tried) == ([0, 1, 2, 3, 4], [5, 2, 2])
 
 
 def test_memory_that_runs_out_in_the_probe_is_no_end(robot, monkeypatch):
-    from comfy.model_management import OOM_EXCEPTION
-
-    from guidance_geometry.guidance.chain import PLAIN
-    from guidance_geometry.host import sweeping
-
-    whole = sweeping.predicted
+    whole = sweeping.predict_middle
 
     def small(subject, runs):
         if len(runs) > 2:
             raise OOM_EXCEPTION("out of memory")
         return whole(subject, runs)
 
-    monkeypatch.setattr(sweeping, "predicted", small)
+    monkeypatch.setattr(sweeping, "predict_middle", small)
     runs = [sweeping.Settings(2.0, seed, 2, "euler", "karras", PLAIN) for seed in range(5)]
     found = dict(sweeping.every_run(robot, runs, "exact", {}))
     assert [found[i].shared for i in range(5)] == [True] * 4 + [False]
@@ -387,8 +335,6 @@ def test_a_judge_chooses_the_scale(swept):
 
 
 def test_saturation_gives_an_upper_end():
-    from guidance_geometry.host.sweep_results import best_cfg
-
     def row(cfg, share):
         return {"place": {"cfg": cfg}, "measures": {"saturation": share}}
 
@@ -398,9 +344,6 @@ def test_saturation_gives_an_upper_end():
 
 def test_a_knob_without_a_widget_of_its_name_is_an_axis_too(swept):
     """Sweeps that were saved with these names go on working."""
-    from guidance_geometry.guidance.chain import PLAIN
-    from guidance_geometry.guidance.rules.schedule import ScaleSchedule
-
     chain = PLAIN.then(ScaleSchedule("linear"))
     axes = "cfg: 4\nCFG Schedule.start: 0, 0.5\nCFG Schedule.shape: linear, cosine"
     latent = swept("ve", axes, guidance=chain)[0]["samples"]
@@ -416,9 +359,6 @@ def test_the_scale_and_the_seed_go_by_their_other_words_too(swept):
 
 
 def test_knobs_of_a_connected_rule_are_axes(swept):
-    from guidance_geometry.guidance.chain import Chain
-    from guidance_geometry.guidance.rules.rescale import Rescale
-
     chain = Chain((Rescale(),))
     latent = swept("ve", "cfg: 4\nRescale CFG.phi: 0, 1", guidance=chain)[0]["samples"]
     plain = swept("ve", "cfg: 4")[0]["samples"]
@@ -428,11 +368,6 @@ def test_knobs_of_a_connected_rule_are_axes(swept):
 
 def steered(*scales, **named):
     """A chain of gradients of the demo's clean classifier, by nodes 20, 21, ..."""
-    from guidance_geometry.guidance.chain import Chain
-    from guidance_geometry.guidance.energies.label import LabelEnergy
-    from guidance_geometry.guidance.gradients.term import GradientTerm
-    from guidance_geometry.nodes.load_classifier import GGLoadClassifier
-
     energy = LabelEnergy(GGLoadClassifier.execute("pocket-clean-1").result[0], ((0,),))
     own = {"evaluation": "x0", "title": "Steer", **named}
     return Chain(tuple(GradientTerm(energy, weight=w, node=str(20 + i), **own) for i, w in enumerate(scales)))
@@ -483,7 +418,6 @@ def test_of_two_gradients_the_number_says_which(swept):
 
 def bright_judge(labels, wanted):
     """A judge of ten classes that finds every picture to be of its first one, and label energies of it."""
-    from guidance_geometry.guidance.energies.label import LabelEnergy
 
     class First:
         noise_aware, judge, output = False, True, "labels"
@@ -498,9 +432,6 @@ def bright_judge(labels, wanted):
 
 
 def test_labels_are_an_axis_and_each_run_is_as_its_own_ksampler(swept, labelled, empty_latent):
-    from guidance_geometry.host.native_model import card_of
-    from guidance_geometry.host.sweep_conditions import labelled as asked_for
-
     model = labelled["pocket"][0]
     first, second = card_of(model).labels[:2]
     for mode, most in (("exact", 0.0), ("shared", 1e-3)):
@@ -513,9 +444,6 @@ def test_labels_are_an_axis_and_each_run_is_as_its_own_ksampler(swept, labelled,
 
 
 def test_a_judge_follows_the_labels_of_the_pictures(swept, labelled):
-    from guidance_geometry.host.native_model import card_of
-    from guidance_geometry.host.sweep_conditions import labels_of
-
     model, positive, _ = labelled["pocket"]
     own, labels = labels_of(model, positive), card_of(model).labels
     judge = bright_judge(labels, own)
@@ -526,9 +454,6 @@ def test_a_judge_follows_the_labels_of_the_pictures(swept, labelled):
 
 
 def test_a_judge_with_other_labels_is_refused_before_any_run(swept, labelled):
-    from guidance_geometry.host.native_model import card_of
-    from guidance_geometry.host.sweep_conditions import labels_of
-
     model, positive, _ = labelled["pocket"]
     labels, own = card_of(model).labels, labels_of(model, positive)
     counter = Counter(model)
@@ -545,9 +470,6 @@ def test_a_judge_with_other_labels_is_refused_before_any_run(swept, labelled):
 
 
 def test_a_judge_that_knows_half_of_the_labels_is_refused_and_one_of_none_is_told(swept, labelled):
-    from guidance_geometry.host.native_model import card_of
-    from guidance_geometry.host.sweep_conditions import labels_of, steady, wanted_of
-
     model, positive, _ = labelled["pocket"]
     other, missing = [one for one in card_of(model).labels if one not in labels_of(model, positive)][:2]
     counter = Counter(model)
@@ -561,25 +483,20 @@ def test_a_judge_that_knows_half_of_the_labels_is_refused_and_one_of_none_is_tol
 
 
 def asked_of_labels(*labels):
-    from guidance_geometry.host.sweep_conditions import Asked
-
     return [Asked(label=label) for label in labels]
 
 
 def test_the_bits_of_a_batch_are_asked_for_once_for_equal_shapes(robot, monkeypatch):
-    from guidance_geometry.host import sweeping
-    from guidance_geometry.nodes.sweep import GGSweep
-
-    asked, real = [], sweeping.predicted
-    monkeypatch.setattr(sweeping, "predicted", lambda subject, runs: asked.append(len(runs)) or real(subject, runs))
+    asked, real = [], sweeping.predict_middle
+    monkeypatch.setattr(
+        sweeping, "predict_middle", lambda subject, runs: asked.append(len(runs)) or real(subject, runs)
+    )
     settings = (7, STEPS, "euler", "karras", "cfg: 4\nseed: 3, 7\nlabel: robot, face, monster")
     GGSweep.execute(*robot[:4], *settings)
     assert asked == [2, 1, 1]
 
 
 def test_shapes_tell_prompts_of_other_lengths_and_options_apart(robot):
-    from guidance_geometry.host.sweeping import Settings, shapes_of
-
     def shapes(tokens, **options):
         own = [[torch.zeros(1, tokens, 8), options]]
         return shapes_of(robot._replace(positive=own), Settings(4.0, 0, 4, "euler", "karras", None))
@@ -599,8 +516,6 @@ class Words:
 
 
 def test_prompts_are_encoded_once_and_carry_another_distilled_guidance():
-    from guidance_geometry.host.sweep_conditions import Asked, wanted_of
-
     usual = [[torch.zeros(1, 1, 1), {"guidance": 3.5}]]
     every = [Asked(prompt=text, guidance=g) for text in ("a", "abc") for g in (1.0, 2.0)] * 2
     found = wanted_of(None, usual, None, Words(), every)
@@ -611,8 +526,6 @@ def test_prompts_are_encoded_once_and_carry_another_distilled_guidance():
 
 
 def test_a_prompt_keeps_what_else_positive_says():
-    from guidance_geometry.host.sweep_conditions import Asked, wanted_of
-
     class Plain(Words):
         def encode_from_tokens_scheduled(self, tokens):
             return [[torch.full((1, 1, 1), float(tokens)), {"pooled_output": tokens}]]
@@ -626,9 +539,6 @@ def test_a_prompt_keeps_what_else_positive_says():
 
 
 def test_a_judge_of_texts_follows_the_prompts():
-    from guidance_geometry.guidance.energies.perception import TextEnergy
-    from guidance_geometry.host.sweep_conditions import Asked, wanted_of
-
     class Letters:
         scale, bias, noise_aware, judge, output = 1.0, None, False, True, "text"
 
@@ -695,8 +605,6 @@ def test_a_latent_without_samples_is_refused(swept):
 
 
 def test_ten_thousand_runs_are_refused_in_the_queue_and_where_the_axes_are_wired(swept):
-    from guidance_geometry.nodes.sweep import GGSweep
-
     with pytest.raises(ValueError, match="10,000 cells"):
         swept("ve", "cfg: 1..100\nseed: 1..100")
 
@@ -705,13 +613,10 @@ def test_ten_thousand_runs_are_refused_in_the_queue_and_where_the_axes_are_wired
 
 
 def test_a_run_keeps_no_more_of_its_pictures_than_the_sheet_shows(labelled, empty_latent, monkeypatch):
-    from guidance_geometry.figures.pictures import Pictures
-    from guidance_geometry.guidance.chain import PLAIN
-    from guidance_geometry.host import sweep_results
-    from guidance_geometry.host.sweeping import Settings, Subject, alone
+    from guidance_geometry.host.sweeping import Settings, Subject, sample_alone
 
     subject = Subject(*labelled["pocket"], empty_latent("pocket", 3))
-    run = alone(subject, Settings(2.0, 1, 2, "euler", "karras", PLAIN), {})
+    run = sample_alone(subject, Settings(2.0, 1, 2, "euler", "karras", PLAIN), {})
     monkeypatch.setattr(Pictures, "image", lambda own, x: torch.zeros(3, 600, 300, 3))
     kept = sweep_results.row_of(0, {"cfg": 2}, subject, run, None, None)[1]
     assert kept.shape == (sweep_results.SIDE, sweep_results.SIDE // 2, 3)

@@ -5,10 +5,14 @@ import importlib.util
 import json
 from pathlib import Path
 
+import comfy.patcher_extension
+import comfy_extras.nodes_easycache as caches
 import pytest
 import torch
 
 from guidance_geometry.dev.fixtures.tiny_families import family, latent, text
+from guidance_geometry.host import run_store
+from guidance_geometry.nodes.tap import GGTap
 from guidance_geometry.tests.host.runs import SEED, counted, host_nodes, ksampler, names, same
 
 MODELS = ("pocket", "SD15", "Flux")
@@ -52,8 +56,6 @@ def parts(labelled, empty_latent):
 
 
 def tapped(model):
-    from guidance_geometry.nodes.tap import GGTap
-
     return GGTap.execute(model).result[0]
 
 
@@ -65,9 +67,7 @@ def sampled(model, others, sampler, cfg):
 
 def records():
     """What the store keeps, the oldest first."""
-    from guidance_geometry.host import run_store
-
-    return [json.loads(run.record) for run in run_store.STORE.settled().runs.values()]
+    return [json.loads(run.record) for run in run_store.STORE.wait_for_runs().runs.values()]
 
 
 def hold_equal(plain, watched):
@@ -110,8 +110,6 @@ def with_cache(node):
     """A MODEL behind one of the host's caches of steps."""
 
     def cached(model):
-        import comfy_extras.nodes_easycache as caches
-
         return getattr(caches, node).execute(model, 0.5, 0.0, 1.0, False).result[0]
 
     return cached
@@ -119,8 +117,6 @@ def with_cache(node):
 
 def by_count(model):
     """A MODEL whose wrapper counts the calls of a run, and gives every second the answer before it."""
-    import comfy.patcher_extension
-
     clone, calls, kept = model.clone(), [], []
 
     def begin(executor, *given, **named):

@@ -3,9 +3,21 @@
 import asyncio
 import copy
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import pytest
 import torch
+from comfy.cli_args import args
+from comfy_extras import nodes_custom_sampler
+
+import nodes
+from guidance_geometry.host import jobs, node_types, taps, users
+from guidance_geometry.host.node_types import declaration_of
+from guidance_geometry.host.run_recorder import is_recorded
+from guidance_geometry.host.tap_places import Places
+from guidance_geometry.host.taps import on_prompt, wanted_of, with_taps
+from guidance_geometry.nodes.records import GGRecord
+from guidance_geometry.nodes.tap import GGPipeTap, GGTap
 
 SETTINGS = {"capture": "numbers", "uncond_steps": 0, "epoch": 0}
 GRAPH = {
@@ -24,11 +36,6 @@ GRAPH = {
 @pytest.fixture
 def types(host):
     """What the host's classes declare, and one of ours."""
-    from comfy_extras import nodes_custom_sampler
-
-    import nodes
-    from guidance_geometry.host import taps
-
     nodes_custom_sampler  # noqa: B018
     extra = {
         name: getattr(nodes_custom_sampler, name) for name in ("CFGGuider", "BasicScheduler", "SamplerCustomAdvanced")
@@ -36,17 +43,13 @@ def types(host):
     known = {**nodes.NODE_CLASS_MAPPINGS, **extra}
 
     def declared(kind):
-        from unittest.mock import patch
-
         with patch.dict(nodes.NODE_CLASS_MAPPINGS, known):
-            return taps.declared(kind)
+            return declaration_of(kind)
 
     return declared
 
 
 def test_every_model_that_is_sampled_with_gets_one_tap_and_no_other_wire_changes(types):
-    from guidance_geometry.host.taps import with_taps
-
     before = copy.deepcopy(GRAPH)
     tapped, made = with_taps(GRAPH, types, SETTINGS)
     assert before == GRAPH
@@ -62,15 +65,11 @@ def test_every_model_that_is_sampled_with_gets_one_tap_and_no_other_wire_changes
 
 
 def test_taps_are_put_in_once(types):
-    from guidance_geometry.host.taps import with_taps
-
     tapped, _ = with_taps(GRAPH, types, SETTINGS)
     assert with_taps(tapped, types, SETTINGS) == (tapped, [])
 
 
 def test_a_name_that_is_taken_is_left_to_its_node(types):
-    from guidance_geometry.host.taps import with_taps
-
     tapped, made = with_taps({**GRAPH, "gg-1-0": {"class_type": "NodeOfNobody", "inputs": {}}}, types, SETTINGS)
     assert tapped["gg-1-0"]["class_type"] == "NodeOfNobody"
     assert "gg-1-0-" in made
@@ -98,8 +97,6 @@ def test_a_name_that_is_taken_is_left_to_its_node(types):
     ids=str,
 )
 def test_what_carries_no_model_to_a_sampler_is_left_as_it_is(types, node):
-    from guidance_geometry.host.taps import with_taps
-
     prompt = {"1": GRAPH["1"], "2": node}
     assert with_taps(prompt, types, SETTINGS) == (prompt, [])
 
@@ -116,8 +113,6 @@ def broken():
 @pytest.fixture
 def installed(host, monkeypatch):
     """Put a class into the host."""
-    import nodes
-
     return lambda name, found: monkeypatch.setitem(nodes.NODE_CLASS_MAPPINGS, name, found)
 
 
@@ -132,13 +127,11 @@ def installed(host, monkeypatch):
     ids=["raises", "empty", "none", "number"],
 )
 def test_a_class_that_declares_nonsense_silences_no_other(installed, caplog, inputs, told):
-    from guidance_geometry.host import node_types, taps
-
     node_types._left_out.cache_clear()
     installed("OddSampler", sampling(inputs))
     odd = {"class_type": "OddSampler", "inputs": {"model": ["1", 0]}}
     for _ in range(2):
-        tapped, made = taps.with_taps({"0": odd, "1": GRAPH["1"], "2": GRAPH["2"]}, taps.declared, SETTINGS)
+        tapped, made = taps.with_taps({"0": odd, "1": GRAPH["1"], "2": GRAPH["2"]}, declaration_of, SETTINGS)
     assert made == ["gg-1-0"]
     assert tapped["0"] == odd
     assert len([line for line in caplog.records if "OddSampler" in line.getMessage()]) == told
@@ -147,11 +140,9 @@ def test_a_class_that_declares_nonsense_silences_no_other(installed, caplog, inp
 @pytest.mark.parametrize("kind", ["*", "COMFY_MATCHTYPE_V3"])
 def test_what_gives_any_type_may_give_a_model(installed, kind):
     """The host's own switch gives the type of what comes in, and declares that as a type of its own."""
-    from guidance_geometry.host.taps import declared, with_taps
-
     installed("Switch", type("Switch", (), {"RETURN_TYPES": (kind,)}))
     graph = {"1": {"class_type": "Switch", "inputs": {}}, "2": GRAPH["2"]}
-    assert with_taps(graph, declared, SETTINGS)[1] == ["gg-1-0"]
+    assert with_taps(graph, declaration_of, SETTINGS)[1] == ["gg-1-0"]
 
 
 @pytest.mark.parametrize(
@@ -165,30 +156,24 @@ def test_what_gives_any_type_may_give_a_model(installed, kind):
     ids=str,
 )
 def test_a_node_that_hands_its_model_on_samples_only_if_it_starts_from_something(installed, also, taken):
-    from guidance_geometry.host.taps import declared, with_taps
-
     found = sampling(lambda: {"required": {"model": ("MODEL",), **also}})
     found.RETURN_TYPES = ("MODEL", "LATENT")
     installed("HandsOn", found)
     graph = {"1": GRAPH["1"], "2": {"class_type": "HandsOn", "inputs": {"model": ["1", 0]}}}
-    assert with_taps(graph, declared, SETTINGS)[1] == ["gg-1-0"] * taken
+    assert with_taps(graph, declaration_of, SETTINGS)[1] == ["gg-1-0"] * taken
 
 
 def test_outputs_that_raise_silence_no_other(installed):
-    from guidance_geometry.host import taps
-
     class Outputs:
         def __get__(self, *_):
             broken()
 
     installed("OddLoader", type("OddLoader", (), {"RETURN_TYPES": Outputs()}))
     odd = {"class_type": "OddLoader", "inputs": {"model": ["1", 0]}}
-    assert taps.with_taps({"0": odd, "1": GRAPH["1"], "2": GRAPH["2"]}, taps.declared, SETTINGS)[1] == ["gg-1-0"]
+    assert taps.with_taps({"0": odd, "1": GRAPH["1"], "2": GRAPH["2"]}, declaration_of, SETTINGS)[1] == ["gg-1-0"]
 
 
 def test_only_a_node_that_a_model_is_wired_to_is_asked_for_its_inputs_and_once_a_job(installed):
-    from guidance_geometry.host.taps import declared, with_taps
-
     asked = []
 
     def inputs():
@@ -197,10 +182,10 @@ def test_only_a_node_that_a_model_is_wired_to_is_asked_for_its_inputs_and_once_a
 
     installed("ListsFolders", sampling(inputs))
     graph = {"1": GRAPH["1"], "2": {"class_type": "ListsFolders", "inputs": {"image": "a.png", "clip": ["1", 1]}}}
-    assert with_taps(graph, declared, SETTINGS) == (graph, [])
+    assert with_taps(graph, declaration_of, SETTINGS) == (graph, [])
     assert asked == []
     many = {str(k): {"class_type": "ListsFolders", "inputs": {"model": ["1", 0]}} for k in range(2, 9)}
-    assert with_taps({**graph, **many}, declared, SETTINGS)[1] == ["gg-1-0"]
+    assert with_taps({**graph, **many}, declaration_of, SETTINGS)[1] == ["gg-1-0"]
     assert len(asked) == 1
 
 
@@ -222,8 +207,6 @@ def test_only_a_node_that_a_model_is_wired_to_is_asked_for_its_inputs_and_once_a
 )
 @pytest.mark.parametrize("where", ["extra data", "workflow"])
 def test_a_job_asks_in_its_extra_data_or_in_its_workflow(host, said, wanted, where):
-    from guidance_geometry.host.taps import on_prompt, wanted_of
-
     extra = {"guidance_geometry": said}
     if where == "workflow":
         extra = {"extra_pnginfo": {"workflow": {"id": "w", "extra": extra}}}
@@ -240,21 +223,15 @@ def test_a_job_asks_in_its_extra_data_or_in_its_workflow(host, said, wanted, whe
     ids=str,
 )
 def test_a_request_that_makes_no_sense_goes_to_the_host_as_it_came(host, body):
-    from guidance_geometry.host.taps import on_prompt
-
     assert on_prompt(body) is body
 
 
 def test_a_request_whose_prompt_makes_no_sense_asks_for_nothing(host):
-    from guidance_geometry.host.taps import on_prompt
-
     body = {"prompt": 5, "extra_data": {"guidance_geometry": {"record": True, "user": "her"}, "other": 1}}
     assert on_prompt(body) == {"prompt": 5, "extra_data": {"other": 1}}
 
 
 def test_a_workflow_with_a_strange_id_is_recorded(host):
-    from guidance_geometry.host.taps import wanted_of
-
     workflow = {"id": ["a", "list"], "extra": {"guidance_geometry": {"record": True, "key": {}}}}
     assert wanted_of({"extra_data": {"extra_pnginfo": {"workflow": workflow}}}).epoch == 0
 
@@ -265,11 +242,6 @@ def test_a_workflow_with_a_strange_id_is_recorded(host):
     ids=str,
 )
 def test_the_request_says_whose_job_it_is_and_the_job_does_not(host, monkeypatch, multi_user, header, user):
-    from comfy.cli_args import args
-
-    from guidance_geometry.host import users
-    from guidance_geometry.host.taps import on_prompt
-
     known = {"her": "her"} if multi_user else {"default": "default"}
     server = SimpleNamespace(
         user_manager=SimpleNamespace(get_request_user_id=lambda request: known[request or "default"])
@@ -294,10 +266,6 @@ def test_the_request_says_whose_job_it_is_and_the_job_does_not(host, monkeypatch
 )
 def test_no_request_says_whose_job_it_is(host, monkeypatch, said, multi_user):
     """Whatever else it says of us, and whether it is recorded."""
-    from comfy.cli_args import args
-
-    from guidance_geometry.host import jobs, taps
-
     monkeypatch.setattr(args, "multi_user", multi_user)
     monkeypatch.setattr(taps, "user_who_asks", lambda: "her" if multi_user else "default")
     forged = {**said, "user": "../him"} if isinstance(said, dict) else said
@@ -309,30 +277,7 @@ def test_no_request_says_whose_job_it_is(host, monkeypatch, said, multi_user):
     assert jobs.owner_of(taps.on_prompt({"prompt": {}}).get("extra_data")) == jobs.owner_of(extra)
 
 
-@pytest.mark.parametrize("sampler", ["euler", "dpmpp_2m_sde", "heunpp2", "uni_pc"])
-def test_a_tap_changes_no_bit_of_the_sample_or_the_random_numbers(labelled, sampler):
-    import comfy.sample
-
-    from guidance_geometry.nodes.tap import GGTap
-
-    model, positive, negative = labelled["pocket"]
-    latent = torch.zeros(3, 3, 16, 16)
-    made = []
-    for one in (model, GGTap.execute(model).result[0]):
-        torch.manual_seed(0)
-        noise = comfy.sample.prepare_noise(latent, 7)
-        samples = comfy.sample.sample(
-            one, noise, 4, 3.0, sampler, "normal", positive, negative, latent, disable_pbar=True, seed=7
-        )
-        made.append((samples, torch.get_rng_state()))
-    assert torch.equal(made[0][0], made[1][0])
-    assert torch.equal(made[0][1], made[1][1])
-
-
 def test_a_model_that_is_recorded_already_is_passed_on(labelled):
-    from guidance_geometry.nodes.records import GGRecord
-    from guidance_geometry.nodes.tap import GGTap
-
     recorded = GGRecord.execute(labelled["pocket"][0]).result[0]
     assert GGTap.execute(recorded).result[0] is recorded
     tapped = GGTap.execute(labelled["pocket"][0]).result[0]
@@ -341,14 +286,10 @@ def test_a_model_that_is_recorded_already_is_passed_on(labelled):
 
 @pytest.mark.parametrize("value", [None, 7, "a text", [1], object()], ids=lambda given: type(given).__name__)
 def test_what_cannot_be_recorded_goes_on_to_the_sampler_as_it_is(host, value):
-    from guidance_geometry.nodes.tap import GGTap
-
     assert GGTap.execute(value).result[0] is value
 
 
 def test_a_model_that_cannot_be_copied_is_passed_on_and_the_log_says_so(labelled, monkeypatch, caplog):
-    from guidance_geometry.nodes.tap import GGTap
-
     model = labelled["pocket"][0]
 
     def broken(*_, **__):
@@ -375,9 +316,7 @@ def packs(installed):
 
 def changed_by_taps(graph):
     """Of each node whose wires were changed, the inputs that read a tap, and the class of that."""
-    from guidance_geometry.host.taps import declared, with_taps
-
-    tapped, _ = with_taps(graph, declared, SETTINGS)
+    tapped, _ = with_taps(graph, declaration_of, SETTINGS)
     read = {name: node["inputs"].items() for name, node in tapped.items() if name in graph and node != graph[name]}
     return {name: {one: tapped[wire[0]]["class_type"] for one, wire in inputs if wire != graph[name]["inputs"][one]}
             for name, inputs in read.items()}  # fmt: skip
@@ -482,12 +421,9 @@ def test_a_list_of_files_that_a_loader_reads_is_no_pipe(packs):
     ids=str,
 )
 def test_what_makes_latents_of_an_object_that_nobody_opens_may_be_a_sampler(packs, inputs, outputs, named):
-    from guidance_geometry.host.tap_places import Places
-    from guidance_geometry.host.taps import declared
-
     packs(Load=({}, ("OBJECT",)), Use=(inputs, outputs))
     graph = {"1": wired("Load"), "2": wired("Use", **{name: ["1", 0] for name in inputs if name == "made"})}
-    assert Places(graph, declared).may_sample("2") is named
+    assert Places(graph, declaration_of).may_sample("2") is named
 
 
 @pytest.mark.parametrize(
@@ -501,9 +437,6 @@ def test_what_makes_latents_of_an_object_that_nobody_opens_may_be_a_sampler(pack
     ids=["tuple", "table", "deep", "alone"],
 )
 def test_the_models_in_a_pipe_are_recorded_and_the_pipe_stays_as_it_was(labelled, around):
-    from guidance_geometry.host.run_recorder import is_recorded
-    from guidance_geometry.nodes.tap import GGPipeTap
-
     model = labelled["pocket"][0]
     pipe = around(model)
     tapped = GGPipeTap.execute(pipe).result[0]
@@ -522,8 +455,6 @@ def leaves(value):
 
 
 def test_one_model_in_two_places_of_a_pipe_stays_one_and_what_has_none_stays_itself(labelled):
-    from guidance_geometry.nodes.tap import GGPipeTap
-
     model, conds = labelled["pocket"][0], [["cond", {}]]
     pipe = {"base": model, "refiner": model, "positive": conds, "negative": conds}
     tapped = GGPipeTap.execute(pipe).result[0]
@@ -548,14 +479,10 @@ class Raising:
     ids=lambda given: type(given).__name__,
 )
 def test_what_holds_no_model_in_the_open_goes_on_as_it_is(host, value):
-    from guidance_geometry.nodes.tap import GGPipeTap
-
     assert GGPipeTap.execute(value).result[0] is value
 
 
 def test_a_pipe_too_deep_to_look_through_goes_on_as_it_is(labelled, caplog):
-    from guidance_geometry.nodes.tap import GGPipeTap
-
     pipe = [labelled["pocket"][0]]
     for _ in range(5000):
         pipe = [pipe]

@@ -5,6 +5,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from comfy_execution.graph_utils import ExecutionBlocker
+
+from guidance_geometry.extension import every_node
+from guidance_geometry.host.view_node import ViewNode
 
 from .shown import FIGURE
 
@@ -34,15 +38,11 @@ class Unreadable(Mapping):
 
 @pytest.fixture
 def nodes(host):
-    from guidance_geometry.extension import every_node
-
     return {node.define_schema().node_id: node for node in every_node()}
 
 
 @pytest.mark.parametrize("name", GIVEN)
 def test_a_fault_in_it_becomes_its_result(nodes, trace, name):
-    from comfy_execution.graph_utils import ExecutionBlocker
-
     node = nodes[name]
     broken = replace(trace, steps=Unreadable())
     traces = {"trace_a": broken, "trace_b": broken} if name == "GGCompareTraces" else {"trace": broken}
@@ -69,7 +69,6 @@ def test_nothing_that_shows_a_run_is_left_out(nodes):
     given = {name for name, node in nodes.items() for one in node.define_schema().inputs
              if one.get_io_type() == "GUIDANCE_TRACE"}  # fmt: skip
     assert given == GIVEN.keys() | {"GGSaveTrace", "GGTracePart"}
-    from guidance_geometry.host.view_node import ViewNode
 
     assert {name for name in given if issubclass(nodes[name], ViewNode)} == GIVEN.keys() - {"GGReport"}
 

@@ -6,6 +6,12 @@ import pytest
 import torch
 
 from guidance_geometry.guidance.chain import PLAIN, Chain
+from guidance_geometry.guidance.invariants import examine, failed
+from guidance_geometry.host.adapter import part_of_schedule
+from guidance_geometry.nodes.classifier_guidance import GGClassifierGradient
+from guidance_geometry.nodes.energies.label import GGLabelEnergy
+from guidance_geometry.nodes.lab import GGMixtureModel
+from guidance_geometry.nodes.rules.window import GGWindow
 
 from .chains import patched
 from .rule_knobs import ALL, acting, chain
@@ -16,8 +22,6 @@ HALF, CFG = STEPS // 2, 5.0
 
 
 def in_window(rules, start, end, guidance=None):
-    from guidance_geometry.nodes.rules.window import GGWindow
-
     return GGWindow.execute(rules, start, end, guidance=guidance).result[0]
 
 
@@ -93,10 +97,6 @@ def test_a_window_stands_behind_a_chain_and_holds_a_preset_rule_by_rule(wires):
 
 
 def test_a_gradient_in_a_window_pushes_there_alone(labelled, empty_latent):
-    from guidance_geometry.nodes.classifier_guidance import GGClassifierGradient
-    from guidance_geometry.nodes.energies.label import GGLabelEnergy
-    from guidance_geometry.nodes.lab import GGMixtureModel
-
     guide = GGMixtureModel.execute(shape="3x8x8", classes=3, kind="ve", seed=0).result[1]
     energy = GGLabelEnergy.execute(guide, "1", "label").result[0]
     term = GGClassifierGradient.execute(energy, 2.0, "noisy x_t", "none", 0.2, 0.0, 1.0, 1).result[0]
@@ -111,8 +111,6 @@ def test_a_gradient_in_a_window_pushes_there_alone(labelled, empty_latent):
 
 
 def test_a_windowed_rule_holds_the_invariants_that_it_claims(wires):
-    from guidance_geometry.guidance.invariants import examine, failed
-
     found = {}
     for name in RULES:
         rules = Chain(in_window(acting(name, wires["ve"]), 0.3, 0.7).rules)
@@ -152,8 +150,6 @@ def test_the_stages_of_a_run_share_its_window(labelled, empty_latent, wires, nam
 
 
 def test_a_part_of_a_run_begins_where_the_hosts_percent_says(labelled):
-    from guidance_geometry.host.adapter import part_of_schedule
-
     sampling = labelled["pocket"][0].get_model_object("model_sampling")
     cut = [sampling.percent_to_sigma(share) for share in (0.25, 0.5, 0.75)]
     assert part_of_schedule(labelled["pocket"][0], cut) == pytest.approx((0.25, 0.75), abs=2e-3)

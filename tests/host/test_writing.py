@@ -5,14 +5,24 @@ import inspect
 import io
 import os
 import re
+import subprocess
 from pathlib import Path
 
+import folder_paths
+import PIL.Image
 import pytest
+import safetensors.torch
 import torch
 
+from guidance_geometry.extension import every_node
 from guidance_geometry.files.writing import NotWritten, check_place, replacing, unwritten, write_atomically
+from guidance_geometry.host.panel_record import IN_MESSAGE
+from guidance_geometry.nodes import compare, export_html, see, trace_files, train_classifier
+from guidance_geometry.nodes.inspector import GGInspector
+from guidance_geometry.nodes.train_classifier import GGTrainNoisyClassifier
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.file import load
+from guidance_geometry.trace.record import size_of
 
 from .runs import guided, ksampler
 from .shown import FIGURE, in_a_workflow
@@ -29,8 +39,6 @@ def trace():
 @pytest.fixture
 def full(monkeypatch):
     """A disk without room, whoever writes: the pack, the host through Pillow, safetensors."""
-    import PIL.Image
-    import safetensors.torch
 
     def none(*_, **__):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -151,8 +159,6 @@ def test_a_fault_that_is_no_matter_of_files_goes_on(tmp_path):
     getattr(os, "geteuid", int)() != 0 or os.name == "nt", reason="this machine has no root to mount with"
 )
 def test_a_file_system_that_is_really_full(tmp_path):
-    import subprocess
-
     place = tmp_path / "small"
     place.mkdir()
     made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", place], check=False, capture_output=True)
@@ -176,8 +182,6 @@ PREFIXED = ["GGFigure", "GGMetrics", "GGSaveTrace", "GGExportHTML", "GGTrainNois
 @pytest.mark.parametrize("prefix", [LONG, f"runs/{LONG}", "\u00e9" * 101, "runs/" * 300, "a\0b", "a\nb"])
 @pytest.mark.parametrize("node", PREFIXED)
 def test_a_name_that_no_file_could_have_is_refused_before_any_work(host, node, prefix):
-    from guidance_geometry.extension import every_node
-
     found = next(one for one in every_node() if one.__name__ == node)
     values = dict.fromkeys(inspect.signature(found.validate_inputs).parameters)
     said = found.validate_inputs(**values | {"filename_prefix": prefix})
@@ -187,8 +191,6 @@ def test_a_name_that_no_file_could_have_is_refused_before_any_work(host, node, p
 
 
 def test_a_name_of_200_bytes_can_be_written_by_all(output, trace):
-    from guidance_geometry.nodes import export_html, see, trace_files
-
     prefix = "n" * 200
     for figure in ("step plane", "sampling animated"):
         asked = FIGURE | {"save": "all", "filename_prefix": prefix, "figure": figure, "size": "column 600"}
@@ -217,8 +219,6 @@ def test_a_full_temp_folder_costs_a_run_nothing_but_memory(labelled, empty_laten
 @pytest.mark.parametrize("save", ["none", "png", "svg", "all", "webp", "apng"])
 @pytest.mark.parametrize("film", [False, True])
 def test_a_figure_comes_out_though_its_file_cannot_be_written(output, trace, full, blocked, save, film):
-    from guidance_geometry.nodes import see
-
     asked = FIGURE | {"save": save, "size": "column 600"} | ({"figure": "sampling animated"} if film else {})
     if save != "none":
         out = see.GGFigure.execute(trace, **asked | {"filename_prefix": blocked})
@@ -236,8 +236,6 @@ def test_a_figure_comes_out_though_its_file_cannot_be_written(output, trace, ful
 
 @pytest.mark.parametrize("given", [5, [1], "x", True, {"workflow": 5}, {"workflow": [1], "x": None}, {"\u4e16": 2}])
 def test_what_a_job_says_beside_its_prompt_costs_no_file(output, trace, given):
-    from guidance_geometry.nodes import export_html, see, trace_files
-
     def prepared(node):
         made = in_a_workflow(node)
         made.hidden.extra_pnginfo = given
@@ -254,8 +252,6 @@ def test_what_a_job_says_beside_its_prompt_costs_no_file(output, trace, given):
 
 
 def test_tables_and_comparisons_come_out_though_their_files_cannot_be_written(output, trace, full, blocked):
-    from guidance_geometry.nodes import compare, see
-
     out = see.GGMetrics.execute(trace, blocked, -1)
     assert out.result[0] is trace
     assert "record check" in out.ui["text"][0]
@@ -270,8 +266,6 @@ def test_tables_and_comparisons_come_out_though_their_files_cannot_be_written(ou
 
 
 def test_what_is_nothing_but_a_file_is_an_error_that_names_the_remedy(output, trace, full, blocked):
-    from guidance_geometry.nodes import export_html, trace_files
-
     for write in (trace_files.GGSaveTrace.execute, in_a_workflow(export_html.GGExportHTML).execute):
         with pytest.raises(NotWritten, match="A file stands where a folder is needed"):
             write(trace, blocked)
@@ -282,10 +276,6 @@ def test_what_is_nothing_but_a_file_is_an_error_that_names_the_remedy(output, tr
 
 
 def test_the_inspector_shows_what_fits_when_the_temp_folder_is_full(output, full):
-    from guidance_geometry.host.panel_record import IN_MESSAGE
-    from guidance_geometry.nodes.inspector import GGInspector
-    from guidance_geometry.trace.record import size_of
-
     trace = exact_trace(4.0, batch=8, steps=40)
     full()
     out = GGInspector.execute(trace)
@@ -299,8 +289,6 @@ def test_the_inspector_shows_what_fits_when_the_temp_folder_is_full(output, full
 
 
 def trained(model, prefix="noisy", steps=2):
-    from guidance_geometry.nodes.train_classifier import GGTrainNoisyClassifier
-
     latent = {"samples": torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))}
     return GGTrainNoisyClassifier.execute(model, "a; b", steps, 4, 1e-3, 8, True, 0, prefix, latent=latent)
 
@@ -318,13 +306,9 @@ def test_a_trained_classifier_comes_out_though_its_file_cannot_be_written(labell
 
 
 def test_a_place_that_cannot_be_is_known_before_the_training(labelled, output, monkeypatch):
-    import folder_paths
-
-    from guidance_geometry.nodes import train_classifier
-
     (output / "classifiers").write_text("no folder")
     monkeypatch.setattr(folder_paths, "get_folder_paths", lambda kind: [str(output / "classifiers")])
-    monkeypatch.setattr(train_classifier, "trained", lambda *_: pytest.fail("it has trained"))
+    monkeypatch.setattr(train_classifier, "train_student", lambda *_: pytest.fail("it has trained"))
     with pytest.raises(NotWritten, match="A file stands where a folder is needed"):
         trained(labelled["ve"][0])
     monkeypatch.setattr(folder_paths, "get_folder_paths", lambda kind: [str(output)])

@@ -8,6 +8,9 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
+import pytest
+
+from guidance_geometry.sweeps.comfyui.client import JobError, RefusedError
 from guidance_geometry.sweeps.comfyui.process import DIRECT
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,6 +70,16 @@ def fetched(client, path, **query):
     with DIRECT.open(f"{client.address}/guidance_geometry/{path}?{urllib.parse.urlencode(query)}") as answer:
         body = answer.read()
     return json.loads(body) if body else None
+
+
+def refusal(client, graph):
+    """What the queue or a node says of a job that cannot be; the next job runs."""
+    with pytest.raises((RefusedError, JobError)) as caught:
+        client.run(graph)
+    message = str(caught.value)
+    assert "Traceback" not in message
+    assert latents(client, client.run(small())).isfinite().all()
+    return message
 
 
 def runs_of(client, job):

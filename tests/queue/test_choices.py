@@ -76,26 +76,6 @@ def test_what_is_no_pick_is_refused_and_nothing_is_written(client, key):
     assert sent(client, "GET", key) == (204, None)
 
 
-@pytest.mark.parametrize("called", [None, "studio.lan:8188"])
-def test_pages_of_other_sites_write_and_read_nothing(client, key, called):
-    foreign = {"Origin": "http://evil.example", "Content-Type": "text/plain"} | ({"Host": called} if called else {})
-    own = {"Host": called, "Origin": f"http://{called}", "Content-Type": "application/json"}
-    address = f"{client.address}/{PICKS}?{urllib.parse.urlencode({'key': key})}"
-    for method, headers, wanted in (
-        ("POST", foreign, 403),
-        ("GET", foreign, 403),
-        *([("POST", own, 200)] if called else []),
-    ):
-        data = json.dumps(picks(key, _2=True)).encode() if method == "POST" else None
-        try:
-            status = DIRECT.open(urllib.request.Request(address, data, headers, method=method)).status
-        except urllib.error.HTTPError as error:
-            status = error.code
-        assert status == wanted, method
-        assert sent(client, "GET", key)[0] == (200 if wanted == 200 else 204)
-    assert sent(client, "DELETE", key)[0] == 204
-
-
 def test_the_next_run_is_compared_with_the_picks_and_so_is_an_earlier_one(client):
     before = recorded(client, cfg=8.0)
     assert before["report"]["against"] != "picks"

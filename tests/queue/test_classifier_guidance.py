@@ -6,8 +6,7 @@ import torch
 
 from guidance_geometry.classifiers.reading import open_classifier
 from guidance_geometry.guidance.energies.label import LabelEnergy
-from guidance_geometry.sweeps.comfyui.client import JobError
-from guidance_geometry.tests.queue.prompts import ROOT, forget, in_batches, latents, picture, small, steered
+from guidance_geometry.tests.queue.prompts import ROOT, forget, in_batches, latents, picture, refusal, small, steered
 
 SAMPLERS = ["euler", "euler_ancestral", "heun", "dpmpp_2m", "dpmpp_2m_sde", "uni_pc"]
 
@@ -29,30 +28,20 @@ def belief():
     return lambda images: float(LabelEnergy(clean, wanted).log_prob(images).mean())
 
 
-def check_pull(client, belief, classifier, evaluation, scale, **run):
-    """The guided images are e^3 times as likely what was asked for; a push the other way makes them less so."""
+@pytest.mark.matrix(parts=4)
+@pytest.mark.parametrize(("name", "dtype"), [*((name, "fp32") for name in SAMPLERS), ("euler", "fp16")])
+@pytest.mark.parametrize(
+    ("classifier", "evaluation", "scale"),
+    [("pocket-clean-1", "auto", 0.2), ("pocket-noisy-1", "auto", 2.0), ("pocket-clean-1", "x0", 50.0)],
+)
+def test_every_evaluation_works_with_many_samplers(client, belief, classifier, evaluation, scale, name, dtype):
+    """The guided images are e^3 times as likely what was asked for."""
+    run = {"steps": 12, "seed": 32, "sampler_name": name, "dtype": dtype}
     plain, found = (
-        latents(client, client.run(in_batches(guided(classifier, evaluation, size, steps=12, seed=32, **run))))
-        for size in (0.0, scale)
+        latents(client, client.run(in_batches(guided(classifier, evaluation, size, **run)))) for size in (0.0, scale)
     )
     assert found.isfinite().all()
     assert belief(found) > belief(plain) + 3
-
-
-@pytest.mark.matrix(parts=3)
-@pytest.mark.parametrize("name", SAMPLERS)
-@pytest.mark.parametrize("dtype", ["fp32", "fp16"])
-def test_backprop_works_with_many_samplers(client, belief, name, dtype):
-    check_pull(client, belief, "pocket-clean-1", "auto", 0.2, sampler_name=name, dtype=dtype)
-
-
-@pytest.mark.matrix(parts=3)
-@pytest.mark.parametrize(("name", "dtype"), [*((name, "fp32") for name in SAMPLERS), ("euler", "fp16")])
-@pytest.mark.parametrize(
-    ("classifier", "evaluation", "scale"), [("pocket-noisy-1", "auto", 2.0), ("pocket-clean-1", "x0", 50.0)]
-)
-def test_the_other_evaluations_work_with_them_too(client, belief, classifier, evaluation, scale, name, dtype):
-    check_pull(client, belief, classifier, evaluation, scale, sampler_name=name, dtype=dtype)
 
 
 @pytest.mark.parametrize("evaluation", ["x0", "x0 + backprop"])
@@ -67,20 +56,6 @@ def test_the_included_latent_model_is_guided_through_its_own_decoder(client, bel
         shown = [picture(client, entry) for entry in client.run(graph).outputs["41"]["images"]]
         found.append(belief(torch.tensor(np.stack(shown)).permute(0, 3, 1, 2) / 127.5 - 1))
     assert found[1] > found[0] + 3
-
-
-def test_scale_nought_is_the_run_without_the_node(client):
-    without = small(label="", cfg=1.0, seed=33)
-    with_node = guided(scale=0.0, seed=33)
-    assert torch.equal(latents(client, client.run(with_node)), latents(client, client.run(without)))
-
-
-def test_the_second_run_is_the_first(client):
-    first = client.run(guided(seed=34, sampler_name="euler_ancestral"))
-    forget(client)
-    second = client.run(guided(seed=34, sampler_name="euler_ancestral"))
-    assert not second.cached
-    assert torch.equal(latents(client, first), latents(client, second))
 
 
 def test_what_a_run_has_to_say_stands_on_its_node(client):
@@ -120,6 +95,4 @@ def test_an_interrupt_in_the_middle_leaves_the_host_healthy(client):
     ],
 )
 def test_what_cannot_guide_is_named(client, changed, words):
-    with pytest.raises(JobError) as caught:
-        client.run(guided(**changed))
-    assert words in str(caught.value)
+    assert words in refusal(client, guided(**changed))

@@ -7,8 +7,7 @@ from guidance_geometry.classifiers.reading import open_classifier
 from guidance_geometry.dev.fixtures.tiny_folders import save_tiny
 from guidance_geometry.guidance.energies.perception import DepthEnergy, SegmentationEnergy, TextEnergy
 from guidance_geometry.guidance.energies.reference import FeatureEnergy, StyleEnergy
-from guidance_geometry.sweeps.comfyui.client import JobError, RefusedError
-from guidance_geometry.tests.queue.prompts import ROOT, in_batches, latents, steered
+from guidance_geometry.tests.queue.prompts import ROOT, in_batches, latents, refusal, steered
 
 pytest.importorskip("transformers", reason="transformers comes with the host")
 ORANGE = 0xE06020
@@ -124,13 +123,6 @@ def test_what_a_network_sees_is_reached(client, networks, folder, name):
     assert (energy.log_prob(found) > energy.log_prob(plain)).all()
 
 
-@pytest.mark.parametrize("name", NODES)
-def test_the_gradient_of_what_a_network_sees_goes_through_the_denoiser(client, networks, name):
-    plain, found = (latents(client, client.run(steered(*seen(name, networks), scale, **RUN))) for scale in (0.0, 4.0))
-    assert found.isfinite().all()
-    assert (found - plain).abs().amax(dim=(1, 2, 3)).min() > 1e-3
-
-
 @pytest.mark.parametrize(("classes", "wanted"), [("#e06020 sky", "sky"), ("*", "dog")])
 def test_a_map_may_be_a_picture(client, networks, folder, classes, wanted):
     """The orange picture as sky; a nearly black one as class 1, dog."""
@@ -147,7 +139,6 @@ BAD = {
     "another kind of network": ("text", {"loaded": "style"}, "but how well a text fits is needed. Choose a CLIP"),
     "no text": ("text", {"text": ""}, "A text is empty"),
     "nothing to weigh against": ("text", {"negative": ""}, "Add a negative text"),
-    "an unknown class": ("map", {"classes": "skye"}, "Nearest: 'sky'"),
     "three classes in a mask": ("map", {"classes": "sky; dog; cat"}, "a mask has one or two"),
     "no map": ("map", {"mask": None}, "exactly one of them"),
     "a map of another shape": ("map", {"mask": ["31", 0]}, "is 32 x 16 but the picture 32 x 32"),
@@ -156,26 +147,12 @@ BAD = {
     "a class without a colour": ("map", {"mask": None, "image": ["30", 0]}, "'sky' is not a colour with a class"),
     "a flat depth": ("depth", {"image": ["30", 0]}, "is flat"),
     "features for depth": ("depth", {"loaded": "features"}, "gives features, but depth is needed"),
+    "no reference": ("features", {"image": None}, "needs a reference, and none is connected"),
     "no network": ("features", {"classifier": None}, "needs a network"),
     "a style without convolutions": ("style", {"loaded": "features"}, "no convolutions of several sizes"),
-    "the judge": ("style", {"loaded": "judge"}, "is the judge"),
-    "an unknown kind": ("text", {"kind": "maybe"}, "maybe"),
-    "no number": ("depth", {"spread": "wide"}, "spread"),
 }
 
 
 @pytest.mark.parametrize(("name", "changed", "words"), BAD.values(), ids=BAD)
 def test_what_cannot_be_is_named_and_the_next_job_runs(client, networks, name, changed, words):
-    with pytest.raises((RefusedError, JobError)) as caught:
-        client.run(steered(*seen(name, networks, **changed)))
-    assert words in str(caught.value)
-    assert "Traceback" not in str(caught.value)
-    client.run(steered(*reference("mean colour")))
-
-
-def test_without_a_reference_the_node_says_so_and_the_next_job_runs(client):
-    energy, _ = reference("mean colour")
-    del energy["inputs"]["image"]
-    with pytest.raises(JobError, match="Comparing mean colour needs a reference"):
-        client.run(steered(energy))
-    client.run(steered(*reference("mean colour"), seed=42))
+    assert words in refusal(client, steered(*seen(name, networks, **changed)))

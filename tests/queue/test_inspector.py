@@ -113,20 +113,6 @@ def text_chunks(data):
     return found
 
 
-def test_undo_keeps_the_panel(page):
-    page.evaluate(f"() => {{ {SAMPLER}.widgets.find(w => w.name === 'steps').value = 12; }}")
-    page.evaluate(
-        """async () => { const tracker = app.extensionManager.workflow.activeWorkflow.changeTracker;
-        tracker.checkState(); await tracker.undo(); }"""
-    )
-    page.wait_for_function(
-        "() => document.querySelectorAll('.gg-panel').length === 1 && /^[0-9]+.20$/.test("
-        "document.querySelector('.gg-panel output').textContent)"
-    )
-    choose(page, "plane")
-    page.wait_for_function(DRAWN)
-
-
 def test_undo_keeps_the_step_and_the_sample(page):
     page.locator(".gg-panel input[aria-label=Step]").fill("5")
     page.locator(".gg-files select[aria-label=Sample]").select_option("1")
@@ -267,13 +253,6 @@ def run_large(page):
     page.evaluate(f"() => {{ {NODE.format('GGEmptyCanvas')}.widgets.find(w => w.name === 'batch_size').value = 8; }}")
     queue(page)
     shows_run_of(page, 60)
-
-
-def test_a_large_record_is_fetched_from_its_file(page):
-    run_large(page)
-    page.wait_for_function("() => document.querySelectorAll('.gg-files option').length === 8")
-    choose(page, "matters")
-    page.wait_for_function(DRAWN)
 
 
 def test_a_reload_brings_a_large_record_with_one_question(page):

@@ -6,38 +6,15 @@ import urllib.error
 import pytest
 
 from guidance_geometry.files.safetensors import read_safetensors, write_safetensors
-from guidance_geometry.sweeps.comfyui.client import JobError, RefusedError
-from guidance_geometry.tests.queue.prompts import latents, small
+from guidance_geometry.sweeps.comfyui.client import RefusedError
+from guidance_geometry.tests.queue.prompts import refusal, small
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.file import save
 
-WATCHED = {
-    "1": {"class_type": "GGWatchEnergy", "inputs": {"energy": "x"}},
-    "2": {"class_type": "GGMixtureModel", "inputs": {"shape": "3x8x8", "classes": 2, "kind": "ve", "seed": 0}},
-    "3": {"class_type": "GGGuidancePatch", "inputs": {"model": ["2", 0], "guidance": ["1", 0]}},
-    "4": {"class_type": "PreviewAny", "inputs": {"source": ["3", 0]}},
-}
-PATCHED = WATCHED | {"3": {"class_type": "GGGuidancePatch", "inputs": {"model": ["2", 0], "guidance": "x"}}}
-MEASURED = {"1": {"class_type": "GGMetrics", "inputs": {"trace": "x", "filename_prefix": "m", "sample": -1}}}
 LOADED = {"1": {"class_type": "GGLoadTrace", "inputs": {"trace_name": "traces/hostile.safetensors"}}} | {
     "2": {"class_type": "GGMetrics", "inputs": {"trace": ["1", 0], "filename_prefix": "m", "sample": 99}},
     "3": {"class_type": "PreviewAny", "inputs": {"source": ["1", 0]}},
 }
-
-
-@pytest.mark.parametrize(
-    ("graph", "words"),
-    [
-        (WATCHED, "energy is a str; a GG_ENERGY is needed. Connect Label Energy"),
-        (PATCHED, "guidance is a str; a GG_GUIDANCE is needed. Connect a guidance rule"),
-        (MEASURED, "trace is a str; a GUIDANCE_TRACE is needed. Connect a sampler with trace"),
-    ],
-    ids=["energy", "guidance", "trace"],
-)
-def test_a_word_on_a_wire_is_named_and_the_next_job_runs(client, graph, words):
-    with pytest.raises(JobError, match=words):
-        client.run(graph)
-    assert latents(client, client.run(small())).isfinite().all()
 
 
 def test_a_trace_whose_model_is_a_word_is_refused_and_the_next_job_runs(client, server):
@@ -47,9 +24,7 @@ def test_a_trace_whose_model_is_a_word_is_refused_and_the_next_job_runs(client, 
     tensors, metadata = read_safetensors(path)
     header = json.loads(metadata["gg.header"]) | {"model": "x"}
     write_safetensors(path, tensors, metadata | {"gg.header": json.dumps(header)})
-    with pytest.raises(JobError, match=r"hostile\.safetensors: the header: model is 'x'"):
-        client.run(LOADED)
-    assert latents(client, client.run(small())).isfinite().all()
+    assert "hostile.safetensors: the header: model is 'x'" in refusal(client, LOADED)
 
 
 KEEPING = {

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from guidance_geometry.sweeps.comfyui.client import JobError, RefusedError
 from guidance_geometry.tests.programs import ARCHIVES, Payload
+
+from .prompts import refusal
 
 
 def loading(name):
@@ -36,19 +37,8 @@ def folder(server):
         ("export.safetensors", "zip archive"),
         ("evil.pt", "can run code when they are loaded"),
         ("../denoisers/evil.safetensors", "is not a name inside models/classifiers"),
-        ("/etc/passwd", "is not a name inside models/classifiers"),
-        ("absent.safetensors", "was not found"),
     ],
 )
 def test_hostile_names_and_files_are_refused_and_the_next_job_runs(client, folder, name, words):
-    with pytest.raises((RefusedError, JobError)) as caught:
-        client.run(loading(name))
-    assert words in str(caught.value)
-    assert "Traceback" not in str(caught.value)
+    assert words in refusal(client, loading(name))
     assert not (folder / "canary").exists()
-    client.run(loading("pocket-noisy-1"))
-
-
-def test_the_labels_come_out(client):
-    done = client.run(loading("pocket-clean-1"))
-    assert "robot" in str(vars(done))

@@ -4,8 +4,7 @@ import math
 import pytest
 import torch
 
-from guidance_geometry.sweeps.comfyui.client import JobError, RefusedError
-from guidance_geometry.tests.queue.prompts import ROOT, forget, latents, small
+from guidance_geometry.tests.queue.prompts import ROOT, forget, latents, refusal, small
 
 
 @pytest.fixture
@@ -26,13 +25,8 @@ def four_channels(graph):
 BAD = {
     "missing file": (small(denoiser="nosuch.safetensors"), "nosuch.safetensors' was not found"),
     "misspelt label": (small(label="robt"), "Nearest: 'robot'"),
-    "label out of range": (small(label="10"), "outside 0 .. 9"),
-    "negative label": (small(label="-1"), "outside 0 .. 9"),
-    "zero steps": (small(steps=0), "steps is 0"),
     "cfg is NaN": (small(cfg=math.nan), "cfg is nan"),
-    "cfg is infinite": (small(cfg=math.inf), "Value inf bigger than max of 100.0"),
     "unknown sampler": (small(sampler_name="eulr"), "'eulr' not in"),
-    "unknown capture": (small(capture="everything"), "'everything' not in"),
     "four channels": (four_channels(small()), "4 channels"),
     "truncated": (small(denoiser="truncated.safetensors"), "cut off"),
     "huge header": (small(denoiser="huge_header.safetensors"), "announces a header"),
@@ -44,11 +38,7 @@ BAD = {
 @pytest.mark.usefixtures("healthy", "damaged_files")
 @pytest.mark.parametrize(("graph", "words"), BAD.values(), ids=BAD.keys())
 def test_bad_input_is_named_and_the_next_job_runs(client, graph, words):
-    with pytest.raises((RefusedError, JobError)) as caught:
-        client.run(graph)
-    message = str(caught.value)
-    assert words in message
-    assert "Traceback" not in message
+    assert words in refusal(client, graph)
 
 
 def test_second_run_equals_first(client):
@@ -66,9 +56,7 @@ def test_a_workflow_in_between_leaves_no_trace(client):
     assert torch.equal(latents(client, first), latents(client, second))
 
 
-@pytest.mark.parametrize(
-    "name", ["euler", "euler_ancestral", "heun", "dpmpp_2m", "dpmpp_2m_sde", "uni_pc", "ddpm", "lcm"]
-)
+@pytest.mark.parametrize("name", ["euler", "euler_ancestral", "dpmpp_2m_sde", "uni_pc"])
 @pytest.mark.parametrize("cfg", [4.0, 1.0])
 def test_renaming_a_ksampler_gives_the_same_samples(client, name, cfg):
     ours = small(seed=8, sampler_name=name, cfg=cfg)

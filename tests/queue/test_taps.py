@@ -7,7 +7,6 @@ import urllib.parse
 import pytest
 import torch
 
-from guidance_geometry.sweeps.comfyui.client import JobError
 from guidance_geometry.sweeps.comfyui.process import DIRECT
 from guidance_geometry.tests.queue.prompts import ASKING, asked, fetched, latents, runs_of, small
 
@@ -31,11 +30,6 @@ def test_a_job_of_the_api_asks_and_reads_its_run(client):
     record = fetched(client, f"tab/runs/{run['run']}")
     assert [step["i"] for step in record["steps"]] == [0, 1, 2, 3]
     assert record["cfg"] == small()["4"]["inputs"]["cfg"]
-
-
-def test_without_asking_nothing_is_kept(client):
-    job = client.run(plain(seed=12))
-    assert runs_of(client, job) == []
 
 
 def test_the_same_job_again_is_cached_and_its_run_is_the_last_ones(client):
@@ -83,28 +77,6 @@ def test_an_error_of_the_users_wire_names_the_users_node(client):
     assert "gg-1" not in str(caught.value)
 
 
-@pytest.mark.usefixtures("damaged_files")
-def test_an_error_in_the_sampler_names_the_users_node(client):
-    graph = plain(seed=17)
-    graph["8"] = {"class_type": "LoadLatent", "inputs": {"latent": "four_channels.latent"}}
-    graph["4"]["inputs"]["latent_image"] = ["8", 0]
-    with pytest.raises(JobError, match="4 channels") as caught:
-        client.run(graph, **ASKING)
-    assert caught.value.job.error["node_id"] == "4"
-
-
-def test_our_own_recording_sampler_is_shown_too_and_once(client):
-    job = client.run(small(seed=18), **ASKING)
-    (run,) = runs_of(client, job)
-    assert run["node"] == "4"
-
-
-def test_what_asks_wrongly_runs_as_ever(client):
-    for said in (7, {"record": "yes"}, {"record": True, "capture": {"a": 1}, "uncond_steps": -1}):
-        job = client.run(plain(seed=19), extra_data={"guidance_geometry": said})
-        assert latents(client, job).isfinite().all()
-
-
 def finished(server, job):
     """Wait for a job; its status."""
     for _ in range(300):
@@ -136,31 +108,6 @@ def test_with_several_users_each_sees_the_runs_that_his_own_requests_queued(shar
     assert sheet["subfolder"] == "guidance_geometry/tab"
     with DIRECT.open(f"{shared.address}/view?{urllib.parse.urlencode(sheet)}") as answer:
         assert answer.read().startswith(b"\xff\xd8")
-
-
-def test_with_several_users_each_has_picks_of_his_own(shared):
-    her, him = (asked(shared, "users", username=name) for name in ("she", "he"))
-    picks = {"format": "guidance-geometry/picks", "version": 1, "model": {"name": "m", "key": "k"}}
-    picks["picks"] = [{"cfg": 4.0, "sampler_class": "ode", "good": True}]
-    address = "guidance_geometry/picks?key=k"
-    assert asked(shared, address, her, **picks)["ranges"] == {"ode": [4.0, 4.0]}
-    assert asked(shared, address, her)["picks"][0]["cfg"] == 4.0
-    assert asked(shared, address, him) is None
-    assert asked(shared, address) == 401
-    assert asked(shared, address, "../default") == 401
-
-
-@pytest.mark.parametrize("said", [{"record": False}, {"record": True}, 7, {}], ids=str)
-def test_no_job_says_whose_it_is(shared, said):
-    her, him = (asked(shared, "users", username=f"{name} who says {said}") for name in ("she", "he"))
-    for claimed in (him, "default", "../outside"):
-        forged = {**said, "user": claimed} if isinstance(said, dict) else said
-        sent = {"prompt": plain(seed=35), "extra_data": {"guidance_geometry": forged}}
-        job = asked(shared, "prompt", her, **sent)["prompt_id"]
-        assert finished(shared, job) == "success"
-        (extra,) = [entry["prompt"][3] for entry in asked(shared, f"history/{job}").values()]
-        assert extra["guidance_geometry"]["user"] == her
-        assert [asked(shared, f"guidance_geometry/runs/{job}/8", user) for user in (her, him, None)] == [None, 404, 401]
 
 
 @pytest.mark.parametrize("slot", [0, 1], ids=["a MODEL", "None"])

@@ -2,7 +2,6 @@
 
 import pytest
 
-from guidance_geometry.sweeps.comfyui.client import JobError
 from guidance_geometry.tests.queue.prompts import latents, steered
 
 LEARNED = ["30", 0]
@@ -98,8 +97,3 @@ def test_a_training_that_is_stopped_leaves_no_file_and_the_next_job_runs(client,
     assert client.follow(client.submit(graph), stop).ending == "execution_interrupted"
     assert not [*folder.glob("stopped*")]
     latents(client, client.run(steered(wanting(LEARNED), training(filename_prefix="next"), seed=53)))
-
-
-def test_what_cannot_be_learned_from_is_named(client):
-    with pytest.raises(JobError, match="names 1 different labels"):
-        client.run(steered(wanting(LEARNED), training(labels="bright")))
