@@ -73,11 +73,6 @@ def test_what_is_no_probability_is_drawn_in_nats():
     assert "log p of what was asked for, nats" in words
 
 
-def test_a_run_without_classifiers_says_so():
-    drawing = draw_still(Order(run(gamma=4.0), step=5, sample=0), "classifier curves")
-    assert "no classifier was asked in this run" in [words for words, _ in drawing.canvas.texts()]
-
-
 def alone(trace):
     """The same run with cfg 1: one prediction a step, no difference."""
     lost = torch.tensor([["delta" in pair for pair in pairs(trace)]] * trace.n)[:, None]

@@ -67,36 +67,27 @@ def test_steps_that_do_not_know_are_gaps_and_never_zeros():
     assert "gaps no difference above rounding" in drawing.caption
 
 
-def test_a_step_that_pushes_next_to_nothing_does_not_stretch_the_axis():
-    trace = acting(lambda step: 500.0 if step == 11 else 4.0, lambda step: 0.0)
+@pytest.mark.parametrize(
+    ("usual", "last", "push", "beyond", "on_top"),
+    [
+        (4.0, 500.0, 1e-3, True, "acts like 4. "),  # next to nothing is pushed: it does not stretch the axis
+        (2.0, 1001.0, 0.02, False, "acts like 2 to 1001. "),  # most is pushed, however small the difference
+        (8.0, 8.0 + 1e-6, 1e-3, False, "acts as cfg says: 8. "),  # rounding leads no step beyond
+        (4.0, 1.0, 1e-3, False, "acts like 4. "),  # on the axis, and not told
+    ],
+)
+def test_the_axis_holds_what_pushes(usual, last, push, beyond, on_top):
+    trace = acting(lambda step: last if step == 11 else usual, lambda step: 0.0)
     kappa = trace.steps["kappa"].clone()
-    kappa[11] *= 1e-3
+    kappa[11] *= push
     drawing = drawn(replace(trace, steps=trace.steps | {"kappa": kappa}))
-    assert drawing.caption.startswith("cfg 8 acts like 4. ")
     found = marks(drawing.canvas.svg())
-    assert found["beyond-11"][1] == pytest.approx(WIDE[0].y, abs=0.01)
-    assert "scale-11" not in found
-
-
-def test_a_step_that_pushes_most_is_told_and_on_the_axis_however_small_its_difference():
-    """The scale of a power law grows as the difference shrinks."""
-    trace = acting(lambda step: 1001.0 if step == 11 else 2.0, lambda step: 0.0)
-    kappa = trace.steps["kappa"].clone()
-    kappa[11] *= 0.02
-    drawing = drawn(replace(trace, steps=trace.steps | {"kappa": kappa}))
-    assert drawing.caption.startswith("cfg 8 acts like 2 to 1001. ")
-    found = marks(drawing.canvas.svg())
-    assert found["scale-11"][1] == pytest.approx(WIDE[0].y, abs=0.01)
-    assert "beyond" not in drawing.caption
-
-
-def test_rounding_leads_no_step_beyond_the_axis():
-    trace = acting(lambda step: 8.0 + 1e-6 * (step == 11), lambda step: 0.0)
-    kappa = trace.steps["kappa"].clone()
-    kappa[11] *= 1e-3
-    drawing = drawn(replace(trace, steps=trace.steps | {"kappa": kappa}))
-    assert "beyond" not in drawing.caption
-    assert "scale-11" in marks(drawing.canvas.svg())
+    assert on_top in drawing.caption
+    assert ("beyond-11" in found, "scale-11" in found) == (beyond, not beyond)
+    assert ("beyond " in drawing.caption) == beyond
+    assert ("on top " in drawing.caption) == (push == 1e-3 and abs(last - usual) > 1)
+    if last > 8:
+        assert found["beyond-11" if beyond else "scale-11"][1] == pytest.approx(WIDE[0].y, abs=0.01)
 
 
 def test_a_band_holds_the_middle_of_three_samples_or_more():
@@ -137,20 +128,3 @@ def test_what_is_counted_alone_is_named():
     columns |= {"pass middle": torch.ones(trace.n, trace.batch)}
     assert "left out" not in drawn(trace).caption
     assert "left out middle: counted alone" in drawn(replace(trace, steps=trace.steps | columns)).caption
-
-
-def test_a_scale_that_is_drawn_and_not_told_is_explained():
-    trace = acting(lambda step: 1.0 if step == 11 else 4.0, lambda step: 0.0)
-    assert "on top" not in drawn(acting(lambda step: 4.0, lambda step: 0.0)).caption
-    kappa = trace.steps["kappa"].clone()
-    kappa[11] *= 1e-3
-    drawing = drawn(replace(trace, steps=trace.steps | {"kappa": kappa}))
-    assert drawing.caption.startswith("cfg 8 acts like 4. ")
-    assert "on top leaves out steps that push next to nothing" in drawing.caption
-
-
-def test_a_run_without_a_pair_says_what_is_missing():
-    drawing = drawn(run(gamma=1.0, skip=tuple(range(12))))
-    words = " ".join(words for words, _ in drawing.canvas.texts())
-    assert "the effective scale is known at no step" in words
-    assert "Raise cfg" in words

@@ -136,19 +136,6 @@ def test_a_gradient_alone_needs_no_second_prediction():
     assert math.dist(pull.scene.positions.points["tip"], pull_of(trace, 5, 1).scene.positions.points["tip"]) < 1e-9
 
 
-def test_a_gradient_of_zero_is_said():
-    words = " ".join(t for t, _ in draw_still(Order(_without_pull(), step=5, sample=0), "scaled sum").canvas.texts())
-    assert "the gradient is zero at this step" in words
-
-
-def _without_pull():
-    trace = classifier_run()
-    K = trace.steps["K"].clone()
-    rows, columns = torch.triu_indices(7, 7)
-    K[..., (rows == 6) | (columns == 6)] = 0.0
-    return Trace(trace.header, trace.steps | {"K": K}, trace.stage)
-
-
 def test_what_other_rules_add_is_said():
     trace = classifier_run()
     record = trace.record
@@ -158,36 +145,6 @@ def test_what_other_rules_add_is_said():
     other = Trace(trace.header, trace.steps | {"K": torch.stack(pairs, dim=-1)}, trace.stage)
     assert "others add rms" in draw_still(Order(other, step=5, sample=1), "scaled sum").caption
     assert "others add rms" not in draw_still(Order(trace, step=5, sample=1), "scaled sum").caption
-
-
-def test_the_implied_classifier_is_called_that():
-    for figure in PULL:
-        assert "(implied classifier)" in draw_still(Order(run(gamma=4.0), step=5, sample=0), figure.name).caption
-
-
-def test_what_is_missing_is_said():
-    trace = run(gamma=4.0)
-    unknown = Trace(trace.header, trace.steps | {"kappa": trace.steps["kappa"] * torch.nan}, trace.stage)
-    words = " ".join(t for t, _ in draw_still(Order(unknown, step=5), "scaled sum").canvas.texts())
-    assert "is unknown" in words
-    assert "euler" in words
-    words = " ".join(
-        t for t, _ in draw_still(Order(run(gamma=4.0, skip=(5,)), step=5, sample=0), "scaled sum").canvas.texts()
-    )
-    assert "no unconditional prediction" in words
-    assert "\u03b5 = 0" in draw_still(Order(trace, step=5), "gradient and noise").caption
-
-
-@pytest.mark.parametrize("gamma", [0.5, 8.0, 30.0])
-@pytest.mark.parametrize(("sampler", "space"), [("ddpm", "ve"), ("euler", "flow")])
-def test_no_words_overlap_or_leave_the_sheet(gamma, sampler, space):
-    trace = run(gamma=gamma, sampler=sampler, space=space)
-    for step, size, figure in (
-        (0, "blog", "gradient and noise"),
-        (5, "column", "gradient and noise"),
-        (10, "blog", "scaled sum"),
-    ):
-        assert_apart(draw_still(Order(trace, step=step, sample=0, size=size, pictures=Pictures()), figure).canvas)
 
 
 def test_frames_of_the_animation_share_one_plane():

@@ -10,7 +10,7 @@ from guidance_geometry.figures.compare import draw_comparison
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.figures.registry import FIGURES, draw_still
-from guidance_geometry.tests.drawn import assert_apart, run
+from guidance_geometry.tests.drawn import assert_apart, classifier_run, run
 
 
 def broken():
@@ -25,6 +25,8 @@ def broken():
 
 RUNS = {
     "ancestral": (lambda: run(gamma=4.0, sampler="ddpm"), 4),
+    "the first step": (lambda: run(gamma=8.0, sampler="ddpm"), 0),
+    "the last but one of a flow": (lambda: run(gamma=0.5, space="flow"), 10),
     "flow of two steps": (lambda: run(gamma=4.0, space="flow", steps=2), 0),
     "one image, gamma 0": (lambda: run(gamma=0.0, batch=1, sampler="ddpm"), 3),
     "no unconditional pass": (lambda: run(gamma=1.0, skip=tuple(range(12))), 5),
@@ -45,6 +47,50 @@ def test_every_figure_keeps_its_words_apart(name, size):
         if figure.of_step:
             assert f"step {step + 1} of " in drawing.caption
             assert "\u03b3 = " in drawing.caption
+
+
+def zeroed(name, value=0.0):
+    """A run guided by a classifier, all products of one of whose vectors are this."""
+    trace = classifier_run()
+    pairs = [(v, w) for k, v in enumerate(trace.record.vectors) for w in trace.record.vectors[k:]]
+    K = trace.steps["K"].masked_fill(torch.tensor([name in pair for pair in pairs]), value)
+    return replace(trace, steps=trace.steps | {"K": K})
+
+
+def unfollowed():
+    trace = run(gamma=4.0)
+    return replace(trace, steps=trace.steps | {"kappa": trace.steps["kappa"] * math.nan})
+
+
+@pytest.mark.parametrize(
+    ("make", "figure", "step"),
+    [
+        (lambda: run(gamma=4.0, skip=(5,)), "difference", 5),
+        (lambda: run(gamma=4.0, skip=(5,)), "scaled sum", 5),
+        (lambda: zeroed("gradient"), "scaled sum", 5),
+        (unfollowed, "scaled sum", 5),
+        (lambda: run(gamma=4.0), "next step", 11),
+        (lambda: run(gamma=4.0, capture=False), "next prediction", 12 - 1),
+        (broken, "step plane", 5),
+        (broken, "small step", 5),
+        (broken, "scaled sum", 5),
+        (lambda: run(gamma=4.0), "classifier curves", 5),
+        (lambda: run(gamma=1.0, skip=tuple(range(12))), "effective scale", 5),
+    ],
+)
+def test_of_what_cannot_be_drawn_the_page_says_why_and_what_to_do(make, figure, step):
+    drawing = draw_still(Order(make(), step=step, sample=0), figure)
+    words = " ".join(words for words, _ in drawing.canvas.texts())
+    assert drawing.scene.missing in words
+    assert drawing.scene.advice.split()[0] in words
+    assert "overview-x" not in drawing.svg()
+
+
+@pytest.mark.parametrize("figure", ["step plane", "added noise", "gradient and noise"])
+def test_a_deterministic_step_says_that_the_noise_is_zero(figure):
+    for sampler, silent in (("euler", True), ("ddpm", False)):
+        order = Order(run(gamma=4.0, sampler=sampler), step=3, sample=0)
+        assert ("\u03b5 = 0" in draw_still(order, figure).caption) == silent
 
 
 EXTREMES = {"infinite": math.inf, "not a number": math.nan, "very large": 1e300, "very small": 1e-300}
@@ -89,14 +135,6 @@ def test_a_slide_is_a_blog_figure_of_twice_the_pixels():
     for (words, box), (same, other) in zip(blog.texts(), slide.texts(), strict=True):
         assert words == same
         assert math.dist((box.x, box.y), (other.x, other.y)) < 3.5  # hinting
-
-
-def test_values_that_are_not_finite_are_not_called_unevaluated():
-    order = Order(broken(), step=5, sample=0)
-    for figure in ("step plane", "small step", "scaled sum"):
-        words = " ".join(t for t, _ in draw_still(order, figure).canvas.texts())
-        assert "values at this step are not finite" in words, figure
-        assert "lower the scale" in words, figure
 
 
 def test_entries_say_all_that_a_reader_needs():

@@ -12,7 +12,6 @@ import torch
 
 from guidance_geometry.figures import step_figure
 from guidance_geometry.figures.order import Order
-from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.figures.registry import STEP, draw_still
 from guidance_geometry.figures.words import number, percent
 from guidance_geometry.tests.drawn import assert_apart, expected, marks, printed_scale, run, segment
@@ -50,13 +49,6 @@ def test_positions_in_the_svg_are_the_record_times_the_printed_scale(space, samp
                 assert math.dist(found[f"lens-{role}"], (u[0] - offset[0], u[1] + offset[1])) < 0.5
 
 
-def test_both_axes_have_one_scale():
-    canvas = draw_still(Order(run(gamma=4.0), sample=0), "step plane").canvas
-    pixels = canvas._place.transform([(0, 0), (100, 0), (0, 100)])
-    assert pixels[1][0] - pixels[0][0] == pytest.approx(100)
-    assert pixels[0][1] - pixels[2][1] == pytest.approx(100)
-
-
 def test_the_step_ends_where_the_record_says():
     trace = run(gamma=4.0)
     drawing = draw_still(Order(trace, step=5, sample=0), "step plane")
@@ -87,16 +79,6 @@ def test_noise_has_its_true_length_across_the_ray_or_is_marked_as_cut():
         direction = (end - tip) / (end - tip).norm()
         assert abs(float(direction[0] * -ray[0] + direction[1] * ray[1])) < 5e-3 * float(ray.norm())
     assert set(lengths.values()) == {True, False}
-
-
-@pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0, 8.0, 30.0])
-@pytest.mark.parametrize(("sampler", "space"), [("ddpm", "ve"), ("euler", "flow")])
-def test_no_words_overlap_or_leave_the_sheet(gamma, sampler, space):
-    trace = run(gamma=gamma, sampler=sampler, space=space)
-    for step, size in ((0, "blog"), (5, "column"), (11, "blog")):
-        shown = Pictures() if step else None
-        canvas = draw_still(Order(trace, step=step, sample=0, size=size, pictures=shown), "step plane").canvas
-        assert_apart(canvas)
 
 
 @pytest.mark.parametrize(
@@ -132,11 +114,6 @@ def test_of_one_prediction_the_step_towards_it_is_drawn_and_the_caption_says_why
     difference = draw_still(Order(trace, step=5, sample=0), "difference")
     assert "no unconditional prediction at this step" in [t for t, _ in difference.canvas.texts()]
     assert "overview-x" not in difference.svg()
-
-
-def test_a_deterministic_step_says_that_the_noise_is_zero():
-    assert "\u03b5 = 0" in draw_still(Order(run(gamma=4.0), sample=0), "step plane").caption
-    assert "\u03b5 = 0" not in draw_still(Order(run(gamma=4.0, sampler="ddpm"), step=3, sample=0), "step plane").caption
 
 
 def test_the_caption_prints_what_honesty_asks_for():
@@ -204,15 +181,6 @@ def test_other_rules_get_an_arrow_where_no_split_of_the_push_is_known():
     assert not {"other rules", "along", "across"} & {*plain}
 
 
-def test_default_step_is_the_meaningful_one_nearest_to_two_fifths():
-    trace = run(gamma=4.0)
-    assert draw_still(Order(trace, sample=0), "step plane").scene.facts.step == 5
-    floor = trace.steps["floor"].clone()
-    floor[4:7] = 1.0
-    quiet = type(trace)(trace.header, trace.steps | {"floor": floor}, trace.stage)
-    assert draw_still(Order(quiet, sample=0), "step plane").scene.facts.step in (3, 7)
-
-
 def test_default_sample_is_the_median_of_the_strength():
     trace = run(gamma=4.0, batch=3)
     strength = trace.column("M1").mean(dim=0)
@@ -242,13 +210,6 @@ def test_embedded_workflow_comes_back_from_the_svg():
     assert json.loads(block) == facts
     assert svg.isascii() or block.isascii()
     ElementTree.fromstring(svg)
-
-
-def test_the_same_figure_gives_the_same_svg():
-    trace = run(gamma=4.0)
-    assert (
-        draw_still(Order(trace, sample=0), "step plane").svg() == draw_still(Order(trace, sample=0), "step plane").svg()
-    )
 
 
 def test_matplotlib_is_imported_only_to_draw():

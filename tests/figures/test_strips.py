@@ -10,7 +10,7 @@ from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.figures.registry import draw_still
 from guidance_geometry.figures.strips import difference_size_map, heat_colours, photo_of, rows_of
-from guidance_geometry.tests.drawn import assert_apart, parts, run, thumbnails
+from guidance_geometry.tests.drawn import parts, run, thumbnails
 from guidance_geometry.trace.trace import Trace
 
 STRIPS = ("noise levels", "filmstrip", "heat map")
@@ -19,14 +19,6 @@ STRIPS = ("noise levels", "filmstrip", "heat map")
 def shown(drawing, name):
     """The pixels of a named picture on a sheet."""
     return next(image for image in parts(drawing.canvas, BboxImage) if image.get_gid() == name).get_array()
-
-
-@pytest.mark.parametrize("size", ["blog", "column"])
-@pytest.mark.parametrize("figure", STRIPS)
-def test_nothing_overlaps(figure, size):
-    assert_apart(
-        draw_still(Order(run(gamma=8.0, sampler="ddpm"), sample=0, size=size, pictures=Pictures()), figure).canvas
-    )
 
 
 def test_noise_grows_from_the_clean_picture_to_pure_noise():

@@ -7,7 +7,7 @@ from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.figures.registry import WALK, draw_still
 from guidance_geometry.figures.walk import walk_of
-from guidance_geometry.tests.drawn import assert_apart, marks, printed_scale, run, segment, thumbnails
+from guidance_geometry.tests.drawn import marks, printed_scale, run, segment, thumbnails
 from guidance_geometry.trace.trace import Trace
 
 
@@ -75,15 +75,6 @@ def test_the_figures_add_parts_and_move_nothing():
             assert math.dist(seen[-1][name], place) < 0.01
 
 
-@pytest.mark.parametrize("gamma", [0.5, 8.0, 30.0])
-@pytest.mark.parametrize(("sampler", "space"), [("ddpm", "ve"), ("euler", "flow")])
-def test_no_words_overlap_or_leave_the_sheet(gamma, sampler, space):
-    trace = run(gamma=gamma, sampler=sampler, space=space)
-    for step, size, figure in ((0, "blog", "next step"), (9, "column", "next step"), (5, "blog", "added noise")):
-        canvas = draw_still(Order(trace, step=step, sample=0, size=size, pictures=Pictures()), figure).canvas
-        assert_apart(canvas)
-
-
 def test_a_step_with_one_prediction_is_drawn_from_its_states():
     trace = run(gamma=4.0, sampler="ddpm")
     K = trace.steps["K"].clone()
@@ -100,17 +91,3 @@ def test_without_pictures_the_end_is_left_out():
     drawing = draw_still(Order(bare, step=5, sample=0, pictures=Pictures()), "added noise")
     assert set(marks(drawing.svg())) == {"overview-x", "overview-p", "overview-next"}
     assert not thumbnails(drawing.canvas)
-
-
-def test_what_cannot_be_drawn_is_said():
-    trace = run(gamma=4.0)
-    words = " ".join(t for t, _ in draw_still(Order(trace, step=11, sample=0), "next step").canvas.texts())
-    assert "no next prediction" in words
-    assert "Choose an earlier step" in words
-    words = " ".join(
-        t for t, _ in draw_still(Order(run(gamma=4.0, capture=False), step=5), "next prediction").canvas.texts()
-    )
-    assert "Set capture to pictures" in words
-    assert "\u03b5 = 0" in draw_still(Order(trace, step=5), "added noise").caption
-    with pytest.raises(ValueError, match=r"Unknown figure 'F1'\. Choose one of: step plane"):
-        draw_still(Order(trace), "F1")
