@@ -31,6 +31,8 @@ from guidance_geometry.sweeps.comfyui import process  # noqa: E402
 
 RUN = ROOT / "lab"
 PYTEST = ["-ra", "--durations=10", "--numprocesses=2", "--dist=loadfile", "--no-loadscope-reorder"]
+WEB_TESTS = ROOT / "tests" / "web"
+CHECKERS = provision.CACHE / "javascript" / "node_modules"
 TEMPLATE = ROOT / "example_workflows" / "First look at guidance.json"
 
 
@@ -136,6 +138,7 @@ def checks(python: Path, host: Path, matrices: list[str]) -> list[tuple[str, lis
     scripts = python.parent
     browser_tests = sorted((ROOT / "tests" / "web").glob("*.test.mjs"))
     no_node = "" if shutil.which("node") else "no node on the path"
+    no_checkers = no_node or checkers_trouble()
     return [
         ("ruff check", [scripts / "ruff", "check", "."], ""),
         ("ruff format", [scripts / "ruff", "format", "--check", "."], ""),
@@ -149,6 +152,12 @@ def checks(python: Path, host: Path, matrices: list[str]) -> list[tuple[str, lis
             "node --test",
             ["node", "--test", *browser_tests],
             no_node or ("" if browser_tests else "no tests/web/*.test.mjs"),
+        ),
+        ("tsc", ["node", CHECKERS / "typescript" / "bin" / "tsc", "--project", WEB_TESTS], no_checkers),
+        (
+            "eslint",
+            ["node", CHECKERS / "eslint" / "bin" / "eslint.js", "--config", WEB_TESTS / "eslint.config.mjs", "."],
+            no_checkers,
         ),
         ("pytest", [python, "-m", "pytest", *PYTEST, *matrices], ""),
     ]
@@ -192,6 +201,25 @@ def pyright_trouble(scripts: Path) -> str:
     except subprocess.TimeoutExpired:
         return "pyright did not start within 300 s"
     return "" if ready.returncode == 0 else "pyright could not fetch its program"
+
+
+def checkers_trouble() -> str:
+    """Install what checks the JavaScript, as tests/web pins it; say why it cannot run ('' if it can)."""
+    npm, folder = shutil.which("npm"), CHECKERS.parent
+    if npm is None:
+        return "no npm on the path"
+    pinned, there = WEB_TESTS / "package-lock.json", folder / "package-lock.json"
+    if CHECKERS.is_dir() and there.is_file() and there.read_bytes() == pinned.read_bytes():
+        return ""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for file in (WEB_TESTS / "package.json", pinned):
+        shutil.copy(file, folder)
+    done = subprocess.run([npm, "ci", "--no-audit", "--no-fund"], cwd=folder, capture_output=True, check=False)
+    if done.returncode == 0:
+        return ""
+    there.unlink()  # what is half there is fetched again
+    return "npm could not fetch what tests/web/package-lock.json pins"
 
 
 def test(args: argparse.Namespace) -> int:

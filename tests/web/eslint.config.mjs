@@ -45,5 +45,6 @@ export default [
       "valid-typeof": "error",
     },
   },
+  { ignores: [".*/**", "output/**"] },
   { files: ["tests/web/*.mjs"], languageOptions: { globals: readable(NODE) } },
 ];
