@@ -37,6 +37,8 @@ def default_step(trace: Trace, sample: int | None = None, among: Sequence[int] |
 
 def band(values: Tensor) -> Tensor:  # [..., B] -> [..., 2]
     """10th and 90th percentile over the samples that know a value; nan where fewer than three do."""
+    if not values.numel():  # of a run whose record ended before its first step
+        return values.new_full((*values.shape[:-1], 2), torch.nan)
     ends = values.nanquantile(BAND, dim=-1).movedim(0, -1)
     return torch.where((values.isfinite().sum(dim=-1) >= FEWEST)[..., None], ends, torch.nan)
 
