@@ -160,7 +160,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return print_report(args.output)
     if args.servers or args.ray:
         return on_a_cluster(args)
-    where = [f"--{name}={value}" for name in ("server", "comfyui") if (value := getattr(args, name))]
+    where = [f"--{name}={value}" for name in ("server", "comfyui", "name") if (value := getattr(args, name))]
     where += [f"--{name}" for name in ("cpu", "yes") if getattr(args, name)]
     return sweep.main(["--plan", str(args.plan), f"--output={args.output}", f"--timeout={args.timeout}", *where])
 

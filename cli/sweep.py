@@ -61,6 +61,7 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--server", metavar="URL", help=f"a running ComfyUI with this pack; default: {RUNS_AT}")
     parser.add_argument("--comfyui", metavar="PATH", help="folder of a ComfyUI to start; default: the one around here")
     parser.add_argument("--cpu", action="store_true", help="a ComfyUI that is started uses no GPU")
+    parser.add_argument("--name", default="", help="what the results call the ComfyUI; default: its address")
 
 
 @contextmanager
@@ -69,12 +70,12 @@ def serving(args: argparse.Namespace) -> Iterator[Connection]:
     runs = args.server or (not args.comfyui and is_there(RUNS_AT) and RUNS_AT)
     if runs:
         print(f"on {runs}", flush=True)
-        yield Connection(runs, args.timeout, PAUSES)
+        yield Connection(runs, args.timeout, PAUSES, args.name)
         return
     folder = process.find_comfyui(args.comfyui)
     print(f"starting the ComfyUI in {folder}", flush=True)
     with process.started(folder, args.cpu) as live:  # its port tells nobody anything
-        yield Connection(live.address, args.timeout, PAUSES, f"own ComfyUI on {platform.node()}")
+        yield Connection(live.address, args.timeout, PAUSES, args.name or f"own ComfyUI on {platform.node()}")
 
 
 def offer_rules(texts: Iterable[str]) -> None:

@@ -38,7 +38,7 @@ def blocks(report: str) -> list[str]:
         "`python3 dev.py example` runs both again and writes this page. Both run Pocket with a classifier as its judge "
         "([judged.json](examples/judged.json)).",
         "## The sweep",
-        f"```\n{command('python3', 'dev.py', 'sweep', '--workflow', 'docs/examples/judged.json', *SWEEP)}\n```",
+        f"```\n{command('guidance-geometry', 'sweep', '--workflow', 'docs/examples/judged.json', *SWEEP)}\n```",
         "[Its page](example-sweep.html) is one file: download it and open it. Its sheet:",
         f"![Sheet of the sweep: a column for each cfg, a row for each rule and seed](figures/{SHEET.name})",
         "## The study",

@@ -11,9 +11,9 @@ from guidance_geometry.lab.pages import economy, evaluations
 from guidance_geometry.lab.pages.sources import ROOT, origin, sources_of
 
 DATA = {
-    "docs/evaluations": evaluations.WEIGHTS,
-    "docs/economy": economy.WEIGHTS,
-    "docs/evaluation_costs": (),
+    "pages/evaluations": evaluations.WEIGHTS,
+    "pages/economy": economy.WEIGHTS,
+    "pages/evaluation_costs": (),
     "bench/transformers_versions": (),
 }
 CODE = (
@@ -69,21 +69,21 @@ def changed(copy, tool, name):
 @pytest.mark.parametrize(
     ("tool", "name"),
     [
-        ("docs/evaluations", "guidance/gradients/term.py"),
-        ("docs/evaluations", "guidance/gradients/estimators.py"),
-        ("docs/evaluations", "host/gradient_run.py"),
-        ("docs/evaluations", "samplers/steps.py"),
-        ("docs/evaluations", "denoisers/pocket.py"),
-        ("docs/evaluations", "classifiers/networks.py"),
-        ("docs/evaluations", "lab/pages/evaluations.py"),
-        ("docs/evaluations", "lab/train/demo_evaluation.py"),
-        ("docs/evaluations", "assets/denoisers/pocket-1.safetensors"),
-        ("docs/economy", "guidance/rules/reuse.py"),
-        ("docs/economy", "guidance/chain.py"),
-        ("docs/economy", "lab/train/demo_evaluation.py"),
-        ("docs/economy", "assets/denoisers/pocket-1.safetensors"),
-        ("docs/evaluation_costs", "guidance/gradients/term.py"),
-        ("docs/evaluation_costs", "host/autograd.py"),
+        ("pages/evaluations", "guidance/gradients/term.py"),
+        ("pages/evaluations", "guidance/gradients/estimators.py"),
+        ("pages/evaluations", "host/gradient_run.py"),
+        ("pages/evaluations", "samplers/steps.py"),
+        ("pages/evaluations", "denoisers/pocket.py"),
+        ("pages/evaluations", "classifiers/networks.py"),
+        ("pages/evaluations", "lab/pages/evaluations.py"),
+        ("pages/evaluations", "lab/train/demo_evaluation.py"),
+        ("pages/evaluations", "assets/denoisers/pocket-1.safetensors"),
+        ("pages/economy", "guidance/rules/reuse.py"),
+        ("pages/economy", "guidance/chain.py"),
+        ("pages/economy", "lab/train/demo_evaluation.py"),
+        ("pages/economy", "assets/denoisers/pocket-1.safetensors"),
+        ("pages/evaluation_costs", "guidance/gradients/term.py"),
+        ("pages/evaluation_costs", "host/autograd.py"),
         ("bench/transformers_versions", "classifiers/transformers_folders.py"),
         ("bench/transformers_versions", "dev/fixtures/tiny_folders.py"),
     ],
@@ -92,7 +92,9 @@ def test_a_byte_of_what_made_a_number_changes_its_checksum(copy, tool, name):
     assert changed(copy, tool, name)
 
 
-@pytest.mark.parametrize(("tool", "name"), [("docs/evaluations", "figures/film.py"), ("docs/economy", "host/live.py")])
+@pytest.mark.parametrize(
+    ("tool", "name"), [("pages/evaluations", "figures/film.py"), ("pages/economy", "host/live.py")]
+)
 def test_a_byte_elsewhere_leaves_numbers_as_they_are(copy, tool, name):
     assert not changed(copy, tool, name)
 
