@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..denoisers.schedules import index_of, table
-from ..networks.adm import HEAD, Plan, attended, time_features
+from ..networks.adm import HEAD, Plan, attend, time_features
 from ..networks.imagenet import LABELS
 
 MARK = "out.2.positional_embedding"
@@ -59,7 +59,7 @@ class AttentionPool(nn.Module):
         tokens = x.flatten(2)
         tokens = torch.cat([tokens.mean(dim=2, keepdim=True), tokens], dim=2) + self.positional_embedding
         q, k, v = self.qkv_proj(tokens).unflatten(1, (3, -1, HEAD)).unbind(1)
-        return self.c_proj(attended(q, k, v).flatten(1, 2))[:, :, 0]
+        return self.c_proj(attend(q, k, v).flatten(1, 2))[:, :, 0]
 
 
 class AdmClassifier(nn.Module):
@@ -124,7 +124,7 @@ def adm_size(weights: Mapping[str, Tensor]) -> AdmSize:
     raise ValueError(f"has {blocks} input blocks; the released classifiers have {[size.blocks for size in SIZES]}.")
 
 
-def planned(weights: Mapping[str, Tensor]) -> AdmClassifier:
+def plan_network(weights: Mapping[str, Tensor]) -> AdmClassifier:
     """The network, without memory, that weights of this size belong to.  Raises ValueError where there is none."""
     size, first, last = adm_size(weights), weights["time_embed.0.weight"], weights.get("out.2.c_proj.weight")
     if first.ndim != 2 or not first.numel() or first.shape[1] % HEAD:

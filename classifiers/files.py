@@ -28,7 +28,7 @@ def load_classifier(path: str | Path, operations: Any = nn, **place: Any) -> tup
     """
     weights, metadata = read_safetensors(path, dtypes=("F16", "BF16", "F32"), finite=True, max_bytes=MAX_BYTES)
     notes = Notes(Path(path).name, metadata)
-    architecture, config = described(notes)
+    architecture, config = read_description(notes)
     try:
         planned = architecture(**config, operations=nn, device="meta")  # a claim of any size costs nothing
     except (RuntimeError, TypeError, ValueError) as wrong:
@@ -39,7 +39,7 @@ def load_classifier(path: str | Path, operations: Any = nn, **place: Any) -> tup
     return network.eval().requires_grad_(False), metadata
 
 
-def described(notes: Notes) -> tuple[type[nn.Module], dict[str, Any]]:
+def read_description(notes: Notes) -> tuple[type[nn.Module], dict[str, Any]]:
     """The network's class, and its settings.  Raises ValueError for what this version cannot honour."""
     for key, known in (("format", (CLASSIFIER,)), ("version", (VERSION,)), ("role", ROLES)):
         notes.choice(key, known)

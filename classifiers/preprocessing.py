@@ -51,7 +51,7 @@ class Preprocessing:
                 "A latent must be decoded first: wire the VAE."
             )
         mean, std = (torch.tensor(v, device=x0.device)[:, None, None] for v in (self.mean, self.std))
-        return ((resized(x0.float(), self.target(x0.shape[-2:]), self.mode, self.fit) + 1) / 2 - mean) / std
+        return ((resize_to(x0.float(), self.target(x0.shape[-2:]), self.mode, self.fit) + 1) / 2 - mean) / std
 
     def target(self, sides: tuple[int, int] | torch.Size) -> tuple[int, int]:
         """(height, width) that an image of these sides gets."""
@@ -65,7 +65,7 @@ class Preprocessing:
         return f"RGB {size}, mean {self.mean}, std {self.std}"
 
 
-def resized(x: Tensor, size: tuple[int, int], mode: str, fit: str) -> Tensor:  # [B, C, H, W] -> [B, C, *size]
+def resize_to(x: Tensor, size: tuple[int, int], mode: str, fit: str) -> Tensor:  # [B, C, H, W] -> [B, C, *size]
     """Scale with antialiasing, so that every pixel has a share in the result; then cut the middle if fit is crop."""
     sides = covering(tuple(x.shape[-2:]), size) if fit == "crop" else size
     x = pictures.resized(x, sides, mode)

@@ -46,7 +46,7 @@ def probe_classifier(
 
     Raises ValueError where the file does not name its feature network, or the sizes do not follow each other.
     """
-    source, unit, activation = stated(contract)
+    source, unit, activation = read_statement(contract)
     extractor = find(source)
     if not isinstance(extractor, FeatureExtractor | ImageTextModel):
         raise ValueError(f"{contract.file} is a probe on {source}, which has no features. Name a CLIP or DINO folder.")
@@ -65,7 +65,7 @@ def check_length(file: str, source: str, extractor: FeatureExtractor | ImageText
         raise ValueError(f"{file} reads {wanted} features but {source} gives {given}. Name the network it was made on.")
 
 
-def stated(contract: Contract) -> tuple[str, bool, str]:
+def read_statement(contract: Contract) -> tuple[str, bool, str]:
     """Feature network, whether its features are normalised, and the activation, as the file says."""
     said = contract.said
     source, unit, activation = said.get("features"), said.get("unit_features", False), said.get("activation", "gelu")

@@ -9,11 +9,11 @@ from pathlib import Path
 from torch import Tensor
 
 from ..files.notes import CLASSIFIER, Notes
-from ..files.safetensors import read_header, read_safetensors, unwrapped
+from ..files.safetensors import read_header, read_safetensors, strip_prefix
 from ..guidance.printing import told
 from ..networks.imagenet import LABELS
 from ..networks.weights import check_weights, fill
-from .adm import AdmEntrance, is_adm, planned
+from .adm import AdmEntrance, is_adm, plan_network
 from .contract import Contract, contract_of
 from .efficientnet_lite import is_lite, lite_classifier
 from .files import load_classifier
@@ -50,7 +50,7 @@ def classifier_of(tensors: Mapping[str, Tensor], contract: Contract, find: Calla
 
     Raises ValueError where they are none, or do not fit.
     """
-    weights = unwrapped(tensors)
+    weights = strip_prefix(tensors)
     if is_adm(weights):
         return adm_classifier(weights, contract)
     if is_lite(weights):
@@ -94,7 +94,7 @@ def made_noisy(clean: CleanClassifier) -> NoisyClassifier:
 def adm_classifier(weights: Mapping[str, Tensor], contract: Contract) -> NoisyClassifier:
     """A guided-diffusion classifier with the schedule and labels its file states, or those it was released with."""
     try:
-        network = planned(weights)
+        network = plan_network(weights)
     except ValueError as wrong:
         raise ValueError(f"{contract.file} {wrong} Save the whole state_dict of one of these.") from None
     size = network.size

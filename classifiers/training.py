@@ -118,7 +118,7 @@ class Student:
         low, high = lesson.ratios
         levels = {"gg.sigma_min": f"{low:g}", "gg.sigma_max": f"{high:g}", "gg.space": "flow" if lesson.flow else "ve"}
         names = {"gg.name": name, "gg.labels": json.dumps(list(lesson.labels))}
-        return [safetensors_bytes(weights_of(unshown(self.network)), {**self.said, **levels, **names})]
+        return [safetensors_bytes(weights_of(inner_network(self.network)), {**self.said, **levels, **names})]
 
     def classifier(self, name: str, lesson: Lesson) -> NoisyClassifier:
         """The trained network for a GG_CLASSIFIER wire."""
@@ -128,7 +128,7 @@ class Student:
 
 def beginner(lesson: Lesson, width: int, told: bool, seed: int) -> Student:
     """A small network that knows nothing yet."""
-    with seeded(seed):
+    with seed_draws(seed):
         network = SmallNoisy(len(lesson.labels), lesson.x0.shape[1], width, told, lesson.sigma_data)
     return student_of(network, lesson)
 
@@ -167,14 +167,14 @@ def seen_words(seen: Preprocessing) -> dict[str, str]:
 
 
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
+def seed_draws(seed: int) -> Iterator[None]:
     """First weights from a seed, with everybody else's random numbers left as they were."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
 
 
-def advanced(start: WiredNetwork | MixtureClassifier, lesson: Lesson, seed: int) -> Student:
+def continue_training(start: WiredNetwork | MixtureClassifier, lesson: Lesson, seed: int) -> Student:
     """A copy of a classifier, to learn noisy samples; a new last layer where the labels differ.
 
     Raises ValueError with the reason for one that cannot go on, or for samples with other channels.
@@ -194,7 +194,7 @@ def advanced(start: WiredNetwork | MixtureClassifier, lesson: Lesson, seed: int)
             "Connect a MODEL and samples with as many, or leave start_from empty."
         )
     network = copy.deepcopy(network).requires_grad_(True)
-    fit_last_layer(unshown(network), start.labels, lesson.labels, seed)
+    fit_last_layer(inner_network(network), start.labels, lesson.labels, seed)
     return student_of(network, lesson)
 
 
@@ -204,7 +204,7 @@ def why_not(start: WiredNetwork | MixtureClassifier) -> str | None:
         return "it is a formula and has no weights"
     if not isinstance(start, WiredNetwork):
         return "it is not a network that this pack has loaded"
-    network = unshown(start.network)
+    network = inner_network(start.network)
     if start.judge:
         return "it only measures; a guide trained from it would judge itself"
     if start.output != "labels":
@@ -216,7 +216,7 @@ def why_not(start: WiredNetwork | MixtureClassifier) -> str | None:
     return None if last_layer(network) else "it is made of more than the one file that this node writes"
 
 
-def unshown(network: nn.Module) -> nn.Module:
+def inner_network(network: nn.Module) -> nn.Module:
     """The network whose tensors are the file."""
     return network.network if isinstance(network, Shown) else network
 
@@ -241,7 +241,7 @@ def fit_last_layer(network: nn.Module, known: tuple[str, ...], wanted: tuple[str
             for rows in old.parameters():
                 rows.copy_(rows[order])
     else:
-        with seeded(seed):
+        with seed_draws(seed):
             setattr(network.get_submodule(owner), place, type(old)(old.in_features, len(wanted)))
 
 
@@ -281,21 +281,21 @@ def accuracies(classifier: NoisyClassifier, lesson: Lesson, seed: int = 1, most:
     return found
 
 
-def told_of(classifier: NoisyClassifier, learned: Lesson, held: Lesson) -> str:
+def describe_training(classifier: NoisyClassifier, learned: Lesson, held: Lesson) -> str:
     """What became of a training: accuracies on what was held out and what was learned, and whether that is chance."""
     own, count = accuracies(classifier, learned), len(learned.x0)
     if not len(held.x0):
-        lines = [f"accuracy on the {count} pictures it learned from, with new noise: {shares_told(own)}", f"{FEW}."]
+        lines = [f"accuracy on the {count} pictures it learned from, with new noise: {describe_shares(own)}", f"{FEW}."]
         return "\n".join([*lines, *no_better(own, learned)])
     new = accuracies(classifier, held)
     return "\n".join([
-        f"accuracy on {len(held.x0)} held-out pictures with new noise: {shares_told(new)}",
-        f"on the {count} it learned from: {shares_told(own)}",
+        f"accuracy on {len(held.x0)} held-out pictures with new noise: {describe_shares(new)}",
+        f"on the {count} it learned from: {describe_shares(own)}",
         *no_better(new, held),
     ])  # fmt: skip
 
 
-def shares_told(levels: Mapping[float, float]) -> str:
+def describe_shares(levels: Mapping[float, float]) -> str:
     """Accuracies in words."""
     return ", ".join(f"{share:.0%} at sigma {sigma:.3g}" for sigma, share in levels.items())
 

@@ -48,15 +48,15 @@ def folder_classifier(folder: Path) -> WiredNetwork:
 
     Raises as `built`.
     """
-    guide = built(folder)
+    guide = build_guide(folder)
     size = guide.preprocessing.size
     if size and math.prod(size) <= LARGEST_ASKED:
-        with explained(f"{guide.name} does not answer"), torch.no_grad():
+        with explain_errors(f"{guide.name} does not answer"), torch.no_grad():
             guide.answer(torch.zeros(1, 3, *size))
     return guide
 
 
-def built(folder: Path) -> ImageNetwork:
+def build_guide(folder: Path) -> ImageNetwork:
     """Load image classification, semantic segmentation, depth, CLIP/SigLIP or image features from a folder.
 
     Raises FileNotFoundError where config.json is missing, ValueError for a folder that is not offline, safe and whole,
@@ -67,22 +67,22 @@ def built(folder: Path) -> ImageNetwork:
     transformers = library("transformers", f"{folder.name}/")
     name = f"{folder.name}/"
     if kind.endswith("ForImageClassification"):
-        network = loaded(transformers.AutoModelForImageClassification, folder)
+        network = load_network(transformers.AutoModelForImageClassification, folder)
         seen = preprocessing_of(folder, "crop")
         return CleanClassifier(name, Answer(network, logits), names_of(network), seen)
     if kind.endswith("ForSemanticSegmentation"):
-        network = loaded(transformers.AutoModelForSemanticSegmentation, folder)
+        network = load_network(transformers.AutoModelForSemanticSegmentation, folder)
         seen = preprocessing_of(folder, "stretch")
         return CleanClassifier(name, Answer(network, logits), names_of(network), seen, "segmentation")
     if kind in DEPTH:
-        network = loaded(transformers.AutoModelForDepthEstimation, folder)
+        network = load_network(transformers.AutoModelForDepthEstimation, folder)
         metric = config.get("depth_estimation_type") == "metric"
         return DepthEstimator(name, Answer(network, depth), (), preprocessing_of(folder, "stretch"), not metric)
     if kind in TOWERS:
-        return image_text_model(name, loaded(getattr(transformers, kind), folder), folder, transformers)
+        return image_text_model(name, load_network(getattr(transformers, kind), folder), folder, transformers)
     if kind in FEATURES:
-        network = loaded(getattr(transformers, kind), folder)
-        return FeatureExtractor(name, Answer(network, pooled), (), preprocessing_of(folder, "crop"))
+        network = load_network(getattr(transformers, kind), folder)
+        return FeatureExtractor(name, Answer(network, pool_embedding), (), preprocessing_of(folder, "crop"))
     raise ValueError(
         f"{name} is a {kind}. Supported are networks for image classification, semantic segmentation, depth "
         f"({', '.join(DEPTH)}), {' and '.join(TOWERS)}, and for probes {', '.join(FEATURES)}."
@@ -99,7 +99,7 @@ def depth(network: nn.Module, x: Tensor) -> Tensor:
     return network(pixel_values=x).predicted_depth
 
 
-def pooled(network: nn.Module, x: Tensor) -> Tensor:
+def pool_embedding(network: nn.Module, x: Tensor) -> Tensor:
     """One vector an image: the projected embedding where there is one, else the pooled state."""
     found = network(pixel_values=x)
     embedding = getattr(found, "image_embeds", None)
@@ -108,10 +108,10 @@ def pooled(network: nn.Module, x: Tensor) -> Tensor:
 
 def image_embedding(network: Any, x: Tensor) -> Tensor:
     """Image features of a pair of towers; newer versions of the library wrap them in an output object."""
-    return unpacked(network.get_image_features(pixel_values=x))
+    return unpack_output(network.get_image_features(pixel_values=x))
 
 
-def unpacked(found: Any) -> Tensor:
+def unpack_output(found: Any) -> Tensor:
     """The tensor itself, or the pooled one of an output object."""
     return found if isinstance(found, Tensor) else found.pooler_output
 
@@ -129,7 +129,7 @@ def image_text_model(name: str, network: Any, folder: Path, transformers: Any) -
             raise ValueError(f"token {most} is none of the {words:,} that the network knows")
         return tokens
 
-    with explained(f"{folder.name}/ has no usable tokenizer"):
+    with explain_errors(f"{folder.name}/ has no usable tokenizer"):
         tokens_of(list(SAMPLES))
 
     def encode_texts(texts: list[str]) -> Tensor:
@@ -137,7 +137,7 @@ def image_text_model(name: str, network: Any, folder: Path, transformers: Any) -
         kept = {key: tokens[key].to(network.device) for key in tokens if key in ("input_ids", "attention_mask")}
         if sigmoid:
             kept.pop("attention_mask", None)  # trained on padded texts without a mask
-        return unpacked(network.get_text_features(**kept))
+        return unpack_output(network.get_text_features(**kept))
 
     return ImageTextModel(
         name,
@@ -150,13 +150,13 @@ def image_text_model(name: str, network: Any, folder: Path, transformers: Any) -
     )
 
 
-def loaded(kind: Any, folder: Path) -> Any:
+def load_network(kind: Any, folder: Path) -> Any:
     """The network with all its weights: the library itself would fill missing ones with random numbers."""
     check_type(folder)
-    with explained(f"{folder.name}/ cannot be loaded"), gradient_mode():
+    with explain_errors(f"{folder.name}/ cannot be loaded"), gradient_mode():
         planned = planned_size(kind, folder)
     check_size(folder, planned)
-    with explained(f"{folder.name}/ cannot be loaded"), gradient_mode():
+    with explain_errors(f"{folder.name}/ cannot be loaded"), gradient_mode():
         network, found = kind.from_pretrained(
             str(folder),
             use_safetensors=True,
@@ -175,7 +175,7 @@ def loaded(kind: Any, folder: Path) -> Any:
 
 
 @contextmanager
-def explained(what: str) -> Iterator[None]:
+def explain_errors(what: str) -> Iterator[None]:
     """Whatever the library raises about a folder, as a ValueError that says what it is about."""
     try:
         yield
@@ -201,7 +201,7 @@ def checked_tokenizer(folder: Path, transformers: Any) -> Any:
         raise ValueError(f"{folder.name}/ names the tokenizer {kind!r}, which is not one of CLIP or SigLIP.")
     newer = kind == "TokenizersBackend" and not hasattr(transformers, kind)  # version 5's name for version 4's fast one
     reader = transformers.PreTrainedTokenizerFast if newer else transformers.AutoTokenizer
-    with explained(f"{folder.name}/ has no usable tokenizer"):
+    with explain_errors(f"{folder.name}/ has no usable tokenizer"):
         return reader.from_pretrained(str(folder), **OFFLINE)
 
 

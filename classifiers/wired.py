@@ -184,7 +184,7 @@ def make_guiding(network: nn.Module) -> None:
     network.eval().requires_grad_(False)
     with gradient_mode():
         for store, name, tensor in stored_tensors(network):
-            store[name] = guiding(tensor)
+            store[name] = guiding_tensor(tensor)
 
 
 def stored_tensors(network: nn.Module) -> list[tuple[dict, str, Tensor]]:
@@ -193,7 +193,7 @@ def stored_tensors(network: nn.Module) -> list[tuple[dict, str, Tensor]]:
     return [(store, name, tensor) for store in stores for name, tensor in store.items() if tensor is not None]
 
 
-def guiding(tensor: Tensor) -> Tensor:
+def guiding_tensor(tensor: Tensor) -> Tensor:
     """The same values as a normal tensor, floats as float32; the tensor itself where it is one already."""
     dtype = torch.float32 if tensor.is_floating_point() else tensor.dtype
     if not tensor.is_inference() and tensor.dtype == dtype:

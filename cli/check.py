@@ -23,7 +23,7 @@ from ..guidance.printing import class_of
 from ..guidance.rule_file import RuleFile, line_of, made_by
 from ..guidance.rules.function import FunctionRule
 from ..guidance.rules.kinds import Rule
-from ..sweeps.axes import meant
+from ..sweeps.axes import suggest
 
 STATE = "Keep no state outside the rule. What it remembers is the state that step returns."
 MENDING = {  # what is usually wrong where one of these fails
@@ -67,7 +67,7 @@ def refuse_unknown_claims(rule: Any) -> None:
     """Raise ValueError for a claim that nothing here tests: it would stand there and never fail."""
     for claim in sorted(claims_of(rule) - {*OPTIONAL}):
         known = ", ".join(f'"{name}"' for name in OPTIONAL)
-        raise ValueError(f'The rule claims "{claim}". {meant(claim, OPTIONAL)} claims is a set of these: {known}.')
+        raise ValueError(f'The rule claims "{claim}". {suggest(claim, OPTIONAL)} claims is a set of these: {known}.')
 
 
 def first_fault(rule: Any) -> str:

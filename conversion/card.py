@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..classifiers.contract import contract_of
 from ..classifiers.reading import classifier_of
-from ..denoisers.reading import checked
+from ..denoisers.reading import denoiser_of
 from ..guidance.printing import class_of, shortened
 
 NOT_STATED = "not stated"
@@ -35,7 +35,7 @@ def recognised(target: Path, tensors: Mapping[str, Tensor], said: Mapping[str, s
 
 def as_denoiser(target: Path, tensors: Mapping[str, Tensor], said: Mapping[str, str]) -> str:
     """What Load Denoiser makes of them.  Raises ValueError where it refuses them"""
-    spec = checked(target.name, tensors, said).spec
+    spec = denoiser_of(target.name, tensors, said).spec
     return f"denoiser {spec.format.title}, {len(spec.labels):,} labels, {spec.image_size} pixels. Use Load Denoiser."
 
 

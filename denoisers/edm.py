@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..files.notes import settings_of
-from ..networks.adm import attended, heads_of, time_features
+from ..networks.adm import attend, heads_of, time_features
 from ..networks.unets import classes_of, coarsest, ladder_sizes, unet_memory, way_down, way_up
 from .spec import KARRAS_SIGMA_DATA, Format, Published, Shapes
 
@@ -36,19 +36,19 @@ def smoothing(taps: int) -> Tensor:  # -> [1, 1, taps, taps], its sum 1
     return torch.outer(row, row)[None, None] / row.sum() ** 2
 
 
-def halved(x: Tensor, kernel: Tensor, padding: int) -> Tensor:
+def downsample(x: Tensor, kernel: Tensor, padding: int) -> Tensor:
     """Every second place of a smoothed picture."""
     kernel = kernel.to(x).expand(x.shape[1], -1, -1, -1)
     return functional.conv2d(x, kernel, stride=2, padding=padding, groups=x.shape[1])
 
 
-def doubled(x: Tensor, kernel: Tensor, padding: int) -> Tensor:
+def upsample(x: Tensor, kernel: Tensor, padding: int) -> Tensor:
     """A picture of twice the sides, smoothed."""
     kernel = (4 * kernel).to(x).expand(x.shape[1], -1, -1, -1)
     return functional.conv_transpose2d(x, kernel, stride=2, padding=padding, groups=x.shape[1])
 
 
-SIDES = {"down": halved, "up": doubled}
+SIDES = {"down": downsample, "up": upsample}
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class Block(nn.Module):
 
     def _attended(self, x: Tensor) -> Tensor:
         q, k, v = self.qkv(self.norm2(x)).flatten(2).unflatten(1, (self.heads, -1, 3)).unbind(3)
-        return self.proj(attended(q, k, v).reshape(x.shape))
+        return self.proj(attend(q, k, v).reshape(x.shape))
 
 
 class Waves(nn.Module):
@@ -175,7 +175,7 @@ class EdmUNet(nn.Module):
         layers: Any = self.enc.values()
         for layer in layers:
             if hasattr(layer, "resample_filter"):  # NCSN++'s second way in: convolved, then smoothed and halved
-                picture = halved(layer(picture), layer.get_buffer("resample_filter"), 0)
+                picture = downsample(layer(picture), layer.get_buffer("resample_filter"), 0)
                 kept[-1] = x = picture = (x + picture) * math.sqrt(0.5)
             else:
                 x = layer(x, e) if isinstance(layer, Block) else layer(x)

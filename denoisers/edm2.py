@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..networks.adm import HEAD, attended, heads_of
+from ..networks.adm import HEAD, attend, heads_of
 from ..networks.unets import Step, classes_of, coarsest, ladder_sizes, unet_memory, way_down, way_up
 from .latents import EDM2_LATENTS, PIXELS
 from .spec import KARRAS_SIGMA_DATA, Format, Published, Shapes
@@ -32,7 +32,7 @@ RESIDUAL, ATTENTION = 0.3, 0.3  # shares of the branches
 CLIPPED = 256.0
 
 
-def normalised(x: Tensor, dims: int | tuple[int, ...]) -> Tensor:
+def normalise(x: Tensor, dims: int | tuple[int, ...]) -> Tensor:
     """x / (TINY + rms(x)) over some axes; in float32 inside."""
     size = x.float().square().mean(dims, keepdim=True).sqrt() + TINY
     return x / size.to(x.dtype)
@@ -43,23 +43,23 @@ def silu(x: Tensor) -> Tensor:
     return functional.silu(x) / SILU_SIZE
 
 
-def mixed(a: Tensor, b: Tensor, share: float) -> Tensor:
+def mix(a: Tensor, b: Tensor, share: float) -> Tensor:
     """((1 - share) a + share b) / sqrt((1 - share)^2 + share^2)  (eq. 88)"""
     return torch.lerp(a, b, share) / math.hypot(1 - share, share)
 
 
-def joined(a: Tensor, b: Tensor) -> Tensor:
+def join_channels(a: Tensor, b: Tensor) -> Tensor:
     """Both along the channels, with equal weight whatever their numbers (eq. 103)."""
     total = a.shape[1] + b.shape[1]
     return torch.cat([part * math.sqrt(total / (2 * part.shape[1])) for part in (a, b)], dim=1)
 
 
-def halved(x: Tensor) -> Tensor:
+def downsample(x: Tensor) -> Tensor:
     """Means of 2 x 2."""
     return functional.avg_pool2d(x, 2)
 
 
-def doubled(x: Tensor) -> Tensor:
+def upsample(x: Tensor) -> Tensor:
     """Every place twice along each side."""
     return functional.interpolate(x, scale_factor=2.0, mode="nearest")
 
@@ -108,12 +108,12 @@ class Block(nn.Module):
         """Mix x with what the convolutions find, then with what the places tell each other."""
         x = self.side(x) if self.side else x
         if self.coding:
-            x = normalised(self._skipped(x), 1)
+            x = normalise(self._skipped(x), 1)
         factor = self.emb_linear(e) * self.emb_gain.to(e) + 1
         h = self.conv_res1(silu(self.conv_res0(silu(x)) * factor[:, :, None, None]))
-        x = mixed(x if self.coding else self._skipped(x), h, RESIDUAL)
+        x = mix(x if self.coding else self._skipped(x), h, RESIDUAL)
         if self.heads:
-            x = mixed(x, self._attended(x), ATTENTION)
+            x = mix(x, self._attended(x), ATTENTION)
         return x.clamp(-CLIPPED, CLIPPED)
 
     def _skipped(self, x: Tensor) -> Tensor:
@@ -122,8 +122,8 @@ class Block(nn.Module):
     def _attended(self, x: Tensor) -> Tensor:
         """Attention by the cosine of q and k."""
         apart = self.attn_qkv(x).flatten(2).unflatten(1, (self.heads, HEAD, 3))
-        q, k, v = normalised(apart, 2).unbind(3)
-        return self.attn_proj(attended(q, k, v).reshape(x.shape))
+        q, k, v = normalise(apart, 2).unbind(3)
+        return self.attn_proj(attend(q, k, v).reshape(x.shape))
 
 
 class Waves(nn.Module):
@@ -165,14 +165,14 @@ class Edm2UNet(nn.Module):
             x = layer(x, e) if isinstance(layer, Block) else layer(x)
             kept.append(x)
         for name, block in self.dec.items():
-            x = block(joined(x, kept.pop()) if "_block" in name else x, e)
+            x = block(join_channels(x, kept.pop()) if "_block" in name else x, e)
         return self.out_conv(x) * self.out_gain.to(x)
 
     def _embedding(self, t: Tensor, y: Tensor, dtype: torch.dtype) -> Tensor:
         e = self.emb_noise(self.emb_fourier(t).to(dtype))
         if self.emb_label is not None:
             one_hot = functional.one_hot(y, self.emb_label.in_features).to(dtype)
-            e = mixed(e, self.emb_label(one_hot * math.sqrt(one_hot.shape[1])), 0.5)
+            e = mix(e, self.emb_label(one_hot * math.sqrt(one_hot.shape[1])), 0.5)
         return silu(e)
 
 
@@ -182,12 +182,12 @@ def encoder(layers: Layers, sizes: Mapping[str, Any]) -> Iterator[tuple[str, nn.
         if step.role == "conv":
             yield step.name, layers.conv(sizes["seen"], step.width, 3)
         else:
-            yield step.name, Block(layers, step, True, halved if step.role == "down" else None)
+            yield step.name, Block(layers, step, True, downsample if step.role == "down" else None)
 
 
 def decoder(layers: Layers, sizes: Mapping[str, Any]) -> Iterator[tuple[str, nn.Module]]:
     """Layers from the coarsest level to the sample, by name."""
-    return ((step.name, Block(layers, step, False, doubled if step.role == "up" else None)) for step in way_up(sizes))
+    return ((step.name, Block(layers, step, False, upsample if step.role == "up" else None)) for step in way_up(sizes))
 
 
 def inner(weights: Mapping[str, T]) -> dict[str, T]:
@@ -206,7 +206,7 @@ def own(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def unit_rows(weight: Tensor) -> Tensor:  # [rows, ...] -> the same
     """Rows of length 1, computed in float32."""
     rows = weight.float().flatten(1)
-    return (normalised(rows, 1) / math.sqrt(max(1, rows.shape[1]))).view(weight.shape).to(weight.dtype)
+    return (normalise(rows, 1) / math.sqrt(max(1, rows.shape[1]))).view(weight.shape).to(weight.dtype)
 
 
 def sizes_of(shapes: Shapes) -> dict[str, Any]:

@@ -15,10 +15,10 @@ from ..files.folders import read_json, refuse_links, weight_files
 from ..files.safetensors import read_safetensors
 from ..guidance.printing import told
 from .dit_folders import FIELDS, dit_format, own_names
-from .latents import PIXELS, SD_LATENTS, LatentSpace, scaled
+from .latents import PIXELS, SD_LATENTS, LatentSpace, rescale_space
 from .schedules import Levels
 from .spec import Format
-from .unet2d import SETTINGS, renamed, unet_format
+from .unet2d import SETTINGS, rename_attention, unet_format
 
 WEIGHTS, CONFIG, INDEX, SCHEDULER = (
     "diffusion_pytorch_model",
@@ -51,7 +51,7 @@ class Network:
     named: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
 
 
-UNET = Network({key: kind for key, (_, kind) in SETTINGS.items()}, unet_format, renamed)
+UNET = Network({key: kind for key, (_, kind) in SETTINGS.items()}, unet_format, rename_attention)
 DIT = Network(FIELDS, dit_format, own_names)
 NETWORKS = {
     "UNet2DModel": UNET,
@@ -185,5 +185,5 @@ def _latents(folder: Path, usual: LatentSpace) -> LatentSpace:
     said = read_json(file)
     check_claims(f"{folder.name}/vae/{CONFIG}", said, {"scaling_factor": number(1e-6, 1e6)}, AGAIN)
     factor = said.get("scaling_factor", SD_LATENTS.scale[0])
-    space = scaled(factor, f"the VAE of {folder.name}/")
+    space = rescale_space(factor, f"the VAE of {folder.name}/")
     return usual if space == usual else space

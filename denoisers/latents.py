@@ -57,7 +57,7 @@ SPACES = {space.title: space for space in (SD_LATENTS, EDM2_LATENTS, POCKET_LATE
 SCALED = f"{SD_LATENTS.title} * "
 
 
-def scaled(factor: float, title: str) -> LatentSpace:
+def rescale_space(factor: float, title: str) -> LatentSpace:
     """Latents of Stable Diffusion 1's VAE, or of one in its place, under another factor."""
     return replace(SD_LATENTS, title=title, scale=(factor,) * len(SD_LATENTS.scale))
 
@@ -72,4 +72,4 @@ def name_of(space: LatentSpace) -> str:
 def space_named(name: str) -> LatentSpace | None:
     """The space that a trace calls so; None for one that nobody knows here."""
     factor = positive(name.removeprefix(SCALED)) if name.startswith(SCALED) else None
-    return SPACES.get(name) if factor is None else scaled(factor, name)
+    return SPACES.get(name) if factor is None else rescale_space(factor, name)

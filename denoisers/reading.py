@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..files.claims import check_claims
 from ..files.notes import REMEDY, Notes
-from ..files.safetensors import read_header, read_safetensors, unwrapped
+from ..files.safetensors import read_header, read_safetensors, strip_prefix
 from ..guidance.predictions import PARAMETRISATIONS
 from ..guidance.printing import Printed, shortened, told
 from ..networks.imagenet import LABELS
@@ -58,14 +58,14 @@ def read_denoiser(path: str | Path) -> DenoiserFile:
     entries, metadata = read_header(path)
     format_of(Notes(path.name, metadata), {name: entry.shape for name, entry in entries.items()})
     tensors, metadata = read_safetensors(path)
-    file = checked(path.name, tensors, metadata)
+    file = denoiser_of(path.name, tensors, metadata)
     return replace(file, spec=replace(file.spec, sha256=sha256_of(path)))
 
 
-def checked(file: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None) -> DenoiserFile:
+def denoiser_of(file: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None) -> DenoiserFile:
     """Decide what a file's contents are, or say why they are no denoiser.  file: its name, for messages"""
     notes = Notes(file, metadata or {})
-    return _checked(notes, format_of(notes, _shapes(tensors)), unwrapped(tensors))
+    return _checked(notes, format_of(notes, _shapes(tensors)), strip_prefix(tensors))
 
 
 def _checked(notes: Notes, known: Format, tensors: Mapping[str, Tensor]) -> DenoiserFile:

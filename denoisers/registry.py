@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from ..files.notes import CLASSIFIER, DENOISER, VERSION, Notes, settings_of
-from ..files.safetensors import unwrapped
+from ..files.safetensors import strip_prefix
 from ..guidance.printing import told
 from .adm import ADM
 from .dit import DIT, SIT
@@ -69,7 +69,7 @@ def format_of(notes: Notes, shapes: Shapes) -> Format:
                 f"{notes.file} has format version {version!r}; this pack reads version {VERSION}. Update it."
             )
         return FORMATS[notes.choice("architecture", FORMATS)]
-    found = next((known for known in FORMATS.values() if known.recognises(unwrapped(shapes), notes.metadata)), None)
+    found = next((known for known in FORMATS.values() if known.recognises(strip_prefix(shapes), notes.metadata)), None)
     if found is None:
         raise ValueError(f"{notes.file} is {foreign(shapes, settings_of(notes.metadata))}")
     return found.on_flow if found.on_flow and notes.named(found.on_flow.name) else found

@@ -148,7 +148,7 @@ class ChosenSpec(DenoiserSpec):
     time: str
 
 
-def chosen(spec: DenoiserSpec, parametrisation: str = "auto", schedule: str = "auto") -> ChosenSpec:
+def choose_spec(spec: DenoiserSpec, parametrisation: str = "auto", schedule: str = "auto") -> ChosenSpec:
     """Let explicit choices override what the file says, and fill what follows from them.
 
     Raises ValueError where neither says it, naming the choices.

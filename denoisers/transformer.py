@@ -30,7 +30,7 @@ def positions(side: int, width: int, device: Any = None) -> Tensor:  # -> [1, si
     return torch.cat([columns, rows], dim=2).flatten(0, 1)[None]
 
 
-def modulated(h: Tensor, shift: Tensor, scale: Tensor) -> Tensor:  # h [B, N, D], shift, scale [B, D] -> as h
+def modulate(h: Tensor, shift: Tensor, scale: Tensor) -> Tensor:  # h [B, N, D], shift, scale [B, D] -> as h
     """The same for all tokens:  h * (1 + scale) + shift."""
     return h * (1 + scale[:, None]) + shift[:, None]
 
@@ -104,8 +104,8 @@ class Block(nn.Module):
     def forward(self, h: Tensor, c: Tensor, turned: Callable[[Tensor], Tensor]) -> Tensor:  # h [B, N, D], c [B, D] -> h
         """Add to the tokens what both say."""
         shift, scale, gate, shift_mlp, scale_mlp, gate_mlp = self.adaLN_modulation(c).chunk(6, dim=1)
-        h = h + gate[:, None] * self.attn(modulated(self.norm1(h), shift, scale), turned)
-        return h + gate_mlp[:, None] * self.mlp(modulated(self.norm2(h), shift_mlp, scale_mlp))
+        h = h + gate[:, None] * self.attn(modulate(self.norm1(h), shift, scale), turned)
+        return h + gate_mlp[:, None] * self.mlp(modulate(self.norm2(h), shift_mlp, scale_mlp))
 
 
 class FinalLayer(nn.Module):
@@ -119,7 +119,7 @@ class FinalLayer(nn.Module):
     def forward(self, h: Tensor, c: Tensor) -> Tensor:  # h [B, N, D], c [B, D] -> [B, N, patch]
         """Norm, modulate, project."""
         shift, scale = self.adaLN_modulation(c).chunk(2, dim=1)
-        return self.linear(modulated(self.norm_final(h), shift, scale))
+        return self.linear(modulate(self.norm_final(h), shift, scale))
 
 
 def activations(width: int, mlp: int, heads: int, tokens: int) -> int:

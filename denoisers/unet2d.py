@@ -350,7 +350,7 @@ def native_side(size: int | Sequence[int], multiple: int) -> int:
     return side
 
 
-def renamed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def rename_attention(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The weights by today's names: those of attention were others in 2022."""
     old = re.compile(rf"(attentions\.\d+)\.({'|'.join(OLDER)})\.")
     return {old.sub(lambda found: f"{found[1]}.{OLDER[found[2]]}.", name): weight for name, weight in weights.items()}

@@ -151,7 +151,7 @@ def _check_start(path: Path, size: int) -> None:
         )
 
 
-def unwrapped(tensors: Mapping[str, T]) -> dict[str, T]:
+def strip_prefix(tensors: Mapping[str, T]) -> dict[str, T]:
     """The same tensors, or what is known of them, without the prefix that a trainer put before every name."""
     for prefix in PREFIXES:
         if tensors and all(name.startswith(prefix) for name in tensors):

@@ -9,8 +9,8 @@ from typing import Any
 from ..guidance.chain import Chain
 from ..guidance.gradients.term import GradientTerm
 from ..guidance.rules.kinds import Rule
-from ..sweeps.axes import RULE, WORDS, Axis, Value, Word, kind_of, meant, places, value_at, word_of
-from ..sweeps.rules import knob_of, plain, rule_named, with_knob
+from ..sweeps.axes import RULE, WORDS, Axis, Value, Word, kind_of, places, suggest, value_at, word_of
+from ..sweeps.rules import knob_of, letters_of, rule_named, with_knob
 from .checks import CheckedNode, insist, misfits, number
 from .rule_nodes import as_named, chain_by_name, rule_node_of, rules_by_name
 from .sweep_conditions import Asked
@@ -35,7 +35,7 @@ def runs_of(axes: Sequence[Axis], usual: Settings, node: type[CheckedNode]) -> l
     for axis in axes:
         if "." not in axis.name and axis.word not in (*OWN, *ASKED, RULE):
             steered = [f"{owner}.scale" for rule in usual.chain.rules if (owner := getattr(rule, "title", ""))]
-            words = meant(axis.name, [*OWN, *ASKED, RULE, *(steered or ["APG.eta"])])
+            words = suggest(axis.name, [*OWN, *ASKED, RULE, *(steered or ["APG.eta"])])
             raise ValueError(f"There is no axis {axis.name!r}. {words}")
         for value in axis.values:
             insist(*_misfits(axis, value, node))
@@ -75,7 +75,7 @@ def _change_knob(chain: Chain, name: str, value: Value, by_rule: bool) -> Chain:
     meant_one = knob_of(chain, name, _names)
     if meant_one is None:
         named = _names_of(GradientTerm)
-        title = named[0] if plain(owner) in map(plain, named) else rule_named(owner, rules_by_name()).names[0]
+        title = named[0] if letters_of(owner) in map(letters_of, named) else rule_named(owner, rules_by_name()).names[0]
         if by_rule:
             return chain
         raise ValueError(f"{name} is on no rule of the chain {chain.text!r}. Connect {title} to guidance.")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..guidance.energies.protocol import Energy
 from ..sweeps.axes import Value, value_at
-from ..sweeps.measures import JUDGE, USUAL, measured, score, spread_of
+from ..sweeps.measures import JUDGE, USUAL, measure, score, spread_of
 from ..sweeps.results import Row
 from .sweeping import Outcome, Subject
 from .trace_pictures import pictures_of
@@ -29,7 +29,7 @@ def row_of(
     """The row of a run, and the picture of its first sample, small.  judge: an energy, or None."""
     latent = subject.model.get_model_object("latent_format").process_in(run.samples["samples"])
     images = pictures_of(run.trace, vae).image(latent)
-    found = measured(run.trace, USUAL)
+    found = measure(run.trace, USUAL)
     if judge is not None:
         pixels = images.movedim(-1, 1).to(comfy.model_management.get_torch_device()) * 2 - 1
         found[JUDGE] = score(judge.log_prob, pixels)

@@ -12,7 +12,7 @@ from ..denoisers.conversion import denoised, network_input
 from ..denoisers.labels import NO_LABEL, UNTRAINED, label_numbers
 from ..denoisers.reading import read_denoiser
 from ..denoisers.schedules import index_of, network_time, table
-from ..denoisers.spec import ChosenSpec, chosen
+from ..denoisers.spec import ChosenSpec, choose_spec
 from ..guidance.mixture import ANY, GaussianMixture
 from ..guidance.vectors import where_float64_is
 
@@ -104,7 +104,7 @@ def load_denoiser(path: str | Path = "pocket-1", device: str = "cpu") -> Network
     """
     included = ASSETS / f"{path}.safetensors"
     file = read_denoiser(included if included.is_file() else path)
-    spec = chosen(file.spec)
+    spec = choose_spec(file.spec)
     network = spec.format.network(spec.sizes, len(spec.labels), operations=nn, device=device, dtype=torch.float32)
     network.load_state_dict(dict(file.weights))
     return NetworkDenoiser(spec, network)

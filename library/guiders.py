@@ -103,14 +103,14 @@ class GuiderWatch:
         if not sample.is_floating_point():
             raise NotFollowed("its samples are tokens")
         within = not getattr(self.scheduler, "state_in_first_order", True)
-        with asked():
+        with asking_copy():
             at = self.at = self.at or Coordinates(self.scheduler, when, sample.ndim)
             level = at.level(when, sample.ndim)
         if self.begun:
             self._conclude(at, self.begun, None if within else level)
-            self.reached = None if within else (at.state(precise(sample), level), at.sigma(level))
+            self.reached = None if within else (at.state(widen(sample), level), at.sigma(level))
         self.begun = self._step(call.arguments, within)
-        with asked():
+        with asking_copy():
             at.step(call, level, within)
 
     def _step(self, given: Mapping[str, Any], within: bool) -> Step:
@@ -135,11 +135,11 @@ class GuiderWatch:
 
     def _record(self, at: Coordinates, step: Step, stage: bool) -> None:
         """Record a step.  stage: it is a further evaluation of the one before."""
-        one, sigma, x, self.reached = at.best, at.sigma(at.best.at), precise(step.latents), None
+        one, sigma, x, self.reached = at.best, at.sigma(at.best.at), widen(step.latents), None
         if self.recording is None:
             self.recording = Recording(Run((sigma, 0.0), at.flow), None, "pictures", self.facts, step.output.dtype)
-        made = {name: one.clean(precise(found), x) for name, found in step.predictions.items()}
-        guided = one.clean(precise(step.output), x)
+        made = {name: one.clean(widen(found), x) for name, found in step.predictions.items()}
+        guided = one.clean(widen(step.output), x)
         count, cond, uncond = len(made), made.pop("pred_cond"), made.pop("pred_uncond", None)
         passes = {name.removeprefix("pred_cond_"): Pass(cond - other, 1) for name, other in made.items()}
         seen = Evaluation(guided, uncond, cond, step.gamma, count, passes=passes)
@@ -167,16 +167,16 @@ class GuiderWatch:
         end = self.at.end()
         self._record(self.at, self.begun, stage=self.begun.within)
         if self.recording:
-            self.made = self.recording.finish(self.at.state(precise(self.latents), end), self.at.sigma(end))
+            self.made = self.recording.finish(self.at.state(widen(self.latents), end), self.at.sigma(end))
 
 
-def precise(v: Tensor) -> Tensor:
+def widen(v: Tensor) -> Tensor:
     """In float64, where the device has that: predictions may differ by less than float32 tells of x0."""
     return v.double() if has_float64(v.device) else v.float()
 
 
 @contextmanager
-def asked() -> Iterator[None]:
+def asking_copy() -> Iterator[None]:
     """What goes wrong with a copy of a scheduler is a reason not to follow it.  Raises NotFollowed."""
     try:
         yield

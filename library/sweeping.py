@@ -15,11 +15,11 @@ from ..guidance.contract import chain_from
 from ..guidance.rule_file import RuleFile
 from ..guidance.rules.kinds import Rule
 from ..sweeps.axes import RULE, word_of
-from ..sweeps.measures import WHOLE, Judge, measured, score
+from ..sweeps.measures import WHOLE, Judge, measure, score
 from ..sweeps.rules import RuleNode, knob_of, with_knob
 from .recording import Denoiser, Recording, record
 from .sampling import sampler_of
-from .traces import needed
+from .traces import require
 
 AXES = {"gamma": (4.0,), RULE: (None,), "sampler": ("euler",), "seed": (0,)}  # with what holds where none is given
 CONDITIONS = ("label", "prompt")  # axes of what a denoiser is given as its condition
@@ -73,7 +73,7 @@ def sweep(
     if folder is None:
         return [row_of(one, shape, judges) for one in bar(runs, progress)]
     for module in ("scipy", "matplotlib"):  # of the report and the sheet
-        needed(module, "studies")
+        require(module, "studies")
     from .sweep_folder import SweepFolder
 
     call = {"denoiser": denoiser, "shape": shape, "facts": {**getattr(denoiser, "facts", {}), **facts}}
@@ -116,7 +116,7 @@ def pairs_of(name: str, values: Any) -> list[tuple[Any, Any]]:
     """The values of an axis, each with what a row says.  Raises ValueError where there is none, or one is no value."""
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise ValueError(f"The axis {name} is {values!r}, but needs a list of values: {{{name!r}: [{values!r}]}}.")
-    pairs = list(values.items() if isinstance(values, Mapping) else named(values))
+    pairs = list(values.items() if isinstance(values, Mapping) else name_values(values))
     if not pairs:
         raise ValueError(f"The axis {name} is empty. Give it a value, or leave it out.")
     for _, value in pairs:
@@ -125,7 +125,7 @@ def pairs_of(name: str, values: Any) -> list[tuple[Any, Any]]:
     return [(word, rule_of(value)) for word, value in pairs] if name == RULE else pairs
 
 
-def named(values: Iterable[Any]) -> list[tuple[Any, Any]]:
+def name_values(values: Iterable[Any]) -> list[tuple[Any, Any]]:
     """The values with their own names: numbers and words are theirs, a function has one, a rule has its text."""
     return [(v if isinstance(v, Real | str) else getattr(v, "text", getattr(v, "__name__", "CFG")), v) for v in values]
 
@@ -190,5 +190,5 @@ def row_of(one: PlannedRun, shape: Sequence[int], judges: Mapping[str, Judge]) -
     noise = torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
     trace = run.sample(run.run.sigmas[0] * noise, one.at["sampler"], seed)
     scores = {name: score(judge, run.end) for name, judge in judges.items()}
-    found = {"evaluations": trace.header["evaluations"], **scores, **measured(trace, [*trace.metrics, *WHOLE])}
+    found = {"evaluations": trace.header["evaluations"], **scores, **measure(trace, [*trace.metrics, *WHOLE])}
     return {**one.place, **found, "seconds": time.perf_counter() - began}

@@ -51,7 +51,7 @@ class Trace(trace.Trace):
         }
         columns |= {name: self.steps[name].repeat_interleave(batch) for name in PER_STEP}
         columns |= {name: self.column(name).flatten() for name in self.metrics}
-        table = needed("pandas", "pandas").DataFrame({name: column.numpy() for name, column in columns.items()})
+        table = require("pandas", "pandas").DataFrame({name: column.numpy() for name, column in columns.items()})
         table.insert(2, "stage", [word for word in self.stage for _ in range(batch)])
         return table
 
@@ -70,7 +70,7 @@ class Trace(trace.Trace):
         [B, H, W, 3] in 0..1. look: size (blog, slide, column) and theme (light, dark, transparent).
         Raises ValueError for an unknown figure, step or sample, with those that there are; TypeError for another look.
         """
-        needed("matplotlib", "figures")
+        require("matplotlib", "figures")
         from ..figures.order import Order
         from ..figures.pictures import Pictures
         from ..figures.registry import draw_figure
@@ -100,7 +100,7 @@ def load(path: str | os.PathLike) -> Trace:
     return Trace.of(file.load(path))
 
 
-def needed(module: str, extra: str) -> ModuleType:
+def require(module: str, extra: str) -> ModuleType:
     """A package that only some uses need.  Raises ImportError that says how to install it."""
     try:
         return import_module(module)

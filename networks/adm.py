@@ -77,7 +77,7 @@ class Attention(nn.Module):
         qkv = self.qkv(self.norm(rows))
         apart = qkv.unflatten(1, (self.heads, 3, -1)) if self.together else qkv.unflatten(1, (3, self.heads, -1))
         q, k, v = apart.unbind(2 if self.together else 1)
-        return x + self.proj_out(attended(q, k, v).flatten(1, 2)).view_as(x)
+        return x + self.proj_out(attend(q, k, v).flatten(1, 2)).view_as(x)
 
 
 def heads_of(channels: int, heads: int = 0) -> int:
@@ -87,7 +87,7 @@ def heads_of(channels: int, heads: int = 0) -> int:
     return heads or channels // HEAD
 
 
-def attended(q: Tensor, k: Tensor, v: Tensor) -> Tensor:  # each [B, heads, channels, places] -> the same
+def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:  # each [B, heads, channels, places] -> the same
     """v softmax(q^T k / sqrt(channels))^T"""
     q, k, v = (part.transpose(2, 3).contiguous() for part in (q, k, v))  # in tiles only where channels lie together
     return nn.functional.scaled_dot_product_attention(q, k, v).transpose(2, 3)

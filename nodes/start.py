@@ -13,7 +13,7 @@ from comfy_api.latest import io
 from ..denoisers.labels import label_indices
 from ..denoisers.reading import read_denoiser
 from ..denoisers.schedules import SCHEDULES
-from ..denoisers.spec import chosen
+from ..denoisers.spec import choose_spec
 from ..host.checks import CheckedNode
 from ..host.model_folders import listed_models, path_of_model, register_folder, state_of_files
 from ..host.native_model import WEIGHT_DTYPES, card_of, conditioning, native_denoiser, null_conditioning
@@ -114,7 +114,7 @@ class GGLoadDenoiser(CheckedNode):
     @classmethod
     def execute(cls, denoiser_name, parametrisation, schedule, weight_dtype, vae=None) -> io.NodeOutput:
         file = read_denoiser(path_of_model(FOLDER, denoiser_name))
-        spec = chosen(file.spec, parametrisation, schedule)
+        spec = choose_spec(file.spec, parametrisation, schedule)
         model = native_denoiser(spec, file.weights, weight_dtype)
         if vae is None and spec.vae:
             vae = vae_from_file(spec.vae(), file.vae, spec.latents)

@@ -12,7 +12,7 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..classifiers.training import Course, Lesson, Student, advanced, beginner, learn, told_of
+from ..classifiers.training import Course, Lesson, Student, beginner, continue_training, describe_training, learn
 from ..denoisers.labels import entries_of
 from ..figures.loss import draw_loss
 from ..files.writing import check_place, write_atomically
@@ -210,12 +210,12 @@ class GGTrainNoisyClassifier(CheckedNode):
             if start_from is None:
                 student = beginner(lesson, width, sigma_conditioning, course.seed)
             else:
-                student = advanced(start_from, lesson, course.seed)
+                student = continue_training(start_from, lesson, course.seed)
             check_place(path, size_of(student))
             losses = train_student(student, lesson, course)
             classifier = student.classifier(path.stem, lesson)
             kept = show_or_say(_write, path, student, lesson).get("text") or [f"{path.name} in models/{FOLDER}"]
-            about = f"{kept[0]}\n{told_of(classifier, lesson, held)}"
+            about = f"{kept[0]}\n{describe_training(classifier, lesson, held)}"
         curve = torch.from_numpy(draw_loss(losses, len(lesson.labels)).png()).float()[None, ..., :3] / 255
         return io.NodeOutput(classifier, curve, about, ui=show_or_say(preview, curve, cls, said=[about]))
 

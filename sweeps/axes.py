@@ -211,7 +211,7 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
 
 
-def meant(word: str, known: Iterable[str]) -> str:
+def suggest(word: str, known: Iterable[str]) -> str:
     """A sentence with what a word may have meant, or with all there is; `scale` may have meant `Owner.scale`."""
     names, low = {name.lower(): name for name in known}, word.lower()
     close = [name for name in names if name.endswith(f".{low}")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from .axes import WORDS, meant
+from .axes import WORDS, suggest
 from .graph import Workflow, linked, title_of, upstream
 
 JUDGE = "gg-sweep-judge"  # id of the node that a cell adds
@@ -41,7 +41,7 @@ def _named(workflow: Workflow, energies: list[str], chosen: str) -> str:
     if not energies:
         raise ValueError(NO_ENERGY)
     known = [*energies, *(title_of(workflow[name]) for name in energies)]
-    raise ValueError(f"The workflow has no energy {chosen!r}. {meant(chosen, dict.fromkeys(known))}")
+    raise ValueError(f"The workflow has no energy {chosen!r}. {suggest(chosen, dict.fromkeys(known))}")
 
 
 def _wires(node: Mapping[str, Any]) -> Iterator[list]:

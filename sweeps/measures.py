@@ -83,7 +83,7 @@ def measure_of(name: str) -> Measure:
     return KNOWN.get(name) or Measure(name, "number", ANY, _middle(name))
 
 
-def measured(trace: Trace, names: Iterable[str]) -> dict[str, float]:
+def measure(trace: Trace, names: Iterable[str]) -> dict[str, float]:
     """These measures of a trace, nan where it tells none."""
     return {name: measure_of(name).of(trace) for name in names}
 

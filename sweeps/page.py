@@ -72,17 +72,17 @@ def study_page(
     return page.substitute(parts, study=script_json(study | {"pictures": small, "square": largest <= PIXELATED}))
 
 
-def diverse(rows: Sequence[Row], pictures: Mapping[str, bytes]) -> list[Row]:
+def add_diversity(rows: Sequence[Row], pictures: Mapping[str, bytes]) -> list[Row]:
     """The rows, each with the diversity of the seeds at its place."""
-    return with_diversity(rows, lambda cell: compared(opened(pictures[cell])) if cell in pictures else None)
+    return with_diversity(rows, lambda cell: pixels_of(thumbnail(pictures[cell])) if cell in pictures else None)
 
 
-def opened(data: bytes) -> Image:
+def thumbnail(data: bytes) -> Image:
     """A picture at no more than the largest side that is shown."""
     return open_picture(data, SIDES[0])
 
 
-def compared(image: Image) -> Tensor:  # -> [H, W, 3] in 0 .. 1
+def pixels_of(image: Image) -> Tensor:  # -> [H, W, 3] in 0 .. 1
     """A picture as it is compared with that of another seed."""
     small = image.copy()
     small.thumbnail((COMPARED, COMPARED))
@@ -97,12 +97,12 @@ def _small(pictures: Mapping[str, bytes], room: int) -> tuple[dict[str, str], in
     names, largest = list(pictures), 0
     some = names[:: max(1, len(names) // SAMPLED)]
     for side in SIDES:
-        share = sum(len(_encoded(opened(pictures[name]), side)[1]) for name in some) * len(names) / max(len(some), 1)
+        share = sum(len(_encoded(thumbnail(pictures[name]), side)[1]) for name in some) * len(names) / max(len(some), 1)
         if share > room:
             continue
         found, left = {}, room
         for name in names:
-            kind, data = _encoded(image := opened(pictures[name]), side)
+            kind, data = _encoded(image := thumbnail(pictures[name]), side)
             left, largest = left - len(data), max(largest, *image.size)
             if left < 0:
                 break

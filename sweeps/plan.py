@@ -10,9 +10,9 @@ from typing import Any
 
 from ..files.claims import ANYTHING, check_claims, maybe, several, table, text
 from .addresses import Place
-from .axes import REPEAT, Axis, Value, distinct, meant, values_of
+from .axes import REPEAT, Axis, Value, distinct, suggest, values_of
 from .measures import MEASURES, METRICS, USUAL, WHOLE
-from .workflow import checked
+from .workflow import check_workflow
 
 MOST_NAMES = 1000  # of axes, overrides, measures
 FIELDS = ("workflow", "axes", "overrides", "measures", "repeats", "judge")
@@ -110,14 +110,14 @@ def plan_of(told: Any, folder: Place = Path()) -> Plan:
     if not isinstance(told, Mapping):
         raise ValueError(f"The plan is no table. Write its fields: {', '.join(FIELDS)}.")
     if unknown := [name for name in told if name not in FIELDS]:
-        raise ValueError(f"The plan has an unknown field {unknown[0]!r}. {meant(str(unknown[0]), FIELDS)}")
+        raise ValueError(f"The plan has an unknown field {unknown[0]!r}. {suggest(str(unknown[0]), FIELDS)}")
     if missing := [name for name in FIELDS[:2] if not told.get(name)]:
         raise ValueError(f"The plan has no {missing[0]}. Write what each cell runs, and what is varied.")
     check_claims("the plan", told, TABLES, "Mend the plan.")
     measures = tuple(told.get("measures") or USUAL)
     names = [*MEASURES, *METRICS, *WHOLE]
     if unknown := [name for name in measures if name not in names]:
-        raise ValueError(f"There is no measure {unknown[0]!r}. {meant(str(unknown[0]), names)}")
+        raise ValueError(f"There is no measure {unknown[0]!r}. {suggest(str(unknown[0]), names)}")
     axes = distinct(Axis(str(name), _values(str(name), values)) for name, values in told["axes"].items())
     overrides = {str(name): _value(str(name), value) for name, value in (told.get("overrides") or {}).items()}
     facts = {"repeats": _repeats(told.get("repeats", 1)), "judge": str(told.get("judge") or "")}
@@ -126,9 +126,9 @@ def plan_of(told: Any, folder: Place = Path()) -> Plan:
 
 def _workflow(told: Any, folder: Place) -> dict[str, dict]:
     if not isinstance(told, str):
-        return checked(told)
+        return check_workflow(told)
     try:
-        return checked(json.loads((folder / told).read_text(encoding="utf-8")))
+        return check_workflow(json.loads((folder / told).read_text(encoding="utf-8")))
     except OSError as error:
         raise ValueError(f"The workflow {told} cannot be read: {error.strerror}. Give a file in API form.") from error
 

@@ -20,7 +20,7 @@ from ..trace.portable import ascii_json
 from .addresses import Place, local, write_whole
 from .axes import Value
 from .cells import Cell
-from .measures import JUDGE, KNOWN, measured
+from .measures import JUDGE, KNOWN, measure
 from .pictures import open_picture
 from .plan import Plan, read_plan
 
@@ -213,7 +213,7 @@ class Folder:
 
     def _measured(self, cell: Cell, names: Sequence[str]) -> dict[str, float]:
         with local(self.trace_of(cell.id)) as trace:
-            return measured(load(trace), names)
+            return measure(load(trace), names)
 
     def _write_row(self, row: Row) -> None:
         write_whole(self.cells / f"{row['id']}.json", [ascii_json(row).encode()])

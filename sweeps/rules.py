@@ -11,7 +11,7 @@ from ..guidance.chain import Chain
 from ..guidance.contract import chain_from
 from ..guidance.rule_file import FORM, RuleFile
 from ..guidance.rules.kinds import Rule
-from .axes import RULE, meant
+from .axes import RULE, suggest
 
 CATEGORY = "guidance geometry/rules"
 PLAIN = ("cfg", "plaincfg", "none")
@@ -68,7 +68,7 @@ def knob_of(chain: Chain, name: str, names: Callable[[Rule], Iterable[str]]) -> 
     that their numbers tell apart.
     """
     owner, _, knob = name.rpartition(".")
-    mine = [rule for rule in chain.rules if plain(owner) in map(plain, names(rule))]
+    mine = [rule for rule in chain.rules if letters_of(owner) in map(letters_of, names(rule))]
     if not mine:
         return None
     if len(numbers := [at for one in mine if (at := getattr(one, "node", ""))]) > 1:
@@ -77,7 +77,7 @@ def knob_of(chain: Chain, name: str, names: Callable[[Rule], Iterable[str]]) -> 
     known = mine[0].fields_by_widget
     field = known.get(knob, knob)
     if field not in known.values():
-        words = meant(knob, known) if known else "None of its knobs can be an axis."
+        words = suggest(knob, known) if known else "None of its knobs can be an axis."
         raise ValueError(f"{owner} has no knob {knob!r} that an axis can set. {words}")
     return mine[0], field
 
@@ -112,7 +112,7 @@ def chain_named(text: str, known: Sequence[RuleNode], here: bool = True) -> list
     return [
         rule_in_file(word, known, here) if FORM.fullmatch(word) else rule_named(word, known)
         for word in words
-        if plain(word) not in PLAIN
+        if letters_of(word) not in PLAIN
     ]
 
 
@@ -137,10 +137,10 @@ def rules_in_files(axes: Iterable[tuple[str, Iterable[Any]]], known: Sequence[Ru
 
 def rule_named(word: str, known: Sequence[RuleNode]) -> RuleNode:
     """The node of a rule."""
-    found = next((rule for rule in known if plain(word) in map(plain, rule.names)), None)
+    found = next((rule for rule in known if letters_of(word) in map(letters_of, rule.names)), None)
     if found is None:
         usable = [rule for rule in known if not rule.sockets]
-        raise ValueError(f"No rule is called {word!r}. {meant(word, ['cfg', *(rule.names[0] for rule in usable)])}")
+        raise ValueError(f"No rule is called {word!r}. {suggest(word, ['cfg', *(rule.names[0] for rule in usable)])}")
     if found.sockets:
         raise ValueError(
             f"The rule {word!r} needs {' and '.join(found.sockets)}, which an axis cannot give. Connect it in the "
@@ -149,6 +149,6 @@ def rule_named(word: str, known: Sequence[RuleNode]) -> RuleNode:
     return found
 
 
-def plain(word: str) -> str:
+def letters_of(word: str) -> str:
     """A name by its letters and digits alone."""
     return re.sub(r"[^a-z0-9+]", "", word.lower())

@@ -20,7 +20,7 @@ from ..trace.portable import ascii_json
 from ..trace.trace import Trace
 from .addresses import local, write_whole
 from .cells import Cell
-from .page import diverse, study_page
+from .page import add_diversity, study_page
 from .pictures import open_picture
 from .plan import Plan
 from .report import report_text
@@ -81,7 +81,7 @@ def write_summary(
     for row in rows:
         row["measures"] = {n: value for n, value in row["measures"].items() if not shown or n in shown}
     with pictures_of(folder, rows) as pictures:
-        rows = diverse(rows, pictures)
+        rows = add_diversity(rows, pictures)
         summary = report_text(rows, plan.varied)
         runs = records_of(list(pictures), lambda cell: trace_at(folder, cell))
         _write(folder, REPORT, summary)

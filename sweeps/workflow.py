@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .axes import REPEAT, RULE, WORDS, Value, Word, meant, word_of
+from .axes import REPEAT, RULE, WORDS, Value, Word, suggest, word_of
 from .graph import Workflow, linked, title_of, upstream, widgets
 from .judges import JUDGE, followers, judge_of, judging_node
 from .rules import NOTHING, SOCKET, Nodes, RuleNode, chain_named
@@ -22,7 +22,7 @@ NO_SAMPLER = "The workflow has no sampler that records a trace. Use KSampler, Sa
 NO_PICTURE = "The workflow shows no picture. Add Preview Image behind the decoder."
 
 
-def checked(workflow: Any) -> dict[str, dict]:
+def check_workflow(workflow: Any) -> dict[str, dict]:
     """A workflow in API form.  Raises ValueError for one of the editor, and for what is none."""
     if isinstance(workflow, Mapping) and isinstance(workflow.get("nodes"), list):
         raise ValueError(
@@ -45,7 +45,7 @@ def with_results(workflow: Workflow, judge: str = "", known: Nodes = NOTHING) ->
     judge: as in `judge_of`. Raises ValueError where there is no sampler that can be traced, no picture, or no such
     judge.
     """
-    made = checked(workflow)
+    made = check_workflow(workflow)
     shown = [name for name, node in made.items() if node["class_type"] in SHOWING and "images" in node["inputs"]]
     decoded = [name for name, node in made.items() if node["class_type"].startswith("VAEDecode")]
     if not shown and not decoded:
@@ -94,7 +94,7 @@ def place_of(workflow: Workflow, name: str, known: Nodes = NOTHING) -> tuple[str
         every = widgets(workflow)
         owned = [*(f"{title_of(workflow[n])}.{one}" for n, one in every), *(f"{n}.{one}" for n, one in every)]
         words = owned if dot else [RULE, *(word_of(one) for _, one in every), *(one for _, one in every)]
-        raise ValueError(f"The workflow has no widget {name!r}. {meant(name, dict.fromkeys(words))}")
+        raise ValueError(f"The workflow has no widget {name!r}. {suggest(name, dict.fromkeys(words))}")
     several = ", ".join(f"{n}.{one} ({title_of(workflow[n])})" for n, one in found)
     raise ValueError(f"{name} may be one of {len(found)} widgets. Write which: {several}.")
 
@@ -120,7 +120,7 @@ def with_values(workflow: Workflow, values: Mapping[str, Value], known: Nodes = 
 
     A widget of a rule, such as `Limited Interval.start`, is left out where the chain is another.
     """
-    made = checked(workflow)
+    made = check_workflow(workflow)
     for name, value in sorted(values.items(), key=lambda one: one[0] != RULE):
         if name == RULE:
             _wire_rules(made, chain_named(str(value), known.rules))
@@ -140,7 +140,7 @@ def with_values(workflow: Workflow, values: Mapping[str, Value], known: Nodes = 
 
 def with_knobs_told(workflow: Workflow) -> dict[str, dict]:
     """The workflow with those knobs of rules in files that differ from the usual as the text that their node takes."""
-    made = checked(workflow)
+    made = check_workflow(workflow)
     for node in made.values():
         usual, inputs = (node.get("_meta") or {}).get(KNOBS, {}), node["inputs"]
         own = {name: inputs.pop(name) for name in usual}

@@ -41,7 +41,7 @@ from ...sweeps.axes import Axis
 from ...sweeps.cells import Cell, cells_of
 from ...sweeps.cluster.passes import OnRay, Tally
 from ...sweeps.cluster.worker import DONE
-from ...sweeps.measures import measured
+from ...sweeps.measures import measure
 from ...sweeps.plan import Plan
 from ...sweeps.results import CELLS
 from ...sweeps.rules import NOTHING
@@ -267,7 +267,7 @@ def is_wrong(site: Site, row: Mapping[str, Any]) -> bool:
     """Whether a row has something else than the servers made."""
     trace, picture = ((site.folder / CELLS / f"{row['id']}.{end}").read_bytes() for end in ("safetensors", "png"))
     same = (trace, picture) == tuple((site.place / name).read_bytes() for name in ("trace", "picture"))
-    return not same or row["measures"]["strength"] != measured(made_up_trace(), ["strength"])["strength"]
+    return not same or row["measures"]["strength"] != measure(made_up_trace(), ["strength"])["strength"]
 
 
 def killed_study(cells: int, count: int, seed: int, kinds: Sequence[str] = KINDS) -> tuple[list[str], bool]:

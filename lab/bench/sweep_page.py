@@ -25,7 +25,7 @@ from ...library.recording import record
 from ...library.sampling import karras
 from ...sweeps.axes import Axis
 from ...sweeps.cells import Cell, cells_of
-from ...sweeps.measures import measured
+from ...sweeps.measures import measure
 from ...sweeps.page import study_page
 from ...sweeps.plan import USUAL, Plan
 from ...sweeps.rules import NOTHING
@@ -73,7 +73,7 @@ def page(scales: int = SCALES, seeds: int = SEEDS) -> str:
     cells = cells_of(Plan(json.loads(FIRST_LOOK.read_text(encoding="utf-8")), axes), NOTHING, {}, "bench")
     traces = {cell.id: trace_of(cell) for cell in cells}
     facts = {"seconds": 1.0, "verdict": VERDICT}
-    rows = [{"id": c.id, "place": dict(c.place), "measures": measured(traces[c.id], USUAL), **facts} for c in cells]
+    rows = [{"id": c.id, "place": dict(c.place), "measures": measure(traces[c.id], USUAL), **facts} for c in cells]
     pictures = {cell.id: picture(i) for i, cell in enumerate(cells)}
     return study_page("Bench", axes, cells, rows, pictures, "", runs=records_of(list(traces), traces.__getitem__))
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..axes import meant
+from ..axes import suggest
 from ..cells import Cell
 from ..graph import Workflow, linked, title_of
 from .cell import Told
@@ -23,7 +23,7 @@ def misfits(prompts: Iterable[Workflow], told: Told, server: str) -> list[str]:
 def _of_node(node: Mapping, told: Told) -> list[str]:
     name = node["class_type"]
     if name not in told:
-        return [f"it has no node {name}. {meant(name, told)} Is it another version, or is a pack missing?"]
+        return [f"it has no node {name}. {suggest(name, told)} Is it another version, or is a pack missing?"]
     if (said := told[name]) is None:
         return [f"what it says of its node {name} cannot be read. Is another pack in the way?"]
     needed, optional = said["input"].get("required", {}), said["input"].get("optional", {})
@@ -33,7 +33,7 @@ def _of_node(node: Mapping, told: Told) -> list[str]:
     for one, value in node["inputs"].items():
         options = options_of(declared.get(one, ()))
         if options and not linked(value) and value not in options:
-            words.append(f"{title_of(node)} has no {one} {value!r}. {meant(str(value), map(str, options))}")
+            words.append(f"{title_of(node)} has no {one} {value!r}. {suggest(str(value), map(str, options))}")
         if not linked(value) and (needs := unheld(declared.get(one, ()), value)):
             words.append(f"{title_of(node)} has {one} {value}, and {needs}.")
     return words

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from guidance_geometry.classifiers.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, resized
+from guidance_geometry.classifiers.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, resize_to
 from guidance_geometry.tests.classifiers.slopes import noise
 
 
@@ -17,7 +17,7 @@ def test_values_are_normalised_as_stated():
 
 def test_the_size_it_has_is_left_alone():
     x0 = noise((1, 3, 8, 8))
-    assert torch.equal(resized(x0, (8, 8), "bicubic", "crop"), x0)
+    assert torch.equal(resize_to(x0, (8, 8), "bicubic", "crop"), x0)
 
 
 @pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
@@ -26,9 +26,9 @@ def test_resizing_reaches_every_pixel_with_the_right_slope(mode, fit):
     x0 = noise((1, 3, 21, 21), dtype=torch.float64)
     weights = noise((1, 3, 7, 7), 1, torch.float64)
     assert torch.autograd.gradcheck(
-        lambda x: (resized(x, (7, 7), mode, fit) * weights).sum(), x0.requires_grad_(), atol=1e-6
+        lambda x: (resize_to(x, (7, 7), mode, fit) * weights).sum(), x0.requires_grad_(), atol=1e-6
     )
-    (gradient,) = torch.autograd.grad((resized(x0, (7, 7), mode, fit) * weights).sum(), x0)
+    (gradient,) = torch.autograd.grad((resize_to(x0, (7, 7), mode, fit) * weights).sum(), x0)
     assert (gradient == 0).sum() == 0
 
 
@@ -40,10 +40,10 @@ def test_values_beyond_black_and_white_keep_their_gradient():
 
 def test_a_crop_keeps_proportions_and_cuts_the_middle():
     ramp = torch.linspace(-1, 1, 40).expand(1, 3, 20, 40).contiguous()
-    cut = resized(ramp, (10, 10), "bilinear", "crop")
+    cut = resize_to(ramp, (10, 10), "bilinear", "crop")
     assert (cut.mean(dim=(0, 1, 2)) + cut.mean(dim=(0, 1, 2)).flip(0)).abs().max() <= 1e-5  # the middle, symmetric
     assert cut.max() < 0.6
-    stretched = resized(ramp, (10, 10), "bilinear", "stretch")
+    stretched = resize_to(ramp, (10, 10), "bilinear", "stretch")
     assert stretched.max() > 0.9
 
 

@@ -14,11 +14,11 @@ from guidance_geometry.classifiers.training import (
     Course,
     Lesson,
     accuracies,
-    advanced,
     beginner,
+    continue_training,
+    describe_training,
     learn,
     no_better,
-    told_of,
 )
 from guidance_geometry.classifiers.wired import CleanClassifier, NoisyClassifier
 from guidance_geometry.files.writing import write_atomically
@@ -100,7 +100,7 @@ def test_what_was_not_learned_is_said(shuffled, told):
         lesson = replace(lesson, targets=lesson.targets[order])
     learned, held = lesson.parted(0)
     student, _ = taught(learned, course=Course(steps=120, batch=32, rate=3e-3))
-    found = told_of(student.classifier("mine", learned), learned, held)
+    found = describe_training(student.classifier("mine", learned), learned, held)
     assert "held-out pictures" in found
     assert (told in found) if told else "learned nothing" not in found
 
@@ -115,7 +115,7 @@ def test_too_few_pictures_named_right_are_no_lesson_that_failed(right, told):
 def test_without_enough_pictures_it_is_said_that_none_is_held_out():
     lesson = lesson_of(count=8)
     student, _ = taught(lesson, course=Course(steps=2, batch=4))
-    found = told_of(student.classifier("mine", lesson), *lesson.parted(0))
+    found = describe_training(student.classifier("mine", lesson), *lesson.parted(0))
     assert "None is held out, as no label has 5" in found
 
 
@@ -172,7 +172,7 @@ def test_a_torchvision_network_learns_noise_and_new_labels(tmp_path):
     start = resnet()
     before = {name: tensor.clone() for name, tensor in start.network.state_dict().items()}
     lesson = lesson_of((3, 16, 16))
-    student = advanced(start, lesson, 0)
+    student = continue_training(start, lesson, 0)
     losses = [*learn(student, lesson, Course(steps=12, batch=16, rate=1e-3))]
     assert sum(losses[-3:]) < sum(losses[:3])
     assert all(torch.equal(tensor, before[name]) for name, tensor in start.network.state_dict().items())
@@ -188,8 +188,8 @@ def students(lesson):
     return {
         "small": lambda: beginner(lesson, 8, True, 0),
         "untold": lambda: beginner(lesson, 8, False, 0),
-        "torchvision": lambda: advanced(resnet(), lesson, 0),
-        "pocket-clean-1": lambda: advanced(pack_own("pocket-clean-1"), lesson, 0),
+        "torchvision": lambda: continue_training(resnet(), lesson, 0),
+        "pocket-clean-1": lambda: continue_training(pack_own("pocket-clean-1"), lesson, 0),
     }
 
 
@@ -207,7 +207,7 @@ def first(request, tmp_path_factory):
 
 def test_a_saved_one_goes_on_from_what_it_knew(tmp_path, first):
     before = {name: tensor.clone() for name, tensor in first.network.state_dict().items()}
-    student = advanced(first, PICTURES, 0)
+    student = continue_training(first, PICTURES, 0)
     losses = [*learn(student, PICTURES, Course(steps=10, batch=96, rate=1e-4, seed=3))]
     anew = [*learn(beginner(PICTURES, 8, True, 0), PICTURES, Course(steps=10, batch=96, rate=1e-4, seed=3))]
     assert max(losses) < 0.6 * math.log(2)
@@ -222,7 +222,7 @@ def test_a_saved_one_goes_on_from_what_it_knew(tmp_path, first):
 def test_before_its_first_step_it_is_what_it_starts_from_in_any_coordinates(first):
     flow = lesson_of((3, 16, 16), flow=True)
     other = Lesson(2 * flow.x0, flow.targets, ("right", "left"), flow.sigmas, flow=True)
-    known = advanced(first, other, 0).classifier("other", other)
+    known = continue_training(first, other, 0).classifier("other", other)
     x = noise((3, 3, 16, 16))
     assert (known.logits(x, 0.6, 0.4) - first.logits(x / 0.4, 1.5).flip(1)).abs().max() <= 1e-4
     assert known.logits(x, 1.0, 0.0).isfinite().all()
@@ -232,7 +232,7 @@ def test_the_small_one_is_told_the_levels_of_its_last_lesson(tmp_path):
     lesson = lesson_of()
     first = reloaded(taught(lesson)[0], lesson, tmp_path / "first.safetensors")
     wider = Lesson(lesson.x0, lesson.targets, lesson.labels, torch.logspace(-2, 2, 50))
-    second = reloaded(advanced(first, wider, 0), wider, tmp_path / "second.safetensors")
+    second = reloaded(continue_training(first, wider, 0), wider, tmp_path / "second.safetensors")
     x = noise((2, 2, 8, 8))
     assert (first.logits(10 * x, 10.0) - second.logits(10 * x, 10.0)).abs().max() <= 1e-5
     levels = [classifier.enter(x, *torch.tensor([[100.0], [1.0]]))[1] for classifier in (first, second)]
@@ -241,11 +241,11 @@ def test_the_small_one_is_told_the_levels_of_its_last_lesson(tmp_path):
 
 def test_other_labels_are_a_new_last_layer(tmp_path, first):
     other = Lesson(PICTURES.x0, torch.arange(96) % 3, ("left", "right", "both"), PICTURES.sigmas)
-    student = advanced(first, other, 0)
+    student = continue_training(first, other, 0)
     assert len([*learn(student, other, Course(steps=2, batch=8))]) == 2
     second = reloaded(student, other, tmp_path / "second.safetensors")
     assert (second.labels, second.logits(noise((2, 3, 16, 16)), 1.0).shape) == (other.labels, (2, 3))
-    fresh = [advanced(first, other, seed).network.state_dict() for seed in (0, 0, 1)]
+    fresh = [continue_training(first, other, seed).network.state_dict() for seed in (0, 0, 1)]
     changed = [name for name in fresh[0] if not torch.equal(fresh[0][name], fresh[2][name])]
     assert len(changed) == 2  # weight and bias of the last layer
     assert all(torch.equal(fresh[0][name], fresh[1][name]) for name in fresh[0])
@@ -283,9 +283,9 @@ def adm():
 )
 def test_what_cannot_go_on_is_told_why(start, reason):
     with pytest.raises(ValueError, match=f"cannot be trained further: .*{reason}.* leave start_from empty"):
-        advanced(start(), lesson_of((3, 8, 8)), 0)
+        continue_training(start(), lesson_of((3, 8, 8)), 0)
 
 
 def test_samples_with_other_channels_are_refused(first):
     with pytest.raises(ValueError, match=r"first.* reads samples of 3 channels but these have 2"):
-        advanced(first, lesson_of((2, 16, 16)), 0)
+        continue_training(first, lesson_of((2, 16, 16)), 0)

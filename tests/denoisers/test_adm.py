@@ -8,8 +8,8 @@ from azula.plugins import adm as azula
 from azula.plugins.utils import load_cards
 
 from guidance_geometry.denoisers.adm import ADM
-from guidance_geometry.denoisers.reading import checked
-from guidance_geometry.denoisers.spec import chosen
+from guidance_geometry.denoisers.reading import denoiser_of
+from guidance_geometry.denoisers.spec import choose_spec
 from guidance_geometry.dev.fixtures.tiny_folders import lively
 from guidance_geometry.tests.denoisers.networks import distance, network_of, pictures
 
@@ -39,7 +39,7 @@ def small(name):
 
 
 def read(weights, **metadata):
-    return checked("adm.safetensors", weights, metadata)
+    return denoiser_of("adm.safetensors", weights, metadata)
 
 
 @pytest.mark.parametrize("name", KNOWN)
@@ -68,7 +68,7 @@ def test_a_published_file_is_known_by_its_shapes(name):
 
 
 def test_the_spec_says_what_the_paper_says():
-    spec = chosen(read(small("imagenet_64x64_cond").state_dict()).spec)
+    spec = choose_spec(read(small("imagenet_64x64_cond").state_dict()).spec)
     assert (spec.parametrisation, spec.schedule, spec.time) == ("epsilon", "vp_cosine", "index")
     assert (spec.labels, spec.null_index) == (("0", "1", "2", "3", "4"), None)
     assert (spec.shape, spec.multiple) == ((3, 64, 64), 8)

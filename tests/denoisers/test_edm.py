@@ -8,8 +8,8 @@ from torch.nn import functional
 
 from guidance_geometry.denoisers.edm import EDM
 from guidance_geometry.denoisers.edm_baselines import IDDPM
-from guidance_geometry.denoisers.reading import checked
-from guidance_geometry.denoisers.spec import chosen
+from guidance_geometry.denoisers.reading import denoiser_of
+from guidance_geometry.denoisers.spec import choose_spec
 from guidance_geometry.tests.denoisers.networks import distance, network_of, pictures
 from guidance_geometry.tests.tiny_networks import with_filters
 
@@ -226,11 +226,11 @@ def small(name):
     """A file of a small network of a kind: its own weights, random; the filters are those of its kind."""
     kind = PUBLISHED[name][0]
     shapes = listed(name, width=SMALL[kind], depth=1)
-    file = checked(name, {key: torch.zeros(shape) for key, shape in shapes.items()}, None)
+    file = denoiser_of(name, {key: torch.zeros(shape) for key, shape in shapes.items()}, None)
     network = with_filters(file.spec.format.network(file.spec.sizes, len(file.spec.labels)))
     if kind == "ncsnpp":
         network.map_noise.freqs.copy_(16 * torch.randn(network.map_noise.freqs.shape))
-    return checked(name, {f"model.{key}": weight for key, weight in network.state_dict().items()}, None)
+    return denoiser_of(name, {f"model.{key}": weight for key, weight in network.state_dict().items()}, None)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -269,7 +269,7 @@ def test_the_published_iddpm_is_known_by_its_shapes():
 
 
 def test_the_spec_says_what_the_paper_says():
-    spec = chosen(small("edm-cifar10-32x32-cond-vp").spec)
+    spec = choose_spec(small("edm-cifar10-32x32-cond-vp").spec)
     assert (spec.parametrisation, spec.schedule, spec.time, spec.sigma_data) == ("edm", "edm", "log_sigma", 0.5)
     assert (spec.levels.sigma_min, spec.levels.sigma_max) == (0.002, 80)
     assert (spec.labels[3], spec.null_index) == ("cat", None)
@@ -296,10 +296,10 @@ def test_half_precision_follows():
         ({"enc.16x16_down.conv0.resample_filter": (1, 1, 3, 3)}, "has a filter of 3 taps, and the published"),
         ({"enc.9x9_block0.conv0.weight": (16, 16, 3, 3)}, r"has levels of \[32, 16, 9, 8\] places a side"),
         ({"enc.32x32_conv.weight": None}, "has no weight 'enc.32x32_conv.weight', so its format is not edm"),
-        ({"enc.16x16_aux_down.resample_filter": (1, 1, 2, 2)}, "is .* but nothing is needed of the network"),
+        ({"enc.16x16_aux_down.resample_filter": (1, 1, 2, 2)}, "is .* but nothing is needed"),
     ],
 )
 def test_a_network_of_another_kind_is_refused(changes, message):
     shapes = listed("edm-cifar10-32x32-cond-vp", "", width=16, depth=1) | changes
     with pytest.raises(ValueError, match=message):
-        checked("edm", {key: torch.zeros(shape) for key, shape in shapes.items() if shape is not None}, None)
+        denoiser_of("edm", {key: torch.zeros(shape) for key, shape in shapes.items() if shape is not None}, None)

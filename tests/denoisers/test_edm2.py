@@ -8,8 +8,8 @@ from torch.nn import functional
 
 from guidance_geometry.denoisers.edm2 import EDM2
 from guidance_geometry.denoisers.latents import EDM2_LATENTS, PIXELS
-from guidance_geometry.denoisers.reading import checked
-from guidance_geometry.denoisers.spec import chosen
+from guidance_geometry.denoisers.reading import denoiser_of
+from guidance_geometry.denoisers.spec import choose_spec
 from guidance_geometry.tests.denoisers.networks import distance, network_of, pictures
 from guidance_geometry.tests.tiny_edm2 import edm2_shapes, edm2_weights
 
@@ -107,7 +107,7 @@ def test_a_small_network_answers_as_the_second_statement(labels, channels):
     )
     x, t, y = pictures(2, channels, 16), torch.tensor([-1.2, 0.9]), torch.tensor([5, 0])
     wanted = Restated(weights)(x, t, y)
-    assert distance(network_of(checked("edm2", weights, None))(x, t, y), wanted) <= 1e-5
+    assert distance(network_of(denoiser_of("edm2", weights, None))(x, t, y), wanted) <= 1e-5
 
 
 def test_rows_of_any_size_are_the_same_network():
@@ -115,10 +115,10 @@ def test_rows_of_any_size_are_the_same_network():
     weights = edm2_weights(**small)
     grown = {name: weight * (30.0 if weight.ndim > 1 else 1) for name, weight in weights.items()}
     x, t, y = pictures(2, 3, 16), torch.tensor([-1.2, 0.9]), torch.tensor([2, 0])
-    first, second = (network_of(checked("edm2", each, None))(x, t, y) for each in (weights, grown))
+    first, second = (network_of(denoiser_of("edm2", each, None))(x, t, y) for each in (weights, grown))
     assert distance(second, first) <= 5e-3  # TINY beside rows of 0.2 is 5e-4 a layer
     half = {name: weight.half() for name, weight in grown.items()}
-    file = checked("edm2", half, None)
+    file = denoiser_of("edm2", half, None)
     assert {weight.dtype for weight in file.weights.values()} == {torch.float16}
     assert distance(network_of(file)(x, t, y), first) <= 1e-2
 
@@ -126,7 +126,7 @@ def test_rows_of_any_size_are_the_same_network():
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_follows(dtype):
     weights = edm2_weights(width=64, multipliers=(1, 2), side=16, depth=1, attends=(16, 8), labels=3)
-    file = checked("edm2", weights, None)
+    file = denoiser_of("edm2", weights, None)
     x, t, y = pictures(2, 3, 16), torch.tensor([-1.2, 0.9]), torch.tensor([2, 0])
     wanted = network_of(file)(x, t, y)
     half = EDM2.network(file.spec.sizes, 3, dtype=dtype).requires_grad_(False)
@@ -158,7 +158,7 @@ def test_a_published_file_is_known_by_its_shapes(name, labels, channels):
 
 def test_the_spec_says_what_the_paper_says():
     weights = edm2_weights(width=64, multipliers=(1, 1), side=16, depth=1, attends=(8,), labels=3)
-    spec = chosen(checked("edm2", weights, None).spec)
+    spec = choose_spec(denoiser_of("edm2", weights, None).spec)
     assert (spec.parametrisation, spec.schedule, spec.time, spec.sigma_data) == ("edm", "edm", "log_sigma", 0.5)
     assert (spec.levels.sigma_min, spec.levels.sigma_max) == (0.002, 80)
     assert (spec.labels, spec.null_index) == (("0", "1", "2"), None)
@@ -176,4 +176,4 @@ def test_the_spec_says_what_the_paper_says():
 def test_a_network_of_another_kind_is_refused(changes, message):
     shapes = edm2_shapes(width=64, multipliers=(1, 1), side=16, depth=1, attends=(8,), labels=3) | changes
     with pytest.raises(ValueError, match=message):
-        checked("edm2", {key: torch.zeros(shape) for key, shape in shapes.items() if shape is not None}, None)
+        denoiser_of("edm2", {key: torch.zeros(shape) for key, shape in shapes.items() if shape is not None}, None)

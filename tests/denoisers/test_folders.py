@@ -9,7 +9,7 @@ import torch
 from guidance_geometry.denoisers.latents import PIXELS, SD_LATENTS
 from guidance_geometry.denoisers.reading import read_denoiser
 from guidance_geometry.denoisers.schedules import Levels, coordinates, table
-from guidance_geometry.denoisers.spec import chosen
+from guidance_geometry.denoisers.spec import choose_spec
 from guidance_geometry.denoisers.unet2d import unet_format
 from guidance_geometry.files.safetensors import write_safetensors
 from guidance_geometry.guidance.predictions import denoised_from
@@ -102,7 +102,7 @@ def test_the_unet_of_ddpm_has_the_published_size():
 
 def test_a_pipeline_of_a_unet_says_everything(tmp_path):
     file = read_denoiser(unet_folder(tmp_path / "cats.v2"))
-    spec = chosen(file.spec)
+    spec = choose_spec(file.spec)
     assert (spec.name, spec.format.title, spec.labels, spec.null_index) == (
         "cats.v2",
         "UNet2DModel",
@@ -115,7 +115,7 @@ def test_a_pipeline_of_a_unet_says_everything(tmp_path):
 
 
 def test_a_network_with_its_scheduler_beside_it_is_a_folder_too(tmp_path):
-    spec = chosen(read_denoiser(unet_folder(tmp_path / "flat", pipeline=None)).spec)
+    spec = choose_spec(read_denoiser(unet_folder(tmp_path / "flat", pipeline=None)).spec)
     assert (spec.parametrisation, spec.schedule) == ("epsilon", "vp_linear")
 
 
@@ -136,7 +136,7 @@ def test_the_first_releases_of_ddpm_lie_flat_and_name_attention_otherwise(tmp_pa
 def test_a_pipeline_of_a_dit_says_everything(tmp_path, kind):
     pipeline = DIT_PIPELINE | {"transformer": ["diffusers", kind]}
     config = DIT | {"_class_name": kind}
-    spec = chosen(read_denoiser(write_folder(tmp_path / "dit", config, dit_weights(), SCHEDULER, pipeline)).spec)
+    spec = choose_spec(read_denoiser(write_folder(tmp_path / "dit", config, dit_weights(), SCHEDULER, pipeline)).spec)
     assert (spec.format.name, spec.labels, spec.null_index) == (
         "dit",
         ("tench, Tinca tinca", "crane (1)", "crane (2)"),
@@ -165,7 +165,7 @@ def test_a_folder_their_library_saved_is_read(tmp_path):
     diffusers.DDIMPipeline(unet=unet, scheduler=scheduler).save_pretrained(tmp_path / "saved", max_shard_size="60KB")
     assert len(list((tmp_path / "saved" / "unet").glob("*.safetensors"))) > 1
     file = read_denoiser(tmp_path / "saved")
-    spec = chosen(file.spec)
+    spec = choose_spec(file.spec)
     assert (spec.parametrisation, spec.schedule, spec.shape, len(spec.labels)) == ("v", "vp_cosine", (3, 16, 16), 5)
     assert all(torch.equal(file.weights[name], weight) for name, weight in unet.state_dict().items())
 
@@ -193,7 +193,7 @@ def test_a_folder_their_library_saved_is_read(tmp_path):
     ],
 )
 def test_the_scheduler_says_what_was_trained(tmp_path, said, kind, schedule, levels):
-    spec = chosen(read_denoiser(unet_folder(tmp_path / "a", scheduler=SCHEDULER | said)).spec)
+    spec = choose_spec(read_denoiser(unet_folder(tmp_path / "a", scheduler=SCHEDULER | said)).spec)
     assert (spec.parametrisation, spec.schedule, spec.time, spec.levels) == (kind, schedule, "index", levels)
 
 
@@ -203,7 +203,7 @@ def test_noise_levels_are_those_of_their_schedulers(tmp_path, betas):
     diffusers = pytest.importorskip("diffusers")
     ends = {"beta_start": 0.0005, "beta_end": 0.015, "num_train_timesteps": 500}
     signal = diffusers.DDPMScheduler(beta_schedule=betas, **ends).alphas_cumprod.double()
-    spec = chosen(
+    spec = choose_spec(
         read_denoiser(unet_folder(tmp_path / "a", scheduler=SCHEDULER | {"beta_schedule": betas} | ends)).spec
     )
     found = 1 / (1 + table(spec.schedule, spec.levels) ** 2)
@@ -220,7 +220,7 @@ def test_a_step_of_ddim_is_theirs(tmp_path, kind, eta):
     scheduler.set_timesteps(10)
     x, output, eps = torch.randn(3, 2, 3, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     wanted = scheduler.step(output, 801, x, eta=eta, variance_noise=eps).prev_sample
-    spec = chosen(read_denoiser(unet_folder(tmp_path / "a", scheduler=SCHEDULER | {"prediction_type": kind})).spec)
+    spec = choose_spec(read_denoiser(unet_folder(tmp_path / "a", scheduler=SCHEDULER | {"prediction_type": kind})).spec)
     now, then = (Level(float(at.alpha), float(at.sigma)) for at in map(level_of, (801, 701)))
     x0 = denoised_from(spec.parametrisation, output, x, now.sigma, now.alpha)
     assert error(x + sum(ddim(x, x0, now, then, eps, eta=eta)), wanted) < 1e-5
@@ -233,8 +233,8 @@ def level_of(index):
 def test_a_folder_without_scheduler_leaves_the_choice_to_the_user(tmp_path):
     spec = read_denoiser(unet_folder(tmp_path / "a", scheduler=None)).spec
     with pytest.raises(ValueError, match=r"a does not say its parametrisation\. Choose.*scheduler_config\.json, which"):
-        chosen(spec)
-    ready = chosen(spec, "epsilon", "vp_cosine")
+        choose_spec(spec)
+    ready = choose_spec(spec, "epsilon", "vp_cosine")
     assert (ready.parametrisation, ready.schedule, ready.time) == ("epsilon", "vp_cosine", "index")
 
 

@@ -4,6 +4,7 @@ import json
 import random
 import struct
 import time
+from functools import partial
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ import torch
 from guidance_geometry.classifiers.contract import CLAIMS
 from guidance_geometry.classifiers.reading import open_classifier
 from guidance_geometry.denoisers.reading import read_denoiser
-from guidance_geometry.denoisers.spec import chosen
+from guidance_geometry.denoisers.spec import choose_spec
 from guidance_geometry.files.notes import JSON, LIMITS
 from guidance_geometry.files.safetensors import read_header, read_safetensors, write_safetensors
 from guidance_geometry.tests.classifier_files import stored
@@ -24,6 +25,7 @@ SLOWEST = 20.0  # seconds for one file, on a busy machine
 NUMBERS = ("", "x", "nan", "1e999", "-1", "0", "9" * 400, "9" * 6000, "0.5", "1e6")
 LISTS = ("{}", "[]", '["a"]', "[1]", "[" * 100_000, "[" * 900 + "]" * 900, json.dumps([str(i) for i in range(200_000)]))
 TABLES = ('{"labels": 1e999}', '{"labels": 4, "sigma_data": ' + "9" * 400 + "}", "x" * 2_000_000, "\0")
+OPEN_CLASSIFIER = partial(open_classifier, find=None)
 TEXTS = (*NUMBERS, *LISTS, *TABLES)
 
 
@@ -67,9 +69,7 @@ def classifier(tmp_path):
 @pytest.mark.parametrize("kind", ["denoiser", "classifier"])
 def test_every_text_under_every_key_is_refused_or_read(request, kind, text):
     path, tensors, metadata = request.getfixturevalue(kind)
-    read = (
-        (lambda file: chosen(read_denoiser(file).spec)) if kind == "denoiser" else (lambda f: open_classifier(f, None))
-    )
+    read = (lambda f: choose_spec(read_denoiser(f).spec)) if kind == "denoiser" else OPEN_CLASSIFIER
     more = (f"gg.{key}" for key in (*LIMITS, *JSON))
     refused = []
     for key in {*metadata, *more}:
@@ -95,7 +95,7 @@ def test_any_change_of_a_safetensors_header_is_refused_or_read(denoiser):
     for _ in range(TRIES):
         text = json.dumps(mutated(header, dice)).encode()
         path.write_bytes(struct.pack("<Q", len(text)) + text + whole[8 + length :])
-        refused += check(path, lambda file: chosen(read_denoiser(file).spec))
+        refused += check(path, lambda file: choose_spec(read_denoiser(file).spec))
     assert refused > TRIES // 2
 
 

@@ -7,7 +7,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from guidance_geometry.denoisers.reading import checked
+from guidance_geometry.denoisers.reading import denoiser_of
 from guidance_geometry.tests.denoisers.networks import network_of, pictures
 from guidance_geometry.tests.flow_files import flow_weights
 from guidance_geometry.tests.tiny_networks import NETWORKS
@@ -35,7 +35,7 @@ class Peak(TorchDispatchMode):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_forward_takes_no_more_than_is_told_and_not_much_less(kind):
-    file = checked("a", KINDS[kind](), None)
+    file = denoiser_of("a", KINDS[kind](), None)
     network, spec = network_of(file), file.spec
     x, t, y = pictures(2, spec.shape[0], 64), torch.zeros(2), torch.tensor([1, 2])
     network(x, t, y)

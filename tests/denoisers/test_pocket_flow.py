@@ -7,15 +7,15 @@ import torch
 
 from guidance_geometry.denoisers.latents import POCKET_LATENTS
 from guidance_geometry.denoisers.pocket_flow import PocketVAE
-from guidance_geometry.denoisers.reading import checked
-from guidance_geometry.denoisers.spec import chosen
+from guidance_geometry.denoisers.reading import denoiser_of
+from guidance_geometry.denoisers.spec import choose_spec
 from guidance_geometry.tests.denoisers.networks import network_of, pictures
 from guidance_geometry.tests.flow_files import LABELS, NOTES, flow_weights
 
 
 def test_the_file_says_what_it_is_and_holds_a_vae():
-    file = checked("a", flow_weights(), NOTES)
-    spec = chosen(file.spec)
+    file = denoiser_of("a", flow_weights(), NOTES)
+    spec = choose_spec(file.spec)
     assert (spec.parametrisation, spec.schedule, spec.time, spec.sigma_data) == ("flow", "flow", "log_sigma", 1.0)
     assert (spec.shape, spec.multiple, spec.labels, spec.null_index) == ((4, 8, 8), 2, tuple(LABELS), 3)
     assert spec.latents is POCKET_LATENTS
@@ -24,7 +24,7 @@ def test_the_file_says_what_it_is_and_holds_a_vae():
 
 
 def test_weights_alone_are_recognised():
-    assert checked("a", flow_weights(), None).spec.format.name == "pocket-flow-1"
+    assert denoiser_of("a", flow_weights(), None).spec.format.name == "pocket-flow-1"
 
 
 @pytest.mark.parametrize(
@@ -44,11 +44,11 @@ def test_a_damaged_file_is_refused(change, said):
     weights = flow_weights()
     change(weights)
     with pytest.raises(ValueError, match=said):
-        checked("a", weights, NOTES)
+        denoiser_of("a", weights, NOTES)
 
 
 def test_item_alone_equals_item_in_batch():
-    network, x = network_of(checked("a", flow_weights(), NOTES)), pictures(4, 4, 8)
+    network, x = network_of(denoiser_of("a", flow_weights(), NOTES)), pictures(4, 4, 8)
     t, y = torch.linspace(-1.5, 1.1, 4), torch.tensor([0, 1, 2, 3])
     batch = network(x, t, y)
     for i in range(4):

@@ -5,8 +5,8 @@ import torch
 from safetensors.torch import save_file
 
 from guidance_geometry.denoisers.labels import label_indices
-from guidance_geometry.denoisers.reading import checked, read_denoiser
-from guidance_geometry.denoisers.spec import chosen
+from guidance_geometry.denoisers.reading import denoiser_of, read_denoiser
+from guidance_geometry.denoisers.spec import choose_spec
 from guidance_geometry.tests.tiny_denoiser import LABELS, METADATA, SIZES, tiny_weights, write_tiny
 
 
@@ -23,7 +23,7 @@ def refused(path, message):
 
 def test_a_described_file_says_everything(path):
     file = read_denoiser(write_tiny(path))
-    spec = chosen(file.spec)
+    spec = choose_spec(file.spec)
     assert (spec.name, spec.parametrisation, spec.schedule, spec.time) == ("tiny", "edm", "edm", "log_sigma")
     assert (spec.labels, spec.null_index, spec.image_size, spec.sigma_data) == (LABELS, 4, 16, 0.599)
     assert spec.sizes == SIZES
@@ -49,35 +49,35 @@ def test_a_trainers_prefix_is_dropped(path, prefix):
 def test_a_bare_file_asks_for_what_it_does_not_say(path, given, what):
     save_file(tiny_weights(), path)
     with pytest.raises(ValueError, match=f"own does not say its {what}. Choose it on the node: "):
-        chosen(read_denoiser(path).spec, **given)
+        choose_spec(read_denoiser(path).spec, **given)
 
 
 def test_explicit_choices_override_the_file(path):
-    spec = chosen(read_denoiser(write_tiny(path)).spec, "v", "flow")
+    spec = choose_spec(read_denoiser(write_tiny(path)).spec, "v", "flow")
     assert (spec.parametrisation, spec.schedule, spec.time) == ("v", "flow", "sigma")
 
 
 def test_a_bare_edm_file_takes_the_papers_sigma_data(path):
     save_file(tiny_weights(), path)
-    assert chosen(read_denoiser(path).spec, "edm", "edm").sigma_data == 0.5
-    assert chosen(read_denoiser(path).spec, "epsilon", "vp_linear").sigma_data is None
+    assert choose_spec(read_denoiser(path).spec, "edm", "edm").sigma_data == 0.5
+    assert choose_spec(read_denoiser(path).spec, "epsilon", "vp_linear").sigma_data is None
 
 
 def test_choices_are_checked(path):
     spec = read_denoiser(write_tiny(path)).spec
     with pytest.raises(ValueError, match="parametrisation is 'noise' but must be auto or one of epsilon, x0"):
-        chosen(spec, "noise")
+        choose_spec(spec, "noise")
 
 
 def test_a_schedule_without_table_has_no_index(path):
     spec = read_denoiser(write_tiny(path, time="index")).spec
     with pytest.raises(ValueError, match="edm has no table"):
-        chosen(spec)
+        choose_spec(spec)
 
 
 def test_a_users_schedule_keeps_its_numbers(path):
     changes = {"parametrisation": "epsilon", "schedule": "vp_linear", "time": "index", "timesteps": "400"}
-    spec = chosen(read_denoiser(write_tiny(path, **changes, beta_end="0.05")).spec)
+    spec = choose_spec(read_denoiser(write_tiny(path, **changes, beta_end="0.05")).spec)
     assert (spec.levels.timesteps, spec.levels.beta_end, spec.time) == (400, 0.05, "index")
 
 
@@ -191,7 +191,7 @@ def test_a_missing_file_says_so(path):
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_files_keep_their_type(dtype):
-    assert checked("own", tiny_weights(dtype=dtype), METADATA).spec.dtype == dtype
+    assert denoiser_of("own", tiny_weights(dtype=dtype), METADATA).spec.dtype == dtype
 
 
 @pytest.mark.parametrize(

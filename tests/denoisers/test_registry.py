@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from guidance_geometry.denoisers.reading import checked
+from guidance_geometry.denoisers.reading import denoiser_of
 from guidance_geometry.denoisers.registry import FORMATS
 from guidance_geometry.denoisers.schedules import Levels
-from guidance_geometry.denoisers.spec import Format, Published, chosen, labels_of_table
+from guidance_geometry.denoisers.spec import Format, Published, choose_spec, labels_of_table
 from guidance_geometry.tests.tiny_denoiser import METADATA, tiny_weights
 
 LEVELS = Levels(timesteps=400)
@@ -51,8 +51,8 @@ def tinted(monkeypatch):
 
 @pytest.mark.parametrize("prefix", ["", "module."])
 def test_a_file_is_known_by_its_weights_and_says_what_was_published(prefix):
-    file = checked("a", {prefix + name: weight for name, weight in stored().items()}, None)
-    spec = chosen(file.spec)
+    file = denoiser_of("a", {prefix + name: weight for name, weight in stored().items()}, None)
+    spec = choose_spec(file.spec)
     assert (spec.format, spec.sizes, spec.labels) == (TINTED, {"channels": 4}, ("red", "green", "blue"))
     assert (spec.parametrisation, spec.schedule, spec.time) == ("epsilon", "vp_linear", "index")
     assert (spec.levels, spec.shape, spec.multiple) == (LEVELS, (4, 16, 16), 0)
@@ -62,7 +62,7 @@ def test_a_file_is_known_by_its_weights_and_says_what_was_published(prefix):
 def test_the_metadata_of_the_file_go_before_what_was_published():
     own = {"gg.architecture": "tinted-1", "gg.parametrisation": "v", "gg.channels": "4", "gg.config": "{}"}
     own |= {"gg.labels": '["a", "b", "c"]', "gg.null_index": "3"}
-    spec = checked("a", stored(), METADATA | own).spec
+    spec = denoiser_of("a", stored(), METADATA | own).spec
     assert (spec.format, spec.parametrisation, spec.schedule, spec.image_size) == (TINTED, "v", "edm", 16)
     assert spec.labels == ("a", "b", "c")
 
@@ -70,17 +70,17 @@ def test_the_metadata_of_the_file_go_before_what_was_published():
 def test_a_thousand_classes_that_nobody_names_are_imagenets(monkeypatch):
     unnamed = replace(TINTED, published=lambda sizes: Published(4, 16, 0))
     monkeypatch.setitem(FORMATS, TINTED.name, unnamed)
-    labels = checked("a", stored(old_tint=torch.zeros(1001, 4)), None).spec.labels
+    labels = denoiser_of("a", stored(old_tint=torch.zeros(1001, 4)), None).spec.labels
     assert (len(set(labels)), labels[1], labels[207]) == (1000, "goldfish", "golden retriever")
-    assert checked("a", stored(old_tint=torch.zeros(1000, 4)), None).spec.labels[207] == "207"
+    assert denoiser_of("a", stored(old_tint=torch.zeros(1000, 4)), None).spec.labels[207] == "207"
 
 
 def test_users_choose_before_both():
-    assert chosen(checked("a", stored(), None).spec, "v", "flow").parametrisation == "v"
+    assert choose_spec(denoiser_of("a", stored(), None).spec, "v", "flow").parametrisation == "v"
 
 
 def test_other_formats_keep_their_files():
-    assert checked("a", tiny_weights(), None).spec.format.name == "pocket-unet-1"
+    assert denoiser_of("a", tiny_weights(), None).spec.format.name == "pocket-unet-1"
 
 
 @pytest.mark.parametrize(
@@ -100,4 +100,4 @@ def test_other_formats_keep_their_files():
 )
 def test_what_is_no_denoiser_is_told_what_is_known(weights, metadata, message):
     with pytest.raises(ValueError, match=message):
-        checked("a", weights, metadata)
+        denoiser_of("a", weights, metadata)

@@ -10,8 +10,8 @@ from guidance_geometry.denoisers.dit import DIT, SIT, DiT, DiTSizes, SiT
 from guidance_geometry.denoisers.dit_folders import dit_format, own_names
 from guidance_geometry.denoisers.jit import JIT, JiT, JiTSizes
 from guidance_geometry.denoisers.latents import PIXELS
-from guidance_geometry.denoisers.reading import checked
-from guidance_geometry.denoisers.spec import chosen
+from guidance_geometry.denoisers.reading import denoiser_of
+from guidance_geometry.denoisers.spec import choose_spec
 from guidance_geometry.denoisers.transformer import positions
 from guidance_geometry.tests.diffusers_folders import random_weights
 
@@ -245,7 +245,7 @@ def test_every_published_jit_is_known_by_its_weights(size, patch):
     ],
 )
 def test_the_name_of_a_file_tells_dit_from_sit(file, known, said):
-    spec = chosen(checked(file, stored(), None).spec)
+    spec = choose_spec(denoiser_of(file, stored(), None).spec)
     assert spec.format is known
     assert (spec.parametrisation, spec.schedule, spec.time) == said
     assert (spec.shape, spec.multiple, spec.labels, spec.null_index) == ((4, 8, 8), 0, ("0", "1", "2"), 3)
@@ -254,49 +254,49 @@ def test_the_name_of_a_file_tells_dit_from_sit(file, known, said):
 
 @pytest.mark.parametrize("file", ["transit.safetensors", "editor.safetensors", "xl-256.safetensors"])
 def test_another_name_leaves_the_choice_to_the_user(file):
-    spec = checked(file, stored(), None).spec
+    spec = denoiser_of(file, stored(), None).spec
     with pytest.raises(ValueError, match=r"Choose it on the node.*DiT \(epsilon, vp_linear\).*SiT \(flow, flow\)"):
-        chosen(spec)
+        choose_spec(spec)
     with pytest.raises(ValueError, match="does not say its schedule"):
-        chosen(spec, "flow")
-    diffusion, flow = chosen(spec, "epsilon", "vp_linear"), chosen(spec, "flow", "flow")
+        choose_spec(spec, "flow")
+    diffusion, flow = choose_spec(spec, "epsilon", "vp_linear"), choose_spec(spec, "flow", "flow")
     assert (diffusion.format, diffusion.time) == (DIT, "index")
     assert (flow.format, flow.time) == (SIT, "sigma")
 
 
 def test_a_dit_of_three_channels_works_on_pixels():
     sizes = DiTSizes(**vars(TINY) | {"channels": 3, "out": 3})
-    spec = checked("dit", stored(sizes=sizes), None).spec
+    spec = denoiser_of("dit", stored(sizes=sizes), None).spec
     assert (spec.latents, spec.shape) == (PIXELS, (3, 8, 8))
 
 
 @pytest.mark.parametrize(("kind", "sizes"), [(DiT, TINY), (JiT, SMALL)])
 def test_a_thousand_classes_have_the_names_of_imagenet(kind, sizes):
     weights = stored(kind, type(sizes)(**vars(sizes) | {"classes": 1000}))
-    labels = checked("dit", weights, None).spec.labels
+    labels = denoiser_of("dit", weights, None).spec.labels
     assert (labels[0], labels[207], len(labels)) == ("tench", "golden retriever", 1000)
 
 
 def test_metadata_tell_them_apart_too():
     notes = {"gg.format": "guidance-geometry/denoiser", "gg.version": "1", "gg.labels": '["a", "b", "c"]'}
     notes |= {"gg.parametrisation": "flow", "gg.schedule": "flow", "gg.architecture": "sit"}
-    assert chosen(checked("a", stored(), notes).spec).format is SIT
+    assert choose_spec(denoiser_of("a", stored(), notes).spec).format is SIT
 
 
 def test_metadata_say_how_many_heads_there_are():
     notes = {"gg.format": "guidance-geometry/denoiser", "gg.version": "1", "gg.labels": '["a", "b", "c"]'}
     notes |= {"gg.parametrisation": "epsilon", "gg.schedule": "vp_linear", "gg.architecture": "dit"}
-    assert checked("a", stored(), notes | {"gg.config": '{"heads": 4}'}).spec.sizes["heads"] == 4
+    assert denoiser_of("a", stored(), notes | {"gg.config": '{"heads": 4}'}).spec.sizes["heads"] == 4
     with pytest.raises(ValueError, match=r"has 5 heads for 128 channels"):
-        checked("a", stored(), notes | {"gg.config": '{"heads": 5}'})
+        denoiser_of("a", stored(), notes | {"gg.config": '{"heads": 5}'})
     with pytest.raises(ValueError, match=r"gg\.config\.heads is 0; a whole number from 1"):
-        checked("a", stored(), notes | {"gg.config": '{"heads": 0}'})
+        denoiser_of("a", stored(), notes | {"gg.config": '{"heads": 0}'})
     with pytest.raises(ValueError, match=r"gg\.config says width = 64 but the weights have 128"):
-        checked("a", stored(), notes | {"gg.config": '{"width": 64}'})
+        denoiser_of("a", stored(), notes | {"gg.config": '{"width": 64}'})
 
 
 def test_a_jit_says_everything_of_itself():
-    spec = chosen(checked("a", {f"net.{name}": weight for name, weight in jit_of()[1].items()}, None).spec)
+    spec = choose_spec(denoiser_of("a", {f"net.{name}": weight for name, weight in jit_of()[1].items()}, None).spec)
     assert (spec.format, spec.sizes) == (JIT, vars(SMALL))
     assert (spec.parametrisation, spec.schedule, spec.time, spec.shape) == ("x0", "flow", "sigma", (3, 16, 16))
 
@@ -326,7 +326,7 @@ def test_weights_that_do_not_fit_are_named(sizes, changes, message):
     weights = stored() if sizes is TINY else stored(JiT, SMALL)
     weights |= {name: None if shape is None else torch.zeros(shape) for name, shape in changes.items()}
     with pytest.raises(ValueError, match=message):
-        checked("dit.safetensors", {name: weight for name, weight in weights.items() if weight is not None}, None)
+        denoiser_of("dit.safetensors", {name: weight for name, weight in weights.items() if weight is not None}, None)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

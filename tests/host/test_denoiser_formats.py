@@ -12,7 +12,7 @@ from guidance_geometry.denoisers.dit import DiT, DiTSizes
 from guidance_geometry.denoisers.jit import JiT, JiTSizes
 from guidance_geometry.denoisers.reading import read_denoiser
 from guidance_geometry.denoisers.schedules import table
-from guidance_geometry.denoisers.spec import chosen
+from guidance_geometry.denoisers.spec import choose_spec
 from guidance_geometry.guidance.energies.protocol import CLEAN, PictureEnergy
 from guidance_geometry.guidance.gradients.term import GradientOptions
 from guidance_geometry.host.noise_levels import denoiser_levels
@@ -224,7 +224,7 @@ def test_a_dit_is_asked_at_the_index_of_its_table(folder):
 
 def test_a_unet_of_flow_is_told_its_own_number_of_timesteps(host, tmp_path):
     scheduler = {"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 500}
-    levels = denoiser_levels(chosen(read_denoiser(unet_folder(tmp_path / "flow", scheduler=scheduler)).spec))
+    levels = denoiser_levels(choose_spec(read_denoiser(unet_folder(tmp_path / "flow", scheduler=scheduler)).spec))
     assert levels.timestep(torch.tensor(0.5)) == 250
     assert (levels.sigma(torch.tensor(250.0)), levels.sigmas[-1]) == (0.5, 1.0)
 

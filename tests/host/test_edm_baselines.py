@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from guidance_geometry.denoisers.edm import EdmUNet
-from guidance_geometry.denoisers.reading import checked
-from guidance_geometry.denoisers.spec import chosen
+from guidance_geometry.denoisers.reading import denoiser_of
+from guidance_geometry.denoisers.spec import choose_spec
 from guidance_geometry.host.native_model import native_denoiser
 from guidance_geometry.host.noise_levels import denoiser_levels
 from guidance_geometry.tests.tiny_networks import edm_weights
@@ -37,7 +37,7 @@ def file_of(name, **settings):
         for key in ("model.out_conv.weight", "model.out_conv.bias"):
             weights[key] = torch.cat([weights[key], 3 * more[key]])
         weights["u"] = levels()
-    return checked(name, weights, {"gg.settings": json.dumps({"class": name, **CONSTANTS[name], **settings})})
+    return denoiser_of(name, weights, {"gg.settings": json.dumps({"class": name, **CONSTANTS[name], **settings})})
 
 
 def factors(name, sigma):
@@ -65,7 +65,7 @@ def paper(name, file, x, sigma, y):
 @pytest.mark.parametrize("name", CLASSES)
 def test_the_host_denoises_as_the_paper_says(name, place):
     file, sigma = file_of(name), float(levels()[place])
-    model = native_denoiser(chosen(file.spec), file.weights, "fp32").model
+    model = native_denoiser(choose_spec(file.spec), file.weights, "fp32").model
     x = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(1)) * math.hypot(sigma, 0.5)
     y = torch.tensor([2, 0])
     found, wanted = model.apply_model(x, torch.full((2,), sigma), y=y), paper(name, file, x, sigma, y)
@@ -75,7 +75,7 @@ def test_the_host_denoises_as_the_paper_says(name, place):
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_the_host_starts_and_ends_where_the_network_was_trained(name):
-    sampling = denoiser_levels(chosen(file_of(name).spec))
+    sampling = denoiser_levels(choose_spec(file_of(name).spec))
     least, most = {"VPPrecond": (0.01, 157.4), "VEPrecond": (0.02, 100), "iDDPMPrecond": levels()[[999, 0]]}[name]
     assert float(sampling.sigma_min) == pytest.approx(float(least), rel=1e-3)
     assert float(sampling.sigma_max) == pytest.approx(float(most), rel=1e-3)

@@ -14,7 +14,7 @@ from comfy_api.internal import first_real_override
 from comfy_api.latest import io
 from comfy_execution.validation import validate_node_input
 
-from guidance_geometry.classifiers.training import advanced
+from guidance_geometry.classifiers.training import continue_training
 from guidance_geometry.extension import every_node, in_order, names_in
 from guidance_geometry.host import checks
 from guidance_geometry.host.checks import CheckedNode, misfits, number
@@ -364,7 +364,7 @@ def test_a_classifier_of_another_pack_that_cannot_be_asked_is_named(output):
 
 def test_a_classifier_of_another_pack_is_not_trained_further():
     with pytest.raises(ValueError, match="it is not a network that this pack has loaded"):
-        advanced(SimpleNamespace(noise_aware=False, judge=False, name="theirs"), None, 0)
+        continue_training(SimpleNamespace(noise_aware=False, judge=False, name="theirs"), None, 0)
 
 
 @pytest.mark.parametrize("part", [Hostile(), None, "x", 7, [Hostile()]], ids=type)

@@ -6,7 +6,7 @@ from safetensors.torch import save_file
 
 from guidance_geometry.denoisers.dit import DiT, DiTSizes
 from guidance_geometry.denoisers.reading import read_denoiser
-from guidance_geometry.denoisers.spec import chosen
+from guidance_geometry.denoisers.spec import choose_spec
 from guidance_geometry.host.native_model import native_denoiser
 from guidance_geometry.library.denoisers import ASSETS, load_denoiser
 from guidance_geometry.tests.diffusers_folders import random_weights
@@ -21,7 +21,7 @@ def test_the_function_is_the_model(host, tmp_path, name):
         path = tmp_path / path.name
         save_file(random_weights({n: w.shape for n, w in DiT(SIZES, device="meta").state_dict().items()}), path)
     file = read_denoiser(path)
-    model = native_denoiser(chosen(file.spec), file.weights).model
+    model = native_denoiser(choose_spec(file.spec), file.weights).model
     denoiser = load_denoiser("pocket-1" if name == "pocket-1" else path)
     sigmas = (0.9, 0.2) if denoiser.facts["space"] == "flow" else (14.0, 1.0)
     for sigma in sigmas:

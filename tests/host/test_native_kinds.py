@@ -10,7 +10,7 @@ import torch
 from comfy.controlnet import ControlBase
 from torch import nn
 
-from guidance_geometry.denoisers.latents import EDM2_LATENTS, PIXELS, SD_LATENTS, LatentSpace, scaled
+from guidance_geometry.denoisers.latents import EDM2_LATENTS, PIXELS, SD_LATENTS, LatentSpace, rescale_space
 from guidance_geometry.denoisers.schedules import Levels
 from guidance_geometry.denoisers.spec import ChosenSpec, Published
 from guidance_geometry.host.native_model import VAEFormat, format_name, format_named, native_denoiser
@@ -205,7 +205,7 @@ class TestLatents:
             check_latents(one, two, torch.zeros(1, 4, SIDE, SIDE))
 
     def test_a_trace_finds_its_latent_format_again(self):
-        spaces = (EDM2_LATENTS, scaled(0.13025, "the VAE of dit/"))
+        spaces = (EDM2_LATENTS, rescale_space(0.13025, "the VAE of dit/"))
         forms = [model(space=space, channels=4).model.latent_format for space in spaces]
         for form in (comfy.latent_formats.SDXL(), *forms):
             again = format_named(format_name(form))

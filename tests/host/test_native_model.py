@@ -13,9 +13,9 @@ from latent_preview import Latent2RGBPreviewer
 from guidance_geometry.denoisers.conversion import input_scale
 from guidance_geometry.denoisers.pocket import PocketSizes, PocketUNet
 from guidance_geometry.denoisers.preconditioning import edm_coefficients
-from guidance_geometry.denoisers.reading import checked
+from guidance_geometry.denoisers.reading import denoiser_of
 from guidance_geometry.denoisers.schedules import Levels, coordinates, usual_time
-from guidance_geometry.denoisers.spec import ChosenSpec, Published, chosen
+from guidance_geometry.denoisers.spec import ChosenSpec, Published, choose_spec
 from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.guidance.predictions import output_from
 from guidance_geometry.host.native_model import card_of, native_denoiser, native_mixture
@@ -92,8 +92,8 @@ def toy(kind, schedule, **changes):
 
 
 def pocket(weight_dtype="default", dtype=torch.float32):
-    file = checked("tiny", tiny_weights(dtype=dtype), METADATA)
-    return native_denoiser(chosen(file.spec), file.weights, weight_dtype)
+    file = denoiser_of("tiny", tiny_weights(dtype=dtype), METADATA)
+    return native_denoiser(choose_spec(file.spec), file.weights, weight_dtype)
 
 
 def mixture_model(kind, shape=(3, SIDE, SIDE), classes=3):

@@ -5,8 +5,8 @@ import comfy.sample
 import pytest
 import torch
 
-from guidance_geometry.denoisers.reading import checked
-from guidance_geometry.denoisers.spec import chosen
+from guidance_geometry.denoisers.reading import denoiser_of
+from guidance_geometry.denoisers.spec import choose_spec
 from guidance_geometry.host.native_model import native_denoiser
 from guidance_geometry.nodes.rules.autoguidance import GGAutoguidance
 from guidance_geometry.nodes.start import GGClassLabel, GGEmptyCanvas
@@ -27,12 +27,12 @@ LABELS = (3, 0)
 
 
 def file_of(seed, **sizes):
-    return checked("edm2", edm2_weights(seed, **SMALL, **sizes), None)
+    return denoiser_of("edm2", edm2_weights(seed, **SMALL, **sizes), None)
 
 
 def model(dtype="fp32", **sizes):
     file = file_of(**sizes)
-    return native_denoiser(chosen(file.spec), file.weights, dtype)
+    return native_denoiser(choose_spec(file.spec), file.weights, dtype)
 
 
 def denoiser(**sizes):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from guidance_geometry.classifiers.training import Course, advanced
+from guidance_geometry.classifiers.training import Course, continue_training
 from guidance_geometry.nodes.load_classifier import GGLoadClassifier
 from guidance_geometry.nodes.train_classifier import GGTrainNoisyClassifier as Training
 from guidance_geometry.nodes.train_classifier import clean_samples, lesson_of
@@ -124,7 +124,7 @@ def test_training_goes_on_from_a_saved_file(folder, labelled, empty_latent, kind
     saved = GGLoadClassifier.execute("noisy_00001_.safetensors").args[0]
     with torch.inference_mode(False), torch.enable_grad():
         lesson = lesson_of(model, latent, None, "dark; bright")
-        losses = train_student(advanced(saved, lesson, 0), lesson, Course(5, 96, 1e-4))
+        losses = train_student(continue_training(saved, lesson, 0), lesson, Course(5, 96, 1e-4))
     assert max(losses) < 0.7 * math.log(2)
     changes = {"labels": "dark; bright", "width": 512, "sigma_conditioning": False, "learning_rate": 1e-4}
     made, _, about = Training.execute(model, **WIDGETS | changes, latent=latent, start_from=saved).args

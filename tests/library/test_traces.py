@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from guidance_geometry.library.recording import record
-from guidance_geometry.library.traces import Trace, load, needed
+from guidance_geometry.library.traces import Trace, load, require
 
 from .worlds import DENOISER, SIGMAS, noise
 
@@ -68,4 +68,4 @@ def test_what_is_printed_reads_as_words(trace):
 
 def test_a_missing_package_is_named_with_its_extra():
     with pytest.raises(ImportError, match=r"This needs no_such_package: pip install '.\[figures\]'"):
-        needed("no_such_package", "figures")
+        require("no_such_package", "figures")

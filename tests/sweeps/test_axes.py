@@ -7,8 +7,8 @@ from guidance_geometry.sweeps.axes import (
     check_count,
     count,
     duration,
-    meant,
     places,
+    suggest,
 )
 
 
@@ -90,5 +90,5 @@ def test_times_are_in_words():
 
 
 def test_a_word_close_by_is_offered():
-    assert meant("schedular", ["steps", "scheduler"]) == "Did you mean scheduler?"
-    assert meant("zzz", ["steps", "cfg"]) == "There are steps, cfg."
+    assert suggest("schedular", ["steps", "scheduler"]) == "Did you mean scheduler?"
+    assert suggest("zzz", ["steps", "cfg"]) == "There are steps, cfg."

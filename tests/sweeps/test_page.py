@@ -6,7 +6,7 @@ import pytest
 from guidance_geometry.sweeps.axes import Axis
 from guidance_geometry.sweeps.cells import cells_of
 from guidance_geometry.sweeps.curves import curves, first_view, with_diversity
-from guidance_geometry.sweeps.page import compared, opened, study_page
+from guidance_geometry.sweeps.page import pixels_of, study_page, thumbnail
 from guidance_geometry.sweeps.plan import Plan
 from guidance_geometry.sweeps.runs import MOST_CELLS, records_of
 from guidance_geometry.tests.sweeps.plans import NODES, picture, rows_of, workflow
@@ -58,7 +58,7 @@ def test_the_first_curves_are_no_means_over_rules():
 
 def test_diversity_is_that_of_the_seeds_at_a_place(cells):
     shades = {cell.id: 100 * (cell.place["cfg"] == 4) * (cell.place["seed"] == 0) for cell in cells}
-    shown = {name: compared(opened(picture(shade))) for name, shade in shades.items()}
+    shown = {name: pixels_of(thumbnail(picture(shade))) for name, shade in shades.items()}
     told = with_diversity(rows_of(cells), shown.get)
     found = {row["place"]["cfg"]: row["measures"]["diversity"] for row in told}
     assert found == {1: 0.0, 4: pytest.approx(2 / 3 * 100 / 255, abs=1e-6)}

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from guidance_geometry.dev.fixtures.hostile_answers import large_picture
 from guidance_geometry.sweeps.axes import Axis
 from guidance_geometry.sweeps.cells import cells_of
-from guidance_geometry.sweeps.measures import COSINE, KNOWN, MEASURES, SHARE, diversity_of, measured, spread_of
+from guidance_geometry.sweeps.measures import COSINE, KNOWN, MEASURES, SHARE, diversity_of, measure, spread_of
 from guidance_geometry.sweeps.plan import Plan
 from guidance_geometry.sweeps.results import Folder, csv_of
 from guidance_geometry.tests.sweeps.plans import NODES, picture, trace_bytes, workflow
@@ -140,7 +140,7 @@ def test_an_extended_axis_leaves_what_is_done(half_done):
 def test_an_added_measure_is_read_from_the_trace(half_done, trace):
     first, second = cells(plan_with())
     row = half_done.measure(first, ["strength", "difference"])
-    assert row["measures"]["difference"] == pytest.approx(measured(exact_trace(), ["difference"])["difference"])
+    assert row["measures"]["difference"] == pytest.approx(measure(exact_trace(), ["difference"])["difference"])
     assert half_done.row(first)["measures"].keys() == {"strength", "difference"}
     assert half_done.measure(second, ["strength"]) is None
 
@@ -187,7 +187,7 @@ def test_the_scale_that_acted_is_measured_and_is_empty_where_it_is_unknown():
     """Half of what cfg asks for beyond c is 1 + 7 / 2; what goes aside is no scale."""
     names = ["effective_scale", "across"]
     plain, half, aside = (
-        measured(exact_trace(8.0, steps=6, batch=2, capture=False, rule=rule), names)
+        measure(exact_trace(8.0, steps=6, batch=2, capture=False, rule=rule), names)
         for rule in (None, lambda u, c, guided: (c + guided) / 2, lambda u, c, guided: c + (guided - c).flip(-1))
     )
     assert (plain["effective_scale"], half["effective_scale"]) == pytest.approx((8.0, 4.5))
@@ -195,26 +195,26 @@ def test_the_scale_that_acted_is_measured_and_is_empty_where_it_is_unknown():
     assert 0.5 < aside["across"] <= 1
     old = exact_trace(8.0, steps=6, batch=2, capture=False)
     old = replace(old, steps={name: column for name, column in old.steps.items() if name not in SCALES})
-    row = {"id": "a", "place": {"cfg": 8}, "measures": measured(old, names)}
+    row = {"id": "a", "place": {"cfg": 8}, "measures": measure(old, names)}
     assert csv_of([row]) == "id,cfg,effective_scale,across\na,8,,\n"
 
 
 def test_every_measure_is_a_number_of_an_exact_run():
-    assert all(math.isfinite(value) for value in measured(exact_trace(), list(MEASURES)).values())
+    assert all(math.isfinite(value) for value in measure(exact_trace(), list(MEASURES)).values())
 
 
 def test_saturation_is_that_of_the_last_step_and_strength_is_not_that_of_one_step():
     trace = exact_trace(8.0, batch=2, steps=6)
     steps = {name: value.clone() for name, value in trace.steps.items()}
     steps["m10"] = torch.arange(12.0, dtype=torch.float64).reshape(6, 2) / 100
-    found = measured(replace(trace, steps=steps), ["saturation", "strength"])
+    found = measure(replace(trace, steps=steps), ["saturation", "strength"])
     assert found["saturation"] == pytest.approx(0.105)
     usual = trace.column("M1")
     assert found["strength"] == pytest.approx(float(usual.quantile(0.5, dim=0).mean()))
     steps["gamma"] = torch.cat([steps["gamma"][:-1], torch.tensor([1e4], dtype=torch.float64)])
     burst = replace(trace, steps=steps)
     assert float(burst.column("M1").nanmean()) > 100 * found["strength"]
-    assert measured(burst, ["strength"])["strength"] < 2 * found["strength"]
+    assert measure(burst, ["strength"])["strength"] < 2 * found["strength"]
 
 
 # two-sided 95 % points of Student's t as tables print them

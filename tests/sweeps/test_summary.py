@@ -70,7 +70,7 @@ def test_the_page_is_written_with_the_cells_that_are_good(tmp_path, capsys, data
 
 def test_few_pictures_are_in_memory_at_once(tmp_path, monkeypatch):
     plan, alive, most = Plan(WORKFLOW, (Axis("cfg", tuple(range(1, 25))),)), set(), []
-    cells, real = filled(Folder(tmp_path / "study"), plan, tmp_path), page.opened
+    cells, real = filled(Folder(tmp_path / "study"), plan, tmp_path), page.thumbnail
 
     def watched(data):
         image = real(data)
@@ -79,7 +79,7 @@ def test_few_pictures_are_in_memory_at_once(tmp_path, monkeypatch):
         most.append(len(alive))
         return image
 
-    monkeypatch.setattr(page, "opened", watched)
+    monkeypatch.setattr(page, "thumbnail", watched)
     assert len(write_summary(Folder(tmp_path / "study"), plan, cells, "A study", "")) == 24
     report = (tmp_path / "study" / "report.txt").read_text(encoding="utf-8")
     assert report.startswith("24 cells, 1 draw of seeds and prompts.")

@@ -9,7 +9,7 @@ from guidance_geometry.sweeps.rules import Nodes, RuleNode, rule_named
 from guidance_geometry.sweeps.workflow import (
     PICTURES,
     TRACE,
-    checked,
+    check_workflow,
     place_of,
     sampler_of,
     with_results,
@@ -183,7 +183,7 @@ def test_rule_nodes_are_read_from_what_a_server_tells():
 )
 def test_only_the_api_form_is_taken(graph, words):
     with pytest.raises(ValueError, match=words):
-        checked(graph)
+        check_workflow(graph)
 
 
 def test_a_workflow_without_sampler_or_picture_is_refused():
