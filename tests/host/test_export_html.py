@@ -52,13 +52,6 @@ def test_the_page_holds_the_record_and_its_pictures(output):
     assert all(address.startswith("data:image/jpeg;base64,") for address in data["sheets"].values())
 
 
-def test_files_are_counted_and_nothing_is_left_beside_them(output):
-    trace = exact_trace(4.0, batch=1, steps=2, capture=False)
-    paths = [written(trace, "runs/cat")[0] for _ in range(2)]
-    assert [path.name for path in sorted((output / "runs").iterdir())] == ["cat_00001_.html", "cat_00002_.html"]
-    assert paths == sorted(paths)
-
-
 def test_the_workflow_can_be_recovered_unless_the_user_wants_none(output, monkeypatch):
     trace = exact_trace(4.0, batch=1, steps=2, capture=False)
     assert written(trace)[2]["sources"] == {"workflow": WORKFLOW, "prompt": PROMPT}
@@ -110,13 +103,6 @@ def test_no_number_and_no_picture_takes_more_room_than_it_needs(output):
         sheet, again = base64.b64decode(address.split(",")[1]), BytesIO()
         Image.open(BytesIO(sheet)).save(again, "JPEG", quality="keep", optimize=True)
         assert len(sheet) <= 1.01 * len(again.getvalue()), "its codes could be shorter"
-
-
-@pytest.mark.parametrize("wanted", [0, 1, 3, 20])
-def test_as_many_steps_as_asked_for_are_shown_as_pictures(output, wanted):
-    _, said, data = written(exact_trace(4.0, batch=2, steps=6), pictures=wanted)
-    assert len(data["sheets"]) == min(wanted, 6)
-    assert ("no pictures" in said) == (wanted == 0)
 
 
 def test_what_the_record_check_finds_is_said(output):

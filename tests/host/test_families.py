@@ -148,13 +148,6 @@ def test_conditions_of_a_part_and_masks_are_honoured(families, kind, masked):
     assert not torch.allclose(moved, expected, atol=1e-3)
 
 
-def test_a_second_model_of_another_family_is_refused(families):
-    model, positive, negative = families["SD15"]
-    weak = PLAIN.then(Away(text("SDXL", 3), families["SDXL"][0]))
-    with pytest.raises(ValueError, match="4 channels of SDXL, the sampled one on 4 of SD15"):
-        guided(model, positive, negative, latent("SD15"), "euler", guidance=weak, **STEPS)
-
-
 def controlled(positive, negative, seed=0):
     """Both conditions under a ControlNet, by the host's node."""
     hint = torch.rand(1, 64, 64, 3, generator=torch.Generator().manual_seed(5))

@@ -172,17 +172,6 @@ def test_the_gradient_through_the_network_is_that_of_finite_differences(pocket, 
         assert float(found) == pytest.approx(float(by_hand), rel=3e-3), step.sigma
 
 
-def test_recomputed_blocks_give_the_same_gradient(pocket, empty_latent):
-    parts, latent = pocket("fp32"), empty_latent("pocket", 2)
-    kept, twice = (
-        observed(parts, latent, "euler", chain_of(bright(), evaluation="x0 + backprop", options=options))
-        for options in (GradientOptions(), GradientOptions(checkpoint=True))
-    )
-    for one, other in zip(kept, twice, strict=True):
-        assert torch.equal(one.evaluation.gradients["gradient"], other.evaluation.gradients["gradient"])
-    assert not any("forward" in vars(part) for part in parts[0].model.modules())
-
-
 @pytest.mark.parametrize("backwards", [False, True])
 @pytest.mark.parametrize("error", [None, torch.cuda.OutOfMemoryError("CUDA out of memory."), MemoryError()])
 @pytest.mark.parametrize(("times", "words"), [(1, ["computed twice"]), (2, ["computed twice", "x0 without backprop"])])

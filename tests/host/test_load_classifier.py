@@ -136,10 +136,3 @@ def test_weights_larger_than_memory_are_refused_before_they_are_read(folder):
         file.truncate(1 << 42)  # sparse: no disk is used
     with pytest.raises(ValueError, match=r"linear\.safetensors has 4,194,304 MB"):
         room.GGLoadClassifier.execute("linear.safetensors")
-
-
-def test_registering_the_folder_twice_changes_nothing():
-    before = [*folder_paths.get_folder_paths(room.FOLDER)]
-    room.register_folder(room.FOLDER)
-    assert folder_paths.get_folder_paths(room.FOLDER) == before
-    assert ".safetensors" in folder_paths.folder_names_and_paths[room.FOLDER][1]

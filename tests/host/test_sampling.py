@@ -188,17 +188,6 @@ def test_the_trace_knows_what_a_rerun_needs(labelled, empty_latent):
     assert "\n" not in repr(trace)
 
 
-def test_a_run_can_be_saved_and_loaded(labelled, empty_latent, tmp_path):
-    from guidance_geometry.trace.file import load, save
-
-    for denoise, cfg in ((1.0, CFG), (1.0, 1.0), (0.0, CFG)):
-        _, _, trace = guided(*labelled["ve"], empty_latent("ve"), "euler", denoise=denoise, cfg=cfg)
-        save(trace, tmp_path / "run.safetensors")
-        again = load(tmp_path / "run.safetensors")
-        assert again.stage == trace.stage
-        assert torch.equal(again.steps["K"].nan_to_num(-1), trace.steps["K"].nan_to_num(-1))
-
-
 @pytest.mark.parametrize("shape", [(2, 4, 40), (2, 3, 8, 8), (1, 4, 3, 6, 6)], ids=["audio", "image", "video"])
 def test_latents_of_any_rank_are_recorded(shape):
     model = GGMixtureModel.execute(shape="x".join(map(str, shape[1:])), classes=3, kind="ve", seed=0).result[0]

@@ -17,7 +17,6 @@ from guidance_geometry.trace.file import load, save
 from guidance_geometry.trace.trace import Trace
 
 from .queued import queued
-from .runs import guided
 from .shown import FIGURE, PROMPT, WORKFLOW, in_a_workflow
 
 
@@ -287,15 +286,3 @@ def test_a_missing_or_foreign_file_is_explained(output):
     with pytest.raises(ValueError, match="neither in output/traces nor in input"):
         trace_files.GGLoadTrace.execute("../../etc/passwd")
     assert trace_files.GGLoadTrace.fingerprint_inputs("traces/x.safetensors") is None
-
-
-def test_a_real_run_is_shown_and_saved(labelled, empty_latent, output):
-    for name in ("ve", "flow"):
-        _, _, trace = guided(*labelled[name], empty_latent(name), "euler", steps=6)
-        image, caption = see.GGFigure.execute(trace, **FIGURE).result
-        assert image.shape == (1, 540, 960, 3)
-        assert "\u03b3" in caption
-        assert len(see.GGDifferenceImages.execute(trace).result[3]) == 18
-        assert "nothing wrong found" in see.GGMetrics.execute(trace, "m", -1).result[1]
-        saved = trace_files.GGSaveTrace.execute(trace, "real").result[1]
-        assert load(saved).header["sampler"] == "euler"

@@ -60,22 +60,6 @@ def test_picks_are_added_shown_and_forgotten(client, key):
     assert sent(client, "GET", key) == (204, None)
 
 
-def test_what_is_no_pick_is_refused_and_nothing_is_written(client, key):
-    wrong = {
-        b"{": "not valid JSON",
-        b"[" * 5000: "not valid JSON|deep",
-        json.dumps(picks(key, _0=True)).encode(): "cfg is 0",
-        json.dumps(picks("other", _2=True)).encode(): "of model 'other'",
-        b" " * 1_100_000: "more than 1,000,000 bytes",
-    }
-    for body, words in wrong.items():
-        status, said = sent(client, "POST", key, body)
-        assert status in (400, 413)
-        assert any(word in said["error"] for word in words.split("|")), said
-    assert sent(client, "POST", "", picks("", _2=True))[0] == 400
-    assert sent(client, "GET", key) == (204, None)
-
-
 def test_the_next_run_is_compared_with_the_picks_and_so_is_an_earlier_one(client):
     before = recorded(client, cfg=8.0)
     assert before["report"]["against"] != "picks"

@@ -154,17 +154,6 @@ def test_an_interrupted_run_says_where_it_stopped(page):
     )
 
 
-def test_a_scale_tried_out_lands_in_the_sampler(page):
-    begin(page)
-    queue(page)
-    shows_run_of(page, 6)
-    page.locator(f"{TAB} [data-view=whatif]").click()
-    page.locator(f"{TAB} .gg-what input").fill("6.5")
-    page.locator(f"{TAB} .gg-use").click()
-    assert page.evaluate(f"() => {SAMPLER}.widgets.find(widget => widget.name === 'cfg').value") == 6.5
-    page.locator(f"{TAB} [data-view=plane]").click()
-
-
 def test_the_verdict_stands_on_top_and_what_it_suggests_is_applied(page):
     begin(page, sampled(cfg=3.0))
     queue(page)

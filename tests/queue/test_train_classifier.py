@@ -83,17 +83,3 @@ def test_what_another_training_starts_from_guides_at_once_and_from_its_file(clie
     plain = latents(client, client.run(steered(wanting(LEARNED), loading(file_of(first)), scale=0.0, seed=52)))
     assert (latents(client, first) - again).abs().max() <= 1e-3
     assert (again - plain).abs().max() > 0.01
-
-
-def test_a_training_that_is_stopped_leaves_no_file_and_the_next_job_runs(client, server):
-    folder = server.log.parent / "models" / "classifiers"
-    graph, stopped = steered(wanting(LEARNED), training(steps=100_000, filename_prefix="stopped")), []
-
-    def stop(kind, data):
-        if kind == "progress" and data["node"] == "30" and data["value"] >= 2 and not stopped:
-            stopped.append(data["value"])
-            client.interrupt()
-
-    assert client.follow(client.submit(graph), stop).ending == "execution_interrupted"
-    assert not [*folder.glob("stopped*")]
-    latents(client, client.run(steered(wanting(LEARNED), training(filename_prefix="next"), seed=53)))
