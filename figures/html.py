@@ -18,6 +18,7 @@ WEB = Path(__file__).resolve().parents[1] / "web"
 ENTRY = "page.mjs"
 PREFIX = "gg/"  # of a module's name in the page's import map; a data URI cannot resolve a relative one
 _IMPORT = re.compile(r'(\b(?:from|import)\s+)"\./([a-z0-9-]+\.mjs)"')
+_TYPES = re.compile(r"^(?:// @ts-check| *(?:/\*)?\* @[a-z]+ .*)\n", re.MULTILINE)  # for who writes them, and no use to a reader
 _RELATIVE = re.compile(r"""\b(?:from|import)\s*\(?\s*["']\.{1,2}/[^"']*["']""")
 
 
@@ -61,7 +62,7 @@ def _scale(record: Mapping) -> str:
 
 
 def modules(entry: str = ENTRY, folder: Path = WEB / "lib") -> dict[str, str]:
-    """Sources of a module and of all it imports, by file name; relative imports become names of the import map.
+    """Sources of a module and of all it imports, by file name, without types; imports become names of the import map.
 
     Raises ValueError for an import of another form, which a page could not resolve.
     """
@@ -70,7 +71,7 @@ def modules(entry: str = ENTRY, folder: Path = WEB / "lib") -> dict[str, str]:
         name = waiting.pop()
         if name in found:
             continue
-        source = (folder / name).read_text(encoding="utf-8")
+        source = _TYPES.sub("", (folder / name).read_text(encoding="utf-8"))
         found[name] = _IMPORT.sub(rf'\1"{PREFIX}\2"', source)
         waiting += [imported for _, imported in _IMPORT.findall(source)]
         left = _RELATIVE.search(found[name])

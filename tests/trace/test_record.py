@@ -169,6 +169,7 @@ def test_a_step_carries_all_that_a_figure_paints():
             assert points["D"] == pytest.approx((place["u"] + place["D.x"], place["D.y"]), rel=1e-4)
             assert points["tip"] == pytest.approx((place["tip.x"], place["tip.y"]), rel=1e-4)
         ends = band(trace.column("M2")[i]).tolist()
+        assert step["percentiles"]["p"] == [10, 90]
         assert step["percentiles"]["M2"] == pytest.approx(ends, rel=1e-5)
         assert step["whisker"][0] <= step["whisker"][1]
 

@@ -167,7 +167,7 @@ function inOne(records, sizes) {
 /** What was chosen for the samples of a series, from its runs: no window, which holds the push of one. */
 function chosenIn(records, firsts, n) {
   const all = records.map(({ choices }) => choices);
-  if (!all.every((one) => one && one.samples.join() === all[0].samples.join())) return undefined;
+  if (!all.every((one) => one?.samples && one.samples.join() === all[0].samples.join())) return undefined;
   const each = (name, find) => all[0].samples.map((_, b) => find(all.map((one) => one[name][b]).map((value) => value ?? NaN)));
   const [low, high] = [(values) => Math.min(...values), (values) => Math.max(...values)];
   const middle = firsts.findLastIndex((first) => first <= MIDDLE * n);
