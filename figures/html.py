@@ -18,7 +18,7 @@ WEB = Path(__file__).resolve().parents[1] / "web"
 ENTRY = "page.mjs"
 PREFIX = "gg/"  # of a module's name in the page's import map; a data URI cannot resolve a relative one
 _IMPORT = re.compile(r'(\b(?:from|import)\s+)"\./([a-z0-9-]+\.mjs)"')
-_TYPES = re.compile(r"^(?:// @ts-check| *(?:/\*)?\* @[a-z]+ .*)\n", re.MULTILINE)  # for who writes them, and no use to a reader
+_TYPES = re.compile(r"^(?:// @ts-check| *(?:/\*)?\* @[a-z]+ .*)\n", re.MULTILINE)  # of no use to a reader
 _RELATIVE = re.compile(r"""\b(?:from|import)\s*\(?\s*["']\.{1,2}/[^"']*["']""")
 
 
