@@ -9,6 +9,7 @@ from guidance_geometry.sweeps.axes import (
     duration,
     places,
     suggest,
+    value_at,
 )
 
 
@@ -46,6 +47,16 @@ def test_words_stay_words():
 )
 def test_an_axis_reads_back_from_its_text(values):
     assert axes_of(Axis("n.w", values).text) == (Axis("n.w", values),)
+    assert Axis("n.w", (True, 1)).text == "n.w: true, 1"
+
+
+def test_a_range_is_limited_by_how_many_it_holds_and_not_by_where_it_lies():
+    assert axes_of("seed: 100000..100002")[0].values == (100_000, 100_001, 100_002)
+
+
+def test_a_setting_is_read_at_a_place_by_any_of_its_words():
+    assert value_at({"4.cfg": 1, "gamma": 2}, "cfg") == 2
+    assert value_at({"steps": 3, "4.cfg": 1}, "cfg", 7) == 7
 
 
 @pytest.mark.parametrize(
@@ -87,6 +98,7 @@ def test_ten_thousand_cells_are_refused_with_their_count_and_time_unless_confirm
 
 def test_times_are_in_words():
     assert [duration(s) for s in (40, 720, 12_240, 181_440)] == ["40 s", "12 min", "3.4 h", "2.1 days"]
+    assert [duration(s) for s in (90, 5_400, 129_600)] == ["2 min", "1.5 h", "1.5 days"], "from one and a half on"
 
 
 def test_a_word_close_by_is_offered():

@@ -6,8 +6,9 @@ import pytest
 
 from guidance_geometry.dev.fixtures.hostile_answers import odd
 from guidance_geometry.sweeps.axes import Axis
-from guidance_geometry.sweeps.cells import cells_of
+from guidance_geometry.sweeps.cells import cells_of, pack_version
 from guidance_geometry.sweeps.plan import Plan, plan_of, read_plan
+from guidance_geometry.tests.project import PROJECT
 from guidance_geometry.tests.sweeps.plans import NODES, workflow
 
 AXES = (Axis("cfg", (1, 4)), Axis("seed", (0, 1)))
@@ -34,6 +35,8 @@ def test_a_plan_is_read_from_yaml_and_json(tmp_path):
     (tmp_path / "again.json").write_text(plan.text())
     assert read_plan(tmp_path / "again.json") == plan
     assert len(cells(plan)) == 2 * 3 * 2
+    assert plan_of({"workflow": workflow(), "axes": {"cfg": 1}}).repeats == 1
+    assert pack_version() == PROJECT["project"]["version"]
 
 
 @pytest.mark.parametrize(

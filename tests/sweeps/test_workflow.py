@@ -128,6 +128,7 @@ def test_rules_by_name_stand_on_the_guidance_wire():
     first = made[last]["inputs"]["guidance"][0]
     assert [made[n]["class_type"] for n in (first, last)] == ["GGAdaptiveProjected", "GGZeroStar"]
     assert made[first]["inputs"] == {"eta": 0.0}
+    assert made[last]["inputs"]["guidance"] == [first, 0]
     assert "guidance" not in with_values(made, {"rule": "cfg"}, NODES)["4"]["inputs"]
 
 
