@@ -199,3 +199,21 @@ def test_other_settings_cannot_overwrite_the_embedded_weights():
     done = subprocess.run([*TOOL, "--steps", "20", "--stage", "export"], capture_output=True, text=True)
     assert done.returncode == 2
     assert "give --out FOLDER" in done.stderr
+
+
+@pytest.mark.parametrize("sigma", [0.002, 0.1, 0.6, 5.0, 80.0])
+def test_coefficients_agree_with_their_formulas(sigma):
+    found = demo_training.edm_coefficients(torch.tensor([sigma], dtype=torch.float32), 0.6)
+    total = sigma**2 + 0.36
+    wanted = (0.36 / total, sigma * 0.6 / math.sqrt(total), 1 / math.sqrt(total))
+    for value, exact in zip(found, wanted, strict=True):
+        assert value.dtype == torch.float32
+        assert abs(value.item() - exact) <= 1e-6 * max(1.0, exact)  # single precision
+
+
+def test_coefficients_give_unit_size_to_input_and_target():
+    sigma = torch.tensor([0.01, 0.5, 20.0], dtype=torch.float64)
+    c_skip, c_out, c_in = demo_training.edm_coefficients(sigma, 0.6)
+    assert torch.allclose(c_in**2 * (0.36 + sigma**2), torch.ones(3, dtype=torch.float64))
+    target = ((1 - c_skip) ** 2 * 0.36 + c_skip**2 * sigma**2) / c_out**2  # variance of (x0 - c_skip x) / c_out
+    assert torch.allclose(target, torch.ones(3, dtype=torch.float64))

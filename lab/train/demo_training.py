@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.amp import autocast
 
 from ...denoisers.pocket import PocketSizes, PocketUNet
-from ...denoisers.preconditioning import edm_coefficients
 
 SIGMA_MIN, SIGMA_MAX = 0.002, 80.0
 VALIDATION_SIGMAS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 20.0)
@@ -57,6 +56,21 @@ class Recipe(Course):
 def to_images(pixels: np.ndarray) -> Tensor:  # uint8 [N, H, W, 3] -> [N, 3, H, W] in [-1, 1]
     """Turn 8-bit pictures into what the network sees."""
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def edm_coefficients(sigma: Tensor, sigma_data: float) -> tuple[Tensor, Tensor, Tensor]:  # sigma [B] -> three [B]
+    """Weigh the noisy image against the network:  D(x) = c_skip * x + c_out * F(c_in * x, ln(sigma) / 4).
+
+        c_skip = s^2 / (sigma^2 + s^2)    c_out = sigma * s / sqrt(sigma^2 + s^2)    c_in = 1 / sqrt(sigma^2 + s^2)
+
+    sigma: noise level, > 0, any dtype (the result keeps it). sigma_data: s, standard deviation of the clean images.
+    Source: Karras et al. 2022, arXiv 2206.00364, table 1.
+    """
+    total = sigma**2 + sigma_data**2
+    c_skip = sigma_data**2 / total
+    c_out = sigma * sigma_data / total.sqrt()
+    c_in = 1 / total.sqrt()
+    return c_skip, c_out, c_in
 
 
 def evaluate(network: nn.Module, x: Tensor, sigma: Tensor, y: Tensor, sigma_data: float) -> Tensor:  # -> x0 [B, ...]

@@ -12,7 +12,6 @@ from latent_preview import Latent2RGBPreviewer
 
 from guidance_geometry.denoisers.conversion import input_scale
 from guidance_geometry.denoisers.pocket import PocketSizes, PocketUNet
-from guidance_geometry.denoisers.preconditioning import edm_coefficients
 from guidance_geometry.denoisers.reading import denoiser_of
 from guidance_geometry.denoisers.schedules import Levels, coordinates, usual_time
 from guidance_geometry.denoisers.spec import ChosenSpec, Published, choose_spec
@@ -190,7 +189,8 @@ def test_the_network_sees_what_it_was_trained_on():
     model, x, sigma = pocket(), noisy(2, (3, 16, 16)), torch.tensor([0.5, 3.0])
     network = PocketUNet(PocketSizes(**SIZES, labels=len(LABELS)))
     network.load_state_dict(tiny_weights())
-    c_skip, c_out, c_in = (c[:, None, None, None] for c in edm_coefficients(sigma, 0.599))
+    s, total = sigma[:, None, None, None], sigma[:, None, None, None] ** 2 + 0.599**2
+    c_skip, c_out, c_in = 0.599**2 / total, s * 0.599 / total.sqrt(), 1 / total.sqrt()
     wanted = c_skip * x + c_out * network(c_in * x, sigma.log() / 4, torch.tensor([1, 4]))
     assert (evaluated(model, x, sigma, 1, 4) - wanted).abs().max() < 1e-5
 
