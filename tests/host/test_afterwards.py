@@ -11,6 +11,7 @@ from guidance_geometry.host.afterwards import Second
 from guidance_geometry.nodes.records import GGReadTrace, GGRecord
 from guidance_geometry.tests.host.runs import counted, ksampler, readable
 from guidance_geometry.trace.checks import check
+from guidance_geometry.trace.file import load, save
 from guidance_geometry.trace.record import run_record
 
 STEPS = 6
@@ -250,8 +251,6 @@ def test_video_and_sound_are_looked_at_part_by_part(host):
 
 
 def test_it_is_saved_and_read_again(parts, tmp_path):
-    from guidance_geometry.trace.file import load, save
-
     trace = run(*parts)[1]
     save(trace, tmp_path / "a.safetensors")
     again = load(tmp_path / "a.safetensors")

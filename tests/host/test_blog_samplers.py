@@ -13,6 +13,7 @@ from guidance_geometry.host.guided_run import chain_guider
 from guidance_geometry.nodes import blog_samplers
 from guidance_geometry.nodes.guidance_patch import GGGuidancePatch
 from guidance_geometry.trace.checks import check
+from guidance_geometry.trace.file import load, save
 from guidance_geometry.trace.record import run_record
 
 from .chains import bright, chain_of
@@ -51,8 +52,6 @@ def test_widgets_left_alone_change_no_bit(labelled, empty_latent, model, node):
 @pytest.mark.parametrize("model", ["pocket", "ve", "flow"])
 @pytest.mark.parametrize("node", NODES)
 def test_every_step_back_is_in_the_trace_and_every_evaluation_counted(labelled, empty_latent, tmp_path, model, node):
-    from guidance_geometry.trace.file import load, save
-
     patcher, *conditions = labelled[model]
     counter = Counter(patcher)
     thrice = sampler(node, recurrence=3, recur_start=0.3, recur_end=0.7)

@@ -7,6 +7,7 @@ import comfy.model_patcher
 import comfy.model_sampling as host_sampling
 import pytest
 import torch
+from comfy.samplers import sampler_object
 
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.registry import draw_figure
@@ -342,8 +343,6 @@ def test_one_sample_without_a_gradient_is_said_and_stays_alone(pocket, empty_lat
 @pytest.mark.parametrize(("evaluation", "steps"), [("noisy x_t", 3), ("x0 + backprop", 3), ("x0", 0)])
 def test_steps_without_a_push_are_counted_and_said(exact, empty_latent, evaluation, steps):
     """A flow schedule that stays noisy for long: at three of its steps alpha is below .02."""
-    from comfy.samplers import sampler_object
-
     parts, energy, _ = exact["flow"]
     guider, recording = chain_guider(*parts, 1.0, chain_of(energy, evaluation=evaluation)), Recording("numbers")
     x, sigmas = empty_latent("flow")["samples"], torch.tensor([1.0, 0.995, 0.985, 0.9, 0.5, 0.0])

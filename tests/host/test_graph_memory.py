@@ -14,6 +14,7 @@ from guidance_geometry.host import network_calls
 from guidance_geometry.host.adapter import KEY
 from guidance_geometry.host.autograd import differentiable, normal
 from guidance_geometry.host.gradient_run import DenoiserCall
+from guidance_geometry.host.memory_plan import Tally
 from guidance_geometry.nodes.rules.autoguidance import GGAutoguidance
 from guidance_geometry.nodes.start import GGClassLabel
 
@@ -46,8 +47,6 @@ def asked(model, wrapper):
 
 
 def test_a_tally_counts_what_lives_and_remembers_the_most(host):
-    from guidance_geometry.host.memory_plan import Tally
-
     before = torch.zeros(1000)
     with Tally() as tally:
         one = before[:10].t() + 0.0  # 40 bytes; a view is nothing
@@ -64,8 +63,6 @@ def test_a_tally_counts_what_lives_and_remembers_the_most(host):
 
 
 def test_a_weight_under_another_name_is_no_memory(host):
-    from guidance_geometry.host.memory_plan import Tally
-
     with torch.inference_mode():
         layer = Linear(100, 100)
     with torch.inference_mode(False), Tally() as tally, differentiable(layer):
@@ -74,8 +71,6 @@ def test_a_weight_under_another_name_is_no_memory(host):
 
 
 def test_a_tally_sees_what_a_graph_keeps_and_a_backward_makes(host):
-    from guidance_geometry.host.memory_plan import Tally
-
     with torch.inference_mode(False), torch.enable_grad():
         x = torch.ones(1000, requires_grad=True)
         with Tally() as tally:
@@ -91,8 +86,6 @@ def test_a_tally_sees_what_a_graph_keeps_and_a_backward_makes(host):
 @pytest.mark.parametrize("name", ["pocket", "SD15"])
 def test_what_is_counted_is_what_the_step_takes(pocket, monkeypatch, name, twice):
     """Counted is what networks and energies make, by which a step is judged; beside them hardly anything is."""
-    from guidance_geometry.host.memory_plan import Tally
-
     model, null = pocket("fp32")[:2] if name == "pocket" else (family("SD15"), text("SD15", 0))
     shape, found, counting = (3, 16, 16) if name == "pocket" else (4, 8, 8), [], []
     monkeypatch.setattr(network_calls, "Tally", lambda limit: counting.append(Tally(limit)) or counting[-1])
@@ -112,8 +105,6 @@ def test_what_is_counted_is_what_the_step_takes(pocket, monkeypatch, name, twice
 
 
 def test_computing_twice_takes_less(pocket, empty_latent):
-    from guidance_geometry.host.memory_plan import Tally
-
     model, *null = pocket("fp16")
     found = {}
     for twice in (False, True):
@@ -156,25 +147,13 @@ def test_an_evaluation_says_what_it_found_and_changes_nobody(pocket, empty_laten
 
     def make(run, proceed, x, timestep, options, seed):
         made, gradients = proceed(x, timestep, options, seed), run.gradients
-        before = (
-            gradients.plan,
-            list(gradients.latest),
-            dict(gradients.held),
-            gradients.sentences(),
-            dict(vars(run.runner)),
-        )
+        before = state_of(run)
         with torch.inference_mode(False):
             call = DenoiserCall(run.evaluation, x.clone(), timestep.clone(), options, seed)
         asked = gradients.prepare(call)
         with normal(run.models.networks()):
             (once, _), (again, _) = (asked.evaluate() for _ in range(2))
-        after = (
-            gradients.plan,
-            list(gradients.latest),
-            dict(gradients.held),
-            gradients.sentences(),
-            dict(vars(run.runner)),
-        )
+        after = state_of(run)
         assert all(one is other for one, other in zip(before[1], after[1], strict=True))
         assert (before[0], before[2:]) == (after[0], after[2:])
         found.append((made, once.guided, again.guided, len(once.answers)))

@@ -15,7 +15,8 @@ from PIL import Image
 
 from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.host import live
-from guidance_geometry.host.live import EVENT, Job, Live, inspectors_of
+from guidance_geometry.host.live import EVENT, SHARE, Job, Live, inspectors_of
+from guidance_geometry.host.panel_record import IN_MESSAGE, of_every_part, thin_record
 from guidance_geometry.host.thumbnails import KINDS, thumbnails
 from guidance_geometry.nodes.inspector import GGInspector
 from guidance_geometry.nodes.sampling import GGGuidedSampler
@@ -151,8 +152,6 @@ def test_at_most_20_messages_a_second(host, parts):
 
 
 def test_events_take_a_small_share_of_the_run(host):
-    from guidance_geometry.host.live import SHARE, Job, Live
-
     now, spent = [0.0], [0.0]
 
     def send(_):
@@ -273,8 +272,6 @@ def test_as_many_steps_get_pictures_as_asked_for_and_captured(temp, wanted, kept
 
 
 def test_the_panel_is_given_every_part_and_pictures_where_there_are_some(temp):
-    from guidance_geometry.host.panel_record import IN_MESSAGE, of_every_part, thin_record
-
     record = of_every_part(two_parts(), None, 8)
     assert (record["part"], list(record["parts"])) == ("video", ["audio"])
     sound = record["parts"]["audio"]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import Linear
 
-from guidance_geometry.host.memory_plan import MemoryPlan, TooMuch
+from guidance_geometry.host.memory_plan import MemoryPlan, TooMuch, surely_fits
 
 GB = 2**30
 OUT = torch.cuda.OutOfMemoryError("CUDA out of memory.")
@@ -60,8 +60,6 @@ def test_a_step_leaves_a_fifth_of_the_memory_free(plan, free, words):
     ("needs", "other", "expected"), [(1, 10, True), (3, 10, False), (1, 30, False)], ids=["small", "large", "energy"]
 )
 def test_only_a_graph_that_is_small_beside_the_memory_is_not_counted(host, needs, other, expected):
-    from guidance_geometry.host.memory_plan import surely_fits
-
     class Model(Linear):
         def memory_required(self, shape):
             return needs * shape[0]

@@ -8,9 +8,11 @@ import comfy.latent_formats
 import pytest
 import torch
 from comfy import model_patcher
+from comfy.samplers import sampler_object
 
 from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.host import autograd, gradient_run
+from guidance_geometry.host.autograd import pages_weights
 from guidance_geometry.host.guided_run import chain_guider
 from guidance_geometry.host.pictures import Decoded
 from guidance_geometry.tests.project import ROOT
@@ -22,8 +24,6 @@ BACKPROP = "x0 + backprop"
 
 
 def test_a_patcher_says_whether_it_pages(host, labelled):
-    from guidance_geometry.host.autograd import pages_weights
-
     assert not pages_weights(labelled["ve"][0])
     assert pages_weights(SimpleNamespace(is_dynamic=lambda: True))
     assert not pages_weights(None)
@@ -121,8 +121,6 @@ def test_patches_of_the_model_act_on_weights_that_stay(paged, labelled, empty_la
 
 
 def test_a_guider_has_its_model_back_afterwards(paged, labelled, empty_latent):
-    from comfy.samplers import sampler_object
-
     model, latent = paged(mixture(seed=7), mixture(seed=0)), empty_latent("ve")["samples"]
     guider = chain_guider(model, *labelled["ve"][1:], 3.0, chain_of(bright(), evaluation=BACKPROP))
     for seed in (1, 2):

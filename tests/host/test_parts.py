@@ -21,6 +21,7 @@ from guidance_geometry.guidance.rules.part_scale import PartScale
 from guidance_geometry.guidance.rules.rescale import Rescale
 from guidance_geometry.guidance.run import Run
 from guidance_geometry.host import live
+from guidance_geometry.host.panel_record import of_every_part
 from guidance_geometry.nodes.guidance_patch import GGGuidancePatch
 from guidance_geometry.nodes.records import GGReadTrace, GGRecord
 from guidance_geometry.nodes.rules.autoguidance import GGAutoguidance
@@ -357,8 +358,6 @@ def test_the_hosts_two_scales_are_ours(parts, ltx):
 
 
 def test_the_video_has_pictures_and_the_sound_a_sentence(parts, output):
-    from guidance_geometry.host.panel_record import of_every_part
-
     record = of_every_part(guided(*parts, latent(), "euler")[2], None, 8)
     assert len(record["pictures"]["steps"]) == STEPS
     assert record["parts"]["audio"]["pictures"] == {"note": "This part (audio) has no pictures."}

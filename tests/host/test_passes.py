@@ -3,6 +3,7 @@
 import comfy.samplers
 import pytest
 import torch
+from comfy.ldm.modules.attention import optimized_attention
 from comfy_extras.nodes_pag import PerturbedAttentionGuidance
 from comfy_extras.nodes_sag import SelfAttentionGuidance
 from comfy_extras.nodes_slg import SkipLayerGuidanceDiT
@@ -83,8 +84,6 @@ def nag_attention(scale):
     """An attention that a pack puts into the network."""
 
     def attention(q, k, v, extra_options):
-        from comfy.ldm.modules.attention import optimized_attention
-
         return optimized_attention(q, k, v, extra_options["n_heads"]) * scale
 
     return attention

@@ -14,6 +14,7 @@ from guidance_geometry.host.host_run import TOLD
 from guidance_geometry.nodes.records import GGReadTrace, GGRecord
 from guidance_geometry.nodes.sampling import GGGuidedSampler
 from guidance_geometry.trace.checks import check
+from guidance_geometry.trace.file import load, save
 
 from .runs import CFG, STEPS, both, guided, ksampler, readable, same
 from .shown import shown_everywhere
@@ -111,8 +112,6 @@ def test_a_fault_in_the_run_ends_the_record_and_leaves_the_sample(labelled, empt
     ],
 )
 def test_a_fault_in_the_record_of_a_part_leaves_the_sample(monkeypatch, tmp_path, where, after):
-    from guidance_geometry.trace.file import load, save
-
     arguments = (two_streams(), text(1), text(2), latent(), "euler")
     expected = ksampler(*arguments)
     Broken(monkeypatch, where, after)

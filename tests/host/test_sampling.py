@@ -15,6 +15,7 @@ import torch
 from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.host.guided_run import chain_guider
+from guidance_geometry.host.saving import IN_MEMORY, map_tensors
 from guidance_geometry.nodes import blog_samplers, sampling
 from guidance_geometry.nodes.blog_samplers import GGSamplerDDIM, GGSamplerDDPM
 from guidance_geometry.nodes.lab import GGMixtureModel
@@ -242,8 +243,6 @@ def test_an_interrupted_run_leaves_nothing_behind(labelled, empty_latent):
 
 
 def test_large_captures_are_mapped_from_a_file_that_nobody_has_to_delete(host):
-    from guidance_geometry.host.saving import IN_MEMORY, map_tensors
-
     small = {"x": torch.ones(2, 3, dtype=torch.float16)}
     assert map_tensors(small) == (small, "")
     large = {"x": torch.arange(IN_MEMORY // 2 + 8).half(), "end": torch.ones(3).half()}

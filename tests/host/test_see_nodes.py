@@ -10,6 +10,7 @@ import pytest
 import torch
 from comfy.cli_args import args
 from PIL import Image
+from safetensors.torch import save_file
 
 from guidance_geometry.nodes import see, trace_files
 from guidance_geometry.tests.traces import exact_trace
@@ -277,8 +278,6 @@ def test_input_traces_are_listed_and_changes_are_noticed(trace, output):
 
 
 def test_a_missing_or_foreign_file_is_explained(output):
-    from safetensors.torch import save_file
-
     assert "There is none yet" in trace_files.GGLoadTrace.validate_inputs("traces/x.safetensors")
     save_file({"a": torch.zeros(2)}, output.parent / "input" / "weights.safetensors")
     with pytest.raises(ValueError, match=r"weights\.safetensors"):

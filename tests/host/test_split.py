@@ -6,6 +6,7 @@ import torch
 
 from guidance_geometry.host.dry_run import response_of
 from guidance_geometry.nodes.blog_samplers import GGSamplerDDPM
+from guidance_geometry.samplers.noise_tracking import tracked
 from guidance_geometry.trace import recorder
 from guidance_geometry.trace.checks import check
 
@@ -85,8 +86,6 @@ def test_the_noise_of_every_sampler_is_as_long_as_its_response_says(labelled, em
 
 @pytest.mark.parametrize("name", ["ddpm", "euler_ancestral", "dpmpp_2m_sde", "seeds_3", "sa_solver", "gg_ddpm"])
 def test_noise_of_another_size_than_the_samplers_is_noticed(labelled, empty_latent, monkeypatch, name):
-    from guidance_geometry.samplers.noise_tracking import tracked
-
     more = {"sampler": GGSamplerDDPM.execute(1.0, 0).result[0]} if name == "gg_ddpm" else {}
     run = labelled["ve"], empty_latent("ve"), "euler" if more else name
     assert not check(guided(*run[0], *run[1:], **more)[2])

@@ -24,7 +24,16 @@ from guidance_geometry.host.run_recorder import record_model
 from guidance_geometry.host.sweep_conditions import Asked, labels_of, steady, wanted_of
 from guidance_geometry.host.sweep_conditions import label_conditioning as asked_for
 from guidance_geometry.host.sweep_results import best_cfg
-from guidance_geometry.host.sweeping import PRODUCTS, Settings, Subject, every_run, groups, obstacle, shapes_of
+from guidance_geometry.host.sweeping import (
+    PRODUCTS,
+    Settings,
+    Subject,
+    every_run,
+    groups,
+    obstacle,
+    sample_alone,
+    shapes_of,
+)
 from guidance_geometry.nodes.guidance_patch import patch_model
 from guidance_geometry.nodes.load_classifier import GGLoadClassifier
 from guidance_geometry.nodes.start import GGClassLabel
@@ -613,8 +622,6 @@ def test_ten_thousand_runs_are_refused_in_the_queue_and_where_the_axes_are_wired
 
 
 def test_a_run_keeps_no_more_of_its_pictures_than_the_sheet_shows(labelled, empty_latent, monkeypatch):
-    from guidance_geometry.host.sweeping import Settings, Subject, sample_alone
-
     subject = Subject(*labelled["pocket"], empty_latent("pocket", 3))
     run = sample_alone(subject, Settings(2.0, 1, 2, "euler", "karras", PLAIN), {})
     monkeypatch.setattr(Pictures, "image", lambda own, x: torch.zeros(3, 600, 300, 3))

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from guidance_geometry.classifiers.training import Course, continue_training
 from guidance_geometry.nodes.load_classifier import GGLoadClassifier
 from guidance_geometry.nodes.train_classifier import GGTrainNoisyClassifier as Training
-from guidance_geometry.nodes.train_classifier import clean_samples, lesson_of
+from guidance_geometry.nodes.train_classifier import clean_samples, lesson_of, train_student
 
 WIDGETS = {
     "labels": "cat; dog",
@@ -116,8 +116,6 @@ def dark_and_bright(empty_latent, kind):
 
 @pytest.mark.parametrize("kind", ["ve", "flow"])
 def test_training_goes_on_from_a_saved_file(folder, labelled, empty_latent, kind):
-    from guidance_geometry.nodes.train_classifier import lesson_of, train_student
-
     model, *_ = labelled[kind]
     latent = dark_and_bright(empty_latent, kind)
     Training.execute(model, **WIDGETS | {"labels": "dark; bright", "steps": 40, "learning_rate": 5e-3}, latent=latent)

@@ -8,7 +8,10 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
+import numpy
 import pytest
+from PIL import Image
+from safetensors.torch import load
 
 from guidance_geometry.sweeps.comfyui.client import JobError, RefusedError
 from guidance_geometry.sweeps.comfyui.process import DIRECT
@@ -60,8 +63,6 @@ def in_batches(graph: dict, size=6) -> dict:
 
 def latents(client, job):
     """The saved samples of a job, exact."""
-    from safetensors.torch import load
-
     return load(client.file(job.outputs["9"]["latents"][0]))["latent_tensor"]
 
 
@@ -89,9 +90,6 @@ def runs_of(client, job):
 
 def picture(client, entry):
     """One picture of a job as an array."""
-    import numpy
-    from PIL import Image
-
     return numpy.asarray(Image.open(io.BytesIO(client.file(entry))).convert("RGB"))
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from guidance_geometry.figures.html import page as html_page
+from guidance_geometry.sweeps.comfyui.client import Client
 from guidance_geometry.tests.queue.prompts import small
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.record import run_record
@@ -35,8 +36,6 @@ def exporting(**sampler):
 @pytest.fixture(scope="module")
 def file(server):
     """The page of a run, as the queue wrote it."""
-    from guidance_geometry.sweeps.comfyui.client import Client
-
     with Client(server.address) as client:
         job = client.run(exporting())
     (said,) = job.outputs["8"]["text"]

@@ -1,12 +1,15 @@
 """What the server tells panels about runs: what it keeps, what was never there, and what is gone."""
 
 import json
+import sys
 import urllib.parse
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
-from guidance_geometry.sweeps.comfyui.process import DIRECT, free_port
+from guidance_geometry.dev.browser import page_in
+from guidance_geometry.sweeps.comfyui.process import DIRECT, device_options, free_port, own_folders, running
 from guidance_geometry.tests.queue import steering
 from guidance_geometry.tests.queue.prompts import HOST
 
@@ -48,12 +51,6 @@ def test_a_large_record_is_kept_in_a_file_until_that_is_deleted(client, server):
 
 @pytest.mark.browser
 def test_after_a_restart_of_the_server_the_panel_says_that_the_record_is_gone(browser, tmp_path):
-    import sys
-    from pathlib import Path
-
-    from guidance_geometry.dev.browser import page_in
-    from guidance_geometry.sweeps.comfyui.process import device_options, own_folders, running
-
     if not (HOST / "main.py").exists():
         pytest.skip("no ComfyUI host: run `python3 dev.py test`, or set COMFYUI_PATH")
     python, port = Path(sys.executable), free_port()

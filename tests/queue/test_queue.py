@@ -1,10 +1,13 @@
+import io
 import json
 import math
 
 import pytest
 import torch
+from PIL import Image
 
 from guidance_geometry.tests.queue.prompts import ROOT, forget, latents, refusal, small
+from guidance_geometry.trace.file import load
 
 
 @pytest.fixture
@@ -105,8 +108,6 @@ def recorded(seed):
 
 def test_a_recorded_model_hands_out_the_run_of_this_job(client, tmp_path):
     """The second job finds GGRecord in the cache; its trace must be of the second run all the same."""
-    from guidance_geometry.trace.file import load
-
     for seed in (21, 22):
         job = client.run(recorded(seed))
         name = job.outputs["12"]["text"][0].split(":")[0]
@@ -129,8 +130,6 @@ def two_recorded(seeds, later=(), capture="numbers"):
 
 def seed_of(client, job, node, tmp_path):
     """The seed of the trace that a node has saved."""
-    from guidance_geometry.trace.file import load
-
     name = job.outputs[node]["text"][0].split(":")[0]
     (tmp_path / name).write_bytes(client.file({"filename": name, "subfolder": "traces", "type": "output"}))
     return load(tmp_path / name).header["seed"]
@@ -163,10 +162,6 @@ def test_a_recorded_batch_is_found_by_one_of_its_images(client, tmp_path):
 
 
 def test_a_saved_figure_reopens_its_workflow_and_names_no_folder(client):
-    import io
-
-    from PIL import Image
-
     graph = small(seed=23, capture="pictures")
     chosen = {"figure": "step plane", "step": -1, "sample": 0, "size": "blog 960x540", "theme": "light", "save": "png"}
     graph["13"] = {"class_type": "GGFigure", "inputs": {"trace": ["4", 2], "filename_prefix": "figure", **chosen}}

@@ -10,7 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
+from guidance_geometry.dev.browser import page_in
+from guidance_geometry.sweeps.comfyui.client import Client
+from guidance_geometry.sweeps.comfyui.process import device_options, own_folders, running
 from guidance_geometry.tests.queue import steering
 from guidance_geometry.tests.queue.prompts import HOST, ROOT, latents, small, steered
 from guidance_geometry.tests.recipes import recipes
@@ -39,7 +43,6 @@ def live(tmp_path_factory):
     """A host with a copy of the pack in which all recipes were followed; its pack is the copy's folder."""
     if not (HOST / "main.py").exists():
         pytest.skip("no ComfyUI host: run `python3 dev.py test`, or set COMFYUI_PATH")
-    from guidance_geometry.sweeps.comfyui.process import device_options, own_folders, running
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     base = tmp_path_factory.mktemp("recipes")
@@ -60,8 +63,6 @@ def live(tmp_path_factory):
 
 
 def save_tinted(file):
-    from safetensors.torch import save_file
-
     draws = torch.Generator().manual_seed(0)
     shapes = {"conv.weight": (3, 3, 3, 3), "conv.bias": (3,), "tint.weight": (4, 3)}
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -70,8 +71,6 @@ def save_tinted(file):
 
 @pytest.fixture(scope="module")
 def client(live):
-    from guidance_geometry.sweeps.comfyui.client import Client
-
     with Client(live.address) as one:
         yield one
 
@@ -212,8 +211,6 @@ def test_the_figure_is_in_the_menu_and_draws(client):
 
 @pytest.mark.browser
 def test_the_view_is_a_tab_of_the_panel_and_draws(live, browser):
-    from guidance_geometry.dev.browser import page_in
-
     with page_in(browser, live.address) as page:
         page.set_default_timeout(12000)
         steering.start(page)

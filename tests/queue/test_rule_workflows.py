@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 
+from guidance_geometry.sweeps.comfyui.client import Client
 from guidance_geometry.tests.rule_ids import RULE_IDS
 
 from .prompts import latents, refusal, small
@@ -16,8 +17,6 @@ NODES = sorted(RULE_IDS)
 @pytest.fixture(scope="module")
 def described(server):
     """What the server says of all nodes."""
-    from guidance_geometry.sweeps.comfyui.client import Client
-
     with Client(server.address) as one:
         return json.loads(one.get("/object_info"))
 

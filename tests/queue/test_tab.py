@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from guidance_geometry.sweeps.comfyui.process import free_port
+from guidance_geometry.dev.browser import READY, page_in
+from guidance_geometry.sweeps.comfyui.process import device_options, free_port, own_folders, running
 from guidance_geometry.tests.queue import steering
 from guidance_geometry.tests.queue.prompts import HOST, asked
 from guidance_geometry.tests.queue.steering import QUEUE, queue
@@ -320,8 +321,6 @@ def test_the_sidebar_shows_the_same_run(page):
 
 
 def test_another_browser_at_the_same_server_keeps_its_own_runs(page, browser):
-    from guidance_geometry.dev.browser import page_in
-
     name = workflow_id()
     begin(page, sampled(steps=6), name)
     queue(page)
@@ -353,9 +352,6 @@ def test_a_reload_keeps_the_switch_and_brings_the_run_back(page):
 
 
 def test_after_a_restart_of_the_server_the_tab_says_that_its_runs_are_gone(browser, tmp_path):
-    from guidance_geometry.dev.browser import page_in
-    from guidance_geometry.sweeps.comfyui.process import device_options, own_folders, running
-
     if not (HOST / "main.py").exists():
         pytest.skip("no ComfyUI host: run `python3 dev.py test`, or set COMFYUI_PATH")
     python, port = Path(sys.executable), free_port()
@@ -380,8 +376,6 @@ def test_after_a_restart_of_the_server_the_tab_says_that_its_runs_are_gone(brows
 
 def test_the_editor_of_each_of_several_users_shows_his_own_runs(shared, browser):
     """One workflow with one key, as of a file that both opened."""
-    from guidance_geometry.dev.browser import READY
-
     graph, name = sampled(), workflow_id()
     settings = {"Comfy.TutorialCompleted": True, "Comfy.Locale": "en"}
     said = {}

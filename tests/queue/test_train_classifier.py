@@ -1,6 +1,7 @@
 """Training a noisy classifier through the real queue: it reports, can be stopped, is saved, and guides."""
 
 import pytest
+from safetensors.torch import save_file
 
 from guidance_geometry.tests.queue.prompts import latents, steered
 
@@ -63,7 +64,6 @@ def test_what_was_learned_guides_at_once_and_from_its_file(client):
 def torchvision_file(server):
     """Name of a classifier of torchvision in the server's folder."""
     models = pytest.importorskip("torchvision", reason="torchvision comes with the host").models
-    from safetensors.torch import save_file
 
     folder = server.log.parent / "models" / "classifiers"
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,10 @@
 """What goes wrong around a panel: other people's jobs, lost or damaged files, bad numbers; the editor stays usable."""
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
+from guidance_geometry.sweeps.comfyui.client import Client
 from guidance_geometry.tests.queue.prompts import small
 from guidance_geometry.tests.queue.steering import (
     COUNT,
@@ -44,8 +47,6 @@ def pardon(page, *expected):
 @pytest.fixture
 def api(editor):
     """A client of the server behind the editor, without a tab."""
-    from guidance_geometry.sweeps.comfyui.client import Client
-
     with Client(editor.live.address) as one:
         yield one
 
@@ -114,9 +115,6 @@ def test_a_run_that_the_api_has_made_is_drawn_from_the_cache(page, api):
 
 def poisoned(page):
     """A latent whose second sample is not a number."""
-    import torch
-    from safetensors.torch import save_file
-
     latent = torch.zeros(2, 3, 32, 32)
     latent[1, 0, 5, 5] = torch.nan
     content = {"latent_tensor": latent, "latent_format_version_0": torch.zeros(1)}
