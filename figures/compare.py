@@ -18,6 +18,7 @@ from .labels import nice_length
 from .palette import THEMES, Theme
 from .pictures import Pictures, grey_words, greyed
 from .scene import checked, run_words
+from .step_curves import Plot
 from .strips import Line, picture_of, set_grid, step_heads
 from .typeset import Run, set_level, set_lines, set_rows, wrapped
 from .words import number, percent
@@ -182,14 +183,9 @@ def _curve(canvas: Canvas, found: Comparison):
     known = [d for d in found.distance if d > 0]
     low = math.floor(math.log10(min([*known, *(f for f in found.floor if f > 0)], default=1e-4)))
     high = max(math.ceil(math.log10(max(known, default=1.0))), low + 1)
-    count = max(found.steps[-1], 1)
-
-    def at(step: int, value: float) -> tuple[float, float]:
-        share = (math.log10(value) - low) / (high - low) if value > 0 else 0.0
-        return (PLOT.x + PLOT.w * step / count, PLOT.bottom - PLOT.h * min(max(share, 0.0), 1.0))
-
-    _axes(canvas, found, (low, high), at)
-    theme = canvas.theme
+    plot, theme = Plot(PLOT, low, high, found.steps[-1] + 1, powers=True, margin=0.0), canvas.theme
+    at = plot.at
+    _axes(canvas, found, plot)
     pale = [at(step, f) for step, f in zip(found.steps, found.floor, strict=True) if f > 0]
     if len(pale) > 1:
         canvas.line(pale, theme.muted, 1.2, (2, 3), name="floor", alpha=0.8)
@@ -206,8 +202,8 @@ def _curve(canvas: Canvas, found: Comparison):
         canvas.text((left, PLOT.bottom - 22), words, SMALL, theme.ink)
 
 
-def _axes(canvas: Canvas, found: Comparison, decades: tuple[int, int], at):
-    low, high = decades
+def _axes(canvas: Canvas, found: Comparison, plot: Plot):
+    low, high, at = int(plot.low), int(plot.high), plot.at
     for power in range(low, high + 1, max(1, math.ceil((high - low) / 6))):
         set_level(canvas, PLOT, at(0, 10.0**power)[1], number(10.0**power), 10)
     stride = int(nice_length(max(found.steps[-1] / 8, 1.0)))

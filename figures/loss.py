@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from .canvas import Box, Canvas
 from .palette import THEMES, Theme
+from .step_curves import Plot
 from .typeset import set_level, set_lines
 
 SIZE = (600, 320)
@@ -22,27 +23,18 @@ def draw_loss(losses: Sequence[float], labels: int, theme: Theme = THEMES["light
     canvas = Canvas(*SIZE, theme, unit=2.0)
     chance = math.log(labels)
     top, mean = max(chance, *losses) * 1.05, running_mean(losses)
+    plot = Plot(FRAME, 0.0, top, len(losses), margin=0.0)
     canvas.text((FRAME.x, 14), f"loss over {len(losses)} steps: {mean[-1]:.2f} at the end", 14, bold=True)
     for value, words in ((0.0, "0"), (chance, f"{chance:.2f}")):
-        set_level(canvas, FRAME, height_of(value, top), words, 12)
-    set_lines(canvas, (FRAME.right, height_of(chance, top) - 18), [f"guessing among {labels} labels"], 1.0)
-    canvas.line(points_of(losses, top), theme.uncond, 1.0, alpha=0.35, name="loss")
-    canvas.line(points_of(mean, top), theme.guided, 2.0, name="mean")
+        set_level(canvas, FRAME, plot.at(0, value)[1], words, 12)
+    set_lines(canvas, (FRAME.right, plot.at(0, chance)[1] - 18), [f"guessing among {labels} labels"], 1.0)
+    for values, style in ((losses, (theme.uncond, 1.0)), (mean, (theme.guided, 2.0))):
+        points = [plot.at(step, value) for step, value in enumerate(values)]
+        pale = {"alpha": 0.35, "name": "loss"} if values is losses else {"name": "mean"}
+        canvas.line(points if len(points) > 1 else points * 2, *style, **pale)
     set_lines(canvas, (FRAME.x, FRAME.bottom + 10), ["step 1"], 0.0)
     set_lines(canvas, (FRAME.right, FRAME.bottom + 10), [f"step {len(losses)}"], 1.0)
     return canvas
-
-
-def height_of(value: float, top: float) -> float:
-    """Where a loss lies on the sheet."""
-    return FRAME.bottom - FRAME.h * value / top
-
-
-def points_of(losses: Sequence[float], top: float) -> list[tuple[float, float]]:
-    """The curve: the first step at the left edge, the last at the right one."""
-    last = max(1, len(losses) - 1)
-    points = [(FRAME.x + FRAME.w * step / last, height_of(loss, top)) for step, loss in enumerate(losses)]
-    return points if len(points) > 1 else points * 2
 
 
 def running_mean(losses: Sequence[float]) -> list[float]:

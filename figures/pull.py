@@ -42,6 +42,8 @@ from .words import SYMBOLS, number
 ZERO = "the gradient is zero at this step"
 UNKNOWN = "how far a step follows the prediction is unknown"
 OTHER_SAMPLER = "Choose another sampler; of ComfyUI's own this is known of all but dpm_adaptive."
+STEPS = (("plain", "u", "plain"), ("combined", "c", "sum"), ("sum", "G", "sum"))  # part, where it ends, its role
+GRADIENTS = (("gradient", "c"), ("pull", "G"))  # part, where it ends
 OTHER = 1e-6  # of the ray: below this, what is left of D is rounding
 
 
@@ -194,19 +196,16 @@ def _draw(page: Page, pull: Pull):
 
 def _arrows(page: Page, plane: Plane, where: str, within: Box | None = None):
     """The step without the gradient and the sums."""
-    points, start = page.places, plane.at((0.0, 0.0))
-    for part, end in (("plain", "u"), ("combined", "c"), ("sum", "G")):
+    for part, end, role in STEPS:
         if part in page.parts:
-            role = "plain" if part == "plain" else "sum"
-            page.arrow((start, plane.at(points[end])), role, f"{where}-{part}", within)
+            page.arrow((plane.at((0.0, 0.0)), plane.at(page.places[end])), role, f"{where}-{part}", within)
 
 
 def _gradients(page: Page, pull: Pull, near: Plane, within: Box | None):
     """The gradient at the tip of the step, and at x_t where it is long enough to be an arrow."""
     points, where = page.places, "lens" if within else "overview"
-    for part, end, factor in (("gradient", "c", 1.0), ("pull", "G", page.scene.facts.gamma)):
-        if part not in page.parts:
-            continue
+    for part, end in (pair for pair in GRADIENTS if pair[0] in page.parts):
+        factor = page.scene.facts.gamma if part == "pull" else 1.0
         ends = (near.at(points["u"]), near.at(points[end]))
         if part == "gradient":
             page.canvas.line((ends[0], ends[1]), page.colour(part), BAND, alpha=0.25, within=within)
@@ -237,7 +236,7 @@ def _labels(page: Page, pull: Pull):
 def _gradient_labels(page: Page):
     near, points, area = page.near_plane, page.places, page.near
     at = {name: near.at(points[name]) for name in ("u", "c", "G")}
-    for part, end in (("pull", "G"), ("gradient", "c")):
+    for part, end in reversed(GRADIENTS):
         if part in page.parts:
             length = math.dist(points["u"], points[end])
             start = at["c"] if part == "pull" and page.scene.facts.gamma > 1 else at["u"]
@@ -247,9 +246,9 @@ def _gradient_labels(page: Page):
 
 def _step_labels(page: Page):
     plane, points = page.plane, page.places
-    for part, end in (("plain", "u"), ("combined", "c"), ("sum", "G")):
+    for part, end, role in STEPS:
         if part in page.parts:
             middle = between(plane.at(points["x"]), plane.at(points[end]))
-            label(page, middle, Label("plain" if part == "plain" else "sum"), "n s ne se", page.overview)
+            label(page, middle, Label(role), "n s ne se", page.overview)
     next_label(page)
     noise_label(page)

@@ -21,19 +21,24 @@ ENDS = torch.tensor([0.1, 0.9], dtype=torch.float64)  # percentiles of a batch t
 
 @dataclass(frozen=True)
 class Plot:
-    """A panel: its box, the ends of its vertical axis, and whether that counts powers of ten."""
+    """A panel: its box, the ends of its vertical axis, and whether that counts powers of ten.
+
+    count: steps. margin: room beside the first and the last of them, in steps.
+    """
 
     box: Box
     low: float
     high: float
     count: int
     powers: bool = False
+    margin: float = 0.5
 
     def at(self, step: int, value: float) -> Point:
-        """Pixel of a value at a step, at the rim where it lies beyond."""
-        share = ((math.log10(value) if self.powers else value) - self.low) / (self.high - self.low)
-        across = (step + 0.5) / self.count
-        return self.box.x + self.box.w * across, self.box.bottom - self.box.h * min(max(share, 0.0), 1.0)
+        """Pixel of a value at a step, at the rim where it lies beyond; of no power of ten at the foot."""
+        place = value if not self.powers else math.log10(value) if value > 0 else -math.inf
+        share = min(max((place - self.low) / (self.high - self.low), 0.0), 1.0)
+        across = (step + self.margin) / max(self.count - 1 + 2 * self.margin, 1.0)
+        return self.box.x + self.box.w * across, self.box.bottom - self.box.h * share
 
 
 def set_axes(canvas: Canvas, plot: Plot, order: Order, title: str, marks: Sequence[float]):

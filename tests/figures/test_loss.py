@@ -5,20 +5,19 @@ import math
 import pytest
 
 from guidance_geometry.figures.canvas import Box
-from guidance_geometry.figures.loss import FRAME, draw_loss, height_of, points_of, running_mean
-
-
-def test_the_scale_starts_at_zero_and_is_linear():
-    assert height_of(0.0, 2.0) == FRAME.bottom
-    assert height_of(1.0, 2.0) == pytest.approx((FRAME.bottom + FRAME.y) / 2)
+from guidance_geometry.figures.loss import FRAME, draw_loss, running_mean
+from guidance_geometry.tests.drawn import segment
 
 
 @pytest.mark.parametrize("count", [1, 2, 300])
-def test_the_curve_fills_the_frame_and_stays_inside(count):
+def test_the_curve_fills_the_frame_and_its_scale_starts_at_zero(count):
     losses = [3.0 / (1 + step) for step in range(count)]
-    points = points_of(losses, max(losses) * 1.05)
-    assert (points[0][0], points[-1][0]) == (FRAME.x, FRAME.right if count > 1 else FRAME.x)
-    assert all(FRAME.y <= y <= FRAME.bottom for _, y in points)
+    svg = draw_loss(losses, 2).svg()
+    (x0, y0), (x1, y1) = segment(svg, "loss")
+    assert (x0, x1) == (FRAME.x, FRAME.right if count > 1 else FRAME.x)
+    top = max(losses) * 1.05
+    for y, loss in ((y0, losses[0]), (y1, losses[-1])):
+        assert (FRAME.bottom - y) / FRAME.h == pytest.approx(loss / top, abs=1e-3)
 
 
 def test_the_running_mean_of_a_line_lags_and_of_a_constant_is_itself():

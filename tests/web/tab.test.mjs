@@ -166,6 +166,11 @@ test("two stages are one run of all steps, and drawn as one", () => {
   assert.deepEqual([whole.run, whole.n, whole.steps.length, whole.stages, whole.fault], ["a+b", 2 * n, 2 * n, [n], "stopped"]);
   assert.deepEqual(whole.steps.map(({ i }) => i), Array.from({ length: 2 * n }, (_, i) => i));
   assert.equal(record.steps[0].n, n);
+  const [own, both] = [record.choices, whole.choices];
+  assert.deepEqual([both.step, both.low, both.high, both.least, both.most], [own.step, own.low, own.high, own.least, own.most]);
+  assert.equal(both.window, undefined);
+  assert.deepEqual(joined([{ ...record, steps: record.steps.slice(0, 2), n: 2 }, record]).choices.step, own.step.map((step) => step + 2));
+  assert.equal(joined([record, { ...record, choices: undefined }]).choices, undefined);
   for (const view of ["plane", "matters", "lengths", "direction"]) {
     const drawn = viewOf(view).figure(whole, { w: 500, h: 400, theme: DARK, step: n + 1, sample: 0 });
     assert.ok(!JSON.stringify(drawn).includes("null,null"), view);
