@@ -17,13 +17,12 @@ OF_ALL_SEEDS = ("diversity",)  # measures with one value for all seeds at a plac
 MOST_SERIES = 8  # curves in one plot that can still be told apart
 
 
-def with_diversity(rows: Sequence[Row], picture_of: Callable[[str], torch.Tensor | None]) -> list[Row]:
+def with_diversity(rows: Sequence[Row], picture_of: Callable[[str], torch.Tensor]) -> list[Row]:
     """The rows, each with the diversity of the seeds at its place.  picture_of: a cell's, [H, W, 3] in 0 .. 1."""
     groups: dict[tuple, list[Row]] = {}
     for row in rows:
         groups.setdefault(_place(row), []).append(row)
-    found = {place: diversity_of([shown for row in group if (shown := picture_of(row["id"])) is not None])
-             for place, group in groups.items()}  # fmt: skip
+    found = {place: diversity_of([picture_of(row["id"]) for row in group]) for place, group in groups.items()}
     return [{**row, "measures": {**row["measures"], "diversity": found[_place(row)]}} for row in rows]
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..figures.html import WEB, data_uri, modules, named, packed, script_json
 from .axes import Axis, is_seed
 from .cells import Cell
-from .curves import curves, first_view, titles, with_diversity
+from .curves import curves, first_view, titles
 from .pictures import open_picture
 from .results import Row
 
@@ -70,11 +70,6 @@ def study_page(
     small, largest = _small(pictures, room)
     page = Template((WEB / "page" / "study.html").read_text(encoding="utf-8"))
     return page.substitute(parts, study=script_json(study | {"pictures": small, "square": largest <= PIXELATED}))
-
-
-def add_diversity(rows: Sequence[Row], pictures: Mapping[str, bytes]) -> list[Row]:
-    """The rows, each with the diversity of the seeds at its place."""
-    return with_diversity(rows, lambda cell: pixels_of(thumbnail(pictures[cell])) if cell in pictures else None)
 
 
 def thumbnail(data: bytes) -> Image:

@@ -18,9 +18,10 @@ import torch
 from ..trace.file import load
 from ..trace.portable import ascii_json
 from ..trace.trace import Trace
+from . import page
 from .addresses import local, write_whole
 from .cells import Cell
-from .page import add_diversity, study_page
+from .curves import with_diversity
 from .pictures import open_picture
 from .plan import Plan
 from .report import report_text
@@ -39,8 +40,6 @@ class Pictures(Mapping[str, bytes]):
         self.folder, self.cells, self.near = folder, dict.fromkeys(cells), near
 
     def __getitem__(self, cell: str) -> bytes:
-        if cell not in self.cells:
-            raise KeyError(cell)
         far = self.folder.picture_of(cell)
         if isinstance(far, Path):
             return far.read_bytes()
@@ -48,9 +47,6 @@ class Pictures(Mapping[str, bytes]):
         if not copy.exists():
             copy.write_bytes(far.read_bytes())
         return copy.read_bytes()
-
-    def __contains__(self, cell: object) -> bool:
-        return cell in self.cells
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.cells)
@@ -81,13 +77,13 @@ def write_summary(
     for row in rows:
         row["measures"] = {n: value for n, value in row["measures"].items() if not shown or n in shown}
     with pictures_of(folder, rows) as pictures:
-        rows = add_diversity(rows, pictures)
+        rows = with_diversity(rows, lambda cell: page.pixels_of(page.thumbnail(pictures[cell])))
         summary = report_text(rows, plan.varied)
         runs = records_of(list(pictures), lambda cell: trace_at(folder, cell))
         _write(folder, REPORT, summary)
         _write(folder, "results.csv", csv_of(rows))
         _write(folder, "results.json", ascii_json({"plan": plan.as_mapping(), "rows": rows}))
-        _write(folder, "index.html", study_page(title, plan.varied, cells, rows, pictures, note, summary, runs))
+        _write(folder, "index.html", page.study_page(title, plan.varied, cells, rows, pictures, note, summary, runs))
         if rows:
             sink = BytesIO()
             varied = [axis.name for i, axis in enumerate(plan.varied) if not i or len(axis.values) > 1]

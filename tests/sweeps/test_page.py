@@ -59,7 +59,7 @@ def test_the_first_curves_are_no_means_over_rules():
 def test_diversity_is_that_of_the_seeds_at_a_place(cells):
     shades = {cell.id: 100 * (cell.place["cfg"] == 4) * (cell.place["seed"] == 0) for cell in cells}
     shown = {name: pixels_of(thumbnail(picture(shade))) for name, shade in shades.items()}
-    told = with_diversity(rows_of(cells), shown.get)
+    told = with_diversity(rows_of(cells), shown.__getitem__)
     found = {row["place"]["cfg"]: row["measures"]["diversity"] for row in told}
     assert found == {1: 0.0, 4: pytest.approx(2 / 3 * 100 / 255, abs=1e-6)}
 
