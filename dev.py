@@ -1,8 +1,7 @@
 """For developers: `python3 dev.py demo | serve | test | bench | fuzz | lab`. Python 3.10 or newer.
 
-`story`, `gallery` and `example` make the pictures and numbers of docs/ again. `sweep`, `study`, `page`, `report`,
-`card`, `check` and `convert` are the command guidance-geometry, with a ComfyUI of this folder. Each command does the
-set-up that it needs and keeps it in .venv/, .host/ and .cache/.
+`sweep`, `study`, `page`, `report`, `card`, `check` and `convert` are the command guidance-geometry, with a ComfyUI of
+this folder. Each command does the set-up that it needs and keeps it in .venv/, .host/ and .cache/.
 """
 
 from __future__ import annotations
@@ -61,23 +60,18 @@ def device(args: argparse.Namespace, python: Path) -> list[str]:
     return ["--cpu"] if args.cpu else process.device_options(python)
 
 
-def on_a_host(args: argparse.Namespace, tool: str, *arguments, further: tuple[Path, ...] = ()) -> int:
-    """Run a program of the laboratory against a host of its own, which ends with it.  further: as for `prepare`"""
-    # Host and tool compute at once: with a thread for every core each, they wait for each other on a busy machine.
-    os.environ.setdefault("OMP_NUM_THREADS", str(min(2, os.cpu_count() or 1)))
-    python, host = prepare(args, further)
-    provision.CACHE.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f"{tool}-", dir=provision.CACHE, ignore_cleanup_errors=True) as base:
-        options, pack = process.own_folders(Path(base))
-        provision.say("starting ComfyUI")
-        log = provision.CACHE / "logs" / f"{tool}-host.log"
-        with process.running(python, host, log, options + device(args, python), pack) as live:
-            return run([python, RUN, tool, "--server", live.address, *arguments])
-
-
 def demo(args: argparse.Namespace) -> int:
     """Run the first-look workflow at several guidance scales on its own host and keep the results."""
-    return on_a_host(args, "first_look", "--output", ROOT / "output" / "demo")
+    # Host and program compute at once: with a thread for every core each, they wait for each other on a busy machine.
+    os.environ.setdefault("OMP_NUM_THREADS", str(min(2, os.cpu_count() or 1)))
+    python, host = prepare(args)
+    provision.CACHE.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="demo-", dir=provision.CACHE, ignore_cleanup_errors=True) as base:
+        options, pack = process.own_folders(Path(base))
+        provision.say("starting ComfyUI")
+        log = provision.CACHE / "logs" / "demo-host.log"
+        with process.running(python, host, log, options + device(args, python), pack) as live:
+            return run([python, RUN, "first_look", "--server", live.address, "--output", ROOT / "output" / "demo"])
 
 
 def lab(args: argparse.Namespace) -> int:
@@ -96,21 +90,6 @@ def passed_on(args: argparse.Namespace) -> int:
     starts = args.name in ("sweep", "study") and not named & {"--server", "--servers", "--comfyui", "--help", "-h"}
     own = [f"--comfyui={host}", *(["--cpu"] if args.cpu else [])] if starts else []
     return run([python, ROOT, args.name, *args.rest, *own], cwd=Path.cwd())
-
-
-def story(args: argparse.Namespace) -> int:
-    """Draw the figures of docs/the-geometry-of-guidance.md, measure its numbers, write the page; needs a Chromium."""
-    return on_a_host(args, "story", further=provision.TESTS)
-
-
-def gallery(args: argparse.Namespace) -> int:
-    """Redraw every figure and every view of the inspector for docs/gallery.md; needs a Chromium."""
-    return on_a_host(args, "gallery", further=provision.TESTS)
-
-
-def example(args: argparse.Namespace) -> int:
-    """Run the sweep and the study of docs/example-study.md again, and keep their page, sheet and report."""
-    return on_a_host(args, "example_study")
 
 
 def serve(args: argparse.Namespace) -> int:
@@ -290,7 +269,7 @@ def arguments() -> argparse.Namespace:
     shared.add_argument("--cpu", action="store_true", help="do not use a GPU")
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers()
-    for command in (demo, serve, test, bench, fuzz, lab, story, gallery, example):
+    for command in (demo, serve, test, bench, fuzz, lab):
         sub = commands.add_parser(command.__name__, help=command.__doc__, parents=[shared])
         sub.set_defaults(command=command)
         add_own_options(command, sub)

@@ -16,6 +16,16 @@ def page(*blocks: str) -> str:
     return "\n\n".join(block.strip("\n") for block in blocks if block) + "\n"
 
 
+def passages(program: str) -> dict[str, str]:
+    """{name: words} of a page, from the .md beside its program; each stands below a line <!-- NAME -->.
+
+    They are apart from the program, so that a reader may mend words where no number is kept under a checksum of code.
+    """
+    text = Path(program).with_suffix(".md").read_text(encoding="utf-8")
+    parts = re.split(r"^<!-- (\w+) -->\n", text, flags=re.MULTILINE)[1:]
+    return {name: words.strip("\n") for name, words in zip(parts[::2], parts[1::2], strict=True)}
+
+
 def table(head: str, rows: Iterable[Iterable[object]]) -> str:
     """Rows of cells under a head.  head: names with " | " between them"""
     lines = [f"| {' | '.join(map(str, cells))} |" for cells in rows]

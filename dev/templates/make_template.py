@@ -11,14 +11,12 @@ import argparse
 import json
 import math
 import re
-import sys
-import tempfile
 from io import BytesIO
-from pathlib import Path
 
 from ...sweeps.comfyui.client import Client
-from ...sweeps.comfyui.process import PACK, device_options, own_folders, running
+from ...sweeps.comfyui.process import PACK
 from ..browser import CHROMIUM, editor
+from ..hosts import own_host
 from ..places import ROOT
 from ..provision import find_host
 from .layouts import LAYOUTS, Layout
@@ -134,13 +132,9 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"default: all of {', '.join(LAYOUTS)}")
     parser.add_argument("--chromium", default=CHROMIUM)
     args = parser.parse_args()
-    python = Path(sys.executable)
-    with tempfile.TemporaryDirectory(prefix="template-") as base:
-        options, pack = own_folders(Path(base))
-        host, log = find_host(), Path(base) / "host.log"
-        with running(python, host, log, options + device_options(python), pack) as live:
-            for name in args.names or LAYOUTS:
-                make(LAYOUTS[name], live.address, args.chromium)
+    with own_host(find_host()) as live:
+        for name in args.names or LAYOUTS:
+            make(LAYOUTS[name], live.address, args.chromium)
 
 
 if __name__ == "__main__":

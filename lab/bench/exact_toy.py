@@ -18,7 +18,7 @@ from ...dev.fixtures.toy_gradients import DATA, LEVELS, guided, states
 from ...dev.places import ROOT
 from ...guidance.gradients.term import BACKPROP, CLEAN_X0, NOISY
 from ...guidance.predictions import denoised_from, output_from
-from ..markdown import page, table, write
+from ..markdown import page, passages, table, write
 
 PAGE = ROOT / "docs" / "exact-toy.md"
 NAMES = {"none": "none", "noisy": NOISY, "through": BACKPROP, "clean": CLEAN_X0}
@@ -26,32 +26,7 @@ GAMMAS, STEPS, HEUN = (0.3, 0.5, 1.0, 2.0, 4.0), (20, 40, 80, 160), 80
 TRUE, PAIRED = 1_000_000, 10_000  # true samples of the first row; samples that the energy distance pairs
 COLUMNS = {"acc": "accuracy", "p": "p(y)", "fd": "Frechet", "ed": "energy", "spread": "spread"}
 SHOWN = {"acc": "{:.3f}", "p": "{:.3f}", "fd": "{:.4f}", "ed": "{:.3f}", "spread": "{:.3f}"}
-OPENING = """# Classifier guidance where the truth is known
-
-Written by `python3 dev.py bench exact_toy`; every number is from that run. The data are the mixture of
-`dev/fixtures/exact_toy.py`: four dimensions, three classes of two Gaussians each, denoiser and classifier in closed
-form, float64. {count:,} samples a row, seed 0, Karras noise levels from 40 to 0.01. **accuracy**: share of samples
-whose most probable class is the wanted one; **p(y)**: its mean probability; **Frechet**: distance to the true moments
-of the class; **energy**: energy distance of 10,000 of them to 10,000 true ones; **spread**: variance relative to that
-of the class. The first row has a million true samples. `tests/guidance/test_toy.py` holds the pack to these numbers.
-"""
-SCALE = """## What \u03b3 = 1 is
-
-Heun, 80 steps. On noisy x_t \u03b3 = 1 is Bayes. With the x0 evaluations it is **not**: they use the posterior
-mean, reach the class too often and too narrowly, and are best near \u03b3 = 0.3 to 0.5.
-"""
-STEP = """## The number of steps
-
-Accuracy / p(y) / spread at \u03b3 = 1. With Heun all evaluations keep accuracy and p(y) within a point from 20 to 160
-steps: the shifts are rates. Euler's method has its own error: its spread is too small even without
-guidance, and what it adds to accuracy and p(y) at \u03b3 = 1 goes away with more steps.
-"""
-IDENTITIES = """## Identities
-
-Largest error over \u03b1 and \u03c3 from (1, 0.05) to (1, 40), and down to \u03b1 = 0.02: the prediction on noisy x_t
-at \u03b3 = 1 against the conditional one, from a network of each kind; and the Jacobian of the denoiser, by automatic
-differentiation, against (\u03b1/\u03c3\u00b2) Cov[x0 given x], relative.
-"""
+TEXT = passages(__file__)
 
 
 def samples(solver: Callable, evaluation: str, gamma: float, steps: int, count: int) -> Tensor:
@@ -126,8 +101,8 @@ def main() -> int:
     parser.add_argument("--page", type=Path, default=PAGE, help="where to write (default docs/exact-toy.md)")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    opening, count = OPENING.format(count=given.samples), given.samples
-    text = page(opening, SCALE, scales(count), STEP, steps(count), IDENTITIES, identities())
+    opening, count = TEXT["OPENING"].format(count=given.samples), given.samples
+    text = page(opening, TEXT["SCALE"], scales(count), TEXT["STEP"], steps(count), TEXT["IDENTITIES"], identities())
     write(given.page, text)
     print(text)
     return 0

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import io
 import sys
-import tempfile
 from pathlib import Path
 
 import torch
@@ -19,13 +18,13 @@ import torch
 from ...classifiers.reading import open_classifier
 from ...dev.fixtures.company import COMPANY, Indifferent
 from ...dev.fixtures.tiny_families import WIDTHS, family, latent, text
+from ...dev.hosts import own_host
 from ...dev.inside import enter_host
 from ...dev.places import HOST, ROOT
 from ...guidance.chain import PLAIN
 from ...guidance.energies.label import LabelEnergy
 from ...guidance.gradients.term import GradientOptions, GradientTerm
 from ...sweeps.comfyui.client import Client
-from ...sweeps.comfyui.process import own_folders, running
 from .. import markdown
 from ..train.demo_evaluation import interval
 
@@ -39,17 +38,7 @@ WAYS = {
 }
 SCALES = (0, 1, 3, 10, 30, 100)
 CONVINCED = 0.6  # share that the judge must recognise at the best scale
-OPENING = """# Gradients in company, and through a VAE
-
-Written by `python3 dev.py bench gradients --write`.
-
-Largest difference between a run with a gradient that is exactly 0 (x0 + backprop; {ways}) and the same run
-without it, 8 steps of euler at cfg 3: 0 means bit for bit.
-"""
-LATENT = """pocket-flow-1 through the queue without a label, guided by `pocket-clean-1` at x0 through its VAE: 20 steps
-of `euler_ancestral`, {count} pictures a scale, labels in turn. **accuracy**: share that `pocket-judge-1`, which never
-guides, recognises, with its 95 % interval.
-"""
+TEXT = markdown.passages(__file__)
 
 
 def difference(name: str, company: str) -> float:
@@ -119,14 +108,11 @@ def company() -> list[list]:
 def by_scale(host: Path, count: int) -> list[list]:
     """Rows of the second table: scale and accuracy."""
     rows = []
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as base:
-        folders, pack = own_folders(Path(base))
-        started = running(Path(sys.executable), host, Path(base) / "log", [*folders, "--cpu"], pack)
-        with started as server, Client(server.address, timeout=3600) as client:
-            for scale in SCALES:
-                right, low, high = recognised(client, scale, count)
-                rows.append([scale, markdown.between(right, low, high)])
-                print(*rows[-1], sep=" | ", flush=True)
+    with own_host(host, cpu=True) as server, Client(server.address, timeout=3600) as client:
+        for scale in SCALES:
+            right, low, high = recognised(client, scale, count)
+            rows.append([scale, markdown.between(right, low, high)])
+            print(*rows[-1], sep=" | ", flush=True)
     return rows
 
 
@@ -148,7 +134,7 @@ def main() -> int:
     if given.write:
         first = markdown.table(f"on the MODEL | {' | '.join(FAMILIES)}", differences)
         second = markdown.table("scale | accuracy", accuracy)
-        opening, latents = OPENING.format(ways=", ".join(WAYS)), LATENT.format(count=given.count)
+        opening, latents = TEXT["OPENING"].format(ways=", ".join(WAYS)), TEXT["LATENT"].format(count=given.count)
         markdown.write(PAGE, markdown.page(opening, first, latents, second))
     best = max(float(cell.split()[0]) for _, cell in accuracy)
     return int(best < CONVINCED or any(cell != "0" for row in differences for cell in row[1:]))

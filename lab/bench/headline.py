@@ -12,24 +12,17 @@ import argparse
 import os
 import statistics
 import sys
-import tempfile
 from pathlib import Path
 
 from ...dev.browser import CHROMIUM, editor
+from ...dev.hosts import own_host
 from ...dev.places import HOST, ROOT
-from ...sweeps.comfyui.process import own_folders, running
 from .. import markdown
 from .live import OPEN, WORKFLOW_ID, graph
 
 PAGE = ROOT / "docs" / "numbers" / "headline.md"
 LIMIT_MS = 300.0
-OPENING = """# How soon the verdict stands on the screen
-
-Written by `python3 dev.py bench headline --write`, on {cores} cores. From the last step of a sampler, when the host's
-event of it arrives in the browser, until the frame with the headline has been painted: Pocket, 20 steps, batch 8;
-median of {runs} runs (and their range). Limit: {limit:.0f} ms. What the graph does after the sampler is in it: the
-tab's graph only writes a table, the inspector's also decodes the pictures that it shows.
-"""
+TEXT = markdown.passages(__file__)
 TOGGLE = "() => app.extensionManager.command.execute('Workspace.ToggleBottomPanelTab.guidancegeometry.tab')"
 SHOWN = """(place) => new Promise((done, failed) => {
   let last = null, fresh = false;
@@ -94,14 +87,11 @@ def main() -> int:
     if CHROMIUM is None:
         print("no Chromium on the path: nothing was measured")
         return 0
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as base:
-        folders, pack = own_folders(Path(base))
-        started = running(Path(sys.executable), options.host, Path(base) / "log", [*folders, "--cpu"], pack)
-        with started as server, editor(server.address) as page:
-            lines = [line_of(place, shown(page, place, options.runs)) for place in PLACES]
+    with own_host(options.host, cpu=True) as server, editor(server.address) as page:
+        lines = [line_of(place, shown(page, place, options.runs)) for place in PLACES]
     print("\n".join(line for line, _ in lines))
     if options.write:
-        opening = OPENING.format(cores=os.cpu_count(), runs=options.runs, limit=LIMIT_MS)
+        opening = TEXT["OPENING"].format(cores=os.cpu_count(), runs=options.runs, limit=LIMIT_MS)
         markdown.write(PAGE, markdown.page(opening, markdown.bullets(line for line, _ in lines)))
     return int(any(failed for _, failed in lines))
 

@@ -18,27 +18,19 @@ import math
 import os
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from ...dev.browser import CHROMIUM, editor
+from ...dev.hosts import own_host
 from ...dev.places import HOST, ROOT
 from ...sweeps.comfyui.client import Client
-from ...sweeps.comfyui.process import Server, own_folders, running
+from ...sweeps.comfyui.process import Server
 from .. import markdown
 
 PAGE = ROOT / "docs" / "numbers" / "live.md"
-OPENING = """# What the live panel costs a run
-
-Written by `python3 dev.py bench live --write`, on {cores} cores. Sizes are of the events and thumbnails of Pocket
-runs. Times are ratios of {pairs} pairs of a 20-step Pocket run of batch 8: with an inspector over without one, one
-right after the other in an order that alternates; both write a table of the trace's numbers. Wall is the time of the
-job by the server's clock, processor the time that the server's threads worked; other programs disturb that one less.
-The interval holds the median with 95 %; a limit holds when the interval lies below it, and is undecided when it lies on
-both sides.
-"""
+TEXT = markdown.passages(__file__)
 WORKFLOW_ID = "0c6b1f0e-5a55-4f4e-9d5c-00000000be2c"
 EVENT = "guidance_geometry.step"
 MOST_BYTES, MOST_A_SECOND, MOST_PICTURES = 9000, 20, 300_000
@@ -161,12 +153,10 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=40)
     parser.add_argument("--write", action="store_true", help="keep what is printed in docs/numbers/live.md")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as base:
-        folders, pack = own_folders(Path(base))
-        with running(Path(sys.executable), options.host, Path(base) / "log", [*folders, "--cpu"], pack) as server:
-            lines = measured(server, options.pairs)
+    with own_host(options.host, cpu=True) as server:
+        lines = measured(server, options.pairs)
     if options.write:
-        opening = OPENING.format(cores=os.cpu_count(), pairs=options.pairs)
+        opening = TEXT["OPENING"].format(cores=os.cpu_count(), pairs=options.pairs)
         markdown.write(PAGE, markdown.page(opening, markdown.bullets(line for line, _ in lines)))
     return int(any(failed for _, failed in lines))
 

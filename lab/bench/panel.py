@@ -12,36 +12,20 @@ import json
 import os
 import statistics
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...dev.browser import CHROMIUM, chromium, page_in
+from ...dev.hosts import own_host
 from ...dev.places import HOST, ROOT
 from ...dev.provision import FRONT_END
-from ...sweeps.comfyui.process import device_options, own_folders, running
 from .. import markdown
 
 PAGE = ROOT / "docs" / "numbers" / "panel.md"
 REDRAW_MS, DRAG_MS, FIRST_PAINT_MS, GROWTH_MB = 2.0, 16.0, 300.0, 10.0
 DRAG = "drag what-if"
 SIZES = ((480, 560), (900, 640))
-OPENING = """# What the panel costs the browser
-
-Written by `python3 dev.py bench panel --write`. A run of 50 steps and 8 samples; {chromium}, headless, without a GPU,
-on {cores} cores.
-
-- **Redraw**: the chosen step moves and the panel draws again, drawing, words and controls; milliseconds from the call
-  to its end, median of {redraws} after 20 that do not count (and the 95th percentile). Limit: {redraw} ms. **Laid
-  out**: until the browser has also matched styles and placed everything, as it does once a frame for all nodes.
-- **Drag**: the scale of *What if* moves, and the arrows, the curves and the picture of the prediction are drawn; until
-  all is laid out. Limit: {drag} ms.
-- **First paint**: after a reload of the page, from the moment when the panel asks the server for the run (the editor
-  has just set up the graph) until the frame with the figure has been painted; median of {reloads} reloads (and their
-  range). Limit: {paint} ms.
-- **Memory**: heap, event listeners and elements that {runs} more runs in one tab leave behind, after garbage
-  collection. Limit: {growth} MB, and no listener.
-"""
+TEXT = markdown.passages(__file__)
 WORKFLOW = "0c6b1f0e-5a55-4f4e-9d5c-00000000be0c"
 OPEN = """async ([api, id]) => {
   await app.loadApiJson(api, "bench");
@@ -208,15 +192,12 @@ def editors() -> dict[str, list[str]]:
 
 def both_renderers(browser, name: str, options: argparse.Namespace) -> dict[str, list[Row]]:
     """Measure one front end with either renderer, on a host of its own."""
-    python, found = Path(sys.executable), {}
-    with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as base:
-        folders, pack = own_folders(Path(base))
-        every = folders + device_options(python) + editors()[name]
-        with running(python, options.host, Path(base) / "host.log", every, pack) as live:
-            for vue in (False, True):
-                title = f"{name}, {'Nodes 2.0' if vue else 'canvas'}"
-                found[title] = measured(browser, live, vue, options)
-                print(section(title, found[title]), flush=True)
+    found = {}
+    with own_host(options.host, editors()[name]) as live:
+        for vue in (False, True):
+            title = f"{name}, {'Nodes 2.0' if vue else 'canvas'}"
+            found[title] = measured(browser, live, vue, options)
+            print(section(title, found[title]), flush=True)
     return found
 
 
@@ -230,7 +211,7 @@ def page_of(found: dict[str, list[Row]], version: str, options: argparse.Namespa
     """The page for docs/."""
     limits = {"redraw": REDRAW_MS, "drag": round(DRAG_MS), "paint": round(FIRST_PAINT_MS), "growth": round(GROWTH_MB)}
     given = {"redraws": options.redraws, "reloads": options.reloads, "runs": options.runs}
-    opening = OPENING.format(chromium=f"Chromium {version}", cores=os.cpu_count(), **limits, **given)
+    opening = TEXT["OPENING"].format(chromium=f"Chromium {version}", cores=os.cpu_count(), **limits, **given)
     return markdown.page(opening, *(section(title, rows) for title, rows in found.items()))
 
 

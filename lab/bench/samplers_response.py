@@ -17,8 +17,8 @@ from typing import Any
 
 import torch
 
+from ...dev.fixtures import tiny_families
 from ...dev.fixtures.predicted_states import misses
-from ...dev.fixtures.subjects import hosted
 from ...dev.fixtures.timing import seconds
 from ...dev.inside import enter_host
 from ...dev.places import HOST, ROOT
@@ -27,18 +27,7 @@ from .. import markdown
 PAGE = ROOT / "docs" / "numbers" / "samplers-response.md"
 KINDS, STEPS, SCHEDULERS = ("epsilon", "flow"), (10, 27), ("beta", "karras", "sgm_uniform")
 LIMIT, LIMIT_MS, TIMED = 1e-5, 20.0, 20
-OPENING = """# What a dry run says of a sampler
-
-Written by `python3 dev.py bench samplers_response --write`, on ComfyUI {version}. Before a recorded or guided run the
-sampler's own function runs dry, on unit vectors instead of a network (`samplers/response.py`).
-
-- **epsilon, flow**: the largest distance of a state from the one that the response predicts, relative to its length,
-  over every state of runs of {steps} steps with {schedulers}, the network a curved function in float32. Predicted from
-  the start, the predictions and the draws alone. Limit: {limit:.0e}.
-- **memory**: how many steps back a step reads. **evaluations**: of a step, at most.
-- **dry run**: processor milliseconds at {timed} steps, the shortest of {repeats}, one thread. Responses are kept, so
-  the same sampler over the same schedule costs nothing the second time.
-"""
+TEXT = markdown.passages(__file__)
 
 
 def sampling_of(kind: str) -> Any:
@@ -109,8 +98,8 @@ def runs(steps: int) -> dict[str, float]:
 
     comfy.utils.PROGRESS_BAR_ENABLED = False
     pocket = GGLoadDenoiser.execute("pocket-1", "auto", "auto", "default").result[0]
-    subject = hosted("SD15", wide=True)
-    model = subject.make(torch.float32)
+    half = tiny_families.CONFIGS["SD15"] | {"model_channels": 160}  # of what is published
+    model = tiny_families.made("SD15", half, 0)
 
     def took(count: int, latent: torch.Tensor, patcher: Any, positive: list, negative: list) -> float:
         settings = (patcher, 1, count, 4.0, "dpmpp_2m", "karras", positive, negative, {"samples": latent})
@@ -121,7 +110,7 @@ def runs(steps: int) -> dict[str, float]:
             steps, torch.zeros(1, 3, 32, 32), pocket, *GGClassLabel.execute(pocket, "3").result
         ),
         "SD 1.5 at half its width, 512x512 pixels (2 steps, times 10)": took(
-            2, torch.zeros(1, 4, 64, 64), model, subject.positive(model), subject.negative(model)
+            2, torch.zeros(1, 4, 64, 64), model, tiny_families.text("SD15", 1), tiny_families.text("SD15", 2)
         ),
     }
 
@@ -157,7 +146,7 @@ def main() -> int:
         facts = {"steps": " and ".join(map(str, STEPS)), "schedulers": ", ".join(SCHEDULERS), "limit": LIMIT}
         facts |= {"version": comfyui_version.__version__, "timed": TIMED, "repeats": options.repeats}
         table = markdown.table("sampler | epsilon | flow | memory | evaluations | dry run, epsilon / flow, ms", rows)
-        markdown.write(PAGE, markdown.page(OPENING.format(**facts), table, markdown.bullets(lines)))
+        markdown.write(PAGE, markdown.page(TEXT["OPENING"].format(**facts), table, markdown.bullets(lines)))
     return int(not all(holds))
 
 

@@ -49,13 +49,7 @@ from ...trace.file import load, save
 from .. import markdown
 
 PAGE = ROOT / "docs" / "numbers" / "study.md"
-OPENING = """# Studies under kills, and on many actors
-
-Written by `python3 dev.py bench study --write`, on {cores} cores, with servers that compute nothing. First a study of
-two actors on two servers: at random moments an actor, a server or the driver is killed, and the same command is given
-again until it has ended well. Then cells on more and more Ray actors, each of which waits 50 ms for a cell; the driver
-and Ray are the real ones.
-"""
+TEXT = markdown.passages(__file__)
 LAB, COMMAND = [sys.executable, str(ROOT / "lab")], [sys.executable, str(ROOT)]
 KINDS = ("actor", "server", "driver")
 ALONE = KINDS[1:]  # of a sweep
@@ -400,7 +394,7 @@ def main() -> int:
             said.append(line.strip())
             fine = fine and well
     if args.write:
-        markdown.write(PAGE, markdown.page(OPENING.format(cores=os.cpu_count()), markdown.bullets(said)))
+        markdown.write(PAGE, markdown.page(TEXT["OPENING"].format(cores=os.cpu_count()), markdown.bullets(said)))
     return int(not fine)
 
 

@@ -9,25 +9,18 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
+from ...dev.fixtures.timing import seconds
+from ...dev.hosts import own_host
 from ...dev.places import HOST, ROOT
-from ...sweeps.comfyui import process as server
 from ...sweeps.comfyui.client import Client
 from .. import markdown
 
 PAGE = ROOT / "docs" / "numbers" / "sweep.md"
-OPENING = """# What a sweep in one node saves
-
-Written by `python3 dev.py bench sweep --write`, on {cores} cores: a grid of scales and seeds in one node, against as
-many jobs of KSampler in the queue of the same server. Each way samples, decodes and previews. Deviation is the largest
-difference of any number of any sample from that of its own job.
-"""
+TEXT = markdown.passages(__file__)
 CFGS, SEEDS = (1.0, 2.0, 4.0, 6.0, 8.0), (0, 1, 2, 3)
 LIMITS = {"exact": 1.2, "shared": 2.4}
 DENOISER = {"denoiser_name": "pocket-1", "parametrisation": "auto", "schedule": "auto", "weight_dtype": "default"}
@@ -76,13 +69,6 @@ def queued(client: Client, settings: dict, salt: int) -> None:
     client.follow(ids[-1])
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """Wall time."""
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
-
-
 def measured(client: Client, settings: dict, rounds: int) -> dict[str, float]:
     """Seconds of the fastest round of each way."""
     ways = {"jobs": lambda salt: queued(client, settings, salt)} | {
@@ -116,20 +102,13 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="keep what is printed in docs/numbers/sweep.md")
     args = parser.parse_args()
     settings = {"steps": args.steps, "sampler_name": args.sampler, "scheduler": "karras"}
-    with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder:
-        options, pack = server.own_folders(Path(folder))
-        log = ROOT / ".cache" / "logs" / "bench-sweep-host.log"
-        options += [] if torch.cuda.is_available() else ["--cpu"]
-        with (
-            server.running(Path(sys.executable), args.host, log, options, pack) as live,
-            Client(live.address) as client,
-        ):
-            apart = deviations(client, settings)
-            times = measured(client, settings, args.rounds)
+    with own_host(args.host) as live, Client(live.address) as client:
+        apart = deviations(client, settings)
+        times = measured(client, settings, args.rounds)
     lines = in_words(args, times, apart)
     print("\n".join(lines))
     if args.write:
-        markdown.write(PAGE, markdown.page(OPENING.format(cores=os.cpu_count()), markdown.bullets(lines)))
+        markdown.write(PAGE, markdown.page(TEXT["OPENING"].format(cores=os.cpu_count()), markdown.bullets(lines)))
     return int(apart["exact"] > 0 or any(times["jobs"] < limit * times[mode] for mode, limit in LIMITS.items()))
 
 

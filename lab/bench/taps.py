@@ -16,7 +16,6 @@ import asyncio
 import json
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
@@ -31,12 +30,12 @@ import torch
 from ...dev.fixtures import tiny_families
 from ...dev.fixtures.stock_workflows import flattened, stock_workflows, wired
 from ...dev.fixtures.timing import keep_freed_memory, seconds
+from ...dev.hosts import own_host
 from ...dev.inside import enter_host
 from ...dev.places import HOST
 from ...sweeps.comfyui.client import Client
-from ...sweeps.comfyui.process import Server, own_folders, running
+from ...sweeps.comfyui.process import Server
 from .live import graph, median_interval, reported
-from .live_inside import TAB
 
 NODES, MOST_MS = 200, 2.0
 LIMITS = {"numbers": 1.02, "pictures": 1.04}
@@ -44,7 +43,7 @@ BOUND, MOST_GROWN = 4, 24  # megabytes: of the store here, and that a process ma
 STORE_SETTING = "GuidanceGeometry.Tab.Megabytes"
 READERS = ("KSampler", "KSamplerAdvanced", "SamplerCustom", "CFGGuider", "BasicGuider")
 ASKING = {"guidance_geometry": {"record": True}}
-WORKFLOW = "many jobs"
+WORKFLOW, TAB = "many jobs", "tab"
 SD15 = {  # beside what the small one has; the width is an option
     "channel_mult": [1, 2, 4, 4],
     "num_res_blocks": [2, 2, 2, 2],
@@ -187,17 +186,12 @@ def taken_by(run: Callable[[], None]) -> tuple[float, float]:
 
 def memory(host: Path, jobs: int) -> list[tuple[str, bool]]:
     """Memory and files of a server over many recorded jobs, in words, and whether they grow."""
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        flags, pack = own_folders(Path(folder))
-        with (
-            running(Path(sys.executable), host, Path(folder) / "log", [*flags, "--cpu"], pack) as server,
-            Client(server.address) as client,
-        ):
-            client.post("/settings", {STORE_SETTING: BOUND})
-            client.get("/guidance_geometry/tab/runs")
-            tab = Path(folder) / "temp" / "guidance_geometry" / "tab"
-            sizes = [sizes_after_a_job(client, server, tab) for _ in range(jobs)]
-            listed = json.loads(client.get("/guidance_geometry/tab/runs", workflow_id=WORKFLOW))["runs"]
+    with own_host(host, cpu=True) as server, Client(server.address) as client:
+        client.post("/settings", {STORE_SETTING: BOUND})
+        client.get("/guidance_geometry/tab/runs")
+        tab = server.log.parent / "temp" / "guidance_geometry" / "tab"
+        sizes = [sizes_after_a_job(client, server, tab) for _ in range(jobs)]
+        listed = json.loads(client.get("/guidance_geometry/tab/runs", workflow_id=WORKFLOW))["runs"]
     return grown(*map(list, zip(*sizes, strict=True)), len(listed))
 
 

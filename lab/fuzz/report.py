@@ -8,14 +8,7 @@ from .verdicts import CLEAR, CODE, DEAD, HOST, MEMORY, OK, RAW, REFUSED, SLOW
 
 COLUMNS = (REFUSED, OK, CLEAR, HOST, RAW, DEAD, MEMORY, SLOW, CODE)
 HEADING = "Fuzzer"
-WORDS = """Written by `python3 dev.py fuzz --write`, seed {seed}{stopped}. A prompt is the API form of a template, a
-small graph around one node, or a chain of one to six rules, broken in one to three ways; a header is a
-trace, classifier or denoiser with one to three changes; a model file is a transformers folder, a
-torchvision network or a probe, changed the same way. *Refused*: the host did not queue it. *Clear error*:
-an error that the pack raised on purpose. *Host's error*: also occurs without the pack, or never reached
-it. The others must be 0: *raw error*, an exception that the pack did not mean to raise; *dead worker*,
-the host accepted no further prompts; *memory*, over 2 GB more than before; *slow*, over 60 s; *code was run*,
-from inside a file."""
+TEXT = markdown.passages(__file__)
 
 
 def printed(campaign: Campaign) -> str:
@@ -31,7 +24,7 @@ def printed(campaign: Campaign) -> str:
 def write(campaign: Campaign, seed: int, minutes: float | None) -> None:
     """Keep it in docs/reliability.md.  minutes: after which it was stopped"""
     stopped = "" if minutes is None else f", stopped after {minutes:g} minutes"
-    words = WORDS.format(seed=seed, stopped=stopped)
+    words = TEXT["OPENING"].format(seed=seed, stopped=stopped)
     markdown.put_section(markdown.RELIABILITY, HEADING, words, table(campaign), extremes(campaign))
 
 

@@ -90,19 +90,7 @@ def interval_of(values: ndarray, statistic: Callable[..., ndarray]) -> Interval:
     return float(statistic(values)), float(low), float(high)
 
 
-OPENING = f"""The view *Which steps* shows at which steps guidance made the picture. Its bars are measured: how far
-each step went beyond the conditional prediction, |\u03ba (D \u2212 c)|. Its dashed curve says how much of that is left
-in the finished picture, after all later steps. **What is left of a push at the end is an estimate: only a second run
-without that push shows what it did.** The estimate asks neither the network nor the picture. It takes all pictures
-for one round cloud of width \u03c3_d; \u03b1 and \u03c3 are signal and noise after the step:
-
-    without fresh noise    \u03c3_d / \u221a(\u03b1\u00b2 \u03c3_d\u00b2 + \u03c3\u00b2)
-    with fresh noise       \u03b1 \u03c3_d\u00b2 / (\u03b1\u00b2 \u03c3_d\u00b2 + \u03c3\u00b2)
-
-The honest test is an ablation. `python lab ablation` makes {SAMPLES} runs of {STEPS} steps at \u03b3
-{GAMMA:g}, and each again with \u03b3 1 in one window of {WIDTH} steps and everything else the same. It measures how far
-the end moves. Shares add up to 100 % over the five windows of a run, and are means of all runs; in brackets, 95 % of
-the resamples of the runs. The last column compares lengths, by the median: at 1 the estimate would be right."""
+TEXT = markdown.passages(__file__)
 TRY = f"""To test a run of your own, queue it a second time with the same seed and a **CFG Schedule** on *list*: your
 cfg at every step, and 1 in the window. In a script, with the `denoiser` and `sigmas` of [the library](library.md):
 
@@ -110,17 +98,6 @@ cfg at every step, and 1 in the window. In a script, with the `denoiser` and `si
 scales = [1.0 if 4 <= step < 8 else {GAMMA:g} for step in range({STEPS})]
 again = gg.record(denoiser, sigmas, cond=1, rule=gg.ScaleSchedule("list", values=tuple(scales))).sample(noise)
 ```"""
-ORDER = (
-    "How well does each tell one window from another? The numbers are correlations with the measured change over the "
-    "windows of a run, the mean of all runs; *middle* is the geometric mean of push and estimate. *Between*: windows "
-    "whose measured change lies between the two."
-)
-LATER = (
-    "A multistep sampler reads a prediction again at later steps, mostly with the opposite sign. Bars and curve count "
-    "the next state alone. Are they nearer to the second runs with the later reads in them, as far as these are left? "
-    "`python lab later_reads` makes the same ablation with such samplers of ComfyUI, without fresh noise. The "
-    "numbers are correlations as above."
-)
 LATER_HEAD = "model | sampler | push | with later reads | estimate | with later reads"
 WINDOW_HEAD = "model | fresh noise | steps | push | left, estimated | change, measured | change / estimate"
 
@@ -132,15 +109,13 @@ def blocks(settings: Sequence[Setting], later: Sequence[dict]) -> list[str]:
         [one.model, one.noise, *map(signed, (one.push, one.left, one.middle)), percent(one.between)] for one in settings
     ]
     return [
-        OPENING,
+        TEXT["OPENING"].format(SAMPLES=SAMPLES, STEPS=STEPS, WIDTH=WIDTH, GAMMA=GAMMA),
         markdown.table(WINDOW_HEAD, windows),
-        ORDER,
+        TEXT["ORDER"],
         markdown.table("model | fresh noise | push | estimate | middle | between", order),
         markdown.bullets(readings(settings)),
-        LATER,
-        markdown.table(
-            "model | sampler | push | with later reads | estimate | with later reads", map(later_row, later)
-        ),
+        TEXT["LATER"],
+        markdown.table(LATER_HEAD, map(later_row, later)),
         later_reading(later),
         TRY,
     ]

@@ -28,14 +28,7 @@ PAGE = ROOT / "docs" / "compatibility.md"
 STEPS, SEED, CFG = 3, 7, 3.0
 PUSH = 0.001  # gamma of a gradient: small, since the slope of a random network holds for a short way only
 CLOSE = {"float16": 5e-3, "bfloat16": 0.1, "float8_e4m3fn": 0.2}  # distance from float32, over the sample's rms
-OPENING = """# Which models, and what works with them
-
-Written by `python lab compatibility`, on ComfyUI {version}. The models have the published architectures, a few
-thousand random weights, and run {steps} steps of euler at cfg {cfg:g}. A test runs the same checks.
-
-**yes**: holds. **no**: does not; the cause is below. **\u2013**: cannot exist, or not on this ComfyUI; the reason is
-below.
-"""
+TEXT = markdown.passages(__file__)
 
 
 class CannotExistError(Exception):
@@ -382,7 +375,7 @@ def page(subjects: list[Subject]) -> str:
         f"{word} {column}, {', '.join(names)}: {why.rstrip('.')}."
         for (word, column, why), names in sorted(causes.items())
     ]
-    opening = OPENING.format(version=version(), steps=STEPS, cfg=CFG)
+    opening = TEXT["OPENING"].format(version=version(), steps=STEPS, cfg=CFG)
     meanings = markdown.bullets(f"**{column.name}**: {column.meaning}" for column in COLUMNS)
     return markdown.page(opening, meanings, markdown.table(head, rows), "## Causes", markdown.bullets(notes))
 

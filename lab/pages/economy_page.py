@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -26,19 +27,6 @@ SIZE = (960, 420)
 FRAMES = (Box(86, 84, 372, 250), Box(560, 84, 372, 250))
 WITHIN = {"accuracy": "within 1 point of full CFG", "frechet": "within 5 % of full CFG"}
 LEAST, MOST = 0.55, 1.0  # shares of the passes at the ends of the axis
-COLUMNS = (
-    "**passes**: of those of full CFG, counted in the network, in batches of 50. **one sample alone**: the same "
-    "if every sample were its own batch. They differ for the adaptive stop: each sample ends on its own, and "
-    "a batch saves the pass once all have. The figure shows the latter.",
-    "**judge agrees**: the share of samples that the demo model's judge recognises. **Frechet**: distance of "
-    "its features to real pictures, blind to labels; **class-wise**: the same, label by label.",
-    "**apart**: mean relative distance of the samples from those of full CFG with the same noise.",
-)
-FOUND = (
-    "**Interval**: guided only in the first part of the run, the model follows the label nearly as often. Its "
-    "samples are closer to real pictures, but further from those of full CFG than in the other rows.",
-    "**Reuse**: the line through the last two measured differences stays closest to the samples of full CFG.",
-)
 
 
 class Look(NamedTuple):
@@ -171,28 +159,21 @@ def verdict(rows: Sequence[Row], chain: str) -> str:
 def page(rows: Sequence[Row]) -> str:
     """The whole page."""
     full = named(rows, FULL)
-    return markdown.page(
-        "# What skipped passes cost",
-        "Written by `python lab economy --page NAME ...`. Full classifier-free guidance evaluates two "
-        "predictions per step, c and u, and each counts as one; 50 % is c alone. A chain that skips some u saves "
-        "those passes and changes the samples. This page shows by how much, on the demo model.",
-        f"![accuracy and Frechet distance against the share of passes](figures/{FIGURE.name})",
-        "The band is full CFG with one point of accuracy, and five percent of Frechet distance, on either side.",
-        table([row for row in rows if row.samples == full.samples]),
-        markdown.bullets(COLUMNS),
-        f"The preset *{PRESET}* against full CFG: {verdict(rows, PRESET)}.",
-        "## What the table shows",
-        markdown.bullets(FOUND),
-        f"## Adaptive stop, on {PROBE} samples",
-        table([row for row in rows if row.samples == PROBE]),
-        "On this model the two noise predictions diverge late in the run: a threshold "
-        "of 0.99 never ends guidance. Only a threshold much closer to 1 does, in the middle of the run; each sample "
-        "then ends at its own step, and a batch of 50 waits for its last one. Distances at so few samples compare only "
-        "with each other.",
-        "## Protocol",
-        f"pocket-1, float32, cfg {full.gamma:g}, dpmpp_2m, karras, 20 steps from 80 to 0.002, {full.samples:,} samples "
-        f"a row, seed {full.seed}, labels in turn, the same start noise for every row, pictures rounded to 8 bits "
-        "before they are judged. `docs/economy.json` holds the numbers.",
+    return (
+        Path(__file__)
+        .with_suffix(".md")
+        .read_text(encoding="utf-8")
+        .format(
+            figure=FIGURE.name,
+            table=table([row for row in rows if row.samples == full.samples]),
+            preset=PRESET,
+            against_full=verdict(rows, PRESET),
+            probe=PROBE,
+            stops=table([row for row in rows if row.samples == PROBE]),
+            gamma=full.gamma,
+            samples=full.samples,
+            seed=full.seed,
+        )
     )
 
 

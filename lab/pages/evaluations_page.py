@@ -9,65 +9,14 @@ from typing import NamedTuple
 
 from ...dev.places import ROOT
 from ...guidance.gradients.term import MEASURED
-from ..markdown import between, bullets, page, table
+from ..markdown import between, bullets, page, passages, table
 from .evaluation_costs import ABOUT, MEMORY, TIMES, file_of
 from .evaluations import BATCH, CFG, SEED, Row
 
 PAGE = ROOT / "docs" / "classifier-guidance.md"
 RETURN_AT = "131072"  # bytes above which the second measurement's allocator gives memory back at once
 Rows = list[tuple[Row, dict[str, float]]]
-OPENING = """# Classifier guidance, measured
-
-Written by `python3 dev.py bench classifier_guidance`; every number is from that run. What was measured once is kept in
-`.cache/classifier-guidance` (`--again` measures anew). {samples:,} samples a row, seeds {seed}, {next}, ... for every
-{batch} of them, labels in turn, fp32, `karras`.
-
-The demo denoiser runs **without a label**. `pocket-noisy-1` (noisy x_t) or `pocket-clean-1` (both x0 evaluations),
-trained separately, guides it. Pictures are rounded to 8 bits and judged by `pocket-judge-1`, another network
-that never guides. **accuracy**: the judge's first choice is the wanted label; 95 % interval. **Frechet**: distance of
-the judge's features to those of all 2,500 validation pictures; it falls with the number of samples, so compare equal
-numbers only. **class-wise**: the same within labels. **diversity**: mean distance of two pictures of a label. \u03b3
-is the formula's factor, and the scale of the node.
-"""
-EQUAL = """## The same accuracy by classifier-free guidance
-
-CFG is given the label, which the denoiser learned with 30 % of it wrong. Its \u03b3 is read off between neighbouring
-rows of the first table, and Frechet distance and diversity with it: {samples:,} samples and `euler_ancestral` on both
-sides.
-"""
-DEFAULTS = """## What the node suggests
-
-The preset *measured* is \u03b3 = {gammas}; *weak*
-is half of it, *strong* twice. For both x0 evaluations that row is close to the best of its sweep in accuracy and in
-Frechet distance at once. On noisy x_t a larger \u03b3
-still improves both on this small model but costs variety; at 2 it is as accurate as CFG at 2.
-
-With exact models \u03b3 = 1 on noisy x_t is Bayes, and \u03b3 = 1 with x0 alone or x0 + backprop is **not**: the
-energy is evaluated at the posterior mean. In the exact toy of `dev/fixtures/exact_toy.py` (four
-dimensions, Heun, 80 steps; held by `tests/guidance/test_toy.py`) \u03b3 = 1 on noisy x_t reaches the wanted class in
-.903 of the samples, as true samples do (.903); with and without backprop it is .999 and 1.000. The Frechet distances
-are 0.0003, 0.419 and 0.432: overconfident, and too narrow. There \u03b3 of 0.3 to 0.5 is right for these two
-(`docs/exact-toy.md`). A network's classifier saturates and needs far more, so the suggestions come from these tables
-and not from the formula.
-"""
-TIME = """## Time
-
-Milliseconds per prediction on one CPU core, fp32, the fastest of many; runs with and without guidance alternate.
-**classifier**: its own forward and backward, measured separately. **without it**: what guidance adds to a plain
-prediction, without the classifier.
-"""
-MEMORY_WORDS = """## Memory
-
-Megabytes that a guided step takes beyond what is loaded, batch 16, each in a process of its own. **counted**: by the
-node, while the first step is made. **measured**: the kernel's high-water mark, with an allocator that returns freed
-memory at once. **as it comes**: with glibc's own, which holds some back. That is why the node leaves a fifth of the
-free memory.
-"""
-VERSIONS = """## Classifiers of the transformers library
-
-Tiny networks of every family that is read, saved by one major version and read by the other (`python3 dev.py bench
-transformers_versions`): the largest difference between the outputs of the loaded classifiers, and the largest output.
-"""
+TEXT = passages(__file__)
 
 
 class Found(NamedTuple):
@@ -85,19 +34,19 @@ def page_of(found: Found) -> str:
     facts = {"samples": found.samples, "seed": SEED, "next": SEED + BATCH, "batch": BATCH}
     gammas = ", ".join(f"{gamma:g} ({evaluation})" for evaluation, gamma in MEASURED.items())
     return page(
-        OPENING.format(**facts),
+        TEXT["OPENING"].format(**facts),
         reached(found.rows),
         f"## Sweep of \u03b3\n\n{found.sweep} samples a row, the first of the same seeds.",
         reached(found.swept),
-        EQUAL.format(**facts),
+        TEXT["EQUAL"].format(**facts),
         equal(found.rows),
-        DEFAULTS.format(gammas=gammas),
-        TIME,
+        TEXT["DEFAULTS"].format(gammas=gammas),
+        TEXT["TIME"],
         bullets(f"**{name}**: {words}" for name, words in ABOUT.items()),
         times(),
-        MEMORY_WORDS,
+        TEXT["MEMORY"],
         memory(),
-        VERSIONS,
+        TEXT["VERSIONS"],
         versions(found.answers),
     )
 

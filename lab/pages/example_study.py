@@ -1,11 +1,7 @@
-"""The example sweep and the example study of docs/sweeps.md, run again: their page, their sheet and their report.
-
-python3 dev.py example
-"""
+"""The example sweep and the example study of docs/sweeps.md, run again: their page, their sheet and their report."""
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import sys
 import tempfile
@@ -13,6 +9,7 @@ import textwrap
 from pathlib import Path
 
 from ...cli.sweep import main as swept
+from ...dev.hosts import own_host
 from ...dev.places import ROOT
 from .. import markdown
 from .pictures import write
@@ -35,8 +32,8 @@ def blocks(report: str) -> list[str]:
     lines = [textwrap.fill(line, WIDE, subsequent_indent="      ") for line in report.rstrip().splitlines()]
     return [
         "# A sweep and a study",
-        "`python3 dev.py example` runs both again and writes this page. Both run Pocket with a classifier as its judge "
-        "([judged.json](examples/judged.json)).",
+        "`python3 dev.py lab example_study` runs both again and writes this page. Both run Pocket with a classifier as "
+        "its judge ([judged.json](examples/judged.json)).",
         "## The sweep",
         f"```\n{command('guidance-geometry', 'sweep', '--workflow', 'docs/examples/judged.json', *SWEEP)}\n```",
         "[Its page](example-sweep.html) is one file: download it and open it. Its sheet:",
@@ -58,13 +55,10 @@ def run(server: str, folder: Path, *words: str) -> None:
 
 def main() -> None:
     """Run, and keep what came out."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--server", default="http://127.0.0.1:8188", help="address of a running ComfyUI with this pack")
-    server = parser.parse_args().server
-    with tempfile.TemporaryDirectory(prefix="example-") as place:
+    with tempfile.TemporaryDirectory(prefix="example-") as place, own_host() as live:
         sweep, study = Path(place) / "sweep", Path(place) / "study"
-        run(server, sweep, "--workflow", str(WORKFLOW), *SWEEP)
-        run(server, study, "--plan", str(PLAN))
+        run(live.address, sweep, "--workflow", str(WORKFLOW), *SWEEP)
+        run(live.address, study, "--plan", str(PLAN))
         shutil.copyfile(sweep / "index.html", PAGE)
         write(SHEET, (sweep / "sheet.png").read_bytes(), grain=1)
         markdown.write(REPORT, markdown.page(*blocks((study / "report.txt").read_text(encoding="utf-8"))))

@@ -1,7 +1,4 @@
-"""Every figure and every view of the inspector, from one run, on one page: docs/gallery.md.
-
-python lab gallery --server http://127.0.0.1:8188
-"""
+"""Every figure and every view of the inspector, from one run, on one page: docs/gallery.md."""
 
 from __future__ import annotations
 
@@ -13,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from ...dev.browser import CHROMIUM, editor
+from ...dev.hosts import own_host
 from ...dev.places import ROOT
 from ...figures.registry import FIGURES as RUN_FIGURES
 from ...sweeps.comfyui.client import Client
@@ -104,7 +102,7 @@ def page_blocks() -> Iterator[str]:
         "*The geometry of guidance*; figures with a gradient are of the noise-aware classifier in the template "
         "*Classifier guidance*. *effective scale* and the view of that name show the same run at cfg 8 with "
         "APG. [Their story](the-geometry-of-guidance.md) explains them. "
-        "`python3 dev.py gallery` makes this page."
+        "`python3 dev.py lab gallery` makes this page."
     )
     yield "## Guidance Figure"
     for word, alt in SHOWN.items():
@@ -127,14 +125,14 @@ def page_blocks() -> Iterator[str]:
 def main() -> None:
     """Draw the figures, photograph the inspector, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--server", default="http://127.0.0.1:8188", help="address of a running ComfyUI with this pack")
     parser.add_argument("--chromium", default=CHROMIUM)
     args = parser.parse_args()
-    with Client(args.server) as client:
-        draw_words(client, [*SHOWN])
-    for palette in PALETTES:
-        for source in (FREE, RULED):
-            photograph(args.server, args.chromium, palette, source)
+    with own_host() as live:
+        with Client(live.address) as client:
+            draw_words(client, [*SHOWN])
+        for palette in PALETTES:
+            for source in (FREE, RULED):
+                photograph(live.address, args.chromium, palette, source)
     markdown.write(PAGE, markdown.page(*page_blocks()))
 
 

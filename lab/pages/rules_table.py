@@ -21,19 +21,7 @@ from .. import markdown
 
 PAGE = ROOT / "docs" / "rules.md"
 WORDS = {"pass": "ok", "FAIL": "**FAIL**", "not claimed": "\u2013", "none": ""}
-OPENING = """# Rules, tested against the invariants
-
-Written by `python lab rules_table`; `guidance-geometry check FILE:RULE` prints the same for any rule of any pack.
-A number is the largest deviation relative to the largest value of the right answer, in float32, over a made-up run of
-six noise levels with a batch of three; 5e-4 passes. **ok**: holds. **FAIL**: does not, although it must hold for every
-rule, or this rule's paper, tooltip or author claims it. \u2013: not claimed, with the size. Empty: does not
-apply.
-
-What a rule does to a run, and whether that helps, is measured in [What a rule does](what-a-rule-does.md).
-
-The host's nodes ran through the sampling function of ComfyUI {version}, on a model that answers with the predictions
-at hand. The nodes of this pack have their default settings; where those are plain CFG, the first settings that are not.
-"""
+TEXT = markdown.passages(__file__)
 
 
 def verdicts_of_ours() -> dict[str, dict[str, Verdict]]:
@@ -79,7 +67,7 @@ def page() -> str:
     """The whole page."""
     import comfyui_version
 
-    opening = OPENING.format(version=comfyui_version.__version__)
+    opening = TEXT["OPENING"].format(version=comfyui_version.__version__)
     meanings = markdown.bullets(f"**{one.name}**: {one.meaning}{_who(one.claim)}." for one in INVARIANTS)
     ours, theirs = table(verdicts_of_ours()), table(verdicts_of_the_host())
     sources = markdown.bullets(papers())

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ...dev.places import ROOT
-from ...dev.templates.layouts import CLASSIFIER_GUIDANCE, COLOURS, THE_GEOMETRY, Layout
+from ...dev.templates.layouts import LAYOUTS, Layout
 from ...figures.registry import BY_NAME
 from ...sweeps.comfyui.client import Client, Job
 from ...trace.file import load
@@ -61,9 +61,10 @@ class Source:
         return graph
 
 
-FREE, BY_GRADIENT = Source(THE_GEOMETRY, "6", "23"), Source(CLASSIFIER_GUIDANCE, "31", "61")
+FREE = Source(LAYOUTS["The geometry of guidance"], "6", "23")
+BY_GRADIENT = Source(LAYOUTS["Classifier guidance"], "31", "61")
 RULED = replace(FREE, ruled=True)
-COLOURED = json.loads(COLOURS.api.read_text(encoding="utf-8"))
+COLOURED = json.loads(LAYOUTS["A colour by a gradient"].api.read_text(encoding="utf-8"))
 
 
 def upstream(template: Mapping, ends: Sequence[str]) -> dict:

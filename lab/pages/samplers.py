@@ -27,28 +27,7 @@ ENDS = {"ve": (80.0, 0.002), "flow": (0.999, 0.002)}  # noise levels of the seco
 TOLERANCES = (0.2, 0.05, 0.01, 0.003)
 ABSOLUTE = 0.0078 / 0.05  # of a relative tolerance: the host's own default ratio
 SOLVERS = ("dopri5", "bosh3", "adaptive_heun")
-OPENING = """# Samplers, measured
-
-Written by `python lab samplers`, on ComfyUI {version}: {steps} steps of an exact mixture of Gaussians at cfg
-{cfg:g}, once in variance-exploding and once in flow coordinates.
-
-- **evaluations**: calls of the network for each step of the schedule; cond and uncond share one. `dpm_adaptive` takes
-  steps of its own.
-- **noise**: whether another seed changes the run from the same starting noise, and where the draws come from.
-- **move and noise**: whether a trace tells them apart. *told apart* also for samplers without noise.
-- **response**: the trace holds the step against what a dry run of the sampler measured; the number is the largest
-  deviation (M12, in units of sigma). Empty: its steps depend on what is predicted.
-"""
-SOLVED = """## Adaptive steps
-
-`dpm_adaptive` of the host beside the adaptive solvers of torchdiffeq {version}, which solve the same equation in
-ln sigma, dx / d ln sigma = x - D(x, sigma), with the same tolerances. Error: rms distance to a solution at tolerance
-1e-8, in float64; clean samples have an rms of about 0.6. Fewer evaluations and a smaller error are better.
-
-The steps of `dpm_adaptive` are exact where D stands still, so its error falls fastest as the tolerance does. Below an
-error of 1e-3 none of these needs fewer evaluations, so this pack adds no solver of its own. Choose `dpm_adaptive`, or
-set its tolerance with the host's SamplerDPMAdaptative node.
-"""
+TEXT = markdown.passages(__file__)
 
 
 @dataclass(frozen=True)
@@ -202,12 +181,12 @@ def page() -> str:
     for name, sampler in samplers().items():
         cells = {kind: seen(parts, sampler).cells() for kind, parts in worlds.items()}
         rows.append([name, *("; flow: ".join(dict.fromkeys(both)) for both in zip(*cells.values(), strict=True))])
-    opening = OPENING.format(version=comfyui_version.__version__, steps=STEPS, cfg=CFG)
+    opening = TEXT["OPENING"].format(version=comfyui_version.__version__, steps=STEPS, cfg=CFG)
     head = "solver | " + " | ".join(f"tolerance {at:g}" for at in TOLERANCES)
     return markdown.page(
         opening,
         markdown.table("sampler | evaluations | noise | move and noise | response", rows),
-        SOLVED.format(version=torchdiffeq.__version__),
+        TEXT["SOLVED"].format(version=torchdiffeq.__version__),
         markdown.table(f"coordinates | {head}", [row for kind in ENDS for row in solved(kind)]),
     )
 

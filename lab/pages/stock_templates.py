@@ -23,20 +23,7 @@ from ...dev.places import HOST, ROOT
 from .. import markdown
 
 PAGE = ROOT / "docs" / "templates.md"
-OPENING = """# Stock templates and the Guidance tab
-
-Written by `python lab stock_templates` from {package} {version}: {graphs} graphs,
-of which {sampling} sample on your machine. The Guidance tab puts one tap behind each MODEL output that a sampler or its
-guider reads; in these templates it reaches every sampler, and no other node.
-
-- **samplers**: nodes that sample; several guiders may share a tap, and one guider may have two models.
-- **in subgraphs**: how many of them lie inside one, where no wire can be reached from outside.
-- **cfg**: as the widgets say it; two numbers with / are the two scales of one guider, none is a guider without a scale.
-- **cfg 1 only**: no sampler of the template evaluates without the condition; the tab does it at a few steps after the
-  run.
-
-Muted and bypassed nodes are left out.
-"""
+TEXT = markdown.passages(__file__)
 
 
 @dataclass(frozen=True)
@@ -135,7 +122,7 @@ def page(found: Mapping[str, Sampling]) -> str:
     graphs, version = len(stock_workflows.stock_workflows()), stock_workflows.package_version()
     rows = [[f"`{name}`", *one.cells()] for name, one in found.items()]
     return markdown.page(
-        OPENING.format(package=stock_workflows.PACKAGE, version=version, graphs=graphs, sampling=len(found)),
+        TEXT["OPENING"].format(package=stock_workflows.PACKAGE, version=version, graphs=graphs, sampling=len(found)),
         markdown.table("over all | number", totals(found)),
         markdown.table("template | samplers | in subgraphs | taps | cfg | cfg 1 only", rows),
     )

@@ -1,9 +1,10 @@
 """The story of guidance: draws its figures, measures its numbers, and sets them into its page.
 
-    python lab story --server http://127.0.0.1:8188
+    python lab story
 
-Figures of a run come from the server's queue; what needs many runs is sampled here. The page is docs/the-geometry-of-
-guidance.md, made of the story.md beside this file: {{name}} or {{name:.2f}} stands for a number of its .json.
+Figures of a run come from the queue of a ComfyUI that it starts; what needs many runs is sampled here. The page is
+docs/the-geometry-of-guidance.md, made of the story.md beside this file: {{name}} or {{name:.2f}} stands for a number of
+its .json.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from torch import Tensor
 
 from ...dev.browser import CHROMIUM, chromium
 from ...dev.first_look import array, judged
+from ...dev.hosts import own_host
 from ...dev.places import ROOT
 from ...figures.canvas import Canvas
 from ...figures.caption import Caption
@@ -323,12 +325,11 @@ def measured() -> dict:
 def main() -> None:
     """Make figures, numbers and page; --page sets the stored numbers into the page only."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--server", default="http://127.0.0.1:8188", help="address of a running ComfyUI with this pack")
     parser.add_argument("--chromium", default=CHROMIUM)
     parser.add_argument("--page", action="store_true", help="only make the page again, of the stored numbers")
     args = parser.parse_args()
     if not args.page:
-        with Client(args.server) as client:
+        with own_host() as live, Client(live.address) as client:
             draw_words(client, WORDS)
             job = two_runs(client)
             export(client, args.chromium)

@@ -17,7 +17,7 @@ import numpy as np
 
 from ...verdict.good_scales import GoodScales
 from ...verdict.odds import ODDS
-from ..markdown import table
+from ..markdown import passages, table
 from ..pages.pictures import write_pixels
 from . import limits
 from .card import CARDED
@@ -44,55 +44,8 @@ OWN = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)  # scales of the demo models
 FEW = (0.7, 1.0, 1.4, 2.0, 4.0)  # of large galaxies
 WITHOUT = 1.0  # scale without guidance
 BEYOND = (1.4, 2.0, 2.8, 4.0)  # scales shown of worlds that set no threshold
-WORDS = """`overshoot` is the largest rms(D) of a run, divided by its largest rms(u) or rms(c): how many times as
-long as any unguided prediction a guided one was. At \u03b3 0 to 1 a guided prediction lies between the two unguided
-ones, so it is at most 1, however dark or bright the pictures are; above, it is at most 2\u03b3 \u2212 1. This section
-was measured by `{command}`: {trained} samples a scale of every trained model, {exact} of every mixture, with seed
-{seeds}, which is none of the cards'; the good \u03b3 are those of the [table above](#worlds). Runs are batches of 1, 4
-or 8 samples of one label; three numbers in a row are for these.
-
-The alarm is sure above **{sure:.2f}**: 95 % of the fine runs of *every* world stay below, whatever the size of the
-batch, with a margin: the least with which that holds in every world when the threshold is set without it. Above
-**{likely:.2f}** it is a sign: at most 5 % in half of the demo models. Fine runs with rules count, too. A blurred
-condition makes `overshoot` larger, never smaller: so fine runs are counted with their condition blurred by 4, and in
-the world as it is there are fewer false alarms still.
-"""
-SET = """*95 % below*: 95 % of the fine runs stay below this, whatever the size of the batch. *False*: fine runs above
-the alarm. *Left out*: above the alarm that follows from all other worlds.
-"""
-HITS = """Hits: runs of cfg alone above the alarm whose \u03b3 is so many times the centre (within a factor of {near}).
-*Told apart*: how often a run at more than twice the centre has more `overshoot` than a fine run of the same world and
-sampler (0.50: chance; batches of {size}).
-"""
-UNSEEN = """### Worlds that set no threshold
-
-Pictures of one world may differ much in brightness. Divided by the picture that the run ends in, as the alarm was once,
-a prediction is then long without any guidance. Three exact mixtures are made so: *dark* (zero is black, the same spots
-at brightnesses from 0.02 to 2), *bright* (nearly white, one picture in six nearly zero) and *sparse* (zero but for 1 to
-32 values of 1). *Galaxies* are the score networks of {package}, trained elsewhere on pictures of telescopes: c on one
-survey, u on another; {small} samples a scale of 32 x 32, {large} of 64 x 64. Good \u03b3 are by E; the truth of the
-galaxies is what their network c makes without guidance.
-"""
+TEXT = passages(__file__)
 SCALES = "Runs of cfg alone above the alarm, by \u03b3:"
-FAMILY = """A demo model that is left out still has relatives among the others. With none of them the exact worlds alone
-would set the threshold, at {threshold:.2f}, and in the worst demo model {false} of the fine runs would be above it:
-what holds here holds for models that are like some model of the study, and nobody knows whether yours is.
-"""
-RULES = """### Runs with a rule, where pictures differ in brightness
-
-With a card a run with a rule is compared by its lengths ([below](#with-a-card-and-a-rule)), and both depend on how
-bright its picture is. So it is said to push further only if its `overshoot` is above {likely:.2f}, too, which depends
-on guidance alone. In all worlds in which rules were run, with the plain runs of the same seed as the card: *in vain*,
-fine runs that are said to push further, and what that would be by the two lengths alone; *found*, of runs at more than
-twice the centre; *missed*, of these, runs that are said to push no further. Where pictures differ much in brightness
-that says little.
-"""
-CURVES = """![calibration of the alarm](figures/{name})
-
-Left: the share of fine runs whose `overshoot` is above a threshold; the broken line is the promise of 5 %. Right: for a
-threshold that gives the other worlds so many false alarms (across), how many this world has (up). Up to the dotted line
-the promise is kept, above it is broken.
-"""
 
 
 def plan_of(world: World) -> Plan:
@@ -193,12 +146,12 @@ class Alarm:
 
     def blocks(self, command: str, folder: Path) -> tuple[str, ...]:
         """What stands under HEADING.  folder: for the pictures, beside the page"""
-        words = WORDS.format(
+        words = TEXT["OPENING"].format(
             command=command, sure=self.sure, likely=self.burning[1], trained=TRAINED, exact=EXACT,
             seeds=" and ".join(map(str, SEEDS)),
         )  # fmt: skip
-        every = HITS.format(near=NEAR, size=SIZE), self._hits(self.known), self._family(), self._curves(folder)
-        first = words, self._absent(), self._limits(), SET, self._false_alarms(), *every
+        every = TEXT["HITS"].format(near=NEAR, size=SIZE), self._hits(self.known), self._family(), self._curves(folder)
+        first = words, self._absent(), self._limits(), TEXT["SET"], self._false_alarms(), *every
         return (*first, *self._misses(folder), *self._beyond(), *self._rules())
 
     def _absent(self) -> str:
@@ -246,7 +199,7 @@ class Alarm:
             rows.append((world, edges, _counted(own), _without(own, self.sure), _three(false_by_size(own, self.sure))))
             scales.append((world, *(_three(alarms_at(own, gamma, self.sure)) for gamma in BEYOND)))
         return (
-            UNSEEN.format(package=PACKAGE, small=SMALL, large=LARGE),
+            TEXT["UNSEEN"].format(package=PACKAGE, small=SMALL, large=LARGE),
             table("world | good \u03b3 | fine runs | alarms at \u03b3 1 | false", rows),
             SCALES,
             table(f"world | {' | '.join(f'{gamma:g}' for gamma in BEYOND)}", scales),
@@ -260,16 +213,16 @@ class Alarm:
         pairs = [(cards.get((one.world, one.sampler.partition("-")[0])), one) for one in every if one.rules]
         rows = [(one.words, *map(_three, said_of(Ruled(card, one), likely))) for card, one in pairs if card]
         head = "runs | in vain | by lengths alone | found | missed"
-        return (RULES.format(likely=likely), table(head, rows)) if rows else ()
+        return (TEXT["RULES"].format(likely=likely), table(head, rows)) if rows else ()
 
     def _family(self) -> str:
         threshold, false = relatives_out(self.known)
-        return "" if math.isnan(false) else FAMILY.format(threshold=threshold, false=percent(false))
+        return "" if math.isnan(false) else TEXT["FAMILY"].format(threshold=threshold, false=percent(false))
 
     def _curves(self, folder: Path) -> str:
         name = f"{STEM}alarm.webp"
         write_pixels(folder / name, draw_curves(alarm_plots(self.known, self.sure)).png())
-        return CURVES.format(name=name)
+        return TEXT["CURVES"].format(name=name)
 
     def _misses(self, folder: Path) -> Iterator[str]:
         sure, likely, _ = self.burning

@@ -101,34 +101,7 @@ def _unknown(value: Any) -> Any:
     return math.nan if value is None else value
 
 
-IDEA = (
-    "# What a rule does",
-    "You set cfg 8 and add a rule. At what scale does guidance act now? And is that still guidance?",
-    "A step of guidance starts from two predictions: u without the prompt, and c with it. The difference "
-    "\u03b4 = c \u2212 u is what the prompt adds. Plain guidance goes along that difference and nowhere "
-    "else: at cfg 8 it goes to u + 8 \u03b4. A rule makes another prediction, D. Ask of any D, whoever "
-    "made it: **at which scale would plain guidance have come nearest to it?** That is the *effective "
-    "scale*. What is still missing then lies at a right angle to the difference. It is no guidance at any"
-    " scale. It is the part *across*.",
-    "    effective scale    \u03b3_eff = 1 + \u27e8D \u2212 c, \u03b4\u27e9 / \u27e8\u03b4, \u03b4\u27e9\n"
-    "    along              (\u03b3_eff \u2212 1) \u03b4\n"
-    "    across             D \u2212 c \u2212 along\n"
-    "    share across       |across|\u00b2 / |D \u2212 c|\u00b2",
-    "These lines need u, c and D, and no word from the rule. Plain guidance at 8 has an effective scale "
-    "of 8 and nothing across. A schedule changes the effective scale and has nothing across. A limiter, a"
-    " patch of another pack or a second model is measured in the same way. [The trace](trace-format.md) "
-    "holds both numbers of every step (M19 and M19a).",
-)
-READ_PARTS = (
-    "The ruler is plain guidance: 0 is u, 1 is c, and 8 is where plain guidance would go at cfg 8. The "
-    "dashed line is the push of APG, from c to D, of the median sample on Pocket Flow; all lengths are to"
-    " scale. Early it leaves the ruler more than it follows it. Late it follows it, but not as far as 8. "
-    "Shares are of squared lengths, so that along and across add up to 100 %."
-)
-READ_SCALES = (
-    "Eight rules on Pocket Flow, step by step. Where the strip is empty, the rule is a schedule and "
-    "nothing else. Most of the curves rise: these rules hold guidance back early and let it go late."
-)
+TEXT = markdown.passages(__file__)
 BY_JUDGE = "L as in [How sure the verdict is](verdict.md#what-counts-as-good)"
 BY_TRUTH = (
     "a thousand times the energy distance to true samples, in mean distances between these; without bias, so that it "
@@ -260,53 +233,25 @@ SHORT = {
     "Reuse": "reuse",
     "ScaleSchedule": "the rising schedule",
 }
-COLUMNS = (
-    "**effective scale**, **share across**: of the median sample, in the first and the last third of the steps, each "
-    "step weighed by how far guidance can move it. ?: u was not evaluated there, or the difference is rounding.",
-    "**schedule alone**, the control: the same start noise, and plain guidance at the rule's own effective scale of "
-    "every step, that of the median sample for all. A CFG Schedule could do that.",
-    "**beyond the schedule**: how much worse the control is. It is what the part across is worth, and, in rules that "
-    "give every sample a scale of its own (FBG, MAMBO-G, the power law) or predict differences (reuse), that. Above "
-    "0 it helped.",
-    "**against the best plain**: how much worse the best plain scale is. Above 0 the rule was better.",
-    "In brackets, 95 % of the resamples of the start noises, the same ones for all rows. Bold: 0 lies outside. "
-    "One in twenty would be bold by chance.",
-)
-NOT_SAID = (
-    "**Later predictions answer.** Both runs start alike, and differ after the first step. So the control holds what "
-    "the scales did, and not what the rule would have done from the control's own states.",
-    "**One network is not all.** The two demo models learned from the same pictures, and each has its own table. What "
-    "helps on one harms on another. So a rule needs its control in every world in which it is praised.",
-    "**One cfg a rule.** Every rule stands at one cfg with the knobs of its paper. At another cfg it may be better. "
-    "The bound of thresholding, 1, is made for pixels; elsewhere it cuts what is right.",
-    "**Pictures by a judge.** L and cFD are what one small network says of small pictures. Nobody asked people.",
-    "**Others found less.** *Guidance Matters* (arXiv 2602.22570) compared eight methods with plain guidance at "
-    "matched scales, and found that they lose. It measured pictures by models of preference, and took no rule apart.",
-)
 
 
 def page(found: Sequence[World]) -> str:
     """The whole page."""
     left = markdown.bullets(f"{name}: {why}." for name, why in sorted(LEFT_OUT.items()))
     return markdown.page(
-        *IDEA,
+        TEXT["IDEA"],
         f"![The push of APG, early and late, taken apart](figures/{PARTS.name})",
-        READ_PARTS,
+        TEXT["READ_PARTS"],
         f"![Effective scale and share across of eight rules](figures/{SCALES.name})",
-        READ_SCALES,
+        TEXT["READ_SCALES"],
         "## Every rule, and its control",
-        "Written by `python lab what_a_rule_does`. Does a rule help by its scales, or by what it does across? "
-        "Run it, read its effective scale at every step, and run plain guidance once more at just these scales. What "
-        "differs then is what the rule does beyond a schedule, above all its part across. Rules that are made for high "
-        f"scales stand at cfg {HIGH:g}, the others at {GAMMA:g}; CFG++ at 1, its largest. They have the knobs of their "
-        "papers. The negative label of *conditions* and *Perp-Neg* is the next one of the list. "
-        "[Rules, tested](rules.md) has their invariants.",
-        markdown.bullets(COLUMNS),
+        TEXT["METHOD"].format(HIGH=HIGH, GAMMA=GAMMA),
+        TEXT["COLUMNS"],
         "What the tables show together:",
         markdown.bullets(summary(found)),
         *(block for world in found for block in section_of(world)),
         "## What this does not say",
-        markdown.bullets(NOT_SAID),
+        TEXT["NOT_SAID"],
         "## Rules that are not here",
         left,
     )

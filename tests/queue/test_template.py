@@ -10,14 +10,14 @@ import torch
 from guidance_geometry.classifiers.files import load_classifier
 from guidance_geometry.dev.browser import page_in
 from guidance_geometry.dev.template_address import addressable
-from guidance_geometry.dev.templates.layouts import AUTOGUIDANCE, FIRST_LOOK, IMAGENET_CLASSIFIER, LAYOUTS, TITLE
+from guidance_geometry.dev.templates.layouts import LAYOUTS, TITLE
 from guidance_geometry.figures.canvas import Box
 from guidance_geometry.sweeps.comfyui.client import RefusedError
 from guidance_geometry.sweeps.comfyui.process import DIRECT
 from guidance_geometry.tests.queue.prompts import ROOT, first_look, picture
 from guidance_geometry.tests.queue.stand_ins import STAND_INS, in_models
 
-FEW = {IMAGENET_CLASSIFIER.name: 2}  # steps for the test: a pass at 256 x 256 takes seconds on a CPU
+FEW = {"ImageNet class with a classifier": 2}  # steps for the test: a pass at 256 x 256 takes seconds on a CPU
 SHORTER = """steps => {
   for (const node of (app.rootGraph ?? app.graph).nodes)
     for (const widget of node.widgets ?? []) if (widget.name === "steps") widget.value = steps;
@@ -28,7 +28,7 @@ RUN = """() => new Promise(resolve => {
   app.queuePrompt(0, 1);
 })"""
 FOLDERS = {"denoiser_name": "denoisers", "classifier_name": "classifiers", "vae_name": "vae"}
-WITH_FILES = (AUTOGUIDANCE, IMAGENET_CLASSIFIER)
+WITH_FILES = tuple(LAYOUTS[name] for name in ("Autoguidance", "ImageNet class with a classifier"))
 layouts = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 
 
@@ -56,7 +56,7 @@ def opened(stocked, browser, request):
 
 
 def test_first_template_has_at_most_eight_nodes_and_one_note():
-    types = [node["type"] for node in read(FIRST_LOOK.template)["nodes"]]
+    types = [node["type"] for node in read(LAYOUTS["First look at guidance"].template)["nodes"]]
     assert types.count("Note") == 1
     assert len(types) <= 9
 
@@ -144,9 +144,9 @@ def test_the_first_look_runs_on_the_latent_model_by_one_widget(client):
 
 def test_a_template_has_an_address_without_a_file_in_this_checkout(server):
     before = sorted((ROOT / "example_workflows").iterdir())
-    with addressable(FIRST_LOOK.template, server.log.parent / "opened") as address:
+    with addressable(LAYOUTS["First look at guidance"].template, server.log.parent / "opened") as address:
         assert sorted((ROOT / "example_workflows").iterdir()) == before
         name, source = (part.split("=")[1] for part in address.removeprefix("/?").split("&"))
         with DIRECT.open(f"{server.address}/api/workflow_templates/{source}/{name}.json") as answer:
-            assert json.load(answer) == read(FIRST_LOOK.template)
+            assert json.load(answer) == read(LAYOUTS["First look at guidance"].template)
     assert not list((server.log.parent / "opened").rglob(f"{name}.*"))
