@@ -74,6 +74,7 @@ def test_every_size_has_its_blocks(size):
     stages = [stage for stage, count in enumerate(repeats) for _ in range(count)]
     made = [(block._depthwise_conv.kernel_size[0], block._project_conv.out_channels) for block in blocks]
     assert made == [(KERNELS[stage], widths[stage]) for stage in stages]
+    assert {block._expand_conv.out_channels / block._expand_conv.in_channels for block in blocks if block.wide} == {6}
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
