@@ -9,7 +9,7 @@ from ..guidance.printing import nth
 from .canvas import Box, Canvas
 from .palette import LIGHT, Theme
 from .scene import Facts, Positions
-from .typeset import Row, Run, few_lines, set_rows, words_size, wrapped
+from .typeset import Row, Run, few_lines, set_rows, words_size, wrap_lines
 from .words import SYMBOLS, number, percent, spoken
 
 PAD = 14.0
@@ -80,8 +80,8 @@ def set_caption(canvas: Canvas, box: Box, caption: Caption):
 def _paragraphs(theme: Theme, width: float, caption: Caption) -> list[tuple[tuple[Row, ...], float]]:
     """Heading, sentence lines and facts as rows, each with the space after it."""
     room = width - 2 * PAD
-    heading = tuple((Run(line, 15, theme.ink, bold=True),) for line in wrapped(caption.heading, 15, 0.85 * room))
-    lines = tuple((Run(line, 12.5, theme.ink),) for line in wrapped(caption.sentence, 12.5, room))
+    heading = tuple((Run(line, 15, theme.ink, bold=True),) for line in wrap_lines(caption.heading, 15, 0.85 * room))
+    lines = tuple((Run(line, 12.5, theme.ink),) for line in wrap_lines(caption.sentence, 12.5, room))
     facts = []
     for name, value in caption.facts:
         for k, line in enumerate(few_lines(value, SMALL, room - KEY, MOST_LINES)):

@@ -18,7 +18,7 @@ from .canvas import Box, Canvas, extent
 from .caption import caption_box, sample_fact, set_caption
 from .figure import Figure
 from .order import Drawing, Order
-from .page import nothing
+from .page import draw_missing
 from .palette import Theme
 from .scene import run_words
 from .step_curves import Plot, ends_of, set_axes, set_band, set_line, set_marks
@@ -88,7 +88,7 @@ def draw_classifier_curves(order: Order, figure: Figure) -> Drawing:
     curves, found = curves_of(trace), beside(trace)
     caption = figure.caption(_facts(order, curves, found))
     if not curves:
-        return nothing(order, replace(scene, missing=NOBODY, advice=CONNECT), caption)
+        return draw_missing(order, replace(scene, missing=NOBODY, advice=CONNECT), caption)
     canvas, boxes = order.canvas(), WIDE if order.sheet.width > 700 else NARROW
     set_caption(canvas, caption_box(order.sheet.caption, caption), caption)
     _sure(canvas, order, curves, boxes[0])

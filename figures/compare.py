@@ -16,11 +16,11 @@ from .caption import Caption, caption_box, set_caption
 from .difference import AUTO_STEPS, evenly
 from .labels import nice_length
 from .palette import THEMES, Theme
-from .pictures import Pictures, grey_words, greyed
-from .scene import checked, run_words
+from .pictures import Pictures, draw_on_grey, grey_words
+from .scene import check_index, run_words
 from .step_curves import Plot
 from .strips import Line, picture_of, set_grid, step_heads
-from .typeset import Run, set_level, set_lines, set_rows, wrapped
+from .typeset import Run, set_level, set_lines, set_rows, wrap_lines
 from .words import number, percent
 
 NOT_FINITE = "states that are not finite, or too large for the 16 bits in which pictures are kept"
@@ -118,7 +118,7 @@ def draw_comparison(
     first: Trace, second: Trace, *, sample: int | None = None, theme: str = "light", pictures: Sequence[Pictures]
 ) -> tuple[Canvas, str]:
     """Draw two runs; returns the page and the same as text. pictures: how to show the first and the second run."""
-    chosen = first.median_sample() if sample is None else checked(sample, min(first.batch, second.batch), "sample")
+    chosen = first.median_sample() if sample is None else check_index(sample, min(first.batch, second.batch), "sample")
     chosen = min(chosen, second.batch - 1)
     found = compare(first, second, chosen)
     canvas = Canvas(WIDTH, HEIGHT, THEMES[theme])
@@ -137,7 +137,7 @@ def draw_comparison(
 
 
 def _not_comparable(canvas: Canvas, obstacles: list[str]):
-    words = [line for phrase in obstacles for line in wrapped(phrase, 12.5, PLOT.w)]
+    words = [line for phrase in obstacles for line in wrap_lines(phrase, 12.5, PLOT.w)]
     rows = ((Run("not comparable", 18, canvas.theme.ink),), *((Run(w, 12.5, canvas.theme.muted),) for w in words))
     set_rows(canvas, rows, (PLOT.x, PLOT.y + 60), "missing")
 
@@ -234,7 +234,7 @@ def _filmstrips(
     notes = [("strips", "what the sampler was given, step by step")]
     if not apart:
         changes = [pictures[0].difference(a, b)[0] for a, b in zip(*rows, strict=True)]
-        grey = greyed(torch.stack(changes))
+        grey = draw_on_grey(torch.stack(changes))
         lines.append(Line("", "B \u2212 A", theme.guided, list(grey.pictures.numpy())))
         notes.append(("B \u2212 A", grey_words(grey, "the difference")))
     return steps, lines, notes

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from .palette import LIGHT
-from .typeset import filled
+from .typeset import fill_lines
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -45,7 +45,9 @@ class _Style:
 
     def lines(self, words: str, width: float) -> list[str]:
         """The words in lines no wider than `width`; their own line breaks stay, and a word that is wider is cut."""
-        return [line for paragraph in words.splitlines() for line in [*filled(paragraph, width, self.width)] or [""]]
+        return [
+            line for paragraph in words.splitlines() for line in [*fill_lines(paragraph, width, self.width)] or [""]
+        ]
 
     def write(self, pen: ImageDraw, at: tuple[float, float], lines: Sequence[str], anchor: str = "lt"):
         for k, line in enumerate(lines):

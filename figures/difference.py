@@ -14,7 +14,7 @@ from torch import Tensor
 from ..guidance.printing import nth, shortened
 from ..trace.file import even_positions
 from ..trace.trace import Trace
-from .pictures import Pictures, greyed
+from .pictures import Pictures, draw_on_grey
 from .scene import no_steps
 from .words import percent
 
@@ -72,7 +72,7 @@ def difference_images(trace: Trace, pictures: Pictures, steps: str = "auto", gai
     chosen = chosen_steps(steps, trace)
     rows = [predictions_at(trace, step) for step in chosen]
     change = torch.cat([pictures.difference(u, c) for u, c, _ in rows])
-    grey = greyed(change, gain)
+    grey = draw_on_grey(change, gain)
     uncond, cond, guided = (torch.cat([pictures.image(row[k]) for row in rows]) for k in range(3))
     return DifferenceImages(uncond, cond, guided, grey.pictures, chosen, grey.gain, grey.clipped, pictures.how)
 

@@ -18,10 +18,10 @@ from .caption import caption_box, sample_fact, set_caption
 from .figure import Figure
 from .labels import nice_length
 from .order import Drawing, Order
-from .page import nothing
+from .page import draw_missing
 from .scene import run_words
 from .step_curves import Plot, set_axes, set_band, set_line, set_marks
-from .typeset import SMALL, filled
+from .typeset import SMALL, fill_lines
 from .words import number
 
 WIDE = (Box(64, 92, 522, 156), Box(64, 346, 522, 130))
@@ -115,11 +115,13 @@ def draw_effective_scale(order: Order, figure: Figure) -> Drawing:
     curves = curves_of(trace, sample)
     caption = figure.caption(_facts(order, curves))
     if not bool(curves.scale.isfinite().any()):
-        return nothing(order, replace(order.scene, missing=UNKNOWN, advice=NEEDED), caption)
+        return draw_missing(order, replace(order.scene, missing=UNKNOWN, advice=NEEDED), caption)
     canvas, (upper, lower) = order.canvas(), WIDE if order.sheet.width > 700 else NARROW
     set_caption(canvas, caption_box(order.sheet.caption, caption), caption)
     words = heading(trace, sample, curves)
-    for k, line in enumerate(filled(words, order.sheet.width - upper.x - 20, lambda some: extent(some, HEAD, True)[0])):
+    for k, line in enumerate(
+        fill_lines(words, order.sheet.width - upper.x - 20, lambda some: extent(some, HEAD, True)[0])
+    ):
         canvas.text((upper.x, 18 + 26 * k), line, HEAD, bold=True, halo=False)
     _scales(canvas, order, curves, upper)
     _shares(canvas, order, 100 * curves.across, lower)

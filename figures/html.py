@@ -33,7 +33,7 @@ def page(record: Mapping, sheets: Mapping[str, bytes], sources: Mapping, version
         title=f"Guidance: {words}",
         run=words,
         style=(WEB / "page" / "page.css").read_text(encoding="utf-8"),
-        modules=packed(named(modules())),
+        modules=pack_json(name_imports(modules())),
         record=script_json(record),
         sheets=script_json({name: data_uri("image/jpeg", data) for name, data in sheets.items()}),
         sources=script_json(sources),
@@ -80,12 +80,12 @@ def modules(entry: str = ENTRY, folder: Path = WEB / "lib") -> dict[str, str]:
     return found
 
 
-def named(sources: Mapping[str, str]) -> dict[str, str]:
+def name_imports(sources: Mapping[str, str]) -> dict[str, str]:
     """Modules by the name they are imported under."""
     return {PREFIX + name: source for name, source in sources.items()}
 
 
-def packed(value: object) -> str:
+def pack_json(value: object) -> str:
     """JSON as gzip, which browsers read, in base64: text without a letter that could end a script element."""
     return base64.b64encode(gzip.compress(ascii_json(value).encode(), mtime=0)).decode()
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .canvas import SHORT, Box, Point, extent
-from .layout import Plane, nearest, stacked
+from .layout import Plane, nearest, stack_centres
 from .page import Page, Plot
 from .typeset import Block, Run, block_size, set_block
 from .words import SYMBOLS, number, percent
@@ -80,7 +80,7 @@ def set_gutter(
     blocks = [point_block(page, role, side) for role in roles]
     sizes = [block_size(block) for block in blocks]
     wanted = [y + 1e-6 * k for k, (_, y) in enumerate(ends)]
-    centres = stacked(wanted, [h for _, h in sizes], area.y, area.bottom)
+    centres = stack_centres(wanted, [h for _, h in sizes], area.y, area.bottom)
     left = page.sheet.plot.x
     if tight and all(block.picture is None for block in blocks):
         left = max(left, min(x for x, _ in ends) - 150)

@@ -185,10 +185,10 @@ def _scaled(positions: Positions, end: Place | None, room: Box, obstacle: Box | 
     lines = [(points["x"], place) for place in reached] + [(points["u"], points["G"])]
     if "corner" in points:
         lines += [(points["x"], points["corner"]), (points["corner"], points["G"])]
-    return fitted([*lines, (points["tip"], end)] if end else lines, room, obstacle)
+    return fit_plane([*lines, (points["tip"], end)] if end else lines, room, obstacle)
 
 
-def fitted(lines: Sequence[tuple[Place, Place]], room: Box, obstacle: Box | None = None) -> Plane:
+def fit_plane(lines: Sequence[tuple[Place, Place]], room: Box, obstacle: Box | None = None) -> Plane:
     """The largest plane that fits into the room and whose lines stay clear of the obstacle."""
     places = [place for line in lines for place in line]
     low = [min(p[k] for p in places) for k in (0, 1)]
@@ -230,7 +230,7 @@ def _lens(positions: Positions, plane: Plane, sheet: Sheet, frame: Box) -> Lens 
     return Lens(window, frame, Plane(origin, plane.scale * gain), gain)
 
 
-def stacked(
+def stack_centres(
     wanted: Sequence[float], heights: Sequence[float], low: float, high: float, gap: float = 6.0
 ) -> list[float]:
     """Centres of labels in a column: as near to the wanted ones as order, gaps and the ends allow."""

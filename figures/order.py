@@ -13,7 +13,7 @@ from ..trace.trace import Trace
 from .canvas import Canvas
 from .layout import SHEETS, Sheet
 from .palette import THEMES
-from .pictures import Greyed, Pictures, greyed, step_pictures
+from .pictures import Greyed, Pictures, draw_on_grey, step_pictures
 from .scene import Scene, scene_of
 
 
@@ -74,7 +74,7 @@ class Order:
         u, other = (None if tensor is None else tensor[sample][None].float() for tensor in kept)
         if u is None or other is None or not bool((u + other).isfinite().all()):
             return None
-        return greyed(self.pictures.difference(u, other if name == "cond" else u + other))
+        return draw_on_grey(self.pictures.difference(u, other if name == "cond" else u + other))
 
     def at(self, step: int) -> Mapping[str, np.ndarray]:
         """Thumbnails of another step of the same image, by role."""

@@ -14,7 +14,7 @@ from .layout import Arrangement, Lens, Placer, Plane, Sheet
 from .order import Drawing, Order
 from .palette import PENS, Theme
 from .scene import Place, Scene
-from .typeset import Block, Run, block_size, set_block, wrapped
+from .typeset import Block, Run, block_size, set_block, wrap_lines
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -144,11 +144,11 @@ def tallest_box(sheet: Sheet, captions: Iterable[Caption]) -> Box:
     return max((caption_box(sheet.caption, caption) for caption in captions), key=lambda box: box.h)
 
 
-def nothing(order: Order, scene: Scene, caption: Caption) -> Drawing:
+def draw_missing(order: Order, scene: Scene, caption: Caption) -> Drawing:
     """The page of a scene in which something is missing: what, in the middle."""
     page = Plot.on(order, caption, {})
     canvas = page.canvas
-    lines = tuple((Run(line, 12.5, canvas.theme.muted),) for line in wrapped(scene.advice, 12.5, canvas.width - 60))
+    lines = tuple((Run(line, 12.5, canvas.theme.muted),) for line in wrap_lines(scene.advice, 12.5, canvas.width - 60))
     block = Block(((Run(scene.missing, 18, canvas.theme.ink),), *lines))
     set_block(canvas, block, ((canvas.width - block_size(block)[0]) / 2, 0.36 * canvas.height), "missing")
     return Drawing(canvas, caption.text, scene)

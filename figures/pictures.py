@@ -89,7 +89,7 @@ class Greyed:
     clipped: float
 
 
-def greyed(change: Tensor, gain: float = 0.0) -> Greyed:
+def draw_on_grey(change: Tensor, gain: float = 0.0) -> Greyed:
     """One gain for all; 0 takes the largest power of two that clips at most 1 %."""
     factor = gain or automatic_gain(change)
     scaled = change * factor

@@ -33,7 +33,7 @@ from .labels import (
 )
 from .layout import EDGE, Plane, arrange
 from .order import Drawing, Order
-from .page import Page, nothing, tallest_box
+from .page import Page, draw_missing, tallest_box
 from .pictures import Greyed, grey_words
 from .scene import Scene, as_recorded, scene_of
 from .step_figure import BAND, set_ends, set_lens_outline, set_noise
@@ -130,7 +130,7 @@ def draw_pull(order: Order, figure: Figure) -> Drawing:
     pull = pull_of(order.trace, order.step, order.sample)
     scene, caption = pull.scene, _caption(figure, pull, order.change)
     if scene.missing:
-        return nothing(order, scene, caption)
+        return draw_missing(order, scene, caption)
     tallest = tallest_box(order.sheet, (_caption(each, pull, order.change) for each in figure.series))
     arrangement = arrange(scene.positions, order.sheet, order.steady or "noise" in figure.parts, tallest)
     if "gradient" not in figure.parts:

@@ -96,8 +96,8 @@ def scene_of(trace: Trace, step: int | None = None, sample: int | None = None, v
     if trace.n == 0:
         raise ValueError(no_steps(trace))
     median = trace.median_sample()
-    sample = median if sample is None else checked(sample, trace.batch, "sample")
-    step = default_step(trace, sample) if step is None else checked(step, trace.n, "step")
+    sample = median if sample is None else check_index(sample, trace.batch, "sample")
+    step = default_step(trace, sample) if step is None else check_index(step, trace.n, "step")
     recorded = GramRecord(trace.record.vectors, trace.record.K[step, sample])
     record, gamma = view(recorded, float(trace.steps["gamma"][step]))
     facts = Facts(
@@ -137,7 +137,9 @@ def run_words(trace: Trace) -> str:
     return f"{model}, {trace.header.get('sampler') or 'unknown sampler'}{part}"
 
 
-def kept(trace: Trace, names: tuple[str, ...], step: int, sample: int) -> list[Tensor] | None:  # each [N] float64
+def captured_vectors(
+    trace: Trace, names: tuple[str, ...], step: int, sample: int
+) -> list[Tensor] | None:  # each [N] float64
     """Captured tensors of one sample as flat vectors, None unless all of them were kept; "end" is the run's end."""
     found = [trace.tensors.get(END) if name == END else trace.captured(name, step) for name in names]
     vectors = [tensor[sample].double().flatten() for tensor in found if tensor is not None]
@@ -148,7 +150,7 @@ def kept(trace: Trace, names: tuple[str, ...], step: int, sample: int) -> list[T
 
 def _end(trace: Trace, step: int, sample: int) -> dict:
     """Where the run's end lies: its foot in the step plane and its height, from the captured tensors."""
-    vectors = kept(trace, ("x", "uncond", "cond", END), step, sample)
+    vectors = captured_vectors(trace, ("x", "uncond", "cond", END), step, sample)
     if vectors is None:
         return {}
     x, u, c, end = vectors
@@ -160,7 +162,7 @@ def _end(trace: Trace, step: int, sample: int) -> dict:
     return {"end": (float(foot[0]) * scale, float(foot[1]) * scale), "end_outside": float(height) * scale}
 
 
-def checked(index: int, count: int, what: str) -> int:
+def check_index(index: int, count: int, what: str) -> int:
     """The index itself, if the trace has it."""
     if not 0 <= index < count:
         raise ValueError(

@@ -12,7 +12,7 @@ from .figure import Figure
 from .labels import set_labels
 from .layout import Lens, Plane, arrange, crosses
 from .order import Drawing, Order
-from .page import Page, Plot, nothing, tallest_box
+from .page import Page, Plot, draw_missing, tallest_box
 from .scene import Scene
 from .words import number
 
@@ -25,7 +25,7 @@ def draw_step(order: Order, figure: Figure) -> Drawing:
     """Draw a step to scale."""
     scene, caption = order.scene, _caption(figure, order.scene)
     if scene.missing:
-        return nothing(order, scene, caption)
+        return draw_missing(order, scene, caption)
     tallest = tallest_box(order.sheet, (_caption(each, scene) for each in figure.series))
     arrangement = arrange(scene.positions, order.sheet, order.steady or "noise" in figure.parts, tallest)
     if "c" not in figure.parts:

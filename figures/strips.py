@@ -19,7 +19,7 @@ from .difference import AUTO_STEPS, NO_PICTURES, evenly, insist_on_both, predict
 from .figure import Figure
 from .layout import Sheet
 from .order import Drawing, Order
-from .pictures import Pictures, greyed, shown_state
+from .pictures import Pictures, draw_on_grey, shown_state
 from .scene import Scene
 from .words import SYMBOLS, number, percent
 
@@ -240,7 +240,7 @@ def draw_filmstrip(order: Order, figure: Figure) -> Drawing:
     pictures, colours, steps = strip.pictures, strip.canvas.theme, strip.steps()
     rows = rows_of(strip.trace, steps, strip.scene.facts.sample)
     paired = [row.paired for row in rows]
-    grey = greyed(torch.cat([pictures.difference(row.uncond, row.cond) for row in rows]))
+    grey = draw_on_grey(torch.cat([pictures.difference(row.uncond, row.cond) for row in rows]))
     changes = [picture.numpy() if known else None for picture, known in zip(grey.pictures, paired, strict=True)]
     lines = [
         Line(SYMBOLS["u"], "unconditional", colours.uncond, [picture_of(r.uncond, pictures) for r in rows]),

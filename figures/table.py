@@ -15,7 +15,7 @@ from ..trace.metrics import METRICS, Metric
 from ..trace.portable import jsonable
 from ..trace.terms import columns_of_pass, passes_of
 from ..trace.trace import Trace
-from .scene import checked, run_words
+from .scene import check_index, run_words
 
 LEVELS = ("sigma", "sigma_next", "alpha", "alpha_next", "gamma", "kappa", "evals")
 SHOWN = ("M1", "M2", "M3", "M5", "M6t", "M7", "M8", "M10", "M11", "M12", "M13", "M14", "M19", "M19a")
@@ -73,7 +73,7 @@ def rows_of(trace: Trace, samples: Sequence[int] | None = None) -> list[dict[str
 def as_text(trace: Trace, sample: int | None = None) -> str:
     """The first metrics of one sample, a line per step, with a legend. sample: None is the median of M1."""
     median = trace.median_sample()
-    chosen = median if sample is None else checked(sample, trace.batch, "sample")
+    chosen = median if sample is None else check_index(sample, trace.batch, "sample")
     rows = rows_of(trace, [chosen] if trace.batch else [])
     known = {name: metric for name, metric in trace.metrics.items() if name in SHOWN or name not in METRICS}
     shown = [name for name in known if any(math.isfinite(row[name]) for row in rows)]

@@ -123,17 +123,17 @@ def cut(words: str, width: float, measure: Callable[[str], float]) -> str:
 
 def few_lines(words: str, size: float, width: float, most: int) -> list[str]:
     """At most so many lines no wider than `width`: the last one is cut where there are more."""
-    lines = list(wrapped(words, size, width))
+    lines = list(wrap_lines(words, size, width))
     last = cut(" ".join(lines[most - 1 :]), width, lambda some: extent(some, size)[0])
     return [*lines[: most - 1], last] if len(lines) > most else lines
 
 
-def wrapped(words: str, size: float, width: float) -> Iterator[str]:
+def wrap_lines(words: str, size: float, width: float) -> Iterator[str]:
     """Lines no wider than `width`, broken at spaces outside of equations; a word that is wider is cut."""
-    return filled(words, width, lambda some: extent(some, size)[0])
+    return fill_lines(words, width, lambda some: extent(some, size)[0])
 
 
-def filled(words: str, width: float, measure: Callable[[str], float]) -> Iterator[str]:
+def fill_lines(words: str, width: float, measure: Callable[[str], float]) -> Iterator[str]:
     """The same in any type.  measure: the width of some words."""
     space = measure("n n") - 2 * measure("n")
     line, taken = [], 0.0

@@ -19,10 +19,10 @@ from .canvas import Box, Point
 from .caption import Caption, basic_facts
 from .figure import Figure
 from .labels import OUTSIDE, Label, between, label, length_if_short, noisy_sample, scale_bar, set_gutter
-from .layout import Sheet, fitted
+from .layout import Sheet, fit_plane
 from .order import Drawing, Order
-from .page import Plot, nothing, tallest_box
-from .scene import Place, Scene, drawable, kept
+from .page import Plot, draw_missing, tallest_box
+from .scene import Place, Scene, captured_vectors, drawable
 from .step_figure import draw_step, set_draws
 from .words import SYMBOLS, number
 
@@ -113,7 +113,7 @@ def _stage(trace: Trace, step: int, sample: int) -> Stage | None:
 
 def _stage_of_states(trace: Trace, step: int, sample: int) -> Stage | None:
     """What is off the ray counts as noise: the states alone cannot tell."""
-    vectors, after = kept(trace, ("x", "guided"), step, sample), _state(trace, step + 1, sample)
+    vectors, after = captured_vectors(trace, ("x", "guided"), step, sample), _state(trace, step + 1, sample)
     if vectors is None or after is None:
         return None
     ray, travel, scale = vectors[1] - vectors[0], after - vectors[0], trace.count**-0.5
@@ -125,13 +125,13 @@ def _stage_of_states(trace: Trace, step: int, sample: int) -> Stage | None:
 
 
 def _state(trace: Trace, step: int, sample: int) -> torch.Tensor | None:
-    found = kept(trace, ("x",) if step < trace.n else (END,), step, sample)
+    found = captured_vectors(trace, ("x",) if step < trace.n else (END,), step, sample)
     return found[0] if found else None
 
 
 def _end(trace: Trace, step: int, sample: int, first: Stage) -> dict[str, Place]:
     """The run's end at its true distances from x and from the prediction, below the ray."""
-    vectors = kept(trace, ("x", "guided", END), step, sample)
+    vectors = captured_vectors(trace, ("x", "guided", END), step, sample)
     if vectors is None or first.ray == 0:
         return {}
     ray, end = vectors[1] - vectors[0], vectors[2] - vectors[0]
@@ -144,7 +144,10 @@ def _turn(trace: Trace, step: int, sample: int, after: Place, second: Stage) -> 
     """Direction of the second ray, an angle in the plane, on the side of the first prediction."""
     inner = float(trace.column("M9a")[step, sample]) / trace.count
     if math.isnan(inner):
-        now, then = kept(trace, ("x",), step, sample), kept(trace, ("x", "guided"), step + 1, sample)
+        now, then = (
+            captured_vectors(trace, ("x",), step, sample),
+            captured_vectors(trace, ("x", "guided"), step + 1, sample),
+        )
         if now is None or then is None:
             return None
         inner = float((then[0] - now[0]) @ (then[1] - then[0])) / trace.count
@@ -181,7 +184,7 @@ def draw_walk(order: Order, figure: Figure) -> Drawing:
     caption = _caption(figure, scene, walk)
     if why:
         bare = replace(caption, sentence="", facts=tuple(basic_facts(scene.facts)))
-        return nothing(order, replace(scene, missing=why, advice=advice), bare)
+        return draw_missing(order, replace(scene, missing=why, advice=advice), bare)
     faded = frozenset({"p"} if "next" in parts else ())
     plot = Plot.on(order, caption, walk_pictures(order), faded=faded)
     _draw(plot, walk, parts, tallest_box(order.sheet, (_caption(each, scene, walk) for each in figure.series)))
@@ -225,7 +228,7 @@ def _draw(plot: Plot, walk: Walk, parts: Sequence[str], caption: Box):
     lines = [("x", "p"), ("x", "tip"), ("tip", "next"), ("x", "end")]
     lines += [("next", "p2"), ("next", "tip2"), ("tip2", "next2")]
     known = [(points[a], points[b]) for a, b in lines if a in points and b in points]
-    plane = fitted(known, _room(plot.sheet, caption))
+    plane = fit_plane(known, _room(plot.sheet, caption))
     at = {name: plane.at(place) for name, place in points.items()}
     for role in {"p", "c"}.intersection(parts):
         plot.stroke((at["x"], at[role]), role, f"overview-ray-{role}")

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from ..figures.difference import NO_PICTURES
-from ..figures.pictures import Pictures, greyed, shown_state
+from ..figures.pictures import Pictures, draw_on_grey, shown_state
 from ..files.writing import NotWritten
 from ..guidance.vectors import promoted
 from ..trace.trace import Trace
@@ -71,11 +71,11 @@ def thumbnails(trace: Trace, pictures: Pictures, most: int) -> Sheets:
     samples = [round(i * (trace.batch - 1) / max(rows - 1, 1)) for i in range(rows)]
     parts = {step: _parts(trace, pictures, step, samples) for step in chosen}
     changes = torch.cat([part["difference"].flatten() for part in parts.values()])
-    grey = greyed(changes)
+    grey = draw_on_grey(changes)
     scale = _quantile(torch.cat([part["where"].flatten() for part in parts.values()]))
     sheets, size = {}, [1, 1]
     for step, part in parts.items():
-        part["difference"] = greyed(part["difference"], grey.gain).pictures
+        part["difference"] = draw_on_grey(part["difference"], grey.gain).pictures
         heat = (part["where"] / scale).sqrt().nan_to_num(0.0).clamp(0, 1)[..., None]  # a root, to see the small ones
         part["where"] = torch.tensor(COLD) * (1 - heat) + torch.tensor(WARM) * heat
         sheets[step], size = _sheet(part)

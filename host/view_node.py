@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..figures.canvas import Canvas
 from ..figures.palette import THEMES
-from ..figures.typeset import Run, set_rows, wrapped
+from ..figures.typeset import Run, set_rows, wrap_lines
 from ..files.writing import NotWritten
 from ..trace.faults import kept_out
 from .checks import CheckedNode
@@ -66,6 +66,6 @@ def _instead(output: Any, text: str, arguments: dict) -> Any:
 def page_of(text: str) -> Tensor:  # -> [1, H, W, 3] in 0 .. 1
     """A picture that says this."""
     canvas = Canvas(*SIZE, THEMES["light"])
-    lines = wrapped(text, TEXT, SIZE[0] - 2 * MARGIN)
+    lines = wrap_lines(text, TEXT, SIZE[0] - 2 * MARGIN)
     set_rows(canvas, tuple((Run(line, TEXT, canvas.theme.ink),) for line in lines), (MARGIN, MARGIN), "fault")
     return torch.from_numpy(canvas.png()[..., :3]).float()[None] / 255

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..figures.html import WEB, data_uri, modules, named, packed, script_json
+from ..figures.html import WEB, data_uri, modules, name_imports, pack_json, script_json
 from .axes import Axis, is_seed
 from .cells import Cell
 from .curves import curves, first_view, titles
@@ -61,9 +61,9 @@ def study_page(
         "note": html.escape(note),
         "summary": html.escape(summary),
         "style": (WEB / "page" / "study.css").read_text(encoding="utf-8"),
-        "modules": packed(named(modules("study.mjs") | (modules("page-panel.mjs") if runs else {}))),
-        "runs": packed(runs or {}),
-        "prompts": packed({cell.id: cell.prompt for cell in cells}),
+        "modules": pack_json(name_imports(modules("study.mjs") | (modules("page-panel.mjs") if runs else {}))),
+        "runs": pack_json(runs or {}),
+        "prompts": pack_json({cell.id: cell.prompt for cell in cells}),
     }
     rest = sum(map(len, parts.values())) + len(script_json(study))
     room = max(PAGE_BYTES - rest, PAGE_BYTES // 3) * 3 // 4  # of base64

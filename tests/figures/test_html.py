@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from guidance_geometry.figures.html import WEB, modules, named, page, script_json, summary
+from guidance_geometry.figures.html import WEB, modules, name_imports, page, script_json, summary
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.record import run_record
 
@@ -121,7 +121,7 @@ def test_a_module_is_taken_once_and_rings_end(tmp_path):
     (tmp_path / "a.mjs").write_text('import {\n  b,\n} from "./b-2.mjs";\n')
     (tmp_path / "b-2.mjs").write_text('import { a } from "./a.mjs";\nconst text = "from here";\n')
     found = modules(folder=tmp_path)
-    assert set(named(found)) == {"gg/page.mjs", "gg/a.mjs", "gg/b-2.mjs"}
+    assert set(name_imports(found)) == {"gg/page.mjs", "gg/a.mjs", "gg/b-2.mjs"}
     assert 'from "gg/b-2.mjs"' in found["a.mjs"]
     assert 'import "gg/a.mjs"' in found["page.mjs"]
 

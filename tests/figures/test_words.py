@@ -4,7 +4,7 @@ from itertools import pairwise
 import pytest
 
 from guidance_geometry.figures.labels import nice_length
-from guidance_geometry.figures.layout import Box, Placer, crosses, stacked
+from guidance_geometry.figures.layout import Box, Placer, crosses, stack_centres
 from guidance_geometry.figures.words import number, percent
 
 
@@ -43,12 +43,14 @@ def test_scale_bars_are_round_and_long_enough(least):
 
 
 def test_labels_in_a_column_keep_order_and_distance():
-    centres = stacked([50.0, 51.0, 52.0, 300.0], [40.0, 40.0, 40.0, 40.0], 0.0, 400.0)
+    centres = stack_centres([50.0, 51.0, 52.0, 300.0], [40.0, 40.0, 40.0, 40.0], 0.0, 400.0)
     assert centres == sorted(centres)
     assert all(b - a >= 46 - 1e-2 for a, b in pairwise(centres))
     assert centres[0] >= 20 - 1e-2
     assert centres[3] == 300.0
-    assert stacked([24.0, 150.0, 520.0], [92.0, 92.0, 92.0], 24.0, 520.0) == pytest.approx([70, 168, 474], abs=0.01)
+    assert stack_centres([24.0, 150.0, 520.0], [92.0, 92.0, 92.0], 24.0, 520.0) == pytest.approx(
+        [70, 168, 474], abs=0.01
+    )
 
 
 def test_a_segment_meets_a_box_only_where_it_does():

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { linked, sayOn } from "../../web/lib/node-text.mjs";
+import { linkFiles, sayOn } from "../../web/lib/node-text.mjs";
 
 class Element {
   constructor(tag) {
@@ -17,11 +17,11 @@ class Element {
 test("the name of a file in what a node says fetches that file", () => {
   globalThis.document = { createElement: (tag) => new Element(tag) };
   const file = { filename: "page_00001_.html", subfolder: "a & b", type: "output" };
-  const [before, link, after] = linked("page_00001_.html: 9 kB.", [file], (path) => `/api${path}`);
+  const [before, link, after] = linkFiles("page_00001_.html: 9 kB.", [file], (path) => `/api${path}`);
   assert.deepEqual([before, after, link.tag], ["", ": 9 kB.", "a"]);
   assert.equal(link.attributes.href, "/api/view?filename=page_00001_.html&subfolder=a+%26+b&type=output");
   assert.equal(link.attributes.download, file.filename);
-  assert.deepEqual(linked("no file", undefined, String), ["no file"]);
+  assert.deepEqual(linkFiles("no file", undefined, String), ["no file"]);
   delete globalThis.document;
 });
 

@@ -3,7 +3,7 @@ import test from "node:test";
 import { swatch } from "../../web/lib/legend.mjs";
 import { metric } from "../../web/lib/metrics.mjs";
 import { sampleOf, stepOf } from "../../web/lib/gram.mjs";
-import { thinned } from "../../web/lib/panel-pictures.mjs";
+import { thinSheets } from "../../web/lib/panel-pictures.mjs";
 import { captionOf } from "../../web/lib/page.mjs";
 import { answers } from "../../web/lib/reading.mjs";
 import { DARK, LIGHT } from "../../web/lib/theme.mjs";
@@ -84,8 +84,8 @@ test("the caption names model, sampler, levels, scale, strength, residual and sa
 
 test("a film with too little room leaves out steps evenly and keeps both ends", () => {
   const sheets = Array.from({ length: 20 }, (_, i) => ({ i }));
-  assert.deepEqual(thinned(sheets, 5).map(({ i }) => i), [0, 5, 10, 14, 19]);
-  assert.equal(thinned(sheets, 20), sheets);
-  assert.equal(thinned(sheets, -3).length, 2);
-  assert.deepEqual(thinned(sheets, 5, sheets[8]).map(({ i }) => i), [0, 5, 8, 14, 19]);
+  assert.deepEqual(thinSheets(sheets, 5).map(({ i }) => i), [0, 5, 10, 14, 19]);
+  assert.equal(thinSheets(sheets, 20), sheets);
+  assert.equal(thinSheets(sheets, -3).length, 2);
+  assert.deepEqual(thinSheets(sheets, 5, sheets[8]).map(({ i }) => i), [0, 5, 8, 14, 19]);
 });

@@ -3,7 +3,7 @@ import test from "node:test";
 import { canKeep, keep } from "../../web/lib/keep.mjs";
 import { scaleSource } from "../../web/lib/panel-graph.mjs";
 import { speaker } from "../../web/lib/strings.mjs";
-import { flagOf, hasSampler, hasTwin, idOf, isOf, joined, latest, merged, nameOf, series, setFlag, slotOf, stateOf } from "../../web/lib/tab-runs.mjs";
+import { flagOf, hasSampler, hasTwin, idOf, isOf, joinRecords, latest, mergeRuns, nameOf, series, setFlag, slotOf, stateOf } from "../../web/lib/tab-runs.mjs";
 import { Place, wordsOf } from "../../web/lib/tab-place.mjs";
 import { Tab } from "../../web/lib/tab.mjs";
 import { Panel } from "../../web/lib/panel.mjs";
@@ -59,9 +59,9 @@ test("of every node the runs of its last job are offered, cached ones from earli
 
 test("a run that ends while the server answers is not lost", () => {
   const [old, late] = [run("4"), run("4", { prompt_id: "k" })];
-  assert.deepEqual(merged([old], [old, late], [old]), [old, late]);
-  assert.deepEqual(merged([old], [old, late], [old, late]), [old, late]);
-  assert.deepEqual(merged([old], [old], []), []); // the server let it go
+  assert.deepEqual(mergeRuns([old], [old, late], [old]), [old, late]);
+  assert.deepEqual(mergeRuns([old], [old, late], [old, late]), [old, late]);
+  assert.deepEqual(mergeRuns([old], [old], []), []); // the server let it go
 });
 
 /** A graph whose nodes have the types of their inputs and outputs. prompt: {node: {input: [from, slot]}} */
@@ -160,7 +160,7 @@ test("a sampler is whatever reads a MODEL and makes a sample, also in a subgraph
 
 test("two stages are one run of all steps, and drawn as one", () => {
   const record = fixture("euler");
-  const whole = joined([{ ...record, run: "a", report: {} }, { ...record, run: "b", fault: "stopped", notes: ["n"] }]);
+  const whole = joinRecords([{ ...record, run: "a", report: {} }, { ...record, run: "b", fault: "stopped", notes: ["n"] }]);
   assert.ok(!("report" in whole)); // that of a stage is not one of the whole
   const n = record.steps.length;
   assert.deepEqual([whole.run, whole.n, whole.steps.length, whole.stages, whole.fault], ["a+b", 2 * n, 2 * n, [n], "stopped"]);
@@ -169,8 +169,8 @@ test("two stages are one run of all steps, and drawn as one", () => {
   const [own, both] = [record.choices, whole.choices];
   assert.deepEqual([both.step, both.low, both.high, both.least, both.most], [own.step, own.low, own.high, own.least, own.most]);
   assert.equal(both.window, undefined);
-  assert.deepEqual(joined([{ ...record, steps: record.steps.slice(0, 2), n: 2 }, record]).choices.step, own.step.map((step) => step + 2));
-  assert.equal(joined([record, { ...record, choices: undefined }]).choices, undefined);
+  assert.deepEqual(joinRecords([{ ...record, steps: record.steps.slice(0, 2), n: 2 }, record]).choices.step, own.step.map((step) => step + 2));
+  assert.equal(joinRecords([record, { ...record, choices: undefined }]).choices, undefined);
   for (const view of ["plane", "matters", "lengths", "direction"]) {
     const drawn = viewOf(view).figure(whole, { w: 500, h: 400, theme: DARK, step: n + 1, sample: 0 });
     assert.ok(!JSON.stringify(drawn).includes("null,null"), view);
@@ -185,23 +185,23 @@ test("two stages are one run of all steps, and drawn as one", () => {
 test("pictures of two stages stand one after the other, each with its own scale", () => {
   const pictures = (gain, more) => ({ kinds: ["x"], samples: [0], size: [8, 8], gain, clipped: 0, scale: 1, steps: [{ i: 0 }, { i: 3 }], ...more });
   const record = (gain, more) => ({ run: "r", n: 4, steps: [], pictures: pictures(gain, more) });
-  const sheets = joined([record(2), record(5)]).pictures.steps;
+  const sheets = joinRecords([record(2), record(5)]).pictures.steps;
   assert.deepEqual(sheets.map(({ i, scales }) => [i, scales.gain]), [[0, 2], [3, 2], [4, 5], [7, 5]]);
-  assert.equal(joined([record(2), record(5, { size: [9, 9] })]).pictures.steps, undefined);
+  assert.equal(joinRecords([record(2), record(5, { size: [9, 9] })]).pictures.steps, undefined);
 });
 
 test("every part of a series is joined with its own kind", () => {
   const part = (name, sizes, more) => ({ run: "r", part: name, n: sizes, notes: [], steps: Array.from({ length: sizes }, (_, i) => ({ i, n: sizes, of: name })), ...more });
   const first = part("video", 3, { parts: { audio: part("audio", 2) } });
   const second = part("video", 2, { parts: { audio: part("audio", 2) } });
-  const whole = joined([first, second]);
+  const whole = joinRecords([first, second]);
   const audio = partOf(whole, "audio");
   assert.deepEqual(audio.steps.map(({ i, of, n }) => [i, of, n]), [0, 1, 3, 4].map((i) => [i, "audio", 5]));
   assert.deepEqual([audio.part, audio.run, audio.stages, audio.n], ["audio", "r+r", [3], 5]);
   assert.deepEqual(whole.steps.map(({ i, of }) => [i, of]), [0, 1, 2, 3, 4].map((i) => [i, "video"]));
   assert.equal(audio.parts, undefined);
   for (const stages of [[first, part("video", 2)], [part("video", 2), second], [first, part(undefined, 2)]]) {
-    const some = joined(stages);
+    const some = joinRecords(stages);
     assert.equal(some.parts, undefined);
     assert.deepEqual(some.notes, ["audio is not in every stage: choose one stage to see it"]);
   }
@@ -290,12 +290,12 @@ test("a list that comes late, or not at all, takes no run away and brings none b
 test("what was evaluated after the stages of a series keeps its steps", () => {
   const plain = fixture("gamma_1");
   const looked = (more) => ({ ...plain, afterwards: { steps: [0, 3], evaluations: 4, against: "the negative", drift: 1e-5, ...more } });
-  assert.equal(joined([plain, plain]).afterwards, undefined);
-  assert.deepEqual(joined([plain, looked()]).afterwards, { steps: [4, 7], evaluations: 4, against: "the negative", drift: 1e-5 });
-  const both = joined([looked(), looked({ steps: [1], evaluations: 2, against: "embedded guidance 1" })]).afterwards;
+  assert.equal(joinRecords([plain, plain]).afterwards, undefined);
+  assert.deepEqual(joinRecords([plain, looked()]).afterwards, { steps: [4, 7], evaluations: 4, against: "the negative", drift: 1e-5 });
+  const both = joinRecords([looked(), looked({ steps: [1], evaluations: 2, against: "embedded guidance 1" })]).afterwards;
   assert.deepEqual([both.steps, both.evaluations, both.against], [[0, 3, 5], 6, "the negative, embedded guidance 1"]);
   const none = { ...plain, afterwards: { steps: [], evaluations: 0, why: "uncond_steps is 0" } };
-  const one = joined([none, looked()]).afterwards;
+  const one = joinRecords([none, looked()]).afterwards;
   assert.deepEqual([one.steps, one.against, one.why], [[4, 7], "the negative", "uncond_steps is 0"]);
 });
 

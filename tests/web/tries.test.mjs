@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { centreOf, FindRange, further, ladder, modelKey, picksOf, rangeOf } from "../../web/lib/find-range.mjs";
-import { mixed } from "../../web/lib/mix.mjs";
+import { mixPixels } from "../../web/lib/mix.mjs";
 import { LIGHT } from "../../web/lib/theme.mjs";
 import { obstacle, scalePlace } from "../../web/lib/tries.mjs";
-import { judgedBy, judgeOf, picturesOf, promptAt, shownBy } from "../../web/lib/try-prompt.mjs";
+import { judgementOf, judgeOf, picturesOf, promptAt, shownBy } from "../../web/lib/try-prompt.mjs";
 import { TryHalf } from "../../web/lib/try-half.mjs";
 import { viewOf } from "../../web/lib/views.mjs";
 import { called, fixture } from "./records.mjs";
@@ -187,8 +187,8 @@ test("a judge that is wired to the report of the run goes along, without what it
   assert.equal(judgeOf({ ...JUDGED, 22: { class_type: "GGReport", inputs: { trace: ["4", 2] } } }, "4"), null, "it has no judge");
   const found = promptAt(JUDGED, "4", 2, shownBy({ prompt: JUDGED, outputs: {} }, "4", NO_GRAPH), judge);
   assert.deepEqual(Object.keys(found).sort(), ["1", "20", "21", "22", "4", "8", "9"]);
-  assert.deepEqual(judgedBy({ 22: { judge: [-0.5], judge_name: ["CLIP"] } }, "22"), { name: "CLIP", score: -0.5 });
-  for (const none of [undefined, {}, { 22: { text: ["x"] } }, { 22: { judge: [NaN], judge_name: ["CLIP"] } }]) assert.equal(judgedBy(none, "22"), null);
+  assert.deepEqual(judgementOf({ 22: { judge: [-0.5], judge_name: ["CLIP"] } }, "22"), { name: "CLIP", score: -0.5 });
+  for (const none of [undefined, {}, { 22: { text: ["x"] } }, { 22: { judge: [NaN], judge_name: ["CLIP"] } }]) assert.equal(judgementOf(none, "22"), null);
 });
 
 test("a judge clicks what it finds about as good as its best, after a further look, and its name is stored with it", async () => {
@@ -251,8 +251,8 @@ test("a mix is u + gamma (c - u) of the row that is shown, rounded and clipped o
   const values = new Int16Array([0, 0, 0, 100, 200, 301, 9, 9, 9, 200, 100, 32767]); // u and c, two rows, one pixel
   const pair = { values, scale: 1 / 1000, size: [1, 1], rows: 2 };
   const target = new Uint8ClampedArray(4);
-  assert.deepEqual([...mixed(pair, 1, 0, target)], [26, 51, 77, 255]); // .1, .2, .3
-  assert.deepEqual([...mixed(pair, 1, 3, target)], [102, 0, 255, 255]); // .4, -.1, 97.7
+  assert.deepEqual([...mixPixels(pair, 1, 0, target)], [26, 51, 77, 255]); // .1, .2, .3
+  assert.deepEqual([...mixPixels(pair, 1, 3, target)], [102, 0, 255, 255]); // .4, -.1, 97.7
 });
 
 test("what if leaves room for the picture only where there is one, and says of which step it is", () => {

@@ -6,7 +6,7 @@ import { line, polygon, rectangle, text } from "./commands.mjs";
 import { choiceOf, defaultSample, defaultStep, dot, sampleOf, stepOf, VECTORS } from "./gram.mjs";
 import { matrix } from "./matrix.mjs";
 import { metric } from "./metrics.mjs";
-import { captioned, nothing, pageOf } from "./plane.mjs";
+import { setCaption, nothing, pageOf } from "./plane.mjs";
 import { still } from "./still.mjs";
 import { greatest, least, nth, number, wordsWidth } from "./words.mjs";
 
@@ -27,7 +27,7 @@ export function lengths(record, options) {
   if (!rows.some((row) => Number.isFinite(row.step))) return nothing(page, run.empty);
   const noisy = rows.some((row) => row.noise > 0);
   const chosen = rows.find((row) => row.i === run.chosen);
-  const area = captioned(page, [...lengthFacts(chosen, run, noisy), bandWords(record)], 4, LOW);
+  const area = setCaption(page, [...lengthFacts(chosen, run, noisy), bandWords(record)], 4, LOW);
   return overRun("lengths", page, run, area, options, (own) => lengthCurves(own, area, record, run, rows, noisy));
 }
 
@@ -120,7 +120,7 @@ export function matters(record, options) {
     return nothing(page, { missing: "no push beyond c", advice: "At scale 1 the guided prediction is c itself." });
   }
   const held = windowOf(record, run);
-  const area = captioned(page, matterFacts(run, rows, held, bandWords(record, "whiskers of the push")), 4, LOW);
+  const area = setCaption(page, matterFacts(run, rows, held, bandWords(record, "whiskers of the push")), 4, LOW);
   return overRun("matters", page, run, area, options, (own) => matterCurves(own, area, record, run, rows, held));
 }
 
@@ -229,7 +229,7 @@ export function direction(record, options) {
   const rows = still(run.rows, "turns", [], () => run.rows.map(turnOf));
   if (!rows.some((row) => Number.isFinite(row.size))) return nothing(page, run.empty);
   const chosen = rows.find((row) => row.i === run.chosen);
-  const area = captioned(page, [...directionFacts(chosen, rows, run), bandWords(record)], 4, LOW);
+  const area = setCaption(page, [...directionFacts(chosen, rows, run), bandWords(record)], 4, LOW);
   return overRun("direction", page, run, area, options, (own) => directionCurves(own, area, record, run, rows));
 }
 

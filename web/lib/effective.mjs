@@ -6,7 +6,7 @@ import { line, marker, text } from "./commands.mjs";
 import { LOW, overRun, placesOf, runOf, split, TALL } from "./curves.mjs";
 import { choiceOf } from "./gram.mjs";
 import { metric } from "./metrics.mjs";
-import { captioned, nothing, pageOf } from "./plane.mjs";
+import { setCaption, nothing, pageOf } from "./plane.mjs";
 import { still } from "./still.mjs";
 import { greatest, least, nth, number, wordsWidth } from "./words.mjs";
 
@@ -25,7 +25,7 @@ export function effective(record, options) {
   const chosen = rows.find(({ i }) => i === run.chosen);
   const acted = actedOf(record, run.sample);
   const facts = [...factsOf(chosen), run.facts[0], bandWords(record), ...reasons(rows, acted, record)];
-  const below = captioned(page, facts, 4, LOW);
+  const below = setCaption(page, facts, 4, LOW);
   const area = onTop(page, below, heading(rows, acted, record, page.t));
   return overRun("effective", page, run, area, options, (own) => effectiveCurves(own, area, record, run, rows, acted));
 }

@@ -19,7 +19,7 @@ export function ladder(record, own) {
   const [step, places] = known ? [CLOSE, [-2, -1, 0, 1, 2]] : [FAR, [-1, 0, 1, 2]];
   const centre = centreOf(record, own);
   const near = (cfg) => Math.max(cfg, own) / Math.min(cfg, own) < NEAR;
-  const scales = places.map((k) => rounded(Math.max(1, step ** k * centre)));
+  const scales = places.map((k) => roundScale(Math.max(1, step ** k * centre)));
   return [...new Set(scales.map((cfg) => (near(cfg) ? own : cfg)))].slice(0, known ? 5 : 3);
 }
 
@@ -28,7 +28,7 @@ export function further(cfg, tried) {
   const side = cfg === Math.min(...tried) ? 1 / FAR : cfg === Math.max(...tried) ? FAR : null;
   const beyond = side ? [cfg * side, cfg * side ** 2] : [];
   const found = [];
-  for (const one of [...beyond, cfg / CLOSE, cfg * CLOSE].map((scale) => rounded(Math.max(1, scale)))) {
+  for (const one of [...beyond, cfg / CLOSE, cfg * CLOSE].map((scale) => roundScale(Math.max(1, scale)))) {
     if (![...tried, ...found].some((other) => Math.max(one, other) / Math.min(one, other) < NEAR)) found.push(one);
   }
   return found.slice(0, MORE);
@@ -41,7 +41,7 @@ export function centreOf({ report }, own) {
 }
 
 /** As widgets show it. */
-export const rounded = (cfg) => Number(cfg.toFixed(1));
+export const roundScale = (cfg) => Number(cfg.toFixed(1));
 
 /** What tells a model from others: `model_key` in verdict/picks.py; null where nothing does. */
 export function modelKey({ model }) {
@@ -67,7 +67,7 @@ export function rangeOf(stored, { report }) {
   if (!range) return null;
   const own = stored.picks.filter((pick) => pick.sampler_class === kind && (pick.chain ?? PLAIN) === PLAIN && pick.good);
   const judges = [...new Set(own.map(({ by }) => by).filter(Boolean))].sort();
-  return { judges, yours: own.some(({ by }) => !by), low: range[0], high: range[1], middle: rounded(Math.sqrt(range[0] * range[1])), chosen: own.map(({ cfg }) => cfg).sort((a, b) => a - b) };
+  return { judges, yours: own.some(({ by }) => !by), low: range[0], high: range[1], middle: roundScale(Math.sqrt(range[0] * range[1])), chosen: own.map(({ cfg }) => cfg).sort((a, b) => a - b) };
 }
 
 export class FindRange extends Tries {

@@ -11,7 +11,7 @@ const DIRECTIONS = { n: [0, -1], ne: [0.8, -0.8], e: [1, 0], se: [0.8, 0.8], s: 
   nw: [-0.8, -0.8] };
 const RADII = [7, 10, 14, 20, 28, 40, 56, 78];
 
-export const grown = ({ x, y, w, h }, by) => ({ x: x - by, y: y - by, w: w + 2 * by, h: h + 2 * by });
+export const growBox = ({ x, y, w, h }, by) => ({ x: x - by, y: y - by, w: w + 2 * by, h: h + 2 * by });
 
 /** Whether two boxes come closer than `gap` on both axes. */
 export function meets(a, b, gap = 0) {
@@ -24,7 +24,7 @@ export function holds(outer, inner) {
 }
 
 /** The part of the segment p-q inside a box, null if there is none (Liang and Barsky's clipping). */
-export function clipped(p, q, { x, y, w, h }) {
+export function clipSegment(p, q, { x, y, w, h }) {
   if ((p[0] < x && q[0] < x) || (p[1] < y && q[1] < y)) return null; // most lines are far away
   if ((p[0] > x + w && q[0] > x + w) || (p[1] > y + h && q[1] > y + h)) return null;
   let [near, far] = [0, 1];
@@ -130,13 +130,13 @@ function lensOf(scene, plane, { overview, lens: box }) {
   const left = Math.max(middle[0] - 0.42 * w, 2);
   const top = Math.max(Math.min(middle[1] - h / 2, overview.y + overview.h - h), 2);
   const window = { x: left, y: top, w, h };
-  if (!holds(grown(window, -12 / gain), { x: fan.low[0], y: fan.low[1], w: fan.span[0], h: fan.span[1] })) return null;
+  if (!holds(growBox(window, -12 / gain), { x: fan.low[0], y: fan.low[1], w: fan.span[0], h: fan.span[1] })) return null;
   const origin = [box.x + gain * (plane.origin[0] - left), box.y + gain * (plane.origin[1] - top)];
   return { window, frame: box, plane: planeAt(origin, plane.scale * gain), gain };
 }
 
 /** Centres of labels in a column, as near to the wanted ones as order, a gap and the ends allow. */
-export function stacked(wanted, gap, low, high) {
+export function stackCentres(wanted, gap, low, high) {
   const order = wanted.map((_, k) => k).sort((i, j) => wanted[i] - wanted[j] || i - j);
   const centres = order.map((k) => wanted[k]);
   for (let k = 0; k < centres.length; k++) centres[k] = Math.max(centres[k], k ? centres[k - 1] + gap : low);
@@ -181,7 +181,7 @@ export class Placer {
   /** What lying on lines costs. */
   crossed(box) {
     let cost = 0;
-    for (const [p, q] of this.lines) if (clipped(p, q, box)) cost += 4;
+    for (const [p, q] of this.lines) if (clipSegment(p, q, box)) cost += 4;
     return cost;
   }
 }

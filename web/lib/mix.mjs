@@ -3,7 +3,7 @@
 import { middleOf } from "./panel-pictures.mjs";
 
 /** The prediction at a scale as RGBA.  pair: {values: Int16Array [u and c, rows, h, w, 3], scale, size: [w, h], rows} */
-export function mixed({ values, scale, size: [w, h], rows }, row, gamma, target) {
+export function mixPixels({ values, scale, size: [w, h], rows }, row, gamma, target) {
   const count = w * h * 3;
   const [u, c] = [row * count, (rows + row) * count];
   const factor = 255 * scale;
@@ -27,7 +27,7 @@ export function paintMix(ctx, pair, row, gamma, box) {
     canvas = new OffscreenCanvas(pw, ph);
     image = new ImageData(pw, ph);
   }
-  mixed(pair, row, gamma, image.data);
+  mixPixels(pair, row, gamma, image.data);
   canvas.getContext("2d").putImageData(image, 0, 0);
   const place = middleOf(pair, box);
   ctx.imageSmoothingEnabled = place.w < 2 * pw;

@@ -19,17 +19,17 @@ export function sayOn(node, lines, files, address) {
   if (!placed && !lines.length) return;
   const widget = placed ?? placeOn(node, table ? TABLE : PROSE);
   const [place] = widget.element.children;
-  place.replaceChildren(...linked(words, files, address));
+  place.replaceChildren(...linkFiles(words, files, address));
   place.style.whiteSpace = table ? "pre" : "pre-wrap";
 }
 
 /** The words in pieces; the name of every file in them is a link that fetches it. */
-export function linked(words, files = [], address = String) {
+export function linkFiles(words, files = [], address = String) {
   const [file, ...others] = files;
   const [before, ...rest] = file ? words.split(file.filename) : [words];
-  if (!rest.length) return others.length ? linked(words, others, address) : [words];
+  if (!rest.length) return others.length ? linkFiles(words, others, address) : [words];
   const link = element("a", { href: address(`/view?${new URLSearchParams(file)}`), download: file.filename, style: LINK }, file.filename);
-  return [before, link, ...linked(rest.join(file.filename), others, address)];
+  return [before, link, ...linkFiles(rest.join(file.filename), others, address)];
 }
 
 function placeOn(node, least) {

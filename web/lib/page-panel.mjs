@@ -36,7 +36,7 @@ export function panelOf(record, sheets, sources) {
 }
 
 /** Show the record in its panel, which is on the page already; its colours follow the reader's. */
-export function opened(panel, record) {
+export function openPanel(panel, record) {
   panel.start();
   panel.show(record);
   const scheme = matchMedia("(prefers-color-scheme: dark)");

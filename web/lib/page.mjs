@@ -3,7 +3,7 @@
 import { sampleOf, stepOf } from "./gram.mjs";
 import { swatch } from "./legend.mjs";
 import { metric } from "./metrics.mjs";
-import { opened, panelOf } from "./page-panel.mjs";
+import { openPanel, panelOf } from "./page-panel.mjs";
 import { download, element } from "./panel-parts.mjs";
 import { rowOf } from "./panel-pictures.mjs";
 import { answers } from "./reading.mjs";
@@ -31,7 +31,7 @@ export function mount(place, { record, sheets, sources }) {
     [legend, read] = [panel.view + theme, panel.sample];
     results.forEach((one) => one.setAttribute("aria-pressed", String(Number(one.dataset.sample) === panel.sample)));
   };
-  opened(panel, record);
+  openPanel(panel, record);
   return panel;
 }
 

@@ -24,7 +24,7 @@ export function rowOf(pictures, sample) {
 export function filmstrip(ctx, pictures, images, { w, h, theme, step, sample, t, font }) {
   const { kinds } = pictures;
   const chosen = nearestSheet(pictures, step);
-  const steps = thinned(pictures.steps, Math.floor((w - NAMES - 8) / (LEAST + GAP)), chosen);
+  const steps = thinSheets(pictures.steps, Math.floor((w - NAMES - 8) / (LEAST + GAP)), chosen);
   const room = { x: 0, y: 0, w: Math.max(8, (w - NAMES - 8) / steps.length - GAP), h: Math.max(8, (h - 28) / ROWS.length - GAP) };
   const cell = middleOf(pictures, room);
   const [across, down] = [cell.w + GAP, cell.h + GAP];
@@ -76,7 +76,7 @@ export function middleOf({ size: [tw, th] }, { x, y, w, h }) {
 }
 
 /** As many sheets, evenly over the run, as there is room for; the chosen one stands for the nearest of them. */
-export function thinned(sheets, room, chosen) {
+export function thinSheets(sheets, room, chosen) {
   const most = Math.max(2, room);
   if (sheets.length <= most) return sheets;
   const found = Array.from({ length: most }, (_, k) => sheets[Math.round((k * (sheets.length - 1)) / (most - 1))]);

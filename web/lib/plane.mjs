@@ -1,10 +1,10 @@
 // @ts-check
 /** The step plane to scale (D1): x_t to the right, predictions to the left, the difference downwards. */
 import { arrow, boxOf, line, marker, rectangle, sheet, SHORT, symbol, text } from "./commands.mjs";
-import { arrange, clipped, grown, Placer, stacked } from "./layout.mjs";
+import { arrange, clipSegment, growBox, Placer, stackCentres } from "./layout.mjs";
 import { factsOf, sceneOf } from "./scene.mjs";
-import { colourOf, completed, PENS } from "./theme.mjs";
-import { cut, filled, nth, number, runsWidth, wrapped } from "./words.mjs";
+import { colourOf, completeTheme, PENS } from "./theme.mjs";
+import { cut, fillIn, nth, number, runsWidth, wrapChunks } from "./words.mjs";
 
 const SYMBOLS = {
   x: [{ t: "x", italic: true }, { t: "t", italic: true, sub: true }],
@@ -35,7 +35,7 @@ export function figure(record, options) {
   const page = pageOf(options, "Step plane to scale");
   if (scene.alone) return aloneOn(page, scene);
   if (scene.missing) return nothing(page, scene);
-  const area = captioned(page, [...factsOf(scene, record), "ray to u level by construction"]);
+  const area = setCaption(page, [...factsOf(scene, record), "ray to u level by construction"]);
   drawPlane(page, viewOf(scene), area);
   return page.commands;
 }
@@ -45,8 +45,8 @@ export function figure(record, options) {
  * @param {string} label
  * @returns {Page}
  */
-export function pageOf({ w, h, theme, t = filled }, label) {
-  const full = completed(theme);
+export function pageOf({ w, h, theme, t = fillIn }, label) {
+  const full = completeTheme(theme);
   const symbolSize = Math.min(w, 2 * h) >= 700 ? 17 : 15;
   return {
     w,
@@ -68,7 +68,7 @@ export function nothing(page, { missing, advice }) {
   const { w, h, theme, commands } = page;
   commands[0].label += `: ${missing}`;
   commands.push(text(w / 2, 0.44 * h, cut(missing, w - 16, 14), { size: 14, fill: theme.ink, anchor: "middle" }));
-  wrapped((advice ?? "").split(/(?<=\.) /), w - 16, SMALL).forEach((words, k) => {
+  wrapChunks((advice ?? "").split(/(?<=\.) /), w - 16, SMALL).forEach((words, k) => {
     commands.push(text(w / 2, 0.44 * h + 22 + LINE * k, words, { fill: theme.muted, anchor: "middle" }));
   });
   return commands;
@@ -78,7 +78,7 @@ export function nothing(page, { missing, advice }) {
 function aloneOn(page, scene) {
   const { theme, commands, placer } = page;
   const { missing, advice, alone, noise } = scene;
-  const area = captioned(page, [missing, ...advice.split(/(?<=\.) /), `step ${nth(scene.i)} of ${scene.n}`, noise > 0 && `noise ${number(noise)} is not drawn`]);
+  const area = setCaption(page, [missing, ...advice.split(/(?<=\.) /), `step ${nth(scene.i)} of ${scene.n}`, noise > 0 && `noise ${number(noise)} is not drawn`]);
   const [start, end] = [[area.x + area.w - 40, area.y + area.h / 2], [area.x + GUTTER, area.y + area.h / 2]];
   const scale = (0.45 * (start[0] - end[0])) / alone;
   const tip = [start[0] - scale * alone, start[1]];
@@ -100,9 +100,9 @@ function aloneOn(page, scene) {
  * @param {(string | false | null | undefined | number)[]} chunks
  * @returns {Box}
  */
-export function captioned(page, chunks, most = 4, room = 0) {
+export function setCaption(page, chunks, most = 4, room = 0) {
   const { w, h, theme, commands } = page;
-  const lines = wrapped(chunks, w - 16, SMALL).slice(0, Math.min(most, Math.max(0, Math.floor((h - room) / LINE))));
+  const lines = wrapChunks(chunks, w - 16, SMALL).slice(0, Math.min(most, Math.max(0, Math.floor((h - room) / LINE))));
   const top = h - lines.length * LINE - 4;
   lines.forEach((words, k) => commands.push(text(8, top + LINE * k + 11, words, { fill: theme.muted, name: "caption" })));
   commands[0].label += `. ${chunks.filter(Boolean).join(", ")}`;
@@ -128,7 +128,7 @@ export function drawPlane(page, view, area) {
   Object.assign(set, arrange(shape, areasOf(area), { inset, gutter: GUTTER, margin: 34 }));
   set.near = set.lens?.plane ?? set.plane;
   set.frame = set.lens?.frame ?? area;
-  page.placer.area = grown(area, 2);
+  page.placer.area = growBox(area, 2);
   if (set.lens) outlineLens(set);
   if (set.reach) stroke(page, "reach", set.near.at(points.u), set.near.at(set.reach), set.frame, "reach");
   rays(set, set.plane, area);
@@ -184,7 +184,7 @@ function rays({ page, points, predictions }, plane, within, prefix = "") {
 
 /** A line of a role, clipped, that labels avoid. */
 function stroke(page, role, p, q, within, name) {
-  const ends = clipped(p, q, within);
+  const ends = clipSegment(p, q, within);
   if (!ends) return;
   const { width, dash } = PENS[role];
   page.placer.lines.push(ends);
@@ -262,7 +262,7 @@ function labels(set) {
   place(page, start, "x", "", "e ne se n s", sheetBox);
   const middle = (p, q, part = 0.5) => [p[0] + part * (q[0] - p[0]), p[1] + part * (q[1] - p[1])];
   if (!scene.same) {
-    const inner = set.lens ? grown(frame, -3) : frame;
+    const inner = set.lens ? growBox(frame, -3) : frame;
     const [u, c, G] = ["u", "c", "G"].map((role) => near.at(points[role]));
     place(page, middle(u, c), "delta", "", "e ne se w", inner);
     const scale = set.shownGamma ?? scene.gamma;
@@ -281,7 +281,7 @@ function labels(set) {
   place(page, end, "next", set.nextWords ?? "", hinge ? "s se sw e w" : "n nw ne s", sheetBox);
   if (!scene.still) place(page, middle(start, stepEnd), "step", short ? `rms ${number(Math.hypot(...tip))}` : "", "n ne nw s", sheetBox);
   scaleBar(page, plane, { x: overview.x, y: overview.y, w: overview.w, h: overview.h }, "start", "bar");
-  if (set.lens) scaleBar(page, near, grown(frame, -6), "end", "lens-bar");
+  if (set.lens) scaleBar(page, near, growBox(frame, -6), "end", "lens-bar");
 }
 
 /** Labels of the predictions left of the fan, joined to their points by hairlines. */
@@ -289,7 +289,7 @@ function gutter({ page, near, frame, points, predictions, lens, area }) {
   const { theme, commands, placer, symbolSize } = page;
   const ends = predictions.map((role) => near.at(points[role]));
   const left = lens ? area.x : Math.max(area.x, Math.min(...ends.map(([x]) => x)) - GUTTER - 30);
-  const centres = stacked(ends.map(([, y], k) => y + 1e-6 * k), ROW + 1, frame.y + 10, frame.y + frame.h - 10);
+  const centres = stackCentres(ends.map(([, y], k) => y + 1e-6 * k), ROW + 1, frame.y + 10, frame.y + frame.h - 10);
   predictions.forEach((role, k) => {
     const style = { size: symbolSize, fill: colourOf(theme, role), halo: theme.paper, name: `label-${role}` };
     const parts = symbol(left, centres[k] + 0.3 * symbolSize, SYMBOLS[role], style);
@@ -327,12 +327,12 @@ function scaleBar(page, plane, area, side, name) {
   const pixels = size * plane.scale;
   const words = `${number(size)} rms`;
   const w = Math.max(pixels, runsWidth([{ t: words }], SMALL));
-  const room = grown(area, 3);
+  const room = growBox(area, 3);
   for (let up = 0; up < area.h - 24; up += 6) {
     for (let aside = 0; aside < area.w - w; aside += 12) {
       const x = side === "start" ? area.x + aside : area.x + area.w - w - aside;
       const box = { x, y: area.y + area.h - 22 - up, w, h: 22 };
-      if (!placer.isFree(grown(box, 3), room) || placer.crossed(box)) continue;
+      if (!placer.isFree(growBox(box, 3), room) || placer.crossed(box)) continue;
       placer.taken.push(box);
       const y = box.y + 4;
       for (const end of [x, x + pixels]) commands.push(line([[end, y - 3], [end, y + 3]], theme.ink, 1.4));

@@ -1,7 +1,7 @@
 // @ts-check
 /** Words of the panel. English stands alone; another language falls back to it word by word. */
 import { viewWords } from "./views.mjs";
-import { filled } from "./words.mjs";
+import { fillIn } from "./words.mjs";
 
 export const EN = {
   ...viewWords("en"), panel: "Guidance inspector", views: "Views", step: "Step", sample: "Sample", play: "Play the run",
@@ -144,5 +144,5 @@ const DRAWN_ZH = {
 /** t(key, values): words in a language ("zh", "zh-TW", ... or English), with {names} filled in. */
 export function speaker(locale) {
   const words = String(locale).startsWith("zh") ? { ...EN, ...ZH, ...DRAWN_ZH } : EN;
-  return (key, values = {}) => filled(words[key] ?? key, values);
+  return (key, values = {}) => fillIn(words[key] ?? key, values);
 }

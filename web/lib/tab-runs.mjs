@@ -48,7 +48,7 @@ export function latest(runs, root) {
  *
  * before, now: what was known when it was asked, and is.
  */
-export function merged(before, now, listed) {
+export function mergeRuns(before, now, listed) {
   const known = new Set(before.map(({ run }) => run));
   const since = now.filter(({ run }) => !known.has(run));
   return [...new Map([...listed, ...since].map((one) => [one.run, one])).values()];
@@ -138,7 +138,7 @@ export function stateOf({ on, runs, live, lost, sampler, unreached = [] }) {
 }
 
 /** Records of a series as one run: steps one after the other, part by part.  stages: where the next sampler begins */
-export function joined(records) {
+export function joinRecords(records) {
   const sizes = records.map((record) => Math.max(...[record, ...Object.values(record.parts ?? {})].map(planned)));
   const mains = records.map((record) => namedPart(record, records[0].part));
   const names = [...new Set(records.flatMap(partsOf))].filter((name) => !mains.some(({ part }) => part === name));

@@ -7,7 +7,7 @@ import { FindRange, modelKey, rangeOf } from "./find-range.mjs";
 import { nodeAt } from "./panel-graph.mjs";
 import { blame, withSteps } from "./panel-record.mjs";
 import { Place } from "./tab-place.mjs";
-import { flagOf, hasSampler, hasTwin, isOf, joined, latest, merged, nameOf, series, setFlag, slotOf, stoppedAt } from "./tab-runs.mjs";
+import { flagOf, hasSampler, hasTwin, isOf, joinRecords, latest, mergeRuns, nameOf, series, setFlag, slotOf, stoppedAt } from "./tab-runs.mjs";
 import { TryHalf } from "./try-half.mjs";
 
 const HAD = "guidancegeometry:tab:"; // + key of a workflow that has had runs
@@ -93,7 +93,7 @@ export class Tab {
     const answer = await this.editor.runs(this.root.id);
     if (!answer || key !== this.key || asked < this.answered) return; // a late answer knows less than one that came before it
     this.answered = asked;
-    this.runs = merged(before, this.runs, answer.runs);
+    this.runs = mergeRuns(before, this.runs, answer.runs);
     this.unreached = answer.unreached ?? [];
     for (const { run } of this.runs) this.coming.delete(run);
     const [last] = this.entries().slice(-1);
@@ -192,7 +192,7 @@ export class Tab {
   async recordOf({ run, chain, stopped_at: at }) {
     if (chain) {
       const records = await Promise.all(chain.map((one) => this.recordOf(one)));
-      return records.every(Boolean) ? joined(records) : null;
+      return records.every(Boolean) ? joinRecords(records) : null;
     }
     const { records } = this; // of this workflow
     const record = records.get(run) ?? (await this.editor.run(run));

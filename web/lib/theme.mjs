@@ -27,7 +27,7 @@ export const DARK = {
 };
 
 /** A theme with every colour present; what is missing comes from the light one. */
-export const completed = (theme) => ({ ...LIGHT, ...theme });
+export const completeTheme = (theme) => ({ ...LIGHT, ...theme });
 
 /** How a role is drawn. marker null: the role is an arrow only. */
 export const PENS = {

@@ -5,7 +5,7 @@
  */
 import { scaleSource, nodeAt } from "./panel-graph.mjs";
 import { FLAG, slotOf } from "./tab-runs.mjs";
-import { judgedBy, judgeOf, picturesOf, promptAt, shownBy } from "./try-prompt.mjs";
+import { judgementOf, judgeOf, picturesOf, promptAt, shownBy } from "./try-prompt.mjs";
 
 const MOST_GUIDERS = 8; // one inside another
 const PAUSE = 400; // milliseconds between two looks at a job
@@ -109,7 +109,7 @@ export class Tries {
   take(card, job, run, record) {
     const shots = picturesOf(job?.outputs ?? {}, this.shown.id);
     const there = job?.ended && (shots.length || record?.pictures?.steps?.length);
-    const found = judgedBy(job?.outputs, this.judging?.id);
+    const found = judgementOf(job?.outputs, this.judging?.id);
     Object.assign(card, { run, record, shots, found, state: there ? "there" : "failed" });
     this.changed();
   }

@@ -34,7 +34,7 @@ export function judgeOf(prompt, sampler) {
 }
 
 /** What the judge found in a job's pictures: {name, score}; null for nothing.  score: mean log-probability */
-export function judgedBy(outputs, id) {
+export function judgementOf(outputs, id) {
   const { judge: [score] = [], judge_name: [name] = [] } = outputs?.[id] ?? {};
   return name && Number.isFinite(score) ? { name, score } : null;
 }

@@ -3,7 +3,7 @@
 import { curve, keys, panel } from "./axes.mjs";
 import { line, marker, text } from "./commands.mjs";
 import { length, rms } from "./gram.mjs";
-import { captioned, drawPlane, nothing, pageOf, RULED } from "./plane.mjs";
+import { setCaption, drawPlane, nothing, pageOf, RULED } from "./plane.mjs";
 import { factsOf, sceneOf } from "./scene.mjs";
 import { still } from "./still.mjs";
 import { greatest, nth, number, wordsWidth } from "./words.mjs";
@@ -40,7 +40,7 @@ export function figure(record, options) {
   const page = pageOf(options, "What another scale does to this step");
   if (scene.missing) return nothing(page, scene);
   const most = Math.max(gammaRange(record), scene.shown);
-  const area = captioned(page, wordsOf(scene, record));
+  const area = setCaption(page, wordsOf(scene, record));
   const beside = area.w >= SIDE;
   const side = beside
     ? { x: area.x + 0.68 * area.w, y: area.y + 16, w: 0.32 * area.w, h: area.h - 44 }

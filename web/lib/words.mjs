@@ -30,7 +30,7 @@ export const runSize = (run, size) => (run.sub ? Math.max(11, Math.round(0.72 * 
 export const runsWidth = (runs, size) => runs.reduce((sum, run) => sum + wordsWidth(run.t, runSize(run, size)), 0);
 
 /** Words with {names} filled in. */
-export const filled = (words, values = {}) => words.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+export const fillIn = (words, values = {}) => words.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
 
 /** The number of a step as people count: from 1. Records count from 0. */
 export const nth = (i) => i + 1;
@@ -57,7 +57,7 @@ export function number(value, digits = 3) {
 }
 
 /** Chunks joined by a middle dot into lines no wider than `width`; a chunk that is wider alone is cut with an ellipsis. */
-export function wrapped(chunks, width, size) {
+export function wrapChunks(chunks, width, size) {
   const lines = [];
   for (const chunk of chunks.filter(Boolean)) {
     const longer = lines.length ? `${lines.at(-1)}  \u00b7  ${chunk}` : chunk;
