@@ -63,12 +63,13 @@ export function cellDialog(page, make, changed) {
   const show = async (row, room) => {
     const record = (await files.runs())[row.id];
     if (!record || state.row !== row) return;
-    const { opened, panelOf } = await files.panel();
+    /** @type {typeof import("./page-panel.mjs")} */
+    const { openPanel, panelOf } = await files.panel();
     if (state.row !== row) return;
     const first = !state.panel;
     state.panel ??= panelOf(record, {}, async () => ({ output: (await files.prompts())[state.row.id] }));
     room.replaceChildren(state.panel.host);
-    if (first) opened(state.panel, record);
+    if (first) openPanel(state.panel, record);
     else state.panel.show(record);
   };
 
