@@ -17,6 +17,7 @@ import comfy.samplers
 import comfyui_version
 import torch
 from comfy_execution.utils import get_executing_context
+from torch import Tensor
 
 from ..guidance.parts import Packed
 from .native_model import card_of
@@ -25,6 +26,7 @@ KEY = "guidance_geometry"  # under which the pack's own wrappers and its run sta
 PACK_VERSION = "0.1.0"
 NEAR_START = 0.05  # share of a schedule, before which a run begins with it
 PIXELS = 3  # channels of a pixel-space model
+BOUNDS = ("timestep_end", "timestep_start")  # of an entry of a condition, in noise levels
 COMBINING = ("__call__", "outer_predict_noise", "predict_noise")
 
 
@@ -38,11 +40,16 @@ def is_flow(patcher) -> bool:
     return isinstance(patcher.get_model_object("model_sampling"), comfy.model_sampling.CONST)
 
 
-def is_active(conds: list[dict] | None, sigma: float) -> bool:
-    """Whether any entry of a condition covers this noise level; the host's output for one that does not is 0."""
-    return any(
-        entry.get("timestep_end", -math.inf) <= sigma <= entry.get("timestep_start", math.inf) for entry in conds or []
-    )
+def is_active(conds: list[dict] | None, sigma: Tensor | float) -> bool:  # sigma [B]
+    """Whether any entry of a condition covers this noise level; the host's output for one that does not is 0.
+
+    Read off the device only where an entry is bounded, as the host does it.
+    """
+    entries = conds or []
+    if all(entry.keys().isdisjoint(BOUNDS) for entry in entries):
+        return bool(entries)
+    level = float(sigma.flatten()[0]) if isinstance(sigma, Tensor) else sigma
+    return any(entry.get(BOUNDS[0], -math.inf) <= level <= entry.get(BOUNDS[1], math.inf) for entry in entries)
 
 
 def packed_as(shapes) -> Packed:

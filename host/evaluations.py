@@ -120,7 +120,7 @@ class Evaluations:
         found = self.current
         if found is None:
             return
-        active = [adapter.is_active(cond, float(sigma.flatten()[0])) for cond in conds]
+        active = [adapter.is_active(cond, sigma) for cond in conds]
         found.nfe += sum(active)
         found.gammas = self._scales()
         if model_options.get(FURTHER):

@@ -13,6 +13,7 @@ from torch import Tensor
 from ..guidance.chain import PLAIN, Chain, Guidance, chain_of
 from ..guidance.gradients.run import goes_through_denoiser
 from ..guidance.parts import Packed
+from ..guidance.printing import nth
 from ..guidance.rules.kinds import Source
 from ..guidance.rules.part_scale import PartScale
 from ..guidance.run import Run
@@ -27,6 +28,9 @@ from .gradient_run import DenoiserCall, HostGradientRun
 from .run_models import OtherModel, RunModels, load_together
 
 SURE_TO_WAIT = "Use euler, heun, dpm_2 or ddim, or set zero_init_steps to 0."
+OFF_LEVEL = (
+    "The {} evaluation was at another noise level than in a dry run of the sampler, and rules had the wrong one."
+)
 REPLACED = "u in this record is the weak prediction that autoguidance puts in its place."
 SEVERAL = (
     "Classifier Guidance reads one picture, and this latent holds {names}. Remove it from the guidance chain, or "
@@ -42,7 +46,7 @@ class GuidedRun:
     """
 
     def __init__(self, guider, chain: Chain, sigmas: Tensor, noise: Tensor, sampler, packed: Packed):
-        levels, patcher = tuple(map(float, sigmas)), guider.model_patcher
+        levels, patcher = tuple(sigmas.tolist()), guider.model_patcher
         first, last = adapter.part_of_schedule(patcher, levels)
         response = response_of(sampler, sigmas, patcher)
         moves = response.moves if len(response.steps) == len(levels) - 1 else ()
@@ -81,7 +85,7 @@ class GuidedRun:
 
     def predict(self, x, timestep, model_options={}, seed=None):  # noqa: B006  the host's signature
         """Guided x0-hat at one noise level, gradient terms included; what the chain does not need is not evaluated."""
-        sigma = float(timestep[0])
+        sigma = self.stages.level_of(timestep)
         self.runner.begin(sigma, self.stages.begins(sigma))
         guided = self.gradients.add_to(DenoiserCall(self.evaluation, x, timestep, model_options, seed))
         if self.runner.in_place_of_u is not None and REPLACED not in self.notes:
@@ -90,7 +94,9 @@ class GuidedRun:
 
     def sentences(self) -> list[str]:
         """Sentences for the trace."""
-        return [*self.notes, *self.gradients.sentences()]
+        call = self.stages.departure()
+        off = [OFF_LEVEL.format(nth(call))] if call else []
+        return [*self.notes, *off, *self.gradients.sentences()]
 
     def close(self) -> None:
         """Give the other models back."""

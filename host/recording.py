@@ -282,8 +282,7 @@ class Watch:
 
     def _note_step(self, told: Mapping) -> None:
         level = told.get("sigma")
-        known = isinstance(level, Tensor | float | int)
-        self.recorder.stepped(float(torch.as_tensor(level).flatten()[0]) if known else None)
+        self.recorder.stepped(level if isinstance(level, Tensor | float | int) else None)
 
     def _marked_noise(self, x: Tensor, sigmas: Tensor, options: Mapping) -> dict:
         """The noise sampler to hand over, whose draws are marked."""
@@ -371,6 +370,10 @@ class Watch:
     def _note_end(self, samples: Tensor) -> None:
         self.end = untracked(samples)
         self.recorder.returned(samples)
+        if call := self.recorder.stages.departure():
+            self.faults.append(
+                f"the {nth(call)} evaluation was at another noise level than in a dry run of {self.run.name}"
+            )
         if asked := self.recorder.unreported:
             self.faults.append(f"no step recorded: {self.run.name} called the model {asked} times and reported no step")
 
@@ -421,7 +424,7 @@ class Watch:
     def _observation(self, accumulator: Accumulator, end: Tensor | None, faults: list[str], part: str) -> Observed:
         said = (self.afterwards.summary if self.afterwards else {}), self.evaluations.inside
         lost = self.recorder.unfollowed
-        run, sigmas = self.run, [float(s) for s in self.run.sigmas]
+        run, sigmas = self.run, self.run.sigmas.tolist()
         return Observed(run.id, accumulator, sigmas, end, faults, self.noise.split, lost, part, *said, run=run)
 
 

@@ -228,7 +228,8 @@ class Response:
     steps: empty where they could not be told by coefficients. states: one more than steps, the result last. firsts: the
     number of the call with which each step begins, None for one that asks for no prediction; further calls up to the
     next one are stages of it. reports: the calls made before each report of a step. late: the reports follow the stages
-    of their step. end: noise level of the result, None where there was none. why: there are no steps, in a sentence.
+    of their step. end: noise level of the result, None where there was none. levels: noise level of every call. why:
+    there are no steps, in a sentence.
     """
 
     steps: tuple[StepResponse, ...] = ()
@@ -237,6 +238,7 @@ class Response:
     reports: tuple[int, ...] = ()
     late: bool = False
     end: float | None = None
+    levels: tuple[float, ...] = ()
     why: str = ""
 
     @property
@@ -365,7 +367,8 @@ def _response(play: Play, probes: Probes, sigmas: Sequence[float]) -> Response:
         raise Misfit("its states are not finite")
     table = Table(rows, own, steps, probes)
     firsts, end = tuple(one.call for one in steps[:-1]), end_of(probes, sigmas)
-    found = Response((), table.states, firsts, reports_of(probes), is_late(probes), end)
+    levels = tuple(one.sigma for one in probes.states if one.asks)
+    found = Response((), table.states, firsts, reports_of(probes), is_late(probes), end, levels)
     try:
         return replace(found, steps=table.steps)
     except Misfit as why:

@@ -12,6 +12,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import torch
+from torch import Tensor
+
 from .response import Response, StepResponse
 
 SAME_LEVEL = 1e-4  # relative difference below which two noise levels are one, rounded
@@ -61,7 +64,8 @@ class Stages:
     """Follows the evaluations and callbacks of one run.
 
     sigmas: the schedule, noisiest first. response: of the sampler, until the run departs from it. calls, reports: so
-    far. levels: of the calls since the last report.
+    far. levels: of the calls since the last report. foretold: level and tensor of every call whose level the response
+    said.
 
     A sampler without a response that has not reported yet may still do so after the stages of its first step, the last
     of which stands at the step's end. So it counts as silent once an evaluation lies below that end; then every
@@ -74,9 +78,29 @@ class Stages:
     calls: int = 0
     reports: int = 0
     levels: list[float] = field(default_factory=list)
+    foretold: list[tuple[float, Tensor]] = field(default_factory=list)
     begun: bool = False  # a step that has not been reported
     silent: bool = False  # evaluates on and on without a report
     end: float = 0.0  # noise level at which the step ends
+
+    def level_of(self, sigma: Tensor) -> float:  # sigma [B]
+        """The noise level of the next evaluation, as the response says; read only where it does not, since that waits.
+
+        A wait for the device in every step is time in which it has nothing to do.
+        """
+        levels = self.response.levels if self.response.firsts else ()
+        if self.calls >= len(levels):
+            return float(sigma.flatten()[0])
+        self.foretold.append((levels[self.calls], sigma.flatten()[0]))
+        return levels[self.calls]
+
+    def departure(self) -> int | None:
+        """The evaluation, from 1, that was not at the level that the response said; None for none.  Waits once."""
+        if not self.foretold:
+            return None
+        said, shown = zip(*self.foretold, strict=True)
+        pairs = enumerate(zip(said, torch.stack(shown).tolist(), strict=True), start=1)
+        return next((n for n, (level, real) in pairs if abs(level - real) > SAME_LEVEL * abs(level)), None)
 
     def begins(self, sigma: float) -> bool:
         """Note an evaluation at a noise level, and say whether it is the first of its outer step."""
@@ -85,7 +109,7 @@ class Stages:
         self.levels.append(sigma)
         return first
 
-    def reported(self, sigma: float | None = None) -> int | None:
+    def reported(self, sigma: Tensor | float | None = None) -> int | None:
         """Note the sampler's callback: which of the calls since the last one was its step's; None for no new step.
 
         sigma: the level at which it says the step began.
@@ -99,7 +123,7 @@ class Stages:
         self.levels.clear()
         return place
 
-    def _place(self, sigma: float | None) -> int:
+    def _place(self, sigma: Tensor | float | None) -> int:
         if self.response.firsts:
             firsts = [first for first in self.response.firsts if first is not None]
             return firsts[self.reports] - self.calls + len(self.levels)
@@ -108,6 +132,7 @@ class Stages:
         last = len(self.levels) - 1
         if sigma is None:
             return last
+        sigma = float(torch.as_tensor(sigma).flatten()[0])
         named = (i for i in range(last, -1, -1) if math.isclose(self.levels[i], sigma, rel_tol=SAME_LEVEL))
         return next(named, last)
 

@@ -157,7 +157,7 @@ class Recorder:
 
     def called(self, x: Tensor, sigma: Tensor) -> Visited:
         """Note a model call before it is made; `answered` completes it."""
-        level = float(sigma.flatten()[0])
+        level = self.stages.level_of(sigma)
         call = self._visited(untracked(x).clone(), level, x)  # samplers write into their state
         call.first = self.stages.begins(level)
         self.pending.append(call)
@@ -167,7 +167,7 @@ class Recorder:
         """Note what came out of a model call."""
         call.evaluation = evaluation
 
-    def stepped(self, sigma: float | None = None) -> None:
+    def stepped(self, sigma: Tensor | float | None = None) -> None:
         """Note the sampler's callback: one of the calls since the last one was this step's; none if it reports twice.
 
         sigma: the level at which it says the step began, None where the order alone tells.

@@ -1,0 +1,49 @@
+"""How often a run reads a value from its device: each is a wait, in which the device has nothing to do."""
+
+from collections import Counter
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from .runs import guided, ksampler
+
+WAITS = {"aten::_local_scalar_dense", "aten::item", "aten::is_nonzero", "aten::nonzero", "aten::equal"}
+
+
+class Waits(TorchDispatchMode):
+    """Counts the operations that need a value on the host; on a processor they are the same as on any device."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = Counter()
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        name = operation.name().partition(".")[0]
+        masked = name in ("aten::index", "aten::index_put_") and any(
+            isinstance(index, torch.Tensor) and index.dtype == torch.bool for index in args[1]
+        )
+        if name in WAITS or masked:
+            self.found[name] += 1
+        return operation(*args, **(kwargs or {}))
+
+
+def waits(run):
+    """The waits of a run whose sampler has been measured before."""
+    run()
+    with Waits() as counted:
+        run()
+    return counted.found.total()
+
+
+@pytest.mark.parametrize("sampler", ["euler", "heun", "dpm_2", "dpmpp_2m", "euler_ancestral", "uni_pc"])
+@pytest.mark.parametrize("capture", ["numbers", "pictures", "tensors"])
+def test_recording_waits_no_more_often_in_longer_runs(labelled, empty_latent, sampler, capture):
+    model, positive, negative = labelled["pocket"]
+    latent = empty_latent("pocket")
+
+    def more(steps):
+        plain = waits(lambda: ksampler(model, positive, negative, latent, sampler, steps=steps))
+        return waits(lambda: guided(model, positive, negative, latent, sampler, steps=steps, capture=capture)) - plain
+
+    assert more(12) == more(6)
