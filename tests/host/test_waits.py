@@ -47,3 +47,22 @@ def test_recording_waits_no_more_often_in_longer_runs(labelled, empty_latent, sa
         return waits(lambda: guided(model, positive, negative, latent, sampler, steps=steps, capture=capture)) - plain
 
     assert more(12) == more(6)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_rule_waits_no_more_often_in_longer_runs(labelled, empty_latent, wires, name):
+    model, positive, negative = labelled["pocket"]
+    noise, latent, rules = custom.Noise_RandomNoise(3), empty_latent("pocket"), acting(name, wires["pocket"])
+    guider = GGGuider.execute(model, positive, negative, 3.0, rules).result[0]
+    sampler = custom.KSamplerSelect.execute("euler").result[0]
+    plain = custom.CFGGuider.execute(model, positive, negative, 3.0).result[0]
+
+    def more(steps):
+        sigmas = custom.KarrasScheduler.execute(steps, 20.0, 0.05, 7.0).result[0]
+        given = sampler, sigmas, latent
+        counts = [
+            waits(lambda g=one: custom.SamplerCustomAdvanced.execute(noise, g, *given)) for one in (guider, plain)
+        ]
+        return counts[0] - counts[1]
+
+    assert more(12) == more(6)
