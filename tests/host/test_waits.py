@@ -6,7 +6,10 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from .runs import guided, ksampler
+from guidance_geometry.nodes.sampling import GGGuider
+
+from .rule_knobs import ALL, acting
+from .runs import custom, guided, ksampler
 
 WAITS = {"aten::_local_scalar_dense", "aten::item", "aten::is_nonzero", "aten::nonzero", "aten::equal"}
 
