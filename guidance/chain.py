@@ -143,7 +143,7 @@ class Chain(Printed):
 
     def step(self, state: ChainState, p: Predictions, gamma: float) -> tuple[Tensor, ChainState]:
         """Guide one outer step.  gamma: from `scale`; 0 is u, 1 is c.  Where u is missing and no rule fills it: c."""
-        memory, acting = list(state.rules), self._acting(state.run, p.sigma)
+        memory, acting = list(state.rules), self._acting(state.run, p.level)
 
         def act(i: int, p: Predictions, *given: Any) -> Any:
             rule: Any = self.rules[i]
@@ -162,12 +162,11 @@ class Chain(Printed):
 
         return (following.acted or self)._guided(p, gamma, act)
 
-    def _acting(self, run: Run, sigma: float | Tensor) -> Chain:
+    def _acting(self, run: Run, sigma: float) -> Chain:
         """The chain without the rules outside their windows; the others keep their places."""
         if all(rule.window == WHOLE for rule in self.rules):
             return self
-        level = float(sigma[0]) if isinstance(sigma, Tensor) else sigma
-        return replace(self, rules=tuple(rule if rule.window.covers(run, level) else ABSENT for rule in self.rules))
+        return replace(self, rules=tuple(rule if rule.window.covers(run, sigma) else ABSENT for rule in self.rules))
 
     def _guided(self, p: Predictions, gamma: float, act: Act) -> Tensor:
         """What the chain makes of u and c, and what its rules add to that from the predictions as evaluated.

@@ -7,7 +7,7 @@ The common currency is x0-hat: every rule, metric and figure reads that, whateve
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
@@ -19,7 +19,8 @@ class Predictions:
     """The x0-hats of one evaluation at a noisy sample.  x = alpha * x0 + sigma * eps.
 
     x, uncond, cond: [B, ...]. sigma, alpha: [B]. uncond is None where nobody evaluated it.
-    extra: further x0-hats by name (a weak model, a perturbed pass), each [B, ...].
+    extra: further x0-hats by name (a weak model, a perturbed pass), each [B, ...]. known_level: sigma of the first item,
+    where whoever evaluates knows it.
     """
 
     x: Tensor
@@ -28,6 +29,12 @@ class Predictions:
     uncond: Tensor | None
     cond: Tensor
     extra: Mapping[str, Tensor] = field(default_factory=dict)
+    known_level: float | None = None
+
+    @property
+    def level(self) -> float:
+        """Sigma of the first item; where nobody knows it, it is read off the device, which then is waited for."""
+        return float(self.sigma[0]) if self.known_level is None else self.known_level
 
     @property
     def pair(self) -> tuple[Tensor, Tensor]:  # [B, ...], [B, ...]
@@ -49,7 +56,7 @@ class Predictions:
         """The same with half precision as float32."""
         uncond = None if self.uncond is None else promoted(self.uncond)
         extra = {name: promoted(x0) for name, x0 in self.extra.items()}
-        return Predictions(promoted(self.x), self.sigma, self.alpha, uncond, promoted(self.cond), extra)
+        return replace(self, x=promoted(self.x), uncond=uncond, cond=promoted(self.cond), extra=extra)
 
     @property
     def tracked(self) -> bool:
@@ -60,7 +67,7 @@ class Predictions:
         """The same without their graph."""
         uncond = None if self.uncond is None else self.uncond.detach()
         extra = {name: x0.detach() for name, x0 in self.extra.items()}
-        return Predictions(self.x.detach(), self.sigma, self.alpha, uncond, self.cond.detach(), extra)
+        return replace(self, x=self.x.detach(), uncond=uncond, cond=self.cond.detach(), extra=extra)
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ class Runner:
         """D, without gradients of energies; the conditional prediction itself where every part is that."""
         if p.uncond is None and (stand_in := self.chain.in_place_of_u(p.extra)) is not None:
             self.in_place_of_u = stand_in.detach().clone()
-        parts = self._parts(p)
+        parts = self._parts(replace(p, known_level=self.sigma))
         guided = self._guide_parts(parts)
         if self.run.began is None:  # the first evaluation of an outer step, whose state counts
             # a memory must not hold this step's graph

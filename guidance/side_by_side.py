@@ -85,7 +85,7 @@ class SideBySide(Replace):
 
     def step(self, state: Lanes, p: Predictions, gamma: float) -> tuple[Predictions, Lanes]:
         """Guide one outer step of each.  gamma: of the batch, which has none."""
-        sigma = float(p.sigma[0])
+        sigma = p.level
         own = [self._own(state, p, i, sigma) for i in range(len(self.lanes))]
         made = [lane.chain.step(state.states[i], *own[i]) for i, lane in enumerate(self.lanes)]
         return joined(p, own, [guided for guided, _ in made]), Lanes(tuple(after for _, after in made), sigma)
@@ -94,7 +94,7 @@ class SideBySide(Replace):
         """The same in a further evaluation of an outer step."""
         inside = Lanes(tuple(one.inside(following.began) for one in state.states))
         states = list(zip(inside.states, following.states, strict=True))
-        began = float(p.sigma[0]) if following.began is None else following.began
+        began = p.level if following.began is None else following.began
         own = [self._own(inside, p, i, began) for i in range(len(self.lanes))]
         return joined(p, own, [lane.chain.stage(*states[i], *own[i]) for i, lane in enumerate(self.lanes)])
 
@@ -104,10 +104,10 @@ class SideBySide(Replace):
     def _own(self, state: Lanes, p: Predictions, i: int, began: float) -> tuple[Predictions, float]:
         """The rows of a run, and its scale at their noise level.  began: level at which the outer step began."""
         rows, lane = slice(i * self.size, (i + 1) * self.size), self.lanes[i]
-        scale = lane.chain.scale(state.states[i], float(p.sigma[0]), lane.gamma)
+        scale = lane.chain.scale(state.states[i], p.level, lane.gamma)
         asked = "uncond" in self._needs(state, i, began, scale)
         uncond = p.uncond[rows] if asked and p.uncond is not None else None
-        return Predictions(p.x[rows], p.sigma[rows], p.alpha[rows], uncond, p.cond[rows]), scale
+        return Predictions(p.x[rows], p.sigma[rows], p.alpha[rows], uncond, p.cond[rows], known_level=p.level), scale
 
 
 def batch_chain(lanes: tuple[Lane, ...], size: int = 1) -> Chain:

@@ -61,9 +61,8 @@ class OtherModel:
 
         watched: options of the run's own evaluation; who counts there counts here.
         """
-        level = float(sigma[0])
         wanted = {name: self.conds[self._key(name)] for name in self.conditions if name in names}
-        wanted = {name: cond for name, cond in wanted.items() if adapter.is_active(cond, level)}
+        wanted = {name: cond for name, cond in wanted.items() if adapter.is_active(cond, sigma)}
         ours = watched.get("transformer_options", {}).get("wrappers", {})
         places = self.options.setdefault("transformer_options", {}).setdefault("wrappers", {})
         with ExitStack() as stack:

@@ -69,7 +69,7 @@ class ZeroStar(BeforeAlways):
 
     def step(self, state: Wait, p: Predictions, gamma: float) -> tuple[Predictions | None, Wait]:
         """Predictions whose u is x - s (x - u); None in a step without a move, also where u was not evaluated."""
-        left = self._most(state.run, float(p.sigma[0])) if state.left is None else state.left
+        left = self._most(state.run, p.level) if state.left is None else state.left
         still = left > 0 and gamma != 1
         following = Wait(state.run, left - 1 if still else 0, still)
         return (None if still else self._scaled(p)), following
