@@ -19,8 +19,8 @@ class Predictions:
     """The x0-hats of one evaluation at a noisy sample.  x = alpha * x0 + sigma * eps.
 
     x, uncond, cond: [B, ...]. sigma, alpha: [B]. uncond is None where nobody evaluated it.
-    extra: further x0-hats by name (a weak model, a perturbed pass), each [B, ...]. known_level: sigma of the first item,
-    where whoever evaluates knows it.
+    extra: further x0-hats by name (a weak model, a perturbed pass), each [B, ...]. known_level: sigma of the first
+    item, where whoever evaluates knows it.
     """
 
     x: Tensor

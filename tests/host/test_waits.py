@@ -2,11 +2,12 @@
 
 from collections import Counter
 
+import comfy.samplers
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from guidance_geometry.nodes.sampling import GGGuider
+from guidance_geometry.nodes.sampling import GGGuider, GGInspectedSampler
 
 from .rule_knobs import ALL, acting
 from .runs import custom, guided, ksampler
@@ -69,3 +70,21 @@ def test_a_rule_waits_no_more_often_in_longer_runs(labelled, empty_latent, wires
         return counts[0] - counts[1]
 
     assert more(12) == more(6)
+
+
+def test_a_sampler_whose_levels_are_not_those_of_its_dry_run_is_found_out(labelled, empty_latent):
+    def crooked(model, x, sigmas, extra_args=None, callback=None, disable=None):
+        off = 1.0 if x.shape[1] == 1 else 1.01  # as the probes of a dry run have it
+        for i, (now, then) in enumerate(pairwise(sigmas * off)):
+            denoised = model(x, now * x.new_ones(len(x)), **extra_args)
+            callback({"x": x, "i": i, "sigma": now, "denoised": denoised})
+            x = denoised + (x - denoised) * then / now
+        return x
+
+    model, positive, negative = labelled["ve"]
+    guider = GGGuider.execute(model, positive, negative, 3.0).result[0]
+    noise, sigmas = custom.Noise_RandomNoise(3), custom.KarrasScheduler.execute(4, 20.0, 0.05, 7.0).result[0]
+    sampler = comfy.samplers.KSAMPLER(crooked)
+    trace = GGInspectedSampler.execute(noise, guider, sampler, sigmas, empty_latent("ve")).result[2]
+    words = " ".join([*trace.header["faults"], *trace.header["notes"]])
+    assert words.count("1st evaluation was at another noise level") == 2, trace.header
