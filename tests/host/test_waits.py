@@ -1,6 +1,7 @@
 """How often a run reads a value from its device: each is a wait, in which the device has nothing to do."""
 
 from collections import Counter
+from itertools import pairwise
 
 import comfy.samplers
 import pytest
