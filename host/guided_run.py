@@ -13,7 +13,6 @@ from torch import Tensor
 from ..guidance.chain import PLAIN, Chain, Guidance, chain_of
 from ..guidance.gradients.run import goes_through_denoiser
 from ..guidance.parts import Packed
-from ..guidance.printing import nth
 from ..guidance.rules.kinds import Source
 from ..guidance.rules.part_scale import PartScale
 from ..guidance.run import Run
@@ -95,7 +94,7 @@ class GuidedRun:
     def sentences(self) -> list[str]:
         """Sentences for the trace."""
         call = self.stages.departure()
-        off = [OFF_LEVEL.format(nth(call))] if call else []
+        off = [OFF_LEVEL.format(call)] if call else []
         return [*self.notes, *off, *self.gradients.sentences()]
 
     def close(self) -> None:

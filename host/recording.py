@@ -371,9 +371,7 @@ class Watch:
         self.end = untracked(samples)
         self.recorder.returned(samples)
         if call := self.recorder.stages.departure():
-            self.faults.append(
-                f"the {nth(call)} evaluation was at another noise level than in a dry run of {self.run.name}"
-            )
+            self.faults.append(f"evaluation {call} was at another noise level than a dry run of {self.run.name} said")
         if asked := self.recorder.unreported:
             self.faults.append(f"no step recorded: {self.run.name} called the model {asked} times and reported no step")
 
