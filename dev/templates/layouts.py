@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ..places import ROOT
 
@@ -69,10 +70,10 @@ def around(places: list[Place]) -> list[int]:
     return [left, top, right - left, bottom - top]
 
 
-def layout_of(name: str, facts: dict) -> Layout:
+def layout_of(name: str, facts: dict[str, Any]) -> Layout:
     """A template's entry in layouts.json; the words of a note stand there line by line."""
     notes = tuple(Note(note["title"], note["place"], "\n".join(note["words"])) for note in facts["notes"])
-    return Layout(name, **(facts | {"notes": notes}))
+    return Layout(name, **{**facts, "notes": notes})
 
 
 LAYOUTS = {
