@@ -1,7 +1,10 @@
 """Run a program of the laboratory or of the developers: `python lab NAME [arguments]`, NAME.py in lab/ or dev/."""
 
+import os
 import runpy
+import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,6 +29,9 @@ def find_program(name: str, there: list[str]) -> str:
 
 
 if __name__ == "__main__":
+    own = ROOT / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if own.exists() and find_spec("torch") is None:  # called with another Python than that of the project
+        sys.exit(subprocess.call([own, *sys.argv]))
     if len(sys.argv) < 2:
         sys.exit("Which program? Give its name, for example first_look, and then its arguments.")
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != HERE.parent]
