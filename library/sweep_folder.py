@@ -27,6 +27,7 @@ from ..sweeps.results import ORIGIN, Folder, digest_of
 from ..sweeps.summary import set_faulty_aside, write_summary
 from ..trace.file import packed
 
+DECIDED = {"gamma", "cfg", RULE, "sampler", "seed", "scheduler", "steps", "label", "prompt"}  # by what they change
 SIDE = 32  # pixels of the picture of a sample that is none
 
 
@@ -118,7 +119,7 @@ def cell_of(call: Mapping[str, Any], one: Any) -> Cell:
     """A run as a cell, whose id follows all that can be told of what decides it."""
     decides = {name: one.at[name] for name in ("condition", "sampler", "seed", "cfg")}
     decides |= {"sigmas": one.run.run.sigmas, "chain": one.run.facts["chain"]}
-    decides |= {"knobs": {name: value for name, value in one.place.items() if "." in name}}
+    decides |= {"knobs": {name: value for name, value in one.place.items() if name not in DECIDED}}
     decides |= {"code": codes_of(one)}
     prompt = {"run": {"class_type": "guidance_geometry.record", "inputs": {**call, **as_json(decides)}}}
     return Cell(cell_id(prompt, {}, pack_version()), as_json(one.place), {})

@@ -15,7 +15,8 @@ from ..guidance.contract import chain_from
 from ..guidance.rule_file import RuleFile
 from ..guidance.rules.kinds import Rule
 from ..sweeps.axes import RULE, word_of
-from ..sweeps.measures import WHOLE, Judge, measure, score
+from ..sweeps.measures import WHOLE, Judge, measure, measure_of, score
+from ..sweeps.plan import check_measures
 from ..sweeps.rules import RuleNode, knob_of, with_knob
 from .recording import Denoiser, Recording, record
 from .sampling import sampler_of
@@ -42,7 +43,7 @@ def sweep(
     sigmas: Sequence[float] | Callable[[int], Sequence[float]],
     cond: Any,
     *,
-    measures: Mapping[str, Judge] | None = None,
+    measures: Mapping[str, Judge | str] | Sequence[str] = (),
     axes: Mapping[str, Any],
     folder: Any = None,
     progress: bool = True,
@@ -56,8 +57,8 @@ def sweep(
     also be FILE:RULE, a rule in a file. A seed is the noise of the start and of the steps. Metrics are medians over the
     steps, averaged over the samples; M19 and M19a are the median sample's, their steps weighed by what they push
     (`trace.effective.EffectiveScale`).
-    measures: {name: function of the last x [B, ...] -> [B], or an energy: its log-probability}; the mean is taken.
-    facts: as for `record`. progress: show a bar.
+    measures: {name: function of the last x [B, ...] -> [B], or an energy: its log-probability}; the mean is taken. Or
+    names of measures of a run, as `guidance-geometry sweep` has them. facts: as for `record`. progress: show a bar.
     folder: a path or an address, where every run is kept as soon as it ends, and which is asked first: what is there is
     not run again, unless its axes, rules, noise levels, condition or facts are others. A page, a report, a sheet and
     tables are written there, as `guidance-geometry sweep` does. What the denoiser or a measure computes is not known
@@ -67,7 +68,7 @@ def sweep(
     """
     if fixed := sorted(facts.keys() & {"cfg", *AXES}):
         raise ValueError(f"{fixed[0]} is an axis. Give it as axes={{{fixed[0]!r}: [{facts[fixed[0]]!r}]}}.")
-    pairs, judges = pairs_by_axis(axes), measures or {}
+    pairs, judges = pairs_by_axis(axes), judges_of(measures)
     runs = [plan_run(dict(zip(pairs, cell, strict=True)), denoiser, sigmas, cond, facts)
             for cell in product(*pairs.values())]  # fmt: skip
     if folder is None:
@@ -141,6 +142,13 @@ def rule_of(value: Any) -> Any:
     raise ValueError(f"The rule {value!r} is no rule. Give the rule itself, or FILE:RULE, such as my_rule.py:halfway.")
 
 
+def judges_of(measures: Mapping[str, Judge | str] | Sequence[str]) -> Mapping[str, Judge | str]:
+    """What measures a run, by its name in the row.  Raises ValueError for a name that no measure has."""
+    judges = measures if isinstance(measures, Mapping) else {name: name for name in measures}
+    check_measures(one for one in judges.values() if isinstance(one, str))
+    return judges
+
+
 def plan_run(
     at: Mapping[str, tuple[Any, Any]], denoiser: Denoiser, sigmas: Any, cond: Any, facts: Mapping
 ) -> PlannedRun:
@@ -184,11 +192,14 @@ def levels_of(schedule: Any, steps: Any) -> Any:
     )  # fmt: skip
 
 
-def row_of(one: PlannedRun, shape: Sequence[int], judges: Mapping[str, Judge]) -> dict[str, Any]:
+def row_of(one: PlannedRun, shape: Sequence[int], judges: Mapping[str, Judge | str]) -> dict[str, Any]:
     """Run it, and say what it did."""
     began, seed, run = time.perf_counter(), one.at["seed"], one.run
     noise = torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
     trace = run.sample(run.run.sigmas[0] * noise, one.at["sampler"], seed)
-    scores = {name: score(judge, run.end) for name, judge in judges.items()}
+    scores = {
+        name: measure_of(judge).of(trace) if isinstance(judge, str) else score(judge, run.end)
+        for name, judge in judges.items()
+    }
     found = {"evaluations": trace.header["evaluations"], **scores, **measure(trace, [*trace.metrics, *WHOLE])}
     return {**one.place, **found, "seconds": time.perf_counter() - began}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -115,13 +115,18 @@ def plan_of(told: Any, folder: Place = Path()) -> Plan:
         raise ValueError(f"The plan has no {missing[0]}. Write what each cell runs, and what is varied.")
     check_claims("the plan", told, TABLES, "Mend the plan.")
     measures = tuple(told.get("measures") or USUAL)
-    names = [*MEASURES, *METRICS, *WHOLE]
-    if unknown := [name for name in measures if name not in names]:
-        raise ValueError(f"There is no measure {unknown[0]!r}. {suggest(str(unknown[0]), names)}")
+    check_measures(measures)
     axes = distinct(Axis(str(name), _values(str(name), values)) for name, values in told["axes"].items())
     overrides = {str(name): _value(str(name), value) for name, value in (told.get("overrides") or {}).items()}
     facts = {"repeats": _repeats(told.get("repeats", 1)), "judge": str(told.get("judge") or "")}
     return Plan(_workflow(told["workflow"], folder), axes, overrides, measures, **facts)
+
+
+def check_measures(names: Iterable[str]) -> None:
+    """Raise ValueError for a name that no measure of a run has."""
+    known = [*MEASURES, *METRICS, *WHOLE]
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"There is no measure {unknown[0]!r}. {suggest(str(unknown[0]), known)}")
 
 
 def _workflow(told: Any, folder: Place) -> dict[str, dict]:

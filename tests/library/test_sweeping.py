@@ -10,9 +10,12 @@ from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjecte
 from guidance_geometry.library.classifiers import exact_classifier
 from guidance_geometry.library.recording import Recording, record
 from guidance_geometry.library.sampling import karras
-from guidance_geometry.library.sweeping import sweep
+from guidance_geometry.library.sweep_folder import cell_of
+from guidance_geometry.library.sweeping import plan_run, sweep
 
 from .worlds import DENOISER, SIGMAS, WORLD
+
+PLACE = {"cfg": 4.0, "rule": None, "sampler": "euler", "seed": 0}
 
 
 def sure(x):
@@ -90,6 +93,24 @@ def test_a_wrong_axis_is_refused_before_the_first_run(axes, words, monkeypatch):
 def test_an_axis_beside_the_axes_is_refused(name):
     with pytest.raises(ValueError, match=rf"{name} is an axis. Give it as axes=\{{'{name}': \[1\]\}}"):
         sweep(DENOISER, (2, 3, 8, 8), SIGMAS, cond=1, axes={}, **{name: 1})
+
+
+def test_a_measure_goes_by_its_name_as_on_the_command_line():
+    (row,) = sweep(DENOISER, (2, 3, 8, 8), SIGMAS, cond=1, axes={}, measures=["strength", "difference"])
+    assert (row["strength"], row["difference"]) == (row["M1"], pytest.approx(row["difference"]))
+
+
+def test_an_unknown_measure_is_refused_before_the_first_run(monkeypatch):
+    monkeypatch.setattr(Recording, "sample", None)
+    with pytest.raises(ValueError, match="no measure 'strenght'.*strength"):
+        sweep(DENOISER, (2, 3, 8, 8), SIGMAS, cond=1, axes={}, measures=["strenght"])
+
+
+def test_every_word_of_a_place_decides_which_cell_it_is():
+    run = plan_run({word: (value, value) for word, value in PLACE.items()}, DENOISER, SIGMAS, 1, {})
+    other = run._replace(place={**run.place, "start": 0.5})
+    more = other._replace(place={**run.place, "start": 1.0})
+    assert len({cell_of({}, one).id for one in (run, other, more)}) == 3
 
 
 def test_the_scale_goes_by_either_word_and_a_row_says_the_one_that_was_used():
