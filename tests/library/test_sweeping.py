@@ -97,12 +97,13 @@ def test_an_axis_beside_the_axes_is_refused(name):
 
 def test_a_measure_goes_by_its_name_as_on_the_command_line():
     (row,) = sweep(DENOISER, (2, 3, 8, 8), SIGMAS, cond=1, axes={}, measures=["strength", "difference"])
-    assert (row["strength"], row["difference"]) == (row["M1"], pytest.approx(row["difference"]))
+    assert row["strength"] == row["M1"]
+    assert row["difference"] > 0
 
 
 def test_an_unknown_measure_is_refused_before_the_first_run(monkeypatch):
     monkeypatch.setattr(Recording, "sample", None)
-    with pytest.raises(ValueError, match="no measure 'strenght'.*strength"):
+    with pytest.raises(ValueError, match=r"no measure 'strenght'.*strength"):
         sweep(DENOISER, (2, 3, 8, 8), SIGMAS, cond=1, axes={}, measures=["strenght"])
 
 
