@@ -70,3 +70,9 @@ def test_item_noise_is_independent_of_the_starting_noise():
     assert correlation.abs().max() <= 5 / 1000**0.5
     assert eps.std(dim=1).sub(1).abs().max() <= 0.1
     assert not torch.equal(eps, item_noise(x, seed + 1)())
+
+
+def test_an_item_draws_what_it_drew_in_the_first_release_and_by_its_own_start():
+    x = torch.tensor([[1.0, 2.0], [2.0, 1.0]])
+    drawn = item_noise(x, 7)()
+    assert drawn.flatten().tolist() == pytest.approx([-0.34704, 2.76088, -0.40084, -1.72093], abs=1e-5)

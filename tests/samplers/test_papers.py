@@ -4,6 +4,7 @@ Papers work on states of unit variance, z = a x, and know one number a step: aba
 """
 
 import math
+import re
 from itertools import pairwise
 from typing import Any
 
@@ -310,3 +311,10 @@ def test_recurrence_counts_and_each_item_is_itself(flow):
     assert (alone[-1].x_next[0] - states[-1].x_next[1]).abs().max() <= 1e-12
     for state_, after in pairwise(states):
         assert torch.equal(state_.x_next, after.x)
+
+
+@pytest.mark.parametrize(("paper", "right", "wrong"), [("DPS", BACKPROP, CLEAN_X0), ("MPGD", CLEAN_X0, BACKPROP)])
+def test_a_paper_asked_elsewhere_names_where_it_asks(paper, right, wrong):
+    law = ShiftLaw(paper, taken_steps(levels_of("ve"), lambda now, then: then.sigma), 1.0)
+    with pytest.raises(ValueError, match=f"{paper} evaluates its energy at '{re.escape(right)}', .* uses '{wrong}'"):
+        law(1.0, wrong, 3.0)

@@ -113,9 +113,9 @@ def test_what_is_small_beside_the_start_is_not_rounding():
 
 
 def test_draws_stand_for_themselves_and_hidden_ones_are_measured():
-    step = response(ancestral).steps[0]
-    assert step.draws == (pytest.approx(2.0),)
-    assert step.hidden == 0
+    steps = response(ancestral).steps
+    assert [step.draws for step in steps] == [(pytest.approx(0.5 * then),) for then in SIGMAS[1:]]
+    assert not any(step.hidden for step in steps)
     last = response(own_noise).steps[-1]
     assert last.guided == ((pytest.approx(0.5),),), "the same noise in both runs goes out"
     assert 0.5 < last.hidden < 1.5
@@ -134,6 +134,46 @@ def test_the_states_of_a_whole_run_say_how_much_of_everything_is_in_them():
     assert [state.start for state in states] == [1, 0.5, 0.25, 0.125]
     assert [state.start + state.predicted for state in states] == [1, 1, 1, 1]
     assert response(ancestral).states[1].noise == pytest.approx(2.0)
+
+
+def beside(factor, back=0):
+    """Euler, and so much of a prediction beside it: of this step, or of one so many steps before."""
+
+    def loop(probes, x, steps):
+        seen = []
+        for now, then in steps:
+            denoised, _ = asked(probes, x, now)
+            told(probes, x, now, denoised)
+            seen.append(denoised)
+            x = denoised + then / now * (x - denoised) + (factor * seen[-1 - back] if len(seen) > back else 0.0)
+        return x
+
+    return loop
+
+
+@pytest.mark.parametrize(("factor", "excess"), [(0.0, 0.0), (0.25, 0.375), (-0.25, -0.375)])
+def test_a_state_that_holds_more_of_the_clean_sample_than_belongs_to_its_level_is_told(factor, excess):
+    """After one and two steps from 1: 0.5 + 0.5 + f, and 0.5 (1 + f) + 0.5 + f."""
+    assert response(beside(factor)).excess_signal(False) == pytest.approx(excess, abs=1e-12)
+    assert response(euler, [0.8, 0.4, 0.2, 0.1]).excess_signal(True) == pytest.approx(0.0, abs=1e-12)
+    assert Response().excess_signal(False) == 0
+
+
+def test_a_step_may_look_back_six_steps_and_no_further():
+    sigmas = [2.0 ** (5 - i) for i in range(10)]
+    assert [step.memory for step in response(beside(0.25, back=6), sigmas).steps] == [0] * 6 + [6] * 3
+    further = response(beside(0.25, back=7), sigmas)
+    assert not further.steps
+    assert "6 steps" in further.why
+
+
+def test_the_result_is_at_the_level_whose_noise_is_left_in_it():
+    def renoised(probes, x, steps):
+        return euler(probes, x, steps) + 2.0 * probes.draw()
+
+    assert response(euler, [8.0, 4.0, 2.0, 0.0]).end == 0.0
+    assert response(renoised, [8.0, 4.0, 2.0, 0.0]).end == 2.0
+    assert response(endless).end is None
 
 
 def test_the_move_is_made_of_what_was_seen():

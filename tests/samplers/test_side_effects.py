@@ -145,6 +145,31 @@ def test_a_fault_in_putting_back_keeps_nothing_else_back(monkeypatch):
     assert not there
 
 
+def test_the_order_of_a_table_is_put_back():
+    table = {"a": 1, "b": 2}
+    with undone(lambda: table):
+        table["a"] = table.pop("a")
+    assert [*table] == ["a", "b"]
+
+
+class Model:
+    """What a host hands about as a MODEL."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def get_model_object(self, name): ...
+
+
+def test_a_model_is_left_out_unless_it_is_handed_in():
+    model = Model()
+    with undone(lambda: model):
+        model.calls = 1
+    with undone(model):
+        model.calls = 2
+    assert model.calls == 1
+
+
 def turn(seconds):
     until = time.monotonic() + seconds
     while time.monotonic() < until:
