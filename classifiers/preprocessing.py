@@ -68,7 +68,7 @@ class Preprocessing:
 def resize_to(x: Tensor, size: tuple[int, int], mode: str, fit: str) -> Tensor:  # [B, C, H, W] -> [B, C, *size]
     """Scale with antialiasing, so that every pixel has a share in the result; then cut the middle if fit is crop."""
     sides = covering(tuple(x.shape[-2:]), size) if fit == "crop" else size
-    x = pictures.resized(x, sides, mode)
+    x = pictures.resize(x, sides, mode)
     top, left = ((have - want) // 2 for have, want in zip(sides, size, strict=True))
     return x[..., top : top + size[0], left : left + size[1]]
 

@@ -16,11 +16,11 @@ from typing import Any
 from torch import Tensor
 
 from ..guidance.chain import Chain
-from ..guidance.contract import chain_from, explained, is_function, misfit
+from ..guidance.contract import chain_from, explain_fault, is_function, misfit
 from ..guidance.invariants import INVARIANTS, OPTIONAL, Verdict, claims_of, examine, failed
 from ..guidance.made_up_run import GAMMA, asked, run_of, steps_of
 from ..guidance.printing import class_of
-from ..guidance.rule_file import RuleFile, line_of, made_by
+from ..guidance.rule_file import RuleFile, line_of, make_rule
 from ..guidance.rules.function import FunctionRule
 from ..guidance.rules.kinds import Rule
 from ..sweeps.axes import suggest
@@ -50,15 +50,15 @@ def as_guidance(named: Any) -> Any:
 
     Raises ValueError with the contract where it is no rule, or fails at its first step.
     """
-    rule = made_by(named)
+    rule = make_rule(named)
     if fault := misfit(rule):
-        raise ValueError(explained(fault))
+        raise ValueError(explain_fault(fault))
     if is_function(rule):  # not as a chain, which would not ask it at gamma = 1
         rule = FunctionRule(rule)
     elif isinstance(rule, Rule):
         rule = chain_from(rule)
     if fault := first_fault(rule):
-        raise ValueError(explained(fault))
+        raise ValueError(explain_fault(fault))
     refuse_unknown_claims(rule)
     return rule
 

@@ -23,7 +23,7 @@ from ..trace.checks import check
 from ..trace.file import load
 from ..trace.record import run_record
 from ..trace.trace import Trace
-from ..verdict.known import known_without_host
+from ..verdict.known import knowledge_without_host
 from ..verdict.report import report_of
 
 RECORD_BYTES = 4_000_000  # of the numbers; steps of longer runs are left out evenly, and the page says so
@@ -57,7 +57,7 @@ def page_of_run(source: Path, target: Path | None) -> Path:
 
 def record_of(trace: Trace) -> dict:
     """What the page shows of a run."""
-    report = report_of(trace, known_without_host(trace.header.get("model") or {}))
+    report = report_of(trace, knowledge_without_host(trace.header.get("model") or {}))
     facts = {"pictures": {"note": NO_PICTURES}, "problems": check(trace), "report": report.as_json()}
     return run_record(trace, RECORD_BYTES) | facts | {"host": trace.header.get("host") or {}}
 

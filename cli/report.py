@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..trace.file import load
 from ..verdict.card import read_card
-from ..verdict.known import known_without_host
+from ..verdict.known import knowledge_without_host
 from ..verdict.picks import read_picks
 from ..verdict.report import report_of
 from ..verdict.sentences import LANGUAGES
@@ -34,7 +34,7 @@ def main(words: Sequence[str] | None = None) -> int:
         trace = load(options.trace)
         picks = read_picks(options.picks) if options.picks else None
         card = read_card(options.card) if options.card else None
-        known = known_without_host(trace.header.get("model") or {}, card, picks)
+        known = knowledge_without_host(trace.header.get("model") or {}, card, picks)
         report = report_of(trace, known, load(options.half) if options.half else None)
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)

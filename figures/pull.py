@@ -13,7 +13,7 @@ import math
 from dataclasses import dataclass, replace
 from functools import partial
 
-from ..trace.gram import VECTORS, GramRecord, added, frame, named
+from ..trace.gram import VECTORS, GramRecord, frame, plus, point
 from ..trace.metrics import gradient_direction, gradient_to_difference
 from ..trace.trace import Trace
 from .canvas import SHORT, Box, Point
@@ -95,9 +95,9 @@ def by_gradient(name: str, record: GramRecord, gamma: float) -> tuple[GramRecord
 
     P = u + gamma delta    w = <D - P, g> / <g, g>    the rest of D - P stays "D-G"
     """
-    plain = {"u": 1.0} if gamma == 0 or record.dot("delta", "delta").isnan() else named("G", gamma)
+    plain = {"u": 1.0} if gamma == 0 or record.dot("delta", "delta").isnan() else point("G", gamma)
     weight = float(record.dot("D-G", name) / record.dot(name, name))
-    ray = added(plain, named("x"), -1.0)
+    ray = plus(plain, point("x"), -1.0)
     order = (plain, ray, {name: 1.0}, {"D-G": 1.0, name: -weight}, {"move": 1.0}, {"noise": 1.0})
     pairs = [record.combination(v, w) for k, v in enumerate(order) for w in order[k:]]
     return GramRecord(VECTORS, record.K.new_tensor(pairs)), weight

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from ..trace.gram import VECTORS, GramRecord, added, named
+from ..trace.gram import VECTORS, GramRecord, plus, point
 from ..trace.trace import END, Trace
 from .canvas import Box, Point
 from .caption import Caption, basic_facts
@@ -104,7 +104,7 @@ def _stage(trace: Trace, step: int, sample: int) -> Stage | None:
     scale = trace.count**-0.5
     if not drawable(record.K):
         return _stage_of_states(trace, step, sample)
-    ray = added(named("D", float(trace.steps["gamma"][step])), named("x"), -1.0)
+    ray = plus(point("D", float(trace.steps["gamma"][step])), point("x"), -1.0)
     length = float(record.square(ray).sqrt())
     along = float(record.combination({"move": 1.0}, ray)) / (length or 1.0)
     off = math.sqrt(max(float(record.square({"move": 1.0})) - along**2, 0.0))

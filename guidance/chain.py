@@ -32,7 +32,7 @@ from .rules.kinds import (
 )
 from .rules.window import WHOLE
 from .run import Run
-from .vectors import narrowed, promoted, where_float64_is
+from .vectors import narrow, promote, where_float64_is
 
 ORDER = (Schedule, Replace, Conditions, Before, Combine, After, Add, Term)  # in which the rules of a step act
 MOST_RULES = 64  # a host needs a node for each, and more time for each than for the one before
@@ -180,8 +180,8 @@ class Chain(Printed):
         wide = where_float64_is(p).promoted()
         guided = self._combined(wide, gamma, act)
         shifts = [act(i, wide, gamma) for i in self._of(Add)]
-        guided = sum((promoted(shift) for shift in shifts if shift is not None), guided)
-        return p.cond if guided is wide.cond else narrowed(guided, p.cond.dtype).to(p.cond.device)
+        guided = sum((promote(shift) for shift in shifts if shift is not None), guided)
+        return p.cond if guided is wide.cond else narrow(guided, p.cond.dtype).to(p.cond.device)
 
     def _combined(self, p: Predictions, gamma: float, act: Act) -> Tensor:
         still = p.x.to(p.cond.dtype)
@@ -208,7 +208,7 @@ class Chain(Printed):
         combined = None
         for i in self._of(Conditions) if p.uncond is not None else ():
             combined = act(i, p, gamma)
-            pull = promoted(combined) - promoted(p.cond)
+            pull = promote(combined) - promote(p.cond)
             p = p if gamma == 1 else with_difference(p, pull / (gamma - 1))
         return combined, p
 

@@ -24,7 +24,7 @@ x, sigma, alpha, uncond and cond."""
 METHODS = {"init": ("run",), "step": ("state", "p", "gamma")}
 
 
-def explained(fault: str) -> str:
+def explain_fault(fault: str) -> str:
     """A fault in a sentence, and below it the contract with a rule that works."""
     return f"{fault}\n{CONTRACT}"
 
@@ -35,7 +35,7 @@ def chain_from(rule: Any) -> Chain:
     Raises ValueError with the contract for anything else.
     """
     if fault := misfit(rule):
-        raise ValueError(explained(fault))
+        raise ValueError(explain_fault(fault))
     if rule is None:
         return PLAIN
     if isinstance(rule, Rule):

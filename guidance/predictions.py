@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
-from .vectors import per_item, promoted
+from .vectors import per_item, promote
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ class Predictions:
                 "This step has no unconditional prediction, so there is no difference to guide along. "
                 "Use a gamma other than 1, or a rule that needs only cond."
             )
-        return promoted(self.uncond), promoted(self.cond)
+        return promote(self.uncond), promote(self.cond)
 
     @property
     def delta(self) -> Tensor:  # [B, ...]
@@ -54,9 +54,9 @@ class Predictions:
 
     def promoted(self) -> Predictions:
         """The same with half precision as float32."""
-        uncond = None if self.uncond is None else promoted(self.uncond)
-        extra = {name: promoted(x0) for name, x0 in self.extra.items()}
-        return replace(self, x=promoted(self.x), uncond=uncond, cond=promoted(self.cond), extra=extra)
+        uncond = None if self.uncond is None else promote(self.uncond)
+        extra = {name: promote(x0) for name, x0 in self.extra.items()}
+        return replace(self, x=promote(self.x), uncond=uncond, cond=promote(self.cond), extra=extra)
 
     @property
     def tracked(self) -> bool:
@@ -122,7 +122,7 @@ def denoised_from(
     Raises ValueError for an unknown kind, or edm without sigma_data.
     Source: Karras et al. 2022, arXiv 2206.00364, table 1; Salimans and Ho 2022, arXiv 2202.00512; else by definition.
     """
-    z = promoted(x)
+    z = promote(x)
     line = _line(kind, z, sigma, alpha, sigma_data)
     return ((line.keep * z + line.gain * output.to(z.dtype)) / line.scale).to(x.dtype)
 
@@ -139,7 +139,7 @@ def output_from(
 
     At sigma = 0 only x0 is defined; the other kinds give inf or nan there.
     """
-    z = promoted(x)
+    z = promote(x)
     line = _line(kind, z, sigma, alpha, sigma_data)
     return ((line.scale * x0.to(z.dtype) - line.keep * z) / line.gain).to(x.dtype)
 

@@ -14,7 +14,7 @@ from traceback import extract_tb
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from .contract import explained, is_function, misfit
+from .contract import explain_fault, is_function, misfit
 
 ROOT = Path(__file__).resolve().parents[1]
 FORM = re.compile(r"(?P<file>.+\.py):(?P<name>[A-Za-z_]\w*)")
@@ -67,9 +67,9 @@ class RuleFile(NamedTuple):
 
     def rule(self) -> Any:
         """The rule.  Raises ValueError with the contract where it is none."""
-        rule = made_by(self.named())
+        rule = make_rule(self.named())
         if fault := misfit(rule):
-            raise ValueError(explained(fault))
+            raise ValueError(explain_fault(fault))
         return rule
 
     def _module(self) -> ModuleType:
@@ -89,7 +89,7 @@ class RuleFile(NamedTuple):
         return module
 
 
-def made_by(named: Any) -> Any:
+def make_rule(named: Any) -> Any:
     """What a class, or a function without arguments, makes; anything else is the rule itself.
 
     Raises ValueError with the contract where it makes nothing.
@@ -99,7 +99,7 @@ def made_by(named: Any) -> Any:
     try:
         return named()
     except Exception as error:
-        raise ValueError(explained(f"{named.__name__}() makes no rule: {line_of(error)}.")) from error
+        raise ValueError(explain_fault(f"{named.__name__}() makes no rule: {line_of(error)}.")) from error
 
 
 def line_of(error: Exception) -> str:

@@ -88,7 +88,7 @@ class SideBySide(Replace):
         sigma = p.level
         own = [self._own(state, p, i, sigma) for i in range(len(self.lanes))]
         made = [lane.chain.step(state.states[i], *own[i]) for i, lane in enumerate(self.lanes)]
-        return joined(p, own, [guided for guided, _ in made]), Lanes(tuple(after for _, after in made), sigma)
+        return join_lanes(p, own, [guided for guided, _ in made]), Lanes(tuple(after for _, after in made), sigma)
 
     def stage(self, state: Lanes, following: Lanes, p: Predictions, gamma: float) -> Predictions:
         """The same in a further evaluation of an outer step."""
@@ -96,7 +96,7 @@ class SideBySide(Replace):
         states = list(zip(inside.states, following.states, strict=True))
         began = p.level if following.began is None else following.began
         own = [self._own(inside, p, i, began) for i in range(len(self.lanes))]
-        return joined(p, own, [lane.chain.stage(*states[i], *own[i]) for i, lane in enumerate(self.lanes)])
+        return join_lanes(p, own, [lane.chain.stage(*states[i], *own[i]) for i, lane in enumerate(self.lanes)])
 
     def _needs(self, state: Lanes, i: int, began: float, scale: float) -> frozenset[str]:
         return self.lanes[i].chain.needs(state.states[i], began, scale) & PLAIN_NEEDS
@@ -115,7 +115,7 @@ def batch_chain(lanes: tuple[Lane, ...], size: int = 1) -> Chain:
     return Chain((Farthest(lanes=lanes), SideBySide(lanes=lanes, size=size)))
 
 
-def joined(p: Predictions, own: list[tuple[Predictions, float]], guided: list[Tensor]) -> Predictions:
+def join_lanes(p: Predictions, own: list[tuple[Predictions, float]], guided: list[Tensor]) -> Predictions:
     """Guided predictions of all rows as the only prediction; p itself where every run left c as it is.
 
     own: what each run was given. A copy of c would count as a step that was guided.

@@ -61,12 +61,12 @@ def where_float64_is(v: Any) -> Any:
     return v
 
 
-def promoted(v: Tensor) -> Tensor:
+def promote(v: Tensor) -> Tensor:
     """Half precision becomes float32, before anything is subtracted; the rest stays as it is."""
     return v.float() if v.dtype in HALF else v
 
 
-def narrowed(x: Tensor, dtype: torch.dtype) -> Tensor:
+def narrow(x: Tensor, dtype: torch.dtype) -> Tensor:
     """The same in another dtype; a finite number beyond its range becomes its largest, never infinite."""
     if torch.finfo(dtype).max >= torch.finfo(x.dtype).max:
         return x.to(dtype)
@@ -118,13 +118,13 @@ def share_along(v: Tensor, onto: Tensor) -> Tensor:  # [B, ...], [B, ...] -> [B]
 def project(v: Tensor, onto: Tensor) -> Tensor:  # [B, ...], [B, ...] -> [B, ...] in v's dtype
     """The part of v along `onto`, zero where `onto` is zero: onto * <v, onto> / <onto, onto>."""
     share = share_along(v, onto)
-    wider = promoted(onto)
+    wider = promote(onto)
     return (per_item(share, wider) * wider).to(v.dtype)
 
 
 def reject(v: Tensor, onto: Tensor) -> Tensor:  # [B, ...], [B, ...] -> [B, ...] in v's dtype
     """The part of v across `onto`: v - project(v, onto)."""
-    return (promoted(v) - project(promoted(v), onto)).to(v.dtype)
+    return (promote(v) - project(promote(v), onto)).to(v.dtype)
 
 
 def back_to(like: Tensor, v: Tensor) -> Tensor:
@@ -140,7 +140,7 @@ def per_item(values: Tensor | float, like: Tensor) -> Tensor:  # [B], [1] or sca
 
 def std(v: Tensor) -> Tensor:  # [B, ...] -> [B] float64
     """Standard deviation of the elements of each item: the root mean square about their mean."""
-    numbers = flat(promoted(where_float64_is(v)))
+    numbers = flat(promote(where_float64_is(v)))
     return rms(numbers - numbers.mean(dim=1, keepdim=True, dtype=torch.float64).to(numbers.dtype))
 
 

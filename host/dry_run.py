@@ -16,7 +16,7 @@ from comfy import model_management as host
 from torch import Tensor
 
 from ..samplers.response import Misfit, Play, Probes, Response, measure_response
-from ..samplers.side_effects import time_limit, undone
+from ..samplers.side_effects import time_limit, undo_changes
 
 MOST_STEPS = 400  # of a schedule, beyond which a dry run would be felt
 KEPT = 32  # responses
@@ -110,7 +110,7 @@ def _play(function: Callable, options: Mapping[str, Any], sigmas: Tensor, sampli
         own = {**options, **({"noise_sampler": probes.draw} if takes_noise(function) else {})}
         extra = {"model_options": {"transformer_options": {}}, "seed": 0, "denoise_mask": None}
         given = (Network(probes, sampling), probes.start.clone(), sigmas.detach().cpu().clone())
-        with undone(function, options, sampling), warnings.catch_warnings(), time_limit(MOST_WAIT, Endless):
+        with undo_changes(function, options, sampling), warnings.catch_warnings(), time_limit(MOST_WAIT, Endless):
             warnings.simplefilter("ignore")
             try:
                 return function(*given, extra_args=extra, callback=probes.reported, disable=True, **own)

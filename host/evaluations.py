@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..guidance.parts import Packed
-from ..guidance.vectors import promoted
+from ..guidance.vectors import promote
 from ..trace.recorder import Evaluation, Pass
 from . import adapter
 from .host_run import HostRun
@@ -212,9 +212,9 @@ def further_passes(
     """
     if cond is None:
         return {}
-    differences = {name: promoted(cond) - promoted(one) for name, one in others.items()}
+    differences = {name: promote(cond) - promote(one) for name, one in others.items()}
     if uncond is not None and EMPTY in getattr(guider, "conds", {}):
-        along = promoted(cond) - promoted(uncond)
+        along = promote(cond) - promote(uncond)
         towards = {name: along - away for name, away in differences.items()}
         differences = {name: (v * along).sum() / along.square().sum() * along - v for name, v in towards.items()}
     return {name: Pass(away, 1) for name, away in differences.items()}

@@ -19,7 +19,7 @@ from ..guidance.printing import shortened, words_of
 from ..trace.trace import Trace
 from ..verdict.card import Card, read_card
 from ..verdict.findings import Judged
-from ..verdict.known import Known, included_card, known_without_host
+from ..verdict.known import Known, included_card, knowledge_without_host
 from ..verdict.picks import Picks, model_key, read_picks
 from ..verdict.report import Report, report_of
 from ..verdict.sentences import Sentence, say
@@ -48,7 +48,7 @@ def known_of(trace: Trace, user: str | None = None) -> Known:
     size = size if size and size.key == key else by_construction(trace)
     own = _read(place_of(CARDS, key, user), read_card, "why.card.damaged", trouble) if key else None
     card = own or included_card(model, lambda path: _read(path, read_card, "why.card.damaged", trouble))
-    known = known_without_host(model, card, picks if picks and picks.key == key else None)
+    known = knowledge_without_host(model, card, picks if picks and picks.key == key else None)
     return replace(known, trouble=tuple(trouble), size=size)
 
 

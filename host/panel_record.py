@@ -12,8 +12,8 @@ import folder_paths
 
 from ..figures.difference import NO_PICTURES
 from ..files.writing import NotWritten, write_atomically
-from ..trace.faults import kept_out
-from ..trace.record import fitting_steps, rounded, run_record, size_of
+from ..trace.faults import keep_out
+from ..trace.record import fitting_steps, round_digits, run_record, size_of
 from ..trace.trace import PART, Trace
 from .jobs import who_queued
 from .knowledge import make_report
@@ -44,7 +44,7 @@ def keep_pictures(trace: Trace, vae, pictures: int, keep: Keep | None = None) ->
     except NotWritten as error:
         return {"note": f"The pictures are not shown: {error}"}
     layout = ("kinds", "samples", "size", "gain", "clipped", "scale", "note")
-    return {name: rounded(getattr(sheets, name)) for name in layout} | {"steps": files}
+    return {name: round_digits(getattr(sheets, name)) for name in layout} | {"steps": files}
 
 
 def of_every_part(trace: Trace, vae, pictures: int, keep: Keep | None = None, user: str | None = None) -> dict:
@@ -62,7 +62,7 @@ def of_every_part(trace: Trace, vae, pictures: int, keep: Keep | None = None, us
 def report_on(trace: Trace, user: str | None = None) -> dict:
     """The report on a run, in "report": nothing there where a fault of ours kept it from being made."""
     found: dict = {}
-    with kept_out(lambda fault: None):
+    with keep_out(lambda fault: None):
         found["report"] = make_report(trace, user=user).as_json()
     return found
 
@@ -77,7 +77,7 @@ def _of_part(trace: Trace, vae, pictures: int, keep: Keep | None) -> dict:
 def keep_pictures_and_mix(trace: Trace, vae, pictures: int, keep: Keep | None) -> dict:
     """The pictures, and beside them what the panel mixes at other scales."""
     found, more = keep_pictures(trace, vae, pictures, keep), {}
-    with kept_out(lambda fault: None):
+    with keep_out(lambda fault: None):
         more = mixable(trace, found, keep or temporary)
     return found | more
 

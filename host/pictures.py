@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from ..denoisers.latents import SD_LATENTS
-from ..guidance.energies.pictures import resized
+from ..guidance.energies.pictures import resize
 from ..guidance.gradients.evaluation import OwnPixels
 from .autograd import differentiable, staying, without_underflow
 from .native_model import PixelFormat
@@ -94,7 +94,7 @@ def smaller(latent: Tensor, times: int) -> Tensor:  # [B, ..., H, W] -> [B, ...,
     if times == 1:
         return latent
     sides = [max(1, side // times) for side in latent.shape[-2:]]
-    return resized(latent.flatten(1, -3), sides).unflatten(1, latent.shape[1:-2])
+    return resize(latent.flatten(1, -3), sides).unflatten(1, latent.shape[1:-2])
 
 
 def has_colours(latent_format) -> bool:

@@ -21,10 +21,10 @@ from torch import Tensor
 
 from ..guidance.parts import Packed
 from ..guidance.printing import nth
-from ..samplers.noise_tracking import untracked
+from ..samplers.noise_tracking import untrack
 from ..samplers.stages import Stages
 from ..trace.accumulator import LIMITS, Accumulator, Capture
-from ..trace.faults import kept_out, line_of
+from ..trace.faults import keep_out, line_of
 from ..trace.recorder import MOST_CALLS, Recorded, Recorder, Visited
 from ..trace.rows import Setting
 from ..trace.trace import Trace
@@ -160,7 +160,7 @@ class Watch:
         self.see(self._begin)
 
     def _begin(self) -> None:
-        run = self.run = self.run.identify(lambda: kept_out(self._end, STOPS))
+        run = self.run = self.run.identify(lambda: keep_out(self._end, STOPS))
         if self.ended:
             return
         setting, captures = _setting(run), _captures(self.recordings[0], run)
@@ -188,7 +188,7 @@ class Watch:
     def see(self, work: Callable, *args, default=None) -> Any:
         """Do what belongs to the record; a fault ends it, and from then on there is only the default."""
         if not self.ended:
-            with kept_out(self._end, STOPS):
+            with keep_out(self._end, STOPS):
                 return work(*args)
         return default
 
@@ -224,7 +224,7 @@ class Watch:
             self.live = None
             self.faults.append(f"not shown live from step {nth(self._steps_so_far)} on: {fault}")
 
-        with kept_out(blind, STOPS):
+        with keep_out(blind, STOPS):
             return work(*args)
 
     def _fault(self, what: str) -> Callable[[str], None]:
@@ -263,7 +263,7 @@ class Watch:
 
             samples = function(stand_in, x, sigmas, extra_args=extra_args, callback=report, disable=disable, **options)
             self.see(self._note_end, samples)
-            return untracked(samples)
+            return untrack(samples)
 
         return sampler_function
 
@@ -271,7 +271,7 @@ class Watch:
         """What a sampler reports, its tensors without marks; as it is where it is no table, which ends the record."""
         told = info
         if isinstance(info, Mapping):
-            told = {name: untracked(value) for name, value in info.items()}
+            told = {name: untrack(value) for name, value in info.items()}
             self.clean = told.get("denoised")
         elif not self.ended:
             self._end(f"{self.run.name} reports a {type(info).__name__}, but a table is needed")
@@ -302,7 +302,7 @@ class Watch:
         call = self.see(self._note_call, x, sigma)
         try:
             with self._before_the_mask(model):
-                denoised = model(untracked(x), sigma, *args, **kwargs)
+                denoised = model(untrack(x), sigma, *args, **kwargs)
         finally:
             self.evaluations.end()
         self.see(self._note_answer, call, denoised)
@@ -354,21 +354,21 @@ class Watch:
         """Evaluate what was left for after the run; a fault there costs that alone."""
         if self.afterwards is None or self.ended:
             return
-        with kept_out(self._fault("not evaluated after the run"), STOPS):
+        with keep_out(self._fault("not evaluated after the run"), STOPS):
             for step in self.afterwards.evaluate_chosen(extra_args.get("model_options") or {}):
                 for accumulator, part in zip(self.accumulators, step.split(self.run.packed), strict=True):
                     accumulator.amend(part)
 
     def _report(self, callback) -> Callable:
         def report(i, denoised, x, total):
-            self.clean = untracked(denoised)
+            self.clean = untrack(denoised)
             self.see(self.recorder.stepped)
             return callback(i, denoised, x, total) if callback else None
 
         return report
 
     def _note_end(self, samples: Tensor) -> None:
-        self.end = untracked(samples)
+        self.end = untrack(samples)
         self.recorder.returned(samples)
         if call := self.recorder.stages.departure():
             self.faults.append(f"evaluation {call} was at another noise level than a dry run of {self.run.name} said")
@@ -384,7 +384,7 @@ class Watch:
         """Give every recording its trace."""
         trace = self.trace(samples)
         for recording in self.recordings:
-            with kept_out(self._fault("not available to Read Recorded Trace"), STOPS):
+            with keep_out(self._fault("not available to Read Recorded Trace"), STOPS):
                 recording.finish(trace, lambda: self._latents(samples))
         self._show_tab(lambda: self.recordings[-1].trace or trace)
 
@@ -396,7 +396,7 @@ class Watch:
 
     def _show_tab(self, trace: Callable[[], Trace], *stopped) -> None:
         fault = self._fault("not there for the Guidance tab")
-        with kept_out(fault, STOPS):
+        with keep_out(fault, STOPS):
             publish(trace, fault, *stopped)
 
     def _latents(self, samples: Tensor) -> list[Tensor]:
@@ -410,9 +410,9 @@ class Watch:
         """All that was seen, as one Trace.  samples: the run's result, None where it has none."""
         packed = self.run.packed if len(self.accumulators) > 1 else Packed()
         ends: list[Tensor | None] = [None] * len(packed.names)
-        end = untracked(samples) if self.end is None else self.end
+        end = untrack(samples) if self.end is None else self.end
         if end is not None:
-            with kept_out(self._fault("the end of the run is not kept")):
+            with keep_out(self._fault("the end of the run is not kept")):
                 ends[:] = packed.split(end)
         faults = [self.faults, *(list(self.faults) for _ in packed.names[1:])]
         seen = [self._observation(*own) for own in zip(self.accumulators, ends, faults, packed.names, strict=True)]

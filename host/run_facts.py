@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..guidance.gradients.term import Term
 from ..guidance.side_by_side import SideBySide
-from ..trace.faults import kept_out
+from ..trace.faults import keep_out
 from ..trace.maker import EndedRun, make_trace
 from ..trace.recorder import RECUR
 from ..trace.trace import AFTERWARDS, PART, SCALES, Trace
@@ -68,7 +68,7 @@ def trace_of(seen: Observed) -> Trace:
     facts: dict[str, Any] = {"sampler": run.name, "seed": run.seed, "space": "flow" if run.flow else "ve"}
     known = run.patcher is not None  # of a run whose MODEL is out of reach there are no further facts
     for name, fact in FACTS.items() if known else ():
-        with kept_out(lambda fault, name=name: faults.append(f"{name} of the run unknown: {fault}")):
+        with keep_out(lambda fault, name=name: faults.append(f"{name} of the run unknown: {fault}")):
             facts[name] = fact(seen)
     trace = make_trace(seen, facts, map_tensors, partial(_about_scale, seen, facts))
     there: dict[str, Any] = {}

@@ -13,7 +13,7 @@ from comfy_execution.utils import get_executing_context
 from torch import Tensor
 
 from ..guidance.printing import Printed
-from ..trace.faults import kept_out
+from ..trace.faults import keep_out
 from ..trace.trace import Trace
 from . import adapter
 from .recording import Recording, record
@@ -175,7 +175,7 @@ def without_recording(model):
 def tap_model(model, begin: Callable[[], Recording]):
     """The MODEL with its runs recorded; the same as came in where they are already, and where nothing can be."""
     found = model
-    with kept_out(lambda fault: None):
+    with keep_out(lambda fault: None):
         if IS_PATCHER(model) and not is_recorded(model):
             found = record_model(model, begin)
     return found
@@ -188,7 +188,7 @@ def tap_pipe(pipe, begin: Callable[[], Recording]):
     was. What is no plain container is never opened.
     """
     result = pipe
-    with kept_out(lambda fault: None):
+    with keep_out(lambda fault: None):
         result = _replace_models(pipe, lambda model: tap_model(model, begin), {})
     return result
 

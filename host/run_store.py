@@ -16,7 +16,7 @@ import torch
 from comfy_execution.progress import NodeState, get_progress_state
 
 from ..files.writing import NotWritten
-from ..trace.faults import kept_out
+from ..trace.faults import keep_out
 from ..trace.file import save, with_end_alone
 from ..trace.trace import Trace
 from .adapter import prompt_server
@@ -211,7 +211,7 @@ def publish(
     tell = (lambda said: server.send_sync(EVENT, said, client)) if is_heard(server) else None
 
     def kept(store: RunStore = STORE) -> None:
-        with kept_out(failed):
+        with keep_out(failed):
             index = store.count(place.prompt_id, place.node, place.list_index)
             found = make_stored_run(trace, replace(place, index=index), job.user)
             store.add(found)
@@ -248,7 +248,7 @@ def _size(name: str) -> int:
 def keep_trace(trace: Trace) -> dict[str, str]:
     """Where the numbers and the end of a run are kept, for another run to be compared with; nothing on a full disk."""
     name = hashlib.sha256(str(trace.header["run"]).encode()).hexdigest()[:20] + ".safetensors"
-    with kept_out(lambda fault: None), suppress(ValueError, NotWritten):  # of a very long run
+    with keep_out(lambda fault: None), suppress(ValueError, NotWritten):  # of a very long run
         save(with_end_alone(trace), temporary_folder(TAB_FOLDER) / name)
         return {"filename": name, "subfolder": TAB_FOLDER, "type": "temp"}
     return {}
@@ -258,7 +258,7 @@ def list_unreached(
     store: RunStore, queue: Any, user: str, workflow_id: str | None, prompt_id: str | None
 ) -> list[dict]:
     """Those of a job, or of the last job of each node of a workflow, that are this user's.  Not for the event loop."""
-    with kept_out(lambda fault: None):
+    with keep_out(lambda fault: None):
         _note_latest(queue, store.wait_for_runs())
     asked = {"prompt_id": prompt_id} if prompt_id else {"workflow_id": workflow_id}
     there = [one for (owner, *_), one in list(store.unreached.items()) if owner == user]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..guidance.gradients.run import GradientRun
 from ..guidance.gradients.term import Strength
-from ..samplers.shifts import PAPERS, ShiftLaw, leaning, taken_steps
+from ..samplers.shifts import PAPERS, ShiftLaw, lean_noise, shifted_steps
 from ..samplers.steps import Level
 from .adapter import KEY
 
@@ -48,14 +48,14 @@ class Steering:
         if gradients is None or not gradients.gradient_terms:
             raise ValueError(NOBODY.format(way=self.way))
         if self.way != LEAN:
-            self._shift(gradients, ShiftLaw(self.way, taken_steps(levels, down), gradients.sigma_data))
+            self._shift(gradients, ShiftLaw(self.way, shifted_steps(levels, down), gradients.sigma_data))
             return lambda eps: eps
         # gradients leave the prediction alone and turn the noise
         gradients.use(lambda term, evaluation, sigma: Strength(term.gamma(evaluation), carried=0.0))
 
         def lean(eps: Tensor) -> Tensor:
             wanted = gradients.wanted()
-            return eps if wanted is None else leaning(eps, wanted, self.lean)
+            return eps if wanted is None else lean_noise(eps, wanted, self.lean)
 
         return lean
 

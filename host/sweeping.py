@@ -22,7 +22,7 @@ from ..guidance.chain import Chain, ChainState
 from ..guidance.rules.kinds import Rule, Schedule
 from ..guidance.run import Run
 from ..guidance.side_by_side import Lane, batch_chain
-from ..trace.gram import GramRecord, recounted
+from ..trace.gram import GramRecord, recount
 from ..trace.trace import Trace
 from . import adapter
 from .adapter import intermediate_dtype
@@ -367,7 +367,7 @@ def own_scales(trace: Trace, settings: Settings) -> Tensor:  # -> [n] float64
 def _at_scale(steps: Mapping[str, Tensor], trace: Trace, gamma: Tensor) -> dict[str, Tensor]:
     """The steps with D - G counted from this scale.  trace: of the batch."""
     off = torch.where(steps["gamma"].isnan(), 0.0, steps["gamma"] - gamma)[:, None]
-    record = recounted(GramRecord(tuple(trace.header["vectors"]), steps["K"]), off)
+    record = recount(GramRecord(tuple(trace.header["vectors"]), steps["K"]), off)
     u, delta, moved = steps["sum"].unbind(dim=-1)
     moved = moved + torch.where(off == 0, 0.0, off * delta)
     gamma = torch.where(steps["gamma"].isnan(), torch.nan, gamma)

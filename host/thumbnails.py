@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from ..figures.difference import NO_PICTURES
 from ..figures.pictures import Pictures, draw_on_grey, shown_state
 from ..files.writing import NotWritten
-from ..guidance.vectors import promoted
+from ..guidance.vectors import promote
 from ..trace.trace import Trace
 from .trace_pictures import pictures_of
 
@@ -95,7 +95,7 @@ def _parts(trace: Trace, pictures: Pictures, step: int, samples: list[int]) -> d
     change = pictures.difference(u, c)
     if not bool((c - u).isfinite().any()):
         change = torch.full_like(change, torch.nan)
-    length = promoted(c - u).square().mean(dim=1).sqrt()
+    length = promote(c - u).square().mean(dim=1).sqrt()
     return shown | {"difference": change, "where": length if length.ndim == 3 else length[:, length.shape[1] // 2]}
 
 

@@ -16,7 +16,7 @@ from ..figures.canvas import Canvas
 from ..figures.palette import THEMES
 from ..figures.typeset import Run, set_rows, wrap_lines
 from ..files.writing import NotWritten
-from ..trace.faults import kept_out
+from ..trace.faults import keep_out
 from .checks import CheckedNode
 from .recording import STOPS
 
@@ -45,7 +45,7 @@ def _contain_faults(execute: Callable) -> Callable:
     @wraps(execute)
     def run(cls, *given, **named) -> io.NodeOutput:
         faults: list[str] = []
-        with kept_out(faults.append, REFUSALS):
+        with keep_out(faults.append, REFUSALS):
             return execute(cls, *given, **named)
         schema = cls.define_schema()
         text = FAILED.format(node=schema.display_name, fault=faults[0])

@@ -15,7 +15,7 @@ from ..guidance.run import Run
 from ..guidance.vectors import has_float64
 from ..samplers.steps import Level
 from ..trace.accumulator import of_no_mode
-from ..trace.faults import kept_out, line_of
+from ..trace.faults import keep_out, line_of
 from ..trace.recorder import Evaluation, Pass
 from .probes import Coordinates, NotFollowed
 from .recording import Recording
@@ -87,7 +87,7 @@ class GuiderWatch:
         """Do what belongs to the record: what fails in it ends the record, and nothing else."""
         if not self.fault:
             try:
-                with kept_out(self._end, (NotFollowed,)):
+                with keep_out(self._end, (NotFollowed,)):
                     of_no_mode(work)()
             except NotFollowed as reason:
                 self._end(f"{type(self.scheduler).__name__} is not followed: {reason}")
@@ -156,7 +156,7 @@ class GuiderWatch:
         """Take the trace of the run, or of as much of it as was followed."""
         self._see(self._finish)
         if self.fault and self.recording and (self.reached or self.recording.steps):
-            with kept_out(self._end):
+            with keep_out(self._end):
                 self.made = self.recording.stop(self.fault, self.reached)
 
     def _finish(self) -> None:

@@ -22,7 +22,7 @@ from ..guidance.printing import nth
 from ..guidance.rules.kinds import Source
 from ..guidance.run import Run
 from ..guidance.runner import Runner
-from ..samplers.noise_tracking import untracked
+from ..samplers.noise_tracking import untrack
 from ..samplers.response import Response
 from ..trace.accumulator import Accumulator, Capture, of_no_mode
 from ..trace.maker import EndedRun, make_trace
@@ -139,7 +139,7 @@ class Recording:
         if self.guided is None:
             raise ValueError("This recording watches a run of somebody else's, and guides none.")
         sigma = float(sigma.flatten()[0] if isinstance(sigma, Tensor) else sigma)
-        seen = self.guided(untracked(x), sigma, stage)
+        seen = self.guided(untrack(x), sigma, stage)
         self.observe(x, sigma, seen, stage)
         return seen.denoised
 
@@ -177,7 +177,7 @@ class Recording:
     def finish(self, x: Tensor, sigma: float | None = None) -> Trace:  # [B, ...]
         """End the run with the state that it led to.  sigma: its noise level, if the run did not say so."""
         self.recorder.last_sigma = self.recorder.last_sigma if sigma is None else sigma
-        self.end = untracked(x).detach()
+        self.end = untrack(x).detach()
         self.recorder.returned(x.detach())
         if self.accumulator is None:
             raise ValueError(

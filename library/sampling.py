@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..samplers.loop import item_noise, run
-from ..samplers.noise_tracking import untracked
+from ..samplers.noise_tracking import untrack
 from ..samplers.response import Probes, Response, measure_response
 from ..samplers.steps import Level, ddim, ddpm, level
 
@@ -39,7 +39,7 @@ def sample(
     *,
     seed: int = 0,
     flow: bool = False,
-    mark: Callable[[Tensor], Tensor] = untracked,
+    mark: Callable[[Tensor], Tensor] = untrack,
 ) -> Tensor:  # x [B, ...] -> [B, ...]
     """Sample from x at sigmas[0] to sigmas[-1].
 

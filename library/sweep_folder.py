@@ -25,7 +25,7 @@ from ..sweeps.measures import USUAL
 from ..sweeps.plan import Plan
 from ..sweeps.results import ORIGIN, Folder, digest_of
 from ..sweeps.summary import set_faulty_aside, write_summary
-from ..trace.file import packed
+from ..trace.file import pack_trace
 
 DECIDED = {"gamma", "cfg", RULE, "sampler", "seed", "scheduler", "steps", "label", "prompt"}  # by what they change
 SIDE = 32  # pixels of the picture of a sample that is none
@@ -73,7 +73,7 @@ class SweepFolder:
         values = {name: value for name, value in row.items() if name not in one.place and name != "seconds"}
         facts = {"seconds": row["seconds"], "measures": values, ORIGIN: self.origins[id(one)]}
         shown = picture_of(one.run.end, self.decode)
-        self.folder.write(self.cells[id(one)], packed(one.run.trace), shown, facts, USUAL)
+        self.folder.write(self.cells[id(one)], pack_trace(one.run.trace), shown, facts, USUAL)
         return row
 
     def show(self) -> None:

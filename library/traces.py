@@ -85,10 +85,10 @@ class Trace(trace.Trace):
         card: of its model, read by `verdict.card.read_card`; None: the one that came with the pack, if any. half: a
         run at half the scale with the same noise.
         """
-        from ..verdict.known import known_without_host
+        from ..verdict.known import knowledge_without_host
         from ..verdict.report import report_of
 
-        return report_of(self, known_without_host(self.header.get("model") or {}, card), half)
+        return report_of(self, knowledge_without_host(self.header.get("model") or {}, card), half)
 
     def save(self, path: str | os.PathLike) -> Trace:
         """Write one file, and return the trace as written: `trace.file.save`."""

@@ -12,7 +12,7 @@ from ..host.knowledge import keep_size, make_report, state_of_files
 from ..host.recording import STOPS
 from ..host.widgets import SEE, TRACE_IN, TRACE_OUT, VAE_IN
 from ..host.wires import EnergyWire, TraceWire
-from ..trace.faults import kept_out
+from ..trace.faults import keep_out
 from ..trace.portable import ascii_json
 from ..verdict.findings import Judged
 from ..verdict.report import FINE, OFF, Report
@@ -75,7 +75,7 @@ class GGReport(CheckedNode):
         if pictures is not None:
             keep_size(trace, vae, pictures)
         faults: list[str] = []
-        with kept_out(faults.append, STOPS):
+        with keep_out(faults.append, STOPS):
             judge = None if energy is None else ask_judge(trace, energy, vae, _judge_title())
             found = make_report(trace, half, judge)
             text, score = found.text(), judge_score(judge)

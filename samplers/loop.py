@@ -76,12 +76,12 @@ def run(
     for i, (now, then) in enumerate(pairwise(levels)):
         for left in reversed(range(recurrence.of(i, len(levels) - 1))):
             denoised = denoise(x, now)
-            x = yield from _taken(State(i, x, denoised, now, then), step, noise)
+            x = yield from _take_step(State(i, x, denoised, now, then), step, noise)
             if left:
-                x = yield from _taken(State(i, x, denoised, then, now, back=True), renoise, noise)
+                x = yield from _take_step(State(i, x, denoised, then, now, back=True), renoise, noise)
 
 
-def _taken(state: State, step: Callable, noise: Callable) -> Generator[State, None, Tensor]:
+def _take_step(state: State, step: Callable, noise: Callable) -> Generator[State, None, Tensor]:
     """A state before its step and after it; returns where it leads."""
     yield state
     eps = noise(state.now, state.then) if state.then.sigma > 0 else torch.zeros_like(state.x)
@@ -97,7 +97,7 @@ def item_noise(x: Tensor, seed: int) -> Callable[[], Tensor]:  # x [B, ...] -> (
     The stream is seeded by the run's seed and by the item's own starting state, so neither its place in the batch nor
     its neighbours matter, and it is independent of the starting noise drawn from the bare seed.
     """
-    streams = [torch.Generator().manual_seed(_mixed(seed, item)) for item in x]
+    streams = [torch.Generator().manual_seed(_mix_seed(seed, item)) for item in x]
 
     def draw() -> Tensor:
         items = [torch.randn(x.shape[1:], generator=g) for g in streams]
@@ -107,7 +107,7 @@ def item_noise(x: Tensor, seed: int) -> Callable[[], Tensor]:  # x [B, ...] -> (
     return draw
 
 
-def _mixed(seed: int, item: Tensor) -> int:
+def _mix_seed(seed: int, item: Tensor) -> int:
     bits = item.detach().float().cpu().contiguous().view(torch.int32).long()
     places = torch.arange(1, bits.numel() + 1)
     return ((seed + 1) * GOLDEN + int((bits.flatten() * places).sum())) & MASK63

@@ -34,26 +34,26 @@ class Tracked(torch.Tensor):
     @classmethod
     def __torch_function__(cls, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        value = func(*_untracked_all(args), **{k: untracked(v) for k, v in kwargs.items()})
+        value = func(*_untrack_all(args), **{k: untrack(v) for k, v in kwargs.items()})
         if not isinstance(value, Tensor) or kwargs.get("alpha") is not None:
             return value
-        parts = _carried(func.__name__, args)
-        return tracked(value, parts) if parts else value
+        parts = _carry(func.__name__, args)
+        return track(value, parts) if parts else value
 
 
-def tracked(value: Tensor, parts: Parts) -> Tracked:
+def track(value: Tensor, parts: Parts) -> Tracked:
     """Mark an ordinary tensor with the additive parts of it that are noise."""
     made = torch.Tensor._make_subclass(Tracked, value)
     made.value, made.parts = value, parts
     return made
 
 
-def redrawn(draw: Tensor, value: Tensor) -> Tensor:
+def redraw(draw: Tensor, value: Tensor) -> Tensor:
     """Another value in the place of a draw: as much noise as the draw was, and counted as the same draw."""
-    return tracked(value, dict.fromkeys(parts_of(draw), value)) if isinstance(draw, Tracked) else value
+    return track(value, dict.fromkeys(parts_of(draw), value)) if isinstance(draw, Tracked) else value
 
 
-def untracked(value: Any) -> Any:
+def untrack(value: Any) -> Any:
     """The ordinary tensor behind a tracked one; anything else as it is."""
     return value.value if isinstance(value, Tracked) else value
 
@@ -63,15 +63,15 @@ def parts_of(value: Any) -> Parts:
     return value.parts if isinstance(value, Tracked) else {}
 
 
-def _untracked_all(args: tuple) -> list:
-    return [[untracked(v) for v in a] if isinstance(a, (list, tuple)) else untracked(a) for a in args]
+def _untrack_all(args: tuple) -> list:
+    return [[untrack(v) for v in a] if isinstance(a, (list, tuple)) else untrack(a) for a in args]
 
 
-def _carried(name: str, args: tuple) -> Parts:
+def _carry(name: str, args: tuple) -> Parts:
     """How the noise parts pass through one operation; anything that is not linear in the state drops them."""
     first, second = (*args, None)[:2]
     if name in SCALED:
-        return _scaled(first, second)
+        return _scale(first, second)
     if name in DIVIDED and isinstance(first, Tracked) and isinstance(second, Tensor | float | int):
         if isinstance(second, Tracked):
             return {}
@@ -79,22 +79,22 @@ def _carried(name: str, args: tuple) -> Parts:
     if name in ADDED:
         return _sum(parts_of(first), parts_of(second))
     if name in SUBTRACTED:
-        return _sum(parts_of(first), _negated(parts_of(second)))
+        return _sum(parts_of(first), _negate(parts_of(second)))
     if name in SUBTRACTED_FROM:
-        return _sum(parts_of(second), _negated(parts_of(first)))
+        return _sum(parts_of(second), _negate(parts_of(first)))
     if name in ("neg", "__neg__"):
-        return _negated(parts_of(first))
+        return _negate(parts_of(first))
     return parts_of(first) if name in KEPT else {}
 
 
-def _scaled(first: Any, second: Any) -> Parts:
+def _scale(first: Any, second: Any) -> Parts:
     if isinstance(first, Tracked) and isinstance(second, Tracked):
         return {}
     noise, factor = (first, second) if isinstance(first, Tracked) else (second, first)
     return {i: p * factor for i, p in noise.parts.items()}
 
 
-def _negated(parts: Parts) -> Parts:
+def _negate(parts: Parts) -> Parts:
     return {i: -p for i, p in parts.items()}
 
 

@@ -311,7 +311,7 @@ def starts_of(probes: Probes) -> list[Start]:
     for event in probes.events:
         if isinstance(event, Report):
             if pending:
-                found.append(_reported(pending, event))
+                found.append(_find_start(pending, event))
             pending = []
         elif event.asks:
             pending.append(event)
@@ -320,7 +320,7 @@ def starts_of(probes: Probes) -> list[Start]:
     return found
 
 
-def _reported(pending: list[Seen], report: Report) -> Start:
+def _find_start(pending: list[Seen], report: Report) -> Start:
     shown = None if report.row is None else report.row.abs()
     named = [s for s in pending if shown is not None and abs(float(shown[2 * s.calls + 1]) - 1) < 1e-3]
     level = [s for s in pending if report.sigma is not None and abs(s.sigma - report.sigma) <= 1e-4 * abs(s.sigma)]

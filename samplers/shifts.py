@@ -28,8 +28,8 @@ from torch import Tensor
 
 from ..guidance.gradients.estimators import LEAST_ALPHA, spread
 from ..guidance.gradients.term import BACKPROP, CLEAN_X0, Strength
-from ..guidance.vectors import norm, per_item, promoted
-from .noise_tracking import redrawn, untracked
+from ..guidance.vectors import norm, per_item, promote
+from .noise_tracking import redraw, untrack
 from .steps import Level, follow
 
 TINY = torch.finfo(torch.float32).tiny  # a gradient this short has no direction in float32
@@ -109,7 +109,7 @@ class ShiftLaw:
         return found[0], found[-1]
 
 
-def taken_steps(levels: Sequence[Level], down: Callable[[Level, Level], float]) -> dict[float, Taken]:
+def shifted_steps(levels: Sequence[Level], down: Callable[[Level, Level], float]) -> dict[float, Taken]:
     """The steps of a run by their noise level.  down(now, then): what a step keeps of the old noise."""
     pairs = list(pairwise(levels))
     kept = [signal(now) / signal(then) for now, then in pairs]
@@ -120,7 +120,7 @@ def taken_steps(levels: Sequence[Level], down: Callable[[Level, Level], float]) 
     }
 
 
-def leaning(eps: Tensor, wanted: Tensor, weight: float) -> Tensor:  # [B, ...] twice -> [B, ...]
+def lean_noise(eps: Tensor, wanted: Tensor, weight: float) -> Tensor:  # [B, ...] twice -> [B, ...]
     """Noise on its sphere, leaning towards a direction; where nothing is wanted it only comes onto the sphere.
 
         d = eps + w (sqrt(n) g/|g| - eps)    eps' = sqrt(n) d/|d|
@@ -128,10 +128,10 @@ def leaning(eps: Tensor, wanted: Tensor, weight: float) -> Tensor:  # [B, ...] t
     w: 0 keeps the direction of eps, 1 takes that of g. n: elements of one sample.
     Source: Yang et al. 2024, arXiv 2402.03201 (DSG), alg. 1, with g = grad log p.
     """
-    draw, radius = promoted(untracked(eps)), sqrt(eps[0].numel())
-    there = radius * _direction(promoted(wanted))
+    draw, radius = promote(untrack(eps)), sqrt(eps[0].numel())
+    there = radius * _direction(promote(wanted))
     lean = torch.where(per_item(norm(wanted), draw) < TINY, draw, draw + weight * (there - draw))
-    return redrawn(eps, (radius * _direction(lean)).to(eps.dtype))
+    return redraw(eps, (radius * _direction(lean)).to(eps.dtype))
 
 
 def _direction(v: Tensor) -> Tensor:  # [B, ...] -> [B, ...]

@@ -50,7 +50,7 @@ STATES: dict[type, tuple[Callable[[Any], Any], Callable[[Any, Any], Any]]] = {  
 
 
 @contextmanager
-def undone(*owned: Any) -> Iterator[None]:
+def undo_changes(*owned: Any) -> Iterator[None]:
     """What happens in here to these, and to all that they reach, is undone.  Raises Misfit before anything happens."""
     undo = [partial(write, read()) for read, write in EVERYWHERE] + Snapshot(owned).undo
     try:

@@ -19,7 +19,7 @@ from torch import Tensor
 from ..guidance.printing import nth
 from ..guidance.vectors import gradient_mode, where_float64_is
 from .columns import columns_of, unknown_columns
-from .faults import kept_out
+from .faults import keep_out
 from .recorder import RECUR, Recorded
 from .rows import Measurement, Row, Setting, shares_beyond
 
@@ -159,7 +159,7 @@ class Accumulator:
         """
         steps, known = list(self.waiting), len(self.rows)
         self.waiting.clear()
-        with kept_out(self._failed):
+        with keep_out(self._failed):
             self._measure([] if self.fault else steps)
         self.unmeasured += [self.measurement.levels(step) for step in steps[len(self.rows) - known :]]
 
@@ -176,7 +176,7 @@ class Accumulator:
         self.settle()
         start = min(max(first - 2, 0), len(self.rows))  # numbers across steps need the two before
         parts = []
-        with kept_out(self._forget):
+        with keep_out(self._forget):
             parts += [columns_of(self.rows[start:], self.setting)] if self.rows[start:] else []
         parts += [self.unknown_columns(self.batch)] if self.unmeasured else []
         from_here = first - min(start, len(self.rows))
@@ -221,7 +221,7 @@ class Columns(Mapping):
                 fault = self._accumulator.fault
                 for told in self._lists:
                     told += [fault] if fault and fault not in told else []
-                with kept_out(lambda fault: None):
+                with keep_out(lambda fault: None):
                     self._lists[0].extend(self._remarks(self._columns))
                 del self._accumulator, self._remarks
             return self._columns

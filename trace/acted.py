@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .gram import Combination, GramRecord, added, counted, recounted
+from .gram import Combination, GramRecord, plus, recount, reference_scale
 from .metrics import ALONE, BOTH, beyond_c, independent, projection, ratio, rounding_beside, scales_of
 from .terms import vector_of_pass
 
@@ -29,7 +29,7 @@ class Acted(NamedTuple):
     passes: dict[str, tuple[Tensor, Tensor, Tensor]]
 
 
-def acted(
+def prove_scales(
     record: GramRecord,
     stated: Tensor,
     predictions: Tensor,
@@ -64,8 +64,8 @@ def acted(
     gamma = torch.where(gamma.isnan() & finite, stated, gamma)  # where delta is rounding any scale gives the same
     gamma = torch.where(predictions == ALONE, 1.0, gamma)
     effective = torch.where((gamma[:, None] - effective).abs() <= room, gamma[:, None], effective)
-    off = torch.where(both, torch.as_tensor(counted(stated) - counted(gamma))[:, None], 0.0)
-    return Acted(gamma, recounted(record, off) if bool(off.any()) else record, effective, across, seen)
+    off = torch.where(both, torch.as_tensor(reference_scale(stated) - reference_scale(gamma))[:, None], 0.0)
+    return Acted(gamma, recount(record, off) if bool(off.any()) else record, effective, across, seen)
 
 
 def _along_and_across(record: GramRecord, name: str, weight: Tensor) -> tuple[Tensor, Tensor]:  # [n, B] x3
@@ -109,7 +109,7 @@ def _pass_weights(
     for axes in (("delta", *vectors), ("delta", COND, *vectors)):
         inside, unique = projection(known, push, axes), independent(known, axes)
         least = rounding_beside(known, {**push, **inside, COND: 1.0})
-        proved = unique & (known.square(added(push, inside, -1.0)).sqrt() <= least)
+        proved = unique & (known.square(plus(push, inside, -1.0)).sqrt() <= least)
         found = {v: torch.where(proved & found[v].isnan(), inside[v], found[v]) for v in vectors}
     rooms = [ratio(least, known.square({v: 1.0}).sqrt()) for v in vectors]  # nan: it changed nothing
     made = [torch.where(room.isnan(), torch.nan, found[v]) for v, room in zip(vectors, rooms, strict=True)]

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from ..guidance.extrapolation import predicted_difference
 from . import metrics
-from .acted import MASKED, acted
-from .gram import HISTORY, GramRecord, added, fill_absent, named, with_history, with_zeros
+from .acted import MASKED, prove_scales
+from .gram import HISTORY, GramRecord, fill_absent, plus, point, with_history, with_zeros
 from .rows import LEVELS, RATIOS, Row, Setting
 from .terms import columns_of_pass, effects_of_pass, vector_of_pass
 from .trace import PER_SAMPLE, PER_STEP, SCALES
@@ -27,25 +27,25 @@ def columns_of(taken: list[Row], setting: Setting) -> dict[str, Tensor]:
     levels = torch.tensor([row.levels for row in taken], dtype=torch.float64)
     rows = dict(zip(LEVELS, levels.unbind(dim=1), strict=True))
     record, count = _record_of(taken, setting), int(rows.pop("count")[0])
-    ratios, said = [rows.pop(name)[:, None] for name in RATIOS], _said(taken, setting)
+    ratios, said = [rows.pop(name)[:, None] for name in RATIOS], _term_columns(taken, setting)
     floor = torch.as_tensor(metrics.precision_floor((record.dot("a", "a") / count).sqrt(), setting.dtype))
     weights = {MASKED: 1.0} | {term.name: said[term.weight] for term in setting.terms if term.guides}
     facts = (rows["gamma"], rows.pop("predictions"), weights, setting.passes, floor, count, setting.handed)
-    rows["gamma"], record, *scales, pulled = acted(record, *facts)
+    rows["gamma"], record, *scales, pulled = prove_scales(record, *facts)
     across = {
         "m9": metrics.straightness(record),
         "m9a": metrics.progress_along(record, rows["gamma"][:, None]),
         "m13": metrics.direction_memory(record, count, floor),
         "m14": metrics.extrapolation_error(record, predicted_difference(*ratios)),
     }
-    measured = _measured(taken, torch.maximum(rows["sigma"], rows["sigma_next"])[:, None])
+    measured = _tensor_columns(taken, torch.maximum(rows["sigma"], rows["sigma_next"])[:, None])
     kappa = torch.tensor([row.kappa for row in taken], dtype=torch.float64)
     proved = (measured["m12"] <= metrics.identity_limit(record, count, rows["sigma"])).all(dim=1)
     return {
         **rows,
         **said,
         **dict(zip(SCALES, scales, strict=True)),
-        **_passed(taken, setting, record, pulled),
+        **_pass_columns(taken, setting, record, pulled),
         **{name: _of_the_step_before(values) for name, values in across.items()},
         **measured,
         "sum": torch.stack([record.dot(name, "one") for name in ("u", "delta", "D-G")], dim=-1),
@@ -84,13 +84,13 @@ def unknown_columns(levels: list[tuple[float, ...]], setting: Setting, batch: in
     return unknown | dict(zip(names, known.unbind(dim=1), strict=False))
 
 
-def _said(taken: list[Row], setting: Setting) -> dict[str, Tensor]:
+def _term_columns(taken: list[Row], setting: Setting) -> dict[str, Tensor]:
     """What the energies said, and with which weight their gradients acted."""
     said = torch.stack([row.said for row in taken]).cpu().double()
     return {column: said[:, i] for i, column in enumerate(setting.columns)}
 
 
-def _passed(
+def _pass_columns(
     taken: list[Row], setting: Setting, record: GramRecord, pulled: Mapping[str, tuple[Tensor, Tensor, Tensor]]
 ) -> dict[str, Tensor]:
     """What the further passes cost and did; unknown where only a later stage of a step made one."""
@@ -106,7 +106,7 @@ def _passed(
     return found
 
 
-def _measured(taken: list[Row], noisier: Tensor) -> dict[str, Tensor]:
+def _tensor_columns(taken: list[Row], noisier: Tensor) -> dict[str, Tensor]:
     """What inner products cannot give.  noisier: the noisier end of each step, [n, 1]."""
     beyond, beyond_of_cond = torch.stack([row.beyond for row in taken]).cpu().unbind(dim=1)
     unexplained = torch.stack([row.unexplained for row in taken]).cpu()
@@ -125,8 +125,8 @@ def _of_the_step_before(values: Tensor) -> Tensor:  # [n, B] -> [n, B]
 def _kappa(record: GramRecord, gamma: Tensor) -> Tensor:  # record [n, B], gamma [n] -> [n], nan where nothing fits
     """The same where no response proves it, of a step along D - x.  kappa = <move, D - x> / |D - x|^2"""
     record = fill_absent(record)
-    towards = added(named("D", gamma[:, None]), named("x"), -1.0)
+    towards = plus(point("D", gamma[:, None]), point("x"), -1.0)
     kappa = record.combination({"move": 1.0}, towards) / record.square(towards)
-    missed = record.square(added({"move": 1.0}, towards, -kappa)) / record.square({"move": 1.0})
+    missed = record.square(plus({"move": 1.0}, towards, -kappa)) / record.square({"move": 1.0})
     fits = (missed.sqrt() < FIT).all(dim=1)
     return torch.where(fits, kappa.mean(dim=1), torch.nan)

@@ -15,7 +15,7 @@ LONGEST = 160  # characters of a fault's own words
 
 
 @contextmanager
-def kept_out(tell: Callable[[str], None], passing: tuple[type[BaseException], ...] = ()) -> Iterator[None]:
+def keep_out(tell: Callable[[str], None], passing: tuple[type[BaseException], ...] = ()) -> Iterator[None]:
     """Run a block whose faults end it and no more.
 
     tell: is given the fault in a line; the log gets all of it. passing: exceptions that are no faults and go on.

@@ -120,27 +120,27 @@ def save(trace: Trace, path: str | os.PathLike) -> Trace:
     """
     if len(trace.parts) >= MOST_PARTS:
         raise ValueError(f"The trace has {len(trace.parts) + 1} parts; a file holds {MOST_PARTS}. Save one part.")
-    kept = fitted(_compared(trace))
-    write_atomically(path, [_packed(kept)])
+    kept = fit_trace(_with_directions(trace))
+    write_atomically(path, [_pack(kept)])
     return kept
 
 
-def packed(trace: Trace) -> bytes:
+def pack_trace(trace: Trace) -> bytes:
     """The file of a trace, as `save` writes it."""
-    return _packed(fitted(_compared(trace)))
+    return _pack(fit_trace(_with_directions(trace)))
 
 
-def fitted(trace: Trace, limit: int = MAX_BYTES) -> Trace:
+def fit_trace(trace: Trace, limit: int = MAX_BYTES) -> Trace:
     """The same trace with as many captured steps as fit into a file of `limit` bytes."""
     if trace.parts:
-        first, *others = _fitted_parts([replace(part, parts={}) for part in trace.every_part], limit)
+        first, *others = _fit_parts([replace(part, parts={}) for part in trace.every_part], limit)
         return replace(first, parts=dict(zip(trace.parts, others, strict=True)))
     bare = _with_capture(trace, [], end=False)
-    numbers = len(_packed(bare)) + ROOM_FOR_NAMES
+    numbers = len(_pack(bare)) + ROOM_FOR_NAMES
     if numbers + sum(map(_size, trace.tensors.values())) <= limit:
         return trace
     if numbers > limit and trace.cross:
-        return fitted(replace(trace, cross={}), limit)
+        return fit_trace(replace(trace, cross={}), limit)
     if numbers > limit:
         raise ValueError(
             f"The numbers of {trace.n} steps and {trace.batch} samples need {numbers:,} bytes; a trace file holds "
@@ -153,15 +153,15 @@ def fitted(trace: Trace, limit: int = MAX_BYTES) -> Trace:
     return _with_capture(trace, even_positions(len(trace.captured_steps), fit), end=numbers + end <= limit)
 
 
-def _fitted_parts(parts: Sequence[Trace], limit: int) -> list[Trace]:
+def _fit_parts(parts: Sequence[Trace], limit: int) -> list[Trace]:
     """Each part with what its numbers need, and of the rest of the file as much as its pictures want of all."""
     parts = [parts[0], *(_without(part, BESIDE) for part in parts[1:])]  # of which a file has one for all parts
-    needs = [len(_packed(_with_capture(part, [], end=False))) + ROOM_FOR_NAMES for part in parts]
+    needs = [len(_pack(_with_capture(part, [], end=False))) + ROOM_FOR_NAMES for part in parts]
     wants = [sum(map(_size, part.tensors.values())) for part in parts]
     spare, all_of_them = max(limit - sum(needs), 0), max(sum(wants), 1)
     tight = min(limit / sum(needs), 1)
     rooms = [int(tight * need + spare * want / all_of_them) for need, want in zip(needs, wants, strict=True)]
-    return [fitted(part, room) for part, room in zip(parts, rooms, strict=True)]
+    return [fit_trace(part, room) for part, room in zip(parts, rooms, strict=True)]
 
 
 def _without(trace: Trace, facts: Collection[str]) -> Trace:
@@ -202,7 +202,7 @@ def _size(tensor: Tensor | None) -> int:
     return 0 if tensor is None else 2 * tensor.numel()  # fp16
 
 
-def _compared(trace: Trace) -> Trace:
+def _with_directions(trace: Trace) -> Trace:
     parts = {name: with_directions(part) for name, part in trace.parts.items()}
     return replace(with_directions(trace), parts=parts)
 
@@ -212,7 +212,7 @@ def _facts(trace: Trace) -> dict:
     return readable({**trace.header, "capture": capture, "version": VERSION, "stage": list(trace.stage)})
 
 
-def _packed(trace: Trace) -> bytes:
+def _pack(trace: Trace) -> bytes:
     facts, tensors = _facts(trace), _rooms(trace)
     beside = {name: facts.pop(name, None) for name in BESIDE}
     metadata = {"gg.format": FORMAT, "gg.version": str(VERSION), "gg.header": ascii_json(facts)}
@@ -259,16 +259,16 @@ def readable(header: Mapping) -> dict:
 
 def _fitting(value: Any, field: Field) -> Any:
     """The value, its texts cut no further than the field needs; ABSENT where it is something else."""
-    forms = (value, *(_cut(value, most) for most in (PAGE, LINE)))
+    forms = (value, *(_cut_texts(value, most) for most in (PAGE, LINE)))
     return next((form for form in forms if field.fits(form)), ABSENT)
 
 
-def _cut(value: Any, most: int) -> Any:
+def _cut_texts(value: Any, most: int) -> Any:
     """The same with no text longer than so many characters, and no name longer than is read again."""
     if isinstance(value, dict):
-        return {shortened(name, LINE): _cut(item, most) for name, item in value.items()}
+        return {shortened(name, LINE): _cut_texts(item, most) for name, item in value.items()}
     if isinstance(value, list):
-        return [_cut(item, most) for item in value]
+        return [_cut_texts(item, most) for item in value]
     return shortened(value, most) if isinstance(value, str) else value
 
 

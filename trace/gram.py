@@ -168,14 +168,14 @@ class GramRecord:
         return self.vectors.index(name)
 
 
-def counted(gamma: Coefficient) -> Coefficient:
+def reference_scale(gamma: Coefficient) -> Coefficient:
     """The scale from which D - G was counted: where gamma is unknown (nan) there is no G, and u stands for it."""
     if isinstance(gamma, Tensor):
         return torch.where(gamma.isnan(), 0.0, gamma)
     return 0.0 if math.isnan(gamma) else gamma
 
 
-def named(name: str, gamma: Coefficient = 1.0) -> dict[str, Coefficient]:
+def point(name: str, gamma: Coefficient = 1.0) -> dict[str, Coefficient]:
     """Coefficients of a point or vector over the recorded ones.
 
         x = u - a    c = u + delta    G = u + gamma delta    D = G + (D - G)    tip = x + move    next = tip + noise
@@ -188,14 +188,14 @@ def named(name: str, gamma: Coefficient = 1.0) -> dict[str, Coefficient]:
         "x": {"u": 1.0, "a": -1.0},
         "c": {"u": 1.0, "delta": 1.0},
         "G": guided,
-        "D": {"u": 1.0, "delta": counted(gamma), "D-G": 1.0},
+        "D": {"u": 1.0, "delta": reference_scale(gamma), "D-G": 1.0},
         "tip": tip,
         "next": {**tip, "noise": 1.0},
     }
     return points.get(name, {name: 1.0})
 
 
-def recounted(record: GramRecord, off: Tensor) -> GramRecord:
+def recount(record: GramRecord, off: Tensor) -> GramRecord:
     """The record with D - G counted from another scale.  off: the scale it was counted from, less the other; [...].
 
     D - G' = D - G + off delta.  Where the scales are the same a delta that nobody evaluated stays unknown there.
@@ -207,7 +207,7 @@ def recounted(record: GramRecord, off: Tensor) -> GramRecord:
     return GramRecord(record.vectors, triangle(full))
 
 
-def added(first: Combination, second: Combination, factor: Coefficient = 1.0) -> dict[str, Coefficient]:
+def plus(first: Combination, second: Combination, factor: Coefficient = 1.0) -> dict[str, Coefficient]:
     """Coefficients of first + factor * second."""
     total = dict(first)
     for name, value in second.items():
@@ -260,7 +260,7 @@ def frame(record: GramRecord, gamma: Coefficient) -> Frame:  # record [...], gam
     across = record.combination({"delta": 1.0}, axes.second)
     points, height = {}, {}
     for name in ("x", "u", "c", "G", "D", "tip", "next"):
-        offset = added(named(name, gamma), named("x"), -1.0)
+        offset = plus(point(name, gamma), point("x"), -1.0)
         points[name], height[name] = coordinates(record, offset, axes)
     size = record.dot("delta", "delta")
     exact = ("D", "tip", "next")

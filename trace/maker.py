@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from .accumulator import Accumulator, Remarks
-from .faults import kept_out
+from .faults import keep_out
 from .terms import term_facts
 from .trace import END, VERSION, Trace
 
@@ -55,8 +55,8 @@ def make_trace(
     accumulator, faults = run.accumulator, run.faults
     header = {**_least_header(run), **facts}
     tensors: Tensors = {}
-    with kept_out(lambda fault: faults.append(f"no pictures were kept: {fault}")):
-        tensors = _kept_tensors(run, header["capture"], store)
+    with keep_out(lambda fault: faults.append(f"no pictures were kept: {fault}")):
+        tensors = _capture_tensors(run, header["capture"], store)
     notes = header["notes"] = [*faults, *header["notes"]]
     stage = list(accumulator.stage)
     columns = accumulator.closed(notes, faults, remarks=remarks) if stage else accumulator.unknown_columns(run.batch)
@@ -86,7 +86,7 @@ def _least_header(run: EndedRun) -> dict[str, Any]:
     }
 
 
-def _kept_tensors(run: EndedRun, told: dict, store: Callable[[Tensors], tuple[Tensors, str]]) -> Tensors:
+def _capture_tensors(run: EndedRun, told: dict, store: Callable[[Tensors], tuple[Tensors, str]]) -> Tensors:
     """The captured tensors and the end state; `told` gets which steps, and what was left out."""
     capture = run.accumulator.capture
     steps, tensors, note = capture.stacked()

@@ -16,7 +16,16 @@ import torch
 from torch import Tensor
 
 from ..guidance.vectors import flat, where_float64_is, wide
-from .gram import Coefficient, Combination, GramRecord, added, counted, displacement, fill_absent, named
+from .gram import (
+    Coefficient,
+    Combination,
+    GramRecord,
+    displacement,
+    fill_absent,
+    plus,
+    point,
+    reference_scale,
+)
 from .terms import Term, columns_of_pass, effects_of_pass, passes_of
 
 QUANTILE = 0.999  # of |c| per channel and item: the bound of M10 where the space has no bound of its own
@@ -30,7 +39,7 @@ BOTH, ALONE = 2, 1  # of u and c: both were predicted, c alone
 
 def difference_combination(gamma: Coefficient) -> dict[str, Coefficient]:
     """D - u over the recorded vectors: gamma delta + (D - G)."""
-    return {"delta": counted(gamma), "D-G": 1.0}
+    return {"delta": reference_scale(gamma), "D-G": 1.0}
 
 
 def guidance_strength(record: GramRecord, gamma: Coefficient, alpha: Coefficient = 1.0) -> Tensor:  # >= 0
@@ -50,18 +59,18 @@ def difference_in_noise(record: GramRecord, sigma: Coefficient, count: int, alph
 
 def shell_ratio(record: GramRecord, gamma: Coefficient, sigma_data: float, count: int) -> Tensor:  # >= 0
     """M3: length of the guided prediction against clean data.  rms(D) / sigma_data; a posterior mean stays below 1."""
-    return _length(record, named("D", gamma)) / (sigma_data * count**0.5)
+    return _length(record, point("D", gamma)) / (sigma_data * count**0.5)
 
 
 def shell_ratio_to_cond(record: GramRecord, gamma: Coefficient) -> Tensor:  # >= 0
     """M3c: |D| / |c|."""
-    return ratio(_length(record, named("D", gamma)), _length(record, named("c")))
+    return ratio(_length(record, point("D", gamma)), _length(record, point("c")))
 
 
 def direction_angle(record: GramRecord, alpha: Coefficient = 1.0) -> Tensor:  # radians, 0 .. pi
     """Angle between the displacements to u and to c; exact when tiny.  1 - M4 = 2 sin^2(angle / 2)."""
     w = displacement(alpha)
-    return _angle(record, w, added(w, {"delta": alpha}))
+    return _angle(record, w, plus(w, {"delta": alpha}))
 
 
 def direction_agreement(record: GramRecord, alpha: Coefficient = 1.0) -> Tensor:  # -1 .. 1
@@ -74,7 +83,7 @@ def direction_agreement(record: GramRecord, alpha: Coefficient = 1.0) -> Tensor:
 
 def prediction_agreement(record: GramRecord) -> Tensor:  # -1 .. 1
     """M5: cos(u, c)."""
-    return _cosine(record, named("u"), named("c"))
+    return _cosine(record, point("u"), point("c"))
 
 
 def share_along_cond(record: GramRecord) -> Tensor:  # -1 .. 1
@@ -82,7 +91,7 @@ def share_along_cond(record: GramRecord) -> Tensor:  # -1 .. 1
 
     Its square is what a rule that projects along c would remove. Source: Sadat et al. 2024, arXiv 2410.02416.
     """
-    return _cosine(record, named("delta"), named("c"))
+    return _cosine(record, point("delta"), point("c"))
 
 
 def tug(record: GramRecord, alpha: Coefficient = 1.0) -> Tensor:  # -1 .. 1
@@ -91,7 +100,7 @@ def tug(record: GramRecord, alpha: Coefficient = 1.0) -> Tensor:  # -1 .. 1
     0 when x was never pushed and u is E[c | x]; negative when guidance has pushed too far. Not valid with a negative
     prompt or a weak model in place of u.
     """
-    return _cosine(record, named("delta"), displacement(alpha))
+    return _cosine(record, point("delta"), displacement(alpha))
 
 
 def move_length(record: GramRecord, count: int) -> Tensor:  # >= 0, units of the state
@@ -116,7 +125,7 @@ def straightness(record: GramRecord) -> Tensor:  # -1 .. 1
 
 def progress_along(record: GramRecord, gamma: Coefficient) -> Tensor:  # state squared
     """M9a: where the step before went, along the way to the guided prediction.  <move-1 + noise-1, D - x>"""
-    return record.combination({"move-1": 1.0, "noise-1": 1.0}, added(named("D", gamma), named("x"), -1.0))
+    return record.combination({"move-1": 1.0, "noise-1": 1.0}, plus(point("D", gamma), point("x"), -1.0))
 
 
 def bound_of(cond: Tensor) -> Tensor:  # [B, C, ...] -> [B, C, 1 ...]
@@ -184,12 +193,15 @@ def direction_memory(record: GramRecord, count: int, floor: Coefficient = 0.0) -
 
 def extrapolation_error(record: GramRecord, predicted: Combination) -> Tensor:  # >= 0
     """M14: |delta - predicted| / |delta|; nan where the difference is zero.  predicted: from `predicted_difference`."""
-    return ratio(_length(record, added({"delta": 1.0}, predicted, -1.0)), _length(record, {"delta": 1.0}))
+    return ratio(_length(record, plus({"delta": 1.0}, predicted, -1.0)), _length(record, {"delta": 1.0}))
 
 
 def sensitivity(record: GramRecord, gamma: Coefficient) -> Tensor:  # >= 0, per unit of gamma
     """M16: how much one unit of scale changes the prediction.  |delta| / |D - x|; nan where D = x."""
-    return ratio(_length(record, {"delta": 1.0}), _length(record, added(named("D", gamma), named("x"), -1.0)))
+    return ratio(
+        _length(record, {"delta": 1.0}),
+        _length(record, plus(point("D", gamma), point("x"), -1.0)),
+    )
 
 
 def effective_scale(
@@ -216,7 +228,7 @@ def share_across(
     """
     push = beyond_c(gamma, apart)
     along = effective_scale(record, gamma, apart, floor) - 1
-    across = _length(record, added(push, {"delta": along}, -1.0))
+    across = _length(record, plus(push, {"delta": along}, -1.0))
     rounded = across <= rounding_beside(record, push)
     return torch.where(rounded, 0.0, ratio(across, _length(record, push)).square().clamp(max=1))
 
@@ -232,7 +244,7 @@ def scales_of(
 
 def beyond_c(gamma: Coefficient, apart: Combination | None = None) -> Combination:
     """D - c, less what is named."""
-    return added(added(named("D", gamma), named("c"), -1.0), apart or {}, -1.0)
+    return plus(plus(point("D", gamma), point("c"), -1.0), apart or {}, -1.0)
 
 
 def rounding_beside(record: GramRecord, v: Combination) -> Tensor:  # a length
@@ -240,7 +252,7 @@ def rounding_beside(record: GramRecord, v: Combination) -> Tensor:  # a length
 
     The host's rules count from x, so that it is one of them.
     """
-    terms = [*({name: value} for name, value in {**v, "u": 1.0}.items()), named("x")]
+    terms = [*({name: value} for name, value in {**v, "u": 1.0}.items()), point("x")]
     longest = torch.stack([_length(record, term) for term in terms]).amax(dim=0)
     return torch.as_tensor(FLOOR_FACTOR * precision_floor(longest, torch.float32))
 
@@ -260,7 +272,7 @@ def gradient_to_difference(record: GramRecord, name: str) -> Tensor:  # >= 0
 
 def gradient_share(record: GramRecord, name: str) -> Tensor:  # >= 0
     """M18s: |g| / |u|, with the only prediction made in the place of u where there is one."""
-    return ratio(_length(record, {name: 1.0}), _length(record, named("u")))
+    return ratio(_length(record, {name: 1.0}), _length(record, point("u")))
 
 
 def precision_floor(size: Tensor | float, dtype: torch.dtype) -> Tensor | float:
@@ -288,14 +300,14 @@ def _angle(record: GramRecord, v: Combination, w: Combination) -> Tensor:
     """atan2(|w across v|, <w, v> / |v|), the part across taken as a combination so that nothing large cancels."""
     length = _length(record, v)
     along = ratio(record.combination(v, w), length)
-    across = _length(record, added(w, v, -along / length))
+    across = _length(record, plus(w, v, -along / length))
     return torch.where(_length(record, w) == 0, torch.nan, torch.atan2(across, along))
 
 
 def _share_outside(record: GramRecord, v: Combination, axes: tuple[str, ...]) -> Tensor:
     """|v - its part in the span of the axes| / |v|."""
     inside = projection(record, v, axes)
-    return ratio(_length(record, added(v, inside, -1.0)), _length(record, v))
+    return ratio(_length(record, plus(v, inside, -1.0)), _length(record, v))
 
 
 def projection(record: GramRecord, v: Combination, axes: tuple[str, ...]) -> dict[str, Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .gram import Axes, Coefficient, GramRecord, axes_of, coordinates, counted
+from .gram import Axes, Coefficient, GramRecord, axes_of, coordinates, reference_scale
 from .metrics import difference_combination
 
 ACROSS = 0.005  # of a push: a smaller share across the difference is neither drawn nor told
@@ -40,6 +40,6 @@ def push_outside(record: GramRecord, gamma: Coefficient, scale: Coefficient, sha
 
     nan where nothing goes across, or D holds more than what the share is of.  height: of D over the plane.
     """
-    across, push = (record.square({"delta": counted(gamma) - one, "D-G": 1.0}) for one in (scale, 1.0))
+    across, push = (record.square({"delta": reference_scale(gamma) - one, "D-G": 1.0}) for one in (scale, 1.0))
     known = (across / push - share).abs() < NAMED
     return torch.where((share >= ACROSS) & known, (height * across**-0.5).clamp(max=1), torch.nan)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .effective import rounding, with_scales
-from .gram import Coefficient, Combination, GramRecord, added, fill_absent
+from .gram import Coefficient, Combination, GramRecord, fill_absent, plus
 from .metrics import beyond_c, rounding_beside
 from .terms import columns_of_pass, passes_of
 from .trace import SCALES, Trace
@@ -33,7 +33,7 @@ def parts_of(trace: Trace) -> dict[str, Combination]:
     found: dict[str, Combination] = {term.name: {term.name: trace.steps[term.weight].nan_to_num()} for term in guides}
     rest = beyond_c(trace.steps["gamma"][:, None])
     for part in found.values():
-        rest = added(rest, part, -1.0)
+        rest = plus(rest, part, -1.0)
     return {GUIDANCE: rest} | found
 
 

@@ -78,13 +78,13 @@ def run_record(trace: Trace, limit: int | None = None) -> dict:
         header["notes"] = [*header["notes"], words]
     kept = [step["i"] for step in steps]
     _set_whiskers(trace, steps, kept)
-    return header | {"choices": rounded(choices_of(trace, sent, kept)), "steps": steps}
+    return header | {"choices": round_digits(choices_of(trace, sent, kept)), "steps": steps}
 
 
 def _set_whiskers(trace: Trace, steps: list[dict], kept: list[int]):
     """Tell steps the 10th and 90th percentile of their shares of the push, where the batch is large enough."""
     ends = band(shares(Pushes.of(trace).push[kept])) if kept else torch.empty(0, 2)
-    for step, pair in zip(steps, rounded(ends), strict=True):
+    for step, pair in zip(steps, round_digits(ends), strict=True):
         if None not in pair:
             step["whisker"] = pair
 
@@ -108,9 +108,9 @@ def step_records(
     """
     found = numbers_of(columns, facts, numbers)
     levels = [name for name in PER_STEP if name in columns]
-    level = rounded(torch.stack([columns[name].double().cpu() for name in levels], dim=-1))
+    level = round_digits(torch.stack([columns[name].double().cpu() for name in levels], dim=-1))
     names = (*STORED, *numbers, *PLACES)
-    samples = _samples(columns, rounded(torch.stack([found[name] for name in names], dim=-1)), len(numbers))
+    samples = _samples(columns, round_digits(torch.stack([found[name] for name in names], dim=-1)), len(numbers))
     starts = []
     for i, stage in enumerate(stages):
         start = _start_of({name: column[i] for name, column in columns.items()}, facts)
@@ -193,18 +193,18 @@ def size_of(value: object) -> int:
     return len(json.dumps(value, separators=(",", ":"), allow_nan=False))
 
 
-def rounded(value: Any) -> Any:
+def round_digits(value: Any) -> Any:
     """A tensor, number or list of them with 6 significant digits; None for what is not finite."""
     if isinstance(value, float):  # first: a record is made of thousands
         return _shortest(float(f"{value:.{DIGITS}g}")) if math.isfinite(value) else None
     if isinstance(value, Tensor):
-        return _rounded(value)
+        return _round_tensor(value)
     if isinstance(value, list | tuple):
-        return [rounded(item) for item in value]
-    return {str(name): rounded(item) for name, item in value.items()} if isinstance(value, Mapping) else value
+        return [round_digits(item) for item in value]
+    return {str(name): round_digits(item) for name, item in value.items()} if isinstance(value, Mapping) else value
 
 
-def _rounded(values: Tensor) -> Any:
+def _round_tensor(values: Tensor) -> Any:
     """The same for all numbers of a tensor at once.
 
     A whole number below 2^53 divided by an exact power of ten is the double nearest to that decimal, so it is written
@@ -212,7 +212,7 @@ def _rounded(values: Tensor) -> Any:
     """
     x = values.double().cpu()
     if not x.ndim:
-        return rounded(float(x))
+        return round_digits(float(x))
     places = DIGITS - 1 - x.abs().log10().floor().nan_to_num(neginf=DIGITS - 1, posinf=math.inf)
     odd = ~x.isfinite() | (places.abs() >= len(POWERS))
     even, places = torch.where(odd, 0.0, x), torch.where(odd, 0.0, places)
@@ -223,7 +223,7 @@ def _rounded(values: Tensor) -> Any:
         row = found
         for k in at:
             row = row[k]
-        row[last] = rounded(float(x[(*at, last)]))
+        row[last] = round_digits(float(x[(*at, last)]))
     return found
 
 
@@ -241,8 +241,8 @@ def _samples(columns: Mapping[str, Tensor], numbers: list, count: int) -> list[l
 
     count: of those that a step names.
     """
-    K = rounded(columns["K"])
-    sums = rounded(columns["sum"]) if "sum" in columns else [[[None] * 3] * len(row) for row in K]
+    K = round_digits(columns["K"])
+    sums = round_digits(columns["sum"]) if "sum" in columns else [[[None] * 3] * len(row) for row in K]
     end = len(STORED) + count
     return [
         [
@@ -264,24 +264,24 @@ def _passes(columns: Mapping[str, Tensor]) -> dict:
     found = {}
     for name in passes_of(columns):
         named = zip(OF_A_PASS, (*columns_of_pass(name), *effects_of_pass(name)), strict=True)
-        found[name] = {what: rounded(columns[column].mean()) for what, column in named if column in columns}
+        found[name] = {what: round_digits(columns[column].mean()) for what, column in named if column in columns}
     return {"passes": found} if found else {}
 
 
 def _percentiles(metrics: Mapping[str, Tensor], percent: Sequence[int], of: Callable[[Tensor], Tensor]) -> list[dict]:
     """Percentiles of metrics [n, B] over the samples, step by step.  of: takes them, [..., B] -> [..., percent]"""
-    ends = rounded(of(torch.stack(list(metrics.values()), dim=1)))
+    ends = round_digits(of(torch.stack(list(metrics.values()), dim=1)))
     return [{"percentiles": {"p": list(percent), **dict(zip(metrics, row, strict=True))}} for row in ends]
 
 
 def _header(trace: Trace, facts: RunFacts, steps: list[dict]) -> dict:
     header = {"v": VERSION, "run": facts.run, "n": facts.n, "space": facts.space, "N": facts.count}
-    header |= {"vectors": list(facts.vectors), "batch": trace.batch, "sigma_data": rounded(facts.sigma_data)}
-    header |= {name: rounded(trace.header.get(name)) for name in HEADER}
+    header |= {"vectors": list(facts.vectors), "batch": trace.batch, "sigma_data": round_digits(facts.sigma_data)}
+    header |= {name: round_digits(trace.header.get(name)) for name in HEADER}
     capture = trace.header.get("capture") or {}
     header |= {name: trace.header[name] for name in OF_SOME_RUNS if trace.header.get(name)}
     header["capture"] = {name: capture.get(name) for name in ("mode", "steps", "note")}
-    header["latent"] = rounded(trace.header.get("latent"))
+    header["latent"] = round_digits(trace.header.get("latent"))
     header["notes"] = list(header["notes"] or [])
     header |= _directions(trace, steps)
     header["sample"] = trace.median_sample(_sent(trace, steps))
@@ -295,7 +295,7 @@ def _directions(trace: Trace, steps: list[dict]) -> dict:
         return {}
     sent = _sent(trace, steps)
     short = [[None if math.isnan(v) else round(v, COSINE_PLACES) for v in row] for row in found.cosines[sent].tolist()]
-    return {"directions": {"steps": found.steps, "error": rounded(found.error), "subset": sent, "samples": short}}
+    return {"directions": {"steps": found.steps, "error": round_digits(found.error), "subset": sent, "samples": short}}
 
 
 def _sent(trace: Trace, steps: list[dict]) -> list[int]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from torch import Tensor
 
 from ..guidance.parts import Packed
-from ..samplers.noise_tracking import Parts, parts_of, tracked, untracked
+from ..samplers.noise_tracking import Parts, parts_of, track, untrack
 from ..samplers.stages import Stages
 
 RECUR = "recur"  # stage of a step back to a noisier level
@@ -153,12 +153,12 @@ class Recorder:
         both in the next state, with the sampler's own rounding, and without a second statement of its formula here.
         """
         self.draws += 1
-        return tracked(eps, {self.draws: eps})
+        return track(eps, {self.draws: eps})
 
     def called(self, x: Tensor, sigma: Tensor) -> Visited:
         """Note a model call before it is made; `answered` completes it."""
         level = self.stages.level_of(sigma)
-        call = self._visited(untracked(x).clone(), level, x)  # samplers write into their state
+        call = self._visited(untrack(x).clone(), level, x)  # samplers write into their state
         call.first = self.stages.begins(level)
         self.pending.append(call)
         return call
@@ -194,7 +194,7 @@ class Recorder:
         """Note that the sampler makes x noisier again without asking the model: a step of its own, stage `recur`."""
         at = self.primary
         if at is not None:
-            back = self._visited(untracked(x).clone(), sigma, x)
+            back = self._visited(untrack(x).clone(), sigma, x)
             if at.evaluation is not None:
                 back.evaluation = Evaluation(at.evaluation.denoised, stage=RECUR)
             self._complete(at, back)
@@ -206,7 +206,7 @@ class Recorder:
             self.unreported = len(self.pending)
         else:
             self.calls += self.pending
-            self._complete(self.primary, self._visited(untracked(x), self.last_sigma, x))
+            self._complete(self.primary, self._visited(untrack(x), self.last_sigma, x))
         self.pending, self.calls, self.primary = [], [], None
 
     def _visited(self, state: Tensor, sigma: float, x: Tensor) -> Visited:

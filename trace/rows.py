@@ -10,12 +10,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..guidance.vectors import promoted, rms
+from ..guidance.vectors import promote, rms
 from ..samplers.response import Response, StepResponse, Visit
 from ..samplers.steps import Level, level
 from . import metrics
 from .acted import COND, MASKED
-from .gram import HISTORY, VECTORS, counted, inner_products, room_for
+from .gram import HISTORY, VECTORS, inner_products, reference_scale, room_for
 from .recorder import Evaluation, Recorded
 from .terms import LOG_PROB, WEIGHT, Term, vector_of_pass
 
@@ -150,11 +150,11 @@ class Measurement:
         cond = cond_of(seen)
         if seen.uncond is None:
             delta, plain = unknown(cond), cond
-            u = delta if seen.unguided is None else promoted(seen.unguided)
+            u = delta if seen.unguided is None else promote(seen.unguided)
         else:
-            u = promoted(seen.uncond)
+            u = promote(seen.uncond)
             delta = cond - u
-            plain = u + delta * counted(seen.gamma)
+            plain = u + delta * reference_scale(seen.gamma)
         six = (u, u - step.x, delta, seen.denoised - plain, step.move, step.noise)
         found = seen.gradients
         gradients = {name: found[name] if name in found else unknown(cond) for name in self.setting.gradients}
@@ -208,7 +208,7 @@ def shares_beyond(steps: list[Recorded], bound: float | None) -> list[Tensor]:  
 
 def cond_of(seen: Evaluation) -> Tensor:
     """The conditional prediction; where none was seen, the guided one stands for it."""
-    return seen.denoised if seen.cond is None else promoted(seen.cond)
+    return seen.denoised if seen.cond is None else promote(seen.cond)
 
 
 def unknown(like: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..guidance.gradients.run import numbered
+from ..guidance.gradients.run import number_names
 from ..guidance.gradients.term import Term as GuidanceTerm
 from ..guidance.gradients.term import WatchTerm
 from .gram import VECTORS
@@ -56,7 +56,7 @@ class Term:
 
 def terms_of_chain(names: Mapping[GuidanceTerm, str]) -> tuple[Term, ...]:
     """The terms of a chain as a record names them.  names: by term, as `GradientRun.names`"""
-    titles = numbered([term.title for term in names])
+    titles = number_names([term.title for term in names])
     return tuple(
         Term(
             name,

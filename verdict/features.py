@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..trace.gram import displacement, fill_absent, named
+from ..trace.gram import displacement, fill_absent, point
 from ..trace.metrics import difference_combination, ratio
 from ..trace.trace import END, Trace
 
@@ -71,7 +71,7 @@ def overshoots(trace: Trace) -> Tensor:  # -> [n], >= 0
 
 def unguided_square(trace: Trace) -> Tensor:  # -> []
     """max over the steps of max(|u|^2, |c|^2), over all samples; nan where none is known."""
-    own = torch.cat([trace.record.square(named(name)).sum(dim=1) for name in ("u", "c")])
+    own = torch.cat([trace.record.square(point(name)).sum(dim=1) for name in ("u", "c")])
     known = own[own.isfinite()]
     return known.max() if len(known) else own.new_tensor(math.nan)
 
@@ -83,12 +83,12 @@ def length_over_end(trace: Trace) -> Tensor:  # -> [n], >= 0
 
 def guided_square(trace: Trace) -> Tensor:  # -> [n]
     """|D|^2 at every step, over all samples."""
-    return fill_absent(trace.record).square(named("D", trace.steps["gamma"][:, None])).sum(dim=1)
+    return fill_absent(trace.record).square(point("D", trace.steps["gamma"][:, None])).sum(dim=1)
 
 
 def end_square(trace: Trace) -> Tensor:  # -> []
     """|x_end|^2 over all samples: from the last step's inner products, else from the state that was kept."""
-    last = trace.record.square(named("next"))[-1:].sum()
+    last = trace.record.square(point("next"))[-1:].sum()
     if trace.n and last.isfinite():
         return last
     kept = trace.tensors.get(END)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..trace.checks import check
 from ..trace.effective import EffectiveScale, alike
-from ..trace.gram import named
+from ..trace.gram import point
 from ..trace.metrics import ratio
 from ..trace.pushes import (
     GUIDANCE,
@@ -73,7 +73,7 @@ def findings_of(run: Watched) -> tuple[Sentence, ...]:
 
 def _acts(run: Watched) -> Iterator[Sentence]:
     """Where guidance pushed: the shortest stretch that holds 80 % of the mean of two estimates, over all samples."""
-    found, guided = Pushes.of(run), _marked(run.trace, *GUIDED)
+    found, guided = Pushes.of(run), _in_stages(run.trace, *GUIDED)
     unknown, pushed = found.unknown(run.trace), bool((found.push.nan_to_num() > 0).any())
     if unknown:
         yield say("acts.unknown", count=unknown, n=int(guided.sum()))
@@ -129,7 +129,7 @@ def _passes(run: Watched) -> Iterator[Sentence]:
     trace = run.trace
     counted = trace.header.get("evaluations")
     evaluations = int(trace.steps["evals"].nansum()) if counted is None else int(counted)
-    yield say("passes.spent", evaluations=evaluations, n=trace.n, both=int(_marked(trace, "step").sum()))
+    yield say("passes.spent", evaluations=evaluations, n=trace.n, both=int(_in_stages(trace, "step").sum()))
     for name, count in (trace.header.get("passes") or {}).items():
         yield from _of_pass(run, name, {"name": name, "count": int(count), "evaluations": evaluations})
     for name, count in (trace.header.get("inside") or {}).items():
@@ -143,7 +143,7 @@ def _of_pass(run: Watched, name: str, facts: Mapping[str, Any]) -> Iterator[Sent
     if made is None or not _is_known(made, trace.steps[columns_of_pass(name)[0]] > 0):
         yield say("passes.further", percent=taken, **facts)
         return
-    moved = (made / lengths(trace, named("D", trace.steps["gamma"][:, None]))).nan_to_num()
+    moved = (made / lengths(trace, point("D", trace.steps["gamma"][:, None]))).nan_to_num()
     if (most := float(moved.max())) < NOTHING:
         yield say("passes.idle", moved=f"{100 * most:.1f}", **facts)
         return
@@ -164,7 +164,7 @@ def _is_known(made: Tensor, ran: Tensor) -> bool:
 def _skippable(run: Watched) -> Iterator[Sentence]:
     """Passes without the condition whose difference could be extrapolated: never two in a row, nor the first two."""
     found = Pushes.of(run, GUIDANCE)
-    guided = _marked(run.trace, *GUIDED)
+    guided = _in_stages(run.trace, *GUIDED)
     if not bool((found.push.nan_to_num() > 0).any()) or found.unknown(run.trace):
         return
     if not run.sigma_data > 0:
@@ -177,7 +177,7 @@ def _skippable(run: Watched) -> Iterator[Sentence]:
     elif all(map(math.isfinite, cost.values())):
         yield say("skip.none")
     count, share = idle_end(torch.where(guided, found.best, found.best.nan_to_num()))
-    saved = int(_marked(run.trace, "step")[run.trace.n - count :].sum()) if count else 0
+    saved = int(_in_stages(run.trace, "step")[run.trace.n - count :].sum()) if count else 0
     if saved:
         yield say("skip.end", step=run.trace.n - count + 1, percent=percent(share), count=saved)
 
@@ -187,7 +187,7 @@ def _negative(run: Watched) -> Iterator[Sentence]:
         yield say("negative.same")
     elif is_off(run.trace, run.scale):
         yield from () if run.scale.differs_from_cfg else (say("negative.unused"),)
-    elif _marked(run.trace, "step").any():
+    elif _in_stages(run.trace, "step").any():
         yield say("negative.unknown")
 
 
@@ -208,10 +208,10 @@ def _rules(run: Watched) -> Iterator[Sentence]:
 def _distilled(run: Watched) -> Iterator[Sentence]:
     """What a distilled model is told, and what another scale would push where u was evaluated after the run."""
     trace = run.trace
-    told, later = trace.header.get("distilled_guidance"), _marked(trace, AFTERWARDS)
+    told, later = trace.header.get("distilled_guidance"), _in_stages(trace, AFTERWARDS)
     if told is not None:
         yield say("distilled.told", value=float(told))
-    share = ratio(*(trace.record.square(named(v)).sum(dim=1) for v in ("delta", "c"))).sqrt()
+    share = ratio(*(trace.record.square(point(v)).sum(dim=1) for v in ("delta", "c"))).sqrt()
     share = torch.where(later, share, torch.nan)
     if share.isfinite().any():
         at = int(share.nan_to_num(nan=-1.0).argmax())
@@ -222,7 +222,7 @@ def _distilled(run: Watched) -> Iterator[Sentence]:
 
 def _classifiers(run: Watched) -> Iterator[Sentence]:
     trace, parts, shares = run.trace, parts_of(run.trace), push_shares(run.trace)
-    guided = lengths(trace, named("D", trace.steps["gamma"][:, None]))
+    guided = lengths(trace, point("D", trace.steps["gamma"][:, None]))
     for term in (term for term in trace.terms if term.guides):
         square, pushed = trace.record.dot(term.name, term.name), parts.get(term.name)
         known = square.isfinite().all(dim=1)
@@ -315,7 +315,7 @@ class Pushes:
 
     def unknown(self, trace: Trace) -> int:
         """At how many guided steps the push is unknown."""
-        return int((_marked(trace, *GUIDED) & ~self.push.isfinite()).sum())
+        return int((_in_stages(trace, *GUIDED) & ~self.push.isfinite()).sum())
 
     @classmethod
     def of(cls, run: Watched, name: str | None = None) -> Pushes:
@@ -358,7 +358,7 @@ def clipped_share(trace: Trace) -> float | None:  # 0 .. 1
     return None if share is None or not len(share) else float(share.mean())
 
 
-def _marked(trace: Trace, *stages: str) -> Tensor:  # -> [n] bool
+def _in_stages(trace: Trace, *stages: str) -> Tensor:  # -> [n] bool
     return torch.tensor([stage in stages for stage in trace.stage], dtype=torch.bool)
 
 

@@ -18,7 +18,7 @@ from .sentences import Sentence, percent, say
 ALIKE = ("seed", "sampler", "sigmas", "labels", "chain")  # what the headers of two such runs share
 
 
-def compared(trace: Trace, half: Trace, odds: Odds) -> tuple[Sentence, ...]:
+def compare_runs(trace: Trace, half: Trace, odds: Odds) -> tuple[Sentence, ...]:
     """What the second run says of the first, and how often that errs.
 
     A judge's label stays where d < odds.same; whether eyes see one picture is not known from d.

@@ -45,7 +45,7 @@ class Known:
     size: Size | None = None
 
 
-def known_without_host(model: Mapping[str, Any], card: Card | None = None, picks: Picks | None = None) -> Known:
+def knowledge_without_host(model: Mapping[str, Any], card: Card | None = None, picks: Picks | None = None) -> Known:
     """What is known of a model by itself, with a card or picks that somebody gave.  model: of a trace's header."""
     template = template_of([str(model["file"])]) if model.get("file") else None
     return Known(picks, card or included_card(model), template)

@@ -19,19 +19,19 @@ from ..guidance.gradients.term import MEASURED
 from ..trace.effective import EffectiveScale
 from ..trace.gram import VECTORS
 from ..trace.pushes import GUIDANCE, push_shares
-from ..trace.record import rounded
+from ..trace.record import round_digits
 from ..trace.terms import Term
 from ..trace.trace import Trace
 from .card import Band
 from .features import Features, features_of, noise_levels, times_as_far, unguided_square, whole_run
 from .findings import Judged, Watched, findings_of
-from .halved import compared
+from .halved import compare_runs
 from .known import Known, Template
 from .odds import ODDS, Odds
 from .picks import Picks, model_key
 from .sampler_class import sampler_class
 from .scale import Scale, is_off, own_steps, predictions_agree, scale_of, several_of
-from .sentences import LANGUAGES, Sentence, about, listed, percent, say, short
+from .sentences import LANGUAGES, Sentence, about, comma_list, percent, say, short
 
 VERSION = 1
 FINE, ABOVE, UNCLEAR, OFF = COLOURS = ("fine", "above", "unclear", "off")
@@ -96,7 +96,7 @@ class Report:
     def as_json(self) -> dict[str, Any]:
         """The report for scripts and browsers: docs/verdict-card.md names every field."""
         answer = self.answer
-        return rounded({
+        return round_digits({
             "v": VERSION,
             "colour": answer.colour,
             "against": answer.against,
@@ -203,12 +203,12 @@ def report_of(
     """
     case = Case.of(trace, known or Known(), odds)
     answer = answer_of(case)
-    answer = replace(answer, reasons=(*_lost(trace), *answer.reasons))
+    answer = replace(answer, reasons=(*_what_took_steps(trace), *answer.reasons))
     findings: tuple[Sentence, ...] = ()
     one = not any(several_of(trace).values())
     if one and trace.n and trace.batch:
         findings = findings_of(Watched(trace, case.scale, case.sigma_data, case.source, judge))
-    findings += compared(trace, half, odds) if one and half is not None else ()
+    findings += compare_runs(trace, half, odds) if one and half is not None else ()
     scale = case.scale
     titles = {term.name: term.shown for term in trace.terms}
     push = {titles.get(name, name): share for name, share in case.push.items()}
@@ -234,13 +234,13 @@ def _nothing_to_judge(case: Case) -> Answer | None:
     if int(own.sum()) == 1:
         return Answer(say("head.one_step"), UNCLEAR, reasons=(say("help.steps"),))
     if bool(unguided_square(trace).isnan()) and not is_off(trace, case.scale):
-        if _lost(trace):
+        if _what_took_steps(trace):
             return Answer(say("head.lost"), UNCLEAR, reasons=(say("help.lost"),))
         return Answer(say("head.no_uncond"), UNCLEAR, reasons=(say("help.uncond"),))
     return None
 
 
-def _lost(trace: Trace) -> tuple[Sentence, ...]:
+def _what_took_steps(trace: Trace) -> tuple[Sentence, ...]:
     """What took steps or their numbers from the record, where something did."""
     planned, faults = len(trace.header.get("sigmas") or ()) - 1, trace.header.get("faults") or ()
     gap = trace.n < planned or bool(trace.steps["evals"].isnan().any())
@@ -251,7 +251,9 @@ def _several(case: Case) -> Answer | None:
     """Runs that share a batch and not their settings: one answer on all of them would be on none."""
     several = several_of(case.trace)
     if several["cfg"]:
-        return Answer(say("head.scales", scales=listed(sorted(several["cfg"]))), UNCLEAR, reasons=(say("help.alone"),))
+        return Answer(
+            say("head.scales", scales=comma_list(sorted(several["cfg"]))), UNCLEAR, reasons=(say("help.alone"),)
+        )
     if several["chain"]:
         return Answer(say("head.chains", count=len(several["chain"])), UNCLEAR, reasons=(say("help.alone"),))
     return None
@@ -269,15 +271,15 @@ def _not_guided(case: Case) -> Answer | None:
     scale, alone = case.scale, not case.scale.further and not case.scale.moved > 0
     if is_off(case.trace, scale) and alone:
         off = say("head.off.node", who=scale.who, cfg=scale.cfg) if scale.differs_from_cfg else say("head.off")
-        return _advised(case, off)
+        return _advise(case, off)
     if predictions_agree(case.trace) and alone:
         return Answer(say("head.same"), OFF)
     if scale.constant and scale.low < 1 and not scale.further:
-        return _advised(case, say("head.weak", cfg=case.cfg))
+        return _advise(case, say("head.weak", cfg=case.cfg))
     return None
 
 
-def _advised(case: Case, headline: Sentence) -> Answer:
+def _advise(case: Case, headline: Sentence) -> Answer:
     """A run without guidance is not judged, but told which scales are good, where that is known."""
     answers = (ask(case) for ask in COMPARISONS) if case.whole else ()
     found = next((answer for answer in answers if answer), None)
@@ -312,12 +314,12 @@ def _of_picks(case: Case) -> Answer | None:
     found = picks.range(case.sampler) if picks and scale.plain else None
     if picks is None or found is None:
         return None
-    reasons, (judge, odds) = tuple(_tried(picks, case.sampler))[:MOST_TRIED], _who_chose(picks, case.sampler)
+    reasons, (judge, odds) = tuple(_choices(picks, case.sampler))[:MOST_TRIED], _who_chose(picks, case.sampler)
     tried = [pick.cfg for pick in picks.tried(case.sampler)]
     if not case.burns and scale.low > found[1] >= max(tried):
         headline = say(f"head.{_name_of('picks', judge)}.untried", cfg=case.cfg, high=found[1], **judge)
         return _in_widget(case, Answer(headline, UNCLEAR, "picks", (*reasons, say("help.picks")), odds, None, found))
-    return _placed(case, "picks", found, None, reasons, odds, judge)
+    return _judge_place(case, "picks", found, None, reasons, odds, judge)
 
 
 def _who_chose(picks: Picks, sampler: str) -> tuple[dict[str, Any], Sentence]:
@@ -336,13 +338,13 @@ def _name_of(against: str, judge: Mapping[str, Any]) -> str:
     return "judged" if judge else against
 
 
-def _tried(picks: Picks, sampler: str) -> Iterator[Sentence]:
+def _choices(picks: Picks, sampler: str) -> Iterator[Sentence]:
     """What everyone who chose any tried and chose, the user first."""
     tried = picks.tried(sampler)
     for by in sorted({pick.by for pick in tried if pick.good}, key=lambda name: name or ""):
         own = [pick for pick in tried if pick.by == by]
         all_of_them, chosen = (sorted({p.cfg for p in own if p.good or not only}) for only in (False, True))
-        facts = {"tried": listed(all_of_them), "chosen": listed(chosen)}
+        facts = {"tried": comma_list(all_of_them), "chosen": comma_list(chosen)}
         yield say("why.picks.judge", judge=by, **facts) if by else say("why.picks", **facts)
 
 
@@ -354,11 +356,11 @@ def _of_card(case: Case) -> Answer | None:
     facts = {"objective": band.objective, "samples": band.samples, "sampler": say(f"sampler.{case.sampler}")}
     why = say("why.card", model=card.name, **facts)
     if scale.plain:
-        return _placed(case, "card", (band.low, band.high), band.centre, (why,), _odds_of_card(case.odds, band))
+        return _judge_place(case, "card", (band.low, band.high), band.centre, (why,), _odds_of_card(case.odds, band))
     return _by_lengths(case, band, why)
 
 
-def _placed(
+def _judge_place(
     case: Case,
     against: str,
     edges: tuple[float, float],
@@ -378,14 +380,14 @@ def _placed(
     facts = {"cfg": case.cfg, "low": low, "high": high}
     if place == "inside" and case.burns:
         headline, reasons = say("head.inside_burns", times=case.times(), **facts), (*reasons, _burning(case))
-        told = (*reasons, _halved(case)), _odds_of_burning(case), None, edges
+        told = (*reasons, _advice(case)), _odds_of_burning(case), None, edges
         return _in_widget(case, Answer(headline, UNCLEAR, against, *told))
     more = {"model": case.model} if against == "card" else judge
     colour = {"above": ABOVE, "inside": FINE}.get(place, UNCLEAR)
     reasons += (_burning(case),) if case.burns else ()
     suggested = None if place == "inside" else centre or math.sqrt(low * high)
     headline = say(f"head.{_name_of(against, judge)}.{place}", **facts, **more)
-    return _in_widget(case, Answer(headline, colour, against, reasons, odds, _rounded(suggested), edges))
+    return _in_widget(case, Answer(headline, colour, against, reasons, odds, _widget_number(suggested), edges))
 
 
 def _place(scale: float, edges: tuple[float, float]) -> str:
@@ -408,7 +410,7 @@ def _in_widget(case: Case, answer: Answer) -> Answer:
     factor = (scale.plain_scale - 1) / (scale.cfg - 1) if scale.plain and scale.cfg > 1 else 0.0
     if not factor > 0:
         return replace(answer, reasons=(*answer.reasons, say("help.widget.unknown", scale=wanted)))
-    cfg = _rounded(1 + (wanted - 1) / factor)
+    cfg = _widget_number(1 + (wanted - 1) / factor)
     return replace(answer, reasons=(*answer.reasons, say("help.widget", cfg=cfg, scale=wanted)), suggested=cfg)
 
 
@@ -453,14 +455,14 @@ def _of_template(case: Case) -> Answer | None:
     template, scale = case.known.template, case.scale
     if template is None or case.burns or math.isnan(scale.plain_scale) or scale.further:
         return None
-    used = _used(template)
+    used = _guiding_scales(template)
     ratio = scale.plain_scale / used[-1]
     place = "above" if ratio > ALIKE else "below" if scale.plain_scale * ALIKE < used[0] else "alike"
     plain = scale.plain
     colour = {"above": ABOVE if ratio >= FAR and plain else UNCLEAR, "alike": FINE if plain else UNCLEAR}.get(
         place, UNCLEAR
     )
-    facts = {"cfg": case.cfg, "used": listed(used)} | ({"times": short(ratio)} if place == "above" else {})
+    facts = {"cfg": case.cfg, "used": comma_list(used)} | ({"times": short(ratio)} if place == "above" else {})
     reasons = [*_trouble(case), *_of_the_template(case)]
     reasons += [] if plain else [say("why.template.rules", chain=scale.who)]
     edges = (used[0], used[-1])
@@ -474,14 +476,14 @@ def _of_the_template(case: Case) -> Iterator[Sentence]:
     template = case.known.template
     if template is None:
         return
-    used = _used(template)
+    used = _guiding_scales(template)
     facts = {"package": template.package, "count": template.count, "file": template.file}
-    yield say("why.template", **facts, used=listed(used))
+    yield say("why.template", **facts, used=comma_list(used))
     if used == [1.0]:
         yield say("why.template.distilled")
 
 
-def _used(template: Template) -> list[float]:
+def _guiding_scales(template: Template) -> list[float]:
     """Its cfg values; where some run a distilled LoRA at cfg 1, those that guide."""
     guiding = [scale for scale in template.scales if scale > 1]
     return guiding or [1.0]
@@ -497,11 +499,11 @@ def _alone(case: Case) -> Answer:
         more.append(say("why.nothing"))
     if case.burns:
         name, by = ("head.burns.gradient", {"name": case.guide.shown}) if case.guide else ("head.burns", {})
-        return Answer(say(name, times=case.times(), **by), ABOVE, reasons=(_burning(case), *more, _halved(case)),
+        return Answer(say(name, times=case.times(), **by), ABOVE, reasons=(_burning(case), *more, _advice(case)),
                       odds=_odds_of_burning(case))  # fmt: skip
     if case.features.overshoot > odds.likely:
         likely = say("odds.may_burn", sure=odds.sure, false=percent(odds.false))
-        return Answer(say("head.may_burn", times=case.times()), UNCLEAR, reasons=(_burning(case), *more, _halved(case)),
+        return Answer(say("head.may_burn", times=case.times()), UNCLEAR, reasons=(_burning(case), *more, _advice(case)),
                       odds=likely)  # fmt: skip
     least, share = odds.hits[0]
     silent = say("odds.silent", least=least, missed=percent(1 - share))
@@ -531,7 +533,7 @@ def _not_long(case: Case) -> Iterator[Sentence]:
         yield say("why.not_long", times=case.times(), sure=case.odds.sure)
 
 
-def _halved(case: Case) -> Sentence:
+def _advice(case: Case) -> Sentence:
     """What to lower: the scale of the gradient that pushed most, else cfg."""
     guide, cfg = case.guide, case.scale.cfg if case.scale.differs_from_cfg else case.scale.plain_scale
     if guide:
@@ -555,7 +557,7 @@ def _odds_of_card(odds: Odds, band: Band) -> Sentence:
     return say("odds.card", low=low, high=high, coverage=percent(odds.card_coverage), false=percent(odds.card_false))
 
 
-def _rounded(cfg: float | None) -> float | None:
+def _widget_number(cfg: float | None) -> float | None:
     """A scale as widgets show it."""
     return None if cfg is None else round(cfg, 1) if cfg >= 1 else round(cfg, 2)
 

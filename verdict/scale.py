@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..trace.effective import EffectiveScale, alike, cfg_of, is_masked, rounding
-from ..trace.gram import named
+from ..trace.gram import point
 from ..trace.metrics import FLOOR_FACTOR
 from ..trace.recorder import RECUR
 from ..trace.terms import columns_of_pass, passes_of
@@ -171,7 +171,7 @@ def _agreeing(trace: Trace) -> Tensor:  # -> [n] bool
 def _moved(trace: Trace) -> tuple[float, int | None]:
     """Largest |D - G| / |D| over the steps, and where."""
     gamma = trace.steps["gamma"][:, None]
-    moved, guided = (trace.record.square(v).sqrt() for v in ({"D-G": 1.0}, named("D", gamma)))
+    moved, guided = (trace.record.square(v).sqrt() for v in ({"D-G": 1.0}, point("D", gamma)))
     share = torch.where(moved > torch.maximum(NEGLIGIBLE * guided, rounding(trace)), moved / guided, 0.0)
     share = torch.where(moved.isfinite() & guided.isfinite() & ~gamma.isnan(), share, torch.nan)
     most = share.nan_to_num(nan=-1.0).amax(dim=1) if trace.batch else share.new_zeros(0)

@@ -25,7 +25,7 @@ class Sentence:
 
     def text(self, language: str = "en") -> str:
         """The sentence in a language of LANGUAGES."""
-        return SENTENCES[self.id][language].format_map({name: _told(v, language) for name, v in self.facts.items()})
+        return SENTENCES[self.id][language].format_map({name: _words(v, language) for name, v in self.facts.items()})
 
     def as_json(self) -> dict[str, Any]:
         """Id, facts and the sentence in all languages, for scripts and browsers."""
@@ -53,12 +53,12 @@ def percent(share: float) -> str:
     return f"{100 * share:.2g}" if abs(share) < 0.995 else f"{100 * share:.0f}"
 
 
-def listed(values: Any) -> str:
+def comma_list(values: Any) -> str:
     """Numbers in a row."""
     return ", ".join(map(short, values))
 
 
-def _told(value: Any, language: str) -> str:
+def _words(value: Any, language: str) -> str:
     if isinstance(value, Sentence):
         return value.text(language)
     return short(value) if isinstance(value, float) else str(value)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ..printing import text_of
-from ..vectors import promoted
-from .pictures import resized_mask, why_black
+from ..vectors import promote
+from .pictures import resize_mask, why_black
 from .protocol import CLEAN, At, Energy, Network, PictureEnergy
 
 
@@ -110,7 +110,7 @@ class MaskedEnergy(Wrapped):
 
     def log_prob(self, x: Tensor, at: At = CLEAN) -> Tensor:
         """The energy's value; its gradient times the mask.  x: [B, C, H, W]"""
-        mask = resized_mask(self.mask, x)
+        mask = resize_mask(self.mask, x)
         return self.energy.log_prob(mask * x + (1 - mask) * x.detach(), at)
 
 
@@ -150,7 +150,7 @@ class AugmentedEnergy(Wrapped):
     def _view(self, x: Tensor, draws: torch.Generator) -> Tensor:
         down, right, mirrored = torch.randint(0, 1 << 30, (3,), generator=draws).tolist()
         width = self.shift
-        moved = nn.functional.pad(promoted(x), (width,) * 4, mode="replicate") if width else x
+        moved = nn.functional.pad(promote(x), (width,) * 4, mode="replicate") if width else x
         top, left = down % (2 * width + 1), right % (2 * width + 1)
         view = moved[..., top : top + x.shape[-2], left : left + x.shape[-1]]
         view = view.flip(-1) if self.mirror and mirrored % 2 else view

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..vectors import promoted
+from ..vectors import promote
 from .protocol import CLEAN, At, Classifier, Network, PictureEnergy
 
 LABEL_KINDS = ("label", "not label", "joint logit", "multi-label")
@@ -61,7 +61,7 @@ class LabelEnergy(PictureEnergy):
 
     def log_prob(self, x: Tensor, at: At = CLEAN) -> Tensor:
         """log p(label | x) at temperature 1; the logits divided by the temperature otherwise."""
-        logits = promoted(self.classifier.logits(x, at.sigma, at.alpha)) / at.temperature
+        logits = promote(self.classifier.logits(x, at.sigma, at.alpha)) / at.temperature
         chosen = self._chosen(logits)
         if self.kind == "multi-label":
             return nn.functional.logsigmoid(torch.where(chosen, logits, -logits)).sum(dim=1)

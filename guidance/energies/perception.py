@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from ..printing import shown
-from ..vectors import flat, promoted
-from .pictures import check_proportions, in_turn, resized
-from .protocol import CLEAN, At, Classifier, Network, NetworkEnergy, spread_knob, unmoved
+from ..vectors import flat, promote
+from .pictures import check_proportions, in_turn, resize
+from .protocol import CLEAN, At, Classifier, Network, NetworkEnergy, ask_without_gradient, spread_knob
 
 TEXT_KINDS = ("probability", "cosine")
 DISTANCES = ("L1", "L2")
@@ -72,7 +72,7 @@ class TextEnergy(NetworkEnergy):
                 f"{shown(self.network)} compares texts with each other, and there is only one. "
                 "Add a negative text such as 'a picture', or choose cosine."
             )
-        found = unmoved(lambda: self.network.text_features([*self.texts, *self.against]))
+        found = ask_without_gradient(lambda: self.network.text_features([*self.texts, *self.against]))
         object.__setattr__(self, "features", found)
 
     @property
@@ -84,7 +84,7 @@ class TextEnergy(NetworkEnergy):
 
     def log_prob(self, x: Tensor, at: At = CLEAN) -> Tensor:
         """log p(text | x) at temperature 1; the logits divided by the temperature otherwise.  x: [B, 3, H, W]"""
-        seen = promoted(self.network.image_features(x))
+        seen = promote(self.network.image_features(x))
         logits = self.network.scale * seen @ self.features.to(seen).T
         own = logits[torch.arange(len(x)), torch.arange(len(x)) % len(self.texts)] / at.temperature
         if self.kind == "cosine":
@@ -121,7 +121,7 @@ class SegmentationEnergy(NetworkEnergy):
             )
         if (self.wanted < 0).flatten(1).all(dim=1).any():
             raise ValueError("A map is empty: no pixel has one of the classes. Check its colours and classes.")
-        shares = unmoved(lambda: torch.stack([shares_of(each, self.balanced) for each in self.wanted]))
+        shares = ask_without_gradient(lambda: torch.stack([shares_of(each, self.balanced) for each in self.wanted]))
         object.__setattr__(self, "shares", shares)
 
     @property
@@ -133,8 +133,8 @@ class SegmentationEnergy(NetworkEnergy):
     def log_prob(self, x: Tensor, at: At = CLEAN) -> Tensor:
         """The mean of log p over the places that count.  x: [B, 3, H, W]"""
         check_proportions("segmentation map", self.wanted, x)
-        logits = promoted(self.network.logits(x, at.sigma, at.alpha)) / at.temperature
-        log_p = resized(logits, self.wanted.shape[-2:]).log_softmax(dim=1)
+        logits = promote(self.network.logits(x, at.sigma, at.alpha)) / at.temperature
+        log_p = resize(logits, self.wanted.shape[-2:]).log_softmax(dim=1)
         wanted = in_turn(self.wanted.to(x.device), len(x)).expand(len(x), -1, -1).clamp(min=0)
         return flat(log_p.gather(1, wanted[:, None])[:, 0] * in_turn(self.shares.to(log_p), len(x))).sum(dim=1)
 
@@ -174,16 +174,16 @@ class DepthEnergy(NetworkEnergy):
     def log_prob(self, x: Tensor, at: At = CLEAN) -> Tensor:
         """Minus the distance of the normalised depths.  x: [B, 3, H, W]"""
         check_proportions("depth map", self.reference, x)
-        found = promoted(self.network.depth(x))
+        found = promote(self.network.depth(x))
         sign = 1 if self.near == self.network.inverse else -1
-        wanted = resized(sign * self.reference.to(found)[:, None], found.shape[-2:])[:, 0]
-        apart = normalised(found) - in_turn(normalised(wanted), len(x))
+        wanted = resize(sign * self.reference.to(found)[:, None], found.shape[-2:])[:, 0]
+        apart = normalise_depth(found) - in_turn(normalise_depth(wanted), len(x))
         if self.distance == "L1":
             return -flat(apart).abs().mean(dim=1) / self.spread
         return -flat(apart).square().mean(dim=1) / (2 * self.spread**2)
 
 
-def normalised(depth: Tensor) -> Tensor:  # [B, h, w] -> [B, h, w]
+def normalise_depth(depth: Tensor) -> Tensor:  # [B, h, w] -> [B, h, w]
     """Depth without its scale and offset: (d - mean) / std, per item."""
     centred = depth - depth.mean(dim=(1, 2), keepdim=True)
     return centred / (centred.square().mean(dim=(1, 2), keepdim=True) + NEAR_FLAT**2).sqrt()

@@ -54,11 +54,11 @@ def why_black(mask: Tensor | None) -> str:  # [n, H, W]
     return f"{which} black everywhere"
 
 
-def resized_mask(mask: Tensor, x: Tensor) -> Tensor:  # [n, H, W] -> [B or 1, 1, h, w]
+def resize_mask(mask: Tensor, x: Tensor) -> Tensor:  # [n, H, W] -> [B or 1, 1, h, w]
     """A mask at the size of pictures [B, C, h, w], cropped to their proportions and repeated to fill the batch."""
     if x.ndim != 4:
         raise ValueError(f"A mask needs pictures [batch, channels, height, width] but the sample has {x.ndim} axes.")
-    return in_turn(resized(crop_to(mask, x)[:, None].to(x), x.shape[-2:]), len(x))
+    return in_turn(resize(crop_to(mask, x)[:, None].to(x), x.shape[-2:]), len(x))
 
 
 def in_turn(values: Tensor, count: int) -> Tensor:  # [n, ...] -> [count or 1, ...]
@@ -66,7 +66,7 @@ def in_turn(values: Tensor, count: int) -> Tensor:  # [n, ...] -> [count or 1, .
     return values if len(values) == 1 else values[torch.arange(count, device=values.device) % len(values)]
 
 
-def resized(x: Tensor, sides: Sequence[int], mode: str = "bilinear") -> Tensor:  # [B, C, H, W] -> [B, C, *sides]
+def resize(x: Tensor, sides: Sequence[int], mode: str = "bilinear") -> Tensor:  # [B, C, H, W] -> [B, C, *sides]
     """Scaled with antialiasing, so that every place has a share.  mode: bilinear or bicubic
 
     A Mac's GPU, which has no float64 either, has no gradient of this: there it is done on the CPU.

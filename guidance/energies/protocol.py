@@ -126,7 +126,7 @@ def spread_knob() -> float:
     )
 
 
-def unmoved(ask: Callable[[], Answer]) -> Answer:
+def ask_without_gradient(ask: Callable[[], Answer]) -> Answer:
     """What a network says of something that stays as it is: without a gradient, on memory that allows others'."""
     with gradient_mode(recording=False):
         return ask()

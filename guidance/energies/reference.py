@@ -8,9 +8,9 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from ..vectors import flat, promoted
-from .pictures import crop_to, in_turn, resized, resized_mask, why_black
-from .protocol import CLEAN, At, Network, NetworkEnergy, PictureEnergy, spread_knob, unmoved
+from ..vectors import flat, promote
+from .pictures import crop_to, in_turn, resize, resize_mask, why_black
+from .protocol import CLEAN, At, Network, NetworkEnergy, PictureEnergy, ask_without_gradient, spread_knob
 
 ROOT = 1e-12  # under a root: its slope at 0 is infinite
 
@@ -64,8 +64,8 @@ class MeasuredEnergy(PictureEnergy):
     def log_prob(self, x: Tensor, at: At = CLEAN) -> Tensor:
         """Minus the error in units of the measurement's noise.  x: [B, C, H, W]"""
         wanted = in_turn(crop_to(self.reference.to(x), x), len(x))
-        seen = resized(x, wanted.shape[-2:])
-        mask = x.new_ones(1, 1, 1) if self.mask is None else resized_mask(self.mask, seen)[:, 0]
+        seen = resize(x, wanted.shape[-2:])
+        mask = x.new_ones(1, 1, 1) if self.mask is None else resize_mask(self.mask, seen)[:, 0]
         square = (wanted - seen).square()
         if self.length:
             return -(flat(square * mask[:, None]).sum(dim=1) + ROOT).sqrt() / self.spread
@@ -132,7 +132,7 @@ class TintEnergy(PictureEnergy):
     def log_prob(self, x: Tensor, at: At = CLEAN) -> Tensor:
         """Minus the squared distance of the mean colours.  x: [B, 3, H, W]"""
         wanted = in_turn(self.reference.to(x).mean(dim=(2, 3)), len(x))
-        weight = torch.ones_like(x[:1, :1]) if self.mask is None else resized_mask(self.mask, x)
+        weight = torch.ones_like(x[:1, :1]) if self.mask is None else resize_mask(self.mask, x)
         found = (x * weight).sum(dim=(2, 3)) / weight.sum(dim=(2, 3)).clamp(min=1e-6)
         return -(found - wanted).square().mean(dim=1) / (2 * self.spread**2)
 
@@ -170,7 +170,7 @@ class FeatureEnergy(NetworkEnergy):
     wanted: Tensor = field(init=False)
 
     def __post_init__(self):
-        object.__setattr__(self, "wanted", unmoved(lambda: self._features(self.reference)))
+        object.__setattr__(self, "wanted", ask_without_gradient(lambda: self._features(self.reference)))
 
     @property
     def text(self) -> str:
@@ -183,7 +183,7 @@ class FeatureEnergy(NetworkEnergy):
         return -(found - in_turn(self.wanted.to(found), len(x))).square().sum(dim=1) / (2 * self.spread**2)
 
     def _features(self, x: Tensor) -> Tensor:
-        return nn.functional.normalize(promoted(self.network.features(x)), dim=1)
+        return nn.functional.normalize(promote(self.network.features(x)), dim=1)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -202,7 +202,7 @@ class StyleEnergy(NetworkEnergy):
     wanted: tuple[Tensor, ...] = field(init=False)
 
     def __post_init__(self):
-        object.__setattr__(self, "wanted", unmoved(lambda: self._grams(self.reference)))
+        object.__setattr__(self, "wanted", ask_without_gradient(lambda: self._grams(self.reference)))
 
     @property
     def text(self) -> str:
@@ -220,7 +220,7 @@ class StyleEnergy(NetworkEnergy):
         return error / in_turn(flat(wanted).square().sum(dim=1), count)
 
     def _grams(self, x: Tensor) -> tuple[Tensor, ...]:
-        return tuple(gram_matrix(promoted(each)) for each in self.network.maps(x))
+        return tuple(gram_matrix(promote(each)) for each in self.network.maps(x))
 
 
 def gram_matrix(features: Tensor) -> Tensor:  # [B, C, H, W] -> [B, C, C]

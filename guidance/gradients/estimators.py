@@ -19,7 +19,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..vectors import gradient_mode, norm, per_item, promoted, rms, where_float64_is
+from ..vectors import gradient_mode, norm, per_item, promote, rms, where_float64_is
 
 LogProb = Callable[[Tensor], Tensor]  # [B, ...] -> [B], each from its own item alone
 LEAST_ALPHA = 0.02  # below it sigma^2 / alpha multiplies what a network's gradient leaves instead of an exact 0
@@ -112,7 +112,7 @@ def at_denoised(
     return Shift(moved / weight, start.log_prob)
 
 
-def smoothed(log_prob: LogProb, noise: Tensor, radius: float) -> LogProb:  # noise [n, ...], of one sample
+def smooth_over_cloud(log_prob: LogProb, noise: Tensor, radius: float) -> LogProb:  # noise [n, ...], of one sample
     """log p averaged over a cloud about the sample: log (1/n) sum_i p(y | x0 + radius noise_i).
 
     The cloud stands for what the noise leaves open, so that the classifier is not asked at a mean nobody will see.
@@ -126,7 +126,7 @@ def smoothed(log_prob: LogProb, noise: Tensor, radius: float) -> LogProb:  # noi
     return averaged
 
 
-def bounded(push: Tensor, kind: str, longest: Tensor | float) -> Tensor:  # [B, ...], [B] or scalar -> [B, ...]
+def bound_push(push: Tensor, kind: str, longest: Tensor | float) -> Tensor:  # [B, ...], [B] or scalar -> [B, ...]
     """A push gamma * shift held to a size, per item.
 
         none       as it is: Bayes
@@ -141,7 +141,7 @@ def bounded(push: Tensor, kind: str, longest: Tensor | float) -> Tensor:  # [B, 
     longest = torch.as_tensor(where_float64_is(longest), dtype=size.dtype, device=size.device)
     wanted = torch.minimum(size, longest) if kind == "clip" else longest
     factor = torch.where(size == 0, torch.ones_like(size), wanted / size)
-    return (promoted(push) * per_item(factor, promoted(push))).to(push.dtype)
+    return (promote(push) * per_item(factor, promote(push))).to(push.dtype)
 
 
 def is_dead(shift: Tensor) -> Tensor:  # [B, ...] -> [B] bool

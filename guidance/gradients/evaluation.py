@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..vectors import gradient_mode, rms, share_along
-from .estimators import bounded
+from .estimators import bound_push
 from .term import BACKPROP, NOISY, STAND_IN, GradientTerm, Place, Strength, Term
 
 NOTHING_TO_MEASURE_BY = (
@@ -205,12 +205,12 @@ class GradientEvaluation:
         if term.normalise == "none":
             return push, ()
         if term.normalise == "clip":
-            return bounded(push, "clip", term.limit * self.sigma_data), ()
+            return bound_push(push, "clip", term.limit * self.sigma_data), ()
         delta = torch.zeros_like(shift)  # where somebody else answered for the denoiser, nobody knows u and c
         if seen.cond is not None and seen.uncond is not None:
             delta = (seen.cond - seen.uncond).detach()
         notes = () if delta.any() else (NOTHING_TO_MEASURE_BY,)
-        return bounded(push, "rms_ratio", abs(term.weight) * term.limit * rms(delta)), notes
+        return bound_push(push, "rms_ratio", abs(term.weight) * term.limit * rms(delta)), notes
 
 
 def reads_difference(terms: Sequence[ActiveTerm]) -> bool:

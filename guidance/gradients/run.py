@@ -168,10 +168,10 @@ def as_rate(term: GradientTerm, evaluation: str, sigma: float) -> Strength:
 
 def names_of(terms: Mapping | tuple) -> list[str]:
     """Names of the terms in the trace: gradient, gradient 2, ..., watch, watch 2, ..."""
-    return numbered(["watch" if isinstance(term, WatchTerm) else "gradient" for term in terms])
+    return number_names(["watch" if isinstance(term, WatchTerm) else "gradient" for term in terms])
 
 
-def numbered(names: list[str]) -> list[str]:
+def number_names(names: list[str]) -> list[str]:
     """The same, each by itself: a name that was there before has its count behind it."""
     counts = [names[: i + 1].count(name) for i, name in enumerate(names)]
     return [name if count == 1 or not name else f"{name} {count}" for name, count in zip(names, counts, strict=True)]

@@ -23,7 +23,7 @@ from .estimators import (
     Shift,
     at_denoised,
     noise_aware,
-    smoothed,
+    smooth_over_cloud,
     spread,
     through_denoiser,
 )
@@ -317,4 +317,4 @@ class GradientTerm(Term):
         sizes = (options.draws, *place.x.shape[1:])
         noise = torch.randn(sizes, generator=draws_at(options.seed, place.sigma))
         left_open = spread(place.sigma, place.alpha, place.sigma_data) ** 0.5
-        return smoothed(log_prob, noise, options.radius * left_open)
+        return smooth_over_cloud(log_prob, noise, options.radius * left_open)

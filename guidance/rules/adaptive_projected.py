@@ -11,7 +11,7 @@ from ..predictions import Predictions
 from ..run import Run
 from ..vectors import flat, norm, per_item, project, ratio
 from .kinds import Before, with_difference
-from .spaces import seen, space_knob
+from .spaces import space_knob, view_in
 
 PAPER = Paper(
     "Sadat et al. 2024",
@@ -27,25 +27,25 @@ class Momentum:
     mean: Tensor | float = 0.0
 
 
-def capped(v: Tensor, radius: Tensor | float) -> Tensor:  # [B, ...] -> [B, ...]
+def cap_length(v: Tensor, radius: Tensor | float) -> Tensor:  # [B, ...] -> [B, ...]
     """Shorten each item to at most this length: v min(1, radius / |v|)."""
     length = norm(v)
     return v * per_item(ratio(length.clamp(max=radius), length), v)
 
 
-def weighed(delta: Tensor, axis: Tensor, eta: float) -> Tensor:  # [B, ...], [B, ...] -> [B, ...]
+def weigh_along(delta: Tensor, axis: Tensor, eta: float) -> Tensor:  # [B, ...], [B, ...] -> [B, ...]
     """The difference with its part along an axis weighed: delta_across + eta delta_along."""
     return delta + (eta - 1) * project(delta, axis)
 
 
-def folded(v: Tensor, part: str) -> Tensor:  # [B, C, ...] -> [B x parts, ...]
+def fold_parts(v: Tensor, part: str) -> Tensor:  # [B, C, ...] -> [B x parts, ...]
     """One item for each part: the sample, or each of its channels, or, in a video, each of its frames."""
     if part == "channel":
         return v.flatten(0, 1)
     return v.movedim(2, 1).flatten(0, 1) if part == "frame" and v.ndim == 5 else v
 
 
-def unfolded(v: Tensor, part: str, like: Tensor) -> Tensor:  # [B x parts, ...] -> [B, C, ...]
+def unfold_parts(v: Tensor, part: str, like: Tensor) -> Tensor:  # [B x parts, ...] -> [B, C, ...]
     """The parts back in their places."""
     if part == "frame" and like.ndim == 5:
         return v.unflatten(0, (like.shape[0], like.shape[2])).movedim(1, 2)
@@ -128,9 +128,9 @@ class AdaptiveProjected(Before):
         """Predictions whose difference is delta'."""
         uncond, cond = p.pair
         mean = delta = cond - uncond + self.momentum * state.mean
-        axis = cond if self.space == "x0" else seen(self.space, p).outputs(cond)[0]
-        delta, axis = (folded(v, self.part) for v in (delta, axis))
+        axis = cond if self.space == "x0" else view_in(self.space, p).outputs(cond)[0]
+        delta, axis = (fold_parts(v, self.part) for v in (delta, axis))
         if self.threshold:
-            delta = capped(delta, self.threshold * (1 if self.absolute else flat(delta).shape[1] ** 0.5))
-        delta = unfolded(weighed(delta, axis, self.eta), self.part, cond)
+            delta = cap_length(delta, self.threshold * (1 if self.absolute else flat(delta).shape[1] ** 0.5))
+        delta = unfold_parts(weigh_along(delta, axis, self.eta), self.part, cond)
         return with_difference(p, delta), Momentum(mean)

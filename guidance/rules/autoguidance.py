@@ -10,7 +10,7 @@ import torch
 
 from ..knobs import Paper, knob
 from ..predictions import Predictions
-from ..vectors import promoted
+from ..vectors import promote
 from .kinds import Replace, Source
 
 PAPER = Paper("Karras et al. 2024", "2406.02507", "Guiding a Diffusion Model with a Bad Version of Itself")
@@ -72,5 +72,5 @@ class Autoguidance(Replace):
         if self.share == 1:
             return replace(p, uncond=weak), state
         uncond, _ = p.pair
-        uncond = torch.lerp(uncond, promoted(weak), self.share)
+        uncond = torch.lerp(uncond, promote(weak), self.share)
         return replace(p, uncond=uncond.to(p.cond.dtype)), state

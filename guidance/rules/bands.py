@@ -137,24 +137,24 @@ def pyramid_low(v: Tensor, level: int = 1) -> Tensor:  # [B, C, ...] -> [B, C, .
     Blur: binomial, 5 taps, mirrored at the border. Halving and doubling are linear. All of it is linear, so that one
     matrix for each of the last two axes does it.  Source: Burt and Adelson 1983.
     """
-    kept = [_kept(v.shape[axis], level, v.dtype, v.device) for axis in _axes(v)]
+    kept = [_low_pass(v.shape[axis], level, v.dtype, v.device) for axis in _axes(v)]
     low = v @ kept[-1]
     return low if len(kept) == 1 else kept[0].mT @ low
 
 
 @functools.lru_cache(maxsize=2 * MOST_BANDS)
-def _kept(side: int, level: int, dtype: torch.dtype, device: torch.device) -> Tensor:  # row j: what unit j becomes
+def _low_pass(side: int, level: int, dtype: torch.dtype, device: torch.device) -> Tensor:  # row j: what unit j becomes
     with gradient_mode(recording=False):
         v, sides = torch.eye(side, dtype=torch.float64)[:, None], [side]
         for _ in range(level):
             sides.append(max(sides[-1] // 2, 1))
-            v = functional.interpolate(_blurred(v), size=sides[-1], mode="linear")
+            v = functional.interpolate(_blur(v), size=sides[-1], mode="linear")
         for larger in reversed(sides[:-1]):
-            v = _blurred(functional.interpolate(v, size=larger, mode="linear"))
+            v = _blur(functional.interpolate(v, size=larger, mode="linear"))
         return v[:, 0].to(device, dtype)
 
 
-def _blurred(v: Tensor) -> Tensor:  # [R, 1, side] -> [R, 1, side]
+def _blur(v: Tensor) -> Tensor:  # [R, 1, side] -> [R, 1, side]
     border = "reflect" if v.shape[2] > 2 else "replicate"  # two places cannot mirror two more
     weights = torch.tensor([1, 4, 6, 4, 1], dtype=v.dtype) / 16
     return functional.conv1d(functional.pad(v, (2, 2), mode=border), weights[None, None])

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from ..knobs import Paper, knob
 from ..predictions import Predictions
-from ..vectors import flat, promoted, ratio, square, wide
+from ..vectors import flat, promote, ratio, square, wide
 from .kinds import After
-from .spaces import seen, space_knob
+from .spaces import space_knob, view_in
 
 PAPER = Paper("Zhang et al. 2024", "2412.09966", "EP-CFG: Energy-Preserving Classifier-Free Guidance")
 LOW, HIGH = 0.45, 0.55  # the paper's percentiles of the robust energy
@@ -19,7 +19,7 @@ LOW, HIGH = 0.45, 0.55  # the paper's percentiles of the robust energy
 
 def middle_energy(v: Tensor) -> Tensor:  # [B, ...] -> [B] float64
     """Sum of the squares that lie between the 45th and the 55th percentile of the squares of an item."""
-    squares = promoted(flat(v)) ** 2
+    squares = promote(flat(v)) ** 2
     last = squares.shape[1] - 1
     low = squares.kthvalue(math.ceil(LOW * last) + 1, dim=1, keepdim=True).values
     high = squares.kthvalue(math.floor(HIGH * last) + 1, dim=1, keepdim=True).values
@@ -52,5 +52,5 @@ class EnergyPreserving(After):
 
     def step(self, state: None, p: Predictions, guided: Tensor, gamma: float) -> tuple[Tensor, None]:
         """The prediction with the energy of c."""
-        view, energy = seen(self.space, p), middle_energy if self.robust else square
+        view, energy = view_in(self.space, p), middle_energy if self.robust else square
         return view.scaled(guided, ratio(*(energy(v) for v in view.outputs(p.cond, guided))).sqrt()), state

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..knobs import Paper, knob
 from ..predictions import Predictions
 from ..run import Run
-from ..vectors import dot, per_item, promoted, wide
+from ..vectors import dot, per_item, promote, wide
 from .cfg import cfg
 from .kinds import Combine
 
@@ -120,7 +120,7 @@ def evidence(before: Predictions, p: Predictions) -> Tensor:  # -> [B] float64
     ratio = wide(p.sigma) / wide(p.alpha)
     square = (ratio * wide(before.alpha) / wide(before.sigma)) ** 2
     variance = ratio**2 * (1 - square)
-    z, x = (wide(promoted(v)) for v in (p.x, before.x))
+    z, x = (wide(promote(v)) for v in (p.x, before.x))
     uncond, cond = (wide(v) for v in before.pair)
     start = per_item(ratio**2 * wide(before.alpha) / wide(before.sigma) ** 2, x) * x
     m_u, m_c = (start + per_item(1 - square, x) * v for v in (uncond, cond))

@@ -26,7 +26,7 @@ LONGEST_SAID = 60  # characters that a message repeats
 PROBE = (2, 3, 2, 2)
 
 
-def _divided(a: Tensor, b: Tensor) -> Tensor:
+def _divide(a: Tensor, b: Tensor) -> Tensor:
     return torch.where(b == 0, 0.0, a / torch.where(b == 0, 1.0, b))
 
 
@@ -58,7 +58,7 @@ OPERATORS: dict[type, Callable[[Tensor, Tensor], Tensor]] = {
     ast.Add: torch.add,
     ast.Sub: torch.sub,
     ast.Mult: torch.mul,
-    ast.Div: _divided,
+    ast.Div: _divide,
     ast.Pow: torch.pow,
 }
 NAMES = ("u", "c", "d", "x", "sigma", "alpha", "gamma", "pi")
@@ -132,7 +132,7 @@ class Formula(Combine):
         x, u, c = (wide(v) for v in (p.x, *p.pair))
         numbers = {"gamma": x.new_tensor(gamma), "pi": x.new_tensor(math.pi)}
         levels = {"sigma": per_item(p.sigma, x), "alpha": per_item(p.alpha, x)}
-        return _evaluated(self.tree, {"x": x, "u": u, "c": c, "d": c - u, **levels, **numbers})
+        return _evaluate(self.tree, {"x": x, "u": u, "c": c, "d": c - u, **levels, **numbers})
 
 
 def _reason(error: Exception) -> str:
@@ -174,20 +174,20 @@ def _check_count(name: str, given: int) -> None:
         raise ValueError(f"{name} takes {wanted} argument{'s' * (wanted > 1)} but was given {given}.")
 
 
-def _evaluated(node: ast.expr, names: Mapping[str, Tensor]) -> Tensor:
+def _evaluate(node: ast.expr, names: Mapping[str, Tensor]) -> Tensor:
     """Value of a checked tree."""
     match node:
         case ast.BinOp(left=left, op=op, right=right):
-            return OPERATORS[type(op)](_evaluated(left, names), _evaluated(right, names))
+            return OPERATORS[type(op)](_evaluate(left, names), _evaluate(right, names))
         case ast.UnaryOp(op=op, operand=operand):
-            value = _evaluated(operand, names)
+            value = _evaluate(operand, names)
             return -value if isinstance(op, ast.USub) else value
         case ast.Name(id=name):
             return names[name]
         case ast.Constant(value=value):
             return names["x"].new_tensor(float(value))  # pyright: ignore[reportArgumentType]
         case ast.Call(func=ast.Name(id=name), args=arguments):
-            values = [_evaluated(argument, names) for argument in arguments]
+            values = [_evaluate(argument, names) for argument in arguments]
             function = FUNCTIONS[name]
             return function.call(*(v.expand(names["x"].shape) if function.whole else v for v in values))
     raise TypeError(f"an unchecked node: {ast.dump(node)}")

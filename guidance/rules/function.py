@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..predictions import Predictions
-from ..vectors import narrowed, per_item
+from ..vectors import narrow, per_item
 from .kinds import Combine
 
 
@@ -34,4 +34,4 @@ class FunctionRule(Combine):
         if not isinstance(guided, Tensor) or guided.shape != cond.shape:
             found = f"a tensor of shape {[*guided.shape]}" if isinstance(guided, Tensor) else type(guided).__name__
             raise ValueError(f"{self.text} returned {found}, but D has the shape of c, {[*cond.shape]}.")
-        return narrowed(guided, p.cond.dtype), state
+        return narrow(guided, p.cond.dtype), state

@@ -10,7 +10,7 @@ from ..knobs import knob
 from ..predictions import Predictions
 from ..vectors import ratio, wide
 from .kinds import After
-from .spaces import seen, space_knob
+from .spaces import space_knob, view_in
 
 
 def _lengths(v: Tensor) -> Tensor:  # [B, C, ...] -> [B, 1, ...] float64
@@ -50,7 +50,7 @@ class LocationNorm(After):
 
     def step(self, state: None, p: Predictions, guided: Tensor, gamma: float) -> tuple[Tensor, None]:
         """The prediction with the lengths of c."""
-        view = seen(self.space, p)
+        view = view_in(self.space, p)
         share = ratio(*(_lengths(v) for v in view.outputs(p.cond, guided)))
         share = share if self.match else share.clamp(max=1)
         return view.scaled(guided, 1 + self.strength * (share - 1)), state

@@ -10,7 +10,7 @@ from ..knobs import Paper, knob
 from ..predictions import Predictions
 from ..vectors import norm, per_item
 from .kinds import Before, with_difference
-from .spaces import seen, space_knob
+from .spaces import space_knob, view_in
 
 PAPER = Paper("Zhu et al. 2025", "2508.03442", "MAMBO-G: Magnitude-Aware Mitigation for Boosted Guidance")
 
@@ -42,7 +42,7 @@ class MagnitudeAware(Before):
     def step(self, state: None, p: Predictions, gamma: float) -> tuple[Predictions, None]:
         """Predictions with a shorter difference."""
         uncond, cond = p.pair
-        free, bound = seen(self.space, p).outputs(*p.pair)
+        free, bound = view_in(self.space, p).outputs(*p.pair)
         share = norm(bound - free) / norm(free)
         factor = torch.where(share.isnan(), 0.0, (-self.damping * share).exp())
         return with_difference(p, per_item(factor, cond) * (cond - uncond)), state

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..knobs import Paper, knob
 from ..predictions import Predictions
-from ..vectors import promoted
+from ..vectors import promote
 from .kinds import Conditions, Source
 
 SUM = Paper("Liu et al. 2022", "2206.01714", "Compositional Visual Generation with Composable Diffusion Models")
@@ -82,7 +82,7 @@ class Negative(Conditions):
         if gamma == 1:
             return p.cond, state
         uncond, cond = p.pair
-        others = [(promoted(p.extra.get(name, uncond)), weight) for name, _, weight in self._counting()]
+        others = [(promote(p.extra.get(name, uncond)), weight) for name, _, weight in self._counting()]
         if self.form == "sum":
             pull = cond - uncond
             for other, weight in others:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..knobs import Paper, knob, socket
 from ..predictions import Predictions
-from ..vectors import promoted, reject
+from ..vectors import promote, reject
 from .kinds import Conditions, Source
 
 PAPER = Paper(
@@ -56,7 +56,7 @@ class PerpNeg(Conditions):
         if gamma == 1:
             return p.cond, state
         negative, cond = p.pair
-        empty = promoted(p.extra.get("empty", negative))
+        empty = promote(p.extra.get("empty", negative))
         pull = cond - empty
         guided = empty + gamma * (pull - self.weight * reject(negative - empty, pull))
         return guided.to(p.cond.dtype), state

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..knobs import Paper, knob, socket
 from ..predictions import Predictions
-from ..vectors import promoted
+from ..vectors import promote
 from .kinds import Add, Source
 from .window import Window, share_knob
 
@@ -88,4 +88,4 @@ class Perturbed(Add):
         """The way from the perturbed prediction, None where that was not evaluated."""
         if "perturbed" not in p.extra:
             return None, state
-        return self.weight * (promoted(p.cond) - promoted(p.extra["perturbed"])), state
+        return self.weight * (promote(p.cond) - promote(p.extra["perturbed"])), state

@@ -10,7 +10,7 @@ from ..knobs import Paper, knob
 from ..predictions import Predictions
 from ..vectors import ratio, std
 from .kinds import After
-from .spaces import seen, space_knob
+from .spaces import space_knob, view_in
 
 PAPER = Paper("Lin et al. 2023", "2305.08891", "Common Diffusion Noise Schedules and Sample Steps are Flawed")
 
@@ -44,6 +44,6 @@ class Rescale(After):
 
     def step(self, state: None, p: Predictions, guided: Tensor, gamma: float) -> tuple[Tensor, None]:
         """The rescaled prediction."""
-        view = seen(self.space, p)
+        view = view_in(self.space, p)
         share = ratio(*(std(v) for v in view.outputs(p.cond, guided)))
         return view.scaled(guided, self.phi * share + 1 - self.phi), state

@@ -12,7 +12,7 @@ from ..extrapolation import predicted_difference
 from ..knobs import Paper, knob
 from ..predictions import Predictions
 from ..run import Run
-from ..vectors import cosine, per_item, promoted, wide
+from ..vectors import cosine, per_item, promote, wide
 from .kinds import BeforeAlways, with_difference
 
 PAPER = Paper(
@@ -131,7 +131,7 @@ class Reuse(BeforeAlways):
             p, state = self._filled(state, p), state._replace(skipped=state.skipped + 1)
         else:
             return p, state._replace(measured=(), skipped=0)
-        return _ended(p, state.end), state
+        return _end_items(p, state.end), state
 
     def _skips(self, state: Memory) -> bool:
         enough = 2 if self.predictor == "line" else 1
@@ -141,7 +141,7 @@ class Reuse(BeforeAlways):
         if self.predictor == "hold":
             return with_difference(p, state.measured[0].delta)
         newest, older = state.measured
-        return with_difference(p, extrapolated(newest, older, _ratio(p)))
+        return with_difference(p, extrapolate(newest, older, _ratio(p)))
 
     def _measure(self, state: Memory, p: Predictions) -> Memory:
         state = state._replace(measured=(Measured(p.delta, _ratio(p)), *state.measured)[:2], skipped=0)
@@ -161,12 +161,12 @@ def _nearer(end: End | None, agreed: Tensor, patience: int) -> End:
 
 def agreement(p: Predictions) -> Tensor:  # -> [B] float64 in [-1, 1], nan where a noise prediction is zero
     """Cosine between the noise predictions with and without the condition: cos(x - alpha c, x - alpha u)."""
-    x = promoted(p.x)
+    x = promote(p.x)
     free, bound = (x - per_item(p.alpha, x) * v for v in p.pair)
     return cosine(bound, free)
 
 
-def extrapolated(newest: Measured, older: Measured, ratio: Tensor) -> Tensor:  # ratio [B] -> [B, ...]
+def extrapolate(newest: Measured, older: Measured, ratio: Tensor) -> Tensor:  # ratio [B] -> [B, ...]
     """The difference at another noise level, on the line in ln n through two measured ones; formula in `Reuse`.
 
     Two measurements at one level, or one at alpha = 0, leave no line: then e is held, or delta where e is zero.
@@ -175,7 +175,7 @@ def extrapolated(newest: Measured, older: Measured, ratio: Tensor) -> Tensor:  #
     share = predicted_difference(ratio, newest.ratio, before_that)
     keep = torch.where(newest.ratio.isinf(), 1.0, share["delta-1"])
     keep, bend = (torch.where(ratio == 0, 0.0, weight) for weight in (keep, share["delta-2"]))
-    delta = promoted(newest.delta)
+    delta = promote(newest.delta)
     line = per_item(keep, delta) * delta + per_item(bend, delta) * older.delta
     return line.to(newest.delta.dtype)
 
@@ -184,7 +184,7 @@ def _ratio(p: Predictions) -> Tensor:  # [B] float64; inf at alpha = 0
     return wide(p.sigma) / wide(p.alpha)
 
 
-def _ended(p: Predictions, end: End | None) -> Predictions:
+def _end_items(p: Predictions, end: End | None) -> Predictions:
     """The predictions with u = c for the items that have ended."""
     if end is None or p.uncond is None:
         return p

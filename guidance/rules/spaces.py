@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ..knobs import knob
 from ..predictions import Predictions
-from ..vectors import per_item, promoted
+from ..vectors import per_item, promote
 
 SPACES = ("x0", "epsilon", "v", "ode")
 MEANING = (
@@ -46,7 +46,7 @@ class View:
 
     def outputs(self, *x0: Tensor) -> list[Tensor]:  # each [B, ...] -> [B, ...]
         """What a network of this space would output for these x0-hats, up to a factor per item."""
-        return [self.scale * promoted(one) - self.start for one in x0]
+        return [self.scale * promote(one) - self.start for one in x0]
 
     @property
     def centre(self) -> Tensor:  # [B, ...]
@@ -55,14 +55,14 @@ class View:
 
     def scaled(self, x0: Tensor, factor: Tensor) -> Tensor:  # x0 [B, ...], factor [B] or [B, 1, ...] -> [B, ...]
         """The x0-hat whose output is `factor` times as long, centre + factor (x0 - centre), in x0's dtype."""
-        wider, middle = promoted(x0), self.centre
+        wider, middle = promote(x0), self.centre
         more = (factor - 1).to(wider).reshape(*factor.shape, *(1,) * (x0.ndim - factor.ndim))
         return (wider + more * (wider - middle)).to(x0.dtype)
 
 
-def seen(space: str, p: Predictions) -> View:
+def view_in(space: str, p: Predictions) -> View:
     """The step as a network of this space sees it."""
-    x = promoted(p.x)
+    x = promote(p.x)
     keep, scale = (per_item(number, x) for number in _line(space, p))
     return View(keep * x, scale)
 

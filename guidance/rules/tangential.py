@@ -11,7 +11,7 @@ from ..knobs import Paper
 from ..predictions import Predictions
 from ..vectors import dot, per_item, square, wide
 from .kinds import Before
-from .spaces import seen, space_knob
+from .spaces import space_knob, view_in
 
 PAPER = Paper("Kwon et al. 2025", "2503.18137", "TCFG: Tangential Damping Classifier-free Guidance")
 
@@ -51,7 +51,7 @@ class Tangential(Before):
     def step(self, state: None, p: Predictions, gamma: float) -> tuple[Predictions, None]:
         """Predictions whose u is damped."""
         uncond, cond = p.pair
-        view = seen(self.space, p)
+        view = view_in(self.space, p)
         w, k = leading_direction(*view.outputs(uncond, cond))
         damped = per_item(w, cond) * uncond + per_item(k, cond) * cond
         damped = damped + per_item(1 - w - k, cond) * view.centre

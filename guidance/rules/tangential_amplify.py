@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..knobs import Paper, knob
 from ..predictions import Predictions
-from ..vectors import project, promoted, reject
+from ..vectors import project, promote, reject
 from .kinds import After
 
 PAPER = Paper(
@@ -61,7 +61,7 @@ class TangentialAmplify(After):
         """The amplified prediction."""
         if gamma == 1:
             return guided, state
-        x, amplified = promoted(p.x), promoted(guided)
+        x, amplified = promote(p.x), promote(guided)
         if self.align:
             uncond, cond = p.pair
             amplified = amplified + self.align * project(cond, reject(cond - uncond, x))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..knobs import Paper, knob
 from ..predictions import Predictions
-from ..vectors import flat, per_item, promoted
+from ..vectors import flat, per_item, promote
 from .cfg import cfg
 from .kinds import After
 
@@ -89,20 +89,20 @@ class DynamicThreshold(After):
         if gamma == 1:
             return guided, state
         if self.method == "percentile":
-            return bounded(guided, self.quantile, self.bound), state
-        return mimicking(guided, cfg(p, gamma=min(self.mimic_scale, gamma)), self.quantile), state
+            return clip_to_bound(guided, self.quantile, self.bound), state
+        return mimic_range(guided, cfg(p, gamma=min(self.mimic_scale, gamma)), self.quantile), state
 
 
-def bounded(guided: Tensor, quantile: float, bound: float) -> Tensor:  # [B, ...] -> [B, ...]
+def clip_to_bound(guided: Tensor, quantile: float, bound: float) -> Tensor:  # [B, ...] -> [B, ...]
     """Each item clipped at its quantile of |D| and scaled to the bound, if that quantile exceeds it."""
-    d = promoted(guided)
+    d = promote(guided)
     limit = per_item(quantile_of(flat(d).abs(), quantile).clamp(min=bound), d)
     return (torch.minimum(torch.maximum(d, -limit), limit) * (bound / limit)).to(guided.dtype)
 
 
-def mimicking(guided: Tensor, example: Tensor, quantile: float) -> Tensor:  # [B, C, ...] x 2 -> [B, C, ...]
+def mimic_range(guided: Tensor, example: Tensor, quantile: float) -> Tensor:  # [B, C, ...] x 2 -> [B, C, ...]
     """Each channel about its mean, clipped and scaled to the largest deviation that the example has there."""
-    rows, model = (promoted(v).flatten(2) for v in (guided, example))
+    rows, model = (promote(v).flatten(2) for v in (guided, example))
     off = rows - rows.mean(dim=2, keepdim=True)
     reach = (model - model.mean(dim=2, keepdim=True)).abs().amax(dim=2, keepdim=True)
     limit = torch.maximum(reach, quantile_of(off.abs(), quantile)[..., None])

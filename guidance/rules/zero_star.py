@@ -10,7 +10,7 @@ from ..predictions import Predictions
 from ..run import Run
 from ..vectors import dot, ratio, square
 from .kinds import BeforeAlways
-from .spaces import seen
+from .spaces import view_in
 
 PAPER = Paper("Fan et al. 2025", "2503.18886", "CFG-Zero*: Improved Classifier-Free Guidance for Flow Matching Models")
 PURE_NOISE = 0.98  # noise level from which a flow run counts as started at noise; a continued run does not
@@ -85,7 +85,7 @@ class ZeroStar(BeforeAlways):
     def _scaled(self, p: Predictions) -> Predictions:
         if p.uncond is None:
             return p
-        view = seen("ode", p)
+        view = view_in("ode", p)
         free, bound = view.outputs(*p.pair)
         uncond = view.scaled(p.pair[0], ratio(dot(bound, free), square(free)))
         return replace(p, uncond=uncond.to(p.cond.dtype))

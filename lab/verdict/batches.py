@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ...trace.file import even_positions
-from ...trace.gram import displacement, named
+from ...trace.gram import displacement, point
 from ...trace.metrics import difference_combination
 from ...trace.trace import Trace
 from ...verdict.features import EARLY, NOISY, STAR, noise_levels, value_at
@@ -39,7 +39,7 @@ def features(trace: Trace, labels: int, size: int, most: int) -> Tensor:  # -> [
     for place, samples in enumerate(chosen):
         member[samples, place] = 1.0
     data, gamma, alpha = trace.header["sigma_data"], *(trace.steps[name][:, None] for name in ("gamma", "alpha"))
-    vectors = {name: named(name, gamma) for name in ("D", "u", "c", "next", "delta")}
+    vectors = {name: point(name, gamma) for name in ("D", "u", "c", "next", "delta")}
     vectors |= {"bent": difference_combination(gamma), "way": displacement(alpha)}
     vectors["weak"] = {"u": 1.0, "delta": 1 / BLURS[-1]}
     squares = {name: trace.record.square(vector) @ member for name, vector in vectors.items()}

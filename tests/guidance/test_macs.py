@@ -13,7 +13,7 @@ from guidance_geometry.dev.fixtures.mac_tensor import MacTensor, mac
 from guidance_geometry.guidance import vectors
 from guidance_geometry.guidance.chain import PLAIN, Chain, chain_of
 from guidance_geometry.guidance.energies.protocol import CLEAN
-from guidance_geometry.guidance.gradients.estimators import EVALUATIONS, NORMALISATIONS, bounded, is_dead
+from guidance_geometry.guidance.gradients.estimators import EVALUATIONS, NORMALISATIONS, bound_push, is_dead
 from guidance_geometry.guidance.gradients.term import GradientOptions, GradientTerm, Place
 from guidance_geometry.guidance.made_up_run import mapped, play, run_of, steps_of
 from guidance_geometry.guidance.mixture import make_mixture
@@ -141,10 +141,10 @@ def test_a_term_shifts_there_as_here(knobs):
 def test_a_push_is_bounded_there(kind):
     longest = torch.tensor([0.1, 0.2, 0.3])
     with mac() as device:
-        found = bounded(PICTURES.to(device), kind, longest.to(device))
+        found = bound_push(PICTURES.to(device), kind, longest.to(device))
         assert found.device == device
         assert not is_dead(found).any()
-    assert torch.allclose(found.cpu(), bounded(PICTURES, kind, longest))
+    assert torch.allclose(found.cpu(), bound_push(PICTURES, kind, longest))
 
 
 MIXTURE = make_mixture((3, 8, 8), classes=3, seed=2)

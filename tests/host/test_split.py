@@ -6,7 +6,7 @@ import torch
 
 from guidance_geometry.host.dry_run import response_of
 from guidance_geometry.nodes.blog_samplers import GGSamplerDDPM
-from guidance_geometry.samplers.noise_tracking import tracked
+from guidance_geometry.samplers.noise_tracking import track
 from guidance_geometry.trace import recorder
 from guidance_geometry.trace.checks import check
 
@@ -89,7 +89,7 @@ def test_noise_of_another_size_than_the_samplers_is_noticed(labelled, empty_late
     more = {"sampler": GGSamplerDDPM.execute(1.0, 0).result[0]} if name == "gg_ddpm" else {}
     run = labelled["ve"], empty_latent("ve"), "euler" if more else name
     assert not check(guided(*run[0], *run[1:], **more)[2])
-    louder = lambda eps, parts: tracked(eps, {draw: 1.02 * part for draw, part in parts.items()})  # noqa: E731
-    monkeypatch.setattr(recorder, "tracked", louder)
+    louder = lambda eps, parts: track(eps, {draw: 1.02 * part for draw, part in parts.items()})  # noqa: E731
+    monkeypatch.setattr(recorder, "track", louder)
     [problem] = check(guided(*run[0], *run[1:], **more)[2])
     assert "the split into move and noise cannot be trusted" in problem

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from guidance_geometry.library.guiders import watch_guider
-from guidance_geometry.trace.gram import named
+from guidance_geometry.trace.gram import point
 
 from .scheduler_loops import LOOPS, SCALE, Loop, is_stage, rms, sampled, stated
 
@@ -106,7 +106,7 @@ def holds(watch, told):
             length = (trace.record.dot(vector, vector)[i] / trace.count).sqrt()
             assert torch.allclose(length, rms(expected), rtol=1e-5, atol=0), (i, vector)
         assert torch.allclose(trace.column("M2")[i], rms(c - u), rtol=1e-5, atol=0), i
-        length = (trace.record.square(named("D", SCALE))[i] / trace.count).sqrt()
+        length = (trace.record.square(point("D", SCALE))[i] / trace.count).sqrt()
         assert torch.allclose(length, rms(guided), rtol=1e-4), i
 
 

@@ -3,14 +3,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guidance_geometry.samplers.noise_tracking import Tracked, parts_of, tracked, untracked
+from guidance_geometry.samplers.noise_tracking import Tracked, parts_of, track, untrack
 
 SCALARS = st.floats(-3, 3, allow_nan=False).filter(lambda v: abs(v) > 1e-3)
 
 
 def noise(seed=0):
     eps = torch.randn(2, 3, generator=torch.Generator().manual_seed(seed))
-    return tracked(eps, {0: eps})
+    return track(eps, {0: eps})
 
 
 def state():
@@ -40,7 +40,7 @@ def test_a_linear_update_keeps_its_noise_and_its_bits(update, s):
     result = update(x.clone(), e, s)
     alone = update(x.clone(), e.value.clone(), s)
     quiet = update(x.clone(), torch.zeros_like(x), s)
-    assert torch.equal(untracked(result), alone)
+    assert torch.equal(untrack(result), alone)
     assert (parts_of(result)[0] - (alone - quiet)).abs().max() <= 1e-5 * (1 + abs(s) + 1 / abs(s))
 
 

@@ -24,7 +24,7 @@ from guidance_geometry.guidance.gradients.term import (
 )
 from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.samplers.loop import Recurrence, item_noise, run
-from guidance_geometry.samplers.shifts import ShiftLaw, leaning, taken_steps
+from guidance_geometry.samplers.shifts import ShiftLaw, lean_noise, shifted_steps
 from guidance_geometry.samplers.steps import ddim, level, renoise, up_and_down
 
 MIXTURE = make_mixture((3, 4, 4), classes=3, seed=2)
@@ -102,7 +102,7 @@ def ours(terms, now, then, eta, xi, strength):
 
 
 def law_of(name, space, eta):
-    law = ShiftLaw(name, taken_steps(levels_of(space), lambda now, then: up_and_down(now, then, eta)[1]), 1.0)
+    law = ShiftLaw(name, shifted_steps(levels_of(space), lambda now, then: up_and_down(now, then, eta)[1]), 1.0)
     return lambda term, evaluation, sigma: law(term.weight, evaluation, sigma)
 
 
@@ -250,19 +250,19 @@ def test_dsg(space, index, eta):
     descent = -radius * gradient / length(gradient)
     mixed = xi * paper.fresh + weight * (descent - xi * paper.fresh)
     expected = mean + (radius * mixed / length(mixed) if radius else 0)
-    taken = ddim(state(now), x0, now, then, leaning(xi, -gradient, weight), eta=eta)
+    taken = ddim(state(now), x0, now, then, lean_noise(xi, -gradient, weight), eta=eta)
     close(paper.a_next * (state(now) + taken.move + taken.noise), expected)
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.2, 1.0])
 def test_noise_that_leans_keeps_its_sphere(weight):
     eps, wanted = draw(1), draw(2)
-    found = leaning(eps, wanted, weight)
+    found = lean_noise(eps, wanted, weight)
     assert (found.flatten(1).norm(dim=1) - math.sqrt(48)).abs().max() <= 1e-6
     towards = torch.nn.functional.cosine_similarity(found.flatten(1), wanted.flatten(1))
     alike = torch.nn.functional.cosine_similarity(found.flatten(1), eps.flatten(1))
     assert ((towards if weight == 1 else alike if weight == 0 else torch.ones(3)) - 1).abs().max() <= 1e-12
-    quiet = leaning(eps, torch.zeros_like(eps), weight)
+    quiet = lean_noise(eps, torch.zeros_like(eps), weight)
     assert torch.nn.functional.cosine_similarity(quiet.flatten(1), eps.flatten(1)).min() >= 1 - 1e-12
 
 
@@ -315,6 +315,8 @@ def test_recurrence_counts_and_each_item_is_itself(flow):
 
 @pytest.mark.parametrize(("paper", "right", "wrong"), [("DPS", BACKPROP, CLEAN_X0), ("MPGD", CLEAN_X0, BACKPROP)])
 def test_a_paper_asked_elsewhere_names_where_it_asks(paper, right, wrong):
-    law = ShiftLaw(paper, taken_steps(levels_of("ve"), lambda now, then: then.sigma), 1.0)
-    with pytest.raises(ValueError, match=f"{paper} evaluates its energy at '{re.escape(right)}', .* uses '{wrong}'"):
+    law = ShiftLaw(paper, shifted_steps(levels_of("ve"), lambda now, then: then.sigma), 1.0)
+    with pytest.raises(
+        ValueError, match=f"{paper} evaluates its energy at '{re.escape(right)}', .* uses '{re.escape(wrong)}'"
+    ):
         law(1.0, wrong, 3.0)

@@ -13,7 +13,7 @@ import torch
 
 from guidance_geometry.samplers import side_effects
 from guidance_geometry.samplers.response import Misfit
-from guidance_geometry.samplers.side_effects import time_limit, undone
+from guidance_geometry.samplers.side_effects import time_limit, undo_changes
 
 TABLE, COUNT = {"calls": 0}, 0
 
@@ -98,7 +98,7 @@ FUNCTIONS = {
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_what_a_function_changes_is_taken_back(name):
     function = FUNCTIONS[name]()
-    with undone(function):
+    with undo_changes(function):
         first = function()
         assert function() != first
     assert function() == first
@@ -112,7 +112,7 @@ def test_switches_of_everybody_are_put_back_after_a_fault():
         torch.use_deterministic_algorithms(True)
         raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError), undone():
+    with pytest.raises(ZeroDivisionError), undo_changes():
         switch()
     assert torch.get_default_dtype() == before
     assert not torch.are_deterministic_algorithms_enabled()
@@ -120,17 +120,17 @@ def test_switches_of_everybody_are_put_back_after_a_fault():
 
 @pytest.mark.parametrize("stream", [itertools.count(), iter([1]), (i for i in range(3)), map(str, [1])])
 def test_what_cannot_be_turned_back_is_not_begun(stream):
-    with pytest.raises(Misfit, match="iterator"), undone(lambda: next(stream)):
+    with pytest.raises(Misfit, match="iterator"), undo_changes(lambda: next(stream)):
         raise AssertionError
 
 
 def test_networks_are_left_out_and_what_reaches_too_much_is_not_begun(monkeypatch):
     network = torch.nn.PReLU(100)
     monkeypatch.setattr(side_effects, "MOST_BYTES", 100)
-    with undone(lambda: network):
+    with undo_changes(lambda: network):
         pass
     weights = torch.zeros(1000)
-    with pytest.raises(Misfit, match="too much"), undone(lambda: weights):
+    with pytest.raises(Misfit, match="too much"), undo_changes(lambda: weights):
         raise AssertionError
 
 
@@ -140,14 +140,14 @@ def test_a_fault_in_putting_back_keeps_nothing_else_back(monkeypatch):
             raise RuntimeError
 
     there, seen = {}, Stubborn()
-    with undone(lambda: (there, seen)):
+    with undo_changes(lambda: (there, seen)):
         there["x"] = 1
     assert not there
 
 
 def test_the_order_of_a_table_is_put_back():
     table = {"a": 1, "b": 2}
-    with undone(lambda: table):
+    with undo_changes(lambda: table):
         table["a"] = table.pop("a")
     assert [*table] == ["a", "b"]
 
@@ -163,9 +163,9 @@ class Model:
 
 def test_a_model_is_left_out_unless_it_is_handed_in():
     model = Model()
-    with undone(lambda: model):
+    with undo_changes(lambda: model):
         model.calls = 1
-    with undone(model):
+    with undo_changes(model):
         model.calls = 2
     assert model.calls == 1
 

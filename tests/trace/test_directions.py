@@ -10,7 +10,7 @@ from guidance_geometry.files.safetensors import write_atomically
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace import directions
 from guidance_geometry.trace.directions import with_directions
-from guidance_geometry.trace.file import _packed, fitted, load, save
+from guidance_geometry.trace.file import _pack, fit_trace, load, save
 from guidance_geometry.trace.gram import VECTORS, gram
 from guidance_geometry.trace.record import run_record
 
@@ -67,8 +67,8 @@ def test_a_saved_trace_keeps_all_pairs_though_its_pictures_are_thinned(tmp_path)
 
 def test_directions_go_before_the_numbers_do():
     trace = with_directions(exact_trace(4.0, batch=8, steps=20))
-    assert fitted(trace).cross
-    assert not fitted(trace, len(_packed(replace(trace, tensors={}, cross={}))) + 2000).cross
+    assert fit_trace(trace).cross
+    assert not fit_trace(trace, len(_pack(replace(trace, tensors={}, cross={}))) + 2000).cross
 
 
 def test_a_damaged_list_of_steps_is_refused(tmp_path):
@@ -77,7 +77,7 @@ def test_a_damaged_list_of_steps_is_refused(tmp_path):
         wrong = replace(trace, header={**trace.header, "directions": facts}, tensors={})
         wrong = replace(wrong, header={**wrong.header, "capture": {"steps": []}})
         file = tmp_path / "t.safetensors"
-        write_atomically(file, [_packed(wrong)])
+        write_atomically(file, [_pack(wrong)])
         with pytest.raises(ValueError, match="directions"):
             load(file)
 

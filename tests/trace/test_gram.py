@@ -12,8 +12,8 @@ from guidance_geometry.trace.gram import (
     coordinates,
     frame,
     gram,
-    named,
     negativity,
+    point,
 )
 
 QUICK = settings(deadline=None, derandomize=True, max_examples=50)
@@ -72,7 +72,7 @@ def test_an_absent_vector_is_a_zero_vector():
 @pytest.mark.parametrize("name", ["x", "u", "c", "G", "D", "tip", "next"])
 def test_points_have_the_lengths_of_their_tensors(name):
     points, vectors = step(gamma=-1.5)
-    found = record_of(vectors).square(named(name, -1.5))
+    found = record_of(vectors).square(point(name, -1.5))
     assert (found - points[name].square().flatten(1).sum(dim=1)).abs().max() < 1e-11
 
 
@@ -147,7 +147,7 @@ def test_a_step_without_difference_or_displacement_has_a_frame():
     assert line.collinear.all()
     for found in (same, still, line, nothing):
         assert found.collinear.all()
-        assert all(point.isfinite().all() for point in found.points.values())
+        assert all(place.isfinite().all() for place in found.points.values())
     assert not placed(u - x, c).collinear.any()
 
 
@@ -157,7 +157,7 @@ def test_nan_stays_where_it_is():
     vectors["delta"][1, 0] = torch.nan
     placed = frame(record_of(vectors), 4.0).points
     assert placed["c"][1].isnan().any()
-    assert all(point[[0, 2]].isfinite().all() for point in placed.values())
+    assert all(place[[0, 2]].isfinite().all() for place in placed.values())
     assert negativity(record_of(vectors)).isnan().tolist() == [False, True, False]
 
 

@@ -9,7 +9,7 @@ import torch
 from guidance_geometry.files.safetensors import read_safetensors, write_safetensors
 from guidance_geometry.tests.two_parts import AUDIO, GAMMAS, PACKED, VIDEO, steps, two_parts
 from guidance_geometry.trace.checks import check
-from guidance_geometry.trace.file import fitted, load, save
+from guidance_geometry.trace.file import fit_trace, load, save
 from guidance_geometry.trace.record import run_record
 
 
@@ -85,7 +85,7 @@ def test_pictures_of_all_parts_share_the_room_of_a_file(tmp_path):
     trace, path = two_parts(), tmp_path / "small.safetensors"
     save(replace(trace, tensors={}, parts={"audio": replace(trace.parts["audio"], tensors={})}), path)
     numbers = path.stat().st_size
-    small = fitted(trace, numbers + 8000)
+    small = fit_trace(trace, numbers + 8000)
     assert len(small.part("video").captured_steps) < 3
     save(small, path)
     assert path.stat().st_size <= numbers + 8000

@@ -21,7 +21,7 @@ from guidance_geometry.trace.record import (
     STEP_BYTES,
     RunFacts,
     facts_of,
-    rounded,
+    round_digits,
     run_record,
     size_of,
     step_metrics,
@@ -101,7 +101,7 @@ def test_numbers_of_a_tensor_are_those_of_a_list_in_as_few_letters():
     drawn = sizes * torch.randn(2000, generator=g, dtype=torch.float64)
     edges = [0.0, -0.0, 0.1, 1.0, 1e5, 999_999.5, 1e6, 123_456.5, -1e-9, 1e300, -1e-300]
     for values in (drawn[drawn.abs() > 1e-15], drawn, torch.tensor(edges), torch.tensor([math.nan, 1 / 3, math.inf])):
-        whole, one_by_one = rounded(values), rounded(values.tolist())
+        whole, one_by_one = round_digits(values), round_digits(values.tolist())
         assert whole == one_by_one
         assert list(map(repr, whole)) == list(map(repr, one_by_one))
 
@@ -119,7 +119,7 @@ def test_many_samples_are_thinned_evenly_with_percentiles_of_all():
     assert (subset[0], subset[-1]) == (0, 199)
     gaps = [b - a for a, b in pairwise(subset)]
     assert max(gaps) - min(gaps) <= 1
-    assert record["samples"][1]["K"] == rounded(columns["K"][subset[1]])
+    assert record["samples"][1]["K"] == round_digits(columns["K"][subset[1]])
     strength = step_metrics(columns, FACTS)["M1"]
     expected = [sorted(strength.tolist())[k] for k in (20, 100, 179)]
     assert record["percentiles"]["M1"] == pytest.approx(expected, rel=0.03)
@@ -180,7 +180,7 @@ def test_choices_are_told_for_every_sample_that_is_sent():
     choices, sent = record["choices"], record["steps"][0]["subset"]
     assert choices["samples"] == sent
     assert choices["step"] == [default_step(trace, b) for b in sent]
-    assert choices["window"] == [list(Pushes.of(trace).window(b)) for b in sent]
+    assert choices["window"] == [list(Pushes.of(trace).window(b) or ()) for b in sent]
     one = EffectiveScale.of(trace.of_samples(slice(sent[2], sent[2] + 1)))
     told = [choices[name][2] for name in ("least", "most", "across")]
     assert told == pytest.approx([one.least, one.most, one.across], rel=1e-5, abs=1e-9)
@@ -220,8 +220,14 @@ def test_a_record_with_a_limit_keeps_its_ends_and_says_what_it_left_out():
 
 
 def test_numbers_have_six_digits():
-    assert rounded([1.23456789e-8, 2.0, math.nan, -math.inf, 123456789.0]) == [1.23457e-8, 2, None, None, 123457000]
-    assert compact(rounded(torch.tensor([[0.0, 1 / 3]], dtype=torch.float64))) == "[[0,0.333333]]"
+    assert round_digits([1.23456789e-8, 2.0, math.nan, -math.inf, 123456789.0]) == [
+        1.23457e-8,
+        2,
+        None,
+        None,
+        123457000,
+    ]
+    assert compact(round_digits(torch.tensor([[0.0, 1 / 3]], dtype=torch.float64))) == "[[0,0.333333]]"
 
 
 def test_the_page_and_the_figures_show_the_same_sample_where_all_are_alike():

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from guidance_geometry.samplers.noise_tracking import untracked
+from guidance_geometry.samplers.noise_tracking import untrack
 from guidance_geometry.samplers.response import Response, StepResponse
 from guidance_geometry.samplers.stages import Stages
 from guidance_geometry.trace.accumulator import Accumulator, Capture
@@ -36,14 +36,14 @@ def watched(sample, gamma=2.0, **settings):
 
     def model(x, sigma):
         call = recorder.called(x, torch.tensor([sigma]))
-        u, c = predictions(untracked(x))
+        u, c = predictions(untrack(x))
         seen = Evaluation(u + (c - u) * gamma, u, c, gamma, nfe=2)
         recorder.answered(call, seen)
         return seen.denoised
 
     end = sample(model, recorder)
     recorder.returned(end)
-    return steps, untracked(end)
+    return steps, untrack(end)
 
 
 def start():
@@ -68,7 +68,7 @@ def noisy_heun(model, recorder):
         slope = (x - denoised) / now
         if then > 0:
             ahead = x + slope * (then - now)
-            slope = (slope + (untracked(ahead) - model(ahead, then)) / then) / 2
+            slope = (slope + (untrack(ahead) - model(ahead, then)) / then) / 2
         x = x + slope * (then - now) + (recorder.mark(torch.ones_like(x)) * 0.5 if then > 0 else 0)
     return x
 

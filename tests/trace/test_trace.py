@@ -8,7 +8,7 @@ import torch
 from guidance_geometry.files.safetensors import read_safetensors, write_safetensors
 from guidance_geometry.trace import metrics
 from guidance_geometry.trace.checks import check
-from guidance_geometry.trace.file import HEADER, MAX_BYTES, even_positions, fitted, load, save
+from guidance_geometry.trace.file import HEADER, MAX_BYTES, even_positions, fit_trace, load, save
 from guidance_geometry.trace.gram import VECTORS
 from guidance_geometry.trace.trace import Trace
 
@@ -171,7 +171,7 @@ def test_a_large_trace_is_thinned_to_4_mb_and_says_so(tmp_path):
 @pytest.mark.parametrize("limit", [200_000, 60_000, 24_000, 18_000])
 def test_whatever_fits_is_kept(tmp_path, limit):
     trace = recorded(size=32)
-    found = fitted(trace, limit)
+    found = fit_trace(trace, limit)
     save(found, tmp_path / "run.safetensors")
     assert (tmp_path / "run.safetensors").stat().st_size <= limit
     assert found.steps is trace.steps
@@ -182,7 +182,7 @@ def test_numbers_that_do_not_fit_are_refused():
     with pytest.raises(
         ValueError, match=r"numbers of 6 steps and 2 samples need [\d,]+ bytes; a trace file holds 1,000"
     ):
-        fitted(recorded(), 1000)
+        fit_trace(recorded(), 1000)
 
 
 def test_a_failed_save_leaves_the_old_file(tmp_path):

@@ -13,7 +13,7 @@ from guidance_geometry.figures.scene import scene_of
 from guidance_geometry.figures.words import number
 from guidance_geometry.tests.random_runs import random_run
 from guidance_geometry.trace.choices import default_step
-from guidance_geometry.trace.gram import GramRecord, added, coordinates, named
+from guidance_geometry.trace.gram import GramRecord, coordinates, plus, point
 from guidance_geometry.trace.metrics import METRICS
 from guidance_geometry.trace.record import run_record
 
@@ -127,7 +127,7 @@ def tried(trace, step, k, other):
 def ended(trace, i, b, other):
     """Where the step would have ended at another scale, before its noise."""
     gamma, kappa = (float(trace.steps[name][i]) for name in ("gamma", "kappa"))
-    step = added(added(named("tip"), {"delta": kappa * (other - gamma)}), named("x"), -1.0)
+    step = plus(plus(point("tip"), {"delta": kappa * (other - gamma)}), point("x"), -1.0)
     record = GramRecord(trace.record.vectors, trace.record.K[i, b])
     return (coordinates(record, step)[0] * trace.count**-0.5).tolist()
 

@@ -11,7 +11,7 @@ from guidance_geometry.guidance import energies
 from guidance_geometry.guidance.energies.composition import AugmentedEnergy, CombinedEnergy, MaskedEnergy
 from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.guidance.energies.perception import DepthEnergy, SegmentationEnergy, TextEnergy
-from guidance_geometry.guidance.energies.pictures import resized_mask
+from guidance_geometry.guidance.energies.pictures import resize_mask
 from guidance_geometry.guidance.energies.protocol import At, PictureEnergy, judges
 from guidance_geometry.guidance.energies.reference import (
     ColourEnergy,
@@ -21,7 +21,7 @@ from guidance_geometry.guidance.energies.reference import (
     StyleEnergy,
     TintEnergy,
 )
-from guidance_geometry.guidance.gradients.estimators import gradient_of, smoothed
+from guidance_geometry.guidance.gradients.estimators import gradient_of, smooth_over_cloud
 from guidance_geometry.tests.classes import made_without
 from guidance_geometry.tests.guidance.fake_networks import Depth, Extractor, Segmenter, Towers
 
@@ -169,9 +169,9 @@ def test_a_mixture_is_satisfied_by_any_of_its_parts():
 
 def test_a_cloud_without_extent_is_the_point():
     x, noise = pictures(), torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(2))
-    assert torch.allclose(smoothed(LABEL.log_prob, noise, 0.0)(x), LABEL.log_prob(x))
+    assert torch.allclose(smooth_over_cloud(LABEL.log_prob, noise, 0.0)(x), LABEL.log_prob(x))
     by_hand = torch.stack([LABEL.log_prob(x + 0.5 * eps).exp() for eps in noise]).mean(dim=0).log()
-    assert torch.allclose(smoothed(LABEL.log_prob, noise, 0.5)(x), by_hand)
+    assert torch.allclose(smooth_over_cloud(LABEL.log_prob, noise, 0.5)(x), by_hand)
 
 
 def test_views_are_fixed_within_a_noise_level_and_differ_between_levels():
@@ -243,7 +243,7 @@ def test_a_mask_of_other_proportions_is_cropped_about_the_middle_and_not_squashe
     mask = torch.zeros(1, *size)
     top, left = ((side - 4) // 2 for side in size)
     mask[:, top : top + 4, left : left + 4] = 1
-    found = resized_mask(mask, torch.zeros(1, 3, 8, 8))
+    found = resize_mask(mask, torch.zeros(1, 3, 8, 8))
     expected = torch.zeros(8, 8)
     expected[2:6, 2:6] = 1
     assert torch.equal(found[0, 0], expected)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from guidance_geometry.guidance.gradients.estimators import bounded, gain, is_dead, noise_aware, spread
+from guidance_geometry.guidance.gradients.estimators import bound_push, gain, is_dead, noise_aware, spread
 from guidance_geometry.guidance.mixture import make_mixture
 
 MIXTURE = make_mixture((3, 8, 8), classes=3, seed=2)
@@ -43,11 +43,11 @@ def test_what_is_left_open_is_nothing_without_noise_and_everything_without_signa
 def test_a_push_is_bounded_item_by_item():
     push = torch.tensor([[3.0, 4.0], [0.3, 0.4], [0.0, 0.0]])
     rms = push.square().mean(dim=1).sqrt()
-    assert torch.equal(bounded(push, "none", 0.1), push)
-    clipped = bounded(push, "clip", float(rms[1]) * 2)
+    assert torch.equal(bound_push(push, "none", 0.1), push)
+    clipped = bound_push(push, "clip", float(rms[1]) * 2)
     assert torch.allclose(clipped[0], push[0] * 0.2)
     assert torch.allclose(clipped[1:], push[1:])
-    equal = bounded(push, "rms_ratio", torch.tensor([1.0, 2.0, 3.0]))
+    equal = bound_push(push, "rms_ratio", torch.tensor([1.0, 2.0, 3.0]))
     assert torch.allclose(equal.square().mean(dim=1).sqrt(), torch.tensor([1.0, 2.0, 0.0]))
     assert is_dead(push).tolist() == [False, False, True]
 
