@@ -15,7 +15,7 @@ from ..files.claims import ANYTHING, check_claims, either, maybe, number, severa
 from ..files.folders import read_json, refuse_links, weight_files
 from ..files.notes import MOST_LABELS
 from ..files.safetensors import read_header
-from ..guidance.printing import told
+from ..guidance.printing import quote
 from .preprocessing import LARGEST_SIDE
 
 CODE = (
@@ -95,7 +95,7 @@ def refuse_depth(folder: Path, config: Mapping[str, Any], tensors: int) -> None:
         wrong = next((size for size in sizes if type(size) is int and size > most), None)
         if wrong is not None:
             raise ValueError(
-                f"{folder.name}/config.json says {key} = {told(wrong)} but the weights have {tensors} tensors. {AGAIN}"
+                f"{folder.name}/config.json says {key} = {quote(wrong)} but the weights have {tensors} tensors. {AGAIN}"
             )
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..files.notes import CLASSIFIER, Notes
 from ..files.safetensors import read_header, read_safetensors, strip_prefix
-from ..guidance.printing import told
+from ..guidance.printing import quote
 from ..networks.imagenet import LABELS
 from ..networks.weights import check_weights, fill
 from .adm import AdmEntrance, is_adm, plan_network
@@ -70,7 +70,7 @@ def classifier_of(tensors: Mapping[str, Tensor], contract: Contract, find: Calla
 def own_classifier(path: Path, metadata: Mapping[str, str]) -> WiredNetwork:
     """A file in this pack's format; a judge says that it is one, and the gradient node refuses it."""
     if metadata["gg.format"] != CLASSIFIER:
-        raise ValueError(f"{path.name} is a {told(metadata['gg.format'])}, not a {CLASSIFIER!r}. Choose another file.")
+        raise ValueError(f"{path.name} is a {quote(metadata['gg.format'])}, not a {CLASSIFIER!r}. Choose another file.")
     network, notes = load_classifier(path)[0], Notes(path.name, metadata)
     labels, role = tuple(notes.json("labels")), notes.text("role")
     if isinstance(network, SmallNoisy):  # what `GGTrainNoisyClassifier` made, with the noise levels it was trained on

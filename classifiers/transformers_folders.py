@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..files.claims import check_claims
 from ..files.folders import read_json
-from ..guidance.printing import shortened
+from ..guidance.printing import shorten
 from ..guidance.vectors import gradient_mode
 from .contract import library, sides_of
 from .folder_checks import AGAIN, PREPARED, TOKENIZER, check_size, check_type, checked_config, refuse_code
@@ -180,7 +180,7 @@ def explain_errors(what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # the library has errors of its own
-        raise ValueError(f"{what}: {shortened(str(error), 500)}. {AGAIN}") from error
+        raise ValueError(f"{what}: {shorten(str(error), 500)}. {AGAIN}") from error
 
 
 def planned_size(kind: Any, folder: Path) -> int:

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from ..guidance.chain import Chain
 from ..guidance.contract import chain_from, explain_fault, is_function, misfit
-from ..guidance.invariants import INVARIANTS, OPTIONAL, Verdict, claims_of, examine, failed
-from ..guidance.made_up_run import GAMMA, asked, run_of, steps_of
+from ..guidance.invariants import INVARIANTS, OPTIONAL, Verdict, claims_of, examine, list_failures
+from ..guidance.made_up_run import GAMMA, query_chain, run_of, steps_of
 from ..guidance.printing import class_of
 from ..guidance.rule_file import RuleFile, line_of, make_rule
 from ..guidance.rules.function import FunctionRule
@@ -38,7 +38,7 @@ MENDING = {  # what is usually wrong where one of these fails
 }
 
 
-def found(words: str) -> Any:
+def find_rule(words: str) -> Any:
     """The rule that FILE:RULE names, ready to be examined.  Raises ValueError with what is wrong with the words."""
     if place := RuleFile.of(words):
         return as_guidance(place.named())
@@ -75,7 +75,7 @@ def first_fault(rule: Any) -> str:
     steps = steps_of(rule)
     try:
         state = rule.init(run_of(steps))
-        p, gamma = asked(rule, state, steps[0], GAMMA) if isinstance(rule, Chain) else (steps[0], GAMMA)
+        p, gamma = query_chain(rule, state, steps[0], GAMMA) if isinstance(rule, Chain) else (steps[0], GAMMA)
         made = rule.step(state, p, gamma)
     except Exception as error:  # noqa: BLE001  anybody's code may raise anything
         return f"The rule fails at its first step: {line_of(error)}"
@@ -94,7 +94,7 @@ def lines(verdicts: dict[str, Verdict]) -> list[str]:
 
 def faults(verdicts: dict[str, Verdict]) -> list[str]:
     """A line for each failure and each error: what the rule raised, and what usually mends it."""
-    broken = failed(verdicts)
+    broken = list_failures(verdicts)
     said = {name: (one.note, MENDING.get(name, "") if name in broken else "") for name, one in verdicts.items()}
     return [f"  {name}: {' | '.join(filter(None, words))}" for name, words in said.items() if any(words)]
 
@@ -105,14 +105,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("rule", metavar="FILE:RULE")
     words = parser.parse_args(arguments).rule
     try:
-        rule = found(words)
+        rule = find_rule(words)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
     verdicts = examine(rule)
     print(f"{getattr(rule, 'text', words)}\n" + "\n".join(lines(verdicts)))
     print(f"  claims: {', '.join(sorted(claims_of(rule))) or 'nothing'} (of {', '.join(OPTIONAL)})")
-    broken = failed(verdicts)
+    broken = list_failures(verdicts)
     print(f"FAILED: {', '.join(broken)}" if broken else "Everything that is claimed holds.")
     print("".join(f"{line}\n" for line in faults(verdicts)), end="")
     return int(bool(broken))

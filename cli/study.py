@@ -35,7 +35,7 @@ from ..sweeps.results import Folder
 from ..sweeps.rules import Nodes
 from ..sweeps.summary import set_faulty_aside, write_summary
 from . import sweep
-from .sweep import OUTPUT, RAW, add_server_options, agreed, offer_rules, text_of
+from .sweep import OUTPUT, RAW, add_server_options, agree_plan, offer_rules, text_of
 
 NO_CLUSTER = "No Ray cluster answers at {}. Start one with ray start --head, or leave out --ray."
 GAVE_UP = "Ray gave up: ... {} Is this folder at the same place on every machine? " + AGAIN
@@ -109,7 +109,7 @@ def keep_to_this_machine() -> None:
         os.environ.setdefault(name, value)
 
 
-def joined(ray: Any, address: str) -> None:
+def join_cluster(ray: Any, address: str) -> None:
     """Join a cluster, or start Ray on this machine.  Raises ValueError where no cluster is there."""
     try:
         ray.init(address=address, log_to_driver=False, logging_level="warning")
@@ -180,8 +180,8 @@ def on_a_cluster(args: argparse.Namespace) -> int:
         offer_rules([text_of(args.plan)])
         plan = read_plan(args.plan)
         folder = Folder(place_at(args.output))
-        plan = agreed(plan, folder, args.yes)
-        joined(ray, cluster)
+        plan = agree_plan(plan, folder, args.yes)
+        join_cluster(ray, cluster)
         if args.servers:
             servers = [each.strip() for each in args.servers.split(",") if each.strip()]
             return run_study(ray, plan, folder, args, servers)

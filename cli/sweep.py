@@ -74,7 +74,7 @@ def serving(args: argparse.Namespace) -> Iterator[Connection]:
         return
     folder = process.find_comfyui(args.comfyui)
     print(f"starting the ComfyUI in {folder}", flush=True)
-    with process.started(folder, args.cpu) as live:  # its port tells nobody anything
+    with process.start_comfyui(folder, args.cpu) as live:  # its port tells nobody anything
         yield Connection(live.address, args.timeout, PAUSES, args.name or f"own ComfyUI on {platform.node()}")
 
 
@@ -137,7 +137,7 @@ def plan_from(args: argparse.Namespace) -> Plan:
     return plan_of(told)
 
 
-def agreed(plan: Plan, folder: Folder, confirmed: bool) -> Plan:
+def agree_plan(plan: Plan, folder: Folder, confirmed: bool) -> Plan:
     """The plan with what the folder holds already, its size told.  Raises ValueError for too many cells in all."""
     whole = folder.widened(plan)
     print(" x ".join(f"{len(axis.values)} {axis.name}" for axis in whole.varied), "=", f"{count(whole.varied):,} cells")
@@ -176,7 +176,7 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         plan = plan_from(args)
         folder = Folder(place_at(args.output))
-        plan = agreed(plan, folder, args.yes)
+        plan = agree_plan(plan, folder, args.yes)
         with serving(args) as connection:
             server = connection.address
             cells, reports = cells_on(server, plan, args.timeout)
@@ -210,11 +210,11 @@ def run_and_show(server: Connection, plan: Plan, folder: Folder, cells: Sequence
         print(in_words(fault, server.address), file=sys.stderr)
     finally:
         server.close()
-        done = shown(plan, folder, cells)
+        done = show_results(plan, folder, cells)
     return int(done < len(cells))
 
 
-def shown(plan: Plan, folder: Folder, cells: Sequence[Cell]) -> int:
+def show_results(plan: Plan, folder: Folder, cells: Sequence[Cell]) -> int:
     """Write the page and the tables; returns how many cells are done, none where nothing can be written."""
     try:
         rows = write_summary(

@@ -12,13 +12,13 @@ from torch import Tensor
 from ..classifiers.contract import contract_of
 from ..classifiers.reading import classifier_of
 from ..denoisers.reading import denoiser_of
-from ..guidance.printing import class_of, shortened
+from ..guidance.printing import class_of, shorten
 
 NOT_STATED = "not stated"
 MOST_WORDS, MOST_ITEMS = 4000, 40  # characters of a fact, entries of a list
 
 
-def recognised(target: Path, tensors: Mapping[str, Tensor], said: Mapping[str, str]) -> str:
+def describe_recognition(target: Path, tensors: Mapping[str, Tensor], said: Mapping[str, str]) -> str:
     """What our loaders make of these weights, or what they looked for.
 
     target: the file they are written to. said: its metadata.
@@ -58,11 +58,11 @@ def card_of(facts: Mapping[str, str]) -> str:
 
 def line(text: str, most: int = MOST_WORDS) -> str:
     """A text in one line: what a file says may not look like another fact of the card."""
-    printable = "".join(letter if letter.isprintable() else " " for letter in shortened(text, most))
+    printable = "".join(letter if letter.isprintable() else " " for letter in shorten(text, most))
     return " ".join(printable.split())
 
 
-def listed(items: Iterable[str]) -> str:
+def list_texts(items: Iterable[str]) -> str:
     """Some texts in one line, the first of them where there are many."""
     rest = iter(items)
     first = [line(item) for item in islice(rest, MOST_ITEMS)]

@@ -12,11 +12,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from ..guidance.printing import shortened, told
+from ..guidance.printing import quote, shorten
 from .budget import ENTRY, OBJECT, Budget
 from .directory import members_in, span_of
 from .machine import Machine
-from .tape import Tape, damaged
+from .tape import Tape, damage_error
 from .tensors import Storage, storage_of
 from .values import refusal
 
@@ -56,16 +56,16 @@ def archive(content: memoryview, budget: Budget) -> Any:
     if len(roots) != 1:
         raise ValueError(f"the archive has {len(roots)} members data.pkl, and torch.save writes one. Give its file.")
     if (order := bytes(members.get(f"{roots[0]}byteorder", b"little")[:LONGEST_ORDER])) != b"little":
-        raise ValueError(f"its numbers are {told(order.decode('latin-1'))} endian. Save it again on a usual machine.")
+        raise ValueError(f"its numbers are {quote(order.decode('latin-1'))} endian. Save it again on a usual machine.")
     storages: dict[tuple[str, str], Storage] = {}
 
     def outside(named: Any) -> Storage:
-        storage = announced(named, storages, budget)
+        storage = announce_storage(named, storages, budget)
         if storage.data is None:
             storage.fill(members.get(f"{roots[0]}data/{named[2]}", memoryview(b"")))
         return storage
 
-    return Machine(budget, outside, embedded(budget)).run(Tape(members[f"{roots[0]}data.pkl"], budget))
+    return Machine(budget, outside, embedded_reader(budget)).run(Tape(members[f"{roots[0]}data.pkl"], budget))
 
 
 def members_of(content: memoryview, budget: Budget) -> dict[str, memoryview]:
@@ -88,21 +88,21 @@ def members_of(content: memoryview, budget: Budget) -> dict[str, memoryview]:
 def checked_name(name: str) -> str:
     """The same name, if it lies inside the archive."""
     if name.startswith("/") or "\\" in name or ":" in name or ".." in name.split("/"):
-        raise refusal(f"has the archive member {shortened(name, 60)!r}, which lies outside")
+        raise refusal(f"has the archive member {shorten(name, 60)!r}, which lies outside")
     return name
 
 
 def row(tape: Tape, inner: bool) -> Any:
     """What a row of pickles holds, or one pickle alone.  inner: whether a file within it may be read"""
     budget = tape.budget
-    first = Machine(budget, embedded=embedded(budget) if inner else None).run(tape)
+    first = Machine(budget, embedded=embedded_reader(budget) if inner else None).run(tape)
     if type(first) is not int or first != MAGIC:
         return first
     protocol, system = Machine(budget).run(tape), Machine(budget).run(tape)
     if protocol != PROTOCOL or not isinstance(system, dict) or system.get("little_endian") is not True:
         raise ValueError("it was written by another version of torch.save. Save it again with a newer one.")
     storages: dict[tuple[str, str], Storage] = {}
-    found = Machine(budget, lambda named: announced(named, storages, budget)).run(tape)
+    found = Machine(budget, lambda named: announce_storage(named, storages, budget)).run(tape)
     fill(tape, storages, Machine(budget).run(tape))
     return found
 
@@ -115,22 +115,22 @@ def fill(tape: Tape, storages: dict[tuple[str, str], Storage], keys: Any) -> Non
         or len(by_key) < len(storages)
         or not all(isinstance(k, str) and k in by_key for k in keys)
     ):
-        raise damaged("its list of storages is another one than its tensors use")
+        raise damage_error("its list of storages is another one than its tensors use")
     for storage in map(by_key.__getitem__, keys):
         if (count := tape.number(COUNT)) != storage.count:
-            raise damaged(f"a storage has {count:,} numbers instead of {storage.count:,}")
+            raise damage_error(f"a storage has {count:,} numbers instead of {storage.count:,}")
         storage.fill(tape.take(storage.size))
 
 
-def announced(named: Any, storages: dict[tuple[str, str], Storage], budget: Budget) -> Storage:
+def announce_storage(named: Any, storages: dict[tuple[str, str], Storage], budget: Budget) -> Storage:
     """The storage that an object outside of a pickle is, the same one under the same name.
 
     named: "storage", its kind, its key, a device, its number of elements and None.
     """
     if not isinstance(named, tuple) or not named:
-        raise refusal(f"refers to {told(named)} outside itself")
+        raise refusal(f"refers to {quote(named)} outside itself")
     if named[0] != "storage" or len(named) not in (5, 6) or not isinstance(named[2], str):
-        raise refusal(f"refers to {told(named[0])} outside itself, in {len(named)} parts")
+        raise refusal(f"refers to {quote(named[0])} outside itself, in {len(named)} parts")
     if named[5:] not in ((), (None,)):
         raise refusal("holds part of a storage, as very old versions of torch.save wrote (save it again)")
     budget.charge(OBJECT)
@@ -144,7 +144,7 @@ def announced(named: Any, storages: dict[tuple[str, str], Storage], budget: Budg
     return storage
 
 
-def embedded(budget: Budget) -> Callable[[bytes | memoryview], Storage]:
+def embedded_reader(budget: Budget) -> Callable[[bytes | memoryview], Storage]:
     """What reads the storage in a file within a pickle, as tensors are pickled without torch.save; each file once."""
     storages: dict[int, tuple[bytes | memoryview, Storage]] = {}
 

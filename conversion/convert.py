@@ -13,9 +13,9 @@ from pathlib import Path
 from ..denoisers.reading import sha256_of
 from ..files.safetensors import write_safetensors
 from ..files.writing import check_place, write_atomically
-from .card import NOT_STATED, as_metadata, card_of, line, listed, recognised
+from .card import NOT_STATED, as_metadata, card_of, describe_recognition, line, list_texts
 from .checkpoints import read_checkpoint
-from .tables import checked_tensors, chosen, dropped, settings_of, tables_of
+from .tables import checked_tensors, choose_table, describe_dropped, settings_of, tables_of
 
 MOST_TIMES = 2  # bytes written for each that was read: tied weights are written twice
 SLACK = 2**20  # of a file that holds next to nothing
@@ -41,7 +41,7 @@ def convert(
     found, budget = read_checkpoint(path)
     try:
         tables = tables_of(found, budget)
-        table = chosen(tables, weights)
+        table = choose_table(tables, weights)
         views = checked_tensors(table, MOST_TIMES * path.stat().st_size + SLACK, budget)
         tensors = {name: view.tensor() for name, view in views.items()}
     except ValueError as error:
@@ -49,11 +49,11 @@ def convert(
     said = dict(said or {})
     settings = {"settings": json.dumps(found_settings)} if (found_settings := settings_of(table.owner)) else {}
     facts = {
-        "recognised": line(recognised(target, tensors, said | as_metadata(settings))),
+        "recognised": line(describe_recognition(target, tensors, said | as_metadata(settings))),
         "source": line(path.name),
         "source sha256": sha256_of(path),
         "kept": line(str(table)),
-        "dropped": listed(dropped(tables, table, found)),
+        "dropped": list_texts(describe_dropped(tables, table, found)),
         "licence": licence,
         **settings,
     }

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ..guidance.printing import shortened
+from ..guidance.printing import shorten
 from .tape import read_text
 from .values import refusal
 
@@ -43,13 +43,13 @@ def members_in(content: memoryview) -> Iterator[Member]:
         while at < end:
             mark, flags, method, packed, size, *lengths, header = ENTRY.unpack_from(content, at)
             if mark != b"PK\x01\x02":
-                raise damaged("an entry of its directory has no mark")
+                raise damage_error("an entry of its directory has no mark")
             name, extra, _ = spans(at + ENTRY.size, *lengths)
             numbers = large_numbers(content[slice(*extra)], (size, packed, header))
             yield Member(name_in(content[slice(*name)], flags), flags, method, numbers[1], numbers[0], numbers[2])
             at += ENTRY.size + sum(lengths)
     except (struct.error, OverflowError):  # the latter of a place that no memory has
-        raise damaged("its directory is not whole") from None
+        raise damage_error("its directory is not whole") from None
 
 
 def directory_in(content: memoryview) -> tuple[int, int]:
@@ -57,7 +57,7 @@ def directory_in(content: memoryview) -> tuple[int, int]:
     tail = max(len(content) - END.size - LONGEST_COMMENT, 0)
     place = bytes(content[tail:]).rfind(b"PK\x05\x06")
     if place < 0:
-        raise damaged("it has no directory at its end")
+        raise damage_error("it has no directory at its end")
     end = tail + place
     _, size, at, _ = END.unpack_from(content, end)
     before = end - LARGE_PLACE.size
@@ -65,9 +65,9 @@ def directory_in(content: memoryview) -> tuple[int, int]:
         (_, end) = LARGE_PLACE.unpack_from(content, before)
         mark, size, at = LARGE_END.unpack_from(content, end)
         if mark != b"PK\x06\x06":
-            raise damaged("its large directory has no mark")
+            raise damage_error("its large directory has no mark")
     if at + size != end:
-        raise damaged("its directory is not where its end says")
+        raise damage_error("its directory is not where its end says")
     return at, end
 
 
@@ -98,7 +98,7 @@ def large_numbers(extra: memoryview, numbers: tuple[int, ...]) -> list[int]:
 
 def span_of(content: memoryview, member: Member) -> tuple[int, int]:
     """Where the bytes of a member begin and end."""
-    what = f"the archive member {shortened(member.name, 60)!r}"
+    what = f"the archive member {shorten(member.name, 60)!r}"
     if member.method != STORED or member.packed != member.size:
         raise refusal(f"has {what} compressed, as torch.save never does")
     if member.flags & ENCRYPTED:
@@ -111,6 +111,6 @@ def span_of(content: memoryview, member: Member) -> tuple[int, int]:
     return start, start + member.size
 
 
-def damaged(why: str) -> ValueError:
+def damage_error(why: str) -> ValueError:
     """The error for what is no archive, or not a whole one."""
     return ValueError(f"its archive is damaged ({why}). Fetch the file again.")

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from ..guidance.printing import class_of, shortened, told
+from ..guidance.printing import class_of, quote, shorten
 from .budget import ENTRY, OBJECT, SLOT, Budget
 from .tape import Text
 from .tensors import DTYPES, STORAGES, parameter, view, view_of_bytes
@@ -25,13 +25,13 @@ def mapping(budget: Budget, *arguments: Any) -> dict:
     """A dictionary in the place of OrderedDict, defaultdict, Counter and EasyDict, from pairs or from another one."""
     given = arguments[0] if arguments and not isinstance(arguments[0], Name) else ()  # a name: what a defaultdict makes
     if not isinstance(given, list | tuple | dict):
-        raise refusal(f"makes a dictionary of {told(given)}")
+        raise refusal(f"makes a dictionary of {quote(given)}")
     budget.step(len(given))
     budget.charge(ENTRY * len(given))
     if isinstance(given, dict):
         return dict(given)
     if not all(isinstance(each, list | tuple) and len(each) == 2 for each in given):
-        raise refusal(f"makes a dictionary of {told(given)}")
+        raise refusal(f"makes a dictionary of {quote(given)}")
     return {key(name): value for name, value in given}
 
 
@@ -48,7 +48,7 @@ def several(kind: Callable[[Any], Any]) -> Callable[..., Any]:
 
     def made(budget: Budget, items: Any = ()) -> Any:
         if not isinstance(items, list | tuple | set | frozenset):
-            raise refusal(f"makes a collection of {told(items)}")
+            raise refusal(f"makes a collection of {quote(items)}")
         budget.step(len(items))
         budget.charge(empty + (SLOT if kind is tuple else ENTRY) * len(items))
         return kind(items) if kind is tuple else kind(map(key, items))
@@ -56,10 +56,10 @@ def several(kind: Callable[[Any], Any]) -> Callable[..., Any]:
     return made
 
 
-def encoded(budget: Budget, text: Any, encoding: Any = "utf-8") -> bytes:
+def encode_text(budget: Budget, text: Any, encoding: Any = "utf-8") -> bytes:
     """Bytes, which old protocols write as text."""
     if not isinstance(text, str | Text) or encoding not in ENCODINGS:
-        raise refusal(f"encodes {told(text)} as {told(encoding)}")
+        raise refusal(f"encodes {quote(text)} as {quote(encoding)}")
     try:
         if isinstance(text, Text):
             return text.encode_within(encoding, budget)
@@ -68,7 +68,7 @@ def encoded(budget: Budget, text: Any, encoding: Any = "utf-8") -> bytes:
     except UnicodeDecodeError:
         raise refusal("holds a text that is not UTF-8") from None
     except UnicodeEncodeError:
-        raise refusal(f"encodes {told(text)} as {told(encoding)}, which has not all of its letters") from None
+        raise refusal(f"encodes {quote(text)} as {quote(encoding)}, which has not all of its letters") from None
 
 
 def persistent(_: Budget, meta: Any) -> Record:
@@ -87,7 +87,7 @@ REBUILT: dict[str, Callable[..., Any]] = {
     "builtins.set": several(set),
     "builtins.frozenset": several(frozenset),
     "torch.Size": several(tuple),
-    "_codecs.encode": encoded,
+    "_codecs.encode": encode_text,
     "torch._utils._rebuild_tensor": view,
     "torch._utils._rebuild_tensor_v2": view,
     "torch._utils._rebuild_tensor_v3": view_of_bytes,
@@ -116,19 +116,19 @@ def name_of(module: Any, attribute: Any) -> Name:
     """A name, if it is a known one.  Raises ValueError for every other"""
     parts = (module, attribute)
     if not all(isinstance(part, str) and len(part) <= LONGEST_NAME for part in parts):
-        raise refusal(f"calls for {told(module)}, {told(attribute)}, which is no name")
+        raise refusal(f"calls for {quote(module)}, {quote(attribute)}, which is no name")
     text = f"{module}.{attribute}".replace("__builtin__.", "builtins.", 1)
     if attribute in OTHER_TENSORS:
         raise refusal(f"holds {OTHER_TENSORS[attribute]}")
     if text not in KNOWN and not LAYERS.fullmatch(text):
-        raise refusal(f"calls for {shortened(text, 100)!r}")
+        raise refusal(f"calls for {shorten(text, 100)!r}")
     return Name(text)
 
 
-def made(called: Any, arguments: Any, budget: Budget) -> Any:
+def make_object(called: Any, arguments: Any, budget: Budget) -> Any:
     """What takes the place of a call.  Raises ValueError for arguments that do not belong to it, or are too many"""
     if not isinstance(called, Name) or not isinstance(arguments, tuple):
-        raise refusal(f"calls {told(called)} with {told(arguments)}")
+        raise refusal(f"calls {quote(called)} with {quote(arguments)}")
     budget.charge(OBJECT)
     if called.text in REBUILT:
         budget.step(len(arguments))

@@ -14,10 +14,10 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..guidance.printing import class_of, told
+from ..guidance.printing import class_of, quote
 from .budget import ENTRY, OBJECT, SLOT, Budget
-from .known import EMBEDDED, key, made, name_of
-from .tape import Tape, damaged
+from .known import EMBEDDED, key, make_object, name_of
+from .tape import Tape, damage_error
 from .values import Name, Record, refusal
 
 LARGEST_NUMBER, LONGEST_NUMBER = 2**128, 17  # the same in bytes, with its sign
@@ -58,7 +58,7 @@ class Machine:
                 self.charge_depth()
             return self.stack.pop()
         except (IndexError, KeyError) as error:
-            raise damaged(told(error.args[0])) from error
+            raise damage_error(quote(error.args[0])) from error
 
     def charge_depth(self) -> None:
         """Charge the places of values that lie on each other, where they were never as many."""
@@ -95,7 +95,7 @@ def instruction(tape: Tape) -> tuple[str, Read, Act]:
         return INSTRUCTIONS[code]
     if code in NAMES:
         raise refusal(f"uses the pickle instruction {NAMES[code]}")
-    raise damaged(f"at position {tape.at - 1}, opcode {code:#04x} unknown")
+    raise damage_error(f"at position {tape.at - 1}, opcode {code:#04x} unknown")
 
 
 def push(machine: Machine, value: Any) -> None:
@@ -175,7 +175,7 @@ def set_items(machine: Machine, _: Any) -> None:
     """Everything above the mark, in pairs, for the dictionary below it."""
     items = machine.since_mark()
     if len(items) % 2:
-        raise damaged("a key without a value")
+        raise damage_error("a key without a value")
     machine.budget.charge(ENTRY * (len(items) // 2))
     each = iter(items)
     machine.owner(dict).update((key(name), value) for name, value in zip(each, each, strict=True))
@@ -195,7 +195,7 @@ def get(machine: Machine, index: int) -> None:
     machine.stack.append(machine.memo[index])
 
 
-def named(machine: Machine, words: Sequence[str]) -> None:
+def push_name(machine: Machine, words: Sequence[str]) -> None:
     """A name that stands in the file."""
     machine.budget.charge(OBJECT)
     module, name = words
@@ -204,7 +204,7 @@ def named(machine: Machine, words: Sequence[str]) -> None:
 
 def stacked_name(machine: Machine, _: Any) -> None:
     """A name whose two parts lie on the stack."""
-    named(machine, machine.take(2))
+    push_name(machine, machine.take(2))
 
 
 def call(machine: Machine, _: Any) -> None:
@@ -213,13 +213,13 @@ def call(machine: Machine, _: Any) -> None:
     if isinstance(called, Name) and called.text == EMBEDDED and machine.embedded:
         machine.stack.append(machine.embedded(content_of(arguments)))
     else:
-        machine.stack.append(made(called, arguments, machine.budget))
+        machine.stack.append(make_object(called, arguments, machine.budget))
 
 
 def content_of(arguments: Any) -> bytes | memoryview:
     """The bytes of a file within the pickle."""
     if not isinstance(arguments, tuple) or len(arguments) != 1 or type(arguments[0]) not in (bytes, memoryview):
-        raise refusal(f"reads a file within itself from {told(arguments)}")
+        raise refusal(f"reads a file within itself from {quote(arguments)}")
     return arguments[0]
 
 
@@ -279,7 +279,7 @@ def written_number(tape: Tape) -> int:
     """A whole number in digits, up to the end of its line."""
     digits = tape.line()
     if not digits.isdecimal() or len(digits) > LONGEST_NUMBER:
-        raise damaged(f"{told(digits)} is no number")
+        raise damage_error(f"{quote(digits)} is no number")
     return int(digits)
 
 
@@ -332,7 +332,7 @@ STEPS: dict[str, tuple[Read, Act]] = {
     "ADDITEMS": (absent, add_items),
     "SETITEM": (absent, set_item),
     "SETITEMS": (absent, set_items),
-    "GLOBAL": (two_lines, named),
+    "GLOBAL": (two_lines, push_name),
     "STACK_GLOBAL": (absent, stacked_name),
     "REDUCE": (absent, call),
     "NEWOBJ": (absent, call),

@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Any
 
 from ..files.safetensors import LONGEST_NAME, MOST_TENSORS
-from ..guidance.printing import LONE_SURROGATE, class_of, shortened, told
+from ..guidance.printing import LONE_SURROGATE, class_of, quote, shorten
 from .budget import ENTRY, OBJECT, TENSOR, Budget
 from .tape import Text
 from .tensors import View
@@ -35,7 +35,7 @@ class Table:
     @property
     def where(self) -> str:
         """The path in words."""
-        return shortened(".".join(part[: LONGEST_TEXT + 1] for part in self.path), LONGEST_TEXT) or "the file itself"
+        return shorten(".".join(part[: LONGEST_TEXT + 1] for part in self.path), LONGEST_TEXT) or "the file itself"
 
     @property
     def averaged(self) -> bool:
@@ -139,7 +139,7 @@ def part(module: Record, kind: str, budget: Budget) -> Iterator[tuple[str, Any]]
     yield from (pair for pair in pairs_of(held, budget) if isinstance(pair[0], str))
 
 
-def chosen(tables: Sequence[Table], wanted: str | None = None) -> Table:
+def choose_table(tables: Sequence[Table], wanted: str | None = None) -> Table:
     """The network's weights: a moving average before raw ones, if it has half as many tensors as the largest table.
 
     wanted: the path of a table, with dots. Raises ValueError where there is none, or several that are alike.
@@ -150,7 +150,7 @@ def chosen(tables: Sequence[Table], wanted: str | None = None) -> Table:
     if wanted is not None:
         found = next((table for table in tables if table.where == wanted), None)
         if found is None:
-            raise ValueError(f"it has no weights called {told(wanted)}. It has {listed}.")
+            raise ValueError(f"it has no weights called {quote(wanted)}. It has {listed}.")
         return found
     most = max(len(table.tensors) for table in tables)
     likely = [table for table in tables if 2 * len(table.tensors) >= most]
@@ -167,12 +167,12 @@ def checked_tensors(table: Table, most: int, budget: Budget) -> dict[str, View]:
         raise refusal(f"makes {len(table.tensors):,} tensors of {size:,} bytes from a file of {most:,} bytes at most")
     for name in table.tensors:
         if not 0 < len(name) <= LONGEST_NAME or name == "__metadata__" or LONE_SURROGATE.search(name):
-            raise refusal(f"holds a tensor called {told(name)}")
+            raise refusal(f"holds a tensor called {quote(name)}")
     budget.charge((TENSOR + ENTRY) * len(table.tensors))
     return dict(sorted(table.tensors.items()))
 
 
-def dropped(tables: Sequence[Table], table: Table, found: Any) -> Iterator[str]:
+def describe_dropped(tables: Sequence[Table], table: Table, found: Any) -> Iterator[str]:
     """What is not taken, in words: other tables, what lies beside this one and above it, and a module's source text."""
     yield from (str(other) for other in tables if other is not table)
     taken = {id(other.owner) for other in tables}
@@ -181,7 +181,7 @@ def dropped(tables: Sequence[Table], table: Table, found: Any) -> Iterator[str]:
         pairs = owner.items() if isinstance(owner, dict) else ()
         yield from (f"{brief(k)}: {brief(value)}" for k, value in pairs if k != name and not is_table(value, taken))
         owner = owner.get(name) if isinstance(owner, dict) else None
-    yield from unused(table.owner)
+    yield from list_unused(table.owner)
 
 
 def is_table(value: Any, taken: set[int]) -> bool:
@@ -196,16 +196,16 @@ def brief(value: Any) -> str:
     if isinstance(value, Text | bytes | memoryview):
         return f"{'text' if isinstance(value, Text) else 'data'} of {len(value):,} bytes"
     if isinstance(value, Record):
-        return shortened(value.kind, 60)
-    return shortened(value if isinstance(value, str) else told(value), 60)
+        return shorten(value.kind, 60)
+    return shorten(value if isinstance(value, str) else quote(value), 60)
 
 
-def unused(owner: dict | Record) -> list[str]:
+def list_unused(owner: dict | Record) -> list[str]:
     """What a module holds besides lasting tensors: source text, which is never run."""
     if not isinstance(owner, Record):
         return []
     texts = [given for given in owner.arguments[:MOST_SETTINGS] if isinstance(given, str | Text)]
-    return [f"source text of {shortened(owner.kind, 60)}: {len(text):,} characters, never run" for text in texts]
+    return [f"source text of {shorten(owner.kind, 60)}: {len(text):,} characters, never run" for text in texts]
 
 
 def settings_of(owner: dict | Record) -> dict[str, Any]:

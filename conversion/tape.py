@@ -6,7 +6,7 @@ import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..guidance.printing import shortened
+from ..guidance.printing import shorten
 from .budget import LONGEST, Budget
 from .values import refusal
 
@@ -45,7 +45,7 @@ class Tape:
         """The next bytes.  Raises ValueError where there are not as many."""
         found = self.content[self.at : self.at + size]
         if len(found) < size:
-            raise damaged(f"it ends {size - len(found):,} bytes too early")
+            raise damage_error(f"it ends {size - len(found):,} bytes too early")
         self.at += size
         return found
 
@@ -57,7 +57,7 @@ class Tape:
         """The letters up to the next line break, which is read too."""
         letters, found, _ = bytes(self.content[self.at : self.at + LINE]).partition(b"\n")
         if not found:
-            raise damaged(f"a line does not end within {LINE:,} bytes")
+            raise damage_error(f"a line does not end within {LINE:,} bytes")
         self.at += len(letters) + 1
         return read_text(memoryview(letters))
 
@@ -80,6 +80,6 @@ def read_text(held: memoryview) -> str:
         raise refusal("holds a text that is not UTF-8") from None
 
 
-def damaged(why: str) -> ValueError:
+def damage_error(why: str) -> ValueError:
     """The error for what is no pickle, or not a whole one."""
-    return ValueError(f"its pickle is damaged ({shortened(why, 200)}). Fetch the file again.")
+    return ValueError(f"its pickle is damaged ({shorten(why, 200)}). Fetch the file again.")

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..files.safetensors import DTYPES as WRITABLE
 from ..files.safetensors import LARGEST_SIZE, MOST_AXES
-from ..guidance.printing import told
+from ..guidance.printing import quote
 from .budget import Budget
 from .values import Name, refusal
 
@@ -86,7 +86,7 @@ class View:
 def storage_of(kind: Any, count: Any) -> Storage:
     """A storage without its bytes, as a pickle announces it."""
     if not isinstance(kind, Name) or kind.text not in STORAGES or not whole(count):
-        raise refusal(f"announces a storage of {told(count)} {told(getattr(kind, 'text', kind))}")
+        raise refusal(f"announces a storage of {quote(count)} {quote(getattr(kind, 'text', kind))}")
     return Storage(STORAGES[kind.text], count)
 
 
@@ -97,27 +97,27 @@ def whole(value: Any) -> bool:
 
 def view(_: Budget, storage: Any, offset: Any, shape: Any, strides: Any, *more: Any) -> View:
     """A tensor that shows part of a storage, if all of it lies inside and no number is shown twice."""
-    return checked(storage, getattr(storage, "dtype", None), offset, shape, strides)
+    return check_view(storage, getattr(storage, "dtype", None), offset, shape, strides)
 
 
 def view_of_bytes(_: Budget, storage: Any, offset: Any, shape: Any, strides: Any, *more: Any) -> View:
     """The same of a storage of bytes, which does not know its dtype.  more: what nobody reads, and the dtype third"""
     kind = more[2] if len(more) > 2 else None
-    return checked(storage, DTYPES.get(getattr(kind, "text", "")), offset, shape, strides)
+    return check_view(storage, DTYPES.get(getattr(kind, "text", "")), offset, shape, strides)
 
 
 def parameter(_: Budget, inner: Any, *more: Any) -> View:
     """A parameter is its tensor."""
     if not isinstance(inner, View):
-        raise refusal(f"makes a parameter of {told(inner)}")
+        raise refusal(f"makes a parameter of {quote(inner)}")
     return inner
 
 
-def checked(storage: Any, dtype: torch.dtype | None, offset: Any, shape: Any, strides: Any) -> View:
+def check_view(storage: Any, dtype: torch.dtype | None, offset: Any, shape: Any, strides: Any) -> View:
     """Hold what a pickle says of a tensor against its storage."""
     axes = isinstance(shape, tuple) and isinstance(strides, tuple) and len(shape) == len(strides) <= MOST_AXES
     if not isinstance(storage, Storage) or not axes or not all(map(whole, (offset, *shape, *strides))):
-        raise refusal(f"makes a tensor of {told(storage)} with shape {brief(shape)} and strides {brief(strides)}")
+        raise refusal(f"makes a tensor of {quote(storage)} with shape {brief(shape)} and strides {brief(strides)}")
     if dtype is None or dtype not in WRITABLE.values():
         raise refusal(f"holds a tensor of {dtype}, which is not one of {', '.join(WRITABLE)}")
     count, there = math.prod(shape), storage.size // dtype.itemsize
@@ -133,4 +133,4 @@ def checked(storage: Any, dtype: torch.dtype | None, offset: Any, shape: Any, st
 
 def brief(values: Any) -> str:
     """A shape for a message."""
-    return f"({', '.join(map(told, values[:MOST_AXES]))})" if isinstance(values, tuple) else told(values)
+    return f"({', '.join(map(quote, values[:MOST_AXES]))})" if isinstance(values, tuple) else quote(values)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..guidance.printing import shortened
+from ..guidance.printing import shorten
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,6 @@ class Record:
 def refusal(what: str) -> ValueError:
     """The error for a file that holds more than weights.  what: a verb and its object"""
     return ValueError(
-        f"it {shortened(what, 300)}. Only tensors and plain values are read, and nothing is ever run: look for the "
+        f"it {shorten(what, 300)}. Only tensors and plain values are read, and nothing is ever run: look for the "
         "weights as safetensors, or for a state_dict alone."
     )

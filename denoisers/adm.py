@@ -109,7 +109,7 @@ def _count(shapes: Shapes, stage: str) -> int:
     return len({name.split(".")[1] for name in shapes if name.startswith(f"{stage}.")})
 
 
-def published(sizes: Mapping[str, Any]) -> Published:
+def publication(sizes: Mapping[str, Any]) -> Published:
     """What follows from the number of levels: the native size, and the cosine schedule at 64 pixels alone."""
     multiple = coarsest(sizes["widths"])
     return Published(
@@ -137,7 +137,7 @@ ADM = Format(
     recognises=lambda shapes, metadata: shapes.keys() >= MARKS,
     sizes=sizes_of,
     labels=classes_of,
-    published=published,
+    published=publication,
     network=network,
     memory=unet_memory,
     null_label=False,

@@ -31,7 +31,7 @@ def network_input(kind: str, schedule: str, x: Tensor, sigma: Tensor, sigma_data
     return x * per_item(input_scale(kind, schedule, sigma, sigma_data), x)
 
 
-def denoised(kind: str, schedule: str, output: Tensor, x: Tensor, sigma: Tensor, sigma_data: float | None) -> Tensor:
+def to_x0(kind: str, schedule: str, output: Tensor, x: Tensor, sigma: Tensor, sigma_data: float | None) -> Tensor:
     """x0-hat from the network's output at the sampler's x.  output, x [B, ...], sigma [B] -> [B, ...]
 
     The conversion happens in the network's own coordinates, which matters for the score: a variance-preserving

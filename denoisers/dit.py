@@ -154,7 +154,7 @@ def memory(sizes: Mapping[str, Any], batch: int, cells: int) -> int:
     return batch * activations(sizes["width"], sizes["mlp"], sizes["heads"], tokens)
 
 
-def _published(sizes: Mapping[str, Any], **trained: Any) -> Published:
+def _publication(sizes: Mapping[str, Any], **trained: Any) -> Published:
     channels, side = sizes["channels"], sizes["grid"] * sizes["patch"]
     space, labels = LATENTS[channels], LABELS if sizes["classes"] == len(LABELS) else ()
     return Published(channels, side, multiple=0, latents=space, labels=labels, doubt=DOUBT, **trained)
@@ -170,7 +170,7 @@ SIT = Format(
     recognises=lambda shapes, metadata: False,  # its weights are a DiT's
     sizes=sizes_of,
     labels=_labels,
-    published=lambda sizes: _published(sizes, parametrisation="flow", schedule="flow", time="sigma"),
+    published=lambda sizes: _publication(sizes, parametrisation="flow", schedule="flow", time="sigma"),
     network=lambda sizes, labels, **place: SiT(DiTSizes(**sizes), **place),
     memory=memory,
     settings={"heads": whole(1, MOST_HEADS)},
@@ -180,7 +180,7 @@ DIT = replace(
     name="dit",
     title="DiT",
     recognises=lambda shapes, metadata: shapes.keys() >= MARKS,
-    published=lambda sizes: _published(sizes, parametrisation="epsilon", schedule="vp_linear", time="index"),
+    published=lambda sizes: _publication(sizes, parametrisation="epsilon", schedule="vp_linear", time="index"),
     network=lambda sizes, labels, **place: DiT(DiTSizes(**sizes), **place),
     on_flow=SIT,
 )

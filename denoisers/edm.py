@@ -114,17 +114,17 @@ class Block(nn.Module):
     def forward(self, x: Tensor, e: Tensor) -> Tensor:  # [B, C, H, W], e [B, emb] -> [B, wanted, H', W']
         """Add what the convolutions find, then what the places tell each other."""
         shrink = math.sqrt(0.5) if self.song else 1.0
-        h = self.conv0(self._sized(functional.silu(self.norm0(x)), self.conv0))
-        x = (self.conv1(functional.silu(self._modulated(h, e))) + self._skipped(x)) * shrink
+        h = self.conv0(self._resize_with(functional.silu(self.norm0(x)), self.conv0))
+        x = (self.conv1(functional.silu(self._modulate(h, e))) + self._skipped(x)) * shrink
         return (x + self._attended(x)) * shrink if self.heads else x
 
-    def _sized(self, h: Tensor, layer: Any) -> Tensor:
+    def _resize_with(self, h: Tensor, layer: Any) -> Tensor:
         if not self.side:
             return h
         kernel = layer.resample_filter
         return SIDES[self.side](h, kernel, (kernel.shape[-1] - 1) // 2)
 
-    def _modulated(self, h: Tensor, e: Tensor) -> Tensor:
+    def _modulate(self, h: Tensor, e: Tensor) -> Tensor:
         said = self.affine(e)[:, :, None, None]
         if self.song:
             return self.norm1(h + said)
@@ -134,7 +134,7 @@ class Block(nn.Module):
     def _skipped(self, x: Tensor) -> Tensor:
         if self.skip is None:
             return x
-        x = self._sized(x, self.skip)
+        x = self._resize_with(x, self.skip)
         return self.skip(x) if hasattr(self.skip, "weight") else x
 
     def _attended(self, x: Tensor) -> Tensor:
@@ -270,7 +270,7 @@ def recognises(shapes: Shapes, metadata: Mapping[str, str]) -> bool:
     return ours and shapes.keys() >= MARKS and any(name.startswith("enc.") for name in shapes)
 
 
-def published(sizes: Mapping[str, Any]) -> Published:
+def publication(sizes: Mapping[str, Any]) -> Published:
     """What all of them share: the preconditioning, with a data deviation of one half."""
     return Published(
         channels=COLOURS,
@@ -290,7 +290,7 @@ EDM = Format(
     recognises=recognises,
     sizes=sizes_of,
     labels=lambda shapes: classes_of(shapes, LABELS),
-    published=published,
+    published=publication,
     network=EdmUNet,
     memory=unet_memory,
     own=lambda weights: {name: weight for name, weight in weights.items() if name != UNUSED},

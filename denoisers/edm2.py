@@ -227,7 +227,7 @@ def labels_of(shapes: Shapes) -> int:
     return classes_of(inner(shapes), LABELS)
 
 
-def published(sizes: Mapping[str, Any]) -> Published:
+def publication(sizes: Mapping[str, Any]) -> Published:
     """What all of them share: the preconditioning, with a data deviation of one half."""
     return Published(
         channels=sizes["seen"] - 1,
@@ -247,7 +247,7 @@ EDM2 = Format(
     recognises=lambda shapes, metadata: inner(shapes).keys() >= MARKS,
     sizes=sizes_of,
     labels=labels_of,
-    published=published,
+    published=publication,
     network=Edm2UNet,
     memory=unet_memory,
     own=own,

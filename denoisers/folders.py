@@ -13,7 +13,7 @@ from torch import Tensor
 from ..files.claims import Field, check_claims, maybe, number, one_of, required, switch, table, text, whole
 from ..files.folders import read_json, refuse_links, weight_files
 from ..files.safetensors import read_safetensors
-from ..guidance.printing import told
+from ..guidance.printing import quote
 from .dit_folders import FIELDS, dit_format, own_names
 from .latents import PIXELS, SD_LATENTS, LatentSpace, rescale_space
 from .schedules import Levels
@@ -81,7 +81,7 @@ def read_folder(folder: Path) -> FolderContents:
     config = read_json(place / CONFIG)
     network = NETWORKS.get(str(config.get("_class_name")))
     if network is None:
-        raise ValueError(f"{folder.name}/ holds a {told(config.get('_class_name'))}. {_known()}")
+        raise ValueError(f"{folder.name}/ holds a {quote(config.get('_class_name'))}. {_list_kinds()}")
     check_claims(f"{folder.name}/{CONFIG}", config, network.fields, AGAIN)
     files = tuple(weight_files(place, WEIGHTS))
     tensors = {name: tensor for file in files for name, tensor in read_safetensors(file)[0].items()}
@@ -93,11 +93,11 @@ def read_folder(folder: Path) -> FolderContents:
         raise ValueError(f"{folder.name}/ {wrong}") from None
     except (ArithmeticError, IndexError, RuntimeError):
         raise ValueError(f"{folder.name}/ has weights whose shapes do not fit together. {AGAIN}") from None
-    said = _trained(folder) | _names(folder, index)
-    return FolderContents(_joined(form, said, folder), tensors, files)
+    said = _read_training(folder) | _names(folder, index)
+    return FolderContents(_join_parts(form, said, folder), tensors, files)
 
 
-def _joined(form: Format, said: Mapping[str, Any], folder: Path) -> Format:
+def _join_parts(form: Format, said: Mapping[str, Any], folder: Path) -> Format:
     """The network's format, with what the other parts of the folder say."""
 
     def published(sizes: Mapping[str, Any]) -> Any:
@@ -107,7 +107,7 @@ def _joined(form: Format, said: Mapping[str, Any], folder: Path) -> Format:
     return replace(form, published=published)
 
 
-def _known() -> str:
+def _list_kinds() -> str:
     kinds = ", ".join(NETWORKS)
     return f"Load Denoiser reads folders with {kinds}. For text models use Load Checkpoint or Load Diffusion Model."
 
@@ -121,18 +121,18 @@ def _network_in(folder: Path, index: Mapping[str, Any]) -> Path:
     parts = {name: str(kind) for name, (_, kind) in pairs.items() if kind}
     networks = [name for name, kind in parts.items() if kind in NETWORKS]
     others = [
-        f"{name} ({told(kind)})"
+        f"{name} ({quote(kind)})"
         for name, kind in parts.items()
         if kind not in NETWORKS and kind != "AutoencoderKL" and not kind.endswith("Scheduler")
     ]
     if others or len(networks) != 1:
-        what = told(index.get("_class_name"))
-        raise ValueError(f"{folder.name}/ is a {what} with {', '.join(others) or 'no network'}. {_known()}")
+        what = quote(index.get("_class_name"))
+        raise ValueError(f"{folder.name}/ is a {what} with {', '.join(others) or 'no network'}. {_list_kinds()}")
     inner = folder / networks[0]
     return inner if networks[0].isidentifier() and inner.is_dir() else folder
 
 
-def _trained(folder: Path) -> dict[str, Any]:
+def _read_training(folder: Path) -> dict[str, Any]:
     """Parametrisation and noise levels, by the scheduler that is saved beside the network."""
     file = next((path for path in (folder / "scheduler" / SCHEDULER, folder / SCHEDULER) if path.is_file()), None)
     if file is None:
@@ -144,7 +144,7 @@ def _trained(folder: Path) -> dict[str, Any]:
     betas = said.get("beta_schedule")
     if betas not in BETAS or said.get("trained_betas") or said.get("rescale_betas_zero_snr"):
         raise ValueError(
-            f"{where}: the {told(said['_class_name'])} has {told(betas)} betas, its own, or rescaled ones. Known are "
+            f"{where}: the {quote(said['_class_name'])} has {quote(betas)} betas, its own, or rescaled ones. Known are "
             f"{', '.join(BETAS)} as they are, and schedulers of FlowMatch."
         )
     kind = "sample" if said.get("predict_epsilon") is False else said.get("prediction_type") or "epsilon"

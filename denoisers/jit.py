@@ -179,7 +179,7 @@ def memory(sizes: Mapping[str, Any], batch: int, pixels: int) -> int:
     return batch * activations(sizes["width"], sizes["mlp"], sizes["heads"], tokens)
 
 
-def _published(sizes: Mapping[str, Any]) -> Published:
+def _publication(sizes: Mapping[str, Any]) -> Published:
     labels = LABELS if sizes["classes"] == len(LABELS) else ()
     return Published(3, sizes["grid"] * sizes["patch"], 0, "x0", "flow", time="sigma", labels=labels)
 
@@ -190,7 +190,7 @@ JIT = Format(
     recognises=lambda shapes, metadata: shapes.keys() >= MARKS,
     sizes=sizes_of,
     labels=lambda shapes: labels_of_table(shapes, CLASSES),
-    published=_published,
+    published=_publication,
     network=lambda sizes, labels, **place: JiT(JiTSizes(**sizes), **place),
     memory=memory,
     settings={"start": whole(0, 10_000), "noise": whole(1, 10_000)},

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from ..guidance.printing import shortened
+from ..guidance.printing import shorten
 
 MODEL = "model"  # the one kind that has a null label
 NO_LABEL = -1  # asks a model for its prediction without a label, which one without a null label refuses
@@ -36,7 +36,7 @@ def _numbers(one: Any, labels: Sequence[str], null_index: int | None) -> list[in
     if one is None or isinstance(one, str):
         return _entry((one or "").strip(), labels, null_index, MODEL)
     if isinstance(one, bool) or not isinstance(one, int):
-        raise ValueError(f"{shortened(repr(one), 60)} is no label. Give names, or whole numbers from 0.")
+        raise ValueError(f"{shorten(repr(one), 60)} is no label. Give names, or whole numbers from 0.")
     null = NO_LABEL if null_index is None else null_index
     return [null if one == null else _index(str(one), labels, null_index, MODEL)]
 
@@ -72,7 +72,7 @@ def _entry(entry: str, labels: Sequence[str], null_index: int | None, owner: str
     if entry == "":
         return [NO_LABEL if null_index is None else null_index]
     if not labels:
-        raise ValueError(f"Label {shortened(entry, 60)!r} was given but the {owner} has no labels. Leave it empty.")
+        raise ValueError(f"Label {shorten(entry, 60)!r} was given but the {owner} has no labels. Leave it empty.")
     if entry == "*":
         return list(range(len(labels)))
     if entry in labels:

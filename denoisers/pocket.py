@@ -29,7 +29,7 @@ def fourier_features(t: Tensor) -> Tensor:  # [B] -> [B, 64]
     return torch.cat([angles.cos(), angles.sin()], dim=1)
 
 
-def zeroed(layer: nn.Module) -> nn.Module:
+def zero_init(layer: nn.Module) -> nn.Module:
     """Start a layer at zero, so that the branch it ends is silent before training."""
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
@@ -67,7 +67,7 @@ class Block(nn.Module):
         self.norm = operations.GroupNorm(groups, channels, **place)
         self.first = operations.Conv2d(channels, channels, 3, padding=1, **place)
         self.modulation = Modulation(channels, groups, emb, operations, **place)
-        self.second = zeroed(operations.Conv2d(channels, channels, 3, padding=1, **place))
+        self.second = zero_init(operations.Conv2d(channels, channels, 3, padding=1, **place))
 
     def forward(self, h: Tensor, e: Tensor) -> Tensor:  # h [B, C, H, W], e [B, emb] -> [B, C, H, W]
         """Add to `h` what the two convolutions make of it."""
@@ -83,7 +83,7 @@ class Attention(nn.Module):
         self.heads = channels // HEAD_WIDTH
         self.norm = operations.GroupNorm(groups, channels, **place)
         self.queries_keys_values = operations.Linear(channels, 3 * channels, **place)
-        self.out = zeroed(operations.Linear(channels, channels, **place))
+        self.out = zero_init(operations.Linear(channels, channels, **place))
 
     def forward(self, h: Tensor) -> Tensor:  # [B, C, H, W] -> [B, C, H, W]
         """Let every place read from all places."""
@@ -151,9 +151,9 @@ class Head(nn.Module):
         self.modulation = Modulation(width, 4, emb, operations, **place)
         self.mix = operations.Conv2d(width, width, 3, padding=1, **place)
         self.blocks = nn.ModuleList(
-            zeroed(operations.Conv2d(width, width, 3, padding=1, **place)) for _ in range(count)
+            zero_init(operations.Conv2d(width, width, 3, padding=1, **place)) for _ in range(count)
         )
-        self.colour = zeroed(operations.Conv2d(width, 3, 3, padding=1, **place))
+        self.colour = zero_init(operations.Conv2d(width, 3, 3, padding=1, **place))
 
     def forward(self, h: Tensor, x: Tensor, e: Tensor) -> Tensor:  # h [B, C, H/2, W/2], x [B, 3, H, W] -> as x
         """Join the trunk's patches with the input's pixels."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .latents import POCKET_LATENTS
-from .pocket import HEAD_WIDTH, Embedding, Level, Upsample, blocks_of, zeroed
+from .pocket import HEAD_WIDTH, Embedding, Level, Upsample, blocks_of, zero_init
 from .spec import Format, Published, Shapes, labels_of_table
 
 CLASSES = "embedding.classes.weight"
@@ -52,7 +52,7 @@ class PocketFlow(nn.Module):
         self.from_half = Upsample(half, full, operations, **place)
         self.decode = Level(full, after, sizes.emb, operations, attend_after=1, **place)
         self.norm = operations.GroupNorm(8, full, **place)
-        self.velocity = zeroed(operations.Conv2d(full, sizes.channels, 3, padding=1, **place))
+        self.velocity = zero_init(operations.Conv2d(full, sizes.channels, 3, padding=1, **place))
 
     @property
     def null_index(self) -> int:
@@ -79,7 +79,7 @@ class Residual(nn.Module):
         self.first_norm = operations.GroupNorm(8, channels, **place)
         self.first = operations.Conv2d(channels, channels, 3, padding=1, **place)
         self.second_norm = operations.GroupNorm(8, channels, **place)
-        self.second = zeroed(operations.Conv2d(channels, channels, 3, padding=1, **place))
+        self.second = zero_init(operations.Conv2d(channels, channels, 3, padding=1, **place))
 
     def forward(self, h: Tensor) -> Tensor:  # [B, C, H, W] -> [B, C, H, W]
         """Add to `h` what the convolutions make of it."""

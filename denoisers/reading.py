@@ -18,7 +18,7 @@ from ..files.claims import check_claims
 from ..files.notes import REMEDY, Notes
 from ..files.safetensors import read_header, read_safetensors, strip_prefix
 from ..guidance.predictions import PARAMETRISATIONS
-from ..guidance.printing import Printed, shortened, told
+from ..guidance.printing import Printed, quote, shorten
 from ..networks.imagenet import LABELS
 from ..networks.weights import check_weights
 from .folders import read_folder
@@ -53,7 +53,7 @@ def read_denoiser(path: str | Path) -> DenoiserFile:
     path = Path(path)
     if path.is_dir():
         found = read_folder(path)
-        file = _checked(Notes(f"{path.name}/", {}), found.known, found.tensors)
+        file = _check(Notes(f"{path.name}/", {}), found.known, found.tensors)
         return replace(file, spec=replace(file.spec, name=path.name, sha256=sha256_of(*found.files)))
     entries, metadata = read_header(path)
     format_of(Notes(path.name, metadata), {name: entry.shape for name, entry in entries.items()})
@@ -65,15 +65,15 @@ def read_denoiser(path: str | Path) -> DenoiserFile:
 def denoiser_of(file: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None) -> DenoiserFile:
     """Decide what a file's contents are, or say why they are no denoiser.  file: its name, for messages"""
     notes = Notes(file, metadata or {})
-    return _checked(notes, format_of(notes, _shapes(tensors)), strip_prefix(tensors))
+    return _check(notes, format_of(notes, _shapes(tensors)), strip_prefix(tensors))
 
 
-def _checked(notes: Notes, known: Format, tensors: Mapping[str, Tensor]) -> DenoiserFile:
+def _check(notes: Notes, known: Format, tensors: Mapping[str, Tensor]) -> DenoiserFile:
     shapes = _shapes(tensors)
     _refuse_empty(notes.file, shapes)
     sizes, labels = _sizes(notes, known, shapes), _labels(notes.file, known, shapes)
     with _fitting(notes.file, known):
-        planned = _planned(known, sizes, labels)
+        planned = _plan_weights(known, sizes, labels)
         claimed = known.own({name: tensor.to("meta") for name, tensor in tensors.items()})
     check_weights(notes.file, planned, claimed)  # before any weight is made, which takes as much memory as they claim
     weights = known.own(tensors)
@@ -85,7 +85,7 @@ def _checked(notes: Notes, known: Format, tensors: Mapping[str, Tensor]) -> Deno
     return DenoiserFile(_spec(notes, known, sizes, labels, dtype), own, vae)
 
 
-def _planned(known: Format, sizes: dict[str, Any], labels: int) -> dict[str, Tensor]:
+def _plan_weights(known: Format, sizes: dict[str, Any], labels: int) -> dict[str, Tensor]:
     """Every weight that the file must hold: the network's, and its VAE's."""
     found = known.network(sizes, labels, device="meta").state_dict()
     vae = known.published(sizes).vae
@@ -235,7 +235,7 @@ def _check_description(notes: Notes, sizes: dict[str, Any], needs: Mapping[str, 
     found = json.loads(json.dumps(sizes))
     for key, value in config.items():
         if found.get(key, value) != value:
-            said = f"{shortened(key, 60)} = {told(value)}"
+            said = f"{shorten(key, 60)} = {quote(value)}"
             raise ValueError(f"{notes.file}: gg.config says {said} but the weights have {found[key]}.")
     for key, need in needs.items():
         said = notes.text(key, str(need))

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..files.notes import CLASSIFIER, DENOISER, VERSION, Notes, settings_of
 from ..files.safetensors import strip_prefix
-from ..guidance.printing import told
+from ..guidance.printing import quote
 from .adm import ADM
 from .dit import DIT, SIT
 from .edm import EDM
@@ -61,7 +61,7 @@ def format_of(notes: Notes, shapes: Shapes) -> Format:
     """
     said = notes.metadata.get("gg.format", DENOISER)
     if said != DENOISER:
-        what = OTHER_FORMATS.get(said, f"of the format {told(said)}, not {DENOISER!r}")
+        what = OTHER_FORMATS.get(said, f"of the format {quote(said)}, not {DENOISER!r}")
         raise ValueError(f"{notes.file} is {what}.")
     if notes.described:
         if (version := notes.text("version")) != VERSION:
@@ -81,8 +81,8 @@ def foreign(names: Collection[str], settings: Mapping[str, Any]) -> str:
     if kind:
         return f"{kind}. Load Denoiser reads {', '.join(FORMATS)}."
     titles = ", ".join(known.title for known in FORMATS.values())
-    said = f", pickled as {told(settings['class'])} (class or settings are unknown here)" if "class" in settings else ""
-    first, more = ", ".join(told(name) for name in sorted(names)[:3]), len(names) - 3
+    said = f", pickled as {quote(settings['class'])} (class or settings unknown here)" if "class" in settings else ""
+    first, more = ", ".join(quote(name) for name in sorted(names)[:3]), len(names) - 3
     return (
         f"not a denoiser that this pack knows: it knows {titles}, and folders of the diffusers library. Found: "
         f"{first or 'no weights'}{f' and {more:,} more' if more > 0 else ''}{said}. Choose a file of such a network, "

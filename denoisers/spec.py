@@ -153,8 +153,8 @@ def choose_spec(spec: DenoiserSpec, parametrisation: str = "auto", schedule: str
 
     Raises ValueError where neither says it, naming the choices.
     """
-    kind = _decided(spec, "parametrisation", parametrisation, PARAMETRISATIONS)
-    levels = _decided(spec, "schedule", schedule, SCHEDULES)
+    kind = _decide(spec, "parametrisation", parametrisation, PARAMETRISATIONS)
+    levels = _decide(spec, "schedule", schedule, SCHEDULES)
     known = spec.format.on_flow if levels == "flow" and spec.format.on_flow else spec.format
     time = _time(spec, levels) if known is spec.format else usual_time(levels)
     if time == "index" and levels == "edm":
@@ -170,7 +170,7 @@ def _time(spec: DenoiserSpec, levels: str) -> str:
     return spec.time if spec.time and kept else usual_time(levels)
 
 
-def _decided(spec: DenoiserSpec, what: str, choice: str, options: Collection[str]) -> str:
+def _decide(spec: DenoiserSpec, what: str, choice: str, options: Collection[str]) -> str:
     value = getattr(spec, what) if choice == "auto" else choice
     if value is None:
         said = f"{spec.name} does not say its {what}. Choose it on the node: {', '.join(options)}."

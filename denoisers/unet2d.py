@@ -86,7 +86,7 @@ class ResBlock(nn.Module):
 
     def forward(self, h: Tensor, e: Tensor) -> Tensor:  # h [B, C, H, W], e [B, T] -> [B, wanted, H', W']
         """Add what the convolutions find."""
-        inner = self.conv1(self._resized(nn.functional.silu(self.norm1(h))))
+        inner = self.conv1(self._resize(nn.functional.silu(self.norm1(h))))
         told = self.time_emb_proj(nn.functional.silu(e))[:, :, None, None]
         if self.style.scaled:
             scale, shift = told.chunk(2, dim=1)
@@ -94,9 +94,9 @@ class ResBlock(nn.Module):
         else:
             inner = self.norm2(inner + told)
         found = self.conv2(nn.functional.silu(inner))
-        return (self.conv_shortcut(self._resized(h)) + found) / self.style.divisor
+        return (self.conv_shortcut(self._resize(h)) + found) / self.style.divisor
 
-    def _resized(self, h: Tensor) -> Tensor:
+    def _resize(self, h: Tensor) -> Tensor:
         if self.resize == "down":
             return nn.functional.avg_pool2d(h, 2)
         return nn.functional.interpolate(h, scale_factor=2.0) if self.resize == "up" else h

@@ -261,7 +261,7 @@ def _stamp() -> type:
         def draw(self, renderer):
             if hasattr(renderer, "buffer_rgba"):
                 x, y = self.get_transform().transform(self.get_position())
-                pixels, (left, below) = _stamped(self.look, self.figure.dpi)
+                pixels, (left, below) = _word_pixels(self.look, self.figure.dpi)
                 renderer.draw_image(renderer.new_gc(), round(x) - left, round(y) - below, pixels)
             else:
                 super().draw(renderer)
@@ -291,7 +291,7 @@ class Look:
 
 
 @lru_cache(maxsize=1024)
-def _stamped(look: Look, dpi: float) -> tuple[np.ndarray, tuple[int, int]]:
+def _word_pixels(look: Look, dpi: float) -> tuple[np.ndarray, tuple[int, int]]:
     """Pixels of words [h, w, 4], and how far inside them, from the left and from below, the words begin."""
     from matplotlib.backends.backend_agg import RendererAgg
     from matplotlib.figure import Figure

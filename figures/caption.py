@@ -10,7 +10,7 @@ from .canvas import Box, Canvas
 from .palette import LIGHT, Theme
 from .scene import Facts, Positions
 from .typeset import Row, Run, few_lines, set_rows, words_size, wrap_lines
-from .words import SYMBOLS, number, percent, spoken
+from .words import SYMBOLS, number, percent, spell_out
 
 PAD = 14.0
 KEY = 60.0  # width of the column of names
@@ -31,7 +31,7 @@ class Caption:
     def text(self) -> str:
         """The same as plain text."""
         facts = "; ".join(f"{name} {value}" for name, value in self.facts)
-        return spoken(f"{self.heading}: {facts}.")
+        return spell_out(f"{self.heading}: {facts}.")
 
 
 def basic_facts(step: Facts) -> list[tuple[str, str]]:

@@ -100,7 +100,7 @@ def draw_classifier_curves(order: Order, figure: Figure) -> Drawing:
 def _facts(order: Order, curves: list[Curve], found: tuple[Tensor, ...] | None) -> list[tuple[str, str]]:
     step, sample = order.scene.facts.step, order.scene.facts.sample
     facts = [("run", run_words(order.trace)), sample_fact(order.scene.facts)]
-    last = [f"{curve.name} {number(float(_shown(curve, curves)[-1, sample]))}" for curve in curves]
+    last = [f"{curve.name} {number(float(_curve_values(curve, curves)[-1, sample]))}" for curve in curves]
     if curves:
         facts.append(("end", ",  ".join(last)))
     if found:
@@ -108,14 +108,14 @@ def _facts(order: Order, curves: list[Curve], found: tuple[Tensor, ...] | None) 
         words = f"cosine {number(cosine)}, |g| / |\u03b4| = {number(g / delta)}"
         alone = f"rms of g {number(g)}; with cfg 1 nothing to compare with"
         facts.append((f"step {nth(step)}", alone if order.trace.stage[step] == "cond_only" else words))
-    if count := int(fooled(curves).sum()):
+    if count := int(fooled_samples(curves).sum()):
         words = f"guide over {SURE}, watch under {DOUBTFUL} at the end: {count} of {order.trace.batch} samples"
         facts.append(("doubt", words))
     facts.append(("pale", "the other samples; what is shorter than 5 decades is left out"))
     return facts
 
 
-def fooled(curves: Sequence[Curve]) -> Tensor:  # -> [samples] bool
+def fooled_samples(curves: Sequence[Curve]) -> Tensor:  # -> [samples] bool
     """Which samples end where one that guides is sure and one that only watches is not; none without either."""
     last = {role: [c.values[-1].exp() for c in curves if c.role == role] for role in (GUIDES, MEASURES)}
     if not (all(last.values()) and _are_probabilities(curves)):
@@ -124,7 +124,7 @@ def fooled(curves: Sequence[Curve]) -> Tensor:  # -> [samples] bool
     return (guide >= SURE) & (watch <= DOUBTFUL)
 
 
-def _shown(curve: Curve, curves: Sequence[Curve]) -> Tensor:
+def _curve_values(curve: Curve, curves: Sequence[Curve]) -> Tensor:
     """Probabilities, or nats where an energy is none."""
     return curve.values.exp() if _are_probabilities(curves) else curve.values
 
@@ -135,7 +135,7 @@ def _are_probabilities(curves: Sequence[Curve]) -> bool:
 
 def _sure(canvas: Canvas, order: Order, curves: list[Curve], box: Box):
     sure = _are_probabilities(curves)
-    shown = [replace(curve, values=_shown(curve, curves)) for curve in curves]
+    shown = [replace(curve, values=_curve_values(curve, curves)) for curve in curves]
     known = torch.cat([curve.values[curve.values.isfinite()] for curve in shown])
     low, high = (0.0, 1.0) if sure else (float(known.min()), float(known.max()))
     plot = Plot(box, low, max(high, low + 1e-9), order.trace.n)

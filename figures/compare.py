@@ -143,7 +143,7 @@ def _not_comparable(canvas: Canvas, obstacles: list[str]):
 
 
 def _caption(traces: tuple[Trace, Trace], found: Comparison, sample: int, notes: list) -> Caption:
-    facts = [(name, _described(trace)) for name, trace in zip("AB", traces, strict=True)]
+    facts = [(name, _describe_trace(trace)) for name, trace in zip("AB", traces, strict=True)]
     facts.append(("sample", f"{sample} (0\u2013{traces[0].batch - 1}),  N = {traces[0].count}"))
     if found.obstacles:
         sentence = f"Not comparable: {'; '.join(found.obstacles)}."
@@ -161,7 +161,7 @@ def _parting(trace: Trace, found: Comparison) -> str:
     return f"They diverge {where} (\u03c3 {number(sigma)}): there the states differ by more than 1 % of their size."
 
 
-def _described(trace: Trace) -> str:
+def _describe_trace(trace: Trace) -> str:
     """What tells it from the other run, then its model, of which a figure may cut the end."""
     header, chain = trace.header, str(trace.header.get("chain") or "")
     rules = [chain] if chain and chain.lower() != "cfg" else []

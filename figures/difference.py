@@ -11,7 +11,7 @@ from itertools import filterfalse
 import torch
 from torch import Tensor
 
-from ..guidance.printing import nth, shortened
+from ..guidance.printing import nth, shorten
 from ..trace.file import even_positions
 from ..trace.trace import Trace
 from .pictures import Pictures, draw_on_grey
@@ -119,8 +119,8 @@ def chosen_steps(text: str, trace: Trace) -> list[int]:
     wanted = beyond or ", ".join(map(str, filterfalse(set(kept).__contains__, chosen)))
     if wanted or not chosen:
         raise ValueError(
-            f"steps asks for {shortened(wanted or repr(text), MOST_SAID)}, counted from 0; the trace kept "
-            f"{shortened(', '.join(map(str, kept)), MOST_SAID)}. Choose among these."
+            f"steps asks for {shorten(wanted or repr(text), MOST_SAID)}, counted from 0; the trace kept "
+            f"{shorten(', '.join(map(str, kept)), MOST_SAID)}. Choose among these."
         )
     return chosen
 
@@ -138,7 +138,7 @@ def _each_once(ranges: list[range], last: int) -> list[int]:
 def _range(part: str) -> range:
     found = RANGE.fullmatch(part.strip())
     if found is None:
-        said = shortened(part.strip(), MOST_SAID)
+        said = shorten(part.strip(), MOST_SAID)
         raise ValueError(f"steps has {said!r}; numbers and ranges are needed. Write for example 0, 5, 8-12.")
     first, last = (int(end or found[1]) for end in found.groups())
     if last < first:

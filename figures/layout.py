@@ -162,13 +162,13 @@ def hinge_direction(positions: Positions) -> Place:
 
 
 def _fit(positions: Positions, room: Box, with_noise: bool, obstacle: Box | None = None) -> tuple[Plane, Hinge | None]:
-    bare = _scaled(positions, None, room, obstacle)
+    bare = _scale_plane(positions, None, room, obstacle)
     if not with_noise or positions.noise == 0:
         return bare, None
     length, least = positions.noise, SHRINK * bare.scale
     while True:
         end = _noise_end(positions, length)
-        plane = _scaled(positions, end, room, obstacle)
+        plane = _scale_plane(positions, end, room, obstacle)
         if plane.scale >= least or length < 1e-3 * positions.noise:
             return plane, Hinge(end, cut=length < positions.noise)
         length, least = 0.93 * length, (SHRINK + 0.1) * bare.scale
@@ -179,7 +179,7 @@ def _noise_end(positions: Positions, length: float) -> Place:
     return (tip[0] + length * normal[0], tip[1] + length * normal[1])
 
 
-def _scaled(positions: Positions, end: Place | None, room: Box, obstacle: Box | None) -> Plane:
+def _scale_plane(positions: Positions, end: Place | None, room: Box, obstacle: Box | None) -> Plane:
     points = positions.points
     reached = [points[name] for name in ("u", "c", "G", "D", "along", "tip", "ahead") if name in points]
     lines = [(points["x"], place) for place in reached] + [(points["u"], points["G"])]

@@ -81,7 +81,7 @@ def pull_of(trace: Trace, step: int | None, sample: int | None) -> Pull:
     if scene.missing:
         return pull
     seen, weight = view(record, gamma)
-    return replace(pull, **_placed(scene, seen, (kappa, weight, trace.count**-0.5)))
+    return replace(pull, **_place_pull(scene, seen, (kappa, weight, trace.count**-0.5)))
 
 
 def known_gradient(trace: Trace, record: GramRecord) -> str | None:
@@ -109,7 +109,7 @@ def _agreement(record: GramRecord, name: str) -> tuple[float, float] | None:
     return None if math.isnan(cosine) else (cosine, ratio)
 
 
-def _placed(scene: Scene, record: GramRecord, factors: tuple[float, float, float]) -> dict:
+def _place_pull(scene: Scene, record: GramRecord, factors: tuple[float, float, float]) -> dict:
     """Where the step ends without the gradient, with it once, and with w times it; the scene and kappa g."""
     kappa, weight, unit = factors
     found = frame(record, weight)

@@ -143,7 +143,7 @@ def draw_noise_levels(order: Order, figure: Figure) -> Drawing:
     steps = _level_steps(trace, photo is None)
     if photo is None and (END not in trace.tensors or not trace.captured_steps):
         raise ValueError(NO_PICTURES)
-    shown = _states(strip, steps) if photo is None else _noised(photo, trace, steps)
+    shown = _states(strip, steps) if photo is None else _add_noise(photo, trace, steps)
     where = "your picture, with one draw of noise" if photo is not None else "the states of this run, from its end back"
     shape = "x, as it is" if scene.facts.space == "flow" else "x / sqrt(1 + \u03c3\u00b2)"
     facts = (
@@ -189,7 +189,7 @@ def _states(strip: Strip, steps: list[int]) -> list[np.ndarray]:
     return [strip.pictures.image(x[None])[0].numpy() for x in (trace.tensors[END][sample], *shown)]
 
 
-def _noised(photo: Tensor, trace: Trace, steps: list[int]) -> list[np.ndarray]:
+def _add_noise(photo: Tensor, trace: Trace, steps: list[int]) -> list[np.ndarray]:
     """A photo, and alpha x_0 + sigma eps with one eps for all levels, the same for the same photo size."""
     clean = photo * 2 - 1
     noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))

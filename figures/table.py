@@ -82,7 +82,7 @@ def as_text(trace: Trace, sample: int | None = None) -> str:
     which = f"sample {chosen} of 0-{trace.batch - 1}" + (" (median)" if chosen == median else "")
     widest = max((len(name) for name in shown), default=0)
     legend = [f"{name:<{widest}} {known[name].name}{_unit(known[name])}" for name in shown]
-    return "\n".join([f"{_run(trace)}, {which}", "", *_aligned([head, *cells]), "", *legend])
+    return "\n".join([f"{_run(trace)}, {which}", "", *_align([head, *cells]), "", *legend])
 
 
 def as_csv(trace: Trace) -> str:
@@ -115,7 +115,7 @@ def _short(value: float) -> str:
     return f"{value:.3g}" if math.isfinite(value) else ABSENT
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def _align(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in rows]
 

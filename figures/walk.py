@@ -92,9 +92,9 @@ def walk_of(trace: Trace, step: int, sample: int) -> Walk:
     turn = _turn(trace, step, sample, after, second) if second else None
     if second is None or turn is None:
         return Walk(points, first.noise)
-    move = _turned(after, turn, second.along, second.off)
-    ends = {"p2": _turned(after, turn, second.ray, 0.0), "tip2": move}
-    ends["next2"] = _turned(move, turn, 0.0, -second.noise)
+    move = _rotate_from(after, turn, second.along, second.off)
+    ends = {"p2": _rotate_from(after, turn, second.ray, 0.0), "tip2": move}
+    ends["next2"] = _rotate_from(move, turn, 0.0, -second.noise)
     return Walk(points | ends, first.noise, second.noise)
 
 
@@ -157,7 +157,7 @@ def _turn(trace: Trace, step: int, sample: int, after: Place, second: Stage) -> 
     return math.atan2(after[1], after[0]) + math.acos(max(-1.0, min(1.0, inner / (travel * second.ray))))
 
 
-def _turned(start: Place, turn: float, along: float, across: float) -> Place:
+def _rotate_from(start: Place, turn: float, along: float, across: float) -> Place:
     """start + along e + across n, where e has the angle `turn` and n is a right angle further."""
     c, s = math.cos(turn), math.sin(turn)
     return (start[0] + along * c - across * s, start[1] + along * s + across * c)

@@ -40,7 +40,7 @@ _RAISED = str.maketrans("-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u20
 _PLAIN = {"u": "x\u0302\u2080", "c": "x\u0302\u2080|y", "x": "x_t", "delta": "\u03b4"}
 
 
-def spoken(words: str) -> str:
+def spell_out(words: str) -> str:
     """The same with the symbols as plain characters, for text outside a picture."""
     for role in ("c", "u", "x", "delta"):
         words = words.replace(SYMBOLS[role], _PLAIN[role])

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from ..guidance.printing import LONE_SURROGATE, shortened, told
+from ..guidance.printing import LONE_SURROGATE, quote, shorten
 
 LINE, PAGE = 200, 20_000  # characters: of a name, of a note
 DEEPEST = 64  # lists within lists; workflows need about ten
@@ -92,7 +92,7 @@ def table(field: Field, most: int) -> Field:
 
     def entries(value: Any) -> Iterator[tuple[str, Any, Field]]:
         for name, entry in value.items() if isinstance(value, dict) else ():
-            yield f".{shortened(name, LINE)}", entry, field
+            yield f".{shorten(name, LINE)}", entry, field
 
     return Field(fits, f"a table of at most {most:,} names, each with {field.needed}", entries=entries)
 
@@ -120,12 +120,12 @@ def check_claims(file: str, claims: Mapping[str, Any], fields: Mapping[str, Fiel
     file: with the part of it, for messages. fields: by name; `a.b` is field b of the table a. remedy: what to do.
     """
     for name, field in fields.items():
-        value = claimed(claims, name)
+        value = find_claim(claims, name)
         if value is ABSENT and not field.required:
             continue
         if value is ABSENT or not field.fits(value):
             where, value, field = faulty(name, value, field)
-            found = "is missing" if value is ABSENT else f"is {told(value)}"
+            found = "is missing" if value is ABSENT else f"is {quote(value)}"
             raise ValueError(f"{file}: {where} {found}; {field.needed} is needed. {remedy}")
     if too_deep(claims):
         raise ValueError(f"{file}: it holds lists more than {DEEPEST} deep. {remedy}")
@@ -139,7 +139,7 @@ def faulty(name: str, value: Any, field: Field) -> tuple[str, Any, Field]:
     return name, value, field
 
 
-def claimed(claims: Any, name: str) -> Any:
+def find_claim(claims: Any, name: str) -> Any:
     """A field by its dotted name; ABSENT where it is not there."""
     for part in name.split("."):
         if not isinstance(claims, Mapping) or part not in claims:

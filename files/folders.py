@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ..guidance.printing import told
+from ..guidance.printing import quote
 from .claims import json_of
 
 MOST_BYTES = 2**20  # of a JSON file; thousands of labels take a tenth
@@ -56,6 +56,6 @@ def weight_files(folder: Path, stem: str = "model") -> list[Path]:
     for name in names or [None]:
         if not isinstance(name, str) or not re.fullmatch(r"[\w.-]+\.safetensors", name):
             raise ValueError(
-                f"{index.name}: {told(name)} is not a plain file name inside {folder.name}/. Fetch it again."
+                f"{index.name}: {quote(name)} is not a plain file name inside {folder.name}/. Fetch it again."
             )
     return [folder / name for name in sorted(set(names))]

@@ -19,7 +19,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from ..guidance.printing import shortened
+from ..guidance.printing import shorten
 from .writing import write_atomically
 
 T = TypeVar("T")
@@ -127,7 +127,7 @@ def _readable(name: str) -> Iterator[None]:
     try:
         yield
     except (safetensors.SafetensorError, OverflowError, RuntimeError, ValueError) as error:
-        reason = shortened(str(error), 200)
+        reason = shorten(str(error), 200)
         raise ValueError(
             f"{name} cannot be read ({reason}). The download was cut off, or the file is damaged: fetch it again."
         ) from error

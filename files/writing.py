@@ -86,7 +86,7 @@ def check_place(path: str | os.PathLike, size: int = 1) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _refuse_no_file(path)
-        probe = _unused(path)
+        probe = _unused_name(path)
         with probe.open("xb"):
             pass
         probe.unlink()
@@ -104,7 +104,7 @@ def _refuse_no_file(path: Path) -> None:
         raise OSError(code, os.strerror(code))
 
 
-def _unused(path: Path) -> Path:
+def _unused_name(path: Path) -> Path:
     """A name of the same length in bytes, and not too short to be one of a kind."""
     size = max(len(os.fsencode(path.name)), 16)
     return path.with_name(f".{uuid4().hex * (size // 32 + 1)}"[:size])

@@ -150,7 +150,7 @@ class Chain(Printed):
             result, memory[i] = rule.step(memory[i], self._own(p, i), *given)
             return result
 
-        guided = acting._guided(p, gamma, act)
+        guided = acting._apply(p, gamma, act)
         return guided, state._replace(rules=tuple(memory), acted=None if acting is self else acting)
 
     def stage(self, state: ChainState, following: ChainState, p: Predictions, gamma: float) -> Tensor:
@@ -160,7 +160,7 @@ class Chain(Printed):
             rule: Any = self.rules[i]
             return rule.stage(state.rules[i], following.rules[i], self._own(p, i), *given)
 
-        return (following.acted or self)._guided(p, gamma, act)
+        return (following.acted or self)._apply(p, gamma, act)
 
     def _acting(self, run: Run, sigma: float) -> Chain:
         """The chain without the rules outside their windows; the others keep their places."""
@@ -168,7 +168,7 @@ class Chain(Printed):
             return self
         return replace(self, rules=tuple(rule if rule.window.covers(run, sigma) else ABSENT for rule in self.rules))
 
-    def _guided(self, p: Predictions, gamma: float, act: Act) -> Tensor:
+    def _apply(self, p: Predictions, gamma: float, act: Act) -> Tensor:
         """What the chain makes of u and c, and what its rules add to that from the predictions as evaluated.
 
         Rules see half precision as float32: a difference that they stretch may lie beyond it and lead to a result that
@@ -178,17 +178,17 @@ class Chain(Printed):
         if self.is_cfg:
             return p.cond if p.uncond is None else cfg(p, gamma=gamma)
         wide = where_float64_is(p).promoted()
-        guided = self._combined(wide, gamma, act)
+        guided = self._combine(wide, gamma, act)
         shifts = [act(i, wide, gamma) for i in self._of(Add)]
         guided = sum((promote(shift) for shift in shifts if shift is not None), guided)
         return p.cond if guided is wide.cond else narrow(guided, p.cond.dtype).to(p.cond.device)
 
-    def _combined(self, p: Predictions, gamma: float, act: Act) -> Tensor:
+    def _combine(self, p: Predictions, gamma: float, act: Act) -> Tensor:
         still = p.x.to(p.cond.dtype)
         for i in self._of(Replace):
             p = replace(act(i, p, gamma), extra=p.extra)
         guided, p = self._of_conditions(p, gamma, act)
-        moved = self._moved(p, gamma, act)
+        moved = self._apply_before(p, gamma, act)
         if moved is None:
             return still
         if moved.uncond is None:
@@ -212,7 +212,7 @@ class Chain(Printed):
             p = p if gamma == 1 else with_difference(p, pull / (gamma - 1))
         return combined, p
 
-    def _moved(self, p: Predictions, gamma: float, act: Act) -> Predictions | None:
+    def _apply_before(self, p: Predictions, gamma: float, act: Act) -> Predictions | None:
         """The predictions as the rules before the combination leave them; None where one wants the sample to stay."""
         for i in self._of(Before):
             if p.uncond is not None or isinstance(self.rules[i], BeforeAlways):

@@ -24,11 +24,11 @@ from .made_up_run import (
     LEVELS,
     PLACES,
     SIDES,
-    asked,
     deviation,
-    mapped,
+    map_tensors,
     plain_cfg,
     play,
+    query_chain,
     run_of,
     steps_of,
 )
@@ -149,7 +149,10 @@ def neutral_knobs(rule: Any) -> Any:
     trial = [rule]
     for name in getattr(rule, "__dataclass_fields__", {}):
         trial += [
-            made for one in trial for value in plain_values(getattr(rule, name)) if (made := changed(one, name, value))
+            made
+            for one in trial
+            for value in plain_values(getattr(rule, name))
+            if (made := with_knob(one, name, value))
         ]
     return next((one for one in trial if one.neutral), None)
 
@@ -159,7 +162,7 @@ def plain_values(value: Any) -> tuple:
     return (0.0, 1.0, math.inf, -math.inf) if type(value) is float else (0, 1) if type(value) is int else ()
 
 
-def changed(rule: Any, name: str, value: Any) -> Any:
+def with_knob(rule: Any, name: str, value: Any) -> Any:
     """The rule with another knob, None where it refuses the value."""
     try:
         return replace(rule, **{name: value})
@@ -212,7 +215,7 @@ def equal_predictions(rule: Any) -> float:
 def batch_is_singles(rule: Any) -> float:
     """Each item of a batch against a run of its own."""
     steps = steps_of(rule)
-    alone = [[mapped(p, *[lambda v, i=i: v[i : i + 1]] * 2) for p in steps] for i in range(BATCH)]
+    alone = [[map_tensors(p, *[lambda v, i=i: v[i : i + 1]] * 2) for p in steps] for i in range(BATCH)]
     singles = [torch.cat(items) for items in zip(*(play(rule, one) for one in alone), strict=True)]
     return deviation(play(rule, steps), singles)
 
@@ -235,7 +238,7 @@ def blind(rule: Any, found: list[Tensor]) -> bool:
     def shuffled(v: Tensor) -> Tensor:
         return v.reshape(*v.shape[:2], -1)[:, :, order].reshape(v.shape)
 
-    steps = [mapped(p, shuffled) for p in steps_of(rule)]
+    steps = [map_tensors(p, shuffled) for p in steps_of(rule)]
     return deviation(play(rule, steps), [shuffled(v) for v in found]) <= TOLERANCE
 
 
@@ -266,7 +269,7 @@ def half_precision(rule: Any) -> float | None:
     if not getattr(rule, "half", True):
         return None
     for dtype in (torch.float16, torch.bfloat16):
-        steps = [mapped(p, lambda v, dtype=dtype: (30 * v).to(dtype)) for p in steps_of(rule)]
+        steps = [map_tensors(p, lambda v, dtype=dtype: (30 * v).to(dtype)) for p in steps_of(rule)]
         for guided in play(rule, steps):
             if guided.dtype != dtype or not torch.isfinite(guided).all():
                 return math.inf
@@ -295,7 +298,7 @@ def _residual(guided: Tensor, p: Predictions, names: tuple[str, ...], origin: st
 def inputs_kept(rule: Any) -> float:
     """The tensors that came in, afterwards."""
     steps = steps_of(rule)
-    before = [mapped(p, Tensor.clone, Tensor.clone) for p in steps]
+    before = [map_tensors(p, Tensor.clone, Tensor.clone) for p in steps]
     play(rule, steps)
     return max(deviation(_tensors(p), _tensors(q)) for p, q in zip(steps, before, strict=True))
 
@@ -307,8 +310,8 @@ def stages_leave_no_state(rule: Any) -> float:
     for p, then in zip(steps, [*steps[1:], steps[-1]], strict=True):
         before = state
         if isinstance(rule, Chain):
-            guided, state = rule.step(before, *asked(rule, before, p, GAMMA))
-            rule.stage(before, state, *asked(rule, before, then, GAMMA))
+            guided, state = rule.step(before, *query_chain(rule, before, p, GAMMA))
+            rule.stage(before, state, *query_chain(rule, before, then, GAMMA))
         else:
             guided, state = rule.step(before, p, GAMMA)
             rule.step(before, then, GAMMA)
@@ -390,6 +393,6 @@ def examine(rule: Any) -> dict[str, Verdict]:
         return {one.name: one.judge(rule) for one in INVARIANTS}
 
 
-def failed(verdicts: Mapping[str, Verdict]) -> list[str]:
+def list_failures(verdicts: Mapping[str, Verdict]) -> list[str]:
     """Names of the claimed invariants that do not hold."""
     return [name for name, verdict in verdicts.items() if verdict.word == "FAIL"]

@@ -65,7 +65,7 @@ def play(
     found = []
     for p in steps:
         if isinstance(rule, Chain):
-            guided, state = rule.step(state, *asked(rule, state, p, gamma))
+            guided, state = rule.step(state, *query_chain(rule, state, p, gamma))
         else:
             guided, state = rule.step(state, p, gamma)
         found.append(guided)
@@ -80,7 +80,7 @@ def run_of(steps: list[Predictions], levels: tuple[float, ...] | None = None) ->
     return Run((*sigmas, last), flow)
 
 
-def asked(chain: Chain, state: Any, p: Predictions, gamma: float) -> tuple[Predictions, float]:
+def query_chain(chain: Chain, state: Any, p: Predictions, gamma: float) -> tuple[Predictions, float]:
     """The predictions that a chain asks for at this step, no other, and the scale in force."""
     sigma = float(p.sigma[0])
     gamma = chain.scale(state, sigma, gamma)
@@ -89,7 +89,7 @@ def asked(chain: Chain, state: Any, p: Predictions, gamma: float) -> tuple[Predi
     return replace(p, uncond=p.uncond if "uncond" in needs else None, extra=extra), gamma
 
 
-def mapped(p: Predictions, change: Callable[[Tensor], Tensor], numbers: Callable[[Tensor], Tensor] | None = None):
+def map_tensors(p: Predictions, change: Callable[[Tensor], Tensor], numbers: Callable[[Tensor], Tensor] | None = None):
     """Predictions with every tensor of the sample's shape changed, and sigma and alpha by `numbers`."""
     numbers = numbers or (lambda value: value)
     extra = {name: change(value) for name, value in p.extra.items()}

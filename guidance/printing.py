@@ -55,15 +55,15 @@ def text_of(thing: Any) -> str:
 def class_and_knobs(thing: Any, *left_out: str) -> str:
     """The name of its class and its fields, for what has no text of its own."""
     names = [each.name for each in fields(thing) if each.name not in left_out] if is_dataclass(thing) else []
-    return f"{class_of(thing)} {', '.join(f'{name} {told(getattr(thing, name))}' for name in names)}".strip()
+    return f"{class_of(thing)} {', '.join(f'{name} {quote(getattr(thing, name))}' for name in names)}".strip()
 
 
-def shown(thing: Any) -> str:
+def safe_text(thing: Any) -> str:
     """What the host would print of it."""
     return _text(thing, repr)
 
 
-def told(value: Any) -> str:
+def quote(value: Any) -> str:
     """A value as messages name it: short, whatever it is."""
     return _text(value, _brief)
 
@@ -93,7 +93,7 @@ def nth(step: int) -> int:
     return step + 1
 
 
-def shortened(text: str, most: int = LONGEST) -> str:
+def shorten(text: str, most: int = LONGEST) -> str:
     """At most so many characters that UTF-8 can hold, the last three of them dots where something is left out."""
     return LONE_SURROGATE.sub("\ufffd", text if len(text) <= most else f"{text[: most - 3]}...")
 
@@ -102,11 +102,11 @@ def _text(thing: Owner, say: Callable[[Owner], str]) -> str:
     try:
         found = say(thing)
         if isinstance(found, str):
-            return shortened(str.__str__(found))  # of a subclass only its characters
+            return shorten(str.__str__(found))  # of a subclass only its characters
         reason = f"its text is a {class_of(found)}"
     except Exception as error:  # noqa: BLE001  any fault of any pack
         reason = _reason(error)
-    return shortened(f"{class_of(thing)} without a text: {reason}")
+    return shorten(f"{class_of(thing)} without a text: {reason}")
 
 
 def _reason(error: Exception) -> str:

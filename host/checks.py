@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from comfy_api.latest import _io, io
 
-from ..guidance.printing import told
+from ..guidance.printing import quote
 from .wires import CARRIED, misfit
 
 Check = Callable[[Any], str | None]  # of a widget's value, for a sentence where it cannot be used
@@ -195,7 +195,7 @@ def value_misfit(declared, value: Any) -> str | None:
     if kind in ("STRING", "COMBO"):
         return text(declared.id, value)
     if kind == "BOOLEAN":
-        return None if isinstance(value, bool) else f"{declared.id} is {told(value)}. Give true or false."
+        return None if isinstance(value, bool) else f"{declared.id} is {quote(value)}. Give true or false."
     return misfit(declared.id, kind, value)
 
 
@@ -211,11 +211,11 @@ def number(name: str, value: Any, low: float, high: float, whole: bool = False) 
     """None if the value is a finite number in [low, high], a whole one where that is wanted; else a sentence."""
     value = plain(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return f"{name} is {told(value)}, which is not a number. Give one from {low:g} to {high:g}."
+        return f"{name} is {quote(value)}, which is not a number. Give one from {low:g} to {high:g}."
     if isinstance(value, float) and not math.isfinite(value):
         return f"{name} is {value}, which is not a finite number. Give one from {low:g} to {high:g}."
     if not low <= value <= high:
-        return f"{name} is {told(value)}, outside {low:g} to {high:g}. Give a value in that range."
+        return f"{name} is {quote(value)}, outside {low:g} to {high:g}. Give a value in that range."
     if whole and value != int(value):
         return f"{name} is {value:g}, which is not a whole number. Give one from {low:g} to {high:g}."
     return None
@@ -234,7 +234,7 @@ def plain(value: Any) -> Any:
 def text(name: str, value: Any) -> str | None:
     """None if the value is a text of a length that can be read; else a sentence."""
     if not isinstance(value, str):
-        return f"{name} is {told(value)}, which is not text. Write one, or connect a text."
+        return f"{name} is {quote(value)}, which is not text. Write one, or connect a text."
     if len(value) > LONGEST_TEXT:
         return f"{name} has {len(value):,} characters; at most {LONGEST_TEXT:,} are read. Shorten it."
     return None
@@ -244,7 +244,7 @@ def choice(name: str, value: str, options: Iterable[str]) -> str | None:
     """None if the value is one of the options; else a sentence with the options."""
     if value in (options := list(options)):
         return None
-    return f"{name} is {told(value)}, which this host does not offer. Choose one of: {', '.join(options)}."
+    return f"{name} is {quote(value)}, which this host does not offer. Choose one of: {', '.join(options)}."
 
 
 def empty_window(name: str, start: float | None, end: float | None) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..guidance.printing import shown
+from ..guidance.printing import safe_text
 from ..guidance.vectors import gradient_mode
 from .knob_inputs import StatedNode
 from .wires import EnergyWire, offering
@@ -43,7 +43,7 @@ def answering(classifier, *wanted: str) -> str | None:
         return None
     said, choose = ANSWERS[wanted[0]]
     answer, _ = ANSWERS.get(given, ("something else", ""))
-    return f"{shown(classifier)} gives {answer}, but {said} is needed. Choose {choose}."
+    return f"{safe_text(classifier)} gives {answer}, but {said} is needed. Choose {choose}."
 
 
 def pictures(image: Tensor) -> Tensor:  # IMAGE [B, H, W, C] in 0 .. 1 -> [B, 3, H, W] in -1 .. 1

@@ -75,7 +75,7 @@ class RunningJob:
     def title_of(self, node: str) -> str:
         """What the user calls a node; its class where nothing says."""
         said, kind = (within(self.prompt.get(node), *names) for names in (("_meta", "title"), ("class_type",)))
-        return worded(said, LONGEST) or worded(kind, LONGEST) or node[:LONGEST]
+        return text_or_none(said, LONGEST) or text_or_none(kind, LONGEST) or node[:LONGEST]
 
     def feeds(self, name: str) -> str:
         """Title of the node that is wired to an input of this one; empty where none is."""
@@ -115,7 +115,7 @@ def who_queued() -> str:
 
 def owner_of(extra: Any) -> str:
     """Who queued a job, by its extra data: `taps.on_prompt` wrote that there, and no request can."""
-    return (worded(within(extra, KEY, "user")) or NOBODY) if args.multi_user else ONLY_USER
+    return (text_or_none(within(extra, KEY, "user")) or NOBODY) if args.multi_user else ONLY_USER
 
 
 def display_of(node: str) -> str:
@@ -131,15 +131,15 @@ def workflow_of(extra: Any) -> Mapping[str, Any]:
 
 def workflow_id_of(extra: Any) -> str | None:
     """The id of that workflow; one that is too long counts as none."""
-    return worded(workflow_of(extra).get("id"))
+    return text_or_none(workflow_of(extra).get("id"))
 
 
 def workflow_key_of(extra: Any) -> str | None:
     """The key of that workflow."""
-    return worded(within(workflow_of(extra), "extra", KEY, "key"), MOST_LETTERS)
+    return text_or_none(within(workflow_of(extra), "extra", KEY, "key"), MOST_LETTERS)
 
 
-def worded(value: Any, most: int | None = None) -> str | None:
+def text_or_none(value: Any, most: int | None = None) -> str | None:
     """A text, shortened to `most` letters where that is given; None for what is no text, or too long for a name."""
     if not isinstance(value, str) or (most is None and len(value) > LONGEST):
         return None

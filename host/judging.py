@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..guidance.energies.protocol import Energy
-from ..guidance.printing import shortened, text_of, words_of
+from ..guidance.printing import shorten, text_of, words_of
 from ..trace.trace import END, Trace
 from ..verdict.findings import Judged
 from .native_model import PixelFormat, format_named
@@ -33,7 +33,7 @@ def ask_judge(trace: Trace, energy: Energy, vae=None, title: str = "") -> Judged
         raise
     except Exception as error:
         logging.warning("Guidance Geometry: a judge failed", exc_info=True)
-        return Judged(name, torch.zeros(0), shortened(words_of(error), LONGEST))
+        return Judged(name, torch.zeros(0), shorten(words_of(error), LONGEST))
 
 
 def judge_name(energy: Energy) -> str:

@@ -15,7 +15,7 @@ from typing import TypeVar
 import comfy.latent_formats
 from torch import Tensor
 
-from ..guidance.printing import shortened, words_of
+from ..guidance.printing import shorten, words_of
 from ..trace.trace import Trace
 from ..verdict.card import Card, read_card
 from ..verdict.findings import Judged
@@ -92,7 +92,7 @@ def _read(path: Path | None, read: Callable[[Path], Found], fault: str, trouble:
     try:
         return read(path) if path and path.is_file() else None
     except (ValueError, OSError) as error:
-        trouble.append(say(fault, fault=shortened(words_of(error), LONGEST)))
+        trouble.append(say(fault, fault=shorten(words_of(error), LONGEST)))
         return None
 
 

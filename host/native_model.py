@@ -199,10 +199,10 @@ class LabelledNetwork(nn.Module):
         """Evaluate a batch.  x [B, ...] scaled, t [B], y [B] labels; the other arguments belong to text models."""
         options = transformer_options or {}
         wrappers = comfy.patcher_extension.get_all_wrappers(comfy.patcher_extension.WrappersMP.DIFFUSION_MODEL, options)
-        executor = comfy.patcher_extension.WrapperExecutor.new_class_executor(self._evaluated, self, wrappers)
+        executor = comfy.patcher_extension.WrapperExecutor.new_class_executor(self._evaluate, self, wrappers)
         return executor.execute(x, t, context, y, control, options)
 
-    def _evaluated(self, x, t, context, y, control, transformer_options):
+    def _evaluate(self, x, t, context, y, control, transformer_options):
         return self.evaluate(x, t, y)
 
 

@@ -12,7 +12,7 @@ import comfy.model_sampling as host
 import torch
 from torch import Tensor
 
-from ..denoisers.conversion import denoised, ends_without_signal, network_input
+from ..denoisers.conversion import ends_without_signal, network_input, to_x0
 from ..denoisers.schedules import index_of, table
 from ..denoisers.spec import ChosenSpec
 
@@ -59,7 +59,7 @@ class ByTable:
 
     def calculate_denoised(self, sigma: Tensor, model_output: Tensor, model_input: Tensor) -> Tensor:
         spec = self.spec
-        return denoised(spec.parametrisation, spec.schedule, model_output, model_input, sigma, spec.sigma_data)
+        return to_x0(spec.parametrisation, spec.schedule, model_output, model_input, sigma, spec.sigma_data)
 
 
 class ExactVE(host.ModelSamplingContinuousEDM, host.X0):

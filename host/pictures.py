@@ -72,9 +72,9 @@ class Decoded(HostPicture):
 
     def __call__(self, x0: Tensor) -> Tensor:  # [B, C, H, W] -> [B, 3, 8 H, 8 W]
         """Pictures in -1 .. 1, not clamped; of a video model the only frame."""
-        return without_underflow(self._decoded, smaller(self.latent_format.process_out(x0), self.shrink))
+        return without_underflow(self._decode, smaller(self.latent_format.process_out(x0), self.shrink))
 
-    def _decoded(self, latent: Tensor) -> Tensor:
+    def _decode(self, latent: Tensor) -> Tensor:
         decode = self.patcher.model.decode
         picture = still(checkpoint(decode, latent.to(self.vae.vae_dtype), use_reentrant=False).float())
         return self.space.shown(picture)

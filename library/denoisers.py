@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..denoisers.conversion import denoised, network_input
+from ..denoisers.conversion import network_input, to_x0
 from ..denoisers.labels import NO_LABEL, UNTRAINED, label_numbers
 from ..denoisers.reading import read_denoiser
 from ..denoisers.schedules import index_of, network_time, table
@@ -72,7 +72,7 @@ class NetworkDenoiser:
         how = (spec.parametrisation, spec.schedule)
         y = torch.tensor(self._labels(condition, len(x)), device=seen.device)
         output = self.network(network_input(*how, seen, at, spec.sigma_data), self._time(at), y)
-        return denoised(*how, output, seen, at, spec.sigma_data).to(x)
+        return to_x0(*how, output, seen, at, spec.sigma_data).to(x)
 
     def _time(self, sigma: Tensor) -> Tensor:
         spec = self.spec

@@ -65,13 +65,13 @@ class GuiderWatch:
 
     def guided(self, forward: Callable) -> Callable:
         """The guider's `forward`, whose predictions are noted."""
-        return self._noted(forward, lambda call: self.predictions.append(call.arguments), lambda found: None)
+        return self._note(forward, lambda call: self.predictions.append(call.arguments), lambda found: None)
 
     def stepped(self, step: Callable) -> Callable:
         """The scheduler's `step`, whose states are noted."""
-        return self._noted(step, self._begin, self._arrive)
+        return self._note(step, self._begin, self._arrive)
 
-    def _noted(self, work: Callable, before: Callable, after: Callable) -> Callable:
+    def _note(self, work: Callable, before: Callable, after: Callable) -> Callable:
         signature = inspect.signature(work)
 
         @functools.wraps(work)

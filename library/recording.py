@@ -65,7 +65,7 @@ class Guided:
         terms = gradients.active_terms(run, sigma)
 
         def denoise(x: Tensor) -> Denoised:
-            seen.append(self._denoised(x, reads_difference(terms)))
+            seen.append(self._denoise(x, reads_difference(terms)))
             return seen[-1]
 
         stand_in = partial(gradients.active_term, run, sigma)
@@ -85,17 +85,17 @@ class Guided:
             log_probs={one.name: one.log_prob for one in answers},
         )
 
-    def _denoised(self, x: Tensor, both: bool) -> Denoised:
+    def _denoise(self, x: Tensor, both: bool) -> Denoised:
         """D without gradients.  both: u is evaluated, also where the chain needs c alone."""
         runner = self.runner
         needs = runner.needs(self.gamma)
-        made = {name: self._predicted(name, x) for name in sorted(needs | ({"uncond"} if both else set()))}
+        made = {name: self._predict(name, x) for name in sorted(needs | ({"uncond"} if both else set()))}
         self.nfe, cond, uncond = len(made), made.pop("cond"), made.pop("uncond", None)
         sigma, alpha = (x.new_full((len(x),), v) for v in (runner.sigma, runner.run.alpha(runner.sigma)))
         p = Predictions(x, sigma, alpha, uncond if "uncond" in needs else None, cond, made)
         return Denoised(runner.guide(p), uncond, cond)
 
-    def _predicted(self, name: str, x: Tensor) -> Tensor:
+    def _predict(self, name: str, x: Tensor) -> Tensor:
         """One of the predictions that the chain asks for."""
         source = self.chain.sources.get(name, Source(name))
         condition = source.conditioning
@@ -130,7 +130,7 @@ class Recording:
     ):
         self.run, self.guided, self.facts, self.dtype = run, guided, dict(facts), dtype
         self.capture, self.response = Capture(capture), Response(why="the loop is not ours")
-        self.recorder = Recorder(self._entered, run.sigmas[-1])
+        self.recorder = Recorder(self._enter_step, run.sigmas[-1])
         self.accumulator: Accumulator | None = None
         self.stopped = ""
 
@@ -183,10 +183,10 @@ class Recording:
             raise ValueError(
                 "Nothing was recorded: call the recording in your loop, guided(x, sigma), before finish(x)."
             )
-        self.trace = Trace.of(make_trace(self._ended(self.accumulator), self._facts(self.accumulator)))
+        self.trace = Trace.of(make_trace(self._end_run(self.accumulator), self._facts(self.accumulator)))
         return self.trace
 
-    def _ended(self, accumulator: Accumulator) -> EndedRun:
+    def _end_run(self, accumulator: Accumulator) -> EndedRun:
         sigmas: list[float | None] = list(self.run.sigmas)
         columns = accumulator.columns()  # first of all: a fault in them is the accumulator's afterwards
         if self.guided is None:  # nobody said beforehand which levels there would be
@@ -205,7 +205,7 @@ class Recording:
             "host": {"torch": torch.__version__, "device": str(self.end.device), "dtype": dtype},
         } | self.facts
 
-    def _entered(self, step: Recorded) -> None:
+    def _enter_step(self, step: Recorded) -> None:
         if self.accumulator is None:
             self.accumulator = Accumulator(self._setting(step.x), self.capture)
         self.accumulator.enter(step)

@@ -9,7 +9,7 @@ from comfy_api.latest import io
 
 from ..classifiers.exact import MixtureClassifier
 from ..guidance.mixture import make_mixture
-from ..guidance.printing import shortened
+from ..guidance.printing import shorten
 from ..guidance.vectors import gradient_mode
 from ..host.checks import CheckedNode
 from ..host.native_model import native_mixture
@@ -27,7 +27,7 @@ def parse_shape(text: str) -> tuple[int, ...]:
     sizes = re.split(r"\s*[x,*]\s*|\s+", text.strip().lower())
     if not 2 <= len(sizes) <= 4 or not all(re.fullmatch(r"[1-9]\d{0,5}", size) for size in sizes):
         raise ValueError(
-            f"shape is {shortened(text, 60)!r} but must be channels and 1 to 3 sides, such as 3x32x32 (or 2x1x1)."
+            f"shape is {shorten(text, 60)!r} but must be channels and 1 to 3 sides, such as 3x32x32 (or 2x1x1)."
         )
     return tuple(map(int, sizes))
 

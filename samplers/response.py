@@ -93,7 +93,7 @@ class Probes:
 
     def answer(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """D and u of a call of the model."""
-        self._shown(x, float(sigma.flatten()[0]), True)
+        self._show_state(x, float(sigma.flatten()[0]), True)
         self.calls += 1
         if self.calls > self.room:
             raise Crowded
@@ -115,14 +115,14 @@ class Probes:
         sigma, shown = info.get("sigma"), info.get("denoised")
         level = float(torch.as_tensor(sigma).flatten()[0]) if isinstance(sigma, Tensor | float | int) else None
         if info.get("back"):
-            self._shown(info["x"], level or 0.0, False)
+            self._show_state(info["x"], level or 0.0, False)
         else:
             row = self._row(shown) if isinstance(shown, Tensor) and shown.numel() == self.places else None
             self.events.append(Report(row, level, self.calls))
 
     def returned(self, x: Tensor, sigma: float) -> None:
         """The sampler's result."""
-        self._shown(x, sigma, False)
+        self._show_state(x, sigma, False)
         self.result = self.states[-1].row
 
     @property
@@ -130,7 +130,7 @@ class Probes:
         """All that was shown."""
         return [event for event in self.events if isinstance(event, Seen)]
 
-    def _shown(self, x: Tensor, sigma: float, asks: bool) -> None:
+    def _show_state(self, x: Tensor, sigma: float, asks: bool) -> None:
         self.events.append(Seen(self._row(x), sigma, self.calls, self.draws, self.shown, asks))
         self.shown += 1
 

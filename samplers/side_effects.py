@@ -119,7 +119,7 @@ class Snapshot:
             self.modules.add(type(thing.__self__).__module__)
         if isinstance(thing, FunctionType):
             self.modules.add(thing.__module__)
-            named = self._named(thing.__globals__, names_in(thing.__code__), thing.__module__)
+            named = self._named_data(thing.__globals__, names_in(thing.__code__), thing.__module__)
             return [thing.__closure__, thing.__defaults__, thing.__kwdefaults__, vars(thing), *named]
         if isinstance(thing, type | Tensor | numpy.ndarray):
             return vars(thing).values() if isinstance(thing, type) else ()
@@ -134,14 +134,14 @@ class Snapshot:
         self.bytes += getattr(before, "nbytes", 0)
         self.undo.append(partial(write, thing, before))
 
-    def _named(self, names: dict[str, Any], used: frozenset[str], module: str) -> Iterator[Any]:
+    def _named_data(self, names: dict[str, Any], used: frozenset[str], module: str) -> Iterator[Any]:
         """Data that code names, in modules beside its own too, and functions and classes of its own module."""
         held = {name: names[name] for name in used & names.keys()}
         self.undo.append(partial(_rebind, names, held))
         for value in held.values():
             if isinstance(value, ModuleType):
                 beside = names.get("__name__") == module and value.__name__.split(".")[0] == module.split(".")[0]
-                yield from self._named(vars(value), used, module) if beside else ()
+                yield from self._named_data(vars(value), used, module) if beside else ()
             elif getattr(value, "__module__", None) == module or not callable(value):
                 yield value
 

@@ -104,7 +104,7 @@ class Stages:
 
     def begins(self, sigma: float) -> bool:
         """Note an evaluation at a noise level, and say whether it is the first of its outer step."""
-        first = self.calls in self.response.firsts if self.response.firsts else self._unreported(sigma)
+        first = self.calls in self.response.firsts if self.response.firsts else self._begins_unreported(sigma)
         self.calls += 1
         self.levels.append(sigma)
         return first
@@ -136,7 +136,7 @@ class Stages:
         named = (i for i in range(last, -1, -1) if math.isclose(self.levels[i], sigma, rel_tol=SAME_LEVEL))
         return next(named, last)
 
-    def _unreported(self, sigma: float) -> bool:
+    def _begins_unreported(self, sigma: float) -> bool:
         """Whether an evaluation begins a step, by the reports so far."""
         first = not self.begun or self._left_behind(sigma)
         if first:

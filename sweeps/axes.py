@@ -71,7 +71,7 @@ class Axis:
     @property
     def text(self) -> str:
         """The axis as a line, which reads back as the same."""
-        return f"{self.name}: {', '.join(map(_written, self.values))}"
+        return f"{self.name}: {', '.join(map(_write_value, self.values))}"
 
 
 def axes_of(text: str) -> tuple[Axis, ...]:
@@ -117,10 +117,10 @@ def _values_in(part: re.Match, name: str) -> list[Value]:
     quoted, plain = part["quoted"], (part["plain"] or "").strip()
     if quoted is not None:
         return [quoted.replace('""', '"')]
-    return [value_of(plain, name)] if plain and kind_of(name) == "prompt" else _ranged(plain) if plain else []
+    return [value_of(plain, name)] if plain and kind_of(name) == "prompt" else _parse_range(plain) if plain else []
 
 
-def _ranged(text: str) -> list[Value]:
+def _parse_range(text: str) -> list[Value]:
     found = _RANGE.fullmatch(text)
     if not found:
         return [value_of(text)]
@@ -173,7 +173,7 @@ def value_of(text: str, name: str = "") -> Value:
         return text
 
 
-def _written(value: Value) -> str:
+def _write_value(value: Value) -> str:
     if not isinstance(value, str):
         return str(value).lower() if isinstance(value, bool) else str(value)
     plain = value_of(value) == value == value.strip() and not _RANGE.fullmatch(value) and not set(value) & set(',"')

@@ -8,7 +8,7 @@ from typing import Any
 Workflow = Mapping[str, Mapping[str, Any]]
 
 
-def linked(value: Any) -> bool:
+def is_link(value: Any) -> bool:
     """Whether an input is a wire."""
     return isinstance(value, list) and len(value) == 2 and isinstance(value[1], int)
 
@@ -22,12 +22,12 @@ def upstream(workflow: Workflow, node: str) -> Iterator[str]:
             continue
         seen.add(name)
         yield name
-        waiting += [str(value[0]) for value in workflow[name]["inputs"].values() if linked(value)]
+        waiting += [str(value[0]) for value in workflow[name]["inputs"].values() if is_link(value)]
 
 
 def widgets(workflow: Workflow) -> list[tuple[str, str]]:
     """Every input that is no wire, as (node, input)."""
-    return [(n, name) for n, node in workflow.items() for name, value in node["inputs"].items() if not linked(value)]
+    return [(n, name) for n, node in workflow.items() for name, value in node["inputs"].items() if not is_link(value)]
 
 
 def title_of(node: Mapping) -> str:

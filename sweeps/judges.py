@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from .axes import WORDS, suggest
-from .graph import Workflow, linked, title_of, upstream
+from .graph import Workflow, is_link, title_of, upstream
 
 JUDGE = "gg-sweep-judge"  # id of the node that a cell adds
 NONE = "none"  # in the place of a judge's name
@@ -25,7 +25,7 @@ def judge_of(workflow: Workflow, chosen: str = "", kinds: Collection[str] = ()) 
     if chosen == NONE:
         return None
     if chosen:
-        return [_named(workflow, energies, chosen), 0]
+        return [_find_judge(workflow, energies, chosen), 0]
     watched = [wire for node in workflow.values() if node["class_type"] in WATCHING for wire in _energies_into(node)]
     if watched:
         return watched[-1]
@@ -34,7 +34,7 @@ def judge_of(workflow: Workflow, chosen: str = "", kinds: Collection[str] = ()) 
     return [last[0], 0] if len(last) == 1 else None
 
 
-def _named(workflow: Workflow, energies: list[str], chosen: str) -> str:
+def _find_judge(workflow: Workflow, energies: list[str], chosen: str) -> str:
     found = [name for name in energies if chosen == name or chosen.lower() == title_of(workflow[name]).lower()]
     if found:
         return found[0]
@@ -45,18 +45,18 @@ def _named(workflow: Workflow, energies: list[str], chosen: str) -> str:
 
 
 def _wires(node: Mapping[str, Any]) -> Iterator[list]:
-    return (value for value in node["inputs"].values() if linked(value))
+    return (value for value in node["inputs"].values() if is_link(value))
 
 
 def _energies_into(node: Mapping[str, Any]) -> list[list]:
     wire = node["inputs"].get("energy")
-    return [wire] if linked(wire) else []
+    return [wire] if is_link(wire) else []
 
 
 def judging_node(workflow: Workflow, energy: list, trace: list, pictures: str) -> dict[str, Any]:
     """The node that scores the finished pictures of a trace.  pictures: of the node that shows them."""
     near = [workflow[name] for name in upstream(workflow, pictures)]
-    vae = next((node["inputs"]["vae"] for node in near if linked(node["inputs"].get("vae"))), None)
+    vae = next((node["inputs"]["vae"] for node in near if is_link(node["inputs"].get("vae"))), None)
     return {"class_type": "GGReport", "inputs": {"trace": trace, "energy": energy, **({"vae": vae} if vae else {})}}
 
 

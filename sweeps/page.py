@@ -92,12 +92,16 @@ def _small(pictures: Mapping[str, bytes], room: int) -> tuple[dict[str, str], in
     names, largest = list(pictures), 0
     some = names[:: max(1, len(names) // SAMPLED)]
     for side in SIDES:
-        share = sum(len(_encoded(thumbnail(pictures[name]), side)[1]) for name in some) * len(names) / max(len(some), 1)
+        share = (
+            sum(len(_encode_image(thumbnail(pictures[name]), side)[1]) for name in some)
+            * len(names)
+            / max(len(some), 1)
+        )
         if share > room:
             continue
         found, left = {}, room
         for name in names:
-            kind, data = _encoded(image := thumbnail(pictures[name]), side)
+            kind, data = _encode_image(image := thumbnail(pictures[name]), side)
             left, largest = left - len(data), max(largest, *image.size)
             if left < 0:
                 break
@@ -107,7 +111,7 @@ def _small(pictures: Mapping[str, bytes], room: int) -> tuple[dict[str, str], in
     return {}, largest
 
 
-def _encoded(image: Image, side: int) -> tuple[str, bytes]:
+def _encode_image(image: Image, side: int) -> tuple[str, bytes]:
     sink, small = BytesIO(), image.copy()
     if max(image.size) <= min(side, PIXELATED):
         small.save(sink, "PNG", optimize=True)

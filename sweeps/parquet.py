@@ -22,7 +22,7 @@ def write_parquet(place: Place, rows: Sequence[Row]) -> None:
     with taking_the_place_of(place) as file, parquet.ParquetWriter(file, schema) as writer:
         for start in range(0, len(rows), BLOCK):
             some = rows[start : start + BLOCK]
-            found = {name: _encoded(_values(some, *where), kinds[name]) for name, where in columns_of(rows).items()}
+            found = {name: _encode(_values(some, *where), kinds[name]) for name, where in columns_of(rows).items()}
             writer.write_table(arrow.table(found, schema))
 
 
@@ -51,7 +51,7 @@ def _kind(arrow: Any, values: Iterator[Any]) -> Any:
     return arrow.float64() if kinds and kinds <= {int, float} else arrow.string()
 
 
-def _encoded(values: Iterator[Any], kind: Any) -> list[Any]:
+def _encode(values: Iterator[Any], kind: Any) -> list[Any]:
     """Values as a column of a kind holds them; nothing where a number is not known."""
     known = (None if isinstance(value, float) and math.isnan(value) else value for value in values)
     return [str(value) if str(kind) == "string" and value is not None else value for value in known]

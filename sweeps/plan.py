@@ -83,14 +83,14 @@ class Plan:
 def read_plan(path: Place) -> Plan:
     """The plan in a file.  Raises ValueError that names the file and what is wrong in it."""
     try:
-        return plan_of(_parsed(path), path.parent)
+        return plan_of(_parse(path), path.parent)
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}. Give the file of a plan.") from error
     except ValueError as error:
         raise ValueError(f"{path.name}: {error}") from error
 
 
-def _parsed(path: Place) -> Any:
+def _parse(path: Place) -> Any:
     text = path.read_text(encoding="utf-8")
     if path.suffix.lower() == ".json":
         return json.loads(text)

@@ -148,8 +148,8 @@ def report_text(rows: Sequence[Row], axes: Sequence[Axis]) -> str:
     passed = significant([effect.p for effect in found])
     for name in measures_of(rows):
         told = [(effect, differs) for effect, differs in zip(found, passed, strict=True) if effect.measure == name]
-        lines += ["", measure_of(name).title, *(f"  {_said(effect, differs)}" for effect, differs in told)]
-        lines += [f"  {_preferred(rows, told)}"] if name == JUDGE else []
+        lines += ["", measure_of(name).title, *(f"  {_describe_effect(effect, differs)}" for effect, differs in told)]
+        lines += [f"  {_describe_preference(rows, told)}"] if name == JUDGE else []
     judged = [] if JUDGE in measures_of(rows) else [NO_JUDGE]
     return "\n".join([*lines, "", *judged, _conclusion(found, passed)]) + "\n"
 
@@ -165,7 +165,7 @@ def _conclusion(found: Sequence[Effect], passed: Sequence[bool]) -> str:
     return "Too few draws to tell any difference. Run more seeds or prompts."
 
 
-def _said(effect: Effect, passed: bool) -> str:
+def _describe_effect(effect: Effect, passed: bool) -> str:
     unit = measure_of(effect.measure).unit
     means = ", ".join(f"{value}: {_number(spread, unit)}" for value, spread in effect.means.items())
     p = f"p {effect.p:.2g}" if effect.p >= 0.0001 else "p < 0.0001"
@@ -173,19 +173,19 @@ def _said(effect: Effect, passed: bool) -> str:
     return f"{effect.axis} ({words}): {means}"
 
 
-def _preferred(rows: Sequence[Row], told: Sequence[tuple[Effect, bool]]) -> str:
+def _describe_preference(rows: Sequence[Row], told: Sequence[tuple[Effect, bool]]) -> str:
     """What the judge prefers, of the axes that make a difference to it."""
     best = best_of(rows, [effect.axis for effect, differs in told if differs])
     if best is None:
         return "the judge tells no setting from another"
     if not best.rivals:
-        return f"best for the judge: {_named(best.setting)}: {_number(best.mean, measure_of(JUDGE).unit)}"
-    names = [_named(setting) for setting in (best.setting, *best.rivals[:MOST_RIVALS])]
+        return f"best for the judge: {_name_setting(best.setting)}: {_number(best.mean, measure_of(JUDGE).unit)}"
+    names = [_name_setting(setting) for setting in (best.setting, *best.rivals[:MOST_RIVALS])]
     more = f" and {len(best.rivals) - MOST_RIVALS} more" if len(best.rivals) > MOST_RIVALS else ""
     return f"the judge prefers one of these, and it cannot be told which: {'; '.join(names)}{more}"
 
 
-def _named(setting: Setting) -> str:
+def _name_setting(setting: Setting) -> str:
     return ", ".join(f"{name} {value}" for name, value in setting)
 
 

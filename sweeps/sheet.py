@@ -41,13 +41,13 @@ def sheet(
         columns.setdefault(row["place"][first], {})[_line(row, others)] = row
     lines = list(dict.fromkeys(_line(row, others) for row in rows))[:ROWS]
     shown = [
-        (_named(first, value), [found.get(line) for line in lines], caption([*found.values()], words))
+        (_axis_text(first, value), [found.get(line) for line in lines], caption([*found.values()], words))
         for value, found in list(columns.items())[:COLUMNS]
     ]
     pictures = [[picture_of(row["id"]) if row else None for row in column] for _, column, _ in shown]
     there = [picture for column in pictures for picture in column if picture is not None]
     height, width = (max(picture.shape[side] for picture in there) for side in (0, 1))
-    framed = [torch.stack([_framed(picture, height, width) for picture in column]) for column in pictures]
+    framed = [torch.stack([_frame(picture, height, width) for picture in column]) for column in pictures]
     drawn = [(head, column, foot) for (head, _, foot), column in zip(shown, framed, strict=True)]
     left_out = sum(map(len, columns.values())) - len(there)
     note += MORE.format(left_out) if left_out else ""
@@ -62,16 +62,16 @@ def caption(rows: Sequence[Row], words: Mapping[str, str] = WORDS) -> str:
 
 
 def _line(row: Row, others: Sequence[str]) -> str:
-    return " \u00b7 ".join(_named(name, row["place"][name]) for name in others)
+    return " \u00b7 ".join(_axis_text(name, row["place"][name]) for name in others)
 
 
-def _named(name: str, value: Value) -> str:
+def _axis_text(name: str, value: Value) -> str:
     return (
         value if isinstance(value, str) else f"{name} {value:.12g}" if isinstance(value, float) else f"{name} {value}"
     )
 
 
-def _framed(picture: Tensor | None, height: int, width: int) -> Tensor:  # -> [height, width, 3]
+def _frame(picture: Tensor | None, height: int, width: int) -> Tensor:  # -> [height, width, 3]
     """A picture in the middle of white; white alone for none.  An axis may be of the size of the pictures."""
     frame = torch.ones(height, width, 3)
     if picture is not None:

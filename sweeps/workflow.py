@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .axes import REPEAT, RULE, WORDS, Value, Word, suggest, word_of
-from .graph import Workflow, linked, title_of, upstream, widgets
+from .graph import Workflow, is_link, title_of, upstream, widgets
 from .judges import JUDGE, followers, judge_of, judging_node
 from .rules import NOTHING, SOCKET, Nodes, RuleNode, chain_named
 
@@ -111,7 +111,7 @@ def _is(workflow: Workflow, node: str, owner: str) -> bool:
 def _of_positive(workflow: Workflow, found: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """The text nearest to what a sampler takes as its positive."""
     asked = (node["inputs"].get("positive") for node in workflow.values())
-    near = [name for wire in asked if linked(wire) for name in upstream(workflow, str(wire[0]))]
+    near = [name for wire in asked if is_link(wire) for name in upstream(workflow, str(wire[0]))]
     return sorted((one for one in found if one[0] in near), key=lambda one: near.index(one[0]))[:1] or found
 
 

@@ -22,8 +22,8 @@ from ..files.claims import (
     PAGE,
     Field,
     check_claims,
-    claimed,
     either,
+    find_claim,
     json_of,
     maybe,
     number,
@@ -38,7 +38,7 @@ from ..files.claims import (
 )
 from ..files.safetensors import read_header, read_safetensors, safetensors_bytes
 from ..files.writing import write_atomically
-from ..guidance.printing import shortened, told, words_of
+from ..guidance.printing import quote, shorten, words_of
 from .directions import with_directions
 from .effective import with_scales
 from .gram import VECTORS
@@ -243,15 +243,15 @@ def readable(header: Mapping) -> dict:
     left = [words_of(name) for name in header if words_of(name) not in facts]
     for name, needed in HEADER.items():
         where, _, last = name.rpartition(".")
-        holder = claimed(facts, where) if where else facts
-        if needed.required or claimed(facts, name) is ABSENT:
+        holder = find_claim(facts, where) if where else facts
+        if needed.required or find_claim(facts, name) is ABSENT:
             continue
         holder[last] = _fitting(holder[last], needed)
         if holder[last] is ABSENT:
             left.append(name)
             del holder[last]
     if left:
-        note = shortened(f"left out of the file, which cannot hold it: {', '.join(left)}", PAGE)
+        note = shorten(f"left out of the file, which cannot hold it: {', '.join(left)}", PAGE)
         facts["notes"] = [note, *(facts.get("notes") or [])][:MOST_NOTES]
     check_claims("the header of the trace", facts, HEADER, UNSAVED)
     return facts
@@ -266,10 +266,10 @@ def _fitting(value: Any, field: Field) -> Any:
 def _cut_texts(value: Any, most: int) -> Any:
     """The same with no text longer than so many characters, and no name longer than is read again."""
     if isinstance(value, dict):
-        return {shortened(name, LINE): _cut_texts(item, most) for name, item in value.items()}
+        return {shorten(name, LINE): _cut_texts(item, most) for name, item in value.items()}
     if isinstance(value, list):
         return [_cut_texts(item, most) for item in value]
-    return shortened(value, most) if isinstance(value, str) else value
+    return shorten(value, most) if isinstance(value, str) else value
 
 
 def load(path: str | os.PathLike) -> Trace:
@@ -320,7 +320,7 @@ def _header(name: str, metadata: Mapping[str, str]) -> dict:
         raise ValueError(f"{name} is a trace of version {version}; this pack reads up to {VERSION}. Update the pack.")
     header = _json(name, metadata, "gg.header")
     if not isinstance(header, dict):
-        raise ValueError(f"{name}: gg.header is {told(header)}; a table is needed. {DAMAGED}")
+        raise ValueError(f"{name}: gg.header is {quote(header)}; a table is needed. {DAMAGED}")
     header |= {key: _json(name, metadata, key) for key in BESIDE}
     check_claims(f"{name}: the header", header, HEADER, DAMAGED)
     _check_steps(name, header)
@@ -331,7 +331,7 @@ def _part_headers(name: str, header: Mapping, metadata: Mapping[str, str]) -> li
     """Headers of the parts beside the first: what is theirs, over what is said of the run."""
     own = _json(name, metadata, "gg.parts") if "gg.parts" in metadata else []
     if not (isinstance(own, list) and len(own) < MOST_PARTS and all(isinstance(facts, dict) for facts in own)):
-        raise ValueError(f"{name}: gg.parts is {told(own)}, and a list of tables is needed. {DAMAGED}")
+        raise ValueError(f"{name}: gg.parts is {quote(own)}, and a list of tables is needed. {DAMAGED}")
     shared = {fact: value for fact, value in header.items() if fact not in OWN_FACTS}
     headers = [shared | {fact: value for fact, value in facts.items() if fact in OWN_FACTS} for facts in own]
     for i, facts in enumerate(headers, 1):

@@ -69,7 +69,7 @@ def run_record(trace: Trace, limit: int | None = None) -> dict:
     """
     facts = facts_of(trace)
     steps = step_records(trace.steps, facts, trace.stage)
-    header, sent = _header(trace, facts, steps), _sent(trace, steps)
+    header, sent = _header(trace, facts, steps), _choose_samples(trace, steps)
     if limit is not None:
         beside = 200 + CHOICE_BYTES * len(sent)  # the note on what is left out, the frame of the list, and the choices
         steps = fitting_steps(steps, limit - size_of(header) - beside)
@@ -284,7 +284,7 @@ def _header(trace: Trace, facts: RunFacts, steps: list[dict]) -> dict:
     header["latent"] = round_digits(trace.header.get("latent"))
     header["notes"] = list(header["notes"] or [])
     header |= _directions(trace, steps)
-    header["sample"] = trace.median_sample(_sent(trace, steps))
+    header["sample"] = trace.median_sample(_choose_samples(trace, steps))
     return jsonable(header)
 
 
@@ -293,12 +293,12 @@ def _directions(trace: Trace, steps: list[dict]) -> dict:
     found = directions_of(trace)
     if found is None:
         return {}
-    sent = _sent(trace, steps)
+    sent = _choose_samples(trace, steps)
     short = [[None if math.isnan(v) else round(v, COSINE_PLACES) for v in row] for row in found.cosines[sent].tolist()]
     return {"directions": {"steps": found.steps, "error": round_digits(found.error), "subset": sent, "samples": short}}
 
 
-def _sent(trace: Trace, steps: list[dict]) -> list[int]:
+def _choose_samples(trace: Trace, steps: list[dict]) -> list[int]:
     """The samples that are sent."""
     return next((step["subset"] for step in steps if step.get("subset")), list(range(trace.batch)))
 

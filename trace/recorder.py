@@ -158,7 +158,7 @@ class Recorder:
     def called(self, x: Tensor, sigma: Tensor) -> Visited:
         """Note a model call before it is made; `answered` completes it."""
         level = self.stages.level_of(sigma)
-        call = self._visited(untrack(x).clone(), level, x)  # samplers write into their state
+        call = self._visit(untrack(x).clone(), level, x)  # samplers write into their state
         call.first = self.stages.begins(level)
         self.pending.append(call)
         return call
@@ -194,7 +194,7 @@ class Recorder:
         """Note that the sampler makes x noisier again without asking the model: a step of its own, stage `recur`."""
         at = self.primary
         if at is not None:
-            back = self._visited(untrack(x).clone(), sigma, x)
+            back = self._visit(untrack(x).clone(), sigma, x)
             if at.evaluation is not None:
                 back.evaluation = Evaluation(at.evaluation.denoised, stage=RECUR)
             self._complete(at, back)
@@ -206,10 +206,10 @@ class Recorder:
             self.unreported = len(self.pending)
         else:
             self.calls += self.pending
-            self._complete(self.primary, self._visited(untrack(x), self.last_sigma, x))
+            self._complete(self.primary, self._visit(untrack(x), self.last_sigma, x))
         self.pending, self.calls, self.primary = [], [], None
 
-    def _visited(self, state: Tensor, sigma: float, x: Tensor) -> Visited:
+    def _visit(self, state: Tensor, sigma: float, x: Tensor) -> Visited:
         return Visited(state, sigma, parts_of(x), self.draws)
 
     def _noise(self, at: Visited, reached: Visited) -> Tensor | None:
@@ -226,7 +226,7 @@ class Recorder:
         if at.evaluation is None:
             return  # the model call failed: its exception is on the way
         noise = self._noise(at, reached)
-        spent = _spent(self.calls)
+        spent = _count_evaluations(self.calls)
         moved = reached.x - at.x  # certain, both states were seen; what is no draw of this step is its move
         self.commit(
             Recorded(
@@ -244,7 +244,7 @@ class Recorder:
         )
 
 
-def _spent(calls: list[Visited]) -> Counter[str]:
+def _count_evaluations(calls: list[Visited]) -> Counter[str]:
     """Function evaluations of some calls: ALL of them, and those of each further pass."""
     seen = [call.evaluation for call in calls if call.evaluation is not None]
     named = [(name, one.nfe) for evaluation in seen for name, one in evaluation.passes.items()]

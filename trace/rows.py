@@ -116,10 +116,10 @@ class Measurement:
             ),
             rows=tuple(rows),
             columns=(*rows, *others),
-            unexplained=self._unexplained(step),
+            unexplained=self._unexplained_rms(step),
             kappa=math.nan if (response := self._response(step)) is None else response.kappa,
             beyond=beyond,
-            said=self._said(step),
+            said=self._energy_values(step),
             passes=step.spent,
         )
         self.before = step
@@ -174,7 +174,7 @@ class Measurement:
         steps = self.setting.response.steps
         return steps[step.index] if step.index < len(steps) else None
 
-    def _unexplained(self, step: Recorded) -> Tensor:  # -> [B] float64
+    def _unexplained_rms(self, step: Recorded) -> Tensor:  # -> [B] float64
         """Rms of what the recorded move has that the sampler's response has not, in units of the step's largest weight.
 
         nan where that is not known. The move was read off the states, and the response measured before the run: each is
@@ -188,7 +188,7 @@ class Measurement:
             return step.x.new_full((len(step.x),), torch.nan, dtype=torch.float64)
         return rms(step.move - move) / response.gain
 
-    def _said(self, step: Recorded) -> Tensor:  # -> [columns, B]
+    def _energy_values(self, step: Recorded) -> Tensor:  # -> [columns, B]
         seen, unknown = step.evaluation, step.x.new_full((len(step.x),), torch.nan)
         said = {LOG_PROB + name: value for name, value in seen.log_probs.items()}
         said |= {WEIGHT + name: value for name, value in seen.weights.items()}

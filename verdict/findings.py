@@ -205,7 +205,7 @@ def _rules(run: Watched) -> Iterator[Sentence]:
         yield say("rule.none", chain=scale.rules)
 
 
-def _distilled(run: Watched) -> Iterator[Sentence]:
+def _tell_distilled(run: Watched) -> Iterator[Sentence]:
     """What a distilled model is told, and what another scale would push where u was evaluated after the run."""
     trace = run.trace
     told, later = trace.header.get("distilled_guidance"), _in_stages(trace, AFTERWARDS)
@@ -233,10 +233,10 @@ def _classifiers(run: Watched) -> Iterator[Sentence]:
         elif (moved := ratio(lengths(trace, pushed), guided).nan_to_num().amax(dim=1)).any():
             facts = {"percent": percent(float(moved.max())), "share": percent(shares.get(term.name, 0.0))}
             yield say("classifier.moved", name=term.shown, step=int(moved.argmax()) + 1, **facts)
-        yield from _fooled(run, term)
+        yield from _tell_fooled(run, term)
 
 
-def _fooled(run: Watched, term: Term) -> Iterator[Sentence]:
+def _tell_fooled(run: Watched, term: Term) -> Iterator[Sentence]:
     """More samples in which a guide finds what was asked for and a judge does not than the other way, beyond chance.
 
     The sign test of the samples on which they differ (McNemar's exact test).
@@ -259,12 +259,12 @@ def binomial_tail(count: int, of: int) -> float:
     return sum(math.comb(of, heads) for heads in range(count, of + 1)) / 2**of  # scipy is not in the library
 
 
-def _clipped(run: Watched) -> Iterator[Sentence]:
+def _tell_clipped(run: Watched) -> Iterator[Sentence]:
     if (share := clipped_share(run.trace)) is not None:
         yield say("clipped.share" if run.trace.pixels else "clipped.beyond", percent=percent(share))
 
 
-def _judged(run: Watched) -> Iterator[Sentence]:
+def _tell_judge(run: Watched) -> Iterator[Sentence]:
     if run.judge and run.judge.fault:
         yield say("judge.failed", judge=run.judge.name, fault=f"{run.judge.fault.rstrip('.')}.")
     elif run.judge and bool(run.judge.log_prob.isfinite().all()) and bool((run.judge.log_prob <= 0).all()):
@@ -289,10 +289,10 @@ FINDINGS: tuple[Callable[[Watched], Iterator[Sentence]], ...] = (
     _skippable,
     _negative,
     _rules,
-    _distilled,
+    _tell_distilled,
     _classifiers,
-    _clipped,
-    _judged,
+    _tell_clipped,
+    _tell_judge,
     _size,
     _faults,
 )

@@ -35,10 +35,10 @@ def compare_runs(trace: Trace, half: Trace, odds: Odds) -> tuple[Sentence, ...]:
     name = {0: "half.other", trace.batch: "half.same"}.get(count, "half.some")
     facts = {"half": _scale(half), "distance": float(found.nanmedian()), "count": count, "batch": trace.batch}
     sure = (say("half.odds", same=odds.same, changed=percent(odds.changed)),) if count else ()
-    return say(name, **facts), *_clipped(trace, half), *sure
+    return say(name, **facts), *_compare_clipping(trace, half), *sure
 
 
-def _clipped(trace: Trace, half: Trace) -> Iterator[Sentence]:
+def _compare_clipping(trace: Trace, half: Trace) -> Iterator[Sentence]:
     """How much of each run is clipped: the share of all values that the report states of one."""
     own, other = clipped_share(trace), clipped_share(half)
     if own is not None and other is not None and max(own, other) > 0:

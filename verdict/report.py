@@ -229,7 +229,7 @@ def _nothing_to_judge(case: Case) -> Answer | None:
     measured = own & trace.steps["evals"].isfinite() if trace.n else own
     if not bool(measured.any()) or not trace.batch:
         return Answer(say("head.empty"), UNCLEAR, reasons=(say("help.record"),))
-    if (step := _broken(trace, measured)) is not None:
+    if (step := _first_broken_step(trace, measured)) is not None:
         return Answer(say("head.not_finite", step=step + 1), UNCLEAR, reasons=(say("help.precision"),))
     if int(own.sum()) == 1:
         return Answer(say("head.one_step"), UNCLEAR, reasons=(say("help.steps"),))
@@ -259,7 +259,7 @@ def _several(case: Case) -> Answer | None:
     return None
 
 
-def _broken(trace: Trace, measured: torch.Tensor) -> int | None:
+def _first_broken_step(trace: Trace, measured: torch.Tensor) -> int | None:
     """The first step with both predictions whose numbers are not finite."""
     full = torch.tensor([stage == "step" for stage in trace.stage], dtype=torch.bool) & measured
     known = trace.record.part(VECTORS).K.isfinite().all(dim=-1).all(dim=1)

@@ -88,8 +88,8 @@ class Scale:
 
 def scale_of(trace: Trace) -> Scale:
     """What guided a run, from its steps and its header."""
-    gamma = trace.steps["gamma"][own_steps(trace) & ~_hidden(trace)]
-    moved, at = _moved(trace)
+    gamma = trace.steps["gamma"][own_steps(trace) & ~_steps_without_scale(trace)]
+    moved, at = _largest_departure(trace)
     header = trace.header
     gradients = [term.shown for term in trace.terms if term.guides]
     passes = [name for name in header.get("passes") or {} if not _weighs_nothing(trace, name)]
@@ -154,7 +154,7 @@ def predictions_agree(trace: Trace) -> bool:
     return bool(known.any()) and bool(_agreeing(trace)[known].all())
 
 
-def _hidden(trace: Trace) -> Tensor:  # -> [n] bool
+def _steps_without_scale(trace: Trace) -> Tensor:  # -> [n] bool
     """Steps whose u and c agree to rounding, so that no scale can be seen, unless a rule was handed one."""
     unseen = trace.column("M19").isnan().all(dim=1)
     if _rules_of(trace) or bool(unseen.all()):
@@ -168,7 +168,7 @@ def _agreeing(trace: Trace) -> Tensor:  # -> [n] bool
     return (size <= FLOOR_FACTOR * trace.steps["floor"][:, None]).all(dim=1)
 
 
-def _moved(trace: Trace) -> tuple[float, int | None]:
+def _largest_departure(trace: Trace) -> tuple[float, int | None]:
     """Largest |D - G| / |D| over the steps, and where."""
     gamma = trace.steps["gamma"][:, None]
     moved, guided = (trace.record.square(v).sqrt() for v in ({"D-G": 1.0}, point("D", gamma)))

@@ -62,14 +62,14 @@ class LabelEnergy(PictureEnergy):
     def log_prob(self, x: Tensor, at: At = CLEAN) -> Tensor:
         """log p(label | x) at temperature 1; the logits divided by the temperature otherwise."""
         logits = promote(self.classifier.logits(x, at.sigma, at.alpha)) / at.temperature
-        chosen = self._chosen(logits)
+        chosen = self._select_labels(logits)
         if self.kind == "multi-label":
             return nn.functional.logsigmoid(torch.where(chosen, logits, -logits)).sum(dim=1)
         kept = ~chosen if self.kind == "not label" else chosen
         score = logits.masked_fill(~kept, -torch.inf).logsumexp(dim=1)
         return score if self.kind == "joint logit" else score - logits.logsumexp(dim=1)
 
-    def _chosen(self, logits: Tensor) -> Tensor:  # [B, K] -> [B, K] bool
+    def _select_labels(self, logits: Tensor) -> Tensor:  # [B, K] -> [B, K] bool
         turns = torch.zeros(len(self.wanted), logits.shape[1], dtype=torch.bool)
         for turn, labels in zip(turns, self.wanted, strict=True):
             turn[list(labels)] = True

@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from ..printing import shown
+from ..printing import safe_text
 from ..vectors import flat, promote
 from .pictures import check_proportions, in_turn, resize
 from .protocol import CLEAN, At, Classifier, Network, NetworkEnergy, ask_without_gradient, spread_knob
@@ -69,7 +69,7 @@ class TextEnergy(NetworkEnergy):
             raise ValueError("A text is empty. Write what the picture should show, in a few words.")
         if self.kind == "probability" and self.network.bias is None and not self.against:
             raise ValueError(
-                f"{shown(self.network)} compares texts with each other, and there is only one. "
+                f"{safe_text(self.network)} compares texts with each other, and there is only one. "
                 "Add a negative text such as 'a picture', or choose cosine."
             )
         found = ask_without_gradient(lambda: self.network.text_features([*self.texts, *self.against]))

@@ -184,12 +184,12 @@ class GradientEvaluation:
         for k, asked in enumerate(self.terms):
             again = any(one.through_denoiser for one in self.terms[k + 1 :])
             one, answer = ask(asked, answer_of, again)
-            total, answer = self._added(total, one, answer, found)
+            total, answer = self._add_term(total, one, answer, found)
             terms.append(one)
             answers.append(answer)
         return GuidedPrediction(total, tuple(terms), answers)
 
-    def _added(self, total: Tensor, one: ActiveTerm, answer: Answer, seen: Denoised) -> tuple[Tensor, Answer]:
+    def _add_term(self, total: Tensor, one: ActiveTerm, answer: Answer, seen: Denoised) -> tuple[Tensor, Answer]:
         """x0-hat with what a term adds, and its answer with sentences about that."""
         if answer.shift is None:
             return total, answer

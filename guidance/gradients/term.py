@@ -12,7 +12,7 @@ from torch import Tensor
 from ..energies.composition import AugmentedEnergy, draws_at
 from ..energies.protocol import At, Energy, judges
 from ..knobs import Stated, knob
-from ..printing import Printed, shown, text_of
+from ..printing import Printed, safe_text, text_of
 from ..rules.kinds import Rule
 from ..rules.window import Window, part_of_run, share_knob
 from ..run import Run
@@ -244,7 +244,7 @@ class GradientTerm(Term):
             )
         if found := judges(self.energy):
             raise ValueError(
-                f"{shown(found[0])} is the judge: it measures what guidance did, and a judge that guides measures "
+                f"{safe_text(found[0])} is the judge: it measures what guidance did, and a judge that guides measures "
                 "nothing. Guide with another classifier, and give this one to Watch an Energy."
             )
 

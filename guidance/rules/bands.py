@@ -106,12 +106,12 @@ class Bands(Before):
             return p, state
         uncond, cond = p.pair
         delta = cond - uncond
-        weighted = self._weighted(delta)
+        weighted = self._weigh_bands(delta)
         if self.method == "FDG":
             return with_difference(p, weighted), state
         return replace(p, cond=(uncond + weighted).to(p.cond.dtype)), state
 
-    def _weighted(self, delta: Tensor) -> Tensor:
+    def _weigh_bands(self, delta: Tensor) -> Tensor:
         """Sum of the bands, each with its weight: what each has more than the coarsest, from the finest on."""
         weighted, rest = self.low * delta, delta
         for level, weight in enumerate(reversed(self.weights[1:]), start=1):

@@ -96,16 +96,16 @@ class Feedback(Combine):
         if state.before is not None:
             posterior = posterior - state.temperature * evidence(state.before, p) + state.offset
         posterior = posterior.clamp(self._lowest(gamma), MOST)
-        return self._guided(p, posterior), state._replace(posterior=posterior, before=p)
+        return self._apply_feedback(p, posterior), state._replace(posterior=posterior, before=p)
 
     def stage(self, state: Memory, following: Memory, p: Predictions, gamma: float) -> Tensor:
         """The guided prediction at the scales of the step; where its first evaluation had none, as that would have."""
         posterior = following.posterior
         if gamma <= 1 or posterior is None or posterior is state.posterior:  # the same tensor: an earlier step's
             return super().stage(state, following, p, gamma)
-        return self._guided(p, posterior)
+        return self._apply_feedback(p, posterior)
 
-    def _guided(self, p: Predictions, posterior: Tensor) -> Tensor:
+    def _apply_feedback(self, p: Predictions, posterior: Tensor) -> Tensor:
         scale = posterior.exp() / (posterior.exp() - (1 - self.pi))
         uncond, cond = p.pair
         return (uncond + per_item(scale, cond) * (cond - uncond)).to(p.cond.dtype)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..knobs import knob
 from ..predictions import Predictions
-from ..printing import shortened
+from ..printing import shorten
 from ..vectors import dot, flat, norm, per_item, project, reject, wide
 from .kinds import Combine
 
@@ -96,7 +96,7 @@ class Formula(Combine):
         found = self._value(Predictions(x, half, half, u, c), 2.0)
         if found.shape != PROBE:
             raise ValueError(
-                f"The formula {shortened(self.formula, LONGEST_SAID)!r} gives a number, not a picture. Use u, c or x "
+                f"The formula {shorten(self.formula, LONGEST_SAID)!r} gives a number, not a picture. Use u, c or x "
                 "in it."
             )
 
@@ -109,7 +109,7 @@ class Formula(Combine):
             tree = ast.parse(self.formula.strip(), mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError) as reason:
             raise ValueError(
-                f"The formula {shortened(self.formula, LONGEST_SAID)!r} cannot be read: {_reason(reason)}. {ALLOWED}"
+                f"The formula {shorten(self.formula, LONGEST_SAID)!r} cannot be read: {_reason(reason)}. {ALLOWED}"
             ) from None
         _check(tree, self.formula.strip(), 0)
         return tree
@@ -161,7 +161,7 @@ def _check(node: ast.expr, text: str, depth: int) -> None:
 
 
 def _wrong(node: ast.expr, part: str) -> str:
-    shown = shortened(part, LONGEST_SAID)
+    shown = shorten(part, LONGEST_SAID)
     if not isinstance(node, ast.Name) or part in FUNCTIONS:
         return f"The formula contains {shown!r}, which is not allowed."
     near = get_close_matches(part, NAMES, 1)

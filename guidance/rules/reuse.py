@@ -128,7 +128,7 @@ class Reuse(BeforeAlways):
         if p.uncond is not None:
             state = self._measure(state, p)
         elif state.measured and self._skips(state):
-            p, state = self._filled(state, p), state._replace(skipped=state.skipped + 1)
+            p, state = self._fill_uncond(state, p), state._replace(skipped=state.skipped + 1)
         else:
             return p, state._replace(measured=(), skipped=0)
         return _end_items(p, state.end), state
@@ -137,7 +137,7 @@ class Reuse(BeforeAlways):
         enough = 2 if self.predictor == "line" else 1
         return len(state.measured) >= enough and state.skipped < self.every - 1
 
-    def _filled(self, state: Memory, p: Predictions) -> Predictions:
+    def _fill_uncond(self, state: Memory, p: Predictions) -> Predictions:
         if self.predictor == "hold":
             return with_difference(p, state.measured[0].delta)
         newest, older = state.measured

@@ -72,17 +72,17 @@ class ZeroStar(BeforeAlways):
         left = self._most(state.run, p.level) if state.left is None else state.left
         still = left > 0 and gamma != 1
         following = Wait(state.run, left - 1 if still else 0, still)
-        return (None if still else self._scaled(p)), following
+        return (None if still else self._scale_uncond(p)), following
 
     def stage(self, state: Wait, following: Wait, p: Predictions, gamma: float) -> Predictions | None:
         """The same; None where the step began without a move."""
-        return None if following.still else self._scaled(p)
+        return None if following.still else self._scale_uncond(p)
 
     def _most(self, run: Run, sigma: float) -> int:
         """Steps that may wait if the first that is seen stands at this level; none where a window missed the start."""
         return self.waits(run) if run.step(sigma) == 0 else 0
 
-    def _scaled(self, p: Predictions) -> Predictions:
+    def _scale_uncond(self, p: Predictions) -> Predictions:
         if p.uncond is None:
             return p
         view = view_in("ode", p)

@@ -3,7 +3,7 @@
 import pytest
 
 from guidance_geometry.dev.fixtures.interfaces import read
-from guidance_geometry.guidance.invariants import failed
+from guidance_geometry.guidance.invariants import list_failures
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def test_every_rule_of_this_pack_holds_what_it_claims(ours):
     from guidance_geometry.extension import nodes_in
 
     assert len(ours) == len(nodes_in("rules")) + 1, "every node, and plain CFG"
-    assert {text: failed(verdicts) for text, verdicts in ours.items() if failed(verdicts)} == {}
+    assert {text: list_failures(verdicts) for text, verdicts in ours.items() if list_failures(verdicts)} == {}
     assert {
         text: verdicts["neutral is CFG"].note for text, verdicts in ours.items() if verdicts["neutral is CFG"].note
     } == {}
@@ -83,7 +83,7 @@ def test_the_page_is_right_about_every_rule_of_this_host(theirs, page):
 
 def test_the_suite_finds_what_is_known_to_be_wrong_in_the_host(theirs):
     """Each measured by hand before: APG is CFG at gamma + 1, batches are coupled or crash, sound crashes."""
-    found = {text.split()[0]: failed(verdicts) for text, verdicts in theirs.items()}
+    found = {text.split()[0]: list_failures(verdicts) for text, verdicts in theirs.items()}
     assert {"neutral is CFG", "gamma 1 is c"} <= set(found["APG"])
     assert "batch is singles" in found["Mahiro"]
     assert {"batch is singles", "c = u gives c"} <= set(found["PerpNeg"])

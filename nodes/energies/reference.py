@@ -14,7 +14,7 @@ from ...guidance.energies.reference import (
     StyleEnergy,
     TintEnergy,
 )
-from ...guidance.printing import shown
+from ...guidance.printing import safe_text
 from ...host.checks import insist
 from ...host.energy_inputs import EnergyNode, answering, pictures, region
 from ...host.knob_inputs import input_for
@@ -85,6 +85,6 @@ def perceived_reference(compare: str, classifier, reference: Tensor, spread: flo
         return FeatureEnergy(classifier, reference, spread)
     if not isinstance(classifier, ImageNetwork):
         raise ValueError(
-            f"{shown(classifier)} reads no clean pictures. Choose a network that does, such as pocket-clean-1."
+            f"{safe_text(classifier)} reads no clean pictures. Choose a network that does, such as pocket-clean-1."
         )
     return StyleEnergy(classifier, reference, spread)

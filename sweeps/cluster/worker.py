@@ -182,7 +182,7 @@ class CellRunner:
             return UNWRITTEN, str(error), server
         except Exception as error:  # noqa: BLE001  whatever a server does is a fact of this cell
             words = str(error) if isinstance(error, ValueError | RuntimeError | OSError) else repr(error)
-            return self._blamed(), words or type(error).__name__, server
+            return self._blame(), words or type(error).__name__, server
         return DONE, "", server
 
     def _hold(self):
@@ -192,7 +192,7 @@ class CellRunner:
             time.sleep(min(pauses[0] * HOLD_GROWS**self.held, MOST_HELD))
             self.held += 1
 
-    def _blamed(self):
+    def _blame(self):
         """A cell has failed only if its server is still there; else another server gets it, and this actor too."""
         address = self.server.address
         if self.tools.is_there(address, self.given[2][1]):
@@ -229,4 +229,4 @@ class OwnComfyUI:
     def _start(self):
         from guidance_geometry.sweeps.comfyui import process
 
-        return self.ended.enter_context(process.started(process.comfyui_at(Path(self.host)), self.cpu)).address
+        return self.ended.enter_context(process.start_comfyui(process.comfyui_at(Path(self.host)), self.cpu)).address

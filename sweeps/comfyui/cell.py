@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ..cells import Cell
-from ..graph import linked, upstream
+from ..graph import is_link, upstream
 from ..judges import JUDGE
 from ..workflow import PICTURES, TRACE, TRACED
 from . import answers
@@ -113,7 +113,7 @@ def refuse_deaf_judges(client: Client, cells: Sequence[Cell], told: Told) -> Non
         if any(node["class_type"] in TRACED.values() for node in graph.values()):
             continue  # it cannot be made without a picture
         mark = hashlib.sha256(json.dumps(graph, sort_keys=True).encode()).hexdigest()[:HEX]
-        prompt |= {f"{mark}-{name}": _renamed(node, f"{mark}-") for name, node in graph.items()}
+        prompt |= {f"{mark}-{name}": _rename_inputs(node, f"{mark}-") for name, node in graph.items()}
         prompt[mark] = {"class_type": SHOWS_ANY, "inputs": {"source": [f"{mark}-{energy}", place]}}
     try:
         if prompt:
@@ -122,8 +122,8 @@ def refuse_deaf_judges(client: Client, cells: Sequence[Cell], told: Told) -> Non
         raise ValueError(f"The judge cannot be asked: {error} Change it, or add --judge none.") from error
 
 
-def _renamed(node: Mapping, before: str) -> dict[str, Any]:
-    inputs = {n: [f"{before}{v[0]}", v[1]] if linked(v) else v for n, v in node["inputs"].items()}
+def _rename_inputs(node: Mapping, before: str) -> dict[str, Any]:
+    inputs = {n: [f"{before}{v[0]}", v[1]] if is_link(v) else v for n, v in node["inputs"].items()}
     return {"class_type": node["class_type"], "inputs": inputs}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..axes import suggest
 from ..cells import Cell
-from ..graph import Workflow, linked, title_of
+from ..graph import Workflow, is_link, title_of
 from .cell import Told
 
 KINDS = {"INT": "whole number", "FLOAT": "number"}  # of widgets
@@ -32,9 +32,9 @@ def _of_node(node: Mapping, told: Told) -> list[str]:
     words = [f"{name} there needs an input {lacking[0]}, so it is another version."] if lacking else []
     for one, value in node["inputs"].items():
         options = options_of(declared.get(one, ()))
-        if options and not linked(value) and value not in options:
+        if options and not is_link(value) and value not in options:
             words.append(f"{title_of(node)} has no {one} {value!r}. {suggest(str(value), map(str, options))}")
-        if not linked(value) and (needs := unheld(declared.get(one, ()), value)):
+        if not is_link(value) and (needs := unheld(declared.get(one, ()), value)):
             words.append(f"{title_of(node)} has {one} {value}, and {needs}.")
     return words
 

@@ -100,7 +100,7 @@ def custom_nodes_below(base: Path) -> tuple[Path, list[str]]:
 
 
 @contextmanager
-def started(comfyui: Path, cpu: bool = False) -> Iterator[Server]:
+def start_comfyui(comfyui: Path, cpu: bool = False) -> Iterator[Server]:
     """Start a user's ComfyUI, with its Python, models and packs; what its jobs write is gone with it.
 
     cpu: not on its GPU. Raises StartError where it does not start, or has no copy of this pack and cannot get one.

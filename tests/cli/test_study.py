@@ -169,7 +169,7 @@ def test_a_server_of_another_kind_and_a_cluster_that_is_not_there_are_named(two)
         raise ConnectionError("Could not find any running Ray instance")
 
     with pytest.raises(ValueError, match=r"^No Ray cluster answers at auto\."):
-        run_study.joined(types.SimpleNamespace(init=nobody), "auto")
+        run_study.join_cluster(types.SimpleNamespace(init=nobody), "auto")
 
 
 def test_a_server_that_ends_after_it_was_asked_is_a_sentence(tmp_path, capsys, monkeypatch):

@@ -23,7 +23,7 @@ from guidance_geometry.classifiers.reading import open_classifier
 from guidance_geometry.cli.convert import main, statements
 from guidance_geometry.conversion.card import asked_licence
 from guidance_geometry.conversion.convert import convert
-from guidance_geometry.conversion.tensors import Storage, checked
+from guidance_geometry.conversion.tensors import Storage, check_view
 from guidance_geometry.denoisers.reading import read_denoiser
 from guidance_geometry.files.safetensors import read_safetensors
 from guidance_geometry.files.writing import NotWritten
@@ -493,7 +493,7 @@ def test_a_deep_network_of_small_tensors_is_no_bomb(tmp_path, form):
 
 def test_bytes_behind_the_last_number_of_a_storage_are_not_read():
     storage = Storage(torch.uint8, 5, memoryview(torch.tensor([2.0]).numpy().tobytes() + b"?"))
-    assert checked(storage, torch.float32, 0, (1,), (1,)).tensor().tolist() == [2.0]
+    assert check_view(storage, torch.float32, 0, (1,), (1,)).tensor().tolist() == [2.0]
 
 
 def test_a_large_archive_says_its_places_in_eight_bytes(tmp_path):

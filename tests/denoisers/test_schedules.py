@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from guidance_geometry.denoisers.conversion import denoised, input_scale, network_input
+from guidance_geometry.denoisers.conversion import input_scale, network_input, to_x0
 from guidance_geometry.denoisers.schedules import (
     SCHEDULES,
     Levels,
@@ -124,13 +124,13 @@ def test_every_parametrisation_says_the_same_x0(kind, schedule):
     mine = at.alpha[:, None, None, None] * x0 + at.sigma[:, None, None, None] * eps
     x = mine / at.scale[:, None, None, None]
     output = output_from(kind, x0, mine, at.sigma, at.alpha, 0.6)
-    assert (denoised(kind, schedule, output, x, sigma, 0.6) - x0).abs().max() < 1e-11
+    assert (to_x0(kind, schedule, output, x, sigma, 0.6) - x0).abs().max() < 1e-11
 
 
 @pytest.mark.parametrize("kind", ["epsilon", "score"])
 def test_pure_noise_says_nothing_infinite(kind):
     x, sigma = torch.ones(1, 2, 2, 2), torch.ones(1)
-    assert denoised(kind, "flow", 0.9 * x, x, sigma, None).isfinite().all()
+    assert to_x0(kind, "flow", 0.9 * x, x, sigma, None).isfinite().all()
 
 
 @pytest.mark.parametrize(

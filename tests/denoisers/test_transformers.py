@@ -110,11 +110,11 @@ def test_a_sit_is_told_the_share_of_data_and_flows_the_other_way():
 
 def test_a_velocity_of_sit_gives_its_clean_sample():
     """x_t = t x0 + (1 - t) eps and v = x0 - eps, so x0 = x_t + (1 - t) v in the public code's own words."""
-    from guidance_geometry.denoisers.conversion import denoised
+    from guidance_geometry.denoisers.conversion import to_x0
 
     weights, (x, _, y), s = stored(), batch(), torch.tensor([0.9, 0.4, 0.01])
     velocity = written_out(weights, TINY, x, 1 - s, y)
-    found = denoised("flow", "flow", loaded(SiT, TINY, weights)(x, s, y), x, s, None)
+    found = to_x0("flow", "flow", loaded(SiT, TINY, weights)(x, s, y), x, s, None)
     assert error(found, x + s[:, None, None, None] * velocity) < 1e-5
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from guidance_geometry.dev.fixtures import exact_toy as toy
-from guidance_geometry.figures.classifier_curves import WIDE, Curve, fooled
+from guidance_geometry.figures.classifier_curves import WIDE, Curve, fooled_samples
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.registry import draw_still
 from guidance_geometry.guidance.gradients.estimators import through_denoiser
@@ -143,5 +143,5 @@ def test_a_classifier_that_is_attacked_is_seen_through():
     means = [float(log.exp().mean()) for log in (guide, watch, real)]
     assert means == pytest.approx([0.94, 0.53, 0.75], abs=0.02)
     curves = [Curve("gradient", guide[None], 0, GUIDES), Curve("watch", watch[None], 1, MEASURES)]
-    assert fooled(curves).double().mean() > 0.3
-    assert not fooled([curves[0], replace(curves[0], role=MEASURES)]).any()
+    assert fooled_samples(curves).double().mean() > 0.3
+    assert not fooled_samples([curves[0], replace(curves[0], role=MEASURES)]).any()

@@ -15,7 +15,7 @@ from guidance_geometry.guidance.chain import PLAIN, Chain, chain_of
 from guidance_geometry.guidance.energies.protocol import CLEAN
 from guidance_geometry.guidance.gradients.estimators import EVALUATIONS, NORMALISATIONS, bound_push, is_dead
 from guidance_geometry.guidance.gradients.term import GradientOptions, GradientTerm, Place
-from guidance_geometry.guidance.made_up_run import mapped, play, run_of, steps_of
+from guidance_geometry.guidance.made_up_run import map_tensors, play, run_of, steps_of
 from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.guidance.parts import Packed
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
@@ -58,13 +58,13 @@ CHAINS = {
 
 
 def there(p, device):
-    return mapped(p, lambda v: v.to(device), lambda v: v.to(device))
+    return map_tensors(p, lambda v: v.to(device), lambda v: v.to(device))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=["fp32", "fp16"])
 @pytest.mark.parametrize("chain", CHAINS.values(), ids=CHAINS.keys())
 def test_what_a_rule_does_here_it_does_there(chain, dtype):
-    steps = [mapped(p, lambda v: v.to(dtype)) for p in steps_of(chain)]
+    steps = [map_tensors(p, lambda v: v.to(dtype)) for p in steps_of(chain)]
     with mac() as device:
         found = play(chain, [there(p, device) for p in steps])
     assert all(isinstance(one, MacTensor) and one.dtype == dtype for one in found)
@@ -74,7 +74,7 @@ def test_what_a_rule_does_here_it_does_there(chain, dtype):
 def test_a_sample_of_parts_is_guided_there():
     """Video and sound, each with lengths of its own."""
     chain, packed = Chain((APG,)), Packed(((4, 4, 8), (4, 4, 8)))
-    p = mapped(steps_of(chain)[0], lambda v: v.reshape(3, 1, 256))
+    p = map_tensors(steps_of(chain)[0], lambda v: v.reshape(3, 1, 256))
 
     def guided(p):
         runner = Runner(chain, run_of([p]), packed)

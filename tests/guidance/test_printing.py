@@ -15,7 +15,7 @@ from guidance_geometry.guidance.energies.composition import MaskedEnergy
 from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.guidance.energies.protocol import PictureEnergy
 from guidance_geometry.guidance.gradients.term import GradientOptions
-from guidance_geometry.guidance.printing import LONGEST, Printed, shown, text_of, told
+from guidance_geometry.guidance.printing import LONGEST, Printed, quote, safe_text, text_of
 from guidance_geometry.guidance.rules.kinds import Combine, Rule
 from guidance_geometry.trace.trace import Trace
 
@@ -69,7 +69,7 @@ def test_nested_energies_print_only_a_page():
 
 
 def test_what_cannot_be_printed_is_named_with_the_reason():
-    assert shown(Hostile()) == "Hostile without a text: Broken"
+    assert safe_text(Hostile()) == "Hostile without a text: Broken"
     assert text_of(Wordless()) == "Wordless without a text: its text is a int"
 
 
@@ -88,7 +88,7 @@ HostileNumber, HostileWhole = (hostile(kind, "__abs__", "__lt__") for kind in (f
 HOSTILE = (Hostile(), Unspeakable(), HostileText("x"), HostileNumber(1.5), HostileWhole(3), Unspeakable)
 
 
-@pytest.mark.parametrize("say", [told, shown, text_of])
+@pytest.mark.parametrize("say", [quote, safe_text, text_of])
 @pytest.mark.parametrize("thing", HOSTILE, ids=["object", "nameless", "text", "number", "whole", "class"])
 def test_whatever_it_is_a_message_can_name_it(say, thing):
     said = say(thing)

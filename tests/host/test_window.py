@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from guidance_geometry.guidance.chain import PLAIN, Chain
-from guidance_geometry.guidance.invariants import examine, failed
+from guidance_geometry.guidance.invariants import examine, list_failures
 from guidance_geometry.host.adapter import part_of_schedule
 from guidance_geometry.nodes.classifier_guidance import GGClassifierGradient
 from guidance_geometry.nodes.energies.label import GGLabelEnergy
@@ -114,7 +114,7 @@ def test_a_windowed_rule_holds_the_invariants_that_it_claims(wires):
     found = {}
     for name in RULES:
         rules = Chain(in_window(acting(name, wires["ve"]), 0.3, 0.7).rules)
-        if bad := failed(examine(rules)):
+        if bad := list_failures(examine(rules)):
             found[name] = bad
     assert found == {}
 

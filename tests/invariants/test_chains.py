@@ -14,8 +14,8 @@ from guidance_geometry.dev.fixtures.mac_tensor import MacTensor, mac
 from guidance_geometry.guidance import rules
 from guidance_geometry.guidance.chain import ORDER as KINDS
 from guidance_geometry.guidance.chain import PLAIN, Chain
-from guidance_geometry.guidance.invariants import examine, failed
-from guidance_geometry.guidance.made_up_run import mapped
+from guidance_geometry.guidance.invariants import examine, list_failures
+from guidance_geometry.guidance.made_up_run import map_tensors
 from guidance_geometry.guidance.predictions import Predictions
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
 from guidance_geometry.guidance.rules.angle import Angle
@@ -190,7 +190,7 @@ def on(device):
     """The evaluations of a run as a device has them: in float32, there."""
 
     def moved(p):
-        return mapped(p, lambda v: v.to(device, torch.float32), lambda v: v.to(device, torch.float32))
+        return map_tensors(p, lambda v: v.to(device, torch.float32), lambda v: v.to(device, torch.float32))
 
     return lambda chain, family: ((i, further, moved(p)) for i, further, p in evaluations(chain, family))
 
@@ -210,7 +210,7 @@ def test_a_chain_holds_what_all_its_rules_claim(names):
     chain, _ = made_of(names)
     if "list" in names:
         chain = Chain(tuple(ScaleSchedule("linear") if rule is RULES["list"] else rule for rule in chain.rules))
-    assert failed(examine(chain)) == []
+    assert list_failures(examine(chain)) == []
 
 
 def refused(pair):
@@ -235,7 +235,7 @@ def test_a_rule_without_a_formula_keeps_its_claims_beside_every_other(rule):
     """A new one may come without a second writing of its formula: that is the reviewer's."""
     pairs = [pair for name in COMPANY for pair in itertools.permutations((rule, RULES[name])) if not refused(pair)]
     chains = [Chain(pair) for pair in ((rule,), *pairs)]
-    assert {chain.text: bad for chain in chains if (bad := failed(examine(chain)))} == {}
+    assert {chain.text: bad for chain in chains if (bad := list_failures(examine(chain)))} == {}
     with mac() as device:
         moved = [list(in_chain(chains[0], "ve", GAMMA, on(place))) for place in (device, "cpu")]
     assert all(torch.equal(one.cpu(), right) for one, right in zip(*moved, strict=True))

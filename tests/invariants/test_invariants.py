@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from guidance_geometry.guidance.chain import PLAIN, Chain
-from guidance_geometry.guidance.invariants import INVARIANTS, examine, failed
+from guidance_geometry.guidance.invariants import INVARIANTS, examine, list_failures
 from guidance_geometry.guidance.made_up_run import play, steps_of
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
 from guidance_geometry.guidance.rules.angle import Angle
@@ -36,7 +36,7 @@ def test_plain_cfg_holds_everything():
 
 def test_a_rule_that_imports_nothing_of_ours_holds_what_it_claims():
     verdicts = examine(HalfwayBack())
-    assert failed(verdicts) == []
+    assert list_failures(verdicts) == []
     assert verdicts["in plane"].word == "pass"
     assert verdicts["gamma 0 is u"].word == "not claimed"
     assert (verdicts["gamma 0 is u"].size or 0.0) > 0.1
@@ -178,14 +178,14 @@ CAUGHT = [
 
 @pytest.mark.parametrize(("rule", "name"), CAUGHT, ids=lambda value: getattr(value, "__name__", value))
 def test_what_is_wrong_is_caught(rule, name):
-    assert name in failed(examine(rule()))
+    assert name in list_failures(examine(rule()))
 
 
 def test_knobs_that_should_be_neutral_and_are_not_are_caught():
     class Off(Broken):
         neutral = OneTooMuch()
 
-    assert failed(examine(Off())) == ["neutral is CFG"]
+    assert list_failures(examine(Off())) == ["neutral is CFG"]
 
 
 def test_every_invariant_is_caught_by_some_broken_rule():
@@ -222,7 +222,7 @@ def test_a_formula_that_is_not_neutral_where_it_says_so_is_remarked_on():
             return with_difference(p, p.delta * self.factor), state
 
     verdicts = examine(PLAIN.then(Longer()))
-    assert failed(verdicts) == []
+    assert list_failures(verdicts) == []
     assert "its formula is not asked there" in verdicts["neutral is CFG"].note
 
 
