@@ -81,7 +81,8 @@ def foreign(names: Collection[str], settings: Mapping[str, Any]) -> str:
     if kind:
         return f"{kind}. Load Denoiser reads {', '.join(FORMATS)}."
     titles = ", ".join(known.title for known in FORMATS.values())
-    said = f", pickled as {quote(settings['class'])} (class or settings unknown here)" if "class" in settings else ""
+    named = quote(settings["class"]) if "class" in settings else ""
+    said = f", pickled as {named} (class or settings are unknown here)" if named else ""
     first, more = ", ".join(quote(name) for name in sorted(names)[:3]), len(names) - 3
     return (
         f"not a denoiser that this pack knows: it knows {titles}, and folders of the diffusers library. Found: "

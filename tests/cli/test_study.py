@@ -181,7 +181,7 @@ def test_a_server_that_ends_after_it_was_asked_is_a_sentence(tmp_path, capsys, m
 
     (tmp_path / "plan.json").write_text(PLAN.text())
     words = [str(tmp_path / "plan.json"), "--servers", "http://a", "--output", str(tmp_path / "out")]
-    monkeypatch.setattr(run_study, "joined", lambda *_: None)
+    monkeypatch.setattr(run_study, "join_cluster", lambda *_: None)
     monkeypatch.setattr(run_study, "run_study", gone)
     assert run_study.main(words) == 2
     assert "A server does not answer: refused." in capsys.readouterr().err
