@@ -130,11 +130,11 @@ class Wandering(Broken):
 class MovesFirst(Chain):
     """Moves u and c by what is to be added, before they are combined."""
 
-    def _guided(self, p, gamma, act):
+    def _apply(self, p, gamma, act):
         for i in self._of(Add):
             shift = act(i, p, gamma)
             p = replace(p, uncond=p.uncond + shift, cond=p.cond + shift)
-        return self._combined(p, gamma, act)
+        return self._combine(p, gamma, act)
 
 
 class ReshapesTheNegative(Chain):
