@@ -447,4 +447,4 @@ def _setting(run: HostRun) -> Setting:
 def _captures(recording: Recording, run: HostRun) -> list[Capture]:
     """What is captured of each part of the sample, which has its share of the memory."""
     budget = recording.budget_mb << 20
-    return [Capture(recording.capture, int(share * budget)) for share in run.packed.shares]
+    return [Capture(recording.capture, int(share * budget), run.steps) for share in run.packed.shares]

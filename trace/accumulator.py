@@ -7,6 +7,7 @@ waits. A small run only keeps its steps while it goes on: its numbers are made w
 from __future__ import annotations
 
 import copy
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -43,11 +44,12 @@ class Capture:
     """Tensors of some steps in half precision, within a budget: every k-th step, and always the first and the last.
 
     mode: numbers keeps none, pictures at most 24 steps of x, u, c and D, tensors every step and its move and noise too.
-    budget: bytes.
+    budget: bytes. steps: how many the run plans, 0 where nobody knows: of the others then nothing leaves the device.
     """
 
     mode: str = "pictures"
     budget: int = 256 << 20
+    steps: int = 0
     stride: int = 1
     kept: dict[int, dict[str, Tensor]] = field(default_factory=dict)
     latest: tuple[int, dict[str, Tensor]] | None = None
@@ -62,21 +64,27 @@ class Capture:
         """Store a step, or thin out what is stored until it fits."""
         if self.mode == "numbers":
             return
-        self.seen, self.latest = step.index + 1, (step.index, self._tensors(step))  # any step may be the last
-        size = sum(t.numel() * t.element_size() for t in self.latest[1].values())
+        taken = self._tensors(step)
+        self.seen, self.latest = step.index + 1, (step.index, taken)  # any step may be the last
+        size = sum(t.numel() * t.element_size() for t in taken.values())
         limit = max(min(LIMITS[self.mode], self.budget // size - 1), 1)
+        while math.ceil(self.steps / self.stride) > limit:
+            self.stride *= 2
         if step.index % self.stride == 0:
-            self.kept[step.index] = self.latest[1]
+            self.kept[step.index] = to_host(taken)
         while len(self.kept) > limit:
             self.stride *= 2
             self.kept = {i: t for i, t in self.kept.items() if i % self.stride == 0}
 
     def amend(self, step: Recorded) -> None:
         """Keep a step's u beside the rest of it."""
-        if self.latest is not None:
-            self.kept[self.latest[0]] = self.latest[1]
+        self._keep_latest()
         if step.index in self.kept:
-            self.kept[step.index] |= self._tensors(step)
+            self.kept[step.index] |= to_host(self._tensors(step))
+
+    def _keep_latest(self) -> None:
+        if self.latest is not None and self.latest[0] not in self.kept:
+            self.kept[self.latest[0]] = to_host(self.latest[1])
 
     def _tensors(self, step: Recorded) -> dict[str, Tensor]:
         seen = step.evaluation
@@ -84,15 +92,16 @@ class Capture:
         if self.mode == "tensors":
             named |= {"move": step.move, "noise": step.noise}
         named |= seen.gradients
-        return {name: t.half().cpu() for name, t in named.items() if t is not None}
+        return {name: t.to(torch.float16, copy=True) for name, t in named.items() if t is not None}
 
     def stacked(self) -> tuple[list[int], dict[str, Tensor], str]:
         """Captured step numbers, {name: [k, B, ...] float16}, and a sentence on what was left out.
 
         A vector that some captured steps lack (a pass nobody evaluated) is nan there; one that all lack is absent.
         """
-        if self.latest is not None:
-            self.kept[self.latest[0]] = self.latest[1]
+        self._keep_latest()
+        if torch.cuda.is_initialized():
+            torch.cuda.synchronize()  # the copies of `to_host` are there
         steps = sorted(self.kept)
         names = list(dict.fromkeys(name for i in steps for name in self.kept[i]))
         tensors = {name: torch.stack([self._or_nan(self.kept[i], name) for i in steps]) for name in names}
@@ -105,6 +114,11 @@ class Capture:
     @staticmethod
     def _or_nan(tensors: dict[str, Tensor], name: str) -> Tensor:
         return tensors[name] if name in tensors else torch.full_like(tensors["x"], torch.nan)
+
+
+def to_host(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Copies on the CPU, from CUDA into pinned memory: the run does not wait for them, and a reader has to."""
+    return {name: t.to("cpu", non_blocking=t.is_cuda) for name, t in tensors.items()}
 
 
 class Accumulator:

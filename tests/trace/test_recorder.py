@@ -9,6 +9,7 @@ import torch
 from guidance_geometry.samplers.noise_tracking import untrack
 from guidance_geometry.samplers.response import Response, StepResponse
 from guidance_geometry.samplers.stages import Stages
+from guidance_geometry.trace import accumulator as accumulator_module
 from guidance_geometry.trace.accumulator import Accumulator, Capture
 from guidance_geometry.trace.gram import VECTORS, GramRecord
 from guidance_geometry.trace.recorder import Evaluation, Recorded, Recorder
@@ -232,6 +233,20 @@ def test_pictures_are_spread_over_the_run_with_both_ends(count):
     assert bool(note) == (len(steps) < count)
     assert set(tensors) == {"x", "uncond", "cond", "guided"}
     assert all(t.dtype == torch.float16 and t.shape == (len(steps), 2, 1, 6) for t in tensors.values())
+
+
+@pytest.mark.parametrize("count", [1, 2, 24, 25, 49, 50, 200])
+def test_of_a_run_whose_length_is_known_only_what_is_kept_leaves_the_device(count, monkeypatch):
+    copied, real = [], accumulator_module.to_host
+    monkeypatch.setattr(accumulator_module, "to_host", lambda tensors: copied.append(tensors) or real(tensors))
+    known, unknown = Capture("pictures", steps=count), Capture("pictures")
+    for step in many_steps(count):
+        known.keep(step)
+    assert [*known.stacked()[0]] == sorted({*range(0, count, known.stride), count - 1})
+    assert len(copied) == len(known.kept)
+    for step in many_steps(count):
+        unknown.keep(step)
+    assert unknown.stacked()[0] == known.stacked()[0]
 
 
 def test_the_budget_is_kept_and_what_was_left_out_is_said():
