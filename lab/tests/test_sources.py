@@ -36,6 +36,7 @@ KEEP_NO_NUMBERS = {
     "provision",
     "train_demo",
     "train_flow",
+    "workshop",
     "pocket_means",
     "sweep",
 }  # packages, pictures, checkpoints, logs
