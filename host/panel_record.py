@@ -101,8 +101,8 @@ def _for_who_queued(data: bytes, ending: str) -> dict:
 
 
 def thin_record(record: dict, why: str) -> dict:
-    """The record with as many of its steps, evenly, as travel inside the node's output."""
-    alone = {name: fact for name, fact in record.items() if name != "parts"}
+    """The record with as many of its steps, evenly, as travel inside the node's output; a matrix of all has no room."""
+    alone = {name: fact for name, fact in record.items() if name not in ("parts", "directions")}
     header = alone | {"steps": [], "notes": [*record["notes"], why]}
     return header | {"steps": fitting_steps(record["steps"], IN_MESSAGE - size_of(header))}
 
