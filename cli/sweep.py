@@ -165,13 +165,7 @@ def forget_marked(folder: Folder, marks: Path) -> int:
 def main(words: Sequence[str] | None = None) -> int:
     """Plan, check, run what is missing, and write what came out.  words: of the command line, None for its own"""
     args = options(words)
-    offer_rules(
-        [
-            args.rule or "",
-            *args.axis,
-            args.plan.read_text(encoding="utf-8") if args.plan and args.plan.is_file() else "",
-        ]
-    )
+    offer_rules([args.rule or "", *args.axis, text_of(args.plan)])
     server = args.server or "ComfyUI"
     try:
         plan = plan_from(args)
