@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..figures.html import page
+from ..figures.html import RECORD_BYTES, page
 from ..files.claims import json_of
 from ..files.writing import check_place, write_atomically
 from ..sweeps.addresses import place_at
@@ -26,7 +26,6 @@ from ..trace.trace import Trace
 from ..verdict.known import knowledge_without_host
 from ..verdict.report import report_of
 
-RECORD_BYTES = 4_000_000  # of the numbers; steps of longer runs are left out evenly, and the page says so
 NO_PICTURES = "A saved trace holds no pictures. Guidance Page, the node, writes them too."
 
 

@@ -15,6 +15,7 @@ from ..trace.portable import ascii_json
 from ..verdict.sentences import about, percent
 
 WEB = Path(__file__).resolve().parents[1] / "web"
+RECORD_BYTES = 4_000_000  # of the numbers; steps of longer runs are left out evenly, and the page says so
 ENTRY = "page.mjs"
 PREFIX = "gg/"  # of a module's name in the page's import map; a data URI cannot resolve a relative one
 _IMPORT = re.compile(r'(\b(?:from|import)\s+)"\./([a-z0-9-]+\.mjs)"')

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from comfy_api.latest import io
 
-from ..figures.html import page
+from ..figures.html import RECORD_BYTES, page
 from ..files.writing import write_atomically
 from ..host.adapter import PACK_VERSION
 from ..host.panel_record import keep_pictures, report_on
@@ -18,7 +18,6 @@ from ..trace.checks import check
 from ..trace.record import run_record
 from ..trace.trace import Trace
 
-RECORD_BYTES = 4_000_000  # of the numbers; steps of longer runs are left out evenly, and the page says so
 PIXELS = "PixelFormat"
 DIRECT, DECODED = 20, 8  # steps with pictures: as they are, or through a VAE
 
