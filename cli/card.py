@@ -20,11 +20,11 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from ..files.claims import json_of
 from ..sweeps.addresses import place_at
+from ..sweeps.axes import is_chance, is_seed, value_at, word_of
 from ..sweeps.cells import pack_version
 from ..sweeps.measures import JUDGE
-from ..sweeps.results import Folder
+from ..sweeps.results import Folder, read_results
 from ..sweeps.summary import trace_at
 from ..trace.trace import Trace
 from ..verdict.card import FEATURES, write_card
@@ -34,7 +34,6 @@ from ..verdict.picks import model_key
 from ..verdict.sampler_class import sampler_class
 
 FEWEST = 3  # scales
-VARIED = {"cfg", "seed", "label", "prompt"}  # what may differ between the cells
 NO_JUDGE = "its cells have no judge's score. Run the sweep with an energy in the workflow, or with --judge NODE"
 NO_SIZE = "the size of clean data is not in its traces. Add --sigma-data, the rms of clean latents of the model"
 
@@ -96,24 +95,21 @@ def claims_of(folder: Folder, sigma_data: float | None = None) -> dict[str, Any]
 
 def scored_cells(folder: Folder) -> list[Scored]:
     """The cells of a study that the judge scored.  Raises ValueError where another setting than cfg varies too."""
-    results = folder.path / "results.json"
-    try:
-        rows = json_of(str(results), results.read_text(encoding="utf-8"), "Give the folder of a sweep.")["rows"]
-        others = {name for row in rows for name in row["place"] if len({str(r["place"][name]) for r in rows}) > 1}
-        scored = [
-            Scored(float(row["place"]["cfg"]), int(row["place"].get("seed", 0)), row["measures"][JUDGE], row["id"])
-            for row in rows
-            if row["measures"].get(JUDGE) is not None
-        ]
-    except OSError as error:
-        raise ValueError("it holds no results.json. Give the folder of a sweep.") from error
-    except (KeyError, TypeError) as error:
-        raise ValueError("its results are not of a sweep over cfg. Give the folder of one.") from error
-    if others - VARIED:
-        raise ValueError(f"{', '.join(sorted(others - VARIED))} varies too. Give a sweep over cfg and seeds alone.")
-    if not scored:
+    _, rows = read_results(folder.path)
+    varied = {name for row in rows for name, value in row["place"].items() if value != rows[0]["place"].get(name)}
+    if others := sorted(name for name in varied if word_of(name) != "cfg" and not is_chance(name)):
+        raise ValueError(f"{', '.join(others)} varies too. Give a sweep over cfg and seeds alone.")
+    judged = [row for row in rows if row["measures"].get(JUDGE) is not None]
+    if not judged:
         raise ValueError(f"{NO_JUDGE}.")
-    return scored
+    cfgs = [value_at(row["place"], "cfg") for row in judged]
+    if not all(isinstance(cfg, int | float) for cfg in cfgs):
+        raise ValueError("its results are not of a sweep over cfg. Give the folder of one.")
+    seeds = [next((value for name, value in row["place"].items() if is_seed(name)), 0) for row in judged]
+    return [
+        Scored(float(cfg), int(seed), row["measures"][JUDGE], row["id"])
+        for row, cfg, seed in zip(judged, cfgs, seeds, strict=True)
+    ]
 
 
 def band_claims(folder: Folder, cells: Sequence[Scored], trace: Trace, size: float) -> dict[str, Any]:

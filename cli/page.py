@@ -12,12 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..figures.html import RECORD_BYTES, page
-from ..files.claims import json_of
 from ..files.writing import check_place, write_atomically
 from ..sweeps.addresses import place_at
 from ..sweeps.cells import Cell, pack_version
-from ..sweeps.plan import plan_of
-from ..sweeps.results import Folder
+from ..sweeps.results import Folder, read_results
 from ..sweeps.summary import write_summary
 from ..trace.checks import check
 from ..trace.file import load
@@ -64,14 +62,7 @@ def record_of(trace: Trace) -> dict:
 def page_of_sweep(address: str) -> str:
     """Write the page, the report, the sheet and the tables of a sweep again, of the cells that its folder holds."""
     folder = Folder(place_at(address), any_measure=True)
-    results = folder.path / "results.json"
-    try:
-        found = json_of(str(results), results.read_text(encoding="utf-8"), "Give the folder of a sweep.")
-        plan = plan_of(found["plan"])
-        cells = [Cell(row["id"], row["place"], {}) for row in found["rows"]]
-    except OSError as error:
-        raise ValueError(f"{address} holds no results.json, and is no file of a trace. Give one of both.") from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{results} is not of a sweep. Give the folder of one.") from error
+    plan, rows = read_results(folder.path)
+    cells = [Cell(row["id"], row["place"], {}) for row in rows]
     done = len(write_summary(folder, plan, cells, "Guidance sweep", f"{len(cells)} cells."))
     return f"{done} of {len(cells)} cells: {folder.path / 'index.html'}"

@@ -12,7 +12,6 @@ cell: its actor takes another server, and what it was at is run again there.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,22 +19,18 @@ from pathlib import Path
 from typing import Any
 
 from ..guidance.rule_file import OFFERED
-from ..sweeps.addresses import Place, place_at
-from ..sweeps.cells import cells_of, pack_version
+from ..sweeps.addresses import place_at
 from ..sweeps.cluster.passes import OnRay, left_over, passes
 from ..sweeps.comfyui import process
-from ..sweeps.comfyui.cell import AGAIN, FAULTS, PAUSES, REPORT_NODE, Told, models_of, refuse_deaf_judges, told_by
-from ..sweeps.comfyui.client import Client
+from ..sweeps.comfyui.cell import AGAIN, FAULTS, PAUSES, REPORT_NODE, Told
 from ..sweeps.comfyui.executor import in_words
-from ..sweeps.comfyui.misfits import refuse_misfits
 from ..sweeps.parquet import write_parquet
-from ..sweeps.plan import Plan, plan_of, read_plan
+from ..sweeps.plan import Plan, read_plan
 from ..sweeps.report import report_text
-from ..sweeps.results import Folder
-from ..sweeps.rules import Nodes
+from ..sweeps.results import Folder, read_results
 from ..sweeps.summary import set_faulty_aside, write_summary
 from . import sweep
-from .sweep import OUTPUT, RAW, add_server_options, agree_plan, offer_rules, text_of
+from .sweep import OUTPUT, RAW, add_server_options, agree_plan, cells_on, describe_server, offer_rules, text_of
 
 NO_CLUSTER = "No Ray cluster answers at {}. Start one with ray start --head, or leave out --ray."
 GAVE_UP = "Ray gave up: ... {} Is this folder at the same place on every machine? " + AGAIN
@@ -92,8 +87,7 @@ def known_of(servers: Sequence[str], timeout: float = 300.0) -> tuple[dict[str, 
 def description_of(address: str, timeout: float) -> tuple[Told, dict[str, int | None]] | None:
     """What a server says of its nodes and its models; None, with a line of it, where it does not answer."""
     try:
-        with Client(address, timeout) as client:
-            return told_by(client), models_of(client)
+        return describe_server(address, timeout)
     except FAULTS as error:
         print(f"{error} It is left out.", file=sys.stderr)
     return None
@@ -121,11 +115,7 @@ def run_study(ray: Any, plan: Plan, folder: Folder, args: argparse.Namespace, as
     """Run a plan on Ray, which has been started.  asked: servers that say what there is"""
     told, models = known_of(asked, args.timeout)
     servers = [one for one in asked if one in told] if args.servers else []
-    cells = cells_of(plan, Nodes.of(next(iter(told.values()))), models, pack_version())
-    refuse_misfits(cells, told)
-    first = next(iter(told))
-    with Client(first, args.timeout) as client:
-        refuse_deaf_judges(client, cells, told[first])
+    cells = cells_on(told, models, plan, args.timeout)
     folder.keep(plan)
     set_faulty_aside(folder, cells)
     crew = OnRay(ray, runner_of(plan, folder, args, told), servers, len(servers) or args.actors, args.batch)
@@ -197,19 +187,9 @@ def on_a_cluster(args: argparse.Namespace) -> int:
 def print_report(address: str) -> int:
     """Print the report of a study again, from what its folder holds; nothing runs."""
     try:
-        print(report_of(place_at(address)), end="")
+        plan, rows = read_results(place_at(address))
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
+    print(report_text(rows, plan.varied), end="")
     return 0
-
-
-def report_of(folder: Place) -> str:
-    """The report of what a folder holds.  Raises ValueError where that is no study."""
-    try:
-        told = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-        return report_text(told["rows"], plan_of(told["plan"]).varied)
-    except OSError as error:
-        raise ValueError(f"{folder} holds no results.json. Run the study first, or give its --output.") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{folder / 'results.json'} is not of a study. Give the folder of one.") from error

@@ -30,6 +30,7 @@ from ..sweeps.comfyui.cell import (
     PAUSES,
     REPORT_NODE,
     Connection,
+    Told,
     is_there,
     models_of,
     refuse_deaf_judges,
@@ -173,24 +174,34 @@ def main(words: Sequence[str] | None = None) -> int:
         plan = agree_plan(plan, folder, args.yes)
         with serving(args) as connection:
             server = connection.address
-            cells, reports = cells_on(server, plan, args.timeout)
+            nodes, models = describe_server(server, args.timeout)
+            cells = cells_on({server: nodes}, models, plan, args.timeout)
             folder.keep(plan)
             if args.rerun:
                 print(f"{forget_marked(folder, args.rerun)} cells run again")
-            return run_and_show(connection, plan, folder, cells, reports)
+            return run_and_show(connection, plan, folder, cells, REPORT_NODE in nodes)
     except (ValueError, *FAULTS) as error:
         print(in_words(error, server), file=sys.stderr)
         return 2
 
 
-def cells_on(address: str, plan: Plan, timeout: float) -> tuple[list[Cell], bool]:
-    """The cells of a plan for a server, and whether it writes reports.  Raises ValueError for what it cannot run."""
+def describe_server(address: str, timeout: float) -> tuple[Told, dict[str, int | None]]:
+    """What a server says of its nodes, and its models."""
     with Client(address, timeout) as client:
-        told = told_by(client)
-        cells = cells_of(plan, Nodes.of(told), models_of(client), pack_version())
-        refuse_misfits(cells, {address: told})
-        refuse_deaf_judges(client, cells, told)
-    return cells, REPORT_NODE in told
+        return told_by(client), models_of(client)
+
+
+def cells_on(told: Mapping[str, Told], models: Mapping[str, int | None], plan: Plan, timeout: float) -> list[Cell]:
+    """The cells of a plan for servers with the same models.  told: what each says of its nodes, by its address
+
+    Raises ValueError for what one of them cannot run.
+    """
+    first, nodes = next(iter(told.items()))
+    cells = cells_of(plan, Nodes.of(nodes), models, pack_version())
+    refuse_misfits(cells, told)
+    with Client(first, timeout) as client:
+        refuse_deaf_judges(client, cells, nodes)
+    return cells
 
 
 def run_and_show(server: Connection, plan: Plan, folder: Folder, cells: Sequence[Cell], reports: bool) -> int:

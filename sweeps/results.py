@@ -14,7 +14,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ..files.claims import ANYTHING, PAGE, check_claims, json_of, maybe, number, required, table, text, whole
+from ..files.claims import (
+    ANYTHING,
+    PAGE,
+    check_claims,
+    json_of,
+    maybe,
+    number,
+    required,
+    several,
+    table,
+    text,
+    whole,
+)
 from ..trace.file import load
 from ..trace.portable import ascii_json
 from .addresses import Place, local, write_whole
@@ -22,16 +34,17 @@ from .axes import Value
 from .cells import Cell
 from .measures import JUDGE, KNOWN, measure
 from .pictures import open_picture
-from .plan import Plan, read_plan
+from .plan import Plan, plan_of, read_plan
 
-PLAN, CELLS, REJECTED = "plan.json", "cells", "rejected"
+PLAN, CELLS, REJECTED, RESULTS = "plan.json", "cells", "rejected", "results.json"
 WRITTEN_BY = 60.0  # s, in which any file of a study is written
-MOST_MEASURES = 1000
+MOST_MEASURES, MOST_ROWS = 1000, 10_000_000
 REQUESTS = 16  # at once, of an address
 DIGESTS = "sha256"  # of the files of a row, which have been opened
 ORIGIN = "origin"  # digests of what made a row beside its place, where a sweep may come back with something else
 PNG, TRACE = "png", "safetensors"
 AGAIN = "The cell runs again."
+GIVE_A_SWEEP = "Give the folder of a sweep that has run."
 ROW = {
     "id": required(text()),
     "place": required(table(ANYTHING, MOST_MEASURES)),
@@ -42,6 +55,7 @@ ROW = {
     **dict.fromkeys(("verdict", "server", "machine"), maybe(text(PAGE))),
 }
 Row = dict[str, Any]
+FOUND = {name: ROW[name] for name in ("id", "place", "measures")}  # in every row of the results
 
 
 class Folder:
@@ -222,6 +236,27 @@ class Folder:
         """Set a cell aside with its error."""
         told = {"id": cell.id, "place": dict(cell.place), "error": error, "prompt": cell.prompt}
         write_whole(self.path / REJECTED / f"{cell.id}.json", [ascii_json(told).encode()])
+
+
+def read_results(folder: Place) -> tuple[Plan, list[Row]]:
+    """The plan of a sweep, and a row for every place that is done, as its folder holds them.
+
+    Raises ValueError for the folder of something else.
+    """
+    file = folder / RESULTS
+    try:
+        results = json_of(str(file), file.read_text(encoding="utf-8"), GIVE_A_SWEEP)
+    except OSError as error:
+        raise ValueError(f"{file} is not there. {GIVE_A_SWEEP}") from error
+    check_claims(
+        str(file), results, {"rows": required(several(table(ANYTHING, MOST_MEASURES), MOST_ROWS))}, GIVE_A_SWEEP
+    )
+    for row in results["rows"]:
+        check_claims(str(file), row, FOUND, GIVE_A_SWEEP)
+    try:
+        return plan_of(results.get("plan")), results["rows"]
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from error
 
 
 def digest_of(data: bytes) -> str:

@@ -25,7 +25,7 @@ from .curves import with_diversity
 from .pictures import open_picture
 from .plan import Plan
 from .report import report_text
-from .results import DIGESTS, ORIGIN, Folder, Row, csv_of
+from .results import DIGESTS, ORIGIN, RESULTS, Folder, Row, csv_of
 from .runs import records_of
 from .sheet import sheet
 
@@ -82,7 +82,7 @@ def write_summary(
         runs = records_of(list(pictures), lambda cell: trace_at(folder, cell))
         _write(folder, REPORT, summary)
         _write(folder, "results.csv", csv_of(rows))
-        _write(folder, "results.json", ascii_json({"plan": plan.as_mapping(), "rows": rows}))
+        _write(folder, RESULTS, ascii_json({"plan": plan.as_mapping(), "rows": rows}))
         _write(folder, "index.html", page.study_page(title, plan.varied, cells, rows, pictures, note, summary, runs))
         if rows:
             sink = BytesIO()

@@ -43,7 +43,7 @@ from ...sweeps.cluster.passes import OnRay, Tally
 from ...sweeps.cluster.worker import DONE
 from ...sweeps.measures import measure
 from ...sweeps.plan import Plan
-from ...sweeps.results import CELLS
+from ...sweeps.results import CELLS, read_results
 from ...sweeps.rules import NOTHING
 from ...trace.file import load, save
 from .. import markdown
@@ -225,7 +225,7 @@ def ids_of(file: Path) -> list[str]:
 
 def counted(site: Site) -> dict[str, Any]:
     """What the study left, counted."""
-    rows = json.loads((site.folder / "results.json").read_text(encoding="utf-8"))["rows"]
+    _, rows = read_results(site.folder)
     ids = [row["id"] for row in rows]
     lines = csv.DictReader((site.folder / "results.csv").read_text(encoding="utf-8").splitlines())
     tables = [[line["id"] for line in lines]]

@@ -26,6 +26,7 @@ from ...sweeps.cells import cells_of
 from ...sweeps.comfyui import client
 from ...sweeps.pictures import open_picture
 from ...sweeps.plan import Plan
+from ...sweeps.results import read_results
 from ...sweeps.rules import NOTHING
 from ...trace.file import load, save
 
@@ -79,7 +80,7 @@ def faults_of(stub: Stub, address: str, output: Path, rng: Random) -> tuple[str,
     faults += unsound(output)
     make_honest(stub)
     code, again, more = swept(address, output)
-    rows = json.loads((output / "results.json").read_text())["rows"] if code == 0 else []
+    rows = read_results(output)[1] if code == 0 else []
     faults += [] if len(rows) == len(CFG) else [f"lost: {len(rows)} rows after all was well: {again[-500:]}"]
     faults += [f"{seconds:.0f} s"] if max(seconds, more) > LONGEST else []
     return what, faults, max(seconds, more)

@@ -29,10 +29,6 @@ DIRECT = urllib.request.build_opener(
 SETTINGS = {"PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
 PACK = "guidance-geometry"
 IS_THE_PACK = re.compile(rf'^name = "{PACK}"', re.MULTILINE)  # in a pyproject.toml
-PYTHONS = (  # of a ComfyUI, below its folder
-    *(f"{name}/{place}" for name in ("venv", ".venv") for place in ("bin/python", "Scripts/python.exe")),
-    "../python_embeded/python.exe",
-)
 NOBODY = "No ComfyUI is there. Give its folder with --comfyui PATH, or start it and give its address with --server URL."
 END_SECONDS = 10  # what a child gets to end by itself
 WAIT_SECONDS = 120  # a loaded machine needs 40 s for the very first start
@@ -82,7 +78,8 @@ def find_comfyui(given: str | None = None) -> Path:
 
 def python_of(comfyui: Path) -> Path:
     """Return the Python that starts a ComfyUI: that of its environment or its portable build, else this one."""
-    return next((place for name in PYTHONS if (place := comfyui / name).is_file()), Path(sys.executable))
+    places = (interpreter(comfyui / "venv"), interpreter(comfyui / ".venv"), comfyui / "../python_embeded/python.exe")
+    return next((place for place in places if place.is_file()), Path(sys.executable))
 
 
 def holds_the_pack(custom_nodes: Path) -> bool:

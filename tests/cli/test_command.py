@@ -147,7 +147,8 @@ def judged(folder, scores, seeds=(0, 1), **header):
             facts = {"model": model, "sampler": "euler", "scheduler": "normal"} | header
             save(replace(trace, header=trace.header | facts), cells / f"{name}.safetensors")
             rows.append({"id": name, "place": {"cfg": cfg, "seed": seed}, "measures": {"judge": score + 0.1 * seed}})
-    (folder / "results.json").write_text(json.dumps({"plan": {}, "rows": rows}))
+    plan = json.loads((SWEEP_FOLDER / "results.json").read_text())["plan"]
+    (folder / "results.json").write_text(json.dumps({"plan": plan, "rows": rows}))
     return folder
 
 

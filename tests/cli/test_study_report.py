@@ -7,10 +7,10 @@ from guidance_geometry.cli import study
     ("output", "text", "words"),
     [
         ("nowhere://a", None, "nowhere://a cannot be opened"),
-        ("", None, "holds no results.json"),
-        ("", "{", "is not of a study"),
-        ("", "[]", "is not of a study"),
-        ("", '{"rows": [], "plan": {}}', "is not of a study"),
+        ("", None, "results.json is not there"),
+        ("", "{", "results.json"),
+        ("", "[]", "results.json"),
+        ("", '{"rows": [], "plan": {}}', "results.json"),
     ],
 )
 def test_what_is_no_study_is_a_sentence(tmp_path, capsys, output, text, words):
