@@ -26,11 +26,10 @@ from ..sweeps.cells import pack_version
 from ..sweeps.measures import JUDGE
 from ..sweeps.results import Folder, read_results
 from ..sweeps.summary import trace_at
-from ..trace.trace import Trace
+from ..trace.trace import Trace, model_key
 from ..verdict.card import FEATURES, write_card
 from ..verdict.features import features_of
 from ..verdict.good_scales import SLACK, good_scales
-from ..verdict.picks import model_key
 from ..verdict.sampler_class import sampler_class
 
 FEWEST = 3  # scales

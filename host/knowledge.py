@@ -16,11 +16,11 @@ import comfy.latent_formats
 from torch import Tensor
 
 from ..guidance.printing import shorten, words_of
-from ..trace.trace import Trace
+from ..trace.trace import Trace, model_key
 from ..verdict.card import Card, read_card
 from ..verdict.findings import Judged
 from ..verdict.known import Known, included_card, knowledge_without_host
-from ..verdict.picks import Picks, model_key, read_picks
+from ..verdict.picks import Picks, read_picks
 from ..verdict.report import Report, report_of
 from ..verdict.sentences import Sentence, say
 from ..verdict.size import Size, read_size, write_size

@@ -24,7 +24,7 @@ from .places import PLACES, places_of
 from .portable import jsonable
 from .pushes import contraction, push, shares
 from .terms import columns_of_pass, effects_of_pass, passes_of
-from .trace import PER_STEP, Trace
+from .trace import PER_STEP, Trace, model_key
 
 VERSION = 1
 DIGITS = 6
@@ -278,6 +278,8 @@ def _header(trace: Trace, facts: RunFacts, steps: list[dict]) -> dict:
     header = {"v": VERSION, "run": facts.run, "n": facts.n, "space": facts.space, "N": facts.count}
     header |= {"vectors": list(facts.vectors), "batch": trace.batch, "sigma_data": round_digits(facts.sigma_data)}
     header |= {name: round_digits(trace.header.get(name)) for name in HEADER}
+    if key := model_key(header["model"] or {}):
+        header["model"]["key"] = key
     capture = trace.header.get("capture") or {}
     header |= {name: trace.header[name] for name in OF_SOME_RUNS if trace.header.get(name)}
     header["capture"] = {name: capture.get(name) for name in ("mode", "steps", "note")}

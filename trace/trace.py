@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -174,6 +175,15 @@ class Trace(Printed):
 
 
 CROSS = "directions"  # name of the tensor in a trace's cross part, and of its facts in the header
+
+
+def model_key(model: Mapping[str, Any]) -> str | None:
+    """What tells a model from others: the hash of its weights, else the name of their file; None if neither is known.
+
+    model: of a trace's header.
+    """
+    sha256, file = model.get("hash"), model.get("file")
+    return str(sha256).lower() if sha256 else f"file:{file}" if file else None
 
 
 def nearest_to_median(values: Tensor, among: Sequence[int] | None = None) -> int:  # [B]

@@ -9,10 +9,9 @@ import torch
 
 from ..trace.effective import cfg_of
 from ..trace.metrics import ratio
-from ..trace.trace import END, Trace
+from ..trace.trace import END, Trace, model_key
 from .findings import clipped_share
 from .odds import Odds
-from .picks import model_key
 from .sentences import Sentence, percent, say
 
 ALIKE = ("seed", "sampler", "sigmas", "labels", "chain")  # what the headers of two such runs share

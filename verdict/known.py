@@ -9,8 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ..trace.trace import model_key
 from .card import Card, read_card
-from .picks import Picks, model_key
+from .picks import Picks
 from .sentences import Sentence
 from .size import Size
 

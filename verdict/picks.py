@@ -100,15 +100,6 @@ class Picks:
         return claims | {"picks": [asdict(pick) for pick in self.picks]}
 
 
-def model_key(model: Mapping[str, Any]) -> str | None:
-    """What tells a model from others: the hash of its weights, else the name of their file; None if neither is known.
-
-    model: of a trace's header.
-    """
-    sha256, file = model.get("hash"), model.get("file")
-    return str(sha256).lower() if sha256 else f"file:{file}" if file else None
-
-
 def read_picks(path: str | os.PathLike) -> Picks:
     """The picks in a file.  Raises ValueError that says what is damaged, OSError where it cannot be read."""
     path = Path(path)

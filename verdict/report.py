@@ -21,14 +21,14 @@ from ..trace.gram import VECTORS
 from ..trace.pushes import GUIDANCE, push_shares
 from ..trace.record import round_digits
 from ..trace.terms import Term
-from ..trace.trace import Trace
+from ..trace.trace import Trace, model_key
 from .card import Band
 from .features import Features, features_of, noise_levels, times_as_far, unguided_square, whole_run
 from .findings import Judged, Watched, findings_of
 from .halved import compare_runs
 from .known import Known, Template
 from .odds import ODDS, Odds
-from .picks import Picks, model_key
+from .picks import Picks
 from .sampler_class import sampler_class
 from .scale import Scale, is_off, own_steps, predictions_agree, scale_of, several_of
 from .sentences import LANGUAGES, Sentence, about, comma_list, percent, say, short

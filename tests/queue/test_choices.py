@@ -9,7 +9,6 @@ import pytest
 
 from guidance_geometry.sweeps.comfyui.process import DIRECT
 from guidance_geometry.tests.queue.prompts import ASKING, fetched, runs_of, small
-from guidance_geometry.verdict.picks import model_key
 
 PICKS = "guidance_geometry/picks"
 
@@ -63,7 +62,7 @@ def test_picks_are_added_shown_and_forgotten(client, key):
 def test_the_next_run_is_compared_with_the_picks_and_so_is_an_earlier_one(client):
     before = recorded(client, cfg=8.0)
     assert before["report"]["against"] != "picks"
-    own = model_key(before["model"])
+    own = before["model"]["key"]
     chosen = picks(own, _2=True, _4=True, _8=False)
     for one in chosen["picks"]:
         one["sampler_class"] = before["report"]["sampler_class"]

@@ -8,8 +8,10 @@ import pytest
 
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.file import load, save
+from guidance_geometry.trace.record import run_record
+from guidance_geometry.trace.trace import model_key
 from guidance_geometry.verdict.known import TEMPLATES_FILE, template_of
-from guidance_geometry.verdict.picks import Pick, Picks, model_key, picks_of, read_picks, write_picks
+from guidance_geometry.verdict.picks import Pick, Picks, picks_of, read_picks, write_picks
 
 PICKS = Picks("m", "ab12", (Pick(4.0, "ode", True), Pick(8.0, "ode", False, "APG eta 0 > CFG", "CLIP", "2026-11-27")))
 
@@ -65,7 +67,7 @@ def test_a_model_with_many_loras_keeps_one_name_and_its_picks(tmp_path):
     model = {"name": "m", "file": " + ".join(f"a rather long name of a file {i}.safetensors" for i in range(12))}
     trace = exact_trace(4.0, batch=1, steps=2)
     save(replace(trace, header={**trace.header, "model": model}), tmp_path / "t.safetensors")
-    assert model_key(load(tmp_path / "t.safetensors").header["model"]) == model_key(model)
+    assert run_record(load(tmp_path / "t.safetensors"))["model"]["key"] == model_key(model)
     long = Picks("m", model_key(model) or "", PICKS.picks)
     write_picks(long, tmp_path / "p.json")
     assert read_picks(tmp_path / "p.json") == long

@@ -364,7 +364,7 @@ test("the scale of a run is that of the sampler itself, or of its guider", () =>
 });
 
 test("the report is that of what is stored by now, and who shows the run gets it as a new object", async () => {
-  const keyed = { ...record, model: { hash: "AB" }, report: { headline: "old" } };
+  const keyed = { ...record, model: { key: "ab" }, report: { headline: "old" } };
   const said = ["newer", "newest"];
   const asked = async () => (said.length ? { headline: said.shift() } : null);
   const tab = new Tab({ root: () => null, run: async () => ({ ...keyed }), report: asked });
@@ -382,7 +382,7 @@ test("the report is that of what is stored by now, and who shows the run gets it
 
 test("a run that ends this very moment is shown with the report that it brings, without another question", async () => {
   let asked = 0;
-  const keyed = { ...record, model: { hash: "AB" }, report: { headline: "own" } };
+  const keyed = { ...record, model: { key: "ab" }, report: { headline: "own" } };
   const tab = new Tab({ root: () => null, run: async () => ({ ...keyed }), report: async () => ((asked += 1), { headline: "newer" }) });
   tab.last = { run: "a", at: Date.now() };
   assert.equal((await tab.recordOf({ run: "a" })).report.headline, "own");
@@ -396,9 +396,9 @@ test("what is stored is that of the model that is shown, and of no other", async
   const asked = [];
   const tab = new Tab({ root: () => null, picks: async (method, key) => (asked.push(key), key === "ab" ? { ranges: {} } : null) });
   const show = (run, model) => (Object.assign(tab, { tries: { record: { run, model }, stop() {} } }), tab.askStored());
-  await show("a", { hash: "AB" });
+  await show("a", { key: "ab" });
   assert.deepEqual(tab.stored, { ranges: {} });
-  const other = show("a", { hash: "CD" });
+  const other = show("a", { key: "cd" });
   assert.equal(tab.stored, null); // at once, not when the answer comes
   await other;
   await show("b", {});

@@ -77,10 +77,8 @@ function linearScale(low, high, { y, h }, reserve) {
   const top = high > low ? high : low + 1;
   const wanted = niceStep((top - low) / Math.max(2, Math.min(5, h / 36)));
   const step = wanted < top - low ? wanted : niceStep((top - low) / 5); // at least two ticks
-  const ticks = [];
-  for (let k = Math.ceil(low / step - 1e-9); k * step <= top * (1 + 1e-9) && ticks.length < 20; k++) ticks.push(k * step);
   const place = (value) => y + h - ((value - low) / (top - low)) * (h - reserve);
-  return { y: place, ticks, print: (value) => number(value), base: y + h };
+  return { y: place, ticks: multiples(step, low, top), print: (value) => number(value), base: y + h };
 }
 
 function logScale(values, { y, h }) {
@@ -105,9 +103,17 @@ function logScale(values, { y, h }) {
   return { y: place, ticks, print: (value) => number(value), base };
 }
 
-function niceStep(smallest) {
+/** The least of 1, 2, 5 times a power of ten that is no smaller. */
+export function niceStep(smallest) {
   const power = 10 ** Math.floor(Math.log10(smallest));
   return power * ([1, 2, 5, 10].find((factor) => power * factor >= smallest * (1 - 1e-9)) ?? 10);
+}
+
+/** Multiples of a step within [low, high]. */
+export function multiples(step, low, high) {
+  const first = Math.ceil(low / step - 1e-9);
+  const count = Math.floor(high / step + 1e-9) - first + 1;
+  return Array.from({ length: count }, (_, k) => Number(((first + k) * step).toPrecision(12)));
 }
 
 /** Two rows below a panel: sigma, and step numbers; as many as fit.

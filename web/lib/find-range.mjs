@@ -43,18 +43,12 @@ export function centreOf({ report }, own) {
 /** As widgets show it. */
 export const roundScale = (cfg) => Number(cfg.toFixed(1));
 
-/** What tells a model from others: `model_key` in verdict/picks.py; null where nothing does. */
-export function modelKey({ model }) {
-  if (model?.hash) return String(model.hash).toLowerCase();
-  return model?.file ? `file:${model.file}` : null;
-}
-
 /** The judged cards as the server takes them.  by: the judge that chose, null for the user */
 export function picksOf(record, cards, by = null) {
   const { report, chain, model } = record;
   const judged = cards.filter(({ state }) => state === "there");
   const picks = judged.map(({ cfg, good, liked }) => ({ cfg, good: Boolean(by ? liked : good), ...(by && { by: by.slice(0, LONGEST) }), sampler_class: report.sampler_class, chain: report.plain ? PLAIN : chain && chain !== PLAIN ? chain : "rules" }));
-  return { format: "guidance-geometry/picks", version: 1, model: { name: String(model.name ?? model.file ?? "?").slice(0, 200), key: modelKey(record) }, picks };
+  return { format: "guidance-geometry/picks", version: 1, model: { name: String(model.name ?? model.file ?? "?").slice(0, 200), key: model.key }, picks };
 }
 
 /** What is stored of a run's model with its kind of sampler: {low, high, middle, chosen, judges, yours}, null where nothing is good.

@@ -1,5 +1,8 @@
 // @ts-check
 /** The plots of a study's page, as SVG text: measures along an axis. No DOM. */
+import { multiples, niceStep } from "./axes.mjs";
+import { greatest, least } from "./words.mjs";
+
 const [W, H, PAD] = [380, 220, { left: 52, right: 12, top: 12, bottom: 30 }];
 export const SERIES = 8; // colours
 export const SHAPES = ["circle", "square", "triangle", "diamond"];
@@ -19,11 +22,13 @@ export const ticked = (mark, unit) => (unit === "percent" ? minus(`${Number((100
 /** Round numbers within [low, high], three to five or so. */
 export function ticks(low, high) {
   const span = high - low || Math.abs(high) || 1;
-  const power = 10 ** Math.floor(Math.log10(span / 3));
-  const step = [1, 2, 5, 10].map((one) => one * power).find((one) => span / one <= 5);
-  const first = Math.ceil(low / step - 1e-9);
-  const count = Math.floor((low + span) / step + 1e-9) - first;
-  return Array.from({ length: count + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));
+  return multiples(niceStep(span / 5), low, low + span);
+}
+
+/** Where values from low to high stand upwards, and the round ones to mark, which it holds too. */
+export function linear(low, high, foot, top, marks = ticks(low, high)) {
+  const [bottom, above] = [least(marks, low), greatest(marks, high)];
+  return { log: false, marks, at: (value) => foot - ((value - bottom) / (above - bottom || 1)) * (foot - top) };
 }
 
 /** Where values of an axis lie, 0 .. 1: numbers by their size, words evenly. */
@@ -55,15 +60,11 @@ export function footWords(values, xs, y) {
 export function plot(curve, unit) {
   const points = curve.series.flatMap((one) => one.points).filter((p) => p.mean != null);
   if (!points.length) return "";
-  const low = Math.min(...points.map((p) => p.low ?? p.mean));
-  const high = Math.max(...points.map((p) => p.high ?? p.mean));
-  const marks = ticks(low, high);
-  const [bottom, top] = [Math.min(low, marks[0]), Math.max(high, marks.at(-1), low + 1e-12)];
   const values = curve.series[0].points.map((p) => p.x);
   const [right, foot] = [W - PAD.right, H - PAD.bottom];
   const inset = 14; // the first and the last value stand off the frame
   const xs = positions(values).map((at) => PAD.left + inset + at * (right - PAD.left - 2 * inset));
-  const y = (value) => foot - ((value - bottom) / (top - bottom)) * (foot - PAD.top);
+  const { marks, at: y } = linear(least(points.map((p) => p.low ?? p.mean)), greatest(points.map((p) => p.high ?? p.mean)), foot, PAD.top);
   const parts = [...marks.map((mark) => level(y(mark), PAD.left, right, ticked(mark, unit))), ...footWords(values, xs, foot + 18)];
   for (const [k, one] of curve.series.entries()) {
     const shown = one.points.map((p, i) => [xs[i] + 3 * (k - (curve.series.length - 1) / 2), p]).filter(([, p]) => p.mean != null);

@@ -2,7 +2,7 @@
 /** Runs of a study over each other: a metric of every step of every cell, in one plot. No DOM. */
 import { defaultSample, sampleOf } from "./gram.mjs";
 import { metric, NAMES } from "./metrics.mjs";
-import { escaped, f, footWords, level, SERIES, shape, SHAPES, ticks, worded } from "./study-plot.mjs";
+import { escaped, f, footWords, level, linear, SERIES, shape, SHAPES, ticks, worded } from "./study-plot.mjs";
 import { greatest, least, nth } from "./words.mjs";
 
 const [H, PAD] = [340, { left: 58, right: 16, top: 14, bottom: 44 }];
@@ -77,11 +77,6 @@ export function scaleOf(values, foot, top) {
   const marks = decades(least(positive), greatest(positive));
   const { at } = linear(Math.log(marks[0]), Math.log(marks.at(-1)), foot - (zeros ? ZERO : 0), top, []);
   return { log, marks: zeros ? [0, ...marks] : marks, at: (value) => (value > 0 ? at(Math.log(value)) : foot) };
-}
-
-function linear(low, high, foot, top, marks = ticks(low, high)) {
-  const [bottom, above] = [least(marks, low), greatest(marks, high)];
-  return { log: false, marks, at: (value) => foot - ((value - bottom) / (above - bottom || 1)) * (foot - top) };
 }
 
 /** Powers of ten from the one below to the one above, every second or third of them where there are many. */

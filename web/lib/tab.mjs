@@ -3,7 +3,7 @@
  *
  * What it knows outlives the places: the editor makes them anew at every opening.
  */
-import { FindRange, modelKey, rangeOf } from "./find-range.mjs";
+import { FindRange, rangeOf } from "./find-range.mjs";
 import { nodeAt } from "./panel-graph.mjs";
 import { blame, withSteps } from "./panel-record.mjs";
 import { Place } from "./tab-place.mjs";
@@ -198,7 +198,7 @@ export class Tab {
     const record = records.get(run) ?? (await this.editor.run(run));
     if (!record) return null; // asked again at the next choice
     const fresh = !records.has(run) && this.last?.run === run && Date.now() - this.last.at < JUST;
-    const report = !fresh && modelKey(record) && (await this.editor.report(run)); // what is stored may have changed since
+    const report = !fresh && record.model?.key && (await this.editor.report(run)); // what is stored may have changed since
     if (report) record.report = report;
     records.set(run, record);
     const whole = { ...record };
@@ -220,7 +220,7 @@ export class Tab {
   /** What is stored of the model of the run that is shown; asked once for each model in a row. */
   async askStored() {
     const record = this.judgedRecord();
-    const key = record && modelKey(record);
+    const key = record?.model?.key ?? null;
     if (!record || this.storedOf === key) return;
     Object.assign(this, { storedOf: key, stored: null });
     const stored = key ? await this.editor.picks("GET", key) : null;
@@ -273,7 +273,7 @@ export class Tab {
 
   async forgetPicks() {
     const record = this.judgedRecord();
-    this.stored = await this.editor.picks("DELETE", modelKey(record), null, record.report.sampler_class);
+    this.stored = await this.editor.picks("DELETE", record.model.key, null, record.report.sampler_class);
     for (const card of this.tries?.cards ?? []) Object.assign(card, { good: false, liked: false });
     await this.reportAnew();
   }
