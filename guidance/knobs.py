@@ -54,7 +54,8 @@ class Knob:
     it is no whole one, the step of its widget. off: the value at which a rule without another effect changes nothing.
     rounding: of the widget. choices: the words of which it is one; or
     words, and the value that each stands for. read: makes the value of a text and the input's name; raises ValueError.
-    socket: the type of the wire that carries it, for what is no widget.
+    multiline: a text may have several lines. socket: the type of the wire that carries it, for what is no widget; then
+    `read` makes the value of what it carries. answers: what a network on that wire must tell.
     Of the node's input, where it differs from the field: its name, and the value that it shows at first. later: it came
     after a release, so that saved workflows may lack it.
     """
@@ -64,8 +65,10 @@ class Knob:
     off: Any = None
     rounding: float | None = None
     choices: Sequence[str] | Mapping[str, Any] = ()
-    read: Callable[[str, str], Any] | None = None
+    read: Callable[..., Any] | None = None
+    multiline: bool = False
     socket: str = ""
+    answers: str = ""
     name: str = ""
     shown: Any = None
     later: bool = False
@@ -74,7 +77,9 @@ class Knob:
         """The field's value from the input's.  Raises ValueError for a text that cannot be read."""
         if isinstance(self.choices, Mapping):
             return self.choices[given]
-        return self.read(given, self.name) if self.read else given
+        if self.read is None:
+            return given
+        return self.read(given) if self.socket else self.read(given, self.name)
 
 
 def knob(default: Value, meaning: str, **more: Any) -> Value:
@@ -82,9 +87,9 @@ def knob(default: Value, meaning: str, **more: Any) -> Value:
     return field(default=default, metadata={PLACE: Knob(meaning, **more)})
 
 
-def socket(kind: str, meaning: str, **more: Any) -> dict[str, Knob]:
-    """Metadata of a field that comes over a wire of this type."""
-    return {PLACE: Knob(meaning, socket=kind, **more)}
+def socket(kind: str, meaning: str, **more: Any) -> Any:
+    """A field of a dataclass that comes over a wire of this type, and has no default; the rest as in `Knob`."""
+    return field(metadata={PLACE: Knob(meaning, socket=kind, **more)})
 
 
 @cache
@@ -94,7 +99,9 @@ def knobs(owner: type) -> Mapping[str, Knob]:
     for one in fields(owner):
         if PLACE in one.metadata:
             stated = one.metadata[PLACE]
-            shown = stated.shown if stated.shown is not None or one.default is MISSING else one.default
+            words = stated.choices.items() if isinstance(stated.choices, Mapping) else ()
+            usual = None if one.default is MISSING else next((w for w, v in words if v == one.default), one.default)
+            shown = usual if stated.shown is None else stated.shown
             found[one.name] = replace(stated, name=stated.name or one.name, shown=shown)
     return found
 

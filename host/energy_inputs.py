@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import Any
 
+from comfy_api.latest import io
+
+from ..guidance.energies.composition import MaskedEnergy
+from ..guidance.knobs import knobs
 from ..guidance.printing import safe_text
-from ..guidance.vectors import gradient_mode
-from .knob_inputs import StatedNode
+from .checks import insist
+from .knob_inputs import StatedNode, input_for
 from .wires import EnergyWire, offering
 
 CATEGORY = "guidance geometry/classifier"
-NOBODY = -1  # an empty label is no label here
-ENERGY = EnergyWire.Input("energy", tooltip="What a picture should be: from a label, a reference, or other energies.")
+ENERGY = input_for(MaskedEnergy, "energy")
 OUT = EnergyWire.Output(display_name="energy", tooltip="log p per image, for Classifier Guidance or Watch an Energy.")
 ANSWERS = {  # of a network: what it says, and what has it
     "labels": ("one label a picture", "a classifier of whole pictures"),
@@ -35,6 +38,12 @@ class EnergyNode(StatedNode):
     category = CATEGORY
     outputs = (OUT,)
 
+    @classmethod
+    def outcome(cls, given: dict[str, Any]) -> io.NodeOutput:
+        """An energy of the class.  Raises ValueError for a network that does not answer what it asks."""
+        insist(*(answering(given[one.name], one.answers) for one in knobs(cls.stated).values() if one.answers))
+        return super().outcome(given)
+
 
 def answering(classifier, *wanted: str) -> str | None:
     """A sentence if a network answers with something else than it is wanted for."""
@@ -44,15 +53,3 @@ def answering(classifier, *wanted: str) -> str | None:
     said, choose = ANSWERS[wanted[0]]
     answer, _ = ANSWERS.get(given, ("something else", ""))
     return f"{safe_text(classifier)} gives {answer}, but {said} is needed. Choose {choose}."
-
-
-def pictures(image: Tensor) -> Tensor:  # IMAGE [B, H, W, C] in 0 .. 1 -> [B, 3, H, W] in -1 .. 1
-    """Pictures as energies see them, on memory that allows gradients."""
-    with gradient_mode():
-        return image.clone()[..., :3].movedim(-1, 1) * 2 - 1
-
-
-def region(mask: Tensor) -> Tensor:  # MASK [B, H, W] or [H, W] -> [B, H, W]
-    """A mask on memory that allows gradients."""
-    with gradient_mode():
-        return mask.clone().reshape(-1, *mask.shape[-2:])

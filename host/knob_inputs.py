@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from importlib import import_module
 from inspect import Parameter, Signature
 from math import inf
 from pkgutil import iter_modules
@@ -13,10 +14,18 @@ from comfy_api.latest import io
 
 from ..guidance.knobs import Knob, knobs
 from .checks import CheckedNode, number
+from .wires import ClassifierWire, EnergyWire
 
 ARGUMENT = Parameter.POSITIONAL_OR_KEYWORD
 WIDGETS = {bool: io.Boolean, int: io.Int, float: io.Float, str: io.String}
-SOCKETS = {"MODEL": io.Model, "CONDITIONING": io.Conditioning, "IMAGE": io.Image, "MASK": io.Mask}
+SOCKETS = {
+    "MODEL": io.Model,
+    "CONDITIONING": io.Conditioning,
+    "IMAGE": io.Image,
+    "MASK": io.Mask,
+    "GG_CLASSIFIER": ClassifierWire,
+    "GG_ENERGY": EnergyWire,
+}
 
 
 def inputs_of(owner: type, later: bool = False) -> list:
@@ -40,6 +49,8 @@ def input_of(one: Knob) -> Any:
         facts |= dict(zip(("min", "max", "step"), one.limits, strict=False))
     if one.rounding:
         facts["round"] = one.rounding
+    if one.multiline:
+        facts["multiline"] = True
     return WIDGETS[type(one.shown)].Input(one.name, **facts)
 
 
@@ -56,8 +67,12 @@ def unreadable(owner: type, field: str, one: Knob, text: str) -> str | None:
         return str(error)
     low, high = one.limits[:2] or (-inf, inf)
     outside = (number(one.name, each, low, high) for each in value) if one.read else ()
-    alone = not any(other.socket for other in knobs(owner).values())
-    return next(filter(None, outside), None) or (refusal_of(owner, **{field: value}) if alone else None)
+    return next(filter(None, outside), None) or (None if any_socket(owner) else refusal_of(owner, **{field: value}))
+
+
+def any_socket(owner: type) -> bool:
+    """Whether anything comes over a wire, so that the class cannot be made in the queue."""
+    return any(one.socket for one in knobs(owner).values())
 
 
 def fitting(owner: type) -> Callable[..., str | None] | None:
@@ -104,8 +119,11 @@ class StatedNode(CheckedNode):
             def execute(cls, *given: Any) -> io.NodeOutput:
                 return cls.outcome(dict(zip((one.id for one in declared), given, strict=True)))
 
-            texts = [pair for pair in knobs(owner).items() if isinstance(pair[1].shown, str) and not pair[1].choices]
-            cls.checks = {one.name: partial(unreadable, owner, field, one) for field, one in texts}
+            words = {
+                field: one for field, one in knobs(owner).items() if isinstance(one.shown, str) and not one.choices
+            }
+            texts = {field: one for field, one in words.items() if one.read or not any_socket(owner)}
+            cls.checks = {one.name: partial(unreadable, owner, field, one) for field, one in texts.items()}
             given = [
                 Parameter(one.id, ARGUMENT, default=getattr(one, "default", None) if one.optional else Parameter.empty)
                 for one in declared
@@ -117,13 +135,19 @@ class StatedNode(CheckedNode):
         super().__init_subclass__(**named)
 
 
-def nodes_from(classes: Mapping[str, type], base: type[StatedNode], folder: Iterable[str]) -> dict[str, list]:
-    """{file of classes: their nodes}, of classes that state one, and whose file has no namesake in a folder."""
-    written, made = {one.name for one in iter_modules(folder)}, {}
+def nodes_from(
+    classes: Mapping[str, type], base: type[StatedNode], package: str, folder: Iterable[str]
+) -> dict[str, list]:
+    """{file of classes: their nodes}, of classes that state one.
+
+    package, folder: where a file of the same name may have some of these nodes, written by hand.
+    """
+    files, made = {one.name for one in iter_modules(folder)}, {}
     for one in classes.values():
-        place = one.__module__.rpartition(".")[2]
-        if one.node_id and place not in written:
-            node = type(one.node_id, (base,), {"__module__": base.__module__, "__doc__": one.__doc__, "stated": one})
+        place, facts = one.__module__.rpartition(".")[2], {"__module__": base.__module__, "__doc__": one.__doc__}
+        if one.node_id:
+            written = vars(import_module(f"{package}.{place}")) if place in files else {}
+            node = written.get(one.node_id) or type(one.node_id, (base,), facts | {"stated": one})
             made.setdefault(place, []).append(node)
     return made
 

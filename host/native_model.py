@@ -17,10 +17,10 @@ import comfy.supported_models_base
 import torch
 from torch import Tensor, nn
 
-from ..denoisers.labels import NO_LABEL, UNTRAINED, label_numbers
 from ..denoisers.latents import PIXELS, SD_LATENTS, LatentSpace, name_of, space_named
 from ..denoisers.schedules import network_time
 from ..denoisers.spec import ChosenSpec
+from ..guidance.labels import NO_LABEL, UNTRAINED, label_numbers
 from ..guidance.mixture import ANY, GaussianMixture
 from ..guidance.vectors import wide
 from .noise_levels import Sampling, denoiser_levels, exact_levels

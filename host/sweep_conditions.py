@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ..denoisers.labels import label_indices
 from ..guidance.energies.label import LabelEnergy
 from ..guidance.energies.perception import TextEnergy
+from ..guidance.labels import label_indices
 from .native_model import card_of, conditioning
 
 DISTILLED = "guidance"  # an option of a CONDITIONING

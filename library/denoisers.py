@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from ..denoisers.conversion import network_input, to_x0
-from ..denoisers.labels import NO_LABEL, UNTRAINED, label_numbers
 from ..denoisers.reading import read_denoiser
 from ..denoisers.schedules import index_of, network_time, table
 from ..denoisers.spec import ChosenSpec, choose_spec
+from ..guidance.labels import NO_LABEL, UNTRAINED, label_numbers
 from ..guidance.mixture import ANY, GaussianMixture
 from ..guidance.vectors import where_float64_is
 

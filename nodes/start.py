@@ -10,10 +10,10 @@ import folder_paths
 import torch
 from comfy_api.latest import io
 
-from ..denoisers.labels import label_indices
 from ..denoisers.reading import read_denoiser
 from ..denoisers.schedules import SCHEDULES
 from ..denoisers.spec import choose_spec
+from ..guidance.labels import label_indices
 from ..host.checks import CheckedNode
 from ..host.model_folders import listed_models, path_of_model, register_folder, state_of_files
 from ..host.native_model import WEIGHT_DTYPES, card_of, conditioning, native_denoiser, null_conditioning

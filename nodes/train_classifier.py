@@ -13,9 +13,9 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..classifiers.training import Course, Lesson, Student, beginner, continue_training, describe_training, learn
-from ..denoisers.labels import entries_of
 from ..figures.loss import draw_loss
 from ..files.writing import check_place, write_atomically
+from ..guidance.labels import entries_of
 from ..guidance.vectors import gradient_mode
 from ..host.adapter import PIXELS, is_flow
 from ..host.checks import CheckedNode, insist

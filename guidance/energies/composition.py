@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..knobs import knob, refuse_unlisted, socket
 from ..printing import text_of
 from ..vectors import promote
-from .pictures import resize_mask, why_black
+from .pictures import region, resize_mask, why_black
 from .protocol import CLEAN, At, Energy, Network, PictureEnergy
 
 
@@ -35,6 +36,42 @@ class Wrapped(PictureEnergy):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
+class MaskedEnergy(Wrapped):
+    """An energy whose gradient reaches only a region; what it sees is the whole picture.
+
+        E(m x + (1 - m) stop(x))        grad = m grad E
+
+    mask: [1 or B, H, W], 0 .. 1; it is resized to the picture, its middle where the proportions differ.
+    """
+
+    node_id = "GGMaskedEnergy"
+    name = "Masked Energy (region)"
+    description = "Lets an energy change only a region. It still sees the whole picture."
+    energy: Energy = socket("GG_ENERGY", "What a picture should be: from a label, a reference, or other energies.")
+    mask: Tensor = socket(
+        "MASK",
+        "White areas change, black areas stay. It is resized to the picture; if its proportions differ, its middle "
+        "is used.",
+        read=region,
+    )
+
+    @property
+    def why_zero(self) -> str:
+        """A black mask, or as the energy within."""
+        return why_black(self.mask) or super().why_zero
+
+    @property
+    def text(self) -> str:
+        """The energy, and that it is masked."""
+        return f"({text_of(self.energy)}) in a mask"
+
+    def log_prob(self, x: Tensor, at: At = CLEAN) -> Tensor:
+        """The energy's value; its gradient times the mask.  x: [B, C, H, W]"""
+        mask = resize_mask(self.mask, x)
+        return self.energy.log_prob(mask * x + (1 - mask) * x.detach(), at)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class CombinedEnergy(PictureEnergy):
     """Several energies as one, per sample.
 
@@ -42,11 +79,24 @@ class CombinedEnergy(PictureEnergy):
     mixture  log sum_i w_i e^(E_i) / sum_i w_i    any of them holds
     """
 
+    node_id = "GGCombineEnergies"
+    name = "Combine Energies"
+    description = (
+        "Joins two energies: both must hold (product), or either (mixture). With one energy: its weight; negative "
+        "moves away from it."
+    )
     energies: tuple[Energy, ...]
     weights: tuple[float, ...]
-    mixture: bool = False
+    mixture: bool = knob(
+        False,
+        "product: weight_a log p_a + weight_b log p_b. mixture: log of the weighted mean of the probabilities; the "
+        "easier one wins.",
+        choices={"product": False, "mixture": True},
+        name="how",
+    )
 
     def __post_init__(self):
+        refuse_unlisted(self)
         if len(self.energies) != len(self.weights) or not self.energies:
             raise ValueError(f"{len(self.energies)} energies have {len(self.weights)} weights. Give one to each.")
         if self.mixture and (min(self.weights) < 0 or sum(self.weights) <= 0):
@@ -84,34 +134,6 @@ class CombinedEnergy(PictureEnergy):
         if not self.mixture:
             return (found * weights).sum(dim=1)
         return (found + (weights / weights.sum()).log()).logsumexp(dim=1)
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class MaskedEnergy(Wrapped):
-    """An energy whose gradient reaches only a region; what it sees is the whole picture.
-
-        E(m x + (1 - m) stop(x))        grad = m grad E
-
-    mask: [1 or B, H, W], 0 .. 1; it is resized to the picture, its middle where the proportions differ.
-    """
-
-    energy: Energy
-    mask: Tensor
-
-    @property
-    def why_zero(self) -> str:
-        """A black mask, or as the energy within."""
-        return why_black(self.mask) or super().why_zero
-
-    @property
-    def text(self) -> str:
-        """The energy, and that it is masked."""
-        return f"({text_of(self.energy)}) in a mask"
-
-    def log_prob(self, x: Tensor, at: At = CLEAN) -> Tensor:
-        """The energy's value; its gradient times the mask.  x: [B, C, H, W]"""
-        mask = resize_mask(self.mask, x)
-        return self.energy.log_prob(mask * x + (1 - mask) * x.detach(), at)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..knobs import knob, refuse_unlisted, socket
+from ..labels import MOST, entries_of, label_indices
 from ..vectors import promote
 from .protocol import CLEAN, At, Classifier, Network, PictureEnergy
 
 LABEL_KINDS = ("label", "not label", "joint logit", "multi-label")
+NOBODY = -1  # an empty label is no label here
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -22,18 +25,35 @@ class LabelEnergy(PictureEnergy):
         joint logit  logsumexp of the wanted logits                         log p(x, y) + const; never saturates
         multi-label  sum log sigmoid(f) of the wanted + sum log sigmoid(-f) of the others
 
-    wanted: for every image in turn the indices of its labels, repeated to fill the batch. kind: of LABEL_KINDS.
+    wanted: for every image in turn the indices of its labels, repeated to fill the batch, or the text that
+    `wanted_labels` reads. kind: of LABEL_KINDS.
     Raises ValueError for a label the classifier has not, or for an image that nothing is left for.
     """
 
-    classifier: Classifier
-    wanted: tuple[tuple[int, ...], ...]
-    kind: str = "label"
+    node_id = "GGLabelEnergy"
+    name = "Label Energy"
+    description = "The probability that a classifier gives to a label. The denoising model need not know the label."
+    classifier: Classifier = socket("GG_CLASSIFIER", "From Load Classifier or Exact Mixture Model.", answers="labels")
+    wanted: tuple[tuple[int, ...], ...] = knob(
+        ((0,),),
+        "Name or index. One per image: separate with ; or line breaks. cat | dog is either. * is every label in turn. "
+        "Repeated to fill the batch.",
+        name="label",
+        shown="0",
+        multiline=True,
+    )
+    kind: str = knob(
+        "label",
+        "label: log p. not label: log(1 - p). joint logit: the logit itself, which never stops pushing. multi-label: "
+        "each named one present, all others absent.",
+        choices=LABEL_KINDS,
+    )
 
     def __post_init__(self):
+        refuse_unlisted(self)
         count = len(self.classifier.labels)
-        if self.kind not in LABEL_KINDS:
-            raise ValueError(f"Label energy {self.kind!r} is unknown. Use one of {', '.join(LABEL_KINDS)}.")
+        if isinstance(self.wanted, str):
+            object.__setattr__(self, "wanted", wanted_labels(self.wanted, tuple(self.classifier.labels)))
         if not self.wanted or not all(self.wanted):
             raise ValueError("No label was given for an image. Give every image at least one.")
         wrong = [i for labels in self.wanted for i in labels if not 0 <= i < count]
@@ -74,3 +94,22 @@ class LabelEnergy(PictureEnergy):
         for turn, labels in zip(turns, self.wanted, strict=True):
             turn[list(labels)] = True
         return turns[torch.arange(len(logits)) % len(turns)].to(logits.device)
+
+
+def wanted_labels(text: str, labels: tuple[str, ...]) -> tuple[tuple[int, ...], ...]:
+    """Read "cat | dog; 3; *" as the labels of one image after another; | separates what an image may be.
+
+    Raises ValueError for anything that is no label, with the nearest name.
+    """
+    found: list[tuple[int, ...]] = []
+    for entry in entries_of(text):
+        if entry == "*":
+            found += [(index,) for index in range(len(labels))]
+        else:
+            each = (label_indices(part, labels, NOBODY, "classifier") for part in entry.split("|"))
+            found.append(tuple(dict.fromkeys(index for indices in each for index in indices)))
+        if len(found) > MOST:
+            raise ValueError(f"label names more than {MOST:,} labels, one for each image. Name fewer.")
+    if any(NOBODY in indices for indices in found):
+        raise ValueError(f"A label is empty. Write a name or an index; the classifier knows {', '.join(labels[:12])}.")
+    return tuple(found)

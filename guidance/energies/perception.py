@@ -8,9 +8,11 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from ..knobs import Paper, knob, refuse_unlisted, socket
+from ..labels import entries_of
 from ..printing import safe_text
 from ..vectors import flat, promote
-from .pictures import check_proportions, in_turn, resize
+from .pictures import check_proportions, grey, in_turn, resize
 from .protocol import CLEAN, At, Classifier, Network, NetworkEnergy, ask_without_gradient, spread_knob
 
 TEXT_KINDS = ("probability", "cosine")
@@ -51,20 +53,53 @@ class TextEnergy(NetworkEnergy):
         probability, sigmoids   log sigmoid(k cos(x, y) + b) + sum_n log sigmoid(-k cos(x, n) - b)
         cosine                  k cos(x, y), which is not calibrated and never satisfied
 
-    texts: y, one for every image in turn. against: n, the same for all images.
+    texts: y, one for every image in turn. against: n, the same for all images. Both may be one text with their entries.
     Raises ValueError for an empty text, and for a softmax over one text, which is 1 for every picture.
     Source: Radford et al. 2021, arXiv 2103.00020; sigmoids: Zhai et al. 2023, arXiv 2303.15343.
     """
 
-    network: Matcher
-    texts: tuple[str, ...]
-    against: tuple[str, ...] = ()
-    kind: str = "probability"
+    node_id = "GGTextEnergy"
+    name = "Text Energy (CLIP, SigLIP)"
+    description = (
+        "How well a text fits, according to a CLIP or SigLIP network. The denoising model need not know any text."
+    )
+    papers = (
+        Paper(
+            "Radford et al. 2021", "2103.00020", "Learning Transferable Visual Models From Natural Language Supervision"
+        ),
+        Paper("Zhai et al. 2023", "2303.15343", "Sigmoid Loss for Language Image Pre-Training"),
+    )
+    network: Matcher = socket(
+        "GG_CLASSIFIER", "A CLIP or SigLIP folder, from Load Classifier.", name="classifier", answers="text"
+    )
+    texts: tuple[str, ...] = knob(
+        ("a robot",),
+        "What the picture should show. One per image: separate with ; or line breaks. Repeated to fill the batch.",
+        name="text",
+        shown="a robot",
+        multiline=True,
+    )
+    against: tuple[str, ...] = knob(
+        (),
+        "What else it could show: the text is compared with these. Separate with ; or line breaks. CLIP needs at least "
+        "one, unless kind is cosine.",
+        name="negative",
+        shown="a picture",
+        multiline=True,
+    )
+    kind: str = knob(
+        "probability",
+        "probability: of the text among the negative ones (CLIP), or of each by itself (SigLIP). cosine: the scaled "
+        "cosine alone, which never stops pushing.",
+        choices=TEXT_KINDS,
+    )
     features: Tensor = field(init=False)
 
     def __post_init__(self):
-        if self.kind not in TEXT_KINDS:
-            raise ValueError(f"Text energy {self.kind!r} is unknown. Use one of {', '.join(TEXT_KINDS)}.")
+        refuse_unlisted(self)
+        for name, given in (("texts", self.texts), ("against", self.against)):
+            if isinstance(given, str):
+                object.__setattr__(self, name, tuple(entries_of(given)) if given.strip() else ())
         if not self.texts or not all(text.strip() for text in (*self.texts, *self.against)):
             raise ValueError("A text is empty. Write what the picture should show, in a few words.")
         if self.kind == "probability" and self.network.bias is None and not self.against:
@@ -107,12 +142,29 @@ class SegmentationEnergy(NetworkEnergy):
     Raises ValueError for a class the network has not, a map nothing of which counts, or one of other proportions.
     """
 
-    network: Classifier
-    wanted: Tensor
-    balanced: bool = False
+    node_id = "GGSegmentationEnergy"
+    name = "Segmentation Energy"
+    description = (
+        "The probability that a segmentation network gives to a map of classes: what should be where. Draw it as a "
+        "mask, as grey levels or in colours."
+    )
+    network: Classifier = socket(
+        "GG_CLASSIFIER",
+        "A segmentation network (segformer, deeplabv3, lraspp), from Load Classifier.",
+        name="classifier",
+        answers="segmentation",
+    )
+    wanted: Tensor  # pyright: ignore[reportGeneralTypeIssues]  a socket is no default
+    balanced: bool = knob(
+        False,
+        "pixels: every pixel counts the same. classes: every class does, so that small things count too.",
+        choices={"pixels": False, "classes": True},
+        name="average",
+    )
     shares: Tensor = field(init=False)
 
     def __post_init__(self):
+        refuse_unlisted(self)
         count, most = len(self.network.labels), int(self.wanted.max())
         if most >= count:
             raise ValueError(
@@ -153,15 +205,34 @@ class DepthEnergy(NetworkEnergy):
     Source: Ranftl et al. 2020, arXiv 1907.01341, section 5 (scale- and shift-invariant losses).
     """
 
-    network: DepthNetwork
-    reference: Tensor
-    near: bool = True
-    distance: str = "L1"
+    node_id = "GGDepthEnergy"
+    name = "Depth Energy"
+    description = (
+        "How well the depth estimated by a network matches a wanted depth map, whatever the scale and offset of both."
+    )
+    papers = (Paper("Ranftl et al. 2020", "1907.01341", "Towards Robust Monocular Depth Estimation"),)
+    network: DepthNetwork = socket(
+        "GG_CLASSIFIER",
+        "A depth network (Depth Anything, DPT), from Load Classifier.",
+        name="classifier",
+        answers="depth",
+    )
+    reference: Tensor = socket(
+        "IMAGE", "The wanted depth as a grey picture, one per image in turn.", name="image", read=grey
+    )
+    near: bool = knob(
+        True,
+        "white is near: as depth preprocessors draw it. white is far: as distances are drawn.",
+        choices={"white is near": True, "white is far": False},
+        name="shows",
+    )
+    distance: str = knob(
+        "L1", "L1: tolerates a few outliers. L2: pulls hardest at the largest errors.", choices=DISTANCES
+    )
     spread: float = spread_knob()
 
     def __post_init__(self):
-        if self.distance not in DISTANCES:
-            raise ValueError(f"Distance {self.distance!r} is unknown. Use one of {', '.join(DISTANCES)}.")
+        refuse_unlisted(self)
         lowest, highest = flat(self.reference).aminmax(dim=1)
         if (lowest == highest).any():
             raise ValueError("The wanted depth is flat, so it has no near and far. Connect a depth map.")

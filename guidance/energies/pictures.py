@@ -10,12 +10,29 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ..vectors import where_float64_is
+from ..vectors import gradient_mode, where_float64_is
 
 IGNORED = -1  # class of a place that does not count
 PROPORTION = 0.05  # by which a map's sides may be rounded
 LEVELS = 255  # of a grey picture
 NEAREST = 0.1  # of the range 0 .. 1, by which every channel of a drawn colour may be off
+
+
+def pictures(image: Tensor) -> Tensor:  # IMAGE [B, H, W, C] in 0 .. 1 -> [B, 3, H, W] in -1 .. 1
+    """Pictures as energies see them, on memory that allows gradients."""
+    with gradient_mode():
+        return image.clone()[..., :3].movedim(-1, 1) * 2 - 1
+
+
+def region(mask: Tensor) -> Tensor:  # MASK [B, H, W] or [H, W] -> [B, H, W]
+    """A mask on memory that allows gradients."""
+    with gradient_mode():
+        return mask.clone().reshape(-1, *mask.shape[-2:])
+
+
+def grey(image: Tensor) -> Tensor:  # IMAGE [B, H, W, C] -> [B, H, W]
+    """The mean of the channels, on memory that allows gradients."""
+    return region(image[..., :3].mean(dim=-1))
 
 
 def map_of_mask(mask: Tensor, white: int, black: int = IGNORED) -> Tensor:  # [n, H, W] in 0 .. 1

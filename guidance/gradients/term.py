@@ -77,7 +77,6 @@ class GradientOptions(Stated, Printed):
         "backprop; the node says so. compute twice: from the start.",
         choices={"auto": False, "compute twice": True},
         name="memory",
-        shown="auto",
     )
     radius: float = knob(
         1.0,

@@ -100,7 +100,6 @@ class AdaptiveProjected(Before):
         "length itself, as papers and other nodes give it (2.5 to 15).",
         choices={"per element": False, "absolute": True},
         name="threshold_unit",
-        shown="per element",
     )
     space: str = space_knob("x0", "Where along and across are measured; the cap is always on the x0 difference.")
     part: str = knob(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
@@ -36,9 +36,7 @@ class PerpNeg(Conditions):
     papers = (PAPER,)
     maturity = "stable"
     claims = frozenset({"per item", "same in every space"})
-    empty: Any = field(
-        metadata=socket("CONDITIONING", "The empty prompt, from which both prompts are measured; one more evaluation.")
-    )
+    empty: Any = socket("CONDITIONING", "The empty prompt, from which both prompts are measured; one more evaluation.")
     weight: float = knob(
         1.0,
         "k in e + cfg (p - k q_across), p = c - e, q = negative - e, across p. 0: CFG against the "

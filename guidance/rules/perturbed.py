@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -36,13 +36,11 @@ class Perturbed(Add):
     )
     papers = (PAPER,)
     claims = frozenset({"same in every space", "per item"})
-    perturbed: Source = field(
-        metadata=socket(
-            "MODEL",
-            "The model with a patch that degrades every pass through it (attention or block patches). "
-            "It gets the positive condition, once per step.",
-            name="perturbed_model",
-        )
+    perturbed: Source = socket(
+        "MODEL",
+        "The model with a patch that degrades every pass through it (attention or block patches). "
+        "It gets the positive condition, once per step.",
+        name="perturbed_model",
     )
     weight: float = knob(
         3.0,

@@ -109,7 +109,7 @@ def test_files_named_at_run_time_count_too(tmp_path):
     found = {file.relative_to(tmp_path).as_posix() for file in sources_of(loader, tmp_path)}
     assert found == {"loader.py", "one.py", "two.py", "folder/__init__.py"}
     nodes = sources_of(ROOT / "extension.py")
-    assert {ROOT / "nodes" / "rules" / "window.py", ROOT / "nodes" / "energies" / "label.py"} <= set(nodes)
+    assert {ROOT / "nodes" / "rules" / "window.py", ROOT / "nodes" / "energies" / "reference.py"} <= set(nodes)
     assert {ROOT / "guidance" / "rules" / "rescale.py", ROOT / "guidance" / "energies" / "reference.py"} <= set(nodes)
 
 

@@ -1,6 +1,6 @@
 """Energies as wires.
 
-A node is made of what its energy states of itself. An energy whose node does more stands in a file here.
+A node is made of what its energy states of itself. A node that does more is written in a file here.
 """
 
 from __future__ import annotations
@@ -9,4 +9,4 @@ from ...guidance.registry import every_energy
 from ...host.energy_inputs import EnergyNode
 from ...host.knob_inputs import nodes_from
 
-MADE = nodes_from(every_energy(), EnergyNode, __path__)
+MADE = nodes_from(every_energy(), EnergyNode, __name__, __path__)

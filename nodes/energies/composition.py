@@ -4,50 +4,21 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ...guidance.energies.composition import CombinedEnergy, MaskedEnergy
-from ...host.energy_inputs import ENERGY, EnergyNode, region
-from ...host.widgets import choice_input
+from ...guidance.energies.composition import CombinedEnergy
+from ...host.energy_inputs import EnergyNode
+from ...host.knob_inputs import input_for
 from ...host.wires import EnergyWire
 
-COMBINE = ("product", "mixture")
 LARGEST_WEIGHT = 1e4
-
-
-class GGMaskedEnergy(EnergyNode):
-    """An energy that acts in a region."""
-
-    name = "Masked Energy (region)"
-    description = "Lets an energy change only a region. It still sees the whole picture."
-    inputs = (
-        ENERGY,
-        io.Mask.Input(
-            "mask",
-            tooltip="White areas change, black areas stay. It is resized to the picture; if its "
-            "proportions differ, its middle is used.",
-        ),
-    )
-
-    @classmethod
-    def execute(cls, energy, mask) -> io.NodeOutput:
-        return io.NodeOutput(MaskedEnergy(energy, region(mask)))
 
 
 class GGCombineEnergies(EnergyNode):
     """Two energies as one."""
 
-    name = "Combine Energies"
-    description = (
-        "Joins two energies: both must hold (product), or either (mixture). With one energy: its "
-        "weight; negative moves away from it."
-    )
+    stated = CombinedEnergy
     inputs = (
         EnergyWire.Input("energy_a", tooltip="The first energy."),
-        choice_input(
-            "how",
-            COMBINE,
-            "product: weight_a log p_a + weight_b log p_b. mixture: log of the weighted mean of the "
-            "probabilities; the easier one wins.",
-        ),
+        input_for(CombinedEnergy, "mixture"),
         *(
             io.Float.Input(
                 name,

@@ -1,4 +1,4 @@
-"""What networks should see in a picture, as wires: a text, a map of classes, depth."""
+"""What should be where in a picture, drawn as a map of classes, as a wire."""
 
 from __future__ import annotations
 
@@ -7,72 +7,25 @@ import re
 from comfy_api.latest import io
 from torch import Tensor
 
-from ...denoisers.labels import entries_of, label_indices
-from ...guidance.energies.perception import DISTANCES, TEXT_KINDS, DepthEnergy, SegmentationEnergy, TextEnergy
-from ...guidance.energies.pictures import map_of_colours, map_of_levels, map_of_mask
+from ...guidance.energies.label import NOBODY
+from ...guidance.energies.perception import SegmentationEnergy
+from ...guidance.energies.pictures import map_of_colours, map_of_levels, map_of_mask, region
+from ...guidance.labels import entries_of, label_indices
 from ...guidance.vectors import gradient_mode
 from ...host.checks import insist
-from ...host.energy_inputs import NOBODY, EnergyNode, answering, region
+from ...host.energy_inputs import EnergyNode, answering
 from ...host.knob_inputs import input_for
-from ...host.widgets import choice_input
-from ...host.wires import ClassifierWire
 
-AVERAGES = ("pixels", "classes")
-NEAR = ("white is near", "white is far")
 LARGEST_LEVEL = 255
 DRAWN = re.compile(r"#([0-9a-fA-F]{6})\s+(\S.*)")
-
-
-class GGTextEnergy(EnergyNode):
-    """A text as energy."""
-
-    name = "Text Energy (CLIP, SigLIP)"
-    description = (
-        "How well a text fits, according to a CLIP or SigLIP network. The denoising model need not know any text."
-    )
-    inputs = (
-        ClassifierWire.Input("classifier", tooltip="A CLIP or SigLIP folder, from Load Classifier."),
-        io.String.Input(
-            "text",
-            default="a robot",
-            multiline=True,
-            tooltip="What the picture should show. One per image: separate with ; or line breaks. Repeated to "
-            "fill the batch.",
-        ),
-        io.String.Input(
-            "negative",
-            default="a picture",
-            multiline=True,
-            tooltip="What else it could show: the text is compared with these. Separate with ; or line "
-            "breaks. CLIP needs at least one, unless kind is cosine.",
-        ),
-        choice_input(
-            "kind",
-            TEXT_KINDS,
-            "probability: of the text among the negative ones (CLIP), or of each by itself (SigLIP). cosine: "
-            "the scaled cosine alone, which never stops pushing.",
-        ),
-    )
-
-    @classmethod
-    def execute(cls, classifier, text, negative, kind) -> io.NodeOutput:
-        insist(answering(classifier, "text"))
-        against = tuple(entries_of(negative)) if negative.strip() else ()
-        return io.NodeOutput(TextEnergy(classifier, tuple(entries_of(text)), against, kind))
 
 
 class GGSegmentationEnergy(EnergyNode):
     """A map of classes as energy."""
 
-    name = "Segmentation Energy"
-    description = (
-        "The probability that a segmentation network gives to a map of classes: what should be where. "
-        "Draw it as a mask, as grey levels or in colours."
-    )
+    stated = SegmentationEnergy
     inputs = (
-        ClassifierWire.Input(
-            "classifier", tooltip="A segmentation network (segformer, deeplabv3, lraspp), from Load Classifier."
-        ),
+        input_for(SegmentationEnergy, "network"),
         io.String.Input(
             "classes",
             default="0",
@@ -81,11 +34,7 @@ class GGSegmentationEnergy(EnergyNode):
             "tree). With an image: a colour and its class in each line (#0000ff sky), or * where grey level k "
             "is class k.",
         ),
-        choice_input(
-            "average",
-            AVERAGES,
-            "pixels: every pixel counts the same. classes: every class does, so that small things count too.",
-        ),
+        input_for(SegmentationEnergy, "balanced"),
         io.Int.Input(
             "ignore_index",
             default=LARGEST_LEVEL,
@@ -148,31 +97,3 @@ def one_class(entry: str, labels: tuple[str, ...]) -> int:
     if len(found) != 1:
         raise ValueError(f"{entry!r} is {len(found)} classes; one is needed: a name or an index.")
     return found[0]
-
-
-class GGDepthEnergy(EnergyNode):
-    """A depth map as energy."""
-
-    name = "Depth Energy"
-    description = (
-        "How well the depth estimated by a network matches a wanted depth map, whatever the scale and offset of both."
-    )
-    inputs = (
-        ClassifierWire.Input("classifier", tooltip="A depth network (Depth Anything, DPT), from Load Classifier."),
-        io.Image.Input("image", tooltip="The wanted depth as a grey picture, one per image in turn."),
-        choice_input(
-            "shows", NEAR, "white is near: as depth preprocessors draw it. white is far: as distances are drawn."
-        ),
-        choice_input("distance", DISTANCES, "L1: tolerates a few outliers. L2: pulls hardest at the largest errors."),
-        input_for(DepthEnergy, "spread"),
-    )
-
-    @classmethod
-    def execute(cls, classifier, image, shows, distance, spread) -> io.NodeOutput:
-        insist(answering(classifier, "depth"))
-        return io.NodeOutput(DepthEnergy(classifier, grey(image), shows == NEAR[0], distance, spread))
-
-
-def grey(image: Tensor) -> Tensor:  # IMAGE [B, H, W, C] -> [B, H, W]
-    """The mean of the channels, on memory that allows gradients."""
-    return region(image[..., :3].mean(dim=-1))

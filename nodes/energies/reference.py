@@ -6,6 +6,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ...classifiers.wired import ImageNetwork
+from ...guidance.energies.pictures import pictures, region
 from ...guidance.energies.reference import (
     ColourEnergy,
     FeatureEnergy,
@@ -16,7 +17,7 @@ from ...guidance.energies.reference import (
 )
 from ...guidance.printing import safe_text
 from ...host.checks import insist
-from ...host.energy_inputs import EnergyNode, answering, pictures, region
+from ...host.energy_inputs import EnergyNode, answering
 from ...host.knob_inputs import input_for
 from ...host.widgets import choice_input
 from ...host.wires import ClassifierWire

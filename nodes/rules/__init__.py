@@ -1,6 +1,6 @@
 """Rules as wires: each node adds to a guidance chain.
 
-A node is made of what its rule states of itself. A rule whose node does more has a file of the same name here.
+A node is made of what its rule states of itself. A node that does more is written in a file of the rule's name here.
 """
 
 from __future__ import annotations
@@ -9,4 +9,4 @@ from ...guidance.registry import every_rule
 from ...host.knob_inputs import nodes_from
 from ...host.rule_nodes import RuleNode
 
-MADE = nodes_from(every_rule(), RuleNode, __path__)
+MADE = nodes_from(every_rule(), RuleNode, __name__, __path__)

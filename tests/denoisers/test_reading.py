@@ -4,9 +4,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from guidance_geometry.denoisers.labels import label_indices
 from guidance_geometry.denoisers.reading import denoiser_of, read_denoiser
 from guidance_geometry.denoisers.spec import choose_spec
+from guidance_geometry.guidance.labels import label_indices
 from guidance_geometry.tests.tiny_denoiser import LABELS, METADATA, SIZES, tiny_weights, write_tiny
 
 

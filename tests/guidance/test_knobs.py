@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 
 import pytest
 
@@ -14,7 +14,12 @@ from guidance_geometry.guidance.rules.threshold import DynamicThreshold
 
 STATED = {name: one for name, one in {**every_rule(), **every_energy()}.items() if one.node_id}
 PAPER = re.compile(r"arXiv (\d{4}\.\d{5})")
-WITHOUT_KNOBS = {"Autoguidance": {"weak"}, "Negative": {"conditions", "weights"}}  # wires of nodes that do more
+WITHOUT_KNOBS = {  # wires of nodes that do more
+    "Autoguidance": {"weak"},
+    "Negative": {"conditions", "weights"},
+    "CombinedEnergy": {"energies", "weights"},
+    "SegmentationEnergy": {"wanted"},
+}
 
 
 def test_there_are_rules_that_state_a_node():
@@ -27,7 +32,8 @@ def test_a_class_has_a_name_and_every_field_a_meaning_and_a_range(name):
     one, stated = STATED[name], knobs(STATED[name])
     assert one.name
     assert one.description.endswith(".")
-    assert {each.name for each in fields(one)} - {"windows"} - WITHOUT_KNOBS.get(name, set()) == stated.keys()
+    given = {each.name for each in fields(one) if each.init}
+    assert given - {"windows"} - WITHOUT_KNOBS.get(name, set()) == stated.keys()
     for each in stated.values():
         assert each.meaning.endswith(".")
         if isinstance(each.shown, int | float) and not isinstance(each.shown, bool):
@@ -41,7 +47,7 @@ def test_a_class_has_a_name_and_every_field_a_meaning_and_a_range(name):
     [(name, field) for name, one in STATED.items() for field, each in knobs(one).items() if each.choices],
 )
 def test_a_word_that_is_no_choice_is_refused(name, field):
-    wires = {"conditions": ("a",), "weights": (1.0,)} if name == "Negative" else {}
+    wires = {each.name: ("a",) for each in fields(STATED[name]) if each.init and each.default is MISSING}
     with pytest.raises(ValueError, match="'nowhere' is unknown"):
         STATED[name](**wires, **{field: "nowhere"})
 
@@ -85,4 +91,4 @@ def test_a_paper_is_cited_by_its_authors_and_number():
 
 
 def test_a_wire_is_stated_in_metadata():
-    assert socket("MODEL", "A model.", name="weak") == {"knob": Knob("A model.", socket="MODEL", name="weak")}
+    assert socket("MODEL", "A model.", name="weak").metadata["knob"] == Knob("A model.", socket="MODEL", name="weak")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from guidance_geometry.denoisers.labels import MOST, label_indices
-from guidance_geometry.nodes.energies.label import wanted_labels
+from guidance_geometry.guidance.energies.label import wanted_labels
+from guidance_geometry.guidance.labels import MOST, label_indices
 from guidance_geometry.nodes.energies.perception import drawn_classes
 from guidance_geometry.nodes.start import GGEmptyCanvas
 from guidance_geometry.nodes.train_classifier import targets_of

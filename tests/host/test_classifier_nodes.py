@@ -3,10 +3,9 @@
 import pytest
 import torch
 
+from guidance_geometry.extension import nodes_in
+from guidance_geometry.guidance.energies.label import wanted_labels
 from guidance_geometry.nodes.classifier_guidance import GGClassifierGradient, GGGradientOptions, GGWatchEnergy
-from guidance_geometry.nodes.energies.composition import GGCombineEnergies, GGMaskedEnergy
-from guidance_geometry.nodes.energies.label import GGLabelEnergy, wanted_labels
-from guidance_geometry.nodes.energies.reference import GGReferenceEnergy
 from guidance_geometry.nodes.load_classifier import GGLoadClassifier
 from guidance_geometry.nodes.start import GGClassLabel
 from guidance_geometry.trace.checks import check
@@ -32,12 +31,15 @@ OPTIONS = {
 }
 
 
+ENERGIES = {node.__name__: node for node in nodes_in("energies")}
+
+
 def classifier(name):
     return GGLoadClassifier.execute(f"pocket-{name}-1").result[0]
 
 
 def energy(name="noisy", label="3", kind="label"):
-    return GGLabelEnergy.execute(classifier(name), label, kind).result[0]
+    return ENERGIES["GGLabelEnergy"].execute(classifier(name), label, kind).result[0]
 
 
 def chain(given, options=None, guidance=None, **knobs):
@@ -122,9 +124,9 @@ def test_two_terms_are_two_parts_of_the_record(unconditional):
 def test_energies_combine_and_keep_to_a_region(unconditional):
     image, half = torch.full((1, 8, 8, 3), 0.9), torch.zeros(1, 32, 32)
     half[..., 16:] = 1
-    red = GGReferenceEnergy.execute("colours", 0.1, image=image).result[0]
-    both = GGCombineEnergies.execute(energy("clean"), "product", 1.0, 0.5, energy_b=red).result[0]
-    inside = GGMaskedEnergy.execute(both, half).result[0]
+    red = ENERGIES["GGReferenceEnergy"].execute("colours", 0.1, image=image).result[0]
+    both = ENERGIES["GGCombineEnergies"].execute(energy("clean"), "product", 1.0, 0.5, energy_b=red).result[0]
+    inside = ENERGIES["GGMaskedEnergy"].execute(both, half).result[0]
     _, _, trace = guided(*unconditional, "euler", cfg=1.0, guidance=chain(inside, evaluation="x0"), capture="tensors")
     shift = trace.tensors["gradient"].float().abs()
     assert shift[..., :16].max() == 0

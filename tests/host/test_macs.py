@@ -7,11 +7,10 @@ import torch
 from guidance_geometry.dev.fixtures.mac_tensor import mac_host
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.registry import FIGURES, draw_figure
-from guidance_geometry.guidance.energies.label import LabelEnergy
+from guidance_geometry.guidance.energies.label import LabelEnergy, wanted_labels
 from guidance_geometry.guidance.gradients.estimators import EVALUATIONS, NORMALISATIONS
 from guidance_geometry.host.judging import ask_judge
 from guidance_geometry.host.trace_pictures import pictures_of
-from guidance_geometry.nodes.energies.label import GGLabelEnergy
 from guidance_geometry.nodes.lab import GGMixtureModel
 from guidance_geometry.nodes.load_classifier import GGLoadClassifier
 from guidance_geometry.nodes.records import GGReadTrace, GGRecord
@@ -66,7 +65,7 @@ def pocket(label="robot"):
 def energy(name, label="robot"):
     """What one of the demo's classifiers finds of a label."""
     found = GGLoadClassifier.execute(f"pocket-{name}-1").result[0]
-    return GGLabelEnergy.execute(found, label, "label").result[0]
+    return LabelEnergy(found, wanted_labels(label, found.labels))
 
 
 @pytest.mark.parametrize("kind", ["ve", "flow"])

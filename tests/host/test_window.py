@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from guidance_geometry.guidance.chain import PLAIN, Chain
+from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.guidance.invariants import examine, list_failures
 from guidance_geometry.host.adapter import part_of_schedule
 from guidance_geometry.nodes.classifier_guidance import GGClassifierGradient
-from guidance_geometry.nodes.energies.label import GGLabelEnergy
 from guidance_geometry.nodes.lab import GGMixtureModel
 from guidance_geometry.nodes.rules.window import GGWindow
 
@@ -98,7 +98,7 @@ def test_a_window_stands_behind_a_chain_and_holds_a_preset_rule_by_rule(wires):
 
 def test_a_gradient_in_a_window_pushes_there_alone(labelled, empty_latent):
     guide = GGMixtureModel.execute(shape="3x8x8", classes=3, kind="ve", seed=0).result[1]
-    energy = GGLabelEnergy.execute(guide, "1", "label").result[0]
+    energy = LabelEnergy(guide, ((1,),))
     term = GGClassifierGradient.execute(energy, 2.0, "noisy x_t", "none", 0.2, 0.0, 1.0, 1).result[0]
     latent = empty_latent("ve")
     _, _, whole = run(labelled, latent, term)

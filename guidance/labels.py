@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from ..guidance.printing import shorten
+from .printing import shorten
 
 MODEL = "model"  # the one kind that has a null label
 NO_LABEL = -1  # asks a model for its prediction without a label, which one without a null label refuses
