@@ -204,7 +204,8 @@ class StepResponse:
         for weight, vector in terms:
             if weight and vector is None:
                 return None
-            moved = moved + weight * vector if weight and vector is not None else moved
+            if weight and vector is not None:
+                moved.add_(vector, alpha=weight)
         return moved
 
 

@@ -1,7 +1,8 @@
 """From the steps of a run to the numbers and pictures of a trace.
 
 Everything is taken on the device where the sampler works and fetched when somebody reads it, so that watching never
-waits. A small run only keeps its steps while it goes on: its numbers are made when they are asked for.
+waits. A small run only keeps its steps while it goes on: its numbers are made when they are asked for. So does a run on
+a Mac's GPU, which has no float64: its steps come over together, once for every WAITING elements of its states.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from ..guidance.vectors import gradient_mode, where_float64_is
 from .columns import columns_of, unknown_columns
 from .faults import keep_out
 from .recorder import RECUR, Recorded
-from .rows import Measurement, Row, Setting, shares_beyond
+from .rows import Measurement, Row, Setting
 
 LIMITS = {"numbers": 0, "pictures": 24, "tensors": 1 << 30}  # captured steps at most; each mode adds to the one before
 WAITING = 1 << 20  # elements of states that wait until somebody reads the numbers, or there are more
@@ -104,7 +105,7 @@ class Capture:
             torch.cuda.synchronize()  # the copies of `to_host` are there
         steps = sorted(self.kept)
         names = list(dict.fromkeys(name for i in steps for name in self.kept[i]))
-        tensors = {name: torch.stack([self._or_nan(self.kept[i], name) for i in steps]) for name in names}
+        tensors = {name: torch.stack([self._or_nan(self.kept[i], name) for i in steps]).cpu() for name in names}
         note = "" if len(steps) == self.seen else f"{len(steps)} of {self.seen} steps captured: " + self._reason()
         return steps, tensors, note
 
@@ -117,8 +118,11 @@ class Capture:
 
 
 def to_host(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Copies on the CPU, from CUDA into pinned memory: the run does not wait for them, and a reader has to."""
-    return {name: t.to("cpu", non_blocking=t.is_cuda) for name, t in tensors.items()}
+    """Copies on the CPU that the run does not wait for.
+
+    From CUDA they go into pinned memory, and a reader waits. On a Mac they stay: its GPU has the same memory.
+    """
+    return {name: t if t.is_mps else t.to("cpu", non_blocking=t.is_cuda) for name, t in tensors.items()}
 
 
 class Accumulator:
@@ -142,8 +146,7 @@ class Accumulator:
 
     @of_no_mode
     def enter(self, step: Recorded) -> None:
-        """Add one complete step.  Its tensors leave a device without float64, where nothing can be summed for it."""
-        step = where_float64_is(step)
+        """Add one complete step."""
         self.stage.append(step.evaluation.stage or ("cond_only" if step.evaluation.uncond is None else "step"))
         self.waiting.append(step)
         self.scales += [] if step.evaluation.stage == RECUR else [step.evaluation.gamma]
@@ -158,9 +161,8 @@ class Accumulator:
     def amend(self, step: Recorded) -> None:
         """Take the numbers of a step anew, now that its u is known; those across steps stay unknown there."""
         self.settle()
-        step = where_float64_is(step)
         if step.index < len(self.rows):
-            row = Measurement(self.setting).row(step, shares_beyond([step], self.setting.bound)[0])
+            row = Measurement(self.setting).row(where_float64_is(step))
             self.rows[step.index] = row._replace(unexplained=self.rows[step.index].unexplained)
             self.stage[step.index] = step.evaluation.stage
             self.capture.amend(step)
@@ -178,8 +180,9 @@ class Accumulator:
         self.unmeasured += [self.measurement.levels(step) for step in steps[len(self.rows) - known :]]
 
     def _measure(self, steps: list[Recorded]) -> None:
-        for step, beyond in zip(steps, shares_beyond(steps, self.setting.bound), strict=True):
-            self.rows.append(self.measurement.row(step, beyond))
+        """Steps of a device without float64, where nothing can be summed for them, come here all at once."""
+        for step in where_float64_is(tuple(steps)):
+            self.rows.append(self.measurement.row(step))
 
     def _failed(self, fault: str) -> None:
         self.fault = f"no numbers from step {nth(len(self.rows))} on: {fault}"

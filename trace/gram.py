@@ -15,13 +15,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..guidance.vectors import flat, has_float64, where_float64_is
+from ..guidance.vectors import flat
 
 VECTORS = ("u", "a", "delta", "D-G", "move", "noise")
 HISTORY = ("delta-1", "delta-2", "move-1", "noise-1", "one")  # of the steps before; a vector of ones gives sums
 # what each of them was at the step before
 PAST = {"delta-1": "delta", "delta-2": "delta-1", "move-1": "move", "noise-1": "noise"}
-CHUNK = 1 << 14  # elements widened to float64 at a time: fits the cache; bounds the memory, not the result
+CHUNK = 1 << 14  # elements of all items widened to float64 at a time: fits the cache; bounds the memory, not the result
+SHORTEST = 1 << 11  # of one item: more calls cost more than the cache saves
 COLLINEAR = 1e-6  # delta across a, in units of the longer of the two, below which x, u and c are drawn as a line
 ROUNDING = 1e-9  # negative eigenvalues of K down to this share of its trace are rounding
 
@@ -57,7 +58,8 @@ def inner_products(rows: Sequence[Tensor], others: Sequence[Tensor], room: Tenso
 
 
 def _products(lines: Sequence[Tensor], start: int, block: Tensor, rows: int) -> Tensor:  # block [B, V + W, n]
-    block.copy_(where_float64_is(torch.stack([line[:, start : start + block.shape[2]] for line in lines], dim=1)))
+    for place, line in enumerate(lines):
+        block[:, place] = line[:, start : start + block.shape[2]]
     return block[:, :rows] @ block.mT
 
 
@@ -106,10 +108,10 @@ def triangle(full: Tensor) -> Tensor:  # [..., V, V] -> [..., V(V+1)/2]
     return full.flatten(-2)[..., rows * full.shape[-1] + columns]
 
 
-def room_for(like: Tensor, count: int) -> Tensor:  # like [B, ...] -> [B, count, at most CHUNK] float64
+def room_for(like: Tensor, count: int) -> Tensor:  # like [B, ...] -> [B, count, n] float64
     """Memory in which `inner_products` widens `count` vectors like this one, piece by piece."""
-    device = like.device if has_float64(like.device) else "cpu"
-    return torch.empty(len(like), count, min(flat(like).shape[1], CHUNK), dtype=torch.float64, device=device)
+    size = min(flat(like).shape[1], max(CHUNK // max(len(like), 1), SHORTEST))
+    return torch.empty(len(like), count, size, dtype=torch.float64, device=like.device)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ its VE twin give the same numbers; it is written times alpha, which also holds a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Container, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,7 +16,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ..guidance.vectors import flat, where_float64_is, wide
+from ..guidance.vectors import flat, promote
 from .gram import (
     Coefficient,
     Combination,
@@ -29,6 +30,7 @@ from .gram import (
 from .terms import Term, columns_of_pass, effects_of_pass, passes_of
 
 QUANTILE = 0.999  # of |c| per channel and item: the bound of M10 where the space has no bound of its own
+MOST_BOUNDING = 1 << 15  # values of an item from which that bound is taken
 IDENTITY_LIMIT = 1e-4  # of M12; float32 steps leave about 1e-6
 FLOOR_FACTOR = 10  # a difference below this many precision floors is not meaningful
 ROUNDING_OF_DIFFERENCE = 0.297  # rms rounding error of c - u in units of eps * rms(u); measured, Gaussian values
@@ -129,10 +131,18 @@ def progress_along(record: GramRecord, gamma: Coefficient) -> Tensor:  # state s
 
 
 def bound_of(cond: Tensor) -> Tensor:  # [B, C, ...] -> [B, C, 1 ...]
-    """The bound of M10 for a space without one: the 99.9 % quantile of |c| per channel and item."""
-    size = wide(cond).abs().flatten(2) if cond.ndim > 2 else wide(cond).abs()[..., None]
-    rank = min(size.shape[2], 1 + int(QUANTILE * (size.shape[2] - 1) + 0.5))
-    return size.kthvalue(rank, dim=2).values.reshape(*cond.shape[:2], *(1,) * (cond.ndim - 2))
+    """The bound of M10 for a space without one: the 99.9 % quantile of |c| per channel and item.
+
+    Of a larger item it is that of at most 32,768 evenly strided values, so that the share of the item that lies beyond
+    it is .1 % with a standard error of .02 %.
+    """
+    rows = cond.flatten(2) if cond.ndim > 2 else cond[..., None]
+    stride = math.ceil(rows.shape[1:].numel() / MOST_BOUNDING)
+    while math.gcd(stride, rows.shape[2]) > 1:  # or only some columns of a picture were ever looked at
+        stride += 1
+    size = promote(rows[..., ::stride]).abs()
+    beyond = size.shape[2] - min(size.shape[2], 1 + int(QUANTILE * (size.shape[2] - 1) + 0.5))
+    return size.topk(beyond + 1, dim=2).values[..., -1].reshape(*cond.shape[:2], *(1,) * (cond.ndim - 2))
 
 
 def saturation(denoised: Tensor, bound: Tensor | float = 1.0) -> Tensor:  # [B, ...] -> [B], 0 .. 1
@@ -140,8 +150,7 @@ def saturation(denoised: Tensor, bound: Tensor | float = 1.0) -> Tensor:  # [B, 
 
     Excess cut off at the smallest positive number counts as one of it, and nan stays nan.
     """
-    denoised, bound = where_float64_is((denoised, bound))
-    excess = flat(denoised.abs() - bound)
+    excess = flat(promote(denoised).abs().sub_(bound))
     least = torch.finfo(excess.dtype).tiny
     return excess.clamp_(0, least).sum(dim=1).double() / (least * excess.shape[1])
 

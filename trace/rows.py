@@ -103,8 +103,8 @@ class Measurement:
         self.visits: tuple[Visit, ...] = ()
         self.room: Tensor | None = None
 
-    def row(self, step: Recorded, beyond: Tensor) -> Row:
-        """The numbers of the next step.  beyond: its shares from `shares_beyond`, [2, B]."""
+    def row(self, step: Recorded) -> Row:
+        """The numbers of the next step."""
         rows = self._vectors(step)
         others = self._history(step, rows["delta"])
         rows, others = ({name: v for name, v in group.items() if v is not None} for group in (rows, others))
@@ -118,7 +118,7 @@ class Measurement:
             columns=(*rows, *others),
             unexplained=self._unexplained_rms(step),
             kappa=math.nan if (response := self._response(step)) is None else response.kappa,
-            beyond=beyond,
+            beyond=self._shares_beyond(step),
             said=self._energy_values(step),
             passes=step.spent,
         )
@@ -154,7 +154,7 @@ class Measurement:
         else:
             u = promote(seen.uncond)
             delta = cond - u
-            plain = u + delta * reference_scale(seen.gamma)
+            plain = (delta * reference_scale(seen.gamma)).add_(u)
         six = (u, u - step.x, delta, seen.denoised - plain, step.move, step.noise)
         found = seen.gradients
         gradients = {name: found[name] if name in found else unknown(cond) for name in self.setting.gradients}
@@ -186,7 +186,13 @@ class Measurement:
         move = response.move(self.visits) if response and not response.hidden else None
         if response is None or move is None:
             return step.x.new_full((len(step.x),), torch.nan, dtype=torch.float64)
-        return rms(step.move - move) / response.gain
+        return rms(move.sub_(step.move)) / response.gain
+
+    def _shares_beyond(self, step: Recorded) -> Tensor:  # -> [2, B]
+        """Shares of D and of c beyond the bound."""
+        cond = cond_of(step.evaluation)
+        bound = metrics.bound_of(cond) if self.setting.bound is None else self.setting.bound
+        return torch.stack([metrics.saturation(v, bound) for v in (step.evaluation.denoised, cond)])
 
     def _energy_values(self, step: Recorded) -> Tensor:  # -> [columns, B]
         seen, unknown = step.evaluation, step.x.new_full((len(step.x),), torch.nan)
@@ -194,16 +200,6 @@ class Measurement:
         said |= {WEIGHT + name: value for name, value in seen.weights.items()}
         known = [said.get(column, unknown).to(unknown) for column in self.setting.columns]
         return torch.stack(known) if known else step.x.new_empty(0, len(step.x))
-
-
-def shares_beyond(steps: list[Recorded], bound: float | None) -> list[Tensor]:  # -> n x [2, B]
-    """Shares of D and of c beyond the bound, of several steps at once: one pass over small tensors costs as one."""
-    if not steps:
-        return []
-    conds = [cond_of(step.evaluation) for step in steps]
-    bounds = torch.cat([metrics.bound_of(c) for c in conds for _ in range(2)]) if bound is None else bound
-    pairs = torch.cat([v for step, c in zip(steps, conds, strict=True) for v in (step.evaluation.denoised, c)])
-    return list(metrics.saturation(pairs, bounds).reshape(len(steps), 2, -1))
 
 
 def cond_of(seen: Evaluation) -> Tensor:

@@ -53,7 +53,6 @@ OF_THE_RUN = {"name": {"sampler"}, "options": {"options"}, "flow": set(), "forei
 KNOWN = ("sampler", "latent", "terms", "options", "cfg", "labels", "chain", "model", "host", "sigma_data")
 IN_THE_NUMBERS = [
     "trace.rows.Measurement.row",
-    "trace.accumulator.shares_beyond",
     "trace.accumulator.columns_of",
 ]
 

@@ -80,10 +80,10 @@ def test_a_fault_says_what_is_missing(monkeypatch):
     run = record(DENOISER, SIGMAS, cond=1)
     taken = accumulator.Measurement.row
 
-    def broken(self, step, beyond):
+    def broken(self, step):
         if step.index == 1:
             raise RuntimeError("boom")
-        return taken(self, step, beyond)
+        return taken(self, step)
 
     monkeypatch.setattr(accumulator.Measurement, "row", broken)
     trace = run.finish(euler(run, torch.ones(())))

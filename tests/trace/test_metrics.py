@@ -222,6 +222,16 @@ def test_the_bound_is_the_quantile_of_every_channel_of_every_item():
     assert metrics.bound_of(draw((2, 4, 3, 5, 5), 0)).shape == (2, 4, 1, 1, 1)
 
 
+@pytest.mark.parametrize("shape", [(4, 128, 128), (16, 21, 60, 104)], ids=["SDXL", "Wan"])
+@pytest.mark.parametrize("period", [1, 2, 8, 104, 128])
+def test_the_bound_of_a_large_item_is_that_of_some_of_its_values(shape, period):
+    """Also of a picture of stripes: the share of an item beyond is .1 %, to four standard errors."""
+    stripes = 1 + (torch.arange(shape[-1]) % period == 0) * 1.0
+    values = stripes * draw((1, *shape), 0, torch.float32)
+    share = metrics.saturation(values, metrics.bound_of(values)).item()
+    assert abs(share - 0.001) < 4 * (0.001 / metrics.MOST_BOUNDING) ** 0.5
+
+
 def test_memory_of_a_difference_at_the_floor_is_unknown():
     delta = draw((2, 100), 0)
     assert (direction_memory(delta, 2 * delta) - 1).abs().max() < 1e-12
