@@ -137,11 +137,12 @@ def bound_of(cond: Tensor) -> Tensor:  # [B, C, ...] -> [B, C, 1 ...]
     it is .1 % with a standard error of .02 %.
     """
     rows = cond.flatten(2) if cond.ndim > 2 else cond[..., None]
-    stride = math.ceil(rows.shape[1:].numel() / MOST_BOUNDING)
+    stride = max(math.ceil(rows.shape[1:].numel() / MOST_BOUNDING), 1)
     while math.gcd(stride, rows.shape[2]) > 1:  # or only some columns of a picture were ever looked at
         stride += 1
     size = promote(rows[..., ::stride]).abs()
     beyond = size.shape[2] - min(size.shape[2], 1 + int(QUANTILE * (size.shape[2] - 1) + 0.5))
+    beyond = max(beyond - (stride > 1), 0)  # above the k-th largest of n lie k / (n + 1) of all
     return size.topk(beyond + 1, dim=2).values[..., -1].reshape(*cond.shape[:2], *(1,) * (cond.ndim - 2))
 
 
