@@ -202,9 +202,9 @@ class StepResponse:
                 terms += zip(weights, answer, strict=True)
         moved = torch.zeros_like(visits[0].x)
         for weight, vector in terms:
-            if weight and vector is None:
-                return None
-            if weight and vector is not None:
+            if weight:
+                if vector is None:
+                    return None
                 moved.add_(vector, alpha=weight)
         return moved
 

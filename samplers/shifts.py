@@ -41,7 +41,7 @@ class Taken(NamedTuple):
     now: Level
     then: Level
     follow: float
-    share: float = 1.0
+    share: float
 
 
 def unit(at: Level) -> float:

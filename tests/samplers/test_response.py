@@ -1,5 +1,6 @@
 """The coefficients of small samplers by hand, and what has none."""
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import pytest
@@ -66,13 +67,21 @@ def plus_plus(probes, x, steps):
     return x
 
 
-def late(probes, x, steps):
-    for now, then in steps:
-        first, _ = asked(probes, x, now)
-        second, _ = asked(probes, x, (now + then) / 2)
-        told(probes, x, now, first)
-        x = second + then / now * (x - second)
-    return x
+def reporting(report):
+    """Two evaluations a step, and what is said of the first after both."""
+
+    def loop(probes, x, steps):
+        for now, then in steps:
+            first, _ = asked(probes, x, now)
+            second, _ = asked(probes, x, (now + then) / 2)
+            probes.reported(report(now, first))
+            x = second + then / now * (x - second)
+        return x
+
+    return loop
+
+
+late = reporting(lambda now, first: {"sigma": now, "denoised": first})
 
 
 def own_noise(probes, x, steps):
@@ -93,8 +102,53 @@ def test_the_evaluations_of_a_step_are_told_apart():
     [(first, second)] = found.steps[0].guided
     assert (first, second) == (pytest.approx(-0.75), pytest.approx(1.5))
     assert not found.late
-    assert response(late).late
-    assert response(late).firsts == (0, 2, 4)
+    assert found.steps[0].gain == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize(
+    ("report", "firsts"),
+    [
+        (lambda now, first: {"sigma": now, "denoised": first}, (0, 2, 4)),
+        (lambda now, first: {"sigma": torch.tensor([now * 1.00005]), "denoised": first[..., :1]}, (0, 2, 4)),
+        (lambda now, first: {"denoised": 1.0005 * first}, (0, 2, 4)),
+        (lambda now, first: {"sigma": now * 1.01}, (1, 3, 5)),
+        (lambda now, first: {"sigma": "unknown"}, (1, 3, 5)),
+    ],
+)
+def test_a_step_begins_with_the_call_whose_prediction_or_level_its_report_names(report, firsts):
+    found = response(reporting(report))
+    assert (found.firsts, found.late) == (firsts, firsts[0] == 0)
+
+
+def test_a_step_back_to_more_noise_asks_for_nothing():
+    def travelling(probes, x, steps):
+        for now, then in steps:
+            x = euler(probes, x, [(now, then)])
+            probes.reported({"back": True, "x": x, "sigma": then})
+            x = euler(probes, x + (now**2 - then**2) ** 0.5 * probes.draw(), [(now, then)])
+        return x
+
+    found = response(travelling, [8.0, 4.0, 2.0])
+    assert found.firsts == (0, None, 1, 2, None, 3)
+    assert [state.sigma for state in found.states] == [8.0, 4.0, 8.0, 4.0, 2.0, 4.0, 0.0]
+    assert found.steps[1].guided == ((),)
+    assert found.steps[1].draws == (pytest.approx(48**0.5),)
+
+
+def test_a_sampler_of_other_levels_that_asks_often_or_refuses_float64_has_a_response():
+    def between(probes, x, steps):
+        for now, then in steps:
+            if x.dtype == torch.float64:
+                raise TypeError
+            x = euler(probes, x, [(1.1 * now, then)])
+            for _ in range(29):
+                asked(probes, x, then)
+        return x
+
+    found = response(between)
+    assert found.firsts == (0, 30, 60)
+    assert found.levels[::30] == pytest.approx((8.8, 4.4, 2.2))
+    assert found.moves == (pytest.approx((0.5 / 1.1, 1 - 0.5 / 1.1, 0)),) * 3
 
 
 def test_what_a_step_remembers_is_the_states_and_predictions_before_it():
@@ -102,6 +156,7 @@ def test_what_a_step_remembers_is_the_states_and_predictions_before_it():
     assert [step.memory for step in steps] == [0, 1, 1]
     assert steps[2].states == (pytest.approx(0.25), pytest.approx(0.125))
     assert steps[2].guided == ((pytest.approx(0.75),), (pytest.approx(-0.125),))
+    assert response(adams).memory == 1
 
 
 def test_what_is_small_beside_the_start_is_not_rounding():
@@ -169,10 +224,14 @@ def test_a_step_may_look_back_six_steps_and_no_further():
 
 def test_the_result_is_at_the_level_whose_noise_is_left_in_it():
     def renoised(probes, x, steps):
-        return euler(probes, x, steps) + 2.0 * probes.draw()
+        return euler(probes, x, steps) + 2.001 * probes.draw()
+
+    def stopped(probes, x, steps):
+        return euler(probes, x, steps[:-1])
 
     assert response(euler, [8.0, 4.0, 2.0, 0.0]).end == 0.0
     assert response(renoised, [8.0, 4.0, 2.0, 0.0]).end == 2.0
+    assert response(stopped, [8.0, 4.0, 2.0, 0.0]).end == 2.0
     assert response(endless).end is None
 
 
@@ -232,9 +291,26 @@ def larger(probes, x, steps):
     return asked(probes, x, 1.0)[0]
 
 
+def infinite(probes, x, steps):
+    return euler(probes, x, steps) / 0.0
+
+
+def walking_back(probes, x, steps):
+    probes.reported({"back": True, "x": x})
+    return euler(probes, x, steps)
+
+
+def reporting_on(probes, x, steps):
+    while True:
+        probes.reported({})
+
+
 @pytest.mark.parametrize(
     ("loop", "why"),
     [
+        (infinite, "not finite"),
+        (walking_back, "reports no step"),
+        (reporting_on, f"more than {MOST_CALLS}"),
         (adaptive, "depend on what is predicted"),
         (endless, f"more than {MOST_CALLS}"),
         (broken, "ZeroDivisionError: by zero"),
@@ -246,7 +322,22 @@ def test_a_sampler_without_a_response_says_why(loop, why):
     found = response(loop)
     assert not found.steps
     assert why in found.why
-    assert isinstance(found, Response)
+    assert not found.late
+    if loop not in (silent, walking_back):
+        after_stages = response(lambda probes, x, steps: loop(probes, late(probes, x, steps), steps))
+        assert after_stages.late
+        assert why in after_stages.why
+
+
+def interrupted(probes, x, steps):
+    raise KeyboardInterrupt
+
+
+def test_an_interrupt_of_the_keyboard_is_one_in_the_main_thread_alone():
+    with pytest.raises(KeyboardInterrupt):
+        response(interrupted)
+    with ThreadPoolExecutor() as threads:
+        assert "KeyboardInterrupt" in threads.submit(response, interrupted).result().why
 
 
 def test_a_sampler_that_takes_its_time_is_not_waited_for(monkeypatch):

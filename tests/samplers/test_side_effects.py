@@ -19,7 +19,7 @@ TABLE, COUNT = {"calls": 0}, 0
 
 
 class Slotted:
-    __slots__ = ("calls",)
+    __slots__ = ("calls", "last")
 
     def __init__(self):
         self.calls = 0
@@ -35,7 +35,8 @@ class Counting:
         self.calls += 1
         type(self).made += 1
         self.inner.calls += 1
-        return self.calls, self.made, self.inner.calls
+        first, self.inner.last = not hasattr(self.inner, "last"), self.calls
+        return self.calls, self.made, self.inner.calls, first
 
     def method(self):
         return self()
@@ -105,16 +106,17 @@ def test_what_a_function_changes_is_taken_back(name):
 
 
 def test_switches_of_everybody_are_put_back_after_a_fault():
-    before = torch.get_default_dtype()
+    before = torch.get_default_dtype(), torch.get_float32_matmul_precision()
 
     def switch():
         torch.set_default_dtype(torch.float64)
+        torch.set_float32_matmul_precision("medium")
         torch.use_deterministic_algorithms(True)
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError), undo_changes():
         switch()
-    assert torch.get_default_dtype() == before
+    assert (torch.get_default_dtype(), torch.get_float32_matmul_precision()) == before
     assert not torch.are_deterministic_algorithms_enabled()
 
 
@@ -129,8 +131,11 @@ def test_networks_are_left_out_and_what_reaches_too_much_is_not_begun(monkeypatc
     monkeypatch.setattr(side_effects, "MOST_BYTES", 100)
     with undo_changes(lambda: network):
         pass
-    weights = torch.zeros(1000)
+    weights, lists = torch.zeros(1000), [[] for _ in range(100)]
     with pytest.raises(Misfit, match="too much"), undo_changes(lambda: weights):
+        raise AssertionError
+    monkeypatch.setattr(side_effects, "MOST_THINGS", 100)
+    with pytest.raises(Misfit, match="too much"), undo_changes(lambda: lists):
         raise AssertionError
 
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
 from guidance_geometry.samplers.response import Response, StepResponse
 from guidance_geometry.samplers.stages import Stages, cannot_wait, zero_init_note
@@ -72,6 +73,20 @@ def test_which_call_was_the_reported_step():
     assert late.reported(0.5) == 0
 
 
+@pytest.mark.parametrize(
+    ("shown", "departure"), [([4.0, 2.00019], None), ([4.0, 2.0003], 2), ([4.1, 2.0], 1), ([], None)]
+)
+def test_levels_are_those_of_the_response_until_a_call_was_made_elsewhere(shown, departure):
+    stages = Stages([4.0, 1.0, 0.0], replace(HEUN, levels=(4.0, 2.0)))
+    for sigma, foretold in zip(shown, (4.0, 2.0), strict=False):
+        assert stages.level_of(torch.tensor([sigma, 9.0])) == foretold
+        stages.begins(foretold)
+    assert stages.departure() == departure
+    assert Stages(response=replace(LATE, levels=(4.0,))).level_of(torch.tensor([3.0, 9.0])) == 3.0
+    if shown:
+        assert stages.level_of(torch.tensor([0.5])) == 0.5, "further calls than the response has"
+
+
 def run_of(step, *others):
     return Response((step, *(others or (step,))))
 
@@ -86,6 +101,8 @@ def run_of(step, *others):
         (run_of(replace(EULER, uncond=((-0.5,),))), "unconditional prediction"),
         (run_of(EULER, replace(EULER, states=(0.5, 0.0), guided=((0.7,), (-0.2,)))), "as history"),
         (run_of(EULER, replace(EULER, states=(0.5, 0.1), guided=((0.4,), ()))), "as history"),
+        (run_of(EULER, replace(EULER, states=(0.5, 0.0), uncond=((0.0,), (0.3,)))), "as history"),
+        (run_of(replace(EULER, guided=((0.5009,),))), ""),
         (Response(why="unknown"), ""),
     ],
 )
