@@ -79,4 +79,4 @@ def in_order(names: set[str]) -> list[str]:
 
 def is_node(found: type, module: str) -> bool:
     """Whether a class is a node that this module defines; one without a schema is only what nodes share."""
-    return issubclass(found, CheckedNode) and found.__module__ == module and "declared" in vars(found)
+    return issubclass(found, CheckedNode) and found.__module__ == module and "inputs_by_id" in vars(found)

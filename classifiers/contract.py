@@ -34,21 +34,21 @@ CORRECT = "Correct it in the file."
 
 @dataclass(frozen=True)
 class Contract:
-    """Statements about a file.  file: its name, for messages. said: key -> value, of the keys in CLAIMS"""
+    """Statements about a file.  file: its name, for messages. claims: key -> value, of the keys in CLAIMS"""
 
     file: str
-    said: Mapping[str, Any]
+    claims: Mapping[str, Any]
 
     def labels(self, count: int, usual: Sequence[str] = ()) -> tuple[str, ...]:
         """The names of the logits: as stated; else the usual ones of a family, if as many; else numbers, unguessed."""
-        names = self.said.get("labels", usual if len(usual) == count else [str(index) for index in range(count)])
+        names = self.claims.get("labels", usual if len(usual) == count else [str(index) for index in range(count)])
         if len(names) != count:
             raise ValueError(f"{self.file}: {len(names)} labels are named but the network has {count} logits.")
         return tuple(names)
 
     def preprocessing(self, usual: Preprocessing) -> Preprocessing:
         """The family's usual preprocessing, with what the file states in its place."""
-        stated = {key: self.said[key] for key in PREPARED if key in self.said}
+        stated = {key: self.claims[key] for key in PREPARED if key in self.claims}
         try:
             if "size" in stated:
                 stated["size"] = sides_of(stated["size"])

@@ -68,8 +68,8 @@ class PocketNoisy(nn.Module):
 class SmallNoisy(nn.Module):
     """Reads noisy samples of any channels and size; the one that `GGTrainNoisyClassifier` trains from nothing.
 
-    told: whether every layer is scaled and shifted by the noise level. sigma_data: size of clean samples, kept for
-    whoever brings samples to unit size before they come here.
+    reads_level: whether every layer is scaled and shifted by the noise level. sigma_data: size of clean samples, kept
+    for whoever brings samples to unit size before they come here.
     """
 
     architecture = "small-noisy-1"
@@ -92,7 +92,7 @@ class SmallNoisy(nn.Module):
         self.norms = nn.ModuleList(operations.GroupNorm(8, each, **place) for each in widths)
         self.hidden = operations.Linear(widths[-1], 3 * width, **place)
         self.out = operations.Linear(3 * width, labels, **place)
-        self.told = told
+        self.reads_level = told
         if told:
             self.level = operations.Linear(1, SIGMA_FEATURES, **place)
             self.level_hidden = operations.Linear(SIGMA_FEATURES, SIGMA_FEATURES, **place)
@@ -101,7 +101,7 @@ class SmallNoisy(nn.Module):
     def forward(self, x: Tensor, level: Tensor) -> Tensor:  # [B, C, H, W] of unit size, level [B] -> [B, K] logits
         """Logits of noisy samples.  level: ln(sigma / alpha) / 4"""
         silu = nn.functional.silu
-        e = silu(self.level_hidden(silu(self.level(level[:, None])))) if self.told else None
+        e = silu(self.level_hidden(silu(self.level(level[:, None])))) if self.reads_level else None
         h = x
         for index, (convolution, norm) in enumerate(zip(self.convolutions, self.norms, strict=True)):
             h = norm(convolution(h))

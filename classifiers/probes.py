@@ -67,7 +67,7 @@ def check_length(file: str, source: str, extractor: FeatureExtractor | ImageText
 
 def read_statement(contract: Contract) -> tuple[str, bool, str]:
     """Feature network, whether its features are normalised, and the activation, as the file says."""
-    said = contract.said
+    said = contract.claims
     source, unit, activation = said.get("features"), said.get("unit_features", False), said.get("activation", "gelu")
     if not isinstance(source, str) or not isinstance(unit, bool) or activation not in ACTIVATIONS:
         raise ValueError(

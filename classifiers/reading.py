@@ -57,7 +57,7 @@ def classifier_of(tensors: Mapping[str, Tensor], contract: Contract, find: Calla
         return lite_classifier(weights, contract)
     if family := family_of(weights):
         found = torchvision_classifier(family, weights, contract)
-        return made_noisy(found) if contract.said.get("noisy") is True else found
+        return made_noisy(found) if contract.claims.get("noisy") is True else found
     if is_probe(weights):
         return probe_classifier(weights, contract, lambda name: folder_classifier(find(name)))
     raise ValueError(
@@ -98,7 +98,7 @@ def adm_classifier(weights: Mapping[str, Tensor], contract: Contract) -> NoisyCl
     except ValueError as wrong:
         raise ValueError(f"{contract.file} {wrong} Save the whole state_dict of one of these.") from None
     size = network.size
-    schedule = contract.said.get("schedule", size.schedule)
+    schedule = contract.claims.get("schedule", size.schedule)
     if schedule not in SCHEDULES:
         raise ValueError(f"{contract.file}: gg.schedule is {schedule!r} but must be one of {', '.join(SCHEDULES)}.")
     check_weights(contract.file, network.state_dict(), weights)

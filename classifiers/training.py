@@ -58,7 +58,7 @@ class Lesson:
         found = self.sigmas / (1 - self.sigmas).clamp(min=1e-3) if self.flow else self.sigmas
         return float(found[found > 0].min()), float(found.max())
 
-    def parted(self, seed: int) -> tuple[Lesson, Lesson]:
+    def split(self, seed: int) -> tuple[Lesson, Lesson]:
         """What is learned from, and what is held out: one of five samples of each label, drawn by a seed."""
         order = torch.randperm(len(self.x0), generator=torch.Generator().manual_seed(seed))
         place = nn.functional.one_hot(self.targets[order]).cumsum(dim=0)  # of each among those of its label, from 1
@@ -80,7 +80,7 @@ class Lesson:
                 f"All {len(self.x0)} samples are the same, so nothing tells their labels apart. Give others."
             )
 
-    def drawn(self, count: int, draws: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def draw_batch(self, count: int, draws: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Noisy samples [count, ...], their sigma and alpha [count], and their targets."""
         chosen = torch.randint(len(self.x0), (count,), generator=draws)
         sigma = self.sigmas[torch.randint(len(self.sigmas), (count,), generator=draws)]
@@ -107,18 +107,18 @@ class Course:
 
 @dataclass(frozen=True, eq=False)
 class Student:
-    """A network that learns.  enter: as for NoisyClassifier. said: metadata of the file that it becomes."""
+    """A network that learns.  enter: as for NoisyClassifier. metadata: metadata of the file that it becomes."""
 
     network: nn.Module
     enter: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, ...]]
-    said: Mapping[str, str]
+    metadata: Mapping[str, str]
 
     def file(self, name: str, lesson: Lesson) -> list[bytes]:
         """The trained classifier as a safetensors file that Load Classifier reads."""
         low, high = lesson.ratios
         levels = {"gg.sigma_min": f"{low:g}", "gg.sigma_max": f"{high:g}", "gg.space": "flow" if lesson.flow else "ve"}
         names = {"gg.name": name, "gg.labels": json.dumps(list(lesson.labels))}
-        return [safetensors_bytes(weights_of(inner_network(self.network)), {**self.said, **levels, **names})]
+        return [safetensors_bytes(weights_of(inner_network(self.network)), {**self.metadata, **levels, **names})]
 
     def classifier(self, name: str, lesson: Lesson) -> NoisyClassifier:
         """The trained network for a GG_CLASSIFIER wire."""
@@ -256,7 +256,7 @@ def learn(student: Student, lesson: Lesson, course: Course) -> Iterator[float]:
     network = student.network.to(course.device).train()
     optimiser = torch.optim.AdamW(network.parameters(), lr=course.rate, weight_decay=DECAY)
     for step in range(course.steps):
-        x, sigma, alpha, targets = (part.to(course.device) for part in lesson.drawn(course.batch, draws))
+        x, sigma, alpha, targets = (part.to(course.device) for part in lesson.draw_batch(course.batch, draws))
         falling = 0.5 * (1 + math.cos(math.pi * step / course.steps))
         optimiser.param_groups[0]["lr"] = course.rate * min(1.0, (step + 1) / WARM_UP) * falling
         loss = nn.functional.cross_entropy(network(*student.enter(x, sigma, alpha)), targets)

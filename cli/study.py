@@ -64,7 +64,7 @@ def options(words: Sequence[str] | None) -> argparse.Namespace:
     return args
 
 
-def known_of(servers: Sequence[str], timeout: float = 300.0) -> tuple[dict[str, Told], dict[str, int | None]]:
+def ask_servers(servers: Sequence[str], timeout: float = 300.0) -> tuple[dict[str, Told], dict[str, int | None]]:
     """What every server that answers says of its nodes, and the models of the first of them.
 
     Raises ValueError where they differ, where one is no ComfyUI, or none answers.
@@ -113,7 +113,7 @@ def join_cluster(ray: Any, address: str) -> None:
 
 def run_study(ray: Any, plan: Plan, folder: Folder, args: argparse.Namespace, asked: Sequence[str]) -> int:
     """Run a plan on Ray, which has been started.  asked: servers that say what there is"""
-    told, models = known_of(asked, args.timeout)
+    told, models = ask_servers(asked, args.timeout)
     servers = [one for one in asked if one in told] if args.servers else []
     cells = cells_on(told, models, plan, args.timeout)
     folder.keep(plan)
@@ -123,7 +123,7 @@ def run_study(ray: Any, plan: Plan, folder: Folder, args: argparse.Namespace, as
     rows = write_summary(folder, plan, cells, args.plan.stem, f"{len(cells)} cells on {crew.actors} actors.")
     write_parquet(folder.path / "results.parquet", rows)
     done = len({row["id"] for row in rows})
-    print(f"{report_text(rows, plan.varied)}\n{done} of {len(cells)} cells are in {folder.path}")
+    print(f"{report_text(rows, plan.every_axis)}\n{done} of {len(cells)} cells are in {folder.path}")
     if words := left_over(folder, cells, tally, [one for one in servers if one not in crew.servers]):
         print(words, file=sys.stderr)
     return int(done < len(cells))
@@ -191,5 +191,5 @@ def print_report(address: str) -> int:
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
-    print(report_text(rows, plan.varied), end="")
+    print(report_text(rows, plan.every_axis), end="")
     return 0

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..files.claims import check_claims, json_of, required, table, text
+from ..files.claims import check_claims, json_of, require, table, text
 from ..guidance.rule_file import OFFERED
 from ..sweeps.addresses import place_at
 from ..sweeps.axes import Axis, axis_of, check_count, count, distinct, value_of, values_of
@@ -33,8 +33,8 @@ from ..sweeps.comfyui.cell import (
     Told,
     is_there,
     models_of,
+    read_node_types,
     refuse_deaf_judges,
-    told_by,
 )
 from ..sweeps.comfyui.client import Client
 from ..sweeps.comfyui.executor import in_words, run_missing
@@ -140,16 +140,17 @@ def plan_from(args: argparse.Namespace) -> Plan:
 
 def agree_plan(plan: Plan, folder: Folder, confirmed: bool) -> Plan:
     """The plan with what the folder holds already, its size told.  Raises ValueError for too many cells in all."""
-    whole = folder.widened(plan)
-    print(" x ".join(f"{len(axis.values)} {axis.name}" for axis in whole.varied), "=", f"{count(whole.varied):,} cells")
-    check_count(count(whole.varied), SECONDS, confirmed, "add --yes")
+    whole = folder.widen(plan)
+    cells = count(whole.every_axis)
+    print(" x ".join(f"{len(axis.values)} {axis.name}" for axis in whole.every_axis), "=", f"{cells:,} cells")
+    check_count(cells, SECONDS, confirmed, "add --yes")
     return whole
 
 
 def marks_of(file: Path) -> Mapping[str, str]:
     """What the page's Save marks wrote: a word by the id of a cell.  Raises ValueError for another file."""
     told = json_of(str(file), file.read_text(encoding="utf-8"), "Save the marks again.")
-    check_claims(str(file), told, {"marks": required(table(text(), MOST_MARKS))}, NO_MARKS)
+    check_claims(str(file), told, {"marks": require(table(text(), MOST_MARKS))}, NO_MARKS)
     return told["marks"]
 
 
@@ -188,7 +189,7 @@ def main(words: Sequence[str] | None = None) -> int:
 def describe_server(address: str, timeout: float) -> tuple[Told, dict[str, int | None]]:
     """What a server says of its nodes, and its models."""
     with Client(address, timeout) as client:
-        return told_by(client), models_of(client)
+        return read_node_types(client), models_of(client)
 
 
 def cells_on(told: Mapping[str, Told], models: Mapping[str, int | None], plan: Plan, timeout: float) -> list[Cell]:
@@ -229,6 +230,6 @@ def show_results(plan: Plan, folder: Folder, cells: Sequence[Cell]) -> int:
         print(error, file=sys.stderr)
         return 0
     done = len({row["id"] for row in rows})
-    print(report_text(rows, plan.varied))
+    print(report_text(rows, plan.every_axis))
     print(f"{done} of {len(cells)} cells are in {folder.path}: index.html, report.txt, sheet.png, results.csv")
     return done

@@ -95,7 +95,7 @@ def checked_name(name: str) -> str:
 def row(tape: Tape, inner: bool) -> Any:
     """What a row of pickles holds, or one pickle alone.  inner: whether a file within it may be read"""
     budget = tape.budget
-    first = Machine(budget, embedded=embedded_reader(budget) if inner else None).run(tape)
+    first = Machine(budget, inner_storage=embedded_reader(budget) if inner else None).run(tape)
     if type(first) is not int or first != MAGIC:
         return first
     protocol, system = Machine(budget).run(tape), Machine(budget).run(tape)

@@ -26,12 +26,12 @@ STORED, ENCRYPTED, IN_UTF8 = 0, 1, 2**11  # a method, and bits of the flags
 
 
 class Member(NamedTuple):
-    """An entry.  packed, size: bytes in the archive, and of the content. at: where its header begins"""
+    """An entry.  packed_size, size: bytes in the archive, and of the content. at: where its header begins"""
 
     name: str
     flags: int
     method: int
-    packed: int
+    packed_size: int
     size: int
     at: int
 
@@ -99,7 +99,7 @@ def large_numbers(extra: memoryview, numbers: tuple[int, ...]) -> list[int]:
 def span_of(content: memoryview, member: Member) -> tuple[int, int]:
     """Where the bytes of a member begin and end."""
     what = f"the archive member {shorten(member.name, 60)!r}"
-    if member.method != STORED or member.packed != member.size:
+    if member.method != STORED or member.packed_size != member.size:
         raise refusal(f"has {what} compressed, as torch.save never does")
     if member.flags & ENCRYPTED:
         raise refusal(f"has {what} encrypted")

@@ -28,18 +28,18 @@ class Machine:
     """One reading of one pickle.
 
     budget: of the whole file. outside: what stands for an object that is kept outside the pickle; None where nothing
-    may be. embedded: the storage in a file within the pickle; None where there may be none.
+    may be. inner_storage: the storage in a file within the pickle; None where there may be none.
     """
 
     def __init__(
         self,
         budget: Budget,
         outside: Callable[[Any], Any] | None = None,
-        embedded: Callable[[bytes | memoryview], Any] | None = None,
+        inner_storage: Callable[[bytes | memoryview], Any] | None = None,
     ):
-        self.budget, self.outside, self.embedded = budget, outside, embedded
+        self.budget, self.outside, self.inner_storage = budget, outside, inner_storage
         self.stack: list[Any] = []
-        self.marked: list[list[Any]] = []
+        self.marks: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
         self.below = self.deepest = 0  # values under the last mark; values that lay on each other at most
 
@@ -73,7 +73,7 @@ class Machine:
 
     def since_mark(self) -> list[Any]:
         """Everything above the last mark."""
-        items, self.stack = self.stack, self.marked.pop()
+        items, self.stack = self.stack, self.marks.pop()
         self.below -= len(self.stack)
         return items
 
@@ -120,7 +120,7 @@ def mark(machine: Machine, _: Any) -> None:
     """What follows belongs together."""
     machine.budget.charge(2 * SLOT + sys.getsizeof([]))
     machine.below += len(machine.stack)
-    machine.marked.append(machine.stack)
+    machine.marks.append(machine.stack)
     machine.stack = []
 
 
@@ -210,8 +210,8 @@ def stacked_name(machine: Machine, _: Any) -> None:
 def call(machine: Machine, _: Any) -> None:
     """What takes the place of a call, or of a new object."""
     called, arguments = machine.take(2)
-    if isinstance(called, Name) and called.text == EMBEDDED and machine.embedded:
-        machine.stack.append(machine.embedded(content_of(arguments)))
+    if isinstance(called, Name) and called.text == EMBEDDED and machine.inner_storage:
+        machine.stack.append(machine.inner_storage(content_of(arguments)))
     else:
         machine.stack.append(make_object(called, arguments, machine.budget))
 

@@ -38,7 +38,7 @@ class Table:
         return shorten(".".join(part[: LONGEST_TEXT + 1] for part in self.path), LONGEST_TEXT) or "the file itself"
 
     @property
-    def averaged(self) -> bool:
+    def is_average(self) -> bool:
         """Whether these are a moving average of the weights."""
         return self.rank < len(AVERAGES)
 
@@ -50,7 +50,7 @@ class Table:
 
     def __str__(self) -> str:
         count = f"{len(self.tensors):,} tensor{'s' if len(self.tensors) != 1 else ''}"
-        return f"{self.where} ({count}{', an average of the weights' if self.averaged else ''})"
+        return f"{self.where} ({count}{', an average of the weights' if self.is_average else ''})"
 
 
 def tables_of(found: Any, budget: Budget) -> list[Table]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..guidance.predictions import denoised_from
+from ..guidance.predictions import x0_from_output
 from ..guidance.vectors import per_item
 from .schedules import SMALLEST_ALPHA, coordinates
 
@@ -35,11 +35,11 @@ def to_x0(kind: str, schedule: str, output: Tensor, x: Tensor, sigma: Tensor, si
     """x0-hat from the network's output at the sampler's x.  output, x [B, ...], sigma [B] -> [B, ...]
 
     The conversion happens in the network's own coordinates, which matters for the score: a variance-preserving
-    network's score is the gradient with respect to x / sqrt(1 + n^2). Formulas: `guidance.predictions.denoised_from`.
+    network's score is the gradient with respect to x / sqrt(1 + n^2). Formulas: `guidance.predictions.x0_from_output`.
     """
     at = coordinates(schedule, sigma)
     alpha = at.alpha.clamp(min=SMALLEST_ALPHA) if ends_without_signal(kind, schedule) else at.alpha
-    return denoised_from(kind, output, x * per_item(at.scale, x), at.sigma, alpha, sigma_data)
+    return x0_from_output(kind, output, x * per_item(at.scale, x), at.sigma, alpha, sigma_data)
 
 
 def ends_without_signal(kind: str, schedule: str) -> bool:

@@ -9,23 +9,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..files.claims import Field, maybe, number, one_of, required, switch, whole
+from ..files.claims import Field, maybe, number, one_of, require, switch, whole
 from .dit import DIT
 from .spec import Format, Shapes, axes
 from .transformer import positions
 from .unet2d import native_side
 
 FIELDS: dict[str, Field] = {  # of config.json
-    "num_attention_heads": required(whole(1, 256)),
-    "attention_head_dim": required(whole(1, 1024)),
-    "in_channels": required(whole(1, 64)),
+    "num_attention_heads": require(whole(1, 256)),
+    "attention_head_dim": require(whole(1, 1024)),
+    "in_channels": require(whole(1, 64)),
     "out_channels": maybe(whole(1, 128)),
-    "num_layers": required(whole(1, 256)),
+    "num_layers": require(whole(1, 256)),
     "attention_bias": switch(),
-    "sample_size": required(whole(1, 128)),
-    "patch_size": required(whole(1, 64)),
+    "sample_size": require(whole(1, 128)),
+    "patch_size": require(whole(1, 64)),
     "activation_fn": one_of("gelu-approximate"),
-    "num_embeds_ada_norm": required(whole(1, 100_000)),
+    "num_embeds_ada_norm": require(whole(1, 100_000)),
     "norm_type": one_of("ada_norm_zero"),
     "norm_elementwise_affine": switch(),
     "norm_eps": number(0, 1),

@@ -115,8 +115,8 @@ class Block(nn.Module):
         """Add what the convolutions find, then what the places tell each other."""
         shrink = math.sqrt(0.5) if self.song else 1.0
         h = self.conv0(self._resize_with(functional.silu(self.norm0(x)), self.conv0))
-        x = (self.conv1(functional.silu(self._modulate(h, e))) + self._skipped(x)) * shrink
-        return (x + self._attended(x)) * shrink if self.heads else x
+        x = (self.conv1(functional.silu(self._modulate(h, e))) + self._skip(x)) * shrink
+        return (x + self._attend(x)) * shrink if self.heads else x
 
     def _resize_with(self, h: Tensor, layer: Any) -> Tensor:
         if not self.side:
@@ -131,13 +131,13 @@ class Block(nn.Module):
         scale, shift = said.chunk(2, dim=1)
         return self.norm1(h) * (1 + scale) + shift
 
-    def _skipped(self, x: Tensor) -> Tensor:
+    def _skip(self, x: Tensor) -> Tensor:
         if self.skip is None:
             return x
         x = self._resize_with(x, self.skip)
         return self.skip(x) if hasattr(self.skip, "weight") else x
 
-    def _attended(self, x: Tensor) -> Tensor:
+    def _attend(self, x: Tensor) -> Tensor:
         q, k, v = self.qkv(self.norm2(x)).flatten(2).unflatten(1, (self.heads, -1, 3)).unbind(3)
         return self.proj(attend(q, k, v).reshape(x.shape))
 

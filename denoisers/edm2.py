@@ -108,18 +108,18 @@ class Block(nn.Module):
         """Mix x with what the convolutions find, then with what the places tell each other."""
         x = self.side(x) if self.side else x
         if self.coding:
-            x = normalise(self._skipped(x), 1)
+            x = normalise(self._skip(x), 1)
         factor = self.emb_linear(e) * self.emb_gain.to(e) + 1
         h = self.conv_res1(silu(self.conv_res0(silu(x)) * factor[:, :, None, None]))
-        x = mix(x if self.coding else self._skipped(x), h, RESIDUAL)
+        x = mix(x if self.coding else self._skip(x), h, RESIDUAL)
         if self.heads:
-            x = mix(x, self._attended(x), ATTENTION)
+            x = mix(x, self._attend(x), ATTENTION)
         return x.clamp(-CLIPPED, CLIPPED)
 
-    def _skipped(self, x: Tensor) -> Tensor:
+    def _skip(self, x: Tensor) -> Tensor:
         return x if self.conv_skip is None else self.conv_skip(x)
 
-    def _attended(self, x: Tensor) -> Tensor:
+    def _attend(self, x: Tensor) -> Tensor:
         """Attention by the cosine of q and k."""
         apart = self.attn_qkv(x).flatten(2).unflatten(1, (self.heads, HEAD, 3))
         q, k, v = normalise(apart, 2).unbind(3)

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..files.claims import Field, check_claims, maybe, number, one_of, required, switch, table, text, whole
+from ..files.claims import Field, check_claims, maybe, number, one_of, require, switch, table, text, whole
 from ..files.folders import read_json, refuse_links, weight_files
 from ..files.safetensors import read_safetensors
 from ..guidance.printing import quote
@@ -30,7 +30,7 @@ AGAIN = "Fetch the whole folder again."
 KINDS = {"epsilon": "epsilon", "v_prediction": "v", "sample": "x0"}
 BETAS = {"linear": ("vp_linear", 1.0), "scaled_linear": ("vp_linear", 2.0), "squaredcos_cap_v2": ("vp_cosine", 1.0)}
 TRAINED = {
-    "_class_name": required(text()),
+    "_class_name": require(text()),
     "prediction_type": maybe(one_of(*KINDS)),
     "predict_epsilon": maybe(switch()),
     "beta_schedule": maybe(text()),
@@ -64,7 +64,7 @@ NETWORKS = {
 class FolderContents:
     """What a folder holds: the format that its configs describe, the weights, and the files they lie in."""
 
-    known: Format
+    format: Format
     tensors: Mapping[str, Tensor]
     files: tuple[Path, ...]
 

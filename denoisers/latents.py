@@ -26,7 +26,7 @@ class LatentSpace:
     darkest: float = -1.0
     colours: tuple[tuple[float, float, float], ...] = field(default=(), compare=False)
 
-    def shown(self, picture: Tensor) -> Tensor:
+    def to_picture(self, picture: Tensor) -> Tensor:
         """What the VAE decodes to, as a picture in -1 .. 1."""
         return picture if self.darkest == -1 else 2 * (picture - self.darkest) / (1 - self.darkest) - 1
 

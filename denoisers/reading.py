@@ -53,7 +53,7 @@ def read_denoiser(path: str | Path) -> DenoiserFile:
     path = Path(path)
     if path.is_dir():
         found = read_folder(path)
-        file = _check(Notes(f"{path.name}/", {}), found.known, found.tensors)
+        file = _check(Notes(f"{path.name}/", {}), found.format, found.tensors)
         return replace(file, spec=replace(file.spec, name=path.name, sha256=sha256_of(*found.files)))
     entries, metadata = read_header(path)
     format_of(Notes(path.name, metadata), {name: entry.shape for name, entry in entries.items()})
@@ -156,7 +156,7 @@ def _check_values(file: str, weights: Mapping[str, Tensor]) -> None:
 
 def _spec(notes: Notes, known: Format, sizes: dict[str, Any], labels: int, dtype: torch.dtype) -> DenoiserSpec:
     published = known.published(sizes)
-    if known.on_flow and not notes.described and not notes.named(known.name):
+    if known.on_flow and not notes.has_description and not notes.named(known.name):
         published = replace(published, parametrisation=None, schedule=None)
     kind, schedule = _parametrisation(notes, published), _schedule(notes, published)
     null = labels if known.null_label or not labels else None
@@ -179,7 +179,7 @@ def _spec(notes: Notes, known: Format, sizes: dict[str, Any], labels: int, dtype
 
 def _parametrisation(notes: Notes, published: Published) -> str | None:
     """The kind of output; a raw network under EDM preconditioning is written as `F` and `edm`."""
-    if not notes.described:
+    if not notes.has_description:
         return published.parametrisation
     if notes.text("parametrisation") == "F":
         return notes.choice("preconditioning", ("edm",))
@@ -187,13 +187,13 @@ def _parametrisation(notes: Notes, published: Published) -> str | None:
 
 
 def _schedule(notes: Notes, published: Published) -> str | None:
-    if not notes.described:
+    if not notes.has_description:
         return published.schedule
     return "edm" if notes.text("schedule") == "ve" else notes.choice("schedule", SCHEDULES)
 
 
 def _sigma_data(notes: Notes, kind: str | None, published: Published) -> float | None:
-    if not notes.described or (kind != "edm" and "gg.sigma_data" not in notes.metadata):
+    if not notes.has_description or (kind != "edm" and "gg.sigma_data" not in notes.metadata):
         return published.sigma_data
     notes.text("sigma_data")
     return notes.number("sigma_data", KARRAS_SIGMA_DATA)
@@ -216,9 +216,9 @@ def _levels(notes: Notes, usual: Levels) -> Levels:
 def _names(notes: Notes, count: int, published: tuple[str, ...]) -> tuple[str, ...]:
     """The names of the classes: ImageNet's for a thousand, numbers for others that nobody names."""
     usual = published or (LABELS if count == len(LABELS) else [str(index) for index in range(count)])
-    labels = notes.json("labels", None if notes.described else json.dumps(usual))
+    labels = notes.json("labels", None if notes.has_description else json.dumps(usual))
     if len(labels) != count:
-        named = "gg.labels has" if notes.described else "it comes with"
+        named = "gg.labels has" if notes.has_description else "it comes with"
         raise ValueError(f"{notes.file}: {named} {len(labels)} names but the weights have {count} classes.")
     often = Counter(labels)
     for label in labels:

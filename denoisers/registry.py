@@ -63,7 +63,7 @@ def format_of(notes: Notes, shapes: Shapes) -> Format:
     if said != DENOISER:
         what = OTHER_FORMATS.get(said, f"of the format {quote(said)}, not {DENOISER!r}")
         raise ValueError(f"{notes.file} is {what}.")
-    if notes.described:
+    if notes.has_description:
         if (version := notes.text("version")) != VERSION:
             raise ValueError(
                 f"{notes.file} has format version {version!r}; this pack reads version {VERSION}. Update it."

@@ -60,14 +60,14 @@ class Style:
     """What all blocks have alike.
 
     time: width of the embedding. groups, epsilon: of the norms. head: channels of an attention head, None: all.
-    scaled: whether the embedding scales the second norm, too. divisor: of every block's output.
+    scales_norm: whether the embedding scales the second norm, too. divisor: of every block's output.
     """
 
     time: int
     groups: int
     epsilon: float
     head: int | None
-    scaled: bool
+    scales_norm: bool
     divisor: float = 1.0
 
 
@@ -79,7 +79,7 @@ class ResBlock(nn.Module):
         self.style, self.resize = style, resize
         self.norm1 = operations.GroupNorm(style.groups, channels, eps=style.epsilon, **place)
         self.conv1 = operations.Conv2d(channels, wanted, 3, padding=1, **place)
-        self.time_emb_proj = operations.Linear(style.time, (1 + style.scaled) * wanted, **place)
+        self.time_emb_proj = operations.Linear(style.time, (1 + style.scales_norm) * wanted, **place)
         self.norm2 = operations.GroupNorm(style.groups, wanted, eps=style.epsilon, **place)
         self.conv2 = operations.Conv2d(wanted, wanted, 3, padding=1, **place)
         self.conv_shortcut = nn.Identity() if channels == wanted else operations.Conv2d(channels, wanted, 1, **place)
@@ -88,7 +88,7 @@ class ResBlock(nn.Module):
         """Add what the convolutions find."""
         inner = self.conv1(self._resize(nn.functional.silu(self.norm1(h))))
         told = self.time_emb_proj(nn.functional.silu(e))[:, :, None, None]
-        if self.style.scaled:
+        if self.style.scales_norm:
             scale, shift = told.chunk(2, dim=1)
             inner = self.norm2(inner) * (1 + scale) + shift
         else:
@@ -224,25 +224,29 @@ class TimeEmbedding(nn.Module):
 
 
 class UNet2D(nn.Module):
-    """Predicts what its scheduler says.  said: all SETTINGS
+    """Predicts what its scheduler says.  settings: all SETTINGS
 
     operations: where the layers come from (torch.nn, or the host's casting layers). device, dtype: of the weights.
     """
 
-    def __init__(self, said: Mapping[str, Any], labels: int, operations: Any = nn, **place: Any):
+    def __init__(self, settings: Mapping[str, Any], labels: int, operations: Any = nn, **place: Any):
         super().__init__()
-        self.said = said
-        widths, fourier, style = said["block_out_channels"], said["time_embedding_type"] == "fourier", style_of(said)
-        rest = (said, style, operations)
-        self.conv_in = operations.Conv2d(said["in_channels"], widths[0], 3, padding=1, **place)
+        self.settings = settings
+        widths, fourier, style = (
+            settings["block_out_channels"],
+            settings["time_embedding_type"] == "fourier",
+            style_of(settings),
+        )
+        rest = (settings, style, operations)
+        self.conv_in = operations.Conv2d(settings["in_channels"], widths[0], 3, padding=1, **place)
         self.time_proj = Fourier(widths[0], **place) if fourier else None
         self.time_embedding = TimeEmbedding((1 + fourier) * widths[0], style.time, operations, **place)
         self.class_embedding = operations.Embedding(labels, style.time, **place) if labels else None
         self.down_blocks = nn.ModuleList(_down(level, *rest, **place) for level in range(len(widths)))
-        self.mid_block = _middle(*rest, **place) if said["mid_block_type"] else None
+        self.mid_block = _middle(*rest, **place) if settings["mid_block_type"] else None
         self.up_blocks = nn.ModuleList(_up(level, *rest, **place) for level in reversed(range(len(widths))))
         self.conv_norm_out = operations.GroupNorm(style.groups, widths[0], eps=style.epsilon, **place)
-        self.conv_out = operations.Conv2d(widths[0], said["out_channels"], 3, padding=1, **place)
+        self.conv_out = operations.Conv2d(widths[0], settings["out_channels"], 3, padding=1, **place)
 
     def forward(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:  # x [B, C, H, W], t [B], y [B] -> [B, C, H, W]
         """The prediction; a learned variance is left out.
@@ -252,23 +256,23 @@ class UNet2D(nn.Module):
         e = self.time_embedding(self._waves(t).to(x.dtype))
         if self.class_embedding is not None:
             e = e + self.class_embedding(y.long()).to(x.dtype)
-        h = self.conv_in(2 * x - 1 if self.said["center_input_sample"] else x)
+        h = self.conv_in(2 * x - 1 if self.settings["center_input_sample"] else x)
         kept = [h]
         for stage in self.down_blocks:
             kept += stage(kept[-1], e)
         h = kept[-1] if self.mid_block is None else self.mid_block(kept[-1], e)
         for stage in self.up_blocks:
             h = stage(h, e, kept)
-        found = self.conv_out(nn.functional.silu(self.conv_norm_out(h)))[:, : self.said["in_channels"]]
+        found = self.conv_out(nn.functional.silu(self.conv_norm_out(h)))[:, : self.settings["in_channels"]]
         return found if self.time_proj is None else found / t.to(found)[:, None, None, None]
 
     def _waves(self, t: Tensor) -> Tensor:  # [B] -> [B, waves]
         if self.time_proj is not None:
             angles = self.time_proj(t)
             return torch.cat([angles.sin(), angles.cos()], dim=1)
-        width = self.said["block_out_channels"][0]
-        waves = time_features(t, width, self.said["freq_shift"])
-        return waves if self.said["flip_sin_to_cos"] else waves.roll(width // 2, dims=1)
+        width = self.settings["block_out_channels"][0]
+        waves = time_features(t, width, self.settings["freq_shift"])
+        return waves if self.settings["flip_sin_to_cos"] else waves.roll(width // 2, dims=1)
 
 
 def style_of(said: Mapping[str, Any]) -> Style:
@@ -278,7 +282,7 @@ def style_of(said: Mapping[str, Any]) -> Style:
         groups=said["norm_num_groups"],
         epsilon=said["norm_eps"],
         head=said["attention_head_dim"],
-        scaled=said["resnet_time_scale_shift"] == "scale_shift",
+        scales_norm=said["resnet_time_scale_shift"] == "scale_shift",
     )
 
 
@@ -311,7 +315,7 @@ def _up(level: int, said: Mapping[str, Any], style: Style, operations: Any, **pl
 
 
 def _middle(said: Mapping[str, Any], style: Style, operations: Any, **place: Any) -> Middle:
-    groups = said["attn_norm_num_groups"] or (None if style.scaled else style.groups)
+    groups = said["attn_norm_num_groups"] or (None if style.scales_norm else style.groups)
     divided = replace(style, divisor=said["mid_block_scale_factor"])
     return Middle(said["block_out_channels"][-1], said["add_attention"], groups, divided, operations, **place)
 

@@ -18,7 +18,7 @@ STEP_MS, LAST_STEP_MS = 500, 2000
 MOST_FRAMES = 40
 
 
-def built_up(order: Order, figure: Figure) -> Film:
+def build_up(order: Order, figure: Figure) -> Film:
     """The figure's frames one after another, in one layout."""
     steady = replace(order, steady=True)
     durations = [FIGURE_MS] * (len(figure.frames) - 1) + [LAST_FIGURE_MS]

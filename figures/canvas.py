@@ -66,7 +66,7 @@ class Box:
         """Whether the other lies inside."""
         return self.x <= other.x and self.y <= other.y and other.right <= self.right and other.bottom <= self.bottom
 
-    def grown(self, by: float) -> Box:
+    def with_margin(self, by: float) -> Box:
         """The same box with a margin on all sides."""
         return Box(self.x - by, self.y - by, self.w + 2 * by, self.h + 2 * by)
 
@@ -175,7 +175,7 @@ class Canvas:
 
         height, width = pixels.shape[:2]
         box = box.middle(width, height)
-        artist = BboxImage(self._placed(box), interpolation="nearest", origin="upper")
+        artist = BboxImage(self._pixel_box(box), interpolation="nearest", origin="upper")
         artist.set_data(np.clip(pixels, 0, 1))
         self._add(artist, **more)
         self.rectangle(box, None, frame, 1.5)
@@ -214,10 +214,10 @@ class Canvas:
         if alpha is not None:
             artist.set_alpha(alpha)
         if within is not None:
-            artist.set_clip_box(self._placed(within))
+            artist.set_clip_box(self._pixel_box(within))
         self._figure.add_artist(artist)
 
-    def _placed(self, box: Box):
+    def _pixel_box(self, box: Box):
         """A box for matplotlib. It keeps the order of the corners: another one is a rectangle of negative size."""
         from matplotlib.transforms import Bbox, TransformedBbox
 

@@ -38,7 +38,7 @@ class Comparison:
     """Distances of the states of two runs, rms over one sample: [k] at `steps`; the last one may be n, the end.
 
     relative: the same over the size of a state. floor: what rounding of the captured values explains.
-    parted: the first step whose relative distance is above 1 %, None if there is none.
+    parting_step: the first step whose relative distance is above 1 %, None if there is none.
     obstacles: why the runs cannot be compared, one phrase each; empty if they can.
     """
 
@@ -47,7 +47,7 @@ class Comparison:
     distance: list[float]
     relative: list[float]
     floor: list[float]
-    parted: int | None
+    parting_step: int | None
     obstacles: list[str]
 
 
@@ -100,18 +100,18 @@ def _distance(first: Trace, second: Trace, step: int, sample: int) -> tuple[floa
     sigma = float(first.steps["sigma_next"][-1] if last else first.steps["sigma"][step])
     alpha = float(first.steps["alpha_next"][-1] if last else first.steps["alpha"][step])
     size = float(a.square().mean().sqrt())
-    spread = _known(first.header.get("sigma_data"))
+    spread = _number_or_nan(first.header.get("sigma_data"))
     expected = size if math.isnan(spread) else math.hypot(alpha * spread, sigma)
     distance = float((a - b).square().mean().sqrt())
     return sigma, distance, distance / (expected or 1.0), HALF * size
 
 
-def _known(value: float | None) -> float:
+def _number_or_nan(value: float | None) -> float:
     return math.nan if value is None else float(value)
 
 
 def _state(trace: Trace, step: int) -> Tensor:
-    return trace.tensors[END] if step == trace.n else trace.held("x", step)
+    return trace.tensors[END] if step == trace.n else trace.require_tensor("x", step)
 
 
 def draw_comparison(
@@ -154,10 +154,10 @@ def _caption(traces: tuple[Trace, Trace], found: Comparison, sample: int, notes:
 
 
 def _parting(trace: Trace, found: Comparison) -> str:
-    if found.parted is None:
+    if found.parting_step is None:
         return "They never diverge: no state differs by 1 % of its size."
-    where = "only at the end" if found.parted == trace.n else f"from step {nth(found.parted)} on"
-    sigma = found.sigmas[found.steps.index(found.parted)]
+    where = "only at the end" if found.parting_step == trace.n else f"from step {nth(found.parting_step)} on"
+    sigma = found.sigmas[found.steps.index(found.parting_step)]
     return f"They diverge {where} (\u03c3 {number(sigma)}): there the states differ by more than 1 % of their size."
 
 
@@ -165,7 +165,7 @@ def _describe_trace(trace: Trace) -> str:
     """What tells it from the other run, then its model, of which a figure may cut the end."""
     header, chain = trace.header, str(trace.header.get("chain") or "")
     rules = [chain] if chain and chain.lower() != "cfg" else []
-    words = [f"cfg {number(_known(header.get('cfg')))}", f"seed {header.get('seed')}", *rules, run_words(trace)]
+    words = [f"cfg {number(_number_or_nan(header.get('cfg')))}", f"seed {header.get('seed')}", *rules, run_words(trace)]
     return ", ".join(words)
 
 
@@ -194,8 +194,8 @@ def _curve(canvas: Canvas, found: Comparison):
         canvas.line(shown, theme.guided, 2.2, name="distance")
     for k, (place, d) in enumerate(zip(shown, found.distance, strict=True)):
         canvas.marker(place, "disc" if d > 0 else "circle", theme.guided, 4.5, name=f"distance-{k}")
-    if found.parted is not None:
-        x = at(found.parted, 1.0)[0]
+    if found.parting_step is not None:
+        x = at(found.parting_step, 1.0)[0]
         canvas.line([(x, PLOT.y), (x, PLOT.bottom)], theme.ink, 1.2, (5, 4), name="parted")
         words = "they part"
         left = x + 8 if x + 8 + extent(words, SMALL)[0] < PLOT.right else x - 8 - extent(words, SMALL)[0]
@@ -225,7 +225,7 @@ def _filmstrips(
     if not shared or not all("guided" in trace.tensors for trace in traces):
         return [], [], []
     steps = evenly(shared, AUTO_STEPS)
-    rows = [[trace.held("guided", step)[sample][None].float() for step in steps] for trace in traces]
+    rows = [[trace.require_tensor("guided", step)[sample][None].float() for step in steps] for trace in traces]
     names = (("A", theme.uncond), ("B", theme.cond))
     lines = [
         Line("", name, colour, [picture_of(x, how) for x in row])

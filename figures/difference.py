@@ -38,7 +38,7 @@ HIDDEN = (
 class DifferenceImages:
     """Four batches of pictures [k B, H, W, 3] in 0..1, step by step, all samples of a step together.
 
-    difference = 0.5 + gain * change, one gain for all. clipped: share of values beyond 0..1 before clamping.
+    difference = 0.5 + gain * change, one gain for all. clipped_share: share of values beyond 0..1 before clamping.
     """
 
     uncond: Tensor
@@ -47,16 +47,17 @@ class DifferenceImages:
     difference: Tensor
     steps: list[int]
     gain: float
-    clipped: float
+    clipped_share: float
     how: str
 
     @property
     def note(self) -> str:
         """One line that says how the difference was drawn."""
         change = "decode(c) - decode(u)" if self.how == "decoded" else "F delta"
+        steps = ", ".join(str(nth(step)) for step in self.steps)
         return (
             f"difference = grey 0.5 + {self.gain:g} x ({change}), one gain for all; "
-            f"{percent(self.clipped)} of the values clipped; steps {', '.join(str(nth(step)) for step in self.steps)}"
+            f"{percent(self.clipped_share)} of the values clipped; steps {steps}"
         )
 
 
@@ -74,7 +75,7 @@ def difference_images(trace: Trace, pictures: Pictures, steps: str = "auto", gai
     change = torch.cat([pictures.difference(u, c) for u, c, _ in rows])
     grey = draw_on_grey(change, gain)
     uncond, cond, guided = (torch.cat([pictures.image(row[k]) for row in rows]) for k in range(3))
-    return DifferenceImages(uncond, cond, guided, grey.pictures, chosen, grey.gain, grey.clipped, pictures.how)
+    return DifferenceImages(uncond, cond, guided, grey.pictures, chosen, grey.gain, grey.clipped_share, pictures.how)
 
 
 def insist_on_both(trace: Trace) -> None:
@@ -92,8 +93,8 @@ def insist_on_both(trace: Trace) -> None:
 
 def predictions_at(trace: Trace, step: int) -> tuple[Tensor, Tensor, Tensor]:  # 3 x [B, *latent]
     """u, c and what the sampler was given, at a step that was captured."""
-    uncond, cond = (trace.held(name, step).float() for name in ("uncond", "cond"))
-    guided = trace.captured("guided", step)
+    uncond, cond = (trace.require_tensor(name, step).float() for name in ("uncond", "cond"))
+    guided = trace.captured_tensor("guided", step)
     plain = uncond + float(trace.steps["gamma"][step]) * (cond - uncond)
     return uncond, cond, plain if guided is None else guided.float()
 

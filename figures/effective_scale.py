@@ -36,7 +36,7 @@ NEEDED = "It takes both predictions and a difference above rounding. Raise cfg t
 class Curves:
     """One sample: M19 and M19a [n], percentiles of M19 [n, 2], cfg, and the ends of an axis that holds what pushes.
 
-    acted: what it all comes to. size: of the difference of the predictions, nan where one was not made [n].
+    effective: what it all comes to. size: of the difference of the predictions, nan where one was not made [n].
     """
 
     scale: Tensor
@@ -45,7 +45,7 @@ class Curves:
     cfg: float
     low: float
     high: float
-    acted: EffectiveScale
+    effective: EffectiveScale
     size: Tensor
 
     @property
@@ -54,9 +54,9 @@ class Curves:
         return self._outside(self.low, self.high)
 
     @property
-    def untold(self) -> Tensor:  # [n] bool
+    def out_of_range(self) -> Tensor:  # [n] bool
         """Which steps lie beyond the scales on top."""
-        return self._outside(self.acted.least, self.acted.most)
+        return self._outside(self.effective.least, self.effective.most)
 
     @property
     def gaps(self) -> str:
@@ -95,7 +95,7 @@ def acts_like(acted: EffectiveScale, cfg: float) -> str:
 
 def heading(trace: Trace, sample: int, curves: Curves) -> str:
     """What one sample of a run comes to, and at how many steps guidance was off."""
-    words = acts_like(curves.acted, curves.cfg)
+    words = acts_like(curves.effective, curves.cfg)
     alone = torch.tensor([stage in ALONE for stage in trace.stage])
     off = int(((trace.steps["gamma"] == 1) & alone).sum())
     if off == trace.n:
@@ -136,7 +136,7 @@ def _facts(order: Order, curves: Curves) -> list[tuple[str, str]]:
         "band": (curves.band.isfinite().any(), f"10th to 90th percentile of {order.trace.batch} samples"),
         "left out": (apart := ", ".join(apart_of(order.trace)), f"{apart}: counted alone"),
         "gaps": (curves.gaps, curves.gaps),
-        "on top": (curves.untold.any(), "leaves out steps that push next to nothing"),
+        "on top": (curves.out_of_range.any(), "leaves out steps that push next to nothing"),
         "beyond": (curves.beyond.any(), "triangles: outside the axis, where little is pushed"),
     }
     return [(name, words) for name, (holds, words) in told.items() if holds]

@@ -61,14 +61,14 @@ class Film:
     def webp(self, embedded: Mapping | None = None) -> bytes:
         """Animated WebP, looping for ever; lossless where 3 MB hold it. embedded: facts to reopen the graph from."""
         exif = _exif(embedded or {})
-        exact = self._encoded("WEBP", self.pages, exif=exif, lossless=True, quality=20, method=0)
-        return exact if len(exact) <= BUDGET else self._encoded("WEBP", self.pages, exif=exif, quality=90, method=2)
+        exact = self._encode("WEBP", self.pages, exif=exif, lossless=True, quality=20, method=0)
+        return exact if len(exact) <= BUDGET else self._encode("WEBP", self.pages, exif=exif, quality=90, method=2)
 
     def apng(self, embedded: Mapping | None = None) -> bytes:
         """Animated PNG, looping for ever; all colours where 3 MB hold it. embedded: facts to reopen the graph from."""
         info = _png_info(embedded or {})
-        exact = self._encoded("PNG", self.pages, pnginfo=info, compress_level=6)
-        return exact if len(exact) <= BUDGET else self._encoded("PNG", self._in_few_colours(), pnginfo=info)
+        exact = self._encode("PNG", self.pages, pnginfo=info, compress_level=6)
+        return exact if len(exact) <= BUDGET else self._encode("PNG", self._in_few_colours(), pnginfo=info)
 
     def sheet(self, embedded: Mapping | None = None) -> bytes:
         """All frames on one PNG, row by row."""
@@ -119,7 +119,7 @@ class Film:
             few = strip.quantize(256, Image.Quantize.FASTOCTREE)
         return [few.crop((0, k * height, width, (k + 1) * height)) for k in range(len(self.pages))]
 
-    def _encoded(self, form: str, pages: list[Image], **options) -> bytes:
+    def _encode(self, form: str, pages: list[Image], **options) -> bytes:
         out = io.BytesIO()
         first, *rest = pages
         first.save(out, form, save_all=True, append_images=rest, duration=list(self.durations), loop=0, **options)

@@ -61,7 +61,7 @@ def noisy_sample(page: Plot, at: Point, area: Box, lift: float = 0.36):
     if math.dist(at, nearest(box, at)) > 60:
         page.hairline((at, nearest(box, at)))
     set_block(page.canvas, block, (box.x, box.y), "label-x")
-    page.placer.taken.append(box)
+    page.placer.obstacles.append(box)
 
 
 def _gutter(page: Page):
@@ -87,7 +87,7 @@ def set_gutter(
     for k, role in enumerate(roles):
         if role in shown:
             at = (left, centres[k] - sizes[k][1] / 2)
-            page.placer.taken.append(set_block(page.canvas, blocks[k], at, f"label-{role}"))
+            page.placer.obstacles.append(set_block(page.canvas, blocks[k], at, f"label-{role}"))
             page.hairline(((left + sizes[k][0] + 6, centres[k]), ends[k]))
 
 
@@ -194,7 +194,7 @@ def scale_bar(page: Plot, plane: Plane, where: str, area: Box):
     text = f"{number(length)} rms"
     w, up, down = extent(text, SMALL)
     corner = (area.right if where == "lens" else area.x, area.bottom)
-    box = page.placer.anywhere(corner, (max(w, pixels), up + down + 9), area.grown(-6))
+    box = page.placer.anywhere(corner, (max(w, pixels), up + down + 9), area.with_margin(-6))
     y = box.y + 4
     canvas.line([(box.x, y), (box.x + pixels, y)], page.theme.ink, 1.4, name=f"{where}-bar")
     for x in (box.x, box.x + pixels):

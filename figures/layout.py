@@ -199,7 +199,9 @@ def fit_plane(lines: Sequence[tuple[Place, Place]], room: Box, obstacle: Box | N
             w, h = span[0] * scale, span[1] * scale
             left, top = room.x + shares[0] * (room.w - w), room.y + shares[1] * (room.h - h)
             plane = Plane((left + w + low[0] * scale, top - low[1] * scale), scale)
-            if obstacle is None or not any(crosses(plane.at(p), plane.at(q), obstacle.grown(20)) for p, q in lines):
+            if obstacle is None or not any(
+                crosses(plane.at(p), plane.at(q), obstacle.with_margin(20)) for p, q in lines
+            ):
                 return plane
         scale *= 0.98
 
@@ -224,7 +226,7 @@ def _lens(positions: Positions, plane: Plane, sheet: Sheet, frame: Box) -> Lens 
     left = max((low[0] + high[0]) / 2 - (PULLED if "corner" in positions.points else ASIDE) * w, EDGE)
     top = min(max((low[1] + high[1]) / 2 - h / 2, EDGE), frame.y - 28 - h)
     window = Box(left, top, w, h)
-    if not window.grown(-14 / gain).holds(Box(*low, *span)):
+    if not window.with_margin(-14 / gain).holds(Box(*low, *span)):
         return None
     origin = (frame.x + gain * (plane.origin[0] - left), frame.y + gain * (plane.origin[1] - top))
     return Lens(window, frame, Plane(origin, plane.scale * gain), gain)
@@ -268,7 +270,7 @@ class Placer:
     """Finds room for small labels beside their points: never on another label, off lines where that is possible."""
 
     area: Box
-    taken: list[Box] = field(default_factory=list)
+    obstacles: list[Box] = field(default_factory=list)
     lines: list[tuple[Point, Point]] = field(default_factory=list)
 
     def near(self, anchor: Point, size: tuple[float, float], prefer: str, area: Box | None = None) -> Box:
@@ -280,11 +282,11 @@ class Placer:
         for cost, box in sorted(spots, key=lambda spot: spot[0]):
             if cost >= least:
                 break  # whatever comes now costs more, crossed or not
-            if self._is_free(box, room) and (whole := cost + self._crossed(box)) < least:
+            if self._is_free(box, room) and (whole := cost + self._crossing_cost(box)) < least:
                 best, least = box, whole
         if best is None:
             return self.anywhere(anchor, size, room)
-        self.taken.append(best)
+        self.obstacles.append(best)
         return best
 
     def anywhere(self, anchor: Point, size: tuple[float, float], area: Box) -> Box:
@@ -303,20 +305,20 @@ class Placer:
         for away, box in ranked:
             if away >= least:
                 break  # whatever comes now lies too far away, crossed or not
-            if self._is_free(box, area) and (cost := away + 4 * self._crossed(box)) < least:
+            if self._is_free(box, area) and (cost := away + 4 * self._crossing_cost(box)) < least:
                 best, least = box, cost
-        self.taken.append(best)
+        self.obstacles.append(best)
         return best
 
     def is_clear(self, box: Box) -> bool:
         """Whether a box lies on the sheet and touches nothing."""
-        return self._is_free(box, self.area) and self._crossed(box.grown(2.0)) == 0
+        return self._is_free(box, self.area) and self._crossing_cost(box.with_margin(2.0)) == 0
 
     def _is_free(self, box: Box, area: Box) -> bool:
-        return area.holds(box) and not any(box.meets(other, 4.0) for other in self.taken)
+        return area.holds(box) and not any(box.meets(other, 4.0) for other in self.obstacles)
 
-    def _crossed(self, box: Box) -> float:
-        wide = box.grown(4.0)
+    def _crossing_cost(self, box: Box) -> float:
+        wide = box.with_margin(4.0)
         return CROSSING * sum(crosses(p, q, wide) for p, q in self.lines)
 
 

@@ -58,7 +58,7 @@ class Order:
         return scene_of(self.trace, self.step, self.sample)
 
     @cached_property
-    def shown(self) -> Mapping[str, np.ndarray]:
+    def thumbnails(self) -> Mapping[str, np.ndarray]:
         """Thumbnails of the step, by role."""
         return self.at(self.scene.facts.step)
 
@@ -70,7 +70,7 @@ class Order:
             return None
         guide = {term.name for term in trace.terms if term.guides}
         name = next((name for name in trace.tensors if name in guide), "cond")
-        kept = [trace.captured(each, step) for each in ("uncond", name)]
+        kept = [trace.captured_tensor(each, step) for each in ("uncond", name)]
         u, other = (None if tensor is None else tensor[sample][None].float() for tensor in kept)
         if u is None or other is None or not bool((u + other).isfinite().all()):
             return None

@@ -26,14 +26,15 @@ MARK = 12.0  # side of the square that a marker keeps free of labels
 
 @dataclass
 class Plot:
-    """A plane being drawn.  pictures: thumbnails by role; side: side length of the large ones; faded: roles in grey."""
+    """A plane being drawn.  pictures: thumbnails by role; side: side length of the large ones; faint_names: roles in
+    grey."""
 
     canvas: Canvas
     sheet: Sheet
     placer: Placer
     pictures: Mapping[str, np.ndarray]
     side: float
-    faded: frozenset[str] = field(default=frozenset(), kw_only=True)
+    faint_names: frozenset[str] = field(default=frozenset(), kw_only=True)
 
     @classmethod
     def on(cls, order: Order, caption: Caption, pictures: Mapping[str, np.ndarray], **more) -> Self:
@@ -41,7 +42,7 @@ class Plot:
         sheet, canvas = order.sheet, order.canvas()
         box = caption_box(sheet.caption, caption)
         set_caption(canvas, box, caption)
-        placer = Placer(Box(0, 0, sheet.width, sheet.height).grown(-6), taken=[box.grown(8)])
+        placer = Placer(Box(0, 0, sheet.width, sheet.height).with_margin(-6), obstacles=[box.with_margin(8)])
         return cls(canvas, sheet, placer, pictures, min(THUMB, sheet.margin - 26), **more)
 
     @property
@@ -51,12 +52,12 @@ class Plot:
 
     def colour(self, role: str) -> str:
         """Colour of a role on this page."""
-        return getattr(self.theme, "muted" if role in self.faded else PENS[role].colour)
+        return getattr(self.theme, "muted" if role in self.faint_names else PENS[role].colour)
 
     def mark(self, at: Point, role: str, name: str, within: Box | None = None):
         """A point's marker, kept free of labels."""
         self.canvas.marker(at, PENS[role].marker, self.colour(role), PENS[role].size, name=name, within=within)
-        self.placer.taken.append(Box(at[0] - MARK / 2, at[1] - MARK / 2, MARK, MARK))
+        self.placer.obstacles.append(Box(at[0] - MARK / 2, at[1] - MARK / 2, MARK, MARK))
 
     def stroke(self, ends: tuple[Point, Point], role: str, name: str, within: Box | None = None):
         """A line in the role's pen, which labels avoid."""
@@ -107,7 +108,7 @@ class Page(Plot):
     @property
     def near(self) -> Box | None:
         """Where words about the fan may stand: inside the lens, or anywhere without one."""
-        return self.lens.frame.grown(-6) if self.lens else None
+        return self.lens.frame.with_margin(-6) if self.lens else None
 
     @property
     def overview(self) -> Box:
@@ -128,7 +129,7 @@ class Page(Plot):
         if "end" not in self.parts or self.scene.positions.end is None:
             return None
         at = self.plane.at(self.scene.positions.end)
-        return at if self.overview.grown(-EDGE).holds(Box(*at, 0, 0)) else None
+        return at if self.overview.with_margin(-EDGE).holds(Box(*at, 0, 0)) else None
 
     @property
     def end(self) -> Point | None:

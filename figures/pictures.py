@@ -82,11 +82,11 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Greyed:
-    """Signed pictures on grey, 0.5 + gain * change [..., H, W, 3]; nan is grey. clipped: share beyond 0..1."""
+    """Signed pictures on grey, 0.5 + gain * change [..., H, W, 3]; nan is grey. clipped_share: share beyond 0..1."""
 
     pictures: Tensor
     gain: float
-    clipped: float
+    clipped_share: float
 
 
 def draw_on_grey(change: Tensor, gain: float = 0.0) -> Greyed:
@@ -100,7 +100,7 @@ def draw_on_grey(change: Tensor, gain: float = 0.0) -> Greyed:
 
 def grey_words(grey: Greyed, what: str) -> str:
     """How a signed picture was made, for captions."""
-    return f"grey 0.5 + {grey.gain:g} \u00d7 {what}; {percent(grey.clipped)} clipped"
+    return f"grey 0.5 + {grey.gain:g} \u00d7 {what}; {percent(grey.clipped_share)} clipped"
 
 
 def automatic_gain(change: Tensor) -> float:
@@ -131,12 +131,12 @@ def step_pictures(trace: Trace, step: int, sample: int, pictures: Pictures) -> M
     """
     if not pictures.can_show(trace.latent_shape):
         return {}
-    kept = {name: trace.captured(name, step) for name in ("x", "uncond", "cond", "guided")}
+    kept = {name: trace.captured_tensor(name, step) for name in ("x", "uncond", "cond", "guided")}
     kept = {name: tensor[sample].float() for name, tensor in kept.items() if tensor is not None}
     shown = {role: kept[name] for role, name in NAMES.items() if name in kept}
     if {"u", "c"} <= set(shown):
         shown["G"] = shown["u"] + float(trace.steps["gamma"][step]) * (shown["c"] - shown["u"])
-    after = trace.captured("x", step + 1) if step + 1 < trace.n else trace.tensors.get(END)
+    after = trace.captured_tensor("x", step + 1) if step + 1 < trace.n else trace.tensors.get(END)
     if after is not None:
         shown["next"] = after[sample].float()
     for role, level in (("x", "sigma"), ("next", "sigma_next")):

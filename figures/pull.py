@@ -51,7 +51,7 @@ OTHER = 1e-6  # of the ray: below this, what is left of D is rounding
 class Pull:
     """The scene with its points renamed: u, c, G are the ends of the step without, with once, and with w times g.
 
-    kappa: dx'/dD of this step. gradient: kappa g in rms units. implied: g is the difference of two predictions.
+    kappa: dx'/dD of this step. gradient: kappa g in rms units. by_difference: g is the difference of two predictions.
     agreement: cos(g, delta) and |g| / |delta| (M18), None where one of them is unknown or zero. other: rms of what
     other rules added to the prediction without the gradient.
     """
@@ -59,7 +59,7 @@ class Pull:
     scene: Scene
     kappa: float
     gradient: Point = (0.0, 0.0)
-    implied: bool = False
+    by_difference: bool = False
     agreement: tuple[float, float] | None = None
     other: float = 0.0
 
@@ -73,7 +73,9 @@ def pull_of(trace: Trace, step: int | None, sample: int | None) -> Pull:
     view = partial(by_gradient, name) if name else as_recorded
     scene = scene_of(trace, chosen.facts.step, chosen.facts.sample, view)
     agreement = _agreement(record, name) if name else None
-    pull = Pull(scene, kappa, implied=name is None, agreement=agreement, other=scene.positions.other if name else 0.0)
+    pull = Pull(
+        scene, kappa, by_difference=name is None, agreement=agreement, other=scene.positions.other if name else 0.0
+    )
     if name and record.dot(name, name) == 0:
         return replace(pull, scene=replace(scene, missing=ZERO, advice="Choose another step."))
     if not scene.missing and math.isnan(kappa):
@@ -135,7 +137,7 @@ def draw_pull(order: Order, figure: Figure) -> Drawing:
     arrangement = arrange(scene.positions, order.sheet, order.steady or "noise" in figure.parts, tallest)
     if "gradient" not in figure.parts:
         arrangement = replace(arrangement, lens=None)
-    shown = dict(order.shown)
+    shown = dict(order.thumbnails)
     if "u" in shown:
         shown["ahead"] = shown["u"]
     if order.change:
@@ -148,7 +150,7 @@ def draw_pull(order: Order, figure: Figure) -> Drawing:
 
 def _caption(figure: Figure, pull: Pull, change: Greyed | None) -> Caption:
     scene, facts = pull.scene, basic_facts(pull.scene.facts)
-    if pull.implied and "gradient" in figure.parts:
+    if pull.by_difference and "gradient" in figure.parts:
         figure = replace(figure, heading=f"{figure.heading} (implied classifier)")
     if scene.missing:
         return Caption(figure.heading, "", tuple(facts))
@@ -167,7 +169,7 @@ def _caption(figure: Figure, pull: Pull, change: Greyed | None) -> Caption:
 
 
 def _gradient_facts(pull: Pull) -> list[tuple[str, str]]:
-    what = f"{SYMBOLS['delta']}, none is on record" if pull.implied else "on record"
+    what = f"{SYMBOLS['delta']}, none is on record" if pull.by_difference else "on record"
     facts = [("gradient", f"{what}; \u00d7 \u03ba = {number(pull.kappa)}")]
     if pull.agreement:
         cosine, ratio = (number(value) for value in pull.agreement)

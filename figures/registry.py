@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from .animation import built_up, over_the_run
+from .animation import build_up, over_the_run
 from .classifier_curves import draw_classifier_curves
 from .effective_scale import draw_effective_scale
 from .figure import IN_STORY, Figure, series, sharing
@@ -16,7 +16,7 @@ from .walk import draw_guided, draw_walk
 
 _step = partial(Figure, draw=draw_guided)
 _walk = partial(Figure, draw=draw_walk)
-_pull = partial(Figure, draw=draw_pull, shown=IN_STORY, by_classifier=True)
+_pull = partial(Figure, draw=draw_pull, places=IN_STORY, by_classifier=True)
 STEP = series(
     _step(
         "step plane",
@@ -31,7 +31,7 @@ STEP = series(
         "From {x} the network predicts the clean image: {u} without, {c} with the condition.",
         "From one noisy sample, the prediction without the label and with it.",
         ("u", "c"),
-        shown=IN_STORY,
+        places=IN_STORY,
     ),
     _step(
         "difference",
@@ -39,7 +39,7 @@ STEP = series(
         "What the condition adds: from {u} to {c}",
         "What the label adds; the lens states its factor.",
         ("u", "c", "delta"),
-        shown=IN_STORY,
+        places=IN_STORY,
     ),
     _step(
         "scaled difference",
@@ -47,7 +47,7 @@ STEP = series(
         "\u03b3 times the difference, from {u} on, ends at the guided prediction.",
         "The difference times the scale ends at what the sampler is given.",
         ("u", "c", "delta", "scaled"),
-        shown=IN_STORY,
+        places=IN_STORY,
     ),
     _step(
         "step",
@@ -62,7 +62,7 @@ STEP = series(
         "As much as the sampler asks for, in a random direction.",
         "The guided step with its noise, which points out of the plane.",
         ("u", "c", "delta", "scaled", "step", "noise", "draws", "other"),
-        shown=IN_STORY,
+        places=IN_STORY,
     ),
 )
 BEFORE_STEP = sharing(
@@ -82,7 +82,7 @@ WALK = series(
         "The run is at {x}. Where it will end, {end}, is known only afterwards.",
         "Where the run is, and where it will end.",
         ("x", "end"),
-        shown=IN_STORY,
+        places=IN_STORY,
     ),
     _walk(
         "prediction",
@@ -90,7 +90,7 @@ WALK = series(
         "From {x} the network predicts {p}; the sampler uses it as it is here.",
         "The network's average of all pictures that the noise could hide.",
         ("x", "end", "p"),
-        shown=IN_STORY,
+        places=IN_STORY,
     ),
     _walk(
         "small step",
@@ -98,7 +98,7 @@ WALK = series(
         "Only part of the way: the prediction is an average of many images.",
         "The sampler goes only part of the way.",
         ("x", "end", "p", "step"),
-        shown=IN_STORY,
+        places=IN_STORY,
     ),
     _walk(
         "added noise",
@@ -181,29 +181,29 @@ FIGURES = (
         "noise levels",
         "From the clean picture to pure noise; sampling goes the other way.",
         "From the clean picture to pure noise; with your own photo if you connect one.",
-        shown=IN_STORY,
+        places=IN_STORY,
         draw=draw_noise_levels,
         of_step=False,
     ),
     *WALK,
     *PULL,
     STEP[-1],
-    _walk("sampling animated", alt="Two steps of sampling, built up.", shown=IN_STORY, film=built_up, frames=WALK),
+    _walk("sampling animated", alt="Two steps of sampling, built up.", places=IN_STORY, film=build_up, frames=WALK),
     _pull(
         "classifier animated",
         alt="Guidance by a gradient, built up.",
-        film=built_up,
+        film=build_up,
         frames=(*BEFORE_PULL, PULL[0], *PULL[2:]),
     ),
     _step(
-        "guidance animated", alt="Classifier-free guidance, built up.", film=built_up, frames=(*BEFORE_STEP, *STEP[1:])
+        "guidance animated", alt="Classifier-free guidance, built up.", film=build_up, frames=(*BEFORE_STEP, *STEP[1:])
     ),
     _step("run animated", alt="The step plane at every step of the run.", film=over_the_run, frames=STEP[:1]),
     Figure(
         "filmstrip",
         "what the condition adds, step by step",
         alt="Both predictions, the guided one and their difference over the run.",
-        shown=IN_STORY,
+        places=IN_STORY,
         draw=draw_filmstrip,
         of_step=False,
     ),
@@ -219,7 +219,7 @@ FIGURES = (
         "what classifiers say",
         "How confident each is of the wanted label. The gradient may fool the one that guides; a second one shows it.",
         "How confident each classifier is, and the gradient beside the difference of the two predictions.",
-        shown=IN_STORY,
+        places=IN_STORY,
         by_classifier=True,
         draw=draw_classifier_curves,
         of_step=False,
@@ -234,7 +234,7 @@ FIGURES = (
     ),
 )  # the end of the menu
 BY_NAME = {figure.name: figure for figure in FIGURES}
-MENU = tuple(figure.name for figure in FIGURES if "node" in figure.shown)
+MENU = tuple(figure.name for figure in FIGURES if "node" in figure.places)
 
 
 def figure_of(name: str) -> Figure:

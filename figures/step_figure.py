@@ -30,7 +30,7 @@ def draw_step(order: Order, figure: Figure) -> Drawing:
     arrangement = arrange(scene.positions, order.sheet, order.steady or "noise" in figure.parts, tallest)
     if "c" not in figure.parts:
         arrangement = replace(arrangement, lens=None)
-    page = Page.on(order, caption, order.shown, scene=scene, parts=figure.parts, arrangement=arrangement)
+    page = Page.on(order, caption, order.thumbnails, scene=scene, parts=figure.parts, arrangement=arrangement)
     _draw(page)
     return Drawing(page.canvas, caption.text, scene)
 
@@ -89,7 +89,7 @@ def set_lens_outline(page: Page, lens: Lens):
     canvas.rectangle(window, None, page.theme.hair, 1.0, name="window")
     canvas.rectangle(frame, page.theme.paper, page.theme.hair, 1.0, name="frame")
     title = f"lens \u00d7{lens.gain}, equal axes"
-    page.placer.taken.append(canvas.text((frame.x, frame.y - 20), title, 11.5, page.theme.muted, name="lens-title"))
+    page.placer.obstacles.append(canvas.text((frame.x, frame.y - 20), title, 11.5, page.theme.muted, name="lens-title"))
 
 
 def _rays(page: Page, plane: Plane, where: str, within: Box | None = None):
@@ -153,7 +153,7 @@ def set_draws(page: Plot, tip: Point, end: Point):
     length, middle = math.dist(tip, end), math.atan2(end[1] - tip[1], end[0] - tip[0])
     for turn in DRAWS:
         other = (tip[0] + length * math.cos(middle + turn), tip[1] + length * math.sin(middle + turn))
-        if crosses(tip, other, page.placer.taken[0]) or not page.placer.area.holds(Box(*other, 0, 0)):
+        if crosses(tip, other, page.placer.obstacles[0]) or not page.placer.area.holds(Box(*other, 0, 0)):
             continue
         page.canvas.line((tip, other), page.colour("noise"), 0.9, (3, 3), alpha=0.45, name="draw")
 

@@ -83,7 +83,7 @@ class Strip:
         set_caption(self.canvas, box, caption)
         return box.y
 
-    def filled(self, caption: Caption, heads: Sequence[str], lines: Sequence[Line]) -> Drawing:
+    def fill_grid(self, caption: Caption, heads: Sequence[str], lines: Sequence[Line]) -> Drawing:
         """The page with its caption, and the grid in the middle of what that leaves."""
         foot = self.set_caption(caption)
         set_grid(self.canvas, Box(self.left, 16, self.width, foot - 32), heads, lines)
@@ -183,7 +183,7 @@ def _states(strip: Strip, steps: list[int]) -> list[np.ndarray]:
     """The end of the run, and its states at these steps."""
     trace, sample = strip.trace, strip.scene.facts.sample
     space = str(trace.header.get("space"))
-    states = [trace.held("x", step)[sample] for step in steps]
+    states = [trace.require_tensor("x", step)[sample] for step in steps]
     levels = [float(trace.steps["sigma"][step]) for step in steps]
     shown = [shown_state(x, level, space) for x, level in zip(states, levels, strict=True)]
     return [strip.pictures.image(x[None])[0].numpy() for x in (trace.tensors[END][sample], *shown)]
@@ -219,7 +219,7 @@ class Row:
     guided: Tensor
 
     @property
-    def paired(self) -> bool:
+    def has_pair(self) -> bool:
         """Whether both predictions were made."""
         return bool(self.uncond.isfinite().all() and self.cond.isfinite().all())
 
@@ -239,7 +239,7 @@ def draw_filmstrip(order: Order, figure: Figure) -> Drawing:
     strip = Strip.on(order)
     pictures, colours, steps = strip.pictures, strip.canvas.theme, strip.steps()
     rows = rows_of(strip.trace, steps, strip.scene.facts.sample)
-    paired = [row.paired for row in rows]
+    paired = [row.has_pair for row in rows]
     grey = draw_on_grey(torch.cat([pictures.difference(row.uncond, row.cond) for row in rows]))
     changes = [picture.numpy() if known else None for picture, known in zip(grey.pictures, paired, strict=True)]
     lines = [
@@ -249,9 +249,9 @@ def draw_filmstrip(order: Order, figure: Figure) -> Drawing:
         Line(SYMBOLS["delta"], "difference", colours.guided, changes),
     ]
     what = "decode(c) \u2212 decode(u)" if pictures.decode else "F \u03b4"
-    words = f"grey 0.5 + {number(grey.gain)} \u00d7 {what}, one gain for the row; {percent(grey.clipped)} clipped"
+    words = f"grey 0.5 + {number(grey.gain)} \u00d7 {what}, one gain for the row; {percent(grey.clipped_share)} clipped"
     facts = [*_run_facts(strip, steps), ("gain", words), *([] if all(paired) else [BLANK])]
-    return strip.filled(figure.caption(facts), step_heads(steps), lines)
+    return strip.fill_grid(figure.caption(facts), step_heads(steps), lines)
 
 
 def step_heads(steps: Sequence[int]) -> list[str]:
@@ -276,7 +276,7 @@ def draw_heat_map(order: Order, figure: Figure) -> Drawing:
     maps = (difference_size_map(row) for row in rows)
     shares = [None if size is None else size / top for size in maps]
     shown = [picture_of(row.cond, strip.pictures) for row in rows]
-    over = [None if s is None or p is None else _laid_over(p, s) for p, s in zip(shown, shares, strict=True)]
+    over = [None if s is None or p is None else _overlay_heat(p, s) for p, s in zip(shown, shares, strict=True)]
     heat = [None if share is None else heat_colours(share) for share in shares]
     lines = [
         Line(SYMBOLS["c"], "conditional", theme.cond, shown),
@@ -290,7 +290,7 @@ def draw_heat_map(order: Order, figure: Figure) -> Drawing:
         ("map", "per pixel, the rms of \u03b4 over the channels"),
         *([BLANK] if any(share is None for share in shares) else []),
     ]
-    return strip.filled(figure.caption(facts), step_heads(steps), lines)
+    return strip.fill_grid(figure.caption(facts), step_heads(steps), lines)
 
 
 def _loudest(trace: Trace, sample: int) -> tuple[float, float]:
@@ -303,7 +303,7 @@ def _loudest(trace: Trace, sample: int) -> tuple[float, float]:
 
 def difference_size_map(row: Row) -> Tensor | None:  # -> [H, W], rms units; None without a pair
     """Root mean square of the difference over the channels, pixel by pixel; of a video its middle frame."""
-    if not row.paired:
+    if not row.has_pair:
         return None
     change = (row.cond - row.uncond)[0]
     if change.ndim == 4:
@@ -319,7 +319,7 @@ def heat_colours(share: Tensor) -> np.ndarray:  # [H, W] -> [H, W, 3]; 0 is blac
     return np.stack([np.interp(place, grid, table[:, k]) for k in range(3)], axis=-1)
 
 
-def _laid_over(picture: np.ndarray, share: Tensor) -> np.ndarray:
+def _overlay_heat(picture: np.ndarray, share: Tensor) -> np.ndarray:
     """The heat over the picture in grey: the more there is, the less shines through."""
     grey = picture.mean(axis=-1, keepdims=True)
     large = interpolate(share[None, None].float().clamp(0, 1), size=picture.shape[:2], mode="nearest")[0, 0]

@@ -43,7 +43,7 @@ class Block:
     above: bool = False
 
     @property
-    def pictured(self) -> tuple[float, float]:
+    def picture_size(self) -> tuple[float, float]:
         """Width and height of the picture."""
         if self.picture is None:
             return (0.0, 0.0)
@@ -56,7 +56,7 @@ class Block:
         """From the block's corner to the corner of its words, along the side where the picture stands."""
         if self.picture is None:
             return (0.0, 0.0)
-        w, h = self.pictured
+        w, h = self.picture_size
         return (0.0, h + 4) if self.above else (w + BESIDE, 0.0)
 
 
@@ -68,13 +68,13 @@ def words_size(rows: tuple[Row, ...]) -> tuple[float, float]:
 
 def block_size(block: Block) -> tuple[float, float]:
     """Width and height of a block, its picture included."""
-    (w, h), (dx, dy), (wide, high) = words_size(block.rows), block.shift, block.pictured
+    (w, h), (dx, dy), (wide, high) = words_size(block.rows), block.shift, block.picture_size
     return max(w + dx, wide), max(h + dy, high)
 
 
 def set_block(canvas: Canvas, block: Block, at: Point, name: str | None = None) -> Box:
     """Draw a block with its left upper corner at `at`; words and a picture beside them are centred on each other."""
-    size, (dx, dy), (wide, high) = block_size(block), block.shift, block.pictured
+    size, (dx, dy), (wide, high) = block_size(block), block.shift, block.picture_size
     if block.picture is not None:
         lower = 0.0 if block.above else (size[1] - high) / 2
         box = Box(at[0], at[1] + lower, wide, high)

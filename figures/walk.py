@@ -165,7 +165,7 @@ def _rotate_from(start: Place, turn: float, along: float, across: float) -> Plac
 
 def walk_pictures(order: Order) -> dict[str, np.ndarray]:
     """Thumbnails of two steps, by the roles of these figures."""
-    shown, after = order.shown, order.scene.facts.step + 1
+    shown, after = order.thumbnails, order.scene.facts.step + 1
     found = {role: shown.get(role) for role in ("x", "c", "next", "end")} | {"p": shown.get("D")}
     if after < order.trace.n:
         later = order.at(after)
@@ -185,8 +185,8 @@ def draw_walk(order: Order, figure: Figure) -> Drawing:
     if why:
         bare = replace(caption, sentence="", facts=tuple(basic_facts(scene.facts)))
         return draw_missing(order, replace(scene, missing=why, advice=advice), bare)
-    faded = frozenset({"p"} if "next" in parts else ())
-    plot = Plot.on(order, caption, walk_pictures(order), faded=faded)
+    faint = frozenset({"p"} if "next" in parts else ())
+    plot = Plot.on(order, caption, walk_pictures(order), faint_names=faint)
     _draw(plot, walk, parts, tallest_box(order.sheet, (_caption(each, scene, walk) for each in figure.series)))
     return Drawing(plot.canvas, caption.text, scene)
 

@@ -22,12 +22,12 @@ ABSENT = object()
 class Field(NamedTuple):
     """What a field may hold.
 
-    fits: whether a value is that. needed: in words. required: whether it must be there. entries: the entries of a value
-    by their names, with the field that each of them is.
+    fits: whether a value is that. requirement: in words. required: whether it must be there. entries: the entries of a
+    value by their names, with the field that each of them is.
     """
 
     fits: Callable[[Any], bool]
-    needed: str
+    requirement: str
     required: bool = False
     entries: Callable[[Any], Iterator[tuple[str, Any, Field]]] = lambda value: iter(())
 
@@ -79,7 +79,7 @@ def several(field: Field, most: int, least: int = 0) -> Field:
             yield f"[{place}]", entry, field
 
     size = f"{most}" if least == most else f"at most {most:,}" if not least else f"{least} to {most:,}"
-    return Field(fits, f"a list of {size}, each {field.needed}", entries=entries)
+    return Field(fits, f"a list of {size}, each {field.requirement}", entries=entries)
 
 
 def table(field: Field, most: int) -> Field:
@@ -94,22 +94,22 @@ def table(field: Field, most: int) -> Field:
         for name, entry in value.items() if isinstance(value, dict) else ():
             yield f".{shorten(name, LINE)}", entry, field
 
-    return Field(fits, f"a table of at most {most:,} names, each with {field.needed}", entries=entries)
+    return Field(fits, f"a table of at most {most:,} names, each with {field.requirement}", entries=entries)
 
 
 def either(*fields: Field) -> Field:
     """A value of any of these kinds."""
-    return Field(lambda value: any(field.fits(value) for field in fields), " or ".join(f.needed for f in fields))
+    return Field(lambda value: any(field.fits(value) for field in fields), " or ".join(f.requirement for f in fields))
 
 
 def maybe(field: Field) -> Field:
     """Such a value, or null where it is not known."""
     return Field(
-        lambda value: value is None or field.fits(value), f"null or {field.needed}", field.required, field.entries
+        lambda value: value is None or field.fits(value), f"null or {field.requirement}", field.required, field.entries
     )
 
 
-def required(field: Field) -> Field:
+def require(field: Field) -> Field:
     """A field that must be there."""
     return field._replace(required=True)
 
@@ -126,7 +126,7 @@ def check_claims(file: str, claims: Mapping[str, Any], fields: Mapping[str, Fiel
         if value is ABSENT or not field.fits(value):
             where, value, field = faulty(name, value, field)
             found = "is missing" if value is ABSENT else f"is {quote(value)}"
-            raise ValueError(f"{file}: {where} {found}; {field.needed} is needed. {remedy}")
+            raise ValueError(f"{file}: {where} {found}; {field.requirement} is needed. {remedy}")
     if too_deep(claims):
         raise ValueError(f"{file}: it holds lists more than {DEEPEST} deep. {remedy}")
 

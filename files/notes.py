@@ -37,7 +37,7 @@ class Notes:
     metadata: Mapping[str, str]
 
     @property
-    def described(self) -> bool:
+    def has_description(self) -> bool:
         """Whether the file says what it is, in the words of this pack."""
         return "gg.format" in self.metadata
 
@@ -47,7 +47,7 @@ class Notes:
 
     def text(self, key: str, default: str | None = None) -> str:
         """The text under gg.<key>; the default where it is absent or nothing is described, an error without one."""
-        value = self.metadata.get(f"gg.{key}", default) if self.described else default
+        value = self.metadata.get(f"gg.{key}", default) if self.has_description else default
         if value is None:
             raise ValueError(f"{self.file}: the metadata key gg.{key} is missing. Write it when you save the file.")
         most = LENGTHS.get(key, LINE)

@@ -55,12 +55,12 @@ class Guidance(Protocol):
 class ChainState(NamedTuple):
     """State of a chain in one run: the schedule, and one state per rule.
 
-    acted: the chain as it acted in the latest step, where rules were outside their windows.
+    acting_chain: the chain as it acted in the latest step, where rules were outside their windows.
     """
 
     run: Run
     rules: tuple[Any, ...]
-    acted: Chain | None = None
+    acting_chain: Chain | None = None
 
     def inside(self, began: float | None) -> ChainState:
         """The same for a further stage of the outer step that began at this noise level; None for its beginning."""
@@ -85,7 +85,7 @@ class Chain(Printed):
     def then(self, rule: Rule) -> Chain:
         """A longer chain; this one stays as it is.  Raises ValueError for two rules that combine in one step."""
         combining = [one for one in self.rules if isinstance(one, Combination)] if isinstance(rule, Combination) else ()
-        if rivals := [mine for mine in combining if not mine.window.shared(rule.window).empty]:
+        if rivals := [mine for mine in combining if not mine.window.intersect(rule.window).empty]:
             raise ValueError(
                 f"Two rules combine the predictions: {rivals[0].chain_text!r} and {rule.chain_text!r}. A step can have "
                 "only one: remove the other, or give them windows that do not overlap."
@@ -151,7 +151,7 @@ class Chain(Printed):
             return result
 
         guided = acting._apply(p, gamma, act)
-        return guided, state._replace(rules=tuple(memory), acted=None if acting is self else acting)
+        return guided, state._replace(rules=tuple(memory), acting_chain=None if acting is self else acting)
 
     def stage(self, state: ChainState, following: ChainState, p: Predictions, gamma: float) -> Tensor:
         """Guide a further stage of an outer step that began with `state`; its first evaluation left `following`."""
@@ -160,7 +160,7 @@ class Chain(Printed):
             rule: Any = self.rules[i]
             return rule.stage(state.rules[i], following.rules[i], self._own(p, i), *given)
 
-        return (following.acted or self)._apply(p, gamma, act)
+        return (following.acting_chain or self)._apply(p, gamma, act)
 
     def _acting(self, run: Run, sigma: float) -> Chain:
         """The chain without the rules outside their windows; the others keep their places."""
@@ -177,7 +177,7 @@ class Chain(Printed):
         """
         if self.is_cfg:
             return p.cond if p.uncond is None else cfg(p, gamma=gamma)
-        wide = where_float64_is(p).promoted()
+        wide = where_float64_is(p).promote()
         guided = self._combine(wide, gamma, act)
         shifts = [act(i, wide, gamma) for i in self._of(Add)]
         guided = sum((promote(shift) for shift in shifts if shift is not None), guided)

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
 Value = TypeVar("Value")
 PLACE = "knob"  # in the metadata of a field
+NO_WIDGET = {"without": "widget"}  # metadata of a field that nobody sets by hand
 
 
 class Paper(NamedTuple):
@@ -110,7 +111,7 @@ def widget_of(one: Field) -> str:
     """The widget that takes a field's own values; empty where none does."""
     stated = one.metadata.get(PLACE, Knob(""))
     own = "" if stated.read or isinstance(stated.choices, Mapping) else stated.name
-    return one.metadata.get("widget", own or one.name)
+    return "" if one.metadata == NO_WIDGET else own or one.name
 
 
 def refuse_unlisted(owner: Any) -> None:

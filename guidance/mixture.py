@@ -73,7 +73,7 @@ class GaussianMixture:
         rows, sigma, alpha = self._enter(x, sigma, alpha)
         means, variances = self._at(rows.device)
         joint = self._log_joint(rows, sigma, alpha)
-        share = self._masked(joint, label).softmax(dim=1)
+        share = self._mask_classes(joint, label).softmax(dim=1)
         gain = share * alpha * variances / (alpha**2 * variances + sigma**2)
         prior = (share - gain * alpha) @ means
         return back_to(x, (prior + gain.sum(dim=1, keepdim=True) * rows).reshape(x.shape))
@@ -82,7 +82,7 @@ class GaussianMixture:
         """Log density of the noisy sample: log p(x | label) at this noise level.  -> [B]"""
         joint = self._log_joint(*self._enter(x, sigma, alpha))
         prior = self.log_weights.to(joint.device).expand_as(joint)
-        within = self._masked(joint, label).logsumexp(dim=1) - self._masked(prior, label).logsumexp(dim=1)
+        within = self._mask_classes(joint, label).logsumexp(dim=1) - self._mask_classes(prior, label).logsumexp(dim=1)
         return back_to(x, within)
 
     def label_log_prob(self, x: Tensor, sigma: Tensor | float, alpha: Tensor | float = 1.0) -> Tensor:
@@ -92,12 +92,12 @@ class GaussianMixture:
         """
         joint = self._log_joint(*self._enter(x, sigma, alpha))
         joint = joint - joint.detach().amax(dim=1, keepdim=True)  # of size N; its rounding would reach the gradient
-        scores = [self._masked(joint, label).logsumexp(dim=1) for label in range(self.classes)]
+        scores = [self._mask_classes(joint, label).logsumexp(dim=1) for label in range(self.classes)]
         return back_to(x, torch.stack(scores, dim=1).log_softmax(dim=1))
 
     def sample(self, n: int, label: Label = None, generator: torch.Generator | None = None) -> Tensor:
         """Clean samples, float64 on the CPU: [n, *shape].  label: a class, -1 or None for any, or int64 [n]."""
-        weights = self._masked(self.log_weights.cpu().expand(n, -1), label).softmax(dim=1)
+        weights = self._mask_classes(self.log_weights.cpu().expand(n, -1), label).softmax(dim=1)
         chosen = torch.multinomial(weights, 1, generator=generator)[:, 0]
         means, variances = self.means.cpu()[chosen], self.variances.cpu()[chosen]
         noise = torch.randn(means.shape, dtype=torch.float64, generator=generator)
@@ -132,7 +132,7 @@ class GaussianMixture:
         density = -0.5 * (distance / spread + rows.shape[1] * (2 * math.pi * spread).log())
         return self.log_weights.to(rows.device) + density
 
-    def _masked(self, values: Tensor, label: Label) -> Tensor:  # [B, M] -> [B, M]
+    def _mask_classes(self, values: Tensor, label: Label) -> Tensor:  # [B, M] -> [B, M]
         """-inf for components of other classes."""
         if label is None:
             return values

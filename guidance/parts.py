@@ -44,7 +44,7 @@ class Packed:
         pieces = v.flatten(1).split(list(map(math.prod, self.shapes)), dim=1)
         return [piece.reshape(len(v), *shape) for piece, shape in zip(pieces, self.shapes, strict=True)]
 
-    def joined(self, parts: Sequence[Tensor]) -> Tensor:  # [B, C, ...] each -> [B, 1, N]
+    def join(self, parts: Sequence[Tensor]) -> Tensor:  # [B, C, ...] each -> [B, 1, N]
         """The packed tensor of such parts; a single one as it is."""
         return parts[0] if len(parts) == 1 else torch.cat([part.flatten(1) for part in parts], dim=1)[:, None]
 

@@ -52,18 +52,18 @@ class Predictions:
         uncond, cond = self.pair
         return (cond - uncond).to(self.cond.dtype)
 
-    def promoted(self) -> Predictions:
+    def promote(self) -> Predictions:
         """The same with half precision as float32."""
         uncond = None if self.uncond is None else promote(self.uncond)
         extra = {name: promote(x0) for name, x0 in self.extra.items()}
         return replace(self, x=promote(self.x), uncond=uncond, cond=promote(self.cond), extra=extra)
 
     @property
-    def tracked(self) -> bool:
+    def has_graph(self) -> bool:
         """Whether one of them carries a graph."""
         return any(v is not None and v.requires_grad for v in (self.x, self.uncond, self.cond, *self.extra.values()))
 
-    def detached(self) -> Predictions:
+    def detach(self) -> Predictions:
         """The same without their graph."""
         uncond = None if self.uncond is None else self.uncond.detach()
         extra = {name: x0.detach() for name, x0 in self.extra.items()}
@@ -100,7 +100,7 @@ TABLE: dict[str, Callable[[Tensor, Tensor, float], Line]] = {
 PARAMETRISATIONS = tuple(TABLE)
 
 
-def denoised_from(
+def x0_from_output(
     kind: str,
     output: Tensor,
     x: Tensor,
@@ -135,7 +135,7 @@ def output_from(
     alpha: Tensor | float,
     sigma_data: float | None = None,
 ) -> Tensor:  # x0, x [B, ...], sigma, alpha [B] or scalar -> [B, ...] in x's dtype
-    """What a network of this kind would have to output for this x0-hat: the inverse of `denoised_from`.
+    """What a network of this kind would have to output for this x0-hat: the inverse of `x0_from_output`.
 
     At sigma = 0 only x0 is defined; the other kinds give inf or nan there.
     """

@@ -35,13 +35,13 @@ class RuleFile(NamedTuple):
         if not found:
             return None
         place = cls(Path(found["file"]).expanduser().resolve(), found["name"])
-        place = cls.offered().get(place.word, place)  # its folder is then that of the command
+        place = cls.list_offers().get(place.word, place)  # its folder is then that of the command
         if not place.file.is_file():
             raise ValueError(f"{words!r} names no file. Give FILE:RULE, such as my_rule.py:MyRule.")
         return place
 
     @classmethod
-    def offered(cls) -> dict[str, RuleFile]:
+    def list_offers(cls) -> dict[str, RuleFile]:
         """The rules that whoever started this process named to it, by their words; files that are gone are left out."""
         named = [found for words in os.environ.get(OFFERED, "").splitlines() if (found := FORM.fullmatch(words))]
         every = [cls(Path(found["file"]), found["name"]) for found in named]

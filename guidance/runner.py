@@ -21,7 +21,7 @@ Guided = list[tuple[Tensor, ChainState]]  # of each part, and the state that it 
 class Runner:
     """Where a chain stands in its run.
 
-    packed: the parts of a sample. run: with the place of the latest evaluation. sigma: noise level there. states: of
+    packing: the parts of a sample. run: with the place of the latest evaluation. sigma: noise level there. states: of
     the chain when the outer step began; following: when the next one begins. gammas: the scale in force. stage: reuse
     where D is neither c nor made of c and u, else empty. in_place_of_u: the prediction [B, ...] that guided in the
     place of u, where u was not evaluated. States and scales are those of each part.
@@ -30,9 +30,9 @@ class Runner:
     Raises ValueError when a rule does not fit the run.
     """
 
-    def __init__(self, chain: Chain, run: Run, packed: Packed = WHOLE):
-        self.chain, self.packed, self.run, self.sigma = chain, packed, run, run.sigmas[0]
-        self.states = self.following = [chain.init(replace(run, part=i)) for i in range(len(packed.names))]
+    def __init__(self, chain: Chain, run: Run, packing: Packed = WHOLE):
+        self.chain, self.packing, self.run, self.sigma = chain, packing, run, run.sigmas[0]
+        self.states = self.following = [chain.init(replace(run, part=i)) for i in range(len(packing.names))]
         self.gammas, self.stage = (1.0,), ""
         self.in_place_of_u: Tensor | None = None
 
@@ -63,10 +63,10 @@ class Runner:
         guided = self._guide_parts(parts)
         if self.run.began is None:  # the first evaluation of an outer step, whose state counts
             # a memory must not hold this step's graph
-            lasting = self._guide_parts([part.detached() for part in parts]) if p.tracked else guided
+            lasting = self._guide_parts([part.detach() for part in parts]) if p.has_graph else guided
             self.following = [state for _, state in lasting]
         untouched = all(one is part.cond for (one, _), part in zip(guided, parts, strict=True))
-        whole = p.cond if untouched else self.packed.joined([one for one, _ in guided])
+        whole = p.cond if untouched else self.packing.join([one for one, _ in guided])
         self.stage = "reuse" if p.uncond is None and whole is not p.cond else ""
         return whole
 
@@ -78,5 +78,5 @@ class Runner:
 
     def _parts(self, p: Predictions) -> list[Predictions]:
         pair = {"cond": p.cond} | ({} if p.uncond is None else {"uncond": p.uncond})
-        tables, extras = (self.packed.split_table(table) for table in ({"x": p.x, **pair}, p.extra))
+        tables, extras = (self.packing.split_table(table) for table in ({"x": p.x, **pair}, p.extra))
         return [replace(p, **own, extra=extra) for own, extra in zip(tables, extras, strict=True)]

@@ -52,7 +52,7 @@ def is_active(conds: list[dict] | None, sigma: Tensor | float) -> bool:  # sigma
     return any(entry.get(BOUNDS[0], -math.inf) <= level <= entry.get(BOUNDS[1], math.inf) for entry in entries)
 
 
-def packed_as(shapes) -> Packed:
+def packing_of_shapes(shapes) -> Packed:
     """How the parts of a nested latent lie in the sampler's state.  shapes: the host's, [B, C, ...] each, or None."""
     return Packed(tuple(tuple(shape[1:]) for shape in shapes or ()))
 
@@ -67,11 +67,11 @@ def parts_of(samples) -> list[torch.Tensor]:
     return list(samples.unbind()) if is_nested(samples) else [samples]
 
 
-def packed_in(guider) -> Packed:
+def packing_of_run(guider) -> Packed:
     """The same for a run that has begun: the host tells the shapes to every condition, for the network to unpack."""
     entries = (entry for entries in getattr(guider, "conds", {}).values() for entry in entries or [])
     told = (entry.get("model_conds", {}).get("latent_shapes") for entry in entries)
-    return packed_as(next((one.cond for one in told if one is not None), None))
+    return packing_of_shapes(next((one.cond for one in told if one is not None), None))
 
 
 def sampler_name(function, options: Mapping[str, Any] = MappingProxyType({})) -> str:

@@ -43,11 +43,11 @@ class Call:
 
 
 class Look(NamedTuple):
-    """A step with its u.  drift: how far c was from itself. moved: whether u is another than c."""
+    """A step with its u.  drift: how far c was from itself. differs: whether u is another than c."""
 
     step: Recorded
     drift: float
-    moved: bool
+    differs: bool
 
 
 class Afterwards:
@@ -61,7 +61,7 @@ class Afterwards:
     def __init__(self, run: HostRun, count: int):
         self.run, self.count = run, count
         count = 0 if run.foreign else count
-        self.chosen = set(even_positions(run.steps, count) or range(min(count, run.steps)))
+        self.chosen_steps = set(even_positions(run.steps, count) or range(min(count, run.steps)))
         self.call: Call | None = None
         self.calls: dict[int, Call] = {}
         self.lacking = 0
@@ -70,7 +70,7 @@ class Afterwards:
 
     def note_call(self, model: Any, x: Tensor, sigma: Tensor) -> None:
         """The network was asked; samplers write into their state, so x is copied."""
-        if self.chosen:
+        if self.chosen_steps:
             self.call = Call(model, x.clone(), sigma.clone())
 
     def note_evaluation(self, evaluation: Evaluation) -> None:
@@ -87,7 +87,7 @@ class Afterwards:
             self.calls = {key: self.calls[key] for key in order[order.index(id(seen)) + 1 :]}
         if all(one.uncond is None and one.cond is not None and one.gamma == 1 for one in seen.every_part):
             self.lacking += 1
-            self.waiting += [(step, call)] if call and step.index in self.chosen else []
+            self.waiting += [(step, call)] if call and step.index in self.chosen_steps else []
 
     def evaluate_chosen(self, options: Mapping[str, Any]) -> list[Recorded]:
         """The kept steps with their u, where c is what it was.  options: the run's model options"""
@@ -102,18 +102,18 @@ class Afterwards:
                     break
                 looks.append(self._look(step, call, second))
         if second.missing:
-            self.summary = {"steps": [], "evaluations": second.spent, "why": second.missing}
+            self.summary = {"steps": [], "evaluations": second.evaluations, "why": second.missing}
             return []
         cached = any(look.drift > SAME for look in looks)  # then a u that is c may be an answer of the cache, too
-        steps = [look.step for look in looks if look.drift <= SAME and (look.moved or not cached)]
+        steps = [look.step for look in looks if look.drift <= SAME and (look.differs or not cached)]
         said = {"against": second.against, "drift": max(look.drift for look in looks)}
-        said |= {"steps": [step.index for step in steps], "evaluations": second.spent}
+        said |= {"steps": [step.index for step in steps], "evaluations": second.evaluations}
         self.summary = said | {"dropped": len(looks) - len(steps)}
         return steps
 
     def _look(self, step: Recorded, call: Call, second: Second) -> Look:
-        packed = self.run.packed
-        cond = packed.joined([cond_of(one) for one in step.evaluation.every_part])
+        packed = self.run.packing
+        cond = packed.join([cond_of(one) for one in step.evaluation.every_part])
         again, u = second.beside(call, cond)
         moved = u is not None and second.distance(u, again) > 0
         return Look(step if u is None else with_uncond(step, u, packed), second.distance(again, cond), moved)
@@ -125,7 +125,7 @@ class Afterwards:
             return ""
         if self.run.foreign:
             return FOREIGN.format(name=type(self.run.guider).__name__)
-        return NOT_CHOSEN if self.chosen else NOT_ASKED
+        return NOT_CHOSEN if self.chosen_steps else NOT_ASKED
 
 
 class Second:
@@ -134,12 +134,12 @@ class Second:
     Hosts hand a guidance to networks that ignore it, so the network is asked: is c another without it? If it is not,
     then what was evaluated for that was c once more, which is needed anyway.
 
-    embeds: whether c is another, None until that is known. spent: evaluations.
+    embeds: whether c is another, None until that is known. evaluations: evaluations.
     """
 
     def __init__(self, run: HostRun, options: Mapping[str, Any]):
         self.positive, self.negative = (run.guider.conds.get(name) for name in ("positive", "negative"))
-        self.packed, self.options, self.spent = run.packed, options, 0
+        self.packing, self.options, self.evaluations = run.packing, options, 0
         self.embeds = None if any(map(_is_guided, self.positive)) else False
 
     @property
@@ -166,12 +166,12 @@ class Second:
         return again, self._predict(call, self.negative) if self.negative else None
 
     def _predict(self, call: Call, conds: list[dict]) -> Tensor:
-        self.spent += 1
+        self.evaluations += 1
         return comfy.samplers.calc_cond_batch(call.model, [conds], call.x, call.sigma, dict(self.options))[0]
 
     def distance(self, one: Tensor, other: Tensor) -> float:
         """How far two predictions are apart, over the largest value of the other; of the part where that is most."""
-        return max(map(_distance, self.packed.split(one), self.packed.split(other)))
+        return max(map(_distance, self.packing.split(one), self.packing.split(other)))
 
 
 def with_uncond(step: Recorded, u: Tensor, packed: Packed) -> Recorded:

@@ -86,7 +86,7 @@ def differentiable(module: nn.Module, *owners: Any) -> Iterator[None]:
 
 
 @contextmanager
-def called_through(stand_ins: Mapping[nn.Module, Callable]) -> Iterator[None]:
+def redirect_calls(stand_ins: Mapping[nn.Module, Callable]) -> Iterator[None]:
     """Modules whose calls go to something else; each has the forward that stood on it again afterwards."""
     places = [(vars(module), vars(module).get("forward")) for module in stand_ins]
     try:
@@ -102,14 +102,14 @@ def called_through(stand_ins: Mapping[nn.Module, Callable]) -> Iterator[None]:
 class State:
     """What a call may change beside its result: attributes of a module and its parts, dicts it is given, chance."""
 
-    def __init__(self, module: nn.Module, given: Iterable[Any]):
+    def __init__(self, module: nn.Module, dicts: Iterable[Any]):
         self.chance = torch.get_rng_state(), torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
         self.attributes = [(vars(part), dict(vars(part))) for part in module.modules()]
-        self.given = [(one, copy_nested_dicts(one)) for one in given if isinstance(one, dict)]
+        self.dicts = [(one, copy_nested_dicts(one)) for one in dicts if isinstance(one, dict)]
 
     def restore(self) -> None:
         """Everything is again what it was."""
-        for own, before in (*self.attributes, *((one, copy_nested_dicts(kept)) for one, kept in self.given)):
+        for own, before in (*self.attributes, *((one, copy_nested_dicts(kept)) for one, kept in self.dicts)):
             own.clear()
             own.update(before)
         own, devices = self.chance
@@ -120,7 +120,7 @@ class State:
 @contextmanager
 def gone_back(before: State, module: nn.Module) -> Iterator[None]:
     """Everything is for a second call what it was for the first, and afterwards what it has become since."""
-    now = State(module, [one for one, _ in before.given])
+    now = State(module, [one for one, _ in before.dicts])
     before.restore()
     try:
         yield
@@ -190,7 +190,7 @@ def graph(module: nn.Module, recompute: bool, in_place: bool) -> Iterator[None]:
         stack.enter_context(torch.enable_grad())
         stack.enter_context(_training())
         if recompute:
-            stack.enter_context(called_through({one: partial(_twice, one, one.forward) for one in blocks_of(module)}))
+            stack.enter_context(redirect_calls({one: partial(_twice, one, one.forward) for one in blocks_of(module)}))
         if recompute or in_place:  # copies for whole blocks do not help a norm inside one, which saves its input
             stack.enter_context(safe_inputs(module))
         yield
@@ -214,23 +214,23 @@ def _training() -> Iterator[None]:
 class DifferentiableAttention:
     """Stands for a model's attention, and lets PyTorch's replace one without a backward: the same but for rounding.
 
-    chosen: another pack's, None where the host's is in force. pytorch: PyTorch's from the start, since some kernels
-    fail on the way back only. reached: whether the model asks here at all. lacking: names of those without a backward.
+    function: another pack's, None where the host's is in force. pytorch: PyTorch's from the start, since some kernels
+    fail on the way back only. in_use: whether the model asks here at all. lacking: names of those without a backward.
     """
 
-    def __init__(self, chosen: Callable | None, pytorch: bool):
-        self.chosen, self.pytorch = chosen, pytorch
-        self.reached, self.lacking = False, dict[str, None]()
+    def __init__(self, function: Callable | None, pytorch: bool):
+        self.function, self.pytorch = function, pytorch
+        self.in_use, self.lacking = False, dict[str, None]()
 
     def __call__(self, hosts: Callable, *args, **named) -> Tensor:
         """Attention as the model asks for it.  hosts: what the host would use."""
-        self.reached = True
+        self.in_use = True
         if not self.pytorch:
-            found = hosts(*args, **named) if self.chosen is None else self.chosen(hosts, *args, **named)
+            found = hosts(*args, **named) if self.function is None else self.function(hosts, *args, **named)
             # A kernel without a backward raises nothing: its result has simply forgotten the graph.
             if found.requires_grad or not any(isinstance(t, Tensor) and t.requires_grad for t in args):
                 return found
-            self.lacking[getattr(self.chosen or hosts, "__name__", "the attention in force")] = None
+            self.lacking[getattr(self.function or hosts, "__name__", "the attention in force")] = None
         return host_attention.attention_pytorch(*args, **named)
 
 

@@ -25,13 +25,13 @@ from .run_models import WORDS, RunModels
 class ChainEvaluation:
     """The guided x0-hat of a chain in each evaluation of the host, without gradient terms.
 
-    runner: of the chain; its `begin` is called before. evaluated: whether u was, in the latest evaluation.
+    runner: of the chain; its `begin` is called before. has_uncond: whether u was, in the latest evaluation.
     One difference from the host is wanted: where the negative covers only part of the schedule, the rest is sampled
     with c alone, while the host would use gamma * c there.
     """
 
     def __init__(self, runner: Runner, models: RunModels):
-        self.runner, self.models, self.evaluated = runner, models, True
+        self.runner, self.models, self.has_uncond = runner, models, True
 
     @property
     def run(self) -> Run:
@@ -46,7 +46,7 @@ class ChainEvaluation:
     @property
     def stage(self) -> str:
         """What the latest evaluation was, a word of the trace."""
-        return "step" if self.evaluated else self.runner.stage or "cond_only"
+        return "step" if self.has_uncond else self.runner.stage or "cond_only"
 
     @property
     def chain(self) -> Chain:
@@ -60,11 +60,11 @@ class ChainEvaluation:
         asked = "uncond" in needs or model_options.get("disable_cfg1_optimization", False)
         negative, (gamma, *others) = guider.conds.get("negative"), sorted(set(self.runner.gammas))
         plain = self.chain.is_cfg and not others
-        self.evaluated = asked and adapter.is_active(negative, self.sigma)
+        self.has_uncond = asked and adapter.is_active(negative, self.sigma)
         changes = {} if plain else self._rule_changes(model_options, needs)
         if not plain:
-            negative = negative if self.evaluated else None
-        if not self.evaluated and (asked or not plain):
+            negative = negative if self.has_uncond else None
+        if not self.has_uncond and (asked or not plain):
             changes |= cond_for_uncond(model_options)
         with adapter.override(model_options, changes):
             return comfy.samplers.sampling_function(

@@ -30,9 +30,9 @@ class CheckedNode(io.ComfyNode):
     what a widget offers may change while the host runs. It writes `execute`; and, for how its widgets belong together,
     `validate_inputs`, which names the widgets that it reads and returns a sentence or None. The host asks it before
     anything runs, when None stands for a value that comes over a wire, and it is asked again before `execute`.
-    stated: the class of rules or energies that states name and description in its place.
+    owner: the class of rules or energies that states name and description in its place.
     checks: of single widgets, name -> what gives a sentence or None.
-    unread: inputs that are passed on whatever they are.
+    unread_inputs: inputs that are passed on whatever they are.
 
     What the host refuses stands under the widget at fault, but a `validate_inputs` that refuses is shown under every
     widget that it names. So it names as few as it can, and combos are handed to the host as lists, which it checks.
@@ -48,15 +48,15 @@ class CheckedNode(io.ComfyNode):
     is_output_node: ClassVar[bool] = False
     not_idempotent: ClassVar[bool] = False
     is_experimental: ClassVar[bool] = False
-    stated: ClassVar[Any] = None
+    owner: ClassVar[Any] = None
     checks: ClassVar[Mapping[str, Check]] = {}
-    unread: ClassVar[tuple[str, ...]] = ()
-    declared: ClassVar[Mapping[str, Any]]
+    unread_inputs: ClassVar[tuple[str, ...]] = ()
+    inputs_by_id: ClassVar[Mapping[str, Any]]
 
     @classmethod
     def define_schema(cls) -> io.Schema:
         """What the class states, in the host's form."""
-        by: Any = cls.stated or cls
+        by: Any = cls.owner or cls
         inputs: Any = cls.inputs() if callable(cls.inputs) else cls.inputs
         hidden: Any = [*cls.hidden_inputs] or None
         return io.Schema(
@@ -87,16 +87,17 @@ class CheckedNode(io.ComfyNode):
     def __init_subclass__(cls, **named):
         super().__init_subclass__(**named)
         own = vars(cls)
-        if "declared" not in own and own.keys() & {"name", "stated", "define_schema"}:  # a clone of the host's has it
+        names_itself = bool(own.keys() & {"name", "owner", "define_schema"})
+        if names_itself and "inputs_by_id" not in own:  # a clone of the host's has it
             cls.node_id = cls.__name__
             widgets_first = sorted(cls.define_schema().inputs, key=lambda declared: declared.get_io_type() in CARRIED)
-            cls.declared = {declared.id: declared for declared in widgets_first}
+            cls.inputs_by_id = {declared.id: declared for declared in widgets_first}
             absent = cls.validate_inputs.__func__ is io.ComfyNode.validate_inputs.__func__
             together = None if absent else cls.validate_inputs
             # setattr, as the host's types know both as functions
             setattr(cls, "execute", classmethod(_check_execute(cls.execute.__func__, together)))  # noqa: B010
             asked = {*cls.checks, *(signature(together).parameters if together else ())}
-            if names := [name for name in cls.declared if name in asked]:
+            if names := [name for name in cls.inputs_by_id if name in asked]:
                 setattr(cls, "validate_inputs", classmethod(_validator_of(names, together)))  # noqa: B010
 
 
@@ -174,14 +175,14 @@ def _unfitting(together: Callable | None, values: Mapping[str, Any]) -> str | No
 
 def absent_wires(cls: type[CheckedNode], arguments: Mapping[str, Any]) -> list[str]:
     """Optional wires that carry None: some callers say so what others leave out; the default holds for both."""
-    wires = (declared for declared in cls.declared.values() if declared.get_io_type() in CARRIED)
+    wires = (declared for declared in cls.inputs_by_id.values() if declared.get_io_type() in CARRIED)
     return [wire.id for wire in wires if wire.optional and arguments.get(wire.id, wire) is None]
 
 
 def misfits(cls: type[CheckedNode], arguments: Mapping[str, Any]) -> Iterator[str | None]:
     """One sentence for every argument that is not what its input says, widgets first; None for those that are."""
-    passed = {*cls.unread, *absent_wires(cls, arguments)}
-    for declared in cls.declared.values():
+    passed = {*cls.unread_inputs, *absent_wires(cls, arguments)}
+    for declared in cls.inputs_by_id.values():
         if declared.id in arguments and declared.id not in passed:
             value, own = arguments[declared.id], cls.checks.get(declared.id)
             yield value_misfit(declared, value) or (own(value) if own else option_misfit(cls, declared, value))

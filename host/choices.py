@@ -40,13 +40,13 @@ def answer_choices(server) -> None:
         async def answer(request: web.Request) -> web.Response:
             user, query = require_known(user_of(server, request)), request.query
             body = await _body_of(request) if act is add_picks else b""
-            return await _answered(act, user, query.get("key") or "", query.get("sampler_class"), body)
+            return await _respond(act, user, query.get("key") or "", query.get("sampler_class"), body)
 
         return answer
 
     async def report(request: web.Request) -> web.Response:
         user = require_known(user_of(server, request))
-        return await _answered(report_on, user, request.match_info["run"], request.query.get("half"))
+        return await _respond(report_on, user, request.match_info["run"], request.query.get("half"))
 
     for method, act in (("get", show_picks), ("post", add_picks), ("delete", forget_picks)):
         getattr(server.routes, method)(ROUTE)(picks(act))
@@ -62,7 +62,7 @@ async def _body_of(request: web.Request) -> bytes:
         raise web.HTTPRequestEntityTooLarge(LARGEST, text=words, content_type=JSON) from None
 
 
-async def _answered(act: Callable[..., Mapping | None], *given: Any) -> web.Response:
+async def _respond(act: Callable[..., Mapping | None], *given: Any) -> web.Response:
     """What `act` says, as JSON; 204 for nothing, and a sentence for what is wrong."""
     try:
         said, status = await asyncio.to_thread(act, *given), 200
@@ -96,7 +96,7 @@ def add_picks(user: str, key: str, sampler_class: str | None, body: bytes) -> Ma
         if not path.is_file() and sum(1 for _ in path.parent.glob("*.json")) >= MOST_MODELS:
             raise ValueError(f"Picks of {MOST_MODELS:,} models are kept, and no more. Forget those of one model first.")
         before = read_picks(path) if path.is_file() else Picks(sent.name, key)
-        after = before.joined(replace(pick, when=pick.when or today) for pick in sent.picks)
+        after = before.merge(replace(pick, when=pick.when or today) for pick in sent.picks)
         write_picks(after, path)
     return picks_for_browsers(after)
 

@@ -113,7 +113,7 @@ def _play(function: Callable, options: Mapping[str, Any], sigmas: Tensor, sampli
         with undo_changes(function, options, sampling), warnings.catch_warnings(), time_limit(MOST_WAIT, Endless):
             warnings.simplefilter("ignore")
             try:
-                return function(*given, extra_args=extra, callback=probes.reported, disable=True, **own)
+                return function(*given, extra_args=extra, callback=probes.note_report, disable=True, **own)
             except host.InterruptProcessingException:
                 host.interrupt_current_processing()  # raising it has taken it back
                 raise

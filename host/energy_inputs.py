@@ -41,7 +41,7 @@ class EnergyNode(StatedNode):
     @classmethod
     def outcome(cls, given: dict[str, Any]) -> io.NodeOutput:
         """An energy of the class.  Raises ValueError for a network that does not answer what it asks."""
-        insist(*(answering(given[one.name], one.answers) for one in knobs(cls.stated).values() if one.answers))
+        insist(*(answering(given[one.name], one.answers) for one in knobs(cls.owner).values() if one.answers))
         return super().outcome(given)
 
 

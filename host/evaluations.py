@@ -27,20 +27,21 @@ EMPTY = "empty_negative_prompt"  # the name by which the host's PerpNegGuider ca
 class Predicted:
     """The predictions of one model call so far.
 
-    uncond, cond: [B, ...], None where not evaluated. others: of further conditions [B, ...], by name. unnamed:
-    predictions [B, ...] of which nobody says what they are. gammas: the stated scale of each part of the sample, nan
-    where nobody states one. nfe: function evaluations. passes: what else was evaluated, by name. asked: what the
-    network was asked for u and c, by name. guided: the guider's D, where a noise mask changes it afterwards.
+    uncond, cond: [B, ...], None where not evaluated. others: of further conditions [B, ...], by name.
+    unnamed_predictions: predictions [B, ...] of which nobody says what they are. gammas: the stated scale of each part
+    of the sample, nan where nobody states one. nfe: function evaluations. passes: what else was evaluated, by name.
+    queries: what the network was asked for u and c, by name. guided: the guider's D, where a noise mask changes it
+    afterwards.
     """
 
     uncond: Tensor | None = None
     cond: Tensor | None = None
     others: dict[str, Tensor] = field(default_factory=dict)
-    unnamed: list[Tensor] = field(default_factory=list)
+    unnamed_predictions: list[Tensor] = field(default_factory=list)
     gammas: tuple[float, ...] = ()
     nfe: int = 0
     passes: dict[str, Pass] = field(default_factory=dict)
-    asked: dict[str, Asked] = field(default_factory=dict)
+    queries: dict[str, Asked] = field(default_factory=dict)
     guided: Tensor | None = None
 
     def take(self, role: str, prediction: Tensor, asked: Asked) -> None:
@@ -51,9 +52,9 @@ class Predicted:
         known = getattr(self, role)
         if known is None:
             setattr(self, role, prediction.detach().clone())
-            self.asked[role] = asked
+            self.queries[role] = asked
             return
-        name, comparable = pass_name(self.asked[role], asked), asked.at_the_place_of(self.asked[role])
+        name, comparable = pass_name(self.queries[role], asked), asked.at_the_place_of(self.queries[role])
         if not comparable:  # of another x, such as one that was blurred, or a tile: it is counted, and says no more
             before = self.passes.get(name)
             self.passes[name] = Pass(torch.full_like(known, torch.nan), 1 + (before.nfe if before else 0))
@@ -63,7 +64,7 @@ class Predicted:
 
     def tell_apart(self, guider: Any) -> Predicted:
         """The same with u, c and further passes, as far as the conditions and their order tell them."""
-        seen, unnamed = {COND: self.cond, UNCOND: self.uncond}, self.unnamed
+        seen, unnamed = {COND: self.cond, UNCOND: self.uncond}, self.unnamed_predictions
         missing = next((role for role, one in seen.items() if one is None), None)
         if missing and len(unnamed) == 1:
             seen[missing] = unnamed[0]
@@ -90,8 +91,8 @@ class Evaluations:
     """The model calls of one run.
 
     current: what is evaluated for the call in progress; an evaluation outside the sampler's calls belongs to no step.
-    evaluated: whether the network was asked at all so far. inside: how many of its evaluations had a guidance patched
-    into the network, by name. objects: what stands in the place of the network's own parts.
+    has_evaluated: whether the network was asked at all so far. inside: how many of its evaluations had a guidance
+    patched into the network, by name. objects: what stands in the place of the network's own parts.
     """
 
     def __init__(self, run: HostRun):
@@ -99,7 +100,7 @@ class Evaluations:
         self.inside: Counter[str] = Counter()
         self.objects = tuple(getattr(run.patcher, "object_patches", {}).values())
         self.current: Predicted | None = None
-        self.evaluated = False
+        self.has_evaluated = False
 
     def begin(self) -> Predicted:
         """Note a call of the model before it is made."""
@@ -133,18 +134,20 @@ class Evaluations:
                     self.inside.update(names_inside(options, self.objects))
                 found.take(role, predictions[position], Asked(x, conds[position], options))
         unnamed = set(range(len(conds))) - set(roles.values())
-        found.unnamed += [predictions[i].detach().clone() for i in unnamed if self.run.foreign and active[i]]
+        found.unnamed_predictions += [
+            predictions[i].detach().clone() for i in unnamed if self.run.foreign and active[i]
+        ]
 
     def complete(self, found: Predicted, denoised: Tensor) -> Evaluation:
         """The whole of a call, once its D is known."""
-        packed, asked = self.run.packed, self.run.chain_run.gradients.latest if self.run.chain_run else ()
+        packed, asked = self.run.packing, self.run.chain_run.gradients.latest if self.run.chain_run else ()
         if self.run.chain_run and found.uncond is None:
             found = replace(found, uncond=self.run.chain_run.runner.in_place_of_u)
         found = found.tell_apart(self.run.guider) if self.run.foreign else found
         parts = zip(found.split(packed), packed.split(denoised.clone()), strict=True)
         seen = [self._evaluation(own, guided) for own, guided in parts]
         if len(seen) > 1:
-            return replace(seen[0], denoised=packed.joined([one.denoised for one in seen]), parts=tuple(seen))
+            return replace(seen[0], denoised=packed.join([one.denoised for one in seen]), parts=tuple(seen))
         return replace(
             seen[0],
             gradients={a.name: a.shift for a in asked if a.shift is not None},
@@ -158,12 +161,14 @@ class Evaluations:
         alone = self.run.foreign and found.uncond is None and found.cond is not None
         gamma = 1.0 if alone else gamma  # without u nothing is guided
         mask = None if found.guided is None else denoised - found.guided
-        return Evaluation(denoised, found.uncond, found.cond, gamma, found.nfe, stage, passes=found.passes, masked=mask)
+        return Evaluation(
+            denoised, found.uncond, found.cond, gamma, found.nfe, stage, passes=found.passes, mask_change=mask
+        )
 
     def _stage(self, nfe: int, uncond: Tensor | None) -> str:
         """What was left out of a call, empty if u and c tell it.  skip: another pack handed out a stored prediction."""
-        self.evaluated = self.evaluated or nfe > 0
-        if self.evaluated and nfe == 0:
+        self.has_evaluated = self.has_evaluated or nfe > 0
+        if self.has_evaluated and nfe == 0:
             return "skip"
         return self.run.chain_run.evaluation.stage if self.run.chain_run and uncond is None else ""
 
@@ -173,7 +178,7 @@ class Evaluations:
             return tuple(map(float, self.run.chain_run.runner.gammas))
         # a node may set it for this evaluation alone, so it is read in each
         stated = math.nan if self.run.foreign else float(self.run.guider.cfg)
-        return (stated,) * len(self.run.packed.names)
+        return (stated,) * len(self.run.packing.names)
 
     def _roles(self, conds: list) -> dict[str, int]:
         """Where the guider's own conditions stand among the evaluated ones, or copies; else the host's order [c, u]."""

@@ -96,7 +96,7 @@ class HostGradientRun(GradientRun):
         with normal(self.models.networks()) if self.normal else nullcontext():
             call = call._replace(x=call.x.clone(), timestep=call.timestep.clone()) if self.normal else call
             asked = self.prepare(call)
-            if not asked.asked.terms:
+            if not asked.evaluation.terms:
                 return call.denoise(call.x, call.timestep)
             found, self.plan = asked.evaluate()
             return self.remember(found, call.evaluate.sigma)
@@ -153,14 +153,14 @@ class HostGradientEvaluation:
     models: what the call goes through. plan: how a graph through them is kept.
     """
 
-    asked: GradientEvaluation
+    evaluation: GradientEvaluation
     call: DenoiserCall
     models: RunModels
     plan: MemoryPlan
 
     def evaluate(self) -> tuple[GuidedPrediction, MemoryPlan]:
         """What it found out, and the plan for the next evaluation."""
-        return self._with_graph() if self.asked.through_denoiser else (self.asked.plain(), self.plan)
+        return self._with_graph() if self.evaluation.through_denoiser else (self.evaluation.plain(), self.plan)
 
     def _with_graph(self) -> tuple[GuidedPrediction, MemoryPlan]:
         """One forward with its graph, one backward for each term that goes through the denoiser."""
@@ -172,9 +172,9 @@ class HostGradientEvaluation:
 
         with calls.take_over(call.options), torch.enable_grad():
             leaf = call.x.detach().clone().requires_grad_()
-            found = self.asked.denoise(leaf)
+            found = self.evaluation.denoise(leaf)
             comfy.model_management.throw_exception_if_processing_interrupted()
-            guided = self.asked.add_terms(leaf, found, ask)
+            guided = self.evaluation.add_terms(leaf, found, ask)
             _let_go(found)
         forget_graphs(call.options)
         notes = (*calls.notes(), *((BLIND,) if calls.blind else ()))
@@ -187,7 +187,7 @@ class HostGradientEvaluation:
 
         def attempt() -> tuple[ActiveTerm, Answer]:
             able = calls.plan.backprop and tracked and not calls.blind
-            one = asked if able else self.asked.without_graph(asked)
+            one = asked if able else self.evaluation.without_graph(asked)
             with calls.count_memory():
                 return one, answer_of(one)
 
@@ -199,9 +199,9 @@ class HostGradientEvaluation:
     def _free(self) -> float | None:
         """Bytes of memory that the step may take a share of; None where it need not be counted."""
         free: Any = comfy.model_management.get_free_memory(self.call.x.device)
-        if self.plan.estimated:
+        if self.plan.by_estimate:
             return None
-        terms, shape = [one.term for one in self.asked.terms], [2 * len(self.call.x), *self.call.x.shape[1:]]
+        terms, shape = [one.term for one in self.evaluation.terms], [2 * len(self.call.x), *self.call.x.shape[1:]]
         if any(term.decoder is not None for term in terms):  # no estimate of the host's knows one
             return free
         networks = (getattr(one, "network", None) for term in terms for one in term.energy.classifiers)

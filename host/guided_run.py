@@ -19,7 +19,7 @@ from ..guidance.run import Run
 from ..guidance.runner import Runner
 from ..samplers.stages import Stages, zero_init_note
 from . import adapter
-from .adapter import KEY, packed_as
+from .adapter import KEY, packing_of_shapes
 from .autograd import staying
 from .chain_evaluation import ChainEvaluation
 from .dry_run import response_of
@@ -44,20 +44,20 @@ class GuidedRun:
     notes: sentences about what the chain asks of this sampler in vain.
     """
 
-    def __init__(self, guider, chain: Chain, sigmas: Tensor, noise: Tensor, sampler, packed: Packed):
+    def __init__(self, guider, chain: Chain, sigmas: Tensor, noise: Tensor, sampler, packing: Packed):
         levels, patcher = tuple(sigmas.tolist()), guider.model_patcher
         first, last = adapter.part_of_schedule(patcher, levels)
         response = response_of(sampler, sigmas, patcher)
         moves = response.moves if len(response.steps) == len(levels) - 1 else ()
         run = Run(levels, adapter.is_flow(patcher), first=first, last=last, moves=moves)
         waits = chain.waits(run)
-        self.chain, self.packed, self.stages = chain, packed, Stages(run.sigmas, response)
+        self.chain, self.packing, self.stages = chain, packing, Stages(run.sigmas, response)
         note = zero_init_note(adapter.sampler_of(sampler)[0], response, waits) if waits else ""
         self.notes = [f"{note} {SURE_TO_WAIT}"] if note else []
-        self.runner = Runner(chain, run, packed)
+        self.runner = Runner(chain, run, packing)
         refuse_second_rule(guider.model_options, chain)
-        if chain.terms and len(packed.names) > 1:
-            raise ValueError(SEVERAL.format(names=" and ".join(packed.names)))
+        if chain.terms and len(packing.names) > 1:
+            raise ValueError(SEVERAL.format(names=" and ".join(packing.names)))
         self.models = models_of(chain, guider, noise)
         self.evaluation = ChainEvaluation(self.runner, self.models)
         self.gradients = HostGradientRun(chain.terms, self.models)
@@ -67,7 +67,7 @@ class GuidedRun:
         """The sampler's callback, noted."""
 
         def report(*info):
-            self.stages.reported()
+            self.stages.note_report()
             return callback(*info) if callback else None
 
         return report
@@ -79,7 +79,7 @@ class GuidedRun:
         """
         noise, latent, mask, *_ = (*sample, None)
         for other in self.models.others:
-            other.prepare(noise, latent, mask, sigmas, extra_args.get("seed"), self.packed)
+            other.prepare(noise, latent, mask, sigmas, extra_args.get("seed"), self.packing)
         return executor(guider, sigmas, extra_args, callback, *sample)
 
     def predict(self, x, timestep, model_options={}, seed=None):  # noqa: B006  the host's signature
@@ -149,7 +149,9 @@ def sample_guided(proceed, guider, guidance: Guidance, *args, **named):
     before = guider.model_patcher
     guider.model_patcher = fit_for(chain, before)
     try:
-        run = options[KEY] = GuidedRun(guider, chain, sigmas, noise, sampler, packed_as(named.get("latent_shapes")))
+        run = options[KEY] = GuidedRun(
+            guider, chain, sigmas, noise, sampler, packing_of_shapes(named.get("latent_shapes"))
+        )
         for note in run.notes:
             adapter.tell(note)
         kinds = comfy.patcher_extension.WrappersMP

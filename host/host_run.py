@@ -20,9 +20,9 @@ from .adapter import KEY
 class HostRun:
     """One run.
 
-    sampler: the SAMPLER, which knows nothing of us. masked: whether a noise mask is set. chain_run: of our guidance
+    sampler: the SAMPLER, which knows nothing of us. has_mask: whether a noise mask is set. chain_run: of our guidance
     chain, None where none is at work. The others are of the sampler and the MODEL, and are unknown until `identify`:
-    options: the sampler's own. flow: alpha = 1 - sigma. packed: how several parts lie in the state.
+    options: the sampler's own. flow: alpha = 1 - sigma. packing: how several parts lie in the state.
     """
 
     id: str
@@ -30,13 +30,13 @@ class HostRun:
     guider: Any
     sigmas: Tensor
     seed: int | None
-    masked: bool
+    has_mask: bool
     chain_run: Any
     name: str
     options: dict = field(default_factory=dict)
     patcher: Any = None
     flow: bool = False
-    packed: Packed = field(default_factory=Packed)
+    packing: Packed = field(default_factory=Packed)
 
     @property
     def foreign(self) -> bool:
@@ -44,12 +44,12 @@ class HostRun:
         return adapter.combines_itself(self.guider)
 
     @property
-    def handed(self) -> bool:
+    def states_scales(self) -> bool:
         """Whether its scales are those that a chain of ours was handed; else what acted is measured."""
         return self.chain_run is not None and bool(self.chain_run.chain.rules)
 
     @property
-    def ruled(self) -> bool:
+    def has_rules(self) -> bool:
         """Whether a chain of ours does more than to set the scale."""
         chain = self.chain_run.chain if self.chain_run else None
         return chain is not None and bool(chain.terms or not chain.is_cfg)
@@ -87,7 +87,7 @@ TOLD: dict[str, Callable[[HostRun], Any]] = {  # by fields of a run
     "options": lambda run: adapter.sampler_of(run.sampler)[1],
     "patcher": lambda run: run.guider.model_patcher,
     "flow": lambda run: run.patcher is not None and adapter.is_flow(run.patcher),
-    "packed": lambda run: run.chain_run.packed if run.chain_run else adapter.packed_in(run.guider),
+    "packing": lambda run: run.chain_run.packing if run.chain_run else adapter.packing_of_run(run.guider),
 }
 
 
@@ -99,7 +99,7 @@ def host_run(sampler, guider, sigmas: Tensor, extra_args: Mapping, masked: bool)
         guider=guider,
         sigmas=sigmas,
         seed=extra_args.get("seed"),
-        masked=masked,
+        has_mask=masked,
         chain_run=(extra_args.get("model_options") or {}).get(KEY),
         name=type(sampler).__name__,
     )

@@ -99,7 +99,7 @@ def refusal_of(rule: Callable[..., Any], *given: Any, **named: Any) -> str | Non
 
 
 class StatedNode(CheckedNode):
-    """A node made of what its class `stated` says of itself.
+    """A node made of what its `owner` says of itself.
 
     A subclass may have inputs or an `execute` of its own; without one the node gives what `outcome` makes of them.
     """
@@ -107,10 +107,10 @@ class StatedNode(CheckedNode):
     @classmethod
     def outcome(cls, given: dict[str, Any]) -> io.NodeOutput:
         """An object of the class.  given: {input: value}"""
-        return io.NodeOutput(cls.stated(**values_of(cls.stated, given)))
+        return io.NodeOutput(cls.owner(**values_of(cls.owner, given)))
 
     def __init_subclass__(cls, **named):
-        owner = vars(cls).get("stated")
+        owner = vars(cls).get("owner")
         if owner and "inputs" not in vars(cls):
             cls.inputs = (*inputs_of(owner), *inputs_of(owner, later=True))
         if owner and "execute" not in vars(cls):
@@ -147,7 +147,7 @@ def nodes_from(
         place, facts = one.__module__.rpartition(".")[2], {"__module__": base.__module__, "__doc__": one.__doc__}
         if one.node_id:
             written = vars(import_module(f"{package}.{place}")) if place in files else {}
-            node = written.get(one.node_id) or type(one.node_id, (base,), facts | {"stated": one})
+            node = written.get(one.node_id) or type(one.node_id, (base,), facts | {"owner": one})
             made.setdefault(place, []).append(node)
     return made
 

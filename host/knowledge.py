@@ -39,7 +39,7 @@ OTHER_VAE = "The VAE makes latents of {theirs} channels, the trace holds {own}. 
 FLAT = "The size of these pictures came out as {value}. Connect pictures as the model makes them."
 
 
-def known_of(trace: Trace, user: str | None = None) -> Known:
+def knowledge_of(trace: Trace, user: str | None = None) -> Known:
     """What is known of the model of this run.  user: whose picks; None: of whoever queued the running job."""
     model, trouble = trace.header.get("model") or {}, []
     key = model_key(model)
@@ -83,8 +83,8 @@ def state_of_files() -> str:
 def make_report(
     trace: Trace, half: Trace | None = None, judge: Judged | None = None, user: str | None = None
 ) -> Report:  # fmt: skip
-    """The report on a run with what is known of its model.  user: as in `known_of`"""
-    return report_of(trace, known_of(trace, user), half, judge)
+    """The report on a run with what is known of its model.  user: as in `knowledge_of`"""
+    return report_of(trace, knowledge_of(trace, user), half, judge)
 
 
 def _read(path: Path | None, read: Callable[[Path], Found], fault: str, trouble: list[Sentence]) -> Found | None:

@@ -93,7 +93,7 @@ class Live:
     """Sends the steps of a run as they come in, an event for each part of its samples.
 
     parts: the numbers of each, by its name. run: its id. n: steps planned. sigma_data: rms of clean data or None.
-    clock: seconds. counts: elements of a sample, part by part. sent: steps that went out. last: when; before
+    clock: seconds. counts: elements of a sample, part by part. steps_sent: steps that went out. last: when; before
     that, when the run began. cost: seconds that the last event took to make.
     """
 
@@ -104,7 +104,7 @@ class Live:
     job: Job | None = field(default_factory=job_of_this_node)
     clock: Callable[[], float] = time.monotonic
     counts: Sequence[int] = ()
-    sent: int = 0
+    steps_sent: int = 0
     last: float = field(init=False)
     cost: float = FIRST_COST
 
@@ -126,7 +126,7 @@ class Live:
     def flush(self) -> None:
         """Send what has not been sent; of more than one event can hold, the latest steps."""
         known = min(len(part.stage) for part in self.parts.values())
-        if self.job is None or self.sent == known:
+        if self.job is None or self.steps_sent == known:
             return
         began = self.clock()
         for (name, part), count in zip(self.parts.items(), self.counts, strict=True):
@@ -135,12 +135,12 @@ class Live:
             event |= {"part": name, "parts": list(self.parts)} if len(self.parts) > 1 else {}
             event["steps"] = fitting(self._records(part, count), MOST_BYTES - len(json.dumps(event)))
             self.job.send(event)
-        self.sent, self.last = known, self.clock()
+        self.steps_sent, self.last = known, self.clock()
         self.cost = self.last - began
 
     def _records(self, part: Accumulator, count: int) -> list[dict]:
         stages = part.stage
-        first = max(self.sent, len(stages) - MOST_STEPS)
+        first = max(self.steps_sent, len(stages) - MOST_STEPS)
         columns, setting = part.columns(first), part.setting
         space = "flow" if setting.flow else "ve"
         facts = RunFacts(self.run, self.n, space, count, setting.vectors, self.sigma_data)

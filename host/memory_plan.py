@@ -42,14 +42,14 @@ class MemoryPlan:
 
     twice: blocks are computed twice instead of kept. copies: layers save copies, for models that change what came in.
     pytorch_attention: instead of one without a backward. backprop: else the gradient is taken at x0 without it.
-    estimated: this is known to fit.
+    by_estimate: this is known to fit.
     """
 
     twice: bool = False
     copies: bool = False
     pytorch_attention: bool = False
     backprop: bool = True
-    estimated: bool = False
+    by_estimate: bool = False
 
     def after(self, error: BaseException) -> tuple[MemoryPlan, str] | None:
         """The plan after something that failed, and what changed in words; None if nothing helps against the error."""

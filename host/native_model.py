@@ -143,7 +143,7 @@ class VAEFormat(ScaledFormat, comfy.latent_formats.SD15):
         colours = torch.tensor(self.latent_rgb_factors) * self.scale_factor  # of the VAE's own latents
         bias = torch.tensor(self.latent_rgb_factors_bias or [0.0, 0.0, 0.0])
         shift, scale = torch.tensor(space.shift), torch.tensor(space.scale)
-        middle = space.shown(bias + shift @ colours)  # of a sample of zeros
+        middle = space.to_picture(bias + shift @ colours)  # of a sample of zeros
         self.latent_rgb_factors = (colours * 2 / (1 - space.darkest) / scale[:, None]).tolist()
         self.latent_rgb_factors_bias = middle.tolist()
 
@@ -223,7 +223,7 @@ class LabelledModel(comfy.model_base.BaseModel):
     """A MODEL conditioned on class labels, which travel as `class_label` in the CONDITIONING.
 
     bytes_needed: (batch, numbers per channel) -> bytes of one forward in float32.
-    told: (sampling object, the host's timestep) -> what the network is told of the noise level.
+    embed_level: (sampling object, the host's timestep) -> what the network is told of the noise level.
     """
 
     def __init__(
@@ -235,7 +235,7 @@ class LabelledModel(comfy.model_base.BaseModel):
         *,
         device: torch.device,
         bytes_needed: Callable[[int, int], int],
-        told: Callable[[Sampling, Tensor], Tensor],
+        embed_level: Callable[[Sampling, Tensor], Tensor],
     ):
         kinds = comfy.model_base.ModelType
         kind = kinds.FLOW if card.space == "flow" else kinds.EPS
@@ -243,7 +243,7 @@ class LabelledModel(comfy.model_base.BaseModel):
         self.model_sampling = sampling
         self.card = card
         self.bytes_needed = bytes_needed
-        self.told = told
+        self.embed_level = embed_level
         self.requires_grad_(False)
 
     def extra_conds(self, **given: Any) -> dict[str, comfy.conds.CONDRegular]:
@@ -270,7 +270,7 @@ class LabelledModel(comfy.model_base.BaseModel):
         return self.bytes_needed(input_shape[0], math.prod(input_shape[2:])) * compute.itemsize // 4
 
     def process_timestep(self, timestep: Tensor, **_: Any) -> Tensor:
-        return self.told(self.model_sampling, timestep)
+        return self.embed_level(self.model_sampling, timestep)
 
     def _check_latent(self, shape: tuple[int, ...]) -> None:
         channels, native = self.card.shape[0], len(self.card.shape)
@@ -318,7 +318,7 @@ def native_denoiser(
         card,
         device=offload,
         bytes_needed=lambda batch, pixels: spec.format.memory(spec.sizes, batch, pixels),
-        told=lambda sampling, timestep: _network_time(spec, sampling, timestep),
+        embed_level=lambda sampling, timestep: _network_time(spec, sampling, timestep),
     )
     return comfy.model_patcher.ModelPatcher(model, load_device=load, offload_device=offload)
 
@@ -337,7 +337,7 @@ def native_mixture(
         card,
         device=offload,
         bytes_needed=lambda batch, numbers: 32 * batch * shape[0] * numbers,
-        told=lambda sampling, timestep: timestep,
+        embed_level=lambda sampling, timestep: timestep,
     )
     return comfy.model_patcher.ModelPatcher(model, load_device=load, offload_device=offload)
 

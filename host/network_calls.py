@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
 from . import adapter
-from .autograd import OVERRIDE, DifferentiableAttention, State, called_through, gone_back, graph, hosts_without_backward
+from .autograd import OVERRIDE, DifferentiableAttention, State, gone_back, graph, hosts_without_backward, redirect_calls
 from .memory_plan import SPARE, MemoryPlan, Tally
 from .run_models import RunModels
 
@@ -66,7 +66,7 @@ class NetworkCalls:
         wrappers = options.setdefault("transformer_options", {}).setdefault("wrappers", {})
         places = wrappers.setdefault(WrappersMP.DIFFUSION_MODEL, {})
         around = {network: partial(self.answer, network.forward) for network in self.direct}
-        with adapter.override(places, {KEY: [self.answer]}), called_through(around):
+        with adapter.override(places, {KEY: [self.answer]}), redirect_calls(around):
             yield
 
     def answer(self, network: Callable, *args, **named) -> Any:
@@ -142,12 +142,12 @@ class NetworkCalls:
     def learnt(self) -> MemoryPlan:
         """The plan for the next evaluation."""
         attention = self.plan.pytorch_attention or bool(self.lacking)
-        return replace(self.plan, pytorch_attention=attention, estimated=self.plan.estimated or bool(self.calls))
+        return replace(self.plan, pytorch_attention=attention, by_estimate=self.plan.by_estimate or bool(self.calls))
 
     def notes(self) -> list[str]:
         """Sentences about the models, once their calls are over."""
         notes = [*self.words, *(REPLACED.format(name=name) for name in self.lacking)]
-        reached = any(attention.reached for attention in self.attentions)
+        reached = any(attention.in_use for attention in self.attentions)
         if self.calls and self.plan.backprop and not reached and (name := hosts_without_backward()):
             notes.append(NOT_REPLACEABLE.format(name=name))
         return notes

@@ -31,12 +31,12 @@ class LinearColours(HostPicture):
 
     def __init__(self, latent_format):
         self.factors = latent_format.latent_rgb_factors
-        self.unpacked = getattr(latent_format, "latent_rgb_factors_reshape", None) or (lambda x0: x0)
+        self.unpack = getattr(latent_format, "latent_rgb_factors_reshape", None) or (lambda x0: x0)
         self.bias = latent_format.latent_rgb_factors_bias or [0.0, 0.0, 0.0]
 
     def __call__(self, x0: Tensor) -> Tensor:  # [B, C, H, W] or [B, C, 1, H, W] -> [B, 3, H, W]
         """Colours in about -1 .. 1; of a video model the only frame."""
-        latent = self.unpacked(still(x0, "The latent is"))
+        latent = self.unpack(still(x0, "The latent is"))
         factors, bias = x0.new_tensor(self.factors), x0.new_tensor(self.bias)
         return torch.einsum("bchw,cr->brhw", latent, factors) + bias[:, None, None]
 
@@ -52,7 +52,7 @@ class Decoded(HostPicture):
         self.vae, self.latent_format, self.shrink, self.patcher = vae, latent_format, shrink, vae.patcher
         self.space = getattr(latent_format, "space", SD_LATENTS)
         levels = torch.tensor(HALF_WAY)
-        usual = [(picture / 2 + 0.5).clamp(0, 1) for picture in (levels, self.space.shown(levels))]
+        usual = [(picture / 2 + 0.5).clamp(0, 1) for picture in (levels, self.space.to_picture(levels))]
         if not any(torch.allclose(vae.process_output(levels), images) for images in usual):
             raise ValueError("This VAE does not decode to pictures in -1 .. 1. Use the VAE made for the model.")
 
@@ -77,7 +77,7 @@ class Decoded(HostPicture):
     def _decode(self, latent: Tensor) -> Tensor:
         decode = self.patcher.model.decode
         picture = still(checkpoint(decode, latent.to(self.vae.vae_dtype), use_reentrant=False).float())
-        return self.space.shown(picture)
+        return self.space.to_picture(picture)
 
 
 def still(video: Tensor, source: str = "The VAE decodes to") -> Tensor:  # [B, C, (1,) H, W] -> [B, C, H, W]

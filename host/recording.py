@@ -142,9 +142,9 @@ class StandIn:
 class Watch:
     """The observation of one run.
 
-    faults: what ended the record, or a part of it, each in a sentence. ended: whether one has ended the whole of it.
-    accumulators: of each part of the sample. live: None where it has failed, or nothing could begin.
-    end: the sampler's result. clean: the last prediction it showed. afterwards: None where nothing began.
+    faults: what ended the record, or a part of it, each in a sentence. has_ended: whether one has ended the whole of
+    it. accumulators: of each part of the sample. live: None where it has failed, or nothing could begin. end: the
+    sampler's result. clean: the last prediction it showed. afterwards: None where nothing began.
     """
 
     def __init__(self, recording: Recording, run: HostRun):
@@ -153,7 +153,7 @@ class Watch:
         self.recorder, self.evaluations, self.noise = Recorder(self._enter_step, 0.0), Evaluations(run), NoiseHandOver()
         self.live: Live | None = None
         self.faults: list[str] = []
-        self.ended = False
+        self.has_ended = False
         self.end: Tensor | None = None
         self.clean: Tensor | None = None
         self.afterwards: Afterwards | None = None
@@ -161,12 +161,12 @@ class Watch:
 
     def _begin(self) -> None:
         run = self.run = self.run.identify(lambda: keep_out(self._end, STOPS))
-        if self.ended:
+        if self.has_ended:
             return
         setting, captures = _setting(run), _captures(self.recordings[0], run)
         self.accumulators = [Accumulator(setting, capture) for capture in captures]
         deviation = adapter.data_deviation(run.patcher)
-        named = dict(zip(run.packed.names, self.accumulators, strict=True))
+        named = dict(zip(run.packing.names, self.accumulators, strict=True))
         self.live = Live(named, run.id, run.steps, deviation, self._show(job_of_this_node))
         self.evaluations, levels = Evaluations(run), run.sigmas.tolist()
         last = next((end for end in (setting.response.end, *levels[-1:]) if end is not None), 0.0)
@@ -187,13 +187,13 @@ class Watch:
 
     def see(self, work: Callable, *args, default=None) -> Any:
         """Do what belongs to the record; a fault ends it, and from then on there is only the default."""
-        if not self.ended:
+        if not self.has_ended:
             with keep_out(self._end, STOPS):
                 return work(*args)
         return default
 
     def _end(self, fault: str) -> None:
-        self.ended = True
+        self.has_ended = True
         self.faults.append(f"not recorded from step {nth(self._steps_so_far)} on: {fault}")
 
     @property
@@ -203,13 +203,13 @@ class Watch:
     def join(self, recording: Recording) -> None:
         """Record for somebody else too: what is captured is the more of what both asked for."""
         self.recordings.append(recording)
-        if not self.ended:
+        if not self.has_ended:
             for accumulator, capture in zip(self.accumulators, _captures(recording, self.run), strict=True):
                 accumulator.capture.widen(capture)
             self._keep_for_later(recording)
 
     def _enter_step(self, step: Recorded) -> None:
-        parts = step.split(self.run.packed)
+        parts = step.split(self.run.packing)
         for accumulator, part in zip(self.accumulators, parts, strict=True):
             accumulator.enter(part)
         if self.afterwards:
@@ -234,9 +234,9 @@ class Watch:
     def sample(self, proceed: Callable, extra_args: dict, callback, rest: tuple) -> Tensor:
         """Sample through `proceed` with a watched copy of the sampler, or a watched guider if it is a foreign one."""
         run = self.run
-        if not len(rest[0]) and not self.ended:
+        if not len(rest[0]) and not self.has_ended:
             self._end("the batch is empty")
-        if self.ended:
+        if self.has_ended:
             return proceed(run.sampler, run.guider, run.sigmas, extra_args, callback, *rest)
         if run.function is None:
             self.noise.note_hidden("a sampler of another kind than the host's")
@@ -273,16 +273,16 @@ class Watch:
         if isinstance(info, Mapping):
             told = {name: untrack(value) for name, value in info.items()}
             self.clean = told.get("denoised")
-        elif not self.ended:
+        elif not self.has_ended:
             self._end(f"{self.run.name} reports a {type(info).__name__}, but a table is needed")
         return told
 
     def _note_turn(self, info: Mapping) -> None:
-        self.recorder.turned(info["x"], float(info["sigma"]))
+        self.recorder.keep_recurrence(info["x"], float(info["sigma"]))
 
     def _note_step(self, told: Mapping) -> None:
         level = told.get("sigma")
-        self.recorder.stepped(level if isinstance(level, Tensor | float | int) else None)
+        self.recorder.end_step(level if isinstance(level, Tensor | float | int) else None)
 
     def _marked_noise(self, x: Tensor, sigmas: Tensor, options: Mapping) -> dict:
         """The noise sampler to hand over, whose draws are marked."""
@@ -297,7 +297,7 @@ class Watch:
         return {"noise_sampler": noise_sampler}
 
     def _call(self, model, x, sigma, *args, **kwargs):
-        if len(self.recorder.pending) == MOST_CALLS and not self.ended:
+        if len(self.recorder.pending) == MOST_CALLS and not self.has_ended:
             self._end(f"{self.run.name} called the model {MOST_CALLS} times and reported no step")
         call = self.see(self._note_call, x, sigma)
         try:
@@ -312,7 +312,7 @@ class Watch:
     def _before_the_mask(self, model) -> Iterator[None]:
         """What guided is noted where the host then mixes the original into it.  model: the host's, around the guider"""
         guider = getattr(model, "inner_model", None)
-        if not self.run.masked or self.ended or guider is None:
+        if not self.run.has_mask or self.has_ended or guider is None:
             yield
             return
 
@@ -328,14 +328,14 @@ class Watch:
             model.inner_model = guider
 
     def _note_call(self, x: Tensor, sigma: Tensor) -> tuple[Visited, Predicted]:
-        return self.recorder.called(x, sigma), self.evaluations.begin()
+        return self.recorder.begin_call(x, sigma), self.evaluations.begin()
 
     def _note_answer(self, call: tuple[Visited, Predicted], denoised: Tensor) -> None:
         visited, found = call
         evaluation = self.evaluations.complete(found, denoised)
         if self.afterwards:
             self.afterwards.note_evaluation(evaluation)
-        self.recorder.answered(visited, evaluation)
+        self.recorder.keep_answer(visited, evaluation)
 
     def on_conditions(self, executor, model, conds, x, sigma, model_options):
         """Wrapper of the host's batched evaluation: copies u and c before any rule may edit them."""
@@ -352,27 +352,27 @@ class Watch:
 
     def look_back(self, extra_args: dict) -> None:
         """Evaluate what was left for after the run; a fault there costs that alone."""
-        if self.afterwards is None or self.ended:
+        if self.afterwards is None or self.has_ended:
             return
         with keep_out(self._fault("not evaluated after the run"), STOPS):
             for step in self.afterwards.evaluate_chosen(extra_args.get("model_options") or {}):
-                for accumulator, part in zip(self.accumulators, step.split(self.run.packed), strict=True):
+                for accumulator, part in zip(self.accumulators, step.split(self.run.packing), strict=True):
                     accumulator.amend(part)
 
     def _report(self, callback) -> Callable:
         def report(i, denoised, x, total):
             self.clean = untrack(denoised)
-            self.see(self.recorder.stepped)
+            self.see(self.recorder.end_step)
             return callback(i, denoised, x, total) if callback else None
 
         return report
 
     def _note_end(self, samples: Tensor) -> None:
         self.end = untrack(samples)
-        self.recorder.returned(samples)
+        self.recorder.end_run(samples)
         if call := self.recorder.stages.departure():
             self.faults.append(f"evaluation {call} was at another noise level than a dry run of {self.run.name} said")
-        if asked := self.recorder.unreported:
+        if asked := self.recorder.silent_calls:
             self.faults.append(f"no step recorded: {self.run.name} called the model {asked} times and reported no step")
 
     def close(self) -> None:
@@ -391,7 +391,7 @@ class Watch:
     def show_stopped(self, stop: BaseException) -> None:
         """Keep for the Guidance tab what there is of a run that did not reach its end."""
         words = "interrupted" if isinstance(stop, STOPS) else line_of(stop)
-        step = self.recorder.begun
+        step = self.recorder.current_step
         self._show_tab(lambda: self.trace(None), f"stopped at step {step}: {words}", step)
 
     def _show_tab(self, trace: Callable[[], Trace], *stopped) -> None:
@@ -401,14 +401,14 @@ class Watch:
 
     def _latents(self, samples: Tensor) -> list[Tensor]:
         """The latents that the host makes of a run: the sample, the last clean prediction, and the parts of both."""
-        out, packed = self.run.guider.inner_model.process_latent_out, self.run.packed
+        out, packed = self.run.guider.inner_model.process_latent_out, self.run.packing
         clean = [] if self.clean is None else [out(self.clean.cpu())]
         latents = [out(samples.to(torch.float32)), *clean]
         return latents + [part for latent in latents for part in packed.split(latent) if part is not latent]
 
     def trace(self, samples: Tensor | None) -> Trace:
         """All that was seen, as one Trace.  samples: the run's result, None where it has none."""
-        packed = self.run.packed if len(self.accumulators) > 1 else Packed()
+        packed = self.run.packing if len(self.accumulators) > 1 else Packed()
         ends: list[Tensor | None] = [None] * len(packed.names)
         end = untrack(samples) if self.end is None else self.end
         if end is not None:
@@ -421,7 +421,7 @@ class Watch:
 
     def _observation(self, accumulator: Accumulator, end: Tensor | None, faults: list[str], part: str) -> Observed:
         said = (self.afterwards.summary if self.afterwards else {}), self.evaluations.inside
-        lost = self.recorder.unfollowed
+        lost = self.recorder.lost_draws
         run, sigmas = self.run, self.run.sigmas.tolist()
         return Observed(run.id, accumulator, sigmas, end, faults, self.noise.split, lost, part, *said, run=run)
 
@@ -440,11 +440,11 @@ def _setting(run: HostRun) -> Setting:
         bound=1.0 if pixels else None,
         dtype=adapter.network_dtype(run.patcher),
         terms=run.terms,
-        handed=run.handed,
+        states_scales=run.states_scales,
     )
 
 
 def _captures(recording: Recording, run: HostRun) -> list[Capture]:
     """What is captured of each part of the sample, which has its share of the memory."""
     budget = recording.budget_mb << 20
-    return [Capture(recording.capture, int(share * budget), run.steps) for share in run.packed.shares]
+    return [Capture(recording.capture, int(share * budget), run.steps) for share in run.packing.shares]

@@ -46,7 +46,7 @@ def answer_panels() -> None:
 
     async def tab_runs(request: web.Request) -> web.StreamResponse:
         user, query = require_known(user_of(server, request)), request.query
-        STORE.bound(user, server.user_manager.settings.get_settings(request).get(STORE_SETTING))
+        STORE.set_bound(user, server.user_manager.settings.get_settings(request).get(STORE_SETTING))
         which = (user, query.get("workflow_id"), query.get("prompt_id"))
         runs = await asyncio.to_thread(STORE.list_runs, *which)
         missed = await asyncio.to_thread(list_unreached, STORE, server.prompt_queue, *which)

@@ -35,17 +35,17 @@ class RuleNode(StatedNode):
     maturity: ClassVar[str] = "stable"
 
     def __init_subclass__(cls, **named):
-        if "declared" not in vars(cls):  # a clone of the host's has it, and cannot be changed
-            cls.is_experimental = (cls.stated or cls).maturity == "experimental"
+        if "inputs_by_id" not in vars(cls):  # a clone of the host's has it, and cannot be changed
+            cls.is_experimental = (cls.owner or cls).maturity == "experimental"
             cls.category = f"{CATEGORY}/experimental" if cls.is_experimental else CATEGORY
-            later = inputs_of(cls.stated, later=True) if cls.stated else ()
-            cls.inputs = (*(cls.knobs or inputs_of(cls.stated)), UPSTREAM, *later)
+            later = inputs_of(cls.owner, later=True) if cls.owner else ()
+            cls.inputs = (*(cls.knobs or inputs_of(cls.owner)), UPSTREAM, *later)
         super().__init_subclass__(**named)
 
     @classmethod
     def outcome(cls, given: dict[str, Any]) -> io.NodeOutput:
         """The chain with the rule at its end."""
-        return extend_chain(cls, given["guidance"], cls.stated(**values_of(cls.stated, given)))
+        return extend_chain(cls, given["guidance"], cls.owner(**values_of(cls.owner, given)))
 
 
 def extend_chain(cls, guidance: Guidance | None, *rules: Rule) -> io.NodeOutput:

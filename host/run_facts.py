@@ -50,13 +50,13 @@ class Observed(EndedRun):
     """What was seen of a run that has ended.
 
     accumulator: of the part of the sample that is told of, whose name is `part`. split: how move and noise were told
-    apart. unfollowed: steps whose noise was lost. afterwards: what was evaluated after it. inside: at how many
+    apart. lost_draws: steps whose noise was lost. afterwards: what was evaluated after it. inside: at how many
     evaluations a guidance was patched into the network, by name.
     """
 
     run: HostRun = field(kw_only=True)
     split: str = ""
-    unfollowed: int = 0
+    lost_draws: int = 0
     part: str = ""
     afterwards: Mapping[str, Any] = field(default_factory=dict)
     inside: Mapping[str, int] = field(default_factory=dict)
@@ -152,13 +152,13 @@ FACTS: dict[str, Callable[[Observed], Any]] = {
 def notes_of(seen: Observed) -> list[str]:
     """What a reader should know before trusting the numbers."""
     run, notes = seen.run, []
-    if run.masked:
+    if run.has_mask:
         notes.append("a noise mask was set: D is the original outside it, so D - G does not come from a rule there")
     excess = seen.accumulator.setting.response.excess_signal(run.flow)
     told = {"name": run.name, "share": 100 * abs(excess), "how": "more" if excess > 0 else "less"}
     notes += [ASTRAY.format(**told)] if abs(excess) > MOST_ASTRAY else []
     notes += [SIDE_BY_SIDE] if _lanes(seen) else []
-    lost = seen.unfollowed
+    lost = seen.lost_draws
     notes += _about_uncond(seen)
     notes += [f"the noise of {lost} steps could not be followed: it counts as part of the move"] if lost else []
     return [*notes, *(run.chain_run.sentences() if run.chain_run else ())]
@@ -216,8 +216,8 @@ def _about_scale(seen: Observed, header: Mapping[str, Any], columns: Mapping[str
         return [said] if unknown else []
     middle, share = effective.nanmedian(dim=1).values, float(across.nan_to_num().max())
     acted = torch.where(middle.isnan(), gamma, middle)
-    expected = gamma if seen.run.handed else torch.full_like(gamma, header["cfg"])
-    if seen.run.ruled or (not share and torch.equal(acted.nan_to_num(), expected.nan_to_num())):
+    expected = gamma if seen.run.states_scales else torch.full_like(gamma, header["cfg"])
+    if seen.run.has_rules or (not share and torch.equal(acted.nan_to_num(), expected.nan_to_num())):
         return []
     low, high = (f"{float(end):.3g}" for end in (acted.nan_to_num(nan=math.inf).min(), acted.nan_to_num().max()))
     acts = f"cfg {header['cfg']:g} acts like {low}" + (f" to {high}" if high != low else "")

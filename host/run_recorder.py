@@ -32,11 +32,12 @@ STRANGE = (
 class RecordedRun:
     """One recorded run.
 
-    made: marks of the samples of each latent it made. node, job: whose execution it was in, as its run number `place`.
+    latent_marks: marks of the samples of each latent it made. node, job: whose execution it was in, as its run number
+    `place`.
     """
 
     trace: Trace
-    made: list[list[str]]
+    latent_marks: list[list[str]]
     node: str | None
     job: str | None
     place: int
@@ -109,7 +110,7 @@ class RunRecorder(Printed):
         """The run that made a latent, or the one of a number other than -1.  Raises ValueError where there is none."""
         marks, latest = marks_of(latent.get("samples")), self.latest
         if run == -1:
-            made = [one for one in self.runs if marks and any(set(marks) <= set(latent) for latent in one.made)]
+            made = [one for one in self.runs if marks and any(set(marks) <= set(latent) for latent in one.latent_marks)]
         else:
             made = [one for one in latest[run : run + 1 or None] if one] if -len(latest) <= run < len(latest) else []
         if made:

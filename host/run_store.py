@@ -86,19 +86,19 @@ class StoredRun:
 class RunStore:
     """Runs in the order in which they ended, within bounds; the oldest go first.
 
-    most_runs, most_bytes: the bounds. asked: bytes by the users who set that bound, of which the largest holds. epochs:
-    id and key of a workflow -> how often the last record of one of its nodes went, after which the host's cache is of
-    no use for it. sampled: job and node of the latest runs, of those too that are gone. unreached: samplers that had
-    no record when they last ran. coming: makes the record of a run that has just ended.
+    most_runs, most_bytes: the bounds. user_bounds: bytes by the users who set that bound, of which the largest holds.
+    epochs: id and key of a workflow -> how often the last record of one of its nodes went, after which the host's cache
+    is of no use for it. latest_nodes: job and node of the latest runs, of those too that are gone. unreached_samplers:
+    samplers that had no record when they last ran. coming: makes the record of a run that has just ended.
     """
 
     most_runs: int = MOST_RUNS
     most_bytes: int = MOST_BYTES
     runs: dict[str, StoredRun] = field(default_factory=dict)
-    asked: dict[str, int] = field(default_factory=dict)
+    user_bounds: dict[str, int] = field(default_factory=dict)
     epochs: Counter = field(default_factory=Counter)
-    sampled: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=MOST_RUNS))
-    unreached: dict[tuple, dict[str, Any]] = field(default_factory=dict)
+    latest_nodes: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=MOST_RUNS))
+    unreached_samplers: dict[tuple, dict[str, Any]] = field(default_factory=dict)
     lock: Any = field(default_factory=Lock)
     coming: Thread | None = None
 
@@ -136,19 +136,19 @@ class RunStore:
         places = [(run.place.prompt_id, run.place.node, run.place.list_index) for run in self._all()]
         return places.count((prompt_id, node, list_index))
 
-    def bound(self, user: str, megabytes: Any) -> None:
+    def set_bound(self, user: str, megabytes: Any) -> None:
         """Take what a user wants as the bound for all runs; what is no sensible number leaves the present one."""
         if type(megabytes) is int and 1 <= megabytes <= MOST_MEGABYTES:
             with self.lock:
-                self.asked[user] = megabytes << 20
-                self.most_bytes = max(self.asked.values())
+                self.user_bounds[user] = megabytes << 20
+                self.most_bytes = max(self.user_bounds.values())
                 self._keep_within_bounds()
 
     def add(self, run: StoredRun) -> None:
         """Keep a run; older ones are let go until all is within bounds, the new one last."""
         with self.lock:
             self.runs[run.place.run] = run
-            self.sampled.append((run.place.prompt_id, run.place.node))
+            self.latest_nodes.append((run.place.prompt_id, run.place.node))
             self._keep_within_bounds()
 
     def _keep_within_bounds(self) -> None:
@@ -261,7 +261,7 @@ def list_unreached(
     with keep_out(lambda fault: None):
         _note_latest(queue, store.wait_for_runs())
     asked = {"prompt_id": prompt_id} if prompt_id else {"workflow_id": workflow_id}
-    there = [one for (owner, *_), one in list(store.unreached.items()) if owner == user]
+    there = [one for (owner, *_), one in list(store.unreached_samplers.items()) if owner == user]
     return [one for one in there if any(asked.values()) and asked.items() <= one.items()]
 
 
@@ -276,8 +276,8 @@ def _note_latest(queue: Any, store: RunStore) -> None:
     shown = {counts.dynprompt.get_display_node_id(name) for name in ended}
     for node in shown.intersection(job.samplers):  # they may sample, have ended, and counted more than one step
         slot = (job.user, job.workflow_id or job.prompt_id, job.workflow_key, node)
-        store.unreached.pop(slot, None)
-        if (job.prompt_id, node) not in store.sampled:
-            store.unreached[slot] = {**where, "node": node, "title": job.title_of(node)}
-    for slot in list(store.unreached)[:-MOST_UNREACHED]:
-        del store.unreached[slot]
+        store.unreached_samplers.pop(slot, None)
+        if (job.prompt_id, node) not in store.latest_nodes:
+            store.unreached_samplers[slot] = {**where, "node": node, "title": job.title_of(node)}
+    for slot in list(store.unreached_samplers)[:-MOST_UNREACHED]:
+        del store.unreached_samplers[slot]

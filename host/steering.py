@@ -51,10 +51,10 @@ class Steering:
             self._shift(gradients, ShiftLaw(self.way, shifted_steps(levels, down), gradients.sigma_data))
             return lambda eps: eps
         # gradients leave the prediction alone and turn the noise
-        gradients.use(lambda term, evaluation, sigma: Strength(term.gamma(evaluation), carried=0.0))
+        gradients.use(lambda term, evaluation, sigma: Strength(term.gamma(evaluation), share=0.0))
 
         def lean(eps: Tensor) -> Tensor:
-            wanted = gradients.wanted()
+            wanted = gradients.total_shift()
             return eps if wanted is None else lean_noise(eps, wanted, self.lean)
 
         return lean

@@ -19,7 +19,9 @@ from .sweeping import Settings
 MOST = 1e6  # of a knob whose range no widget states
 BOTH = "The axes have a label and a prompt, and a model has one of them. Leave out the other."
 NO_CFG = "The axes have no cfg, and this node has no other place for it. Add a line, for example: cfg: 4"
-OWN, ASKED = ([one.name for one in fields(kind) if one.name not in ("chain", "asked")] for kind in (Settings, Asked))
+OWN, ASKED = (
+    [one.name for one in fields(kind) if one.name not in ("chain", "condition")] for kind in (Settings, Asked)
+)
 
 
 def runs_of(axes: Sequence[Axis], usual: Settings, node: type[CheckedNode]) -> list[tuple[dict[str, Value], Settings]]:
@@ -45,7 +47,8 @@ def runs_of(axes: Sequence[Axis], usual: Settings, node: type[CheckedNode]) -> l
 def _misfits(axis: Axis, value: Value, node: type[CheckedNode]) -> Iterator[str | None]:
     """What is wrong with a value, by the widget of the node that it takes the place of, or by the range of a scale."""
     names = (axis.word, *WORDS.get(axis.word, Word("")).widgets)
-    if widget := next((one for one in names if axis.word in OWN and one in node.declared and "." not in axis.name), ""):
+    own = [one for one in names if axis.word in OWN and one in node.inputs_by_id and "." not in axis.name]
+    if widget := next(iter(own), ""):
         yield from misfits(node, {widget: value})
     elif axis.kind == "scale" and "." not in axis.name:
         yield number(axis.name, value, 0.0, 100.0)
@@ -57,13 +60,13 @@ def settings_at(place: Mapping[str, Value], usual: Settings) -> Settings:
     own: dict[str, Any] = {word: named[word] for word in OWN if word in named}
     wanted: dict[str, Any] = {word: named[word] for word in ASKED if word in named}
     wanted |= {word: str(value) for word, value in wanted.items() if kind_of(word) != "scale"}
-    asked = Asked(**wanted)
+    condition = Asked(**wanted)
     by_rule = value_at(place, RULE)
     chain = usual.chain if by_rule is None else chain_by_name(str(by_rule))
     for name, value in place.items():
         if "." in name:
             chain = _change_knob(chain, name, value, by_rule is not None)
-    return replace(usual, **own, chain=chain, asked=asked)
+    return replace(usual, **own, chain=chain, condition=condition)
 
 
 def _change_knob(chain: Chain, name: str, value: Value, by_rule: bool) -> Chain:
@@ -82,7 +85,7 @@ def _change_knob(chain: Chain, name: str, value: Value, by_rule: bool) -> Chain:
     (rule, field), node = meant_one, rule_node_of(type(meant_one[0]))
     before = getattr(rule, field)
     value = str(value) if isinstance(before, str) else value
-    if node and knob in node.declared:
+    if node and knob in node.inputs_by_id:
         insist(*misfits(node, {knob: value}))
     elif not isinstance(before, str | bool):  # no widget of this name says a range: any number that means one
         insist(number(name, value, -MOST, MOST))

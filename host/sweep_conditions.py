@@ -57,7 +57,7 @@ class Wanted(NamedTuple):
     energy: Any
 
 
-def wanted_of(model, positive, energy, clip, every: Iterable[Asked]) -> dict[Asked, Wanted]:
+def prepare_conditions(model, positive, energy, clip, every: Iterable[Asked]) -> dict[Asked, Wanted]:
     """The CONDITIONING and the judge of everything that is asked for.
 
     Raises ValueError for what the model, the CLIP or the judge does not know, and for a judge that asks for another

@@ -45,17 +45,17 @@ OUT_OF_MEMORY = "Memory ran out at {} runs in a batch; from there on {} at a tim
 
 
 class Subject(NamedTuple):
-    """What all runs have in common.  wanted: what a run has in the place of positive, where an axis says so"""
+    """What all runs have in common.  conditions: what a run has in the place of positive, where an axis says so"""
 
     model: Any
     positive: Any
     negative: Any
     latent: dict
-    wanted: Mapping[Asked, Wanted] = {}
+    conditions: Mapping[Asked, Wanted] = {}
 
     def positive_of(self, settings: Settings) -> Any:
         """What a run is asked for."""
-        own = self.wanted.get(settings.asked)
+        own = self.conditions.get(settings.condition)
         return self.positive if own is None else own.positive
 
 
@@ -69,12 +69,12 @@ class Settings:
     sampler: str
     scheduler: str
     chain: Chain
-    asked: Asked = NOTHING
+    condition: Asked = NOTHING
 
     @property
     def batch(self) -> tuple[int, str, str, str]:
         """What runs in one batch must agree on."""
-        return self.steps, self.sampler, self.scheduler, str(self.asked)
+        return self.steps, self.sampler, self.scheduler, str(self.condition)
 
     @property
     def schedule(self) -> tuple[int, str, str]:
@@ -83,12 +83,13 @@ class Settings:
 
 
 class Outcome(NamedTuple):
-    """What a run left.  samples: LATENT. trace: of its own rows. seconds: its share of its batch. shared: not alone"""
+    """What a run left.  samples: LATENT. trace: of its own rows. seconds: its share of its batch. in_batch: not
+    alone"""
 
     samples: dict
     trace: Trace
     seconds: float
-    shared: bool
+    in_batch: bool
 
 
 def sample_alone(subject: Subject, settings: Settings, facts: Mapping, capture: str = "numbers") -> Outcome:

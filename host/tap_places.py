@@ -38,7 +38,7 @@ class Places:
 
     def to_tap(self, node: str) -> list[Wire]:
         """The wires to tap for a node to be recorded; none where it does not sample."""
-        declares = self._declared(node)
+        declares = self._node_type(node)
         wires = self._wires_into(node) if declares.gives_samples else []
         if not wires or not declares.samples:  # asked last: a class may list folders to answer
             return []
@@ -48,7 +48,7 @@ class Places:
 
     def may_sample(self, node: str) -> bool:
         """Whether a node could be a sampler: one that is tapped for, or makes latents of something that is shut."""
-        declares = self._declared(node)
+        declares = self._node_type(node)
         latents = "LATENT" in declares.outputs and any(is_opaque(one.kind) for one in self._wires_into(node))
         return (latents and declares.is_seeded) or bool(self.to_tap(node))
 
@@ -60,21 +60,21 @@ class Places:
             for one in self._wires_into(source) if source not in seen else []:
                 if self._is_shut(one):
                     waiting.append(one)
-                elif one.kind != MODEL or "CONDITIONING" in self._declared(source).kinds.values():
+                elif one.kind != MODEL or "CONDITIONING" in self._node_type(source).kinds.values():
                     yield one
             seen.add(source)
 
     def _is_shut(self, wire: Wire) -> bool:
         return wire.kind != MODEL and not is_pipe(wire.kind)
 
-    def _declared(self, node: str) -> NodeType:
+    def _node_type(self, node: str) -> NodeType:
         kind, inputs = within(self.prompt, node, "class_type"), within(self.prompt, node, "inputs")
         asked = isinstance(kind, str) and kind not in OWN and isinstance(inputs, Mapping)
         return (self.type_of(kind) if asked else None) or NOTHING
 
     def _wires_into(self, node: str) -> list[Wire]:
         """Those that may carry a MODEL, alone or inside of something."""
-        declares = self._declared(node)
+        declares = self._node_type(node)
         inputs = self.prompt[node]["inputs"] if declares is not NOTHING else {}
         pairs = ((name, value) for name, value in inputs.items() if isinstance(value, list) and len(value) == 2)
         ends = [(name, *end) for name, end in pairs if isinstance(end[0], str) and isinstance(end[1], int)]
@@ -88,5 +88,5 @@ class Places:
         if maker is None or not 0 <= slot < len(maker.outputs):
             return ""
         carries = maker.outputs[slot]
-        carries = self._declared(node).kinds.get(name, carries) if carries in ANY else carries
+        carries = self._node_type(node).kinds.get(name, carries) if carries in ANY else carries
         return carries if carries == MODEL or carries in ANY or is_opaque(carries) else ""

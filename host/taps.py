@@ -48,14 +48,14 @@ def watch_prompts() -> None:
 def on_prompt(body: Mapping[str, Any]) -> Mapping[str, Any]:
     """The request with taps where it asks for them, and with its user; a fault of ours costs it its records alone."""
     try:
-        wanted = wanted_of(body)
+        wanted = requested_taps(body)
         return _with_ours(body, {}) if wanted is None else _tap_prompt(body, wanted)
     except Exception:
         logging.warning("Guidance Geometry: this job is not recorded", exc_info=True)
         return _with_ours(body, {})
 
 
-def wanted_of(body: Mapping[str, Any]) -> Wanted | None:
+def requested_taps(body: Mapping[str, Any]) -> Wanted | None:
     """What a request asks for, None where it does not ask; what it says wrongly counts as not said."""
     extra = body.get("extra_data")
     said = within(extra, KEY) or within(workflow_of(extra), "extra", KEY)

@@ -46,8 +46,8 @@ ENDING = ".i16"
 class Sheets:
     """files: {step: JPEG of rows x kinds pictures of size (w, h)}. samples: which row shows which.
 
-    gain, clipped: of the signed difference on grey. scale: length of the difference (rms over channels) that the heat
-    map shows as its warmest colour; it shows the square root of the length.
+    gain, clipped: of the signed difference on grey. scale: length of the difference (rms over channels) that the
+    heat map shows as its warmest colour; it shows the square root of the length.
     """
 
     files: dict[int, bytes]
@@ -79,14 +79,14 @@ def thumbnails(trace: Trace, pictures: Pictures, most: int) -> Sheets:
         heat = (part["where"] / scale).sqrt().nan_to_num(0.0).clamp(0, 1)[..., None]  # a root, to see the small ones
         part["where"] = torch.tensor(COLD) * (1 - heat) + torch.tensor(WARM) * heat
         sheets[step], size = _sheet(part)
-    return Sheets(_files(sheets), list(KINDS), samples, size, grey.gain, grey.clipped, scale, pictures.how)
+    return Sheets(_files(sheets), list(KINDS), samples, size, grey.gain, grey.clipped_share, scale, pictures.how)
 
 
 def _parts(trace: Trace, pictures: Pictures, step: int, samples: list[int]) -> dict[str, Tensor]:
     """{kind: [b, H, W, 3]} of one step; difference is signed, where is [b, H, W], nan marks what is unknown."""
-    x = trace.held("x", step)[samples].float()
+    x = trace.require_tensor("x", step)[samples].float()
     unknown = torch.full_like(x, torch.nan)
-    kept = {name: trace.captured(name, step) for name in ("uncond", "cond", "guided")}
+    kept = {name: trace.captured_tensor(name, step) for name in ("uncond", "cond", "guided")}
     u, c, guided = (unknown if tensor is None else tensor[samples].float() for tensor in kept.values())
     x = shown_state(x, float(trace.steps["sigma"][step]), str(trace.header.get("space")))
     tensors = {"x": x, "uncond": u, "cond": c, "guided": guided}
@@ -155,7 +155,7 @@ def mixable(trace: Trace, pictures: Mapping, keep: Callable[[bytes, str], dict])
 
 def _pair(trace: Trace, step: int, samples: Sequence[int]) -> Tensor | None:  # -> [2 b, C, ...]
     """u and c of a step, one after the other; None where one is not known."""
-    kept = [trace.captured(name, step) for name in ("uncond", "cond")]
+    kept = [trace.captured_tensor(name, step) for name in ("uncond", "cond")]
     known = [tensor[list(samples)].float() for tensor in kept if tensor is not None]
     found = torch.cat(known) if len(known) == len(kept) else None
     return found if found is not None and bool(found.isfinite().all()) else None

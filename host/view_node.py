@@ -34,7 +34,7 @@ class ViewNode(CheckedNode):
     """
 
     def __init_subclass__(cls, **named):
-        if "execute" in vars(cls) and "declared" not in vars(cls):
+        if "execute" in vars(cls) and "inputs_by_id" not in vars(cls):
             setattr(cls, "execute", classmethod(_contain_faults(cls.execute.__func__)))  # noqa: B010  as for CheckedNode
         super().__init_subclass__(**named)
 

@@ -41,7 +41,7 @@ class Step(NamedTuple):
 class GuiderWatch:
     """The record of one run of a pipeline.
 
-    fault: what ended the record before the run, else empty. reached: where the last recorded step led, and its level.
+    fault: what ended the record before the run, else empty. arrival: where the last recorded step led, and its level.
     """
 
     def __init__(self, guider: Any, scheduler: Any, facts: Mapping[str, Any]):
@@ -50,24 +50,24 @@ class GuiderWatch:
         self.facts |= {"split": "noise counts as part of the move", **facts}
         self.predictions: list[Mapping[str, Any]] = []
         self.at: Coordinates | None = None
-        self.begun: Step | None = None
-        self.reached: tuple[Tensor, float] | None = None
+        self.open_step: Step | None = None
+        self.arrival: tuple[Tensor, float] | None = None
         self.latents: Tensor | None = None
         self.recording: Recording | None = None
-        self.made: Trace | None = None
+        self.finished_trace: Trace | None = None
 
     @property
     def trace(self) -> Trace:
         """The trace of the run.  Raises ValueError where no step of it was followed, with the reason."""
-        if self.made is None:
+        if self.finished_trace is None:
             raise ValueError(self.fault or "The run has not ended yet: read its trace after the `with`.")
-        return self.made
+        return self.finished_trace
 
-    def guided(self, forward: Callable) -> Callable:
+    def watch_forward(self, forward: Callable) -> Callable:
         """The guider's `forward`, whose predictions are noted."""
         return self._note(forward, lambda call: self.predictions.append(call.arguments), lambda found: None)
 
-    def stepped(self, step: Callable) -> Callable:
+    def watch_step(self, step: Callable) -> Callable:
         """The scheduler's `step`, whose states are noted."""
         return self._note(step, self._begin, self._arrive)
 
@@ -106,10 +106,10 @@ class GuiderWatch:
         with asking_copy():
             at = self.at = self.at or Coordinates(self.scheduler, when, sample.ndim)
             level = at.level(when, sample.ndim)
-        if self.begun:
-            self._conclude(at, self.begun, None if within else level)
-            self.reached = None if within else (at.state(widen(sample), level), at.sigma(level))
-        self.begun = self._step(call.arguments, within)
+        if self.open_step:
+            self._conclude(at, self.open_step, None if within else level)
+            self.arrival = None if within else (at.state(widen(sample), level), at.sigma(level))
+        self.open_step = self._step(call.arguments, within)
         with asking_copy():
             at.step(call, level, within)
 
@@ -135,7 +135,7 @@ class GuiderWatch:
 
     def _record(self, at: Coordinates, step: Step, stage: bool) -> None:
         """Record a step.  stage: it is a further evaluation of the one before."""
-        one, sigma, x, self.reached = at.best, at.sigma(at.best.at), widen(step.latents), None
+        one, sigma, x, self.arrival = at.best, at.sigma(at.best.at), widen(step.latents), None
         if self.recording is None:
             self.recording = Recording(Run((sigma, 0.0), at.flow), None, "pictures", self.facts, step.output.dtype)
         made = {name: one.clean(widen(found), x) for name, found in step.predictions.items()}
@@ -155,19 +155,19 @@ class GuiderWatch:
     def finish(self) -> None:
         """Take the trace of the run, or of as much of it as was followed."""
         self._see(self._finish)
-        if self.fault and self.recording and (self.reached or self.recording.steps):
+        if self.fault and self.recording and (self.arrival or self.recording.steps):
             with keep_out(self._end):
-                self.made = self.recording.stop(self.fault, self.reached)
+                self.finished_trace = self.recording.stop(self.fault, self.arrival)
 
     def _finish(self) -> None:
         """The trace of a run that took all its steps."""
-        if self.at is None or self.begun is None or self.latents is None:
+        if self.at is None or self.open_step is None or self.latents is None:
             self._end(NO_STEP)
             return
         end = self.at.end()
-        self._record(self.at, self.begun, stage=self.begun.within)
+        self._record(self.at, self.open_step, stage=self.open_step.within)
         if self.recording:
-            self.made = self.recording.finish(self.at.state(widen(self.latents), end), self.at.sigma(end))
+            self.finished_trace = self.recording.finish(self.at.state(widen(self.latents), end), self.at.sigma(end))
 
 
 def widen(v: Tensor) -> Tensor:
@@ -195,7 +195,7 @@ def watch_guider(guider: Any, scheduler: Any, **facts: Any) -> Iterator[GuiderWa
     header. `trace` raises ValueError where no step was recorded.
     """
     watch = GuiderWatch(guider, scheduler, facts)
-    watched = ((guider, "forward", watch.guided), (scheduler, "step", watch.stepped))
+    watched = ((guider, "forward", watch.watch_forward), (scheduler, "step", watch.watch_step))
     watched = [(owner, name, noted) for owner, name, noted in watched if hasattr(owner, name)]
     before = [(vars(owner), name, vars(owner).get(name)) for owner, name, _ in watched]
     for owner, name, noted in watched:

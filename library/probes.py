@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..guidance.predictions import TABLE, denoised_from
+from ..guidance.predictions import TABLE, x0_from_output
 from ..samplers.steps import Level
 
 SEED = 0  # of every step, so that all copies draw the same noise
@@ -42,8 +42,8 @@ class Arrival(NamedTuple):
 class Reading:
     """One way to read a network's output, and copies of the scheduler that take every step by it.
 
-    kind: as in `denoised_from`. sign: of the output. at: the level of the latest step. arrival: where it led. proven:
-    whether a step has led to the next level.
+    kind: as in `x0_from_output`. sign: of the output. at: the level of the latest step. arrival: where it led.
+    has_led_on: whether a step has led to the next level.
     """
 
     at: Level
@@ -51,16 +51,16 @@ class Reading:
 
     def __init__(self, scheduler: Any, kind: str, sign: float):
         self.kind, self.sign, self.sigma_data = kind, sign, scheduler.config.get("sigma_data") or 1.0
-        self.copies, self.proven = [separate(scheduler) for _ in POINTS], False
+        self.copies, self.has_led_on = [separate(scheduler) for _ in POINTS], False
 
     def clean(self, output: Tensor, x: Tensor) -> Tensor:  # [B, ...] -> [B, ...]
         """x0-hat from what the network put out at the latest step."""
-        return denoised_from(self.kind, self.sign * output, x, self.at.sigma, self.at.alpha, self.sigma_data)
+        return x0_from_output(self.kind, self.sign * output, x, self.at.sigma, self.at.alpha, self.sigma_data)
 
     def step(self, call: BoundArguments, at: Level) -> None:
         """Take a step from a level."""
         self.at, zero, one = at, *torch.tensor([[0.0], [1.0]], dtype=torch.float64)
-        kept, gain = (float(denoised_from(self.kind, self.sign * out, x, at.sigma, at.alpha, self.sigma_data))
+        kept, gain = (float(x0_from_output(self.kind, self.sign * out, x, at.sigma, at.alpha, self.sigma_data))
                       for out, x in ((zero, one), (one, zero)))  # fmt: skip
         states = [(x0, at.alpha * x0 + at.sigma * eps) for x0, eps in POINTS]
         outputs = [(x0 - kept * x) / gain if gain else math.nan for x0, x in states]
@@ -69,8 +69,8 @@ class Reading:
 
     def leads_to(self, then: Level, family: str) -> bool:
         """Whether the latest step arrived at a level; where it added noise, less of eps may be left."""
-        self.proven = self._meets(then, family)
-        return self.proven
+        self.has_led_on = self._meets(then, family)
+        return self.has_led_on
 
     def _meets(self, then: Level, family: str) -> bool:
         (alpha, sigma), noisy = self.arrival
@@ -87,7 +87,7 @@ class Reading:
         if noisy:  # so much was added that it is a level of its kind again
             sigma = {"vp": math.sqrt(max(1 - alpha**2, 0)), "flow": 1 - alpha}.get(family, math.nan)
         found = Level(alpha, sigma if sigma > EXACT else 0.0)
-        sure = self.proven or (alpha >= self.at.alpha - EXACT and belongs(found, family))
+        sure = self.has_led_on or (alpha >= self.at.alpha - EXACT and belongs(found, family))
         return found if sure and -EXACT <= sigma <= self.at.sigma else None
 
 

@@ -70,7 +70,7 @@ class Guided:
 
         stand_in = partial(gradients.active_term, run, sigma)
         asked = GradientEvaluation(denoise, x, sigma, run.alpha(sigma), terms, gradients.sigma_data, stand_in)
-        guided, answers = gradients.remember(asked.guided(), sigma), gradients.latest
+        guided, answers = gradients.remember(asked.guide(), sigma), gradients.latest
         _, uncond, cond = seen[-1]
         uncond = self.runner.in_place_of_u if uncond is None else uncond
         return Evaluation(
@@ -123,33 +123,33 @@ class Recording:
     def __init__(
         self,
         run: Run,
-        guided: Callable[..., Evaluation] | None,
+        evaluate: Callable[..., Evaluation] | None,
         capture: str,
         facts: Mapping[str, Any],
         dtype: torch.dtype | None = None,
     ):
-        self.run, self.guided, self.facts, self.dtype = run, guided, dict(facts), dtype
+        self.run, self.evaluate, self.facts, self.dtype = run, evaluate, dict(facts), dtype
         self.capture, self.response = Capture(capture), Response(why="the loop is not ours")
         self.recorder = Recorder(self._enter_step, run.sigmas[-1])
         self.accumulator: Accumulator | None = None
-        self.stopped = ""
+        self.stop_reason = ""
 
     def __call__(self, x: Tensor, sigma: float | Tensor, stage: bool = False) -> Tensor:  # x [B, ...] -> [B, ...]
         """D, noted with what it was made of."""
-        if self.guided is None:
+        if self.evaluate is None:
             raise ValueError("This recording watches a run of somebody else's, and guides none.")
         sigma = float(sigma.flatten()[0] if isinstance(sigma, Tensor) else sigma)
-        seen = self.guided(untrack(x), sigma, stage)
+        seen = self.evaluate(untrack(x), sigma, stage)
         self.observe(x, sigma, seen, stage)
         return seen.denoised
 
     def observe(self, x: Tensor, sigma: float, seen: Evaluation, stage: bool = False) -> None:
         """Note an evaluation that was made at x, by whomever; copies are kept, since a loop may work in place."""
         kept = [None if one is None else one.detach().clone() for one in (seen.denoised, seen.uncond, seen.cond)]
-        visited = self.recorder.called(x.detach(), torch.tensor(sigma, dtype=torch.float64))
-        self.recorder.answered(visited, replace(seen, denoised=kept[0], uncond=kept[1], cond=kept[2]))
+        visited = self.recorder.begin_call(x.detach(), torch.tensor(sigma, dtype=torch.float64))
+        self.recorder.keep_answer(visited, replace(seen, denoised=kept[0], uncond=kept[1], cond=kept[2]))
         if not stage:
-            self.recorder.stepped()
+            self.recorder.end_step()
 
     def mark(self, eps: Tensor) -> Tensor:  # [B, ...] -> [B, ...]
         """Noise that a loop adds, so that the record knows it."""
@@ -168,7 +168,7 @@ class Recording:
 
     def stop(self, why: str, reached: tuple[Tensor, float] | None = None) -> Trace:
         """End the record before its run.  reached: where the last step led and its noise level, if they are known."""
-        self.stopped, last = why, self.recorder.primary
+        self.stop_reason, last = why, self.recorder.primary
         if reached is None and last is not None:  # that step is left out, and the record ends where it began
             self.recorder.primary, reached = None, (last.x, last.sigma)
         return self.finish(*(reached or (self.end, None)))
@@ -178,7 +178,7 @@ class Recording:
         """End the run with the state that it led to.  sigma: its noise level, if the run did not say so."""
         self.recorder.last_sigma = self.recorder.last_sigma if sigma is None else sigma
         self.end = untrack(x).detach()
-        self.recorder.returned(x.detach())
+        self.recorder.end_run(x.detach())
         if self.accumulator is None:
             raise ValueError(
                 "Nothing was recorded: call the recording in your loop, guided(x, sigma), before finish(x)."
@@ -189,16 +189,16 @@ class Recording:
     def _end_run(self, accumulator: Accumulator) -> EndedRun:
         sigmas: list[float | None] = list(self.run.sigmas)
         columns = accumulator.columns()  # first of all: a fault in them is the accumulator's afterwards
-        if self.guided is None:  # nobody said beforehand which levels there would be
-            sigmas = [*columns["sigma"].tolist(), float(columns["sigma_next"][-1])] + [None] * bool(self.stopped)
-        stopped = f"not recorded from step {nth(self.steps)} on: {self.stopped}" if self.stopped else ""
+        if self.evaluate is None:  # nobody said beforehand which levels there would be
+            sigmas = [*columns["sigma"].tolist(), float(columns["sigma_next"][-1])] + [None] * bool(self.stop_reason)
+        stopped = f"not recorded from step {nth(self.steps)} on: {self.stop_reason}" if self.stop_reason else ""
         faults = [fault for fault in (stopped, accumulator.fault) if fault]
         return EndedRun(uuid.uuid4().hex, accumulator, sigmas, self.end, faults)
 
     def _facts(self, accumulator: Accumulator) -> dict[str, Any]:
-        lost, dtype = self.recorder.unfollowed, str(self.dtype or self.end.dtype)[6:]
+        lost, dtype = self.recorder.lost_draws, str(self.dtype or self.end.dtype)[6:]
         notes = [f"the noise of {lost} steps could not be followed: it counts as part of the move"] if lost else []
-        notes += self.guided.gradients.sentences() if isinstance(self.guided, Guided) else []
+        notes += self.evaluate.gradients.sentences() if isinstance(self.evaluate, Guided) else []
         return {
             "split": "by marked noise",
             "notes": notes,
@@ -212,9 +212,9 @@ class Recording:
 
     def _setting(self, x: Tensor) -> Setting:
         bound = 1.0 if x.shape[1] in PICTURES else None
-        handed = self.guided is not None  # of somebody else's run nobody knows whether a stated scale acted
-        terms = terms_of_chain(self.guided.gradients.names) if isinstance(self.guided, Guided) else ()
-        return Setting(self.run.flow, self.response, bound, self.dtype or x.dtype, terms, handed=handed)
+        handed = self.evaluate is not None  # of somebody else's run nobody knows whether a stated scale acted
+        terms = terms_of_chain(self.evaluate.gradients.names) if isinstance(self.evaluate, Guided) else ()
+        return Setting(self.run.flow, self.response, bound, self.dtype or x.dtype, terms, states_scales=handed)
 
 
 def record(

@@ -64,7 +64,7 @@ def response_of(sampler: str, sigmas: Sequence[float], flow: bool) -> Response:
     def play(probes: Probes) -> Tensor:
         def denoise(x: Tensor, sigma: float) -> Tensor:
             denoised, _ = probes.answer(x, torch.tensor([sigma]))
-            probes.reported({"x": x, "sigma": sigma, "denoised": denoised})
+            probes.note_report({"x": x, "sigma": sigma, "denoised": denoised})
             return denoised
 
         return sample(denoise, probes.start, sigmas, sampler, flow=flow, mark=probes.draw)

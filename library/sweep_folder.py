@@ -48,14 +48,16 @@ class SweepFolder:
         judges: Mapping,
         given: Any,
     ):
-        told, setting = as_json(call), digest_of(told_of(given))
+        told, setting = as_json(call), digest_of(canonical_bytes(given))
         self.plan = Plan({"sweep": {"class_type": "guidance_geometry.sweep", "inputs": told}}, axes_of(pairs))
         self.judges, self.folder = judges, Folder(place_at(str(folder)), any_measure=True)
         self.cells = {id(one): cell_of(told, one) for one in runs}
         self.decode: Callable | None = getattr(call["denoiser"], "decode", None)
-        self.plan = self.folder.widened(self.plan)
+        self.plan = self.folder.widen(self.plan)
         self.folder.keep(self.plan)
-        self.origins = {id(one): {"setting": setting, "rule": digest_of(told_of(codes_of(one)))} for one in runs}
+        self.origins = {
+            id(one): {"setting": setting, "rule": digest_of(canonical_bytes(codes_of(one)))} for one in runs
+        }
         set_faulty_aside(self.folder, [*self.cells.values()])
 
     def row(self, one: Any) -> dict[str, Any] | None:
@@ -97,7 +99,7 @@ class SweepFolder:
         ]
 
 
-def told_of(value: Any) -> bytes:
+def canonical_bytes(value: Any) -> bytes:
     """A value as text."""
     return json.dumps(as_json(value), sort_keys=True).encode()
 

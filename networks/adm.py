@@ -105,12 +105,12 @@ def time_features(time: Tensor, width: int, shift: float = 0.0) -> Tensor:  # [B
 class Plan:
     """What an ADM network is built of.
 
-    seen: channels of its input. widths: channels of each level. depth: residual blocks of a level. attends: levels
-    with attention, 0 the finest. emb: width of the embedding. heads, together: as `Attention`. operations: where the
-    layers come from. place: device and dtype of the weights.
+    in_channels: channels of its input. widths: channels of each level. depth: residual blocks of a level. attends:
+    levels with attention, 0 the finest. emb: width of the embedding. heads, together: as `Attention`. operations: where
+    the layers come from. place: device and dtype of the weights.
     """
 
-    seen: int
+    in_channels: int
     widths: tuple[int, ...]
     depth: int
     attends: tuple[int, ...]
@@ -140,7 +140,7 @@ class Plan:
 
     def encoder(self) -> nn.ModuleList:
         """From the input to the coarsest level."""
-        stem = self.operations.Conv2d(self.seen, self.widths[0], 3, padding=1, **self.place)
+        stem = self.operations.Conv2d(self.in_channels, self.widths[0], 3, padding=1, **self.place)
         blocks, channels = nn.ModuleList([Timed(stem)]), self.widths[0]
         for level, width in enumerate(self.widths):
             if level:

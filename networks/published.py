@@ -14,7 +14,7 @@ PAGES = {  # how a name begins -> the ending of the published file, and the page
 }
 
 
-def published_at(name: str) -> str:
+def source_of_file(name: str) -> str:
     """Where to get a file of this name, as a sentence and a space; empty for names that nobody published."""
     stem = PurePath(name).name.removesuffix(".safetensors")
     for begins, (ending, page) in PAGES.items():

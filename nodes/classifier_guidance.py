@@ -85,7 +85,7 @@ class GGClassifierGradient(CheckedNode):
 class GGGradientOptions(StatedNode):
     """Rarely changed settings, on a wire."""
 
-    stated = GradientOptions
+    owner = GradientOptions
     category = CATEGORY
     outputs = (OptionsWire.Output(display_name="options", tooltip="For Classifier Guidance."),)
 

@@ -14,7 +14,7 @@ from ..classifiers.wired import NoisyClassifier, WiredNetwork
 from ..host.checks import CheckedNode, insist
 from ..host.model_folders import CONFIG, is_inside, listed_models, path_of_model, register_folder, state_of_files
 from ..host.wires import ClassifierWire
-from ..networks.published import CONVERT, published_at
+from ..networks.published import CONVERT, source_of_file
 
 FOLDER = "classifiers"
 DEFAULT = "pocket-noisy-1"
@@ -39,7 +39,7 @@ def missing(name: str) -> str | None:
             f"Convert a .pt of weights with `{CONVERT}`."
         )
     return (
-        f"Classifier {name!r} was not found. {published_at(name)}Available: {', '.join(available()) or 'none'}. Put "
+        f"Classifier {name!r} was not found. {source_of_file(name)}Available: {', '.join(available()) or 'none'}. Put "
         f".safetensors files, or folders with a {CONFIG}, into {folder_paths.get_folder_paths(FOLDER)[0]}."
     )
 

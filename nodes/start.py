@@ -18,7 +18,7 @@ from ..host.checks import CheckedNode
 from ..host.model_folders import listed_models, path_of_model, register_folder, state_of_files
 from ..host.native_model import WEIGHT_DTYPES, card_of, conditioning, native_denoiser, null_conditioning
 from ..host.pixel_vae import vae_from_file, vae_of
-from ..networks.published import published_at
+from ..networks.published import source_of_file
 
 CATEGORY = "guidance geometry/start"
 FOLDER = "denoisers"
@@ -42,7 +42,7 @@ def missing(name: str) -> str | None:
     if name in available():
         return None
     return (
-        f"Denoiser {name!r} was not found. {published_at(name)}Available: {', '.join(available()) or 'none'}. Put "
+        f"Denoiser {name!r} was not found. {source_of_file(name)}Available: {', '.join(available()) or 'none'}. Put "
         ".safetensors files, or folders that the diffusers library saved, into "
         f"{folder_paths.get_folder_paths(FOLDER)[0]} and press R."
     )

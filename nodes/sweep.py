@@ -17,7 +17,7 @@ from ..host.checks import CheckedNode
 from ..host.rule_nodes import say
 from ..host.saving import preview, provenance, show_or_say
 from ..host.sweep_axes import runs_of
-from ..host.sweep_conditions import steady, wanted_of
+from ..host.sweep_conditions import prepare_conditions, steady
 from ..host.sweep_results import BEST_BY, LEAST_SIDE, UNKNOWN, WORDS, best_cfg, row_of, table
 from ..host.sweeping import MODES, Outcome, Settings, Subject, every_run, obstacle, sample_alone
 from ..host.widgets import HIDDEN, VAE_IN
@@ -131,11 +131,11 @@ class GGSweep(CheckedNode):
             raise ValueError("best_by is judge, and no energy is connected. Connect one, or set best_by to auto.")
         usual = Settings(1.0, seed, steps, sampler_name, scheduler, chain_of(guidance))
         wanted = runs_of(axes_of(axes), usual, cls)
-        asked = wanted_of(model, positive, energy, clip, (settings.asked for _, settings in wanted))
+        asked = prepare_conditions(model, positive, energy, clip, (settings.condition for _, settings in wanted))
         subject, facts = Subject(model, positive, negative, latent_image, asked), provenance(cls)
         began, runs, found = time.monotonic(), {}, {}
         for i, run in every_run(subject, [settings for _, settings in wanted], mode, facts):
-            found[i] = row_of(i, wanted[i][0], subject, run, vae, asked[wanted[i][1].asked].energy)
+            found[i] = row_of(i, wanted[i][0], subject, run, vae, asked[wanted[i][1].condition].energy)
             runs[i], left = run, (time.monotonic() - began) * (len(wanted) / len(found) - 1)
             say(cls, f"{len(found)} of {len(wanted)} runs, about {duration(left)} left")
         rows, runs = [found[i][0] for i in range(len(wanted))], [runs[i] for i in range(len(wanted))]
@@ -164,7 +164,7 @@ def _is_connected(cls, place: int) -> bool:
 
 def _note(subject: Subject, wanted, runs: Sequence[Outcome], mode: str) -> str:
     """How the runs were made, for the foot of the sheet."""
-    together = sum(run.shared for run in runs)
+    together = sum(run.in_batch for run in runs)
     if mode == "exact":
         return EXACT.format(together, len(runs))
     reasons = dict.fromkeys(filter(None, (obstacle(subject, settings) for _, settings in wanted)))

@@ -28,7 +28,7 @@ SETTINGS = [  # inputs of every tap beside what it passes on
 class GGTap(CheckedNode):
     """A MODEL whose runs the Guidance tab shows; whatever else comes in goes on to the sampler as it is."""
 
-    unread = ("model",)
+    unread_inputs = ("model",)
 
     name = "Tap of the Guidance Tab"
     category = "guidance geometry/lab"
@@ -50,7 +50,7 @@ class GGTap(CheckedNode):
 class GGPipeTap(CheckedNode):
     """A pipe with the MODELs in it recorded; whatever else comes in goes on to the sampler as it is."""
 
-    unread = ("pipe",)
+    unread_inputs = ("pipe",)
 
     name = "Pipe Tap of the Guidance Tab"
     category = "guidance geometry/lab"

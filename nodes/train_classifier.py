@@ -206,7 +206,7 @@ class GGTrainNoisyClassifier(CheckedNode):
         with gradient_mode():
             device = comfy.model_management.get_torch_device()
             course = Course(steps, batch_size, learning_rate, seed & (2**63 - 1), device)
-            lesson, held = lesson_of(model, latent, image, labels).parted(course.seed)
+            lesson, held = lesson_of(model, latent, image, labels).split(course.seed)
             if start_from is None:
                 student = beginner(lesson, width, sigma_conditioning, course.seed)
             else:

@@ -75,7 +75,7 @@ class Probes:
 
     def __init__(self, room: int, size: float, dtype: torch.dtype = torch.float64, live: bool = True):
         self.room, self.size, self.dtype, self.live = room, size, dtype, live
-        self.calls = self.draws = self.shown = 0
+        self.calls = self.draws = self.state_count = 0
         self.events: list[Seen | Report] = []
         self.result: Tensor | None = None
         self.until = time.thread_time() + MOST_SECONDS
@@ -108,7 +108,7 @@ class Probes:
             raise Crowded
         return self._unit(2 * self.room + self.draws)
 
-    def reported(self, info: dict) -> None:
+    def note_report(self, info: dict) -> None:
         """The sampler's callback."""
         if len(self.events) > 4 * self.room:
             raise Crowded
@@ -120,7 +120,7 @@ class Probes:
             row = self._row(shown) if isinstance(shown, Tensor) and shown.numel() == self.places else None
             self.events.append(Report(row, level, self.calls))
 
-    def returned(self, x: Tensor, sigma: float) -> None:
+    def note_result(self, x: Tensor, sigma: float) -> None:
         """The sampler's result."""
         self._show_state(x, sigma, False)
         self.result = self.states[-1].row
@@ -131,8 +131,8 @@ class Probes:
         return [event for event in self.events if isinstance(event, Seen)]
 
     def _show_state(self, x: Tensor, sigma: float, asks: bool) -> None:
-        self.events.append(Seen(self._row(x), sigma, self.calls, self.draws, self.shown, asks))
-        self.shown += 1
+        self.events.append(Seen(self._row(x), sigma, self.calls, self.draws, self.state_count, asks))
+        self.state_count += 1
 
     def _row(self, x: Tensor) -> Tensor:
         if x.numel() != self.places:
@@ -292,7 +292,7 @@ def play_dry(play: Play, probes: Probes) -> None:
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
     with torch.random.fork_rng(devices), torch.no_grad():
         torch.default_generator.manual_seed(SEED)
-        probes.returned(play(probes), 0.0)
+        probes.note_result(play(probes), 0.0)
 
 
 class Start(NamedTuple):

@@ -90,16 +90,16 @@ class Snapshot:
     modules: whose code is followed: those of functions that are held, not of what these call elsewhere.
     """
 
-    def __init__(self, owned: tuple):
-        self.owned, self.undo, self.bytes = owned, list[Callable[[], Any]](), 0
-        self.modules = {type(thing).__module__ for thing in owned}
-        seen, waiting = dict[int, Any](), [*reversed(owned)]
+    def __init__(self, roots: tuple):
+        self.roots, self.undo, self.bytes = roots, list[Callable[[], Any]](), 0
+        self.modules = {type(thing).__module__ for thing in roots}
+        seen, waiting = dict[int, Any](), [*reversed(roots)]
         while waiting:
             thing = waiting.pop()
             if isinstance(thing, ATOMS) or id(thing) in seen or self._is_left_out(thing):
                 continue
             seen[id(thing)] = thing
-            waiting += self._held_by(thing)
+            waiting += self._contents(thing)
             if len(seen) > MOST_THINGS or self.bytes > MOST_BYTES:
                 raise Misfit("it reaches too much that a dry run might change")
 
@@ -108,9 +108,9 @@ class Snapshot:
         if isinstance(thing, type):
             return thing.__module__ not in self.modules
         network = isinstance(thing, torch.nn.Module) or hasattr(type(thing), "get_model_object")
-        return isinstance(thing, ModuleType) or (network and not any(thing is one for one in self.owned))
+        return isinstance(thing, ModuleType) or (network and not any(thing is one for one in self.roots))
 
-    def _held_by(self, thing: Any) -> Iterable[Any]:
+    def _contents(self, thing: Any) -> Iterable[Any]:
         """What a thing holds, once the thing itself is noted."""
         for kind in STATES:
             if isinstance(thing, kind):

@@ -79,7 +79,7 @@ class Stages:
     reports: int = 0
     levels: list[float] = field(default_factory=list)
     foretold: list[tuple[float, Tensor]] = field(default_factory=list)
-    begun: bool = False  # a step that has not been reported
+    step_open: bool = False  # a step that has not been reported
     silent: bool = False  # evaluates on and on without a report
     end: float = 0.0  # noise level at which the step ends
 
@@ -109,7 +109,7 @@ class Stages:
         self.levels.append(sigma)
         return first
 
-    def reported(self, sigma: Tensor | float | None = None) -> int | None:
+    def note_report(self, sigma: Tensor | float | None = None) -> int | None:
         """Note the sampler's callback: which of the calls since the last one was its step's; None for no new step.
 
         sigma: the level at which it says the step began.
@@ -119,7 +119,7 @@ class Stages:
         if self.response.firsts and self.response.reports[self.reports : self.reports + 1] != (self.calls,):
             self.response = Response(late=self.response.late, why="the run departed from it")
         place = self._place(sigma)
-        self.reports, self.begun = self.reports + 1, False
+        self.reports, self.step_open = self.reports + 1, False
         self.levels.clear()
         return place
 
@@ -138,9 +138,9 @@ class Stages:
 
     def _begins_unreported(self, sigma: float) -> bool:
         """Whether an evaluation begins a step, by the reports so far."""
-        first = not self.begun or self._left_behind(sigma)
+        first = not self.step_open or self._left_behind(sigma)
         if first:
-            self.begun, self.end = True, max((s for s in self.sigmas if s < sigma * (1 - SAME_LEVEL)), default=0.0)
+            self.step_open, self.end = True, max((s for s in self.sigmas if s < sigma * (1 - SAME_LEVEL)), default=0.0)
         return first
 
     def _left_behind(self, sigma: float) -> bool:

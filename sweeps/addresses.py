@@ -18,14 +18,14 @@ NO_FSSPEC = "An address such as {} needs fsspec. Run: pip install fsspec, or giv
 class Address:
     """A file or folder behind an address, with what a study needs of pathlib.Path.  system: of fsspec."""
 
-    def __init__(self, system: Any, path: str, shown: str):
-        self.system, self.path, self.shown = system, PurePosixPath(path), shown.rstrip("/")
+    def __init__(self, system: Any, path: str, label: str):
+        self.system, self.path, self.label = system, PurePosixPath(path), label.rstrip("/")
 
     def __truediv__(self, name: str) -> Address:
-        return Address(self.system, str(self.path / name), f"{self.shown}/{name}")
+        return Address(self.system, str(self.path / name), f"{self.label}/{name}")
 
     def __str__(self) -> str:
-        return self.shown
+        return self.label
 
     @property
     def name(self) -> str:
@@ -40,7 +40,7 @@ class Address:
     @property
     def parent(self) -> Address:
         """Its folder."""
-        return Address(self.system, str(self.path.parent), self.shown.rpartition("/")[0])
+        return Address(self.system, str(self.path.parent), self.label.rpartition("/")[0])
 
     def exists(self) -> bool:
         """Whether it is there."""

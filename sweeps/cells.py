@@ -45,7 +45,7 @@ def cells_of(plan: Plan, known: Nodes, models: Mapping[str, Any], version: str) 
     known = known._replace(rules=[*known.rules, *rules_in_files(named, known.rules)])
     workflow = with_values(with_results(plan.workflow, plan.judge, known), plan.overrides, known)
     found: dict[str, Cell] = {}
-    for place in places(plan.varied):
+    for place in places(plan.every_axis):
         cell = _cell(workflow, place, known, models, version)
         first = found.setdefault(cell.id, cell)
         if first is not cell:

@@ -47,7 +47,7 @@ class Plan:
             raise ValueError(f"{seeds[0]} is an axis of seeds, and repeats is {self.repeats}. Leave out one of them.")
 
     @property
-    def varied(self) -> tuple[Axis, ...]:
+    def every_axis(self) -> tuple[Axis, ...]:
         """The axes, repeats among them."""
         again = Axis(REPEAT, tuple(range(self.repeats)))
         return self.axes if self.repeats == 1 else (*self.axes, again)
@@ -68,7 +68,7 @@ class Plan:
         """The plan as JSON, which is YAML too."""
         return json.dumps(self.as_mapping(), indent=1, ensure_ascii=True) + "\n"
 
-    def widened(self, other: Plan) -> Plan:
+    def widen(self, other: Plan) -> Plan:
         """This plan with the values, measures and repeats of both; ValueError where they are not of one study."""
         if (self.workflow, self.overrides, self.judge) != (other.workflow, other.overrides, other.judge):
             raise ValueError("They have another workflow, other overrides or another judge.")

@@ -23,17 +23,17 @@ class Progress:
     def __init__(self, missing: int, out: TextIO | None = None):
         to: TextIO = sys.stdout if out is None else out
         self.bar = tqdm(total=missing, unit="cells", file=to, mininterval=EACH[not to.isatty()], dynamic_ncols=True)
-        self.failed, self.servers = 0, Counter[str]()
+        self.failures, self.servers = 0, Counter[str]()
 
     def tell(self, cell: Cell, words: str = "", server: str = "") -> None:
         """Count a cell that has ended.  words: its error, "" for none. server: what ran it."""
         place = " ".join(f"{name}={value}" for name, value in cell.place.items())
-        self.failed += bool(words)
+        self.failures += bool(words)
         self.servers[server] += 1
         if words:
             self.bar.write(f"failed: {place}: {words}", file=self.bar.fp)
         several = self.servers.most_common(MOST_SERVERS) if len(self.servers) > 1 else []
-        shown = [f"{self.failed} failed", *(f"{name}: {count}" for name, count in several), place]
+        shown = [f"{self.failures} failed", *(f"{name}: {count}" for name, count in several), place]
         self.bar.set_postfix_str(", ".join(shown), refresh=False)
         self.bar.update()
         if self.bar.n == self.bar.total:

@@ -21,7 +21,7 @@ from ..files.claims import (
     json_of,
     maybe,
     number,
-    required,
+    require,
     several,
     table,
     text,
@@ -46,10 +46,10 @@ PNG, TRACE = "png", "safetensors"
 AGAIN = "The cell runs again."
 GIVE_A_SWEEP = "Give the folder of a sweep that has run."
 ROW = {
-    "id": required(text()),
-    "place": required(table(ANYTHING, MOST_MEASURES)),
-    "measures": required(table(maybe(number()), MOST_MEASURES)),
-    "trace_bytes": required(whole(1, 2**40)),
+    "id": require(text()),
+    "place": require(table(ANYTHING, MOST_MEASURES)),
+    "measures": require(table(maybe(number()), MOST_MEASURES)),
+    "trace_bytes": require(whole(1, 2**40)),
     **dict.fromkeys((DIGESTS, ORIGIN), table(text(), 2)),
     **dict.fromkeys(("seconds",), maybe(number(0))),
     **dict.fromkeys(("verdict", "server", "machine"), maybe(text(PAGE))),
@@ -69,7 +69,7 @@ class Folder:
     def __init__(self, path: Place, any_measure: bool = False):
         self.path, self.cells, self.any_measure = path, path / CELLS, any_measure
 
-    def widened(self, plan: Plan) -> Plan:
+    def widen(self, plan: Plan) -> Plan:
         """A plan with what an earlier one of the same study asked for here.
 
         Raises ValueError where another study has its results here.
@@ -77,7 +77,7 @@ class Folder:
         if not (self.path / PLAN).exists():
             return plan
         try:
-            return plan.widened(read_plan(self.path / PLAN))
+            return plan.widen(read_plan(self.path / PLAN))
         except ValueError as error:
             raise ValueError(
                 f"{self.path} holds the results of another plan. {error} Choose another folder, or delete that one."
@@ -139,7 +139,7 @@ class Folder:
             row = self._row(cell.id)
             if row.get(DIGESTS) != self._digests(cell):
                 open_picture(self.picture_of(cell.id).read_bytes())
-                self._measured(cell, ())
+                self._measure_cell(cell, ())
         except FileNotFoundError:
             return ""
         except ValueError as error:
@@ -197,7 +197,7 @@ class Folder:
         write_whole(self.picture_of(cell.id), [picture])
         write_whole(self.trace_of(cell.id), [trace])
         scores = {JUDGE: facts[JUDGE]} if JUDGE in facts else {}
-        values = self._measured(cell, names) | scores | facts.get("measures", {})
+        values = self._measure_cell(cell, names) | scores | facts.get("measures", {})
         facts = {name: fact for name, fact in facts.items() if name not in (JUDGE, "measures")}
         digests = {PNG: digest_of(picture), TRACE: digest_of(trace)}
         row = {"id": cell.id, "place": dict(cell.place), "measures": values, **facts, "trace_bytes": len(trace)}
@@ -212,7 +212,7 @@ class Folder:
         row = self.row(cell)
         lacking = [name for name in names if row and name not in row["measures"]]
         if row and lacking:
-            row["measures"] |= self._measured(cell, lacking)
+            row["measures"] |= self._measure_cell(cell, lacking)
             self._write_row(row)
         return row
 
@@ -225,7 +225,7 @@ class Folder:
                 if time.time() - part.stat().st_mtime > WRITTEN_BY:
                     part.unlink()
 
-    def _measured(self, cell: Cell, names: Sequence[str]) -> dict[str, float]:
+    def _measure_cell(self, cell: Cell, names: Sequence[str]) -> dict[str, float]:
         with local(self.trace_of(cell.id)) as trace:
             return measure(load(trace), names)
 
@@ -249,7 +249,7 @@ def read_results(folder: Place) -> tuple[Plan, list[Row]]:
     except OSError as error:
         raise ValueError(f"{file} is not there. {GIVE_A_SWEEP}") from error
     check_claims(
-        str(file), results, {"rows": required(several(table(ANYTHING, MOST_MEASURES), MOST_ROWS))}, GIVE_A_SWEEP
+        str(file), results, {"rows": require(several(table(ANYTHING, MOST_MEASURES), MOST_ROWS))}, GIVE_A_SWEEP
     )
     for row in results["rows"]:
         check_claims(str(file), row, FOUND, GIVE_A_SWEEP)

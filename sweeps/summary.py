@@ -78,15 +78,16 @@ def write_summary(
         row["measures"] = {n: value for n, value in row["measures"].items() if not shown or n in shown}
     with pictures_of(folder, rows) as pictures:
         rows = with_diversity(rows, lambda cell: page.pixels_of(page.thumbnail(pictures[cell])))
-        summary = report_text(rows, plan.varied)
+        summary = report_text(rows, plan.every_axis)
         runs = records_of(list(pictures), lambda cell: trace_at(folder, cell))
         _write(folder, REPORT, summary)
         _write(folder, "results.csv", csv_of(rows))
         _write(folder, RESULTS, ascii_json({"plan": plan.as_mapping(), "rows": rows}))
-        _write(folder, "index.html", page.study_page(title, plan.varied, cells, rows, pictures, note, summary, runs))
+        study = page.study_page(title, plan.every_axis, cells, rows, pictures, note, summary, runs)
+        _write(folder, "index.html", study)
         if rows:
             sink = BytesIO()
-            varied = [axis.name for i, axis in enumerate(plan.varied) if not i or len(axis.values) > 1]
+            varied = [axis.name for i, axis in enumerate(plan.every_axis) if not i or len(axis.values) > 1]
             sheet(varied, rows, lambda cell: _picture(pictures[cell]), title, note).save(sink, "PNG")
             write_whole(folder.path / "sheet.png", [sink.getvalue()])
     return rows

@@ -41,7 +41,7 @@ def steps(batch=2, late=True):
                 PACKED.split(u), PACKED.split(c), GAMMAS, split_passes(passes), strict=True
             )
         ]
-        whole = PACKED.joined([one.denoised for one in own])
+        whole = PACKED.join([one.denoised for one in own])
         seen = Evaluation(whole, nfe=2 + len(passes), parts=tuple(own), passes=passes)
         move = (1 - then / sigma) * (whole - x)
         spent = {name: one.nfe for name, one in passes.items()}
@@ -67,7 +67,7 @@ def two_parts(mode="tensors"):
 
 
 def trace_of(accumulator, name, shape, gamma):
-    kept, tensors, note = accumulator.capture.stacked()
+    kept, tensors, note = accumulator.capture.stack()
     facts = {"run": "made up", "space": "flow", "vectors": list(VECTORS), "cfg": gamma, "sampler": "euler"}
     facts |= {"sigmas": list(SIGMAS), "labels": [], "notes": [f"of the {name}"], "sigma_data": 0.5, "faults": []}
     facts |= {"latent": {"shape": list(shape), "format": "none"}, "part": name, "passes": dict(accumulator.passes)}

@@ -52,9 +52,9 @@ class Capture:
     budget: int = 256 << 20
     steps: int = 0
     stride: int = 1
-    kept: dict[int, dict[str, Tensor]] = field(default_factory=dict)
+    tensors: dict[int, dict[str, Tensor]] = field(default_factory=dict)
     latest: tuple[int, dict[str, Tensor]] | None = None
-    seen: int = 0
+    step_count: int = 0
 
     def widen(self, other: Capture) -> None:
         """Keep what another one would keep too."""
@@ -66,26 +66,26 @@ class Capture:
         if self.mode == "numbers":
             return
         taken = self._tensors(step)
-        self.seen, self.latest = step.index + 1, (step.index, taken)  # any step may be the last
+        self.step_count, self.latest = step.index + 1, (step.index, taken)  # any step may be the last
         size = sum(t.numel() * t.element_size() for t in taken.values())
         limit = max(min(LIMITS[self.mode], self.budget // size - 1), 1)
         while math.ceil(self.steps / self.stride) > limit:
             self.stride *= 2
         if step.index % self.stride == 0:
-            self.kept[step.index] = to_host(taken)
-        while len(self.kept) > limit:
+            self.tensors[step.index] = to_host(taken)
+        while len(self.tensors) > limit:
             self.stride *= 2
-            self.kept = {i: t for i, t in self.kept.items() if i % self.stride == 0}
+            self.tensors = {i: t for i, t in self.tensors.items() if i % self.stride == 0}
 
     def amend(self, step: Recorded) -> None:
         """Keep a step's u beside the rest of it."""
         self._keep_latest()
-        if step.index in self.kept:
-            self.kept[step.index] |= to_host(self._tensors(step))
+        if step.index in self.tensors:
+            self.tensors[step.index] |= to_host(self._tensors(step))
 
     def _keep_latest(self) -> None:
-        if self.latest is not None and self.latest[0] not in self.kept:
-            self.kept[self.latest[0]] = to_host(self.latest[1])
+        if self.latest is not None and self.latest[0] not in self.tensors:
+            self.tensors[self.latest[0]] = to_host(self.latest[1])
 
     def _tensors(self, step: Recorded) -> dict[str, Tensor]:
         seen = step.evaluation
@@ -95,7 +95,7 @@ class Capture:
         named |= seen.gradients
         return {name: t.to(torch.float16, copy=True) for name, t in named.items() if t is not None}
 
-    def stacked(self) -> tuple[list[int], dict[str, Tensor], str]:
+    def stack(self) -> tuple[list[int], dict[str, Tensor], str]:
         """Captured step numbers, {name: [k, B, ...] float16}, and a sentence on what was left out.
 
         A vector that some captured steps lack (a pass nobody evaluated) is nan there; one that all lack is absent.
@@ -103,10 +103,11 @@ class Capture:
         self._keep_latest()
         if torch.cuda.is_initialized():
             torch.cuda.synchronize()  # the copies of `to_host` are there
-        steps = sorted(self.kept)
-        names = list(dict.fromkeys(name for i in steps for name in self.kept[i]))
-        tensors = {name: torch.stack([self._or_nan(self.kept[i], name) for i in steps]).cpu() for name in names}
-        note = "" if len(steps) == self.seen else f"{len(steps)} of {self.seen} steps captured: " + self._reason()
+        steps = sorted(self.tensors)
+        names = list(dict.fromkeys(name for i in steps for name in self.tensors[i]))
+        tensors = {name: torch.stack([self._or_nan(self.tensors[i], name) for i in steps]).cpu() for name in names}
+        count, whole = len(steps), self.step_count
+        note = "" if count == whole else f"{count} of {whole} steps captured: " + self._reason()
         return steps, tensors, note
 
     def _reason(self) -> str:
@@ -129,7 +130,7 @@ class Accumulator:
     """The numbers of a run: inner products while it goes on, columns when they are asked for.
 
     stage: one word a step. evaluations: of the network. rows: of the steps that were measured, `waiting` those that are
-    not yet. unmeasured: levels of the last steps, whose numbers a fault took. fault: that fault in a sentence, or "".
+    not yet. fault_levels: levels of the last steps, whose numbers a fault took. fault: that fault in a sentence, or "".
     scales: gamma of each step that has one. passes: evaluations of each further pass.
     """
 
@@ -138,7 +139,7 @@ class Accumulator:
         self.stage: list[str] = []
         self.waiting: list[Recorded] = []
         self.rows: list[Row] = []
-        self.unmeasured: list[tuple[float, ...]] = []
+        self.fault_levels: list[tuple[float, ...]] = []
         self.fault = ""
         self.scales: list[float] = []
         self.passes: Counter[str] = Counter()
@@ -150,8 +151,8 @@ class Accumulator:
         self.stage.append(step.evaluation.stage or ("cond_only" if step.evaluation.uncond is None else "step"))
         self.waiting.append(step)
         self.scales += [] if step.evaluation.stage == RECUR else [step.evaluation.gamma]
-        self.setting = self.setting.with_passes(step.spent)
-        self.passes.update(step.spent)
+        self.setting = self.setting.with_passes(step.pass_nfe)
+        self.passes.update(step.pass_nfe)
         self.evaluations, self.batch = self.evaluations + step.nfe, len(step.x)
         self.capture.keep(step)
         if len(self.waiting) * step.x.numel() >= WAITING:  # large states are not kept: their sums are worth the time
@@ -163,7 +164,7 @@ class Accumulator:
         self.settle()
         if step.index < len(self.rows):
             row = Measurement(self.setting).row(where_float64_is(step))
-            self.rows[step.index] = row._replace(unexplained=self.rows[step.index].unexplained)
+            self.rows[step.index] = row._replace(residual=self.rows[step.index].residual)
             self.stage[step.index] = step.evaluation.stage
             self.capture.amend(step)
 
@@ -175,16 +176,16 @@ class Accumulator:
         """
         steps, known = list(self.waiting), len(self.rows)
         self.waiting.clear()
-        with keep_out(self._failed):
+        with keep_out(self._note_fault):
             self._measure([] if self.fault else steps)
-        self.unmeasured += [self.measurement.levels(step) for step in steps[len(self.rows) - known :]]
+        self.fault_levels += [self.measurement.levels(step) for step in steps[len(self.rows) - known :]]
 
     def _measure(self, steps: list[Recorded]) -> None:
         """Steps of a device without float64, where nothing can be summed for them, come here all at once."""
         for step in where_float64_is(tuple(steps)):
             self.rows.append(self.measurement.row(step))
 
-    def _failed(self, fault: str) -> None:
+    def _note_fault(self, fault: str) -> None:
         self.fault = f"no numbers from step {nth(len(self.rows))} on: {fault}"
 
     @of_no_mode
@@ -195,21 +196,21 @@ class Accumulator:
         parts = []
         with keep_out(self._forget):
             parts += [columns_of(self.rows[start:], self.setting)] if self.rows[start:] else []
-        parts += [self.unknown_columns(self.batch)] if self.unmeasured else []
+        parts += [self.unknown_columns(self.batch)] if self.fault_levels else []
         from_here = first - min(start, len(self.rows))
         return {name: torch.cat([part[name] for part in parts])[from_here:] for name in (parts or [{}])[0]}
 
     def _forget(self, fault: str) -> None:
         """The numbers across steps cannot be told, so none are."""
-        self.unmeasured[:0] = [row.levels for row in self.rows]
+        self.fault_levels[:0] = [row.levels for row in self.rows]
         self.rows.clear()
-        self._failed(fault)
+        self._note_fault(fault)
 
     def unknown_columns(self, batch: int) -> dict[str, Tensor]:
         """The columns of the steps whose numbers nobody took; without any step, empty ones of so many samples."""
-        return unknown_columns(self.unmeasured, self.setting, batch)
+        return unknown_columns(self.fault_levels, self.setting, batch)
 
-    def closed(self, *lists: list[str], remarks: Remarks = lambda columns: []) -> Columns:
+    def close_columns(self, *lists: list[str], remarks: Remarks = lambda columns: []) -> Columns:
         """The columns of a run that has ended, without its pictures.
 
         lists: where a fault of theirs is told. remarks: sentences on the columns, for the first list.
@@ -227,7 +228,7 @@ class Columns(Mapping):
         self._columns: dict[str, Tensor] | None = None
 
     @property
-    def made(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether nothing waits any more."""
         return self._columns is not None
 

@@ -30,7 +30,7 @@ def columns_of(taken: list[Row], setting: Setting) -> dict[str, Tensor]:
     ratios, said = [rows.pop(name)[:, None] for name in RATIOS], _term_columns(taken, setting)
     floor = torch.as_tensor(metrics.precision_floor((record.dot("a", "a") / count).sqrt(), setting.dtype))
     weights = {MASKED: 1.0} | {term.name: said[term.weight] for term in setting.terms if term.guides}
-    facts = (rows["gamma"], rows.pop("predictions"), weights, setting.passes, floor, count, setting.handed)
+    facts = (rows["gamma"], rows.pop("predictions"), weights, setting.passes, floor, count, setting.states_scales)
     rows["gamma"], record, *scales, pulled = prove_scales(record, *facts)
     across = {
         "m9": metrics.straightness(record),
@@ -59,7 +59,7 @@ def columns_of(taken: list[Row], setting: Setting) -> dict[str, Tensor]:
 
 def _record_of(taken: list[Row], setting: Setting) -> GramRecord:  # -> [n, B]
     """The inner products of all measured vectors and of HISTORY."""
-    names = setting.measured
+    names = setting.vector_names
     every = (*names, *HISTORY)
     alike = ((present, list(rows)) for present, rows in groupby(taken, lambda row: (row.rows, row.columns)))
     parts = []
@@ -86,7 +86,7 @@ def unknown_columns(levels: list[tuple[float, ...]], setting: Setting, batch: in
 
 def _term_columns(taken: list[Row], setting: Setting) -> dict[str, Tensor]:
     """What the energies said, and with which weight their gradients acted."""
-    said = torch.stack([row.said for row in taken]).cpu().double()
+    said = torch.stack([row.energy_values for row in taken]).cpu().double()
     return {column: said[:, i] for i, column in enumerate(setting.columns)}
 
 
@@ -109,7 +109,7 @@ def _pass_columns(
 def _tensor_columns(taken: list[Row], noisier: Tensor) -> dict[str, Tensor]:
     """What inner products cannot give.  noisier: the noisier end of each step, [n, 1]."""
     beyond, beyond_of_cond = torch.stack([row.beyond for row in taken]).cpu().unbind(dim=1)
-    unexplained = torch.stack([row.unexplained for row in taken]).cpu()
+    unexplained = torch.stack([row.residual for row in taken]).cpu()
     return {
         "m10": beyond,
         "m10c": metrics.saturation_excess(beyond, beyond_of_cond),

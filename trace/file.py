@@ -28,7 +28,7 @@ from ..files.claims import (
     maybe,
     number,
     one_of,
-    required,
+    require,
     several,
     switch,
     table,
@@ -59,11 +59,11 @@ BESIDE = ("workflow", "prompt")  # what stands beside the header, where other pr
 UNSAVED = "Such a trace cannot be saved: record the run again."
 DAMAGED = "The file is damaged: save the trace again."
 HEADER = {  # what the header of a file may say; a field of a later writer is kept
-    "vectors": required(several(text(), 64, len(VECTORS))),
-    "stage": required(several(one_of(*STAGES), MOST_STEPS)),
-    "latent.shape": required(several(whole(1, 2**24), 8)),
+    "vectors": require(several(text(), 64, len(VECTORS))),
+    "stage": require(several(one_of(*STAGES), MOST_STEPS)),
+    "latent.shape": require(several(whole(1, 2**24), 8)),
     "latent.format": maybe(text()),
-    "capture.steps": required(several(whole(0, MOST_STEPS), MOST_STEPS)),
+    "capture.steps": require(several(whole(0, MOST_STEPS), MOST_STEPS)),
     "capture.mode": maybe(text()),
     "capture.note": maybe(text(PAGE)),
     "capture.budget_mb": maybe(number(0)),
@@ -106,8 +106,8 @@ HEADER = {  # what the header of a file may say; a field of a later writer is ke
     "prompt": maybe(table(ANYTHING, MOST_STEPS)),
 }
 COMPARED = {
-    f"{CROSS}.steps": required(several(whole(0, MOST_STEPS), MOST_STEPS)),
-    f"{CROSS}.error": required(number(0)),
+    f"{CROSS}.steps": require(several(whole(0, MOST_STEPS), MOST_STEPS)),
+    f"{CROSS}.error": require(number(0)),
 }
 
 

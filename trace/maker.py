@@ -59,7 +59,9 @@ def make_trace(
         tensors = _capture_tensors(run, header["capture"], store)
     notes = header["notes"] = [*faults, *header["notes"]]
     stage = list(accumulator.stage)
-    columns = accumulator.closed(notes, faults, remarks=remarks) if stage else accumulator.unknown_columns(run.batch)
+    columns = (
+        accumulator.close_columns(notes, faults, remarks=remarks) if stage else accumulator.unknown_columns(run.batch)
+    )
     passes = {"passes": dict(accumulator.passes)} if accumulator.passes else {}
     return Trace(header | {"faults": faults} | passes, columns, stage, tensors)
 
@@ -89,7 +91,7 @@ def _least_header(run: EndedRun) -> dict[str, Any]:
 def _capture_tensors(run: EndedRun, told: dict, store: Callable[[Tensors], tuple[Tensors, str]]) -> Tensors:
     """The captured tensors and the end state; `told` gets which steps, and what was left out."""
     capture = run.accumulator.capture
-    steps, tensors, note = capture.stacked()
+    steps, tensors, note = capture.stack()
     if capture.mode != "numbers" and run.end is not None:
         tensors[END] = run.end.half().cpu()
     tensors, why = store(tensors)

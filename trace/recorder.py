@@ -41,8 +41,9 @@ class Evaluation:
     denoised: D [B, ...]. uncond, cond: [B, ...], None where not evaluated. gamma: the stated scale, nan without any.
     nfe: function evaluations, one for each prediction the network made. stage: a word of the trace, empty if u and c
     tell it. gradients: shifts of x0-hat by name, [B, ...]; weights: of each in D, [B]. log_probs: what the energies
-    said, [B]. passes: what else was evaluated, by name. masked: what a noise mask changed of D, once it was guided.
-    parts: the same of each part of a packed sample; the rest of this, but for D and nfe, is then the first part's.
+    said, [B]. passes: what else was evaluated, by name. mask_change: what a noise mask changed of D, once it was
+    guided. parts: the same of each part of a packed sample; the rest of this, but for D and nfe, is then the first
+    part's.
     """
 
     denoised: Tensor
@@ -55,7 +56,7 @@ class Evaluation:
     weights: Mapping[str, Tensor] = field(default_factory=dict)
     log_probs: Mapping[str, Tensor] = field(default_factory=dict)
     passes: Mapping[str, Pass] = field(default_factory=dict)
-    masked: Tensor | None = None
+    mask_change: Tensor | None = None
     parts: tuple[Evaluation, ...] = ()
 
     @property
@@ -77,14 +78,14 @@ class Evaluation:
 class Visited:
     """A state that a sampler showed: at a call of the model, or at its end.
 
-    x: [B, ...]. parts: noise contained in it, by draw. drawn: draws made before. first: it begins a step, as far as
+    x: [B, ...]. parts: noise contained in it, by draw. draws: draws made before. first: it begins a step, as far as
     that is known. evaluation: None until the model has answered, and where it was not asked.
     """
 
     x: Tensor
     sigma: float
     parts: Parts
-    drawn: int
+    draws: int
     first: bool = False
     evaluation: Evaluation | None = None
 
@@ -94,7 +95,7 @@ class Recorded:
     """A complete step: x' = x + move + noise.
 
     x, move: [B, ...]; noise: the same, or None where none was injected. nfe: function evaluations of all its stages.
-    spent: those of each further pass. calls: of the model in this step, its own first.
+    pass_nfe: those of each further pass. calls: of the model in this step, its own first.
     """
 
     index: int
@@ -105,7 +106,7 @@ class Recorded:
     move: Tensor
     noise: Tensor | None
     nfe: int
-    spent: Mapping[str, int] = field(default_factory=dict)
+    pass_nfe: Mapping[str, int] = field(default_factory=dict)
     calls: tuple[Evaluation, ...] = ()
 
     @property
@@ -130,8 +131,8 @@ class Recorder:
     """Turns the calls, draws and callbacks of one run into complete steps.
 
     commit: receives each Recorded as soon as its next state is known. last_sigma: level at which the run ends. stages:
-    which calls are steps. draws: made so far. unfollowed: steps that drew noise of which nothing was found in the state
-    they led to. unreported: model calls of a sampler that ended without a single callback. pending: calls since the
+    which calls are steps. draws: made so far. lost_draws: steps that drew noise of which nothing was found in the state
+    they led to. silent_calls: model calls of a sampler that ended without a single callback. pending: calls since the
     last callback. primary: the latest step's. calls: all of that step, so far.
     """
 
@@ -140,8 +141,8 @@ class Recorder:
     stages: Stages = field(default_factory=Stages)
     steps: int = 0
     draws: int = 0
-    unfollowed: int = 0
-    unreported: int = 0
+    lost_draws: int = 0
+    silent_calls: int = 0
     pending: list[Visited] = field(default_factory=list)
     primary: Visited | None = None
     calls: list[Visited] = field(default_factory=list)
@@ -155,24 +156,24 @@ class Recorder:
         self.draws += 1
         return track(eps, {self.draws: eps})
 
-    def called(self, x: Tensor, sigma: Tensor) -> Visited:
-        """Note a model call before it is made; `answered` completes it."""
+    def begin_call(self, x: Tensor, sigma: Tensor) -> Visited:
+        """Note a model call before it is made; `keep_answer` completes it."""
         level = self.stages.level_of(sigma)
         call = self._visit(untrack(x).clone(), level, x)  # samplers write into their state
         call.first = self.stages.begins(level)
         self.pending.append(call)
         return call
 
-    def answered(self, call: Visited, evaluation: Evaluation) -> None:
+    def keep_answer(self, call: Visited, evaluation: Evaluation) -> None:
         """Note what came out of a model call."""
         call.evaluation = evaluation
 
-    def stepped(self, sigma: Tensor | float | None = None) -> None:
+    def end_step(self, sigma: Tensor | float | None = None) -> None:
         """Note the sampler's callback: one of the calls since the last one was this step's; none if it reports twice.
 
         sigma: the level at which it says the step began, None where the order alone tells.
         """
-        place = self.stages.reported(sigma)
+        place = self.stages.note_report(sigma)
         if place is None:
             return  # a second report of the same step: there was no call since, so no new state is known
         found = self.pending[place]
@@ -186,11 +187,11 @@ class Recorder:
         self.primary, self.steps = found, self.steps + 1
 
     @property
-    def begun(self) -> int:
+    def current_step(self) -> int:
         """The number, from 1, of the step whose first model call has begun."""
         return max(self.steps + any(call.first for call in self.pending), 1)
 
-    def turned(self, x: Tensor, sigma: float) -> None:
+    def keep_recurrence(self, x: Tensor, sigma: float) -> None:
         """Note that the sampler makes x noisier again without asking the model: a step of its own, stage `recur`."""
         at = self.primary
         if at is not None:
@@ -200,10 +201,10 @@ class Recorder:
             self._complete(at, back)
             self.primary, self.calls, self.steps = back, [], self.steps + 1
 
-    def returned(self, x: Tensor) -> None:
+    def end_run(self, x: Tensor) -> None:
         """Note the sampler's result, which ends the last step."""
         if self.primary is None:
-            self.unreported = len(self.pending)
+            self.silent_calls = len(self.pending)
         else:
             self.calls += self.pending
             self._complete(self.primary, self._visit(untrack(x), self.last_sigma, x))
@@ -217,9 +218,9 @@ class Recorder:
 
         Older draws are in it too, as parts of x: they belong to the steps that drew them.
         """
-        fresh = range(at.drawn + 1, reached.drawn + 1)
+        fresh = range(at.draws + 1, reached.draws + 1)
         found = [reached.parts[draw] for draw in fresh if draw in reached.parts]
-        self.unfollowed += len(fresh) > 0 and not found
+        self.lost_draws += len(fresh) > 0 and not found
         return sum(found[1:], start=found[0]) if found else None
 
     def _complete(self, at: Visited, reached: Visited) -> None:
@@ -238,7 +239,7 @@ class Recorder:
                 move=moved if noise is None else moved - noise,
                 noise=noise,
                 nfe=spent.pop(ALL),
-                spent=spent,
+                pass_nfe=spent,
                 calls=_evaluations(self.calls, at),
             )
         )

@@ -29,8 +29,8 @@ class Setting:
 
     flow: alpha = 1 - sigma instead of 1. response: of the sampler. bound: of M10, 1 for pixels, None for the 99.9 %
     quantile of |c|. dtype: of the network. terms: the energies that are asked, in the order of the chain. passes: names
-    of the further passes that were seen so far. handed: whether gamma is the scale that a chain of ours was handed, so
-    that D - G is what its rules did; else it is measured.
+    of the further passes that were seen so far. states_scales: whether gamma is the scale that a chain of ours was
+    handed, so that D - G is what its rules did; else it is measured.
     """
 
     flow: bool = False
@@ -39,7 +39,7 @@ class Setting:
     dtype: torch.dtype = torch.float32
     terms: tuple[Term, ...] = ()
     passes: tuple[str, ...] = ()
-    handed: bool = True
+    states_scales: bool = True
 
     def with_passes(self, seen: Iterable[str]) -> Setting:
         """The same, with these passes too."""
@@ -62,7 +62,7 @@ class Setting:
         return (*VECTORS, *self.gradients)
 
     @property
-    def measured(self) -> tuple[str, ...]:
+    def vector_names(self) -> tuple[str, ...]:
         """Names of the vectors whose products are taken."""
         return (*self.vectors, MASKED, COND, *map(vector_of_pass, self.passes))
 
@@ -72,19 +72,19 @@ class Row(NamedTuple):
 
     products: inner products of the present vectors, gradients and differences of further passes with themselves and
     with the present HISTORY, [B, P, P + Q] float64 on the run's device. rows, columns: names of the present ones.
-    unexplained: rms of what the move has that the response has not, [B], nan where that is not known. kappa: of the
-    response, nan without one. beyond: shares of D and of c beyond the bound, [2, B]. said: what the terms fill,
-    [columns, B]. passes: function evaluations of each further pass.
+    residual: rms of what the move has that the response has not, [B], nan where that is not known. kappa: of the
+    response, nan without one. beyond: shares of D and of c beyond the bound, [2, B]. energy_values: what the terms
+    fill, [columns, B]. passes: function evaluations of each further pass.
     """
 
     levels: tuple[float, ...]
     products: Tensor
     rows: tuple[str, ...]
     columns: tuple[str, ...]
-    unexplained: Tensor
+    residual: Tensor
     kappa: float
     beyond: Tensor
-    said: Tensor
+    energy_values: Tensor
     passes: Mapping[str, int]
 
 
@@ -116,11 +116,11 @@ class Measurement:
             ),
             rows=tuple(rows),
             columns=(*rows, *others),
-            unexplained=self._unexplained_rms(step),
+            residual=self._unexplained_rms(step),
             kappa=math.nan if (response := self._response(step)) is None else response.kappa,
             beyond=self._shares_beyond(step),
-            said=self._energy_values(step),
-            passes=step.spent,
+            energy_values=self._energy_values(step),
+            passes=step.pass_nfe,
         )
         self.before = step
         return row
@@ -149,7 +149,7 @@ class Measurement:
         seen = step.evaluation
         cond = cond_of(seen)
         if seen.uncond is None:
-            delta, plain = unknown(cond), cond
+            delta, plain = absent_vector(cond), cond
             u = delta if seen.unguided is None else promote(seen.unguided)
         else:
             u = promote(seen.uncond)
@@ -157,9 +157,9 @@ class Measurement:
             plain = (delta * reference_scale(seen.gamma)).add_(u)
         six = (u, u - step.x, delta, seen.denoised - plain, step.move, step.noise)
         found = seen.gradients
-        gradients = {name: found[name] if name in found else unknown(cond) for name in self.setting.gradients}
+        gradients = {name: found[name] if name in found else absent_vector(cond) for name in self.setting.gradients}
         passes = {vector_of_pass(name): one.difference for name, one in seen.passes.items()}
-        beside = {MASKED: seen.masked, COND: cond if passes else None}
+        beside = {MASKED: seen.mask_change, COND: cond if passes else None}
         return dict(zip(VECTORS, six, strict=True)) | gradients | beside | passes
 
     def _history(self, step: Recorded, delta: Tensor | None) -> dict[str, Tensor | None]:
@@ -207,6 +207,6 @@ def cond_of(seen: Evaluation) -> Tensor:
     return seen.denoised if seen.cond is None else promote(seen.cond)
 
 
-def unknown(like: Tensor) -> Tensor:
+def absent_vector(like: Tensor) -> Tensor:
     """nan in the place of a vector that was not evaluated."""
     return torch.full_like(like, torch.nan)

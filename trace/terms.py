@@ -34,7 +34,7 @@ class Term:
     scale: float | None = None
 
     @property
-    def shown(self) -> str:
+    def label(self) -> str:
         """What users call it."""
         return self.title or self.name
 

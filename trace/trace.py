@@ -110,15 +110,15 @@ class Trace(Printed):
         """Indices of the steps whose tensors were kept, in the order of their first axis."""
         return list(self.header.get("capture", {}).get("steps") or [])
 
-    def captured(self, name: str, step: int) -> Tensor | None:  # -> [B, *latent] fp16
+    def captured_tensor(self, name: str, step: int) -> Tensor | None:  # -> [B, *latent] fp16
         """One captured tensor of one step, None where it was not kept."""
         if name not in self.tensors or step not in self.captured_steps:
             return None
         return self.tensors[name][self.captured_steps.index(step)]
 
-    def held(self, name: str, step: int) -> Tensor:  # -> [B, *latent] fp16
+    def require_tensor(self, name: str, step: int) -> Tensor:  # -> [B, *latent] fp16
         """One captured tensor that must be there.  Raises ValueError where it was not kept."""
-        tensor = self.captured(name, step)
+        tensor = self.captured_tensor(name, step)
         if tensor is None:
             raise ValueError(f"The trace keeps no {name} of step {nth(step)}. Set capture to pictures and run again.")
         return tensor

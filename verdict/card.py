@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..files.claims import PAGE, check_claims, json_of, maybe, number, one_of, required, several, table, text, whole
+from ..files.claims import PAGE, check_claims, json_of, maybe, number, one_of, require, several, table, text, whole
 from ..files.writing import write_atomically
 from ..trace.portable import jsonable
 from .sampler_class import MEASURED
@@ -24,28 +24,28 @@ FEATURES = ("overmean", "push8", "strength")  # of verdict/features.py, at the e
 REMEDY = "Make the card again with python lab card, or delete the file."
 SCALE = number(0, 1e6)
 CARD = {
-    "format": required(one_of(FORMAT)),
-    "version": required(whole(VERSION, VERSION)),
-    "model.name": required(text()),
-    "model.sha256": required(text(PAGE)),
-    "sigma_data.value": required(number(1e-9, 1e9)),
-    "sigma_data.source": required(one_of("data", "vae", "latent format")),
+    "format": require(one_of(FORMAT)),
+    "version": require(whole(VERSION, VERSION)),
+    "model.name": require(text()),
+    "model.sha256": require(text(PAGE)),
+    "sigma_data.value": require(number(1e-9, 1e9)),
+    "sigma_data.source": require(one_of("data", "vae", "latent format")),
     "judge": maybe(text()),
-    "date": required(text()),
-    "pack": required(text()),
+    "date": require(text()),
+    "pack": require(text()),
     "command": maybe(text()),
 }
 BAND = {
-    "low": required(SCALE),
-    "centre": required(SCALE),
-    "high": required(SCALE),
+    "low": require(SCALE),
+    "centre": require(SCALE),
+    "high": require(SCALE),
     "sampler": maybe(text()),
     "scheduler": maybe(text()),
-    "steps": required(whole(1, 100_000)),
-    "seeds": required(several(whole(0, 2**53), 1000, 1)),
-    "samples": required(whole(1, 10**9)),
-    "objective.name": required(text()),
-    "objective.points": required(several(table(number(), 8), MOST_POINTS)),
+    "steps": require(whole(1, 100_000)),
+    "seeds": require(several(whole(0, 2**53), 1000, 1)),
+    "samples": require(whole(1, 10**9)),
+    "objective.name": require(text()),
+    "objective.points": require(several(table(number(), 8), MOST_POINTS)),
     **{f"edges.{edge}.{name}": maybe(number()) for edge in ("low", "high") for name in FEATURES},
 }
 

@@ -74,7 +74,7 @@ def findings_of(run: Watched) -> tuple[Sentence, ...]:
 def _acts(run: Watched) -> Iterator[Sentence]:
     """Where guidance pushed: the shortest stretch that holds 80 % of the mean of two estimates, over all samples."""
     found, guided = Pushes.of(run), _in_stages(run.trace, *GUIDED)
-    unknown, pushed = found.unknown(run.trace), bool((found.push.nan_to_num() > 0).any())
+    unknown, pushed = found.count_unknown(run.trace), bool((found.push.nan_to_num() > 0).any())
     if unknown:
         yield say("acts.unknown", count=unknown, n=int(guided.sum()))
     elif not pushed:
@@ -90,7 +90,7 @@ def _acts(run: Watched) -> Iterator[Sentence]:
 def _who(trace: Trace) -> Sentence:
     """Whose the push was."""
     shares = push_shares(trace)
-    names = ", ".join(term.shown for term in trace.terms if shares.get(term.name, 0.0) > 0)
+    names = ", ".join(term.label for term in trace.terms if shares.get(term.name, 0.0) > 0)
     if not names:
         return say("who.guidance")
     return say("who.both" if shares[GUIDANCE] > 0 else "who.gradients", names=names)
@@ -165,7 +165,7 @@ def _skippable(run: Watched) -> Iterator[Sentence]:
     """Passes without the condition whose difference could be extrapolated: never two in a row, nor the first two."""
     found = Pushes.of(run, GUIDANCE)
     guided = _in_stages(run.trace, *GUIDED)
-    if not bool((found.push.nan_to_num() > 0).any()) or found.unknown(run.trace):
+    if not bool((found.push.nan_to_num() > 0).any()) or found.count_unknown(run.trace):
         return
     if not run.sigma_data > 0:
         yield say("skip.unknown")
@@ -198,10 +198,10 @@ def _rules(run: Watched) -> Iterator[Sentence]:
     if not scale.constant:
         yield say("rule.scaled", low=scale.low, high=scale.high)
     if scale.at is not None:
-        yield say("rule.moved", percent=percent(scale.moved), step=scale.at + 1)
+        yield say("rule.moved", percent=percent(scale.change), step=scale.at + 1)
     elif is_off(run.trace, scale):
         yield say("rule.off", chain=scale.rules)
-    elif scale.constant and scale.moved == 0 and scale.low == run.trace.header.get("cfg"):
+    elif scale.constant and scale.change == 0 and scale.low == run.trace.header.get("cfg"):
         yield say("rule.none", chain=scale.rules)
 
 
@@ -227,12 +227,12 @@ def _classifiers(run: Watched) -> Iterator[Sentence]:
         square, pushed = trace.record.dot(term.name, term.name), parts.get(term.name)
         known = square.isfinite().all(dim=1)
         if known.any() and not bool((square[known] > 0).any()):
-            yield say("classifier.zero", name=term.shown)
+            yield say("classifier.zero", name=term.label)
         elif not known.any() or pushed is None:
-            yield say("classifier.unknown", name=term.shown)
+            yield say("classifier.unknown", name=term.label)
         elif (moved := ratio(lengths(trace, pushed), guided).nan_to_num().amax(dim=1)).any():
             facts = {"percent": percent(float(moved.max())), "share": percent(shares.get(term.name, 0.0))}
-            yield say("classifier.moved", name=term.shown, step=int(moved.argmax()) + 1, **facts)
+            yield say("classifier.moved", name=term.label, step=int(moved.argmax()) + 1, **facts)
         yield from _tell_fooled(run, term)
 
 
@@ -242,7 +242,7 @@ def _tell_fooled(run: Watched, term: Term) -> Iterator[Sentence]:
     The sign test of the samples on which they differ (McNemar's exact test).
     """
     own = _last_known(run.trace.steps.get(term.column))
-    others = {one.shown: _last_known(run.trace.steps.get(one.column)) for one in run.trace.terms if not one.guides}
+    others = {one.label: _last_known(run.trace.steps.get(one.column)) for one in run.trace.terms if not one.guides}
     others |= {run.judge.name: run.judge.log_prob.double()} if run.judge else {}
     for name, other in others.items():
         if own is None or other is None or len(other) != len(own) or bool((own > 0).any() | (other > 0).any()):
@@ -251,7 +251,7 @@ def _tell_fooled(run: Watched, term: Term) -> Iterator[Sentence]:
         alone, reverse = (int((one & ~two).sum()) for one, two in (right, right[::-1]))
         if alone and binomial_tail(alone, alone + reverse) < CHANCE:
             facts = {"alone": alone, "reverse": reverse, "batch": run.trace.batch}
-            yield say("classifier.fooled", name=term.shown, judge=name, **facts)
+            yield say("classifier.fooled", name=term.label, judge=name, **facts)
 
 
 def binomial_tail(count: int, of: int) -> float:
@@ -313,7 +313,7 @@ class Pushes:
         """What is left, as far as it is known."""
         return torch.where(self.left.isfinite(), self.left, self.push)
 
-    def unknown(self, trace: Trace) -> int:
+    def count_unknown(self, trace: Trace) -> int:
         """At how many guided steps the push is unknown."""
         return int((_in_stages(trace, *GUIDED) & ~self.push.isfinite()).sum())
 

@@ -33,7 +33,7 @@ def compare_runs(trace: Trace, half: Trace, odds: Odds) -> tuple[Sentence, ...]:
     count = int((found < odds.same).sum())
     name = {0: "half.other", trace.batch: "half.same"}.get(count, "half.some")
     facts = {"half": _scale(half), "distance": float(found.nanmedian()), "count": count, "batch": trace.batch}
-    sure = (say("half.odds", same=odds.same, changed=percent(odds.changed)),) if count else ()
+    sure = (say("half.odds", same=odds.same, changed=percent(odds.change)),) if count else ()
     return say(name, **facts), *_compare_clipping(trace, half), *sure
 
 

@@ -7,23 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..files.claims import check_claims, number, required, several, table
+from ..files.claims import check_claims, number, require, several, table
 
-SHARE = required(number(0, 1))
+SHARE = require(number(0, 1))
 ODDS_FILE = Path(__file__).with_name("odds.json")
 FIELDS = {
-    "burn.sure": required(number(1, 1e6)),
-    "burn.likely": required(number(1, 1e6)),
+    "burn.sure": require(number(1, 1e6)),
+    "burn.likely": require(number(1, 1e6)),
     "burn.false": SHARE,
-    "burn.hits": required(several(table(number(0, 1e6), 2), 100, 1)),
-    "card.beyond": required(number(1, 1e6)),
+    "burn.hits": require(several(table(number(0, 1e6), 2), 100, 1)),
+    "card.beyond": require(number(1, 1e6)),
     "card.false": SHARE,
     "card.coverage": SHARE,
-    "card.ratio": required(number(1, 1e6)),
-    "rules.further": required(number(1, 1e6)),
+    "card.ratio": require(number(1, 1e6)),
+    "rules.further": require(number(1, 1e6)),
     "rules.false": SHARE,
     "rules.missed": SHARE,
-    "half.same": required(number(0, 1e6)),
+    "half.same": require(number(0, 1e6)),
     "half.changed": SHARE,
 }
 
@@ -32,12 +32,12 @@ FIELDS = {
 class RuleOdds:
     """Of runs with rules.  further: times both lengths at the top of a card's band, from which one pushes further.
 
-    false: share of good runs of which that is said. missed: of runs far too high that are said to push no further.
+    false: share of good runs of which that is said. miss: of runs far too high that are said to push no further.
     """
 
     further: float
     false: float
-    missed: float
+    miss: float
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Odds:
     card_coverage: float
     rules: RuleOdds
     same: float
-    changed: float
+    change: float
 
 
 def odds_of(claims: Any, file: str = ODDS_FILE.name) -> Odds:

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..files.claims import PAGE, check_claims, json_of, maybe, number, one_of, required, switch, text, whole
+from ..files.claims import PAGE, check_claims, json_of, maybe, number, one_of, require, switch, text, whole
 from ..files.writing import write_atomically
 from .sampler_class import CLASSES
 
@@ -25,16 +25,16 @@ REMEDY = "Choose your runs again, or delete the file."
 FORGET = "Forget a kind of sampler first."
 PLAIN = "CFG"  # chain of a run without rules
 FILE = {
-    "format": required(one_of(FORMAT)),
-    "version": required(whole(VERSION, VERSION)),
-    "model.name": required(text()),
-    "model.key": required(text(PAGE)),
+    "format": require(one_of(FORMAT)),
+    "version": require(whole(VERSION, VERSION)),
+    "model.name": require(text()),
+    "model.key": require(text(PAGE)),
 }
 PICK = {
-    "cfg": required(number(1e-6, 1e6)),
-    "sampler_class": required(one_of(*CLASSES)),
+    "cfg": require(number(1e-6, 1e6)),
+    "sampler_class": require(one_of(*CLASSES)),
     "chain": maybe(text(2000)),
-    "good": required(switch()),
+    "good": require(switch()),
     "by": maybe(text()),
     "when": maybe(text()),
 }
@@ -65,7 +65,7 @@ class Picks:
     key: str
     picks: tuple[Pick, ...] = ()
 
-    def tried(self, sampler_class: str) -> list[Pick]:
+    def of_class(self, sampler_class: str) -> list[Pick]:
         """Those of runs without rules with one class of samplers."""
         return [pick for pick in self.picks if pick.sampler_class == sampler_class and pick.chain == PLAIN]
 
@@ -74,7 +74,7 @@ class Picks:
 
         Half way is the geometric mean with the nearest scale that was tried and not chosen. None: none was chosen.
         """
-        tried = self.tried(sampler_class)
+        tried = self.of_class(sampler_class)
         good = [pick.cfg for pick in tried if pick.good]
         if not good:
             return None
@@ -86,7 +86,7 @@ class Picks:
         """The good scales of every class of samplers that has any."""
         return {key: found for key in CLASSES if (found := self.range(key))}
 
-    def joined(self, others: Iterable[Pick]) -> Picks:
+    def merge(self, others: Iterable[Pick]) -> Picks:
         """With further ones; one of the same run takes the place of what was said of it before."""
         return replace(self, picks=tuple({pick.of: pick for pick in (*self.picks, *others)}.values()))
 

@@ -123,7 +123,7 @@ class Case:
     """
 
     trace: Trace
-    known: Known
+    knowledge: Known
     odds: Odds
     scale: Scale
     features: Features
@@ -210,7 +210,7 @@ def report_of(
         findings = findings_of(Watched(trace, case.scale, case.sigma_data, case.source, judge))
     findings += compare_runs(trace, half, odds) if one and half is not None else ()
     scale = case.scale
-    titles = {term.name: term.shown for term in trace.terms}
+    titles = {term.name: term.label for term in trace.terms}
     push = {titles.get(name, name): share for name, share in case.push.items()}
     cfg = (scale.low if math.isnan(scale.cfg) else scale.cfg) if scale.constant else None
     plain = scale.plain and not scale.differs_from_cfg
@@ -268,7 +268,7 @@ def _first_broken_step(trace: Trace, measured: torch.Tensor) -> int | None:
 
 
 def _not_guided(case: Case) -> Answer | None:
-    scale, alone = case.scale, not case.scale.further and not case.scale.moved > 0
+    scale, alone = case.scale, not case.scale.further and not case.scale.change > 0
     if is_off(case.trace, scale) and alone:
         off = say("head.off.node", who=scale.who, cfg=scale.cfg) if scale.differs_from_cfg else say("head.off")
         return _advise(case, off)
@@ -300,7 +300,7 @@ def _seen_whole(case: Case) -> Answer | None:
         guider = str(case.trace.header.get("chain") or "the guider")
         return Answer(say("head.scale", guider=guider), UNCLEAR, reasons=(*_not_long(case), say("help.guider")))
     names = ", ".join(scale.further)
-    if names == ", ".join(term.shown for term in case.trace.terms if term.guides) != "":
+    if names == ", ".join(term.label for term in case.trace.terms if term.guides) != "":
         best = say("why.gradient", best=", ".join(f"{scale:g} ({at})" for at, scale in MEASURED.items()))
         return Answer(say("head.gradient", names=names), UNCLEAR, reasons=(best, *_not_long(case),
                       say("help.scales", names=names)))  # fmt: skip
@@ -310,12 +310,12 @@ def _seen_whole(case: Case) -> Answer | None:
 
 
 def _of_picks(case: Case) -> Answer | None:
-    picks, scale = case.known.picks, case.scale
+    picks, scale = case.knowledge.picks, case.scale
     found = picks.range(case.sampler) if picks and scale.plain else None
     if picks is None or found is None:
         return None
     reasons, (judge, odds) = tuple(_choices(picks, case.sampler))[:MOST_TRIED], _who_chose(picks, case.sampler)
-    tried = [pick.cfg for pick in picks.tried(case.sampler)]
+    tried = [pick.cfg for pick in picks.of_class(case.sampler)]
     if not case.burns and scale.low > found[1] >= max(tried):
         headline = say(f"head.{_name_of('picks', judge)}.untried", cfg=case.cfg, high=found[1], **judge)
         return _in_widget(case, Answer(headline, UNCLEAR, "picks", (*reasons, say("help.picks")), odds, None, found))
@@ -324,7 +324,7 @@ def _of_picks(case: Case) -> Answer | None:
 
 def _who_chose(picks: Picks, sampler: str) -> tuple[dict[str, Any], Sentence]:
     """The fact `judge`, where it was not the user alone, and what that says of the range."""
-    chose = {pick.by for pick in picks.tried(sampler) if pick.good}
+    chose = {pick.by for pick in picks.of_class(sampler) if pick.good}
     judges = ", ".join(sorted(by for by in chose if by))
     if not judges:
         return {}, say("odds.picks")
@@ -340,7 +340,7 @@ def _name_of(against: str, judge: Mapping[str, Any]) -> str:
 
 def _choices(picks: Picks, sampler: str) -> Iterator[Sentence]:
     """What everyone who chose any tried and chose, the user first."""
-    tried = picks.tried(sampler)
+    tried = picks.of_class(sampler)
     for by in sorted({pick.by for pick in tried if pick.good}, key=lambda name: name or ""):
         own = [pick for pick in tried if pick.by == by]
         all_of_them, chosen = (sorted({p.cfg for p in own if p.good or not only}) for only in (False, True))
@@ -349,7 +349,7 @@ def _choices(picks: Picks, sampler: str) -> Iterator[Sentence]:
 
 
 def _of_card(case: Case) -> Answer | None:
-    card, scale = case.known.card, case.scale
+    card, scale = case.knowledge.card, case.scale
     band = card.bands.get(case.sampler) if card else None
     if card is None or band is None or math.isnan(scale.low) or scale.further:
         return None
@@ -435,7 +435,7 @@ def _by_lengths(case: Case, band: Band, why: Sentence) -> Answer:
     if name is None or (name == "no_further" and case.burns):
         told = (lengths, *along, *_not_long(case), say("help.plain"))
         return Answer(say("head.changed", chain=chain), UNCLEAR, "card", told)
-    colour, odds = (ABOVE, {"false": rules.false}) if name == "further" else (FINE, {"missed": rules.missed})
+    colour, odds = (ABOVE, {"false": rules.false}) if name == "further" else (FINE, {"missed": rules.miss})
     told = say(f"odds.card.{name}", **{key: percent(share) for key, share in odds.items()})
     reasons = (why, lengths, *along)
     return Answer(say(f"head.card.{name}", **facts), colour, "card", reasons, told, None, (band.low, band.high))
@@ -452,7 +452,7 @@ def _along(case: Case, edges: tuple[float, float]) -> Iterator[Sentence]:
 
 
 def _of_template(case: Case) -> Answer | None:
-    template, scale = case.known.template, case.scale
+    template, scale = case.knowledge.template, case.scale
     if template is None or case.burns or math.isnan(scale.plain_scale) or scale.further:
         return None
     used = _guiding_scales(template)
@@ -473,7 +473,7 @@ def _of_template(case: Case) -> Answer | None:
 
 def _of_the_template(case: Case) -> Iterator[Sentence]:
     """What the template of the model uses, if one is known."""
-    template = case.known.template
+    template = case.knowledge.template
     if template is None:
         return
     used = _guiding_scales(template)
@@ -495,10 +495,10 @@ COMPARISONS: tuple[Callable[[Case], Answer | None], ...] = (_of_picks, _of_card,
 def _alone(case: Case) -> Answer:
     """What is safe in every world."""
     odds, more = case.odds, [*_trouble(case)]
-    if not (case.known.picks or case.known.card or case.known.trouble or case.guide):
+    if not (case.knowledge.picks or case.knowledge.card or case.knowledge.trouble or case.guide):
         more.append(say("why.nothing"))
     if case.burns:
-        name, by = ("head.burns.gradient", {"name": case.guide.shown}) if case.guide else ("head.burns", {})
+        name, by = ("head.burns.gradient", {"name": case.guide.label}) if case.guide else ("head.burns", {})
         return Answer(say(name, times=case.times(), **by), ABOVE, reasons=(_burning(case), *more, _advice(case)),
                       odds=_odds_of_burning(case))  # fmt: skip
     if case.features.overshoot > odds.likely:
@@ -512,8 +512,8 @@ def _alone(case: Case) -> Answer:
 
 def _trouble(case: Case) -> Iterator[Sentence]:
     """Why what is there could not be compared with."""
-    yield from case.known.trouble
-    card, picks, sampler = case.known.card, case.known.picks, say(f"sampler.{case.sampler}")
+    yield from case.knowledge.trouble
+    card, picks, sampler = case.knowledge.card, case.knowledge.picks, say(f"sampler.{case.sampler}")
     if card is not None and case.sampler not in card.bands:
         yield say("why.card.class", model=card.name, sampler=sampler)
     if picks is not None and picks.range(case.sampler) is None:
@@ -539,7 +539,7 @@ def _advice(case: Case) -> Sentence:
     if guide:
         scale = guide.scale
         return (
-            say("help.plain") if scale is None else say("help.gradient", name=guide.shown, half=scale / 2, scale=scale)
+            say("help.plain") if scale is None else say("help.gradient", name=guide.label, half=scale / 2, scale=scale)
         )
     return say("help.half", half=max(1.0, cfg / 2)) if cfg > 1 else say("help.picks")
 

@@ -25,23 +25,23 @@ PLAIN = "CFG"  # of a chain: no rule
 class Scale:
     """What guided a run.
 
-    low, high: least and largest gamma of its steps, nan where one is unknown. moved: largest |D - G| / |D| over the
+    low, high: least and largest gamma of its steps, nan where one is unknown. change: largest |D - G| / |D| over the
     steps that know it, 0 where that is rounding, nan where none knows it; at: that step. further: names of what else
     took part: further passes, patches in the network, further conditions, classifiers. rules: the chain as text, empty
     where there is none. cfg: of the widget, nan where nobody tells. effective: the plain scale at which the run stands.
-    other: who else may have changed guidance, empty where nobody tells. masked: whether a noise mask was set.
+    other: who else may have changed guidance, empty where nobody tells. has_mask: whether a noise mask was set.
     """
 
     low: float
     high: float
-    moved: float
+    change: float
     at: int | None
     further: tuple[str, ...]
     rules: str
     cfg: float
     effective: EffectiveScale
     other: str
-    masked: bool
+    has_mask: bool
 
     @property
     def constant(self) -> bool:
@@ -76,14 +76,14 @@ class Scale:
     @property
     def who(self) -> str | Sentence:
         """Who changed what cfg does."""
-        if self.masked and not self.differs_from_cfg:
+        if self.has_mask and not self.differs_from_cfg:
             return self.beside or say("who.mask")
         return self.beside or self.other or say("who.node")
 
     @property
     def _one_scale(self) -> bool:
         """Whether D is u + gamma delta with one gamma, and what else took part."""
-        return self.constant and not self.moved > 0
+        return self.constant and not self.change > 0
 
 
 def scale_of(trace: Trace) -> Scale:
@@ -91,7 +91,7 @@ def scale_of(trace: Trace) -> Scale:
     gamma = trace.steps["gamma"][own_steps(trace) & ~_steps_without_scale(trace)]
     moved, at = _largest_departure(trace)
     header = trace.header
-    gradients = [term.shown for term in trace.terms if term.guides]
+    gradients = [term.label for term in trace.terms if term.guides]
     passes = [name for name in header.get("passes") or {} if not _weighs_nothing(trace, name)]
     passes += header.get("inside") or {}
     further = (*passes, *(header.get("beside") or ()), *gradients)
@@ -113,7 +113,7 @@ def _other(trace: Trace) -> str:
 def apart_of(trace: Trace) -> list[str]:
     """What took part and is counted by itself, not as guidance: further passes of known weight, and gradients."""
     passes = [name for name in passes_of(trace.steps) if bool(trace.steps[columns_of_pass(name)[1]].nan_to_num().any())]
-    return [*passes, *(term.shown for term in trace.terms if term.guides)]
+    return [*passes, *(term.label for term in trace.terms if term.guides)]
 
 
 def _weighs_nothing(trace: Trace, name: str) -> bool:

@@ -12,7 +12,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..files.claims import PAGE, check_claims, json_of, number, one_of, required, text, whole
+from ..files.claims import PAGE, check_claims, json_of, number, one_of, require, text, whole
 from ..files.writing import write_atomically
 from .sentences import Sentence, say
 
@@ -20,11 +20,11 @@ FORMAT, VERSION = "guidance-geometry/size", 1
 LARGEST = 10_000  # bytes
 REMEDY = "Measure it again with Guidance Report, or delete the file."
 CLAIMS = {
-    "format": required(one_of(FORMAT)),
-    "version": required(whole(VERSION, VERSION)),
-    "model.key": required(text(PAGE)),
-    "value": required(number(1e-9, 1e9)),
-    "pictures": required(whole(1, 10**9)),
+    "format": require(one_of(FORMAT)),
+    "version": require(whole(VERSION, VERSION)),
+    "model.key": require(text(PAGE)),
+    "value": require(number(1e-9, 1e9)),
+    "pictures": require(whole(1, 10**9)),
 }
 
 

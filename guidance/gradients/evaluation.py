@@ -58,15 +58,15 @@ class Denoised(NamedTuple):
 class Answer(NamedTuple):
     """What one term said in one evaluation.
 
-    shift: of x0-hat at gamma 1, [B, ...]; None for a term that only measures. log_prob: [B]. broken: how many numbers
-    of the shift were not finite; they are 0. notes: sentences about it. weight: of the shift in the push that acted,
-    [B].
+    shift: of x0-hat at gamma 1, [B, ...]; None for a term that only measures. log_prob: [B]. non_finite: how many
+    numbers of the shift were not finite; they are 0. notes: sentences about it. weight: of the shift in the push that
+    acted, [B].
     """
 
     name: str
     shift: Tensor | None
     log_prob: Tensor
-    broken: int = 0
+    non_finite: int = 0
     notes: tuple[str, ...] = ()
     weight: Tensor | None = None
 
@@ -74,8 +74,8 @@ class Answer(NamedTuple):
 class ActiveTerm(NamedTuple):
     """A term that is at work in one evaluation.
 
-    evaluation: where it is asked, of EVALUATIONS. strength: of a gradient. kept: its answer of an earlier step, where
-    no gradient is taken anew.
+    evaluation: where it is asked, of EVALUATIONS. strength: of a gradient. earlier_answer: its answer of an earlier
+    step, where no gradient is taken anew.
     """
 
     term: Term
@@ -83,17 +83,17 @@ class ActiveTerm(NamedTuple):
     evaluation: str
     picture: OwnPixels
     strength: Strength = Strength(0.0)
-    kept: Answer | None = None
+    earlier_answer: Answer | None = None
 
     @property
     def through_denoiser(self) -> bool:
         """Whether it takes a gradient through the denoiser in this evaluation."""
-        return self.evaluation == BACKPROP and self.kept is None
+        return self.evaluation == BACKPROP and self.earlier_answer is None
 
     def answer(self, place: Place) -> Answer:
         """What the term says there."""
         if isinstance(self.term, GradientTerm):
-            return self.kept or self._take_gradient(self.term, place)
+            return self.earlier_answer or self._take_gradient(self.term, place)
         with gradient_mode(recording=False), self.picture.ready():
             found = self.term.log_prob(replace(place, denoised=place.denoised.detach()))
         return Answer(self.name, None, found)
@@ -149,7 +149,7 @@ class GradientEvaluation:
         """The terms that take a gradient through the denoiser."""
         return [one for one in self.terms if one.through_denoiser]
 
-    def guided(self) -> GuidedPrediction:
+    def guide(self) -> GuidedPrediction:
         """x0-hat with what the terms add, with a graph where one needs it."""
         return self.with_graph() if self.through_denoiser else self.plain()
 
@@ -199,9 +199,9 @@ class GradientEvaluation:
     def _push(self, one: ActiveTerm, shift: Tensor, seen: Denoised) -> tuple[Tensor, tuple[str, ...]]:
         """What is added to x0-hat for a shift, and sentences about it."""
         term: Any = one.term
-        if not one.strength.carried:
+        if not one.strength.share:
             return torch.zeros_like(shift), ()
-        push = (one.strength.gamma * one.strength.carried) * shift
+        push = (one.strength.gamma * one.strength.share) * shift
         if term.normalise == "none":
             return push, ()
         if term.normalise == "clip":

@@ -31,34 +31,36 @@ GUESS = "does the energy clamp, round, detach or take an argmax, or is the class
 class IdleSteps:
     """Steps in which gradients pushed nothing.
 
-    unpushed: those whose push would be an error of the network, by the gradient's name and the steps of the run.
-    unasked: how many lie in the window of a gradient that no evaluation has reached.
+    without_push: those whose push would be an error of the network, by the gradient's name and the steps of the run.
+    out_of_reach: how many lie in the window of a gradient that no evaluation has reached.
     """
 
-    unpushed: dict[tuple[str, int], set[int]] = field(default_factory=dict)
-    unasked: dict[Term, int] = field(default_factory=dict)
+    without_push: dict[tuple[str, int], set[int]] = field(default_factory=dict)
+    out_of_reach: dict[Term, int] = field(default_factory=dict)
 
 
 class GradientRun:
     """The gradient terms of a chain in one run, and all that is remembered of them from step to step.
 
     pictures: what each term is shown of x0-hat. sigma_data: of clean data. tell(sentence): says it beside the trace
-    too. names: of the terms, in wire order. latest: their answers in the latest evaluation. held: answers that are used
-    again, by term and evaluation. notes: sentences for the trace.
+    too. names: of the terms, in wire order. latest: their answers in the latest evaluation. answers: answers that are
+    used again, by term and evaluation. notes: sentences for the trace.
     """
 
     def __init__(self, pictures: Mapping[Term, OwnPixels], sigma_data: float, tell: Callable[[str], object]):
         self.pictures, self.sigma_data, self.strength, self._tell = pictures, sigma_data, as_rate, tell
         self.names = dict(zip(pictures, names_of(pictures), strict=True))
         self.latest: list[Answer] = []
-        self.held: dict[tuple[Term, str], Answer] = {}
+        self.answers: dict[tuple[Term, str], Answer] = {}
         self.notes: dict[str, None] = {}
         self.dead: set[str] = set()  # terms whose gradient was said to be zero: the first time tells
-        self.broken: Counter[str] = Counter()  # numbers that were not finite, by term
+        self.non_finite: Counter[str] = Counter()  # numbers that were not finite, by term
         self.idle = IdleSteps()
         for term in self.gradient_terms:
-            if term.unread:
-                self.tell(f"{self.names[term]} does not read {', '.join(term.unread)} at {term.effective_evaluation}")
+            if term.unread_options:
+                self.tell(
+                    f"{self.names[term]} does not read {', '.join(term.unread_options)} at {term.effective_evaluation}"
+                )
 
     @property
     def gradient_terms(self) -> list[GradientTerm]:
@@ -80,7 +82,7 @@ class GradientRun:
         self._count_unasked(run, {term for term, _ in active})
         able = [(term, at) for term, at in active if at == CLEAN_X0 or gain(sigma, run.alpha(sigma))]
         for term, _ in (one for one in active if one not in able):
-            self.idle.unpushed.setdefault((self.names[term], run.steps), set()).add(run.step(sigma))
+            self.idle.without_push.setdefault((self.names[term], run.steps), set()).add(run.step(sigma))
         return tuple(self.active_term(run, sigma, term, at) for term, at in able)
 
     def active_term(self, run: Run, sigma: float, term: Term, at: str = CLEAN_X0) -> ActiveTerm:
@@ -88,8 +90,8 @@ class GradientRun:
         active = ActiveTerm(term, self.names[term], at, self.pictures[term])
         if not isinstance(term, GradientTerm):
             return active
-        kept = None if term.fresh(run, sigma) else self.held.get((term, at))
-        return active._replace(strength=self.strength(term, at, sigma), kept=kept)
+        earlier = None if term.fresh(run, sigma) else self.answers.get((term, at))
+        return active._replace(strength=self.strength(term, at, sigma), earlier_answer=earlier)
 
     def evaluation_of(self, term: Term) -> str:
         """The evaluation in force for a term."""
@@ -102,21 +104,21 @@ class GradientRun:
         for words in found.notes:
             self.tell(words)
         for one, answer in zip(found.terms, found.answers, strict=True):
-            if isinstance(one.term, GradientTerm) and one.kept is None:
+            if isinstance(one.term, GradientTerm) and one.earlier_answer is None:
                 self._check(answer, sigma)
                 if one.term.every > 1:
-                    self.held[one.term, one.evaluation] = answer
+                    self.answers[one.term, one.evaluation] = answer
             for words in answer.notes:
                 self.tell(words)
         return found.guided
 
     def _check(self, answer: Answer, sigma: float) -> None:
         """Say once a run that a gradient is not finite, or exactly zero."""
-        name, broken = answer.name, answer.broken
+        name, broken = answer.name, answer.non_finite
         if broken:
-            if not self.broken[name]:
+            if not self.non_finite[name]:
                 self.tell(f"{name} has {broken} values that are not finite at sigma {sigma:.3g}; they are set to 0")
-            self.broken[name] += broken
+            self.non_finite[name] += broken
         elif answer.shift is not None and name not in self.dead and (dead := int(is_dead(answer.shift).sum())):
             self.dead.add(name)
             some = "" if dead == len(answer.shift) else f" in {dead} of {len(answer.shift)} samples"
@@ -136,19 +138,19 @@ class GradientRun:
 
     def sentences(self) -> list[str]:
         """For the trace, the counts of the whole run last."""
-        bad = (f"{name} had {count} values that are not finite" for name, count in self.broken.items())
-        idle = [UNPUSHED.format(name=name, count=len(at), steps=n) for (name, n), at in self.idle.unpushed.items()]
-        unasked = ((self.names[term], count) for term, count in self.idle.unasked.items() if count)
+        bad = (f"{name} had {count} values that are not finite" for name, count in self.non_finite.items())
+        idle = [UNPUSHED.format(name=name, count=len(at), steps=n) for (name, n), at in self.idle.without_push.items()]
+        unasked = ((self.names[term], count) for term, count in self.idle.out_of_reach.items() if count)
         idle += [UNASKED.format(name=name, count=count) for name, count in unasked]
         return [*self.notes, *(f"Classifier guidance: {words} in the whole run." for words in bad), *idle]
 
     def _count_unasked(self, run: Run, reached: set[Term]) -> None:
         """Strike off the terms that an evaluation has reached; a cache may answer for the model in all their steps."""
-        for term in self.gradient_terms if not self.idle.unasked else ():
-            self.idle.unasked[term] = sum(term.active(run, sigma) for sigma in run.sigmas[:-1])
-        self.idle.unasked |= dict.fromkeys(reached & self.idle.unasked.keys(), 0)
+        for term in self.gradient_terms if not self.idle.out_of_reach else ():
+            self.idle.out_of_reach[term] = sum(term.active(run, sigma) for sigma in run.sigmas[:-1])
+        self.idle.out_of_reach |= dict.fromkeys(reached & self.idle.out_of_reach.keys(), 0)
 
-    def wanted(self) -> Tensor | None:  # -> [B, ...]
+    def total_shift(self) -> Tensor | None:  # -> [B, ...]
         """What the terms asked for together in the latest evaluation, at their own gamma; None where none was asked."""
         shifts = {answer.name: answer.shift for answer in self.latest if answer.shift is not None}
         asked = [(term, shifts[self.names[term]]) for term in self.gradient_terms if self.names[term] in shifts]

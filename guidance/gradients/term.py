@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..energies.composition import AugmentedEnergy, draws_at
 from ..energies.protocol import At, Energy, judges
-from ..knobs import Stated, knob
+from ..knobs import NO_WIDGET, Stated, knob
 from ..printing import Printed, safe_text, text_of
 from ..rules.kinds import Rule
 from ..rules.window import Window, part_of_run, share_knob
@@ -107,11 +107,11 @@ UNREAD = {NOISY: ("draws", "radius", "backward_steps", "shrink"), BACKPROP: ("ba
 class Strength(NamedTuple):
     """How strongly a term acts in one evaluation.
 
-    gamma: factor of its shift, and of the steps on the way to it. carried: share of it that reaches the prediction.
+    gamma: factor of its shift, and of the steps on the way to it. share: share of it that reaches the prediction.
     """
 
     gamma: float
-    carried: float = 1.0
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -144,8 +144,8 @@ class Term(Rule):
     )
     end: float = share_knob(1.0, "Share of the steps after which nothing is pushed; 1 is to the end.", "end_percent")
     decoder: Any = None
-    title: str = field(default="", kw_only=True, metadata={"widget": ""})
-    node: str = field(default="", kw_only=True, metadata={"widget": ""})
+    title: str = field(default="", kw_only=True, metadata=NO_WIDGET)
+    node: str = field(default="", kw_only=True, metadata=NO_WIDGET)
 
     @property
     def window(self) -> Window:
@@ -154,7 +154,7 @@ class Term(Rule):
 
     def within(self, start: float, end: float) -> Term:
         """The same term in what a part of the run shares with its own.  Raises ValueError as every rule does."""
-        found = self.window.narrowed(part_of_run(start, end), self.text)
+        found = self.window.narrow(part_of_run(start, end), self.text)
         return replace(self, start=found.start, end=found.end)
 
     @property
@@ -232,7 +232,7 @@ class GradientTerm(Term):
         name="every_k",
     )
     options: GradientOptions = USUAL
-    measured: bool = field(default=False, metadata={"widget": ""})
+    measured: bool = field(default=False, metadata=NO_WIDGET)
 
     def __post_init__(self):
         super().__post_init__()
@@ -260,7 +260,7 @@ class GradientTerm(Term):
         return NOISY if self.energy.noise_aware else BACKPROP
 
     @property
-    def unread(self) -> list[str]:
+    def unread_options(self) -> list[str]:
         """Options that were set and mean nothing in the evaluation in force."""
         names = UNREAD[self.effective_evaluation]
         return [name for name in names if getattr(self.options, name) != getattr(USUAL, name)]

@@ -53,4 +53,4 @@ class EnergyPreserving(After):
     def step(self, state: None, p: Predictions, guided: Tensor, gamma: float) -> tuple[Tensor, None]:
         """The prediction with the energy of c."""
         view, energy = view_in(self.space, p), middle_energy if self.robust else square
-        return view.scaled(guided, ratio(*(energy(v) for v in view.outputs(p.cond, guided))).sqrt()), state
+        return view.rescale(guided, ratio(*(energy(v) for v in view.outputs(p.cond, guided))).sqrt()), state

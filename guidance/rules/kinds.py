@@ -87,7 +87,7 @@ class Rule(Stated, Printed, ABC):
     @property
     def window(self) -> Window:
         """The part of the run in which it acts; outside it a chain is as if the rule were not there."""
-        return reduce(Window.shared, self.windows, WHOLE)
+        return reduce(Window.intersect, self.windows, WHOLE)
 
     @property
     def fields_by_widget(self) -> dict[str, str]:
@@ -105,7 +105,7 @@ class Rule(Stated, Printed, ABC):
         Raises ValueError for a window that is none, or that the rule's own never meets.
         """
         given = part_of_run(start, end)
-        self.window.narrowed(given, self.chain_text)
+        self.window.narrow(given, self.chain_text)
         return self if given == WHOLE else replace(self, windows=(*self.windows, given))
 
     @property

@@ -53,4 +53,4 @@ class LocationNorm(After):
         view = view_in(self.space, p)
         share = ratio(*(_lengths(v) for v in view.outputs(p.cond, guided)))
         share = share if self.match else share.clamp(max=1)
-        return view.scaled(guided, 1 + self.strength * (share - 1)), state
+        return view.rescale(guided, 1 + self.strength * (share - 1)), state

@@ -76,7 +76,7 @@ class Perturbed(Add):
     @property
     def window(self) -> Window:
         """From start to end, within any other windows."""
-        return Window(self.start, self.end).shared(super().window)
+        return Window(self.start, self.end).intersect(super().window)
 
     def needs(self, state: None, sigma: float, wanted: frozenset[str]) -> frozenset[str]:
         """The perturbed prediction, whatever gamma is."""

@@ -46,4 +46,4 @@ class Rescale(After):
         """The rescaled prediction."""
         view = view_in(self.space, p)
         share = ratio(*(std(v) for v in view.outputs(p.cond, guided)))
-        return view.scaled(guided, self.phi * share + 1 - self.phi), state
+        return view.rescale(guided, self.phi * share + 1 - self.phi), state

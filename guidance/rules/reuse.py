@@ -30,19 +30,19 @@ class Measured(NamedTuple):
 
 
 class End(NamedTuple):
-    """How near each item is to its end.  differed: its noise predictions have disagreed. streak: evaluated steps in a
-    row at which they agreed since. stopped: it has ended."""
+    """How near each item is to its end.  disagreement: its noise predictions have disagreed. streak: evaluated steps in
+    a row at which they agreed since. at_end: it has ended."""
 
-    differed: Tensor  # [B] bool
+    disagreement: Tensor  # [B] bool
     streak: Tensor  # [B] int64
-    stopped: Tensor  # [B] bool
+    at_end: Tensor  # [B] bool
 
 
 class Memory(NamedTuple):
     """The latest measured differences, newest first; steps skipped since; the end, once it is watched."""
 
-    measured: tuple[Measured, ...] = ()
-    skipped: int = 0
+    differences: tuple[Measured, ...] = ()
+    skips: int = 0
     end: End | None = None
 
 
@@ -127,24 +127,24 @@ class Reuse(BeforeAlways):
             return p, state
         if p.uncond is not None:
             state = self._measure(state, p)
-        elif state.measured and self._skips(state):
-            p, state = self._fill_uncond(state, p), state._replace(skipped=state.skipped + 1)
+        elif state.differences and self._skips(state):
+            p, state = self._fill_uncond(state, p), state._replace(skips=state.skips + 1)
         else:
-            return p, state._replace(measured=(), skipped=0)
+            return p, state._replace(differences=(), skips=0)
         return _end_items(p, state.end), state
 
     def _skips(self, state: Memory) -> bool:
         enough = 2 if self.predictor == "line" else 1
-        return len(state.measured) >= enough and state.skipped < self.every - 1
+        return len(state.differences) >= enough and state.skips < self.every - 1
 
     def _fill_uncond(self, state: Memory, p: Predictions) -> Predictions:
         if self.predictor == "hold":
-            return with_difference(p, state.measured[0].delta)
-        newest, older = state.measured
+            return with_difference(p, state.differences[0].delta)
+        newest, older = state.differences
         return with_difference(p, extrapolate(newest, older, _ratio(p)))
 
     def _measure(self, state: Memory, p: Predictions) -> Memory:
-        state = state._replace(measured=(Measured(p.delta, _ratio(p)), *state.measured)[:2], skipped=0)
+        state = state._replace(differences=(Measured(p.delta, _ratio(p)), *state.differences)[:2], skips=0)
         if self.stop >= 1:
             return state
         return state._replace(end=_nearer(state.end, agreement(p) >= self.stop, self.patience))
@@ -154,9 +154,9 @@ def _nearer(end: End | None, agreed: Tensor, patience: int) -> End:
     """The end after one more evaluated step."""
     if end is None:
         end = End(torch.zeros_like(agreed), torch.zeros_like(agreed).long(), torch.zeros_like(agreed))
-    differed = end.differed | ~agreed
+    differed = end.disagreement | ~agreed
     streak = torch.where(agreed & differed, end.streak + 1, 0)
-    return End(differed, streak, end.stopped | (streak >= patience))
+    return End(differed, streak, end.at_end | (streak >= patience))
 
 
 def agreement(p: Predictions) -> Tensor:  # -> [B] float64 in [-1, 1], nan where a noise prediction is zero
@@ -188,9 +188,9 @@ def _end_items(p: Predictions, end: End | None) -> Predictions:
     """The predictions with u = c for the items that have ended."""
     if end is None or p.uncond is None:
         return p
-    at_rest = end.stopped.to(p.cond.device).reshape(-1, *(1,) * (p.cond.ndim - 1))
+    at_rest = end.at_end.to(p.cond.device).reshape(-1, *(1,) * (p.cond.ndim - 1))
     return replace(p, uncond=torch.where(at_rest, p.cond, p.uncond))
 
 
 def _all_stopped(state: Memory) -> bool:
-    return state.end is not None and bool(state.end.stopped.all())
+    return state.end is not None and bool(state.end.at_end.all())

@@ -53,7 +53,7 @@ class View:
         """The x0-hat of a zero output: keep x / scale.  Zero where scale is: there x says nothing about x0."""
         return self.start * torch.where(self.scale == 0, 0.0, 1 / self.scale)
 
-    def scaled(self, x0: Tensor, factor: Tensor) -> Tensor:  # x0 [B, ...], factor [B] or [B, 1, ...] -> [B, ...]
+    def rescale(self, x0: Tensor, factor: Tensor) -> Tensor:  # x0 [B, ...], factor [B] or [B, 1, ...] -> [B, ...]
         """The x0-hat whose output is `factor` times as long, centre + factor (x0 - centre), in x0's dtype."""
         wider, middle = promote(x0), self.centre
         more = (factor - 1).to(wider).reshape(*factor.shape, *(1,) * (x0.ndim - factor.ndim))

@@ -31,13 +31,13 @@ class Window(NamedTuple):
         inside = self.start <= run.share(0)
         return sum(self.end >= 1 or run.share(i) < self.end for i in range(count if inside else 0))
 
-    def shared(self, other: Window) -> Window:
+    def intersect(self, other: Window) -> Window:
         """What two windows have in common; empty where that is nothing."""
         return Window(max(self.start, other.start), min(self.end, other.end))
 
-    def narrowed(self, other: Window, text: str) -> Window:
+    def narrow(self, other: Window, text: str) -> Window:
         """What it shares with another one.  text: whose it is.  Raises ValueError where that is nothing."""
-        found = self.shared(other)
+        found = self.intersect(other)
         if found.empty:
             raise ValueError(
                 f"{text!r} acts from {self.start:g} to {self.end:g} of the run by its own start_percent and "

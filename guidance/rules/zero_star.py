@@ -87,5 +87,5 @@ class ZeroStar(BeforeAlways):
             return p
         view = view_in("ode", p)
         free, bound = view.outputs(*p.pair)
-        uncond = view.scaled(p.pair[0], ratio(dot(bound, free), square(free)))
+        uncond = view.rescale(p.pair[0], ratio(dot(bound, free), square(free)))
         return replace(p, uncond=uncond.to(p.cond.dtype))

@@ -17,7 +17,7 @@ from ...dev.fixtures import exact_toy as toy
 from ...dev.fixtures.toy_gradients import DATA, LEVELS, guided, states
 from ...dev.places import ROOT
 from ...guidance.gradients.term import BACKPROP, CLEAN_X0, NOISY
-from ...guidance.predictions import denoised_from, output_from
+from ...guidance.predictions import output_from, x0_from_output
 from ..markdown import page, passages, table, write
 
 PAGE = ROOT / "docs" / "exact-toy.md"
@@ -73,7 +73,7 @@ def bayes(kind: str, alpha: float, sigma: float) -> float:
     """Error of u + g against c, with u from a network that outputs `kind`."""
     x = states(alpha, sigma)
     output = output_from(kind, toy.denoised(x, sigma, alpha), x, sigma, alpha, sigma_data=DATA)
-    u = denoised_from(kind, output, x, sigma, alpha, sigma_data=DATA)
+    u = x0_from_output(kind, output, x, sigma, alpha, sigma_data=DATA)
     shift = guided("noisy", 1.0)(x, sigma, alpha) - toy.denoised(x, sigma, alpha)
     return float((u + shift - toy.denoised(x, sigma, alpha, toy.TARGET)).abs().max())
 

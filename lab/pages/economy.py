@@ -69,9 +69,7 @@ class Counted:
         return prediction
 
     def _count(self, batch: int, both: bool, state: ChainState) -> None:
-        ended = max(
-            (int(memory.end.stopped.sum()) for memory in state.rules if getattr(memory, "end", None)), default=0
-        )
+        ended = max((int(memory.end.at_end.sum()) for memory in state.rules if getattr(memory, "end", None)), default=0)
         self.full += 2 * batch
         self.passes += (1 + both) * batch
         self.alone += batch + both * (batch - ended)

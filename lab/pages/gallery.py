@@ -23,7 +23,7 @@ PALETTES = ("light", "dark")
 TRIED = "6.5"  # another scale, in the what-if view
 SHOWN_STEP, SHOWN_SAMPLE = 5, 2  # as the template's figures
 SOURCES = {"effective": RULED}  # of a view; the others show the free run
-SHOWN = {figure.name: figure.alt for figure in RUN_FIGURES if "gallery" in figure.shown}
+SHOWN = {figure.name: figure.alt for figure in RUN_FIGURES if "gallery" in figure.places}
 LIST_VIEWS = (
     "const {VIEWS} = await import(process.argv[1]); console.log(JSON.stringify(VIEWS.map(v => [v.name, v.en])))"
 )

@@ -51,7 +51,7 @@ def scripted(script: Script, shape: tuple[int, ...], space: str):
         card,
         device=torch.device("cpu"),
         bytes_needed=lambda batch, numbers: 0,
-        told=lambda sampling, timestep: timestep,
+        embed_level=lambda sampling, timestep: timestep,
     )
     return comfy.model_patcher.ModelPatcher(model, load_device=torch.device("cpu"), offload_device=torch.device("cpu"))
 

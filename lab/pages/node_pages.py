@@ -44,7 +44,7 @@ def help_page(node: Any) -> str:
     place, schema = HELP / f"{node.__name__}.md", node.define_schema()
     if place.exists():
         return TABLE.sub(lambda _: f"{inputs_table(schema)}\n", place.read_text(encoding="utf-8"))
-    stated = node.stated
+    stated = node.owner
     formula = f"```\n{inspect.getdoc(stated)}\n```"
     papers = "\n".join(map(rules_table.linked, stated.papers)) or "No paper."
     inputs = ("## Inputs", inputs_table(schema), "## Formula", formula, "## Source", papers)

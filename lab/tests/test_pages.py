@@ -40,7 +40,7 @@ def test_the_example_is_of_the_plan_and_the_commands_that_it_shows():
     page = example_study.REPORT.read_text(encoding="utf-8")
     report = page.split("```\n")[-2]
     assert page == markdown.page(*example_study.blocks(report))
-    assert report.startswith(f"{count(read_plan(example_study.PLAN).varied)} cells, ")
+    assert report.startswith(f"{count(read_plan(example_study.PLAN).every_axis)} cells, ")
 
 
 @pytest.mark.parametrize("file", PICTURES, ids=lambda file: file.name)

@@ -15,7 +15,7 @@ LARGEST_WEIGHT = 1e4
 class GGCombineEnergies(EnergyNode):
     """Two energies as one."""
 
-    stated = CombinedEnergy
+    owner = CombinedEnergy
     inputs = (
         EnergyWire.Input("energy_a", tooltip="The first energy."),
         input_for(CombinedEnergy, "mixture"),

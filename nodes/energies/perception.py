@@ -23,7 +23,7 @@ DRAWN = re.compile(r"#([0-9a-fA-F]{6})\s+(\S.*)")
 class GGSegmentationEnergy(EnergyNode):
     """A map of classes as energy."""
 
-    stated = SegmentationEnergy
+    owner = SegmentationEnergy
     inputs = (
         input_for(SegmentationEnergy, "network"),
         io.String.Input(

@@ -19,7 +19,7 @@ NOTHING_WEAKER = (
 class GGAutoguidance(RuleNode):
     """A weak model, or a weaker condition, in place of the negative."""
 
-    stated = Autoguidance
+    owner = Autoguidance
     knobs = (
         *inputs_of(Autoguidance),
         io.Model.Input(

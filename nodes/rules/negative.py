@@ -26,7 +26,7 @@ def _weight(of: str, more: str = "") -> io.Float.Input:
 class GGNegative(RuleNode):
     """Two positives, a weighted negative, or the two scales of InstructPix2Pix."""
 
-    stated = Negative
+    owner = Negative
     knobs = (
         io.Conditioning.Input("second", tooltip="The second condition; the middle one of InstructPix2Pix."),
         *inputs_of(Negative),

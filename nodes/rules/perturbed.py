@@ -16,7 +16,7 @@ SAMPLER_HOOKS = ("sampler_post_cfg_function", "sampler_calc_cond_batch_function"
 class GGPerturbed(RuleNode):
     """A perturbed MODEL as what guidance leads away from, beside the negative."""
 
-    stated = Perturbed
+    owner = Perturbed
 
     @classmethod
     def validate_inputs(cls, start_percent, end_percent):

@@ -19,7 +19,7 @@ SAMPLERS = {
 class GGPlusPlus(RuleNode):
     """CFG++ for any sampler."""
 
-    stated = PlusPlus
+    owner = PlusPlus
 
     @classmethod
     def execute(cls, step_of, eta, guidance=None) -> io.NodeOutput:

@@ -12,7 +12,7 @@ from ...sweeps.rules import knob_of, with_knob
 
 CHANGED = "{} has changed since the sweep began. Give the same command again."
 TABLE = "Give a table of knobs and their values."
-OFFERED = RuleFile.offered()  # named by whoever started this process, never by a prompt
+OFFERED = RuleFile.list_offers()  # named by whoever started this process, never by a prompt
 
 if OFFERED:
 

@@ -12,7 +12,7 @@ from ...host.rule_nodes import RuleNode, extend_chain
 class GGCFGSchedule(RuleNode):
     """Gamma over the run."""
 
-    stated = ScaleSchedule
+    owner = ScaleSchedule
 
     @classmethod
     def validate_inputs(cls, schedule, values):

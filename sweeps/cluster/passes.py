@@ -32,17 +32,17 @@ def as_rows(cells: Sequence[Cell]) -> list[dict[str, str]]:
 class Tally:
     """What came of the cells of a study so far.
 
-    failed: errors by cell. lost: how many servers died at a cell. idle: processes that had no ComfyUI in this pass.
+    errors: errors by cell. deaths: how many servers died at a cell. idle: processes that had no ComfyUI in this pass.
     """
 
     def __init__(self):
-        self.failed: dict[str, list[str]] = {}
-        self.lost: Counter[str] = Counter()
-        self.tried: set[str] = set()  # in this pass, and not done
+        self.errors: dict[str, list[str]] = {}
+        self.deaths: Counter[str] = Counter()
+        self.attempts: set[str] = set()  # in this pass, and not done
         self.waiting: set[str] = set()  # given back in this pass by an actor without a ComfyUI
         self.idle: set[int] = set()
         self.why: Counter[str] = Counter()  # of what did not run
-        self.worked = 0  # cells that a ComfyUI ran in this pass
+        self.run_count = 0  # cells that a ComfyUI ran in this pass
         self.barren = MOST_BARREN  # passes without any since the last with one
 
     def add(self, row: Mapping[str, Any]) -> None:
@@ -51,30 +51,32 @@ class Tally:
         if end == UNWRITTEN:
             raise NotWritten(row["words"])
         if end == FAILED:
-            self.failed.setdefault(cell, []).append(row["words"])
+            self.errors.setdefault(cell, []).append(row["words"])
         elif end == LOST:
-            self.lost[cell] += 1
+            self.deaths[cell] += 1
         elif end == WAITING:
             self.why[row["words"]] += 1
             self.idle.add(row["process"])
-        self.tried |= {cell} if end in (FAILED, LOST) else set()
+        self.attempts |= {cell} if end in (FAILED, LOST) else set()
         self.waiting |= {cell} if end == WAITING else set()
-        self.worked += end in (DONE, FAILED)
+        self.run_count += end in (DONE, FAILED)
 
     def again(self, missing: Sequence[Cell]) -> list[Cell]:
         """The cells that are worth another pass; begins it.
 
         One that was given back is worth it while anybody runs cells, and once more when nobody did.
         """
-        self.barren = 0 if self.worked else self.barren + 1
+        self.barren = 0 if self.run_count else self.barren + 1
         given_back = self.waiting if self.barren < MOST_BARREN else set()
-        tried = self.tried | given_back
-        self.tried, self.waiting, self.worked = set(), set(), 0
-        return [c for c in missing if c.id in tried and max(len(self.failed.get(c.id, ())), self.lost[c.id]) < ATTEMPTS]
+        tried = self.attempts | given_back
+        self.attempts, self.waiting, self.run_count = set(), set(), 0
+        return [
+            c for c in missing if c.id in tried and max(len(self.errors.get(c.id, ())), self.deaths[c.id]) < ATTEMPTS
+        ]
 
     def poison(self, missing: Sequence[Cell]) -> list[tuple[Cell, str]]:
         """The cells that failed every time on a server that was there, with their errors."""
-        failed = ((cell, self.failed.get(cell.id, [])) for cell in missing)
+        failed = ((cell, self.errors.get(cell.id, [])) for cell in missing)
         return [(cell, errors[-1]) for cell, errors in failed if len(errors) >= ATTEMPTS]
 
 
@@ -149,6 +151,6 @@ def left_over(folder: Folder, cells: Sequence[Cell], tally: Tally, gone: Sequenc
         return ""
     reasons = [f"Gone: {', '.join(gone)}."] if gone else []
     reasons += [words for words, _ in tally.why.most_common(1)]
-    if not reasons and not any(tally.lost[cell.id] for cell in missing):
+    if not reasons and not any(tally.deaths[cell.id] for cell in missing):
         reasons = [NOT_SEEN.format(folder.path)]
     return " ".join([f"{count} of {len(cells)} cells have no result.", *reasons, AGAIN])

@@ -29,7 +29,7 @@ SHOWS_ANY = "PreviewAny"  # a node of the host that runs whatever is wired to it
 REPORT, REPORT_NODE = "gg-sweep-report", "GGReport"
 
 
-def told_by(client: Client) -> Told:
+def read_node_types(client: Client) -> Told:
     """What a server says of its nodes; None of one that it describes as no ComfyUI does."""
     return client.read("/object_info", answers.NODES, answers.MOST_NODES)
 
@@ -86,7 +86,7 @@ def run_cell(client: Client, cell: Cell, reports: bool, listener: Listener | Non
     try:
         job = client.run(prompt, listener)
     except LateError as late:
-        client.cancel(client.submitted[-1])  # or the next cells would wait behind it
+        client.cancel(client.job_ids[-1])  # or the next cells would wait behind it
         raise ValueError(f"The job had not ended after {client.timeout:.0f} s. Give it longer: --timeout.") from late
     facts: dict[str, Any] = {"seconds": round(time.monotonic() - began, 3)}
     shown = answers.OUTPUTS.dump_python(answers.OUTPUTS.validate_python(job.outputs))

@@ -78,7 +78,7 @@ class Job:
     events: list[tuple[str, dict]] = field(default_factory=list)
 
     @property
-    def cached(self) -> set[str]:
+    def cached_nodes(self) -> set[str]:
         """Ids of the nodes that did not run because nothing about them had changed."""
         return {node for kind, data in self.events if kind == "execution_cached" for node in data.get("nodes", ())}
 
@@ -105,7 +105,7 @@ class Client:
 
     def __init__(self, address: str, timeout: float = 300.0):
         self.address, self.timeout, self.id = address.rstrip("/"), timeout, uuid.uuid4().hex
-        self.submitted: list[str] = []
+        self.job_ids: list[str] = []
         self.session: aiohttp.ClientSession = self._wait(self._session(), "")
         weakref.finalize(self, end_later, self.session)
         try:
@@ -218,7 +218,7 @@ class Client:
         if answer["node_errors"]:
             self.tell("/queue", {"delete": [answer["prompt_id"]]})
             raise RefusedError(answer)
-        self.submitted.append(answer["prompt_id"])
+        self.job_ids.append(answer["prompt_id"])
         return answer["prompt_id"]
 
     def tell(self, path: str, body: dict) -> None:
@@ -284,7 +284,7 @@ class Client:
 
     def forget(self) -> None:
         """Have the server drop this client's finished jobs from its history."""
-        self.tell("/history", {"delete": self.submitted})
+        self.tell("/history", {"delete": self.job_ids})
 
     def file(self, entry: dict) -> bytes:
         """Fetch a file that an output names: {"filename", "subfolder", "type"}."""

@@ -34,12 +34,12 @@ def _of_node(node: Mapping, told: Told) -> list[str]:
         options = options_of(declared.get(one, ()))
         if options and not is_link(value) and value not in options:
             words.append(f"{title_of(node)} has no {one} {value!r}. {suggest(str(value), map(str, options))}")
-        if not is_link(value) and (needs := unheld(declared.get(one, ()), value)):
+        if not is_link(value) and (needs := limits_exceeded(declared.get(one, ()), value)):
             words.append(f"{title_of(node)} has {one} {value}, and {needs}.")
     return words
 
 
-def unheld(declared: Sequence, value: Any) -> str:
+def limits_exceeded(declared: Sequence, value: Any) -> str:
     """What a widget of numbers takes, where it cannot hold a value; "" where it can, and of any other input."""
     kind, limits = (*declared, {}, {})[:2] if declared else ("", {})
     if isinstance(kind, list) or kind not in KINDS or value is None:

@@ -81,13 +81,13 @@ def test_the_least_noise_is_read_best():
 
 def test_every_fifth_sample_of_each_label_is_held_out():
     lesson = lesson_of(count=43)
-    learned, held = lesson.parted(3)
+    learned, held = lesson.split(3)
     assert [int((held.targets == label).sum()) for label in (0, 1)] == [4, 4]
     rows = torch.cat([learned.x0, held.x0]).flatten(1)
     assert len(rows.unique(dim=0)) == len(rows) == 43
-    assert torch.equal(lesson.parted(3)[1].x0, held.x0)
-    assert not torch.equal(lesson.parted(4)[1].x0, held.x0)
-    few, none = lesson_of(count=8).parted(3)
+    assert torch.equal(lesson.split(3)[1].x0, held.x0)
+    assert not torch.equal(lesson.split(4)[1].x0, held.x0)
+    few, none = lesson_of(count=8).split(3)
     assert (len(few.x0), len(none.x0)) == (8, 0)
 
 
@@ -98,7 +98,7 @@ def test_what_was_not_learned_is_said(shuffled, told):
     if shuffled:
         order = torch.randperm(96, generator=torch.Generator().manual_seed(1))
         lesson = replace(lesson, targets=lesson.targets[order])
-    learned, held = lesson.parted(0)
+    learned, held = lesson.split(0)
     student, _ = taught(learned, course=Course(steps=120, batch=32, rate=3e-3))
     found = describe_training(student.classifier("mine", learned), learned, held)
     assert "held-out pictures" in found
@@ -115,7 +115,7 @@ def test_too_few_pictures_named_right_are_no_lesson_that_failed(right, told):
 def test_without_enough_pictures_it_is_said_that_none_is_held_out():
     lesson = lesson_of(count=8)
     student, _ = taught(lesson, course=Course(steps=2, batch=4))
-    found = describe_training(student.classifier("mine", lesson), *lesson.parted(0))
+    found = describe_training(student.classifier("mine", lesson), *lesson.split(0))
     assert "None is held out, as no label has 5" in found
 
 

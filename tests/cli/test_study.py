@@ -146,13 +146,13 @@ def test_servers_that_do_not_fit_are_named_before_any_work(ray, two, tmp_path):
 
 
 def test_servers_that_do_not_answer_are_left_out_at_the_start(two, capsys):
-    from guidance_geometry.cli.study import known_of
+    from guidance_geometry.cli.study import ask_servers
 
     gone = "http://127.0.0.1:9"
-    assert list(known_of([gone, two[1][0]])[0]) == [two[1][0]]
+    assert list(ask_servers([gone, two[1][0]])[0]) == [two[1][0]]
     assert f"{gone} does not answer" in capsys.readouterr().err
     with pytest.raises(ValueError, match="No server answers"):
-        known_of([gone])
+        ask_servers([gone])
 
 
 def test_a_server_of_another_kind_and_a_cluster_that_is_not_there_are_named(two):
@@ -163,7 +163,7 @@ def test_a_server_of_another_kind_and_a_cluster_that_is_not_there_are_named(two)
 
     two[0][0].spoilt = {"/object_info": html}
     with pytest.raises(ValueError, match=rf"^{two[1][0]} answered /object_info with '<html>.*Is it a ComfyUI"):
-        run_study.known_of(two[1])
+        run_study.ask_servers(two[1])
 
     def nobody(**_):
         raise ConnectionError("Could not find any running Ray instance")

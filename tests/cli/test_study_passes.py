@@ -61,8 +61,8 @@ def test_the_cells_of_a_server_that_dies_run_on_another(study, two):
     two[0][1].dies_at = 3
     folder, cells, tally, left = study(range(10))
     assert (folder.missing(cells), rejected(folder), left) == ([], 0, two[1][:1])
-    assert sum(tally.lost.values()) == 1
-    assert not tally.failed
+    assert sum(tally.deaths.values()) == 1
+    assert not tally.errors
 
 
 def test_cells_without_any_server_are_missing_and_not_set_aside(study, two):
@@ -93,13 +93,13 @@ def test_a_cell_at_which_servers_die_again_and_again_does_not_take_them_all(tmp_
 def test_a_server_that_is_silent_once_is_asked_again_and_stays(study, two):
     two[0][1].nap = 2, 2  # the cell that is tried again and the first ping
     folder, cells, tally, left = study(range(6))
-    assert (folder.missing(cells), left, dict(tally.lost)) == ([], two[1], {})
+    assert (folder.missing(cells), left, dict(tally.deaths)) == ([], two[1], {})
 
 
 def test_a_server_that_was_given_up_is_taken_again_when_it_answers(study, two):
     two[0][1].nap = 2, 3
     folder, cells, tally, left = study(range(12))
-    assert (folder.missing(cells), set(left), sum(tally.lost.values())) == ([], set(two[1]), 1)
+    assert (folder.missing(cells), set(left), sum(tally.deaths.values())) == ([], set(two[1]), 1)
     rows = [row for row in folder.rows(cells) if row["server"] == two[1][1]]
     assert len(rows) >= 4
     assert {row["machine"] for row in rows} == {"ComfyUI 0.0.0, none"}

@@ -9,7 +9,7 @@ from guidance_geometry.cli.sweep import FIRST_LOOK
 from guidance_geometry.sweeps.axes import Axis
 from guidance_geometry.sweeps.cells import cells_of
 from guidance_geometry.sweeps.comfyui import answers
-from guidance_geometry.sweeps.comfyui.misfits import misfits, refuse_misfits, unheld
+from guidance_geometry.sweeps.comfyui.misfits import limits_exceeded, misfits, refuse_misfits
 from guidance_geometry.sweeps.plan import Plan
 from guidance_geometry.sweeps.rules import NOTHING
 
@@ -58,14 +58,14 @@ def test_a_number_that_a_widget_cannot_hold_is_said_before_any_work(kind, value,
 @pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
 def test_numbers_of_a_workflow_that_are_not_finite_are_no_whole_ones(value):
     """A file in JSON may hold them."""
-    assert unheld(["INT", {"min": 0, "max": 9}], value) == "needs a whole number from 0 to 9"
+    assert limits_exceeded(["INT", {"min": 0, "max": 9}], value) == "needs a whole number from 0 to 9"
 
 
 @pytest.mark.parametrize("end", [10**400, -(10**400), math.nan], ids=["huge", "low", "nan"])
 def test_ends_of_a_range_that_no_number_has_count_as_none(end):
     node = {"input": {"required": {"cfg": ["FLOAT", {"min": end, "max": 10}]}}}
     (read,) = answers.NODES.dump_python(answers.NODES.validate_python({"A": node})).values()
-    assert unheld(read["input"]["required"]["cfg"], 11) == "takes -inf to 10"
+    assert limits_exceeded(read["input"]["required"]["cfg"], 11) == "takes -inf to 10"
 
 
 def test_what_servers_lack_is_said_before_any_work():

@@ -12,7 +12,7 @@ from guidance_geometry.denoisers.schedules import Levels, coordinates, table
 from guidance_geometry.denoisers.spec import choose_spec
 from guidance_geometry.denoisers.unet2d import unet_format
 from guidance_geometry.files.safetensors import write_safetensors
-from guidance_geometry.guidance.predictions import denoised_from
+from guidance_geometry.guidance.predictions import x0_from_output
 from guidance_geometry.samplers.steps import Level, ddim
 from guidance_geometry.tests.diffusers_folders import (
     DIT,
@@ -222,7 +222,7 @@ def test_a_step_of_ddim_is_theirs(tmp_path, kind, eta):
     wanted = scheduler.step(output, 801, x, eta=eta, variance_noise=eps).prev_sample
     spec = choose_spec(read_denoiser(unet_folder(tmp_path / "a", scheduler=SCHEDULER | {"prediction_type": kind})).spec)
     now, then = (Level(float(at.alpha), float(at.sigma)) for at in map(level_of, (801, 701)))
-    x0 = denoised_from(spec.parametrisation, output, x, now.sigma, now.alpha)
+    x0 = x0_from_output(spec.parametrisation, output, x, now.sigma, now.alpha)
     assert error(x + sum(ddim(x, x0, now, then, eps, eta=eta)), wanted) < 1e-5
 
 

@@ -17,17 +17,19 @@ def test_distances_are_those_of_the_states():
     found = compare(first, second, 1)
     assert found.steps == list(range(13))
     for k, step in enumerate(found.steps):
-        a, b = (t.tensors["end"] if step == 12 else t.captured("x", step) for t in (first, second))
+        a, b = (t.tensors["end"] if step == 12 else t.captured_tensor("x", step) for t in (first, second))
         rms = float((a[1].double() - b[1].double()).square().mean().sqrt())
         assert found.distance[k] == pytest.approx(rms)
         assert found.relative[k] == pytest.approx(rms / math.hypot(0.4684, found.sigmas[k]))
     assert found.distance[0] == 0
-    assert found.parted == next(step for step, share in zip(found.steps, found.relative, strict=True) if share > 0.01)
+    assert found.parting_step == next(
+        step for step, share in zip(found.steps, found.relative, strict=True) if share > 0.01
+    )
 
 
 def test_a_run_never_parts_from_itself():
     trace = run(gamma=4.0)
-    assert compare(trace, trace, 0).parted is None
+    assert compare(trace, trace, 0).parting_step is None
     canvas, text = draw_comparison(trace, trace, pictures=HOW)
     assert "never diverge" in text
     assert_apart(canvas)
@@ -37,7 +39,7 @@ def test_rounding_of_the_captured_states_is_no_difference():
     trace, floor = run(gamma=4.0), 1e-3
     tensors = trace.tensors | {"x": trace.tensors["x"].float().mul(1 + floor / 4).half()}
     found = compare(trace, replace(trace, tensors=tensors), 0)
-    assert found.parted is None
+    assert found.parting_step is None
     assert all(d < 2 * low for d, low in zip(found.distance[:-1], found.floor[:-1], strict=True))
 
 
@@ -52,7 +54,7 @@ def test_the_curve_stands_on_its_logarithmic_axis():
     y3 = places[3][1]
     logs = [math.log10(found.distance[k]) for k in (3, 5, 12)]
     assert (y5 - y3) / (y12 - y3) == pytest.approx((logs[1] - logs[0]) / (logs[2] - logs[0]), rel=0.01)
-    assert segment(svg, "parted")[0][0] == pytest.approx(places[found.parted][0], abs=0.01)
+    assert segment(svg, "parted")[0][0] == pytest.approx(places[found.parting_step][0], abs=0.01)
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,9 @@ def with_tensors(**tensors):
 
 def test_difference_is_grey_plus_gain_times_half_delta():
     images = difference_images(RUN, Pictures(), "5", gain=2.0)
-    delta = (RUN.captured("cond", 5).float() - RUN.captured("uncond", 5).float()).permute(0, 2, 3, 1)
+    delta = (RUN.captured_tensor("cond", 5).float() - RUN.captured_tensor("uncond", 5).float()).permute(0, 2, 3, 1)
     assert torch.allclose(images.difference, (0.5 + 2.0 * 0.5 * delta).clamp(0, 1), atol=1e-6)
-    assert images.clipped == pytest.approx(float((delta.abs() > 0.5).double().mean()))
+    assert images.clipped_share == pytest.approx(float((delta.abs() > 0.5).double().mean()))
     assert images.uncond.shape == images.cond.shape == images.guided.shape == (2, 32, 32, 3)
 
 
@@ -51,9 +51,9 @@ def test_a_decoder_is_applied_to_both_predictions_and_never_to_the_difference():
         return (x.permute(0, 2, 3, 1) / 4 + 0.5).clamp(0, 1)
 
     images = difference_images(RUN, Pictures(decode=decode), "3", gain=1.0)
-    u, c = RUN.captured("uncond", 3).float(), RUN.captured("cond", 3).float()
+    u, c = RUN.captured_tensor("uncond", 3).float(), RUN.captured_tensor("cond", 3).float()
     assert torch.allclose(images.difference, (0.5 + decode(c) - decode(u)).clamp(0, 1), atol=1e-6)
-    assert all(any(torch.equal(x, y.float()) for y in (u, c, RUN.captured("guided", 3))) for x in seen)
+    assert all(any(torch.equal(x, y.float()) for y in (u, c, RUN.captured_tensor("guided", 3))) for x in seen)
     assert "decode(c) - decode(u)" in images.note
 
 
@@ -68,7 +68,7 @@ def test_a_skipped_unconditional_pass_is_left_grey():
     trace = with_tensors(**{**RUN.tensors, "uncond": uncond})
     images = difference_images(trace, Pictures(), "4")
     assert (images.difference == 0.5).all()
-    assert images.clipped == 0
+    assert images.clipped_share == 0
 
 
 @pytest.mark.parametrize(

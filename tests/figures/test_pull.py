@@ -45,7 +45,7 @@ def test_the_sum_ends_where_the_sampler_went():
     pull = pull_of(trace, 5, 0)
     kappa, guided = float(trace.steps["kappa"][5]), expected(trace, 5, 0)["G"]
     assert math.dist(pull.scene.positions.points["tip"], [kappa * v for v in guided]) < 1e-9
-    assert pull.implied
+    assert pull.by_difference
 
 
 def test_a_recorded_gradient_takes_the_place_of_the_difference():
@@ -61,7 +61,7 @@ def test_a_recorded_gradient_takes_the_place_of_the_difference():
     header = trace.header | {"vectors": [*VECTORS, "gradient"]}
     guided = Trace(header, trace.steps | {"K": torch.stack(rows)}, trace.stage)
     pull = pull_of(guided, 5, 0)
-    assert not pull.implied
+    assert not pull.by_difference
     assert pull.scene.facts.gamma == pytest.approx(3.0)
     length = math.hypot(*pull.gradient)
     assert length == pytest.approx(0.1 * float(trace.steps["kappa"][5]), rel=0.05)
@@ -97,7 +97,7 @@ def test_a_classifier_run_and_the_same_run_with_guidance_are_drawn_alike():
         guided.stage,
     )
     drawn, implied = (pull_of(trace, 5, 1) for trace in (guided, bare))
-    assert implied.implied
+    assert implied.by_difference
     for name, place in drawn.scene.positions.points.items():
         assert math.dist(place, implied.scene.positions.points[name]) < 1e-7, name
     assert math.dist(drawn.gradient, implied.gradient) < 1e-7

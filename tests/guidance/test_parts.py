@@ -36,7 +36,7 @@ def test_parts_are_views_and_joined_they_are_the_whole(count):
     v = predictions(packed, 0).x
     parts = packed.split(v)
     assert [tuple(part.shape) for part in parts] == [(2, *shape) for shape in SHAPES[:count]]
-    assert torch.equal(packed.joined(parts), v)
+    assert torch.equal(packed.join(parts), v)
     assert all(part.untyped_storage().data_ptr() == v.untyped_storage().data_ptr() for part in parts)
     assert sum(packed.shares) == pytest.approx(1)
 
@@ -45,7 +45,7 @@ def test_one_tensor_stays_itself():
     v = draw(2, 3, 4)
     for packed in (Packed(), Packed(((3, 4),))):
         assert packed.split(v)[0] is v
-        assert packed.joined([v]) is v
+        assert packed.join([v]) is v
         assert (packed.names, packed.shares) == (("",), [1])
 
 

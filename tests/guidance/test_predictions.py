@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from guidance_geometry.guidance.predictions import PARAMETRISATIONS, Predictions, denoised_from, output_from
+from guidance_geometry.guidance.predictions import PARAMETRISATIONS, Predictions, output_from, x0_from_output
 
 SIGMA_DATA = 0.5
 
@@ -38,7 +38,7 @@ def test_the_training_target_denoises_to_the_clean_sample(kind, space):
     for noise in (0.01, 0.5, 1.0, 20.0):
         alpha, sigma = level(space, noise)
         target, x = by_definition(kind, x0, eps, sigma, alpha), alpha * x0 + sigma * eps
-        assert (denoised_from(kind, target, x, sigma, alpha, SIGMA_DATA) - x0).abs().max() < 1e-12
+        assert (x0_from_output(kind, target, x, sigma, alpha, SIGMA_DATA) - x0).abs().max() < 1e-12
         assert (output_from(kind, x0, x, sigma, alpha, SIGMA_DATA) - target).abs().max() < 1e-10
 
 
@@ -46,21 +46,21 @@ def test_the_training_target_denoises_to_the_clean_sample(kind, space):
 def test_every_item_has_its_own_noise_level(kind):
     x, output = draw((3, 2, 4), 0), draw((3, 2, 4), 1)
     sigma, alpha = torch.tensor([0.1, 1.0, 9.0]), torch.tensor([0.9, 0.5, 1.0])
-    together = denoised_from(kind, output, x, sigma, alpha, SIGMA_DATA)
+    together = x0_from_output(kind, output, x, sigma, alpha, SIGMA_DATA)
     for i in range(3):
-        alone = denoised_from(kind, output[i : i + 1], x[i : i + 1], sigma[i], alpha[i], SIGMA_DATA)
+        alone = x0_from_output(kind, output[i : i + 1], x[i : i + 1], sigma[i], alpha[i], SIGMA_DATA)
         assert torch.equal(alone[0], together[i])
 
 
 def test_half_precision_outputs_are_denoised_in_the_precision_of_x():
     x = draw((1, 64), 0).float() * 80
-    assert denoised_from("epsilon", (x / 80).half(), x, 80.0, 1.0).dtype == torch.float32
-    assert denoised_from("v", x.half(), x.half(), 80.0, 1.0).isfinite().all()
+    assert x0_from_output("epsilon", (x / 80).half(), x, 80.0, 1.0).dtype == torch.float32
+    assert x0_from_output("v", x.half(), x.half(), 80.0, 1.0).isfinite().all()
 
 
 def test_an_unknown_parametrisation_names_the_known_ones():
     with pytest.raises(ValueError, match=r"'eps' is unknown. Use one of epsilon, x0, v, flow, score, edm"):
-        denoised_from("eps", torch.zeros(1, 2), torch.zeros(1, 2), 1.0, 1.0)
+        x0_from_output("eps", torch.zeros(1, 2), torch.zeros(1, 2), 1.0, 1.0)
 
 
 def test_edm_without_sigma_data_is_refused():

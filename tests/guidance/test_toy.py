@@ -9,7 +9,7 @@ import torch
 from guidance_geometry.dev.fixtures import exact_toy as toy
 from guidance_geometry.dev.fixtures.toy_gradients import DATA, LEVELS, guided, states, target
 from guidance_geometry.guidance.gradients.estimators import at_denoised, noise_aware, spread
-from guidance_geometry.guidance.predictions import denoised_from, output_from
+from guidance_geometry.guidance.predictions import output_from, x0_from_output
 from guidance_geometry.tests.toy_tables import BY_STEPS, HEUN_80, SHORT, holds
 
 PROBE = torch.tensor([[0.5, -0.5, 0.25, 1.0]], dtype=torch.float64)
@@ -60,7 +60,7 @@ def test_the_noise_aware_classifier_is_classifier_free_guidance(alpha, sigma, ga
     """Whatever the network outputs: u + gamma shift = u + gamma (c - u), for c = E[x0 | x, y]."""
     x = states(alpha, sigma)
     output = output_from(kind, toy.denoised(x, sigma, alpha), x, sigma, alpha, sigma_data=DATA)
-    u = denoised_from(kind, output, x, sigma, alpha, sigma_data=DATA)
+    u = x0_from_output(kind, output, x, sigma, alpha, sigma_data=DATA)
     c = toy.denoised(x, sigma, alpha, toy.TARGET)
     shift = noise_aware(lambda z: target(z, sigma, alpha), x, sigma, alpha).shift
     assert (u + gamma * shift - (u + gamma * (c - u))).abs().max() < 1e-9

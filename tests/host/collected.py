@@ -25,8 +25,8 @@ class Collected:
                 watch = Watch(Recording("numbers"), host_run(inner, guider, sigmas, extra_args, masked=False))
                 watch.recorder.commit = steps.append
                 watch.listen(extra_args["model_options"])
-                note = watch.recorder.called
-                watch.recorder.called = lambda x, sigma: calls.append(note(x, sigma)) or calls[-1]
+                note = watch.recorder.begin_call
+                watch.recorder.begin_call = lambda x, sigma: calls.append(note(x, sigma)) or calls[-1]
                 return watch.sample(lambda sampler, *r: sampler.sample(*r), extra_args, callback, rest)
 
         return Sampler()

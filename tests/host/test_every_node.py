@@ -66,7 +66,9 @@ def inputs_of(node):
 
 def each_input(kinds):
     """Every input of these types, with its node and its name; whatever a node does not read is left out."""
-    every = ((node, name, one) for node in NODES for name, one in inputs_of(node).items() if name not in node.unread)
+    every = (
+        (node, name, one) for node in NODES for name, one in inputs_of(node).items() if name not in node.unread_inputs
+    )
     return [(node, name, one) for node, name, one in every if one.get_io_type() in kinds]
 
 
@@ -136,7 +138,7 @@ def test_every_execute_is_checked_against_its_schema():
     for node in NODES:
         assert issubclass(node, CheckedNode), f"{node.__name__} is no CheckedNode"
         inputs = inputs_of(node)
-        kinds = {declared.get_io_type() for name, declared in inputs.items() if name not in node.unread}
+        kinds = {declared.get_io_type() for name, declared in inputs.items() if name not in node.unread_inputs}
         assert kinds <= widgets | CARRIED.keys(), node.__name__
         assert inputs.keys() == set(signature(node.execute).parameters), node.__name__
     assert not [name for _, name, one in each_input(NUMBERS) if None in (one.min, one.max)]
@@ -165,7 +167,7 @@ def test_every_node_explains_itself():
 
 def test_the_taps_alone_read_nothing_of_a_wire():
     taps = {"GGTap": ("model",), "GGPipeTap": ("pipe",)}
-    assert {node.__name__: node.unread for node in NODES if node.unread} == taps
+    assert {node.__name__: node.unread_inputs for node in NODES if node.unread_inputs} == taps
 
 
 SAMPLES = torch.zeros(2, 3, 8, 8)
@@ -250,8 +252,8 @@ def test_a_class_is_checked_once_and_its_clones_as_they_are():
     for node in NODES:
         clone = node.PREPARE_CLASS_CLONE({})
         assert clone.execute.__func__ is node.execute.__func__
-        assert clone.declared is node.declared
-        carried = [declared.get_io_type() in CARRIED for declared in node.declared.values()]
+        assert clone.inputs_by_id is node.inputs_by_id
+        carried = [declared.get_io_type() in CARRIED for declared in node.inputs_by_id.values()]
         assert carried == sorted(carried), "widgets first, sorted when the class is made"
         assert layers_of(node.execute.__func__).count(checks.__file__) == 1, node.__name__
 

@@ -440,9 +440,11 @@ def test_a_sampler_whose_report_is_no_table_is_sampled_and_said(labelled, empty_
 
 def test_a_sampler_that_never_reports_does_not_fill_the_memory(labelled, empty_latent, monkeypatch):
     waiting = []
-    watched = recorder.Recorder.answered
+    watched = recorder.Recorder.keep_answer
     monkeypatch.setattr(
-        recorder.Recorder, "answered", lambda self, *given: waiting.append(len(self.pending)) or watched(self, *given)
+        recorder.Recorder,
+        "keep_answer",
+        lambda self, *given: waiting.append(len(self.pending)) or watched(self, *given),
     )
 
     def tireless(model, x, sigmas, extra_args=None, callback=None, disable=None):

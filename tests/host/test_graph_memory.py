@@ -142,7 +142,7 @@ def test_an_evaluation_says_what_it_found_and_changes_nobody(pocket, empty_laten
 
     def state_of(run):
         gradients = run.gradients
-        remembered = list(gradients.latest), dict(gradients.held), gradients.sentences()
+        remembered = list(gradients.latest), dict(gradients.answers), gradients.sentences()
         return gradients.plan, *remembered, dict(vars(run.runner))
 
     def make(run, proceed, x, timestep, options, seed):

@@ -166,7 +166,7 @@ def test_events_take_a_small_share_of_the_run(host):
         live.add_row(4)
         now[0] += 0.02
     live.flush()
-    assert live.sent == 500
+    assert live.steps_sent == 500
     assert 0 < spent[0] <= 1.5 * SHARE * now[0]
 
 

@@ -32,7 +32,7 @@ class Painted(Stated):
 
 @pytest.fixture(scope="module")
 def node(host):
-    return type("GGPainted", (EnergyNode,), {"stated": Painted})
+    return type("GGPainted", (EnergyNode,), {"owner": Painted})
 
 
 def test_its_inputs_are_the_knobs_with_those_that_came_later_behind(node):
@@ -75,7 +75,7 @@ class Seen(Stated):
 
 
 def test_what_comes_over_a_wire_is_read_and_a_network_must_answer_what_it_is_asked(host):
-    node = type("GGSeen", (EnergyNode,), {"stated": Seen})
+    node = type("GGSeen", (EnergyNode,), {"owner": Seen})
     classifier, image, texts = node.define_schema().inputs
     assert [one.get_io_type() for one in (classifier, image, texts)] == ["GG_CLASSIFIER", "IMAGE", "STRING"]
     assert (classifier.id, image.id, texts.multiline) == ("classifier", "image", True)

@@ -29,7 +29,7 @@ def test_a_mix_is_the_picture_of_the_prediction_at_that_scale(host, gamma):
     mix, colours = kept(trace)
     assert [step["i"] for step in mix["steps"]] == [2, 7]
     for step, (u, c) in zip((2, 7), colours, strict=True):
-        tensors = [trace.captured(name, step)[[0, 2]].double() for name in ("uncond", "cond")]
+        tensors = [trace.captured_tensor(name, step)[[0, 2]].double() for name in ("uncond", "cond")]
         expected = 0.5 + 0.5 * (tensors[0] + gamma * (tensors[1] - tensors[0])).movedim(1, -1)
         found = torch.from_numpy(u + gamma * (c - u))
         assert found.shape == expected.shape

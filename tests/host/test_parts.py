@@ -160,7 +160,7 @@ def of_each_part(calls, chain, gammas, sigmas):
             own = Predictions(*(PACKED.split(v)[part] if v.ndim > 1 else v for v in (x, sigma, 1 - sigma, u, c)))
             guided_part, state = chain.step(state, own, gamma)
             made[part].append(guided_part)
-    return [PACKED.joined([video, audio]) for video, audio in zip(*made, strict=True)]
+    return [PACKED.join([video, audio]) for video, audio in zip(*made, strict=True)]
 
 
 CHAINS = {

@@ -4,7 +4,7 @@ import comfy.model_sampling
 import pytest
 import torch
 
-from guidance_geometry.guidance.predictions import denoised_from
+from guidance_geometry.guidance.predictions import x0_from_output
 
 CASES = [  # our kind, the host's class, its sigma_data
     ("epsilon", "EPS", 1.0),
@@ -25,7 +25,7 @@ def test_the_table_agrees_with_the_host(kind, name, sigma_data, shape):
     sigma = torch.tensor([0.03, 0.6, 0.97] if kind == "flow" else [0.03, 1.3, 80.0], dtype=torch.float64)
     alpha = 1 - sigma if kind == "flow" else torch.ones_like(sigma)
     expected = host.calculate_denoised(sigma, output, x)
-    assert (denoised_from(kind, output, x, sigma, alpha, sigma_data) - expected).abs().max() < 1e-12
+    assert (x0_from_output(kind, output, x, sigma, alpha, sigma_data) - expected).abs().max() < 1e-12
 
 
 @pytest.mark.parametrize(("kind", "name", "sigma_data"), CASES, ids=[case[1] for case in CASES])
@@ -37,4 +37,4 @@ def test_float32_stays_within_rounding_of_the_host(kind, name, sigma_data):
     alpha = 1 - sigma if kind == "flow" else torch.ones_like(sigma)
     x, output = (torch.randn(1, 4, 8, 8, generator=draws) for _ in range(2))
     expected = host.calculate_denoised(sigma, output, x)
-    assert (denoised_from(kind, output, x, sigma, alpha, sigma_data) - expected).abs().max() < 2e-6
+    assert (x0_from_output(kind, output, x, sigma, alpha, sigma_data) - expected).abs().max() < 2e-6

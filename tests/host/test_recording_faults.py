@@ -42,7 +42,7 @@ IN_THE_RUN = [
 ]
 ONCE = {"_begin", "_marked_noise", "_note_end", "identify", "draws"}  # called once in a run
 AFTERWARDS = [
-    "trace.accumulator.Capture.stacked",
+    "trace.accumulator.Capture.stack",
     "host.run_facts.map_tensors",
     "host.adapter.describe_model",
     "host.adapter.labels_of",

@@ -63,7 +63,7 @@ def test_a_cached_run_outlives_any_number_of_jobs_of_another_sampler(recorded):
 def test_what_a_cache_brings_back_is_found_within_the_memory_that_was_allowed(recorded):
     *_, recorder, sample = recorded
     latents = [sample(seed, "3", f"job {seed}") for seed in range(3)]
-    held = [not run.trace.steps.made for run in recorder.runs]
+    held = [not run.trace.steps.is_complete for run in recorder.runs]
     assert held == [False, False, True], "what waits on the device is let go once a run is replaced"
     assert [read(recorder, latent).header["seed"] for latent in latents] == [0, 1, 2]
     recorder.budget_mb = 0

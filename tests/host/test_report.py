@@ -12,7 +12,7 @@ from comfy_execution.graph_utils import ExecutionBlocker
 
 from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.host import panel_record
-from guidance_geometry.host.choices import _answered, forget_picks
+from guidance_geometry.host.choices import _respond, forget_picks
 from guidance_geometry.host.jobs import RunningJob, file_of
 from guidance_geometry.host.native_model import format_named
 from guidance_geometry.host.users import ONLY_USER
@@ -73,7 +73,7 @@ def test_a_card_and_picks_of_the_user_are_found(knowledge, traces):
     write_picks(Picks("m", HASH, (Pick(8.0, "ode", True),)), knowledge.place_of(knowledge.PICKS, HASH))
     assert knowledge.make_report(traces[8.0]).answer.headline.id == "head.picks.inside"
     assert knowledge.state_of_files() != before
-    assert not knowledge.known_of(traces[8.0], "somebody else").card
+    assert not knowledge.knowledge_of(traces[8.0], "somebody else").card
 
 
 def test_what_is_damaged_is_said_and_not_used(knowledge, traces):
@@ -294,7 +294,7 @@ def test_further_conditions_of_a_rule_are_in_the_header(labelled, knowledge):
 def test_a_run_that_goes_meanwhile_is_gone_and_no_fault_tells_a_place_of_the_server(tmp_path):
     said = {}
     for name in ("gone.safetensors", "."):  # a folder is no file to read
-        answer = asyncio.run(_answered((tmp_path / name).read_bytes))
+        answer = asyncio.run(_respond((tmp_path / name).read_bytes))
         said[answer.status] = json.loads(answer.body or b"null")
     assert said[204] is None
     assert said[500]["error"]

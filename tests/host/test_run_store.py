@@ -57,25 +57,25 @@ def test_256_megabytes_are_kept_unless_somebody_says_otherwise(host):
 
 def test_the_bound_is_a_setting_and_nonsense_is_none(store):
     for megabytes in (None, 0, -5, "x", 1 << 40, 2.5, True):
-        store.bound("default", megabytes)
+        store.set_bound("default", megabytes)
         assert store.most_bytes == 100
-    store.bound("default", 2)
+    store.set_bound("default", 2)
     assert store.most_bytes == 2 << 20
 
 
 def test_a_smaller_bound_holds_at_once(store):
-    store.bound("default", 4)
+    store.set_bound("default", 4)
     for name in "ab":
         store.add(stored(name, size=1 << 20))
-    store.bound("default", 1)
+    store.set_bound("default", 1)
     assert names(store, workflow_id=WORKFLOW) == ["b"]
 
 
 def test_of_several_users_the_one_who_wants_most_sets_the_bound(store):
-    store.bound("her", 4)
-    store.bound("him", 1)
+    store.set_bound("her", 4)
+    store.set_bound("him", 1)
     assert store.most_bytes == 4 << 20
-    store.bound("her", 2)
+    store.set_bound("her", 2)
     assert store.most_bytes == 2 << 20
 
 

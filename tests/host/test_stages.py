@@ -70,7 +70,7 @@ def played(sampler, kind, sigmas, x, denoise):
             return found
 
     def report(info):
-        stages.reported()
+        stages.note_report()
         events.append(None)
 
     extra = {"seed": 1, "model_options": {}}

@@ -21,7 +21,7 @@ from guidance_geometry.host import sweep_results, sweeping
 from guidance_geometry.host.native_model import card_of
 from guidance_geometry.host.recording import Recording
 from guidance_geometry.host.run_recorder import record_model
-from guidance_geometry.host.sweep_conditions import Asked, labels_of, steady, wanted_of
+from guidance_geometry.host.sweep_conditions import Asked, labels_of, prepare_conditions, steady
 from guidance_geometry.host.sweep_conditions import label_conditioning as asked_for
 from guidance_geometry.host.sweep_results import best_cfg
 from guidance_geometry.host.sweeping import (
@@ -219,9 +219,9 @@ def test_a_run_of_a_shared_batch_is_judged_by_its_own_scale(labelled, empty_late
     for i in range(len(runs)):
         assert shared[i].header["lanes"] == {}
         assert torch.equal(shared[i].steps["gamma"], exact[i].steps["gamma"])
-        assert scale_of(shared[i]).moved == 0, "D is u + gamma (c - u) with the scale that it has"
+        assert scale_of(shared[i]).change == 0, "D is u + gamma (c - u) with the scale that it has"
         own, alone = scale_of(shared[i]), scale_of(exact[i])
-        assert own == replace(alone, moved=0.0, effective=own.effective)
+        assert own == replace(alone, change=0.0, effective=own.effective)
         known = alone.effective.scale if CFGS[i] != 1 else 1.0  # alone, cfg 1 makes no u
         assert own.effective.scale == pytest.approx(known, abs=1e-4)
         told, expected = report_of(shared[i]), report_of(exact[i])
@@ -278,7 +278,7 @@ def test_samplers_that_cannot_share_run_alone_and_the_sheet_says_so(labelled, em
     subject = Subject(*labelled["ve"], empty_latent("ve"))
     runs = [Settings(2.0, seed, STEPS, name, "karras", PLAIN) for name in ("dpm_adaptive", "euler") for seed in SEEDS]
     found = dict(every_run(subject, runs, "shared", {}))
-    assert [found[i].shared for i in range(4)] == [False, False, True, True]
+    assert [found[i].in_batch for i in range(4)] == [False, False, True, True]
     assert "step size" in obstacle(subject, runs[0])
 
 
@@ -327,7 +327,7 @@ def test_memory_that_runs_out_in_the_probe_is_no_end(robot, monkeypatch):
     monkeypatch.setattr(sweeping, "predict_middle", small)
     runs = [sweeping.Settings(2.0, seed, 2, "euler", "karras", PLAIN) for seed in range(5)]
     found = dict(sweeping.every_run(robot, runs, "exact", {}))
-    assert [found[i].shared for i in range(5)] == [True] * 4 + [False]
+    assert [found[i].in_batch for i in range(5)] == [True] * 4 + [False]
 
 
 def test_a_judge_chooses_the_scale(swept):
@@ -488,7 +488,9 @@ def test_a_judge_that_knows_half_of_the_labels_is_refused_and_one_of_none_is_tol
     assert counter.items == []
     for known, words in ((("tabby", "hen"), "The judge asks for tabby in every picture."), (card_of(model).labels, "")):
         energy = bright_judge(known, ["tabby"] if words else labels_of(model, positive))
-        assert steady(energy, wanted_of(model, positive, energy, None, asked_of_labels(other, missing))) == words
+        assert (
+            steady(energy, prepare_conditions(model, positive, energy, None, asked_of_labels(other, missing))) == words
+        )
 
 
 def asked_of_labels(*labels):
@@ -527,11 +529,11 @@ class Words:
 def test_prompts_are_encoded_once_and_carry_another_distilled_guidance():
     usual = [[torch.zeros(1, 1, 1), {"guidance": 3.5}]]
     every = [Asked(prompt=text, guidance=g) for text in ("a", "abc") for g in (1.0, 2.0)] * 2
-    found = wanted_of(None, usual, None, Words(), every)
+    found = prepare_conditions(None, usual, None, Words(), every)
     seen = {(float(w.positive[0][0]), w.positive[0][1]["guidance"]) for w in found.values()}
     assert seen == {(1.0, 1.0), (1.0, 2.0), (3.0, 1.0), (3.0, 2.0)}
     assert usual[0][1] == {"guidance": 3.5}
-    assert wanted_of(None, usual, None, None, [Asked()])[Asked()].positive is usual
+    assert prepare_conditions(None, usual, None, None, [Asked()])[Asked()].positive is usual
 
 
 def test_a_prompt_keeps_what_else_positive_says():
@@ -541,10 +543,10 @@ def test_a_prompt_keeps_what_else_positive_says():
 
     usual = [[torch.zeros(1, 1, 1), {"guidance": 2.5, "control": "a net", "pooled_output": 0}]]
     asked = Asked(prompt="abc")
-    [(tensor, options)] = wanted_of(None, usual, None, Plain(), [asked])[asked].positive
+    [(tensor, options)] = prepare_conditions(None, usual, None, Plain(), [asked])[asked].positive
     assert (float(tensor), options) == (3.0, {"guidance": 2.5, "control": "a net", "pooled_output": 3})
     with pytest.raises(ValueError, match="positive holds 2 conditionings"):
-        wanted_of(None, usual * 2, None, Plain(), [asked])
+        prepare_conditions(None, usual * 2, None, Plain(), [asked])
 
 
 def test_a_judge_of_texts_follows_the_prompts():
@@ -556,7 +558,7 @@ def test_a_judge_of_texts_follows_the_prompts():
 
     every = [Asked(prompt="a cat"), Asked(prompt="a dog or two")]
     for text, heard in (("a cat", ["a cat", "a dog or two"]), ("a hen", ["a hen", "a hen"])):
-        found = wanted_of(None, [], TextEnergy(Letters(), (text,), ("x",)), Words(), every)
+        found = prepare_conditions(None, [], TextEnergy(Letters(), (text,), ("x",)), Words(), every)
         assert [found[asked].energy.texts[0] for asked in every] == heard
 
 

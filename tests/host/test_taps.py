@@ -15,7 +15,7 @@ from guidance_geometry.host import jobs, node_types, taps, users
 from guidance_geometry.host.node_types import declaration_of
 from guidance_geometry.host.run_recorder import is_recorded
 from guidance_geometry.host.tap_places import Places
-from guidance_geometry.host.taps import on_prompt, wanted_of, with_taps
+from guidance_geometry.host.taps import on_prompt, requested_taps, with_taps
 from guidance_geometry.nodes.records import GGRecord
 from guidance_geometry.nodes.tap import GGPipeTap, GGTap
 
@@ -211,7 +211,7 @@ def test_a_job_asks_in_its_extra_data_or_in_its_workflow(host, said, wanted, whe
     if where == "workflow":
         extra = {"extra_pnginfo": {"workflow": {"id": "w", "extra": extra}}}
     body = {"prompt": GRAPH, "extra_data": extra}
-    found = wanted_of(body)
+    found = requested_taps(body)
     assert (found and (found.capture, found.uncond_steps)) == wanted
     if wanted is None and where == "workflow":
         assert on_prompt(body) is body
@@ -233,7 +233,7 @@ def test_a_request_whose_prompt_makes_no_sense_asks_for_nothing(host):
 
 def test_a_workflow_with_a_strange_id_is_recorded(host):
     workflow = {"id": ["a", "list"], "extra": {"guidance_geometry": {"record": True, "key": {}}}}
-    assert wanted_of({"extra_data": {"extra_pnginfo": {"workflow": workflow}}}).epoch == 0
+    assert requested_taps({"extra_data": {"extra_pnginfo": {"workflow": workflow}}}).epoch == 0
 
 
 @pytest.mark.parametrize(

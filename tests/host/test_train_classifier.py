@@ -60,7 +60,7 @@ def test_noise_is_drawn_from_the_models_own_table_and_the_file_says_so(folder, l
     lesson = lesson_of(model, empty_latent(kind, 6), None, "cat; dog")
     assert torch.equal(lesson.sigmas, table[table > 0])
     assert lesson.flow == flow
-    drawn = lesson.drawn(200, torch.Generator().manual_seed(0))[1]
+    drawn = lesson.draw_batch(200, torch.Generator().manual_seed(0))[1]
     assert torch.isin(drawn, table).all()
     assert drawn.unique().numel() > 50
     Training.execute(model, **WIDGETS, latent={"samples": torch.randn_like(empty_latent(kind, 6)["samples"])})

@@ -209,7 +209,7 @@ def test_a_full_temp_folder_costs_a_run_nothing_but_memory(labelled, empty_laten
     assert torch.equal(out["samples"], ksampler(*labelled["ve"], empty_latent("ve"), "euler"))
     assert denoised["samples"].isfinite().all()
     assert trace.column("M1").isfinite().all()
-    assert trace.held("cond", 0).isfinite().all()
+    assert trace.require_tensor("cond", 0).isfinite().all()
     assert re.search(
         rf"stay in memory: guidance_geometry-.* could not be written to .*{FREE}", trace.header["capture"]["note"]
     )

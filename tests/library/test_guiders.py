@@ -143,6 +143,6 @@ def test_another_pipelines_guider_sees_nothing():
     from diffusers.guiders import ClassifierFreeGuidance
 
     with watch_guider(ClassifierFreeGuidance(), schedulers()["euler"]) as watch:
-        assert watch.made is None
+        assert watch.finished_trace is None
     with pytest.raises(ValueError, match="took no step"):
         _ = watch.trace

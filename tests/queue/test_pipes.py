@@ -72,8 +72,8 @@ def test_two_samplers_of_one_pipe_are_two_runs_and_a_pipe_handed_on_is_recorded_
 def test_only_what_samples_runs_again_when_recording_is_switched_on(client):
     nodes = REACHED["a provider made of a pipe"]
     client.run(nodes)
-    assert client.run(nodes, **ASKING).cached >= {"1", "2", "20"}
-    assert client.run(nodes, **ASKING).cached >= {"1", "2", "20", "21", "4", "9"}
+    assert client.run(nodes, **ASKING).cached_nodes >= {"1", "2", "20"}
+    assert client.run(nodes, **ASKING).cached_nodes >= {"1", "2", "20", "21", "4", "9"}
 
 
 def test_a_job_that_does_not_ask_goes_to_the_host_as_it_came(client):
@@ -97,7 +97,7 @@ def test_a_sampler_that_no_tap_reaches_is_named_as_long_as_it_is_so(client, node
     assert runs_of(client, job) == []
     assert unreached(client, job) == [("4", "Mine")]
     cached = client.run(nodes, **asking)
-    assert "4" in cached.cached
+    assert "4" in cached.cached_nodes
     (one,) = fetched(client, "tab/runs", workflow_id=str(nodes["4"]))["unreached"]
     assert (one["node"], one["prompt_id"]) == ("4", job.prompt_id)
     client.run({**tuple_pipe(), "9": {**nodes["9"], "inputs": {**nodes["9"]["inputs"], "samples": ["4", 1]}}}, **asking)

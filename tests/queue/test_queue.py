@@ -48,7 +48,7 @@ def test_second_run_equals_first(client):
     first = client.run(small(seed=5, sampler_name="euler_ancestral"))
     forget(client)
     second = client.run(small(seed=5, sampler_name="euler_ancestral"))
-    assert not second.cached
+    assert not second.cached_nodes
     assert torch.equal(latents(client, first), latents(client, second))
 
 
@@ -142,14 +142,14 @@ def test_two_samplers_keep_their_traces_when_one_of_them_is_cached(client, tmp_p
     assert [seed_of(client, job, node, tmp_path) for node in ("12", "14")] == [31, 32]
     seeds = (33, 32) if again == "4" else (31, 33)
     job = client.run(two_recorded(seeds))
-    assert ({"4", "5"} - {again}) & set(job.cached)
+    assert ({"4", "5"} - {again}) & set(job.cached_nodes)
     assert seed_of(client, job, "12" if again == "4" else "14", tmp_path) == 33
     late = {"20": {"class_type": "GGSaveTrace", "inputs": {"trace": ["21", 0], "filename_prefix": "late"}}}
     cached = "5" if again == "4" else "4"
     reader = {"recorder": ["10", 1], "latent": [cached, 0], "run": -1}
     late["21"] = {"class_type": "GGReadTrace", "inputs": reader}
     job = client.run(two_recorded(seeds, late))
-    assert cached in job.cached
+    assert cached in job.cached_nodes
     assert seed_of(client, job, "20", tmp_path) == (32 if again == "4" else 31), "a new reader of the cached latent"
 
 

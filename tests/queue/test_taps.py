@@ -36,7 +36,7 @@ def test_the_same_job_again_is_cached_and_its_run_is_the_last_ones(client):
     asking = {"extra_data": {**ASKING["extra_data"], "extra_pnginfo": {"workflow": {"id": "the same"}}}}
     first = client.run(plain(seed=13), **asking)
     again = client.run(plain(seed=13), **asking)
-    assert "4" in again.cached
+    assert "4" in again.cached_nodes
     assert runs_of(client, again) == []
     (run,) = fetched(client, "tab/runs", workflow_id="the same")["runs"]
     assert run["prompt_id"] == first.prompt_id

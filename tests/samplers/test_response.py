@@ -20,7 +20,7 @@ def asked(probes, x, sigma):
 
 
 def told(probes, x, sigma, denoised):
-    probes.reported({"x": x, "sigma": sigma, "denoised": denoised})
+    probes.note_report({"x": x, "sigma": sigma, "denoised": denoised})
 
 
 def euler(probes, x, steps):
@@ -74,7 +74,7 @@ def reporting(report):
         for now, then in steps:
             first, _ = asked(probes, x, now)
             second, _ = asked(probes, x, (now + then) / 2)
-            probes.reported(report(now, first))
+            probes.note_report(report(now, first))
             x = second + then / now * (x - second)
         return x
 
@@ -124,7 +124,7 @@ def test_a_step_back_to_more_noise_asks_for_nothing():
     def travelling(probes, x, steps):
         for now, then in steps:
             x = euler(probes, x, [(now, then)])
-            probes.reported({"back": True, "x": x, "sigma": then})
+            probes.note_report({"back": True, "x": x, "sigma": then})
             x = euler(probes, x + (now**2 - then**2) ** 0.5 * probes.draw(), [(now, then)])
         return x
 
@@ -299,13 +299,13 @@ def infinite(probes, x, steps):
 
 
 def walking_back(probes, x, steps):
-    probes.reported({"back": True, "x": x})
+    probes.note_report({"back": True, "x": x})
     return euler(probes, x, steps)
 
 
 def reporting_on(probes, x, steps):
     while True:
-        probes.reported({})
+        probes.note_report({})
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ def beginnings(response, events, steps):
     stages, found = Stages(sigmas, response), ""
     for event in events:
         if event == "C":
-            stages.reported()
+            stages.note_report()
         else:
             level = sigmas[0] if event == "E" else sigmas[int(event)] * (1 + 1e-6)
             found += "B" if stages.begins(level) else "-"
@@ -57,20 +57,20 @@ def test_a_run_that_departs_from_its_response_is_followed_by_its_reports():
     stages = Stages([1.0, 0.0], HEUN)
     for level in (1.0, 0.9):
         stages.begins(level)
-    assert stages.reported(0.9) == 1, "by the level that it names"
+    assert stages.note_report(0.9) == 1, "by the level that it names"
     assert not stages.response.steps
 
 
 def test_which_call_was_the_reported_step():
     stages, found = Stages([3.0, 2.0, 1.0, 0.0], HEUN), []
     for event in "ECEECEEC":
-        found += [stages.reported()] if event == "C" else [stages.begins(1.0)][:0]
+        found += [stages.note_report()] if event == "C" else [stages.begins(1.0)][:0]
     assert found == [0, 1, 1]
-    assert stages.reported() is None, "a second report of the same step"
+    assert stages.note_report() is None, "a second report of the same step"
     late = Stages([1.0], LATE)
     for level in (1.0, 0.5):
         late.begins(level)
-    assert late.reported(0.5) == 0
+    assert late.note_report(0.5) == 0
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def test_nothing_of_an_earlier_sweep_runs_again(earlier):
     assert (len(cells), folder.missing(cells), folder.set_aside(cells)) == (6, [], {})
     (folder.cells / f"{cells[2].id}.json").unlink()
     assert folder.missing(cells) == [cells[2]]
-    assert folder.widened(plan) == plan
+    assert folder.widen(plan) == plan
 
 
 def test_the_tables_and_the_report_of_an_earlier_sweep_are_the_same(earlier):

@@ -132,7 +132,7 @@ def test_what_a_kill_left_is_deleted_once_it_is_old(half_done):
 
 
 def test_an_extended_axis_leaves_what_is_done(half_done):
-    wider = half_done.widened(plan_with(cfg=(2, 4)))
+    wider = half_done.widen(plan_with(cfg=(2, 4)))
     assert wider.axes[0].values == (1, 2, 4)
     assert [cell.place["cfg"] for cell in half_done.missing(cells(wider))] == [2, 4]
 
@@ -147,9 +147,9 @@ def test_an_added_measure_is_read_from_the_trace(half_done, trace):
 
 def test_another_plan_in_the_folder_is_refused(half_done):
     with pytest.raises(ValueError, match=r"results of another plan.*another workflow"):
-        half_done.widened(plan_with(overrides={"steps": 3}))
+        half_done.widen(plan_with(overrides={"steps": 3}))
     with pytest.raises(ValueError, match="They vary cfg, this plan varies steps"):
-        half_done.widened(Plan(workflow(), (Axis("steps", (1,)),)))
+        half_done.widen(Plan(workflow(), (Axis("steps", (1,)),)))
 
 
 def test_a_trace_that_cannot_be_read_leaves_no_row(tmp_path):

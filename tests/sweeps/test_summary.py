@@ -127,11 +127,11 @@ def test_a_study_resumes_from_an_address_and_leaves_its_files_there(address, tmp
     trace, (first, second) = trace_bytes(tmp_path), cells_of(PLAN, NOTHING, {}, "1")
     folder = Folder(address)
     assert folder.missing([first, second]) == [first, second]
-    folder.keep(folder.widened(PLAN))
+    folder.keep(folder.widen(PLAN))
     folder.reject(first, "once")
     folder.write(first, trace, picture(), {"seconds": 0.5}, ["strength"])
     assert Folder(address).missing([first, second]) == [second]
-    assert Folder(address).widened(Plan(WORKFLOW, (Axis("cfg", (4,)),))).axes[0].values == (1, 2, 4)
+    assert Folder(address).widen(Plan(WORKFLOW, (Axis("cfg", (4,)),))).axes[0].values == (1, 2, 4)
     rows = write_summary(folder, PLAN, [first, second], "A study", "")
     assert rows[0]["measures"]["strength"] == Folder(address).row(first)["measures"]["strength"]
     names = {path.rpartition("/")[2] for path in address.system.find("bucket")}

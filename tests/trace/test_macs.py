@@ -79,7 +79,7 @@ def test_columns_and_tensors_are_the_same(part, setting, waiting, monkeypatch):
     assert list(found) == list(expected)
     assert all(torch.equal(found[name].nan_to_num(7.0), expected[name].nan_to_num(7.0)) for name in expected)
     assert all(torch.equal(found[name].isnan(), expected[name].isnan()) for name in expected)
-    pairs = zip(there.capture.stacked()[1].items(), here.capture.stacked()[1].items(), strict=True)
+    pairs = zip(there.capture.stack()[1].items(), here.capture.stack()[1].items(), strict=True)
     assert all(name == other and torch.equal(a.nan_to_num(7.0), b.nan_to_num(7.0)) for (name, a), (other, b) in pairs)
 
 
@@ -111,16 +111,16 @@ def test_a_sampler_is_watched_there():
         recorder = Recorder(taken.append, 0.0)
         x = torch.randn(2, 3, 8, 8, generator=draws).to(device)
         for sigma, then in ((1.0, 0.5), (0.5, 0.2), (0.2, 0.0)):
-            call = recorder.called(x, torch.full((2,), sigma).to(device))
+            call = recorder.begin_call(x, torch.full((2,), sigma).to(device))
             denoised = 0.5 * call.x
-            recorder.answered(call, Evaluation(denoised, denoised, 0.4 * call.x, 2.0, 2))
-            recorder.stepped(sigma)
+            recorder.keep_answer(call, Evaluation(denoised, denoised, 0.4 * call.x, 2.0, 2))
+            recorder.end_step(sigma)
             x = x + (then - sigma) * (x - denoised) / sigma
             eps = recorder.mark(torch.randn(x.shape, generator=draws).to(device))
             x += 0.1 * then * eps
             if then == 0.5:
-                recorder.turned(x, 0.7)
-        recorder.returned(x)
+                recorder.keep_recurrence(x, 0.7)
+        recorder.end_run(x)
         return taken
 
     here = run("cpu")

@@ -21,7 +21,7 @@ def of(v, w):
 @pytest.mark.parametrize("handed", [True, False])
 def test_what_a_pass_made_is_told_along_and_across_the_difference(handed):
     u, c, away, other = draw(1), draw(2), draw(3), draw(4)
-    found = columns([guided(u, c, 4.0, {"PAG": (2.5, away), "STG": (-1.5, other)})] * 3, handed=handed)
+    found = columns([guided(u, c, 4.0, {"PAG": (2.5, away), "STG": (-1.5, other)})] * 3, states_scales=handed)
     delta = c - u
     for name, weight, v in (("PAG", 2.5, away), ("STG", -1.5, other)):
         along = weight * of(v, delta) / of(delta, delta)

@@ -36,14 +36,14 @@ def watched(sample, gamma=2.0, **settings):
     recorder = Recorder(steps.append, last_sigma=SIGMAS[-1], **settings)
 
     def model(x, sigma):
-        call = recorder.called(x, torch.tensor([sigma]))
+        call = recorder.begin_call(x, torch.tensor([sigma]))
         u, c = predictions(untrack(x))
         seen = Evaluation(u + (c - u) * gamma, u, c, gamma, nfe=2)
-        recorder.answered(call, seen)
+        recorder.keep_answer(call, seen)
         return seen.denoised
 
     end = sample(model, recorder)
-    recorder.returned(end)
+    recorder.end_run(end)
     return steps, untrack(end)
 
 
@@ -55,7 +55,7 @@ def euler(model, recorder):
     x = start()
     for now, then in pairwise(SIGMAS):
         denoised = model(x, now)
-        recorder.stepped()
+        recorder.end_step()
         x = x + (x - denoised) / now * (then - now)
     return x
 
@@ -65,7 +65,7 @@ def noisy_heun(model, recorder):
     x = start()
     for now, then in pairwise(SIGMAS):
         denoised = model(x, now)
-        recorder.stepped()
+        recorder.end_step()
         slope = (x - denoised) / now
         if then > 0:
             ahead = x + slope * (then - now)
@@ -80,7 +80,7 @@ def late(model, recorder):
     for now, then in pairwise(SIGMAS):
         denoised = model(x, now)
         model(x + 100.0, now / 2)
-        recorder.stepped()
+        recorder.end_step()
         x = x + (x - denoised) / now * (then - now)
     return x
 
@@ -112,7 +112,7 @@ def test_a_state_changed_in_place_afterwards_stays_as_it_was_recorded():
         x = start()
         for now in SIGMAS[:-1]:
             denoised = model(x, now)
-            recorder.stepped()
+            recorder.end_step()
             x.copy_(denoised)
         return x
 
@@ -212,7 +212,7 @@ def test_a_step_without_uncond_says_so_and_keeps_its_move():
     assert accumulator.stage == ["cond_only"] * 3
     assert record.dot("delta", "delta").isnan().all()
     assert record.dot("move", "move").isfinite().all()
-    assert "uncond" not in accumulator.capture.stacked()[1]
+    assert "uncond" not in accumulator.capture.stack()[1]
 
 
 def many_steps(count):
@@ -225,7 +225,7 @@ def test_pictures_are_spread_over_the_run_with_both_ends(count):
     capture = Capture("pictures")
     for step in many_steps(count):
         capture.keep(step)
-    steps, tensors, note = capture.stacked()
+    steps, tensors, note = capture.stack()
     assert steps[0] == 0
     assert steps[-1] == count - 1
     assert len(steps) <= 25
@@ -242,11 +242,11 @@ def test_of_a_run_whose_length_is_known_only_what_is_kept_leaves_the_device(coun
     known, unknown = Capture("pictures", steps=count), Capture("pictures")
     for step in many_steps(count):
         known.keep(step)
-    assert [*known.stacked()[0]] == sorted({*range(0, count, known.stride), count - 1})
-    assert len(copied) == len(known.kept)
+    assert [*known.stack()[0]] == sorted({*range(0, count, known.stride), count - 1})
+    assert len(copied) == len(known.tensors)
     for step in many_steps(count):
         unknown.keep(step)
-    assert unknown.stacked()[0] == known.stacked()[0]
+    assert unknown.stack()[0] == known.stack()[0]
 
 
 def test_the_budget_is_kept_and_what_was_left_out_is_said():
@@ -254,7 +254,7 @@ def test_the_budget_is_kept_and_what_was_left_out_is_said():
     capture = Capture("tensors", budget=10 * each)
     for step in many_steps(100):
         capture.keep(step)
-    steps, tensors, note = capture.stacked()
+    steps, tensors, note = capture.stack()
     assert sum(t.numel() * 2 for t in tensors.values()) <= 10 * each
     assert note.startswith(f"{len(steps)} of 100 steps captured")
 
@@ -262,20 +262,20 @@ def test_the_budget_is_kept_and_what_was_left_out_is_said():
 def test_numbers_keep_no_tensor():
     capture = Capture("numbers")
     capture.keep(many_steps(1)[0])
-    assert capture.stacked() == ([], {}, "")
+    assert capture.stack() == ([], {}, "")
 
 
 def test_the_step_that_has_begun_is_told_by_its_calls():
     heun = Response(EULER.steps[:2], firsts=(0, 2), reports=(1, 3))
     x, recorder = torch.zeros(1, 1, 2), Recorder(lambda step: None, 0.0, Stages(response=heun))
-    seen = [recorder.begun]
+    seen = [recorder.current_step]
     for calls in (1, 2, 1):  # reports after the first evaluation, then evaluates again
         for _ in range(calls):
-            recorder.answered(recorder.called(x, torch.ones(1)), Evaluation(x))
-            seen.append(recorder.begun)
+            recorder.keep_answer(recorder.begin_call(x, torch.ones(1)), Evaluation(x))
+            seen.append(recorder.current_step)
         if len(seen) < 7:
-            recorder.stepped()
-            seen.append(recorder.begun)
+            recorder.end_step()
+            seen.append(recorder.current_step)
     assert seen == [1, 1, 1, 1, 2, 2, 2]
 
 
@@ -291,8 +291,8 @@ def test_the_step_of_a_sampler_that_reports_late_begins_with_its_first_call():
     seen = []
     for _ in range(2):
         for _ in range(3):
-            recorder.answered(recorder.called(x, torch.ones(1)), Evaluation(x))
-            seen.append(recorder.begun)
-        recorder.stepped()
-        seen.append(recorder.begun)
+            recorder.keep_answer(recorder.begin_call(x, torch.ones(1)), Evaluation(x))
+            seen.append(recorder.current_step)
+        recorder.end_step()
+        seen.append(recorder.current_step)
     assert seen == [1, 1, 1, 1, 2, 2, 2, 2]

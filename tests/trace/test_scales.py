@@ -46,7 +46,7 @@ def test_a_rescale_of_all_leaves_the_scales_of_passes_proved():
 
 def test_a_pass_beside_c_alone_is_proved_too():
     c, away = draw(2), draw(3)
-    found = columns([Evaluation(c + 3 * away, None, c, 1.0, passes={"PAG": Pass(away, 1)})] * 3, handed=False)
+    found = columns([Evaluation(c + 3 * away, None, c, 1.0, passes={"PAG": Pass(away, 1)})] * 3, states_scales=False)
     assert found["scale PAG"].tolist() == [3.0] * 3
     assert found["gamma"].tolist() == [1.0] * 3
     assert found["gamma_eff"].isnan().all()
@@ -74,7 +74,7 @@ def test_the_scale_of_a_run_is_what_acted_where_no_chain_was_handed_one(stated):
     """D - G counts from it, as if it had been stated."""
     u, c, side = draw(1), draw(2), draw(3)
     bent = [u + 2 * (c - u), u + 1.5 * (c - u) + 0.25 * side, u + 7.125 * (c - u)]
-    found = columns([Evaluation(d, u, c, stated) for d in bent], handed=False)
+    found = columns([Evaluation(d, u, c, stated) for d in bent], states_scales=False)
     assert found["gamma"][[0, 2]].tolist() == [2.0, 7.125]
     assert found["gamma"][1] == found["gamma_eff"][1].median()
     right = columns([Evaluation(d, u, c, g) for d, g in zip(bent, found["gamma"].tolist(), strict=True)])
@@ -87,7 +87,7 @@ def test_the_scale_of_a_run_is_what_acted_where_no_chain_was_handed_one(stated):
 def test_without_a_difference_the_scale_is_the_stated_one_and_without_u_it_is_one():
     c = draw(2)
     steps = [Evaluation(c, c, c, 4.0), Evaluation(c, None, c, 4.0), Evaluation(c, None, None, 4.0)]
-    found = columns(steps, handed=False)
+    found = columns(steps, states_scales=False)
     assert found["gamma"].tolist() == [4.0, 1.0, 4.0]
     assert found["gamma_eff"].isnan().all()
 

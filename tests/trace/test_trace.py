@@ -69,9 +69,9 @@ def test_an_unknown_metric_names_the_known_ones():
 
 def test_captured_tensors_are_found_by_step():
     trace = recorded()
-    assert torch.equal(trace.held("cond", 3), trace.tensors["cond"][3])
-    assert trace.captured("cond", 17) is None
-    assert trace.captured("weak", 3) is None
+    assert torch.equal(trace.require_tensor("cond", 3), trace.tensors["cond"][3])
+    assert trace.captured_tensor("cond", 17) is None
+    assert trace.captured_tensor("weak", 3) is None
 
 
 def test_unknown_numbers_become_null_in_the_header(tmp_path):
@@ -164,7 +164,7 @@ def test_a_large_trace_is_thinned_to_4_mb_and_says_so(tmp_path):
     assert 2 < len(found.captured_steps) < 6
     assert found.header["capture"]["note"].endswith("left out to keep the file below 4 MB")
     for step in found.captured_steps:
-        assert torch.equal(found.held("cond", step), large.held("cond", step))
+        assert torch.equal(found.require_tensor("cond", step), large.require_tensor("cond", step))
     assert torch.equal(found.tensors["end"], large.tensors["end"])
 
 

@@ -27,7 +27,7 @@ def from_tensors(trace, data):
     """The same features from the predictions themselves, batch and all, straight from their definitions."""
     lengths, push, strength, unguided = [], [], [], []
     for i in range(trace.n):
-        x, u, c, guided = (trace.captured(name, i).double() for name in ("x", "uncond", "cond", "guided"))
+        x, u, c, guided = (trace.captured_tensor(name, i).double() for name in ("x", "uncond", "cond", "guided"))
         sigma, alpha = float(trace.steps["sigma"][i]), float(trace.steps["alpha"][i])
         lengths.append((sigma / alpha / data, rms(guided) / rms(trace.tensors["end"])))
         unguided += [rms(u), rms(c)]

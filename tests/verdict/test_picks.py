@@ -30,7 +30,7 @@ def test_what_is_written_is_read(tmp_path):
 
 
 def test_a_range_ends_half_way_to_what_was_not_chosen_of_runs_without_rules():
-    assert PICKS.tried("ode") == [PICKS.picks[0]]
+    assert PICKS.of_class("ode") == [PICKS.picks[0]]
     pairs = ((1.0, False), (4.0, True), (6.0, True), (24.0, False))
     several = Picks("m", "k", tuple(Pick(cfg, "ode", good) for cfg, good in pairs))
     assert several.ranges() == {"ode": pytest.approx((2.0, 12.0))}

@@ -36,8 +36,8 @@ HASH = "ab" * 32
 RUNS = {}
 STATED = Odds(  # no measurement: a sentence must not go when odds are measured anew
     sure=4.5, likely=2.5, false=0.05, hits=((2.0, 0.23), (3.0, 0.76), (4.0, 0.91)), beyond=1.5, ratio=1.6,
-    rules=RuleOdds(further=1.2, false=0.04, missed=0.3),
-    card_false=0.05, card_coverage=0.8, same=0.4, changed=0.009,
+    rules=RuleOdds(further=1.2, false=0.04, miss=0.3),
+    card_false=0.05, card_coverage=0.8, same=0.4, change=0.009,
 )  # fmt: skip
 EDGES = {"high": {"overmean": 0.3, "strength": 0.35}}
 
@@ -94,7 +94,7 @@ def picks(*pairs, by=None, sampler="ode"):
 
 def of_both():
     """A range whose lower end a judge chose, and the upper end the user."""
-    return picks((3.0, True), by="CLIP").joined(picks((5.0, True)).picks)
+    return picks((3.0, True), by="CLIP").merge(picks((5.0, True)).picks)
 
 
 def template(*scales):
