@@ -100,21 +100,21 @@ def step_records(
     """Steps as JSON-able data, from their rows of the trace's columns: live, or from a finished trace.
 
     columns: sigma, sigma_next, alpha, alpha_next, gamma, kappa, evals, floor [n]; K [n, B, pairs], sum [n, B, 3] and
-    PER_SAMPLE [n, B]. What is missing is unknown. stages: a word a step. first: number of the first one. limit: bytes
-    of compact JSON of a step; more than 24 samples, or more than fit, are thinned evenly, and then "subset" names those
-    kept and "percentiles" covers every metric of all of them. numbers: which ones go along, of NUMBERS.
+    PER_SAMPLE [n, B], of which what is missing is unknown. stages: a word a step. first: number of the first one.
+    limit: bytes of compact JSON of a step; more than 24 samples, or more than fit, are thinned evenly, and then
+    "subset" names those kept and "percentiles" covers every metric of all of them. numbers: which ones go along, of
+    NUMBERS.
 
     Of a sample: "K", "sum", "m": what cannot be found from K; "n": what can, by the step's "numbers"; "at": PLACES.
     """
     found = numbers_of(columns, facts, numbers)
-    levels = [name for name in PER_STEP if name in columns]
-    level = round_digits(torch.stack([columns[name].double().cpu() for name in levels], dim=-1))
+    level = round_digits(torch.stack([columns[name].double().cpu() for name in PER_STEP], dim=-1))
     names = (*STORED, *numbers, *PLACES)
     samples = _samples(columns, round_digits(torch.stack([found[name] for name in names], dim=-1)), len(numbers))
     starts = []
     for i, stage in enumerate(stages):
         start = _start_of({name: column[i] for name, column in columns.items()}, facts)
-        start |= dict(zip(levels, level[i], strict=True))
+        start |= dict(zip(PER_STEP, level[i], strict=True))
         start["evals"] = None if start["evals"] is None else int(start["evals"])
         starts.append(start | {"i": first + i, "stage": stage, "numbers": list(numbers)})
     return _fitting_samples(starts, samples, found, limit)
@@ -125,7 +125,7 @@ def numbers_of(columns: Mapping[str, Tensor], facts: RunFacts, names: Sequence[s
     record = GramRecord(facts.vectors, columns["K"].double().cpu())
     found = step_metrics(columns, facts, names)
     unknown = torch.full(record.K.shape[:-1], torch.nan, dtype=torch.float64)
-    level = {name: columns[name].double().cpu() if name in columns else unknown[:, 0] for name in PER_STEP}
+    level = {name: columns[name].double().cpu() for name in PER_STEP}
     gamma, kappa = level["gamma"][:, None], level["kappa"][:, None]
     noisy = bool((record.dot("noise", "noise") > 0).any())
     kept = contraction(level["sigma_next"], level["alpha_next"], facts.sigma_data, noisy)[:, None]
@@ -241,8 +241,7 @@ def _samples(columns: Mapping[str, Tensor], numbers: list, count: int) -> list[l
 
     count: of those that a step names.
     """
-    K = round_digits(columns["K"])
-    sums = round_digits(columns["sum"]) if "sum" in columns else [[[None] * 3] * len(row) for row in K]
+    K, sums = (round_digits(columns[name]) for name in ("K", "sum"))
     end = len(STORED) + count
     return [
         [

@@ -309,8 +309,8 @@ def test_recurrence_counts_and_each_item_is_itself(flow):
     assert torch.equal(states[0].x_next, once[0].x_next)
     alone, _ = repeated(x[1:2], recurrence, flow)
     assert (alone[-1].x_next[0] - states[-1].x_next[1]).abs().max() <= 1e-12
-    for state_, after in pairwise(states):
-        assert torch.equal(state_.x_next, after.x)
+    for now, after in pairwise(states):
+        assert torch.equal(now.x + now.step.move + now.step.noise, after.x)
 
 
 @pytest.mark.parametrize(("paper", "right", "wrong"), [("DPS", BACKPROP, CLEAN_X0), ("MPGD", CLEAN_X0, BACKPROP)])

@@ -32,6 +32,7 @@ def test_a_band_takes_three_samples():
     low, high = band(values)[1].tolist()
     assert band(values)[0].isnan().all()
     assert (low, high) == pytest.approx((1.2, 2.8))
+    assert band(torch.zeros(3, 0)).shape == (3, 2)
 
 
 def test_the_axis_of_scales_holds_zero_one_and_cfg(trace):

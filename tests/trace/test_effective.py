@@ -66,6 +66,10 @@ def test_a_run_begins_at_one_scale_and_ends_at_another(run):
     assert (found.early, found.late, found.least, found.most) == (2.0, 9.0, 2.0, 9.0)
     assert 2 < found.scale < 9
     assert not found.steady
+    nearly = EffectiveScale(scale=4.0, least=3.93, most=4.07, across=0.02)
+    assert (nearly.steady, nearly.along) == (True, True)
+    others = replace(nearly, least=3.9), replace(nearly, most=4.1), replace(nearly, across=0.021)
+    assert [(one.steady, one.along) for one in others] == [(False, True), (False, True), (True, False)]
 
 
 def test_samples_are_summed_up_by_their_median_and_a_band():

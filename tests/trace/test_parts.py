@@ -9,8 +9,9 @@ import torch
 from guidance_geometry.files.safetensors import read_safetensors, write_safetensors
 from guidance_geometry.tests.two_parts import AUDIO, GAMMAS, PACKED, VIDEO, steps, two_parts
 from guidance_geometry.trace.checks import check
-from guidance_geometry.trace.file import fit_trace, load, save
+from guidance_geometry.trace.file import fit_trace, load, save, with_end_alone
 from guidance_geometry.trace.record import run_record
+from guidance_geometry.trace.trace import OWN
 
 
 def same(first, second):
@@ -66,11 +67,19 @@ def test_a_file_holds_every_part_and_an_old_reader_sees_the_first(tmp_path):
             assert one.keys() == other.keys()
             assert all(same(one[key], other[key]) for key in one)
     tensors, metadata = read_safetensors(path)
+    assert {*json.loads(metadata["gg.parts"])[0]} <= {*OWN, "directions", "stage"}
     first = {key: tensor for key, tensor in tensors.items() if not key.startswith("part")}
     write_safetensors(tmp_path / "first.safetensors", first, {k: v for k, v in metadata.items() if k != "gg.parts"})
     alone = load(tmp_path / "first.safetensors")
     assert alone.parts == {}
     assert same(alone.steps["K"], trace.steps["K"])
+
+
+def test_of_the_tensors_of_all_parts_the_ends_alone_are_kept():
+    for part, own in zip(with_end_alone(two_parts()).every_part, two_parts().every_part, strict=True):
+        assert own.captured_steps
+        assert part.header["capture"] == {**own.header["capture"], "steps": []}
+        assert {*part.tensors} == {*own.tensors} & {"end"}
 
 
 def test_a_trace_of_one_part_is_written_as_ever(tmp_path):

@@ -1,6 +1,7 @@
 """Where guidance matters: the proxies follow from vectors, and the interval is the shortest one."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ import torch
 from guidance_geometry.library.sampling import sample
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.gram import VECTORS, GramRecord, gram
-from guidance_geometry.trace.pushes import contraction, interval, push, shares
+from guidance_geometry.trace.pushes import GUIDANCE, contraction, interval, push, push_shares, shares
 
 
 def test_the_push_is_what_the_scale_beyond_one_moved():
@@ -63,3 +64,18 @@ def test_the_interval_is_the_shortest_that_holds_80_percent():
     assert interval(row, row) == (1, 2)
     assert interval(row, torch.full_like(row, math.nan)) == (1, 2)
     assert interval(0 * row, 0 * row) is None
+
+
+@pytest.mark.parametrize(("scale", "beyond"), [(3.0, 2 / 0.8), (math.nan, 3.0)])
+def test_a_push_is_shared_out_by_the_lengths_of_what_made_it(scale, beyond):
+    """cfg and rules moved D - c by its scale and its share across, or where these are unknown by all of D - c."""
+    trace, one = exact_trace(4.0, batch=2, steps=3, capture=False), torch.ones(3, 2, dtype=torch.float64)
+    passes = {"evals PAG": torch.tensor([1.0, 1.0, 0.0]).double(), "scale PAG": -2 * one[:, 0], "pass PAG": 0.1 * one}
+    columns = {**trace.steps, **passes, "gamma_eff": scale * one, "across": 0.36 * one}
+    kappa, delta = trace.steps["kappa"].abs()[:, None], trace.record.dot("delta", "delta").sqrt()
+    guided = float((kappa * beyond * delta).sum())
+    made = float((kappa * 0.2 * 3072**0.5 * one)[:2].sum())
+    expected = {GUIDANCE: guided / (guided + made), "PAG": made / (guided + made)}
+    assert push_shares(replace(trace, steps=columns)) == pytest.approx(expected, rel=1e-6)
+    assert push_shares(trace) == {GUIDANCE: 1.0}
+    assert push_shares(exact_trace(1.0, batch=2, steps=3, capture=False)) == {}

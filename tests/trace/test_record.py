@@ -138,7 +138,8 @@ def test_unknown_numbers_are_null_and_missing_columns_unknown():
     columns = row(2, kappa=torch.tensor(math.nan))
     columns["K"][1, 3] = math.nan
     columns["m9"][0] = math.inf
-    del columns["m14"], columns["floor"]
+    columns["floor"] = torch.tensor(math.nan)
+    del columns["m14"]
     record = json.loads(compact(step_record(columns, 2, "cond_only")))
     assert record["kappa"] is None
     assert record["floor"] is None

@@ -162,6 +162,8 @@ def test_how_far_a_step_follows_is_known_where_the_response_is_proved():
     columns = accumulated([steps[0], moved, steps[2]], response=response).columns()
     assert columns["kappa"].tolist() == pytest.approx([0.5, 0.7, 1.0])
     assert columns["m12"].max() <= 1e-6
+    off = replace(moved, move=moved.move + torch.tensor([1.0, 0.0])[:, None, None])  # in one sample of two
+    assert accumulated([steps[0], off, steps[2]], response=response).columns()["kappa"][1].isnan()
     unproved = accumulated([steps[0], moved, steps[2]], response=EULER).columns()
     assert unproved["kappa"].isnan().tolist() == [False, True, False]
     assert accumulated(doubled, response=EULER).columns()["m12"].isnan().all(), "an evaluation more than expected"

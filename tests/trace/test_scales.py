@@ -125,8 +125,8 @@ def test_a_file_of_before_has_the_scales_that_its_products_give(tmp_path):
 def test_a_file_of_before_with_a_further_pass_does_not_know(tmp_path):
     trace = exact_trace(4.0, steps=4, batch=2)
     steps = {name: column for name, column in trace.steps.items() if name not in SCALES}
-    scale = torch.tensor([0.0, 2.0, torch.nan, 0.0], dtype=torch.float64)
-    steps |= {"evals STG": scale, "scale STG": scale, "pass STG": scale[:, None].expand(4, 2).clone()}
+    scale, one = torch.tensor([0.0, 2.0, torch.nan, 0.0], dtype=torch.float64), torch.ones(4, 2, dtype=torch.float64)
+    steps |= {"evals STG": one[:, 0].clone(), "scale STG": scale, "pass STG": one}
     save(Trace(trace.header, steps, trace.stage, {}), tmp_path / "old.safetensors")
     found = load(tmp_path / "old.safetensors").column("M19")
     assert found.isnan().any(dim=1).tolist() == [False, True, False, False]

@@ -72,6 +72,10 @@ def test_captured_tensors_are_found_by_step():
     assert torch.equal(trace.require_tensor("cond", 3), trace.tensors["cond"][3])
     assert trace.captured_tensor("cond", 17) is None
     assert trace.captured_tensor("weak", 3) is None
+    with pytest.raises(ValueError, match="keeps no weak of step 4"):
+        trace.require_tensor("weak", 3)
+    assert trace.pixels
+    assert not replace(trace, header=header(latent={"shape": [4, 8, 8]})).pixels
 
 
 def test_unknown_numbers_become_null_in_the_header(tmp_path):
