@@ -5,6 +5,7 @@ import { mixPixels } from "../../web/lib/mix.mjs";
 import { LIGHT } from "../../web/lib/theme.mjs";
 import { obstacle, scalePlace } from "../../web/lib/tries.mjs";
 import { judgementOf, judgeOf, picturesOf, promptAt, shownBy } from "../../web/lib/try-prompt.mjs";
+import { TriesView } from "../../web/lib/tries-parts.mjs";
 import { TryHalf } from "../../web/lib/try-half.mjs";
 import { viewOf } from "../../web/lib/views.mjs";
 import { called, fixture } from "./records.mjs";
@@ -269,4 +270,10 @@ test("what if leaves room for the picture only where there is one, and says of w
   const words = (i) => called(figure(record, { w: 900, h: 420, theme: LIGHT, step: 3, mix: () => ({ i, row: 0 }) }), "picture")[0];
   assert.doesNotMatch(JSON.stringify(words(3)), /step/);
   assert.match(JSON.stringify(words(5)), /step 6/);
+});
+
+test("the middle of a range is not written where its sampler went after the button was drawn", () => {
+  const editor = { refresh: () => assert.fail(), changed: () => assert.fail() };
+  const tab = { editor, stored: null, judgedRecord: () => ({ report: {} }) };
+  for (const source of [null, { node: {}, reason: "linked" }]) TriesView.prototype.apply.call({ tab, source: () => source });
 });

@@ -26,7 +26,7 @@ export function positions(record) {
   const levels = Array.from({ length: n }, (_, i) => levelOf(record, steps, i));
   if (!Number.isFinite(levels[0]) && n > 2) levels[0] = 2 * levels[1] - levels[2];
   const rising = n > 1 && levels.every((level, i) => Number.isFinite(level) && (i === 0 || level > levels[i - 1]));
-  const span = levels.at(-1) - levels[0];
+  const span = levels[n - 1] - levels[0];
   const byNumber = (i) => (n > 1 ? i / (n - 1) : 0.5);
   return { at: rising ? (i) => (levels[i] - levels[0]) / span : byNumber, byLevel: rising, n };
 }

@@ -245,9 +245,8 @@ function directionCurves(page, area, record, run, rows) {
   const sizes = (!turns || area.h >= TALL + FOOT + 18) && { words: "rms(\u03b4)", colour: delta, bar: 0.45 };
   const used = keys(page, area, [turns, sizes].filter(Boolean));
   const [upper, lower] = split(area, used, turns && sizes);
-  const [top, bottom] = [turns ? upper : null, turns ? lower : upper];
-  const main = top && turnPanel(page, top, run, rows, turn);
-  const last = bottom ? sizePanel(page, bottom, run, rows) : main;
+  let last = turns ? turnPanel(page, upper, run, rows, turn) : sizePanel(page, upper, run, rows);
+  if (turns && lower) last = sizePanel(page, lower, run, rows);
   levelAxis(page, last, record, last.inner.y + last.inner.h + 4);
   return placesOf(last, run, upper, lower ?? upper);
 }
@@ -312,7 +311,9 @@ function scaleWords(rows) {
   return low === high ? `\u03b3 ${number(low)}` : `\u03b3 ${number(low)} to ${number(high)}`;
 }
 
-/** One or two panels between the keys and the level axis. */
+/** One or two panels between the keys and the level axis.
+ * @returns {[Box, ?Box]}
+ */
 export function split(area, used, two) {
   const box = { x: area.x, y: area.y + used, w: area.w, h: area.h - used - FOOT };
   if (!two || box.h < TALL) return [box, null];

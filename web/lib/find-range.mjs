@@ -43,7 +43,11 @@ export function centreOf({ report }, own) {
 /** As widgets show it. */
 export const roundScale = (cfg) => Number(cfg.toFixed(1));
 
-/** The judged cards as the server takes them.  by: the judge that chose, null for the user */
+/** The judged cards as the server takes them.  by: the judge that chose, null for the user
+ * @param {any} record
+ * @param {any[]} cards
+ * @param {?string} by
+ */
 export function picksOf(record, cards, by = null) {
   const { report, chain, model } = record;
   const judged = cards.filter(({ state }) => state === "there");
@@ -66,7 +70,7 @@ export function rangeOf(stored, { report }) {
 
 export class FindRange extends Tries {
   kind = "range";
-  looked = null;
+  /** @type {?Promise<any>} */ looked = null;
 
   /** keep(picks): the server takes them. */
   constructor(editor, about, changed, keep) {

@@ -6,7 +6,7 @@ import { viewOf } from "./views.mjs";
 const OPENING = ["plane", "pictures", "lengths"]; // best first; the last is always available
 
 class PagePanel extends Panel {
-  told = null;
+  /** @type {?() => void} */ told = null;
 
   draw() {
     super.draw();
@@ -28,7 +28,7 @@ export function panelOf(record, sheets, sources) {
   const editor = {
     root: () => null,
     locale: () => "en",
-    address: (path) => sheets[new URLSearchParams(path.split("?")[1]).get("filename")],
+    address: (path) => sheets[new URLSearchParams(path.split("?")[1]).get("filename") ?? ""],
     sources,
   };
   const opening = OPENING.find((name) => viewOf(name).available(record)); // what has something to show

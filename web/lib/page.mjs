@@ -22,7 +22,7 @@ export function mount(place, { record, sheets, sources }) {
   place("facts").replaceChildren(...factsOf(record));
   place("reopen").hidden = !(sources.workflow ?? sources.prompt);
   files(place, { record, sources });
-  let [legend, read] = ["", null];
+  let [legend, read] = ["", -1]; // what is shown: of no view, of no sample
   panel.told = () => {
     const theme = panel.content.dataset.theme;
     place("caption").textContent = captionOf(record, panel.at, panel.sample);

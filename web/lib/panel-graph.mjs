@@ -3,7 +3,9 @@
 
 /** The node at an execution id: "7", or "12:7" inside the subgraph that node 12 is. */
 export function nodeAt(root, id) {
-  let [graph, node] = [root, null];
+  let graph = root;
+  /** @type {any} */
+  let node = null;
   for (const part of String(id).split(":")) {
     node = graph?.nodes.find((one) => String(one.id) === part) ?? null;
     graph = node?.subgraph;

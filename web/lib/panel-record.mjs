@@ -12,7 +12,7 @@ export const addressOf = ({ filename, subfolder, type }) => `/view?${new URLSear
 /** A run with a live message added. Steps are kept by their number: messages may be lost or come twice. */
 export function withSteps(run, message) {
   const whole = run?.run === message.run ? run : begun(message);
-  const kept = partOf(whole, message.part);
+  const kept = partOf(whole, message.part) ?? whole;
   for (const step of message.steps ?? []) {
     put(kept.steps, step);
     kept.n = step.n ?? kept.n;
@@ -35,9 +35,9 @@ function put(steps, step) {
 }
 
 /** The record of one part of a run; of the first where there is no such part.
- * @param {Run | null} run
+ * @param {?Run} run
  * @param {string} name
- * @returns {Run}
+ * @returns {?Run}
  */
 export const partOf = (run, name) => run?.parts?.[name] ?? run;
 
@@ -68,7 +68,7 @@ export function lengthOf(step, sample, vector) {
 const LEVELS = ["sigma", "sigma_next", "gamma", "kappa", "evals"];
 
 /** One row a step of what a sample did: [[heading, ...], [value, ...], ...]; what is unknown is null or NaN.
- * @param {Run} run
+ * @param {?Run} run
  * @param {number} sample
  */
 export function table(run, sample) {

@@ -24,7 +24,7 @@ export function status(state, t) {
 }
 
 /** One line about a step: where it is, how strong guidance is there, and the lengths; "" where there is none.
- * @param {Run} run
+ * @param {?Run} run
  */
 export function facts(run, i, sample, t) {
   const step = stepOf(run, i);

@@ -27,31 +27,31 @@ const OWNERS = new WeakMap(); // host -> the panel that was there last
 const MOST_SCALE = 100; // of a sampler's cfg
 
 export class Panel {
-  run = null; // the part that is shown, of the
-  whole = null;
+  /** @type {?Run} */ run = null; // the part that is shown, of the
+  /** @type {?Run} */ whole = null;
   part = "";
   at = 0;
-  lit = null;
+  /** @type {?number} */ lit = null;
   sample = 0;
-  scale = null;
+  /** @type {?number} */ scale = null;
   follow = true;
   note = "";
   view = "plane";
-  second = null;
+  /** @type {?string} */ second = null;
   room = 0;
   theme = DARK;
   open = false;
-  trouble = null;
-  shown = null;
-  finished = null;
-  before = null;
-  obstacle = null;
-  reasoned = null;
-  widget = null;
-  watcher = null;
-  palette = null;
-  frame = null;
-  timer = null;
+  /** @type {?{key: string, v?: number}} */ trouble = null;
+  /** @type {any} */ shown = null;
+  /** @type {?string} */ finished = null;
+  /** @type {?Panel} */ before = null;
+  /** @type {?string} */ obstacle = null;
+  /** @type {?Run} */ reasoned = null;
+  /** @type {any} */ widget = null;
+  /** @type {?ResizeObserver} */ watcher = null;
+  /** @type {?MutationObserver} */ palette = null;
+  /** @type {?number} */ frame = null;
+  /** @type {?number} */ timer = null;
 
   /** node: the editor's. editor: what the panel may ask it (see inspector.js). hosts: locator -> element on the page. */
   constructor(node, editor, hosts) {
@@ -109,7 +109,7 @@ export class Panel {
     for (const { target, contentRect } of entries) {
       const size = { w: Math.round(contentRect.width), h: Math.round(contentRect.height) };
       if (target === this.parts.figures) this.room = size.w;
-      else Object.values(this.views).find((view) => view.box === target).size = size;
+      else for (const view of Object.values(this.views)) if (view.box === target) view.size = size;
     }
     this.look();
   }
@@ -148,7 +148,7 @@ export class Panel {
     this.pause();
     this.watcher?.disconnect();
     this.palette?.disconnect();
-    cancelAnimationFrame(this.frame);
+    if (this.frame) cancelAnimationFrame(this.frame);
     this.frame = null;
     this.images.clear();
   }
@@ -162,8 +162,9 @@ export class Panel {
 
   /** A run as far as it has come. */
   goOn(whole) {
-    Object.assign(this, { whole, run: partOf(whole, this.part), trouble: null });
-    if (this.follow && this.run.steps.length) this.at = this.run.steps.at(-1).i;
+    const run = partOf(whole, this.part);
+    Object.assign(this, { whole, run, trouble: null });
+    if (this.follow) this.at = run?.steps.at(-1)?.i ?? this.at;
     this.redraw();
   }
 
@@ -196,14 +197,15 @@ export class Panel {
 
   /** Another report on the same run; a new object, so that its reasons are written anew. */
   takeReport(report) {
+    if (!this.whole) return;
     const whole = { ...this.whole, report };
     this.set({ whole, run: partOf(whole, this.part) });
   }
 
   /** Where a reader begins: where the node that undo has replaced stood in this very run, else at what tells most. */
   startAt(run) {
-    const { at, sample, follow } = this.before?.run?.run === run.run ? this.before : {};
-    return { at: at ?? this.at, sample: sample ?? this.usualSample(run), follow: follow ?? true };
+    const before = this.before?.run?.run === run.run ? this.before : null;
+    return { at: before?.at ?? this.at, sample: before?.sample ?? this.usualSample(run), follow: before?.follow ?? true };
   }
 
   /** The one that was chosen on this node, saved with the workflow; else the one that stands for the batch. */
@@ -326,7 +328,7 @@ export class Panel {
   }
 
   pause() {
-    clearInterval(this.timer);
+    if (this.timer) clearInterval(this.timer);
     this.timer = null;
     this.redraw();
   }
@@ -385,15 +387,15 @@ export class Panel {
 
   /** Both predictions of the step nearest to `step`, to be mixed, once they are there: see mix.mjs; else null. */
   mix(step) {
-    const { mix, samples } = this.run?.pictures ?? {};
-    const sheet = nearestSheet(mix, step);
+    const pictures = this.run?.pictures;
+    const sheet = nearestSheet(pictures?.mix, step);
     if (!sheet) return null;
     if (!this.images.has(sheet.filename)) {
       this.images.set(sheet.filename, null);
-      this.fetchMix(sheet, { i: sheet.i, scale: sheet.scale, size: mix.size, rows: samples.length });
+      this.fetchMix(sheet, { i: sheet.i, scale: sheet.scale, size: pictures.mix.size, rows: pictures.samples.length });
     }
     const pair = this.images.get(sheet.filename);
-    return pair && { ...pair, row: rowOf(this.run.pictures, this.sample) };
+    return pair && { ...pair, row: rowOf(pictures, this.sample) };
   }
 
   async fetchMix(sheet, about) {
@@ -475,8 +477,9 @@ export class Panel {
   }
 
   fillSamples(select) {
+    const { labels: own } = this.run ?? { labels: [] };
     const samples = samplesOf(this.run);
-    const labels = samples.map((b) => (this.run.labels?.[b] ? `${b} \u00b7 ${this.run.labels[b]}` : `${this.t("sample")} ${b}`));
+    const labels = samples.map((b) => (own?.[b] ? `${b} \u00b7 ${own[b]}` : `${this.t("sample")} ${b}`));
     const key = labels.join("|");
     if (select.dataset.key !== key) {
       select.dataset.key = key;
@@ -486,7 +489,7 @@ export class Panel {
   }
 
   ownScale() {
-    const scale = stepOf(this.run, this.at)?.gamma;
+    const scale = stepOf(this.run, this.at)?.gamma ?? NaN;
     return Number.isFinite(scale) ? scale : (this.run?.cfg ?? 1);
   }
 
@@ -531,7 +534,7 @@ export class Panel {
   }
 
   applyVerdict() {
-    this.scale = verdictOf(this.whole).suggested;
+    this.scale = verdictOf(this.whole)?.suggested ?? null;
     this.useScale();
   }
 
@@ -575,7 +578,8 @@ export class Panel {
 
   async saveSVG() {
     const { figure, title } = viewOf(this.view);
-    const svg = toSVG(figure(this.run, { ...this.state(), ...EXPORT, mix: null }), { title });
+    if (!figure || !this.run) return;
+    const svg = toSVG(figure(this.run, { ...this.state(), ...EXPORT, mix: undefined }), { title });
     const whole = svgWithSources(svg, await this.sources());
     download(new Blob([whole], { type: "image/svg+xml" }), this.fileName("svg"));
   }

@@ -64,7 +64,7 @@ function unmeasured(record) {
     record.batch > shown && `${shown} of ${record.batch} samples are kept.`,
     pictureWords(record),
     blind && `At ${blind} steps it is unknown how far the sampler follows the prediction (\u03ba).`,
-    !(record.sigma_data > 0) && "The size of clean data is unknown for this model (\u03c3_d).",
+    !((record.sigma_data ?? 0) > 0) && "The size of clean data is unknown for this model (\u03c3_d).",
     ...(record.notes ?? []).filter((note) => !SAID.test(note)).map((note) => note.replace(/\.?$/, ".")),
     ...(record.problems ?? []),
   ];

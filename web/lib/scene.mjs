@@ -63,10 +63,11 @@ const sum = (a, b, factor = 1) => a.map((value, k) => value + factor * b[k]);
  */
 function geometry(gram, step, shown) {
   const [along, dx, dy, Dx, Dy, tx, ty, outside] = gram.at;
+  const [gamma, kappa] = [step.gamma ?? NaN, step.kappa ?? NaN];
   const [x, u, delta, tip] = [[0, 0], [along, 0], [dx, dy], [tx, ty]];
-  const points = { x, u, c: sum(u, delta), G: sum(u, delta, step.gamma), D: sum(u, [Dx, Dy]), tip };
+  const points = { x, u, c: sum(u, delta), G: sum(u, delta, gamma), D: sum(u, [Dx, Dy]), tip };
   points.along = sum(u, delta, metric("M19", gram));
-  if (Number.isFinite(step.kappa)) points.moved = sum(tip, delta, step.kappa * (shown - step.gamma)); // noise starts there
+  if (Number.isFinite(kappa)) points.moved = sum(tip, delta, kappa * (shown - gamma)); // noise starts there
   const same = dot(gram, "delta", "delta") === 0;
   const still = length(gram, { move: 1, noise: 1 }) <= STILL * length(gram, { a: 1 });
   return {

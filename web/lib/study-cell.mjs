@@ -11,6 +11,7 @@ export const placeOf = (cells, row) => (cells.includes(row) ? cells.indexOf(row)
 export function cellDialog(page, make, changed) {
   const { study, files, title, marks } = page;
   const dialog = page.place("cell");
+  /** @type {{row: any, panel: any}} */
   const state = { row: null, panel: null };
 
   const button = (words, act, facts = {}) => {

@@ -50,7 +50,7 @@ export function plotRuns(runs, rows, { name, along, axis, words, w }) {
     const parts = pieces(points).map((piece) => piece.map((p) => `${f(across.at(p.x))} ${f(up.at(p.y))}`));
     const path = parts.map((piece) => `M${piece.join("L")}`).join("");
     if (!path) return "";
-    const [x, y] = parts.at(-1).at(-1).split(" ").map(Number);
+    const [x, y] = parts[parts.length - 1].slice(-1)[0].split(" ").map(Number);
     return `<g class="line" data-id="${escaped(row.id)}" style="--hue: ${hue(axis?.values ?? [], k)}"><path class="near" d="${path}"/><path class="seen" d="${path}"/>`
       + `${shape(SHAPES[k % SHAPES.length], x, y)}<title>${escaped(words(row))}</title></g>`;
   });
@@ -60,12 +60,15 @@ export function plotRuns(runs, rows, { name, along, axis, words, w }) {
 
 /** A run without its gaps: pieces whose points all have a value. */
 function pieces(points) {
-  const found = [[]];
+  /** @type {{x: number, y: number}[][]} */
+  const found = [];
+  let last = null; // the piece that goes on
   for (const p of points) {
-    if (Number.isFinite(p.y)) found.at(-1).push(p);
-    else if (found.at(-1).length) found.push([]);
+    if (!Number.isFinite(p.y)) last = null;
+    else if (last) last.push(p);
+    else found.push((last = [p]));
   }
-  return found.filter((piece) => piece.length);
+  return found;
 }
 
 /** Where values stand upwards, and round ones to mark; logarithmic where none is negative and they are far apart. */
@@ -75,7 +78,7 @@ export function scaleOf(values, foot, top) {
   if (!log) return linear(least(values), greatest(values), foot, top);
   const zeros = positive.length < values.length;
   const marks = decades(least(positive), greatest(positive));
-  const { at } = linear(Math.log(marks[0]), Math.log(marks.at(-1)), foot - (zeros ? ZERO : 0), top, []);
+  const { at } = linear(Math.log(marks[0]), Math.log(marks[marks.length - 1]), foot - (zeros ? ZERO : 0), top, []);
   return { log, marks: zeros ? [0, ...marks] : marks, at: (value) => (value > 0 ? at(Math.log(value)) : foot) };
 }
 

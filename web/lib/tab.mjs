@@ -17,23 +17,23 @@ export class Tab {
   asked = 0;
   places = new Map();
   view = { id: -1, properties: {}, inputs: [] };
-  last = null;
-  key = null;
-  pick = null;
+  /** @type {?{run: string, at: number}} */ last = null;
+  /** @type {?string} */ key = null;
+  /** @type {?string} */ pick = null;
   lost = false;
   runs = [];
   unreached = [];
   chains = [];
-  cached = null;
+  /** @type {?{job: string, nodes: Set<string>}} */ cached = null;
   answered = 0;
   coming = new Map();
   records = new Map();
   unchanged = new Set();
-  tries = null;
-  opened = null;
-  stored = null;
-  storedOf = null;
-  unkept = null;
+  /** @type {any} */ tries = null;
+  /** @type {?string} */ opened = null;
+  /** @type {any} */ stored = null;
+  /** @type {?string} */ storedOf = null;
+  /** @type {?string} */ unkept = null;
 
   /** editor: what the tab may ask it (see inspector.js). */
   constructor(editor) {
@@ -174,7 +174,7 @@ export class Tab {
   async succeeded(job, workflowOf) {
     if (flagOf(this.root).record) this.refresh(); // what was not reached has no event
     const { cached } = this;
-    const taken = cached?.job === job ? this.entries().filter(({ node }) => cached.nodes.has(node)) : [];
+    const taken = cached?.job === job ? this.entries().filter(({ node }) => cached?.nodes.has(node)) : [];
     if (!taken.length) return;
     const workflow = await workflowOf(job);
     const same = workflow?.id === this.root?.id && flagOf(workflow).key === flagOf(this.root).key;
@@ -197,7 +197,7 @@ export class Tab {
     const { records } = this; // of this workflow
     const record = records.get(run) ?? (await this.editor.run(run));
     if (!record) return null; // asked again at the next choice
-    const fresh = !records.has(run) && this.last?.run === run && Date.now() - this.last.at < JUST;
+    const fresh = !records.has(run) && this.last?.run === run && Date.now() - (this.last?.at ?? 0) < JUST;
     const report = !fresh && record.model?.key && (await this.editor.report(run)); // what is stored may have changed since
     if (report) record.report = report;
     records.set(run, record);

@@ -121,6 +121,7 @@ export class TriesView {
 
   apply() {
     const [source, range] = [this.source(), rangeOf(this.tab.stored, this.tab.judgedRecord())];
+    if (!source?.widget || !range) return; // gone since the button was drawn
     writeScale(source, range.middle);
     this.tab.editor.refresh();
     this.tab.editor.changed();

@@ -31,11 +31,11 @@ export function obstacle(root, prompt, sampler) {
 
 export class Tries {
   cards = [];
-  trouble = null;
+  /** @type {?{key: string, node: any}} */ trouble = null;
   over = false;
-  shown = null;
-  judging = null;
-  made = null;
+  /** @type {any} */ shown = null;
+  /** @type {any} */ judging = null;
+  /** @type {any} */ made = null;
 
   /** run: as the tab lists it. record: of it. scales(own): cfg values to try. changed(): something is to be drawn. */
   constructor(editor, { run, record }, scales, changed) {

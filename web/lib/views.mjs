@@ -112,7 +112,10 @@ export const VIEWS = [
 ]; // the end of the tabs
 
 /** The view of a name, undefined for none. */
-export const viewOf = (name) => VIEWS.find((view) => view.name === name);
+/** The view of a name; undefined of no view's.
+ * @returns {View}
+ */
+export const viewOf = (name) => /** @type {View} */ (VIEWS.find((view) => view.name === name));
 
 const wordsOf = (view, language) => view[language] ?? view.en;
 
