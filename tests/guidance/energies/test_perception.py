@@ -28,9 +28,10 @@ def test_a_text_is_weighed_against_the_alternatives_and_not_against_other_images
 
 def test_sigmoids_stand_each_for_itself():
     found = logits(Towers(), ["a cat", "noise"]) - 3.0
-    p = found.sigmoid()
     energy = TextEnergy(Towers(bias=-3.0), ("a cat",), ("noise",))
-    assert torch.allclose(energy.log_prob(X).exp(), p[:, 0] * (1 - p[:, 1]))
+    for temperature in (4.0, 1.0):
+        p = (found / temperature).sigmoid()
+        assert torch.allclose(energy.log_prob(X, At(temperature=temperature)).exp(), p[:, 0] * (1 - p[:, 1]))
     assert torch.allclose(TextEnergy(Towers(bias=-3.0), ("a cat",)).log_prob(X).exp(), p[:, 0])
 
 
@@ -115,8 +116,8 @@ def test_maps_are_drawn_as_masks_grey_levels_or_colours():
     levels = torch.tensor([[[[3.0], [255.0], [0.0]]]]) / 255
     assert map_of_levels(levels, 255).tolist() == [[[3, IGNORED, 0]]]
     assert map_of_levels(levels, -1).tolist() == [[[3, 255, 0]]]
-    colours = torch.tensor([[[[0.0, 0.05, 1.0], [1.0, 0.0, 0.0], [0.5, 0.5, 0.5]]]])
-    assert map_of_colours(colours, [0x0000FF, 0xFF0000], [3, 1]).tolist() == [[[3, 1, IGNORED]]]
+    colours = torch.tensor([[[[0.0, 0.05, 1.0], [1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.0, 0.5, 0.0]]]])
+    assert map_of_colours(colours, [0x0000FF, 0xFF0000, 0x008000], [3, 1, 2]).tolist() == [[[3, 1, IGNORED, 2]]]
 
 
 @pytest.mark.parametrize(
