@@ -11,7 +11,7 @@ import torch
 
 from guidance_geometry.guidance.chain import PLAIN, Chain
 from guidance_geometry.guidance.invariants import INVARIANTS, examine, list_failures
-from guidance_geometry.guidance.made_up_run import play, steps_of
+from guidance_geometry.guidance.made_up_run import LEVELS, play, steps_of
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
 from guidance_geometry.guidance.rules.angle import Angle
 from guidance_geometry.guidance.rules.kinds import Add, Before, Combine, Conditions, with_difference
@@ -250,3 +250,17 @@ def test_the_command_prints_the_table_and_its_exit_code_is_the_verdict(words, co
     assert said in output
     assert found == code
     assert "Traceback" not in output
+
+
+def test_the_made_up_run_is_one_sample_and_one_noise_in_every_space():
+    first, second, *_ = steps_of(PLAIN)
+    eps = (first.x - second.x) / (LEVELS[0] - LEVELS[1])
+    clean = first.x - LEVELS[0] * eps
+    assert eps.flatten(1).std(dim=1).min() > 0.5
+    unit = {"ve": lambda sigma, alpha: alpha, "vp": lambda sigma, alpha: sigma**2 + alpha**2, "flow": torch.add}
+    for space, total in unit.items():
+        for p, ratio in zip(steps_of(PLAIN, space), LEVELS, strict=True):
+            assert torch.allclose(p.sigma / p.alpha, torch.tensor(ratio))
+            assert torch.allclose(total(p.sigma, p.alpha), torch.ones(()))
+            sigma, alpha = (v.reshape(-1, 1, 1, 1) for v in (p.sigma, p.alpha))
+            assert torch.allclose(p.x, alpha * clean + sigma * eps, atol=1e-4)

@@ -2,6 +2,8 @@
 
 import math
 from functools import partial
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -119,6 +121,28 @@ def test_labels_by_hand():
     assert torch.allclose(none.log_prob(x).exp() + LABEL.log_prob(x).exp(), torch.ones(4, dtype=torch.float64))
 
 
+def test_energies_of_pictures_by_hand():
+    x, apart = pictures(), (pictures() - PICTURE).square()
+    half: Any = ENERGIES["super-resolution"]
+    small = torch.nn.functional.interpolate(x, (4, 4), mode="bilinear", antialias=True)
+    centres = [-1 + (k + 0.5) / 8 for k in range(16)]
+    bins = [torch.stack([(-32 * (v - c).square()).exp() for c in centres]) for v in (x, PICTURE)]
+    here, wanted = ((each / each.sum(dim=0)).mean(dim=(3, 4)) for each in bins)  # [bins, B, C]
+    ramp = (0.3 * torch.arange(8.0)[:, None] + 0.4 * torch.arange(8.0)).expand(2, 3, 8, 8)
+    by_hand = {
+        MeasuredEnergy(PICTURE, spread=0.2): -apart.mean(dim=(1, 2, 3)) / 0.08,
+        MeasuredEnergy(PICTURE, MASK, 0.2): -(apart.mean(dim=1) * MASK).sum(dim=(1, 2)) / MASK.sum() / 0.08,
+        MeasuredEnergy(PICTURE, MASK, 0.2, length=True): -(apart * MASK).sum(dim=(1, 2, 3)).sqrt() / 0.2,
+        half: -(small - half.reference).square().mean(dim=(1, 2, 3)) / 0.02,
+        ColourEnergy(PICTURE, 0.2): -(here - wanted).square().sum(dim=(0, 2)) / 0.08,
+        ENERGIES["joint"]: Linear().logits(x, 0, 1)[:, 2],
+        ENERGIES["multi"]: (Linear().logits(x, 0, 1) * torch.tensor([1, -1, -1, 1])).sigmoid().log().sum(dim=1),
+    }
+    for energy, expected in by_hand.items():
+        assert torch.allclose(energy.log_prob(x), expected, atol=1e-9), energy.text
+    assert torch.allclose(SmoothEnergy(0.2).log_prob(ramp), torch.tensor(-0.5 / 0.2), rtol=1e-5)
+
+
 def test_a_hopeless_label_still_pulls_and_a_sure_one_is_exact():
     """A gap of hundreds of logits: log(softmax) would be -inf and its gradient nan."""
     x, energy = pictures().float(), LabelEnergy(Linear(scale=300.0), ((0,),))
@@ -178,6 +202,22 @@ def test_views_are_fixed_within_a_noise_level_and_differ_between_levels():
     x, energy = pictures(), AugmentedEnergy(LABEL)
     assert torch.equal(energy.log_prob(x, At(level=2.0)), energy.log_prob(x, At(level=2.0)))
     assert not torch.equal(energy.log_prob(x, At(level=2.0)), energy.log_prob(x, At(level=1.0)))
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_views_are_the_picture_moved_in_every_direction_and_mirrored(mirror):
+    x, seen = pictures(1), []
+    viewer: Any = SimpleNamespace(noise_aware=True, log_prob=lambda x, at: seen.append(x) or x.flatten(1).sum(dim=1))
+    AugmentedEnergy(viewer, copies=200, shift=1, mirror=mirror).log_prob(x)
+    wide = torch.nn.functional.pad(x, (1, 1, 1, 1), mode="replicate")
+    moved = [wide[..., i : i + 8, j : j + 8] for i in range(3) for j in range(3)]
+    every = [*moved, *(v.flip(-1) for v in moved)] if mirror else moved
+    assert {next(i for i, v in enumerate(every) if torch.equal(v, view)) for view in seen} == {*range(len(every))}
+    noisy = AugmentedEnergy(viewer, copies=1, shift=0, mirror=False, noise=0.1)
+    assert (noisy.noise_aware, AugmentedEnergy(viewer).noise_aware) == (False, True)
+    noisy.log_prob(x.repeat(2, 1, 1, 1))
+    assert float((seen[-1] - x).std()) == pytest.approx(0.1, rel=0.2)
+    assert torch.equal(seen[-1][0], seen[-1][1]), "the same for every image"
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from guidance_geometry.guidance.energies.perception import DepthEnergy, SegmentationEnergy, TextEnergy
-from guidance_geometry.guidance.energies.pictures import IGNORED, map_of_colours, map_of_levels, map_of_mask
+from guidance_geometry.guidance.energies.pictures import IGNORED, grey, map_of_colours, map_of_levels, map_of_mask
 from guidance_geometry.guidance.energies.protocol import At, judges
 from guidance_geometry.guidance.gradients.estimators import gradient_of
 from guidance_geometry.tests.guidance.fake_networks import Depth, Segmenter, Towers, weights
@@ -107,6 +107,10 @@ def test_near_is_near_whichever_way_the_network_counts(inverse):
     turned = DepthEnergy(Depth(inverse=inverse), -RAMP, near=not inverse).log_prob(X)
     assert torch.equal(same, turned)
     assert not torch.allclose(same, DepthEnergy(Depth(inverse=inverse), RAMP, near=not inverse).log_prob(X))
+
+
+def test_a_grey_picture_is_the_mean_of_its_colours():
+    assert float(grey(torch.tensor([[[[0.3, 0.6, 0.9, 0.0]]]]))) == pytest.approx(0.6)
 
 
 def test_maps_are_drawn_as_masks_grey_levels_or_colours():

@@ -29,7 +29,7 @@ class Exact:
         self.asked, self.factor = 0, factor
 
     def logits(self, x, sigma, alpha):
-        self.asked += 1
+        self.asked, self.recording = self.asked + 1, torch.is_grad_enabled()
         return self.factor * MIXTURE.label_log_prob(x, sigma, alpha)
 
 
@@ -92,9 +92,10 @@ def test_without_a_difference_there_is_nothing_to_measure_by():
 
 def test_what_only_watches_is_asked_without_a_graph_beside_what_needs_one():
     guide: Any = GradientTerm(energy(), evaluation="x0 + backprop")
-    _, (watched, other) = pushed(run := run_of(WatchTerm(energy()), guide))
+    watch: Any = WatchTerm(energy())
+    _, (watched, other) = pushed(run := run_of(watch, guide))
     assert watched.shift is None
-    assert not watched.log_prob.requires_grad
+    assert not watch.energy.classifier.recording
     assert torch.allclose(watched.log_prob, guide.energy.log_prob(evaluation(run).denoise(X).guided))
     assert (watched.name, other.name) == ("watch", "gradient")
     assert torch.allclose(pushed(run)[0], pushed(run_of(guide))[0])
