@@ -9,12 +9,11 @@ from ..guidance.printing import nth
 from .canvas import Box, Canvas
 from .palette import LIGHT, Theme
 from .scene import Facts, Positions
-from .typeset import Row, Run, few_lines, set_rows, words_size, wrap_lines
+from .typeset import SMALL, Row, Run, few_lines, set_rows, words_size, wrap_lines
 from .words import SYMBOLS, number, percent, spell_out
 
 PAD = 14.0
 KEY = 60.0  # width of the column of names
-SMALL = 11.5
 MOST_LINES = 4  # of a fact: a model, a chain or a classifier may have any name
 AXES = ("axes", f"to scale, equal, in rms; the ray to {SYMBOLS['u']} is level by construction")
 

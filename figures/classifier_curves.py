@@ -22,10 +22,9 @@ from .page import draw_missing
 from .palette import Theme
 from .scene import run_words
 from .step_curves import Plot, ends_of, set_axes, set_band, set_line, set_marks
-from .typeset import cut
+from .typeset import SMALL, cut
 from .words import SYMBOLS, number
 
-SMALL = 11.5
 MOST_LINES = 8  # other samples drawn as lines; beyond, their middle 80 % as a band
 WIDE = (Box(64, 52, 876, 190), Box(64, 318, 214, 152), Box(372, 318, 214, 152))
 NARROW = (Box(56, 68, 528, 160), Box(56, 308, 196, 172), Box(348, 308, 236, 172))

@@ -20,7 +20,7 @@ from .pictures import Pictures, draw_on_grey, grey_words
 from .scene import check_index, run_words
 from .step_curves import Plot
 from .strips import Line, picture_of, set_grid, step_heads
-from .typeset import Run, set_level, set_lines, set_rows, wrap_lines
+from .typeset import SMALL, Run, set_level, set_lines, set_rows, wrap_lines
 from .words import number, percent
 
 NOT_FINITE = "states that are not finite, or too large for the 16 bits in which pictures are kept"
@@ -30,7 +30,6 @@ WIDTH, HEIGHT = 960, 760
 PLOT = Box(74, 40, 520, 262)
 CAPTION = Box(622, 24, 318, 320)
 STRIP = Box(20, 372, 920, 372)  # its top is lower where the caption is
-SMALL = 11.5
 
 
 @dataclass(frozen=True)

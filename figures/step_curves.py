@@ -67,12 +67,12 @@ def set_marks(canvas: Canvas, plot: Plot, values: Tensor, kind: str, colour: str
         canvas.marker(plot.at(step, float(values[step])), kind, colour, 5.0, name=f"{name}-{step}")
 
 
-def set_band(canvas: Canvas, plot: Plot, ends: Tensor, colour: str):
+def set_band(canvas: Canvas, plot: Plot, ends: Tensor, colour: str, alpha: float = 0.15):
     """The area between two values a step, [n, 2]."""
     for steps in stretches(ends):
         edges = [[plot.at(step, float(ends[step, k])) for step in steps] for k in (0, 1)]
         if len(steps) > 1:
-            canvas.polygon([*edges[0], *reversed(edges[1])], colour, alpha=0.15, name="band")
+            canvas.polygon([*edges[0], *reversed(edges[1])], colour, alpha=alpha, name="band")
 
 
 def ends_of(values: Tensor) -> Tensor:  # [n, B] -> [n, 2]

@@ -6,7 +6,6 @@ it. Samples of 2,000 take about an hour of one core; `--minutes` stops early, an
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import subprocess
@@ -17,7 +16,8 @@ from pathlib import Path
 import torch
 
 from ...dev.inside import enter_host
-from ...dev.places import HOST, ROOT
+from ...dev.places import ROOT
+from ..command_line import parser_of
 from ..markdown import write
 from ..pages.evaluation_costs import MEMORY, RETURNING, TIMES, file_of
 from ..pages.evaluations import CFG, KEPT, SWEEP, TABLE, Demo, kept_pixels, table
@@ -59,8 +59,7 @@ def versions() -> None:
 
 def main() -> int:
     """Measure, print and write the page; fail where an evaluation misses what the project promises of it."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--host", type=Path, default=HOST)
+    parser = parser_of(__doc__)
     parser.add_argument("--samples", type=int, default=2000, help="of a row of the table (default 2000)")
     parser.add_argument("--sweep", type=int, default=200, help="of a row of the sweep (default 200)")
     parser.add_argument("--minutes", type=float, default=1e9, help="stop after so many; the next call goes on")

@@ -8,7 +8,6 @@ docs/numbers/gradients.md.
 
 from __future__ import annotations
 
-import argparse
 import io
 import sys
 from pathlib import Path
@@ -20,12 +19,13 @@ from ...dev.fixtures.company import COMPANY, Indifferent
 from ...dev.fixtures.tiny_families import WIDTHS, family, latent, text
 from ...dev.hosts import own_host
 from ...dev.inside import enter_host
-from ...dev.places import HOST, ROOT
+from ...dev.places import ROOT
 from ...guidance.chain import PLAIN
 from ...guidance.energies.label import LabelEnergy
 from ...guidance.gradients.term import GradientOptions, GradientTerm
 from ...sweeps.comfyui.client import Client
 from .. import markdown
+from ..command_line import parser_of
 from ..train.demo_evaluation import interval
 
 PAGE = ROOT / "docs" / "numbers" / "gradients.md"
@@ -118,10 +118,8 @@ def by_scale(host: Path, count: int) -> list[list]:
 
 def main() -> int:
     """Measure, print, and fail where a bit differs or the judge is not convinced."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--host", type=Path, default=HOST)
+    parser = parser_of(__doc__, PAGE)
     parser.add_argument("--count", type=int, default=200, help="pictures a scale (default 200)")
-    parser.add_argument("--write", action="store_true", help="keep what is printed in docs/numbers/gradients.md")
     given = parser.parse_args()
     accuracy = by_scale(given.host, given.count)
     enter_host(given.host)

@@ -8,16 +8,15 @@ limit; `--write` keeps them in docs/numbers/headline.md.
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import sys
-from pathlib import Path
 
 from ...dev.browser import CHROMIUM, editor
 from ...dev.hosts import own_host
-from ...dev.places import HOST, ROOT
+from ...dev.places import ROOT
 from .. import markdown
+from ..command_line import parser_of
 from .live import OPEN, WORKFLOW_ID, graph
 
 PAGE = ROOT / "docs" / "numbers" / "headline.md"
@@ -79,10 +78,8 @@ def line_of(place: str, found: list[float]) -> tuple[str, bool]:
 
 def main() -> int:
     """Measure, print, and fail when the limit is passed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--host", type=Path, default=HOST)
+    parser = parser_of(__doc__, PAGE)
     parser.add_argument("--runs", type=int, default=7)
-    parser.add_argument("--write", action="store_true", help="keep what is printed in docs/numbers/headline.md")
     options = parser.parse_args()
     if CHROMIUM is None:
         print("no Chromium on the path: nothing was measured")

@@ -10,7 +10,6 @@ by the whole interval: 3 % with a browser that draws, 1 % without; 9 kB and 20 e
 
 from __future__ import annotations
 
-import argparse
 import copy
 import itertools
 import json
@@ -19,15 +18,15 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
 
 from ...dev.browser import CHROMIUM, editor
+from ...dev.fixtures.timing import in_pairs
 from ...dev.hosts import own_host
-from ...dev.places import HOST, ROOT
+from ...dev.places import ROOT
 from ...sweeps.comfyui.client import Client
 from ...sweeps.comfyui.process import Server
 from .. import markdown
+from ..command_line import parser_of
 
 PAGE = ROOT / "docs" / "numbers" / "live.md"
 TEXT = markdown.passages(__file__)
@@ -99,15 +98,10 @@ def processor_seconds(process: int) -> float:
     return time.clock_gettime((~process << 3) | 2)
 
 
-def paired(measure: Callable[[dict], tuple[float, float]], pairs: int) -> list[tuple]:
-    """(plain, watched) of wall and processor seconds, in pairs whose order alternates."""
-    found = []
-    for i in range(pairs):
-        taken = {}
-        for pictures in (None, REFUSED) if i % 2 == 0 else (REFUSED, None):
-            taken[pictures] = measure(graph(8, 20, pictures))
-        found.append((taken[None], taken[REFUSED]))
-    return found
+def paired(server: Server, client: Client, user: str, pairs: int) -> list[tuple]:
+    """(plain, watched) of wall and processor seconds."""
+    measure = lambda pictures: cost(server, client, user, graph(8, 20, pictures))  # noqa: E731
+    return in_pairs(lambda: measure(None), lambda: measure(REFUSED), pairs)
 
 
 def median_interval(values: list[float]) -> tuple[float, float]:
@@ -148,10 +142,8 @@ def sizes(client: Client) -> list[tuple[str, bool]]:
 
 def main() -> int:
     """Measure, print, and fail when a limit is passed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--host", type=Path, default=HOST)
+    parser = parser_of(__doc__, PAGE)
     parser.add_argument("--pairs", type=int, default=40)
-    parser.add_argument("--write", action="store_true", help="keep what is printed in docs/numbers/live.md")
     options = parser.parse_args()
     with own_host(options.host, cpu=True) as server:
         lines = measured(server, options.pairs)
@@ -165,15 +157,14 @@ def measured(server: Server, pairs: int) -> list[tuple[str, bool]]:
     """Everything on one server."""
     with Client(server.address) as client:
         lines = sizes(client)
-        alone = paired(lambda prompt: cost(server, client, NOBODY, prompt), pairs)
-        lines += reported("no browser", alone, WITHOUT)
+        lines += reported("no browser", paired(server, client, NOBODY, pairs), WITHOUT)
         if CHROMIUM is None:
             print("no Chromium on the path: the cost with a browser was not measured")
             return lines
         with editor(server.address) as page:
             tab = page.evaluate(OPEN, [graph(8, 20, 0), WORKFLOW_ID])
             page.wait_for_selector(".gg-panel")
-            drawn = paired(lambda prompt: cost(server, client, tab, prompt), pairs)
+            drawn = paired(server, client, tab, pairs)
             shown = page.evaluate("document.querySelector('.gg-panel output').textContent")
         print(f"the panel shows step {shown}")
         return lines + reported("browser", drawn, WITH_BROWSER)

@@ -13,13 +13,13 @@ import os
 import statistics
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 from ...dev.browser import CHROMIUM, chromium, page_in
 from ...dev.hosts import own_host
-from ...dev.places import HOST, ROOT
+from ...dev.places import ROOT
 from ...dev.provision import FRONT_END
 from .. import markdown
+from ..command_line import parser_of
 
 PAGE = ROOT / "docs" / "numbers" / "panel.md"
 REDRAW_MS, DRAG_MS, FIRST_PAINT_MS, GROWTH_MB = 2.0, 16.0, 300.0, 10.0
@@ -217,13 +217,11 @@ def page_of(found: dict[str, list[Row]], version: str, options: argparse.Namespa
 
 def main() -> int:
     """Measure, print, and fail when a limit is passed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--host", type=Path, default=HOST)
+    parser = parser_of(__doc__, PAGE)
     parser.add_argument("--redraws", type=int, default=60)
     parser.add_argument("--reloads", type=int, default=7)
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--only", choices=("memory", "redraw", "paint"), help="one of the measurements")
-    parser.add_argument("--write", action="store_true", help="keep the table in docs/numbers/panel.md")
     options = parser.parse_args()
     if CHROMIUM is None:
         print("no Chromium on the path: nothing was measured", file=sys.stderr)

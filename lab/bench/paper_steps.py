@@ -7,16 +7,14 @@ error in the kept half, and how many of the results the judge still takes for th
 
 from __future__ import annotations
 
-import argparse
 import sys
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from ...dev.inside import enter_host
-from ...dev.places import HOST
+from ..command_line import parser_of
 from ..pages.evaluations import BATCH, CFG, Demo, Row
 from ..train.demo_evaluation import to_pixels
 
@@ -110,8 +108,7 @@ def halves(demo: Demo, samples: int, way: Way) -> str:
 
 def main() -> None:
     """Print both tables."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--host", type=Path, default=HOST)
+    parser = parser_of(__doc__)
     parser.add_argument("--samples", type=int, default=500, help="a row (default 500)")
     given = parser.parse_args()
     enter_host(given.host)

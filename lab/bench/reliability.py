@@ -9,7 +9,6 @@ cut, and a fresh host must do the job. Soak: mixed jobs in random order; the sam
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import statistics
 import sys
@@ -17,16 +16,16 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
 import psutil
 
-from ...dev.places import HOST
+from ...dev.hosts import HostFolder
 from ...sweeps.comfyui.client import Client
-from ...sweeps.comfyui.process import Server, own_folders, running
+from ...sweeps.comfyui.process import Server
 from .. import markdown
+from ..command_line import parser_of
 from ..fuzz.catalogue import Catalogue, catalogue_of
 from ..fuzz.equipment import equip
 from ..fuzz.mixed_jobs import JOBS, UNFINISHED, Folder, broken, checksum, written
@@ -37,23 +36,17 @@ MOST_GROWN = 50  # MB of memory between the second and the last quarter of the s
 SAY = 15.0
 
 
-@dataclass
-class Site:
-    """A host's folder, and what every job makes there when nothing disturbs it."""
+class Site(HostFolder):
+    """A host's folder.  made: there, by every job when nothing disturbs it"""
 
-    host: Path
-    place: Path
-    options: list[str]
-    pack: str
-    made: dict[str, str] = field(default_factory=dict)
-    starts: Iterator[int] = field(default_factory=itertools.count)
+    def __init__(self, place: Path, host: Path):
+        super().__init__(place, host, cpu=True)
+        self.made: dict[str, str] = {}
 
     @contextmanager
     def live(self) -> Iterator[tuple[Server, Client]]:
         """A fresh host there, with a client."""
-        log = self.place / f"host-{next(self.starts)}.log"
-        fresh = running(Path(sys.executable), self.host, log, self.options, self.pack)
-        with fresh as server, Client(server.address) as client:
+        with self.start() as server, Client(server.address) as client:
             yield server, client
 
 
@@ -218,13 +211,11 @@ def moved(facts: dict, part: str) -> dict:
 
 def options_of() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--host", type=Path, default=HOST)
+    parser = parser_of(__doc__, markdown.RELIABILITY)
     parser.add_argument("--interrupts", type=int, default=200)
     parser.add_argument("--kills", type=int, default=12)
     parser.add_argument("--soak", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--write", action="store_true", help="keep the figures in docs/reliability.md")
     return parser.parse_args()
 
 
@@ -232,11 +223,10 @@ def main() -> int:
     """Measure, print, and fail where something differs, is cut off, or grows."""
     options, fine = options_of(), True
     with tempfile.TemporaryDirectory(prefix="reliability-", ignore_cleanup_errors=True) as base:
-        flags, pack = own_folders(Path(base))
-        equip(Path(base))
-        site = Site(options.host.resolve(), Path(base), [*flags, "--cpu"], pack)
+        site = Site(Path(base), options.host.resolve())
+        equip(site.place)
         with site.live() as (_, client):
-            catalogue = catalogue_of(json.loads(client.get("/object_info")), pack)
+            catalogue = catalogue_of(json.loads(client.get("/object_info")), site.pack)
         jobs, everything = jobs_of(catalogue), {"everything that writes": writing(catalogue)}
         for heading, measure, what, count in (
             ("Interrupts", interrupts, jobs, options.interrupts),

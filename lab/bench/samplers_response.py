@@ -7,12 +7,10 @@ of a dry run, beside that of a run. `--write` keeps the page docs/numbers/sample
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import statistics
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,8 +19,9 @@ from ...dev.fixtures import tiny_families
 from ...dev.fixtures.predicted_states import misses
 from ...dev.fixtures.timing import seconds
 from ...dev.inside import enter_host
-from ...dev.places import HOST, ROOT
+from ...dev.places import ROOT
 from .. import markdown
+from ..command_line import parser_of
 
 PAGE = ROOT / "docs" / "numbers" / "samplers-response.md"
 KINDS, STEPS, SCHEDULERS = ("epsilon", "flow"), (10, 27), ("beta", "karras", "sgm_uniform")
@@ -123,12 +122,8 @@ def line_of(name: str, took: float, middle: float, most: float) -> str:
 
 def main() -> int:
     """Measure, print, and fail when a limit is passed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--host", type=Path, default=HOST)
+    parser = parser_of(__doc__, PAGE)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument(
-        "--write", action="store_true", help="keep what is printed in docs/numbers/samplers-response.md"
-    )
     options = parser.parse_args()
     enter_host(options.host)
     import comfy.samplers

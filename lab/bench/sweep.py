@@ -9,15 +9,15 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from pathlib import Path
 
 import torch
 
 from ...dev.fixtures.timing import seconds
 from ...dev.hosts import own_host
-from ...dev.places import HOST, ROOT
+from ...dev.places import ROOT
 from ...sweeps.comfyui.client import Client
 from .. import markdown
+from ..command_line import parser_of
 
 PAGE = ROOT / "docs" / "numbers" / "sweep.md"
 TEXT = markdown.passages(__file__)
@@ -94,12 +94,10 @@ def in_words(args: argparse.Namespace, times: dict[str, float], apart: dict[str,
 
 def main() -> int:
     """Measure, print, and fail below a limit."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--host", type=Path, default=HOST)
+    parser = parser_of(__doc__, PAGE)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--sampler", default="euler")
-    parser.add_argument("--write", action="store_true", help="keep what is printed in docs/numbers/sweep.md")
     args = parser.parse_args()
     settings = {"steps": args.steps, "sampler_name": args.sampler, "scheduler": "karras"}
     with own_host(args.host) as live, Client(live.address) as client:

@@ -11,7 +11,6 @@ jobs with pictures, with a small bound of the store, so that it is reached. Fail
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import statistics
@@ -29,12 +28,12 @@ import torch
 
 from ...dev.fixtures import tiny_families
 from ...dev.fixtures.stock_workflows import flattened, stock_workflows, wired
-from ...dev.fixtures.timing import keep_freed_memory, seconds
+from ...dev.fixtures.timing import in_pairs, keep_freed_memory, seconds
 from ...dev.hosts import own_host
 from ...dev.inside import enter_host
-from ...dev.places import HOST
 from ...sweeps.comfyui.client import Client
 from ...sweeps.comfyui.process import Server
+from ..command_line import parser_of
 from .live import graph, median_interval, reported
 
 NODES, MOST_MS = 200, 2.0
@@ -149,7 +148,8 @@ def overhead(shapes: dict[str, tuple], pairs: int) -> list[tuple[str, bool]]:
             for capture, limit in LIMITS.items():
                 recorded = partial(tapped, capture)
                 after = statistics.median(1e3 * time_after(recorded) for _ in range(5))
-                lines += reported(f"{words}, {capture}", in_pairs(plain, recorded, pairs), limit)
+                found = in_pairs(partial(taken_by, plain), partial(taken_by, recorded), pairs)
+                lines += reported(f"{words}, {capture}", found, limit)
                 lines.append((f"{words}, {capture}: record made in {after:.0f} ms afterwards", False))
     return lines
 
@@ -165,15 +165,6 @@ def run_store() -> Any:
     from ...host.run_store import STORE
 
     return STORE
-
-
-def in_pairs(plain: Callable[[], None], tapped: Callable[[], None], pairs: int) -> list[tuple]:
-    """(plain, tapped) of wall and processor seconds, in pairs whose order alternates."""
-    found = []
-    for i in range(pairs):
-        taken = {run: taken_by(run) for run in ((plain, tapped) if i % 2 == 0 else (tapped, plain))}
-        found.append((taken[plain], taken[tapped]))
-    return found
 
 
 def taken_by(run: Callable[[], None]) -> tuple[float, float]:
@@ -229,8 +220,7 @@ def grown(resident: list[float], kept: list[float], listed: int) -> list[tuple[s
 
 def main() -> int:
     """Measure, print, and fail when a limit is surely passed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--host", type=Path, default=HOST)
+    parser = parser_of(__doc__)
     parser.add_argument("--calls", type=int, default=200, help="of the handler")
     parser.add_argument("--pairs", type=int, default=40)
     parser.add_argument("--jobs", type=int, default=500)

@@ -64,7 +64,7 @@ class Campaign:
         return other.kind == verdict.kind
 
     def _tried(self, case: Case) -> tuple[Verdict, Observed]:
-        with Files(self.host.folder, case.files) as files:
+        with Files(self.host.place, case.files) as files:
             seen = self.host.run(case.prompt)
             ran = files.ran_code
         return Verdict(verdicts.CODE, "code inside a file was run") if ran else self.judge(seen), seen

@@ -17,8 +17,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
-from ...dev.places import HOST
 from ...dev.provision import CACHE
+from .. import markdown
+from ..command_line import parser_of
 from .answers import print_fuzz
 from .campaign import Campaign
 from .cases import Case, Stock, read_case
@@ -65,7 +66,7 @@ def cases(seed: int, counts: dict[str, int], stock: Stock) -> Iterator[Case]:
 def campaign_on(host: Path, keep: Path, limits: Limits) -> Iterator[Campaign]:
     """A campaign on a host of its own, with everything in its folders that the cases read."""
     place = tempfile.TemporaryDirectory(prefix="fuzz-", ignore_cleanup_errors=True)
-    with place as name, watched(Path(sys.executable), host, Path(name), limits) as live:
+    with place as name, watched(Path(name), host, limits) as live:
         folder, pack = Path(name), live.pack
         equip(folder)
         record(folder, live, catalogue_of(live.get("/object_info"), pack))
@@ -77,7 +78,7 @@ def campaign_on(host: Path, keep: Path, limits: Limits) -> Iterator[Campaign]:
 def fuzz(campaign: Campaign, seed: int, counts: dict[str, int], minutes: float | None) -> None:
     """Try all cases, or as many as there is time for."""
     began = spoke = time.monotonic()
-    stock = Stock(campaign.catalogue, campaign.host.folder, seeds(campaign.catalogue))
+    stock = Stock(campaign.catalogue, campaign.host.place, seeds(campaign.catalogue))
     for number, case in enumerate(cases(seed, counts, stock)):
         if minutes is not None and time.monotonic() - began > 60 * minutes:
             break
@@ -91,8 +92,7 @@ def fuzz(campaign: Campaign, seed: int, counts: dict[str, int], minutes: float |
 
 def arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--host", type=Path, default=HOST)
+    parser = parser_of(__doc__, markdown.RELIABILITY)
     parser.add_argument("--minutes", type=float, help="stop after this time, with the kinds mixed")
     parser.add_argument("--prompts", type=int, default=5000)
     parser.add_argument("--headers", type=int, default=1000)
@@ -101,7 +101,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--replay", type=Path, metavar="FILE", help="try one kept case again")
     parser.add_argument("--keep", type=Path, default=CACHE / "fuzz", help="where cases are kept (.cache/fuzz)")
-    parser.add_argument("--write", action="store_true", help="keep the table in docs/reliability.md")
     return parser.parse_args()
 
 

@@ -15,7 +15,8 @@ from typing import Any
 
 import psutil
 
-from ...sweeps.comfyui.process import DIRECT, Server, own_folders, running
+from ...dev.hosts import HostFolder
+from ...sweeps.comfyui.process import DIRECT, Server
 
 TRIVIAL = {
     "1": {"class_type": "PrimitiveInt", "inputs": {"value": 0}},
@@ -65,13 +66,12 @@ class Observed:
         return next((data for kind, data in self.messages if kind == "execution_error"), {})
 
 
-class Watched:
+class Watched(HostFolder):
     """A host that lives as long as it is healthy. Use `watched`."""
 
-    def __init__(self, python: Path, host: Path, folder: Path, limits: Limits):
-        self.python, self.host, self.folder, self.limits = python, host, folder, limits
-        self.options, self.pack = own_folders(folder)
-        self.starts = 0
+    def __init__(self, place: Path, host: Path, limits: Limits):
+        super().__init__(place, host, cpu=True)
+        self.limits = limits
         self._stack = ExitStack()
         self._live: Server | None = None
 
@@ -79,11 +79,8 @@ class Watched:
     def live(self) -> Server:
         """The host, started where none lives."""
         if self._live is None:
-            log = self.folder / f"host-{self.starts}.log"
-            fresh = running(self.python, self.host, log, [*self.options, "--cpu"], self.pack)
-            self._live = self._stack.enter_context(fresh)
+            self._live = self._stack.enter_context(self.start())
             self._process = psutil.Process(self._live.process.pid)
-            self.starts += 1
         return self._live
 
     def close(self) -> None:
@@ -198,9 +195,9 @@ class Watched:
 
 
 @contextmanager
-def watched(python: Path, host: Path, folder: Path, limits: Limits) -> Iterator[Watched]:
+def watched(place: Path, host: Path, limits: Limits) -> Iterator[Watched]:
     """A watched host in a folder of its own."""
-    one = Watched(python, host, folder, limits)
+    one = Watched(place, host, limits)
     try:
         yield one
     finally:

@@ -20,7 +20,7 @@ from ...library.recording import Recording, record
 from ...library.sampling import karras
 from ...samplers.steps import follow, level, up_and_down
 from ...trace.pushes import contraction, push
-from .sources import origin
+from .sources import kept, origin
 
 CACHE = ROOT / ".cache" / "ablation"
 DEMO, EXACT = ("pocket-1", "pocket-flow-1"), "exact mixture"
@@ -73,13 +73,12 @@ def estimates(made: Recording, fresh: float) -> tuple[ndarray, ndarray]:  # -> [
 
 def measured(model: str, noise: str) -> dict[str, ndarray]:  # [windows, B] each
     """Push, estimate and change of one model with one sampler; measured if nobody did."""
-    kept, (sampler, fresh) = CACHE / origin(Path(__file__), WEIGHTS) / f"{model}-{noise}.npz", NOISE[noise]
-    if not kept.exists():
-        denoiser = denoiser_of(model)
+
+    def measure() -> dict[str, ndarray]:
+        denoiser, (sampler, fresh) = denoiser_of(model), NOISE[noise]
         made = run_of(denoiser, sampler)
         pushed, left = estimates(made, fresh)
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(kept, pushed=pushed, left=left, change=changes(denoiser, sampler, made.end))
         print(f"measured {model}, noise {noise}", flush=True)
-    with np.load(kept) as stored:
-        return dict(stored)
+        return {"pushed": pushed, "left": left, "change": changes(denoiser, sampler, made.end)}
+
+    return kept(CACHE / origin(Path(__file__), WEIGHTS) / f"{model}-{noise}.npz", measure)

@@ -6,14 +6,12 @@ function that raises where it does not hold.
 
 from __future__ import annotations
 
-import argparse
 import logging
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,8 +19,9 @@ from torch import Tensor
 
 from ...dev.fixtures.subjects import Subject
 from ...dev.inside import enter_host
-from ...dev.places import HOST, ROOT
+from ...dev.places import ROOT
 from .. import markdown
+from ..command_line import parser_of
 
 PAGE = ROOT / "docs" / "compatibility.md"
 STEPS, SEED, CFG = 3, 7, 3.0
@@ -382,8 +381,7 @@ def page(subjects: list[Subject]) -> str:
 
 def main() -> int:
     """Write the page; fail where any answer is no."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--host", type=Path, default=HOST)
+    parser = parser_of(__doc__)
     enter_host(parser.parse_args().host)
     logging.disable(logging.CRITICAL)
     torch.set_num_threads(1)

@@ -17,12 +17,14 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy import ndarray
 from torch import Tensor
 
 from ...classifiers.files import load_classifier
 from ...dev.places import ROOT
-from ...files.safetensors import read_safetensors, write_safetensors
+from ...files.safetensors import read_safetensors
 from ...guidance.chain import PLAIN, Chain, ChainState
 from ...guidance.predictions import Predictions
 from ...guidance.run import Run
@@ -31,7 +33,7 @@ from ..train.demo_files import read_denoiser
 from .economy_page import NUMBERS, write
 from .economy_rows import CHAINS, FAMILIES, FULL, PROBE, Row
 from .pocket_means import CARD
-from .sources import origin
+from .sources import kept, origin
 
 JUDGE = ROOT / "assets" / "classifiers" / "pocket-judge-1.safetensors"
 REAL = ROOT / "tests" / "fixtures" / "pocket_judge_statistics.safetensors"
@@ -98,16 +100,15 @@ def part(bench: Bench, chain: Chain, gamma: float, noise: Tensor, labels: Tensor
     knobs = [(type(rule).__name__, vars(rule)) for rule in chain.rules]
     facts = (CARD.stem, bench.protocol.steps, bench.protocol.batch, knobs, gamma)
     digest = hashlib.sha256(repr(facts).encode() + noise.numpy().tobytes() + labels.numpy().tobytes()).hexdigest()
-    file = KEPT / origin(Path(__file__), WEIGHTS) / f"{digest[:24]}.safetensors"
-    if not file.exists():
+
+    def measure() -> dict[str, ndarray]:
         counted, sigmas = Counted(bench, chain, gamma), karras_sigmas(bench.protocol.steps)
         batches = zip(noise.split(bench.protocol.batch), labels.split(bench.protocol.batch), strict=True)
         x0 = torch.cat([dpmpp_2m(counted.rule(y), x, sigmas) for x, y in batches])
-        counts = torch.tensor([counted.passes, counted.alone, counted.full])
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_safetensors(file, {"x0": x0, "counts": counts}, {})
-    kept, _ = read_safetensors(file)
-    return kept["x0"], kept["counts"]
+        return {"x0": x0.numpy(), "counts": np.array([counted.passes, counted.alone, counted.full])}
+
+    found = kept(KEPT / origin(Path(__file__), WEIGHTS) / f"{digest[:24]}.npz", measure)
+    return torch.from_numpy(found["x0"]), torch.from_numpy(found["counts"])
 
 
 def measured(bench: Bench, name: str, gamma: float) -> Row:

@@ -11,14 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from ...dev.places import ROOT
-from ...figures.canvas import Box, Canvas, extent
+from ...figures.canvas import Box, Canvas
 from ...figures.palette import THEMES, Theme
 from .. import markdown
 from .economy_rows import FAMILIES, FULL, PRESET, PROBE, Row
 from .pictures import write_pixels
+from .plots import Axes, Key, draw_legend
 
 NUMBERS, PAGE = ROOT / "docs" / "economy.json", ROOT / "docs" / "economy.md"
 FIGURE = ROOT / "docs" / "figures" / "economy.webp"
@@ -26,7 +25,7 @@ POINTS, SHARE = 0.01, 0.05  # what a chain may lose: accuracy in points, Frechet
 SIZE = (960, 420)
 FRAMES = (Box(86, 84, 372, 250), Box(560, 84, 372, 250))
 WITHIN = {"accuracy": "within 1 point of full CFG", "frechet": "within 5 % of full CFG"}
-LEAST, MOST = 0.55, 1.0  # shares of the passes at the ends of the axis
+SHARES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)  # of the passes, at the axis
 
 
 class Look(NamedTuple):
@@ -64,11 +63,13 @@ def draw_economy(rows: Sequence[Row], theme: Theme = THEMES["light"]) -> Canvas:
         FRAMES, bands.items(), (0.01, 0.04), ("{:.0%}", "{:.2f}"), strict=True
     ):
         values = [*near, *(getattr(row, field) for row in shown)]
-        scale = Scale(every * math.floor(min(values) / every), every * math.ceil(max(values) / every), every, words)
-        panel(canvas, frame, rows, field, scale, near)
+        steps = range(math.floor(min(values) / every), math.ceil(max(values) / every) + 1)
+        panel(canvas, Axes(frame, SHARES, [every * step for step in steps]), rows, field, words, near)
     canvas.text((FRAMES[0].x, 56), "the judge recognises", 12.5, bold=True)
     canvas.text((FRAMES[1].x, 56), "Frechet distance to real pictures (lower is nearer)", 12.5, bold=True)
-    legend(canvas, [family for family in FAMILIES if members(rows, family)])
+    looks = [LOOKS[family] for family in FAMILIES if members(rows, family)]
+    keys = [Key(look.words, getattr(theme, look.colour), marker=look.marker) for look in looks]
+    draw_legend(canvas, FRAMES[0].x - 58, SIZE[1] - 32, keys)
     return canvas
 
 
@@ -78,36 +79,13 @@ def band(value: float, field: str) -> tuple[float, float]:
     return value - margin, value + margin
 
 
-class Scale(NamedTuple):
-    """The upward axis of a panel.  words: how its numbers are written."""
-
-    least: float
-    most: float
-    every: float
-    words: str
-
-
-def panel(canvas: Canvas, frame: Box, rows: Sequence[Row], field: str, scale: Scale, near: tuple[float, float]) -> None:
-    """One quantity against the passes.  near: the band about full CFG."""
-
-    def at(share: float, value: float) -> tuple[float, float]:
-        right = (share - LEAST) / (MOST - LEAST)
-        return frame.x + frame.w * right, frame.bottom - frame.h * (value - scale.least) / (scale.most - scale.least)
-
-    bottom, top = (at(MOST, value)[1] for value in near)
+def panel(canvas: Canvas, axes: Axes, rows: Sequence[Row], field: str, words: str, near: tuple[float, float]) -> None:
+    """One quantity against the passes.  words: how its numbers are written. near: the band about full CFG."""
+    at, frame = axes.at, axes.frame
+    bottom, top = (at(1.0, value)[1] for value in near)
     canvas.rectangle(Box(frame.x, top, frame.w, bottom - top), canvas.theme.cond, alpha=0.10)
     canvas.text((frame.x + 8, top + 5), WITHIN[field], 11, canvas.theme.cond, halo=False)
-    for value in np.arange(scale.least, scale.most + 1e-9, scale.every):
-        y = at(MOST, value)[1]
-        canvas.line([(frame.x, y), (frame.right, y)], canvas.theme.hair, 0.6)
-        words = scale.words.format(value)
-        canvas.text((frame.x - 10 - extent(words, 11)[0], y - 6), words, 11, canvas.theme.muted)
-    for share in (0.6, 0.7, 0.8, 0.9, 1.0):
-        x, words = at(share, scale.least)[0], f"{share:.0%}"
-        canvas.line([(x, frame.bottom), (x, frame.bottom + 4)], canvas.theme.hair, 1.0)
-        canvas.text((x - extent(words, 11)[0] / 2, frame.bottom + 9), words, 11, canvas.theme.muted)
-    words = "passes, of those of full CFG"
-    canvas.text((frame.right - extent(words, 11)[0], frame.bottom + 27), words, 11, canvas.theme.muted)
+    axes.draw(canvas, "{:.0%}", words, "passes, of those of full CFG")
     for family, look in LOOKS.items():
         colour = getattr(canvas.theme, look.colour)
         shown = sorted(members(rows, family), key=lambda row: -row.alone)
@@ -116,15 +94,6 @@ def panel(canvas: Canvas, frame: Box, rows: Sequence[Row], field: str, scale: Sc
             canvas.line([at(1.0, getattr(named(rows, FULL), field)), *points], colour, 1.4, alpha=0.6)
         for point in points:
             canvas.marker(point, look.marker, colour, 10.0 if family == "preset" else 7.5)
-
-
-def legend(canvas: Canvas, families: Sequence[str]) -> None:
-    """One row under the panels."""
-    x, y = FRAMES[0].x, SIZE[1] - 26
-    for family in families:
-        look = LOOKS[family]
-        canvas.marker((x, y), look.marker, getattr(canvas.theme, look.colour), 10.0 if family == "preset" else 7.5)
-        x = canvas.text((x + 11, y - 7), look.words, 12).right + 26
 
 
 def members(rows: Sequence[Row], family: str) -> list[Row]:

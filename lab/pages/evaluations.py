@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ...dev.places import ROOT
-from ...files.safetensors import read_safetensors, write_safetensors
+from ...files.safetensors import read_safetensors
 from ...guidance.chain import PLAIN, Chain
 from ...guidance.energies.label import LabelEnergy
 from ...guidance.gradients.term import MEASURED, GradientOptions, GradientTerm
@@ -28,7 +28,7 @@ from ..train.demo_evaluation import (
     statistics_of,
     to_pixels,
 )
-from .sources import origin
+from .sources import kept, origin
 
 KEPT = ROOT / ".cache" / "classifier-guidance"
 FIXTURE = ROOT / "tests" / "fixtures" / "pocket_judge_statistics.safetensors"
@@ -124,19 +124,16 @@ class Demo:
 
 
 def kept_pixels(
-    demo: Demo, row: Row, samples: int, until: float = math.inf, kept: Path = KEPT
+    demo: Demo, row: Row, samples: int, until: float = math.inf, folder: Path = KEPT
 ) -> Tensor | None:  # -> [samples, 32, 32, 3] uint8
     """The row's samples, made where they are not kept yet; None where the clock passes `until` before."""
-    folder, parts = kept / origin(Path(__file__), WEIGHTS), []
-    folder.mkdir(parents=True, exist_ok=True)
+    parts = []
     for first in range(0, samples, BATCH):
-        file = folder / f"{row.name}-{first}.safetensors"
-        if not file.is_file():
-            if time.monotonic() > until:
-                return None
-            pixels = torch.from_numpy(to_pixels(demo.sample(row, BATCH, SEED + first)))
-            write_safetensors(file, {"pixels": pixels.contiguous()}, {})
-        parts.append(read_safetensors(file)[0]["pixels"])
+        file = folder / origin(Path(__file__), WEIGHTS) / f"{row.name}-{first}.npz"
+        if not file.is_file() and time.monotonic() > until:
+            return None
+        found = kept(file, lambda first=first: {"pixels": to_pixels(demo.sample(row, BATCH, SEED + first))})
+        parts.append(torch.from_numpy(found["pixels"]))
     return torch.cat(parts)[:samples]
 
 

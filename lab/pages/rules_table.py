@@ -5,19 +5,18 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from ...dev.inside import enter_host
-from ...dev.places import HOST, ROOT
+from ...dev.places import ROOT
 from ...guidance.invariants import INVARIANTS, Verdict, examine
 from ...guidance.knobs import Paper
 from ...guidance.registry import every_rule
 from .. import markdown
+from ..command_line import parser_of
 
 PAGE = ROOT / "docs" / "rules.md"
 WORDS = {"pass": "ok", "FAIL": "**FAIL**", "not claimed": "\u2013", "none": ""}
@@ -98,8 +97,7 @@ def gist(text: str) -> list[list[str]]:
 
 def main() -> int:
     """Write the page, or compare it with what is there."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--host", type=Path, default=HOST)
+    parser = parser_of(__doc__)
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
     enter_host(options.host)

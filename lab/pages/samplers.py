@@ -6,20 +6,19 @@ the host's.
 
 from __future__ import annotations
 
-import argparse
 import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ...dev.inside import enter_host
-from ...dev.places import HOST, ROOT
+from ...dev.places import ROOT
 from .. import markdown
+from ..command_line import parser_of
 
 PAGE = ROOT / "docs" / "samplers.md"
 STEPS, CFG, SEED, BATCH = 12, 3.0, 7, 2
@@ -193,8 +192,7 @@ def page() -> str:
 
 def main() -> int:
     """Write the page."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--host", type=Path, default=HOST)
+    parser = parser_of(__doc__)
     enter_host(parser.parse_args().host)
     torch.set_num_threads(1)
     with torch.inference_mode():

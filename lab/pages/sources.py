@@ -1,11 +1,16 @@
-"""Which source files a number depends on, and one checksum of them: what is measured once is kept under it."""
+"""Which source files a number depends on, and one checksum of them, under which it is kept: it is measured once."""
 
 from __future__ import annotations
 
 import ast
 import hashlib
+import os
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
+
+import numpy as np
+from numpy import ndarray
 
 from ...dev.places import ROOT
 
@@ -52,6 +57,17 @@ def origin(tool: Path, data: tuple[Path, ...] = (), root: Path = ROOT) -> str:
         content = file.read_bytes()
         digest.update(f"{file.relative_to(root).as_posix()} {len(content)}\n".encode() + content)
     return digest.hexdigest()[:12]
+
+
+def kept(file: Path, measure: Callable[[], Mapping[str, ndarray]]) -> dict[str, ndarray]:
+    """The arrays that a file holds, measured first if nobody did.  file: under the `origin` of what measures"""
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial = file.with_suffix(f".{os.getpid()}.partial.npz")
+        np.savez_compressed(partial, **measure())  # pyright: ignore[reportArgumentType]  numpy has flags by name, too
+        partial.replace(file)
+    with np.load(file) as stored:
+        return dict(stored)
 
 
 def _module(node: ast.ImportFrom, file: Path, root: Path) -> Path | None:

@@ -6,21 +6,20 @@ node that the host does not have, the types are those that stand in the workflow
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from itertools import zip_longest
-from pathlib import Path
 from typing import Any
 
 from ...dev.fixtures import stock_workflows
 from ...dev.fixtures.stock_workflows import FlatNode, Wire, flattened, scales_of, wired
 from ...dev.inside import enter_host
-from ...dev.places import HOST, ROOT
+from ...dev.places import ROOT
 from .. import markdown
+from ..command_line import parser_of
 
 PAGE = ROOT / "docs" / "templates.md"
 TEXT = markdown.passages(__file__)
@@ -130,8 +129,7 @@ def page(found: Mapping[str, Sampling]) -> str:
 
 def main() -> int:
     """Write the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--host", type=Path, default=HOST)
+    parser = parser_of(__doc__)
     enter_host(parser.parse_args().host)
     asyncio.run(import_module("nodes").init_builtin_extra_nodes())
     markdown.write(PAGE, page(every_sampling()))

@@ -22,21 +22,21 @@ class Counting:
 
 def test_a_stopped_table_goes_on_where_it_was(tmp_path):
     demo, row = Counting(), Row(NOISY, 2.0)
-    assert kept_pixels(demo, row, 2 * BATCH, until=-math.inf, kept=tmp_path) is None
+    assert kept_pixels(demo, row, 2 * BATCH, until=-math.inf, folder=tmp_path) is None
     assert demo.seeds == []
-    first = kept_pixels(demo, row, BATCH, kept=tmp_path)
-    whole = kept_pixels(demo, row, 2 * BATCH, until=math.inf, kept=tmp_path)
+    first = kept_pixels(demo, row, BATCH, folder=tmp_path)
+    whole = kept_pixels(demo, row, 2 * BATCH, until=math.inf, folder=tmp_path)
     assert demo.seeds == [SEED, SEED + BATCH]
     assert torch.equal(whole[:BATCH], first)
     assert whole[:, 0, 0, 0].unique().tolist() == [SEED, SEED + BATCH]
-    assert torch.equal(kept_pixels(demo, row, 30, until=-math.inf, kept=tmp_path), first[:30])
+    assert torch.equal(kept_pixels(demo, row, 30, until=-math.inf, folder=tmp_path), first[:30])
 
 
 def test_rows_that_differ_are_kept_apart(tmp_path):
     demo = Counting()
     rows = (Row(NOISY, 2.0), Row(NOISY, 2.5), Row(NOISY, 2.0, steps=50), Row(NOISY, 2.0, "dpmpp_2m"), Row("x0", 2.0))
     for row in rows:
-        kept_pixels(demo, row, BATCH, kept=tmp_path)
+        kept_pixels(demo, row, BATCH, folder=tmp_path)
     assert len(demo.seeds) == len(rows)
 
 

@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
@@ -39,7 +38,7 @@ OF_SEVERAL_PARTS = {"GGTracePart"}  # video with sound: no seed has such a model
 def faulty(tmp_path_factory):
     """A campaign against the pack that has every fault."""
     place = tmp_path_factory.mktemp("faulty")
-    with watched(Path(sys.executable), HOST, place, IMPATIENT) as host:
+    with watched(place, HOST, IMPATIENT) as host:
         shutil.copy(Path(__file__).with_name(FAULTY), place / "custom_nodes")
         judge = Judge(place / "custom_nodes" / FAULTY, lambda name: name.startswith("Faulty"), IMPATIENT)
         catalogue = catalogue_of(host.get("/object_info"), "faulty_nodes")

@@ -118,7 +118,7 @@ def test_samples_are_kept_under_the_checksum(tmp_path):
         def sample(self, row, batch, seed):
             return torch.zeros(batch, 3, 2, 2)
 
-    evaluations.kept_pixels(Grey(), evaluations.TABLE[0], 1, kept=tmp_path)
+    evaluations.kept_pixels(Grey(), evaluations.TABLE[0], 1, folder=tmp_path)
     assert [folder.name for folder in tmp_path.iterdir()] == [origin(Path(evaluations.__file__), evaluations.WEIGHTS)]
 
 

@@ -46,7 +46,6 @@ class PocketWorkshop(Workshop):
     name = demo_files.DENOISER
     label_noise = LABEL_NOISE_NOTE
     intended_use = "Showing what guidance does, teaching it, and testing guidance rules, on a CPU, in seconds."
-    not_for = "Making pictures of quality, or judging a guidance rule for large models by its figures here alone."
     checkpoint, often = "denoiser.checkpoint", 1000
 
     def __init__(self, options: argparse.Namespace):

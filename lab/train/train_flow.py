@@ -49,7 +49,6 @@ class FlowWorkshop(Workshop):
     name = NAME
     label_noise = LABEL_NOISE_NOTE
     intended_use = "Showing what guidance does in latents and with flow matching, and testing rules there, on a CPU."
-    not_for = "Making pictures of quality, or judging a guidance rule for large models by its figures here alone."
     checkpoint, often = "flow.checkpoint", 250
 
     def __init__(self, options: argparse.Namespace):

@@ -31,7 +31,7 @@ class Workshop:
     name: str
     label_noise: str
     intended_use: str
-    not_for: str
+    not_for = "Making pictures of quality, or judging a guidance rule for large models by its figures here alone."
     checkpoint: str
     often: int
     recipe: Course

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy as np
 import torch
 
 from ...dev.places import ROOT
-from ..pages.sources import origin
+from ..pages.sources import kept, origin
 from .batches import features
 from .runs import SAMPLERS, Sampler, trace_of
 from .sampling import measure
@@ -72,14 +71,7 @@ class Cell:
         """What it holds, and in place of the inner products of so many `recorded` samples the features f1, f4, f8
         [batches, ROW] of batches of one label; measured first if nobody did.
         """
-        if not self.path.exists():
-            found = measure(self.world, self.sampler, self.gamma, self.count, self.seed)
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            partial = self.path.with_suffix(f".{os.getpid()}.partial.npz")
-            np.savez_compressed(partial, **found)
-            partial.replace(self.path)
-        with np.load(self.path) as stored:
-            held = dict(stored)
+        held = kept(self.path, lambda: measure(self.world, self.sampler, self.gamma, self.count, self.seed))
         trace = trace_of(self.world, self.sampler, self.gamma, torch.from_numpy(held.pop("K")).double())
         held["recorded"] = np.array(trace.batch)
         return held | {f"f{size}": features(trace, self.world.labels, size, MOST).numpy() for size in SIZES}

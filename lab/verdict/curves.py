@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .drawing import FRAMES, Axes, Line, Plot
+from ..pages.plots import Axes
+from .drawing import FRAMES, Line, Plot
 from .evidence import Setting, by_world
 from .odds import COVERED, FALSE, KINDS, Carded, above, coverage_of, lengths_of, limit_of, margin_of
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy import ndarray
 
-from ...figures.canvas import Box, Canvas, Point, extent
+from ...figures.canvas import Box, Canvas, Point
 from ...figures.palette import THEMES, Theme
+from ...figures.typeset import SMALL
+from ..pages.plots import Axes, Key, draw_legend
 
-SMALL, TITLE = 11.5, 12.5
+TITLE = 12.5
 SIZE = (960, 366)
 FRAMES = tuple(Box(62 + 308 * k, 50, 240, 206) for k in range(3))
 MARGIN = SIZE[0] - FRAMES[-1].right
@@ -20,24 +21,6 @@ SIDE, GAP = 96.0, 10.0  # of a picture of a miss
 LEFT = 20.0
 DASHES = (None, (6, 4), (2, 3), (7, 2, 2, 2))
 COLOURS = ("uncond", "cond", "guided", "noise", "rule", "ink")
-
-
-@dataclass(frozen=True)
-class Axes:
-    """A plot.  marks: of both axes, from the least to the most. log: whether x counts by factors."""
-
-    frame: Box
-    across: tuple[float, ...]
-    up: tuple[float, ...]
-    log: bool = False
-
-    def at(self, x: float, y: float) -> Point:
-        """Pixel of a point; what lies outside is drawn at the edge."""
-        low, high = self.across[0], self.across[-1]
-        share = math.log(x / low) / math.log(high / low) if self.log else (x - low) / (high - low)
-        rise = (y - self.up[0]) / (self.up[-1] - self.up[0])
-        right, above = (min(max(one, 0.0), 1.0) for one in (share, rise))
-        return self.frame.x + self.frame.w * right, self.frame.bottom - self.frame.h * above
 
 
 @dataclass(frozen=True)
@@ -68,23 +51,15 @@ def draw_curves(plots: Sequence[Plot], theme: Theme = THEMES["light"]) -> Canvas
     for plot in plots:
         _panel(canvas, plot)
     named = {line.name: line.style for plot in plots for line in plot.lines}
-    _legend(canvas, named)
+    keys = [Key(name, _colour(theme, style), DASHES[style % len(DASHES)]) for name, style in named.items()]
+    draw_legend(canvas, LEFT, SIZE[1] - 56.0, keys)
     return canvas
 
 
 def _panel(canvas: Canvas, plot: Plot) -> None:
     axes, frame, theme = plot.axes, plot.axes.frame, canvas.theme
     canvas.text((frame.x - 42, frame.y - 34), plot.title, TITLE, bold=True)
-    for value in axes.up:
-        y = axes.at(axes.across[0], value)[1]
-        canvas.line([(frame.x, y), (frame.right, y)], theme.hair, 0.6)
-        _text(canvas, (frame.x - 8, y - 7), f"{100 * value:.0f} %", 1.0)
-    for value in axes.across:
-        x = axes.at(value, axes.up[0])[0]
-        words = f"{100 * value:.0f} %" if plot.even else f"{value:g}"
-        canvas.line([(x, frame.bottom), (x, frame.bottom + 4)], theme.hair, 1.0)
-        _text(canvas, (x, frame.bottom + 8), words, 0.5)
-    _text(canvas, (frame.right, frame.bottom + 26), plot.below, 1.0)
+    axes.draw(canvas, "{:.0%}" if plot.even else "{:g}", "{:.0%}", plot.below)
     if plot.even:
         canvas.line([axes.at(v, v) for v in (axes.across[0], axes.across[-1])], theme.muted, 1.0, (2, 3))
     if plot.bound is not None:
@@ -98,20 +73,6 @@ def _panel(canvas: Canvas, plot: Plot) -> None:
 
 def _colour(theme: Theme, style: int) -> str:
     return getattr(theme, COLOURS[style % len(COLOURS)])
-
-
-def _text(canvas: Canvas, at: Point, words: str, left: float) -> None:
-    """Small words, of which a share of the width lies left of `at`."""
-    canvas.text((at[0] - left * extent(words, SMALL)[0], at[1]), words, SMALL, canvas.theme.muted, halo=False)
-
-
-def _legend(canvas: Canvas, named: Mapping[str, int]) -> None:
-    x, y = LEFT, SIZE[1] - 56.0
-    for name, style in named.items():
-        if x + extent(name, SMALL)[0] + 34 > canvas.width - LEFT:
-            x, y = LEFT, y + 22
-        canvas.line([(x, y + 7), (x + 26, y + 7)], _colour(canvas.theme, style), 2.0, DASHES[style % len(DASHES)])
-        x = canvas.text((x + 32, y), name, SMALL).right + 22
 
 
 def draw_grid(

@@ -6,10 +6,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
+
 from ...figures.canvas import Box, Canvas, Point, extent
 from ...figures.palette import PENS, THEMES, Theme
+from ...figures.step_curves import Plot, set_band, set_line
+from ...figures.typeset import SMALL, set_level, set_lines
+from ..pages.plots import Key, draw_legend
 
-SMALL, TITLE = 11.5, 13.5
+TITLE = 13.5
 PARTS = (960, 404)  # of the first figure
 RULER = Box(64, 0, 840, 0)
 COLUMNS, PANEL, GAP = 4, (186, 108), (46, 104)  # of the second
@@ -95,43 +100,25 @@ def draw_scales(panels: Sequence[Panel], theme: Theme = THEMES["light"]) -> Canv
         row, column = divmod(k, COLUMNS)
         frame = Box(46 + column * (PANEL[0] + GAP[0]), 44 + row * (PANEL[1] + GAP[1]), *PANEL)
         _panel(canvas, one, frame, most)
-    _legend(canvas)
+    shown = ("effective scale: median sample, and 10 to 90 %", "cfg", "share across, 0 to 100 %")
+    styles = ((theme.guided, None), (theme.ink, (5, 4)), (theme.noise, None))
+    keys = [Key(words, *style) for words, style in zip(shown, styles, strict=True)]
+    draw_legend(canvas, 46.0, canvas.height - 28, keys)
+    set_lines(canvas, (canvas.width - 20, canvas.height - 28), ["step"], 1.0)
     return canvas
 
 
 def _panel(canvas: Canvas, one: Panel, frame: Box, most: float) -> None:
-    theme, last = canvas.theme, len(one.scale) - 1
-    at = lambda step, value: (  # noqa: E731
-        frame.x + frame.w * step / last,
-        frame.bottom - frame.h * min(max(value, 0.0), most) / most,
-    )
+    theme, count, strip = canvas.theme, len(one.scale), Box(frame.x, frame.bottom + 10, frame.w, BAND)
+    plot, below = Plot(frame, 0.0, most, count, margin=0.0), Plot(strip, 0.0, 1.0, count, margin=0.0)
+    scale, low, high, across = map(torch.tensor, (one.scale, one.low, one.high, one.across))
     canvas.text((frame.x, frame.y - 26), one.title, TITLE, bold=True, halo=False)
     for value in range(0, int(most) + 1, 2):
-        y = at(0, value)[1]
-        canvas.line([(frame.x, y), (frame.right, y)], theme.hair, 0.5)
-        canvas.text((frame.x - 8 - extent(f"{value}", SMALL)[0], y - 7), f"{value}", SMALL, theme.muted, halo=False)
-    canvas.line([at(0, one.gamma), at(last, one.gamma)], theme.ink, 1.4, (5, 4))
-    known = [i for i, value in enumerate(one.scale) if math.isfinite(value)]
-    edge = [at(i, one.low[i]) for i in known] + [at(i, one.high[i]) for i in reversed(known)]
-    canvas.polygon(edge, theme.guided, alpha=0.22)
-    canvas.line([at(i, one.scale[i]) for i in known], theme.guided, 2.2)
-    strip = Box(frame.x, frame.bottom + 10, frame.w, BAND)
+        set_level(canvas, frame, plot.at(0, value)[1], f"{value}", 8)
+    canvas.line([plot.at(0, one.gamma), plot.at(count - 1, one.gamma)], theme.ink, 1.4, (5, 4))
+    set_band(canvas, plot, torch.stack([low, high], dim=1), theme.guided, 0.22)
+    set_line(canvas, plot, scale, theme.guided, 2.2)
     canvas.line([(strip.x, strip.bottom), (strip.right, strip.bottom)], theme.hair, 0.8)
-    shares = [(i, one.across[i]) for i in known if math.isfinite(one.across[i])]
-    top = [(at(i, 0)[0], strip.bottom - strip.h * share) for i, share in shares]
-    canvas.polygon([(top[0][0], strip.bottom), *top, (top[-1][0], strip.bottom)], theme.noise, alpha=0.75)
-    for words, x in (("1", strip.x), (f"{last + 1}", strip.right - extent(f"{last + 1}", SMALL)[0])):
-        canvas.text((x, strip.bottom + 5), words, SMALL, theme.muted, halo=False)
-
-
-def _legend(canvas: Canvas) -> None:
-    theme, x, y = canvas.theme, 46.0, canvas.height - 28
-    for words, colour, dash in (
-        ("effective scale: median sample, and 10 to 90 %", theme.guided, None),
-        ("cfg", theme.ink, (5, 4)),
-        ("share across, 0 to 100 %", theme.noise, None),
-    ):
-        canvas.line([(x, y + 7), (x + 28, y + 7)], colour, 2.4, dash)
-        x = canvas.text((x + 36, y), words, SMALL, halo=False).right + 30
-    words = "step"
-    canvas.text((canvas.width - 20 - extent(words, SMALL)[0], y), words, SMALL, theme.muted, halo=False)
+    set_band(canvas, below, torch.stack([0 * across, across], dim=1), theme.noise, 0.75)
+    set_lines(canvas, (strip.x, strip.bottom + 5), ["1"], 0.0)
+    set_lines(canvas, (strip.right, strip.bottom + 5), [f"{count}"], 1.0)

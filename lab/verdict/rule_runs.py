@@ -26,7 +26,7 @@ from ...guidance.rules.negative import Negative
 from ...guidance.rules.perp_neg import PerpNeg
 from ...guidance.rules.schedule import ScaleSchedule
 from ...library.recording import Recording, record
-from ..pages.sources import origin
+from ..pages.sources import kept, origin
 from .runs import SAMPLERS, Memory, Sampler, step_of
 from .sampling import compared, judged
 from .twins import RANDOM, Mislabelled
@@ -159,17 +159,13 @@ def measured(ground: Ground, name: str, one: Ruled) -> dict[str, ndarray]:
     difference times how far a step goes. handed [n]: the scale that the rules were handed. Of trained worlds judged
     [B, 64] and named [B], of exact ones energy and size [seeds, classes].
     """
-    kept = folder_of(ground) / f"{name}.npz"
-    if not kept.exists():
+
+    def measure() -> dict[str, ndarray]:
         runs = [run_of(ground, one, seed) for seed in range(ground.seeds)]
-        found = acts(runs) | (ends_judged(ground, runs) if ground.world.trained else ends_compared(ground, runs))
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        partial = kept.with_suffix(".partial.npz")
-        np.savez_compressed(partial, **found)
-        partial.replace(kept)
         print(f"{ground.world.name}: {name}", flush=True)
-    with np.load(kept) as stored:
-        return dict(stored)
+        return acts(runs) | (ends_judged(ground, runs) if ground.world.trained else ends_compared(ground, runs))
+
+    return kept(folder_of(ground) / f"{name}.npz", measure)
 
 
 def folder_of(ground: Ground) -> Path:

@@ -76,9 +76,14 @@ class Broken:
         return self.works(*given, **named)
 
 
-def run(labelled, empty_latent, name="euler_ancestral", **more):
-    arguments = (*labelled["ve"], empty_latent("ve"), name)
-    return guided(*arguments, **more), ksampler(*arguments)
+def run(labelled, empty_latent, **more):
+    """The record of a run, which every reader can read; its sample is the host's."""
+    arguments = (*labelled["ve"], empty_latent("ve"), "euler_ancestral")
+    out, denoised, trace = guided(*arguments, **more)
+    assert torch.equal(out["samples"], ksampler(*arguments))
+    assert denoised["samples"].isfinite().all()
+    readable(trace)
+    return trace
 
 
 @pytest.mark.parametrize("where", IN_THE_RUN)
@@ -87,15 +92,12 @@ def test_a_fault_in_the_run_ends_the_record_and_leaves_the_sample(labelled, empt
     if after and where.rpartition(".")[2] in ONCE:
         pytest.skip("covered: it is called once in a run, in the other case")
     Broken(monkeypatch, where, after)
-    (out, denoised, trace), expected = run(labelled, empty_latent, capture="tensors")
-    assert torch.equal(out["samples"], expected)
-    assert denoised["samples"].isfinite().all()
+    trace = run(labelled, empty_latent, capture="tensors")
     (sentence,) = trace.header["faults"]
     assert sentence.startswith(f"not recorded from step {trace.n + 1} on: RuntimeError at ")
     assert sentence.endswith("(boom)")
     assert sentence in trace.header["notes"]
     assert trace.n <= STEPS
-    readable(trace)
 
 
 @pytest.mark.parametrize(
@@ -135,22 +137,18 @@ class Wordless(RuntimeError):
 )
 def test_a_fault_that_cannot_be_printed_is_named_by_its_type(labelled, empty_latent, monkeypatch, where):
     Broken(monkeypatch, where, fault=Wordless())
-    (out, _, trace), expected = run(labelled, empty_latent)
-    assert torch.equal(out["samples"], expected)
+    trace = run(labelled, empty_latent)
     assert ": Wordless at " in trace.header["faults"][0]
-    readable(trace)
 
 
 @pytest.mark.parametrize("where", AFTERWARDS)
 def test_a_fault_after_the_run_costs_what_it_was_about(labelled, empty_latent, monkeypatch, where):
     Broken(monkeypatch, where)
-    (out, _, trace), expected = run(labelled, empty_latent)
-    assert torch.equal(out["samples"], expected)
+    trace = run(labelled, empty_latent)
     assert trace.n == STEPS
     assert trace.column("M1").isfinite().all()
     (sentence,) = trace.header["faults"]
     assert "RuntimeError at " in sentence
-    readable(trace)
 
 
 @pytest.mark.parametrize("fact", OF_THE_RUN)
@@ -158,36 +156,31 @@ def test_a_fault_while_a_run_is_identified_costs_the_header_one_fact(labelled, e
     def fails(_):
         raise RuntimeError("boom")
 
-    (*_, whole), _ = run(labelled, empty_latent)
+    whole = run(labelled, empty_latent)
     monkeypatch.setitem(TOLD, fact, fails)
-    (out, _, trace), expected = run(labelled, empty_latent)
-    assert torch.equal(out["samples"], expected)
+    trace = run(labelled, empty_latent)
     (sentence,) = trace.header["faults"]
     assert sentence.startswith("not recorded from step 1 on: RuntimeError at ")
     assert {name for name in KNOWN if trace.header.get(name) != whole.header[name]} <= OF_THE_RUN[fact]
-    readable(trace)
 
 
 @pytest.mark.parametrize("where", IN_THE_NUMBERS)
 def test_a_fault_in_the_numbers_leaves_the_steps_before_it(labelled, empty_latent, monkeypatch, where):
     """A small run's numbers are made when they are first read: nobody may fail then."""
     Broken(monkeypatch, where, 3 if where.endswith(".row") else 0)
-    (out, _, trace), expected = run(labelled, empty_latent)
-    assert torch.equal(out["samples"], expected)
+    trace = run(labelled, empty_latent)
     known = 3 if where.endswith(".row") else 0
     assert trace.column("M1").isfinite().all(dim=1).tolist() == [True] * known + [False] * (STEPS - known)
     assert trace.steps["sigma"].isfinite().all()
     assert [note for note in trace.header["notes"] if note.startswith(f"no numbers from step {known + 1} on: Runtime")]
     assert not check(trace), "nothing is said of what nobody measured"
     assert scene_of(trace, known, 0).missing == "nothing was measured at this step"
-    readable(trace)
 
 
 @pytest.mark.parametrize("where", ["host.recording.job_of_this_node", "host.live.Live.add_row", "host.live.Live.close"])
 def test_a_fault_of_the_live_view_ends_that_alone(labelled, empty_latent, monkeypatch, where):
     Broken(monkeypatch, where)
-    (out, _, trace), expected = run(labelled, empty_latent)
-    assert torch.equal(out["samples"], expected)
+    trace = run(labelled, empty_latent)
     assert trace.n == STEPS
     assert trace.column("M1").isfinite().all()
     assert all(fault.startswith("not shown live from step ") for fault in trace.header["faults"])
@@ -201,7 +194,7 @@ def test_a_fault_of_the_live_view_ends_that_alone(labelled, empty_latent, monkey
 )
 def test_a_record_that_ended_early_is_shown_everywhere(labelled, empty_latent, monkeypatch, output, where, after):
     Broken(monkeypatch, where, after)
-    (_, _, trace), _ = run(labelled, empty_latent)
+    trace = run(labelled, empty_latent)
     drawn = shown_everywhere(trace, output)
     assert ("filmstrip" in drawn) == bool(trace.n)
 

@@ -1,6 +1,5 @@
 import shutil
 import signal
-import sys
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,17 +15,16 @@ def host_in(base, *more):
     """A real ComfyUI with folders of its own; its custom nodes are this pack, an example of another, and stand-ins."""
     if not (HOST / "main.py").exists():
         pytest.skip("no ComfyUI host: run `python3 dev.py test`, or set COMFYUI_PATH")
+    from guidance_geometry.dev.hosts import HostFolder
     from guidance_geometry.dev.template_address import beside
-    from guidance_geometry.sweeps.comfyui.process import device_options, own_folders, running
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a terminated test run still ends its server
-    python = Path(sys.executable)
-    options, pack = own_folders(base)
+    hosts = HostFolder(base, HOST)
     beside_this = [Path(__file__).parent / name for name in ("stock_loaders.py", "pipe_pack.py")]
     for file in (ROOT / "tests" / "invariants" / "example_rule.py", *beside_this):
         shutil.copy(file, base / "custom_nodes")
-    options += [*device_options(python), *beside(base / "opened"), *more]
-    with running(python, HOST, base / "host.log", options, pack) as live:
+    hosts.options += [*beside(base / "opened"), *more]
+    with hosts.start() as live:
         yield live
 
 

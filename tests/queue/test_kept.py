@@ -1,15 +1,14 @@
 """What the server tells panels about runs: what it keeps, what was never there, and what is gone."""
 
 import json
-import sys
 import urllib.parse
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
 from guidance_geometry.dev.browser import page_in
-from guidance_geometry.sweeps.comfyui.process import DIRECT, device_options, free_port, own_folders, running
+from guidance_geometry.dev.hosts import HostFolder
+from guidance_geometry.sweeps.comfyui.process import DIRECT, free_port
 from guidance_geometry.tests.queue import steering
 from guidance_geometry.tests.queue.prompts import HOST
 
@@ -53,11 +52,9 @@ def test_a_large_record_is_kept_in_a_file_until_that_is_deleted(client, server):
 def test_after_a_restart_of_the_server_the_panel_says_that_the_record_is_gone(browser, tmp_path):
     if not (HOST / "main.py").exists():
         pytest.skip("no ComfyUI host: run `python3 dev.py test`, or set COMFYUI_PATH")
-    python, port = Path(sys.executable), free_port()
-    options, pack = own_folders(tmp_path)
-    started = python, HOST, tmp_path / "host.log", options + device_options(python), pack, port
+    hosts, port = HostFolder(tmp_path, HOST), free_port()
     with ExitStack() as first:
-        live = first.enter_context(running(*started))
+        live = first.enter_context(hosts.start(port))
         with page_in(browser, live.address) as page:
             page.newer, page.complaints = False, []
             page.on("console", lambda line: page.complaints.append(line) if line.type == "error" else None)
@@ -69,7 +66,7 @@ def test_after_a_restart_of_the_server_the_panel_says_that_the_record_is_gone(br
             page.goto("about:blank")
             steering.clean(page)
             first.close()
-            with running(*started):
+            with hosts.start(port):
                 page.goto(live.address)
                 page.wait_for_selector(".gg-panel")
                 steering.says(page, "The record of this run is no longer on the server. Queue again.")

@@ -6,15 +6,14 @@ import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from guidance_geometry.dev.browser import page_in
+from guidance_geometry.dev.hosts import HostFolder
 from guidance_geometry.sweeps.comfyui.client import Client
-from guidance_geometry.sweeps.comfyui.process import device_options, own_folders, running
 from guidance_geometry.tests.queue import steering
 from guidance_geometry.tests.queue.prompts import HOST, ROOT, latents, small, steered
 from guidance_geometry.tests.recipes import recipes
@@ -46,8 +45,8 @@ def live(tmp_path_factory):
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     base = tmp_path_factory.mktemp("recipes")
-    options, pack = own_folders(base)
-    copy = base / "custom_nodes" / pack
+    hosts = HostFolder(base, HOST)
+    copy = base / "custom_nodes" / hosts.pack
     copy.unlink()
     shutil.copytree(ROOT, copy, ignore=LEFT_OUT)
     changes = [change for changes in RECIPES.values() for change in changes]
@@ -57,8 +56,7 @@ def live(tmp_path_factory):
     for command in {change.command: change for change in changes if change.command}.values():
         command.follow(copy)  # writes pages from all of the others
     save_tinted(base / "models" / "denoisers" / "tinted.safetensors")
-    options += device_options(Path(sys.executable))
-    with running(Path(sys.executable), HOST, base / "host.log", options, pack) as server:
+    with hosts.start() as server:
         yield server
 
 

@@ -2,14 +2,14 @@
 
 import hashlib
 import json
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from guidance_geometry.dev.browser import READY, page_in
-from guidance_geometry.sweeps.comfyui.process import device_options, free_port, own_folders, running
+from guidance_geometry.dev.hosts import HostFolder
+from guidance_geometry.sweeps.comfyui.process import free_port
 from guidance_geometry.tests.queue import steering
 from guidance_geometry.tests.queue.prompts import HOST, asked
 from guidance_geometry.tests.queue.steering import QUEUE, queue
@@ -354,11 +354,9 @@ def test_a_reload_keeps_the_switch_and_brings_the_run_back(page):
 def test_after_a_restart_of_the_server_the_tab_says_that_its_runs_are_gone(browser, tmp_path):
     if not (HOST / "main.py").exists():
         pytest.skip("no ComfyUI host: run `python3 dev.py test`, or set COMFYUI_PATH")
-    python, port = Path(sys.executable), free_port()
-    options, pack = own_folders(tmp_path)
-    started = python, HOST, tmp_path / "host.log", options + device_options(python), pack, port
+    hosts, port = HostFolder(tmp_path, HOST), free_port()
     with ExitStack() as first:
-        live = first.enter_context(running(*started))
+        live = first.enter_context(hosts.start(port))
         with page_in(browser, live.address) as page:
             load(page, sampled())
             page.evaluate(TOGGLE, BOTTOM)
@@ -367,7 +365,7 @@ def test_after_a_restart_of_the_server_the_tab_says_that_its_runs_are_gone(brows
             queue(page)
             shows_run_of(page, 6)
             first.close()
-            with running(*started):
+            with hosts.start(port):
                 says(page, "The server no longer has the runs of this workflow")
                 queue(page)
                 offers(page, [r"^Mine \(4\)"])

@@ -23,18 +23,23 @@ def told(probes, x, sigma, denoised):
     probes.note_report({"x": x, "sigma": sigma, "denoised": denoised})
 
 
+def answer(probes, x, now):
+    """The guided prediction at the start of a step, which the sampler reports."""
+    denoised, _ = asked(probes, x, now)
+    told(probes, x, now, denoised)
+    return denoised
+
+
 def euler(probes, x, steps):
     for now, then in steps:
-        denoised, _ = asked(probes, x, now)
-        told(probes, x, now, denoised)
+        denoised = answer(probes, x, now)
         x = denoised + then / now * (x - denoised)
     return x
 
 
 def heun(probes, x, steps):
     for now, then in steps:
-        denoised, _ = asked(probes, x, now)
-        told(probes, x, now, denoised)
+        denoised = answer(probes, x, now)
         slope = (x - denoised) / now
         reached = x + slope * (then - now)
         x = x + 0.5 * (slope + (reached - asked(probes, reached, then)[0]) / then) * (then - now)
@@ -44,8 +49,7 @@ def heun(probes, x, steps):
 def adams(probes, x, steps):
     before = None
     for now, then in steps:
-        denoised, _ = asked(probes, x, now)
-        told(probes, x, now, denoised)
+        denoised = answer(probes, x, now)
         slope = (x - denoised) / now
         x, before = x + (then - now) * (slope if before is None else 1.5 * slope - 0.5 * before), slope
     return x
@@ -53,8 +57,7 @@ def adams(probes, x, steps):
 
 def ancestral(probes, x, steps):
     for now, then in steps:
-        denoised, _ = asked(probes, x, now)
-        told(probes, x, now, denoised)
+        denoised = answer(probes, x, now)
         x = denoised + (then / now) ** 2 * (x - denoised) + 0.5 * then * probes.draw()
     return x
 
@@ -260,8 +263,7 @@ def adaptive(probes, x, steps):
 def with_old_noise(probes, x, steps):
     before = torch.zeros_like(x)
     for now, then in steps:
-        denoised, _ = asked(probes, x, now)
-        told(probes, x, now, denoised)
+        denoised = answer(probes, x, now)
         fresh = probes.draw()
         x, before = denoised + then / now * (x - denoised) + fresh + 0.5 * before, fresh
     return x
