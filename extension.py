@@ -55,7 +55,7 @@ def nodes_in(name: str) -> list[type[CheckedNode]]:
     if (NODES / name).is_dir():
         return nodes_of(NODES / name, f"{name}.")
     module = import_module(f".nodes.{name}", __package__)
-    return [found for found in vars(module).values() if isinstance(found, type) and is_node(found, module.__name__)]
+    return [node for node in vars(module).values() if isinstance(node, type) and is_node(node, module.__name__)]
 
 
 def nodes_of(folder: Path, prefix: str) -> list[type[CheckedNode]]:
@@ -77,6 +77,6 @@ def in_order(names: set[str]) -> list[str]:
     return sorted(names, key=lambda name: (place.get(name, len(ORDER)), name))
 
 
-def is_node(found: type, module: str) -> bool:
+def is_node(value: type, module: str) -> bool:
     """Whether a class is a node that this module defines; one without a schema is only what nodes share."""
-    return issubclass(found, CheckedNode) and found.__module__ == module and "inputs_by_id" in vars(found)
+    return issubclass(value, CheckedNode) and value.__module__ == module and "inputs_by_id" in vars(value)

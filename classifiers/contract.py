@@ -61,12 +61,12 @@ class Contract:
 
 def contract_of(path: Path, metadata: Mapping[str, str]) -> Contract:
     """Statements of a weights file: metadata keys gg.<key>, then those of <name>.json beside it."""
-    said = {key: value_of(metadata[f"gg.{key}"]) for key in CLAIMS if f"gg.{key}" in metadata}
+    claims = {key: value_of(metadata[f"gg.{key}"]) for key in CLAIMS if f"gg.{key}" in metadata}
     beside = path.with_suffix(".json")
     if beside.is_file():
-        said |= {key: value for key, value in read_json(beside).items() if key in CLAIMS}
-    check_claims(path.name, said, CLAIMS, CORRECT)
-    return Contract(path.name, said)
+        claims |= {key: value for key, value in read_json(beside).items() if key in CLAIMS}
+    check_claims(path.name, claims, CLAIMS, CORRECT)
+    return Contract(path.name, claims)
 
 
 def value_of(text: str) -> Any:

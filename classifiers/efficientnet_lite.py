@@ -163,8 +163,8 @@ def size_of(weights: Mapping[str, Tensor]) -> Size:
     for size in SIZES:
         if (blocks, head[1]) == (depth_of(size), scaled_width(STAGES[-1].width, size.width)):
             return size
-    known = ", ".join(str(depth_of(size)) for size in SIZES)
-    raise ValueError(f"has {blocks} blocks and a head of {tuple(head)}; EfficientNet-Lite 0 to 4 have {known} blocks.")
+    depths = ", ".join(str(depth_of(size)) for size in SIZES)
+    raise ValueError(f"has {blocks} blocks and a head of {tuple(head)}; EfficientNet-Lite 0 to 4 have {depths} blocks.")
 
 
 def depth_of(size: Size) -> int:

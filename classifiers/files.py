@@ -41,16 +41,16 @@ def load_classifier(path: str | Path, operations: Any = nn, **place: Any) -> tup
 
 def read_description(notes: Notes) -> tuple[type[nn.Module], dict[str, Any]]:
     """The network's class, and its settings.  Raises ValueError for what this version cannot honour."""
-    for key, known in (("format", (CLASSIFIER,)), ("version", (VERSION,)), ("role", ROLES)):
-        notes.choice(key, known)
+    for key, allowed in (("format", (CLASSIFIER,)), ("version", (VERSION,)), ("role", ROLES)):
+        notes.choice(key, allowed)
     for key in ("name", "licence", "sigma_input"):
         notes.text(key)
     architecture, labels = notes.choice("architecture", ARCHITECTURES), notes.json("labels")
     config = notes.json("config")
     check_claims(notes.file, {"gg": {"config": config}}, CONFIG, REMEDY)
     if config.get("labels") != len(labels):
-        said = f"gg.labels names {len(labels)} labels but gg.config says {config.get('labels')}"
-        raise ValueError(f"{notes.file}: {said}. Write the file again with one name a label.")
+        misfit = f"gg.labels names {len(labels)} labels but gg.config says {config.get('labels')}"
+        raise ValueError(f"{notes.file}: {misfit}. Write the file again with one name a label.")
     return ARCHITECTURES[architecture], config
 
 

@@ -39,8 +39,8 @@ class Preprocessing:
             raise ValueError(f"size is {self.size} but both sides must lie in 1 .. {LARGEST_SIDE} pixels.")
         if self.mode not in MODES or self.fit not in FITS:
             raise ValueError(f"mode, fit are {self.mode}, {self.fit}; choose from {MODES} and {FITS}.")
-        known = all(math.isfinite(value) for value in (*self.mean, *self.std))
-        if not known or len(self.mean) != 3 or len(self.std) != 3 or not all(deviation > 0 for deviation in self.std):
+        finite = all(math.isfinite(value) for value in (*self.mean, *self.std))
+        if not finite or len(self.mean) != 3 or len(self.std) != 3 or not all(deviation > 0 for deviation in self.std):
             raise ValueError(f"mean {self.mean}, std {self.std}: give three numbers each, the std above 0.")
 
     def __call__(self, x0: Tensor) -> Tensor:  # [B, 3, H, W] in [-1, 1] -> [B, 3, h, w] float32

@@ -56,8 +56,8 @@ def classifier_of(tensors: Mapping[str, Tensor], contract: Contract, find: Calla
     if is_lite(weights):
         return lite_classifier(weights, contract)
     if family := family_of(weights):
-        found = torchvision_classifier(family, weights, contract)
-        return made_noisy(found) if contract.claims.get("noisy") is True else found
+        network = torchvision_classifier(family, weights, contract)
+        return made_noisy(network) if contract.claims.get("noisy") is True else network
     if is_probe(weights):
         return probe_classifier(weights, contract, lambda name: folder_classifier(find(name)))
     raise ValueError(

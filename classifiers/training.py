@@ -55,8 +55,8 @@ class Lesson:
     @property
     def ratios(self) -> tuple[float, float]:
         """Smallest and largest sigma / alpha."""
-        found = self.sigmas / (1 - self.sigmas).clamp(min=1e-3) if self.flow else self.sigmas
-        return float(found[found > 0].min()), float(found.max())
+        levels = self.sigmas / (1 - self.sigmas).clamp(min=1e-3) if self.flow else self.sigmas
+        return float(levels[levels > 0].min()), float(levels.max())
 
     def split(self, seed: int) -> tuple[Lesson, Lesson]:
         """What is learned from, and what is held out: one of five samples of each label, drawn by a seed."""
@@ -126,10 +126,10 @@ class Student:
         return NoisyClassifier(name, self.network, lesson.labels, self.enter, (channels, None, None))
 
 
-def beginner(lesson: Lesson, width: int, told: bool, seed: int) -> Student:
+def beginner(lesson: Lesson, width: int, reads_level: bool, seed: int) -> Student:
     """A small network that knows nothing yet."""
     with seed_draws(seed):
-        network = SmallNoisy(len(lesson.labels), lesson.x0.shape[1], width, told, lesson.sigma_data)
+        network = SmallNoisy(len(lesson.labels), lesson.x0.shape[1], width, reads_level, lesson.sigma_data)
     return student_of(network, lesson)
 
 
@@ -142,8 +142,8 @@ def student_of(network: SmallNoisy | Shown, lesson: Lesson) -> Student:
     if isinstance(network, SmallNoisy):
         return Student(network, Unit(network.config["sigma_data"], *lesson.ratios), own_words(network))
     inner = network.network
-    said = own_words(inner) if isinstance(inner, PocketClean) else seen_words(network.preprocessing)
-    return Student(network, preserving, said)
+    metadata = own_words(inner) if isinstance(inner, PocketClean) else seen_words(network.preprocessing)
+    return Student(network, preserving, metadata)
 
 
 def own_words(network: SmallNoisy | PocketClean) -> dict[str, str]:
@@ -187,10 +187,10 @@ def continue_training(start: WiredNetwork | MixtureClassifier, lesson: Lesson, s
         )
     network = Shown(start.preprocessing, start.network) if isinstance(start, CleanClassifier) else start.network
     assert isinstance(network, SmallNoisy | Shown)
-    wanted, found = network.config["channels"] if isinstance(network, SmallNoisy) else 3, lesson.x0.shape[1]
-    if found != wanted:
+    wanted, channels = network.config["channels"] if isinstance(network, SmallNoisy) else 3, lesson.x0.shape[1]
+    if channels != wanted:
         raise ValueError(
-            f"{start.name} reads samples of {wanted} channels but these have {found}. "
+            f"{start.name} reads samples of {wanted} channels but these have {channels}. "
             "Connect a MODEL and samples with as many, or leave start_from empty."
         )
     network = copy.deepcopy(network).requires_grad_(True)
@@ -229,14 +229,14 @@ def last_layer(network: nn.Module) -> str | None:
     return family.head.removesuffix(".weight") if family else None
 
 
-def fit_last_layer(network: nn.Module, known: tuple[str, ...], wanted: tuple[str, ...], seed: int) -> None:
+def fit_last_layer(network: nn.Module, labels: tuple[str, ...], wanted: tuple[str, ...], seed: int) -> None:
     """The rows of the last layer in the order of the wanted labels; new ones unless these are the known names."""
     name = last_layer(network) or ""
     owner, _, place = name.rpartition(".")
     old = network.get_submodule(name)
     assert isinstance(old, nn.Linear)
-    if sorted(known) == sorted(wanted):
-        order = [known.index(label) for label in wanted]
+    if sorted(labels) == sorted(wanted):
+        order = [labels.index(label) for label in wanted]
         with torch.no_grad():
             for rows in old.parameters():
                 rows.copy_(rows[order])
@@ -271,14 +271,14 @@ def learn(student: Student, lesson: Lesson, course: Course) -> Iterator[float]:
 @torch.no_grad()
 def accuracies(classifier: NoisyClassifier, lesson: Lesson, seed: int = 1, most: int = 256) -> dict[float, float]:
     """{sigma: share of right labels} over the MODEL's noise levels, on the samples of a lesson, with new noise."""
-    draws, found = torch.Generator().manual_seed(seed), {}
+    draws, shares = torch.Generator().manual_seed(seed), {}
     chosen = torch.randperm(len(lesson.x0), generator=draws)[:most]
     for place in torch.linspace(0, len(lesson.sigmas) - 1, LEVELS_TOLD).long():
         x, sigma, alpha = lesson.noisy(chosen, lesson.sigmas[place].expand(len(chosen)), draws)
         device = next(classifier.network.parameters()).device
         right = classifier.logits(x.to(device), sigma, alpha).argmax(1).cpu() == lesson.targets[chosen]
-        found[float(lesson.sigmas[place])] = float(right.double().mean())
-    return found
+        shares[float(lesson.sigmas[place])] = float(right.double().mean())
+    return shares
 
 
 def describe_training(classifier: NoisyClassifier, learned: Lesson, held: Lesson) -> str:

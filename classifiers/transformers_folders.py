@@ -101,9 +101,9 @@ def depth(network: nn.Module, x: Tensor) -> Tensor:
 
 def pool_embedding(network: nn.Module, x: Tensor) -> Tensor:
     """One vector an image: the projected embedding where there is one, else the pooled state."""
-    found = network(pixel_values=x)
-    embedding = getattr(found, "image_embeds", None)
-    return found.pooler_output if embedding is None else embedding
+    output = network(pixel_values=x)
+    embedding = getattr(output, "image_embeds", None)
+    return output.pooler_output if embedding is None else embedding
 
 
 def image_embedding(network: Any, x: Tensor) -> Tensor:
@@ -111,9 +111,9 @@ def image_embedding(network: Any, x: Tensor) -> Tensor:
     return unpack_output(network.get_image_features(pixel_values=x))
 
 
-def unpack_output(found: Any) -> Tensor:
+def unpack_output(output: Any) -> Tensor:
     """The tensor itself, or the pooled one of an output object."""
-    return found if isinstance(found, Tensor) else found.pooler_output
+    return output if isinstance(output, Tensor) else output.pooler_output
 
 
 def image_text_model(name: str, network: Any, folder: Path, transformers: Any) -> ImageTextModel:
@@ -157,15 +157,15 @@ def load_network(kind: Any, folder: Path) -> Any:
         planned = planned_size(kind, folder)
     check_size(folder, planned)
     with explain_errors(f"{folder.name}/ cannot be loaded"), gradient_mode():
-        network, found = kind.from_pretrained(
+        network, report = kind.from_pretrained(
             str(folder),
             use_safetensors=True,
             output_loading_info=True,
             attn_implementation="eager",
             **OFFLINE,
         )
-    missing = sorted(key for key in found["missing_keys"] if "position_ids" not in key)
-    wrong = [*missing, *map(str, found["mismatched_keys"])]
+    missing = sorted(key for key in report["missing_keys"] if "position_ids" not in key)
+    wrong = [*missing, *map(str, report["mismatched_keys"])]
     if wrong:
         raise ValueError(
             f"{folder.name}/ lacks {len(wrong)} tensors, among them {wrong[0]}; they would be random numbers. "
@@ -193,10 +193,10 @@ def planned_size(kind: Any, folder: Path) -> int:
 
 def checked_tokenizer(folder: Path, transformers: Any) -> Any:
     """The tokenizer of a text tower, of a kind that reads plain tables."""
-    said = read_json(folder / "tokenizer_config.json")
-    refuse_code(f"{folder.name}/tokenizer_config.json", said)
-    check_claims(f"{folder.name}/tokenizer_config.json", said, TOKENIZER, AGAIN)
-    kind = said.get("tokenizer_class") or "CLIPTokenizer"
+    config = read_json(folder / "tokenizer_config.json")
+    refuse_code(f"{folder.name}/tokenizer_config.json", config)
+    check_claims(f"{folder.name}/tokenizer_config.json", config, TOKENIZER, AGAIN)
+    kind = config.get("tokenizer_class") or "CLIPTokenizer"
     if not TOKENIZERS.fullmatch(kind):
         raise ValueError(f"{folder.name}/ names the tokenizer {kind!r}, which is not one of CLIP or SigLIP.")
     newer = kind == "TokenizersBackend" and not hasattr(transformers, kind)  # version 5's name for version 4's fast one
@@ -208,26 +208,26 @@ def checked_tokenizer(folder: Path, transformers: Any) -> Any:
 def preprocessing_of(folder: Path, fit: str) -> Preprocessing:
     """Numbers from preprocessor_config.json; the resizing itself is ours, as the library's may stop the gradient."""
     file = folder / "preprocessor_config.json"
-    said = read_json(file) if file.is_file() else {}
-    refuse_code(f"{folder.name}/{file.name}", said)
-    check_claims(f"{folder.name}/{file.name}", said, PREPARED, AGAIN)
-    usual = (IMAGENET_MEAN, IMAGENET_STD) if said.get("do_normalize", True) else ((0.0,) * 3, (1.0,) * 3)
+    config = read_json(file) if file.is_file() else {}
+    refuse_code(f"{folder.name}/{file.name}", config)
+    check_claims(f"{folder.name}/{file.name}", config, PREPARED, AGAIN)
+    usual = (IMAGENET_MEAN, IMAGENET_STD) if config.get("do_normalize", True) else ((0.0,) * 3, (1.0,) * 3)
     try:
         return Preprocessing(
-            shown_size(said),
-            tuple(said.get("image_mean") or usual[0]),
-            tuple(said.get("image_std") or usual[1]),
-            MODES.get(said.get("resample", 2), "bilinear"),
+            shown_size(config),
+            tuple(config.get("image_mean") or usual[0]),
+            tuple(config.get("image_std") or usual[1]),
+            MODES.get(config.get("resample", 2), "bilinear"),
             fit,
         )
     except (TypeError, ValueError) as wrong:
         raise ValueError(f"{folder.name}/{file.name} is not usable ({wrong}). Fetch it again.") from None
 
 
-def shown_size(said: Mapping[str, Any]) -> tuple[int, int]:
+def shown_size(config: Mapping[str, Any]) -> tuple[int, int]:
     """(height, width) the network is shown: the crop where one is made, else the size of the resize."""
-    size = said.get("crop_size") if said.get("do_center_crop") else None
-    size = size or said.get("size", 224)
+    size = config.get("crop_size") if config.get("do_center_crop") else None
+    size = size or config.get("size", 224)
     if not isinstance(size, Mapping):
         return sides_of(size)
     side = size.get("shortest_edge")

@@ -60,13 +60,13 @@ class ImageNetwork(WiredNetwork):
 
         Raises ValueError for a network whose convolutions have fewer than two sizes.
         """
-        found = maps_of(self.network, lambda: self.answer(x0))
-        if len(found) < 2:
+        layers = maps_of(self.network, lambda: self.answer(x0))
+        if len(layers) < 2:
             raise ValueError(
                 f"{self!r} has no convolutions of several sizes, which a style is read from. Choose one that has: "
                 "resnet, convnext, efficientnet, or pocket-clean-1."
             )
-        return found
+        return layers
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -164,11 +164,11 @@ class ImageTextModel(ImageNetwork):
 
 def maps_of(network: nn.Module, ask: Callable[[], Tensor]) -> tuple[Tensor, ...]:
     """What the last convolution of every size gives while a network is asked; single places are no maps."""
-    found: dict[torch.Size, Tensor] = {}
+    largest: dict[torch.Size, Tensor] = {}
 
     def keep(_: nn.Module, __: tuple, output: Tensor) -> None:
         if min(output.shape[-2:]) > 1:
-            found[output.shape[-2:]] = output
+            largest[output.shape[-2:]] = output
 
     watched = [m.register_forward_hook(keep) for m in network.modules() if isinstance(m, nn.Conv2d)]
     try:
@@ -176,7 +176,7 @@ def maps_of(network: nn.Module, ask: Callable[[], Tensor]) -> tuple[Tensor, ...]
     finally:
         for hook in watched:
             hook.remove()
-    return tuple(found.values())
+    return tuple(largest.values())
 
 
 def make_guiding(network: nn.Module) -> None:

@@ -118,7 +118,7 @@ def band_claims(folder: Folder, cells: Sequence[Scored], trace: Trace, size: flo
     }
     if len(scores) < FEWEST:
         raise ValueError(f"it has {len(scores)} scales, and a card needs {FEWEST} or more. Add values of cfg.")
-    means = {cfg: fmean(found) for cfg, found in scores.items()}
+    means = {cfg: fmean(values) for cfg, values in scores.items()}
     best = max(means.values())
     costs = [math.exp(best - mean) for mean in means.values()]
     band = good_scales(list(means), costs)
@@ -140,7 +140,7 @@ def band_claims(folder: Folder, cells: Sequence[Scored], trace: Trace, size: flo
         "objective": {
             "name": "mean log-probability of the judge",
             "points": [
-                {"gamma": cfg, "value": fmean(found), "error": error_of(found)} for cfg, found in scores.items()
+                {"gamma": cfg, "value": fmean(values), "error": error_of(values)} for cfg, values in scores.items()
             ],
         },
         "edges": {
@@ -158,6 +158,6 @@ def error_of(scores: Sequence[float]) -> float:
 def edge(folder: Folder, cells: Sequence[Scored], scale: float, size: float) -> dict[str, float]:
     """What runs look like at the tried scale that is nearest to an edge, in ln cfg."""
     nearest = min((one.cfg for one in cells), key=lambda cfg: abs(math.log(cfg / scale)) if cfg > 0 else math.inf)
-    found = [features_of(trace_at(folder, one.id), size) for one in cells if one.cfg == nearest]
-    means = {name: fmean(getattr(one, name) for one in found) for name in FEATURES}
+    features = [features_of(trace_at(folder, one.id), size) for one in cells if one.cfg == nearest]
+    means = {name: fmean(getattr(one, name) for one in features) for name in FEATURES}
     return {name: value for name, value in means.items() if math.isfinite(value)}

@@ -66,8 +66,8 @@ def as_guidance(named: Any) -> Any:
 def refuse_unknown_claims(rule: Any) -> None:
     """Raise ValueError for a claim that nothing here tests: it would stand there and never fail."""
     for claim in sorted(claims_of(rule) - {*OPTIONAL}):
-        known = ", ".join(f'"{name}"' for name in OPTIONAL)
-        raise ValueError(f'The rule claims "{claim}". {suggest(claim, OPTIONAL)} claims is a set of these: {known}.')
+        names = ", ".join(f'"{name}"' for name in OPTIONAL)
+        raise ValueError(f'The rule claims "{claim}". {suggest(claim, OPTIONAL)} claims is a set of these: {names}.')
 
 
 def first_fault(rule: Any) -> str:
@@ -95,8 +95,8 @@ def lines(verdicts: dict[str, Verdict]) -> list[str]:
 def faults(verdicts: dict[str, Verdict]) -> list[str]:
     """A line for each failure and each error: what the rule raised, and what usually mends it."""
     broken = list_failures(verdicts)
-    said = {name: (one.note, MENDING.get(name, "") if name in broken else "") for name, one in verdicts.items()}
-    return [f"  {name}: {' | '.join(filter(None, words))}" for name, words in said.items() if any(words)]
+    remarks = {name: (one.note, MENDING.get(name, "") if name in broken else "") for name, one in verdicts.items()}
+    return [f"  {name}: {' | '.join(filter(None, words))}" for name, words in remarks.items() if any(words)]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -40,12 +40,12 @@ def options(words: Sequence[str] | None) -> argparse.Namespace:
 
 def statements(pairs: Sequence[str]) -> dict[str, str]:
     """KEY=VALUE pairs as metadata; labels=imagenet are its 1,000 names.  Raises ValueError for keys nobody reads"""
-    said = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
-    if len(said) < len(pairs) or set(said) - set(CLAIMS):
+    pairs_of_text = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+    if len(pairs_of_text) < len(pairs) or set(pairs_of_text) - set(CLAIMS):
         raise ValueError(f"--say takes KEY=VALUE with a key out of {', '.join(CLAIMS)}; got {' '.join(pairs)}.")
-    if said.get("labels") == "imagenet":
-        said["labels"] = json.dumps(LABELS)
-    return {f"gg.{key}": value for key, value in said.items()}
+    if pairs_of_text.get("labels") == "imagenet":
+        pairs_of_text["labels"] = json.dumps(LABELS)
+    return {f"gg.{key}": value for key, value in pairs_of_text.items()}
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -53,8 +53,8 @@ def main(words: Sequence[str] | None = None) -> int:
     wanted = options(words)
     try:
         licence = asked_licence(wanted.licence, input if sys.stdin.isatty() else None)
-        said = statements(wanted.say)
-        target, card = convert(wanted.file, wanted.output, wanted.weights, licence, said, wanted.force)
+        claims = statements(wanted.say)
+        target, card = convert(wanted.file, wanted.output, wanted.weights, licence, claims, wanted.force)
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -34,8 +34,8 @@ def main(words: Sequence[str] | None = None) -> int:
         trace = load(options.trace)
         picks = read_picks(options.picks) if options.picks else None
         card = read_card(options.card) if options.card else None
-        known = knowledge_without_host(trace.header.get("model") or {}, card, picks)
-        report = report_of(trace, known, load(options.half) if options.half else None)
+        knowledge = knowledge_without_host(trace.header.get("model") or {}, card, picks)
+        report = report_of(trace, knowledge, load(options.half) if options.half else None)
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 1

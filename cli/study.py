@@ -69,19 +69,19 @@ def ask_servers(servers: Sequence[str], timeout: float = 300.0) -> tuple[dict[st
 
     Raises ValueError where they differ, where one is no ComfyUI, or none answers.
     """
-    known = {address: described for address in servers if (described := description_of(address, timeout))}
-    told = {address: nodes for address, (nodes, _) in known.items()}
-    models = {address: files for address, (_, files) in known.items()}
-    if not told:
+    answers = {address: described for address in servers if (described := description_of(address, timeout))}
+    types = {address: nodes for address, (nodes, _) in answers.items()}
+    models = {address: files for address, (_, files) in answers.items()}
+    if not types:
         raise ValueError("No server answers. Start one, then give the same command again: it runs what is missing.")
-    first, *others = told
+    first, *others = types
     for address in others:
         shared = models[first].keys() & models[address].keys()
         if other := [name for name in shared if models[first][name] != models[address][name]]:
             raise ValueError(
                 f"The model {other[0]} on {address} is another one than on {first}. Copy one over the other."
             )
-    return told, models[first]
+    return types, models[first]
 
 
 def description_of(address: str, timeout: float) -> tuple[Told, dict[str, int | None]] | None:
@@ -111,14 +111,14 @@ def join_cluster(ray: Any, address: str) -> None:
         raise ValueError(NO_CLUSTER.format(address)) from error
 
 
-def run_study(ray: Any, plan: Plan, folder: Folder, args: argparse.Namespace, asked: Sequence[str]) -> int:
-    """Run a plan on Ray, which has been started.  asked: servers that say what there is"""
-    told, models = ask_servers(asked, args.timeout)
-    servers = [one for one in asked if one in told] if args.servers else []
-    cells = cells_on(told, models, plan, args.timeout)
+def run_study(ray: Any, plan: Plan, folder: Folder, args: argparse.Namespace, addresses: Sequence[str]) -> int:
+    """Run a plan on Ray, which has been started.  addresses: servers that say what there is"""
+    types, models = ask_servers(addresses, args.timeout)
+    servers = [one for one in addresses if one in types] if args.servers else []
+    cells = cells_on(types, models, plan, args.timeout)
     folder.keep(plan)
     set_faulty_aside(folder, cells)
-    crew = OnRay(ray, runner_of(plan, folder, args, told), servers, len(servers) or args.actors, args.batch)
+    crew = OnRay(ray, runner_of(plan, folder, args, types), servers, len(servers) or args.actors, args.batch)
     tally = passes(folder, cells, crew)
     rows = write_summary(folder, plan, cells, args.plan.stem, f"{len(cells)} cells on {crew.actors} actors.")
     write_parquet(folder.path / "results.parquet", rows)
@@ -129,7 +129,7 @@ def run_study(ray: Any, plan: Plan, folder: Folder, args: argparse.Namespace, as
     return int(done < len(cells))
 
 
-def runner_of(plan: Plan, folder: Folder, args: argparse.Namespace, told: Mapping[str, Told]) -> dict[str, Any]:
+def runner_of(plan: Plan, folder: Folder, args: argparse.Namespace, types: Mapping[str, Told]) -> dict[str, Any]:
     """What every actor is made with."""
     return {
         "root": str(process.ROOT),
@@ -137,7 +137,7 @@ def runner_of(plan: Plan, folder: Folder, args: argparse.Namespace, told: Mappin
         "measures": list(plan.measures),
         "host": "" if args.servers else args.comfyui or str(process.find_comfyui()),  # at this place on their machines
         "cpu": args.cpu,
-        "reports": all(REPORT_NODE in nodes for nodes in told.values()),
+        "reports": all(REPORT_NODE in nodes for nodes in types.values()),
         "patience": (args.timeout, PAUSES),
         "rules": os.environ.get(OFFERED, ""),
     }
@@ -175,8 +175,8 @@ def on_a_cluster(args: argparse.Namespace) -> int:
         if args.servers:
             servers = [each.strip() for each in args.servers.split(",") if each.strip()]
             return run_study(ray, plan, folder, args, servers)
-        with sweep.serving(args) as asked:  # what there is; it runs no cell
-            return run_study(ray, plan, folder, args, [asked.address])
+        with sweep.serving(args) as client:  # what there is; it runs no cell
+            return run_study(ray, plan, folder, args, [client.address])
     except (ValueError, *FAULTS) as error:
         print(in_words(error, "A server"), file=sys.stderr)
     except ray.exceptions.RayError as error:

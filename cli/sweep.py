@@ -128,14 +128,14 @@ def plan_from(args: argparse.Namespace) -> Plan:
     settings = [(name.strip(), value.strip()) for name, _, value in (one.partition("=") for one in args.set)]
     overrides |= {name: value_of(value, name) for name, value in settings}
     mine = {axis.name for axis in axes}
-    told = {
+    keys = {
         "workflow": json.loads((args.workflow or FIRST_LOOK).read_text(encoding="utf-8")),
         "axes": {axis.name: list(axis.values) for axis in distinct(axes)},
         "overrides": {name: value for name, value in overrides.items() if name not in mine},
         "measures": [name.strip() for name in args.measures.split(",")],
         "judge": args.judge,
     }
-    return plan_of(told)
+    return plan_of(keys)
 
 
 def agree_plan(plan: Plan, folder: Folder, confirmed: bool) -> Plan:
@@ -149,15 +149,15 @@ def agree_plan(plan: Plan, folder: Folder, confirmed: bool) -> Plan:
 
 def marks_of(file: Path) -> Mapping[str, str]:
     """What the page's Save marks wrote: a word by the id of a cell.  Raises ValueError for another file."""
-    told = json_of(str(file), file.read_text(encoding="utf-8"), "Save the marks again.")
-    check_claims(str(file), told, {"marks": require(table(text(), MOST_MARKS))}, NO_MARKS)
-    return told["marks"]
+    marks = json_of(str(file), file.read_text(encoding="utf-8"), "Save the marks again.")
+    check_claims(str(file), marks, {"marks": require(table(text(), MOST_MARKS))}, NO_MARKS)
+    return marks["marks"]
 
 
 def forget_marked(folder: Folder, marks: Path) -> int:
     """Drop the rows of the cells that are marked to run again; returns how many."""
-    told = marks_of(marks)
-    again = [folder.cells / f"{cell}.json" for cell, kind in told.items() if kind == "rerun" and cell.isalnum()]
+    by_cell = marks_of(marks)
+    again = [folder.cells / f"{cell}.json" for cell, kind in by_cell.items() if kind == "rerun" and cell.isalnum()]
     there = [path for path in again if path.exists()]
     for path in there:
         path.unlink()
@@ -192,14 +192,14 @@ def describe_server(address: str, timeout: float) -> tuple[Told, dict[str, int |
         return read_node_types(client), models_of(client)
 
 
-def cells_on(told: Mapping[str, Told], models: Mapping[str, int | None], plan: Plan, timeout: float) -> list[Cell]:
-    """The cells of a plan for servers with the same models.  told: what each says of its nodes, by its address
+def cells_on(types: Mapping[str, Told], models: Mapping[str, int | None], plan: Plan, timeout: float) -> list[Cell]:
+    """The cells of a plan for servers with the same models.  types: what each says of its nodes, by its address
 
     Raises ValueError for what one of them cannot run.
     """
-    first, nodes = next(iter(told.items()))
+    first, nodes = next(iter(types.items()))
     cells = cells_of(plan, Nodes.of(nodes), models, pack_version())
-    refuse_misfits(cells, told)
+    refuse_misfits(cells, types)
     with Client(first, timeout) as client:
         refuse_deaf_judges(client, cells, nodes)
     return cells

@@ -18,30 +18,30 @@ NOT_STATED = "not stated"
 MOST_WORDS, MOST_ITEMS = 4000, 40  # characters of a fact, entries of a list
 
 
-def describe_recognition(target: Path, tensors: Mapping[str, Tensor], said: Mapping[str, str]) -> str:
+def describe_recognition(target: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
     """What our loaders make of these weights, or what they looked for.
 
-    target: the file they are written to. said: its metadata.
+    target: the file they are written to, with this metadata.
     """
     try:
-        return as_denoiser(target, tensors, said)
+        return as_denoiser(target, tensors, metadata)
     except ValueError as error:
         no_denoiser = error
     try:
-        return as_classifier(target, tensors, said)
+        return as_classifier(target, tensors, metadata)
     except ValueError as no_classifier:
         return f"unknown. As a denoiser: {no_denoiser} As a classifier: {no_classifier}"
 
 
-def as_denoiser(target: Path, tensors: Mapping[str, Tensor], said: Mapping[str, str]) -> str:
+def as_denoiser(target: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
     """What Load Denoiser makes of them.  Raises ValueError where it refuses them"""
-    spec = denoiser_of(target.name, tensors, said).spec
+    spec = denoiser_of(target.name, tensors, metadata).spec
     return f"denoiser {spec.format.title}, {len(spec.labels):,} labels, {spec.image_size} pixels. Use Load Denoiser."
 
 
-def as_classifier(target: Path, tensors: Mapping[str, Tensor], said: Mapping[str, str]) -> str:
+def as_classifier(target: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
     """What Load Classifier makes of them.  Raises ValueError where it refuses them"""
-    guide = classifier_of(tensors, contract_of(target, said), no_folder)
+    guide = classifier_of(tensors, contract_of(target, metadata), no_folder)
     return f"classifier {class_of(guide.network)}, {len(guide.labels):,} {guide.output}. Use Load Classifier."
 
 

@@ -102,9 +102,9 @@ def row(tape: Tape, inner: bool) -> Any:
     if protocol != PROTOCOL or not isinstance(system, dict) or system.get("little_endian") is not True:
         raise ValueError("it was written by another version of torch.save. Save it again with a newer one.")
     storages: dict[tuple[str, str], Storage] = {}
-    found = Machine(budget, lambda named: announce_storage(named, storages, budget)).run(tape)
+    value = Machine(budget, lambda named: announce_storage(named, storages, budget)).run(tape)
     fill(tape, storages, Machine(budget).run(tape))
-    return found
+    return value
 
 
 def fill(tape: Tape, storages: dict[tuple[str, str], Storage], keys: Any) -> None:
@@ -150,11 +150,11 @@ def embedded_reader(budget: Budget) -> Callable[[bytes | memoryview], Storage]:
 
     def storage(content: bytes | memoryview) -> Storage:
         if id(content) not in storages:
-            found = row(Tape(memoryview(content), budget), inner=False)
-            if not isinstance(found, Storage):
+            inner = row(Tape(memoryview(content), budget), inner=False)
+            if not isinstance(inner, Storage):
                 raise refusal("holds a file that is no tensor storage")
             budget.charge(ENTRY + OBJECT)
-            storages[id(content)] = content, found
+            storages[id(content)] = content, inner
         return storages[id(content)][1]
 
     return storage

@@ -26,39 +26,39 @@ def convert(
     target: Path | None = None,
     weights: str | None = None,
     licence: str = NOT_STATED,
-    said: Mapping[str, str] | None = None,
+    claims: Mapping[str, str] | None = None,
     force: bool = False,
 ) -> tuple[Path, Path]:
     """Write the weights of a published file, and their card; returns both places.
 
     target: default is <name>.safetensors beside the file. weights: the table to take, where there are several.
-    said: metadata that the loaders read. force: whether files that are there may go.
+    claims: metadata that the loaders read. force: whether files that are there may go.
     Raises FileNotFoundError, NotWritten, or ValueError for a file that holds anything but weights.
     """
     target = target or path.with_suffix(".safetensors")
     card = target.with_suffix(".card.txt")
     check_free(path, [target, card], force)
-    found, budget = read_checkpoint(path)
+    checkpoint, budget = read_checkpoint(path)
     try:
-        tables = tables_of(found, budget)
+        tables = tables_of(checkpoint, budget)
         table = choose_table(tables, weights)
         views = checked_tensors(table, MOST_TIMES * path.stat().st_size + SLACK, budget)
         tensors = {name: view.tensor() for name, view in views.items()}
     except ValueError as error:
         raise ValueError(f"{path.name}: {error}") from error
-    said = dict(said or {})
+    claims = dict(claims or {})
     settings = {"settings": json.dumps(found_settings)} if (found_settings := settings_of(table.owner)) else {}
     facts = {
-        "recognised": line(describe_recognition(target, tensors, said | as_metadata(settings))),
+        "recognised": line(describe_recognition(target, tensors, claims | as_metadata(settings))),
         "source": line(path.name),
         "source sha256": sha256_of(path),
         "kept": line(str(table)),
-        "dropped": list_texts(describe_dropped(tables, table, found)),
+        "dropped": list_texts(describe_dropped(tables, table, checkpoint)),
         "licence": licence,
         **settings,
     }
-    write_safetensors(target, tensors, as_metadata(facts) | said)
-    write_atomically(card, [card_of(facts | {key: line(value, 300) for key, value in said.items()}).encode()])
+    write_safetensors(target, tensors, as_metadata(facts) | claims)
+    write_atomically(card, [card_of(facts | {key: line(value, 300) for key, value in claims.items()}).encode()])
     return target, card
 
 

@@ -45,22 +45,22 @@ class Table:
     @property
     def rank(self) -> int:
         """How likely these are the weights to take: 0 is the first to ask."""
-        known = [ORDER.index(part) for part in self.path if part in ORDER]
-        return min(known, default=len(ORDER) + bool(self.path))
+        ranks = [ORDER.index(part) for part in self.path if part in ORDER]
+        return min(ranks, default=len(ORDER) + bool(self.path))
 
     def __str__(self) -> str:
         count = f"{len(self.tensors):,} tensor{'s' if len(self.tensors) != 1 else ''}"
         return f"{self.where} ({count}{', an average of the weights' if self.is_average else ''})"
 
 
-def tables_of(found: Any, budget: Budget) -> list[Table]:
+def tables_of(root: Any, budget: Budget) -> list[Table]:
     """Every table of tensors in a file, except what an optimizer keeps; one that has two names, under the first.
 
     Raises ValueError where parts are shared so that looking at them all would take more than is left for the file.
     """
     tables: list[Table] = []
-    level: list[tuple[tuple[str, ...], Any]] = [((), found)]
-    seen = {id(found)}
+    level: list[tuple[tuple[str, ...], Any]] = [((), root)]
+    seen = {id(root)}
     for _ in range(DEEPEST):
         inner = []
         for path, owner in level:
@@ -148,10 +148,10 @@ def choose_table(tables: Sequence[Table], wanted: str | None = None) -> Table:
         raise ValueError("it holds no table of tensors. Give the file with the weights, a state_dict().")
     listed = "; ".join(map(str, tables[:10]))
     if wanted is not None:
-        found = next((table for table in tables if table.where == wanted), None)
-        if found is None:
+        match = next((table for table in tables if table.where == wanted), None)
+        if match is None:
             raise ValueError(f"it has no weights called {quote(wanted)}. It has {listed}.")
-        return found
+        return match
     most = max(len(table.tensors) for table in tables)
     likely = [table for table in tables if 2 * len(table.tensors) >= most]
     first, *others = sorted(likely, key=lambda table: (table.rank, len(table.path)))
@@ -172,11 +172,11 @@ def checked_tensors(table: Table, most: int, budget: Budget) -> dict[str, View]:
     return dict(sorted(table.tensors.items()))
 
 
-def describe_dropped(tables: Sequence[Table], table: Table, found: Any) -> Iterator[str]:
+def describe_dropped(tables: Sequence[Table], table: Table, root: Any) -> Iterator[str]:
     """What is not taken, in words: other tables, what lies beside this one and above it, and a module's source text."""
     yield from (str(other) for other in tables if other is not table)
     taken = {id(other.owner) for other in tables}
-    owner = found
+    owner = root
     for name in (*table.path, None):
         pairs = owner.items() if isinstance(owner, dict) else ()
         yield from (f"{brief(k)}: {brief(value)}" for k, value in pairs if k != name and not is_table(value, taken))
@@ -214,8 +214,8 @@ def settings_of(owner: dict | Record) -> dict[str, Any]:
         return {}
     made_with = owner.state.get("_init_kwargs")
     before = made_with.items() if isinstance(made_with, dict) else ()
-    said = chain((pair for pair in before if pair[0] not in owner.state), owner.state.items())
-    plain = (pair for pair in said if isinstance(pair[0], str) and is_plain(*pair))
+    pairs = chain((pair for pair in before if pair[0] not in owner.state), owner.state.items())
+    plain = (pair for pair in pairs if isinstance(pair[0], str) and is_plain(*pair))
     return {"class": owner.kind[:LONGEST_TEXT], **dict(nsmallest(MOST_SETTINGS, plain))}
 
 

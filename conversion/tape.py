@@ -43,11 +43,11 @@ class Tape:
 
     def take(self, size: int) -> memoryview:
         """The next bytes.  Raises ValueError where there are not as many."""
-        found = self.content[self.at : self.at + size]
-        if len(found) < size:
-            raise damage_error(f"it ends {size - len(found):,} bytes too early")
+        content = self.content[self.at : self.at + size]
+        if len(content) < size:
+            raise damage_error(f"it ends {size - len(content):,} bytes too early")
         self.at += size
-        return found
+        return content
 
     def number(self, size: int, signed: bool = False) -> int:
         """The next bytes as a whole number, lowest first."""
@@ -55,8 +55,8 @@ class Tape:
 
     def line(self) -> str:
         """The letters up to the next line break, which is read too."""
-        letters, found, _ = bytes(self.content[self.at : self.at + LINE]).partition(b"\n")
-        if not found:
+        letters, end, _ = bytes(self.content[self.at : self.at + LINE]).partition(b"\n")
+        if not end:
             raise damage_error(f"a line does not end within {LINE:,} bytes")
         self.at += len(letters) + 1
         return read_text(memoryview(letters))

@@ -55,9 +55,9 @@ def dit_format(config: Mapping[str, Any]) -> Format:
 
     def sizes(shapes: Shapes) -> dict[str, Any]:
         width = axes(shapes, PROJECTION, 4)[0]
-        found = DIT.sizes({**shapes, "pos_embed": (1, grid**2, width)})
-        _compare(config, found, DIT.labels(shapes))
-        return found | usual
+        own = DIT.sizes({**shapes, "pos_embed": (1, grid**2, width)})
+        _compare(config, own, DIT.labels(shapes))
+        return own | usual
 
     def own(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         projection = weights[PROJECTION]
@@ -67,19 +67,19 @@ def dit_format(config: Mapping[str, Any]) -> Format:
     return replace(DIT, sizes=sizes, own=own, on_flow=None)
 
 
-def _compare(config: Mapping[str, Any], found: Mapping[str, Any], labels: int) -> None:
+def _compare(config: Mapping[str, Any], sizes: Mapping[str, Any], labels: int) -> None:
     channels = config["in_channels"]
     stated = {
-        "patch_size": found["patch"],
-        "num_layers": found["depth"],
-        "in_channels": found["channels"],
+        "patch_size": sizes["patch"],
+        "num_layers": sizes["depth"],
+        "in_channels": sizes["channels"],
         "num_embeds_ada_norm": labels,
     }
     wrong = next((key for key, value in stated.items() if config[key] != value), None)
     if wrong:
         raise ValueError(f"has {wrong} = {config[wrong]} in its config.json but {stated[wrong]} in its weights")
-    if (config.get("out_channels") or channels) != found["out"]:
-        raise ValueError(f"has weights of {found['out']} output channels, other than its config.json")
+    if (config.get("out_channels") or channels) != sizes["out"]:
+        raise ValueError(f"has weights of {sizes['out']} output channels, other than its config.json")
 
 
 def own_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -87,7 +87,7 @@ def own_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     Raises KeyError for a missing weight, ValueError for blocks whose time and label embeddings differ.
     """
-    found: dict[str, Tensor] = {}
+    renamed: dict[str, Tensor] = {}
     for name, weight in weights.items():
         block, part, kind = _place(name)
         if part.startswith(EMBEDDING) and block != "0":
@@ -97,11 +97,11 @@ def own_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
             continue
         elif part == PARTS[0]:
             parts = [weights[f"transformer_blocks.{block}.{each}.{kind}"] for each in PARTS]
-            found[f"blocks.{block}.attn.qkv.{kind}"] = torch.cat(parts)
+            renamed[f"blocks.{block}.attn.qkv.{kind}"] = torch.cat(parts)
         else:
             home = f"blocks.{block}." if block and not part.startswith(EMBEDDING) else ""
-            found[f"{home}{NAMES.get(part, part)}.{kind}"] = weight
-    return found
+            renamed[f"{home}{NAMES.get(part, part)}.{kind}"] = weight
+    return renamed
 
 
 def _place(name: str) -> tuple[str, str, str]:

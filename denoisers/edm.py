@@ -125,10 +125,10 @@ class Block(nn.Module):
         return SIDES[self.side](h, kernel, (kernel.shape[-1] - 1) // 2)
 
     def _modulate(self, h: Tensor, e: Tensor) -> Tensor:
-        said = self.affine(e)[:, :, None, None]
+        affine = self.affine(e)[:, :, None, None]
         if self.song:
-            return self.norm1(h + said)
-        scale, shift = said.chunk(2, dim=1)
+            return self.norm1(h + affine)
+        scale, shift = affine.chunk(2, dim=1)
         return self.norm1(h) * (1 + scale) + shift
 
     def _skip(self, x: Tensor) -> Tensor:
@@ -258,10 +258,10 @@ def preconditioning(metadata: Mapping[str, str], **constants: float) -> str:
     constants: of its settings; where one is another than here, the class does not count as known.
     """
     settings = settings_of(metadata)
-    said = settings.get("class")
-    if not isinstance(said, str) or not said.endswith("Precond"):
+    kind = settings.get("class")
+    if not isinstance(kind, str) or not kind.endswith("Precond"):
         return ""
-    return said if all(settings.get(name, value) == value for name, value in constants.items()) else f"another {said}"
+    return kind if all(settings.get(name, value) == value for name, value in constants.items()) else f"another {kind}"
 
 
 def recognises(shapes: Shapes, metadata: Mapping[str, str]) -> bool:

@@ -214,8 +214,8 @@ def sizes_of(shapes: Shapes) -> dict[str, Any]:
     shapes = inner(shapes)
     sizes = ladder_sizes(shapes, "conv_res0")
     if sizes["seen"] - 1 not in SPACES:
-        said = f"takes {sizes['seen'] - 1} channels and a constant"
-        raise ValueError(f"{said}, and a denoiser of this format takes {' or '.join(map(str, SPACES))}")
+        words = f"takes {sizes['seen'] - 1} channels and a constant"
+        raise ValueError(f"{words}, and a denoiser of this format takes {' or '.join(map(str, SPACES))}")
     return sizes | {
         "noise": shapes["emb_noise.weight"][1],
         "emb": shapes["emb_noise.weight"][0],

@@ -72,14 +72,14 @@ def baseline(name: str, network: type[EdmUNet], facts: dict[str, Any], **constan
     return replace(EDM, **names, recognises=recognises, published=published, network=network)
 
 
-def within(known: Format) -> Format:
+def within(form: Format) -> Format:
     """The same format in files that hold noise levels beside the network, and so a prefix before its weights."""
     return replace(
-        known,
-        recognises=lambda shapes, metadata: LEVELS in shapes and known.recognises(inner(shapes), metadata),
-        sizes=lambda shapes: known.sizes(inner(shapes)),
-        labels=lambda shapes: known.labels(inner(shapes)),
-        own=lambda weights: known.own(inner(weights)),
+        form,
+        recognises=lambda shapes, metadata: LEVELS in shapes and form.recognises(inner(shapes), metadata),
+        sizes=lambda shapes: form.sizes(inner(shapes)),
+        labels=lambda shapes: form.labels(inner(shapes)),
+        own=lambda weights: form.own(inner(weights)),
     )
 
 

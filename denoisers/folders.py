@@ -93,16 +93,16 @@ def read_folder(folder: Path) -> FolderContents:
         raise ValueError(f"{folder.name}/ {wrong}") from None
     except (ArithmeticError, IndexError, RuntimeError):
         raise ValueError(f"{folder.name}/ has weights whose shapes do not fit together. {AGAIN}") from None
-    said = _read_training(folder) | _names(folder, index)
-    return FolderContents(_join_parts(form, said, folder), tensors, files)
+    facts = _read_training(folder) | _names(folder, index)
+    return FolderContents(_join_parts(form, facts, folder), tensors, files)
 
 
-def _join_parts(form: Format, said: Mapping[str, Any], folder: Path) -> Format:
+def _join_parts(form: Format, facts: Mapping[str, Any], folder: Path) -> Format:
     """The network's format, with what the other parts of the folder say."""
 
     def published(sizes: Mapping[str, Any]) -> Any:
         own = form.published(sizes)
-        return replace(own, latents=_latents(folder, own.latents), **said)
+        return replace(own, latents=_latents(folder, own.latents), **facts)
 
     return replace(form, published=published)
 
@@ -137,28 +137,28 @@ def _read_training(folder: Path) -> dict[str, Any]:
     file = next((path for path in (folder / "scheduler" / SCHEDULER, folder / SCHEDULER) if path.is_file()), None)
     if file is None:
         return {"parametrisation": None, "schedule": None, "doubt": f"{SCHEDULER}, which says so, is missing."}
-    said, where = read_json(file), f"{folder.name}/{SCHEDULER}"
-    check_claims(where, said, TRAINED, AGAIN)
-    if said["_class_name"].startswith("FlowMatch"):
-        return {"parametrisation": "flow", "schedule": "flow", "levels": _levels(where, said, 1.0)}
-    betas = said.get("beta_schedule")
-    if betas not in BETAS or said.get("trained_betas") or said.get("rescale_betas_zero_snr"):
+    config, where = read_json(file), f"{folder.name}/{SCHEDULER}"
+    check_claims(where, config, TRAINED, AGAIN)
+    if config["_class_name"].startswith("FlowMatch"):
+        return {"parametrisation": "flow", "schedule": "flow", "levels": _levels(where, config, 1.0)}
+    betas = config.get("beta_schedule")
+    if betas not in BETAS or config.get("trained_betas") or config.get("rescale_betas_zero_snr"):
         raise ValueError(
-            f"{where}: the {quote(said['_class_name'])} has {quote(betas)} betas, its own, or rescaled ones. Known are "
-            f"{', '.join(BETAS)} as they are, and schedulers of FlowMatch."
+            f"{where}: the {quote(config['_class_name'])} has {quote(betas)} betas, its own, or rescaled ones. Known "
+            f"are {', '.join(BETAS)} as they are, and schedulers of FlowMatch."
         )
-    kind = "sample" if said.get("predict_epsilon") is False else said.get("prediction_type") or "epsilon"
+    kind = "sample" if config.get("predict_epsilon") is False else config.get("prediction_type") or "epsilon"
     schedule, power = BETAS[betas]
-    return {"parametrisation": KINDS[kind], "schedule": schedule, "levels": _levels(where, said, power)}
+    return {"parametrisation": KINDS[kind], "schedule": schedule, "levels": _levels(where, config, power)}
 
 
-def _levels(where: str, said: Mapping[str, Any], power: float) -> Levels:
+def _levels(where: str, config: Mapping[str, Any], power: float) -> Levels:
     usual = Levels()
     try:
         return Levels(
-            timesteps=said.get("num_train_timesteps", usual.timesteps),
-            beta_start=said.get("beta_start", usual.beta_start),
-            beta_end=said.get("beta_end", usual.beta_end),
+            timesteps=config.get("num_train_timesteps", usual.timesteps),
+            beta_start=config.get("beta_start", usual.beta_start),
+            beta_end=config.get("beta_end", usual.beta_end),
             beta_power=power,
         )
     except ValueError as wrong:
@@ -167,12 +167,12 @@ def _levels(where: str, said: Mapping[str, Any], power: float) -> Levels:
 
 def _names(folder: Path, index: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     """The labels that a pipeline names, made so that each can be typed: a name of two classes has its number, too."""
-    said = index.get("id2label") or {}
-    if not said:
+    labels = index.get("id2label") or {}
+    if not labels:
         return {}
-    if set(said) != {str(number) for number in range(len(said))}:
-        raise ValueError(f"{folder.name}/{INDEX}: id2label does not count from 0 to {len(said) - 1}. {AGAIN}")
-    names = [" ".join(said[str(number)].replace(";", ",").split()) or str(number) for number in range(len(said))]
+    if set(labels) != {str(number) for number in range(len(labels))}:
+        raise ValueError(f"{folder.name}/{INDEX}: id2label does not count from 0 to {len(labels) - 1}. {AGAIN}")
+    names = [" ".join(labels[str(number)].replace(";", ",").split()) or str(number) for number in range(len(labels))]
     often = Counter(names)
     return {"labels": tuple(name if often[name] == 1 else f"{name} ({at})" for at, name in enumerate(names))}
 
@@ -182,8 +182,8 @@ def _latents(folder: Path, usual: LatentSpace) -> LatentSpace:
     file = folder / "vae" / CONFIG
     if usual == PIXELS or not file.is_file():
         return usual
-    said = read_json(file)
-    check_claims(f"{folder.name}/vae/{CONFIG}", said, {"scaling_factor": number(1e-6, 1e6)}, AGAIN)
-    factor = said.get("scaling_factor", SD_LATENTS.scale[0])
+    config = read_json(file)
+    check_claims(f"{folder.name}/vae/{CONFIG}", config, {"scaling_factor": number(1e-6, 1e6)}, AGAIN)
+    factor = config.get("scaling_factor", SD_LATENTS.scale[0])
     space = rescale_space(factor, f"the VAE of {folder.name}/")
     return usual if space == usual else space

@@ -64,9 +64,9 @@ def rescale_space(factor: float, title: str) -> LatentSpace:
 
 def name_of(space: LatentSpace) -> str:
     """What a trace calls a space, by its numbers, so that `space_named` finds it again."""
-    known = next((name for name, one in SPACES.items() if one == space), None)
+    title = next((name for name, one in SPACES.items() if one == space), None)
     name = f"{SCALED}{space.scale[0]!r}"
-    return known or (name if space_named(name) == space else space.title)
+    return title or (name if space_named(name) == space else space.title)
 
 
 def space_named(name: str) -> LatentSpace | None:

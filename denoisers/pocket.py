@@ -243,7 +243,7 @@ def sizes_of(shapes: Shapes) -> dict[str, Any]:
 
 def blocks_of(shapes: Shapes, stage: str) -> int:
     """How many residual blocks the weights have for a stage."""
-    return len({found[1] for key in shapes if (found := re.match(rf"{stage}\.blocks\.(\d+)\.", key))})
+    return len({match[1] for key in shapes if (match := re.match(rf"{stage}\.blocks\.(\d+)\.", key))})
 
 
 def memory(sizes: Mapping[str, Any], batch: int, pixels: int) -> int:

@@ -52,9 +52,9 @@ def read_denoiser(path: str | Path) -> DenoiserFile:
     """
     path = Path(path)
     if path.is_dir():
-        found = read_folder(path)
-        file = _check(Notes(f"{path.name}/", {}), found.format, found.tensors)
-        return replace(file, spec=replace(file.spec, name=path.name, sha256=sha256_of(*found.files)))
+        contents = read_folder(path)
+        file = _check(Notes(f"{path.name}/", {}), contents.format, contents.tensors)
+        return replace(file, spec=replace(file.spec, name=path.name, sha256=sha256_of(*contents.files)))
     entries, metadata = read_header(path)
     format_of(Notes(path.name, metadata), {name: entry.shape for name, entry in entries.items()})
     tensors, metadata = read_safetensors(path)
@@ -68,29 +68,29 @@ def denoiser_of(file: str, tensors: Mapping[str, Tensor], metadata: Mapping[str,
     return _check(notes, format_of(notes, _shapes(tensors)), strip_prefix(tensors))
 
 
-def _check(notes: Notes, known: Format, tensors: Mapping[str, Tensor]) -> DenoiserFile:
+def _check(notes: Notes, form: Format, tensors: Mapping[str, Tensor]) -> DenoiserFile:
     shapes = _shapes(tensors)
     _refuse_empty(notes.file, shapes)
-    sizes, labels = _sizes(notes, known, shapes), _labels(notes.file, known, shapes)
-    with _fitting(notes.file, known):
-        planned = _plan_weights(known, sizes, labels)
-        claimed = known.own({name: tensor.to("meta") for name, tensor in tensors.items()})
+    sizes, labels = _sizes(notes, form, shapes), _labels(notes.file, form, shapes)
+    with _fitting(notes.file, form):
+        planned = _plan_weights(form, sizes, labels)
+        claimed = form.own({name: tensor.to("meta") for name, tensor in tensors.items()})
     check_weights(notes.file, planned, claimed)  # before any weight is made, which takes as much memory as they claim
-    weights = known.own(tensors)
+    weights = form.own(tensors)
     _check_values(notes.file, weights)
     dtype = max((weight.dtype for weight in weights.values()), key=lambda dtype: dtype.itemsize)
-    inside = {name for name in weights if name.startswith(VAE)} if known.published(sizes).vae else set()
+    inside = {name for name in weights if name.startswith(VAE)} if form.published(sizes).vae else set()
     vae = {name.removeprefix(VAE): weights[name] for name in inside}
     own = {name: weight for name, weight in weights.items() if name not in inside}
-    return DenoiserFile(_spec(notes, known, sizes, labels, dtype), own, vae)
+    return DenoiserFile(_spec(notes, form, sizes, labels, dtype), own, vae)
 
 
-def _plan_weights(known: Format, sizes: dict[str, Any], labels: int) -> dict[str, Tensor]:
+def _plan_weights(form: Format, sizes: dict[str, Any], labels: int) -> dict[str, Tensor]:
     """Every weight that the file must hold: the network's, and its VAE's."""
-    found = known.network(sizes, labels, device="meta").state_dict()
-    vae = known.published(sizes).vae
+    weights = form.network(sizes, labels, device="meta").state_dict()
+    vae = form.published(sizes).vae
     inside = vae(device="meta").state_dict() if vae else {}
-    return found | {VAE + name: weight for name, weight in inside.items()}
+    return weights | {VAE + name: weight for name, weight in inside.items()}
 
 
 def _shapes(tensors: Mapping[str, Tensor]) -> Shapes:
@@ -105,13 +105,13 @@ def _refuse_empty(file: str, shapes: Shapes) -> None:
 
 
 @contextmanager
-def _fitting(file: str, known: Format) -> Iterator[None]:
+def _fitting(file: str, form: Format) -> Iterator[None]:
     """Say of a failure to read sizes, or to build with them, that the weights do not fit."""
     try:
         yield
     except KeyError as missing:
         raise ValueError(
-            f"{file} has no weight {missing}, so its format is not {known.name}. "
+            f"{file} has no weight {missing}, so its format is not {form.name}. "
             f"Load Denoiser reads {', '.join(FORMATS)}."
         ) from None
     except ValueError as wrong:
@@ -130,17 +130,17 @@ def sha256_of(*paths: Path) -> str:
     return digest.hexdigest()
 
 
-def _sizes(notes: Notes, known: Format, shapes: Shapes) -> dict[str, Any]:
-    file, said = notes.file, notes.json("config", "{}")
-    fields = {f"gg.config.{key}": field for key, field in known.settings.items()}
-    check_claims(file, {"gg": {"config": said}}, fields, REMEDY)
-    with _fitting(file, known):
-        return known.sizes(shapes) | {key: said[key] for key in known.settings if key in said}
+def _sizes(notes: Notes, form: Format, shapes: Shapes) -> dict[str, Any]:
+    file, config = notes.file, notes.json("config", "{}")
+    fields = {f"gg.config.{key}": field for key, field in form.settings.items()}
+    check_claims(file, {"gg": {"config": config}}, fields, REMEDY)
+    with _fitting(file, form):
+        return form.sizes(shapes) | {key: config[key] for key in form.settings if key in config}
 
 
-def _labels(file: str, known: Format, shapes: Shapes) -> int:
+def _labels(file: str, form: Format, shapes: Shapes) -> int:
     try:
-        return known.labels(shapes)
+        return form.labels(shapes)
     except ValueError as wrong:
         raise ValueError(f"{file}: {wrong}") from None
 
@@ -154,17 +154,17 @@ def _check_values(file: str, weights: Mapping[str, Tensor]) -> None:
             raise ValueError(f"{file}: the weight {key!r} holds inf or nan. Use an earlier save.")
 
 
-def _spec(notes: Notes, known: Format, sizes: dict[str, Any], labels: int, dtype: torch.dtype) -> DenoiserSpec:
-    published = known.published(sizes)
-    if known.on_flow and not notes.has_description and not notes.named(known.name):
+def _spec(notes: Notes, form: Format, sizes: dict[str, Any], labels: int, dtype: torch.dtype) -> DenoiserSpec:
+    published = form.published(sizes)
+    if form.on_flow and not notes.has_description and not notes.named(form.name):
         published = replace(published, parametrisation=None, schedule=None)
     kind, schedule = _parametrisation(notes, published), _schedule(notes, published)
-    null = labels if known.null_label or not labels else None
+    null = labels if form.null_label or not labels else None
     _check_description(notes, sizes, {"null_index": null, "channels": published.channels, "range": "-1,1"})
     usual = published.time or usual_time(schedule or "edm")
     return DenoiserSpec(
         name=notes.text("name", Path(notes.file).stem),
-        format=known,
+        format=form,
         sizes=sizes,
         labels=_names(notes, labels, published.labels),
         parametrisation=kind,
@@ -232,12 +232,12 @@ def _names(notes: Notes, count: int, published: tuple[str, ...]) -> tuple[str, .
 def _check_description(notes: Notes, sizes: dict[str, Any], needs: Mapping[str, Any]) -> None:
     """Refuse a description that contradicts the weights, or a picture the loader could not show."""
     config = notes.json("config", "{}")
-    found = json.loads(json.dumps(sizes))
+    read = json.loads(json.dumps(sizes))
     for key, value in config.items():
-        if found.get(key, value) != value:
-            said = f"{shorten(key, 60)} = {quote(value)}"
-            raise ValueError(f"{notes.file}: gg.config says {said} but the weights have {found[key]}.")
+        if read.get(key, value) != value:
+            claim = f"{shorten(key, 60)} = {quote(value)}"
+            raise ValueError(f"{notes.file}: gg.config says {claim} but the weights have {read[key]}.")
     for key, need in needs.items():
-        said = notes.text(key, str(need))
-        if said.replace(" ", "") != str(need):
-            raise ValueError(f"{notes.file}: gg.{key} is {said!r} but this file needs {need}.")
+        claim = notes.text(key, str(need))
+        if claim.replace(" ", "") != str(need):
+            raise ValueError(f"{notes.file}: gg.{key} is {claim!r} but this file needs {need}.")

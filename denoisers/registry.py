@@ -59,9 +59,9 @@ def format_of(notes: Notes, shapes: Shapes) -> Format:
     shapes: by the file's own names, a trainer's prefix included. Raises ValueError for a file of another kind, with the
     loader that reads it, and for one that nobody recognises.
     """
-    said = notes.metadata.get("gg.format", DENOISER)
-    if said != DENOISER:
-        what = OTHER_FORMATS.get(said, f"of the format {quote(said)}, not {DENOISER!r}")
+    name = notes.metadata.get("gg.format", DENOISER)
+    if name != DENOISER:
+        what = OTHER_FORMATS.get(name, f"of the format {quote(name)}, not {DENOISER!r}")
         raise ValueError(f"{notes.file} is {what}.")
     if notes.has_description:
         if (version := notes.text("version")) != VERSION:
@@ -69,10 +69,10 @@ def format_of(notes: Notes, shapes: Shapes) -> Format:
                 f"{notes.file} has format version {version!r}; this pack reads version {VERSION}. Update it."
             )
         return FORMATS[notes.choice("architecture", FORMATS)]
-    found = next((known for known in FORMATS.values() if known.recognises(strip_prefix(shapes), notes.metadata)), None)
-    if found is None:
+    form = next((each for each in FORMATS.values() if each.recognises(strip_prefix(shapes), notes.metadata)), None)
+    if form is None:
         raise ValueError(f"{notes.file} is {foreign(shapes, settings_of(notes.metadata))}")
-    return found.on_flow if found.on_flow and notes.named(found.on_flow.name) else found
+    return form.on_flow if form.on_flow and notes.named(form.on_flow.name) else form
 
 
 def foreign(names: Collection[str], settings: Mapping[str, Any]) -> str:
@@ -80,12 +80,12 @@ def foreign(names: Collection[str], settings: Mapping[str, Any]) -> str:
     kind = next((what for start, what in FOREIGN_KEYS if any(name.startswith(start) for name in names)), None)
     if kind:
         return f"{kind}. Load Denoiser reads {', '.join(FORMATS)}."
-    titles = ", ".join(known.title for known in FORMATS.values())
+    titles = ", ".join(form.title for form in FORMATS.values())
     named = quote(settings["class"]) if "class" in settings else ""
-    said = f", pickled as {named} (class or settings are unknown here)" if named else ""
+    origin = f", pickled as {named} (class or settings are unknown here)" if named else ""
     first, more = ", ".join(quote(name) for name in sorted(names)[:3]), len(names) - 3
     return (
         f"not a denoiser that this pack knows: it knows {titles}, and folders of the diffusers library. Found: "
-        f"{first or 'no weights'}{f' and {more:,} more' if more > 0 else ''}{said}. Choose a file of such a network, "
+        f"{first or 'no weights'}{f' and {more:,} more' if more > 0 else ''}{origin}. Choose a file of such a network, "
         "or write its gg.architecture when you save it."
     )

@@ -155,12 +155,12 @@ def choose_spec(spec: DenoiserSpec, parametrisation: str = "auto", schedule: str
     """
     kind = _decide(spec, "parametrisation", parametrisation, PARAMETRISATIONS)
     levels = _decide(spec, "schedule", schedule, SCHEDULES)
-    known = spec.format.on_flow if levels == "flow" and spec.format.on_flow else spec.format
-    time = _time(spec, levels) if known is spec.format else usual_time(levels)
+    form = spec.format.on_flow if levels == "flow" and spec.format.on_flow else spec.format
+    time = _time(spec, levels) if form is spec.format else usual_time(levels)
     if time == "index" and levels == "edm":
         raise ValueError(f"{spec.name} is told table indices but the schedule edm has no table. Choose another.")
     sigma_data = KARRAS_SIGMA_DATA if spec.sigma_data is None and "edm" in (kind, levels) else spec.sigma_data
-    changes = {"format": known, "parametrisation": kind, "schedule": levels, "time": time, "sigma_data": sigma_data}
+    changes = {"format": form, "parametrisation": kind, "schedule": levels, "time": time, "sigma_data": sigma_data}
     return ChosenSpec(**vars(spec) | changes)
 
 
@@ -173,8 +173,8 @@ def _time(spec: DenoiserSpec, levels: str) -> str:
 def _decide(spec: DenoiserSpec, what: str, choice: str, options: Collection[str]) -> str:
     value = getattr(spec, what) if choice == "auto" else choice
     if value is None:
-        said = f"{spec.name} does not say its {what}. Choose it on the node: {', '.join(options)}."
-        raise ValueError(f"{said} {spec.format.published(spec.sizes).doubt}".strip())
+        problem = f"{spec.name} does not say its {what}. Choose it on the node: {', '.join(options)}."
+        raise ValueError(f"{problem} {spec.format.published(spec.sizes).doubt}".strip())
     if value not in options:
         raise ValueError(f"{what} is {value!r} but must be auto or one of {', '.join(options)}.")
     return value

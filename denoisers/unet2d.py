@@ -87,14 +87,14 @@ class ResBlock(nn.Module):
     def forward(self, h: Tensor, e: Tensor) -> Tensor:  # h [B, C, H, W], e [B, T] -> [B, wanted, H', W']
         """Add what the convolutions find."""
         inner = self.conv1(self._resize(nn.functional.silu(self.norm1(h))))
-        told = self.time_emb_proj(nn.functional.silu(e))[:, :, None, None]
+        modulation = self.time_emb_proj(nn.functional.silu(e))[:, :, None, None]
         if self.style.scales_norm:
-            scale, shift = told.chunk(2, dim=1)
+            scale, shift = modulation.chunk(2, dim=1)
             inner = self.norm2(inner) * (1 + scale) + shift
         else:
-            inner = self.norm2(inner + told)
-        found = self.conv2(nn.functional.silu(inner))
-        return (self.conv_shortcut(self._resize(h)) + found) / self.style.divisor
+            inner = self.norm2(inner + modulation)
+        residual = self.conv2(nn.functional.silu(inner))
+        return (self.conv_shortcut(self._resize(h)) + residual) / self.style.divisor
 
     def _resize(self, h: Tensor) -> Tensor:
         if self.resize == "down":
@@ -263,8 +263,8 @@ class UNet2D(nn.Module):
         h = kept[-1] if self.mid_block is None else self.mid_block(kept[-1], e)
         for stage in self.up_blocks:
             h = stage(h, e, kept)
-        found = self.conv_out(nn.functional.silu(self.conv_norm_out(h)))[:, : self.settings["in_channels"]]
-        return found if self.time_proj is None else found / t.to(found)[:, None, None, None]
+        output = self.conv_out(nn.functional.silu(self.conv_norm_out(h)))[:, : self.settings["in_channels"]]
+        return output if self.time_proj is None else output / t.to(output)[:, None, None, None]
 
     def _waves(self, t: Tensor) -> Tensor:  # [B] -> [B, waves]
         if self.time_proj is not None:
@@ -275,49 +275,49 @@ class UNet2D(nn.Module):
         return waves if self.settings["flip_sin_to_cos"] else waves.roll(width // 2, dims=1)
 
 
-def style_of(said: Mapping[str, Any]) -> Style:
+def style_of(settings: Mapping[str, Any]) -> Style:
     """What all blocks of a network have alike."""
     return Style(
-        time=said["time_embedding_dim"] or 4 * said["block_out_channels"][0],
-        groups=said["norm_num_groups"],
-        epsilon=said["norm_eps"],
-        head=said["attention_head_dim"],
-        scales_norm=said["resnet_time_scale_shift"] == "scale_shift",
+        time=settings["time_embedding_dim"] or 4 * settings["block_out_channels"][0],
+        groups=settings["norm_num_groups"],
+        epsilon=settings["norm_eps"],
+        head=settings["attention_head_dim"],
+        scales_norm=settings["resnet_time_scale_shift"] == "scale_shift",
     )
 
 
-def _down(level: int, said: Mapping[str, Any], style: Style, operations: Any, **place: Any) -> DownStage:
-    widths = said["block_out_channels"]
+def _down(level: int, settings: Mapping[str, Any], style: Style, operations: Any, **place: Any) -> DownStage:
+    widths = settings["block_out_channels"]
     before, wanted = widths[max(0, level - 1)], widths[level]
-    attends, kind = DOWN[said["down_block_types"][level]]
-    pairs = [(before, wanted), *[(wanted, wanted)] * (said["layers_per_block"] - 1)]
+    attends, kind = DOWN[settings["down_block_types"][level]]
+    pairs = [(before, wanted), *[(wanted, wanted)] * (settings["layers_per_block"] - 1)]
     stage = DownStage(pairs, attends, style, operations, **place)
-    sampler = partial(Resampled, up=False, padding=said["downsample_padding"])
-    if (kind or said["downsample_type"]) == "resnet":
+    sampler = partial(Resampled, up=False, padding=settings["downsample_padding"])
+    if (kind or settings["downsample_type"]) == "resnet":
         sampler = partial(ResBlock, wanted=wanted, style=style, resize="down")
     last = level == len(widths) - 1
     stage.downsamplers = nn.ModuleList([] if last else [sampler(wanted, operations=operations, **place)])
     return stage
 
 
-def _up(level: int, said: Mapping[str, Any], style: Style, operations: Any, **place: Any) -> UpStage:
-    widths, layers = said["block_out_channels"], said["layers_per_block"]
+def _up(level: int, settings: Mapping[str, Any], style: Style, operations: Any, **place: Any) -> UpStage:
+    widths, layers = settings["block_out_channels"], settings["layers_per_block"]
     deeper, wanted, shallower = widths[min(level + 1, len(widths) - 1)], widths[level], widths[max(0, level - 1)]
-    attends, kind = UP[said["up_block_types"][len(widths) - 1 - level]]
+    attends, kind = UP[settings["up_block_types"][len(widths) - 1 - level]]
     coming, kept = [deeper, *[wanted] * layers], [*[wanted] * layers, shallower]
     pairs = [(one + other, wanted) for one, other in zip(coming, kept, strict=True)]
     stage = UpStage(pairs, attends, style, operations, **place)
     sampler = partial(Resampled, up=True, padding=1)
-    if (kind or said["upsample_type"]) == "resnet":
+    if (kind or settings["upsample_type"]) == "resnet":
         sampler = partial(ResBlock, wanted=wanted, style=style, resize="up")
     stage.upsamplers = nn.ModuleList([sampler(wanted, operations=operations, **place)] if level else [])
     return stage
 
 
-def _middle(said: Mapping[str, Any], style: Style, operations: Any, **place: Any) -> Middle:
-    groups = said["attn_norm_num_groups"] or (None if style.scales_norm else style.groups)
-    divided = replace(style, divisor=said["mid_block_scale_factor"])
-    return Middle(said["block_out_channels"][-1], said["add_attention"], groups, divided, operations, **place)
+def _middle(settings: Mapping[str, Any], style: Style, operations: Any, **place: Any) -> Middle:
+    groups = settings["attn_norm_num_groups"] or (None if style.scales_norm else style.groups)
+    divided = replace(style, divisor=settings["mid_block_scale_factor"])
+    return Middle(settings["block_out_channels"][-1], settings["add_attention"], groups, divided, operations, **place)
 
 
 def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -325,22 +325,23 @@ def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises ValueError for blocks that are not built here, by their names, and for lists of different lengths.
     """
-    said = {key: config.get(key, usual) for key, (usual, _) in SETTINGS.items()}
+    settings = {key: config.get(key, usual) for key, (usual, _) in SETTINGS.items()}
     blocks = (("down_block_types", DOWN), ("up_block_types", UP))
-    wrong = [kind for key, known in blocks for kind in said[key] if kind not in known]
-    wrong += [kind for kind in (said["mid_block_type"],) if kind not in (None, "UNetMidBlock2D")]
+    wrong = [kind for key, kinds in blocks for kind in settings[key] if kind not in kinds]
+    wrong += [kind for kind in (settings["mid_block_type"],) if kind not in (None, "UNetMidBlock2D")]
     if wrong:
-        known = ", ".join([*DOWN, "UNetMidBlock2D", *UP])
-        raise ValueError(f"has blocks of the kind {wrong[0]}, which are not built here. Known are {known}.")
-    if said["class_embed_type"] is not None:
-        raise ValueError(f"has class_embed_type {said['class_embed_type']!r}; labels need num_class_embeds alone.")
-    if len({len(said[key]) for key in ("down_block_types", "up_block_types", "block_out_channels")}) > 1:
+        kinds = ", ".join([*DOWN, "UNetMidBlock2D", *UP])
+        raise ValueError(f"has blocks of the kind {wrong[0]}, which are not built here. Known are {kinds}.")
+    if settings["class_embed_type"] is not None:
+        raise ValueError(f"has class_embed_type {settings['class_embed_type']!r}; labels need num_class_embeds alone.")
+    if len({len(settings[key]) for key in ("down_block_types", "up_block_types", "block_out_channels")}) > 1:
         raise ValueError("has lists of blocks and of channels that are not of one length.")
-    if said["out_channels"] not in (said["in_channels"], 2 * said["in_channels"]):
+    if settings["out_channels"] not in (settings["in_channels"], 2 * settings["in_channels"]):
         raise ValueError(
-            f"makes {said['out_channels']} channels of {said['in_channels']}; a prediction has as many, or twice."
+            f"makes {settings['out_channels']} channels of {settings['in_channels']}; "
+            "a prediction has as many, or twice."
         )
-    return said
+    return settings
 
 
 def native_side(size: int | Sequence[int], multiple: int) -> int:
@@ -368,17 +369,17 @@ def memory(sizes: Mapping[str, Any], batch: int, pixels: int) -> int:
 
 def unet_format(config: Mapping[str, Any]) -> Format:
     """The format of one folder's weights."""
-    said = settings_of(config)
-    multiple = coarsest(said["block_out_channels"])
-    side = native_side(said["sample_size"] or 32, multiple)
-    latents = SD_LATENTS if said["in_channels"] == 4 else PIXELS
+    settings = settings_of(config)
+    multiple = coarsest(settings["block_out_channels"])
+    side = native_side(settings["sample_size"] or 32, multiple)
+    latents = SD_LATENTS if settings["in_channels"] == 4 else PIXELS
     return Format(
         name="unet2d",
         title="UNet2DModel",
         recognises=lambda shapes, metadata: False,  # a file alone does not say how many groups its norms have
-        sizes=lambda shapes: said,
-        labels=lambda shapes: said["num_class_embeds"] or 0,
-        published=lambda sizes: Published(said["in_channels"], side, multiple, time="index", latents=latents),
+        sizes=lambda shapes: settings,
+        labels=lambda shapes: settings["num_class_embeds"] or 0,
+        published=lambda sizes: Published(settings["in_channels"], side, multiple, time="index", latents=latents),
         network=UNet2D,
         memory=memory,
         null_label=False,

@@ -61,8 +61,8 @@ def styles(theme: Theme) -> list[tuple[str, str, tuple[float, ...] | None]]:
 
 def curves_of(trace: Trace) -> list[Curve]:
     """log p of every energy that was asked, those that guide first."""
-    asked = [term for term in trace.terms if term.column in trace.steps]
-    return [Curve(term.name, trace.steps[term.column], k, term.role) for k, term in enumerate(asked)]
+    terms = [term for term in trace.terms if term.column in trace.steps]
+    return [Curve(term.name, trace.steps[term.column], k, term.role) for k, term in enumerate(terms)]
 
 
 def beside(trace: Trace) -> tuple[Tensor, Tensor, Tensor] | None:
@@ -84,26 +84,26 @@ def _length(record: GramRecord, name: str) -> Tensor:
 def draw_classifier_curves(order: Order, figure: Figure) -> Drawing:
     """The curves of a run: probabilities above, the gradient against the difference below."""
     trace, scene = order.trace, order.scene
-    curves, found = curves_of(trace), beside(trace)
-    caption = figure.caption(_facts(order, curves, found))
+    curves, judges = curves_of(trace), beside(trace)
+    caption = figure.caption(_facts(order, curves, judges))
     if not curves:
         return draw_missing(order, replace(scene, missing=NOBODY, advice=CONNECT), caption)
     canvas, boxes = order.canvas(), WIDE if order.sheet.width > 700 else NARROW
     set_caption(canvas, caption_box(order.sheet.caption, caption), caption)
     _sure(canvas, order, curves, boxes[0])
-    if found:
-        _beside(canvas, order, found, boxes[1:])
+    if judges:
+        _beside(canvas, order, judges, boxes[1:])
     return Drawing(canvas, caption.text, scene)
 
 
-def _facts(order: Order, curves: list[Curve], found: tuple[Tensor, ...] | None) -> list[tuple[str, str]]:
+def _facts(order: Order, curves: list[Curve], judges: tuple[Tensor, ...] | None) -> list[tuple[str, str]]:
     step, sample = order.scene.facts.step, order.scene.facts.sample
     facts = [("run", run_words(order.trace)), sample_fact(order.scene.facts)]
     last = [f"{curve.name} {number(float(_curve_values(curve, curves)[-1, sample]))}" for curve in curves]
     if curves:
         facts.append(("end", ",  ".join(last)))
-    if found:
-        cosine, g, delta = (float(values[step, sample]) for values in found)
+    if judges:
+        cosine, g, delta = (float(values[step, sample]) for values in judges)
         words = f"cosine {number(cosine)}, |g| / |\u03b4| = {number(g / delta)}"
         alone = f"rms of g {number(g)}; with cfg 1 nothing to compare with"
         facts.append((f"step {nth(step)}", alone if order.trace.stage[step] == "cond_only" else words))
@@ -135,8 +135,8 @@ def _are_probabilities(curves: Sequence[Curve]) -> bool:
 def _sure(canvas: Canvas, order: Order, curves: list[Curve], box: Box):
     sure = _are_probabilities(curves)
     shown = [replace(curve, values=_curve_values(curve, curves)) for curve in curves]
-    known = torch.cat([curve.values[curve.values.isfinite()] for curve in shown])
-    low, high = (0.0, 1.0) if sure else (float(known.min()), float(known.max()))
+    finite = torch.cat([curve.values[curve.values.isfinite()] for curve in shown])
+    low, high = (0.0, 1.0) if sure else (float(finite.min()), float(finite.max()))
     plot = Plot(box, low, max(high, low + 1e-9), order.trace.n)
     title = "probability of what was asked for" if sure else "log p of what was asked for, nats"
     set_axes(canvas, plot, order, title, [low + (high - low) * k / 4 for k in range(5)])
@@ -145,9 +145,9 @@ def _sure(canvas: Canvas, order: Order, curves: list[Curve], box: Box):
     _keys(canvas, box, 26 if box.w > 600 else 44, shown)
 
 
-def _beside(canvas: Canvas, order: Order, found: tuple[Tensor, ...], boxes: Sequence[Box]):
+def _beside(canvas: Canvas, order: Order, judges: tuple[Tensor, ...], boxes: Sequence[Box]):
     """The cosine where there is a difference to compare with, and the lengths that are known."""
-    cosine, g, delta = found
+    cosine, g, delta = judges
     symbol, sample = SYMBOLS["delta"], order.scene.facts.sample
     compared = bool(cosine.isfinite().any())
     if compared:
@@ -157,9 +157,9 @@ def _beside(canvas: Canvas, order: Order, found: tuple[Tensor, ...], boxes: Sequ
     curves = [c for c in (Curve("g", g), Curve(symbol, delta, 1)) if bool(c.values.isfinite().any())]
     if not curves:
         return
-    known = torch.cat([curve.values[curve.values.isfinite()] for curve in curves])
-    high = math.ceil(math.log10(float(known.max())))
-    low = max(math.floor(math.log10(float(known.min()))), high - DECADES)
+    finite = torch.cat([curve.values[curve.values.isfinite()] for curve in curves])
+    high = math.ceil(math.log10(float(finite.max())))
+    low = max(math.floor(math.log10(float(finite.min()))), high - DECADES)
     box = boxes[1 if compared else 0]
     plot = Plot(box, low, max(high, low + 1), order.trace.n, powers=True)
     set_axes(canvas, plot, order, "lengths, rms", [10.0**k for k in range(low, high + 1)])

@@ -52,20 +52,22 @@ class Comparison:
 
 def obstacles_of(first: Trace, second: Trace) -> list[str]:
     """What two runs must share to be compared step by step: seed, noise levels, shape and kind of noise."""
-    found = []
+    obstacles = []
     for name in ("seed", "space"):
         mine, other = first.header.get(name), second.header.get(name)
         if mine != other:
-            found.append(f"{name} {mine} and {other}")
+            obstacles.append(f"{name} {mine} and {other}")
     if first.latent_shape != second.latent_shape:
-        found.append(f"shapes {'x'.join(map(str, first.latent_shape))} and {'x'.join(map(str, second.latent_shape))}")
+        obstacles.append(
+            f"shapes {'x'.join(map(str, first.latent_shape))} and {'x'.join(map(str, second.latent_shape))}"
+        )
     if first.batch != second.batch:
-        found.append(f"batches of {first.batch} and {second.batch}")
+        obstacles.append(f"batches of {first.batch} and {second.batch}")
     if first.n != second.n:
-        found.append(f"{first.n} and {second.n} steps")
+        obstacles.append(f"{first.n} and {second.n} steps")
     elif not torch.allclose(_levels(first), _levels(second), rtol=1e-4, atol=1e-6):
-        found.append("different noise levels")
-    return found
+        obstacles.append("different noise levels")
+    return obstacles
 
 
 def _levels(trace: Trace) -> Tensor:
@@ -119,20 +121,20 @@ def draw_comparison(
     """Draw two runs; returns the page and the same as text. pictures: how to show the first and the second run."""
     chosen = first.median_sample() if sample is None else check_index(sample, min(first.batch, second.batch), "sample")
     chosen = min(chosen, second.batch - 1)
-    found = compare(first, second, chosen)
+    comparison = compare(first, second, chosen)
     canvas = Canvas(WIDTH, HEIGHT, THEMES[theme])
-    steps, lines, notes = _filmstrips(canvas.theme, (first, second), chosen, pictures, bool(found.obstacles))
-    caption = _caption((first, second), found, chosen, notes)
+    steps, lines, notes = _filmstrips(canvas.theme, (first, second), chosen, pictures, bool(comparison.obstacles))
+    caption = _caption((first, second), comparison, chosen, notes)
     box = replace(caption_box(CAPTION, caption), y=CAPTION.y)
     set_caption(canvas, box, caption)
     if lines:
         top = max(STRIP.y, box.bottom + 16)
         set_grid(canvas, replace(STRIP, y=top, h=STRIP.bottom - top), step_heads(steps), lines)
-    if found.obstacles:
-        _not_comparable(canvas, found.obstacles)
+    if comparison.obstacles:
+        _not_comparable(canvas, comparison.obstacles)
     else:
-        _curve(canvas, found)
-    return canvas, f"{caption.sentence}\n{caption.text}{_table(found)}"
+        _curve(canvas, comparison)
+    return canvas, f"{caption.sentence}\n{caption.text}{_table(comparison)}"
 
 
 def _not_comparable(canvas: Canvas, obstacles: list[str]):
@@ -141,22 +143,24 @@ def _not_comparable(canvas: Canvas, obstacles: list[str]):
     set_rows(canvas, rows, (PLOT.x, PLOT.y + 60), "missing")
 
 
-def _caption(traces: tuple[Trace, Trace], found: Comparison, sample: int, notes: list) -> Caption:
+def _caption(traces: tuple[Trace, Trace], comparison: Comparison, sample: int, notes: list) -> Caption:
     facts = [(name, _describe_trace(trace)) for name, trace in zip("AB", traces, strict=True)]
     facts.append(("sample", f"{sample} (0\u2013{traces[0].batch - 1}),  N = {traces[0].count}"))
-    if found.obstacles:
-        sentence = f"Not comparable: {'; '.join(found.obstacles)}."
+    if comparison.obstacles:
+        sentence = f"Not comparable: {'; '.join(comparison.obstacles)}."
         return Caption("two runs", sentence, (*facts, ("note", "seed and noise levels must be the same"), *notes))
-    facts.append(("end", f"rms(A \u2212 B) = {number(found.distance[-1])}, {percent(found.relative[-1])} of a state"))
+    facts.append(
+        ("end", f"rms(A \u2212 B) = {number(comparison.distance[-1])}, {percent(comparison.relative[-1])} of a state")
+    )
     facts.append(("dotted", "what rounding to 16 bits explains; an open mark is exactly 0"))
-    return Caption("where two runs diverge", _parting(traces[0], found), (*facts, *notes))
+    return Caption("where two runs diverge", _parting(traces[0], comparison), (*facts, *notes))
 
 
-def _parting(trace: Trace, found: Comparison) -> str:
-    if found.parting_step is None:
+def _parting(trace: Trace, comparison: Comparison) -> str:
+    if comparison.parting_step is None:
         return "They never diverge: no state differs by 1 % of its size."
-    where = "only at the end" if found.parting_step == trace.n else f"from step {nth(found.parting_step)} on"
-    sigma = found.sigmas[found.steps.index(found.parting_step)]
+    where = "only at the end" if comparison.parting_step == trace.n else f"from step {nth(comparison.parting_step)} on"
+    sigma = comparison.sigmas[comparison.steps.index(comparison.parting_step)]
     return f"They diverge {where} (\u03c3 {number(sigma)}): there the states differ by more than 1 % of their size."
 
 
@@ -168,49 +172,49 @@ def _describe_trace(trace: Trace) -> str:
     return ", ".join(words)
 
 
-def _table(found: Comparison) -> str:
-    if found.obstacles:
+def _table(comparison: Comparison) -> str:
+    if comparison.obstacles:
         return ""
-    rows = zip(found.steps, found.sigmas, found.distance, found.relative, strict=True)
-    name = {**{step: nth(step) for step in found.steps[:-1]}, found.steps[-1]: "end"}
+    rows = zip(comparison.steps, comparison.sigmas, comparison.distance, comparison.relative, strict=True)
+    name = {**{step: nth(step) for step in comparison.steps[:-1]}, comparison.steps[-1]: "end"}
     lines = [f"{name[step]:>4}  {number(s):>9}  {number(d):>10}  {percent(r):>8}" for step, s, d, r in rows]
     return "\n\n" + "\n".join(["step      sigma    rms(A-B)  of state", *lines])
 
 
-def _curve(canvas: Canvas, found: Comparison):
+def _curve(canvas: Canvas, comparison: Comparison):
     """Distance over the steps on a logarithmic axis; an exact zero is an open mark on the floor of the plot."""
-    known = [d for d in found.distance if d > 0]
-    low = math.floor(math.log10(min([*known, *(f for f in found.floor if f > 0)], default=1e-4)))
-    high = max(math.ceil(math.log10(max(known, default=1.0))), low + 1)
-    plot, theme = Plot(PLOT, low, high, found.steps[-1] + 1, powers=True, margin=0.0), canvas.theme
+    positive = [d for d in comparison.distance if d > 0]
+    low = math.floor(math.log10(min([*positive, *(f for f in comparison.floor if f > 0)], default=1e-4)))
+    high = max(math.ceil(math.log10(max(positive, default=1.0))), low + 1)
+    plot, theme = Plot(PLOT, low, high, comparison.steps[-1] + 1, powers=True, margin=0.0), canvas.theme
     at = plot.at
-    _axes(canvas, found, plot)
-    pale = [at(step, f) for step, f in zip(found.steps, found.floor, strict=True) if f > 0]
+    _axes(canvas, comparison, plot)
+    pale = [at(step, f) for step, f in zip(comparison.steps, comparison.floor, strict=True) if f > 0]
     if len(pale) > 1:
         canvas.line(pale, theme.muted, 1.2, (2, 3), name="floor", alpha=0.8)
-    shown = [at(step, d) for step, d in zip(found.steps, found.distance, strict=True)]
+    shown = [at(step, d) for step, d in zip(comparison.steps, comparison.distance, strict=True)]
     if len(shown) > 1:
         canvas.line(shown, theme.guided, 2.2, name="distance")
-    for k, (place, d) in enumerate(zip(shown, found.distance, strict=True)):
+    for k, (place, d) in enumerate(zip(shown, comparison.distance, strict=True)):
         canvas.marker(place, "disc" if d > 0 else "circle", theme.guided, 4.5, name=f"distance-{k}")
-    if found.parting_step is not None:
-        x = at(found.parting_step, 1.0)[0]
+    if comparison.parting_step is not None:
+        x = at(comparison.parting_step, 1.0)[0]
         canvas.line([(x, PLOT.y), (x, PLOT.bottom)], theme.ink, 1.2, (5, 4), name="parted")
         words = "they part"
         left = x + 8 if x + 8 + extent(words, SMALL)[0] < PLOT.right else x - 8 - extent(words, SMALL)[0]
         canvas.text((left, PLOT.bottom - 22), words, SMALL, theme.ink)
 
 
-def _axes(canvas: Canvas, found: Comparison, plot: Plot):
+def _axes(canvas: Canvas, comparison: Comparison, plot: Plot):
     low, high, at = int(plot.low), int(plot.high), plot.at
     for power in range(low, high + 1, max(1, math.ceil((high - low) / 6))):
         set_level(canvas, PLOT, at(0, 10.0**power)[1], number(10.0**power), 10)
-    stride = int(nice_length(max(found.steps[-1] / 8, 1.0)))
-    for step, sigma in zip(found.steps, found.sigmas, strict=True):
-        if step % stride == 0 or step == found.steps[-1]:
-            if found.steps[-1] - stride < step < found.steps[-1]:
+    stride = int(nice_length(max(comparison.steps[-1] / 8, 1.0)))
+    for step, sigma in zip(comparison.steps, comparison.sigmas, strict=True):
+        if step % stride == 0 or step == comparison.steps[-1]:
+            if comparison.steps[-1] - stride < step < comparison.steps[-1]:
                 continue
-            names = ("end" if step == found.steps[-1] else str(nth(step)), number(sigma))
+            names = ("end" if step == comparison.steps[-1] else str(nth(step)), number(sigma))
             set_lines(canvas, (at(step, 1.0)[0], PLOT.bottom + 10), names, 0.5)
     canvas.text((PLOT.x, PLOT.y - 24), "rms(A \u2212 B) of the states", 12.5, canvas.theme.ink, halo=False)
     set_lines(canvas, (PLOT.x - 24, PLOT.bottom + 10), ("step", "\u03c3"), 1.0)

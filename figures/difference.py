@@ -112,8 +112,8 @@ def chosen_steps(text: str, trace: Trace) -> list[int]:
     kept = trace.captured_steps
     words = text.strip().lower()
     if words in ("", "auto", "all"):
-        known = [step for step in kept if trace.stage[step] == "step"] or kept
-        return known if words == "all" else evenly(known, AUTO_STEPS)
+        whole_steps = [step for step in kept if trace.stage[step] == "step"] or kept
+        return whole_steps if words == "all" else evenly(whole_steps, AUTO_STEPS)
     ranges = [_range(part) for part in dict.fromkeys(words.replace(";", ",").split(",")) if part.strip()]
     beyond = next((str(each[-1]) for each in ranges if each[-1] > max(kept)), "")
     chosen = [] if beyond else _each_once(ranges, max(kept))
@@ -137,11 +137,11 @@ def _each_once(ranges: list[range], last: int) -> list[int]:
 
 
 def _range(part: str) -> range:
-    found = RANGE.fullmatch(part.strip())
-    if found is None:
-        said = shorten(part.strip(), MOST_SAID)
-        raise ValueError(f"steps has {said!r}; numbers and ranges are needed. Write for example 0, 5, 8-12.")
-    first, last = (int(end or found[1]) for end in found.groups())
+    match = RANGE.fullmatch(part.strip())
+    if match is None:
+        text = shorten(part.strip(), MOST_SAID)
+        raise ValueError(f"steps has {text!r}; numbers and ranges are needed. Write for example 0, 5, 8-12.")
+    first, last = (int(end or match[1]) for end in match.groups())
     if last < first:
         raise ValueError(f"steps has {first}-{last}, which runs backwards. Write {last}-{first}.")
     return range(first, last + 1)

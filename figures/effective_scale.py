@@ -129,7 +129,7 @@ def draw_effective_scale(order: Order, figure: Figure) -> Drawing:
 
 
 def _facts(order: Order, curves: Curves) -> list[tuple[str, str]]:
-    told = {
+    facts = {
         "run": (True, run_words(order.trace)),
         "sample": (True, sample_fact(order.scene.facts)[1]),
         "scale 1": (True, "pushes nothing"),
@@ -139,7 +139,7 @@ def _facts(order: Order, curves: Curves) -> list[tuple[str, str]]:
         "on top": (curves.out_of_range.any(), "leaves out steps that push next to nothing"),
         "beyond": (curves.beyond.any(), "triangles: outside the axis, where little is pushed"),
     }
-    return [(name, words) for name, (holds, words) in told.items() if holds]
+    return [(name, words) for name, (holds, words) in facts.items() if holds]
 
 
 def _scales(canvas: Canvas, order: Order, curves: Curves, box: Box):

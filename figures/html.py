@@ -67,18 +67,18 @@ def modules(entry: str = ENTRY, folder: Path = WEB / "lib") -> dict[str, str]:
 
     Raises ValueError for an import of another form, which a page could not resolve.
     """
-    found, waiting = {}, [entry]
+    texts, waiting = {}, [entry]
     while waiting:
         name = waiting.pop()
-        if name in found:
+        if name in texts:
             continue
         source = _TYPES.sub("", (folder / name).read_text(encoding="utf-8"))
-        found[name] = _IMPORT.sub(rf'\1"{PREFIX}\2"', source)
+        texts[name] = _IMPORT.sub(rf'\1"{PREFIX}\2"', source)
         waiting += [imported for _, imported in _IMPORT.findall(source)]
-        left = _RELATIVE.search(found[name])
+        left = _RELATIVE.search(texts[name])
         if left:
             raise ValueError(f'{name} has {left[0]}; a page can inline imports of the form from "./name.mjs" only.')
-    return found
+    return texts
 
 
 def name_imports(sources: Mapping[str, str]) -> dict[str, str]:

@@ -104,6 +104,6 @@ class Drawing:
 
 def check_choices(**choices: tuple[str, tuple[str, ...]]):
     """Every value must be one of the known ones: name=(value, known)."""
-    for what, (value, known) in choices.items():
-        if value not in known:
-            raise ValueError(f"Unknown {what} {value!r}. Choose one of: {', '.join(known)}.")
+    for what, (value, offers) in choices.items():
+        if value not in offers:
+            raise ValueError(f"Unknown {what} {value!r}. Choose one of: {', '.join(offers)}.")

@@ -71,13 +71,13 @@ class Pictures:
     def _factors(self, channels: int) -> Tensor:
         if self.factors is not None and len(self.factors) == channels:
             return self.factors.float()
-        known = {1: torch.ones(1, 3), 3: torch.eye(3)}
-        if channels not in known:
+        by_channels = {1: torch.ones(1, 3), 3: torch.eye(3)}
+        if channels not in by_channels:
             raise ValueError(
                 f"A latent with {channels} channels has no colours, and no linear preview for it is known. Connect the "
                 "model's VAE."
             )
-        return known[channels]
+        return by_channels[channels]
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ def draw_on_grey(change: Tensor, gain: float = 0.0) -> Greyed:
     """One gain for all; 0 takes the largest power of two that clips at most 1 %."""
     factor = gain or automatic_gain(change)
     scaled = change * factor
-    known = scaled[scaled.isfinite()]
-    clipped = float((known.abs() > 0.5).double().mean()) if len(known) else 0.0
+    finite = scaled[scaled.isfinite()]
+    clipped = float((finite.abs() > 0.5).double().mean()) if len(finite) else 0.0
     return Greyed((0.5 + scaled).nan_to_num(0.5).clamp(0, 1), factor, clipped)
 
 

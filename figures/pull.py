@@ -114,8 +114,8 @@ def _agreement(record: GramRecord, name: str) -> tuple[float, float] | None:
 def _place_pull(scene: Scene, record: GramRecord, factors: tuple[float, float, float]) -> dict:
     """Where the step ends without the gradient, with it once, and with w times it; the scene and kappa g."""
     kappa, weight, unit = factors
-    found = frame(record, weight)
-    place = {name: tuple(float(v) * unit for v in found.points[name]) for name in ("u", "c", "tip")}
+    places = frame(record, weight)
+    place = {name: tuple(float(v) * unit for v in places.points[name]) for name in ("u", "c", "tip")}
     along, across = (kappa * (c - u) for u, c in zip(place["u"], place["c"], strict=True))
     tip, corner = place["tip"], (weight * along, weight * across)
     plain = (tip[0] - corner[0], tip[1] - corner[1])

@@ -141,8 +141,8 @@ def captured_vectors(
     trace: Trace, names: tuple[str, ...], step: int, sample: int
 ) -> list[Tensor] | None:  # each [N] float64
     """Captured tensors of one sample as flat vectors, None unless all of them were kept; "end" is the run's end."""
-    found = [trace.tensors.get(END) if name == END else trace.captured_tensor(name, step) for name in names]
-    vectors = [tensor[sample].double().flatten() for tensor in found if tensor is not None]
+    tensors = [trace.tensors.get(END) if name == END else trace.captured_tensor(name, step) for name in names]
+    vectors = [tensor[sample].double().flatten() for tensor in tensors if tensor is not None]
     if len(vectors) < len(names):
         return None
     return vectors if all(bool(v.isfinite().all()) for v in vectors) else None

@@ -82,5 +82,5 @@ def ends_of(values: Tensor) -> Tensor:  # [n, B] -> [n, 2]
 
 def stretches(values: Tensor) -> list[list[int]]:
     """Steps in a row that know their values, [n] or [n, k]."""
-    known = values.reshape(len(values), -1).isfinite().all(dim=1).tolist()
-    return [[*steps] for there, steps in groupby(range(len(known)), known.__getitem__) if there]
+    finite = values.reshape(len(values), -1).isfinite().all(dim=1).tolist()
+    return [[*steps] for there, steps in groupby(range(len(finite)), finite.__getitem__) if there]

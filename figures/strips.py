@@ -170,13 +170,13 @@ def _set_levels(strip: Strip, shown: Sequence[np.ndarray], heads: Sequence[str],
 
 def _level_steps(trace: Trace, from_run: bool) -> list[int]:
     """Steps of the noisy pictures, lowest level first: nearest to even angles atan(sigma / alpha), then the first."""
-    known = trace.captured_steps if from_run else list(range(trace.n))
+    steps = trace.captured_steps if from_run else list(range(trace.n))
     turns = torch.atan2(trace.steps["sigma"], trace.steps["alpha"])
-    found = []
+    levels = []
     for place in range(1, LEVELS + 1):
-        left = [step for step in known[1:] if step not in found]
-        found += sorted(left, key=lambda step: abs(float(turns[step]) - place / (LEVELS + 1) * math.pi / 2))[:1]
-    return [*sorted(found, reverse=True), *known[:1]]
+        left = [step for step in steps[1:] if step not in levels]
+        levels += sorted(left, key=lambda step: abs(float(turns[step]) - place / (LEVELS + 1) * math.pi / 2))[:1]
+    return [*sorted(levels, reverse=True), *steps[:1]]
 
 
 def _states(strip: Strip, steps: list[int]) -> list[np.ndarray]:
@@ -193,12 +193,12 @@ def _add_noise(photo: Tensor, trace: Trace, steps: list[int]) -> list[np.ndarray
     """A photo, and alpha x_0 + sigma eps with one eps for all levels, the same for the same photo size."""
     clean = photo * 2 - 1
     noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
-    space, found = str(trace.header.get("space")), [photo.numpy()]
+    space, images = str(trace.header.get("space")), [photo.numpy()]
     for step in steps:
         sigma, alpha = (float(trace.steps[name][step]) for name in ("sigma", "alpha"))
         shown = shown_state(alpha * clean + sigma * noise, sigma, space)
-        found.append((0.5 + 0.5 * shown).clamp(0, 1).numpy())
-    return found
+        images.append((0.5 + 0.5 * shown).clamp(0, 1).numpy())
+    return images
 
 
 def photo_of(image: Tensor, most: int = 160) -> Tensor:  # [H, W, 3 or 4] -> [h, w, 3], both at most `most`
@@ -241,7 +241,7 @@ def draw_filmstrip(order: Order, figure: Figure) -> Drawing:
     rows = rows_of(strip.trace, steps, strip.scene.facts.sample)
     paired = [row.has_pair for row in rows]
     grey = draw_on_grey(torch.cat([pictures.difference(row.uncond, row.cond) for row in rows]))
-    changes = [picture.numpy() if known else None for picture, known in zip(grey.pictures, paired, strict=True)]
+    changes = [picture.numpy() if has_both else None for picture, has_both in zip(grey.pictures, paired, strict=True)]
     lines = [
         Line(SYMBOLS["u"], "unconditional", colours.uncond, [picture_of(r.uncond, pictures) for r in rows]),
         Line(SYMBOLS["c"], "conditional", colours.cond, [picture_of(r.cond, pictures) for r in rows]),
@@ -296,9 +296,9 @@ def draw_heat_map(order: Order, figure: Figure) -> Drawing:
 def _loudest(trace: Trace, sample: int) -> tuple[float, float]:
     """Where the colour scale of a run ends, and the share of its values beyond."""
     sizes = [difference_size_map(row) for row in rows_of(trace, trace.captured_steps, sample)]
-    known = torch.cat([size.flatten() for size in sizes if size is not None] or [torch.zeros(1)])
-    top = float(known.kthvalue(max(1, math.ceil(LOUD * len(known)))).values) or 1.0
-    return top, float((known > top).double().mean())
+    values = torch.cat([size.flatten() for size in sizes if size is not None] or [torch.zeros(1)])
+    top = float(values.kthvalue(max(1, math.ceil(LOUD * len(values)))).values) or 1.0
+    return top, float((values > top).double().mean())
 
 
 def difference_size_map(row: Row) -> Tensor | None:  # -> [H, W], rms units; None without a pair

@@ -65,8 +65,8 @@ def rows_of(trace: Trace, samples: Sequence[int] | None = None) -> list[dict[str
     for step in kept_steps(trace, len(samples)):
         levels = {name: float(trace.steps[name][step]) for name in (*LEVELS, *spent_on_passes(trace))}
         for sample in samples:
-            found = {name: float(column[step, sample]) for name, column in columns.items()}
-            rows.append({"step": step, "sample": sample, "stage": trace.stage[step], **levels, **found})
+            numbers = {name: float(column[step, sample]) for name, column in columns.items()}
+            rows.append({"step": step, "sample": sample, "stage": trace.stage[step], **levels, **numbers})
     return rows
 
 
@@ -75,13 +75,13 @@ def as_text(trace: Trace, sample: int | None = None) -> str:
     median = trace.median_sample()
     chosen = median if sample is None else check_index(sample, trace.batch, "sample")
     rows = rows_of(trace, [chosen] if trace.batch else [])
-    known = {name: metric for name, metric in trace.metrics.items() if name in SHOWN or name not in METRICS}
-    shown = [name for name in known if any(math.isfinite(row[name]) for row in rows)]
+    metrics = {name: metric for name, metric in trace.metrics.items() if name in SHOWN or name not in METRICS}
+    shown = [name for name in metrics if any(math.isfinite(row[name]) for row in rows)]
     head = ["step", "sigma", "gamma", *spent_on_passes(trace), *shown]
     cells = [[str(nth(row["step"])), *(_short(row[name]) for name in head[1:])] for row in rows]
     which = f"sample {chosen} of 0-{trace.batch - 1}" + (" (median)" if chosen == median else "")
     widest = max((len(name) for name in shown), default=0)
-    legend = [f"{name:<{widest}} {known[name].name}{_unit(known[name])}" for name in shown]
+    legend = [f"{name:<{widest}} {metrics[name].name}{_unit(metrics[name])}" for name in shown]
     return "\n".join([f"{_run(trace)}, {which}", "", *_align([head, *cells]), "", *legend])
 
 
@@ -99,8 +99,8 @@ def as_json(trace: Trace) -> str:
     """The same rows with the facts of the run and the names and units of the metrics; undefined numbers are null."""
     facts = {name: trace.header.get(name) for name in FACTS}
     metrics = {name: {"name": metric.name, "unit": metric.unit} for name, metric in trace.metrics.items()}
-    told = {"run": facts, "metrics": metrics, "note": left_out(trace), "rows": rows_of(trace)}
-    return json.dumps(jsonable(told), indent=1)
+    table = {"run": facts, "metrics": metrics, "note": left_out(trace), "rows": rows_of(trace)}
+    return json.dumps(jsonable(table), indent=1)
 
 
 def _run(trace: Trace) -> str:

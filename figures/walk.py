@@ -125,8 +125,8 @@ def _stage_of_states(trace: Trace, step: int, sample: int) -> Stage | None:
 
 
 def _state(trace: Trace, step: int, sample: int) -> torch.Tensor | None:
-    found = captured_vectors(trace, ("x",) if step < trace.n else (END,), step, sample)
-    return found[0] if found else None
+    vectors = captured_vectors(trace, ("x",) if step < trace.n else (END,), step, sample)
+    return vectors[0] if vectors else None
 
 
 def _end(trace: Trace, step: int, sample: int, first: Stage) -> dict[str, Place]:
@@ -166,11 +166,11 @@ def _rotate_from(start: Place, turn: float, along: float, across: float) -> Plac
 def walk_pictures(order: Order) -> dict[str, np.ndarray]:
     """Thumbnails of two steps, by the roles of these figures."""
     shown, after = order.thumbnails, order.scene.facts.step + 1
-    found = {role: shown.get(role) for role in ("x", "c", "next", "end")} | {"p": shown.get("D")}
+    by_role = {role: shown.get(role) for role in ("x", "c", "next", "end")} | {"p": shown.get("D")}
     if after < order.trace.n:
         later = order.at(after)
-        found |= {"p2": later.get("D"), "next2": later.get("next")}
-    return {role: picture for role, picture in found.items() if picture is not None}
+        by_role |= {"p2": later.get("D"), "next2": later.get("next")}
+    return {role: picture for role, picture in by_role.items() if picture is not None}
 
 
 def draw_walk(order: Order, figure: Figure) -> Drawing:
@@ -227,8 +227,8 @@ def _draw(plot: Plot, walk: Walk, parts: Sequence[str], caption: Box):
     points = walk.points
     lines = [("x", "p"), ("x", "tip"), ("tip", "next"), ("x", "end")]
     lines += [("next", "p2"), ("next", "tip2"), ("tip2", "next2")]
-    known = [(points[a], points[b]) for a, b in lines if a in points and b in points]
-    plane = fit_plane(known, _room(plot.sheet, caption))
+    segments = [(points[a], points[b]) for a, b in lines if a in points and b in points]
+    plane = fit_plane(segments, _room(plot.sheet, caption))
     at = {name: plane.at(place) for name, place in points.items()}
     for role in {"p", "c"}.intersection(parts):
         plot.stroke((at["x"], at[role]), role, f"overview-ray-{role}")

@@ -125,8 +125,8 @@ def check_claims(file: str, claims: Mapping[str, Any], fields: Mapping[str, Fiel
             continue
         if value is ABSENT or not field.fits(value):
             where, value, field = faulty(name, value, field)
-            found = "is missing" if value is ABSENT else f"is {quote(value)}"
-            raise ValueError(f"{file}: {where} {found}; {field.requirement} is needed. {remedy}")
+            state = "is missing" if value is ABSENT else f"is {quote(value)}"
+            raise ValueError(f"{file}: {where} {state}; {field.requirement} is needed. {remedy}")
     if too_deep(claims):
         raise ValueError(f"{file}: it holds lists more than {DEEPEST} deep. {remedy}")
 

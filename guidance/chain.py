@@ -129,8 +129,8 @@ class Chain(Printed):
         order = self._acting(state.run, sigma)._in_order()
         for i in reversed(order):  # what acts last says what it wants of those before it
             own = frozenset(name for name in wanted if name in PLAIN_NEEDS)
-            asked = self.rules[i].needs(state.rules[i], sigma, own)
-            wanted = (wanted - own) | frozenset(n if n in PLAIN_NEEDS else f"{i} {n}" for n in asked)
+            own_needs = self.rules[i].needs(state.rules[i], sigma, own)
+            wanted = (wanted - own) | frozenset(n if n in PLAIN_NEEDS else f"{i} {n}" for n in own_needs)
         return wanted
 
     def in_place_of_u(self, extra: Mapping[str, Tensor]) -> Tensor | None:

@@ -15,7 +15,7 @@ def predicted_difference(sigma: Tensor, sigma_before: Tensor, sigma_before_that:
     sigmas: noise over signal (flow: sigma / (1 - sigma)) at this step and the two before. Where the last is nan or
     inf (there is none) the noise prediction is held: e' = e-1.
     """
-    known = sigma_before_that.isfinite()
-    further = torch.where(known, sigma_before_that, 1.0)
-    theta = torch.where(known, (sigma / sigma_before).log() / (sigma_before / further).log(), 0.0)
+    has_two = sigma_before_that.isfinite()
+    further = torch.where(has_two, sigma_before_that, 1.0)
+    theta = torch.where(has_two, (sigma / sigma_before).log() / (sigma_before / further).log(), 0.0)
     return {"delta-1": sigma / sigma_before * (1 + theta), "delta-2": -theta * sigma / further}

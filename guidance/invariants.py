@@ -96,13 +96,13 @@ def claims_of(rule: Any) -> frozenset[str]:
         return frozenset(getattr(rule.function, "claims", ()))
     if not isinstance(rule, Chain):
         return frozenset(getattr(rule, "claims", ()))
-    found = frozenset(OPTIONAL).intersection(
+    claims = frozenset(OPTIONAL).intersection(
         *(one.claims | (CFG_HAS if isinstance(one, Schedule) else frozenset()) for one in rule.rules)
     )
     memory = rule.init(Run((*LEVELS, 0.0))).rules
     anywhere = all(not isinstance(one, Schedule) and one.window == WHOLE for one in rule.rules)
     stateless = anywhere and all(state is None for state in memory)
-    return found | {"no memory"} if stateless else found
+    return claims | {"no memory"} if stateless else claims
 
 
 def reshapes_gamma(rule: Any) -> bool:
@@ -140,8 +140,8 @@ def formula_deviation(rule: Chain, steps: list[Predictions]) -> float:
 
 def neutral_of(chain: Chain) -> Chain | None:
     """The chain with neutral knobs that act all the same, so that they are really tried; None where there are none."""
-    found = [neutral_knobs(rule) for rule in chain.rules]
-    return None if None in found else Chain(tuple(acting(rule) for rule in found))
+    rules = [neutral_knobs(rule) for rule in chain.rules]
+    return None if None in rules else Chain(tuple(acting(rule) for rule in rules))
 
 
 def neutral_knobs(rule: Any) -> Any:
@@ -207,9 +207,9 @@ def remembers(rule: Any) -> bool:
 def equal_predictions(rule: Any) -> float:
     """All predictions are c: nothing to guide along, and nothing to divide by."""
     steps = steps_of(rule, equal=True)
-    found = play(rule, steps)
+    results = play(rule, steps)
     alone = any(getattr(one, "acts_alone", False) for one in (rule.rules if isinstance(rule, Chain) else (rule,)))
-    return deviation(found, found if alone else [p.cond for p in steps])
+    return deviation(results, results if alone else [p.cond for p in steps])
 
 
 def batch_is_singles(rule: Any) -> float:
@@ -222,16 +222,16 @@ def batch_is_singles(rule: Any) -> float:
 
 def every_rank(rule: Any) -> float:
     """The same numbers as sound, picture and video; a rule that is blind to places must give the same numbers."""
-    found = {rank: play(rule, steps_of(rule, rank=rank)) for rank in SIDES}
-    if any(not torch.isfinite(v).all() for results in found.values() for v in results):
+    by_rank = {rank: play(rule, steps_of(rule, rank=rank)) for rank in SIDES}
+    if any(not torch.isfinite(v).all() for results in by_rank.values() for v in results):
         return math.inf
-    if not blind(rule, found[4]):
+    if not blind(rule, by_rank[4]):
         return 0.0
-    rows = {rank: [v.reshape(BATCH, CHANNELS, PLACES) for v in results] for rank, results in found.items()}
+    rows = {rank: [v.reshape(BATCH, CHANNELS, PLACES) for v in results] for rank, results in by_rank.items()}
     return max(deviation(rows[3], rows[4]), deviation(rows[5], rows[4]))
 
 
-def blind(rule: Any, found: list[Tensor]) -> bool:
+def blind(rule: Any, results: list[Tensor]) -> bool:
     """Whether places may be shuffled before or after the rule alike."""
     order = torch.randperm(PLACES, generator=torch.Generator().manual_seed(1))
 
@@ -239,14 +239,14 @@ def blind(rule: Any, found: list[Tensor]) -> bool:
         return v.reshape(*v.shape[:2], -1)[:, :, order].reshape(v.shape)
 
     steps = [map_tensors(p, shuffled) for p in steps_of(rule)]
-    return deviation(play(rule, steps), [shuffled(v) for v in found]) <= TOLERANCE
+    return deviation(play(rule, steps), [shuffled(v) for v in results]) <= TOLERANCE
 
 
 def every_space(rule: Any) -> float:
     """One denoiser as VE, VP and flow model: the same predictions of the same noisy sample, in other coordinates."""
     spaces = getattr(rule, "spaces", ("ve", "flow") if reshapes_gamma(rule) else SPACES)
-    found = [play(rule, steps_of(rule, space)) for space in spaces]
-    return max(deviation(other, found[0]) for other in found[1:])
+    by_space = [play(rule, steps_of(rule, space)) for space in spaces]
+    return max(deviation(other, by_space[0]) for other in by_space[1:])
 
 
 def second_run(rule: Any) -> float:
@@ -305,7 +305,7 @@ def inputs_kept(rule: Any) -> float:
 
 def stages_leave_no_state(rule: Any) -> float:
     """A run whose steps are evaluated once more at the next level, as by heun, against the run without that."""
-    steps, found = steps_of(rule), []
+    steps, results = steps_of(rule), []
     state = rule.init(run_of(steps))
     for p, then in zip(steps, [*steps[1:], steps[-1]], strict=True):
         before = state
@@ -315,8 +315,8 @@ def stages_leave_no_state(rule: Any) -> float:
         else:
             guided, state = rule.step(before, p, GAMMA)
             rule.step(before, then, GAMMA)
-        found.append(guided)
-    return deviation(found, play(rule, steps))
+        results.append(guided)
+    return deviation(results, play(rule, steps))
 
 
 def with_further(steps: list[Predictions], *names: str) -> tuple[list[Predictions], list[Tensor]]:

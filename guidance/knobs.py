@@ -96,15 +96,15 @@ def socket(kind: str, meaning: str, **more: Any) -> Any:
 @cache
 def knobs(owner: type) -> Mapping[str, Knob]:
     """What a class of rules or energies states of its fields: {field: knob}, each with its name and what it shows."""
-    found = {}
+    by_field = {}
     for one in fields(owner):
         if PLACE in one.metadata:
             stated = one.metadata[PLACE]
             words = stated.choices.items() if isinstance(stated.choices, Mapping) else ()
             usual = None if one.default is MISSING else next((w for w, v in words if v == one.default), one.default)
             shown = usual if stated.shown is None else stated.shown
-            found[one.name] = replace(stated, name=stated.name or one.name, shown=shown)
-    return found
+            by_field[one.name] = replace(stated, name=stated.name or one.name, shown=shown)
+    return by_field
 
 
 def widget_of(one: Field) -> str:

@@ -49,12 +49,12 @@ def label_indices(text: str, labels: Sequence[str], null_index: int | None, owne
     index. null_index: None for a model without a null label, whose empty entries are NO_LABEL. owner: whose labels
     these are, for messages. Raises ValueError for anything else, with the nearest name.
     """
-    found: list[int] = []
+    indices: list[int] = []
     for entry in entries_of(text):
-        found += _entry(entry, labels, null_index, owner)
-        if len(found) > MOST:
+        indices += _entry(entry, labels, null_index, owner)
+        if len(indices) > MOST:
             raise ValueError(f"The text names more than {MOST:,} labels, one for each image. Name fewer.")
-    return found
+    return indices
 
 
 def entries_of(text: str) -> list[str]:

@@ -40,7 +40,7 @@ def steps_of(rule: Any, space: str = "ve", rank: int = 4, seed: int = 0, equal: 
 
     clean, eps, push, away = 0.5 * drawn(), 1.5 * drawn(), drawn(), drawn()
     others = {name: clean + 0.3 * drawn() for name in extra_of(rule)}
-    found = []
+    steps = []
     for i, ratio in enumerate(LEVELS):
         sigma, alpha = RATIOS[space](ratio)
         certain = ratio / (1 + ratio)  # the less noise, the less the condition has to say
@@ -50,8 +50,8 @@ def steps_of(rule: Any, space: str = "ve", rank: int = 4, seed: int = 0, equal: 
         named = {"uncond": uncond, **others}
         named = dict.fromkeys(named, cond) if equal else named
         level, signal = (torch.full((BATCH,), value) for value in (sigma, alpha))
-        found.append(Predictions(x, level, signal, named.pop("uncond"), cond, named))
-    return found
+        steps.append(Predictions(x, level, signal, named.pop("uncond"), cond, named))
+    return steps
 
 
 def play(
@@ -62,14 +62,14 @@ def play(
     levels: the whole schedule, where the steps are a part of it.
     """
     state = rule.init(run_of(steps, levels))
-    found = []
+    results = []
     for p in steps:
         if isinstance(rule, Chain):
             guided, state = rule.step(state, *query_chain(rule, state, p, gamma))
         else:
             guided, state = rule.step(state, p, gamma)
-        found.append(guided)
-    return found
+        results.append(guided)
+    return results
 
 
 def run_of(steps: list[Predictions], levels: tuple[float, ...] | None = None) -> Run:
@@ -97,11 +97,11 @@ def map_tensors(p: Predictions, change: Callable[[Tensor], Tensor], numbers: Cal
     return Predictions(change(p.x), numbers(p.sigma), numbers(p.alpha), uncond, change(p.cond), extra)
 
 
-def deviation(found: list[Tensor], right: list[Tensor]) -> float:
+def deviation(results: list[Tensor], right: list[Tensor]) -> float:
     """Largest difference over the largest number of the right answer, over all steps; inf for what is not finite."""
-    if [tuple(v.shape) for v in found] != [tuple(v.shape) for v in right]:
+    if [tuple(v.shape) for v in results] != [tuple(v.shape) for v in right]:
         return math.inf
-    off = max(float((wide(a) - wide(b)).abs().max() / wide(b).abs().max()) for a, b in zip(found, right, strict=True))
+    off = max(float((wide(a) - wide(b)).abs().max() / wide(b).abs().max()) for a, b in zip(results, right, strict=True))
     return off if math.isfinite(off) else math.inf
 
 

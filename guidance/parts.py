@@ -50,8 +50,8 @@ class Packed:
 
     def split_table(self, named: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
         """The same of every tensor of a table: a table for each part."""
-        found = {name: self.split(v) for name, v in named.items()}
-        return [{name: parts[i] for name, parts in found.items()} for i in range(len(self.names))]
+        tables = {name: self.split(v) for name, v in named.items()}
+        return [{name: parts[i] for name, parts in tables.items()} for i in range(len(self.names))]
 
 
 WHOLE = Packed()  # of one part

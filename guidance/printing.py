@@ -100,10 +100,10 @@ def shorten(text: str, most: int = LONGEST) -> str:
 
 def _text(thing: Owner, say: Callable[[Owner], str]) -> str:
     try:
-        found = say(thing)
-        if isinstance(found, str):
-            return shorten(str.__str__(found))  # of a subclass only its characters
-        reason = f"its text is a {class_of(found)}"
+        text = say(thing)
+        if isinstance(text, str):
+            return shorten(str.__str__(text))  # of a subclass only its characters
+        reason = f"its text is a {class_of(text)}"
     except Exception as error:  # noqa: BLE001  any fault of any pack
         reason = _reason(error)
     return shorten(f"{class_of(thing)} without a text: {reason}")

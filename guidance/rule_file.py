@@ -31,10 +31,10 @@ class RuleFile(NamedTuple):
     @classmethod
     def of(cls, words: str) -> RuleFile | None:
         """The file and the name of FILE:RULE; None for other words.  Raises ValueError where there is no such file."""
-        found = FORM.fullmatch(words.strip())
-        if not found:
+        match = FORM.fullmatch(words.strip())
+        if not match:
             return None
-        place = cls(Path(found["file"]).expanduser().resolve(), found["name"])
+        place = cls(Path(match["file"]).expanduser().resolve(), match["name"])
         place = cls.list_offers().get(place.word, place)  # its folder is then that of the command
         if not place.file.is_file():
             raise ValueError(f"{words!r} names no file. Give FILE:RULE, such as my_rule.py:MyRule.")
@@ -43,8 +43,8 @@ class RuleFile(NamedTuple):
     @classmethod
     def list_offers(cls) -> dict[str, RuleFile]:
         """The rules that whoever started this process named to it, by their words; files that are gone are left out."""
-        named = [found for words in os.environ.get(OFFERED, "").splitlines() if (found := FORM.fullmatch(words))]
-        every = [cls(Path(found["file"]), found["name"]) for found in named]
+        named = [match for words in os.environ.get(OFFERED, "").splitlines() if (match := FORM.fullmatch(words))]
+        every = [cls(Path(match["file"]), match["name"]) for match in named]
         return {one.word: one for one in every if one.file.is_file()}
 
     @property
@@ -61,8 +61,8 @@ class RuleFile(NamedTuple):
         """What the name stands for; the file is run.  Raises ValueError."""
         module = self._module()
         if not hasattr(module, self.name):
-            known = ", ".join(key for key in vars(module) if not key.startswith("_"))
-            raise ValueError(f"{self.file.name} has no {self.name!r}. It has {known}.")
+            names = ", ".join(key for key in vars(module) if not key.startswith("_"))
+            raise ValueError(f"{self.file.name} has no {self.name!r}. It has {names}.")
         return getattr(module, self.name)
 
     def rule(self) -> Any:

@@ -105,8 +105,8 @@ class SideBySide(Replace):
         """The rows of a run, and its scale at their noise level.  began: level at which the outer step began."""
         rows, lane = slice(i * self.size, (i + 1) * self.size), self.lanes[i]
         scale = lane.chain.scale(state.states[i], p.level, lane.gamma)
-        asked = "uncond" in self._needs(state, i, began, scale)
-        uncond = p.uncond[rows] if asked and p.uncond is not None else None
+        needs_uncond = "uncond" in self._needs(state, i, began, scale)
+        uncond = p.uncond[rows] if needs_uncond and p.uncond is not None else None
         return Predictions(p.x[rows], p.sigma[rows], p.alpha[rows], uncond, p.cond[rows], known_level=p.level), scale
 
 

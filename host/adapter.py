@@ -70,8 +70,8 @@ def parts_of(samples) -> list[torch.Tensor]:
 def packing_of_run(guider) -> Packed:
     """The same for a run that has begun: the host tells the shapes to every condition, for the network to unpack."""
     entries = (entry for entries in getattr(guider, "conds", {}).values() for entry in entries or [])
-    told = (entry.get("model_conds", {}).get("latent_shapes") for entry in entries)
-    return packing_of_shapes(next((one.cond for one in told if one is not None), None))
+    shapes = (entry.get("model_conds", {}).get("latent_shapes") for entry in entries)
+    return packing_of_shapes(next((one.cond for one in shapes if one is not None), None))
 
 
 def sampler_name(function, options: Mapping[str, Any] = MappingProxyType({})) -> str:
@@ -81,8 +81,8 @@ def sampler_name(function, options: Mapping[str, Any] = MappingProxyType({})) ->
     """
     name = getattr(function, "__name__", type(function).__name__)
     if is_hosts_own(function):
-        found = name.removeprefix("sample_").removesuffix("_function")
-        return {"unipc": "uni_pc", "unipc_bh2": "uni_pc_bh2"}.get(found, found)
+        word = name.removeprefix("sample_").removesuffix("_function")
+        return {"unipc": "uni_pc", "unipc_bh2": "uni_pc_bh2"}.get(word, word)
     owner = getattr(function, "__self__", function)
     holder = owner if isinstance(owner, type) else type(owner)
     listed = (name for name in comfy.samplers.KSampler.SAMPLERS if name not in comfy.samplers.KSAMPLER_NAMES)
@@ -151,8 +151,8 @@ def describe_model(patcher) -> dict:
 def family_of(patcher) -> str:
     """The host's name of a model family: that of the configuration it recognised, such as SD15, which says more."""
     config = type(getattr(patcher.model, "model_config", None))
-    known = str(config.__module__).startswith("comfy.supported_models")
-    return config.__name__ if known and config.__name__ != "BASE" else type(patcher.model).__name__
+    is_hosts = str(config.__module__).startswith("comfy.supported_models")
+    return config.__name__ if is_hosts and config.__name__ != "BASE" else type(patcher.model).__name__
 
 
 def distilled_guidance(guider) -> float | None:
@@ -165,8 +165,8 @@ def distilled_guidance(guider) -> float | None:
         return None
     entries = getattr(guider, "conds", {}).get("positive") or []
     given = (entry.get("model_conds", {}).get("guidance") for entry in entries)
-    found = next((one.cond for one in given if one is not None), None)
-    return None if found is None else float(torch.as_tensor(found).flatten()[0]) or None
+    guidance = next((one.cond for one in given if one is not None), None)
+    return None if guidance is None else float(torch.as_tensor(guidance).flatten()[0]) or None
 
 
 def combines_itself(guider) -> bool:
@@ -189,8 +189,8 @@ def describe_host(patcher) -> dict:
 def classes_of(guider) -> list[int]:
     """The labels that were asked for, as numbers; none without labels."""
     entries = guider.original_conds.get("positive") or []
-    asked = next((entry["class_label"] for entry in entries if "class_label" in entry), None)
-    return [] if asked is None else torch.as_tensor(asked).flatten().tolist()
+    classes = next((entry["class_label"] for entry in entries if "class_label" in entry), None)
+    return [] if classes is None else torch.as_tensor(classes).flatten().tolist()
 
 
 def labels_of(guider, batch: int) -> list[str] | None:
@@ -199,8 +199,8 @@ def labels_of(guider, batch: int) -> list[str] | None:
     if card is None or not values:
         return None
     names = dict(enumerate([*card.labels, "unconditional"]))
-    found = [names.get(value, f"{value}, a label of another model") for value in values]
-    return [found[i % len(found)] for i in range(batch)]
+    labels = [names.get(value, f"{value}, a label of another model") for value in values]
+    return [labels[i % len(labels)] for i in range(batch)]
 
 
 def part_of_schedule(patcher, sigmas: Sequence[float]) -> tuple[float, float]:

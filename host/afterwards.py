@@ -106,9 +106,9 @@ class Afterwards:
             return []
         cached = any(look.drift > SAME for look in looks)  # then a u that is c may be an answer of the cache, too
         steps = [look.step for look in looks if look.drift <= SAME and (look.differs or not cached)]
-        said = {"against": second.against, "drift": max(look.drift for look in looks)}
-        said |= {"steps": [step.index for step in steps], "evaluations": second.evaluations}
-        self.summary = said | {"dropped": len(looks) - len(steps)}
+        facts = {"against": second.against, "drift": max(look.drift for look in looks)}
+        facts |= {"steps": [step.index for step in steps], "evaluations": second.evaluations}
+        self.summary = facts | {"dropped": len(looks) - len(steps)}
         return steps
 
     def _look(self, step: Recorded, call: Call, second: Second) -> Look:
@@ -157,8 +157,8 @@ class Second:
         if self.embeds is False:
             return self._predict(call, self.positive), self._predict(call, self.negative)
         off = self._predict(call, [_without_guidance(entry) for entry in self.positive])
-        asked = self.embeds or self.distance(off, cond) > 0
-        again = self._predict(call, self.positive) if asked else off
+        differs = self.embeds or self.distance(off, cond) > 0
+        again = self._predict(call, self.positive) if differs else off
         if self.embeds is None and (drift := self.distance(again, cond)) <= SAME:
             self.embeds = self.distance(off, again) > FARTHER * drift
         if self.embeds is not False:
@@ -174,10 +174,10 @@ class Second:
         return max(map(_distance, self.packing.split(one), self.packing.split(other)))
 
 
-def with_uncond(step: Recorded, u: Tensor, packed: Packed) -> Recorded:
+def with_uncond(step: Recorded, u: Tensor, packing: Packed) -> Recorded:
     """The same step with u, of every part of the sample."""
     seen = step.evaluation
-    pairs = zip(seen.every_part, packed.split(u), strict=True)
+    pairs = zip(seen.every_part, packing.split(u), strict=True)
     first, *others = (replace(one, uncond=own, stage=AFTERWARDS) for one, own in pairs)
     parts = (first, *others) if others else ()
     return replace(step, evaluation=replace(first, denoised=seen.denoised, parts=parts))

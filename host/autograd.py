@@ -55,9 +55,9 @@ def alias(t: Tensor) -> Tensor:
         plain = empty.set_(t.untyped_storage(), t.storage_offset(), t.size(), t.stride())
     if kind in (Tensor, nn.Parameter):
         return plain
-    found = plain.as_subclass(kind)
-    vars(found).update(vars(t))
-    return found
+    view = plain.as_subclass(kind)
+    vars(view).update(vars(t))
+    return view
 
 
 @contextmanager
@@ -144,12 +144,12 @@ def _twice(block: nn.Module, forward: Callable, *args, **named):
 
 def blocks_of(module: nn.Module) -> list[nn.Module]:
     """Blocks known by name; else the members of the list with most weights, where transformers keep theirs."""
-    if known := [part for part in module.modules() if type(part).__name__ in BLOCKS]:
-        return known
+    if blocks := [part for part in module.modules() if type(part).__name__ in BLOCKS]:
+        return blocks
     lists = [[*part] for part in module.modules() if isinstance(part, nn.ModuleList) and part is not module]
     idle = nn.ModuleList.forward  # of what cannot be called
-    callable_ones = [found for found in lists if all(type(part).forward is not idle for part in found)]
-    return max(callable_ones, key=lambda found: sum(w.numel() for part in found for w in part.parameters()), default=[])
+    callable_ones = [parts for parts in lists if all(type(part).forward is not idle for part in parts)]
+    return max(callable_ones, key=lambda parts: sum(w.numel() for part in parts for w in part.parameters()), default=[])
 
 
 def _own(a: Any) -> Any:
@@ -226,10 +226,10 @@ class DifferentiableAttention:
         """Attention as the model asks for it.  hosts: what the host would use."""
         self.in_use = True
         if not self.pytorch:
-            found = hosts(*args, **named) if self.function is None else self.function(hosts, *args, **named)
+            out = hosts(*args, **named) if self.function is None else self.function(hosts, *args, **named)
             # A kernel without a backward raises nothing: its result has simply forgotten the graph.
-            if found.requires_grad or not any(isinstance(t, Tensor) and t.requires_grad for t in args):
-                return found
+            if out.requires_grad or not any(isinstance(t, Tensor) and t.requires_grad for t in args):
+                return out
             self.lacking[getattr(self.function or hosts, "__name__", "the attention in force")] = None
         return host_attention.attention_pytorch(*args, **named)
 
@@ -256,18 +256,18 @@ def without_underflow(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor
     with a power of two, which single precision does without rounding.
     """
     within = x.view_as(x)  # a node of its own for the hook: x itself gathers gradients from elsewhere too
-    found = function(within)
-    if not (x.requires_grad and found.requires_grad):
-        return found
+    result = function(within)
+    if not (x.requires_grad and result.requires_grad):
+        return result
     sizes: list[Tensor] = []
 
     def enter(gradient: Tensor) -> Tensor:
         sizes[:] = [power_of_two(gradient)]
         return gradient / per_item(sizes[0], gradient)
 
-    found.register_hook(enter)
+    result.register_hook(enter)
     within.register_hook(lambda gradient: gradient * per_item(sizes[0].to(gradient), gradient))
-    return found
+    return result
 
 
 def power_of_two(gradient: Tensor) -> Tensor:  # [B, ...] -> [B]

@@ -57,14 +57,14 @@ class ChainEvaluation:
         """Evaluate what the chain needs, and guide by it."""
         guider = self.models.guider
         needs = self.runner.needs(guider.cfg)
-        asked = "uncond" in needs or model_options.get("disable_cfg1_optimization", False)
+        wants_uncond = "uncond" in needs or model_options.get("disable_cfg1_optimization", False)
         negative, (gamma, *others) = guider.conds.get("negative"), sorted(set(self.runner.gammas))
         plain = self.chain.is_cfg and not others
-        self.has_uncond = asked and adapter.is_active(negative, self.sigma)
+        self.has_uncond = wants_uncond and adapter.is_active(negative, self.sigma)
         changes = {} if plain else self._rule_changes(model_options, needs)
         if not plain:
             negative = negative if self.has_uncond else None
-        if not self.has_uncond and (asked or not plain):
+        if not self.has_uncond and (wants_uncond or not plain):
             changes |= cond_for_uncond(model_options)
         with adapter.override(model_options, changes):
             return comfy.samplers.sampling_function(
@@ -95,11 +95,11 @@ class ChainEvaluation:
             name: c for name, c in further.items() if not any(c is p for p in pair) and adapter.is_active(c, self.sigma)
         }
         first = [] if before else pair
-        found = comfy.samplers.calc_cond_batch(model, [*first, *fresh.values()], x, level, options)
-        c, u = before(args) if before else found[:2]
+        predictions = comfy.samplers.calc_cond_batch(model, [*first, *fresh.values()], x, level, options)
+        c, u = before(args) if before else predictions[:2]
         u = c if pair[1] is None else u
         extra.update((name, c if cond is pair[0] else u) for name, cond in further.items())
-        extra |= dict(zip(fresh, found[len(first) :], strict=True))
+        extra |= dict(zip(fresh, predictions[len(first) :], strict=True))
         for other in self.models.others:
             absent = {name: u for name in names if name in other.conditions}
             extra |= absent | other.predictions(names, x, level, options)
@@ -108,8 +108,8 @@ class ChainEvaluation:
     def _further(self, names: list[str]) -> dict[str, list[dict]]:
         """Further conditions for the run's own model, by name."""
         conds, sources = self.models.guider.conds, self.chain.sources
-        asked = {name: sources[name].conditioning for name in names if sources[name].model is None}
-        return {name: conds[WORDS[word] if isinstance(word, str) else name] for name, word in asked.items()}
+        conditions = {name: sources[name].conditioning for name in names if sources[name].model is None}
+        return {name: conds[WORDS[word] if isinstance(word, str) else name] for name, word in conditions.items()}
 
     def _guide(self, extra: Mapping[str, Tensor], needs_uncond: bool, args: dict) -> Tensor:
         """The chain, as the first post-CFG patch."""

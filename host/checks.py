@@ -75,14 +75,14 @@ class CheckedNode(io.ComfyNode):
     @classmethod
     def INPUT_TYPES(cls, *given, **named):
         """The inputs as the host checks them, by category: (kind, settings)."""
-        found: Any = super().INPUT_TYPES(*given, **named)
+        declaration: Any = super().INPUT_TYPES(*given, **named)
         if KNOWS_COMBOS:
-            return found
-        for inputs in (found[0] if isinstance(found, tuple) else found).values():
+            return declaration
+        for inputs in (declaration[0] if isinstance(declaration, tuple) else declaration).values():
             for name, (kind, *settings) in inputs.items():
                 if str(kind) == "COMBO":
                     inputs[name] = (Options(settings[0]["options"]), *settings)
-        return found
+        return declaration
 
     def __init_subclass__(cls, **named):
         super().__init_subclass__(**named)
@@ -96,8 +96,8 @@ class CheckedNode(io.ComfyNode):
             together = None if absent else cls.validate_inputs
             # setattr, as the host's types know both as functions
             setattr(cls, "execute", classmethod(_check_execute(cls.execute.__func__, together)))  # noqa: B010
-            asked = {*cls.checks, *(signature(together).parameters if together else ())}
-            if names := [name for name in cls.inputs_by_id if name in asked]:
+            checked_names = {*cls.checks, *(signature(together).parameters if together else ())}
+            if names := [name for name in cls.inputs_by_id if name in checked_names]:
                 setattr(cls, "validate_inputs", classmethod(_validator_of(names, together)))  # noqa: B010
 
 
@@ -155,8 +155,8 @@ def _validator_of(names: Iterable[str], together: Callable | None) -> Callable:
 
     def run(cls, *given, **named):
         values = form.bind(cls, *given, **named).arguments
-        known = {name: value for name, value in values.items() if value is not None}
-        return next(filter(None, misfits(cls, known)), None) or _unfitting(together, values) or True
+        present = {name: value for name, value in values.items() if value is not None}
+        return next(filter(None, misfits(cls, present)), None) or _unfitting(together, values) or True
 
     run.__signature__ = form  # type: ignore[attr-defined]  by which the host knows what to ask about
     return run
@@ -164,13 +164,13 @@ def _validator_of(names: Iterable[str], together: Callable | None) -> Callable:
 
 def _unfitting(together: Callable | None, values: Mapping[str, Any]) -> str | None:
     """The sentence of a node whose widgets do not belong together."""
-    asked = signature(together).parameters if together else {}
-    known = {
+    parameters = signature(together).parameters if together else {}
+    present = {
         name: values.get(name)
-        for name, one in asked.items()
+        for name, one in parameters.items()
         if one.default is one.empty or values.get(name) is not None
     }
-    return together(**known) if together else None
+    return together(**present) if together else None
 
 
 def absent_wires(cls: type[CheckedNode], arguments: Mapping[str, Any]) -> list[str]:

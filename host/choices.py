@@ -65,14 +65,14 @@ async def _body_of(request: web.Request) -> bytes:
 async def _respond(act: Callable[..., Mapping | None], *given: Any) -> web.Response:
     """What `act` says, as JSON; 204 for nothing, and a sentence for what is wrong."""
     try:
-        said, status = await asyncio.to_thread(act, *given), 200
+        answer, status = await asyncio.to_thread(act, *given), 200
     except ValueError as error:
-        said, status = {"error": str(error)}, 400
+        answer, status = {"error": str(error)}, 400
     except FileNotFoundError:  # the run was let go between the look for it and its reading
-        said, status = None, 204
+        answer, status = None, 204
     except OSError as error:
-        said, status = {"error": error.strerror or str(error)}, 500
-    body = None if said is None else json.dumps(said, allow_nan=False).encode()
+        answer, status = {"error": error.strerror or str(error)}, 500
+    body = None if answer is None else json.dumps(answer, allow_nan=False).encode()
     status = 204 if body is None else status
     return web.Response(body=body, status=status, content_type="application/json", headers=FRESH)
 
@@ -133,10 +133,10 @@ def report_on(user: str, run: str, half: str | None) -> Mapping | None:
 
 def own_run(user: str, run: str) -> StoredRun | None:
     """A kept run of this user, None where it is gone.  Raises 404 for one of somebody else's."""
-    found = STORE.find_run(user, run)
-    if found is None and run in STORE.runs:
+    run_record = STORE.find_run(user, run)
+    if run_record is None and run in STORE.runs:
         raise web.HTTPNotFound()
-    return found
+    return run_record
 
 
 def _place(user: str, key: str) -> Path:

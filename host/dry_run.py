@@ -51,13 +51,13 @@ def response(function: Callable | None, options: Mapping[str, Any], sigmas: Tens
     key = None
     with suppress(Exception):  # a sampling object of another kind
         key = _key(dry, options, sigmas, sampling)
-    found = _responses.pop(key, None) if key else None
-    found = found or _measure(_play(dry, options, sigmas, sampling), sigmas.tolist())
+    answer = _responses.pop(key, None) if key else None
+    answer = answer or _measure(_play(dry, options, sigmas, sampling), sigmas.tolist())
     if key:
-        _responses[key] = found
+        _responses[key] = answer
         while len(_responses) > KEPT:
             _responses.popitem(last=False)
-    return found
+    return answer
 
 
 def _measure(play: Play, sigmas: list[float]) -> Response:
@@ -65,12 +65,12 @@ def _measure(play: Play, sigmas: list[float]) -> Response:
 
     A sampler that presses it itself does so in a second dry run too.
     """
-    found = measure_response(play, sigmas)
+    answer = measure_response(play, sigmas)
     if host.processing_interrupted():
         host.interrupt_current_processing(False)
-        found = measure_response(play, sigmas)
+        answer = measure_response(play, sigmas)
         host.interrupt_current_processing(not host.processing_interrupted())
-    return found
+    return answer
 
 
 def forget() -> None:
@@ -93,9 +93,9 @@ def _key(function: Callable, options: Mapping[str, Any], sigmas: Tensor, samplin
     if not all(isinstance(value, PLAIN) for _, value in given):
         return None
     kinds = tuple(kind.__name__ for kind in type(sampling).__mro__)
-    known = tuple((name, value) for name, value in sorted(vars(sampling).items()) if isinstance(value, PLAIN))
+    plain = tuple((name, value) for name, value in sorted(vars(sampling).items()) if isinstance(value, PLAIN))
     ends = tuple(float(getattr(sampling, name, 0.0)) for name in ("sigma_min", "sigma_max"))
-    return (function if stands else function.__code__, tuple(given), tuple(sigmas.tolist()), kinds, known, ends)
+    return (function if stands else function.__code__, tuple(given), tuple(sigmas.tolist()), kinds, plain, ends)
 
 
 class Endless(Misfit):
@@ -154,8 +154,8 @@ class Asked(BaseException):
 def _noise_of(frame: FrameType | None) -> Callable | None:
     """What the function of a frame, or one that called it, draws from."""
     while frame is not None and frame.f_globals is not globals():
-        if callable(found := frame.f_locals.get(NOISE)):
-            return found
+        if callable(source := frame.f_locals.get(NOISE)):
+            return source
         frame = frame.f_back
     return None
 
@@ -176,9 +176,9 @@ class Network:
     def __call__(self, x: Tensor, sigma: Tensor, model_options: Mapping | None = None, **rest) -> Tensor:
         """D of a call, after the patches that the sampler itself has put there."""
         guided, uncond = self.probes.answer(x, sigma)
-        told = {"uncond_denoised": uncond, "cond_denoised": guided, "input": x, "sigma": sigma, "cond_scale": 1.0}
+        facts = {"uncond_denoised": uncond, "cond_denoised": guided, "input": x, "sigma": sigma, "cond_scale": 1.0}
         for patch in (model_options or {}).get("sampler_post_cfg_function", ()):
-            guided = patch({"denoised": guided, **told, "model": None, "model_options": model_options})
+            guided = patch({"denoised": guided, **facts, "model": None, "model_options": model_options})
         return guided
 
 

@@ -50,6 +50,6 @@ def answering(classifier, *wanted: str) -> str | None:
     given = getattr(classifier, "output", "labels")
     if given in wanted and offering(*ASKED[given])(classifier):
         return None
-    said, choose = ANSWERS[wanted[0]]
+    refusal, choose = ANSWERS[wanted[0]]
     answer, _ = ANSWERS.get(given, ("something else", ""))
-    return f"{safe_text(classifier)} gives {answer}, but {said} is needed. Choose {choose}."
+    return f"{safe_text(classifier)} gives {answer}, but {refusal} is needed. Choose {choose}."

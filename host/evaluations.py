@@ -44,23 +44,23 @@ class Predicted:
     queries: dict[str, Asked] = field(default_factory=dict)
     guided: Tensor | None = None
 
-    def take(self, role: str, prediction: Tensor, asked: Asked) -> None:
+    def take(self, role: str, prediction: Tensor, query: Asked) -> None:
         """Note a prediction; a further pass if u or c is there already."""
         if role not in (COND, UNCOND):
             self.others.setdefault(role, prediction.detach().clone())
             return
-        known = getattr(self, role)
-        if known is None:
+        first = getattr(self, role)
+        if first is None:
             setattr(self, role, prediction.detach().clone())
-            self.queries[role] = asked
+            self.queries[role] = query
             return
-        name, comparable = pass_name(self.queries[role], asked), asked.at_the_place_of(self.queries[role])
+        name, comparable = pass_name(self.queries[role], query), query.at_the_place_of(self.queries[role])
         if not comparable:  # of another x, such as one that was blurred, or a tile: it is counted, and says no more
             before = self.passes.get(name)
-            self.passes[name] = Pass(torch.full_like(known, torch.nan), 1 + (before.nfe if before else 0))
+            self.passes[name] = Pass(torch.full_like(first, torch.nan), 1 + (before.nfe if before else 0))
             return
         again = sum(one.partition(" (")[0] == name for one in self.passes)
-        self.passes[f"{name} ({again + 1})" if again else name] = Pass(known - prediction.detach(), 1)
+        self.passes[f"{name} ({again + 1})" if again else name] = Pass(first - prediction.detach(), 1)
 
     def tell_apart(self, guider: Any) -> Predicted:
         """The same with u, c and further passes, as far as the conditions and their order tell them."""
@@ -71,11 +71,11 @@ class Predicted:
         passes = further_passes(guider, seen[UNCOND], seen[COND], self.others)
         return replace(self, **seen, passes={**self.passes, **passes})
 
-    def split(self, packed: Packed) -> list[Predicted]:
+    def split(self, packing: Packed) -> list[Predicted]:
         """Of each part of a sample by itself."""
         named = {UNCOND: self.uncond, COND: self.cond, "guided": self.guided}
-        pairs = packed.split_table({name: v for name, v in named.items() if v is not None})
-        differences = packed.split_table({name: one.difference for name, one in self.passes.items()})
+        pairs = packing.split_table({name: v for name, v in named.items() if v is not None})
+        differences = packing.split_table({name: one.difference for name, one in self.passes.items()})
         return [
             replace(
                 self,
@@ -83,7 +83,7 @@ class Predicted:
                 gammas=self.gammas[i : i + 1] or (math.nan,),
                 passes={name: replace(self.passes[name], difference=d) for name, d in differences[i].items()},
             )
-            for i in range(len(packed.names))
+            for i in range(len(packing.names))
         ]
 
 
@@ -118,51 +118,49 @@ class Evaluations:
 
     def add(self, predictions: list[Tensor], conds: list, x: Tensor, sigma: Tensor, model_options: Mapping) -> None:
         """Note what the host evaluated in one batch."""
-        found = self.current
-        if found is None:
+        call = self.current
+        if call is None:
             return
         active = [adapter.is_active(cond, sigma) for cond in conds]
-        found.nfe += sum(active)
-        found.gammas = self._scales()
+        call.nfe += sum(active)
+        call.gammas = self._scales()
         if model_options.get(FURTHER):
             return
         roles = self._roles(conds)
         options = model_options.get("transformer_options", {})
         for role, position in roles.items():
             if active[position]:
-                if getattr(found, role, found) is None:
+                if getattr(call, role, call) is None:
                     self.inside.update(names_inside(options, self.objects))
-                found.take(role, predictions[position], Asked(x, conds[position], options))
+                call.take(role, predictions[position], Asked(x, conds[position], options))
         unnamed = set(range(len(conds))) - set(roles.values())
-        found.unnamed_predictions += [
-            predictions[i].detach().clone() for i in unnamed if self.run.foreign and active[i]
-        ]
+        call.unnamed_predictions += [predictions[i].detach().clone() for i in unnamed if self.run.foreign and active[i]]
 
-    def complete(self, found: Predicted, denoised: Tensor) -> Evaluation:
+    def complete(self, call: Predicted, denoised: Tensor) -> Evaluation:
         """The whole of a call, once its D is known."""
-        packed, asked = self.run.packing, self.run.chain_run.gradients.latest if self.run.chain_run else ()
-        if self.run.chain_run and found.uncond is None:
-            found = replace(found, uncond=self.run.chain_run.runner.in_place_of_u)
-        found = found.tell_apart(self.run.guider) if self.run.foreign else found
-        parts = zip(found.split(packed), packed.split(denoised.clone()), strict=True)
+        packing, answers = self.run.packing, self.run.chain_run.gradients.latest if self.run.chain_run else ()
+        if self.run.chain_run and call.uncond is None:
+            call = replace(call, uncond=self.run.chain_run.runner.in_place_of_u)
+        call = call.tell_apart(self.run.guider) if self.run.foreign else call
+        parts = zip(call.split(packing), packing.split(denoised.clone()), strict=True)
         seen = [self._evaluation(own, guided) for own, guided in parts]
         if len(seen) > 1:
-            return replace(seen[0], denoised=packed.join([one.denoised for one in seen]), parts=tuple(seen))
+            return replace(seen[0], denoised=packing.join([one.denoised for one in seen]), parts=tuple(seen))
         return replace(
             seen[0],
-            gradients={a.name: a.shift for a in asked if a.shift is not None},
-            log_probs={a.name: a.log_prob for a in asked},
-            weights={a.name: a.weight for a in asked if a.weight is not None},
+            gradients={a.name: a.shift for a in answers if a.shift is not None},
+            log_probs={a.name: a.log_prob for a in answers},
+            weights={a.name: a.weight for a in answers if a.weight is not None},
         )
 
-    def _evaluation(self, found: Predicted, denoised: Tensor) -> Evaluation:
+    def _evaluation(self, call: Predicted, denoised: Tensor) -> Evaluation:
         """The same of one part."""
-        stage, (gamma,) = self._stage(found.nfe, found.uncond), found.gammas
-        alone = self.run.foreign and found.uncond is None and found.cond is not None
+        stage, (gamma,) = self._stage(call.nfe, call.uncond), call.gammas
+        alone = self.run.foreign and call.uncond is None and call.cond is not None
         gamma = 1.0 if alone else gamma  # without u nothing is guided
-        mask = None if found.guided is None else denoised - found.guided
+        mask = None if call.guided is None else denoised - call.guided
         return Evaluation(
-            denoised, found.uncond, found.cond, gamma, found.nfe, stage, passes=found.passes, mask_change=mask
+            denoised, call.uncond, call.cond, gamma, call.nfe, stage, passes=call.passes, mask_change=mask
         )
 
     def _stage(self, nfe: int, uncond: Tensor | None) -> str:
@@ -183,17 +181,17 @@ class Evaluations:
     def _roles(self, conds: list) -> dict[str, int]:
         """Where the guider's own conditions stand among the evaluated ones, or copies; else the host's order [c, u]."""
         own = conditions_of(self.run.guider, self.run.foreign)
-        found = {role: i for i, c in enumerate(conds) for role, entries in own.items() if is_copy(c, entries)}
-        if found or (self.run.foreign and len(conds) != 2):
-            return found
+        roles = {role: i for i, c in enumerate(conds) for role, entries in own.items() if is_copy(c, entries)}
+        if roles or (self.run.foreign and len(conds) != 2):
+            return roles
         return dict(zip((COND, UNCOND), range(len(conds)), strict=False))
 
 
 def conditions_of(guider: Any, combines_itself: bool) -> dict[str, list[dict]]:
     """Conditions by what they are for: COND, UNCOND, and of a guider that combines itself the others by its names."""
     given = dict(getattr(guider, "conds", {}))
-    known = {COND: given.pop("positive", None), UNCOND: given.pop(_name_of_u(guider, given), None)}
-    return {name: entries for name, entries in (known | (given if combines_itself else {})).items() if entries}
+    conditions = {COND: given.pop("positive", None), UNCOND: given.pop(_name_of_u(guider, given), None)}
+    return {name: entries for name, entries in (conditions | (given if combines_itself else {})).items() if entries}
 
 
 def _name_of_u(guider: Any, conds: Mapping[str, Any]) -> str:

@@ -72,10 +72,10 @@ class HostGradientRun(GradientRun):
         try:
             return self._attempt(call)
         except (RuntimeError, MemoryError) as error:
-            found = self.plan.after(error) if self.normal else None
-            if found is None:
+            change = self.plan.after(error) if self.normal else None
+            if change is None:
                 raise
-        self.plan, words = found
+        self.plan, words = change
         if words:
             self.tell(words)
         call.options.clear()
@@ -95,19 +95,19 @@ class HostGradientRun(GradientRun):
         self.latest = []
         with normal(self.models.networks()) if self.normal else nullcontext():
             call = call._replace(x=call.x.clone(), timestep=call.timestep.clone()) if self.normal else call
-            asked = self.prepare(call)
-            if not asked.evaluation.terms:
+            evaluation = self.prepare(call)
+            if not evaluation.evaluation.terms:
                 return call.denoise(call.x, call.timestep)
-            found, self.plan = asked.evaluate()
-            return self.remember(found, call.evaluate.sigma)
+            prediction, self.plan = evaluation.evaluate()
+            return self.remember(prediction, call.evaluate.sigma)
 
     def prepare(self, call: DenoiserCall) -> HostGradientEvaluation:
         """An evaluation with the terms that are at work in it, ready to be made."""
         run, sigma = call.evaluate.run, call.evaluate.sigma
         terms, stand_in = self.active_terms(run, sigma), partial(self.active_term, run, sigma)
         predict = partial(call.predict, both=reads_difference(terms))
-        asked = GradientEvaluation(predict, call.x, sigma, run.alpha(sigma), terms, self.sigma_data, stand_in)
-        return HostGradientEvaluation(asked, call, self.models, self.plan)
+        evaluation = GradientEvaluation(predict, call.x, sigma, run.alpha(sigma), terms, self.sigma_data, stand_in)
+        return HostGradientEvaluation(evaluation, call, self.models, self.plan)
 
 
 BLIND = (
@@ -166,28 +166,28 @@ class HostGradientEvaluation:
         """One forward with its graph, one backward for each term that goes through the denoiser."""
         call, calls = self.call, NetworkCalls(self.models, self.plan, self._free())
 
-        def ask(asked: ActiveTerm, answer_of: AnswerOf, again: bool) -> tuple[ActiveTerm, Answer]:
+        def ask(active: ActiveTerm, answer_of: AnswerOf, again: bool) -> tuple[ActiveTerm, Answer]:
             calls.again = again
-            return self._ask(asked, answer_of, calls, found.guided.requires_grad)
+            return self._ask(active, answer_of, calls, denoised.guided.requires_grad)
 
         with calls.take_over(call.options), torch.enable_grad():
             leaf = call.x.detach().clone().requires_grad_()
-            found = self.evaluation.denoise(leaf)
+            denoised = self.evaluation.denoise(leaf)
             comfy.model_management.throw_exception_if_processing_interrupted()
-            guided = self.evaluation.add_terms(leaf, found, ask)
-            _let_go(found)
+            guided = self.evaluation.add_terms(leaf, denoised, ask)
+            _let_go(denoised)
         forget_graphs(call.options)
         notes = (*calls.notes(), *((BLIND,) if calls.blind else ()))
         return guided._replace(notes=notes), calls.learnt
 
     def _ask(
-        self, asked: ActiveTerm, answer_of: AnswerOf, calls: NetworkCalls, tracked: bool
+        self, active: ActiveTerm, answer_of: AnswerOf, calls: NetworkCalls, tracked: bool
     ) -> tuple[ActiveTerm, Answer]:
         """A term as it was asked in the end, and its answer.  tracked: there is a graph through the denoiser."""
 
         def attempt() -> tuple[ActiveTerm, Answer]:
             able = calls.plan.backprop and tracked and not calls.blind
-            one = asked if able else self.evaluation.without_graph(asked)
+            one = active if able else self.evaluation.without_graph(active)
             with calls.count_memory():
                 return one, answer_of(one)
 
@@ -209,9 +209,9 @@ class HostGradientEvaluation:
         return None if surely_fits(self.models.guider.inner_model, shape, others, free) else free
 
 
-def _let_go(found: Denoised) -> None:
+def _let_go(denoised: Denoised) -> None:
     """Cut u and c off the graph in place: samplers keep them from step to step, and with them the graph."""
-    for kept in (found.uncond, found.cond):
+    for kept in (denoised.uncond, denoised.cond):
         if kept is not None and kept.requires_grad and not kept._is_view():  # PyTorch detaches no view in place
             kept.detach_()
 

@@ -74,8 +74,8 @@ class RunningJob:
 
     def title_of(self, node: str) -> str:
         """What the user calls a node; its class where nothing says."""
-        said, kind = (within(self.prompt.get(node), *names) for names in (("_meta", "title"), ("class_type",)))
-        return text_or_none(said, LONGEST) or text_or_none(kind, LONGEST) or node[:LONGEST]
+        title, kind = (within(self.prompt.get(node), *names) for names in (("_meta", "title"), ("class_type",)))
+        return text_or_none(title, LONGEST) or text_or_none(kind, LONGEST) or node[:LONGEST]
 
     def feeds(self, name: str) -> str:
         """Title of the node that is wired to an input of this one; empty where none is."""
@@ -125,8 +125,8 @@ def display_of(node: str) -> str:
 
 def workflow_of(extra: Any) -> Mapping[str, Any]:
     """The editor's workflow in a job's extra data; empty for a job of the API."""
-    found = within(extra, "extra_pnginfo", "workflow")
-    return found if isinstance(found, Mapping) else {}
+    workflow = within(extra, "extra_pnginfo", "workflow")
+    return workflow if isinstance(workflow, Mapping) else {}
 
 
 def workflow_id_of(extra: Any) -> str | None:
@@ -160,8 +160,8 @@ def file_of(job: RunningJob | None) -> str | None:
     """
     if job is None:
         return None
-    said = list(_upstream(job.prompt, job.node))
-    files, patches = ([name for kind, name in said if kind in kinds] for kinds in (FILES, PATCHES))
+    texts = list(_upstream(job.prompt, job.node))
+    files, patches = ([name for kind, name in texts if kind in kinds] for kinds in (FILES, PATCHES))
     if len(set(files)) != 1:
         return None
     return " + ".join([files[0], *sorted(patches)])

@@ -54,5 +54,5 @@ def judge_pictures(trace: Trace, energy: Energy, vae=None) -> Tensor:  # -> [B]
             raise ValueError(NO_VAE)
         pictures = decode_pictures(vae, format_named(name), pictures).movedim(-1, 1).float() * 2 - 1
     with torch.no_grad():
-        found = energy.log_prob(still(pictures).to(comfy.model_management.get_torch_device()))
-    return found.cpu().double()
+        scores = energy.log_prob(still(pictures).to(comfy.model_management.get_torch_device()))
+    return scores.cpu().double()

@@ -77,14 +77,14 @@ def any_socket(owner: type) -> bool:
 
 def fitting(owner: type) -> Callable[..., str | None] | None:
     """A `validate_inputs` about the fields that may not fit together; None where all do."""
-    asked = {field: one for field, one in knobs(owner).items() if field in owner.together}
-    if not asked:
+    together = {field: one for field, one in knobs(owner).items() if field in owner.together}
+    if not together:
         return None
 
     def validate_inputs(cls, **given: Any) -> str | None:
         return refusal_of(owner, **values_of(owner, given))
 
-    return with_signature(validate_inputs, [Parameter(one.name, ARGUMENT) for one in asked.values()])
+    return with_signature(validate_inputs, [Parameter(one.name, ARGUMENT) for one in together.values()])
 
 
 def refusal_of(rule: Callable[..., Any], *given: Any, **named: Any) -> str | None:

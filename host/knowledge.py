@@ -48,8 +48,8 @@ def knowledge_of(trace: Trace, user: str | None = None) -> Known:
     size = size if size and size.key == key else by_construction(trace)
     own = _read(place_of(CARDS, key, user), read_card, "why.card.damaged", trouble) if key else None
     card = own or included_card(model, lambda path: _read(path, read_card, "why.card.damaged", trouble))
-    known = knowledge_without_host(model, card, picks if picks and picks.key == key else None)
-    return replace(known, trouble=tuple(trouble), size=size)
+    knowledge = knowledge_without_host(model, card, picks if picks and picks.key == key else None)
+    return replace(knowledge, trouble=tuple(trouble), size=size)
 
 
 def place_of(kind: str, key: str, user: str | None = None) -> Path | None:
@@ -64,13 +64,13 @@ def keep_size(trace: Trace, vae, pictures: Tensor) -> None:
 
     Raises ValueError as `measure_size`, and where nothing tells the model from others; NotWritten.
     """
-    found = measure_size(trace, vae, pictures)
-    path = place_of(SIZES, found.key) if found.key else None
+    size = measure_size(trace, vae, pictures)
+    path = place_of(SIZES, size.key) if size.key else None
     if path is None:
         raise ValueError(UNKNOWN)
-    if not path.is_file() or _read(path, read_size, "why.size.damaged", []) != found:
+    if not path.is_file() or _read(path, read_size, "why.size.damaged", []) != size:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_size(found, path)  # only what is new: a changed file makes every report anew
+        write_size(size, path)  # only what is new: a changed file makes every report anew
 
 
 def state_of_files() -> str:

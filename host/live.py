@@ -61,8 +61,8 @@ def job_of_this_node() -> Job | None:
     if not targets and not job.wants_records:
         return None
     to = server.client_id
-    found = (job.prompt_id, job.workflow_id, targets, job.display, job.workflow_key)
-    return Job(lambda event: server.send_sync(EVENT, event, to), *found)
+    names = (job.prompt_id, job.workflow_id, targets, job.display, job.workflow_key)
+    return Job(lambda event: server.send_sync(EVENT, event, to), *names)
 
 
 def inspectors_of(prompt: Mapping[str, Mapping], sampler: str) -> list[str]:
@@ -70,14 +70,14 @@ def inspectors_of(prompt: Mapping[str, Mapping], sampler: str) -> list[str]:
 
     prompt: the job in API form, where a two-element list [id, output] is a link.
     """
-    found, waiting = {}, [sampler]
+    inspectors, waiting = {}, [sampler]
     while waiting:
         source = waiting.pop()
         for name, node in prompt.items():
-            if name not in found and any(_carries(prompt, source, node, *item) for item in node["inputs"].items()):
-                found[name] = node["class_type"]
+            if name not in inspectors and any(_carries(prompt, source, node, *item) for item in node["inputs"].items()):
+                inspectors[name] = node["class_type"]
                 waiting.append(name)
-    return [name for name, kind in found.items() if kind == INSPECTOR]
+    return [name for name, kind in inspectors.items() if kind == INSPECTOR]
 
 
 def _carries(prompt, source: str, node: Mapping, name: str, value: object) -> bool:
@@ -125,8 +125,8 @@ class Live:
 
     def flush(self) -> None:
         """Send what has not been sent; of more than one event can hold, the latest steps."""
-        known = min(len(part.stage) for part in self.parts.values())
-        if self.job is None or self.steps_sent == known:
+        count_of_steps = min(len(part.stage) for part in self.parts.values())
+        if self.job is None or self.steps_sent == count_of_steps:
             return
         began = self.clock()
         for (name, part), count in zip(self.parts.items(), self.counts, strict=True):
@@ -135,7 +135,7 @@ class Live:
             event |= {"part": name, "parts": list(self.parts)} if len(self.parts) > 1 else {}
             event["steps"] = fitting(self._records(part, count), MOST_BYTES - len(json.dumps(event)))
             self.job.send(event)
-        self.steps_sent, self.last = known, self.clock()
+        self.steps_sent, self.last = count_of_steps, self.clock()
         self.cost = self.last - began
 
     def _records(self, part: Accumulator, count: int) -> list[dict]:

@@ -27,12 +27,12 @@ def embedded_files(kind: str) -> dict[str, Path]:
 
 def model_folders(kind: str) -> dict[str, Path]:
     """Folders of one model each, up to two levels deep, by their names as listed: they end in a slash."""
-    found: dict[str, Path] = {}
+    folders: dict[str, Path] = {}
     for root in filter(Path.is_dir, map(Path, folder_paths.get_folder_paths(kind))):
         marked = {path.parent for depth in ("*", "*/*") for mark in MARKS for path in root.glob(f"{depth}/{mark}")}
         whole = [path for path in sorted(marked) if path.parent not in marked]
-        found |= {f"{path.relative_to(root).as_posix()}/": path for path in whole}
-    return found
+        folders |= {f"{path.relative_to(root).as_posix()}/": path for path in whole}
+    return folders
 
 
 def listed_models(kind: str) -> list[str]:

@@ -95,12 +95,12 @@ class NetworkCalls:
             except NoBackprop:
                 raise
             except (RuntimeError, MemoryError) as error:
-                found = self.plan.after(error)
-                if found is None:
+                change = self.plan.after(error)
+                if change is None:
                     raise
             # Only here, after the except, is the memory free again: the traceback of the error held every frame of the
             # forward, and with them the graph.
-            self.plan, words = found
+            self.plan, words = change
             self.words.append(words)
             self.let_go()
             comfy.model_management.soft_empty_cache()
@@ -197,10 +197,10 @@ class NetworkCall:
             with self.calls.computing():
                 return torch.autograd.grad(ends, sources, gradients, retain_graph=self.calls.again, allow_unused=True)
 
-        found = self.calls.until_it_works(attempt)
+        shifts = self.calls.until_it_works(attempt)
         if not self.calls.again:
             self.graph = None
-        return found
+        return shifts
 
     def _make_again(self) -> tuple[list[Tensor], list[Tensor]]:
         with gone_back(self.before, self.calls.networks):

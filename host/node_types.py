@@ -98,19 +98,19 @@ def declaration_of(kind: str) -> NodeType | None:
 
 
 def _declaration_of(kind: str, failed: Callable[[Exception], None] = lambda fault: None) -> NodeType | None:
-    found = _classes().get(kind)
-    if found is None:
+    node_type = _classes().get(kind)
+    if node_type is None:
         return None
-    kinds = lambda: getattr(found, "RETURN_TYPES", None) or ()  # noqa: E731  any class of any pack
+    kinds = lambda: getattr(node_type, "RETURN_TYPES", None) or ()  # noqa: E731  any class of any pack
     outputs = _ask_class(lambda: tuple(str(one) if isinstance(one, str) else "COMBO" for one in kinds()), (), failed)
-    return NodeType(outputs, lambda: _ask_class(lambda: _inputs(found), {}, failed))
+    return NodeType(outputs, lambda: _ask_class(lambda: _inputs(node_type), {}, failed))
 
 
-def _inputs(found: Any) -> dict[str, str]:
-    inputs = found.INPUT_TYPES()
+def _inputs(declaration: Any) -> dict[str, str]:
+    inputs = declaration.INPUT_TYPES()
     named = {name: spec for part in ("required", "optional") for name, spec in (inputs.get(part) or {}).items()}
-    told = ((name, spec[0]) for name, spec in named.items() if isinstance(spec, list | tuple) and spec)
-    return {name: kind for name, kind in told if isinstance(kind, str)}  # the others are lists to choose from
+    kinds = ((name, spec[0]) for name, spec in named.items() if isinstance(spec, list | tuple) and spec)
+    return {name: kind for name, kind in kinds if isinstance(kind, str)}  # the others are lists to choose from
 
 
 def _ask_class(ask: Callable[[], Any], nothing: Any, failed: Callable[[Exception], None]) -> Any:

@@ -61,10 +61,10 @@ def of_every_part(trace: Trace, vae, pictures: int, keep: Keep | None = None, us
 
 def report_on(trace: Trace, user: str | None = None) -> dict:
     """The report on a run, in "report": nothing there where a fault of ours kept it from being made."""
-    found: dict = {}
+    facts: dict = {}
     with keep_out(lambda fault: None):
-        found["report"] = make_report(trace, user=user).as_json()
-    return found
+        facts["report"] = make_report(trace, user=user).as_json()
+    return facts
 
 
 def _of_part(trace: Trace, vae, pictures: int, keep: Keep | None) -> dict:
@@ -76,10 +76,10 @@ def _of_part(trace: Trace, vae, pictures: int, keep: Keep | None) -> dict:
 
 def keep_pictures_and_mix(trace: Trace, vae, pictures: int, keep: Keep | None) -> dict:
     """The pictures, and beside them what the panel mixes at other scales."""
-    found, more = keep_pictures(trace, vae, pictures, keep), {}
+    kept_pictures, more = keep_pictures(trace, vae, pictures, keep), {}
     with keep_out(lambda fault: None):
-        more = mixable(trace, found, keep or temporary)
-    return found | more
+        more = mixable(trace, kept_pictures, keep or temporary)
+    return kept_pictures | more
 
 
 def portable(record: dict, keep: Keep | None = None) -> dict:
@@ -87,9 +87,9 @@ def portable(record: dict, keep: Keep | None = None) -> dict:
     data = json.dumps(record, separators=(",", ":"), allow_nan=False).encode()
     if len(data) <= IN_MESSAGE:
         return record
-    known = {name: record.get(name) for name in ("v", "run", "workflow_id")}
+    head = {name: record.get(name) for name in ("v", "run", "workflow_id")}
     try:
-        return known | {"file": (keep or _for_who_queued)(data, ".json")}
+        return head | {"file": (keep or _for_who_queued)(data, ".json")}
     except NotWritten as error:
         return thin_record(record, f"Not all steps are shown: {error}")
 

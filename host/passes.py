@@ -58,8 +58,8 @@ def is_copy(entries: list[dict] | None, of: list[dict] | None) -> bool:
     """Whether a condition is another one or was made from it: the host marks every entry, and copies keep the mark."""
     if entries is None or of is None or entries is of:
         return entries is not None and entries is of
-    marks, known = ([entry.get("uuid") for entry in one] for one in (entries, of))
-    return marks == known and None not in marks
+    marks, marks_of_other = ([entry.get("uuid") for entry in one] for one in (entries, of))
+    return marks == marks_of_other and None not in marks
 
 
 def pass_name(plain: Asked, other: Asked) -> str:
@@ -69,8 +69,8 @@ def pass_name(plain: Asked, other: Asked) -> str:
     first, second = plain.facts, other.facts
     changed = [name for name in first | second if first.get(name) != second.get(name)]
     named = (*map(name_of_patch, fresh), *map(guidance_name, _names_of_asker()), *map(guidance_name, changed))
-    if found := next(filter(None, named), ""):
-        return found
+    if own := next(filter(None, named), ""):
+        return own
     return "modality" if set(changed) & set(MODALITY) else changed[0].replace("_", " ") if changed else NAMELESS
 
 
@@ -105,8 +105,8 @@ def guidance_name(written: str) -> str:
     """
     for part in written.split("."):
         words = WORD.findall(part)
-        if known := next((word.upper() for word in words if word.upper() in ABBREVIATIONS), ""):
-            return known
+        if abbreviation := next((word.upper() for word in words if word.upper() in ABBREVIATIONS), ""):
+            return abbreviation
         if before := [word for word in words[: _place(words)] if word.capitalize() == word]:
             return before[0].lower() if len(before) == 1 else "".join(word[0] for word in (*before, "Guidance"))
     return ""
@@ -155,8 +155,8 @@ def _is_ours(file: Path) -> bool:
 
 def _functions(options: Mapping[str, Any]) -> Iterator[Callable]:
     for place in PLACES:
-        found = options.get(place) or ()
-        yield from found if isinstance(found, list | tuple) else (found,)
+        stored = options.get(place) or ()
+        yield from stored if isinstance(stored, list | tuple) else (stored,)
     wrappers = (options.get("transformer_options") or {}).get("wrappers") or {}
     for kind in WRAPPERS:
         for functions in (wrappers.get(kind) or {}).values():

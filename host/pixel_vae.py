@@ -31,8 +31,8 @@ class AbsentVAE:
     encode = decode_tiled = encode_tiled = decode
 
     def __getattr__(self, name: str) -> Any:
-        said = self.__dict__.get("sentence")  # a copy is asked for names before it has one
-        raise AttributeError(name if said is None or name.startswith("__") else said)
+        sentence = self.__dict__.get("sentence")  # a copy is asked for names before it has one
+        raise AttributeError(name if sentence is None or name.startswith("__") else sentence)
 
 
 def vae_of(name: str, space: LatentSpace, wired: Any = None) -> Any:

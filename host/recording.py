@@ -255,11 +255,11 @@ class Watch:
             stand_in = StandIn(model, self._call)
 
             def report(info):
-                told = self._without_marks(info)
-                if told is not info and told.get("back"):
+                unmarked = self._without_marks(info)
+                if unmarked is not info and unmarked.get("back"):
                     return self.see(self._note_turn, info)
-                self.see(self._note_step, told)
-                return callback(told) if callback else None
+                self.see(self._note_step, unmarked)
+                return callback(unmarked) if callback else None
 
             samples = function(stand_in, x, sigmas, extra_args=extra_args, callback=report, disable=disable, **options)
             self.see(self._note_end, samples)
@@ -269,19 +269,19 @@ class Watch:
 
     def _without_marks(self, info: Any) -> Any:
         """What a sampler reports, its tensors without marks; as it is where it is no table, which ends the record."""
-        told = info
+        unmarked = info
         if isinstance(info, Mapping):
-            told = {name: untrack(value) for name, value in info.items()}
-            self.clean = told.get("denoised")
+            unmarked = {name: untrack(value) for name, value in info.items()}
+            self.clean = unmarked.get("denoised")
         elif not self.has_ended:
             self._end(f"{self.run.name} reports a {type(info).__name__}, but a table is needed")
-        return told
+        return unmarked
 
     def _note_turn(self, info: Mapping) -> None:
         self.recorder.keep_recurrence(info["x"], float(info["sigma"]))
 
-    def _note_step(self, told: Mapping) -> None:
-        level = told.get("sigma")
+    def _note_step(self, info: Mapping) -> None:
+        level = info.get("sigma")
         self.recorder.end_step(level if isinstance(level, Tensor | float | int) else None)
 
     def _marked_noise(self, x: Tensor, sigmas: Tensor, options: Mapping) -> dict:
@@ -331,8 +331,8 @@ class Watch:
         return self.recorder.begin_call(x, sigma), self.evaluations.begin()
 
     def _note_answer(self, call: tuple[Visited, Predicted], denoised: Tensor) -> None:
-        visited, found = call
-        evaluation = self.evaluations.complete(found, denoised)
+        visited, prediction = call
+        evaluation = self.evaluations.complete(prediction, denoised)
         if self.afterwards:
             self.afterwards.note_evaluation(evaluation)
         self.recorder.keep_answer(visited, evaluation)
@@ -372,8 +372,8 @@ class Watch:
         self.recorder.end_run(samples)
         if call := self.recorder.stages.departure():
             self.faults.append(f"evaluation {call} was at another noise level than a dry run of {self.run.name} said")
-        if asked := self.recorder.silent_calls:
-            self.faults.append(f"no step recorded: {self.run.name} called the model {asked} times and reported no step")
+        if calls := self.recorder.silent_calls:
+            self.faults.append(f"no step recorded: {self.run.name} called the model {calls} times and reported no step")
 
     def close(self) -> None:
         """Send what has not been sent, also when the run did not end well."""
@@ -420,10 +420,10 @@ class Watch:
         return replace(first, parts=dict(zip(packed.names[1:], others, strict=True)))
 
     def _observation(self, accumulator: Accumulator, end: Tensor | None, faults: list[str], part: str) -> Observed:
-        said = (self.afterwards.summary if self.afterwards else {}), self.evaluations.inside
+        summary = (self.afterwards.summary if self.afterwards else {}), self.evaluations.inside
         lost = self.recorder.lost_draws
         run, sigmas = self.run, self.run.sigmas.tolist()
-        return Observed(run.id, accumulator, sigmas, end, faults, self.noise.split, lost, part, *said, run=run)
+        return Observed(run.id, accumulator, sigmas, end, faults, self.noise.split, lost, part, *summary, run=run)
 
 
 def trace_without_steps(recording: Recording, sampler, guider, samples: Tensor, seed: int) -> Trace:

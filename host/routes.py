@@ -54,8 +54,8 @@ def answer_panels() -> None:
 
     async def tab_run(request: web.Request) -> web.StreamResponse:
         user = require_known(user_of(server, request))
-        found = await asyncio.to_thread(own_run, user, request.match_info["run"])
-        return web.Response(status=204) if found is None else answer(json.loads(found.record), TAB_FOLDER)
+        run = await asyncio.to_thread(own_run, user, request.match_info["run"])
+        return web.Response(status=204) if run is None else answer(json.loads(run.record), TAB_FOLDER)
 
     server.routes.get(RUNS)(run)
     server.routes.get(RECORDS)(record)
@@ -108,10 +108,10 @@ def record_named(name: Any, subfolder: str = SUBFOLDER) -> web.StreamResponse:
 
     The server sends the file outside its event loop: a long run has one of 30 MB.
     """
-    known = {file.name: file for file in temporary_folder(subfolder).glob("*.json")}  # no name leads out of the folder
-    if not isinstance(name, str) or name not in known:
+    files = {file.name: file for file in temporary_folder(subfolder).glob("*.json")}  # no name leads out of the folder
+    if not isinstance(name, str) or name not in files:
         return web.Response(status=204)
-    return web.FileResponse(known[name], headers=FRESH | {"Content-Type": "application/json"})
+    return web.FileResponse(files[name], headers=FRESH | {"Content-Type": "application/json"})
 
 
 def json_response(record: bytes) -> web.Response:

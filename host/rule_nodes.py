@@ -79,8 +79,8 @@ def rule_node_of(rule: type) -> type[CheckedNode] | None:
 def as_named(node: type[CheckedNode]) -> NamedRule:
     """What an axis has to know of a node."""
     schema = node.define_schema()
-    known = {one.id: getattr(one, "default", None) for one in schema.inputs}
-    defaults = {name: value for name, value in known.items() if value is not None}
+    usual = {one.id: getattr(one, "default", None) for one in schema.inputs}
+    defaults = {name: value for name, value in usual.items() if value is not None}
     sockets = tuple(one.id for one in schema.inputs if one.id not in defaults and not one.optional)
     return NamedRule(schema.node_id, schema.display_name or schema.node_id, defaults, sockets)
 

@@ -66,8 +66,8 @@ def trace_of(seen: Observed) -> Trace:
     """All that was seen of a run; what cannot be told is left out, and a note says so."""
     run, faults = seen.run, seen.faults
     facts: dict[str, Any] = {"sampler": run.name, "seed": run.seed, "space": "flow" if run.flow else "ve"}
-    known = run.patcher is not None  # of a run whose MODEL is out of reach there are no further facts
-    for name, fact in FACTS.items() if known else ():
+    has_model = run.patcher is not None  # of a run whose MODEL is out of reach there are no further facts
+    for name, fact in FACTS.items() if has_model else ():
         with keep_out(lambda fault, name=name: faults.append(f"{name} of the run unknown: {fault}")):
             facts[name] = fact(seen)
     trace = make_trace(seen, facts, map_tensors, partial(_about_scale, seen, facts))
@@ -75,8 +75,8 @@ def trace_of(seen: Observed) -> Trace:
     if run.foreign:  # nobody but its numbers tells its scale
         there = {"cfg": _shared_scale(trace.steps["gamma"]), "guider": type(run.guider).__name__}
     inside = {name: count for name, count in seen.inside.items() if name not in seen.accumulator.passes}
-    found = {PART: seen.part, "inside": inside, AFTERWARDS: dict(seen.afterwards)}
-    there |= {name: value for name, value in found.items() if value}
+    header = {PART: seen.part, "inside": inside, AFTERWARDS: dict(seen.afterwards)}
+    there |= {name: value for name, value in header.items() if value}
     return replace(trace, header={**trace.header, **there})
 
 
@@ -99,8 +99,8 @@ def _cfg(seen: Observed) -> float | None:
 
 def _shared_scale(scales: Tensor) -> float | None:
     """What the steps have in common, None where they differ or one is unknown."""
-    (known, *others) = {*scales.tolist()} or {math.nan}
-    return None if others or not math.isfinite(known) else known
+    (scale, *others) = {*scales.tolist()} or {math.nan}
+    return None if others or not math.isfinite(scale) else scale
 
 
 def _chain(seen: Observed) -> str:
@@ -123,8 +123,8 @@ def _rules(seen: Observed) -> tuple:
 def _lanes(seen: Observed) -> dict[str, list]:
     """What each of several runs side by side was guided by, where they differ; else nothing."""
     lanes = [lane for rule in _rules(seen) if isinstance(rule, SideBySide) for lane in rule.lanes]
-    told = {"cfg": [float(lane.gamma) for lane in lanes], "chain": [lane.chain.text for lane in lanes]}
-    return told if any(len(set(values)) > 1 for values in told.values()) else {}
+    facts = {"cfg": [float(lane.gamma) for lane in lanes], "chain": [lane.chain.text for lane in lanes]}
+    return facts if any(len(set(values)) > 1 for values in facts.values()) else {}
 
 
 FACTS: dict[str, Callable[[Observed], Any]] = {
@@ -155,8 +155,8 @@ def notes_of(seen: Observed) -> list[str]:
     if run.has_mask:
         notes.append("a noise mask was set: D is the original outside it, so D - G does not come from a rule there")
     excess = seen.accumulator.setting.response.excess_signal(run.flow)
-    told = {"name": run.name, "share": 100 * abs(excess), "how": "more" if excess > 0 else "less"}
-    notes += [ASTRAY.format(**told)] if abs(excess) > MOST_ASTRAY else []
+    excess_facts = {"name": run.name, "share": 100 * abs(excess), "how": "more" if excess > 0 else "less"}
+    notes += [ASTRAY.format(**excess_facts)] if abs(excess) > MOST_ASTRAY else []
     notes += [SIDE_BY_SIDE] if _lanes(seen) else []
     lost = seen.lost_draws
     notes += _about_uncond(seen)
@@ -166,42 +166,42 @@ def notes_of(seen: Observed) -> list[str]:
 
 def advice_on(seen: Observed) -> list[str]:
     """What a user of a class-conditional model probably did not mean, and may do."""
-    card, asked = card_of(seen.run.patcher), adapter.classes_of(seen.run.guider)
+    card, classes = card_of(seen.run.patcher), adapter.classes_of(seen.run.guider)
     if card is None:
         return []
-    cell, said = card.latents.downscale, []
+    cell, sentences = card.latents.downscale, []
     if seen.shape and tuple(seen.shape) != card.shape:
         native, got = ("x".join(str(cell * side) for side in sides[1:]) for sides in (card.shape, seen.shape))
-        said.append(OTHER_SIZE.format(name=card.name, native=native, got=got))
-    if 1 < len(asked) < seen.batch:
-        said.append(REPEATED.format(asked=len(asked), batch=seen.batch))
-    return said
+        sentences.append(OTHER_SIZE.format(name=card.name, native=native, got=got))
+    if 1 < len(classes) < seen.batch:
+        sentences.append(REPEATED.format(asked=len(classes), batch=seen.batch))
+    return sentences
 
 
 def _about_uncond(seen: Observed) -> list[str]:
-    asked = [stage for stage in seen.accumulator.stage if stage != RECUR]
-    skipped = sum(stage != "step" for stage in asked)
+    stages = [stage for stage in seen.accumulator.stage if stage != RECUR]
+    skipped = sum(stage != "step" for stage in stages)
     if not skipped:
         return []
-    said = [f"uncond was not evaluated in {skipped} of {len(asked)} steps", *_about_afterwards(seen.afterwards)]
+    sentences = [f"uncond was not evaluated in {skipped} of {len(stages)} steps", *_about_afterwards(seen.afterwards)]
     ruled = any(not isinstance(rule, Term) for rule in _rules(seen))
-    alone = ruled and {*asked} <= {"cond_only", AFTERWARDS} and all(scale == 1 for scale in seen.accumulator.scales)
-    return [*said, NO_EFFECT] if alone else said
+    alone = ruled and {*stages} <= {"cond_only", AFTERWARDS} and all(scale == 1 for scale in seen.accumulator.scales)
+    return [*sentences, NO_EFFECT] if alone else sentences
 
 
-def _about_afterwards(said: Mapping[str, Any]) -> list[str]:
+def _about_afterwards(summary: Mapping[str, Any]) -> list[str]:
     """What cfg 1 leaves out was looked at after the run; what a reader should know of that."""
-    if not said:
+    if not summary:
         return []
-    if why := said.get("why"):
+    if why := summary.get("why"):
         return [f"nor after the run: {why}"]
-    steps, dropped = len(said["steps"]), said["dropped"]
-    told = f"at {steps} steps it was evaluated after the run, against {said['against']}: "
-    told += f"{said['evaluations']} evaluations more"
+    steps, dropped = len(summary["steps"]), summary["dropped"]
+    sentence = f"at {steps} steps it was evaluated after the run, against {summary['against']}: "
+    sentence += f"{summary['evaluations']} evaluations more"
     if not dropped:
-        return [told]
+        return [sentence]
     return [
-        f"{told}. {dropped} more were dropped: the conditional prediction differed from the run's, so another "
+        f"{sentence}. {dropped} more were dropped: the conditional prediction differed from the run's, so another "
         "pack answers from a cache or counts calls"
     ]
 
@@ -212,8 +212,8 @@ def _about_scale(seen: Observed, header: Mapping[str, Any], columns: Mapping[str
     gamma, effective, across = (columns[name][own] for name in ("gamma", *SCALES))
     if seen.run.foreign:
         unknown, name = int(gamma.isnan().sum()), type(seen.run.guider).__name__
-        said = f"{name} combines its predictions itself: its scale is unknown in {unknown} of {len(gamma)} steps"
-        return [said] if unknown else []
+        sentence = f"{name} combines its predictions itself: its scale is unknown in {unknown} of {len(gamma)} steps"
+        return [sentence] if unknown else []
     middle, share = effective.nanmedian(dim=1).values, float(across.nan_to_num().max())
     acted = torch.where(middle.isnan(), gamma, middle)
     expected = gamma if seen.run.states_scales else torch.full_like(gamma, header["cfg"])

@@ -30,15 +30,15 @@ class OtherModel:
         check_latents(patcher, guider.model_patcher, noise)
         self.alone = patcher.model is not guider.model_patcher.model
         self.options = comfy.model_patcher.create_model_options_clone(patcher.model_options)
-        self.conds = {self._key(name): _entries(guider, asked) for name, asked in conditions.items()}
+        self.conds = {self._key(name): _entries(guider, condition) for name, condition in conditions.items()}
         comfy.samplers.preprocess_conds_hooks(self.conds)
         comfy.sampler_helpers.prepare_model_patcher(patcher, self.conds, self.options)
         comfy.samplers.filter_registered_hooks_on_conds(self.conds, self.options)
         load_together(guider, self._models())
 
     def _key(self, name: str) -> str:
-        asked = self.conditions[name]
-        return WORDS[asked] if isinstance(asked, str) else name
+        condition = self.conditions[name]
+        return WORDS[condition] if isinstance(condition, str) else name
 
     def _models(self) -> list:
         controls, _ = comfy.sampler_helpers.get_additional_models(self.conds, self.patcher.model_dtype())
@@ -50,9 +50,9 @@ class OtherModel:
         self.options.setdefault("transformer_options", {})["sample_sigmas"] = sigmas
         comfy.samplers.cast_to_load_options(self.options, device=device, dtype=self.patcher.model_dtype())
         shapes = [(len(noise), *shape) for shape in packed.shapes]
-        told = {"latent_shapes": shapes} if shapes else {}
+        shape_facts = {"latent_shapes": shapes} if shapes else {}
         facts = (device, latent, mask, seed)
-        self.conds = comfy.samplers.process_conds(self.patcher.model, noise, self.conds, *facts, **told)
+        self.conds = comfy.samplers.process_conds(self.patcher.model, noise, self.conds, *facts, **shape_facts)
         if self.alone:
             self.patcher.pre_run()
 
@@ -68,10 +68,10 @@ class OtherModel:
         with ExitStack() as stack:
             stack.enter_context(adapter.override(self.options, {FURTHER: True}))
             for kind, by_key in ours.items():
-                own = {key: found for key, found in by_key.items() if str(key).startswith(adapter.KEY)}
+                own = {key: results for key, results in by_key.items() if str(key).startswith(adapter.KEY)}
                 stack.enter_context(adapter.override(places.setdefault(kind, {}), own))
-            found = comfy.samplers.calc_cond_batch(self.patcher.model, [*wanted.values()], x, sigma, self.options)
-        return dict(zip(wanted, found, strict=True))
+            results = comfy.samplers.calc_cond_batch(self.patcher.model, [*wanted.values()], x, sigma, self.options)
+        return dict(zip(wanted, results, strict=True))
 
     def close(self) -> None:
         """Undo what the run did to the MODEL; its weights stay where they are."""
@@ -91,12 +91,12 @@ def _space(form) -> tuple:
     return type(form), form.latent_channels, getattr(form, "space", None)
 
 
-def _entries(guider, asked) -> list[dict]:
+def _entries(guider, condition) -> list[dict]:
     """A condition for another model: copies, since every model encodes its own and control nets keep state."""
-    if isinstance(asked, str):
-        entries = [entry.copy() for entry in guider.original_conds.get(WORDS[asked]) or []]
+    if isinstance(condition, str):
+        entries = [entry.copy() for entry in guider.original_conds.get(WORDS[condition]) or []]
     else:
-        entries = comfy.sampler_helpers.convert_cond(asked)
+        entries = comfy.sampler_helpers.convert_cond(condition)
     for entry in entries:
         entry["model_conds"] = dict(entry.get("model_conds", {}))
         if "control" in entry:
@@ -138,14 +138,14 @@ class RunModels:
 
     def controls(self) -> list:
         """The host's ControlNets at work in the run: those of every condition, and those that each goes on to."""
-        found = []
+        every = []
         for conds in (self.guider.conds, *(other.conds for other in self.others)):
             for entry in (entry for entries in conds.values() for entry in entries or []):
                 control = entry.get("control")
-                while control is not None and control not in found:
-                    found.append(control)
+                while control is not None and control not in every:
+                    every.append(control)
                     control = control.previous_controlnet
-        return found
+        return every
 
     def models(self) -> list[Any]:
         """The sampled model first, then further ones."""

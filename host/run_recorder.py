@@ -175,11 +175,11 @@ def without_recording(model):
 
 def tap_model(model, begin: Callable[[], Recording]):
     """The MODEL with its runs recorded; the same as came in where they are already, and where nothing can be."""
-    found = model
+    tapped = model
     with keep_out(lambda fault: None):
         if IS_PATCHER(model) and not is_recorded(model):
-            found = record_model(model, begin)
-    return found
+            tapped = record_model(model, begin)
+    return tapped
 
 
 def tap_pipe(pipe, begin: Callable[[], Recording]):

@@ -178,9 +178,9 @@ class RunStore:
         Waits for runs on their way, as `find_run` does: a job is over before its last record is there.
         """
         self.wait_for_runs()
-        asked = prompt_id or workflow_id
-        seen = [run.place for run in self._all() if run.user == user] if asked else []
-        return [place.summary() for place in seen if asked == (place.prompt_id if prompt_id else place.workflow_id)]
+        wanted_id = prompt_id or workflow_id
+        seen = [run.place for run in self._all() if run.user == user] if wanted_id else []
+        return [place.summary() for place in seen if wanted_id == (place.prompt_id if prompt_id else place.workflow_id)]
 
     def find_run(self, user: str, name: str) -> StoredRun | None:
         """A run by its id, None where it is gone or somebody else's."""
@@ -213,10 +213,10 @@ def publish(
     def kept(store: RunStore = STORE) -> None:
         with keep_out(failed):
             index = store.count(place.prompt_id, place.node, place.list_index)
-            found = make_stored_run(trace, replace(place, index=index), job.user)
-            store.add(found)
+            stored = make_stored_run(trace, replace(place, index=index), job.user)
+            store.add(stored)
             if tell:
-                tell(found.place.summary())
+                tell(stored.place.summary())
 
     STORE.soon(kept)
 
@@ -226,9 +226,9 @@ def make_stored_run(trace: Trace, place: RunPlace, user: str) -> StoredRun:
     files: list[str] = []
 
     def keep(data: bytes, ending: str) -> dict:
-        found = temporary(data, ending, TAB_FOLDER)
-        files.append(found["filename"])
-        return found
+        entry = temporary(data, ending, TAB_FOLDER)
+        files.append(entry["filename"])
+        return entry
 
     facts = {"workflow_id": place.workflow_id, "ended": place.ended, "stopped_at": place.stopped_at}
     whole = of_every_part(trace, None, PICTURES, keep, user) | facts
@@ -260,9 +260,9 @@ def list_unreached(
     """Those of a job, or of the last job of each node of a workflow, that are this user's.  Not for the event loop."""
     with keep_out(lambda fault: None):
         _note_latest(queue, store.wait_for_runs())
-    asked = {"prompt_id": prompt_id} if prompt_id else {"workflow_id": workflow_id}
+    key = {"prompt_id": prompt_id} if prompt_id else {"workflow_id": workflow_id}
     there = [one for (owner, *_), one in list(store.unreached_samplers.items()) if owner == user]
-    return [one for one in there if any(asked.values()) and asked.items() <= one.items()]
+    return [one for one in there if any(key.values()) and key.items() <= one.items()]
 
 
 def _note_latest(queue: Any, store: RunStore) -> None:

@@ -59,17 +59,17 @@ def numbered_path(prefix: str, root: str, ending: str, size: tuple[int, int] = (
     return path
 
 
-def show_or_say(work: Callable[..., dict], *args, said: Sequence[str] = (), instead: Callable = dict) -> dict:
+def show_or_say(work: Callable[..., dict], *args, texts: Sequence[str] = (), instead: Callable = dict) -> dict:
     """What a node shows of a file that it writes beside its result; or why that could not be written.
 
-    work: writes, and returns what to show. said: the node's own words. instead: what is shown where the file cannot be
+    work: writes, and returns what to show. texts: the node's own words. instead: what is shown where the file cannot be
     written, such as a picture in the temp folder. The result stays in the graph either way.
     """
     try:
         shown = work(*args)
     except NotWritten as error:
-        shown, said = show_or_say(instead), [*said, f"Not written: {error}"]
-    return {**shown, "text": list(said)} if said else shown
+        shown, texts = show_or_say(instead), [*texts, f"Not written: {error}"]
+    return {**shown, "text": list(texts)} if texts else shown
 
 
 def by_host(what: str, work: Callable, *args, **named):
@@ -114,8 +114,8 @@ def fingerprint(path: Path) -> str:
 def trace_files() -> dict[str, Path]:
     """Files a trace can be loaded from, by the name that the loader shows: saved ones, then those in `input`."""
     saved, given = Path(folder_paths.get_output_directory()) / TRACES, Path(folder_paths.get_input_directory())
-    found = {f"{TRACES}/{path.relative_to(saved).as_posix()}": path for path in _safetensors(saved, "**/")}
-    return found | {f"input/{path.name}": path for path in _safetensors(given, "")}
+    files = {f"{TRACES}/{path.relative_to(saved).as_posix()}": path for path in _safetensors(saved, "**/")}
+    return files | {f"input/{path.name}": path for path in _safetensors(given, "")}
 
 
 def _safetensors(folder: Path, below: str) -> list[Path]:

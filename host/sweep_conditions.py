@@ -63,26 +63,26 @@ def prepare_conditions(model, positive, energy, clip, every: Iterable[Asked]) ->
     Raises ValueError for what the model, the CLIP or the judge does not know, and for a judge that asks for another
     label than that of the pictures.
     """
-    found: dict[Asked, Wanted] = {}
+    conditions: dict[Asked, Wanted] = {}
     every = list(dict.fromkeys(every))
-    prompts = [asked.prompt for asked in every]
+    prompts = [condition.prompt for condition in every]
     encoded: dict[str | None, Any] = {
         prompt: beside(positive, encode(clip, prompt)) for prompt in dict.fromkeys(prompts) if prompt is not None
     }
-    for asked in every:
-        mine = encoded.get(asked.prompt, positive)
-        mine = mine if asked.label is None else beside(positive, label_conditioning(model, asked.label))
+    for condition in every:
+        mine = encoded.get(condition.prompt, positive)
+        mine = mine if condition.label is None else beside(positive, label_conditioning(model, condition.label))
         judge = (
             aim_judge(energy, model, positive, mine)
-            if asked.prompt is None
-            else follow_prompt(energy, asked.prompt, prompts)
+            if condition.prompt is None
+            else follow_prompt(energy, condition.prompt, prompts)
         )
-        found[asked] = Wanted(
-            mine if asked.guidance is None else with_distilled_guidance(mine, positive, asked.guidance), judge
+        conditions[condition] = Wanted(
+            mine if condition.guidance is None else with_distilled_guidance(mine, positive, condition.guidance), judge
         )
-    labels = (labels_of(model, found[asked].positive) for asked in every if asked.label is not None)
+    labels = (labels_of(model, conditions[condition].positive) for condition in every if condition.label is not None)
     refuse_half_deaf(energy, [name for names in labels for name in names if name])
-    return found
+    return conditions
 
 
 def beside(usual, own) -> list:
@@ -136,14 +136,14 @@ def aim_judge(energy, model, usual, positive):
     labels = labels_of(model, positive)
     if not isinstance(energy, LabelEnergy) or energy.kind != "label" or not all(labels) or not labels:
         return energy
-    known = energy.classifier.labels
+    judge_names = energy.classifier.labels
     if same_labels(judge_labels(energy), [[label] for label in labels_of(model, usual)]):
-        wanted = tuple((index,) for index in label_indices("\n".join(labels), known, None, "judge"))
+        wanted = tuple((index,) for index in label_indices("\n".join(labels), judge_names, None, "judge"))
         return replace(energy, wanted=wanted)
-    asked = judge_labels(energy)
-    for i in range(max(len(asked), len(labels))):  # both repeat to fill the batch
-        names, label = asked[i % len(asked)], labels[i % len(labels)]
-        if label.casefold() in map(str.casefold, known) and label.casefold() not in map(str.casefold, names):
+    judged = judge_labels(energy)
+    for i in range(max(len(judged), len(labels))):  # both repeat to fill the batch
+        names, label = judged[i % len(judged)], labels[i % len(labels)]
+        if label.casefold() in map(str.casefold, judge_names) and label.casefold() not in map(str.casefold, names):
             raise ValueError(OTHER_LABEL.format(asked=" or ".join(names), label=label))
     return energy
 
@@ -156,15 +156,17 @@ def refuse_half_deaf(energy, labels: list[str]) -> None:
     if not isinstance(energy, LabelEnergy) or energy.kind != "label":
         return
     names = set(map(str.casefold, energy.classifier.labels))
-    known, unknown = ([one for one in dict.fromkeys(labels) if (one.casefold() in names) == there] for there in (1, 0))
-    if known and unknown:
-        asked = list_labels(judge_labels(energy))
-        raise ValueError(KNOWS_SOME.format(asked=asked, known=", ".join(known), unknown=", ".join(unknown)))
+    present, unknown = (
+        [one for one in dict.fromkeys(labels) if (one.casefold() in names) == there] for there in (1, 0)
+    )
+    if present and unknown:
+        judged = list_labels(judge_labels(energy))
+        raise ValueError(KNOWS_SOME.format(asked=judged, known=", ".join(present), unknown=", ".join(unknown)))
 
 
 def steady(energy, wanted: Mapping[Asked, Wanted]) -> str:
     """A sentence where an axis asks for one thing after the other and the judge for one alone; "" where it follows."""
-    varied = any(asked.label is not None or asked.prompt is not None for asked in wanted)
+    varied = any(condition.label is not None or condition.prompt is not None for condition in wanted)
     if not varied or any(one.energy is not energy for one in wanted.values()):
         return ""
     if isinstance(energy, LabelEnergy) and energy.kind == "label":
@@ -172,9 +174,9 @@ def steady(energy, wanted: Mapping[Asked, Wanted]) -> str:
     return STEADY.format(", ".join(energy.texts)) if isinstance(energy, TextEnergy) else ""
 
 
-def list_labels(asked: list[list[str]]) -> str:
+def list_labels(groups: list[list[str]]) -> str:
     """What a judge asks for, in words."""
-    return ", ".join(dict.fromkeys(" or ".join(names) for names in asked))
+    return ", ".join(dict.fromkeys(" or ".join(names) for names in groups))
 
 
 def judge_labels(energy: LabelEnergy) -> list[list[str]]:

@@ -29,11 +29,11 @@ def row_of(
     """The row of a run, and the picture of its first sample, small.  judge: an energy, or None."""
     latent = subject.model.get_model_object("latent_format").process_in(run.samples["samples"])
     images = pictures_of(run.trace, vae).image(latent)
-    found = measure(run.trace, USUAL)
+    numbers = measure(run.trace, USUAL)
     if judge is not None:
         pixels = images.movedim(-1, 1).to(comfy.model_management.get_torch_device()) * 2 - 1
-        found[JUDGE] = score(judge.log_prob, pixels)
-    row = {"id": str(number), "place": dict(place), "measures": found, "seconds": run.seconds}
+        numbers[JUDGE] = score(judge.log_prob, pixels)
+    row = {"id": str(number), "place": dict(place), "measures": numbers, "seconds": run.seconds}
     return row, _small(images[0]).clone()  # a view would keep all pictures
 
 
@@ -48,13 +48,13 @@ def best_cfg(rows: Sequence[Row], by: str) -> float | None:
     values: dict[float, list] = {}
     for row in rows:
         values.setdefault(value_at(row["place"], "cfg"), []).append(row["measures"].get(name))
-    means = {cfg: spread_of(found).mean for cfg, found in sorted(values.items())}
-    known = {cfg: mean for cfg, mean in means.items() if math.isfinite(mean)}
-    if not known:
+    means = {cfg: spread_of(scores).mean for cfg, scores in sorted(values.items())}
+    finite = {cfg: mean for cfg, mean in means.items() if math.isfinite(mean)}
+    if not finite:
         return None
     if name == "judge":
-        return float(max(known, key=lambda cfg: known[cfg]))
-    return float(max(cfg for cfg, mean in known.items() if mean <= min(known.values()) + BURN))
+        return float(max(finite, key=lambda cfg: finite[cfg]))
+    return float(max(cfg for cfg, mean in finite.items() if mean <= min(finite.values()) + BURN))
 
 
 def table(rows: Sequence[Row]) -> str:

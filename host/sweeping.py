@@ -109,9 +109,9 @@ def _start(subject: Subject, settings: Settings) -> Start:
 def _sample(guider, start: Start, sampler, settings: Settings, facts: Mapping, capture: str) -> tuple[dict, Trace]:
     own = {"scheduler": settings.scheduler, "steps": settings.steps, "denoise": 1.0, **facts}
     recording = Recording(capture, facts=own)
-    found = sample_recorded(guider, start.noise, start.latent, sampler, start.sigmas, settings.seed, recording,
+    out = sample_recorded(guider, start.noise, start.latent, sampler, start.sigmas, settings.seed, recording,
                     intermediate_dtype())  # fmt: skip
-    return found[0], found[2]
+    return out[0], out[2]
 
 
 def every_run(subject: Subject, runs: Sequence[Settings], mode: str, facts: Mapping) -> Iterator[tuple[int, Outcome]]:
@@ -132,7 +132,9 @@ def _batches(subject: Subject, runs: Sequence[Settings], group: list[int], facts
         try:
             now = now if exact is None else now[: exact.most([runs[i] for i in now])]
             these = [runs[i] for i in now]
-            found = sample_shared(subject, these, facts) if len(these) > 1 else [sample_alone(subject, these[0], facts)]
+            outcomes = (
+                sample_shared(subject, these, facts) if len(these) > 1 else [sample_alone(subject, these[0], facts)]
+            )
         except comfy.model_management.OOM_EXCEPTION:
             if len(now) == 1:
                 raise
@@ -141,19 +143,19 @@ def _batches(subject: Subject, runs: Sequence[Settings], group: list[int], facts
             comfy.model_management.soft_empty_cache()
             continue
         group = group[len(now) :]
-        yield from zip(now, found, strict=True)
+        yield from zip(now, outcomes, strict=True)
 
 
 def groups(subject: Subject, runs: Sequence[Settings], mode: str) -> list[list[int]]:
     """The places of runs that share batches: those that agree in `batch`; each by itself where there is an obstacle."""
     places = sorted(range(len(runs)), key=lambda i: runs[i].batch)
-    by_batch = [list(found) for _, found in groupby(places, key=lambda i: runs[i].batch)]
+    by_batch = [list(batches) for _, batches in groupby(places, key=lambda i: runs[i].batch)]
     uneven = changes_its_batch if mode == "exact" else (lambda subject, settings: False)
-    found: list[list[int]] = []
+    batches: list[list[int]] = []
     for group in by_batch:
         free = [i for i in group if not obstacle(subject, runs[i]) and not uneven(subject, runs[i])]
-        found += [*([free] if free else []), *([i] for i in group if i not in free)]
-    return found
+        batches += [*([free] if free else []), *([i] for i in group if i not in free)]
+    return batches
 
 
 def changes_its_batch(subject: Subject, settings: Settings) -> bool:
@@ -172,7 +174,12 @@ def is_patched(model) -> bool:
     """Whether another node has put work of its own on a MODEL; recording its runs is none."""
     options = dict(model.model_options)
     inside = [value for value in options.pop("transformer_options", {}).values() if value]
-    around = [(kind, key) for kind, found in model.wrappers.items() for key, wrappers in found.items() if wrappers]
+    around = [
+        (kind, key)
+        for kind, wrappers_of_kind in model.wrappers.items()
+        for key, wrappers in wrappers_of_kind.items()
+        if wrappers
+    ]
     return any([*options.values(), *inside, *(place != RECORDS for place in around)])
 
 
@@ -351,11 +358,11 @@ class SeparateDraws:
 
 def rows_of(trace: Trace, rows: slice, settings: Settings) -> Trace:
     """The record of one run of a batch, at its own scale: the batch has that of the run farthest from 1."""
-    found = trace.of_samples(rows)
-    steps = _at_scale(found.steps, trace, own_scales(trace, settings))
+    rows_trace = trace.of_samples(rows)
+    steps = _at_scale(rows_trace.steps, trace, own_scales(trace, settings))
     tensors = {name: value[rows] for name, value in trace.tensors.items() if name == "end"}
     own = {"cfg": settings.cfg, "seed": settings.seed, "chain": settings.chain.text, "lanes": {}}
-    return replace(found, header={**found.header, **own}, steps=steps, tensors=tensors, cross={})
+    return replace(rows_trace, header={**rows_trace.header, **own}, steps=steps, tensors=tensors, cross={})
 
 
 def own_scales(trace: Trace, settings: Settings) -> Tensor:  # -> [n] float64

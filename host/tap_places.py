@@ -69,8 +69,8 @@ class Places:
 
     def _node_type(self, node: str) -> NodeType:
         kind, inputs = within(self.prompt, node, "class_type"), within(self.prompt, node, "inputs")
-        asked = isinstance(kind, str) and kind not in OWN and isinstance(inputs, Mapping)
-        return (self.type_of(kind) if asked else None) or NOTHING
+        is_foreign = isinstance(kind, str) and kind not in OWN and isinstance(inputs, Mapping)
+        return (self.type_of(kind) if is_foreign else None) or NOTHING
 
     def _wires_into(self, node: str) -> list[Wire]:
         """Those that may carry a MODEL, alone or inside of something."""

@@ -58,10 +58,10 @@ def on_prompt(body: Mapping[str, Any]) -> Mapping[str, Any]:
 def requested_taps(body: Mapping[str, Any]) -> Wanted | None:
     """What a request asks for, None where it does not ask; what it says wrongly counts as not said."""
     extra = body.get("extra_data")
-    said = within(extra, KEY) or within(workflow_of(extra), "extra", KEY)
-    if within(said, "record") is not True:
+    request = within(extra, KEY) or within(workflow_of(extra), "extra", KEY)
+    if within(request, "record") is not True:
         return None
-    capture, steps = within(said, "capture"), within(said, "uncond_steps")
+    capture, steps = within(request, "capture"), within(request, "uncond_steps")
     counted = isinstance(steps, int) and not isinstance(steps, bool) and 0 <= steps <= MOST_UNCOND
     return Wanted(
         capture if capture in CAPTURES else Wanted.capture,
@@ -77,12 +77,12 @@ def _tap_prompt(body: Mapping[str, Any], wanted: Wanted) -> Mapping[str, Any]:
     return _with_ours({**body, "prompt": prompt}, {"record": True, **asdict(wanted), SAMPLERS: samplers})
 
 
-def _with_ours(body: Mapping[str, Any], said: Mapping[str, Any]) -> Mapping[str, Any]:
+def _with_ours(body: Mapping[str, Any], facts: Mapping[str, Any]) -> Mapping[str, Any]:
     """The request with this under our key, and the user who asks: nothing of what it says there itself is kept."""
     extra = within(body, "extra_data") or {}
     if not isinstance(body, Mapping) or not isinstance(extra, Mapping):
         return body  # the host refuses it
-    ours = {KEY: {**said, "user": user_who_asks()}} if said or args.multi_user else {}
+    ours = {KEY: {**facts, "user": user_who_asks()}} if facts or args.multi_user else {}
     if not ours and KEY not in extra:
         return body
     return {**body, "extra_data": {name: value for name, value in extra.items() if name != KEY} | ours}

@@ -100,11 +100,11 @@ def _parts(trace: Trace, pictures: Pictures, step: int, samples: list[int]) -> d
 
 
 def _quantile(lengths: Tensor) -> float:
-    known = lengths[lengths.isfinite()]
-    if len(known) == 0:
+    finite = lengths[lengths.isfinite()]
+    if len(finite) == 0:
         return 1.0
-    rank = max(1, round(QUANTILE * len(known)))
-    return float(known.kthvalue(rank).values) or 1.0
+    rank = max(1, round(QUANTILE * len(finite)))
+    return float(finite.kthvalue(rank).values) or 1.0
 
 
 def _sheet(part: dict[str, Tensor]) -> tuple[Image, list[int]]:
@@ -156,9 +156,9 @@ def mixable(trace: Trace, pictures: Mapping, keep: Callable[[bytes, str], dict])
 def _pair(trace: Trace, step: int, samples: Sequence[int]) -> Tensor | None:  # -> [2 b, C, ...]
     """u and c of a step, one after the other; None where one is not known."""
     kept = [trace.captured_tensor(name, step) for name in ("uncond", "cond")]
-    known = [tensor[list(samples)].float() for tensor in kept if tensor is not None]
-    found = torch.cat(known) if len(known) == len(kept) else None
-    return found if found is not None and bool(found.isfinite().all()) else None
+    rows = [tensor[list(samples)].float() for tensor in kept if tensor is not None]
+    pair = torch.cat(rows) if len(rows) == len(kept) else None
+    return pair if pair is not None and bool(pair.isfinite().all()) else None
 
 
 def _smaller(colours: Tensor, steps: int) -> Tensor:  # [n, H, W, 3] -> [n, h, w, 3]

@@ -84,10 +84,10 @@ class NetworkDenoiser:
 
     def _labels(self, condition: Any, batch: int) -> list[int]:
         """One label for each sample.  Raises ValueError for what is none, and where one is needed and absent."""
-        found = label_numbers(condition, self.labels, self.spec.null_index)
-        if self.spec.null_index is None and NO_LABEL in found:
+        numbers = label_numbers(condition, self.labels, self.spec.null_index)
+        if self.spec.null_index is None and NO_LABEL in numbers:
             raise ValueError(f"{UNTRAINED.format(self.spec.name)}. {WITHOUT}")
-        return one_each(found, batch)
+        return one_each(numbers, batch)
 
 
 def one_each(labels: list[int], batch: int) -> list[int]:

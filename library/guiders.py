@@ -77,9 +77,9 @@ class GuiderWatch:
         @functools.wraps(work)
         def noted(*given: Any, **named: Any) -> Any:
             self._see(lambda: before(signature.bind(*given, **named)))
-            found = work(*given, **named)
-            self._see(lambda: after(found))
-            return found
+            result = work(*given, **named)
+            self._see(lambda: after(result))
+            return result
 
         return noted
 
@@ -123,8 +123,8 @@ class GuiderWatch:
             raise NotFollowed(f"the network puts out {odd[0]} for a state of {list(latents.shape)}")
         return Step(latents, output, made, self._gamma if "pred_uncond" in made else 1.0, within)
 
-    def _arrive(self, found: Any) -> None:
-        self.latents = found[0]
+    def _arrive(self, result: Any) -> None:
+        self.latents = result[0]
 
     def _conclude(self, at: Coordinates, step: Step, then: Level | None) -> None:
         """Record a step that led to a level, None inside a step of several stages."""
@@ -138,7 +138,7 @@ class GuiderWatch:
         one, sigma, x, self.arrival = at.best, at.sigma(at.best.at), widen(step.latents), None
         if self.recording is None:
             self.recording = Recording(Run((sigma, 0.0), at.flow), None, "pictures", self.facts, step.output.dtype)
-        made = {name: one.clean(widen(found), x) for name, found in step.predictions.items()}
+        made = {name: one.clean(widen(prediction), x) for name, prediction in step.predictions.items()}
         guided = one.clean(widen(step.output), x)
         count, cond, uncond = len(made), made.pop("pred_cond"), made.pop("pred_uncond", None)
         passes = {name.removeprefix("pred_cond_"): Pass(cond - other, 1) for name, other in made.items()}
@@ -149,8 +149,8 @@ class GuiderWatch:
     def _gamma(self) -> float:
         """The scale at which 1 is c: the original formulation counts from c."""
         scale = getattr(self.guider, "guidance_scale", None)
-        known = float(scale) if isinstance(scale, int | float) else math.nan
-        return known + bool(getattr(self.guider, "use_original_formulation", False))
+        gamma = float(scale) if isinstance(scale, int | float) else math.nan
+        return gamma + bool(getattr(self.guider, "use_original_formulation", False))
 
     def finish(self) -> None:
         """Take the trace of the run, or of as much of it as was followed."""

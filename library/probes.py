@@ -86,9 +86,9 @@ class Reading:
         (alpha, sigma), noisy = self.arrival
         if noisy:  # so much was added that it is a level of its kind again
             sigma = {"vp": math.sqrt(max(1 - alpha**2, 0)), "flow": 1 - alpha}.get(family, math.nan)
-        found = Level(alpha, sigma if sigma > EXACT else 0.0)
-        sure = self.has_led_on or (alpha >= self.at.alpha - EXACT and belongs(found, family))
-        return found if sure and -EXACT <= sigma <= self.at.sigma else None
+        level = Level(alpha, sigma if sigma > EXACT else 0.0)
+        sure = self.has_led_on or (alpha >= self.at.alpha - EXACT and belongs(level, family))
+        return level if sure and -EXACT <= sigma <= self.at.sigma else None
 
 
 class Coordinates:
@@ -159,16 +159,16 @@ def belongs(level: Level, family: str) -> bool:
 
 def level_of(scheduler: Any, timestep: Any, ndim: int) -> Level:
     """The noise level at which a copy of a scheduler takes its next step, from how it adds noise."""
-    asked, when = copy.copy(scheduler), torch.as_tensor(timestep).cpu().flatten()
-    if getattr(asked, "step_index", None) is not None and hasattr(asked, "set_begin_index"):
-        asked.set_begin_index(0)  # then it counts its steps: several of its timesteps may be alike
+    probe, when = copy.copy(scheduler), torch.as_tensor(timestep).cpu().flatten()
+    if getattr(probe, "step_index", None) is not None and hasattr(probe, "set_begin_index"):
+        probe.set_begin_index(0)  # then it counts its steps: several of its timesteps may be alike
     if len(when.unique()) > 1:
         raise NotFollowed("its samples are at several noise levels")
     one, zero = point(1.0, ndim), point(0.0, ndim)
-    if hasattr(asked, "scale_noise"):
-        ends = [asked.scale_noise(sample=x, timestep=when[:1], noise=eps) for x, eps in ((one, zero), (zero, one))]
-    elif hasattr(asked, "add_noise"):
-        ends = [asked.add_noise(x, eps, when[:1]) for x, eps in ((one, zero), (zero, one))]
+    if hasattr(probe, "scale_noise"):
+        ends = [probe.scale_noise(sample=x, timestep=when[:1], noise=eps) for x, eps in ((one, zero), (zero, one))]
+    elif hasattr(probe, "add_noise"):
+        ends = [probe.add_noise(x, eps, when[:1]) for x, eps in ((one, zero), (zero, one))]
     else:
         raise NotFollowed("it has neither add_noise nor scale_noise, so the noise levels of its states are unknown")
     return Level(*(float(end.flatten()[0]) for end in ends))
@@ -176,11 +176,11 @@ def level_of(scheduler: Any, timestep: Any, ndim: int) -> Level:
 
 def separate(scheduler: Any) -> Any:
     """A copy that shares nothing with the scheduler, on the CPU; it clips nothing, which would hide a wrong reading."""
-    found = copy.deepcopy(scheduler)
-    vars(found).pop("step", None)  # of whoever watches it
-    found.register_to_config(**{name: False for name in CLIPPING if name in found.config})
-    vars(found).update({name: value.cpu() for name, value in vars(found).items() if isinstance(value, Tensor)})
-    return found
+    twin = copy.deepcopy(scheduler)
+    vars(twin).pop("step", None)  # of whoever watches it
+    twin.register_to_config(**{name: False for name in CLIPPING if name in twin.config})
+    vars(twin).update({name: value.cpu() for name, value in vars(twin).items() if isinstance(value, Tensor)})
+    return twin
 
 
 def end_of(scheduler: Any, call: BoundArguments, output: float, x: float) -> float:

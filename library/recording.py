@@ -69,8 +69,8 @@ class Guided:
             return seen[-1]
 
         stand_in = partial(gradients.active_term, run, sigma)
-        asked = GradientEvaluation(denoise, x, sigma, run.alpha(sigma), terms, gradients.sigma_data, stand_in)
-        guided, answers = gradients.remember(asked.guide(), sigma), gradients.latest
+        evaluation = GradientEvaluation(denoise, x, sigma, run.alpha(sigma), terms, gradients.sigma_data, stand_in)
+        guided, answers = gradients.remember(evaluation.guide(), sigma), gradients.latest
         _, uncond, cond = seen[-1]
         uncond = self.runner.in_place_of_u if uncond is None else uncond
         return Evaluation(
@@ -99,14 +99,14 @@ class Guided:
         """One of the predictions that the chain asks for."""
         source = self.chain.sources.get(name, Source(name))
         condition = source.conditioning
-        known = isinstance(condition, str) and condition in self.conditions
-        found = (source.model or self.denoiser)(
-            x, self.runner.sigma, self.conditions[condition] if known else condition
+        is_named = isinstance(condition, str) and condition in self.conditions
+        prediction = (source.model or self.denoiser)(
+            x, self.runner.sigma, self.conditions[condition] if is_named else condition
         )
-        if not isinstance(found, Tensor) or found.shape != x.shape:
-            told = [*found.shape] if isinstance(found, Tensor) else type(found).__name__
-            raise ValueError(f"The denoiser returned {told}, but x0-hat has the shape of x, {[*x.shape]}.")
-        return found
+        if not isinstance(prediction, Tensor) or prediction.shape != x.shape:
+            what = [*prediction.shape] if isinstance(prediction, Tensor) else type(prediction).__name__
+            raise ValueError(f"The denoiser returned {what}, but x0-hat has the shape of x, {[*x.shape]}.")
+        return prediction
 
 
 class Recording:

@@ -48,10 +48,10 @@ class SweepFolder:
         judges: Mapping,
         given: Any,
     ):
-        told, setting = as_json(call), digest_of(canonical_bytes(given))
-        self.plan = Plan({"sweep": {"class_type": "guidance_geometry.sweep", "inputs": told}}, axes_of(pairs))
+        call_json, setting = as_json(call), digest_of(canonical_bytes(given))
+        self.plan = Plan({"sweep": {"class_type": "guidance_geometry.sweep", "inputs": call_json}}, axes_of(pairs))
         self.judges, self.folder = judges, Folder(place_at(str(folder)), any_measure=True)
-        self.cells = {id(one): cell_of(told, one) for one in runs}
+        self.cells = {id(one): cell_of(call_json, one) for one in runs}
         self.decode: Callable | None = getattr(call["denoiser"], "decode", None)
         self.plan = self.folder.widen(self.plan)
         self.folder.keep(self.plan)
@@ -62,13 +62,13 @@ class SweepFolder:
 
     def row(self, one: Any) -> dict[str, Any] | None:
         """The row of a run that is done; None where there is none, or where it lacks a measure."""
-        found = self.folder.row(self.cells[id(one)])
-        if not found or not {*self.judges} <= found["measures"].keys():
+        stored = self.folder.row(self.cells[id(one)])
+        if not stored or not {*self.judges} <= stored["measures"].keys():
             return None
-        values = {name: math.nan if value is None else value for name, value in found["measures"].items()}
+        values = {name: math.nan if value is None else value for name, value in stored["measures"].items()}
         first = {name: values.pop(name) for name in ("evaluations", *self.judges)}
         codes = {name: value for name, value in values.items() if name not in USUAL}
-        return {**one.place, **first, **codes, "seconds": found["seconds"]}
+        return {**one.place, **first, **codes, "seconds": stored["seconds"]}
 
     def write(self, one: Any, row: dict[str, Any]) -> dict[str, Any]:
         """Keep the row of a run, its trace and its picture; returns the row."""
@@ -158,8 +158,8 @@ def picture_of(end: Tensor, decode: Callable[[Tensor], Tensor] | None) -> bytes:
     from PIL import Image
 
     pictures, first = Pictures(decode), end[:1].float().cpu()
-    known = pictures.can_show(tuple(first.shape[1:]))
-    pixels = pictures.image(first)[0] if known else torch.full((SIDE, SIDE, 3), 0.5)
+    has_picture = pictures.can_show(tuple(first.shape[1:]))
+    pixels = pictures.image(first)[0] if has_picture else torch.full((SIDE, SIDE, 3), 0.5)
     sink = BytesIO()
     Image.fromarray((pixels * 255).round().to(torch.uint8).numpy()).save(sink, "PNG")
     return sink.getvalue()

@@ -98,8 +98,8 @@ def pairs_by_axis(axes: Mapping[str, Any]) -> dict[str, list[tuple[Any, Any]]]:
     """Every axis in order, as pairs of what a row says and the value."""
     words = [word_of(name) for name in axes]
     if unknown := sorted(name for name in axes if "." not in name and word_of(name) not in ORDER):
-        known = (*AXES, *OTHERS, "knobs such as AdaptiveProjected.eta")
-        raise ValueError(f"Unknown axis {', '.join(unknown)}. There are {', '.join(known)}.")
+        names = (*AXES, *OTHERS, "knobs such as AdaptiveProjected.eta")
+        raise ValueError(f"Unknown axis {', '.join(unknown)}. There are {', '.join(names)}.")
     if twice := [name for name in axes if words.count(word_of(name)) > 1]:
         raise ValueError(f"{' and '.join(twice)} are the same axis. Put all values on one.")
     if {*CONDITIONS} <= {*words}:
@@ -165,13 +165,13 @@ def plan_run(
 
 def with_knob_at(chain: Chain, name: str, value: Any) -> Chain:
     """The chain with another value of a knob `Rule.knob`, where it has that rule."""
-    found = knob_of(chain, name, names_of)
-    if found is None:
+    place = knob_of(chain, name, names_of)
+    if place is None:
         return chain
-    before = getattr(found[0], found[1])
+    before = getattr(place[0], place[1])
     if isinstance(before, str) != isinstance(value, str):
         raise ValueError(f"{name} is {value!r}, which cannot take the place of {before!r}. Give a value of that kind.")
-    return with_knob(chain, *found, value)
+    return with_knob(chain, *place, value)
 
 
 def names_of(rule: Rule) -> list[str]:
@@ -201,5 +201,5 @@ def row_of(one: PlannedRun, shape: Sequence[int], judges: Mapping[str, Judge | s
         name: measure_of(judge).of(trace) if isinstance(judge, str) else score(judge, run.end)
         for name, judge in judges.items()
     }
-    found = {"evaluations": trace.header["evaluations"], **scores, **measure(trace, [*trace.metrics, *WHOLE])}
-    return {**one.place, **found, "seconds": time.perf_counter() - began}
+    measures = {"evaluations": trace.header["evaluations"], **scores, **measure(trace, [*trace.metrics, *WHOLE])}
+    return {**one.place, **measures, "seconds": time.perf_counter() - began}

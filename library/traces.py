@@ -26,10 +26,10 @@ class Trace(trace.Trace):
     """One run, as `trace.trace.Trace`, with what a notebook wants of it; printed, it is one line."""
 
     @classmethod
-    def of(cls, found: trace.Trace) -> Trace:
+    def of(cls, own: trace.Trace) -> Trace:
         """The same record."""
-        parts = {name: cls.of(part) for name, part in found.parts.items()}
-        return cls(found.header, found.steps, found.stage, found.tensors, found.cross, parts)
+        parts = {name: cls.of(part) for name, part in own.parts.items()}
+        return cls(own.header, own.steps, own.stage, own.tensors, own.cross, parts)
 
     def __repr__(self) -> str:
         head = self.header

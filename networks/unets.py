@@ -15,10 +15,10 @@ def kept_channels(stem: int, widths: Sequence[int], depth: int) -> list[int]:
 
     stem: channels after the first convolution. widths: channels of each level. depth: blocks of a level.
     """
-    found = [stem]
+    channels = [stem]
     for level, width in enumerate(widths):
-        found += [*found[-1:] * bool(level), *[width] * depth]
-    return found
+        channels += [*channels[-1:] * bool(level), *[width] * depth]
+    return channels
 
 
 def unet_memory(sizes: Mapping[str, Any], batch: int, cells: int) -> int:
@@ -92,8 +92,8 @@ def ladder_sizes(shapes: Mapping[str, tuple[int, ...]], first: str) -> dict[str,
     Raises KeyError for a missing weight, ValueError for sides that do not halve.
     """
     named = (re.match(r"enc\.(\d{1,5})x\1_(?:block(\d+))?", name) for name in shapes)
-    found = {(int(name[1]), name[2]) for name in named if name}
-    sides = sorted({side for side, _ in found}, reverse=True)
+    places = {(int(name[1]), name[2]) for name in named if name}
+    sides = sorted({side for side, _ in places}, reverse=True)
     if not sides or sides != [sides[0] >> level for level in range(len(sides))]:
         raise ValueError(f"has levels of {sides} places a side, and each must halve the one before")
     blocks = [f"enc.{side}x{side}_block0" for side in sides]
@@ -102,7 +102,7 @@ def ladder_sizes(shapes: Mapping[str, tuple[int, ...]], first: str) -> dict[str,
         "seen": shapes[f"enc.{sides[0]}x{sides[0]}_conv.weight"][1],
         "stem": shapes[f"enc.{sides[0]}x{sides[0]}_conv.weight"][0],
         "widths": [shapes[f"{block}.{first}.weight"][0] for block in blocks],
-        "depth": len({block for side, block in found if side == sides[0] and block}),
+        "depth": len({block for side, block in places if side == sides[0] and block}),
         "attends": [level for level, block in enumerate(blocks) if shapes.keys() & _attention(block)],
     }
 

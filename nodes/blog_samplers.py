@@ -43,13 +43,13 @@ class BlogSampler:
     @property
     def options(self) -> dict:
         """What the step's formula needs to know, and what a trace should tell."""
-        found = {"eta": self.eta, "noise_seed_offset": self.noise_seed_offset}
+        given = {"eta": self.eta, "noise_seed_offset": self.noise_seed_offset}
         if self.steering.way != RATES.way:
-            found |= {"gradient": self.steering.way, "dsg_weight": self.steering.lean}
+            given |= {"gradient": self.steering.way, "dsg_weight": self.steering.lean}
         if self.recurrence != ONCE:
-            found |= {"recurrence": self.recurrence.times}
-            found |= {"recur_start": self.recurrence.start, "recur_end": self.recurrence.end}
-        return found
+            given |= {"recurrence": self.recurrence.times}
+            given |= {"recur_start": self.recurrence.start, "recur_end": self.recurrence.end}
+        return given
 
     @property
     def dry(self) -> BlogSampler:
@@ -96,8 +96,8 @@ class BlogSampler:
 def report_of(state, sigmas) -> dict:
     """What the host's callbacks are told of a state; `back` marks a step to a noisier level, which asks for nothing."""
     i = state.index
-    told = {"x": state.x, "i": i, "sigma": sigmas[i + state.back], "denoised": state.denoised}
-    return told | ({"back": True} if state.back else {})
+    info = {"x": state.x, "i": i, "sigma": sigmas[i + state.back], "denoised": state.denoised}
+    return info | ({"back": True} if state.back else {})
 
 
 def _share(name: str, default: float, tooltip: str) -> io.Float.Input:

@@ -73,8 +73,8 @@ class GGClassifierGradient(CheckedNode):
         preset="scale",
     ) -> io.NodeOutput:
         place = (start_percent, end_percent, vae)
-        asked, (title, node) = (scale, evaluation, normalise, limit, every_k, options or USUAL), names_here()
-        term = GradientTerm(energy, *place, *asked, title=title, node=node)
+        settings, (title, node) = (scale, evaluation, normalise, limit, every_k, options or USUAL), names_here()
+        term = GradientTerm(energy, *place, *settings, title=title, node=node)
         measured = MEASURED[term.effective_evaluation]
         if PRESETS[preset] is not None:
             term = replace(term, weight=PRESETS[preset] * measured, measured=True)

@@ -48,4 +48,4 @@ class GGCompareTraces(ViewNode):
         )
         pixels = torch.from_numpy(canvas.png()).float()[None] / 255
         image = pixels if theme == "transparent" else pixels[..., :3]
-        return io.NodeOutput(image, text, ui=show_or_say(preview, image, cls, said=[text]))
+        return io.NodeOutput(image, text, ui=show_or_say(preview, image, cls, texts=[text]))

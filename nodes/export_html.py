@@ -74,7 +74,7 @@ def make_page(trace: Trace, vae, pictures: int) -> tuple[bytes, str]:
     kept = {"pictures": keep_pictures(trace, vae, min(pictures, most), keep), "problems": check(trace)}
     record = run_record(trace, RECORD_BYTES) | kept | report_on(trace) | {"host": trace.header.get("host") or {}}
     sources = {name: trace.header.get(name) for name in ("workflow", "prompt")}
-    known = {name: value for name, value in sources.items() if value is not None}
-    text = page(record, sheets, known, PACK_VERSION)
+    present = {name: value for name, value in sources.items() if value is not None}
+    text = page(record, sheets, present, PACK_VERSION)
     count = f"pictures of {len(sheets)}" if sheets else "no pictures"
     return text.encode(), f"{len(record['steps'])} of {trace.n} steps, {count}"

@@ -113,8 +113,8 @@ class GGLoadClassifier(CheckedNode):
         path = path_of_model(FOLDER, classifier_name)
         insist(too_large(path))
         classifier = open_classifier(path, listed_path)
-        said = about(classifier)
-        return io.NodeOutput(classifier, "\n".join(classifier.labels), said, ui={"text": [said]})
+        text = about(classifier)
+        return io.NodeOutput(classifier, "\n".join(classifier.labels), text, ui={"text": [text]})
 
 
 def listed_path(name: str) -> Path:

@@ -77,13 +77,13 @@ class GGReport(CheckedNode):
         faults: list[str] = []
         with keep_out(faults.append, STOPS):
             judge = None if energy is None else ask_judge(trace, energy, vae, _judge_title())
-            found = make_report(trace, half, judge)
-            text, score = found.text(), judge_score(judge)
-            told = ascii_json(found.as_json() | ({"judge": score} if score else {}))
+            answer = make_report(trace, half, judge)
+            text, score = answer.text(), judge_score(judge)
+            as_text = ascii_json(answer.as_json() | ({"judge": score} if score else {}))
             ui: dict = {"text": [text]}
             if energy is not None and score:
                 ui |= {"judge": [score["mean"]], "judge_name": [judge_name(energy)]}
-            return io.NodeOutput(text, told, *scales_of(found), trace, ui=ui)
+            return io.NodeOutput(text, as_text, *scales_of(answer), trace, ui=ui)
         text = FAILED.format(*faults)
         return io.NodeOutput(text, "{}", *[ExecutionBlocker(text)] * 3, trace, ui={"text": [text]})
 
@@ -104,10 +104,10 @@ def judge_score(judge: Judged | None) -> dict | None:
     }
 
 
-def scales_of(found: Report) -> list:
+def scales_of(report: Report) -> list:
     """The scale to take and both ends of the range; in the place of one that nobody knows, a stop that says why."""
-    answer, why = found.answer, found.answer.headline.text()
-    own = found.cfg if answer.colour in (FINE, OFF) else None
+    answer, why = report.answer, report.answer.headline.text()
+    own = report.cfg if answer.colour in (FINE, OFF) else None
     cfg = own if answer.suggested is None else answer.suggested
     low, high = answer.range or [ExecutionBlocker(NO_RANGE.format(why))] * 2
     return [ExecutionBlocker(NO_SCALE.format(why)) if cfg is None else cfg, low, high]

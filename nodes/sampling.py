@@ -146,9 +146,9 @@ class GGGuidedSampler(CheckedNode):
         )
 
 
-def _outputs(found: tuple) -> io.NodeOutput:
+def _outputs(outputs: tuple) -> io.NodeOutput:
     """Sample, denoised and trace, with what ended the record on the node."""
-    return io.NodeOutput(*found, **on_the_node(found[2]))
+    return io.NodeOutput(*outputs, **on_the_node(outputs[2]))
 
 
 class GGGuider(CheckedNode):

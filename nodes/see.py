@@ -163,4 +163,4 @@ class GGMetrics(ViewNode):
         problems = check(trace) or ["nothing wrong found"]
         table = as_text(trace, default_when_negative(sample)) + "\n\nrecord check: " + " ".join(problems)
         table += f"\n{note}" if (note := left_out(trace)) else ""
-        return io.NodeOutput(trace, table, ui=show_or_say(save_tables, trace, filename_prefix, said=[table]))
+        return io.NodeOutput(trace, table, ui=show_or_say(save_tables, trace, filename_prefix, texts=[table]))

@@ -131,27 +131,27 @@ class GGSweep(CheckedNode):
             raise ValueError("best_by is judge, and no energy is connected. Connect one, or set best_by to auto.")
         usual = Settings(1.0, seed, steps, sampler_name, scheduler, chain_of(guidance))
         wanted = runs_of(axes_of(axes), usual, cls)
-        asked = prepare_conditions(model, positive, energy, clip, (settings.condition for _, settings in wanted))
-        subject, facts = Subject(model, positive, negative, latent_image, asked), provenance(cls)
-        began, runs, found = time.monotonic(), {}, {}
+        conditions = prepare_conditions(model, positive, energy, clip, (settings.condition for _, settings in wanted))
+        subject, facts = Subject(model, positive, negative, latent_image, conditions), provenance(cls)
+        began, runs, outcomes = time.monotonic(), {}, {}
         for i, run in every_run(subject, [settings for _, settings in wanted], mode, facts):
-            found[i] = row_of(i, wanted[i][0], subject, run, vae, asked[wanted[i][1].condition].energy)
-            runs[i], left = run, (time.monotonic() - began) * (len(wanted) / len(found) - 1)
-            say(cls, f"{len(found)} of {len(wanted)} runs, about {duration(left)} left")
-        rows, runs = [found[i][0] for i in range(len(wanted))], [runs[i] for i in range(len(wanted))]
+            outcomes[i] = row_of(i, wanted[i][0], subject, run, vae, conditions[wanted[i][1].condition].energy)
+            runs[i], left = run, (time.monotonic() - began) * (len(wanted) / len(outcomes) - 1)
+            say(cls, f"{len(outcomes)} of {len(wanted)} runs, about {duration(left)} left")
+        rows, runs = [outcomes[i][0] for i in range(len(wanted))], [runs[i] for i in range(len(wanted))]
         best = best_cfg(rows, best_by)
         chosen = next((i for i, row in enumerate(rows) if value_at(row["place"], "cfg") == best), 0)
         trace = runs[chosen].trace
         if _is_connected(cls, TRACE_PLACE):
             trace = sample_alone(subject, wanted[chosen][1], facts, "pictures").trace
-        note = " ".join(filter(None, (_note(subject, wanted, runs, mode), steady(energy, asked))))
-        page = sheet([*rows[0]["place"]], rows, lambda i: found[int(i)][1], TITLE, note, WORDS, LEAST_SIDE)
+        note = " ".join(filter(None, (_note(subject, wanted, runs, mode), steady(energy, conditions))))
+        page = sheet([*rows[0]["place"]], rows, lambda i: outcomes[int(i)][1], TITLE, note, WORDS, LEAST_SIDE)
         grid, words = torch.from_numpy(np.asarray(page).copy()).float().div_(255)[None], table(rows)
         latent = {**runs[0].samples, "samples": torch.cat([run.samples["samples"] for run in runs])}
         for of_one_run in ("noise_mask", "batch_index"):
             latent.pop(of_one_run, None)
         scale = ExecutionBlocker(UNKNOWN) if best is None else best
-        return io.NodeOutput(latent, grid, words, scale, trace, ui=show_or_say(preview, grid, cls, said=[words]))
+        return io.NodeOutput(latent, grid, words, scale, trace, ui=show_or_say(preview, grid, cls, texts=[words]))
 
 
 def _is_connected(cls, place: int) -> bool:

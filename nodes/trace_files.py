@@ -38,10 +38,10 @@ class GGSaveTrace(CheckedNode):
 
 def missing(trace_name: str) -> str | None:
     """A sentence with what there is, if no such trace is listed."""
-    known = list(trace_files())
-    if trace_name in known:
+    files = list(trace_files())
+    if trace_name in files:
         return None
-    there = f"There are: {', '.join(known[:8])}." if known else "There is none yet: save one with Save Trace."
+    there = f"There are: {', '.join(files[:8])}." if files else "There is none yet: save one with Save Trace."
     return f"Trace {trace_name!r} is neither in output/traces nor in input. {there}"
 
 

@@ -126,17 +126,17 @@ def clean_samples(model, latent: dict | None, image: Tensor | None) -> Tensor:  
     space = model.model.latent_format
     channels = space.latent_channels
     if latent is not None and image is None:
-        found = model.model.process_latent_in(latent["samples"].clone()).float().cpu()
+        samples = model.model.process_latent_in(latent["samples"].clone()).float().cpu()
     elif image is None or latent is not None:
         raise ValueError("Connect either latent or image to learn from.")
     elif channels == PIXELS and getattr(space, "spacial_downscale_ratio", 8) == 1:
         insist(beyond_pixels(image))
-        found = image.clone()[..., :PIXELS].movedim(-1, 1).float().cpu() * 2 - 1
+        samples = image.clone()[..., :PIXELS].movedim(-1, 1).float().cpu() * 2 - 1
     else:
         raise ValueError("This MODEL works on latents. Encode the pictures with VAE Encode and connect latent.")
-    if found.ndim != 4 or found.shape[1] != channels:
-        raise ValueError(f"The samples are {tuple(found.shape)} but the MODEL has {channels} channels and two sides.")
-    return found.contiguous()
+    if samples.ndim != 4 or samples.shape[1] != channels:
+        raise ValueError(f"The samples are {tuple(samples.shape)} but the MODEL has {channels} channels and two sides.")
+    return samples.contiguous()
 
 
 def lesson_of(model, latent: dict | None, image: Tensor | None, labels: str) -> Lesson:
@@ -217,7 +217,7 @@ class GGTrainNoisyClassifier(CheckedNode):
             kept = show_or_say(_write, path, student, lesson).get("text") or [f"{path.name} in models/{FOLDER}"]
             about = f"{kept[0]}\n{describe_training(classifier, lesson, held)}"
         curve = torch.from_numpy(draw_loss(losses, len(lesson.labels)).png()).float()[None, ..., :3] / 255
-        return io.NodeOutput(classifier, curve, about, ui=show_or_say(preview, curve, cls, said=[about]))
+        return io.NodeOutput(classifier, curve, about, ui=show_or_say(preview, curve, cls, texts=[about]))
 
 
 def size_of(student: Student) -> int:

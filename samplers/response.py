@@ -87,9 +87,9 @@ class Probes:
         return 1 + 3 * self.room + SPARE
 
     def _unit(self, place: int) -> Tensor:  # [1, 1, 1, places]
-        found = torch.zeros(1, 1, 1, self.places, dtype=self.dtype)
-        found[..., place] = float(self.live)
-        return found
+        unit = torch.zeros(1, 1, 1, self.places, dtype=self.dtype)
+        unit[..., place] = float(self.live)
+        return unit
 
     def answer(self, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
         """D and u of a call of the model."""
@@ -259,8 +259,8 @@ class Response:
         """
         states = self.states[:-1]  # the level of the result is not told
         alphas = [level(state.sigma, flow).alpha for state in states]
-        found = (s.start * alphas[0] + s.predicted + s.uncond - a for a, s in zip(alphas, states, strict=True))
-        return max(found, key=abs, default=0.0)
+        excess = (s.start * alphas[0] + s.predicted + s.uncond - a for a, s in zip(alphas, states, strict=True))
+        return max(excess, key=abs, default=0.0)
 
 
 def measure_response(play: Play, sigmas: Sequence[float]) -> Response:
@@ -273,18 +273,18 @@ def _measure(play: Play, sigmas: Sequence[float], probes: Probes) -> Response:
     try:
         return _response(play, probes, sigmas)
     except Crowded:
-        found = Response(late=is_late(probes), why=f"it asks or reports more than {MOST_CALLS} times")
+        answer = Response(late=is_late(probes), why=f"it asks or reports more than {MOST_CALLS} times")
         if probes.room < MOST_CALLS:
-            found = _measure(play, sigmas, Probes(min(4 * probes.room, MOST_CALLS), probes.size, probes.dtype))
+            answer = _measure(play, sigmas, Probes(min(4 * probes.room, MOST_CALLS), probes.size, probes.dtype))
     except Misfit as why:
-        found = Response(late=is_late(probes), end=end_of(probes, sigmas), why=str(why))
+        answer = Response(late=is_late(probes), end=end_of(probes, sigmas), why=str(why))
     except BaseException as fault:  # a dry run may not stop a real one
         if isinstance(fault, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
             raise  # of the keyboard
-        found = Response(late=is_late(probes), why=f"{type(fault).__name__}: {words_of(fault)[:200]}")
+        answer = Response(late=is_late(probes), why=f"{type(fault).__name__}: {words_of(fault)[:200]}")
         if probes.dtype == torch.float64:
-            found = _measure(play, sigmas, Probes(probes.room, probes.size, torch.float32))
-    return found
+            answer = _measure(play, sigmas, Probes(probes.room, probes.size, torch.float32))
+    return answer
 
 
 def play_dry(play: Play, probes: Probes) -> None:
@@ -308,25 +308,25 @@ def starts_of(probes: Probes) -> list[Start]:
     The call of a step is the one whose prediction its report shows, else the last one at the level it names, else the
     last one before it.
     """
-    found, pending = [], []
+    starts, pending = [], []
     for event in probes.events:
         if isinstance(event, Report):
             if pending:
-                found.append(_find_start(pending, event))
+                starts.append(_find_start(pending, event))
             pending = []
         elif event.asks:
             pending.append(event)
         else:
-            found.append(Start(event, None))
-    return found
+            starts.append(Start(event, None))
+    return starts
 
 
 def _find_start(pending: list[Seen], report: Report) -> Start:
     shown = None if report.row is None else report.row.abs()
     named = [s for s in pending if shown is not None and abs(float(shown[2 * s.calls + 1]) - 1) < 1e-3]
     level = [s for s in pending if report.sigma is not None and abs(s.sigma - report.sigma) <= 1e-4 * abs(s.sigma)]
-    found = (named or level or pending)[-1]
-    return Start(found, found.calls)
+    start = (named or level or pending)[-1]
+    return Start(start, start.calls)
 
 
 def is_late(probes: Probes) -> bool:
@@ -369,11 +369,11 @@ def _response(play: Play, probes: Probes, sigmas: Sequence[float]) -> Response:
     table = Table(rows, own, steps, probes)
     firsts, end = tuple(one.call for one in steps[:-1]), end_of(probes, sigmas)
     levels = tuple(one.sigma for one in probes.states if one.asks)
-    found = Response((), table.states, firsts, reports_of(probes), is_late(probes), end, levels)
+    answer = Response((), table.states, firsts, reports_of(probes), is_late(probes), end, levels)
     try:
-        return replace(found, steps=table.steps)
+        return replace(answer, steps=table.steps)
     except Misfit as why:
-        return replace(found, why=str(why))
+        return replace(answer, why=str(why))
 
 
 def _on_schedule(steps: list[Start], sigmas: Sequence[float]) -> bool:
@@ -415,7 +415,7 @@ class Table:
     @property
     def steps(self) -> tuple[StepResponse, ...]:
         """Every step, with the shortest memory that explains the next state."""
-        found: dict[int, StepResponse] = {}
+        by_step: dict[int, StepResponse] = {}
         count, size = len(self.rows) - 1, self.rows.abs().amax(dim=1)
         limit = EXACT[self.probes.dtype] * torch.maximum(size[1:], size[:-1])
         for back in range(min(count, MEMORY + 1)):
@@ -428,10 +428,10 @@ class Table:
             kept = (torch.where(one.abs() <= 0.01 * limit[:, None], 0.0, one) for one in (weights[..., 0], rest))
             lists = [one.tolist() for one in kept]
             lists.append(hidden.square().mean(dim=1).sqrt().tolist())
-            fresh = (n for n, fit in enumerate(fits) if fit and n not in found)
-            found |= {n: self._step(n, min(back, n), *(one[n] for one in lists)) for n in fresh}
-            if len(found) == count:
-                return tuple(found[n] for n in range(count))
+            fresh = (n for n, fit in enumerate(fits) if fit and n not in by_step)
+            by_step |= {n: self._step(n, min(back, n), *(one[n] for one in lists)) for n in fresh}
+            if len(by_step) == count:
+                return tuple(by_step[n] for n in range(count))
         raise Misfit(f"its next state reads more than the {MEMORY} steps before, or earlier noise")
 
     def _past(self, table: Tensor, back: int) -> Tensor:  # [states, places] -> [steps, back + 1, places]
@@ -445,9 +445,9 @@ class Table:
         ends = [one.at.calls for one in self.starts]
         first = torch.tensor([ends[max(n - back, 0)] for n in range(len(ends) - 1)])
         drawn = torch.tensor([one.at.draws for one in self.starts[:-1]])
-        asked = torch.arange(calls).repeat_interleave(2)
+        calls_of_rows = torch.arange(calls).repeat_interleave(2)
         start = drawn.new_ones(len(drawn), 1).bool()
-        earlier = (asked < first[:, None], torch.arange(draws) < drawn[:, None])
+        earlier = (calls_of_rows < first[:, None], torch.arange(draws) < drawn[:, None])
         return torch.cat([start, *earlier, ~start.expand(-1, SPARE)], dim=1).double()
 
     def _calls(self, n: int) -> range:

@@ -105,8 +105,8 @@ class ShiftLaw:
 
     def rates(self, weight: float, evaluation: str) -> tuple[float, float]:
         """The gamma that a rate would need to do the same, at the first and at the last step."""
-        found = [prod(self(weight, evaluation, sigma)) for sigma in self.steps]
-        return found[0], found[-1]
+        factors = [prod(self(weight, evaluation, sigma)) for sigma in self.steps]
+        return factors[0], factors[-1]
 
 
 def shifted_steps(levels: Sequence[Level], down: Callable[[Level, Level], float]) -> dict[float, Taken]:

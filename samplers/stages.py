@@ -98,8 +98,8 @@ class Stages:
         """The evaluation, from 1, that was not at the level that the response said; None for none.  Waits once."""
         if not self.foretold:
             return None
-        said, shown = zip(*self.foretold, strict=True)
-        pairs = enumerate(zip(said, torch.stack(shown).tolist(), strict=True), start=1)
+        levels, shown = zip(*self.foretold, strict=True)
+        pairs = enumerate(zip(levels, torch.stack(shown).tolist(), strict=True), start=1)
         return next((n for n, (level, real) in pairs if abs(level - real) > SAME_LEVEL * abs(level)), None)
 
     def begins(self, sigma: float) -> bool:

@@ -95,13 +95,13 @@ def axis_of(line: str) -> Axis:
 
 def distinct(axes: Iterable[Axis]) -> tuple[Axis, ...]:
     """The axes as they are.  Raises ValueError where two have one name, or there is none."""
-    found = tuple(axes)
-    names = [axis.name for axis in found]
+    each = tuple(axes)
+    names = [axis.name for axis in each]
     if twice := [name for name in names if names.count(name) > 1]:
         raise ValueError(f"The axis {twice[0]} is there twice. Put all its values on one line.")
-    if not found:
+    if not each:
         raise ValueError("There is no axis. Write at least one line, for example: cfg: 1, 2, 4, 8")
-    return found
+    return each
 
 
 def values_of(text: str, name: str = "") -> tuple[Value, ...]:
@@ -121,10 +121,10 @@ def _values_in(part: re.Match, name: str) -> list[Value]:
 
 
 def _parse_range(text: str) -> list[Value]:
-    found = _RANGE.fullmatch(text)
-    if not found:
+    match = _RANGE.fullmatch(text)
+    if not match:
         return [value_of(text)]
-    first, last = map(int, found.groups())
+    first, last = map(int, match.groups())
     if last < first:
         raise ValueError(f"The range {text} runs downwards. Write the smaller number first: {last}..{first}")
     if (size := last - first + 1) > LONGEST_RANGE:
@@ -211,9 +211,9 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
 
 
-def suggest(word: str, known: Iterable[str]) -> str:
+def suggest(word: str, offers: Iterable[str]) -> str:
     """A sentence with what a word may have meant, or with all there is; `scale` may have meant `Owner.scale`."""
-    names, low = {name.lower(): name for name in known}, word.lower()
+    names, low = {name.lower(): name for name in offers}, word.lower()
     close = [name for name in names if name.endswith(f".{low}")]
     close = close or difflib.get_close_matches(low, names, n=1, cutoff=0.5)
     return f"Did you mean {names[close[0]]}?" if close else f"There are {', '.join(names.values())}."

@@ -35,26 +35,26 @@ class Cell:
     also: tuple[Mapping[str, Value], ...] = ()
 
 
-def cells_of(plan: Plan, known: Nodes, models: Mapping[str, Any], version: str) -> list[Cell]:
+def cells_of(plan: Plan, nodes: Nodes, models: Mapping[str, Any], version: str) -> list[Cell]:
     """Every cell of a plan, each prompt once.
 
-    known: the nodes of the server. models: what tells the model files apart, {name: size or hash}. version: of
+    nodes: the nodes of the server. models: what tells the model files apart, {name: size or hash}. version: of
     the pack. Raises ValueError for an axis or an override that the workflow does not have, before anything runs.
     """
     named = [(axis.name, axis.values) for axis in plan.axes] + [(name, [one]) for name, one in plan.overrides.items()]
-    known = known._replace(rules=[*known.rules, *rules_in_files(named, known.rules)])
-    workflow = with_values(with_results(plan.workflow, plan.judge, known), plan.overrides, known)
-    found: dict[str, Cell] = {}
+    nodes = nodes._replace(rules=[*nodes.rules, *rules_in_files(named, nodes.rules)])
+    workflow = with_values(with_results(plan.workflow, plan.judge, nodes), plan.overrides, nodes)
+    by_id: dict[str, Cell] = {}
     for place in places(plan.every_axis):
-        cell = _cell(workflow, place, known, models, version)
-        first = found.setdefault(cell.id, cell)
+        cell = _cell(workflow, place, nodes, models, version)
+        first = by_id.setdefault(cell.id, cell)
         if first is not cell:
-            found[cell.id] = replace(first, also=(*first.also, place))
-    return list(found.values())
+            by_id[cell.id] = replace(first, also=(*first.also, place))
+    return list(by_id.values())
 
 
-def _cell(workflow: Workflow, place: dict, known: Nodes, models: Mapping, version: str) -> Cell:
-    prompt = with_knobs_told(with_values(workflow, place, known))
+def _cell(workflow: Workflow, place: dict, nodes: Nodes, models: Mapping, version: str) -> Cell:
+    prompt = with_knobs_told(with_values(workflow, place, nodes))
     return Cell(cell_id(prompt, models, version), place, prompt)
 
 

@@ -22,8 +22,8 @@ def with_diversity(rows: Sequence[Row], picture_of: Callable[[str], torch.Tensor
     groups: dict[tuple, list[Row]] = {}
     for row in rows:
         groups.setdefault(_place(row), []).append(row)
-    found = {place: diversity_of([picture_of(row["id"]) for row in group]) for place, group in groups.items()}
-    return [{**row, "measures": {**row["measures"], "diversity": found[_place(row)]}} for row in rows]
+    by_place = {place: diversity_of([picture_of(row["id"]) for row in group]) for place, group in groups.items()}
+    return [{**row, "measures": {**row["measures"], "diversity": by_place[_place(row)]}} for row in rows]
 
 
 def _place(row: Row, draws: bool = False) -> tuple:
@@ -74,10 +74,10 @@ def _point(rows: Sequence[Row], measure: str, axis: str, x: Value) -> dict[str, 
         if row["place"].get(axis) == x and value is not None and math.isfinite(value):
             groups.setdefault(_place(row, draws=measure not in OF_ALL_SEEDS), []).append(value)
     sizes = [len(group) for group in groups.values()]
-    found = spread_of([fmean(group) for group in groups.values()], measure_of(measure).within)
-    told = measure not in OF_ALL_SEEDS and len(set(sizes)) == 1
-    low, high = (found.low, found.high) if told else (math.nan, math.nan)
-    return {"x": x, "mean": found.mean, "low": low, "high": high, "n": sum(sizes)}
+    spread = spread_of([fmean(group) for group in groups.values()], measure_of(measure).within)
+    is_even = measure not in OF_ALL_SEEDS and len(set(sizes)) == 1
+    low, high = (spread.low, spread.high) if is_even else (math.nan, math.nan)
+    return {"x": x, "mean": spread.mean, "low": low, "high": high, "n": sum(sizes)}
 
 
 def titles(rows: Sequence[Row]) -> dict[str, dict[str, str]]:

@@ -35,13 +35,13 @@ def judge_of(workflow: Workflow, chosen: str = "", kinds: Collection[str] = ()) 
 
 
 def _find_judge(workflow: Workflow, energies: list[str], chosen: str) -> str:
-    found = [name for name in energies if chosen == name or chosen.lower() == title_of(workflow[name]).lower()]
-    if found:
-        return found[0]
+    matches = [name for name in energies if chosen == name or chosen.lower() == title_of(workflow[name]).lower()]
+    if matches:
+        return matches[0]
     if not energies:
         raise ValueError(NO_ENERGY)
-    known = [*energies, *(title_of(workflow[name]) for name in energies)]
-    raise ValueError(f"The workflow has no energy {chosen!r}. {suggest(chosen, dict.fromkeys(known))}")
+    names = [*energies, *(title_of(workflow[name]) for name in energies)]
+    raise ValueError(f"The workflow has no energy {chosen!r}. {suggest(chosen, dict.fromkeys(names))}")
 
 
 def _wires(node: Mapping[str, Any]) -> Iterator[list]:

@@ -90,8 +90,8 @@ def measure(trace: Trace, names: Iterable[str]) -> dict[str, float]:
 
 def score(judge: Judge, pictures: Tensor) -> float:  # [B, C, H, W], an energy's in -1 .. 1
     """What a judge says of the end of a run, on the average: an energy its log-probability, a function its own."""
-    found = judge(pictures) if callable(judge) else judge.log_prob(pictures)
-    return float(found.detach().cpu().double().mean())
+    scores = judge(pictures) if callable(judge) else judge.log_prob(pictures)
+    return float(scores.detach().cpu().double().mean())
 
 
 class Spread(NamedTuple):
@@ -111,16 +111,16 @@ def spread_of(values: Sequence[float | None], within: Range = ANY) -> Spread:
     """
     from scipy.special import stdtrit  # scipy.stats has the same, a thousand times slower
 
-    known = [value for value in values if value is not None and math.isfinite(value)]
-    if len(known) < 2:
-        return Spread(known[0] if known else math.nan, math.nan, math.nan, len(known))
-    mean, half = fmean(known), float(stdtrit(len(known) - 1, 0.975)) * stdev(known) / math.sqrt(len(known))
-    least, most = min(within[0], *known), max(within[1], *known)
+    finite = [value for value in values if value is not None and math.isfinite(value)]
+    if len(finite) < 2:
+        return Spread(finite[0] if finite else math.nan, math.nan, math.nan, len(finite))
+    mean, half = fmean(finite), float(stdtrit(len(finite) - 1, 0.975)) * stdev(finite) / math.sqrt(len(finite))
+    least, most = min(within[0], *finite), max(within[1], *finite)
     if half > 0 and least < mean < most and math.isfinite(most - least):  # rounding may put a mean at an end
         low, high = _between(mean, half, least, most)
     else:
         low, high = max(mean - half, least), min(mean + half, most)
-    return Spread(mean, low, high, len(known))
+    return Spread(mean, low, high, len(finite))
 
 
 def _between(mean: float, half: float, least: float, most: float) -> Range:

@@ -44,14 +44,14 @@ def study_page(
     rows: of the cells that are done. pictures: files by cell. note: how the cells were run. summary: what was found.
     runs: the records of the cells.
     """
-    told = [{**row, "measures": row["measures"] | {"seconds": row.get("seconds")}} for row in rows]
+    page_rows = [{**row, "measures": row["measures"] | {"seconds": row.get("seconds")}} for row in rows]
     study = {
         "title": title,
         "note": note,
         "axes": [{"name": axis.name, "values": list(axis.values), "draw": is_seed(axis.name)} for axis in axes],
-        "measures": titles(told),
-        "rows": [{key: value for key, value in row.items() if key != "trace_bytes"} for row in told],
-        "curves": curves(told, axes),
+        "measures": titles(page_rows),
+        "rows": [{key: value for key, value in row.items() if key != "trace_bytes"} for row in page_rows],
+        "curves": curves(page_rows, axes),
         "first": first_view(axes),
         "runs": bool(runs),
         "workflows": any(cell.prompt for cell in cells),
@@ -99,15 +99,15 @@ def _small(pictures: Mapping[str, bytes], room: int) -> tuple[dict[str, str], in
         )
         if share > room:
             continue
-        found, left = {}, room
+        thumbnails, left = {}, room
         for name in names:
             kind, data = _encode_image(image := thumbnail(pictures[name]), side)
             left, largest = left - len(data), max(largest, *image.size)
             if left < 0:
                 break
-            found[name] = data_uri(kind, data)
+            thumbnails[name] = data_uri(kind, data)
         if left >= 0:
-            return found, largest
+            return thumbnails, largest
     return {}, largest
 
 

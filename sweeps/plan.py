@@ -102,56 +102,58 @@ def _parse(path: Place) -> Any:
         raise ValueError(f"This is no YAML: {' '.join(str(error).split())}. Mend that line.") from error
 
 
-def plan_of(told: Any, folder: Place = Path()) -> Plan:
+def plan_of(claims: Any, folder: Place = Path()) -> Plan:
     """The plan of a table.  folder: where the file of its workflow is looked for.
 
     Raises ValueError for a field, a measure or a value that is not known.
     """
-    if not isinstance(told, Mapping):
+    if not isinstance(claims, Mapping):
         raise ValueError(f"The plan is no table. Write its fields: {', '.join(FIELDS)}.")
-    if unknown := [name for name in told if name not in FIELDS]:
+    if unknown := [name for name in claims if name not in FIELDS]:
         raise ValueError(f"The plan has an unknown field {unknown[0]!r}. {suggest(str(unknown[0]), FIELDS)}")
-    if missing := [name for name in FIELDS[:2] if not told.get(name)]:
+    if missing := [name for name in FIELDS[:2] if not claims.get(name)]:
         raise ValueError(f"The plan has no {missing[0]}. Write what each cell runs, and what is varied.")
-    check_claims("the plan", told, TABLES, "Mend the plan.")
-    measures = tuple(told.get("measures") or USUAL)
+    check_claims("the plan", claims, TABLES, "Mend the plan.")
+    measures = tuple(claims.get("measures") or USUAL)
     check_measures(measures)
-    axes = distinct(Axis(str(name), _values(str(name), values)) for name, values in told["axes"].items())
-    overrides = {str(name): _value(str(name), value) for name, value in (told.get("overrides") or {}).items()}
-    facts = {"repeats": _repeats(told.get("repeats", 1)), "judge": str(told.get("judge") or "")}
-    return Plan(_workflow(told["workflow"], folder), axes, overrides, measures, **facts)
+    axes = distinct(Axis(str(name), _values(str(name), values)) for name, values in claims["axes"].items())
+    overrides = {str(name): _value(str(name), value) for name, value in (claims.get("overrides") or {}).items()}
+    facts = {"repeats": _repeats(claims.get("repeats", 1)), "judge": str(claims.get("judge") or "")}
+    return Plan(_workflow(claims["workflow"], folder), axes, overrides, measures, **facts)
 
 
 def check_measures(names: Iterable[str]) -> None:
     """Raise ValueError for a name that no measure of a run has."""
-    known = [*MEASURES, *METRICS, *WHOLE]
-    if unknown := [name for name in names if name not in known]:
-        raise ValueError(f"There is no measure {unknown[0]!r}. {suggest(str(unknown[0]), known)}")
+    every_name = [*MEASURES, *METRICS, *WHOLE]
+    if unknown := [name for name in names if name not in every_name]:
+        raise ValueError(f"There is no measure {unknown[0]!r}. {suggest(str(unknown[0]), every_name)}")
 
 
-def _workflow(told: Any, folder: Place) -> dict[str, dict]:
-    if not isinstance(told, str):
-        return check_workflow(told)
+def _workflow(value: Any, folder: Place) -> dict[str, dict]:
+    if not isinstance(value, str):
+        return check_workflow(value)
     try:
-        return check_workflow(json.loads((folder / told).read_text(encoding="utf-8")))
+        return check_workflow(json.loads((folder / value).read_text(encoding="utf-8")))
     except OSError as error:
-        raise ValueError(f"The workflow {told} cannot be read: {error.strerror}. Give a file in API form.") from error
+        raise ValueError(f"The workflow {value} cannot be read: {error.strerror}. Give a file in API form.") from error
 
 
-def _values(name: str, told: Any) -> tuple[Value, ...]:
+def _values(name: str, value: Any) -> tuple[Value, ...]:
     """A list as it is; a text as an axis is written, such as 0..3; a single value alone."""
-    if isinstance(told, str):
-        return values_of(told, name)
-    return tuple(_value("an axis", one) for one in told) if isinstance(told, list) else (_value("an axis", told),)
+    if isinstance(value, str):
+        return values_of(value, name)
+    return tuple(_value("an axis", one) for one in value) if isinstance(value, list) else (_value("an axis", value),)
 
 
-def _value(name: str, told: Any) -> Value:
-    if not isinstance(told, int | float | str):
-        raise ValueError(f"{name} has a value that is a {type(told).__name__}. Give a number, a word or true or false.")
-    return Axis(name, (told,)).values[0]
+def _value(name: str, value: Any) -> Value:
+    if not isinstance(value, int | float | str):
+        raise ValueError(
+            f"{name} has a value that is a {type(value).__name__}. Give a number, a word or true or false."
+        )
+    return Axis(name, (value,)).values[0]
 
 
-def _repeats(told: Any) -> int:
-    if isinstance(told, bool) or not isinstance(told, int) or not 1 <= told <= MOST_REPEATS:
-        raise ValueError(f"repeats is {told!r}. Give a whole number from 1 to {MOST_REPEATS:,}.")
-    return told
+def _repeats(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_REPEATS:
+        raise ValueError(f"repeats is {value!r}. Give a whole number from 1 to {MOST_REPEATS:,}.")
+    return value

@@ -55,17 +55,17 @@ def grid_of(rows: Sequence[Row], measure: str, keys: Sequence[str]) -> dict[Sett
 
     Only draws at which no cell is missing. keys: axes that are not drawn.
     """
-    found: dict[Setting, dict[Setting, list[float]]] = {}
+    grid: dict[Setting, dict[Setting, list[float]]] = {}
     there: dict[Setting, set[Setting]] = {}  # the settings of every draw
     for row in rows:
         value, draw = row["measures"].get(measure), _draw_of(row, measure)
         if value is not None and math.isfinite(value):
             setting = tuple((name, row["place"][name]) for name in keys)
-            found.setdefault(setting, {}).setdefault(draw, []).append(value)
+            grid.setdefault(setting, {}).setdefault(draw, []).append(value)
             there.setdefault(draw, set()).add(tuple((n, v) for n, v in row["place"].items() if not is_chance(n)))
     most = max(there.values(), key=len, default=set())
     full = [draw for draw, settings in there.items() if settings == most]
-    return {s: [fmean(of[draw]) for draw in full] for s, of in found.items() if of.keys() >= set(full)}
+    return {s: [fmean(of[draw]) for draw in full] for s, of in grid.items() if of.keys() >= set(full)}
 
 
 def _draw_of(row: Row, measure: str) -> Setting:
@@ -103,23 +103,23 @@ def effects(rows: Sequence[Row], axes: Sequence[Axis]) -> list[Effect]:
 
 def _effect(rows: Sequence[Row], measure: str, axis: Axis) -> Effect:
     grid = grid_of(rows, measure, [axis.name])
-    found = {value: grid[(axis.name, value),] for value in axis.values if ((axis.name, value),) in grid}
-    means = {value: spread_of(values, measure_of(measure).within) for value, values in found.items()}
-    return Effect(measure, axis.name, means, chance_of(list(found.values())))
+    by_value = {value: grid[(axis.name, value),] for value in axis.values if ((axis.name, value),) in grid}
+    means = {value: spread_of(values, measure_of(measure).within) for value, values in by_value.items()}
+    return Effect(measure, axis.name, means, chance_of(list(by_value.values())))
 
 
 def measures_of(rows: Sequence[Row]) -> list[str]:
     """The measures that any row has a number of."""
-    found = (item for row in rows for item in row["measures"].items())
-    return list(dict.fromkeys(name for name, value in found if value is not None and math.isfinite(value)))
+    items = (item for row in rows for item in row["measures"].items())
+    return list(dict.fromkeys(name for name, value in items if value is not None and math.isfinite(value)))
 
 
 def significant(chances: Sequence[float]) -> list[bool]:
     """Which are differences: all are tested together, so that LEVEL is of one mistake in all (Holm 1979)."""
-    told = sorted((p, number) for number, p in enumerate(chances) if math.isfinite(p))
+    ranks = sorted((p, number) for number, p in enumerate(chances) if math.isfinite(p))
     passed: set[int] = set()
-    for rank, (p, number) in enumerate(told):
-        if p > LEVEL / (len(told) - rank):
+    for rank, (p, number) in enumerate(ranks):
+        if p > LEVEL / (len(ranks) - rank):
             break
         passed.add(number)
     return [number in passed for number in range(len(chances))]
@@ -139,26 +139,28 @@ def best_of(rows: Sequence[Row], axes: Sequence[str]) -> Best | None:
 
 def report_text(rows: Sequence[Row], axes: Sequence[Axis]) -> str:
     """The report as text."""
-    found = effects(rows, axes)
-    if not found:
+    every_effect = effects(rows, axes)
+    if not every_effect:
         return "There is nothing to compare: no axis of settings has two values, or no cell is done.\n"
     draws = len({_draw_of(row, "") for row in rows})
     drawn = f"{draws} draw{'s' * (draws != 1)} of seeds and prompts"
     lines = [f"{len(rows)} cells, {drawn}. Means, and in brackets 95 % intervals over the draws."]
-    passed = significant([effect.p for effect in found])
+    passed = significant([effect.p for effect in every_effect])
     for name in measures_of(rows):
-        told = [(effect, differs) for effect, differs in zip(found, passed, strict=True) if effect.measure == name]
-        lines += ["", measure_of(name).title, *(f"  {_describe_effect(effect, differs)}" for effect, differs in told)]
-        lines += [f"  {_describe_preference(rows, told)}"] if name == JUDGE else []
+        pairs = [
+            (effect, differs) for effect, differs in zip(every_effect, passed, strict=True) if effect.measure == name
+        ]
+        lines += ["", measure_of(name).title, *(f"  {_describe_effect(effect, differs)}" for effect, differs in pairs)]
+        lines += [f"  {_describe_preference(rows, pairs)}"] if name == JUDGE else []
     judged = [] if JUDGE in measures_of(rows) else [NO_JUDGE]
-    return "\n".join([*lines, "", *judged, _conclusion(found, passed)]) + "\n"
+    return "\n".join([*lines, "", *judged, _conclusion(every_effect, passed)]) + "\n"
 
 
-def _conclusion(found: Sequence[Effect], passed: Sequence[bool]) -> str:
+def _conclusion(every_effect: Sequence[Effect], passed: Sequence[bool]) -> str:
     """Which axes may be left alone, as far as can be told."""
-    told = dict.fromkeys(effect.axis for effect in found if math.isfinite(effect.p))
-    busy = {effect.axis for effect, differs in zip(found, passed, strict=True) if differs}
-    if calm := [axis for axis in told if axis not in busy]:
+    axes = dict.fromkeys(effect.axis for effect in every_effect if math.isfinite(effect.p))
+    busy = {effect.axis for effect, differs in zip(every_effect, passed, strict=True) if differs}
+    if calm := [axis for axis in axes if axis not in busy]:
         return f"No significant difference in any measure: {', '.join(calm)}."
     if busy:
         return "Every axis of which anything can be told makes a difference in some measure."
@@ -173,9 +175,9 @@ def _describe_effect(effect: Effect, passed: bool) -> str:
     return f"{effect.axis} ({words}): {means}"
 
 
-def _describe_preference(rows: Sequence[Row], told: Sequence[tuple[Effect, bool]]) -> str:
+def _describe_preference(rows: Sequence[Row], pairs: Sequence[tuple[Effect, bool]]) -> str:
     """What the judge prefers, of the axes that make a difference to it."""
-    best = best_of(rows, [effect.axis for effect, differs in told if differs])
+    best = best_of(rows, [effect.axis for effect, differs in pairs if differs])
     if best is None:
         return "the judge tells no setting from another"
     if not best.rivals:

@@ -121,8 +121,8 @@ class Folder:
         trace, _ = (self._size(place) for place in (self.trace_of(cell), self.picture_of(cell)))
         if trace != row["trace_bytes"]:
             raise ValueError(f"Its trace has {trace:,} bytes, of {row['trace_bytes']:,}. {AGAIN}")
-        known = {name: value for name, value in row["measures"].items() if self.any_measure or name in KNOWN}
-        return {**row, "measures": known}
+        measures = {name: value for name, value in row["measures"].items() if self.any_measure or name in KNOWN}
+        return {**row, "measures": measures}
 
     def _size(self, place: Place) -> int:
         try:
@@ -234,8 +234,8 @@ class Folder:
 
     def reject(self, cell: Cell, error: str) -> None:
         """Set a cell aside with its error."""
-        told = {"id": cell.id, "place": dict(cell.place), "error": error, "prompt": cell.prompt}
-        write_whole(self.path / REJECTED / f"{cell.id}.json", [ascii_json(told).encode()])
+        rejection = {"id": cell.id, "place": dict(cell.place), "error": error, "prompt": cell.prompt}
+        write_whole(self.path / REJECTED / f"{cell.id}.json", [ascii_json(rejection).encode()])
 
 
 def read_results(folder: Place) -> tuple[Plan, list[Row]]:
@@ -272,8 +272,8 @@ def csv_of(rows: Sequence[Row]) -> str:
     write = csv.writer(sink, lineterminator="\n").writerow
     write(["id", *axes, *names, *facts])
     for row in rows:
-        found = [*(row["place"].get(n) for n in axes), *(row["measures"].get(n) for n in names), *map(row.get, facts)]
-        write([row["id"], *map(_entry, found)])
+        values = [*(row["place"].get(n) for n in axes), *(row["measures"].get(n) for n in names), *map(row.get, facts)]
+        write([row["id"], *map(_entry, values)])
     return sink.getvalue()
 
 

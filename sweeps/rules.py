@@ -51,11 +51,11 @@ class Nodes(NamedTuple):
     energies: Collection[str] = ()
 
     @classmethod
-    def of(cls, told: Mapping[str, Mapping | None]) -> Nodes:
-        """told: the server's /object_info, {node id: {display_name, category, input, output} or None}."""
-        known = {name: facts for name, facts in told.items() if facts}
-        rules = [_rule_node(name, facts) for name, facts in known.items() if facts["category"].startswith(CATEGORY)]
-        return cls(rules, {name for name, facts in known.items() if ENERGY in facts.get("output", ())})
+    def of(cls, types: Mapping[str, Mapping | None]) -> Nodes:
+        """types: the server's /object_info, {node id: {display_name, category, input, output} or None}."""
+        present = {name: facts for name, facts in types.items() if facts}
+        rules = [_rule_node(name, facts) for name, facts in present.items() if facts["category"].startswith(CATEGORY)]
+        return cls(rules, {name for name, facts in present.items() if ENERGY in facts.get("output", ())})
 
 
 NOTHING = Nodes()
@@ -74,10 +74,10 @@ def knob_of(chain: Chain, name: str, names: Callable[[Rule], Iterable[str]]) -> 
     if len(numbers := [at for one in mine if (at := getattr(one, "node", ""))]) > 1:
         which = ", ".join(f"{at}.{knob}" for at in numbers)
         raise ValueError(f"{name} may be one of {len(mine)} gradients. Write which: {which}.")
-    known = mine[0].fields_by_widget
-    field = known.get(knob, knob)
-    if field not in known.values():
-        words = suggest(knob, known) if known else "None of its knobs can be an axis."
+    widgets = mine[0].fields_by_widget
+    field = widgets.get(knob, knob)
+    if field not in widgets.values():
+        words = suggest(knob, widgets) if widgets else "None of its knobs can be an axis."
         raise ValueError(f"{owner} has no knob {knob!r} that an axis can set. {words}")
     return mine[0], field
 
@@ -90,8 +90,8 @@ def with_knob(chain: Chain, rule: Rule, field: str, value: Any) -> Chain:
 def _rule_node(name: str, facts: Mapping) -> RuleNode:
     required = facts["input"].get("required", {})
     inputs = {**required, **facts["input"].get("optional", {})}
-    known = {one: default_of(declared) for one, declared in inputs.items()}
-    defaults = {one: value for one, value in known.items() if value is not None}
+    usual = {one: default_of(declared) for one, declared in inputs.items()}
+    defaults = {one: value for one, value in usual.items() if value is not None}
     return RuleNode(name, facts["display_name"], defaults, tuple(one for one in required if one not in defaults))
 
 
@@ -102,7 +102,7 @@ def default_of(declared: Sequence) -> Any:
     return more.get("default", options[0] if options else None)
 
 
-def chain_named(text: str, known: Sequence[RuleNode], here: bool = True) -> list[RuleNode]:
+def chain_named(text: str, rules: Sequence[RuleNode], here: bool = True) -> list[RuleNode]:
     """The nodes of a chain of rules, in wire order: names with + between them; `cfg` is none.
 
     here: the files of rules are on this machine; else only a server knows them, by their words.
@@ -110,15 +110,15 @@ def chain_named(text: str, known: Sequence[RuleNode], here: bool = True) -> list
     """
     words = [word.strip() for word in text.split("+")]
     return [
-        rule_in_file(word, known, here) if FORM.fullmatch(word) else rule_named(word, known)
+        rule_in_file(word, rules, here) if FORM.fullmatch(word) else rule_named(word, rules)
         for word in words
         if letters_of(word) not in PLAIN
     ]
 
 
-def rule_in_file(word: str, known: Sequence[RuleNode], here: bool = True) -> RuleNode:
+def rule_in_file(word: str, rules: Sequence[RuleNode], here: bool = True) -> RuleNode:
     """The node of a rule that is named FILE:RULE.  Raises ValueError where nothing runs files, or there is none."""
-    node = next((rule for rule in known if rule.id == FILE_NODE), None)
+    node = next((rule for rule in rules if rule.id == FILE_NODE), None)
     if node is None:
         raise ValueError(NO_FILES.format(word))
     place = RuleFile.of(word) if here else None
@@ -129,24 +129,24 @@ def rule_in_file(word: str, known: Sequence[RuleNode], here: bool = True) -> Rul
     return replace(node, title=place.name, defaults={"rule": place.word, "digest": place.digest}, knobs=knobs)
 
 
-def rules_in_files(axes: Iterable[tuple[str, Iterable[Any]]], known: Sequence[RuleNode]) -> list[RuleNode]:
+def rules_in_files(axes: Iterable[tuple[str, Iterable[Any]]], rules: Sequence[RuleNode]) -> list[RuleNode]:
     """The rules in files that any value of an axis `rule` names.  axes: names and values"""
     words = (word.strip() for name, values in axes if name == RULE for one in values for word in str(one).split("+"))
-    return [rule_in_file(word, known) for word in words if FORM.fullmatch(word)]
+    return [rule_in_file(word, rules) for word in words if FORM.fullmatch(word)]
 
 
-def rule_named(word: str, known: Sequence[RuleNode]) -> RuleNode:
+def rule_named(word: str, rules: Sequence[RuleNode]) -> RuleNode:
     """The node of a rule."""
-    found = next((rule for rule in known if letters_of(word) in map(letters_of, rule.names)), None)
-    if found is None:
-        usable = [rule for rule in known if not rule.sockets]
+    rule_node = next((rule for rule in rules if letters_of(word) in map(letters_of, rule.names)), None)
+    if rule_node is None:
+        usable = [rule for rule in rules if not rule.sockets]
         raise ValueError(f"No rule is called {word!r}. {suggest(word, ['cfg', *(rule.names[0] for rule in usable)])}")
-    if found.sockets:
+    if rule_node.sockets:
         raise ValueError(
-            f"The rule {word!r} needs {' and '.join(found.sockets)}, which an axis cannot give. Connect it in the "
+            f"The rule {word!r} needs {' and '.join(rule_node.sockets)}, which an axis cannot give. Connect it in the "
             "workflow, and vary one of its widgets."
         )
-    return found
+    return rule_node
 
 
 def letters_of(word: str) -> str:

@@ -34,12 +34,12 @@ def check_workflow(workflow: Any) -> dict[str, dict]:
     return {str(name): copy.deepcopy(dict(node)) for name, node in workflow.items()}
 
 
-def _is_node(told: Any) -> bool:
-    kind, inputs = (told.get("class_type"), told.get("inputs")) if isinstance(told, Mapping) else (None, None)
+def _is_node(value: Any) -> bool:
+    kind, inputs = (value.get("class_type"), value.get("inputs")) if isinstance(value, Mapping) else (None, None)
     return isinstance(kind, str) and isinstance(inputs, Mapping)
 
 
-def with_results(workflow: Workflow, judge: str = "", known: Nodes = NOTHING) -> dict[str, dict]:
+def with_results(workflow: Workflow, judge: str = "", nodes: Nodes = NOTHING) -> dict[str, dict]:
     """The workflow with a trace of its last sampler saved and its picture previewed, and without what neither needs.
 
     judge: as in `judge_of`. Raises ValueError where there is no sampler that can be traced, no picture, or no such
@@ -56,7 +56,7 @@ def with_results(workflow: Workflow, judge: str = "", known: Nodes = NOTHING) ->
     made[sampler]["class_type"] = TRACED.get(made[sampler]["class_type"], made[sampler]["class_type"])
     saved = {"trace": [sampler, TRACE_OUTPUT], "filename_prefix": "sweep"}
     made[TRACE] = {"class_type": "GGSaveTrace", "inputs": saved}
-    energy = judge_of(made, judge, known.energies)
+    energy = judge_of(made, judge, nodes.energies)
     if energy:
         made[JUDGE] = judging_node(made, energy, [sampler, TRACE_OUTPUT], PICTURES)
     kept = {name for end in (PICTURES, TRACE, JUDGE) for name in upstream(made, end)}
@@ -67,36 +67,36 @@ def sampler_of(workflow: Workflow) -> str:
     """The sampler nearest to the picture."""
     classes = (*TRACED, *TRACED.values())
     near = upstream(workflow, PICTURES) if PICTURES in workflow else reversed(list(workflow))
-    found = next((name for name in near if workflow[name]["class_type"] in classes), None)
-    if found is None:
+    name_of_sampler = next((name for name in near if workflow[name]["class_type"] in classes), None)
+    if name_of_sampler is None:
         raise ValueError(NO_SAMPLER)
-    return found
+    return name_of_sampler
 
 
-def place_of(workflow: Workflow, name: str, known: Nodes = NOTHING) -> tuple[str, str]:
+def place_of(workflow: Workflow, name: str, nodes: Nodes = NOTHING) -> tuple[str, str]:
     """The node and the input that an axis means: `cfg`, `prompt`, `4.steps`, `KSampler.steps`.
 
     Raises ValueError for none, with what may have been meant, and for several, with all of them.
     """
     owner, dot, widget = name.rpartition(".")
-    found: list[tuple[str, str]] = []
+    places: list[tuple[str, str]] = []
     for names in (_widgets_of(widget), _widgets_of(word_of(widget))):
-        found = found or [
+        places = places or [
             (n, one) for n, one in widgets(workflow) if one in names and (not dot or _is(workflow, n, owner))
         ]
     if not dot:
-        found = [one for one in found if workflow[one[0]]["class_type"] not in known.energies] or found
-    if widget == "prompt" and len(found) > 1:
-        found = _of_positive(workflow, found)
-    if len(found) == 1:
-        return found[0]
-    if not found:
+        places = [one for one in places if workflow[one[0]]["class_type"] not in nodes.energies] or places
+    if widget == "prompt" and len(places) > 1:
+        places = _of_positive(workflow, places)
+    if len(places) == 1:
+        return places[0]
+    if not places:
         every = widgets(workflow)
         owned = [*(f"{title_of(workflow[n])}.{one}" for n, one in every), *(f"{n}.{one}" for n, one in every)]
         words = owned if dot else [RULE, *(word_of(one) for _, one in every), *(one for _, one in every)]
         raise ValueError(f"The workflow has no widget {name!r}. {suggest(name, dict.fromkeys(words))}")
-    several = ", ".join(f"{n}.{one} ({title_of(workflow[n])})" for n, one in found)
-    raise ValueError(f"{name} may be one of {len(found)} widgets. Write which: {several}.")
+    several = ", ".join(f"{n}.{one} ({title_of(workflow[n])})" for n, one in places)
+    raise ValueError(f"{name} may be one of {len(places)} widgets. Write which: {several}.")
 
 
 def _widgets_of(word: str) -> tuple[str, ...]:
@@ -108,14 +108,14 @@ def _is(workflow: Workflow, node: str, owner: str) -> bool:
     return owner == node or owner.lower() in (title_of(workflow[node]).lower(), workflow[node]["class_type"].lower())
 
 
-def _of_positive(workflow: Workflow, found: list[tuple[str, str]]) -> list[tuple[str, str]]:
+def _of_positive(workflow: Workflow, places: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """The text nearest to what a sampler takes as its positive."""
-    asked = (node["inputs"].get("positive") for node in workflow.values())
-    near = [name for wire in asked if is_link(wire) for name in upstream(workflow, str(wire[0]))]
-    return sorted((one for one in found if one[0] in near), key=lambda one: near.index(one[0]))[:1] or found
+    positives = (node["inputs"].get("positive") for node in workflow.values())
+    near = [name for wire in positives if is_link(wire) for name in upstream(workflow, str(wire[0]))]
+    return sorted((one for one in places if one[0] in near), key=lambda one: near.index(one[0]))[:1] or places
 
 
-def with_values(workflow: Workflow, values: Mapping[str, Value], known: Nodes = NOTHING) -> dict[str, dict]:
+def with_values(workflow: Workflow, values: Mapping[str, Value], nodes: Nodes = NOTHING) -> dict[str, dict]:
     """The workflow with these values: a widget each, `rule` a chain of rules, `repeat` what is added to the seed.
 
     A widget of a rule, such as `Limited Interval.start`, is left out where the chain is another.
@@ -123,15 +123,15 @@ def with_values(workflow: Workflow, values: Mapping[str, Value], known: Nodes = 
     made = check_workflow(workflow)
     for name, value in sorted(values.items(), key=lambda one: one[0] != RULE):
         if name == RULE:
-            _wire_rules(made, chain_named(str(value), known.rules))
-        elif RULE in values and _is_elsewhere(made, name, known.rules):
+            _wire_rules(made, chain_named(str(value), nodes.rules))
+        elif RULE in values and _is_elsewhere(made, name, nodes.rules):
             continue
         elif name == REPEAT:
-            node, widget = place_of(made, "seed", known)
+            node, widget = place_of(made, "seed", nodes)
             made[node]["inputs"][widget] = _of_kind("seed", made[node]["inputs"][widget], 0) + int(value)
         else:
-            place = place_of(made, name, known)
-            for node, widget in (place, *followers(made, name, place, known.energies)):
+            place = place_of(made, name, nodes)
+            for node, widget in (place, *followers(made, name, place, nodes.energies)):
                 inputs = made[node]["inputs"]
                 inputs[widget] = _of_kind(name, value, inputs[widget])
                 inputs |= {PRESET: widget} if widget == PRESET_SCALE and PRESET in inputs else {}

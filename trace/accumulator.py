@@ -174,11 +174,11 @@ class Accumulator:
 
         Steps after a fault stay without numbers even if it was a passing one: those across steps would skip a step.
         """
-        steps, known = list(self.waiting), len(self.rows)
+        steps, count = list(self.waiting), len(self.rows)
         self.waiting.clear()
         with keep_out(self._note_fault):
             self._measure([] if self.fault else steps)
-        self.fault_levels += [self.measurement.levels(step) for step in steps[len(self.rows) - known :]]
+        self.fault_levels += [self.measurement.levels(step) for step in steps[len(self.rows) - count :]]
 
     def _measure(self, steps: list[Recorded]) -> None:
         """Steps of a device without float64, where nothing can be summed for them, come here all at once."""
@@ -237,8 +237,8 @@ class Columns(Mapping):
             if self._columns is None:
                 self._columns = self._accumulator.columns()
                 fault = self._accumulator.fault
-                for told in self._lists:
-                    told += [fault] if fault and fault not in told else []
+                for faults in self._lists:
+                    faults += [fault] if fault and fault not in faults else []
                 with keep_out(lambda fault: None):
                     self._lists[0].extend(self._remarks(self._columns))
                 del self._accumulator, self._remarks

@@ -73,8 +73,8 @@ def _along_and_across(record: GramRecord, name: str, weight: Tensor) -> tuple[Te
     vector = vector_of_pass(name)
     along = ratio(record.dot(vector, "delta"), record.dot("delta", "delta"))
     across = record.square({vector: 1.0, "delta": -along})
-    known = weight.isfinite()
-    return weight * along, torch.where(known, ratio(across, record.dot(vector, vector)).clamp(max=1), torch.nan)
+    finite = weight.isfinite()
+    return weight * along, torch.where(finite, ratio(across, record.dot(vector, vector)).clamp(max=1), torch.nan)
 
 
 def _median_sample(values: Tensor, room: Tensor) -> tuple[Tensor, Tensor]:  # [n, B] x2 -> [n] x2
@@ -85,10 +85,10 @@ def _median_sample(values: Tensor, room: Tensor) -> tuple[Tensor, Tensor]:  # [n
 
 def _widget_number(values: Tensor, room: Tensor) -> Tensor:  # [n] x2 -> [n]
     """The values, or the shortest number on a widget, where rounding alone lies between."""
-    found = values
+    numbers = values
     for number in (values.round(decimals=places) for places in range(PLACES, -1, -1)):
-        found = torch.where((number - values).abs() <= room, number, found)
-    return found
+        numbers = torch.where((number - values).abs() <= room, number, numbers)
+    return numbers
 
 
 def _pass_weights(
@@ -101,16 +101,16 @@ def _pass_weights(
     """
     if not passes:
         return {}
-    known = GramRecord(record.vectors, record.K.nan_to_num())
+    finite = GramRecord(record.vectors, record.K.nan_to_num())
     gradients = {name: torch.as_tensor(weight).nan_to_num() for name, weight in weights.items()}
     push, vectors = beyond_c(stated.nan_to_num()[:, None], gradients), [vector_of_pass(name) for name in passes]
-    found = dict.fromkeys(vectors, torch.full(record.K.shape[:-1], torch.nan, dtype=torch.float64))
-    least = found[vectors[0]]
+    results = dict.fromkeys(vectors, torch.full(record.K.shape[:-1], torch.nan, dtype=torch.float64))
+    least = results[vectors[0]]
     for axes in (("delta", *vectors), ("delta", COND, *vectors)):
-        inside, unique = projection(known, push, axes), independent(known, axes)
-        least = rounding_beside(known, {**push, **inside, COND: 1.0})
-        proved = unique & (known.square(plus(push, inside, -1.0)).sqrt() <= least)
-        found = {v: torch.where(proved & found[v].isnan(), inside[v], found[v]) for v in vectors}
-    rooms = [ratio(least, known.square({v: 1.0}).sqrt()) for v in vectors]  # nan: it changed nothing
-    made = [torch.where(room.isnan(), torch.nan, found[v]) for v, room in zip(vectors, rooms, strict=True)]
+        inside, unique = projection(finite, push, axes), independent(finite, axes)
+        least = rounding_beside(finite, {**push, **inside, COND: 1.0})
+        proved = unique & (finite.square(plus(push, inside, -1.0)).sqrt() <= least)
+        results = {v: torch.where(proved & results[v].isnan(), inside[v], results[v]) for v in vectors}
+    rooms = [ratio(least, finite.square({v: 1.0}).sqrt()) for v in vectors]  # nan: it changed nothing
+    made = [torch.where(room.isnan(), torch.nan, results[v]) for v, room in zip(vectors, rooms, strict=True)]
     return dict(zip(passes, zip(made, rooms, strict=True), strict=True))

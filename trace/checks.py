@@ -24,8 +24,8 @@ def check(trace: Trace) -> list[str]:
 def _gram_problems(trace: Trace) -> list[str]:
     share = negativity(trace.record)
     full = torch.tensor([stage == "step" for stage in trace.stage], dtype=torch.bool) & ~trace.steps["evals"].isnan()
-    known = trace.record.part(VECTORS).K.isfinite().all(dim=-1)  # a gradient beside them may be absent
-    broken, bad = ~known.all(dim=1) & full, (share > ROUNDING).any(dim=1)
+    finite = trace.record.part(VECTORS).K.isfinite().all(dim=-1)  # a gradient beside them may be absent
+    broken, bad = ~finite.all(dim=1) & full, (share > ROUNDING).any(dim=1)
     problems = []
     if broken.any():
         problems.append(f"The state or a prediction is not finite at {_steps(broken)}: the run diverged or overflowed.")

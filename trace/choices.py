@@ -51,8 +51,8 @@ def scale_axes(trace: Trace) -> Tensor:  # -> [B, 2]
     held = torch.where(pushing[..., None], torch.cat([scales[..., None], ends], dim=-1), torch.nan)
     given = torch.tensor([0.0, 1.0, cfg_of(trace)], dtype=torch.float64).expand(trace.batch, 3)
     values = torch.cat([held.movedim(1, 0).flatten(1), given], dim=1)
-    known = values.isfinite()
-    low, high = torch.where(known, values, torch.inf).amin(dim=1), torch.where(known, values, -torch.inf).amax(dim=1)
+    finite = values.isfinite()
+    low, high = torch.where(finite, values, torch.inf).amin(dim=1), torch.where(finite, values, -torch.inf).amax(dim=1)
     return torch.stack([low, high], dim=-1)
 
 

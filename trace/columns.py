@@ -27,9 +27,9 @@ def columns_of(taken: list[Row], setting: Setting) -> dict[str, Tensor]:
     levels = torch.tensor([row.levels for row in taken], dtype=torch.float64)
     rows = dict(zip(LEVELS, levels.unbind(dim=1), strict=True))
     record, count = _record_of(taken, setting), int(rows.pop("count")[0])
-    ratios, said = [rows.pop(name)[:, None] for name in RATIOS], _term_columns(taken, setting)
+    ratios, term_columns = [rows.pop(name)[:, None] for name in RATIOS], _term_columns(taken, setting)
     floor = torch.as_tensor(metrics.precision_floor((record.dot("a", "a") / count).sqrt(), setting.dtype))
-    weights = {MASKED: 1.0} | {term.name: said[term.weight] for term in setting.terms if term.guides}
+    weights = {MASKED: 1.0} | {term.name: term_columns[term.weight] for term in setting.terms if term.guides}
     facts = (rows["gamma"], rows.pop("predictions"), weights, setting.passes, floor, count, setting.states_scales)
     rows["gamma"], record, *scales, pulled = prove_scales(record, *facts)
     across = {
@@ -43,7 +43,7 @@ def columns_of(taken: list[Row], setting: Setting) -> dict[str, Tensor]:
     proved = (measured["m12"] <= metrics.identity_limit(record, count, rows["sigma"])).all(dim=1)
     return {
         **rows,
-        **said,
+        **term_columns,
         **dict(zip(SCALES, scales, strict=True)),
         **_pass_columns(taken, setting, record, pulled),
         **{name: _of_the_step_before(values) for name, values in across.items()},
@@ -79,31 +79,31 @@ def unknown_columns(levels: list[tuple[float, ...]], setting: Setting, batch: in
     for name in setting.passes:
         shapes |= dict(zip(columns_of_pass(name), ((n,), (n,), (n, batch)), strict=True))
         shapes |= dict.fromkeys(effects_of_pass(name), (n, batch))
-    known = torch.tensor(levels, dtype=torch.float64).reshape(n, len(LEVELS))
+    level_columns = torch.tensor(levels, dtype=torch.float64).reshape(n, len(LEVELS))
     unknown = {name: torch.full(shape, torch.nan, dtype=torch.float64) for name, shape in shapes.items()}
-    return unknown | dict(zip(names, known.unbind(dim=1), strict=False))
+    return unknown | dict(zip(names, level_columns.unbind(dim=1), strict=False))
 
 
 def _term_columns(taken: list[Row], setting: Setting) -> dict[str, Tensor]:
     """What the energies said, and with which weight their gradients acted."""
-    said = torch.stack([row.energy_values for row in taken]).cpu().double()
-    return {column: said[:, i] for i, column in enumerate(setting.columns)}
+    values = torch.stack([row.energy_values for row in taken]).cpu().double()
+    return {column: values[:, i] for i, column in enumerate(setting.columns)}
 
 
 def _pass_columns(
     taken: list[Row], setting: Setting, record: GramRecord, pulled: Mapping[str, tuple[Tensor, Tensor, Tensor]]
 ) -> dict[str, Tensor]:
     """What the further passes cost and did; unknown where only a later stage of a step made one."""
-    found, count = {}, taken[0].levels[LEVELS.index("count")]
+    columns, count = {}, taken[0].levels[LEVELS.index("count")]
     for name in setting.passes:
         vector = vector_of_pass(name)
         made = torch.tensor([vector in row.rows for row in taken])[:, None]
         size = torch.where(made, (record.dot(vector, vector) / count).sqrt(), torch.nan)
         cost = torch.tensor([row.passes.get(name, 0) for row in taken], dtype=torch.float64)
         scale, *effects = pulled[name]
-        found |= dict(zip(columns_of_pass(name), (cost, scale, size), strict=True))
-        found |= dict(zip(effects_of_pass(name), effects, strict=True))
-    return found
+        columns |= dict(zip(columns_of_pass(name), (cost, scale, size), strict=True))
+        columns |= dict(zip(effects_of_pass(name), effects, strict=True))
+    return columns
 
 
 def _tensor_columns(taken: list[Row], noisier: Tensor) -> dict[str, Tensor]:

@@ -46,22 +46,22 @@ def directions_of(trace: Trace) -> Directions | None:
 
 def with_directions(trace: Trace) -> Trace:
     """The same trace with its directions stored, so that they outlive the captured tensors."""
-    found = directions_of(trace)
-    if found is None:
+    directions = directions_of(trace)
+    if directions is None:
         return trace
-    header = {**trace.header, CROSS: {"steps": found.steps, "error": found.error}}
-    return replace(trace, header=header, cross={**trace.cross, CROSS: found.cosines})
+    header = {**trace.header, CROSS: {"steps": directions.steps, "error": directions.error}}
+    return replace(trace, header=header, cross={**trace.cross, CROSS: directions.cosines})
 
 
 def _cosines(u: Tensor, c: Tensor, size: Tensor) -> Tensor:  # [k, B, ...] x2, [k, B] -> [B, k(k+1)/2]
     rows, columns = torch.triu_indices(len(size), len(size))
-    found = []
+    cosines = []
     for b in range(size.shape[1]):
         delta = (c[:, b].float() - u[:, b].float()).flatten(1)
         inner = (delta @ delta.mT).double().cpu()
         inner.diagonal().copy_(size[:, b].square())
-        found.append((inner / (size[:, None, b] * size[None, :, b]))[rows, columns].clamp(-1, 1))
-    return torch.stack(found)
+        cosines.append((inner / (size[:, None, b] * size[None, :, b]))[rows, columns].clamp(-1, 1))
+    return torch.stack(cosines)
 
 
 def _error(trace: Trace, steps: list[int], size: Tensor) -> float:

@@ -105,7 +105,7 @@ def cfg_of(trace: Trace) -> float:
     """The widget's number, nan where nobody tells or the guider combines the predictions itself."""
     if trace.header.get("guider"):
         return math.nan
-    return float(told if isinstance(told := trace.header.get("cfg"), int | float) else math.nan)
+    return float(cfg if isinstance(cfg := trace.header.get("cfg"), int | float) else math.nan)
 
 
 def _course(scales: Tensor, weights: Tensor) -> tuple[float, float, float, float]:  # [n] x2 -> early, late, least, most

@@ -367,8 +367,8 @@ def _check_columns(name: str, trace: Trace) -> None:
     for made in passes_of(trace.steps):
         wanted |= dict(zip(columns_of_pass(made), ((n,), (n,), (n, batch)), strict=True))
         wanted |= dict.fromkeys(trace.steps.keys() & effects_of_pass(made), (n, batch))
-    asked = {column for term in trace.terms for column in (term.column, term.weight)}
-    wanted |= dict.fromkeys(asked & trace.steps.keys(), (n, batch))
+    term_columns = {column for term in trace.terms for column in (term.column, term.weight)}
+    wanted |= dict.fromkeys(term_columns & trace.steps.keys(), (n, batch))
     if not trace.steps.keys() & set(SCALES):
         wanted = {column: size for column, size in wanted.items() if column not in SCALES}
     for column, size in wanted.items():
@@ -393,6 +393,6 @@ def _check_cross(name: str, trace: Trace) -> None:
 
 
 def _check_tensor(name: str, what: str, tensor: Tensor | None, size: tuple[int, ...], dtype: torch.dtype) -> None:
-    found = None if tensor is None else (tuple(tensor.shape), tensor.dtype)
-    if found != (size, dtype):
-        raise ValueError(f"{name}: {what} is {found}, {(size, dtype)} is needed. The file is damaged: save it again.")
+    form = None if tensor is None else (tuple(tensor.shape), tensor.dtype)
+    if form != (size, dtype):
+        raise ValueError(f"{name}: {what} is {form}, {(size, dtype)} is needed. The file is damaged: save it again.")

@@ -98,8 +98,8 @@ def fill_absent(record: GramRecord) -> GramRecord:
 
     So without a difference c is u, the only prediction that was made.
     """
-    known = (record.dot("u", "u") + record.dot("D-G", "D-G")).isfinite()[..., None]
-    return GramRecord(record.vectors, torch.where(known & record.K.isnan(), 0.0, record.K))
+    finite = (record.dot("u", "u") + record.dot("D-G", "D-G")).isfinite()[..., None]
+    return GramRecord(record.vectors, torch.where(finite & record.K.isnan(), 0.0, record.K))
 
 
 def triangle(full: Tensor) -> Tensor:  # [..., V, V] -> [..., V(V+1)/2]

@@ -88,12 +88,12 @@ def _least_header(run: EndedRun) -> dict[str, Any]:
     }
 
 
-def _capture_tensors(run: EndedRun, told: dict, store: Callable[[Tensors], tuple[Tensors, str]]) -> Tensors:
-    """The captured tensors and the end state; `told` gets which steps, and what was left out."""
+def _capture_tensors(run: EndedRun, facts: dict, store: Callable[[Tensors], tuple[Tensors, str]]) -> Tensors:
+    """The captured tensors and the end state; `facts` gets which steps, and what was left out."""
     capture = run.accumulator.capture
     steps, tensors, note = capture.stack()
     if capture.mode != "numbers" and run.end is not None:
         tensors[END] = run.end.half().cpu()
     tensors, why = store(tensors)
-    told |= {"steps": steps, "note": "; ".join(text for text in (note, why) if text)}
+    facts |= {"steps": steps, "note": "; ".join(text for text in (note, why) if text)}
     return tensors

@@ -197,8 +197,8 @@ def direction_memory(record: GramRecord, count: int, floor: Coefficient = 0.0) -
     """
     least = FLOOR_FACTOR * torch.as_tensor(floor).double() * count**0.5
     before, now = {"delta-1": 1.0}, {"delta": 1.0}
-    known = (_length(record, before) >= least) & (_length(record, now) >= least)
-    return torch.where(known, _cosine(record, before, now), torch.nan)
+    long_enough = (_length(record, before) >= least) & (_length(record, now) >= least)
+    return torch.where(long_enough, _cosine(record, before, now), torch.nan)
 
 
 def extrapolation_error(record: GramRecord, predicted: Combination) -> Tensor:  # >= 0
@@ -225,8 +225,8 @@ def effective_scale(
     """
     push, size = beyond_c(gamma, apart), _length(record, {"delta": 1.0})
     rounded = torch.maximum(torch.as_tensor(floor), rounding_beside(record, {"u": 1.0}) / FLOOR_FACTOR)
-    known = (size > FLOOR_FACTOR * rounded) & (_length(record, push) * rounded < size.square())
-    return torch.where(known, 1 + record.combination(push, {"delta": 1.0}) / size.square(), torch.nan)
+    resolved = (size > FLOOR_FACTOR * rounded) & (_length(record, push) * rounded < size.square())
+    return torch.where(resolved, 1 + record.combination(push, {"delta": 1.0}) / size.square(), torch.nan)
 
 
 def share_across(
@@ -340,8 +340,8 @@ def _unit_axes(record: GramRecord, axes: tuple[str, ...]) -> tuple[Tensor, Tenso
     lengths = torch.stack([_length(record, {axis: 1.0}) for axis in axes], dim=-1)
     scale = torch.where(lengths == 0, 0.0, 1 / lengths)
     inner = record.part(axes).matrix() * scale[..., None, :] * scale[..., :, None]
-    known = inner.isfinite().all(dim=-1, keepdim=True).all(dim=-2, keepdim=True)
-    return scale, torch.where(known, inner, 0.0)
+    finite = inner.isfinite().all(dim=-1, keepdim=True).all(dim=-2, keepdim=True)
+    return scale, torch.where(finite, inner, 0.0)
 
 
 @dataclass(frozen=True)
@@ -392,7 +392,7 @@ def term_metrics(terms: Sequence[Term], columns: Container[str]) -> dict[str, Me
 
     "log_prob gradient", "log_prob watch", ... and of each that guides "M18 gradient", "M18r gradient", "M18s gradient".
     """
-    said = {
+    own = {
         term.column: Metric("log p of what was asked for", "nats", column=term.column)
         for term in terms
         if term.column in columns
@@ -402,7 +402,7 @@ def term_metrics(terms: Sequence[Term], columns: Container[str]) -> dict[str, Me
         "M18r": ("gradient to difference", "", gradient_to_difference),
         "M18s": ("gradient to prediction", "", gradient_share),
     }
-    return said | {
+    return own | {
         f"{number} {term.name}": Metric(words, unit, partial(function, name=term.name))
         for term in terms
         if term.guides
@@ -412,10 +412,10 @@ def term_metrics(terms: Sequence[Term], columns: Container[str]) -> dict[str, Me
 
 def pass_metrics(columns: Collection[str]) -> dict[str, Metric]:
     """What the further passes of a run add to METRICS: "pass STG", "along STG", "across STG", ..."""
-    found = {}
+    metrics = {}
     for name in passes_of(columns):
         along, across = effects_of_pass(name)
-        found[columns_of_pass(name)[-1]] = Metric("further pass to what it repeats", "rms, data")
-        found[along] = Metric("scale that a further pass adds")
-        found[across] = Metric("share of it across the difference", "share")
-    return {column: replace(metric, column=column) for column, metric in found.items() if column in columns}
+        metrics[columns_of_pass(name)[-1]] = Metric("further pass to what it repeats", "rms, data")
+        metrics[along] = Metric("scale that a further pass adds")
+        metrics[across] = Metric("share of it across the difference", "share")
+    return {column: replace(metric, column=column) for column, metric in metrics.items() if column in columns}

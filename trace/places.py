@@ -41,5 +41,5 @@ def push_outside(record: GramRecord, gamma: Coefficient, scale: Coefficient, sha
     nan where nothing goes across, or D holds more than what the share is of.  height: of D over the plane.
     """
     across, push = (record.square({"delta": reference_scale(gamma) - one, "D-G": 1.0}) for one in (scale, 1.0))
-    known = (across / push - share).abs() < NAMED
-    return torch.where((share >= ACROSS) & known, (height * across**-0.5).clamp(max=1), torch.nan)
+    by_name = (across / push - share).abs() < NAMED
+    return torch.where((share >= ACROSS) & by_name, (height * across**-0.5).clamp(max=1), torch.nan)

@@ -30,25 +30,25 @@ def push(record: GramRecord, gamma: Coefficient, kappa: Coefficient) -> Tensor: 
 def parts_of(trace: Trace) -> dict[str, Combination]:
     """What D - c is made of: w g of each gradient g, by its name, and GUIDANCE is the rest."""
     guides = [term for term in trace.terms if term.guides and term.weight in trace.steps]
-    found: dict[str, Combination] = {term.name: {term.name: trace.steps[term.weight].nan_to_num()} for term in guides}
+    parts: dict[str, Combination] = {term.name: {term.name: trace.steps[term.weight].nan_to_num()} for term in guides}
     rest = beyond_c(trace.steps["gamma"][:, None])
-    for part in found.values():
+    for part in parts.values():
         rest = plus(rest, part, -1.0)
-    return {GUIDANCE: rest} | found
+    return {GUIDANCE: rest} | parts
 
 
 def lengths(trace: Trace, part: Combination) -> Tensor:  # -> [n, B], units of x0-hat
     """How long a part of D - c is; 0 where that is rounding: no sum is more exact than the longest it is made of."""
     record = fill_absent(trace.record)
-    found = record.square(part).sqrt()
-    return torch.where(found <= torch.maximum(rounding(trace), rounding_beside(record, part)), 0.0, found)
+    length = record.square(part).sqrt()
+    return torch.where(length <= torch.maximum(rounding(trace), rounding_beside(record, part)), 0.0, length)
 
 
 def pass_lengths(trace: Trace, name: str) -> Tensor:  # -> [n, B], units of x0-hat
     """How long the part of D is that a further pass made, 0 where it did not run; nan: unknown."""
     cost, weight, size = (trace.steps[column] for column in columns_of_pass(name))
-    found = weight.abs()[:, None] * size * trace.count**0.5
-    return torch.where((cost == 0)[:, None] | (size == 0), 0.0, found)
+    length = weight.abs()[:, None] * size * trace.count**0.5
+    return torch.where((cost == 0)[:, None] | (size == 0), 0.0, length)
 
 
 def push_shares(trace: Trace) -> dict[str, float]:
@@ -90,9 +90,9 @@ def interval(first: Tensor, second: Tensor) -> tuple[int, int] | None:  # [n] x2
     """The shortest run of steps that holds 80 % of the mean of two shares, the first of equals; None if none does."""
     mean = torch.stack([first, second]).nanmean(dim=0).nan_to_num(0.0)
     before = torch.cat([mean.new_zeros(1), mean.cumsum(dim=0)])
-    found = None
+    longest = None
     for start in range(len(mean)):
         ends = (before[start + 1 :] - before[start] >= HELD - 1e-9).nonzero()
-        if len(ends) and (found is None or int(ends[0]) < found[1] - found[0]):
-            found = (start, start + int(ends[0]))
-    return found
+        if len(ends) and (longest is None or int(ends[0]) < longest[1] - longest[0]):
+            longest = (start, start + int(ends[0]))
+    return longest

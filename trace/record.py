@@ -107,32 +107,32 @@ def step_records(
 
     Of a sample: "K", "sum", "m": what cannot be found from K; "n": what can, by the step's "numbers"; "at": PLACES.
     """
-    found = numbers_of(columns, facts, numbers)
+    by_name = numbers_of(columns, facts, numbers)
     level = round_digits(torch.stack([columns[name].double().cpu() for name in PER_STEP], dim=-1))
     names = (*STORED, *numbers, *PLACES)
-    samples = _samples(columns, round_digits(torch.stack([found[name] for name in names], dim=-1)), len(numbers))
+    samples = _samples(columns, round_digits(torch.stack([by_name[name] for name in names], dim=-1)), len(numbers))
     starts = []
     for i, stage in enumerate(stages):
         start = _start_of({name: column[i] for name, column in columns.items()}, facts)
         start |= dict(zip(PER_STEP, level[i], strict=True))
         start["evals"] = None if start["evals"] is None else int(start["evals"])
         starts.append(start | {"i": first + i, "stage": stage, "numbers": list(numbers)})
-    return _fitting_samples(starts, samples, found, limit)
+    return _fitting_samples(starts, samples, by_name, limit)
 
 
 def numbers_of(columns: Mapping[str, Tensor], facts: RunFacts, names: Sequence[str]) -> dict[str, Tensor]:
     """{name: [n, B]} of these metrics and of those that the columns hold, of pushes and of PLACES."""
     record = GramRecord(facts.vectors, columns["K"].double().cpu())
-    found = step_metrics(columns, facts, names)
+    by_name = step_metrics(columns, facts, names)
     unknown = torch.full(record.K.shape[:-1], torch.nan, dtype=torch.float64)
     level = {name: columns[name].double().cpu() for name in PER_STEP}
     gamma, kappa = level["gamma"][:, None], level["kappa"][:, None]
     noisy = bool((record.dot("noise", "noise") > 0).any())
     kept = contraction(level["sigma_next"], level["alpha_next"], facts.sigma_data, noisy)[:, None]
     pushed = push(record, gamma, kappa)
-    scale, share = (found.get(name, unknown) for name in ("M19", "M19a"))
+    scale, share = (by_name.get(name, unknown) for name in ("M19", "M19a"))
     places = places_of(record, gamma, facts.count, scale, share)
-    return dict.fromkeys(METRICS, unknown) | found | {"push": pushed, "left": pushed * kept} | places
+    return dict.fromkeys(METRICS, unknown) | by_name | {"push": pushed, "left": pushed * kept} | places
 
 
 def _start_of(row: Mapping[str, Tensor], facts: RunFacts) -> dict:
@@ -142,20 +142,20 @@ def _start_of(row: Mapping[str, Tensor], facts: RunFacts) -> dict:
 
 
 def _fitting_samples(
-    starts: list[dict], samples: list[list[dict]], found: Mapping[str, Tensor], limit: int
+    starts: list[dict], samples: list[list[dict]], by_name: Mapping[str, Tensor], limit: int
 ) -> list[dict]:
     """The steps with their samples, or all with as many, evenly, as fit into the largest of them.
 
-    found: by its name every metric [n, B], of which percentiles go along.
+    by_name: by its name every metric [n, B], of which percentiles go along.
     """
-    batch = found["M1"].shape[1]
-    some = {name: found[name] for name in BANDS}
+    batch = by_name["M1"].shape[1]
+    some = {name: by_name[name] for name in BANDS}
     bands = _percentiles(some, BAND_ENDS, band) if batch >= FEWEST else [{} for _ in starts]
     whole = [start | ends | {"samples": rows} for start, ends, rows in zip(starts, bands, samples, strict=True)]
     if batch <= ALL_SAMPLES and all(size_of(step) <= limit for step in whole):
         return whole
     ranks = torch.tensor(PERCENTILES, dtype=torch.float64) / 100
-    every = {name: found[name] for name in METRICS}
+    every = {name: by_name[name] for name in METRICS}
     ends = _percentiles(every, PERCENTILES, lambda values: values.nanquantile(ranks, dim=-1).movedim(0, -1))
 
     def thinned(count: int) -> list[dict]:
@@ -179,13 +179,13 @@ def step_metrics(columns: Mapping[str, Tensor], facts: RunFacts, names: Sequence
     record = GramRecord(facts.vectors, columns["K"].double().cpu())
     given = {"count": facts.count, "sigma_data": math.nan if facts.sigma_data is None else facts.sigma_data}
     given |= {name: torch.as_tensor(columns[name]).double().cpu()[..., None] for name in ("gamma", "sigma", "alpha")}
-    found = {}
+    metrics = {}
     for name, metric in METRICS.items():
         if name in names and metric.function is not None:
-            found[name] = metric.function(record, **{need: given[need] for need in metric.needs})
+            metrics[name] = metric.function(record, **{need: given[need] for need in metric.needs})
         elif metric.column in columns:
-            found[name] = columns[metric.column].double().cpu()
-    return found
+            metrics[name] = columns[metric.column].double().cpu()
+    return metrics
 
 
 def size_of(value: object) -> int:
@@ -218,13 +218,13 @@ def _round_tensor(values: Tensor) -> Any:
     even, places = torch.where(odd, 0.0, x), torch.where(odd, 0.0, places)
     power, small = POWERS[places.abs().long()], places >= 0
     whole = torch.where(small, even * power, even / power).round()
-    found = _shortest(torch.where(small, whole / power, whole * power).tolist())
+    numbers = _shortest(torch.where(small, whole / power, whole * power).tolist())
     for *at, last in odd.nonzero().tolist():
-        row = found
+        row = numbers
         for k in at:
             row = row[k]
         row[last] = round_digits(float(x[(*at, last)]))
-    return found
+    return numbers
 
 
 def _shortest(value: Any) -> Any:
@@ -260,11 +260,11 @@ def _samples(columns: Mapping[str, Tensor], numbers: list, count: int) -> list[l
 
 def _passes(columns: Mapping[str, Tensor]) -> dict:
     """What each further pass cost at a step and did: its weight, and means over the samples; of runs with any."""
-    found = {}
+    passes = {}
     for name in passes_of(columns):
         named = zip(OF_A_PASS, (*columns_of_pass(name), *effects_of_pass(name)), strict=True)
-        found[name] = {what: round_digits(columns[column].mean()) for what, column in named if column in columns}
-    return {"passes": found} if found else {}
+        passes[name] = {what: round_digits(columns[column].mean()) for what, column in named if column in columns}
+    return {"passes": passes} if passes else {}
 
 
 def _percentiles(metrics: Mapping[str, Tensor], percent: Sequence[int], of: Callable[[Tensor], Tensor]) -> list[dict]:
@@ -291,12 +291,21 @@ def _header(trace: Trace, facts: RunFacts, steps: list[dict]) -> dict:
 
 def _directions(trace: Trace, steps: list[dict]) -> dict:
     """Cosines of the difference between all captured steps, for the samples that are sent; nothing where unknown."""
-    found = directions_of(trace)
-    if found is None:
+    directions = directions_of(trace)
+    if directions is None:
         return {}
     sent = _choose_samples(trace, steps)
-    short = [[None if math.isnan(v) else round(v, COSINE_PLACES) for v in row] for row in found.cosines[sent].tolist()]
-    return {"directions": {"steps": found.steps, "error": round_digits(found.error), "subset": sent, "samples": short}}
+    short = [
+        [None if math.isnan(v) else round(v, COSINE_PLACES) for v in row] for row in directions.cosines[sent].tolist()
+    ]
+    return {
+        "directions": {
+            "steps": directions.steps,
+            "error": round_digits(directions.error),
+            "subset": sent,
+            "samples": short,
+        }
+    }
 
 
 def _choose_samples(trace: Trace, steps: list[dict]) -> list[int]:

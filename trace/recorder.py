@@ -119,8 +119,8 @@ class Recorded:
         seen = self.evaluation.split(packed)
         if len(seen) == 1:
             return [self]
-        known = {"x": self.x, "move": self.move} | ({} if self.noise is None else {"noise": self.noise})
-        states = packed.split_table(known)
+        tensors = {"x": self.x, "move": self.move} | ({} if self.noise is None else {"noise": self.noise})
+        states = packed.split_table(tensors)
         calls = zip(*(one.split(packed) for one in self.calls), strict=True) if self.calls else [()] * len(seen)
         parts = zip(seen, states, calls, strict=True)
         return [replace(self, evaluation=one, calls=made, **own) for one, own, made in parts]
@@ -176,15 +176,15 @@ class Recorder:
         place = self.stages.note_report(sigma)
         if place is None:
             return  # a second report of the same step: there was no call since, so no new state is known
-        found = self.pending[place]
+        call = self.pending[place]
         if self.primary is not None:
             self.calls += self.pending[:place]
-            self._complete(self.primary, found)
+            self._complete(self.primary, call)
             self.calls = self.pending[place:]
         else:
             self.calls = self.pending  # the first step: its own stages may come first
         self.pending = []
-        self.primary, self.steps = found, self.steps + 1
+        self.primary, self.steps = call, self.steps + 1
 
     @property
     def current_step(self) -> int:
@@ -219,9 +219,9 @@ class Recorder:
         Older draws are in it too, as parts of x: they belong to the steps that drew them.
         """
         fresh = range(at.draws + 1, reached.draws + 1)
-        found = [reached.parts[draw] for draw in fresh if draw in reached.parts]
-        self.lost_draws += len(fresh) > 0 and not found
-        return sum(found[1:], start=found[0]) if found else None
+        shares = [reached.parts[draw] for draw in fresh if draw in reached.parts]
+        self.lost_draws += len(fresh) > 0 and not shares
+        return sum(shares[1:], start=shares[0]) if shares else None
 
     def _complete(self, at: Visited, reached: Visited) -> None:
         if at.evaluation is None:

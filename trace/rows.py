@@ -156,8 +156,8 @@ class Measurement:
             delta = cond - u
             plain = (delta * reference_scale(seen.gamma)).add_(u)
         six = (u, u - step.x, delta, seen.denoised - plain, step.move, step.noise)
-        found = seen.gradients
-        gradients = {name: found[name] if name in found else absent_vector(cond) for name in self.setting.gradients}
+        shifts = seen.gradients
+        gradients = {name: shifts[name] if name in shifts else absent_vector(cond) for name in self.setting.gradients}
         passes = {vector_of_pass(name): one.difference for name, one in seen.passes.items()}
         beside = {MASKED: seen.mask_change, COND: cond if passes else None}
         return dict(zip(VECTORS, six, strict=True)) | gradients | beside | passes
@@ -196,10 +196,10 @@ class Measurement:
 
     def _energy_values(self, step: Recorded) -> Tensor:  # -> [columns, B]
         seen, unknown = step.evaluation, step.x.new_full((len(step.x),), torch.nan)
-        said = {LOG_PROB + name: value for name, value in seen.log_probs.items()}
-        said |= {WEIGHT + name: value for name, value in seen.weights.items()}
-        known = [said.get(column, unknown).to(unknown) for column in self.setting.columns]
-        return torch.stack(known) if known else step.x.new_empty(0, len(step.x))
+        values = {LOG_PROB + name: value for name, value in seen.log_probs.items()}
+        values |= {WEIGHT + name: value for name, value in seen.weights.items()}
+        columns = [values.get(column, unknown).to(unknown) for column in self.setting.columns]
+        return torch.stack(columns) if columns else step.x.new_empty(0, len(step.x))
 
 
 def cond_of(seen: Evaluation) -> Tensor:

@@ -108,8 +108,8 @@ def terms_of(header: Mapping, columns: Iterable[str]) -> tuple[Term, ...]:
     """
     texts, titles, scales = (header.get(field) or {} for field in ("terms", "titles", "scales"))
     guide = [name for name in header["vectors"] if name not in VECTORS]
-    said = sorted(name.removeprefix(LOG_PROB) for name in columns if name.startswith(LOG_PROB))
-    measure = [name for name in said if name not in guide]
+    names = sorted(name.removeprefix(LOG_PROB) for name in columns if name.startswith(LOG_PROB))
+    measure = [name for name in names if name not in guide]
     roles = dict.fromkeys(guide, GUIDES) | dict.fromkeys(measure, MEASURES)
-    told = {name: (texts.get(name, ""), titles.get(name, ""), scales.get(name)) for name in roles}
-    return tuple(Term(name, role, *told[name]) for name, role in roles.items())
+    facts = {name: (texts.get(name, ""), titles.get(name, ""), scales.get(name)) for name in roles}
+    return tuple(Term(name, role, *facts[name]) for name, role in roles.items())

@@ -63,9 +63,9 @@ class Trace(Printed):
         """The record of one part by itself, with what the header says of the run."""
         if name == self.part_names[0]:
             return replace(self, parts={})
-        found = self.parts[name]
-        own = {fact: value for fact, value in found.header.items() if fact in OWN}
-        return replace(found, header={**self.header, **own})
+        own_part = self.parts[name]
+        own = {fact: value for fact, value in own_part.header.items() if fact in OWN}
+        return replace(own_part, header={**self.header, **own})
 
     @property
     def n(self) -> int:
@@ -151,15 +151,17 @@ class Trace(Printed):
 
     def column(self, metric: str) -> Tensor:  # -> [n, B] float64
         """A metric of every step and sample, by its number: "M1", "M6t", "M18 gradient", ... ("M6" is M6t)."""
-        known = self.metrics.get("M6t" if metric == "M6" else metric)
-        if known is None:
+        metric_column = self.metrics.get("M6t" if metric == "M6" else metric)
+        if metric_column is None:
             raise ValueError(f"Metric {metric!r} is unknown. Use one of {', '.join(self.metrics)}.")
-        if known.function is None:
-            return self.steps.get(known.column, torch.full((self.n, self.batch), torch.nan, dtype=torch.float64))
+        if metric_column.function is None:
+            return self.steps.get(
+                metric_column.column, torch.full((self.n, self.batch), torch.nan, dtype=torch.float64)
+            )
         sigma_data = self.header.get("sigma_data")
         given = {"count": self.count, "sigma_data": math.nan if sigma_data is None else float(sigma_data)}
         given |= {name: self.steps[name][:, None] for name in ("gamma", "sigma", "alpha")}
-        return known.function(self.record, **{name: given[name] for name in known.needs})
+        return metric_column.function(self.record, **{name: given[name] for name in metric_column.needs})
 
     def __repr__(self) -> str:
         header = self.header

@@ -109,9 +109,9 @@ def card_of(claims: Any, file: str) -> Card:
     if not isinstance(bands, Mapping) or not bands or not bands.keys() <= {*MEASURED}:
         raise ValueError(f"{file}: bands needs entries, each named one of {', '.join(MEASURED)}. {REMEDY}")
     model, size = claims["model"], claims["sigma_data"]
-    found = {key: _band(band, f"{file}, bands.{key}") for key, band in bands.items()}
+    bands_by_key = {key: _band(band, f"{file}, bands.{key}") for key, band in bands.items()}
     facts = (model["name"], model["sha256"].lower(), float(size["value"]), size["source"])
-    return Card(*facts, found, claims.get("judge"), claims["date"])
+    return Card(*facts, bands_by_key, claims.get("judge"), claims["date"])
 
 
 def _band(claims: Any, where: str) -> Band:

@@ -72,8 +72,8 @@ def overshoots(trace: Trace) -> Tensor:  # -> [n], >= 0
 def unguided_square(trace: Trace) -> Tensor:  # -> []
     """max over the steps of max(|u|^2, |c|^2), over all samples; nan where none is known."""
     own = torch.cat([trace.record.square(point(name)).sum(dim=1) for name in ("u", "c")])
-    known = own[own.isfinite()]
-    return known.max() if len(known) else own.new_tensor(math.nan)
+    finite = own[own.isfinite()]
+    return finite.max() if len(finite) else own.new_tensor(math.nan)
 
 
 def length_over_end(trace: Trace) -> Tensor:  # -> [n], >= 0
@@ -117,17 +117,17 @@ def times_as_far(overmean: float, strength: float, top: Mapping[str, float]) -> 
 
 def value_at(values: Tensor, levels: Tensor, level: float) -> float:  # [n] x2
     """A value at a noise level: between the two steps beside it in ln r; beyond all steps, at the nearest within 2x."""
-    known = values.isfinite() & levels.isfinite() & (levels > 0)
-    places, found = (levels[known] / level).log(), values[known]
+    finite = values.isfinite() & levels.isfinite() & (levels > 0)
+    places, own = (levels[finite] / level).log(), values[finite]
     above, below = (torch.where(side, places.abs(), math.inf) for side in (places >= 0, places <= 0))
-    if not len(found):
+    if not len(own):
         return math.nan
     (high, up), (low, down) = above.min(dim=0), below.min(dim=0)
     if bool(high + low < math.inf):
         share = float(low / (high + low)) if high + low > 0 else 0.0
-        return float(found[down] + share * (found[up] - found[down]))
+        return float(own[down] + share * (own[up] - own[down]))
     near, at = torch.minimum(high, low), up if high < low else down
-    return float(found[at]) if near <= NEAR else math.nan
+    return float(own[at]) if near <= NEAR else math.nan
 
 
 def whole_run(trace: Trace, sigma_data: float) -> bool:

@@ -73,13 +73,13 @@ def findings_of(run: Watched) -> tuple[Sentence, ...]:
 
 def _acts(run: Watched) -> Iterator[Sentence]:
     """Where guidance pushed: the shortest stretch that holds 80 % of the mean of two estimates, over all samples."""
-    found, guided = Pushes.of(run), _in_stages(run.trace, *GUIDED)
-    unknown, pushed = found.count_unknown(run.trace), bool((found.push.nan_to_num() > 0).any())
+    pushes, guided = Pushes.of(run), _in_stages(run.trace, *GUIDED)
+    unknown, pushed = pushes.count_unknown(run.trace), bool((pushes.push.nan_to_num() > 0).any())
     if unknown:
         yield say("acts.unknown", count=unknown, n=int(guided.sum()))
     elif not pushed:
         yield from () if run.scale.further else (say("acts.nowhere"),)
-    elif held := interval(found.push, found.left):
+    elif held := interval(pushes.push, pushes.left):
         first, last = held
         steps = run.trace.steps
         where = {"high": float(steps["sigma"][first]), "low": float(steps["sigma_next"][last]), "n": run.trace.n}
@@ -110,8 +110,8 @@ def _effect(run: Watched) -> Iterator[Sentence]:
 def _like(scale: Scale) -> dict[str, str | Sentence]:
     """The plain scale in words, and what went across."""
     acted = scale.effective
-    told = {name: about(value) for name, value in asdict(acted).items()}
-    like = say(_course(acted), **told) if math.isfinite(acted.scale) else short(scale.plain_scale)
+    facts = {name: about(value) for name, value in asdict(acted).items()}
+    like = say(_course(acted), **facts) if math.isfinite(acted.scale) else short(scale.plain_scale)
     return {"acts": like, "more": "" if acted.along else say("like.across", percent=percent(acted.across))}
 
 
@@ -163,20 +163,20 @@ def _is_known(made: Tensor, ran: Tensor) -> bool:
 
 def _skippable(run: Watched) -> Iterator[Sentence]:
     """Passes without the condition whose difference could be extrapolated: never two in a row, nor the first two."""
-    found = Pushes.of(run, GUIDANCE)
+    pushes = Pushes.of(run, GUIDANCE)
     guided = _in_stages(run.trace, *GUIDED)
-    if not bool((found.push.nan_to_num() > 0).any()) or found.count_unknown(run.trace):
+    if not bool((pushes.push.nan_to_num() > 0).any()) or pushes.count_unknown(run.trace):
         return
     if not run.sigma_data > 0:
         yield say("skip.unknown")
         return
-    cost = skip_costs(run.trace, found, run.sigma_data)
+    cost = skip_costs(run.trace, pushes, run.sigma_data)
     if cheap := cheap_steps(cost):
         steps = ", ".join(str(i + 1) for i in cheap)
         yield say("skip.some", count=len(cheap), steps=steps, percent=percent(sum(cheap.values())))
     elif all(map(math.isfinite, cost.values())):
         yield say("skip.none")
-    count, share = idle_end(torch.where(guided, found.best, found.best.nan_to_num()))
+    count, share = idle_end(torch.where(guided, pushes.best, pushes.best.nan_to_num()))
     saved = int(_in_stages(run.trace, "step")[run.trace.n - count :].sum()) if count else 0
     if saved:
         yield say("skip.end", step=run.trace.n - count + 1, percent=percent(share), count=saved)
@@ -208,9 +208,9 @@ def _rules(run: Watched) -> Iterator[Sentence]:
 def _tell_distilled(run: Watched) -> Iterator[Sentence]:
     """What a distilled model is told, and what another scale would push where u was evaluated after the run."""
     trace = run.trace
-    told, later = trace.header.get("distilled_guidance"), _in_stages(trace, AFTERWARDS)
-    if told is not None:
-        yield say("distilled.told", value=float(told))
+    distilled, later = trace.header.get("distilled_guidance"), _in_stages(trace, AFTERWARDS)
+    if distilled is not None:
+        yield say("distilled.told", value=float(distilled))
     share = ratio(*(trace.record.square(point(v)).sum(dim=1) for v in ("delta", "c"))).sqrt()
     share = torch.where(later, share, torch.nan)
     if share.isfinite().any():
@@ -225,10 +225,10 @@ def _classifiers(run: Watched) -> Iterator[Sentence]:
     guided = lengths(trace, point("D", trace.steps["gamma"][:, None]))
     for term in (term for term in trace.terms if term.guides):
         square, pushed = trace.record.dot(term.name, term.name), parts.get(term.name)
-        known = square.isfinite().all(dim=1)
-        if known.any() and not bool((square[known] > 0).any()):
+        finite = square.isfinite().all(dim=1)
+        if finite.any() and not bool((square[finite] > 0).any()):
             yield say("classifier.zero", name=term.label)
-        elif not known.any() or pushed is None:
+        elif not finite.any() or pushed is None:
             yield say("classifier.unknown", name=term.label)
         elif (moved := ratio(lengths(trace, pushed), guided).nan_to_num().amax(dim=1)).any():
             facts = {"percent": percent(float(moved.max())), "share": percent(shares.get(term.name, 0.0))}
@@ -247,7 +247,7 @@ def _tell_fooled(run: Watched, term: Term) -> Iterator[Sentence]:
     for name, other in others.items():
         if own is None or other is None or len(other) != len(own) or bool((own > 0).any() | (other > 0).any()):
             continue  # what exceeds 0 is no log-probability
-        right = [found > HALF for found in (own, other)]
+        right = [share > HALF for share in (own, other)]
         alone, reverse = (int((one & ~two).sum()) for one, two in (right, right[::-1]))
         if alone and binomial_tail(alone, alone + reverse) < CHANCE:
             facts = {"alone": alone, "reverse": reverse, "batch": run.trace.batch}
@@ -268,8 +268,8 @@ def _tell_judge(run: Watched) -> Iterator[Sentence]:
     if run.judge and run.judge.fault:
         yield say("judge.failed", judge=run.judge.name, fault=f"{run.judge.fault.rstrip('.')}.")
     elif run.judge and bool(run.judge.log_prob.isfinite().all()) and bool((run.judge.log_prob <= 0).all()):
-        found = run.judge.log_prob
-        yield say("judge.found", judge=run.judge.name, count=int((found > HALF).sum()), batch=len(found))
+        log_prob = run.judge.log_prob
+        yield say("judge.found", judge=run.judge.name, count=int((log_prob > HALF).sum()), batch=len(log_prob))
 
 
 def _size(run: Watched) -> Iterator[Sentence]:
@@ -338,11 +338,11 @@ def skip_costs(trace: Trace, pushes: Pushes, sigma_data: float) -> dict[int, flo
 
 def cheap_steps(costs: dict[int, float]) -> dict[int, float]:
     """Those that cost less than 1 % of the push, never two in a row."""
-    found: dict[int, float] = {}
+    shares: dict[int, float] = {}
     for i, cost in costs.items():
-        if cost < CHEAP and i - 1 not in found:
-            found[i] = cost
-    return found
+        if cost < CHEAP and i - 1 not in shares:
+            shares[i] = cost
+    return shares
 
 
 def idle_end(left: Tensor) -> tuple[int, float]:
@@ -363,5 +363,5 @@ def _in_stages(trace: Trace, *stages: str) -> Tensor:  # -> [n] bool
 
 
 def _last_known(column: Tensor | None) -> Tensor | None:  # [n, B] -> [B]
-    known = [] if column is None else column.isfinite().all(dim=1).nonzero()[:, 0].tolist()
-    return column[known[-1]] if column is not None and known else None
+    steps = [] if column is None else column.isfinite().all(dim=1).nonzero()[:, 0].tolist()
+    return column[steps[-1]] if column is not None and steps else None

@@ -27,12 +27,12 @@ def compare_runs(trace: Trace, half: Trace, odds: Odds) -> tuple[Sentence, ...]:
     ends = [run.tensors.get(END) for run in (trace, half)]
     if any(end is None for end in ends):
         return (say("half.lost"),)
-    found = distance(*(end for end in ends if end is not None))
-    if not bool(found.isfinite().any()):
+    apart = distance(*(end for end in ends if end is not None))
+    if not bool(apart.isfinite().any()):
         return (say("half.lost"),)
-    count = int((found < odds.same).sum())
+    count = int((apart < odds.same).sum())
     name = {0: "half.other", trace.batch: "half.same"}.get(count, "half.some")
-    facts = {"half": _scale(half), "distance": float(found.nanmedian()), "count": count, "batch": trace.batch}
+    facts = {"half": _scale(half), "distance": float(apart.nanmedian()), "count": count, "batch": trace.batch}
     sure = (say("half.odds", same=odds.same, changed=percent(odds.change)),) if count else ()
     return say(name, **facts), *_compare_clipping(trace, half), *sure
 
@@ -66,5 +66,5 @@ def distance(end: torch.Tensor, other: torch.Tensor) -> torch.Tensor:  # 2 x [B,
 
 def _scale(trace: Trace) -> float:
     """The widget's number, else the largest of the steps."""
-    known = filter(isfinite, (cfg_of(trace), *trace.steps["gamma"].sort(descending=True).values.tolist()))
-    return next(known, nan)
+    scales = filter(isfinite, (cfg_of(trace), *trace.steps["gamma"].sort(descending=True).values.tolist()))
+    return next(scales, nan)

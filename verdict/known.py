@@ -69,8 +69,8 @@ def template_of(files: Iterable[str]) -> Template | None:
     if len(names) != 1:
         return None
     (file,) = names
-    found = table["files"][file]
-    return Template(file, tuple(found["cfg"]), found["templates"], table["package"])
+    entry = table["files"][file]
+    return Template(file, tuple(entry["cfg"]), entry["templates"], table["package"])
 
 
 @cache

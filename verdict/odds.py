@@ -67,9 +67,9 @@ def odds_of(claims: Any, file: str = ODDS_FILE.name) -> Odds:
     check_claims(file, claims, FIELDS, "Write it again with the command that it names.")
     burn, card, rules, half = (claims[name] for name in ("burn", "card", "rules", "half"))
     hits = tuple(sorted((float(hit["times"]), float(hit["share"])) for hit in burn["hits"]))
-    told = (card["beyond"], card["ratio"], card["false"], card["coverage"])
-    told += (RuleOdds(rules["further"], rules["false"], rules["missed"]), half["same"], half["changed"])
-    return Odds(burn["sure"], burn["likely"], burn["false"], hits, *told)
+    numbers = (card["beyond"], card["ratio"], card["false"], card["coverage"])
+    numbers += (RuleOdds(rules["further"], rules["false"], rules["missed"]), half["same"], half["changed"])
+    return Odds(burn["sure"], burn["likely"], burn["false"], hits, *numbers)
 
 
 ODDS = odds_of(json.loads(ODDS_FILE.read_text(encoding="utf-8")))

@@ -84,7 +84,7 @@ class Picks:
 
     def ranges(self) -> dict[str, tuple[float, float]]:
         """The good scales of every class of samplers that has any."""
-        return {key: found for key in CLASSES if (found := self.range(key))}
+        return {key: bounds for key in CLASSES if (bounds := self.range(key))}
 
     def merge(self, others: Iterable[Pick]) -> Picks:
         """With further ones; one of the same run takes the place of what was said of it before."""

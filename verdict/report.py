@@ -133,15 +133,15 @@ class Case:
     push: Mapping[str, float]
 
     @classmethod
-    def of(cls, trace: Trace, known: Known, odds: Odds) -> Case:
+    def of(cls, trace: Trace, knowledge: Known, odds: Odds) -> Case:
         """Of one run; a card of other weights counts as trouble, and not as a card."""
-        card, trouble = known.card, known.trouble
+        card, trouble = knowledge.card, knowledge.trouble
         if card is not None and (model_key(trace.header.get("model") or {}) or "").lower() != card.sha256:
-            card, trouble = None, (*trouble, say("why.card.other", model=known.card.name if known.card else ""))
-        known = replace(known, card=card, trouble=trouble)
-        data, source = _size(trace, known)
+            card, trouble = None, (*trouble, say("why.card.other", model=knowledge.card.name if knowledge.card else ""))
+        knowledge = replace(knowledge, card=card, trouble=trouble)
+        data, source = _size(trace, knowledge)
         facts = (scale_of(trace), features_of(trace, data), sampler_class(trace), data, source)
-        return cls(trace, known, odds, *facts, push_shares(trace) if trace.n else {})
+        return cls(trace, knowledge, odds, *facts, push_shares(trace) if trace.n else {})
 
     @property
     def model(self) -> str:
@@ -183,25 +183,29 @@ class Case:
         return short(round(self.features.overshoot, 1))
 
 
-def _size(trace: Trace, known: Known) -> tuple[float, Sentence]:
+def _size(trace: Trace, knowledge: Known) -> tuple[float, Sentence]:
     """sigma_d and who says so: the card, the model's file, a measurement, or the latent format by construction."""
-    own, size = trace.header.get("sigma_data"), known.size
-    if known.card:
-        return known.card.sigma_data, say(CARDED[known.card.source])
+    own, size = trace.header.get("sigma_data"), knowledge.size
+    if knowledge.card:
+        return knowledge.card.sigma_data, say(CARDED[knowledge.card.source])
     if own or size is None:
         return float(own or math.nan), say("size.model")
     return size.value, size.source
 
 
 def report_of(
-    trace: Trace, known: Known | None = None, half: Trace | None = None, judge: Judged | None = None, odds: Odds = ODDS
+    trace: Trace,
+    knowledge: Known | None = None,
+    half: Trace | None = None,
+    judge: Judged | None = None,
+    odds: Odds = ODDS,
 ) -> Report:
     """The report on a run.
 
-    known: of its model. half: a run at half the scale with the same noise. judge: what an energy that did not guide
+    knowledge: of its model. half: a run at half the scale with the same noise. judge: what an energy that did not guide
     finds in the finished pictures.
     """
-    case = Case.of(trace, known or Known(), odds)
+    case = Case.of(trace, knowledge or Known(), odds)
     answer = answer_of(case)
     answer = replace(answer, reasons=(*_what_took_steps(trace), *answer.reasons))
     findings: tuple[Sentence, ...] = ()
@@ -262,8 +266,8 @@ def _several(case: Case) -> Answer | None:
 def _first_broken_step(trace: Trace, measured: torch.Tensor) -> int | None:
     """The first step with both predictions whose numbers are not finite."""
     full = torch.tensor([stage == "step" for stage in trace.stage], dtype=torch.bool) & measured
-    known = trace.record.part(VECTORS).K.isfinite().all(dim=-1).all(dim=1)
-    places = (full & ~known).nonzero()
+    finite = trace.record.part(VECTORS).K.isfinite().all(dim=-1).all(dim=1)
+    places = (full & ~finite).nonzero()
     return int(places[0]) if len(places) else None
 
 
@@ -282,10 +286,10 @@ def _not_guided(case: Case) -> Answer | None:
 def _advise(case: Case, headline: Sentence) -> Answer:
     """A run without guidance is not judged, but told which scales are good, where that is known."""
     answers = (ask(case) for ask in COMPARISONS) if case.whole else ()
-    found = next((answer for answer in answers if answer), None)
-    if found is None:
+    advice = next((answer for answer in answers if answer), None)
+    if advice is None:
         return Answer(headline, OFF)
-    return replace(found, headline=headline, colour=OFF, reasons=(found.headline, *found.reasons))
+    return replace(advice, headline=headline, colour=OFF, reasons=(advice.headline, *advice.reasons))
 
 
 def _seen_whole(case: Case) -> Answer | None:
@@ -311,15 +315,15 @@ def _seen_whole(case: Case) -> Answer | None:
 
 def _of_picks(case: Case) -> Answer | None:
     picks, scale = case.knowledge.picks, case.scale
-    found = picks.range(case.sampler) if picks and scale.plain else None
-    if picks is None or found is None:
+    bounds = picks.range(case.sampler) if picks and scale.plain else None
+    if picks is None or bounds is None:
         return None
     reasons, (judge, odds) = tuple(_choices(picks, case.sampler))[:MOST_TRIED], _who_chose(picks, case.sampler)
     tried = [pick.cfg for pick in picks.of_class(case.sampler)]
-    if not case.burns and scale.low > found[1] >= max(tried):
-        headline = say(f"head.{_name_of('picks', judge)}.untried", cfg=case.cfg, high=found[1], **judge)
-        return _in_widget(case, Answer(headline, UNCLEAR, "picks", (*reasons, say("help.picks")), odds, None, found))
-    return _judge_place(case, "picks", found, None, reasons, odds, judge)
+    if not case.burns and scale.low > bounds[1] >= max(tried):
+        headline = say(f"head.{_name_of('picks', judge)}.untried", cfg=case.cfg, high=bounds[1], **judge)
+        return _in_widget(case, Answer(headline, UNCLEAR, "picks", (*reasons, say("help.picks")), odds, None, bounds))
+    return _judge_place(case, "picks", bounds, None, reasons, odds, judge)
 
 
 def _who_chose(picks: Picks, sampler: str) -> tuple[dict[str, Any], Sentence]:
@@ -380,8 +384,8 @@ def _judge_place(
     facts = {"cfg": case.cfg, "low": low, "high": high}
     if place == "inside" and case.burns:
         headline, reasons = say("head.inside_burns", times=case.times(), **facts), (*reasons, _burning(case))
-        told = (*reasons, _advice(case)), _odds_of_burning(case), None, edges
-        return _in_widget(case, Answer(headline, UNCLEAR, against, *told))
+        parts = (*reasons, _advice(case)), _odds_of_burning(case), None, edges
+        return _in_widget(case, Answer(headline, UNCLEAR, against, *parts))
     more = {"model": case.model} if against == "card" else judge
     colour = {"above": ABOVE, "inside": FINE}.get(place, UNCLEAR)
     reasons += (_burning(case),) if case.burns else ()
@@ -433,12 +437,12 @@ def _by_lengths(case: Case, band: Band, why: Sentence) -> Answer:
     far = min(length, push) > rules.further and own.overshoot > case.odds.likely
     name = "further" if far else "no_further" if max(length, push) <= 1 else None
     if name is None or (name == "no_further" and case.burns):
-        told = (lengths, *along, *_not_long(case), say("help.plain"))
-        return Answer(say("head.changed", chain=chain), UNCLEAR, "card", told)
+        parts = (lengths, *along, *_not_long(case), say("help.plain"))
+        return Answer(say("head.changed", chain=chain), UNCLEAR, "card", parts)
     colour, odds = (ABOVE, {"false": rules.false}) if name == "further" else (FINE, {"missed": rules.miss})
-    told = say(f"odds.card.{name}", **{key: percent(share) for key, share in odds.items()})
+    parts = say(f"odds.card.{name}", **{key: percent(share) for key, share in odds.items()})
     reasons = (why, lengths, *along)
-    return Answer(say(f"head.card.{name}", **facts), colour, "card", reasons, told, None, (band.low, band.high))
+    return Answer(say(f"head.card.{name}", **facts), colour, "card", reasons, parts, None, (band.low, band.high))
 
 
 def _along(case: Case, edges: tuple[float, float]) -> Iterator[Sentence]:
@@ -467,8 +471,8 @@ def _of_template(case: Case) -> Answer | None:
     reasons += [] if plain else [say("why.template.rules", chain=scale.who)]
     edges = (used[0], used[-1])
     suggested = {"below": used[0], "above": used[-1]}.get(place)
-    told = say(f"head.template.{place}", **facts), colour, "template", (*reasons, *_not_long(case))
-    return _in_widget(case, Answer(*told, say("odds.template"), suggested, edges))
+    parts = say(f"head.template.{place}", **facts), colour, "template", (*reasons, *_not_long(case))
+    return _in_widget(case, Answer(*parts, say("odds.template"), suggested, edges))
 
 
 def _of_the_template(case: Case) -> Iterator[Sentence]:

@@ -43,8 +43,8 @@ def _noisy(trace: Trace) -> bool | None:
     """Whether a run added noise; None where it may have, unseen."""
     if bool((trace.record.dot("noise", "noise") > 0).any()):
         return True
-    said = (trace.header.get("split"), *(trace.header.get("notes") or ()))
-    if not any(words in str(one) for one in said for words in HIDDEN):
+    facts = (trace.header.get("split"), *(trace.header.get("notes") or ()))
+    if not any(words in str(one) for one in facts for words in HIDDEN):
         return False
     own = torch.tensor([stage != RECUR for stage in trace.stage], dtype=torch.bool)
     return False if bool(trace.steps["kappa"][own].isfinite().all()) else None

@@ -58,8 +58,10 @@ class Scale:
         """Whether the run does not stand where plain guidance at the widget's cfg does, as far as both are known."""
         if self._one_scale:
             return not alike(self.low, self.cfg)
-        found = self.effective
-        return math.isfinite(self.cfg) and not (found.steady and found.along and alike(found.scale, self.cfg))
+        effective = self.effective
+        return math.isfinite(self.cfg) and not (
+            effective.steady and effective.along and alike(effective.scale, self.cfg)
+        )
 
     @property
     def plain_scale(self) -> float:
@@ -97,8 +99,8 @@ def scale_of(trace: Trace) -> Scale:
     further = (*passes, *(header.get("beside") or ()), *gradients)
     rules = _rules_of(trace)
     several = several_of(trace)
-    known = len(gamma) > 0 and bool(gamma.isfinite().all()) and not several["cfg"]
-    low, high = (float(gamma.min()), float(gamma.max())) if known else (math.nan, math.nan)
+    is_constant = len(gamma) > 0 and bool(gamma.isfinite().all()) and not several["cfg"]
+    low, high = (float(gamma.min()), float(gamma.max())) if is_constant else (math.nan, math.nan)
     effective = EffectiveScale() if any(several.values()) else EffectiveScale.of(trace)
     return Scale(low, high, moved, at, further, rules, cfg_of(trace), effective, _other(trace), is_masked(trace))
 
@@ -134,8 +136,8 @@ def _rules_of(trace: Trace) -> str:
 def several_of(trace: Trace) -> dict[str, list]:
     """What differs between runs that share the batch: their "cfg" and "chain" in turn, each empty where all agree."""
     lanes = trace.header.get("lanes") or {}
-    told = {name: list(dict.fromkeys(lanes.get(name) or ())) for name in ("cfg", "chain")}
-    return {name: values if len(values) > 1 else [] for name, values in told.items()}
+    distinct = {name: list(dict.fromkeys(lanes.get(name) or ())) for name in ("cfg", "chain")}
+    return {name: values if len(values) > 1 else [] for name, values in distinct.items()}
 
 
 def own_steps(trace: Trace) -> Tensor:  # -> [n] bool
@@ -150,8 +152,8 @@ def is_off(trace: Trace, scale: Scale) -> bool:
 
 def predictions_agree(trace: Trace) -> bool:
     """Whether u and c are the same to rounding at every step that has both, of which there is one."""
-    known = trace.record.dot("delta", "delta").isfinite().all(dim=1)
-    return bool(known.any()) and bool(_agreeing(trace)[known].all())
+    finite = trace.record.dot("delta", "delta").isfinite().all(dim=1)
+    return bool(finite.any()) and bool(_agreeing(trace)[finite].all())
 
 
 def _steps_without_scale(trace: Trace) -> Tensor:  # -> [n] bool

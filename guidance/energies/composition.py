@@ -115,10 +115,16 @@ class CombinedEnergy(PictureEnergy):
     @property
     def why_zero(self) -> str:
         """All weights are 0, or every part that counts has a reason."""
-        found = [
+        reasons = [
             getattr(one, "why_zero", "") for one, weight in zip(self.energies, self.weights, strict=True) if weight
         ]
-        return "; ".join(dict.fromkeys(found)) if all(found) and found else "" if found else "all its weights are 0"
+        return (
+            "; ".join(dict.fromkeys(reasons))
+            if all(reasons) and reasons
+            else ""
+            if reasons
+            else "all its weights are 0"
+        )
 
     @property
     def text(self) -> str:
@@ -129,11 +135,11 @@ class CombinedEnergy(PictureEnergy):
 
     def log_prob(self, x: Tensor, at: At = CLEAN) -> Tensor:
         """The combination; each part is asked where it can read: a clean one is never shown a noisy sample."""
-        found = torch.stack([energy.log_prob(x, at) for energy in self.energies], dim=1)
-        weights = torch.tensor(self.weights, dtype=found.dtype, device=found.device)
+        log_probs = torch.stack([energy.log_prob(x, at) for energy in self.energies], dim=1)
+        weights = torch.tensor(self.weights, dtype=log_probs.dtype, device=log_probs.device)
         if not self.mixture:
-            return (found * weights).sum(dim=1)
-        return (found + (weights / weights.sum()).log()).logsumexp(dim=1)
+            return (log_probs * weights).sum(dim=1)
+        return (log_probs + (weights / weights.sum()).log()).logsumexp(dim=1)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -101,15 +101,15 @@ def wanted_labels(text: str, labels: tuple[str, ...]) -> tuple[tuple[int, ...], 
 
     Raises ValueError for anything that is no label, with the nearest name.
     """
-    found: list[tuple[int, ...]] = []
+    groups: list[tuple[int, ...]] = []
     for entry in entries_of(text):
         if entry == "*":
-            found += [(index,) for index in range(len(labels))]
+            groups += [(index,) for index in range(len(labels))]
         else:
             each = (label_indices(part, labels, NOBODY, "classifier") for part in entry.split("|"))
-            found.append(tuple(dict.fromkeys(index for indices in each for index in indices)))
-        if len(found) > MOST:
+            groups.append(tuple(dict.fromkeys(index for indices in each for index in indices)))
+        if len(groups) > MOST:
             raise ValueError(f"label names more than {MOST:,} labels, one for each image. Name fewer.")
-    if any(NOBODY in indices for indices in found):
+    if any(NOBODY in indices for indices in groups):
         raise ValueError(f"A label is empty. Write a name or an index; the classifier knows {', '.join(labels[:12])}.")
-    return tuple(found)
+    return tuple(groups)

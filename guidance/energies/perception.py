@@ -107,8 +107,8 @@ class TextEnergy(NetworkEnergy):
                 f"{safe_text(self.network)} compares texts with each other, and there is only one. "
                 "Add a negative text such as 'a picture', or choose cosine."
             )
-        found = ask_without_gradient(lambda: self.network.text_features([*self.texts, *self.against]))
-        object.__setattr__(self, "features", found)
+        features = ask_without_gradient(lambda: self.network.text_features([*self.texts, *self.against]))
+        object.__setattr__(self, "features", features)
 
     @property
     def text(self) -> str:
@@ -245,10 +245,10 @@ class DepthEnergy(NetworkEnergy):
     def log_prob(self, x: Tensor, at: At = CLEAN) -> Tensor:
         """Minus the distance of the normalised depths.  x: [B, 3, H, W]"""
         check_proportions("depth map", self.reference, x)
-        found = promote(self.network.depth(x))
+        depth = promote(self.network.depth(x))
         sign = 1 if self.near == self.network.inverse else -1
-        wanted = resize(sign * self.reference.to(found)[:, None], found.shape[-2:])[:, 0]
-        apart = normalise_depth(found) - in_turn(normalise_depth(wanted), len(x))
+        wanted = resize(sign * self.reference.to(depth)[:, None], depth.shape[-2:])[:, 0]
+        apart = normalise_depth(depth) - in_turn(normalise_depth(wanted), len(x))
         if self.distance == "L1":
             return -flat(apart).abs().mean(dim=1) / self.spread
         return -flat(apart).square().mean(dim=1) / (2 * self.spread**2)

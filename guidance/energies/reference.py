@@ -133,8 +133,8 @@ class TintEnergy(PictureEnergy):
         """Minus the squared distance of the mean colours.  x: [B, 3, H, W]"""
         wanted = in_turn(self.reference.to(x).mean(dim=(2, 3)), len(x))
         weight = torch.ones_like(x[:1, :1]) if self.mask is None else resize_mask(self.mask, x)
-        found = (x * weight).sum(dim=(2, 3)) / weight.sum(dim=(2, 3)).clamp(min=1e-6)
-        return -(found - wanted).square().mean(dim=1) / (2 * self.spread**2)
+        tint = (x * weight).sum(dim=(2, 3)) / weight.sum(dim=(2, 3)).clamp(min=1e-6)
+        return -(tint - wanted).square().mean(dim=1) / (2 * self.spread**2)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -179,8 +179,8 @@ class FeatureEnergy(NetworkEnergy):
 
     def log_prob(self, x: Tensor, at: At = CLEAN) -> Tensor:
         """Minus the squared distance of the features.  x: [B, 3, H, W]"""
-        found = self._features(x)
-        return -(found - in_turn(self.wanted.to(found), len(x))).square().sum(dim=1) / (2 * self.spread**2)
+        features = self._features(x)
+        return -(features - in_turn(self.wanted.to(features), len(x))).square().sum(dim=1) / (2 * self.spread**2)
 
     def _features(self, x: Tensor) -> Tensor:
         return nn.functional.normalize(promote(self.network.features(x)), dim=1)
@@ -214,9 +214,9 @@ class StyleEnergy(NetworkEnergy):
         apart = torch.stack([self._apart(*pair, len(x)) for pair in zip(self._grams(x), self.wanted, strict=True)])
         return -apart.mean(dim=0) / (2 * self.spread**2)
 
-    def _apart(self, found: Tensor, wanted: Tensor, count: int) -> Tensor:  # [B, C, C], [n, C, C] -> [B]
-        wanted = wanted.to(found)
-        error = flat(found - in_turn(wanted, count)).square().sum(dim=1)
+    def _apart(self, grams: Tensor, wanted: Tensor, count: int) -> Tensor:  # [B, C, C], [n, C, C] -> [B]
+        wanted = wanted.to(grams)
+        error = flat(grams - in_turn(wanted, count)).square().sum(dim=1)
         return error / in_turn(flat(wanted).square().sum(dim=1), count)
 
     def _grams(self, x: Tensor) -> tuple[Tensor, ...]:

@@ -38,9 +38,9 @@ def gradient_of(log_prob: LogProb, point: Tensor) -> Shift:  # point [B, ...]
     """Gradient of log p at a point, also where the host forbids gradients."""
     with gradient_mode():
         leaf = point.detach().clone().requires_grad_()
-        found = log_prob(leaf)
-        (gradient,) = torch.autograd.grad(found.sum(), leaf)
-    return Shift(gradient, found.detach())
+        value = log_prob(leaf)
+        (gradient,) = torch.autograd.grad(value.sum(), leaf)
+    return Shift(gradient, value.detach())
 
 
 def gain(sigma: float, alpha: float) -> float:
@@ -67,8 +67,8 @@ def noise_aware(log_prob: LogProb, x: Tensor, sigma: float, alpha: float = 1.0) 
     u + w g is the prediction under p(x) p(y | x)^w; for the exact classifier g = c - u.
     Source: Dhariwal and Nichol 2021, arXiv 2105.05233, algorithm 2, for an x0-hat.
     """
-    found = gradient_of(log_prob, x)
-    return found._replace(shift=found.shift * gain(sigma, alpha))
+    gradient = gradient_of(log_prob, x)
+    return gradient._replace(shift=gradient.shift * gain(sigma, alpha))
 
 
 def through_denoiser(
@@ -83,9 +83,9 @@ def through_denoiser(
     Source: Bansal et al. 2023, arXiv 2302.07121, eq. 6.
     """
     with gradient_mode():
-        found = log_prob(denoised)
-        (gradient,) = torch.autograd.grad(found.sum(), x, retain_graph=again)
-    return Shift(gradient * gain(sigma, alpha), found.detach())
+        value = log_prob(denoised)
+        (gradient,) = torch.autograd.grad(value.sum(), x, retain_graph=again)
+    return Shift(gradient * gain(sigma, alpha), value.detach())
 
 
 def at_denoised(
@@ -120,8 +120,8 @@ def smooth_over_cloud(log_prob: LogProb, noise: Tensor, radius: float) -> LogPro
     """
 
     def averaged(x0: Tensor) -> Tensor:
-        found = torch.stack([log_prob(x0 + radius * eps.to(x0)) for eps in noise])
-        return found.logsumexp(dim=0) - math.log(len(noise))
+        log_probs = torch.stack([log_prob(x0 + radius * eps.to(x0)) for eps in noise])
+        return log_probs.logsumexp(dim=0) - math.log(len(noise))
 
     return averaged
 

@@ -95,15 +95,15 @@ class ActiveTerm(NamedTuple):
         if isinstance(self.term, GradientTerm):
             return self.earlier_answer or self._take_gradient(self.term, place)
         with gradient_mode(recording=False), self.picture.ready():
-            found = self.term.log_prob(replace(place, denoised=place.denoised.detach()))
-        return Answer(self.name, None, found)
+            log_prob = self.term.log_prob(replace(place, denoised=place.denoised.detach()))
+        return Answer(self.name, None, log_prob)
 
     def _take_gradient(self, term: GradientTerm, place: Place) -> Answer:
         with self.picture.ready() if self.evaluation != NOISY else nullcontext():
-            found = term.shift(place, self.evaluation, again=True, gamma=self.strength.gamma)
-        shift = found.shift.detach()
+            gradient = term.shift(place, self.evaluation, again=True, gamma=self.strength.gamma)
+        shift = gradient.shift.detach()
         broken = int((~shift.isfinite()).sum())
-        return Answer(self.name, shift.nan_to_num(0.0, 0.0, 0.0) if broken else shift, found.log_prob, broken)
+        return Answer(self.name, shift.nan_to_num(0.0, 0.0, 0.0) if broken else shift, gradient.log_prob, broken)
 
 
 class GuidedPrediction(NamedTuple):
@@ -123,9 +123,9 @@ AnswerOf = Callable[[ActiveTerm], Answer]
 Asking = Callable[[ActiveTerm, AnswerOf, bool], tuple[ActiveTerm, Answer]]
 
 
-def ask_once(asked: ActiveTerm, answer_of: AnswerOf, again: bool) -> tuple[ActiveTerm, Answer]:
+def ask_once(active: ActiveTerm, answer_of: AnswerOf, again: bool) -> tuple[ActiveTerm, Answer]:
     """A term as it was asked, and its answer.  again: the graph of the denoiser is needed once more."""
-    return asked, answer_of(asked)
+    return active, answer_of(active)
 
 
 @dataclass(frozen=True)
@@ -161,30 +161,30 @@ class GradientEvaluation:
         """One forward with its graph, one backward for each term that goes through the denoiser."""
         with gradient_mode():
             leaf = self.x.detach().clone().requires_grad_()
-            found = self.denoise(leaf)
-            if found.guided.requires_grad:
-                return self.add_terms(leaf, found)
+            denoised = self.denoise(leaf)
+            if denoised.guided.requires_grad:
+                return self.add_terms(leaf, denoised)
             able = replace(self, terms=tuple(map(self.without_graph, self.terms)))
-            return able.add_terms(leaf, found)._replace(notes=(BLIND,))
+            return able.add_terms(leaf, denoised)._replace(notes=(BLIND,))
 
-    def without_graph(self, asked: ActiveTerm) -> ActiveTerm:
+    def without_graph(self, active: ActiveTerm) -> ActiveTerm:
         """A term as it is asked where no gradient goes through the denoiser."""
-        return self.without_backprop(asked.term) if asked.through_denoiser else asked
+        return self.without_backprop(active.term) if active.through_denoiser else active
 
-    def add_terms(self, x: Tensor, found: Denoised, ask: Asking = ask_once) -> GuidedPrediction:
+    def add_terms(self, x: Tensor, denoised: Denoised, ask: Asking = ask_once) -> GuidedPrediction:
         """What the terms say of an x0-hat, and their sum with it.
 
-        x: with a graph to `found`, or without. ask: as `ask_once`.
+        x: with a graph to `denoised`, or without. ask: as `ask_once`.
         """
-        total, terms, answers = found.guided.detach() if self.terms else found.guided, [], []
+        total, terms, answers = denoised.guided.detach() if self.terms else denoised.guided, [], []
 
         def answer_of(one: ActiveTerm) -> Answer:
-            return one.answer(Place(x, found.guided.clone(), self.sigma, self.alpha, self.sigma_data, one.picture))
+            return one.answer(Place(x, denoised.guided.clone(), self.sigma, self.alpha, self.sigma_data, one.picture))
 
-        for k, asked in enumerate(self.terms):
+        for k, active in enumerate(self.terms):
             again = any(one.through_denoiser for one in self.terms[k + 1 :])
-            one, answer = ask(asked, answer_of, again)
-            total, answer = self._add_term(total, one, answer, found)
+            one, answer = ask(active, answer_of, again)
+            total, answer = self._add_term(total, one, answer, denoised)
             terms.append(one)
             answers.append(answer)
         return GuidedPrediction(total, tuple(terms), answers)

@@ -98,19 +98,19 @@ class GradientRun:
         at = term.effective_evaluation
         return CLEAN_X0 if at == BACKPROP and not self.backprop else at
 
-    def remember(self, found: GuidedPrediction, sigma: float) -> Tensor:  # -> [B, ...]
+    def remember(self, prediction: GuidedPrediction, sigma: float) -> Tensor:  # -> [B, ...]
         """Take what an evaluation found out, and hand on its x0-hat."""
-        self.latest = found.answers
-        for words in found.notes:
+        self.latest = prediction.answers
+        for words in prediction.notes:
             self.tell(words)
-        for one, answer in zip(found.terms, found.answers, strict=True):
+        for one, answer in zip(prediction.terms, prediction.answers, strict=True):
             if isinstance(one.term, GradientTerm) and one.earlier_answer is None:
                 self._check(answer, sigma)
                 if one.term.every > 1:
                     self.answers[one.term, one.evaluation] = answer
             for words in answer.notes:
                 self.tell(words)
-        return found.guided
+        return prediction.guided
 
     def _check(self, answer: Answer, sigma: float) -> None:
         """Say once a run that a gradient is not finite, or exactly zero."""
@@ -153,8 +153,8 @@ class GradientRun:
     def total_shift(self) -> Tensor | None:  # -> [B, ...]
         """What the terms asked for together in the latest evaluation, at their own gamma; None where none was asked."""
         shifts = {answer.name: answer.shift for answer in self.latest if answer.shift is not None}
-        asked = [(term, shifts[self.names[term]]) for term in self.gradient_terms if self.names[term] in shifts]
-        pushes = [term.gamma(self.evaluation_of(term)) * shift for term, shift in asked]
+        pairs = [(term, shifts[self.names[term]]) for term in self.gradient_terms if self.names[term] in shifts]
+        pushes = [term.gamma(self.evaluation_of(term)) * shift for term, shift in pairs]
         return torch.stack(pushes).sum(dim=0) if pushes else None
 
 

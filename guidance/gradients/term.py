@@ -154,8 +154,8 @@ class Term(Rule):
 
     def within(self, start: float, end: float) -> Term:
         """The same term in what a part of the run shares with its own.  Raises ValueError as every rule does."""
-        found = self.window.narrow(part_of_run(start, end), self.text)
-        return replace(self, start=found.start, end=found.end)
+        window = self.window.narrow(part_of_run(start, end), self.text)
+        return replace(self, start=window.start, end=window.end)
 
     @property
     def shrink(self) -> int:
@@ -241,9 +241,9 @@ class GradientTerm(Term):
                 f"{text_of(self.energy)!r} reads clean pictures only, and the evaluation is {NOISY!r}. "
                 f"Choose {BACKPROP!r} or {CLEAN_X0!r}, or a noise-aware classifier."
             )
-        if found := judges(self.energy):
+        if judge := judges(self.energy):
             raise ValueError(
-                f"{safe_text(found[0])} is the judge: it measures what guidance did, and a judge that guides measures "
+                f"{safe_text(judge[0])} is the judge: it measures what guidance did, and a judge that guides measures "
                 "nothing. Guide with another classifier, and give this one to Watch an Energy."
             )
 
@@ -278,8 +278,8 @@ class GradientTerm(Term):
         """One phrase for the trace."""
         held = "" if self.normalise == "none" else f", {self.normalise} {self.limit:g}"
         each = "" if self.every == 1 else f", every {self.every} steps"
-        asked, at = text_of(self.energy), self.effective_evaluation
-        return f"+ {self.gamma(at):g} x gradient of log p({asked}) at {at}{held}{self.when}{each}"
+        energy, at = text_of(self.energy), self.effective_evaluation
+        return f"+ {self.gamma(at):g} x gradient of log p({energy}) at {at}{held}{self.when}{each}"
 
     def fresh(self, run: Run, sigma: float) -> bool:
         """Whether the gradient is taken anew at a noise level."""

@@ -93,8 +93,8 @@ class Formula(Combine):
         generator = torch.Generator().manual_seed(0)
         x, u, c = (torch.randn(PROBE, generator=generator, dtype=torch.float64) for _ in range(3))
         half = torch.full(PROBE[:1], 0.5, dtype=torch.float64)
-        found = self._value(Predictions(x, half, half, u, c), 2.0)
-        if found.shape != PROBE:
+        value = self._value(Predictions(x, half, half, u, c), 2.0)
+        if value.shape != PROBE:
             raise ValueError(
                 f"The formula {shorten(self.formula, LONGEST_SAID)!r} gives a number, not a picture. Use u, c or x "
                 "in it."

@@ -32,6 +32,6 @@ class FunctionRule(Combine):
         uncond, cond = p.pair
         guided = self.function(uncond, cond, p.x, gamma, per_item(p.sigma, p.x))
         if not isinstance(guided, Tensor) or guided.shape != cond.shape:
-            found = f"a tensor of shape {[*guided.shape]}" if isinstance(guided, Tensor) else type(guided).__name__
-            raise ValueError(f"{self.text} returned {found}, but D has the shape of c, {[*cond.shape]}.")
+            kind = f"a tensor of shape {[*guided.shape]}" if isinstance(guided, Tensor) else type(guided).__name__
+            raise ValueError(f"{self.text} returned {kind}, but D has the shape of c, {[*cond.shape]}.")
         return narrow(guided, p.cond.dtype), state

@@ -37,13 +37,13 @@ class Window(NamedTuple):
 
     def narrow(self, other: Window, text: str) -> Window:
         """What it shares with another one.  text: whose it is.  Raises ValueError where that is nothing."""
-        found = self.intersect(other)
-        if found.empty:
+        window = self.intersect(other)
+        if window.empty:
             raise ValueError(
                 f"{text!r} acts from {self.start:g} to {self.end:g} of the run by its own start_percent and "
                 f"end_percent, and the window {other.start:g} .. {other.end:g} never overlaps that. Make them overlap."
             )
-        return found
+        return window
 
 
 WHOLE = Window()

@@ -80,20 +80,20 @@ def mask_classes(text: str, labels: tuple[str, ...]) -> list[int]:
 
 def drawn_classes(text: str, labels: tuple[str, ...]) -> tuple[list[int], list[int]]:
     """Colours and their classes from lines such as "#0000ff sky".  Raises ValueError for any other line."""
-    found = [(entry, DRAWN.fullmatch(entry)) for entry in entries_of(text)]
-    wrong = next((entry for entry, parts in found if parts is None), None)
+    entries = [(entry, DRAWN.fullmatch(entry)) for entry in entries_of(text)]
+    wrong = next((entry for entry, parts in entries if parts is None), None)
     if wrong is not None:
         raise ValueError(
             f"{wrong!r} is not a colour with a class. Write lines such as '#0000ff {labels[0]}', or * alone where grey "
             "level k is class k."
         )
-    pairs = [parts.groups() for _, parts in found if parts]
+    pairs = [parts.groups() for _, parts in entries if parts]
     return [int(colour, 16) for colour, _ in pairs], [one_class(name, labels) for _, name in pairs]
 
 
 def one_class(entry: str, labels: tuple[str, ...]) -> int:
     """The index of a class by name or number.  Raises ValueError, with the nearest name."""
-    found = label_indices(entry, labels, NOBODY, "classifier")
-    if len(found) != 1:
-        raise ValueError(f"{entry!r} is {len(found)} classes; one is needed: a name or an index.")
-    return found[0]
+    indices = label_indices(entry, labels, NOBODY, "classifier")
+    if len(indices) != 1:
+        raise ValueError(f"{entry!r} is {len(indices)} classes; one is needed: a name or an index.")
+    return indices[0]

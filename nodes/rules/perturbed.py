@@ -32,11 +32,11 @@ class GGPerturbed(RuleNode):
 
 def _sampler_hook(model) -> str | None:
     """A sentence for a MODEL whose perturbation is the sampler's to run, and would not happen in a pass of its own."""
-    found = [name for name in SAMPLER_HOOKS if model.model_options.get(name)]
-    if not found:
+    hooks = [name for name in SAMPLER_HOOKS if model.model_options.get(name)]
+    if not hooks:
         return None
     return (
-        f"perturbed_model carries {found[0]}, as set by the host's PAG and SLG nodes: that runs its own perturbed pass "
+        f"perturbed_model carries {hooks[0]}, as set by the host's PAG and SLG nodes: that runs its own perturbed pass "
         "when the model samples, and does nothing here. Connect that MODEL to the sampler instead; it joins the "
         "chain's guidance there."
     )

@@ -27,5 +27,5 @@ class GGPreset(RuleNode):
     @classmethod
     def execute(cls, preset, guidance=None) -> io.NodeOutput:
         rules, advice = PRESETS[preset]
-        said: dict = {"ui": {"text": [f"{Chain(rules).text}. {advice}"]}} if rules else {}
-        return io.NodeOutput(*extend_chain(cls, guidance, *rules).args, **said)
+        shown: dict = {"ui": {"text": [f"{Chain(rules).text}. {advice}"]}} if rules else {}
+        return io.NodeOutput(*extend_chain(cls, guidance, *rules).args, **shown)

@@ -34,9 +34,9 @@ if OFFERED:
             if digest not in ("", place.digest):
                 raise ValueError(CHANGED.format(place.file.name))
             chain = chain_from(place.rule())
-            told = json_of(f"{rule}: knobs", knobs or "{}", TABLE)
-            check_claims(rule, {"knobs": told}, {"knobs": table(either(number(), switch(), text()), 100)}, TABLE)
-            for name, value in told.items():
+            values = json_of(f"{rule}: knobs", knobs or "{}", TABLE)
+            check_claims(rule, {"knobs": values}, {"knobs": table(either(number(), switch(), text()), 100)}, TABLE)
+            for name, value in values.items():
                 named = knob_of(chain, f"{place.name}.{name}", lambda one: [place.name])
                 chain = with_knob(chain, *named, value) if named else chain
             return extend_chain(cls, guidance, *chain.rules)

@@ -65,10 +65,10 @@ def _is_there_now(address: str) -> bool:
 def machine_of(client: Client) -> str:
     """What a server is and computes on, such as ComfyUI 0.3.75, cpu; "" where it does not tell."""
     try:
-        told = client.read("/system_stats", answers.STATS)
+        stats = client.read("/system_stats", answers.STATS)
     except (ServerFault, AnswerError):
         return ""
-    return f"ComfyUI {told['system']['comfyui_version']}, {told['devices'][0]['name']}"
+    return f"ComfyUI {stats['system']['comfyui_version']}, {stats['devices'][0]['name']}"
 
 
 def run_cell(client: Client, cell: Cell, reports: bool, listener: Listener | None = None) -> tuple[bytes, bytes, dict]:
@@ -90,8 +90,8 @@ def run_cell(client: Client, cell: Cell, reports: bool, listener: Listener | Non
         raise ValueError(f"The job had not ended after {client.timeout:.0f} s. Give it longer: --timeout.") from late
     facts: dict[str, Any] = {"seconds": round(time.monotonic() - began, 3)}
     shown = answers.OUTPUTS.dump_python(answers.OUTPUTS.validate_python(job.outputs))
-    if (found := shown.get(report)) and found["text"]:
-        facts |= {"verdict": found["text"][0]} | ({"judge": found["judge"][0]} if found["judge"] else {})
+    if (output := shown.get(report)) and output["text"]:
+        facts |= {"verdict": output["text"][0]} | ({"judge": output["judge"][0]} if output["judge"] else {})
     texts, pictures = (shown.get(TRACE) or {}).get("text"), (shown.get(PICTURES) or {}).get("images")
     if not texts or not pictures:
         raise ValueError(f"{client.address} ended the job, but tells no trace and no picture of it. Run it again.")
@@ -99,14 +99,14 @@ def run_cell(client: Client, cell: Cell, reports: bool, listener: Listener | Non
     return trace, client.file(pictures[0]), facts
 
 
-def refuse_deaf_judges(client: Client, cells: Sequence[Cell], told: Told) -> None:
+def refuse_deaf_judges(client: Client, cells: Sequence[Cell], types: Told) -> None:
     """Make every judge of these cells on the server, and no picture: one without a label that it is asked for fails.
 
-    told: by the server; an old one without Preview as Text is not asked. Raises ValueError with what it says.
+    types: by the server; an old one without Preview as Text is not asked. Raises ValueError with what it says.
     """
     prompt: dict[str, Any] = {}
     for cell in cells:
-        if JUDGE not in cell.prompt or SHOWS_ANY not in told:
+        if JUDGE not in cell.prompt or SHOWS_ANY not in types:
             continue
         energy, place = cell.prompt[JUDGE]["inputs"]["energy"]
         graph = {name: cell.prompt[name] for name in upstream(cell.prompt, energy)}

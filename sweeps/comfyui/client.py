@@ -242,8 +242,8 @@ class Client:
         if message.type == aiohttp.WSMsgType.BINARY:
             return "preview", {"bytes": message.data[8:]}
         if message.type == aiohttp.WSMsgType.TEXT:
-            told = read_as(answers.MESSAGE, message.data.encode(errors="replace"), f"{self.address} sent a message")
-            return told["type"], told["data"]
+            parsed = read_as(answers.MESSAGE, message.data.encode(errors="replace"), f"{self.address} sent a message")
+            return parsed["type"], parsed["data"]
         if getattr(message.data, "code", None) == aiohttp.WSCloseCode.MESSAGE_TOO_BIG:
             most = f"more than {MOST_MESSAGE // answers.MB} MB"
             raise AnswerError(f"{self.address} sent a message of {most}. {answers.ANOTHER}")

@@ -14,19 +14,19 @@ from .cell import Told
 KINDS = {"INT": "whole number", "FLOAT": "number"}  # of widgets
 
 
-def misfits(prompts: Iterable[Workflow], told: Told, server: str) -> list[str]:
+def misfits(prompts: Iterable[Workflow], types: Told, server: str) -> list[str]:
     """What the server lacks, a sentence each, each once: node classes, inputs, models and other words of a list."""
-    found = (words for prompt in prompts for node in prompt.values() for words in _of_node(node, told))
-    return [f"{server}: {words}" for words in dict.fromkeys(found)]
+    sentences = (words for prompt in prompts for node in prompt.values() for words in _of_node(node, types))
+    return [f"{server}: {words}" for words in dict.fromkeys(sentences)]
 
 
-def _of_node(node: Mapping, told: Told) -> list[str]:
+def _of_node(node: Mapping, types: Told) -> list[str]:
     name = node["class_type"]
-    if name not in told:
-        return [f"it has no node {name}. {suggest(name, told)} Is it another version, or is a pack missing?"]
-    if (said := told[name]) is None:
+    if name not in types:
+        return [f"it has no node {name}. {suggest(name, types)} Is it another version, or is a pack missing?"]
+    if (node_type := types[name]) is None:
         return [f"what it says of its node {name} cannot be read. Is another pack in the way?"]
-    needed, optional = said["input"].get("required", {}), said["input"].get("optional", {})
+    needed, optional = node_type["input"].get("required", {}), node_type["input"].get("optional", {})
     declared = {**needed, **optional}
     lacking = [one for one in needed if one not in node["inputs"]]
     words = [f"{name} there needs an input {lacking[0]}, so it is another version."] if lacking else []
@@ -57,8 +57,8 @@ def options_of(declared: Sequence) -> list:
     return list(kind) if isinstance(kind, list) else list(more.get("options") or []) if kind == "COMBO" else []
 
 
-def refuse_misfits(cells: Sequence[Cell], told: Mapping[str, Told]) -> None:
-    """Raise ValueError with all that the servers lack.  told: by address."""
-    lacking = [words for server, info in told.items() for words in misfits((c.prompt for c in cells), info, server)]
+def refuse_misfits(cells: Sequence[Cell], types: Mapping[str, Told]) -> None:
+    """Raise ValueError with all that the servers lack.  types: by address."""
+    lacking = [words for server, info in types.items() for words in misfits((c.prompt for c in cells), info, server)]
     if lacking:
         raise ValueError("\n".join(lacking))

@@ -336,7 +336,7 @@ def test_a_released_classifier_is_recognised_and_loads(tmp_path, holder):
     held = network.state_dict() if holder is None else {holder: network.state_dict(), "epoch": 3}
     torch.save(held, tmp_path / "adm.pt")
     said = statements(["schedule=linear", 'labels=["a", "b", "c"]'])
-    path, card = convert(tmp_path / "adm.pt", said=said, licence="MIT")
+    path, card = convert(tmp_path / "adm.pt", claims=said, licence="MIT")
     guide = open_classifier(path, None)
     assert (guide.enter.schedule, guide.labels) == ("linear", ("a", "b", "c"))
     assert "recognised: classifier AdmClassifier, 3 labels. Use Load Classifier.\n" in card.read_text(encoding="utf-8")

@@ -32,7 +32,7 @@ def published():
 @pytest.fixture(scope="module")
 def converted(published, tmp_path_factory):
     target = tmp_path_factory.mktemp("published") / "lite0.safetensors"
-    return convert(published[0], target, licence=published[1], said=statements(["labels=imagenet"]))
+    return convert(published[0], target, licence=published[1], claims=statements(["labels=imagenet"]))
 
 
 @pytest.mark.slow
