@@ -14,7 +14,7 @@ from guidance_geometry.figures.registry import draw_figure
 from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.guidance.gradients.estimators import through_denoiser
-from guidance_geometry.guidance.gradients.term import GradientOptions, GradientTerm, WatchTerm
+from guidance_geometry.guidance.gradients.term import GradientTerm, WatchTerm
 from guidance_geometry.guidance.mixture import ANY
 from guidance_geometry.guidance.predictions import output_from
 from guidance_geometry.host.guided_run import chain_guider
@@ -269,42 +269,6 @@ def test_a_push_as_long_as_guidance(labelled, empty_latent):
         push, delta = step.evaluation.denoised - step.evaluation.cond, step.evaluation.cond - step.evaluation.uncond
         sizes = [v.flatten(1).square().mean(dim=1).sqrt() for v in (push, delta)]
         assert torch.allclose(sizes[0], 0.5 * sizes[1], rtol=1e-2, atol=1e-6)
-
-
-def test_a_push_measured_by_nothing_is_said(pocket, empty_latent):
-    """A model that is asked for the null label twice has no c - u to measure by."""
-    guidance = chain_of(bright(), evaluation="x0", normalise="rms_ratio")
-    out, _, trace = guided(*pocket("fp32"), empty_latent("pocket"), "euler", cfg=1.0, guidance=guidance)
-    plain = guided(*pocket("fp32"), empty_latent("pocket"), "euler", cfg=1.0)[0]["samples"]
-    assert torch.allclose(out["samples"], plain, atol=1e-5)
-    assert sum("nothing is added" in note for note in trace.header["notes"]) == 1
-
-
-@pytest.mark.parametrize(
-    ("evaluation", "words"),
-    [("x0 + backprop", "gradient does not read backward_steps at x0 + backprop"), ("x0", None)],
-)
-def test_an_option_that_is_not_read_is_said(pocket, empty_latent, evaluation, words):
-    options = GradientOptions(draws=2, backward_steps=2, radius=0.1)
-    guidance = chain_of(bright(), evaluation=evaluation, options=options)
-    _, _, trace = guided(*pocket("fp32"), empty_latent("pocket"), "euler", cfg=1.0, guidance=guidance)
-    told = [note for note in trace.header["notes"] if "does not read" in note]
-    assert told == ([f"Classifier guidance: {words}."] if words else [])
-
-
-@pytest.mark.parametrize("evaluation", ["x0", "x0 + backprop"])
-def test_a_gradient_that_is_zero_is_said(pocket, empty_latent, evaluation):
-    class Rounding(Bright):
-        def logits(self, x0, sigma, alpha):
-            return super().logits(x0.round(), sigma, alpha)
-
-    _, _, trace = guided(
-        *pocket("fp32"), empty_latent("pocket"), "euler", cfg=1.0,
-        guidance=chain_of(LabelEnergy(Rounding(), ((0,),)), evaluation=evaluation),
-    )  # fmt: skip
-    told = [note for note in trace.header["notes"] if "exactly zero" in note]
-    assert len(told) == 1, "at the first step, not at every one"
-    assert "samples" not in told[0]
 
 
 class Spoilt(Bright):

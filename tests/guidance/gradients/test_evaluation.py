@@ -10,7 +10,7 @@ import torch
 from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.guidance.gradients.evaluation import Denoised, GradientEvaluation, OwnPixels, reads_difference
 from guidance_geometry.guidance.gradients.run import GradientRun, number_names
-from guidance_geometry.guidance.gradients.term import GradientTerm, Strength, WatchTerm
+from guidance_geometry.guidance.gradients.term import GradientOptions, GradientTerm, Strength, WatchTerm
 from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.guidance.run import Run
 from guidance_geometry.guidance.vectors import rms
@@ -88,6 +88,14 @@ def test_without_a_difference_there_is_nothing_to_measure_by():
     run = run_of(GradientTerm(energy(), normalise="rms_ratio"))
     assert not pushed(run, label=None)[0].any()
     assert any("which is 0 if positive and negative are the same" in text for text in run.sentences())
+
+
+@pytest.mark.parametrize(("at", "unread"), [("x0 + backprop", ["backward_steps"]), ("x0", [])])
+def test_an_option_that_is_not_read_is_said(at, unread):
+    told, options = [], GradientOptions(draws=2, backward_steps=2, radius=0.1)
+    run_of(GradientTerm(energy(), evaluation=at, options=options), told=told)
+    assert len(told) == len(unread)
+    assert all(f"does not read {name} at {at}" in text for name, text in zip(unread, told, strict=True))
 
 
 def test_what_only_watches_is_asked_without_a_graph_beside_what_needs_one():

@@ -40,6 +40,9 @@ MEANINGS = {
     "(u - mean(u)) / std(u) + sqrt(abs(c)) * sign(c) + log(pi)": lambda x, u, c, s, a, g: (
         (u - u.mean()) / math.sqrt(((u - u.mean()) ** 2).mean()) + c.abs().sqrt() * c.sign() + math.log(math.pi)
     ),
+    "u + (norm(2) + dot(1, 2) + mean(3) + std(4)) * proj(2, c) + rej(1, c)": lambda x, u, c, s, a, g: (
+        u + (2 * math.sqrt(c.numel()) + 2 * c.numel() + 3 - 0.5) * 2 * c.sum() / dot(c, c) * c + 1
+    ),
 }
 
 
