@@ -76,7 +76,10 @@ def rewritten(mixture, kind, name):
     shape, cpu = tuple(mixture.means.shape[1:]), torch.device("cpu")
     card = ModelCard("rewritten", ("0", "1", "2"), 3, "", mixture.rms, shape, 0, "ve")
     network = LabelledNetwork(Rewritten(mixture, kind, sampling), torch.float32)
-    told = {"bytes_needed": lambda batch, numbers: 32 * batch * numbers, "told": lambda sampling, timestep: timestep}
+    told = {
+        "bytes_needed": lambda batch, numbers: 32 * batch * numbers,
+        "embed_level": lambda sampling, timestep: timestep,
+    }
     config = LabelledConfig(card, torch.float32, None)
     model = LabelledModel(config, lambda **_: network, sampling, card, device=cpu, **told)
     return comfy.model_patcher.ModelPatcher(model, cpu, cpu)
