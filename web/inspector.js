@@ -100,11 +100,11 @@ api.addEventListener("guidance_geometry.step", ({ detail }) => {
   tab.step(detail);
   for (const target of detail.targets ?? []) panels.get(nodeAt(root(), target))?.step(detail);
 });
-api.addEventListener("guidance_geometry.run", ({ detail }) => tab.ended(detail));
+api.addEventListener("guidance_geometry.run", ({ detail }) => tab.endRun(detail));
 api.addEventListener("execution_cached", ({ detail }) => tab.tookFromCache(detail));
-api.addEventListener("execution_success", ({ detail }) => tab.succeeded(detail.prompt_id, workflowOf));
+api.addEventListener("execution_success", ({ detail }) => tab.endJob(detail.prompt_id, workflowOf));
 api.addEventListener("promptQueued", () => tab.refresh());
-api.addEventListener("reconnected", () => tab.stopped());
+api.addEventListener("reconnected", () => tab.endEarly());
 api.addEventListener("execution_start", () => {
   executed = new WeakSet();
   doubtful = [];
@@ -123,8 +123,8 @@ api.addEventListener("executed", ({ detail }) => {
 });
 for (const kind of ["execution_interrupted", "execution_error"]) {
   api.addEventListener(kind, ({ detail }) => {
-    reachable().forEach((panel) => panel.stopped(detail?.prompt_id));
-    tab.stopped(detail?.prompt_id);
+    reachable().forEach((panel) => panel.endEarly(detail?.prompt_id));
+    tab.endEarly(detail?.prompt_id);
   });
 }
 api.addEventListener("execution_success", async ({ detail }) => {

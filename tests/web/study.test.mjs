@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { at, drawnRuns, grid, mount, titled } from "../../web/lib/study.mjs";
 import { placeOf } from "../../web/lib/study-cell.mjs";
-import { escaped, plot, positions, said, ticks, worded } from "../../web/lib/study-plot.mjs";
+import { escapeText, plot, positions, pointWords, ticks, valueWords } from "../../web/lib/study-plot.mjs";
 import { hue, keyOf, metricsOf, plotRuns, pointsOf, scaleOf } from "../../web/lib/study-runs.mjs";
 import { metric } from "../../web/lib/metrics.mjs";
 import { sampleOf } from "../../web/lib/gram.mjs";
@@ -83,9 +83,9 @@ test("a plot draws means and intervals, leaves out what is unknown, and stays on
 test("words of a plan are text and never markup", () => {
   const hostile = { ...curve, split: null, series: [{ name: null, points: [{ x: "<img src=x>\"", mean: 1, low: null, high: null, n: 1 }] }] };
   assert.ok(!plot(hostile, "number").includes("<img"));
-  assert.equal(escaped("<&\">"), "&#60;&#38;&#34;&#62;");
-  assert.equal(worded(null, "number"), "\u2013");
-  assert.equal(said(curve, curve.series[0], curve.series[0].points[1], "percent"), "cfg 2, rule cfg: 20.0 %, 1 cell");
+  assert.equal(escapeText("<&\">"), "&#60;&#38;&#34;&#62;");
+  assert.equal(valueWords(null, "number"), "\u2013");
+  assert.equal(pointWords(curve, curve.series[0], curve.series[0].points[1], "percent"), "cfg 2, rule cfg: 20.0 %, 1 cell");
 });
 
 const record = fixture(NAMES[0]);

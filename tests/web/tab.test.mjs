@@ -142,11 +142,11 @@ test("samplers that could not be recorded are named until they are, and only tho
   const runs = async (id) => (asked.push(id), { runs: [], unreached: [missed("4"), missed("5"), missed("9"), missed("5", { key: "other" })] });
   const tab = new Tab({ root: () => root(4, 5), runs, sources: async () => ({ output: {} }) });
   assert.deepEqual(tab.state().unreached, []);
-  await tab.succeeded("j");
+  await tab.endJob("j");
   assert.deepEqual(asked, ["w"], "the server is asked when a job has ended");
   await Promise.resolve();
   assert.deepEqual(tab.state().unreached, ["Mine (4)", "Mine (5)"]);
-  await tab.ended(run("5"));
+  await tab.endRun(run("5"));
   assert.deepEqual(tab.state().unreached, ["Mine (4)"]);
 });
 
@@ -270,7 +270,7 @@ test("a list that comes late, or not at all, takes no run away and brings none b
   const names = () => tab.runs.map((one) => one.run);
   const [early, late] = [run("4"), run("5")];
   const waiting = [tab.refresh(), tab.refresh()];
-  await tab.ended(late);
+  await tab.endRun(late);
   asked[1].come({ runs: [late] });
   await waiting[1];
   asked[0].come({ runs: [early] }); // the server has let it go since

@@ -125,7 +125,7 @@ test("a job that was cleared from the queue is not waited for", { timeout: 20000
   tries.scales = () => [4, 2];
   await tries.begin();
   assert.deepEqual(tries.cards.map(({ state }) => state), ["there", "failed"]);
-  assert.ok(tries.done);
+  assert.ok(tries.isDone);
 });
 
 test("a job that is long in the queue, on a server that does not always answer, is waited for", { timeout: 20000 }, async () => {
@@ -153,7 +153,7 @@ test("three jobs at first; about the first good picture two more are queued, onc
   await tries.looked;
   assert.deepEqual(asked(), [4, 16, 5.7, 11.2]);
   assert.deepEqual(tries.cards.map(({ cfg, state }) => [cfg, state]), [[4, "there"], [5.7, "there"], [8, "there"], [11.2, "failed"], [16, "there"]]);
-  assert.ok(tries.done);
+  assert.ok(tries.isDone);
   assert.deepEqual(stored[1].picks.map(({ cfg, good }) => [cfg, good]), [[4, false], [5.7, false], [8, true], [16, false]]);
   tries.judge(tries.cards[1]);
   assert.deepEqual(stored[2].picks.map(({ cfg, good }) => [cfg, good]), [[4, false], [5.7, true], [8, true], [16, false]]);

@@ -79,7 +79,7 @@ export class FindRange extends Tries {
     this.wide = !about.record.report?.range;
   }
 
-  arranged(cards) {
+  arrange(cards) {
     return cards.sort((one, other) => one.cfg - other.cfg);
   }
 
@@ -107,7 +107,7 @@ export class FindRange extends Tries {
   /** Name of the judge that scored every picture; null where none did. */
   judgeName() {
     const there = this.cards.filter(({ state }) => state === "there");
-    return this.done && there.length && there.every(({ found }) => found) ? there[0].found.name : null;
+    return this.isDone && there.length && there.every(({ found }) => found) ? there[0].found.name : null;
   }
 
   /** The judge clicks instead: all that it finds about as good as the best; after a wide look it looks further first. */

@@ -57,22 +57,22 @@ function planeAt(origin, scale) {
 export function arrange(scene, areas, { inset, gutter, margin }) {
   const { overview, whole } = areas;
   const roomOf = (area, left) => ({ x: area.x + left, y: area.y + 20, w: area.w - left - margin, h: area.h - 40 });
-  const small = fitted(scene, roomOf(overview, inset));
+  const small = fitWithin(scene, roomOf(overview, inset));
   if (longest(scene.fan) * small.plane.scale < FAN) {
     const lens = lensOf(scene, small.plane, areas);
     if (lens) return { ...small, lens, area: overview };
   }
-  return { ...fitted(scene, roomOf(whole, gutter)), lens: null, area: whole };
+  return { ...fitWithin(scene, roomOf(whole, gutter)), lens: null, area: whole };
 }
 
 /** The largest plane that holds a scene, and the hinged noise; cut where it would shrink the rest too much. */
-function fitted(scene, room) {
-  const bare = scaled(scene, null, room);
+function fitWithin(scene, room) {
+  const bare = scaleScene(scene, null, room);
   if (!(scene.noise > 0)) return { plane: bare, hinge: null };
   let [size, least] = [scene.noise, SHRINK * bare.scale];
   for (;;) {
     const end = noiseEnd(scene, size);
-    const plane = scaled(scene, end, room);
+    const plane = scaleScene(scene, end, room);
     if (plane.scale >= least || size < 1e-3 * scene.noise) return { plane, hinge: { end, cut: size < scene.noise } };
     [size, least] = [0.93 * size, (SHRINK + 0.1) * bare.scale];
   }
@@ -86,7 +86,7 @@ function noiseEnd({ tip, aim, fan }, size) {
   return [tip[0] + side * size * normal[0], tip[1] + side * size * normal[1]];
 }
 
-function scaled(scene, end, room) {
+function scaleScene(scene, end, room) {
   const places = [...scene.lines.flat(), ...scene.fan, ...(end ? [end] : [])];
   const { low, span } = extent(places);
   const scale = Math.min(room.w / (span[0] || 1e-300), room.h / (span[1] || 1e-300), 1e300);
@@ -164,7 +164,7 @@ export class Placer {
         if (best && least >= best.cost) continue;
         const box = boxAround(anchor, w, h, DIRECTIONS[name], radius);
         if (!this.isFree(box, area)) continue;
-        const cost = least + this.crossed(box);
+        const cost = least + this.crossings(box);
         if (!best || cost < best.cost) best = { box, cost };
       }
     }
@@ -179,7 +179,7 @@ export class Placer {
   }
 
   /** What lying on lines costs. */
-  crossed(box) {
+  crossings(box) {
     let cost = 0;
     for (const [p, q] of this.lines) if (clipSegment(p, q, box)) cost += 4;
     return cost;

@@ -61,7 +61,7 @@ export function matrix(page, record, run) {
       commands.push(rectangle(box, value < 0 ? theme.u : theme.delta, { alpha: Math.min(1, Math.abs(value)), name: "cell" }));
     }),
   );
-  placed(commands[0], steps, side, origin);
+  placeSteps(commands[0], steps, side, origin);
   ticks(page, steps, side, origin);
   chosenStep(page, steps.indexOf(run.chosen), steps.length * side, side, origin);
   norms(page, run, steps, side, { ...origin, x: origin.x + steps.length * side + 6 });
@@ -78,7 +78,7 @@ function chosenStep({ commands, theme }, k, whole, side, { x, y }) {
 }
 
 /** Where the steps stand, on the sheet. */
-function placed(sheet, steps, side, { x, y }) {
+function placeSteps(sheet, steps, side, { x, y }) {
   const along = (start) => steps.map((step, k) => [step, start + (k + 0.5) * side]);
   sheet.places = { top: y, bottom: y + steps.length * side, at: along(x), down: along(y) };
 }

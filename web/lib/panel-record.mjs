@@ -11,7 +11,7 @@ export const addressOf = ({ filename, subfolder, type }) => `/view?${new URLSear
 
 /** A run with a live message added. Steps are kept by their number: messages may be lost or come twice. */
 export function withSteps(run, message) {
-  const whole = run?.run === message.run ? run : begun(message);
+  const whole = run?.run === message.run ? run : beginRecord(message);
   const kept = partOf(whole, message.part) ?? whole;
   for (const step of message.steps ?? []) {
     put(kept.steps, step);
@@ -23,7 +23,7 @@ export function withSteps(run, message) {
 }
 
 /** The record of a run without its steps, part by part. */
-function begun({ run, workflow_id, prompt_id, parts: [first, ...others] = [] }) {
+function beginRecord({ run, workflow_id, prompt_id, parts: [first, ...others] = [] }) {
   const empty = (part) => ({ v: 1, run, part, live: true, workflow_id, prompt_id, n: 0, notes: [], steps: [] });
   return { ...empty(first), ...(others.length > 0 && { parts: Object.fromEntries(others.map((name) => [name, empty(name)])) }) };
 }

@@ -64,6 +64,6 @@ function missing({ run, sample, view }, step, t) {
 }
 
 /** One sentence for those who cannot see the figure. */
-export function spoken(title, lines) {
+export function ariaWords(title, lines) {
   return `${title}. ${lines.join(" ")}`;
 }

@@ -8,7 +8,7 @@ import { download, element, fillReasons, fillTable, markRows, parts, put } from 
 import { nearestSheet, rowOf } from "./panel-pictures.mjs";
 import { addressOf, blame, csv, partOf, partsOf, samplesOf, table, withSteps } from "./panel-record.mjs";
 import { drawView, View } from "./panel-view.mjs";
-import { facts, spoken, status } from "./panel-words.mjs";
+import { facts, ariaWords, status } from "./panel-words.mjs";
 import { speaker } from "./strings.mjs";
 import { toSVG } from "./svg.mjs";
 import { DARK, LIGHT } from "./theme.mjs";
@@ -98,14 +98,14 @@ export class Panel {
 
   /** The node has entered a graph. */
   start() {
-    this.watcher ??= new ResizeObserver((entries) => this.measured(entries));
+    this.watcher ??= new ResizeObserver((entries) => this.measureViews(entries));
     for (const box of [this.parts.figures, ...Object.values(this.views).map((view) => view.box)]) this.watcher.observe(box);
     this.palette ??= new MutationObserver(() => this.look());
     this.palette.observe(document.documentElement, { attributeFilter: ["style", "class"] }); // the editor's themes
     this.redraw();
   }
 
-  measured(entries) {
+  measureViews(entries) {
     for (const { target, contentRect } of entries) {
       const size = { w: Math.round(contentRect.width), h: Math.round(contentRect.height) };
       if (target === this.parts.figures) this.room = size.w;
@@ -177,7 +177,7 @@ export class Panel {
   async show(record) {
     if (record === this.shown) return;
     this.shown = record;
-    const whole = record.file ? await this.fetched(record.file) : record;
+    const whole = record.file ? await this.fetchRecord(record.file) : record;
     if (this.shown === record) this.take(whole);
     this.redraw();
   }
@@ -214,14 +214,14 @@ export class Panel {
     return samplesOf(run).includes(chosen) ? chosen : defaultSample(run);
   }
 
-  async fetched({ filename }) {
+  async fetchRecord({ filename }) {
     this.trouble = { key: "reading" };
     this.redraw();
     return (await this.editor.record(filename)) ?? { gone: true };
   }
 
   /** The job ended early. */
-  stopped(job) {
+  endEarly(job) {
     if (!this.run?.live || (job && this.run.prompt_id !== job)) return;
     blame(this.whole, { fault: "stopped" });
     this.redraw();
@@ -362,7 +362,7 @@ export class Panel {
     this.views.track.draw("ticks", theme);
     const lines = this.controls(partner); // after the drawings: words on a canvas wait for all styles that a write has touched
     const about = [this.parts.facts.textContent, ...lines].filter(Boolean);
-    put(main.canvas, { "aria-label": spoken(viewOf(this.view).title ?? this.t(this.view), about) });
+    put(main.canvas, { "aria-label": ariaWords(viewOf(this.view).title ?? this.t(this.view), about) });
     put(beside.canvas, { "aria-label": partner ? this.t(partner) : "" });
     if (!this.parts.table.hidden) this.drawTable();
   }

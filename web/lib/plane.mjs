@@ -168,7 +168,7 @@ function lensTitle({ theme, placer }, frame, words) {
   let best = null;
   for (let x = frame.x + frame.w - wide - 4; x >= frame.x; x -= 8) {
     const title = text(x, frame.y - 6, words, { fill: theme.muted, halo: theme.paper, name: "lens-title" });
-    const free = placer.crossed(boxOf(title)) === 0;
+    const free = placer.crossings(boxOf(title)) === 0;
     if (free || !best) best = title;
     if (free) break;
   }
@@ -332,7 +332,7 @@ function scaleBar(page, plane, area, side, name) {
     for (let aside = 0; aside < area.w - w; aside += 12) {
       const x = side === "start" ? area.x + aside : area.x + area.w - w - aside;
       const box = { x, y: area.y + area.h - 22 - up, w, h: 22 };
-      if (!placer.isFree(growBox(box, 3), room) || placer.crossed(box)) continue;
+      if (!placer.isFree(growBox(box, 3), room) || placer.crossings(box)) continue;
       placer.taken.push(box);
       const y = box.y + 4;
       for (const end of [x, x + pixels]) commands.push(line([[end, y - 3], [end, y + 3]], theme.ink, 1.4));

@@ -14,7 +14,7 @@ const SILENT = "There is no report in this record.";
  * @param {number} sample
  */
 export function answers(record, sample) {
-  const found = [...reported(record), dashes(record, sample), unmeasured(record)];
+  const found = [...reportAnswers(record), dashes(record, sample), gapAnswer(record)];
   return found.map(([question, verdict, ...words]) => ({ question, verdict, words: words.filter(Boolean) }));
 }
 
@@ -23,7 +23,7 @@ const both = (record) => steps(record).filter((step) => step.stage === "step" ||
 const later = (record) => steps(record).filter(({ stage }) => stage === "afterwards");
 
 /** The report as two answers: the verdict, and what else the run tells; of all samples. */
-function reported(record) {
+function reportAnswers(record) {
   const { headline, reasons, findings: [first, ...others] } = verdictOf(record) ?? { headline: SILENT, reasons: [], findings: [] };
   const place = record.pictures?.steps?.length
     ? "In the picture: the view Where shows the places, Filmstrip what the condition changes at each step."
@@ -48,7 +48,7 @@ function dashes(record, sample) {
 }
 
 /** @param {Run} record */
-function unmeasured(record) {
+function gapAnswer(record) {
   const all = steps(record), asked = all.filter(({ stage }) => stage !== "recur");
   const alone = asked.length - both(record).length - later(record).length;
   const shown = samplesOf(record).length;

@@ -1,6 +1,6 @@
 // @ts-check
 /** One cell of a study's page in a dialog: its picture, its numbers, its verdict, its run in the panel, its workflow. */
-import { worded } from "./study-plot.mjs";
+import { valueWords } from "./study-plot.mjs";
 
 const MARKS = { mark: "Mark", reject: "Reject", rerun: "Run again" };
 
@@ -36,7 +36,7 @@ export function cellDialog(page, make, changed) {
   };
 
   const facts = (row) => {
-    const told = [...Object.entries(row.place), ...Object.entries(row.measures).map(([name, value]) => [study.measures[name]?.title ?? name, worded(value, study.measures[name]?.unit)])];
+    const told = [...Object.entries(row.place), ...Object.entries(row.measures).map(([name, value]) => [study.measures[name]?.title ?? name, valueWords(value, study.measures[name]?.unit)])];
     return make("dl", {}, ...told.flatMap(([name, value]) => [make("dt", { textContent: name }), make("dd", { textContent: value })]));
   };
 

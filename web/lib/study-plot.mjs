@@ -8,7 +8,7 @@ export const SERIES = 8; // colours
 export const SHAPES = ["circle", "square", "triangle", "diamond"];
 
 /** A value for people: percent where the unit says so. */
-export function worded(value, unit) {
+export function valueWords(value, unit) {
   if (value == null || !Number.isFinite(value)) return "\u2013";
   if (unit === "percent") return minus(`${(100 * value).toFixed(Math.abs(value) < 0.1 ? 2 : 1)} %`);
   return minus(`${Number(value.toPrecision(4))}${unit === "seconds" ? " s" : ""}`);
@@ -17,7 +17,7 @@ export function worded(value, unit) {
 const minus = (words) => words.replace(/^-/, "\u2212"); // as wide as a digit
 
 /** A round number beside a plot: as few digits as tell it from the next. */
-export const ticked = (mark, unit) => (unit === "percent" ? minus(`${Number((100 * mark).toPrecision(4))} %`) : worded(mark, unit));
+export const ticked = (mark, unit) => (unit === "percent" ? minus(`${Number((100 * mark).toPrecision(4))} %`) : valueWords(mark, unit));
 
 /** Round numbers within [low, high], three to five or so. */
 export function ticks(low, high) {
@@ -41,7 +41,7 @@ export function positions(values) {
 
 /** A line across a plot with its value. */
 export const level = (y, left, right, words) => `<path class="axis" d="M${left} ${f(y)}H${right}"/>`
-  + `<text x="${left - 6}" y="${f(y + 4)}" text-anchor="end">${escaped(words)}</text>`;
+  + `<text x="${left - 6}" y="${f(y + 4)}" text-anchor="end">${escapeText(words)}</text>`;
 
 /** Values below a plot, those that find room. */
 export function footWords(values, xs, y) {
@@ -51,7 +51,7 @@ export function footWords(values, xs, y) {
     const half = String(value).length * 3.3;
     if (xs[i] - half < free) continue;
     free = xs[i] + half + 4;
-    parts.push(`<text x="${f(xs[i])}" y="${f(y)}" text-anchor="middle">${escaped(String(value).slice(0, 24))}</text>`);
+    parts.push(`<text x="${f(xs[i])}" y="${f(y)}" text-anchor="middle">${escapeText(String(value).slice(0, 24))}</text>`);
   }
   return parts;
 }
@@ -72,14 +72,14 @@ export function plot(curve, unit) {
     parts.push(`<path d="M${shown.map(([x, p]) => `${f(x)} ${f(y(p.mean))}`).join("L")}" fill="none" stroke="${colour}" stroke-width="2"/>`);
     for (const [x, p] of shown) {
       if (p.low != null) parts.push(`<path d="M${f(x)} ${f(y(p.low))}V${f(y(p.high))}" stroke="${colour}" stroke-width="1.5"/>`);
-      parts.push(`<g fill="${colour}">${shape(SHAPES[k % SHAPES.length], x, y(p.mean))}<title>${escaped(said(curve, one, p, unit))}</title></g>`);
+      parts.push(`<g fill="${colour}">${shape(SHAPES[k % SHAPES.length], x, y(p.mean))}<title>${escapeText(pointWords(curve, one, p, unit))}</title></g>`);
     }
   }
-  return `<svg viewBox="0 0 ${W} ${H}" role="img" aria-label="${escaped(spoken(curve, unit))}">${parts.join("")}</svg>`;
+  return `<svg viewBox="0 0 ${W} ${H}" role="img" aria-label="${escapeText(plotWords(curve, unit))}">${parts.join("")}</svg>`;
 }
 
 export const f = (value) => Number(value.toFixed(1));
-export const escaped = (text) => String(text).replace(/[&<>"]/g, (letter) => `&#${letter.charCodeAt(0)};`);
+export const escapeText = (text) => String(text).replace(/[&<>"]/g, (letter) => `&#${letter.charCodeAt(0)};`);
 
 /** A mark of its own kind around a point. */
 export function shape(kind, x, y) {
@@ -91,10 +91,10 @@ export function shape(kind, x, y) {
 }
 
 /** A point in words. */
-export function said(curve, series, point, unit) {
+export function pointWords(curve, series, point, unit) {
   const where = [`${curve.axis} ${point.x}`, curve.split && `${curve.split} ${series.name}`].filter(Boolean).join(", ");
-  const range = point.low == null ? "" : ` (${worded(point.low, unit)} to ${worded(point.high, unit)})`;
-  return `${where}: ${worded(point.mean, unit)}${range}, ${point.n} cell${point.n === 1 ? "" : "s"}`;
+  const range = point.low == null ? "" : ` (${valueWords(point.low, unit)} to ${valueWords(point.high, unit)})`;
+  return `${where}: ${valueWords(point.mean, unit)}${range}, ${point.n} cell${point.n === 1 ? "" : "s"}`;
 }
 
-const spoken = (curve, unit) => curve.series.flatMap((one) => one.points.map((p) => said(curve, one, p, unit))).join("; ");
+const plotWords = (curve, unit) => curve.series.flatMap((one) => one.points.map((p) => pointWords(curve, one, p, unit))).join("; ");

@@ -2,7 +2,7 @@
 /** Runs of a study over each other: a metric of every step of every cell, in one plot. No DOM. */
 import { defaultSample, sampleOf } from "./gram.mjs";
 import { metric, NAMES } from "./metrics.mjs";
-import { escaped, f, footWords, level, linear, SERIES, shape, SHAPES, ticks, worded } from "./study-plot.mjs";
+import { escapeText, f, footWords, level, linear, SERIES, shape, SHAPES, ticks, valueWords } from "./study-plot.mjs";
 import { greatest, least, nth } from "./words.mjs";
 
 const [H, PAD] = [340, { left: 58, right: 16, top: 14, bottom: 44 }];
@@ -42,7 +42,7 @@ export function plotRuns(runs, rows, { name, along, axis, words, w }) {
   const up = scaleOf(all.map((p) => p.y), foot, PAD.top);
   const across = acrossOf(all.map((p) => p.x), right, along);
   const unit = SHARES.includes(name) ? "percent" : "number";
-  const frame = [...up.marks.map((mark) => level(up.at(mark), PAD.left, right, worded(mark, unit))),
+  const frame = [...up.marks.map((mark) => level(up.at(mark), PAD.left, right, valueWords(mark, unit))),
     ...footWords(across.marks.map(([value]) => value), across.marks.map(([, x]) => x), foot + 18),
     `<text x="${(PAD.left + right) / 2}" y="${H - 6}" text-anchor="middle">${WAYS[along]}</text>`];
   const drawn = lines.map(({ row, points }) => {
@@ -51,11 +51,11 @@ export function plotRuns(runs, rows, { name, along, axis, words, w }) {
     const path = parts.map((piece) => `M${piece.join("L")}`).join("");
     if (!path) return "";
     const [x, y] = parts[parts.length - 1].slice(-1)[0].split(" ").map(Number);
-    return `<g class="line" data-id="${escaped(row.id)}" style="--hue: ${hue(axis?.values ?? [], k)}"><path class="near" d="${path}"/><path class="seen" d="${path}"/>`
-      + `${shape(SHAPES[k % SHAPES.length], x, y)}<title>${escaped(words(row))}</title></g>`;
+    return `<g class="line" data-id="${escapeText(row.id)}" style="--hue: ${hue(axis?.values ?? [], k)}"><path class="near" d="${path}"/><path class="seen" d="${path}"/>`
+      + `${shape(SHAPES[k % SHAPES.length], x, y)}<title>${escapeText(words(row))}</title></g>`;
   });
   const said = `${titleOf(name)} over the run, ${lines.length} cell${lines.length === 1 ? "" : "s"}${up.log ? ", logarithmic" : ""}`;
-  return `<svg viewBox="0 0 ${w} ${H}" role="img" aria-label="${escaped(said)}">${frame.join("")}${drawn.join("")}</svg>`;
+  return `<svg viewBox="0 0 ${w} ${H}" role="img" aria-label="${escapeText(said)}">${frame.join("")}${drawn.join("")}</svg>`;
 }
 
 /** A run without its gaps: pieces whose points all have a value. */

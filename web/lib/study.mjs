@@ -1,7 +1,7 @@
 // @ts-check
 /** The script of a study's page: a grid of its cells, curves along its axes, its runs, and every cell by itself. */
 import { cellDialog, download } from "./study-cell.mjs";
-import { plot, SERIES, worded } from "./study-plot.mjs";
+import { plot, SERIES, valueWords } from "./study-plot.mjs";
 import { keyOf, metricsOf, plotRuns } from "./study-runs.mjs";
 
 const FIRST_METRIC = "M1";
@@ -99,7 +99,7 @@ function tile(page, row) {
   const picture = study.pictures[row.id];
   const made = make("button", { type: "button", className: "tile", title: title(row) },
     picture ? make("img", { alt: title(row), loading: "lazy", decoding: "async", src: picture }) : "no picture",
-    make("span", { textContent: worded(row.measures[state.shown], study.measures[state.shown]?.unit) }));
+    make("span", { textContent: valueWords(row.measures[state.shown], study.measures[state.shown]?.unit) }));
   made.dataset.mark = page.marks.of(row.id) ?? "";
   made.addEventListener("click", () => page.dialog.open(row));
   if (!study.runs) return made;
@@ -196,7 +196,7 @@ function drawRuns(page) {
 function drawTable({ place, study }) {
   const heads = [...study.axes.map((axis) => axis.name), ...Object.values(study.measures).map((one) => one.title)];
   const lines = study.rows.map((row) => [...study.axes.map((axis) => row.place[axis.name]),
-    ...Object.entries(study.measures).map(([name, one]) => worded(row.measures[name], one.unit))]);
+    ...Object.entries(study.measures).map(([name, one]) => valueWords(row.measures[name], one.unit))]);
   const line = (tag, words) => make("tr", {}, ...words.map((word) => make(tag, { textContent: word })));
   place("rows").replaceChildren(make("table", {}, make("thead", {}, line("th", heads)), make("tbody", {}, ...lines.map((one) => line("td", one)))));
 }
@@ -204,7 +204,7 @@ function drawTable({ place, study }) {
 /** What the reader has marked, kept by this browser. */
 function marksOf(study) {
   const key = `gg-study-${study.rows.map((row) => row.id).join("").slice(0, 64)}`;
-  const all = JSON.parse(remembered(key) ?? "{}");
+  const all = JSON.parse(recall(key) ?? "{}");
   return {
     all,
     of: (id) => all[id],
@@ -217,7 +217,7 @@ function marksOf(study) {
 }
 
 /** What this browser remembers, if it does at all: a page from a file may be refused. */
-function remembered(key) {
+function recall(key) {
   try { return localStorage.getItem(key); } catch { return null; }
 }
 

@@ -1,5 +1,5 @@
 // @ts-check
-/** Drawing commands as one SVG string: escaped, fixed decimals, never NaN in an attribute. */
+/** Drawing commands as one SVG string: escapeText, fixed decimals, never NaN in an attribute. */
 import { corners } from "./canvas.mjs";
 import { paintable } from "./commands.mjs";
 import { LIGHT } from "./theme.mjs";
@@ -11,14 +11,14 @@ const ESCAPES = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&
 export function toSVG(commands, { title = "", font = LIGHT.font } = {}) {
   const [{ w, h, label }] = commands;
   const head = `<svg xmlns="http://www.w3.org/2000/svg" width="${fixed(w)}" height="${fixed(h)}" `;
-  const view = `viewBox="0 0 ${fixed(w)} ${fixed(h)}" role="img" font-family="${escaped(font)}">`;
-  const words = (title && `<title>${escaped(title)}</title>`) + (label && `<desc>${escaped(label)}</desc>`);
+  const view = `viewBox="0 0 ${fixed(w)} ${fixed(h)}" role="img" font-family="${escapeText(font)}">`;
+  const words = (title && `<title>${escapeText(title)}</title>`) + (label && `<desc>${escapeText(label)}</desc>`);
   return head + view + words + paintable(commands).map((command) => ELEMENTS[command.op](command)).join("") + "</svg>";
 }
 
 const ELEMENTS = {
   sheet({ w, h, fill }) {
-    return fill && fill !== "none" ? `<rect width="${fixed(w)}" height="${fixed(h)}" fill="${escaped(fill)}"/>` : "";
+    return fill && fill !== "none" ? `<rect width="${fixed(w)}" height="${fixed(h)}" fill="${escapeText(fill)}"/>` : "";
   },
   line: (command) => `<polyline points="${places(command.points)}" fill="none"${strokeOf(command)}${more(command)}/>`,
   polygon: (command) => `<polygon points="${places(command.points)}"${fillOf(command)}${strokeOf(command)}${more(command)}/>`,
@@ -33,11 +33,11 @@ const ELEMENTS = {
   text(command) {
     const { x, y, runs, size, fill, halo, anchor, weight } = command;
     const rim = halo
-      ? ` stroke="${escaped(halo)}" stroke-width="3" stroke-linejoin="round" paint-order="stroke"`
+      ? ` stroke="${escapeText(halo)}" stroke-width="3" stroke-linejoin="round" paint-order="stroke"`
       : "";
-    const bold = weight ? ` font-weight="${escaped(weight)}"` : "";
-    const place = `x="${fixed(x)}" y="${fixed(y)}" text-anchor="${escaped(anchor)}" font-size="${fixed(size)}"`;
-    return `<text ${place}${bold} fill="${escaped(fill)}"${rim}${more(command)} xml:space="preserve">${spans(runs, size)}</text>`;
+    const bold = weight ? ` font-weight="${escapeText(weight)}"` : "";
+    const place = `x="${fixed(x)}" y="${fixed(y)}" text-anchor="${escapeText(anchor)}" font-size="${fixed(size)}"`;
+    return `<text ${place}${bold} fill="${escapeText(fill)}"${rim}${more(command)} xml:space="preserve">${spans(runs, size)}</text>`;
   },
 };
 
@@ -49,7 +49,7 @@ function spans(runs, size) {
       const shift = wanted === low ? "" : ` dy="${fixed(wanted - low)}"`;
       low = wanted;
       const style = (run.italic ? ' font-style="italic"' : "") + (run.sub ? ` font-size="${fixed(runSize(run, size))}"` : "");
-      return shift || style ? `<tspan${shift}${style}>${escaped(run.t)}</tspan>` : escaped(run.t);
+      return shift || style ? `<tspan${shift}${style}>${escapeText(run.t)}</tspan>` : escapeText(run.t);
     })
     .join("");
 }
@@ -58,21 +58,21 @@ const fixed = (value) => String(Number(value.toFixed(3)) + 0);
 
 const places = (points) => points.map(([x, y]) => `${fixed(x)},${fixed(y)}`).join(" ");
 
-const fillOf = ({ fill }) => ` fill="${escaped(fill ?? "none")}"`;
+const fillOf = ({ fill }) => ` fill="${escapeText(fill ?? "none")}"`;
 
 function strokeOf({ stroke, width, dash }) {
   if (!stroke || stroke === "none") return "";
   const dashes = dash ? ` stroke-dasharray="${dash.map(fixed).join(" ")}"` : "";
-  return ` stroke="${escaped(stroke)}" stroke-width="${fixed(width ?? 1)}" stroke-linejoin="round"${dashes}`;
+  return ` stroke="${escapeText(stroke)}" stroke-width="${fixed(width ?? 1)}" stroke-linejoin="round"${dashes}`;
 }
 
 function more({ name, alpha }) {
-  const id = name ? ` data-name="${escaped(name)}"` : "";
+  const id = name ? ` data-name="${escapeText(name)}"` : "";
   return id + (alpha === undefined || alpha === null ? "" : ` opacity="${fixed(alpha)}"`);
 }
 
-/** Text made safe for XML: markup escaped, control characters and lone surrogates dropped. */
-function escaped(words) {
+/** Text made safe for XML: markup escapeText, control characters and lone surrogates dropped. */
+function escapeText(words) {
   const clean = String(words).replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]|\p{Cs}/gu, "");
   return clean.replace(/[&<>"']/g, (letter) => ESCAPES[letter]);
 }

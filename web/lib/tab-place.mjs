@@ -20,7 +20,7 @@ export class Place {
     this.parts.bar.append(this.tries.box);
     this.parts.toggle.addEventListener("change", () => tab.record(this.parts.toggle.checked));
     this.parts.runs.addEventListener("change", () => tab.choose(this.parts.runs.value));
-    this.parts.keep.addEventListener("click", () => tab.editor.keep(nodeAt(tab.root, tab.chosen().node)));
+    this.parts.keep.addEventListener("click", () => tab.editor.keep(nodeAt(tab.root, tab.choice().node)));
   }
 
   draw() {
@@ -85,7 +85,7 @@ class TabPanel extends Panel {
   }
 
   source() {
-    const chosen = this.tab.chosen();
+    const chosen = this.tab.choice();
     const node = chosen?.node ?? chosen?.chain.at(-1).node;
     return node ? scaleSource(this.tab.root, nodeAt(this.tab.root, node), true) : null;
   }

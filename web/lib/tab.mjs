@@ -120,7 +120,7 @@ export class Tab {
   }
 
   /** The run that is shown: the one picked, else the last. */
-  chosen() {
+  choice() {
     const entries = this.entries();
     const known = [...entries, ...this.whole(entries)];
     return known.find((run) => slotOf(run) === this.pick) ?? entries.at(-1) ?? null;
@@ -152,7 +152,7 @@ export class Tab {
   }
 
   /** A run has ended: {run, node, ...} as the server lists it. */
-  async ended(summary) {
+  async endRun(summary) {
     this.coming.delete(summary.run);
     if (!isOf(this.root, summary)) return;
     localStorage.setItem(HAD + this.key, summary.run);
@@ -171,7 +171,7 @@ export class Tab {
   }
 
   /** A job has ended well.  workflowOf(job) asks the server which workflow that was. */
-  async succeeded(job, workflowOf) {
+  async endJob(job, workflowOf) {
     if (flagOf(this.root).record) this.refresh(); // what was not reached has no event
     const { cached } = this;
     const taken = cached?.job === job ? this.entries().filter(({ node }) => cached?.nodes.has(node)) : [];
@@ -183,7 +183,7 @@ export class Tab {
   }
 
   /** A job has stopped: what was to come does not. */
-  stopped(job) {
+  endEarly(job) {
     for (const [run, one] of this.coming) if (!job || one.prompt_id === job) this.coming.delete(run);
     this.refresh();
   }
@@ -208,7 +208,7 @@ export class Tab {
 
   /** The one run that is shown; of a series its last. */
   single() {
-    const chosen = this.chosen();
+    const chosen = this.choice();
     return chosen?.chain?.at(-1) ?? chosen;
   }
 
@@ -303,7 +303,7 @@ export class Tab {
   }
 
   state() {
-    const [{ record: on }, chosen] = [flagOf(this.root), this.chosen()];
+    const [{ record: on }, chosen] = [flagOf(this.root), this.choice()];
     const facts = { on: on === true, runs: this.entries().length, live: Boolean(chosen?.live), lost: this.lost };
     const unreached = this.unreached.filter((one) => isOf(this.root, one)).map(({ title, node }) => `${title} (${node})`);
     return { ...facts, chosen, unreached, sampler: hasSampler(this.root) };

@@ -48,8 +48,8 @@ export class TriesView {
     if (!opened) return;
     this.drawCards(tries?.cards ?? [], tries?.kind);
     const judging = opened === "range";
-    put(this.words, { textContent: this.said(tries, range, judging) });
-    put(this.again, { hidden: !judging || (tries && !tries.done) });
+    put(this.words, { textContent: this.sentence(tries, range, judging) });
+    put(this.again, { hidden: !judging || (tries && !tries.isDone) });
     const judge = judging && tries?.judgeName();
     put(this.ask, { hidden: !judge, textContent: t("ask", { judge }) });
     put(this.forget, { hidden: !judging || !range });
@@ -57,7 +57,7 @@ export class TriesView {
     put(this.take, { hidden: !judging || !range || !this.source()?.widget, textContent: t("take", { value: number(range?.middle) }) });
   }
 
-  said(tries, range, judging) {
+  sentence(tries, range, judging) {
     const { t, tab } = this;
     if (tries?.trouble) return t(tries.trouble.key, { node: nameOf(tries.trouble.node) });
     const waiting = tries?.cards.filter(({ state }) => state === "waiting").length ?? 0;

@@ -67,7 +67,7 @@ export class Tries {
   async add(scales) {
     const { prompt, place, own, job, workflow } = this.made;
     const cards = scales.map((cfg) => ({ cfg, state: "waiting", shots: [], record: null, own: cfg === own }));
-    this.cards = this.arranged([...this.cards, ...cards]);
+    this.cards = this.arrange([...this.cards, ...cards]);
     this.changed();
     for (const card of cards) {
       if (card.own && job) this.take(card, job, this.run, this.record);
@@ -77,7 +77,7 @@ export class Tries {
   }
 
   /** In the order in which they are shown. */
-  arranged(cards) {
+  arrange(cards) {
     return cards;
   }
 
@@ -88,7 +88,7 @@ export class Tries {
   }
 
   async follow(card) {
-    const job = await this.ended(card.job);
+    const job = await this.waitForJob(card.job);
     if (this.over) return;
     const runs = (job && (await this.editor.runsOf(card.job))) ?? [];
     const run = runs.find((one) => slotOf(one) === slotOf(this.run)) ?? null;
@@ -96,7 +96,7 @@ export class Tries {
   }
 
   /** A job once it has ended; null where it left the queue without a trace, as those do that are cleared from it. */
-  async ended(id) {
+  async waitForJob(id) {
     for (let look = 1; !this.over; look += 1) {
       await new Promise((done) => setTimeout(done, PAUSE));
       const left = look % LOOKS === 0 && (await this.editor.inQueue(id)) === false; // before the history: it moves there
@@ -115,7 +115,7 @@ export class Tries {
   }
 
   /** All pictures are there, or will not come. */
-  get done() {
+  get isDone() {
     return this.cards.length > 0 && this.cards.every(({ state }) => state !== "waiting");
   }
 
