@@ -13,6 +13,7 @@ from ..guidance.printing import shorten
 from ..guidance.vectors import gradient_mode
 from ..host.checks import CheckedNode
 from ..host.native_model import native_mixture
+from ..host.widgets import choice_input
 from ..host.wires import ClassifierWire
 
 SPACES = ("ve", "flow")
@@ -62,11 +63,10 @@ class GGMixtureModel(CheckedNode):
         io.Int.Input(
             "classes", default=3, min=1, max=MOST_CLASSES, tooltip="Number of labels; each has three variants."
         ),
-        io.Combo.Input(
+        choice_input(
             "kind",
-            options=list(SPACES),
-            default="ve",
-            tooltip="How noise is added. ve: x0 + sigma eps. flow: (1 - sigma) x0 + sigma eps.",
+            SPACES,
+            "How noise is added. ve: x0 + sigma eps. flow: (1 - sigma) x0 + sigma eps.",
         ),
         io.Int.Input(
             "seed",

@@ -18,6 +18,7 @@ from ..host.checks import CheckedNode
 from ..host.model_folders import listed_models, path_of_model, register_folder, state_of_files
 from ..host.native_model import WEIGHT_DTYPES, card_of, conditioning, native_denoiser, null_conditioning
 from ..host.pixel_vae import vae_from_file, vae_of
+from ..host.widgets import choice_input
 from ..networks.published import source_of_file
 
 CATEGORY = "guidance geometry/start"
@@ -79,23 +80,20 @@ class GGLoadDenoiser(CheckedNode):
                 tooltip="The pack's own denoisers, then what lies in models/denoisers: folders of the diffusers "
                 "library, shown with a slash, and .safetensors files.",
             ),
-            io.Combo.Input(
+            choice_input(
                 "parametrisation",
-                options=list(KINDS),
-                default="auto",
-                tooltip="What the network outputs. auto reads it from the file; another choice overrides the file.",
+                KINDS,
+                "What the network outputs. auto reads it from the file; another choice overrides the file.",
             ),
-            io.Combo.Input(
+            choice_input(
                 "schedule",
-                options=list(LEVELS),
-                default="auto",
-                tooltip="Noise levels the network was trained on. auto reads them from the file.",
+                LEVELS,
+                "Noise levels the network was trained on. auto reads them from the file.",
             ),
-            io.Combo.Input(
+            choice_input(
                 "weight_dtype",
-                options=list(DTYPES),
-                default="default",
-                tooltip="Type the weights are kept in. default: the host picks, as for its own models.",
+                DTYPES,
+                "Type the weights are kept in. default: the host picks, as for its own models.",
             ),
             io.Vae.Input(
                 "vae",
