@@ -11,6 +11,7 @@ import torch
 from guidance_geometry.classifiers.files import load_classifier
 from guidance_geometry.files.safetensors import read_safetensors
 from guidance_geometry.lab.train import demo_evaluation, demo_files, demo_training
+from guidance_geometry.tests.classifiers.slopes import noise
 
 ROOT = Path(__file__).resolve().parents[2]
 ASSETS = ROOT / "assets"
@@ -27,10 +28,6 @@ METADATA = (
 NULL = 10
 
 needs_weights = pytest.mark.skipif(not CARD.exists(), reason="assets/denoisers/pocket-1.json is not there yet")
-
-
-def noise(shape, seed=0, dtype=torch.float32):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
 def card(file=CARD):

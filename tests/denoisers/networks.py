@@ -14,6 +14,28 @@ def pictures(count, channels, side, seed=1):
     return torch.randn(count, channels, side, side, generator=torch.Generator().manual_seed(seed))
 
 
+def assert_alone(network, x):
+    """An item alone gives what it gives in a batch, up to the order of float32 sums."""
+    t, y = torch.linspace(-1.5, 1.1, len(x)), torch.arange(len(x))
+    batch = network(x, t, y)
+    for i in range(len(x)):
+        alone = network(x[i : i + 1], t[i : i + 1], y[i : i + 1])
+        assert (alone - batch[i : i + 1]).abs().max() <= 1e-5 * batch.abs().max()
+
+
+def layers_of(make):
+    """Names of the layers that a network takes from its operations."""
+    made = set()
+
+    class Counting:
+        def __getattr__(self, name):
+            made.add(name)
+            return getattr(torch.nn, name)
+
+    make(Counting())
+    return made
+
+
 def distance(found, wanted):
     """The largest difference, in units of the largest value that was wanted."""
     assert found.shape == wanted.shape

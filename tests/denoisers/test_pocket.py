@@ -4,12 +4,10 @@ import pytest
 import torch
 
 from guidance_geometry.denoisers.pocket import PocketSizes, PocketUNet, fourier_features
+from guidance_geometry.tests.classifiers.slopes import noise, slope_error
+from guidance_geometry.tests.denoisers.networks import assert_alone, layers_of
 
 SMALL = {"ch": (16, 32, 32), "emb": 16, "head": 8, "blocks": (1, 1, 2, 1, 1, 1), "labels": 3}
-
-
-def noise(shape, seed=0, dtype=torch.float32):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
 def small_network(dtype=torch.float32):
@@ -28,12 +26,7 @@ def test_half_precision_time_does_not_change_the_features_dtype():
 
 
 def test_item_alone_equals_item_in_batch():
-    network, x = small_network(), noise((4, 3, 32, 32))
-    t, y = torch.linspace(-1.5, 1.1, 4), torch.tensor([0, 1, 2, 3])
-    batch = network(x, t, y)
-    for i in range(4):
-        alone = network(x[i : i + 1], t[i : i + 1], y[i : i + 1])
-        assert (alone - batch[i : i + 1]).abs().max() <= 1e-5 * batch.abs().max()  # order of float32 sums
+    assert_alone(small_network(), noise((4, 3, 32, 32)))
 
 
 @pytest.mark.parametrize("side", [(8, 8), (32, 32), (40, 64)])
@@ -69,25 +62,10 @@ def test_output_follows_the_inputs_dtype():
 
 def test_gradient_equals_finite_differences():
     network, t = small_network(torch.float64), torch.tensor([-0.09], dtype=torch.float64)
-    x, direction, probe = (noise((1, 3, 16, 16), seed, torch.float64) for seed in range(3))
-
-    def probed(z):
-        return (network(z, t, torch.tensor([1])) * probe).sum()
-
-    z = x.clone().requires_grad_(True)
-    slope = (torch.autograd.grad(probed(z), z)[0] * direction).sum()
-    step = 1e-5
-    differences = (probed(x + step * direction) - probed(x - step * direction)) / (2 * step)
-    assert (slope - differences).abs() <= 1e-6 * slope.abs()  # step^2, and rounding / step
+    x, probe = (noise((1, 3, 16, 16), seed, torch.float64) for seed in range(2))
+    assert slope_error(lambda z: network(z, t, torch.tensor([1])) * probe, x, 1e-5) <= 1e-6  # step^2, rounding / step
 
 
 def test_layers_come_from_operations():
-    made = []
-
-    class Counting:
-        def __getattr__(self, name):
-            made.append(name)
-            return getattr(torch.nn, name)
-
-    PocketUNet(PocketSizes(**SMALL), operations=Counting())
-    assert set(made) == {"Conv2d", "Linear", "GroupNorm", "Embedding"}
+    made = layers_of(lambda layers: PocketUNet(PocketSizes(**SMALL), operations=layers))
+    assert made == {"Conv2d", "Linear", "GroupNorm", "Embedding"}

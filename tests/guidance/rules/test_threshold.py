@@ -12,14 +12,6 @@ def guided(rule, p, gamma):
     return guide(rule, p, gamma)
 
 
-def quantile(values, q):
-    values = sorted(values)
-    place = q * (len(values) - 1)
-    low = int(place)
-    high = min(low + 1, len(values) - 1)
-    return values[low] + (place - low) * (values[high] - values[low])
-
-
 def test_mimicking_the_scale_itself_is_plain_guidance_bit_for_bit():
     p = toy(shape=(2, 3, 4, 5), dtype=torch.float32)
     plain = p.uncond + (p.cond - p.uncond) * 5.0
