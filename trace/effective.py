@@ -42,8 +42,7 @@ class EffectiveScale:
     @classmethod
     def of(cls, trace: Trace) -> EffectiveScale:
         """Of one run; unknown where the weight of a gradient is, which cannot be taken out then."""
-        untold = any(term.guides and term.weight not in trace.steps for term in trace.terms)
-        if untold or not trace.n or not trace.batch:
+        if any(term.guides and term.weight not in trace.steps for term in trace.terms):
             return cls()
         gamma, across = trace.column("M19"), trace.column("M19a")
         weights = torch.where(gamma.isfinite(), push_weights(trace), 0.0)

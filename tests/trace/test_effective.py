@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from guidance_geometry.tests.traces import exact_trace
-from guidance_geometry.trace.effective import MASKED, EffectiveScale, with_scales
+from guidance_geometry.trace.effective import MASKED, EffectiveScale, rounding, with_scales
 from guidance_geometry.trace.trace import SCALES
 
 UNKNOWN = EffectiveScale()
@@ -123,7 +123,8 @@ def test_what_is_unknown_stays_unknown(run):
     empty = replace(run, steps={name: v[:0] for name, v in run.steps.items()}, stage=[])
     still = with_columns(run, kappa=torch.zeros_like(run.steps["kappa"]))
     masked = with_scales(replace(old, header={**run.header, "notes": [f"{MASKED}: D is the original outside it"]}))
-    for trace in (with_columns(run, gamma_eff=nan, across=nan), old, empty, still, masked):
+    nobody = run.of_samples(slice(0, 0))
+    for trace in (with_columns(run, gamma_eff=nan, across=nan), old, empty, nobody, still, masked):
         assert same(EffectiveScale.of(trace), UNKNOWN)
     assert same(EffectiveScale.of(with_scales(old)), EffectiveScale.of(run))
     assert UNKNOWN.steady
@@ -135,3 +136,8 @@ def test_the_scale_of_a_batch_of_two_lies_within_its_band():
     found = EffectiveScale.of(acting(trace, [[2.0, 6.0]] * 10))
     assert (found.scale, found.low) == (2.0, 2.0)
     assert found.low <= found.scale <= found.high
+
+
+def test_a_difference_may_be_rounding_up_to_its_floor_in_every_element(run):
+    """Ten floors of 3e-8, of u and of gamma c."""
+    assert rounding(run).flatten().tolist() == pytest.approx([10 * 5 * 3e-8 * 3072**0.5] * run.n)

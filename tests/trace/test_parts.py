@@ -99,6 +99,8 @@ def test_pictures_of_all_parts_share_the_room_of_a_file(tmp_path):
     save(small, path)
     assert path.stat().st_size <= numbers + 8000
     assert "left out to keep the file" in small.part("video").header["capture"]["note"]
+    with pytest.raises(ValueError, match="Save fewer samples"):
+        fit_trace(trace, numbers // 2)
 
 
 @pytest.mark.parametrize(

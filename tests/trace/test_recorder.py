@@ -183,6 +183,17 @@ def test_cross_step_numbers_stand_in_the_row_of_the_earlier_step():
     assert (columns["m14"][1] - missed).abs().max() <= 1e-6
 
 
+def test_where_a_step_went_is_held_against_the_one_before():
+    steps, _ = watched(noisy_heun)
+    columns = accumulated(steps).columns()
+    for i, (before, now) in enumerate(pairwise(steps)):
+        first, second, way = (v.double().flatten(1) for v in (before.move, now.move, now.evaluation.denoised - now.x))
+        cosine = torch.nn.functional.cosine_similarity(first, second)
+        assert (columns["m9"][i] - cosine).abs().max() <= 1e-6
+        assert (columns["m9a"][i] - (before.travel.double().flatten(1) * way).sum(dim=1)).abs().max() <= 1e-5
+    assert columns["m9a"][-1].isnan().all()
+
+
 def test_the_difference_before_a_gap_is_not_taken_for_the_last_one():
     steps, _ = watched(euler)
     gap = without_uncond(steps[0])
@@ -259,6 +270,7 @@ def test_the_budget_is_kept_and_what_was_left_out_is_said():
     steps, tensors, note = capture.stack()
     assert sum(t.numel() * 2 for t in tensors.values()) <= 10 * each
     assert note.startswith(f"{len(steps)} of 100 steps captured")
+    assert {*tensors} == {"x", "uncond", "cond", "guided", "move"}
 
 
 def test_numbers_keep_no_tensor():
