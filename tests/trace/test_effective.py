@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from guidance_geometry.tests.traces import exact_trace
-from guidance_geometry.trace.effective import MASKED, EffectiveScale, rounding, with_scales
+from guidance_geometry.trace.effective import MASKED, EffectiveScale, rounding, tells, with_scales
 from guidance_geometry.trace.trace import SCALES
 
 UNKNOWN = EffectiveScale()
@@ -86,6 +86,15 @@ def test_a_step_that_hardly_pushes_tells_nothing_of_the_run(run):
     assert (found.least, found.most) == (2.0, 3.0)
     assert (found.early, found.late) == pytest.approx((2.0, 3.0))
     assert 2 < found.scale < 3
+
+
+@pytest.mark.parametrize(
+    ("scales", "expected"),
+    [((2.0, 2.0, 100.0, 9.0), (True, True, True, False)), ((2.0,) * 4, (True, True, False, False))],
+)
+def test_a_step_of_little_weight_tells_where_its_scale_pushes_more_than_others(scales, expected):
+    weights = torch.tensor([1.0, 1.0, 0.05, 0.0])
+    assert tells(torch.tensor(scales), weights).tolist() == list(expected)
 
 
 def test_all_that_is_told_of_steps_is_of_the_median_sample(run):
