@@ -18,5 +18,5 @@ def enter_host(host: Path) -> None:
     options.enable_args_parsing(False)
     from comfy import cli_args
 
-    cli_args.args.cpu = not torch.cuda.is_available()
+    cli_args.args.cpu = not (torch.cuda.is_available() or torch.backends.mps.is_available())
     logging.disable(logging.WARNING)

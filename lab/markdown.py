@@ -9,6 +9,7 @@ from pathlib import Path
 from ..dev.places import ROOT
 
 RELIABILITY = ROOT / "docs" / "reliability.md"  # a section a measurement
+PERFORMANCE = ROOT / "docs" / "performance.md"  # so has this
 
 
 def page(*blocks: str) -> str:

@@ -1,0 +1,333 @@
+"""What the pack costs on this machine's device: recording, waits, both predictions in one batch, gradients, memory.
+
+Runs on CUDA, else on a Mac's GPU, else on one thread of the CPU, and says which. Ratios are of pairs, one right after
+the other in an order that alternates: the host's KSampler in a job that does not ask and, behind a tap, in one that
+does, with a browser that hears every step. Other programs disturb the processor time of a run less than its wall time,
+so that a CPU is measured by that. What the record of a run costs, which is made beside the nodes that follow, stands in
+a column of its own. Fails where a limit is surely passed: 2 % of a Pocket run without pictures, 3 % with them, .5 % of
+a run of SD1.5's shape, and 30 ns a value and step. `--write` keeps the tables in docs/performance.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import re
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import torch
+
+from ...dev.fixtures import tiny_families
+from ...dev.fixtures.timing import keep_freed_memory
+from ...dev.inside import enter_host
+from ...dev.places import HOST
+from .. import markdown
+from ..pages.evaluation_costs import MODELS as BEDS
+from ..pages.evaluations import BACKPROP, CLEAN_X0, NOISY
+from .live import median_interval
+
+if TYPE_CHECKING:
+    from ...host.run_store import RunStore
+
+PAGE = markdown.PERFORMANCE
+TEXT = markdown.passages(__file__)
+ASKING = {"guidance_geometry": {"record": True}}
+TAB = "tab"
+MOST_NS = 30.0
+LIMITS = {("Pocket", "numbers"): 1.02, ("Pocket", "pictures"): 1.03, ("SD1.5 shape", "numbers"): 1.005}
+SHAPES = {  # of the host's family, and [B, ...] of a latent: what one picture or clip of a usual size has
+    "SD1.5, 512 x 512": ("SD15", (1, 4, 64, 64)),
+    "SDXL, 1024 x 1024": ("SDXL", (1, 4, 128, 128)),
+    "SDXL, batch of 4": ("SDXL", (4, 4, 128, 128)),
+    "Flux, 1024 x 1024": ("Flux", (1, 16, 128, 128)),
+    "Wan, 81 frames of 832 x 480": ("WAN21_T2V", (1, 16, 21, 60, 104)),
+}
+JUDGED = 1 << 16  # values from which on the cost of one is held to its limit: below, calls cost more than values
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+SD15 = {  # beside what the small one has; the width is an option
+    "channel_mult": [1, 2, 4, 4],
+    "num_res_blocks": [2, 2, 2, 2],
+    "transformer_depth": [1, 1, 1, 1, 1, 1, 0, 0],
+    "transformer_depth_output": [1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0],
+    "context_dim": 768,
+}
+
+Line = tuple[str, bool]  # what was measured, and whether a limit is surely passed
+Job = tuple[Any, Any, Any, dict, int]  # MODEL, positive, negative, LATENT, steps
+
+
+def device_name() -> str:
+    """The device that the host samples on, in words."""
+    device = import_module("comfy.model_management").get_torch_device()
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    linux = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*: (.*)", linux.read_text(encoding="utf-8")) if linux.is_file() else None
+    name = found[1] if found else platform.processor() or platform.machine()
+    return f"{name}, {'GPU' if device.type == 'mps' else 'one thread'}"
+
+
+def wait_for_device() -> None:
+    """Until all that was asked of it is done."""
+    device = import_module("comfy.model_management").get_torch_device()
+    if device.type in ("cuda", "mps"):
+        getattr(torch, device.type).synchronize()
+
+
+def pocket() -> Job:
+    """The demo denoiser, eight pictures."""
+    from ...nodes.start import GGClassLabel, GGLoadDenoiser
+
+    model = GGLoadDenoiser.execute("pocket-1", "auto", "auto", "default").result[0]
+    return (model, *GGClassLabel.execute(model, "*").result, {"samples": torch.zeros(8, 3, 32, 32)}, 20)
+
+
+def sd15(width: int) -> Job:
+    """A random network of SD1.5's shape, its first layer `width` wide, on latents of 256 pixels."""
+    settings = tiny_families.CONFIGS["SD15"] | SD15 | {"model_channels": width}
+    model = tiny_families.made("SD15", settings, 0)
+    texts = ([[torch.randn(1, 77, 768), {}]] for _ in range(2))
+    return (model, *texts, {"samples": torch.zeros(1, 4, 32, 32)}, 10)
+
+
+def without_network(family: str, shape: tuple[int, ...], dtype: torch.dtype) -> Job:
+    """A family of the host whose network answers at once, so that what is left is sampling and what watches it."""
+    model = tiny_families.family(family).clone()
+    model.set_model_unet_function_wrapper(lambda _, given: (0.5 * given["input"] + 0.1).to(dtype).float())
+    texts = (tiny_families.text(family, seed) for seed in range(2))
+    return (model, *texts, {"samples": torch.full(shape, 1e-3)}, 12)
+
+
+@contextmanager
+def host_of_a_browser() -> Iterator[None]:
+    """The server in the middle of a job of one browser, which writes what it sends."""
+    from comfy_execution.graph import DynamicPrompt
+    from comfy_execution.progress import reset_progress_state
+    from comfy_execution.utils import CurrentNodeContext
+
+    reset_progress_state("job", DynamicPrompt({"4": {"class_type": "KSampler", "inputs": {}}}))
+    queue = SimpleNamespace(currently_running={0: (0, "job", {"4": {"class_type": "KSampler"}}, {}, [])})
+    send = lambda kind, event, tab: json.dumps({"type": kind, "data": event})  # noqa: E731
+    server = SimpleNamespace(prompt_queue=queue, client_id=TAB, sockets={TAB: None}, send_sync=send)
+    sys.modules["server"] = SimpleNamespace(PromptServer=SimpleNamespace(instance=server))  # pyright: ignore
+    with torch.inference_mode(), CurrentNodeContext("job", "4"):
+        yield
+
+
+def runs(job: Job) -> tuple[Callable[[], None], Callable[[str], None]]:
+    """KSampler in a job that does not ask, and in one that does, behind a tap; the second takes what is captured."""
+    from ...nodes.tap import GGTap
+
+    model, positive, negative, latent, steps = job
+    queue = sys.modules["server"].PromptServer.instance.prompt_queue
+    sample, settings = import_module("nodes").common_ksampler, (1, steps, 4.0, "euler", "karras")
+
+    def play(one: Any, extra: dict) -> None:
+        queue.currently_running[0] = (*queue.currently_running[0][:3], extra, [])
+        sample(one, *settings, positive, negative, dict(latent))
+        wait_for_device()
+
+    return lambda: play(model, {}), lambda capture: play(GGTap.execute(model, capture).result[0], ASKING)
+
+
+def run_store() -> RunStore:
+    """The pack's, which needs the host."""
+    from ...host.run_store import STORE
+
+    return STORE
+
+
+def in_pairs(plain: Callable[[], None], other: Callable[[], None], pairs: int) -> list[tuple[float, float, float]]:
+    """Seconds of the one, of the other, and of the record that the other leaves, in pairs whose order alternates."""
+    plain(), other()
+    run_store().wait_for_runs()
+    found = []
+    for i in range(pairs):
+        taken = {run: _seconds(run) for run in ((plain, other) if i % 2 == 0 else (other, plain))}
+        found.append((taken[plain][0], *taken[other]))
+    return found
+
+
+def _seconds(run: Callable[[], None]) -> tuple[float, float]:
+    """Of a run, and of what it leaves to be done; the next one does not pay for that."""
+    clock = time.process_time if device_type() == "cpu" else time.perf_counter
+    times = [clock()]
+    for part in (run, run_store().wait_for_runs):
+        part()
+        times.append(clock())
+    return times[1] - times[0], times[2] - times[1]
+
+
+def device_type() -> str:
+    """cpu, cuda or mps."""
+    return import_module("comfy.model_management").get_torch_device().type
+
+
+def ratio_line(words: str, found: list[tuple[float, float, float]], limit: float | None) -> Line:
+    """What a run costs with something beside it, over one without, and whether the limit is surely passed."""
+    ratios = [other / plain for plain, other, _ in found]
+    least, most = median_interval(ratios)
+    verdict = "" if limit is None else f", limit {limit:g} "
+    verdict += "" if limit is None else "holds" if most <= limit else "passed" if least > limit else "undecided"
+    line = f"{words}: {statistics.median(ratios):.4f} ({least:.4f} to {most:.4f}){verdict}"
+    print(line, flush=True)
+    return line, limit is not None and least > limit
+
+
+def until_decided(plain: Callable[[], None], other: Callable[[], None], limit: float, pairs: int) -> list[tuple]:
+    """Pairs until the limit is surely held or surely passed, at most eight times as many."""
+    found: list[tuple] = []
+    while len(found) < 8 * pairs:
+        found += in_pairs(plain, other, pairs)
+        least, most = median_interval([more / less for less, more, _ in found])
+        if most <= limit or least > limit:
+            break
+    return found
+
+
+def recording_ratios(width: int, pairs: int) -> list[Line]:
+    """Whole runs, recorded over not recorded."""
+    lines = []
+    for words, job in {"Pocket": pocket(), "SD1.5 shape": sd15(width)}.items():
+        plain, tapped = runs(job)
+        for capture in ("numbers", "pictures"):
+            limit = LIMITS.get((words, capture), LIMITS["Pocket", "pictures"])
+            found = until_decided(plain, partial(tapped, capture), limit, pairs)
+            after = statistics.median(1e3 * later for *_, later in found)
+            line, failed = ratio_line(f"{words}, {capture}", found, limit)
+            lines.append((f"{line}; its record is made in {after:.0f} ms afterwards", failed))
+    return lines
+
+
+def cost_of_a_value(pairs: int) -> tuple[list[list[object]], bool]:
+    """Rows of a table: nanoseconds a value and step, and milliseconds a step; whether one is surely above the limit."""
+    rows, failed = [], False
+    for words, (family, shape) in SHAPES.items():
+        for name, dtype in DTYPES.items() if words.startswith("SDXL, 1024") else [("fp32", torch.float32)]:
+            job = without_network(family, shape, dtype)
+            plain, tapped = runs(job)
+            values = torch.Size(shape).numel() * job[4]
+            cells = []
+            for capture in ("numbers", "pictures"):
+                found = in_pairs(plain, partial(tapped, capture), pairs)
+                each = [1e9 * (more - less) / values for less, more, _ in found]
+                least, most = median_interval(each)
+                failed |= capture == "numbers" and values >= JUDGED * job[4] and least > MOST_NS
+                middle = statistics.median(each)
+                cells += [f"{middle:.0f} ({least:.0f} to {most:.0f})", f"{middle * values / job[4] / 1e6:.1f}"]
+            rows.append([words, name, f"{torch.Size(shape).numel():,}", *cells])
+            print(*rows[-1], sep=" | ", flush=True)
+    return rows, failed
+
+
+def batch_line(width: int, pairs: int) -> Line:
+    """Both predictions in one batch, over two calls of the network."""
+    model, positive, *_ = sd15(width)
+    import_module("comfy.model_management").load_models_gpu([model])
+    network, device = model.model.diffusion_model, model.load_device
+    x, text, level = torch.randn(2, 4, 32, 32), positive[0][0].repeat(2, 1, 1), torch.full((2,), 500.0)
+    given = tuple(v.to(device) for v in (x, level, text))
+
+    def ask(*slices: slice) -> None:
+        for one in slices:
+            network(*(v[one] for v in given[:2]), context=given[2][one])
+        wait_for_device()
+
+    both = partial(ask, slice(0, 2))
+    return ratio_line(
+        "both in one batch over two calls", in_pairs(partial(ask, slice(0, 1), slice(1, 2)), both, pairs), None
+    )
+
+
+def gradient_lines(pairs: int) -> list[Line]:
+    """Steps with a gradient, over the same without guidance."""
+    lines = []
+    for words, batch in (("pocket", 16), ("sd15 narrow", 1)):
+        bed = BEDS[words]()
+        for evaluation in (NOISY, CLEAN_X0, BACKPROP) if words == "pocket" else (CLEAN_X0, BACKPROP):
+            plain, guided = (partial(bed.run, way, batch, 8) for way in (None, evaluation))
+            lines.append(ratio_line(f"{words}, {batch} at once, {evaluation}", in_pairs(plain, guided, pairs), None))
+    return lines
+
+
+def memory_lines() -> list[Line]:
+    """Megabytes that a recorded run takes beyond one that is not, at the most."""
+    lines = []
+    for words in ("SDXL, 1024 x 1024", "Wan, 81 frames of 832 x 480"):
+        plain, tapped = runs(without_network(*SHAPES[words], torch.float32))
+        for capture in ("numbers", "pictures"):
+            recorded = partial(tapped, capture)
+            plain(), recorded()
+            grown = (most_memory(recorded) - most_memory(plain)) / 2**20
+            lines.append((f"{words}, 12 steps, {capture}: {max(grown, 0):.0f} MB", False))
+            print(lines[-1][0], flush=True)
+            run_store().wait_for_runs()
+    return lines
+
+
+def most_memory(run: Callable[[], None]) -> float:
+    """Bytes that a run takes at the most: of the GPU, or of this process, looked at every millisecond."""
+    if device_type() == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        run()
+        return torch.cuda.max_memory_allocated()
+    process, over = psutil.Process(), threading.Event()
+    before = most = process.memory_info().rss
+
+    def look() -> None:
+        nonlocal most
+        while not over.wait(0.001):
+            most = max(most, process.memory_info().rss)
+
+    watch = threading.Thread(target=look)
+    watch.start()
+    run()
+    over.set()
+    watch.join()
+    return most - before
+
+
+def main() -> int:
+    """Measure, print, and fail when a limit is surely passed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--host", type=Path, default=HOST)
+    parser.add_argument("--pairs", type=int, default=20, help="at first; more where a limit is undecided")
+    parser.add_argument("--width", type=int, default=64, help="of the SD1.5 shape; 320 is the published one")
+    parser.add_argument("--write", action="store_true", help="keep the tables in docs/performance.md")
+    given = parser.parse_args()
+    keep_freed_memory()
+    enter_host(given.host)
+    torch.set_num_threads(1)
+    import_module("comfy.utils").PROGRESS_BAR_ENABLED = False
+    name = device_name()
+    print(name)
+    with host_of_a_browser():
+        ratios = recording_ratios(given.width, given.pairs)
+        rows, slow = cost_of_a_value(given.pairs)
+        others = [batch_line(given.width, given.pairs), *gradient_lines(given.pairs), *memory_lines()]
+    if given.write:
+        words = TEXT["DEVICE"].format(
+            name=name, width=given.width, clock="processor" if device_type() == "cpu" else "wall"
+        )
+        cost = markdown.table(
+            "latent | network | values | numbers, ns a value and step | ms a step | pictures, ns | ms", rows
+        )
+        lists = [markdown.bullets(line for line, _ in part) for part in (ratios, others)]
+        markdown.put_section(PAGE, f"On {name}", words, lists[0], cost, lists[1])
+    return int(slow or any(failed for _, failed in ratios))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
