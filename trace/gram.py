@@ -21,7 +21,7 @@ VECTORS = ("u", "a", "delta", "D-G", "move", "noise")
 HISTORY = ("delta-1", "delta-2", "move-1", "noise-1", "one")  # of the steps before; a vector of ones gives sums
 # what each of them was at the step before
 PAST = {"delta-1": "delta", "delta-2": "delta-1", "move-1": "move", "noise-1": "noise"}
-CHUNK = 1 << 14  # elements of all items widened to float64 at a time: fits the cache; bounds the memory, not the result
+CHUNK = 1 << 15  # elements of all items widened to float64 at a time: fits the cache; bounds the memory, not the result
 SHORTEST = 1 << 11  # of one item: more calls cost more than the cache saves
 COLLINEAR = 1e-6  # delta across a, in units of the longer of the two, below which x, u and c are drawn as a line
 ROUNDING = 1e-9  # negative eigenvalues of K down to this share of its trace are rounding
