@@ -10,13 +10,11 @@ a run of SD1.5's shape, and 30 ns a value and step. `--write` keeps the tables i
 
 from __future__ import annotations
 
-import argparse
 import json
 import platform
 import re
 import statistics
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,15 +23,17 @@ from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import psutil
 import torch
 
 from ...dev.fixtures import tiny_families
-from ...dev.fixtures.timing import keep_freed_memory
+from ...dev.fixtures.timing import in_pairs, keep_freed_memory
 from ...dev.inside import enter_host
-from ...dev.places import HOST
 from .. import markdown
+from ..command_line import parser_of
+from ..markdown import PERFORMANCE
 from ..pages.evaluation_costs import MODELS as BEDS
 from ..pages.evaluations import BACKPROP, CLEAN_X0, NOISY
 from .live import median_interval
@@ -41,7 +41,6 @@ from .live import median_interval
 if TYPE_CHECKING:
     from ...host.run_store import RunStore
 
-PAGE = markdown.PERFORMANCE
 TEXT = markdown.passages(__file__)
 ASKING = {"guidance_geometry": {"record": True}}
 TAB = "tab"
@@ -107,7 +106,7 @@ def without_network(family: str, shape: tuple[int, ...], dtype: torch.dtype) -> 
     model = tiny_families.family(family).clone()
     model.set_model_unet_function_wrapper(lambda _, given: (0.5 * given["input"] + 0.1).to(dtype).float())
     texts = (tiny_families.text(family, seed) for seed in range(2))
-    return (model, *texts, {"samples": torch.full(shape, 1e-3)}, 12)
+    return (model, *texts, {"samples": torch.full(shape, 1e-3)}, 20 if torch.Size(shape).numel() < 1 << 20 else 6)
 
 
 @contextmanager
@@ -121,8 +120,8 @@ def host_of_a_browser() -> Iterator[None]:
     queue = SimpleNamespace(currently_running={0: (0, "job", {"4": {"class_type": "KSampler"}}, {}, [])})
     send = lambda kind, event, tab: json.dumps({"type": kind, "data": event})  # noqa: E731
     server = SimpleNamespace(prompt_queue=queue, client_id=TAB, sockets={TAB: None}, send_sync=send)
-    sys.modules["server"] = SimpleNamespace(PromptServer=SimpleNamespace(instance=server))  # pyright: ignore
-    with torch.inference_mode(), CurrentNodeContext("job", "4"):
+    stand_in = {"server": SimpleNamespace(PromptServer=SimpleNamespace(instance=server))}
+    with patch.dict(sys.modules, stand_in), torch.inference_mode(), CurrentNodeContext("job", "4"):  # pyright: ignore
         yield
 
 
@@ -149,15 +148,11 @@ def run_store() -> RunStore:
     return STORE
 
 
-def in_pairs(plain: Callable[[], None], other: Callable[[], None], pairs: int) -> list[tuple[float, float, float]]:
+def compare(plain: Callable[[], None], other: Callable[[], None], pairs: int) -> list[tuple[float, float, float]]:
     """Seconds of the one, of the other, and of the record that the other leaves, in pairs whose order alternates."""
     plain(), other()
     run_store().wait_for_runs()
-    found = []
-    for i in range(pairs):
-        taken = {run: _seconds(run) for run in ((plain, other) if i % 2 == 0 else (other, plain))}
-        found.append((taken[plain][0], *taken[other]))
-    return found
+    return [(less, *more) for (less, _), more in in_pairs(partial(_seconds, plain), partial(_seconds, other), pairs)]
 
 
 def _seconds(run: Callable[[], None]) -> tuple[float, float]:
@@ -190,7 +185,7 @@ def until_decided(plain: Callable[[], None], other: Callable[[], None], limit: f
     """Pairs until the limit is surely held or surely passed, at most eight times as many."""
     found: list[tuple] = []
     while len(found) < 8 * pairs:
-        found += in_pairs(plain, other, pairs)
+        found += compare(plain, other, pairs)
         least, most = median_interval([more / less for less, more, _ in found])
         if most <= limit or least > limit:
             break
@@ -221,7 +216,7 @@ def cost_of_a_value(pairs: int) -> tuple[list[list[object]], bool]:
             values = torch.Size(shape).numel() * job[4]
             cells = []
             for capture in ("numbers", "pictures"):
-                found = in_pairs(plain, partial(tapped, capture), pairs)
+                found = compare(plain, partial(tapped, capture), pairs)
                 each = [1e9 * (more - less) / values for less, more, _ in found]
                 least, most = median_interval(each)
                 failed |= capture == "numbers" and values >= JUDGED * job[4] and least > MOST_NS
@@ -247,7 +242,7 @@ def batch_line(width: int, pairs: int) -> Line:
 
     both = partial(ask, slice(0, 2))
     return ratio_line(
-        "both in one batch over two calls", in_pairs(partial(ask, slice(0, 1), slice(1, 2)), both, pairs), None
+        "both in one batch over two calls", compare(partial(ask, slice(0, 1), slice(1, 2)), both, pairs), None
     )
 
 
@@ -258,54 +253,42 @@ def gradient_lines(pairs: int) -> list[Line]:
         bed = BEDS[words]()
         for evaluation in (NOISY, CLEAN_X0, BACKPROP) if words == "pocket" else (CLEAN_X0, BACKPROP):
             plain, guided = (partial(bed.run, way, batch, 8) for way in (None, evaluation))
-            lines.append(ratio_line(f"{words}, {batch} at once, {evaluation}", in_pairs(plain, guided, pairs), None))
+            lines.append(ratio_line(f"{words}, {batch} at once, {evaluation}", compare(plain, guided, pairs), None))
     return lines
 
 
 def memory_lines() -> list[Line]:
-    """Megabytes that a recorded run takes beyond one that is not, at the most."""
+    """Megabytes that a recorded run takes beyond one that is not, at the most; the first measurement of a process."""
     lines = []
     for words in ("SDXL, 1024 x 1024", "Wan, 81 frames of 832 x 480"):
         plain, tapped = runs(without_network(*SHAPES[words], torch.float32))
+        usual = most_memory(plain)
         for capture in ("numbers", "pictures"):
-            recorded = partial(tapped, capture)
-            plain(), recorded()
-            grown = (most_memory(recorded) - most_memory(plain)) / 2**20
-            lines.append((f"{words}, 12 steps, {capture}: {max(grown, 0):.0f} MB", False))
+            more = (most_memory(partial(tapped, capture)) - usual) / 2**20
+            lines.append((f"memory, {words}, {capture}: {max(more, 0):.0f} MB more than without", False))
             print(lines[-1][0], flush=True)
-            run_store().wait_for_runs()
     return lines
 
 
 def most_memory(run: Callable[[], None]) -> float:
-    """Bytes that a run takes at the most: of the GPU, or of this process, looked at every millisecond."""
-    if device_type() == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-        run()
-        return torch.cuda.max_memory_allocated()
-    process, over = psutil.Process(), threading.Event()
-    before = most = process.memory_info().rss
-
-    def look() -> None:
-        nonlocal most
-        while not over.wait(0.001):
-            most = max(most, process.memory_info().rss)
-
-    watch = threading.Thread(target=look)
-    watch.start()
+    """Bytes in use at the most, up to the end of a run: of the GPU, or of this process so far."""
     run()
-    over.set()
-    watch.join()
-    return most - before
+    run_store().wait_for_runs()
+    if device_type() == "cuda":
+        return torch.cuda.max_memory_allocated()
+    memory = psutil.Process().memory_info()
+    if sys.platform == "win32":
+        return memory.peak_wset
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def main() -> int:
     """Measure, print, and fail when a limit is surely passed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--host", type=Path, default=HOST)
+    parser = parser_of(__doc__, PERFORMANCE)
     parser.add_argument("--pairs", type=int, default=20, help="at first; more where a limit is undecided")
     parser.add_argument("--width", type=int, default=64, help="of the SD1.5 shape; 320 is the published one")
-    parser.add_argument("--write", action="store_true", help="keep the tables in docs/performance.md")
     given = parser.parse_args()
     keep_freed_memory()
     enter_host(given.host)
@@ -314,9 +297,10 @@ def main() -> int:
     name = device_name()
     print(name)
     with host_of_a_browser():
+        memory = memory_lines()
         ratios = recording_ratios(given.width, given.pairs)
         rows, slow = cost_of_a_value(given.pairs)
-        others = [batch_line(given.width, given.pairs), *gradient_lines(given.pairs), *memory_lines()]
+        others = [batch_line(given.width, given.pairs), *gradient_lines(given.pairs), *memory]
     if given.write:
         words = TEXT["DEVICE"].format(
             name=name, width=given.width, clock="processor" if device_type() == "cpu" else "wall"
@@ -325,7 +309,7 @@ def main() -> int:
             "latent | network | values | numbers, ns a value and step | ms a step | pictures, ns | ms", rows
         )
         lists = [markdown.bullets(line for line, _ in part) for part in (ratios, others)]
-        markdown.put_section(PAGE, f"On {name}", words, lists[0], cost, lists[1])
+        markdown.put_section(PERFORMANCE, f"On {name}", words, lists[0], cost, lists[1])
     return int(slow or any(failed for _, failed in ratios))
 
 

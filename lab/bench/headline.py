@@ -3,7 +3,7 @@
 Pocket, 20 steps, batch 8, in the editor of a real host in headless Chromium without a GPU: in the Guidance tab, which
 records a graph without any node of the pack's panel, and in an inspector. The clock starts when the host's own event of
 the last step arrives, and ends after the frame with the headline has been painted. Prints medians, and fails above the
-limit; `--write` keeps them in docs/numbers/headline.md.
+limit; `--write` keeps them in docs/performance.md.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ import sys
 
 from ...dev.browser import CHROMIUM, editor
 from ...dev.hosts import own_host
-from ...dev.places import ROOT
 from .. import markdown
 from ..command_line import parser_of
+from ..markdown import PERFORMANCE
 from .live import OPEN, WORKFLOW_ID, graph
 
-PAGE = ROOT / "docs" / "numbers" / "headline.md"
 LIMIT_MS = 300.0
 TEXT = markdown.passages(__file__)
 TOGGLE = "() => app.extensionManager.command.execute('Workspace.ToggleBottomPanelTab.guidancegeometry.tab')"
@@ -78,7 +77,7 @@ def line_of(place: str, found: list[float]) -> tuple[str, bool]:
 
 def main() -> int:
     """Measure, print, and fail when the limit is passed."""
-    parser = parser_of(__doc__, PAGE)
+    parser = parser_of(__doc__, PERFORMANCE)
     parser.add_argument("--runs", type=int, default=7)
     options = parser.parse_args()
     if CHROMIUM is None:
@@ -89,7 +88,7 @@ def main() -> int:
     print("\n".join(line for line, _ in lines))
     if options.write:
         opening = TEXT["OPENING"].format(cores=os.cpu_count(), runs=options.runs, limit=LIMIT_MS)
-        markdown.write(PAGE, markdown.page(opening, markdown.bullets(line for line, _ in lines)))
+        markdown.put_section(PERFORMANCE, "The verdict", opening, markdown.bullets(line for line, _ in lines))
     return int(any(failed for _, failed in lines))
 
 

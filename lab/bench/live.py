@@ -5,7 +5,7 @@ same job with and without an inspector that waits for it (its own node does not 
 a table. Prints the median ratio, its 95 % interval and the middle half of the ratios, of the job's wall time and of the
 server's processor time, which other programs on the machine disturb less. Fails when a limit is surely passed, that is,
 by the whole interval: 3 % with a browser that draws, 1 % without; 9 kB and 20 events a second, 300 kB of thumbnails.
-`--write` keeps the lines in docs/numbers/live.md.
+`--write` keeps the lines in docs/performance.md.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from ...sweeps.comfyui.client import Client
 from ...sweeps.comfyui.process import Server
 from .. import markdown
 from ..command_line import parser_of
+from ..markdown import PERFORMANCE
 
-PAGE = ROOT / "docs" / "numbers" / "live.md"
 TEXT = markdown.passages(__file__)
 WORKFLOW_ID = "0c6b1f0e-5a55-4f4e-9d5c-00000000be2c"
 EVENT = "guidance_geometry.step"
@@ -142,14 +142,14 @@ def sizes(client: Client) -> list[tuple[str, bool]]:
 
 def main() -> int:
     """Measure, print, and fail when a limit is passed."""
-    parser = parser_of(__doc__, PAGE)
+    parser = parser_of(__doc__, PERFORMANCE)
     parser.add_argument("--pairs", type=int, default=40)
     options = parser.parse_args()
     with own_host(options.host, cpu=True) as server:
         lines = measured(server, options.pairs)
     if options.write:
         opening = TEXT["OPENING"].format(cores=os.cpu_count(), pairs=options.pairs)
-        markdown.write(PAGE, markdown.page(opening, markdown.bullets(line for line, _ in lines)))
+        markdown.put_section(PERFORMANCE, "The live panel", opening, markdown.bullets(line for line, _ in lines))
     return int(any(failed for _, failed in lines))
 
 

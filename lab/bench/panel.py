@@ -2,7 +2,7 @@
 
 A real run of 50 steps and 8 samples in the editor of a real host, in headless Chromium without a GPU: the host's own
 front end and a newer one, each with either renderer. Prints a table and fails when a limit is passed; `--write` keeps
-it in docs/numbers/panel.md.
+it in docs/performance.md.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from ...dev.places import ROOT
 from ...dev.provision import FRONT_END
 from .. import markdown
 from ..command_line import parser_of
+from ..markdown import PERFORMANCE
 
-PAGE = ROOT / "docs" / "numbers" / "panel.md"
+KINDS = ("redraw", "drag", "first paint", "memory")
 REDRAW_MS, DRAG_MS, FIRST_PAINT_MS, GROWTH_MB = 2.0, 16.0, 300.0, 10.0
 DRAG = "drag what-if"
 SIZES = ((480, 560), (900, 640))
@@ -207,17 +208,28 @@ def section(title: str, rows: list[Row]) -> str:
     return markdown.page(f"## Front end {title}", markdown.table("what | measured | limit", cells))
 
 
-def page_of(found: dict[str, list[Row]], version: str, options: argparse.Namespace) -> str:
-    """The page for docs/."""
+def put_page(found: dict[str, list[Row]], version: str, options: argparse.Namespace) -> None:
+    """The section of docs/performance.md: of each front end and renderer its slowest redraw, first paint and memory."""
     limits = {"redraw": REDRAW_MS, "drag": round(DRAG_MS), "paint": round(FIRST_PAINT_MS), "growth": round(GROWTH_MB)}
     given = {"redraws": options.redraws, "reloads": options.reloads, "runs": options.runs}
     opening = TEXT["OPENING"].format(chromium=f"Chromium {version}", cores=os.cpu_count(), **limits, **given)
-    return markdown.page(opening, *(section(title, rows) for title, rows in found.items()))
+    table = markdown.table("front end | slowest redraw | drag | first paint | memory", map(_summary, found.items()))
+    markdown.put_section(PERFORMANCE, "The panel in the browser", opening, table)
+
+
+def _summary(entry: tuple[str, list[Row]]) -> list[str]:
+    title, rows = entry
+    kinds = {kind: [row for row in rows if row.name.startswith(kind)] for kind in KINDS}
+    slowest = [max(there, key=lambda row: float(row.values.split()[0]), default=None) for there in kinds.values()]
+    return [
+        title,
+        *("" if row is None else f"{row.values} ({row.name.partition(' ')[2]})".replace(" ()", "") for row in slowest),
+    ]
 
 
 def main() -> int:
     """Measure, print, and fail when a limit is passed."""
-    parser = parser_of(__doc__, PAGE)
+    parser = parser_of(__doc__, PERFORMANCE)
     parser.add_argument("--redraws", type=int, default=60)
     parser.add_argument("--reloads", type=int, default=7)
     parser.add_argument("--runs", type=int, default=200)
@@ -230,9 +242,8 @@ def main() -> int:
         found = {}
         for name in editors():
             found |= both_renderers(browser, name, options)
-        words = page_of(found, browser.version, options)
-    if options.write:
-        markdown.write(PAGE, words)
+        if options.write:
+            put_page(found, browser.version, options)
     return int(not all(row.kept for rows in found.values() for row in rows))
 
 

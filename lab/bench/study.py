@@ -47,8 +47,8 @@ from ...sweeps.results import CELLS, read_results
 from ...sweeps.rules import NOTHING
 from ...trace.file import load, save
 from .. import markdown
+from ..markdown import PERFORMANCE
 
-PAGE = ROOT / "docs" / "numbers" / "study.md"
 TEXT = markdown.passages(__file__)
 LAB, COMMAND = [sys.executable, str(ROOT / "lab")], [sys.executable, str(ROOT)]
 KINDS = ("actor", "server", "driver")
@@ -373,7 +373,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--actors", default="1,4,16,64")
     parser.add_argument("--per-actor", type=int, default=400, help="cells of every simulated actor")
     parser.add_argument("--batch", type=int, default=20, help="cells that a simulated actor takes at once")
-    parser.add_argument("--write", action="store_true", help="keep what is printed in docs/numbers/study.md")
+    parser.add_argument("--write", action="store_true", help="keep what is printed in docs/performance.md")
     return parser.parse_args()
 
 
@@ -394,7 +394,8 @@ def main() -> int:
             said.append(line.strip())
             fine = fine and well
     if args.write:
-        markdown.write(PAGE, markdown.page(TEXT["OPENING"].format(cores=os.cpu_count()), markdown.bullets(said)))
+        opening = TEXT["OPENING"].format(cores=os.cpu_count())
+        markdown.put_section(PERFORMANCE, "Studies under kills", opening, markdown.bullets(said))
     return int(not fine)
 
 

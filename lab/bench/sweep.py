@@ -14,12 +14,11 @@ import torch
 
 from ...dev.fixtures.timing import seconds
 from ...dev.hosts import own_host
-from ...dev.places import ROOT
 from ...sweeps.comfyui.client import Client
 from .. import markdown
 from ..command_line import parser_of
+from ..markdown import PERFORMANCE
 
-PAGE = ROOT / "docs" / "numbers" / "sweep.md"
 TEXT = markdown.passages(__file__)
 CFGS, SEEDS = (1.0, 2.0, 4.0, 6.0, 8.0), (0, 1, 2, 3)
 LIMITS = {"exact": 1.2, "shared": 2.4}
@@ -94,7 +93,7 @@ def in_words(args: argparse.Namespace, times: dict[str, float], apart: dict[str,
 
 def main() -> int:
     """Measure, print, and fail below a limit."""
-    parser = parser_of(__doc__, PAGE)
+    parser = parser_of(__doc__, PERFORMANCE)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--sampler", default="euler")
@@ -106,7 +105,8 @@ def main() -> int:
     lines = in_words(args, times, apart)
     print("\n".join(lines))
     if args.write:
-        markdown.write(PAGE, markdown.page(TEXT["OPENING"].format(cores=os.cpu_count()), markdown.bullets(lines)))
+        opening = TEXT["OPENING"].format(cores=os.cpu_count())
+        markdown.put_section(PERFORMANCE, "A sweep in one node", opening, markdown.bullets(lines))
     return int(apart["exact"] > 0 or any(times["jobs"] < limit * times[mode] for mode, limit in LIMITS.items()))
 
 

@@ -1,12 +1,8 @@
-"""What the Guidance tab costs: the handler of prompts, a run that is recorded, and the memory that many jobs leave.
+"""What the Guidance tab costs a server: the handler of prompts, and the memory that many jobs leave.
 
-The handler is timed on prompts of 200 nodes: of stock templates, and one in which every second node samples. A run is
-timed in pairs, one right after the other in an order that alternates: the host's KSampler in a job that does not ask
-and, behind a tap, in one that does, with a browser that hears every step. That is Pocket, and a network of SD1.5's
-shape. Other programs disturb the processor time of a run less than its wall time. What the record of a run costs, which
-is made beside the nodes that follow, stands in a line of its own. Memory is that of a server over many
-jobs with pictures, with a small bound of the store, so that it is reached. Fails when a limit is surely passed: 2 ms;
-2 % without pictures, 4 % with them; and growth beyond the bound.
+The handler is timed on prompts of 200 nodes: of stock templates, and one in which every second node samples. Memory is
+that of a server over many jobs with pictures, with a small bound of the store, so that it is reached. Fails when a
+limit is surely passed: 2 ms, and growth beyond the bound. `bench device` says what a recorded run costs.
 """
 
 from __future__ import annotations
@@ -15,41 +11,26 @@ import asyncio
 import json
 import statistics
 import sys
-import time
-from collections.abc import Callable
-from functools import partial
 from importlib import import_module
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import psutil
-import torch
 
-from ...dev.fixtures import tiny_families
 from ...dev.fixtures.stock_workflows import flattened, stock_workflows, wired
-from ...dev.fixtures.timing import in_pairs, keep_freed_memory, seconds
+from ...dev.fixtures.timing import keep_freed_memory, seconds
 from ...dev.hosts import own_host
 from ...dev.inside import enter_host
 from ...sweeps.comfyui.client import Client
 from ...sweeps.comfyui.process import Server
 from ..command_line import parser_of
-from .live import graph, median_interval, reported
+from .live import graph, median_interval
 
 NODES, MOST_MS = 200, 2.0
-LIMITS = {"numbers": 1.02, "pictures": 1.04}
 BOUND, MOST_GROWN = 4, 24  # megabytes: of the store here, and that a process may grow by between two quarters
 STORE_SETTING = "GuidanceGeometry.Tab.Megabytes"
 READERS = ("KSampler", "KSamplerAdvanced", "SamplerCustom", "CFGGuider", "BasicGuider")
 ASKING = {"guidance_geometry": {"record": True}}
-WORKFLOW, TAB = "many jobs", "tab"
-SD15 = {  # beside what the small one has; the width is an option
-    "channel_mult": [1, 2, 4, 4],
-    "num_res_blocks": [2, 2, 2, 2],
-    "transformer_depth": [1, 1, 1, 1, 1, 1, 0, 0],
-    "transformer_depth_output": [1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0],
-    "context_dim": 768,
-}
+WORKFLOW = "many jobs"
 
 
 def prompts() -> dict[str, dict]:
@@ -90,89 +71,6 @@ def on_a_prompt(calls: int) -> list[tuple[str, bool]]:
         line = f"handler, {len(prompt)} nodes {words}, {taps} taps: {middle:.2f} ms ({least:.2f} to {most:.2f})"
         lines.append((f"{line}, limit {MOST_MS:g}", least > MOST_MS))
     return lines
-
-
-def pocket() -> tuple[Any, ...]:
-    """MODEL, positive, negative, LATENT, steps."""
-    from ...nodes.start import GGClassLabel, GGLoadDenoiser
-
-    model = GGLoadDenoiser.execute("pocket-1", "auto", "auto", "default").result[0]
-    return (model, *GGClassLabel.execute(model, "*").result, {"samples": torch.zeros(8, 3, 32, 32)}, 20)
-
-
-def sd15(width: int) -> tuple[Any, ...]:
-    """The same of a random network of SD1.5's shape, its first layer `width` wide, on latents of 256 pixels."""
-    settings = tiny_families.CONFIGS["SD15"] | SD15 | {"model_channels": width}
-    model = tiny_families.made("SD15", settings, 0)
-    texts = ([[torch.randn(1, 77, 768), {}]] for _ in range(2))
-    return (model, *texts, {"samples": torch.zeros(1, 4, 32, 32)}, 10)
-
-
-def listening(extra: dict) -> SimpleNamespace:
-    """A server in the middle of a job of one browser, which writes what it sends."""
-    from comfy_execution.graph import DynamicPrompt
-    from comfy_execution.progress import reset_progress_state
-
-    prompt = {"4": {"class_type": "KSampler", "inputs": {}}}
-    reset_progress_state("job", DynamicPrompt(prompt))
-    queue = SimpleNamespace(currently_running={0: (0, "job", prompt, extra, [])})
-    send = lambda kind, event, tab: json.dumps({"type": kind, "data": event})  # noqa: E731
-    return SimpleNamespace(prompt_queue=queue, client_id=TAB, sockets={TAB: None}, send_sync=send)
-
-
-def runs(model: Any, positive: Any, negative: Any, latent: dict, steps: int) -> tuple[Callable, Callable]:
-    """KSampler in a job that does not ask, and in one that does, behind a tap; the second takes what is captured."""
-    from ...nodes.tap import GGTap
-
-    server = sys.modules["server"].PromptServer.instance
-    sample, settings = import_module("nodes").common_ksampler, (1, steps, 4.0, "euler", "karras")
-
-    def job(one: Any, extra: dict) -> None:
-        server.prompt_queue.currently_running[0] = (*server.prompt_queue.currently_running[0][:3], extra, [])
-        sample(one, *settings, positive, negative, dict(latent))
-
-    return lambda: job(model, {}), lambda capture: job(GGTap.execute(model, capture).result[0], ASKING)
-
-
-def overhead(shapes: dict[str, tuple], pairs: int) -> list[tuple[str, bool]]:
-    """What being recorded costs a run, in words, and whether a limit is surely passed."""
-    import comfy.utils
-    from comfy_execution.utils import CurrentNodeContext
-
-    comfy.utils.PROGRESS_BAR_ENABLED = False
-    sys.modules["server"] = SimpleNamespace(PromptServer=SimpleNamespace(instance=listening({})))  # pyright: ignore
-    lines = []
-    with torch.inference_mode(), CurrentNodeContext("job", "4"):
-        for words, shape in shapes.items():
-            plain, tapped = runs(*shape)
-            for capture, limit in LIMITS.items():
-                recorded = partial(tapped, capture)
-                after = statistics.median(1e3 * time_after(recorded) for _ in range(5))
-                found = in_pairs(partial(taken_by, plain), partial(taken_by, recorded), pairs)
-                lines += reported(f"{words}, {capture}", found, limit)
-                lines.append((f"{words}, {capture}: record made in {after:.0f} ms afterwards", False))
-    return lines
-
-
-def time_after(run: Callable[[], None]) -> float:
-    """Seconds from the end of a run until its record is there."""
-    run()
-    return seconds(run_store().settled)
-
-
-def run_store() -> Any:
-    """The pack's, which needs the host."""
-    from ...host.run_store import STORE
-
-    return STORE
-
-
-def taken_by(run: Callable[[], None]) -> tuple[float, float]:
-    """Wall seconds of a call, and seconds that this process worked; the next one does not pay for its record."""
-    began = time.process_time()
-    taken = seconds(run), time.process_time() - began
-    run_store().settled()
-    return taken
 
 
 def memory(host: Path, jobs: int) -> list[tuple[str, bool]]:
@@ -222,9 +120,7 @@ def main() -> int:
     """Measure, print, and fail when a limit is surely passed."""
     parser = parser_of(__doc__)
     parser.add_argument("--calls", type=int, default=200, help="of the handler")
-    parser.add_argument("--pairs", type=int, default=40)
     parser.add_argument("--jobs", type=int, default=500)
-    parser.add_argument("--width", type=int, default=64, help="of the SD1.5 shape; 320 is the published one")
     options = parser.parse_args()
     keep_freed_memory()
     lines = memory(options.host, options.jobs) if options.jobs else []
@@ -232,9 +128,6 @@ def main() -> int:
     asyncio.run(import_module("nodes").init_builtin_extra_nodes())
     lines += on_a_prompt(options.calls) if options.calls else []
     print("\n".join(line for line, _ in lines), flush=True)
-    if options.pairs:
-        shapes = {"Pocket": pocket(), f"SD1.5 shape, width {options.width}": sd15(options.width)}
-        lines += overhead(shapes, options.pairs)
     return int(any(failed for _, failed in lines))
 
 

@@ -27,3 +27,22 @@ def test_the_page_of_the_exact_toy_is_what_it_prints(tmp_path, capsys, monkeypat
     ]
     assert len(errors) == 6
     assert max(errors) <= 1e-9
+
+
+def test_the_cost_of_watching_is_measured_beside_a_browser(host, monkeypatch):
+    device = importlib.import_module("guidance_geometry.lab.bench.device")
+    monkeypatch.setattr(device, "SHAPES", {"small": ("SD15", (2, 4, 8, 8)), "a clip": ("WAN21_T2V", (1, 16, 3, 8, 8))})
+    with device.host_of_a_browser():
+        rows, slow = device.cost_of_a_value(1)
+    assert [row[:3] for row in rows] == [["small", "fp32", "512"], ["a clip", "fp32", "3,072"]]
+    assert not slow, "so few values are not held to the limit"
+    assert all(float(row[4]) != float(row[6]) for row in rows), rows
+
+
+def test_a_limit_is_passed_by_the_whole_interval_alone(capsys):
+    device = importlib.import_module("guidance_geometry.lab.bench.device")
+    pairs = {"holds": (1.0, 1.01), "passed": (1.03, 1.05), "undecided": (1.0, 1.05)}
+    for verdict, ratios in pairs.items():
+        line, failed = device.ratio_line("a run", [(1.0, ratio, 0.0) for ratio in ratios * 10], 1.02)
+        assert (line.split()[-1], failed) == (verdict, verdict == "passed")
+    assert capsys.readouterr().out.count("limit 1.02") == 3
