@@ -64,7 +64,7 @@ SD15 = {  # beside what the small one has; the width is an option
 }
 
 Line = tuple[str, bool]  # what was measured, and whether a limit is surely passed
-Job = tuple[Any, Any, Any, dict, int]  # MODEL, positive, negative, LATENT, steps
+Job = tuple[Any, ...]  # MODEL, positive, negative, LATENT, steps
 
 
 def device_name() -> str:
@@ -116,8 +116,9 @@ def host_of_a_browser() -> Iterator[None]:
     from comfy_execution.progress import reset_progress_state
     from comfy_execution.utils import CurrentNodeContext
 
-    reset_progress_state("job", DynamicPrompt({"4": {"class_type": "KSampler", "inputs": {}}}))
-    queue = SimpleNamespace(currently_running={0: (0, "job", {"4": {"class_type": "KSampler"}}, {}, [])})
+    prompt = {"4": {"class_type": "KSampler", "inputs": {}}}
+    reset_progress_state("job", DynamicPrompt(prompt))
+    queue = SimpleNamespace(currently_running={0: (0, "job", prompt, {}, [])})
     send = lambda kind, event, tab: json.dumps({"type": kind, "data": event})  # noqa: E731
     server = SimpleNamespace(prompt_queue=queue, client_id=TAB, sockets={TAB: None}, send_sync=send)
     stand_in = {"server": SimpleNamespace(PromptServer=SimpleNamespace(instance=server))}
@@ -150,7 +151,8 @@ def run_store() -> RunStore:
 
 def compare(plain: Callable[[], None], other: Callable[[], None], pairs: int) -> list[tuple[float, float, float]]:
     """Seconds of the one, of the other, and of the record that the other leaves, in pairs whose order alternates."""
-    plain(), other()
+    plain()
+    other()
     run_store().wait_for_runs()
     return [(less, *more) for (less, _), more in in_pairs(partial(_seconds, plain), partial(_seconds, other), pairs)]
 
@@ -261,7 +263,7 @@ def memory_lines() -> list[Line]:
     """Megabytes that a recorded run takes beyond one that is not, at the most; the first measurement of a process."""
     lines = []
     for words in ("SDXL, 1024 x 1024", "Wan, 81 frames of 832 x 480"):
-        plain, tapped = runs(without_network(*SHAPES[words], torch.float32))
+        plain, tapped = runs(without_network(*SHAPES[words], dtype=torch.float32))
         usual = most_memory(plain)
         for capture in ("numbers", "pictures"):
             more = (most_memory(partial(tapped, capture)) - usual) / 2**20
@@ -293,7 +295,7 @@ def main() -> int:
     keep_freed_memory()
     enter_host(given.host)
     torch.set_num_threads(1)
-    import_module("comfy.utils").PROGRESS_BAR_ENABLED = False
+    setattr(import_module("comfy.utils"), "PROGRESS_BAR_ENABLED", False)
     name = device_name()
     print(name)
     with host_of_a_browser():
