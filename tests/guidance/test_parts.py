@@ -94,4 +94,5 @@ def test_each_part_has_its_own_gamma_and_any_part_asks_for_u():
     runner = Runner(Chain((PartScale(0.0, 3.0),)), RUN, Packed(SHAPES))
     assert runner.needs(3.0) == {"cond", "uncond"}
     assert runner.gammas == (1.0, 7.0, 3.0)
+    assert PartScale(0.5, 3.0).scale(3.0, RUN, 1.0) == 2.0, "a sample of one part"
     assert runner.needs(1.0) == {"cond"}

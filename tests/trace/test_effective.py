@@ -90,7 +90,11 @@ def test_a_step_that_hardly_pushes_tells_nothing_of_the_run(run):
 
 @pytest.mark.parametrize(
     ("scales", "expected"),
-    [((2.0, 2.0, 100.0, 9.0), (True, True, True, False)), ((2.0,) * 4, (True, True, False, False))],
+    [
+        ((2.0, 2.0, 100.0, 9.0), (True, True, True, False)),
+        ((2.0,) * 4, (True, True, False, False)),
+        ((1.0,) * 4, (True, True, False, False)),
+    ],
 )
 def test_a_step_of_little_weight_tells_where_its_scale_pushes_more_than_others(scales, expected):
     weights = torch.tensor([1.0, 1.0, 0.05, 0.0])
