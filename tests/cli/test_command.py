@@ -19,6 +19,7 @@ from guidance_geometry.trace.file import save
 from guidance_geometry.verdict.card import read_card
 
 SWEEP_FOLDER = ROOT / "tests" / "fixtures" / "sweep_folder"
+PLAN = json.loads((SWEEP_FOLDER / "results.json").read_text())["plan"]
 
 
 def ran(*words, **options):
@@ -127,7 +128,9 @@ def test_the_page_of_a_sweep_is_written_again(tmp_path, said):
 
 
 @pytest.mark.parametrize("command", ["page", "card"])
-@pytest.mark.parametrize("results", [None, "{", "[]", '{"rows": [{}], "plan": {}}'])
+@pytest.mark.parametrize(
+    "results", [None, "{", "[]", '{"rows": [], "plan": {}}', json.dumps({"rows": [{}], "plan": PLAN})]
+)
 def test_a_folder_without_results_is_a_sentence(tmp_path, said, command, results):
     if results:
         (tmp_path / "results.json").write_text(results)
@@ -135,8 +138,8 @@ def test_a_folder_without_results_is_a_sentence(tmp_path, said, command, results
     assert (code, errors.count("\n"), "results" in errors) == (1, 1, True)
 
 
-def judged(folder, scores, seeds=(0, 1), **header):
-    """The folder of a sweep whose judge gave these scores, by cfg."""
+def judged(folder, scores, seeds=(0, 1), axes=("cfg", "seed"), **header):
+    """The folder of a sweep whose judge gave these scores, by cfg.  axes: what the sweep calls them"""
     cells, rows = Folder(folder).cells, []
     cells.mkdir(parents=True)
     for cfg, score in scores.items():
@@ -146,17 +149,25 @@ def judged(folder, scores, seeds=(0, 1), **header):
             model = {"hash": "A" * 64, "file": "mine.safetensors"}
             facts = {"model": model, "sampler": "euler", "scheduler": "normal"} | header
             save(replace(trace, header=trace.header | facts), cells / f"{name}.safetensors")
-            rows.append({"id": name, "place": {"cfg": cfg, "seed": seed}, "measures": {"judge": score + 0.1 * seed}})
-    plan = json.loads((SWEEP_FOLDER / "results.json").read_text())["plan"]
-    (folder / "results.json").write_text(json.dumps({"plan": plan, "rows": rows}))
+            rows.append(
+                {
+                    "id": name,
+                    "place": dict(zip(axes, (cfg, seed), strict=True)),
+                    "measures": {"judge": score + 0.1 * seed},
+                }
+            )
+    (folder / "results.json").write_text(json.dumps({"plan": PLAN, "rows": rows}))
     return folder
 
 
-def test_a_card_holds_the_scales_that_the_judge_finds_good(tmp_path, said):
-    study = judged(tmp_path / "study", {1.0: -3.0, 2.0: -1.0, 4.0: -1.0, 8.0: -2.0})
+@pytest.mark.parametrize("axes", [("cfg", "seed"), ("gamma", "repeat")])
+def test_a_card_holds_the_scales_that_the_judge_finds_good(tmp_path, said, axes):
+    study = judged(tmp_path / "study", {1.0: -3.0, 2.0: -1.0, 4.0: -1.0, 8.0: -2.0}, axes=axes)
     code, _, errors = said("card", study, "--sigma-data", "0.5")
     assert code == 0, errors
     card = read_card(tmp_path / "mine.guidance.json")
+    (claims,) = json.loads((tmp_path / "mine.guidance.json").read_text())["bands"].values()
+    assert claims["seeds"] == [0, 1]
     (band,) = card.bands.values()
     # exp(best - score) crosses 1.25 between 1 and 2, and between 4 and 8, linear in ln cfg
     low = math.exp(math.log(2) * (1 - 0.25 / (math.exp(2) - 1)))
