@@ -295,7 +295,9 @@ def main() -> int:
     keep_freed_memory()
     enter_host(given.host)
     torch.set_num_threads(1)
-    setattr(import_module("comfy.utils"), "PROGRESS_BAR_ENABLED", False)
+    import comfy.utils
+
+    comfy.utils.PROGRESS_BAR_ENABLED = False
     name = device_name()
     print(name)
     with host_of_a_browser():
