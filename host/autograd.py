@@ -39,7 +39,7 @@ OVERRIDE = "optimized_attention_override"
 
 
 def alias(t: Tensor) -> Tensor:
-    """A normal tensor on the memory of an inference tensor: no copy.
+    """A normal tensor on the memory of an inference tensor, outside inference mode: no copy.
 
     Quantised weights stay what they are: the host's are tensors around others, other packs' have notes on them.
     """
@@ -50,9 +50,8 @@ def alias(t: Tensor) -> Tensor:
         names, how = cast(Any, t).__tensor_flatten__()
         inner = {name: alias(getattr(t, name)) for name in names}
         return kind.__tensor_unflatten__(inner, how, t.size(), t.stride())
-    with gradient_mode(recording=False):  # under inference mode it would be one of its tensors again
-        empty = torch.empty(0, dtype=t.dtype, device=t.device)
-        plain = empty.set_(t.untyped_storage(), t.storage_offset(), t.size(), t.stride())
+    plain = torch.empty(0, dtype=t.dtype, device=t.device)
+    plain.set_(t.untyped_storage(), t.storage_offset(), t.size(), t.stride())
     if kind in (Tensor, nn.Parameter):
         return plain
     view = plain.as_subclass(kind)
@@ -69,12 +68,13 @@ def differentiable(module: nn.Module, *owners: Any) -> Iterator[None]:
     """
     parts: list[Any] = [*module.modules()]
     own = [place for part in parts for place in (part._parameters, part._buffers, part.__dict__)]
-    held = [
-        (place, name, t, nn.Parameter(alias(t), requires_grad=False) if isinstance(t, nn.Parameter) else alias(t))
-        for place in (*own, *(owner.__dict__ for owner in owners))
-        for name, t in place.items()
-        if isinstance(t, Tensor) and (t.is_inference() or t.requires_grad)
-    ]
+    with gradient_mode(recording=False):  # under inference mode the aliases would be its tensors again
+        held = [
+            (place, name, t, nn.Parameter(alias(t), requires_grad=False) if isinstance(t, nn.Parameter) else alias(t))
+            for place in (*own, *(owner.__dict__ for owner in owners))
+            for name, t in place.items()
+            if isinstance(t, Tensor) and (t.is_inference() or t.requires_grad)
+        ]
     try:
         for place, name, _, frozen in held:
             place[name] = frozen
