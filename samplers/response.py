@@ -357,7 +357,7 @@ def _response(play: Play, probes: Probes, sigmas: Sequence[float]) -> Response:
     """The response that a dry run shows.  Raises Misfit."""
     play_dry(play, probes)
     steps = starts_of(probes)
-    if len(steps) < 2 or steps[0].call is None:
+    if steps[0].call is None:  # the result, or a step back
         raise Misfit("it reports no step")
     rows = torch.stack([one.at.row for one in steps])
     own = torch.zeros_like(rows)

@@ -328,3 +328,5 @@ def test_the_rates_of_a_shift_are_those_of_the_first_and_the_last_step_and_none_
     assert law.rates(2.0, BACKPROP)[0] == 0.0
     assert law.rates(2.0, BACKPROP)[1] == pytest.approx(law(2.0, BACKPROP, 0.49).gamma)
     assert law.rates(2.0, BACKPROP)[1] == pytest.approx(2.0 * 2**-0.5 * 0.5 / 0.5**2)
+    (alone,) = shifted_steps(steps[:2], lambda now, then: then.sigma).values()
+    assert alone.share == 1.0

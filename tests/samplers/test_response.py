@@ -248,6 +248,12 @@ def test_the_move_is_made_of_what_was_seen():
     assert found is not None
     assert torch.allclose(found, -0.75 * first + 1.5 * second + (0.25 - 1) * x, atol=1e-6)
     assert step.move([Visit(x, ((first, None),))]) is None, "an evaluation is missing"
+    now, before = Visit(x, ((first, None),)), Visit(second, ((x + first, None),))
+    expected = 0.75 * first - 0.125 * (x + first) - 0.75 * x + 0.125 * second
+    moved = response(adams).steps[2].move([now, before])
+    assert moved is not None
+    assert torch.allclose(moved, expected, atol=1e-6)
+    assert response(adams).steps[2].move([now]) is None, "the step before is missing"
     assert response(plus_plus).steps[0].move([Visit(x, ((first, None),))]) is None, "u was not evaluated"
 
 

@@ -127,9 +127,9 @@ def test_what_cannot_be_turned_back_is_not_begun(stream):
 
 
 def test_networks_are_left_out_and_what_reaches_too_much_is_not_begun(monkeypatch):
-    network = torch.nn.PReLU(100)
+    network, module = torch.nn.PReLU(100), torch
     monkeypatch.setattr(side_effects, "MOST_BYTES", 100)
-    with undo_changes(lambda: network):
+    with undo_changes(lambda: (network, module)):
         pass
     weights, lists = torch.zeros(1000), [[] for _ in range(100)]
     with pytest.raises(Misfit, match="too much"), undo_changes(lambda: weights):

@@ -114,6 +114,7 @@ def test_a_sampler_that_moves_where_it_should_wait_is_known(response, why):
 def test_history_within_the_steps_that_wait_is_none():
     remembers = replace(EULER, states=(0.5, 0.0), guided=((0.7,), (-0.2,)))
     assert cannot_wait("it", Response((EULER, remembers, EULER)), 2) == ""
+    assert cannot_wait("it", Response((EULER, EULER, remembers)), 1) == ""
     assert "history" in cannot_wait("it", Response((EULER, remembers, remembers)), 2)
 
 
