@@ -15,8 +15,8 @@ def name_the_pack():
     """
     if PACK not in sys.modules:
         entry, here = ROOT / "__init__.py", [str(ROOT)]
-        spec = importlib.util.spec_from_file_location(PACK, entry, submodule_search_locations=here)
-        sys.modules[PACK] = importlib.util.module_from_spec(spec)
+        if spec := importlib.util.spec_from_file_location(PACK, entry, submodule_search_locations=here):
+            sys.modules[PACK] = importlib.util.module_from_spec(spec)
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT]
 
 

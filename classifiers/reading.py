@@ -28,11 +28,11 @@ DTYPES = ("F16", "BF16", "F32", "I64")  # torchvision counts training batches in
 SCHEDULES = ("linear", "cosine")
 
 
-def open_classifier(path: Path, find: Callable[[str], Path]) -> WiredNetwork:
+def open_classifier(path: Path, find: Callable[[str], Path] | None = None) -> WiredNetwork:
     """Read a classifier.
 
     path: a safetensors file, or a folder with config.json. find: name of a listed classifier -> its path (a probe
-    names the network its features come from).
+    names the network its features come from); default: beside the file.
     Raises FileNotFoundError, or ValueError that names the file and the reason: no safetensors, cut off, inconsistent,
     of a kind that is not known here, or without a library it needs.
     """
@@ -42,7 +42,7 @@ def open_classifier(path: Path, find: Callable[[str], Path]) -> WiredNetwork:
     if "gg.format" in metadata:
         return own_classifier(path, metadata)
     tensors, _ = read_safetensors(path, dtypes=DTYPES, finite=True)
-    return classifier_of(tensors, contract_of(path, metadata), find)
+    return classifier_of(tensors, contract_of(path, metadata), find or path.parent.joinpath)
 
 
 def classifier_of(tensors: Mapping[str, Tensor], contract: Contract, find: Callable[[str], Path]) -> WiredNetwork:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from comfy_api.latest import _io, io
 
@@ -53,6 +53,17 @@ class CheckedNode(io.ComfyNode):
     unread_inputs: ClassVar[tuple[str, ...]] = ()
     inputs_by_id: ClassVar[Mapping[str, Any]]
 
+    if TYPE_CHECKING:  # the host's own names no input
+
+        @classmethod
+        def validate_inputs(cls, *values: Any, **named: Any) -> Any:
+            """True, or the sentence of what the widgets it names do not allow."""
+
+        @classmethod
+        def execute(cls, *values: Any, **named: Any) -> io.NodeOutput:
+            """What comes out of what comes in."""
+            ...
+
     @classmethod
     def define_schema(cls) -> io.Schema:
         """What the class states, in the host's form."""
@@ -73,7 +84,7 @@ class CheckedNode(io.ComfyNode):
         )
 
     @classmethod
-    def INPUT_TYPES(cls, *given, **named):
+    def INPUT_TYPES(cls, *given, **named) -> Any:
         """The inputs as the host checks them, by category: (kind, settings)."""
         declaration: Any = super().INPUT_TYPES(*given, **named)
         if KNOWS_COMBOS:

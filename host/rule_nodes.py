@@ -91,5 +91,5 @@ def chain_by_name(text: str) -> Chain:
     chain = PLAIN
     for rule in chain_named(text, rules_by_name(), here=False):
         made: Any = nodes[rule.id].execute(**rule.defaults, guidance=chain)
-        chain = made.result[0]
+        chain = made[0]
     return chain

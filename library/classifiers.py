@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from ..classifiers.exact import MixtureClassifier
 from ..classifiers.reading import open_classifier
-from ..classifiers.wired import WiredNetwork
 from ..guidance.mixture import GaussianMixture
 
 ASSETS = Path(__file__).parents[1] / "assets" / "classifiers"
 
 
-def load_classifier(path: str | Path = "pocket-noisy-1") -> WiredNetwork:
-    """A classifier file or folder as ComfyUI's Load Classifier reads it.
+def load_classifier(path: str | Path = "pocket-noisy-1") -> Any:
+    """A classifier file or folder as ComfyUI's Load Classifier reads it; which kind it is, its content says.
 
     Included are pocket-noisy-1 (reads noisy samples), pocket-clean-1 (clean ones) and pocket-judge-1 (only measures).
     Raises FileNotFoundError, or ValueError for a file that is no classifier.
     """
     included = ASSETS / f"{path}.safetensors"
-    place = included if included.is_file() else Path(path)
-    return open_classifier(place, lambda name: place.parent / name)
+    return open_classifier(included if included.is_file() else Path(path))
 
 
 def exact_classifier(mixture: GaussianMixture, flow: bool = False) -> MixtureClassifier:

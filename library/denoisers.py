@@ -97,7 +97,7 @@ def one_each(labels: list[int], batch: int) -> list[int]:
     return labels * (batch // len(labels))
 
 
-def load_denoiser(path: str | Path = "pocket-1", device: str = "cpu") -> NetworkDenoiser:
+def load_denoiser(path: str | Path = "pocket-1", device: str | torch.device = "cpu") -> NetworkDenoiser:
     """A denoiser file or folder as ComfyUI's Load Denoiser reads it; pocket-1 is included.
 
     Raises FileNotFoundError, or ValueError for a file that is no denoiser or does not say how it was trained.

@@ -21,10 +21,17 @@ NEAR_FLAT = 1e-6  # deviation of a depth at which there is nothing to divide by
 
 
 class Matcher(Network, Protocol):
-    """Images and texts as unit vectors in one space.  bias: None for a softmax over texts, a number for sigmoids."""
+    """Images and texts as unit vectors in one space."""
 
-    scale: float
-    bias: float | None
+    @property
+    def scale(self) -> float:
+        """Of the cosine in a logit."""
+        ...
+
+    @property
+    def bias(self) -> float | None:
+        """None for a softmax over texts, a number for sigmoids."""
+        ...
 
     def image_features(self, x0: Tensor) -> Tensor:
         """Of images [B, 3, H, W] -> [B, D]"""
@@ -36,9 +43,12 @@ class Matcher(Network, Protocol):
 
 
 class DepthNetwork(Network, Protocol):
-    """Depth at every place.  inverse: larger is nearer."""
+    """Depth at every place."""
 
-    inverse: bool
+    @property
+    def inverse(self) -> bool:
+        """Larger is nearer."""
+        ...
 
     def depth(self, x0: Tensor) -> Tensor:
         """Of images [B, 3, H, W] -> [B, h, w]"""

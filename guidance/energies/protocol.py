@@ -35,21 +35,28 @@ CLEAN = At()
 
 
 class Network(Protocol):
-    """What a GG_CLASSIFIER wire carries, whatever it answers with.
+    """What a GG_CLASSIFIER wire carries, whatever it answers with."""
 
-    noise_aware: it reads x = alpha x0 + sigma eps, else clean images only. judge: it only measures and never guides.
-    """
+    @property
+    def noise_aware(self) -> bool:
+        """It reads x = alpha x0 + sigma eps, else clean images only."""
+        ...
 
-    noise_aware: bool
-    judge: bool
+    @property
+    def judge(self) -> bool:
+        """It only measures and never guides."""
+        ...
 
 
 class Classifier(Network, Protocol):
     """A network that tells labels apart."""
 
-    labels: tuple[str, ...]
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Their names, in the order of the logits."""
+        ...
 
-    def logits(self, x: Tensor, sigma: Tensor | float, alpha: Tensor | float) -> Tensor:
+    def logits(self, x: Tensor, sigma: Tensor | float, alpha: Tensor | float, /) -> Tensor:
         """Logits of every label, differentiable in x.  x [B, ...], sigma, alpha [B] or scalar -> [B, K]"""
         ...
 
