@@ -15,7 +15,7 @@ from .places import HOST, ROOT
 
 def main() -> None:
     """Write the file."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--again", action="store_true", help="freeze all nodes as they are now")
     again = parser.parse_args().again
     enter_host(HOST)

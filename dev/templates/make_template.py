@@ -10,14 +10,13 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import re
 from io import BytesIO
 
 from ...sweeps.comfyui.client import Client
 from ...sweeps.comfyui.process import PACK
 from ..browser import CHROMIUM, editor
 from ..hosts import own_host
-from ..places import ROOT
+from ..places import pack_version
 from ..provision import find_host
 from .layouts import LAYOUTS, Layout
 from .thumbnails import DRAWN
@@ -69,7 +68,7 @@ def of_one_sample(workflow: dict) -> dict:
 
 def signed(workflow: dict) -> dict:
     """The same, with nodes that say whose they are: by this ComfyUI Manager finds a pack that is not installed."""
-    version = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)[1]
+    version = pack_version()
     for node in workflow["nodes"]:
         if node["type"].startswith(PREFIX):
             node["properties"] |= {"cnr_id": PACK, "ver": version}

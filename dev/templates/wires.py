@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from heapq import heappop, heappush
 from itertools import pairwise
+from typing import Any
 
 PITCH = 10  # pixels between two places where a wire may run
 TITLE, ROW, FIRST = 30, 20, 14  # height of a node's title; of a slot; from a node's top to its first slot
@@ -90,7 +91,7 @@ class Floor:
 
     def path(self, starts: dict[Cell, Cell], goal: Cell, output: tuple) -> list[Cell]:
         """The cheapest way from one of the places (place -> direction there) to another (A*, Hart et al. 1968)."""
-        heap = [(0.0, 0.0, (place, way), None) for place, way in starts.items()]
+        heap: list[Any] = [(0.0, 0.0, (place, way), None) for place, way in starts.items()]
         came: dict = {}
         while heap:
             _, cost, state, before = heappop(heap)

@@ -79,12 +79,12 @@ def main() -> int:
         if not sampled(demo, given.samples, given.sweep, time.monotonic() + 60 * given.minutes):
             print("Time is over; call again to go on.")
             return 3
-        rows = [table(demo, rows, count) for rows, count in ((TABLE, given.samples), (SWEEP, given.sweep))]
+        rows, swept = table(demo, TABLE, given.samples), table(demo, SWEEP, given.sweep)
     costs(given.host)
     versions()
-    found = Found(given.samples, given.sweep, *rows, answered())
+    found = Found(given.samples, given.sweep, rows, swept, answered())
     write(given.page, page_of(found))
-    best = {way: max(numbers["accuracy"] for row, numbers in rows[0] if row.evaluation == way) for way in REACHED}
+    best = {way: max(numbers["accuracy"] for row, numbers in rows if row.evaluation == way) for way in REACHED}
     return int(any(best[way] < least for way, least in REACHED.items()))
 
 

@@ -89,8 +89,8 @@ def pocket() -> Job:
     """The demo denoiser, eight pictures."""
     from ...nodes.start import GGClassLabel, GGLoadDenoiser
 
-    model = GGLoadDenoiser.execute("pocket-1", "auto", "auto", "default").result[0]
-    return (model, *GGClassLabel.execute(model, "*").result, {"samples": torch.zeros(8, 3, 32, 32)}, 20)
+    model = GGLoadDenoiser.execute("pocket-1", "auto", "auto", "default")[0]
+    return (model, *GGClassLabel.execute(model, "*").args, {"samples": torch.zeros(8, 3, 32, 32)}, 20)
 
 
 def sd15(width: int) -> Job:
@@ -139,7 +139,7 @@ def runs(job: Job) -> tuple[Callable[[], None], Callable[[str], None]]:
         sample(one, *settings, positive, negative, dict(latent))
         wait_for_device()
 
-    return lambda: play(model, {}), lambda capture: play(GGTap.execute(model, capture).result[0], ASKING)
+    return lambda: play(model, {}), lambda capture: play(GGTap.execute(model, capture)[0], ASKING)
 
 
 def run_store() -> RunStore:

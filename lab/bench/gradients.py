@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -55,7 +56,7 @@ def samples(name: str, company: str, chain) -> torch.Tensor:
 
     model = COMPANY[company](family(name), name)
     given = (model, 7, 8, 3.0, "euler", "normal", text(name, 0), text(name, 1), latent(name))
-    return GGGuidedSampler.execute(*given, guidance=chain, capture="numbers").result[0]["samples"]
+    return GGGuidedSampler.execute(*given, guidance=chain, capture="numbers")[0]["samples"]
 
 
 def guided(scale: float, count: int) -> dict:
@@ -90,10 +91,11 @@ def recognised(client: Client, scale: float, count: int) -> tuple[float, float, 
 
     entries = client.run(guided(scale, count)).outputs["9"]["images"]
     seen = numpy.stack([numpy.asarray(Image.open(io.BytesIO(client.file(entry))).convert("RGB")) for entry in entries])
-    judge = open_classifier(ROOT / "assets" / "classifiers" / "pocket-judge-1.safetensors", None)
+    judge: Any = open_classifier(ROOT / "assets" / "classifiers" / "pocket-judge-1.safetensors")
     named = judge.logits(torch.from_numpy(seen).permute(0, 3, 1, 2) / 127.5 - 1, 0.0, 1.0).argmax(1)
     right = (named == torch.arange(count) % 10).double().mean().item()
-    return right, *interval(right, count)
+    low, high = interval(right, count)
+    return right, low, high
 
 
 def company() -> list[list]:

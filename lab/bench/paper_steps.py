@@ -52,7 +52,7 @@ def sampler_of(way: Way) -> Any:
     from ...nodes.blog_samplers import GGSamplerDDIM
 
     widgets = (way.eta, 0, way.recurrence, 0.0, 1.0, way.gradient, way.dsg_weight)
-    return GGSamplerDDIM.execute(*widgets).result[0]
+    return GGSamplerDDIM.execute(*widgets)[0]
 
 
 def sampled(demo: Demo, way: Way, energy: Any, batch: int, seed: int) -> Tensor:  # -> [batch, 3, 32, 32]
@@ -65,7 +65,7 @@ def sampled(demo: Demo, way: Way, energy: Any, batch: int, seed: int) -> Tensor:
     settings = (demo.model, seed, way.steps, 1.0, "euler", "karras", demo.null, demo.null)
     latent = {"samples": torch.zeros(batch, 3, 32, 32)}
     extras = {"guidance": PLAIN.then(term), "sampler": sampler_of(way), "capture": "numbers"}
-    return GGGuidedSampler.execute(*settings, latent, **extras).result[0]["samples"]
+    return GGGuidedSampler.execute(*settings, latent, **extras)[0]["samples"]
 
 
 def found(demo: Demo, x0: Tensor) -> dict[str, float]:

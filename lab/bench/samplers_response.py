@@ -96,7 +96,7 @@ def runs(steps: int) -> dict[str, float]:
     from ...nodes.start import GGClassLabel, GGLoadDenoiser
 
     comfy.utils.PROGRESS_BAR_ENABLED = False
-    pocket = GGLoadDenoiser.execute("pocket-1", "auto", "auto", "default").result[0]
+    pocket = GGLoadDenoiser.execute("pocket-1", "auto", "auto", "default")[0]
     half = tiny_families.CONFIGS["SD15"] | {"model_channels": 160}  # of what is published
     model = tiny_families.made("SD15", half, 0)
 
@@ -105,9 +105,7 @@ def runs(steps: int) -> dict[str, float]:
         return steps / count * seconds(lambda: host_nodes.common_ksampler(*settings), time.process_time)
 
     return {
-        "Pocket, 32x32 pixels": took(
-            steps, torch.zeros(1, 3, 32, 32), pocket, *GGClassLabel.execute(pocket, "3").result
-        ),
+        "Pocket, 32x32 pixels": took(steps, torch.zeros(1, 3, 32, 32), pocket, *GGClassLabel.execute(pocket, "3").args),
         "SD 1.5 at half its width, 512x512 pixels (2 steps, times 10)": took(
             2, torch.zeros(1, 4, 64, 64), model, tiny_families.text("SD15", 1), tiny_families.text("SD15", 2)
         ),

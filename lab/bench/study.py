@@ -17,6 +17,7 @@ import argparse
 import contextlib
 import csv
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -69,7 +70,7 @@ class Site:
     rng: Random
     kinds: Sequence[str] = KINDS
     servers: dict[int, subprocess.Popen] = field(default_factory=dict)
-    driver: subprocess.Popen | None = None
+    driver: Any = None  # a subprocess.Popen, once the command runs
     starts: int = 0
     killed: list[str] = field(default_factory=list)
     halves: list[str] = field(default_factory=list)
@@ -87,7 +88,7 @@ class Site:
                 continue
             seed = str(self.rng.random())
             command = [*LAB, "fixtures.hostile_answers", str(self.place), "0", str(port), str(BAD), seed]
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+            process: Any = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
             self.servers[int(process.stdout.readline().rpartition(":")[2])] = process
 
     def start(self) -> None:
@@ -331,7 +332,7 @@ class Watched(Tally):
 def rate_of(ray: Any, actors: int, per_actor: int, batch: int) -> tuple[float, float]:
     """Cells per second of so many actors once all have begun, and the megabytes that the driver grew by."""
     cells = [Cell(f"{number:016x}", {"seed": number}, {}) for number in range(actors * per_actor)]
-    crew = OnRay(ray, {"seconds": SECONDS}, [], actors, batch)
+    crew: Any = OnRay(ray, {"seconds": SECONDS}, [], actors, batch)
     crew.kind = Waiting
     tally = Watched(len(cells))
     with contextlib.redirect_stdout(None):
@@ -343,11 +344,12 @@ def scaled(counts: Sequence[int], per_actor: int, batch: int) -> Iterator[tuple[
     """A line for every count of actors, and whether it is within the limits."""
     keep_to_this_machine()
     import ray
+    from ray import cloudpickle
 
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error", _system_config=EVEN)
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR, _system_config=EVEN)
     context = ray.data.DataContext.get_current()
     context.wait_for_min_actors_s = 1200  # all are there before the first cell
-    ray.cloudpickle.register_pickle_by_value(sys.modules[Waiting.__module__])
+    cloudpickle.register_pickle_by_value(sys.modules[Waiting.__module__])
     try:
         first = None
         for actors in counts:

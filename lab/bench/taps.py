@@ -81,7 +81,8 @@ def memory(host: Path, jobs: int) -> list[tuple[str, bool]]:
         tab = server.log.parent / "temp" / "guidance_geometry" / "tab"
         sizes = [sizes_after_a_job(client, server, tab) for _ in range(jobs)]
         listed = json.loads(client.get("/guidance_geometry/tab/runs", workflow_id=WORKFLOW))["runs"]
-    return grown(*map(list, zip(*sizes, strict=True)), len(listed))
+    resident, kept = map(list, zip(*sizes, strict=True))
+    return grown(resident, kept, len(listed))
 
 
 def sizes_after_a_job(client: Client, server: Server, tab: Path) -> tuple[float, float]:

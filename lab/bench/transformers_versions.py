@@ -13,6 +13,7 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -58,7 +59,7 @@ def installed(wanted: int) -> Path:
 
 def answers(folder: Path) -> dict[str, Tensor]:
     """What a guide from a folder says to the pictures."""
-    guide = open_classifier(folder, None)
+    guide: Any = open_classifier(folder)
     with torch.no_grad():
         if guide.output == "text":
             return {"image": guide.image_features(PICTURES), "text": guide.text_features(["a photo of a cat", "dog"])}

@@ -91,7 +91,7 @@ def latent(rng: Random, builder: Builder) -> Wire:
     names = [name for name in builder.catalogue["LoadLatent"].inputs["latent"].facts["options"] if name[:3] == "odd"]
     if names and rng.random() < 0.15:
         return [builder.add("LoadLatent", latent=rng.choice(names)), 0]
-    sides = {
+    sides: dict[str, Any] = {
         "width": rng.choice((0, 8, 32, 40, 64)),
         "height": rng.choice((0, 8, 32, 56)),
         "batch_size": rng.choice((1, 2, 3)),

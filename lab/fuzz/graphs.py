@@ -61,7 +61,7 @@ class Builder:
         self.made: dict[str, str] = {}
 
     def add(
-        self, kind: str, wires: Mapping[str, Wire] | None = None, optional: Collection[str] = (), **values: Any
+        self, kind: str, wires: Mapping[str, Wire | None] | None = None, optional: Collection[str] = (), **values: Any
     ) -> str:
         """Add a node with small usual values and all that it needs, and return its id.  optional: wires beside those"""
         inputs = dict(wires or {})
@@ -80,7 +80,9 @@ class Builder:
         """Where a wire of this type comes from.  reader: the node that it goes to"""
         source, slot = SOURCES_OF.get((reader, kind), SOURCES[kind])
         if source not in self.made:
-            chosen = {"classifier_name": self.classifier} if source == "GGLoadClassifier" and self.classifier else {}
+            chosen: dict[str, Any] = (
+                {"classifier_name": self.classifier} if source == "GGLoadClassifier" and self.classifier else {}
+            )
             self.made[source] = self.add(source, **chosen)
         return [self.made[source], slot]
 

@@ -153,7 +153,8 @@ def reading_denoiser(rng: Random, catalogue: Catalogue, name: str) -> Graph:
     """A run with it."""
     builder = Builder(catalogue)
     slots = catalogue["GGLoadDenoiser"].inputs.values()
-    chosen = {s.name: values.plain(rng, s) for s in slots if rng.random() < 0.3} | {"denoiser_name": name}
+    chosen: dict[str, Any] = {s.name: values.plain(rng, s) for s in slots if rng.random() < 0.3}
+    chosen["denoiser_name"] = name
     builder.made["GGLoadDenoiser"] = builder.add("GGLoadDenoiser", **chosen)
     builder.finish(builder.add("GGGuidedSampler"))
     builder.add("PreviewAny", {"source": builder.wire("MODEL")})

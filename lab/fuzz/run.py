@@ -12,7 +12,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
@@ -34,7 +34,7 @@ from .report import printed, write
 from .verdicts import Judge
 from .watched import Limits, watched
 
-KINDS = ("prompt", "header", "model file")
+KINDS: tuple[str, ...] = ("prompt", "header", "model file")
 CHAINS = 0.4  # of the prompts
 SAY = 15.0  # seconds between two lines of progress
 
@@ -51,7 +51,7 @@ def prompt_case(rng: Random, stock: Stock) -> Case:
     return Case("prompt", f"{name}: {', '.join(names)}", graph, edits)
 
 
-MAKERS = dict(zip(KINDS, (prompt_case, header_case, model_case), strict=True))
+MAKERS: dict[str, Callable[..., Case]] = dict(zip(KINDS, (prompt_case, header_case, model_case), strict=True))
 
 
 def cases(seed: int, counts: dict[str, int], stock: Stock) -> Iterator[Case]:
@@ -114,7 +114,7 @@ def main() -> int:
             verdict = campaign.verdict_of(read_case(options.replay))
             print(f"{verdict.kind}: {verdict.message}\n    at {verdict.place}")
             return int(verdict.is_fault)
-        counts = dict(zip(KINDS, (options.prompts, options.headers, options.model_files), strict=True))
+        counts: dict[str, int] = dict(zip(KINDS, (options.prompts, options.headers, options.model_files), strict=True))
         fuzz(campaign, options.seed, counts, options.minutes)
     print(printed(campaign))
     if options.write:

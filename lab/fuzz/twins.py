@@ -23,7 +23,7 @@ def twin_of(graph: Graph, catalogue: Catalogue) -> Graph | None:
 
 
 def _plain(facts: dict, catalogue: Catalogue) -> dict:
-    kind = TWINS.get(facts["class_type"], facts["class_type"])
+    kind = str(TWINS.get(facts["class_type"], facts["class_type"]))
     known = catalogue[kind].inputs
     return {"class_type": kind, "inputs": {k: v for k, v in facts["inputs"].items() if k in known}}
 

@@ -72,9 +72,9 @@ def compared(model: str, noise: str, pushed: ndarray, left: ndarray, change: nda
         )
         for k, steps in enumerate(WINDOWS)
     ]
-    told = [interval_of(correlations(one, real), np.mean) for one in (a, b, middle)]
+    push, rest, mean = (interval_of(correlations(one, real), np.mean) for one in (a, b, middle))
     same, between = b.argmax(axis=0) == real.argmax(axis=0), (real - a) * (real - b) <= 0
-    return Setting(model, noise, tuple(windows), *told, float(same.mean()), float(between.mean()))
+    return Setting(model, noise, tuple(windows), push, rest, mean, float(same.mean()), float(between.mean()))
 
 
 def correlations(one: ndarray, other: ndarray) -> ndarray:  # [windows, B] x2 -> [B]

@@ -59,9 +59,9 @@ def sampled(subject: Subject, model: Any, latent: dict, **more: Any) -> tuple[Te
     from ...nodes.sampling import GGGuidedSampler
 
     given = {"cfg": CFG, "sampler_name": "euler", "scheduler": "simple", **more}
-    conditions = given.pop("conditions", None) or (subject.positive(model), subject.negative(model))
-    cfg, names = given.pop("cfg"), (given.pop("sampler_name"), given.pop("scheduler"))
-    out = GGGuidedSampler.execute(model, SEED, STEPS, cfg, *names, *conditions, dict(latent), **given).result
+    positive, negative = given.pop("conditions", None) or (subject.positive(model), subject.negative(model))
+    given |= {"positive": positive, "negative": negative, "latent_image": dict(latent)}
+    out = GGGuidedSampler.execute(model, SEED, STEPS, **given).args
     return joined(out[0]["samples"]), out[2]
 
 
@@ -112,10 +112,10 @@ def recorded(subject: Subject) -> None:
 
     model, cfg = subject.make(torch.float32), scale_of(subject)
     latent = subject.latent(model, 2)
-    tapped, recorder = GGRecord.execute(model).result
+    tapped, recorder = GGRecord.execute(model).args
     out = hosts_latent(subject, tapped, latent, cfg)
     insist(torch.equal(joined(out["samples"]), hosts(subject, model, latent, cfg)), "bits differ")
-    trace = GGReadTrace.execute(recorder, out).result[0]
+    trace = GGReadTrace.execute(recorder, out)[0]
     insist(trace.n == STEPS, f"{trace.n} of {STEPS} steps recorded")
     insist(not trace.header.get("faults"), "; ".join(trace.header.get("faults") or []))
 

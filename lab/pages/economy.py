@@ -22,20 +22,18 @@ import torch
 from numpy import ndarray
 from torch import Tensor
 
-from ...classifiers.files import load_classifier
 from ...dev.places import ROOT
 from ...files.safetensors import read_safetensors
 from ...guidance.chain import PLAIN, Chain, ChainState
 from ...guidance.predictions import Predictions
 from ...guidance.run import Run
 from ..train.demo_evaluation import Bench, Protocol, Statistics, dpmpp_2m, karras_sigmas
-from ..train.demo_files import read_denoiser
+from ..train.demo_files import read_denoiser, read_judge
 from .economy_page import NUMBERS, write
 from .economy_rows import CHAINS, FAMILIES, FULL, PROBE, Row
 from .pocket_means import CARD
 from .sources import kept, origin
 
-JUDGE = ROOT / "assets" / "classifiers" / "pocket-judge-1.safetensors"
 REAL = ROOT / "tests" / "fixtures" / "pocket_judge_statistics.safetensors"
 KEPT = ROOT / ".cache" / "economy"
 WEIGHTS = (CARD.with_suffix(".safetensors"),)
@@ -80,7 +78,7 @@ class Counted:
 def make_bench(samples: int, seed: int = Protocol.seed) -> Bench:
     """Pocket, its judge and the stored statistics of real pictures, by the card's protocol."""
     network, metadata = read_denoiser(CARD.with_suffix(".safetensors"))
-    judge, _ = load_classifier(JUDGE)
+    judge = read_judge()
     tensors, _ = read_safetensors(REAL)
     real = Statistics(*(tensors[name].double() for name in Statistics.__dataclass_fields__))
     protocol = replace(Protocol(), samples=samples, seed=seed, dtype="float32")

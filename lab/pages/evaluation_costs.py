@@ -69,7 +69,7 @@ class Bed:
         from ...nodes.load_classifier import GGLoadClassifier
 
         self.model, self.null, self.shape, self.scheduler = model, null, shape, scheduler
-        self.guides = {name: GGLoadClassifier.execute(f"pocket-{name}-1").result[0] for name in ("noisy", "clean")}
+        self.guides = {name: GGLoadClassifier.execute(f"pocket-{name}-1")[0] for name in ("noisy", "clean")}
 
     def energy(self, evaluation: str) -> LabelEnergy:
         """Every label in turn."""
@@ -97,8 +97,8 @@ def pocket() -> Bed:
     """The demo denoiser in fp32."""
     from ...nodes.start import GGClassLabel, GGLoadDenoiser
 
-    model = GGLoadDenoiser.execute("pocket-1", "auto", "auto", "fp32").result[0]
-    return Bed(model, GGClassLabel.execute(model, "").result[0], (3, 32, 32), "karras")
+    model = GGLoadDenoiser.execute("pocket-1", "auto", "auto", "fp32")[0]
+    return Bed(model, GGClassLabel.execute(model, "")[0], (3, 32, 32), "karras")
 
 
 def sd15(width: int = 320, side: int = 8) -> Bed:

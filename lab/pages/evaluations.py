@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -83,13 +83,11 @@ class Demo:
         from ...nodes.load_classifier import GGLoadClassifier
         from ...nodes.start import GGClassLabel, GGLoadDenoiser
 
-        self.model = GGLoadDenoiser.execute("pocket-1", "auto", "auto", "fp32").result[0]
-        self.null = GGClassLabel.execute(self.model, "").result[0]
-        self.label = GGClassLabel.execute(self.model, "*").result[0]
+        self.model = GGLoadDenoiser.execute("pocket-1", "auto", "auto", "fp32")[0]
+        self.null = GGClassLabel.execute(self.model, "")[0]
+        self.label = GGClassLabel.execute(self.model, "*")[0]
         names = {NOISY: "noisy", BACKPROP: "clean", CLEAN_X0: "clean", "judge": "judge"}
-        self.classifiers = {
-            evaluation: GGLoadClassifier.execute(f"pocket-{n}-1").result[0] for evaluation, n in names.items()
-        }
+        self.classifiers = {evaluation: GGLoadClassifier.execute(f"pocket-{n}-1")[0] for evaluation, n in names.items()}
         tensors, _ = read_safetensors(FIXTURE)
         self.real = Statistics(*(tensors[name].double() for name in Statistics.__annotations__))
 
@@ -108,7 +106,7 @@ class Demo:
         latent = {"samples": torch.zeros(batch, 3, 32, 32)}
         settings = (self.model, seed, row.steps, cfg, row.sampler, "karras", positive, self.null, latent)
         chain = self.chain(row.evaluation, row.gamma, **options)
-        return GGGuidedSampler.execute(*settings, guidance=chain, capture="numbers").result[0]["samples"]
+        return GGGuidedSampler.execute(*settings, guidance=chain, capture="numbers")[0]["samples"]
 
     def measured(self, pixels: Tensor) -> dict[str, float]:  # [N, 32, 32, 3] uint8, labels cycle
         """Accuracy by the judge, which never guides, both distances, and the diversity within a label."""
@@ -123,8 +121,16 @@ class Demo:
         return {"accuracy": right, "low": low, "high": high, **distances, "diversity": diversity(seen, labels)}
 
 
+class Sampling(Protocol):
+    """What draws the samples of a row."""
+
+    def sample(self, row: Row, count: int, seed: int, /) -> Tensor:
+        """-> [count, 3, H, W] in -1 .. 1"""
+        ...
+
+
 def kept_pixels(
-    demo: Demo, row: Row, samples: int, until: float = math.inf, folder: Path = KEPT
+    demo: Sampling, row: Row, samples: int, until: float = math.inf, folder: Path = KEPT
 ) -> Tensor | None:  # -> [samples, 32, 32, 3] uint8
     """The row's samples, made where they are not kept yet; None where the clock passes `until` before."""
     parts = []
@@ -155,7 +161,9 @@ def table(demo: Demo, rows: tuple[Row, ...], samples: int) -> list[tuple[Row, di
     )
     found = []
     for row in rows:
-        numbers = demo.measured(kept_pixels(demo, row, samples))
+        pixels = kept_pixels(demo, row, samples)
+        assert pixels is not None, "without a clock all are made"
+        numbers = demo.measured(pixels)
         print(line_of(row, numbers), flush=True)
         found.append((row, numbers))
     return found

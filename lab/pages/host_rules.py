@@ -40,7 +40,7 @@ def scripted(script: Script, shape: tuple[int, ...], space: str):
 
     def network(**_: Any) -> LabelledNetwork:
         made = LabelledNetwork(script, torch.float32)
-        made.in_channels = shape[0]  # RenormCFG asks for it
+        vars(made)["in_channels"] = shape[0]  # RenormCFG asks for it
         return made
 
     card = ModelCard("script", ("cond", "empty"), EMPTY, "", None, shape, 0, space)
@@ -89,11 +89,11 @@ class HostRule:
 
         script, model = self._model(tuple(p.x.shape[1:]), space)
         script.answers = {UNCOND: p.uncond, COND: p.cond, **dict(zip((EMPTY,), p.extra.values(), strict=False))}
-        conditions = [_condition(model, label, p.x) for label in (UNCOND, COND)]
+        uncond, cond = (_condition(model, label, p.x) for label in (UNCOND, COND))
         model.pre_run()
         try:
             guided = comfy.samplers.sampling_function(
-                model.model, p.x, p.sigma, *conditions, gamma, model.model_options
+                model.model, p.x, p.sigma, uncond, cond, gamma, model.model_options
             )
         finally:
             model.cleanup()
@@ -130,14 +130,14 @@ def host_rules() -> list[HostRule]:
     )
 
     def knobs(node, *values):
-        return lambda model: node.execute(model, *values).result[0]
+        return lambda model: node.execute(model, *values)[0]
 
     def rescale(multiplier):
         return lambda model: nodes_model_advanced.RescaleCFG().patch(model, multiplier)[0]
 
     def toned(model):
-        operation = nodes_latent.LatentOperationTonemapReinhard.execute(1.0).result[0]
-        return nodes_latent.LatentApplyOperationCFG.execute(model, operation).result[0]
+        operation = nodes_latent.LatentOperationTonemapReinhard.execute(1.0)[0]
+        return nodes_latent.LatentApplyOperationCFG.execute(model, operation)[0]
 
     empty = [[None, {"class_label": torch.tensor([EMPTY])}]]
     fresca, apg, renorm = nodes_fresca.FreSca, nodes_apg.APG, nodes_lumina2.RenormCFG

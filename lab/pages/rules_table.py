@@ -31,8 +31,8 @@ def verdicts_of_ours() -> dict[str, dict[str, Verdict]]:
     from ...nodes.lab import GGMixtureModel
     from ...nodes.start import GGClassLabel
 
-    model = GGMixtureModel.execute(shape="4x8x8", classes=3, kind="ve", seed=0).result[0]
-    sockets = {"MODEL": model, "CONDITIONING": GGClassLabel.execute(model, "1").result[0]}
+    model = GGMixtureModel.execute(shape="4x8x8", classes=3, kind="ve", seed=0)[0]
+    sockets = {"MODEL": model, "CONDITIONING": GGClassLabel.execute(model, "1")[0]}
     chains = {"plain CFG": PLAIN} | {
         node.define_schema().node_id: active_chain(node, sockets) for node in nodes_in("rules")
     }

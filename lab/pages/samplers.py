@@ -49,8 +49,8 @@ def world(kind: str) -> tuple[Any, Any, Any]:
     from ...nodes.lab import GGMixtureModel
     from ...nodes.start import GGClassLabel
 
-    model = GGMixtureModel.execute(shape="3x8x8", classes=3, kind=kind, seed=0).result[0]
-    return model, *GGClassLabel.execute(model, "0;1").result
+    model = GGMixtureModel.execute(shape="3x8x8", classes=3, kind=kind, seed=0)[0]
+    return model, *GGClassLabel.execute(model, "0;1").args
 
 
 def run(
@@ -80,8 +80,8 @@ def samplers() -> dict[str, Any]:
     from ...nodes.blog_samplers import GGSamplerDDIM, GGSamplerDDPM
 
     found = {name: comfy.samplers.sampler_object(name) for name in comfy.samplers.KSampler.SAMPLERS}
-    found["DDPM Sampler (this pack)"] = GGSamplerDDPM.execute(1.0, 0).result[0]
-    found["DDIM Sampler (this pack), eta 0"] = GGSamplerDDIM.execute(0.0, 0).result[0]
+    found["DDPM Sampler (this pack)"] = GGSamplerDDPM.execute(1.0, 0)[0]
+    found["DDIM Sampler (this pack), eta 0"] = GGSamplerDDIM.execute(0.0, 0)[0]
     return found
 
 
@@ -149,12 +149,14 @@ def solved(kind: str) -> list[list[str]]:
 
     def library(method: str, x: Tensor, relative: float, absolute: float) -> Tensor:
         ends = torch.tensor([math.log(high), math.log(low)], dtype=x.dtype)
-        return odeint(slope, x, ends, method=method, rtol=relative, atol=absolute)[-1]
+        states: Any = odeint(slope, x, ends, method=method, rtol=relative, atol=absolute)
+        return states[-1]
 
     def own(tolerance: float) -> Tensor:
         model = lambda x, levels, **_: denoised(x, float(levels[0]))  # noqa: E731  the form of the host
         kept = {"rtol": tolerance, "atol": tolerance * ABSOLUTE, "disable": True}
-        return sample_dpm_adaptive(model, start, low, high, **kept)
+        end: Any = sample_dpm_adaptive(model, start, low, high, **kept)
+        return end
 
     exact = library("dopri5", start.double(), 1e-8, 1e-10)
     ways: dict[str, Callable[[float], Tensor]] = {"dpm_adaptive (host)": own}

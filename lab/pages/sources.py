@@ -52,8 +52,8 @@ def origin(tool: Path, data: tuple[Path, ...] = (), root: Path = ROOT) -> str:
     tool: its source file; it and the data are below ROOT, and read at the same place below `root`.
     """
     digest = hashlib.sha256()
-    tool, *data = (root / one.relative_to(ROOT) for one in (tool, *data))
-    for file in (*data, *sources_of(tool, root)):
+    here, *read = (root / one.relative_to(ROOT) for one in (tool, *data))
+    for file in (*read, *sources_of(here, root)):
         content = file.read_bytes()
         digest.update(f"{file.relative_to(root).as_posix()} {len(content)}\n".encode() + content)
     return digest.hexdigest()[:12]

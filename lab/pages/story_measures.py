@@ -82,7 +82,8 @@ def guided_path(predict: Pair, x: Tensor, gamma: float, sigmas: Tensor) -> Path:
     for now, then in pairwise(levels):
         uncond, cond = predict(x, float(now.sigma))
         moments.append(Moment(float(now.sigma), x, uncond, cond, 1 - float(then.sigma / now.sigma)))
-        x = x + _move(x, cfg(Predictions(x, now.sigma, now.alpha, uncond, cond), gamma=gamma), now, then)
+        sigma, alpha = (x.new_full((len(x),), v) for v in (now.sigma, now.alpha))
+        x = x + _move(x, cfg(Predictions(x, sigma, alpha, uncond, cond), gamma=gamma), now, then)
     return Path(moments, x)
 
 

@@ -79,7 +79,7 @@ def workflows(folder: Path) -> Iterator[Mapping[str, Any]]:
 
 def main() -> None:
     """Write the table."""
-    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    argparse.ArgumentParser(description=__doc__).parse_args()
     folder = Path(str(import_module(PACKAGE.replace("-", "_")).__file__)).parent
     facts = {"command": "python lab template_scales", "package": f"{PACKAGE} {metadata.version(PACKAGE)}"}
     table = {**facts, "files": table_of(workflows(folder))}

@@ -68,7 +68,7 @@ def untranslated(language: str) -> list[str]:
 
 def main() -> None:
     """Write the file, and list what other languages lack."""
-    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    argparse.ArgumentParser(description=__doc__).parse_args()
     enter_host(HOST)
     ENGLISH.write_text(text_of(english()), encoding="utf-8")
     print(f"{ENGLISH.relative_to(ROOT)}: {ENGLISH.stat().st_size:,} bytes")

@@ -1,6 +1,7 @@
 """The page about what is left of a push says what its numbers say, and the ablation is one."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,11 +50,15 @@ def test_the_middle_is_the_steadiest_guess_as_the_page_says(settings):
     )
 
 
+def one_cloud(flow) -> Any:
+    return OneCloud(flow)
+
+
 @pytest.mark.parametrize("flow", [False, True])
 @pytest.mark.parametrize("noise", NOISE)
 def test_where_pictures_are_one_cloud_the_end_moves_as_far_as_estimated(flow, noise):
     """But for the length of the steps."""
-    world, (sampler, fresh) = OneCloud(flow), NOISE[noise]
+    (sampler, fresh), world = NOISE[noise], one_cloud(flow)
     made = run_of(world, sampler)
     _, left = estimates(made, fresh)
     change = changes(world, sampler, made.end)
@@ -84,6 +89,6 @@ def test_later_reads_do_not_depend_on_the_form_of_a_step(states, earlier):
 
 
 def test_a_window_at_gamma_1_asks_for_no_unconditional_prediction_there():
-    made = run_of(OneCloud(False), "euler", WINDOWS[1])
+    made = run_of(one_cloud(False), "euler", WINDOWS[1])
     assert made.trace.steps["gamma"].eq(1).nonzero()[:, 0].tolist() == WINDOWS[1]
     assert torch.equal(made.trace.steps["evals"] == 1, made.trace.steps["gamma"] == 1)

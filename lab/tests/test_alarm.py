@@ -2,6 +2,7 @@
 
 import json
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,14 +56,14 @@ def test_no_galaxy_without_guidance_is_called_burnt(weights, monkeypatch):
     monkeypatch.setattr(galaxies, "OWN", 4)
     world = galaxies.galaxy_worlds(weights)["galaxies-32"]
     _, trace = runs.recorded(world, runs.SAMPLERS["C"], 1.0, 24, 0)
-    alone = [runs.Trace(trace.header, trace.steps | {"K": trace.steps["K"][:, [k]]}, trace.stage) for k in range(24)]
+    alone = [runs.Trace(trace.header, {**trace.steps, "K": trace.steps["K"][:, [k]]}, trace.stage) for k in range(24)]
     assert max(float(length_over_end(one).max()) for one in alone) > ODDS.sure
     assert max(features_of(one).overshoot for one in alone) <= 1
 
 
 @pytest.mark.parametrize("name", unseen.made_worlds())
 def test_pictures_of_an_unseen_world_differ_much_in_length(name):
-    world = unseen.made_worlds()[name]
+    world: Any = unseen.made_worlds()[name]
     lengths = world.truth(400, 0).flatten(1).norm(dim=1)
     assert lengths.max() / lengths.min() > 4
     assert world.predictions(0, 4)(torch.zeros(4, *world.shape, dtype=torch.float64), 1.0)[0].isfinite().all()

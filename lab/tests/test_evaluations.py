@@ -24,12 +24,15 @@ def test_a_stopped_table_goes_on_where_it_was(tmp_path):
     demo, row = Counting(), Row(NOISY, 2.0)
     assert kept_pixels(demo, row, 2 * BATCH, until=-math.inf, folder=tmp_path) is None
     assert demo.seeds == []
-    first = kept_pixels(demo, row, BATCH, folder=tmp_path)
-    whole = kept_pixels(demo, row, 2 * BATCH, until=math.inf, folder=tmp_path)
+    first, whole = (kept_pixels(demo, row, count, until=math.inf, folder=tmp_path) for count in (BATCH, 2 * BATCH))
+    again = kept_pixels(demo, row, 30, until=-math.inf, folder=tmp_path)
     assert demo.seeds == [SEED, SEED + BATCH]
+    assert whole is not None
+    assert first is not None
+    assert again is not None
     assert torch.equal(whole[:BATCH], first)
     assert whole[:, 0, 0, 0].unique().tolist() == [SEED, SEED + BATCH]
-    assert torch.equal(kept_pixels(demo, row, 30, until=-math.inf, folder=tmp_path), first[:30])
+    assert torch.equal(again, first[:30])
 
 
 def test_rows_that_differ_are_kept_apart(tmp_path):

@@ -1,7 +1,7 @@
 """The fuzzer's parts, each against what is made up for it: seeds, changes, verdicts, and how a fault is made small."""
 
-import importlib.util
 import json
+import runpy
 import traceback
 from pathlib import Path
 from random import Random
@@ -141,10 +141,8 @@ def pack(tmp_path):
     place = tmp_path / "custom_nodes" / "ours"
     place.mkdir(parents=True)
     (place / "work.py").write_text(PACK, encoding="ascii")
-    spec = importlib.util.spec_from_file_location("work_of_a_pack", place / "work.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return vars(module), Judge(place, lambda name: name == "Ours", Limits())
+    module = runpy.run_path(str(place / "work.py"), run_name="work_of_a_pack")
+    return module, Judge(place, lambda name: name == "Ours", Limits())
 
 
 def error_of(function, *values, node="Ours"):
@@ -256,6 +254,7 @@ def test_a_case_that_was_kept_is_the_same(tmp_path):
 
 def test_the_twin_has_the_hosts_sampler_and_no_rules():
     found = twin_of(GRAPH, CATALOGUE)
+    assert found
     assert {facts["class_type"] for facts in found.values()} == {"Start", "KSampler", "PreviewAny"}
     assert found["4"]["inputs"] == {"model": ["1", 0]}
     assert twin_of({"1": GRAPH["1"]}, CATALOGUE) is None

@@ -3,6 +3,7 @@
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ FAULTY = "faulty_nodes.py"
 IMPATIENT = Limits(seconds=3.0, grown=300 << 20, patience=2.0)
 
 
-def node(kind, value=1, before=None):
+def node(kind, value: Any = 1, before=None):
     wired = {} if before is None else {"before": before}
     return {"class_type": f"Faulty{kind}", "inputs": {"value": value, **wired}}
 
@@ -75,8 +76,7 @@ def test_every_fault_is_seen(faulty, kind, value, verdict, words):
 def test_a_new_fault_is_made_small_and_kept(faulty):
     graph = {str(k): node("Sound", k) for k in range(1, 5)} | {"5": node("Raw", ["2", 0])}
     case = Case("prompt", "raw", graph, [put("2", "value", 7), put("1", "value", 2)])
-    for _ in range(2):
-        found = faulty.try_case(case)
+    _, found = (faulty.try_case(case) for _ in range(2))
     assert faulty.counts["prompt"][verdicts.RAW] == 2
     ((kept, known),) = faulty.faults.values()
     assert known == found

@@ -49,7 +49,7 @@ def trained():
 
 def bench(dtype="bfloat16"):
     network, sigma_data = trained()
-    judge, _ = load_classifier(ASSETS / "classifiers" / "pocket-judge-1.safetensors")
+    judge = demo_files.read_judge()
     tensors, _ = read_safetensors(FIXTURES / "pocket_judge_statistics.safetensors")
     real = demo_evaluation.Statistics(**{name: tensor.double() for name, tensor in tensors.items()})
     return demo_evaluation.Bench(network, judge, real, sigma_data, demo_evaluation.Protocol(dtype=dtype))

@@ -3,11 +3,12 @@
 import json
 import math
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageSequence, PngImagePlugin
 
 from guidance_geometry.dev.fixtures.classifier_run import ClassifierRun
 from guidance_geometry.figures.film import Film
@@ -188,16 +189,16 @@ def test_a_drawing_takes_half_of_its_exact_copy():
 
 def test_a_plain_animation_keeps_frames_and_times():
     frames = np.random.default_rng(0).integers(0, 255, (3, 20, 30, 4), dtype=np.uint8)
-    film = Film(frames, (500, 600, 700), ("a", "b", "c"), None, True)
+    last: Any = None
+    film = Film(frames, (500, 600, 700), ("a", "b", "c"), last, True)
     whole = film.webp({"prompt": {"1": "x" * 3000}, "workflow": {"nodes": []}})
     plain = pictures.plain_webp(whole)
     assert len(plain) < len(whole) - 3000
     found, times = Image.open(BytesIO(plain)), []
     assert not found.getexif()
-    for k in range(found.n_frames):
-        found.seek(k)
-        assert apart(found.convert("RGB"), frames[k, ..., :3]) <= 7
-        times.append(found.info["duration"])
+    for k, frame in enumerate(ImageSequence.Iterator(found)):
+        assert apart(frame.convert("RGB"), frames[k, ..., :3]) <= 7
+        times.append(frame.info["duration"])
     assert times == [500, 600, 700]
     assert pictures.plain_webp(plain) == plain
 

@@ -182,7 +182,7 @@ def test_augmented_noisy_images_come_with_their_noise_level():
 def test_short_run_learns_and_its_files_load(tmp_path):
     command = [*TOOL, "--steps", "20", "--images", "200", "--processes", "1", "--out", tmp_path]
     printed = "".join(run([*command, "--stage", stage]) for stage in ("classifiers", "denoiser", "export"))
-    first, last = map(float, re.search(r"first steps ([\d.]+), of the last ([\d.]+)", printed).groups())
+    first, last = map(float, re.findall(r"first steps ([\d.]+), of the last ([\d.]+)", printed)[0])
     assert last < first
     network, metadata = demo_files.read_denoiser(tmp_path / "denoisers" / "pocket-1.safetensors")
     assert metadata["gg.architecture"] == "pocket-unet-1"

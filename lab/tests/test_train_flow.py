@@ -1,5 +1,8 @@
 """The training of the latent demo model: its VAE, its latent space, its denoiser."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 import torch
 
@@ -76,5 +79,6 @@ def test_a_vae_whose_latents_the_pack_does_not_state_is_refused():
 
 
 def test_the_bench_starts_at_pure_noise_and_ends_clean():
-    levels = demo_flow.FlowBench.levels(type("Any", (), {"protocol": demo_flow.FlowProtocol()})())
+    bench: Any = SimpleNamespace(protocol=demo_flow.FlowProtocol())
+    levels = demo_flow.FlowBench.levels(bench)
     assert (float(levels[0]), float(levels[-1]), len(levels)) == (1.0, 0.0, 21)

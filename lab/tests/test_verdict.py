@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,8 +39,10 @@ from guidance_geometry.verdict.known import Known
 from guidance_geometry.verdict.odds import ODDS
 from guidance_geometry.verdict.report import Case, answer_of
 
+NOWHERE: dict[str, Any] = {"pocket-1": None}  # the world of runs that are put in its place
 
-def small_mixture():
+
+def small_mixture() -> Any:
     return worlds.exact_worlds()["mixture-2"]
 
 
@@ -71,7 +74,7 @@ def test_energy_distance_of_equal_worlds_vanishes_and_of_shifted_ones_does_not()
 
 @pytest.mark.parametrize("name", ["mixture-32", "spectral"])
 def test_denoising_true_samples_leaves_them_and_averages_to_the_mean(name):
-    world = worlds.exact_worlds()[name]
+    world: Any = worlds.exact_worlds()[name]
     x0 = world.truth(60, 0)
     predict = world.predictions(0, 60)
     for found in predict(x0, 1e-4):
@@ -103,7 +106,7 @@ def test_samplers_keep_gaussian_noise_at_the_level_they_state(key, flow):
 def test_a_run_without_guidance_is_never_called_burnt_where_pictures_differ_in_length(name):
     world = unseen.made_worlds()[name]
     _, trace = runs.recorded(world, runs.SAMPLERS["A"], 1.0, 60, 0)
-    steps = trace.steps | wrong.unmeasured(trace.n)
+    steps = {**trace.steps, **wrong.unmeasured(trace.n)}
     for size in (1, 4, 8):
         for own in batches.batches(trace.batch, world.labels, size, 100):
             case = Case.of(
@@ -116,7 +119,7 @@ def test_a_run_without_guidance_is_never_called_burnt_where_pictures_differ_in_l
 def test_a_good_run_with_a_rule_is_not_said_to_push_further_because_its_picture_is_dark():
     world, facts = unseen.made_worlds()["dark"], {"model": {"name": "dark", "hash": wrong.MARK}}
     _, plain = runs.recorded(world, runs.SAMPLERS["A"], 1.4, 80, 0)  # the top of its band
-    top = dict(
+    top: dict[str, float] = dict(
         zip(batches.ROW, batches.features(plain, world.labels, 1, 80).median(dim=0).values.tolist(), strict=True)
     )
     edges = {"low": {}, "high": {name: top[name] for name in ("overmean", "strength")}}
@@ -125,9 +128,9 @@ def test_a_good_run_with_a_rule_is_not_said_to_push_further_because_its_picture_
     rows = batches.features(trace, world.labels, 1, 80)
     times = [min(times_as_far(float(row[1]), float(row[3]), top)) for row in rows]
     assert sum(time > ODDS.rules.further for time in times) >= 8, "both lengths tell how bright its picture is"
-    steps = trace.steps | wrong.unmeasured(trace.n)
+    steps = {**trace.steps, **wrong.unmeasured(trace.n)}
     for one in range(trace.batch):
-        part = runs.Trace(trace.header | facts, steps | {"K": trace.steps["K"][:, [one]]}, trace.stage)
+        part = runs.Trace({**trace.header, **facts}, {**steps, "K": trace.steps["K"][:, [one]]}, trace.stage)
         assert answer_of(Case.of(part, known, ODDS)).headline.id in ("head.card.no_further", "head.changed")
 
 
@@ -149,8 +152,8 @@ def test_a_blurred_condition_makes_the_same_run_at_a_larger_scale():
         for one, gamma in ((world, 2.0), (Blurred("blurred", world.mixture), 4.0))
     )
     assert torch.allclose(sharp[0], blurred[0], atol=1e-9)
-    rows = (batches.features(trace, world.labels, 4, 9)[:, 1:4] for _, trace in (sharp, blurred))
-    assert torch.allclose(*rows, atol=1e-6), "all but overshoot, which tells where gamma is 1"
+    one, other = (batches.features(trace, world.labels, 4, 9)[:, 1:4] for _, trace in (sharp, blurred))
+    assert torch.allclose(one, other, atol=1e-6), "all but overshoot, which tells where gamma is 1"
 
 
 def test_runs_of_a_smaller_count_are_the_first_of_a_larger_one():
@@ -340,9 +343,9 @@ def test_a_card_that_misses_its_sisters_is_no_fault_only_where_nothing_is_said_o
 def test_the_verdict_keeps_silent_with_a_card_of_other_weights(monkeypatch):
     monkeypatch.setattr(wrong, "own_run", lambda world, setting, gamma: own(gamma))
     found = carded(judged(GOOD).band, judged(GOOD))
-    assert wrong.keeps_silent(found, {"pocket-1": None})
+    assert wrong.keeps_silent(found, NOWHERE)
     monkeypatch.setattr(wrong, "OTHER", wrong.MARK)
-    assert not wrong.keeps_silent(found, {"pocket-1": None})
+    assert not wrong.keeps_silent(found, NOWHERE)
 
 
 def test_a_kind_of_difference_counts_alike_however_many_cases_it_has():
@@ -426,7 +429,7 @@ def test_a_row_of_a_cell_is_what_the_pack_reads_of_that_batch(name, size):
     _, trace = runs.recorded(world, runs.SAMPLERS["A-apg"], 2.0, 40, 0)
     rows = batches.features(trace, world.labels, size, 9)
     for row, own in zip(rows, batches.batches(40, world.labels, size, 9), strict=True):
-        one = runs.Trace(trace.header, trace.steps | {"K": trace.steps["K"][:, own]}, trace.stage)
+        one = runs.Trace(trace.header, {**trace.steps, "K": trace.steps["K"][:, own]}, trace.stage)
         found, weak = features_of(one), overshoots(blurred(one, 4.0))
         expected = [*(getattr(found, feature) for feature in batches.FEATURES), float(weak.max())]
         assert row.tolist() == pytest.approx(expected, rel=1e-9)
@@ -442,21 +445,21 @@ def blurred(trace, k):
 
 def test_every_kind_of_miss_is_found_with_its_neighbours():
     setting = judged(GOOD)
-    alarm = misses.false_alarm([setting], 3.5, 2.0)
+    alarm: Any = misses.false_alarm([setting], 3.5, 2.0)
     assert (alarm.gammas[alarm.framed], "called burning" in alarm.words) == (4.0, True)
-    assert "perhaps" in misses.false_alarm([setting], 9.0, 2.0).words
+    alarm = misses.false_alarm([setting], 9.0, 2.0)
+    assert "perhaps" in alarm.words
     assert misses.false_alarm([setting], 9.0, 5.0) is None
-    missed = misses.missed_burn([setting], 20.0, 4)
-    assert missed is None, "no batch of four is there"
-    missed = misses.missed_burn([setting], 20.0, 1)
+    assert misses.missed_burn([setting], 20.0, 4) is None, "no batch of four is there"
+    missed: Any = misses.missed_burn([setting], 20.0, 1)
     assert (missed.gammas, missed.framed) == ((4.0, 8.0, 16.0), 2)
     assert "16" in missed.words
     assert misses.missed_burn([setting], 1.0, 1) is None
     far = carded(GoodScales(0.9, 1.0, 1.1), setting)
-    shown = misses.uncovered([far], 1.6)
+    shown: Any = misses.uncovered([far], 1.6)
     assert (shown.gammas, shown.gammas[shown.framed]) == ((1.0, 4.0), 4.0)
     assert misses.uncovered([far], 40.0) is None
-    changed = misses.changed_label([setting])
+    changed: Any = misses.changed_label([setting])
     assert changed.gammas == (8.0, 16.0)
     assert changed.named == ((0, 3),)
 
@@ -464,7 +467,8 @@ def test_every_kind_of_miss_is_found_with_its_neighbours():
 def test_the_verdict_is_shown_where_it_is_wrong(monkeypatch):
     setting, low = judged(GOOD), GoodScales(0.8, 1.0, 1.2)
     monkeypatch.setattr(wrong, "own_run", lambda world, setting, gamma: own(gamma))
-    text, shown = wrong.worst_case([carded(low, setting)], 1.5, {"pocket-1": None})
+    worst: Any = wrong.worst_case([carded(low, setting)], 1.5, NOWHERE)
+    text, shown = worst
     assert "> cfg 4 is above the good range of pocket-1" in text
     assert "It is wrong" in text
     assert shown.gammas[shown.framed] == 4.0
@@ -476,8 +480,8 @@ def test_the_verdict_is_shown_where_it_is_wrong(monkeypatch):
 def own(gamma):
     """A run of the exact world under the name that the case has."""
     _, trace = runs.recorded(small_mixture(), runs.SAMPLERS["A"], gamma, 4, 0)
-    steps = trace.steps | wrong.unmeasured(trace.n)
-    return runs.Trace(trace.header | {"model": {"name": "pocket-1", "hash": wrong.MARK}}, steps, trace.stage)
+    steps = {**trace.steps, **wrong.unmeasured(trace.n)}
+    return runs.Trace({**trace.header, "model": {"name": "pocket-1", "hash": wrong.MARK}}, steps, trace.stage)
 
 
 def test_a_card_has_one_band_for_each_class(monkeypatch, tmp_path):
@@ -501,7 +505,7 @@ def judged_well(sampler):
     """A setting with two seeds of one seen world, and runs of the same lengths at every scale."""
     setting = two_seeds(judged(GOOD, sampler=sampler))
     runs_of = {f"f{size}": np.full((10, 5), 0.1) for size in (1, 4, 8)}
-    cells_of = tuple(tuple(cell | runs_of | {"count": np.array(60)} for cell in seeds) for seeds in setting.cells)
+    cells_of = tuple(tuple({**cell, **runs_of, "count": np.array(60)} for cell in seeds) for seeds in setting.cells)
     return replace(setting, cells=cells_of)
 
 

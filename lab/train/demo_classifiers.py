@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.amp import autocast
 
 from ...classifiers.networks import build
-from .demo_training import SIGMA_MAX
+from .demo_training import SIGMA_MAX, channels_last
 
 BATCH = 64
 RATE, DECAY, WARM_UP = 2e-3, 0.02, 50
@@ -108,7 +108,7 @@ def train_classifier(recipe: ClassifierRecipe, config: dict[str, float], images:
     """Train one classifier: AdamW, warm-up, cosine, bfloat16.  images [N, 3, 32, 32] in [-1, 1], labels [N]"""
     torch.manual_seed(recipe.seed)
     g = torch.Generator().manual_seed(recipe.seed)
-    network = build(recipe.architecture, config).to(memory_format=torch.channels_last).train()
+    network = channels_last(build(recipe.architecture, config)).train()
     optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY)
     for step in range(recipe.steps):
         warm, progress = min(1.0, (step + 1) / WARM_UP), step / recipe.steps

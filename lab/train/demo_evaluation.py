@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .demo_training import SIGMA_MAX, SIGMA_MIN, evaluate
+from ...classifiers.networks import PocketJudge
+from .demo_training import SIGMA_MAX, SIGMA_MIN, Pockets, evaluate
 
 GAMMAS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 Denoise = Callable[[Tensor, Tensor, Tensor], Tensor]  # x, sigma [B], labels [B] -> x0
@@ -200,7 +201,7 @@ def interval(share: float, count: int, z: float = 1.96) -> list[float]:
 class Bench:
     """Samples by one protocol, measured against the validation images by one judge."""
 
-    def __init__(self, network: nn.Module, judge: nn.Module, real: Statistics, sigma_data: float, protocol: Protocol):
+    def __init__(self, network: Pockets, judge: PocketJudge, real: Statistics, sigma_data: float, protocol: Protocol):
         self.denoise = Denoiser(network, sigma_data, getattr(torch, protocol.dtype))
         self.judge, self.real, self.sigma_data, self.protocol = judge, real, sigma_data, protocol
         self.null_index = network.null_index

@@ -12,14 +12,19 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from ...classifiers.files import load_classifier
+from ...classifiers.networks import PocketJudge
 from ...denoisers.pocket import PocketSizes, PocketUNet
+from ...dev.places import ROOT
 from ...files.safetensors import read_safetensors, write_safetensors
 from ...files.writing import write_atomically
 from ...networks.weights import weights_of
 from .. import markdown
 from .demo_classifiers import NOISY_LOWEST, ClassifierRecipe
 from .demo_evaluation import Statistics
-from .demo_training import SIGMA_MAX, SIGMA_MIN
+from .demo_training import SIGMA_MAX, SIGMA_MIN, channels_last
+
+JUDGE = ROOT / "assets" / "classifiers" / "pocket-judge-1.safetensors"
 
 DENOISER = "pocket-1"
 LICENCE = "CC0-1.0"
@@ -134,7 +139,14 @@ def read_denoiser(path: Path) -> tuple[PocketUNet, dict[str, str]]:
     labels = len(json.loads(metadata["gg.labels"]))
     network = PocketUNet(PocketSizes(**json.loads(metadata["gg.config"]), labels=labels))
     network.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
-    return network.to(memory_format=torch.channels_last).eval().requires_grad_(False), metadata
+    return channels_last(network).eval().requires_grad_(False), metadata
+
+
+def read_judge(path: Path = JUDGE) -> PocketJudge:
+    """The network that says what a picture shows."""
+    judge, _ = load_classifier(path)
+    assert isinstance(judge, PocketJudge)
+    return judge
 
 
 def multiply_adds(network: nn.Module, shape: tuple[int, ...] = (3, 32, 32)) -> int:

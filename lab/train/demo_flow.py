@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ...classifiers.networks import PocketJudge
 from ...denoisers.latents import POCKET_LATENTS
-from ...denoisers.pocket_flow import FlowSizes, PocketFlow
+from ...denoisers.pocket_flow import FlowSizes, PocketFlow, PocketVAE
 from ...denoisers.schedules import network_time
 from .demo_evaluation import Bench, Protocol, Statistics
-from .demo_training import Course, Training
+from .demo_training import Course, Network, Training, channels_last
 
 VALIDATION_LEVELS = (0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98)
 LOWEST, HIGHEST = 1e-3, 0.999
@@ -29,7 +30,7 @@ class FlowRecipe(Course):
     level_normal: float = 0.75
 
 
-def velocity(network: nn.Module, x: Tensor, s: Tensor, y: Tensor) -> Tensor:  # [B, ...], [B], [B] -> [B, ...]
+def velocity(network: Network, x: Tensor, s: Tensor, y: Tensor) -> Tensor:  # [B, ...], [B], [B] -> [B, ...]
     """v = eps - x0 at noise level s."""
     return network(x.contiguous(memory_format=torch.channels_last), network_time("log_sigma", "flow", s), y)
 
@@ -41,7 +42,7 @@ class FlowTraining(Training):
 
     def built(self) -> PocketFlow:
         """The network before training."""
-        return PocketFlow(FlowSizes(**self.config)).to(memory_format=torch.channels_last)
+        return channels_last(PocketFlow(FlowSizes(**self.config)))
 
     def draw_sigma(self) -> Tensor:  # [batch]
         """Noise levels s.  Source: Esser et al. 2024, arXiv 2403.03206, section 3.1 (logit-normal)."""
@@ -63,7 +64,7 @@ class FlowTraining(Training):
         return validation_loss(self.averaged_network(), images, labels)
 
 
-def velocity_loss(network: nn.Module, x0: Tensor, eps: Tensor, level: Tensor, y: Tensor) -> Tensor:  # -> [B]
+def velocity_loss(network: Network, x0: Tensor, eps: Tensor, level: Tensor, y: Tensor) -> Tensor:  # -> [B]
     """mean |v - (eps - x0)|^2 at x = (1 - s) x0 + s eps."""
     s = level[:, None, None, None]
     error = velocity(network, (1 - s) * x0 + s * eps, level, y).float() - (eps - x0)
@@ -81,7 +82,7 @@ def validation_loss(network: nn.Module, samples: Tensor, labels: Tensor) -> dict
 
 
 @torch.no_grad()
-def decoded(vae: nn.Module, samples: Tensor) -> Tensor:  # [B, 4, H, W] of unit deviation -> [B, 3, 4H, 4W]
+def decoded(vae: PocketVAE, samples: Tensor) -> Tensor:  # [B, 4, H, W] of unit deviation -> [B, 3, 4H, 4W]
     """The pictures of samples."""
     return vae.decode(samples / per_channel(POCKET_LATENTS.scale) + per_channel(POCKET_LATENTS.shift))
 
@@ -108,7 +109,9 @@ class FlowProtocol(Protocol):
 class FlowBench(Bench):
     """Samples of latents by one protocol, decoded and measured as Pocket's."""
 
-    def __init__(self, network: nn.Module, vae: nn.Module, judge: nn.Module, real: Statistics, protocol: FlowProtocol):
+    def __init__(
+        self, network: PocketFlow, vae: PocketVAE, judge: PocketJudge, real: Statistics, protocol: FlowProtocol
+    ):
         super().__init__(network, judge, real, 1.0, protocol)
         self.denoise, self.vae = FlowDenoiser(network, getattr(torch, protocol.dtype)), vae
 

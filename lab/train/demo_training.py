@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -15,12 +16,23 @@ from torch import Tensor, nn
 from torch.amp import autocast
 
 from ...denoisers.pocket import PocketSizes, PocketUNet
+from ...denoisers.pocket_flow import PocketFlow
 
 SIGMA_MIN, SIGMA_MAX = 0.002, 80.0
 VALIDATION_SIGMAS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 20.0)
 BINS = 24
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # quintic that drives singular values towards 1 (Jordan et al. 2024)
 BY_ADAMW = ("stem", "head.look", "head.mix", "head.blocks", "head.colour", "embedding.first", "embedding.classes")
+
+
+Pockets = PocketUNet | PocketFlow
+Network = Callable[[Tensor, Tensor, Tensor], Tensor]  # noisy sample, level, labels -> output
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def channels_last(network: Module) -> Module:
+    """Lay the kernels out as convolutions on a CPU like them best."""
+    return nn.utils.convert_conv2d_weight_memory_format(network, torch.channels_last)
 
 
 @dataclass(frozen=True)
@@ -73,7 +85,7 @@ def edm_coefficients(sigma: Tensor, sigma_data: float) -> tuple[Tensor, Tensor, 
     return c_skip, c_out, c_in
 
 
-def evaluate(network: nn.Module, x: Tensor, sigma: Tensor, y: Tensor, sigma_data: float) -> Tensor:  # -> x0 [B, ...]
+def evaluate(network: Network, x: Tensor, sigma: Tensor, y: Tensor, sigma_data: float) -> Tensor:  # -> x0 [B, ...]
     """The denoiser D(x, sigma, y), in the dtype of `x`."""
     c_skip, c_out, c_in = (c[:, None, None, None] for c in edm_coefficients(sigma, sigma_data))
     raw = network((c_in * x).contiguous(memory_format=torch.channels_last), sigma.log() / 4, y)
@@ -100,12 +112,17 @@ class Muon:
     def step(self, rate: float) -> None:
         """Move every matrix by rate * sqrt(max(1, rows / columns)) along the orthogonalised Nesterov momentum."""
         for (rows, columns), group in self.groups.items():
-            gradient = torch.stack([weight.grad.reshape(rows, columns) for weight in group])
+            gradient = torch.stack([one.reshape(rows, columns) for one in gradients_of(group)])
             momentum = self.momenta[rows, columns].lerp_(gradient, 1 - self.recipe.muon_momentum)
             update = orthogonalise(gradient.lerp_(momentum, self.recipe.muon_momentum))
             for weight, direction in zip(group, update, strict=True):
                 weight.mul_(1 - rate * self.recipe.muon_decay)
                 weight.sub_(direction.reshape(weight.shape), alpha=rate * max(1.0, rows / columns) ** 0.5)
+
+
+def gradients_of(weights: Iterable[nn.Parameter]) -> list[Tensor]:
+    """Those of a backward pass."""
+    return [weight.grad for weight in weights if weight.grad is not None]
 
 
 def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:  # [n, rows, columns] -> same, float32
@@ -150,7 +167,7 @@ class Share:
         """Add up the gradients of all processes, in place."""
         if self.processes == 1:
             return
-        gradients = [p.grad for p in network.parameters()]
+        gradients = gradients_of(network.parameters())
         flat = torch.cat([gradient.flatten() for gradient in gradients])
         torch.distributed.all_reduce(flat)
         for gradient, total in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
@@ -167,7 +184,7 @@ class Training:
         images: Tensor,
         labels: Tensor,
         sigma_data: float,
-        recipe: Course,
+        recipe: Any,  # a Course with the noise levels that draw_sigma draws
         config: dict[str, Any],
         share: Share = Share(),
     ):
@@ -188,9 +205,9 @@ class Training:
         self.order = torch.empty(0, dtype=torch.long)
         self.step, self.seconds = 0, 0.0
 
-    def built(self) -> nn.Module:
+    def built(self) -> Pockets:
         """The network before training."""
-        return PocketUNet(PocketSizes(**self.config)).to(memory_format=torch.channels_last)
+        return channels_last(PocketUNet(PocketSizes(**self.config)))
 
     def rate(self) -> float:
         """Learning rate as a share of its peak: warm-up, then along the recipe's corners, flat before the first."""
@@ -267,10 +284,10 @@ class Training:
     def update_average(self) -> None:
         """Power average: its memory is a fixed share of the run, so there is no half-life to tune."""
         beta = (1 - 1 / self.step) ** self.recipe.ema_power
-        current = [p.detach() for p in self.network.parameters()]
-        torch._foreach_lerp_(list(self.average.values()), current, 1 - beta)
+        for mean, weight in zip(self.average.values(), self.network.parameters(), strict=True):
+            mean.lerp_(weight.detach(), 1 - beta)
 
-    def averaged_network(self) -> nn.Module:
+    def averaged_network(self) -> Pockets:
         """A network that carries the averaged weights."""
         network = self.built()
         network.load_state_dict(self.average)

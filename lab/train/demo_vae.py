@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.amp import autocast
 
 from ...denoisers.pocket_flow import PocketVAE
-from .demo_training import Muon
+from .demo_training import Muon, channels_last
 
 BY_ADAMW = ("encoder.1.", "encoder.6.", "decoder.0.", "decoder.8.")  # where numbers of another kind go in or come out
 STORED = ("network", "average", "adamw")
@@ -58,7 +58,7 @@ class VAETraining:
     def __init__(self, images: Tensor, recipe: VAERecipe):
         torch.manual_seed(recipe.seed)
         self.images, self.recipe, self.step, self.seconds = images, recipe, 0, 0.0
-        self.network = PocketVAE().to(memory_format=torch.channels_last)
+        self.network = channels_last(PocketVAE())
         self.average = PocketVAE().requires_grad_(False)
         self.average.load_state_dict(self.network.state_dict())
         by_muon = [p for name, p in self.network.named_parameters() if p.ndim > 1 and not name.startswith(BY_ADAMW)]
@@ -97,8 +97,8 @@ class VAETraining:
     def follow(self) -> None:
         """Let the average go a little way towards the weights."""
         kept = min(self.recipe.average, self.step / (self.step + 10))
-        current = [p.detach() for p in self.network.parameters()]
-        torch._foreach_lerp_(list(self.average.parameters()), current, 1 - kept)
+        for mean, weight in zip(self.average.parameters(), self.network.parameters(), strict=True):
+            mean.lerp_(weight.detach(), 1 - kept)
 
     def state(self) -> dict[str, Any]:
         """Everything needed to go on."""

@@ -22,6 +22,8 @@ from typing import Any
 import torch
 
 from ...classifiers.files import load_classifier
+from ...classifiers.networks import PocketJudge
+from ...denoisers.pocket import PocketUNet
 from ...dev.places import ROOT
 from . import demo_classifiers, demo_data, demo_evaluation, demo_files
 from .demo_training import Recipe, Share, Training, validation_loss
@@ -96,7 +98,7 @@ def export(shop: PocketWorkshop) -> None:
 
 def fixtures(shop: PocketWorkshop) -> None:
     """Write the pictures and statistics that the tests need."""
-    judge, _ = load_classifier(shop.classifier_path("pocket-judge-1"))
+    judge = demo_files.read_judge(shop.classifier_path("pocket-judge-1"))
     features, labels = judged(shop, judge), shop.held_out_labels
     halves = torch.stack(
         [demo_evaluation.statistics_of(features[own], labels[own] // 2).within for own in halved(labels)]
@@ -111,12 +113,12 @@ def halved(labels: torch.Tensor) -> list[torch.Tensor]:
 
 
 @torch.no_grad()
-def judged(shop: PocketWorkshop, judge: torch.nn.Module) -> torch.Tensor:
+def judged(shop: PocketWorkshop, judge: PocketJudge) -> torch.Tensor:
     """Judge features of all validation images."""
     return torch.cat([judge.features(part) for part in shop.held_out.split(250)])
 
 
-def real_statistics(shop: PocketWorkshop, judge: torch.nn.Module) -> demo_evaluation.Statistics:
+def real_statistics(shop: PocketWorkshop, judge: PocketJudge) -> demo_evaluation.Statistics:
     """Of the judge's features of all validation images."""
     return demo_evaluation.statistics_of(judged(shop, judge), shop.held_out_labels)
 
@@ -155,9 +157,9 @@ def classifier_facts(path: Path) -> dict[str, Any]:
     }
 
 
-def bench_of(shop: PocketWorkshop, network: torch.nn.Module) -> demo_evaluation.Bench:
+def bench_of(shop: PocketWorkshop, network: PocketUNet) -> demo_evaluation.Bench:
     """The denoiser, the judge and the real images' statistics, ready to measure."""
-    judge, _ = load_classifier(shop.classifier_path("pocket-judge-1"))
+    judge = demo_files.read_judge(shop.classifier_path("pocket-judge-1"))
     protocol = demo_evaluation.Protocol(samples=shop.options.samples)
     return demo_evaluation.Bench(network, judge, real_statistics(shop, judge), shop.sigma_data, protocol)
 

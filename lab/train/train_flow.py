@@ -21,15 +21,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...classifiers.files import load_classifier
 from ...denoisers.latents import POCKET_LATENTS
 from ...denoisers.pocket_flow import FlowSizes, PocketFlow, PocketVAE
 from ...denoisers.reading import read_denoiser
-from ...dev.places import ROOT
 from ...files.safetensors import read_safetensors
 from . import demo_evaluation, demo_files, demo_vae
 from .demo_flow import FlowBench, FlowProtocol, FlowRecipe, FlowTraining, per_channel, validation_loss
-from .demo_training import Share
+from .demo_training import Share, channels_last
 from .workshop import PROGRESS, Workshop, options_of, parsed, run_stages
 from .workshop import make_denoiser as make_any_denoiser
 
@@ -129,13 +127,13 @@ def read_flow(path: Path) -> tuple[PocketFlow, PocketVAE]:
     network, vae = PocketFlow(FlowSizes(**file.spec.sizes, labels=len(file.spec.labels))), PocketVAE()
     for module, weights in ((network, file.weights), (vae, file.vae)):
         module.load_state_dict({name: weight.float() for name, weight in weights.items()})
-        module.to(memory_format=torch.channels_last).eval().requires_grad_(False)
+        channels_last(module).eval().requires_grad_(False)
     return network, vae
 
 
 def bench_of(shop: FlowWorkshop) -> FlowBench:
     """The written files and the judge, ready to measure."""
-    judge, _ = load_classifier(ROOT / "assets" / "classifiers" / "pocket-judge-1.safetensors")
+    judge = demo_files.read_judge()
     features = torch.cat([judge.features(part) for part in shop.held_out.split(250)])
     real = demo_evaluation.statistics_of(features, shop.held_out_labels)
     return FlowBench(*read_flow(shop.path), judge, real, FlowProtocol(samples=shop.options.samples))

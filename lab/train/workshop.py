@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.multiprocessing.spawn import start_processes
 
 from ...dev.places import ROOT
 from . import demo_data, demo_files
@@ -94,9 +95,7 @@ def make_denoiser(shop: Workshop) -> None:
     if shop.options.processes == 1:
         train_part(0, shop)
     else:
-        torch.multiprocessing.start_processes(
-            train_part, args=(shop,), nprocs=shop.options.processes, start_method="fork"
-        )
+        start_processes(train_part, args=(shop,), nprocs=shop.options.processes, start_method="fork")
 
 
 def options_of(what: str, stages: tuple[str, ...], steps: int) -> argparse.ArgumentParser:

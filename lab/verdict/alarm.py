@@ -118,8 +118,8 @@ class Alarm:
     def of(cls, cells: Sequence[Cell], bands: Mapping[tuple[str, str, str], GoodScales]) -> Alarm:
         """From cells that were measured."""
         settings, known = list(settings_of(cells, bands)), {world for world, *_ in bands}
-        parts = ([one for one in settings if (one.world in known) is inside] for inside in (True, False))
-        return cls(*parts, {cell.world.name: cell.world for cell in cells}, tuple(bands))
+        ours, others = ([one for one in settings if (one.world in known) is inside] for inside in (True, False))
+        return cls(ours, others, {cell.world.name: cell.world for cell in cells}, tuple(bands))
 
     @cached_property
     def burning(self) -> tuple[float, float, dict[str, WorldOdds]]:

@@ -50,7 +50,7 @@ QUICK |= {"pocket-1": Plan(("A",), (0, 1), 40, (2.0, 4.0, 8.0))}
 
 def worlds_of(options: argparse.Namespace) -> dict[str, World]:
     """The worlds that were asked for."""
-    everything = exact_worlds() | trained_worlds(options.cache)
+    everything: dict[str, World] = {**exact_worlds(), **trained_worlds(options.cache)}
     if options.quick:
         return {name: everything[name] for name in QUICK}
     kinds = {

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -20,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...dev.places import ROOT
+from ...dev.places import ROOT, pack_version
 from ...verdict.card import FEATURES, write_card
 from .cells import CACHE, Cell, Plan
 from .evidence import Setting, real_statistics, setting_of
@@ -75,11 +74,6 @@ def claims(made: Making, command: str) -> dict[str, Any]:
         "pack": pack_version(),
         "command": command,
     }
-
-
-def pack_version() -> str:
-    """As pyproject.toml has it."""
-    return re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)[1]
 
 
 def band_claims(setting: Setting, plan: Plan) -> dict[str, Any]:

@@ -51,7 +51,7 @@ class Mixer(nn.Module):
         self.perceptrons = nn.ModuleList(
             nn.Sequential(Linear(size, 512), nn.ReLU(), Linear(512, size)) for size in sizes
         )
-        self.norms = nn.ModuleList(LayerNorm(shape) for shape in (sizes[::-1], sizes))
+        self.norms = nn.ModuleList(LayerNorm([*shape]) for shape in (sizes[::-1], sizes))
 
     def forward(self, y: Tensor) -> Tensor:  # [B, WIDTH, patches]
         """Of the same shape."""
@@ -69,7 +69,7 @@ class Score(nn.Module):
         self.enter = Conv2d(2, WIDTH, PATCH, stride=PATCH)
         self.leave = ConvTranspose2d(WIDTH, 1, PATCH, stride=PATCH)
         self.blocks = nn.Sequential(*(Mixer(patches) for _ in range(BLOCKS)))
-        self.norm = LayerNorm((WIDTH, patches))
+        self.norm = LayerNorm([WIDTH, patches])
 
     def forward(self, x: Tensor, t: float) -> Tensor:  # [B, 1, H, W]
         """Of the same shape."""
@@ -98,7 +98,7 @@ class Galaxies:
     side: int
     path: Path = field(repr=False)
 
-    labels: ClassVar[int] = 1
+    labels = 1
     flow: ClassVar[bool] = False
     trained: ClassVar[bool] = False
     highest: ClassVar[float] = math.sqrt(math.expm1(LAST))
@@ -121,7 +121,7 @@ class Galaxies:
 
     def predictions(self, first: int, count: int) -> Predictions:
         """Of both networks."""
-        return lambda x, sigma: tuple(self.denoised(survey, x, sigma) for survey in SURVEYS)
+        return lambda x, sigma: (self.denoised(SURVEYS[0], x, sigma), self.denoised(SURVEYS[1], x, sigma))
 
     def denoised(self, survey: str, x: Tensor, sigma: float) -> Tensor:
         """E[x0 | x] by Tweedie's formula: (x_t + (1 - alpha^2) score) / alpha, x_t = alpha x, alpha = exp(-t / 2)."""

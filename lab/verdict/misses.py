@@ -135,7 +135,7 @@ def grid(
     samples: Sequence[int],
 ) -> Shown:
     """The same samples at several scales.  scales: of the cells, and which of them is framed"""
-    ends = tuple(tuple(np.float32(cell["ends"][sample]) for cell in cells) for sample in samples)
+    ends = tuple(tuple(cell["ends"][sample].astype(np.float32) for cell in cells) for sample in samples)
     named = tuple(tuple(int(cell["named"][sample]) for cell in cells) for sample in samples)
     return Shown(name, words, *scales, ends, named, setting)
 

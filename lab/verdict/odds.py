@@ -168,6 +168,7 @@ def seeds_of(setting: Setting) -> tuple[Setting, ...]:
 
 def _seeds(setting: Setting, chosen: slice, part: str) -> Setting:
     cells = tuple(seeds[chosen] for seeds in setting.cells)
+    assert setting.real is not None
     return setting.judged([seen_of(seeds).numbers(setting.real) for seeds in cells], cells=cells, part=part)
 
 
@@ -175,6 +176,7 @@ def labels_of(setting: Setting) -> tuple[Setting, ...]:
     """A trained setting in two parts: every other label, and the others."""
     seen, within = [seen_of(cells) for cells in setting.cells], within_halves()
     parts = enumerate(("even labels", "odd labels"))
+    assert setting.real is not None
     reals = [half_of(setting.real, within[n], n) for n in (0, 1)]
     rows = [[one.half(n).numbers(reals[n]) for one in seen] for n in (0, 1)]
     return tuple(setting.judged(rows[n], part=part, parity=n) for n, part in parts)

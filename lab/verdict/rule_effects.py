@@ -100,7 +100,8 @@ def world_of(ground: Ground) -> World:
     rows = []
     for i, (name, one) in enumerate(ruled().items(), start=count):
         j = i + len(own)
-        about = (name, text_of(name, ground), one.gamma, *early_and_late(own[name]))
+        early, late = early_and_late(own[name])
+        about = (name, text_of(name, ground), one.gamma, early, late)
         rows.append(Row(*about, quality[i], quality[j], difference(j, i), difference(best, i)))
     return World(
         ground.world.name,
@@ -166,8 +167,12 @@ def early_and_late(cell: Cell) -> list[tuple[float, float]]:
     Steps count by their weight.
     """
     steps = len(cell["handed"])
-    parts = [slice(0, steps // THIRD), slice(steps - steps // THIRD, steps)]
-    return [tuple(typical(cell[name][part], cell["weight"][part]) for part in parts) for name in ("scale", "across")]
+    early, late = slice(0, steps // THIRD), slice(steps - steps // THIRD, steps)
+
+    def typical_in(part: slice, name: str) -> float:
+        return typical(cell[name][part], cell["weight"][part])
+
+    return [(typical_in(early, name), typical_in(late, name)) for name in ("scale", "across")]
 
 
 def typical(values: ndarray, weights: ndarray) -> float:  # [steps, B] x2; nan: unknown everywhere

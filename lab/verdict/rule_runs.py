@@ -30,7 +30,7 @@ from ..pages.sources import kept, origin
 from .runs import SAMPLERS, Memory, Sampler, step_of
 from .sampling import compared, judged
 from .twins import RANDOM, Mislabelled
-from .worlds import World, exact_worlds, pocket_world
+from .worlds import Exact, Mixture, Pocket, World, exact_worlds, pocket_world
 
 CACHE = ROOT / ".cache" / "rules"
 DEMO = ("pocket-flow-1", "pocket-1")
@@ -73,13 +73,15 @@ class Ground:
 
     def predict(self, x: Tensor, sigma: float, labels: Tensor | None) -> Tensor:  # x [B, ...] -> [B, ...]
         """x0-hat with labels or without."""
-        if self.world.trained:
-            wanted = torch.full((len(x),), self.world.labels) if labels is None else labels
-            return self.world.denoise(x, torch.full((len(x),), sigma), wanted)
-        exact = self.world.mixture.denoised
-        if labels is None or not isinstance(self.world, Mislabelled):
+        world = self.world
+        if isinstance(world, Pocket):
+            wanted = torch.full((len(x),), world.labels) if labels is None else labels
+            return world.denoise(x, torch.full((len(x),), sigma), wanted)
+        assert isinstance(world, Mixture)
+        exact = world.mixture.denoised
+        if labels is None or not isinstance(world, Mislabelled):
             return exact(x, sigma, label=labels)
-        odds = self.world.mixture.log_prob(x, sigma, label=labels) - self.world.mixture.log_prob(x, sigma)
+        odds = world.mixture.log_prob(x, sigma, label=labels) - world.mixture.log_prob(x, sigma)
         clean = torch.sigmoid(odds + float(np.log((1 - RANDOM) / RANDOM))).reshape(-1, *(1,) * (x.ndim - 1))
         return clean * exact(x, sigma, label=labels) + (1 - clean) * exact(x, sigma)
 
@@ -170,7 +172,7 @@ def measured(ground: Ground, name: str, one: Ruled) -> dict[str, ndarray]:
 
 def folder_of(ground: Ground) -> Path:
     """Where the cells of a world are kept."""
-    weights = (ground.world.path,) if ground.world.trained else ()
+    weights = (ground.world.path,) if isinstance(ground.world, Pocket) else ()
     facts = f"{ground.world.name}-{ground.sampler.key}-{ground.seeds}x{ground.count}".replace(" ", "-")
     return CACHE / f"{facts}-{origin(Path(__file__), weights)}"
 
@@ -188,12 +190,14 @@ def acts(runs: Sequence[Recording]) -> dict[str, ndarray]:
 
 def ends_judged(ground: Ground, runs: Sequence[Recording]) -> dict[str, ndarray]:
     """What the judge sees."""
+    assert isinstance(ground.world, Pocket)
     found = judged(ground.world, torch.cat([made.end for made in runs]))
     return {name: found[name] for name in ("judged", "named")}
 
 
 def ends_compared(ground: Ground, runs: Sequence[Recording]) -> dict[str, ndarray]:
     """How far the ends of every seed are from the truth, by class."""
+    assert isinstance(ground.world, Exact)
     parts = [compared(ground.world, made.end, seed) for seed, made in enumerate(runs)]
     return {name: np.stack([part[name] for part in parts]) for name in ("energy", "size")}
 

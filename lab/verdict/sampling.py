@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from ..train.demo_evaluation import to_pixels
+from ..train.demo_files import read_judge
 from .runs import Sampler, recorded
-from .worlds import World, judge
+from .worlds import Exact, Pocket, World
 
 RECORDED = 480  # samples whose inner products are kept
 ENDS = 400  # final samples that are kept
@@ -26,13 +27,16 @@ def measure(world: World, sampler: Sampler, gamma: float, count: int, seed: int)
     """
     ends, trace = recorded(world, sampler, gamma, count, seed)
     found = {"count": np.array(len(ends)), "K": trace.steps["K"][:, :RECORDED].float().numpy()}
-    return found | (judged(world, ends) if world.trained else compared(world, ends, seed))
+    if isinstance(world, Pocket):
+        return found | judged(world, ends)
+    assert isinstance(world, Exact)
+    return found | compared(world, ends, seed)
 
 
 @torch.no_grad()
-def judged(world: World, ends: Tensor) -> dict[str, np.ndarray]:
+def judged(world: Pocket, ends: Tensor) -> dict[str, np.ndarray]:
     """What the judge sees: its features, its label, and the share of clipped values of every sample."""
-    pictures, network = world.pictures(ends), judge()
+    pictures, network = world.pictures(ends), read_judge()
     rounded = torch.from_numpy(to_pixels(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
     seen = torch.cat([network.features(part) for part in rounded.split(250)])
     clipped = (pictures.abs() > 1).flatten(1).double().mean(1)
@@ -44,7 +48,7 @@ def judged(world: World, ends: Tensor) -> dict[str, np.ndarray]:
     }
 
 
-def compared(world: World, ends: Tensor, seed: int) -> dict[str, np.ndarray]:
+def compared(world: Exact, ends: Tensor, seed: int) -> dict[str, np.ndarray]:
     """Energy distance of every class to true samples, and the mean distance between true samples."""
     true, other = (world.by_class(world.truth(4 * len(ends), 2 * seed + part)) for part in (0, 1))
     pairs = list(zip(world.by_class(ends), true, other, strict=True))

@@ -97,7 +97,8 @@ class Twins:
     @property
     def best(self) -> tuple[float, float]:
         """The scale with the least E, in both."""
-        return tuple(self.gammas[min(range(len(self.gammas)), key=lambda i: self.energy[i][k])] for k in (0, 1))
+        own, other = (min(zip(energies, self.gammas, strict=True))[1] for energies in zip(*self.energy, strict=True))
+        return own, other
 
 
 def twins(count: int = COUNT, gammas: Sequence[float] = GAMMAS) -> Twins:

@@ -11,12 +11,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from ...classifiers.files import load_classifier
 from ...dev.places import ROOT
 from ...guidance.mixture import GaussianMixture, make_mixture
 from ..train import demo_evaluation, demo_files, train_flow
@@ -31,22 +30,36 @@ SIDE = 32
 
 
 class World(Protocol):
-    """Somewhere to sample.
+    """Somewhere to sample: x = (1 - s) x0 + s eps of a flow, else x = x0 + sigma eps from `highest` to `lowest`.
 
-    labels: how many there are. shape: of a sample. sigma_data: rms of clean samples. flow: x = (1 - s) x0 + s eps; else
-    x = x0 + sigma eps from `highest` to `lowest`. gammas: where it is measured. trained: measured by a judge instead of
-    the truth.
+    gammas: where it is measured. trained: by a judge instead of the truth.
     """
 
-    name: str
-    labels: int
-    shape: tuple[int, ...]
-    sigma_data: float
-    flow: bool
-    highest: float
-    lowest: float
-    gammas: tuple[float, ...]
-    trained: bool
+    flow: ClassVar[bool]
+    trained: ClassVar[bool]
+    highest: ClassVar[float]
+    lowest: ClassVar[float]
+    gammas: ClassVar[tuple[float, ...]]
+
+    @property
+    def name(self) -> str:
+        """Of its cells."""
+        ...
+
+    @property
+    def labels(self) -> int:
+        """How many there are."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a sample."""
+        ...
+
+    @property
+    def sigma_data(self) -> float:
+        """Root mean square of clean samples."""
+        ...
 
     def starts(self, count: int, seed: int) -> Iterator[tuple[int, Tensor]]:
         """The index of the first sample of every batch, and the batch's start noise."""
@@ -54,6 +67,19 @@ class World(Protocol):
 
     def predictions(self, first: int, count: int) -> Predictions:
         """Both predictions of `count` samples; the label of sample i is i modulo the labels."""
+        ...
+
+
+@runtime_checkable
+class Exact(Protocol):
+    """A world of which true samples can be drawn."""
+
+    def truth(self, count: int, seed: int) -> Tensor:
+        """As many true samples, whose labels cycle."""
+        ...
+
+    def by_class(self, x: Tensor) -> list[Tensor]:
+        """Samples whose labels cycle, by class."""
         ...
 
 
@@ -99,7 +125,8 @@ class Mixture:
     def predictions(self, first: int, count: int) -> Predictions:
         """In closed form."""
         labels = torch.arange(first, first + count) % self.labels
-        return lambda x, sigma: tuple(self.mixture.denoised(x, sigma, label=label) for label in (None, labels))
+        exact = self.mixture.denoised
+        return lambda x, sigma: (exact(x, sigma), exact(x, sigma, label=labels))
 
     def truth(self, count: int, seed: int) -> Tensor:
         """As many true samples, whose labels cycle."""
@@ -122,8 +149,8 @@ class Spectral:
 
     name: str = "spectral"
 
-    labels: ClassVar[int] = 60  # of the pairs of a class and an attribute
-    shape: ClassVar[tuple[int, ...]] = (3 * SIDE * SIDE,)
+    labels = 60  # of the pairs of a class and an attribute
+    shape = (3 * SIDE * SIDE,)
     flow: ClassVar[bool] = False
     trained: ClassVar[bool] = False
     highest: ClassVar[float] = 20.0
@@ -160,7 +187,7 @@ class Spectral:
         """Of every label."""
         return self.sizes[2].sqrt() * torch.stack([self.field(200 + b) for b in range(self.labels)])
 
-    @cached_property
+    @property
     def sigma_data(self) -> float:
         """Root mean square of the data."""
         return math.sqrt(float(self.sizes[1].mean() + self.means.square().mean()))
@@ -206,8 +233,8 @@ class Pocket:
     name: str
     path: Path
 
-    labels: ClassVar[int] = 10
-    shape: ClassVar[tuple[int, ...]] = (3, SIDE, SIDE)
+    labels = 10
+    shape = (3, SIDE, SIDE)
     flow: ClassVar[bool] = False
     trained: ClassVar[bool] = True
     highest: ClassVar[float] = 80.0
@@ -215,7 +242,7 @@ class Pocket:
     gammas: ClassVar[tuple[float, ...]] = TRAINED_GAMMAS
 
     @cached_property
-    def loaded(self) -> tuple[nn.Module, float]:
+    def loaded(self) -> tuple[nn.Module, Any]:
         """The network and its sigma_data."""
         network, metadata = demo_files.read_denoiser(self.path)
         return network, float(metadata["gg.sigma_data"])
@@ -247,13 +274,13 @@ class Pocket:
 class Flow(Pocket):
     """The latent flow model, in float32."""
 
-    shape: ClassVar[tuple[int, ...]] = (4, 8, 8)
+    shape = (4, 8, 8)
     flow: ClassVar[bool] = True
     highest: ClassVar[float] = 1.0
     lowest: ClassVar[float] = 0.0
 
     @cached_property
-    def loaded(self) -> tuple[nn.Module, nn.Module]:
+    def loaded(self) -> tuple[nn.Module, Any]:
         """The network and its VAE."""
         return train_flow.read_flow(self.path)
 
@@ -295,17 +322,14 @@ def pocket_world(name: str, path: Path) -> Pocket:
 def exact_worlds() -> dict[str, World]:
     """Mixtures of 2, 32 and 256 dimensions, and the spectral one of 3072."""
     shapes = {"mixture-2": ((2,), 3), "mixture-32": ((2, 4, 4), 4), "mixture-256": ((4, 8, 8), 5)}
-    found = {name: Mixture(name, make_mixture(shape, classes, 3)) for name, (shape, classes) in shapes.items()}
-    return found | {"spectral": Spectral()}
+    found: dict[str, World] = {
+        name: Mixture(name, make_mixture(shape, classes, 3)) for name, (shape, classes) in shapes.items()
+    }
+    return {**found, "spectral": Spectral()}
 
 
-def trained_worlds(cache: Path) -> dict[str, World]:
+def trained_worlds(cache: Path) -> dict[str, Pocket]:
     """The demo models that are there: the pack's own, and the sisters that were trained into the cache."""
     own = {path.stem: path for path in sorted((ROOT / "assets" / "denoisers").glob("*.safetensors"))}
     sisters = {path.parent.parent.name: path for path in sorted(cache.glob("*/denoisers/*.safetensors"))}
     return {name: pocket_world(name, path) for name, path in (own | sisters).items()}
-
-
-def judge() -> nn.Module:
-    """The network that says what a picture shows."""
-    return load_classifier(ROOT / "assets" / "classifiers" / "pocket-judge-1.safetensors")[0]

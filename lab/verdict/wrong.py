@@ -83,8 +83,8 @@ def keeps_silent(one: Carded, worlds: Mapping[str, World]) -> bool:
 def own_run(world: World, setting: Setting, gamma: float) -> Trace:
     """A small run of that kind, with what a verdict reads of a record beside its inner products."""
     _, trace = recorded(world, SAMPLERS[setting.sampler], gamma, SAMPLES, 0)
-    header = trace.header | {"model": {"name": setting.world, "hash": MARK}}
-    return Trace(header, trace.steps | unmeasured(trace.n), trace.stage)
+    header = {**trace.header, "model": {"name": setting.world, "hash": MARK}}
+    return Trace(header, {**trace.steps, **unmeasured(trace.n)}, trace.stage)
 
 
 def unmeasured(n: int) -> dict[str, torch.Tensor]:  # -> {name: [n]}
