@@ -4,11 +4,12 @@ from dataclasses import MISSING, fields, is_dataclass
 from importlib import import_module
 from inspect import isabstract
 from pkgutil import iter_modules
+from typing import Any
 
 import pytest
 
 
-def classes_in(package, ancestor):
+def classes_in(package, ancestor) -> list[Any]:
     """What can be made of a base class, in the modules of a package, by name."""
     for module in iter_modules(package.__path__):
         import_module(f"{package.__name__}.{module.name}")
@@ -18,7 +19,7 @@ def classes_in(package, ancestor):
 
 def made_without(entries, package, ancestor):
     """One of each of these classes whose name stands in no table and which needs nothing to be made."""
-    new = [one for one in classes_in(package, ancestor) if one.__name__ not in entries and is_dataclass(one)]
+    new: list[Any] = [one for one in classes_in(package, ancestor) if one.__name__ not in entries and is_dataclass(one)]
     return [one() for one in new if all(each.default is not MISSING or not each.init for each in fields(one))]
 
 

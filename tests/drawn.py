@@ -5,6 +5,7 @@ import re
 import unicodedata
 from xml.etree import ElementTree
 
+import numpy as np
 import torch
 from matplotlib.image import BboxImage
 from matplotlib.patches import Polygon
@@ -33,20 +34,27 @@ def parts(canvas, kind):
     return [artist for artist in canvas._figure.artists if isinstance(artist, kind)]
 
 
+def picture_named(canvas, name=None) -> np.ndarray:
+    """The pixels of the first picture of this name on a sheet, whatever its name unless one is given."""
+    pictures = (one.get_array() for one in parts(canvas, BboxImage) if name in (None, one.get_gid()))
+    return next(pixels for pixels in pictures if pixels is not None)
+
+
 def marks(svg):
     """Pixel of every named marker in an SVG."""
     found = {}
     for group in ElementTree.fromstring(svg).iter(f"{SVG}g"):
         use = group.find(f".//{SVG}use[@x]")
         if use is not None and "-" in group.get("id", ""):
-            found.setdefault(group.get("id"), (float(use.get("x")), float(use.get("y"))))
+            found.setdefault(group.get("id"), (float(use.attrib["x"]), float(use.attrib["y"])))
     return found
 
 
 def segment(svg, name):
     """End points of a named line in an SVG."""
     group = next(g for g in ElementTree.fromstring(svg).iter(f"{SVG}g") if g.get("id") == name)
-    numbers = [float(n) for n in re.findall(r"-?\d+\.?\d*(?:e-?\d+)?", group.find(f".//{SVG}path").get("d"))]
+    path = next(group.iter(f"{SVG}path")).attrib["d"]
+    numbers = [float(n) for n in re.findall(r"-?\d+\.?\d*(?:e-?\d+)?", path)]
     return numbers[:2], numbers[-2:]
 
 

@@ -23,7 +23,7 @@ KINDS = ("plain", "equal", "still", "absent", "nan", "inf", "collinear", "opposi
 def random_run(seed):
     """The run of this number: a few steps of different kinds, space, rank, batch, scale, rule and noise."""
     draws = torch.Generator().manual_seed(seed)
-    shape, batch, gamma = (_one(draws, options) for options in (SHAPES, BATCHES, GAMMAS))
+    shape, batch, gamma = _one(draws, SHAPES), _one(draws, BATCHES), _one(draws, GAMMAS)
     flow, noisy, ruled, known = (bool(torch.rand((), generator=draws) < share) for share in (0.4, 0.5, 0.3, 0.7))
     gamma = math.nan if seed % UNKNOWN == UNKNOWN - 1 else gamma
     n = 1 + int(torch.randint(6, (), generator=draws))

@@ -41,7 +41,7 @@ class Change:
 
 def recipes(page: str) -> dict[str, list[Change]]:
     """{name of a recipe: its changes, in order}."""
-    found, lines = {}, iter(page.splitlines())
+    found, changes, lines = {}, [], iter(page.splitlines())
     for line in lines:
         if heading := HEADING.match(line):
             changes = found.setdefault(heading["name"], [])

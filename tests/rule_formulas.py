@@ -6,6 +6,7 @@ for the further evaluations of that step with `stage`, which leave no memory beh
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
@@ -207,12 +208,12 @@ def magnitude_aware(rule, memory, m, u, c, gamma):
 
 def reuse(rule, memory, m, u, c, gamma):
     """memory: differences measured, newest first, each with its n; steps skipped since."""
-    measured, skipped = memory or ((), 0)
+    measured, skipped = memory or ([], 0)
     if u is not None:
-        return u, c, (((c - u, m.n), *measured)[:2], 0)
-    (delta, n), rest = measured[0], measured[1:]
+        return u, c, ([(c - u, m.n), *measured][:2], 0)
+    delta, n = measured[0]
     if rule.predictor == "line":
-        (before, n_before) = rest[0]
+        before, n_before = measured[1]
         theta = 0.0 if math.isinf(n_before) else math.log(m.n / n) / math.log(n / n_before)
         delta = delta if math.isinf(n) else m.n * (delta / n + theta * (delta / n - before / n_before))
     return c - delta, c, (measured, skipped + 1)
@@ -334,7 +335,8 @@ class ByHand:
 
     def __init__(self, rules, sigmas, flow):
         self.rules, self.run = list(rules), Run(sigmas, flow)
-        self.old = self.new = [None] * len(self.rules)
+        self.old: list[Any] = [None] * len(self.rules)
+        self.new = self.old
         self.waited, self.still = 0, False
 
     def first(self, i, m, gamma):
@@ -347,7 +349,7 @@ class ByHand:
         """D in a further evaluation of it."""
         return self._guided(i, m, gamma, False)
 
-    def _named(self, table):
+    def _named(self, table) -> list[tuple[int, Any, str]]:
         return [(k, rule, type(rule).__name__) for k, rule in enumerate(self.there) if type(rule).__name__ in table]
 
     def _further(self, m, k):

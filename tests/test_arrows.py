@@ -74,7 +74,7 @@ def violations(source: str, file: Path) -> list[str]:
     room = file.relative_to(ROOT).parts[0]
     tree = ast.parse(source)
     found = []
-    for node in ast.walk(tree):
+    for node in (one for one in ast.walk(tree) if isinstance(one, ast.stmt)):
         for target in imported(node, file):
             first = target[1] if target[0] == "" else target[0]
             relative = target[0] == ""
@@ -185,8 +185,9 @@ def test_nothing_beside_the_pack_imports_itself_by_a_detour():
 
 def ours(node: ast.AST, file: Path) -> list[tuple[str, ...]]:
     """What an import statement names of this project, as paths below the root."""
-    if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("guidance_geometry") and not node.level:
-        return [(*node.module.split(".")[1:], alias.name) for alias in node.names]
+    module = (isinstance(node, ast.ImportFrom) and not node.level and node.module) or ""
+    if isinstance(node, ast.ImportFrom) and module.startswith("guidance_geometry"):
+        return [(*module.split(".")[1:], alias.name) for alias in node.names]
     return [target[1:] for target in imported(node, file) if target[0] == ""]
 
 

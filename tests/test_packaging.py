@@ -95,7 +95,7 @@ def test_whatever_the_library_imports_is_among_its_dependencies_or_extras():
     files = [file for room in (*INSTALLED, "library") for file in (ROOT / room).rglob("*.py")]
     nodes = [node for file in files for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))]
     imported = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    imported |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
+    imported |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
     modules = {name.split(".")[0] for name in imported} - sys.stdlib_module_names
     project = PROJECT["project"]
     named = [*project["dependencies"], *(line for lines in project["optional-dependencies"].values() for line in lines)]

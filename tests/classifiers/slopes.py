@@ -1,11 +1,25 @@
 """What every guide must have: an input gradient that is there, and is the slope of what it says."""
 
+from pathlib import Path
+from typing import TypeVar
+
 import torch
 
+from guidance_geometry.classifiers.reading import open_classifier
+from guidance_geometry.classifiers.wired import WiredNetwork
 from guidance_geometry.dev.fixtures.mac_tensor import mac
 from guidance_geometry.dev.fixtures.tiny_folders import lively
 
-__all__ = ["lively", "mac_error", "noise", "slope_error"]
+__all__ = ["lively", "mac_error", "noise", "open_as", "slope_error"]
+
+Kind = TypeVar("Kind", bound=WiredNetwork)
+
+
+def open_as(path: Path, kind: type[Kind]) -> Kind:
+    """The network in a file or folder, which is of this kind."""
+    network = open_classifier(path)
+    assert isinstance(network, kind)
+    return network
 
 
 def noise(shape, seed=0, dtype=torch.float32):

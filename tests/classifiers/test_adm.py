@@ -8,10 +8,11 @@ from azula.plugins.adm._src.unet import EncoderUNetModel
 
 from guidance_geometry.classifiers.adm import SIZES, AdmClassifier, AdmEntrance, adm_size
 from guidance_geometry.classifiers.reading import open_classifier
+from guidance_geometry.classifiers.wired import NoisyClassifier
 from guidance_geometry.denoisers.schedules import table
 from guidance_geometry.files.safetensors import write_safetensors
 from guidance_geometry.networks import imagenet
-from guidance_geometry.tests.classifiers.slopes import lively, noise, slope_error
+from guidance_geometry.tests.classifiers.slopes import lively, noise, open_as, slope_error
 
 COUNTS = {64: (307, 65_438_568), 128: (221, 42_568_040), 256: (249, 54_096_360), 512: (281, 54_448_360)}
 BY_SIDE = {size.side: size for size in SIZES}
@@ -44,7 +45,7 @@ def test_the_released_sizes_have_their_tensors_and_parameters(side):
 def test_a_stored_file_of_a_released_size_has_the_logits_of_the_field_s_network(tmp_path, side):
     theirs = lively(reference(side))
     write_safetensors(tmp_path / "adm.safetensors", theirs.state_dict(), {})
-    loaded = open_classifier(tmp_path / "adm.safetensors", None)
+    loaded = open_as(tmp_path / "adm.safetensors", NoisyClassifier)
     assert loaded.noise_aware
     x, sigma = noise((1, 3, side, side)), torch.tensor([1.7])
     seen, time = AdmEntrance(BY_SIDE[side].schedule)(x, sigma, torch.ones(1))
@@ -77,14 +78,15 @@ def test_the_sample_is_scaled_to_preserve_variance(sigma, alpha):
 
 def test_the_gradient_is_the_slope_in_the_samplers_coordinates(tmp_path):
     write_safetensors(tmp_path / "adm.safetensors", small_network().state_dict(), {"gg.schedule": "linear"})
-    loaded = open_classifier(tmp_path / "adm.safetensors", None)
+    loaded = open_as(tmp_path / "adm.safetensors", NoisyClassifier)
+    assert isinstance(loaded.enter, AdmEntrance)
     assert loaded.enter.schedule == "linear"
     assert slope_error(lambda x: loaded.logits(x, 3.0).log_softmax(1)[:, 2], noise((1, 3, 64, 64)), 1e-2) <= 1e-2
 
 
 def test_another_size_is_refused_and_not_resized(tmp_path):
     write_safetensors(tmp_path / "adm.safetensors", small_network().half().state_dict(), {})
-    loaded = open_classifier(tmp_path / "adm.safetensors", None)
+    loaded = open_as(tmp_path / "adm.safetensors", NoisyClassifier)
     with pytest.raises(ValueError, match="reads samples of 3 x 64 x 64 but got 3 x 32 x 32"):
         loaded.logits(torch.zeros(1, 3, 32, 32), 1.0)
 
@@ -101,13 +103,7 @@ def test_another_size_is_refused_and_not_resized(tmp_path):
 def test_labels_are_the_released_ones_unless_the_file_names_them(tmp_path, count, said, labels):
     network = lively(AdmClassifier(BY_SIDE[64], labels=count, width=64))
     write_safetensors(tmp_path / "adm.safetensors", network.state_dict(), said)
-    assert open_classifier(tmp_path / "adm.safetensors", None).labels == labels
-
-
-def test_a_schedule_nobody_trained_on_is_refused(tmp_path):
-    write_safetensors(tmp_path / "adm.safetensors", small_network().half().state_dict(), {"gg.schedule": "edm"})
-    with pytest.raises(ValueError, match=r"gg\.schedule is 'edm'"):
-        open_classifier(tmp_path / "adm.safetensors", None)
+    assert open_classifier(tmp_path / "adm.safetensors").labels == labels
 
 
 @pytest.mark.parametrize(
@@ -119,10 +115,11 @@ def test_a_schedule_nobody_trained_on_is_refused(tmp_path):
         ({"out.0.bias": torch.zeros(256).long()}, r"'out\.0\.bias' is .* of whole numbers but"),
         ({"input_blocks.40.0.weight": torch.zeros(1)}, "has 41 input blocks"),
         ({"input_blocks.x.0.weight": torch.zeros(1)}, r"'input_blocks\.x\.0\.weight' is .* but nothing is needed"),
+        ({}, r"gg\.schedule is 'edm'"),
     ],
 )
 def test_a_changed_network_is_refused(tmp_path, change, message):
     weights = {key: tensor.half() for key, tensor in small_network().state_dict().items()} | change
-    write_safetensors(tmp_path / "adm.safetensors", weights, {})
+    write_safetensors(tmp_path / "adm.safetensors", weights, {} if change else {"gg.schedule": "edm"})
     with pytest.raises(ValueError, match=rf"adm\.safetensors.*{message}"):
-        open_classifier(tmp_path / "adm.safetensors", None)
+        open_classifier(tmp_path / "adm.safetensors")

@@ -6,8 +6,9 @@ from torch.nn import functional
 
 from guidance_geometry.classifiers.efficientnet_lite import SIZES, EfficientNetLite
 from guidance_geometry.classifiers.reading import open_classifier
+from guidance_geometry.classifiers.wired import CleanClassifier
 from guidance_geometry.files.safetensors import write_safetensors
-from guidance_geometry.tests.classifiers.slopes import lively, noise, slope_error
+from guidance_geometry.tests.classifiers.slopes import lively, noise, open_as, slope_error
 
 BLOCKS = {  # of Lite 0 to 4: blocks in each stage, width of each stage
     (1.0, 1.0): ((1, 2, 2, 3, 3, 4, 1), (16, 24, 40, 80, 112, 192, 320)),
@@ -16,6 +17,7 @@ BLOCKS = {  # of Lite 0 to 4: blocks in each stage, width of each stage
     (1.2, 1.4): ((1, 3, 3, 5, 5, 6, 1), (24, 32, 48, 96, 136, 232, 384)),
     (1.4, 1.8): ((1, 4, 4, 6, 6, 8, 1), (24, 32, 56, 112, 160, 272, 448)),
 }
+LAYERS = ("depthwise", "project", "expand")  # of a block
 KERNELS, STRIDES = (3, 3, 5, 3, 5, 5, 3), (1, 2, 2, 2, 1, 2, 1)
 
 
@@ -69,12 +71,13 @@ def test_the_network_is_what_a_second_statement_says(sides):
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_every_size_has_its_blocks(size):
     with torch.device("meta"):
-        blocks = EfficientNetLite(size, 1000)._blocks
+        weights = EfficientNetLite(size, 1000).state_dict()
     repeats, widths = BLOCKS[size.width, size.depth]
     stages = [stage for stage, count in enumerate(repeats) for _ in range(count)]
-    made = [(block._depthwise_conv.kernel_size[0], block._project_conv.out_channels) for block in blocks]
-    assert made == [(KERNELS[stage], widths[stage]) for stage in stages]
-    assert {block._expand_conv.out_channels / block._expand_conv.in_channels for block in blocks if block.wide} == {6}
+    shapes = {kind: [w.shape for name, w in weights.items() if f"_{kind}_conv.weight" in name] for kind in LAYERS}
+    assert [shape[-1] for shape in shapes["depthwise"]] == [KERNELS[stage] for stage in stages]
+    assert [shape[0] for shape in shapes["project"]] == [widths[stage] for stage in stages]
+    assert {shape[0] / shape[1] for shape in shapes["expand"]} == {6}
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
@@ -83,7 +86,7 @@ def test_a_stored_network_is_recognised_with_its_preprocessing(tmp_path, size, p
     network = network_of(size)
     weights = {prefix + key: t.half() if t.is_floating_point() else t for key, t in network.state_dict().items()}
     write_safetensors(tmp_path / "lite.safetensors", weights, {"gg.labels": '["a", "b", "c", "d"]'})
-    guide = open_classifier(tmp_path / "lite.safetensors", None)
+    guide = open_as(tmp_path / "lite.safetensors", CleanClassifier)
     assert guide.labels == ("a", "b", "c", "d")
     assert guide.preprocessing.size == (size.side, size.side)
     black_and_white = torch.tensor([-1.0, 1.0])[:, None, None, None].expand(2, 3, size.side, size.side)
@@ -97,46 +100,27 @@ def test_its_gradient_is_a_true_slope():
 
 
 def test_a_guide_has_a_gradient_everywhere(tmp_path):
-    guide = open_classifier(stored(tmp_path, network_of().state_dict()), None)
+    guide = open_as(stored(tmp_path, network_of().state_dict()), CleanClassifier)
     x = (0.5 * noise((1, 3, 96, 96))).requires_grad_(True)
     (gradient,) = torch.autograd.grad(guide.logits(x).log_softmax(1)[:, 1].sum(), x)
     assert (gradient != 0).float().mean() > 0.99
 
 
-def missing(weights):
-    del weights["_blocks.3._bn1.bias"]
-
-
-def misshapen(weights):
-    weights["_blocks.3._bn1.bias"] = torch.zeros(7)
-
-
-def shorter(weights):
-    for key in [key for key in weights if key.startswith("_blocks.15.")]:
-        del weights[key]
-
-
-def headless(weights):
-    weights["_fc.weight"] = torch.zeros(0)
+BIAS = "_blocks.3._bn1.bias"
 
 
 @pytest.mark.parametrize(
-    ("spoil", "words"),
+    ("gone", "change", "words"),
     [
-        (missing, "'_blocks.3._bn1.bias' is missing"),
-        (misshapen, r"'_blocks.3._bn1.bias' is \(7,\)"),
-        (shorter, r"has 15 blocks and a head of \(1280, 320, 1, 1\); EfficientNet-Lite 0 to 4 have 16, 21, 21, 24, 30"),
-        (headless, r"has _fc\.weight of \(0,\)"),
+        (BIAS, {}, f"'{BIAS}' is missing"),
+        (BIAS, {BIAS: torch.zeros(7)}, rf"'{BIAS}' is \(7,\)"),
+        ("_blocks.15.", {}, r"has 15 blocks and a head of \(1280, 320, 1, 1\); .* have 16, 21, 21, 24, 30"),
+        ("_fc.weight", {"_fc.weight": torch.zeros(0)}, r"has _fc\.weight of \(0,\)"),
+        ("nothing", {"_blocks.0._se_reduce.weight": torch.zeros(8, 32, 1, 1)}, "is not a known classifier"),
     ],
+    ids=["missing", "misshapen", "shorter", "headless", "one that excites"],
 )
-def test_weights_that_do_not_fit_are_refused(tmp_path, spoil, words):
-    weights = network_of().state_dict()
-    spoil(weights)
+def test_weights_that_do_not_fit_are_refused(tmp_path, gone, change, words):
+    weights = {name: tensor for name, tensor in network_of().state_dict().items() if not name.startswith(gone)}
     with pytest.raises(ValueError, match=rf"lite\.safetensors.*{words}"):
-        open_classifier(stored(tmp_path, weights), None)
-
-
-def test_an_efficientnet_that_excites_is_not_taken_for_one(tmp_path):
-    weights = network_of().state_dict() | {"_blocks.0._se_reduce.weight": torch.zeros(8, 32, 1, 1)}
-    with pytest.raises(ValueError, match="is not a known classifier"):
-        open_classifier(stored(tmp_path, weights), None)
+        open_classifier(stored(tmp_path, weights | change))

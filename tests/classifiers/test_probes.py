@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from guidance_geometry.classifiers.reading import open_classifier
+from guidance_geometry.classifiers.wired import CleanClassifier, ImageTextModel
 from guidance_geometry.dev.fixtures.tiny_folders import save_tiny
 from guidance_geometry.files.safetensors import write_safetensors
-from guidance_geometry.tests.classifiers.slopes import noise, slope_error
+from guidance_geometry.tests.classifiers.slopes import noise, open_as, slope_error
 
 pytest.importorskip("transformers", reason="transformers comes with the host")
 SAID = {"gg.features": "clip/", "gg.labels": '["cat", "dog", "sky"]', "gg.unit_features": "true"}
@@ -15,31 +15,31 @@ LAYERS = {"layers.0.weight": noise((8, 16), 3), "layers.0.bias": noise((8,), 4),
 
 
 @pytest.fixture
-def find(tmp_path):
+def folder(tmp_path):
     (tmp_path / "clip").mkdir()
     save_tiny(tmp_path / "clip", "clip")
-    return lambda name: tmp_path / name
+    return tmp_path
 
 
-def probe(folder, find, weights, **said):
+def probe(folder, weights, **said):
     write_safetensors(folder / "probe.safetensors", weights, SAID | {f"gg.{key}": text for key, text in said.items()})
-    return open_classifier(folder / "probe.safetensors", find)
+    return open_as(folder / "probe.safetensors", CleanClassifier)
 
 
 @pytest.mark.parametrize("weights", [LINEAR, LAYERS], ids=["linear", "perceptron"])
-def test_a_probe_has_labels_and_a_true_slope(tmp_path, find, weights):
-    guide = probe(tmp_path, find, weights)
+def test_a_probe_has_labels_and_a_true_slope(folder, weights):
+    guide = probe(folder, weights)
     assert (guide.labels, guide.output) == (("cat", "dog", "sky"), "labels")
     assert slope_error(lambda x: guide.logits(x).log_softmax(1)[:, 1], 0.5 * noise((1, 3, 40, 40)), 1e-2) <= 1e-2
 
 
-def test_the_head_is_applied_to_the_extractors_features(tmp_path, find):
-    x, towers = noise((2, 3, 40, 40)), open_classifier(tmp_path / "clip", None)
+def test_the_head_is_applied_to_the_extractors_features(folder):
+    x, towers = noise((2, 3, 40, 40)), open_as(folder / "clip", ImageTextModel)
     unit = towers.image_features(x)
     wanted = unit @ LINEAR["weight"].T + LINEAR["bias"]
-    assert (probe(tmp_path, find, LINEAR).logits(x) - wanted).abs().max() <= 1e-5
+    assert (probe(folder, LINEAR).logits(x) - wanted).abs().max() <= 1e-5
     hidden = torch.relu(unit @ LAYERS["layers.0.weight"].T + LAYERS["layers.0.bias"])
-    found = probe(tmp_path, find, LAYERS, activation="relu").logits(x)
+    found = probe(folder, LAYERS, activation="relu").logits(x)
     assert (found - hidden @ LAYERS["layers.2.weight"].T).abs().max() <= 1e-5
 
 
@@ -56,23 +56,23 @@ def test_the_head_is_applied_to_the_extractors_features(tmp_path, find):
     ],
     ids=["features", "activation", "labels", "weight", "bias", "sizes", "whole numbers"],
 )
-def test_a_probe_that_does_not_fit_is_named(tmp_path, find, weights, said, message):
+def test_a_probe_that_does_not_fit_is_named(folder, weights, said, message):
     with pytest.raises(ValueError, match=message):
-        probe(tmp_path, find, weights, **said)
+        probe(folder, weights, **said)
 
 
-def test_a_probe_on_a_classifier_has_no_features(tmp_path, find):
-    (tmp_path / "vit").mkdir()
-    save_tiny(tmp_path / "vit", "vit")
+def test_a_probe_on_a_classifier_has_no_features(folder):
+    (folder / "vit").mkdir()
+    save_tiny(folder / "vit", "vit")
     with pytest.raises(ValueError, match="is a probe on vit, which has no features"):
-        probe(tmp_path, find, LINEAR, features="vit")
+        probe(folder, LINEAR, features="vit")
 
 
-def test_features_of_another_length_are_named(tmp_path, find):
+def test_features_of_another_length_are_named(folder):
     with pytest.raises(ValueError, match="reads 9 features but clip/ gives 16"):
-        probe(tmp_path, find, {"weight": noise((3, 9))}, features="clip/")
+        probe(folder, {"weight": noise((3, 9))}, features="clip/")
 
 
-def test_a_probe_on_itself_is_refused(tmp_path, find):
+def test_a_probe_on_itself_is_refused(folder):
     with pytest.raises(FileNotFoundError, match=r"config\.json is missing"):
-        probe(tmp_path, find, LINEAR, features="probe.safetensors")
+        probe(folder, LINEAR, features="probe.safetensors")

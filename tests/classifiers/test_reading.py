@@ -13,7 +13,7 @@ from guidance_geometry.classifiers.reading import open_classifier
 from guidance_geometry.classifiers.wired import CleanClassifier, NoisyClassifier
 from guidance_geometry.files.safetensors import write_safetensors
 from guidance_geometry.tests.classifier_files import CLASSIFIERS, stored
-from guidance_geometry.tests.classifiers.slopes import noise
+from guidance_geometry.tests.classifiers.slopes import noise, open_as
 
 from ..programs import ARCHIVES, PROGRAMS, Payload, evil_export, evil_script
 
@@ -27,7 +27,7 @@ def test_a_payload_is_refused_and_never_runs(tmp_path, zipped, suffix):
     else:
         torch.save({"weight": torch.zeros(3), "more": Payload(canary)}, path, _use_new_zipfile_serialization=zipped)
     with pytest.raises(ValueError, match=f"evil{suffix} is a .* can run code when loaded; only safetensors files"):
-        open_classifier(path, None)
+        open_classifier(path)
     assert not canary.exists()
     with path.open("rb") as file:
         assert file.read(4)  # the file is as it was, and running it would have left the canary
@@ -39,13 +39,13 @@ def test_the_payload_would_have_run(tmp_path):
     assert canary.exists()
 
 
-@pytest.mark.parametrize("kind", PROGRAMS)
+@pytest.mark.parametrize("kind", [*PROGRAMS, *ARCHIVES])
 @pytest.mark.parametrize("suffix", [".pt", ".pt2", ".safetensors"])
-def test_a_program_is_refused_and_never_runs(tmp_path, kind, suffix):
+def test_a_program_or_another_archive_is_refused_and_never_runs(tmp_path, kind, suffix):
     canary, path = tmp_path / "canary", tmp_path / f"evil{suffix}"
-    PROGRAMS[kind](path, canary)
+    PROGRAMS[kind](path, canary) if kind in PROGRAMS else ARCHIVES[kind](path)
     with pytest.raises(ValueError, match=f"evil{suffix} is a zip archive.* can run code when loaded"):
-        open_classifier(path, None)
+        open_classifier(path)
     assert not canary.exists()
 
 
@@ -61,37 +61,25 @@ def test_the_programs_would_have_run(tmp_path):
     assert (tmp_path / "second").exists()
 
 
-@pytest.mark.parametrize("name", ARCHIVES)
-@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
-def test_an_archive_is_refused_whatever_it_is_called(tmp_path, name, suffix):
-    path = tmp_path / f"archive{suffix}"
-    ARCHIVES[name](path)
-    with pytest.raises(ValueError, match="is a zip archive"):
-        open_classifier(path, None)
-
-
-def test_unknown_tensors_are_named_with_what_is_known(tmp_path):
-    write_safetensors(tmp_path / "net.safetensors", {"model.diffusion_model.x": torch.zeros(1)}, {})
-    with pytest.raises(ValueError, match=r"net\.safetensors is not a known classifier; its first tensor is 'model\."):
-        open_classifier(tmp_path / "net.safetensors", None)
-
-
-@pytest.mark.parametrize("value", [torch.inf, torch.nan])
-def test_weights_that_are_no_numbers_are_refused(tmp_path, value):
-    write_safetensors(tmp_path / "net.safetensors", {"weight": torch.full((2, 2), value)}, {})
-    with pytest.raises(ValueError, match="holds nan or inf"):
-        open_classifier(tmp_path / "net.safetensors", None)
-
-
-def test_another_format_of_this_pack_is_no_classifier(tmp_path):
-    write_safetensors(tmp_path / "net.safetensors", {"w": torch.zeros(1)}, {"gg.format": "guidance-geometry/trace"})
-    with pytest.raises(ValueError, match="is a 'guidance-geometry/trace'"):
-        open_classifier(tmp_path / "net.safetensors", None)
+@pytest.mark.parametrize(
+    ("weights", "notes", "message"),
+    [
+        ({"model.diffusion_model.x": torch.zeros(1)}, {}, r"net.* is not a known classifier; its first .* is 'model\."),
+        ({"weight": torch.full((2, 2), torch.inf)}, {}, "holds nan or inf"),
+        ({"weight": torch.full((2, 2), torch.nan)}, {}, "holds nan or inf"),
+        ({"w": torch.zeros(1)}, {"gg.format": "guidance-geometry/trace"}, "is a 'guidance-geometry/trace'"),
+    ],
+    ids=["unknown", "inf", "nan", "trace"],
+)
+def test_a_file_that_is_no_classifier_is_named(tmp_path, weights, notes, message):
+    write_safetensors(tmp_path / "net.safetensors", weights, notes)
+    with pytest.raises(ValueError, match=message):
+        open_classifier(tmp_path / "net.safetensors")
 
 
 def test_a_missing_file_is_missing(tmp_path):
     with pytest.raises(FileNotFoundError):
-        open_classifier(tmp_path / "absent.safetensors", None)
+        open_classifier(tmp_path / "absent.safetensors")
 
 
 @pytest.mark.parametrize(
@@ -103,20 +91,20 @@ def test_a_missing_file_is_missing(tmp_path):
     ],
 )
 def test_the_packs_own_say_what_they_are(name, kind, judge):
-    guide = open_classifier(CLASSIFIERS / f"pocket-{name}-1.safetensors", None)
+    guide = open_classifier(CLASSIFIERS / f"pocket-{name}-1.safetensors")
     assert type(guide) is kind
     assert (guide.judge, len(guide.labels), guide.output) == (judge, 10, "labels")
     assert guide.noise_aware == (kind is NoisyClassifier)
 
 
 def test_the_clean_one_sees_its_own_pixels_unchanged():
-    guide = open_classifier(CLASSIFIERS / "pocket-clean-1.safetensors", None)
+    guide = open_as(CLASSIFIERS / "pocket-clean-1.safetensors", CleanClassifier)
     x0 = 2 * noise((2, 3, 32, 32))
     assert (guide.logits(x0) - guide.network(x0)).abs().max() <= 1e-4
 
 
 def test_the_noisy_one_changes_coordinates_itself():
-    guide = open_classifier(CLASSIFIERS / "pocket-noisy-1.safetensors", None)
+    guide = open_as(CLASSIFIERS / "pocket-noisy-1.safetensors", NoisyClassifier)
     x = noise((2, 3, 32, 32)).requires_grad_()
     flow = guide.logits(x, 0.75, 0.25)
     assert (flow - guide.network(x / 0.25, torch.full((2,), 3.0))).abs().max() <= 1e-5
@@ -126,21 +114,16 @@ def test_the_noisy_one_changes_coordinates_itself():
     assert guide.logits(x, 0.0).isfinite().all()  # told at least the smallest level it was trained on
 
 
-@pytest.mark.parametrize("key", ["image_size", "sigma_min", "channels"])
-@pytest.mark.parametrize("value", ["many", "nan", "0", "-3"])
-def test_numbers_that_are_none_are_named(tmp_path, key, value):
-    path = stored(tmp_path, "pocket-noisy-1", {key: value})
-    with pytest.raises(ValueError, match=rf"pocket-noisy-1\.safetensors: gg\.{key} is '{value}'"):
-        open_classifier(path, None)
+NUMBERS = [(key, value, "") for key in ("image_size", "sigma_min", "channels") for value in ("many", "nan", "0", "-3")]
+LARGE = [("image_size", "4097"), ("image_size", "1e6"), ("channels", "4097"), ("sigma_min", "1e7")]
+NUMBERS += [(key, value, " but must be a positive number up to") for key, value in LARGE]
 
 
-@pytest.mark.parametrize(
-    ("key", "value"), [("image_size", "4097"), ("image_size", "1e6"), ("channels", "4097"), ("sigma_min", "1e7")]
-)
-def test_numbers_that_are_too_large_are_named(tmp_path, key, value):
+@pytest.mark.parametrize(("key", "value", "message"), NUMBERS)
+def test_numbers_that_are_none_or_too_large_are_named(tmp_path, key, value, message):
     path = stored(tmp_path, "pocket-noisy-1", {key: value})
-    with pytest.raises(ValueError, match=rf"gg\.{key} is '{value}' but must be a positive number up to"):
-        open_classifier(path, None)
+    with pytest.raises(ValueError, match=rf"pocket-noisy-1\.safetensors: gg\.{key} is '{value}'{message}"):
+        open_classifier(path)
 
 
 def test_a_network_larger_than_its_weights_is_refused_before_it_is_made(tmp_path):
@@ -150,4 +133,4 @@ def test_a_network_larger_than_its_weights_is_refused_before_it_is_made(tmp_path
     said = {"architecture": "small-noisy-1", "config": json.dumps(config), "role": "noise-aware"}
     path = stored(tmp_path, "pocket-noisy-1", said, weights=weights)
     with pytest.raises(ValueError, match=r"is \(16,\) but \(2097152,\) is needed"):
-        open_classifier(path, None)
+        open_classifier(path)

@@ -5,13 +5,13 @@ import torch
 
 from guidance_geometry.classifiers.preprocessing import Preprocessing
 from guidance_geometry.classifiers.reading import open_classifier
-from guidance_geometry.classifiers.wired import CleanClassifier
+from guidance_geometry.classifiers.wired import CleanClassifier, FeatureExtractor
 from guidance_geometry.dev.fixtures.tiny_folders import save_tiny
 from guidance_geometry.guidance.energies.perception import DepthEnergy, SegmentationEnergy, TextEnergy
 from guidance_geometry.guidance.energies.reference import FeatureEnergy, StyleEnergy
 from guidance_geometry.guidance.gradients.estimators import gradient_of
 from guidance_geometry.tests.classifier_files import CLASSIFIERS
-from guidance_geometry.tests.classifiers.slopes import lively, noise, slope_error
+from guidance_geometry.tests.classifiers.slopes import lively, noise, open_as, slope_error
 
 pytest.importorskip("transformers", reason="transformers comes with the host")
 RAMP = torch.linspace(0, 1, 40 * 40).reshape(1, 40, 40)
@@ -32,12 +32,12 @@ ENERGIES = {
 def test_an_energy_of_a_folder_has_a_true_slope_and_no_neighbours(tmp_path, kind):
     save_tiny(tmp_path, kind.split("'")[0])
     with torch.inference_mode():
-        energy = ENERGIES[kind](open_classifier(tmp_path, None))
+        energy = ENERGIES[kind](open_classifier(tmp_path))
     check(energy, 0.5 * noise((2, 3, 40, 40)))
 
 
 def test_a_style_of_the_demos_own_network():
-    guide = open_classifier(CLASSIFIERS / "pocket-clean-1.safetensors", None)
+    guide = open_as(CLASSIFIERS / "pocket-clean-1.safetensors", CleanClassifier)
     energy = StyleEnergy(guide, REFERENCE, spread=1.0)
     assert [tuple(each.shape[1:]) for each in energy.wanted] == [(24, 24), (48, 48), (96, 96), (96, 96)]
     check(energy, 0.5 * noise((2, 3, 32, 32)))
@@ -54,7 +54,7 @@ def test_a_style_of_torchvisions_resnet():
 def test_a_style_needs_convolutions_of_several_sizes(tmp_path):
     save_tiny(tmp_path, "dino")
     with pytest.raises(ValueError, match="no convolutions of several sizes"):
-        StyleEnergy(open_classifier(tmp_path, None), REFERENCE)
+        StyleEnergy(open_as(tmp_path, FeatureExtractor), REFERENCE)
 
 
 def check(energy, x):

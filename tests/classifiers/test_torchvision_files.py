@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from guidance_geometry.classifiers.reading import open_classifier
+from guidance_geometry.classifiers.wired import CleanClassifier
 from guidance_geometry.files.safetensors import write_safetensors
-from guidance_geometry.tests.classifiers.slopes import lively, mac_error, noise, slope_error
+from guidance_geometry.tests.classifiers.slopes import lively, mac_error, noise, open_as, slope_error
 
 models = pytest.importorskip("torchvision", reason="torchvision comes with the host").models
 SMALLEST = {
@@ -39,7 +40,7 @@ def stored(folder, network, metadata=None, prefix="", dtype=torch.float32):
 def test_a_stored_network_is_the_same_function_with_a_true_slope(tmp_path, name):
     network = network_of(name)
     said = {"gg.size": "32"} if name.startswith("vit") else {}
-    loaded = open_classifier(stored(tmp_path, network, said), None)
+    loaded = open_as(stored(tmp_path, network, said), CleanClassifier)
     x = 0.5 * noise((1, 3, 40, 40))
     wanted = network(loaded.preprocessing(x))
     wanted = wanted["out"] if name.startswith(SEGMENT) else wanted
@@ -57,7 +58,9 @@ def test_members_of_a_family_are_told_apart():
         extra = {"weights_backbone": None} if name.startswith(SEGMENT) else {}
         with torch.device("meta"):
             weights = models.get_model(name, weights=None, num_classes=3, **extra).state_dict()
-        found, _ = fitting(models, family_of(weights), weights, "file")
+        family = family_of(weights)
+        assert family
+        found, _ = fitting(models, family, weights, "file")
         assert found == name
 
 
@@ -76,12 +79,12 @@ def test_preprocessing_follows_the_family(name, size, mode):
 def test_names_and_normalisation_travel_in_the_file(tmp_path):
     said = {"gg.labels": '["a", "b", "c", "d"]', "gg.mean": "[0.5, 0.5, 0.5]", "gg.mode": "bicubic"}
     path = stored(tmp_path, network_of("resnet18"), said, prefix="module.", dtype=torch.float16)
-    loaded = open_classifier(path, None)
+    loaded = open_as(path, CleanClassifier)
     assert loaded.labels == ("a", "b", "c", "d")
     assert (loaded.preprocessing.mean, loaded.preprocessing.mode) == ((0.5, 0.5, 0.5), "bicubic")
     assert {tensor.dtype for tensor in loaded.network.parameters()} == {torch.float32}
     path.with_suffix(".json").write_text('{"labels": ["w", "x", "y", "z"], "size": [32, 48]}')
-    loaded = open_classifier(path, None)
+    loaded = open_as(path, CleanClassifier)
     assert (loaded.labels, loaded.preprocessing.size) == (("w", "x", "y", "z"), (32, 48))
 
 
@@ -102,7 +105,7 @@ def test_a_changed_network_is_refused_with_the_nearest_name(tmp_path, change, me
     change(weights)
     write_safetensors(tmp_path / "net.safetensors", weights, {})
     with pytest.raises(ValueError, match=message):
-        open_classifier(tmp_path / "net.safetensors", None)
+        open_classifier(tmp_path / "net.safetensors")
 
 
 def test_counters_of_training_batches_may_be_anything_since_nothing_reads_them(tmp_path):
@@ -111,7 +114,7 @@ def test_counters_of_training_batches_may_be_anything_since_nothing_reads_them(t
     weights["bnX.num_batches_tracked"] = weights.pop("bn1.num_batches_tracked")
     weights["layer1.0.bn1.num_batches_tracked"] = torch.zeros(3)
     write_safetensors(tmp_path / "net.safetensors", weights, {"gg.size": "32"})
-    loaded = open_classifier(tmp_path / "net.safetensors", None)
+    loaded = open_as(tmp_path / "net.safetensors", CleanClassifier)
     assert (loaded.logits(x) - network(loaded.preprocessing(x))).abs().max() <= 1e-5
 
 
@@ -126,7 +129,7 @@ def test_counters_of_training_batches_may_be_anything_since_nothing_reads_them(t
 )
 def test_a_wrong_statement_is_named(tmp_path, said, message):
     with pytest.raises(ValueError, match=message):
-        open_classifier(stored(tmp_path, network_of("resnet18"), said), None)
+        open_classifier(stored(tmp_path, network_of("resnet18"), said))
 
 
 def test_a_missing_library_is_named():
@@ -143,4 +146,4 @@ def test_a_transformer_that_says_no_size_is_refused(tmp_path, key):
     weights = {name: torch.zeros(tensor.shape, dtype=torch.float16) for name, tensor in weights.items()}
     write_safetensors(tmp_path / "net.safetensors", weights | {key: torch.zeros(7)}, {})
     with pytest.raises(ValueError, match=rf"net\.safetensors: {key} is \(7,\); . axes are needed"):
-        open_classifier(tmp_path / "net.safetensors", None)
+        open_classifier(tmp_path / "net.safetensors")

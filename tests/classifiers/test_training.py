@@ -24,7 +24,7 @@ from guidance_geometry.classifiers.wired import CleanClassifier, NoisyClassifier
 from guidance_geometry.files.writing import write_atomically
 from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.tests.classifier_files import CLASSIFIERS
-from guidance_geometry.tests.classifiers.slopes import noise, slope_error
+from guidance_geometry.tests.classifiers.slopes import noise, open_as, slope_error
 
 SHORT = Course(steps=60, batch=32, rate=3e-3)
 
@@ -39,7 +39,7 @@ def lesson_of(shape=(2, 8, 8), flow=False, count=96):
 
 def reloaded(student, lesson, path):
     write_atomically(path, student.file(path.stem, lesson))
-    return open_classifier(path, None)
+    return open_as(path, NoisyClassifier)
 
 
 def resnet(labels="abcd"):
@@ -48,7 +48,7 @@ def resnet(labels="abcd"):
 
 
 def pack_own(name):
-    return open_classifier(CLASSIFIERS / f"{name}.safetensors", None)
+    return open_classifier(CLASSIFIERS / f"{name}.safetensors")
 
 
 def taught(lesson, told=True, course=SHORT):

@@ -10,8 +10,9 @@ from safetensors.torch import load_file, save_file
 
 from guidance_geometry.classifiers.reading import open_classifier
 from guidance_geometry.classifiers.transformers_folders import shown_size
+from guidance_geometry.classifiers.wired import CleanClassifier, ImageTextModel
 from guidance_geometry.dev.fixtures.tiny_folders import NETWORKS, save_tiny
-from guidance_geometry.tests.classifiers.slopes import mac_error, noise, slope_error
+from guidance_geometry.tests.classifiers.slopes import mac_error, noise, open_as, slope_error
 
 pytest.importorskip("transformers", reason="transformers comes with the host")
 SCORES = {
@@ -38,7 +39,7 @@ def changed(path, **changes):
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_a_folder_gives_a_guide_with_a_true_slope(folder, kind):
     save_tiny(folder, kind)
-    guide = open_classifier(folder, None)
+    guide = open_classifier(folder)
     assert (guide.output, guide.name, guide.noise_aware, guide.judge) == (OUTPUTS[kind], "net/", False, False)
     assert not any(tensor.requires_grad or tensor.is_inference() for tensor in guide.network.parameters())
     x = 0.5 * noise((1, 3, 40, 40))
@@ -49,7 +50,7 @@ def test_a_folder_gives_a_guide_with_a_true_slope(folder, kind):
 @pytest.mark.parametrize("kind", ["vit", "segformer"])
 def test_logits_and_labels_are_the_networks_own(folder, kind):
     network = save_tiny(folder, kind)
-    guide = open_classifier(folder, None)
+    guide = open_as(folder, CleanClassifier)
     x = noise((2, 3, 32, 32))
     assert guide.labels == ("cat", "dog", "sky")
     assert (guide.logits(x) - network(guide.preprocessing(x)).logits).abs().max() <= 1e-5
@@ -58,7 +59,7 @@ def test_logits_and_labels_are_the_networks_own(folder, kind):
 def test_weights_loaded_where_the_host_forbids_gradients_still_carry_them(folder):
     save_tiny(folder, "vit")
     with torch.inference_mode():
-        guide = open_classifier(folder, None)
+        guide = open_as(folder, CleanClassifier)
         with torch.inference_mode(False), torch.enable_grad():
             x = noise((1, 3, 32, 32)).requires_grad_()
             (gradient,) = torch.autograd.grad(guide.logits(x)[:, 0].sum(), x)
@@ -68,7 +69,7 @@ def test_weights_loaded_where_the_host_forbids_gradients_still_carry_them(folder
 @pytest.mark.parametrize(("kind", "bias"), [("clip", False), ("siglip", True)])
 def test_both_towers_meet_in_the_librarys_own_logits(folder, kind, bias):
     network = save_tiny(folder, kind)
-    guide = open_classifier(folder, None)
+    guide = open_as(folder, ImageTextModel)
     texts, x = ["a photo of a cat", "a dog"], noise((2, 3, 32, 32))
     logits = guide.scale * guide.image_features(x) @ guide.text_features(texts).T + (guide.bias or 0)
     assert (guide.bias is not None) == bias
@@ -83,19 +84,10 @@ def test_both_towers_meet_in_the_librarys_own_logits(folder, kind, bias):
     assert (logits - wanted).abs().max() <= 1e-4 * wanted.abs().max()
 
 
-def test_a_missing_text_projection_is_no_random_one(folder):
-    save_tiny(folder, "clip")
-    weights = load_file(folder / "model.safetensors")
-    weights.pop("text_projection.weight")
-    save_file(weights, folder / "model.safetensors", {"format": "pt"})
-    with pytest.raises(ValueError, match=r"lacks 1 tensors, among them text_projection\.weight"):
-        open_classifier(folder, None)
-
-
 def test_shards_are_read(folder):
     network = save_tiny(folder, "vit", max_shard_size="20KB")
     assert len([*folder.glob("model-*.safetensors")]) > 1
-    guide = open_classifier(folder, None)
+    guide = open_as(folder, CleanClassifier)
     x = noise((1, 3, 32, 32))
     assert (guide.logits(x) - network(guide.preprocessing(x)).logits).abs().max() <= 1e-5
 
@@ -130,38 +122,8 @@ def test_code_and_files_from_elsewhere_are_refused(folder, file, setting, monkey
     (folder / "evil.py").write_text(f"open({str(canary)!r}, 'w')\nclass Model: pass\n")
     changed(folder / f"{file}.json", **setting)
     with pytest.raises(ValueError, match=rf"net/{file}\.json asks for .*: code or weights from elsewhere"):
-        open_classifier(folder, None)
+        open_classifier(folder)
     assert not canary.exists()
-
-
-def test_an_unknown_tokenizer_is_refused(folder):
-    save_tiny(folder, "clip")
-    changed(folder / "tokenizer_config.json", tokenizer_class="TransfoXLTokenizer")
-    with pytest.raises(ValueError, match="names the tokenizer 'TransfoXLTokenizer'"):
-        open_classifier(folder, None)
-
-
-def test_an_adapter_is_no_model(folder):
-    save_tiny(folder, "vit")
-    (folder / "adapter_config.json").write_text("{}")
-    with pytest.raises(ValueError, match="holds an adapter"):
-        open_classifier(folder, None)
-
-
-@pytest.mark.parametrize(
-    ("config", "message"),
-    [
-        ("{}", "is a nothing"),
-        ('{"architectures": ["BertModel"]}', "is a BertModel"),
-        ("[1]", "holds a list"),
-        ("{", "no"),
-    ],
-)
-def test_a_folder_of_another_kind_is_refused(folder, config, message):
-    save_tiny(folder, "vit")
-    (folder / "config.json").write_text(config)
-    with pytest.raises(ValueError, match=message):
-        open_classifier(folder, None)
 
 
 @pytest.mark.parametrize(
@@ -181,16 +143,6 @@ def test_the_size_is_the_one_the_network_is_shown(said, size):
     assert shown_size(said) == size
 
 
-def test_a_config_without_a_type_is_refused(folder):
-    """The library would take the type from the folder's name, and a folder may be called timm_wrapper."""
-    save_tiny(folder, "vit")
-    config = json.loads((folder / "config.json").read_text())
-    del config["model_type"]
-    (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ValueError, match="model_type is missing"):
-        open_classifier(folder, None)
-
-
 @pytest.mark.parametrize("kind", ["clip", "siglip"])
 @pytest.mark.parametrize("pad", [None, "", "nowhere"], ids=str)
 def test_a_tokenizer_that_cannot_read_texts_is_refused_when_it_is_loaded(folder, kind, pad):
@@ -202,7 +154,7 @@ def test_a_tokenizer_that_cannot_read_texts_is_refused_when_it_is_loaded(folder,
     )
     (folder / "special_tokens_map.json").unlink(missing_ok=True)
     try:
-        tower = open_classifier(folder, lambda name: folder)
+        tower = open_as(folder, ImageTextModel)
     except ValueError as refusal:
         assert "net/ has no usable tokenizer" in str(refusal)  # noqa: PT017  some of them can be used
     else:
@@ -217,7 +169,7 @@ def test_every_link_is_refused(folder, name, inside):
     (folder / name).rename(target)
     (folder / name).symlink_to(target)
     with pytest.raises(ValueError, match=f"net/{name} is a link, and links are not followed"):
-        open_classifier(folder, None)
+        open_classifier(folder)
 
 
 @pytest.mark.parametrize(
@@ -237,60 +189,69 @@ def test_a_network_larger_than_its_weights_is_refused_before_memory_is_taken(fol
     changed(folder / "config.json", **claim)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(ValueError, match=r"^net/.*(the weights h|cannot be loaded)"):
-        open_classifier(folder, None)
+        open_classifier(folder)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000, "kilobytes"
 
 
-@pytest.mark.parametrize(
-    ("claim", "message"),
-    [
-        ({"architectures": 3}, "architectures is 3; null or a list"),
-        ({"architectures": [3]}, "architectures.0. is 3; a text"),
-        ({"id2label": {"0": "cat", "1": "dog", "7": "sky"}}, "names 3 labels but not 2"),
-        ({"id2label": {"x": "cat"}}, "net/ cannot be loaded"),
-        ({"id2label": ["cat"]}, "id2label is a list; null or a table"),
-        ({"id2label": {"0": "x" * 10**5, "1": "dog", "2": "sky"}}, "id2label.0 is a str; a text"),
-        ({"hidden_dropout_prob": -1}, "net/ cannot be loaded"),
-        ({"num_attention_heads": "x"}, "net/ cannot be loaded"),
-        ({"hidden_size": [32]}, "net/ cannot be loaded"),
-        ({"hidden_act": "no such thing"}, "net/ cannot be loaded"),
-        ({"torch_dtype": "no such thing", "dtype": "no such thing"}, "net/ cannot be loaded"),
-    ],
-    ids=str,
-)
-def test_a_wrong_claim_of_the_config_is_named(folder, claim, message):
-    save_tiny(folder, "vit")
-    changed(folder / "config.json", **claim)
+UNREADABLE = r"^net/ cannot be loaded"
+PREPARED = r"^net/preprocessor_config\.json"
+CLAIMS = [  # of a file of a network: what it says, and how it is refused
+    ("vit", "config", {"architectures": 3}, "architectures is 3; null or a list"),
+    ("vit", "config", {"architectures": [3]}, "architectures.0. is 3; a text"),
+    ("vit", "config", {"id2label": {"0": "cat", "1": "dog", "7": "sky"}}, "names 3 labels but not 2"),
+    ("vit", "config", {"id2label": {"x": "cat"}}, UNREADABLE),
+    ("vit", "config", {"id2label": ["cat"]}, "id2label is a list; null or a table"),
+    ("vit", "config", {"id2label": {"0": "x" * 10**5, "1": "dog", "2": "sky"}}, "id2label.0 is a str; a text"),
+    ("vit", "config", {"hidden_dropout_prob": -1}, UNREADABLE),
+    ("vit", "config", {"num_attention_heads": "x"}, UNREADABLE),
+    ("vit", "config", {"hidden_size": [32]}, UNREADABLE),
+    ("vit", "config", {"hidden_act": "no such thing"}, UNREADABLE),
+    ("vit", "config", {"torch_dtype": "no such thing", "dtype": "no such thing"}, UNREADABLE),
+    ("vit", "config", {"num_channels": 1}, "^net/ "),
+    ("dpt", "config", {"num_hidden_layers": 0}, "^net/ "),
+    ("dpt", "config", {"backbone_out_indices": [9]}, "^net/ "),
+    ("vit", "config", {"architectures": ["BertModel"]}, "is a BertModel"),
+    ("vit", "preprocessor_config", {"size": "x"}, PREPARED),
+    ("vit", "preprocessor_config", {"size": 10**6}, PREPARED),
+    ("vit", "preprocessor_config", {"image_mean": [0.5]}, PREPARED),
+    ("vit", "preprocessor_config", {"image_std": ["x"] * 3}, PREPARED),
+    ("vit", "preprocessor_config", {"resample": []}, PREPARED),
+    ("vit", "preprocessor_config", {"crop_size": {"height": -1}, "do_center_crop": True}, PREPARED),
+    ("clip", "tokenizer_config", {"tokenizer_class": "TransfoXLTokenizer"}, "tokenizer 'TransfoXLTokenizer'"),
+]
+
+
+@pytest.mark.parametrize(("kind", "file", "claim", "message"), CLAIMS, ids=str)
+def test_a_wrong_claim_is_named_when_the_folder_is_loaded(folder, kind, file, claim, message):
+    save_tiny(folder, kind)
+    changed(folder / f"{file}.json", **claim)
     with pytest.raises(ValueError, match=message) as caught:
-        open_classifier(folder, None)
+        open_classifier(folder)
     assert len(str(caught.value)) < 1000
 
 
 @pytest.mark.parametrize(
-    "claim",
+    ("file", "content", "message"),
     [
-        {"size": "x"},
-        {"size": 10**6},
-        {"image_mean": [0.5]},
-        {"image_std": ["x"] * 3},
-        {"resample": []},
-        {"crop_size": {"height": -1}, "do_center_crop": True},
+        ("config.json", b"{}", "is a nothing"),
+        ("config.json", b"[1]", "holds a list"),
+        ("config.json", b"{", "no"),
+        ("config.json", b'{"architectures": ["ViTForImageClassification"]}', "model_type is missing"),
+        ("adapter_config.json", b"{}", "holds an adapter"),
     ],
-    ids=str,
 )
-def test_a_wrong_claim_of_the_preprocessing_is_named(folder, claim):
+def test_a_folder_of_another_kind_is_refused(folder, file, content, message):
+    """Without a type the library would take it from the folder's name, which may be timm_wrapper."""
     save_tiny(folder, "vit")
-    changed(folder / "preprocessor_config.json", **claim)
-    with pytest.raises(ValueError, match=r"^net/preprocessor_config\.json"):
-        open_classifier(folder, None)
+    (folder / file).write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        open_classifier(folder)
 
 
-@pytest.mark.parametrize(
-    ("kind", "claim"),
-    [("dpt", {"num_hidden_layers": 0}), ("dpt", {"backbone_out_indices": [9]}), ("vit", {"num_channels": 1})],
-)
-def test_a_network_that_cannot_answer_is_refused_when_it_is_loaded(folder, kind, claim):
-    save_tiny(folder, kind)
-    changed(folder / "config.json", **claim)
-    with pytest.raises(ValueError, match=r"^net/ "):
-        open_classifier(folder, None)
+def test_a_missing_text_projection_is_no_random_one(folder):
+    save_tiny(folder, "clip")
+    weights = load_file(folder / "model.safetensors")
+    weights.pop("text_projection.weight")
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ValueError, match=r"lacks 1 tensors, among them text_projection\.weight"):
+        open_classifier(folder)

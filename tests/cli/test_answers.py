@@ -40,7 +40,6 @@ def swept(served, stub, tmp_path, capsys):
         code = main(["--server", served[1], "--output", str(tmp_path / "out"), "--timeout", "2", *words])
         return code, "".join(capsys.readouterr())
 
-    run.folder, run.address = tmp_path / "out", served[1]
     return run
 
 
@@ -49,17 +48,17 @@ def rows_in(folder):
 
 
 @pytest.mark.parametrize("kind", ["empty", "html", "cut off", "large", "other bytes", "a postscript"])
-def test_a_cell_whose_picture_cannot_be_opened_is_set_aside_and_runs_again(swept, stub, kind):
+def test_a_cell_whose_picture_cannot_be_opened_is_set_aside_and_runs_again(swept, stub, kind, tmp_path):
     from random import Random
 
     bad = partial(said, hostile.bad_pictures(Random(0))[kind], "image/png", 200)
     stub.spoilt["/view picture"] = hostile.for_a_while(stub, "/view picture", bad, 2)
     code, words = swept("--cfg", "1,2")
-    assert (code, "cannot be opened" in words, len(rows_in(swept.folder))) == (1, True, 1), words
-    (aside,) = (swept.folder / "rejected").iterdir()
+    assert (code, "cannot be opened" in words, len(rows_in(tmp_path / "out"))) == (1, True, 1), words
+    (aside,) = (tmp_path / "out" / "rejected").iterdir()
     assert "Its picture of" in json.loads(aside.read_text())["error"]
     code, words = swept("--cfg", "1,2")
-    assert (code, "1 to run" in words, len(rows_in(swept.folder))) == (0, True, 2), words
+    assert (code, "1 to run" in words, len(rows_in(tmp_path / "out"))) == (0, True, 2), words
 
 
 @pytest.mark.parametrize(
@@ -80,22 +79,20 @@ def test_a_cell_whose_picture_cannot_be_opened_is_set_aside_and_runs_again(swept
         ("/view trace", hostile.html, "safetensors"),
     ],
 )
-def test_what_a_server_answered_is_said_with_its_name(swept, stub, place, spoil, words):
+def test_what_a_server_answered_is_said_with_its_name(swept, stub, place, spoil, words, served):
     stub.spoilt[place] = spoil
     code, told = swept("--cfg", "1")
     assert (code in (1, 2), words in told, "Give another file" in told) == (True, True, False), told
-    assert swept.address in told or spoil is hostile.html, told
+    assert served[1] in told or spoil is hostile.html, told
 
 
-def test_a_fault_of_the_server_is_no_file_and_is_asked_again(swept, stub):
+def test_a_fault_of_the_server_is_no_file_and_is_asked_again(swept, stub, served):
     broken = partial(said, "500: out of order", "text/plain", 500)
     stub.spoilt["/object_info"] = hostile.for_a_while(stub, "/object_info", broken, 2)
     assert swept("--cfg", "1")[0] == 0
     stub.spoilt["/object_info"] = broken
     code, words = swept("--cfg", "1")
-    assert (code, f"{swept.address} answered /object_info with HTTP 500: '500: out of order'" in words) == (2, True), (
-        words
-    )
+    assert (code, f"{served[1]} answered /object_info with HTTP 500: '500: out of order'" in words) == (2, True), words
     assert ("another file" in words, "Give the same command again" in words) == (False, True)
 
 

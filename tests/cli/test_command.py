@@ -13,7 +13,7 @@ from guidance_geometry.cli import command
 from guidance_geometry.cli.command import COMMANDS
 from guidance_geometry.dev.places import HOST, ROOT
 from guidance_geometry.sweeps.comfyui import process
-from guidance_geometry.sweeps.results import Folder
+from guidance_geometry.sweeps.results import CELLS
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.file import save
 from guidance_geometry.verdict.card import read_card
@@ -140,7 +140,7 @@ def test_a_folder_without_results_is_a_sentence(tmp_path, said, command, results
 
 def judged(folder, scores, seeds=(0, 1), axes=("cfg", "seed"), **header):
     """The folder of a sweep whose judge gave these scores, by cfg.  axes: what the sweep calls them"""
-    cells, rows = Folder(folder).cells, []
+    cells, rows = folder / CELLS, []
     cells.mkdir(parents=True)
     for cfg, score in scores.items():
         for seed in seeds:
@@ -148,7 +148,7 @@ def judged(folder, scores, seeds=(0, 1), axes=("cfg", "seed"), **header):
             trace = exact_trace(gamma=max(cfg, 1.0))
             model = {"hash": "A" * 64, "file": "mine.safetensors"}
             facts = {"model": model, "sampler": "euler", "scheduler": "normal"} | header
-            save(replace(trace, header=trace.header | facts), cells / f"{name}.safetensors")
+            save(replace(trace, header={**trace.header, **facts}), cells / f"{name}.safetensors")
             rows.append(
                 {
                     "id": name,

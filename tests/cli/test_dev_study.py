@@ -74,7 +74,7 @@ def test_a_host_and_what_speaks_to_it_have_two_threads_each():
     threads = threads.replace("sys.exit(dev.main())", "try: dev.main()\nexcept ZeroDivisionError: pass")
     threads += "import os; print(os.environ['OMP_NUM_THREADS'])"
     free = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
-    for given, wanted in (({}, str(min(2, os.cpu_count()))), ({"OMP_NUM_THREADS": "7"}, "7")):
+    for given, wanted in (({}, str(min(2, os.cpu_count() or 1))), ({"OMP_NUM_THREADS": "7"}, "7")):
         call = [sys.executable, "-c", threads, "demo"]
         done = subprocess.run(call, cwd=ROOT, env=free | given, capture_output=True, text=True)
         assert done.stdout.strip() == wanted, done.stderr

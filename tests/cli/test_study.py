@@ -14,7 +14,7 @@ import pytest
 
 from guidance_geometry.dev.fixtures.stub_server import POISON
 from guidance_geometry.dev.places import ROOT
-from guidance_geometry.sweeps.results import Folder
+from guidance_geometry.sweeps.results import CELLS, Folder
 
 from .stubbed import plan_of_seeds, stubs
 
@@ -93,10 +93,11 @@ def test_a_study_runs_on_two_servers_sets_poison_aside_and_resumes(ray, two, tmp
     (aside,) = (folder.path / "rejected").iterdir()
     assert "poisoned" in json.loads(aside.read_text())["error"]
     assert sum(one.ran for one in made) == len(SEEDS) + 1  # the poisoned one twice
-    folder.trace_of(rows[0]["id"]).write_bytes(b"half")  # as if killed
+    cells = tmp_path / "study" / CELLS
+    (cells / f"{rows[0]['id']}.safetensors").write_bytes(b"half")  # as if killed
     assert run_study(ray, plan_of_seeds(SEEDS[:-1]), folder, arguments(tmp_path, addresses), addresses) == 0
     assert sum(one.ran for one in made) == len(SEEDS) + 1 + 1
-    assert not list(folder.cells.glob(".*"))
+    assert not list(cells.glob(".*"))
     assert "1 failed" in capsys.readouterr().out
 
 

@@ -24,56 +24,55 @@ def swept(stub, tmp_path, capsys):
         code = main(["--server", stub[1], "--output", str(tmp_path / "out"), *words])
         return code, "".join(capsys.readouterr())
 
-    run.folder = tmp_path / "out"
     return run
 
 
-def test_a_cell_that_fails_is_set_aside_and_the_others_run(swept, stub):
+def test_a_cell_that_fails_is_set_aside_and_the_others_run(swept, stub, tmp_path):
     before = stub[0].ran
     code, said = swept("--axis", "seed: 1, 666", "--rule", "cfg, Rescale CFG")
     assert (code, "2 failed" in said) == (1, True), said
-    asides = [json.loads(path.read_text()) for path in (swept.folder / "rejected").iterdir()]
+    asides = [json.loads(path.read_text()) for path in (tmp_path / "out" / "rejected").iterdir()]
     assert [("poisoned" in aside["error"], aside["place"]["seed"]) for aside in asides] == [(True, 666)] * 2
     assert stub[0].ran - before == 2 + 2 * 2
-    assert len(json.loads((swept.folder / "results.json").read_text())["rows"]) == 2
+    assert len(json.loads((tmp_path / "out" / "results.json").read_text())["rows"]) == 2
 
 
-def test_what_was_changed_in_the_folder_is_said_and_runs_again(swept, stub):
+def test_what_was_changed_in_the_folder_is_said_and_runs_again(swept, stub, tmp_path):
     swept("--cfg", "1,2,4")
-    one, other, _ = sorted((swept.folder / "cells").glob("*.json"))
+    one, other, _ = sorted((tmp_path / "out" / "cells").glob("*.json"))
     one.with_suffix(".png").write_bytes(b"<html>")
     other.write_text(other.read_text().replace('"strength":', '"strength":"much","was":'))
     before = stub[0].ran
     code, said = swept("--cfg", "1,2,4")
     assert (code, said.count("set aside: cfg="), stub[0].ran - before) == (0, 2, 2), said
     assert "3 cells, 1 done before, 2 to run" in said
-    assert not list((swept.folder / "rejected").iterdir())
-    assert len(json.loads((swept.folder / "results.json").read_text())["rows"]) == 3
+    assert not list((tmp_path / "out" / "rejected").iterdir())
+    assert len(json.loads((tmp_path / "out" / "results.json").read_text())["rows"]) == 3
 
 
-def test_servers_that_share_a_folder_never_write_one_name(swept, stub):
+def test_servers_that_share_a_folder_never_write_one_name(swept, stub, tmp_path):
     swept("--cfg", "1,2", "--set", "steps=7")
-    rows = json.loads((swept.folder / "results.json").read_text())["rows"]
+    rows = json.loads((tmp_path / "out" / "results.json").read_text())["rows"]
     assert len(rows) == 2
     assert {f"traces/sweep/{row['id']}_00001_.safetensors" for row in rows} <= stub[0].files.keys()
 
 
-def test_a_widget_of_a_rule_runs_where_the_rule_is_and_shows_everywhere(swept, stub):
+def test_a_widget_of_a_rule_runs_where_the_rule_is_and_shows_everywhere(swept, stub, tmp_path):
     before = stub[0].ran
     code, said = swept("--rule", "cfg, Rescale CFG", "--axis", "Rescale CFG.phi: 0.2, 0.4, 0.6")
     assert (code, "4 of 4 cells are in" in said, stub[0].ran - before) == (0, True, 4), said
-    places = [row["place"] for row in json.loads((swept.folder / "results.json").read_text())["rows"]]
+    places = [row["place"] for row in json.loads((tmp_path / "out" / "results.json").read_text())["rows"]]
     assert len({json.dumps(place) for place in places}) == len(places) == 6
 
 
-def test_a_value_without_a_cell_has_no_column(swept):
+def test_a_value_without_a_cell_has_no_column(swept, tmp_path):
     code, said = swept("--axis", "seed: 1, 666")
-    assert (code, (swept.folder / "sheet.png").exists()) == (1, True), said
+    assert (code, (tmp_path / "out" / "sheet.png").exists()) == (1, True), said
 
 
 def test_marked_cells_run_again(swept, stub, tmp_path):
     swept("--cfg", "1,2")
-    rows = json.loads((swept.folder / "results.json").read_text())["rows"]
+    rows = json.loads((tmp_path / "out" / "results.json").read_text())["rows"]
     (tmp_path / "marks.json").write_text(json.dumps({"marks": {rows[0]["id"]: "rerun", rows[1]["id"]: "mark"}}))
     before = stub[0].ran
     code, said = swept("--cfg", "1,2", "--rerun", str(tmp_path / "marks.json"))
@@ -100,8 +99,8 @@ def test_an_address_takes_the_results_and_resumes(stub, capsys):
     assert "/sweep/a/index.html" in fsspec.filesystem("memory").find("sweep")
 
 
-def test_a_page_that_cannot_be_written_is_a_sentence(swept):
-    (swept.folder / "index.html").mkdir(parents=True)
+def test_a_page_that_cannot_be_written_is_a_sentence(swept, tmp_path):
+    (tmp_path / "out" / "index.html").mkdir(parents=True)
     code, said = swept("--cfg", "1")
     assert (code, "index.html could not be written" in said) == (1, True), said
 
@@ -112,7 +111,7 @@ def test_two_plans_in_one_folder_are_refused(swept):
     assert (code, "results of another plan" in said) == (2, True), said
 
 
-def test_a_server_that_goes_away_leaves_a_page(swept, stub, monkeypatch):
+def test_a_server_that_goes_away_leaves_a_page(swept, stub, monkeypatch, tmp_path):
     real, calls = study_cell.run_cell, []
 
     def flaky(client, cell, reports):
@@ -125,9 +124,9 @@ def test_a_server_that_goes_away_leaves_a_page(swept, stub, monkeypatch):
     monkeypatch.setattr(run_sweep, "PAUSES", (0.01,))
     code, said = swept("--cfg", "1,2")
     assert (code, "does not answer: gone" in said, len(set(calls))) == (1, True, 3), said
-    assert len(json.loads((swept.folder / "results.json").read_text())["rows"]) == 1
-    assert (swept.folder / "index.html").exists()
-    assert not (swept.folder / "rejected").exists()
+    assert len(json.loads((tmp_path / "out" / "results.json").read_text())["rows"]) == 1
+    assert (tmp_path / "out" / "index.html").exists()
+    assert not (tmp_path / "out" / "rejected").exists()
 
 
 def test_a_job_that_takes_too_long_is_stopped_and_set_aside(swept, stub, monkeypatch):
@@ -148,12 +147,12 @@ def test_a_server_or_a_file_that_is_not_there_is_a_sentence(swept, tmp_path):
         assert (code, "none.json cannot be read" in said) == (2, True), said
 
 
-def test_what_the_folder_holds_counts_towards_the_limit(swept, stub):
+def test_what_the_folder_holds_counts_towards_the_limit(swept, stub, tmp_path):
     swept("--cfg", "1", "--axis", "steps: 2")
     before = stub[0].ran
-    plan = json.loads((swept.folder / "plan.json").read_text())
+    plan = json.loads((tmp_path / "out" / "plan.json").read_text())
     plan["axes"]["steps"] = list(range(1, 51))  # as if fifty had been asked for
-    (swept.folder / "plan.json").write_text(json.dumps(plan))
+    (tmp_path / "out" / "plan.json").write_text(json.dumps(plan))
     code, said = swept("--cfg", "1..50", "--axis", "steps: 2")
     assert (code, "50 cfg x 50 steps = 2,500 cells" in said, stub[0].ran - before) == (2, True, 0), said
 
@@ -171,8 +170,8 @@ def test_what_the_folder_holds_counts_towards_the_limit(swept, stub):
         (["--cfg", "1", "--rule", "cfg, my_rule.py:halfway"], "this ComfyUI runs no files"),
     ],
 )
-def test_bad_input_is_named_before_any_work(swept, stub, words, told):
+def test_bad_input_is_named_before_any_work(swept, stub, words, told, tmp_path):
     before = stub[0].ran
     code, said = swept(*words)
     assert (code, told in said, stub[0].ran - before) == (2, True, 0), said
-    assert not swept.folder.exists(), "a plan that cannot run would stand in the way of the next"
+    assert not (tmp_path / "out").exists(), "a plan that cannot run would stand in the way of the next"

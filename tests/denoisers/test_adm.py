@@ -1,6 +1,7 @@
 """Guided-diffusion networks against the field's own package, and what their files say without metadata."""
 
 import json
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from guidance_geometry.denoisers.spec import choose_spec
 from guidance_geometry.dev.fixtures.tiny_folders import lively
 from guidance_geometry.tests.denoisers.networks import distance, network_of, pictures
 
-CARDS = {name: card.config for name, card in load_cards("azula.plugins.adm").items()}
+CARDS = {name: card.config for name, card in load_cards(azula).items()}
 SMALL = {"num_channels": 64, "num_res_blocks": 1}
 KNOWN = {  # card: side, classes, parameters in millions (table 10 of the paper), schedule
     "imagenet_64x64_cond": (64, 1000, 296, "vp_cosine"),
@@ -25,9 +26,9 @@ KNOWN = {  # card: side, classes, parameters in millions (table 10 of the paper)
 }
 
 
-def reference(name, **changes):
+def reference(name, **changes) -> Any:
     """azula's network of a published configuration, or of a smaller one."""
-    config = dict(CARDS[name]) | {"image_size": KNOWN[name][0]} | changes  # its card of 512 says 256
+    config: dict[str, Any] = dict(CARDS[name]) | {"image_size": KNOWN[name][0]} | changes  # its card of 512 says 256
     return azula.make_model(**config).backbone
 
 

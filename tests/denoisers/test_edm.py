@@ -144,8 +144,8 @@ class Restated:
             h = spread
         before = edge if times < 1 else len(row) - 1 - edge
         h = h if known else functional.pad(h, (before, len(row) - 1 - before) * 2)
-        h = sum(weight * h[:, :, :, k : h.shape[3] - len(row) + 1 + k] for k, weight in enumerate(row))
-        h = sum(weight * h[:, :, k : h.shape[2] - len(row) + 1 + k] for k, weight in enumerate(row))
+        for axis in (3, 2):
+            h = h.unfold(axis, len(row), 1) @ row
         return h[:, :, ::2, ::2] if times < 1 else h
 
     def block(self, name, x, e):
@@ -229,7 +229,8 @@ def small(name):
     file = denoiser_of(name, {key: torch.zeros(shape) for key, shape in shapes.items()}, None)
     network = with_filters(file.spec.format.network(file.spec.sizes, len(file.spec.labels)))
     if kind == "ncsnpp":
-        network.map_noise.freqs.copy_(16 * torch.randn(network.map_noise.freqs.shape))
+        freqs = network.get_buffer("map_noise.freqs")
+        freqs.copy_(16 * torch.randn(freqs.shape))
     return denoiser_of(name, {f"model.{key}": weight for key, weight in network.state_dict().items()}, None)
 
 

@@ -131,7 +131,7 @@ def test_half_precision_follows(dtype):
     wanted = network_of(file)(x, t, y)
     half = EDM2.network(file.spec.sizes, 3, dtype=dtype).requires_grad_(False)
     half.load_state_dict(dict(file.weights))
-    assert half.emb_fourier.freqs.dtype == torch.float32
+    assert half.get_buffer("emb_fourier.freqs").dtype == torch.float32
     found = half(x.to(dtype), t, y)
     assert found.dtype == dtype
     assert distance(found.float(), wanted) <= (0.01 if dtype == torch.float16 else 0.1)

@@ -19,6 +19,7 @@ def test_the_file_says_what_it_is_and_holds_a_vae():
     assert (spec.parametrisation, spec.schedule, spec.time, spec.sigma_data) == ("flow", "flow", "log_sigma", 1.0)
     assert (spec.shape, spec.multiple, spec.labels, spec.null_index) == ((4, 8, 8), 2, tuple(LABELS), 3)
     assert spec.latents is POCKET_LATENTS
+    assert spec.vae
     spec.vae().load_state_dict(file.vae)
     assert not any(name.startswith("vae.") for name in file.weights)
 

@@ -63,16 +63,17 @@ def test_a_bare_edm_file_takes_the_papers_sigma_data(path):
     assert choose_spec(read_denoiser(path).spec, "epsilon", "vp_linear").sigma_data is None
 
 
-def test_choices_are_checked(path):
-    spec = read_denoiser(write_tiny(path)).spec
-    with pytest.raises(ValueError, match="parametrisation is 'noise' but must be auto or one of epsilon, x0"):
-        choose_spec(spec, "noise")
-
-
-def test_a_schedule_without_table_has_no_index(path):
-    spec = read_denoiser(write_tiny(path, time="index")).spec
-    with pytest.raises(ValueError, match="edm has no table"):
-        choose_spec(spec)
+@pytest.mark.parametrize(
+    ("changes", "choice", "message"),
+    [
+        ({}, "noise", "parametrisation is 'noise' but must be auto or one of epsilon, x0"),
+        ({"time": "index"}, "auto", "edm has no table"),
+    ],
+)
+def test_choices_are_checked(path, changes, choice, message):
+    spec = read_denoiser(write_tiny(path, **changes)).spec
+    with pytest.raises(ValueError, match=message):
+        choose_spec(spec, choice)
 
 
 def test_a_users_schedule_keeps_its_numbers(path):
@@ -131,17 +132,12 @@ def changed(**weights):
     return {**tiny_weights(), **weights}
 
 
-def test_a_missing_weight_is_named(path):
-    weights = tiny_weights()
-    del weights["stem.bias"]
-    refused(write_tiny(path, weights), "the weight 'stem.bias' is missing")
-
-
-@pytest.mark.parametrize("key", ["stem.weight", "embedding.classes.weight"])
-def test_a_file_without_the_telling_weights_is_no_denoiser(path, key):
+@pytest.mark.parametrize("key", ["stem.bias", "stem.weight", "embedding.classes.weight"])
+def test_a_missing_weight_is_named(path, key):
+    """Without one of the last two it is no denoiser."""
     weights = tiny_weights()
     del weights[key]
-    refused(write_tiny(path, weights), key)
+    refused(write_tiny(path, weights), "the weight 'stem.bias' is missing" if key == "stem.bias" else key)
 
 
 @pytest.mark.parametrize(

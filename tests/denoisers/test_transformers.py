@@ -1,6 +1,7 @@
 """DiT, SiT and JiT: the function of independent implementations, the published sizes, and what a file is taken for."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -36,7 +37,7 @@ def shapes_of(network):
     return {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
 
 
-def stored(kind=DiT, sizes=TINY, seed=0):
+def stored(kind: Any = DiT, sizes: Any = TINY, seed=0):
     """What a released file of such a network holds."""
     return random_weights(shapes_of(kind(sizes, device="meta")), seed)
 

@@ -98,7 +98,7 @@ def test_without_a_difference_nothing_empty_is_drawn():
 def test_a_gradient_that_was_always_zero_is_drawn_as_none():
     trace = alone(classifier_run(weight=0.0))
     silent = torch.tensor([any(name == "gradient" for name in pair) for pair in pairs(trace)])
-    steps = trace.steps | {"K": trace.steps["K"].masked_fill(silent, 0.0)}
+    steps = {**trace.steps, "K": trace.steps["K"].masked_fill(silent, 0.0)}
     drawing = draw_still(
         Order(asked(replace(trace, steps=steps), gradient=rising), step=5, sample=1), "classifier curves"
     )

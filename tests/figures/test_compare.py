@@ -54,6 +54,7 @@ def test_the_curve_stands_on_its_logarithmic_axis():
     y3 = places[3][1]
     logs = [math.log10(found.distance[k]) for k in (3, 5, 12)]
     assert (y5 - y3) / (y12 - y3) == pytest.approx((logs[1] - logs[0]) / (logs[2] - logs[0]), rel=0.01)
+    assert found.parting_step is not None
     assert segment(svg, "parted")[0][0] == pytest.approx(places[found.parting_step][0], abs=0.01)
 
 

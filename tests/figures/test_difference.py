@@ -19,7 +19,7 @@ def with_tensors(**tensors):
 
 def test_difference_is_grey_plus_gain_times_half_delta():
     images = difference_images(RUN, Pictures(), "5", gain=2.0)
-    delta = (RUN.captured_tensor("cond", 5).float() - RUN.captured_tensor("uncond", 5).float()).permute(0, 2, 3, 1)
+    delta = (RUN.require_tensor("cond", 5).float() - RUN.require_tensor("uncond", 5).float()).permute(0, 2, 3, 1)
     assert torch.allclose(images.difference, (0.5 + 2.0 * 0.5 * delta).clamp(0, 1), atol=1e-6)
     assert images.clipped_share == pytest.approx(float((delta.abs() > 0.5).double().mean()))
     assert images.uncond.shape == images.cond.shape == images.guided.shape == (2, 32, 32, 3)
@@ -51,9 +51,9 @@ def test_a_decoder_is_applied_to_both_predictions_and_never_to_the_difference():
         return (x.permute(0, 2, 3, 1) / 4 + 0.5).clamp(0, 1)
 
     images = difference_images(RUN, Pictures(decode=decode), "3", gain=1.0)
-    u, c = RUN.captured_tensor("uncond", 3).float(), RUN.captured_tensor("cond", 3).float()
+    u, c = RUN.require_tensor("uncond", 3).float(), RUN.require_tensor("cond", 3).float()
     assert torch.allclose(images.difference, (0.5 + decode(c) - decode(u)).clamp(0, 1), atol=1e-6)
-    assert all(any(torch.equal(x, y.float()) for y in (u, c, RUN.captured_tensor("guided", 3))) for x in seen)
+    assert all(any(torch.equal(x, y.float()) for y in (u, c, RUN.require_tensor("guided", 3))) for x in seen)
     assert "decode(c) - decode(u)" in images.note
 
 
@@ -141,7 +141,7 @@ def test_a_step_that_is_named_twice_is_drawn_once():
 
 @pytest.mark.parametrize("words", ["0-999," * 60_000, ",".join(f"{k % 999}-999" for k in range(14_000)), "0-999,5-6,"])
 def test_a_long_list_of_steps_is_read_at_once(words):
-    header = RUN.header | {"capture": {"steps": list(range(1000))}}
+    header = {**RUN.header, "capture": {"steps": list(range(1000))}}
     began = time.perf_counter()
     assert chosen_steps(words, replace(RUN, header=header)) == list(range(1000))
     assert time.perf_counter() - began < 1.0

@@ -4,6 +4,7 @@ import json
 import random
 import re
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -32,8 +33,8 @@ def good(tmp_path_factory):
     """Tensors and metadata of a file, and its header."""
     path = tmp_path_factory.mktemp("good") / "run.safetensors"
     trace = exact_trace(4.0, sampler="ddpm", batch=2, steps=4)
-    trace.header.update(options={"eta": 1.0}, terms={"gradient": "+ 2 x gradient"}, notes=["a note"])
-    save(trace, path)
+    facts = {"options": {"eta": 1.0}, "terms": {"gradient": "+ 2 x gradient"}, "notes": ["a note"]}
+    save(replace(trace, header={**trace.header, **facts}), path)
     tensors, metadata = read_safetensors(path)
     return {name: tensor.clone() for name, tensor in tensors.items()}, metadata, json.loads(metadata["gg.header"])
 
@@ -170,14 +171,12 @@ def test_the_entry_at_fault_is_named_with_what_is_needed(good, tmp_path, change,
 
 def test_a_trace_with_half_a_character_is_saved_so_that_it_loads(tmp_path):
     trace = exact_trace(4.0, batch=1, steps=3)
-    trace.header["chain"] = "CFG a\ud800"
-    save(trace, tmp_path / "run.safetensors")
+    save(replace(trace, header={**trace.header, "chain": "CFG a\ud800"}), tmp_path / "run.safetensors")
     assert load(tmp_path / "run.safetensors").header["chain"] == "CFG a\ufffd"
 
 
 def test_a_trace_with_a_text_without_end_is_saved_so_that_it_loads(tmp_path):
     trace = exact_trace(4.0, batch=1, steps=3)
-    trace.header["notes"] = ["x" * 10**6]
-    trace.header["chain"] = "y" * 10**6
-    save(trace, tmp_path / "run.safetensors")
+    header = {**trace.header, "notes": ["x" * 10**6], "chain": "y" * 10**6}
+    save(replace(trace, header=header), tmp_path / "run.safetensors")
     assert len(load(tmp_path / "run.safetensors").header["notes"][0]) == 20_000

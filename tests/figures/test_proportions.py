@@ -13,7 +13,7 @@ from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.figures.registry import FIGURES, draw_figure
 from guidance_geometry.figures.typeset import cut
-from guidance_geometry.tests.drawn import assert_apart, classifier_run, parts, run
+from guidance_geometry.tests.drawn import assert_apart, classifier_run, parts, picture_named, run
 
 SHAPES = ((24, 36), (36, 24))
 NAMES = {"one word": "a" * 120, "words": "a model of many words " * 5 + "and no end", "a novel": "never ending " * 99}
@@ -49,7 +49,7 @@ def proportions(canvas):
     """Width over height of every picture as it is drawn, and of its pixels."""
     for image in parts(canvas, BboxImage):
         box = image.get_window_extent()
-        height, width = image.get_array().shape[:2]
+        height, width = image.get_size()
         yield image.get_gid(), abs(box.width / box.height), width / height
 
 
@@ -77,7 +77,7 @@ def test_so_do_those_of_two_runs(shapes):
 def test_a_photo_is_shown_whole():
     photo = torch.rand(40, 120, 3, generator=torch.Generator().manual_seed(0))
     canvas = draw_figure(Order(shaped((24, 36)), photo=photo, pictures=Pictures()), "noise levels").last.canvas
-    assert np.allclose(parts(canvas, BboxImage)[0].get_array(), photo.numpy())
+    assert np.allclose(picture_named(canvas), photo.numpy())
 
 
 @pytest.mark.parametrize(("name", "size"), NAMED)

@@ -84,7 +84,7 @@ def test_every_figure_of_a_classifier_run_shows_its_gradient(sampler, flow):
         assert "of the gradient" not in drawing.caption
         assert "its change" in drawing.caption
         assert_apart(drawing.canvas)
-    names = [image.get_gid() for image in parts(drawing.canvas, BboxImage)]
+    names = [image.get_gid() for image in parts(draw_still(order, PULL[-1].name).canvas, BboxImage)]
     assert "label-gradient-picture" in names
 
 
@@ -92,8 +92,8 @@ def test_a_classifier_run_and_the_same_run_with_guidance_are_drawn_alike():
     guided = classifier_run()
     record = guided.record
     bare = Trace(
-        guided.header | {"vectors": list(VECTORS)},
-        guided.steps | {"K": _as_guidance(record, 3.0), "gamma": torch.full_like(guided.steps["gamma"], 3.0)},
+        {**guided.header, "vectors": list(VECTORS)},
+        {**guided.steps, "K": _as_guidance(record, 3.0), "gamma": torch.full_like(guided.steps["gamma"], 3.0)},
         guided.stage,
     )
     drawn, implied = (pull_of(trace, 5, 1) for trace in (guided, bare))
@@ -116,7 +116,7 @@ def test_a_step_without_a_gradient_on_record_shows_the_implied_one():
     K, count = trace.steps["K"].clone(), len(trace.header["vectors"])
     rows, columns = torch.triu_indices(count, count)
     K[4][:, (rows == count - 1) | (columns == count - 1)] = math.nan
-    gappy = Trace(trace.header, trace.steps | {"K": K}, trace.stage)
+    gappy = Trace(trace.header, {**trace.steps, "K": K}, trace.stage)
     for step, implied in ((4, True), (5, False)):
         caption = draw_still(Order(gappy, step=step, sample=1), "scaled sum").caption
         assert ("implied classifier" in caption) == implied
@@ -130,7 +130,7 @@ def test_a_gradient_alone_needs_no_second_prediction():
     K = trace.steps["K"].clone()
     rows, columns = torch.triu_indices(7, 7)
     K[..., (rows == 2) | (columns == 2)] = math.nan
-    pull = pull_of(Trace(trace.header, trace.steps | {"K": K}, trace.stage), 5, 1)
+    pull = pull_of(Trace(trace.header, {**trace.steps, "K": K}, trace.stage), 5, 1)
     assert pull.agreement is None
     assert not pull.scene.missing
     assert math.dist(pull.scene.positions.points["tip"], pull_of(trace, 5, 1).scene.positions.points["tip"]) < 1e-9
@@ -142,7 +142,7 @@ def test_what_other_rules_add_is_said():
     rows = [{name: 1.0} for name in record.vectors]
     rows[3] = {"D-G": 1.0, "u": 0.1}
     pairs = [record.combination(v, w) for k, v in enumerate(rows) for w in rows[k:]]
-    other = Trace(trace.header, trace.steps | {"K": torch.stack(pairs, dim=-1)}, trace.stage)
+    other = Trace(trace.header, {**trace.steps, "K": torch.stack(pairs, dim=-1)}, trace.stage)
     assert "others add rms" in draw_still(Order(other, step=5, sample=1), "scaled sum").caption
     assert "others add rms" not in draw_still(Order(trace, step=5, sample=1), "scaled sum").caption
 

@@ -54,7 +54,7 @@ def zeroed(name, value=0.0):
     trace = classifier_run()
     pairs = [(v, w) for k, v in enumerate(trace.record.vectors) for w in trace.record.vectors[k:]]
     K = trace.steps["K"].masked_fill(torch.tensor([name in pair for pair in pairs]), value)
-    return replace(trace, steps=trace.steps | {"K": K})
+    return replace(trace, steps={**trace.steps, "K": K})
 
 
 def unfollowed():

@@ -38,7 +38,7 @@ def test_positions_in_the_svg_are_the_record_times_the_printed_scale(space, samp
     lens = [t for t, _ in drawing.canvas.texts() if t.startswith("lens")]
     assert bool(lens) == ("lens-u" in found)
     if lens:
-        gain = int(re.search(r"\u00d7(\d+)", lens[0]).group(1))
+        gain = int(re.findall(r"\u00d7(\d+)", lens[0])[0])
         assert gain >= 2
         assert gain & (gain - 1) == 0
         assert printed_scale(drawing, "lens", svg) == pytest.approx(scale * gain, rel=2e-3)
@@ -170,9 +170,9 @@ def test_a_push_is_split_into_what_goes_along_and_what_goes_across():
 
 def test_other_rules_get_an_arrow_where_no_split_of_the_push_is_known():
     trace = shrinking()
-    named = replace(trace, steps=trace.steps | {"across": trace.steps["across"] + 0.5})  # a gradient was taken out
+    named = replace(trace, steps={**trace.steps, "across": trace.steps["across"] + 0.5})  # a gradient was taken out
     unknown = torch.full_like(trace.steps["across"], math.nan)
-    for other in (named, replace(trace, steps=trace.steps | {"across": unknown})):
+    for other in (named, replace(trace, steps={**trace.steps, "across": unknown})):
         words = [t for t, _ in draw_still(Order(other, step=2), "step plane").canvas.texts()]
         assert "other rules" in words
         assert "along" not in words
@@ -206,7 +206,7 @@ def test_a_step_outside_the_run_is_refused():
 def test_embedded_workflow_comes_back_from_the_svg():
     facts = {"workflow": {"nodes": ["]]>", "\u03b3"]}, "prompt": {"1": {}}}
     svg = draw_still(Order(run(gamma=4.0), sample=0), "step plane").svg(facts)
-    block = re.search(r"<metadata>\s*<!\[CDATA\[([\s\S]*?)\]\]>\s*</metadata>", svg).group(1)
+    (block,) = re.findall(r"<metadata>\s*<!\[CDATA\[([\s\S]*?)\]\]>\s*</metadata>", svg)
     assert json.loads(block) == facts
     assert svg.isascii() or block.isascii()
     ElementTree.fromstring(svg)

@@ -27,7 +27,7 @@ def test_csv_has_a_row_per_step_and_sample_and_a_column_per_metric():
 def test_a_classifier_run_has_its_gradient_in_the_table():
     plain = ClassifierRun(make_mixture((1, 4, 4), classes=2, seed=0), torch.tensor([0, 1]), 3.0, "euler").trace(steps=4)
     said = torch.full((4, 2), -0.5, dtype=torch.float64)
-    trace = replace(plain, steps=plain.steps | {"log_prob gradient": said, "log_prob watch": 2 * said})
+    trace = replace(plain, steps={**plain.steps, "log_prob gradient": said, "log_prob watch": 2 * said})
     for row in csv.DictReader(io.StringIO(as_csv(trace))):
         known = {name: float(row[name]) for name in row if name.startswith(("log_prob", "M18"))}
         share = known.pop("M18s gradient")
@@ -69,7 +69,7 @@ def long_run(steps):
     """RUN with its steps over and over."""
     turns = torch.arange(steps) % RUN.n
     columns = {name: column[turns] for name, column in RUN.steps.items()}
-    header = RUN.header | {"capture": RUN.header["capture"] | {"steps": []}}
+    header = {**RUN.header, "capture": RUN.header["capture"] | {"steps": []}}
     return replace(RUN, header=header, steps=columns, stage=[RUN.stage[i] for i in turns], tensors={})
 
 

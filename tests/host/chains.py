@@ -21,7 +21,7 @@ class Away(Combine):
     conditioning: Any
     model: Any = None
     until: float = 0.0  # noise level below which the further prediction is not needed
-    text = "away"
+    phrase = "away"
 
     @property
     def sources(self):
@@ -31,15 +31,15 @@ class Away(Combine):
         return wanted | {"other"} if sigma >= self.until and "uncond" in wanted else wanted
 
     def step(self, state, p, gamma):
-        away = 0.5 * (p.cond - p.extra["other"]) if "other" in p.extra else 0
-        return p.uncond + (p.cond - p.uncond) * gamma + away, state
+        away, (u, c) = 0.5 * (p.cond - p.extra["other"]) if "other" in p.extra else 0, p.pair
+        return u + (c - u) * gamma + away, state
 
 
 @dataclass(frozen=True)
 class Skipping(Before):
     """Evaluates u at every second outer step, and is not asked in between."""
 
-    text = "skipping"
+    phrase = "skipping"
 
     def init(self, run):
         return 0, None
@@ -58,14 +58,14 @@ class Skipping(Before):
 class Reusing(Skipping, BeforeAlways):
     """The same, asked there too, where it reuses the difference."""
 
-    text = "reusing"
+    phrase = "reusing"
 
 
 @dataclass(frozen=True)
 class Doubling(After):
     """Not neutral, but changes nothing at gamma = 1."""
 
-    text = "doubling"
+    phrase = "doubling"
 
     def step(self, state, p, guided, gamma):
         return p.cond + 2 * (guided - p.cond), state
@@ -76,11 +76,11 @@ def label(number):
 
 
 def mixture(shape="3x8x8", kind="ve", seed=1):
-    return GGMixtureModel.execute(shape=shape, classes=3, kind=kind, seed=seed).result[0]
+    return GGMixtureModel.execute(shape=shape, classes=3, kind=kind, seed=seed)[0]
 
 
 def patched(model, chain):
-    return GGGuidancePatch.execute(model, chain).result[0]
+    return GGGuidancePatch.execute(model, chain)[0]
 
 
 def chain_of(energy, **knobs):

@@ -73,7 +73,7 @@ class Replaying:
 
 
 def guider_over(labelled, model, cfg):
-    return chain_guider(*labelled[model], cfg, PLAIN)
+    return chain_guider(*labelled[model], cfg=cfg, guidance=PLAIN)
 
 
 def collect(labelled, empty_latent, model, name, cfg=CFG):
@@ -99,5 +99,6 @@ def observed(parts, latent, name, guidance, cfg=1.0):
     noise = comfy.sample.prepare_noise(latent["samples"], SEED)
     steps = []
     sampler = Collected(comfy.samplers.sampler_object(name), [], steps)
-    chain_guider(*parts, cfg, guidance).sample(noise, latent["samples"], sampler, sigmas, disable_pbar=True, seed=SEED)
+    guider = chain_guider(*parts, cfg=cfg, guidance=guidance)
+    guider.sample(noise, latent["samples"], sampler, sigmas, disable_pbar=True, seed=SEED)
     return steps

@@ -40,10 +40,10 @@ class Labelled(dict):
 
         with torch.inference_mode():
             if name == "pocket":
-                model = GGLoadDenoiser.execute("pocket-1", "auto", "auto", "default").result[0]
+                model = GGLoadDenoiser.execute("pocket-1", "auto", "auto", "default")[0]
             else:
-                model = GGMixtureModel.execute(shape="3x8x8", classes=3, kind=name, seed=0).result[0]
-            self[name] = (model, *GGClassLabel.execute(model, "0;1;2").result)
+                model = GGMixtureModel.execute(shape="3x8x8", classes=3, kind=name, seed=0)[0]
+            self[name] = (model, *GGClassLabel.execute(model, "0;1;2").args)
         return self[name]
 
 
@@ -69,8 +69,8 @@ def pocket(host):
 
     def load(dtype="default"):
         with torch.inference_mode():
-            model = GGLoadDenoiser.execute("pocket-1", "auto", "auto", dtype).result[0]
-            null = GGClassLabel.execute(model, "").result[0]
+            model = GGLoadDenoiser.execute("pocket-1", "auto", "auto", dtype)[0]
+            null = GGClassLabel.execute(model, "")[0]
         return model, null, null
 
     return load
@@ -104,12 +104,12 @@ def wires(labelled):
     with torch.inference_mode():
         for name in ("pocket", "ve", "flow"):
             if name == "pocket":
-                worse = GGLoadDenoiser.execute("pocket-1", "auto", "auto", "default").result[0]
+                worse = GGLoadDenoiser.execute("pocket-1", "auto", "auto", "default")[0]
                 key, weight = max(worse.model.state_dict().items(), key=lambda entry: entry[1].numel())
                 assert worse.add_patches({key: ("diff", (-0.5 * weight,))})
             else:
-                worse = GGMixtureModel.execute(shape="3x8x8", classes=3, kind=name, seed=5).result[0]
-            condition = GGClassLabel.execute(labelled[name][0], "1").result[0]
+                worse = GGMixtureModel.execute(shape="3x8x8", classes=3, kind=name, seed=5)[0]
+            condition = GGClassLabel.execute(labelled[name][0], "1")[0]
             models = dict.fromkeys(("weak_model", "perturbed_model"), worse)
             rules = {"rules": chain("GGRescale", {"phi": 0.7, "space": "v"})}
             by_type = {"MODEL": worse, "CONDITIONING": condition}
@@ -127,8 +127,8 @@ def exact(host):
     made = {}
     for space in ("ve", "flow"):
         with torch.inference_mode():
-            model, classifier = GGMixtureModel.execute(shape="3x8x8", classes=3, kind=space, seed=0).result
-            null = GGClassLabel.execute(model, "").result[0]
+            model, classifier = GGMixtureModel.execute(shape="3x8x8", classes=3, kind=space, seed=0).args
+            null = GGClassLabel.execute(model, "")[0]
         made[space] = (model, null, null), LabelEnergy(classifier, ((0,), (1,), (2,))), classifier.mixture
     return made
 

@@ -64,7 +64,7 @@ def node(name):
 def chain(name, changes=None, sockets=None, guidance=None):
     """What the node makes of its settings as they stand, some of them changed."""
     given = {one: sockets[one] for one in SOCKETS.get(name, ())} if sockets else {}
-    return node(name).execute(**given, **knobs_of(name) | (changes or {}), guidance=guidance).result[0]
+    return node(name).execute(**given, **knobs_of(name) | (changes or {}), guidance=guidance)[0]
 
 
 def acting(name, sockets):

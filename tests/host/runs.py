@@ -1,6 +1,7 @@
 """Runs of the host's sampler and of ours, and models that count and collect what is asked of them."""
 
 from contextlib import contextmanager
+from typing import Any
 
 import comfy.samplers
 import torch
@@ -13,6 +14,7 @@ from guidance_geometry.host import dry_run
 from guidance_geometry.nodes.sampling import GGGuidedSampler, GGInspectedSampler
 from guidance_geometry.trace.checks import check
 from guidance_geometry.trace.record import run_record
+from guidance_geometry.trace.trace import Trace
 
 from .schedules import sampling_of, schedule
 
@@ -25,7 +27,7 @@ def names():
     return comfy.samplers.KSampler.SAMPLERS
 
 
-def own_noise(name, kind="ve"):
+def own_noise(name, kind="ve") -> Any:
     """What the host's sampler of a name draws from if left alone."""
     function = comfy.samplers.sampler_object(name).sampler_function
     return dry_run.own_noise(function, torch.zeros(1, 3, 4, 4), schedule(kind, 3), SEED, sampling_of(kind))
@@ -39,17 +41,21 @@ def host_nodes():
     return nodes
 
 
-def ksampler(model, positive, negative, latent, name, scheduler="karras", steps=STEPS, cfg=CFG, **more):
+def ksampler(*run, scheduler="karras", steps=STEPS, cfg=CFG, **more) -> torch.Tensor:
+    """The host's samples.  run: MODEL, positive, negative, LATENT, name of a sampler"""
+    model, positive, negative, latent, name = run
     out = host_nodes().common_ksampler(
         model, SEED, steps, cfg, name, scheduler, positive, negative, dict(latent), **more
     )
     return out[0]["samples"]
 
 
-def guided(model, positive, negative, latent, name, scheduler="karras", steps=STEPS, cfg=CFG, **more):
+def guided(*run, scheduler="karras", steps=STEPS, cfg=CFG, **more):
+    """LATENT, denoised LATENT and trace of our node.  run: as for ksampler"""
+    model, positive, negative, latent, name = run
     return GGGuidedSampler.execute(
         model, SEED, steps, cfg, name, scheduler, positive, negative, dict(latent), **more
-    ).result
+    ).args
 
 
 def half_mask(latent):
@@ -149,25 +155,34 @@ def _advanced(node, guider, latent, name, scheduler):
     sampling = guider.model_patcher.get_model_object("model_sampling")
     sigmas = comfy.samplers.calculate_sigmas(sampling, scheduler, STEPS)
     settings = (comfy.samplers.sampler_object(name), sigmas, latent)
-    return node.execute(custom.Noise_RandomNoise(SEED), guider, *settings).result
+    return node.execute(custom.Noise_RandomNoise(SEED), guider, *settings).args
 
 
 def both(parts, latent, sampler, sigmas, capture="numbers", guider=None):
     """The host's SamplerCustomAdvanced and ours, with the same guider; and the trace, where there is one."""
     model, positive, negative = parts
     noise, traces = custom.Noise_RandomNoise(SEED), []
-    guider = guider or custom.CFGGuider.execute(model, positive, negative, CFG).result[0]
+    guider = guider or custom.CFGGuider.execute(model, positive, negative, CFG)[0]
 
     def plain():
         out = custom.SamplerCustomAdvanced.execute(noise, guider, sampler, torch.tensor(sigmas), dict(latent))
-        return out.result[0]["samples"]
+        return out[0]["samples"]
 
     def recorded():
         out = GGInspectedSampler.execute(noise, guider, sampler, torch.tensor(sigmas), dict(latent), capture)
-        traces.append(out.result[2])
-        return out.result[0]["samples"]
+        traces.append(out[2])
+        return out[0]["samples"]
 
     return outcome(plain), outcome(recorded), traces[0] if traces else None
+
+
+def trace_of_both(*run, **more) -> Trace:
+    """The trace of a run that ends in samples, the same without and with us.  run: as for both"""
+    expected, found, trace = both(*run, **more)
+    assert isinstance(found, torch.Tensor), found
+    assert same(expected, found), expected
+    assert trace is not None
+    return trace
 
 
 def readable(trace):

@@ -52,5 +52,5 @@ def node_samplers(kind):
     for name, node in sampler_nodes().items():
         for settings in settings_of(node, kind):
             shown = " ".join(f"{key}={value}" for key, value in settings.items() if key != "model")
-            made[f"{name} {shown}"] = node.execute(**settings).result[0]
+            made[f"{name} {shown}"] = node.execute(**settings)[0]
     return made

@@ -1,5 +1,8 @@
 """Nodes that show a run, as the executor prepares them, and all of them at once."""
 
+from functools import partial
+from typing import Any
+
 from comfy_api.latest import io as api
 
 from guidance_geometry.figures.registry import MENU
@@ -19,6 +22,11 @@ WORKFLOW = {"id": "w", "nodes": []}
 PROMPT = {"1": {"class_type": "GGFigure"}}
 
 
+def ui_of(output) -> Any:
+    """What a node's output shows in the editor."""
+    return output.ui
+
+
 def in_a_workflow(node):
     """The class as the executor prepares it, with the hidden inputs of an editor's job."""
 
@@ -28,8 +36,8 @@ def in_a_workflow(node):
             prompt=PROMPT,
             extra_pnginfo={"workflow": WORKFLOW},
             dynprompt=None,
-            auth_token_comfy_org=None,
-            api_key_comfy_org=None,
+            auth_token_comfy_org="",
+            api_key_comfy_org="",
         )
 
     return Prepared
@@ -37,14 +45,14 @@ def in_a_workflow(node):
 
 def shown_everywhere(trace, folder):
     """Every node that reads a trace gives something, or a sentence that says why it cannot."""
-    assert inspector.GGInspector.execute(trace).ui["gg_record"]
-    assert in_a_workflow(export_html.GGExportHTML).execute(trace, "page").result[0]
-    assert see.GGMetrics.execute(trace, "metrics", -1).result[1]
-    written = in_a_workflow(trace_files.GGSaveTrace).execute(trace, "saved").result[1]
+    assert ui_of(inspector.GGInspector.execute(trace))["gg_record"]
+    assert in_a_workflow(export_html.GGExportHTML).execute(trace, "page")[0]
+    assert see.GGMetrics.execute(trace, "metrics", -1)[1]
+    written = in_a_workflow(trace_files.GGSaveTrace).execute(trace, "saved")[1]
     assert load(written).n == trace.n
-    pictures = {word: lambda word=word: see.GGFigure.execute(trace, **FIGURE | {"figure": word}) for word in MENU}
-    pictures["difference"] = lambda: see.GGDifferenceImages.execute(trace)
-    pictures["compare"] = lambda: compare.GGCompareTraces.execute(trace, trace, -1, "light")
+    pictures = {word: partial(see.GGFigure.execute, trace, **FIGURE | {"figure": word}) for word in MENU}
+    pictures["difference"] = partial(see.GGDifferenceImages.execute, trace)
+    pictures["compare"] = partial(compare.GGCompareTraces.execute, trace, trace, -1, "light")
     found = {name: drawn_or_said(draw) for name, draw in pictures.items()}
     assert all(said is None or said.endswith(".") for said in found.values()), found
     return [name for name, said in found.items() if said is None]
@@ -53,7 +61,7 @@ def shown_everywhere(trace, folder):
 def drawn_or_said(draw):
     """None where there is a picture, else why there is none."""
     try:
-        assert draw().result[0].isfinite().all()
+        assert draw()[0].isfinite().all()
     except ValueError as said:
         return str(said)
     return None

@@ -1,5 +1,7 @@
 """At cfg 1: u evaluated at a few steps after the run."""
 
+from typing import Any
+
 import comfy.samplers
 import pytest
 import torch
@@ -19,10 +21,19 @@ STEPS = 6
 
 def run(model, positive, negative, sampler="euler", cfg=1.0, uncond_steps=3, capture="pictures", **given):
     """The samples of a recorded KSampler, the trace, and the state of the random numbers after it."""
-    tapped, recorder = GGRecord.execute(model, capture, 256, uncond_steps).result
+    tapped, recorder = GGRecord.execute(model, capture, 256, uncond_steps).args
     torch.manual_seed(0)
-    samples = ksampler(tapped, positive, negative, latent("SD15"), sampler, "simple", STEPS, cfg, **given)
-    return samples, GGReadTrace.execute(recorder, {"samples": samples}).result[0], torch.get_rng_state()
+    samples = ksampler(
+        tapped, positive, negative, latent("SD15"), sampler, scheduler="simple", steps=STEPS, cfg=cfg, **given
+    )
+    return samples, GGReadTrace.execute(recorder, {"samples": samples})[0], torch.get_rng_state()
+
+
+def evaluating_both(model: Any):
+    """A clone of a MODEL of which the host evaluates u at cfg 1 too."""
+    clone = model.clone()
+    clone.model_options["disable_cfg1_optimization"] = True
+    return clone
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +44,7 @@ def parts(host):
 
 @pytest.mark.parametrize("sampler", ["euler", "dpmpp_2m_sde", "heun", "uni_pc", "dpmpp_2s_ancestral"])
 def test_the_sample_and_the_random_numbers_stay(parts, sampler):
-    plain, looked = (run(*parts, sampler, uncond_steps=count) for count in (0, 3))
+    plain, looked = (run(*parts, sampler=sampler, uncond_steps=count) for count in (0, 3))
     assert torch.equal(plain[0], looked[0])
     assert torch.equal(plain[2], looked[2])
     assert plain[1].header["evaluations"] == looked[1].header["evaluations"]
@@ -41,8 +52,7 @@ def test_the_sample_and_the_random_numbers_stay(parts, sampler):
 
 def test_the_steps_are_those_of_a_run_that_evaluates_both(parts):
     """cfg 1 where nothing is left out, through the host's own switch, has the same u at the same states."""
-    model = parts[0].clone()
-    model.model_options["disable_cfg1_optimization"] = True
+    model = evaluating_both(parts[0])
     both = run(model, *parts[1:], uncond_steps=0)[1]
     trace = run(*parts)[1]
     said = trace.header["afterwards"]
@@ -113,17 +123,16 @@ def test_a_fault_costs_nothing_but_itself(parts, monkeypatch):
 def test_embedded_guidance_is_compared_with_none(host):
     with torch.inference_mode():
         model, positive, negative = family("Flux"), text("Flux", 1), text("Flux", 2)
-    tapped, recorder = GGRecord.execute(model, "numbers", 256, 2).result
-    samples = ksampler(tapped, positive, negative, latent("Flux"), "euler", "simple", 4, 1.0)
-    trace = GGReadTrace.execute(recorder, {"samples": samples}).result[0]
+    tapped, recorder = GGRecord.execute(model, "numbers", 256, 2).args
+    samples = ksampler(tapped, positive, negative, latent("Flux"), "euler", scheduler="simple", steps=4, cfg=1.0)
+    trace = GGReadTrace.execute(recorder, {"samples": samples})[0]
     said = trace.header["afterwards"]
     assert (said["against"], said["steps"], said["evaluations"]) == ("embedded guidance 1", [0, 3], 4)
     off = [[positive[0][0], {**positive[0][1], "guidance": 1.0}]]
-    both = model.clone()
-    both.model_options["disable_cfg1_optimization"] = True
-    tapped, recorder = GGRecord.execute(both, "numbers").result
-    same = ksampler(tapped, positive, off, latent("Flux"), "euler", "simple", 4, 1.0)
-    wanted = GGReadTrace.execute(recorder, {"samples": same}).result[0]
+    both = evaluating_both(model)
+    tapped, recorder = GGRecord.execute(both, "numbers").args
+    same = ksampler(tapped, positive, off, latent("Flux"), "euler", scheduler="simple", steps=4, cfg=1.0)
+    wanted = GGReadTrace.execute(recorder, {"samples": same})[0]
     assert torch.allclose(trace.steps["K"][[0, 3]], wanted.steps["K"][[0, 3]], rtol=1e-3, atol=1e-4)
 
 
@@ -155,9 +164,11 @@ def described(seed, **more):
 
 
 def looked(model, positive, negative, shape, count=2, cfg=1.0):
-    tapped, recorder = GGRecord.execute(model, "numbers", 256, count).result
-    samples = ksampler(tapped, positive, negative, {"samples": torch.zeros(1, *shape)}, "euler", "simple", 4, cfg)
-    return GGReadTrace.execute(recorder, {"samples": samples}).result[0]
+    tapped, recorder = GGRecord.execute(model, "numbers", 256, count).args
+    samples = ksampler(
+        tapped, positive, negative, {"samples": torch.zeros(1, *shape)}, "euler", scheduler="simple", steps=4, cfg=cfg
+    )
+    return GGReadTrace.execute(recorder, {"samples": samples})[0]
 
 
 @pytest.mark.parametrize("name", NOT_EMBEDDED)
@@ -169,8 +180,7 @@ def test_a_network_that_embeds_no_guidance_is_compared_with_the_negative(host, n
     assert (said["against"], said["steps"]) == ("the negative", [0, 3])
     assert said["evaluations"] == len(calls) - 4 == 4
     assert trace.header["distilled_guidance"] is None
-    both = model.clone()
-    both.model_options["disable_cfg1_optimization"] = True
+    both = evaluating_both(model)
     wanted = looked(both, described(1), described(2), shape)
     delta = wanted.record.dot("delta", "delta")[[0, 3]]
     assert (delta > 0).all()
@@ -188,7 +198,7 @@ def test_embedded_guidance_that_does_nothing_is_not_compared_with(host, guidance
 
 def test_without_a_second_condition_the_record_says_so(host):
     model, shape = ignorant("FluxSchnell")
-    trace = sampled(lambda model: BasicGuider.execute(model, described(1)).result[0], model, torch.zeros(1, *shape))
+    trace = sampled(lambda model: BasicGuider.execute(model, described(1))[0], model, torch.zeros(1, *shape))
     said = trace.header["afterwards"]
     assert (said["why"], said["evaluations"]) == ("the guider has no second condition", 1)
     assert "nor after the run: the guider has no second condition" in trace.header["notes"]
@@ -196,11 +206,11 @@ def test_without_a_second_condition_the_record_says_so(host):
 
 def sampled(guider_of, model, start, count=2):
     """The trace of a run of the host's custom sampler with what makes a GUIDER of a MODEL."""
-    tapped, recorder = GGRecord.execute(model, "numbers", 256, count).result
+    tapped, recorder = GGRecord.execute(model, "numbers", 256, count).args
     sigmas = torch.tensor([1.0, 0.8, 0.5, 0.2, 0.0])
     settings = (guider_of(tapped), comfy.samplers.sampler_object("euler"), sigmas, {"samples": start})
-    out = SamplerCustomAdvanced.execute(Noise_RandomNoise(7), *settings).result[0]
-    return GGReadTrace.execute(recorder, {"samples": out["samples"]}).result[0]
+    out = SamplerCustomAdvanced.execute(Noise_RandomNoise(7), *settings)[0]
+    return GGReadTrace.execute(recorder, {"samples": out["samples"]})[0]
 
 
 def test_a_guider_that_combines_its_predictions_itself_is_not_looked_at(parts):
@@ -230,16 +240,15 @@ def test_video_and_sound_are_looked_at_part_by_part(host):
         model, pair = tiny_streams.two_streams(), (tiny_streams.text(1), tiny_streams.text(2))
 
     def trace_of(model, count):
-        tapped, recorder = GGRecord.execute(model, "tensors", 256, count).result
-        samples = ksampler(tapped, *pair, tiny_streams.latent(), "euler", "simple", 4, 1.0)
-        return samples, GGReadTrace.execute(recorder, {"samples": samples}).result[0]
+        tapped, recorder = GGRecord.execute(model, "tensors", 256, count).args
+        samples = ksampler(tapped, *pair, tiny_streams.latent(), "euler", scheduler="simple", steps=4, cfg=1.0)
+        return samples, GGReadTrace.execute(recorder, {"samples": samples})[0]
 
     counting, calls = counted(model)
     samples, trace = trace_of(counting, 2)
     assert all(map(torch.equal, samples.unbind(), trace_of(model, 0)[0].unbind()))
     assert len(calls) == 4 + trace.header["afterwards"]["evaluations"] == 8
-    both = model.clone()
-    both.model_options["disable_cfg1_optimization"] = True
+    both = evaluating_both(model)
     wanted = trace_of(both, 0)[1]
     for name in ("video", "audio"):
         own, full = trace.part(name), wanted.part(name)

@@ -30,9 +30,9 @@ def test_every_sampler_gives_the_host_pixels(labelled, empty_latent, model, batc
     latent = empty_latent(model, batch)
     different = []
     for name in names():
-        expected = ksampler(*labelled[model], latent, name, scheduler)
+        expected = ksampler(*labelled[model], latent, name, scheduler=scheduler)
         for capture in ("numbers", "tensors"):
-            out, _, trace = guided(*labelled[model], latent, name, scheduler, capture=capture)
+            out, _, trace = guided(*labelled[model], latent, name, scheduler=scheduler, capture=capture)
             if not torch.equal(out["samples"], expected):
                 different.append((name, capture))
             assert trace.batch == batch
@@ -54,9 +54,9 @@ def test_a_recorded_model_gives_the_host_pixels(labelled, latent_for, model):
     latent = latent_for(model)
     for name in names():
         expected = ksampler(plain, positive, negative, latent, name)
-        recorded, recorder = GGRecord.execute(plain, "tensors").result
+        recorded, recorder = GGRecord.execute(plain, "tensors").args
         found = ksampler(recorded, positive, negative, latent, name)
-        trace, passed = GGReadTrace.execute(recorder, {"samples": found}).result
+        trace, passed = GGReadTrace.execute(recorder, {"samples": found}).args
         assert torch.equal(found, expected), name
         assert passed["samples"] is found
         assert trace.n == STEPS or name in ("dpm_fast", "dpm_adaptive"), name
@@ -74,10 +74,10 @@ def test_two_recorded_halves_give_the_host_pixels(labelled, latent_for, model):
         return half, advanced(patched, "disable", SEED, *settings, half, 3, 10000, "disable")[0]
 
     for name in names():
-        recorded, recorder = GGRecord.execute(plain, "numbers").result
+        recorded, recorder = GGRecord.execute(plain, "numbers").args
         found, expected = halves(recorded, name), halves(plain, name)
         assert torch.equal(found[1]["samples"], expected[1]["samples"]), name
-        first, last = (GGReadTrace.execute(recorder, latent).result[0] for latent in found)
+        first, last = (GGReadTrace.execute(recorder, latent)[0] for latent in found)
         assert first.header["sigmas"][-1] == last.header["sigmas"][0]
 
 
@@ -93,17 +93,17 @@ def test_custom_samplers_give_the_host_pixels(labelled, latent_for, model):
         def with_custom(patched, name=name, sampler=sampler, sigmas=sigmas):
             return custom.SamplerCustom.execute(
                 patched, True, SEED, CFG, positive, negative, sampler, sigmas.clone(), latent_for(model)
-            ).result
+            ).args
 
-        recorded, recorder = GGRecord.execute(plain, "pictures").result
+        recorded, recorder = GGRecord.execute(plain, "pictures").args
         expected, expected_clean = with_custom(plain)
         found, found_clean = with_custom(recorded)
-        guider = custom.CFGGuider.execute(plain, positive, negative, CFG).result[0]
+        guider = custom.CFGGuider.execute(plain, positive, negative, CFG)[0]
         advanced = custom.SamplerCustomAdvanced.execute
-        theirs, _ = advanced(noise, guider, sampler, sigmas.clone(), latent_for(model)).result
-        watched = custom.CFGGuider.execute(recorded, positive, negative, CFG).result[0]
-        added, _ = advanced(noise, watched, sampler, sigmas.clone(), latent_for(model)).result
-        out, clean, trace = GGInspectedSampler.execute(noise, guider, sampler, sigmas, latent_for(model)).result
+        theirs, _ = advanced(noise, guider, sampler, sigmas.clone(), latent_for(model)).args
+        watched = custom.CFGGuider.execute(recorded, positive, negative, CFG)[0]
+        added, _ = advanced(noise, watched, sampler, sigmas.clone(), latent_for(model)).args
+        out, clean, trace = GGInspectedSampler.execute(noise, guider, sampler, sigmas, latent_for(model)).args
         assert torch.equal(added["samples"], theirs["samples"]), name
         assert torch.equal(out["samples"], theirs["samples"]), name
         assert torch.equal(found["samples"], expected["samples"]), name
@@ -151,7 +151,7 @@ def test_wrappers_of_other_packs_are_still_called(labelled, empty_latent):
     kind = comfy.patcher_extension.WrappersMP.SAMPLER_SAMPLE
     before = plain.clone()
     before.add_wrapper_with_key(kind, "first pack", watching("first"))
-    after = GGRecord.execute(before, "numbers").result[0].clone()
+    after = GGRecord.execute(before, "numbers")[0].clone()
     after.add_wrapper_with_key(kind, "last pack", watching("last"))
     ksampler(after, positive, negative, empty_latent("ve"), "euler")
     assert called == ["first", "last"]
@@ -177,7 +177,7 @@ def test_a_foreign_sampler_object_is_recorded_without_changing_a_bit(labelled, e
     )
     out, _, trace = GGGuidedSampler.execute(
         model, SEED, STEPS, CFG, "euler", "karras", positive, negative, latent, sampler=Halving()
-    ).result
+    ).args
     assert torch.equal(out["samples"], expected)
     assert trace.n == STEPS
     assert trace.header["split"].startswith("noise not observable: a sampler of another kind")
@@ -185,7 +185,7 @@ def test_a_foreign_sampler_object_is_recorded_without_changing_a_bit(labelled, e
 
 @pytest.mark.parametrize(("noise", "expected"), [(0.0, "ode-few"), (0.1, "unseen-few")])
 def test_noise_that_nobody_sees_is_not_taken_for_none(labelled, empty_latent, noise, expected):
-    def sample_theirs(model, x, sigmas, extra_args=None, callback=None, disable=None):
+    def sample_theirs(model, x, sigmas, extra_args, callback, disable):
         for i, (sigma, following) in enumerate(pairwise(sigmas)):
             denoised = model(x, sigma * x.new_ones(len(x)), **extra_args)
             if callback:
@@ -196,7 +196,7 @@ def test_noise_that_nobody_sees_is_not_taken_for_none(labelled, empty_latent, no
     model, positive, negative = labelled["ve"]
     sampler = comfy.samplers.KSAMPLER(sample_theirs)
     given = (model, SEED, STEPS, CFG, "euler", "karras", positive, negative, empty_latent("ve"))
-    trace = GGGuidedSampler.execute(*given, sampler=sampler).result[2]
+    trace = GGGuidedSampler.execute(*given, sampler=sampler)[2]
     assert sampler_class(trace) == expected
 
 
@@ -205,16 +205,16 @@ def test_churned_noise_is_not_taken_for_none(labelled, empty_latent, churn, expe
     model, positive, negative = labelled["ve"]
     sampler = comfy.samplers.ksampler("euler", {"s_churn": churn})
     given = (model, SEED, STEPS, CFG, "euler", "karras", positive, negative, empty_latent("ve"))
-    assert sampler_class(GGGuidedSampler.execute(*given, sampler=sampler).result[2]) == expected
+    assert sampler_class(GGGuidedSampler.execute(*given, sampler=sampler)[2]) == expected
 
 
 def foreign_guiders(model, positive, negative):
     """Guiders of the host that are not its plain CFG."""
     other = conditioning([1])
     return {
-        "basic": custom.BasicGuider.execute(model, positive).result[0],
-        "dual": custom.DualCFGGuider.execute(model, positive, positive, negative, 3.0, 1.5, "regular").result[0],
-        "perp-neg": perpneg.PerpNegGuider.execute(model, positive, other, negative, 3.0, 0.5).result[0],
+        "basic": custom.BasicGuider.execute(model, positive)[0],
+        "dual": custom.DualCFGGuider.execute(model, positive, positive, negative, 3.0, 1.5, "regular")[0],
+        "perp-neg": perpneg.PerpNegGuider.execute(model, positive, other, negative, 3.0, 0.5)[0],
     }
 
 

@@ -25,7 +25,7 @@ NODES = ("GGSamplerDDPM", "GGSamplerDDIM")
 
 
 def sampler(node="GGSamplerDDIM", eta=1.0, offset=0, **widgets):
-    return getattr(blog_samplers, node).execute(eta, offset, **widgets).result[0]
+    return getattr(blog_samplers, node).execute(eta, offset, **widgets)[0]
 
 
 def observed(parts, latent, inner, guidance, cfg=1.0, scheduler="karras"):
@@ -34,7 +34,8 @@ def observed(parts, latent, inner, guidance, cfg=1.0, scheduler="karras"):
     noise = comfy.sample.prepare_noise(latent["samples"], SEED)
     steps = []
     watching = Collected(inner, [], steps)
-    chain_guider(*parts, cfg, guidance).sample(noise, latent["samples"], watching, sigmas, disable_pbar=True, seed=SEED)
+    guider = chain_guider(*parts, cfg=cfg, guidance=guidance)
+    guider.sample(noise, latent["samples"], watching, sigmas, disable_pbar=True, seed=SEED)
     return steps
 
 
@@ -159,15 +160,15 @@ def test_a_mask_a_patched_model_and_any_guider_go_with_it(labelled, empty_latent
     guider.set_conds(positive, negative)
     guider.set_cfg(3.0)
     run = custom.SamplerCustomAdvanced.execute
-    found = run(noise, guider, sampler(recurrence=2), sigmas, empty_latent("pocket")).result[0]["samples"]
+    found = run(noise, guider, sampler(recurrence=2), sigmas, empty_latent("pocket"))[0]["samples"]
     expected = guided(patcher, positive, negative, empty_latent("pocket"), "euler", sampler=sampler(recurrence=2))
     assert torch.equal(found, expected[0]["samples"])
     guidance = chain_of(bright(), evaluation="x0 + backprop", weight=0.3)
-    patched = GGGuidancePatch.execute(patcher, guidance).result[0]
+    patched = GGGuidancePatch.execute(patcher, guidance)[0]
     guider = comfy.samplers.CFGGuider(patched)
     guider.set_conds(positive, negative)
     guider.set_cfg(3.0)
-    found = run(noise, guider, sampler(gradient="DPS"), sigmas, empty_latent("pocket")).result[0]["samples"]
+    found = run(noise, guider, sampler(gradient="DPS"), sigmas, empty_latent("pocket"))[0]["samples"]
     settings = {"sampler": sampler(gradient="DPS"), "guidance": guidance}
     expected = guided(patcher, positive, negative, empty_latent("pocket"), "euler", **settings)
     assert torch.equal(found, expected[0]["samples"])

@@ -35,21 +35,21 @@ ENERGIES = {node.__name__: node for node in nodes_in("energies")}
 
 
 def classifier(name):
-    return GGLoadClassifier.execute(f"pocket-{name}-1").result[0]
+    return GGLoadClassifier.execute(f"pocket-{name}-1")[0]
 
 
 def energy(name="noisy", label="3", kind="label"):
-    return ENERGIES["GGLabelEnergy"].execute(classifier(name), label, kind).result[0]
+    return ENERGIES["GGLabelEnergy"].execute(classifier(name), label, kind)[0]
 
 
 def chain(given, options=None, guidance=None, **knobs):
     preset = "scale" if {"scale", "normalise"} & set(knobs) else "measured"
     given_knobs = {**KNOBS, "preset": preset, **knobs}
-    return GGClassifierGradient.execute(given, **given_knobs, guidance=guidance, options=options).result[0]
+    return GGClassifierGradient.execute(given, **given_knobs, guidance=guidance, options=options)[0]
 
 
 def options(**changed):
-    return GGGradientOptions.execute(**{**OPTIONS, **changed}).result[0]
+    return GGGradientOptions.execute(**{**OPTIONS, **changed})[0]
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def unconditional(labelled):
     """The demo denoiser and its null label twice, at its native size."""
     with torch.inference_mode():
         model = labelled["pocket"][0]
-        null = GGClassLabel.execute(model, "").result[0]
+        null = GGClassLabel.execute(model, "")[0]
     return model, null, null, {"samples": torch.zeros(10, 3, 32, 32)}
 
 
@@ -88,7 +88,7 @@ def test_the_judge_is_refused_as_a_guide_and_may_watch(unconditional):
     judge = energy("judge")
     with pytest.raises(ValueError, match="is the judge"):
         chain(judge, evaluation="x0")
-    watched = GGWatchEnergy.execute(judge, guidance=chain(energy())).result[0]
+    watched = GGWatchEnergy.execute(judge, guidance=chain(energy()))[0]
     _, _, trace = guided(*unconditional, "euler", cfg=1.0, guidance=watched)
     assert trace.steps["log_prob watch"].isfinite().all()
     assert "watch" in trace.header["chain"]
@@ -124,9 +124,9 @@ def test_two_terms_are_two_parts_of_the_record(unconditional):
 def test_energies_combine_and_keep_to_a_region(unconditional):
     image, half = torch.full((1, 8, 8, 3), 0.9), torch.zeros(1, 32, 32)
     half[..., 16:] = 1
-    red = ENERGIES["GGReferenceEnergy"].execute("colours", 0.1, image=image).result[0]
-    both = ENERGIES["GGCombineEnergies"].execute(energy("clean"), "product", 1.0, 0.5, energy_b=red).result[0]
-    inside = ENERGIES["GGMaskedEnergy"].execute(both, half).result[0]
+    red = ENERGIES["GGReferenceEnergy"].execute("colours", 0.1, image=image)[0]
+    both = ENERGIES["GGCombineEnergies"].execute(energy("clean"), "product", 1.0, 0.5, energy_b=red)[0]
+    inside = ENERGIES["GGMaskedEnergy"].execute(both, half)[0]
     _, _, trace = guided(*unconditional, "euler", cfg=1.0, guidance=chain(inside, evaluation="x0"), capture="tensors")
     shift = trace.tensors["gradient"].float().abs()
     assert shift[..., :16].max() == 0

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 import folder_paths
 import pytest
@@ -62,8 +63,8 @@ def folder(host, tmp_path_factory):
     folder_paths.filename_list_cache.pop(FOLDER, None)
 
 
-def load(name, *choices, dtype="default"):
-    return GGLoadDenoiser.execute(name, *(choices or ("auto", "auto")), dtype).result
+def load(name, parametrisation="auto", schedule="auto", dtype="default"):
+    return GGLoadDenoiser.execute(name, parametrisation, schedule, dtype).args
 
 
 @pytest.fixture(params=NAMES)
@@ -75,15 +76,15 @@ def name(folder, request):
 def parts(name):
     """MODEL, labels 0, 1, 2 and the null label; a network without one is guided by its own labels, turned round."""
     model = load(name)[0]
-    positive, negative = GGClassLabel.execute(model, "0;1;2").result
+    positive, negative = GGClassLabel.execute(model, "0;1;2").args
     if model.model.card.null_index is None:
-        negative = GGClassLabel.execute(model, "2;1;0").result[0]
+        negative = GGClassLabel.execute(model, "2;1;0")[0]
     return model, positive, negative
 
 
 @pytest.fixture
 def canvas(parts):
-    return GGEmptyCanvas.execute(parts[0], 0, 0, 3).result[0]
+    return GGEmptyCanvas.execute(parts[0], 0, 0, 3)[0]
 
 
 def test_each_is_listed_once_and_its_parts_are_not(folder):
@@ -100,13 +101,13 @@ def test_the_canvas_is_the_networks_own(name, canvas):
 @pytest.mark.parametrize("sampler", ["euler", "dpmpp_2m"])
 def test_cfg_is_the_hosts_bit_for_bit(parts, canvas, sampler):
     scheduler = "simple"
-    plain = ksampler(*parts, canvas, sampler, scheduler)
-    ours, _, trace = guided(*parts, canvas, sampler, scheduler)
+    plain = ksampler(*parts, canvas, sampler, scheduler=scheduler)
+    ours, _, trace = guided(*parts, canvas, sampler, scheduler=scheduler)
     assert plain.isfinite().all()
     assert plain.std() > 0.05
     assert torch.equal(plain, ours["samples"])
     assert trace.n == 6
-    one = ksampler(*parts, canvas, sampler, scheduler, cfg=1.0)
+    one = ksampler(*parts, canvas, sampler, scheduler=scheduler, cfg=1.0)
     assert (one - plain).abs().max() > 1e-3
 
 
@@ -154,8 +155,8 @@ def test_blocks_computed_twice_give_the_same_gradient(parts, canvas):
 
 @pytest.mark.parametrize("dtype", ["fp16", "bf16", "fp8"])
 def test_half_precision_samples_alike(name, parts, canvas, dtype):
-    exact = ksampler(*parts, canvas, "euler", "simple", steps=2, cfg=1.0)
-    half = ksampler(load(name, dtype=dtype)[0], *parts[1:], canvas, "euler", "simple", steps=2, cfg=1.0)
+    exact = ksampler(*parts, canvas, "euler", scheduler="simple", steps=2, cfg=1.0)
+    half = ksampler(load(name, dtype=dtype)[0], *parts[1:], canvas, "euler", scheduler="simple", steps=2, cfg=1.0)
     assert ((half - exact).norm() / exact.norm()) < {"fp16": 0.02, "bf16": 0.15, "fp8": 0.5}[dtype]
 
 
@@ -173,21 +174,21 @@ def test_the_latent_of_another_vae_is_refused(name, parts):
     with pytest.raises(
         ValueError, match=rf"The latent has 16 channels but .* works on {wanted}\. Use Empty Canvas, or"
     ):
-        ksampler(*parts, {"samples": torch.ones(1, 16, 8, 8)}, "euler", "simple")
+        ksampler(*parts, {"samples": torch.ones(1, 16, 8, 8)}, "euler", scheduler="simple")
 
 
 def test_a_label_of_another_model_is_refused(parts, canvas):
     wrong = [[None, {"class_label": torch.tensor([7])}]]
     with pytest.raises(ValueError, match=r"Label index 7 is outside 0 \.\. .* Was Class Label wired to another model"):
-        ksampler(parts[0], wrong, wrong, canvas, "euler", "simple")
+        ksampler(parts[0], wrong, wrong, canvas, "euler", scheduler="simple")
 
 
 def test_a_unet_without_null_label_says_what_else_there_is(folder):
     model = load("unet/")[0]
-    positive, negative = GGClassLabel.execute(model, "1").result
-    latent = GGEmptyCanvas.execute(model, 0, 0, 1).result[0]
+    positive, negative = GGClassLabel.execute(model, "1").args
+    latent = GGEmptyCanvas.execute(model, 0, 0, 1)[0]
     with pytest.raises(ValueError, match=r"unet was never trained without a label.*Autoguidance.*classifier"):
-        ksampler(model, positive, negative, latent, "euler", "simple")
+        ksampler(model, positive, negative, latent, "euler", scheduler="simple")
 
 
 def test_a_dit_by_another_name_runs_as_what_the_user_says(folder):
@@ -224,7 +225,7 @@ def test_a_dit_is_asked_at_the_index_of_its_table(folder):
 
 def test_a_unet_of_flow_is_told_its_own_number_of_timesteps(host, tmp_path):
     scheduler = {"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 500}
-    levels = denoiser_levels(choose_spec(read_denoiser(unet_folder(tmp_path / "flow", scheduler=scheduler)).spec))
+    levels: Any = denoiser_levels(choose_spec(read_denoiser(unet_folder(tmp_path / "flow", scheduler=scheduler)).spec))
     assert levels.timestep(torch.tensor(0.5)) == 250
     assert (levels.sigma(torch.tensor(250.0)), levels.sigmas[-1]) == (0.5, 1.0)
 

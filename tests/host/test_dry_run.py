@@ -5,6 +5,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import pairwise
+from typing import Any
 
 import comfy.samplers
 import pytest
@@ -20,7 +21,7 @@ from guidance_geometry.host.run_facts import MOST_ASTRAY
 from guidance_geometry.nodes.sampling import GGInspectedSampler
 from guidance_geometry.samplers.response import MOST_CALLS
 
-from .runs import both, draws_a_path, guided, names, own_noise
+from .runs import draws_a_path, guided, names, own_noise, trace_of_both
 from .schedules import node_samplers, sampling_of, schedule
 
 EXACT = 1e-5  # relative
@@ -90,7 +91,7 @@ def test_which_samplers_leave_their_noise_levels_is_measured(host, kind):
 
 def test_a_trace_says_that_a_sampler_leaves_its_noise_levels(labelled, empty_latent):
     def notes(kind, name):
-        trace = guided(*labelled[kind], empty_latent(kind, 1), name, "simple", 4)[2]
+        trace = guided(*labelled[kind], empty_latent(kind, 1), name, scheduler="simple", steps=4)[2]
         return [note for note in trace.header["notes"] if "noise levels" in note]
 
     [note] = notes("flow", "ddpm")
@@ -104,7 +105,7 @@ class Damped:
     def __init__(self, damping):
         self.damping = damping
 
-    def sample(self, model, x, sigmas, extra_args=None, callback=None, disable=None):
+    def sample(self, model, x, sigmas, extra_args, callback, disable):
         for now, then in pairwise(sigmas):
             denoised = model(x, now * x.new_ones([len(x)]), **extra_args)
             callback({"x": x, "sigma": now, "denoised": denoised})
@@ -152,7 +153,7 @@ def test_a_wish_to_stop_is_after_a_dry_run_what_it_was(host, monkeypatch, presse
 
     monkeypatch.setattr(dry_run.Network, "__call__", answering)
 
-    def function(model, x, sigmas, extra_args=None, callback=None, disable=None):
+    def function(model, x, sigmas, extra_args, callback, disable):
         for sigma, after in pairwise(sigmas):
             x = x + (after - sigma) * (x - model(x, sigma.expand(1), **extra_args)) / sigma
             if pressed == "by the sampler":
@@ -186,7 +187,7 @@ def with_a_memory():
     """A sampler that counts its runs, in an option too, and draws from a generator of its own."""
     generator, runs = torch.Generator().manual_seed(3), []
 
-    def function(model, x, sigmas, extra_args=None, callback=None, disable=None, table=None):
+    def function(model, x, sigmas, extra_args, callback, disable, table):
         runs.append(1)
         table["runs"] = table.get("runs", 0) + 1
         shift = len(runs) + table["runs"] + torch.randn((), generator=generator) + random.random()
@@ -199,7 +200,7 @@ def with_a_stream():
     """A sampler that reads from what nobody can turn back."""
     stream = (0.01 * i for i in range(100))
 
-    def function(model, x, sigmas, extra_args=None, callback=None, disable=None):
+    def function(model, x, sigmas, extra_args, callback, disable):
         return steps(model, x, sigmas, extra_args, callback, lambda x: x + next(stream))
 
     return function, {}
@@ -208,7 +209,7 @@ def with_a_stream():
 def where_dry(do):
     """A sampler that does something where it runs on a few numbers."""
 
-    def function(model, x, sigmas, extra_args=None, callback=None, disable=None):
+    def function(model, x, sigmas, extra_args, callback, disable):
         if x.shape[1] == 1:
             do(model, x, callback)
         return steps(model, x, sigmas, extra_args, callback)
@@ -255,11 +256,11 @@ def test_a_dry_run_leaves_no_mark_and_comes_to_an_end(labelled, empty_latent, mo
     sigmas, noise, found = torch.tensor([10.0, 5.0, 1.0, 0.0]), custom.Noise_RandomNoise(7), []
     for node in (custom.SamplerCustomAdvanced, GGInspectedSampler):
         random.seed(1)
-        guider = custom.CFGGuider.execute(model, positive, negative, 3.0).result[0]
+        guider = custom.CFGGuider.execute(model, positive, negative, 3.0)[0]
         out = node.execute(noise, guider, comfy.samplers.KSAMPLER(*make()), sigmas, dict(empty_latent("ve", 2)))
-        found.append(out.result[0]["samples"])
+        found.append(out[0]["samples"])
     assert torch.equal(*found)
-    assert not out.result[2].header["faults"]
+    assert not out[2].header["faults"]
     began = time.monotonic()
     assert why in response_of(comfy.samplers.KSAMPLER(*make()), "ve", sigmas).why
     assert time.monotonic() - began < 10
@@ -278,7 +279,7 @@ def test_a_sampler_that_is_stopped_from_the_keyboard_stops_no_worker(host):
 
 def test_what_a_sampler_writes_into_the_models_noise_levels_is_taken_back(host):
 
-    def function(model, x, sigmas, extra_args=None, callback=None, disable=None):
+    def function(model, x, sigmas, extra_args, callback, disable):
         levels = model.inner_model.inner_model.model_sampling
         levels.sigmas.mul_(2)
         levels.shift, levels.multiplier = 5.0, 3
@@ -294,7 +295,7 @@ def test_what_a_sampler_writes_into_the_models_noise_levels_is_taken_back(host):
 def test_responses_of_what_holds_something_are_made_anew(host):
     damping = [1.0]
 
-    def function(model, x, sigmas, extra_args=None, callback=None, disable=None):
+    def function(model, x, sigmas, extra_args, callback, disable):
         return steps(model, x, sigmas, extra_args, callback, lambda x: damping[0] * x)
 
     dry_run.forget()
@@ -307,7 +308,7 @@ def test_responses_of_what_holds_something_are_made_anew(host):
 
 
 def scaled(by):
-    def function(model, x, sigmas, extra_args=None, callback=None, disable=None, *, factor=by):
+    def function(model, x, sigmas, extra_args, callback, disable, *, factor=by):
         return steps(model, x, sigmas, extra_args, callback, lambda x: factor * x)
 
     return function
@@ -319,7 +320,7 @@ def test_samplers_of_one_code_and_other_defaults_are_told_apart(host):
     assert found[1] == pytest.approx(0.5 * found[0])
 
 
-def newer(model, x, sigmas, extra_args=None, callback=None, disable=None, noise_sampler=None):
+def newer(model, x, sigmas, extra_args: Any = None, callback: Any = None, disable=None, noise_sampler=None):
     """A sampler of tomorrow's host: it draws a Brownian path, and stops at the last level with noise."""
     span = sigmas[sigmas > 0].min(), sigmas.max()
     noise_sampler = noise_sampler or BrownianTreeNoiseSampler(x, *span, seed=extra_args["seed"], cpu=True)
@@ -339,15 +340,14 @@ def of_the_host(monkeypatch):
 
 def test_a_sampler_whose_name_nobody_knows_is_handed_its_own_noise(labelled, empty_latent, of_the_host):
     levels = schedule("ve", 4).tolist()
-    expected, found, trace = both(labelled["ve"], empty_latent("ve"), comfy.samplers.KSAMPLER(of_the_host), levels)
-    assert torch.equal(expected, found)
+    trace = trace_of_both(labelled["ve"], empty_latent("ve"), comfy.samplers.KSAMPLER(of_the_host), levels)
     assert trace.header["split"].startswith("move and noise separated")
     assert (trace.column("M8") > 0).all()
 
 
 def test_a_run_ends_where_its_sampler_stops(labelled, empty_latent, of_the_host):
     levels = schedule("ve", 4).tolist()
-    trace = both(labelled["ve"], empty_latent("ve"), comfy.samplers.KSAMPLER(of_the_host), levels)[2]
+    trace = trace_of_both(labelled["ve"], empty_latent("ve"), comfy.samplers.KSAMPLER(of_the_host), levels)
     assert trace.n == 3
     assert trace.steps["sigma_next"].tolist() == pytest.approx(levels[1:4])
 

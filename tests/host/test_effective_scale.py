@@ -289,7 +289,7 @@ def checked(guider, latent):
 def test_the_hosts_dual_guider_has_the_scales_that_it_says(labelled, empty_latent, case):
     model, positive, negative = labelled["pocket"]
     given = (positive, conditioning([5]), negative, case.first, case.second, case.style)
-    trace = checked(custom.DualCFGGuider.execute(model, *given).result[0], empty_latent("pocket"))
+    trace = checked(custom.DualCFGGuider.execute(model, *given)[0], empty_latent("pocket"))
     assert trace.steps["gamma"].tolist() == [case.gamma] * STEPS
     assert trace.header["cfg"] == case.gamma
     if case.first > 1:
@@ -303,11 +303,11 @@ def test_the_hosts_dual_guider_has_the_scales_that_it_says(labelled, empty_laten
 @pytest.mark.parametrize("same", [True, False], ids=["one model", "two models"])
 def test_the_hosts_guider_of_two_models_has_its_cfg(labelled, pocket, empty_latent, same, cfg):
     """Its negative is evaluated on another model, by itself."""
-    if not hasattr(custom, "DualModelGuider"):
+    if (two_models := getattr(custom, "DualModelGuider", None)) is None:
         pytest.skip("this host has no guider of two models")
     model, positive, negative = labelled["pocket"]
     other = model if same else pocket("bf16")[0]
-    guider = custom.DualModelGuider.execute(model, positive, cfg, other, negative).result[0]
+    guider = two_models.execute(model, positive, cfg, other, negative)[0]
     trace = checked(guider, empty_latent("pocket"))
     assert trace.steps["gamma"].tolist() == [cfg] * STEPS
     assert trace.stage == ["cond_only" if cfg == 1 else "step"] * STEPS
@@ -319,7 +319,7 @@ def test_the_hosts_guider_of_two_models_has_its_cfg(labelled, pocket, empty_late
 @pytest.mark.parametrize(("cfg", "weight"), [(3.0, 0.5), (7.0, 1.0), (4.0, 0.0)])
 def test_the_hosts_perp_neg_guider_has_its_cfg(labelled, empty_latent, cfg, weight):
     model, positive, empty = labelled["pocket"]
-    guider = nodes_perpneg.PerpNegGuider.execute(model, positive, conditioning([5]), empty, cfg, weight).result[0]
+    guider = nodes_perpneg.PerpNegGuider.execute(model, positive, conditioning([5]), empty, cfg, weight)[0]
     trace = checked(guider, empty_latent("pocket"))
     assert trace.steps["gamma"].tolist() == [cfg] * STEPS
     assert near(trace.column("M19"), torch.tensor(cfg))
@@ -333,7 +333,7 @@ def test_one_scale_rules_where_the_others_weigh_nothing(labelled, empty_latent):
     model, positive, negative = labelled["pocket"]
 
     def scale(*scales):
-        guider = custom.DualCFGGuider.execute(model, positive, conditioning([5]), negative, *scales).result[0]
+        guider = custom.DualCFGGuider.execute(model, positive, conditioning([5]), negative, *scales)[0]
         return scale_of(checked(guider, empty_latent("pocket")))
 
     assert scale(4.0, 4.0, "regular").plain
@@ -386,7 +386,7 @@ def test_a_prediction_that_is_no_number_has_no_scale(labelled, empty_latent, bro
         model.set_model_sampler_post_cfg_function(without_numbers)
     else:
         model.set_model_unet_function_wrapper(endless_u)
-    trace = guided(model, positive, negative, empty_latent("ve", 2), "euler", "simple", 4)[2]
+    trace = guided(model, positive, negative, empty_latent("ve", 2), "euler", scheduler="simple", steps=4)[2]
     assert trace.column("M19").isnan().all()
     assert trace.column("M19a").isnan().all()
     assert trace.steps["gamma"].isnan().all(), "the widget's number is nothing that was seen"

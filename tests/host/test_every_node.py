@@ -5,6 +5,7 @@ from inspect import getfullargspec, signature
 from itertools import chain, combinations
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy
 import pytest
@@ -60,7 +61,7 @@ OUTPUTS = {  # nodes that run though nothing reads them
 }
 
 
-def inputs_of(node):
+def inputs_of(node) -> dict[str, Any]:
     return {declared.id: declared for declared in node.define_schema().inputs}
 
 
@@ -245,12 +246,12 @@ def test_a_number_of_another_library_is_one(kind):
     found = Node.execute(kind(3), seed=kind(4))
     assert found == (3, 4)
     assert {type(value) for value in found} <= {int, float}
-    assert "outside 0 to 2" in number("gain", kind(3), 0, 2)
+    assert "outside 0 to 2" in str(number("gain", kind(3), 0, 2))
 
 
 def test_a_class_is_checked_once_and_its_clones_as_they_are():
     for node in NODES:
-        clone = node.PREPARE_CLASS_CLONE({})
+        clone: Any = node.PREPARE_CLASS_CLONE({})
         assert clone.execute.__func__ is node.execute.__func__
         assert clone.inputs_by_id is node.inputs_by_id
         carried = [declared.get_io_type() in CARRIED for declared in node.inputs_by_id.values()]
@@ -275,8 +276,8 @@ def test_widgets_that_do_not_belong_together_are_refused_in_the_queue_and_when_t
             return io.Schema(node_id="Window", inputs=[*ends, io.Float.Input("gain", min=0.0, max=1.0)])
 
         @classmethod
-        def validate_inputs(cls, start, end):
-            return "The window is empty." if None not in (start, end) and start >= end else None
+        def validate_inputs(cls, start=None, end=None) -> Any:
+            return "The window is empty." if start is not None and end is not None and start >= end else None
 
         @classmethod
         def execute(cls, start, end, gain=0.5):
@@ -286,14 +287,14 @@ def test_widgets_that_do_not_belong_together_are_refused_in_the_queue_and_when_t
     assert Window.validate_inputs(start=0.5, end=0.1) == "The window is empty."
     assert Window.validate_inputs(start=0.5) is True
     assert Window.validate_inputs(start=float("nan"), end=2.0).startswith("start is nan")
-    assert Window.execute(0.0, 1.0).result == (1.0,)
+    assert Window.execute(0.0, 1.0).args == (1.0,)
     with pytest.raises(ValueError, match=r"The window is empty\."):
         Window.execute(0.5, 0.1)
 
 
 @pytest.mark.parametrize("absurd", [numpy.float32("nan"), numpy.float64("inf"), Fraction(10**400)], ids=type)
 def test_a_number_of_another_library_that_is_none_is_named(absurd):
-    assert "which is not a" in number("gain", absurd, 0, 2)
+    assert "which is not a" in str(number("gain", absurd, 0, 2))
 
 
 def test_a_number_just_outside_its_range_is_refused():
@@ -312,15 +313,11 @@ def test_the_queue_says_once_that_a_number_is_out_of_its_range():
     assert asked > 60, "the host itself checks most numbers"
 
 
-@pytest.mark.parametrize("absurd", [None, 7, ["x"], {"x": 1}, b"x"], ids=type)
-def test_what_is_no_text_is_refused_by_its_name(absurd):
+@pytest.mark.parametrize("absurd", [None, 7, ["x"], {"x": 1}, b"x", "x" * 100_001], ids=type)
+def test_what_is_no_text_or_one_without_end_is_refused_by_its_name(absurd):
+    words = "100,001 characters" if isinstance(absurd, str) else "which is not text"
     for node, name, _ in each_input(WORDS):
-        assert "which is not text" in refusal(node, **{name: absurd})
-
-
-def test_a_text_without_end_is_refused():
-    for node, name, _ in each_input(WORDS):
-        assert "100,001 characters" in refusal(node, **{name: "x" * 100_001})
+        assert words in refusal(node, **{name: absurd})
 
 
 def test_a_word_no_combo_offers_is_refused_before_it_runs():
@@ -361,12 +358,13 @@ def test_a_wire_of_words_fits_every_combo():
 def test_a_classifier_of_another_pack_that_cannot_be_asked_is_named(output):
     theirs = SimpleNamespace(noise_aware=False, judge=False, output=output)
     for wanted in ASKED:
-        assert " is needed. Choose " in answering(theirs, wanted)
+        assert " is needed. Choose " in str(answering(theirs, wanted))
 
 
 def test_a_classifier_of_another_pack_is_not_trained_further():
+    theirs: Any = SimpleNamespace(noise_aware=False, judge=False, name="theirs")
     with pytest.raises(ValueError, match="it is not a network that this pack has loaded"):
-        continue_training(SimpleNamespace(noise_aware=False, judge=False, name="theirs"), None, 0)
+        continue_training(theirs, theirs, 0)
 
 
 @pytest.mark.parametrize("part", [Hostile(), None, "x", 7, [Hostile()]], ids=type)

@@ -20,7 +20,7 @@ from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.record import run_record
 
 from .runs import guided
-from .shown import PROMPT, WORKFLOW, in_a_workflow
+from .shown import PROMPT, WORKFLOW, in_a_workflow, ui_of
 
 LARGEST = 500_000  # bytes of a page of 20 Pocket steps
 SHAPES = {"audio": (4, 16), "picture": (3, 8, 8), "video": (3, 3, 8, 8)}
@@ -29,10 +29,10 @@ SHAPES = {"audio": (4, 16), "picture": (3, 8, 8), "video": (3, 3, 8, 8)}
 def written(trace, prefix="page", **more):
     """Run the node; returns the file, what the node says, and the data in the page by name."""
     out = in_a_workflow(node).execute(trace, prefix, **more)
-    (said,) = out.ui["text"]
-    (file,) = out.ui["gg_files"]
+    (said,) = ui_of(out)["text"]
+    (file,) = ui_of(out)["gg_files"]
     assert said.startswith(file["filename"]), "the name in the words becomes a link"
-    return out.result[0], said, data_of(out.result[0])
+    return out[0], said, data_of(out[0])
 
 
 def data_of(path):
@@ -72,8 +72,8 @@ def test_a_trace_of_numbers_says_why_there_are_no_pictures(output):
 @pytest.mark.parametrize("gamma", [1.0, 4.0])
 def test_any_rank_and_a_missing_unconditional_pass_make_a_page(output, name, gamma):
     shape = SHAPES[name]
-    model = GGMixtureModel.execute(shape="x".join(map(str, shape)), classes=2, kind="ve", seed=0).result[0]
-    labels = GGClassLabel.execute(model, "0;1").result
+    model = GGMixtureModel.execute(shape="x".join(map(str, shape)), classes=2, kind="ve", seed=0)[0]
+    labels = GGClassLabel.execute(model, "0;1").args
     run = guided(model, *labels, {"samples": torch.zeros(2, *shape)}, "euler", steps=4, cfg=gamma)
     record = written(run[2])[2]["record"]
     assert record["latent"]["shape"] == list(shape)

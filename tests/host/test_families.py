@@ -93,7 +93,7 @@ def lora(model):
 
 
 def pag(model):
-    return PerturbedAttentionGuidance.execute(model, 3.0).result[0]
+    return PerturbedAttentionGuidance.execute(model, 3.0)[0]
 
 
 MODELS = {"LoRA": lora, "PAG": pag}

@@ -29,7 +29,7 @@ from guidance_geometry.trace import recorder
 from guidance_geometry.trace.checks import check
 from guidance_geometry.verdict.sampler_class import sampler_class
 
-from .runs import SEED, both, guided, readable, same
+from .runs import SEED, both, guided, readable, same, trace_of_both
 from .shown import shown_everywhere
 
 LEVELS = [10.0, 4.0, 1.5, 0.5, 0.0]
@@ -50,22 +50,22 @@ def two_stages(model, x, sigmas, extra_args, report):
     return x
 
 
-def late(model, x, sigmas, extra_args=None, callback=None, disable=None):
+def late(model, x, sigmas, extra_args, callback, disable):
     return two_stages(model, x, sigmas, extra_args, callback)
 
 
-def late_and_once_more(model, x, sigmas, extra_args=None, callback=None, disable=None):
+def late_and_once_more(model, x, sigmas, extra_args, callback, disable):
     """And a last report, which no model call belongs to."""
     x = two_stages(model, x, sigmas, extra_args, callback)
     callback({"x": x, "i": len(sigmas) - 2, "sigma": sigmas[-2], "denoised": x})
     return x
 
 
-def late_in_double_precision(model, x, sigmas, extra_args=None, callback=None, disable=None):
+def late_in_double_precision(model, x, sigmas, extra_args, callback, disable):
     return two_stages(model, x.double(), sigmas.double(), extra_args, callback).float()
 
 
-def noisy_before_it_reports(model, x, sigmas, extra_args=None, callback=None, disable=None, noise_sampler=None):
+def noisy_before_it_reports(model, x, sigmas, extra_args, callback, disable, noise_sampler=None):
     """Euler with noise, drawn before the step is reported."""
     draws = torch.Generator().manual_seed(5)
     noise_sampler = noise_sampler or (lambda *_: torch.randn(x.shape, generator=draws))
@@ -79,14 +79,14 @@ def noisy_before_it_reports(model, x, sigmas, extra_args=None, callback=None, di
     return x
 
 
-noisy_before_it_reports.noise = lambda x, seed: lambda *_: torch.ones_like(x)
+vars(noisy_before_it_reports)["noise"] = lambda x, seed: lambda *_: torch.ones_like(x)
 
 
 def ksampler_of(function):
     return comfy.samplers.KSAMPLER(function)
 
 
-def many_methods(model, x, sigmas, extra_args=None, callback=None, disable=None, **options):
+def many_methods(model, x, sigmas, extra_args, callback, disable, **options):
     """One function for a whole family, told by an option which member it is."""
     return two_stages(model, x, sigmas, extra_args, callback)
 
@@ -95,14 +95,14 @@ class Momentum:
     """A sampler that a pack writes as a method of a class, which all its samplers share."""
 
     @classmethod
-    def sampler(cls, model, x, sigmas, extra_args=None, callback=None, disable=None, inner_sampler=None):
+    def sampler(cls, model, x, sigmas, extra_args, callback, disable, inner_sampler=None):
         return two_stages(model, x, sigmas, extra_args, callback)
 
 
 def around(inner):
     """What a pack makes of another sampler."""
 
-    def detailed(model, x, sigmas, extra_args=None, callback=None, disable=None):
+    def detailed(model, x, sigmas, extra_args, callback, disable):
         return inner.sampler_function(model, x, sigmas, extra_args, callback, disable, **inner.extra_options)
 
     return detailed
@@ -113,7 +113,7 @@ def test_samplers_of_other_packs_bear_their_own_names(labelled, empty_latent, mo
     several = make(many_methods, {"sampler_mode": "standard", "many_type": "res_2m", "methods_type": "gaussian"})
 
     def name(sampler):
-        trace = both(labelled["ve"], empty_latent("ve", 1), sampler, LEVELS)[2]
+        trace = trace_of_both(labelled["ve"], empty_latent("ve", 1), sampler, LEVELS)
         assert trace.n == len(LEVELS) - 1
         return trace.header["sampler"]
 
@@ -132,14 +132,14 @@ def test_samplers_of_other_packs_bear_their_own_names(labelled, empty_latent, mo
     assert name(make(late)) == "late"  # its steps are not those of the host's sampler that it stands for
 
 
-def with_its_own_noise(model, x, sigmas, extra_args=None, callback=None, disable=None):
+def with_its_own_noise(model, x, sigmas, extra_args, callback, disable):
     x = two_stages(model, x, sigmas, extra_args, callback)
     return x + 0.1 * torch.randn(x.shape, generator=torch.Generator().manual_seed(3))
 
 
 def test_whether_another_packs_sampler_draws_noise_is_measured(labelled, empty_latent):
     def trace(function):
-        return both(labelled["ve"], empty_latent("ve", 1), ksampler_of(function), LEVELS)[2]
+        return trace_of_both(labelled["ve"], empty_latent("ve", 1), ksampler_of(function), LEVELS)
 
     quiet, noisy = trace(late), trace(with_its_own_noise)
     assert quiet.header["split"].startswith("move and noise separated")
@@ -154,10 +154,7 @@ def test_whether_another_packs_sampler_draws_noise_is_measured(labelled, empty_l
 @pytest.mark.parametrize("function", [late, late_and_once_more, late_in_double_precision])
 def test_a_sampler_that_reports_after_its_stages_has_its_steps_told_right(labelled, empty_latent, model, function):
     sigmas = [level / 10 for level in LEVELS] if model == "flow" else LEVELS
-    arguments = (labelled[model], empty_latent(model, 2), ksampler_of(function), sigmas, "tensors")
-    expected, found, trace = both(*arguments)
-    assert isinstance(expected, torch.Tensor), expected
-    assert torch.equal(expected, found)
+    trace = trace_of_both(labelled[model], empty_latent(model, 2), ksampler_of(function), sigmas, "tensors")
     assert not trace.header["faults"]
     assert trace.steps["sigma"].tolist() == pytest.approx(sigmas[:-1], rel=1e-6)
     assert trace.steps["sigma_next"].tolist() == pytest.approx(sigmas[1:], rel=1e-6)
@@ -170,8 +167,9 @@ def test_a_sampler_that_reports_after_its_stages_has_its_steps_told_right(labell
 
 
 def test_noise_drawn_before_the_report_is_the_step_s_own(labelled, empty_latent):
-    arguments = (labelled["ve"], empty_latent("ve", 2), ksampler_of(noisy_before_it_reports), LEVELS, "tensors")
-    _, _, trace = both(*arguments)
+    sampler = ksampler_of(noisy_before_it_reports)
+    trace = both(labelled["ve"], empty_latent("ve", 2), sampler, LEVELS, "tensors")[2]
+    assert trace is not None
     expected = torch.tensor([0.5 * then for then in LEVELS[1:]], dtype=torch.float64)
     assert (trace.column("M8") - expected[:, None]).abs().max() <= 1e-5
     assert not [note for note in trace.header["notes"] if "could not be followed" in note]
@@ -180,7 +178,7 @@ def test_noise_drawn_before_the_report_is_the_step_s_own(labelled, empty_latent)
 def test_noise_that_is_lost_on_its_way_is_said(labelled, empty_latent):
     """A sampler that does something to its state that no split survives."""
 
-    def odd(model, x, sigmas, extra_args=None, callback=None, disable=None, noise_sampler=None):
+    def odd(model, x, sigmas, extra_args, callback, disable, noise_sampler):
         ones = x.new_ones([len(x)])
         for i, (now, then) in enumerate(pairwise(sigmas)):
             denoised = model(x, now * ones, **extra_args)
@@ -188,7 +186,7 @@ def test_noise_that_is_lost_on_its_way_is_said(labelled, empty_latent):
             x = denoised + then * torch.sin(noise_sampler(now, then))
         return x
 
-    odd.noise = lambda x, seed: lambda *_: torch.ones_like(x)
+    vars(odd)["noise"] = lambda x, seed: lambda *_: torch.ones_like(x)
     sampler = ksampler_of(odd)
     model, positive, negative = labelled["ve"]
     _, _, trace = guided(model, positive, negative, empty_latent("ve"), "euler", sampler=sampler, steps=4)
@@ -253,9 +251,7 @@ def watched(labelled, empty_latent):
     def run(way, more=()):
         guider = guider_of(labelled["ve"], way, more)
         sampler = comfy.samplers.sampler_object("euler")
-        expected, found, trace = both(labelled["ve"], empty_latent("ve", 3), sampler, LEVELS, "tensors", guider)
-        assert isinstance(expected, torch.Tensor), expected
-        assert torch.equal(expected, found)
+        trace = trace_of_both(labelled["ve"], empty_latent("ve", 3), sampler, LEVELS, "tensors", guider)
         assert not trace.header["faults"]
         assert not check(trace)
         readable(trace)
@@ -289,7 +285,7 @@ def test_of_three_predictions_the_scales_are_proved(watched, labelled):
 
 
 def middle_of(labelled):
-    return GGClassLabel.execute(labelled["ve"][0], "1;2;0").result[0]
+    return GGClassLabel.execute(labelled["ve"][0], "1;2;0")[0]
 
 
 def unnamed(ask, conds, sigma):
@@ -352,8 +348,7 @@ def test_a_scale_that_is_set_for_one_evaluation_is_that_one_s(labelled, empty_la
     model.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.PREDICT_NOISE, "test", halved)
 
     sampler = comfy.samplers.sampler_object("euler")
-    expected, found, trace = both((model, *labelled["ve"][1:]), empty_latent("ve", 2), sampler, LEVELS)
-    assert torch.equal(expected, found)
+    trace = trace_of_both((model, *labelled["ve"][1:]), empty_latent("ve", 2), sampler, LEVELS)
     assert trace.steps["gamma"].tolist() == [1.5] * 4
     assert trace.record.dot("D-G", "D-G").abs().max() <= 1e-6
 
@@ -427,13 +422,14 @@ class Report:
 
 
 def test_a_sampler_whose_report_is_no_table_is_sampled_and_said(labelled, empty_latent):
-    def reporting(model, x, sigmas, extra_args=None, callback=None, disable=None):
+    def reporting(model, x, sigmas, extra_args, callback, disable):
         return two_stages(model, x, sigmas, extra_args, lambda info: callback(Report(**info)))
 
     expected, found, trace = both(labelled["ve"], empty_latent("ve", 2), ksampler_of(reporting), LEVELS)
     assert same(expected, found), found
     if isinstance(expected, tuple):
         pytest.skip(f"this host reads reports itself: {expected[1]}")
+    assert trace is not None
     assert trace.header["faults"] == ["not recorded from step 1 on: reporting reports a Report, but a table is needed"]
     readable(trace)
 
@@ -447,13 +443,12 @@ def test_a_sampler_that_never_reports_does_not_fill_the_memory(labelled, empty_l
         lambda self, *given: waiting.append(len(self.pending)) or watched(self, *given),
     )
 
-    def tireless(model, x, sigmas, extra_args=None, callback=None, disable=None):
+    def tireless(model, x, sigmas, extra_args, callback, disable):
         for _ in range(recorder.MOST_CALLS + 20):
-            denoised = model(x, sigmas[:1].expand(len(x)), **(extra_args or {}))
-        return denoised
+            x = model(x, sigmas[:1].expand(len(x)), **extra_args)
+        return x
 
-    expected, found, trace = both(labelled["ve"], empty_latent("ve", 2), ksampler_of(tireless), LEVELS)
-    assert torch.equal(expected, found), found
+    trace = trace_of_both(labelled["ve"], empty_latent("ve", 2), ksampler_of(tireless), LEVELS)
     assert max(waiting) == recorder.MOST_CALLS
     said = "not recorded from step 1 on: tireless called the model 64 times and reported no step"
     assert trace.header["faults"] == [said]
@@ -461,11 +456,10 @@ def test_a_sampler_that_never_reports_does_not_fill_the_memory(labelled, empty_l
 
 
 def test_a_sampler_that_reports_no_step_is_named(labelled, empty_latent):
-    def silent(model, x, sigmas, extra_args=None, callback=None, disable=None):
+    def silent(model, x, sigmas, extra_args, callback, disable):
         return two_stages(model, x, sigmas, extra_args, lambda info: None)
 
-    expected, found, trace = both(labelled["ve"], empty_latent("ve", 2), ksampler_of(silent), LEVELS)
-    assert torch.equal(expected, found), found
+    trace = trace_of_both(labelled["ve"], empty_latent("ve", 2), ksampler_of(silent), LEVELS)
     assert trace.n == 0
     assert trace.header["faults"] == ["no step recorded: silent called the model 7 times and reported no step"]
     assert trace.header["faults"][0] in trace.header["notes"]
@@ -475,7 +469,7 @@ def test_a_sampler_that_reports_no_step_is_named(labelled, empty_latent):
 def test_what_a_sampler_asks_beside_its_model_belongs_to_no_step(labelled, empty_latent):
     """A sampler that asks for both predictions by itself after each call, past the model it was handed."""
 
-    def asking(model, x, sigmas, extra_args=None, callback=None, disable=None):
+    def asking(model, x, sigmas, extra_args, callback, disable):
         options, guider, ones = extra_args["model_options"], model.inner_model, x.new_ones([len(x)])
 
         def report(info):
@@ -485,7 +479,6 @@ def test_what_a_sampler_asks_beside_its_model_belongs_to_no_step(labelled, empty
 
         return two_stages(model, x, sigmas, extra_args, report)
 
-    expected, found, trace = both(labelled["ve"], empty_latent("ve", 2), ksampler_of(asking), LEVELS)
-    assert torch.equal(expected, found), found
+    trace = trace_of_both(labelled["ve"], empty_latent("ve", 2), ksampler_of(asking), LEVELS)
     assert trace.steps["evals"].tolist() == [4, 4, 4, 2]
     readable(trace)

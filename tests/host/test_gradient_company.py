@@ -36,8 +36,9 @@ def energy_of(network):
 def run(name, company, guidance=None):
     """Samples and notes of a run in some company, and which modules have an attribute of their own after it."""
     model = COMPANY[company](family(name), name)
-    given = (model, text(name, 0), text(name, 1), latent(name), "euler", "normal", STEPS, 3.0)
-    out, _, trace = guided(*given, guidance=guidance) if guidance else guided(*given)
+    more = {"guidance": guidance} if guidance else {}
+    given = (model, text(name, 0), text(name, 1), latent(name), "euler")
+    out, _, trace = guided(*given, scheduler="normal", steps=STEPS, cfg=3.0, **more)
     attributes = {(part, key) for part, module in model.model.named_modules() for key in vars(module)}
     return out["samples"], trace.header["notes"], attributes
 
@@ -147,7 +148,8 @@ def test_a_patch_that_holds_inference_tensors_costs_backprop_and_no_run(host):
     model, mask = family("SD15").clone(), torch.linspace(0.5, 1.5, 32)
     model.set_model_attn1_output_patch(lambda n, given: n * mask[: n.shape[-1]].mean() * torch.ones_like(mask[:1]))
     model.set_model_sampler_post_cfg_function(lambda given: given["denoised"] * mask[:8])
-    given = (model, text("SD15", 0), text("SD15", 1), latent("SD15"), "euler", "normal", STEPS, 3.0)
-    out, _, trace = guided(*given, guidance=chain_of(bright(), evaluation=BACKPROP))
+    given = (model, text("SD15", 0), text("SD15", 1), latent("SD15"), "euler")
+    pushing = chain_of(bright(), evaluation=BACKPROP)
+    out, _, trace = guided(*given, scheduler="normal", steps=STEPS, cfg=3.0, guidance=pushing)
     assert out["samples"].isfinite().all()
     assert any("allows no gradient" in note for note in trace.header["notes"])

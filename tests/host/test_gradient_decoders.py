@@ -19,6 +19,8 @@ from .chains import Failing, bright, chain_of, patched
 from .collected import observed
 from .runs import guided, ksampler
 
+NORMAL: dict = {"scheduler": "normal", "steps": 3}
+
 
 @pytest.fixture(scope="module")
 def latent_parts(host):
@@ -33,8 +35,7 @@ def term_of(vae, evaluation="x0", energy=None, **knobs):
 
 def pushed(parts, chain, **run):
     """The samples of a run with the chain, which differ from those without it, and its notes."""
-    model, positive, negative = parts[:3]
-    given = (model, positive, negative, latent("SD15"), "euler", "normal", 4)
+    given, run = (*parts[:3], latent("SD15"), "euler"), {"scheduler": "normal", "steps": 4, **run}
     out, _, trace = guided(*given, guidance=chain, **run)
     plain = guided(*given, guidance=chain_of(bright(), weight=0.0), **run)[0]["samples"]
     assert out["samples"].isfinite().all()
@@ -63,20 +64,19 @@ def test_the_gradient_at_x0_is_that_of_finite_differences(latent_parts):
 
 def test_the_hosts_own_ksampler_is_guided_through_a_decoder(latent_parts):
     model, *conds, vae = latent_parts
-    given = (*conds, latent("SD15"), "euler", "normal", 3)
-    found = ksampler(patched(model, term_of(vae)), *given)
+    given = (*conds, latent("SD15"), "euler")
+    found = ksampler(patched(model, term_of(vae)), *given, **NORMAL)
     assert found.isfinite().all()
-    assert (found - ksampler(model, *given)).abs().max() > 1e-3
+    assert (found - ksampler(model, *given, **NORMAL)).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("way", ["rate", "MPGD", "TFG", "DSG"])
 def test_our_ddim_shifts_its_steps_by_a_decoders_gradient(latent_parts, way):
     model, *conds, vae = latent_parts
-    sampler = GGSamplerDDIM.execute(1.0, 0, gradient=way).result[0]
-    given = (model, *conds, latent("SD15"), "euler", "normal", 3)
-    weak, strong = (
-        guided(*given, guidance=term_of(vae, weight=w), sampler=sampler)[0]["samples"] for w in (0.1, 100.0)
-    )
+    sampler = GGSamplerDDIM.execute(1.0, 0, gradient=way)[0]
+    given = (model, *conds, latent("SD15"), "euler")
+    chains = (term_of(vae, weight=w) for w in (0.1, 100.0))
+    weak, strong = (guided(*given, guidance=one, sampler=sampler, **NORMAL)[0]["samples"] for one in chains)
     assert strong.isfinite().all()
     assert (strong - weak).abs().max() > 1e-3 or way == "DSG"
 
@@ -93,7 +93,7 @@ def test_terms_of_both_evaluations_read_one_decoder(latent_parts, first, until):
 def test_a_reference_colour_is_reached_through_a_decoder(latent_parts):
     with torch.inference_mode():
         image = torch.rand(1, 16, 16, 3)
-        energy = GGReferenceEnergy.execute("mean colour", 0.1, image=image).result[0]
+        energy = GGReferenceEnergy.execute("mean colour", 0.1, image=image)[0]
     pushed(latent_parts, term_of(latent_parts[3], energy=energy, weight=1.0))
 
 
@@ -120,7 +120,7 @@ def test_latents_of_every_kind_of_the_host_have_a_gradient(host):
 def decoded(form, channels):
     """Pictures of latents of a form, by a decoder of one layer."""
     network = Conv2d(channels, 3, 1)
-    network.decode = lambda latent: network(latent.flatten(2, -2))
+    vars(network)["decode"] = lambda latent: network(latent.flatten(2, -2))
     return Decoded(
         SimpleNamespace(patcher=SimpleNamespace(model=network), vae_dtype=torch.float32, process_output=shown), form
     )

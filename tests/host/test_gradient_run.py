@@ -1,5 +1,6 @@
 """Classifier guidance in the real host: the exact mixture, the bits, the weights, the batch, memory and errors."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import comfy.model_management
@@ -18,7 +19,7 @@ from guidance_geometry.guidance.gradients.term import GradientTerm, WatchTerm
 from guidance_geometry.guidance.mixture import ANY
 from guidance_geometry.guidance.predictions import output_from
 from guidance_geometry.host.guided_run import chain_guider
-from guidance_geometry.host.native_model import LabelledConfig, LabelledModel, LabelledNetwork, ModelCard, card_of
+from guidance_geometry.host.native_model import LabelledConfig, LabelledModel, LabelledNetwork, ModelCard
 from guidance_geometry.host.recording import Recording, RecordingSampler
 from guidance_geometry.nodes.load_classifier import GGLoadClassifier
 from guidance_geometry.trace.checks import check
@@ -34,7 +35,7 @@ LABELS = torch.tensor([0, 1, 2])
 
 def clean():
     """The demo's classifier of clean pictures, asked for its third label."""
-    return LabelEnergy(GGLoadClassifier.execute("pocket-clean-1").result[0], ((2,),))
+    return LabelEnergy(GGLoadClassifier.execute("pocket-clean-1")[0], ((2,),))
 
 
 @pytest.mark.parametrize("space", ["ve", "flow"])
@@ -162,7 +163,7 @@ def test_an_item_alone_is_the_item_in_a_batch(pocket, exact, empty_latent, energ
 
 def test_the_gradient_through_the_network_is_that_of_finite_differences(pocket, empty_latent):
     parts = pocket("fp32")
-    network, null = parts[0].model, torch.tensor([card_of(parts[0]).null_index])
+    network, null = parts[0].model, torch.tensor([parts[0].model.card.null_index])
     way = torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 
     def log_prob(x, sigma):
@@ -216,6 +217,7 @@ def test_an_interrupt_in_the_middle_leaves_the_host_healthy(pocket, empty_latent
         def logits(self, x0, sigma, alpha):
             comfy.model_management.interrupt_current_processing()
             comfy.model_management.throw_exception_if_processing_interrupted()
+            return super().logits(x0, sigma, alpha)
 
     model, *null = pocket("fp32")
     before = guided(model, *null, empty_latent("pocket"), "euler", cfg=1.0)[0]["samples"]
@@ -295,14 +297,12 @@ class Spoilt(Bright):
     ],
 )
 def test_one_sample_without_a_gradient_is_said_and_stays_alone(pocket, empty_latent, factor, words):
-    parts, given = (*pocket("fp32"), empty_latent("pocket", 2), "euler"), {"cfg": 1.0}
-    spoilt, whole = (
-        guided(*parts, guidance=chain_of(LabelEnergy(energy, ((0,),)), evaluation="x0"), **given)
-        for energy in (Spoilt(factor), Bright())
-    )
+    run = partial(guided, *pocket("fp32"), empty_latent("pocket", 2), "euler", cfg=1.0)
+    energies = (LabelEnergy(classifier, ((0,),)) for classifier in (Spoilt(factor), Bright()))
+    spoilt, whole = (run(guidance=chain_of(energy, evaluation="x0")) for energy in energies)
     told = [note for note in spoilt[2].header["notes"] if words in note]
     assert len(told) == 1, "once a run"
-    plain = guided(*parts, **given)[0]["samples"]
+    plain = run()[0]["samples"]
     assert torch.equal(spoilt[0]["samples"][0], whole[0]["samples"][0])
     assert (spoilt[0]["samples"][1] - plain[1]).abs().max() <= 1e-5
 
@@ -311,9 +311,11 @@ def test_one_sample_without_a_gradient_is_said_and_stays_alone(pocket, empty_lat
 def test_steps_without_a_push_are_counted_and_said(exact, empty_latent, evaluation, steps):
     """A flow schedule that stays noisy for long: at three of its steps alpha is below .02."""
     parts, energy, _ = exact["flow"]
-    guider, recording = chain_guider(*parts, 1.0, chain_of(energy, evaluation=evaluation)), Recording("numbers")
+    guider = chain_guider(*parts, cfg=1.0, guidance=chain_of(energy, evaluation=evaluation))
+    recording = Recording("numbers")
     x, sigmas = empty_latent("flow")["samples"], torch.tensor([1.0, 0.995, 0.985, 0.9, 0.5, 0.0])
     guider.sample(torch.randn_like(x), x, RecordingSampler(sampler_object("heun"), recording), sigmas, seed=1)
+    assert recording.trace
     told = [note for note in recording.trace.header["notes"] if "pushed nothing" in note]
     assert told == ([] if not steps else [note for note in told if f"in {steps} of 5 steps" in note])
     assert len(told) == (steps > 0)

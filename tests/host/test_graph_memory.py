@@ -98,7 +98,7 @@ def test_what_is_counted_is_what_the_step_takes(pocket, monkeypatch, name, twice
 
     guidance = chain_of(heavy(), evaluation="x0 + backprop", options=GradientOptions(checkpoint=twice))
     latent = {"samples": torch.zeros(BATCH, *shape)}
-    guided(asked(model, measure), null, null, latent, "euler", "normal", steps=2, cfg=1.0, guidance=guidance)
+    guided(asked(model, measure), null, null, latent, "euler", scheduler="normal", steps=2, cfg=1.0, guidance=guidance)
     assert len(counting) == 1, "the first step tells for all"
     assert counting[0].most == pytest.approx(found[0], rel=0.1)
     assert found[0] > 1e6
@@ -180,7 +180,7 @@ def test_counting_changes_no_bit_of_the_run(pocket, empty_latent):
 
 def pocket_label(model):
     with torch.inference_mode():
-        return GGClassLabel.execute(model, "*").result[0]
+        return GGClassLabel.execute(model, "*")[0]
 
 
 def controlled(positive, negative):
@@ -197,7 +197,7 @@ def test_control_nets_keep_a_picture_for_every_sample(host):
     found = []
     for energy in (heavy(), bright()):
         chain = chain_of(energy, evaluation="x0 + backprop")
-        out, _, _ = guided(model, *controlled(*conds), latent, "euler", "normal", steps=2, guidance=chain)
+        out, _, _ = guided(model, *controlled(*conds), latent, "euler", scheduler="normal", steps=2, guidance=chain)
         found.append(out["samples"])
     assert torch.equal(*found)
 
@@ -219,7 +219,7 @@ def test_the_gradient_under_a_control_net_is_that_of_finite_differences(host, tw
 
     guidance = chain_of(bright(), evaluation="x0 + backprop", options=GradientOptions(checkpoint=twice))
     latent = {"samples": torch.zeros(3, 4, 8, 8)}
-    guided(asked(model, compare), *conds, latent, "euler", "normal", steps=3, guidance=guidance)
+    guided(asked(model, compare), *conds, latent, "euler", scheduler="normal", steps=3, guidance=guidance)
     for slope, by_hand in found:
         assert torch.allclose(slope.double(), by_hand, rtol=2e-2, atol=1e-6), (slope, by_hand)
         assert slope.abs().max() > 1e-4
@@ -232,7 +232,7 @@ def test_a_weak_second_model_is_gone_through_too(pocket, empty_latent, recompute
     weak = pocket("fp32")[0]
     options = GradientOptions(checkpoint=recompute)
     with torch.inference_mode():
-        chain = GGAutoguidance.execute(0.5, weak).result[0]
+        chain = GGAutoguidance.execute(0.5, weak)[0]
     guided_by_both = chain_of(bright(), evaluation="x0 + backprop", options=options).then(chain.rules[0])
     arguments = (model, pocket_label(model), null, empty_latent("pocket"), "euler")
     out, _, trace = guided(*arguments, guidance=guided_by_both)

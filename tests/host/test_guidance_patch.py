@@ -46,8 +46,8 @@ def test_custom_samplers_use_the_chain_of_the_model(labelled, empty_latent):
     sigmas = comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), "karras", STEPS)
     sampler = comfy.samplers.sampler_object("dpmpp_2m")
     settings = (on_model, True, SEED, CFG, positive, negative, sampler, sigmas, empty_latent("ve"))
-    guider = custom.CFGGuider.execute(on_model, positive, negative, CFG).result[0]
-    assert torch.equal(custom.SamplerCustom.execute(*settings).result[0]["samples"], expected)
+    guider = custom.CFGGuider.execute(on_model, positive, negative, CFG)[0]
+    assert torch.equal(custom.SamplerCustom.execute(*settings)[0]["samples"], expected)
     assert torch.equal(advanced(guider, empty_latent("ve"), "dpmpp_2m"), expected)
     ours = guided(on_model, positive, negative, empty_latent("ve"), "dpmpp_2m")[0]["samples"]
     assert torch.equal(ours, expected), "a sampler without a chain of its own leaves the model's at work"
@@ -69,12 +69,12 @@ def test_the_recorder_sees_the_chain_of_the_model(labelled, empty_latent, record
     model, positive, negative = labelled["ve"]
     chain = chains()["reuse"]
     if recorder_first:
-        recorded, recorder = GGRecord.execute(model, "tensors").result
+        recorded, recorder = GGRecord.execute(model, "tensors").args
         recorded = patched(recorded, chain)
     else:
-        recorded, recorder = GGRecord.execute(patched(model, chain), "tensors").result
+        recorded, recorder = GGRecord.execute(patched(model, chain), "tensors").args
     found = ksampler(recorded, positive, negative, empty_latent("ve"), "euler")
-    trace, _ = GGReadTrace.execute(recorder, {"samples": found}).result
+    trace, _ = GGReadTrace.execute(recorder, {"samples": found}).args
     ours = guided(model, positive, negative, empty_latent("ve"), "euler", guidance=chain, capture="tensors")
     assert torch.equal(found, ours[0]["samples"])
     assert trace.header["chain"] == ours[2].header["chain"] == chain.text
@@ -117,14 +117,14 @@ def test_two_chains_are_an_error_that_says_where_they_are(labelled, empty_latent
 def test_a_guider_that_combines_for_itself_is_refused(labelled, empty_latent):
     model, positive, negative = labelled["ve"]
     on_model = patched(model, chains()["further"])
-    guider = custom.DualCFGGuider.execute(on_model, positive, positive, negative, 3.0, 1.5, "regular").result[0]
+    guider = custom.DualCFGGuider.execute(on_model, positive, positive, negative, 3.0, 1.5, "regular")[0]
     with pytest.raises(ValueError, match="combines the predictions itself"):
         advanced(guider, empty_latent("ve"))
 
 
 def test_a_basic_guider_has_no_difference_to_guide_along(labelled, empty_latent):
     model, positive, negative = labelled["ve"]
-    guider = custom.BasicGuider.execute(patched(model, chains()["further"]), positive).result[0]
+    guider = custom.BasicGuider.execute(patched(model, chains()["further"]), positive)[0]
     plain = ksampler(model, positive, negative, empty_latent("ve"), "euler", cfg=1.0)
     assert torch.equal(advanced(guider, empty_latent("ve")), plain)
 

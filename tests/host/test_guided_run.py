@@ -112,13 +112,13 @@ def test_a_second_model_of_other_latents_is_refused_before_the_run(labelled, emp
 
 
 def test_one_set_of_weights_under_two_loras_is_refused(labelled, empty_latent):
-    model = GGLoadDenoiser.execute("pocket-1", "auto", "auto", "default").result[0]
+    model = GGLoadDenoiser.execute("pocket-1", "auto", "auto", "default")[0]
     other = model.clone()
     key = next(iter(model.model.state_dict()))
     other.add_patches({key: ("diff", (torch.zeros_like(model.model.state_dict()[key]),))})
     chain = PLAIN.then(Away("cond", other))
     with pytest.raises(ValueError, match="Load the checkpoint a second time"):
-        guided(model, *GGClassLabel.execute(model, "0").result, empty_latent("pocket"), "euler", guidance=chain)
+        guided(model, *GGClassLabel.execute(model, "0").args, empty_latent("pocket"), "euler", guidance=chain)
 
 
 def test_a_further_condition_for_part_of_the_run_counts_as_uncond_elsewhere(labelled, empty_latent):
@@ -203,7 +203,9 @@ def test_another_patch_s_evaluation_keeps_its_place(labelled, empty_latent):
 
 def test_a_neutral_rule_costs_no_evaluation(labelled, empty_latent):
     class Neutral(Away):
-        neutral = True
+        @property
+        def neutral(self):
+            return True
 
     calls, found, _ = run(labelled, empty_latent, PLAIN.then(Neutral(label(1))))
     assert calls == [6] * STEPS
@@ -213,7 +215,7 @@ def test_a_neutral_rule_costs_no_evaluation(labelled, empty_latent):
 def test_the_second_run_of_a_guider_equals_the_first(labelled, empty_latent):
     model, positive, negative = labelled["ve"]
     chain = PLAIN.then(Reusing()).then(Away(label(1), mixture()))
-    guider = GGGuider.execute(model, positive, negative, CFG, chain).result[0]
+    guider = GGGuider.execute(model, positive, negative, CFG, chain)[0]
     first, second = (advanced(guider, empty_latent("ve"), "dpmpp_2m") for _ in range(2))
     assert torch.equal(first, second)
 
@@ -223,7 +225,7 @@ def test_the_second_run_of_a_guider_equals_the_first(labelled, empty_latent):
 def test_a_run_without_samples_or_without_steps_is_the_hosts(labelled, model, rule):
     """An empty batch passes KSampler, and a schedule of one level every custom sampler; so they do with a chain."""
     plain, positive, negative = labelled[model]
-    patched = GGGuidancePatch.execute(plain, PLAIN.then(rule)).result[0]
+    patched = GGGuidancePatch.execute(plain, PLAIN.then(rule))[0]
     empty = {"samples": torch.zeros(0, 3, 8, 8)}
     assert ksampler(patched, positive, negative, empty, "euler").shape == (0, 3, 8, 8)
     guider, noise = chain_guider(plain, positive, negative, CFG, PLAIN.then(rule)), torch.ones(1, 3, 8, 8)

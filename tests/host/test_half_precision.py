@@ -87,8 +87,8 @@ def lost(chain, space, size, gamma, dtype):
 
 @pytest.fixture(scope="module")
 def sockets(host):
-    model = GGMixtureModel.execute(shape="3x8x8", classes=3, kind="ve", seed=0).result[0]
-    return {"MODEL": model, "CONDITIONING": GGClassLabel.execute(model, "1").result[0]}
+    model = GGMixtureModel.execute(shape="3x8x8", classes=3, kind="ve", seed=0)[0]
+    return {"MODEL": model, "CONDITIONING": GGClassLabel.execute(model, "1")[0]}
 
 
 @pytest.mark.slow

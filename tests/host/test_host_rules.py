@@ -23,12 +23,12 @@ def far(ours, theirs):
 def patched(name, model):
     """A MODEL with the host's rule of this name."""
     if name == "GGTangential":
-        return nodes_tcfg.TCFG.execute(model).result[0]
+        return nodes_tcfg.TCFG.execute(model)[0]
     if name == "GGRescale":
         return nodes_model_advanced.RescaleCFG().patch(model, 0.7)[0]
     if name == "GGLocationNorm":
-        return nodes_cfg.CFGNorm.execute(model, 1.0).result[0]
-    return nodes_apg.APG.execute(model, 0.3, 2.0, -0.4).result[0]
+        return nodes_cfg.CFGNorm.execute(model, 1.0)[0]
+    return nodes_apg.APG.execute(model, 0.3, 2.0, -0.4)[0]
 
 
 KNOBS = {
@@ -61,8 +61,8 @@ def test_a_run_is_the_hosts_where_the_host_is_right(labelled, empty_latent, mode
 
 def conditions(patcher):
     """Positive, negative and a third condition of a mixture or of Pocket, for one image."""
-    positive, null = GGClassLabel.execute(patcher, "0").result
-    other = GGClassLabel.execute(patcher, "1").result[0]
+    positive, null = GGClassLabel.execute(patcher, "0").args
+    other = GGClassLabel.execute(patcher, "1")[0]
     return positive, null, other
 
 

@@ -6,8 +6,10 @@ import sys
 from dataclasses import replace
 from io import BytesIO
 from types import SimpleNamespace
+from typing import Any
 
 import folder_paths
+import numpy
 import pytest
 import torch
 from comfy_execution.utils import CurrentNodeContext
@@ -27,6 +29,8 @@ from guidance_geometry.trace.accumulator import Accumulator, Capture
 from guidance_geometry.trace.record import size_of
 from guidance_geometry.trace.recorder import Evaluation, Recorded
 from guidance_geometry.trace.rows import Setting
+
+from .shown import ui_of
 
 WORKFLOW = "11111111-2222-3333-4444-555555555555"
 PROMPT = {
@@ -71,16 +75,16 @@ def sampled(labelled, empty_latent, **given):
     latent = empty_latent("ve", wanted.pop("batch"))
     return GGGuidedSampler.execute(
         model, 5, wanted.pop("steps"), wanted.pop("cfg"), "euler", "karras", positive, negative, latent, **wanted
-    ).result
+    ).args
 
 
 def inspected(trace, **given):
     class Prepared(GGInspector):
-        hidden = SimpleNamespace(unique_id="6", prompt=PROMPT, extra_pnginfo={"workflow": {"id": WORKFLOW}})
+        hidden: Any = SimpleNamespace(unique_id="6", prompt=PROMPT, extra_pnginfo={"workflow": {"id": WORKFLOW}})
 
     node = Prepared.execute(trace, **given)
-    assert node.result[0] is trace
-    return node.ui["gg_record"][0]
+    assert node[0] is trace
+    return ui_of(node)["gg_record"][0]
 
 
 def whole(record, temp):
@@ -229,11 +233,11 @@ def test_pictures_of_the_inspector_keep_their_proportions(shape, size):
     assert sheets.size == size
     guided, where = (KINDS.index(kind) * size[0] for kind in ("guided", "where"))
     for data in sheets.files.values():
-        page = Image.open(BytesIO(data))
-        assert page.size == (len(KINDS) * size[0], size[1])
-        heat = page.crop((where + 8, 0, where + size[0], size[1])).getextrema()  # a JPEG blurs what is next to it
-        assert all(high - low < 12 for low, high in heat), "no difference anywhere: one colour, and no bars"
-        left, right = (page.getpixel((guided + at, size[1] // 2))[0] for at in (1, size[0] - 2))
+        page = numpy.asarray(Image.open(BytesIO(data)), int)
+        assert page.shape == (size[1], len(KINDS) * size[0], 3)
+        heat = page[:, where + 8 : where + size[0]]  # a JPEG blurs what is next to it
+        assert (numpy.ptp(heat, axis=(0, 1)) < 12).all(), "no difference anywhere: one colour, and no bars"
+        left, right = (page[size[1] // 2, guided + at, 0] for at in (1, size[0] - 2))
         assert left < 60 < 200 < right, "the whole picture, from edge to edge"
 
 
@@ -285,7 +289,7 @@ def test_the_panel_is_given_every_part_and_pictures_where_there_are_some(temp):
 
 
 def test_a_part_of_a_trace_goes_to_any_node(host):
-    part, name = GGTracePart.execute(two_parts(), 1).result
+    part, name = GGTracePart.execute(two_parts(), 1).args
     assert (name, part.latent_shape, part.header["cfg"]) == ("audio", (4, 5, 7), 7.0)
     with pytest.raises(ValueError, match=r"has the parts 0 \(video\), 1 \(audio\)"):
         GGTracePart.execute(two_parts(), 2)

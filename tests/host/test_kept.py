@@ -22,7 +22,7 @@ def kept(host, tmp_path, monkeypatch):
 
 def queue_with(outputs):
     entry = {"prompt": (0, "job", {}, {}, []), "outputs": outputs}
-    return SimpleNamespace(get_history=lambda prompt_id=None, map_function=None: {"job": map_function(entry)})
+    return SimpleNamespace(get_history=lambda map_function, prompt_id=None: {"job": map_function(entry)})
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_labels_of_another_model_are_said_and_stop_nothing(labelled):
         return labels_of(SimpleNamespace(model_patcher=labelled["ve"][0], original_conds={"positive": asked}), batch)
 
     assert labels([0, 3]) == ["class 0", "unconditional", "class 0"]
-    assert labels([7, -1]) == ["7, a label of another model", "-1, a label of another model", *labels([7], 1)]
+    assert labels([7, -1]) == ["7, a label of another model", "-1, a label of another model", *(labels([7], 1) or ())]
     assert labels([]) is None
 
 

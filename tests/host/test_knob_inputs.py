@@ -44,8 +44,8 @@ def test_its_inputs_are_the_knobs_with_those_that_came_later_behind(node):
 
 
 def test_a_workflow_without_the_later_input_gives_its_default(node):
-    assert node.execute(low=0.1, top=0.3, shade="dark").result[0] == Painted(0.1, 0.3, True, ())
-    assert node.execute(0.1, 0.3, "light", "0.5, -1").result[0] == Painted(0.1, 0.3, False, (0.5, -1.0))
+    assert node.execute(low=0.1, top=0.3, shade="dark")[0] == Painted(0.1, 0.3, True, ())
+    assert node.execute(0.1, 0.3, "light", "0.5, -1")[0] == Painted(0.1, 0.3, False, (0.5, -1.0))
 
 
 @pytest.mark.parametrize(
@@ -76,12 +76,13 @@ class Seen(Stated):
 
 def test_what_comes_over_a_wire_is_read_and_a_network_must_answer_what_it_is_asked(host):
     node = type("GGSeen", (EnergyNode,), {"owner": Seen})
-    classifier, image, texts = node.define_schema().inputs
-    assert [one.get_io_type() for one in (classifier, image, texts)] == ["GG_CLASSIFIER", "IMAGE", "STRING"]
+    inputs: Any = node.define_schema().inputs
+    classifier, image, texts = inputs
+    assert [one.get_io_type() for one in inputs] == ["GG_CLASSIFIER", "IMAGE", "STRING"]
     assert (classifier.id, image.id, texts.multiline) == ("classifier", "image", True)
     assert node.checks == {}, "nothing of it can be made in the queue"
     deep = SimpleNamespace(output="depth", inverse=True, depth=None, noise_aware=False, judge=False)
-    assert node.execute(deep, torch.zeros(3, 8, 8, 3), "b").result[0] == Seen(deep, 3, "b")
+    assert node.execute(deep, torch.zeros(3, 8, 8, 3), "b")[0] == Seen(deep, 3, "b")
     with pytest.raises(ValueError, match="but depth is needed"):
         node.execute(SimpleNamespace(**vars(deep) | {"output": "labels"}), torch.zeros(3, 8, 8, 3), "b")
 

@@ -1,5 +1,7 @@
 """Whole runs on a make-believe Mac, whose GPU has no float64 and does not meet the CPU's tensors, against the CPU's."""
 
+from typing import Any
+
 import folder_paths
 import pytest
 import torch
@@ -52,19 +54,19 @@ def near(here, there, part=1e-4):
 
 def mixture(kind="ve", seed=0):
     """MODEL, positive, negative, and a LATENT of two pictures."""
-    model, classifier = GGMixtureModel.execute(shape="3x8x8", classes=3, kind=kind, seed=seed).result
-    parts = model, *GGClassLabel.execute(model, "0;1").result
+    model, classifier = GGMixtureModel.execute(shape="3x8x8", classes=3, kind=kind, seed=seed).args
+    parts = model, *GGClassLabel.execute(model, "0;1").args
     return (*parts, {"samples": torch.zeros(2, 3, 8, 8)}), classifier
 
 
-def pocket(label="robot"):
-    model = GGLoadDenoiser.execute("pocket-1", "auto", "auto", "fp32").result[0]
-    return model, *GGClassLabel.execute(model, label).result, {"samples": torch.zeros(1, 3, 32, 32)}
+def pocket(label="robot") -> Any:
+    model = GGLoadDenoiser.execute("pocket-1", "auto", "auto", "fp32")[0]
+    return model, *GGClassLabel.execute(model, label).args, {"samples": torch.zeros(1, 3, 32, 32)}
 
 
 def energy(name, label="robot"):
     """What one of the demo's classifiers finds of a label."""
-    found = GGLoadClassifier.execute(f"pocket-{name}-1").result[0]
+    found = GGLoadClassifier.execute(f"pocket-{name}-1")[0]
     return LabelEnergy(found, wanted_labels(label, found.labels))
 
 
@@ -123,9 +125,9 @@ def test_the_exact_classifier_guides():
 def test_a_second_prediction_after_a_run_at_cfg_1():
     def run():
         parts, _ = mixture()
-        model, recorder = GGRecord.execute(parts[0], uncond_steps=3).result
+        model, recorder = GGRecord.execute(parts[0], uncond_steps=3).args
         samples = ksampler(model, *parts[1:], "euler", cfg=1.0)
-        return GGReadTrace.execute(recorder, {"samples": samples}).result[0]
+        return GGReadTrace.execute(recorder, {"samples": samples})[0]
 
     here, there = here_and_there(run)
     assert there.stage.count("after") + len(set(there.stage)) > 1
@@ -134,8 +136,8 @@ def test_a_second_prediction_after_a_run_at_cfg_1():
 
 def test_a_sweep_its_judge_and_its_sheet():
     def run():
-        given = (7, 3, "euler", "karras", "cfg: 1, 4\nseed: 3, 7")
-        return GGSweep.execute(*pocket(), *given, energy=energy("judge"), best_by="judge").result
+        given = {"sampler_name": "euler", "scheduler": "karras", "axes": "cfg: 1, 4\nseed: 3, 7"}
+        return GGSweep.execute(*pocket(), seed=7, steps=3, **given, energy=energy("judge"), best_by="judge").args
 
     here, there = here_and_there(run)
     assert near(here[0]["samples"], there[0]["samples"])
@@ -157,9 +159,9 @@ def test_a_figure_of_a_run_there(seen, figure):
 
 
 def test_reports_tables_and_verdicts_of_a_run_there(seen):
-    text = GGReport.execute(seen[1], energy=energy("judge")).result[0]
+    text = GGReport.execute(seen[1], energy=energy("judge"))[0]
     assert "could not" not in text
-    assert GGDifferenceImages.execute(seen[1], steps="all").result[0].isfinite().all()
+    assert GGDifferenceImages.execute(seen[1], steps="all")[0].isfinite().all()
     readable(seen[1])
 
 

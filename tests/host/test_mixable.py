@@ -29,7 +29,7 @@ def test_a_mix_is_the_picture_of_the_prediction_at_that_scale(host, gamma):
     mix, colours = kept(trace)
     assert [step["i"] for step in mix["steps"]] == [2, 7]
     for step, (u, c) in zip((2, 7), colours, strict=True):
-        tensors = [trace.captured_tensor(name, step)[[0, 2]].double() for name in ("uncond", "cond")]
+        tensors = [trace.require_tensor(name, step)[[0, 2]].double() for name in ("uncond", "cond")]
         expected = 0.5 + 0.5 * (tensors[0] + gamma * (tensors[1] - tensors[0])).movedim(1, -1)
         found = torch.from_numpy(u + gamma * (c - u))
         assert found.shape == expected.shape
@@ -47,9 +47,9 @@ def test_large_pictures_are_made_smaller_and_so_are_many(host):
 
 def test_where_a_prediction_is_not_known_nothing_is_mixed(host):
     trace = exact_trace(1.0, batch=3, steps=10)
-    assert mixable(trace, {"note": "no pictures"}, None) == {}
+    assert mixable(trace, {"note": "no pictures"}, lambda *_: {}) == {}
     tensors = {**trace.tensors, "uncond": torch.full_like(trace.tensors["cond"], torch.nan)}
-    assert mixable(type(trace)(trace.header, trace.steps, trace.stage, tensors), PICTURES, None) == {}
+    assert mixable(type(trace)(trace.header, trace.steps, trace.stage, tensors), PICTURES, lambda *_: {}) == {}
 
 
 def test_on_a_full_disk_nothing_is_mixed():

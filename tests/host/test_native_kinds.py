@@ -2,6 +2,7 @@
 
 import copy
 from types import SimpleNamespace
+from typing import Any
 
 import comfy.latent_formats
 import comfy.sample
@@ -51,7 +52,7 @@ class Squares:
 
 def model(labels=("a", "b", "c"), null_label=True, space=None, channels=3):
     published = Published(channels=channels, image_size=SIDE, multiple=1, latents=space or PIXELS)
-    known = SimpleNamespace(
+    known: Any = SimpleNamespace(
         published=lambda sizes: published,
         network=Shade,
         memory=lambda sizes, batch, cells: 1000 * batch * cells,
@@ -62,7 +63,7 @@ def model(labels=("a", "b", "c"), null_label=True, space=None, channels=3):
 
 
 def pair(patcher, label):
-    return GGClassLabel.execute(patcher, label).result
+    return GGClassLabel.execute(patcher, label).args
 
 
 def sampled(patcher, label, cfg):
@@ -124,7 +125,7 @@ class TestLabels:
 @pytest.mark.usefixtures("host")
 class TestLatents:
     def test_the_hosts_own_format_serves_the_hosts_own_vae(self):
-        own = model(space=SD_LATENTS, channels=4).get_model_object("latent_format")
+        own = model(space=SD_LATENTS, channels=4).model.latent_format
         assert type(own) is comfy.latent_formats.SD15
         same, latent = VAEFormat(SD_LATENTS), torch.randn(2, 4, 3, 3)
         assert torch.allclose(same.process_in(latent), own.process_in(latent))
@@ -133,7 +134,7 @@ class TestLatents:
 
     def test_another_scale_goes_in_and_out_and_keeps_the_preview_colours(self):
         space = LatentSpace("somebody's VAE", 8, *EDM2)
-        form = model(space=space, channels=4).get_model_object("latent_format")
+        form = model(space=space, channels=4).model.latent_format
         raw = torch.randn(2, 4, 3, 3) * 4
         mean, scale = (torch.tensor(numbers)[:, None, None] for numbers in EDM2)
         assert torch.allclose(form.process_in(raw), (raw - mean) * scale, atol=1e-6)
@@ -146,10 +147,10 @@ class TestLatents:
 
     def test_a_canvas_counts_in_pixels(self):
         patcher = model(space=SD_LATENTS, channels=4)
-        latent = GGEmptyCanvas.execute(patcher, 0, 0, 2).result[0]
+        latent = GGEmptyCanvas.execute(patcher, 0, 0, 2)[0]
         assert latent["samples"].shape == (2, 4, SIDE, SIDE)
         assert latent["downscale_ratio_spacial"] == 8
-        assert GGEmptyCanvas.execute(patcher, 128, 64, 1).result[0]["samples"].shape == (1, 4, 8, 16)
+        assert GGEmptyCanvas.execute(patcher, 128, 64, 1)[0]["samples"].shape == (1, 4, 8, 16)
         with pytest.raises(ValueError, match=r"100x64 pixels do not fit shade: one latent cell is 8x8 pixels"):
             GGEmptyCanvas.execute(patcher, 100, 64, 1)
 
@@ -181,7 +182,7 @@ class TestLatents:
         latent = torch.full((1, 4, 2, 2), 0.5)
         for space, value in ((SD_LATENTS, 0.5), (EDM2_LATENTS, 0.0)):
             patcher = model(space=space, channels=4)
-            x0 = patcher.get_model_object("latent_format").process_in(latent)
+            x0 = patcher.model.process_latent_in(latent)
             for vae in (Squares(), vae_of("a", space, Squares())):
                 found = picture_of(patcher, vae)(x0)
                 assert torch.allclose(found, torch.full((1, 3, 2, 2), value), atol=1e-6)
@@ -190,7 +191,7 @@ class TestLatents:
         space = LatentSpace("the same of -1 .. 1", 8, EDM2_LATENTS.shift, EDM2_LATENTS.scale)
         sample, shown = torch.randn(2, 4, 3, 3), []
         for one in (space, EDM2_LATENTS):
-            form = model(space=one, channels=4).get_model_object("latent_format")
+            form = model(space=one, channels=4).model.latent_format
             bias = torch.tensor(form.latent_rgb_factors_bias)[:, None, None]
             shown.append(torch.einsum("bchw,cr->brhw", sample, torch.tensor(form.latent_rgb_factors)) + bias)
         assert torch.allclose(shown[1], 2 * shown[0] - 1, atol=1e-5)
@@ -208,7 +209,7 @@ class TestLatents:
         spaces = (EDM2_LATENTS, rescale_space(0.13025, "the VAE of dit/"))
         forms = [model(space=space, channels=4).model.latent_format for space in spaces]
         for form in (comfy.latent_formats.SDXL(), *forms):
-            again = format_named(format_name(form))
+            again: Any = format_named(format_name(form))
             assert (type(again), again.latent_rgb_factors) == (type(form), form.latent_rgb_factors)
         assert format_name(forms[1]) == "Stable Diffusion 1's VAE * 0.13025"
         own = LatentSpace("somebody's VAE", 8, *EDM2)

@@ -22,7 +22,7 @@ GRADIENTS = ("x0 + backprop", "x0")
 class Quiet(After):
     """A rule that leaves guidance as it is."""
 
-    text = "quiet"
+    phrase = "quiet"
 
     def step(self, state, p, guided, gamma):
         return guided, state

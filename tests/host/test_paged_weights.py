@@ -3,6 +3,7 @@
 import copy
 import re
 from types import SimpleNamespace
+from typing import Any
 
 import comfy.latent_formats
 import pytest
@@ -29,15 +30,17 @@ def test_a_patcher_says_whether_it_pages(host, labelled):
     assert not pages_weights(None)
 
 
-@pytest.fixture(params=["clones", "keeps"])
-def paged(request, monkeypatch):
-    """patcher, the one that stays or None -> a clone that counts as paged; `paged.loaded` counts the loads.
+class Paging:
+    """patcher, the one that stays or None -> a clone that counts as paged; loaded: how often the host loaded one.
 
     The first hosts that page weights load them again for every clone that stays; newer ones keep what they loaded.
     """
 
-    def made(patcher, stays=None):
-        plain = type(patcher)
+    def __init__(self, keeps):
+        self.keeps, self.kinds, self.loaded = keeps, [], 0
+
+    def __call__(self, patcher, stays: Any = None):
+        plain, paging = type(patcher), self
 
         class Paged(plain):
             kept = None
@@ -45,8 +48,8 @@ def paged(request, monkeypatch):
             def clone(self, disable_dynamic=False, model_override=None, **named):
                 if not disable_dynamic:
                     return super().clone(**named)
-                made.loaded += model_override is None
-                found = (model_override or stays).clone()
+                paging.loaded += model_override is None
+                found: Any = (model_override or stays).clone()
                 found.model_options = copy.deepcopy(self.model_options)
                 return found
 
@@ -56,12 +59,15 @@ def paged(request, monkeypatch):
                 return self.kept
 
         clone = patcher.clone()
-        clone.__class__ = Keeping if made.keeps else Paged
+        clone.__class__ = Keeping if self.keeps else Paged
         clone.cached_patcher_init = None if stays is None else (plain, ())
-        made.kinds.append(Paged)
+        self.kinds.append(Paged)
         return clone
 
-    made.kinds, made.loaded, made.keeps = [], 0, request.param == "keeps"
+
+@pytest.fixture(params=["clones", "keeps"])
+def paged(request, monkeypatch):
+    made = Paging(request.param == "keeps")
     for module in (autograd, gradient_run):
         monkeypatch.setattr(module, "pages_weights", lambda patcher: isinstance(patcher, tuple(made.kinds)))
     return made
@@ -89,7 +95,7 @@ def test_weights_that_stay_are_loaded_once_where_the_host_keeps_them(paged, labe
 
 def test_the_hosts_own_paged_model_is_loaded_once_to_stay(labelled, empty_latent):
     """On a CPU the host makes no such MODEL, but its clone that stays is made there in the same way."""
-    if not hasattr(model_patcher, "ModelPatcherDynamic"):
+    if (dynamic := getattr(model_patcher, "ModelPatcherDynamic", None)) is None:
         pytest.skip("this host pages no weights")
     loaded, model = [], mixture(seed=7).clone()
 
@@ -97,7 +103,7 @@ def test_the_hosts_own_paged_model_is_loaded_once_to_stay(labelled, empty_latent
         loaded.append(disable_dynamic)
         return mixture(seed=0)
 
-    model.__class__ = model_patcher.ModelPatcherDynamic
+    model.__class__ = dynamic
     model.non_dynamic_delegate_model, model.cached_patcher_init = None, (load, ())
     try:
         chain = chain_of(bright(), weight=1.0, evaluation=BACKPROP)
@@ -122,7 +128,7 @@ def test_patches_of_the_model_act_on_weights_that_stay(paged, labelled, empty_la
 
 def test_a_guider_has_its_model_back_afterwards(paged, labelled, empty_latent):
     model, latent = paged(mixture(seed=7), mixture(seed=0)), empty_latent("ve")["samples"]
-    guider = chain_guider(model, *labelled["ve"][1:], 3.0, chain_of(bright(), evaluation=BACKPROP))
+    guider = chain_guider(model, *labelled["ve"][1:], cfg=3.0, guidance=chain_of(bright(), evaluation=BACKPROP))
     for seed in (1, 2):
         guider.sample(torch.randn(3, 3, 8, 8), latent, sampler_object("euler"), torch.tensor([5.0, 0.0]), seed=seed)
         assert guider.model_patcher is model

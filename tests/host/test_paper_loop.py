@@ -1,5 +1,7 @@
 """EDM2 in the host beside a restatement of its paper's loop, guided by an unconditional network and by a weaker one."""
 
+from typing import Any
+
 import comfy.model_management
 import comfy.sample
 import pytest
@@ -20,8 +22,8 @@ STEPS, SCALE = 32, 1.9
 SIDE = 8
 SMALL = {"multipliers": (1, 2), "side": SIDE, "depth": 1, "attends": (4,), "channels": 4}
 EVALUATIONS = 2 * STEPS - 1  # of Heun
-STRONG = {"width": 128, "labels": 5, "seed": 0}
-WEAK = {"width": 64, "labels": 5, "seed": 1}
+STRONG: dict[str, Any] = {"width": 128, "labels": 5, "seed": 0}
+WEAK: dict[str, Any] = {"width": 64, "labels": 5, "seed": 1}
 UNCONDITIONAL = {"width": 64, "labels": 0, "seed": 2}
 LABELS = (3, 0)
 
@@ -65,19 +67,19 @@ def heun(denoise, x):
 
 
 def inputs(chosen_model):
-    labels = GGClassLabel.execute(chosen_model, ";".join(map(str, LABELS))).result
-    return *labels, GGEmptyCanvas.execute(chosen_model, 0, 0, len(LABELS)).result[0]
+    labels = GGClassLabel.execute(chosen_model, ";".join(map(str, LABELS))).args
+    return *labels, GGEmptyCanvas.execute(chosen_model, 0, 0, len(LABELS))[0]
 
 
 def sampled(chosen_model, scale, chain=None):
     positive, negative, latent = inputs(chosen_model)
     more = {} if chain is None else {"guidance": chain}
     out = guided(chosen_model, positive, negative, latent, "heun", steps=STEPS, cfg=scale, **more)
-    return chosen_model.get_model_object("latent_format").process_in(out[0]["samples"]), out[2]
+    return chosen_model.model.process_latent_in(out[0]["samples"]), out[2]
 
 
 def away_from(weak):
-    return GGAutoguidance.execute(1.0, weak).result[0]
+    return GGAutoguidance.execute(1.0, weak)[0]
 
 
 def started():
@@ -136,7 +138,7 @@ def test_outside_an_interval_only_the_strong_model_is_evaluated():
         return 0.2 <= float(sigma) <= 5.0
 
     strong, weak = Counter(model(**STRONG)), Counter(model(**WEAK))
-    chain = GGInterval.execute("sigma", 5.0, 0.2, away_from(weak.model)).result[0]
+    chain = GGInterval.execute("sigma", 5.0, 0.2, away_from(weak.model))[0]
     found, _ = sampled(strong.model, SCALE, chain)
     assert len(strong.items) == EVALUATIONS
     assert 0 < len(weak.items) < EVALUATIONS
@@ -154,11 +156,11 @@ def test_any_ksampler_is_guided_so_through_a_patch():
     positive, negative, latent = inputs(strong)
     found = ksampler(patched(strong, away_from(weak)), positive, negative, latent, "heun", steps=STEPS, cfg=SCALE)
     wanted, _ = sampled(strong, SCALE, away_from(weak))
-    assert torch.equal(strong.get_model_object("latent_format").process_in(found), wanted)
+    assert torch.equal(strong.model.process_latent_in(found), wanted)
 
 
 def test_a_share_of_the_missing_null_label_is_refused_with_what_helps():
-    chain = GGAutoguidance.execute(0.5, model(**WEAK)).result[0]
+    chain = GGAutoguidance.execute(0.5, model(**WEAK))[0]
     with pytest.raises(
         ValueError, match=r"never trained without a label, .*Autoguidance with a weaker model \(weak_share 1\)"
     ):

@@ -1,5 +1,7 @@
 """Latents of video and sound: recorded, guided and drawn part by part, on whichever host nests them."""
 
+from typing import Any
+
 import comfy.model_management
 import comfy.model_patcher
 import comfy.samplers
@@ -71,7 +73,7 @@ class Evaluated:
 
 def tiny_ltxav():
     """The host's network, as small as its class accepts, with random weights."""
-    config = comfy.supported_models.LTXAV(LTXAV)
+    config = vars(comfy.supported_models)["LTXAV"](LTXAV)
     config.set_inference_dtype(torch.float32, None)
     offload = comfy.model_management.unet_offload_device()
     model = config.get_model({}, "", device=offload)
@@ -95,14 +97,14 @@ def test_plain_guidance_is_the_hosts_bit_for_bit(parts, name, capture):
 
 def test_a_custom_sampler_and_any_ksampler_sample_the_same(parts):
     model, positive, negative = parts
-    guider = GGGuider.execute(model, positive, negative, CFG).result[0]
+    guider = GGGuider.execute(model, positive, negative, CFG)[0]
     theirs, trace = (run(guider, latent(), scheduler="simple") for run in (advanced, inspected))
-    patched = GGGuidancePatch.execute(model, PLAIN).result[0]
-    recorded, recorder = GGRecord.execute(patched).result
+    patched = GGGuidancePatch.execute(model, PLAIN)[0]
+    recorded, recorder = GGRecord.execute(patched).args
     sampled = ksampler(recorded, positive, negative, latent(), "euler", scheduler="simple")
     assert all(map(torch.equal, tensors(sampled), tensors(theirs)))
-    found = GGReadTrace.execute(recorder, {"samples": sampled}).result[0]
-    alone = GGReadTrace.execute(recorder, {"samples": tensors(sampled)[1]}).result[0]
+    found = GGReadTrace.execute(recorder, {"samples": sampled})[0]
+    alone = GGReadTrace.execute(recorder, {"samples": tensors(sampled)[1]})[0]
     assert found.part_names == alone.part_names == trace.part_names == list(NAMES)
     assert torch.equal(found.parts["audio"].steps["K"], trace.parts["audio"].steps["K"])
 
@@ -157,7 +159,8 @@ def of_each_part(calls, chain, gammas, sigmas):
     for part, gamma in enumerate(gammas):
         state = chain.init(run)
         for x, sigma, u, c, _ in calls:
-            own = Predictions(*(PACKED.split(v)[part] if v.ndim > 1 else v for v in (x, sigma, 1 - sigma, u, c)))
+            x, u, c = (PACKED.split(v)[part] for v in (x, u, c))
+            own = Predictions(x, sigma, 1 - sigma, u, c)
             guided_part, state = chain.step(state, own, gamma)
             made[part].append(guided_part)
     return [PACKED.join([video, audio]) for video, audio in zip(*made, strict=True)]
@@ -204,7 +207,7 @@ def test_without_any_guidance_only_c_is_evaluated(parts):
 def test_a_weaker_model_is_told_the_parts_too(parts):
     model, positive, negative = parts
     weak, strong = Evaluated(two_streams(seed=9)), Evaluated(model)
-    guidance = GGAutoguidance.execute(weak_model=weak.model, weak_share=1.0).result[0].then(PartScale(1.0, 2.0))
+    guidance = GGAutoguidance.execute(weak_model=weak.model, weak_share=1.0)[0].then(PartScale(1.0, 2.0))
     trace = guided(strong.model, positive, negative, latent(), "euler", steps=1, guidance=guidance)[2]
     guided(weak.model, positive, negative, latent(), "euler", steps=1)
     w, c, found = (PACKED.split(v) for v in (weak.calls[-1][3], *strong.calls[0][3:]))
@@ -237,14 +240,14 @@ class Given:
 def test_an_item_of_a_batch_is_recorded_as_if_it_were_alone(parts):
     model, positive, negative = parts
     guidance = CHAINS["both"].then(PartScale(1.0, 2.0))
-    guider = GGGuider.execute(model, positive, negative, CFG, guidance).result[0]
+    guider = GGGuider.execute(model, positive, negative, CFG, guidance)[0]
     generator = torch.Generator().manual_seed(3)
     noise = [torch.randn(2, *shape, generator=generator) for shape in (VIDEO, AUDIO)]
 
     def run(*items):
         streams, settings = [v[list(items)] for v in noise], (torch.tensor([1.0, 0.7, 0.3, 0.0]), latent(len(items)))
         out = GGInspectedSampler.execute(Given(streams), guider, comfy.samplers.sampler_object("euler"), *settings)
-        return out.result[0]["samples"], out.result[2]
+        return out[0]["samples"], out[2]
 
     (both, first), (alone, second) = run(0, 1), run(1)
     for mine, own in zip(tensors(both), tensors(alone), strict=True):
@@ -266,7 +269,7 @@ def test_a_run_without_steps_hands_the_latent_back(parts):
     assert trace.n == 0
 
 
-def further(model, scale, kept=None, below=9.0, **options):
+def further(model, scale, kept=None, below: Any = 9.0, **options):
     """A clone of a MODEL that moves away from a pass with other options of the transformer, as the host's STG does."""
 
     def after(args):
@@ -334,9 +337,9 @@ def ltx(host):
 
 def test_the_hosts_own_guidance_of_video_and_sound_is_read(parts, ltx):
     model, positive, negative = parts
-    model = ltx.LTXVSpatioTemporalGuidance.execute(model, 1.5, "3", 0.0, 1.0).result[0]
-    model = ltx.LTXVModalityGuidance.execute(model, 3.0, 0.0, 1.0).result[0]
-    guider = ltx.LTXVDualCFGGuider.execute(model, positive, negative, 3.0, 7.0).result[0]
+    model = ltx.LTXVSpatioTemporalGuidance.execute(model, 1.5, "3", 0.0, 1.0)[0]
+    model = ltx.LTXVModalityGuidance.execute(model, 3.0, 0.0, 1.0)[0]
+    guider = ltx.LTXVDualCFGGuider.execute(model, positive, negative, 3.0, 7.0)[0]
     trace = inspected(guider, latent(), scheduler="simple")
     assert trace.header["passes"] == {"STG": STEPS, "modality": STEPS}
     for name, gamma in zip(NAMES, (3.0, 7.0), strict=True):
@@ -349,7 +352,7 @@ def test_the_hosts_own_guidance_of_video_and_sound_is_read(parts, ltx):
 
 def test_the_hosts_two_scales_are_ours(parts, ltx):
     model, positive, negative = parts
-    guider = ltx.LTXVDualCFGGuider.execute(model, positive, negative, 3.0, 7.0).result[0]
+    guider = ltx.LTXVDualCFGGuider.execute(model, positive, negative, 3.0, 7.0)[0]
     theirs = advanced(guider, latent(), scheduler="simple")
     guidance = Chain((PartScale(1.0, 3.0),))
     mine = guided(*parts, latent(), "euler", scheduler="simple", cfg=3.0, guidance=guidance)[0]
@@ -389,8 +392,8 @@ def test_the_hosts_own_network_of_video_and_sound(ltx):
     model = tiny_ltxav()
     pair = [[[torch.randn(1, 3, 64, generator=torch.Generator().manual_seed(seed)), {}]] for seed in (1, 2)]
     expected = ksampler(model, *pair, latent(1), "euler")
-    stg = ltx.LTXVSpatioTemporalGuidance.execute(model, 1.0, "0", 0.0, 1.0).result[0]
-    both = ltx.LTXVModalityGuidance.execute(stg, 3.0, 0.0, 1.0).result[0]
+    stg = ltx.LTXVSpatioTemporalGuidance.execute(model, 1.0, "0", 0.0, 1.0)[0]
+    both = ltx.LTXVModalityGuidance.execute(stg, 3.0, 0.0, 1.0)[0]
     out, _, plain = guided(model, *pair, latent(1), "euler")
     assert all(map(torch.equal, tensors(out["samples"]), tensors(expected)))
     trace = guided(both, *pair, latent(1), "euler", guidance=CHAINS["APG"].then(PartScale(1.0, 2.0)))[2]
@@ -403,7 +406,7 @@ def test_the_hosts_own_network_of_video_and_sound(ltx):
 
 
 def test_a_pass_on_a_latent_of_one_tensor_is_named_too(host):
-    model = PerturbedAttentionGuidance.execute(tiny_families.family("SD15"), 3.0).result[0]
+    model = PerturbedAttentionGuidance.execute(tiny_families.family("SD15"), 3.0)[0]
     pair = (tiny_families.text("SD15", 1), tiny_families.text("SD15", 2))
     trace = guided(model, *pair, tiny_families.latent("SD15"), "euler")[2]
     assert trace.header["passes"] == {"PAG": STEPS}

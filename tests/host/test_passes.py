@@ -42,22 +42,22 @@ def run(model, name="SD15", **more):
 
 
 def test_passes_of_the_host_bear_their_names(host):
-    patched = PerturbedAttentionGuidance.execute(SelfAttentionGuidance.execute(family("SD15"), 0.5, 2.0).result[0], 3.0)
-    trace = run(patched.result[0])
+    patched = PerturbedAttentionGuidance.execute(SelfAttentionGuidance.execute(family("SD15"), 0.5, 2.0)[0], 3.0)
+    trace = run(patched[0])
     assert trace.header["passes"] == {"SAG": STEPS, "PAG": STEPS}
     assert trace.header["evaluations"] == 4 * STEPS
     assert trace.steps["pass SAG"].isnan().all()  # it was asked of another x: what it took away is unknown
     assert (trace.steps["pass PAG"] > 0).all()
     assert "inside" not in trace.header
-    skipped = SkipLayerGuidanceDiT.execute(family("SD3"), 2.0, 0.0, 1.0, double_layers="1").result[0]
+    skipped = SkipLayerGuidanceDiT.execute(family("SD3"), 2.0, 0.0, 1.0, double_layers="1")[0]
     assert run(skipped, "SD3").header["passes"] == {"SLG": STEPS}
 
 
 def test_a_pass_that_changes_nothing_is_told_and_what_one_made_is_measured(host):
-    absent = SkipLayerGuidanceDiT.execute(family("SD3"), 2.0, 0.0, 1.0, double_layers="77").result[0]
+    absent = SkipLayerGuidanceDiT.execute(family("SD3"), 2.0, 0.0, 1.0, double_layers="77")[0]
     idle = {one.id: one.text() for one in report_of(run(absent, "SD3")).findings}
     assert idle["passes.idle"] == f"SLG ran {STEPS} times and changed the prediction by 0.0 %."
-    trace = run(PerturbedAttentionGuidance.execute(family("SD15"), 3.0).result[0], capture="tensors")
+    trace = run(PerturbedAttentionGuidance.execute(family("SD15"), 3.0)[0], capture="tensors")
     found = {one.id: one for one in report_of(trace).findings}
     c, d = (trace.tensors[name].double() for name in ("cond", "guided"))
     delta = c - trace.tensors["uncond"].double()

@@ -16,7 +16,7 @@ STEPS = 8
 
 
 def chain(step_of="euler", eta=1.0):
-    return GGPlusPlus.execute(step_of, eta).result[0]
+    return GGPlusPlus.execute(step_of, eta)[0]
 
 
 @pytest.mark.parametrize("model", ["ve", "flow"])
@@ -29,30 +29,20 @@ def test_euler_with_this_scale_is_euler_cfg_pp(labelled, empty_latent, model, we
     assert (theirs - ksampler(*arguments, "euler", steps=STEPS, cfg=weight)).abs().max() > 1e-2
 
 
-@pytest.mark.parametrize("model", ["ve", "flow"])
+ANCESTRAL = "euler_ancestral"
+MEASURED = [(sampler, model, "measured") for model in ("ve", "flow") for sampler in ("euler", "euler_cfg_pp", "ddim")]
+
+
 @pytest.mark.parametrize(
-    ("sampler", "twin"),
-    [("euler", "euler_cfg_pp"), ("euler_cfg_pp", "euler_cfg_pp"), ("ddim", "euler_cfg_pp")],
+    ("sampler", "model", "step_of"), [*MEASURED, (ANCESTRAL, "ve", "measured"), (ANCESTRAL, "ve", ANCESTRAL)]
 )
-def test_the_measured_scale_makes_any_step_the_one_of_the_paper(labelled, empty_latent, model, sampler, twin):
-    arguments = (*labelled[model], empty_latent(model))
-    theirs = ksampler(*arguments, twin, steps=STEPS, cfg=0.6)
-    ours = guided(*arguments, sampler, steps=STEPS, cfg=0.6, guidance=chain("measured"))[0]["samples"]
+def test_the_scale_makes_a_step_the_one_of_the_paper_and_knows_its_noise(
+    labelled, empty_latent, sampler, model, step_of
+):
+    arguments, twin = (*labelled[model], empty_latent(model)), ANCESTRAL if sampler == ANCESTRAL else "euler"
+    theirs = ksampler(*arguments, f"{twin}_cfg_pp", steps=STEPS, cfg=0.6)
+    ours = guided(*arguments, sampler, steps=STEPS, cfg=0.6, guidance=chain(step_of))[0]["samples"]
     assert (ours - theirs).abs().max() <= 1e-5 * theirs.abs().max()
-
-
-def test_the_measured_scale_knows_the_noise_of_a_sampler(labelled, empty_latent):
-    arguments = (*labelled["ve"], empty_latent("ve"))
-    theirs = ksampler(*arguments, "euler_ancestral_cfg_pp", steps=STEPS, cfg=0.6)
-    ours = guided(*arguments, "euler_ancestral", steps=STEPS, cfg=0.6, guidance=chain("measured"))[0]["samples"]
-    assert (ours - theirs).abs().max() <= 1e-5 * theirs.abs().max()
-
-
-def test_euler_ancestral_with_this_scale_is_euler_ancestral_cfg_pp_on_ve(labelled, empty_latent):
-    arguments = (*labelled["ve"], empty_latent("ve"))
-    theirs = ksampler(*arguments, "euler_ancestral_cfg_pp", steps=STEPS, cfg=0.6)
-    ours = guided(*arguments, "euler_ancestral", steps=STEPS, cfg=0.6, guidance=chain("euler_ancestral"))[0]
-    assert (ours["samples"] - theirs).abs().max() <= 1e-5 * theirs.abs().max()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """The latent demo model in the host: its own VAE, its latent format, and a run."""
 
+from typing import Any
+
 import comfy.sd
 import folder_paths
 import pytest
@@ -28,8 +30,8 @@ def loaded(tmp_path, host):
 
 
 def test_the_vae_is_the_hosts_own_object_with_the_files_network(loaded):
-    vae = loaded[1]
-    assert isinstance(vae, comfy.sd.VAE)
+    vae: Any = loaded[1]
+    assert isinstance(loaded[1], comfy.sd.VAE)
     picture = torch.rand(2, 33, 32, 3, generator=torch.Generator().manual_seed(0))
     latent = vae.encode(picture)
     assert latent.shape == (2, 4, 8, 8), "a picture is cropped to whole cells"
@@ -46,23 +48,22 @@ def test_latents_are_scaled_and_previews_have_their_own_colours(loaded):
     assert torch.allclose(form.process_in(latent), (latent - shift) * scale, atol=1e-6)
     assert torch.allclose(form.process_out(form.process_in(latent)), latent, atol=1e-5)
     assert (len(form.latent_rgb_factors), form.taesd_decoder_name, form.latent_channels) == (4, None, 4)
-    again = format_named(format_name(form))
+    again: Any = format_named(format_name(form))
     assert (type(again), again.latent_rgb_factors) == (type(form), form.latent_rgb_factors)
 
 
 def test_it_samples_and_the_energies_see_its_pictures(loaded):
     model, vae, labels = loaded
     assert labels == "a\nb\nc"
-    canvas = GGEmptyCanvas.execute(model, 0, 0, 2).result[0]
+    canvas = GGEmptyCanvas.execute(model, 0, 0, 2)[0]
     assert canvas["samples"].shape == (2, 4, 8, 8)
-    found = [
-        ksampler(model, *GGClassLabel.execute(model, label).result, canvas, "euler", steps=3, cfg=3.0) for label in "ab"
-    ]
-    assert found[0].isfinite().all()
-    assert not torch.allclose(*found), "the label counts"
+    conditions = (GGClassLabel.execute(model, label).args for label in "ab")
+    found, other = (ksampler(model, *both, canvas, "euler", steps=3, cfg=3.0) for both in conditions)
+    assert found.isfinite().all()
+    assert not torch.allclose(found, other), "the label counts"
     picture = picture_of(model, vae)
     with torch.inference_mode(False), torch.enable_grad(), picture.ready():
-        x0 = model.get_model_object("latent_format").process_in(found[0].clone()).requires_grad_(True)
+        x0 = model.get_model_object("latent_format").process_in(found.clone()).requires_grad_(True)
         seen = picture(x0)
         shift = torch.autograd.grad(seen.sum(), x0)[0]
     assert seen.shape == (2, 3, 32, 32)
@@ -75,4 +76,4 @@ def test_a_latent_of_another_vae_is_refused_in_a_sentence(loaded, shape):
     parts = (model, *GGClassLabel.execute(model, "0").args)
     said = rf"The latent has {shape[1]} channels but .* has 4\. Use Empty Canvas, or VAE Encode with the model's VAE"
     with pytest.raises(ValueError, match=said):
-        ksampler(*parts, {"samples": torch.ones(shape)}, "euler", "simple", steps=1)
+        ksampler(*parts, {"samples": torch.ones(shape)}, "euler", scheduler="simple", steps=1)

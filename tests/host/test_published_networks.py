@@ -32,7 +32,7 @@ def load(tmp_path):
 
 
 def inputs(model, label="1"):
-    return *GGClassLabel.execute(model, label).result, GGEmptyCanvas.execute(model, 0, 0, 1).result[0]
+    return *GGClassLabel.execute(model, label).args, GGEmptyCanvas.execute(model, 0, 0, 1)[0]
 
 
 def sampled(model, label="1"):

@@ -17,7 +17,7 @@ from guidance_geometry.trace.checks import check
 from guidance_geometry.trace.file import load, save
 
 from .runs import CFG, STEPS, both, guided, ksampler, readable, same
-from .shown import shown_everywhere
+from .shown import shown_everywhere, ui_of
 
 PACK = "guidance_geometry"
 IN_THE_RUN = [
@@ -200,17 +200,18 @@ def test_a_record_that_ended_early_is_shown_everywhere(labelled, empty_latent, m
 
 
 def test_the_node_itself_says_what_ended_its_record(labelled, empty_latent, monkeypatch):
-    settings = (labelled["ve"][0], 1, 3, CFG, "euler", "karras", *labelled["ve"][1:], empty_latent("ve"))
+    model, positive, negative = labelled["ve"]
+    settings = (model, 1, 3, CFG, "euler", "karras", positive, negative, empty_latent("ve"))
     assert GGGuidedSampler.execute(*settings).ui == {"text": []}
     Broken(monkeypatch, "trace.accumulator.Accumulator.enter", 1)
-    (said,) = GGGuidedSampler.execute(*settings).ui["text"]
+    (said,) = ui_of(GGGuidedSampler.execute(*settings))["text"]
     assert said.startswith("not recorded from step 2 on: RuntimeError at ")
 
 
 def test_a_run_that_cannot_be_kept_for_a_reader_is_sampled_all_the_same(labelled, empty_latent, monkeypatch):
     Broken(monkeypatch, "host.run_recorder.marks_of")
     plain, positive, negative = labelled["ve"]
-    model, recorder = GGRecord.execute(plain).result
+    model, recorder = GGRecord.execute(plain).args
     arguments = (positive, negative, empty_latent("ve"), "euler")
     found = ksampler(model, *arguments)
     assert torch.equal(found, ksampler(plain, *arguments))
@@ -280,6 +281,7 @@ def test_a_guider_that_samples_without_what_recording_needs_is_sampled_unrecorde
     assert same(expected, found), found
     if isinstance(expected, tuple):
         pytest.skip(f"this host needs it itself: {expected[1]}")
+    assert trace is not None
     (said,) = trace.header["faults"]
     assert said.startswith("not recorded from step 1 on: ")
     assert words in said

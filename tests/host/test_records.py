@@ -22,9 +22,9 @@ OTHER = {"samples": torch.zeros(2, 3, 8, 8)}  # a latent that no run has made
 def recorded(labelled):
     """A recorded MODEL with both conditions, its recorder, and a function that samples with it as a node of a job."""
     plain, positive, negative = labelled["ve"]
-    model, recorder = GGRecord.execute(plain, "pictures").result
+    model, recorder = GGRecord.execute(plain, "pictures").args
 
-    def sample(seed, node=None, job=None, batch=2):
+    def sample(seed, node="", job="", batch=2):
         context = CurrentNodeContext(job, node) if node else nullcontext()
         latent = {"samples": torch.zeros(batch, 3, 8, 8)}
         with context:
@@ -34,7 +34,7 @@ def recorded(labelled):
 
 
 def read(recorder, latent, run=-1):
-    return GGReadTrace.execute(recorder, latent, run).result[0]
+    return GGReadTrace.execute(recorder, latent, run)[0]
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
@@ -52,8 +52,7 @@ def test_with_one_sampler_cached_each_latent_finds_its_own_run(recorded, order, 
 def test_a_cached_run_outlives_any_number_of_jobs_of_another_sampler(recorded):
     *_, recorder, sample = recorded
     first = sample(1, "3", "job 0")
-    for seed in range(2, 40):
-        last = sample(seed, "7", f"job {seed}")
+    *_, last = (sample(seed, "7", f"job {seed}") for seed in range(2, 40))
     assert read(recorder, first).header["seed"] == 1
     assert read(recorder, last).header["seed"] == 39
     assert len(recorder.latest) == 2
@@ -145,10 +144,10 @@ def test_a_diverged_latent_is_found(recorded, labelled):
 def test_the_scale_of_a_latent_format_is_part_of_the_latent(labelled, shape):
     """KSampler hands out what the format makes of the sample."""
     form = comfy.latent_formats.SD15() if len(shape) == 4 else comfy.latent_formats.Wan21()
-    model = GGMixtureModel.execute(shape="x".join(map(str, shape[1:])), classes=3, kind="flow", seed=0).result[0]
+    model = GGMixtureModel.execute(shape="x".join(map(str, shape[1:])), classes=3, kind="flow", seed=0)[0]
     model.model.latent_format = form
-    positive, negative = GGClassLabel.execute(model, "1").result
-    patched, recorder = GGRecord.execute(model, "numbers").result
+    positive, negative = GGClassLabel.execute(model, "1").args
+    patched, recorder = GGRecord.execute(model, "numbers").args
     for seed in (3, 4):
         out = host_nodes().common_ksampler(
             patched, seed, 2, CFG, "euler", "simple", positive, negative, {"samples": torch.zeros(shape)}
@@ -169,7 +168,7 @@ def test_both_latents_of_a_custom_sampler_are_of_its_run(recorded):
             custom.comfy.samplers.sampler_object("dpmpp_2s_ancestral"),
             torch.tensor([10.0, 3.0, 1.0]),
             {"samples": torch.zeros(2, 3, 8, 8)},
-        ).result
+        ).args
         assert not torch.equal(outs[0]["samples"], outs[1]["samples"])
         assert [read(recorder, out).header["seed"] for out in outs] == [seed, seed]
 
@@ -179,7 +178,7 @@ def test_both_latents_of_a_custom_sampler_are_of_its_run(recorded):
 def test_a_recorded_model_under_a_sampler_that_records_is_recorded_once(labelled, empty_latent, name, outer, inner):
     """Both traces name the sampler, split its noise, and keep the more of what both asked for."""
     plain, positive, negative = labelled["ve"]
-    model, recorder = GGRecord.execute(plain, outer).result
+    model, recorder = GGRecord.execute(plain, outer).args
     expected = ksampler(plain, positive, negative, empty_latent("ve"), name)
     out, _, trace = guided(model, positive, negative, empty_latent("ve"), name, capture=inner)
     theirs = read(recorder, out)
@@ -195,8 +194,8 @@ def test_a_recorded_model_under_a_sampler_that_records_is_recorded_once(labelled
 
 def test_a_model_that_is_recorded_twice_has_one_run_for_both(labelled, empty_latent):
     plain, positive, negative = labelled["ve"]
-    once, first = GGRecord.execute(plain, "numbers").result
-    twice, second = GGRecord.execute(once, "pictures").result
+    once, first = GGRecord.execute(plain, "numbers").args
+    twice, second = GGRecord.execute(once, "pictures").args
     expected = ksampler(plain, positive, negative, empty_latent("ve"), "dpmpp_2m_sde")
     found = ksampler(twice, positive, negative, empty_latent("ve"), "dpmpp_2m_sde")
     assert torch.equal(found, expected)

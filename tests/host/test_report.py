@@ -26,6 +26,7 @@ from guidance_geometry.verdict.sentences import SENTENCES
 
 from .rule_knobs import node
 from .runs import guided
+from .shown import ui_of
 
 HASH = "ab" * 32
 BAND = {
@@ -122,7 +123,7 @@ def report(knowledge):
 def test_the_node_gives_text_json_and_scales(report, knowledge, traces):
     write_card(CARD, knowledge.place_of(knowledge.CARDS, HASH))
     out = report(traces[8.0])
-    text, written, cfg, low, high, trace = out.result
+    text, written, cfg, low, high, trace = out.args
     assert (cfg, low, high, trace) == (3.0, 2.0, 5.0, traces[8.0])
     assert out.ui == {"text": [text]}
     data = json.loads(written)
@@ -132,14 +133,14 @@ def test_the_node_gives_text_json_and_scales(report, knowledge, traces):
 
 
 def test_where_the_report_cannot_tell_nothing_runs_on_a_scale(report, traces):
-    assert report(traces[1.0]).result[2] == 1.0, "off is nothing to change"
-    _, _, cfg, low, high, _ = report(traces[4.0]).result
+    assert report(traces[1.0])[2] == 1.0, "off is nothing to change"
+    _, _, cfg, low, high, _ = report(traces[4.0]).args
     assert "no sign" in cfg.message
     assert isinstance(low, ExecutionBlocker)
     assert "There is no range" in high.message
     trace = traces[4.0]
     unknown = replace(trace, steps={**trace.steps, "gamma": trace.steps["gamma"] * torch.nan})
-    assert "unknown" in report(unknown).result[2].message
+    assert "unknown" in report(unknown)[2].message
 
 
 def test_a_judge_and_a_second_run_are_read(report, labelled):
@@ -148,11 +149,11 @@ def test_a_judge_and_a_second_run_are_read(report, labelled):
     runs = [
         guided(model, positive, negative, latent, "euler", steps=4, cfg=cfg, capture="pictures")[2] for cfg in (4, 2)
     ]
-    judge = GGLoadClassifier.execute("pocket-judge-1").result[0]
+    judge = GGLoadClassifier.execute("pocket-judge-1")[0]
     out = report(runs[0], energy=LabelEnergy(judge, ((0,), (1,), (2,))), half=runs[1])
-    text = out.result[0]
-    assert out.ui["judge"] == [json.loads(out.result[1])["judge"]["mean"]]
-    assert out.ui["judge_name"] == ["pocket-judge-1"], "whatever it is asked for"
+    text = out[0]
+    assert ui_of(out)["judge"] == [json.loads(out[1])["judge"]["mean"]]
+    assert ui_of(out)["judge_name"] == ["pocket-judge-1"], "whatever it is asked for"
     assert "of 3 samples." in text
     assert "At cfg 2" in text
 
@@ -162,9 +163,9 @@ def test_a_fault_of_the_report_stops_no_prompt(report, traces, monkeypatch, capl
 
     monkeypatch.setattr(node, "make_report", lambda *given: 1 / 0)
     out = report(traces[4.0])
-    assert "ZeroDivisionError" in out.result[0]
-    assert all("ZeroDivisionError" in blocked.message for blocked in out.result[2:5])
-    assert out.result[5] is traces[4.0]
+    assert "ZeroDivisionError" in out[0]
+    assert all("ZeroDivisionError" in blocked.message for blocked in out.args[2:5])
+    assert out[5] is traces[4.0]
     caplog.clear()
 
 
@@ -183,15 +184,15 @@ def test_latents_are_judged_through_a_vae_alone(report, traces):
     assert format_named("SD15") is not None
     strange = replace(trace, header={**trace.header, "latent": {"shape": [3, 32, 32], "format": "nobody's"}})
     for latents in (trace, strange):
-        told = report(latents, energy=Fixed()).result[0]
+        told = report(latents, energy=Fixed())[0]
         assert "fixed could not judge the pictures. The energy judges" in told
     energy, vae = Fixed(), SimpleNamespace(latent_channels=3, decode=lambda x: torch.ones(len(x), 8, 8, 3))
     out = report(trace, vae=vae, energy=energy)
-    assert "fixed finds what was asked for in 1 of 1 samples." in out.result[0]
-    assert out.ui["judge_name"] == ["fixed"]
+    assert "fixed finds what was asked for in 1 of 1 samples." in out[0]
+    assert ui_of(out)["judge_name"] == ["fixed"]
     assert energy.seen.shape == (1, 3, 8, 8)
     assert energy.seen.eq(1).all()
-    assert "Set capture to pictures" in report(replace(trace, tensors={}), vae=vae, energy=energy).result[0]
+    assert "Set capture to pictures" in report(replace(trace, tensors={}), vae=vae, energy=energy)[0]
 
 
 def unsized(trace, form, **model):
@@ -209,26 +210,26 @@ def sizes(trace_report):
 
 
 def test_the_size_of_data_is_by_construction_only_where_a_format_scales_latents(report, traces):
-    assert sizes(report(unsized(traces[4.0], "SD15")).result[0]) == [
+    assert sizes(report(unsized(traces[4.0], "SD15"))[0]) == [
         "\u03c3_d is 1, by construction of the latent format SD15 and not measured."
     ]
     for form in ("PixelFormat", "LatentFormat", "nobody's"):
-        assert sizes(report(unsized(traces[4.0], form)).result[0]) == [], form
+        assert sizes(report(unsized(traces[4.0], form))[0]) == [], form
 
 
 def test_the_size_of_data_is_measured_through_the_vae_and_kept_for_the_model(report, knowledge, traces):
     trace, pictures = unsized(traces[4.0], "SD15"), torch.rand(8, 16, 16, 4)
     vae = encoder(lambda x: torch.full((len(x), x.shape[-1], 2, 2), 5.0))
     measured = ["\u03c3_d is 0.911, measured through the VAE on 8 pictures."]  # 5 times the format's 0.18215
-    assert sizes(report(trace, vae=vae, pictures=pictures).result[0]) == measured
+    assert sizes(report(trace, vae=vae, pictures=pictures)[0]) == measured
     kept = knowledge.place_of(knowledge.SIZES, HASH)
     before = kept.stat().st_mtime_ns
-    assert sizes(report(trace, vae=vae, pictures=pictures).result[0]) == measured
+    assert sizes(report(trace, vae=vae, pictures=pictures)[0]) == measured
     assert kept.stat().st_mtime_ns == before, "a changed file would make every report anew"
-    assert sizes(report(trace).result[0]) == measured
-    assert "construction" in sizes(report(unsized(traces[4.0], "SD15", hash="cd" * 32)).result[0])[0]
+    assert sizes(report(trace)[0]) == measured
+    assert "construction" in sizes(report(unsized(traces[4.0], "SD15", hash="cd" * 32))[0])[0]
     kept.write_text("{}")
-    told = report(trace).result[0]
+    told = report(trace)[0]
     assert "was not used" in told
     assert "construction" in sizes(told)[0]
 
@@ -284,7 +285,7 @@ def test_the_file_of_the_weights_is_read_from_the_prompt(host, node, file):
 def test_further_conditions_of_a_rule_are_in_the_header(labelled, knowledge):
     GGPerpNeg = node("GGPerpNeg")
     model, positive, negative = labelled["ve"]
-    rule = GGPerpNeg.execute(negative, 1.0).result[0]
+    rule = GGPerpNeg.execute(negative, 1.0)[0]
     latent = {"samples": torch.zeros(3, 3, 8, 8)}
     trace = guided(model, positive, negative, latent, "euler", steps=4, cfg=3.0, guidance=rule)[2]
     assert trace.header["beside"] == ["Perp-Neg 1"]
@@ -295,7 +296,7 @@ def test_a_run_that_goes_meanwhile_is_gone_and_no_fault_tells_a_place_of_the_ser
     said = {}
     for name in ("gone.safetensors", "."):  # a folder is no file to read
         answer = asyncio.run(_respond((tmp_path / name).read_bytes))
-        said[answer.status] = json.loads(answer.body or b"null")
+        said[answer.status] = json.loads(answer.text or "null")
     assert said[204] is None
     assert said[500]["error"]
     assert str(tmp_path) not in said[500]["error"]

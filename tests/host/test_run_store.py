@@ -3,6 +3,7 @@
 import json
 import math
 import threading
+from typing import Any
 
 import comfy.model_management
 import comfy.sample
@@ -15,6 +16,11 @@ from guidance_geometry.host.panel_record import temporary
 from guidance_geometry.host.run_store import RunPlace, RunStore, StoredRun
 from guidance_geometry.nodes.tap import GGTap
 from guidance_geometry.tests.host.conftest import WORKFLOW
+
+
+def record_of(run):
+    entry: Any = run_store.STORE.find_run("default", run)
+    return json.loads(entry.record)
 
 
 def place(run, **changes):
@@ -132,7 +138,7 @@ def sampled(labelled, sampler="euler", asked=None, **given):
         model.set_model_unet_function_wrapper(
             lambda apply, call: (asked(), apply(call["input"], call["timestep"], **call["c"]))[1]
         )
-    tapped, latent = GGTap.execute(model).result[0], torch.zeros(3, 3, 16, 16)
+    tapped, latent = GGTap.execute(model)[0], torch.zeros(3, 3, 16, 16)
     noise = comfy.sample.prepare_noise(latent, 7)
     return comfy.sample.sample(
         tapped, noise, 4, 3.0, sampler, "normal", positive, negative, latent, disable_pbar=True, seed=7, **given
@@ -147,7 +153,7 @@ def test_a_run_of_a_job_that_asks_is_kept_and_said(job, labelled, monkeypatch):
     first, second = run_store.STORE.list_runs("default", workflow_id=WORKFLOW)
     assert (first["index"], second["index"], first["title"]) == (0, 1, "My sampler")
     assert (first["steps"], first["ended"], first["node"], first["list_index"]) == (4, "", "4", 0)
-    record = json.loads(run_store.STORE.find_run("default", first["run"]).record)
+    record = record_of(first["run"])
     assert first["stopped_at"] is record["stopped_at"] is None
     assert len(record["steps"]) == 4
     assert record["pictures"]["steps"]
@@ -169,7 +175,7 @@ def test_a_sampler_does_not_wait_for_its_record_and_a_reader_does(job, labelled,
     threading.Timer(0.2, may_go.set).start()
     first, second = run_store.STORE.list_runs("default", WORKFLOW)
     assert (first["index"], second["index"], first["title"]) == (0, 1, "My sampler")
-    assert json.loads(run_store.STORE.find_run("default", second["run"]).record)["report"]["headline"]
+    assert record_of(second["run"])["report"]["headline"]
     assert {to for _, _, to in job.messages} == {"tab"}
 
 
@@ -211,7 +217,7 @@ def test_a_run_that_stops_is_kept_as_far_as_it_came(job, labelled, fault, last, 
     words = f"stopped at step {last + 1}: {'interrupted' if fault == 'interrupt' else 'OSError'}"
     assert run["ended"].startswith(words)
     assert run["stopped_at"] == last + 1
-    record = json.loads(run_store.STORE.find_run("default", run["run"]).record)
+    record = record_of(run["run"])
     assert (record["ended"], record["stopped_at"], len(record["steps"])) == (run["ended"], last + 1, run["steps"])
     if sampler == "euler":
         assert run["steps"] == max(last - (place == "model"), 0)

@@ -28,6 +28,7 @@ from guidance_geometry.trace.checks import check
 from .collected import collect
 from .queued import queued
 from .runs import CFG, SEED, STEPS, Counter, fitted, guided, host_nodes, ksampler
+from .shown import ui_of
 
 DETERMINISTIC = ("euler", "heun", "dpmpp_2m", "uni_pc", "deis")
 
@@ -56,7 +57,7 @@ def test_an_item_alone_is_the_item_in_a_batch(labelled, empty_latent, model, nam
     together, _, trace = guided(patcher, positive, negative, empty_latent(model), name, steps=20, capture="tensors")
     for i in range(3):
         one = {**empty_latent(model, 1), "batch_index": [i]}
-        label, null = GGClassLabel.execute(patcher, str(i)).result
+        label, null = GGClassLabel.execute(patcher, str(i)).args
         alone, _, single = guided(patcher, label, null, one, name, steps=20, capture="tensors")
         assert (alone["samples"][0] - together["samples"][i]).abs().max() <= 1e-4
         first = (single.tensors["guided"][0, 0] - trace.tensors["guided"][0, i]).float().abs().max()
@@ -66,13 +67,13 @@ def test_an_item_alone_is_the_item_in_a_batch(labelled, empty_latent, model, nam
 @pytest.mark.parametrize("model", ["ve", "flow"])
 @pytest.mark.parametrize("node", ["GGSamplerDDPM", "GGSamplerDDIM"])
 def test_an_item_alone_is_the_item_in_a_batch_with_our_noise(labelled, empty_latent, model, node):
-    sampler = getattr(blog_samplers, node).execute(1.0, 0).result[0]
+    sampler = getattr(blog_samplers, node).execute(1.0, 0)[0]
     patcher, positive, negative = labelled[model]
     arguments = {"steps": 20, "sampler": sampler}
     together = guided(patcher, positive, negative, empty_latent(model), "euler", **arguments)[0]["samples"]
     for i in range(3):
         one = {**empty_latent(model, 1), "batch_index": [i]}
-        label, null = GGClassLabel.execute(patcher, str(i)).result
+        label, null = GGClassLabel.execute(patcher, str(i)).args
         alone = guided(patcher, label, null, one, "euler", **arguments)[0]["samples"]
         assert (alone[0] - together[i]).abs().max() <= 1e-4
 
@@ -85,14 +86,14 @@ def test_our_samplers_are_checked_by_their_formula(labelled, empty_latent, model
         GGSamplerDDIM.execute(0.5, 3),
         GGSamplerDDIM.execute(0.0, 0),
     ):
-        _, _, trace = guided(*labelled[model], empty_latent(model), "euler", steps=20, sampler=sampler.result[0])
+        _, _, trace = guided(*labelled[model], empty_latent(model), "euler", steps=20, sampler=sampler[0])
         assert trace.column("M12").max() <= 1e-4
         assert not check(trace)
 
 
 @pytest.mark.parametrize("model", ["ve", "flow"])
 def test_ddpm_noise_has_the_posterior_length(labelled, empty_latent, model):
-    sampler = GGSamplerDDPM.execute(1.0, 0).result[0]
+    sampler = GGSamplerDDPM.execute(1.0, 0)[0]
     _, _, trace = guided(*labelled[model], empty_latent(model), "euler", steps=10, sampler=sampler)
     s, t, a, b = (trace.steps[name] for name in ("sigma", "sigma_next", "alpha", "alpha_next"))
     expected = (t**2 * (1 - (t * a / (b * s)) ** 2)).sqrt()
@@ -123,7 +124,7 @@ def test_at_gamma_one_uncond_is_not_evaluated_and_the_trace_says_so(labelled, em
 
 
 def test_a_schedule_reshapes_gamma_and_skips_uncond_where_it_is_one(labelled, empty_latent):
-    chain = GGCFGSchedule.execute("list", 0.0, 1.0, 2.0, "1, 1, 4, 4, 1, 1").result[0]
+    chain = GGCFGSchedule.execute("list", 0.0, 1.0, 2.0, "1, 1, 4, 4, 1, 1")[0]
     counter = Counter(labelled["ve"][0])
     arguments = (counter.model, *labelled["ve"][1:], empty_latent("ve"), "euler")
     _, _, trace = guided(*arguments, guidance=chain)
@@ -134,7 +135,7 @@ def test_a_schedule_reshapes_gamma_and_skips_uncond_where_it_is_one(labelled, em
 
 @pytest.mark.parametrize("schedule", ["constant", None])
 def test_a_constant_schedule_and_none_on_an_optional_wire_are_plain_cfg(labelled, empty_latent, schedule):
-    chain = schedule and GGCFGSchedule.execute(schedule, 0.0, 1.0, 2.0, "").result[0]
+    chain = schedule and GGCFGSchedule.execute(schedule, 0.0, 1.0, 2.0, "")[0]
     arguments = (*labelled["ve"], empty_latent("ve"), "euler")
     assert torch.equal(guided(*arguments, guidance=chain, sampler=None)[0]["samples"], ksampler(*arguments))
 
@@ -191,8 +192,8 @@ def test_the_trace_knows_what_a_rerun_needs(labelled, empty_latent):
 
 @pytest.mark.parametrize("shape", [(2, 4, 40), (2, 3, 8, 8), (1, 4, 3, 6, 6)], ids=["audio", "image", "video"])
 def test_latents_of_any_rank_are_recorded(shape):
-    model = GGMixtureModel.execute(shape="x".join(map(str, shape[1:])), classes=3, kind="ve", seed=0).result[0]
-    positive, negative = GGClassLabel.execute(model, "1").result
+    model = GGMixtureModel.execute(shape="x".join(map(str, shape[1:])), classes=3, kind="ve", seed=0)[0]
+    positive, negative = GGClassLabel.execute(model, "1").args
     latent = {"samples": torch.zeros(shape)}
     for name in ("euler", "dpmpp_2m_sde", "euler_ancestral"):
         expected = ksampler(model, positive, negative, latent, name)
@@ -212,11 +213,11 @@ def test_a_nested_latent_is_refused(labelled):
 def test_bad_values_are_named_in_validation_and_in_execution(labelled, empty_latent, name, scheduler, steps):
     assert queued(GGGuidedSampler, sampler_name=name, scheduler=scheduler, steps=steps)
     with pytest.raises(ValueError, match=r"kl_optimal|eulr"):
-        guided(*labelled["ve"], empty_latent("ve"), name, scheduler, steps)
+        guided(*labelled["ve"], empty_latent("ve"), name, scheduler=scheduler, steps=steps)
 
 
 def test_reading_a_run_that_was_not_sampled_is_an_error(labelled):
-    _, recorder = GGRecord.execute(labelled["ve"][0]).result
+    _, recorder = GGRecord.execute(labelled["ve"][0]).args
     with pytest.raises(ValueError, match="The recorder holds no run"):
         GGReadTrace.execute(recorder, {"samples": torch.zeros(1, 3, 8, 8)})
     assert repr(recorder) == "Recorder(0 runs, capture pictures)"
@@ -265,7 +266,7 @@ def test_an_empty_latent_gets_its_sides_and_loses_what_they_came_from(monkeypatc
         model, positive, negative = labelled["ve"]
         guider = chain_guider(model, positive, negative, CFG, PLAIN)
         sampler, sigmas = comfy.samplers.sampler_object("euler"), torch.tensor([5.0, 1.0, 0.0])
-        found = sampling.GGInspectedSampler.execute(Noise(), guider, sampler, sigmas, latent).result
+        found = sampling.GGInspectedSampler.execute(Noise(), guider, sampler, sigmas, latent).args
     assert [one["samples"].shape for one in found[:2]] == [(1, 3, 8, 8)] * 2
     assert [set(one) for one in found[:2]] == [{"samples"}] * 2
 
@@ -277,8 +278,8 @@ def test_an_empty_video_gets_its_frames_too(monkeypatch, spacial, temporal):
     frames, side = 4 // (temporal or 1), 8 // (spacial or 1)
     latent = {"samples": torch.zeros(1, 4, frames, side, side)}
     latent |= {"downscale_ratio_spacial": spacial, "downscale_ratio_temporal": temporal}
-    model = GGMixtureModel.execute(shape="3x4x8x8", classes=3, kind="ve", seed=0).result[0]
-    positive, negative = GGClassLabel.execute(model, "1").result
+    model = GGMixtureModel.execute(shape="3x4x8x8", classes=3, kind="ve", seed=0)[0]
+    positive, negative = GGClassLabel.execute(model, "1").args
     out, denoised, trace = guided(model, positive, negative, latent, "euler")
     assert [one["samples"].shape for one in (out, denoised)] == [(1, 3, 4, 8, 8)] * 2
     assert [set(one) for one in (out, denoised)] == [{"samples"}] * 2
@@ -310,13 +311,13 @@ def test_the_sample_has_the_dtype_that_ksampler_hands_on(monkeypatch, labelled, 
 
 def test_a_canvas_of_another_size_and_labels_that_repeat_are_told(host, labelled):
     model, _, null = labelled["pocket"]
-    two, one = (GGClassLabel.execute(model, words).result[0] for words in ("0; 1", "0"))
+    two, one = (GGClassLabel.execute(model, words)[0] for words in ("0; 1", "0"))
     said = []
     for positive, side in ((two, 64), (one, 32)):
         latent = {"samples": torch.zeros(3, 3, side, side)}
         out = GGGuidedSampler.execute(model, 0, 1, 2.0, "euler", "karras", positive, null, latent)
-        said.append(out.ui["text"])
-        assert [note for note in out.result[2].header["notes"] if note in said[-1]] == said[-1]
+        said.append(ui_of(out)["text"])
+        assert [note for note in out[2].header["notes"] if note in said[-1]] == said[-1]
     size, repeated = said[0]
     assert size.startswith("pocket-1 draws pictures of 32x32; these are 64x64")
     assert repeated == "2 labels for 3 pictures: they repeat in turn"

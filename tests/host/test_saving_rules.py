@@ -24,7 +24,7 @@ def run(labelled, empty_latent, guidance, model="ve", name="euler", cfg=3.0):
 @pytest.mark.parametrize("model", ["ve", "flow"])
 def test_outside_the_interval_the_unconditional_pass_is_not_run(labelled, empty_latent, model):
     GGInterval = node("GGInterval")
-    chain = GGInterval.execute("percent", 0.2, 0.6).result[0]
+    chain = GGInterval.execute("percent", 0.2, 0.6)[0]
     items, _, trace = run(labelled, empty_latent, chain, model)
     assert items == [3] * 2 + [6] * 4 + [3] * 4
     assert trace.header["evaluations"] == 14
@@ -32,7 +32,7 @@ def test_outside_the_interval_the_unconditional_pass_is_not_run(labelled, empty_
 
 def test_the_interval_in_log_snr_knows_a_flow_model(labelled, empty_latent):
     GGInterval = node("GGInterval")
-    chain = GGInterval.execute("log-SNR", -2.0, 2.0).result[0]
+    chain = GGInterval.execute("log-SNR", -2.0, 2.0)[0]
     items, _, trace = run(labelled, empty_latent, chain, "flow")
     sigma = trace.steps["sigma"]
     inside = (sigma / (1 - sigma) > torch.exp(torch.tensor(-1.0))) & (
@@ -45,7 +45,7 @@ def test_the_interval_in_log_snr_knows_a_flow_model(labelled, empty_latent):
 @pytest.mark.parametrize("name", ["euler", "heun"])
 def test_skipped_passes_are_not_run_in_any_stage_of_their_step(labelled, empty_latent, name):
     GGReuse = node("GGReuse")
-    chain = GGReuse.execute(2, "line", 1.0, 2).result[0]
+    chain = GGReuse.execute(2, "line", 1.0, 2)[0]
     items, _, _ = run(labelled, empty_latent, chain, name=name)
     plan = [6, 6] + [3, 6] * (STEPS // 2)
     expected = plan[:STEPS] if name == "euler" else [plan[step] for step in range(STEPS) for _ in range(2)][:-1]
@@ -54,7 +54,7 @@ def test_skipped_passes_are_not_run_in_any_stage_of_their_step(labelled, empty_l
 
 def test_reuse_stays_near_full_guidance_and_a_second_run_is_the_same(labelled, empty_latent):
     GGReuse = node("GGReuse")
-    chain = GGReuse.execute(2, "line", 1.0, 2).result[0]
+    chain = GGReuse.execute(2, "line", 1.0, 2)[0]
     _, first, trace = run(labelled, empty_latent, chain, "flow")
     _, second, _ = run(labelled, empty_latent, chain, "flow")
     full = ksampler(*labelled["flow"], empty_latent("flow"), "euler", steps=STEPS)
@@ -66,7 +66,7 @@ def test_reuse_stays_near_full_guidance_and_a_second_run_is_the_same(labelled, e
 
 def test_the_stop_saves_the_passes_behind_it(labelled, empty_latent):
     GGReuse = node("GGReuse")
-    chain = GGReuse.execute(1, "line", 0.99995, 2).result[0]
+    chain = GGReuse.execute(1, "line", 0.99995, 2)[0]
     items, _, trace = run(labelled, empty_latent, chain)
     ended = items.index(3)
     assert ended >= 2
@@ -75,15 +75,15 @@ def test_the_stop_saves_the_passes_behind_it(labelled, empty_latent):
 
 
 def test_autoguidance_runs_the_weak_model_in_place_of_the_negative(labelled, empty_latent):
-    weak = Counter(GGMixtureModel.execute(shape="3x8x8", classes=3, kind="ve", seed=5).result[0])
-    chain = GGAutoguidance.execute(1.0, weak.model).result[0]
+    weak = Counter(GGMixtureModel.execute(shape="3x8x8", classes=3, kind="ve", seed=5)[0])
+    chain = GGAutoguidance.execute(1.0, weak.model)[0]
     items, _, trace = run(labelled, empty_latent, chain)
     assert items == weak.items == [3] * STEPS
     assert trace.header["evaluations"] == 2 * STEPS
 
 
 def test_autoguidance_with_the_negative_as_weak_condition_is_cfg(labelled, empty_latent):
-    chain = GGAutoguidance.execute(1.0, None, labelled["ve"][2]).result[0]
+    chain = GGAutoguidance.execute(1.0, None, labelled["ve"][2])[0]
     items, out, _ = run(labelled, empty_latent, chain)
     full = ksampler(*labelled["ve"], empty_latent("ve"), "euler", steps=STEPS)
     assert (out - full).abs().max() <= 1e-5 * full.abs().max()
@@ -96,8 +96,8 @@ def test_autoguidance_without_anything_weaker_says_what_to_connect():
 
 
 def test_a_perturbed_pass_is_run_inside_its_window_also_at_scale_one(labelled, empty_latent):
-    worse = Counter(GGMixtureModel.execute(shape="3x8x8", classes=3, kind="ve", seed=5).result[0])
-    chain = GGPerturbed.execute(worse.model, 1.0, 0.2, 0.5).result[0]
+    worse = Counter(GGMixtureModel.execute(shape="3x8x8", classes=3, kind="ve", seed=5)[0])
+    chain = GGPerturbed.execute(worse.model, 1.0, 0.2, 0.5)[0]
     items, out, _ = run(labelled, empty_latent, chain, cfg=1.0)
     assert items == [3] * STEPS
     assert worse.items == [3] * 3

@@ -9,7 +9,8 @@ import comfy.sd
 import pytest
 import torch
 from comfy.cli_args import args
-from PIL import Image
+from PIL import Image, ImageSequence
+from PIL.PngImagePlugin import PngImageFile
 from safetensors.torch import save_file
 
 from guidance_geometry.nodes import see, trace_files
@@ -18,36 +19,36 @@ from guidance_geometry.trace.file import load, save
 from guidance_geometry.trace.trace import Trace
 
 from .queued import queued
-from .shown import FIGURE, PROMPT, WORKFLOW, in_a_workflow
+from .shown import FIGURE, PROMPT, WORKFLOW, in_a_workflow, ui_of
 
 
 def test_a_figure_is_an_image_with_a_caption_and_a_preview(trace, output):
     out = see.GGFigure.execute(trace, **FIGURE)
-    image, caption = out.result
+    image, caption = out.args
     assert image.shape == (1, 540, 960, 3)
     assert 0 <= image.min() < image.max() <= 1
     assert "to scale" in caption
-    assert out.ui["images"][0]["type"] == "temp"
+    assert ui_of(out)["images"][0]["type"] == "temp"
     assert not list(output.iterdir())
 
 
 def test_a_transparent_figure_has_alpha(trace, output):
-    image = see.GGFigure.execute(trace, **FIGURE | {"theme": "transparent", "size": "column 600"}).result[0]
+    image = see.GGFigure.execute(trace, **FIGURE | {"theme": "transparent", "size": "column 600"})[0]
     assert image.shape == (1, 760, 600, 4)
     assert image[0, 2, 2, 3] == 0
 
 
 def test_saved_figures_carry_the_workflow(trace, output):
     node = in_a_workflow(see.GGFigure)
-    for _ in range(2):
-        out = node.execute(trace, **FIGURE | {"save": "all", "filename_prefix": "figures/step"})
+    settings = FIGURE | {"save": "all", "filename_prefix": "figures/step"}
+    _, out = (node.execute(trace, **settings) for _ in range(2))
     files = sorted(path.name for path in (output / "figures").iterdir())
     assert files == ["step_00001_.png", "step_00001_.svg", "step_00002_.png", "step_00002_.svg"]
-    assert out.ui["images"][0]["filename"] == "step_00002_.png"
-    info = Image.open(output / "figures" / "step_00001_.png").text
+    assert ui_of(out)["images"][0]["filename"] == "step_00002_.png"
+    info = PngImageFile(output / "figures" / "step_00001_.png").text
     assert (json.loads(info["workflow"]), json.loads(info["prompt"])) == (WORKFLOW, PROMPT)
     svg = (output / "figures" / "step_00001_.svg").read_text(encoding="utf-8")
-    block = re.search(r"<metadata>\s*<!\[CDATA\[([\s\S]*?)\]\]>\s*</metadata>", svg).group(1)
+    (block,) = re.findall(r"<metadata>\s*<!\[CDATA\[([\s\S]*?)\]\]>\s*</metadata>", svg)
     assert json.loads(block) == {"prompt": PROMPT, "workflow": WORKFLOW}
 
 
@@ -57,8 +58,8 @@ def read_as_the_editor_does(data):
         return png_texts(data)
     if data[:4] == b"RIFF":
         return webp_words(data)
-    block = re.search(rb"<metadata>\s*<!\[CDATA\[([\s\S]*?)\]\]>\s*</metadata>", data)
-    return json.loads(block.group(1))
+    (block,) = re.findall(rb"<metadata>\s*<!\[CDATA\[([\s\S]*?)\]\]>\s*</metadata>", data)
+    return json.loads(block)
 
 
 def png_texts(data):
@@ -112,19 +113,19 @@ def test_an_animation_is_a_batch_and_a_file_of_each_form(trace, output):
     node = in_a_workflow(see.GGFigure)
     settings = FIGURE | {"figure": "guidance animated", "save": "all", "filename_prefix": "films/step"}
     out = node.execute(trace, **settings)
-    assert out.result[0].shape == (7, 540, 960, 3)
-    assert out.result[1].count("\n") == 6
-    assert out.ui["animated"] == (True,)
-    assert out.ui["images"] == [{"filename": "step_00001_.webp", "subfolder": "films", "type": "output"}]
+    assert out[0].shape == (7, 540, 960, 3)
+    assert out[1].count("\n") == 6
+    assert ui_of(out)["animated"] == (True,)
+    assert ui_of(out)["images"] == [{"filename": "step_00001_.webp", "subfolder": "films", "type": "output"}]
     files = sorted(path.name for path in (output / "films").iterdir())
     assert files == ["step_00001_.png", "step_00001_.svg", "step_00001_.webp", "step_00001_sheet.png"]
     exif = Image.open(output / "films" / "step_00001_.webp").getexif()
     assert exif[0x0110] == "prompt:" + json.dumps(PROMPT)
     assert exif[0x010F] == "workflow:" + json.dumps(WORKFLOW)
     for name in ("step_00001_.png", "step_00001_sheet.png"):
-        info = Image.open(output / "films" / name).text
+        info = PngImageFile(output / "films" / name).text
         assert (json.loads(info["workflow"]), json.loads(info["prompt"])) == (WORKFLOW, PROMPT)
-    assert Image.open(output / "films" / "step_00001_.png").n_frames > 1
+    assert len([*ImageSequence.Iterator(Image.open(output / "films" / "step_00001_.png"))]) > 1
     node.execute(trace, **settings | {"save": "png"})
     assert (output / "films" / "step_00002_sheet.png").exists()
     assert not (output / "films" / "step_00002_.webp").exists()
@@ -132,8 +133,8 @@ def test_an_animation_is_a_batch_and_a_file_of_each_form(trace, output):
 
 def test_an_unsaved_animation_plays_on_the_node(trace, output):
     out = see.GGFigure.execute(trace, **FIGURE | {"figure": "sampling animated", "theme": "transparent"})
-    assert out.result[0].shape == (6, 540, 960, 4)
-    (shown,) = out.ui["images"]
+    assert out[0].shape == (6, 540, 960, 4)
+    (shown,) = ui_of(out)["images"]
     assert shown["type"] == "temp"
     assert (output.parent / "temp" / shown["subfolder"] / shown["filename"]).exists()
     assert not list(output.iterdir())
@@ -143,15 +144,15 @@ def test_an_unsaved_animation_plays_on_the_node(trace, output):
 def test_a_still_may_be_saved_in_the_forms_of_an_animation(trace, output, save, name):
     out = in_a_workflow(see.GGFigure).execute(trace, **FIGURE | {"figure": "filmstrip", "save": save})
     assert [path.name for path in output.iterdir()] == [name]
-    assert out.ui["images"][0]["filename"] == name
-    assert "animated" not in out.ui
+    assert ui_of(out)["images"][0]["filename"] == name
+    assert "animated" not in ui_of(out)
 
 
 def test_a_photo_of_ones_own_is_noised(trace, output):
     photo = torch.zeros(1, 64, 80, 3)
     photo[..., 0] = 1.0
     settings = FIGURE | {"figure": "noise levels"}
-    image, caption = see.GGFigure.execute(trace, **settings, image=photo).result
+    image, caption = see.GGFigure.execute(trace, **settings, image=photo).args
     assert "your picture" in caption
     assert (image[0, 200, 90] == torch.tensor([1.0, 0.0, 0.0])).all()
 
@@ -159,9 +160,9 @@ def test_a_photo_of_ones_own_is_noised(trace, output):
 def test_no_workflow_is_written_where_the_user_wants_none(trace, output, monkeypatch):
     monkeypatch.setattr(args, "disable_metadata", True)
     in_a_workflow(see.GGFigure).execute(trace, **FIGURE | {"save": "all"})
-    assert not Image.open(output / "figure_00001_.png").text
+    assert not PngImageFile(output / "figure_00001_.png").text
     assert "CDATA" not in (output / "figure_00001_.svg").read_text(encoding="utf-8")
-    path = in_a_workflow(trace_files.GGSaveTrace).execute(trace, "run").result[1]
+    path = in_a_workflow(trace_files.GGSaveTrace).execute(trace, "run")[1]
     assert load(path).header["workflow"] is None
 
 
@@ -191,17 +192,17 @@ def test_a_step_that_the_run_does_not_have_is_named(trace, output):
 
 def test_difference_images_are_four_batches_and_a_note(trace):
     out = see.GGDifferenceImages.execute(trace, steps="all")
-    assert [image.shape for image in out.result] == [(12, 32, 32, 3)] * 4
-    assert all(0 <= image.min() <= image.max() <= 1 for image in out.result)
-    assert "one gain for all" in out.ui["text"][0]
+    assert [image.shape for image in out.args] == [(12, 32, 32, 3)] * 4
+    assert all(0 <= image.min() <= image.max() <= 1 for image in out.args)
+    assert "one gain for all" in ui_of(out)["text"][0]
 
 
 def test_difference_images_go_through_the_vae(trace):
     vae = comfy.sd.VAE(sd={"pixel_space_vae": torch.tensor(1.0)}, dtype=torch.float32)
     plain = see.GGDifferenceImages.execute(trace, steps="2", gain=2.0)
     decoded = see.GGDifferenceImages.execute(trace, vae, "2", 2.0)
-    assert (plain.result[1] - decoded.result[1]).abs().max() < 1e-3
-    assert "decode(c) - decode(u)" in decoded.ui["text"][0]
+    assert (plain[1] - decoded[1]).abs().max() < 1e-3
+    assert "decode(c) - decode(u)" in ui_of(decoded)["text"][0]
 
 
 def test_a_vae_of_another_model_is_refused(trace):
@@ -217,6 +218,7 @@ def test_a_vae_of_another_model_is_refused(trace):
 def test_latents_of_the_host_have_their_own_colours(trace):
     latent = trace.header | {"latent": {"shape": [4, 8, 8], "format": "SD15"}}
     pictures = see.pictures_of(Trace(latent, trace.steps, trace.stage))
+    assert pictures.factors is not None
     assert pictures.factors.shape == (4, 3)
     assert pictures.image(torch.zeros(1, 4, 8, 8)).shape == (1, 8, 8, 3)
 
@@ -230,9 +232,9 @@ def test_a_trace_without_pictures_says_what_to_do():
 
 def test_metrics_are_a_table_and_two_files(trace, output):
     out = see.GGMetrics.execute(trace, "runs/numbers", -1)
-    passed, table = out.result
+    passed, table = out.args
     assert passed is trace
-    assert out.ui["text"] == [table]
+    assert ui_of(out)["text"] == [table]
     assert "guidance strength" in table
     assert "nothing wrong found" in table
     rows = list(csv.DictReader(io.StringIO((output / "runs" / "numbers_00001_.csv").read_text())))
@@ -252,18 +254,19 @@ def test_metrics_are_a_table_and_two_files(trace, output):
 
 def test_a_saved_trace_comes_back_with_its_workflow(trace, output):
     out = in_a_workflow(trace_files.GGSaveTrace).execute(trace, "cats/run")
-    passed, path = out.result
+    passed, path = out.args
     assert passed is trace
     assert path == str(output / "traces" / "cats" / "run_00001_.safetensors")
-    assert "traces/cats/run_00001_.safetensors" in trace_files.GGLoadTrace.GET_SCHEMA().inputs[0].options
-    again = trace_files.GGLoadTrace.execute("traces/cats/run_00001_.safetensors").result[0]
+    offered = trace_files.GGLoadTrace.INPUT_TYPES()["required"]["trace_name"][1]["options"]
+    assert "traces/cats/run_00001_.safetensors" in offered
+    again = trace_files.GGLoadTrace.execute("traces/cats/run_00001_.safetensors")[0]
     assert again.header["workflow"] == WORKFLOW
     assert again.header["prompt"] == PROMPT
     for name, column in trace.steps.items():
         assert torch.equal(again.steps[name].nan_to_num(7.0), column.nan_to_num(7.0))
     for name, tensor in trace.tensors.items():
         assert torch.equal(again.tensors[name], tensor)
-    resaved = in_a_workflow(trace_files.GGSaveTrace).execute(again, "again").result[1]
+    resaved = in_a_workflow(trace_files.GGSaveTrace).execute(again, "again")[1]
     assert load(resaved).header["workflow"] == WORKFLOW
 
 
@@ -274,7 +277,7 @@ def test_input_traces_are_listed_and_changes_are_noticed(trace, output):
     first = trace_files.GGLoadTrace.fingerprint_inputs("input/given.safetensors")
     save(exact_trace(2.0, batch=1, steps=3), path)
     assert trace_files.GGLoadTrace.fingerprint_inputs("input/given.safetensors") != first
-    assert trace_files.GGLoadTrace.execute("input/given.safetensors").result[0].n == 3
+    assert trace_files.GGLoadTrace.execute("input/given.safetensors")[0].n == 3
 
 
 def test_a_missing_or_foreign_file_is_explained(output):

@@ -86,7 +86,7 @@ def test_the_noise_of_every_sampler_is_as_long_as_its_response_says(labelled, em
 
 @pytest.mark.parametrize("name", ["ddpm", "euler_ancestral", "dpmpp_2m_sde", "seeds_3", "sa_solver", "gg_ddpm"])
 def test_noise_of_another_size_than_the_samplers_is_noticed(labelled, empty_latent, monkeypatch, name):
-    more = {"sampler": GGSamplerDDPM.execute(1.0, 0).result[0]} if name == "gg_ddpm" else {}
+    more = {"sampler": GGSamplerDDPM.execute(1.0, 0)[0]} if name == "gg_ddpm" else {}
     run = labelled["ve"], empty_latent("ve"), "euler" if more else name
     assert not check(guided(*run[0], *run[1:], **more)[2])
     louder = lambda eps, parts: track(eps, {draw: 1.02 * part for draw, part in parts.items()})  # noqa: E731

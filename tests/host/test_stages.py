@@ -5,6 +5,7 @@ What is measured here on whole runs is what a dry run said before them.
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise, product
 from pathlib import Path
 from types import SimpleNamespace
@@ -166,7 +167,7 @@ def test_every_sampler_of_the_host_waits_or_is_said_not_to(host):
 def test_the_help_page_names_every_sampler_that_cannot_wait(host):
     page = (Path(__file__).resolve().parents[2] / "web" / "docs" / "GGZeroStar.md").read_text(encoding="utf-8")
     found = (line for line in page.splitlines() if line.startswith("- **"))
-    lines = dict(zip(("noise", "history", "unconditional"), found, strict=True))
+    lines: dict[str, str] = dict(zip(("noise", "history", "unconditional"), found, strict=True))
     for name in names():
         why = cannot_wait("it", dry(comfy.samplers.sampler_object(name), "flow", schedule("flow", 8)), 1)
         kind = next((kind for kind in lines if kind in why), None)
@@ -183,8 +184,8 @@ def test_zero_init_leaves_the_sample_where_it_is_in_every_stage(labelled, empty_
     assert len(able) >= 5
     moved, chain = {}, PLAIN.then(ZeroStar(steps))
     for name in able:
-        settings = (*labelled["flow"], empty_latent("flow"), name, "simple", 9)
-        x = guided(*settings, guidance=chain, capture="tensors")[2].tensors["x"].float()
+        settings = (*labelled["flow"], empty_latent("flow"), name)
+        x = guided(*settings, scheduler="simple", steps=9, guidance=chain, capture="tensors")[2].tensors["x"].float()
         moved[name] = float((x[steps] - x[0]).abs().max())
         assert (x[steps + 1] - x[0]).abs().max() > 0.01, name
     assert {name: size for name, size in moved.items() if size > 1e-3} == {}
@@ -204,8 +205,8 @@ def test_the_node_and_the_trace_say_that_a_sampler_cannot_wait(labelled, empty_l
 
     def notes(name, kind="flow", steps=1, **more):
         said.clear()
-        arguments = (*labelled[kind], empty_latent(kind), name, "simple", 4)
-        trace = guided(*arguments, guidance=PLAIN.then(ZeroStar(steps)), **more)[2]
+        arguments = (*labelled[kind], empty_latent(kind), name)
+        trace = guided(*arguments, scheduler="simple", steps=4, guidance=PLAIN.then(ZeroStar(steps)), **more)[2]
         return [note for note in trace.header["notes"] if "Zero-init" in note]
 
     [note] = notes("euler_ancestral")
@@ -231,9 +232,9 @@ def test_the_node_and_the_trace_say_that_a_sampler_cannot_wait(labelled, empty_l
     ],
 )
 def test_our_own_samplers_wait_or_say_that_they_cannot(labelled, empty_latent, node, eta, times, stays):
-    sampler = getattr(blog_samplers, node).execute(eta, 0, times).result[0]
-    settings = (*labelled["flow"], empty_latent("flow"), "euler", "simple", 6)
-    trace = guided(*settings, guidance=PLAIN.then(ZeroStar(2)), sampler=sampler, capture="tensors")[2]
+    sampler = getattr(blog_samplers, node).execute(eta, 0, times)[0]
+    more = {"scheduler": "simple", "steps": 6, "sampler": sampler, "capture": "tensors"}
+    trace = guided(*labelled["flow"], empty_latent("flow"), "euler", guidance=PLAIN.then(ZeroStar(2)), **more)[2]
     x = trace.tensors["x"].float()
     assert ((x[2] - x[0]).abs().max() <= 1e-3) == stays
     assert any("Zero-init does not hold" in note for note in trace.header["notes"]) != stays
@@ -243,8 +244,8 @@ def test_the_patched_sampler_of_the_host_says_it_too(labelled, empty_latent, mon
     said = []
     monkeypatch.setattr(adapter, "tell", said.append)
     model, positive, negative = labelled["flow"]
-    patched = GGGuidancePatch.execute(model, PLAIN.then(ZeroStar())).result[0]
-    ksampler(patched, positive, negative, empty_latent("flow"), "lcm", "simple")
+    patched = GGGuidancePatch.execute(model, PLAIN.then(ZeroStar()))[0]
+    ksampler(patched, positive, negative, empty_latent("flow"), "lcm", scheduler="simple")
     assert len(said) == 1
     assert "lcm moves the sample" in said[0]
 
@@ -254,19 +255,19 @@ class Counting(Combine):
     """Notes in `seen` with which count each evaluation was asked, and leaves CFG alone."""
 
     seen: list
-    text = "counting"
+    phrase = "counting"
 
     def init(self, run):
         return 0
 
     def step(self, state, p, gamma):
         self.seen.append((state, "step"))
-        return p.uncond + (p.cond - p.uncond) * gamma, state + 1
+        return p.cond + (gamma - 1) * p.delta, state + 1
 
     def stage(self, state, following, p, gamma):
         assert following == state + 1
         self.seen.append((state, "stage"))
-        return p.uncond + (p.cond - p.uncond) * gamma
+        return p.cond + (gamma - 1) * p.delta
 
 
 @pytest.mark.matrix(parts=4)
@@ -285,7 +286,7 @@ def test_the_state_of_a_rule_moves_on_once_an_outer_step(labelled, empty_latent,
     assert counts["seeds_3"] > 2
 
 
-def silent_euler(model, x, sigmas, extra_args=None, callback=None, disable=None):
+def silent_euler(model, x, sigmas, extra_args, callback, disable):
     """Another pack's sampler, which never calls back."""
     for now, then in pairwise(sigmas):
         denoised = model(x, now * x.new_ones([len(x)]), **(extra_args or {}))
@@ -295,10 +296,10 @@ def silent_euler(model, x, sigmas, extra_args=None, callback=None, disable=None)
 
 def test_a_sampler_that_never_reports_is_guided_step_by_step(labelled, empty_latent):
     seen, silent = [], comfy.samplers.KSAMPLER(silent_euler)
-    settings = (*labelled["flow"], empty_latent("flow"), "euler", "simple", 6)
-    guided(*settings, guidance=PLAIN.then(Counting(seen)), sampler=silent)
+    run = partial(guided, *labelled["flow"], empty_latent("flow"), "euler", scheduler="simple", steps=6, sampler=silent)
+    run(guidance=PLAIN.then(Counting(seen)))
     assert seen == [(0, "step"), (0, "stage"), *((i, "step") for i in range(1, 5))]
-    out, noise = (guided(*settings, guidance=PLAIN.then(ZeroStar(n)), sampler=silent)[0]["samples"] for n in (1, 6))
+    out, noise = (run(guidance=PLAIN.then(ZeroStar(n)))[0]["samples"] for n in (1, 6))
     assert (out - noise).abs().max() > 0.5, "D = x in every step returns the noise"
 
 

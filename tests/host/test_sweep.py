@@ -1,5 +1,6 @@
 import math
 from dataclasses import replace
+from typing import Any
 
 import comfy.model_management
 import comfy.sample
@@ -18,7 +19,6 @@ from guidance_geometry.guidance.rules.rescale import Rescale
 from guidance_geometry.guidance.rules.reuse import Reuse
 from guidance_geometry.guidance.rules.schedule import ScaleSchedule
 from guidance_geometry.host import sweep_results, sweeping
-from guidance_geometry.host.native_model import card_of
 from guidance_geometry.host.recording import Recording
 from guidance_geometry.host.run_recorder import record_model
 from guidance_geometry.host.sweep_conditions import Asked, labels_of, prepare_conditions, steady
@@ -56,9 +56,7 @@ def swept(labelled, empty_latent):
     def run(name="ve", axes=AXES, sampler="euler", model=None, batch=3, **more):
         own, positive, negative = labelled[name]
         latent = empty_latent(name, batch)
-        return GGSweep.execute(
-            model or own, positive, negative, latent, 7, STEPS, sampler, "karras", axes, **more
-        ).result
+        return GGSweep.execute(model or own, positive, negative, latent, 7, STEPS, sampler, "karras", axes, **more).args
 
     return run
 
@@ -71,14 +69,19 @@ def alone(subject, sampler, cfg):
 def robot(labelled):
     """One picture of the size that Pocket was trained for, where a row has the same bits in any batch."""
     model = labelled["pocket"][0]
-    positive, negative = GGClassLabel.execute(model, "robot").result[:2]
+    positive, negative = GGClassLabel.execute(model, "robot").args[:2]
     return Subject(model, positive, negative, {"samples": torch.zeros(1, 3, 32, 32)})
+
+
+def in_sweep(subject, axes, sampler="euler", steps=STEPS, **more):
+    """The samples of a sweep's runs as the node gives them."""
+    widgets = {"seed": 7, "steps": steps, "sampler_name": sampler, "scheduler": "karras", "axes": axes}
+    return GGSweep.execute(*subject[:4], **widgets, **more)[0]
 
 
 def exactly(subject, sampler="euler"):
     """The samples of cfg 2 and 4 with seeds 3 and 7."""
-    settings = (7, STEPS, sampler, "karras", "cfg: 2, 4\nseed: 3, 7")
-    return GGSweep.execute(*subject[:4], *settings).result[0]["samples"]
+    return in_sweep(subject, "cfg: 2, 4\nseed: 3, 7", sampler)["samples"]
 
 
 @pytest.mark.parametrize("name", ["pocket", "flow"])
@@ -147,14 +150,13 @@ def test_runs_with_a_cache_of_steps_are_exact(robot):
 @pytest.mark.parametrize("mode", ["exact", "shared"])
 def test_a_model_with_a_guidance_chain_of_its_own_can_be_swept(robot, mode):
     guided_by = robot._replace(model=patch_model(robot.model, Chain((Rescale(),))))
-    settings = (7, STEPS, "euler", "karras", "cfg: 4\nseed: 3, 7")
-    rows = GGSweep.execute(*guided_by[:4], *settings, mode=mode).result[0]["samples"]
+    rows = in_sweep(guided_by, "cfg: 4\nseed: 3, 7", mode=mode)["samples"]
     assert torch.equal(rows[1:], alone(guided_by, "euler", 4.0))
 
 
 def test_places_in_a_batch_are_those_of_no_sweep(robot):
     subject = robot._replace(latent={**robot.latent, "batch_index": [2], "noise_mask": torch.ones(1, 1, 32, 32)})
-    made = GGSweep.execute(*subject[:4], 7, 2, "euler", "karras", "cfg: 2, 4").result[0]
+    made = in_sweep(subject, "cfg: 2, 4", steps=2)
     assert (set(made), len(made["samples"])) == ({"samples"}, 2)
 
 
@@ -203,16 +205,22 @@ def test_shared_runs_differ_by_rounding_alone(swept, sampler):
     assert float((exact - shared).abs().max()) < 2e-4 * float(exact.abs().max())
 
 
-def test_shared_runs_with_a_schedule_guide_the_stages_of_a_step_too(swept):
-    chain, axes = Chain((ScaleSchedule("linear"),)), "cfg: 2, 6\nseed: 3, 7"
-    made = (swept("ve", axes, "heun", guidance=chain, mode=mode)[0]["samples"] for mode in ("exact", "shared"))
-    exact, shared = made
+RULES = "cfg: 1, 4\nrule: cfg, APG + Rescale CFG, Limited Interval, Skip and Reuse\nseed: 3, 7"
+
+
+@pytest.mark.parametrize(
+    ("axes", "more"),
+    [(RULES, {}), ("cfg: 2, 6\nseed: 3, 7", {"sampler": "heun", "guidance": Chain((ScaleSchedule("linear"),))})],
+    ids=["rules", "schedule"],
+)
+def test_shared_rules_keep_their_own_memory_and_a_schedule_guides_stages_too(swept, axes, more):
+    exact, shared = (swept("ve", axes, mode=mode, **more)[0]["samples"] for mode in ("exact", "shared"))
     assert float((exact - shared).abs().max()) < 2e-4 * float(exact.abs().max())
 
 
 @pytest.mark.parametrize("schedule", [None, "linear"])
 def test_a_run_of_a_shared_batch_is_judged_by_its_own_scale(labelled, empty_latent, schedule):
-    subject = Subject(*labelled["ve"], empty_latent("ve"))
+    subject = Subject(*labelled["ve"], latent=empty_latent("ve"))
     chain = Chain((ScaleSchedule(schedule),) if schedule else ())
     runs = [Settings(cfg, 7, 16, "euler", "karras", chain) for cfg in CFGS]
     shared, exact = ({i: one.trace for i, one in every_run(subject, runs, mode, {})} for mode in ("shared", "exact"))
@@ -241,17 +249,11 @@ def test_the_batch_itself_gets_no_verdict_where_it_has_several_scales(swept, lab
     assert report_of(one).answer.headline.id != "head.scales"
 
 
-def test_shared_rules_keep_their_own_memory_and_skip_u_alone(swept):
-    axes = "cfg: 1, 4\nrule: cfg, APG + Rescale CFG, Limited Interval, Skip and Reuse\nseed: 3, 7"
-    exact, shared = (swept("ve", axes, mode=mode)[0]["samples"] for mode in ("exact", "shared"))
-    assert float((exact - shared).abs().max()) < 2e-4 * float(exact.abs().max())
-
-
 @pytest.mark.parametrize("mode", ["exact", "shared"])
 def test_an_empty_latent_of_another_downscale_gets_its_sides(monkeypatch, labelled, mode):
     monkeypatch.setattr(comfy.sample, "fix_empty_latent_channels", fitted)
     latent = {"samples": torch.zeros(3, 4, 4, 4), "downscale_ratio_spacial": 2, "downscale_ratio_temporal": None}
-    found = GGSweep.execute(*labelled["ve"], latent, 7, STEPS, "euler", "karras", AXES, mode=mode).result[0]
+    found = in_sweep((*labelled["ve"], latent), AXES, mode=mode)
     assert found["samples"].shape == (18, 3, 8, 8)
     assert set(found) == {"samples"}
 
@@ -275,7 +277,7 @@ def test_a_shared_sweep_asks_the_network_less_often(swept, labelled):
 
 
 def test_samplers_that_cannot_share_run_alone_and_the_sheet_says_so(labelled, empty_latent):
-    subject = Subject(*labelled["ve"], empty_latent("ve"))
+    subject = Subject(*labelled["ve"], latent=empty_latent("ve"))
     runs = [Settings(2.0, seed, STEPS, name, "karras", PLAIN) for name in ("dpm_adaptive", "euler") for seed in SEEDS]
     found = dict(every_run(subject, runs, "shared", {}))
     assert [found[i].in_batch for i in range(4)] == [False, False, True, True]
@@ -284,7 +286,10 @@ def test_samplers_that_cannot_share_run_alone_and_the_sheet_says_so(labelled, em
 
 def test_a_sampler_that_draws_for_itself_runs_alone(labelled, empty_latent, monkeypatch):
     """heunpp2 does so only where it is told to churn."""
-    subject, run = Subject(*labelled["ve"], empty_latent("ve")), Settings(2.0, 1, STEPS, "heunpp2", "karras", PLAIN)
+    subject, run = (
+        Subject(*labelled["ve"], latent=empty_latent("ve")),
+        Settings(2.0, 1, STEPS, "heunpp2", "karras", PLAIN),
+    )
     assert obstacle(subject, run) == ""
     monkeypatch.setattr(comfy.samplers, "sampler_object", lambda name: comfy.samplers.ksampler(name, {"s_churn": 2.0}))
     assert "draws its noise" in obstacle(subject, run)
@@ -301,7 +306,7 @@ def test_a_patched_model_and_uneven_conditions_run_alone(labelled, empty_latent)
 
 
 def test_a_batch_that_does_not_fit_is_halved(labelled, empty_latent, monkeypatch):
-    subject = sweeping.Subject(*labelled["ve"], empty_latent("ve"))
+    subject = sweeping.Subject(*labelled["ve"], latent=empty_latent("ve"))
     runs = [sweeping.Settings(2.0, seed, 2, "euler", "karras", PLAIN) for seed in range(5)]
     tried, whole = [], sweeping.sample_shared
 
@@ -377,7 +382,7 @@ def test_knobs_of_a_connected_rule_are_axes(swept):
 
 def steered(*scales, **named):
     """A chain of gradients of the demo's clean classifier, by nodes 20, 21, ..."""
-    energy = LabelEnergy(GGLoadClassifier.execute("pocket-clean-1").result[0], ((0,),))
+    energy = LabelEnergy(GGLoadClassifier.execute("pocket-clean-1")[0], ((0,),))
     own = {"evaluation": "x0", "title": "Steer", **named}
     return Chain(tuple(GradientTerm(energy, weight=w, node=str(20 + i), **own) for i, w in enumerate(scales)))
 
@@ -442,7 +447,7 @@ def bright_judge(labels, wanted):
 
 def test_labels_are_an_axis_and_each_run_is_as_its_own_ksampler(swept, labelled, empty_latent):
     model = labelled["pocket"][0]
-    first, second = card_of(model).labels[:2]
+    first, second = model.model.card.labels[:2]
     for mode, most in (("exact", 0.0), ("shared", 1e-3)):
         latent, _, _, _, trace = swept("pocket", f"cfg: 4\nlabel: {first}, 1\nseed: 7", mode=mode, batch=2)
         for rows, name in zip(latent["samples"].chunk(2), (first, second), strict=True):
@@ -454,7 +459,7 @@ def test_labels_are_an_axis_and_each_run_is_as_its_own_ksampler(swept, labelled,
 
 def test_a_judge_follows_the_labels_of_the_pictures(swept, labelled):
     model, positive, _ = labelled["pocket"]
-    own, labels = labels_of(model, positive), card_of(model).labels
+    own, labels = labels_of(model, positive), model.model.card.labels
     judge = bright_judge(labels, own)
     table = swept("pocket", f"cfg: 4\nlabel: {labels[0]}, {labels[1]}", energy=judge)[2]
     at = table.splitlines()[0].split().index("judge")
@@ -464,7 +469,7 @@ def test_a_judge_follows_the_labels_of_the_pictures(swept, labelled):
 
 def test_a_judge_with_other_labels_is_refused_before_any_run(swept, labelled):
     model, positive, _ = labelled["pocket"]
-    labels, own = card_of(model).labels, labels_of(model, positive)
+    labels, own = model.model.card.labels, labels_of(model, positive)
     counter = Counter(model)
     other = next(name for name in labels if name not in own)
     with pytest.raises(ValueError, match=f"The judge asks for {other}, and the pictures are of {own[0]}"):
@@ -480,13 +485,16 @@ def test_a_judge_with_other_labels_is_refused_before_any_run(swept, labelled):
 
 def test_a_judge_that_knows_half_of_the_labels_is_refused_and_one_of_none_is_told(swept, labelled):
     model, positive, _ = labelled["pocket"]
-    other, missing = [one for one in card_of(model).labels if one not in labels_of(model, positive)][:2]
+    other, missing = [one for one in model.model.card.labels if one not in labels_of(model, positive)][:2]
     counter = Counter(model)
     half = bright_judge((other, "tabby"), [other])
     with pytest.raises(ValueError, match=f"it knows {other}, and not {missing}"):
         swept("pocket", f"cfg: 4\nlabel: {other}, {missing}", energy=half, model=counter.model)
     assert counter.items == []
-    for known, words in ((("tabby", "hen"), "The judge asks for tabby in every picture."), (card_of(model).labels, "")):
+    for known, words in (
+        (("tabby", "hen"), "The judge asks for tabby in every picture."),
+        (model.model.card.labels, ""),
+    ):
         energy = bright_judge(known, ["tabby"] if words else labels_of(model, positive))
         assert (
             steady(energy, prepare_conditions(model, positive, energy, None, asked_of_labels(other, missing))) == words
@@ -502,15 +510,14 @@ def test_the_bits_of_a_batch_are_asked_for_once_for_equal_shapes(robot, monkeypa
     monkeypatch.setattr(
         sweeping, "predict_middle", lambda subject, runs: asked.append(len(runs)) or real(subject, runs)
     )
-    settings = (7, STEPS, "euler", "karras", "cfg: 4\nseed: 3, 7\nlabel: robot, face, monster")
-    GGSweep.execute(*robot[:4], *settings)
+    in_sweep(robot, "cfg: 4\nseed: 3, 7\nlabel: robot, face, monster")
     assert asked == [2, 1, 1]
 
 
 def test_shapes_tell_prompts_of_other_lengths_and_options_apart(robot):
     def shapes(tokens, **options):
         own = [[torch.zeros(1, tokens, 8), options]]
-        return shapes_of(robot._replace(positive=own), Settings(4.0, 0, 4, "euler", "karras", None))
+        return shapes_of(robot._replace(positive=own), Settings(4.0, 0, 4, "euler", "karras", PLAIN))
 
     assert shapes(77) == shapes(77)
     assert len({shapes(77), shapes(154), shapes(77, strength=0.5), shapes(77, mask=torch.zeros(1, 4, 4))}) == 4
@@ -556,9 +563,10 @@ def test_a_judge_of_texts_follows_the_prompts():
         def text_features(self, texts):
             return torch.tensor([[float(len(text))] for text in texts])
 
+    letters: Any = Letters()
     every = [Asked(prompt="a cat"), Asked(prompt="a dog or two")]
     for text, heard in (("a cat", ["a cat", "a dog or two"]), ("a hen", ["a hen", "a hen"])):
-        found = prepare_conditions(None, [], TextEnergy(Letters(), (text,), ("x",)), Words(), every)
+        found = prepare_conditions(None, [], TextEnergy(letters, (text,), ("x",)), Words(), every)
         assert [found[asked].energy.texts[0] for asked in every] == heard
 
 
@@ -619,12 +627,12 @@ def test_ten_thousand_runs_are_refused_in_the_queue_and_where_the_axes_are_wired
     with pytest.raises(ValueError, match="10,000 cells"):
         swept("ve", "cfg: 1..100\nseed: 1..100")
 
-    assert "10,000 cells, about 2.8 h" in GGSweep.validate_inputs(axes="cfg: 1..100\nseed: 1..100")
+    assert "10,000 cells, about 2.8 h" in str(GGSweep.validate_inputs(axes="cfg: 1..100\nseed: 1..100"))
     assert GGSweep.validate_inputs(axes="cfg: 1, 2") is True
 
 
 def test_a_run_keeps_no_more_of_its_pictures_than_the_sheet_shows(labelled, empty_latent, monkeypatch):
-    subject = Subject(*labelled["pocket"], empty_latent("pocket", 3))
+    subject = Subject(*labelled["pocket"], latent=empty_latent("pocket", 3))
     run = sample_alone(subject, Settings(2.0, 1, 2, "euler", "karras", PLAIN), {})
     monkeypatch.setattr(Pictures, "image", lambda own, x: torch.zeros(3, 600, 300, 3))
     kept = sweep_results.row_of(0, {"cfg": 2}, subject, run, None, None)[1]

@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import json
 from pathlib import Path
+from typing import Any
 
 import comfy.patcher_extension
 import comfy_extras.nodes_easycache as caches
@@ -23,11 +24,11 @@ SCALES = (3.0, 1.0)  # at 1 the tab evaluates u at three steps after the run
 def names_in_the_source():
     """The samplers of the host, read from its source: nothing of it may be imported while tests are collected."""
     spec = importlib.util.find_spec("comfy")
-    if spec is None:
+    if spec is None or not spec.submodule_search_locations:
         return []
     file = Path(next(iter(spec.submodule_search_locations))) / "samplers.py"
     named = (node for node in ast.parse(file.read_text(encoding="utf-8")).body if isinstance(node, ast.Assign))
-    lists = {node.targets[0].id: node.value for node in named if isinstance(node.targets[0], ast.Name)}
+    lists: dict[str, Any] = {one.targets[0].id: one.value for one in named if isinstance(one.targets[0], ast.Name)}
     found = (lists["KSAMPLER_NAMES"], lists["SAMPLER_NAMES"].right)
     return [name for part in found for name in ast.literal_eval(part)]
 
@@ -56,13 +57,13 @@ def parts(labelled, empty_latent):
 
 
 def tapped(model):
-    return GGTap.execute(model).result[0]
+    return GGTap.execute(model)[0]
 
 
 def sampled(model, others, sampler, cfg):
     """Samples, and the state of the random numbers after them."""
     torch.manual_seed(0)
-    return ksampler(model, *others, sampler, "simple", STEPS, cfg), torch.get_rng_state()
+    return ksampler(model, *others, sampler, scheduler="simple", steps=STEPS, cfg=cfg), torch.get_rng_state()
 
 
 def records():
@@ -110,7 +111,7 @@ def with_cache(node):
     """A MODEL behind one of the host's caches of steps."""
 
     def cached(model):
-        return getattr(caches, node).execute(model, 0.5, 0.0, 1.0, False).result[0]
+        return getattr(caches, node).execute(model, 0.5, 0.0, 1.0, False)[0]
 
     return cached
 

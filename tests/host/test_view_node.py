@@ -10,7 +10,7 @@ from comfy_execution.graph_utils import ExecutionBlocker
 from guidance_geometry.extension import every_node
 from guidance_geometry.host.view_node import ViewNode
 
-from .shown import FIGURE
+from .shown import FIGURE, ui_of
 
 GIVEN = {
     "GGFigure": FIGURE,
@@ -47,10 +47,10 @@ def test_a_fault_in_it_becomes_its_result(nodes, trace, name):
     broken = replace(trace, steps=Unreadable())
     traces = {"trace_a": broken, "trace_b": broken} if name == "GGCompareTraces" else {"trace": broken}
     out = node.execute(**traces, **GIVEN[name])
-    (said,) = out.ui["text"]
+    (said,) = ui_of(out)["text"]
     assert "ZeroDivisionError" in said
     assert "report the fault" in said
-    for declared, value in zip(node.define_schema().outputs, out.result, strict=True):
+    for declared, value in zip(node.define_schema().outputs, out.args, strict=True):
         match declared.get_io_type():
             case "IMAGE":
                 assert value.shape == (1, 540, 960, 3)

@@ -58,12 +58,12 @@ def test_recording_waits_no_more_often_in_longer_runs(labelled, empty_latent, sa
 def test_a_rule_waits_no_more_often_in_longer_runs(labelled, empty_latent, wires, name):
     model, positive, negative = labelled["pocket"]
     noise, latent, rules = custom.Noise_RandomNoise(3), empty_latent("pocket"), acting(name, wires["pocket"])
-    guider = GGGuider.execute(model, positive, negative, 3.0, rules).result[0]
-    sampler = custom.KSamplerSelect.execute("euler").result[0]
-    plain = custom.CFGGuider.execute(model, positive, negative, 3.0).result[0]
+    guider = GGGuider.execute(model, positive, negative, 3.0, rules)[0]
+    sampler = custom.KSamplerSelect.execute("euler")[0]
+    plain = custom.CFGGuider.execute(model, positive, negative, 3.0)[0]
 
     def more(steps):
-        sigmas = custom.KarrasScheduler.execute(steps, 20.0, 0.05, 7.0).result[0]
+        sigmas = custom.KarrasScheduler.execute(steps, 20.0, 0.05, 7.0)[0]
         given = sampler, sigmas, latent
         counts = [
             waits(lambda g=one: custom.SamplerCustomAdvanced.execute(noise, g, *given)) for one in (guider, plain)
@@ -74,7 +74,7 @@ def test_a_rule_waits_no_more_often_in_longer_runs(labelled, empty_latent, wires
 
 
 def test_a_sampler_whose_levels_are_not_those_of_its_dry_run_is_found_out(labelled, empty_latent):
-    def crooked(model, x, sigmas, extra_args=None, callback=None, disable=None):
+    def crooked(model, x, sigmas, extra_args, callback, disable):
         off = 1.0 if x.shape[1] == 1 else 1.01  # as the probes of a dry run have it
         for i, (now, then) in enumerate(pairwise(sigmas * off)):
             denoised = model(x, now * x.new_ones(len(x)), **extra_args)
@@ -83,9 +83,9 @@ def test_a_sampler_whose_levels_are_not_those_of_its_dry_run_is_found_out(labell
         return x
 
     model, positive, negative = labelled["ve"]
-    guider = GGGuider.execute(model, positive, negative, 3.0).result[0]
-    noise, sigmas = custom.Noise_RandomNoise(3), custom.KarrasScheduler.execute(4, 20.0, 0.05, 7.0).result[0]
+    guider = GGGuider.execute(model, positive, negative, 3.0)[0]
+    noise, sigmas = custom.Noise_RandomNoise(3), custom.KarrasScheduler.execute(4, 20.0, 0.05, 7.0)[0]
     sampler = comfy.samplers.KSAMPLER(crooked)
-    trace = GGInspectedSampler.execute(noise, guider, sampler, sigmas, empty_latent("ve")).result[2]
+    trace = GGInspectedSampler.execute(noise, guider, sampler, sigmas, empty_latent("ve"))[2]
     words = " ".join([*trace.header["faults"], *trace.header["notes"]])
     assert words.lower().count("evaluation 1 was at another noise level") == 2, trace.header

@@ -22,7 +22,7 @@ HALF, CFG = STEPS // 2, 5.0
 
 
 def in_window(rules, start, end, guidance=None):
-    return GGWindow.execute(rules, start, end, guidance=guidance).result[0]
+    return GGWindow.execute(rules, start, end, guidance=guidance)[0]
 
 
 def run(labelled, latent, guidance, sampler="euler", model="ve"):
@@ -97,9 +97,9 @@ def test_a_window_stands_behind_a_chain_and_holds_a_preset_rule_by_rule(wires):
 
 
 def test_a_gradient_in_a_window_pushes_there_alone(labelled, empty_latent):
-    guide = GGMixtureModel.execute(shape="3x8x8", classes=3, kind="ve", seed=0).result[1]
+    guide = GGMixtureModel.execute(shape="3x8x8", classes=3, kind="ve", seed=0)[1]
     energy = LabelEnergy(guide, ((1,),))
-    term = GGClassifierGradient.execute(energy, 2.0, "noisy x_t", "none", 0.2, 0.0, 1.0, 1).result[0]
+    term = GGClassifierGradient.execute(energy, 2.0, "noisy x_t", "none", 0.2, 0.0, 1.0, 1)[0]
     latent = empty_latent("ve")
     _, _, whole = run(labelled, latent, term)
     _, _, early = run(labelled, latent, in_window(term, 0.0, 0.5))
@@ -130,7 +130,7 @@ def staged(model, positive, negative, latent, *cuts):
             "disable_noise": noiseless,
             "force_full_denoise": not unfinished,
         }
-        samples = {"samples": ksampler(model, positive, negative, samples, "euler", "normal", **more)}
+        samples = {"samples": ksampler(model, positive, negative, samples, "euler", scheduler="normal", **more)}
     return samples["samples"]
 
 

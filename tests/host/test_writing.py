@@ -25,7 +25,7 @@ from guidance_geometry.trace.file import load
 from guidance_geometry.trace.record import size_of
 
 from .runs import guided, ksampler
-from .shown import FIGURE, in_a_workflow
+from .shown import FIGURE, in_a_workflow, ui_of
 
 LONG = "n" * 201
 FREE = "The disk is full: free some space, then queue again."
@@ -78,14 +78,6 @@ def files_in(folder):
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
-@pytest.mark.parametrize("room", [255, 64])
-def test_the_temporary_name_is_no_longer_than_the_given_one(tmp_path, room):
-    name = "n" * room
-    write_atomically(tmp_path / name, [b"whole"])
-    assert (tmp_path / name).read_bytes() == b"whole"
-    assert len(files_in(tmp_path)) == 1
-
-
 def test_a_file_that_cannot_be_written_is_named_with_the_reason_and_the_remedy(tmp_path, full):
     (tmp_path / "file").write_bytes(b"old")
     (tmp_path / "folder").mkdir()
@@ -105,14 +97,15 @@ def test_a_file_that_cannot_be_written_is_named_with_the_reason_and_the_remedy(t
     assert [path.read_bytes() for path in files_in(tmp_path)] == [b"old"], "the old file alone is left"
 
 
-def test_a_place_is_checked_for_its_folder_its_name_and_its_size(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "size", "words"),
+    [("name", 1 << 60, "bytes are needed"), ("n" * 300, 1, "too long"), ("folder", 1, "A folder has that name")],
+)
+def test_a_place_is_checked_for_its_folder_its_name_and_its_size(tmp_path, name, size, words):
+    (tmp_path / "folder").mkdir()
     check_place(tmp_path / "new" / "name", 1000)
-    for path, size, words in (
-        (tmp_path / "name", 1 << 60, "bytes are needed"),
-        (tmp_path / ("n" * 300), 1, "too long"),
-    ):
-        with pytest.raises(NotWritten, match=words):
-            check_place(path, size)
+    with pytest.raises(NotWritten, match=words):
+        check_place(tmp_path / name, size)
     assert files_in(tmp_path) == []
 
 
@@ -123,17 +116,11 @@ def test_a_check_of_a_place_leaves_the_files_that_are_there(tmp_path):
     assert sorted(path.read_bytes() for path in files_in(tmp_path)) == [b"a hidden file of the user", b"old"]
 
 
-def test_a_name_of_the_longest_size_passes_the_check(tmp_path):
-    for name in ("n", "n" * 255, "\u00e9" * 127):
+def test_a_name_of_the_longest_size_passes_the_check_and_its_temporary_name_is_no_longer(tmp_path):
+    for name in ("n", "n" * 64, "n" * 255, "\u00e9" * 127):
         check_place(tmp_path / name)
         write_atomically(tmp_path / name, [b"whole"])
-    assert len(files_in(tmp_path)) == 3
-
-
-def test_a_folder_of_the_name_fails_the_check(tmp_path):
-    (tmp_path / "name").mkdir()
-    with pytest.raises(NotWritten, match="A folder has that name"):
-        check_place(tmp_path / "name")
+    assert [path.read_bytes() for path in files_in(tmp_path)] == [b"whole"] * 4
 
 
 def test_a_fault_without_words_is_named_by_its_type(tmp_path):
@@ -194,10 +181,10 @@ def test_a_name_of_200_bytes_can_be_written_by_all(output, trace):
     prefix = "n" * 200
     for figure in ("step plane", "sampling animated"):
         asked = FIGURE | {"save": "all", "filename_prefix": prefix, "figure": figure, "size": "column 600"}
-        assert "text" not in in_a_workflow(see.GGFigure).execute(trace, **asked).ui
-    assert in_a_workflow(see.GGMetrics).execute(trace, prefix, -1).ui["text"][0].endswith("nothing wrong found")
-    assert in_a_workflow(trace_files.GGSaveTrace).execute(trace, prefix).result[1]
-    assert in_a_workflow(export_html.GGExportHTML).execute(trace, prefix).result[0]
+        assert "text" not in ui_of(in_a_workflow(see.GGFigure).execute(trace, **asked))
+    assert ui_of(in_a_workflow(see.GGMetrics).execute(trace, prefix, -1))["text"][0].endswith("nothing wrong found")
+    assert in_a_workflow(trace_files.GGSaveTrace).execute(trace, prefix)[1]
+    assert in_a_workflow(export_html.GGExportHTML).execute(trace, prefix)[0]
     assert not [path for path in files_in(output) if path.name.endswith(".part")]
 
 
@@ -222,14 +209,14 @@ def test_a_figure_comes_out_though_its_file_cannot_be_written(output, trace, ful
     asked = FIGURE | {"save": save, "size": "column 600"} | ({"figure": "sampling animated"} if film else {})
     if save != "none":
         out = see.GGFigure.execute(trace, **asked | {"filename_prefix": blocked})
-        assert out.result[0].isfinite().all()
-        assert "A file stands where a folder is needed" in out.ui["text"][0]
-        assert out.ui["images"][0]["type"] == "temp", "what is seen needs no room in the output folder"
+        assert out[0].isfinite().all()
+        assert "A file stands where a folder is needed" in ui_of(out)["text"][0]
+        assert ui_of(out)["images"][0]["type"] == "temp", "what is seen needs no room in the output folder"
     full()
     out = see.GGFigure.execute(trace, **asked)
-    assert out.result[0].isfinite().all()
-    assert out.result[1]
-    (said,) = out.ui["text"]
+    assert out[0].isfinite().all()
+    assert out[1]
+    (said,) = ui_of(out)["text"]
     assert said.startswith("Not written: ")
     assert said.endswith(FREE)
 
@@ -242,7 +229,7 @@ def test_what_a_job_says_beside_its_prompt_costs_no_file(output, trace, given):
         return made
 
     for save in ("png", "svg", "apng"):
-        shown = prepared(see.GGFigure).execute(trace, **FIGURE | {"save": save, "size": "column 600"}).ui
+        shown = ui_of(prepared(see.GGFigure).execute(trace, **FIGURE | {"save": save, "size": "column 600"}))
         assert "Not written" not in str(shown)
     prepared(export_html.GGExportHTML).execute(trace, "page")
     prepared(trace_files.GGSaveTrace).execute(trace, "saved")
@@ -253,34 +240,32 @@ def test_what_a_job_says_beside_its_prompt_costs_no_file(output, trace, given):
 
 def test_tables_and_comparisons_come_out_though_their_files_cannot_be_written(output, trace, full, blocked):
     out = see.GGMetrics.execute(trace, blocked, -1)
-    assert out.result[0] is trace
-    assert "record check" in out.ui["text"][0]
-    assert "A file stands where a folder is needed" in out.ui["text"][1]
+    assert out[0] is trace
+    assert "record check" in ui_of(out)["text"][0]
+    assert "A file stands where a folder is needed" in ui_of(out)["text"][1]
     full()
     out = see.GGMetrics.execute(trace, "metrics", -1)
-    assert out.ui["text"] == [out.result[1], out.ui["text"][1]]
-    assert FREE in out.ui["text"][1]
+    assert ui_of(out)["text"] == [out[1], ui_of(out)["text"][1]]
+    assert FREE in ui_of(out)["text"][1]
     out = compare.GGCompareTraces.execute(trace, trace, -1, "light")
-    assert out.result[0].isfinite().all()
-    assert FREE in out.ui["text"][1]
+    assert out[0].isfinite().all()
+    assert FREE in ui_of(out)["text"][1]
 
 
 def test_what_is_nothing_but_a_file_is_an_error_that_names_the_remedy(output, trace, full, blocked):
-    for write in (trace_files.GGSaveTrace.execute, in_a_workflow(export_html.GGExportHTML).execute):
-        with pytest.raises(NotWritten, match="A file stands where a folder is needed"):
-            write(trace, blocked)
-    full()
-    for write in (trace_files.GGSaveTrace.execute, in_a_workflow(export_html.GGExportHTML).execute):
-        with pytest.raises(NotWritten, match=FREE):
-            write(trace, "fine")
+    for place, words in ((blocked, "A file stands where a folder is needed"), ("fine", FREE)):
+        for write in (trace_files.GGSaveTrace.execute, in_a_workflow(export_html.GGExportHTML).execute):
+            with pytest.raises(NotWritten, match=words):
+                write(trace, place)
+        full()
 
 
 def test_the_inspector_shows_what_fits_when_the_temp_folder_is_full(output, full):
     trace = exact_trace(4.0, batch=8, steps=40)
     full()
     out = GGInspector.execute(trace)
-    (record,) = out.ui["gg_record"]
-    assert out.result[0] is trace
+    (record,) = ui_of(out)["gg_record"]
+    assert out[0] is trace
     assert 1 < len(record["steps"]) < 40
     assert size_of(record) <= IN_MESSAGE
     assert record["notes"][-1].startswith("Not all steps are shown: ")
@@ -296,13 +281,13 @@ def trained(model, prefix="noisy", steps=2):
 def test_a_trained_classifier_comes_out_though_its_file_cannot_be_written(labelled, output, full):
     full()
     out = trained(labelled["ve"][0])
-    classifier, curve, about = out.result
+    classifier, curve, about = out.args
     assert classifier.labels == ("a", "b")
     assert curve.isfinite().all()
     assert about.startswith("Not written: noisy_")
     assert FREE in about
     assert "accuracy on" in about
-    assert len(out.ui["text"]) == 2, "the curve could not be shown either"
+    assert len(ui_of(out)["text"]) == 2, "the curve could not be shown either"
 
 
 def test_a_place_that_cannot_be_is_known_before_the_training(labelled, output, monkeypatch):

@@ -120,6 +120,7 @@ def test_timesteps_that_are_alike_after_rounding_are_told_apart():
 
 def test_clipping_hides_no_other_reading():
     watch, _ = watched("DDPMScheduler", {"clip_sample": True})
+    assert watch.at
     assert [(one.kind, one.sign) for one in watch.at.readings] == [("epsilon", 1.0)]
 
 

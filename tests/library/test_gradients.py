@@ -1,6 +1,7 @@
 """Gradients of energies without a host: the same terms, the same numbers, in any loop."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -28,14 +29,14 @@ class Clean:
 
     labels, noise_aware, judge = ("0", "1", "2"), False, False
 
-    def logits(self, x, sigma=0.0, alpha=1.0):
+    def logits(self, x, sigma, alpha):
         return WORLD.label_log_prob(x, 0.5)
 
 
 BLURRED = LabelEnergy(Clean(), ((1,),))
 
 
-def unguided(rule, denoiser=DENOISER, sigmas=SIGMAS):
+def unguided(rule, denoiser: Any = DENOISER, sigmas=SIGMAS):
     """A run without a condition, whose only guidance is the rule."""
     run = record(denoiser, sigmas, cond=None, gamma=1.0, rule=rule)
     return run, run.sample(noise(scale=sigmas[0]))

@@ -1,6 +1,7 @@
 """A diffusers pipeline, watched through its guider: its own numbers, and not one of them changed."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -40,13 +41,17 @@ def pipeline(unet, scheduler, guider):
     shapes = {"prompt_embeds": (2, 7, 16), "pooled_prompt_embeds": (2, 16), "add_time_ids": (2, 6)}
     fields = {word + name: torch.randn(s, generator=draws) for name, s in shapes.items() for word in ("", "negative_")}
 
-    def sampled():
+    def sampled() -> Any:
         scheduler.set_timesteps(STEPS)
         latents = scheduler.init_noise_sigma * torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(1))
         inputs = {"latents": latents, "timesteps": scheduler.timesteps, "num_inference_steps": STEPS}
         return pipe(**inputs, denoiser_input_fields=fields, output="latents")
 
     return pipe, sampled
+
+
+def guiders():
+    return pytest.importorskip("diffusers").guiders
 
 
 def schedulers():
@@ -61,13 +66,11 @@ def schedulers():
 
 @pytest.mark.parametrize("name", ["euler", "v", "ddim", "flow"])
 def test_the_record_is_of_the_run_that_was(unet, name):
-    from diffusers.guiders import ClassifierFreeGuidance
-
     scheduler = schedulers()[name]
     if name == "flow":
         scheduler.scale_model_input = lambda latents, t: latents  # SDXL's loop asks for it
         scheduler.init_noise_sigma = 1.0
-    pipe, sampled = pipeline(unet, scheduler, ClassifierFreeGuidance(guidance_scale=5.0))
+    pipe, sampled = pipeline(unet, scheduler, guiders().ClassifierFreeGuidance(guidance_scale=5.0))
     plain = sampled()
     with watch_guider(pipe.guider, pipe.scheduler) as watch:
         found = sampled()
@@ -85,16 +88,16 @@ def test_the_record_is_of_the_run_that_was(unet, name):
 
 
 def test_guidance_that_begins_late_and_a_rule_of_theirs(unet):
-    from diffusers.guiders import AdaptiveProjectedGuidance, ClassifierFreeGuidance
-
-    late = ClassifierFreeGuidance(guidance_scale=4.0, start=0.5, use_original_formulation=True)
+    late = guiders().ClassifierFreeGuidance(guidance_scale=4.0, start=0.5, use_original_formulation=True)
     pipe, sampled = pipeline(unet, schedulers()["euler"], late)
     with watch_guider(pipe.guider, pipe.scheduler) as watch:
         sampled()
     assert watch.trace.stage == ["cond_only"] * 3 + ["step"] * 3
     assert watch.trace.steps["gamma"].tolist() == [1.0] * 3 + [5.0] * 3
     assert (watch.trace.record.dot("D-G", "D-G")[3:] < 1e-8 * watch.trace.record.dot("u", "u")[3:]).all()
-    pipe, sampled = pipeline(unet, schedulers()["euler"], AdaptiveProjectedGuidance(guidance_scale=4.0, eta=0.0))
+    pipe, sampled = pipeline(
+        unet, schedulers()["euler"], guiders().AdaptiveProjectedGuidance(guidance_scale=4.0, eta=0.0)
+    )
     with watch_guider(pipe.guider, pipe.scheduler, model={"name": "tiny"}) as watch:
         sampled()
     assert watch.trace.header["chain"] == "AdaptiveProjectedGuidance"
@@ -140,9 +143,7 @@ def test_what_stood_on_a_guider_and_a_scheduler_stands_there_again():
 
 
 def test_another_pipelines_guider_sees_nothing():
-    from diffusers.guiders import ClassifierFreeGuidance
-
-    with watch_guider(ClassifierFreeGuidance(), schedulers()["euler"]) as watch:
+    with watch_guider(guiders().ClassifierFreeGuidance(), schedulers()["euler"]) as watch:
         assert watch.finished_trace is None
     with pytest.raises(ValueError, match="took no step"):
         _ = watch.trace

@@ -46,8 +46,8 @@ def test_a_network_without_a_null_label_says_so(networks, name):
     assert denoiser.spec.null_index is None
     with pytest.raises(ValueError, match=re.escape(WITHOUT)):
         record(denoiser, [1.0, 0.5, 0.0], cond=1, gamma=3.0).sample(x)
-    for alone in ({"gamma": 1.0}, {"gamma": 3.0, "uncond": 0}):
-        assert record(denoiser, [1.0, 0.5, 0.0], cond=1, **alone).sample(x).n == 2
+    for gamma, uncond in ((1.0, None), (3.0, 0)):
+        assert record(denoiser, [1.0, 0.5, 0.0], cond=1, gamma=gamma, uncond=uncond).sample(x).n == 2
 
 
 FORMS = {

@@ -2,6 +2,7 @@
 
 import math
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -169,7 +170,8 @@ def test_a_network_with_gradients_leaves_no_graph_in_the_record():
     trace = run.finish(x)
     assert not run.end.requires_grad
     assert not any(tensor.requires_grad for tensor in (*trace.steps.values(), *trace.tensors.values()))
-    assert run.evaluate.runner.following[0].rules[0].mean.grad_fn is None
+    evaluate: Any = run.evaluate
+    assert evaluate.runner.following[0].rules[0].mean.grad_fn is None
     plain = record(DENOISER, SIGMAS, cond=1, rule=AdaptiveProjected()).sample(noise())
     assert torch.allclose(plain.steps["K"], trace.steps["K"], rtol=1e-9)
 

@@ -92,7 +92,7 @@ def test_a_wrong_axis_is_refused_before_the_first_run(axes, words, monkeypatch):
 @pytest.mark.parametrize("name", ["gamma", "cfg", "sampler"])
 def test_an_axis_beside_the_axes_is_refused(name):
     with pytest.raises(ValueError, match=rf"{name} is an axis. Give it as axes=\{{'{name}': \[1\]\}}"):
-        sweep(DENOISER, (2, 3, 8, 8), SIGMAS, cond=1, axes={}, **{name: 1})
+        sweep(DENOISER, (2, 3, 8, 8), SIGMAS, **{"cond": 1, "axes": {}, name: 1})
 
 
 def test_a_measure_goes_by_its_name_as_on_the_command_line():

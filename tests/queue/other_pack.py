@@ -40,7 +40,7 @@ class Endless:
         from comfy.model_management import interrupt_current_processing
         from comfy.samplers import KSAMPLER
 
-        def endless(model, x, sigmas, extra_args=None, callback=None, disable=None):
+        def endless(model, x, sigmas, extra_args, callback, disable):
             for i in count():
                 denoised = model(x, sigmas[0].expand(len(x)), **(extra_args or {}))
                 callback({"x": x, "i": i, "sigma": sigmas[0], "sigma_hat": sigmas[0], "denoised": denoised})

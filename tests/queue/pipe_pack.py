@@ -32,8 +32,8 @@ def sampled(model, positive, negative, seed, latent):
 
 def loaded():
     """A model and its conditions, which no wire has brought."""
-    model = HOST.NODE_CLASS_MAPPINGS["GGLoadDenoiser"].execute("pocket-1", "auto", "auto", "default").result[0]
-    return model, *HOST.NODE_CLASS_MAPPINGS["GGClassLabel"].execute(model, "3").result[:2]
+    model = HOST.NODE_CLASS_MAPPINGS["GGLoadDenoiser"].execute("pocket-1", "auto", "auto", "default")[0]
+    return model, *HOST.NODE_CLASS_MAPPINGS["GGClassLabel"].execute(model, "3").args[:2]
 
 
 class Provider:
@@ -44,7 +44,7 @@ class Provider:
 
     def sample(self, seed, latent):
         """A latent from a latent."""
-        return sampled(*self.given, seed, latent)
+        return sampled(*self.given, seed=seed, latent=latent)
 
 
 @node(WHOLE, ("TEST_TUPLE",))
@@ -59,7 +59,7 @@ def unpack_tuple(pipe):
 
 @node({"pipe": ("TEST_TUPLE",), **RUN}, ("TEST_TUPLE", "LATENT"))
 def sample_tuple(pipe, seed, latent):
-    return pipe, *sampled(*pipe, seed, latent)
+    return pipe, *sampled(*pipe, seed=seed, latent=latent)
 
 
 @node(WHOLE, ("TEST_TABLE",))
@@ -80,7 +80,7 @@ def unpack_table(pipe):
 @node({"pipe": ("TEST_TABLE",), **RUN}, ("LATENT",))
 def sample_table(pipe, seed, latent):
     given = pipe["extra"]["inside"][0] if "extra" in pipe else pipe.values()
-    return sampled(*given, seed, latent)
+    return sampled(*given, seed=seed, latent=latent)
 
 
 @node(WHOLE, ("TEST_PROVIDER",))

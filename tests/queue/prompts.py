@@ -7,6 +7,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import numpy
 import pytest
@@ -18,7 +19,7 @@ from guidance_geometry.sweeps.comfyui.process import DIRECT
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = Path(os.environ.get("COMFYUI_PATH") or ROOT / ".host" / "ComfyUI")
-ASKING = {"extra_data": {"guidance_geometry": {"record": True}}}
+ASKING: dict[str, Any] = {"extra_data": {"guidance_geometry": {"record": True}}}
 
 
 def first_look() -> dict:
@@ -66,7 +67,7 @@ def latents(client, job):
     return load(client.file(job.outputs["9"]["latents"][0]))["latent_tensor"]
 
 
-def fetched(client, path, **query):
+def fetched(client, path, **query) -> Any:
     """What the pack answers at one of its addresses."""
     with DIRECT.open(f"{client.address}/guidance_geometry/{path}?{urllib.parse.urlencode(query)}") as answer:
         body = answer.read()
@@ -103,7 +104,7 @@ def forget(client):
     client.run({"1": latent, "2": {"class_type": "PreviewAny", "inputs": {"source": ["1", 0]}}})
 
 
-def asked(server, path, user=None, **body):
+def asked(server, path, user=None, **body) -> Any:
     """The answer to a request of a user, or its status."""
     data = json.dumps(body).encode() if body else None
     headers = {"Content-Type": "application/json"} | ({"comfy-user": user} if user else {})

@@ -1,5 +1,7 @@
 """Driving the Guidance tab: a graph of the host's own samplers, its switch, and which runs it offers."""
 
+from typing import Any
+
 from guidance_geometry.tests.queue import steering
 from guidance_geometry.tests.queue.prompts import small
 from guidance_geometry.tests.queue.steering import numbers
@@ -17,7 +19,8 @@ FLAG = f"() => {ROOT}.extra?.guidance_geometry ?? null"
 
 def sampled(stages=1, **given):
     """A graph with the host's own samplers, one after the other."""
-    graph = small(**{"seed": 7000 + 100 * next(numbers), "steps": 6} | given)
+    values: dict[str, Any] = {"seed": 7000 + 100 * next(numbers), "steps": 6, **given}
+    graph = small(**values)
     last = graph.pop("9")
     inputs = {name: value for name, value in graph.pop("4")["inputs"].items() if not name.startswith("capture")}
     for stage in range(stages):

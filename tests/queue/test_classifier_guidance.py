@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from guidance_geometry.classifiers.reading import open_classifier
+from guidance_geometry.classifiers.wired import CleanClassifier
 from guidance_geometry.guidance.energies.label import LabelEnergy
-from guidance_geometry.tests.queue.prompts import ROOT, in_batches, latents, picture, refusal, steered
+from guidance_geometry.tests.classifier_files import CLASSIFIERS
+from guidance_geometry.tests.classifiers.slopes import open_as
+from guidance_geometry.tests.queue.prompts import in_batches, latents, picture, refusal, steered
 
 SAMPLERS = ["euler", "euler_ancestral", "heun", "dpmpp_2m", "dpmpp_2m_sde", "uni_pc"]
 
@@ -23,7 +25,7 @@ def guided(classifier="pocket-clean-1", evaluation="auto", scale=None, label="ro
 @pytest.fixture(scope="module")
 def belief():
     """Mean log p of the two labels that `guided` asks for, by the demo's clean classifier."""
-    clean = open_classifier(ROOT / "assets" / "classifiers" / "pocket-clean-1.safetensors", None)
+    clean = open_as(CLASSIFIERS / "pocket-clean-1.safetensors", CleanClassifier)
     wanted = tuple((clean.labels.index(label),) for label in ("robot", "face"))
     return lambda images: float(LabelEnergy(clean, wanted).log_prob(images).mean())
 

@@ -4,9 +4,11 @@ import pytest
 import torch
 
 from guidance_geometry.classifiers.reading import open_classifier
+from guidance_geometry.classifiers.wired import CleanClassifier
 from guidance_geometry.dev.fixtures.tiny_folders import save_tiny
 from guidance_geometry.guidance.energies.perception import DepthEnergy, SegmentationEnergy, TextEnergy
 from guidance_geometry.guidance.energies.reference import FeatureEnergy, StyleEnergy
+from guidance_geometry.tests.classifiers.slopes import open_as
 from guidance_geometry.tests.queue.prompts import ROOT, in_batches, latents, refusal, steered
 
 pytest.importorskip("transformers", reason="transformers comes with the host")
@@ -118,7 +120,7 @@ def test_what_a_network_sees_is_reached(client, networks, folder, name):
         latents(client, client.run(steered(*seen(name, networks), scale, "x0", **RUN))) for scale in (0.0, 10.0)
     )
     own = ROOT / "assets" / "classifiers" / "pocket-clean-1.safetensors"
-    energy = made(name, open_classifier(own if name == "style" else folder / FOLDERS[name], None))
+    energy = made(name, open_classifier(own if name == "style" else folder / FOLDERS[name]))
     assert found.isfinite().all()
     assert (energy.log_prob(found) > energy.log_prob(plain)).all()
 
@@ -130,7 +132,7 @@ def test_a_map_may_be_a_picture(client, networks, folder, classes, wanted):
     if classes == "*":
         more["30"] = {**ORANGE_PICTURE, "inputs": ORANGE_PICTURE["inputs"] | {"color": 0x010101}}
     plain, found = (latents(client, client.run(steered(energy, more, scale, "x0", **RUN))) for scale in (0.0, 10.0))
-    guide = open_classifier(folder / FOLDERS["map"], None)
+    guide = open_as(folder / FOLDERS["map"], CleanClassifier)
     everywhere = SegmentationEnergy(guide, torch.full((1, 32, 32), guide.labels.index(wanted)))
     assert (everywhere.log_prob(found) > everywhere.log_prob(plain)).all()
 

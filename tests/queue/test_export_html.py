@@ -1,6 +1,7 @@
 """A page that the queue wrote, opened from disk in a browser without a network."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -160,8 +161,8 @@ def written_page(folder, trace, **more):
 
 def test_words_of_the_run_stay_words(browser, tmp_path):
     trace = exact_trace(4.0, batch=2, steps=6, capture=False)
-    trace.header["model"]["name"] = trace.header["sampler"] = trace.header["chain"] = HOSTILE
-    trace.header["labels"][:] = [HOSTILE, HOSTILE]
+    said = {"model": {**trace.header["model"], "name": HOSTILE}, "labels": [HOSTILE] * 2, "sampler": HOSTILE}
+    trace = replace(trace, header={**trace.header, **said, "chain": HOSTILE})
     page = opened_page(browser, written_page(tmp_path, trace, notes=[HOSTILE], problems=[HOSTILE]))
     assert page.complaints == []
     assert page.title().startswith(f"Guidance: {HOSTILE}")

@@ -3,6 +3,7 @@
 import json
 import urllib.parse
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from guidance_geometry.tests.queue import steering
 from guidance_geometry.tests.queue.prompts import HOST
 
 
-def answered(client, *path):
+def answered(client, *path) -> tuple[int, Any]:
     """Status and JSON that the server answers, None without content."""
     place = "/".join(urllib.parse.quote(part, safe="") for part in path)
     with DIRECT.open(f"{client.address}/guidance_geometry/{place}") as answer:

@@ -37,37 +37,37 @@ def swept(server, tmp_path):
         )
         return done.returncode, done.stdout + done.stderr
 
-    run.folder = tmp_path / "out"
     return run
 
 
-def test_a_sweep_runs_once_and_more_values_run_alone(swept):
+def test_a_sweep_runs_once_and_more_values_run_alone(swept, tmp_path):
     code, said = swept(*SMALL, "1,4", "--rule", "cfg, APG")
     assert (code, "4 cells, 0 done before, 4 to run" in said) == (0, True), said
-    assert {path.name for path in swept.folder.iterdir()} >= {"plan.json", "results.csv", "index.html", "sheet.png"}
-    next((swept.folder / "cells").glob("*.safetensors")).write_bytes(b"half")  # as if killed
+    files = {path.name for path in (tmp_path / "out").iterdir()}
+    assert files >= {"plan.json", "results.csv", "index.html", "sheet.png"}
+    next((tmp_path / "out" / "cells").glob("*.safetensors")).write_bytes(b"half")  # as if killed
     code, said = swept(*SMALL, "4,8", "--rule", "cfg, APG", "--measures", "strength,difference")
     assert (code, "6 cells, 3 done before, 3 to run" in said) == (0, True), said
-    rows = json.loads((swept.folder / "results.json").read_text())["rows"]
+    rows = json.loads((tmp_path / "out" / "results.json").read_text())["rows"]
     assert len(rows) == len({row["id"] for row in rows}) == 6
     assert all("difference" in row["measures"] for row in rows)
 
 
-def test_a_judge_scores_every_cell_by_the_label_that_it_has(swept, judged):
+def test_a_judge_scores_every_cell_by_the_label_that_it_has(swept, judged, tmp_path):
     words = ["--workflow", judged, "--set", "steps=6", "--cfg", "3", "--axis", "label: robot, plant"]
     code, said = swept(*words)
     assert code == 0, said
-    rows = json.loads((swept.folder / "results.json").read_text())["rows"]
+    rows = json.loads((tmp_path / "out" / "results.json").read_text())["rows"]
     scores = {row["place"]["label"]: row["measures"]["judge"] for row in rows}
     assert len(scores) == 2
     assert all(-3 < score <= 0 for score in scores.values()), scores
-    assert "judge" in (swept.folder / "results.csv").read_text().splitlines()[0].split(",")
+    assert "judge" in (tmp_path / "out" / "results.csv").read_text().splitlines()[0].split(",")
 
 
-def test_a_judge_without_the_label_is_refused_before_any_picture(swept, judged):
+def test_a_judge_without_the_label_is_refused_before_any_picture(swept, judged, tmp_path):
     code, said = swept("--workflow", judged, "--cfg", "3", "--axis", "label: robot, robto")
     assert (code, "The judge cannot be asked: GGLabelEnergy" in said, "robot" in said) == (2, True, True), said
-    assert not swept.folder.exists()
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_rule_in_a_file_runs_where_comfyui_was_started_with_it(tmp_path, monkeypatch, swept):
@@ -82,7 +82,7 @@ def test_a_rule_in_a_file_runs_where_comfyui_was_started_with_it(tmp_path, monke
     with host_in(tmp_path / "host") as live:
         code, said = swept("--server", live.address, *words)
         assert code == 0, said
-        rows = json.loads((swept.folder / "results.json").read_text())["rows"]
+        rows = json.loads((tmp_path / "out" / "results.json").read_text())["rows"]
         scales = {row["place"]["rule"]: row["measures"]["effective_scale"] for row in rows}
         assert scales == pytest.approx({"cfg": 5.0, f"{file}:halfway": 3.0}, abs=1e-3)
         other = [

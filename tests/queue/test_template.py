@@ -29,7 +29,7 @@ RUN = """() => new Promise(resolve => {
 })"""
 FOLDERS = {"denoiser_name": "denoisers", "classifier_name": "classifiers", "vae_name": "vae"}
 WITH_FILES = tuple(LAYOUTS[name] for name in ("Autoguidance", "ImageNet class with a classifier"))
-layouts = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+layouts = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=[*LAYOUTS])
 
 
 def read(file):
@@ -43,7 +43,7 @@ def stocked(host, server):
         yield server
 
 
-@pytest.fixture(scope="module", params=LAYOUTS.values(), ids=LAYOUTS)
+@pytest.fixture(scope="module", params=LAYOUTS.values(), ids=[*LAYOUTS])
 def opened(stocked, browser, request):
     """The editor, opened at the address that `dev.py serve` prints, and what it shows."""
     layout = request.param

@@ -1,7 +1,7 @@
 import pytest
 
 from guidance_geometry.sweeps import parquet as study_parquet
-from guidance_geometry.sweeps.addresses import place_at
+from guidance_geometry.sweeps.addresses import Address, place_at
 from guidance_geometry.sweeps.parquet import columns_of, write_parquet
 
 arrow = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed: it comes with pip install 'ray[data]'")
@@ -42,6 +42,7 @@ def test_no_rows_are_an_empty_table(tmp_path):
 
 def test_an_address_takes_it_too():
     place = place_at("memory://parquet/results.parquet")
+    assert isinstance(place, Address)
     write_parquet(place, ROWS)
     (copy,) = place.system.find("parquet")
     with place.system.open(copy) as file:

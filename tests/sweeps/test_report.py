@@ -2,6 +2,7 @@
 
 import math
 import re
+from typing import Any
 
 import pytest
 import torch
@@ -100,12 +101,13 @@ MANY = (Axis("cfg", (1, 4)), Axis("sampler", ("euler", "heun")), Axis("seed", tu
 
 
 def test_the_judge_prefers_what_it_can_tell_apart():
-    best = best_of(judged(lambda p: -p["cfg"] - 0.01 * p["seed"] * p["cfg"]), ["cfg"])
+    best: Any = best_of(judged(lambda p: -p["cfg"] - 0.01 * p["seed"] * p["cfg"]), ["cfg"])
     assert (best.setting, best.rivals) == ((("cfg", 1),), ())
     assert best.mean.mean == pytest.approx(-1.01)
     # cfg 4 is below cfg 1 by 1, 2 and 3: t = 2 sqrt 3 with 2 degrees of freedom, p .074
     close = judged(lambda p: -10 - p["seed"] - (p["cfg"] == 4) * (1 + p["seed"]))
-    assert best_of(close, ["cfg"]).rivals == ((("cfg", 4),),)
+    best = best_of(close, ["cfg"])
+    assert best.rivals == ((("cfg", 4),),)
     assert best_of(close, []) is None
 
 
@@ -176,7 +178,7 @@ def test_a_study_of_one_draw_tells_no_difference():
     ],
 )
 def test_a_mean_has_no_more_digits_than_its_interval(spread, unit, words):
-    assert report._number(Spread(*spread, 3), unit) == words
+    assert report._number(Spread(*spread, count=3), unit) == words
 
 
 def test_a_study_in_which_every_axis_counts_says_so():

@@ -125,7 +125,7 @@ def test_what_a_kill_left_is_deleted_once_it_is_old(half_done):
     old, fresh = half_done.cells / ".0123456789ab.part", half_done.path / ".ba9876543210.part"
     for part in (old, fresh):
         part.write_bytes(b"half")
-    os.utime(old, (time.time() - 100,) * 2)
+    os.utime(old, (time.time() - 100, time.time() - 100))
     before = {*half_done.path.rglob("*")} - {old}
     half_done.tidy()
     assert {*half_done.path.rglob("*")} == before

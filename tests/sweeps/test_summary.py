@@ -19,7 +19,7 @@ from guidance_geometry.sweeps.addresses import place_at
 from guidance_geometry.sweeps.axes import Axis
 from guidance_geometry.sweeps.cells import cells_of
 from guidance_geometry.sweeps.plan import Plan
-from guidance_geometry.sweeps.results import Folder
+from guidance_geometry.sweeps.results import CELLS, Folder
 from guidance_geometry.sweeps.rules import NOTHING
 from guidance_geometry.sweeps.sheet import caption
 from guidance_geometry.sweeps.summary import write_summary
@@ -51,7 +51,7 @@ def filled(folder, plan, tmp_path):
 def test_pictures_of_several_sizes_share_a_sheet(tmp_path):
     folder = Folder(tmp_path / "study")
     cells = filled(folder, PLAN, tmp_path)
-    folder.picture_of(cells[1].id).write_bytes(picture(1, 60, 120))
+    (tmp_path / "study" / CELLS / f"{cells[1].id}.png").write_bytes(picture(1, 60, 120))
     assert len(write_summary(folder, PLAN, cells, "a title", "")) == 2
     assert (folder.path / "sheet.png").exists()
 
@@ -60,7 +60,7 @@ def test_pictures_of_several_sizes_share_a_sheet(tmp_path):
 def test_the_page_is_written_with_the_cells_that_are_good(tmp_path, capsys, data):
     folder = Folder(tmp_path / "study")
     cells = filled(folder, PLAN, tmp_path)
-    place = folder.picture_of(cells[0].id)
+    place = tmp_path / "study" / CELLS / f"{cells[0].id}.png"
     place.unlink() if data is None else place.write_bytes(data)
     assert [row["id"] for row in write_summary(folder, PLAN, cells, "a title", "")] == [cells[1].id]
     assert "set aside: cfg=1: " in capsys.readouterr().err
@@ -100,7 +100,7 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch,
     folder = Folder(tmp_path / "study")
     cells = filled(folder, PLAN, tmp_path)
     write_summary(folder, PLAN, cells, "A study", "")
-    before = {path.name: path.read_bytes() for path in folder.path.iterdir() if path.is_file()}
+    before = {path.name: path.read_bytes() for path in (tmp_path / "study").iterdir() if path.is_file()}
     real, order = writing.os.fsync, iter(WRITTEN)
 
     def full(number):
@@ -111,7 +111,7 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch,
     monkeypatch.setattr(writing.os, "fsync", full)
     with pytest.raises(NotWritten, match=f"{name} could not be written"):
         write_summary(folder, PLAN, cells, "Another title", "")
-    after = {path.name: path.read_bytes() for path in folder.path.iterdir() if path.is_file()}
+    after = {path.name: path.read_bytes() for path in (tmp_path / "study").iterdir() if path.is_file()}
     assert (after.keys(), after[name]) == (before.keys(), before[name])
 
 
@@ -133,7 +133,9 @@ def test_a_study_resumes_from_an_address_and_leaves_its_files_there(address, tmp
     assert Folder(address).missing([first, second]) == [second]
     assert Folder(address).widen(Plan(WORKFLOW, (Axis("cfg", (4,)),))).axes[0].values == (1, 2, 4)
     rows = write_summary(folder, PLAN, [first, second], "A study", "")
-    assert rows[0]["measures"]["strength"] == Folder(address).row(first)["measures"]["strength"]
+    row = Folder(address).row(first)
+    assert row
+    assert rows[0]["measures"]["strength"] == row["measures"]["strength"]
     names = {path.rpartition("/")[2] for path in address.system.find("bucket")}
     ends = {f"{first.id}.{end}" for end in ("json", "png", "safetensors")}
     assert names == FILES | ends
@@ -143,8 +145,8 @@ def test_a_study_resumes_from_an_address_and_leaves_its_files_there(address, tmp
 def test_a_report_is_told_again_from_the_folder(tmp_path):
     folder = Folder(tmp_path / "study")
     write_summary(folder, PLAN, filled(folder, PLAN, tmp_path), "A study", "")
-    command = [sys.executable, ROOT, "study", "plan.yaml", "--report", "--output"]
-    again = subprocess.run([*command, folder.path], capture_output=True, text=True, check=True)
+    command = [sys.executable, str(ROOT), "study", "plan.yaml", "--report", "--output"]
+    again = subprocess.run([*command, str(folder.path)], capture_output=True, text=True, check=True)
     assert again.stdout == (folder.path / "report.txt").read_text(encoding="utf-8")
     assert "cfg (too few draws to tell)" in again.stdout
     none = subprocess.run([*command, tmp_path], capture_output=True, text=True, check=False)

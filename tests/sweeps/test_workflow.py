@@ -299,7 +299,9 @@ def test_a_rule_in_a_file_is_a_node_that_knows_its_content(tmp_path):
     made = with_values(workflow(), {"rule": f"APG + {words}"}, Nodes([*RULES, FILES]))
     node = made[made["4"]["inputs"]["guidance"][0]]
     assert (node["class_type"], node["inputs"]["rule"]) == ("GGRuleFile", "my_rule.py:halfway")
-    assert node["inputs"]["digest"] == RuleFile.of(words).digest
+    rule = RuleFile.of(words)
+    assert rule
+    assert node["inputs"]["digest"] == rule.digest
 
 
 def test_a_server_that_runs_no_files_is_never_told_of_one():

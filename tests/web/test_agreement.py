@@ -121,7 +121,8 @@ def tried(trace, step, k, other):
     data, alpha = trace.header["sigma_data"], math.nan if step["alpha"] is None else step["alpha"]
     given = {"gamma": other, "alpha": alpha, "count": trace.count, "sigma_data": math.nan if data is None else data}
     record = GramRecord(trace.record.vectors, numbers)
-    return [float(METRICS[m].function(record, **{need: given[need] for need in METRICS[m].needs})) for m in OF_SCALE]
+    functions = {m: METRICS[m].function for m in OF_SCALE}
+    return [float(f(record, **{need: given[need] for need in METRICS[m].needs})) for m, f in functions.items() if f]
 
 
 def ended(trace, i, b, other):

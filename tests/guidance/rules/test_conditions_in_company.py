@@ -49,15 +49,10 @@ def at_the_start(p):
     return replace(p, sigma=torch.ones_like(p.sigma))
 
 
-@pytest.mark.parametrize("conditions", CONDITIONS)
-def test_zero_init_waits_behind_conditions(conditions):
+@pytest.mark.parametrize("other", [*CONDITIONS.values(), DynamicThreshold("percentile", 0.5, 0.1)], ids=type)
+def test_zero_init_waits_behind_conditions_and_before_a_threshold(other):
     p = at_the_start(toy("flow", names=("other",)))
-    assert torch.equal(in_chain((ZeroStar(1), CONDITIONS[conditions]), p, 4.0, FLOW_RUN), p.x)
-
-
-def test_zero_init_waits_before_a_threshold():
-    p = at_the_start(toy("flow", names=("other",)))
-    assert torch.equal(in_chain((ZeroStar(1), DynamicThreshold("percentile", 0.5, 0.1)), p, 4.0, FLOW_RUN), p.x)
+    assert torch.equal(in_chain((ZeroStar(1), other), p, 4.0, FLOW_RUN), p.x)
 
 
 @pytest.mark.parametrize("order", [1, -1], ids=["behind it on the wire", "before it"])
