@@ -114,6 +114,7 @@ def test_the_evaluations_of_a_step_are_told_apart():
         (lambda now, first: {"sigma": now, "denoised": first}, (0, 2, 4)),
         (lambda now, first: {"sigma": torch.tensor([now * 1.00005]), "denoised": first[..., :1]}, (0, 2, 4)),
         (lambda now, first: {"denoised": 1.0005 * first}, (0, 2, 4)),
+        (lambda now, first: {"sigma": int(now)}, (0, 2, 4)),
         (lambda now, first: {"sigma": now * 1.01}, (1, 3, 5)),
         (lambda now, first: {"sigma": "unknown"}, (1, 3, 5)),
     ],

@@ -52,5 +52,11 @@ def test_what_is_left_of_a_push_is_what_later_steps_do_not_take_back(trace):
     assert first < last
 
 
+def test_a_sample_is_alone_where_another_acted_otherwise(trace):
+    assert choices_of(trace, [0, 1], [0])["alone"] == [False, False]
+    other = trace.steps["gamma_eff"] + torch.tensor([0.0, 0.2])
+    assert choices_of(with_columns(trace, gamma_eff=other), [1], [0])["alone"] == [True]
+
+
 def test_a_run_without_steps_has_nothing_to_choose(trace):
     assert choices_of(trace, [0, 1], []) == {}

@@ -52,6 +52,7 @@ def test_a_step_without_uncond_is_unknown_and_equal_to_itself_elsewhere():
 def test_without_two_captured_steps_there_is_nothing():
     trace = exact_trace(4.0, batch=1, steps=3, capture=False)
     assert directions_of(trace) is None
+    assert directions_of(exact_trace(4.0, batch=1, steps=2)).steps == [0, 1]
     assert with_directions(trace) is trace
     assert "directions" not in run_record(trace)
 

@@ -167,6 +167,8 @@ def test_how_far_a_step_follows_is_known_where_the_response_is_proved():
     unproved = accumulated([steps[0], moved, steps[2]], response=EULER).columns()
     assert unproved["kappa"].isnan().tolist() == [False, True, False]
     assert accumulated(doubled, response=EULER).columns()["m12"].isnan().all(), "an evaluation more than expected"
+    hidden = Response(tuple(replace(step, hidden=0.1) for step in EULER.steps))
+    assert accumulated(steps, response=hidden).columns()["m12"].isnan().all(), "noise that nobody sees"
 
 
 def test_cross_step_numbers_stand_in_the_row_of_the_earlier_step():
@@ -273,10 +275,15 @@ def test_the_budget_is_kept_and_what_was_left_out_is_said():
     assert {*tensors} == {"x", "uncond", "cond", "guided", "move"}
 
 
-def test_numbers_keep_no_tensor():
+def test_numbers_keep_no_tensor_and_pictures_their_own():
     capture = Capture("numbers")
     capture.keep(many_steps(1)[0])
     assert capture.stack() == ([], {}, "")
+    (step,), pictures = many_steps(1), Capture("pictures")
+    half = replace(step, x=step.x.half())
+    pictures.keep(half)
+    half.x.fill_(1.0)
+    assert not pictures.stack()[1]["x"].any()
 
 
 def test_the_step_that_has_begun_is_told_by_its_calls():

@@ -74,6 +74,12 @@ def test_captured_tensors_are_found_by_step():
     assert trace.captured_tensor("weak", 3) is None
     with pytest.raises(ValueError, match="keeps no weak of step 4"):
         trace.require_tensor("weak", 3)
+    assert (repr(trace).count("tensors of 6 steps"), repr(replace(trace, header=header())).count("numbers only")) == (
+        1,
+        1,
+    )
+    medians = [sorted(trace.column("M1")[:, b].tolist()) for b in range(2)]
+    assert trace.middle_of("M1") == pytest.approx(sum(sum(one[2:4]) / 2 for one in medians) / 2)
     assert trace.pixels
     assert not replace(trace, header=header(latent={"shape": [4, 8, 8]})).pixels
 
@@ -180,6 +186,8 @@ def test_whatever_fits_is_kept(tmp_path, limit):
     assert (tmp_path / "run.safetensors").stat().st_size <= limit
     assert found.steps is trace.steps
     assert ("end" in found.tensors) or not found.captured_steps
+    note = found.header["capture"]["note"]
+    assert ("the end state too" in note) == ("end" not in found.tensors)
 
 
 def test_numbers_that_do_not_fit_are_refused():
