@@ -16,13 +16,7 @@ from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.guidance.energies.protocol import PictureEnergy
 from guidance_geometry.guidance.gradients.term import GradientOptions
 from guidance_geometry.guidance.printing import LONGEST, Printed, quote, safe_text, text_of
-from guidance_geometry.guidance.rules.angle import Angle
 from guidance_geometry.guidance.rules.kinds import Combine, Rule
-from guidance_geometry.guidance.rules.plus_plus import PlusPlus
-from guidance_geometry.guidance.rules.reuse import Reuse
-from guidance_geometry.guidance.rules.schedule import ScaleSchedule
-from guidance_geometry.guidance.rules.threshold import DynamicThreshold
-from guidance_geometry.guidance.rules.zero_star import ZeroStar
 from guidance_geometry.trace.trace import Trace
 
 from ..hostile import Broken, Hostile, filled
@@ -124,26 +118,6 @@ def test_a_rule_prints_its_text_on_every_wire():
 
 def test_options_say_what_differs_from_the_usual():
     assert str(GradientOptions(draws=4, checkpoint=True)) == "GradientOptions(draws 4, checkpoint True)"
-
-
-@pytest.mark.parametrize(
-    ("rule", "text"),
-    [
-        (DynamicThreshold("percentile", bound=2.0, quantile=0.9), "threshold bound 2, quantile 0.9"),
-        (DynamicThreshold("mimic", mimic_scale=5.0, quantile=0.9), "threshold mimic 5, quantile 0.9"),
-        (Reuse(2, "hold"), "u every 2 steps (hold)"),
-        (Reuse(1, stop=0.9, patience=3), "u every step, until cos 0.9 x3"),
-        (ZeroStar(0), "CFG-Zero*"),
-        (ZeroStar(2), "CFG-Zero*, zero-init 2"),
-        (PlusPlus("euler", 0.5), "CFG++ (euler)"),
-        (PlusPlus("ddim", 0.5), "CFG++ (ddim, eta 0.5)"),
-        (ScaleSchedule("beta", 0.0, 1.0, 3.0), "gamma beta 0 to 1, power 3"),
-        (ScaleSchedule("list", values=(7.0, 5.0)), "gamma list 7, 5"),
-        (Angle(60.0, keep_norm=True), "ADG up to 60 deg, length of c"),
-    ],
-)
-def test_the_text_of_a_rule_names_the_knobs_that_act(rule, text):
-    assert rule.text == text
 
 
 def test_what_has_no_text_of_its_own_is_told_by_its_knobs():

@@ -1,12 +1,11 @@
 """A rule in a file is found by FILE:RULE; what cannot be one is told in a sentence."""
 
-import math
 from typing import Any
 
 import pytest
 import torch
 
-from guidance_geometry.guidance.contract import chain_from, misfit
+from guidance_geometry.guidance.contract import chain_from
 from guidance_geometry.guidance.predictions import Predictions
 from guidance_geometry.guidance.rule_file import OFFERED, RuleFile
 
@@ -82,33 +81,3 @@ def test_what_was_named_at_the_start_goes_by_its_words_in_any_folder(tmp_path, m
     monkeypatch.setenv(OFFERED, "\n".join([f"{file}:halfway", f"{tmp_path}/gone.py:a", "no words"]))
     assert [*RuleFile.list_offers()] == ["my_rule.py:halfway"]
     assert place_of("elsewhere/my_rule.py:halfway").file == file
-
-
-class Half:
-    def init(self, run): ...
-
-
-class Short(Half):
-    def step(self, p): ...
-
-
-class Whole(Half):
-    def step(self, state, p, gamma): ...
-
-
-@pytest.mark.parametrize(
-    ("rule", "fault"),
-    [
-        (None, ""),
-        (Whole(), ""),
-        (Whole, "Whole is a class"),
-        (Half(), "Half is no rule: it has no step."),
-        (7, "int is no rule: it has no init and no step."),
-        (Short(), "Short.step takes (p), but is called with (state, p, gamma)."),
-        (math.hypot, ""),
-        (math.isclose, "isclose takes (a, b, *, rel_tol=1e-09, abs_tol=0.0), but"),
-    ],
-)
-def test_what_is_no_rule_says_what_it_lacks(rule, fault):
-    assert misfit(rule).startswith(fault)
-    assert bool(misfit(rule)) == bool(fault)

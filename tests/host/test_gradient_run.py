@@ -8,7 +8,6 @@ import comfy.model_patcher
 import comfy.model_sampling as host_sampling
 import pytest
 import torch
-from comfy.samplers import sampler_object
 
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.registry import draw_figure
@@ -18,9 +17,7 @@ from guidance_geometry.guidance.gradients.estimators import through_denoiser
 from guidance_geometry.guidance.gradients.term import GradientTerm, WatchTerm
 from guidance_geometry.guidance.mixture import ANY
 from guidance_geometry.guidance.predictions import output_from
-from guidance_geometry.host.guided_run import chain_guider
 from guidance_geometry.host.native_model import LabelledConfig, LabelledModel, LabelledNetwork, ModelCard
-from guidance_geometry.host.recording import Recording, RecordingSampler
 from guidance_geometry.nodes.load_classifier import GGLoadClassifier
 from guidance_geometry.trace.checks import check
 from guidance_geometry.trace.gram import VECTORS
@@ -305,17 +302,3 @@ def test_one_sample_without_a_gradient_is_said_and_stays_alone(pocket, empty_lat
     plain = run()[0]["samples"]
     assert torch.equal(spoilt[0]["samples"][0], whole[0]["samples"][0])
     assert (spoilt[0]["samples"][1] - plain[1]).abs().max() <= 1e-5
-
-
-@pytest.mark.parametrize(("evaluation", "steps"), [("noisy x_t", 3), ("x0 + backprop", 3), ("x0", 0)])
-def test_steps_without_a_push_are_counted_and_said(exact, empty_latent, evaluation, steps):
-    """A flow schedule that stays noisy for long: at three of its steps alpha is below .02."""
-    parts, energy, _ = exact["flow"]
-    guider = chain_guider(*parts, cfg=1.0, guidance=chain_of(energy, evaluation=evaluation))
-    recording = Recording("numbers")
-    x, sigmas = empty_latent("flow")["samples"], torch.tensor([1.0, 0.995, 0.985, 0.9, 0.5, 0.0])
-    guider.sample(torch.randn_like(x), x, RecordingSampler(sampler_object("heun"), recording), sigmas, seed=1)
-    assert recording.trace
-    told = [note for note in recording.trace.header["notes"] if "pushed nothing" in note]
-    assert told == ([] if not steps else [note for note in told if f"in {steps} of 5 steps" in note])
-    assert len(told) == (steps > 0)

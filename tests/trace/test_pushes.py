@@ -21,11 +21,6 @@ def test_the_push_is_what_the_scale_beyond_one_moved():
     assert torch.allclose(found, beyond.flatten(1).norm(dim=1), rtol=1e-12)
 
 
-def test_a_scale_of_one_pushes_nowhere():
-    trace = exact_trace(1.0, batch=2, steps=3, capture=False)
-    assert push(trace.record, 1.0, trace.steps["kappa"][:, None]).max() < 1e-9
-
-
 def test_the_contraction_is_how_a_gaussian_world_forgets():
     sigma, alpha = torch.tensor([0.3, 0.5]).double(), torch.tensor([1.0, 0.5]).double()
     assert torch.allclose(contraction(sigma, alpha, 0.4, False)[0], torch.tensor(0.8).double())

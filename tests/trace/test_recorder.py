@@ -286,18 +286,24 @@ def test_numbers_keep_no_tensor_and_pictures_their_own():
     assert not pictures.stack()[1]["x"].any()
 
 
-def test_the_step_that_has_begun_is_told_by_its_calls():
-    heun = Response(EULER.steps[:2], firsts=(0, 2), reports=(1, 3))
-    x, recorder = torch.zeros(1, 1, 2), Recorder(lambda step: None, 0.0, Stages(response=heun))
+@pytest.mark.parametrize(
+    ("response", "events", "expected"),
+    [
+        (Response(EULER.steps[:2], firsts=(0, 2), reports=(1, 3)), "ECEECE", [1, 1, 1, 1, 2, 2, 2]),
+        (LATE, "EEECEEEC", [1, 1, 1, 1, 1, 2, 2, 2, 2]),
+    ],
+)
+def test_the_step_that_has_begun_is_told_by_its_calls(response, events, expected):
+    """E: a call of the model; C: the sampler's callback."""
+    x, recorder = torch.zeros(1, 1, 2), Recorder(lambda step: None, 0.0, Stages(response=response))
     seen = [recorder.current_step]
-    for calls in (1, 2, 1):  # reports after the first evaluation, then evaluates again
-        for _ in range(calls):
+    for event in events:
+        if event == "E":
             recorder.keep_answer(recorder.begin_call(x, torch.ones(1)), Evaluation(x))
-            seen.append(recorder.current_step)
-        if len(seen) < 7:
+        else:
             recorder.end_step()
-            seen.append(recorder.current_step)
-    assert seen == [1, 1, 1, 1, 2, 2, 2]
+        seen.append(recorder.current_step)
+    assert seen == expected
 
 
 def test_a_step_has_all_its_calls():
@@ -305,15 +311,3 @@ def test_a_step_has_all_its_calls():
     steps, _ = watched(noisy_heun, stages=Stages(SIGMAS, heun))
     assert [len(step.calls) for step in steps] == [2, 2, 1]
     assert all(step.calls[0] is step.evaluation for step in steps)
-
-
-def test_the_step_of_a_sampler_that_reports_late_begins_with_its_first_call():
-    x, recorder = torch.zeros(1, 1, 2), Recorder(lambda step: None, 0.0, Stages(response=LATE))
-    seen = []
-    for _ in range(2):
-        for _ in range(3):
-            recorder.keep_answer(recorder.begin_call(x, torch.ones(1)), Evaluation(x))
-            seen.append(recorder.current_step)
-        recorder.end_step()
-        seen.append(recorder.current_step)
-    assert seen == [1, 1, 1, 1, 2, 2, 2, 2]
