@@ -54,6 +54,7 @@ SHAPES = {  # of the host's family, and [B, ...] of a latent: what one picture o
     "Wan, 81 frames of 832 x 480": ("WAN21_T2V", (1, 16, 21, 60, 104)),
 }
 JUDGED = 1 << 16  # values from which on the cost of one is held to its limit: below, calls cost more than values
+WAITS = {"cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize"}  # as CUDA's profiler names them
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 SD15 = {  # beside what the small one has; the width is an option
     "channel_mult": [1, 2, 4, 4],
@@ -272,6 +273,33 @@ def memory_lines() -> list[Line]:
     return lines
 
 
+def wait_lines() -> list[Line]:
+    """How much more often a recorded run waits for a CUDA device than one that is not, at 6 steps and at 12."""
+    if device_type() != "cuda":
+        return [
+            ("waits for the device: counted on CUDA, and by tests/host/test_waits.py on a make-believe device", False)
+        ]
+    lines = []
+    for words, (family, shape) in SHAPES.items():
+        more = []
+        for steps in (6, 12):
+            plain, tapped = runs((*without_network(family, shape, torch.float32)[:4], steps))
+            more.append(waits_of(partial(tapped, "numbers")) - waits_of(plain))
+        lines.append((f"waits, {words}: {more[0]} more than without at 6 steps, {more[1]} at 12", more[1] > more[0]))
+        print(lines[-1][0], flush=True)
+    return lines
+
+
+def waits_of(run: Callable[[], None]) -> int:
+    """How often a run waits for a CUDA device, its own end not counted."""
+    from torch.profiler import ProfilerActivity, profile
+
+    run()
+    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as profiled:
+        run()
+    return sum(event.count for event in profiled.key_averages() if event.key in WAITS) - 1
+
+
 def most_memory(run: Callable[[], None]) -> float:
     """Bytes in use at the most, up to the end of a run: of the GPU, or of this process so far."""
     run()
@@ -304,7 +332,7 @@ def main() -> int:
         memory = memory_lines()
         ratios = recording_ratios(given.width, given.pairs)
         rows, slow = cost_of_a_value(given.pairs)
-        others = [batch_line(given.width, given.pairs), *gradient_lines(given.pairs), *memory]
+        others = [batch_line(given.width, given.pairs), *gradient_lines(given.pairs), *wait_lines(), *memory]
     if given.write:
         words = TEXT["DEVICE"].format(
             name=name, width=given.width, clock="processor" if device_type() == "cpu" else "wall"
