@@ -2,10 +2,13 @@
 
 import itertools
 import random
+import subprocess
+import sys
 import time
 from collections import deque
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 import numpy
 import pytest
@@ -15,6 +18,7 @@ from guidance_geometry.samplers import side_effects
 from guidance_geometry.samplers.response import Misfit
 from guidance_geometry.samplers.side_effects import time_limit, undo_changes
 
+ROOT = Path(__file__).resolve().parents[2]
 TABLE, COUNT = {"calls": 0}, 0
 
 
@@ -195,3 +199,24 @@ def test_a_loop_that_calls_nothing_is_ended_and_nothing_is_thrown_later():
     for _ in range(50):
         at_the_edge()
         turn(0.002)
+
+
+@pytest.mark.parametrize("seconds", [60, 0.01], ids=["in time", "too late"])
+def test_a_debugger_still_runs_after_a_time_limit(seconds):
+    """In a process of its own: where an interpreter waits for what never comes, all code under a debugger hangs."""
+    code = f"""
+import sys, time, types
+from contextlib import suppress
+sys.modules["pack"] = pack = types.ModuleType("pack")
+pack.__path__ = [{str(ROOT)!r}]
+from pack.samplers.side_effects import time_limit
+with suppress(TimeoutError), time_limit({seconds}, TimeoutError):
+    for _ in range(5): time.sleep(0.01)
+calls = []
+sys.setprofile(lambda *event: calls.append(event))
+(lambda: None)()
+sys.setprofile(None)
+print(len(calls) > 0)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "True"
