@@ -5,6 +5,7 @@ import os
 import time
 from dataclasses import replace
 from statistics import fmean, stdev
+from typing import Any
 
 import pytest
 import torch
@@ -107,17 +108,19 @@ def test_a_trace_of_the_same_size_that_cannot_be_read_is_no_result(half_done):
     assert half_done.set_aside([first]).keys() == {first.id}
 
 
-def test_nothing_is_kept_of_a_picture_that_cannot_be_opened(tmp_path, trace):
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"picture": b"<html>"}, r"picture of 6 bytes, which begins with b'<html>', cannot be opened\."),
+        ({"facts": {"verdict": "x" * 30_000}}, r"verdict is a str; .* is needed"),
+        ({"trace": b"cut off"}, "safetensors"),
+    ],
+)
+def test_nothing_is_kept_of_a_result_that_cannot_be_read(tmp_path, trace, change, message):
     folder, (first, _) = Folder(tmp_path), cells(plan_with())
-    with pytest.raises(ValueError, match=r"picture of 6 bytes, which begins with b'<html>', cannot be opened\."):
-        folder.write(first, trace, b"<html>", {}, ["strength"])
-    assert folder.missing([first]) == [first]
-
-
-def test_facts_that_no_row_may_have_are_refused(tmp_path, trace):
-    folder, (first, _) = Folder(tmp_path), cells(plan_with())
-    with pytest.raises(ValueError, match=r"verdict is a str; .* is needed"):
-        folder.write(first, trace, picture(0), {"verdict": "x" * 30_000}, ["strength"])
+    result: dict[str, Any] = {"trace": trace, "picture": picture(0), "facts": {}} | change
+    with pytest.raises(ValueError, match=message):
+        folder.write(first, **result, names=["strength"])
     assert folder.missing([first]) == [first]
 
 
@@ -150,13 +153,6 @@ def test_another_plan_in_the_folder_is_refused(half_done):
         half_done.widen(plan_with(overrides={"steps": 3}))
     with pytest.raises(ValueError, match="They vary cfg, this plan varies steps"):
         half_done.widen(Plan(workflow(), (Axis("steps", (1,)),)))
-
-
-def test_a_trace_that_cannot_be_read_leaves_no_row(tmp_path):
-    folder, (first, _) = Folder(tmp_path), cells(plan_with())
-    with pytest.raises(ValueError, match="safetensors"):
-        folder.write(first, b"cut off", picture(0), {}, ["strength"])
-    assert folder.missing([first]) == [first]
 
 
 def test_a_cell_that_succeeds_later_is_no_longer_set_aside(half_done, trace):
