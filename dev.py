@@ -81,7 +81,7 @@ def lab(args: argparse.Namespace) -> int:
     return run([python, RUN, args.name, *args.rest])
 
 
-def passed_on(args: argparse.Namespace) -> int:
+def run_command(args: argparse.Namespace) -> int:
     """Run a command of guidance-geometry where it was called, with the ComfyUI of this folder."""
     python, host = prepare(args, provision.STUDIES if args.name == "study" else ())
     # ComfyUI and the command compute at once: with a thread for every core each, they wait for each other.
@@ -275,12 +275,12 @@ def arguments() -> argparse.Namespace:
         add_own_options(command, sub)
     for name, what in COMMANDS.items():
         sub = commands.add_parser(name, help=what, parents=[shared], add_help=False)
-        sub.set_defaults(command=passed_on, name=name)
+        sub.set_defaults(command=run_command, name=name)
     args, rest = parser.parse_known_args()
     if not hasattr(args, "command"):
         parser.print_help()
         sys.exit(0)
-    if rest and args.command not in (passed_on, *WITH_REST):
+    if rest and args.command not in (run_command, *WITH_REST):
         parser.error(f"unknown: {' '.join(rest)}")
     args.rest = [*getattr(args, "rest", []), *rest]
     return args

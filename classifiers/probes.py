@@ -67,12 +67,8 @@ def check_length(file: str, source: str, extractor: FeatureExtractor | ImageText
 
 def read_statement(contract: Contract) -> tuple[str, bool, str]:
     """Feature network, whether its features are normalised, and the activation, as the file says."""
-    claims = contract.claims
-    source, unit, activation = (
-        claims.get("features"),
-        claims.get("unit_features", False),
-        claims.get("activation", "gelu"),
-    )
+    own = contract.claims
+    source, unit, activation = own.get("features"), own.get("unit_features", False), own.get("activation", "gelu")
     if not isinstance(source, str) or not isinstance(unit, bool) or activation not in ACTIVATIONS:
         raise ValueError(
             f"{contract.file} is a probe and must say gg.features (a folder in models/classifiers), gg.unit_features "

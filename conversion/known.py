@@ -46,14 +46,14 @@ def several(kind: Callable[[Any], Any]) -> Callable[..., Any]:
     """What makes a set of the scalars in a list, or a tuple of anything in it."""
     empty = sys.getsizeof(kind(()))
 
-    def made(budget: Budget, items: Any = ()) -> Any:
+    def make(budget: Budget, items: Any = ()) -> Any:
         if not isinstance(items, list | tuple | set | frozenset):
             raise refusal(f"makes a collection of {quote(items)}")
         budget.step(len(items))
         budget.charge(empty + (SLOT if kind is tuple else ENTRY) * len(items))
         return kind(items) if kind is tuple else kind(map(key, items))
 
-    return made
+    return make
 
 
 def encode_text(budget: Budget, text: Any, encoding: Any = "utf-8") -> bytes:

@@ -65,11 +65,11 @@ def baseline(name: str, network: type[EdmUNet], facts: dict[str, Any], **constan
     def recognises(shapes: Shapes, metadata: Mapping[str, str]) -> bool:
         return EDM.recognises(shapes, {}) and preconditioning(metadata, **constants) == f"{name}Precond"
 
-    def published(sizes: Mapping[str, Any]) -> Published:
+    def publication(sizes: Mapping[str, Any]) -> Published:
         return replace(EDM.published(sizes), **{"parametrisation": "epsilon", "sigma_data": None} | facts)
 
     names = {"name": f"edm-baseline-{name.lower()}", "title": f"EDM baseline {name}"}
-    return replace(EDM, **names, recognises=recognises, published=published, network=network)
+    return replace(EDM, **names, recognises=recognises, published=publication, network=network)
 
 
 def within(form: Format) -> Format:

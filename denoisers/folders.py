@@ -100,11 +100,11 @@ def read_folder(folder: Path) -> FolderContents:
 def _join_parts(form: Format, facts: Mapping[str, Any], folder: Path) -> Format:
     """The network's format, with what the other parts of the folder say."""
 
-    def published(sizes: Mapping[str, Any]) -> Any:
+    def publication(sizes: Mapping[str, Any]) -> Any:
         own = form.published(sizes)
         return replace(own, latents=_latents(folder, own.latents), **facts)
 
-    return replace(form, published=published)
+    return replace(form, published=publication)
 
 
 def _list_kinds() -> str:

@@ -78,17 +78,17 @@ class Progress:
     """One line that grows with the sampler's steps over all runs."""
 
     def __init__(self, runs: int, width: int = 40):
-        self.runs, self.done, self.width = runs, 0, width
+        self.runs, self.finished_runs, self.width = runs, 0, width
 
     def listen(self, kind: str, data: dict) -> None:
         """Draw the line at every step of the sampler; into a file only at the end of a run."""
         if kind != "progress" or data.get("node") != SAMPLER:
             return
         ended = data["value"] == data["max"]
-        share = (self.done + data["value"] / data["max"]) / self.runs
+        share = (self.finished_runs + data["value"] / data["max"]) / self.runs
         if ended or sys.stdout.isatty():
             print(f"\r[{'#' * round(share * self.width):{self.width}}] {share:4.0%}", end="", flush=True)
-        self.done += ended
+        self.finished_runs += ended
 
 
 def array(content: bytes) -> np.ndarray:  # -> uint8 [H, W, 3]
@@ -98,7 +98,7 @@ def array(content: bytes) -> np.ndarray:  # -> uint8 [H, W, 3]
     return np.asarray(Image.open(BytesIO(content)).convert("RGB"))
 
 
-def judged(pictures: np.ndarray, labels: list[str]) -> np.ndarray:  # uint8 [B, H, W, 3] -> bool [B]
+def ask_judge(pictures: np.ndarray, labels: list[str]) -> np.ndarray:  # uint8 [B, H, W, 3] -> bool [B]
     """Ask the judge, a classifier that never guides, whether each picture shows its label."""
     judge, metadata = load_classifier(JUDGE)
     names = labels_of(metadata)
@@ -108,7 +108,7 @@ def judged(pictures: np.ndarray, labels: list[str]) -> np.ndarray:  # uint8 [B, 
     return np.array([names[index] == label for index, label in zip(seen, labels, strict=True)])
 
 
-def sampled(client: Client, gamma: float, progress: Progress, output: Path) -> Run:
+def sample_scale(client: Client, gamma: float, progress: Progress, output: Path) -> Run:
     """Run one scale, and fetch its pictures, its trace and, for the shown scale, its figures."""
     began = time.monotonic()
     job = client.run(workflow(gamma), progress.listen)
@@ -121,7 +121,7 @@ def sampled(client: Client, gamma: float, progress: Progress, output: Path) -> R
         (output / f"{name} {FIGURES[name]}.png").write_bytes(content)
     pictures = np.stack([array(client.file(entry)) for entry in job.outputs[PICTURES]["images"]])
     trace = load(saved)
-    return Run(gamma, pictures, judged(pictures, trace.header["labels"]), trace, seconds)
+    return Run(gamma, pictures, ask_judge(pictures, trace.header["labels"]), trace, seconds)
 
 
 def row(run: Run) -> list[str]:
@@ -169,7 +169,7 @@ def main() -> None:
     args.output.mkdir(parents=True, exist_ok=True)
     progress = Progress(len(GAMMAS))
     with Client(args.server) as client:
-        runs = [sampled(client, gamma, progress, args.output) for gamma in GAMMAS]
+        runs = [sample_scale(client, gamma, progress, args.output) for gamma in GAMMAS]
     sheet(runs).save(args.output / "contact-sheet.png")
     summary = table(runs)
     (args.output / "summary.txt").write_text(summary + "\n", encoding="utf-8")

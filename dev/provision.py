@@ -107,13 +107,13 @@ def environment(host: Path) -> Path:
 
     The packaged host has .venv; one that requires something else has .venv-DIGEST, by its list of requirements.
     """
-    wanted, packaged = listed_by(host).read_bytes(), HOSTS / "ComfyUI" / "requirements.txt"
+    wanted, packaged = requirements_of(host).read_bytes(), HOSTS / "ComfyUI" / "requirements.txt"
     if packaged.exists() and packaged.read_bytes() == wanted:
         return VENV
     return VENV.with_name(f"{VENV.name}-{hashlib.sha256(wanted).hexdigest()[:8]}")
 
 
-def listed_by(host: Path) -> Path:
+def requirements_of(host: Path) -> Path:
     """Return a host's list of requirements.  Raises StartError where it has none."""
     listing = host / "requirements.txt"
     if not listing.is_file():
@@ -194,7 +194,7 @@ def unpack(python: Path, package: str, folder: str, place: Path, advice: str, wh
 
 def requirements(host: Path, further: Iterable[Path] = ()) -> list[str]:
     """List what the environment needs: the host's lines, this pack's, and those of further lists."""
-    files = [listed_by(host), ROOT / "requirements.txt", *further]
+    files = [requirements_of(host), ROOT / "requirements.txt", *further]
     lines = [line.split("#")[0].strip() for file in files for line in file.read_text(encoding="utf-8").splitlines()]
     wanted = [line for line in lines if line and re.split(r"[<>=!~\[; ]", line)[0] != SOUND]
     return [*dict.fromkeys(wanted), *BESIDE_THE_HOST]

@@ -52,22 +52,20 @@ class Comparison:
 
 def obstacles_of(first: Trace, second: Trace) -> list[str]:
     """What two runs must share to be compared step by step: seed, noise levels, shape and kind of noise."""
-    obstacles = []
+    why = []
     for name in ("seed", "space"):
         mine, other = first.header.get(name), second.header.get(name)
         if mine != other:
-            obstacles.append(f"{name} {mine} and {other}")
+            why.append(f"{name} {mine} and {other}")
     if first.latent_shape != second.latent_shape:
-        obstacles.append(
-            f"shapes {'x'.join(map(str, first.latent_shape))} and {'x'.join(map(str, second.latent_shape))}"
-        )
+        why.append(f"shapes {'x'.join(map(str, first.latent_shape))} and {'x'.join(map(str, second.latent_shape))}")
     if first.batch != second.batch:
-        obstacles.append(f"batches of {first.batch} and {second.batch}")
+        why.append(f"batches of {first.batch} and {second.batch}")
     if first.n != second.n:
-        obstacles.append(f"{first.n} and {second.n} steps")
+        why.append(f"{first.n} and {second.n} steps")
     elif not torch.allclose(_levels(first), _levels(second), rtol=1e-4, atol=1e-6):
-        obstacles.append("different noise levels")
-    return obstacles
+        why.append("different noise levels")
+    return why
 
 
 def _levels(trace: Trace) -> Tensor:
@@ -149,9 +147,8 @@ def _caption(traces: tuple[Trace, Trace], comparison: Comparison, sample: int, n
     if comparison.obstacles:
         sentence = f"Not comparable: {'; '.join(comparison.obstacles)}."
         return Caption("two runs", sentence, (*facts, ("note", "seed and noise levels must be the same"), *notes))
-    facts.append(
-        ("end", f"rms(A \u2212 B) = {number(comparison.distance[-1])}, {percent(comparison.relative[-1])} of a state")
-    )
+    apart = f"rms(A \u2212 B) = {number(comparison.distance[-1])}, {percent(comparison.relative[-1])} of a state"
+    facts.append(("end", apart))
     facts.append(("dotted", "what rounding to 16 bits explains; an open mark is exactly 0"))
     return Caption("where two runs diverge", _parting(traces[0], comparison), (*facts, *notes))
 

@@ -235,11 +235,11 @@ def blind(rule: Any, results: list[Tensor]) -> bool:
     """Whether places may be shuffled before or after the rule alike."""
     order = torch.randperm(PLACES, generator=torch.Generator().manual_seed(1))
 
-    def shuffled(v: Tensor) -> Tensor:
+    def shuffle(v: Tensor) -> Tensor:
         return v.reshape(*v.shape[:2], -1)[:, :, order].reshape(v.shape)
 
-    steps = [map_tensors(p, shuffled) for p in steps_of(rule)]
-    return deviation(play(rule, steps), [shuffled(v) for v in results]) <= TOLERANCE
+    steps = [map_tensors(p, shuffle) for p in steps_of(rule)]
+    return deviation(play(rule, steps), [shuffle(v) for v in results]) <= TOLERANCE
 
 
 def every_space(rule: Any) -> float:

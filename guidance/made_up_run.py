@@ -35,17 +35,17 @@ def steps_of(rule: Any, space: str = "ve", rank: int = 4, seed: int = 0, equal: 
     """
     generator = torch.Generator().manual_seed(seed)
 
-    def drawn() -> Tensor:
+    def draw() -> Tensor:
         return torch.randn(BATCH, CHANNELS, *SIDES[rank], generator=generator).tanh()
 
-    clean, eps, push, away = 0.5 * drawn(), 1.5 * drawn(), drawn(), drawn()
-    others = {name: clean + 0.3 * drawn() for name in extra_of(rule)}
+    clean, eps, push, away = 0.5 * draw(), 1.5 * draw(), draw(), draw()
+    others = {name: clean + 0.3 * draw() for name in extra_of(rule)}
     steps = []
     for i, ratio in enumerate(LEVELS):
         sigma, alpha = RATIOS[space](ratio)
         certain = ratio / (1 + ratio)  # the less noise, the less the condition has to say
-        cond = clean + certain * (0.2 * push + 0.03 * i * drawn())
-        uncond = clean + certain * (0.1 * away - 0.2 * push + 0.03 * i * drawn())
+        cond = clean + certain * (0.2 * push + 0.03 * i * draw())
+        uncond = clean + certain * (0.1 * away - 0.2 * push + 0.03 * i * draw())
         x = alpha * clean + sigma * eps
         named = {"uncond": uncond, **others}
         named = dict.fromkeys(named, cond) if equal else named

@@ -21,10 +21,10 @@ def total(say: Callable[[Owner], str]) -> Callable[[Owner], str]:
     """The same function without its faults: where it gives no text, the type of its object and the reason."""
 
     @wraps(say)
-    def said(thing: Owner) -> str:
+    def describe(thing: Owner) -> str:
         return _text(thing, say)
 
-    return said
+    return describe
 
 
 class Printed:

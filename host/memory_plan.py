@@ -105,11 +105,11 @@ class Tally(TorchDispatchMode):
     def __init__(self, limit: float = math.inf):
         super().__init__()
         self.limit, self.live, self.most = limit, 0, 0
-        self._known: Any = WeakIdKeyDictionary()  # weak: a tally must not keep alive what it counts
+        self._storages: Any = WeakIdKeyDictionary()  # weak: a tally must not keep alive what it counts
 
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
         for storage in _storages(args, kwargs):  # what comes in was there before, or is counted already
-            self._known[storage] = True
+            self._storages[storage] = True
         made = operation(*args, **(kwargs or {}))
         for storage in _storages(made):
             self._count(storage)
@@ -119,9 +119,9 @@ class Tally(TorchDispatchMode):
         return made
 
     def _count(self, storage: torch.UntypedStorage) -> None:
-        if storage in self._known:
+        if storage in self._storages:
             return
-        self._known[storage] = True
+        self._storages[storage] = True
         self.live += storage.nbytes()
         weakref.finalize(storage, self._forget, storage.nbytes()).atexit = False
 

@@ -210,7 +210,7 @@ def publish(
     client = server.client_id
     tell = (lambda said: server.send_sync(EVENT, said, client)) if is_heard(server) else None
 
-    def kept(store: RunStore = STORE) -> None:
+    def keep_run(store: RunStore = STORE) -> None:
         with keep_out(failed):
             index = store.count(place.prompt_id, place.node, place.list_index)
             stored = make_stored_run(trace, replace(place, index=index), job.user)
@@ -218,7 +218,7 @@ def publish(
             if tell:
                 tell(stored.place.summary())
 
-    STORE.soon(kept)
+    STORE.soon(keep_run)
 
 
 def make_stored_run(trace: Trace, place: RunPlace, user: str) -> StoredRun:

@@ -156,12 +156,10 @@ def refuse_half_deaf(energy, labels: list[str]) -> None:
     if not isinstance(energy, LabelEnergy) or energy.kind != "label":
         return
     names = set(map(str.casefold, energy.classifier.labels))
-    present, unknown = (
-        [one for one in dict.fromkeys(labels) if (one.casefold() in names) == there] for there in (1, 0)
-    )
-    if present and unknown:
+    common, unknown = ([one for one in dict.fromkeys(labels) if (one.casefold() in names) == there] for there in (1, 0))
+    if common and unknown:
         judged = list_labels(judge_labels(energy))
-        raise ValueError(KNOWS_SOME.format(asked=judged, known=", ".join(present), unknown=", ".join(unknown)))
+        raise ValueError(KNOWS_SOME.format(asked=judged, known=", ".join(common), unknown=", ".join(unknown)))
 
 
 def steady(energy, wanted: Mapping[Asked, Wanted]) -> str:

@@ -132,9 +132,7 @@ def _batches(subject: Subject, runs: Sequence[Settings], group: list[int], facts
         try:
             now = now if exact is None else now[: exact.most([runs[i] for i in now])]
             these = [runs[i] for i in now]
-            outcomes = (
-                sample_shared(subject, these, facts) if len(these) > 1 else [sample_alone(subject, these[0], facts)]
-            )
+            ends = sample_shared(subject, these, facts) if len(these) > 1 else [sample_alone(subject, these[0], facts)]
         except comfy.model_management.OOM_EXCEPTION:
             if len(now) == 1:
                 raise
@@ -143,7 +141,7 @@ def _batches(subject: Subject, runs: Sequence[Settings], group: list[int], facts
             comfy.model_management.soft_empty_cache()
             continue
         group = group[len(now) :]
-        yield from zip(now, outcomes, strict=True)
+        yield from zip(now, ends, strict=True)
 
 
 def groups(subject: Subject, runs: Sequence[Settings], mode: str) -> list[list[int]]:
@@ -174,24 +172,19 @@ def is_patched(model) -> bool:
     """Whether another node has put work of its own on a MODEL; recording its runs is none."""
     options = dict(model.model_options)
     inside = [value for value in options.pop("transformer_options", {}).values() if value]
-    around = [
-        (kind, key)
-        for kind, wrappers_of_kind in model.wrappers.items()
-        for key, wrappers in wrappers_of_kind.items()
-        if wrappers
-    ]
+    around = [(kind, key) for kind, each in model.wrappers.items() for key, wrappers in each.items() if wrappers]
     return any([*options.values(), *inside, *(place != RECORDS for place in around)])
 
 
 class SameBits:
     """How many runs may share a batch so that each has the bits that it has by itself.
 
-    found: whether they do, by their number and the shapes of what they are asked for.
+    answers: whether they do, by their number and the shapes of what they are asked for.
     """
 
     def __init__(self, subject: Subject):
         self.subject = subject
-        self.found: dict[tuple, bool] = {}
+        self.answers: dict[tuple, bool] = {}
 
     def most(self, runs: Sequence[Settings]) -> int:
         """All of them, or a half, a quarter and so on; two are tried first, since most devices fail there."""
@@ -205,11 +198,11 @@ class SameBits:
     def hold(self, runs: Sequence[Settings]) -> bool:
         """Whether a batch of so many has them; asked at the schedule's middle noise level."""
         key = len(runs), shapes_of(self.subject, runs[0])
-        if key not in self.found:
+        if key not in self.answers:
             size, whole = len(self.subject.latent["samples"]), predict_middle(self.subject, runs)
             parts = zip(whole.split(size), runs, strict=True)
-            self.found[key] = all(torch.equal(part, predict_middle(self.subject, [one])) for part, one in parts)
-        return self.found[key]
+            self.answers[key] = all(torch.equal(part, predict_middle(self.subject, [one])) for part, one in parts)
+        return self.answers[key]
 
 
 def shapes_of(subject: Subject, settings: Settings) -> tuple:

@@ -75,13 +75,13 @@ class GuiderWatch:
         signature = inspect.signature(work)
 
         @functools.wraps(work)
-        def noted(*given: Any, **named: Any) -> Any:
+        def work_and_note(*given: Any, **named: Any) -> Any:
             self._see(lambda: before(signature.bind(*given, **named)))
             result = work(*given, **named)
             self._see(lambda: after(result))
             return result
 
-        return noted
+        return work_and_note
 
     def _see(self, work: Callable[[], Any]) -> None:
         """Do what belongs to the record: what fails in it ends the record, and nothing else."""

@@ -50,10 +50,10 @@ def sample(
     step = sampler_of(sampler).step
     draw, levels = item_noise(x, seed), [level(sigma, flow) for sigma in sigmas]
 
-    def denoised(x: Tensor, at: Level) -> Tensor:
+    def denoise_at(x: Tensor, at: Level) -> Tensor:
         return denoise(x, at.sigma)
 
-    for state in run(denoised, x, levels, step, lambda *_: mark(draw())):
+    for state in run(denoise_at, x, levels, step, lambda *_: mark(draw())):
         x = x if state.x_next is None else state.x_next
     return x
 

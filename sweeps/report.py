@@ -139,21 +139,19 @@ def best_of(rows: Sequence[Row], axes: Sequence[str]) -> Best | None:
 
 def report_text(rows: Sequence[Row], axes: Sequence[Axis]) -> str:
     """The report as text."""
-    every_effect = effects(rows, axes)
-    if not every_effect:
+    tests = effects(rows, axes)
+    if not tests:
         return "There is nothing to compare: no axis of settings has two values, or no cell is done.\n"
     draws = len({_draw_of(row, "") for row in rows})
     drawn = f"{draws} draw{'s' * (draws != 1)} of seeds and prompts"
     lines = [f"{len(rows)} cells, {drawn}. Means, and in brackets 95 % intervals over the draws."]
-    passed = significant([effect.p for effect in every_effect])
+    passed = significant([effect.p for effect in tests])
     for name in measures_of(rows):
-        pairs = [
-            (effect, differs) for effect, differs in zip(every_effect, passed, strict=True) if effect.measure == name
-        ]
+        pairs = [(effect, differs) for effect, differs in zip(tests, passed, strict=True) if effect.measure == name]
         lines += ["", measure_of(name).title, *(f"  {_describe_effect(effect, differs)}" for effect, differs in pairs)]
         lines += [f"  {_describe_preference(rows, pairs)}"] if name == JUDGE else []
     judged = [] if JUDGE in measures_of(rows) else [NO_JUDGE]
-    return "\n".join([*lines, "", *judged, _conclusion(every_effect, passed)]) + "\n"
+    return "\n".join([*lines, "", *judged, _conclusion(tests, passed)]) + "\n"
 
 
 def _conclusion(every_effect: Sequence[Effect], passed: Sequence[bool]) -> str:

@@ -41,12 +41,8 @@ def sheet(
         columns.setdefault(row["place"][first], {})[_line(row, others)] = row
     lines = list(dict.fromkeys(_line(row, others) for row in rows))[:ROWS]
     shown = [
-        (
-            _axis_text(first, value),
-            [cells_of_column.get(line) for line in lines],
-            caption([*cells_of_column.values()], words),
-        )
-        for value, cells_of_column in list(columns.items())[:COLUMNS]
+        (_axis_text(first, value), [cells.get(line) for line in lines], caption([*cells.values()], words))
+        for value, cells in list(columns.items())[:COLUMNS]
     ]
     pictures = [[picture_of(row["id"]) if row else None for row in column] for _, column, _ in shown]
     there = [picture for column in pictures for picture in column if picture is not None]

@@ -71,10 +71,8 @@ def write_summary(
     """
     folder.tidy()
     set_faulty_aside(folder, cells)
-    measured_cells = zip(cells, folder.measured_rows(cells, plan.measures), strict=True)
-    pairs = [
-        (cell, {k: v for k, v in row.items() if k not in (DIGESTS, ORIGIN)}) for cell, row in measured_cells if row
-    ]
+    read = zip(cells, folder.measured_rows(cells, plan.measures), strict=True)
+    pairs = [(cell, {k: v for k, v in row.items() if k not in (DIGESTS, ORIGIN)}) for cell, row in read if row]
     rows = [{**row, "place": dict(place)} for cell, row in pairs for place in (cell.place, *cell.also)]
     for row in rows:
         row["measures"] = {n: value for n, value in row["measures"].items() if not shown or n in shown}

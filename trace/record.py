@@ -158,13 +158,13 @@ def _fitting_samples(
     every = {name: by_name[name] for name in METRICS}
     ends = _percentiles(every, PERCENTILES, lambda values: values.nanquantile(ranks, dim=-1).movedim(0, -1))
 
-    def thinned(count: int) -> list[dict]:
+    def thin(count: int) -> list[dict]:
         chosen = (even_positions(batch, count) or [0]) if count else []
         kept = ({"subset": chosen, "samples": [rows[b] for b in chosen]} for rows in samples)
         return [start | some | rows for start, some, rows in zip(starts, ends, kept, strict=True)]
 
-    fewer = map(thinned, range(min(SOME_SAMPLES, batch), 0, -1))
-    return next((steps for steps in fewer if all(size_of(step) <= limit for step in steps)), thinned(0))
+    fewer = map(thin, range(min(SOME_SAMPLES, batch), 0, -1))
+    return next((steps for steps in fewer if all(size_of(step) <= limit for step in steps)), thin(0))
 
 
 def facts_of(trace: Trace) -> RunFacts:
@@ -291,17 +291,15 @@ def _header(trace: Trace, facts: RunFacts, steps: list[dict]) -> dict:
 
 def _directions(trace: Trace, steps: list[dict]) -> dict:
     """Cosines of the difference between all captured steps, for the samples that are sent; nothing where unknown."""
-    directions = directions_of(trace)
-    if directions is None:
+    turns = directions_of(trace)
+    if turns is None:
         return {}
     sent = _choose_samples(trace, steps)
-    short = [
-        [None if math.isnan(v) else round(v, COSINE_PLACES) for v in row] for row in directions.cosines[sent].tolist()
-    ]
+    short = [[None if math.isnan(v) else round(v, COSINE_PLACES) for v in row] for row in turns.cosines[sent].tolist()]
     return {
         "directions": {
-            "steps": directions.steps,
-            "error": round_digits(directions.error),
+            "steps": turns.steps,
+            "error": round_digits(turns.error),
             "subset": sent,
             "samples": short,
         }

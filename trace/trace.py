@@ -151,17 +151,15 @@ class Trace(Printed):
 
     def column(self, metric: str) -> Tensor:  # -> [n, B] float64
         """A metric of every step and sample, by its number: "M1", "M6t", "M18 gradient", ... ("M6" is M6t)."""
-        metric_column = self.metrics.get("M6t" if metric == "M6" else metric)
-        if metric_column is None:
+        one = self.metrics.get("M6t" if metric == "M6" else metric)
+        if one is None:
             raise ValueError(f"Metric {metric!r} is unknown. Use one of {', '.join(self.metrics)}.")
-        if metric_column.function is None:
-            return self.steps.get(
-                metric_column.column, torch.full((self.n, self.batch), torch.nan, dtype=torch.float64)
-            )
+        if one.function is None:
+            return self.steps.get(one.column, torch.full((self.n, self.batch), torch.nan, dtype=torch.float64))
         sigma_data = self.header.get("sigma_data")
         given = {"count": self.count, "sigma_data": math.nan if sigma_data is None else float(sigma_data)}
         given |= {name: self.steps[name][:, None] for name in ("gamma", "sigma", "alpha")}
-        return metric_column.function(self.record, **{name: given[name] for name in metric_column.needs})
+        return one.function(self.record, **{name: given[name] for name in one.needs})
 
     def __repr__(self) -> str:
         header = self.header

@@ -58,10 +58,8 @@ class Scale:
         """Whether the run does not stand where plain guidance at the widget's cfg does, as far as both are known."""
         if self._one_scale:
             return not alike(self.low, self.cfg)
-        effective = self.effective
-        return math.isfinite(self.cfg) and not (
-            effective.steady and effective.along and alike(effective.scale, self.cfg)
-        )
+        acts = self.effective
+        return math.isfinite(self.cfg) and not (acts.steady and acts.along and alike(acts.scale, self.cfg))
 
     @property
     def plain_scale(self) -> float:

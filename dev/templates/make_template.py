@@ -54,7 +54,9 @@ def build(page, layout: Layout) -> dict:
     workflow = json.loads(page.evaluate(BUILD, given))
     scale, *offset = layout.view
     framed = {"id": layout.workflow_id, "groups": layout.frames()}
-    return led_around(of_one_sample(signed(workflow | framed | {"extra": {"ds": {"scale": scale, "offset": offset}}})))
+    return led_around(
+        of_one_sample(with_pack_id(workflow | framed | {"extra": {"ds": {"scale": scale, "offset": offset}}}))
+    )
 
 
 def of_one_sample(workflow: dict) -> dict:
@@ -66,7 +68,7 @@ def of_one_sample(workflow: dict) -> dict:
     return workflow
 
 
-def signed(workflow: dict) -> dict:
+def with_pack_id(workflow: dict) -> dict:
     """The same, with nodes that say whose they are: by this ComfyUI Manager finds a pack that is not installed."""
     version = pack_version()
     for node in workflow["nodes"]:
@@ -95,7 +97,7 @@ def jpeg(picture) -> bytes:
     return file.getvalue()
 
 
-def drawn(layout: Layout) -> bytes:
+def draw_thumbnail(layout: Layout) -> bytes:
     """The thumbnail of a template whose networks do not come with the pack."""
     from PIL import Image
 
@@ -119,7 +121,7 @@ def make(layout: Layout, address: str, chromium: str | None) -> None:
         with Client(address) as client:
             picture = thumbnail(pictures_of(client, layout))
     else:
-        picture = drawn(layout)
+        picture = draw_thumbnail(layout)
     layout.template.parent.mkdir(exist_ok=True)
     layout.template.write_text(json.dumps(workflow, indent=1) + "\n", encoding="utf-8")
     layout.template.with_suffix(".jpg").write_bytes(picture)

@@ -31,23 +31,23 @@ def world(variance: float) -> GaussianMixture:
     return GaussianMixture(MEANS, torch.full((count,), variance), torch.zeros(count), CLASSES)
 
 
-def placed(points: Tensor) -> np.ndarray:  # [n, 2] -> [n, 2]
+def to_sheet(points: Tensor) -> np.ndarray:  # [n, 2] -> [n, 2]
     """Points of the plane on the sheet, whose y points down."""
     x, y = (points - torch.tensor(MIDDLE)).mul(SCALE).unbind(1)
     return torch.stack([SIDE / 2 + x, SIDE / 2 - y], dim=1).numpy()
 
 
-def scattered(canvas: Canvas, found: GaussianMixture, label: int, colour: str, alpha: float) -> None:
+def draw_samples(canvas: Canvas, found: GaussianMixture, label: int, colour: str, alpha: float) -> None:
     """Samples of a class, as dots."""
     draws = found.sample(DOTS, label, torch.Generator().manual_seed(0))
-    canvas.dots(placed(draws), colour, 7, alpha=alpha)
+    canvas.dots(to_sheet(draws), colour, 7, alpha=alpha)
 
 
 def arrows(canvas: Canvas, x: Tensor, start: Tensor, end: Tensor, scale: float, words: tuple[str, str]) -> None:
     """From the noisy sample x to the prediction at `start`, and `scale` times the way from there to `end`."""
     colours = canvas.theme
     sample, one, other, guided = (
-        tuple(spot) for spot in placed(torch.stack([x, start, end, torch.lerp(start, end, scale)]))
+        tuple(spot) for spot in to_sheet(torch.stack([x, start, end, torch.lerp(start, end, scale)]))
     )
     for tip in (one, other):
         canvas.line([sample, tip], colours.hair, 3)
@@ -64,8 +64,8 @@ def autoguidance() -> Canvas:
     """A narrow world, a blurred one, and the prediction beyond the narrow one's."""
     canvas, x = Canvas(SIDE, SIDE, DARK), torch.tensor([2.6, 1.6], dtype=torch.float64)
     strong, weak = world(NARROW), world(WIDE)
-    scattered(canvas, weak, WANTED, canvas.theme.uncond, 0.25)
-    scattered(canvas, strong, WANTED, canvas.theme.cond, 0.4)
+    draw_samples(canvas, weak, WANTED, canvas.theme.uncond, 0.25)
+    draw_samples(canvas, strong, WANTED, canvas.theme.cond, 0.4)
     better, worse = (found.denoised(x[None], SIGMA, label=WANTED)[0] for found in (strong, weak))
     arrows(canvas, x, worse, better, 2.1, ("weak", "strong"))
     return canvas
@@ -76,8 +76,8 @@ def imagenet_classifier() -> Canvas:
     canvas, x = Canvas(SIDE, SIDE, DARK), torch.tensor([1.9, 0.6], dtype=torch.float64)
     found, at = world(NARROW), x[None].clone().requires_grad_()
     for label in (1, 2):
-        scattered(canvas, found, label, canvas.theme.muted, 0.4)
-    scattered(canvas, found, WANTED, canvas.theme.cond, 0.4)
+        draw_samples(canvas, found, label, canvas.theme.muted, 0.4)
+    draw_samples(canvas, found, WANTED, canvas.theme.cond, 0.4)
     (gradient,) = torch.autograd.grad(found.label_log_prob(at, SIGMA)[0, WANTED], at)
     start = found.denoised(x[None], SIGMA)[0]
     arrows(canvas, x, start, start + SIGMA**2 * gradient[0], 1.5, ("no label", "class"))

@@ -34,7 +34,7 @@ def ends(nodes: dict, link: list) -> tuple[Point, Point]:
     return slot(nodes[source], output, True), slot(nodes[target], entry, False)
 
 
-def drawn(points: list[Point], pieces: int = 40) -> Iterator[Point]:
+def curve_points(points: list[Point], pieces: int = 40) -> Iterator[Point]:
     """Points of a wire as the editor draws it: level at its ends, a curve from place to place."""
     for (ax, ay), (bx, by) in pairwise(points):
         reach = ((ax - bx) ** 2 + (ay - by) ** 2) ** 0.5 / 4 if len(points) == 2 else 0
@@ -52,7 +52,7 @@ def drawn(points: list[Point], pieces: int = 40) -> Iterator[Point]:
 def behind(points: list[Point], nodes: dict) -> set:
     """The nodes that a wire passes behind, its own among them."""
     found = set()
-    for x, y in drawn(points):
+    for x, y in curve_points(points):
         for name, node in nodes.items():
             (left, top), (w, h) = node["pos"], node["size"]
             if left + EDGE < x < left + w - EDGE and top - TITLE < y < top + h:
@@ -61,11 +61,11 @@ def behind(points: list[Point], nodes: dict) -> set:
 
 
 class Floor:
-    """The places between the nodes.  taken: place -> the outputs whose wires run there."""
+    """The places between the nodes.  outputs_at: place -> the outputs whose wires run there."""
 
     def __init__(self, workflow: dict):
         self.full: set[Cell] = set()
-        self.taken: dict[Cell, set] = defaultdict(set)
+        self.outputs_at: dict[Cell, set] = defaultdict(set)
         for node in workflow["nodes"]:
             (left, top), (w, h) = node["pos"], node["size"]
             self.fill(left - CLEAR, top - TITLE - CLEAR, w + 2 * CLEAR, h + TITLE + 2 * CLEAR)
@@ -86,7 +86,7 @@ class Floor:
         for dx, dy in AROUND:
             place = (x + dx, y + dy)
             if (dx, dy) != (-way[0], -way[1]) and place not in self.full:
-                crowd = CROWD * bool(self.taken[place] - {output})
+                crowd = CROWD * bool(self.outputs_at[place] - {output})
                 yield 1 + TURN * ((dx, dy) != way) + crowd, (place, (dx, dy))
 
     def path(self, starts: dict[Cell, Cell], goal: Cell, output: tuple) -> list[Cell]:
@@ -100,7 +100,7 @@ class Floor:
             came[state] = before
             place, _ = state
             if place == goal:
-                return [place for place, _ in walked(came, state)]
+                return [place for place, _ in path_back(came, state)]
             for more, after in self.steps(state, output):
                 (x, y), way = after
                 left = abs(x - goal[0]) + abs(y - goal[1]) + TURN * (way != (1, 0))
@@ -108,7 +108,7 @@ class Floor:
         raise ValueError(f"no way to {goal}: leave more room between the nodes")
 
 
-def walked(came: dict, state) -> list:
+def path_back(came: dict, state) -> list:
     """The states that led to one, in order."""
     found = []
     while state is not None:
@@ -138,7 +138,7 @@ class Tree:
             self.before.setdefault(new, old)
         self.goals[link] = goal
         for place in path:
-            self.floor.taken[place].add(self.output)
+            self.floor.outputs_at[place].add(self.output)
 
     def way(self, place: Cell) -> Cell:
         """The direction in which a wire reaches a place."""
@@ -156,7 +156,7 @@ class Tree:
     def bends_to(self, link: int) -> list[Cell]:
         """The bends of a wire, in order."""
         bends = self.bends()
-        return [place for place in walked(self.before, self.goals[link]) if place in bends]
+        return [place for place in path_back(self.before, self.goals[link]) if place in bends]
 
 
 def bent(workflow: dict) -> dict[int, list[tuple]]:

@@ -115,16 +115,8 @@ class CombinedEnergy(PictureEnergy):
     @property
     def why_zero(self) -> str:
         """All weights are 0, or every part that counts has a reason."""
-        reasons = [
-            getattr(one, "why_zero", "") for one, weight in zip(self.energies, self.weights, strict=True) if weight
-        ]
-        return (
-            "; ".join(dict.fromkeys(reasons))
-            if all(reasons) and reasons
-            else ""
-            if reasons
-            else "all its weights are 0"
-        )
+        why = [getattr(one, "why_zero", "") for one, weight in zip(self.energies, self.weights, strict=True) if weight]
+        return "; ".join(dict.fromkeys(why)) if all(why) and why else "" if why else "all its weights are 0"
 
     @property
     def text(self) -> str:

@@ -119,11 +119,11 @@ def smooth_over_cloud(log_prob: LogProb, noise: Tensor, radius: float) -> LogPro
     Source: Song et al. 2023, "Loss-guided diffusion models for plug-and-play controllable generation", eq. 11.
     """
 
-    def averaged(x0: Tensor) -> Tensor:
+    def mean_log_prob(x0: Tensor) -> Tensor:
         log_probs = torch.stack([log_prob(x0 + radius * eps.to(x0)) for eps in noise])
         return log_probs.logsumexp(dim=0) - math.log(len(noise))
 
-    return averaged
+    return mean_log_prob
 
 
 def bound_push(push: Tensor, kind: str, longest: Tensor | float) -> Tensor:  # [B, ...], [B] or scalar -> [B, ...]

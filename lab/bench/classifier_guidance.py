@@ -23,13 +23,13 @@ from ..pages.evaluation_costs import MEMORY, RETURNING, TIMES, file_of
 from ..pages.evaluations import CFG, KEPT, SWEEP, TABLE, Demo, kept_pixels, table
 from ..pages.evaluations_page import PAGE, RETURN_AT, Found, page_of
 from .transformers_versions import CACHE as SAVED
-from .transformers_versions import answered
+from .transformers_versions import answer_files
 
 RUN = [sys.executable, str(ROOT / "lab")]
 REACHED = {"noisy x_t": 0.95, "x0 + backprop": 0.85, "x0": 0.90}  # accuracy that each evaluation must reach somewhere
 
 
-def sampled(demo: Demo, samples: int, sweep: int, until: float) -> bool:
+def sample_missing(demo: Demo, samples: int, sweep: int, until: float) -> bool:
     """Make what is not kept yet, those by gradients first; whether all of it is there."""
     guided, free = ([row for row in TABLE if (row.evaluation == CFG) is kind] for kind in (False, True))
     wanted = [*((row, samples) for row in guided), *((row, sweep) for row in SWEEP), *((row, samples) for row in free)]
@@ -53,7 +53,7 @@ def costs(host: Path) -> None:
 
 def versions() -> None:
     """Ask the other major version of transformers, if nobody has."""
-    if len(answered()) < 2:
+    if len(answer_files()) < 2:
         subprocess.run([*RUN, "transformers_versions"], check=True)
 
 
@@ -76,13 +76,13 @@ def main() -> int:
 
         comfy.utils.PROGRESS_BAR_ENABLED = False
         demo = Demo()
-        if not sampled(demo, given.samples, given.sweep, time.monotonic() + 60 * given.minutes):
+        if not sample_missing(demo, given.samples, given.sweep, time.monotonic() + 60 * given.minutes):
             print("Time is over; call again to go on.")
             return 3
         rows, swept = table(demo, TABLE, given.samples), table(demo, SWEEP, given.sweep)
     costs(given.host)
     versions()
-    found = Found(given.samples, given.sweep, rows, swept, answered())
+    found = Found(given.samples, given.sweep, rows, swept, answer_files())
     write(given.page, page_of(found))
     best = {way: max(numbers["accuracy"] for row, numbers in rows if row.evaluation == way) for way in REACHED}
     return int(any(best[way] < least for way, least in REACHED.items()))

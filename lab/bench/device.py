@@ -97,7 +97,7 @@ def pocket() -> Job:
 def sd15(width: int) -> Job:
     """A random network of SD1.5's shape, its first layer `width` wide, on latents of 256 pixels."""
     settings = tiny_families.CONFIGS["SD15"] | SD15 | {"model_channels": width}
-    model = tiny_families.made("SD15", settings, 0)
+    model = tiny_families.make_model("SD15", settings, 0)
     texts = ([[torch.randn(1, 77, 768), {}]] for _ in range(2))
     return (model, *texts, {"samples": torch.zeros(1, 4, 32, 32)}, 10)
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ...dev.fixtures import exact_toy as toy
-from ...dev.fixtures.toy_gradients import DATA, LEVELS, guided, states
+from ...dev.fixtures.toy_gradients import DATA, LEVELS, guided_denoiser, states
 from ...dev.places import ROOT
 from ...guidance.gradients.term import BACKPROP, CLEAN_X0, NOISY
 from ...guidance.predictions import output_from, x0_from_output
@@ -31,13 +31,13 @@ TEXT = passages(__file__)
 
 def samples(solver: Callable, evaluation: str, gamma: float, steps: int, count: int) -> Tensor:
     """One run."""
-    return solver(guided(evaluation, gamma), steps, count)
+    return solver(guided_denoiser(evaluation, gamma), steps, count)
 
 
 def numbers(x: Tensor) -> dict[str, float]:
     """All of what is measured, the distance to true samples included."""
     apart = toy.energy_distance(x[:PAIRED], toy.samples_of(toy.TARGET, PAIRED))
-    return toy.measured(x) | {"ed": max(apart, 0.0)}
+    return toy.measure(x) | {"ed": max(apart, 0.0)}
 
 
 def cells(n: dict[str, float]) -> list[str]:
@@ -62,7 +62,7 @@ def steps(count: int) -> str:
     rows = []
     for solver, evaluations in ((toy.heun, tuple(NAMES)), (toy.euler, ("none", "noisy"))):
         for evaluation in evaluations:
-            found = [toy.measured(samples(solver, evaluation, 1.0, n, count)) for n in STEPS]
+            found = [toy.measure(samples(solver, evaluation, 1.0, n, count)) for n in STEPS]
             shown = [" / ".join(f"{n[name]:.3f}" for name in ("acc", "p", "spread")) for n in found]
             rows.append([solver.__name__, NAMES[evaluation], *shown])
             print(*rows[-1], flush=True)
@@ -72,16 +72,16 @@ def steps(count: int) -> str:
 def bayes(kind: str, alpha: float, sigma: float) -> float:
     """Error of u + g against c, with u from a network that outputs `kind`."""
     x = states(alpha, sigma)
-    output = output_from(kind, toy.denoised(x, sigma, alpha), x, sigma, alpha, sigma_data=DATA)
+    output = output_from(kind, toy.denoise_exactly(x, sigma, alpha), x, sigma, alpha, sigma_data=DATA)
     u = x0_from_output(kind, output, x, sigma, alpha, sigma_data=DATA)
-    shift = guided("noisy", 1.0)(x, sigma, alpha) - toy.denoised(x, sigma, alpha)
-    return float((u + shift - toy.denoised(x, sigma, alpha, toy.TARGET)).abs().max())
+    shift = guided_denoiser("noisy", 1.0)(x, sigma, alpha) - toy.denoise_exactly(x, sigma, alpha)
+    return float((u + shift - toy.denoise_exactly(x, sigma, alpha, toy.TARGET)).abs().max())
 
 
 def jacobian(alpha: float, sigma: float) -> float:
     """Relative error of (alpha / sigma^2) Cov against the Jacobian."""
     x = states(alpha, sigma)[:1]
-    found = torch.autograd.functional.jacobian(lambda z: toy.denoised(z[None], sigma, alpha)[0], x[0])
+    found = torch.autograd.functional.jacobian(lambda z: toy.denoise_exactly(z[None], sigma, alpha)[0], x[0])
     expected = alpha / sigma**2 * toy.covariance(x, sigma, alpha)[0]
     return float((found - expected).abs().max() / expected.abs().max())
 

@@ -59,7 +59,7 @@ def samples(name: str, company: str, chain) -> torch.Tensor:
     return GGGuidedSampler.execute(*given, guidance=chain, capture="numbers")[0]["samples"]
 
 
-def guided(scale: float, count: int) -> dict:
+def guided_workflow(scale: float, count: int) -> dict:
     """A workflow of the latent model, guided by scale, in API form."""
     labels = "; ".join(map(str, range(10)))
     term = {"normalise": "none", "limit": 0.2, "start_percent": 0.0, "end_percent": 1.0, "every_k": 1}
@@ -84,12 +84,12 @@ def guided(scale: float, count: int) -> dict:
 AUTO = {"parametrisation": "auto", "schedule": "auto", "weight_dtype": "fp32"}
 
 
-def recognised(client: Client, scale: float, count: int) -> tuple[float, float, float]:
+def hit_rate(client: Client, scale: float, count: int) -> tuple[float, float, float]:
     """Share of the pictures in which the judge sees the wanted label, and its interval."""
     import numpy
     from PIL import Image
 
-    entries = client.run(guided(scale, count)).outputs["9"]["images"]
+    entries = client.run(guided_workflow(scale, count)).outputs["9"]["images"]
     seen = numpy.stack([numpy.asarray(Image.open(io.BytesIO(client.file(entry))).convert("RGB")) for entry in entries])
     judge: Any = open_classifier(ROOT / "assets" / "classifiers" / "pocket-judge-1.safetensors")
     named = judge.logits(torch.from_numpy(seen).permute(0, 3, 1, 2) / 127.5 - 1, 0.0, 1.0).argmax(1)
@@ -112,7 +112,7 @@ def by_scale(host: Path, count: int) -> list[list]:
     rows = []
     with own_host(host, cpu=True) as server, Client(server.address, timeout=3600) as client:
         for scale in SCALES:
-            right, low, high = recognised(client, scale, count)
+            right, low, high = hit_rate(client, scale, count)
             rows.append([scale, markdown.between(right, low, high)])
             print(*rows[-1], sep=" | ", flush=True)
     return rows

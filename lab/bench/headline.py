@@ -41,7 +41,7 @@ SHOWN = """(place) => new Promise((done, failed) => {
 PLACES = {"tab": ".gg-tab", "inspector": ".gg-panel"}
 
 
-def shown(page, place: str, runs: int) -> list[float]:
+def headline_delays(page, place: str, runs: int) -> list[float]:
     """Milliseconds from the last step to the headline, of runs with a seed of their own; the first does not count."""
     found = []
     for turn in range(runs + 1):
@@ -84,7 +84,7 @@ def main() -> int:
         print("no Chromium on the path: nothing was measured")
         return 0
     with own_host(options.host, cpu=True) as server, editor(server.address) as page:
-        lines = [line_of(place, shown(page, place, options.runs)) for place in PLACES]
+        lines = [line_of(place, headline_delays(page, place, options.runs)) for place in PLACES]
     print("\n".join(line for line, _ in lines))
     if options.write:
         opening = TEXT["OPENING"].format(cores=os.cpu_count(), runs=options.runs, limit=LIMIT_MS)

@@ -98,7 +98,7 @@ def processor_seconds(process: int) -> float:
     return time.clock_gettime((~process << 3) | 2)
 
 
-def paired(server: Server, client: Client, user: str, pairs: int) -> list[tuple]:
+def measure_pairs(server: Server, client: Client, user: str, pairs: int) -> list[tuple]:
     """(plain, watched) of wall and processor seconds."""
     measure = lambda pictures: cost(server, client, user, graph(8, 20, pictures))  # noqa: E731
     return in_pairs(lambda: measure(None), lambda: measure(REFUSED), pairs)
@@ -111,7 +111,7 @@ def median_interval(values: list[float]) -> tuple[float, float]:
     return ranked[max(0, low)], ranked[min(len(values) - 1, high)]
 
 
-def reported(words: str, found: list[tuple], limit: float) -> list[tuple[str, bool]]:
+def cost_lines(words: str, found: list[tuple], limit: float) -> list[tuple[str, bool]]:
     """What watching costs, in words, and whether the limit is surely passed."""
     lines = []
     for k, name in enumerate(("wall", "processor")):
@@ -146,28 +146,28 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=40)
     options = parser.parse_args()
     with own_host(options.host, cpu=True) as server:
-        lines = measured(server, options.pairs)
+        lines = measure_server(server, options.pairs)
     if options.write:
         opening = TEXT["OPENING"].format(cores=os.cpu_count(), pairs=options.pairs)
         markdown.put_section(PERFORMANCE, "The live panel", opening, markdown.bullets(line for line, _ in lines))
     return int(any(failed for _, failed in lines))
 
 
-def measured(server: Server, pairs: int) -> list[tuple[str, bool]]:
+def measure_server(server: Server, pairs: int) -> list[tuple[str, bool]]:
     """Everything on one server."""
     with Client(server.address) as client:
         lines = sizes(client)
-        lines += reported("no browser", paired(server, client, NOBODY, pairs), WITHOUT)
+        lines += cost_lines("no browser", measure_pairs(server, client, NOBODY, pairs), WITHOUT)
         if CHROMIUM is None:
             print("no Chromium on the path: the cost with a browser was not measured")
             return lines
         with editor(server.address) as page:
             tab = page.evaluate(OPEN, [graph(8, 20, 0), WORKFLOW_ID])
             page.wait_for_selector(".gg-panel")
-            drawn = paired(server, client, tab, pairs)
+            drawn = measure_pairs(server, client, tab, pairs)
             shown = page.evaluate("document.querySelector('.gg-panel output').textContent")
         print(f"the panel shows step {shown}")
-        return lines + reported("browser", drawn, WITH_BROWSER)
+        return lines + cost_lines("browser", drawn, WITH_BROWSER)
 
 
 if __name__ == "__main__":

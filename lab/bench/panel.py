@@ -115,11 +115,11 @@ def graph() -> dict:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table. values: words beside the measurement's name; kept: whether its limit is."""
+    """One line of the table. values: words beside the measurement's name; holds: whether its limit is."""
 
     name: str
     values: str
-    kept: bool
+    holds: bool
 
 
 def redraws(page, pack: str, times: int) -> list[Row]:
@@ -170,7 +170,7 @@ def growth(page, runs: int) -> Row:
     return Row(f"memory after {runs} runs", values, heap <= GROWTH_MB and listeners <= 0)
 
 
-def measured(browser, live, vue: bool, options: argparse.Namespace) -> list[Row]:
+def measure_renderer(browser, live, vue: bool, options: argparse.Namespace) -> list[Row]:
     """All measurements with one renderer."""
     with page_in(browser, live.address, vue=vue) as page:
         page.evaluate(OPEN, [graph(), WORKFLOW])
@@ -197,14 +197,14 @@ def both_renderers(browser, name: str, options: argparse.Namespace) -> dict[str,
     with own_host(options.host, editors()[name]) as live:
         for vue in (False, True):
             title = f"{name}, {'Nodes 2.0' if vue else 'canvas'}"
-            found[title] = measured(browser, live, vue, options)
+            found[title] = measure_renderer(browser, live, vue, options)
             print(section(title, found[title]), flush=True)
     return found
 
 
 def section(title: str, rows: list[Row]) -> str:
     """A table in Markdown; what does not keep its limit stands out."""
-    cells = [[row.name, row.values, "holds" if row.kept else "**does not hold**"] for row in rows]
+    cells = [[row.name, row.values, "holds" if row.holds else "**does not hold**"] for row in rows]
     return markdown.page(f"## Front end {title}", markdown.table("what | measured | limit", cells))
 
 
@@ -244,7 +244,7 @@ def main() -> int:
             found |= both_renderers(browser, name, options)
         if options.write:
             put_page(found, browser.version, options)
-    return int(not all(row.kept for rows in found.values() for row in rows))
+    return int(not all(row.holds for rows in found.values() for row in rows))
 
 
 if __name__ == "__main__":

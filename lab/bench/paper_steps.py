@@ -55,7 +55,7 @@ def sampler_of(way: Way) -> Any:
     return GGSamplerDDIM.execute(*widgets)[0]
 
 
-def sampled(demo: Demo, way: Way, energy: Any, batch: int, seed: int) -> Tensor:  # -> [batch, 3, 32, 32]
+def sample_null(demo: Demo, way: Way, energy: Any, batch: int, seed: int) -> Tensor:  # -> [batch, 3, 32, 32]
     """Samples of the null label, steered by an energy."""
     from ...guidance.chain import PLAIN
     from ...guidance.gradients.term import GradientTerm
@@ -68,14 +68,14 @@ def sampled(demo: Demo, way: Way, energy: Any, batch: int, seed: int) -> Tensor:
     return GGGuidedSampler.execute(*settings, latent, **extras)[0]["samples"]
 
 
-def found(demo: Demo, x0: Tensor) -> dict[str, float]:
+def judge_findings(demo: Demo, x0: Tensor) -> dict[str, float]:
     """What the judge finds in samples, once they are pictures."""
-    return demo.measured(torch.from_numpy(to_pixels(x0)))
+    return demo.measure(torch.from_numpy(to_pixels(x0)))
 
 
-def judged(demo: Demo, x0: Tensor) -> float:
+def hit_rate(demo: Demo, x0: Tensor) -> float:
     """Share of samples that show their label, which cycle."""
-    return found(demo, x0)["accuracy"]
+    return judge_findings(demo, x0)["accuracy"]
 
 
 def labels(demo: Demo, samples: int, way: Way) -> str:
@@ -83,8 +83,8 @@ def labels(demo: Demo, samples: int, way: Way) -> str:
     from ...guidance.energies.label import LabelEnergy
 
     energy = LabelEnergy(demo.classifiers["x0"], tuple((index,) for index in range(10)))
-    parts = [sampled(demo, way, energy, min(BATCH, samples - i), 1 + i) for i in range(0, samples, BATCH)]
-    n = found(demo, torch.cat(parts))
+    parts = [sample_null(demo, way, energy, min(BATCH, samples - i), 1 + i) for i in range(0, samples, BATCH)]
+    n = judge_findings(demo, torch.cat(parts))
     return f"accuracy {n['accuracy']:.3f}  frechet {n['frechet']:.3f}  diversity {n['diversity']:.3f}"
 
 
@@ -99,11 +99,13 @@ def halves(demo: Demo, samples: int, way: Way) -> str:
         count = min(BATCH, samples - i)
         given.append(demo.sample(Row(CFG, 4.0), count, 1000 + i).clamp(-1, 1))
         energy = MeasuredEnergy(given[-1], mask, 1.0, length=True)
-        kept.append(sampled(demo, way, energy, count, 1 + i))
+        kept.append(sample_null(demo, way, energy, count, 1 + i))
     x0, y = torch.cat(kept), torch.cat(given)
     error = ((x0 - y) * mask).square().mean().mul(2).sqrt()
     seam = (x0[..., 15] - x0[..., 16]).abs().mean() / (x0[..., 19] - x0[..., 20]).abs().mean()
-    return f"error {float(error):.3f}  seam {float(seam):.2f}  judge {judged(demo, x0):.3f} of {judged(demo, y):.3f}"
+    return (
+        f"error {float(error):.3f}  seam {float(seam):.2f}  judge {hit_rate(demo, x0):.3f} of {hit_rate(demo, y):.3f}"
+    )
 
 
 def main() -> None:

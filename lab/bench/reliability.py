@@ -28,7 +28,7 @@ from .. import markdown
 from ..command_line import parser_of
 from ..fuzz.catalogue import Catalogue, catalogue_of
 from ..fuzz.equipment import equip
-from ..fuzz.mixed_jobs import JOBS, UNFINISHED, Folder, broken, checksum, written
+from ..fuzz.mixed_jobs import JOBS, UNFINISHED, Folder, broken_files, checksum, trace_job
 from ..fuzz.watched import TRIVIAL
 
 COMMAND = "Written by `python3 dev.py bench reliability --write`"
@@ -37,11 +37,11 @@ SAY = 15.0
 
 
 class Site(HostFolder):
-    """A host's folder.  made: there, by every job when nothing disturbs it"""
+    """A host's folder.  checksums: there, by every job when nothing disturbs it"""
 
     def __init__(self, place: Path, host: Path):
         super().__init__(place, host, cpu=True)
-        self.made: dict[str, str] = {}
+        self.checksums: dict[str, str] = {}
 
     @contextmanager
     def live(self) -> Iterator[tuple[Server, Client]]:
@@ -56,12 +56,12 @@ def forget(client: Client) -> None:
     client.run(TRIVIAL)
 
 
-def done(client: Client, site: Site, prompt: dict) -> str:
+def run_job(client: Client, site: Site, prompt: dict) -> str:
     """Do a job from the start; what it made, as a checksum."""
-    return timed(client, site, prompt)[0]
+    return time_job(client, site, prompt)[0]
 
 
-def timed(client: Client, site: Site, prompt: dict) -> tuple[str, float]:
+def time_job(client: Client, site: Site, prompt: dict) -> tuple[str, float]:
     """Do a job from the start; what it made, as a checksum, and its seconds."""
     folder = Folder(site.place)
     forget(client)
@@ -73,13 +73,13 @@ def timed(client: Client, site: Site, prompt: dict) -> tuple[str, float]:
     return mark, seconds
 
 
-def undisturbed(client: Client, site: Site, jobs: dict[str, dict]) -> dict[str, float]:
+def first_results(client: Client, site: Site, jobs: dict[str, dict]) -> dict[str, float]:
     """Do every job twice; keep what it makes, and how long it takes.  Raises RuntimeError where the two differ"""
     seconds = {}
     for name, prompt in jobs.items():
-        site.made[name] = done(client, site, prompt)
-        again, seconds[name] = timed(client, site, prompt)
-        if again != site.made[name]:
+        site.checksums[name] = run_job(client, site, prompt)
+        again, seconds[name] = time_job(client, site, prompt)
+        if again != site.checksums[name]:
             raise RuntimeError(f"{name} makes something else the second time: nothing can be compared with it")
     return seconds
 
@@ -89,7 +89,7 @@ def interrupts(site: Site, jobs: dict[str, dict], count: int, rng: Random) -> tu
     stopped = different = unfinished = 0
     halves: list[str] = []
     with site.live() as (_, client):
-        seconds = undisturbed(client, site, jobs)
+        seconds = first_results(client, site, jobs)
         for _ in progress(count, "interrupts"):
             name = rng.choice(list(jobs))
             folder = Folder(site.place)
@@ -98,10 +98,10 @@ def interrupts(site: Site, jobs: dict[str, dict], count: int, rng: Random) -> tu
             time.sleep(rng.uniform(0, seconds[name]))
             client.interrupt()
             stopped += client.follow(prompt_id).ending == "execution_interrupted"
-            halves += broken(folder.new())
+            halves += broken_files(folder.new())
             unfinished += sum(path.name.endswith(UNFINISHED) for path in folder.new())
             folder.clear()
-            different += done(client, site, jobs[name]) != site.made[name]
+            different += run_job(client, site, jobs[name]) != site.checksums[name]
     lines = [
         f"{count} interrupts at random times in {len(jobs)} kinds of jobs; {stopped} came before the job's end",
         f"repeated jobs with a different result: {different}",
@@ -125,12 +125,12 @@ def kills(site: Site, jobs: dict[str, dict], count: int, rng: Random) -> tuple[l
             time.sleep(rng.uniform(0, writes))
             server.process.kill()
             server.process.wait()
-        halves += broken(folder.new())
+        halves += broken_files(folder.new())
         unfinished += sum(path.name.endswith(UNFINISHED) for path in folder.new())
         whole += len(folder.new())
         folder.clear()
     with site.live() as (_, client):
-        failed = done(client, site, prompt) != done(client, site, prompt)
+        failed = run_job(client, site, prompt) != run_job(client, site, prompt)
     lines = [
         f"{count} kills (SIGKILL) of a host that writes traces, figures and a classifier; "
         f"{whole - unfinished} files were there afterwards",
@@ -162,11 +162,11 @@ def soak(site: Site, jobs: dict[str, dict], count: int, rng: Random) -> tuple[li
     """Many jobs, one after the other, some of them from the cache's start."""
     different, memory = 0, []
     with site.live() as (server, client):
-        undisturbed(client, site, jobs)
+        first_results(client, site, jobs)
         process = psutil.Process(server.process.pid)
         for _ in progress(count, "soak"):
             name = rng.choice(list(jobs))
-            different += done(client, site, jobs[name]) != site.made[name]
+            different += run_job(client, site, jobs[name]) != site.checksums[name]
             memory.append(process.memory_info().rss / 2**20)
     quarter = max(1, count // 4)
     early, late = statistics.median(memory[quarter : 2 * quarter] or memory), statistics.median(memory[-quarter:])
@@ -196,14 +196,14 @@ def jobs_of(catalogue: Catalogue) -> dict[str, dict]:
 def writing(catalogue: Catalogue) -> dict:
     """Everything that writes, in one job."""
     parts = {
-        "again": written(catalogue, 1),
+        "again": trace_job(catalogue, 1),
         "trained": JOBS["trained"](catalogue, 2),
         "drawn": JOBS["drawn"](catalogue, 3),
     }
-    return {f"{part} {node}": moved(facts, part) for part, graph in parts.items() for node, facts in graph.items()}
+    return {f"{part} {node}": move_wires(facts, part) for part, graph in parts.items() for node, facts in graph.items()}
 
 
-def moved(facts: dict, part: str) -> dict:
+def move_wires(facts: dict, part: str) -> dict:
     """A node whose wires lead to the nodes of its own part."""
     inputs = facts["inputs"].items()
     return facts | {"inputs": {k: [f"{part} {v[0]}", v[1]] if isinstance(v, list) else v for k, v in inputs}}
@@ -234,11 +234,11 @@ def main() -> int:
             ("Long use", soak, jobs, options.soak),
         ):
             if count:
-                fine &= said(heading, *measure(site, what, count, Random(options.seed)), options.write)
+                fine &= print_section(heading, *measure(site, what, count, Random(options.seed)), options.write)
     return int(not fine)
 
 
-def said(heading: str, lines: list[str], fine: bool, keep: bool) -> bool:
+def print_section(heading: str, lines: list[str], fine: bool, keep: bool) -> bool:
     """Print a section, and keep it if that is wanted."""
     print("\n".join([f"## {heading}", *lines, "" if fine else "FAILED"]), flush=True)
     if keep:

@@ -98,7 +98,7 @@ def runs(steps: int) -> dict[str, float]:
     comfy.utils.PROGRESS_BAR_ENABLED = False
     pocket = GGLoadDenoiser.execute("pocket-1", "auto", "auto", "default")[0]
     half = tiny_families.CONFIGS["SD15"] | {"model_channels": 160}  # of what is published
-    model = tiny_families.made("SD15", half, 0)
+    model = tiny_families.make_model("SD15", half, 0)
 
     def took(count: int, latent: torch.Tensor, patcher: Any, positive: list, negative: list) -> float:
         settings = (patcher, 1, count, 4.0, "dpmpp_2m", "karras", positive, negative, {"samples": latent})

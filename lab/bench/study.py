@@ -36,7 +36,7 @@ from ...cli.study import keep_to_this_machine
 from ...cli.sweep import FIRST_LOOK
 from ...dev.fixtures.hostile_answers import large_picture
 from ...dev.fixtures.made_up_trace import made_up_trace
-from ...dev.fixtures.stub_server import POISON, keep, told_of, white_picture
+from ...dev.fixtures.stub_server import POISON, keep, node_types_of, white_picture
 from ...dev.places import ROOT
 from ...sweeps.axes import Axis
 from ...sweeps.cells import Cell, cells_of
@@ -72,7 +72,7 @@ class Site:
     servers: dict[int, subprocess.Popen] = field(default_factory=dict)
     driver: Any = None  # a subprocess.Popen, once the command runs
     starts: int = 0
-    killed: list[str] = field(default_factory=list)
+    kills: list[str] = field(default_factory=list)
     halves: list[str] = field(default_factory=list)
     spoilt: list[str] = field(default_factory=list)  # files
 
@@ -107,7 +107,7 @@ class Site:
         for process in [*self.servers.values(), *([self.driver] if self.driver else [])]:
             end_all(process)
 
-    def done(self) -> int:
+    def count_rows(self) -> int:
         """How many rows are there."""
         return sum(name.suffix == ".json" for name in (self.folder / CELLS).glob("[!.]*"))
 
@@ -156,7 +156,7 @@ def is_actor(process: psutil.Process) -> bool:
 def wait_for(site: Site, count: int) -> bool:
     """Until so many rows are there; False where the command ends before."""
     while site.driver.poll() is None:
-        if site.done() >= count:
+        if site.count_rows() >= count:
             time.sleep(site.rng.uniform(0, 0.3))
             return site.driver.poll() is None
         time.sleep(0.05)
@@ -172,9 +172,9 @@ def kills(site: Site, count: int) -> None:
     for kind, mark in zip(kinds, marks, strict=True):
         while not (wait_for(site, mark) and kill(site, kind)):
             again(site)
-        site.killed.append(kind)
-        print(f"  {site.done()} of {site.cells} rows: killed the {kind}", flush=True)
-        site.halves += [fault for fault in broken(site.folder, FRESH) if fault.split(":")[0] not in site.spoilt]
+        site.kills.append(kind)
+        print(f"  {site.count_rows()} of {site.cells} rows: killed the {kind}", flush=True)
+        site.halves += [fault for fault in broken_files(site.folder, FRESH) if fault.split(":")[0] not in site.spoilt]
         spoil(site)
     while site.driver.wait():
         again(site)
@@ -186,14 +186,14 @@ def again(site: Site) -> None:
         time.sleep(0.2)
         return
     log = (site.place / f"driver-{site.starts}.log").read_text(encoding="utf-8")
-    if site.starts > 4 * len(KINDS) + 4 * len(site.killed):
+    if site.starts > 4 * len(KINDS) + 4 * len(site.kills):
         raise RuntimeError(log[-2000:])
     if site.driver.returncode != -signal.SIGKILL:
         print(f"  the command ended by itself: {(log.splitlines() or [''])[-1]}", flush=True)
     site.start()
 
 
-def broken(folder: Path, fresh: float | None = None) -> list[str]:
+def broken_files(folder: Path, fresh: float | None = None) -> list[str]:
     """Files under their own names that cannot be read.  fresh: only those of the last seconds"""
     since = time.time() - fresh if fresh else 0
     named = [path for path in folder.rglob("[!.]*") if path.is_file() and path.stat().st_mtime >= since]
@@ -224,7 +224,7 @@ def ids_of(file: Path) -> list[str]:
     return parquet.read_table(file)["id"].to_pylist()
 
 
-def counted(site: Site) -> dict[str, Any]:
+def count_results(site: Site) -> dict[str, Any]:
     """What the study left, counted."""
     _, rows = read_results(site.folder)
     ids = [row["id"] for row in rows]
@@ -239,7 +239,7 @@ def counted(site: Site) -> dict[str, Any]:
         "tables that differ": sum(table != ids for table in tables),
         "set aside": len(list(rejected.iterdir())) if rejected.exists() else 0,
         "wrong": sum(is_wrong(site, row) for row in rows),
-        "half files": len(site.halves) + len(broken(site.folder)),
+        "half files": len(site.halves) + len(broken_files(site.folder)),
         "hidden files left": len(list(site.folder.rglob(".*"))),
     }
 
@@ -273,15 +273,15 @@ def killed_study(cells: int, count: int, seed: int, kinds: Sequence[str] = KINDS
         plan = Plan(json.loads(FIRST_LOOK.read_text(encoding="utf-8")), (Axis("seed", seeds),))
         (site.place / "plan.json").write_text(plan.text(), encoding="utf-8")
         save(made_up_trace(), site.place / "made_up.safetensors")
-        told = told_of(cells_of(plan, NOTHING, {}, "1")[0].prompt)
+        told = node_types_of(cells_of(plan, NOTHING, {}, "1")[0].prompt)
         keep(site.place, told, (site.place / "made_up.safetensors").read_bytes(), white_picture())
         began = time.monotonic()
         try:
             kills(site, count)
-            found = counted(site)
+            found = count_results(site)
         finally:
             site.end()
-        by_kind = ", ".join(f"{site.killed.count(kind)} of the {kind}" for kind in kinds)
+        by_kind = ", ".join(f"{site.kills.count(kind)} of the {kind}" for kind in kinds)
         whose = "no Ray" if kinds == ALONE else "2 actors"
         lines = [
             f"{cells:,} cells, {whose}, {count} kills ({by_kind}), seed {seed}: {site.starts} starts of the command, "
@@ -340,7 +340,7 @@ def rate_of(ray: Any, actors: int, per_actor: int, batch: int) -> tuple[float, f
     return tally.rate(actors * batch), tally.memory[-1] - tally.memory[0]
 
 
-def scaled(counts: Sequence[int], per_actor: int, batch: int) -> Iterator[tuple[str, bool]]:
+def scaling_lines(counts: Sequence[int], per_actor: int, batch: int) -> Iterator[tuple[str, bool]]:
     """A line for every count of actors, and whether it is within the limits."""
     keep_to_this_machine()
     import ray
@@ -391,7 +391,7 @@ def main() -> int:
     if args.part in (None, "scaling"):
         print(f"simulated servers of {1000 * SECONDS:.0f} ms, {args.per_actor} cells an actor, {args.batch} at once; "
               f"limits: {LEAST_EFFICIENCY:.0%} of linear, {MOST_GROWN:.0f} MB", flush=True)  # fmt: skip
-        for line, well in scaled([int(one) for one in args.actors.split(",")], args.per_actor, args.batch):
+        for line, well in scaling_lines([int(one) for one in args.actors.split(",")], args.per_actor, args.batch):
             print(line, flush=True)
             said.append(line.strip())
             fine = fine and well

@@ -61,16 +61,16 @@ def deviations(client: Client, settings: dict) -> dict[str, float]:
     return {mode: float((latents(client, sweep(mode, settings, -1)) - single).abs().max()) for mode in LIMITS}
 
 
-def queued(client: Client, settings: dict, salt: int) -> None:
+def queue_jobs(client: Client, settings: dict, salt: int) -> None:
     """All jobs, queued at once, until the last has ended."""
     seeds = [seed + 1000 * (salt + 1) for seed in SEEDS]
     ids = [client.submit(job(cfg, seed, settings)) for cfg in CFGS for seed in seeds]
     client.follow(ids[-1])
 
 
-def measured(client: Client, settings: dict, rounds: int) -> dict[str, float]:
+def measure_ways(client: Client, settings: dict, rounds: int) -> dict[str, float]:
     """Seconds of the fastest round of each way."""
-    ways = {"jobs": lambda salt: queued(client, settings, salt)} | {
+    ways = {"jobs": lambda salt: queue_jobs(client, settings, salt)} | {
         mode: lambda salt, mode=mode: client.run(sweep(mode, settings, salt)) for mode in LIMITS
     }
     found: dict[str, list[float]] = {name: [] for name in ways}
@@ -101,7 +101,7 @@ def main() -> int:
     settings = {"steps": args.steps, "sampler_name": args.sampler, "scheduler": "karras"}
     with own_host(args.host) as live, Client(live.address) as client:
         apart = deviations(client, settings)
-        times = measured(client, settings, args.rounds)
+        times = measure_ways(client, settings, args.rounds)
     lines = in_words(args, times, apart)
     print("\n".join(lines))
     if args.write:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from ...dev.fixtures.stock_workflows import flattened, stock_workflows, wired
+from ...dev.fixtures.stock_workflows import flatten, stock_workflows, wires_alone
 from ...dev.fixtures.timing import keep_freed_memory, seconds
 from ...dev.hosts import own_host
 from ...dev.inside import enter_host
@@ -36,10 +36,10 @@ WORKFLOW = "many jobs"
 def prompts() -> dict[str, dict]:
     """Prompts of 200 nodes, in words what they are."""
     mixed = {}
-    graphs = (wired(flattened(workflow)) for workflow in stock_workflows().values())
+    graphs = (wires_alone(flatten(workflow)) for workflow in stock_workflows().values())
     sampling = (one for one in graphs if any(node["class_type"] in READERS for node in one.values()))
     for number, one in enumerate(sampling):
-        mixed |= {f"{number}-{name}": moved(node, number) for name, node in one.items()}
+        mixed |= {f"{number}-{name}": move_wires(node, number) for name, node in one.items()}
         if len(mixed) >= NODES:
             break
     loaders = {f"l{k}": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "a"}} for k in range(100)}
@@ -47,7 +47,7 @@ def prompts() -> dict[str, dict]:
     return {"of stock templates": dict(list(mixed.items())[:NODES]), "half of them sampling": loaders | readers}
 
 
-def moved(node: dict, number: int) -> dict:
+def move_wires(node: dict, number: int) -> dict:
     """A node whose wires lead to the nodes of its own graph."""
     return node | {"inputs": {name: [f"{number}-{source}", slot] for name, (source, slot) in node["inputs"].items()}}
 
@@ -82,7 +82,7 @@ def memory(host: Path, jobs: int) -> list[tuple[str, bool]]:
         sizes = [sizes_after_a_job(client, server, tab) for _ in range(jobs)]
         listed = json.loads(client.get("/guidance_geometry/tab/runs", workflow_id=WORKFLOW))["runs"]
     resident, kept = map(list, zip(*sizes, strict=True))
-    return grown(resident, kept, len(listed))
+    return growth_lines(resident, kept, len(listed))
 
 
 def sizes_after_a_job(client: Client, server: Server, tab: Path) -> tuple[float, float]:
@@ -104,7 +104,7 @@ def sampled_by_the_host() -> dict:
     return found
 
 
-def grown(resident: list[float], kept: list[float], listed: int) -> list[tuple[str, bool]]:
+def growth_lines(resident: list[float], kept: list[float], listed: int) -> list[tuple[str, bool]]:
     """How memory and files went, in words, and whether that is too much.  resident, kept: megabytes after each job"""
     quarter = max(1, len(resident) // 4)
     early, late = statistics.median(resident[quarter : 2 * quarter] or resident), statistics.median(resident[-quarter:])

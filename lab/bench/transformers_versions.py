@@ -33,7 +33,7 @@ AGREES = 1e-5  # largest difference of two answers that counts as the same; answ
 PICTURES = torch.rand(2, 3, 40, 40, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
 
-def answered() -> list[Path]:
+def answer_files() -> list[Path]:
     """What each version has answered, as the pack stands."""
     return sorted(answers_of().glob("read-by-*.json"))
 
@@ -48,7 +48,7 @@ def major() -> int:
     return int(version("transformers").split(".")[0])
 
 
-def installed(wanted: int) -> Path:
+def install_version(wanted: int) -> Path:
     """Folder with the library's other version and what it needs in versions of its own; installed once."""
     folder = CACHE / f"packages-{wanted}"
     if not (folder / "transformers").is_dir():
@@ -112,7 +112,7 @@ def main() -> int:
     here, there = (CACHE / f"saved-by-{one}" for one in (major(), 9 - major()))
     save_all(here)
     command = [sys.executable, str(ROOT / "lab"), "transformers_versions"]
-    env = {**os.environ, "PYTHONPATH": str(installed(9 - major()))}
+    env = {**os.environ, "PYTHONPATH": str(install_version(9 - major()))}
     read = subprocess.run([*command, "--mine", str(there), "--theirs", str(here)], env=env, check=False).returncode
     return int(not compare_all(there) or read != 0)
 

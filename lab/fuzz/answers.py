@@ -20,7 +20,7 @@ from random import Random
 from ...cli import sweep as run_sweep
 from ...dev.fixtures.hostile_answers import make_honest, make_hostile
 from ...dev.fixtures.made_up_trace import made_up_trace
-from ...dev.fixtures.stub_server import Stub, serving, told_of, white_picture
+from ...dev.fixtures.stub_server import Stub, node_types_of, serving, white_picture
 from ...sweeps.axes import Axis
 from ...sweeps.cells import cells_of
 from ...sweeps.comfyui import client
@@ -39,11 +39,11 @@ def stub_of(place: Path) -> Stub:
     """A server for cells of the first look."""
     workflow = json.loads(run_sweep.FIRST_LOOK.read_text(encoding="utf-8"))
     save(made_up_trace(), place / "trace.safetensors")
-    told = told_of(cells_of(Plan(workflow, (Axis("cfg", CFG),)), NOTHING, {}, "1")[0].prompt)
+    told = node_types_of(cells_of(Plan(workflow, (Axis("cfg", CFG),)), NOTHING, {}, "1")[0].prompt)
     return Stub(told, (place / "trace.safetensors").read_bytes(), white_picture(), 0.0)
 
 
-def swept(address: str, output: Path) -> tuple[int, str, float]:
+def sweep_answer(address: str, output: Path) -> tuple[int, str, float]:
     """The exit code of a sweep, what it said, and the seconds it took; -1 for an error that is no sentence."""
     words = ["--server", address, "--output", str(output), "--timeout", str(PATIENCE), "--cfg"]
     said, began = io.StringIO(), time.monotonic()
@@ -74,12 +74,12 @@ def fault_of(row: Path) -> str:
 def faults_of(stub: Stub, address: str, output: Path, rng: Random) -> tuple[str, list[str], float]:
     """What a server did, the faults of the sweeps on it, and the seconds of the longer one."""
     what = make_hostile(stub, rng)
-    code, said, seconds = swept(address, output)
+    code, said, seconds = sweep_answer(address, output)
     faults = [f"raw: {said[-1500:]}"] if code < 0 or "Traceback" in said else []
     faults += ["it ended without a sentence"] if code > 0 and not said.strip() else []
     faults += unsound(output)
     make_honest(stub)
-    code, again, more = swept(address, output)
+    code, again, more = sweep_answer(address, output)
     rows = read_results(output)[1] if code == 0 else []
     faults += [] if len(rows) == len(CFG) else [f"lost: {len(rows)} rows after all was well: {again[-500:]}"]
     faults += [f"{seconds:.0f} s"] if max(seconds, more) > LONGEST else []

@@ -44,17 +44,17 @@ class Campaign:
         if verdict.kind == HOST:
             self.of_the_host[f"{verdict.message.splitlines()[0]} at {verdict.place}"] += 1
         if verdict.is_fault and (verdict.kind, verdict.place) not in self.faults:
-            self.faults[verdict.kind, verdict.place] = self._kept(case, verdict), verdict
+            self.faults[verdict.kind, verdict.place] = self._keep_fault(case, verdict), verdict
         return verdict
 
     def verdict_of(self, case: Case) -> Verdict:
         """What comes of a case; a fault that the host has without this pack as well is the host's."""
-        verdict, seen = self._tried(case)
+        verdict, seen = self._try_case(case)
         if not verdict.is_fault:
-            self.slowest, self.largest = max(self.slowest, seen.seconds), max(self.largest, seen.grown)
+            self.slowest, self.largest = max(self.slowest, seen.seconds), max(self.largest, seen.growth)
             return verdict
         twin = None if verdict.kind == verdicts.CODE else twin_of(case.prompt, self.catalogue)
-        if twin and self._is_the_hosts(verdict, self._tried(case.but(graph=twin, edits=[]))[0]):
+        if twin and self._is_the_hosts(verdict, self._try_case(case.but(graph=twin, edits=[]))[0]):
             return Verdict(HOST, f"{verdict.kind}: {verdict.message}", verdict.place)
         return verdict
 
@@ -63,15 +63,15 @@ class Campaign:
             return other.kind == HOST and other.place == verdict.place.split(" < ")[0]
         return other.kind == verdict.kind
 
-    def _tried(self, case: Case) -> tuple[Verdict, Observed]:
+    def _try_case(self, case: Case) -> tuple[Verdict, Observed]:
         with Files(self.host.place, case.files) as files:
             seen = self.host.run(case.prompt)
             ran = files.ran_code
         return Verdict(verdicts.CODE, "code inside a file was run") if ran else self.judge(seen), seen
 
-    def _kept(self, case: Case, verdict: Verdict) -> Path:
+    def _keep_fault(self, case: Case, verdict: Verdict) -> Path:
         def same(smaller: Case) -> bool:
-            found, _ = self._tried(smaller)
+            found, _ = self._try_case(smaller)
             return (found.kind, found.place) == (verdict.kind, verdict.place)
 
         costly = verdict.kind in (verdicts.SLOW, verdicts.MEMORY, verdicts.DEAD)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .catalogue import Catalogue
-from .edits import Edit, edited
+from .edits import Edit, apply_edits
 from .graphs import Graph
 
 
@@ -35,7 +35,7 @@ class Case:
     @property
     def prompt(self) -> Graph:
         """What is sent to the host."""
-        return edited(self.graph, self.edits)
+        return apply_edits(self.graph, self.edits)
 
     def but(self, **changes: Any) -> Case:
         """The same with other parts."""

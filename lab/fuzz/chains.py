@@ -32,7 +32,7 @@ def chain_graph(rng: Random, catalogue: Catalogue) -> tuple[list[str], Graph]:
     wire: Wire | None = None
     for name in names:
         wire = [with_knobs(rng, builder, name, wire), 0]
-    run = rng.choice((guided, guided, patched, inspected))
+    run = rng.choice((with_our_sampler, with_our_sampler, with_patched_model, with_our_guider))
     builder.finish(run(rng, builder, wire))
     return names, builder.graph
 
@@ -46,20 +46,20 @@ def with_knobs(rng: Random, builder: Builder, kind: str, before: Wire | None) ->
     return builder.add(kind, wires, optional if before else (), **settings)
 
 
-def guided(rng: Random, builder: Builder, guidance: Wire | None) -> str:
+def with_our_sampler(rng: Random, builder: Builder, guidance: Wire | None) -> str:
     """Our own sampler."""
     wires = {"guidance": guidance, "latent_image": latent(rng, builder)}
     return builder.add("GGGuidedSampler", wires, **sampling(rng, builder, "GGGuidedSampler"))
 
 
-def patched(rng: Random, builder: Builder, guidance: Wire | None) -> str:
+def with_patched_model(rng: Random, builder: Builder, guidance: Wire | None) -> str:
     """The host's sampler with a patched model; its latent is printed."""
     model = [builder.add("GGGuidancePatch", {"guidance": guidance}), 0]
     wires = {"model": model, "latent_image": latent(rng, builder)}
     return builder.add("KSampler", wires, **sampling(rng, builder, "KSampler"))
 
 
-def inspected(rng: Random, builder: Builder, guidance: Wire | None) -> str:
+def with_our_guider(rng: Random, builder: Builder, guidance: Wire | None) -> str:
     """Our guider, with noise levels of any kind."""
     guider = builder.add("GGGuider", {"guidance": guidance}, cfg=rng.choice((0.0, 1.0, 4.0, 100.0)))
     sampler = builder.add(rng.choice(("KSamplerSelect", "GGSamplerDDPM", "GGSamplerDDIM")))

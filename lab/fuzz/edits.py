@@ -31,7 +31,7 @@ def insert(node: str, kind: str, inputs: dict[str, Any]) -> Edit:
     return {"node": node, "add": {"class_type": kind, "inputs": inputs}}
 
 
-def edited(graph: Graph, edits: Iterable[Edit]) -> Graph:
+def apply_edits(graph: Graph, edits: Iterable[Edit]) -> Graph:
     """The graph after these changes; a change of what is no longer there does nothing."""
     found = copy.deepcopy(graph)
     for edit in edits:

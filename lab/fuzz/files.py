@@ -36,13 +36,13 @@ class Parts:
         header = json.loads(content[8 : 8 + length])
         return cls(header.pop("__metadata__", {}), header, content[8 + length :])
 
-    def joined(self) -> bytes:
+    def join(self) -> bytes:
         """Put together."""
         header = json.dumps({"__metadata__": self.metadata} | self.header).encode()
         return len(header).to_bytes(8, "little") + header + self.body
 
 
-def changed(content: bytes, changes: Iterable[Change], canary: Path) -> bytes:
+def change_content(content: bytes, changes: Iterable[Change], canary: Path) -> bytes:
     """A file's content after these changes, in their order."""
     for change in changes:
         content = CHANGES[change["op"]](content, change, canary)
@@ -72,7 +72,7 @@ def _metadata(content: bytes, change: Change, _: Path) -> bytes:
         parts.metadata[key] = json.dumps(at(rest, inside, change))
     else:
         parts.metadata = at([key], parts.metadata, change)
-    return parts.joined()
+    return parts.join()
 
 
 def _tensor(content: bytes, change: Change, _: Path) -> bytes:
@@ -90,14 +90,14 @@ def _tensor(content: bytes, change: Change, _: Path) -> bytes:
         size = len(claim.body)
         kept[name] = claim.header[name] | {"data_offsets": [len(body), len(body) + size]}
         body += claim.body
-    return Parts(parts.metadata, kept, body).joined()
+    return Parts(parts.metadata, kept, body).join()
 
 
 def _claim(content: bytes, change: Change, _: Path) -> bytes:
     """Let the header claim something else of a tensor."""
     parts = Parts.of(content)
     parts.header = at(change["place"], parts.header, change)
-    return parts.joined()
+    return parts.join()
 
 
 def _length(content: bytes, change: Change, _: Path) -> bytes:
@@ -188,5 +188,5 @@ class Files:
         """The content after the edits; one that no longer fits what is left of the file changes nothing."""
         for edit in edits:
             with contextlib.suppress(ValueError, KeyError, TypeError, RuntimeError, AttributeError):
-                content = changed(content, [edit], self.canary)
+                content = change_content(content, [edit], self.canary)
         return content

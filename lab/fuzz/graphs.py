@@ -58,7 +58,7 @@ class Builder:
     def __init__(self, catalogue: Catalogue, classifier: str | None = None):
         self.catalogue, self.classifier = catalogue, classifier
         self.graph: Graph = {}
-        self.made: dict[str, str] = {}
+        self.nodes_by_kind: dict[str, str] = {}
 
     def add(
         self, kind: str, wires: Mapping[str, Wire | None] | None = None, optional: Collection[str] = (), **values: Any
@@ -79,12 +79,12 @@ class Builder:
     def wire(self, kind: str, reader: str = "") -> Wire:
         """Where a wire of this type comes from.  reader: the node that it goes to"""
         source, slot = SOURCES_OF.get((reader, kind), SOURCES[kind])
-        if source not in self.made:
+        if source not in self.nodes_by_kind:
             chosen: dict[str, Any] = (
                 {"classifier_name": self.classifier} if source == "GGLoadClassifier" and self.classifier else {}
             )
-            self.made[source] = self.add(source, **chosen)
-        return [self.made[source], slot]
+            self.nodes_by_kind[source] = self.add(source, **chosen)
+        return [self.nodes_by_kind[source], slot]
 
     def finish(self, node: str) -> None:
         """Let something be made of what a node gives, up to a node that the host counts as an output."""
@@ -106,7 +106,7 @@ def seeds(catalogue: Catalogue) -> dict[str, Graph]:
     for layout in LAYOUTS.values():
         whole = shrunk(json.loads(layout.api.read_text(encoding="utf-8")), catalogue)
         for node in outputs_of(whole, catalogue):
-            found[f"{layout.name}: {node}"] = needed(whole, node)
+            found[f"{layout.name}: {node}"] = upstream_graph(whole, node)
     for kind in catalogue.values():
         if kind.ours:
             optional = [slot.name for slot in kind.inputs.values() if not (slot.required or slot.is_widget)]
@@ -118,14 +118,14 @@ def seeds(catalogue: Catalogue) -> dict[str, Graph]:
 def around(catalogue: Catalogue, kind: str, optional: Collection[str] = (), **values: Any) -> Graph:
     """A graph in which one node works."""
     if kind in ("GGRecord", "GGReadTrace"):
-        return recorded(catalogue)
+        return recorded_graph(catalogue)
     builder = Builder(catalogue, CLASSIFIERS.get(kind))
     node = builder.add(kind, optional=optional, **values)
     builder.finish(node)
     return builder.graph
 
 
-def recorded(catalogue: Catalogue) -> Graph:
+def recorded_graph(catalogue: Catalogue) -> Graph:
     """A host's sampler that is recorded, and its trace."""
     builder = Builder(catalogue)
     record = builder.add("GGRecord")
@@ -155,7 +155,7 @@ def is_wire(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)
 
 
-def needed(graph: Graph, node: str) -> Graph:
+def upstream_graph(graph: Graph, node: str) -> Graph:
     """A node and everything that it needs."""
     found, waiting = set(), [node]
     while waiting:

@@ -124,7 +124,7 @@ def reading_trace(rng: Random, catalogue: Catalogue, name: str) -> Graph:
     loaded = builder.add("GGLoadTrace", trace_name=f"traces/{name}")
     if rng.random() < 0.3:
         builder.add("PreviewAny", {"source": [loaded, 0]})
-    readers = [kind.name for kind in catalogue.values() if kind.ours and "GUIDANCE_TRACE" in _wanted(kind)]
+    readers = [kind.name for kind in catalogue.values() if kind.ours and "GUIDANCE_TRACE" in _kinds_of_inputs(kind)]
     for reader in rng.sample(readers, 2):
         slots = catalogue[reader].inputs.values()
         wires = {slot.name: [loaded, 0] for slot in slots if slot.kind == "GUIDANCE_TRACE"}
@@ -133,7 +133,7 @@ def reading_trace(rng: Random, catalogue: Catalogue, name: str) -> Graph:
     return builder.graph
 
 
-def _wanted(kind) -> set[str]:
+def _kinds_of_inputs(kind) -> set[str]:
     return {slot.kind for slot in kind.inputs.values()}
 
 
@@ -155,7 +155,7 @@ def reading_denoiser(rng: Random, catalogue: Catalogue, name: str) -> Graph:
     slots = catalogue["GGLoadDenoiser"].inputs.values()
     chosen: dict[str, Any] = {s.name: values.plain(rng, s) for s in slots if rng.random() < 0.3}
     chosen["denoiser_name"] = name
-    builder.made["GGLoadDenoiser"] = builder.add("GGLoadDenoiser", **chosen)
+    builder.nodes_by_kind["GGLoadDenoiser"] = builder.add("GGLoadDenoiser", **chosen)
     builder.finish(builder.add("GGGuidedSampler"))
     builder.add("PreviewAny", {"source": builder.wire("MODEL")})
     return builder.graph

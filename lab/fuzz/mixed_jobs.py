@@ -20,7 +20,7 @@ LAST = b"IEND\xaeB`\x82"  # of a PNG; readers of pictures do without
 ENDS = {".svg": b"</svg>", ".html": b"</html>", ".png": LAST, ".apng": LAST}
 
 
-def guided(catalogue: Catalogue, rule: str, seed: int, steps: int = 12) -> Graph:
+def guided_job(catalogue: Catalogue, rule: str, seed: int, steps: int = 12) -> Graph:
     """A guided run that keeps its latent and its trace."""
     builder = Builder(catalogue)
     run = builder.add("GGGuidedSampler", {"guidance": [builder.add(rule), 0]}, seed=seed, steps=steps)
@@ -29,7 +29,7 @@ def guided(catalogue: Catalogue, rule: str, seed: int, steps: int = 12) -> Graph
     return builder.graph
 
 
-def trained(catalogue: Catalogue, seed: int) -> Graph:
+def training_job(catalogue: Catalogue, seed: int) -> Graph:
     """A classifier that is trained and written."""
     builder = Builder(catalogue)
     values = {"seed": seed, "steps": 20, "filename_prefix": "mixed"}
@@ -37,7 +37,7 @@ def trained(catalogue: Catalogue, seed: int) -> Graph:
     return builder.graph
 
 
-def drawn(catalogue: Catalogue, seed: int) -> Graph:
+def figure_job(catalogue: Catalogue, seed: int) -> Graph:
     """A run whose figure, page and table are written."""
     builder = Builder(catalogue)
     run = builder.add("GGGuidedSampler", seed=seed, steps=4)
@@ -48,9 +48,9 @@ def drawn(catalogue: Catalogue, seed: int) -> Graph:
     return builder.graph
 
 
-def written(catalogue: Catalogue, seed: int) -> Graph:
+def trace_job(catalogue: Catalogue, seed: int) -> Graph:
     """One run whose trace is written again and again."""
-    graph = guided(catalogue, "GGAdaptiveProjected", seed, steps=3)
+    graph = guided_job(catalogue, "GGAdaptiveProjected", seed, steps=3)
     run = next(node for node, facts in graph.items() if facts["class_type"] == "GGGuidedSampler")
     for number in range(30):
         inputs = {"trace": [run, 2], "filename_prefix": f"again{number}"}
@@ -58,7 +58,7 @@ def written(catalogue: Catalogue, seed: int) -> Graph:
     return graph
 
 
-def recorded(catalogue: Catalogue, seed: int) -> Graph:
+def recording_job(catalogue: Catalogue, seed: int) -> Graph:
     """A sampler of the host that is recorded."""
     builder = Builder(catalogue)
     record = builder.add("GGRecord")
@@ -71,10 +71,10 @@ def recorded(catalogue: Catalogue, seed: int) -> Graph:
 
 RULES = ("GGAdaptiveProjected", "GGClassifierGradient", "GGReuse", "GGPlusPlus", "GGFrequencyBands", "GGWatchEnergy")
 JOBS: dict[str, Callable[[Catalogue, int], Graph]] = {
-    **{f"guided by {rule}": lambda catalogue, seed, rule=rule: guided(catalogue, rule, seed) for rule in RULES},
-    "recorded": recorded,
-    "trained": trained,
-    "drawn": drawn,
+    **{f"guided by {rule}": lambda catalogue, seed, rule=rule: guided_job(catalogue, rule, seed) for rule in RULES},
+    "recorded": recording_job,
+    "trained": training_job,
+    "drawn": figure_job,
 }
 
 
@@ -98,7 +98,7 @@ class Folder:
             path.unlink()
 
 
-def broken(files: Iterable[Path]) -> list[str]:
+def broken_files(files: Iterable[Path]) -> list[str]:
     """Names of files that stand under their own name and are not whole."""
     return [path.name for path in files if not path.name.endswith(UNFINISHED) and not is_whole(path)]
 

@@ -76,7 +76,7 @@ def model_case(rng: Random, stock: Stock) -> Case:
     edits = [change(rng, parts) for _ in many]
     recipes = [{"path": f"{PLACE}.safetensors", "source": f"models/{source.name}", "edits": edits}]
     if rng.random() < 0.5:
-        beside = [_stated(rng) for _ in many]
+        beside = [_state_claim(rng) for _ in many]
         recipes.append({"path": f"{PLACE}.json", "source": "nothing.json", "edits": beside})
     graph = using(rng, stock.catalogue, "fuzzed.safetensors", "GGLabelEnergy")
     return Case("model file", _named(source.name, edits), graph, [], recipes)
@@ -100,7 +100,7 @@ def using(rng: Random, catalogue: Catalogue, name: str, energy: str) -> Graph:
     return builder.graph
 
 
-def _stated(rng: Random) -> Change:
+def _state_claim(rng: Random) -> Change:
     """A statement in the JSON beside a file."""
     if rng.random() < 0.1:
         return {"op": "whole", "value": rng.choice(CONTENTS)}
@@ -110,7 +110,7 @@ def _stated(rng: Random) -> Change:
 
 def _in_folder(rng: Random, source: Path) -> Change:
     """One change of a file in a folder."""
-    tried = (_setting, _setting, _foreign, _foreign, _index, _weights, _replaced, _linked)
+    tried = (_setting, _setting, _foreign, _foreign, _index, _weights, _replace, _link)
     return rng.choice(tried)(rng, source)
 
 
@@ -138,7 +138,7 @@ def _weights(rng: Random, source: Path) -> Change:
     return {"file": file} | change(rng, Parts.of((source / file).read_bytes()))
 
 
-def _replaced(rng: Random, source: Path) -> Change:
+def _replace(rng: Random, source: Path) -> Change:
     """A file that is gone, or something else altogether."""
     names = [file.name for file in sorted(source.iterdir())]
     file = rng.choice((*names, "model.safetensors", "pytorch_model.bin", "adapter_config.json", "config.0.1.json"))
@@ -147,7 +147,7 @@ def _replaced(rng: Random, source: Path) -> Change:
     return {"file": file, "op": "whole", "value": rng.choice((PICKLE, *CONTENTS, *values.TEXTS[:6]))}
 
 
-def _linked(rng: Random, _: Path) -> Change:
+def _link(rng: Random, _: Path) -> Change:
     """A file that is a link out of its folder."""
     file = rng.choice(("model.safetensors", "config.json", "preprocessor_config.json", "tokenizer.json"))
     kind = rng.choice(("clip", "segformer", "dpt", "vit"))

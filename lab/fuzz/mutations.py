@@ -8,7 +8,7 @@ from typing import Any
 
 from . import values
 from .catalogue import Catalogue, Slot
-from .edits import Edit, delete, edited, fresh_id, insert, leave_out, put, wires_of
+from .edits import Edit, apply_edits, delete, fresh_id, insert, leave_out, put, wires_of
 from .graphs import Graph
 
 Mutation = Callable[[Random, Graph, Catalogue], list[Edit]]
@@ -24,12 +24,12 @@ def mutation(function: Mutation) -> Mutation:
     return function
 
 
-def spoiled(rng: Random, graph: Graph, catalogue: Catalogue, most: int = 3) -> tuple[list[str], list[Edit]]:
+def spoil(rng: Random, graph: Graph, catalogue: Catalogue, most: int = 3) -> tuple[list[str], list[Edit]]:
     """One to `most` mutations, by name, and what they change."""
     names, edits = [], []
     for _ in range(rng.choice((1, 1, 1, 2, most))):
         name = rng.choice(list(MUTATIONS))
-        found = MUTATIONS[name](rng, edited(graph, edits), catalogue)
+        found = MUTATIONS[name](rng, apply_edits(graph, edits), catalogue)
         names += [name] if found else []
         edits += found
     return names, edits
@@ -124,7 +124,7 @@ def value_over_a_wire(rng: Random, graph: Graph, catalogue: Catalogue) -> list[E
     primitive = fitting.get(slot.kind, "PrimitiveString") if rng.random() < 0.9 else rng.choice(PRIMITIVES)
     source = catalogue[primitive].inputs["value"]
     fresh = fresh_id(graph)
-    value = values.bounded(slot, _number_or_text(rng, source))
+    value = values.limit_work(slot, _number_or_text(rng, source))
     return [insert(fresh, primitive, {"value": value}), put(node, slot.name, [fresh, 0])]
 
 

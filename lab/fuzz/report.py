@@ -11,7 +11,7 @@ HEADING = "Fuzzer"
 TEXT = markdown.passages(__file__)
 
 
-def printed(campaign: Campaign) -> str:
+def report_text(campaign: Campaign) -> str:
     """The table, the extremes, the host's own errors, and every fault with the command that shows it again."""
     faults = [
         f"{verdict.kind}: {verdict.message}\n    at {verdict.place}\n    python3 dev.py fuzz --replay {path}"

@@ -29,10 +29,10 @@ from .equipment import equip, record
 from .graphs import seeds
 from .headers import header_case
 from .model_files import model_case
-from .mutations import spoiled
-from .report import printed, write
+from .mutations import spoil
+from .report import report_text, write
 from .verdicts import Judge
-from .watched import Limits, watched
+from .watched import Limits, watch_host
 
 KINDS: tuple[str, ...] = ("prompt", "header", "model file")
 CHAINS = 0.4  # of the prompts
@@ -44,10 +44,10 @@ def prompt_case(rng: Random, stock: Stock) -> Case:
     catalogue = stock.catalogue
     if rng.random() < CHAINS:
         rules, graph = chain_graph(rng, catalogue)
-        names, edits = spoiled(rng, graph, catalogue, most=1) if rng.random() < 0.2 else ([], [])
+        names, edits = spoil(rng, graph, catalogue, most=1) if rng.random() < 0.2 else ([], [])
         return Case("prompt", f"{' > '.join(rules)}: {', '.join(names)}", graph, edits)
     name, graph = rng.choice(list(stock.graphs.items()))
-    names, edits = spoiled(rng, graph, catalogue)
+    names, edits = spoil(rng, graph, catalogue)
     return Case("prompt", f"{name}: {', '.join(names)}", graph, edits)
 
 
@@ -66,7 +66,7 @@ def cases(seed: int, counts: dict[str, int], stock: Stock) -> Iterator[Case]:
 def campaign_on(host: Path, keep: Path, limits: Limits) -> Iterator[Campaign]:
     """A campaign on a host of its own, with everything in its folders that the cases read."""
     place = tempfile.TemporaryDirectory(prefix="fuzz-", ignore_cleanup_errors=True)
-    with place as name, watched(Path(name), host, limits) as live:
+    with place as name, watch_host(Path(name), host, limits) as live:
         folder, pack = Path(name), live.pack
         equip(folder)
         record(folder, live, catalogue_of(live.get("/object_info"), pack))
@@ -116,7 +116,7 @@ def main() -> int:
             return int(verdict.is_fault)
         counts: dict[str, int] = dict(zip(KINDS, (options.prompts, options.headers, options.model_files), strict=True))
         fuzz(campaign, options.seed, counts, options.minutes)
-    print(printed(campaign))
+    print(report_text(campaign))
     if options.write:
         write(campaign, options.seed, options.minutes)
     return int(bool(campaign.faults))

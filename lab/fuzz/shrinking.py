@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from .cases import Case
 from .catalogue import Catalogue
 from .edits import fresh_id
-from .graphs import Graph, is_wire, needed, outputs_of
+from .graphs import Graph, is_wire, outputs_of, upstream_graph
 
 Same = Callable[[Case], bool]
 
@@ -44,7 +44,7 @@ def _smaller_graphs(graph: Graph, catalogue: Catalogue) -> Iterator[Graph]:
     known = {node: facts for node, facts in graph.items() if facts["class_type"] in catalogue}
     outputs = outputs_of(known, catalogue)
     for node in known:
-        smaller = needed(graph, node)
+        smaller = upstream_graph(graph, node)
         if not outputs_of({n: f for n, f in smaller.items() if n in known}, catalogue):
             smaller[fresh_id(graph)] = {"class_type": "PreviewAny", "inputs": {"source": [node, 0]}}
         if len(smaller) < len(graph):
@@ -62,17 +62,17 @@ def _without_inputs(graph: Graph, catalogue: Catalogue) -> Iterator[Graph]:
             fewer = {key: kept for key, kept in facts["inputs"].items() if key != name}
             slot = slots.get(name)
             if slot is None or not slot.required:
-                yield _pruned(graph | {node: facts | {"inputs": fewer}}, catalogue)
+                yield _prune(graph | {node: facts | {"inputs": fewer}}, catalogue)
             before = graph.get(value[0]) if is_wire(value) else None
             passed = before["inputs"].get(name) if before else None
             if is_wire(passed) and passed != value:
-                yield _pruned(graph | {node: facts | {"inputs": facts["inputs"] | {name: passed}}}, catalogue)
+                yield _prune(graph | {node: facts | {"inputs": facts["inputs"] | {name: passed}}}, catalogue)
 
 
-def _pruned(graph: Graph, catalogue: Catalogue) -> Graph:
+def _prune(graph: Graph, catalogue: Catalogue) -> Graph:
     """Without the nodes that no output needs."""
     known = {node: facts for node, facts in graph.items() if facts["class_type"] in catalogue}
     kept: Graph = {}
     for node in outputs_of(known, catalogue):
-        kept |= needed(graph, node)
+        kept |= upstream_graph(graph, node)
     return kept

@@ -99,7 +99,7 @@ def extreme(rng: Random, slot: Slot) -> Any:
     if slot.kind == "BOOLEAN":
         return rng.choice((True, False, 0, 1, 2, "", "no"))
     value = rng.choice((*NUMBERS, *HUGE, *ends(slot)))
-    return bounded(slot, value)
+    return limit_work(slot, value)
 
 
 def ends(slot: Slot) -> list[float]:
@@ -109,7 +109,7 @@ def ends(slot: Slot) -> list[float]:
     return [v for end, away in ((low, -near), (high, near)) if end is not None for v in (end, end + away)]
 
 
-def bounded(slot: Slot, value: Any) -> Any:
+def limit_work(slot: Slot, value: Any) -> Any:
     """The same, unless it asks for much work that the slot allows."""
     most = WORK.get(slot.name)
     if most is None or not isinstance(value, int | float) or not most < value <= slot.facts.get("max", math.inf):

@@ -74,15 +74,15 @@ class Judge:
         return self._of_host(seen) or self._of_complaints(seen) or self._of_run(seen)
 
     def _of_host(self, seen: Observed) -> Verdict | None:
-        if seen.grown > self.limits.grown:
-            return Verdict(MEMORY, f"{seen.grown / 2**30:.1f} GB more")
+        if seen.growth > self.limits.growth:
+            return Verdict(MEMORY, f"{seen.growth / 2**30:.1f} GB more")
         if not seen.healthy:
-            return self._told(DEAD, "no answer", seen.printed)
-        if seen.seconds > self.limits.seconds or not seen.ended:
+            return self._read_fault(DEAD, "no answer", seen.output)
+        if seen.seconds > self.limits.seconds or not seen.has_ended:
             return Verdict(SLOW, f"{seen.seconds:.0f} s")
-        return self._told(RAW, seen.unanswered, seen.printed) if seen.unanswered else None
+        return self._read_fault(RAW, seen.silence, seen.output) if seen.silence else None
 
-    def _told(self, kind: str, usual: str, printed: str) -> Verdict:
+    def _read_fault(self, kind: str, usual: str, printed: str) -> Verdict:
         """What the last traceback that the host printed says, or the usual words."""
         _, found, tail = printed.rpartition("Traceback (most recent call last):")
         lines = [line for line in tail.splitlines() if line.strip() and not line.startswith(" ")]
@@ -90,7 +90,7 @@ class Judge:
 
     def _of_complaints(self, seen: Observed) -> Verdict | None:
         """Faults of the pack while a prompt was validated; the host reports them as refusals."""
-        for facts in (*seen.refused.get("node_errors", {}).values(), *seen.complaints.values()):
+        for facts in (*seen.refusal.get("node_errors", {}).values(), *seen.complaints.values()):
             for reason in facts["errors"]:
                 more = reason.get("extra_info", {})
                 if "traceback" not in more or more["exception_type"] == CIRCLE:
@@ -103,7 +103,7 @@ class Judge:
     def _of_run(self, seen: Observed) -> Verdict:
         if seen.status != 200:
             kind = REFUSED if seen.status == 400 else HOST
-            return Verdict(kind, str((seen.refused.get("error") or {}).get("message", seen.status)))
+            return Verdict(kind, str((seen.refusal.get("error") or {}).get("message", seen.status)))
         if seen.error:
             return self._error(seen.error)
         return Verdict(REFUSED, "in part") if seen.complaints else Verdict(OK)

@@ -30,12 +30,12 @@ LOOK, SELDOM = 0.01, 0.2  # seconds between two looks at a prompt, at first and 
 
 @dataclass(frozen=True)
 class Limits:
-    """seconds: of a prompt. grown: bytes that the process may take during a prompt beyond what it had before.
+    """seconds: of a prompt. growth: bytes that the process may take during a prompt beyond what it had before.
     patience: seconds for an interrupt to work, and for the next prompt to be taken.
     """
 
     seconds: float = 60.0
-    grown: int = 2 << 30
+    growth: int = 2 << 30
     patience: float = 20.0
 
 
@@ -43,22 +43,22 @@ class Limits:
 class Observed:
     """What came of one prompt.
 
-    refused: the host's answer where it took nothing. complaints: its complaints about some nodes where it took others.
-    messages: (type, data) of the run, empty where it never ended. status: of the answer.
-    ended: whether the prompt ended by itself. healthy: whether the host takes the next one. unanswered: an address that
-    the host failed to answer afterwards. printed: what it printed where it is not healthy or did not answer.
+    refusal: the host's answer where it took nothing. complaints: its complaints about some nodes where it took others.
+    messages: (type, data) of the run, empty where it never ended. status: of the answer. has_ended: whether the prompt
+    ended by itself. healthy: whether the host takes the next one. silence: an address that the host failed to answer
+    afterwards. output: what it printed where it is not healthy or did not answer.
     """
 
     status: int = 0
-    refused: dict[str, Any] = field(default_factory=dict)
+    refusal: dict[str, Any] = field(default_factory=dict)
     complaints: dict[str, Any] = field(default_factory=dict)
     messages: list[tuple[str, dict]] = field(default_factory=list)
     seconds: float = 0.0
-    grown: int = 0
-    ended: bool = True
+    growth: int = 0
+    has_ended: bool = True
     healthy: bool = True
-    unanswered: str = ""
-    printed: str = ""
+    silence: str = ""
+    output: str = ""
 
     @property
     def error(self) -> dict[str, Any]:
@@ -99,11 +99,11 @@ class Watched(HostFolder):
         live, began, before = self.live, time.monotonic(), self._bytes()
         printed = live.log.stat().st_size
         self._submit(prompt, found, before)
-        if not found.ended:
-            found.healthy = found.grown <= self.limits.grown and not self._is_fatal(printed) and self._recovers()
+        if not found.has_ended:
+            found.healthy = found.growth <= self.limits.growth and not self._is_fatal(printed) and self._recovers()
         found.seconds = time.monotonic() - began
-        if not found.healthy or found.unanswered:
-            found.printed = self._printed_since(printed)
+        if not found.healthy or found.silence:
+            found.output = self._printed_since(printed)
         if not found.healthy:
             self.close()
         return found
@@ -114,17 +114,17 @@ class Watched(HostFolder):
         except urllib.error.HTTPError as error:
             found.status, text = error.code, error.read()
             with contextlib.suppress(ValueError):
-                found.refused = json.loads(text)
+                found.refusal = json.loads(text)
             return
         except OSError:
-            found.ended = False
+            found.has_ended = False
             return
         found.status, found.complaints = 200, answer.get("node_errors") or {}
         self._follow(answer["prompt_id"], found, before)
-        if found.ended:
-            found.unanswered = self._unanswered(answer["prompt_id"], prompt)
+        if found.has_ended:
+            found.silence = self._first_silence(answer["prompt_id"], prompt)
 
-    def _unanswered(self, prompt_id: str, prompt: Mapping[str, Any]) -> str:
+    def _first_silence(self, prompt_id: str, prompt: Mapping[str, Any]) -> str:
         """Ask what a panel in the editor asks after a run; the first address that fails, with its status."""
         panels = (
             (node, PANELS[facts["class_type"]]) for node, facts in prompt.items() if facts["class_type"] in PANELS
@@ -152,13 +152,13 @@ class Watched(HostFolder):
         end, pause = time.monotonic() + self.limits.seconds, LOOK
         printed = self.live.log.stat().st_size
         while time.monotonic() < end:
-            found.grown = max(found.grown, self._bytes() - before)
+            found.growth = max(found.growth, self._bytes() - before)
             found.messages = self._messages(prompt_id)
-            if found.messages or found.grown > self.limits.grown or self._is_fatal(printed):
+            if found.messages or found.growth > self.limits.growth or self._is_fatal(printed):
                 break
             time.sleep(pause)
             pause = min(1.2 * pause, SELDOM)
-        found.ended = bool(found.messages)
+        found.has_ended = bool(found.messages)
 
     def _messages(self, prompt_id: str) -> list[tuple[str, dict]]:
         try:
@@ -195,7 +195,7 @@ class Watched(HostFolder):
 
 
 @contextmanager
-def watched(place: Path, host: Path, limits: Limits) -> Iterator[Watched]:
+def watch_host(place: Path, host: Path, limits: Limits) -> Iterator[Watched]:
     """A watched host in a folder of its own."""
     one = Watched(place, host, limits)
     try:

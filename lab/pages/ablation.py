@@ -17,7 +17,7 @@ from numpy import ndarray
 
 from ...dev.places import ROOT
 from .. import markdown
-from .ablation_runs import DEMO, EXACT, GAMMA, NOISE, SAMPLES, SEED, STEPS, WIDTH, WINDOWS, measured
+from .ablation_runs import DEMO, EXACT, GAMMA, NOISE, SAMPLES, SEED, STEPS, WIDTH, WINDOWS, measures
 
 PAGE = ROOT / "docs" / "guidance-tab.md"
 NUMBERS = ROOT / "docs" / "which-steps.json"
@@ -57,7 +57,7 @@ class Setting:
     between: float
 
 
-def compared(model: str, noise: str, pushed: ndarray, left: ndarray, change: ndarray) -> Setting:
+def correlate(model: str, noise: str, pushed: ndarray, left: ndarray, change: ndarray) -> Setting:
     """What the ablation says of push and estimate.  [windows, B] each"""
     a, b, middle, real = (one / one.sum(axis=0) for one in (pushed, left, np.sqrt(pushed * left), change))
     ratio = np.divide(change, left, where=left > 0, out=np.full_like(change, np.nan))
@@ -106,7 +106,8 @@ def blocks(settings: Sequence[Setting], later: Sequence[dict]) -> list[str]:
     """The section.  later: rows of what multistep samplers read again."""
     windows = [row_of(one, window) for one in settings if one.model != EXACT for window in one.windows]
     order = [
-        [one.model, one.noise, *map(signed, (one.push, one.left, one.middle)), percent(one.between)] for one in settings
+        [one.model, one.noise, *map(correlation_text, (one.push, one.left, one.middle)), percent(one.between)]
+        for one in settings
     ]
     return [
         TEXT["OPENING"].format(SAMPLES=SAMPLES, STEPS=STEPS, WIDTH=WIDTH, GAMMA=GAMMA),
@@ -152,7 +153,7 @@ def percent(share: float) -> str:
     return f"{share:.0%}".replace("%", " %")
 
 
-def signed(interval: Interval) -> str:
+def correlation_text(interval: Interval) -> str:
     """A correlation with its interval."""
     return "{:.2f} ({:.2f} to {:.2f})".format(*interval).replace("-", "\u2212")
 
@@ -186,7 +187,7 @@ def settings_of(numbers: Sequence[dict]) -> list[Setting]:
 def main() -> None:
     """Measure what nobody did, and write the section with its numbers."""
     torch.set_num_threads(1)
-    settings = [compared(model, noise, **measured(model, noise)) for model in (*DEMO, EXACT) for noise in NOISE]
+    settings = [correlate(model, noise, **measures(model, noise)) for model in (*DEMO, EXACT) for noise in NOISE]
     NUMBERS.write_text(json.dumps([asdict(one) for one in settings], indent=1) + "\n", encoding="utf-8")
     later = json.loads(LATER_NUMBERS.read_text(encoding="utf-8"))
     markdown.put_section(PAGE, HEADING, *blocks(settings, later))

@@ -71,7 +71,7 @@ def estimates(made: Recording, fresh: float) -> tuple[ndarray, ndarray]:  # -> [
     return pushed.numpy(), left.numpy()
 
 
-def measured(model: str, noise: str) -> dict[str, ndarray]:  # [windows, B] each
+def measures(model: str, noise: str) -> dict[str, ndarray]:  # [windows, B] each
     """Push, estimate and change of one model with one sampler; measured if nobody did."""
 
     def measure() -> dict[str, ndarray]:

@@ -54,7 +54,7 @@ class Answer:
     why: str = ""
 
 
-def sampled(subject: Subject, model: Any, latent: dict, **more: Any) -> tuple[Tensor, Any]:
+def sample_ours(subject: Subject, model: Any, latent: dict, **more: Any) -> tuple[Tensor, Any]:
     """Our sampler: the sample, the trace."""
     from ...nodes.sampling import GGGuidedSampler
 
@@ -62,12 +62,12 @@ def sampled(subject: Subject, model: Any, latent: dict, **more: Any) -> tuple[Te
     positive, negative = given.pop("conditions", None) or (subject.positive(model), subject.negative(model))
     given |= {"positive": positive, "negative": negative, "latent_image": dict(latent)}
     out = GGGuidedSampler.execute(model, SEED, STEPS, **given).args
-    return joined(out[0]["samples"]), out[2]
+    return join_parts(out[0]["samples"]), out[2]
 
 
 def hosts(subject: Subject, model: Any, latent: dict, cfg: float = CFG, conditions: tuple | None = None) -> Tensor:
     """The host's KSampler on the same."""
-    return joined(hosts_latent(subject, model, latent, cfg, conditions)["samples"])
+    return join_parts(hosts_latent(subject, model, latent, cfg, conditions)["samples"])
 
 
 def hosts_latent(subject: Subject, model: Any, latent: dict, cfg: float, conditions: tuple | None = None) -> dict:
@@ -76,7 +76,7 @@ def hosts_latent(subject: Subject, model: Any, latent: dict, cfg: float, conditi
     return host_nodes().common_ksampler(model, SEED, STEPS, cfg, "euler", "simple", *both, dict(latent))[0]
 
 
-def joined(samples: Any) -> Tensor:
+def join_parts(samples: Any) -> Tensor:
     """A sample as one tensor: the parts of a nested one side by side."""
     from ...host.adapter import parts_of
 
@@ -103,10 +103,12 @@ def same_pixels(subject: Subject) -> None:
     """Our sampler against the host's, every bit."""
     model, cfg = subject.make(torch.float32), scale_of(subject)
     latent = subject.latent(model, 2)
-    insist(torch.equal(sampled(subject, model, latent, cfg=cfg)[0], hosts(subject, model, latent, cfg)), "bits differ")
+    insist(
+        torch.equal(sample_ours(subject, model, latent, cfg=cfg)[0], hosts(subject, model, latent, cfg)), "bits differ"
+    )
 
 
-def recorded(subject: Subject) -> None:
+def check_record(subject: Subject) -> None:
     """Any KSampler, behind Record Guidance: the same bits, and every step."""
     from ...nodes.records import GGReadTrace, GGRecord
 
@@ -114,7 +116,7 @@ def recorded(subject: Subject) -> None:
     latent = subject.latent(model, 2)
     tapped, recorder = GGRecord.execute(model).args
     out = hosts_latent(subject, tapped, latent, cfg)
-    insist(torch.equal(joined(out["samples"]), hosts(subject, model, latent, cfg)), "bits differ")
+    insist(torch.equal(join_parts(out["samples"]), hosts(subject, model, latent, cfg)), "bits differ")
     trace = GGReadTrace.execute(recorder, out)[0]
     insist(trace.n == STEPS, f"{trace.n} of {STEPS} steps recorded")
     insist(not trace.header.get("faults"), "; ".join(trace.header.get("faults") or []))
@@ -125,7 +127,7 @@ def adds_up(subject: Subject) -> None:
     from ...trace.checks import check
 
     model = subject.make(torch.float32)
-    trace = sampled(subject, model, subject.latent(model, 2), cfg=scale_of(subject))[1]
+    trace = sample_ours(subject, model, subject.latent(model, 2), cfg=scale_of(subject))[1]
     found = [fault for one in (trace, *trace.parts.values()) for fault in check(one)]
     insist(not found, "; ".join(map(str, found)))
 
@@ -141,19 +143,19 @@ def rules(subject: Subject) -> None:
     wires = {"MODEL": model.clone(), "CONDITIONING": subject.positive(model)}
     for node in nodes_in("rules"):
         chain = active_chain(node, wires)
-        found = sampled(subject, model, latent, guidance=chain)[0]
+        found = sample_ours(subject, model, latent, guidance=chain)[0]
         insist(bool(found.isfinite().all()), f"{chain.text}: not finite")
 
 
-def steered_by(evaluation: str) -> Callable[[Subject], None]:
+def gradient_by(evaluation: str) -> Callable[[Subject], None]:
     """A gradient that darkens the sample, by one way of evaluating it."""
 
     def ask(subject: Subject) -> None:
         model = subject.make(torch.float32)
         latent = one_frame(subject.latent(model, 2))
-        plain = sampled(subject, model, latent, cfg=1.0)[0]
+        plain = sample_ours(subject, model, latent, cfg=1.0)[0]
         try:
-            kept, pushed = (pushed_by(weight, evaluation, subject, model, latent) for weight in (0.0, PUSH))
+            kept, pushed = (sample_with_gradient(weight, evaluation, subject, model, latent) for weight in (0.0, PUSH))
         except ValueError as refusal:
             if "parts" in subject.has:
                 raise CannotExistError(str(refusal)) from refusal
@@ -165,13 +167,13 @@ def steered_by(evaluation: str) -> Callable[[Subject], None]:
     return ask
 
 
-def pushed_by(weight: float, evaluation: str, subject: Subject, model: Any, latent: dict) -> Tensor:
+def sample_with_gradient(weight: float, evaluation: str, subject: Subject, model: Any, latent: dict) -> Tensor:
     """A sample with a gradient of this weight."""
     from ...guidance.chain import PLAIN
     from ...guidance.gradients.term import GradientTerm
 
     term = GradientTerm(Small(), weight=weight, evaluation=evaluation)
-    return sampled(subject, model, latent, cfg=1.0, guidance=PLAIN.then(term))[0]
+    return sample_ours(subject, model, latent, cfg=1.0, guidance=PLAIN.then(term))[0]
 
 
 def one_frame(latent: dict) -> dict:
@@ -195,12 +197,12 @@ def energy_of(x: Tensor) -> Tensor:  # [B, ...] -> [B]
     return -0.5 * x.float().square().flatten(1).mean(dim=1)
 
 
-def shown(subject: Subject) -> None:
+def check_pictures(subject: Subject) -> None:
     """Pictures of a trace without a VAE: pixels, or the host's preview colours."""
     from ...host.panel_record import keep_pictures as pictures
 
     model = subject.make(torch.float32)
-    _, trace = sampled(subject, model, subject.latent(model, 2), cfg=scale_of(subject))
+    _, trace = sample_ours(subject, model, subject.latent(model, 2), cfg=scale_of(subject))
     kept: list[bytes] = []
 
     def keep(data: bytes, ending: str) -> dict:
@@ -211,7 +213,7 @@ def shown(subject: Subject) -> None:
     insist(len(kept) == STEPS, note or f"{len(kept)} of {STEPS} steps shown")
 
 
-def masked(subject: Subject) -> None:
+def check_mask(subject: Subject) -> None:
     """Inpainting, every bit."""
     model, cfg = subject.make(torch.float32), scale_of(subject)
     latent = subject.latent(model, 2)
@@ -222,7 +224,7 @@ def masked(subject: Subject) -> None:
         if "parts" not in subject.has:
             raise
         raise CannotExistError(f"ComfyUI {version()} takes no mask of several parts; newer ones do") from fault
-    insist(torch.equal(sampled(subject, model, latent, cfg=cfg)[0], theirs), "bits differ")
+    insist(torch.equal(sample_ours(subject, model, latent, cfg=cfg)[0], theirs), "bits differ")
 
 
 def half_masks(samples: Any) -> Any:
@@ -236,7 +238,7 @@ def half_masks(samples: Any) -> Any:
     return type(samples)(masks) if len(parts) > 1 else masks[0]
 
 
-def controlled(subject: Subject) -> None:
+def check_controlnet(subject: Subject) -> None:
     """A ControlNet of the host, every bit."""
     from ...dev.fixtures.tiny_families import TinyVAE, control_net
 
@@ -249,12 +251,12 @@ def controlled(subject: Subject) -> None:
     plain, net = (subject.positive(model), subject.negative(model)), control_net(name=fitting[0])
     apply = host_nodes().ControlNetApplyAdvanced().apply_controlnet
     both = apply(*plain, net, hint, 1.0, 0.0, 1.0, vae=TinyVAE() if fitting == ["SD3"] else None)
-    ours, theirs = sampled(subject, model, latent, conditions=both)[0], hosts(subject, model, latent, CFG, both)
+    ours, theirs = sample_ours(subject, model, latent, conditions=both)[0], hosts(subject, model, latent, CFG, both)
     insist(torch.equal(ours, theirs), "bits differ")
     insist(not torch.equal(theirs, hosts(subject, model, latent)), "the ControlNet does nothing")
 
 
-def patched(subject: Subject) -> None:
+def check_patch(subject: Subject) -> None:
     """A weight patch, as a LoRA is one: every bit, and it acts."""
     need_weights(subject)
     model, cfg = subject.make(torch.float32), scale_of(subject)
@@ -264,27 +266,27 @@ def patched(subject: Subject) -> None:
     keys = [key for key, weight in state.items() if key.startswith("diffusion_model.") and weight.ndim == 2]
     clone.add_patches({key: ("diff", (0.5 * state[key].roll(1, 0),)) for key in keys})
     theirs = hosts(subject, clone, latent, cfg)
-    insist(torch.equal(sampled(subject, clone, latent, cfg=cfg)[0], theirs), "bits differ")
+    insist(torch.equal(sample_ours(subject, clone, latent, cfg=cfg)[0], theirs), "bits differ")
     insist(not torch.equal(theirs, hosts(subject, model, latent, cfg)), "the patch does nothing")
 
 
-def kept_in(dtype: torch.dtype) -> Callable[[Subject], None]:
+def check_precision(dtype: torch.dtype) -> Callable[[Subject], None]:
     """Weights in half precision: the host's bits, and near the run in float32."""
 
     def ask(subject: Subject) -> None:
         need_weights(subject)
         cfg, model = scale_of(subject), subject.make(dtype)
         latent = subject.latent(model, 2)
-        found = sampled(subject, model, latent, cfg=cfg)[0]
+        found = sample_ours(subject, model, latent, cfg=cfg)[0]
         insist(torch.equal(found, hosts(subject, model, latent, cfg)), "bits differ")
-        full = sampled(subject, subject.make(torch.float32), latent, cfg=cfg)[0]
+        full = sample_ours(subject, subject.make(torch.float32), latent, cfg=cfg)[0]
         away = float((found - full).square().mean().sqrt() / full.square().mean().sqrt())
         insist(away <= CLOSE[str(dtype).removeprefix("torch.")], f"{away:.2g} of the sample's size away from float32")
 
     return ask
 
 
-def batched(subject: Subject) -> None:
+def check_batch(subject: Subject) -> None:
     """The items of a batch, each alone from its own noise."""
     import comfy.sample
 
@@ -295,7 +297,7 @@ def batched(subject: Subject) -> None:
 
     def alone(part: slice) -> Tensor:
         given = (STEPS, cfg, "euler", "simple", *both, latent[part])
-        return joined(comfy.sample.sample(model, noise[part], *given, disable_pbar=True, seed=SEED))
+        return join_parts(comfy.sample.sample(model, noise[part], *given, disable_pbar=True, seed=SEED))
 
     together, single = alone(slice(None)), torch.cat([alone(slice(i, i + 1)) for i in range(2)])
     error = float((together - single).abs().max() / single.abs().max())
@@ -328,23 +330,27 @@ def insist(holds: bool, why: str) -> None:
 
 COLUMNS = (
     Column("KSampler", "KSampler + Guidance Trace gives the pixels of the host's KSampler, bit for bit.", same_pixels),
-    Column("recorded", "A KSampler behind Record Guidance keeps its bits, and all steps are recorded.", recorded),
+    Column("recorded", "A KSampler behind Record Guidance keeps its bits, and all steps are recorded.", check_record),
     Column("identity", "The trace's numbers add up: move and noise make the step.", adds_up),
     Column("rules", "Every rule node runs and gives finite samples.", rules),
     Column(
         "x0 gradient",
         "Classifier Guidance by `x0` raises its energy; at weight 0 no bit changes. A video has one frame for this.",
-        steered_by("x0"),
+        gradient_by("x0"),
     ),
-    Column("backprop", "The same by `x0 + backprop`, through the network.", steered_by("x0 + backprop")),
-    Column("pictures", "The panel has pictures without a VAE.", shown),
-    Column("mask", "Inpainting keeps the host's bits.", masked),
-    Column("ControlNet", "A ControlNet of the host keeps its bits under our sampler.", controlled),
-    Column("LoRA", "A patch of the weights acts, and keeps the host's bits.", patched),
-    Column("fp16", "Weights in float16: the host's bits, and close to float32.", kept_in(torch.float16)),
-    Column("bf16", "Weights in bfloat16: the same.", kept_in(torch.bfloat16)),
-    Column("fp8", "Weights in float8_e4m3fn, as the host's loader keeps them: the same.", kept_in(torch.float8_e4m3fn)),
-    Column("batch 2", "Two samples together are what each is alone.", batched),
+    Column("backprop", "The same by `x0 + backprop`, through the network.", gradient_by("x0 + backprop")),
+    Column("pictures", "The panel has pictures without a VAE.", check_pictures),
+    Column("mask", "Inpainting keeps the host's bits.", check_mask),
+    Column("ControlNet", "A ControlNet of the host keeps its bits under our sampler.", check_controlnet),
+    Column("LoRA", "A patch of the weights acts, and keeps the host's bits.", check_patch),
+    Column("fp16", "Weights in float16: the host's bits, and close to float32.", check_precision(torch.float16)),
+    Column("bf16", "Weights in bfloat16: the same.", check_precision(torch.bfloat16)),
+    Column(
+        "fp8",
+        "Weights in float8_e4m3fn, as the host's loader keeps them: the same.",
+        check_precision(torch.float8_e4m3fn),
+    ),
+    Column("batch 2", "Two samples together are what each is alone.", check_batch),
 )
 
 

@@ -47,12 +47,12 @@ def _panel(canvas: Canvas, panel: Panel, box: Box, reach: float):
     theme = canvas.theme
     scale = box.w / (2 * reach)
     for points in contours(panel.before, MASSES[1]):
-        canvas.polygon(_placed(points, box, scale), theme.hair, within=box, alpha=0.3)
-    places = np.array(_placed(panel.samples[:MOST].numpy(), box, scale))
+        canvas.polygon(_pixels(points, box, scale), theme.hair, within=box, alpha=0.3)
+    places = np.array(_pixels(panel.samples[:MOST].numpy(), box, scale))
     canvas.dots(places, theme.guided, 3.0, alpha=0.4, within=box, name=f"samples-{panel.gamma:g}")
     for mass, width in zip(MASSES, (2.0, 1.3), strict=True):
         for points in contours(panel.density, mass):
-            canvas.line(_placed(points, box, scale), theme.ink, width, within=box)
+            canvas.line(_pixels(points, box, scale), theme.ink, width, within=box)
     canvas.rectangle(box, None, theme.hair, 1.0)
     canvas.text((box.x, box.y - 24), f"\u03b3 = {number(panel.gamma)}", 15.0, theme.ink, bold=True, halo=False)
     words = (f"distance {panel.distance:.3f}", f"two exact samples: {panel.floor:.3f}")
@@ -61,7 +61,7 @@ def _panel(canvas: Canvas, panel: Panel, box: Box, reach: float):
         canvas.text((x, box.bottom + 7 + 17 * k), line, SMALL, (theme.ink, theme.muted)[k], halo=False)
 
 
-def _placed(points: np.ndarray, box: Box, scale: float) -> list[tuple[float, float]]:
+def _pixels(points: np.ndarray, box: Box, scale: float) -> list[tuple[float, float]]:
     """Pixels of points of the plane, y upwards."""
     middle = (box.x + box.w / 2, box.y + box.h / 2)
     return [(middle[0] + scale * float(x), middle[1] - scale * float(y)) for x, y in points]

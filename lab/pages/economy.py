@@ -85,7 +85,7 @@ def make_bench(samples: int, seed: int = Protocol.seed) -> Bench:
     return Bench(network, judge, real, float(metadata["gg.sigma_data"]), protocol)
 
 
-def sampled(bench: Bench, chain: Chain, gamma: float) -> tuple[Tensor, Tensor]:
+def sample_chain(bench: Bench, chain: Chain, gamma: float) -> tuple[Tensor, Tensor]:
     """All samples of a chain [N, 3, 32, 32], and how many passes they took: [passes, alone, full]."""
     count = bench.protocol.samples
     noise, labels = bench.noise(count).split(PART), bench.labels(count).split(PART)
@@ -109,10 +109,10 @@ def part(bench: Bench, chain: Chain, gamma: float, noise: Tensor, labels: Tensor
     return torch.from_numpy(found["x0"]), torch.from_numpy(found["counts"])
 
 
-def measured(bench: Bench, name: str, gamma: float) -> Row:
+def measure_chain(bench: Bench, name: str, gamma: float) -> Row:
     """One chain's row."""
     chain, protocol = CHAINS[name], bench.protocol
-    (x0, counts), (full, _) = sampled(bench, chain, gamma), sampled(bench, PLAIN, gamma)
+    (x0, counts), (full, _) = sample_chain(bench, chain, gamma), sample_chain(bench, PLAIN, gamma)
     passes, alone, both = counts.tolist()
     found = bench.measure(x0)
     apart = float(((x0 - full).flatten(1).norm(dim=1) / full.flatten(1).norm(dim=1)).mean())
@@ -137,7 +137,7 @@ def measure_all(samples: int, gamma: float, seed: int, names: tuple[str, ...]) -
         f"{'chain':36} {'passes':>7} {'alone':>7} {'judge':>9} {'Frechet':>9} {'by class':>9} {'apart':>9}", flush=True
     )
     for name in dict.fromkeys([FULL, *names]):
-        rows.append(measured(bench, name, gamma))
+        rows.append(measure_chain(bench, name, gamma))
         print(line_of(rows[-1]), flush=True)
     return rows
 

@@ -163,7 +163,7 @@ def own_gradient(bed: Bed, evaluation: str, batch: int) -> None:
     )
 
 
-def counted(bed: Bed, evaluation: str, batch: int) -> int:
+def count_memory(bed: Bed, evaluation: str, batch: int) -> int:
     """Bytes that a guided step takes as the node counts them."""
     from ...host.memory_plan import Tally
 
@@ -181,7 +181,7 @@ def counted(bed: Bed, evaluation: str, batch: int) -> int:
 
 def memory(bed: Bed, evaluation: str, batch: int) -> dict[str, float]:
     """Megabytes that a guided run takes beyond what is loaded, as the node counts them and as measured."""
-    expected = counted(bed, evaluation, batch) / 2**20
+    expected = count_memory(bed, evaluation, batch) / 2**20
     ctypes.CDLL("libc.so.6").malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # the high-water mark starts anew
     before = resident("VmRSS")

@@ -108,7 +108,7 @@ class Demo:
         chain = self.chain(row.evaluation, row.gamma, **options)
         return GGGuidedSampler.execute(*settings, guidance=chain, capture="numbers")[0]["samples"]
 
-    def measured(self, pixels: Tensor) -> dict[str, float]:  # [N, 32, 32, 3] uint8, labels cycle
+    def measure(self, pixels: Tensor) -> dict[str, float]:  # [N, 32, 32, 3] uint8, labels cycle
         """Accuracy by the judge, which never guides, both distances, and the diversity within a label."""
         labels = torch.arange(len(pixels)) % 10
         seen = pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
@@ -163,7 +163,7 @@ def table(demo: Demo, rows: tuple[Row, ...], samples: int) -> list[tuple[Row, di
     for row in rows:
         pixels = kept_pixels(demo, row, samples)
         assert pixels is not None, "without a clock all are made"
-        numbers = demo.measured(pixels)
+        numbers = demo.measure(pixels)
         print(line_of(row, numbers), flush=True)
         found.append((row, numbers))
     return found

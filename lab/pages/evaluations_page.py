@@ -25,7 +25,7 @@ class Found(NamedTuple):
     samples: int
     sweep: int
     rows: Rows
-    swept: Rows
+    scales: Rows
     answers: list[Path]
 
 
@@ -35,9 +35,9 @@ def page_of(found: Found) -> str:
     gammas = ", ".join(f"{gamma:g} ({evaluation})" for evaluation, gamma in MEASURED.items())
     return page(
         TEXT["OPENING"].format(**facts),
-        reached(found.rows),
+        reach_table(found.rows),
         f"## Sweep of \u03b3\n\n{found.sweep} samples a row, the first of the same seeds.",
-        reached(found.swept),
+        reach_table(found.scales),
         TEXT["EQUAL"].format(**facts),
         equal(found.rows),
         TEXT["DEFAULTS"].format(gammas=gammas),
@@ -51,7 +51,7 @@ def page_of(found: Found) -> str:
     )
 
 
-def reached(rows: Rows) -> str:
+def reach_table(rows: Rows) -> str:
     """Evaluations, scales and what they reach."""
     cells = []
     for row, n in rows:
@@ -88,7 +88,7 @@ def pair(n: dict[str, float]) -> list[str]:
     return [f"{n['frechet']:.2f}", f"{n['diversity']:.3f}"]
 
 
-def measured(*what) -> dict[str, float]:
+def read_measurement(*what) -> dict[str, float]:
     """What was kept of one measurement."""
     return json.loads(file_of(*what).read_text(encoding="utf-8"))
 
@@ -97,7 +97,7 @@ def times() -> str:
     """Plain, guided, classifier, and the ratios."""
     cells = []
     for model, evaluation, batch in TIMES:
-        n = measured("time", model, evaluation, batch)
+        n = read_measurement("time", model, evaluation, batch)
         plain, guided, alone = n["plain"], n["guided"], n["classifier"]
         ratios = [f"**{guided / plain:.2f}**", f"{(guided - alone) / plain:.2f}"]
         cells.append([model, evaluation, batch, f"{plain:.1f}", f"{guided:.1f}", f"{alone:.1f}", *ratios])
@@ -108,8 +108,8 @@ def memory() -> str:
     """What was counted, and what was measured."""
     cells = []
     for model, evaluation, batch in MEMORY:
-        heap = measured("memory", model, evaluation, batch)["measured"]
-        n = measured("memory", model, evaluation, batch, RETURN_AT)
+        heap = read_measurement("memory", model, evaluation, batch)["measured"]
+        n = read_measurement("memory", model, evaluation, batch, RETURN_AT)
         expected, real = n["counted"], n["measured"]
         cells.append([model, evaluation, f"{expected:.0f}", f"{real:.0f}", f"{expected / real:.2f}", f"{heap:.0f}"])
     return table("model | evaluation | counted | measured | counted / measured | as it comes", cells)

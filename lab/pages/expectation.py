@@ -36,7 +36,7 @@ def draw_expectation(heads: Sequence[str], rows: Sequence[Shown], caption: Capti
     side = min((width - NAMES + GAP) / len(heads) - GAP, SIDE)
     for k, head in enumerate(heads):
         x = left + NAMES + k * (side + GAP)
-        _centred(canvas, head, x + side / 2, TOP - 22, canvas.theme.ink)
+        _centre_text(canvas, head, x + side / 2, TOP - 22, canvas.theme.ink)
     for row, shown in enumerate(rows):
         _row(canvas, shown, (left, TOP + row * (side + ROOM + GAP)), side)
     box = caption_box(Box(left, 0, width, HEIGHT - 14), caption)
@@ -55,9 +55,9 @@ def _row(canvas: Canvas, shown: Shown, at: tuple[float, float], side: float):
         if picture is not None:
             frame = canvas.theme.ink if k == 0 else colour
             canvas.picture(picture, Box(left, y, side, side), frame, name=f"{shown.role}-{k}")
-        _centred(canvas, words, left + side / 2, y + side + 5, canvas.theme.muted)
+        _centre_text(canvas, words, left + side / 2, y + side + 5, canvas.theme.muted)
 
 
-def _centred(canvas: Canvas, words: str, x: float, y: float, colour: str):
+def _centre_text(canvas: Canvas, words: str, x: float, y: float, colour: str):
     if words:
         canvas.text((x - extent(words, SMALL)[0] / 2, y), words, SMALL, colour, halo=False)

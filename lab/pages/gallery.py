@@ -49,7 +49,7 @@ WHOLE = "last => document.querySelector('.gg-panel output')?.textContent.endsWit
 QUIET = {"Comfy.Minimap.Visible": False}
 
 
-def inspected(source: Source) -> dict:
+def with_inspector(source: Source) -> dict:
     """A run of the template, and an inspector."""
     inputs = {"trace": [source.sampler, 2], "vae": ["1", 1], "pictures": 8}
     return source.run | {"22": {"class_type": "GGInspector", "inputs": inputs}}
@@ -74,7 +74,7 @@ def photograph(address: str, chromium: str | None, palette: str, source: Source)
     with Client(address) as client:
         client.post("/settings", QUIET | {"Comfy.ColorPalette": palette})
     with editor(address, program=chromium) as page:
-        page.evaluate(OPEN, [inspected(source), PLACE])
+        page.evaluate(OPEN, [with_inspector(source), PLACE])
         page.wait_for_selector(".gg-panel")
         ending, detail = page.evaluate(QUEUE)
         if ending != "execution_success":

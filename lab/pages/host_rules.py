@@ -34,7 +34,7 @@ class Script:
         return torch.cat([self.answers[int(label)] for label in y[:: len(self.answers[UNCOND])]])
 
 
-def scripted(script: Script, shape: tuple[int, ...], space: str):
+def scripted_model(script: Script, shape: tuple[int, ...], space: str):
     """A MODEL of the host around a script.  shape: of one sample. space: ve or flow"""
     import comfy.model_patcher
 
@@ -102,7 +102,7 @@ class HostRule:
     def _model(self, shape: tuple[int, ...], space: str):
         if (shape, space) not in self.models:
             script = Script()
-            self.models[shape, space] = script, self.patch(scripted(script, shape, space))
+            self.models[shape, space] = script, self.patch(scripted_model(script, shape, space))
         return self.models[shape, space]
 
 

@@ -77,7 +77,7 @@ class Guided:
         return denoised
 
 
-def measured(model: str, name: str) -> dict[str, float]:
+def measure_model(model: str, name: str) -> dict[str, float]:
     """Correlations of each estimate with the change of the end, over the windows of a run; the mean of all runs."""
     import comfy.samplers
 
@@ -138,7 +138,7 @@ def main() -> None:
     rows = json.loads(LATER_NUMBERS.read_text(encoding="utf-8")) if LATER_NUMBERS.exists() else []
     for model in models:
         for name in SAMPLERS:
-            row = {"model": model, "sampler": name, **measured(model, name)}
+            row = {"model": model, "sampler": name, **measure_model(model, name)}
             rows = [*(one for one in rows if (one["model"], one["sampler"]) != (model, name)), row]
             LATER_NUMBERS.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
             print(row, flush=True)

@@ -27,7 +27,7 @@ ROWS = r"(?<=^\| \*{}\* \| \|\n)(\| (?!\*).*\n)*"  # below a head
 UPSTREAM = "guidance"  # the same on every page
 
 
-def written() -> dict[Path, str]:
+def pages_to_write() -> dict[Path, str]:
     """{page: its text}, of all that stand for themselves; docs/rules.md needs its measurements."""
     from ...extension import nodes_in
 
@@ -46,7 +46,7 @@ def help_page(node: Any) -> str:
         return TABLE.sub(lambda _: f"{inputs_table(schema)}\n", place.read_text(encoding="utf-8"))
     stated = node.owner
     formula = f"```\n{inspect.getdoc(stated)}\n```"
-    papers = "\n".join(map(rules_table.linked, stated.papers)) or "No paper."
+    papers = "\n".join(map(rules_table.paper_link, stated.papers)) or "No paper."
     inputs = ("## Inputs", inputs_table(schema), "## Formula", formula, "## Source", papers)
     return markdown.page(f"# {schema.display_name}", plain(schema.description), *inputs)
 
@@ -89,7 +89,7 @@ def main() -> None:
     argparse.ArgumentParser(description="Write what other pages say of nodes.").parse_args()
     enter_host(HOST)
     torch.set_num_threads(1)
-    for place, text in written().items():
+    for place, text in pages_to_write().items():
         if not place.exists() or place.read_text(encoding="utf-8") != text:
             markdown.write(place, text)
     with torch.inference_mode():

@@ -44,9 +44,9 @@ def write_pixels(path: Path, pixels) -> None:
 
 def plain_webp(content: bytes, grain: int = GRAIN) -> bytes:
     """The same frames and times as WebP, without EXIF block or text: a drawing to 7 of 255, a photograph nearly."""
-    pixels, times = shortened(frames_of(content))
+    pixels, times = shorten(frames_of(content))
     drawn = colours(*pixels) <= MOST_COLOURS
-    first, *rest = (Image.fromarray(grained(frame, grain) if drawn else frame) for frame in pixels)
+    first, *rest = (Image.fromarray(round_to_grain(frame, grain) if drawn else frame) for frame in pixels)
     how = DRAWING if drawn else PHOTOGRAPH
     film = {"save_all": True, "append_images": rest, "duration": times, "loop": 0} if rest else {}
     out = BytesIO()
@@ -54,13 +54,13 @@ def plain_webp(content: bytes, grain: int = GRAIN) -> bytes:
     return out.getvalue()
 
 
-def shortened(film: Frames) -> Frames:
+def shorten(film: Frames) -> Frames:
     """At most MOST_FRAMES of a film, the last among them; the whole takes about as long."""
     stride = -(-len(film.pixels) // MOST_FRAMES)
     return Frames(film.pixels[::-stride][::-1], [stride * time for time in film.times[::-stride][::-1]])
 
 
-def grained(pixels: ndarray, grain: int = GRAIN) -> ndarray:
+def round_to_grain(pixels: ndarray, grain: int = GRAIN) -> ndarray:
     """Values as the nearest multiples of the grain; black and white are two of them."""
     return ((pixels.astype(np.uint16) + grain // 2) // grain * grain).astype(np.uint8)
 

@@ -30,7 +30,7 @@ class Means:
     every: Tensor
     label: Tensor
 
-    def told(self, wrong: float) -> Tensor:  # -> [10, 3, 32, 32]
+    def means_with_errors(self, wrong: float) -> Tensor:  # -> [10, 3, 32, 32]
         """What a label means to a network whose labels were replaced by a random one with probability `wrong`.
 
         E[x0 | label] = (1 - wrong) mean of the label + wrong mean of all

@@ -42,7 +42,7 @@ class PlaneDensity:
         return float(falling[int((falling.cumsum(0) < mass).sum())])
 
 
-def reweighted(mixture: GaussianMixture, label: int, gamma: float, reach: float, n: int = 400) -> PlaneDensity:
+def reweight(mixture: GaussianMixture, label: int, gamma: float, reach: float, n: int = 400) -> PlaneDensity:
     """The density p(x0) p(label | x0)^gamma of a mixture in the plane, on n x n cells of [-reach, reach]^2.
 
     Raises ValueError for a mixture that does not live in the plane.

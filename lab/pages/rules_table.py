@@ -76,10 +76,10 @@ def page() -> str:
 def papers() -> list[str]:
     """Where the rules come from, in words."""
     stated = sorted((rule for rule in every_rule().values() if rule.papers), key=lambda rule: rule.node_id)
-    return [f"**{rule.node_id}**: {' '.join(map(linked, rule.papers))}" for rule in stated]
+    return [f"**{rule.node_id}**: {' '.join(map(paper_link, rule.papers))}" for rule in stated]
 
 
-def linked(paper: Paper) -> str:
+def paper_link(paper: Paper) -> str:
     """A paper with its address."""
     title = paper.title.replace("*", r"\*")
     return f"{paper.authors}, *{title}*, [{paper.arxiv}](https://arxiv.org/abs/{paper.arxiv})."

@@ -30,12 +30,12 @@ STILL, FILM = {"save": "png", "theme": "light"}, {"save": "webp", "theme": "ligh
 
 @dataclass(frozen=True)
 class Source:
-    """A sampler of a template, and the figure node whose settings are used.  ruled: at cfg 8, with APG."""
+    """A sampler of a template, and the figure node whose settings are used.  has_rules: at cfg 8, with APG."""
 
     layout: Layout
     sampler: str
     figure: str
-    ruled: bool = False
+    has_rules: bool = False
 
     @cached_property
     def template(self) -> dict:
@@ -46,13 +46,13 @@ class Source:
     def run(self) -> dict:
         """The run alone: what everything else is drawn from."""
         run = upstream(self.template, [self.sampler])
-        if not self.ruled:
+        if not self.has_rules:
             return run
         sampler = run[self.sampler]
         inputs = sampler["inputs"] | {"cfg": 8.0, "guidance": ["rule", 0]}
         return run | {self.sampler: sampler | {"inputs": inputs}, "rule": RULE}
 
-    def drawn(self, words: Sequence[str]) -> dict:
+    def with_figures(self, words: Sequence[str]) -> dict:
         """The run with one figure node a word; animations are small ones."""
         settings, graph = self.template[self.figure], self.run
         for word in words:
@@ -63,7 +63,7 @@ class Source:
 
 FREE = Source(LAYOUTS["The geometry of guidance"], "6", "23")
 BY_GRADIENT = Source(LAYOUTS["Classifier guidance"], "31", "61")
-RULED = replace(FREE, ruled=True)
+RULED = replace(FREE, has_rules=True)
 COLOURED = json.loads(LAYOUTS["A colour by a gradient"].api.read_text(encoding="utf-8"))
 
 
@@ -93,7 +93,7 @@ def draw_words(client: Client, words: Sequence[str]) -> None:
     for source in (FREE, RULED, BY_GRADIENT):
         mine = [word for word in words if source_of(word) is source]
         if mine:
-            job = client.run(source.drawn(mine))
+            job = client.run(source.with_figures(mine))
             for word in mine:
                 write(file_of(word), client.file(job.outputs[word]["images"][0]))
 

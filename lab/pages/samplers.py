@@ -85,7 +85,7 @@ def samplers() -> dict[str, Any]:
     return found
 
 
-def seen(parts: tuple[Any, Any, Any], sampler: Any) -> Seen:
+def observe_sampler(parts: tuple[Any, Any, Any], sampler: Any) -> Seen:
     """What a sampler does."""
     calls = []
 
@@ -136,7 +136,7 @@ def guided_world(kind: str) -> tuple[Callable[[Tensor, float], Tensor], Tensor, 
     return denoised, torch.randn(8, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * ENDS[kind][0], calls
 
 
-def solved(kind: str) -> list[list[str]]:
+def solver_rows(kind: str) -> list[list[str]]:
     """Rows of the second table: solver, then evaluations and error at each tolerance."""
     from comfy.k_diffusion.sampling import sample_dpm_adaptive
     from torchdiffeq import odeint
@@ -162,10 +162,10 @@ def solved(kind: str) -> list[list[str]]:
     ways: dict[str, Callable[[float], Tensor]] = {"dpm_adaptive (host)": own}
     for method in SOLVERS:
         ways[method] = lambda at, method=method: library(method, start, at, at * ABSOLUTE)
-    return [[kind, name, *(measured(way, at, exact, calls) for at in TOLERANCES)] for name, way in ways.items()]
+    return [[kind, name, *(measure_error(way, at, exact, calls) for at in TOLERANCES)] for name, way in ways.items()]
 
 
-def measured(way: Callable[[float], Tensor], tolerance: float, exact: Tensor, calls: list) -> str:
+def measure_error(way: Callable[[float], Tensor], tolerance: float, exact: Tensor, calls: list) -> str:
     """Evaluations, and the error of what they gave."""
     calls.clear()
     found = way(tolerance)
@@ -180,7 +180,7 @@ def page() -> str:
     rows = []
     worlds = {kind: world(kind) for kind in ENDS}
     for name, sampler in samplers().items():
-        cells = {kind: seen(parts, sampler).cells() for kind, parts in worlds.items()}
+        cells = {kind: observe_sampler(parts, sampler).cells() for kind, parts in worlds.items()}
         rows.append([name, *("; flow: ".join(dict.fromkeys(both)) for both in zip(*cells.values(), strict=True))])
     opening = TEXT["OPENING"].format(version=comfyui_version.__version__, steps=STEPS, cfg=CFG)
     head = "solver | " + " | ".join(f"tolerance {at:g}" for at in TOLERANCES)
@@ -188,7 +188,7 @@ def page() -> str:
         opening,
         markdown.table("sampler | evaluations | noise | move and noise | response", rows),
         TEXT["SOLVED"].format(version=torchdiffeq.__version__),
-        markdown.table(f"coordinates | {head}", [row for kind in ENDS for row in solved(kind)]),
+        markdown.table(f"coordinates | {head}", [row for kind in ENDS for row in solver_rows(kind)]),
     )
 
 

@@ -28,11 +28,11 @@ def sources_of(file: Path, root: Path = ROOT) -> list[Path]:
         one = waiting.pop()
         if one not in found:
             found.add(one)
-            waiting += imported_by(one, root)
+            waiting += imports_of(one, root)
     return sorted(found)
 
 
-def imported_by(file: Path, root: Path) -> list[Path]:
+def imports_of(file: Path, root: Path) -> list[Path]:
     """Files of the project that one file imports, with the __init__.py of their packages."""
     tree = ast.parse(file.read_bytes())
     found = _neighbours(file, tree) if _imports_by_name(tree) else []

@@ -15,7 +15,7 @@ from itertools import zip_longest
 from typing import Any
 
 from ...dev.fixtures import stock_workflows
-from ...dev.fixtures.stock_workflows import FlatNode, Wire, flattened, scales_of, wired
+from ...dev.fixtures.stock_workflows import FlatNode, Wire, flatten, scales_of, wires_alone
 from ...dev.inside import enter_host
 from ...dev.places import ROOT
 from .. import markdown
@@ -50,12 +50,12 @@ class Sampling:
 
     def cells(self) -> list[object]:
         """For the table."""
-        said = dict.fromkeys(" / ".join(map(worded, scales)) or "none" for scales in self.scales)
+        said = dict.fromkeys(" / ".join(map(scale_text, scales)) or "none" for scales in self.scales)
         counts = [len(self.samplers), self.in_subgraphs or "", len(self.taps)]
         return [*counts, ", ".join(said), "yes" if self.only_at_one else ""]
 
 
-def worded(scale: Any) -> str:
+def scale_text(scale: Any) -> str:
     """A scale as people write it."""
     return "computed" if scale is None else f"{scale:g}"
 
@@ -64,7 +64,7 @@ def sampling_of(nodes: Mapping[str, FlatNode]) -> Sampling:
     """How a flattened workflow samples, with the taps of a job."""
     from ...host.taps import with_taps
 
-    prompt = wired(nodes)
+    prompt = wires_alone(nodes)
     tapped, taps = with_taps(prompt, types_of(nodes), {})
     readers = [name for name in prompt if tapped[name] != prompt[name]]
     samplers = [name for name, node in nodes.items() if has_guider(node) or (name in readers and is_sampler(node))]
@@ -73,7 +73,7 @@ def sampling_of(nodes: Mapping[str, FlatNode]) -> Sampling:
 
 def has_guider(node: FlatNode) -> bool:
     """Whether it samples with a guider."""
-    return any(slot.kind == "GUIDER" and isinstance(slot.given, Wire) for slot in node.inputs.values())
+    return any(slot.kind == "GUIDER" and isinstance(slot.origin, Wire) for slot in node.inputs.values())
 
 
 def is_sampler(node: FlatNode) -> bool:
@@ -98,7 +98,7 @@ def types_of(nodes: Mapping[str, FlatNode]) -> Callable[[str], Any]:
 
 def every_sampling() -> dict[str, Sampling]:
     """Name -> how it samples, of every stock template that does."""
-    found = {name: sampling_of(flattened(graph)) for name, graph in stock_workflows.stock_workflows().items()}
+    found = {name: sampling_of(flatten(graph)) for name, graph in stock_workflows.stock_workflows().items()}
     return {name: one for name, one in found.items() if one.samplers or one.taps}
 
 

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from ...dev.browser import CHROMIUM, chromium
-from ...dev.first_look import array, judged
+from ...dev.first_look import array, ask_judge
 from ...dev.hosts import own_host
 from ...dev.places import ROOT
 from ...figures.canvas import Canvas
@@ -41,7 +41,7 @@ from .expectation import Shown, draw_expectation
 from .pictures import write, write_pixels
 from .pocket_means import card, read_means
 from .run_figures import FIGURES, FREE, draw_words, saved_trace, upstream
-from .story_classifiers import classifier_half, rounded
+from .story_classifiers import classifier_half, round_digits
 from .story_measures import (
     STEPS,
     Averages,
@@ -90,7 +90,7 @@ def two_runs(client: Client) -> Job:
     return client.run(graph)
 
 
-def shortened(run: Mapping[str, dict]) -> dict[str, dict]:
+def shorten_run(run: Mapping[str, dict]) -> dict[str, dict]:
     """The run for its first labels alone: the same samples, for the noise of each belongs to its place in the batch."""
     few = {"GGClassLabel": {"label": ";".join(LABELS[:PAGE_SAMPLES])}, "GGEmptyCanvas": {"batch_size": PAGE_SAMPLES}}
     return {name: node | {"inputs": node["inputs"] | few.get(node["class_type"], {})} for name, node in run.items()}
@@ -99,7 +99,7 @@ def shortened(run: Mapping[str, dict]) -> dict[str, dict]:
 def export(client: Client, program: str | None) -> None:
     """Keep the run as one HTML file, and a picture of how it looks with the drawn step and sample chosen."""
     inputs = {"trace": [FREE.sampler, 2], "filename_prefix": "story", "pictures": PAGE_PICTURES}
-    job = client.run(shortened(FREE.run) | {HTML: {"class_type": "GGExportHTML", "inputs": inputs}})
+    job = client.run(shorten_run(FREE.run) | {HTML: {"class_type": "GGExportHTML", "inputs": inputs}})
     name = job.outputs[HTML]["text"][0].split(":")[0]
     EXPORTED.write_bytes(client.file({"filename": name, "type": "output"}))
     with chromium(program) as browser:
@@ -130,7 +130,7 @@ def run_numbers(trace: Trace) -> dict:
         "noise_rms": float(trace.column("M8")[at]),
         "noise_over_step": float(trace.column("M8")[at] / trace.column("M7")[at]),
     }
-    return {name: rounded(value) for name, value in found.items()}
+    return {name: round_digits(value) for name, value in found.items()}
 
 
 def draw_two_runs(client: Client, job: Job, labels: list[str]) -> dict:
@@ -142,7 +142,7 @@ def draw_two_runs(client: Client, job: Job, labels: list[str]) -> dict:
     page = contact_sheet(columns, title=title, scale=3, rows=["\u03b3 = 1", "\u03b3 = 4"])
     write_pixels(FIGURES / "story-two-runs.webp", page)
     names = ("right_plain", "right_guided")
-    right = {name: int(judged(run, labels).sum()) for name, run in zip(names, runs, strict=True)}
+    right = {name: int(ask_judge(run, labels).sum()) for name, run in zip(names, runs, strict=True)}
     return {"pictures": len(labels), **right}
 
 
@@ -152,14 +152,14 @@ def draw_averages(found: Averages, wrong: float) -> None:
     steps = [k for k in SHOWN_STEPS if k < len(found.sigmas)]
 
     def row(role: str, key: str, name: str, mean: Tensor | None, far: list[float] | None) -> Shown:
-        pictures = [None if mean is None else picture(mean), *(picture(found.chosen[key][k]) for k in steps)]
+        pictures = [None if mean is None else picture(mean), *(picture(found.by_guidance[key][k]) for k in steps)]
         below = ["", *("" if far is None else f"{far[k]:.2f}" for k in steps)]
         return Shown(SYMBOLS[role], name, role, pictures, below)
 
     rows = [
         row("x", "x", "noisy sample", None, None),
         row("u", "uncond", "predicted without\na label", means.every, found.far),
-        row("c", "cond", f"predicted for\n{label}", means.told(wrong)[found.label], found.far_label),
+        row("c", "cond", f"predicted for\n{label}", means.means_with_errors(wrong)[found.label], found.far_label),
     ]
     caption = Caption(
         "a prediction is an average",
@@ -174,15 +174,15 @@ def average_numbers(found: Averages) -> dict:
     """Distances of the predictions, and a table of them."""
     rows = [
         {
-            "sigma": rounded(found.sigmas[k]),
-            "to_mean": rounded(found.far[k]),
-            "label_to_mean": rounded(found.far_label[k]),
-            "to_end": rounded(found.to_end[k]),
+            "sigma": round_digits(found.sigmas[k]),
+            "to_mean": round_digits(found.far[k]),
+            "label_to_mean": round_digits(found.far_label[k]),
+            "to_end": round_digits(found.to_end[k]),
         }
         for k in SHOWN_STEPS
     ]
     ends = {"far_end": found.far[-1], "far_first": found.far[0], "label_first": found.far_label[0]}
-    return {"averages": rows, **{name: rounded(value) for name, value in ends.items()}}
+    return {"averages": rows, **{name: round_digits(value) for name, value in ends.items()}}
 
 
 def draw_reweighting(panels: Sequence[Reweighted]) -> None:
@@ -206,12 +206,12 @@ def reweighting_numbers(runs: dict[tuple[float, int], Reweighted]) -> dict:
     rows = []
     for gamma in PANELS:
         last = runs[gamma, STEP_COUNTS[-1]]
-        distances = {f"steps_{n}": rounded(runs[gamma, n].distance) for n in STEP_COUNTS}
-        spreads = {"spread": rounded(last.spread), "wanted_spread": rounded(last.wanted_spread)}
-        rows.append({"gamma": gamma, **distances, "floor": rounded(last.floor), **spreads})
+        distances = {f"steps_{n}": round_digits(runs[gamma, n].distance) for n in STEP_COUNTS}
+        spreads = {"spread": round_digits(last.spread), "wanted_spread": round_digits(last.wanted_spread)}
+        rows.append({"gamma": gamma, **distances, "floor": round_digits(last.floor), **spreads})
     at = {f"far_{gamma:g}": rows[k][f"steps_{STEP_COUNTS[-1]}"] for k, gamma in enumerate(PANELS)}
     over = {
-        f"over_{gamma:g}": rounded(row[f"steps_{STEP_COUNTS[-1]}"] / row["floor"])
+        f"over_{gamma:g}": round_digits(row[f"steps_{STEP_COUNTS[-1]}"] / row["floor"])
         for gamma, row in zip(PANELS, rows, strict=True)
     }
     return {"reweighting": rows, **at, **over}
@@ -236,7 +236,7 @@ def straight_numbers(found: Straight) -> dict:
     """Predicted and measured change of the end."""
     names = ("predicted", "measured", "cosine", "slope")
     rows = [
-        {"gamma": gamma, **{name: rounded(getattr(found, name)[k]) for name in names}}
+        {"gamma": gamma, **{name: round_digits(getattr(found, name)[k]) for name in names}}
         for k, gamma in enumerate(found.gammas)
     ]
     first, last = rows[0], rows[-1]
@@ -306,7 +306,7 @@ def page_of(words: str, numbers: dict) -> str:
     return re.sub(r"\{\{(\w+)(?::([^}]*))?\}\}", value, words)
 
 
-def measured() -> dict:
+def measure_page() -> dict:
     """Sample, draw and measure what needs no server."""
     denoise, null = pocket()
     wrong = float(card()["training"]["wrong"])
@@ -336,7 +336,7 @@ def main() -> None:
             trace = saved_trace(client, job, TRACE)
             numbers = run_numbers(trace) | draw_two_runs(client, job, trace.header["labels"])
             numbers |= classifier_half(client)
-        write_json(NUMBERS, numbers | measured())
+        write_json(NUMBERS, numbers | measure_page())
     numbers = json.loads(NUMBERS.read_text(encoding="utf-8"))
     print(json.dumps(numbers, indent=1))
     markdown.write(PAGE, page_of(WORDS_OF_PAGE.read_text(encoding="utf-8"), numbers))

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...dev.first_look import array, judged
+from ...dev.first_look import array, ask_judge
 from ...dev.fixtures.classifier_run import ClassifierRun
 from ...figures.classifier_curves import beside
 from ...figures.contact_sheet import contact_sheet
@@ -35,7 +35,7 @@ SHOWN = (0, 2, 4, 5, 6, 8, 10, 12)
 SURE, UNSURE = 0.9, 0.1
 
 
-def rounded(value: float) -> float:
+def round_digits(value: float) -> float:
     """Four significant digits: what a repeated run gives again."""
     return float(f"{value:.4g}")
 
@@ -50,12 +50,12 @@ def classifier_half(client: Client) -> dict:
     draw_sheet("four-methods", "The same noise, four methods for a label", (methods, rows), labels)
     coloured = [pictures(client, job, name) for name in COLOURS]
     draw_sheet("colours", "Colours that nobody taught", (coloured, list(COLOURS)), NAMES * 2)
-    counts = {f"right_{k}": int(judged(shown, labels).sum()) for k, shown in enumerate(methods)}
+    counts = {f"right_{k}": int(ask_judge(shown, labels).sum()) for k, shown in enumerate(methods)}
     fooled = saved_trace(client, job, "x0").steps
     planet = {name: math.exp(float(fooled[key][-1, PLANET])) for name, key in (("guide", GUIDE), ("judge", JUDGE))}
     step = step_numbers(saved_trace(client, job, "noise-aware"))
     many = many_runs(client)
-    facts = {f"planet_{name}": rounded(value) for name, value in planet.items()}
+    facts = {f"planet_{name}": round_digits(value) for name, value in planet.items()}
     return counts | facts | step | method_numbers(many) | agreement_numbers(many["noise-aware"]) | exact_numbers()
 
 
@@ -111,7 +111,7 @@ def step_numbers(trace: Trace) -> dict:
     lengths = {"g_step": math.hypot(*pull.scene.positions.points["u"]), "g_push": math.hypot(*pull.gradient)}
     found = {"g_scale": pull.scene.facts.gamma, "g_kappa": pull.kappa, "g_cosine": cosine, "g_ratio": ratio} | lengths
     share = lengths["g_push"] * pull.scene.facts.gamma / lengths["g_step"]
-    return {name: rounded(value) for name, value in (found | {"g_share": share}).items()}
+    return {name: round_digits(value) for name, value in (found | {"g_share": share}).items()}
 
 
 def method_numbers(many: dict[str, Trace]) -> dict:
@@ -122,14 +122,14 @@ def method_numbers(many: dict[str, Trace]) -> dict:
     }
     rows = [method_row(name, ends[GUIDE], ends[JUDGE]) for name, ends in sure.items() if GUIDE in ends]
     free = float((sure["CFG"][JUDGE] > 0.5).double().mean())
-    return {"methods": rows, "methods_cfg": rounded(free), "methods_samples": MANY}
+    return {"methods": rows, "methods_cfg": round_digits(free), "methods_samples": MANY}
 
 
 def method_row(name: str, guide: Tensor, judge: Tensor) -> dict:
     """One line of the table, from what both say of the ends [samples]."""
     fooled = (guide > SURE) & (judge < UNSURE)
     shares = {"judged": judge > 0.5, "claimed": guide > 0.5, "fooled": fooled}
-    return {"method": name} | {key: rounded(float(found.double().mean())) for key, found in shares.items()}
+    return {"method": name} | {key: round_digits(float(found.double().mean())) for key, found in shares.items()}
 
 
 def agreement_numbers(trace: Trace) -> dict:
@@ -141,7 +141,7 @@ def agreement_numbers(trace: Trace) -> dict:
     sigma = trace.steps["sigma"]
     rows = [
         {
-            name: rounded(float(column[k]))
+            name: round_digits(float(column[k]))
             for name, column in (("sigma", sigma), ("cosine", cosine), ("g", g), ("delta", delta))
         }
         for k in SHOWN
@@ -157,6 +157,6 @@ def exact_numbers() -> dict:
     cosine, g, delta = found
     known = delta > 1e-6
     return {
-        "exact_cosine": rounded(float(cosine[known].min())),
-        "exact_ratio": rounded(float((g / delta)[known].max())),
+        "exact_cosine": round_digits(float(cosine[known].min())),
+        "exact_ratio": round_digits(float((g / delta)[known].max())),
     }

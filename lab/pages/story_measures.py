@@ -20,7 +20,7 @@ from ...samplers.steps import Level, ddim, level
 from ..train.demo_evaluation import Denoiser, karras_sigmas
 from ..train.demo_files import read_denoiser
 from .pocket_means import CARD, Means
-from .reweighting import PlaneDensity, reweighted, sliced_distance
+from .reweighting import PlaneDensity, reweight, sliced_distance
 
 Pair = Callable[[Tensor, float], tuple[Tensor, Tensor]]  # x, sigma -> u, c
 STEPS = 20
@@ -102,14 +102,15 @@ class Averages:
     """How predictions relate to the mean picture, step by step, rms over all samples.
 
     far: x0-hat to the mean of all pictures; far_label: x0-hat given the label to what that label means. size: rms of
-    x0-hat about the mean of all pictures over that of the end. chosen: one sample's run, without and with its label.
+    x0-hat about the mean of all pictures over that of the end. by_guidance: one sample's run, without and with its
+    label.
     """
 
     sigmas: list[float]
     far: list[float]
     far_label: list[float]
     to_end: list[float]
-    chosen: dict[str, list[Tensor]]
+    by_guidance: dict[str, list[Tensor]]
     label: int
 
 
@@ -120,7 +121,7 @@ def averages(predict: Pair, x: Tensor, labels: Tensor, means: tuple[Means, float
     data, and the share of wrong labels in training. shown: the sample whose pictures are kept.
     """
     plain, asked = (guided_path(predict, x, gamma, karras_sigmas(STEPS)) for gamma in (0.0, 1.0))
-    every, told = means[0].every, means[0].told(means[1])[labels]
+    every, told = means[0].every, means[0].means_with_errors(means[1])[labels]
     chosen = {
         "x": [m.x[shown] / math.sqrt(1 + m.sigma**2) for m in plain.moments],
         "uncond": [m.uncond[shown] for m in plain.moments],
@@ -213,7 +214,7 @@ def reweighting(gamma: float, steps: int, count: int, reach: float = 3.0) -> Rew
         return mixture.denoised(x, sigma), mixture.denoised(x, sigma, label=label)
 
     samples = guided_path(predict, x, gamma, karras_sigmas(steps)).end
-    density = reweighted(mixture, label, gamma, reach)
+    density = reweight(mixture, label, gamma, reach)
     first, second = (density.sample(count, generator) for _ in range(2))
     found = sliced_distance(samples, first), sliced_distance(second, first)
     return Reweighted(gamma, density, samples, *found, _spread(samples), _spread(first))

@@ -59,7 +59,7 @@ def read(language: str, file: str) -> dict[tuple[str, ...], str]:
     return leaves(json.loads((LOCALES / language / file).read_text(encoding="utf-8")))
 
 
-def untranslated(language: str) -> list[str]:
+def missing_words(language: str) -> list[str]:
     """Where the English words stand that a language lacks."""
     files = sorted(file.name for file in ENGLISH.parent.glob("*.json"))
     missing = [(file, path) for file in files for path in read("en", file).keys() - read(language, file).keys()]
@@ -73,7 +73,7 @@ def main() -> None:
     ENGLISH.write_text(text_of(english()), encoding="utf-8")
     print(f"{ENGLISH.relative_to(ROOT)}: {ENGLISH.stat().st_size:,} bytes")
     others = sorted(folder.name for folder in LOCALES.iterdir() if folder != ENGLISH.parent)
-    for place in (place for language in others for place in untranslated(language)):
+    for place in (place for language in others for place in missing_words(language)):
         print(f"shown in English, {place}")
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from guidance_geometry.lab import markdown
-from guidance_geometry.lab.pages.ablation import HEADING, LATER_NUMBERS, NUMBERS, PAGE, blocks, compared, settings_of
+from guidance_geometry.lab.pages.ablation import HEADING, LATER_NUMBERS, NUMBERS, PAGE, blocks, correlate, settings_of
 from guidance_geometry.lab.pages.ablation_runs import DEMO, EXACT, NOISE, WINDOWS, changes, estimates, run_of
 from guidance_geometry.lab.pages.later_reads import estimates as estimates_of
 from guidance_geometry.lab.pages.later_reads import reads_of
@@ -68,7 +68,7 @@ def test_where_pictures_are_one_cloud_the_end_moves_as_far_as_estimated(flow, no
 
 def test_shares_ratios_and_order_of_made_up_runs():
     left = np.array([[2.0, 4.0], [1.0, 2.0], [0.5, 1.0], [0.25, 0.5], [0.0, 0.1]])
-    found = compared("made up", "none", left[::-1] + 1.0, left, 2 * left)
+    found = correlate("made up", "none", left[::-1] + 1.0, left, 2 * left)
     assert [one.ratio[0] for one in found.windows] == [2.0] * 5
     assert (found.windows[0].first, found.windows[-1].last) == (1, 1 + WINDOWS[-1][-1])
     assert found.left == pytest.approx((1.0, 1.0, 1.0))

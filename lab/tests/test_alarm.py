@@ -55,7 +55,7 @@ def test_no_galaxy_without_guidance_is_called_burnt(weights, monkeypatch):
     """Some end so dark that a prediction is several times as long; none is longer than any unguided one."""
     monkeypatch.setattr(galaxies, "OWN", 4)
     world = galaxies.galaxy_worlds(weights)["galaxies-32"]
-    _, trace = runs.recorded(world, runs.SAMPLERS["C"], 1.0, 24, 0)
+    _, trace = runs.record_run(world, runs.SAMPLERS["C"], 1.0, 24, 0)
     alone = [runs.Trace(trace.header, {**trace.steps, "K": trace.steps["K"][:, [k]]}, trace.stage) for k in range(24)]
     assert max(float(length_over_end(one).max()) for one in alone) > ODDS.sure
     assert max(features_of(one).overshoot for one in alone) <= 1
@@ -112,7 +112,7 @@ def test_a_rule_is_said_to_push_further_only_with_a_sign_of_burning():
     far = setting("a", (1.0, 1.5, 4.0), "A-apg")
     for seeds in far.cells:
         seeds[0]["f1"][:, 1], seeds[0]["f1"][:, 3] = 9.0, 9.0
-    vain, by_lengths, found, missed = alarm.said_of(alarm.Ruled(card, far), 2.0)
+    vain, by_lengths, found, missed = alarm.rates_of(alarm.Ruled(card, far), 2.0)
     assert (vain[0], by_lengths[0], found[0], missed[0]) == (0.0, 1.0, 1.0, 0.0)
 
 
@@ -122,7 +122,7 @@ def test_the_section_and_the_odds_are_written_and_nothing_else_changes(tmp_path,
     worlds = {"mixture-2": calibrate.exact_worlds()["mixture-2"], "sparse": unseen.made_worlds()["sparse"]}
     own = [cell for world in worlds.values() for cell in plan.cells(world, tmp_path)]
     for cell in own:
-        cell.measured()
+        cell.measure()
     calibrate.write_alarm(own, options)
     text, stated = (tmp_path / "verdict.md").read_text(), page.PAGE.read_text()
     heading = f"## {alarm.HEADING}\n"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from guidance_geometry.lab.bench.study import ALONE, broken, killed_study
+from guidance_geometry.lab.bench.study import ALONE, broken_files, killed_study
 from guidance_geometry.tests.traces import trace_in
 
 
@@ -33,8 +33,8 @@ def test_files_that_are_cut_off_are_found(tmp_path):
     trace_in(tmp_path)
     (tmp_path / "row.json").write_text(json.dumps({"id": 1}), encoding="utf-8")
     parquet.write_table(arrow.table({"id": [1]}), tmp_path / "results.parquet")
-    assert broken(tmp_path) == []
+    assert broken_files(tmp_path) == []
     for path in tmp_path.iterdir():
         path.write_bytes(path.read_bytes()[:-1])
     (tmp_path / ".hidden.part").write_bytes(b"half")
-    assert len(broken(tmp_path)) == 3
+    assert len(broken_files(tmp_path)) == 3

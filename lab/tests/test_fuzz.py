@@ -14,13 +14,13 @@ from guidance_geometry.cli import sweep as run_sweep
 from guidance_geometry.lab.fuzz import verdicts
 from guidance_geometry.lab.fuzz.cases import Case, Stock, read_case
 from guidance_geometry.lab.fuzz.catalogue import Slot, catalogue_of
-from guidance_geometry.lab.fuzz.edits import delete, edited, insert, leave_out, put
-from guidance_geometry.lab.fuzz.files import PICKLE, Files, Parts, at, changed
-from guidance_geometry.lab.fuzz.mutations import MUTATIONS, spoiled
+from guidance_geometry.lab.fuzz.edits import apply_edits, delete, insert, leave_out, put
+from guidance_geometry.lab.fuzz.files import PICKLE, Files, Parts, at, change_content
+from guidance_geometry.lab.fuzz.mutations import MUTATIONS, spoil
 from guidance_geometry.lab.fuzz.run import cases
 from guidance_geometry.lab.fuzz.shrinking import smallest
 from guidance_geometry.lab.fuzz.twins import twin_of
-from guidance_geometry.lab.fuzz.values import bounded
+from guidance_geometry.lab.fuzz.values import limit_work
 from guidance_geometry.lab.fuzz.verdicts import Judge
 from guidance_geometry.lab.fuzz.watched import Limits, Observed
 from guidance_geometry.sweeps.comfyui import client
@@ -92,7 +92,7 @@ def test_edits_apply_in_order_and_leave_the_graph_alone():
         insert("7", "Start", {}),
         put("none", "x", 1),
     ]
-    found = edited(GRAPH, edits)
+    found = apply_edits(GRAPH, edits)
     assert (found["2"]["inputs"], found["1"]["inputs"], "6" in found) == ({"strength": 9}, {}, False)
     assert found["7"] == {"class_type": "Start", "inputs": {}}
     assert json.dumps(GRAPH) == before
@@ -105,7 +105,7 @@ def test_a_mutation_changes_something_and_does_so_again(name):
     for seed in range(40):
         first, second = (MUTATIONS[name](Random(seed), GRAPH, CATALOGUE) for _ in range(2))
         assert json.dumps(first) == json.dumps(second)
-        changed_once |= json.dumps(edited(GRAPH, first)) != json.dumps(GRAPH)
+        changed_once |= json.dumps(apply_edits(GRAPH, first)) != json.dumps(GRAPH)
     assert changed_once or name in ("odd latent", "list on a wire"), "no latent is wired in this graph"
 
 
@@ -114,22 +114,21 @@ def test_a_mutation_changes_something_and_does_so_again(name):
     [(5000, 6), (3, 3), (10**6, 10**6), ("5000", "5000"), (None, None), (float("inf"), float("inf"))],
 )
 def test_much_work_is_asked_for_only_where_it_is_refused(value, found):
-    assert bounded(Slot("steps", "INT", True, {"min": 1, "max": 10000}), value) == found
+    assert limit_work(Slot("steps", "INT", True, {"min": 1, "max": 10000}), value) == found
 
 
 @pytest.mark.parametrize("name", ["odd latent", "list on a wire"])
 def test_a_latent_takes_the_place_of_a_wire(name):
     graph = GRAPH | {"8": {"class_type": "KSampler", "inputs": {"model": ["1", 0], "latent_image": ["4", 0]}}}
     edits = MUTATIONS[name](Random(1), graph, CATALOGUE)
-    assert edited(graph, edits)["8"]["inputs"]["latent_image"] == [edits[0]["node"], 0]
+    assert apply_edits(graph, edits)["8"]["inputs"]["latent_image"] == [edits[0]["node"], 0]
     assert edits[0]["add"]["inputs"] in ({"latent": "odd one"}, {"latents": ["4", 0], "batch_size": 1})
 
 
 def test_a_seed_gives_the_same_cases(tmp_path):
     stock = Stock(CATALOGUE, tmp_path, {"graph": GRAPH})
     runs = [
-        [json.dumps(spoiled(Random(f"{seed} {number}"), GRAPH, CATALOGUE)) for number in range(30)]
-        for seed in (1, 1, 2)
+        [json.dumps(spoil(Random(f"{seed} {number}"), GRAPH, CATALOGUE)) for number in range(30)] for seed in (1, 1, 2)
     ]
     assert runs[0] == runs[1] != runs[2]
     assert list(cases(1, {"prompt": 0, "header": 0, "model file": 0}, stock)) == []
@@ -196,10 +195,10 @@ def refusal(seen, kind="exception_during_validation"):
 def test_a_fault_while_a_prompt_is_validated_is_no_refusal(pack):
     inside, judge = pack
     raw, meant = (refusal(error_of(inside[name], "x")) for name in ("looked_up", "meant"))
-    assert judge(Observed(status=400, refused=raw)).kind == verdicts.RAW
-    assert judge(Observed(status=400, refused=meant)).kind == verdicts.REFUSED
+    assert judge(Observed(status=400, refusal=raw)).kind == verdicts.RAW
+    assert judge(Observed(status=400, refusal=meant)).kind == verdicts.REFUSED
     plain = {"node_errors": {"1": {"class_type": "Ours", "errors": [{"type": "t", "message": "m", "details": "d"}]}}}
-    assert judge(Observed(status=400, refused=plain)).kind == verdicts.REFUSED
+    assert judge(Observed(status=400, refusal=plain)).kind == verdicts.REFUSED
     assert judge(Observed(status=200, complaints=raw["node_errors"])).kind == verdicts.RAW
     assert judge(Observed(status=500)).kind == verdicts.HOST
 
@@ -209,10 +208,10 @@ def test_a_fault_while_a_prompt_is_validated_is_no_refusal(pack):
     [
         (Observed(status=200, messages=[("execution_success", {})]), verdicts.OK),
         (Observed(status=200, complaints={"1": {"class_type": "Ours", "errors": []}}), verdicts.REFUSED),
-        (Observed(status=200, grown=3 << 30), verdicts.MEMORY),
+        (Observed(status=200, growth=3 << 30), verdicts.MEMORY),
         (Observed(status=200, seconds=61.0), verdicts.SLOW),
-        (Observed(status=200, ended=False, healthy=False), verdicts.DEAD),
-        (Observed(status=200, messages=[("execution_success", {})], unanswered="/runs: 500"), verdicts.RAW),
+        (Observed(status=200, has_ended=False, healthy=False), verdicts.DEAD),
+        (Observed(status=200, messages=[("execution_success", {})], silence="/runs: 500"), verdicts.RAW),
     ],
 )
 def test_what_a_host_does_is_judged_before_what_it_says(pack, seen, verdict):
@@ -273,24 +272,24 @@ CONTENT = save({"a": torch.ones(2, 3), "b": torch.zeros(4)}, {"gg.header": '{"de
             lambda p: json.loads(p.metadata["gg.header"]) == {"deep": [1, {"x": []}]},
         ),
         ({"op": "claim", "place": ["a", "dtype"], "value": "F4"}, lambda p: p.header["a"]["dtype"] == "F4"),
-        ({"op": "tensor", "name": "a"}, lambda p: set(load(p.joined())) == {"b"}),
+        ({"op": "tensor", "name": "a"}, lambda p: set(load(p.join())) == {"b"}),
         (
             {"op": "tensor", "name": "b", "shape": [1, 2], "dtype": "float16", "fill": "nan"},
-            lambda p: load(p.joined())["b"].isnan().all() and load(p.joined())["a"].sum() == 6,
+            lambda p: load(p.join())["b"].isnan().all() and load(p.join())["a"].sum() == 6,
         ),
     ],
 )
 def test_a_header_is_changed_as_said_and_the_rest_stays(tmp_path, change, holds):
-    assert load(Parts.of(CONTENT).joined())["a"].shape == (2, 3)
-    assert holds(Parts.of(changed(CONTENT, [change], tmp_path)))
+    assert load(Parts.of(CONTENT).join())["a"].shape == (2, 3)
+    assert holds(Parts.of(change_content(CONTENT, [change], tmp_path)))
 
 
 def test_bytes_are_changed_as_said(tmp_path):
-    assert changed(CONTENT, [{"op": "cut", "at": 0.5}], tmp_path) == CONTENT[: len(CONTENT) // 2]
-    assert changed(CONTENT, [{"op": "length", "value": 2**40}], tmp_path)[:8] == (2**40).to_bytes(8, "little")
-    assert changed(b"", [{"op": "whole", "value": PICKLE}], tmp_path).endswith(b"tR.")
-    assert str(tmp_path).encode() in changed(b"", [{"op": "whole", "value": PICKLE}], tmp_path)
-    assert json.loads(changed(b"[1, 2]", [{"op": "json", "place": [0], "value": 5}], tmp_path)) == [5, 2]
+    assert change_content(CONTENT, [{"op": "cut", "at": 0.5}], tmp_path) == CONTENT[: len(CONTENT) // 2]
+    assert change_content(CONTENT, [{"op": "length", "value": 2**40}], tmp_path)[:8] == (2**40).to_bytes(8, "little")
+    assert change_content(b"", [{"op": "whole", "value": PICKLE}], tmp_path).endswith(b"tR.")
+    assert str(tmp_path).encode() in change_content(b"", [{"op": "whole", "value": PICKLE}], tmp_path)
+    assert json.loads(change_content(b"[1, 2]", [{"op": "json", "place": [0], "value": 5}], tmp_path)) == [5, 2]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from guidance_geometry.lab.fuzz.edits import put
 from guidance_geometry.lab.fuzz.graphs import seeds
 from guidance_geometry.lab.fuzz.run import KINDS, campaign_on, fuzz
 from guidance_geometry.lab.fuzz.verdicts import Judge
-from guidance_geometry.lab.fuzz.watched import Limits, watched
+from guidance_geometry.lab.fuzz.watched import Limits, watch_host
 from guidance_geometry.tests.shares import share, share_of
 
 pytestmark = [
@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.skipif(not (HOST / "main.py").exists(), reason="no ComfyUI host: run `python3 dev.py test`"),
 ]
 FAULTY = "faulty_nodes.py"
-IMPATIENT = Limits(seconds=3.0, grown=300 << 20, patience=2.0)
+IMPATIENT = Limits(seconds=3.0, growth=300 << 20, patience=2.0)
 
 
 def node(kind, value: Any = 1, before=None):
@@ -39,7 +39,7 @@ OF_SEVERAL_PARTS = {"GGTracePart"}  # video with sound: no seed has such a model
 def faulty(tmp_path_factory):
     """A campaign against the pack that has every fault."""
     place = tmp_path_factory.mktemp("faulty")
-    with watched(place, HOST, IMPATIENT) as host:
+    with watch_host(place, HOST, IMPATIENT) as host:
         shutil.copy(Path(__file__).with_name(FAULTY), place / "custom_nodes")
         judge = Judge(place / "custom_nodes" / FAULTY, lambda name: name.startswith("Faulty"), IMPATIENT)
         catalogue = catalogue_of(host.get("/object_info"), "faulty_nodes")

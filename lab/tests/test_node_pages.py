@@ -2,11 +2,11 @@
 
 from types import SimpleNamespace
 
-from guidance_geometry.lab.pages.node_pages import HEAD, HELP, TABLE, default_of, inputs_table, plain, written
+from guidance_geometry.lab.pages.node_pages import HEAD, HELP, TABLE, default_of, inputs_table, pages_to_write, plain
 
 
 def test_the_pages_are_written_from_the_nodes(host):
-    pages = written()
+    pages = pages_to_write()
     stale = [place.name for place, text in pages.items() if not place.exists() or place.read_text("utf-8") != text]
     assert stale == [], "run `python lab node_pages`"
     assert len(pages) > 30

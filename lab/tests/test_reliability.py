@@ -5,8 +5,8 @@ import torch
 from PIL import Image
 
 from guidance_geometry.files.safetensors import write_safetensors
-from guidance_geometry.lab.bench.reliability import moved
-from guidance_geometry.lab.fuzz.mixed_jobs import UNFINISHED, Folder, broken, checksum
+from guidance_geometry.lab.bench.reliability import move_wires
+from guidance_geometry.lab.fuzz.mixed_jobs import UNFINISHED, Folder, broken_files, checksum
 
 TENSORS = {"a": torch.ones(50), "none": torch.zeros(0)}
 WHOLE = {"mixed_00001_.svg": b"<svg></svg>\n", "mixed_00001_.html": b"<html></html>", "mixed_00001_.csv": b"a,b\n1,2\n"}
@@ -29,7 +29,7 @@ def made(tmp_path):
 
 def test_what_a_job_has_left_is_found_and_taken_away(made):
     assert len(made.new()) == 5
-    assert broken(made.new()) == []
+    assert broken_files(made.new()) == []
     made.clear()
     assert made.new() == []
 
@@ -38,9 +38,9 @@ def test_what_a_job_has_left_is_found_and_taken_away(made):
 def test_a_file_that_is_cut_is_seen_under_its_own_name_only(made, ending):
     (file,) = [path for path in made.new() if path.suffix == ending]
     file.write_bytes(file.read_bytes()[:-9])
-    assert broken(made.new()) == [file.name]
+    assert broken_files(made.new()) == [file.name]
     file.rename(file.with_name(f".{file.name}.123{UNFINISHED}"))
-    assert broken(made.new()) == []
+    assert broken_files(made.new()) == []
 
 
 def test_a_checksum_is_of_the_content_and_not_of_counters_or_times(made):
@@ -66,5 +66,5 @@ def test_another_pixel_or_number_is_another_result(made, ending):
 
 
 def test_a_part_of_a_larger_job_keeps_its_own_wires():
-    found = moved({"class_type": "A", "inputs": {"x": ["4", 1], "y": 3}}, "part")
+    found = move_wires({"class_type": "A", "inputs": {"x": ["4", 1], "y": 3}}, "part")
     assert found == {"class_type": "A", "inputs": {"x": ["part 4", 1], "y": 3}}

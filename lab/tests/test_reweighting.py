@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from guidance_geometry.guidance.mixture import GaussianMixture, make_mixture
-from guidance_geometry.lab.pages.reweighting import reweighted, sliced_distance
+from guidance_geometry.lab.pages.reweighting import reweight, sliced_distance
 
 
 def two_in_the_plane(variances=(0.2, 0.2)):
@@ -20,17 +20,17 @@ def moments(density):
 
 def test_scale_zero_is_the_data_and_one_the_label():
     mixture = two_in_the_plane()
-    mean, variance = moments(reweighted(mixture, 0, 0.0, 4.0))
+    mean, variance = moments(reweight(mixture, 0, 0.0, 4.0))
     assert mean.abs().max() <= 1e-6
     assert abs(variance - (0.2 + 0.5**2)) <= 1e-3  # the grid's cells add side^2 / 12
-    mean, variance = moments(reweighted(mixture, 0, 1.0, 4.0))
+    mean, variance = moments(reweight(mixture, 0, 1.0, 4.0))
     assert abs(mean[0] + 0.5) <= 1e-6
     assert abs(variance - 0.2) <= 1e-3
 
 
 @pytest.mark.parametrize("gamma", [2.0, 5.0])
 def test_density_is_the_product_by_hand(gamma):
-    density = reweighted(two_in_the_plane(), 1, gamma, 3.0, n=60)
+    density = reweight(two_in_the_plane(), 1, gamma, 3.0, n=60)
     x = density.centres
 
     def normal(mean):
@@ -42,7 +42,7 @@ def test_density_is_the_product_by_hand(gamma):
 
 
 def test_samples_follow_the_density():
-    density = reweighted(two_in_the_plane(), 0, 3.0, 3.0)
+    density = reweight(two_in_the_plane(), 0, 3.0, 3.0)
     points = density.sample(20_000, torch.Generator().manual_seed(0))
     mean, variance = moments(density)
     assert (points.mean(dim=0) - mean).abs().max() <= 4 * math.sqrt(0.5 / 20_000)
@@ -50,7 +50,7 @@ def test_samples_follow_the_density():
 
 
 def test_level_encloses_the_mass():
-    density = reweighted(two_in_the_plane((0.1, 0.3)), 0, 1.0, 3.0)
+    density = reweight(two_in_the_plane((0.1, 0.3)), 0, 1.0, 3.0)
     inside = density.share[density.share >= density.level(0.5)].sum()
     assert 0.5 <= inside <= 0.5 + density.share.max()
 
@@ -64,6 +64,6 @@ def test_distance_of_two_points_is_their_mean_shadow():
 
 def test_what_does_not_fit_the_plane_is_refused():
     with pytest.raises(ValueError, match=r"\(3, 4, 4\).*needs \(2,\)"):
-        reweighted(make_mixture((3, 4, 4), 2, 0), 0, 1.0, 3.0)
+        reweight(make_mixture((3, 4, 4), 2, 0), 0, 1.0, 3.0)
     with pytest.raises(ValueError, match="both need one"):
         sliced_distance(torch.zeros(3, 2), torch.zeros(4, 2))

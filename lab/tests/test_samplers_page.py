@@ -40,7 +40,7 @@ def test_a_run_shows_what_the_page_says(host, rows, name):
     import torch
 
     with torch.inference_mode():
-        found = page.seen(page.world("ve"), page.samplers()[name]).cells()
+        found = page.observe_sampler(page.world("ve"), page.samplers()[name]).cells()
     said = [cell.split("; flow: ")[0] for cell in (rows[name] + [""])[:4]]
     assert found[:3] == said[:3]
     assert bool(found[3]) == bool(said[3])

@@ -7,12 +7,12 @@ pytest.importorskip("comfyui_workflow_templates_json", reason="the stock templat
 from guidance_geometry.dev.fixtures.stock_workflows import (
     Literal,
     Wire,
-    flattened,
+    flatten,
     prompt_of,
     scales_of,
     stock_workflows,
     widgets,
-    wired,
+    wires_alone,
 )
 from guidance_geometry.lab.pages import stock_templates
 
@@ -25,7 +25,7 @@ LEAST = 240  # templates that sample
 
 @pytest.fixture(scope="module")
 def graphs():
-    return {name: flattened(workflow) for name, workflow in stock_workflows().items()}
+    return {name: flatten(workflow) for name, workflow in stock_workflows().items()}
 
 
 def test_every_sampler_is_tapped_and_no_other_node_is(host, graphs):
@@ -33,7 +33,7 @@ def test_every_sampler_is_tapped_and_no_other_node_is(host, graphs):
 
     sampling = 0
     for title, nodes in graphs.items():
-        prompt = wired(nodes)
+        prompt = wires_alone(nodes)
         tapped, taps = with_taps(prompt, stock_templates.types_of(nodes), {})
         sources = {tap: tapped[tap]["inputs"]["model"] for tap in taps}
         for name, node in prompt.items():
@@ -101,26 +101,26 @@ def outside(**instance):
 
 
 def test_a_subgraph_a_reroute_and_a_bypassed_node_are_seen_through():
-    nodes = flattened(outside(widgets_values=[3.5]))
+    nodes = flatten(outside(widgets_values=[3.5]))
     assert list(nodes) == ["1", "8:3", "9"]
-    assert nodes["8:3"].inputs["model"].given == Wire("1", 1)
-    assert nodes["9"].inputs["samples"].given == Wire("8:3", 0)
-    assert nodes["8:3"].inputs["cfg"].given == Literal(3.5)
+    assert nodes["8:3"].inputs["model"].origin == Wire("1", 1)
+    assert nodes["9"].inputs["samples"].origin == Wire("8:3", 0)
+    assert nodes["8:3"].inputs["cfg"].origin == Literal(3.5)
     assert scales_of(nodes, "8:3") == [3.5]
 
 
 @pytest.mark.parametrize("properties", [{}, {"proxyWidgets": [["3", "cfg"]]}], ids=str)
 def test_a_widget_that_the_subgraph_does_not_set_keeps_its_own_value(properties):
-    nodes = flattened(outside(widgets_values=[3.5] if properties else [], properties=properties))
+    nodes = flatten(outside(widgets_values=[3.5] if properties else [], properties=properties))
     assert scales_of(nodes, "8:3") == [8.0]
 
 
 def test_a_muted_node_gives_nothing():
     workflow = outside()
     workflow["nodes"][0]["mode"] = 2
-    nodes = flattened(workflow)
+    nodes = flatten(workflow)
     assert "1" not in nodes
-    assert nodes["8:3"].inputs["model"].given is None
+    assert nodes["8:3"].inputs["model"].origin is None
 
 
 @pytest.mark.parametrize(("switch", "scale"), [(True, 1.0), (False, None)])
@@ -138,7 +138,7 @@ def test_a_scale_behind_a_switch_is_the_one_that_is_chosen(switch, scale):
         node(4, "CFGGuider", [("cfg", "FLOAT", 3)], ["GUIDER"], widgets_values=[8.0]),
     ]
     links = [[1, 1, 0, 3, 0, ""], [2, 2, 0, 3, 1, ""], [3, 3, 0, 4, 0, ""]]
-    assert scales_of(flattened({"nodes": nodes, "links": links}), "4") == [scale]
+    assert scales_of(flatten({"nodes": nodes, "links": links}), "4") == [scale]
 
 
 def test_widgets_have_their_names_and_what_follows_a_seed_is_none():
@@ -156,7 +156,7 @@ def test_a_choice_brings_widgets_of_its_own():
 
 def test_a_prompt_has_wires_widgets_and_what_a_subgraph_sets():
     declared = {"KSampler": {"model": ["MODEL"], "seed": ["INT"], "steps": ["INT"], "cfg": ["FLOAT"]}}
-    prompt = prompt_of(flattened(outside(widgets_values=[3.5])), lambda kind: declared.get(kind, {}))
+    prompt = prompt_of(flatten(outside(widgets_values=[3.5])), lambda kind: declared.get(kind, {}))
     assert prompt["8:3"] == {
         "class_type": "KSampler",
         "inputs": {"model": ["1", 1], "seed": 0, "steps": 20, "cfg": 3.5},

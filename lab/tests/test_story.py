@@ -70,7 +70,7 @@ def test_pocket_starts_near_the_mean_and_leaves_it():
     assert found.far_label[0] < 0.15 < found.far_label[-1]
     assert found.to_end[-1] == 0
     assert found.label == 2
-    assert len(found.chosen["uncond"]) == story_measures.STEPS == len(found.sigmas)
+    assert len(found.by_guidance["uncond"]) == story_measures.STEPS == len(found.sigmas)
 
 
 def test_reweighting_is_exact_at_one_and_not_at_four():
@@ -83,7 +83,7 @@ def test_reweighting_is_exact_at_one_and_not_at_four():
 def test_means_are_of_the_cards_pictures():
     means = pocket_means.read_means()
     assert (means.label.mean(dim=0) - means.every).abs().max() <= 1e-3  # half precision; the labels are equally many
-    told = means.told(0.3)
+    told = means.means_with_errors(0.3)
     assert torch.allclose(told, 0.7 * means.label + 0.3 * means.every)
     assert abs(means.every.mean().item() - 0.25) < 0.05
 
@@ -146,7 +146,7 @@ def test_of_an_exact_classifier_gradient_and_difference_are_one_arrow():
     trace = ClassifierRun(make_mixture((3, 8, 8), classes=3, seed=0), torch.arange(4) % 3).trace()
     rows = story_classifiers.agreement_numbers(trace)["agreement"]
     assert [row["sigma"] for row in rows] == [
-        story_classifiers.rounded(trace.header["sigmas"][k]) for k in story_classifiers.SHOWN
+        story_classifiers.round_digits(trace.header["sigmas"][k]) for k in story_classifiers.SHOWN
     ]
     known = [row for row in rows if row["delta"] > 1e-6]
     assert len(known) >= 3
@@ -205,10 +205,10 @@ def test_a_plain_animation_keeps_frames_and_times():
 
 def test_a_long_film_keeps_its_last_frame_and_its_time():
     pixels = [np.full((4, 4, 3), k, dtype=np.uint8) for k in range(23)]
-    found = pictures.shortened(pictures.Frames(pixels, [100] * 23))
+    found = pictures.shorten(pictures.Frames(pixels, [100] * 23))
     assert [frame[0, 0, 0] for frame in found.pixels] == [1, 4, 7, 10, 13, 16, 19, 22]
     assert found.times == [300] * 8
-    assert pictures.shortened(found) == found
+    assert pictures.shorten(found) == found
 
 
 def test_a_picture_that_shows_the_same_is_not_written_again(tmp_path):

@@ -9,7 +9,7 @@ from guidance_geometry.figures.strips import level_head
 from guidance_geometry.guidance.mixture import GaussianMixture
 from guidance_geometry.lab.pages.density import Panel, contours, draw_panels
 from guidance_geometry.lab.pages.expectation import Shown, draw_expectation
-from guidance_geometry.lab.pages.reweighting import reweighted
+from guidance_geometry.lab.pages.reweighting import reweight
 from guidance_geometry.lab.pages.straight_line import Ends, draw_ends
 from guidance_geometry.tests.drawn import assert_apart, marks
 
@@ -18,7 +18,7 @@ MIXTURE = GaussianMixture(torch.zeros(1, 2), torch.tensor([0.25]), torch.zeros(1
 
 
 def test_contour_of_a_gaussian_is_its_circle():
-    density = reweighted(MIXTURE, 0, 1.0, 3.0)
+    density = reweight(MIXTURE, 0, 1.0, 3.0)
     for mass in (0.5, 0.9):
         (line,) = contours(density, mass)
         radius = 0.5 * np.sqrt(-2 * np.log(1 - mass))
@@ -26,7 +26,7 @@ def test_contour_of_a_gaussian_is_its_circle():
 
 
 def test_panels_stand_apart_in_every_theme():
-    density = reweighted(MIXTURE, 0, 1.0, 3.0, n=50)
+    density = reweight(MIXTURE, 0, 1.0, 3.0, n=50)
     samples = torch.randn(30, 2, generator=torch.Generator().manual_seed(0))
     panels = [Panel(gamma, density, density, samples, 0.1234, 0.0056) for gamma in (0.0, 1.0, 2.0, 4.0)]
     for theme in ("light", "dark"):

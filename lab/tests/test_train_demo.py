@@ -168,7 +168,7 @@ def test_guidance_scale_zero_and_one_are_the_predictions():
         return x * 0 + y[:, None, None, None]
 
     x, labels = torch.zeros(2, 3, 8, 8), torch.tensor([3, 4])
-    means = {g: demo_evaluation.guided(denoise, labels, 10, g)(x, 1.0)[:, 0, 0, 0].tolist() for g in (0.0, 1.0, 2.0)}
+    means = {g: demo_evaluation.guide_by(denoise, labels, 10, g)(x, 1.0)[:, 0, 0, 0].tolist() for g in (0.0, 1.0, 2.0)}
     assert means == {0.0: [10, 10], 1.0: [3, 4], 2.0: [-4, -2]}
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from guidance_geometry.dev.fixtures.interfaces import read as frozen
 from guidance_geometry.lab.pages import translations
-from guidance_geometry.lab.pages.translations import ENGLISH, LOCALES, english, read, text_of, untranslated
+from guidance_geometry.lab.pages.translations import ENGLISH, LOCALES, english, missing_words, read, text_of
 
 OTHERS = sorted(folder.name for folder in LOCALES.iterdir() if folder.name != "en")
 
@@ -49,10 +49,10 @@ def test_what_a_language_lacks_is_listed(monkeypatch, tmp_path):
     monkeypatch.setattr(translations, "LOCALES", tmp_path)
     monkeypatch.setattr(translations, "ENGLISH", tmp_path / "en" / "nodeDefs.json")
     listed = ["zh/nodeDefs.json: GGOne.description", "zh/nodeDefs.json: GGOne.display_name"]
-    assert untranslated("zh") == listed
+    assert missing_words("zh") == listed
 
 
 @pytest.mark.parametrize("language", OTHERS)
 def test_what_a_release_says_is_translated(language):
     released = set(frozen())
-    assert [place for place in untranslated(language) if place.split(": ")[1].split(".")[0] in released] == []
+    assert [place for place in missing_words(language) if place.split(": ")[1].split(".")[0] in released] == []

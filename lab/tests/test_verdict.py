@@ -105,8 +105,8 @@ def test_samplers_keep_gaussian_noise_at_the_level_they_state(key, flow):
 @pytest.mark.parametrize("name", unseen.made_worlds())
 def test_a_run_without_guidance_is_never_called_burnt_where_pictures_differ_in_length(name):
     world = unseen.made_worlds()[name]
-    _, trace = runs.recorded(world, runs.SAMPLERS["A"], 1.0, 60, 0)
-    steps = {**trace.steps, **wrong.unmeasured(trace.n)}
+    _, trace = runs.record_run(world, runs.SAMPLERS["A"], 1.0, 60, 0)
+    steps = {**trace.steps, **wrong.absent_columns(trace.n)}
     for size in (1, 4, 8):
         for own in batches.batches(trace.batch, world.labels, size, 100):
             case = Case.of(
@@ -118,17 +118,17 @@ def test_a_run_without_guidance_is_never_called_burnt_where_pictures_differ_in_l
 
 def test_a_good_run_with_a_rule_is_not_said_to_push_further_because_its_picture_is_dark():
     world, facts = unseen.made_worlds()["dark"], {"model": {"name": "dark", "hash": wrong.MARK}}
-    _, plain = runs.recorded(world, runs.SAMPLERS["A"], 1.4, 80, 0)  # the top of its band
+    _, plain = runs.record_run(world, runs.SAMPLERS["A"], 1.4, 80, 0)  # the top of its band
     top: dict[str, float] = dict(
         zip(batches.ROW, batches.features(plain, world.labels, 1, 80).median(dim=0).values.tolist(), strict=True)
     )
     edges = {"low": {}, "high": {name: top[name] for name in ("overmean", "strength")}}
     known = Known(card=Card("dark", wrong.MARK, 1.0, "data", {"ode": Band(0.9, 1.1, 1.4, 80, "E", edges)}, None, ""))
-    _, trace = runs.recorded(world, runs.SAMPLERS["A-rescale"], 1.4, 80, 0)
+    _, trace = runs.record_run(world, runs.SAMPLERS["A-rescale"], 1.4, 80, 0)
     rows = batches.features(trace, world.labels, 1, 80)
     times = [min(times_as_far(float(row[1]), float(row[3]), top)) for row in rows]
     assert sum(time > ODDS.rules.further for time in times) >= 8, "both lengths tell how bright its picture is"
-    steps = {**trace.steps, **wrong.unmeasured(trace.n)}
+    steps = {**trace.steps, **wrong.absent_columns(trace.n)}
     for one in range(trace.batch):
         part = runs.Trace({**trace.header, **facts}, {**steps, "K": trace.steps["K"][:, [one]]}, trace.stage)
         assert answer_of(Case.of(part, known, ODDS)).headline.id in ("head.card.no_further", "head.changed")
@@ -148,7 +148,7 @@ def test_a_blurred_condition_makes_the_same_run_at_a_larger_scale():
             return predict
 
     sharp, blurred = (
-        runs.recorded(one, sampler, gamma, 12, 0)
+        runs.record_run(one, sampler, gamma, 12, 0)
         for one, gamma in ((world, 2.0), (Blurred("blurred", world.mixture), 4.0))
     )
     assert torch.allclose(sharp[0], blurred[0], atol=1e-9)
@@ -158,7 +158,7 @@ def test_a_blurred_condition_makes_the_same_run_at_a_larger_scale():
 
 def test_runs_of_a_smaller_count_are_the_first_of_a_larger_one():
     world, sampler = small_mixture(), runs.SAMPLERS["B"]
-    few, many = (runs.recorded(world, sampler, 2.0, count, 0)[0] for count in (50, 70))
+    few, many = (runs.record_run(world, sampler, 2.0, count, 0)[0] for count in (50, 70))
     assert torch.equal(few, many[:50])
 
 
@@ -263,20 +263,20 @@ def test_a_run_with_a_rule_goes_further_only_by_both_lengths_and_beyond_what_goo
     near = lengths("pocket-1", "A-rescale", (0.0, math.log(1.1), 1.0), (0.1, 0.11, 0.2))
     far = lengths("pocket-1", "A-apg", (0.0, math.log(1.3), 1.0), (0.5, 0.12, 0.2))
     found = rules.rules_of([of_card, near, far, lengths("other", "A-apg", (0, 0, 0), (0, 0, 0))])
-    assert [one.other for one in found.found] == [near, far], "without a card of its sampler there is no row"
+    assert [one.other for one in found.cases] == [near, far], "without a card of its sampler there is no row"
     assert math.isclose(found.margin, 1.1), "with it the threshold of the one holds for the other"
     assert math.isclose(found.further, 1.32)
     assert found.false == 0
-    assert [one.found(found.further) for one in found.found] == [1.0, 1.0]
-    assert [one.found(2.1) for one in found.found] == [0.0, 0.0], "the push is only twice as strong"
+    assert [one.hit_rate(found.further) for one in found.cases] == [1.0, 1.0]
+    assert [one.hit_rate(2.1) for one in found.cases] == [0.0, 0.0], "the push is only twice as strong"
     assert rules.Rules([]).further == 1.0
 
 
 def test_a_run_that_is_too_high_and_said_to_push_no_further_is_counted():
     of_card = lengths("pocket-1", "A", (0.0, 0.0, 1.0), (0.1, 0.1, 0.4))
     short = lengths("pocket-1", "A-apg", (0.0, 0.0, -0.1), (0.1, 0.1, 0.1))
-    assert rules.rules_of([of_card, short]).missed == 1.0
-    assert rules.rules_of([of_card, lengths("pocket-1", "A-apg", (0, 0, 1), (0.1, 0.1, 0.1))]).missed == 0.0
+    assert rules.rules_of([of_card, short]).miss_rate == 1.0
+    assert rules.rules_of([of_card, lengths("pocket-1", "A-apg", (0, 0, 1), (0.1, 0.1, 0.1))]).miss_rate == 0.0
 
 
 @pytest.mark.parametrize("world", ["mixture-32", "pocket-flow-1"])
@@ -285,9 +285,9 @@ def test_a_rule_guides_what_is_recorded(world, key):
     """D of the record, with what the rule added, is the prediction that a step of Euler goes to."""
     own = (worlds.exact_worlds() | worlds.trained_worlds(ROOT / "assets"))[world]
     sampler = replace(runs.SAMPLERS[key], name="euler", steps=3)
-    _, trace = runs.recorded(own, sampler, 4.0, 3, 0)
-    plain_ends, _ = runs.recorded(own, replace(sampler, chain=runs.PLAIN), 4.0, 3, 0)
-    ends, _ = runs.recorded(own, sampler, 4.0, 3, 0)
+    _, trace = runs.record_run(own, sampler, 4.0, 3, 0)
+    plain_ends, _ = runs.record_run(own, replace(sampler, chain=runs.PLAIN), 4.0, 3, 0)
+    ends, _ = runs.record_run(own, sampler, 4.0, 3, 0)
     assert (ends - plain_ends).abs().max() > 1e-3
     gap = trace.record.square({"move": 1.0} | {name: -w for name, w in euler_step(trace).items()})
     assert (gap.sqrt() / trace.record.square({"move": 1.0}).sqrt()).max() <= 1e-3
@@ -404,8 +404,8 @@ def test_find_my_range_takes_five_runs_and_follows_the_minimum(minimum):
     setting = evidence.Setting("w", "A", gammas, (), values, band)
     for start in clicked.STARTS:
         found = clicked.found_range(setting, start)
-        assert found.held, (start, found)
-        assert found.asked <= 5
+        assert found.holds, (start, found)
+        assert found.run_count <= 5
         assert found.high / found.low <= 2.02
 
 
@@ -426,7 +426,7 @@ def test_two_worlds_give_the_same_run_and_have_different_best_scales():
 @pytest.mark.parametrize("size", [1, 4])
 def test_a_row_of_a_cell_is_what_the_pack_reads_of_that_batch(name, size):
     world = (worlds.exact_worlds() | worlds.trained_worlds(ROOT / "assets"))[name]
-    _, trace = runs.recorded(world, runs.SAMPLERS["A-apg"], 2.0, 40, 0)
+    _, trace = runs.record_run(world, runs.SAMPLERS["A-apg"], 2.0, 40, 0)
     rows = batches.features(trace, world.labels, size, 9)
     for row, own in zip(rows, batches.batches(40, world.labels, size, 9), strict=True):
         one = runs.Trace(trace.header, {**trace.steps, "K": trace.steps["K"][:, own]}, trace.stage)
@@ -446,19 +446,19 @@ def blurred(trace, k):
 def test_every_kind_of_miss_is_found_with_its_neighbours():
     setting = judged(GOOD)
     alarm: Any = misses.false_alarm([setting], 3.5, 2.0)
-    assert (alarm.gammas[alarm.framed], "called burning" in alarm.words) == (4.0, True)
+    assert (alarm.gammas[alarm.frame], "called burning" in alarm.words) == (4.0, True)
     alarm = misses.false_alarm([setting], 9.0, 2.0)
     assert "perhaps" in alarm.words
     assert misses.false_alarm([setting], 9.0, 5.0) is None
     assert misses.missed_burn([setting], 20.0, 4) is None, "no batch of four is there"
     missed: Any = misses.missed_burn([setting], 20.0, 1)
-    assert (missed.gammas, missed.framed) == ((4.0, 8.0, 16.0), 2)
+    assert (missed.gammas, missed.frame) == ((4.0, 8.0, 16.0), 2)
     assert "16" in missed.words
     assert misses.missed_burn([setting], 1.0, 1) is None
     far = carded(GoodScales(0.9, 1.0, 1.1), setting)
-    shown: Any = misses.uncovered([far], 1.6)
-    assert (shown.gammas, shown.gammas[shown.framed]) == ((1.0, 4.0), 4.0)
-    assert misses.uncovered([far], 40.0) is None
+    shown: Any = misses.worst_card([far], 1.6)
+    assert (shown.gammas, shown.gammas[shown.frame]) == ((1.0, 4.0), 4.0)
+    assert misses.worst_card([far], 40.0) is None
     changed: Any = misses.changed_label([setting])
     assert changed.gammas == (8.0, 16.0)
     assert changed.named == ((0, 3),)
@@ -471,7 +471,7 @@ def test_the_verdict_is_shown_where_it_is_wrong(monkeypatch):
     text, shown = worst
     assert "> cfg 4 is above the good range of pocket-1" in text
     assert "It is wrong" in text
-    assert shown.gammas[shown.framed] == 4.0
+    assert shown.gammas[shown.frame] == 4.0
     assert wrong.worst_case([carded(setting.band, setting)], 1.0, {}) is None
     good = wrong.candidates([carded(GoodScales(3.0, 6.0, 9.0), setting)], 2.0)
     assert [one.gamma for one in good] == [8.0], "called good, and it is not"
@@ -479,8 +479,8 @@ def test_the_verdict_is_shown_where_it_is_wrong(monkeypatch):
 
 def own(gamma):
     """A run of the exact world under the name that the case has."""
-    _, trace = runs.recorded(small_mixture(), runs.SAMPLERS["A"], gamma, 4, 0)
-    steps = {**trace.steps, **wrong.unmeasured(trace.n)}
+    _, trace = runs.record_run(small_mixture(), runs.SAMPLERS["A"], gamma, 4, 0)
+    steps = {**trace.steps, **wrong.absent_columns(trace.n)}
     return runs.Trace({**trace.header, "model": {"name": "pocket-1", "hash": wrong.MARK}}, steps, trace.stage)
 
 

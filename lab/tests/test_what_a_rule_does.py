@@ -11,7 +11,7 @@ from guidance_geometry.guidance.registry import every_rule
 from guidance_geometry.lab.verdict import rule_effects, rule_figures, what_a_rule_does
 from guidance_geometry.lab.verdict.evidence import real_statistics
 from guidance_geometry.lab.verdict.objectives import Seen
-from guidance_geometry.lab.verdict.rule_runs import LEFT_OUT, SLOPPY, Ground, acts, along, grounds, ruled, run_of
+from guidance_geometry.lab.verdict.rule_runs import LEFT_OUT, SLOPPY, Ground, acts, along, grounds, paper_rules, run_of
 from guidance_geometry.lab.verdict.runs import SAMPLERS
 from guidance_geometry.lab.verdict.twins import Mislabelled, four_corners
 
@@ -33,22 +33,22 @@ def test_the_page_is_that_of_its_numbers(found):
 
 
 def test_numbers_are_read_as_they_were_stored(found):
-    again = what_a_rule_does.stored(found)
+    again = what_a_rule_does.numbers_json(found)
     assert again == what_a_rule_does.NUMBERS.read_text(encoding="utf-8")
 
 
 def test_every_rule_of_the_pack_is_in_every_world_or_the_page_says_why_not(found, small):
-    assert ruled().keys() | LEFT_OUT.keys() == every_rule().keys()
-    assert not ruled().keys() & LEFT_OUT.keys()
+    assert paper_rules().keys() | LEFT_OUT.keys() == every_rule().keys()
+    assert not paper_rules().keys() & LEFT_OUT.keys()
     assert [world.name for world in found] == list(what_a_rule_does.TITLES)
     for world in found:
-        assert [row.rule for row in world.rows] == list(ruled())
-        assert [row.text for row in world.rows] == [rule_effects.text_of(name, small) for name in ruled()]
+        assert [row.rule for row in world.rows] == list(paper_rules())
+        assert [row.text for row in world.rows] == [rule_effects.text_of(name, small) for name in paper_rules()]
 
 
-@pytest.mark.parametrize("name", list(ruled()))
+@pytest.mark.parametrize("name", list(paper_rules()))
 def test_every_rule_acts_there(name, small):
-    one = ruled()[name]
+    one = paper_rules()[name]
     seen, plain = acts([run_of(small, one, 0)]), one.gamma
     acted = np.isfinite(seen["scale"])
     assert acted.any()
@@ -57,14 +57,14 @@ def test_every_rule_acts_there(name, small):
 
 @pytest.mark.parametrize("name", ["Interval", "ScaleSchedule", "PlusPlus"])
 def test_the_control_of_a_schedule_is_the_schedule(name, small):
-    one = ruled()[name]
+    one = paper_rules()[name]
     made = run_of(small, one, 0)
     control = run_of(small, along(acts([made]), one), 0)
     assert torch.allclose(made.end, control.end, atol=1e-6)
 
 
 def test_the_control_of_a_rule_acts_at_its_scales_and_has_nothing_across(small):
-    one = ruled()["AdaptiveProjected"]
+    one = paper_rules()["AdaptiveProjected"]
     seen = acts([run_of(small, one, 0)])
     control = acts([run_of(small, along(seen, one), 0)])
     known = np.isfinite(control["scale"]).all(axis=1) & np.isfinite(seen["scale"]).all(axis=1)

@@ -89,7 +89,7 @@ class Denoiser:
         return evaluate(self.raw, x, sigma, y, self.sigma_data)
 
 
-def guided(denoise: Denoise, labels: Tensor, null_index: int, gamma: float) -> Callable[[Tensor, float], Tensor]:
+def guide_by(denoise: Denoise, labels: Tensor, null_index: int, gamma: float) -> Callable[[Tensor, float], Tensor]:
     """u + gamma * (c - u) in one batch; only what is needed at gamma 0 and 1."""
     null = torch.full_like(labels, null_index)
 
@@ -235,7 +235,7 @@ class Bench:
 
     def guided_samples(self, gamma: float, count: int) -> tuple[Tensor, float]:
         """Samples with classifier-free guidance, and milliseconds an image."""
-        return self.sample(lambda y: guided(self.denoise, y, self.null_index, gamma), count)
+        return self.sample(lambda y: guide_by(self.denoise, y, self.null_index, gamma), count)
 
     def classifier_samples(self, guide: nn.Module, gamma: float, count: int) -> tuple[Tensor, float]:
         """Samples whose null prediction a classifier guides, and milliseconds an image."""

@@ -31,7 +31,7 @@ LICENCE = "CC0-1.0"
 CLASSIFIER_INPUT = "RGB 32x32 in [-1, 1], unclamped; noise-aware: that image + sigma * eps, and sigma itself"
 
 
-def prefixed(facts: dict[str, Any]) -> dict[str, str]:
+def with_prefix(facts: dict[str, Any]) -> dict[str, str]:
     """Metadata values are text: strings as they are, everything else as JSON."""
     return {f"gg.{key}": v if isinstance(v, str) else json.dumps(v) for key, v in facts.items()}
 
@@ -48,7 +48,7 @@ def half(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 def write_denoiser(path: Path, weights: dict[str, Tensor], facts: dict[str, Any]) -> None:
     """Write a denoiser with everything a loader needs to know."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_safetensors(path, half(weights), prefixed(facts))
+    write_safetensors(path, half(weights), with_prefix(facts))
 
 
 def denoiser_facts(
@@ -130,7 +130,7 @@ def write_classifier(
         "training": {"steps": recipe.steps, "batch": 64, "seed": recipe.seed, "torch": torch.__version__},
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_safetensors(path, half(weights_of(network)), prefixed(facts))
+    write_safetensors(path, half(weights_of(network)), with_prefix(facts))
 
 
 def read_denoiser(path: Path) -> tuple[PocketUNet, dict[str, str]]:

@@ -40,7 +40,7 @@ class FlowTraining(Training):
 
     by_adamw = ("stem", "velocity", "embedding.first", "embedding.classes")
 
-    def built(self) -> PocketFlow:
+    def build_network(self) -> PocketFlow:
         """The network before training."""
         return channels_last(PocketFlow(FlowSizes(**self.config)))
 
@@ -82,7 +82,7 @@ def validation_loss(network: nn.Module, samples: Tensor, labels: Tensor) -> dict
 
 
 @torch.no_grad()
-def decoded(vae: PocketVAE, samples: Tensor) -> Tensor:  # [B, 4, H, W] of unit deviation -> [B, 3, 4H, 4W]
+def decode(vae: PocketVAE, samples: Tensor) -> Tensor:  # [B, 4, H, W] of unit deviation -> [B, 3, 4H, 4W]
     """The pictures of samples."""
     return vae.decode(samples / per_channel(POCKET_LATENTS.scale) + per_channel(POCKET_LATENTS.shift))
 
@@ -126,7 +126,7 @@ class FlowBench(Bench):
 
     def pictures(self, samples: Tensor) -> Tensor:
         """Decoded, in float32."""
-        return decoded(self.vae, samples)
+        return decode(self.vae, samples)
 
 
 def per_channel(numbers: Sequence[float]) -> Tensor:  # -> [C, 1, 1]

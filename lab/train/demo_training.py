@@ -192,7 +192,7 @@ class Training:
         self.share = share
         self.images, self.labels, self.sigma_data, self.recipe = images, labels, sigma_data, recipe
         self.config = config
-        self.network = self.built()
+        self.network = self.build_network()
         self.average = {name: p.detach().clone() for name, p in self.network.named_parameters()}
         named = list(self.network.named_parameters())
         by_muon = [p for name, p in named if p.ndim > 1 and not name.startswith(self.by_adamw)]
@@ -205,7 +205,7 @@ class Training:
         self.order = torch.empty(0, dtype=torch.long)
         self.step, self.seconds = 0, 0.0
 
-    def built(self) -> Pockets:
+    def build_network(self) -> Pockets:
         """The network before training."""
         return channels_last(PocketUNet(PocketSizes(**self.config)))
 
@@ -289,7 +289,7 @@ class Training:
 
     def averaged_network(self) -> Pockets:
         """A network that carries the averaged weights."""
-        network = self.built()
+        network = self.build_network()
         network.load_state_dict(self.average)
         return network.eval().requires_grad_(False)
 

@@ -27,7 +27,7 @@ from ...denoisers.pocket import PocketUNet
 from ...dev.places import ROOT
 from . import demo_classifiers, demo_data, demo_evaluation, demo_files
 from .demo_training import Recipe, Share, Training, validation_loss
-from .workshop import PROGRESS, Workshop, make_denoiser, options_of, parsed, run_stages
+from .workshop import PROGRESS, Workshop, make_denoiser, options_of, parse_options, run_stages
 
 STAGES = ("data", "classifiers", "denoiser", "export", "fixtures", "evaluate", "grids")
 CONFIG: dict[str, Any] = {"ch": [48, 96, 160], "emb": 128, "head": 16, "blocks": [1, 2, 2, 1, 1, 1]}
@@ -52,7 +52,7 @@ class PocketWorkshop(Workshop):
 
     def __init__(self, options: argparse.Namespace):
         super().__init__(options)
-        self.sigma_data = round(self.drawn.sigma_data, 6)
+        self.sigma_data = round(self.drawings.sigma_data, 6)
         falls = Recipe.falls if options.start is None else FINE_TUNING
         self.recipe = Recipe(steps=options.steps, wrong=options.wrong, falls=falls)
 
@@ -60,7 +60,7 @@ class PocketWorkshop(Workshop):
         """Where a classifier's file lies."""
         return self.options.out / "classifiers" / f"{name}.safetensors"
 
-    def started(self, share: Share) -> Training:
+    def begin(self, share: Share) -> Training:
         """A run at step zero."""
         training = Training(self.images, self.labels, self.sigma_data, self.recipe, CONFIG, share)
         if self.options.start is not None:
@@ -70,7 +70,7 @@ class PocketWorkshop(Workshop):
 
 def make_classifiers(shop: PocketWorkshop) -> None:
     """Train the three classifiers, none longer than --steps, and write their files."""
-    data = demo_data.provenance(shop.drawn)
+    data = demo_data.provenance(shop.drawings)
     for whole in demo_classifiers.RECIPES:
         recipe = replace(whole, steps=min(whole.steps, shop.recipe.steps))
         config = demo_classifiers.config_of(recipe, len(demo_data.LABELS), shop.sigma_data)
@@ -99,28 +99,28 @@ def export(shop: PocketWorkshop) -> None:
 def fixtures(shop: PocketWorkshop) -> None:
     """Write the pictures and statistics that the tests need."""
     judge = demo_files.read_judge(shop.classifier_path("pocket-judge-1"))
-    features, labels = judged(shop, judge), shop.held_out_labels
+    features, labels = judge_features(shop, judge), shop.held_out_labels
     halves = torch.stack(
-        [demo_evaluation.statistics_of(features[own], labels[own] // 2).within for own in halved(labels)]
+        [demo_evaluation.statistics_of(features[own], labels[own] // 2).within for own in parity_masks(labels)]
     )
     real = demo_evaluation.statistics_of(features, labels)
-    demo_files.write_fixtures(shop.options.fixtures, shop.drawn.validation[:STORED], real, halves)
+    demo_files.write_fixtures(shop.options.fixtures, shop.drawings.validation[:STORED], real, halves)
 
 
-def halved(labels: torch.Tensor) -> list[torch.Tensor]:
+def parity_masks(labels: torch.Tensor) -> list[torch.Tensor]:
     """Which are of even labels, and which of odd ones."""
     return [labels % 2 == parity for parity in (0, 1)]
 
 
 @torch.no_grad()
-def judged(shop: PocketWorkshop, judge: PocketJudge) -> torch.Tensor:
+def judge_features(shop: PocketWorkshop, judge: PocketJudge) -> torch.Tensor:
     """Judge features of all validation images."""
     return torch.cat([judge.features(part) for part in shop.held_out.split(250)])
 
 
 def real_statistics(shop: PocketWorkshop, judge: PocketJudge) -> demo_evaluation.Statistics:
     """Of the judge's features of all validation images."""
-    return demo_evaluation.statistics_of(judged(shop, judge), shop.held_out_labels)
+    return demo_evaluation.statistics_of(judge_features(shop, judge), shop.held_out_labels)
 
 
 def evaluate(shop: PocketWorkshop) -> None:
@@ -181,7 +181,7 @@ def grids(shop: PocketWorkshop) -> None:
     """Write one sheet of samples a gamma (columns are labels, rows are seeds) and one of real images, to look at."""
     network, _ = demo_files.read_denoiser(shop.path)
     bench, count = bench_of(shop, network), min(STORED, shop.options.samples)
-    demo_files.write_grid(shop.options.cache / "grid_real.png", shop.drawn.validation[:STORED])
+    demo_files.write_grid(shop.options.cache / "grid_real.png", shop.drawings.validation[:STORED])
     for gamma in GRID_GAMMAS:
         pixels = demo_evaluation.to_pixels(bench.guided_samples(gamma, count)[0])
         demo_files.write_grid(shop.options.cache / f"grid_gamma_{gamma:g}.png", pixels)
@@ -193,7 +193,7 @@ def parsed_options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--wrong", type=float, default=Recipe.wrong, help="share of labels replaced by a random one")
     parser.add_argument("--start", type=Path, help="a denoiser's file to fine-tune, instead of random weights")
     parser.add_argument("--fixtures", type=Path, help="folder for what the tests need")
-    options = parsed(parser, arguments, ("steps", "images", "wrong", "start"))
+    options = parse_options(parser, arguments, ("steps", "images", "wrong", "start"))
     own = options.out == ROOT / "assets"
     options.fixtures = options.fixtures or (ROOT / "tests" / "fixtures" if own else options.out / "fixtures")
     return options

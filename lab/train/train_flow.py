@@ -28,7 +28,7 @@ from ...files.safetensors import read_safetensors
 from . import demo_evaluation, demo_files, demo_vae
 from .demo_flow import FlowBench, FlowProtocol, FlowRecipe, FlowTraining, per_channel, validation_loss
 from .demo_training import Share, channels_last
-from .workshop import PROGRESS, Workshop, options_of, parsed, run_stages
+from .workshop import PROGRESS, Workshop, options_of, parse_options, run_stages
 from .workshop import make_denoiser as make_any_denoiser
 
 STAGES = ("vae", "denoiser", "export", "evaluate", "grids")
@@ -79,7 +79,7 @@ class FlowWorkshop(Workshop):
         """Latents scaled to unit deviation."""
         return (latents - per_channel(self.space["shift"])) * per_channel(self.space["scale"])
 
-    def started(self, share: Share) -> FlowTraining:
+    def begin(self, share: Share) -> FlowTraining:
         """A run at step zero."""
         return FlowTraining(self.samples_of(self.latents), self.labels, 1.0, self.recipe, CONFIG, share)
 
@@ -186,7 +186,9 @@ def grids(shop: FlowWorkshop) -> None:
 
 def main() -> None:
     """Run the stages that were asked for."""
-    options = parsed(options_of("Make the latent demo model.", STAGES, FlowRecipe.steps), None, ("steps", "images"))
+    options = parse_options(
+        options_of("Make the latent demo model.", STAGES, FlowRecipe.steps), None, ("steps", "images")
+    )
     stages = {"vae": make_vae, "denoiser": make_denoiser, "export": export, "evaluate": evaluate, "grids": grids}
     run_stages(options, FlowWorkshop, stages)
 

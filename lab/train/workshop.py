@@ -40,17 +40,17 @@ class Workshop:
     def __init__(self, options: argparse.Namespace):
         self.options = options
         training, validation = options.images // 10, max(10, options.images // 100)
-        self.drawn = demo_data.images_from(
+        self.drawings = demo_data.images_from(
             options.cache, training=training, validation=validation, processes=options.processes
         )
-        self.images, self.labels = to_images(self.drawn.training), torch.from_numpy(self.drawn.training_labels)
-        self.held_out = to_images(self.drawn.validation)
-        self.held_out_labels = torch.from_numpy(self.drawn.validation_labels)
+        self.images, self.labels = to_images(self.drawings.training), torch.from_numpy(self.drawings.training_labels)
+        self.held_out = to_images(self.drawings.validation)
+        self.held_out_labels = torch.from_numpy(self.drawings.validation_labels)
         self.path = options.out / "denoisers" / f"{self.name}.safetensors"
         self.card_path = self.path.with_suffix(".json")
         self.checkpoint_path = options.cache / self.checkpoint
 
-    def started(self, share: Share) -> Training:
+    def begin(self, share: Share) -> Training:
         """A run at step zero."""
         raise NotImplementedError
 
@@ -67,7 +67,7 @@ class Workshop:
     def file_facts(self, config: Mapping[str, Any], training: Mapping[str, Any]) -> dict[str, Any]:
         """What the file says of the denoiser."""
         about = {"config": dict(config), "labels": list(demo_data.LABELS), "training": dict(training)}
-        return demo_files.denoiser_facts(self.name, data=demo_data.provenance(self.drawn), **about)
+        return demo_files.denoiser_facts(self.name, data=demo_data.provenance(self.drawings), **about)
 
     def write_card(self, facts: Mapping[str, Any]) -> None:
         """Write the card; defects found by eye stay as the old card has them."""
@@ -85,7 +85,7 @@ def train_part(rank: int, shop: Workshop) -> None:
         meeting = shop.options.cache.resolve() / f"meeting.{os.getppid()}"
         torch.distributed.init_process_group("gloo", init_method=meeting.as_uri(), rank=rank, world_size=processes)
     every = min(shop.often, shop.recipe.steps)
-    losses = train(shop.started(Share(rank, processes)), shop.validation(), shop.checkpoint_path, every=every)
+    losses = train(shop.begin(Share(rank, processes)), shop.validation(), shop.checkpoint_path, every=every)
     if rank == 0 and losses:
         print(f"loss of the first steps {np.mean(losses[:5]):.4f}, of the last {np.mean(losses[-5:]):.4f}")
 
@@ -111,7 +111,7 @@ def options_of(what: str, stages: tuple[str, ...], steps: int) -> argparse.Argum
     return parser
 
 
-def parsed(parser: argparse.ArgumentParser, arguments: list[str] | None, protected: tuple[str, ...]) -> Any:
+def parse_options(parser: argparse.ArgumentParser, arguments: list[str] | None, protected: tuple[str, ...]) -> Any:
     """Read the command line; a short run keeps its files out of the pack's folders.
 
     protected: options whose defaults alone may make the pack's own weights.

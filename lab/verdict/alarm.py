@@ -92,7 +92,7 @@ def settings_of(cells: Sequence[Cell], bands: Mapping[tuple[str, str, str], Good
 def _setting(cells: Sequence[Cell], bands: Mapping[tuple[str, str, str], GoodScales]) -> Setting:
     world, sampler = cells[0].world, cells[0].sampler
     gammas = tuple(sorted({cell.gamma for cell in cells}))
-    held = tuple(tuple(cell.measured() for cell in cells if cell.gamma == gamma) for gamma in gammas)
+    held = tuple(tuple(cell.measure() for cell in cells if cell.gamma == gamma) for gamma in gammas)
     unknown = GoodScales(math.nan, math.nan, math.nan)
     blank = Setting(world.name, sampler.key, gammas, held, (), unknown, flow=world.flow)
     band = bands.get((world.name, blank.kind, str(sampler.steps)))
@@ -106,13 +106,13 @@ def _setting(cells: Sequence[Cell], bands: Mapping[tuple[str, str, str], GoodSca
 class Alarm:
     """Runs of worlds that set the thresholds, and of others.
 
-    worlds: by name. asked: combinations of a world, a sampler and rules in the table of good scales.
+    worlds: by name. combinations: combinations of a world, a sampler and rules in the table of good scales.
     """
 
-    known: Sequence[Setting]
-    unseen: Sequence[Setting]
+    own_settings: Sequence[Setting]
+    other_settings: Sequence[Setting]
     worlds: Mapping[str, World]
-    asked: Sequence[tuple[str, str, str]] = ()
+    combinations: Sequence[tuple[str, str, str]] = ()
 
     @classmethod
     def of(cls, cells: Sequence[Cell], bands: Mapping[tuple[str, str, str], GoodScales]) -> Alarm:
@@ -124,7 +124,7 @@ class Alarm:
     @cached_property
     def burning(self) -> tuple[float, float, dict[str, WorldOdds]]:
         """Thresholds, and the odds of the worlds that set them."""
-        return burning(self.known)
+        return burning(self.own_settings)
 
     @property
     def sure(self) -> float:
@@ -134,10 +134,10 @@ class Alarm:
     def odds(self, command: str) -> dict:
         """The part of verdict/odds.json."""
         _, likely, found = self.burning
-        hits = worlds_together(found, self.known)
+        hits = worlds_together(found, self.own_settings)
         return {
             "command": command,
-            "source": f"{', '.join(found)}; {len(self.known)} combinations of a world, a sampler and rules",
+            "source": f"{', '.join(found)}; {len(self.own_settings)} combinations of a world, a sampler and rules",
             "sure": self.sure,
             "likely": round(likely, 2),
             "false": round(max(one.left_out for one in found.values()), 3),
@@ -150,19 +150,24 @@ class Alarm:
             command=command, sure=self.sure, likely=self.burning[1], trained=TRAINED, exact=EXACT,
             seeds=" and ".join(map(str, SEEDS)),
         )  # fmt: skip
-        every = TEXT["HITS"].format(near=NEAR, size=SIZE), self._hits(self.known), self._family(), self._curves(folder)
+        every = (
+            TEXT["HITS"].format(near=NEAR, size=SIZE),
+            self._hits(self.own_settings),
+            self._family(),
+            self._curves(folder),
+        )
         first = words, self._absent(), self._limits(), TEXT["SET"], self._false_alarms(), *every
         return (*first, *self._misses(folder), *self._beyond(), *self._rules())
 
     def _absent(self) -> str:
         """What the table has and this measurement has not."""
-        own = {(one.world, one.kind, str(SAMPLERS[one.sampler].steps)) for one in self.known}
-        missing = [", ".join(one) for one in self.asked if one not in own]
+        own = {(one.world, one.kind, str(SAMPLERS[one.sampler].steps)) for one in self.own_settings}
+        missing = [", ".join(one) for one in self.combinations if one not in own]
         return f"These settings of that table are not measured here: {'; '.join(missing)}." if missing else ""
 
     def _limits(self) -> str:
-        fine = {world: max(false_by_size(own, self.sure)) for world, own in by_world(self.unseen).items()}
-        every = [*self.known, *self.unseen]
+        fine = {world: max(false_by_size(own, self.sure)) for world, own in by_world(self.other_settings).items()}
+        every = [*self.own_settings, *self.other_settings]
         rows = [
             *limits.of_the_alarm(self.burning[2]),
             *limits.of_unseen(fine),
@@ -173,9 +178,9 @@ class Alarm:
 
     def _false_alarms(self) -> str:
         rows = []
-        for world, own in by_world(self.known).items():
+        for world, own in by_world(self.own_settings).items():
             odds = self.burning[2][world]
-            rows.append((world, _counted(own), _without(own, self.sure), f"{odds.limit:.2f}",
+            rows.append((world, _count_runs(own), _without(own, self.sure), f"{odds.limit:.2f}",
                          _three(false_by_size(own, self.sure)), percent(odds.left_out)))  # fmt: skip
         return table("world | fine runs | alarms at \u03b3 1 | 95 % below | false | left out", rows)
 
@@ -190,43 +195,45 @@ class Alarm:
 
     def _beyond(self) -> tuple[str, ...]:
         """Worlds that set no threshold."""
-        if not self.unseen:
+        if not self.other_settings:
             return ()
         rows, scales = [], []
-        for world, own in by_world(self.unseen).items():
+        for world, own in by_world(self.other_settings).items():
             bands = [one.band for one in plain(own)]
             edges = f"{min(one.low for one in bands):.2g} to {max(one.high for one in bands):.2g}"
-            rows.append((world, edges, _counted(own), _without(own, self.sure), _three(false_by_size(own, self.sure))))
+            rows.append(
+                (world, edges, _count_runs(own), _without(own, self.sure), _three(false_by_size(own, self.sure)))
+            )
             scales.append((world, *(_three(alarms_at(own, gamma, self.sure)) for gamma in BEYOND)))
         return (
             TEXT["UNSEEN"].format(package=PACKAGE, small=SMALL, large=LARGE),
             table("world | good \u03b3 | fine runs | alarms at \u03b3 1 | false", rows),
             SCALES,
             table(f"world | {' | '.join(f'{gamma:g}' for gamma in BEYOND)}", scales),
-            self._hits(self.unseen),
+            self._hits(self.other_settings),
         )
 
     def _rules(self) -> tuple[str, ...]:
         """Runs with rules against plain ones as a card."""
-        likely, every = round(self.burning[1], 2), [*self.known, *self.unseen]
+        likely, every = round(self.burning[1], 2), [*self.own_settings, *self.other_settings]
         cards = {(one.world, one.sampler): one for one in plain(every)}
         pairs = [(cards.get((one.world, one.sampler.partition("-")[0])), one) for one in every if one.rules]
-        rows = [(one.words, *map(_three, said_of(Ruled(card, one), likely))) for card, one in pairs if card]
+        rows = [(one.words, *map(_three, rates_of(Ruled(card, one), likely))) for card, one in pairs if card]
         head = "runs | in vain | by lengths alone | found | missed"
         return (TEXT["RULES"].format(likely=likely), table(head, rows)) if rows else ()
 
     def _family(self) -> str:
-        threshold, false = relatives_out(self.known)
+        threshold, false = relatives_out(self.own_settings)
         return "" if math.isnan(false) else TEXT["FAMILY"].format(threshold=threshold, false=percent(false))
 
     def _curves(self, folder: Path) -> str:
         name = f"{STEM}alarm.webp"
-        write_pixels(folder / name, draw_curves(alarm_plots(self.known, self.sure)).png())
+        write_pixels(folder / name, draw_curves(alarm_plots(self.own_settings, self.sure)).png())
         return TEXT["CURVES"].format(name=name)
 
     def _misses(self, folder: Path) -> Iterator[str]:
         sure, likely, _ = self.burning
-        own = plain(self.known)
+        own = plain(self.own_settings)
         found = {
             "A fine run that raises the alarm": false_alarm(own, sure, likely),
             "A run far too high without an alarm": missed_burn(own, sure, SIZE),
@@ -257,7 +264,7 @@ def hits_by_size(settings: Sequence[Setting], times: float, sure: float) -> list
     ]
 
 
-def said_of(ruled: Ruled, likely: float) -> Iterator[list[float]]:
+def rates_of(ruled: Ruled, likely: float) -> Iterator[list[float]]:
     """Shares for every size of batch: in vain, in vain by lengths alone, found, missed."""
     fine, high = (
         [[one for one in runs if chosen(one[0])] for runs in ruled.runs.values()]
@@ -297,7 +304,7 @@ def _without(settings: Sequence[Setting], sure: float) -> str:
     return f"{alarms} of {count:,}"
 
 
-def _counted(settings: Sequence[Setting]) -> str:
+def _count_runs(settings: Sequence[Setting]) -> str:
     return " / ".join(f"{len(fine_runs(settings, size)):,}" for size in SIZES)
 
 

@@ -81,10 +81,10 @@ def cells_of(options: argparse.Namespace) -> list[Cell]:
     """Every cell, cheap worlds first; of each world the usual sampler first."""
     worlds = worlds_of(options).values()
     plans = [(world, plan) for world in worlds for plan in plans_of(world, options)]
-    return [cell for world, plan in plans for cell in asked(plan, options).cells(world, options.cache)]
+    return [cell for world, plan in plans for cell in cut_plan(plan, options).cells(world, options.cache)]
 
 
-def asked(plan: Plan, options: argparse.Namespace) -> Plan:
+def cut_plan(plan: Plan, options: argparse.Namespace) -> Plan:
     """A plan, cut to the samplers and samples of the command line."""
     samplers = tuple(key for key in plan.samplers if key in options.samplers)
     return replace(plan, samplers=samplers, count=options.samples or plan.count)
@@ -110,8 +110,8 @@ def galaxies_in(cache: Path) -> Path:
 
 def odds_json(study: Study, command: str, burn: dict) -> dict:
     """verdict/odds.json.  burn: of the alarm, which is measured by itself"""
-    (beyond, ratio), rules = study.promised, study.rules
-    known = bool(study.known)
+    (beyond, ratio), rules = study.card_limits, study.rules
+    known = bool(study.own_cards)
     worlds = dict.fromkeys(one.world for one in study.settings)
     return {
         "command": command,
@@ -119,16 +119,16 @@ def odds_json(study: Study, command: str, burn: dict) -> dict:
         "burn": burn,
         "card": {
             "beyond": beyond,
-            "false": round(false_of(study.known, beyond), 3) if known else FALSE,
-            "coverage": round(coverage_of(study.known, ratio), 3) if known else math.nan,
+            "false": round(false_of(study.own_cards, beyond), 3) if known else FALSE,
+            "coverage": round(coverage_of(study.own_cards, ratio), 3) if known else math.nan,
             "ratio": ratio,
         },
         "rules": {
             "further": rules.further,
-            "false": round(rules.false, 3) if rules.found else FALSE,
-            "missed": round(rules.missed, 3) if rules.found else 1.0,
+            "false": round(rules.false, 3) if rules.cases else FALSE,
+            "missed": round(rules.miss_rate, 3) if rules.cases else 1.0,
         },
-        "half": {"same": SAME, "changed": round(study.half.changed, 4)},
+        "half": {"same": SAME, "changed": round(study.half.change, 4)},
     }
 
 
@@ -150,7 +150,7 @@ def write_alarm(cells: Sequence[Cell], options: argparse.Namespace) -> None:
         if not own.exists():
             own.write_bytes(published.read_bytes())
     found = alarm.Alarm.of(cells, alarm.bands_in(text.read_text(encoding="utf-8")))
-    refuse_a_part(found.known, options)
+    refuse_a_part(found.own_settings, options)
     command = command_of(options) + ("" if options.quick else " --stage alarm")
     put_section(text, alarm.HEADING, *found.blocks(command, text.parent / "figures"))
     keep(json.loads(path.read_text(encoding="utf-8")) | {"burn": found.odds(command)}, path)

@@ -23,7 +23,7 @@ from ...dev.places import ROOT, pack_version
 from ...verdict.card import FEATURES, write_card
 from .cells import CACHE, Cell, Plan
 from .evidence import Setting, real_statistics, setting_of
-from .objectives import resampled, seen_of
+from .objectives import join_samples, resample
 from .runs import SAMPLERS
 from .worlds import Flow, Pocket, trained_worlds
 
@@ -56,7 +56,7 @@ def measure_all(cells: Sequence[Cell]) -> None:
     """Measure the cells that nobody did, and say how far that is."""
     missing = [cell for cell in cells if not cell.path.exists()]
     for place, cell in enumerate(missing, start=1):
-        cell.measured()
+        cell.measure()
         print(f"cell {place} of {len(missing)}: {cell.world.name} {cell.path.stem}", flush=True)
 
 
@@ -80,9 +80,9 @@ def band_claims(setting: Setting, plan: Plan) -> dict[str, Any]:
     """One class of samplers."""
     sampler, band = SAMPLERS[setting.sampler], setting.band
     return {
-        "low": rounded(band.low),
-        "centre": rounded(band.centre),
-        "high": rounded(band.high),
+        "low": round_digits(band.low),
+        "centre": round_digits(band.centre),
+        "high": round_digits(band.high),
         "sampler": sampler.name,
         "scheduler": "simple" if setting.flow else sampler.scheduler,
         "steps": sampler.steps,
@@ -95,10 +95,15 @@ def band_claims(setting: Setting, plan: Plan) -> dict[str, Any]:
 
 def points(setting: Setting) -> list[dict[str, float]]:
     """L of every scale with its error bar, and what it is made of."""
-    spread = resampled([seen_of(seeds) for seeds in setting.cells], real_statistics(), DRAWS).std(axis=0)
+    spread = resample([join_samples(seeds) for seeds in setting.cells], real_statistics(), DRAWS).std(axis=0)
     rows = zip(setting.gammas, np.log(setting.values), spread, setting.rows, strict=True)
     return [
-        {"gamma": gamma, "value": rounded(value), "error": rounded(error), **{k: rounded(v, 4) for k, v in row.items()}}
+        {
+            "gamma": gamma,
+            "value": round_digits(value),
+            "error": round_digits(error),
+            **{k: round_digits(v, 4) for k, v in row.items()},
+        }
         for gamma, value, error, row in rows
     ]
 
@@ -106,10 +111,10 @@ def points(setting: Setting) -> list[dict[str, float]]:
 def edge(setting: Setting, gamma: float) -> dict[str, float]:
     """What runs of one sample look like at an end of the band."""
     found = setting.features_at(gamma)
-    return {name: rounded(found[name], 4) for name in FEATURES}
+    return {name: round_digits(found[name], 4) for name in FEATURES}
 
 
-def rounded(value: float, digits: int = 3) -> float:
+def round_digits(value: float, digits: int = 3) -> float:
     """To so many significant digits."""
     return float(f"{float(value):.{digits}g}")
 

@@ -67,7 +67,7 @@ class Cell:
         world = f"{self.world.name}-{origin(code)}" + (f"-{_digest(weights)}" if weights else "")
         return self.folder / "cells" / origin(SAMPLING) / world / name
 
-    def measured(self) -> dict[str, np.ndarray]:
+    def measure(self) -> dict[str, np.ndarray]:
         """What it holds, and in place of the inner products of so many `recorded` samples the features f1, f4, f8
         [batches, ROW] of batches of one label; measured first if nobody did.
         """

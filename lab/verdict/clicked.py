@@ -26,12 +26,12 @@ LIKED = 1.25  # times the least objective: the next best beside it is chosen too
 
 @dataclass(frozen=True)
 class Found:
-    """A range.  asked: runs that it took. held: whether it holds the centre of the band."""
+    """A range.  run_count: runs that it took. holds: whether it holds the centre of the band."""
 
     low: float
     high: float
-    asked: int
-    held: bool
+    run_count: int
+    holds: bool
 
 
 def found_range(setting: Setting, start: float) -> Found:
@@ -43,7 +43,7 @@ def found_range(setting: Setting, start: float) -> Found:
     def value(gamma: float) -> float:
         return float(np.interp(math.log(gamma), np.log(setting.gammas), setting.values))
 
-    first = sorted({_shown(start * factor) for factor in (1 / FAR, 1.0, FAR)})
+    first = sorted({_as_widget(start * factor) for factor in (1 / FAR, 1.0, FAR)})
     middle = min(first, key=value)
     tried = sorted(first + further(middle, first))
     best = min(tried, key=value)
@@ -59,13 +59,13 @@ def further(liked: float, tried: Sequence[float]) -> list[float]:
     side = {min(tried): 1 / FAR, max(tried): FAR}.get(liked)
     beyond = [liked * side, liked * side**2] if side else []
     found: list[float] = []
-    for gamma in map(_shown, [*beyond, liked / CLOSE, liked * CLOSE]):
+    for gamma in map(_as_widget, [*beyond, liked / CLOSE, liked * CLOSE]):
         if not any(max(gamma, one) / min(gamma, one) < NEAR for one in (*tried, *found)):
             found.append(gamma)
     return found[:MORE]
 
 
-def _shown(gamma: float) -> float:
+def _as_widget(gamma: float) -> float:
     """As widgets show it; guidance stays on."""
     return round(max(1.0, gamma), 1)
 

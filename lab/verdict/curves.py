@@ -36,7 +36,9 @@ def alarm_plots(settings: Sequence[Setting], sure: float) -> list[Plot]:
 def card_plots(known: Sequence[Carded], ratio: float) -> list[Plot]:
     """One panel: width of the range against the share of centres that it holds."""
     kinds = {kind: [one for one in known if one.kind == kind] for kind in KINDS}
-    lines = [Line(f"card against other {kind}", covered(own), k) for k, (kind, own) in enumerate(kinds.items()) if own]
+    lines = [
+        Line(f"card against other {kind}", coverage_at(own), k) for k, (kind, own) in enumerate(kinds.items()) if own
+    ]
     goal = (ratio, coverage_of(known, ratio))
     axes = Axes(FRAMES[0], RATIOS, SHARES)
     return [Plot("centres inside a card's range", "high / low; diamond: promised", axes, lines, COVERED, goal)]
@@ -54,6 +56,6 @@ def kept_promises(fine: dict[str, list[list[float]]], world: str, margin: float)
     return [(float(p), above(fine[world], margin * max(limit_of(own, p) for own in others))) for p in promised]
 
 
-def covered(known: Sequence[Carded]) -> list[tuple[float, float]]:
+def coverage_at(known: Sequence[Carded]) -> list[tuple[float, float]]:
     """Share of the centres that a range of every width about the card's own holds."""
     return [(float(ratio), coverage_of(known, ratio)) for ratio in np.linspace(RATIOS[0], RATIOS[-1], MANY)]

@@ -18,7 +18,7 @@ from ...verdict.good_scales import GoodScales, good_scales
 from ..train.demo_evaluation import Statistics
 from .batches import FEATURES, ROW
 from .cells import Cell
-from .objectives import Objective, objective_e, objective_j, objective_l, seen_of
+from .objectives import Objective, join_samples, objective_e, objective_j, objective_l
 from .runs import SAMPLERS
 from .worlds import BLURS
 
@@ -97,7 +97,7 @@ class Setting:
         """Places of its first samples in a cell, whose labels cycle."""
         return list(range(count)) if self.parity is None else [2 * k + self.parity for k in range(count)]
 
-    def judged(self, rows: Sequence[Mapping[str, float]], **more: Any) -> Setting:
+    def with_judge(self, rows: Sequence[Mapping[str, float]], **more: Any) -> Setting:
         """The same with other findings of the judge, by scale, and what follows from them."""
         found = replace(self, rows=tuple(rows), **more)
         values = tuple(found.objective(rows))
@@ -139,11 +139,11 @@ def setting_of(cells: Sequence[Cell], real: Statistics) -> Setting:
     """One world and sampler, from cells of several scales and seeds."""
     world, sampler = cells[0].world, cells[0].sampler.key
     gammas = tuple(sorted({cell.gamma for cell in cells}))
-    held = tuple(tuple(cell.measured() for cell in cells if cell.gamma == gamma) for gamma in gammas)
+    held = tuple(tuple(cell.measure() for cell in cells if cell.gamma == gamma) for gamma in gammas)
     if not world.trained:
         values = tuple(objective_e(seeds) for seeds in held)
         return Setting(world.name, sampler, gammas, held, values, good_scales(gammas, values))
-    rows = tuple(seen_of(seeds).numbers(real) for seeds in held)
+    rows = tuple(join_samples(seeds).numbers(real) for seeds in held)
     values = tuple(objective_l(rows))
     return Setting(world.name, sampler, gammas, held, values, good_scales(gammas, values), rows, real, world.flow)
 
@@ -166,7 +166,7 @@ def by_world(settings: Sequence[Setting]) -> dict[str, list[Setting]]:
 
 def by_j(setting: Setting) -> Setting:
     """The same, judged by the other objective."""
-    return setting.judged(setting.rows, objective=objective_j)
+    return setting.with_judge(setting.rows, objective=objective_j)
 
 
 def quantile(values: Iterable[float], share: float) -> float:
@@ -194,7 +194,7 @@ def told_apart(runs: Sequence[Run], feature: str) -> float:
     return float((below[0] + below[1]).mean() / (2 * len(fine)))
 
 
-def blurred(setting: Setting) -> list[Setting]:
+def blur_relatives(setting: Setting) -> list[Setting]:
     """The worlds that differ from this one by a blur of the condition alone."""
     return [
         replace(

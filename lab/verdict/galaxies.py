@@ -121,9 +121,9 @@ class Galaxies:
 
     def predictions(self, first: int, count: int) -> Predictions:
         """Of both networks."""
-        return lambda x, sigma: (self.denoised(SURVEYS[0], x, sigma), self.denoised(SURVEYS[1], x, sigma))
+        return lambda x, sigma: (self.denoise(SURVEYS[0], x, sigma), self.denoise(SURVEYS[1], x, sigma))
 
-    def denoised(self, survey: str, x: Tensor, sigma: float) -> Tensor:
+    def denoise(self, survey: str, x: Tensor, sigma: float) -> Tensor:
         """E[x0 | x] by Tweedie's formula: (x_t + (1 - alpha^2) score) / alpha, x_t = alpha x, alpha = exp(-t / 2)."""
         t = math.log1p(sigma**2)
         alpha = math.exp(-t / 2)
@@ -147,7 +147,7 @@ def own_samples(world: Galaxies, count: int, seed: int) -> Tensor:  # -> [count,
     for part in torch.randn(count, *world.shape, generator=g).split(BATCH):
         x = world.highest * part
         for sigma, after in pairwise(levels):
-            clean = world.denoised(SURVEYS[1], x, sigma)
+            clean = world.denoise(SURVEYS[1], x, sigma)
             x = clean + after / sigma * (x - clean)
         ends.append(x)
     return torch.cat(ends)

@@ -47,9 +47,9 @@ def of_cards(known: Sequence[Carded], beyond: float) -> list[Limit]:
 
 def of_rules(rules: Rules) -> list[Limit]:
     """What is said of good runs with rules."""
-    if not rules.found:
+    if not rules.cases:
         return []
-    false, words = max((rules.left_out(one), one.other.words) for one in rules.found)
+    false, words = max((rules.left_out(one), one.other.words) for one in rules.cases)
     what = "with a card and a rule, fine runs that are said to push further, by the threshold of the others"
     return [Limit(what, "at most 5 %", f"{percent(false)} ({words})", false <= FALSE)]
 
@@ -81,8 +81,8 @@ def of_ranges(clicked: Sequence[Found]) -> list[Limit]:
     """Find my range."""
     if not clicked:
         return []
-    held, wide = sum(one.held for one in clicked) / len(clicked), max(one.high / one.low for one in clicked)
-    asked = max(one.asked for one in clicked)
+    held, wide = sum(one.holds for one in clicked) / len(clicked), max(one.high / one.low for one in clicked)
+    asked = max(one.run_count for one in clicked)
     starts = ", ".join(f"{start:g}" for start in STARTS)
     what = f"*Find my range* holds the centre, from cfg {starts}"
     return [
@@ -97,7 +97,7 @@ def of_half(half: Halved) -> list[Limit]:
     if not half.pairs:
         return []
     what = "*Try half* says that the subject stays, and the judge's label changes"
-    return [Limit(what, "at most 2 %", percent(half.changed), half.changed <= FLIPPED)]
+    return [Limit(what, "at most 2 %", percent(half.change), half.change <= FLIPPED)]
 
 
 def of_sisters(family: Sequence[Carded], silent: bool) -> list[Limit]:

@@ -59,7 +59,7 @@ class Shown:
     name: str
     words: str
     gammas: tuple[float, ...]
-    framed: int
+    frame: int
     ends: tuple[tuple[ndarray, ...], ...]
     named: tuple[tuple[int, ...], ...]
     setting: Setting
@@ -76,7 +76,7 @@ def batches_of(setting: Setting, size: int) -> Iterator[Batch]:
 
 def false_alarm(settings: Sequence[Setting], sure: float, likely: float) -> Shown | None:
     """The longest predictions of a fine run: of one sample, whose lengths spread most."""
-    fine = [one for one in _trained(settings, 1) if one.setting.band.holds(one.gamma)]
+    fine = [one for one in _judged_batches(settings, 1) if one.setting.band.holds(one.gamma)]
     worst = max(fine, key=lambda one: one.overshoot, default=None)
     if worst is None or worst.overshoot <= likely:
         return None
@@ -86,12 +86,12 @@ def false_alarm(settings: Sequence[Setting], sure: float, likely: float) -> Show
         f"{worst.overshoot:.2f} times as long as any without guidance (a sign above {likely:.2f}, an alarm above "
         f"{sure:.2f})"
     )
-    return _shown("false-alarm", words, worst)
+    return _show_batch("false-alarm", words, worst)
 
 
 def missed_burn(settings: Sequence[Setting], sure: float, size: int) -> Shown | None:
     """The shortest predictions of a run as far above the good scales as any."""
-    high = [one for one in _trained(settings, size) if one.setting.band.high < one.gamma and one.times > 2]
+    high = [one for one in _judged_batches(settings, size) if one.setting.band.high < one.gamma and one.times > 2]
     silent = [one for one in high if one.overshoot <= sure]
     worst = max(silent, key=lambda one: (one.times, -one.overshoot), default=None)
     if worst is None:
@@ -100,10 +100,10 @@ def missed_burn(settings: Sequence[Setting], sure: float, size: int) -> Shown | 
         f"no alarm at {worst.times:.1f} times the centre of {_edges(worst.setting)}: {_where(worst)}, guided "
         f"predictions at most {worst.overshoot:.2f} times as long as any without guidance (alarm above {sure:.2f})"
     )
-    return _shown("missed-burn", words, worst)
+    return _show_batch("missed-burn", words, worst)
 
 
-def _trained(settings: Sequence[Setting], size: int) -> list[Batch]:
+def _judged_batches(settings: Sequence[Setting], size: int) -> list[Batch]:
     return [one for setting in settings if setting.trained for one in batches_of(setting, size)]
 
 
@@ -115,7 +115,7 @@ def _edges(setting: Setting) -> str:
     return f"the band {setting.band.low:.2g} to {setting.band.high:.2g}"
 
 
-def _shown(name: str, words: str, batch: Batch) -> Shown:
+def _show_batch(name: str, words: str, batch: Batch) -> Shown:
     """The batch, with the scales beside its own, and the one nearest to the centre."""
     setting = batch.setting
     at = setting.gammas.index(batch.gamma)
@@ -145,7 +145,7 @@ def nearest(setting: Setting, gamma: float) -> int:
     return int(np.abs(np.log(np.array(setting.gammas) / gamma)).argmin())
 
 
-def uncovered(known: Sequence[Carded], ratio: float) -> Shown | None:
+def worst_card(known: Sequence[Carded], ratio: float) -> Shown | None:
     """The setting that lies furthest outside: at the scale that the card holds for its middle, and at its own."""
     missed = [one for one in known if not one.holds(ratio)]
     worst = max(missed, key=lambda one: abs(math.log(one.other.band.centre / one.band.centre)), default=None)
@@ -166,7 +166,7 @@ def uncovered(known: Sequence[Carded], ratio: float) -> Shown | None:
 
 def changed_label(settings: Sequence[Setting]) -> Shown | None:
     """Of the pairs at gamma and gamma / 2 that count as one subject with another label, the nearest."""
-    found = [one for setting in settings if setting.trained for one in _changed(setting)]
+    found = [one for setting in settings if setting.trained for one in _label_changes(setting)]
     if not found:
         return None
     distance, setting, seed, gamma, sample = min(found, key=lambda one: one[0])
@@ -178,7 +178,7 @@ def changed_label(settings: Sequence[Setting]) -> Shown | None:
     return grid("changed-label", words, setting, ((gamma / 2, gamma), 1), cells, [sample])
 
 
-def _changed(setting: Setting) -> Iterator[tuple[float, Setting, int, float, int]]:
+def _label_changes(setting: Setting) -> Iterator[tuple[float, Setting, int, float, int]]:
     at = dict(zip(setting.gammas, setting.cells, strict=True))
     for gamma in (gamma for gamma in setting.gammas if gamma / 2 in at):
         for seed, (cell, half) in enumerate(zip(at[gamma], at[gamma / 2], strict=True)):

@@ -71,7 +71,7 @@ def half_of(real: Statistics, within: Tensor, parity: int) -> Statistics:  # wit
     return Statistics(means.mean(0), within + apart.T @ apart / len(means), means, within)
 
 
-def seen_of(cells: Sequence[Mapping[str, np.ndarray]]) -> Seen:
+def join_samples(cells: Sequence[Mapping[str, np.ndarray]]) -> Seen:
     """The samples of one scale, of all seeds, so that labels cycle on."""
     features = torch.from_numpy(np.concatenate([cell["judged"] for cell in cells])).float()
     return Seen(features, torch.from_numpy(np.concatenate([cell["named"] for cell in cells])).long())
@@ -94,7 +94,7 @@ def objective_e(cells: Sequence[Mapping[str, np.ndarray]]) -> float:
     return FLOOR + max(0.0, float(energy / size))
 
 
-def resampled(seen: Sequence[Seen], real: Statistics, draws: int, seed: int = 0) -> np.ndarray:  # -> [draws, scales]
+def resample(seen: Sequence[Seen], real: Statistics, draws: int, seed: int = 0) -> np.ndarray:  # -> [draws, scales]
     """L of resamples of the samples, the same ones at every scale: its error bar.  Each keeps the count per label."""
     g, rounds, found = torch.Generator().manual_seed(seed), len(seen[0].named) // CLASSES, []
     for _ in range(draws):

@@ -23,7 +23,7 @@ import numpy as np
 from ...verdict.good_scales import GoodScales
 from .cells import SIZES
 from .evidence import Run, Setting, by_world, quantile, share, within_halves
-from .objectives import half_of, seen_of
+from .objectives import half_of, join_samples
 
 FALSE, COVERED = 0.05, 0.8
 MARGINS = (1.0, 1.05, 1.1, 1.15, 1.2, 1.25, 1.3, 1.4, 1.5, 1.75, 2.0, 2.5, 3.0)
@@ -169,17 +169,17 @@ def seeds_of(setting: Setting) -> tuple[Setting, ...]:
 def _seeds(setting: Setting, chosen: slice, part: str) -> Setting:
     cells = tuple(seeds[chosen] for seeds in setting.cells)
     assert setting.real is not None
-    return setting.judged([seen_of(seeds).numbers(setting.real) for seeds in cells], cells=cells, part=part)
+    return setting.with_judge([join_samples(seeds).numbers(setting.real) for seeds in cells], cells=cells, part=part)
 
 
 def labels_of(setting: Setting) -> tuple[Setting, ...]:
     """A trained setting in two parts: every other label, and the others."""
-    seen, within = [seen_of(cells) for cells in setting.cells], within_halves()
+    seen, within = [join_samples(cells) for cells in setting.cells], within_halves()
     parts = enumerate(("even labels", "odd labels"))
     assert setting.real is not None
     reals = [half_of(setting.real, within[n], n) for n in (0, 1)]
     rows = [[one.half(n).numbers(reals[n]) for one in seen] for n in (0, 1)]
-    return tuple(setting.judged(rows[n], part=part, parity=n) for n, part in parts)
+    return tuple(setting.with_judge(rows[n], part=part, parity=n) for n, part in parts)
 
 
 def alike(setting: Setting, settings: Sequence[Setting]) -> list[Setting]:
@@ -226,15 +226,15 @@ def least_ratio(known: Sequence[Carded]) -> float:
 
 @dataclass(frozen=True)
 class Halved:
-    """Runs at gamma and gamma / 2 with the same noise.  same: share with d < SAME; changed: of these, other label"""
+    """Runs at gamma and gamma / 2 with the same noise.  same: share with d < SAME; change: of these, other label"""
 
     same: float
-    changed: float
+    change: float
     otherwise: float
     pairs: int
 
 
-def halved(settings: Sequence[Setting]) -> Halved:
+def compare_halves(settings: Sequence[Setting]) -> Halved:
     """d = |x(gamma) - x(gamma / 2)| / |x(gamma)|, and whether the judge's label changes."""
     near, flips = [], []
     for setting in (one for one in plain(settings) if one.trained):

@@ -20,7 +20,7 @@ from .curves import card_plots
 from .drawing import draw_curves
 from .evidence import Setting, by_j, by_world, told_apart
 from .limits import percent
-from .misses import changed_label, uncovered
+from .misses import changed_label, worst_card
 from .odds import (
     COVERED,
     KINDS,
@@ -31,9 +31,9 @@ from .odds import (
     Halved,
     above,
     cards,
+    compare_halves,
     coverage_of,
     false_of,
-    halved,
     least_beyond,
     least_ratio,
     plain,
@@ -58,10 +58,10 @@ WRONG = """## A case where the verdict is wrong
 
 def objective_section(study: Study) -> tuple[str, ...]:
     """What is good, and how steady that is by either objective."""
-    if not study.known:
+    if not study.own_cards:
         return (TEXT["OBJECTIVE"],)
     other = cards([by_j(one) for one in study.settings if one.trained])
-    by = {"by_j": percent(coverage_of(other, RATIO)), "by_l": percent(coverage_of(study.known, RATIO))}
+    by = {"by_j": percent(coverage_of(other, RATIO)), "by_l": percent(coverage_of(study.own_cards, RATIO))}
     return TEXT["OBJECTIVE"], TEXT["STEADY"].format(ratio=RATIO, **by)
 
 
@@ -89,7 +89,7 @@ class Study:
     worlds: Mapping[str, World]
 
     @cached_property
-    def known(self) -> list[Carded]:
+    def own_cards(self) -> list[Carded]:
         """Cards, each against another part."""
         return cards(self.settings)
 
@@ -111,26 +111,26 @@ class Study:
     @cached_property
     def half(self) -> Halved:
         """Pairs at gamma and gamma / 2."""
-        return halved(self.settings)
+        return compare_halves(self.settings)
 
     @cached_property
-    def clicked(self) -> list[Found]:
+    def click_ranges(self) -> list[Found]:
         """Ranges that were found."""
         return ranges(self.settings)
 
     @cached_property
-    def promised(self) -> tuple[float, float]:
+    def card_limits(self) -> tuple[float, float]:
         """Of a card: how far beyond its band is too high, and the width of the range that is promised."""
-        return least_beyond(self.known), least_ratio(self.known)
+        return least_beyond(self.own_cards), least_ratio(self.own_cards)
 
 
 def limits_section(study: Study) -> tuple[str, str]:
     """Every limit with what was measured."""
     silent = all(keeps_silent(one, study.worlds) for one in study.family)
     found = [
-        *limits.of_cards(study.known, study.promised[0]),
+        *limits.of_cards(study.own_cards, study.card_limits[0]),
         *limits.of_rules(study.rules),
-        *limits.of_ranges(study.clicked),
+        *limits.of_ranges(study.click_ranges),
         *limits.of_half(study.half),
         *limits.of_sisters(study.family, silent),
     ]
@@ -172,7 +172,7 @@ def _mean(values: Sequence[float]) -> str:
 def curve_of_cards(study: Study, folder: Path) -> str:
     """How often a range about a card's centre holds the centre, by its width."""
     name = f"{STEM}card.webp"
-    write_pixels(folder / name, draw_curves(card_plots(study.known, study.promised[1])).png())
+    write_pixels(folder / name, draw_curves(card_plots(study.own_cards, study.card_limits[1])).png())
     return TEXT["CURVES"].format(name=name, covered=100 * COVERED)
 
 
@@ -202,11 +202,11 @@ def card_rows(found: Sequence[Carded], beyond: float) -> str:
 
 def card_section(study: Study, folder: Path) -> tuple[str, ...]:
     """Cards against other parts, and Pocket's against its sisters."""
-    beyond, ratio = study.promised
-    if not study.known:
+    beyond, ratio = study.card_limits
+    if not study.own_cards:
         return ()
     words = TEXT["CARD"].format(beyond=beyond, ratio=ratio, covered=100 * COVERED)
-    found = (words, curve_of_cards(study, folder), card_rows(study.known, beyond))
+    found = (words, curve_of_cards(study, folder), card_rows(study.own_cards, beyond))
     if not study.family:
         return found
     held, false = percent(coverage_of(study.family, RATIO)), percent(false_of(study.family, beyond))
@@ -215,24 +215,24 @@ def card_section(study: Study, folder: Path) -> tuple[str, ...]:
 
 def rules_section(rules: Rules) -> tuple[str, ...]:
     """Runs with a rule against the card of their sampler."""
-    if not rules.found:
+    if not rules.cases:
         return ()
-    times = [one.other.band.centre / one.card.band.centre for one in rules.found]
+    times = [one.other.band.centre / one.card.band.centre for one in rules.cases]
     words = TEXT["RULES"].format(times=f"{min(times):.1f} to {max(times):.1f}", size=SIZE, further=rules.further)
     rows = [
-        (one.other.words, _edges(one.card.band), _edges(one.other.band), *map(percent, _said(one, rules)))
-        for one in rules.found
+        (one.other.words, _edges(one.card.band), _edges(one.other.band), *map(percent, _rates(one, rules)))
+        for one in rules.cases
     ]
     return words, table("runs | band of the card | band with the rule | in vain | left out | found | missed", rows)
 
 
-def _said(one: Ruled, rules: Rules) -> tuple[float, ...]:
-    return above(one.fine, rules.further), rules.left_out(one), one.found(rules.further), one.missed
+def _rates(one: Ruled, rules: Rules) -> tuple[float, ...]:
+    return above(one.fine, rules.further), rules.left_out(one), one.hit_rate(rules.further), one.miss_rate
 
 
 def half_section(half: Halved) -> str:
     """Half the scale."""
-    close, changed, otherwise = (percent(v) for v in (half.same, half.changed, half.otherwise))
+    close, changed, otherwise = (percent(v) for v in (half.same, half.change, half.otherwise))
     told = {"same": SAME, "close": close, "pairs": half.pairs, "changed": changed, "otherwise": otherwise}
     return TEXT["HALF"].format(**told) if half.pairs else ""
 
@@ -241,17 +241,17 @@ def range_section(clicked: Sequence[Found]) -> str:
     """Find my range."""
     if not clicked:
         return ""
-    starts, held = ", ".join(f"{start:g}" for start in STARTS), sum(one.held for one in clicked)
+    starts, held = ", ".join(f"{start:g}" for start in STARTS), sum(one.holds for one in clicked)
     return TEXT["RANGE"].format(starts=starts, held=held, count=len(clicked))
 
 
 def misses_section(study: Study, folder: Path) -> tuple[str, ...]:
     """A picture of every kind of miss."""
     found = {
-        "a card whose range does not hold the centre": uncovered(study.known, RATIO),
+        "a card whose range does not hold the centre": worst_card(study.own_cards, RATIO),
         "a subject that changes": changed_label(study.plain),
     }
-    if not study.known:
+    if not study.own_cards:
         return ()
     absent = [name for name, shown in found.items() if shown is None]
     shown = [
@@ -262,7 +262,7 @@ def misses_section(study: Study, folder: Path) -> tuple[str, ...]:
 
 def wrong_section(study: Study, folder: Path) -> tuple[str, ...]:
     """The worst case."""
-    found = worst_case(study.known, study.promised[0], study.worlds)
+    found = worst_case(study.own_cards, study.card_limits[0], study.worlds)
     if found is None:
         return ()
     text, shown = found
@@ -289,7 +289,7 @@ def page_of(study: Study, command: str, folder: Path, alarm: str = "") -> str:
         *card_section(study, folder),
         *rules_section(study.rules),
         half_section(study.half),
-        range_section(study.clicked),
+        range_section(study.click_ranges),
         *misses_section(study, folder),
         *wrong_section(study, folder),
         TEXT["LIMITS"],

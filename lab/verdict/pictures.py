@@ -24,5 +24,5 @@ def picture(shown: Shown, worlds: Mapping[str, World], folder: Path) -> str:
     pictures = [list(world.pictures(torch.from_numpy(np.stack(row))).numpy()) for row in shown.ends]
     heads = [f"\u03b3 {gamma:g}" for gamma in shown.gammas]
     names = [[LABELS[label] for label in row] for row in shown.named]
-    write_pixels(folder / name, draw_grid(pictures, heads, shown.framed, names).png())
+    write_pixels(folder / name, draw_grid(pictures, heads, shown.frame, names).png())
     return f"{shown.words[0].upper()}{shown.words[1:]}.\n\n![{shown.words}](figures/{name})"

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from ..train.demo_evaluation import Statistics
 from .evidence import real_statistics
-from .objectives import Seen, seen_of
-from .rule_runs import Ground, along, grounds, measured, plain, ruled
+from .objectives import Seen, join_samples
+from .rule_runs import Ground, along, grounds, measures, paper_rules, plain
 
 DRAWS = 200  # resamples
 WRONG = 20.0  # what a wrong picture weighs in L
@@ -87,9 +87,9 @@ def worlds() -> list[World]:
 
 def world_of(ground: Ground) -> World:
     """All rules in one world."""
-    scales = {gamma: measured(ground, f"plain {gamma:g}", plain(gamma)) for gamma in ground.gammas}
-    own = {name: measured(ground, name, one) for name, one in ruled().items()}
-    control = {name: measured(ground, f"{name} along", along(own[name], one)) for name, one in ruled().items()}
+    scales = {gamma: measures(ground, f"plain {gamma:g}", plain(gamma)) for gamma in ground.gammas}
+    own = {name: measures(ground, name, one) for name, one in paper_rules().items()}
+    control = {name: measures(ground, f"{name} along", along(own[name], one)) for name, one in paper_rules().items()}
     values, draws, beside = qualities(ground, [*scales.values(), *own.values(), *control.values()])
     quality = [Quality(interval_of(v, draws[:, i]), *beside[i]) for i, v in enumerate(values)]
     count, best = len(scales), int(np.argmin(values[: len(scales)]))
@@ -98,7 +98,7 @@ def world_of(ground: Ground) -> World:
         return interval_of(values[i] - values[j], draws[:, i] - draws[:, j])
 
     rows = []
-    for i, (name, one) in enumerate(ruled().items(), start=count):
+    for i, (name, one) in enumerate(paper_rules().items(), start=count):
         j = i + len(own)
         early, late = early_and_late(own[name])
         about = (name, text_of(name, ground), one.gamma, early, late)
@@ -116,7 +116,7 @@ def world_of(ground: Ground) -> World:
 
 def text_of(name: str, ground: Ground) -> str:
     """A rule and its knobs in a phrase."""
-    return ruled()[name].chain(ground.labels).rules[0].chain_text
+    return paper_rules()[name].chain(ground.labels).rules[0].chain_text
 
 
 def qualities(ground: Ground, cells: Sequence[Cell]) -> tuple[ndarray, ndarray, list[tuple[float, float]]]:
@@ -126,7 +126,9 @@ def qualities(ground: Ground, cells: Sequence[Cell]) -> tuple[ndarray, ndarray, 
         labels, seeds = ground.world.labels, len(cells[0]["named"]) // ground.world.labels
         times = rng.multinomial(seeds, [1 / seeds] * seeds, size=DRAWS)  # of the noises with each label
         times = torch.from_numpy(np.concatenate([np.ones((1, seeds)), times])).repeat_interleave(labels, dim=1)
-        accuracy, distance = zip(*(losses(seen_of([cell]), real_statistics(), times) for cell in cells), strict=True)
+        accuracy, distance = zip(
+            *(losses(join_samples([cell]), real_statistics(), times) for cell in cells), strict=True
+        )
         values = (torch.stack(distance, dim=1).log() + WRONG * (1 - torch.stack(accuracy, dim=1))).numpy()
         beside = [(float(a[0]), float(d[0])) for a, d in zip(accuracy, distance, strict=True)]
         return values[0], values[1:], beside

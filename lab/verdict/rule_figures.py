@@ -51,7 +51,7 @@ def _push(canvas: Canvas, one: Push, y: float) -> None:
     canvas.line([at(0), at(one.gamma)], theme.hair, 1.2)
     for scale in range(int(one.gamma) + 1):
         canvas.line([at(scale), (at(scale)[0], y + 5)], theme.hair, 1.2)
-        _centred(canvas, (at(scale)[0], y + 12), f"{scale}", theme.muted)
+        _centre_text(canvas, (at(scale)[0], y + 12), f"{scale}", theme.muted)
     foot, tip = at(one.scale), at(one.scale, one.height)
     canvas.line([foot, tip], theme.noise, 3.0)
     canvas.line([at(1), foot], theme.guided, 4.0)
@@ -63,8 +63,8 @@ def _push(canvas: Canvas, one: Push, y: float) -> None:
 
 def _labels(canvas: Canvas, one: Push, u: Point, c: Point, plain: Point, foot: Point, tip: Point) -> None:
     theme = canvas.theme
-    _centred(canvas, (u[0], u[1] - 24), "u", theme.uncond, 13)
-    _centred(canvas, (c[0] - 12, c[1] - 24), "c", theme.cond, 13)
+    _centre_text(canvas, (u[0], u[1] - 24), "u", theme.uncond, 13)
+    _centre_text(canvas, (c[0] - 12, c[1] - 24), "c", theme.cond, 13)
     words = f"plain guidance at {one.gamma:g}"
     canvas.text((plain[0] - extent(words, SMALL)[0] + 8, plain[1] - 26), words, SMALL, theme.guided)
     canvas.text((tip[0] + 10, tip[1] - 16), "D, what the rule made of it", SMALL, theme.rule)
@@ -72,10 +72,10 @@ def _labels(canvas: Canvas, one: Push, u: Point, c: Point, plain: Point, foot: P
     canvas.text((foot[0] + 9, (foot[1] + tip[1]) / 2 - 3), words, SMALL, theme.noise)
     words = f"along: acts like {one.scale:.1f}"
     middle = max((c[0] + foot[0]) / 2, c[0] + extent(words, SMALL)[0] / 2)
-    _centred(canvas, (middle, c[1] + 30), words, theme.guided)
+    _centre_text(canvas, (middle, c[1] + 30), words, theme.guided)
 
 
-def _centred(canvas: Canvas, at: Point, words: str, colour: str, size: float = SMALL) -> None:
+def _centre_text(canvas: Canvas, at: Point, words: str, colour: str, size: float = SMALL) -> None:
     canvas.text((at[0] - extent(words, size)[0] / 2, at[1]), words, size, colour, halo=False)
 
 

@@ -28,7 +28,7 @@ from ...guidance.rules.schedule import ScaleSchedule
 from ...library.recording import Recording, record
 from ..pages.sources import kept, origin
 from .runs import SAMPLERS, Memory, Sampler, step_of
-from .sampling import compared, judged
+from .sampling import ask_judge, energy_distances
 from .twins import RANDOM, Mislabelled
 from .worlds import Exact, Mixture, Pocket, World, exact_worlds, pocket_world
 
@@ -124,7 +124,7 @@ SPECIAL = {
 }
 
 
-def ruled() -> dict[str, Ruled]:
+def paper_rules() -> dict[str, Ruled]:
     """Every rule of the pack with the knobs of its paper, by the name of its class, but for those left out."""
     found = dict(SPECIAL)
     for name in every_rule().keys() - LEFT_OUT.keys() - SPECIAL.keys():
@@ -154,7 +154,7 @@ def run_of(ground: Ground, one: Ruled, seed: int) -> Recording:
     return made
 
 
-def measured(ground: Ground, name: str, one: Ruled) -> dict[str, ndarray]:
+def measures(ground: Ground, name: str, one: Ruled) -> dict[str, ndarray]:
     """What guidance did, and how good the ends are; measured if nobody did.
 
     scale, across, weight [n, B]: effective scale and share across of every sample, nan unknown, and the length of its
@@ -191,14 +191,14 @@ def acts(runs: Sequence[Recording]) -> dict[str, ndarray]:
 def ends_judged(ground: Ground, runs: Sequence[Recording]) -> dict[str, ndarray]:
     """What the judge sees."""
     assert isinstance(ground.world, Pocket)
-    found = judged(ground.world, torch.cat([made.end for made in runs]))
+    found = ask_judge(ground.world, torch.cat([made.end for made in runs]))
     return {name: found[name] for name in ("judged", "named")}
 
 
 def ends_compared(ground: Ground, runs: Sequence[Recording]) -> dict[str, ndarray]:
     """How far the ends of every seed are from the truth, by class."""
     assert isinstance(ground.world, Exact)
-    parts = [compared(ground.world, made.end, seed) for seed, made in enumerate(runs)]
+    parts = [energy_distances(ground.world, made.end, seed) for seed, made in enumerate(runs)]
     return {name: np.stack([part[name] for part in parts]) for name in ("energy", "size")}
 
 
@@ -223,10 +223,10 @@ def measure_task(world: str, name: str, gamma: float) -> None:
     torch.set_num_threads(1)
     ground = grounds()[world]
     if not name:
-        measured(ground, f"plain {gamma:g}", plain(gamma))
+        measures(ground, f"plain {gamma:g}", plain(gamma))
         return
-    one = ruled()[name]
-    measured(ground, f"{name} along", along(measured(ground, name, one), one))
+    one = paper_rules()[name]
+    measures(ground, f"{name} along", along(measures(ground, name, one), one))
 
 
 def measure_all(processes: int) -> None:
@@ -234,7 +234,7 @@ def measure_all(processes: int) -> None:
     tasks = [
         (world, name, gamma)
         for world, ground in grounds().items()
-        for name, gamma in ([("", gamma) for gamma in ground.gammas] + [(name, 0.0) for name in ruled()])
+        for name, gamma in ([("", gamma) for gamma in ground.gammas] + [(name, 0.0) for name in paper_rules()])
     ]
     with get_context("fork").Pool(processes) as pool:
         pool.starmap(measure_task, tasks, chunksize=1)

@@ -43,12 +43,12 @@ class Ruled:
         """The shorter length of the fine runs, for every size of batch."""
         return [[min(times) for run, times in runs if run.fine] for runs in self.runs.values()]
 
-    def found(self, further: float) -> float:
+    def hit_rate(self, further: float) -> float:
         """Share of the runs that are clearly too high that go further, in batches of one size."""
         return share(min(times) > further for times in self._too_high(SIZE))
 
     @property
-    def missed(self) -> float:
+    def miss_rate(self) -> float:
         """Share of the runs that are clearly too high of which the verdict says that they push no further."""
         shares = [share(max(times) <= 1 for times in self._too_high(size)) for size in SIZES]
         return float(np.nanmax(shares)) if not np.isnan(shares).all() else 0.0
@@ -61,21 +61,21 @@ class Ruled:
 class Rules:
     """All that was measured with rules."""
 
-    found: Sequence[Ruled]
+    cases: Sequence[Ruled]
 
     @cached_property
     def further(self) -> float:
         """How many times as far a run with a rule must go before that is said, to two digits, rounded up."""
-        return math.ceil(100 * self._further(self.found, self.margin) - ROUNDING) / 100
+        return math.ceil(100 * self._further(self.cases, self.margin) - ROUNDING) / 100
 
     @cached_property
     def margin(self) -> float:
         """The least with which the thresholds of all others hold for every rule and model."""
-        return margin_of({one.other.words: one.fine for one in self.found})
+        return margin_of({one.other.words: one.fine for one in self.cases})
 
     def left_out(self, one: Ruled) -> float:
         """Share of its fine runs that go further by the threshold of all others."""
-        return above(one.fine, self._further([other for other in self.found if other is not one], self.margin))
+        return above(one.fine, self._further([other for other in self.cases if other is not one], self.margin))
 
     @property
     def false(self) -> float:
@@ -83,12 +83,12 @@ class Rules:
         return self._worst(self.left_out)
 
     @property
-    def missed(self) -> float:
+    def miss_rate(self) -> float:
         """The largest share of runs that are clearly too high of which it is said that they push no further."""
-        return self._worst(lambda one: one.missed)
+        return self._worst(lambda one: one.miss_rate)
 
     def _worst(self, value: Callable[[Ruled], float]) -> float:
-        return max((value(one) for one in self.found), default=0.0)
+        return max((value(one) for one in self.cases), default=0.0)
 
     @staticmethod
     def _further(found: Sequence[Ruled], margin: float) -> float:

@@ -70,7 +70,7 @@ SAMPLERS = {
 class Memory:
     """What a multistep sampler remembers: the prediction before, and how far it went."""
 
-    denoised: Tensor | None = None
+    earlier_x0: Tensor | None = None
     step: float = 0.0
 
 
@@ -93,10 +93,10 @@ def _second_order(x: Tensor, denoised: Tensor, sigma: float, after: float, memor
     if after == 0:
         return denoised, 0.0
     step, target = math.log(sigma / after), denoised
-    if memory.denoised is not None:
+    if memory.earlier_x0 is not None:
         share = step / (2 * memory.step)
-        target = (1 + share) * denoised - share * memory.denoised
-    memory.denoised, memory.step = denoised, step
+        target = (1 + share) * denoised - share * memory.earlier_x0
+    memory.earlier_x0, memory.step = denoised, step
     return after / sigma * x - math.expm1(-step) * target, 0.0
 
 
@@ -113,7 +113,7 @@ def _flow_ancestral(x: Tensor, denoised: Tensor, sigma: float, after: float, mem
     return scale * (denoised + down / sigma * (x - denoised)), up
 
 
-def recorded(world: World, sampler: Sampler, gamma: float, count: int, seed: int) -> tuple[Tensor, Trace]:
+def record_run(world: World, sampler: Sampler, gamma: float, count: int, seed: int) -> tuple[Tensor, Trace]:
     """Run `count` samples whose labels cycle; -> ends [count, ...] and the trace of all.
 
     The start noise depends on the seed alone, so it is the same for every scale.

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..train.demo_evaluation import to_pixels
 from ..train.demo_files import read_judge
-from .runs import Sampler, recorded
+from .runs import Sampler, record_run
 from .worlds import Exact, Pocket, World
 
 RECORDED = 480  # samples whose inner products are kept
@@ -25,16 +25,16 @@ def measure(world: World, sampler: Sampler, gamma: float, count: int, seed: int)
     named [n], clipped [n], and ends, the first samples in half precision; of exact ones the energy distance of every
     class, and the distance between true samples.
     """
-    ends, trace = recorded(world, sampler, gamma, count, seed)
+    ends, trace = record_run(world, sampler, gamma, count, seed)
     found = {"count": np.array(len(ends)), "K": trace.steps["K"][:, :RECORDED].float().numpy()}
     if isinstance(world, Pocket):
-        return found | judged(world, ends)
+        return found | ask_judge(world, ends)
     assert isinstance(world, Exact)
-    return found | compared(world, ends, seed)
+    return found | energy_distances(world, ends, seed)
 
 
 @torch.no_grad()
-def judged(world: Pocket, ends: Tensor) -> dict[str, np.ndarray]:
+def ask_judge(world: Pocket, ends: Tensor) -> dict[str, np.ndarray]:
     """What the judge sees: its features, its label, and the share of clipped values of every sample."""
     pictures, network = world.pictures(ends), read_judge()
     rounded = torch.from_numpy(to_pixels(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
@@ -48,7 +48,7 @@ def judged(world: Pocket, ends: Tensor) -> dict[str, np.ndarray]:
     }
 
 
-def compared(world: Exact, ends: Tensor, seed: int) -> dict[str, np.ndarray]:
+def energy_distances(world: Exact, ends: Tensor, seed: int) -> dict[str, np.ndarray]:
     """Energy distance of every class to true samples, and the mean distance between true samples."""
     true, other = (world.by_class(world.truth(4 * len(ends), 2 * seed + part)) for part in (0, 1))
     pairs = list(zip(world.by_class(ends), true, other, strict=True))

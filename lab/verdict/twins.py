@@ -19,8 +19,8 @@ from torch import Tensor
 from ...guidance.mixture import GaussianMixture
 from .batches import FEATURES, features
 from .objectives import objective_e
-from .runs import SAMPLERS, recorded
-from .sampling import compared
+from .runs import SAMPLERS, record_run
+from .sampling import energy_distances
 from .worlds import Mixture, Predictions
 
 RANDOM = 0.3  # share of the labels
@@ -107,11 +107,11 @@ def twins(count: int = COUNT, gammas: Sequence[float] = GAMMAS) -> Twins:
     worlds = (Mislabelled("mislabelled", mixture), Broad("broad", mixture))
     rows, energy, apart = [], [], 0.0
     for gamma in gammas:
-        runs = [recorded(world, SAMPLERS[SAMPLER], gamma, count, 0) for world in worlds]
+        runs = [record_run(world, SAMPLERS[SAMPLER], gamma, count, 0) for world in worlds]
         found = [features(trace, mixture.classes, SIZE, count) for _, trace in runs]
         apart = max(apart, float((found[0] - found[1]).abs().max()))
         rows.append([tuple(float(one[0, k]) for one in found) for k in range(len(FEATURES))])
-        ends = [compared(world, run[0], 0) for world, run in zip(worlds, runs, strict=True)]
+        ends = [energy_distances(world, run[0], 0) for world, run in zip(worlds, runs, strict=True)]
         energy.append(tuple(objective_e([one]) for one in ends))
     named = {name: [row[k] for row in rows] for k, name in enumerate(FEATURES)}
     return Twins(tuple(gammas), named, energy, apart)

@@ -65,14 +65,14 @@ def place_of(world: World) -> int:
     return list(TITLES).index(world.name)
 
 
-def stored(found: Sequence[World]) -> str:
+def numbers_json(found: Sequence[World]) -> str:
     """The numbers as JSON; null is unknown."""
     return json.dumps(jsonable([asdict(one) for one in found]), indent=1) + "\n"
 
 
 def worlds_of(numbers: Sequence[dict[str, Any]]) -> list[World]:
     """The worlds as they were stored."""
-    return [world_of(_unknown(one)) for one in numbers]
+    return [world_of(_read_nulls(one)) for one in numbers]
 
 
 def world_of(one: dict[str, Any]) -> World:
@@ -92,12 +92,12 @@ def quality_of(quality: dict[str, Any]) -> Quality:
     return Quality(**quality)
 
 
-def _unknown(value: Any) -> Any:
+def _read_nulls(value: Any) -> Any:
     """Nan for null, tuples for lists, all the way down."""
     if isinstance(value, dict):
-        return {name: _unknown(one) for name, one in value.items()}
+        return {name: _read_nulls(one) for name, one in value.items()}
     if isinstance(value, list):
-        return tuple(map(_unknown, value))
+        return tuple(map(_read_nulls, value))
     return math.nan if value is None else value
 
 
@@ -111,14 +111,14 @@ BY_TRUTH = (
 
 def head_of(world: World) -> str:
     """Names of the columns."""
-    judged = "L | accuracy | cFD" if trained(world) else "distance"
+    judged = "L | accuracy | cFD" if has_judge(world) else "distance"
     return (
         f"rule | cfg | effective scale | share across | {judged} | schedule alone: {judged} | beyond the schedule | "
         "against the best plain"
     )
 
 
-def trained(world: World) -> bool:
+def has_judge(world: World) -> bool:
     """Whether a judge measured it."""
     return math.isfinite(world.rows[0].own.accuracy)
 
@@ -140,7 +140,7 @@ def cells_of(world: World, row: Row) -> list[str]:
 def quality_cells(world: World, quality: Quality) -> list[str]:
     """How good samples are."""
     value = around(quality.value)
-    return [value, f"{quality.accuracy:.3f}", f"{quality.classwise:.2f}"] if trained(world) else [value]
+    return [value, f"{quality.accuracy:.3f}", f"{quality.classwise:.2f}"] if has_judge(world) else [value]
 
 
 def pair(values: tuple[float, float], form: str) -> str:
@@ -163,7 +163,7 @@ def gain(interval: Interval) -> str:
 def section_of(world: World) -> list[str]:
     """One world's heading, its facts and its table, the best first."""
     rows = sorted(world.rows, key=lambda row: row.own.value[0])
-    unit = BY_JUDGE if trained(world) else BY_TRUTH
+    unit = BY_JUDGE if has_judge(world) else BY_TRUTH
     plain = ", ".join(f"{scale}: {around(quality.value)}" for scale, quality in world.plain.items())
     return [
         f"## {TITLES[world.name]}",
@@ -281,7 +281,7 @@ def main() -> None:
     torch.set_num_threads(1)
     if not options.page:
         measure_all(options.processes)
-        NUMBERS.write_text(stored(sorted(map(drawn_only, worlds()), key=place_of)), encoding="utf-8")
+        NUMBERS.write_text(numbers_json(sorted(map(drawn_only, worlds()), key=place_of)), encoding="utf-8")
     found = worlds_of(json.loads(NUMBERS.read_text(encoding="utf-8")))
     for path, canvas in zip((PARTS, SCALES), drawings(found), strict=True):
         write_pixels(path, canvas.png())

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ...dev.places import ROOT
 from ...guidance.mixture import GaussianMixture, make_mixture
 from ..train import demo_evaluation, demo_files, train_flow
-from ..train.demo_flow import FlowDenoiser, decoded
+from ..train.demo_flow import FlowDenoiser, decode
 
 Predictions = Callable[[Tensor, float], tuple[Tensor, Tensor]]  # x, sigma -> uncond, cond
 BATCH = 50
@@ -242,7 +242,7 @@ class Pocket:
     gammas: ClassVar[tuple[float, ...]] = TRAINED_GAMMAS
 
     @cached_property
-    def loaded(self) -> tuple[nn.Module, Any]:
+    def network_parts(self) -> tuple[nn.Module, Any]:
         """The network and its sigma_data."""
         network, metadata = demo_files.read_denoiser(self.path)
         return network, float(metadata["gg.sigma_data"])
@@ -250,12 +250,12 @@ class Pocket:
     @property
     def sigma_data(self) -> float:
         """As the file says: of the training pictures."""
-        return self.loaded[1]
+        return self.network_parts[1]
 
     @cached_property
     def denoise(self) -> demo_evaluation.Denoise:
         """D(x, sigma, y)."""
-        return demo_evaluation.Denoiser(*self.loaded, torch.float32)
+        return demo_evaluation.Denoiser(*self.network_parts, torch.float32)
 
     def starts(self, count: int, seed: int) -> Iterator[tuple[int, Tensor]]:
         """Noise of the highest level."""
@@ -263,7 +263,7 @@ class Pocket:
 
     def predictions(self, first: int, count: int) -> Predictions:
         """Both in one batch."""
-        return paired(self.denoise, torch.arange(first, first + count) % self.labels, self.labels)
+        return predict_pair(self.denoise, torch.arange(first, first + count) % self.labels, self.labels)
 
     def pictures(self, ends: Tensor) -> Tensor:
         """The samples are pictures."""
@@ -280,7 +280,7 @@ class Flow(Pocket):
     lowest: ClassVar[float] = 0.0
 
     @cached_property
-    def loaded(self) -> tuple[nn.Module, Any]:
+    def network_parts(self) -> tuple[nn.Module, Any]:
         """The network and its VAE."""
         return train_flow.read_flow(self.path)
 
@@ -292,7 +292,7 @@ class Flow(Pocket):
     @cached_property
     def denoise(self) -> demo_evaluation.Denoise:
         """D(x, s, y)."""
-        return FlowDenoiser(self.loaded[0], torch.float32)
+        return FlowDenoiser(self.network_parts[0], torch.float32)
 
     def starts(self, count: int, seed: int) -> Iterator[tuple[int, Tensor]]:
         """Pure noise."""
@@ -300,10 +300,10 @@ class Flow(Pocket):
 
     def pictures(self, ends: Tensor) -> Tensor:
         """Decoded."""
-        return torch.cat([decoded(self.loaded[1], part) for part in ends.split(250)])
+        return torch.cat([decode(self.network_parts[1], part) for part in ends.split(250)])
 
 
-def paired(denoise: demo_evaluation.Denoise, labels: Tensor, null: int) -> Predictions:
+def predict_pair(denoise: demo_evaluation.Denoise, labels: Tensor, null: int) -> Predictions:
     """u and c of a network, evaluated together."""
     both = torch.cat([torch.full_like(labels, null), labels])
 

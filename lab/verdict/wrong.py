@@ -21,7 +21,7 @@ from ...verdict.report import Case, answer_of
 from .evidence import Setting
 from .misses import Shown, grid
 from .odds import Carded
-from .runs import SAMPLERS, recorded
+from .runs import SAMPLERS, record_run
 from .worlds import World
 
 MARK, OTHER = "0" * 64, "1" * 64  # hash of the weights of a run that was made here, and of others
@@ -32,13 +32,13 @@ SAMPLES = 4
 class Wrong:
     """A card, a setting it is held against, and a scale of that setting of which it says what is not so."""
 
-    carded: Carded
+    card: Carded
     gamma: float
 
     @property
     def error(self) -> float:
         """How wrong: ln of the objective over its least value where it says good, of 1.25 times that over it else."""
-        setting, band = self.carded.other, self.carded.band
+        setting, band = self.card.other, self.card.band
         excess = math.log(setting.values[setting.gammas.index(self.gamma)] / min(setting.values))
         return excess if band.holds(self.gamma) else math.log(SLACK) - excess
 
@@ -46,7 +46,7 @@ class Wrong:
 def candidates(known: Sequence[Carded], beyond: float) -> list[Wrong]:
     """Scales that a card places on the wrong side; those that it calls too high in vain come first."""
     found = [Wrong(one, gamma) for one in known for gamma in one.other.gammas if _is_wrong(one, gamma, beyond)]
-    return sorted(found, key=lambda one: (one.carded.band.holds(one.gamma), -one.error))
+    return sorted(found, key=lambda one: (one.card.band.holds(one.gamma), -one.error))
 
 
 def _is_wrong(one: Carded, gamma: float, beyond: float) -> bool:
@@ -60,7 +60,7 @@ def worst_case(known: Sequence[Carded], beyond: float, worlds: Mapping[str, Worl
     found = next(iter(candidates(known, beyond)), None)
     if found is None:
         return None
-    one, setting = found.carded, found.carded.other
+    one, setting = found.card, found.card.other
     odds = replace(ODDS, beyond=beyond)
     run = own_run(worlds[setting.world], setting, found.gamma)
     said = answer_of(Case.of(run, Known(card=card_of(one)), odds))
@@ -82,12 +82,12 @@ def keeps_silent(one: Carded, worlds: Mapping[str, World]) -> bool:
 
 def own_run(world: World, setting: Setting, gamma: float) -> Trace:
     """A small run of that kind, with what a verdict reads of a record beside its inner products."""
-    _, trace = recorded(world, SAMPLERS[setting.sampler], gamma, SAMPLES, 0)
+    _, trace = record_run(world, SAMPLERS[setting.sampler], gamma, SAMPLES, 0)
     header = {**trace.header, "model": {"name": setting.world, "hash": MARK}}
-    return Trace(header, {**trace.steps, **unmeasured(trace.n)}, trace.stage)
+    return Trace(header, {**trace.steps, **absent_columns(trace.n)}, trace.stage)
 
 
-def unmeasured(n: int) -> dict[str, torch.Tensor]:  # -> {name: [n]}
+def absent_columns(n: int) -> dict[str, torch.Tensor]:  # -> {name: [n]}
     """Columns of a run that a verdict reads beside its inner products, where nothing but these was kept."""
     return {"floor": torch.zeros(n), "evals": torch.full((n,), 2.0), "kappa": torch.full((n,), math.nan)}
 

@@ -34,24 +34,24 @@ class Seats:
     """
 
     def __init__(self, servers, after=ASK_AGAIN):
-        self.alive, self.taken, self.after = list(servers), {}, after
+        self.alive, self.by_actor, self.after = list(servers), {}, after
         self.silent = {}  # address -> when it is asked again, and how long after that
         self.own = {}  # actor with a ComfyUI of its own -> when it said so
 
     def begin(self):
         """A new pass, with new actors."""
-        self.taken, self.own = {}, {}
+        self.by_actor, self.own = {}, {}
 
     def take(self, actor):
         """The server of an actor, the same again after a restart, unless another has it and one is free; "" for none.
 
         So actors that share a server part when another one answers again.
         """
-        mine, used = self.taken.get(actor), [*self.taken.values()]
+        mine, used = self.by_actor.get(actor), [*self.by_actor.values()]
         free = next((one for one in self.alive if one not in used), None)
         if mine not in self.alive or (free and used.count(mine) > 1):
-            self.taken[actor] = free or min(self.alive, key=used.count, default="")
-        return self.taken[actor]
+            self.by_actor[actor] = free or min(self.alive, key=used.count, default="")
+        return self.by_actor[actor]
 
     def lose(self, address):
         """A server does not answer: nobody gets it until it does."""
@@ -98,9 +98,9 @@ class SeatsOnRay:
     def __getattr__(self, name):
         if name.startswith("_"):  # of pickle, before the handle is there
             raise AttributeError(name)
-        return functools.partial(self._asked, name)
+        return functools.partial(self._ask_handle, name)
 
-    def _asked(self, name, *given):
+    def _ask_handle(self, name, *given):
         import ray
 
         if name in BY_ACTOR:
@@ -126,10 +126,10 @@ class CellRunner:
         from guidance_geometry.sweeps.results import Folder
 
         self.tools, self.cell, self.folder = cell_runs, Cell, Folder(place_at(output))
-        self.given = measures, reports, patience
-        self.seats, self.ended = seats, contextlib.ExitStack()
-        self.own = OwnComfyUI(host, cpu, patience[1], self.ended) if host else None
-        self.server, self.why, self.held = None, NO_SERVER, 0
+        self.settings = measures, reports, patience
+        self.seats, self.exits = seats, contextlib.ExitStack()
+        self.own = OwnComfyUI(host, cpu, patience[1], self.exits) if host else None
+        self.server, self.why, self.holds = None, NO_SERVER, 0
         self._connect()
 
     def _connect(self):
@@ -137,8 +137,8 @@ class CellRunner:
         if not self.own:
             self._sit_on(self.seats.take(id(self)), "")
             return
-        self.ended.close()
-        address, why = self.own.started()
+        self.exits.close()
+        address, why = self.own.start()
         self.why = why or self.why
         self._sit_on(address, f"own ComfyUI on {platform.node()}, process {os.getpid()}")
         self.seats.owns(id(self), bool(address))
@@ -148,7 +148,7 @@ class CellRunner:
             return
         if self.server:
             self.server.close()
-        self.server = self.tools.Connection(address, *self.given[2], name) if address else None
+        self.server = self.tools.Connection(address, *self.settings[2], name) if address else None
 
     def _look_around(self):
         """Ask a silent server again when its time has come, and move to where there is room."""
@@ -163,10 +163,10 @@ class CellRunner:
     def __call__(self, row):
         """Run the cell of a row unless it is done; returns its id, how it ended, and why."""
         cell = self.cell(row["id"], json.loads(row["place"]), json.loads(row["prompt"]))
-        end, words, server = self._ended(cell)
+        end, words, server = self._finish(cell)
         return {"id": cell.id, "end": end, "words": words, "server": server, "process": os.getpid()}
 
-    def _ended(self, cell):
+    def _finish(self, cell):
         from guidance_geometry.files.writing import NotWritten
 
         if done := self.folder.row(cell):  # a task that is tried again after its actor died
@@ -175,7 +175,7 @@ class CellRunner:
         if not self.server:
             self._hold()
             return WAITING, self.why, ""
-        server, (measures, reports, _) = self.server.name, self.given
+        server, (measures, reports, _) = self.server.name, self.settings
         try:
             self.folder.write(cell, *self.server.run(cell, reports), measures)
         except NotWritten as error:
@@ -187,15 +187,15 @@ class CellRunner:
 
     def _hold(self):
         """Wait before a cell is given back while others can run cells, or they would hardly get any."""
-        timeout, pauses = self.given[2]
+        timeout, pauses = self.settings[2]
         if pauses and self.seats.able(timeout + MOST_HELD):
-            time.sleep(min(pauses[0] * HOLD_GROWS**self.held, MOST_HELD))
-            self.held += 1
+            time.sleep(min(pauses[0] * HOLD_GROWS**self.holds, MOST_HELD))
+            self.holds += 1
 
     def _blame(self):
         """A cell has failed only if its server is still there; else another server gets it, and this actor too."""
         address = self.server.address
-        if self.tools.is_there(address, self.given[2][1]):
+        if self.tools.is_there(address, self.settings[2][1]):
             return FAILED
         if not self.own:
             self.seats.lose(address)
@@ -204,17 +204,17 @@ class CellRunner:
 
     def __del__(self):
         with contextlib.suppress(AttributeError):  # of one that never began
-            self.ended.close()
+            self.exits.close()
 
 
 class OwnComfyUI:
-    """Starts a ComfyUI for an actor, at most MOST_STARTS times.  ended: ends it."""
+    """Starts a ComfyUI for an actor, at most MOST_STARTS times.  exits: ends it."""
 
-    def __init__(self, host, cpu, pauses, ended):
-        self.host, self.cpu, self.ended = host, cpu, ended
+    def __init__(self, host, cpu, pauses, exits):
+        self.host, self.cpu, self.exits = host, cpu, exits
         self.pauses = [0.0, *pauses, *[0.0] * MOST_STARTS][:MOST_STARTS]  # s, before each start
 
-    def started(self):
+    def start(self):
         """The address of one that answers and why there is none, one of them "".  Pauses grow after each failure."""
         why = ""
         while self.pauses:
@@ -222,11 +222,11 @@ class OwnComfyUI:
             try:
                 return self._start(), ""
             except Exception as error:  # noqa: BLE001  whatever keeps a host from starting is told with the cells
-                self.ended.close()
+                self.exits.close()
                 why = f"ComfyUI does not start in {self.host}: {error}"
         return "", why
 
     def _start(self):
         from guidance_geometry.sweeps.comfyui import process
 
-        return self.ended.enter_context(process.start_comfyui(process.comfyui_at(Path(self.host)), self.cpu)).address
+        return self.exits.enter_context(process.start_comfyui(process.comfyui_at(Path(self.host)), self.cpu)).address

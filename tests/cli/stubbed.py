@@ -4,7 +4,7 @@ import contextlib
 import json
 
 from guidance_geometry.cli.sweep import FIRST_LOOK
-from guidance_geometry.dev.fixtures.stub_server import Stub, serving, told_of, white_picture
+from guidance_geometry.dev.fixtures.stub_server import Stub, node_types_of, serving, white_picture
 from guidance_geometry.sweeps.axes import Axis
 from guidance_geometry.sweeps.cells import cells_of
 from guidance_geometry.sweeps.plan import Plan
@@ -18,7 +18,7 @@ def plan_of_seeds(seeds):
 
 def told():
     """What a server says of the nodes of a cell of the first look, and of one rule."""
-    found = told_of(cells_of(plan_of_seeds([0]), NOTHING, {}, "1")[0].prompt)
+    found = node_types_of(cells_of(plan_of_seeds([0]), NOTHING, {}, "1")[0].prompt)
     found["GGGuidedSampler"]["input"]["required"]["sampler_name"] = ["COMBO", {"options": ["euler", "heun"]}]
     rule = {"display_name": "Rescale CFG (std)", "category": "guidance geometry/rules"}
     return found | {"GGRescale": rule | {"input": {"required": {"phi": ["FLOAT", {"default": 0.7}]}}}}

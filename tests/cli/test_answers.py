@@ -10,7 +10,7 @@ import pytest
 from guidance_geometry.cli import sweep as run_sweep
 from guidance_geometry.cli.sweep import main
 from guidance_geometry.dev.fixtures import hostile_answers as hostile
-from guidance_geometry.dev.fixtures.hostile_answers import said
+from guidance_geometry.dev.fixtures.hostile_answers import send
 from guidance_geometry.sweeps.comfyui import client
 from guidance_geometry.sweeps.comfyui.answers import AnswerError, ServerFault
 from guidance_geometry.sweeps.comfyui.client import Client
@@ -51,7 +51,7 @@ def rows_in(folder):
 def test_a_cell_whose_picture_cannot_be_opened_is_set_aside_and_runs_again(swept, stub, kind, tmp_path):
     from random import Random
 
-    bad = partial(said, hostile.bad_pictures(Random(0))[kind], "image/png", 200)
+    bad = partial(send, hostile.bad_pictures(Random(0))[kind], "image/png", 200)
     stub.spoilt["/view picture"] = hostile.for_a_while(stub, "/view picture", bad, 2)
     code, words = swept("--cfg", "1,2")
     assert (code, "cannot be opened" in words, len(rows_in(tmp_path / "out"))) == (1, True, 1), words
@@ -65,16 +65,16 @@ def test_a_cell_whose_picture_cannot_be_opened_is_set_aside_and_runs_again(swept
     ("place", "spoil", "words"),
     [
         ("/object_info", hostile.html, "/object_info with '<html><body>Please log in.</body></html>'"),
-        ("/object_info", partial(said, "[1]", "", 200), "/object_info with '[1]': Input should be an object"),
-        ("/object_info", partial(said, "[" * 10**5, "", 200), "Invalid JSON"),
+        ("/object_info", partial(send, "[1]", "", 200), "/object_info with '[1]': Input should be an object"),
+        ("/object_info", partial(send, "[" * 10**5, "", 200), "Invalid JSON"),
         ("/object_info", hostile.endless, "/object_info with more than 128 MB"),
-        ("/experiment/models", partial(said, '["a"]', "", 200), "/experiment/models with '[\"a\"]': 0: Input should"),
-        ("/experiment/models/{folder}", partial(said, '[{"name": 1}]', "", 200), "0.name: Input should be a valid str"),
+        ("/experiment/models", partial(send, '["a"]', "", 200), "/experiment/models with '[\"a\"]': 0: Input should"),
+        ("/experiment/models/{folder}", partial(send, '[{"name": 1}]', "", 200), "0.name: Input should be a valid str"),
         ("/ws", hostile.html, "answered /ws with HTTP 200"),
         ("/ws", hostile.hang, "does not answer /ws within 2 s"),
-        ("/prompt", partial(said, "{}", "", 200), "/prompt with '{}': prompt_id: Field required"),
-        ("/prompt", partial(said, "no", "", 400), "/prompt with 'no': Invalid JSON"),
-        ("/history/{job}", partial(said, "[1]", "", 200), "with '[1]': Input should be an object"),
+        ("/prompt", partial(send, "{}", "", 200), "/prompt with '{}': prompt_id: Field required"),
+        ("/prompt", partial(send, "no", "", 400), "/prompt with 'no': Invalid JSON"),
+        ("/history/{job}", partial(send, "[1]", "", 200), "with '[1]': Input should be an object"),
         ("/view trace", hostile.endless, " with more than 64 MB"),
         ("/view trace", hostile.html, "safetensors"),
     ],
@@ -87,7 +87,7 @@ def test_what_a_server_answered_is_said_with_its_name(swept, stub, place, spoil,
 
 
 def test_a_fault_of_the_server_is_no_file_and_is_asked_again(swept, stub, served):
-    broken = partial(said, "500: out of order", "text/plain", 500)
+    broken = partial(send, "500: out of order", "text/plain", 500)
     stub.spoilt["/object_info"] = hostile.for_a_while(stub, "/object_info", broken, 2)
     assert swept("--cfg", "1")[0] == 0
     stub.spoilt["/object_info"] = broken
@@ -109,9 +109,9 @@ def test_messages_that_are_none_end_a_cell_and_not_the_sweep(swept, stub, kind):
 
 def test_a_node_of_another_pack_may_say_anything_of_itself(swept, stub, monkeypatch):
     odd = {"Odd": 5, "Odder": {"input": {"required": {"x": "IMAGE", "y": ["COMBO", {"options": 7}]}}, "category": "a"}}
-    monkeypatch.setattr(stub, "told", stub.told | odd)
+    monkeypatch.setattr(stub, "node_types", stub.node_types | odd)
     assert swept("--cfg", "1")[0] == 0
-    monkeypatch.setattr(stub, "told", stub.told | {"GGSaveTrace": [1]})
+    monkeypatch.setattr(stub, "node_types", stub.node_types | {"GGSaveTrace": [1]})
     code, words = swept("--cfg", "1")
     assert (code, "what it says of its node GGSaveTrace cannot be read" in words) == (2, True), words
 
@@ -138,7 +138,7 @@ def test_a_word_that_is_no_address_is_said():
 
 
 def test_an_answer_of_another_shape_names_the_place_in_it(served, stub):
-    stub.spoilt["/history/{job}"] = partial(said, '{"a": {"outputs": {"1": []}}}', "", 200)
+    stub.spoilt["/history/{job}"] = partial(send, '{"a": {"outputs": {"1": []}}}', "", 200)
     with Client(served[1], 2.0) as one, pytest.raises(AnswerError, match=r"a\.outputs\.1: Input should be an object"):
         one.history("a")
 

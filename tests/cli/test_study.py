@@ -139,7 +139,7 @@ def test_servers_that_do_not_fit_are_named_before_any_work(ray, two, tmp_path):
     from guidance_geometry.cli.study import run_study
 
     made, addresses = two
-    del made[1].told["GGSaveTrace"]
+    del made[1].node_types["GGSaveTrace"]
     folder = Folder(tmp_path / "study")
     with pytest.raises(ValueError, match=f"{addresses[1]}: it has no node GGSaveTrace"):
         run_study(ray, PLAN, folder, arguments(tmp_path, addresses), addresses)

@@ -17,8 +17,8 @@ MIXTURE = make_mixture((3, 8, 8), classes=3, seed=0)
 def test_the_gradient_with_weight_one_is_the_difference_of_both_predictions(sampler, flow):
     run = ClassifierRun(MIXTURE, torch.tensor([0, 1]), 1.0, sampler, flow)
     trace = run.trace(steps=8)
-    assert len(run.taken) == 8
-    for u, c, gradient in run.taken:
+    assert len(run.predictions) == 8
+    for u, c, gradient in run.predictions:
         assert (gradient - (c - u)).abs().max() <= 1e-9
     record = trace.record
     missed = record.square({"gradient": 1.0, "delta": -1.0})

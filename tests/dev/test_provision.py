@@ -151,7 +151,9 @@ def test_the_readme_names_the_releases_that_the_set_up_takes():
     if not host.exists():
         pytest.skip("no ComfyUI host: run `python3 dev.py test`")
     (version,) = re.findall(r'"(.+)"', (host / "comfyui_version.py").read_text(encoding="utf-8"))
-    (editor,) = re.findall(r"comfyui-frontend-package==(\S+)", provision.listed_by(host).read_text(encoding="utf-8"))
+    (editor,) = re.findall(
+        r"comfyui-frontend-package==(\S+)", provision.requirements_of(host).read_text(encoding="utf-8")
+    )
     assert f"ComfyUI {version} with its editor {editor} and the newer {newer}" in section
 
 

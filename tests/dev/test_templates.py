@@ -6,7 +6,7 @@ import json
 import pytest
 
 from guidance_geometry.dev.templates.layouts import LAYOUTS
-from guidance_geometry.dev.templates.make_template import of_one_sample, signed
+from guidance_geometry.dev.templates.make_template import of_one_sample, with_pack_id
 from guidance_geometry.dev.templates.thumbnails import DRAWN, SIDE
 from guidance_geometry.dev.templates.wires import behind, ends, led_around
 from guidance_geometry.figures.canvas import Box
@@ -33,7 +33,7 @@ def test_the_nodes_of_a_template_say_which_pack_they_come_from(workflow):
     bare = json.loads(workflow.read_text(encoding="utf-8"))
     for node in bare["nodes"]:
         node["properties"] = {name: v for name, v in node["properties"].items() if name not in {"cnr_id", "ver"}}
-    marks = [node["properties"].get("cnr_id") for node in signed(bare)["nodes"]]
+    marks = [node["properties"].get("cnr_id") for node in with_pack_id(bare)["nodes"]]
     assert marks == [node["properties"].get("cnr_id") for node in saved["nodes"]], "the tool makes the same marks"
 
 

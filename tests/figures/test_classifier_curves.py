@@ -133,7 +133,7 @@ def test_a_classifier_that_is_attacked_is_seen_through():
 
     def denoise(x, sigma):
         leaf = x.clone().requires_grad_()
-        found = toy.denoised(leaf, sigma)
+        found = toy.denoise_exactly(leaf, sigma)
         shift = through_denoiser(lambda x0: attacked(x0)[:, toy.TARGET], leaf, found, sigma).shift
         return found.detach() + shift
 

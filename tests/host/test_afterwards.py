@@ -8,7 +8,7 @@ import torch
 from comfy_extras.nodes_custom_sampler import BasicGuider, Noise_RandomNoise, SamplerCustomAdvanced
 
 from guidance_geometry.dev.fixtures import stock_families, tiny_streams
-from guidance_geometry.dev.fixtures.tiny_families import CONFIGS, family, flux_extras, latent, made, text
+from guidance_geometry.dev.fixtures.tiny_families import CONFIGS, family, flux_extras, latent, make_model, text
 from guidance_geometry.host.afterwards import Second
 from guidance_geometry.nodes.records import GGReadTrace, GGRecord
 from guidance_geometry.tests.host.runs import counted, ksampler, readable
@@ -153,7 +153,7 @@ def ignorant(name):
     settings, extras, shape = NOT_EMBEDDED[name]
     embeds = {"guidance_embed": False} if "guidance_embed" in settings else {}
     with torch.inference_mode():
-        return made(name, settings | extras() | embeds, 0), shape
+        return make_model(name, settings | extras() | embeds, 0), shape
 
 
 def described(seed, **more):

@@ -38,7 +38,7 @@ class ToyMixture:
     means, rms, classes = toy.MEANS[:, :, None, None], math.sqrt(toy.VARIANCE), 3
 
     def denoised(self, x, sigma, alpha, label):
-        return toy.denoised(x.flatten(1).double(), float(sigma.flatten()[0]), 1.0).reshape(x.shape).to(x)
+        return toy.denoise_exactly(x.flatten(1).double(), float(sigma.flatten()[0]), 1.0).reshape(x.shape).to(x)
 
 
 class ToyClassifier:
@@ -68,7 +68,7 @@ def through_host(evaluation, steps, count=toy.COUNT):
 @pytest.mark.slow
 @pytest.mark.parametrize("evaluation", NAMED)
 def test_the_exact_toy_through_the_host(host, evaluation):
-    holds(toy.measured(through_host(evaluation, 20)), dict(zip(SHORT, BY_STEPS["heun", evaluation, 20], strict=True)))
+    holds(toy.measure(through_host(evaluation, 20)), dict(zip(SHORT, BY_STEPS["heun", evaluation, 20], strict=True)))
 
 
 @pytest.mark.slow
@@ -76,7 +76,7 @@ def test_the_exact_toy_through_the_host(host, evaluation):
 def test_the_number_of_steps_changes_nothing_in_the_host_either(host, evaluation):
     """The same quarter of the samples in 20 and in 160 steps."""
     found = through_host(evaluation, 20)[:5000], through_host(evaluation, 160, count=5000)
-    few, many = (toy.measured(x) for x in found)
+    few, many = (toy.measure(x) for x in found)
     assert abs(few["acc"] - many["acc"]) <= 0.01
     assert abs(few["p"] - many["p"]) <= 0.01
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from guidance_geometry.dev.fixtures.stock_workflows import flattened, prompt_of, stock_workflows
+from guidance_geometry.dev.fixtures.stock_workflows import flatten, prompt_of, stock_workflows
 from guidance_geometry.sweeps.comfyui.process import DIRECT
 from guidance_geometry.tests.queue.prompts import ASKING, fetched, picture, runs_of
 
@@ -86,7 +86,7 @@ def declared(server):
 
 def small_prompt(stock, workflow, declared):
     """A template's job with stand-ins for its loaders, small sizes and few steps."""
-    prompt = prompt_of(flattened(workflow), declared)
+    prompt = prompt_of(flatten(workflow), declared)
     for name, node in prompt.items():
         kind, inputs = node["class_type"], node["inputs"]
         node["inputs"] |= {size: value for size, value in SMALL.items() if isinstance(inputs.get(size), int)}
