@@ -43,7 +43,7 @@ def complaint(part: str) -> str:
 async def comfy_entrypoint():
     """Return the pack's extension; host modules are imported here and not before."""
     from .extension import GuidanceGeometry
-    from .host.routes import answer_panels
+    from .host.addresses import answer_panels
     from .host.taps import watch_prompts
 
     answer_panels()

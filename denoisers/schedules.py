@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-SCHEDULES = ("vp_linear", "vp_cosine", "edm", "flow")
+from . import SCHEDULES
+
 TIMES = ("log_sigma", "sigma", "index")
 COSINE_OFFSET = 0.008  # keeps the first betas from vanishing
 LARGEST_BETA = 0.999  # the cosine schedule's last beta would be 1: no signal at all, n infinite

@@ -10,7 +10,7 @@ from .film import Film
 from .order import Drawing, Order
 from .words import SYMBOLS
 
-IN_MENU, IN_STORY = ("node", "gallery"), ("node", "gallery", "story")
+IN_GALLERY, IN_STORY = ("gallery",), ("gallery", "story")
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Figure:
 
     name: the word in the node's menu. heading, sentence: of its caption, in which {x} stands for a symbol of SYMBOLS.
     alt: the picture in one line. parts: what is drawn. draw: makes a page of it. series: figures that share one layout,
-    so that nothing moves from one to the next. places: of "node", "gallery" and "story". by_classifier: its example is
+    so that nothing moves from one to the next. places: of "gallery" and "story". by_classifier: its example is
     a run that a classifier guided. of_step: it shows one step, which its caption names. film, frames: how an animation
     is made and of which pages; a still has neither.
     """
@@ -31,7 +31,7 @@ class Figure:
     parts: tuple[str, ...] = ()
     draw: Callable[[Order, Figure], Drawing] = field(kw_only=True)
     series: tuple[Figure, ...] = field(default=(), repr=False)
-    places: tuple[str, ...] = IN_MENU
+    places: tuple[str, ...] = IN_GALLERY
     by_classifier: bool = False
     of_step: bool = True
     film: Callable[[Order, Figure], Film] | None = None

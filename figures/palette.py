@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from . import BACKGROUNDS
+
 
 @dataclass(frozen=True)
 class Theme:
@@ -60,7 +62,7 @@ DARK = Theme(
     noise="#F08A3C",
     rule="#B3A6F2",
 )
-THEMES: Mapping[str, Theme] = {theme.name: theme for theme in (LIGHT, DARK, TRANSPARENT)}
+THEMES: Mapping[str, Theme] = dict(zip(BACKGROUNDS, (LIGHT, DARK, TRANSPARENT), strict=True))
 
 PENS: Mapping[str, Pen] = {
     "x": Pen("disc", 2.0, size=9.0),

@@ -1,4 +1,7 @@
-"""Every figure of a run, in the order of the node's menu. A new one is an entry here and a function that draws it."""
+"""Every figure of a run, in the order of the node's menu.
+
+A new one is a word of MENU, an entry here and a function that draws it.
+"""
 
 from __future__ import annotations
 
@@ -234,7 +237,6 @@ FIGURES = (
     ),
 )  # the end of the menu
 BY_NAME = {figure.name: figure for figure in FIGURES}
-MENU = tuple(figure.name for figure in FIGURES if "node" in figure.places)
 
 
 def figure_of(name: str) -> Figure:

@@ -277,8 +277,10 @@ class Foreign(Combine):
         return self.guidance.step(state, p, gamma)
 
 
-def chain_of(guidance: Guidance) -> Chain:
-    """Any guidance as a chain, so that rules can be added to its end."""
+def chain_of(guidance: Guidance | None) -> Chain:
+    """Any guidance as a chain, so that rules can be added to its end; None is plain classifier-free guidance."""
+    if guidance is None:
+        return PLAIN
     return guidance if isinstance(guidance, Chain) else Chain((Foreign(guidance),))
 
 

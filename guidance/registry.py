@@ -30,4 +30,5 @@ def _classes(folder: str, kind: type[Kind]) -> dict[str, type[Kind]]:
     place = f"{__package__}.{folder}"
     modules = [import_module(f"{place}.{one.name}") for one in iter_modules(import_module(place).__path__)]
     every = [one for module in modules for one in vars(module).values() if isinstance(one, type)]
-    return {one.__name__: one for one in every if issubclass(one, kind) and one is not kind and not isabstract(one)}
+    # not issubclass: every abstract class below `kind` would keep a note of every class that is asked about
+    return {one.__name__: one for one in every if kind in one.__mro__[1:] and not isabstract(one)}

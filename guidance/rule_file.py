@@ -14,11 +14,11 @@ from traceback import extract_tb
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from . import OFFERED
 from .contract import explain_fault, is_function, misfit
 
 ROOT = Path(__file__).resolve().parents[1]
 FORM = re.compile(r"(?P<file>.+\.py):(?P<name>[A-Za-z_]\w*)")
-OFFERED = "GG_RULE_FILES"  # in the environment: FILE:RULE one a line; nothing else is run for a prompt
 HEX = 16  # digits of a digest
 
 

@@ -1,0 +1,36 @@
+"""What ComfyUI's objects mean here, and the runs and records that are made of them."""
+
+from typing import TYPE_CHECKING
+
+from ..guidance.on_demand import modules_on_demand
+
+if TYPE_CHECKING:
+    from . import (
+        blog_sampler,
+        choices,
+        classifier_training,
+        figure_files,
+        guided_run,
+        judging,
+        knowledge,
+        native_model,
+        node_types,
+        page_file,
+        panel_record,
+        pixel_vae,
+        recording,
+        routes,
+        run_facts,
+        run_recorder,
+        run_store,
+        sampling,
+        steering,
+        sweep_axes,
+        sweep_conditions,
+        sweep_grid,
+        sweeping,
+        tap_places,
+        trace_pictures,
+    )
+else:
+    __getattr__ = modules_on_demand(__name__)

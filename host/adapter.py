@@ -19,8 +19,7 @@ import torch
 from comfy_execution.utils import get_executing_context
 from torch import Tensor
 
-from ..guidance.parts import Packed
-from .native_model import card_of
+from .. import guidance, host
 
 KEY = "guidance_geometry"  # under which the pack's own wrappers and its run stand in the host's options
 PACK_VERSION = "0.1.0"
@@ -52,9 +51,9 @@ def is_active(conds: list[dict] | None, sigma: Tensor | float) -> bool:  # sigma
     return any(entry.get(BOUNDS[0], -math.inf) <= level <= entry.get(BOUNDS[1], math.inf) for entry in entries)
 
 
-def packing_of_shapes(shapes) -> Packed:
+def packing_of_shapes(shapes) -> guidance.parts.Packed:
     """How the parts of a nested latent lie in the sampler's state.  shapes: the host's, [B, C, ...] each, or None."""
-    return Packed(tuple(tuple(shape[1:]) for shape in shapes or ()))
+    return guidance.parts.Packed(tuple(tuple(shape[1:]) for shape in shapes or ()))
 
 
 def is_nested(samples) -> bool:
@@ -67,7 +66,7 @@ def parts_of(samples) -> list[torch.Tensor]:
     return list(samples.unbind()) if is_nested(samples) else [samples]
 
 
-def packing_of_run(guider) -> Packed:
+def packing_of_run(guider) -> guidance.parts.Packed:
     """The same for a run that has begun: the host tells the shapes to every condition, for the network to unpack."""
     entries = (entry for entries in getattr(guider, "conds", {}).values() for entry in entries or [])
     shapes = (entry.get("model_conds", {}).get("latent_shapes") for entry in entries)
@@ -142,7 +141,7 @@ def network_dtype(patcher) -> torch.dtype:
 
 def describe_model(patcher) -> dict:
     """Name, hash and labels of a MODEL, as far as it tells them."""
-    card = card_of(patcher)
+    card = host.native_model.card_of(patcher)
     if card is None:
         return {"name": family_of(patcher), "hash": None, "labels": []}
     return {"name": card.name, "hash": card.sha256 or None, "labels": list(card.labels)}
@@ -195,7 +194,7 @@ def classes_of(guider) -> list[int]:
 
 def labels_of(guider, batch: int) -> list[str] | None:
     """Name of the class that each sample of a batch was asked for, None for a model without classes."""
-    card, values = card_of(guider.model_patcher), classes_of(guider)
+    card, values = host.native_model.card_of(guider.model_patcher), classes_of(guider)
     if card is None or not values:
         return None
     names = dict(enumerate([*card.labels, "unconditional"]))
@@ -223,7 +222,7 @@ def _percent(sampling, sigma: float) -> float:
 
 def data_deviation(patcher) -> float | None:
     """Root mean square of clean data in the model's space, None where the model does not say."""
-    card = card_of(patcher)
+    card = host.native_model.card_of(patcher)
     return None if card is None else card.sigma_data
 
 

@@ -23,7 +23,6 @@ from ..trace.rows import cond_of
 from ..trace.trace import AFTERWARDS
 from .host_run import HostRun
 
-MOST_UNCOND = 64  # steps of a run
 SAME = 1e-3  # of the largest value of c: how far it may be from itself; kernels differ by batch
 FARTHER = 10  # times as far as c is from itself: what is changed by that much was not changed by rounding
 WITHOUT = (0.0, 1.0)  # values of embedded guidance that leave it out

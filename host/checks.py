@@ -127,11 +127,10 @@ class Options(list):
 
 def _check_execute(execute: Callable, together: Callable | None) -> Callable:
     """An `execute` that raises ValueError for arguments that do not fit; numbers of other libraries become Python's."""
-    form = signature(execute)
 
     @wraps(execute)
     def run(cls, *given, **named):
-        bound = form.bind(cls, *given, **named)
+        bound = signature(execute).bind(cls, *given, **named)
         if cls.hidden:
             cls.hidden.extra_pnginfo = named_facts(cls.hidden.extra_pnginfo)
         for name in absent_wires(cls, bound.arguments):

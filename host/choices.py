@@ -25,32 +25,24 @@ from .panel_record import temporary_folder
 from .run_store import STORE, TAB_FOLDER, StoredRun
 from .users import JSON, require_known, user_of
 
-ROUTE = "/guidance_geometry/picks"  # ?key= of `model_key`
-REPORT = "/guidance_geometry/tab/runs/{run}/report"  # ?half= another run
 FRESH = {"Cache-Control": "no-store"}
 CHANGING = Lock()  # between reading a file and writing it
 SENT = "What was sent"
 MOST_MODELS = 1000  # of one user
 
 
-def answer_choices(server) -> None:
-    """Let the host's server answer at ROUTE and REPORT."""
+async def answer_picks(server: Any, request: web.Request) -> web.Response:
+    """The picks of a model: shown, with those that a POST sends, or without those that a DELETE names."""
+    act = {"POST": add_picks, "DELETE": forget_picks}.get(request.method, show_picks)
+    user, query = require_known(user_of(server, request)), request.query
+    body = await _body_of(request) if act is add_picks else b""
+    return await _respond(act, user, query.get("key") or "", query.get("sampler_class"), body)
 
-    def picks(act: Callable[..., Mapping | None]) -> Callable:
-        async def answer(request: web.Request) -> web.Response:
-            user, query = require_known(user_of(server, request)), request.query
-            body = await _body_of(request) if act is add_picks else b""
-            return await _respond(act, user, query.get("key") or "", query.get("sampler_class"), body)
 
-        return answer
-
-    async def report(request: web.Request) -> web.Response:
-        user = require_known(user_of(server, request))
-        return await _respond(report_on, user, request.match_info["run"], request.query.get("half"))
-
-    for method, act in (("get", show_picks), ("post", add_picks), ("delete", forget_picks)):
-        getattr(server.routes, method)(ROUTE)(picks(act))
-    server.routes.get(REPORT)(report)
+async def answer_report(server: Any, request: web.Request) -> web.Response:
+    """The report on a kept run."""
+    user = require_known(user_of(server, request))
+    return await _respond(report_on, user, request.match_info["run"], request.query.get("half"))
 
 
 async def _body_of(request: web.Request) -> bytes:

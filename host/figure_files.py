@@ -15,8 +15,6 @@ from ..files.writing import write_atomically
 from ..trace.trace import Trace
 from .saving import by_host, entry_of, metadata_of, next_path, numbered_path, output_path, preview
 
-SAVES = ("none", "png", "svg", "all", "webp", "apng")
-
 
 def image_of(film: Film) -> Tensor:  # -> [k, H, W, 3 or 4] in 0..1
     """The frames as the host's images."""

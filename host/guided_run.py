@@ -10,7 +10,7 @@ import comfy.sampler_helpers
 import comfy.samplers
 from torch import Tensor
 
-from ..guidance.chain import PLAIN, Chain, Guidance, chain_of
+from ..guidance.chain import Chain, Guidance, chain_of
 from ..guidance.gradients.run import goes_through_denoiser
 from ..guidance.parts import Packed
 from ..guidance.rules.kinds import Source
@@ -197,13 +197,13 @@ def _late_condition(conditioning) -> list[dict]:
 class ChainGuider(comfy.samplers.CFGGuider):
     """A GUIDER that samples with a guidance chain; with an empty chain it is the host's CFG, bit for bit."""
 
-    def __init__(self, model_patcher, guidance: Guidance = PLAIN):
+    def __init__(self, model_patcher, guidance: Guidance | None = None):
         super().__init__(model_patcher)
-        self.guidance = guidance
+        self.guidance = chain_of(guidance)
 
     def sample(self, *args, **kwargs):
         """Sample as the host does; the chain's further conditions go the way of positive and negative."""
-        self.inner_set_conds(own_conditions(chain_of(self.guidance).sources))
+        self.inner_set_conds(own_conditions(self.guidance.sources))
         return super().sample(*args, **kwargs)
 
     def outer_sample(self, *args, **kwargs):

@@ -10,6 +10,7 @@ import folder_paths
 from .saving import fingerprint
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
+CLASSIFIERS = "classifiers"
 CONFIG = "config.json"
 MARKS = (CONFIG, "model_index.json")  # one of them is in every folder that a library saved a model to
 

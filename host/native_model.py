@@ -23,9 +23,9 @@ from ..denoisers.spec import ChosenSpec
 from ..guidance.labels import NO_LABEL, UNTRAINED, label_numbers
 from ..guidance.mixture import ANY, GaussianMixture
 from ..guidance.vectors import wide
+from .limits import WEIGHT_DTYPES
 from .noise_levels import Sampling, denoiser_levels, exact_levels
 
-WEIGHT_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "fp8": torch.float8_e4m3fn}
 OTHER_LATENT = "Use Empty Canvas, or VAE Encode with the model's VAE."
 
 

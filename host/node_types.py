@@ -11,7 +11,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..trace.faults import line_of
+from .. import trace
 from .wires import CARRIED
 
 MODEL = "MODEL"
@@ -94,7 +94,7 @@ def _classes() -> Mapping[str, Any]:
 
 def declaration_of(kind: str) -> NodeType | None:
     """What an installed node class declares; None for one that is not there, or does not tell."""
-    return _declaration_of(kind, lambda fault: _left_out(kind, line_of(fault)))
+    return _declaration_of(kind, lambda fault: _left_out(kind, trace.faults.line_of(fault)))
 
 
 def _declaration_of(kind: str, failed: Callable[[Exception], None] = lambda fault: None) -> NodeType | None:

@@ -23,7 +23,7 @@ from ..guidance.parts import Packed
 from ..guidance.printing import nth
 from ..samplers.noise_tracking import untrack
 from ..samplers.stages import Stages
-from ..trace.accumulator import LIMITS, Accumulator, Capture
+from ..trace.accumulator import Accumulator, Capture
 from ..trace.faults import keep_out, line_of
 from ..trace.recorder import MOST_CALLS, Recorded, Recorder, Visited
 from ..trace.rows import Setting
@@ -39,7 +39,6 @@ from .noise_handover import NoiseHandOver
 from .run_facts import Observed, trace_of
 from .run_store import publish
 
-CAPTURES = tuple(LIMITS)
 WATCH = f"{KEY}_watch"  # under which the observation of a run stands in the run's options
 STOPS = (comfy.model_management.InterruptProcessingException,)  # of the user: no fault of anybody's
 

@@ -12,56 +12,46 @@ from typing import Any
 
 from aiohttp import web
 
-from .adapter import prompt_server
-from .choices import answer_choices, own_run
+from .choices import own_run
 from .jobs import owner_of, within
 from .panel_record import READERS, SUBFOLDER, temporary_folder
 from .run_store import STORE, TAB_FOLDER, list_unreached
 from .users import require_known, user_of
 
-RUNS = "/guidance_geometry/runs/{job}/{node}"
-RECORDS = "/guidance_geometry/records/{name}"
-TAB_RUNS = "/guidance_geometry/tab/runs"  # ?workflow_id= or ?prompt_id=
-TAB_RUN = "/guidance_geometry/tab/runs/{run}"
 STORE_SETTING = "GuidanceGeometry.Tab.Megabytes"
 FRESH = {"Cache-Control": "no-store"}
 
 
-def answer_panels() -> None:
-    """Let the host's server answer at RUNS and RECORDS; without one nobody asks."""
-    server = prompt_server()
-    if server is None:
-        return
+async def answer_run(server: Any, request: web.Request) -> web.StreamResponse:
+    """The record that a node showed in a job."""
+    user = require_known(user_of(server, request))
+    return run_of(server.prompt_queue, user, request.match_info["job"], request.match_info["node"])
 
-    async def run(request: web.Request) -> web.StreamResponse:
-        user = require_known(user_of(server, request))
-        return run_of(server.prompt_queue, user, request.match_info["job"], request.match_info["node"])
 
-    async def record(request: web.Request) -> web.StreamResponse:
-        user, name = require_known(user_of(server, request)), request.match_info["name"]
-        response, own = record_named(name), user in READERS.get(name, ()) or was_shown(server.prompt_queue, user, name)
-        if response.status != 204 and not own:
-            raise web.HTTPNotFound()
-        return response
+async def answer_record(server: Any, request: web.Request) -> web.StreamResponse:
+    """A record that was too large for its node's output.  Raises 404 for one of somebody else's."""
+    user, name = require_known(user_of(server, request)), request.match_info["name"]
+    response, own = record_named(name), user in READERS.get(name, ()) or was_shown(server.prompt_queue, user, name)
+    if response.status != 204 and not own:
+        raise web.HTTPNotFound()
+    return response
 
-    async def tab_runs(request: web.Request) -> web.StreamResponse:
-        user, query = require_known(user_of(server, request)), request.query
-        STORE.set_bound(user, server.user_manager.settings.get_settings(request).get(STORE_SETTING))
-        which = (user, query.get("workflow_id"), query.get("prompt_id"))
-        runs = await asyncio.to_thread(STORE.list_runs, *which)
-        missed = await asyncio.to_thread(list_unreached, STORE, server.prompt_queue, *which)
-        return json_response(json.dumps({"runs": runs, "unreached": missed}).encode())
 
-    async def tab_run(request: web.Request) -> web.StreamResponse:
-        user = require_known(user_of(server, request))
-        run = await asyncio.to_thread(own_run, user, request.match_info["run"])
-        return web.Response(status=204) if run is None else answer(json.loads(run.record), TAB_FOLDER)
+async def answer_tab_runs(server: Any, request: web.Request) -> web.StreamResponse:
+    """The kept runs of a workflow or a job, and the samplers that left none."""
+    user, query = require_known(user_of(server, request)), request.query
+    STORE.set_bound(user, server.user_manager.settings.get_settings(request).get(STORE_SETTING))
+    which = (user, query.get("workflow_id"), query.get("prompt_id"))
+    runs = await asyncio.to_thread(STORE.list_runs, *which)
+    missed = await asyncio.to_thread(list_unreached, STORE, server.prompt_queue, *which)
+    return json_response(json.dumps({"runs": runs, "unreached": missed}).encode())
 
-    server.routes.get(RUNS)(run)
-    server.routes.get(RECORDS)(record)
-    server.routes.get(TAB_RUNS)(tab_runs)
-    server.routes.get(TAB_RUN)(tab_run)
-    answer_choices(server)
+
+async def answer_tab_run(server: Any, request: web.Request) -> web.StreamResponse:
+    """The record of a kept run."""
+    user = require_known(user_of(server, request))
+    run = await asyncio.to_thread(own_run, user, request.match_info["run"])
+    return web.Response(status=204) if run is None else answer(json.loads(run.record), TAB_FOLDER)
 
 
 def run_of(queue, user: str, job: str, node: str) -> web.StreamResponse:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any, ClassVar
 
 from comfy_api.latest import io
 
-from ..guidance.chain import PLAIN, Chain, Guidance, chain_of
+from .. import guidance, sweeps
 from ..guidance.rules.kinds import Rule
-from ..sweeps.rules import RuleNode as NamedRule
-from ..sweeps.rules import chain_named
 from . import wires
 from .adapter import prompt_server
 from .checks import CheckedNode
@@ -48,13 +47,16 @@ class RuleNode(StatedNode):
         return extend_chain(cls, given["guidance"], cls.owner(**values_of(cls.owner, given)))
 
 
-def extend_chain(cls, guidance: Guidance | None, *rules: Rule) -> io.NodeOutput:
+def extend_chain(cls, upstream: guidance.chain.Guidance | None, *rules: Rule) -> io.NodeOutput:
     """The chain with these rules at its end; says on the node when they change nothing."""
-    chain = chain_of(guidance or PLAIN)
-    for rule in rules:
-        chain = chain.then(rule)
+    chain = chain_with(upstream, *rules)
     say(cls, NOTHING if all(rule.neutral for rule in rules) else "")
     return io.NodeOutput(chain)
+
+
+def chain_with(upstream: guidance.chain.Guidance | None, *rules: Any) -> guidance.chain.Chain:
+    """The chain with these rules or gradients at its end; the shortest one is plain classifier-free guidance."""
+    return reduce(lambda chain, rule: chain.then(rule), rules, guidance.chain.chain_of(upstream))
 
 
 def say(cls, text: str) -> None:
@@ -65,7 +67,7 @@ def say(cls, text: str) -> None:
         server.send_progress_text(text, node, server.client_id)
 
 
-def rules_by_name() -> list[NamedRule]:
+def rules_by_name() -> list[sweeps.rules.RuleNode]:
     """The rule nodes that are loaded, as an axis may name them."""
     return [as_named(node) for node in RuleNode.__subclasses__()]
 
@@ -76,20 +78,20 @@ def rule_node_of(rule: type) -> type[CheckedNode] | None:
     return next((node for node in every if node.__name__ == getattr(rule, "node_id", "")), None)
 
 
-def as_named(node: type[CheckedNode]) -> NamedRule:
+def as_named(node: type[CheckedNode]) -> sweeps.rules.RuleNode:
     """What an axis has to know of a node."""
     schema = node.define_schema()
     usual = {one.id: getattr(one, "default", None) for one in schema.inputs}
     defaults = {name: value for name, value in usual.items() if value is not None}
     sockets = tuple(one.id for one in schema.inputs if one.id not in defaults and not one.optional)
-    return NamedRule(schema.node_id, schema.display_name or schema.node_id, defaults, sockets)
+    return sweeps.rules.RuleNode(schema.node_id, schema.display_name or schema.node_id, defaults, sockets)
 
 
-def chain_by_name(text: str) -> Chain:
+def chain_by_name(text: str) -> guidance.chain.Chain:
     """A chain of rules with their default settings, from their names with + between them.  Raises ValueError."""
     nodes = {node.node_id: node for node in RuleNode.__subclasses__()}
-    chain = PLAIN
-    for rule in chain_named(text, rules_by_name(), here=False):
+    chain = guidance.chain.PLAIN
+    for rule in sweeps.rules.chain_named(text, rules_by_name(), here=False):
         made: Any = nodes[rule.id].execute(**rule.defaults, guidance=chain)
         chain = made[0]
     return chain

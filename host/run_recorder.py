@@ -16,10 +16,10 @@ from ..guidance.printing import Printed
 from ..trace.faults import keep_out
 from ..trace.trace import Trace
 from . import adapter
+from .limits import MOST_RUNS
 from .recording import Recording, record
 from .wires import offering
 
-MOST_RUNS = 16
 RECORDS = (comfy.patcher_extension.WrappersMP.SAMPLER_SAMPLE, adapter.KEY)  # kind and key of the wrapper
 IS_PATCHER = offering("clone", "get_wrappers", "add_wrapper_with_key")
 STRANGE = (

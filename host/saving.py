@@ -7,14 +7,17 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TYPE_CHECKING
 
 import folder_paths
 from comfy.cli_args import args
 from comfy_api.latest import ui
 from torch import Tensor
 
-from ..files.writing import NotWritten, check_place, unwritten, write_for_mapping
-from ..trace.trace import Trace
+from .. import files
+
+if TYPE_CHECKING:
+    from ..trace.trace import Trace
 
 TRACES = "traces"
 LONGEST_PART = 200  # bytes of a part of a prefix: file systems allow 255, and a number and an ending follow
@@ -53,9 +56,9 @@ def numbered_path(prefix: str, root: str, ending: str, size: tuple[int, int] = (
     try:
         folder, name, counter, _, _ = folder_paths.get_save_image_path(prefix, root, *size)
     except OSError as error:
-        raise NotWritten(unwritten(Path(root) / f"{prefix}{ending}", error)) from error
+        raise files.writing.NotWritten(files.writing.unwritten(Path(root) / f"{prefix}{ending}", error)) from error
     path = Path(folder) / f"{name}_{counter:05}_{ending}"
-    check_place(path)
+    files.writing.check_place(path)
     return path
 
 
@@ -67,7 +70,7 @@ def show_or_say(work: Callable[..., dict], *args, texts: Sequence[str] = (), ins
     """
     try:
         shown = work(*args)
-    except NotWritten as error:
+    except files.writing.NotWritten as error:
         shown, texts = show_or_say(instead), [*texts, f"Not written: {error}"]
     return {**shown, "text": list(texts)} if texts else shown
 
@@ -77,7 +80,7 @@ def by_host(what: str, work: Callable, *args, **named):
     try:
         return work(*args, **named)
     except OSError as error:
-        raise NotWritten(unwritten(Path(error.filename or what), error)) from error
+        raise files.writing.NotWritten(files.writing.unwritten(Path(error.filename or what), error)) from error
 
 
 def preview(image: Tensor, cls) -> dict:  # [B, H, W, C]
@@ -132,8 +135,8 @@ def map_tensors(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], str]:
         return tensors, ""
     path = Path(folder_paths.get_temp_directory()) / f"guidance_geometry-{uuid.uuid4().hex}.safetensors"
     try:
-        return write_for_mapping(path, tensors), ""
-    except NotWritten as fault:
+        return files.writing.write_for_mapping(path, tensors), ""
+    except files.writing.NotWritten as fault:
         return tensors, f"the {size >> 20} MB of captured tensors stay in memory: {fault}"
 
 

@@ -9,12 +9,11 @@ from torch import Tensor
 
 from ..guidance.gradients.run import GradientRun
 from ..guidance.gradients.term import Strength
-from ..samplers.shifts import PAPERS, ShiftLaw, lean_noise, shifted_steps
+from ..samplers.shifts import ShiftLaw, lean_noise, shifted_steps
 from ..samplers.steps import Level
 from .adapter import KEY
+from .limits import LEAN, RATE
 
-RATE, LEAN = "rate", "DSG"
-WAYS = (RATE, *PAPERS, LEAN)
 NOBODY = (
     "The sampler's gradient is set to {way}, but this run has no Classifier Guidance. Connect one to the guidance of "
     "KSampler + Guidance Trace, CFG Guider + Guidance Chain or Guidance on any KSampler, or choose rate."

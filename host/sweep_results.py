@@ -16,7 +16,6 @@ from ..sweeps.results import Row
 from .sweeping import Outcome, Subject
 from .trace_pictures import pictures_of
 
-BEST_BY = ("auto", "judge", "saturation")
 BURN = 0.01  # share of values that may saturate beyond what they do at the least burnt scale
 SIDE, LEAST_SIDE = 224, 112  # pixels of a picture on the sheet
 WORDS = {"strength": "strength {:.2f}", "saturation": "{:.1%} saturated", "judge": "judge {:.2f}"}

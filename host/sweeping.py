@@ -33,7 +33,6 @@ from .run_recorder import RECORDS, without_recording
 from .sampling import Start, latent_of, sample_recorded, schedule_of, start_of
 from .sweep_conditions import NOTHING, Asked, Wanted
 
-MODES = ("exact", "shared")
 MOST_ROWS = 64  # of a shared batch: beyond that a network gains nothing more
 HEADROOM = 1.5  # the host's own, between what it reckons a batch takes and what is free
 PRODUCTS = ("sa_solver", "sa_solver_pece", "uni_pc", "uni_pc_bh2")  # sum predictions in an order that follows the batch

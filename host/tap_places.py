@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 from .jobs import within
@@ -90,3 +91,28 @@ class Places:
         carries = maker.outputs[slot]
         carries = self._node_type(node).kinds.get(name, carries) if carries in ANY else carries
         return carries if carries == MODEL or carries in ANY or is_opaque(carries) else ""
+
+
+def with_taps(
+    prompt: Mapping[str, Any], type_of: Callable[[str], NodeType | None], inputs: Mapping[str, Any]
+) -> tuple[dict, list[str]]:
+    """The prompt with one tap on each output by which a MODEL comes to a sampling node, and the ids of the taps.
+
+    prompt: in API form. type_of: what a class declares, None for one that is not installed. inputs: of every tap beside
+    its model.
+    """
+    tapped, made, places = dict(prompt), {}, Places(prompt, cache(type_of))
+    for wire in dict.fromkeys(wire for node in prompt for wire in places.to_tap(node)):
+        kind, given = (TAP, "model") if wire.kind == MODEL else (PIPE_TAP, "pipe")
+        tap = made.setdefault((kind, wire.source, wire.slot), _free_id(tapped, wire))
+        tapped[tap] = {"class_type": kind, "inputs": {given: [wire.source, wire.slot], **inputs}}
+        reader = tapped[wire.reader]
+        tapped[wire.reader] = {**reader, "inputs": {**reader["inputs"], wire.name: [tap, 0]}}
+    return tapped, list(made.values())
+
+
+def _free_id(taken: Mapping[str, Any], wire: Wire) -> str:
+    name = f"gg-{wire.source.replace(':', '-')}-{wire.slot}"
+    while name in taken:
+        name += "-"
+    return name

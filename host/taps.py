@@ -7,20 +7,18 @@ its extra data, or, from the editor, in the `extra` of its workflow.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
 
 from comfy.cli_args import args
 
+from .. import host
+from ..trace import CAPTURES
 from .adapter import KEY, prompt_server
-from .afterwards import MOST_UNCOND
 from .jobs import SAMPLERS, within, workflow_id_of, workflow_key_of, workflow_of
-from .node_types import MODEL, NodeType, declaration_of
-from .recording import CAPTURES
-from .run_store import STORE
-from .tap_places import PIPE_TAP, TAP, Places, Wire
+from .limits import MOST_UNCOND
 from .users import guarding_our_routes, noting_who_asks, user_who_asks
 
 
@@ -66,13 +64,13 @@ def requested_taps(body: Mapping[str, Any]) -> Wanted | None:
     return Wanted(
         capture if capture in CAPTURES else Wanted.capture,
         steps if counted else Wanted.uncond_steps,
-        STORE.epoch(workflow_id_of(extra), workflow_key_of(extra)),
+        host.run_store.STORE.epoch(workflow_id_of(extra), workflow_key_of(extra)),
     )
 
 
 def _tap_prompt(body: Mapping[str, Any], wanted: Wanted) -> Mapping[str, Any]:
-    prompt, _ = with_taps(body["prompt"], declaration_of, asdict(wanted))
-    places = Places(body["prompt"], cache(declaration_of))
+    prompt, _ = host.tap_places.with_taps(body["prompt"], host.node_types.declaration_of, asdict(wanted))
+    places = host.tap_places.Places(body["prompt"], cache(host.node_types.declaration_of))
     samplers = [node for node in body["prompt"] if places.may_sample(node)]
     return _with_ours({**body, "prompt": prompt}, {"record": True, **asdict(wanted), SAMPLERS: samplers})
 
@@ -86,28 +84,3 @@ def _with_ours(body: Mapping[str, Any], facts: Mapping[str, Any]) -> Mapping[str
     if not ours and KEY not in extra:
         return body
     return {**body, "extra_data": {name: value for name, value in extra.items() if name != KEY} | ours}
-
-
-def with_taps(
-    prompt: Mapping[str, Any], type_of: Callable[[str], NodeType | None], inputs: Mapping[str, Any]
-) -> tuple[dict, list[str]]:
-    """The prompt with one tap on each output by which a MODEL comes to a sampling node, and the ids of the taps.
-
-    prompt: in API form. type_of: what a class declares, None for one that is not installed. inputs: of every tap beside
-    its model.
-    """
-    tapped, made, places = dict(prompt), {}, Places(prompt, cache(type_of))
-    for wire in dict.fromkeys(wire for node in prompt for wire in places.to_tap(node)):
-        kind, given = (TAP, "model") if wire.kind == MODEL else (PIPE_TAP, "pipe")
-        tap = made.setdefault((kind, wire.source, wire.slot), _free_id(tapped, wire))
-        tapped[tap] = {"class_type": kind, "inputs": {given: [wire.source, wire.slot], **inputs}}
-        reader = tapped[wire.reader]
-        tapped[wire.reader] = {**reader, "inputs": {**reader["inputs"], wire.name: [tap, 0]}}
-    return tapped, list(made.values())
-
-
-def _free_id(taken: Mapping[str, Any], wire: Wire) -> str:
-    name = f"gg-{wire.source.replace(':', '-')}-{wire.slot}"
-    while name in taken:
-        name += "-"
-    return name

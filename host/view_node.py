@@ -12,15 +12,9 @@ from comfy_api.latest import io
 from comfy_execution.graph_utils import ExecutionBlocker
 from torch import Tensor
 
-from ..figures.canvas import Canvas
-from ..figures.palette import THEMES
-from ..figures.typeset import Run, set_rows, wrap_lines
-from ..files.writing import NotWritten
-from ..trace.faults import keep_out
+from .. import figures, files, host, trace
 from .checks import CheckedNode
-from .recording import STOPS
 
-REFUSALS = (ValueError, NotWritten, *STOPS)  # what was got, what is needed, what to do: they belong on the node
 FAILED = "{node} shows nothing of this run: {fault}. Save the trace and report the fault; the log has all of it."
 SIZE = (960, 540)
 MARGIN, TEXT = 60, 18
@@ -40,16 +34,15 @@ class ViewNode(CheckedNode):
 
 
 def _contain_faults(execute: Callable) -> Callable:
-    form = signature(execute)
-
     @wraps(execute)
     def run(cls, *given, **named) -> io.NodeOutput:
         faults: list[str] = []
-        with keep_out(faults.append, REFUSALS):
+        refusals = (ValueError, files.writing.NotWritten, *host.recording.STOPS)  # of the user: they belong on the node
+        with trace.faults.keep_out(faults.append, refusals):
             return execute(cls, *given, **named)
         schema = cls.define_schema()
         text = FAILED.format(node=schema.display_name, fault=faults[0])
-        arguments = form.bind(cls, *given, **named).arguments
+        arguments = signature(execute).bind(cls, *given, **named).arguments
         return io.NodeOutput(*[_instead(one, text, arguments) for one in schema.outputs], ui={"text": [text]})
 
     return run
@@ -65,7 +58,8 @@ def _instead(output: Any, text: str, arguments: dict) -> Any:
 
 def page_of(text: str) -> Tensor:  # -> [1, H, W, 3] in 0 .. 1
     """A picture that says this."""
-    canvas = Canvas(*SIZE, THEMES["light"])
-    lines = wrap_lines(text, TEXT, SIZE[0] - 2 * MARGIN)
-    set_rows(canvas, tuple((Run(line, TEXT, canvas.theme.ink),) for line in lines), (MARGIN, MARGIN), "fault")
+    canvas = figures.canvas.Canvas(*SIZE, figures.palette.THEMES["light"])
+    lines = figures.typeset.wrap_lines(text, TEXT, SIZE[0] - 2 * MARGIN)
+    rows = tuple((figures.typeset.Run(line, TEXT, canvas.theme.ink),) for line in lines)
+    figures.typeset.set_rows(canvas, rows, (MARGIN, MARGIN), "fault")
     return torch.from_numpy(canvas.png()[..., :3]).float()[None] / 255

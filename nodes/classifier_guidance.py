@@ -6,13 +6,12 @@ from dataclasses import replace
 
 from comfy_api.latest import io
 
-from ..guidance.chain import PLAIN, chain_of
 from ..guidance.gradients.term import MEASURED, USUAL, GradientOptions, GradientTerm, WatchTerm
 from ..host.checks import CheckedNode, empty_window
 from ..host.energy_inputs import CATEGORY, ENERGY
 from ..host.jobs import names_here
 from ..host.knob_inputs import StatedNode, input_for
-from ..host.rule_nodes import CHAIN, UPSTREAM, say
+from ..host.rule_nodes import CHAIN, UPSTREAM, chain_with, say
 from ..host.wires import OptionsWire
 
 SET_BY_HAND = ("weight", "evaluation", "normalise", "limit", "start", "end", "every")  # in the order of the inputs
@@ -79,7 +78,7 @@ class GGClassifierGradient(CheckedNode):
         if PRESETS[preset] is not None:
             term = replace(term, weight=PRESETS[preset] * measured, measured=True)
         say(cls, "Scale 0: nothing is added." if term.neutral else f"{term.text}. Measured on pocket-1: {measured:g}.")
-        return io.NodeOutput(chain_of(guidance or PLAIN).then(term))
+        return io.NodeOutput(chain_with(guidance, term))
 
 
 class GGGradientOptions(StatedNode):
@@ -105,4 +104,4 @@ class GGWatchEnergy(CheckedNode):
     @classmethod
     def execute(cls, energy, guidance=None, vae=None) -> io.NodeOutput:
         title, node = names_here()
-        return io.NodeOutput(chain_of(guidance or PLAIN).then(WatchTerm(energy, decoder=vae, title=title, node=node)))
+        return io.NodeOutput(chain_with(guidance, WatchTerm(energy, decoder=vae, title=title, node=node)))

@@ -5,10 +5,9 @@ from __future__ import annotations
 import torch
 from comfy_api.latest import io
 
-from ..figures.compare import draw_comparison
-from ..figures.palette import THEMES
+from .. import figures, host
+from ..figures import BACKGROUNDS
 from ..host.saving import preview, show_or_say
-from ..host.trace_pictures import pictures_of
 from ..host.view_node import ViewNode
 from ..host.widgets import HIDDEN, SEE, VAE_IN, choice_input, index_input
 from ..host.wires import TraceWire
@@ -31,7 +30,7 @@ class GGCompareTraces(ViewNode):
         TraceWire.Input("trace_a", tooltip="The first run, A."),
         TraceWire.Input("trace_b", tooltip="The second run, B: the same seed and noise levels."),
         index_input("sample", -1, MOST_SAMPLES, SAMPLE),
-        choice_input("theme", THEMES, "Background. transparent gives an image with an alpha channel."),
+        choice_input("theme", BACKGROUNDS, "Background. transparent gives an image with an alpha channel."),
         VAE_IN,
     )
     outputs = (
@@ -42,8 +41,8 @@ class GGCompareTraces(ViewNode):
 
     @classmethod
     def execute(cls, trace_a, trace_b, sample, theme, vae=None) -> io.NodeOutput:
-        how = [pictures_of(trace, vae) for trace in (trace_a, trace_b)]
-        canvas, text = draw_comparison(
+        how = [host.trace_pictures.pictures_of(trace, vae) for trace in (trace_a, trace_b)]
+        canvas, text = figures.compare.draw_comparison(
             trace_a, trace_b, sample=default_when_negative(sample), theme=theme, pictures=how
         )
         pixels = torch.from_numpy(canvas.png()).float()[None] / 255

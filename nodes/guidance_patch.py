@@ -5,31 +5,31 @@ from __future__ import annotations
 import comfy.patcher_extension
 from comfy_api.latest import io
 
-from ..guidance.chain import Guidance, chain_of
+from .. import host
 from ..host.adapter import KEY, combines_itself
 from ..host.checks import CheckedNode
-from ..host.guided_run import refuse_second_rule, sample_guided
+from ..host.rule_nodes import chain_with
 from ..host.wires import Guidance as GuidanceWire
 from .sampling import CATEGORY, MODEL
 
 OUTER = comfy.patcher_extension.WrappersMP.OUTER_SAMPLE
 
 
-def patch_model(model, guidance: Guidance):
+def patch_model(model, guidance):
     """A clone of a MODEL whose every run uses the chain; each run has its own state, and none is kept on the MODEL.
 
     Raises ValueError when another rule or chain is on the MODEL already.
     """
-    chain = chain_of(guidance)
+    chain = chain_with(guidance)
     if model.wrappers.get(OUTER, {}).get(KEY):
         raise ValueError(
             "The MODEL already has a guidance chain. Put both chains on one guidance wire, and patch the MODEL once."
         )
-    refuse_second_rule(model.model_options, chain)
+    host.guided_run.refuse_second_rule(model.model_options, chain)
 
     def outer_sample(executor, *args, **named):
         refuse_foreign(executor.class_obj)
-        return sample_guided(executor, executor.class_obj, chain, *args, **named)
+        return host.guided_run.sample_guided(executor, executor.class_obj, chain, *args, **named)
 
     clone = model.clone()
     clone.add_wrapper_with_key(OUTER, KEY, outer_sample)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..host.panel_record import of_every_part, portable
+from .. import host
 from ..host.view_node import ViewNode
 from ..host.widgets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, VAE_IN
 
@@ -41,5 +41,5 @@ class GGInspector(ViewNode):
     @classmethod
     def execute(cls, trace, vae=None, pictures=8) -> io.NodeOutput:
         workflow = ((cls.hidden.extra_pnginfo if cls.hidden else None) or {}).get("workflow") or {}
-        record = of_every_part(trace, vae, pictures) | {"workflow_id": workflow.get("id")}
-        return io.NodeOutput(trace, ui={"gg_record": [portable(record)]})
+        record = host.panel_record.of_every_part(trace, vae, pictures) | {"workflow_id": workflow.get("id")}
+        return io.NodeOutput(trace, ui={"gg_record": [host.panel_record.portable(record)]})

@@ -7,12 +7,10 @@ import re
 
 from comfy_api.latest import io
 
-from ..classifiers.exact import MixtureClassifier
-from ..guidance.mixture import make_mixture
+from .. import classifiers, guidance, host
 from ..guidance.printing import shorten
 from ..guidance.vectors import gradient_mode
 from ..host.checks import CheckedNode
-from ..host.native_model import native_mixture
 from ..host.widgets import choice_input
 from ..host.wires import ClassifierWire
 
@@ -90,7 +88,10 @@ class GGMixtureModel(CheckedNode):
     @classmethod
     def execute(cls, shape, classes, kind, seed) -> io.NodeOutput:
         with gradient_mode():  # gradients are taken through it
-            mixture = make_mixture(parse_shape(shape), classes, seed, LOOKS)
+            mixture = guidance.mixture.make_mixture(parse_shape(shape), classes, seed, LOOKS)
         labels = tuple(f"class {index}" for index in range(classes))
         name = f"mixture {shape.strip()}, {classes} classes, {kind}, seed {seed}"
-        return io.NodeOutput(native_mixture(mixture, kind, labels, name), MixtureClassifier(mixture, labels, kind))
+        return io.NodeOutput(
+            host.native_model.native_mixture(mixture, kind, labels, name),
+            classifiers.exact.MixtureClassifier(mixture, labels, kind),
+        )

@@ -9,22 +9,28 @@ import folder_paths
 import psutil
 from comfy_api.latest import io
 
-from ..classifiers.reading import open_classifier
-from ..classifiers.wired import NoisyClassifier, WiredNetwork
+from .. import classifiers
 from ..host.checks import CheckedNode, insist
-from ..host.model_folders import CONFIG, is_inside, listed_models, path_of_model, register_folder, state_of_files
+from ..host.model_folders import (
+    CLASSIFIERS,
+    CONFIG,
+    is_inside,
+    listed_models,
+    path_of_model,
+    register_folder,
+    state_of_files,
+)
+from ..host.published import CONVERT, source_of_file
 from ..host.wires import ClassifierWire
-from ..networks.published import CONVERT, source_of_file
 
-FOLDER = "classifiers"
 DEFAULT = "pocket-noisy-1"
 
-register_folder(FOLDER)
+register_folder(CLASSIFIERS)
 
 
 def available() -> list[str]:
     """Names the loader offers."""
-    return listed_models(FOLDER)
+    return listed_models(CLASSIFIERS)
 
 
 def missing(name: str) -> str | None:
@@ -32,7 +38,7 @@ def missing(name: str) -> str | None:
     if name in available():
         return None
     if not isinstance(name, str) or not is_inside(name):
-        return f"Classifier {name!r} is not a name inside models/{FOLDER}. Choose one from the list."
+        return f"Classifier {name!r} is not a name inside models/{CLASSIFIERS}. Choose one from the list."
     if not name.endswith((".safetensors", "/")) and "." in name:
         return (
             f"Classifier {name!r} is not a .safetensors file: other formats can run code when they are loaded. "
@@ -40,7 +46,7 @@ def missing(name: str) -> str | None:
         )
     return (
         f"Classifier {name!r} was not found. {source_of_file(name)}Available: {', '.join(available()) or 'none'}. Put "
-        f".safetensors files, or folders with a {CONFIG}, into {folder_paths.get_folder_paths(FOLDER)[0]}."
+        f".safetensors files, or folders with a {CONFIG}, into {folder_paths.get_folder_paths(CLASSIFIERS)[0]}."
     )
 
 
@@ -57,10 +63,10 @@ def too_large(path: Path) -> str | None:
     )
 
 
-def about(classifier: WiredNetwork) -> str:
+def about(classifier: classifiers.wired.WiredNetwork) -> str:
     """What was loaded, and what it wants to see, in a few lines."""
     role = "judge: measures, never guides" if classifier.judge else "noise-aware" if classifier.noise_aware else "clean"
-    if isinstance(classifier, NoisyClassifier):
+    if isinstance(classifier, classifiers.wired.NoisyClassifier):
         seen = f"samples {classifier.sizes} at any noise level"
     else:
         seen = str(getattr(classifier, "preprocessing", ""))
@@ -106,13 +112,13 @@ class GGLoadClassifier(CheckedNode):
     def fingerprint_inputs(cls, classifier_name=None) -> str | None:
         if classifier_name is None or missing(classifier_name):
             return None
-        return state_of_files(path_of_model(FOLDER, classifier_name))
+        return state_of_files(path_of_model(CLASSIFIERS, classifier_name))
 
     @classmethod
     def execute(cls, classifier_name) -> io.NodeOutput:
-        path = path_of_model(FOLDER, classifier_name)
+        path = path_of_model(CLASSIFIERS, classifier_name)
         insist(too_large(path))
-        classifier = open_classifier(path, listed_path)
+        classifier = classifiers.reading.open_classifier(path, listed_path)
         text = about(classifier)
         return io.NodeOutput(classifier, "\n".join(classifier.labels), text, ui={"text": [text]})
 
@@ -121,4 +127,4 @@ def listed_path(name: str) -> Path:
     """Where the feature network of a probe lies, under its name with or without the slash."""
     name = name if name in available() else f"{name}/"
     insist(missing(name))
-    return path_of_model(FOLDER, name)
+    return path_of_model(CLASSIFIERS, name)

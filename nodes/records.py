@@ -6,10 +6,9 @@ from dataclasses import replace
 
 from comfy_api.latest import io
 
-from ..host.afterwards import MOST_UNCOND
+from .. import host
 from ..host.checks import CheckedNode
-from ..host.run_facts import on_the_node
-from ..host.run_recorder import MOST_RUNS, RunRecorder, record_model
+from ..host.limits import MOST_RUNS, MOST_UNCOND
 from ..host.saving import provenance
 from ..host.widgets import HIDDEN
 from ..host.wires import RecorderWire
@@ -46,8 +45,8 @@ class GGRecord(CheckedNode):
 
     @classmethod
     def execute(cls, model, capture="pictures", capture_mb=256, uncond_steps=0) -> io.NodeOutput:
-        recorder = RunRecorder(capture, capture_mb, uncond_steps)
-        return io.NodeOutput(record_model(model, recorder.begin), recorder)
+        recorder = host.run_recorder.RunRecorder(capture, capture_mb, uncond_steps)
+        return io.NodeOutput(host.run_recorder.record_model(model, recorder.begin), recorder)
 
 
 class GGReadTrace(CheckedNode):
@@ -76,4 +75,4 @@ class GGReadTrace(CheckedNode):
     def execute(cls, recorder, latent, run=-1) -> io.NodeOutput:
         trace = recorder.find(latent, run)  # this node runs with every new latent, so it knows the job's own workflow
         own = replace(trace, header={**trace.header, **provenance(cls)})
-        return io.NodeOutput(own, latent, **on_the_node(trace))
+        return io.NodeOutput(own, latent, **host.run_facts.on_the_node(trace))

@@ -5,17 +5,12 @@ from __future__ import annotations
 from comfy_api.latest import io
 from comfy_execution.graph_utils import ExecutionBlocker
 
+from .. import host, verdict
+from .. import trace as traces
 from ..host.checks import CheckedNode
 from ..host.jobs import running_job
-from ..host.judging import ask_judge, judge_name
-from ..host.knowledge import keep_size, make_report, state_of_files
-from ..host.recording import STOPS
 from ..host.widgets import SEE, TRACE_IN, TRACE_OUT, VAE_IN
 from ..host.wires import EnergyWire, TraceWire
-from ..trace.faults import keep_out
-from ..trace.portable import ascii_json
-from ..verdict.findings import Judged
-from ..verdict.report import FINE, OFF, Report
 
 NO_SCALE = "The report suggests no cfg: {}"
 FAILED = "There is no report on this run: {}. Save the trace and report the fault; the log has all of it."
@@ -68,21 +63,21 @@ class GGReport(CheckedNode):
 
     @classmethod
     def fingerprint_inputs(cls, **given) -> str:
-        return state_of_files()
+        return host.knowledge.state_of_files()
 
     @classmethod
     def execute(cls, trace, vae=None, energy=None, half=None, pictures=None) -> io.NodeOutput:
         if pictures is not None:
-            keep_size(trace, vae, pictures)
+            host.knowledge.keep_size(trace, vae, pictures)
         faults: list[str] = []
-        with keep_out(faults.append, STOPS):
-            judge = None if energy is None else ask_judge(trace, energy, vae, _judge_title())
-            answer = make_report(trace, half, judge)
+        with traces.faults.keep_out(faults.append, host.recording.STOPS):
+            judge = None if energy is None else host.judging.ask_judge(trace, energy, vae, _judge_title())
+            answer = host.knowledge.make_report(trace, half, judge)
             text, score = answer.text(), judge_score(judge)
-            as_text = ascii_json(answer.as_json() | ({"judge": score} if score else {}))
+            as_text = traces.portable.ascii_json(answer.as_json() | ({"judge": score} if score else {}))
             ui: dict = {"text": [text]}
             if energy is not None and score:
-                ui |= {"judge": [score["mean"]], "judge_name": [judge_name(energy)]}
+                ui |= {"judge": [score["mean"]], "judge_name": [host.judging.judge_name(energy)]}
             return io.NodeOutput(text, as_text, *scales_of(answer), trace, ui=ui)
         text = FAILED.format(*faults)
         return io.NodeOutput(text, "{}", *[ExecutionBlocker(text)] * 3, trace, ui={"text": [text]})
@@ -93,7 +88,7 @@ def _judge_title() -> str:
     return job.feeds("energy") if job else ""
 
 
-def judge_score(judge: Judged | None) -> dict | None:
+def judge_score(judge: verdict.findings.Judged | None) -> dict | None:
     """What a judge found in numbers: the mean of what is finite, and each; None where it found nothing."""
     if judge is None or judge.fault or not judge.log_prob.isfinite().any():
         return None
@@ -104,10 +99,10 @@ def judge_score(judge: Judged | None) -> dict | None:
     }
 
 
-def scales_of(report: Report) -> list:
+def scales_of(report: verdict.report.Report) -> list:
     """The scale to take and both ends of the range; in the place of one that nobody knows, a stop that says why."""
     answer, why = report.answer, report.answer.headline.text()
-    own = report.cfg if answer.colour in (FINE, OFF) else None
+    own = report.cfg if answer.colour in (verdict.report.FINE, verdict.report.OFF) else None
     cfg = own if answer.suggested is None else answer.suggested
     low, high = answer.range or [ExecutionBlocker(NO_RANGE.format(why))] * 2
     return [ExecutionBlocker(NO_SCALE.format(why)) if cfg is None else cfg, low, high]

@@ -6,16 +6,13 @@ import comfy.samplers
 import torch
 from comfy_api.latest import io
 
-from ..guidance.chain import PLAIN
+from .. import host
 from ..host.adapter import intermediate_dtype
 from ..host.checks import CheckedNode, insist
-from ..host.guided_run import chain_guider
-from ..host.recording import CAPTURES, Recording
-from ..host.run_facts import on_the_node
-from ..host.sampling import latent_of, sample_recorded, start_of
 from ..host.saving import provenance
 from ..host.widgets import HIDDEN
 from ..host.wires import Guidance, TraceWire
+from ..trace import CAPTURES
 
 CATEGORY = "guidance geometry/sampling"
 MAX_SEED = 0xFFFFFFFFFFFFFFFF
@@ -129,26 +126,28 @@ class GGGuidedSampler(CheckedNode):
         negative,
         latent_image,
         denoise=1.0,
-        guidance=PLAIN,
+        guidance=None,
         sampler=None,
         capture="pictures",
         capture_mb=256,
     ) -> io.NodeOutput:
         insist(too_fine(steps, denoise))
         named = "euler" if sampler else sampler_name
-        latent, noise, schedule = start_of(model, latent_image, seed, steps, named, scheduler, denoise)
-        guider = chain_guider(model, positive, negative, cfg, guidance)
+        latent, noise, schedule = host.sampling.start_of(model, latent_image, seed, steps, named, scheduler, denoise)
+        guider = host.guided_run.chain_guider(model, positive, negative, cfg, guidance)
         facts = {"scheduler": scheduler, "steps": steps, "denoise": denoise, **provenance(cls)}
-        recording = Recording(capture, capture_mb, facts)
+        recording = host.recording.Recording(capture, capture_mb, facts)
         sampler = sampler or comfy.samplers.sampler_object(sampler_name)
         return _outputs(
-            sample_recorded(guider, noise, latent, sampler, schedule, seed, recording, intermediate_dtype())
+            host.sampling.sample_recorded(
+                guider, noise, latent, sampler, schedule, seed, recording, intermediate_dtype()
+            )
         )
 
 
 def _outputs(outputs: tuple) -> io.NodeOutput:
     """Sample, denoised and trace, with what ended the record on the node."""
-    return io.NodeOutput(*outputs, **on_the_node(outputs[2]))
+    return io.NodeOutput(*outputs, **host.run_facts.on_the_node(outputs[2]))
 
 
 class GGGuider(CheckedNode):
@@ -161,8 +160,8 @@ class GGGuider(CheckedNode):
     outputs = (io.Guider.Output(tooltip="For SamplerCustomAdvanced, with or without trace."),)
 
     @classmethod
-    def execute(cls, model, positive, negative, cfg, guidance=PLAIN) -> io.NodeOutput:
-        return io.NodeOutput(chain_guider(model, positive, negative, cfg, guidance))
+    def execute(cls, model, positive, negative, cfg, guidance=None) -> io.NodeOutput:
+        return io.NodeOutput(host.guided_run.chain_guider(model, positive, negative, cfg, guidance))
 
 
 class GGInspectedSampler(CheckedNode):
@@ -188,10 +187,10 @@ class GGInspectedSampler(CheckedNode):
     @classmethod
     def execute(cls, noise, guider, sampler, sigmas, latent_image, capture="pictures", capture_mb=256) -> io.NodeOutput:
         insist(finite_schedule(sigmas))
-        latent = latent_of(guider.model_patcher, latent_image)
-        recording = Recording(capture, capture_mb, provenance(cls))
+        latent = host.sampling.latent_of(guider.model_patcher, latent_image)
+        recording = host.recording.Recording(capture, capture_mb, provenance(cls))
         start = noise.generate_noise(latent)
-        return _outputs(sample_recorded(guider, start, latent, sampler, sigmas, noise.seed, recording))
+        return _outputs(host.sampling.sample_recorded(guider, start, latent, sampler, sigmas, noise.seed, recording))
 
 
 def too_fine(steps: int, denoise: float) -> str | None:

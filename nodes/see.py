@@ -7,18 +7,13 @@ from typing import ClassVar
 
 from comfy_api.latest import io
 
-from ..figures.difference import difference_images
-from ..figures.order import Order
-from ..figures.palette import THEMES
-from ..figures.registry import MENU, draw_figure
-from ..figures.strips import photo_of
-from ..figures.table import as_text, left_out
-from ..host.figure_files import SAVES, image_of, save_figure, save_tables
+from .. import figures, host
+from .. import trace as traces
+from ..figures import BACKGROUNDS, MENU
+from ..host.limits import SAVES
 from ..host.saving import bad_prefix, show_or_say
-from ..host.trace_pictures import pictures_of
 from ..host.view_node import ViewNode
 from ..host.widgets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, VAE_IN, choice_input, index_input, prefix_input
-from ..trace.checks import check
 
 SIZE_WORDS = {"blog 960x540": "blog", "slide 1920x1080": "slide", "column 600": "column"}
 MOST_STEPS, MOST_SAMPLES, MOST_GAIN = 9999, 4095, 1024.0
@@ -60,7 +55,7 @@ class GGFigure(ViewNode):
         index_input("step", -1, MOST_STEPS, STEP),
         index_input("sample", 0, MOST_SAMPLES, SAMPLE),
         choice_input("size", SIZE_WORDS, "For a post, for a slide, or for a narrow column."),
-        choice_input("theme", THEMES, "Background. transparent gives an image with an alpha channel."),
+        choice_input("theme", BACKGROUNDS, "Background. transparent gives an image with an alpha channel."),
         choice_input("save", SAVES, SAVE),
         prefix_input("figure", "saved figures"),
         VAE_IN,
@@ -77,20 +72,20 @@ class GGFigure(ViewNode):
 
     @classmethod
     def execute(cls, trace, figure, step, sample, size, theme, save, filename_prefix, vae=None, image=None):
-        order = Order(
+        order = figures.order.Order(
             trace,
             default_when_negative(step),
             default_when_negative(sample),
             SIZE_WORDS[size],
             theme,
-            pictures_of(trace, vae),
-            None if image is None else photo_of(image[0]),
+            host.trace_pictures.pictures_of(trace, vae),
+            None if image is None else figures.strips.photo_of(image[0]),
         )
-        film = draw_figure(order, figure)
-        frames = image_of(film)
+        film = figures.registry.draw_figure(order, figure)
+        frames = host.figure_files.image_of(film)
         figure = (cls, film, frames)
-        unsaved = partial(save_figure, *figure, "none", "")
-        shown = show_or_say(save_figure, *figure, save, filename_prefix, instead=unsaved)
+        unsaved = partial(host.figure_files.save_figure, *figure, "none", "")
+        shown = show_or_say(host.figure_files.save_figure, *figure, save, filename_prefix, instead=unsaved)
         return io.NodeOutput(frames, film.caption, ui=shown)
 
 
@@ -134,7 +129,7 @@ class GGDifferenceImages(ViewNode):
 
     @classmethod
     def execute(cls, trace, vae=None, steps="auto", gain=0.0) -> io.NodeOutput:
-        images = difference_images(trace, pictures_of(trace, vae), steps, gain)
+        images = figures.difference.difference_images(trace, host.trace_pictures.pictures_of(trace, vae), steps, gain)
         shown = (images.uncond, images.cond, images.guided, images.difference)
         return io.NodeOutput(*shown, ui={"text": [images.note]})
 
@@ -160,7 +155,9 @@ class GGMetrics(ViewNode):
 
     @classmethod
     def execute(cls, trace, filename_prefix, sample) -> io.NodeOutput:
-        problems = check(trace) or ["nothing wrong found"]
-        table = as_text(trace, default_when_negative(sample)) + "\n\nrecord check: " + " ".join(problems)
-        table += f"\n{note}" if (note := left_out(trace)) else ""
-        return io.NodeOutput(trace, table, ui=show_or_say(save_tables, trace, filename_prefix, texts=[table]))
+        problems = traces.checks.check(trace) or ["nothing wrong found"]
+        table = figures.table.as_text(trace, default_when_negative(sample)) + "\n\nrecord check: " + " ".join(problems)
+        table += f"\n{note}" if (note := figures.table.left_out(trace)) else ""
+        return io.NodeOutput(
+            trace, table, ui=show_or_say(host.figure_files.save_tables, trace, filename_prefix, texts=[table])
+        )

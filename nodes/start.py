@@ -10,16 +10,14 @@ import folder_paths
 import torch
 from comfy_api.latest import io
 
-from ..denoisers.reading import read_denoiser
-from ..denoisers.schedules import SCHEDULES
-from ..denoisers.spec import choose_spec
+from .. import denoisers, host
+from ..denoisers import SCHEDULES
 from ..guidance.labels import label_indices
 from ..host.checks import CheckedNode
+from ..host.limits import WEIGHT_DTYPES
 from ..host.model_folders import listed_models, path_of_model, register_folder, state_of_files
-from ..host.native_model import WEIGHT_DTYPES, card_of, conditioning, native_denoiser, null_conditioning
-from ..host.pixel_vae import vae_from_file, vae_of
+from ..host.published import source_of_file
 from ..host.widgets import choice_input
-from ..networks.published import source_of_file
 
 CATEGORY = "guidance geometry/start"
 FOLDER = "denoisers"
@@ -111,12 +109,12 @@ class GGLoadDenoiser(CheckedNode):
 
     @classmethod
     def execute(cls, denoiser_name, parametrisation, schedule, weight_dtype, vae=None) -> io.NodeOutput:
-        file = read_denoiser(path_of_model(FOLDER, denoiser_name))
-        spec = choose_spec(file.spec, parametrisation, schedule)
-        model = native_denoiser(spec, file.weights, weight_dtype)
+        file = denoisers.reading.read_denoiser(path_of_model(FOLDER, denoiser_name))
+        spec = denoisers.spec.choose_spec(file.spec, parametrisation, schedule)
+        model = host.native_model.native_denoiser(spec, file.weights, weight_dtype)
         if vae is None and spec.vae:
-            vae = vae_from_file(spec.vae(), file.vae, spec.latents)
-        return io.NodeOutput(model, vae_of(spec.name, spec.latents, vae), "\n".join(spec.labels))
+            vae = host.pixel_vae.vae_from_file(spec.vae(), file.vae, spec.latents)
+        return io.NodeOutput(model, host.pixel_vae.vae_of(spec.name, spec.latents, vae), "\n".join(spec.labels))
 
 
 class GGClassLabel(CheckedNode):
@@ -145,11 +143,11 @@ class GGClassLabel(CheckedNode):
 
     @classmethod
     def execute(cls, model, label) -> io.NodeOutput:
-        card = card_of(model)
+        card = host.native_model.card_of(model)
         if card is None:
             raise ValueError("This MODEL has no class labels. For a text model use CLIP Text Encode.")
         wanted = label_indices(label, card.labels, card.null_index)
-        return io.NodeOutput(conditioning(wanted), null_conditioning(card))
+        return io.NodeOutput(host.native_model.conditioning(wanted), host.native_model.null_conditioning(card))
 
 
 class GGEmptyCanvas(CheckedNode):
@@ -175,7 +173,7 @@ class GGEmptyCanvas(CheckedNode):
 
     @classmethod
     def execute(cls, model, width, height, batch_size) -> io.NodeOutput:
-        card = card_of(model)
+        card = host.native_model.card_of(model)
         if card is None:
             raise ValueError("This MODEL names no native size. Use the Empty Latent node made for it.")
         sides = card.sides(width, height)

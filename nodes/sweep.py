@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-
 import comfy.samplers
-import numpy as np
-import torch
 from comfy_api.latest import io
-from comfy_execution.graph_utils import ExecutionBlocker
 
-from ..guidance.chain import PLAIN, chain_of
+from .. import host, sweeps
 from ..host.adapter import is_nested
 from ..host.checks import CheckedNode
-from ..host.rule_nodes import say
-from ..host.saving import preview, provenance, show_or_say
-from ..host.sweep_axes import runs_of
-from ..host.sweep_conditions import prepare_conditions, steady
-from ..host.sweep_results import BEST_BY, LEAST_SIDE, UNKNOWN, WORDS, best_cfg, row_of, table
-from ..host.sweeping import MODES, Outcome, Settings, Subject, every_run, obstacle, sample_alone
+from ..host.limits import BEST_BY, MODES
+from ..host.rule_nodes import chain_with
 from ..host.widgets import HIDDEN, VAE_IN
 from ..host.wires import EnergyWire
-from ..sweeps.axes import axes_of, check_count, count, duration, value_at
-from ..sweeps.sheet import sheet
 from .sampling import CATEGORY, GUIDANCE, LATENT, MAX_SEED, MODEL, NEGATIVE, POSITIVE, TRACE
 
-TRACE_PLACE = 4  # of the outputs
 AXES = "cfg: 1, 2, 4, 8\nseed: 0..3"
 SECONDS = 1.0  # of a run, where nothing is known of it
-TITLE = "Guidance sweep"
-EXACT = "Exact: every run is the same as its own KSampler, bit for bit; {} of {} runs were evaluated in batches."
-SHARED = "Shared: {} of {} runs were evaluated in batches; their pictures differ from single runs by rounding."
 PARTS = (
     "The latent holds several parts, such as video and sound, which a sweep cannot put into one batch. Sample alone."
 )
@@ -116,7 +100,7 @@ class GGSweep(CheckedNode):
         sampler_name,
         scheduler,
         axes,
-        guidance=PLAIN,
+        guidance=None,
         vae=None,
         energy=None,
         best_by="auto",
@@ -129,52 +113,19 @@ class GGSweep(CheckedNode):
             raise ValueError(NO_SAMPLES)
         if best_by == "judge" and energy is None:
             raise ValueError("best_by is judge, and no energy is connected. Connect one, or set best_by to auto.")
-        usual = Settings(1.0, seed, steps, sampler_name, scheduler, chain_of(guidance))
-        wanted = runs_of(axes_of(axes), usual, cls)
-        conditions = prepare_conditions(model, positive, energy, clip, (settings.condition for _, settings in wanted))
-        subject, facts = Subject(model, positive, negative, latent_image, conditions), provenance(cls)
-        began, runs, outcomes = time.monotonic(), {}, {}
-        for i, run in every_run(subject, [settings for _, settings in wanted], mode, facts):
-            outcomes[i] = row_of(i, wanted[i][0], subject, run, vae, conditions[wanted[i][1].condition].energy)
-            runs[i], left = run, (time.monotonic() - began) * (len(wanted) / len(outcomes) - 1)
-            say(cls, f"{len(outcomes)} of {len(wanted)} runs, about {duration(left)} left")
-        rows, runs = [outcomes[i][0] for i in range(len(wanted))], [runs[i] for i in range(len(wanted))]
-        best = best_cfg(rows, best_by)
-        chosen = next((i for i, row in enumerate(rows) if value_at(row["place"], "cfg") == best), 0)
-        trace = runs[chosen].trace
-        if _is_connected(cls, TRACE_PLACE):
-            trace = sample_alone(subject, wanted[chosen][1], facts, "pictures").trace
-        note = " ".join(filter(None, (_note(subject, wanted, runs, mode), steady(energy, conditions))))
-        page = sheet([*rows[0]["place"]], rows, lambda i: outcomes[int(i)][1], TITLE, note, WORDS, LEAST_SIDE)
-        grid, words = torch.from_numpy(np.asarray(page).copy()).float().div_(255)[None], table(rows)
-        latent = {**runs[0].samples, "samples": torch.cat([run.samples["samples"] for run in runs])}
-        for of_one_run in ("noise_mask", "batch_index"):
-            latent.pop(of_one_run, None)
-        scale = ExecutionBlocker(UNKNOWN) if best is None else best
-        return io.NodeOutput(latent, grid, words, scale, trace, ui=show_or_say(preview, grid, cls, texts=[words]))
-
-
-def _is_connected(cls, place: int) -> bool:
-    """Whether anything reads an output; yes where that cannot be told."""
-    prompt, own = getattr(cls.hidden, "prompt", None), getattr(cls.hidden, "unique_id", None)
-    if not prompt or own is None:
-        return True
-    return any([str(own), place] == value for node in prompt.values() for value in node["inputs"].values())
-
-
-def _note(subject: Subject, wanted, runs: Sequence[Outcome], mode: str) -> str:
-    """How the runs were made, for the foot of the sheet."""
-    together = sum(run.in_batch for run in runs)
-    if mode == "exact":
-        return EXACT.format(together, len(runs))
-    reasons = dict.fromkeys(filter(None, (obstacle(subject, settings) for _, settings in wanted)))
-    return " ".join([SHARED.format(together, len(runs)), *(f"Alone: {reason}." for reason in reasons)])
+        usual = host.sweeping.Settings(1.0, seed, steps, sampler_name, scheduler, chain_with(guidance))
+        wanted = host.sweep_axes.runs_of(sweeps.axes.axes_of(axes), usual, cls)
+        conditions = host.sweep_conditions.prepare_conditions(
+            model, positive, energy, clip, (settings.condition for _, settings in wanted)
+        )
+        subject = host.sweeping.Subject(model, positive, negative, latent_image, conditions)
+        return host.sweep_grid.sample_grid(cls, subject, wanted, mode, best_by, vae, energy)
 
 
 def _complaint(axes: str) -> str | None:
     """What is wrong with the text of the axes, as far as it can be known before the wires are there."""
     try:
-        check_count(count(axes_of(axes)), SECONDS, how="use several nodes")
+        sweeps.axes.check_count(sweeps.axes.count(sweeps.axes.axes_of(axes)), SECONDS, how="use several nodes")
     except ValueError as error:
         return str(error)
     return None

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+from .. import host
 from ..host.checks import CheckedNode
-from ..host.recording import Recording
-from ..host.run_recorder import tap_model, tap_pipe
 from .records import uncond_steps_input
 from .sampling import CAPTURE
 
@@ -44,7 +43,9 @@ class GGTap(CheckedNode):
 
     @classmethod
     def execute(cls, model, capture="pictures", uncond_steps=3, epoch=0) -> io.NodeOutput:
-        return io.NodeOutput(tap_model(model, lambda: Recording(capture, uncond_steps=uncond_steps)))
+        return io.NodeOutput(
+            host.run_recorder.tap_model(model, lambda: host.recording.Recording(capture, uncond_steps=uncond_steps))
+        )
 
 
 class GGPipeTap(CheckedNode):
@@ -67,4 +68,6 @@ class GGPipeTap(CheckedNode):
 
     @classmethod
     def execute(cls, pipe, capture="pictures", uncond_steps=3, epoch=0) -> io.NodeOutput:
-        return io.NodeOutput(tap_pipe(pipe, lambda: Recording(capture, uncond_steps=uncond_steps)))
+        return io.NodeOutput(
+            host.run_recorder.tap_pipe(pipe, lambda: host.recording.Recording(capture, uncond_steps=uncond_steps))
+        )

@@ -6,10 +6,10 @@ from typing import ClassVar
 
 from comfy_api.latest import io
 
+from .. import trace as traces
 from ..host.checks import CheckedNode
 from ..host.saving import TRACES, bad_prefix, fingerprint, next_path, trace_files, with_provenance
 from ..host.widgets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, prefix_input
-from ..trace import file as trace_file
 
 
 class GGSaveTrace(CheckedNode):
@@ -31,7 +31,7 @@ class GGSaveTrace(CheckedNode):
     @classmethod
     def execute(cls, trace, filename_prefix) -> io.NodeOutput:
         path = next_path(f"{TRACES}/{filename_prefix}", ".safetensors")
-        written = trace_file.save(with_provenance(cls, trace), path)
+        written = traces.file.save(with_provenance(cls, trace), path)
         note = (written.header.get("capture") or {}).get("note")
         return io.NodeOutput(trace, str(path), ui={"text": [f"{path.name}: {note}" if note else path.name]})
 
@@ -72,4 +72,4 @@ class GGLoadTrace(CheckedNode):
 
     @classmethod
     def execute(cls, trace_name) -> io.NodeOutput:
-        return io.NodeOutput(trace_file.load(trace_files()[trace_name]))
+        return io.NodeOutput(traces.file.load(trace_files()[trace_name]))

@@ -7,7 +7,7 @@ from comfy_api.latest import io
 from ..host.checks import CheckedNode, insist
 from ..host.widgets import SEE, TRACE_IN
 from ..host.wires import TraceWire
-from ..trace.file import MOST_PARTS
+from ..trace import MOST_PARTS
 
 
 class GGTracePart(CheckedNode):

@@ -64,7 +64,6 @@ OF_PREDICTION: dict[str, Callable[[Taken], float]] = {  # D += this times grad_D
     "TFG": lambda t: t.share,
 }
 BY_EVALUATION = {BACKPROP: OF_STATE, CLEAN_X0: OF_PREDICTION}
-PAPERS = tuple(dict.fromkeys((*OF_STATE, *OF_PREDICTION)))
 
 
 def evaluations_of(paper: str) -> list[str]:

@@ -146,12 +146,27 @@ def name_of(file: Path) -> str:
     return ".".join(file.relative_to(ROOT).with_suffix("").parts)
 
 
+def named_by_room(tree: ast.Module, file: Path) -> list[tuple[str, ...]]:
+    """The modules that a file names as `room.module`, which imports them when it is first read."""
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level]
+    pairs = [
+        (a.asname or a.name, target)
+        for node in imports
+        for a, target in zip(node.names, imported(node, file), strict=False)
+    ]
+    rooms = {name: target for name, target in pairs if target[0] == "" and len(target) == 2}
+    read = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)]
+    return [(*rooms[node.value.id], node.attr) for node in read if node.value.id in rooms]
+
+
 def arrows(files: list[Path]) -> dict[str, set[str]]:
-    """Which module names which of the others, at its top, inside a function or for types alone."""
+    """Which module names which of the others: at its top, inside a function, by its room or for types alone."""
     names = {name_of(file) for file in files}
     found = {}
     for file in files:
-        targets = [t for node in ast.walk(ast.parse(file.read_bytes())) for t in imported(node, file) if t[0] == ""]
+        tree = ast.parse(file.read_bytes())
+        targets = [t for node in ast.walk(tree) for t in imported(node, file) if t[0] == ""]
+        targets += named_by_room(tree, file)
         found[name_of(file)] = {n for t in targets for n in (".".join(t[1:]), ".".join(t[1:-1])) if n in names}
     return found
 
@@ -172,6 +187,11 @@ def circle(graph: dict[str, set[str]]) -> list[str]:
 
 def test_no_module_of_the_pack_imports_itself_by_a_detour():
     assert circle(arrows(FILES)) == []
+
+
+def test_a_module_that_is_named_by_its_room_is_an_arrow():
+    line = "from .. import host, trace as traces\nhost.runs.begin(traces.file.load)\nother.file.load()"
+    assert named_by_room(ast.parse(line), ROOT / "nodes" / "sample.py") == [("", "host", "runs"), ("", "trace", "file")]
 
 
 def test_a_circle_is_found():

@@ -20,12 +20,12 @@ from torch import Tensor
 
 from ..guidance.printing import nth
 from ..guidance.vectors import gradient_mode, where_float64_is
+from . import CAPTURES
 from .columns import columns_of, unknown_columns
 from .faults import keep_out
 from .recorder import RECUR, Recorded
 from .rows import Measurement, Row, Setting
 
-LIMITS = {"numbers": 0, "pictures": 24, "tensors": 1 << 30}  # captured steps at most; each mode adds to the one before
 WAITING = 1 << 20  # elements of states that wait until somebody reads the numbers, or there are more
 
 Work = TypeVar("Work", bound=Callable)
@@ -58,7 +58,7 @@ class Capture:
 
     def widen(self, other: Capture) -> None:
         """Keep what another one would keep too."""
-        self.mode = max(self.mode, other.mode, key=list(LIMITS).index)
+        self.mode = max(self.mode, other.mode, key=list(CAPTURES).index)
         self.budget = max(self.budget, other.budget)
 
     def keep(self, step: Recorded) -> None:
@@ -68,7 +68,7 @@ class Capture:
         taken = self._tensors(step)
         self.step_count, self.latest = step.index + 1, (step.index, taken)  # any step may be the last
         size = sum(t.numel() * t.element_size() for t in taken.values())
-        limit = max(min(LIMITS[self.mode], self.budget // size - 1), 1)
+        limit = max(min(CAPTURES[self.mode], self.budget // size - 1), 1)
         while math.ceil(self.steps / self.stride) > limit:
             self.stride *= 2
         if step.index % self.stride == 0:

@@ -39,6 +39,7 @@ from ..files.claims import (
 from ..files.safetensors import read_header, read_safetensors, safetensors_bytes
 from ..files.writing import write_atomically
 from ..guidance.printing import quote, shorten, words_of
+from . import MOST_PARTS
 from .directions import with_directions
 from .effective import with_scales
 from .gram import VECTORS
@@ -54,7 +55,6 @@ MOST_SAMPLES = 65536
 MOST_STEPS = 1_000_000  # 10,000 of a sampler, each repeated 100 times
 MOST_NOTES = 10_000
 OWN_FACTS = (*OWN, CROSS, "stage")  # a fault may end the record of one part before that of another
-MOST_PARTS = 16
 BESIDE = ("workflow", "prompt")  # what stands beside the header, where other programs look for it
 UNSAVED = "Such a trace cannot be saved: record the run again."
 DAMAGED = "The file is damaged: save the trace again."

@@ -62,7 +62,7 @@ def scale_text(scale: Any) -> str:
 
 def sampling_of(nodes: Mapping[str, FlatNode]) -> Sampling:
     """How a flattened workflow samples, with the taps of a job."""
-    from ...host.taps import with_taps
+    from ...host.tap_places import with_taps
 
     prompt = wires_alone(nodes)
     tapped, taps = with_taps(prompt, types_of(nodes), {})

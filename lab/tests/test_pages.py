@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from guidance_geometry.figures.registry import FIGURES, MENU
+from guidance_geometry.figures import MENU
+from guidance_geometry.figures.registry import FIGURES
 from guidance_geometry.lab import markdown
 from guidance_geometry.lab.pages import example_study, gallery, run_figures
 

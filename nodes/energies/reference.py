@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 from torch import Tensor
 
-from ...classifiers.wired import ImageNetwork
+from ... import classifiers
 from ...guidance.energies.pictures import pictures, region
 from ...guidance.energies.reference import (
     ColourEnergy,
@@ -84,7 +84,7 @@ def perceived_reference(compare: str, classifier, reference: Tensor, spread: flo
     if compare == "features":
         insist(answering(classifier, "features", "text"))
         return FeatureEnergy(classifier, reference, spread)
-    if not isinstance(classifier, ImageNetwork):
+    if not isinstance(classifier, classifiers.wired.ImageNetwork):
         raise ValueError(
             f"{safe_text(classifier)} reads no clean pictures. Choose a network that does, such as pocket-clean-1."
         )

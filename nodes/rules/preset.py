@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ...guidance.chain import Chain
 from ...guidance.presets import PRESETS
-from ...host.rule_nodes import RuleNode, extend_chain
+from ...host.rule_nodes import RuleNode, chain_with, extend_chain
 
 
 class GGPreset(RuleNode):
@@ -27,5 +26,5 @@ class GGPreset(RuleNode):
     @classmethod
     def execute(cls, preset, guidance=None) -> io.NodeOutput:
         rules, advice = PRESETS[preset]
-        shown: dict = {"ui": {"text": [f"{Chain(rules).text}. {advice}"]}} if rules else {}
+        shown: dict = {"ui": {"text": [f"{chain_with(None, *rules).text}. {advice}"]}} if rules else {}
         return io.NodeOutput(*extend_chain(cls, guidance, *rules).args, **shown)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
+
 from comfy_api.latest import io
 
-from ...files.claims import check_claims, either, json_of, number, switch, table, text
-from ...guidance.contract import chain_from
-from ...guidance.rule_file import RuleFile
+from ... import files, sweeps
+from ... import guidance as theory
 from ...host.rule_nodes import RuleNode, extend_chain
-from ...sweeps.rules import knob_of, with_knob
 
 CHANGED = "{} has changed since the sweep began. Give the same command again."
 TABLE = "Give a table of knobs and their values."
-OFFERED = RuleFile.list_offers()  # named by whoever started this process, never by a prompt
+# named by whoever started this process, never by a prompt
+OFFERED = theory.rule_file.RuleFile.list_offers() if theory.OFFERED in os.environ else {}
 
 if OFFERED:
 
@@ -33,10 +34,12 @@ if OFFERED:
             place = OFFERED[rule]
             if digest not in ("", place.digest):
                 raise ValueError(CHANGED.format(place.file.name))
-            chain = chain_from(place.rule())
-            values = json_of(f"{rule}: knobs", knobs or "{}", TABLE)
-            check_claims(rule, {"knobs": values}, {"knobs": table(either(number(), switch(), text()), 100)}, TABLE)
+            chain = theory.contract.chain_from(place.rule())
+            claims = files.claims
+            values = claims.json_of(f"{rule}: knobs", knobs or "{}", TABLE)
+            knob = claims.either(claims.number(), claims.switch(), claims.text())
+            claims.check_claims(rule, {"knobs": values}, {"knobs": claims.table(knob, 100)}, TABLE)
             for name, value in values.items():
-                named = knob_of(chain, f"{place.name}.{name}", lambda one: [place.name])
-                chain = with_knob(chain, *named, value) if named else chain
+                named = sweeps.rules.knob_of(chain, f"{place.name}.{name}", lambda one: [place.name])
+                chain = sweeps.rules.with_knob(chain, *named, value) if named else chain
             return extend_chain(cls, guidance, *chain.rules)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ...guidance.chain import chain_of
 from ...guidance.rules.window import part_of_run
 from ...host import wires
 from ...host.knob_inputs import refusal_of
-from ...host.rule_nodes import RuleNode, extend_chain
+from ...host.rule_nodes import RuleNode, chain_with, extend_chain
 
 
 def _share(name: str, default: float, tooltip: str) -> io.Float.Input:
@@ -38,4 +37,6 @@ class GGWindow(RuleNode):
 
     @classmethod
     def execute(cls, rules, start_percent, end_percent, guidance=None) -> io.NodeOutput:
-        return extend_chain(cls, guidance, *(rule.within(start_percent, end_percent) for rule in chain_of(rules).rules))
+        return extend_chain(
+            cls, guidance, *(rule.within(start_percent, end_percent) for rule in chain_with(rules).rules)
+        )

@@ -8,10 +8,11 @@ from matplotlib.image import BboxImage
 from PIL import Image, ImageSequence
 from PIL.PngImagePlugin import PngImageFile
 
+from guidance_geometry.figures import MENU
 from guidance_geometry.figures.film import Film
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.pictures import Pictures
-from guidance_geometry.figures.registry import BY_NAME, MENU, draw_figure
+from guidance_geometry.figures.registry import BY_NAME, draw_figure
 from guidance_geometry.tests.drawn import assert_apart, parts, run
 
 BUILT_UP = ("sampling animated", "classifier animated", "guidance animated")
@@ -131,6 +132,7 @@ def test_a_long_run_is_shown_in_strides(monkeypatch):
 def test_every_word_draws_something_and_the_old_ones_come_first():
     old = ("step plane", "two predictions", "difference", "scaled difference", "step")
     assert MENU[:5] == old
+    assert tuple(BY_NAME) == MENU
     assert len(set(MENU)) == len(MENU) >= 25
     order = Order(run(gamma=4.0, sampler="ddpm"), sample=0, size="column", pictures=Pictures())
     for word in MENU:

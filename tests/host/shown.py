@@ -5,7 +5,7 @@ from typing import Any
 
 from comfy_api.latest import io as api
 
-from guidance_geometry.figures.registry import MENU
+from guidance_geometry.figures import MENU
 from guidance_geometry.nodes import compare, export_html, inspector, see, trace_files
 from guidance_geometry.trace.file import load
 

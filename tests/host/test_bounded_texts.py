@@ -4,9 +4,9 @@ import pytest
 
 from guidance_geometry.guidance.energies.label import wanted_labels
 from guidance_geometry.guidance.labels import MOST, label_indices
+from guidance_geometry.host.classifier_training import targets_of
 from guidance_geometry.nodes.energies.perception import drawn_classes
 from guidance_geometry.nodes.start import GGEmptyCanvas
-from guidance_geometry.nodes.train_classifier import targets_of
 
 from .rule_knobs import node
 from .runs import guided

@@ -12,7 +12,7 @@ import torch
 from comfy.cli_args import args
 from PIL import Image
 
-from guidance_geometry.nodes import export_html
+from guidance_geometry.host import page_file
 from guidance_geometry.nodes.export_html import GGExportHTML as node
 from guidance_geometry.nodes.lab import GGMixtureModel
 from guidance_geometry.nodes.start import GGClassLabel
@@ -113,7 +113,7 @@ def test_what_the_record_check_finds_is_said(output):
 
 
 def test_steps_beyond_the_budget_are_left_out_and_named(output, monkeypatch):
-    monkeypatch.setattr(export_html, "RECORD_BYTES", 6000)
+    monkeypatch.setattr(page_file, "RECORD_BYTES", 6000)
     _, said, data = written(exact_trace(4.0, batch=1, steps=20, capture=False))
     kept = len(data["record"]["steps"])
     assert 2 <= kept < 20

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from guidance_geometry.files.safetensors import write_safetensors
-from guidance_geometry.host.model_folders import embedded_files
+from guidance_geometry.host.model_folders import CLASSIFIERS, embedded_files
 from guidance_geometry.nodes import load_classifier as room
 
 OWN = ["pocket-clean-1", "pocket-judge-1", "pocket-noisy-1"]
@@ -22,10 +22,10 @@ def folder(tmp_path):
     (inside / "net" / "config.json").write_text("{}")
     for path in (inside / "net" / "model.safetensors", inside / "linear.safetensors", tmp_path / "out.safetensors"):
         write_safetensors(path, {"weight": torch.zeros(2, 2)}, {})
-    folder_paths.add_model_folder_path(room.FOLDER, str(inside))
+    folder_paths.add_model_folder_path(CLASSIFIERS, str(inside))
     yield inside
-    folder_paths.folder_names_and_paths[room.FOLDER][0].remove(str(inside))
-    folder_paths.filename_list_cache.pop(room.FOLDER, None)
+    folder_paths.folder_names_and_paths[CLASSIFIERS][0].remove(str(inside))
+    folder_paths.filename_list_cache.pop(CLASSIFIERS, None)
 
 
 def refusal(name):

@@ -6,8 +6,8 @@ import pytest
 import torch
 from comfy.k_diffusion.sampling import get_ancestral_step, sample_euler_ancestral_cfg_pp
 
+from guidance_geometry.host.blog_sampler import BlogSampler
 from guidance_geometry.host.guided_run import ChainGuider
-from guidance_geometry.nodes.blog_samplers import BlogSampler
 from guidance_geometry.nodes.rules.plus_plus import GGPlusPlus
 
 from .runs import SEED, guided, ksampler

@@ -15,7 +15,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from comfy.cli_args import args
 
-from guidance_geometry.host import choices, panel_record, routes, run_store, taps
+from guidance_geometry.host import addresses, choices, panel_record, routes, run_store, taps
 from guidance_geometry.host.users import folder_of
 
 JSON = {"Content-Type": "application/json"}
@@ -57,10 +57,10 @@ def live(request, host, monkeypatch, tmp_path):
 def site(live, monkeypatch, tmp_path):
     """The addresses of this pack, with a run, a job and a record of "her"; the host serves each below /api too."""
     store, readers = run_store.RunStore(), {SMALL: {live.owner}}
-    for module in (run_store, routes, choices, taps):
+    for module in (run_store, routes, choices):
         monkeypatch.setattr(module, "STORE", store)
     monkeypatch.setattr(routes, "READERS", readers)
-    routes.answer_panels()
+    addresses.answer_panels()
     taps.watch_prompts()
     live.app.add_routes(live.routes)
     live.app.add_routes([web.route(one.method, f"/api{one.path}", one.handler) for one in live.routes])

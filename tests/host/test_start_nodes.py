@@ -7,6 +7,8 @@ import torch
 from safetensors.torch import save_file
 
 import nodes as host_nodes
+from guidance_geometry.denoisers.reading import read_denoiser
+from guidance_geometry.host.native_model import card_of
 from guidance_geometry.nodes import lab, start
 from guidance_geometry.tests.tiny_denoiser import LABELS, tiny_weights, write_tiny
 
@@ -35,7 +37,7 @@ def model(folder):
 def test_the_loader_gives_model_pixels_and_labels(folder):
     model, vae, labels = load()
     assert labels.split("\n") == list(LABELS)
-    assert model.model.card.sha256 == start.read_denoiser(folder / "tiny.safetensors").spec.sha256
+    assert card_of(model).sha256 == read_denoiser(folder / "tiny.safetensors").spec.sha256
     pixels = torch.rand(2, 16, 16, 3)
     latent = vae.encode(pixels)
     assert (latent - (pixels * 2 - 1).movedim(-1, 1)).abs().max() < 1e-6

@@ -15,8 +15,8 @@ import nodes
 from guidance_geometry.host import jobs, node_types, taps, users
 from guidance_geometry.host.node_types import declaration_of
 from guidance_geometry.host.run_recorder import is_recorded
-from guidance_geometry.host.tap_places import Places
-from guidance_geometry.host.taps import on_prompt, requested_taps, with_taps
+from guidance_geometry.host.tap_places import Places, with_taps
+from guidance_geometry.host.taps import on_prompt, requested_taps
 from guidance_geometry.nodes.records import GGRecord
 from guidance_geometry.nodes.tap import GGPipeTap, GGTap
 
@@ -132,9 +132,9 @@ def test_a_class_that_declares_nonsense_silences_no_other(installed, caplog, inp
     installed("OddSampler", sampling(inputs))
     odd = {"class_type": "OddSampler", "inputs": {"model": ["1", 0]}}
     for _ in range(2):
-        tapped, made = taps.with_taps({"0": odd, "1": GRAPH["1"], "2": GRAPH["2"]}, declaration_of, SETTINGS)
-        assert made == ["gg-1-0"]
-        assert tapped["0"] == odd
+        tapped, made = with_taps({"0": odd, "1": GRAPH["1"], "2": GRAPH["2"]}, declaration_of, SETTINGS)
+    assert made == ["gg-1-0"]
+    assert tapped["0"] == odd
     assert len([line for line in caplog.records if "OddSampler" in line.getMessage()]) == told
 
 
@@ -171,7 +171,7 @@ def test_outputs_that_raise_silence_no_other(installed):
 
     installed("OddLoader", type("OddLoader", (), {"RETURN_TYPES": Outputs()}))
     odd = {"class_type": "OddLoader", "inputs": {"model": ["1", 0]}}
-    assert taps.with_taps({"0": odd, "1": GRAPH["1"], "2": GRAPH["2"]}, declaration_of, SETTINGS)[1] == ["gg-1-0"]
+    assert with_taps({"0": odd, "1": GRAPH["1"], "2": GRAPH["2"]}, declaration_of, SETTINGS)[1] == ["gg-1-0"]
 
 
 def test_only_a_node_that_a_model_is_wired_to_is_asked_for_its_inputs_and_once_a_job(installed):

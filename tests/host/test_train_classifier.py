@@ -9,9 +9,9 @@ import torch
 from safetensors import safe_open
 
 from guidance_geometry.classifiers.training import Course, continue_training
+from guidance_geometry.host.classifier_training import clean_samples, lesson_of, train_student
 from guidance_geometry.nodes.load_classifier import GGLoadClassifier
 from guidance_geometry.nodes.train_classifier import GGTrainNoisyClassifier as Training
-from guidance_geometry.nodes.train_classifier import clean_samples, lesson_of, train_student
 
 WIDGETS = {
     "labels": "cat; dog",

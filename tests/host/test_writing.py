@@ -16,8 +16,9 @@ import torch
 
 from guidance_geometry.extension import every_node
 from guidance_geometry.files.writing import NotWritten, check_place, replacing, unwritten, write_atomically
+from guidance_geometry.host import classifier_training
 from guidance_geometry.host.panel_record import IN_MESSAGE
-from guidance_geometry.nodes import compare, export_html, see, trace_files, train_classifier
+from guidance_geometry.nodes import compare, export_html, see, trace_files
 from guidance_geometry.nodes.inspector import GGInspector
 from guidance_geometry.nodes.train_classifier import GGTrainNoisyClassifier
 from guidance_geometry.tests.traces import exact_trace
@@ -293,7 +294,7 @@ def test_a_trained_classifier_comes_out_though_its_file_cannot_be_written(labell
 def test_a_place_that_cannot_be_is_known_before_the_training(labelled, output, monkeypatch):
     (output / "classifiers").write_text("no folder")
     monkeypatch.setattr(folder_paths, "get_folder_paths", lambda kind: [str(output / "classifiers")])
-    monkeypatch.setattr(train_classifier, "train_student", lambda *_: pytest.fail("it has trained"))
+    monkeypatch.setattr(classifier_training, "train_student", lambda *_: pytest.fail("it has trained"))
     with pytest.raises(NotWritten, match="A file stands where a folder is needed"):
         trained(labelled["ve"][0])
     monkeypatch.setattr(folder_paths, "get_folder_paths", lambda kind: [str(output)])

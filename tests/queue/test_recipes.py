@@ -23,7 +23,7 @@ MOST_FILES = {
     "a guidance rule": 3,
     "an energy": 2,
     "a denoiser format": 3,
-    "a figure": 4,
+    "a figure": 5,
     "a view in the panel": 4,
     "a measure": 1,
     "an axis": 1,
