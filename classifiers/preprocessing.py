@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..guidance.energies import pictures
+from ..guidance.vectors import constants
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
@@ -50,7 +51,7 @@ class Preprocessing:
                 f"The classifier reads RGB images [B, 3, H, W] but got {tuple(x0.shape)}. "
                 "A latent must be decoded first: wire the VAE."
             )
-        mean, std = (torch.tensor(v, device=x0.device)[:, None, None] for v in (self.mean, self.std))
+        mean, std = (constants(tuple(v), torch.float32, x0.device)[:, None, None] for v in (self.mean, self.std))
         return ((resize_to(x0.float(), self.target(x0.shape[-2:]), self.mode, self.fit) + 1) / 2 - mean) / std
 
     def target(self, sides: tuple[int, int] | torch.Size) -> tuple[int, int]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..guidance.printing import Printed
-from ..guidance.vectors import gradient_mode
+from ..guidance.vectors import gradient_mode, numbers
 from .preprocessing import Preprocessing
 
 
@@ -108,8 +108,8 @@ class NoisyClassifier(WiredNetwork):
                 f"{self.name} reads samples of {self.sizes} but got {' x '.join(map(str, x.shape[1:]))}. "
                 "A noise-aware classifier cannot be resized: sample at its size, or use a clean one."
             )
-        levels = (torch.as_tensor(v, dtype=torch.float32, device=x.device).expand(len(x)) for v in (sigma, alpha))
-        return self.at(x.device)(*self.enter(x.float(), *levels))
+        wide = x.float()
+        return self.at(x.device)(*self.enter(wide, *(numbers(v, wide).expand(len(x)) for v in (sigma, alpha))))
 
 
 @dataclass(frozen=True, eq=False, repr=False)

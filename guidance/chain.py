@@ -2,6 +2,9 @@
 
 Gamma itself lives in the sampler's cfg; a schedule in the chain reshapes it. A sampler accepts any object with the two
 methods `init` and `step`, so that another pack can put its own rule on the wire without importing this one.
+
+No rule waits for the device, but for `reuse`. Where a device has no float64 rules act on the CPU: a step waits for one
+copy of what they read, and one of what they make.
 """
 
 from __future__ import annotations

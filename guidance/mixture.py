@@ -12,12 +12,12 @@ A label restricts the sums to its components. Everything is computed in float64 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from .vectors import back_to, flat, where_float64_is, wide
+from .vectors import back_to, flat, gradient_mode, numbers, wide
 
 Label = int | Tensor | None
 ANY = -1  # the label that means "no label"
@@ -34,6 +34,7 @@ class GaussianMixture:
     variances: Tensor
     log_weights: Tensor
     labels: Tensor
+    _copies: dict[torch.device, tuple[Tensor, ...]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self):
         count = len(self.means)
@@ -71,7 +72,7 @@ class GaussianMixture:
         Differentiable in x. sigma = 0 gives x / alpha, alpha = 0 the mean of the data.
         """
         rows, sigma, alpha = self._enter(x, sigma, alpha)
-        means, variances = self._at(rows.device)
+        means, variances, *_ = self._at(rows.device)
         joint = self._log_joint(rows, sigma, alpha)
         share = self._mask_classes(joint, label).softmax(dim=1)
         gain = share * alpha * variances / (alpha**2 * variances + sigma**2)
@@ -81,7 +82,7 @@ class GaussianMixture:
     def log_prob(self, x: Tensor, sigma: Tensor | float, alpha: Tensor | float = 1.0, label: Label = None) -> Tensor:
         """Log density of the noisy sample: log p(x | label) at this noise level.  -> [B]"""
         joint = self._log_joint(*self._enter(x, sigma, alpha))
-        prior = self.log_weights.to(joint.device).expand_as(joint)
+        prior = self._at(joint.device)[2].expand_as(joint)
         within = self._mask_classes(joint, label).logsumexp(dim=1) - self._mask_classes(prior, label).logsumexp(dim=1)
         return back_to(x, within)
 
@@ -111,37 +112,41 @@ class GaussianMixture:
                 "Give the canvas the model's own size."
             )
         rows = wide(flat(x))
-        sigma, alpha = (
-            torch.as_tensor(where_float64_is(v), dtype=torch.float64, device=rows.device).reshape(-1, 1)
-            for v in (sigma, alpha)
-        )
+        sigma, alpha = (numbers(v, rows).reshape(-1, 1) for v in (sigma, alpha))
         return rows, sigma, alpha
 
-    def _at(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        return flat(self.means).to(device), self.variances.to(device)
+    def _at(self, device: torch.device) -> tuple[Tensor, ...]:
+        """Means [M, N], variances, log weights and labels there, where they stay: a copy to a device waits for it."""
+        if device not in self._copies:
+            with gradient_mode(recording=False):
+                own = (flat(self.means), self.variances, self.log_weights, self.labels)
+                self._copies[device] = tuple(v.to(device) for v in own)
+        return self._copies[device]
 
     def _log_joint(self, rows: Tensor, sigma: Tensor, alpha: Tensor) -> Tensor:  # [B, N] -> [B, M]
         """log weight_m + log N(x; alpha mean_m, t_m I).
 
         |x - alpha mean|^2 is expanded into dots, so that no [B, M, N] is built; in float64 that costs 1e-16 |x|^2.
         """
-        means, variances = self._at(rows.device)
+        means, variances, log_weights, _ = self._at(rows.device)
         square = rows.square().sum(dim=1, keepdim=True) + alpha**2 * means.square().sum(dim=1)
         distance = (square - 2 * alpha * (rows @ means.mT)).clamp(min=0)
         spread = alpha**2 * variances + sigma**2
         density = -0.5 * (distance / spread + rows.shape[1] * (2 * math.pi * spread).log())
-        return self.log_weights.to(rows.device) + density
+        return log_weights + density
 
     def _mask_classes(self, values: Tensor, label: Label) -> Tensor:  # [B, M] -> [B, M]
-        """-inf for components of other classes."""
+        """-inf for components of other classes; for all, where a label that a device holds is none of them: nan."""
         if label is None:
             return values
-        wanted = torch.as_tensor(label).to(values.device).reshape(-1, 1)
-        if ((wanted < ANY) | (wanted >= self.classes)).any():
+        wanted = torch.as_tensor(label).reshape(-1, 1)
+        if wanted.device.type == "cpu" and ((wanted < ANY) | (wanted >= self.classes)).any():
             raise ValueError(
                 f"Labels {wanted.flatten().tolist()} must be 0 .. {self.classes - 1}, or -1 for none. Choose a class."
             )
-        return values.masked_fill((wanted != ANY) & (wanted != self.labels.to(values.device)), -math.inf)
+        one = wanted.numel() == 1 and wanted.device.type == "cpu"  # a number needs no copy
+        wanted = wanted.reshape(()) if one else wanted.to(values.device)
+        return values.masked_fill((wanted != ANY) & (wanted != self._at(values.device)[3]), -math.inf)
 
 
 def make_mixture(shape: tuple[int, ...], classes: int, seed: int, components: int = 3) -> GaussianMixture:

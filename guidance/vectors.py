@@ -6,10 +6,11 @@ because a small difference of large predictions drowns in float32 sums; tensors 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -49,16 +50,57 @@ def has_float64(device: torch.device) -> bool:
 
 
 def where_float64_is(v: Any) -> Any:
-    """The same tensor, or table or dataclass of tensors, on the CPU where its device has no float64."""
-    if isinstance(v, Tensor):
-        return v if has_float64(v.device) else v.cpu()
+    """The same tensor, or table, tuple or dataclass of tensors, on the CPU where its device has no float64."""
+    return on_cpu(v, lambda device: not has_float64(device))
+
+
+def on_cpu(v: Any, leaves: Callable[[torch.device], bool] = lambda device: True) -> Any:
+    """The same tensor, or table, tuple or dataclass of tensors, on the CPU.
+
+    Each copy waits for the device, so there is one of all floating tensors that a device holds, however many they are.
+    leaves: whether what is on a device moves at all.
+    """
+    there = [one for one in _tensors_in(v) if one.device.type != "cpu" and leaves(one.device)]
+    groups = groupby(sorted(there, key=_by_device), key=_by_device)
+    moved = {id(one): here for _, group in groups for one, here in _copy_together([*group])}
+    return _replace_tensors(v, moved) if moved else v
+
+
+def _by_device(v: Tensor) -> tuple[str, str]:  # floating ones widen into each other without loss, others do not
+    return str(v.device), "" if v.is_floating_point() else str(v.dtype)
+
+
+def _copy_together(tensors: list[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+    tensors = [*{id(one): one for one in tensors}.values()]
+    here = tensors[0].cpu().reshape(-1) if len(tensors) == 1 else torch.cat([one.reshape(-1) for one in tensors]).cpu()
+    pieces = here.split([one.numel() for one in tensors])
+    yield from ((one, piece.reshape(one.shape).to(one.dtype)) for one, piece in zip(tensors, pieces, strict=True))
+
+
+def _parts_of(v: Any) -> dict[Any, Any]:
     if isinstance(v, Mapping):
-        return {name: where_float64_is(one) for name, one in v.items()}
-    if isinstance(v, tuple):
-        return tuple(map(where_float64_is, v))
-    if is_dataclass(v) and not isinstance(v, type):
-        return replace(v, **{one.name: where_float64_is(getattr(v, one.name)) for one in fields(v)})
-    return v
+        return dict(v)
+    if isinstance(v, tuple | list):
+        return dict(enumerate(v))
+    return {one.name: getattr(v, one.name) for one in fields(v)} if is_dataclass(v) and not isinstance(v, type) else {}
+
+
+def _tensors_in(v: Any) -> Iterator[Tensor]:
+    if isinstance(v, Tensor):
+        yield v
+    for part in _parts_of(v).values():
+        yield from _tensors_in(part)
+
+
+def _replace_tensors(v: Any, moved: Mapping[int, Tensor]) -> Any:
+    if isinstance(v, Tensor):
+        return moved.get(id(v), v)
+    parts = {name: _replace_tensors(part, moved) for name, part in _parts_of(v).items()}
+    if not parts or isinstance(v, Mapping):
+        return parts if parts else v
+    if isinstance(v, tuple | list):
+        return type(v)(*parts.values()) if hasattr(v, "_fields") else type(v)(parts.values())
+    return replace(v, **parts)
 
 
 def promote(v: Tensor) -> Tensor:
@@ -132,10 +174,26 @@ def back_to(like: Tensor, v: Tensor) -> Tensor:
     return where_float64_is(v).to(like.dtype).to(like.device)
 
 
+def numbers(values: Tensor | float, like: Tensor) -> Tensor:
+    """Numbers in the dtype and on the device of `like`; one of Python's is written there: a copy to it would wait."""
+    return back_to(like, values) if isinstance(values, Tensor) else like.new_full((), values)
+
+
+@lru_cache(256)
+def constants(values: tuple, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Numbers that stay the same from step to step, written to a device once: a copy to it may wait."""
+    with gradient_mode(recording=False):
+        return torch.tensor(values, dtype=dtype).to(device)
+
+
 def per_item(values: Tensor | float, like: Tensor) -> Tensor:  # [B], [1] or scalar -> broadcastable to [B, ...]
     """One number per item, shaped, placed and typed so that it multiplies `like`."""
-    numbers = back_to(like, values if isinstance(values, Tensor) else torch.as_tensor(values, dtype=like.dtype))
-    return numbers.reshape(-1, *(1,) * (like.ndim - 1))
+    return numbers(values, like).reshape(-1, *(1,) * (like.ndim - 1))
+
+
+def put_beside(v: Tensor, like: Tensor) -> Tensor:
+    """The same in the dtype of `like` and on its device; CUDA is not waited for."""
+    return v.to(like, non_blocking=like.is_cuda)
 
 
 def std(v: Tensor) -> Tensor:  # [B, ...] -> [B] float64

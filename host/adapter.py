@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import copy
 import logging
 import math
 import sys
@@ -17,7 +18,6 @@ import comfy.samplers
 import comfyui_version
 import torch
 from comfy_execution.utils import get_executing_context
-from torch import Tensor
 
 from .. import guidance, host
 
@@ -25,7 +25,6 @@ KEY = "guidance_geometry"  # under which the pack's own wrappers and its run sta
 PACK_VERSION = "0.1.0"
 NEAR_START = 0.05  # share of a schedule, before which a run begins with it
 PIXELS = 3  # channels of a pixel-space model
-BOUNDS = ("timestep_end", "timestep_start")  # of an entry of a condition, in noise levels
 COMBINING = ("__call__", "outer_predict_noise", "predict_noise")
 
 
@@ -39,16 +38,19 @@ def is_flow(patcher) -> bool:
     return isinstance(patcher.get_model_object("model_sampling"), comfy.model_sampling.CONST)
 
 
-def is_active(conds: list[dict] | None, sigma: Tensor | float) -> bool:  # sigma [B]
-    """Whether any entry of a condition covers this noise level; the host's output for one that does not is 0.
+def is_active(conds: list[dict] | None, sigma: float) -> bool:
+    """Whether any entry of a condition covers this noise level; the host's output for one that does not is 0."""
+    bounds = ((entry.get("timestep_end", -math.inf), entry.get("timestep_start", math.inf)) for entry in conds or [])
+    return any(low <= sigma <= high for low, high in bounds)
 
-    Read off the device only where an entry is bounded, as the host does it.
-    """
-    entries = conds or []
-    if all(entry.keys().isdisjoint(BOUNDS) for entry in entries):
-        return bool(entries)
-    level = float(sigma.flatten()[0]) if isinstance(sigma, Tensor) else sigma
-    return any(entry.get(BOUNDS[0], -math.inf) <= level <= entry.get(BOUNDS[1], math.inf) for entry in entries)
+
+def sampling_on_cpu(sampling: Any) -> Any:
+    """A sampling object with its tables on the CPU, where no number that is read of them waits for the device."""
+    if not isinstance(sampling, torch.nn.Module):
+        return sampling
+    found = copy.copy(sampling)
+    found._buffers = guidance.vectors.on_cpu(dict(sampling._buffers))
+    return found
 
 
 def packing_of_shapes(shapes) -> guidance.parts.Packed:
@@ -207,7 +209,7 @@ def part_of_schedule(patcher, sigmas: Sequence[float]) -> tuple[float, float]:
 
     A run that begins in the first 5 % of it begins with it: schedulers differ there.
     """
-    sampling = patcher.get_model_object("model_sampling")
+    sampling = sampling_on_cpu(patcher.get_model_object("model_sampling"))
     if len(sigmas) < 2 or not hasattr(sampling, "percent_to_sigma"):
         return 0.0, 1.0
     first, last = (_percent(sampling, sigma) for sigma in (sigmas[0], sigmas[-1]))

@@ -88,5 +88,5 @@ class BlogSampler:
 def report_of(state, sigmas) -> dict:
     """What the host's callbacks are told of a state; `back` marks a step to a noisier level, which asks for nothing."""
     i = state.index
-    info = {"x": state.x, "i": i, "sigma": sigmas[i + state.back], "denoised": state.denoised}
-    return info | ({"back": True} if state.back else {})
+    info = {"x": state.x, "i": i, "sigma": sigmas[i], "denoised": state.denoised}
+    return info | ({"back": True, "sigma": state.now.sigma} if state.back else {})

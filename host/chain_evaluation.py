@@ -102,7 +102,7 @@ class ChainEvaluation:
         extra |= dict(zip(fresh, predictions[len(first) :], strict=True))
         for other in self.models.others:
             absent = {name: u for name in names if name in other.conditions}
-            extra |= absent | other.predictions(names, x, level, options)
+            extra |= absent | other.predictions(names, x, level, self.sigma, options)
         return [c, u]
 
     def _further(self, names: list[str]) -> dict[str, list[dict]]:

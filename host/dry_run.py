@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..samplers.response import Misfit, Play, Probes, Response, measure_response
 from ..samplers.side_effects import time_limit, undo_changes
+from .adapter import sampling_on_cpu
 
 MOST_STEPS = 400  # of a schedule, beyond which a dry run would be felt
 KEPT = 32  # responses
@@ -38,7 +39,7 @@ def response(function: Callable | None, options: Mapping[str, Any], sigmas: Tens
 
     The latest ones are kept. A function that prepares its run with what is not there offers itself without as `dry`.
     """
-    steps = max(len(sigmas) - 1, 0)
+    steps, sigmas = max(len(sigmas) - 1, 0), sigmas.detach().cpu()
     if function is None:
         return Response(why="it is a sampler of another kind than the host's")
     if not 0 < steps <= MOST_STEPS:
@@ -94,7 +95,8 @@ def _key(function: Callable, options: Mapping[str, Any], sigmas: Tensor, samplin
         return None
     kinds = tuple(kind.__name__ for kind in type(sampling).__mro__)
     plain = tuple((name, value) for name, value in sorted(vars(sampling).items()) if isinstance(value, PLAIN))
-    ends = tuple(float(getattr(sampling, name, 0.0)) for name in ("sigma_min", "sigma_max"))
+    here = sampling_on_cpu(sampling)
+    ends = tuple(float(getattr(here, name, 0.0)) for name in ("sigma_min", "sigma_max"))
     return (function if stands else function.__code__, tuple(given), tuple(sigmas.tolist()), kinds, plain, ends)
 
 
@@ -109,7 +111,7 @@ def _play(function: Callable, options: Mapping[str, Any], sigmas: Tensor, sampli
     def play(probes: Probes) -> Tensor:
         own = {**options, **({"noise_sampler": probes.draw} if takes_noise(function) else {})}
         extra = {"model_options": {"transformer_options": {}}, "seed": 0, "denoise_mask": None}
-        given = (Network(probes, sampling), probes.start.clone(), sigmas.detach().cpu().clone())
+        given = (Network(probes, sampling), probes.start.clone(), sigmas.clone())
         with undo_changes(function, options, sampling), warnings.catch_warnings(), time_limit(MOST_WAIT, Endless):
             warnings.simplefilter("ignore")
             try:

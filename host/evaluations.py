@@ -27,13 +27,14 @@ EMPTY = "empty_negative_prompt"  # the name by which the host's PerpNegGuider ca
 class Predicted:
     """The predictions of one model call so far.
 
-    uncond, cond: [B, ...], None where not evaluated. others: of further conditions [B, ...], by name.
-    unnamed_predictions: predictions [B, ...] of which nobody says what they are. gammas: the stated scale of each part
-    of the sample, nan where nobody states one. nfe: function evaluations. passes: what else was evaluated, by name.
-    queries: what the network was asked for u and c, by name. guided: the guider's D, where a noise mask changes it
-    afterwards.
+    level: noise level. uncond, cond: [B, ...], None where not evaluated. others: of further conditions [B, ...], by
+    name. unnamed_predictions: predictions [B, ...] of which nobody says what they are. gammas: the stated scale of each
+    part of the sample, nan where nobody states one. nfe: function evaluations. passes: what else was evaluated, by
+    name. queries: what the network was asked for u and c, by name. guided: the guider's D, where a noise mask changes
+    it afterwards.
     """
 
+    level: float
     uncond: Tensor | None = None
     cond: Tensor | None = None
     others: dict[str, Tensor] = field(default_factory=dict)
@@ -102,9 +103,9 @@ class Evaluations:
         self.current: Predicted | None = None
         self.has_evaluated = False
 
-    def begin(self) -> Predicted:
-        """Note a call of the model before it is made."""
-        self.current = Predicted()
+    def begin(self, level: float) -> Predicted:
+        """Note a call of the model at a noise level before it is made."""
+        self.current = Predicted(level)
         return self.current
 
     def note_guided(self, denoised: Tensor) -> None:
@@ -116,12 +117,12 @@ class Evaluations:
         """Note that the call has come to an end, also when it failed."""
         self.current = None
 
-    def add(self, predictions: list[Tensor], conds: list, x: Tensor, sigma: Tensor, model_options: Mapping) -> None:
+    def add(self, predictions: list[Tensor], conds: list, x: Tensor, model_options: Mapping) -> None:
         """Note what the host evaluated in one batch."""
         call = self.current
         if call is None:
             return
-        active = [adapter.is_active(cond, sigma) for cond in conds]
+        active = [adapter.is_active(cond, call.level) for cond in conds]
         call.nfe += sum(active)
         call.gammas = self._scales()
         if model_options.get(FURTHER):

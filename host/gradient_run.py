@@ -198,9 +198,9 @@ class HostGradientEvaluation:
 
     def _free(self) -> float | None:
         """Bytes of memory that the step may take a share of; None where it need not be counted."""
-        free: Any = comfy.model_management.get_free_memory(self.call.x.device)
         if self.plan.by_estimate:
             return None
+        free: Any = comfy.model_management.get_free_memory(self.call.x.device)
         terms, shape = [one.term for one in self.evaluation.terms], [2 * len(self.call.x), *self.call.x.shape[1:]]
         if any(term.decoder is not None for term in terms):  # no estimate of the host's knows one
             return free

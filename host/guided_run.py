@@ -45,9 +45,10 @@ class GuidedRun:
     """
 
     def __init__(self, guider, chain: Chain, sigmas: Tensor, noise: Tensor, sampler, packing: Packed):
-        levels, patcher = tuple(sigmas.tolist()), guider.model_patcher
+        schedule, patcher = sigmas.cpu(), guider.model_patcher
+        levels = tuple(schedule.tolist())
         first, last = adapter.part_of_schedule(patcher, levels)
-        response = response_of(sampler, sigmas, patcher)
+        response = response_of(sampler, schedule, patcher)
         moves = response.moves if len(response.steps) == len(levels) - 1 else ()
         run = Run(levels, adapter.is_flow(patcher), first=first, last=last, moves=moves)
         waits = chain.waits(run)
@@ -98,9 +99,10 @@ class GuidedRun:
         return [*self.notes, *off, *self.gradients.sentences()]
 
     def close(self) -> None:
-        """Give the other models back."""
+        """Give the other models back, and say what the gradients did wrong."""
         for other in self.models.others:
             other.close()
+        self.gradients.read_counts()
 
 
 def models_of(chain: Chain, guider, noise: Tensor) -> RunModels:

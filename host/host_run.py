@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from torch import Tensor
@@ -37,6 +38,11 @@ class HostRun:
     patcher: Any = None
     flow: bool = False
     packing: Packed = field(default_factory=Packed)
+
+    @cached_property
+    def schedule(self) -> Tensor:
+        """Its noise levels, read off the device once."""
+        return self.sigmas.cpu()
 
     @property
     def foreign(self) -> bool:

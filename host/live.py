@@ -1,6 +1,6 @@
 """Numbers of a run while it runs, for the inspectors that will show it. Without an editor's job nothing happens.
 
-Steps are collected and sent at most 20 times a second, less often where that would be felt: making events takes at most
+Steps are collected and sent at most 5 times a second, less often where that would be felt: making events takes at most
 a two-hundredth of the run. Nobody waits for the browser, and nothing is evaluated.
 """
 
@@ -21,7 +21,7 @@ EVENT = "guidance_geometry.step"
 MOST_BYTES = 8950  # of one event as the server writes it, without its envelope
 MOST_RECORD = 7700  # of one step as compact JSON; the server's has a space after each comma and colon
 MOST_STEPS = 16  # of one event; a record has 500 bytes or more
-MOST_EVENTS = 20  # in any second, with those at the end
+MOST_EVENTS = 5  # in any second, with those at the end: each waits once for the device
 SHARE = 1 / 200  # of the run that making events may take: a fast run has fewer, larger ones
 FIRST_COST = 0.004  # seconds that an event takes to make, before one was made
 LONGEST_PAUSE = 1.0  # seconds; a slow event says little about the next

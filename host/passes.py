@@ -1,7 +1,8 @@
 """Who else guides: further passes beside u and c, and what other packs put on a MODEL, by what they call themselves.
 
 A pass asks for u or c once more with something changed. It is called after the patches that it puts in, the node that
-asks for it, or the options that it sets: PerturbedAttentionGuidance is PAG, as in the papers.
+asks for it, or the options that it sets: PerturbedAttentionGuidance is PAG, as in the papers. Whether it was asked at
+the x of the first is known without a look where it is the same tensor; another one is compared, which waits once.
 """
 
 from __future__ import annotations

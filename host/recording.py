@@ -167,7 +167,7 @@ class Watch:
         deviation = adapter.data_deviation(run.patcher)
         named = dict(zip(run.packing.names, self.accumulators, strict=True))
         self.live = Live(named, run.id, run.steps, deviation, self._show(job_of_this_node))
-        self.evaluations, levels = Evaluations(run), run.sigmas.tolist()
+        self.evaluations, levels = Evaluations(run), run.schedule.tolist()
         last = next((end for end in (setting.response.end, *levels[-1:]) if end is not None), 0.0)
         self.recorder = Recorder(self._enter_step, last, Stages(levels, setting.response))
         self._keep_for_later(self.recordings[0])
@@ -327,7 +327,8 @@ class Watch:
             model.inner_model = guider
 
     def _note_call(self, x: Tensor, sigma: Tensor) -> tuple[Visited, Predicted]:
-        return self.recorder.begin_call(x, sigma), self.evaluations.begin()
+        visited = self.recorder.begin_call(x, sigma)
+        return visited, self.evaluations.begin(visited.sigma)
 
     def _note_answer(self, call: tuple[Visited, Predicted], denoised: Tensor) -> None:
         visited, prediction = call
@@ -341,13 +342,11 @@ class Watch:
         if self.afterwards and self.evaluations.current:
             self.see(self.afterwards.note_call, model, x, sigma)
         predictions = executor(model, conds, x, sigma, model_options)
-        self.see(self._note_predictions, predictions, conds, x, sigma, model_options)
+        self.see(self._note_predictions, predictions, conds, x, model_options)
         return predictions
 
-    def _note_predictions(
-        self, predictions: list[Tensor], conds: list, x: Tensor, sigma: Tensor, model_options: dict
-    ) -> None:
-        self.evaluations.add(predictions, conds, x, sigma, model_options)
+    def _note_predictions(self, predictions: list[Tensor], conds: list, x: Tensor, model_options: dict) -> None:
+        self.evaluations.add(predictions, conds, x, model_options)
 
     def look_back(self, extra_args: dict) -> None:
         """Evaluate what was left for after the run; a fault there costs that alone."""
@@ -421,7 +420,7 @@ class Watch:
     def _observation(self, accumulator: Accumulator, end: Tensor | None, faults: list[str], part: str) -> Observed:
         summary = (self.afterwards.summary if self.afterwards else {}), self.evaluations.inside
         lost = self.recorder.lost_draws
-        run, sigmas = self.run, self.run.sigmas.tolist()
+        run, sigmas = self.run, self.run.schedule.tolist()
         return Observed(run.id, accumulator, sigmas, end, faults, self.noise.split, lost, part, *summary, run=run)
 
 
@@ -435,7 +434,7 @@ def _setting(run: HostRun) -> Setting:
     pixels = run.patcher.get_model_object("latent_format").latent_channels == adapter.PIXELS
     return Setting(
         flow=run.flow,
-        response=response_of(run.sampler, run.sigmas, run.patcher),
+        response=response_of(run.sampler, run.schedule, run.patcher),
         bound=1.0 if pixels else None,
         dtype=adapter.network_dtype(run.patcher),
         terms=run.terms,

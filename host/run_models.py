@@ -56,7 +56,7 @@ class OtherModel:
         if self.alone:
             self.patcher.pre_run()
 
-    def predictions(self, names, x: Tensor, sigma: Tensor, watched: dict) -> dict[str, Tensor]:
+    def predictions(self, names, x: Tensor, timestep: Tensor, sigma: float, watched: dict) -> dict[str, Tensor]:
         """Those of its predictions that are among `names` and cover this noise level: {name: [B, ...]}.
 
         watched: options of the run's own evaluation; who counts there counts here.
@@ -70,7 +70,7 @@ class OtherModel:
             for kind, by_key in ours.items():
                 own = {key: results for key, results in by_key.items() if str(key).startswith(adapter.KEY)}
                 stack.enter_context(adapter.override(places.setdefault(kind, {}), own))
-            results = comfy.samplers.calc_cond_batch(self.patcher.model, [*wanted.values()], x, sigma, self.options)
+            results = comfy.samplers.calc_cond_batch(self.patcher.model, [*wanted.values()], x, timestep, self.options)
         return dict(zip(wanted, results, strict=True))
 
     def close(self) -> None:

@@ -102,7 +102,7 @@ def item_noise(x: Tensor, seed: int) -> Callable[[], Tensor]:  # x [B, ...] -> (
     def draw() -> Tensor:
         items = [torch.randn(x.shape[1:], generator=g) for g in streams]
         eps = torch.stack(items) if items else torch.empty(x.shape)
-        return eps.to(device=x.device, dtype=x.dtype)
+        return eps.to(device=x.device, dtype=x.dtype, non_blocking=x.is_cuda)
 
     return draw
 

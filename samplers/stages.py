@@ -4,6 +4,9 @@ Noise levels do not tell: the second stage of heun and the first evaluation of i
 response says it in advance. Where there is none, or the run departs from it, what tells is where the callback stands
 among the evaluations: such a sampler is taken to report once a step, after all its stages; one that evaluates once a
 step is both. Of a sampler that does not report the levels are all there is.
+
+The response also says the noise levels, so that none is read off the device. Where there is none, each evaluation waits
+once for its level, and each report for the one that it names.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """From the steps of a run to the numbers and pictures of a trace.
 
-Everything is taken on the device where the sampler works and fetched when somebody reads it, so that watching never
-waits. A small run only keeps its steps while it goes on: its numbers are made when they are asked for. So does a run on
-a Mac's GPU, which has no float64: its steps come over together, once for every WAITING elements of its states.
+Everything is taken on the device where the sampler works and fetched when somebody reads it, in one copy, so that
+watching never waits. A small run only keeps its steps while it goes on: its numbers are made when they are asked for.
+So does a run on a Mac's GPU, which has no float64: its steps come over together, once for every WAITING elements of its
+states; and a device other than CUDA is waited for when the tensors of a step are captured.
 """
 
 from __future__ import annotations
@@ -171,6 +172,8 @@ class Accumulator:
     @of_no_mode
     def settle(self) -> None:
         """Take the numbers of the steps that wait. After a fault there are none, only the noise levels.
+
+        Together the steps leave a device without float64, where nothing can be summed for them.
 
         Steps after a fault stay without numbers even if it was a passing one: those across steps would skip a step.
         """

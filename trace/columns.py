@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..guidance.extrapolation import predicted_difference
+from ..guidance.vectors import on_cpu
 from . import metrics
 from .acted import MASKED, prove_scales
 from .gram import HISTORY, GramRecord, fill_absent, plus, point, with_history, with_zeros
@@ -22,8 +23,9 @@ FIT = 1e-4  # residual below which a move counts as a multiple of D - x
 def columns_of(taken: list[Row], setting: Setting) -> dict[str, Tensor]:
     """The columns of these steps, {name: [n] or [n, B, ...] float64 on the CPU}; they are fetched from the device here.
 
-    Steps in a row that have the same vectors are fetched together, because every transfer waits for the device.
+    All of it in one copy, because every one waits for the device.
     """
+    taken = on_cpu(taken)
     levels = torch.tensor([row.levels for row in taken], dtype=torch.float64)
     rows = dict(zip(LEVELS, levels.unbind(dim=1), strict=True))
     record, count = _record_of(taken, setting), int(rows.pop("count")[0])
@@ -66,7 +68,7 @@ def _record_of(taken: list[Row], setting: Setting) -> GramRecord:  # -> [n, B]
     for (present, others), rows in alike:
         places = ([names.index(name) for name in present], len(names)), ([*map(every.index, others)], len(every))
         parts.append(with_zeros(torch.stack([row.products for row in rows]), *places))
-    return with_history(names, torch.cat(parts).cpu())
+    return with_history(names, torch.cat(parts))
 
 
 def unknown_columns(levels: list[tuple[float, ...]], setting: Setting, batch: int) -> dict[str, Tensor]:
@@ -86,7 +88,7 @@ def unknown_columns(levels: list[tuple[float, ...]], setting: Setting, batch: in
 
 def _term_columns(taken: list[Row], setting: Setting) -> dict[str, Tensor]:
     """What the energies said, and with which weight their gradients acted."""
-    values = torch.stack([row.energy_values for row in taken]).cpu().double()
+    values = torch.stack([row.energy_values for row in taken]).double()
     return {column: values[:, i] for i, column in enumerate(setting.columns)}
 
 
@@ -108,8 +110,8 @@ def _pass_columns(
 
 def _tensor_columns(taken: list[Row], noisier: Tensor) -> dict[str, Tensor]:
     """What inner products cannot give.  noisier: the noisier end of each step, [n, 1]."""
-    beyond, beyond_of_cond = torch.stack([row.beyond for row in taken]).cpu().unbind(dim=1)
-    unexplained = torch.stack([row.residual for row in taken]).cpu()
+    beyond, beyond_of_cond = torch.stack([row.beyond for row in taken]).unbind(dim=1)
+    unexplained = torch.stack([row.residual for row in taken])
     return {
         "m10": beyond,
         "m10c": metrics.saturation_excess(beyond, beyond_of_cond),

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..knobs import knob, refuse_unlisted, socket
 from ..printing import text_of
-from ..vectors import promote
+from ..vectors import constants, promote, put_beside
 from .pictures import region, resize_mask, why_black
 from .protocol import CLEAN, At, Energy, Network, PictureEnergy
 
@@ -128,7 +128,7 @@ class CombinedEnergy(PictureEnergy):
     def log_prob(self, x: Tensor, at: At = CLEAN) -> Tensor:
         """The combination; each part is asked where it can read: a clean one is never shown a noisy sample."""
         log_probs = torch.stack([energy.log_prob(x, at) for energy in self.energies], dim=1)
-        weights = torch.tensor(self.weights, dtype=log_probs.dtype, device=log_probs.device)
+        weights = constants(tuple(self.weights), log_probs.dtype, log_probs.device)
         if not self.mixture:
             return (log_probs * weights).sum(dim=1)
         return (log_probs + (weights / weights.sum()).log()).logsumexp(dim=1)
@@ -176,7 +176,7 @@ class AugmentedEnergy(Wrapped):
         view = view.flip(-1) if self.mirror and mirrored % 2 else view
         if not self.noise:
             return view
-        return view + self.noise * torch.randn(x.shape[1:], generator=draws).to(view)
+        return view + self.noise * put_beside(torch.randn(x.shape[1:], generator=draws), view)
 
 
 def draws_at(seed: int, sigma: float) -> torch.Generator:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
 
 from ..knobs import knob, refuse_unlisted, socket
 from ..labels import MOST, entries_of, label_indices
-from ..vectors import promote
+from ..vectors import constants, promote
 from .protocol import CLEAN, At, Classifier, Network, PictureEnergy
 
 LABEL_KINDS = ("label", "not label", "joint logit", "multi-label")
@@ -90,10 +91,13 @@ class LabelEnergy(PictureEnergy):
         return score if self.kind == "joint logit" else score - logits.logsumexp(dim=1)
 
     def _select_labels(self, logits: Tensor) -> Tensor:  # [B, K] -> [B, K] bool
-        turns = torch.zeros(len(self.wanted), logits.shape[1], dtype=torch.bool)
-        for turn, labels in zip(turns, self.wanted, strict=True):
-            turn[list(labels)] = True
-        return turns[torch.arange(len(logits)) % len(turns)].to(logits.device)
+        return _labels_in_turn(self.wanted, *logits.shape, logits.device)
+
+
+@lru_cache(64)
+def _labels_in_turn(wanted: tuple[tuple[int, ...], ...], batch: int, count: int, device: torch.device) -> Tensor:
+    turns = [tuple(label in labels for label in range(count)) for labels in wanted]
+    return constants(tuple(turns[i % len(turns)] for i in range(batch)), torch.bool, device)
 
 
 def wanted_labels(text: str, labels: tuple[str, ...]) -> tuple[tuple[int, ...], ...]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..knobs import Paper, knob, refuse_unlisted, socket
 from ..labels import entries_of
 from ..printing import safe_text
-from ..vectors import flat, promote
+from ..vectors import flat, promote, put_beside
 from .pictures import check_proportions, grey, in_turn, resize
 from .protocol import CLEAN, At, Classifier, Network, NetworkEnergy, ask_without_gradient, spread_knob
 
@@ -130,8 +130,9 @@ class TextEnergy(NetworkEnergy):
     def log_prob(self, x: Tensor, at: At = CLEAN) -> Tensor:
         """log p(text | x) at temperature 1; the logits divided by the temperature otherwise.  x: [B, 3, H, W]"""
         seen = promote(self.network.image_features(x))
-        logits = self.network.scale * seen @ self.features.to(seen).T
-        own = logits[torch.arange(len(x)), torch.arange(len(x)) % len(self.texts)] / at.temperature
+        logits = self.network.scale * seen @ put_beside(self.features, seen).T
+        rows = torch.arange(len(x), device=logits.device)
+        own = logits[rows, rows % len(self.texts)] / at.temperature
         if self.kind == "cosine":
             return own
         others = logits[:, len(self.texts) :] / at.temperature
@@ -197,8 +198,8 @@ class SegmentationEnergy(NetworkEnergy):
         check_proportions("segmentation map", self.wanted, x)
         logits = promote(self.network.logits(x, at.sigma, at.alpha)) / at.temperature
         log_p = resize(logits, self.wanted.shape[-2:]).log_softmax(dim=1)
-        wanted = in_turn(self.wanted.to(x.device), len(x)).expand(len(x), -1, -1).clamp(min=0)
-        return flat(log_p.gather(1, wanted[:, None])[:, 0] * in_turn(self.shares.to(log_p), len(x))).sum(dim=1)
+        wanted = in_turn(self.wanted.to(x.device, non_blocking=x.is_cuda), len(x)).expand(len(x), -1, -1).clamp(min=0)
+        return flat(log_p.gather(1, wanted[:, None])[:, 0] * in_turn(put_beside(self.shares, log_p), len(x))).sum(dim=1)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -257,7 +258,7 @@ class DepthEnergy(NetworkEnergy):
         check_proportions("depth map", self.reference, x)
         depth = promote(self.network.depth(x))
         sign = 1 if self.near == self.network.inverse else -1
-        wanted = resize(sign * self.reference.to(depth)[:, None], depth.shape[-2:])[:, 0]
+        wanted = resize(sign * put_beside(self.reference, depth)[:, None], depth.shape[-2:])[:, 0]
         apart = normalise_depth(depth) - in_turn(normalise_depth(wanted), len(x))
         if self.distance == "L1":
             return -flat(apart).abs().mean(dim=1) / self.spread

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ..vectors import gradient_mode, where_float64_is
+from ..vectors import gradient_mode, put_beside, where_float64_is
 
 IGNORED = -1  # class of a place that does not count
 PROPORTION = 0.05  # by which a map's sides may be rounded
@@ -75,7 +75,7 @@ def resize_mask(mask: Tensor, x: Tensor) -> Tensor:  # [n, H, W] -> [B or 1, 1, 
     """A mask at the size of pictures [B, C, h, w], cropped to their proportions and repeated to fill the batch."""
     if x.ndim != 4:
         raise ValueError(f"A mask needs pictures [batch, channels, height, width] but the sample has {x.ndim} axes.")
-    return in_turn(resize(crop_to(mask, x)[:, None].to(x), x.shape[-2:]), len(x))
+    return in_turn(resize(put_beside(crop_to(mask, x)[:, None], x), x.shape[-2:]), len(x))
 
 
 def in_turn(values: Tensor, count: int) -> Tensor:  # [n, ...] -> [count or 1, ...]

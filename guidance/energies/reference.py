@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from ..vectors import flat, promote
+from ..vectors import flat, promote, put_beside
 from .pictures import crop_to, in_turn, resize, resize_mask, why_black
 from .protocol import CLEAN, At, Network, NetworkEnergy, PictureEnergy, ask_without_gradient, spread_knob
 
@@ -63,7 +63,7 @@ class MeasuredEnergy(PictureEnergy):
 
     def log_prob(self, x: Tensor, at: At = CLEAN) -> Tensor:
         """Minus the error in units of the measurement's noise.  x: [B, C, H, W]"""
-        wanted = in_turn(crop_to(self.reference.to(x), x), len(x))
+        wanted = in_turn(crop_to(put_beside(self.reference, x), x), len(x))
         seen = resize(x, wanted.shape[-2:])
         mask = x.new_ones(1, 1, 1) if self.mask is None else resize_mask(self.mask, seen)[:, 0]
         square = (wanted - seen).square()
@@ -95,7 +95,7 @@ class ColourEnergy(PictureEnergy):
 
     def log_prob(self, x: Tensor, at: At = CLEAN) -> Tensor:
         """Minus the squared distance of the histograms.  x: [B, C, H, W]"""
-        wanted = in_turn(self._histogram(self.reference.to(x)), len(x))
+        wanted = in_turn(self._histogram(put_beside(self.reference, x)), len(x))
         return -flat(self._histogram(x) - wanted).square().sum(dim=1) / (2 * self.spread**2)
 
     def _histogram(self, x: Tensor) -> Tensor:  # [B, C, H, W] -> [B, C, bins]
@@ -131,7 +131,7 @@ class TintEnergy(PictureEnergy):
 
     def log_prob(self, x: Tensor, at: At = CLEAN) -> Tensor:
         """Minus the squared distance of the mean colours.  x: [B, 3, H, W]"""
-        wanted = in_turn(self.reference.to(x).mean(dim=(2, 3)), len(x))
+        wanted = in_turn(put_beside(self.reference, x).mean(dim=(2, 3)), len(x))
         weight = torch.ones_like(x[:1, :1]) if self.mask is None else resize_mask(self.mask, x)
         tint = (x * weight).sum(dim=(2, 3)) / weight.sum(dim=(2, 3)).clamp(min=1e-6)
         return -(tint - wanted).square().mean(dim=1) / (2 * self.spread**2)
@@ -180,7 +180,8 @@ class FeatureEnergy(NetworkEnergy):
     def log_prob(self, x: Tensor, at: At = CLEAN) -> Tensor:
         """Minus the squared distance of the features.  x: [B, 3, H, W]"""
         features = self._features(x)
-        return -(features - in_turn(self.wanted.to(features), len(x))).square().sum(dim=1) / (2 * self.spread**2)
+        apart = features - in_turn(put_beside(self.wanted, features), len(x))
+        return -apart.square().sum(dim=1) / (2 * self.spread**2)
 
     def _features(self, x: Tensor) -> Tensor:
         return nn.functional.normalize(promote(self.network.features(x)), dim=1)
@@ -215,7 +216,7 @@ class StyleEnergy(NetworkEnergy):
         return -apart.mean(dim=0) / (2 * self.spread**2)
 
     def _apart(self, grams: Tensor, wanted: Tensor, count: int) -> Tensor:  # [B, C, C], [n, C, C] -> [B]
-        wanted = wanted.to(grams)
+        wanted = put_beside(wanted, grams)
         error = flat(grams - in_turn(wanted, count)).square().sum(dim=1)
         return error / in_turn(flat(wanted).square().sum(dim=1), count)
 

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..vectors import gradient_mode, norm, per_item, promote, rms, where_float64_is
+from ..vectors import gradient_mode, numbers, per_item, promote, put_beside, rms
 
 LogProb = Callable[[Tensor], Tensor]  # [B, ...] -> [B], each from its own item alone
 LEAST_ALPHA = 0.02  # below it sigma^2 / alpha multiplies what a network's gradient leaves instead of an exact 0
@@ -120,7 +120,7 @@ def smooth_over_cloud(log_prob: LogProb, noise: Tensor, radius: float) -> LogPro
     """
 
     def mean_log_prob(x0: Tensor) -> Tensor:
-        log_probs = torch.stack([log_prob(x0 + radius * eps.to(x0)) for eps in noise])
+        log_probs = torch.stack([log_prob(x0 + radius * put_beside(eps, x0)) for eps in noise])
         return log_probs.logsumexp(dim=0) - math.log(len(noise))
 
     return mean_log_prob
@@ -138,7 +138,7 @@ def bound_push(push: Tensor, kind: str, longest: Tensor | float) -> Tensor:  # [
     if kind == "none":
         return push
     size = rms(push)
-    longest = torch.as_tensor(where_float64_is(longest), dtype=size.dtype, device=size.device)
+    longest = numbers(longest, size)
     wanted = torch.minimum(size, longest) if kind == "clip" else longest
     factor = torch.where(size == 0, torch.ones_like(size), wanted / size)
     return (promote(push) * per_item(factor, promote(push))).to(push.dtype)
@@ -146,4 +146,4 @@ def bound_push(push: Tensor, kind: str, longest: Tensor | float) -> Tensor:  # [
 
 def is_dead(shift: Tensor) -> Tensor:  # [B, ...] -> [B] bool
     """Whether a classifier asks for nothing at all: exactly zero, which no smooth network gives by chance."""
-    return norm(shift) == 0
+    return (shift == 0).flatten(1).all(dim=1)

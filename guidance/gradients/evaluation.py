@@ -18,9 +18,6 @@ from ..vectors import gradient_mode, rms, share_along
 from .estimators import bound_push
 from .term import BACKPROP, NOISY, STAND_IN, GradientTerm, Place, Strength, Term
 
-NOTHING_TO_MEASURE_BY = (
-    "rms_ratio scales by c - u, which is 0 if positive and negative are the same: nothing is added. Choose clip or none"
-)
 BLIND = f"the denoiser keeps no gradient (it runs under torch.no_grad): {STAND_IN}"
 
 
@@ -59,15 +56,15 @@ class Answer(NamedTuple):
     """What one term said in one evaluation.
 
     shift: of x0-hat at gamma 1, [B, ...]; None for a term that only measures. log_prob: [B]. non_finite: how many
-    numbers of the shift were not finite; they are 0. notes: sentences about it. weight: of the shift in the push that
-    acted, [B].
+    numbers of the shift were not finite, which are 0. no_difference: whether c - u, by which the push is measured, is
+    0. weight: of the shift in the push that acted, [B]. What is counted is on the device: to read it is to wait.
     """
 
     name: str
     shift: Tensor | None
     log_prob: Tensor
-    non_finite: int = 0
-    notes: tuple[str, ...] = ()
+    non_finite: Tensor | None = None
+    no_difference: Tensor | None = None
     weight: Tensor | None = None
 
 
@@ -102,8 +99,7 @@ class ActiveTerm(NamedTuple):
         with self.picture.ready() if self.evaluation != NOISY else nullcontext():
             gradient = term.shift(place, self.evaluation, again=True, gamma=self.strength.gamma)
         shift = gradient.shift.detach()
-        broken = int((~shift.isfinite()).sum())
-        return Answer(self.name, shift.nan_to_num(0.0, 0.0, 0.0) if broken else shift, gradient.log_prob, broken)
+        return Answer(self.name, shift.nan_to_num(0.0, 0.0, 0.0), gradient.log_prob, (~shift.isfinite()).sum())
 
 
 class GuidedPrediction(NamedTuple):
@@ -190,27 +186,27 @@ class GradientEvaluation:
         return GuidedPrediction(total, tuple(terms), answers)
 
     def _add_term(self, total: Tensor, one: ActiveTerm, answer: Answer, seen: Denoised) -> tuple[Tensor, Answer]:
-        """x0-hat with what a term adds, and its answer with sentences about that."""
+        """x0-hat with what a term adds, and its answer with what was counted of that."""
         if answer.shift is None:
             return total, answer
-        push, notes = self._push(one, answer.shift, seen)
-        return total + push.to(total), answer._replace(notes=notes, weight=share_along(push, answer.shift))
+        push, no_difference = self._push(one, answer.shift, seen)
+        weight = share_along(push, answer.shift)
+        return total + push.to(total), answer._replace(no_difference=no_difference, weight=weight)
 
-    def _push(self, one: ActiveTerm, shift: Tensor, seen: Denoised) -> tuple[Tensor, tuple[str, ...]]:
-        """What is added to x0-hat for a shift, and sentences about it."""
+    def _push(self, one: ActiveTerm, shift: Tensor, seen: Denoised) -> tuple[Tensor, Tensor | None]:
+        """What is added to x0-hat for a shift, and whether there was nothing to measure it by."""
         term: Any = one.term
         if not one.strength.share:
-            return torch.zeros_like(shift), ()
+            return torch.zeros_like(shift), None
         push = (one.strength.gamma * one.strength.share) * shift
         if term.normalise == "none":
-            return push, ()
+            return push, None
         if term.normalise == "clip":
-            return bound_push(push, "clip", term.limit * self.sigma_data), ()
+            return bound_push(push, "clip", term.limit * self.sigma_data), None
         delta = torch.zeros_like(shift)  # where somebody else answered for the denoiser, nobody knows u and c
         if seen.cond is not None and seen.uncond is not None:
             delta = (seen.cond - seen.uncond).detach()
-        notes = () if delta.any() else (NOTHING_TO_MEASURE_BY,)
-        return bound_push(push, "rms_ratio", abs(term.weight) * term.limit * rms(delta)), notes
+        return bound_push(push, "rms_ratio", abs(term.weight) * term.limit * rms(delta)), ~delta.any()
 
 
 def reads_difference(terms: Sequence[ActiveTerm]) -> bool:

@@ -1,10 +1,14 @@
-"""Gradient terms at work in one run: when they are asked, how strongly they act, what they said."""
+"""Gradient terms at work in one run: when they are asked, how strongly they act, what they said.
+
+What goes wrong in a gradient is counted on the device and read when the run is over, so that no step waits.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,6 +22,9 @@ StrengthLaw = Callable[[GradientTerm, str, float], Strength]  # term, evaluation
 UNPUSHED = (
     "Classifier guidance: {name} pushed nothing in {count} of {steps} steps: above sigma "
     f"{1 - LEAST_ALPHA:g} the gradient of a flow model would amplify the network's error. Evaluation x0 acts there too."
+)
+NOTHING_TO_MEASURE_BY = (
+    "rms_ratio scales by c - u, which is 0 if positive and negative are the same: nothing is added. Choose clip or none"
 )
 UNASKED = (
     "Classifier guidance: {name} was asked in none of the {count} steps of its window. Something on the MODEL, such as "
@@ -39,12 +46,34 @@ class IdleSteps:
     out_of_reach: dict[Term, int] = field(default_factory=dict)
 
 
+class Counts(NamedTuple):
+    """Of an answer.  batch: samples. numbers: [3] int64 on its device, in the order of `counts_of`"""
+
+    name: str
+    sigma: float
+    batch: int
+    numbers: Tensor
+
+
+def counts_of(answer: Answer, sigma: float, fresh: bool) -> Counts:
+    """Numbers that are not finite, samples whose shift is zero, and whether there was nothing to measure the push by.
+
+    fresh: it is no answer of an earlier step, whose shift was counted there.
+    """
+    shift: Any = answer.shift
+    none = torch.zeros((), dtype=torch.int64, device=shift.device)
+    own = (answer.non_finite, is_dead(shift).sum()) if fresh else (none, none)
+    seen = [none if one is None else one.long() for one in (*own, answer.no_difference)]
+    return Counts(answer.name, sigma, len(shift), torch.stack(seen))
+
+
 class GradientRun:
     """The gradient terms of a chain in one run, and all that is remembered of them from step to step.
 
     pictures: what each term is shown of x0-hat. sigma_data: of clean data. tell(sentence): says it beside the trace
     too. names: of the terms, in wire order. latest: their answers in the latest evaluation. answers: answers that are
-    used again, by term and evaluation. notes: sentences for the trace.
+    used again, by term and evaluation. notes: sentences for the trace. counts: taken on the device and not read yet,
+    since that waits: `read_counts` does once for all steps of a run.
     """
 
     def __init__(self, pictures: Mapping[Term, OwnPixels], sigma_data: float, tell: Callable[[str], object]):
@@ -55,6 +84,7 @@ class GradientRun:
         self.notes: dict[str, None] = {}
         self.dead: set[str] = set()  # terms whose gradient was said to be zero: the first time tells
         self.non_finite: Counter[str] = Counter()  # numbers that were not finite, by term
+        self.counts: list[Counts] = []
         self.idle = IdleSteps()
         for term in self.gradient_terms:
             if term.unread_options:
@@ -104,24 +134,30 @@ class GradientRun:
         for words in prediction.notes:
             self.tell(words)
         for one, answer in zip(prediction.terms, prediction.answers, strict=True):
-            if isinstance(one.term, GradientTerm) and one.earlier_answer is None:
-                self._check(answer, sigma)
-                if one.term.every > 1:
+            if isinstance(one.term, GradientTerm):
+                self.counts.append(counts_of(answer, sigma, one.earlier_answer is None))
+                if one.earlier_answer is None and one.term.every > 1:
                     self.answers[one.term, one.evaluation] = answer
-            for words in answer.notes:
-                self.tell(words)
         return prediction.guided
 
-    def _check(self, answer: Answer, sigma: float) -> None:
-        """Say once a run that a gradient is not finite, or exactly zero."""
-        name, broken = answer.name, answer.non_finite
+    def read_counts(self) -> None:
+        """Say once a run that a gradient is not finite, exactly zero, or has nothing to be measured by.  Waits once."""
+        counts, self.counts = self.counts, []
+        numbers = torch.stack([one.numbers for one in counts]).tolist() if counts else []
+        for one, (broken, dead, no_difference) in zip(counts, numbers, strict=True):
+            self._check(one, broken, dead)
+            if no_difference:
+                self.tell(NOTHING_TO_MEASURE_BY)
+
+    def _check(self, one: Counts, broken: int, dead: int) -> None:
+        name, sigma = one.name, one.sigma
         if broken:
             if not self.non_finite[name]:
                 self.tell(f"{name} has {broken} values that are not finite at sigma {sigma:.3g}; they are set to 0")
             self.non_finite[name] += broken
-        elif answer.shift is not None and name not in self.dead and (dead := int(is_dead(answer.shift).sum())):
+        elif dead and name not in self.dead:
             self.dead.add(name)
-            some = "" if dead == len(answer.shift) else f" in {dead} of {len(answer.shift)} samples"
+            some = "" if dead == one.batch else f" in {dead} of {one.batch} samples"
             energy = next(term.energy for term, own in self.names.items() if own == name)
             self.tell(DEAD.format(name=name, some=some, sigma=sigma, why=getattr(energy, "why_zero", "") or GUESS))
 
@@ -137,7 +173,8 @@ class GradientRun:
         self.notes[text] = None
 
     def sentences(self) -> list[str]:
-        """For the trace, the counts of the whole run last."""
+        """For the trace, the counts of the whole run last.  Waits where something was counted."""
+        self.read_counts()
         bad = (f"{name} had {count} values that are not finite" for name, count in self.non_finite.items())
         idle = [UNPUSHED.format(name=name, count=len(at), steps=n) for (name, n), at in self.idle.without_push.items()]
         unasked = ((self.names[term], count) for term, count in self.idle.out_of_reach.items() if count)

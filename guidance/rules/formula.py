@@ -16,7 +16,7 @@ from torch import Tensor
 from ..knobs import knob
 from ..predictions import Predictions
 from ..printing import shorten
-from ..vectors import dot, flat, norm, per_item, project, reject, wide
+from ..vectors import dot, flat, norm, numbers, per_item, project, reject, wide
 from .kinds import Combine
 
 PLAIN = "u + gamma * d"
@@ -130,9 +130,9 @@ class Formula(Combine):
 
     def _value(self, p: Predictions, gamma: float) -> Tensor:
         x, u, c = (wide(v) for v in (p.x, *p.pair))
-        numbers = {"gamma": x.new_tensor(gamma), "pi": x.new_tensor(math.pi)}
+        scalars = {"gamma": numbers(gamma, x), "pi": numbers(math.pi, x)}
         levels = {"sigma": per_item(p.sigma, x), "alpha": per_item(p.alpha, x)}
-        return _evaluate(self.tree, {"x": x, "u": u, "c": c, "d": c - u, **levels, **numbers})
+        return _evaluate(self.tree, {"x": x, "u": u, "c": c, "d": c - u, **levels, **scalars})
 
 
 def _reason(error: Exception) -> str:
@@ -185,7 +185,7 @@ def _evaluate(node: ast.expr, names: Mapping[str, Tensor]) -> Tensor:
         case ast.Name(id=name):
             return names[name]
         case ast.Constant(value=value):
-            return names["x"].new_tensor(float(value))  # pyright: ignore[reportArgumentType]
+            return numbers(float(value), names["x"])  # pyright: ignore[reportArgumentType]
         case ast.Call(func=ast.Name(id=name), args=arguments):
             values = [_evaluate(argument, names) for argument in arguments]
             function = FUNCTIONS[name]

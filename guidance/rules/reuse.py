@@ -1,4 +1,8 @@
-"""Fewer unconditional passes: skip some and predict the difference, stop when guidance has nothing left to add."""
+"""Fewer unconditional passes: skip some and predict the difference, stop when guidance has nothing left to add.
+
+Whether all items have stopped decides what is evaluated, so a step reads that, and waits for the device, until they
+have; without a stop nothing is read.
+"""
 
 from __future__ import annotations
 
@@ -31,11 +35,12 @@ class Measured(NamedTuple):
 
 class End(NamedTuple):
     """How near each item is to its end.  disagreement: its noise predictions have disagreed. streak: evaluated steps in
-    a row at which they agreed since. at_end: it has ended."""
+    a row at which they agreed since. at_end: it has ended. over: all have."""
 
     disagreement: Tensor  # [B] bool
     streak: Tensor  # [B] int64
     at_end: Tensor  # [B] bool
+    over: bool = False
 
 
 class Memory(NamedTuple):
@@ -119,7 +124,8 @@ class Reuse(BeforeAlways):
 
     def needs(self, state: Memory, sigma: float, wanted: frozenset[str]) -> frozenset[str]:
         """Without u where it is predicted, or where every item has ended."""
-        return wanted - {"uncond"} if not self.neutral and (self._skips(state) or _all_stopped(state)) else wanted
+        spared = not self.neutral and (self._skips(state) or (state.end is not None and state.end.over))
+        return wanted - {"uncond"} if spared else wanted
 
     def step(self, state: Memory, p: Predictions, gamma: float) -> tuple[Predictions, Memory]:
         """Measure the difference where u is there, predict it where this rule had it skipped."""
@@ -156,7 +162,8 @@ def _nearer(end: End | None, agreed: Tensor, patience: int) -> End:
         end = End(torch.zeros_like(agreed), torch.zeros_like(agreed).long(), torch.zeros_like(agreed))
     differed = end.disagreement | ~agreed
     streak = torch.where(agreed & differed, end.streak + 1, 0)
-    return End(differed, streak, end.at_end | (streak >= patience))
+    at_end = end.at_end | (streak >= patience)
+    return End(differed, streak, at_end, bool(at_end.all()))
 
 
 def agreement(p: Predictions) -> Tensor:  # -> [B] float64 in [-1, 1], nan where a noise prediction is zero
@@ -190,7 +197,3 @@ def _end_items(p: Predictions, end: End | None) -> Predictions:
         return p
     at_rest = end.at_end.to(p.cond.device).reshape(-1, *(1,) * (p.cond.ndim - 1))
     return replace(p, uncond=torch.where(at_rest, p.cond, p.uncond))
-
-
-def _all_stopped(state: Memory) -> bool:
-    return state.end is not None and bool(state.end.at_end.all())

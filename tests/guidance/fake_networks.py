@@ -2,6 +2,8 @@
 
 import torch
 
+from guidance_geometry.guidance.vectors import put_beside
+
 
 def weights(*shape, seed=0):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
@@ -23,7 +25,7 @@ class Towers(Fake):
         self.bias, self.asked = bias, []
 
     def image_features(self, x0):
-        return torch.nn.functional.normalize((x0.flatten(1) @ weights(5, 192).T.to(x0)).tanh(), dim=1)
+        return torch.nn.functional.normalize((x0.flatten(1) @ put_beside(weights(5, 192).T, x0)).tanh(), dim=1)
 
     def text_features(self, texts):
         self.asked += texts
@@ -35,7 +37,7 @@ class Segmenter(Fake):
     """Classes at every second place."""
 
     def logits(self, x, sigma, alpha):
-        return torch.nn.functional.conv2d(x, weights(4, 3, 3, 3).to(x), stride=2, padding=1)
+        return torch.nn.functional.conv2d(x, put_beside(weights(4, 3, 3, 3), x), stride=2, padding=1)
 
 
 class Depth(Fake):
@@ -45,7 +47,7 @@ class Depth(Fake):
         self.scale, self.offset, self.inverse = scale, offset, inverse
 
     def depth(self, x0):
-        found = torch.nn.functional.conv2d(x0, weights(1, 3, 3, 3).to(x0), padding=1)[:, 0]
+        found = torch.nn.functional.conv2d(x0, put_beside(weights(1, 3, 3, 3), x0), padding=1)[:, 0]
         return self.scale * found.tanh() + self.offset
 
 
@@ -53,8 +55,8 @@ class Extractor(Fake):
     """Features of the whole, and maps of two sizes."""
 
     def features(self, x0):
-        return (x0.flatten(1) @ weights(6, 192).T.to(x0) / 4).tanh()
+        return (x0.flatten(1) @ put_beside(weights(6, 192).T, x0) / 4).tanh()
 
     def maps(self, x0):
-        fine = torch.nn.functional.conv2d(x0, weights(4, 3, 3, 3).to(x0) / 5, padding=1).tanh()
-        return fine, torch.nn.functional.conv2d(fine, weights(5, 4, 3, 3).to(x0) / 6, stride=2, padding=1)
+        fine = torch.nn.functional.conv2d(x0, put_beside(weights(4, 3, 3, 3), x0) / 5, padding=1).tanh()
+        return fine, torch.nn.functional.conv2d(fine, put_beside(weights(5, 4, 3, 3), x0) / 6, stride=2, padding=1)

@@ -1,7 +1,5 @@
 """Whole runs on a make-believe Mac, whose GPU has no float64 and does not meet the CPU's tensors, against the CPU's."""
 
-from typing import Any
-
 import folder_paths
 import pytest
 import torch
@@ -9,21 +7,20 @@ import torch
 from guidance_geometry.dev.fixtures.mac_tensor import mac_host
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.registry import FIGURES, draw_figure
-from guidance_geometry.guidance.energies.label import LabelEnergy, wanted_labels
+from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.guidance.gradients.estimators import EVALUATIONS, NORMALISATIONS
 from guidance_geometry.host.judging import ask_judge
 from guidance_geometry.host.trace_pictures import pictures_of
-from guidance_geometry.nodes.lab import GGMixtureModel
 from guidance_geometry.nodes.load_classifier import GGLoadClassifier
 from guidance_geometry.nodes.records import GGReadTrace, GGRecord
 from guidance_geometry.nodes.report import GGReport
 from guidance_geometry.nodes.see import GGDifferenceImages
-from guidance_geometry.nodes.start import GGClassLabel, GGLoadDenoiser
 from guidance_geometry.nodes.sweep import GGSweep
 from guidance_geometry.nodes.train_classifier import GGTrainNoisyClassifier
 from guidance_geometry.tests.shares import share, share_of
 
 from .chains import chain_of
+from .devices import energy, mixture, pocket
 from .rule_knobs import ALL, acting, chain
 from .runs import guided, ksampler, names, readable
 
@@ -50,24 +47,6 @@ def same(here, there):
 def near(here, there, part=1e-4):
     """The same of networks, whose float32 sums a device may order as it likes: within a part of the largest number."""
     return float((here - there).abs().max()) <= part * float(here.abs().max())
-
-
-def mixture(kind="ve", seed=0):
-    """MODEL, positive, negative, and a LATENT of two pictures."""
-    model, classifier = GGMixtureModel.execute(shape="3x8x8", classes=3, kind=kind, seed=seed).args
-    parts = model, *GGClassLabel.execute(model, "0;1").args
-    return (*parts, {"samples": torch.zeros(2, 3, 8, 8)}), classifier
-
-
-def pocket(label="robot") -> Any:
-    model = GGLoadDenoiser.execute("pocket-1", "auto", "auto", "fp32")[0]
-    return model, *GGClassLabel.execute(model, label).args, {"samples": torch.zeros(1, 3, 32, 32)}
-
-
-def energy(name, label="robot"):
-    """What one of the demo's classifiers finds of a label."""
-    found = GGLoadClassifier.execute(f"pocket-{name}-1")[0]
-    return LabelEnergy(found, wanted_labels(label, found.labels))
 
 
 @pytest.mark.parametrize("kind", ["ve", "flow"])

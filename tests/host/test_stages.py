@@ -26,10 +26,11 @@ from guidance_geometry.host import adapter
 from guidance_geometry.host.dry_run import response
 from guidance_geometry.nodes import blog_samplers
 from guidance_geometry.nodes.guidance_patch import GGGuidancePatch
+from guidance_geometry.nodes.sampling import GGGuider, GGInspectedSampler
 from guidance_geometry.samplers.stages import Stages, cannot_wait, zero_init_note
 
 from .collected import collect
-from .runs import CFG, guided, ksampler, names
+from .runs import CFG, custom, guided, ksampler, names
 from .schedules import node_samplers, sampler_nodes, sampling_of, schedule
 
 LATE = "dpm_adaptive"  # reports a step after its stages; all others of the host after the first evaluation
@@ -417,3 +418,21 @@ def test_a_scale_that_belongs_to_a_step_is_that_of_all_its_stages(labelled, empt
     expected = [(i, of_step(i, trace.header["sigmas"])) for i, _ in seen]
     assert len(seen) == trace.n - 1
     assert [gamma for _, gamma in seen] == pytest.approx([gamma for _, gamma in expected])
+
+
+def test_a_sampler_whose_levels_are_not_those_of_its_dry_run_is_found_out(labelled, empty_latent):
+    def crooked(model, x, sigmas, extra_args, callback, disable):
+        off = 1.0 if x.shape[1] == 1 else 1.01  # as the probes of a dry run have it
+        for i, (now, then) in enumerate(pairwise(sigmas * off)):
+            denoised = model(x, now * x.new_ones(len(x)), **extra_args)
+            callback({"x": x, "i": i, "sigma": now, "denoised": denoised})
+            x = denoised + (x - denoised) * then / now
+        return x
+
+    model, positive, negative = labelled["ve"]
+    guider = GGGuider.execute(model, positive, negative, 3.0)[0]
+    noise, sigmas = custom.Noise_RandomNoise(3), custom.KarrasScheduler.execute(4, 20.0, 0.05, 7.0)[0]
+    sampler = comfy.samplers.KSAMPLER(crooked)
+    trace = GGInspectedSampler.execute(noise, guider, sampler, sigmas, empty_latent("ve"))[2]
+    words = " ".join([*trace.header["faults"], *trace.header["notes"]])
+    assert words.lower().count("evaluation 1 was at another noise level") == 2, trace.header

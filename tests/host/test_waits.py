@@ -1,91 +1,127 @@
-"""How often a run reads a value from its device: each is a wait, in which the device has nothing to do."""
+"""How often a run keeps the CPU waiting until the device has done all before: time in which the device then idles.
 
-from collections import Counter
-from itertools import pairwise
+The device is a make-believe one, so that copies to it and from it are seen too. Counted are the waits of a run beyond
+those of the host's own run of the same model.
+"""
 
-import comfy.samplers
+from functools import partial
+from itertools import count
+
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from guidance_geometry.nodes.sampling import GGGuider, GGInspectedSampler
+from guidance_geometry.dev.fixtures.mac_tensor import mac_host
+from guidance_geometry.guidance.gradients.estimators import EVALUATIONS
+from guidance_geometry.host import live, recording, run_store
+from guidance_geometry.nodes.records import GGRecord
+from guidance_geometry.nodes.sampling import GGInspectedSampler
+from guidance_geometry.nodes.tap import GGTap
+from guidance_geometry.trace.accumulator import LIMITS
 
-from .rule_knobs import ALL, acting
-from .runs import custom, guided, ksampler
+from .chains import bright, chain_of
+from .devices import Shapes, alone, energy, mixture
+from .rule_knobs import ALL, acting, chain
+from .runs import ksampler
 
-WAITS = {"aten::_local_scalar_dense", "aten::item", "aten::is_nonzero", "aten::nonzero", "aten::equal"}
-
-
-class Waits(TorchDispatchMode):
-    """Counts the operations that need a value on the host; on a processor they are the same as on any device."""
-
-    def __init__(self):
-        super().__init__()
-        self.found = Counter()
-
-    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
-        name = operation.name().partition(".")[0]
-        masked = name in ("aten::index", "aten::index_put_") and any(
-            isinstance(index, torch.Tensor) and index.dtype == torch.bool for index in args[1]
-        )
-        if name in WAITS or masked:
-            self.found[name] += 1
-        return operation(*args, **(kwargs or {}))
+BEFORE = 6  # waits of a run before its first step: its schedule, the model's tables, where the host takes over
+RECORDED = {"node": GGInspectedSampler}
+PARTS = {
+    "none": {},
+    "clip": {"normalise": "clip"},
+    "rms_ratio": {"normalise": "rms_ratio"},
+    "every_k": {"every": 2},
+    "part of the run": {"start": 0.2, "end": 0.8},
+}
 
 
-def waits(run):
-    """The waits of a run whose sampler has been measured before."""
-    run()
-    with Waits() as counted:
-        run()
-    return counted.found.total()
+@pytest.fixture(scope="module")
+def device():
+    """Models on a device like CUDA."""
+    with torch.inference_mode(), mac_host(float64=True):
+        yield Shapes()
+
+
+@pytest.fixture(scope="module")
+def sockets(device):
+    """What rules are wired to, by the names of their inputs."""
+    worse, condition = mixture("ve", seed=5)[0][0], device["ve"][1]
+    found = dict.fromkeys(("weak_model", "perturbed_model", "MODEL"), worse)
+    found |= dict.fromkeys(("second", "empty", "CONDITIONING"), condition)
+    return found | {"rules": chain("GGRescale", {"phi": 0.7, "space": "v"})}
+
+
+@pytest.mark.parametrize("shape", ["SD15", "WAN21_T2V", "pocket"])
+@pytest.mark.parametrize("capture", LIMITS)
+def test_no_recorded_step_waits_whatever_its_shape(device, shape, capture):
+    run = partial(alone, device[shape], chain("GGCFGSchedule"), **RECORDED, capture=capture)
+    assert device.more(shape, run)[1] == 0
 
 
 @pytest.mark.parametrize("sampler", ["euler", "heun", "dpm_2", "dpmpp_2m", "euler_ancestral", "uni_pc"])
-@pytest.mark.parametrize("capture", ["numbers", "pictures", "tensors"])
-def test_recording_waits_no_more_often_in_longer_runs(labelled, empty_latent, sampler, capture):
-    model, positive, negative = labelled["pocket"]
-    latent = empty_latent("pocket")
-
-    def more(steps):
-        plain = waits(lambda: ksampler(model, positive, negative, latent, sampler, steps=steps))
-        return waits(lambda: guided(model, positive, negative, latent, sampler, steps=steps, capture=capture)) - plain
-
-    assert more(12) == more(6)
+def test_no_step_of_a_sampler_waits(device, sampler):
+    run = partial(alone, device["ve"], chain("GGRescale"), sampler=sampler)
+    assert device.more("ve", partial(run, **RECORDED), sampler)[1] == 0
+    before, each = device.more("ve", run, sampler)
+    assert before <= BEFORE
+    assert each == 0
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_rule_waits_no_more_often_in_longer_runs(labelled, empty_latent, wires, name):
-    model, positive, negative = labelled["pocket"]
-    noise, latent, rules = custom.Noise_RandomNoise(3), empty_latent("pocket"), acting(name, wires["pocket"])
-    guider = GGGuider.execute(model, positive, negative, 3.0, rules)[0]
-    sampler = custom.KSamplerSelect.execute("euler")[0]
-    plain = custom.CFGGuider.execute(model, positive, negative, 3.0)[0]
-
-    def more(steps):
-        sigmas = custom.KarrasScheduler.execute(steps, 20.0, 0.05, 7.0)[0]
-        given = sampler, sigmas, latent
-        counts = [
-            waits(lambda g=one: custom.SamplerCustomAdvanced.execute(noise, g, *given)) for one in (guider, plain)
-        ]
-        return counts[0] - counts[1]
-
-    assert more(12) == more(6)
+def test_no_step_of_a_rule_waits(device, sockets, name):
+    run = partial(alone, device["ve"], acting(name, sockets))
+    assert device.more("ve", partial(run, **RECORDED))[1] == 0
 
 
-def test_a_sampler_whose_levels_are_not_those_of_its_dry_run_is_found_out(labelled, empty_latent):
-    def crooked(model, x, sigmas, extra_args, callback, disable):
-        off = 1.0 if x.shape[1] == 1 else 1.01  # as the probes of a dry run have it
-        for i, (now, then) in enumerate(pairwise(sigmas * off)):
-            denoised = model(x, now * x.new_ones(len(x)), **extra_args)
-            callback({"x": x, "i": i, "sigma": now, "denoised": denoised})
-            x = denoised + (x - denoised) * then / now
-        return x
+def test_a_rule_that_may_end_early_waits_until_it_knows(device):
+    rules = chain("GGReuse", {"every": 1, "stop_cosine": 0.9})
+    assert 0 < device.more("ve", partial(alone, device["ve"], rules))[1] <= 1
 
-    model, positive, negative = labelled["ve"]
-    guider = GGGuider.execute(model, positive, negative, 3.0)[0]
-    noise, sigmas = custom.Noise_RandomNoise(3), custom.KarrasScheduler.execute(4, 20.0, 0.05, 7.0)[0]
-    sampler = comfy.samplers.KSAMPLER(crooked)
-    trace = GGInspectedSampler.execute(noise, guider, sampler, sigmas, empty_latent("ve"))[2]
-    words = " ".join([*trace.header["faults"], *trace.header["notes"]])
-    assert words.lower().count("evaluation 1 was at another noise level") == 2, trace.header
+
+@pytest.mark.parametrize("evaluation", EVALUATIONS)
+def test_no_step_with_a_classifier_waits(device, evaluation):
+    asked = energy("noisy" if evaluation == EVALUATIONS[0] else "clean")
+    run = partial(alone, device["pocket"], chain_of(asked, evaluation=evaluation, normalise="rms_ratio"))
+    for how in ({}, RECORDED):
+        assert device.more("pocket", partial(run, **how))[1] == 0
+
+
+@pytest.mark.parametrize("knobs", PARTS.values(), ids=PARTS)
+@pytest.mark.parametrize("evaluation", EVALUATIONS[1:])
+def test_no_step_with_a_gradient_waits(device, evaluation, knobs):
+    run = partial(alone, device["ve"], chain_of(bright(), evaluation=evaluation, **knobs))
+    assert device.more("ve", partial(run, **RECORDED))[1] == 0
+
+
+class Here:
+    """A thread that runs where it is started: no other one sees the make-believe device."""
+
+    def __init__(self, target, **_):
+        self.start = target
+
+    def join(self):
+        pass
+
+
+@pytest.mark.parametrize("targets", [[], ["6"]], ids=["tab", "inspector"])
+@pytest.mark.parametrize("node", [GGTap, GGRecord])
+@pytest.mark.parametrize(("seconds", "events"), [(0.0, 0), (1.0, 1)], ids=["in no time", "a second a look"])
+def test_live_events_wait_once_each_and_steps_never(device, job, monkeypatch, node, targets, seconds, events):
+    def run(steps):
+        model, *given = device["ve"]
+        ksampler(node.execute(model)[0], *given, "euler", steps=steps)
+        run_store.STORE.wait_for_runs()
+
+    ticks = count()
+    monkeypatch.setattr(run_store, "Thread", Here)
+    monkeypatch.setattr(live, "inspectors_of", lambda *_: targets)
+    monkeypatch.setattr(recording, "Live", partial(live.Live, clock=lambda: seconds * next(ticks)))
+    assert device.more("ve", run)[1] == events
+
+
+def test_a_device_without_float64_waits_for_rules_alone():
+    """Rules act where float64 is, so that what they read is copied there and what they make is copied back."""
+    with mac_host():
+        there = Shapes()
+        run = partial(alone, there["pocket"])
+        assert there.more("pocket", partial(run, chain("GGCFGSchedule"), **RECORDED, capture="numbers"))[1] == 0
+        assert there.more("pocket", partial(run, chain("GGRescale")))[1] == len(("there", "and back"))

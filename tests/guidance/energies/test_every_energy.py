@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from guidance_geometry.dev.fixtures.mac_tensor import mac
+from guidance_geometry.dev.fixtures.mac_tensor import count_waits, mac
 from guidance_geometry.guidance import energies
 from guidance_geometry.guidance.energies.composition import AugmentedEnergy, CombinedEnergy, MaskedEnergy
 from guidance_geometry.guidance.energies.label import LabelEnergy
@@ -24,6 +24,7 @@ from guidance_geometry.guidance.energies.reference import (
     TintEnergy,
 )
 from guidance_geometry.guidance.gradients.estimators import gradient_of, smooth_over_cloud
+from guidance_geometry.guidance.vectors import put_beside
 from guidance_geometry.tests.classes import made_without
 from guidance_geometry.tests.guidance.fake_networks import Depth, Extractor, Segmenter, Towers
 
@@ -40,7 +41,7 @@ class Linear:
         self.weight = scale * torch.randn(4, 3 * 64, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 
     def logits(self, x, sigma, alpha):
-        return x.flatten(1) @ self.weight.T.to(x)
+        return x.flatten(1) @ put_beside(self.weight.T, x)
 
 
 class Judge(Linear):
@@ -102,6 +103,16 @@ def test_a_device_without_float64_gives_the_same(energy):
         assert there.log_prob.device == there.shift.device == device
     assert torch.allclose(there.log_prob.cpu(), here.log_prob, rtol=1e-4, atol=1e-4)
     assert (there.shift.cpu() - here.shift).abs().max() <= 2e-4 * here.shift.abs().max()
+
+
+@pytest.mark.parametrize("energy", ENERGIES.values(), ids=ENERGIES.keys())
+def test_a_device_is_not_waited_for_once_it_holds_what_stays_the_same(energy):
+    with mac(float64=True) as device:
+        x = pictures().float().to(device)
+        gradient_of(energy.log_prob, x)
+        with count_waits() as counted:
+            gradient_of(energy.log_prob, x)
+    assert not counted
 
 
 @pytest.mark.parametrize("energy", ENERGIES.values(), ids=ENERGIES.keys())

@@ -126,6 +126,8 @@ def test_a_gradient_that_is_none_is_zero_and_said_once(factor, words):
     run = run_of(GradientTerm(energy(factor)), told=told)
     for _ in range(2):
         assert not pushed(run)[0].any()
+    assert not told, "to read what was counted waits for the device"
+    run.read_counts()
     assert [words in text for text in told] == [True]
     broken = [text for text in run.sentences() if "in the whole run" in text]
     assert [f"had {2 * X.numel()} values" in text for text in broken] == ([True] if factor else [])
