@@ -16,7 +16,7 @@ from guidance_geometry.host import live, recording, run_store
 from guidance_geometry.nodes.records import GGRecord
 from guidance_geometry.nodes.sampling import GGInspectedSampler
 from guidance_geometry.nodes.tap import GGTap
-from guidance_geometry.trace.accumulator import LIMITS
+from guidance_geometry.trace..py import LIMITS
 
 from .chains import bright, chain_of
 from .devices import Shapes, alone, energy, mixture
