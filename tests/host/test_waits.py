@@ -16,7 +16,7 @@ from guidance_geometry.host import live, recording, run_store
 from guidance_geometry.nodes.records import GGRecord
 from guidance_geometry.nodes.sampling import GGInspectedSampler
 from guidance_geometry.nodes.tap import GGTap
-from guidance_geometry.trace..py import LIMITS
+from guidance_geometry.trace import CAPTURES
 
 from .chains import bright, chain_of
 from .devices import Shapes, alone, energy, mixture
@@ -51,7 +51,7 @@ def sockets(device):
 
 
 @pytest.mark.parametrize("shape", ["SD15", "WAN21_T2V", "pocket"])
-@pytest.mark.parametrize("capture", LIMITS)
+@pytest.mark.parametrize("capture", CAPTURES)
 def test_no_recorded_step_waits_whatever_its_shape(device, shape, capture):
     run = partial(alone, device[shape], chain("GGCFGSchedule"), **RECORDED, capture=capture)
     assert device.more(shape, run)[1] == 0
