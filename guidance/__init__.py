@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from .on_demand import modules_on_demand
 
 if TYPE_CHECKING:
-    from . import chain, contract, mixture, parts, rule_file
+    from . import chain, contract, mixture, parts, rule_file, vectors
 else:
     __getattr__ = modules_on_demand(__name__)
 
