@@ -1,5 +1,7 @@
 """Files of small networks of the published formats: names and weights as their authors would save them."""
 
+import torch
+
 from guidance_geometry.dev.fixtures.tiny_folders import lively
 
 from .tiny_edm2 import edm2_weights
@@ -49,3 +51,16 @@ NETWORKS = {
         width=64, multipliers=(1, 1), side=16, depth=1, attends=(8,), labels=labels, channels=4
     ),
 }
+
+
+def layers_of(make):
+    """Names of the layers that a network takes from its operations."""
+    made = set()
+
+    class Counting:
+        def __getattr__(self, name):
+            made.add(name)
+            return getattr(torch.nn, name)
+
+    make(Counting())
+    return made

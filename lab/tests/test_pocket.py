@@ -11,7 +11,7 @@ import torch
 from guidance_geometry.classifiers.files import load_classifier
 from guidance_geometry.files.safetensors import read_safetensors
 from guidance_geometry.lab.train import demo_evaluation, demo_files, demo_training
-from guidance_geometry.tests.classifiers.slopes import noise
+from guidance_geometry.tests.classifier_slopes import noise
 
 ROOT = Path(__file__).resolve().parents[2]
 ASSETS = ROOT / "assets"

@@ -12,7 +12,7 @@ from guidance_geometry.classifiers.wired import NoisyClassifier
 from guidance_geometry.denoisers.schedules import table
 from guidance_geometry.files.safetensors import write_safetensors
 from guidance_geometry.networks import imagenet
-from guidance_geometry.tests.classifiers.slopes import lively, noise, open_as, slope_error
+from guidance_geometry.tests.classifier_slopes import lively, noise, open_as, slope_error
 
 COUNTS = {64: (307, 65_438_568), 128: (221, 42_568_040), 256: (249, 54_096_360), 512: (281, 54_448_360)}
 BY_SIDE = {size.side: size for size in SIZES}

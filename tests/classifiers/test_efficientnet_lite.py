@@ -8,7 +8,7 @@ from guidance_geometry.classifiers.efficientnet_lite import SIZES, EfficientNetL
 from guidance_geometry.classifiers.reading import open_classifier
 from guidance_geometry.classifiers.wired import CleanClassifier
 from guidance_geometry.files.safetensors import write_safetensors
-from guidance_geometry.tests.classifiers.slopes import lively, noise, open_as, slope_error
+from guidance_geometry.tests.classifier_slopes import lively, noise, open_as, slope_error
 
 BLOCKS = {  # of Lite 0 to 4: blocks in each stage, width of each stage
     (1.0, 1.0): ((1, 2, 2, 3, 3, 4, 1), (16, 24, 40, 80, 112, 192, 320)),

@@ -6,10 +6,10 @@ import torch
 from guidance_geometry.classifiers.files import labels_of, load_classifier
 from guidance_geometry.classifiers.networks import ARCHITECTURES, PocketJudge, build
 from guidance_geometry.networks.weights import weights_of
+from guidance_geometry.tests.classifier_slopes import noise, slope_error
+from guidance_geometry.tests.tiny_networks import layers_of
 
 from ..classifier_files import CLASSIFIERS, ROLES, network_of, stored
-from ..denoisers.networks import layers_of
-from .slopes import noise, slope_error
 
 NAMES = ("pocket-clean-1", "pocket-judge-1", "pocket-noisy-1")
 

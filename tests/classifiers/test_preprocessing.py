@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from guidance_geometry.classifiers.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, resize_to
-from guidance_geometry.tests.classifiers.slopes import noise
+from guidance_geometry.tests.classifier_slopes import noise
 
 
 def test_values_are_normalised_as_stated():

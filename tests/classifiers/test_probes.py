@@ -6,7 +6,7 @@ import torch
 from guidance_geometry.classifiers.wired import CleanClassifier, ImageTextModel
 from guidance_geometry.dev.fixtures.tiny_folders import save_tiny
 from guidance_geometry.files.safetensors import write_safetensors
-from guidance_geometry.tests.classifiers.slopes import noise, open_as, slope_error
+from guidance_geometry.tests.classifier_slopes import noise, open_as, slope_error
 
 pytest.importorskip("transformers", reason="transformers comes with the host")
 SAID = {"gg.features": "clip/", "gg.labels": '["cat", "dog", "sky"]', "gg.unit_features": "true"}

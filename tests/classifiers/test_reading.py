@@ -13,7 +13,7 @@ from guidance_geometry.classifiers.reading import open_classifier
 from guidance_geometry.classifiers.wired import CleanClassifier, NoisyClassifier
 from guidance_geometry.files.safetensors import write_safetensors
 from guidance_geometry.tests.classifier_files import CLASSIFIERS, stored
-from guidance_geometry.tests.classifiers.slopes import noise, open_as
+from guidance_geometry.tests.classifier_slopes import noise, open_as
 
 from ..programs import ARCHIVES, PROGRAMS, Payload, evil_export, evil_script
 

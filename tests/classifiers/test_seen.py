@@ -11,7 +11,7 @@ from guidance_geometry.guidance.energies.perception import DepthEnergy, Segmenta
 from guidance_geometry.guidance.energies.reference import FeatureEnergy, StyleEnergy
 from guidance_geometry.guidance.gradients.estimators import gradient_of
 from guidance_geometry.tests.classifier_files import CLASSIFIERS
-from guidance_geometry.tests.classifiers.slopes import lively, noise, open_as, slope_error
+from guidance_geometry.tests.classifier_slopes import lively, noise, open_as, slope_error
 
 pytest.importorskip("transformers", reason="transformers comes with the host")
 RAMP = torch.linspace(0, 1, 40 * 40).reshape(1, 40, 40)

@@ -6,7 +6,7 @@ import torch
 from guidance_geometry.classifiers.reading import open_classifier
 from guidance_geometry.classifiers.wired import CleanClassifier
 from guidance_geometry.files.safetensors import write_safetensors
-from guidance_geometry.tests.classifiers.slopes import lively, mac_error, noise, open_as, slope_error
+from guidance_geometry.tests.classifier_slopes import lively, mac_error, noise, open_as, slope_error
 
 models = pytest.importorskip("torchvision", reason="torchvision comes with the host").models
 SMALLEST = {

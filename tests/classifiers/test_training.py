@@ -24,7 +24,7 @@ from guidance_geometry.classifiers.wired import CleanClassifier, NoisyClassifier
 from guidance_geometry.files.writing import write_atomically
 from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.tests.classifier_files import CLASSIFIERS
-from guidance_geometry.tests.classifiers.slopes import noise, open_as, slope_error
+from guidance_geometry.tests.classifier_slopes import noise, open_as, slope_error
 
 SHORT = Course(steps=60, batch=32, rate=3e-3)
 

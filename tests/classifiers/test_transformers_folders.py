@@ -12,7 +12,7 @@ from guidance_geometry.classifiers.reading import open_classifier
 from guidance_geometry.classifiers.transformers_folders import shown_size
 from guidance_geometry.classifiers.wired import CleanClassifier, ImageTextModel
 from guidance_geometry.dev.fixtures.tiny_folders import NETWORKS, save_tiny
-from guidance_geometry.tests.classifiers.slopes import mac_error, noise, open_as, slope_error
+from guidance_geometry.tests.classifier_slopes import mac_error, noise, open_as, slope_error
 
 pytest.importorskip("transformers", reason="transformers comes with the host")
 SCORES = {

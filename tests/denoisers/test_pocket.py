@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from guidance_geometry.denoisers.pocket import PocketSizes, PocketUNet, fourier_features
-from guidance_geometry.tests.classifiers.slopes import noise, slope_error
-from guidance_geometry.tests.denoisers.networks import assert_alone, layers_of
+from guidance_geometry.tests.classifier_slopes import noise, slope_error
+from guidance_geometry.tests.denoisers.networks import assert_alone
+from guidance_geometry.tests.tiny_networks import layers_of
 
 SMALL = {"ch": (16, 32, 32), "emb": 16, "head": 8, "blocks": (1, 1, 2, 1, 1, 1), "labels": 3}
 

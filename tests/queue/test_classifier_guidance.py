@@ -7,7 +7,7 @@ import torch
 from guidance_geometry.classifiers.wired import CleanClassifier
 from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.tests.classifier_files import CLASSIFIERS
-from guidance_geometry.tests.classifiers.slopes import open_as
+from guidance_geometry.tests.classifier_slopes import open_as
 from guidance_geometry.tests.queue.prompts import in_batches, latents, picture, refusal, steered
 
 SAMPLERS = ["euler", "euler_ancestral", "heun", "dpmpp_2m", "dpmpp_2m_sde", "uni_pc"]

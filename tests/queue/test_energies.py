@@ -8,7 +8,7 @@ from guidance_geometry.classifiers.wired import CleanClassifier
 from guidance_geometry.dev.fixtures.tiny_folders import save_tiny
 from guidance_geometry.guidance.energies.perception import DepthEnergy, SegmentationEnergy, TextEnergy
 from guidance_geometry.guidance.energies.reference import FeatureEnergy, StyleEnergy
-from guidance_geometry.tests.classifiers.slopes import open_as
+from guidance_geometry.tests.classifier_slopes import open_as
 from guidance_geometry.tests.queue.prompts import ROOT, in_batches, latents, refusal, steered
 
 pytest.importorskip("transformers", reason="transformers comes with the host")
