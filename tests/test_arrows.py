@@ -155,8 +155,9 @@ def named_by_room(tree: ast.Module, file: Path) -> list[tuple[str, ...]]:
         for a, target in zip(node.names, imported(node, file), strict=False)
     ]
     rooms = {name: target for name, target in pairs if target[0] == "" and len(target) == 2}
-    read = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)]
-    return [(*rooms[node.value.id], node.attr) for node in read if node.value.id in rooms]
+    read = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    named = [(node.value.id, node.attr) for node in read if isinstance(node.value, ast.Name)]
+    return [(*rooms[room], module) for room, module in named if room in rooms]
 
 
 def arrows(files: list[Path]) -> dict[str, set[str]]:

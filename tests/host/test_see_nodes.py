@@ -219,6 +219,7 @@ def test_a_vae_of_another_model_is_refused(trace):
 def test_latents_of_the_host_have_their_own_colours(trace):
     latent = trace.header | {"latent": {"shape": [4, 8, 8], "format": "SD15"}}
     pictures = pictures_of(Trace(latent, trace.steps, trace.stage))
+    assert pictures.factors is not None
     assert pictures.factors.shape == (4, 3)
     assert pictures.image(torch.zeros(1, 4, 8, 8)).shape == (1, 8, 8, 3)
 
