@@ -1,3 +1,5 @@
+import itertools
+import math
 from typing import Any
 
 import pytest
@@ -59,6 +61,21 @@ def test_dots_are_found_by_name_in_any_order():
 def test_many_elements_are_summed_in_pieces_without_a_difference():
     vectors = {"u": draw((2, 2 * CHUNK + 17), 0), "a": draw((2, 2 * CHUNK + 17), 1)}
     assert (gram(vectors)[:, 1] - (vectors["u"] * vectors["a"]).sum(dim=1)).abs().max() < 1e-9
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
+def test_sums_are_exact_to_a_billionth_of_the_lengths(dtype):
+    """Also of a difference that is a millionth of what it is the difference of, of a mean and of large numbers."""
+    u = draw((1, CHUNK + 17), 0, dtype).float() + 3
+    c = u + 1e-6 * u.norm() / CHUNK**0.5 * draw((1, CHUNK + 17), 1, torch.float32)
+    vectors = {"u": u, "a": u - 40 * draw((1, CHUNK + 17), 2, dtype).float(), "delta": c - u}
+    assert 0 < (c - u).norm() < 3e-6 * c.norm()
+    record = record_of(vectors)
+    numbers = {name: v[0].tolist() for name, v in vectors.items()}
+    for first, second in itertools.combinations_with_replacement(vectors, 2):
+        exact = math.fsum(p * q for p, q in zip(numbers[first], numbers[second], strict=True))
+        lengths = vectors[first].double().norm() * vectors[second].double().norm()
+        assert abs(record.dot(first, second).item() - exact) < 1e-9 * lengths
 
 
 def test_an_absent_vector_is_a_zero_vector():
