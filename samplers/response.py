@@ -205,7 +205,7 @@ class StepResponse:
             if weight:
                 if vector is None:
                     return None
-                moved.add_(vector, alpha=weight)
+                moved += weight * vector  # `alpha` takes no infinite weight, which two equal levels bring
         return moved
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -36,10 +36,14 @@ def imports_of(file: Path, root: Path) -> list[Path]:
     """Files of the project that one file imports, with the __init__.py of their packages."""
     tree = ast.parse(file.read_bytes())
     found = _neighbours(file, tree) if _imports_by_name(tree) else []
-    for node in (one for one in ast.walk(tree) if isinstance(one, ast.ImportFrom)):
-        module = _module(node, file, root)
-        names = ("", *(alias.name for alias in node.names))
-        found += [path for name in names for path in _files(module / name)] if module else []
+    rooms = dict[str, Path]()
+    for node in (one for one in _nodes_that_run(tree) if isinstance(one, ast.ImportFrom)):
+        if module := _module(node, file, root):
+            found += [path for name in ("", *(alias.name for alias in node.names)) for path in _files(module / name)]
+            rooms |= {alias.asname or alias.name: module / alias.name for alias in node.names}
+    read = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]  # `room.module` imports it, too
+    named = [(node.value.id, node.attr) for node in read if isinstance(node.value, ast.Name)]
+    found += [path for room, module in named if room in rooms for path in _files(rooms[room] / module)]
     packages = [path.parent / "__init__.py" for path in found]
     return [path for path in {*found, *packages} if path.is_file() and path != root / "__init__.py"]
 
@@ -80,6 +84,16 @@ def _module(node: ast.ImportFrom, file: Path, root: Path) -> Path | None:
 
 def _files(module: Path) -> list[Path]:
     return [path for path in (module.with_suffix(".py"), module / "__init__.py") if path.is_file()]
+
+
+def _nodes_that_run(tree: ast.AST) -> Iterator[ast.AST]:
+    """All but what stands there for type checkers alone."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for_types = isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        waiting += node.orelse if for_types else ast.iter_child_nodes(node)
 
 
 def _imports_by_name(tree: ast.AST) -> bool:

@@ -36,7 +36,7 @@ def test_the_cost_of_watching_is_measured_beside_a_browser(host, monkeypatch):
         rows, slow = device.cost_of_a_value(1)
     assert [row[:3] for row in rows] == [["small", "fp32", "512"], ["a clip", "fp32", "3,072"]]
     assert not slow, "so few values are not held to the limit"
-    assert all(float(row[4]) != float(row[6]) for row in rows), rows
+    assert all(float(row[k]) < 1e4 for row in rows for k in (4, 6)), rows
 
 
 def test_a_limit_is_passed_by_the_whole_interval_alone(capsys):
