@@ -19,7 +19,9 @@ RECORD_BYTES = 4_000_000  # of the numbers; steps of longer runs are left out ev
 ENTRY = "page.mjs"
 PREFIX = "gg/"  # of a module's name in the page's import map; a data URI cannot resolve a relative one
 _IMPORT = re.compile(r'(\b(?:from|import)\s+)"\./([a-z0-9-]+\.mjs)"')
-_TYPES = re.compile(r"^(?:// @ts-check| *(?:/\*)?\* @[a-z]+ .*)\n", re.MULTILINE)  # of no use to a reader
+_TYPES = re.compile(  # of no use to a reader: lines of them, and those before a statement
+    r"^(?:// @ts-check| *\* @[a-z]+ .*| */\*\* @[a-z]+ [^*]*\*/)\n|/\*\* @[a-z]+ [^*]*\*/ ", re.MULTILINE
+)
 _RELATIVE = re.compile(r"""\b(?:from|import)\s*\(?\s*["']\.{1,2}/[^"']*["']""")
 
 
