@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 if sys.version_info[:2] < (3, 10):  # noqa: UP036 - the reader may have called it with an older one
@@ -142,17 +143,38 @@ def checks(python: Path, host: Path, matrices: list[str]) -> list[tuple[str, lis
     ]
 
 
-def run_check(name: str, command: list, trouble: str) -> tuple[str, bool]:
+def run_checks(parts: list[tuple[str, list, str]]) -> dict[str, tuple[str, bool]]:
+    """Run the last part, the tests, and beside it all others, one after another: tests often wait, and these never."""
+    *others, tests = parts
+    beside = ThreadPoolExecutor(1)
+    try:
+        ends = {name: beside.submit(run_check, name, command, trouble, True) for name, command, trouble in others}
+        last = run_check(*tests)
+        return {**{name: end.result() for name, end in ends.items()}, tests[0]: last}
+    finally:
+        beside.shutdown(cancel_futures=True)
+
+
+def run_check(name: str, command: list, trouble: str, whole: bool = False) -> tuple[str, bool]:
     """Run one part of a test run; returns its words in the summary, and whether it failed.
 
-    trouble: why it cannot run here. In CI that is a failure: what was not checked has not passed.
+    trouble: why it cannot run here. In CI that is a failure: what was not checked has not passed. whole: show what it
+    prints when it has ended, in one piece.
     """
-    print(f"\n=== {name}{f': not run, {trouble}' if trouble else ''}", flush=True)
+    head = f"\n=== {name}{f': not run, {trouble}' if trouble else ''}"
     if trouble:
+        print(head, flush=True)
         failed = os.environ.get("CI", "").lower() not in ("", "0", "false")
         return f"{'FAILED' if failed else 'skipped':12} {trouble}", failed
     began = time.monotonic()
-    code = run(command)
+    if whole:
+        with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
+            code = run(command, stdout=output, stderr=subprocess.STDOUT)
+            output.seek(0)
+            print(f"{head}\n{output.read()}", flush=True)
+    else:
+        print(head, flush=True)
+        code = run(command)
     return f"{f'FAILED ({code})' if code else 'passed':12} {time.monotonic() - began:.0f} s", code != 0
 
 
@@ -210,7 +232,7 @@ def test(args: argparse.Namespace) -> int:
         provision.unpack_front_end(python)
     except process.StartError as error:  # its tests say that they are skipped, and in CI they fail
         provision.say(str(error))
-    parts = {part[0]: run_check(*part) for part in checks(python, host, args.matrices)}
+    parts = run_checks(checks(python, host, args.matrices))
     summary = [f"  {name:16} {words}" for name, (words, _) in parts.items()]
     print("\n=== summary\n" + "\n".join([*summary, f"  {'import time':16} {import_time(python)}"]), flush=True)
     return int(any(failed for _, failed in parts.values()))
