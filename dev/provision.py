@@ -211,7 +211,7 @@ def install(python: Path, wanted: list[str], torch_index: str | None = None) -> 
     listing.parent.mkdir(parents=True, exist_ok=True)
     templates = [line for line in wanted if line.startswith(TEMPLATES)]
     listing.write_text("\n".join(line for line in wanted if line not in templates) + "\n", encoding="utf-8")
-    pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+    pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-compile"]
     advice = "check network and disk space (about 3 GB), then call again: what is installed already is kept"
     index = ["--index-url", torch_index] if torch_index else []
     if torch_index:
@@ -225,7 +225,14 @@ def install(python: Path, wanted: list[str], torch_index: str | None = None) -> 
     for line in templates:
         run_logged([*pip, "--no-deps", line], CACHE / "logs" / "templates.log", advice)
     add_sound(python, [*pip, "--no-deps", SOUND, *index])
+    compile_modules(python)
     stamp.write_text("\n".join([*done, *new]) + "\n", encoding="utf-8")
+
+
+def compile_modules(python: Path) -> None:
+    """Write the bytecode of what is installed, on all cores where pip takes one; what no Python can read stays out."""
+    command = [python, "-m", "compileall", "-q", "-j", "0", packages_of(python)]
+    subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
 
 
 def add_sound(python: Path, fetch: list) -> None:

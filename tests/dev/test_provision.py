@@ -57,6 +57,23 @@ def test_a_host_without_a_list_of_requirements_is_refused(host, ask):
         ask(host)
 
 
+def test_modules_get_their_bytecode_and_one_that_is_none_stops_nothing(tmp_path):
+    venv = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+    python = server.interpreter(venv)
+    for name, code in (("sound", "here = 1"), ("broken", "def :")):
+        (provision.packages_of(python) / f"{name}.py").write_text(code, encoding="ascii")
+    provision.compile_modules(python)
+    assert [file.name.split(".")[0] for file in venv.rglob("*.pyc")] == ["sound"]
+
+
+@pytest.fixture
+def nothing_compiled(monkeypatch):
+    """Environments that have no interpreter."""
+    monkeypatch.setattr(provision, "compile_modules", lambda _: None)
+
+
+@pytest.mark.usefixtures("nothing_compiled")
 def test_every_environment_notes_what_is_installed_in_itself(tmp_path, monkeypatch):
     monkeypatch.setattr(provision, "CACHE", tmp_path)
     monkeypatch.setattr(provision, "imports", lambda *_: True)
@@ -70,6 +87,7 @@ def test_every_environment_notes_what_is_installed_in_itself(tmp_path, monkeypat
     assert ran == pythons
 
 
+@pytest.mark.usefixtures("nothing_compiled")
 def test_what_is_installed_already_is_not_installed_again(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(provision, "run_logged", lambda *_: None)
     monkeypatch.setattr(provision, "add_sound", lambda *_: None)
@@ -115,6 +133,7 @@ def test_a_sound_library_that_was_built_for_another_torch_is_taken_out_again(tmp
     assert not list(venv.rglob("torchaudio/lib.py"))
 
 
+@pytest.mark.usefixtures("nothing_compiled")
 def test_sound_is_added_once_torch_is_there_and_from_the_same_index(tmp_path, monkeypatch):
     monkeypatch.setattr(provision, "CACHE", tmp_path)
     done = []
@@ -127,6 +146,7 @@ def test_sound_is_added_once_torch_is_there_and_from_the_same_index(tmp_path, mo
     assert done == [index, ["-r", tmp_path / "requirements.txt"], ["--no-deps", "torchaudio", *index]]
 
 
+@pytest.mark.usefixtures("nothing_compiled")
 def test_a_host_may_name_another_version_of_the_templates_than_the_tests_read(tmp_path, monkeypatch, host):
     monkeypatch.setattr(provision, "CACHE", tmp_path)
     done = []
