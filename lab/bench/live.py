@@ -111,6 +111,11 @@ def median_interval(values: list[float]) -> tuple[float, float]:
     return ranked[max(0, low)], ranked[min(len(values) - 1, high)]
 
 
+def held(least: float, most: float, limit: float) -> str:
+    """What an interval says of a limit."""
+    return "holds" if most <= limit else "passed" if least > limit else "undecided"
+
+
 def cost_lines(words: str, found: list[tuple], limit: float) -> list[tuple[str, bool]]:
     """What watching costs, in words, and whether the limit is surely passed."""
     lines = []
@@ -118,7 +123,7 @@ def cost_lines(words: str, found: list[tuple], limit: float) -> list[tuple[str, 
         ratios = [watched[k] / plain[k] for plain, watched in found]
         low, middle, high = statistics.quantiles(ratios, n=4)
         least, most = median_interval(ratios)
-        verdict = "holds" if most <= limit else "passed" if least > limit else "undecided"
+        verdict = held(least, most, limit)
         line = f"{words}, {name}: {middle:.4f} ({least:.4f} to {most:.4f}), limit {limit:.2f} {verdict}; "
         lines.append((line + f"middle half {low:.3f} to {high:.3f}", least > limit))
         print(lines[-1][0], flush=True)

@@ -43,6 +43,6 @@ def test_a_limit_is_passed_by_the_whole_interval_alone(capsys):
     device = importlib.import_module("guidance_geometry.lab.bench.device")
     pairs = {"holds": (1.0, 1.01), "passed": (1.03, 1.05), "undecided": (1.0, 1.05)}
     for verdict, ratios in pairs.items():
-        line, failed = device.ratio_line("a run", [(1.0, ratio, 0.0) for ratio in ratios * 10], 1.02)
+        line, failed = device.ratio_line("a run", [*ratios] * 10, 1.02)
         assert (line.split()[-1], failed) == (verdict, verdict == "passed")
     assert capsys.readouterr().out.count("limit 1.02") == 3
