@@ -78,7 +78,8 @@ def _acts(run: Watched) -> Iterator[Sentence]:
     if unknown:
         yield say("acts.unknown", count=unknown, n=int(guided.sum()))
     elif not pushed:
-        yield from () if run.scale.further else (say("acts.nowhere"),)
+        silent = run.scale.further or is_off(run.trace, run.scale)  # there another sentence says so
+        yield from () if silent else (say("acts.nowhere"),)
     elif held := interval(pushes.push, pushes.left):
         first, last = held
         steps = run.trace.steps
@@ -187,7 +188,7 @@ def _negative(run: Watched) -> Iterator[Sentence]:
         yield say("negative.same")
     elif is_off(run.trace, run.scale):
         yield from () if run.scale.differs_from_cfg else (say("negative.unused"),)
-    elif _in_stages(run.trace, "step").any():
+    elif run.trace.header.get("negative") and _in_stages(run.trace, "step").any():
         yield say("negative.unknown")
 
 

@@ -30,7 +30,7 @@ from .known import Known, Template
 from .odds import ODDS, Odds
 from .picks import Picks
 from .sampler_class import sampler_class
-from .scale import Scale, is_off, own_steps, predictions_agree, scale_of, several_of
+from .scale import PLAIN, Scale, is_off, own_steps, predictions_agree, scale_of, several_of
 from .sentences import LANGUAGES, Sentence, about, comma_list, percent, say, short
 
 VERSION = 1
@@ -38,6 +38,9 @@ FINE, ABOVE, UNCLEAR, OFF = COLOURS = ("fine", "above", "unclear", "off")
 SCALED = 1.0  # rms that latents are scaled to: what clean data of an unknown size hardly exceeds
 ALIKE, FAR = 1.2, 1.5  # times a template's cfg: up to which it is about the same, from which it is far above
 MOST_TRIED = 2  # sentences on who chose what
+MOST_PLAIN = 3  # sentences of `why`
+HELP = "help."  # how the ids of what would help begin
+KNOWN = {"en": "How we know:", "zh": "\u4f9d\u636e\uff1a"}  # above the numbers
 NOBODY: Mapping[str, Any] = {}
 CARDED = {"data": "size.card.data", "vae": "size.card.vae", "latent format": "size.card.format"}  # sigma_d of a card
 AGAINST = ("picks", "card", "template", "nothing")
@@ -47,8 +50,9 @@ AGAINST = ("picks", "card", "template", "nothing")
 class Answer:
     """The verdict itself.
 
-    headline: one line. colour: of COLOURS. against: of AGAINST. reasons: two or three, what would help last. odds: how
-    often such an answer errs, None where nothing is claimed. suggested: a scale to take instead. range: good scales.
+    headline: one line, and what to do. colour: of COLOURS. against: of AGAINST. reasons: two or three, what would help
+    last. odds: how often such an answer errs, None where nothing is claimed. suggested: a scale to take instead. range:
+    good scales.
     """
 
     headline: Sentence
@@ -58,6 +62,19 @@ class Answer:
     odds: Sentence | None = None
     suggested: float | None = None
     range: tuple[float, float] | None = None
+
+    @property
+    def why(self) -> tuple[Sentence, ...]:
+        """For someone who knows only KSampler: what was seen, what it was compared with, what to do."""
+        advice = [one for one in self.reasons if one.id.startswith(HELP)][-1:]
+        facts = [one.plain for one in (self.headline, *self.reasons, *([self.odds] if self.odds else []))]
+        return (*[one for one in facts if one][: MOST_PLAIN - len(advice)], *advice)
+
+    @property
+    def measured(self) -> tuple[Sentence, ...]:
+        """How all this is known, in numbers: the reasons but what would help, and the odds."""
+        reasons = (one for one in self.reasons if not one.id.startswith(HELP))
+        return (*reasons, *([self.odds] if self.odds else []))
 
 
 @dataclass(frozen=True, repr=False)
@@ -80,15 +97,13 @@ class Report:
     @property
     def sentences(self) -> list[Sentence]:
         """Every sentence, in the order in which they are read."""
-        answer = self.answer
-        return [answer.headline, *answer.reasons, *([answer.odds] if answer.odds else []), *self.findings]
+        return [self.answer.headline, *self.answer.why, *self.answer.measured, *self.findings]
 
     def text(self, language: str = "en") -> str:
-        """The report as lines of text."""
-        answer = self.answer
-        first = [answer.headline, *answer.reasons, *([answer.odds] if answer.odds else [])]
-        blocks = ([one.text(language) for one in part] for part in (first, self.findings))
-        return "\n\n".join("\n".join(lines) for lines in blocks if lines)
+        """The report as lines of text: the answer and why, then the numbers behind it, then what else the run tells."""
+        answer, numbers = self.answer, [*self.answer.measured, *self.findings]
+        first, known = ([one.text(language) for one in part] for part in ([answer.headline, *answer.why], numbers))
+        return "\n".join([*first, *(["", KNOWN[language], *known] if known else [])])
 
     def __repr__(self) -> str:
         return self.text()
@@ -101,6 +116,7 @@ class Report:
             "colour": answer.colour,
             "against": answer.against,
             "headline": answer.headline.as_json(),
+            "why": [one.as_json() for one in answer.why],
             "reasons": [one.as_json() for one in answer.reasons],
             "odds": answer.odds.as_json() if answer.odds else None,
             "cfg": self.cfg,
@@ -147,6 +163,11 @@ class Case:
     def model(self) -> str:
         """Its name, where a card of its weights is there."""
         return str(self.trace.header["model"].get("name") or "this model")
+
+    @property
+    def changer(self) -> str | Sentence:
+        """Who changed what cfg does, for a headline: the numbers name every rule."""
+        return say("who.rule") if self.scale.rules else self.scale.who
 
     @property
     def cfg(self) -> float | Sentence:
@@ -207,7 +228,7 @@ def report_of(
     """
     case = Case.of(trace, knowledge or Known(), odds)
     answer = answer_of(case)
-    answer = replace(answer, reasons=(*_what_took_steps(trace), *answer.reasons))
+    answer = _name_remedy(replace(answer, reasons=(*_what_took_steps(trace), *answer.reasons)))
     findings: tuple[Sentence, ...] = ()
     one = not any(several_of(trace).values())
     if one and trace.n and trace.batch:
@@ -225,6 +246,24 @@ def answer_of(case: Case) -> Answer:
     """The verdict: the first of these that has something to say."""
     answers = (ask(case) for ask in (_nothing_to_judge, _several, _not_guided, _seen_whole, *COMPARISONS))
     return next((answer for answer in answers if answer), None) or _alone(case)
+
+
+def _name_remedy(answer: Answer) -> Answer:
+    """The same, with a headline that says what to do, where that is one number.
+
+    A scale that somebody found good with this model is to be used; any other is to be tried.
+    """
+    advice = {one.id: one.facts for one in answer.reasons}
+    if answer.suggested is not None:
+        found = answer.against in ("picks", "card") and "help.widget" not in advice
+        remedy = say("remedy.use" if found else "remedy.try", cfg=answer.suggested)
+    elif "help.half" in advice:
+        remedy = say("remedy.try", cfg=advice["help.half"]["half"])
+    elif "help.gradient" in advice:
+        remedy = say("remedy.scale", scale=advice["help.gradient"]["half"])
+    else:
+        return answer
+    return replace(answer, headline=replace(answer.headline, then=remedy))
 
 
 def _nothing_to_judge(case: Case) -> Answer | None:
@@ -274,10 +313,10 @@ def _first_broken_step(trace: Trace, measured: torch.Tensor) -> int | None:
 def _not_guided(case: Case) -> Answer | None:
     scale, alone = case.scale, not case.scale.further and not case.scale.change > 0
     if is_off(case.trace, scale) and alone:
-        off = say("head.off.node", who=scale.who, cfg=scale.cfg) if scale.differs_from_cfg else say("head.off")
+        off = say("head.off.node", who=case.changer, cfg=scale.cfg) if scale.differs_from_cfg else say("head.off")
         return _advise(case, off)
     if predictions_agree(case.trace) and alone:
-        return Answer(say("head.same"), OFF)
+        return Answer(say("head.same"), OFF, reasons=(say("help.same"),))
     if scale.constant and scale.low < 1 and not scale.further:
         return _advise(case, say("head.weak", cfg=case.cfg))
     return None
@@ -288,7 +327,7 @@ def _advise(case: Case, headline: Sentence) -> Answer:
     answers = (ask(case) for ask in COMPARISONS) if case.whole else ()
     advice = next((answer for answer in answers if answer), None)
     if advice is None:
-        return Answer(headline, OFF)
+        return Answer(headline, OFF, reasons=(say("help.plain" if case.scale.differs_from_cfg else "help.off"),))
     return replace(advice, headline=headline, colour=OFF, reasons=(advice.headline, *advice.reasons))
 
 
@@ -297,11 +336,12 @@ def _seen_whole(case: Case) -> Answer | None:
     scale, levels = case.scale, noise_levels(case.trace)
     if not case.whole:
         ends = {"first": float(case.trace.steps["sigma"][0]), "last": float(case.trace.steps["sigma_next"][-1])}
-        return Answer(say("head.stage", **ends), UNCLEAR, reasons=(say("help.whole"),))
+        return Answer(say("head.stage"), UNCLEAR, reasons=(say("why.stage", **ends), say("help.whole")))
     if case.burns or not len(levels):
         return None
     if math.isnan(scale.low):
-        guider = str(case.trace.header.get("chain") or "the guider")
+        chain = str(case.trace.header.get("chain") or PLAIN)
+        guider = say("who.guider") if chain.upper() == PLAIN else chain
         return Answer(say("head.scale", guider=guider), UNCLEAR, reasons=(*_not_long(case), say("help.guider")))
     names = ", ".join(scale.further)
     if names == ", ".join(term.label for term in case.trace.terms if term.guides) != "":
@@ -358,7 +398,7 @@ def _of_card(case: Case) -> Answer | None:
     if card is None or band is None or math.isnan(scale.low) or scale.further:
         return None
     facts = {"objective": band.objective, "samples": band.samples, "sampler": say(f"sampler.{case.sampler}")}
-    why = say("why.card", model=card.name, **facts)
+    why = say("why.card", model=card.name, low=band.low, high=band.high, **facts)
     if scale.plain:
         return _judge_place(case, "card", (band.low, band.high), band.centre, (why,), _odds_of_card(case.odds, band))
     return _by_lengths(case, band, why)
@@ -383,14 +423,13 @@ def _judge_place(
         place = "edge"
     facts = {"cfg": case.cfg, "low": low, "high": high}
     if place == "inside" and case.burns:
-        headline, reasons = say("head.inside_burns", times=case.times(), **facts), (*reasons, _burning(case))
+        headline, reasons = say("head.inside_burns", **facts), (*reasons, _burning(case))
         parts = (*reasons, _advice(case)), _odds_of_burning(case), None, edges
         return _in_widget(case, Answer(headline, UNCLEAR, against, *parts))
-    more = {"model": case.model} if against == "card" else judge
     colour = {"above": ABOVE, "inside": FINE}.get(place, UNCLEAR)
     reasons += (_burning(case),) if case.burns else ()
     suggested = None if place == "inside" else centre or math.sqrt(low * high)
-    headline = say(f"head.{_name_of(against, judge)}.{place}", **facts, **more)
+    headline = say(f"head.{_name_of(against, judge)}.{place}", **facts, **judge)
     return _in_widget(case, Answer(headline, colour, against, reasons, odds, _widget_number(suggested), edges))
 
 
@@ -407,7 +446,8 @@ def _in_widget(case: Case, answer: Answer) -> Answer:
     """
     scale, wanted = case.scale, answer.suggested
     if not scale.differs_from_cfg:
-        return answer
+        advice = () if wanted is None else (say("help.use", cfg=wanted),)
+        return replace(answer, reasons=(*answer.reasons, *advice))
     answer = replace(answer, suggested=None, range=None)
     if wanted is None:
         return answer
@@ -425,24 +465,24 @@ def _by_lengths(case: Case, band: Band, why: Sentence) -> Answer:
     lengths depend on how bright a picture is, so further is told only with a sign that does not.
     """
     top, own, facts = band.edges["high"], case.features, {"model": case.model, "high": band.high}
-    chain, rules = case.scale.who, case.odds.rules
+    rules = case.odds.rules
     theirs = [top.get(name, math.nan) for name in ("overmean", "strength")]
     along = tuple(_along(case, (band.low, band.high)))
     of_card = all(map(math.isfinite, theirs)) and theirs[1] > 0
     if not of_card or not all(map(math.isfinite, (own.overmean, own.strength))):
         missing = (say("why.card.features.own" if of_card else "why.card.features", model=case.model),)
-        return Answer(say("head.changed", chain=chain), UNCLEAR, "card", (*missing, *along, say("help.plain")))
+        return Answer(say("head.changed", chain=case.changer), UNCLEAR, "card", (*missing, *along, say("help.plain")))
     length, push = times_as_far(own.overmean, own.strength, top)
     lengths = say("why.card.lengths", length=length, push=push, further=rules.further, likely=case.odds.likely, **facts)
     far = min(length, push) > rules.further and own.overshoot > case.odds.likely
     name = "further" if far else "no_further" if max(length, push) <= 1 else None
     if name is None or (name == "no_further" and case.burns):
         parts = (lengths, *along, *_not_long(case), say("help.plain"))
-        return Answer(say("head.changed", chain=chain), UNCLEAR, "card", parts)
+        return Answer(say("head.changed", chain=case.changer), UNCLEAR, "card", parts)
     colour, odds = (ABOVE, {"false": rules.false}) if name == "further" else (FINE, {"missed": rules.miss})
     parts = say(f"odds.card.{name}", **{key: percent(share) for key, share in odds.items()})
-    reasons = (why, lengths, *along)
-    return Answer(say(f"head.card.{name}", **facts), colour, "card", reasons, parts, None, (band.low, band.high))
+    reasons = (why, lengths, *along, *([say("help.lower")] if name == "further" else []))
+    return Answer(say(f"head.card.{name}", high=band.high), colour, "card", reasons, parts, None, (band.low, band.high))
 
 
 def _along(case: Case, edges: tuple[float, float]) -> Iterator[Sentence]:
@@ -499,15 +539,16 @@ COMPARISONS: tuple[Callable[[Case], Answer | None], ...] = (_of_picks, _of_card,
 def _alone(case: Case) -> Answer:
     """What is safe in every world."""
     odds, more = case.odds, [*_trouble(case)]
-    if not (case.knowledge.picks or case.knowledge.card or case.knowledge.trouble or case.guide):
+    shows = case.features.overshoot > odds.likely
+    if not (shows or case.knowledge.picks or case.knowledge.card or case.knowledge.trouble or case.guide):
         more.append(say("why.nothing"))
     if case.burns:
         name, by = ("head.burns.gradient", {"name": case.guide.label}) if case.guide else ("head.burns", {})
-        return Answer(say(name, times=case.times(), **by), ABOVE, reasons=(_burning(case), *more, _advice(case)),
+        return Answer(say(name, **by), ABOVE, reasons=(_burning(case), *more, _advice(case)),
                       odds=_odds_of_burning(case))  # fmt: skip
-    if case.features.overshoot > odds.likely:
+    if shows:
         likely = say("odds.may_burn", sure=odds.sure, false=percent(odds.false))
-        return Answer(say("head.may_burn", times=case.times()), UNCLEAR, reasons=(_burning(case), *more, _advice(case)),
+        return Answer(say("head.may_burn"), UNCLEAR, reasons=(_burning(case), *more, _advice(case)),
                       odds=likely)  # fmt: skip
     least, share = odds.hits[0]
     silent = say("odds.silent", least=least, missed=percent(1 - share))

@@ -1,4 +1,8 @@
-"""Every sentence that a report can say, by its id, in every language: the one list is sentences.json."""
+"""Every sentence that a report can say, by its id, in every language: the one list is sentences.json.
+
+`{count:step|steps}` stands for the word that goes with a number. An id `plain.X` is what X says to someone who knows
+only KSampler: with the same facts, and without the numbers that only a researcher needs.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +17,43 @@ SENTENCES: Mapping[str, Mapping[str, str]] = json.loads(
     Path(__file__).with_name("sentences.json").read_text(encoding="utf-8")
 )
 LANGUAGES = ("en", "zh")
+GAPS = {"en": " ", "zh": ""}  # between two sentences
 DIGITS = 3
+
+
+class Words(str):
+    """A fact in words; in a template `{name:one|many}` gives the word that goes with its number."""
+
+    __slots__ = ()
+
+    def __format__(self, spec: str) -> str:
+        """Itself, or one of two words."""
+        one, _, many = spec.partition("|")
+        return str(self) if not spec else one if self == "1" else many
 
 
 @dataclass(frozen=True)
 class Sentence:
-    """One sentence of a report.  facts: what its template names; numbers, texts, or sentences that stand inside it."""
+    """One sentence of a report.
+
+    facts: what its template names; numbers, texts, or sentences that stand inside it. then: what follows at once.
+    """
 
     id: str
     facts: Mapping[str, Any] = field(default_factory=dict)
+    then: Sentence | None = None
 
     def text(self, language: str = "en") -> str:
         """The sentence in a language of LANGUAGES."""
-        return SENTENCES[self.id][language].format_map({name: _words(v, language) for name, v in self.facts.items()})
+        facts = {name: Words(_words(v, language)) for name, v in self.facts.items()}
+        own = SENTENCES[self.id][language].format_map(facts)
+        return GAPS[language].join([own, *([self.then.text(language)] if self.then else [])])
+
+    @property
+    def plain(self) -> Sentence | None:
+        """What it says to someone who knows only KSampler, where that is other words."""
+        name = f"plain.{self.id}"
+        return Sentence(name, self.facts) if name in SENTENCES else None
 
     def as_json(self) -> dict[str, Any]:
         """Id, facts and the sentence in all languages, for scripts and browsers."""

@@ -67,7 +67,7 @@ def worst_case(known: Sequence[Carded], beyond: float, worlds: Mapping[str, Worl
     above = math.log(setting.values[setting.gammas.index(found.gamma)] / min(setting.values))
     true = f"L is {above:.2f} above the least there (good: at most {math.log(SLACK):.2f})"
     truth = f"{true}; the good scales of that part are {setting.band.low:.2g} to {setting.band.high:.2g}."
-    words = f"> {said.headline.text()}"
+    words = f"> {replace(said.headline, then=None).text()}"
     text = f"A card made of {one.card}, and a run of {setting.words} at \u03b3 {found.gamma:g}. The verdict:\n\n{words}"
     return f"{text}\n\nIt is wrong: {truth}", _picture(setting, found.gamma)
 

@@ -135,12 +135,12 @@ def test_the_node_gives_text_json_and_scales(report, knowledge, traces):
 def test_where_the_report_cannot_tell_nothing_runs_on_a_scale(report, traces):
     assert report(traces[1.0])[2] == 1.0, "off is nothing to change"
     _, _, cfg, low, high, _ = report(traces[4.0]).args
-    assert "no sign" in cfg.message
+    assert "No sign" in cfg.message
     assert isinstance(low, ExecutionBlocker)
     assert "There is no range" in high.message
     trace = traces[4.0]
     unknown = replace(trace, steps={**trace.steps, "gamma": trace.steps["gamma"] * torch.nan})
-    assert "unknown" in report(unknown)[2].message
+    assert "does not say which cfg" in report(unknown)[2].message
 
 
 def test_a_judge_and_a_second_run_are_read(report, labelled):

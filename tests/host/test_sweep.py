@@ -245,7 +245,7 @@ def test_the_batch_itself_gets_no_verdict_where_it_has_several_scales(swept, lab
     several, one = (trace for trace in kept if trace.batch > 3)  # the others are the reference of each sweep
     assert (several.batch, one.batch) == (18, 6)
     assert several.header["lanes"]["cfg"] == [0, 0, 1, 1, 4, 4]
-    assert report_of(several).answer.headline.text().endswith("several scales (cfg 0, 1, 4).")
+    assert report_of(several).answer.headline.text().endswith("several cfg values (0, 1, 4).")
     assert report_of(one).answer.headline.id != "head.scales"
 
 

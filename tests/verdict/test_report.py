@@ -246,6 +246,9 @@ CASES = {
     "head.no_sign": lambda: report(run()),
     "head.off": lambda: report(run(1.0), Known(card=card())),
     "head.off.node": lambda: report(patched(1.0, 8.0), Known(card=card())),
+    "remedy.use": lambda: report(run(8.0), Known(card=card())),
+    "remedy.try": lambda: report(run(BURNT)),
+    "remedy.scale": lambda: report(steered()),
     "cfg.like": lambda: report(patched(4.0, 8.0), Known(card=card())),
     "head.weak": lambda: report(run(0.5), Known(picks((3.0, True)))),
     "head.same": lambda: report(equal_predictions(run())),
@@ -261,6 +264,7 @@ CASES = {
     "head.passes": lambda: report(run(changes={"passes": {"STG": 20}}), Known(card=card())),
     "head.changed": lambda: report(run(3.0, RULED, rule=shrunk), Known(card=card(edges=MIXED))),
     "why.lost": lambda: report(faulty(run())),
+    "why.stage": lambda: report(part_of(run(), 0, 9)),
     "why.picks": lambda: report(run(), Known(picks((3.0, True), (9.0, False)))),
     "why.picks.judge": lambda: report(run(), Known(picks((3.0, True), by="CLIP"))),
     "why.card": lambda: report(run(), Known(card=card())),
@@ -289,6 +293,10 @@ CASES = {
     "why.picks.class": lambda: report(run(), Known(picks((3.0, True), sampler="sde"))),
     "why.picks.plain": lambda: report(run(4.0, RULED, rule=shrunk), Known(picks((3.0, True)))),
     "help.half": lambda: report(run(BURNT)),
+    "help.use": lambda: report(run(8.0), Known(card=card())),
+    "help.lower": lambda: report(run(16.0, RULED, rule=shrunk), Known(card=card(edges=LEAST))),
+    "help.off": lambda: report(run(1.0)),
+    "help.same": lambda: report(equal_predictions(run())),
     "help.widget": lambda: report(patched(8.0, 16.0), Known(card=card())),
     "help.widget.unknown": lambda: report(patched(1.0, 8.0), Known(card=card())),
     "help.picks": lambda: report(run()),
@@ -317,7 +325,9 @@ CASES = {
     "who.guidance": lambda: report(run()),
     "who.gradients": lambda: report(steered()),
     "who.both": lambda: report(steered(4.0)),
+    "who.rule": lambda: report(run(3.0, RULED, rule=shrunk), Known(card=card(edges=MIXED))),
     "who.node": lambda: report(patched(4.0, 8.0, rule=projected), Known(picks((3.0, True)))),
+    "who.guider": lambda: report(unknown_scale(run())),
     "who.mask": lambda: report(run(4.0, HIDDEN, rule=shrunk), Known(picks((3.0, True)))),
     "effect.rules": lambda: report(run(8.0, RULED, rule=projected)),
     "effect.passes": lambda: report(run(8.0, {"passes": {"STG": 20}}, rule=projected)),
@@ -330,7 +340,7 @@ CASES = {
     "like.steps": lambda: report(acting(run(8.0, RULED, rule=along), [1.0] * 6 + [8.0] * 3 + [1.0] * 11)),
     "like.samples": lambda: report(patched(2.0, 8.0, rule=each_its_own, batch=8)),
     "like.across": lambda: report(run(8.0, RULED, rule=projected)),
-    "acts.nowhere": lambda: report(run(1.0)),
+    "acts.nowhere": lambda: report(equal_predictions(run())),
     "acts.unknown": lambda: report(nan(run(), "kappa")),
     "passes.spent": lambda: report(run()),
     "passes.further": lambda: report(run(changes={"passes": {"STG": 20}})),
@@ -344,7 +354,7 @@ CASES = {
     "skip.end": lambda: report(run()),
     "negative.same": lambda: report(equal_predictions(run())),
     "negative.unused": lambda: report(run(1.0)),
-    "negative.unknown": lambda: report(run()),
+    "negative.unknown": lambda: report(run(changes={"negative": True})),
     "rule.none": lambda: report(run(4.0, {"chain": "APG eta 1 > CFG"})),
     "rule.off": lambda: report(run(1.0, {"chain": "APG eta 0 > CFG"})),
     "rule.moved": lambda: report(run(4.0, RULED, rule=shrunk)),
@@ -385,6 +395,7 @@ CASES = {
     **{f"sampler.{key}": lambda key=key: report(of_class(key), Known(card=card(sampler=key))) for key in MEASURED},
     **{f"sampler.{key}": lambda key=key: report(of_class(key), Known(card=card())) for key in UNSEEN},
 }
+CASES |= {f"plain.{name}": ask for name, ask in CASES.items() if f"plain.{name}" in SENTENCES}
 
 
 def lanes(*scales, chain="CFG"):
@@ -447,7 +458,7 @@ def said(found):
 
 def facts_of(found):
     """Everything that a report holds, without its words: each sentence with its facts, and the answer's numbers."""
-    within = (v for one in found.sentences for v in one.facts.values() if hasattr(v, "id"))
+    within = (v for one in found.sentences for v in (*one.facts.values(), one.then) if hasattr(v, "id"))
     named = (*found.sentences, *within)
     facts = {one.id: {k: v.id if hasattr(v, "id") else v for k, v in one.facts.items()} for one in named}
     answer = found.answer
@@ -493,10 +504,48 @@ def test_what_is_said_reads_well(name):
 @pytest.mark.parametrize("name", SENTENCES)
 def test_every_language_has_the_sentence_with_the_same_facts(name):
     named = [
-        {field for _, field, _, _ in Formatter().parse(SENTENCES[name][language]) if field} for language in LANGUAGES
-    ]
+        {field for _, field, spec, _ in Formatter().parse(SENTENCES[name][language]) if field and not spec}
+        for language in LANGUAGES
+    ]  # a field with a spec is a word that goes with a number, and no fact
     assert named[0] == named[1]
     assert set(SENTENCES[name]) == set(LANGUAGES)
+
+
+def trade_words():
+    """What the glossary has to explain: its symbols and codes, the words of its names, its terms."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split("## Glossary")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \|", page, re.M)
+    terms = re.findall(r"\*([a-z ]+)\*", page)
+    words = {
+        word.lower()
+        for cell in (*(cell for row in rows for cell in row), *terms)
+        for word in re.findall(r"[^\s,;]+", cell)
+    }
+    return words - EVERYDAY | {"latent", "sigma", "rms", "distance"}
+
+
+EVERYDAY = {"a", "an", "the", "of", "to", "way", "without", "size", "part", "error"}
+EVERYDAY |= {"noise", "step", "guidance", "strength", "scale", "classifier", "rule"}  # on KSampler and our nodes
+TRADE = trade_words()
+
+
+@pytest.mark.parametrize("name", [name for name in SENTENCES if not name.startswith(("plain.", "sampler.", "size."))])
+def test_headline_and_why_are_for_someone_who_knows_only_ksampler(name):
+    """Short, without a word or sign of the trade, and with the same numbers in every language."""
+    answer = made(name).answer
+    assert 1 <= len(answer.why) <= 3
+    longer = answer.headline.then or any(hasattr(fact, "id") for fact in answer.headline.facts.values())
+    assert len(answer.headline.text()) <= (80 if longer else 60)
+    for one in (answer.headline, *answer.why):
+        names = {str(fact) for fact in one.facts.values() if isinstance(fact, str)}
+        text, zh = one.text(), one.text("zh")
+        assert len(text.split()) <= 25, text
+        ordered = sorted(map(re.escape, names), key=len, reverse=True)
+        bare = re.sub(rf"(?<!\w)({'|'.join(ordered)})(?!\w)", "", text) if names else text
+        assert re.fullmatch(r"[A-Za-z0-9 .,:;'()%]*", bare), text
+        assert not {word.strip(".,:;()").lower() for word in bare.split()} & TRADE, text
+        assert sorted(re.findall(r"\d+(?:\.\d+)?", text)) == sorted(re.findall(r"\d+(?:\.\d+)?", zh)), (text, zh)
+        assert all(own in zh for own in names if re.search(rf"(?<!\w){re.escape(own)}(?!\w)", text)), zh
 
 
 def test_what_is_there_and_cannot_be_compared_with_is_not_nothing():
@@ -700,8 +749,12 @@ def test_rounding_is_no_push():
     at = VECTORS.index("D-G")
     full[..., at, at] = (run(1.0).steps["floor"][:, None] * run(1.0).count ** 0.5).square()
     found = said(report(staged(with_columns(run(1.0), K=triangle(full)), "afterwards", [0, 9, 19])))
-    assert "acts.nowhere" in found
-    assert not {name for name in found if name.startswith(("acts.step", "skip."))}
+    assert not {name for name in found if name.startswith(("acts.", "skip."))}
+
+
+def test_of_a_negative_prompt_nothing_is_said_where_there_was_none():
+    assert "negative.unknown" not in said(report(run()))
+    assert "negative.unknown" not in said(report(run(changes={"negative": False})))
 
 
 @pytest.mark.parametrize("seed", range(48))
@@ -728,7 +781,7 @@ def test_runs_side_by_side_with_one_setting_are_judged_as_one():
 
 def test_of_several_scales_nothing_is_told_but_that():
     found = report(run(BURNT, {"lanes": lanes(1.0, BURNT)}), Known(picks((3.0, True))), half=run(2.0))
-    assert [one.id for one in found.sentences] == ["head.scales", "help.alone"]
+    assert [one.id for one in found.sentences] == ["head.scales", "plain.head.scales", "help.alone"]
     assert (found.cfg, found.plain, found.answer.colour) == (None, False, "unclear")
     assert "1, 40" in found.answer.headline.text()
 
@@ -892,9 +945,10 @@ def without_scales(trace):
 
 
 PLAIN = [
-    ["head.card.inside", "why.card", "odds.card", "acts.steps", "passes.spent", "skip.end", "negative.unknown"],
-    ["head.off", "head.card.below", "why.card", "odds.card", "acts.nowhere", "passes.spent", "negative.unused"],
-]
+    ["head.card.inside", "plain.why.card", "why.card", "odds.card", "acts.steps", "passes.spent", "skip.end"],
+    ["head.off", "plain.head.off", "plain.why.card", "help.use", "head.card.below", "why.card", "odds.card",
+     "passes.spent", "negative.unused"],
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("gamma", "ids"), zip((4.0, 1.0), PLAIN, strict=True))
