@@ -19,9 +19,9 @@ CLASSES = {
     "sde-few": "a sampler that adds noise, with fewer than 15 steps",
     "sde": "a sampler that adds noise, with 15 to 35 steps",
     "sde-many": "a sampler that adds noise, with more than 35 steps",
-    "unseen-few": "a sampler whose noise is not seen, with fewer than 15 steps",
-    "unseen": "a sampler whose noise is not seen, with 15 to 35 steps",
-    "unseen-many": "a sampler whose noise is not seen, with more than 35 steps",
+    "unseen-few": "a sampler that hides whether it adds noise, with fewer than 15 steps",
+    "unseen": "a sampler that hides whether it adds noise, with 15 to 35 steps",
+    "unseen-many": "a sampler that hides whether it adds noise, with more than 35 steps",
 }
 MEASURED = tuple(key for key in CLASSES if not key.startswith("unseen"))  # what a card can know
 HIDDEN = ("not observable", "counts as part of the move")  # words of header.split and header.notes

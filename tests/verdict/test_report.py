@@ -692,7 +692,7 @@ def said_of(trace, half):
 
 def test_what_a_pass_did_is_measured():
     found = {one.id: one.text() for one in report(passed(run(), weight=0.0)).findings}
-    assert found["passes.idle"] == "PAG ran 20 times and changed the prediction by 0.0 %."
+    assert found["passes.idle"] == "PAG ran 20 times and changed the prediction by at most 0.0 %."
     trace = passed(run(), weight=2.0, size=0.1)
     guided = trace.steps["kappa"][:, None].abs() * trace.record.square({"delta": 3.0}).sqrt()
     own = trace.steps["kappa"][:, None].abs() * 2 * 0.1 * trace.count**0.5
@@ -973,7 +973,7 @@ def test_a_rule_is_told_at_which_scale_it_acts_and_what_goes_across():
     words = next(one for one in found.findings if one.id == "effect.rules").text()
     assert words.startswith("The rules (APG eta 0 in x0) make cfg 8 act like ")
     assert f"{effective.early:.2g} early and {effective.late:.2g} late" in words
-    assert f"; {100 * effective.across:.2g} % of the push went across the difference, which no plain scale" in words
+    assert f"; {100 * effective.across:.2g} % of the push went across the difference, which no cfg can do" in words
     assert 1 < effective.early < effective.late < 8
     assert (found.cfg, found.plain) == (8.0, False)
 
@@ -1084,3 +1084,11 @@ def test_what_a_guider_does_by_itself_is_not_put_on_another_node():
     plain = report(run(4.0, alone), Known(card=card()))
     assert plain.answer == report(run(4.0), Known(card=card())).answer
     assert (plain.cfg, plain.plain) == (4.0, True)
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(1, "1 step of 2"), (2, "2 steps of 2"), (1.0, "1 step of 2"), (0, "0 steps of 2")]
+)
+def test_a_word_agrees_with_its_number(count, words, monkeypatch):
+    monkeypatch.setitem(SENTENCES, "one", {"en": "{count} {count:step|steps} of {n}", "zh": "{n}"})
+    assert say("one", count=count, n=2).text() == words
