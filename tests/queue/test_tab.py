@@ -174,7 +174,7 @@ def test_the_verdict_stands_on_top_and_what_it_suggests_is_applied(page):
     assert len(set(tones)) == 2
     page.locator(f"{TAB} .gg-why").click()
     details.wait_for(state="visible")
-    assert "This is your choice." in details.inner_text()
+    assert "your own choice" in details.inner_text()
     assert "Guidance acted in" in details.inner_text()
     page.get_by_role("button", name="Use cfg 2").click()
     assert page.evaluate(f"() => {SAMPLER}.widgets.find(widget => widget.name === 'cfg').value") == 2.0

@@ -47,7 +47,7 @@ test("a step evaluated after the run counts as cfg 1 where the push and what cou
   for (const more of [{}, { kappa: null }]) {
     const run = looked(more);
     const drawn = JSON.stringify(viewOf("matters").figure(run, { w: 700, h: 460, theme: DARK, step: 0, sample: 0 }));
-    assert.match(drawn, /no push beyond c/);
+    assert.match(drawn, /guidance pushed at no step/);
     const unmeasured = answers(run, 0).at(-1);
     const words = unmeasured.words.join(" ");
     assert.match(words, /^.*At 2 of 4 steps the prediction without the condition was not evaluated: there is no difference/);

@@ -49,10 +49,10 @@ test("a step beyond the axis is a triangle at its rim, and the caption says so; 
   assert.deepEqual(others, []);
   const [line] = called(drawn, "cfg");
   assert.ok(Math.abs(beyond.y - line.points[0][1]) < 1e-9, "at the rim, which is cfg here");
-  assert.match(called(drawn, "caption").map(words).join(" "), /on top: steps that push next to nothing are left out.*triangles: beyond the axis/);
+  assert.match(called(drawn, "caption").map(words).join(" "), /leaves out steps that push next to nothing.*triangles: beyond the axis/);
   const rounded = draw(acting([[8, 0], [8, 0], [8.000001, 0]], { most: 8, high: 8 }));
   assert.deepEqual(called(rounded, "beyond"), []);
-  assert.doesNotMatch(called(rounded, "caption").map(words).join(" "), /triangles|on top/);
+  assert.doesNotMatch(called(rounded, "caption").map(words).join(" "), /triangles|leaves out/);
 });
 
 test("a step that does not know is a gap, never a zero", () => {
@@ -63,7 +63,7 @@ test("a step that does not know is a gap, never a zero", () => {
       assert.deepEqual(called(drawn, `${name}-mark`).map(({ x }) => x), [at[0], at[2], at[3]], `${name} ${w}x${h}`);
       assert.deepEqual(called(drawn, name).map(({ points }) => points.map(([x]) => x)), [[at[2], at[3]]], name);
     }
-    assert.ok(called(drawn, "caption").some((chunk) => /gaps: no difference above rounding/.test(words(chunk))));
+    assert.ok(called(drawn, "caption").some((chunk) => /gaps: steps whose difference is as small as rounding/.test(words(chunk))));
   }
 });
 
@@ -74,7 +74,7 @@ test("where guidance was off, that is said, and not that it acts as cfg says", (
   const blank = record.steps[2].samples.map((one) => ({ ...one, n: one.n.map(() => null) }));
   record.steps[2] = { ...record.steps[2], gamma: 1, stage: "cond_only", samples: blank };
   assert.deepEqual(top(record), ["Guidance acts as cfg says: 4; guidance was off at 1 of 3 steps"]);
-  assert.match(caption(record), /gaps: no second prediction/);
+  assert.match(caption(record), /gaps: steps with one prediction alone/);
   assert.doesNotMatch(caption(record), /rounding/);
 });
 
@@ -100,7 +100,7 @@ test("a guider that combines the predictions itself has no cfg, and what is coun
   const own = { ...record, guider: "Guider_DualCFG", steps: record.steps.map((step) => ({ ...step, passes: middle })) };
   assert.deepEqual(top(own), ["Guidance acts like 3"]);
   assert.deepEqual(called(draw(own), "cfg"), []);
-  assert.match(caption(own), /left out: middle, counted alone/);
+  assert.match(caption(own), /without middle, which is counted by itself/);
 });
 
 test("the curve stands at its numbers beside cfg, and the band of a batch around it", () => {
@@ -144,8 +144,8 @@ test("the plane splits a push into its part along the difference and its part ac
   assert.deepEqual(across.points[1], [D.x, D.y]);
   assert.equal(called(drawn, "other").length, 0);
   const caption = called(drawn, "caption").map(words).join(" ");
-  assert.match(caption, /acts like .* % across/);
-  const [, outside] = caption.match(/of that ([\d.]+) % out of plane/);
+  assert.match(caption, /acts like .* % of the push across/);
+  const [, outside] = caption.match(/of that ([\d.]+) % out of this plane/);
   assert.ok(read(outside) > 0 && read(outside) <= 100);
 });
 

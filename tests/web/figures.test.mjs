@@ -156,21 +156,21 @@ test("the what-if arrow follows the scale and nothing else moves", () => {
 test("what cannot be drawn is said", () => {
   const said = (name, step, figure = "plane") =>
     FIGURES[figure].figure(fixture(name), { w: 420, h: 300, theme: LIGHT, step }).filter(({ op }) => op === "text").map(words).join(" ");
-  assert.match(said("missing_uncond", 3), /no unconditional prediction/);
-  assert.match(said("nan", 3), /not finite/);
-  assert.match(said("equal", 1), /u = c/);
+  assert.match(said("missing_uncond", 3), /no prediction without the prompt/);
+  assert.match(said("nan", 3), /broke down/);
+  assert.match(said("equal", 1), /both predictions are the same/);
   assert.match(said("empty", 0), /no steps yet/);
   assert.match(said("zero_step", 1), /no length/);
   const { steps: sent } = fixture("hole");
   const gone = sent.map(({ i }) => i + 1).find((i) => !stepOf({ steps: sent }, i));
   assert.match(said("hole", gone), /no record of this step/);
-  assert.match(said("gamma_1", 0, "matters"), /no push beyond c/);
+  assert.match(said("gamma_1", 0, "matters"), /guidance pushed at no step/);
   assert.match(said("euler", 0, "lengths"), /adds no noise/);
   const alone = fixture("missing_uncond");
   const steps = alone.steps.map((step) => ({ ...step, stage: "cond_only" }));
   const drawn = FIGURES.matters.figure({ ...alone, steps }, { w: 420, h: 300, theme: LIGHT, step: 0 });
-  assert.match(drawn.filter(({ op }) => op === "text").map(words).join(" "), /no push beyond c.* Raise cfg/);
-  assert.match(said("gamma_30", 2), /collinear/);
+  assert.match(drawn.filter(({ op }) => op === "text").map(words).join(" "), /guidance pushed at no step.* Raise cfg/);
+  assert.match(said("gamma_30", 2), /lie on one line/);
   for (const title of Object.keys(FIGURES)) {
     assert.match(said("empty", 0, title), /no steps yet/, title);
     const commands = FIGURES[title].figure(fixture("batch_200"), { w: 420, h: 300, theme: LIGHT, step: 0, sample: 1 });
@@ -182,7 +182,7 @@ test("what a classifier pushed at scale 1 is drawn, and nobody is told to raise 
   const { steps, ...whole } = fixture("euler");
   const steered = steps.map((step) => ({ ...step, stage: "cond_only", gamma: 1, vectors: [...step.vectors, "gradient"] }));
   const drawn = FIGURES.matters.figure({ ...whole, steps: steered }, { w: 600, h: 420, theme: LIGHT, step: 0 });
-  assert.doesNotMatch(drawn.filter(({ op }) => op === "text").map(words).join(" "), /Raise cfg|no push/);
+  assert.doesNotMatch(drawn.filter(({ op }) => op === "text").map(words).join(" "), /Raise cfg|pushed at no/);
   assert.equal(called(drawn, "push").length, steps.length);
 });
 
@@ -205,10 +205,10 @@ test("which steps matter is not drawn where the push of some is unknown", () => 
   );
   const said = (commands) => commands.filter(({ op }) => op === "text").map(words).join(" ");
   const some = drawn(({ i }) => i > 1);
-  assert.match(said(some), new RegExp(`\u03ba is unknown at ${record.steps.length - 2} of ${record.steps.length} guided steps`));
+  assert.match(said(some), new RegExp(`the push is unknown at ${record.steps.length - 2} of ${record.steps.length} guided steps`));
   assert.doesNotMatch(said(some), /80 %/);
   assert.equal(called(some, "between").length + called(some, "held").length, 0);
-  assert.match(said(drawn(() => true)), /\u03ba is unknown at every step/);
+  assert.match(said(drawn(() => true)), /the push is unknown at every step/);
   assert.match(said(drawn(() => false)), /80 %/);
 });
 

@@ -162,7 +162,7 @@ test("the pointer finds steps, pictures and vectors", () => {
   assert.equal(hint(along, { x: 150, y: 5 }, about), null);
   assert.equal(stepUnder(along, { x: 110, y: 80 }), null);
   const marks = [{ op: "line", name: "lens-delta", points: [[0, 0], [10, 0]] }, { x: 50, y: 50, w: 10, h: 10, step: 2 }];
-  assert.match(hint(marks, { x: 5, y: 3 }, about).words, /delta: 0.5 rms/);
+  assert.match(hint(marks, { x: 5, y: 3 }, about).words, /difference that the prompt makes: 0.5 rms/);
   assert.equal(hint(marks, { x: 55, y: 55 }, about).step, 2);
   assert.equal(hint(marks, { x: 300, y: 300 }, about), null);
 });

@@ -15,7 +15,7 @@ export const TALL = 150; // a figure lower than this has no second panel
 const HELD = 0.8; // share of the sum that the shaded interval holds
 const DEGREES = 180 / Math.PI;
 const GUIDED = ["step", "reuse"]; // stages at which something beyond c may have pushed
-const KAPPA = "\u03ba: how far the next state follows a prediction";
+const KAPPA = "\u03ba: how much of a prediction the next state takes over";
 
 /** D17: rms of step, noise and guided push at every step, and the shares of step and noise in the squared length.
  * @type {Figure}
@@ -74,7 +74,7 @@ const squaresAdd = (gram) => 1 + (2 * dot(gram, "move", "noise")) / (dot(gram, "
 
 function lengthFacts(chosen, run, noisy) {
   const noise = chosen && noisy && [`noise ${number(chosen.noise)}`, `noise/step ${number(chosen.noise / chosen.step)}`,
-    `squares add to ${number(100 * squaresAdd(chosen.gram))} %`];
+    `their squares add up to ${number(100 * squaresAdd(chosen.gram))} %`];
   const words = noisy ? "noise is perpendicular to the step, so squared lengths add" : "this sampler adds no noise";
   return [chosen ? `step ${nth(chosen.i)}: rms ${number(chosen.step)}` : "", ...(noise || []), ...run.facts, words, KAPPA];
 }
@@ -104,20 +104,20 @@ function squaresPanel(page, box, run, rows) {
  */
 export function matters(record, options) {
   const run = runOf(record, options);
-  const page = pageOf(options, "Where guidance matters, two proxies");
+  const page = pageOf(options, "Where guidance matters, by two estimates");
   if (!run.rows.some(({ gram }) => gram)) return nothing(page, run.empty);
   const alone = ({ step: { stage, vectors } }) => (stage === "cond_only" || stage === "afterwards") && vectors.length === VECTORS;
   if (run.rows.every(alone)) { // no pixel had a push
-    return nothing(page, { missing: "no push beyond c", advice: "Only the conditional prediction is made here. Raise cfg to guide." });
+    return nothing(page, { missing: "guidance pushed at no step", advice: "At cfg 1 only the prediction with the prompt is made. Raise cfg to guide." });
   }
   const { rows, guided, unknown } = still(run.rows, "proxies", [], () => proxies(run));
   if (unknown) { // shares of a sum that lacks some of its terms would say nothing
-    const advice = "How far the sampler follows a prediction is not known. A second run without that guidance shows what it did.";
-    const where = unknown === guided ? "every step" : `${unknown} of ${guided} guided steps`;
-    return nothing(page, { missing: `\u03ba is unknown at ${where}`, advice });
+    const advice = "There this sampler does not show how much of a prediction it takes over. A second run without guidance at these steps shows what it did.";
+    const where = unknown === guided ? "every step" : `${unknown} of ${guided} guided ${guided === 1 ? "step" : "steps"}`;
+    return nothing(page, { missing: `the push is unknown at ${where}`, advice });
   }
   if (!rows.some((row) => row.push > 0)) {
-    return nothing(page, { missing: "no push beyond c", advice: "At scale 1 the guided prediction is c itself." });
+    return nothing(page, { missing: "guidance pushed at no step", advice: "The guided prediction is everywhere the one with the prompt." });
   }
   const held = windowOf(record, run);
   const area = setCaption(page, matterFacts(run, rows, held, bandWords(record, "whiskers of the push")), 4, LOW);
@@ -196,9 +196,9 @@ function whiskers({ commands, theme }, main, rows) {
 }
 
 function matterFacts(run, rows, held, bands) {
-  const where = held && `${100 * HELD} % in \u03c3 ${number(held.from)} \u2192 ${number(held.to)}, ${held.count} of ${rows[0].step.n} steps`;
-  const lacks = rows.some((row) => Number.isFinite(row.contracted)) ? "" : "\u03c3_d unknown: no contraction";
-  return [where, ...run.facts, lacks, bands, KAPPA, "what is left is an estimate; only a run without the push shows it"];
+  const where = held && `${100 * HELD} % of the push in ${held.count} of ${rows[0].step.n} steps, \u03c3 ${number(held.from)} \u2192 ${number(held.to)}`;
+  const lacks = rows.some((row) => Number.isFinite(row.contracted)) ? "" : "what is left cannot be estimated: the size of clean data is unknown";
+  return [where, ...run.facts, lacks, bands, KAPPA, "what is left at the end is an estimate: only a second run without the push shows it"];
 }
 
 function shadeInterval(page, main, held) {
@@ -268,9 +268,9 @@ function sizePanel(page, box, run, rows) {
 
 function directionFacts(chosen, rows, run) {
   const low = rows.filter((row) => row.size < 10 * (row.floor ?? 0)).length;
-  const at = chosen && [`step ${nth(chosen.i)}: cos(\u03b4, next \u03b4) ${number(chosen.cos, 5)}`, `rms(\u03b4) ${number(chosen.size)}`];
-  const unknown = rows.some((row) => Number.isFinite(row.cos)) ? "" : "turns unknown";
-  return [...(at ?? []), ...run.facts, unknown, low ? `${low} steps at the precision floor` : "", "a turn of a tiny \u03b4 means little"];
+  const at = chosen && [`step ${nth(chosen.i)}: cosine of this and the next difference ${number(chosen.cos, 5)}`, `rms(\u03b4) ${number(chosen.size)}`];
+  const unknown = rows.some((row) => Number.isFinite(row.cos)) ? "" : "how it turns is unknown";
+  return [...(at ?? []), ...run.facts, unknown, low ? `at ${low} ${low === 1 ? "step" : "steps"} the difference is as small as rounding` : "", "a turn of a tiny difference means little"];
 }
 
 /** What all curves need: rows of {i, step, gram}, where steps stand, the chosen one, facts of the caption.
@@ -292,14 +292,14 @@ function rowsOf(record, sample) {
   const rows = stepsOf(record).map((found) => ({ i: found.i, step: found, gram: sampleOf(found, sample) }));
   const median = record?.sample === sample ? " (median)" : "";
   const some = rows[0]?.step;
-  const facts = [`sample ${sample}${median}`, some ? `N ${some.N}` : "", scaleWords(rows)];
+  const facts = [`sample ${sample}${median}`, some ? `${some.N} values` : "", scaleWords(rows)];
   return { rows, sample, facts, where: positions(record), stages: record?.stages ?? [], empty: emptiness(rows, sample) };
 }
 
 /** Why a run has nothing to draw, if it has not. */
 function emptiness(rows, sample) {
   if (!rows.length) return { missing: "no steps yet", advice: "Queue the graph to record a run." };
-  if (rows.some(({ gram }) => gram)) return { missing: "no pair of predictions at any step", advice: "" };
+  if (rows.some(({ gram }) => gram)) return { missing: "at no step both predictions were made", advice: "Raise cfg above 1 to guide." };
   const sent = rows[0].step.subset ?? Object.keys(rows[0].step.samples ?? []);
   return { missing: `sample ${sample} was not sent`, advice: `Choose one of ${sent.join(", ")}.` };
 }

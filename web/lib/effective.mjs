@@ -45,7 +45,7 @@ function actedOf(record, sample) {
 /** Why no step has an effective scale. */
 function lacking({ rows, empty }) {
   if (!rows.some(({ gram }) => gram)) return empty;
-  const advice = "It takes both predictions and a difference above rounding. Raise cfg to guide.";
+  const advice = "It needs the predictions with and without the prompt, and a difference between them. Raise cfg to guide.";
   return { missing: "the effective scale is known at no step", advice };
 }
 
@@ -102,7 +102,7 @@ function onTop({ commands, theme, t }, box, sentences) {
 function factsOf(chosen) {
   if (!chosen) return [];
   const { i, scale, across } = chosen;
-  return [`step ${nth(i)}: acts like ${number(scale)}`, Number.isFinite(across) && `${number(100 * across)} % across`];
+  return [`step ${nth(i)}: acts like cfg ${number(scale)}`, Number.isFinite(across) && `${number(100 * across)} % of the push across`];
 }
 
 function reasons(rows, acted, record) {
@@ -110,16 +110,16 @@ function reasons(rows, acted, record) {
   const { least: low, most: high } = acted;
   const unknown = rows.filter(({ scale }) => !Number.isFinite(scale));
   const gaps = [
-    unknown.some(({ size }) => !Number.isFinite(size)) && "no second prediction",
-    unknown.some(({ size }) => Number.isFinite(size)) && "no difference above rounding",
+    unknown.some(({ size }) => !Number.isFinite(size)) && "steps with one prediction alone",
+    unknown.some(({ size }) => Number.isFinite(size)) && "steps whose difference is as small as rounding",
   ].filter(Boolean).join(", or ");
   const counted = (name) => rows.some(({ step: { passes } }) => passes?.[name]?.scale);
   const names = Object.keys(rows[0].step.passes ?? {}).filter(counted);
   return [
-    names.length && `left out: ${names.join(", ")}, counted alone`,
+    names.length && `without ${names.join(", ")}, which is counted by itself`,
     gaps && `gaps: ${gaps}`,
-    low <= high && rows.some(({ scale }) => apart(scale, Math.min(Math.max(scale, low), high))) && "on top: steps that push next to nothing are left out",
-    rows.some(({ scale }) => apart(scale, inside(scale))) && "triangles: beyond the axis, little is pushed there",
+    low <= high && rows.some(({ scale }) => apart(scale, Math.min(Math.max(scale, low), high))) && "the range above leaves out steps that push next to nothing",
+    rows.some(({ scale }) => apart(scale, inside(scale))) && "triangles: beyond the axis, at steps that push little",
   ];
 }
 

@@ -9,6 +9,7 @@ import { least, nth, number } from "./words.mjs";
 
 const REACH = 14; // pixels
 const VECTOR = { delta: "delta", step: "move", noise: "noise", u: "u" };
+const MEANING = { delta: "difference that the prompt makes", step: "length of the step", noise: "noise that is added", u: "prediction without the prompt" };
 
 /** -> {words, step}, or null where nothing is near; words "" where the line above the figure says all.
  *
@@ -47,6 +48,6 @@ function aboutStep(i, { view, run, sample, t }) {
   return [place, ...values].join("\n");
 }
 
-function aboutVector({ run, step, sample }, name) {
-  return `${name}: ${number(lengthOf(stepOf(run, step), sample, VECTOR[name]))} rms`;
+function aboutVector({ run, step, sample, t }, name) {
+  return `${t(MEANING[name])}: ${number(lengthOf(stepOf(run, step), sample, VECTOR[name]))} rms`;
 }

@@ -35,7 +35,7 @@ export function figure(record, options) {
   const page = pageOf(options, "Step plane to scale");
   if (scene.alone) return aloneOn(page, scene);
   if (scene.missing) return nothing(page, scene);
-  const area = setCaption(page, [...factsOf(scene, record), "ray to u level by construction"]);
+  const area = setCaption(page, [...factsOf(scene, record), "turned so that the line to the prediction without the prompt lies level"]);
   drawPlane(page, viewOf(scene), area);
   return page.commands;
 }

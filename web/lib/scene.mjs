@@ -41,15 +41,15 @@ function problem(step, gram) {
     return { missing: "noise was added again here, without a prediction", advice: "Choose the step before or after it." };
   }
   if (!hasPair(step)) {
-    const missing = step.gamma === 1 ? "at scale 1 only the conditional prediction is made" : "no unconditional prediction at this step";
+    const missing = step.gamma === 1 ? "at cfg 1 only the prediction with the prompt is made" : "no prediction without the prompt at this step";
     const [alone, noise] = ["M7", "M8"].map((name) => metric(name, gram));
-    const advice = "There is no difference to draw. Choose a step at which both were made, or raise cfg.";
+    const advice = "So there is no difference to draw. Choose a step at which both were made, or raise cfg above 1.";
     return { missing, advice, ...(step.stage === "cond_only" && alone > 0 && { alone, noise }) };
   }
   if (!Number.isFinite(step.gamma)) return { missing: "the scale of this step is unknown", advice: "Choose another step." };
   if (!gram.K.every(Number.isFinite)) {
     if (!Number.isFinite(step.evals)) return { missing: "nothing was measured at this step", advice: "The notes say why." };
-    return { missing: "values at this step are not finite", advice: "Lower the scale, or use a wider dtype." };
+    return { missing: "the numbers broke down at this step", advice: "Lower cfg, or compute in a higher precision, such as fp32." };
   }
   return null;
 }
@@ -84,9 +84,9 @@ function geometry(gram, step, shown) {
 
 function notesOf({ same, collinear }, difference, step, still) {
   const notes = [];
-  if (same) notes.push("u = c: no difference");
-  else if (collinear) notes.push("u, c and x_t are collinear");
-  if (!same && difference < FLOOR_FACTOR * (step.floor ?? 0)) notes.push("difference at the precision floor");
+  if (same) notes.push("no difference: both predictions are the same");
+  else if (collinear) notes.push("the noisy sample and both predictions lie on one line");
+  if (!same && difference < FLOOR_FACTOR * (step.floor ?? 0)) notes.push("the difference is as small as rounding");
   if (still) notes.push("the step has no length");
   return notes;
 }
@@ -94,8 +94,8 @@ function notesOf({ same, collinear }, difference, step, still) {
 /** The effective scale of a step, and where its push goes. */
 function actsLike({ gram: { m }, across }) {
   if (!(m.M19a >= ACROSS)) return [];
-  const outside = across && `of that ${number(100 * across.outside)} % out of plane`;
-  return [`acts like ${number(m.M19)}, ${number(100 * m.M19a, 2)} % across`, outside];
+  const outside = across && `of that ${number(100 * across.outside)} % out of this plane`;
+  return [`acts like cfg ${number(m.M19)}, ${number(100 * m.M19a, 2)} % of the push across`, outside];
 }
 
 /** What every plane figure prints: levels, scale, strength, residual, sample, size; scale, strength: as to be printed.
@@ -108,12 +108,12 @@ export function factsOf(scene, record, scale = `\u03b3 ${number(scene.gamma)}`, 
     `step ${nth(scene.i)} of ${scene.n}`,
     `\u03c3 ${number(scene.sigma)} \u2192 ${number(scene.sigma_next)}`,
     scale,
-    `strength ${number(strength)}`,
+    `guidance strength ${number(strength)}`,
     ...actsLike(scene),
-    `x\u2032 out of plane ${number(scene.residual)}`,
+    Number.isFinite(scene.residual) && `${number(100 * scene.residual, 2)} % of the step points out of this plane`,
     `sample ${scene.sample}${batch ? ` of ${batch}` : ""}${median}`,
-    `N ${scene.N}`,
-    "to scale",
+    `${scene.N} values`,
+    "drawn to scale",
     ...scene.notes,
   ];
 }

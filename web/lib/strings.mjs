@@ -138,6 +138,7 @@ const DRAWN_ZH = {
   "What the run as a whole acts like is not known.": "不知道整个运行相当于多大的 cfg。",
   "Sample {sample}: {words}": "样本 {sample}：{words}", "Guidance was off": "引导已关闭", "guidance was off at {off} of {n} steps": "{n} 步中有 {off} 步关闭了引导",
   "Guidance acts as cfg says: {cfg}": "引导与 cfg 所示一致：{cfg}", "{share} % of the push goes across": "推动的 {share} % 横向于差异",
+  "difference that the prompt makes": "提示词造成的差异", "length of the step": "步长", "noise that is added": "加入的噪声", "prediction without the prompt": "不带提示词的预测",
   "size / data": "大小 / 数据", "size / c": "大小 / c", "before noise": "加噪前",
 };
 

@@ -70,8 +70,8 @@ function besidePicture({ commands, theme }, scene, side, pair) {
 function wordsOf(scene, record) {
   const { shown, points, other, kappa } = scene;
   const size = `${MEANING[shell(record)]} ${number(metricAt(shell(record), scene, record, shown))}`;
-  const state = Number.isFinite(kappa) ? "x\u2032 exact if one-stage" : "\u03ba unknown: x\u2032 is the run\u2019s own";
-  const rules = other > RULED * Math.hypot(...points.G) ? "other rules held fixed" : "";
+  const state = Number.isFinite(kappa) ? "x\u2032 is exact where a step runs the network once" : "x\u2032 is the run\u2019s own: how far the sampler follows is unknown";
+  const rules = other > RULED * Math.hypot(...points.G) ? "rules act as in the run" : "";
   return ["this step only", ...factsOf(scene, record, `\u03b3\u2032 ${number(shown)} (run ${number(scene.gamma)})`, metricAt("M1", scene, record, shown)), size, state, rules];
 }
 
