@@ -229,7 +229,7 @@ def test(args: argparse.Namespace) -> int:
     python, host = prepare(args, provision.TESTS)
     os.environ["COMFYUI_PATH"] = str(host)
     try:
-        provision.unpack_front_end(python)
+        provision.unpack_front_ends(python)
     except process.StartError as error:  # its tests say that they are skipped, and in CI they fail
         provision.say(str(error))
     parts = run_checks(checks(python, host, args.matrices))

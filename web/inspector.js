@@ -16,6 +16,7 @@ const STORE = "guidancegeometry:run:"; // + workflow id -> id of the job that ma
 const KEPT = "/guidance_geometry/"; // where the server answers about runs: host/routes.py
 const SETTLED = 500; // milliseconds after which the editor knows which workflow a graph belongs to
 const JSON_BODY = { "Content-Type": "application/json" };
+const NO_INPUT = { disabled: true, hideInPanel: true }; // it shows, and has no value for App mode: Nodes 2.0 reads the first, the canvas the other
 const panels = new Map(); // node -> Panel, only while the node is in a graph
 const hosts = new Map(); // locator -> the element that Nodes 2.0 keeps on the page for that node
 const known = new Set(); // workflow id + run id of runs that another workflow made and this one took from the cache
@@ -62,10 +63,17 @@ function changed() {
   else tracker?.checkState();
 }
 
+/** A node's size as it is drawn: Nodes 2.0 gives a node the room that it needs, and need not write that into the graph. */
+function drawnSize(node) {
+  /** @type {?HTMLElement} */
+  const drawn = app.canvas.graph === node.graph ? document.querySelector(`[data-node-id="${node.id}"]`) : null;
+  return drawn ? [drawn.offsetWidth, drawn.offsetHeight - LiteGraph.NODE_TITLE_HEIGHT] : node.size;
+}
+
 function keepInspector(node) {
   const { graph } = node;
   graph.beforeChange();
-  const inspector = keep(root(), node, (type) => LiteGraph.createNode(type));
+  const inspector = keep(root(), node, (type) => LiteGraph.createNode(type), drawnSize);
   graph.updateExecutionOrder?.(); // the older front end would do it at the next run: another step of undo
   graph.afterChange();
   changed();
@@ -244,6 +252,7 @@ app.registerExtension({
     panel.widget = node.addDOMWidget("gg_panel", "gg_panel", panel.host, {
       serialize: false,
       hideOnZoom: false,
+      ...NO_INPUT,
       getMinHeight: () => 430,
       getValue: () => undefined,
       setValue() {},

@@ -1,7 +1,7 @@
 """What the inspector's panel costs the browser: redrawing, the first paint after a reload, memory over many runs.
 
 A real run of 50 steps and 8 samples in the editor of a real host, in headless Chromium without a GPU: the host's own
-front end and a newer one, each with either renderer. Prints a table and fails when a limit is passed; `--write` keeps
+front end and newer ones, each with either renderer. Prints a table and fails when a limit is passed; `--write` keeps
 it in docs/performance.md.
 """
 
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from ...dev.browser import CHROMIUM, chromium, page_in
 from ...dev.hosts import own_host
 from ...dev.places import ROOT
-from ...dev.provision import FRONT_END
+from ...dev.provision import FRONT_ENDS, front_end
 from .. import markdown
 from ..command_line import parser_of
 from ..markdown import PERFORMANCE
@@ -187,7 +187,8 @@ def measure_renderer(browser, live, vue: bool, options: argparse.Namespace) -> l
 
 def editors() -> dict[str, list[str]]:
     """Front ends by name, with the host's options for them."""
-    newer = {"1.58.1": ["--front-end-root", str(FRONT_END)]} if (FRONT_END / "index.html").exists() else {}
+    there = {version: front_end(version) for version in FRONT_ENDS if (front_end(version) / "index.html").exists()}
+    newer = {version: ["--front-end-root", str(folder)] for version, folder in there.items()}
     return {"1.32.9, the host's own": []} | newer
 
 

@@ -1,13 +1,27 @@
 import shutil
 import signal
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from guidance_geometry.dev.browser import page_in
+from guidance_geometry.dev.provision import FRONT_END_PACKAGE, FRONT_ENDS, front_end
 from guidance_geometry.tests.queue import steering
 from guidance_geometry.tests.queue.other_pack import SOURCE
 from guidance_geometry.tests.queue.prompts import HOST, ROOT
+from guidance_geometry.tests.queue.steering import OWN
+
+NO_DEPRECATION = """{ let graphs;  // a warning about a call of this pack is an error, though warned of before
+  Object.defineProperty(window, "LiteGraph", {configurable: true, get: () => graphs,
+    set(one) { graphs = one; one.alwaysRepeatWarnings = true; }});
+  const warn = console.warn, known = new Set();
+  console.warn = (...said) => {
+    const stack = /deprecat/i.test(said.join(" ")) ? new Error(said.join(" ")).stack : "";
+    if (!stack) return warn.apply(console, said);
+    if (stack.includes("/extensions/%s/") && !known.has(stack)) console.error(stack);
+    known.add(stack); }; }"""
 
 
 @contextmanager
@@ -36,34 +50,41 @@ def server(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def newer_server(tmp_path_factory):
-    """The same host with the newer front end."""
-    from guidance_geometry.dev.provision import FRONT_END, FRONT_END_PACKAGE
+def front_ends(server, tmp_path_factory):
+    """The host with one of its editors, by that editor's version: its own is the server of all tests."""
+    with ExitStack() as started:
 
-    if not (FRONT_END / "index.html").exists():
-        pytest.skip(f"{FRONT_END_PACKAGE} is not there: `python3 dev.py test` fetches it")
-    with host_in(tmp_path_factory.mktemp("newer"), "--front-end-root", str(FRONT_END)) as live:
-        yield live
+        @cache
+        def with_front_end(version):
+            if version == OWN:
+                return server
+            folder = front_end(version)
+            if not (folder / "index.html").exists():
+                pytest.skip(f"{FRONT_END_PACKAGE} {version} is not there: `python3 dev.py test` fetches it")
+            base = tmp_path_factory.mktemp("newer")
+            return started.enter_context(host_in(base, "--front-end-root", str(folder)))
+
+        yield with_front_end
 
 
 @pytest.fixture(
     scope="session",
     params=[
         pytest.param(
-            (server, vue), id=f"{name}, {renderer}", marks=pytest.mark.matrix(parts=4, together=name + renderer)
+            (version, vue),
+            id=f"{version} editor, {renderer}",
+            marks=pytest.mark.matrix(parts=6, together=version + renderer),
         )
-        for server, name in (("server", "host's editor"), ("newer_server", "newer editor"))
+        for version in (OWN, *FRONT_ENDS)
         for vue, renderer in ((False, "canvas"), (True, "nodes 2.0"))
     ],
 )
-def editor(request, browser):
-    """The page of an editor: the host's own or a newer one, with either renderer; each day another of the four."""
-    from guidance_geometry.dev.browser import page_in
-
-    name, vue = request.param
-    live = request.getfixturevalue(name)
-    with page_in(browser, live.address, vue=vue) as page:
-        page.live, page.vue, page.newer, page.complaints = live, vue, name == "newer_server", []
+def editor(request, browser, front_ends):
+    """The page of an editor: the host's own or a newer one, with either renderer; each commit another of them all."""
+    version, vue = request.param
+    live = front_ends(version)
+    with page_in(browser, live.address, vue=vue, script=NO_DEPRECATION % live.pack) as page:
+        page.live, page.vue, page.newer, page.complaints = live, vue, version != OWN, []
         page.set_default_timeout(12000)
         page.on("console", lambda line: page.complaints.append(line) if line.type == "error" else None)
         page.on("pageerror", lambda error: page.complaints.append(error))

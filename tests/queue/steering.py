@@ -4,6 +4,7 @@ import itertools
 
 from guidance_geometry.tests.queue.prompts import first_look
 
+OWN = "host's"  # the editor that the host brings
 EXPECTED = (  # what either front end says by itself, offline and with a fresh user folder
     "favicon.ico",
     "user.css",

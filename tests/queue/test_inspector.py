@@ -11,6 +11,7 @@ from guidance_geometry.tests.queue.steering import (
     DRAWN,
     INSPECTOR,
     NODE,
+    PAINTED,
     QUEUE,
     SAMPLER,
     VIEWS,
@@ -137,6 +138,25 @@ def test_the_panel_is_as_high_as_its_node(page):
         "least => document.querySelector('.gg-host').offsetHeight > least", arg=height + 150, timeout=5000
     )
     page.evaluate(f"() => {{ {INSPECTOR}.setSize([520, 640]); app.canvas.setDirty(true, true); }}")
+
+
+def test_the_builder_of_apps_offers_what_a_node_is_given_and_no_panel(page):
+    if not page.newer or not page.vue:  # 1.32.9 has no apps; on the canvas their builder turns to Nodes 2.0 itself
+        return
+    mode = "mode => { app.extensionManager.workflow.activeWorkflow.activeMode = mode; }"
+    page.evaluate(mode, "builder:inputs")
+    try:
+        nothing = page.get_by_text("Click on node parameters")
+        nothing.wait_for()
+        box = page.locator(".gg-panel").bounding_box()
+        page.mouse.click(box["x"] + 20, box["y"] + 20)
+        page.evaluate(PAINTED)
+        assert nothing.is_visible()
+        box = page.locator("[data-node-id]").get_by_text("pictures", exact=True).first.bounding_box()
+        page.mouse.click(box["x"] + 5, box["y"] + 5)
+        nothing.wait_for(state="detached")
+    finally:
+        page.evaluate(mode, "graph")
 
 
 def test_a_change_of_theme_is_seen_at_once(page):

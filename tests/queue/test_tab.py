@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -36,6 +37,15 @@ pytestmark = pytest.mark.browser
 
 POCKET = Path(__file__).resolve().parents[2] / "assets" / "denoisers"
 TYPES = f"() => {ROOT}.nodes.map(node => node.type).sort()"
+KEPT = ["GGRecord", "GGReadTrace", "GGInspector"]
+OVER = f"""types => {{  // pairs of nodes, one of these types, that lie one over the other as they are drawn
+  const drawn = node => document.querySelector(`[data-node-id="${{node.id}}"]`)?.getBoundingClientRect();
+  const title = LiteGraph.NODE_TITLE_HEIGHT;
+  const own = ({{pos: [x, y], size: [w, h]}}) => new DOMRect(x, y - title, w, h + title);
+  const boxes = {ROOT}.nodes.map(node => [node.type, drawn(node) ?? own(node)]);
+  const over = (a, b) => a !== b && a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+  return boxes.filter(([type]) => types.includes(type)).flatMap(([type, box]) =>
+    boxes.filter(([, other]) => over(box, other)).map(([other]) => [type, other])); }}"""
 UNDO = "() => app.extensionManager.workflow.activeWorkflow.changeTracker.undo()"
 SAMPLER = f"{ROOT}.nodes.find(node => node.type === 'KSampler')"
 KEY = json.loads((POCKET / "pocket-1.json").read_text(encoding="utf-8"))["sha256"]
@@ -50,6 +60,25 @@ PICKS = json.dumps(
 CHOOSE = """([body, mark]) => fetch(`api/userdata/${encodeURIComponent(`guidance_geometry/picks/${mark}.json`)}`,
     body ? { method: "POST", body } : { method: "DELETE" })"""  # as the host lets a browser write for its user
 LONG = 200  # steps of a run that is longer than the browser waits for its first event
+TWICE = f"""async scales => {{  // the sampler in a subgraph that shows its cfg, and a second node of that subgraph
+  const graph = {ROOT}, sampler = {SAMPLER}, add = (type, pos) => {{
+    const node = LiteGraph.createNode(type);
+    node.pos = pos;
+    graph.add(node);
+    return node; }};
+  app.canvas.selectItems([sampler]);
+  graph.convertToSubgraph(app.canvas.selectedItems);
+  const box = graph.nodes.find(node => node.subgraph), inner = box.subgraph.nodes[0];
+  box.subgraph.addInput("cfg", "FLOAT").connect(inner.inputs.find(input => input.name === "cfg"), inner);
+  const twin = add(box.subgraph.id, [1200, 0]);
+  for (const [name, type] of [["positive", "GGClassLabel"], ["negative", "GGClassLabel"], ["model", "GGLoadDenoiser"],
+      ["latent_image", "GGEmptyCanvas"]]) {{
+    const from = graph.nodes.find(node => node.type === type), at = from.outputs.findIndex(one => one.name === name);
+    from.connect(Math.max(0, at), twin, twin.inputs.findIndex(input => input.name === name)); }}
+  twin.connect(0, add("SaveLatent", [1600, 0]), 0);
+  await new Promise(done => setTimeout(done, 100));
+  [box, twin].forEach((node, k) => {{ node.widgets.find(widget => widget.name === "cfg").value = scales[k]; }});
+  return [box.id, twin.id].map(String); }}"""
 TONE = """theme => { const panel = document.querySelector(".gg-tab .gg-panel"), before = panel.dataset.theme;
     panel.dataset.theme = theme;
     const tone = getComputedStyle(panel.querySelector(".gg-sign")).color;
@@ -209,9 +238,20 @@ def test_a_sampler_in_a_subgraph_is_named_by_its_path(page):
     assert page.evaluate(f"() => {inside}.length") == 4
     queue(page)
     output = page.evaluate("async () => Object.values((await app.graphToPrompt()).output).map(n => n.class_type)")
-    assert {"GGRecord", "GGReadTrace", "GGInspector"} <= set(output)
+    assert set(KEPT) <= set(output)
     page.evaluate(UNDO)
     page.wait_for_function(f"() => {inside}.length === 1")
+
+
+def test_of_two_nodes_that_are_one_subgraph_each_has_its_run_and_its_scale(page):
+    begin(page)
+    first, second = page.evaluate(TWICE, [3.0, 9.0])
+    queue(page)
+    offers(page, [rf"^Mine \({first}:4\) ", rf"^Mine \({second}:4\) "])
+    page.get_by_role("button", name=re.compile("^Use cfg 2")).first.click()
+    prompt = page.evaluate("async () => (await app.graphToPrompt()).output")
+    assert prompt[f"{first}:4"]["inputs"]["cfg"] == 3.0
+    assert 2 <= prompt[f"{second}:4"]["inputs"]["cfg"] < 3
 
 
 def test_workflows_of_one_id_and_with_the_same_nodes_are_not_confused(page):
@@ -279,7 +319,9 @@ def test_an_inspector_is_kept_and_undone_in_one_step(page):
     offers(page, [r"^Mine \(4\)"])
     before = page.evaluate(TYPES)
     page.locator(".gg-keep").click()
-    kept = sorted([*before, "GGRecord", "GGReadTrace", "GGInspector"])
+    page.evaluate(steering.PAINTED)
+    assert page.evaluate(OVER, KEPT) == []
+    kept = sorted([*before, *KEPT])
     assert page.evaluate(TYPES) == kept
     page.evaluate(UNDO)
     has = f"types => JSON.stringify(({TYPES})()) === JSON.stringify(types)"

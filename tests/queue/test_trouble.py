@@ -4,11 +4,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from guidance_geometry.dev.provision import FRONT_ENDS
 from guidance_geometry.sweeps.comfyui.client import Client
 from guidance_geometry.tests.queue.prompts import small
 from guidance_geometry.tests.queue.steering import (
     COUNT,
     DRAWN,
+    OWN,
     WORDS,
     choose,
     graph,
@@ -24,8 +26,8 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.parametrize(  # the panel's own words: the oldest and the newest way to draw it will do
         "editor",
-        [("server", False), ("newer_server", True)],
-        ids=["host's editor, canvas", "newer editor, nodes 2.0"],
+        [(OWN, False), (FRONT_ENDS[-1], True)],
+        ids=["host's editor, canvas", "newest editor, nodes 2.0"],
         indirect=True,
         scope="session",
     ),

@@ -68,12 +68,15 @@ test("Chinese falls back to English word by word", () => {
 
 const graphOf = (nodes, links = {}) => {
   const graph = { nodes, links };
-  for (const node of nodes) node.graph = graph;
+  for (const node of nodes) {
+    node.graph = graph;
+    node.inputs?.forEach(({ from }, slot) => from && Object.assign(links[from], { target_id: node.id, target_slot: slot }));
+  }
   return graph;
 };
 const link = (from, slot = 0) => ({ origin_id: from, origin_slot: slot });
 const cfg = () => ({ name: "cfg", value: 4 });
-const input = (name, id = null, widget) => ({ name, link: id, ...(widget && { widget: { name } }) });
+const input = (name, from = null, widget) => ({ name, from, ...(widget && { widget: { name } }) });
 
 test("the scale is found through nodes that pass the trace on, and written as a user would", () => {
   const sampler = { id: 4, title: "S", inputs: [input("cfg", null, true)], widgets: [cfg()] };
@@ -122,6 +125,29 @@ test("a scale promoted from a subgraph names the subgraph's node", () => {
   assert.equal(locatorOf(root, panel), "inner:6");
   assert.equal(locatorOf(root, box), "12");
   assert.equal(pathOf(root, {}), null);
+});
+
+test("of two nodes that are one subgraph, the one that leads to the run takes its scale, through every wall", () => {
+  const walls = (id, subgraph, from) =>
+    ({ id, subgraph, inputs: [{ name: "cfg", from, widget: { name: "scale" } }], widgets: [{ name: "scale" }] });
+  const sampler = { id: 4, inputs: [input("cfg", 1, true)], widgets: [cfg()] };
+  const inner = graphOf([sampler], { 1: link(-10) });
+  const outer = graphOf([walls(7, inner, 1)], { 1: link(-10) });
+  const [first, second] = [walls(12, outer), walls(13, outer)];
+  const root = graphOf([first, second]);
+  for (const [box, id] of [[first, "12:7:4"], [second, "13:7:4"]]) {
+    assert.deepEqual(scaleSource(root, nodeAt(root, id), id), { node: box, widget: box.widgets[0] });
+  }
+});
+
+test("a panel beside two nodes that are one subgraph follows its own wire into it and out", () => {
+  const sampler = { id: 4, inputs: [input("cfg", 1, true)], widgets: [cfg()] };
+  const inner = graphOf([sampler], { 1: link(-10), 5: { id: 5, ...link(4) } });
+  inner.outputs = [{ linkIds: [5] }];
+  const [first, second] = [12, 13].map((id) => ({ id, inputs: [{ name: "cfg" }], subgraph: inner }));
+  const panel = { id: 6, inputs: [input("trace", 3)] };
+  const root = graphOf([first, second, panel], { 3: link(13) });
+  assert.deepEqual(scaleSource(root, panel), { node: second, reason: "promoted" });
 });
 
 test("an SVG and a PNG carry the workflow in ASCII", () => {

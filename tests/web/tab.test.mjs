@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { canKeep, keep } from "../../web/lib/keep.mjs";
-import { scaleSource } from "../../web/lib/panel-graph.mjs";
+import { linkAt, scaleSource } from "../../web/lib/panel-graph.mjs";
 import { speaker } from "../../web/lib/strings.mjs";
 import { flagOf, hasSampler, hasTwin, idOf, isOf, joinRecords, latest, mergeRuns, nameOf, series, setFlag, slotOf, stateOf } from "../../web/lib/tab-runs.mjs";
 import { Place, wordsOf } from "../../web/lib/tab-place.mjs";
@@ -310,12 +310,13 @@ function graphOf(nodes) {
 }
 let numbers = 100;
 function nodeOf(id, type, inputs, outputs) {
-  return { id, type, pos: [0, 0], size: [200, 100], inputs: inputs.map(([name, kind]) => ({ name, type: kind, link: null })),
+  return { id, type, pos: [0, 0], size: [200, 100], inputs: inputs.map(([name, kind]) => ({ name, type: kind })),
     outputs: outputs.map((kind) => ({ type: kind })),
     connect(slot, target, at) {
+      const { links } = this.graph;
+      for (const id in links) if (links[id].target_id === target.id && links[id].target_slot === at) delete links[id];
       numbers += 1;
-      this.graph.links[numbers] = { origin_id: this.id, origin_slot: slot, target_id: target.id };
-      target.inputs[at].link = numbers;
+      links[numbers] = { origin_id: this.id, origin_slot: slot, target_id: target.id, target_slot: at };
     } };
 }
 const create = (type) => ({
@@ -323,7 +324,7 @@ const create = (type) => ({
   GGReadTrace: () => nodeOf("t", type, [["recorder", "GG_RECORDER"], ["latent", "LATENT"]], ["GG_TRACE", "LATENT"]),
   GGInspector: () => nodeOf("i", type, [["trace", "GG_TRACE"]], []),
 })[type]();
-const sourceOf = (node, slot) => node.graph.links[node.inputs[slot].link].origin_id;
+const sourceOf = (node, slot) => linkAt(node, slot).origin_id;
 
 test("an inspector is kept around a sampler: its model is recorded, its latent read", () => {
   const [loader, sampler] = [nodeOf(1, "L", [], ["MODEL"]), nodeOf(4, "KSampler", [["model", "MODEL"]], ["LATENT"])];
@@ -342,8 +343,7 @@ test("a guider's model is recorded for the sampler that uses it, and a MODEL may
   const sampler = nodeOf(4, "SamplerCustomAdvanced", [["guider", "GUIDER"]], ["LATENT"]);
   const graph = graphOf([guider, sampler]);
   guider.connect(0, sampler, 0);
-  graph.links[7] = { origin_id: -10, origin_slot: 1 };
-  guider.inputs[0].link = 7;
+  graph.links[7] = { origin_id: -10, origin_slot: 1, target_id: 3, target_slot: 0 };
   const led = [];
   graph.inputs = [null, { connect: (slot, node) => led.push([slot, node.type]) }];
   const root = { nodes: [{ id: 12, inputs: [], subgraph: graph }] };
@@ -355,12 +355,12 @@ test("a guider's model is recorded for the sampler that uses it, and a MODEL may
 test("the scale of a run is that of the sampler itself, or of its guider", () => {
   const cfg = { name: "cfg", value: 4 };
   const sampler = { ...nodeOf(4, "KSampler", [["model", "MODEL"]], ["LATENT"]), widgets: [cfg] };
-  assert.equal(scaleSource(graphOf([sampler]), sampler, true).widget, cfg);
+  assert.equal(scaleSource(graphOf([sampler]), sampler, "4").widget, cfg);
   const guider = { ...nodeOf(3, "CFGGuider", [], ["GUIDER"]), widgets: [cfg] };
   const custom = nodeOf(4, "SamplerCustomAdvanced", [["guider", "GUIDER"]], ["LATENT"]);
   const graph = graphOf([guider, custom]);
   guider.connect(0, custom, 0);
-  assert.equal(scaleSource(graph, custom, true).node, guider);
+  assert.equal(scaleSource(graph, custom, "4").node, guider);
 });
 
 test("the report is that of what is stored by now, and who shows the run gets it as a new object", async () => {

@@ -66,8 +66,8 @@ test("the scale is the sampler's own or its guider's; where a wire brings it, th
   const wired = { ...PROMPT, 4: { ...PROMPT[4], inputs: { ...PROMPT[4].inputs, cfg: ["2", 0] } } };
   assert.equal(scalePlace(wired, "4"), null);
   const source = { id: 2, title: "Number" };
-  const graph = { links: { 5: { id: 5, origin_id: 2, origin_slot: 0 } } };
-  const node = { id: 4, graph, inputs: [{ name: "cfg", link: 5 }], widgets: [{ name: "cfg" }] };
+  const graph = { links: { 5: { id: 5, origin_id: 2, origin_slot: 0, target_id: 4, target_slot: 0 } } };
+  const node = { id: 4, graph, inputs: [{ name: "cfg" }], widgets: [{ name: "cfg" }] };
   const root = Object.assign(graph, { nodes: [source, node] });
   assert.deepEqual(obstacle(root, wired, "4"), { key: "linked", node: source });
   assert.equal(obstacle({ nodes: [{ id: 4, widgets: [{ name: "cfg" }], inputs: [] }] }, PROMPT, "4"), null);

@@ -15,24 +15,30 @@ function modelInput(root, node, hops = 0) {
   return source && source.graph === node.graph ? modelInput(root, source, hops + 1) : null;
 }
 
-const linked = (node, type) => (node.inputs ?? []).findIndex((input) => input.type === type && input.link != null);
+const linked = (node, type) => (node.inputs ?? []).findIndex((input, slot) => input.type === type && linkAt(node, slot));
 const output = (node) => (node.outputs ?? []).findIndex(({ type }) => type === "LATENT");
 
 /** Whether an inspector can be put beside a node. */
 export const canKeep = (root, node) => Boolean(node?.graph && output(node) >= 0 && modelInput(root, node));
 
-/** Insert and wire the three nodes; returns the inspector.  create(type) makes a node */
-export function keep(root, node, create) {
+/** Insert and wire the three nodes; returns the inspector.
+ *
+ * create(type) makes a node. sizeOf(node): width and height as it is drawn. How high a new node will be drawn is not known
+ * yet, so they stand side by side.
+ */
+export function keep(root, node, create, sizeOf = ({ size }) => size) {
   const { graph } = node;
   const { node: reader, slot } = modelInput(root, node);
-  const [record, trace, inspector] = TYPES.map(create);
-  const [beside, under] = record.size.map((side) => side + GAP);
-  const place = below(graph, node, beside + inspector.size[0]);
-  const places = [[0, 0], [0, under], [beside, 0]];
-  [record, trace, inspector].forEach((one, k) => {
-    one.pos = place.map((start, axis) => start + places[k][axis]);
+  const made = TYPES.map(create);
+  const [record, trace, inspector] = made;
+  const wide = made.reduce((sum, { size }) => sum + size[0] + GAP, 0);
+  const place = below(graph, node, wide, sizeOf);
+  let [left] = place;
+  for (const one of made) {
+    one.pos = [left, place[1]];
+    left += one.size[0] + GAP;
     graph.add(one);
-  });
+  }
   connectAs(graph, linkAt(reader, slot), record);
   record.connect(0, reader, slot);
   record.connect(1, trace, named(trace, "recorder"));
@@ -51,8 +57,9 @@ function connectAs(graph, { origin_id: id, origin_slot: slot }, node) {
 }
 
 /** A free place, so wide, under all nodes that stand above or below a node. */
-function below(graph, node, wide) {
+function below(graph, node, wide, sizeOf) {
   const left = node.pos[0];
-  const under = graph.nodes.filter(({ pos, size }) => pos[0] < left + wide && pos[0] + size[0] > left);
+  const boxes = graph.nodes.map((one) => ({ pos: one.pos, size: sizeOf(one) }));
+  const under = boxes.filter(({ pos, size }) => pos[0] < left + wide && pos[0] + size[0] > left);
   return [left, Math.max(...under.map(({ pos, size }) => pos[1] + size[1])) + GAP];
 }

@@ -2,15 +2,16 @@
 /** Finding nodes: by execution id, and the sampler whose run a panel shows. Reads graphs of either front end. */
 
 /** The node at an execution id: "7", or "12:7" inside the subgraph that node 12 is. */
-export function nodeAt(root, id) {
+export const nodeAt = (root, id) => nodesAlong(root, id).at(-1);
+
+/** The nodes along an execution id, from the outermost subgraph on; null where there is none. */
+function nodesAlong(root, id) {
   let graph = root;
-  /** @type {any} */
-  let node = null;
-  for (const part of String(id).split(":")) {
-    node = graph?.nodes.find((one) => String(one.id) === part) ?? null;
+  return String(id).split(":").map((part) => {
+    const node = graph?.nodes.find((one) => String(one.id) === part) ?? null;
     graph = node?.subgraph;
-  }
-  return node;
+    return node;
+  });
 }
 
 /** Execution id of a node, null when it is not reachable from the root. */
@@ -29,32 +30,40 @@ export function locatorOf(root, node) {
   return outer ? String(node.id) : `${node.graph.id}:${node.id}`;
 }
 
+const MOST_OUT = 16; // subgraphs around a node
 const TOWARDS_THE_SAMPLER = ["trace", "guider", "latent", "samples", ""]; // inputs to follow, first that is linked
 
 /** The node upstream whose "cfg" widget set the scale of the run, with how to change it.
  *
- * start: the node of the panel, or with `itself` the sampler.
+ * start: the node of the panel; or the sampler itself, whose execution id `sampler` then is: a subgraph may stand in several
+ * places, each with values of its own.
  * -> {node, widget} where a value can be written; {node, reason: "linked" | "promoted" | "listed"} where another node
  * decides (that one); null where no scale is found.
  */
-export function scaleSource(root, start, itself = false) {
+export function scaleSource(root, start, sampler = "") {
+  const around = { nodes: root?.nodes, owners: nodesAlong(root, sampler) };
   let node = start;
   for (let hops = 0; node && hops < 32; hops += 1) {
-    const widget = (itself || node !== start) && node.widgets?.find((one) => one.name === "cfg");
-    if (widget) return writable(root, node, widget);
-    node = upstream(root, node);
+    const widget = (sampler || node !== start) && node.widgets?.find((one) => one.name === "cfg");
+    if (widget) return writable(around, node, widget);
+    node = upstream(around, node);
   }
   return null;
 }
 
 function writable(root, node, widget) {
   const list = listAbove(root, node);
-  if (list) return { node: list, reason: "listed" };
-  const slot = (node.inputs ?? []).findIndex((input) => (input.widget?.name ?? input.name) === "cfg");
-  if (slot < 0 || node.inputs[slot].link == null) return { node, widget };
+  return list ? { node: list, reason: "listed" } : outermost(root, node, widget);
+}
+
+/** Where the value of a widget is set: on a subgraph's own node, where that shows it. */
+function outermost(root, node, widget, hops = 0) {
+  const slot = (node.inputs ?? []).findIndex((input) => (input.widget?.name ?? input.name) === widget.name);
+  if (slot < 0 || !linkAt(node, slot)) return { node, widget };
   const source = originOf(root, node, slot);
-  const outside = source?.outside;
-  return { node: source?.node ?? node, reason: outside ? "promoted" : "linked" };
+  if (!source?.outside) return { node: source?.node ?? node, reason: "linked" };
+  const shown = source.node.widgets?.find((one) => one.name === source.name);
+  return shown && hops < MOST_OUT ? outermost(root, source.node, shown, hops + 1) : { node: source.node, reason: "promoted" };
 }
 
 /** The schedule in the chain of guidance that lists its scales itself, so that cfg has no effect. */
@@ -62,7 +71,7 @@ function listAbove(root, node, depth = 0) {
   const listing = node.comfyClass === "GGCFGSchedule" || node.type === "GGCFGSchedule";
   if (listing && node.widgets?.find((one) => one.name === "schedule")?.value === "list") return node;
   for (const [slot, input] of (depth < 32 && node.inputs ? node.inputs : []).entries()) {
-    if (!["guidance", "model"].includes(input.name) || input.link == null) continue;
+    if (!["guidance", "model"].includes(input.name)) continue;
     const source = originOf(root, node, slot)?.node;
     const found = source && listAbove(root, source, depth + 1);
     if (found) return found;
@@ -71,7 +80,7 @@ function listAbove(root, node, depth = 0) {
 }
 
 function upstream(root, node) {
-  const linked = (node.inputs ?? []).map((input, slot) => ({ input, slot })).filter(({ input }) => input.link != null);
+  const linked = (node.inputs ?? []).map((input, slot) => ({ input, slot })).filter(({ slot }) => linkAt(node, slot));
   for (const name of TOWARDS_THE_SAMPLER) {
     const found = linked.find(({ input }) => input.name === name || name === "");
     if (found) return originOf(root, node, found.slot)?.node ?? null;
@@ -79,11 +88,14 @@ function upstream(root, node) {
   return null;
 }
 
-/** The link at an input of a node, in graphs of either front end; undefined for none. */
-export function linkAt(node, slot) {
-  const links = node.graph?.links;
-  const id = node.inputs[slot].link;
-  return links?.get?.(id) ?? links?.[id];
+/** The link at an input of a node, undefined for none. The graph is asked: what an input says of it, each editor names anew. */
+export const linkAt = (node, slot) =>
+  linksOf(node.graph).find(({ target_id: id, target_slot: at }) => at === slot && String(id) === String(node.id));
+
+/** Every link of a graph: a Map in some editors, a table in others. */
+function linksOf(graph) {
+  const links = graph?.links ?? {};
+  return typeof links.values === "function" ? [...links.values()] : Object.values(links);
 }
 
 /** What feeds an input. Links out of a subgraph lead to its input node: then the subgraph's own node decides. */
@@ -92,24 +104,28 @@ export function originOf(root, node, slot) {
   if (!link) return null;
   const origin = node.graph.nodes.find((one) => String(one.id) === String(link.origin_id));
   if (!origin) return throughTheWall(root, node.graph, link.origin_slot);
-  return { node: origin.subgraph ? (innerOrigin(origin, link.origin_slot) ?? origin) : origin };
+  const inside = origin.subgraph && innerOrigin(origin, link.origin_slot);
+  if (inside) root?.owners?.unshift(origin); // this is the way out again
+  return { node: inside ?? origin };
 }
 
 function throughTheWall(root, graph, slot) {
   const owner = ownerOf(root, graph);
   if (!owner) return null;
-  const further = owner.inputs?.[slot]?.link != null ? originOf(root, owner, slot)?.node : null;
-  return { node: further ?? owner, outside: !further };
+  const further = originOf(root, owner, slot);
+  return further ?? { node: owner, outside: true, name: owner.inputs?.[slot]?.widget?.name };
 }
 
 function innerOrigin(container, slot) {
   const id = container.subgraph.outputs?.[slot]?.linkIds?.[0];
-  const links = container.subgraph.links;
-  const link = links?.get?.(id) ?? links?.[id];
+  const link = linksOf(container.subgraph).find((one) => one.id === id);
   return container.subgraph.nodes.find((one) => String(one.id) === String(link?.origin_id));
 }
 
+/** The node that a graph is the inside of: the one that leads to the run, where several are. */
 function ownerOf(root, graph, depth = 0) {
+  const leading = root?.owners?.find((node) => node?.subgraph === graph);
+  if (leading) return leading;
   for (const node of (depth < 16 && root?.nodes) || []) {
     if (node.subgraph === graph) return node;
     const inner = node.subgraph && ownerOf(node.subgraph, graph, depth + 1);

@@ -87,6 +87,6 @@ class TabPanel extends Panel {
   source() {
     const chosen = this.tab.choice();
     const node = chosen?.node ?? chosen?.chain.at(-1).node;
-    return node ? scaleSource(this.tab.root, nodeAt(this.tab.root, node), true) : null;
+    return node ? scaleSource(this.tab.root, nodeAt(this.tab.root, node), node) : null;
   }
 }

@@ -116,7 +116,7 @@ export class TriesView {
     const { tab } = this;
     const run = tab.tries?.run ?? tab.single();
     const node = run && nodeAt(tab.root, run.node);
-    return node ? scaleSource(tab.root, node, true) : null;
+    return node ? scaleSource(tab.root, node, run.node) : null;
   }
 
   apply() {

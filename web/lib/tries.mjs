@@ -24,7 +24,7 @@ export function scalePlace(prompt, sampler) {
 
 /** What keeps a sampler from being queued at another scale: {key, node} of a sentence, null for nothing. */
 export function obstacle(root, prompt, sampler) {
-  const source = scaleSource(root, nodeAt(root, sampler) ?? {}, true);
+  const source = scaleSource(root, nodeAt(root, sampler) ?? {}, sampler);
   if (source?.reason === "linked" || source?.reason === "listed") return { key: source.reason, node: source.node };
   return scalePlace(prompt, sampler) ? null : { key: "nowhere", node: null };
 }
