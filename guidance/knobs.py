@@ -58,7 +58,8 @@ class Knob:
     multiline: a text may have several lines. socket: the type of the wire that carries it, for what is no widget; then
     `read` makes the value of what it carries. answers: what a network on that wire must tell.
     Of the node's input, where it differs from the field: its name, and the value that it shows at first. later: it came
-    after a release, so that saved workflows may lack it.
+    after a release, so that saved workflows may lack it. main: of a rule's numbers the one that says how strongly it
+    acts, which is the first to try.
     """
 
     meaning: str
@@ -73,6 +74,7 @@ class Knob:
     name: str = ""
     shown: Any = None
     later: bool = False
+    main: bool = False
 
     def value(self, given: Any) -> Any:
         """The field's value from the input's.  Raises ValueError for a text that cannot be read."""
@@ -105,6 +107,11 @@ def knobs(owner: type) -> Mapping[str, Knob]:
             shown = usual if stated.shown is None else stated.shown
             by_field[one.name] = replace(stated, name=stated.name or one.name, shown=shown)
     return by_field
+
+
+def main_knob(owner: type) -> tuple[str, Knob] | None:
+    """The field that says how strongly a rule acts, and what is stated of it; None for a rule without one."""
+    return next((item for item in knobs(owner).items() if item[1].main), None)
 
 
 def widget_of(one: Field) -> str:

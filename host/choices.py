@@ -36,7 +36,8 @@ async def answer_picks(server: Any, request: web.Request) -> web.Response:
     act = {"POST": add_picks, "DELETE": forget_picks}.get(request.method, show_picks)
     user, query = require_known(user_of(server, request)), request.query
     body = await _body_of(request) if act is add_picks else b""
-    return await _respond(act, user, query.get("key") or "", query.get("sampler_class"), body)
+    which = query.get("sampler_class"), query.get("knob")
+    return await _respond(act, user, query.get("key") or "", *which, body)
 
 
 async def answer_report(server: Any, request: web.Request) -> web.Response:
@@ -69,13 +70,13 @@ async def _respond(act: Callable[..., Mapping | None], *given: Any) -> web.Respo
     return web.Response(body=body, status=status, content_type="application/json", headers=FRESH)
 
 
-def show_picks(user: str, key: str, sampler_class: str | None = None, body: bytes = b"") -> Mapping | None:
-    """The picks of a model as their file says them, and "ranges" by sampler class; None where there are none."""
+def show_picks(user: str, key: str, *which: str | bytes | None) -> Mapping | None:
+    """The picks of a model as their file says them, and their ranges by sampler class; None where there are none."""
     path = _place(user, key)
     return picks_for_browsers(read_picks(path)) if path.is_file() else None
 
 
-def add_picks(user: str, key: str, sampler_class: str | None, body: bytes) -> Mapping:
+def add_picks(user: str, key: str, sampler_class: str | None, knob: str | None, body: bytes) -> Mapping:
     """Add the picks of a body, which is such a file; those of today that do not say when.
 
     Raises ValueError for what is no such file, NotWritten.
@@ -93,14 +94,16 @@ def add_picks(user: str, key: str, sampler_class: str | None, body: bytes) -> Ma
     return picks_for_browsers(after)
 
 
-def forget_picks(user: str, key: str, sampler_class: str | None, body: bytes = b"") -> Mapping | None:
-    """Forget one class of samplers, or all that is known of a model, even where its file is damaged."""
+def forget_picks(
+    user: str, key: str, sampler_class: str | None, knob: str | None = None, body: bytes = b""
+) -> Mapping | None:
+    """Forget one class of samplers, or of it one knob, or all that is known of a model, even in a damaged file."""
     path = _place(user, key)
     with CHANGING:
         after = None
         if sampler_class and path.is_file():
             with suppress(ValueError):  # nothing of a damaged file can be kept
-                after = read_picks(path).without(sampler_class)
+                after = read_picks(path).without(sampler_class, knob)
         if after is None or not after.picks:
             path.unlink(missing_ok=True)
             return None
@@ -109,8 +112,8 @@ def forget_picks(user: str, key: str, sampler_class: str | None, body: bytes = b
 
 
 def picks_for_browsers(picks: Picks) -> Mapping:
-    """For browsers."""
-    return picks.as_json() | {"ranges": picks.ranges()}
+    """With the good values by sampler class: "ranges" of cfg, "knobs" of every knob."""
+    return picks.as_json() | {"ranges": picks.ranges(), "knobs": picks.ranges_by_knob()}
 
 
 def report_on(user: str, run: str, half: str | None) -> Mapping | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -106,9 +107,21 @@ def _declaration_of(kind: str, failed: Callable[[Exception], None] = lambda faul
     return NodeType(outputs, lambda: _ask_class(lambda: _inputs(node_type), {}, failed))
 
 
-def _inputs(declaration: Any) -> dict[str, str]:
+def limits_of(kind: str, name: str) -> tuple[float, float]:
+    """The smallest and the largest number that an input of an installed node class takes; infinite where none is."""
+    facts = _ask_class(lambda: _specs(_classes()[kind])[name][1], {}, lambda fault: None)
+    ends = (facts.get(end) if isinstance(facts, Mapping) else None for end in ("min", "max"))
+    low, high = (float(end) if isinstance(end, int | float) else math.nan for end in ends)
+    return -math.inf if math.isnan(low) else low, math.inf if math.isnan(high) else high
+
+
+def _specs(declaration: Any) -> dict[str, Any]:
     inputs = declaration.INPUT_TYPES()
-    named = {name: spec for part in ("required", "optional") for name, spec in (inputs.get(part) or {}).items()}
+    return {name: spec for part in ("required", "optional") for name, spec in (inputs.get(part) or {}).items()}
+
+
+def _inputs(declaration: Any) -> dict[str, str]:
+    named = _specs(declaration)
     kinds = ((name, spec[0]) for name, spec in named.items() if isinstance(spec, list | tuple) and spec)
     return {name: kind for name, kind in kinds if isinstance(kind, str)}  # the others are lists to choose from
 

@@ -23,6 +23,7 @@ from .host_run import HostRun
 from .jobs import file_of, running_job
 from .native_model import card_of, format_name
 from .passes import guidance_patches
+from .run_knobs import run_knobs
 from .saving import map_tensors
 
 NO_EFFECT = (
@@ -70,6 +71,8 @@ def trace_of(seen: Observed) -> Trace:
     for name, fact in FACTS.items() if has_model else ():
         with keep_out(lambda fault, name=name: faults.append(f"{name} of the run unknown: {fault}")):
             facts[name] = fact(seen)
+    with keep_out(lambda fault: faults.append(f"knobs of the run unknown: {fault}")):
+        facts["knobs"] = run_knobs(run, facts.get("distilled_guidance"), running_job()) if has_model else []
     trace = make_trace(seen, facts, map_tensors, partial(_about_scale, seen, facts))
     there: dict[str, Any] = {}
     if run.foreign:  # nobody but its numbers tells its scale

@@ -11,6 +11,7 @@ from ..host.checks import CheckedNode
 from ..host.jobs import running_job
 from ..host.widgets import SEE, TRACE_IN, TRACE_OUT, VAE_IN
 from ..host.wires import EnergyWire, TraceWire
+from ..verdict.picks import CFG
 
 NO_SCALE = "The report suggests no cfg: {}"
 FAILED = "There is no report on this run: {}. Save the trace and report the fault; the log has all of it."
@@ -100,9 +101,13 @@ def judge_score(judge: verdict.findings.Judged | None) -> dict | None:
 
 
 def scales_of(report: verdict.report.Report) -> list:
-    """The scale to take and both ends of the range; in the place of one that nobody knows, a stop that says why."""
+    """The cfg to take and both ends of its range; in the place of one that nobody knows, a stop that says why.
+
+    Where the report is about another knob, nothing is known of cfg but that the run's own may stay.
+    """
     answer, why = report.answer, report.answer.headline.text()
+    of_cfg = report.knobs[0].kind == CFG
     own = report.cfg if answer.colour in (verdict.report.FINE, verdict.report.OFF) else None
-    cfg = own if answer.suggested is None else answer.suggested
-    low, high = answer.range or [ExecutionBlocker(NO_RANGE.format(why))] * 2
+    cfg = own if answer.suggested is None or not of_cfg else answer.suggested
+    low, high = (answer.range if of_cfg else None) or [ExecutionBlocker(NO_RANGE.format(why))] * 2
     return [ExecutionBlocker(NO_SCALE.format(why)) if cfg is None else cfg, low, high]

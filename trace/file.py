@@ -100,6 +100,7 @@ HEADER = {  # what the header of a file may say; a field of a later writer is ke
     "faults": maybe(several(text(PAGE), MOST_NOTES)),
     "advice": maybe(several(text(PAGE), MOST_NOTES)),
     "distilled_guidance": maybe(number()),
+    "knobs": maybe(several(table(maybe(either(text(PAGE), number())), 100), 1000)),
     "split": maybe(text(PAGE)),
     "evaluations": maybe(number(0)),
     "workflow": maybe(table(ANYTHING, MOST_STEPS)),

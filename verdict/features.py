@@ -132,10 +132,18 @@ def value_at(values: Tensor, levels: Tensor, level: float) -> float:  # [n] x2
 
 def whole_run(trace: Trace, sigma_data: float) -> bool:
     """Whether a run goes from noise to a clean sample.  sigma_data: rms of clean data, nan: only its end is asked."""
-    if not trace.n:
-        return False
-    start, last = noise_levels(trace)[0], trace.steps["sigma_next"][-1] / trace.steps["alpha_next"][-1]
-    return not bool(start < EARLY * sigma_data) and bool(last <= (CLEAN * sigma_data if sigma_data > 0 else 0.0))
+    return trace.n > 0 and not begins_late(trace, sigma_data) and not ends_early(trace, sigma_data)
+
+
+def begins_late(trace: Trace, sigma_data: float) -> bool:
+    """Whether a run begins with something that is no noise: a second stage, or a picture; sigma_data as above."""
+    return bool(noise_levels(trace)[0] < EARLY * sigma_data)
+
+
+def ends_early(trace: Trace, sigma_data: float) -> bool:
+    """Whether a run leaves noise for another to take away; sigma_data as above."""
+    last = trace.steps["sigma_next"][-1] / trace.steps["alpha_next"][-1]
+    return not bool(last <= (CLEAN * sigma_data if sigma_data > 0 else 0.0))
 
 
 def _own_prediction(trace: Trace) -> Tensor:  # -> [n] bool

@@ -1,7 +1,8 @@
 """Which scales a person, or a judge, found good: kept for each model, compared within one class of samplers.
 
 The file is JSON: {"format": "guidance-geometry/picks", "version": 1, "model": {"name", "key"}, "picks": [{"cfg",
-"sampler_class", "chain", "good", "by", "when"}, ...]}. host/choices.py shows and changes it.
+"sampler_class", "chain", "good", "by", "when", "knob"}, ...]}. host/choices.py shows and changes it. A pick of another
+knob than cfg has that knob's value in "cfg", and its key in "chain" too: who knows no other knob leaves it alone.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ LARGEST = 1_000_000  # bytes
 REMEDY = "Choose your runs again, or delete the file."
 FORGET = "Forget a kind of sampler first."
 PLAIN = "CFG"  # chain of a run without rules
+CFG = "cfg"  # key of the knob that most runs have
+LONGEST = 2000  # characters of a key
 FILE = {
     "format": require(one_of(FORMAT)),
     "version": require(whole(VERSION, VERSION)),
@@ -33,16 +36,20 @@ FILE = {
 PICK = {
     "cfg": require(number(1e-6, 1e6)),
     "sampler_class": require(one_of(*CLASSES)),
-    "chain": maybe(text(2000)),
+    "chain": maybe(text(LONGEST)),
     "good": require(switch()),
     "by": maybe(text()),
     "when": maybe(text()),
+    "knob": maybe(text(LONGEST)),
 }
 
 
 @dataclass(frozen=True)
 class Pick:
-    """One run that somebody judged.  by: the judge's name, None for the user. when: date, or None."""
+    """One run that somebody judged.
+
+    cfg: value of its knob. by: the judge's name, None for the user. when: date, or None. knob: its key.
+    """
 
     cfg: float
     sampler_class: str
@@ -50,11 +57,17 @@ class Pick:
     chain: str = PLAIN
     by: str | None = None
     when: str | None = None
+    knob: str = CFG
 
     @property
     def of(self) -> tuple:
         """What was judged, and by whom."""
-        return self.cfg, self.sampler_class, self.chain, self.by
+        return self.cfg, self.sampler_class, self.chain, self.by, self.knob
+
+    @property
+    def compared(self) -> bool:
+        """Whether runs are compared with it: a key tells what else guided, but for cfg, which is alone then."""
+        return self.knob != CFG or self.chain == PLAIN
 
 
 @dataclass(frozen=True)
@@ -65,16 +78,16 @@ class Picks:
     key: str
     picks: tuple[Pick, ...] = ()
 
-    def of_class(self, sampler_class: str) -> list[Pick]:
-        """Those of runs without rules with one class of samplers."""
-        return [pick for pick in self.picks if pick.sampler_class == sampler_class and pick.chain == PLAIN]
+    def of_class(self, sampler_class: str, knob: str = CFG) -> list[Pick]:
+        """Those of one knob with one class of samplers, of runs that others are compared with."""
+        return [p for p in self.picks if (p.sampler_class, p.knob) == (sampler_class, knob) and p.compared]
 
-    def range(self, sampler_class: str) -> tuple[float, float] | None:
-        """The good scales: from the least to the largest that was chosen, each half way to what was tried beyond it.
+    def range(self, sampler_class: str, knob: str = CFG) -> tuple[float, float] | None:
+        """The good values: from the least to the largest that was chosen, each half way to what was tried beyond it.
 
-        Half way is the geometric mean with the nearest scale that was tried and not chosen. None: none was chosen.
+        Half way is the geometric mean with the nearest value that was tried and not chosen. None: none was chosen.
         """
-        tried = self.of_class(sampler_class)
+        tried = self.of_class(sampler_class, knob)
         good = [pick.cfg for pick in tried if pick.good]
         if not good:
             return None
@@ -82,17 +95,23 @@ class Picks:
         below, above = ([p.cfg for p in tried if (p.cfg < low, p.cfg > high)[side]] for side in (0, 1))
         return math.sqrt(low * max(below, default=low)), math.sqrt(high * min(above, default=high))
 
-    def ranges(self) -> dict[str, tuple[float, float]]:
-        """The good scales of every class of samplers that has any."""
-        return {key: bounds for key in CLASSES if (bounds := self.range(key))}
+    def ranges(self, knob: str = CFG) -> dict[str, tuple[float, float]]:
+        """The good values of a knob with every class of samplers that has any."""
+        return {key: bounds for key in CLASSES if (bounds := self.range(key, knob))}
+
+    def ranges_by_knob(self) -> dict[str, dict[str, tuple[float, float]]]:
+        """The good values of every knob that has any."""
+        keys = dict.fromkeys(pick.knob for pick in self.picks)
+        return {key: ranges for key in keys if (ranges := self.ranges(key))}
 
     def merge(self, others: Iterable[Pick]) -> Picks:
         """With further ones; one of the same run takes the place of what was said of it before."""
         return replace(self, picks=tuple({pick.of: pick for pick in (*self.picks, *others)}.values()))
 
-    def without(self, sampler_class: str) -> Picks:
-        """What is left when one class of samplers is forgotten."""
-        return replace(self, picks=tuple(pick for pick in self.picks if pick.sampler_class != sampler_class))
+    def without(self, sampler_class: str, knob: str | None = None) -> Picks:
+        """What is left when one class of samplers is forgotten.  knob: of one knob alone"""
+        gone = [p for p in self.picks if p.sampler_class == sampler_class and knob in (None, p.knob)]
+        return replace(self, picks=tuple(pick for pick in self.picks if pick not in gone))
 
     def as_json(self) -> dict[str, Any]:
         """As the file says it."""
@@ -129,5 +148,6 @@ def picks_of(claims: Any, file: str) -> Picks:
 
 
 def _pick(one: Mapping[str, Any]) -> Pick:
-    facts = (float(one["cfg"]), one["sampler_class"], one["good"])
-    return Pick(*facts, one.get("chain") or PLAIN, one.get("by"), one.get("when"))
+    knob, chain = one.get("knob") or CFG, one.get("chain") or PLAIN
+    chain = knob if chain == PLAIN and knob != CFG else chain  # a reader before there were knobs leaves it alone
+    return Pick(float(one["cfg"]), one["sampler_class"], one["good"], chain, one.get("by"), one.get("when"), knob)

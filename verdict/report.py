@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -22,13 +23,14 @@ from ..trace.pushes import GUIDANCE, push_shares
 from ..trace.record import round_digits
 from ..trace.terms import Term
 from ..trace.trace import Trace, model_key
-from .card import Band
-from .features import Features, features_of, noise_levels, times_as_far, unguided_square, whole_run
+from .card import Band, Card
+from .features import Features, begins_late, ends_early, features_of, noise_levels, times_as_far, unguided_square
 from .findings import Judged, Watched, findings_of
 from .halved import compare_runs
 from .known import Known, Template
 from .odds import ODDS, Odds
-from .picks import Picks
+from .picks import CFG, Pick
+from .run_knobs import DISTILLED, GRADIENT, RunKnob, knobs_of
 from .sampler_class import sampler_class
 from .scale import PLAIN, Scale, is_off, own_steps, predictions_agree, scale_of, several_of
 from .sentences import LANGUAGES, Sentence, about, comma_list, percent, say, short
@@ -44,6 +46,7 @@ KNOWN = {"en": "How we know:", "zh": "\u4f9d\u636e\uff1a"}  # above the numbers
 NOBODY: Mapping[str, Any] = {}
 CARDED = {"data": "size.card.data", "vae": "size.card.vae", "latent format": "size.card.format"}  # sigma_d of a card
 AGAINST = ("picks", "card", "template", "nothing")
+LATER, EARLIER = ", in a later stage", ", in a first stage"  # of a key: scales of parts of a run are kept apart
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,8 @@ class Report:
     """All that is said of a run; printed, it is its text.
 
     cfg: of the widget, None where it is unknown or a schedule changed it. plain: nothing but that cfg combined the
-    predictions. push: shares of it, by who pushed. effective: the plain scale at which the run stands.
+    predictions. push: shares of it, by who pushed. effective: the plain scale at which the run stands. knobs: what
+    guided it and can be set, first the one that the answer is about.
     """
 
     answer: Answer
@@ -93,6 +97,7 @@ class Report:
     plain: bool
     push: Mapping[str, float]
     effective: EffectiveScale
+    knobs: tuple[RunKnob, ...]
 
     @property
     def sentences(self) -> list[Sentence]:
@@ -122,6 +127,8 @@ class Report:
             "cfg": self.cfg,
             "plain": self.plain,
             "effective": asdict(self.effective),
+            "knob": self.knobs[0].as_json(),
+            "knobs": [knob.as_json() for knob in self.knobs],
             "suggested": answer.suggested,
             "range": answer.range,
             "sampler_class": self.sampler,
@@ -184,15 +191,50 @@ class Case:
         most = max(self.push, key=lambda name: self.push[name], default=GUIDANCE)
         return next((term for term in self.trace.terms if term.name == most), None)
 
+    @cached_property
+    def knobs(self) -> tuple[RunKnob, ...]:
+        """What guided the run and can be set, first what acted most.
+
+        That is the scale of the gradient that pushed most; at cfg 1, where nothing else pushed, the guidance that a
+        distilled model is told; else cfg.
+        """
+        scale, guide, stage = self.scale, self.guide, self.stage
+        cfg = (scale.low if math.isnan(scale.cfg) else scale.cfg) if scale.constant else None
+        every = knobs_of(self.trace, cfg)
+        if scale.plain or not stage:  # what is stored of cfg is of runs with nothing but cfg
+            every = tuple(replace(knob, key=knob.key + stage) for knob in every)
+        alone = is_off(self.trace, scale) and not scale.further and not scale.change > 0
+        kind = GRADIENT if guide else DISTILLED if alone else CFG
+        own = [knob for knob in every if knob.kind == kind and (guide is None or knob.term == guide.name)]
+        own = own or [knob for knob in every if knob.kind == CFG]
+        return (own[0], *(knob for knob in every if knob is not own[0]))
+
+    @property
+    def cfg_key(self) -> str:
+        """By which picks of cfg in such a run are kept."""
+        return next(knob.key for knob in self.knobs if knob.kind == CFG)
+
+    @property
+    def knob(self) -> RunKnob:
+        """What the answer is about."""
+        return self.knobs[0]
+
     @property
     def whole(self) -> bool:
-        """Whether the run goes from noise to a clean sample; without a known sigma_d the longest unguided prediction
-        stands for it, up to 1: a posterior mean is not longer than the data, and a picture may be far shorter.
+        """Whether the run goes from noise to a clean sample."""
+        return self.trace.n > 0 and not self.stage
+
+    @cached_property
+    def stage(self) -> str:
+        """Of a part of a run, which one; without a known sigma_d the longest unguided prediction stands for it, up
+        to 1: a posterior mean is not longer than the data, and a picture may be far shorter.
         """
-        if self.sigma_data > 0 or not self.trace.batch:
-            return whole_run(self.trace, self.sigma_data)
-        length = float(unguided_square(self.trace) / self.trace.batch / self.trace.count) ** 0.5
-        return whole_run(self.trace, min(length, SCALED))
+        trace, size = self.trace, self.sigma_data
+        if not trace.n:
+            return ""
+        if not size > 0 and trace.batch:
+            size = min(float(unguided_square(trace) / trace.batch / trace.count) ** 0.5, SCALED)
+        return LATER if begins_late(trace, size) else EARLIER if ends_early(trace, size) else ""
 
     @property
     def burns(self) -> bool:
@@ -228,7 +270,7 @@ def report_of(
     """
     case = Case.of(trace, knowledge or Known(), odds)
     answer = answer_of(case)
-    answer = _name_remedy(replace(answer, reasons=(*_what_took_steps(trace), *answer.reasons)))
+    answer = _name_remedy(replace(answer, reasons=(*_what_took_steps(trace), *answer.reasons)), case.knob)
     findings: tuple[Sentence, ...] = ()
     one = not any(several_of(trace).values())
     if one and trace.n and trace.batch:
@@ -237,25 +279,28 @@ def report_of(
     scale = case.scale
     titles = {term.name: term.label for term in trace.terms}
     push = {titles.get(name, name): share for name, share in case.push.items()}
-    cfg = (scale.low if math.isnan(scale.cfg) else scale.cfg) if scale.constant else None
+    cfg = next(knob.value for knob in case.knobs if knob.kind == CFG)
     plain = scale.plain and not scale.differs_from_cfg
-    return Report(answer, findings, case.features, case.sampler, cfg, plain, push, scale.effective)
+    return Report(answer, findings, case.features, case.sampler, cfg, plain, push, scale.effective, case.knobs)
 
 
 def answer_of(case: Case) -> Answer:
     """The verdict: the first of these that has something to say."""
-    answers = (ask(case) for ask in (_nothing_to_judge, _several, _not_guided, _seen_whole, *COMPARISONS))
+    first = (_nothing_to_judge, _several, _of_other_knob, _not_guided, _of_part, _seen_whole)
+    answers = (ask(case) for ask in (*first, *COMPARISONS))
     return next((answer for answer in answers if answer), None) or _alone(case)
 
 
-def _name_remedy(answer: Answer) -> Answer:
+def _name_remedy(answer: Answer, knob: RunKnob) -> Answer:
     """The same, with a headline that says what to do, where that is one number.
 
     A scale that somebody found good with this model is to be used; any other is to be tried.
     """
     advice = {one.id: one.facts for one in answer.reasons}
-    if answer.suggested is not None:
-        found = answer.against in ("picks", "card") and "help.widget" not in advice
+    if answer.suggested is not None and knob.kind != CFG and answer.against == "picks":
+        remedy = say("remedy.knob", name=knob.name, value=answer.suggested)
+    elif answer.suggested is not None:
+        found = answer.against in ("picks", "card") and not {"help.widget", "why.stage.whole"} & advice.keys()
         remedy = say("remedy.use" if found else "remedy.try", cfg=answer.suggested)
     elif "help.half" in advice:
         remedy = say("remedy.try", cfg=advice["help.half"]["half"])
@@ -324,19 +369,99 @@ def _not_guided(case: Case) -> Answer | None:
 
 def _advise(case: Case, headline: Sentence) -> Answer:
     """A run without guidance is not judged, but told which scales are good, where that is known."""
-    answers = (ask(case) for ask in COMPARISONS) if case.whole else ()
-    advice = next((answer for answer in answers if answer), None)
+    answers = (ask(case) for ask in (COMPARISONS if case.whole else (_of_part,)))
+    advice = next((answer for answer in answers if answer and answer.against != "nothing"), None)
     if advice is None:
         return Answer(headline, OFF, reasons=(say("help.plain" if case.scale.differs_from_cfg else "help.off"),))
     return replace(advice, headline=headline, colour=OFF, reasons=(advice.headline, *advice.reasons))
 
 
+def _of_other_knob(case: Case) -> Answer | None:
+    """A run that something else than cfg guided most: only picks of that are compared with."""
+    if case.knob.kind == CFG:
+        return None
+    return _of_its_picks(case) or (_untold(case) if case.knob.kind == DISTILLED else None)
+
+
+def _of_its_picks(case: Case) -> Answer | None:
+    """Where the value of a knob other than cfg lies beside those that somebody chose."""
+    picks, knob = case.knowledge.picks, case.knob
+    bounds = picks.range(case.sampler, knob.key) if picks else None
+    if picks is None or bounds is None or knob.value is None:
+        return None
+    tried, (low, high) = picks.of_class(case.sampler, knob.key), bounds
+    place = "untried" if knob.value > high >= max(pick.cfg for pick in tried) else _place(knob.value, bounds)
+    if place == "inside" and case.burns:
+        return None  # the sign tells more
+    judge, odds = _who_chose(tried)
+    whose = say("whose.judge", **judge) if judge else say("whose.user")
+    facts = {"knob": knob.words, "high": high} | ({} if place == "untried" else {"low": low, "whose": whose})
+    colour = {"above": ABOVE, "inside": FINE}.get(place, UNCLEAR)
+    suggested = math.sqrt(low * high) if place in ("above", "below") else None
+    number = _widget_number(suggested)
+    advice = [say("help.use.knob", name=knob.name, value=number)] if number is not None else []
+    advice += [_help_picks(knob)] if place == "untried" else []
+    reasons = (*tuple(_choices(tried, knob))[:MOST_TRIED], *advice)
+    return Answer(say(f"head.knob.{place}", **facts), colour, "picks", reasons, odds, number, bounds)
+
+
+def _untold(case: Case) -> Answer:
+    """A run of a distilled model at cfg 1, of which nobody chose any."""
+    more = (say("why.distilled"), *_trouble(case), *_of_the_template(case), _help_picks(case.knob))
+    return Answer(say("head.distilled", knob=case.knob.words), UNCLEAR, reasons=more)
+
+
+def _help_picks(knob: RunKnob) -> Sentence:
+    return say("help.picks") if knob.kind == CFG else say("help.picks.knob", name=knob.name)
+
+
+def _of_part(case: Case) -> Answer | None:
+    """A part of a run is compared with picks of such parts; a card or a template tells where to look, and no more."""
+    if case.whole or not case.trace.n:
+        return None
+    if answer := _of_picks(case):
+        return answer
+    steps, scale, sampler = case.trace.steps, case.scale, say(f"sampler.{case.sampler}")
+    ends = {"first": float(steps["sigma"][0]), "last": float(steps["sigma_next"][-1])}
+    if (whole := _of_whole_runs(case)) is None:
+        rules = () if scale.plain or not (case.knowledge.card or case.knowledge.template) else (_beside_cfg(scale),)
+        more = (say("why.stage", **ends), *_trouble(case), *_of_the_template(case), *rules, say("help.whole"))
+        return Answer(say("head.stage"), UNCLEAR, reasons=more)
+    against, edges, centre, why = whole
+    place = _place(scale.plain_scale, edges)
+    facts = {"cfg": case.cfg, "place": say(f"place.{place}"), "low": edges[0], "high": edges[1]}
+    suggested = None if place == "inside" else _widget_number(centre)
+    reasons = (*why, say("why.stage.whole", sampler=sampler, **ends), *([] if suggested else [say("help.picks")]))
+    answer = Answer(say("head.stage.known", **facts), UNCLEAR, against, reasons, None, suggested, edges)
+    return _in_widget(case, answer)
+
+
+def _of_whole_runs(case: Case) -> tuple[str, tuple[float, float], float, tuple[Sentence, ...]] | None:
+    """What is known of cfg in whole runs: whose it is, the good range, its middle and reasons; None for nothing."""
+    picks, card, scale = case.knowledge.picks, case.knowledge.card, case.scale
+    if not scale.plain:
+        return None
+    if picks and (bounds := picks.range(case.sampler)):
+        reasons = tuple(_choices(picks.of_class(case.sampler)))[:MOST_TRIED]
+        return "picks", bounds, math.sqrt(bounds[0] * bounds[1]), reasons
+    if card and (band := card.bands.get(case.sampler)):
+        return "card", (band.low, band.high), band.centre, (_why_card(case, card, band),)
+    return None
+
+
+def _why_card(case: Case, card: Card, band: Band) -> Sentence:
+    facts = {"objective": band.objective, "samples": band.samples, "sampler": say(f"sampler.{case.sampler}")}
+    return say("why.card", model=card.name, low=band.low, high=band.high, **facts)
+
+
+def _beside_cfg(scale: Scale) -> Sentence:
+    """What else than cfg guided, so that what is known of cfg alone says nothing."""
+    return say("why.template.rules", chain=scale.who)
+
+
 def _seen_whole(case: Case) -> Answer | None:
     """What forbids every comparison, unless the run burns: that is a fact of its own."""
     scale, levels = case.scale, noise_levels(case.trace)
-    if not case.whole:
-        ends = {"first": float(case.trace.steps["sigma"][0]), "last": float(case.trace.steps["sigma_next"][-1])}
-        return Answer(say("head.stage"), UNCLEAR, reasons=(say("why.stage", **ends), say("help.whole")))
     if case.burns or not len(levels):
         return None
     if math.isnan(scale.low):
@@ -354,21 +479,21 @@ def _seen_whole(case: Case) -> Answer | None:
 
 
 def _of_picks(case: Case) -> Answer | None:
-    picks, scale = case.knowledge.picks, case.scale
-    bounds = picks.range(case.sampler) if picks and scale.plain else None
+    picks, scale, key = case.knowledge.picks, case.scale, case.cfg_key
+    bounds = picks.range(case.sampler, key) if picks and scale.plain else None
     if picks is None or bounds is None:
         return None
-    reasons, (judge, odds) = tuple(_choices(picks, case.sampler))[:MOST_TRIED], _who_chose(picks, case.sampler)
-    tried = [pick.cfg for pick in picks.of_class(case.sampler)]
-    if not case.burns and scale.low > bounds[1] >= max(tried):
+    tried = picks.of_class(case.sampler, key)
+    reasons, (judge, odds) = tuple(_choices(tried))[:MOST_TRIED], _who_chose(tried)
+    if not case.burns and scale.low > bounds[1] >= max(pick.cfg for pick in tried):
         headline = say(f"head.{_name_of('picks', judge)}.untried", cfg=case.cfg, high=bounds[1], **judge)
         return _in_widget(case, Answer(headline, UNCLEAR, "picks", (*reasons, say("help.picks")), odds, None, bounds))
     return _judge_place(case, "picks", bounds, None, reasons, odds, judge)
 
 
-def _who_chose(picks: Picks, sampler: str) -> tuple[dict[str, Any], Sentence]:
+def _who_chose(tried: list[Pick]) -> tuple[dict[str, Any], Sentence]:
     """The fact `judge`, where it was not the user alone, and what that says of the range."""
-    chose = {pick.by for pick in picks.of_class(sampler) if pick.good}
+    chose = {pick.by for pick in tried if pick.good}
     judges = ", ".join(sorted(by for by in chose if by))
     if not judges:
         return {}, say("odds.picks")
@@ -382,14 +507,15 @@ def _name_of(against: str, judge: Mapping[str, Any]) -> str:
     return "judged" if judge else against
 
 
-def _choices(picks: Picks, sampler: str) -> Iterator[Sentence]:
-    """What everyone who chose any tried and chose, the user first."""
-    tried = picks.of_class(sampler)
+def _choices(tried: list[Pick], knob: RunKnob | None = None) -> Iterator[Sentence]:
+    """What everyone who chose any tried and chose, the user first.  knob: another than cfg"""
+    name = "why.picks.knob" if knob else "why.picks"
     for by in sorted({pick.by for pick in tried if pick.good}, key=lambda name: name or ""):
         own = [pick for pick in tried if pick.by == by]
         all_of_them, chosen = (sorted({p.cfg for p in own if p.good or not only}) for only in (False, True))
         facts = {"tried": comma_list(all_of_them), "chosen": comma_list(chosen)}
-        yield say("why.picks.judge", judge=by, **facts) if by else say("why.picks", **facts)
+        facts |= {"name": knob.name} if knob else {}
+        yield say(f"{name}.judge", judge=by, **facts) if by else say(name, **facts)
 
 
 def _of_card(case: Case) -> Answer | None:
@@ -397,8 +523,7 @@ def _of_card(case: Case) -> Answer | None:
     band = card.bands.get(case.sampler) if card else None
     if card is None or band is None or math.isnan(scale.low) or scale.further:
         return None
-    facts = {"objective": band.objective, "samples": band.samples, "sampler": say(f"sampler.{case.sampler}")}
-    why = say("why.card", model=card.name, low=band.low, high=band.high, **facts)
+    why = _why_card(case, card, band)
     if scale.plain:
         return _judge_place(case, "card", (band.low, band.high), band.centre, (why,), _odds_of_card(case.odds, band))
     return _by_lengths(case, band, why)
@@ -508,7 +633,7 @@ def _of_template(case: Case) -> Answer | None:
     )
     facts = {"cfg": case.cfg, "used": comma_list(used)} | ({"times": short(ratio)} if place == "above" else {})
     reasons = [*_trouble(case), *_of_the_template(case)]
-    reasons += [] if plain else [say("why.template.rules", chain=scale.who)]
+    reasons += [] if plain else [_beside_cfg(scale)]
     edges = (used[0], used[-1])
     suggested = {"below": used[0], "above": used[-1]}.get(place)
     parts = say(f"head.template.{place}", **facts), colour, "template", (*reasons, *_not_long(case))
@@ -561,9 +686,11 @@ def _trouble(case: Case) -> Iterator[Sentence]:
     card, picks, sampler = case.knowledge.card, case.knowledge.picks, say(f"sampler.{case.sampler}")
     if card is not None and case.sampler not in card.bands:
         yield say("why.card.class", model=card.name, sampler=sampler)
-    if picks is not None and picks.range(case.sampler) is None:
+    if picks is None or case.knob.kind != CFG:
+        return
+    if picks.range(case.sampler) is None:
         yield say("why.picks.class", sampler=sampler)
-    elif picks is not None and not case.scale.plain:
+    elif not case.scale.plain:
         yield say("why.picks.plain", chain=case.scale.who)
 
 
@@ -604,7 +731,7 @@ def _odds_of_card(odds: Odds, band: Band) -> Sentence:
 
 def _widget_number(cfg: float | None) -> float | None:
     """A scale as widgets show it."""
-    return None if cfg is None else round(cfg, 1) if cfg >= 1 else round(cfg, 2)
+    return None if cfg is None else round(cfg, 1) if cfg >= 1 else float(f"{cfg:.2g}")
 
 
 def words_of(report: Report) -> dict[str, str]:

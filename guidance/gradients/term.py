@@ -210,6 +210,7 @@ class GradientTerm(Term):
         limits=(-1e6, 1e6, 0.1),
         off=0.0,
         name="scale",
+        main=True,
     )
     evaluation: str = knob(
         "auto",
@@ -280,6 +281,13 @@ class GradientTerm(Term):
         each = "" if self.every == 1 else f", every {self.every} steps"
         energy, at = text_of(self.energy), self.effective_evaluation
         return f"+ {self.gamma(at):g} x gradient of log p({energy}) at {at}{held}{self.when}{each}"
+
+    @property
+    def asks(self) -> str:
+        """What its scale depends on, beside what is asked for: who is asked, where, and how the answer is bounded."""
+        names = ", ".join(dict.fromkeys(text_of(network) for network in self.energy.classifiers))
+        held = "" if self.normalise == "none" else f", {self.normalise} {self.limit:g}"
+        return f"{names or type(self.energy).__name__} at {self.effective_evaluation}{held}"
 
     def fresh(self, run: Run, sigma: float) -> bool:
         """Whether the gradient is taken anew at a noise level."""

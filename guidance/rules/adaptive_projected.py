@@ -85,6 +85,7 @@ class AdaptiveProjected(Before):
         "Cap on the length of delta; 0 is off. Too low: cfg has no effect. 0.06 per element is the "
         "paper's 15 for SDXL (4x128x128).",
         limits=(0.0, 1000.0, 0.01),
+        main=True,
         off=0.0,
     )
     momentum: float = knob(

@@ -41,6 +41,7 @@ class Angle(Combine):
         "Largest turn in degrees: D = cos(t') c + sin(t') |c| e, t' = (cfg - 1) t up to this. "
         f"Small: cfg has little effect. 90: nothing of c may remain. {PAPER}.",
         limits=(1.0, 90.0, 1.0),
+        main=True,
     )
     keep_norm: bool = knob(False, "On: the result is exactly as long as c. Off: at most sqrt(2) times as long.")
 

@@ -38,6 +38,7 @@ class Autoguidance(Replace):
         "u' = u + share (weak - u). 1: the weak pass alone, as in the paper; the negative is not "
         f"evaluated. {PAPER.number}. 0: plain CFG. Between: one evaluation more per step.",
         limits=(0.0, 1.0, 0.05),
+        main=True,
         name="weak_share",
         off=0.0,
     )

@@ -56,6 +56,7 @@ class Bands(Before):
         "Weight of coarse structure and colour. 1 is plain CFG. Lower: more variety, less "
         "saturation; 0 loses the prompt. Higher: burnt.",
         limits=(-10.0, 10.0, 0.05),
+        main=True,
     )
     high: float = knob(
         1.0,

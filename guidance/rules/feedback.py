@@ -60,6 +60,7 @@ class Feedback(Combine):
         "Trust in the conditional model; the first scale is 1/pi. Near 1: hardly any guidance. "
         f"Small: strong from the first step. {PAPER.number}.",
         limits=(0.01, 0.9999, 0.01),
+        main=True,
         rounding=0.0001,
     )
     t0: float = knob(

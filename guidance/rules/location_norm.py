@@ -35,6 +35,7 @@ class LocationNorm(After):
         "k in o' = o (1 + k (f - 1)), f = min(1, |o_c|/|o|) over the channels of a location. "
         "0: plain CFG. 1: never longer than c, flat where cfg pushes hardest. From HiDream-E1.",
         limits=(0.0, 1.0, 0.05),
+        main=True,
         off=0.0,
     )
     match: bool = knob(

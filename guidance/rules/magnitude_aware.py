@@ -35,6 +35,7 @@ class MagnitudeAware(Before):
         "a in c + (cfg - 1) exp(-a |delta|/|u|) delta. 0: plain CFG. 8: usual, for cfg near 10. "
         f"Large: no guidance early, prompt lost. {PAPER.number}.",
         limits=(0.0, 100.0, 0.5),
+        main=True,
         off=0.0,
     )
     space: str = space_knob("ode", "Where both lengths are measured.")

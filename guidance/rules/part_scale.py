@@ -9,7 +9,7 @@ from ..run import Run
 from .kinds import Schedule
 
 
-def factor_knob(what: str) -> float:
+def factor_knob(what: str, main: bool = False) -> float:
     """The factor on the guidance of a part."""
     return knob(
         1.0,
@@ -17,6 +17,7 @@ def factor_knob(what: str) -> float:
         "guidance. cfg 3 and factor 3 are gamma 7.",
         limits=(-10.0, 10.0, 0.05),
         off=1.0,
+        main=main,
     )
 
 
@@ -36,7 +37,7 @@ class PartScale(Schedule):
         "Another guidance scale for video than for sound, in latents that hold both. Every other rule of the chain "
         "acts on each of them by itself in any case. No paper."
     )
-    video: float = factor_knob("the video, and of a latent of one part")
+    video: float = factor_knob("the video, and of a latent of one part", main=True)
     audio: float = factor_knob("the sound")
 
     def scale(self, gamma: float, run: Run, sigma: float) -> float:

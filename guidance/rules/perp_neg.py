@@ -42,6 +42,7 @@ class PerpNeg(Conditions):
         "k in e + cfg (p - k q_across), p = c - e, q = negative - e, across p. 0: CFG against the "
         f"empty prompt. Above 3 the image drifts off. {PAPER}.",
         limits=(0.0, 100.0, 0.05),
+        main=True,
     )
 
     @property

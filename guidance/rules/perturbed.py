@@ -47,6 +47,7 @@ class Perturbed(Add):
         "w in D = G + w (c - c_perturbed), added last in any chain; several add up. 0: off. "
         f"1 to 3 usual; too high burns, whatever cfg is. PAG: {PAPER.number}.",
         limits=(-100.0, 100.0, 0.1),
+        main=True,
         name="scale",
         off=0.0,
     )

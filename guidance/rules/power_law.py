@@ -46,6 +46,7 @@ class PowerLaw(Before):
         "D = c + (cfg - 1) |delta|^power delta. 0: plain CFG. Above 1 guides very strongly early "
         f"in a run; below 0 evens out all steps. Readjust cfg after a change. {PAPER.number}.",
         limits=(-1.0, 3.0, 0.05),
+        main=True,
         off=0.0,
     )
     space: str = knob(

@@ -38,6 +38,7 @@ class Rescale(After):
         "o' = o (phi std(o_c)/std(o) + 1 - phi). 0: plain CFG. 1: the full rescale, flat and grey "
         f"at a high cfg. {PAPER}.",
         limits=(0.0, 1.0, 0.05),
+        main=True,
         off=0.0,
     )
     space: str = space_knob("v", "Where the standard deviations are measured.")

@@ -34,6 +34,7 @@ class Skim(Combine):
         "Scale where delta, c, the guided value and its move from x share one sign. cfg or more: "
         "plain CFG. 1: c there. Below 1: washed out. No paper.",
         limits=(0.0, 100.0, 0.1),
+        main=True,
         off=inf,
     )
 

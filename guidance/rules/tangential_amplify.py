@@ -42,6 +42,7 @@ class TangentialAmplify(After):
         "step' = step_along + eta step_across, along and across x. 1: plain CFG. 1.02 to 1.3 is "
         f"usual; above that, detail turns into noise; below 1 blurs. {PAPER}.",
         limits=(0.0, 3.0, 0.01),
+        main=True,
         off=1.0,
     )
     align: float = knob(

@@ -110,6 +110,10 @@ NEWER = {  # fields that came later: what each may hold at most, and what it may
     "passes": ({"x" * LINE: 3}, (5, "x", ["x"], {"x": "y"}, {"x": None}, {"x": -1}, {str(i): 1 for i in range(1001)})),
     "beside": (["x" * PAGE] * 100, (*NO_TEXTS, ["x"] * 101)),
     "distilled_guidance": (-3.5, ("3.5", True, [3.5], {"x": 3.5}, float("nan"), float("inf"), 10**400)),
+    "knobs": (
+        [{"key": "x" * PAGE, "value": 3.5, "node": None}, *[{}] * 999],
+        (*NO_TEXTS[:5], [{"x": {}}], [{}] * 1001),
+    ),
     "advice": (["x" * PAGE], (*NO_TEXTS, ["x"] * 10_001)),
     "faults": (["x" * PAGE], (*NO_TEXTS, ["x"] * 10_001)),
 }  # fmt: skip

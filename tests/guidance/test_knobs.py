@@ -6,7 +6,7 @@ from dataclasses import MISSING, dataclass, fields
 
 import pytest
 
-from guidance_geometry.guidance.knobs import Knob, Paper, Stated, knob, knobs, refuse_unlisted, socket
+from guidance_geometry.guidance.knobs import Knob, Paper, Stated, knob, knobs, main_knob, refuse_unlisted, socket
 from guidance_geometry.guidance.registry import every_energy, every_rule
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
 from guidance_geometry.guidance.rules.bands import Bands
@@ -40,6 +40,18 @@ def test_a_class_has_a_name_and_every_field_a_meaning_and_a_range(name):
             low, high = each.limits[:2]
             assert low <= each.shown <= high
         assert not each.choices or each.shown in each.choices
+
+
+def test_a_rule_has_at_most_one_main_number_and_it_can_be_tried():
+    for one in STATED.values():
+        mains = [(field, each) for field, each in knobs(one).items() if each.main]
+        assert mains[:1] == ([main_knob(one)] if mains else [])
+        assert len(mains) < 2
+        for _, each in mains:
+            assert type(each.shown) is float
+            assert each.limits[2]
+    mains = {main_knob(STATED[name])[0] for name in ("Rescale", "AdaptiveProjected")}
+    assert mains == {"phi", "threshold"}
 
 
 @pytest.mark.parametrize(

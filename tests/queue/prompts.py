@@ -74,6 +74,19 @@ def fetched(client, path, **query) -> Any:
     return json.loads(body) if body else None
 
 
+def sent(client, method, key, body=None, **query):
+    """Status and JSON of a request about picks."""
+    address = f"{client.address}/guidance_geometry/picks?{urllib.parse.urlencode({'key': key, **query})}"
+    data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+    try:
+        headers = {"Content-Type": "application/json"}
+        with DIRECT.open(urllib.request.Request(address, data, headers, method=method)) as answer:
+            status, words = answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        status, words = error.code, error.read()
+    return status, json.loads(words or b"null")
+
+
 def refusal(client, graph):
     """What the queue or a node says of a job that cannot be; the next job runs."""
     with pytest.raises((RefusedError, JobError)) as caught:

@@ -1,35 +1,14 @@
 """What a user chose, and a second run, over the addresses that browsers and scripts ask."""
 
-import json
-import urllib.error
-import urllib.parse
-import urllib.request
-
 import pytest
 
-from guidance_geometry.sweeps.comfyui.process import DIRECT
-from guidance_geometry.tests.queue.prompts import ASKING, fetched, runs_of, small
-
-PICKS = "guidance_geometry/picks"
+from guidance_geometry.tests.queue.prompts import ASKING, fetched, runs_of, sent, small
 
 
 def recorded(client, seed=4242, **sampler):
     """The record of a run at some cfg."""
     (run,) = runs_of(client, client.run(small(seed=seed, steps=6, **sampler), **ASKING))
     return fetched(client, f"tab/runs/{run['run']}")
-
-
-def sent(client, method, key, body=None, **query):
-    """Status and JSON of a request about picks."""
-    address = f"{client.address}/{PICKS}?{urllib.parse.urlencode({'key': key, **query})}"
-    data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-    try:
-        headers = {"Content-Type": "application/json"}
-        with DIRECT.open(urllib.request.Request(address, data, headers, method=method)) as answer:
-            status, words = answer.status, answer.read()
-    except urllib.error.HTTPError as error:
-        status, words = error.code, error.read()
-    return status, json.loads(words or b"null")
 
 
 def picks(key, **chosen):

@@ -38,6 +38,28 @@ def test_a_range_ends_half_way_to_what_was_not_chosen_of_runs_without_rules():
     assert Picks("m", "k", several.picks[:1]).range("ode") is None
 
 
+def test_picks_of_each_knob_are_kept_compared_and_forgotten_apart(tmp_path):
+    told = [Pick(2.0, "ode", True, knob="guidance"), Pick(4.0, "ode", False, knob="guidance")]
+    both = PICKS.merge(told)
+    assert (both.ranges(), both.ranges("guidance")) == (PICKS.ranges(), {"ode": pytest.approx((2.0, 8**0.5))})
+    assert both.ranges_by_knob().keys() == {"cfg", "guidance"}
+    assert both.without("ode", "guidance") == PICKS
+    assert not both.without("ode").picks
+    write_picks(both, tmp_path / "p.json")
+    read = read_picks(tmp_path / "p.json")
+    assert read.ranges_by_knob() == both.ranges_by_knob()
+
+
+def test_a_reader_that_knows_no_knob_takes_none_for_cfg():
+    """It compares picks of the chain CFG, and drops fields that it does not know."""
+    sent = claims()
+    sent["picks"].append({"cfg": 2.0, "sampler_class": "ode", "good": True, "chain": "CFG", "knob": "guidance"})
+    written = picks_of(sent, "p").as_json()
+    for one in written["picks"]:
+        del one["knob"]
+    assert picks_of(written, "p").ranges() == {"ode": (4.0, 4.0)}
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -48,6 +70,7 @@ def test_a_range_ends_half_way_to_what_was_not_chosen_of_runs_without_rules():
         ({"picks": [{"cfg": 1, "sampler_class": "euler", "good": True}]}, "sampler_class is 'euler'"),
         ({"picks": [{"cfg": 1, "sampler_class": "ode", "good": 1}]}, "good is 1"),
         ({"picks": [7]}, "cfg is missing"),
+        ({"picks": [{"cfg": 1, "sampler_class": "ode", "good": True, "knob": 7}]}, "knob is 7"),
     ],
 )
 def test_damaged_picks_are_named(tmp_path, change, words):

@@ -39,6 +39,7 @@ STATED = Odds(  # no measurement: a sentence must not go when odds are measured 
     rules=RuleOdds(further=1.2, false=0.04, miss=0.3),
     card_false=0.05, card_coverage=0.8, same=0.4, change=0.009,
 )  # fmt: skip
+STEERS = "scale, Steer gradient"  # key of the knob of `steered`
 EDGES = {"high": {"overmean": 0.3, "strength": 0.35}}
 
 
@@ -88,8 +89,8 @@ def card(low=2.0, centre=3.0, high=5.0, edges=EDGES, sampler="ode", sha256=HASH)
     return Card("m", sha256, 0.4684, "data", {sampler: band}, "a judge", "2026-11-27")
 
 
-def picks(*pairs, by=None, sampler="ode"):
-    return Picks("m", HASH, tuple(Pick(cfg, sampler, good, by=by) for cfg, good in pairs))
+def picks(*pairs, by=None, sampler="ode", knob="cfg"):
+    return Picks("m", HASH, tuple(Pick(cfg, sampler, good, by=by, knob=knob) for cfg, good in pairs))
 
 
 def of_both():
@@ -127,6 +128,11 @@ def extended(trace, name, vector, log_prob=None, weight: float | None = 2.0, sca
 def steered(gamma=1.0, weight=40.0, batch=2, **changes):
     """A run that a gradient pushed further than cfg did."""
     return extended(run(gamma, changes.items(), batch=batch), "gradient", 1.0, weight=weight, scale=weight)
+
+
+def distilled(value=3.5, **changes):
+    """A run at cfg 1 of a model that is told a guidance."""
+    return run(1.0, {"distilled_guidance": value, **changes})
 
 
 def fooled(alone, reverse, batch=12):
@@ -256,6 +262,23 @@ CASES = {
     "head.not_finite": lambda: report(nan(run(), "K", slice(3, None))),
     "head.one_step": lambda: report(run(steps=20, skip=()) and part_of(run(), 19, 20)),
     "head.stage": lambda: report(part_of(run(), 0, 9)),
+    "head.stage.known": lambda: report(part_of(run(8.0), 0, 16), Known(card=card())),
+    "why.stage.whole": lambda: report(part_of(run(8.0), 0, 16), Known(card=card())),
+    "head.distilled": lambda: report(distilled()),
+    "why.distilled": lambda: report(distilled()),
+    "help.picks.knob": lambda: report(distilled()),
+    "knob": lambda: report(distilled()),
+    "remedy.knob": lambda: report(distilled(), Known(picks((2.0, True), (3.0, False), knob="guidance"))),
+    "help.use.knob": lambda: report(distilled(), Known(picks((2.0, True), (3.0, False), knob="guidance"))),
+    "head.knob.above": lambda: report(distilled(), Known(picks((2.0, True), (3.0, False), knob="guidance"))),
+    "head.knob.untried": lambda: report(distilled(), Known(picks((2.0, True), knob="guidance"))),
+    "head.knob.below": lambda: report(distilled(1.5), Known(picks((2.0, True), knob="guidance"))),
+    "head.knob.inside": lambda: report(steered(weight=1.0), Known(picks((1.0, True), knob=STEERS))),
+    "knob.of": lambda: report(steered(weight=1.0), Known(picks((1.0, True), knob=STEERS))),
+    "whose.user": lambda: report(steered(weight=1.0), Known(picks((1.0, True), knob=STEERS))),
+    "whose.judge": lambda: report(distilled(), Known(picks((3.5, True), by="CLIP", knob="guidance"))),
+    "why.picks.knob": lambda: report(distilled(), Known(picks((2.0, True), (3.0, False), knob="guidance"))),
+    "why.picks.knob.judge": lambda: report(distilled(), Known(picks((3.5, True), by="CLIP", knob="guidance"))),
     "head.lost": lambda: report(unseen(faulty(run()))),
     "head.no_uncond": lambda: report(unseen(run())),
     "head.scale": lambda: report(unknown_scale(run(changes={"chain": "TheirGuider"}))),
@@ -382,6 +405,7 @@ CASES = {
     "half.some": lambda: report(run(2.0), half=ending(1.0, -1.0)),
     "half.other": lambda: report(run(2.0), half=ending(-1.0)),
     "half.odds": lambda: report(run(2.0), half=ending(1.0)),
+    "half.odds.knob": lambda: report(told(3.5), half=told(1.75)),
     "half.strange": lambda: report(run(2.0), half=run(1.0, {"seed": 1})),
     "half.lost": lambda: report(run(2.0), half=run(1.0, capture=False)),
     "record.fault": lambda: report(run(changes={"faults": ["no numbers from step 3 on: disk"]})),
@@ -407,6 +431,11 @@ def ending(*factors):
     """A run at cfg 1 whose samples end where those at cfg 2 do, times a factor each."""
     end = run(2.0).tensors["end"]
     return replace(run(1.0), tensors={"end": torch.stack([end[b] * factors[b % len(factors)] for b in range(2)])})
+
+
+def told(guidance):
+    """A run at cfg 1 of a distilled model, with the end of all others."""
+    return replace(ending(1.0), header={**ending(1.0).header, "distilled_guidance": guidance})
 
 
 def clipped(trace, share):
@@ -638,6 +667,19 @@ def test_a_second_run_without_steps_or_of_another_model_is_no_half():
     assert (strange.id, strange.facts["fact"]) == ("half.strange", "the model")
 
 
+def test_one_knob_may_be_turned_and_no_second_one():
+    same, _, odds = report(told(3.5), half=told(1.75)).findings[-3:]
+    assert (same.id, odds.id) == ("half.same", "half.odds.knob")
+    assert (same.facts["knob"], same.facts["half"]) == ("guidance", 1.75)
+    both = replace(told(1.75), header={**told(1.75).header, "cfg": 2.0})
+    strange = report(told(3.5), half=both).findings[-1]
+    assert (strange.id, strange.facts["fact"]) == ("half.strange", "cfg and guidance")
+    stated = {"kind": "rule", "name": "phi", "key": "phi, GGRescale"}
+    chains = [replace(told(3.5), header={**told(3.5).header, "chain": f"rescale {phi} > CFG",
+                                         "knobs": [stated | {"value": phi}]}) for phi in (0.7, 0.35)]  # fmt: skip
+    assert report(chains[0], half=chains[1]).findings[-3].facts["knob"] == "phi"
+
+
 def test_half_a_low_cfg_is_no_less_than_1():
     thick = replace(ODDS, sure=1e-3)
     assert next(one.facts["half"] for one in report(run(1.5), odds=thick).answer.reasons if one.id == "help.half") == 1
@@ -739,8 +781,79 @@ def test_a_run_without_guidance_is_told_which_scales_are_good(known, against, su
         assert (found.suggested, bool(found.range)) == (scale, bool(known))
 
 
-def test_of_a_part_of_a_run_without_guidance_no_scale_is_told():
-    assert report(part_of(run(1.0), 0, 9), Known(card=card())).answer.suggested is None
+@pytest.mark.parametrize("part", [(0, 30), (18, 40)])
+@pytest.mark.parametrize(("gamma", "suggested"), [(13.0, 3.0), (4.0, None), (1.0, 3.0)])
+def test_a_part_of_a_run_is_told_where_whole_runs_are_good_and_gets_no_verdict(part, gamma, suggested):
+    stage = part_of(run(gamma, steps=40), *part)
+    found = report(stage, Known(card=card())).answer
+    assert found.headline.id == ("head.off" if gamma == 1 else "head.stage.known")
+    assert found.colour == ("off" if gamma == 1 else "unclear")
+    assert (found.against, found.range, found.suggested, found.odds) == ("card", (2.0, 5.0), suggested, None)
+    assert "why.stage.whole" in {one.id for one in found.reasons}
+    chosen = report(stage, Known(picks((6.0, True), (7.0, True)), card())).answer
+    assert (chosen.against, chosen.range) == ("picks", (6.0, 7.0))
+    assert chosen.colour != "above"
+
+
+@pytest.mark.parametrize("known", [{}, {"card": card(sampler="sde")}, {"card": card(sha256="cd" * 32)}])
+def test_where_no_card_fits_a_part_of_a_run_it_is_said_why(known):
+    found = report(part_of(run(13.0), 9, 20), Known(**known)).answer
+    assert (found.headline.id, found.range, found.suggested) == ("head.stage", None, None)
+    assert len(found.reasons) == 2 + len(known)
+    ruled = report(part_of(run(13.0, RULED, rule=shrunk), 9, 20), Known(card=card())).answer
+    assert (ruled.headline.id, ruled.range) == ("head.stage", None)
+    assert "why.template.rules" in {one.id for one in ruled.reasons}
+
+
+def test_picks_of_a_stage_are_compared_with_such_stages_and_with_no_whole_run():
+    later, first = part_of(run(13.0, steps=40), 18, 40), part_of(run(13.0, steps=40), 0, 30)
+    keys = [report(trace).knobs[0].key for trace in (run(13.0), later, first)]
+    assert keys == ["cfg", "cfg, in a later stage", "cfg, in a first stage"]
+    known = Known(picks((9.0, True), (13.0, True), knob=keys[1]), card())
+    assert report(later, known).answer.headline.id == "head.picks.inside"
+    assert report(first, known).answer.against == report(run(13.0), known).answer.against == "card"
+
+
+@pytest.mark.parametrize(
+    ("trace", "kind", "value"),
+    [
+        (run, "cfg", 4.0),
+        (distilled, "guidance", 3.5),
+        (lambda: run(4.0, {"distilled_guidance": 3.5}), "cfg", 4.0),
+        (lambda: run(1.0, {"distilled_guidance": 3.5, "passes": {"PAG": 20}}), "cfg", 1.0),
+        (steered, "gradient", 40.0),
+        (lambda: extended(run(), "gradient", 0.5), "cfg", 4.0),
+        (lambda: steered(distilled_guidance=3.5), "gradient", 40.0),
+    ],
+)
+def test_the_knob_of_a_run_is_what_acted_most(trace, kind, value):
+    found = report(trace())
+    assert (found.knobs[0].kind, found.as_json()["knob"]["value"]) == (kind, value)
+    assert len({knob.key for knob in found.knobs}) == len(found.knobs)
+    assert "cfg" in {knob.kind for knob in found.knobs}
+
+
+STATED_KNOB = {"kind": "guidance", "name": "guidance", "key": "guidance", "value": 3.5, "title": "Flux", "node": "9:4",
+               "low": 1.0, "high": 100.0}  # fmt: skip
+
+
+def test_a_header_tells_whose_widget_a_knob_is_and_an_older_one_none():
+    told = report(distilled(knobs=[STATED_KNOB])).as_json()["knob"]
+    facts = {"name": "guidance", "title": "Flux", "node": "9:4", "input": "guidance", "value": 3.5}
+    assert facts.items() <= told.items()
+    assert told["limits"] == [1.0, 100.0]
+    older = report(distilled()).as_json()["knob"]
+    assert (older["key"], older["value"], older["node"]) == ("guidance", 3.5, None)
+
+
+def test_a_run_is_compared_with_picks_of_its_own_knob_alone():
+    both = picks((2.0, True), (3.0, False), knob="guidance").merge(picks((3.0, True), (9.0, False)).picks)
+    found = report(distilled(), Known(both)).answer
+    assert (found.headline.id, found.colour, found.suggested) == ("head.knob.above", "above", 2.2)
+    assert report(run(), Known(both)).answer.headline.id == "head.picks.inside"
+    assert report(steered(weight=1.0), Known(both)).answer.headline.id == "head.gradient"
+    burning = Known(picks((30.0, True), (50.0, True), knob=STEERS))
+    assert report(steered(), burning).answer.headline.id == "head.burns.gradient", "the sign is a fact of its own"
 
 
 def test_rounding_is_no_push():

@@ -1,0 +1,136 @@
+"""The numbers that guide a run, and the widgets that set them: found in the prompt of the job, by walking its wires.
+
+A widget counts only where it holds the number that acted: a preset, or a node that is not asked, may stand between.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from ..guidance.gradients.term import Term, WatchTerm
+from ..guidance.knobs import main_knob
+from ..guidance.printing import shorten
+from ..guidance.rules.kinds import Add, Rule
+from ..verdict.picks import CFG, LONGEST
+from ..verdict.run_knobs import DISTILLED, GRADIENT, LEAST_CFG, RULE
+from .host_run import HostRun
+from .jobs import MOST_NODES, RunningJob, within
+from .node_types import ANY, declaration_of, limits_of
+
+POSITIVE, CONDITIONING, GUIDER = "positive", "CONDITIONING", "GUIDER"
+
+
+def run_knobs(run: HostRun, distilled: float | None, job: RunningJob | None) -> list[dict[str, Any]]:
+    """What the header of a trace states of its knobs: as `verdict.run_knobs.RunKnob`, without a value for cfg.
+
+    distilled: the guidance that the network was told.
+    """
+    cfg = None if run.foreign else float(getattr(run.guider, CFG, math.nan))
+    at_work = [rule for rule in _rules(run) if not rule.neutral and not isinstance(rule, WatchTerm)]
+    texts = [rule.chain_text for rule in at_work]
+    own = {} if cfg is None else {"kind": CFG, "name": CFG, "key": CFG} | _widget(job, CFG, cfg, _guiders(job))
+    told = {}
+    if distilled is not None:
+        kept = {"kind": DISTILLED, "name": DISTILLED, "key": _key(DISTILLED, cfg, texts), "value": distilled}
+        told = kept | _widget(job, DISTILLED, distilled, _conditions(job))
+    return [one for one in (own, told) if one] + [
+        knob for i, rule in enumerate(at_work) if (knob := _of_rule(run, job, rule, cfg, [*texts[:i], *texts[i + 1 :]]))
+    ]
+
+
+def _rules(run: HostRun) -> tuple[Rule, ...]:
+    return run.chain_run.chain.rules if run.chain_run else ()
+
+
+def _of_rule(run: HostRun, job: RunningJob | None, rule: Rule, cfg: float | None, others: list[str]) -> dict[str, Any]:
+    """The main knob of a rule or a gradient; empty where it has none, or acts on a difference that nobody makes."""
+    main, is_term = main_knob(type(rule)), isinstance(rule, Term)
+    if main is None or not (is_term or isinstance(rule, Add) or cfg != 1):
+        return {}
+    (field, stated), kind = main, getattr(rule, "node_id", "")
+    value = float(getattr(rule, field))
+    made = [getattr(rule, "node", "")] if is_term else [one for one in _upstream(job) if _class(job, one) == kind]
+    widget = _widget(job, stated.name, value, made)
+    if not is_term and not widget.get("node"):
+        return {}
+    what = getattr(rule, "asks", "") if is_term else kind
+    facts = {"kind": GRADIENT if is_term else RULE, "name": stated.name, "value": value, "title": rule.name}
+    facts |= {"key": _key(f"{stated.name}, {what}", cfg, others)}
+    if isinstance(rule, Term):
+        facts |= {"term": run.chain_run.gradients.names[rule], "title": rule.title or rule.name}
+    return facts | widget
+
+
+def _key(what: str, cfg: float | None, others: list[str]) -> str:
+    """A number means the same only beside the same of everything else that guided."""
+    more = [] if cfg is None or cfg == 1 else [f"cfg {cfg:g}"]
+    return shorten(", ".join([what, *more, *others]), LONGEST // 2)
+
+
+def _widget(job: RunningJob | None, name: str, value: float, nodes: Any) -> dict[str, Any]:
+    """The one node that holds this number in this input, what it is called, and what may be tried there."""
+    nodes = list(nodes) if job else []
+    holding = [one for one in nodes if _is_number(given := _given(job, one, name)) and math.isclose(given, value)]
+    wired = [one for one in nodes if isinstance(_given(job, one, name), list)]
+    if job is None or not (found := holding or wired) or (len(found) > 1 and name not in (CFG, DISTILLED)):
+        return {}
+    node, (low, high) = found[0], limits_of(_class(job, found[0]) or "", name)
+    low = max(low, LEAST_CFG if name in (CFG, DISTILLED) else 0.0)
+    limits = {"low": low} | ({"high": high} if math.isfinite(high) else {})
+    return {"node": node, "title": job.title_of(node)} | limits
+
+
+def _guiders(job: RunningJob | None) -> Iterator[str]:
+    """The sampler, and the guiders that it is given."""
+    return _walk(job, lambda node, name, kind: kind == GUIDER)
+
+
+def _conditions(job: RunningJob | None) -> Iterator[str]:
+    """What the positive condition of the sampler goes through, the nearest first."""
+
+    def leads(node: str, name: str, kind: str) -> bool:
+        named = POSITIVE in (within(job.prompt, node, "inputs") or {}) if job else False
+        return kind == GUIDER or (kind in (CONDITIONING, *ANY) and (name == POSITIVE or not named))
+
+    return _walk(job, leads)
+
+
+def _upstream(job: RunningJob | None) -> Iterator[str]:
+    """All that the sampler reads, directly or not."""
+    return _walk(job, lambda node, name, kind: True)
+
+
+def _walk(job: RunningJob | None, leads: Callable[[str, str, str], bool]) -> Iterator[str]:
+    """The sampler's node and those behind it along some wires, each once.  leads: asked with reader, input and type"""
+    waiting, seen = [job.display] if job else [], set()
+    while job and waiting and len(seen) < MOST_NODES:
+        node = waiting.pop(0)
+        inputs = within(job.prompt, node, "inputs")
+        if node in seen or not isinstance(inputs, Mapping):
+            continue
+        seen.add(node)
+        yield node
+        wires = [(name, one) for name, one in inputs.items() if isinstance(one, list) and len(one) == 2]
+        waiting += [str(source) for name, (source, slot) in wires if leads(node, name, _kind(job, str(source), slot))]
+
+
+def _kind(job: RunningJob, source: str, slot: Any) -> str:
+    """The type of an output; empty where its class does not tell."""
+    declares = declaration_of(_class(job, source) or "")
+    outputs = declares.outputs if declares else ()
+    return outputs[slot] if isinstance(slot, int) and 0 <= slot < len(outputs) else ""
+
+
+def _class(job: RunningJob | None, node: str) -> str | None:
+    kind = within(job.prompt, node, "class_type") if job else None
+    return kind if isinstance(kind, str) else None
+
+
+def _given(job: RunningJob | None, node: str, name: str) -> Any:
+    return within(job.prompt, node, "inputs", name) if job else None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,74 @@
+"""The numbers that guided a run and that a widget sets: cfg, a gradient's scale, distilled guidance, a rule's main one.
+
+What acted most decides which of them the report speaks of; picks of each are kept apart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..trace.trace import Trace
+from .picks import CFG
+from .sentences import Sentence, say
+
+DISTILLED, GRADIENT, RULE = "guidance", "gradient", "rule"  # kinds beside cfg
+LEAST_CFG, MOST_CFG = 1.0, 100.0  # below 1 guidance weakens the condition; the widgets of samplers end at 100
+TEXTS, NUMBERS = ("kind", "name", "key", "term", "title", "node"), ("value", "low", "high")
+
+
+@dataclass(frozen=True)
+class RunKnob:
+    """One number that guided a run.
+
+    kind: CFG, or one of those above. name: of its widget. value: in the run, None where it is unknown or not one. key:
+    by which its picks are kept, with what else guided. term: a gradient's name in the record. title, node: of the node
+    that has the widget, None where nobody tells, or where another number than the widget's acted. low, high: what is
+    worth trying.
+    """
+
+    kind: str
+    name: str
+    value: float | None
+    key: str
+    term: str = ""
+    title: str | None = None
+    node: str | None = None
+    low: float = 0.0
+    high: float = math.inf
+
+    @property
+    def words(self) -> Sentence:
+        """Its name and value, and whose it is."""
+        facts = {"name": self.name, "value": "?" if self.value is None else self.value}
+        return say("knob.of", title=self.title, **facts) if self.title and self.kind != CFG else say("knob", **facts)
+
+    def as_json(self) -> dict[str, Any]:
+        """For scripts and browsers."""
+        widget = {"title": self.title, "node": self.node, "input": self.name}
+        limits = [end if math.isfinite(end) else None for end in (self.low, self.high)]
+        return {"key": self.key, "kind": self.kind, "name": self.name, "value": self.value, "limits": limits} | widget
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> RunKnob:
+        """As a header states it."""
+        kinds = {**dict.fromkeys(TEXTS, str), **dict.fromkeys(NUMBERS, int | float)}
+        stated = {name: facts[name] for name, kind in kinds.items() if isinstance(facts.get(name), kind)}
+        return cls(**{"kind": RULE, "name": "", "value": None, "key": ""} | stated)
+
+
+def knobs_of(trace: Trace, cfg: float | None) -> tuple[RunKnob, ...]:
+    """Every knob of a run, as its header states them, with those that other facts of it tell.  cfg: of the widget"""
+    header = trace.header
+    stated = [RunKnob.of(one) for one in header.get("knobs") or ()]
+    kinds, terms = {one.kind for one in stated}, {one.term for one in stated}
+    plain = RunKnob(CFG, CFG, cfg, CFG, low=LEAST_CFG, high=MOST_CFG)
+    found = [replace(one, value=cfg) if one.kind == CFG else one for one in stated]
+    found += [] if CFG in kinds else [plain]
+    told = header.get("distilled_guidance")
+    found += [] if told is None or DISTILLED in kinds else [RunKnob(DISTILLED, DISTILLED, float(told), DISTILLED)]
+    gradients = (term for term in trace.terms if term.guides and term.name not in terms)
+    found += [RunKnob(GRADIENT, "scale", g.scale, f"scale, {g.label}", g.name, g.label) for g in gradients]
+    return tuple(found)
