@@ -566,7 +566,8 @@ def test_headline_and_why_are_for_someone_who_knows_only_ksampler(name):
     longer = answer.headline.then or any(hasattr(fact, "id") for fact in answer.headline.facts.values())
     assert len(answer.headline.text()) <= (80 if longer else 60)
     for one in (answer.headline, *answer.why):
-        names = {str(fact) for fact in one.facts.values() if isinstance(fact, str)}
+        titles = (fact.facts.get("title") for fact in one.facts.values() if hasattr(fact, "id"))
+        names = {str(fact) for fact in (*one.facts.values(), *titles) if isinstance(fact, str)}
         text, zh = one.text(), one.text("zh")
         assert len(text.split()) <= 25, text
         ordered = sorted(map(re.escape, names), key=len, reverse=True)
