@@ -15,7 +15,7 @@ from .words import SYMBOLS, number, percent, spell_out
 PAD = 14.0
 KEY = 60.0  # width of the column of names
 MOST_LINES = 4  # of a fact: a model, a chain or a classifier may have any name
-AXES = ("axes", f"to scale, equal, in rms; the ray to {SYMBOLS['u']} is level by construction")
+AXES = ("axes", f"drawn to scale, in rms; turned so that the line to {SYMBOLS['u']} lies level")
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def sample_fact(step: Facts) -> tuple[str, str]:
 def residual_words(positions: Positions) -> str:
     """How much of the whole step lies outside the plane."""
     if positions.residual > 1e-3:
-        return f"{percent(positions.residual)} of x\u2032 \u2212 x is out of the plane"
+        return f"{percent(positions.residual)} of the step is out of the plane"
     return f"{number(positions.residual)}, x\u2032 lies in the plane"
 
 

@@ -147,7 +147,7 @@ def _caption(traces: tuple[Trace, Trace], comparison: Comparison, sample: int, n
     if comparison.obstacles:
         sentence = f"Not comparable: {'; '.join(comparison.obstacles)}."
         return Caption("two runs", sentence, (*facts, ("note", "seed and noise levels must be the same"), *notes))
-    apart = f"rms(A \u2212 B) = {number(comparison.distance[-1])}, {percent(comparison.relative[-1])} of a state"
+    apart = f"A and B differ by {number(comparison.distance[-1])} rms, {percent(comparison.relative[-1])} of their size"
     facts.append(("end", apart))
     facts.append(("dotted", "what rounding to 16 bits explains; an open mark is exactly 0"))
     return Caption("where two runs diverge", _parting(traces[0], comparison), (*facts, *notes))
@@ -155,10 +155,10 @@ def _caption(traces: tuple[Trace, Trace], comparison: Comparison, sample: int, n
 
 def _parting(trace: Trace, comparison: Comparison) -> str:
     if comparison.parting_step is None:
-        return "They never diverge: no state differs by 1 % of its size."
+        return "They never diverge: at no step do they differ by 1 % of their size."
     where = "only at the end" if comparison.parting_step == trace.n else f"from step {nth(comparison.parting_step)} on"
     sigma = comparison.sigmas[comparison.steps.index(comparison.parting_step)]
-    return f"They diverge {where} (\u03c3 {number(sigma)}): there the states differ by more than 1 % of their size."
+    return f"They diverge {where} (\u03c3 {number(sigma)}): there they differ by more than 1 % of their size."
 
 
 def _describe_trace(trace: Trace) -> str:
@@ -175,7 +175,7 @@ def _table(comparison: Comparison) -> str:
     rows = zip(comparison.steps, comparison.sigmas, comparison.distance, comparison.relative, strict=True)
     name = {**{step: nth(step) for step in comparison.steps[:-1]}, comparison.steps[-1]: "end"}
     lines = [f"{name[step]:>4}  {number(s):>9}  {number(d):>10}  {percent(r):>8}" for step, s, d, r in rows]
-    return "\n\n" + "\n".join(["step      sigma    rms(A-B)  of state", *lines])
+    return "\n\n" + "\n".join(["step      noise  difference   of size", *lines])
 
 
 def _curve(canvas: Canvas, comparison: Comparison):

@@ -221,5 +221,5 @@ def _notes(plane: Frame, difference: float, floor: float) -> tuple[str, ...]:
         return ("both predictions are equal: no difference",)
     notes = ("the noisy sample and both predictions lie on one line",) if bool(plane.collinear) else ()
     if difference < FLOOR_FACTOR * floor:
-        notes += ("the difference is at the precision floor",)
+        notes += ("the difference is as small as rounding",)
     return notes

@@ -71,7 +71,7 @@ def rows_of(trace: Trace, samples: Sequence[int] | None = None) -> list[dict[str
 
 
 def as_text(trace: Trace, sample: int | None = None) -> str:
-    """The first metrics of one sample, a line per step, with a legend. sample: None is the median of M1."""
+    """What the columns are, then the first metrics of one sample, a line per step. sample: None is the median of M1."""
     median = trace.median_sample()
     chosen = median if sample is None else check_index(sample, trace.batch, "sample")
     rows = rows_of(trace, [chosen] if trace.batch else [])
@@ -82,7 +82,9 @@ def as_text(trace: Trace, sample: int | None = None) -> str:
     which = f"sample {chosen} of 0-{trace.batch - 1}" + (" (median)" if chosen == median else "")
     widest = max((len(name) for name in shown), default=0)
     legend = [f"{name:<{widest}} {metrics[name].name}{_unit(metrics[name])}" for name in shown]
-    return "\n".join([f"{_run(trace)}, {which}", "", *_align([head, *cells]), "", *legend])
+    named = {"sigma": "noise", "gamma": "scale"}
+    titles = [named.get(name, name) for name in head]
+    return "\n".join([f"{_run(trace)}, {which}", "", *legend, "", *_align([titles, *cells])])
 
 
 def as_csv(trace: Trace) -> str:

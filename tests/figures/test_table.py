@@ -51,9 +51,9 @@ def test_undefined_numbers_are_empty_in_csv_and_null_in_json():
 def test_the_text_shows_one_sample_and_says_which():
     text = as_text(RUN, sample=1)
     assert "sample 1 of 0-1" in text
-    lines = text.splitlines()[2:7]
+    lines = text.splitlines()[-5:]
     assert len({len(line) for line in lines}) == 1
-    assert lines[0].split()[:4] == ["step", "sigma", "gamma", "M1"]
+    assert lines[0].split()[:4] == ["step", "noise", "scale", "M1"]
     shown = float(lines[3].split()[3])
     assert math.isclose(shown, float(RUN.column("M1")[2, 1]), rel_tol=5e-3)
     assert lines[2].split()[3] == "-"

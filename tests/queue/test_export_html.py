@@ -177,7 +177,7 @@ def test_words_of_the_run_stay_words(browser, tmp_path):
     [
         ({"capture": False}, "There are no pictures"),
         ({"capture": False, "skip": range(6)}, "no step the prediction without the condition was recorded"),
-        ({"capture": False, "skip": (2, 3)}, "At 2 of 6 steps the prediction without the condition was not evaluated"),
+        ({"capture": False, "skip": (2, 3)}, "At 2 of 6 steps the prediction without the prompt was not made"),
         ({"capture": False, "space": "flow", "sampler": "ddpm"}, "Dashed orange is noise"),
     ],
     ids=["numbers only", "gamma 1", "an interval", "flow and noise"],

@@ -50,8 +50,8 @@ test("a step evaluated after the run counts as cfg 1 where the push and what cou
     assert.match(drawn, /guidance pushed at no step/);
     const unmeasured = answers(run, 0).at(-1);
     const words = unmeasured.words.join(" ");
-    assert.match(words, /^.*At 2 of 4 steps the prediction without the condition was not evaluated: there is no difference/);
-    assert.match(words, /At steps 1, 4 it was evaluated after the run, against the negative \(4 evaluations more\)/);
+    assert.match(words, /^.*At 2 of 4 steps the prediction without the prompt was not made: there is no difference/);
+    assert.match(words, /At steps 1, 4 it was made after the run, against the negative \(4 evaluations more\)/);
     assert.doesNotMatch(words, /at 2 steps it was/);
   }
 });

@@ -28,7 +28,7 @@ function reportAnswers(record) {
   const place = record.pictures?.steps?.length
     ? "In the picture: the view Where shows the places, Filmstrip what the condition changes at each step."
     : "Where in the picture cannot be shown: no pictures were kept.";
-  return [["Is \u03b3 too high?", headline, ...reasons], ["What else does it tell?", first ?? SILENT, ...others, place]];
+  return [["Is cfg too high?", headline, ...reasons], ["What else does it tell?", first ?? SILENT, ...others, place]];
 }
 
 const listed = (found) => `step${found.length > 1 ? "s" : ""} ${found.map(({ i }) => nth(i)).join(", ")}`;
@@ -56,14 +56,14 @@ function gapAnswer(record) {
   return [
     "What was not measured?",
     "Whether the picture is good, and any other run.",
-    "Other seeds, and the end of a run at another \u03b3, need sampling again: What if is exact for one step only.",
-    alone && `At ${alone} of ${asked.length} steps the prediction without the condition was not evaluated: there is no`
+    "Other seeds, and the picture at another cfg, need a new run: What if is exact for one step only.",
+    alone && `At ${alone} of ${asked.length} ${asked.length === 1 ? "step" : "steps"} the prediction without the prompt was not made: there is no`
       + " difference to show.",
     laterWords(record),
     all.length < record.n && `${record.n - all.length} of ${record.n} steps are left out of this page.`,
     record.batch > shown && `${shown} of ${record.batch} samples are kept.`,
     pictureWords(record),
-    blind && `At ${blind} steps it is unknown how far the sampler follows the prediction (\u03ba).`,
+    blind && `At ${blind} ${blind === 1 ? "step" : "steps"} the sampler does not show how much of the prediction it takes over (\u03ba).`,
     !((record.sigma_data ?? 0) > 0) && "The size of clean data is unknown for this model (\u03c3_d).",
     ...(record.notes ?? []).filter((note) => !SAID.test(note)).map((note) => note.replace(/\.?$/, ".")),
     ...(record.problems ?? []),
@@ -73,8 +73,8 @@ function gapAnswer(record) {
 function laterWords(record) {
   const { afterwards: { against, evaluations } = {} } = record;
   const spent = against ? `, against ${against} (${evaluations} evaluations more)` : "";
-  return later(record).length > 0 && `At \u03b3 = 1 the prediction without the condition plays no part. At ${listed(later(record))} it was`
-    + ` evaluated after the run${spent}: what is shown there changed no pixel.`;
+  return later(record).length > 0 && `At cfg 1 the prediction without the prompt plays no part. At ${listed(later(record))} it was`
+    + ` made after the run${spent}: what is shown there changed no pixel.`;
 }
 
 /** @param {Run} record */
