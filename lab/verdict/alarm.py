@@ -25,7 +25,7 @@ from .cells import SIZES, Cell, Plan
 from .curves import alarm_plots
 from .drawing import draw_curves
 from .evidence import Run, Setting, by_world, real_statistics, setting_of, share, told_apart
-from .galaxies import PACKAGE, Galaxies
+from .galaxies import WHEEL, Galaxies
 from .limits import percent
 from .misses import false_alarm, missed_burn
 from .odds import NEAR, SIZE, TIMES, WorldOdds, burning, plain, relatives_out, worlds_together
@@ -206,7 +206,7 @@ class Alarm:
             )
             scales.append((world, *(_three(alarms_at(own, gamma, self.sure)) for gamma in BEYOND)))
         return (
-            TEXT["UNSEEN"].format(package=PACKAGE, small=SMALL, large=LARGE),
+            TEXT["UNSEEN"].format(package=WHEEL.package, small=SMALL, large=LARGE),
             table("world | good \u03b3 | fine runs | alarms at \u03b3 1 | false", rows),
             SCALES,
             table(f"world | {' | '.join(f'{gamma:g}' for gamma in BEYOND)}", scales),

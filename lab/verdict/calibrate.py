@@ -23,7 +23,7 @@ from pathlib import Path
 
 import torch
 
-from ...dev.places import ROOT
+from ...dev.places import ROOT, address_of
 from ...dev.provision import unpack
 from ...trace.portable import jsonable
 from ..markdown import put_section
@@ -31,7 +31,7 @@ from . import alarm
 from .card import CARDED, FULL, measure_all
 from .cells import CACHE, Cell, Plan
 from .evidence import Setting, real_statistics, settings_of
-from .galaxies import PACKAGE, galaxy_worlds
+from .galaxies import WHEEL, galaxy_worlds
 from .odds import FALSE, SAME, coverage_of, false_of
 from .page import PAGE, Study, page_of
 from .runs import SAMPLERS
@@ -104,8 +104,8 @@ def alarm_cells(options: argparse.Namespace) -> list[Cell]:
 
 def galaxies_in(cache: Path) -> Path:
     """Folder of the galaxies' weights, fetched once; the package itself is not installed."""
-    advice = f"check the network, or unpack the folder galaxygrad of {PACKAGE} into {cache}"
-    return unpack(Path(sys.executable), PACKAGE, "galaxygrad", cache / "galaxygrad", advice)
+    advice = f"check the network, or unpack the folder galaxygrad of {WHEEL.package} into {cache}"
+    return unpack(Path(sys.executable), WHEEL, cache / "galaxygrad", advice)
 
 
 def odds_json(study: Study, command: str, burn: dict) -> dict:
@@ -140,7 +140,7 @@ def write(settings: Sequence[Setting], options: argparse.Namespace) -> None:
     burn = json.loads(path.read_text(encoding="utf-8"))["burn"] if path.exists() else {}
     page = page_of(study, command, text.parent / "figures", alarm.section_in(text))
     text.write_text(page, encoding="utf-8")
-    keep(odds_json(study, command, burn), path)
+    keep(odds_json(study, on_the_web(command), burn), path)
 
 
 def write_alarm(cells: Sequence[Cell], options: argparse.Namespace) -> None:
@@ -153,7 +153,7 @@ def write_alarm(cells: Sequence[Cell], options: argparse.Namespace) -> None:
     refuse_a_part(found.own_settings, options)
     command = command_of(options) + ("" if options.quick else " --stage alarm")
     put_section(text, alarm.HEADING, *found.blocks(command, text.parent / "figures"))
-    keep(json.loads(path.read_text(encoding="utf-8")) | {"burn": found.odds(command)}, path)
+    keep(json.loads(path.read_text(encoding="utf-8")) | {"burn": found.odds(on_the_web(command))}, path)
 
 
 def refuse_a_part(settings: Sequence[Setting], options: argparse.Namespace) -> None:
@@ -181,6 +181,11 @@ def command_of(options: argparse.Namespace) -> str:
     """What to type for the same page."""
     some = "" if options.samplers == ALL else f" --samplers {' '.join(options.samplers)}"
     return f"python lab calibrate{' --quick' if options.quick else some}"
+
+
+def on_the_web(command: str) -> str:
+    """The same for people who have the pack alone: where the program is."""
+    return command.replace("python lab calibrate", address_of(Path(__file__)))
 
 
 def parsed_options(arguments: list[str] | None = None) -> argparse.Namespace:

