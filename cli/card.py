@@ -5,7 +5,7 @@
 
 A scale is good where the judge's mean log-probability is within ln 1.25 of the best. Copied into
 guidance_geometry/cards/ in the user folder of ComfyUI, the card gives every later run of the model a verdict.
-docs/verdict-card.md names its fields.
+Its fields: https://github.com/guidance-geometry/comfyui-guidance-geometry/blob/main/docs/verdict-card.md
 """
 
 from __future__ import annotations

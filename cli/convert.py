@@ -1,7 +1,8 @@
 """Turn published weights (.pt, .pth, .pkl, .ckpt, .bin) into safetensors: `guidance-geometry convert FILE`.
 
 Nothing in the file is executed: tensors and plain values are read, everything else is refused. A card beside the new
-file says what it is, what was kept and dropped, and the licence; docs/converting.md explains it.
+file says what it is, what was kept and dropped, and the licence.
+https://github.com/guidance-geometry/comfyui-guidance-geometry/blob/main/docs/converting.md explains it.
 """
 
 from __future__ import annotations

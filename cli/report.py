@@ -1,7 +1,7 @@
 """The report on a saved trace, as text or JSON: `guidance-geometry report TRACE`.
 
-docs/verdict-card.md names every field. Needs no ComfyUI. The run is compared with the card of its model, where one is
-included or given, and with picks where they are given.
+Needs no ComfyUI. The run is compared with the card of its model, where one is included or given, and with picks where
+they are given. Every field: https://github.com/guidance-geometry/comfyui-guidance-geometry/blob/main/docs/verdict-card.md
 """
 
 from __future__ import annotations

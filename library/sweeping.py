@@ -73,8 +73,7 @@ def sweep(
             for cell in product(*pairs.values())]  # fmt: skip
     if folder is None:
         return [row_of(one, shape, judges) for one in bar(runs, progress)]
-    for module in ("scipy", "matplotlib"):  # of the report and the sheet
-        require(module, "studies")
+    require("scipy", "studies")  # of the report
     from .sweep_folder import SweepFolder
 
     call = {"denoiser": denoiser, "shape": shape, "facts": {**getattr(denoiser, "facts", {}), **facts}}

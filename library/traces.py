@@ -70,7 +70,6 @@ class Trace(trace.Trace):
         [B, H, W, 3] in 0..1. look: size (blog, slide, column) and theme (light, dark, transparent).
         Raises ValueError for an unknown figure, step or sample, with those that there are; TypeError for another look.
         """
-        require("matplotlib", "figures")
         from ..figures.order import Order
         from ..figures.pictures import Pictures
         from ..figures.registry import draw_figure

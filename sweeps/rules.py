@@ -17,8 +17,8 @@ CATEGORY = "guidance geometry/rules"
 PLAIN = ("cfg", "plaincfg", "none")
 FILE_NODE = "GGRuleFile"  # runs rules in files, on a ComfyUI that was started with them
 NO_FILES = (
-    "The rule {} is in a file, and this ComfyUI runs no files: only one that dev.py itself starts for a sweep does. "
-    "Leave out --server, or add the rule to the pack."
+    "The rule {} is in a file, and this ComfyUI runs no files: only one that guidance-geometry sweep itself starts "
+    "does. Leave out --server, or add the rule to the pack."
 )
 SOCKET, ENERGY = "guidance", "GG_ENERGY"  # an input that every rule has; the type of a wire
 

@@ -1,40 +1,51 @@
 """What a user gets: the files that the registry's archive carries, and metadata that say the same everywhere."""
 
 import ast
+import io
+import json
+import os
 import re
 import subprocess
 import sys
+import zipfile
 from contextlib import suppress
+from fnmatch import fnmatch
 from importlib import metadata
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import pytest
 from packaging.requirements import Requirement
 
+from guidance_geometry.dev.places import HOST
+from guidance_geometry.files.safetensors import read_header
+
+from .archive import archived_files, tracked_files
 from .project import PROJECT, ROOT
 
 ROOMS = {"guidance", "files", "networks", "samplers", "trace", "verdict", "denoisers", "classifiers", "figures"}
 ROOMS |= {"sweeps", "conversion", "cli", "host", "nodes"}
 INSTALLED = ROOMS - {"host", "nodes"}
 PACKAGE = "guidance_geometry"
-NEEDED = {"__init__.py", "__main__.py", "extension.py", *ROOMS, "web", "assets"}
-NEEDED |= {"example_workflows", "pyproject.toml", "requirements.txt", "README.md", "LICENSE", "CHANGELOG.md"}
+NEEDED = {"__init__.py", "__main__.py", "extension.py", *ROOMS, "library", "web", "assets"}
+NEEDED |= {"example_workflows", "pyproject.toml", "requirements.txt", "README.md", "LICENSE"}
 ALLOWED = NEEDED | {"locales", "subgraphs"}
-LARGEST = 12_000_000  # bytes of the whole archive, before compression
-
-
-def git(*arguments):
-    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+REPOSITORY = PROJECT["project"]["urls"]["Repository"]
+BLOB, RAW = f"{REPOSITORY}/blob/main/", f"{REPOSITORY.replace('github.com', 'raw.githubusercontent.com')}/main/"
+LICENCES = ROOT / "assets" / "LICENSES.md"
+FOR_DEVELOPERS = "Two commands"  # the section of README.md that needs a clone, and says so
+TEXTS = {".py", ".md", ".json", ".mjs", ".js", ".css", ".html", ".toml", ".txt", ""}
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+ABSENT = re.compile(  # folders and files of the repository that are not in the archive, as relative paths or commands
+    r"(?<![\w/])(?:docs|tests|lab|dev|tools)/(?=[\w{`]|\s|$)|(?<![\w/.-])dev\.py|python3? lab\b"
+    r"|(?<![\w/])(?:CHANGELOG|CONTRIBUTING)\.md|(?<![\w/])conftest\.py"
+)
+LARGEST = 8 * 2**20  # bytes of the archive
+BROUGHT = {"torch", "safetensors"}  # by every ComfyUI, which keeps the versions that it has
 
 
 @pytest.fixture(scope="module")
 def archive():
-    """The files that the registry's tool packs: tracked by git (or about to be), less those that .comfyignore names."""
-    if not (ROOT / ".git").exists():
-        pytest.skip("not a git clone")
-    every = set(git("ls-files", "--cached", "--others", "--exclude-standard"))
-    ignored = set(git("ls-files", "--cached", "--others", "--ignored", f"--exclude-from={ROOT / '.comfyignore'}"))
-    return sorted(every - ignored)
+    return archived_files()
 
 
 def test_the_archive_holds_the_pack_and_nothing_else(archive):
@@ -42,10 +53,22 @@ def test_the_archive_holds_the_pack_and_nothing_else(archive):
 
 
 def test_the_archive_is_small_and_free_of_pickles(archive):
-    assert sum((ROOT / file).stat().st_size for file in archive) <= LARGEST
+    with zipfile.ZipFile(io.BytesIO(), "w", zipfile.ZIP_DEFLATED) as packed:
+        for file in archive:
+            packed.write(ROOT / file, file)
+        size = sum(entry.compress_size for entry in packed.infolist())
+    assert size <= LARGEST
     assert not [
         file for file in archive if Path(file).suffix in {".pt", ".pth", ".ckpt", ".bin", ".pkl", ".npz", ".pyc"}
     ]
+
+
+def test_every_path_of_the_archive_can_be_unpacked_on_windows_and_macs(archive):
+    """No reserved name, no character that a file system lacks, no names that differ by case alone, none too long."""
+    parts = {part for file in archive for part in Path(file).parts}
+    assert not [part for part in parts if PureWindowsPath(part).is_reserved() or re.search(r'[<>:"|?*\\]|[. ]$', part)]
+    assert len({file.casefold() for file in archive}) == len(archive)
+    assert max(map(len, archive)) <= 120, "260 characters are for the folder of a ComfyUI and one of these"
 
 
 def test_every_asset_and_web_page_is_in_the_archive(archive):
@@ -62,15 +85,20 @@ def requirements():
     return (ROOT / "requirements.txt").read_text(encoding="utf-8").split()
 
 
-def test_the_host_is_asked_for_what_figures_need_and_never_for_what_it_has():
+def test_the_host_is_asked_for_every_dependency_but_those_that_it_has():
     """The host installs requirements.txt, and torch must stay the one that it has."""
-    assert requirements() == PROJECT["project"]["optional-dependencies"]["figures"]
-    assert not {line.split(">=")[0] for line in requirements()} & {"torch", "numpy", "pillow", "safetensors"}
+    needed = {Requirement(line).name: line for line in PROJECT["project"]["dependencies"]}
+    assert requirements() == [line for name, line in needed.items() if name not in BROUGHT]
+    assert needed.keys() > BROUGHT
+    if HOST.is_dir():
+        lines = (HOST / "requirements.txt").read_text(encoding="utf-8").splitlines()
+        own = {re.split(r"[<>=!~\[; ]", line)[0].lower() for line in lines}
+        assert own >= BROUGHT
+        assert not {Requirement(line).name for line in requirements()} & own
 
 
 def test_requirements_are_lower_bounds():
     needed = PROJECT["project"]["dependencies"]
-    assert {line.split(">=")[0] for line in needed} == {"torch", "safetensors"}
     for line in [*needed, *(line for extra in PROJECT["project"]["optional-dependencies"].values() for line in extra)]:
         assert re.fullmatch(r"[a-z-]+(\[[a-z]+\])?>=[0-9.]+", line)
 
@@ -119,10 +147,65 @@ def test_the_registry_fields_are_complete():
     project, comfy = PROJECT["project"], PROJECT["tool"]["comfy"]
     assert project["name"] == "guidance-geometry"
     assert re.fullmatch(r"\d+\.\d+\.\d+", project["version"])
-    assert project["urls"]["Repository"]
+    assert project["license"] == "MIT", "an SPDX expression; a table stops builds"
+    assert all(any(ROOT.glob(pattern)) for pattern in project["license-files"])
+    assert not [line for line in project["classifiers"] if line.startswith("License ::")], "the expression says it"
+    assert {"Homepage", "Repository", "Documentation", "Bug Tracker"} <= project["urls"].keys()
+    assert {address.removeprefix(REPOSITORY) for address in project["urls"].values()} == {
+        "",
+        "/tree/main/docs",
+        "/issues",
+    }
+    assert project["keywords"]
     assert comfy["PublisherId"]
     assert comfy["DisplayName"] == "Guidance Geometry"
     assert "web" not in comfy, "the editor would load every script twice"
+
+
+def test_the_host_reads_the_fields_as_they_are_meant():
+    (oldest,) = re.findall(r'^OLDEST_HOST = "(.+)"', (ROOT / "__init__.py").read_text(encoding="utf-8"), re.MULTILINE)
+    assert PROJECT["tool"]["comfy"]["requires-comfyui"] == f">={oldest}", "as the entry point checks it"
+    if not (HOST / "comfy_config").is_dir():
+        pytest.skip("no ComfyUI host: run `python3 dev.py test`, or set COMFYUI_PATH")
+    read = "import sys, comfy_config.config_parser as p; print(p.extract_node_configuration(sys.argv[1]).json())"
+    own = {**os.environ, "PYTHONPATH": str(HOST), "PYTHONWARNINGS": "ignore"}
+    ran = subprocess.run([sys.executable, "-c", read, ROOT], env=own, capture_output=True, text=True, check=True)
+    project = json.loads(ran.stdout)["project"]
+    assert project["license"] == {"file": "", "text": "MIT"}
+    assert project["supported_os"] == ["OS Independent"]
+    assert project["supported_comfyui_version"] == f">={oldest}"
+    assert all(project["urls"].values())
+
+
+@pytest.mark.parametrize(("field", "shape"), [("Icon", (400, 400)), ("Banner", (1260, 540))])  # 21:9
+def test_the_registry_shows_a_picture_of_this_repository(field, shape):
+    from PIL import Image
+
+    address = PROJECT["tool"]["comfy"][field]
+    assert address.startswith(RAW)
+    with Image.open(ROOT / address.removeprefix(RAW)) as picture:
+        assert (picture.format, picture.size) == ("PNG", shape)
+
+
+def licence_lines():
+    """(patterns of files, licence) of every line of the table."""
+    lines = (line for line in LICENCES.read_text(encoding="utf-8").splitlines() if line.startswith("| `"))
+    cells = (line.strip("| ").split(" | ") for line in lines)
+    return [(re.findall(r"`([^`]+)`", first), last) for first, *_, last in cells]
+
+
+def test_every_embedded_file_has_its_licence_stated_once(archive):
+    """All of assets/, what is no text, and what was measured."""
+    lines = licence_lines()
+    own = {file for file in archive if file.startswith("assets/") or Path(file).suffix not in (*TEXTS, ".comfyignore")}
+    own |= {"verdict/odds.json", "verdict/template_scales.json"} & set(archive)
+    own -= {"assets/LICENSES.md"}
+    found = {file: [licence for names, licence in lines if any(fnmatch(file, name) for name in names)] for file in own}
+    assert {file: licences for file, licences in found.items() if len(licences) != 1} == {}
+    assert not [name for names, _ in lines for name in names if not any(fnmatch(file, name) for file in own)]
+    weights = [file for file in own if file.endswith(".safetensors")]
+    assert len(weights) >= 5
+    assert {read_header(ROOT / file)[1]["gg.licence"] for file in weights} == {found[file][0] for file in weights}
 
 
 def test_the_changelog_opens_with_this_version():
@@ -138,8 +221,61 @@ def test_every_template_has_its_thumbnail(workflow):
         assert picture.size == (512, 512)
 
 
-def test_every_file_that_the_readme_shows_or_links_is_there():
-    words = (ROOT / "README.md").read_text(encoding="utf-8")
-    linked = [target for target in re.findall(r"\]\(([^)]+)\)", words) if "://" not in target]
-    assert linked
-    assert [target for target in linked if not (ROOT / target).exists()] == []
+def read_by_people(file):
+    """What somebody may read who has the file: all of it, without what a program only tells its developers.
+
+    Of Python that is every string but docstrings; those of a module too, where it prints them as the help of a command.
+    """
+    text = (ROOT / file).read_text(encoding="utf-8")
+    if file == "README.md":
+        return re.sub(rf"^## {FOR_DEVELOPERS}$.*?(?=^## )", "", text, count=1, flags=re.MULTILINE | re.DOTALL)
+    if not file.endswith(".py"):
+        return text
+    tree = ast.parse(text)
+    own = {
+        id(node.body[0].value) for node in ast.walk(tree) if isinstance(node, DOCUMENTED) and ast.get_docstring(node)
+    }
+    strings = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    printed = (ast.get_docstring(tree) or "") if "__doc__" in text else ""
+    return "\n".join([printed, *(node.value for node in strings if id(node) not in own)])
+
+
+@pytest.fixture(scope="module")
+def texts(archive):
+    """file of the archive -> what people read in it.  Settings of developers' tools, in pyproject.toml, are not."""
+    return {file: read_by_people(file) for file in archive if Path(file).suffix in TEXTS and file != "pyproject.toml"}
+
+
+def test_no_text_of_the_archive_names_what_is_not_in_it(texts):
+    """Whoever has the archive alone can follow each: a command that it holds, or an address on the web."""
+    assert len(texts) > 300
+    assert {file: named for file, text in texts.items() if (named := ABSENT.findall(text))} == {}
+
+
+def test_an_absent_file_is_noticed_wherever_a_person_may_read_of_it(monkeypatch, tmp_path):
+    monkeypatch.setitem(read_by_people.__globals__, "ROOT", tmp_path)
+    module = '"""See docs/a.md."""\nif True:\n    # python lab b\n    raise ValueError(f"run dev.py {x} lab/c")\n'
+    (tmp_path / "quiet.py").write_text(module)
+    (tmp_path / "loud.py").write_text(module + "print(__doc__)\n")
+    readme = f"docs/x\n## {FOR_DEVELOPERS}\npython3 dev.py\n## Next\n`tools/`, {BLOB}docs/y, web/docs/z, ltests/\n"
+    (tmp_path / "README.md").write_text(readme)
+    found = {file: ABSENT.findall(read_by_people(file)) for file in ("quiet.py", "loud.py", "README.md")}
+    assert found == {
+        "quiet.py": ["dev.py", "lab/"],
+        "loud.py": ["docs/", "dev.py", "lab/"],
+        "README.md": ["docs/", "tools/"],
+    }
+
+
+def test_every_address_of_this_repository_is_one_of_its_files(texts):
+    named = {target for text in texts.values() for target in re.findall(rf"(?:{BLOB}|{RAW})([\w./-]+\w)", text)}
+    named |= set(re.findall(rf"(?:{BLOB}|{RAW})([\w./-]+\w)", (ROOT / "README.md").read_text(encoding="utf-8")))
+    assert len(named) > 20
+    assert named - tracked_files() == set()
+
+
+def test_the_readme_links_the_web_alone():
+    """It is read in the repository, on the page of the registry and in the unpacked archive."""
+    targets = re.findall(r"\]\(([^)]+)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert targets
+    assert [target for target in targets if not target.startswith(("https://", "#"))] == []

@@ -21,7 +21,7 @@ FORMAT, VERSION = "guidance-geometry/card", 1
 LARGEST = 1_000_000  # bytes of a card
 MOST_POINTS = 1000
 FEATURES = ("overmean", "push8", "strength")  # of verdict/features.py, at the edges of a band
-REMEDY = "Make the card again with python lab card, or delete the file."
+REMEDY = "Make the card again with guidance-geometry card, or delete the file."
 SCALE = number(0, 1e6)
 CARD = {
     "format": require(one_of(FORMAT)),

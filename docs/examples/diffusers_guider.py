@@ -1,6 +1,6 @@
 """What guidance does in a diffusers pipeline: its guider is watched, and nothing is changed.
 
-    pip install '.[figures]' diffusers
+    pip install . diffusers
     python docs/examples/diffusers_guider.py [FOLDER]
 
 The network here is tiny and random, so that nothing is downloaded; the steps are those of any modular pipeline.

@@ -1,6 +1,6 @@
 """The figures of the post, drawn from one run of the demo network, without ComfyUI.
 
-    pip install '.[figures]'
+    pip install .
     python docs/examples/post_figures.py [FOLDER]
 
 The cells run in a notebook, too.

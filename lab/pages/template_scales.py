@@ -15,7 +15,7 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
-from ...dev.places import ROOT
+from ...dev.places import ROOT, address_of
 
 PACKAGE = "comfyui-workflow-templates-json"
 TARGET = ROOT / "verdict" / "template_scales.json"
@@ -81,7 +81,7 @@ def main() -> None:
     """Write the table."""
     argparse.ArgumentParser(description=__doc__).parse_args()
     folder = Path(str(import_module(PACKAGE.replace("-", "_")).__file__)).parent
-    facts = {"command": "python lab template_scales", "package": f"{PACKAGE} {metadata.version(PACKAGE)}"}
+    facts = {"command": address_of(Path(__file__)), "package": f"{PACKAGE} {metadata.version(PACKAGE)}"}
     table = {**facts, "files": table_of(workflows(folder))}
     TARGET.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
     print(f"{TARGET.relative_to(ROOT)}: {len(table['files'])} files of weights")

@@ -130,7 +130,7 @@ def test_the_section_and_the_odds_are_written_and_nothing_else_changes(tmp_path,
     assert alarm.section_in(tmp_path / "verdict.md").startswith(heading)
     assert "| sparse |" in text.partition(heading)[2]
     odds, before = (json.loads(path.read_text()) for path in (tmp_path / "odds.json", calibrate.ODDS))
-    assert odds["burn"]["command"] == "python lab calibrate --stage alarm"
+    assert odds["burn"]["command"].endswith("/lab/verdict/calibrate.py --stage alarm")
     assert {name: part for name, part in odds.items() if name != "burn"} == {
         name: part for name, part in before.items() if name != "burn"
     }

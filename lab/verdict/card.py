@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ...dev.places import ROOT, pack_version
+from ...dev.places import ROOT, address_of, pack_version
 from ...verdict.card import FEATURES, write_card
 from .cells import CACHE, Cell, Plan
 from .evidence import Setting, real_statistics, setting_of
@@ -157,7 +157,7 @@ def main() -> None:
         raise SystemExit(f"No model is called {options.model!r}. Choose one of {', '.join(worlds)}.")
     if len({SAMPLERS[key].group for key in plan.samplers}) < len(plan.samplers):
         raise SystemExit("Two of these samplers are of one class, and a card has one band for each. Leave one out.")
-    command = f"python lab card {options.model}" + ("" if plan == FULL else f" --samples {plan.count}")
+    command = f"{address_of(Path(__file__))} {options.model}" + ("" if plan == FULL else f" --samples {plan.count}")
     card = claims(make(worlds[options.model], plan, options.cache), command)
     own = plan == FULL and options.model in CARDED
     folder = ROOT / "assets" / "denoisers" if own else options.cache / "cards"

@@ -252,7 +252,7 @@ def test_large_captures_are_mapped_from_a_file_that_nobody_has_to_delete(host):
     assert all(torch.equal(again[name].nan_to_num(), large[name].nan_to_num()) for name in large)
     maps = Path("/proc/self/maps")
     if maps.exists():
-        assert "guidance_geometry-" in maps.read_text()
+        assert "guidance_geometry-" in maps.read_text(encoding="utf-8")
     assert not list(Path(folder_paths.get_temp_directory()).glob("guidance_geometry-*"))
 
 

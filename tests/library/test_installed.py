@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from guidance_geometry.tests.archive import archived_files
 from guidance_geometry.tests.project import PROJECT, ROOT
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.file import save
@@ -42,12 +43,14 @@ except AttributeError as error:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """The folder of an installation, and one to work in, with a trace and the files that the page saves."""
+    """The folder of an installation from what the registry's archive holds, of which a clone has more.
+
+    And one to work in, with a trace and the files that the page saves.
+    """
     source, site, work = (tmp_path_factory.mktemp(name) for name in ("source", "site", "work"))
-    for place in {name.split("/")[0] for name in PROJECT["tool"]["setuptools"]["package-dir"].values()}:
-        shutil.copytree(ROOT / place, source / place, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source)
+    for file in archived_files():
+        (source / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / file, source / file)
     options = ["--no-deps", "--no-build-isolation", "--no-index", "--no-cache-dir", "--quiet"]
     subprocess.run([sys.executable, "-m", "pip", "install", *options, "--target", site, source], check=True)
     save(exact_trace(steps=12, batch=2), work / "trace.safetensors")
@@ -84,8 +87,7 @@ print(len(rows), len(open("swept/index.html", encoding="utf-8").read()) > 100_00
 
 
 def test_an_installation_writes_the_page_of_a_sweep(installed):
-    for module in ("scipy", "matplotlib"):
-        pytest.importorskip(module, reason=f"the page of a sweep needs {module}: pip install '.[studies]'")
+    pytest.importorskip("scipy", reason="the page of a sweep needs scipy: pip install '.[studies]'")
     assert ran(installed, SWEPT).split() == ["2", "True"]
 
 

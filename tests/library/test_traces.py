@@ -67,5 +67,5 @@ def test_what_is_printed_reads_as_words(trace):
 
 
 def test_a_missing_package_is_named_with_its_extra():
-    with pytest.raises(ImportError, match=r"This needs no_such_package: pip install '.\[figures\]'"):
-        require("no_such_package", "figures")
+    with pytest.raises(ImportError, match=r"This needs no_such_package: pip install '.\[pandas\]'"):
+        require("no_such_package", "pandas")

@@ -31,7 +31,7 @@ def memory(process):
     status = Path(f"/proc/{process.pid}/status")
     if not status.exists():
         pytest.skip("this system does not tell how much memory a process takes")
-    found = dict(re.findall(r"^(VmRSS|VmHWM):\s+(\d+) kB", status.read_text(), re.MULTILINE))
+    found = dict(re.findall(r"^(VmRSS|VmHWM):\s+(\d+) kB", status.read_text(encoding="utf-8"), re.MULTILINE))
     return int(found["VmRSS"]) << 10, int(found["VmHWM"]) << 10
 
 

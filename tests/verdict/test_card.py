@@ -75,7 +75,7 @@ def test_a_damaged_card_is_named(field, value, words):
     with pytest.raises(ValueError, match=r"^a\.json") as told:
         card_of(claims, "a.json")
     assert words in str(told.value)
-    assert "python lab card" in str(told.value)
+    assert "guidance-geometry card" in str(told.value)
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"format"', json.dumps(CARD)[:-9], "\ufffd", "x" * 1_000_001])

@@ -163,7 +163,7 @@ function most({ commands, theme, t }, main, rows) {
 /** The row of the step whose push leaves most; the bars decide only where nothing is known of what later steps do. */
 export const mattersMost = (rows) => rows.reduce((best, row) => (leftOf(row) > leftOf(best) ? row : best));
 
-/** What later steps leave of the push, an estimate that ranks steps well in exact worlds; docs/guidance-tab.md. */
+/** What later steps leave of the push, an estimate that ranks steps well in exact worlds. */
 export const leftOf = ({ push, contracted }) => (Number.isFinite(contracted) ? contracted : push) || 0;
 
 /** Shares of the two proxies of a sample, a row a step, how many steps are guided, and at how many of these the push is unknown. */
