@@ -6,6 +6,7 @@ guidance_geometry` or `guidance-geometry`. Where this Python has no torch, the o
 
 from __future__ import annotations
 
+import io
 import signal
 import subprocess
 import sys
@@ -23,12 +24,18 @@ COMMANDS = {
     "card": "measure the good scales of a model from a study of it",
     "check": "hold a rule in a Python file against the invariants",
     "convert": "turn published weights into safetensors; nothing in them is run",
+    "clean": "list what the pack wrote into a ComfyUI, and remove it",
 }
 USAGE = "Usage: guidance-geometry COMMAND [options]; COMMAND --help lists the options.\n"
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command.  words: of the command line, None for its own. A termination signal unwinds like Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(
+            stream, io.TextIOWrapper
+        ):  # a pipe or an old console of Windows has 256 letters, none of them Greek
+            stream.reconfigure(errors="backslashreplace")  # in JSON that is the same letter
     name, *rest = words or sys.argv[1:] or ["--help"]
     listing = "\n".join(f"  {command:8} {what}" for command, what in COMMANDS.items())
     if name in ("--help", "-h"):

@@ -18,11 +18,12 @@ from typing import Any
 from aiohttp import web
 
 from ..files.claims import json_of
+from ..files.places import PICKS, TAB_FOLDER
 from ..trace.file import load
 from ..verdict.picks import LARGEST, Picks, picks_of, read_picks, write_picks
-from .knowledge import PICKS, make_report, place_of
+from .knowledge import make_report, place_of
 from .panel_record import temporary_folder
-from .run_store import STORE, TAB_FOLDER, StoredRun
+from .run_store import STORE, StoredRun
 from .users import JSON, require_known, user_of
 
 FRESH = {"Cache-Control": "no-store"}

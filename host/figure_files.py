@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..figures.film import Film
 from ..figures.table import as_csv, as_json
+from ..files.places import FILM
 from ..files.writing import write_atomically
 from ..trace.trace import Trace
 from .saving import by_host, entry_of, metadata_of, next_path, numbered_path, output_path, preview
@@ -54,7 +55,7 @@ def _still_files(cls, film: Film, image: Tensor, save: str, prefix: str) -> list
 def _film_files(cls, film: Film, save: str, prefix: str) -> dict:
     """An animation is never alone: a sheet of its frames lies beside it."""
     if save == "none":
-        path = numbered_path("guidance_figure", folder_paths.get_temp_directory(), ".webp")
+        path = numbered_path(FILM, folder_paths.get_temp_directory(), ".webp")
         write_atomically(path, [film.webp()])
         return {"filename": path.name, "subfolder": "", "type": "temp"}
     path = _place(film, prefix)

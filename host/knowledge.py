@@ -15,6 +15,7 @@ from typing import TypeVar
 import comfy.latent_formats
 from torch import Tensor
 
+from ..files.places import CARDS, FOLDER, PICKS, SIZES
 from ..guidance.printing import shorten, words_of
 from ..trace.trace import Trace, model_key
 from ..verdict.card import Card, read_card
@@ -29,8 +30,6 @@ from .native_model import PixelFormat, format_named
 from .saving import fingerprint
 from .users import folder_of
 
-FOLDER = "guidance_geometry"
-CARDS, PICKS, SIZES = "cards", "picks", "sizes"
 UNKNOWN = "Nothing tells the model of this run from others, so \u03c3_d cannot be kept. Disconnect the pictures."
 LONGEST = 300  # characters of what is wrong with a file
 Found = TypeVar("Found", Card, Picks, Size)

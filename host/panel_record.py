@@ -11,6 +11,7 @@ from pathlib import Path
 import folder_paths
 
 from ..figures.difference import NO_PICTURES
+from ..files.places import FOLDER
 from ..files.writing import NotWritten, write_atomically
 from ..trace.faults import keep_out
 from ..trace.record import fitting_steps, round_digits, run_record, size_of
@@ -21,7 +22,6 @@ from .thumbnails import mixable, thumbnails
 from .trace_pictures import pictures_of
 
 IN_MESSAGE = 64_000  # bytes of a record that travels inside the node's output; a larger one becomes a file
-SUBFOLDER = "guidance_geometry"
 READERS: dict[str, set[str]] = defaultdict(set)  # file of a record -> the users whose jobs made it
 Keep = Callable[[bytes, str], dict]  # content, ending -> how the panel asks for it
 
@@ -107,12 +107,12 @@ def thin_record(record: dict, why: str) -> dict:
     return header | {"steps": fitting_steps(record["steps"], IN_MESSAGE - size_of(header))}
 
 
-def temporary_folder(subfolder: str = SUBFOLDER) -> Path:
+def temporary_folder(subfolder: str = FOLDER) -> Path:
     """Where files are kept until the host starts anew."""
     return Path(folder_paths.get_temp_directory()) / subfolder
 
 
-def temporary(data: bytes, ending: str, subfolder: str = SUBFOLDER) -> dict:
+def temporary(data: bytes, ending: str, subfolder: str = FOLDER) -> dict:
     """Write a file into the host's temp folder, which goes with the host; returns how its view route names it."""
     name = hashlib.sha256(data).hexdigest()[:20] + ending  # a name for this content: no browser shows an older one
     folder = temporary_folder(subfolder)

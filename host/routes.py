@@ -12,10 +12,11 @@ from typing import Any
 
 from aiohttp import web
 
+from ..files.places import FOLDER, TAB_FOLDER
 from .choices import own_run
 from .jobs import owner_of, within
-from .panel_record import READERS, SUBFOLDER, temporary_folder
-from .run_store import STORE, TAB_FOLDER, list_unreached
+from .panel_record import READERS, temporary_folder
+from .run_store import STORE, list_unreached
 from .users import require_known, user_of
 
 STORE_SETTING = "GuidanceGeometry.Tab.Megabytes"
@@ -83,7 +84,7 @@ def was_shown(queue, user: str, name: str) -> bool:
     return any(within(one, "file", "filename") == name for several in lists for one in several)
 
 
-def answer(record: dict | None, subfolder: str = SUBFOLDER) -> web.StreamResponse:
+def answer(record: dict | None, subfolder: str = FOLDER) -> web.StreamResponse:
     """A record, from its file where it has one; 204 where it is none that a browser reads."""
     if record and "file" in record:
         return record_named(within(record, "file", "filename"), subfolder)
@@ -93,7 +94,7 @@ def answer(record: dict | None, subfolder: str = SUBFOLDER) -> web.StreamRespons
         return web.Response(status=204)
 
 
-def record_named(name: Any, subfolder: str = SUBFOLDER) -> web.StreamResponse:
+def record_named(name: Any, subfolder: str = FOLDER) -> web.StreamResponse:
     """A record that was too large for its node's output; 204 where its file is gone, or has never been.
 
     The server sends the file outside its event loop: a long run has one of 30 MB.

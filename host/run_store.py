@@ -15,13 +15,14 @@ from typing import Any
 import torch
 from comfy_execution.progress import NodeState, get_progress_state
 
+from ..files.places import TAB_FOLDER
 from ..files.writing import NotWritten
 from ..trace.faults import keep_out
 from ..trace.file import save, with_end_alone
 from ..trace.trace import Trace
 from .adapter import prompt_server
 from .jobs import job_of, running_job
-from .panel_record import SUBFOLDER, of_every_part, portable, temporary, temporary_folder
+from .panel_record import of_every_part, portable, temporary, temporary_folder
 from .users import is_heard
 
 EVENT = "guidance_geometry.run"
@@ -31,7 +32,6 @@ MOST_MEGABYTES = 1 << 20
 HEAD_START = 0.01  # seconds in which the sampler hands its sample on, before the interpreter is shared
 MOST_UNREACHED = 1000  # samplers without a record that are remembered
 PICTURES = 8  # steps of a run that are kept as pictures
-TAB_FOLDER = f"{SUBFOLDER}/tab"  # a file that an inspector shows has the same name, and must stay
 
 
 @dataclass(frozen=True)

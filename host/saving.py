@@ -15,11 +15,11 @@ from comfy_api.latest import ui
 from torch import Tensor
 
 from .. import files
+from ..files.places import MAPPED, TRACES
 
 if TYPE_CHECKING:
     from ..trace.trace import Trace
 
-TRACES = "traces"
 LONGEST_PART = 200  # bytes of a part of a prefix: file systems allow 255, and a number and an ending follow
 LONGEST = 1000  # bytes of a whole prefix
 IN_MEMORY = 32 << 20  # bytes of captured tensors; more are mapped from a file
@@ -133,7 +133,7 @@ def map_tensors(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], str]:
     size = sum(t.numel() * t.element_size() for t in tensors.values())
     if size <= IN_MEMORY:
         return tensors, ""
-    path = Path(folder_paths.get_temp_directory()) / f"guidance_geometry-{uuid.uuid4().hex}.safetensors"
+    path = Path(folder_paths.get_temp_directory()) / MAPPED.format(uuid.uuid4().hex)
     try:
         return files.writing.write_for_mapping(path, tensors), ""
     except files.writing.NotWritten as fault:

@@ -7,8 +7,9 @@ from typing import ClassVar
 from comfy_api.latest import io
 
 from .. import trace as traces
+from ..files.places import TRACES
 from ..host.checks import CheckedNode
-from ..host.saving import TRACES, bad_prefix, fingerprint, next_path, trace_files, with_provenance
+from ..host.saving import bad_prefix, fingerprint, next_path, trace_files, with_provenance
 from ..host.widgets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, prefix_input
 
 

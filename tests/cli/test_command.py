@@ -1,3 +1,4 @@
+import io
 import json
 import math
 import os
@@ -66,6 +67,37 @@ def test_every_command_lists_its_options(name, said, capsys):
     with pytest.raises(SystemExit, match="0"):
         said(name, "--help")
     assert capsys.readouterr().out.startswith(f"usage: guidance-geometry {name}")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_what_is_printed_survives_an_encoding_that_lacks_its_letters(name, tmp_path, monkeypatch):
+    """A pipe of Windows, or an old console: letters that it lacks are escaped, in JSON and in words."""
+    out, errors = (io.TextIOWrapper(io.BytesIO(), encoding="cp1252") for _ in range(2))
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", errors)
+    said = ["\u03b3 \u4f60\u597d", json.dumps({"\u03b3": 1}, ensure_ascii=False)]
+
+    def prints(rest):
+        for text in said:
+            print(text)  # noqa: T201
+            print(text, file=sys.stderr)  # noqa: T201
+        return 0
+
+    monkeypatch.setattr(import_module(f"guidance_geometry.cli.{name}"), "main", prints)
+    assert command.main([name]) == 0
+    for stream in (out, errors):
+        stream.flush()
+        words, data = stream.buffer.getvalue().decode("cp1252").splitlines()
+        assert words == r"\u03b3 \u4f60\u597d"
+        assert json.loads(data) == {"\u03b3": 1}
+
+
+def test_a_report_in_chinese_goes_through_a_pipe_of_windows(tmp_path):
+    save(exact_trace(8.0, batch=1, steps=4), tmp_path / "run.safetensors")
+    narrow = {**os.environ, "PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0", "OMP_NUM_THREADS": "1"}
+    done = ran("report", "run.safetensors", "--json", "--language", "zh", cwd=tmp_path, env=narrow)
+    assert done.returncode == 0, done.stderr
+    assert "\u3002" in json.loads(done.stdout)["headline"]["zh"]
 
 
 def test_a_python_without_torch_hands_over_to_the_one_of_the_comfyui_around_the_pack(comfyui, monkeypatch, capfd):

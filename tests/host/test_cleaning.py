@@ -1,0 +1,101 @@
+"""`guidance-geometry clean` removes what the pack wrote into a ComfyUI, here as a run writes it, and nothing else."""
+
+import io
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import folder_paths
+import pytest
+import torch
+
+from guidance_geometry.cli.clean import main
+from guidance_geometry.files.places import CARDS, PICKS, SIZES, TAB_FOLDER
+from guidance_geometry.files.safetensors import write_safetensors
+from guidance_geometry.host import figure_files, knowledge, panel_record, saving
+from guidance_geometry.nodes.trace_files import GGSaveTrace
+
+FOREIGN = ("user/default/comfy.settings.json", "user/default/guidance_geometry/mine.txt", "temp/other/a.png")
+FOREIGN += ("temp/b.webp", "output/traces/lora.safetensors", "output/guidance_00001_.png", "elsewhere/own.json")
+
+
+def files_below(folder):
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+
+
+@pytest.fixture
+def written(output, tmp_path, monkeypatch, trace):
+    """What the pack wrote, and the trace that a user saved; FOREIGN lies around it, a folder of it behind a link."""
+    monkeypatch.setattr(folder_paths, "user_directory", str(tmp_path / "user"))
+    for name in FOREIGN:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("{}", encoding="utf-8")
+    (tmp_path / "user" / "her" / "guidance_geometry").mkdir(parents=True)
+    (tmp_path / "user" / "her" / "guidance_geometry" / PICKS).symlink_to(tmp_path / "elsewhere")
+    write_safetensors(output / "traces" / "lora.safetensors", {"a": torch.zeros(1)}, {})
+    before = files_below(tmp_path)
+    panel_record.temporary(b"{}", ".json")
+    panel_record.temporary(b"{}", ".json", TAB_FOLDER)
+    monkeypatch.setattr(saving, "IN_MEMORY", 0)
+    with monkeypatch.context() as windows:  # where an open file is not deleted
+        windows.setattr(Path, "unlink", lambda path: (_ for _ in ()).throw(PermissionError))
+        assert saving.map_tensors({"x": torch.ones(2)})[1] == ""
+    figure_files._film_files(None, SimpleNamespace(webp=lambda: b"RIFF"), "none", "")
+    for kind in (CARDS, PICKS, SIZES):
+        place = knowledge.place_of(kind, "a model", "default")
+        place.parent.mkdir(parents=True)
+        place.write_text("{}", encoding="utf-8")
+    monkeypatch.setattr(GGSaveTrace, "hidden", None, raising=False)
+    GGSaveTrace.execute(trace, "cat/run")
+    own = files_below(tmp_path) - before
+    assert len(own) == 8
+    return own
+
+
+def clean(folder, *words):
+    return main(["--base-directory", str(folder), *words])
+
+
+@pytest.mark.parametrize("words", [["--dry-run"], ["--dry-run", "--yes", "--traces"], []])
+def test_nothing_goes_without_a_yes(written, tmp_path, monkeypatch, capsys, words):
+    asked = []
+    monkeypatch.setattr("builtins.input", lambda question: asked.append(question) or "n")
+    before = files_below(tmp_path)
+    assert clean(tmp_path, *words) == 0
+    assert files_below(tmp_path) == before
+    said = capsys.readouterr().out
+    assert "Nothing was removed." in said
+    assert [question.startswith("Remove 7 files, ") for question in asked] == [True] * (not words)
+    assert ("unless you add --traces" in said) == ("--traces" not in words)
+
+
+def test_what_the_pack_wrote_goes_and_nothing_else(written, tmp_path, monkeypatch, capsys):
+    (saved,) = (name for name in written if name.startswith("output/"))
+    monkeypatch.setattr("builtins.input", lambda question: "y")
+    assert clean(tmp_path) == 0
+    assert "Removed 7 of 7 files." in capsys.readouterr().out
+    assert files_below(tmp_path) == {*FOREIGN, saved}
+    assert not (tmp_path / "temp" / "guidance_geometry").exists()
+    assert clean(tmp_path, "--yes", "--traces") == 0
+    assert files_below(tmp_path) == {*FOREIGN}
+    assert not (tmp_path / "output" / "traces" / "cat").exists()
+    assert clean(tmp_path, "--yes", "--traces") == 0
+    assert "There is nothing to remove" in capsys.readouterr().out
+
+
+def test_a_file_that_cannot_go_is_named(written, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(Path, "unlink", lambda path: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
+    assert clean(tmp_path, "--yes") == 1
+    said = capsys.readouterr()
+    assert "Removed 0 of 7 files." in said.out
+    assert said.err.count("stays (Permission denied). Stop ComfyUI, then call again.\n") == 7
+
+
+def test_the_folders_of_a_comfyui_that_is_started_with_others_are_given(written, tmp_path, monkeypatch, capsys):
+    words = [f"--{root}-directory={tmp_path / root}" for root in ("user", "output")]
+    words += ["--temp-directory", str(tmp_path)]  # in which the host makes temp
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert "Remove 7 files" in said
+    assert "Nothing was removed." in said, "nobody is there to say yes"
