@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..files.places import PLACES, Place, files_in, remove
 from ..files.safetensors import read_header
-from ..sweeps.comfyui.process import StartError, comfyui_at, find_comfyui
+from ..sweeps.comfyui.process import StartError, find_comfyui
 from ..trace.file import FORMAT
 
 ROOTS = ("temp", "user", "output")
@@ -56,10 +56,11 @@ def roots_of(options: argparse.Namespace) -> dict[str, Path]:
     given = {root: getattr(options, f"{root}_directory") for root in ROOTS}
     if given["temp"]:
         given["temp"] /= "temp"  # which the host makes there
-    base = options.base_directory
-    if base is None and not all(given.values()):
-        base = comfyui_at(Path(options.comfyui)) if options.comfyui else find_comfyui()
-    return {root: (folder or base / root).expanduser().resolve() for root, folder in given.items()}
+    roots = {root: folder for root, folder in given.items() if folder}
+    if len(roots) < len(ROOTS):
+        base = options.base_directory or find_comfyui(options.comfyui)
+        roots = {root: base / root for root in ROOTS} | roots
+    return {root: roots[root].expanduser().resolve() for root in ROOTS}
 
 
 def shown(place: Place, roots: dict[str, Path], made: bool) -> list[Path]:

@@ -232,12 +232,11 @@ def read_by_people(file):
     if not file.endswith(".py"):
         return text
     tree = ast.parse(text)
-    own = {
-        id(node.body[0].value) for node in ast.walk(tree) if isinstance(node, DOCUMENTED) and ast.get_docstring(node)
-    }
+    first = (node.body[0] for node in ast.walk(tree) if isinstance(node, DOCUMENTED) and ast.get_docstring(node))
+    docstrings = {id(statement.value) for statement in first if isinstance(statement, ast.Expr)}
     strings = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
     printed = (ast.get_docstring(tree) or "") if "__doc__" in text else ""
-    return "\n".join([printed, *(node.value for node in strings if id(node) not in own)])
+    return "\n".join([printed, *(str(node.value) for node in strings if id(node) not in docstrings)])
 
 
 @pytest.fixture(scope="module")
