@@ -187,9 +187,9 @@ def describe_host(patcher) -> dict:
     }
 
 
-def classes_of(guider) -> list[int]:
-    """The labels that were asked for, as numbers; none without labels."""
-    entries = guider.original_conds.get("positive") or []
+def classes_of(guider, name: str = "positive") -> list[int]:
+    """The labels that were asked for, as numbers; none without labels.  name: of the condition"""
+    entries = guider.original_conds.get(name) or []
     classes = next((entry["class_label"] for entry in entries if "class_label" in entry), None)
     return [] if classes is None else torch.as_tensor(classes).flatten().tolist()
 
@@ -202,6 +202,19 @@ def labels_of(guider, batch: int) -> list[str] | None:
     names = dict(enumerate([*card.labels, "unconditional"]))
     labels = [names.get(value, f"{value}, a label of another model") for value in values]
     return [labels[i % len(labels)] for i in range(batch)]
+
+
+def has_negative(guider, has_words: bool | None) -> bool | None:
+    """Whether a run was told what to avoid: a label, or words; not where its negative is empty, or the null label.
+
+    has_words: whether the negative was made from any words, where that is known. None where nobody knows.
+    """
+    entries, classes = guider.original_conds.get("negative") or [], classes_of(guider, "negative")
+    if classes:
+        card = host.native_model.card_of(guider.model_patcher)
+        return None if card is None else any(value < len(card.labels) for value in classes)
+    encoded = [entry["cross_attn"] for entry in entries if entry.get("cross_attn") is not None]
+    return has_words if any(bool(one.any()) for one in encoded) else False
 
 
 def part_of_schedule(patcher, sigmas: Sequence[float]) -> tuple[float, float]:

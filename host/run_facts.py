@@ -23,6 +23,7 @@ from .host_run import HostRun
 from .jobs import file_of, running_job
 from .native_model import card_of, format_name
 from .passes import guidance_patches
+from .prompt_words import has_words
 from .run_knobs import run_knobs
 from .saving import map_tensors
 
@@ -118,6 +119,12 @@ def _model(seen: Observed) -> dict:
     return adapter.describe_model(seen.run.patcher) | ({"file": name} if name else {})
 
 
+def _negative_words() -> bool | None:
+    """Whether the negative of the job was made from any words."""
+    job = running_job()
+    return has_words(job.prompt, job.display, "negative") if job else None
+
+
 def _rules(seen: Observed) -> tuple:
     """Of our chain."""
     return seen.run.chain_run.chain.rules if seen.run.chain_run else ()
@@ -139,6 +146,7 @@ FACTS: dict[str, Callable[[Observed], Any]] = {
     "cfg": _cfg,
     "distilled_guidance": lambda seen: adapter.distilled_guidance(seen.run.guider),
     "labels": lambda seen: adapter.labels_of(seen.run.guider, seen.batch),
+    "negative": lambda seen: adapter.has_negative(seen.run.guider, _negative_words()),
     "chain": _chain,
     "model": _model,
     "beside": lambda seen: [rule.chain_text for rule in _rules(seen) if rule.sources and not rule.neutral],

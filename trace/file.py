@@ -101,6 +101,7 @@ HEADER = {  # what the header of a file may say; a field of a later writer is ke
     "advice": maybe(several(text(PAGE), MOST_NOTES)),
     "distilled_guidance": maybe(number()),
     "knobs": maybe(several(table(maybe(either(text(PAGE), number())), 100), 1000)),
+    "negative": maybe(switch()),
     "split": maybe(text(PAGE)),
     "evaluations": maybe(number(0)),
     "workflow": maybe(table(ANYTHING, MOST_STEPS)),

@@ -184,11 +184,12 @@ def _skippable(run: Watched) -> Iterator[Sentence]:
 
 
 def _negative(run: Watched) -> Iterator[Sentence]:
+    there = run.trace.header.get("negative")  # not every trace says
     if predictions_agree(run.trace):
         yield say("negative.same")
     elif is_off(run.trace, run.scale):
-        yield from () if run.scale.differs_from_cfg else (say("negative.unused"),)
-    elif run.trace.header.get("negative") and _in_stages(run.trace, "step").any():
+        yield from () if there is False or run.scale.differs_from_cfg else (say("negative.unused"),)
+    elif there and _in_stages(run.trace, "step").any():
         yield say("negative.unknown")
 
 

@@ -114,6 +114,7 @@ NEWER = {  # fields that came later: what each may hold at most, and what it may
         [{"key": "x" * PAGE, "value": 3.5, "node": None}, *[{}] * 999],
         (*NO_TEXTS[:5], [{"x": {}}], [{}] * 1001),
     ),
+    "negative": (True, (1, "x", ["x"], {"x": True})),
     "advice": (["x" * PAGE], (*NO_TEXTS, ["x"] * 10_001)),
     "faults": (["x" * PAGE], (*NO_TEXTS, ["x"] * 10_001)),
 }  # fmt: skip

@@ -38,6 +38,25 @@ def small(label="3", denoiser="pocket-1", **sampler) -> dict:
     return graph
 
 
+def text_to_image(**sampler):
+    """A text-to-image workflow as ComfyUI ships it, with a tiny stand-in for its checkpoint."""
+    text = {"class_type": "CLIPTextEncode"}
+    inputs = {"seed": 9000, "steps": 3, "cfg": 8.0, "sampler_name": "euler", "scheduler": "normal"}
+    wires = {"model": ["1", 0], "positive": ["2", 0], "negative": ["3", 0], "latent_image": ["5", 0], "denoise": 1.0}
+    return {
+        "1": {
+            "class_type": "TestNamedCheckpoint",
+            "inputs": {"ckpt_name": "a-checkpoint-of-no-template.safetensors", "family": "SD15"},
+        },
+        "2": text | {"inputs": {"clip": ["1", 1], "text": "a cat"}},
+        "3": text | {"inputs": {"clip": ["1", 1], "text": ""}},
+        "5": {"class_type": "EmptyLatentImage", "inputs": {"width": 64, "height": 64, "batch_size": 1}},
+        "4": {"class_type": "KSampler", "inputs": inputs | wires | sampler},
+        "8": {"class_type": "VAEDecode", "inputs": {"samples": ["4", 0], "vae": ["1", 2]}},
+        "9": {"class_type": "SaveImage", "inputs": {"images": ["8", 0], "filename_prefix": "stock"}},
+    }
+
+
 TERM = {"normalise": "none", "limit": 0.2, "start_percent": 0.0, "end_percent": 1.0, "every_k": 1}
 
 

@@ -5,12 +5,11 @@ import json
 import pytest
 
 from guidance_geometry.tests.queue import steering
-from guidance_geometry.tests.queue.prompts import first_look
+from guidance_geometry.tests.queue.prompts import first_look, text_to_image
 from guidance_geometry.tests.queue.steering import numbers, queue
 
 pytestmark = pytest.mark.browser
 
-CHECKPOINT = "a-checkpoint-of-no-template.safetensors"
 ROOT = "(app.rootGraph ?? app.graph)"
 TAB = ".gg-tab .gg-panel"
 CARD = ".gg-tab .gg-card"
@@ -31,19 +30,8 @@ COLOURS = f"""() => {{ const canvas = document.querySelector('{TAB} .gg-figure c
 
 
 def stock(**sampler):
-    """A text-to-image workflow as ComfyUI ships it, with a tiny stand-in for its checkpoint."""
-    text = {"class_type": "CLIPTextEncode"}
-    inputs = {"seed": 9000 + 10 * next(numbers), "steps": 3, "cfg": 8.0, "sampler_name": "euler", "scheduler": "normal"}
-    wires = {"model": ["1", 0], "positive": ["2", 0], "negative": ["3", 0], "latent_image": ["5", 0], "denoise": 1.0}
-    return {
-        "1": {"class_type": "TestNamedCheckpoint", "inputs": {"ckpt_name": CHECKPOINT, "family": "SD15"}},
-        "2": text | {"inputs": {"clip": ["1", 1], "text": "a cat"}},
-        "3": text | {"inputs": {"clip": ["1", 1], "text": ""}},
-        "5": {"class_type": "EmptyLatentImage", "inputs": {"width": 64, "height": 64, "batch_size": 1}},
-        "4": {"class_type": "KSampler", "inputs": inputs | wires | sampler},
-        "8": {"class_type": "VAEDecode", "inputs": {"samples": ["4", 0], "vae": ["1", 2]}},
-        "9": {"class_type": "SaveImage", "inputs": {"images": ["8", 0], "filename_prefix": "stock"}},
-    }
+    """That of a user, with a seed of its own."""
+    return text_to_image(**{"seed": 9000 + 10 * next(numbers)} | sampler)
 
 
 def load(page, graph):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from guidance_geometry.sweeps.comfyui.process import DIRECT
-from guidance_geometry.tests.queue.prompts import ASKING, asked, fetched, latents, runs_of, small
+from guidance_geometry.tests.queue.prompts import ASKING, asked, fetched, latents, runs_of, small, text_to_image
 
 
 def plain(node="4", **given):
@@ -40,6 +40,20 @@ def test_the_same_job_again_is_cached_and_its_run_is_the_last_ones(client):
     assert runs_of(client, again) == []
     (run,) = fetched(client, "tab/runs", workflow_id="the same")["runs"]
     assert run["prompt_id"] == first.prompt_id
+
+
+def test_of_a_negative_is_said_something_only_where_there_is_one(client):
+    def findings(graph):
+        (run,) = runs_of(client, client.run(graph, **ASKING))
+        return {one["id"] for one in fetched(client, f"tab/runs/{run['run']}")["report"]["findings"]}
+
+    graph = text_to_image(steps=2)
+    empty = {"class_type": "ConditioningZeroOut", "inputs": {"conditioning": ["2", 0]}}
+    blurred = {**graph["3"], "inputs": graph["3"]["inputs"] | {"text": "blurred"}}
+    for negative, there in ((graph["3"], False), (empty, False), (blurred, True)):
+        assert ("negative.unknown" in findings(graph | {"3": negative})) is there, negative
+    assert "negative.unknown" not in findings(plain(seed=12)), "the null label"
+    assert "negative.unused" not in findings(plain(seed=12, cfg=1.0))
 
 
 def test_two_samplers_in_a_row_are_two_runs(client):

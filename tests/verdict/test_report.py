@@ -869,6 +869,7 @@ def test_rounding_is_no_push():
 def test_of_a_negative_prompt_nothing_is_said_where_there_was_none():
     assert "negative.unknown" not in said(report(run()))
     assert "negative.unknown" not in said(report(run(changes={"negative": False})))
+    assert "negative.unused" not in said(report(run(1.0, {"negative": False})))
 
 
 @pytest.mark.parametrize("seed", range(48))
