@@ -24,6 +24,8 @@ from ..figures.difference import NO_PICTURES
 from ..figures.pictures import Pictures, draw_on_grey, shown_state
 from ..files.writing import NotWritten
 from ..guidance.vectors import promote
+from ..trace.faults import NothingToShow
+from ..trace.file import some_samples
 from ..trace.trace import Trace
 from .trace_pictures import pictures_of
 
@@ -61,14 +63,13 @@ class Sheets:
 
 
 def thumbnails(trace: Trace, pictures: Pictures, most: int) -> Sheets:
-    """Sheets of up to `most` captured steps, evenly over the run.  Raises ValueError where no tensors were kept."""
+    """Sheets of up to `most` captured steps, evenly over the run.  Raises NothingToShow where no tensors were kept."""
     steps = trace.captured_steps
     if not steps or "x" not in trace.tensors:
-        raise ValueError(NO_PICTURES)
+        raise NothingToShow(NO_PICTURES)
     most = min(most, len(steps))
     chosen = sorted({steps[round(i * (len(steps) - 1) / max(most - 1, 1))] for i in range(most)})
-    rows = min(trace.batch, MOST_SAMPLES)
-    samples = [round(i * (trace.batch - 1) / max(rows - 1, 1)) for i in range(rows)]
+    samples = some_samples(trace.batch, MOST_SAMPLES, trace.median_sample())
     parts = {step: _parts(trace, pictures, step, samples) for step in chosen}
     changes = torch.cat([part["difference"].flatten() for part in parts.values()])
     grey = draw_on_grey(changes)

@@ -178,6 +178,15 @@ def even_positions(count: int, kept: int) -> list[int]:
     return sorted({round(i * (count - 1) / max(kept - 1, 1)) for i in range(kept)})
 
 
+def some_samples(batch: int, most: int, shown: int) -> list[int]:
+    """At most so many samples, evenly; the one that is shown before anybody chooses stands for the nearest of them."""
+    chosen = even_positions(batch, most) or [shown] * (batch > 0)
+    nearest = min(range(len(chosen)), key=lambda k: abs(chosen[k] - shown), default=None)
+    if nearest is not None and shown not in chosen:
+        chosen[nearest] = shown
+    return chosen
+
+
 def _with_capture(trace: Trace, positions: list[int], end: bool) -> Trace:
     tensors = {name: tensor[positions] for name, tensor in trace.tensors.items() if name != END and positions}
     if end and END in trace.tensors:

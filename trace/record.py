@@ -17,7 +17,7 @@ from torch import Tensor
 
 from .choices import FEWEST, Pushes, band, choices_of
 from .directions import directions_of
-from .file import even_positions
+from .file import even_positions, some_samples
 from .gram import GramRecord
 from .metrics import METRICS
 from .places import PLACES, places_of
@@ -50,7 +50,8 @@ class RunFacts:
     """What every step of a run has in common.
 
     run: its id. n: number of steps. space: "ve" or "flow". count: N, elements of one sample. vectors: names of the rows
-    of K. sigma_data: rms of clean data, None where unknown.
+    of K. sigma_data: rms of clean data, None where unknown. sample: the one that is shown before anybody chooses, as
+    far as that is known.
     """
 
     run: str
@@ -59,6 +60,7 @@ class RunFacts:
     count: int
     vectors: tuple[str, ...]
     sigma_data: float | None = None
+    sample: int = 0
 
 
 def run_record(trace: Trace, limit: int | None = None) -> dict:
@@ -117,7 +119,7 @@ def step_records(
         start |= dict(zip(PER_STEP, level[i], strict=True))
         start["evals"] = None if start["evals"] is None else int(start["evals"])
         starts.append(start | {"i": first + i, "stage": stage, "numbers": list(numbers)})
-    return _fitting_samples(starts, samples, by_name, limit)
+    return _fitting_samples(starts, samples, by_name, limit, facts.sample)
 
 
 def numbers_of(columns: Mapping[str, Tensor], facts: RunFacts, names: Sequence[str]) -> dict[str, Tensor]:
@@ -142,11 +144,11 @@ def _start_of(row: Mapping[str, Tensor], facts: RunFacts) -> dict:
 
 
 def _fitting_samples(
-    starts: list[dict], samples: list[list[dict]], by_name: Mapping[str, Tensor], limit: int
+    starts: list[dict], samples: list[list[dict]], by_name: Mapping[str, Tensor], limit: int, shown: int
 ) -> list[dict]:
     """The steps with their samples, or all with as many, evenly, as fit into the largest of them.
 
-    by_name: by its name every metric [n, B], of which percentiles go along.
+    by_name: by its name every metric [n, B], of which percentiles go along. shown: a sample that is among them.
     """
     batch = by_name["M1"].shape[1]
     some = {name: by_name[name] for name in BANDS}
@@ -159,7 +161,7 @@ def _fitting_samples(
     ends = _percentiles(every, PERCENTILES, lambda values: values.nanquantile(ranks, dim=-1).movedim(0, -1))
 
     def thin(count: int) -> list[dict]:
-        chosen = (even_positions(batch, count) or [0]) if count else []
+        chosen = some_samples(batch, count, shown) if count else []
         kept = ({"subset": chosen, "samples": [rows[b] for b in chosen]} for rows in samples)
         return [start | some | rows for start, some, rows in zip(starts, ends, kept, strict=True)]
 
@@ -171,7 +173,8 @@ def facts_of(trace: Trace) -> RunFacts:
     """What `step_record` must know of a finished run."""
     header = trace.header
     vectors, data = tuple(header["vectors"]), header.get("sigma_data")
-    return RunFacts(str(header.get("run", "")), trace.n, header.get("space", "ve"), trace.count, vectors, data)
+    run, space = str(header.get("run", "")), header.get("space", "ve")
+    return RunFacts(run, trace.n, space, trace.count, vectors, data, trace.median_sample())
 
 
 def step_metrics(columns: Mapping[str, Tensor], facts: RunFacts, names: Sequence[str] = FOUND) -> dict[str, Tensor]:

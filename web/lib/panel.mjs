@@ -185,11 +185,12 @@ export class Panel {
   take(run) {
     this.trouble = troubleWith(run);
     if (this.trouble) return;
-    const same = this.run?.run === run.run;
+    const [same, wasLive] = [this.run?.run === run.run, this.run?.live];
     this.finished = run.run;
     this.whole = run;
     this.run = partOf(run, this.part);
     if (!same) Object.assign(this, { scale: null, note: "", ...this.startAt(run) });
+    else if (wasLive) this.sample = this.usualSample(run); // which stands for the batch is known at the end
     if (this.follow || !stepOf(run, this.at)) this.at = defaultStep(run, this.sample);
     this.images.clear();
     this.look();
