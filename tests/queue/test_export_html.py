@@ -2,9 +2,11 @@
 
 import json
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from guidance_geometry.figures.html import page as html_page
 from guidance_geometry.sweeps.comfyui.client import Client
@@ -147,6 +149,40 @@ def test_words_stand_out_and_nothing_is_wider_than_the_page(browser, file, width
     texts = page.locator("p, h1, h2, h3, dt, dd, li, #results button, .gg-tabs button, b, figcaption")
     weakest = min(texts.nth(k).evaluate(BRIGHTNESS) for k in range(texts.count()))
     assert weakest >= 4.5
+    page.context.close()
+
+
+BARE = "* { background-image: none !important; background-color: transparent !important; }"
+PRINTED = """() => {
+  const seen = (one) => one.checkVisibility() && one.getBoundingClientRect().height > 0;
+  const canvas = [...document.querySelectorAll("#panel canvas")].find(seen);
+  const pressed = [...document.querySelectorAll("#panel button, #panel select, .files button")].filter(seen);
+  return { fit: getComputedStyle(canvas).objectFit, theme: document.querySelector(".gg-panel").dataset.theme,
+    buttons: pressed.map((one) => one.textContent) }; }"""
+
+
+def colours_of(element):
+    """How many colours an element shows."""
+    pixels = Image.open(BytesIO(element.screenshot())).convert("RGB").quantize(64, dither=Image.Dither.NONE)
+    return len(pixels.getcolors() or ())
+
+
+def test_it_prints_as_it_looks(browser, file):
+    page = opened_page(browser, file, color_scheme="dark")
+    page.wait_for_function("() => document.querySelector('.gg-panel').dataset.theme === 'dark'")
+    assert page.pdf(print_background=False).startswith(b"%PDF")
+    page.wait_for_function("() => document.querySelector('.gg-panel').dataset.theme === 'dark'")
+    page.evaluate("() => dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    page.add_style_tag(content=BARE)  # as a browser prints without background graphics
+    page.set_viewport_size({"width": 718, "height": 1000})  # A4
+    printed = page.evaluate(PRINTED)
+    assert printed["theme"] == "light", "ink on white paper"
+    assert printed["fit"] == "contain", "a figure that was drawn for the screen keeps its proportions"
+    assert printed["buttons"] == ["Plane"], "the name of the view, and nothing to press"
+    for tile in page.locator("#results .tile").all():
+        assert colours_of(tile) > 8
+    assert page.locator("#kept").inner_text() == ""
     page.context.close()
 
 

@@ -4,7 +4,7 @@ import { swatch } from "../../web/lib/legend.mjs";
 import { metric } from "../../web/lib/metrics.mjs";
 import { sampleOf, stepOf } from "../../web/lib/gram.mjs";
 import { thinSheets } from "../../web/lib/panel-pictures.mjs";
-import { captionOf } from "../../web/lib/page.mjs";
+import { captionOf, keptWords } from "../../web/lib/page.mjs";
 import { answers } from "../../web/lib/reading.mjs";
 import { DARK, LIGHT } from "../../web/lib/theme.mjs";
 import { verdictOf } from "../../web/lib/verdict.mjs";
@@ -88,4 +88,11 @@ test("a film with too little room leaves out steps evenly and keeps both ends", 
   assert.equal(thinSheets(sheets, 20), sheets);
   assert.equal(thinSheets(sheets, -3).length, 2);
   assert.deepEqual(thinSheets(sheets, 5, sheets[8]).map(({ i }) => i), [0, 5, 8, 14, 19]);
+});
+
+test("a page says of which samples it holds pictures, where not of all", () => {
+  const samples = [0, 1, 3, 4, 5, 6, 8, 9];
+  assert.match(keptWords({ batch: 10, pictures: { samples } }), /8 of 10 samples .*: 0, 1, 3, 4, 5, 6, 8, 9/);
+  assert.equal(keptWords({ batch: 8, pictures: { samples } }), "");
+  assert.equal(keptWords({ batch: 10, pictures: { note: "No pictures." } }), "");
 });

@@ -18,6 +18,7 @@ export function mount(place, { record, sheets, sources }) {
   const panel = panelOf(record, sheets, async () => ({ workflow: sources.workflow, output: sources.prompt }));
   const results = resultsOf(panel, record, sheets);
   place("results").replaceChildren(...results);
+  place("kept").textContent = keptWords(record);
   place("panel").replaceChildren(panel.host);
   place("facts").replaceChildren(...factsOf(record));
   place("reopen").hidden = !(sources.workflow ?? sources.prompt);
@@ -32,6 +33,7 @@ export function mount(place, { record, sheets, sources }) {
     results.forEach((one) => one.setAttribute("aria-pressed", String(Number(one.dataset.sample) === panel.sample)));
   };
   openPanel(panel, record);
+  printLight(panel);
   return panel;
 }
 
@@ -64,8 +66,7 @@ function resultsOf(panel, record, sheets) {
   if (!last) return [];
   return pictures.samples.map((sample) => {
     const words = record.labels?.[sample] ?? `sample ${sample}`;
-    const tile = element("span", { class: "tile" });
-    tileStyle(tile.style, pictures, sheets[last.filename], sample);
+    const tile = tileOf(pictures, sheets[last.filename], sample);
     const name = element("span", {}, words);
     const button = element("button", { type: "button", "data-sample": sample, title: `Show sample ${sample}` }, tile, name);
     button.addEventListener("click", () => panel.set({ sample }));
@@ -73,13 +74,39 @@ function resultsOf(panel, record, sheets) {
   });
 }
 
-function tileStyle(style, { kinds, samples, size: [w, h] }, sheet, sample) {
-  const at = (index, count) => `${(100 * index) / Math.max(count - 1, 1)}%`;
-  style.backgroundImage = `url("${sheet}")`;
-  style.backgroundSize = `${100 * kinds.length}% ${100 * samples.length}%`;
-  style.backgroundPosition = `${at(kinds.indexOf("guided"), kinds.length)} ${at(rowOf({ samples }, sample), samples.length)}`;
-  style.aspectRatio = `${w} / ${h}`;
-  if (Math.max(w, h) < SMALL) style.imageRendering = "pixelated";
+/** One picture of a sheet: the whole sheet behind a window. A background would not be printed. */
+function tileOf({ kinds, samples, size: [w, h] }, sheet, sample) {
+  const image = element("img", { src: sheet, alt: "" });
+  const tile = element("span", { class: "tile" }, image);
+  tile.style.aspectRatio = `${w} / ${h}`;
+  Object.assign(image.style, {
+    width: `${100 * kinds.length}%`,
+    height: `${100 * samples.length}%`,
+    left: `${-100 * kinds.indexOf("guided")}%`,
+    top: `${-100 * rowOf({ samples }, sample)}%`,
+    imageRendering: Math.max(w, h) < SMALL ? "pixelated" : "auto",
+  });
+  return tile;
+}
+
+/** Which samples have a picture, where not all of them do.
+ * @param {Run} record
+ */
+export function keptWords({ batch, pictures }) {
+  const { samples } = pictures ?? {};
+  if (!samples || samples.length >= batch) return "";
+  return `Pictures of ${samples.length} of ${batch} samples are in this file: ${samples.join(", ")} (from 0).`;
+}
+
+/** On paper the page is light, and so is its figure: colours that are drawn know no style of a medium. */
+function printLight(panel) {
+  const change = (printing) => {
+    document.documentElement.classList.toggle("on-paper", printing);
+    panel.look();
+    panel.draw(); // now: the next frame comes after the print
+  };
+  addEventListener("beforeprint", () => change(true));
+  addEventListener("afterprint", () => change(false));
 }
 
 function legendOf(view, theme) {
