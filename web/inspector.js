@@ -6,7 +6,7 @@ import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
 import { Panel } from "./lib/panel.mjs";
 import { canKeep, keep } from "./lib/keep.mjs";
-import { sayOn } from "./lib/node-text.mjs";
+import { makeRoom, sayOn } from "./lib/node-text.mjs";
 import { locatorOf, nodeAt, pathOf } from "./lib/panel-graph.mjs";
 import { speaker } from "./lib/strings.mjs";
 import { Tab } from "./lib/tab.mjs";
@@ -246,7 +246,10 @@ app.registerExtension({
     return [null, { content: said("keep"), callback: () => keepInspector(node) }];
   },
   nodeCreated(node) {
-    if (node.comfyClass?.startsWith("GG")) after(node, "onExecuted", (out) => out?.text && sayOn(node, out.text, out.gg_files, editor.address));
+    if (node.comfyClass?.startsWith("GG")) {
+      makeRoom(node, node.constructor.nodeData ?? {});
+      after(node, "onExecuted", (out) => out?.text && sayOn(node, out, editor.address));
+    }
     if (node.comfyClass !== TYPE) return;
     const panel = new Panel(node, editor, hosts);
     panel.widget = node.addDOMWidget("gg_panel", "gg_panel", panel.host, {

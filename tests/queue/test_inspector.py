@@ -1,6 +1,7 @@
 """The inspector in the real editor: the host's own front end and a newer one, each with both renderers."""
 
 import json
+import re
 import struct
 
 import pytest
@@ -165,17 +166,52 @@ def test_a_change_of_theme_is_seen_at_once(page):
         page.wait_for_function("palette => document.querySelector('.gg-panel').dataset.theme === palette", arg=palette)
 
 
-def test_what_a_node_says_stands_on_it(page):
-    page.evaluate(
-        f"""() => {{ const node = LiteGraph.createNode("GGMetrics"); node.pos = [0, 900]; {SAMPLER}.graph.add(node);
-        {SAMPLER}.connect(2, node, 0); }}"""
-    )
+TALKERS = ("GGMetrics", "GGReport", "GGCompareTraces", "GGDifferenceImages", "GGFigure")
+TALK = f"""types => {{ const {{ graph }} = {SAMPLER}; window.seen = [...app.canvas.ds.offset, app.canvas.ds.scale];
+  types.forEach((type, k) => {{ const node = LiteGraph.createNode(type);
+    node.pos = [(k % 3) * 1150, 1200 + (k > 2) * 900];
+    graph.add(node);
+    const wanted = ({{ type, name }}) => type === "GUIDANCE_TRACE" && name !== "half";
+    node.inputs.forEach((input, i) => wanted(input) && {SAMPLER}.connect(2, node, i)); }});
+  Object.assign(app.canvas.ds, {{ scale: 0.3, offset: [350, -900] }}); app.canvas.setDirty(true, true); }}"""
+QUIET = f"""types => {{ const {{ graph }} = {SAMPLER};
+  types.forEach(type => graph.remove(graph.nodes.find(node => node.type === type)));
+  const [x, y, scale] = window.seen;
+  Object.assign(app.canvas.ds, {{ scale, offset: [x, y] }}); app.canvas.setDirty(true, true); }}"""
+ROOM = f"""async type => {{ const node = {SAMPLER}.graph.nodes.find(node => node.type === type);
+  const text = node.widgets.find(({{ name }}) => name === "gg_text")?.element.querySelector("pre");
+  const box = one => one?.getBoundingClientRect();
+  const scale = app.canvas.ds.scale, image = () => document.querySelector(`[data-node-id="${{node.id}}"] img`);
+  const preview = () => node.widgets.find(({{ name }}) => name === "$$canvas-image-preview");
+  const is_there = () => !node.outputs.some(({{ type }}) => type === "IMAGE")
+    || image()?.naturalWidth || preview()?.computedHeight;
+  for (let k = 0; !is_there() && k < 200; k += 1) await new Promise(done => setTimeout(done, 25));
+  const [own, drawn] = [image(), preview()];
+  const words = node.widgets.find(({{ name }}) => name === "gg_text");
+  return {{ size: [...node.size], words: text?.textContent ?? "", high: text?.clientHeight, whole: text?.scrollHeight,
+    cut: text ? text.scrollWidth - text.clientWidth : 0,
+    picture: own ? box(own).height / scale : drawn?.computedHeight,
+    over: text && (own ? box(text).bottom - box(own).top : drawn ? words.y + words.computedHeight - drawn.y : 0),
+    saved: node.serialize().widgets_values?.length }}; }}"""
+
+
+def test_what_a_node_says_can_be_read_on_it(page):
+    page.evaluate(TALK, TALKERS)
     queue(page)
-    page.wait_for_function("() => /step +sigma +gamma/.test(document.querySelector('.gg-text')?.textContent)")
-    metrics = NODE.format("GGMetrics")
-    saved = page.evaluate(f"() => {metrics}.serialize().widgets_values")
-    assert len(saved) == 2, "what it says is not saved"
-    page.evaluate(f"() => {{ const node = {metrics}; node.graph.remove(node); }}")
+    page.wait_for_function("() => document.querySelectorAll('.gg-text').length >= 4")
+    page.evaluate(PAINTED)
+    room = {type: page.evaluate(ROOM, type) for type in TALKERS}
+    page.evaluate(QUIET, TALKERS)
+    assert re.search(r"step +sigma +gamma", room["GGMetrics"]["words"])
+    assert room["GGMetrics"]["saved"] == 2, "what it says is not saved"
+    for name, one in room.items():
+        assert one["size"][0] >= 700, (name, one)
+        assert one["cut"] <= 1, (name, one)
+        if name in ("GGMetrics", "GGReport"):
+            assert one["high"] >= min(one["whole"], 280), (name, one)
+        else:
+            assert one["picture"] >= 300, (name, one)
+            assert (one["over"] or 0) <= 1, (name, one)
 
 
 def test_another_workflows_messages_are_ignored(page):

@@ -26,5 +26,5 @@ test("the name of a file in what a node says fetches that file", () => {
 });
 
 test("a run with nothing to say puts no place for words on a node", () => {
-  sayOn({ widgets: [], addDOMWidget: () => assert.fail("a place was made") }, []);
+  sayOn({ widgets: [], addDOMWidget: () => assert.fail("a place was made") }, { text: [] });
 });

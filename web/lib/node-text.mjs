@@ -5,22 +5,41 @@ import { element } from "./panel-parts.mjs";
 const NAME = "gg_text";
 const PROSE = 96; // pixels of height; longer text scrolls, or the node is made larger
 const TABLE = 220;
+const WORDS = [940, 380]; // width of a fresh node, and height below its widgets: a table of numbers is as wide
+const PICTURE = [760, 560];
+const SEE = "guidance geometry/see";
+const COLUMNS = /\S {3,}\S/; // a row of a table, which a line break would tear
 const BOX = "position: relative; height: 100%; width: 0; min-width: 100%;"; // as high as the node leaves, not as its text
 const TEXT = `position: absolute; inset: 0; margin: 0; padding: 6px; overflow: auto; border-radius: 6px; user-select: text;
   font: 11px/1.4 ui-monospace, monospace; color: var(--input-text, #ddd); background: var(--comfy-input-bg, #222);`;
 
 const LINK = "color: inherit; text-decoration: underline;";
 
-/** Show lines on a node; the first time it gets a place for them. files: what the server kept; their names become links. */
-export function sayOn(node, lines, files, address) {
+/** Give a fresh node that shows a run the room for what it will say: one whose file is all that it gives needs none. */
+export function makeRoom(node, { category, output_node: shows, output = [], output_name: names = [] }) {
+  if (!shows || category !== SEE || names.includes("path")) return;
+  const room = output.includes("IMAGE") ? PICTURE : output.includes("STRING") ? WORDS : null;
+  const [w, h] = node.computeSize();
+  if (room) node.setSize([Math.max(room[0], w), h + room[1]]);
+}
+
+/** Show lines on a node; the first time it gets a place for them.
+ *
+ * images: what the node shows beside them. gg_files: what the server kept; their names become links.
+ */
+export function sayOn(node, { text: lines, images, gg_files: files }, address) {
   const words = lines.join("\n");
-  const table = /\S {3,}\S/.test(words); // columns, which a line break would tear
   const placed = node.widgets?.find(({ name }) => name === NAME);
   if (!placed && !lines.length) return;
-  const widget = placed ?? placeOn(node, table ? TABLE : PROSE);
+  const widget = placed ?? placeOn(node, COLUMNS.test(words) && !images ? TABLE : PROSE, Boolean(images));
   const [place] = widget.element.children;
-  place.replaceChildren(...linkFiles(words, files, address));
-  place.style.whiteSpace = table ? "pre" : "pre-wrap";
+  place.replaceChildren(...words.split("\n").map((line) => lineOf(line, files, address)));
+}
+
+/** One line; the rows of a table scroll, others are broken. */
+function lineOf(line, files, address) {
+  const style = `display: block; min-height: 1.4em; white-space: ${COLUMNS.test(line) ? "pre" : "pre-wrap"};`;
+  return element("span", { style }, ...linkFiles(line, files, address), "\n");
 }
 
 /** The words in pieces; the name of every file in them is a link that fetches it. */
@@ -32,11 +51,13 @@ export function linkFiles(words, files = [], address = String) {
   return [before, link, ...linkFiles(rest.join(file.filename), others, address)];
 }
 
-function placeOn(node, least) {
+/** least: height in pixels. beside: a picture, to which goes what words do not need; it says what they say. */
+function placeOn(node, least, beside) {
   const text = element("pre", { class: "gg-text", tabindex: 0, "data-capture-wheel": "true", style: TEXT });
-  const place = element("div", { class: "widget-expands", style: `${BOX} min-height: ${least}px` }, text);
+  const place = element("div", { class: beside ? "" : "widget-expands", style: `${BOX} min-height: ${least}px` }, text);
   place.addEventListener("pointerdown", (event) => event.stopPropagation());
-  const options = { serialize: false, hideOnZoom: false, getMinHeight: () => least, getValue: () => undefined, setValue() {} };
+  const heights = { getMinHeight: () => least, ...(beside && { getMaxHeight: () => least }) };
+  const options = { serialize: false, hideOnZoom: false, ...heights, getValue: () => undefined, setValue() {} };
   const widget = node.addDOMWidget(NAME, NAME, place, options);
   widget.serialize = false;
   const [w, h] = node.computeSize();
