@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from ..guidance.on_demand import modules_on_demand
 
 if TYPE_CHECKING:
-    from . import canvas, compare, difference, loss, order, palette, registry, strips, table, typeset
+    from . import canvas, compare, difference, difference_grid, loss, order, palette, registry, strips, table, typeset
 else:
     __getattr__ = modules_on_demand(__name__)
 

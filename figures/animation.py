@@ -11,7 +11,7 @@ from dataclasses import replace
 from .figure import Figure
 from .film import Film, film_of
 from .order import Order
-from .scene import no_steps
+from .scene import insist_on_steps
 
 FIGURE_MS, LAST_FIGURE_MS = 2000, 4000
 STEP_MS, LAST_STEP_MS = 500, 2000
@@ -27,9 +27,8 @@ def build_up(order: Order, figure: Figure) -> Film:
 
 def over_the_run(order: Order, figure: Figure) -> Film:
     """The figure's first frame at every step, in equal strides where there are more than 40."""
+    insist_on_steps(order.trace)
     steps, note = _strides(order.trace.n)
-    if not steps:
-        raise ValueError(no_steps(order.trace))
     durations = [STEP_MS] * (len(steps) - 1) + [LAST_STEP_MS]
     pages = (figure.draw(order.of_step(step), figure.frames[0]) for step in steps)
     return film_of(pages, durations, order.opaque, note)

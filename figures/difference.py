@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from ..guidance.printing import nth, shorten
+from ..trace.faults import NothingToShow
 from ..trace.file import even_positions
 from ..trace.trace import Trace
 from .pictures import Pictures, draw_on_grey
-from .scene import no_steps
+from .scene import insist_on_steps
 from .words import percent
 
 AUTO_STEPS = 8
@@ -38,12 +39,13 @@ HIDDEN = (
 class DifferenceImages:
     """Four batches of pictures [k B, H, W, 3] in 0..1, step by step, all samples of a step together.
 
-    difference = 0.5 + gain * change, one gain for all. clipped_share: share of values beyond 0..1 before clamping.
+    difference = 0.5 + gain * change, one gain for all, clamped to 0..1. clipped_share: share of values beyond.
     """
 
     uncond: Tensor
     cond: Tensor
     guided: Tensor
+    change: Tensor
     difference: Tensor
     steps: list[int]
     gain: float
@@ -65,7 +67,7 @@ def difference_images(trace: Trace, pictures: Pictures, steps: str = "auto", gai
     """Pictures of what the condition adds.
 
     steps: as `chosen_steps`. gain: factor of the difference, 0 chooses the largest power of two that clips at most 1 %.
-    Raises ValueError where the trace has not kept both predictions.
+    Raises NothingToShow where the trace has not kept both predictions.
     """
     insist_on_both(trace)
     if not math.isfinite(gain) or gain < 0:
@@ -75,20 +77,21 @@ def difference_images(trace: Trace, pictures: Pictures, steps: str = "auto", gai
     change = torch.cat([pictures.difference(u, c) for u, c, _ in rows])
     grey = draw_on_grey(change, gain)
     uncond, cond, guided = (torch.cat([pictures.image(row[k]) for row in rows]) for k in range(3))
-    return DifferenceImages(uncond, cond, guided, grey.pictures, chosen, grey.gain, grey.clipped_share, pictures.how)
+    return DifferenceImages(
+        uncond, cond, guided, change, grey.pictures, chosen, grey.gain, grey.clipped_share, pictures.how
+    )
 
 
 def insist_on_both(trace: Trace) -> None:
-    """Raise ValueError, with what to do, where a trace has not kept both predictions of any step."""
-    if trace.n == 0:
-        raise ValueError(no_steps(trace))
+    """Raise NothingToShow, with what to do, where a trace has not kept both predictions of any step."""
+    insist_on_steps(trace)
     if not trace.captured_steps or not {"uncond", "cond", "guided"} & set(trace.tensors):
-        raise ValueError(NO_PICTURES)
+        raise NothingToShow(NO_PICTURES)
     if "cond" not in trace.tensors:
-        raise ValueError(HIDDEN)
+        raise NothingToShow(HIDDEN)
     if "uncond" not in trace.tensors:
         own = trace.header.get("distilled_guidance")
-        raise ValueError(ONE_PREDICTION + (DISTILLED.format(own) if isinstance(own, int | float) else ""))
+        raise NothingToShow(ONE_PREDICTION + (DISTILLED.format(own) if isinstance(own, int | float) else ""))
 
 
 def predictions_at(trace: Trace, step: int) -> tuple[Tensor, Tensor, Tensor]:  # 3 x [B, *latent]

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .canvas import Box, Canvas, Point
-from .caption import Caption, caption_box, set_caption
+from .caption import MOST_LINES, Caption, caption_box, set_caption
 from .layout import Arrangement, Lens, Placer, Plane, Sheet
 from .order import Drawing, Order
 from .palette import PENS, Theme
 from .scene import Place, Scene
-from .typeset import Block, Run, block_size, set_block, wrap_lines
+from .typeset import Block, Run, block_size, few_lines, set_block
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -149,7 +149,9 @@ def draw_missing(order: Order, scene: Scene, caption: Caption) -> Drawing:
     """The page of a scene in which something is missing: what, in the middle."""
     page = Plot.on(order, caption, {})
     canvas = page.canvas
-    lines = tuple((Run(line, 12.5, canvas.theme.muted),) for line in wrap_lines(scene.advice, 12.5, canvas.width - 60))
+    words = few_lines(scene.advice, 12.5, canvas.width - 60, MOST_LINES)
+    lines = tuple((Run(line, 12.5, canvas.theme.muted),) for line in words)
     block = Block(((Run(scene.missing, 18, canvas.theme.ink),), *lines))
-    set_block(canvas, block, ((canvas.width - block_size(block)[0]) / 2, 0.36 * canvas.height), "missing")
-    return Drawing(canvas, caption.text, scene)
+    (wide, high), free = block_size(block), caption_box(order.sheet.caption, caption).y
+    set_block(canvas, block, ((canvas.width - wide) / 2, min(0.36 * canvas.height, free - high - 16)), "missing")
+    return Drawing(canvas, f"{scene.missing}. {scene.advice} {caption.text}", scene)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..trace.faults import NothingToShow
 from ..trace.trace import END, Trace
 from .words import percent
 
@@ -73,7 +74,7 @@ class Pictures:
             return self.factors.float()
         by_channels = {1: torch.ones(1, 3), 3: torch.eye(3)}
         if channels not in by_channels:
-            raise ValueError(
+            raise NothingToShow(
                 f"A latent with {channels} channels has no colours, and no linear preview for it is known. Connect the "
                 "model's VAE."
             )
@@ -115,7 +116,7 @@ def automatic_gain(change: Tensor) -> float:
 
 def _flat_frame(x: Tensor) -> Tensor:  # [B, C, H, W] or [B, C, T, H, W] -> [B, C, H, W]
     if x.ndim not in (4, 5):
-        raise ValueError(f"A latent of shape {tuple(x.shape)} is not a picture. Pictures need [B, C, H, W].")
+        raise NothingToShow(f"A latent of shape {tuple(x.shape)} is not a picture. Pictures need [B, C, H, W].")
     return x if x.ndim == 4 else x[:, :, x.shape[2] // 2]
 
 

@@ -7,16 +7,21 @@ from __future__ import annotations
 
 from functools import partial
 
+from ..trace.faults import NothingToShow
 from .animation import build_up, over_the_run
+from .caption import Caption
 from .classifier_curves import draw_classifier_curves
 from .effective_scale import draw_effective_scale
 from .figure import IN_STORY, Figure, series, sharing
 from .film import Film, still_film
 from .order import Drawing, Order, check_choices
+from .page import draw_missing
 from .pull import draw_pull
+from .scene import scene_of_nothing
 from .strips import draw_filmstrip, draw_heat_map, draw_noise_levels
 from .walk import draw_guided, draw_walk
 
+NOTHING = "there is nothing to draw"
 _step = partial(Figure, draw=draw_guided)
 _walk = partial(Figure, draw=draw_walk)
 _pull = partial(Figure, draw=draw_pull, places=IN_STORY, by_classifier=True)
@@ -246,12 +251,25 @@ def figure_of(name: str) -> Figure:
 
 
 def draw_still(order: Order, name: str) -> Drawing:
-    """Draw one page of a figure."""
+    """Draw one page of a figure, or the page that says what a run lacks for it."""
     figure = figure_of(name)
-    return figure.draw(order, figure)
+    try:
+        return figure.draw(order, figure)
+    except NothingToShow as reason:
+        return _draw_reason(order, figure, str(reason))
 
 
 def draw_figure(order: Order, name: str) -> Film:
     """Draw any figure; a still is a film of one frame."""
     figure = figure_of(name)
-    return figure.film(order, figure) if figure.film else still_film(draw_still(order, name), order.opaque)
+    if figure.film is None:
+        return still_film(draw_still(order, name), order.opaque)
+    try:
+        return figure.film(order, figure)
+    except NothingToShow as reason:
+        return still_film(_draw_reason(order, figure, str(reason)), order.opaque)
+
+
+def _draw_reason(order: Order, figure: Figure, reason: str) -> Drawing:
+    scene = scene_of_nothing(order.trace, NOTHING, reason)
+    return draw_missing(order, scene, Caption(figure.heading or figure.name, "", (("run", scene.facts.run),)))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..trace.choices import default_step
+from ..trace.faults import NothingToShow
 from ..trace.gram import VECTORS, Frame, GramRecord, frame
 from ..trace.metrics import FLOOR_FACTOR, guidance_strength
 from ..trace.places import push_height, push_outside
@@ -19,6 +20,7 @@ Place = tuple[float, float]
 View = Callable[[GramRecord, float], tuple[GramRecord, float]]
 LEFT_OUT = "At scale 1 the sampler does not need it. Sample at another scale to see both predictions."
 NO_STEPS = "This trace has no steps: nothing was sampled. Raise denoise above 0 and run again."
+NO_SAMPLES = "This trace has no samples: the batch was empty. Set batch_size to 1 or more and run again."
 UNMEASURED = ("nothing was measured at this step", "The trace's notes say why.")
 NO_PAIR = "no unconditional prediction at this step"
 NO_SCALE = (
@@ -93,8 +95,7 @@ def scene_of(trace: Trace, step: int | None = None, sample: int | None = None, v
 
     view: what the two predictions and their difference are, from the record and its scale to another record and scale.
     """
-    if trace.n == 0:
-        raise ValueError(no_steps(trace))
+    insist_on_steps(trace)
     median = trace.median_sample()
     sample = median if sample is None else check_index(sample, trace.batch, "sample")
     step = default_step(trace, sample) if step is None else check_index(step, trace.n, "step")
@@ -124,10 +125,25 @@ def scene_of(trace: Trace, step: int | None = None, sample: int | None = None, v
     return Scene(facts, replace(positions, **split, **_end(trace, step, sample)))
 
 
-def no_steps(trace: Trace) -> str:
-    """Why a trace has no steps, and what to do."""
+def scene_of_nothing(trace: Trace, missing: str, advice: str) -> Scene:
+    """What is known of any run, where there is no step to draw."""
+    unknown = dict.fromkeys(("sigma", "sigma_next", "gamma", "strength"), math.nan)
+    place = {"step": 0, "steps": trace.n, "sample": 0, "samples": trace.batch, "median": True}
+    facts = Facts(
+        run_words(trace), **place, **unknown, elements=trace.count, space=str(trace.header.get("space", "ve"))
+    )
+    return Scene(facts, missing=missing, advice=advice)
+
+
+def insist_on_steps(trace: Trace) -> None:
+    """Raise NothingToShow, with why and what to do, where a trace has no step or no sample."""
     faults = trace.header.get("faults")
-    return f"This trace has no steps: {faults[0]}." if isinstance(faults, list) and faults else NO_STEPS
+    if trace.n == 0:
+        raise NothingToShow(
+            f"This trace has no steps: {faults[0]}." if isinstance(faults, list) and faults else NO_STEPS
+        )
+    if trace.batch == 0:
+        raise NothingToShow(NO_SAMPLES)
 
 
 def run_words(trace: Trace) -> str:

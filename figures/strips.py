@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from ..guidance.printing import nth
+from ..trace.faults import NothingToShow
 from ..trace.trace import END, Trace
 from .canvas import Box, Canvas, extent
 from .caption import Caption, caption_box, sample_fact, set_caption
@@ -21,14 +22,16 @@ from .layout import Sheet
 from .order import Drawing, Order
 from .pictures import Pictures, draw_on_grey, shown_state
 from .scene import Scene
+from .typeset import cut
 from .words import SYMBOLS, number, percent
 
 LEVELS = 4  # noisy ones between the clean picture and pure noise
 LOUD = 0.99  # the colour scale of a heat map ends at this quantile of the run
 NARROW = 5  # columns on a narrow sheet
 BLANK = ("blank", "not predicted at that step, or not finite")
-HEAD, NAME, GAP = 12.0, 12.0, 6.0
-NAMED = 42.0  # height of a row with a name
+HEAD, NAME, GAP, LEADING = 12.0, 12.0, 6.0, 16.0
+NAMED = 42.0  # height of a row with a symbol and a name; half of it with a name alone
+NAMES = 0.2  # of the width of a grid, for its names
 COVER = 0.85  # of a picture at most, by the heat laid over it
 
 # Matplotlib's magma at nine places: even in lightness, readable without colour
@@ -91,19 +94,26 @@ class Strip:
 
 
 def set_grid(canvas: Canvas, area: Box, heads: Sequence[str], lines: Sequence[Line]):
-    """Pictures in rows and columns, as large as the area allows and in its middle; heads above, names on the left."""
+    """Pictures in rows and columns, as large as the area allows and in its middle; heads above, names on the left.
+
+    heads: of one line or more; what is wider than its column is cut, and so are names wider than NAMES.
+    """
+    lines = [replace(line, name=cut(line.name, NAMES * area.w, _name_extent)) for line in lines]
     named = max((_name_width(line) for line in lines), default=0.0)
     names = named + 14 if named else 0.0
-    room = Box(0, 0, (area.w - names + GAP) / len(heads) - GAP, (area.h - 22 + GAP) / len(lines) - GAP)
+    above = heads_height(heads)
+    room = Box(0, 0, (area.w - names + GAP) / len(heads) - GAP, (area.h - above + GAP) / len(lines) - GAP)
     cell = room.middle(_proportion(lines), 1.0)
-    across = max(cell.w, *(extent(head, HEAD)[0] for head in heads)) + GAP
-    down = max(cell.h, *(NAMED if line.name else 0.0 for line in lines)) + GAP
+    words = [[cut(line, room.w, lambda some: extent(some, HEAD)[0]) for line in head.splitlines()] for head in heads]
+    across = max(cell.w, *(extent(line, HEAD)[0] for head in words for line in head)) + GAP
+    down = max(cell.h, *map(_least_height, lines)) + GAP
     start = area.x + (area.w - names - len(heads) * across + GAP) / 2
-    top = 22 + area.y + (area.h - 22 - len(lines) * down + GAP) / 2
+    top = above + area.y + (area.h - above - len(lines) * down + GAP) / 2
     left = start + names
-    for k, head in enumerate(heads):
-        at = (left + k * across + (across - GAP - extent(head, HEAD)[0]) / 2, top - 22)
-        canvas.text(at, head, HEAD, canvas.theme.muted, halo=False)
+    for k, head in enumerate(words):
+        for i, line in enumerate(head):
+            at = (left + k * across + (across - GAP - extent(line, HEAD)[0]) / 2, top - above + i * LEADING)
+            canvas.text(at, line, HEAD, canvas.theme.muted, halo=False)
     for row, line in enumerate(lines):
         y = top + row * down
         _set_name(canvas, (start, y + (down - GAP) / 2), line)
@@ -113,6 +123,16 @@ def set_grid(canvas: Canvas, area: Box, heads: Sequence[str], lines: Sequence[Li
                 canvas.picture(picture, box, line.colour, name=f"{line.name}-{k}")
 
 
+def heads_height(heads: Sequence[str]) -> float:
+    """Room that the heads of columns take."""
+    return 22 + LEADING * (max(len(head.splitlines()) for head in heads) - 1)
+
+
+def _least_height(line: Line) -> float:
+    """Of a row, so that names keep apart."""
+    return NAMED if line.symbol and line.name else NAMED / 2 if line.name else 0.0
+
+
 def _proportion(lines: Sequence[Line]) -> float:
     """Width over height of the widest picture; the others stand in the middle of their cells."""
     shapes = [picture.shape for line in lines for picture in line.pictures if picture is not None]
@@ -120,7 +140,11 @@ def _proportion(lines: Sequence[Line]) -> float:
 
 
 def _name_width(line: Line) -> float:
-    return max(extent(line.symbol, 17.0)[0] if line.symbol else 0.0, extent(line.name, NAME)[0] if line.name else 0.0)
+    return max(extent(line.symbol, 17.0)[0] if line.symbol else 0.0, _name_extent(line.name))
+
+
+def _name_extent(name: str) -> float:
+    return extent(name, NAME)[0] if name else 0.0
 
 
 def _set_name(canvas: Canvas, middle: tuple[float, float], line: Line):
@@ -142,7 +166,7 @@ def draw_noise_levels(order: Order, figure: Figure) -> Drawing:
     trace, scene = strip.trace, strip.scene
     steps = _level_steps(trace, photo is None)
     if photo is None and (END not in trace.tensors or not trace.captured_steps):
-        raise ValueError(NO_PICTURES)
+        raise NothingToShow(NO_PICTURES)
     shown = _states(strip, steps) if photo is None else _add_noise(photo, trace, steps)
     where = "your picture, with one draw of noise" if photo is not None else "the states of this run, from its end back"
     shape = "x, as it is" if scene.facts.space == "flow" else "x / sqrt(1 + \u03c3\u00b2)"

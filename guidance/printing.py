@@ -63,6 +63,11 @@ def safe_text(thing: Any) -> str:
     return _text(thing, repr)
 
 
+def count_of(count: int, word: str) -> str:
+    """So many of something, in the singular where there is one: "1 step", "2,000 steps"."""
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
 def quote(value: Any) -> str:
     """A value as messages name it: short, whatever it is."""
     return _text(value, _brief)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         run_recorder,
         run_store,
         sampling,
+        saving,
         steering,
         sweep_axes,
         sweep_conditions,

@@ -9,6 +9,7 @@ import torch
 from comfy_api.latest import io, ui
 from torch import Tensor
 
+from ..figures.canvas import Canvas
 from ..figures.film import Film
 from ..figures.table import as_csv, as_json
 from ..files.places import FILM
@@ -21,6 +22,12 @@ def image_of(film: Film) -> Tensor:  # -> [k, H, W, 3 or 4] in 0..1
     """The frames as the host's images."""
     pixels = torch.from_numpy(film.frames[..., :3] if film.opaque else film.frames)
     return pixels.float().div_(255)
+
+
+def image_of_page(canvas: Canvas) -> Tensor:  # -> [1, H, W, 3 or 4] in 0..1
+    """A page as the host's image; with alpha where it has no paper."""
+    pixels = torch.from_numpy(canvas.png())
+    return (pixels if canvas.theme.paper is None else pixels[..., :3])[None].float().div_(255)
 
 
 def save_figure(cls, film: Film, image: Tensor, save: str, prefix: str) -> dict:

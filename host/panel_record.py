@@ -10,10 +10,9 @@ from pathlib import Path
 
 import folder_paths
 
-from ..figures.difference import NO_PICTURES
 from ..files.places import FOLDER
 from ..files.writing import NotWritten, write_atomically
-from ..trace.faults import keep_out
+from ..trace.faults import NothingToShow, keep_out
 from ..trace.record import fitting_steps, round_digits, run_record, size_of
 from ..trace.trace import PART, Trace
 from .jobs import who_queued
@@ -35,10 +34,8 @@ def keep_pictures(trace: Trace, vae, pictures: int, keep: Keep | None = None) ->
         return {"note": "No pictures were asked for: set pictures above 0."}
     try:
         sheets = thumbnails(trace, pictures_of(trace, vae), pictures)
-    except ValueError as error:
-        if vae is not None and str(error) != NO_PICTURES:
-            raise
-        return {"note": str(error)}
+    except NothingToShow as reason:
+        return {"note": str(reason)}
     try:
         files = [{"i": step, **(keep or temporary)(data, ".jpg")} for step, data in sheets.files.items()]
     except NotWritten as error:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..figures.pictures import Pictures
+from ..trace.faults import NothingToShow
 from ..trace.trace import Trace
 from .native_model import format_named
 
@@ -23,7 +24,7 @@ def decode_pictures(vae, form, x: Tensor) -> Tensor:  # [B, C, ...] in the model
     """The VAE's pictures of predictions; of a video its middle frame."""
     wanted = getattr(vae, "latent_channels", x.shape[1])
     if wanted != x.shape[1]:
-        raise ValueError(
+        raise NothingToShow(
             f"The VAE takes latents of {wanted} channels, the trace holds {x.shape[1]}. Connect the model's own VAE."
         )
     images = vae.decode(form.process_out(x) if form else x)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from comfy_api.latest import io
 
 from .. import figures, host
@@ -45,6 +44,5 @@ class GGCompareTraces(ViewNode):
         canvas, text = figures.compare.draw_comparison(
             trace_a, trace_b, sample=default_when_negative(sample), theme=theme, pictures=how
         )
-        pixels = torch.from_numpy(canvas.png()).float()[None] / 255
-        image = pixels if theme == "transparent" else pixels[..., :3]
+        image = host.figure_files.image_of_page(canvas)
         return io.NodeOutput(image, text, ui=show_or_say(preview, image, cls, texts=[text]))

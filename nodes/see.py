@@ -11,7 +11,7 @@ from .. import figures, host
 from .. import trace as traces
 from ..figures import BACKGROUNDS, MENU
 from ..host.limits import SAVES
-from ..host.saving import bad_prefix, show_or_say
+from ..host.saving import bad_prefix, preview, show_or_say
 from ..host.view_node import ViewNode
 from ..host.widgets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, VAE_IN, choice_input, index_input, prefix_input
 
@@ -96,8 +96,10 @@ class GGDifferenceImages(ViewNode):
     category = SEE
     description = (
         "Shows, step by step, the prediction without the condition, with it, the guided one, and "
-        "their difference on grey, all with one stated gain."
+        "their difference on grey, all with one stated gain. The node itself shows the differences on one "
+        "page: a column for each step, a row for each sample, every step at its own gain."
     )
+    is_output_node = True
     inputs = (
         TRACE_IN,
         VAE_IN,
@@ -126,12 +128,14 @@ class GGDifferenceImages(ViewNode):
             display_name="difference", tooltip="0.5 + gain times the difference; grey means no difference."
         ),
     )
+    hidden_inputs = HIDDEN
 
     @classmethod
     def execute(cls, trace, vae=None, steps="auto", gain=0.0) -> io.NodeOutput:
         images = figures.difference.difference_images(trace, host.trace_pictures.pictures_of(trace, vae), steps, gain)
-        shown = (images.uncond, images.cond, images.guided, images.difference)
-        return io.NodeOutput(*shown, ui={"text": [images.note]})
+        grid = host.figure_files.image_of_page(figures.difference_grid.draw_differences(trace, images, gain))
+        shown = show_or_say(preview, grid, cls, texts=[images.note])
+        return io.NodeOutput(images.uncond, images.cond, images.guided, images.difference, ui=shown)
 
 
 class GGMetrics(ViewNode):

@@ -14,6 +14,10 @@ PACK = str(Path(__file__).resolve().parents[1])
 LONGEST = 160  # characters of a fault's own words
 
 
+class NothingToShow(ValueError):
+    """A run does not hold what a picture of it takes; the words say what is missing, and what to do."""
+
+
 @contextmanager
 def keep_out(tell: Callable[[str], None], passing: tuple[type[BaseException], ...] = ()) -> Iterator[None]:
     """Run a block whose faults end it and no more.

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..guidance.printing import Printed, nth
+from .faults import NothingToShow
 from .gram import GramRecord
 from .metrics import METRICS, Metric, pass_metrics, term_metrics
 from .terms import Term, terms_of
@@ -117,10 +118,12 @@ class Trace(Printed):
         return self.tensors[name][self.captured_steps.index(step)]
 
     def require_tensor(self, name: str, step: int) -> Tensor:  # -> [B, *latent] fp16
-        """One captured tensor that must be there.  Raises ValueError where it was not kept."""
+        """One captured tensor that must be there.  Raises NothingToShow where it was not kept."""
         tensor = self.captured_tensor(name, step)
         if tensor is None:
-            raise ValueError(f"The trace keeps no {name} of step {nth(step)}. Set capture to pictures and run again.")
+            raise NothingToShow(
+                f"The trace keeps no {name} of step {nth(step)}. Set capture to pictures and run again."
+            )
         return tensor
 
     @property

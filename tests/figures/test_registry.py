@@ -1,6 +1,7 @@
 """Every figure of unusual runs: words and pictures keep apart, and what cannot be drawn is said."""
 
 import math
+import re
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from guidance_geometry.figures.compare import draw_comparison
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.pictures import Pictures
-from guidance_geometry.figures.registry import FIGURES, draw_still
+from guidance_geometry.figures.registry import FIGURES, draw_figure, draw_still
 from guidance_geometry.tests.drawn import assert_apart, classifier_run, run
 
 
@@ -91,6 +92,51 @@ def test_a_deterministic_step_says_that_the_noise_is_zero(figure):
     for sampler, silent in (("euler", True), ("ddpm", False)):
         order = Order(run(gamma=4.0, sampler=sampler), step=3, sample=0)
         assert ("\u03b5 = 0" in draw_still(order, figure).caption) == silent
+
+
+def shaped(*shape):
+    """A run of other latents, such as those of a video or of sound."""
+    trace = run(gamma=4.0, sampler="ddpm")
+    tensors = {name: tensor.reshape(*tensor.shape[:-3], *shape) for name, tensor in trace.tensors.items()}
+    return replace(trace, header=trace.header | {"latent": {"shape": list(shape)}}, tensors=tensors)
+
+
+def first_rows(trace, steps, samples):
+    """The first steps of the first samples of a trace."""
+    columns = {name: v[:steps] if v.ndim == 1 else v[:steps, :samples] for name, v in trace.steps.items()}
+    tensors = {n: v[:samples] if n == "end" else v[:steps, :samples] for n, v in trace.tensors.items()}
+    kept = trace.captured_steps[:steps]
+    header = trace.header | {"capture": {"steps": kept}, "labels": trace.header["labels"][:samples]}
+    return replace(trace, header=header, steps=columns, stage=trace.stage[:steps], tensors=tensors)
+
+
+def alone():
+    """A run at cfg 1, whose sampler asked for one prediction."""
+    trace = run(gamma=1.0, skip=tuple(range(12)))
+    return replace(trace, tensors={name: v for name, v in trace.tensors.items() if name != "uncond"})
+
+
+HARDLY_RUNS = {
+    "no step": lambda: first_rows(run(gamma=4.0), 0, 2),
+    "no sample": lambda: first_rows(run(gamma=4.0), 12, 0),
+    "one step": lambda: first_rows(run(gamma=4.0), 1, 2),
+    "cfg 1": alone,
+    "no pictures": lambda: run(gamma=4.0, capture=False),
+    "video": lambda: shaped(3, 4, 16, 16),
+    "video without colours": lambda: shaped(16, 2, 16, 6),
+    "sound": lambda: shaped(8, 384),
+}
+
+
+@pytest.mark.matrix(parts=3)
+@pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.name)
+@pytest.mark.parametrize("name", HARDLY_RUNS)
+def test_every_figure_of_a_run_that_hardly_is_one_is_a_page(name, figure):
+    film = draw_figure(Order(HARDLY_RUNS[name](), size="column", pictures=Pictures()), figure.name)
+    assert "run exact, " in film.caption
+    assert_apart(film.last.canvas)
+    words = " ".join(words for words, _ in film.last.canvas.texts())
+    assert not re.search(r"\bnan\b|\binf\b|None", f"{words} {film.caption}")
 
 
 EXTREMES = {"infinite": math.inf, "not a number": math.nan, "very large": 1e300, "very small": 1e-300}

@@ -6,6 +6,7 @@ from typing import Any
 from comfy_api.latest import io as api
 
 from guidance_geometry.figures import MENU
+from guidance_geometry.figures.registry import NOTHING
 from guidance_geometry.nodes import compare, export_html, inspector, see, trace_files
 from guidance_geometry.trace.file import load
 
@@ -60,8 +61,11 @@ def shown_everywhere(trace, folder):
 
 def drawn_or_said(draw):
     """None where there is a picture, else why there is none."""
-    try:
-        assert draw()[0].isfinite().all()
-    except ValueError as said:
-        return str(said)
-    return None
+    out = draw()
+    assert out[0].isfinite().all()
+    pages, words = (
+        [one for one in out.args if not isinstance(one, str)],
+        [one for one in out.args if isinstance(one, str)],
+    )
+    has_refused = len(pages) > 1 and all(page is pages[0] for page in pages)
+    return next((text for text in [*words, *ui_of(out).get("text", [])] if has_refused or NOTHING in text), None)

@@ -186,16 +186,12 @@ def test_unusable_widgets_are_refused_before_and_in_the_run(trace, output, widge
     assert see.GGFigure.validate_inputs() is True
 
 
-def test_a_step_that_the_run_does_not_have_is_named(trace, output):
-    with pytest.raises(ValueError, match="no step 6: the trace has 6, counted here from 0 to 5"):
-        see.GGFigure.execute(trace, **FIGURE | {"step": 6})
-
-
 def test_difference_images_are_four_batches_and_a_note(trace):
     out = see.GGDifferenceImages.execute(trace, steps="all")
     assert [image.shape for image in out.args] == [(12, 32, 32, 3)] * 4
     assert all(0 <= image.min() <= image.max() <= 1 for image in out.args)
     assert "one gain for all" in ui_of(out)["text"][0]
+    assert len(ui_of(out)["images"]) == 1, "the node shows them on one page"
 
 
 def test_difference_images_go_through_the_vae(trace):
@@ -204,16 +200,6 @@ def test_difference_images_go_through_the_vae(trace):
     decoded = see.GGDifferenceImages.execute(trace, vae, "2", 2.0)
     assert (plain[1] - decoded[1]).abs().max() < 1e-3
     assert "decode(c) - decode(u)" in ui_of(decoded)["text"][0]
-
-
-def test_a_vae_of_another_model_is_refused(trace):
-    class Other:
-        latent_channels = 16
-
-        def decode(self, x): ...
-
-    with pytest.raises(ValueError, match="takes latents of 16 channels, the trace holds 3"):
-        see.GGDifferenceImages.execute(trace, Other(), "2", 2.0)
 
 
 def test_latents_of_the_host_have_their_own_colours(trace):
@@ -226,8 +212,9 @@ def test_latents_of_the_host_have_their_own_colours(trace):
 
 def test_a_trace_without_pictures_says_what_to_do():
     bare = exact_trace(4.0, batch=1, steps=3, capture=False)
-    with pytest.raises(ValueError, match="Set capture to pictures and run again"):
-        see.GGDifferenceImages.execute(bare)
+    out = see.GGDifferenceImages.execute(bare)
+    assert "Set capture to pictures and run again" in ui_of(out)["text"][0]
+    assert all(image.shape == (1, 540, 960, 3) for image in out.args)
     assert queued(see.GGDifferenceImages, gain=-1.0) == ["Value -1.0 smaller than min of 0.0: gain"]
 
 

@@ -8,9 +8,17 @@ import torch
 from comfy_execution.graph_utils import ExecutionBlocker
 
 from guidance_geometry.extension import every_node
+from guidance_geometry.figures.compare import draw_comparison
+from guidance_geometry.figures.difference import difference_images
+from guidance_geometry.figures.difference_grid import draw_differences
+from guidance_geometry.figures.order import Order
+from guidance_geometry.figures.pictures import Pictures
+from guidance_geometry.figures.table import as_text
+from guidance_geometry.host.panel_record import of_every_part
 from guidance_geometry.host.view_node import ViewNode
+from guidance_geometry.tests.traces import exact_trace
 
-from .shown import FIGURE, ui_of
+from .shown import FIGURE, in_a_workflow, ui_of
 
 GIVEN = {
     "GGFigure": FIGURE,
@@ -73,6 +81,62 @@ def test_nothing_that_shows_a_run_is_left_out(nodes):
     assert {name for name in given if issubclass(nodes[name], ViewNode)} == GIVEN.keys() - {"GGReport"}
 
 
-def test_what_was_asked_by_mistake_stays_an_error_on_the_node(nodes, trace):
-    with pytest.raises(ValueError, match="sample"):
-        nodes["GGFigure"].execute(trace, **{**FIGURE, "sample": 99})
+class OtherVAE:
+    """Of another model."""
+
+    latent_channels = 16
+
+    def decode(self, x): ...
+
+
+REFUSED = [
+    ("GGFigure", {"sample": 99}, "There is no sample 99: the trace has 2"),
+    ("GGFigure", {"step": 6}, "There is no step 6: the trace has 6, counted here from 0 to 5"),
+    ("GGDifferenceImages", {"steps": "7"}, "steps asks for 7, counted from 0; the trace kept 0, 1"),
+    ("GGDifferenceImages", {"vae": OtherVAE()}, "takes latents of 16 channels, the trace holds 3"),
+    ("GGFigure", {"figure": "filmstrip", "vae": OtherVAE()}, "takes latents of 16 channels, the trace holds 3"),
+    ("GGMetrics", {"sample": 99}, "There is no sample 99"),
+    ("GGCompareTraces", {"sample": 99}, "There is no sample 99"),
+    ("GGInspector", {"vae": OtherVAE()}, ""),
+    ("GGExportHTML", {"vae": OtherVAE()}, ""),
+]
+
+
+@pytest.mark.parametrize(("name", "asked", "words"), REFUSED)
+def test_what_cannot_be_shown_is_said_and_no_job_stops(nodes, trace, output, name, asked, words):
+    node = in_a_workflow(nodes[name])
+    traces = {"trace_a": trace, "trace_b": trace} if name == "GGCompareTraces" else {"trace": trace}
+    out = node.execute(**traces, **{**GIVEN[name], **asked})
+    for declared, value in zip(nodes[name].define_schema().outputs, out.args, strict=True):
+        match declared.get_io_type():
+            case "IMAGE":
+                assert value.shape == (1, 540, 960, 3)
+                assert torch.isfinite(value).all()
+            case "STRING":
+                assert words in value
+            case "GUIDANCE_TRACE":
+                assert value is trace
+    assert "report the fault" not in str(ui_of(out))
+    assert words in str([*ui_of(out).get("text", []), *(one for one in out.args if isinstance(one, str))])
+
+
+def test_a_wire_that_carries_something_else_stays_an_error_on_the_node(nodes):
+    with pytest.raises(ValueError, match="trace"):
+        nodes["GGFigure"].execute("no trace", **FIGURE)
+
+
+def test_a_run_opens_on_one_sample_everywhere():
+    trace = exact_trace(4.0, batch=41, steps=3)
+    shown = next(sample for sample in (trace.median_sample(), 7) if sample)  # 7: any that an even choice leaves out
+    strength = trace.column("M1").nanmean(dim=0)
+    assert shown == int((strength - strength.nanmedian()).abs().argmin())
+    record = of_every_part(trace, None, 2, lambda data, ending: {"filename": "kept"})
+    assert record["sample"] == shown
+    assert shown in record["steps"][0]["subset"]
+    assert shown in record["choices"]["samples"]
+    assert shown in record["pictures"]["samples"]
+    assert Order(trace).scene.facts.sample == shown
+    assert f"sample {shown} of 0-40 (median)" in as_text(trace)
+    assert f"sample {shown} " in draw_comparison(trace, trace, pictures=[Pictures()] * 2)[1]
+    grid = draw_differences(trace, difference_images(trace, Pictures()))
+    assert any(words.startswith(f"{shown}: ") for words, _ in grid.texts())
