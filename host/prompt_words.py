@@ -16,8 +16,10 @@ def has_words(prompt: Mapping[str, Any], sampler: str, name: str) -> bool | None
 
     prompt: in API form. None where that cannot be told: where a condition comes inside something else, as a pipe.
     """
-    source = _source_of(prompt, sampler, name)
-    waiting, seen = [source], set()
+    start = _source_of(prompt, sampler, name)
+    if start is None:
+        return None
+    waiting, seen = [start], set()
     while waiting and len(seen) < MOST_NODES:
         node = waiting.pop()
         inputs = _inputs_of(prompt, node)
@@ -45,7 +47,7 @@ def _source_of(prompt: Mapping[str, Any], node: str | None, name: str) -> str | 
     return None
 
 
-def _inputs_of(prompt: Mapping[str, Any], node: str | None) -> list[tuple[str, Any]] | None:
+def _inputs_of(prompt: Mapping[str, Any], node: str) -> list[tuple[str, Any]] | None:
     """The declared type and the value of each input of a node; None of one that is not there, or declares nothing."""
     kind, inputs = within(prompt, node, "class_type"), within(prompt, node, "inputs")
     declaration = declaration_of(kind) if isinstance(kind, str) else None
