@@ -44,14 +44,13 @@ def keep_pictures(trace: Trace, vae, pictures: int, keep: Keep | None = None) ->
     return {name: round_digits(getattr(sheets, name)) for name in layout} | {"steps": files}
 
 
-def of_every_part(trace: Trace, vae, pictures: int, keep: Keep | None = None, user: str | None = None) -> dict:
+def of_every_part(trace: Trace, vae, pictures: int, keep: Keep | None = None, report: dict | None = None) -> dict:
     """The record of a run with its pictures; of several parts that of the first, and the others by name in "parts".
 
-    user: whose picks the report knows; None: of whoever queued the running job.
+    report: as `report_on` makes it; None: with the picks of whoever queued the running job.
     """
-    record = (
-        run_record(trace) | {"pictures": keep_pictures_and_mix(trace, vae, pictures, keep)} | report_on(trace, user)
-    )
+    verdict = report_on(trace) if report is None else report
+    record = run_record(trace) | {"pictures": keep_pictures_and_mix(trace, vae, pictures, keep)} | verdict
     others = {name: _of_part(trace.part(name), vae, pictures, keep) for name in trace.parts}
     return record | ({"parts": others} if others else {})
 

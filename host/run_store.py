@@ -22,10 +22,11 @@ from ..trace.file import save, with_end_alone
 from ..trace.trace import Trace
 from .adapter import prompt_server
 from .jobs import job_of, running_job
-from .panel_record import of_every_part, portable, temporary, temporary_folder
+from .panel_record import of_every_part, portable, report_on, temporary, temporary_folder
 from .users import is_heard
 
 EVENT = "guidance_geometry.run"
+VERDICT = "guidance_geometry.verdict"  # the report of a run: it is there before the pictures of its record are
 MOST_RUNS = 1000
 MOST_BYTES = 256 << 20  # of records and their pictures
 MOST_MEGABYTES = 1 << 20
@@ -208,21 +209,22 @@ def publish(
     where = (job.prompt_id, node, job.title, job.list_index, 0, job.workflow_id)
     place = RunPlace(*where, str(trace.header["run"]), trace.n, ended, time.time(), job.workflow_key, stopped_at)
     client = server.client_id
-    tell = (lambda said: server.send_sync(EVENT, said, client)) if is_heard(server) else None
+    tell = server.send_sync if is_heard(server) else lambda *event: None
 
     def keep_run(store: RunStore = STORE) -> None:
         with keep_out(failed):
             index = store.count(place.prompt_id, place.node, place.list_index)
-            stored = make_stored_run(trace, replace(place, index=index), job.user)
-            store.add(stored)
-            if tell:
-                tell(stored.place.summary())
+            there, report = replace(place, index=index), report_on(trace, job.user)
+            if report:
+                tell(VERDICT, there.summary() | report, client)
+            store.add(make_stored_run(trace, there, job.user, report))
+            tell(EVENT, there.summary(), client)
 
     STORE.soon(keep_run)
 
 
-def make_stored_run(trace: Trace, place: RunPlace, user: str) -> StoredRun:
-    """A run as the store keeps it: its record, and the files that this names."""
+def make_stored_run(trace: Trace, place: RunPlace, user: str, report: dict) -> StoredRun:
+    """A run as the store keeps it: its record with its report, and the files that this names."""
     files: list[str] = []
 
     def keep(data: bytes, ending: str) -> dict:
@@ -231,7 +233,7 @@ def make_stored_run(trace: Trace, place: RunPlace, user: str) -> StoredRun:
         return entry
 
     facts = {"workflow_id": place.workflow_id, "ended": place.ended, "stopped_at": place.stopped_at}
-    whole = of_every_part(trace, None, PICTURES, keep, user) | facts
+    whole = of_every_part(trace, None, PICTURES, keep, report) | facts
     if numbers := keep_trace(trace):
         files.append(numbers["filename"])
         whole["trace"] = numbers

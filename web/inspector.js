@@ -4,12 +4,14 @@
 import { app } from "../../scripts/app.js";
 // @ts-expect-error the host serves it
 import { api } from "../../scripts/api.js";
+import { Advice } from "./lib/advice.mjs";
 import { Panel } from "./lib/panel.mjs";
 import { canKeep, keep } from "./lib/keep.mjs";
 import { makeRoom, sayOn } from "./lib/node-text.mjs";
 import { locatorOf, nodeAt, pathOf } from "./lib/panel-graph.mjs";
 import { speaker } from "./lib/strings.mjs";
 import { Tab } from "./lib/tab.mjs";
+import { isTry } from "./lib/tries.mjs";
 
 const TYPE = "GGInspector";
 const STORE = "guidancegeometry:run:"; // + workflow id -> id of the job that made what the panels show
@@ -40,9 +42,8 @@ const asked = async (path) => {
   const answer = await api.fetchApi(`${KEPT}tab/${path}`).catch(() => null);
   return answer?.status === 200 ? answer.json() : null;
 };
-const tab = new Tab({
-  ...editor,
-  wheel: null, // here the wheel scrolls
+Object.assign(editor, { // what queues a run again
+  jobOf: () => localStorage.getItem(STORE + root()?.id),
   runs: (id) => asked(`runs?${new URLSearchParams({ workflow_id: id })}`),
   run: (id) => asked(`runs/${id}`),
   runsOf: async (job) => (await asked(`runs?${new URLSearchParams({ prompt_id: job })}`))?.runs,
@@ -55,6 +56,8 @@ const tab = new Tab({
   changed,
   keep: (node) => keepInspector(node),
 });
+editor.advice = new Advice(editor);
+const tab = new Tab({ ...editor, wheel: null }); // there the wheel scrolls
 
 /** The present graph is one step of undo. */
 function changed() {
@@ -110,7 +113,9 @@ api.addEventListener("guidance_geometry.step", ({ detail }) => {
 });
 api.addEventListener("guidance_geometry.run", ({ detail }) => tab.endRun(detail));
 api.addEventListener("execution_cached", ({ detail }) => tab.tookFromCache(detail));
+api.addEventListener("guidance_geometry.verdict", ({ detail }) => tab.takeVerdict(detail));
 api.addEventListener("execution_success", ({ detail }) => tab.endJob(detail.prompt_id, workflowOf));
+api.addEventListener("execution_success", () => editor.advice.endJob());
 api.addEventListener("promptQueued", () => tab.refresh());
 api.addEventListener("reconnected", () => tab.endEarly());
 api.addEventListener("execution_start", () => {
@@ -139,7 +144,8 @@ api.addEventListener("execution_success", async ({ detail }) => {
   const taken = doubtful; // from the cache, or of a job of another tab or of the API: the server knows
   const left = [...reachable().values()].filter((panel) => panel.run && !executed.has(panel));
   if (!left.length && !taken.length) return;
-  if ((await workflowOf(detail.prompt_id))?.id !== root()?.id) return;
+  const workflow = await workflowOf(detail.prompt_id);
+  if (workflow?.id !== root()?.id || isTry(workflow)) return;
   for (const { panel, record } of taken) {
     known.add(key(record));
     localStorage.setItem(STORE + root().id, detail.prompt_id);

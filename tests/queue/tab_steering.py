@@ -80,6 +80,12 @@ def shows_run_of(page, steps):
     )
 
 
+def turn_to(page, name):
+    """Turn to a page of the tab: advice, or geometry."""
+    page.locator(f"{TAB} .gg-pages [data-page={name}] >> visible=true").first.click()
+    page.wait_for_function(f"name => document.querySelector('{TAB}').dataset.page === name", arg=name)
+
+
 def says(page, words):
     page.wait_for_function(
         "words => new RegExp(words).test(document.querySelector('.gg-said').textContent)", arg=words, timeout=8000

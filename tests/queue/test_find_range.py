@@ -7,6 +7,7 @@ import pytest
 from guidance_geometry.tests.queue import steering
 from guidance_geometry.tests.queue.prompts import first_look, text_to_image
 from guidance_geometry.tests.queue.steering import numbers, queue
+from guidance_geometry.tests.queue.tab_steering import turn_to
 
 pytestmark = pytest.mark.browser
 
@@ -23,6 +24,9 @@ PICTURES = (
     """() => [...document.querySelectorAll('.gg-tab .gg-card :is(img, canvas)')].every(one => one.complete ?? true)"""
 )
 SHOWN = "count => [...document.querySelectorAll('.gg-tab .gg-card img')].filter(one => one.complete).length === count"
+FILLED = """() => [...document.querySelectorAll('.gg-tab .gg-card')].map(card => {
+  const [outer, inner] = [card, card.querySelector('.gg-shots')].map(one => one.getBoundingClientRect());
+  return inner.width * inner.height / (outer.width * outer.height); })"""  # of a card, its picture
 COLOURS = f"""() => {{ const canvas = document.querySelector('{TAB} .gg-figure canvas');
   const {{ data }} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
   const found = new Set(new Uint32Array(data.buffer));
@@ -85,6 +89,8 @@ def test_somebody_who_only_knows_ksampler_finds_a_range_and_takes_it(page):
     cards = page.locator(f"{CARD} .gg-name")
     assert cards.all_inner_texts() == ["cfg 4", "cfg 8", "cfg 16"], "around the run's own"
     page.wait_for_function(SHOWN, arg=3)
+    filled = page.evaluate(FILLED)
+    assert min(filled) > 0.6, filled
     user.clicks(f"{CARD.removeprefix('.gg-tab ')}:nth-child(1)")
     page.wait_for_function(SHOWN, arg=5)
     beyond = ["cfg 1", "cfg 2", "\u2713 cfg 4", "cfg 8", "cfg 16"]
@@ -166,6 +172,7 @@ def test_a_try_that_is_cleared_from_the_queue_is_given_up(page):
 
 
 def test_what_if_shows_the_prediction_at_that_scale(page):
+    turn_to(page, "geometry")
     with page.expect_response(lambda answer: ".i16" in answer.url):
         page.locator(f"{TAB} [data-view=whatif]").click()
     shown = []
@@ -176,6 +183,7 @@ def test_what_if_shows_the_prediction_at_that_scale(page):
     assert shown[0] > 50, "a picture of colours that no figure has"
     assert shown[0] == shown[2] != shown[1]
     page.locator(f"{TAB} [data-view=plane]").click()
+    turn_to(page, "advice")
 
 
 def test_a_scale_that_a_wire_brings_is_named_and_nothing_is_queued(page):

@@ -29,6 +29,7 @@ from guidance_geometry.tests.queue.tab_steering import (
     says,
     shows_run_of,
     switch,
+    turn_to,
     workflow_id,
 )  # fmt: skip
 from guidance_geometry.verdict.sampler_class import CLASSES
@@ -144,7 +145,9 @@ def test_a_run_is_shown_with_no_node_in_the_graph(page):
     assert {(event["node"], len(event["targets"])) for event in heard} == {("4", 0)}
     offers(page, [r"^Mine \(4\) . \d\d:\d\d$"])
     shows_run_of(page, LONG)
+    turn_to(page, "geometry")
     page.wait_for_function(steering.DRAWN.replace(".gg-panel", TAB))
+    turn_to(page, "advice")
     assert page.evaluate(TYPES) == types
     assert set(page.evaluate("async () => (await app.graphToPrompt()).output")) == set(sampled())
 
@@ -190,6 +193,7 @@ def test_the_verdict_stands_on_top_and_what_it_suggests_is_applied(page):
     shows_run_of(page, 6)
     line, details = page.locator(f"{TAB} .gg-headline"), page.locator(f"{TAB} .gg-reasons")
     line.wait_for(state="visible")
+    assert page.locator(f"{TAB}").get_attribute("data-page") == "advice"
     assert details.is_hidden()
     page.evaluate(CHOOSE, [PICKS, mark_of(KEY)])
     page.evaluate(f"() => {{ {SAMPLER}.widgets.find(widget => widget.name === 'seed').value += 1; }}")
@@ -201,14 +205,63 @@ def test_the_verdict_stands_on_top_and_what_it_suggests_is_applied(page):
     assert page.locator(f"{TAB} .gg-verdict").get_attribute("data-colour") == "above"
     tones = [page.evaluate(TONE, theme) for theme in ("dark", "light")]
     assert len(set(tones)) == 2
+    assert page.locator(f"{TAB} .gg-aloud[role=status]").inner_text().startswith("cfg 3 is above your range")
     page.locator(f"{TAB} .gg-why").click()
     details.wait_for(state="visible")
-    assert "your own choice" in details.inner_text()
-    assert "Guidance acted in" in details.inner_text()
+    assert 1 <= details.locator("li").count() <= 3
+    evidence = page.locator(f"{TAB} .gg-evidence")
+    assert evidence.is_hidden()
+    page.locator(f"{TAB} .gg-how").click()
+    assert "Guidance acted in" in evidence.inner_text()
     page.get_by_role("button", name="Use cfg 2").click()
     assert page.evaluate(f"() => {SAMPLER}.widgets.find(widget => widget.name === 'cfg').value") == 2.0
+    page.wait_for_function(f"() => document.querySelector('{TAB} .gg-note').textContent.includes('is now 2')")
+    page.locator(f"{TAB} .gg-how").click()
     page.locator(f"{TAB} .gg-why").click()
     page.evaluate(CHOOSE, ["", mark_of(KEY)])
+
+
+LAID_OUT = f"""() => {{ const panel = document.querySelector('{TAB}').getBoundingClientRect();
+    const box = name => document.querySelector(`{TAB} ${{name}}`).getBoundingClientRect();
+    const inside = one => one.top >= panel.top - 1 && one.bottom <= panel.bottom + 1 && one.bottom <= innerHeight;
+    const apart = (a, b) => a.right <= b.left + 1 || b.right <= a.left + 1;
+    const [figure, slider, reasons] = ['.gg-figure', 'input[aria-label=Step]', '.gg-reasons'].map(box);
+    return [figure.height, inside(figure) && inside(slider) && inside(box('.gg-steps output')), apart(figure, reasons)]; }}"""
+
+
+def test_in_a_small_window_the_figure_has_the_room_and_the_reasons_stand_beside_it(page):
+    page.set_viewport_size({"width": 1280, "height": 720})
+    page.evaluate(TOGGLE, BOTTOM)
+    page.evaluate(TOGGLE, BOTTOM)
+    begin(page, sampled(cfg=13.0))
+    queue(page)
+    shows_run_of(page, 6)
+    turn_to(page, "geometry")
+    page.locator(f"{TAB} .gg-why").click()
+    page.wait_for_function(f"() => ({LAID_OUT})()[0] >= 300")
+    assert page.evaluate(LAID_OUT)[1:] == [True, True], page.evaluate(LAID_OUT)
+    page.locator(f"{TAB} .gg-why").click()
+    turn_to(page, "advice")
+    page.set_viewport_size({"width": 1440, "height": 900})
+
+
+def test_the_advised_setting_is_seen_beside_the_run_on_one_click_and_stays_with_it(page):
+    begin(page, sampled(cfg=13.0))
+    queue(page)
+    shows_run_of(page, 6)
+    pair = page.locator(f"{TAB} .gg-pair .gg-shots > *")
+    page.locator(f"{TAB} .gg-see").click()
+    page.wait_for_function(f"() => document.querySelectorAll('{TAB} .gg-pair .gg-shots > *').length === 4", timeout=30000)
+    names = page.locator(f"{TAB} .gg-pair .gg-name")
+    assert names.all_inner_texts() == ["As it is: cfg 13", "cfg 2.7, same noise"]
+    assert page.locator(f"{TAB} .gg-see").is_hidden()
+    set_widget(page, steps=4)
+    page.locator(f"{TAB} .gg-apply").click()
+    queue(page)
+    shows_run_of(page, 4)
+    page.wait_for_function(f"() => document.querySelector('{TAB} .gg-verdict').dataset.colour === 'fine'")
+    page.wait_for_function(f"() => document.querySelectorAll('{TAB} .gg-pair .gg-shots > *').length === 2")
+    assert pair.count() == 2, "nothing is advised"
 
 
 def test_samplers_in_series_are_stages_and_shown_as_one_run_too(page):

@@ -7,6 +7,8 @@ import { obstacle, scalePlace } from "../../web/lib/tries.mjs";
 import { judgementOf, judgeOf, picturesOf, promptAt, shownBy } from "../../web/lib/try-prompt.mjs";
 import { TriesView } from "../../web/lib/tries-parts.mjs";
 import { TryHalf } from "../../web/lib/try-half.mjs";
+import { Advice, samplerOf } from "../../web/lib/advice.mjs";
+import { scaleToSee, verdictOf } from "../../web/lib/verdict.mjs";
 import { viewOf } from "../../web/lib/views.mjs";
 import { called, fixture } from "./records.mjs";
 
@@ -45,9 +47,11 @@ test("scales are even in ratio, none turns guidance off below 1, and the run's o
   assert.deepEqual(ladder(unknown, 1), [1, 2, 4]);
   assert.deepEqual(ladder(known, 8), [2, 2.9, 4, 5.6, 8]);
   assert.deepEqual(ladder(known, 4.01), [2, 2.9, 4.01, 5.6, 7.8]);
+  assert.deepEqual(ladder(known, 13), [2, 2.9, 4, 5.6, 13], "far above");
+  assert.deepEqual(ladder(known, 1.2), [1.2, 2.9, 4, 5.6, 7.8]);
   assert.deepEqual(ladder({ report: { range: [1, 1] } }, 1), [1, 1.4, 2]);
   for (let own = 1; own < 30; own += 0.7) {
-    for (const record of [unknown, { report: { range: [own, own] } }]) {
+    for (const record of [unknown, known, { report: { range: [own, own] } }]) {
       const found = ladder(record, own);
       assert.ok(found.length >= 3 && found.length <= 5 && found.includes(own) && Math.min(...found) >= 1, String(found));
     }
@@ -94,7 +98,7 @@ test("a video is not saved: its frames are shown, and where nothing has a type, 
   assert.deepEqual(classes(found), { 1: "Loader", 4: "KSampler", 8: "VAEDecode", 20: "PreviewImage" });
   assert.deepEqual(found[20].inputs, { images: ["8", 0] });
   const latent = { 1: PROMPT[1], 4: PROMPT[4], 30: { class_type: "SaveLatent", inputs: { samples: ["4", 0], ...SAVES } } };
-  assert.deepEqual(tried(latent)[30], { class_type: "PreviewAny", inputs: { source: ["4", 0] } });
+  assert.deepEqual(tried(latent)["gg-try"], { class_type: "PreviewAny", inputs: { source: ["4", 0] } });
   assert.deepEqual(tried({ 1: PROMPT[1], 4: PROMPT[4] }), { 1: PROMPT[1], 4: { ...PROMPT[4], inputs: { ...PROMPT[4].inputs, cfg: 2 } } });
 });
 
@@ -223,6 +227,53 @@ test("where the server has forgotten the job, the canvas is queued; who closes t
   await tries.begin();
   assert.equal(host.queued.size, 3);
   assert.deepEqual(host.dropped.sort(), ["q0", "q1", "q2"]);
+});
+
+test("what is advised is queued once at one other scale, and the pair stays with its run", async () => {
+  const host = editor();
+  const advice = new Advice(host);
+  const about = { run: { ...RUN, node: null, shown: "8" }, record: RECORD };
+  const graph = { ...PROMPT, 8: { class_type: "GGInspector", inputs: { trace: ["9", 0] } }, 9: { class_type: "GGReadTrace", inputs: { recorder: ["2", 0], latent: ["4", 0] } } };
+  assert.equal(samplerOf(graph, "8"), "4");
+  let drawn = 0;
+  advice.watchers.add({ redraw: () => (drawn += 1) });
+  const [known] = [host.job];
+  host.job = async (id) => ({ ...(await known(id)), prompt: graph });
+  await advice.see(about, 2.7);
+  assert.deepEqual([...host.queued.values()].map(({ prompt }) => prompt[4].inputs.cfg), [2.7]);
+  assert.deepEqual(advice.pairOf(about.run.run).cards.map(({ cfg, state }) => [cfg, state]), [[8, "there"], [2.7, "there"]]);
+  assert.equal(advice.pairOf("another"), null);
+  assert.ok(drawn > 1);
+});
+
+test("the pictures of a run are asked for once for every job that ends, until they are there", async () => {
+  const host = editor();
+  const known = host.job;
+  const asked = [];
+  host.job = async (id) => (asked.push(id), asked.length > 1 ? known(id) : null);
+  const advice = new Advice(host);
+  const look = async () => [advice.picturesOf({ run: RUN }), await Promise.resolve(), await new Promise((done) => setTimeout(done))][0];
+  assert.deepEqual([await look(), await look(), asked.length], [null, null, 1], "its job has not ended");
+  advice.ended += 1;
+  await look();
+  assert.deepEqual(await look(), [{ filename: "a.png" }]);
+  assert.equal(asked.length, 2);
+});
+
+test("beside a run stands what is suggested, half of it where only too strong is known, and else nothing", () => {
+  assert.equal(scaleToSee({ colour: "above", cfg: 8, suggested: 2.7 }), 2.7);
+  assert.equal(scaleToSee({ colour: "off", cfg: 1, suggested: 2.7 }), 2.7);
+  assert.equal(scaleToSee({ colour: "above", cfg: 8, suggested: null }), 4);
+  assert.equal(scaleToSee({ colour: "above", cfg: 1.5 }), 1);
+  for (const report of [null, { colour: "above", cfg: null }, { colour: "above", cfg: 1 }, { colour: "unclear", cfg: 8 }]) assert.equal(scaleToSee(report), null);
+});
+
+test("why is at most three sentences, in plain words where the report has them", () => {
+  const sentence = (en) => ({ en, zh: `${en} zh` });
+  const report = { headline: sentence("h"), colour: "above", reasons: ["a", "b", "c", "d"].map(sentence), odds: sentence("o"), findings: [] };
+  assert.deepEqual(verdictOf({ report }).why, ["a", "b", "c"]);
+  assert.deepEqual(verdictOf({ report: { ...report, why: [sentence("plain")] } }, "zh").why, ["plain zh"]);
+  assert.deepEqual(verdictOf({ report }).reasons.at(-1), "o");
 });
 
 test("half the scale is compared by the server", async () => {

@@ -155,8 +155,8 @@ interface View {
   ofStep?: boolean;
   scales?: boolean;
   tells?: string[];
-  en: [string, string];
-  zh: [string, string];
+  en: [string, string, string];
+  zh: [string, string, string];
   says: string;
   marks: [(theme: Theme) => Command[], string][];
 }

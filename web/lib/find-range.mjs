@@ -6,21 +6,23 @@ const CLOSE = 1.4; // from one scale to the next: one good one gives a range of 
 const FAR = 2; // where nothing is known of the model
 const MORE = 2; // scales that are queued about a good one
 const NEAR = 1.1; // times the own scale: that one is tried instead
+const SMALL = 1e-3; // a scale of nothing
 const PLAIN = "CFG";
 const ALIKE = Math.log(1.25); // below the best mean log-probability: as good to a judge
 const LONGEST = 200; // characters of a name
 
 /** Scales to try first: five close ones about the middle of what is known, else three wide apart about the run's own.
  *
- * None turns guidance off below 1; the run's own is among them if near.
+ * None turns guidance off below 1. The run's own is always among them, in place of the nearest.
  */
 export function ladder(record, own) {
   const known = Boolean(record.report?.range);
   const [step, places] = known ? [CLOSE, [-2, -1, 0, 1, 2]] : [FAR, [-1, 0, 1, 2]];
   const centre = centreOf(record, own);
-  const near = (cfg) => Math.max(cfg, own) / Math.min(cfg, own) < NEAR;
-  const scales = places.map((k) => roundScale(Math.max(1, step ** k * centre)));
-  return [...new Set(scales.map((cfg) => (near(cfg) ? own : cfg)))].slice(0, known ? 5 : 3);
+  const scales = [...new Set(places.map((k) => roundScale(Math.max(1, step ** k * centre))))].slice(0, known ? 5 : 3);
+  const away = scales.map((cfg) => Math.abs(Math.log(cfg / Math.max(own, SMALL))));
+  scales[away.indexOf(Math.min(...away))] = own;
+  return scales;
 }
 
 /** Scales to try next: beyond a good one that is the last on its side, else close about it; of those not tried yet. */

@@ -21,6 +21,13 @@ class PagePanel extends Panel {
   }
 
   offerScale() {}
+
+  /** Nothing can be queued from a page: it has the figures alone. */
+  showPage() {
+    this.page = "geometry";
+    super.showPage();
+    this.parts.pageStrip.hidden = true;
+  }
 }
 
 /** A panel for a record. sheets: {name: data URI} of its pictures; sources(): {workflow, output}, for files that it saves. */

@@ -2,6 +2,8 @@
 /** Elements of the panel. The only module that makes DOM nodes. */
 import { STYLE } from "./panel-style.mjs";
 
+export const PAGES = ["advice", "geometry"];
+
 /** An element with attributes, text and children. */
 export function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
@@ -15,19 +17,30 @@ export function element(tag, attributes = {}, ...children) {
 
 /** All parts of a panel, by name, and `content` that holds them. views: keys of the tabs. t: `speaker`. */
 export function parts(views, t) {
-  const tabs = views.map((view) => element("button", { type: "button", role: "tab", "data-view": view, title: t(`${view}Tip`), tabindex: -1 }, t(view)));
+  const tabs = views.map((view) => element("button", { type: "button", role: "tab", "data-view": view, title: `${t(`${view}Asks`)} ${t(`${view}Tip`)}`, tabindex: -1 }, t(view)));
+  const pages = PAGES.map((page) => element("button", { type: "button", role: "tab", "data-page": page, title: t(`${page}Tip`), tabindex: -1 }, t(page)));
   const found = {
     tabs,
+    pages,
+    pageStrip: element("div", { class: "gg-pages", role: "tablist", "aria-label": t("pages") }, ...pages),
+    aloud: element("p", { class: "gg-aloud", role: "status" }), // always on the page: what is shown anew is not always read aloud
     strip: element("div", { class: "gg-tabs", role: "tablist", "aria-label": t("views") }, ...tabs),
     second: element("select", { class: "gg-second", "aria-label": t("second"), title: t("second"), hidden: true },
       ...["none", ...views].map((view) => element("option", { value: view }, t(view)))),
     verdict: element("section", { class: "gg-verdict", "aria-label": t("verdict"), hidden: true }),
     sign: element("span", { class: "gg-sign", "aria-hidden": "true" }),
-    headline: element("span", { class: "gg-headline" }),
-    why: element("button", { type: "button", class: "gg-why", "aria-expanded": "false", title: t("why") }),
+    headline: element("span", { class: "gg-headline", role: "heading", "aria-level": 2 }),
+    note: element("p", { class: "gg-note", role: "status" }),
     apply: element("button", { type: "button", class: "gg-apply", hidden: true }),
-    reasons: element("div", { class: "gg-reasons", hidden: true, tabindex: 0 }),
+    explain: element("section", { class: "gg-explain", "aria-label": t("why"), hidden: true }),
+    why: element("button", { type: "button", class: "gg-why", "aria-expanded": "false", title: t("whyTip") }, t("why")),
+    reasons: element("div", { class: "gg-reasons", hidden: true }),
+    how: element("button", { type: "button", class: "gg-how", "aria-expanded": "false", title: t("howTip"), hidden: true }, t("how")),
+    evidence: element("div", { class: "gg-evidence", hidden: true }),
+    asks: element("p", { class: "gg-asks", role: "heading", "aria-level": 3 }),
     facts: element("p", { class: "gg-facts", title: t("valuesTip") }),
+    info: element("button", { type: "button", class: "gg-info", "aria-pressed": "false", "aria-label": t("info"), title: t("info") }, "i"),
+    says: element("p", { class: "gg-says", hidden: true }),
     main: surface({ class: "gg-figure", role: "tabpanel", "aria-label": t("figure") }),
     beside: surface({ class: "gg-figure", hidden: true }),
     track: surface({ class: "gg-ticks", "aria-hidden": "true", title: t("ticksTip") }),
@@ -47,8 +60,10 @@ export function parts(views, t) {
     png: element("button", { type: "button", title: t("pngTip") }, t("png")),
   };
   found.main.box.append(found.table);
-  found.why.append(found.sign, found.headline);
-  found.verdict.append(element("div", { class: "gg-row" }, found.why, found.apply), found.reasons);
+  found.verdict.append(found.sign, found.headline);
+  found.acts = element("div", { class: "gg-acts" }, found.apply, found.note);
+  found.top = element("div", { class: "gg-top" }, found.verdict, found.acts, found.pageStrip);
+  found.explain.append(found.why, found.reasons, found.how, found.evidence);
   found.head = element("div", { class: "gg-head" }, found.strip, found.second);
   found.figures = element("div", { class: "gg-figures" }, found.main.box, found.beside.box);
   const track = element("div", { class: "gg-track" }, found.track.box, found.scrub);
@@ -57,8 +72,12 @@ export function parts(views, t) {
   found.what = element("div", { class: "gg-row gg-what", hidden: true }, gamma, found.scale, found.scaleWords, found.use);
   const space = element("span", { class: "gg-space" });
   found.files = element("div", { class: "gg-row gg-files" }, found.part, found.sample, space, found.numbers, found.csv, found.svg, found.png);
+  found.stage = element("div", { class: "gg-stage" }, found.figures, found.steps);
+  const line = element("div", { class: "gg-row gg-line" }, found.facts, found.info);
+  found.side = element("div", { class: "gg-side" }, found.asks, line, found.words, found.says, found.what, found.files);
+  found.advice = element("div", { class: "gg-advice" });
   const style = element("style", {}, STYLE);
-  const inside = [style, found.verdict, found.head, found.facts, found.figures, found.words, found.steps, found.what, found.files];
+  const inside = [style, found.aloud, found.top, found.head, found.stage, found.side, found.advice, found.explain];
   const whole = { class: "gg-panel", role: "group", "aria-label": t("panel"), tabindex: 0, "data-capture-wheel": "true",
     "data-theme": "dark" };
   found.content = element("div", whole, ...inside);
@@ -110,10 +129,10 @@ export function fillTable(place, table, words) {
   place.replaceChildren(element("table", {}, element("thead", {}, element("tr", {}, ...cells(head, "th"))), body));
 }
 
-/** Fill the details of a verdict: why, and below a line what else a run tells. */
-export function fillReasons(place, { reasons, findings }) {
+/** Lists of sentences, with a line between two of them. */
+export function fillLists(place, ...lists) {
   const list = (lines) => element("ul", {}, ...lines.map((line) => element("li", {}, line)));
-  place.replaceChildren(...[reasons, findings].filter((lines) => lines.length).map(list));
+  place.replaceChildren(...lists.filter((lines) => lines.length).map(list));
 }
 
 /** Mark the chosen row, which the Tab key reaches, and the lit one. */

@@ -1,8 +1,8 @@
 // @ts-check
 /** Style of the panel: the editor's colours, each with a fallback, under one class prefix. */
 export const STYLE = `
-.gg-host { display: flex; flex-direction: column; min-height: 430px; height: 100%; width: 0; min-width: 100%; }
-.gg-panel { position: relative; display: flex; flex-direction: column; gap: 6px; flex: 1 1 0; width: 100%; min-height: 430px;
+.gg-host { display: flex; flex-direction: column; min-height: 450px; height: 100%; width: 0; min-width: 100%; }
+.gg-panel { position: relative; display: flex; flex-direction: column; gap: 5px; flex: 1 1 0; width: 100%; min-height: 450px;
   box-sizing: border-box; padding: 6px; overflow: hidden; border-radius: 6px; font: 12px/1.35 Inter, Arial, sans-serif;
   color: var(--input-text, #ddd); background: var(--comfy-menu-bg, #353535); }
 .gg-panel:focus-visible, .gg-panel :focus-visible { outline: 2px solid var(--gg-accent); outline-offset: 1px; }
@@ -10,33 +10,70 @@ export const STYLE = `
   --gg-fine: #2DC08F; --gg-above: #F08A3C; --gg-unclear: #C8C8C8; }
 .gg-panel[data-theme="light"] { --gg-accent: #005A8C; --gg-paper: #FFFFFF; --gg-soft: rgba(0, 0, 0, .07); --gg-lit: #8A6500;
   --gg-fine: #00785A; --gg-above: #B04700; --gg-unclear: #595959; }
-.gg-panel [hidden] { display: none; }
+.gg-panel [hidden] { display: none !important; }
 .gg-panel button, .gg-panel select { font: inherit; color: inherit; background: var(--gg-soft); border: 1px solid transparent;
   border-radius: 4px; padding: 2px 8px; min-height: 24px; cursor: pointer; margin: 0; }
 .gg-panel select option { color: #222; background: #fff; }
 .gg-panel button:hover:not(:disabled), .gg-panel select:hover { border-color: var(--gg-accent); }
 .gg-panel button:disabled { opacity: .5; cursor: default; }
-.gg-verdict { display: flex; flex-direction: column; gap: 4px; flex: none; border-left: 4px solid var(--gg-tone); padding-left: 6px; --gg-tone: var(--gg-unclear); }
+.gg-aloud { position: absolute; width: 1px; height: 1px; margin: 0; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+.gg-top { display: flex; align-items: center; gap: 6px; flex: none; min-width: 0; }
+.gg-pages { display: flex; flex: none; gap: 2px; padding: 2px; border-radius: 6px; background: var(--gg-soft); margin-left: auto; }
+.gg-panel .gg-pages button { background: none; padding: 1px 8px; min-height: 22px; }
+.gg-panel :is(.gg-pages, .gg-tabs) button[aria-selected="true"] { background: var(--gg-accent); color: var(--gg-paper); font-weight: 600; }
+.gg-verdict { display: flex; gap: 6px; align-items: baseline; flex: 1 1 auto; min-width: 0; border-left: 4px solid var(--gg-tone); padding: 2px 0 2px 8px;
+  --gg-tone: var(--gg-unclear); font-weight: 600; user-select: text; }
 .gg-verdict[data-colour="fine"] { --gg-tone: var(--gg-fine); }
 .gg-verdict[data-colour="above"] { --gg-tone: var(--gg-above); }
-.gg-panel .gg-why { flex: 1 1 auto; display: flex; gap: 6px; align-items: baseline; min-width: 0; text-align: left; font-weight: 600; background: none; padding: 2px; }
 .gg-sign { flex: none; color: var(--gg-tone); }
-.gg-why::after { content: "\\25be"; flex: none; margin-left: auto; opacity: .7; }
-.gg-why[aria-expanded="true"]::after { content: "\\25b4"; }
-.gg-panel .gg-apply { background: var(--gg-accent); color: var(--gg-paper); font-weight: 600; }
-.gg-reasons { max-height: 150px; overflow: auto; user-select: text; }
-.gg-reasons ul { margin: 0 0 4px; padding-left: 18px; }
-.gg-reasons ul + ul { border-top: 1px solid var(--gg-soft); padding-top: 4px; }
+.gg-headline { min-width: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.gg-acts { display: flex; flex-wrap: wrap; align-items: center; gap: 6px; flex: none; }
+.gg-panel .gg-acts button { min-height: 28px; padding: 3px 12px; }
+.gg-panel :is(.gg-apply, .gg-see) { background: var(--gg-accent); color: var(--gg-paper); font-weight: 600; }
+.gg-note { flex: 1 1 100%; margin: 0; }
+.gg-note:empty { display: none; }
+.gg-explain { flex: none; min-height: 0; user-select: text; line-height: 1.45; }
+.gg-panel :is(.gg-why, .gg-how) { display: block; background: none; padding: 2px 4px; font-weight: 600; text-align: left; }
+:is(.gg-why, .gg-how)::before { content: "\\25b8"; display: inline-block; width: 14px; opacity: .7; }
+:is(.gg-why, .gg-how)[aria-expanded="true"]::before { content: "\\25be"; }
+.gg-explain ul { margin: 2px 0 4px; padding-left: 30px; }
+.gg-explain li { margin: 0 0 3px; }
+.gg-evidence { opacity: .9; }
+.gg-evidence ul + ul { border-top: 1px solid var(--gg-soft); padding-top: 4px; }
+.gg-panel[data-page="geometry"] .gg-acts { display: none; }
+.gg-panel[data-page="geometry"] .gg-explain { display: none; }
+.gg-panel[data-page="advice"] { overflow-y: auto; }
+.gg-panel[data-page="advice"] .gg-top { flex-wrap: wrap; }
+.gg-panel[data-page="advice"] .gg-top .gg-pages { order: -1; margin: 0 auto 0 0; }
+.gg-panel[data-page="advice"] .gg-top :is(.gg-verdict, .gg-acts) { flex: 1 1 100%; }
+.gg-panel[data-page="advice"] .gg-headline { white-space: normal; font-size: 18px; line-height: 1.25; }
+.gg-advice { display: flex; flex-direction: column; flex: 1 1 0; min-height: 190px; min-width: 0; }
+.gg-shelf { --gg-ratio: 1; container-type: size; display: flex; align-items: flex-start; justify-content: center; gap: 8px; flex: 1 1 0; min-height: 190px; overflow-x: auto; }
+.gg-panel .gg-frame { flex: none; box-sizing: border-box; margin: 0; padding: 4px; border: 2px solid transparent; border-radius: 6px;
+  background: var(--gg-paper); display: flex; flex-direction: column; gap: 4px; align-items: center; position: relative;
+  width: max(84px, min(calc((100cqw - 8px * (var(--gg-frames) - 1)) / var(--gg-frames)), calc((100cqh - 40px) * var(--gg-ratio) + 12px))); }
+.gg-shots { display: grid; grid-template-columns: repeat(var(--gg-columns, 1), 1fr); gap: 2px; width: 100%; aspect-ratio: var(--gg-ratio); border-radius: 3px;
+  background: var(--gg-soft); overflow: hidden; }
+.gg-panel .gg-shots :is(img, canvas) { position: static; display: block; width: 100%; height: 100%; min-width: 0; min-height: 0; object-fit: contain; }
+.gg-name { max-width: 100%; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; min-height: 18px; font-variant-numeric: tabular-nums; }
+.gg-pair .gg-frame > :is(.gg-see, .gg-waiting) { position: absolute; inset: calc(50% - 30px) 4px auto; width: fit-content; max-width: 94%; margin: 0 auto; text-align: center; }
+.gg-pair .gg-frame > .gg-see:not([hidden]) + .gg-waiting { top: calc(50% + 12px); }
+.gg-panel .gg-pair .gg-see { min-height: 34px; padding: 6px 14px; font-size: 14px; }
 .gg-head { display: flex; gap: 8px; flex: none; }
 .gg-tabs { display: flex; flex-wrap: wrap; gap: 2px; flex: 1 1 auto; }
-.gg-facts { flex: none; margin: 0; padding: 0 2px; min-height: 16px; white-space: nowrap; overflow: hidden; text-overflow: ellipsis;
+.gg-asks { display: none; margin: 0; font-weight: 600; font-size: 13px; }
+.gg-facts { flex: 1 1 auto; min-width: 0; margin: 0; padding: 0 2px; min-height: 16px; white-space: nowrap; overflow: hidden; text-overflow: ellipsis;
   font-variant-numeric: tabular-nums; border-left: 3px solid transparent; padding-left: 5px; }
 .gg-facts[data-lit] { border-color: var(--gg-lit); }
-.gg-figures { display: flex; gap: 6px; flex: 1 1 0; min-height: 200px; }
-.gg-panel .gg-tabs button { flex: 1 1 auto; padding: 2px 1px; }
-.gg-tabs button[aria-selected="true"] { background: var(--gg-accent); color: var(--gg-paper); font-weight: 600; }
+.gg-panel .gg-info { padding: 0; width: 24px; font-style: italic; font-weight: 600; font-family: Georgia, serif; }
+.gg-info[aria-pressed="true"] { border-color: var(--gg-accent); }
+.gg-stage { display: flex; flex-direction: column; gap: 4px; flex: 1 1 0; min-height: 240px; min-width: 0; }
+.gg-side { display: flex; flex-direction: column; gap: 5px; flex: none; min-width: 0; }
+.gg-says { margin: 0; opacity: .9; max-height: 80px; overflow: auto; user-select: text; }
+.gg-figures { display: flex; gap: 6px; flex: 1 1 0; min-height: 180px; }
+.gg-panel .gg-tabs button { flex: 1 1 auto; padding: 2px 1px; font-size: 11.5px; }
 .gg-figure { position: relative; flex: 1 1 0; min-width: 0; overflow: hidden; border-radius: 4px; background: var(--gg-paper); }
-.gg-ticks { position: relative; height: 26px; cursor: pointer; border-radius: 4px 4px 0 0; background: var(--gg-paper); }
+.gg-ticks { position: relative; height: 22px; cursor: pointer; border-radius: 4px 4px 0 0; background: var(--gg-paper); }
 .gg-panel canvas { position: absolute; left: 0; top: 0; display: block; width: 100%; height: 100%; }
 .gg-tip { position: absolute; pointer-events: none; max-width: 75%; padding: 3px 7px; border-radius: 4px; font-size: 11px;
   color: var(--gg-paper); background: var(--input-text, #ddd); white-space: pre-line; }
@@ -46,7 +83,8 @@ export const STYLE = `
 .gg-table th { position: sticky; top: 0; background: var(--gg-paper); }
 .gg-table tr[data-lit] td { box-shadow: inset 0 2px var(--gg-lit), inset 0 -2px var(--gg-lit); }
 .gg-table tr[aria-current] td { background: var(--gg-soft); font-weight: 600; }
-.gg-words { flex: none; margin: 0; min-height: 16px; max-height: 48px; overflow: auto; color: var(--input-text, #ddd); }
+.gg-words { flex: none; margin: 0; max-height: 48px; overflow: auto; color: var(--input-text, #ddd); user-select: text; }
+.gg-words:empty, .gg-panel:not([data-info]) .gg-words[data-quiet] { display: none; }
 .gg-row { display: flex; align-items: center; gap: 6px; flex: none; }
 .gg-steps { align-items: flex-end; }
 .gg-track { display: flex; flex-direction: column; flex: 1 1 90px; min-width: 60px; }
@@ -59,31 +97,41 @@ export const STYLE = `
 .gg-row .gg-space { flex: 1 1 0; }
 .gg-files { gap: 3px; flex-wrap: wrap; }
 .gg-host { container-type: inline-size; }
-@container (max-width: 560px) {
-  .gg-panel .gg-facts { white-space: normal; }
-}
 @container (max-width: 420px) {
   .gg-panel { overflow-y: auto; }
   .gg-figures { min-height: 120px; }
+  .gg-stage { min-height: 190px; }
   .gg-files select:not([hidden]) { flex-basis: 100%; max-width: none; }
 }
 .gg-tab, .gg-tab .gg-panel { min-height: 0; border-radius: 0; }
-.gg-tab .gg-panel { overflow: auto; padding: 8px; }
+.gg-tab .gg-panel { overflow: auto; padding: 6px 8px; }
+.gg-tab .gg-panel .gg-facts { white-space: normal; }
 @container (min-width: 820px) {
-  .gg-tab .gg-panel:not([data-empty]) { display: grid; grid-template-columns: 1fr 1fr; gap: 6px 16px;
-    grid-template-rows: auto auto auto minmax(150px, 1fr) auto auto; }
-  .gg-tab :is(.gg-bar, .gg-verdict, .gg-figures) { grid-column: 1 / -1; }
-  .gg-tab .gg-bar { grid-row: 1; }
-  .gg-tab .gg-verdict { grid-row: 2; }
-  .gg-tab :is(.gg-head, .gg-facts) { grid-row: 3; }
-  .gg-tab .gg-figures { grid-row: 4; }
-  .gg-tab .gg-facts { align-self: center; }
-  .gg-tab .gg-figures { min-height: 0; }
-  .gg-tab .gg-words { grid-area: 5 / 1; }
-  .gg-tab .gg-what { grid-area: 5 / 2; }
-  .gg-tab .gg-steps { grid-area: 6 / 1; }
-  .gg-tab .gg-files { grid-area: 6 / 2; align-self: end; }
+  .gg-tab .gg-panel:not([data-empty]) { display: grid; gap: 6px 12px; }
+  .gg-tab .gg-panel .gg-top { display: contents; }
+  .gg-tab .gg-panel[data-page="advice"]:not([data-empty]) { grid-template: "bar bar" auto "say say" auto "shelf acts" auto "shelf why" minmax(0, 1fr) / minmax(0, 1fr) minmax(260px, 380px); }
+  .gg-tab .gg-panel[data-page="geometry"]:not([data-empty]) { grid-template: "bar bar bar" auto "nav stage say" auto "nav stage acts" auto "nav stage why" minmax(0, 1fr) "nav stage side" auto
+    / 112px minmax(0, 1fr) minmax(220px, 300px); }
+  .gg-tab .gg-bar { grid-area: bar; }
+  .gg-tab .gg-panel[data-page="geometry"] .gg-said { flex: 1 1 0; min-width: 80px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+  .gg-tab .gg-verdict { grid-area: say; }
+  .gg-tab .gg-panel .gg-headline { white-space: normal; font-size: 14px; }
+  .gg-tab .gg-panel[data-page="advice"] .gg-headline { font-size: 22px; }
+  .gg-tab .gg-panel .gg-acts { grid-area: acts; display: flex; align-content: start; }
+  .gg-tab .gg-panel .gg-explain { grid-area: why; display: block; overflow: auto; }
+  .gg-tab .gg-advice { grid-area: shelf; min-height: 180px; }
+  .gg-tab .gg-pair { justify-content: flex-start; }
+  .gg-tab .gg-head { grid-area: nav; flex-direction: column; min-height: 0; overflow: auto; }
+  .gg-tab .gg-tabs { flex-flow: column; flex: none; }
+  .gg-tab .gg-panel .gg-tabs button { flex: none; text-align: left; padding: 2px 8px; font-size: inherit; }
+  .gg-tab .gg-panel .gg-second { margin-top: auto; width: 100%; }
+  .gg-tab .gg-stage { grid-area: stage; min-height: 180px; }
+  .gg-tab .gg-figures { min-height: 120px; }
+  .gg-tab .gg-side { grid-area: side; align-self: end; }
+  .gg-tab .gg-panel .gg-asks { display: block; }
+  .gg-tab .gg-panel .gg-files { flex-wrap: wrap; }
 }
+.gg-bar .gg-pages { margin: 0; }
 .gg-bar { display: flex; flex-wrap: wrap; align-items: center; gap: 4px 8px; flex: none; }
 .gg-switch { display: flex; align-items: center; gap: 6px; cursor: pointer; font-weight: 600; }
 .gg-switch input { appearance: none; position: relative; width: 30px; height: 16px; margin: 0; border-radius: 8px; cursor: pointer;
@@ -95,20 +143,13 @@ export const STYLE = `
 .gg-runs { flex: 1 1 160px; min-width: 0; max-width: 420px; }
 .gg-said { flex: 1 1 auto; margin: 0; opacity: .85; }
 .gg-said:empty { display: none; }
-.gg-tries { flex: 1 1 100%; display: flex; flex-direction: column; gap: 6px; padding: 6px; border-radius: 4px; background: var(--gg-soft); min-width: 0; }
-.gg-cards { display: flex; gap: 6px; overflow-x: auto; }
-.gg-panel .gg-card { flex: 1 1 0; min-width: 92px; max-width: 240px; margin: 0; padding: 4px; display: flex; flex-direction: column; gap: 4px;
-  align-items: center; border: 2px solid transparent; border-radius: 6px; background: var(--gg-paper); box-sizing: border-box; }
+.gg-tries { flex: 1 1 0; display: flex; flex-direction: column; gap: 6px; min-width: 0; min-height: 0; }
 .gg-panel button.gg-card[aria-pressed="true"] { border-color: var(--gg-fine); }
-.gg-shots { display: grid; grid-template-columns: repeat(auto-fit, minmax(40px, 1fr)); gap: 2px; width: 100%; min-height: 88px; }
-.gg-panel .gg-shots :is(img, canvas) { position: static; width: 100%; height: auto; max-height: 150px; object-fit: contain; image-rendering: auto; }
-.gg-card[data-state="waiting"] .gg-shots { background: var(--gg-soft); border-radius: 4px; }
 .gg-card[data-state="failed"] { opacity: .5; }
-.gg-name { font-variant-numeric: tabular-nums; }
 .gg-tries .gg-row { flex-wrap: wrap; }
 .gg-tried { flex: 1 1 200px; margin: 0; }
 .gg-panel .gg-take { background: var(--gg-accent); color: var(--gg-paper); font-weight: 600; }
-.gg-panel[data-empty] > :not(style, .gg-bar) { display: none; }
+.gg-panel[data-empty] > :not(style, .gg-bar), .gg-panel[data-empty] .gg-pages { display: none; }
 .gg-panel[data-empty] .gg-bar { flex-direction: column; align-items: flex-start; gap: 10px; padding: 6px; }
 .gg-panel[data-empty] .gg-said { max-width: 64ch; font-size: 14px; line-height: 1.5; flex: none; }
 `;

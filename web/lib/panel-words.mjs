@@ -16,10 +16,11 @@ export function status(state, t) {
   if (trouble) return [t(trouble.key, trouble)];
   if (!run) return [t("empty")];
   const about = run.fault ? [t(run.fault, faultAt(run))] : [];
+  if (!run.steps?.length && run.report) return about; // they come with the record
   if (!run.steps?.length) return [...about, run.n && run.live ? t("running", { i: 0, n: run.n }) : t("nothing")];
   const step = stepOf(run, i);
   if (!step) return [...about, t("hole", { i: nth(i) })];
-  const going = run.live && !run.fault ? t("running", { i: nth(run.steps.at(-1).i), n: run.n }) : null;
+  const going = run.live && !run.fault && !run.report ? t("running", { i: nth(run.steps.at(-1).i), n: run.n }) : null;
   return [...about, going, ...missing(state, step, t), note].filter(Boolean);
 }
 

@@ -2,9 +2,10 @@
 /** The inspector's panel: one element, one run, one state. The editor is passed in; nothing runs while nothing changes. */
 import { defaultSample, defaultStep, stepOf } from "./gram.mjs";
 import { pngWithSources, svgWithSources } from "./panel-files.mjs";
-import { scaleSource, writeScale } from "./panel-graph.mjs";
+import { pathOf, scaleSource, writeScale } from "./panel-graph.mjs";
 import { keys, wheel } from "./panel-input.mjs";
-import { download, element, fillReasons, fillTable, markRows, parts, put } from "./panel-parts.mjs";
+import { AdviceView } from "./advice-parts.mjs";
+import { download, element, fillLists, fillTable, markRows, PAGES, parts, put } from "./panel-parts.mjs";
 import { nearestSheet, rowOf } from "./panel-pictures.mjs";
 import { addressOf, blame, csv, partOf, partsOf, samplesOf, table, withSteps } from "./panel-record.mjs";
 import { drawView, View } from "./panel-view.mjs";
@@ -37,10 +38,14 @@ export class Panel {
   follow = true;
   note = "";
   view = "plane";
+  page = "geometry"; // where the figure has the room
+  width = 0;
   /** @type {?string} */ second = null;
   room = 0;
   theme = DARK;
   open = false;
+  deep = false;
+  info = false;
   /** @type {?{key: string, v?: number}} */ trouble = null;
   /** @type {any} */ shown = null;
   /** @type {?string} */ finished = null;
@@ -58,10 +63,12 @@ export class Panel {
     this.node = node;
     this.editor = editor;
     this.hosts = hosts;
+    this.page = this.firstPage();
     this.restoreChoices();
     this.t = speaker(editor.locale());
     this.parts = parts(TABS, this.t);
     this.content = this.parts.content;
+    this.advice = new AdviceView(this);
     const { main, beside, track } = this.parts;
     this.views = { main: new View(main, this), beside: new View(beside, this), track: new View(track, this) };
     this.host = element("div", { class: "gg-host widget-expands" }, this.content); // the second for the older Nodes 2.0
@@ -70,9 +77,12 @@ export class Panel {
   }
 
   listen() {
-    const { tabs, strip, second, scrub, play, part, sample, scale, use, why, apply, numbers, csv: copy, svg, png, table: rows } = this.parts;
+    const { tabs, strip, second, scrub, play, part, sample, scale, use, apply, numbers, csv: copy, svg, png, table: rows } = this.parts;
+    const { pages, pageStrip, why, how, info } = this.parts;
     tabs.forEach((tab) => tab.addEventListener("click", () => this.choose(tab.dataset.view)));
-    strip.addEventListener("keydown", (event) => this.turnTab(event));
+    strip.addEventListener("keydown", (event) => turnTab(event, tabs));
+    pages.forEach((page) => page.addEventListener("click", () => this.choosePage(page.dataset.page)));
+    pageStrip.addEventListener("keydown", (event) => turnTab(event, pages));
     second.addEventListener("change", () => this.chooseSecond(second.value));
     scrub.addEventListener("input", () => this.goTo(Number(scrub.value)));
     play.addEventListener("click", () => this.playOrPause());
@@ -81,6 +91,8 @@ export class Panel {
     scale.addEventListener("input", () => this.set({ scale: Number(scale.value), note: "" }));
     use.addEventListener("click", () => this.useScale());
     why.addEventListener("click", () => this.set({ open: !this.open }));
+    how.addEventListener("click", () => this.set({ deep: !this.deep }));
+    info.addEventListener("click", () => this.set({ info: !this.info }));
     apply.addEventListener("click", () => this.applyVerdict());
     numbers.addEventListener("click", () => this.toggleTable());
     copy.addEventListener("click", () => this.copyNumbers());
@@ -99,16 +111,18 @@ export class Panel {
   /** The node has entered a graph. */
   start() {
     this.watcher ??= new ResizeObserver((entries) => this.measureViews(entries));
-    for (const box of [this.parts.figures, ...Object.values(this.views).map((view) => view.box)]) this.watcher.observe(box);
+    for (const box of [this.content, this.parts.figures, ...Object.values(this.views).map((view) => view.box)]) this.watcher.observe(box);
     this.palette ??= new MutationObserver(() => this.look());
     this.palette.observe(document.documentElement, { attributeFilter: ["style", "class"] }); // the editor's themes
+    this.editor.advice?.watchers.add(this);
     this.redraw();
   }
 
   measureViews(entries) {
     for (const { target, contentRect } of entries) {
       const size = { w: Math.round(contentRect.width), h: Math.round(contentRect.height) };
-      if (target === this.parts.figures) this.room = size.w;
+      if (target === this.content) this.width = size.w;
+      else if (target === this.parts.figures) this.room = size.w;
       else for (const view of Object.values(this.views)) if (view.box === target) view.size = size;
     }
     this.look();
@@ -138,7 +152,9 @@ export class Panel {
   }
 
   restoreChoices() {
-    const { gg_view: view, gg_second: second } = this.node.properties ?? {};
+    const { gg_view: view, gg_second: second, gg_page: page } = this.node.properties ?? {};
+    if (PAGES.includes(page)) this.page = page;
+    else if (TABS.includes(view)) this.page = "geometry"; // a node that was saved before there were pages
     if (TABS.includes(view)) this.view = view;
     if (second === "none" || TABS.includes(second)) this.second = second;
   }
@@ -146,6 +162,7 @@ export class Panel {
   /** The node has left its graph. The element stays: Nodes 2.0 may give it to the node that comes instead. */
   dispose() {
     this.pause();
+    this.editor.advice?.watchers.delete(this);
     this.watcher?.disconnect();
     this.palette?.disconnect();
     if (this.frame) cancelAnimationFrame(this.frame);
@@ -196,11 +213,12 @@ export class Panel {
     this.look();
   }
 
-  /** Another report on the same run; a new object, so that its reasons are written anew. */
+  /** A report on the run that is shown, which may come before its record; a new object, so that its reasons are written anew. */
   takeReport(report) {
     if (!this.whole) return;
     const whole = { ...this.whole, report };
     this.set({ whole, run: partOf(whole, this.part) });
+    if (this.watcher) this.tellVerdict(); // before the figures, which take longer
   }
 
   /** Where a reader begins: where the node that undo has replaced stood in this very run, else at what tells most. */
@@ -284,14 +302,33 @@ export class Panel {
     this.set({ view, note: "" });
   }
 
-  turnTab(event) {
-    const turn = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (!turn) return;
-    event.preventDefault();
-    event.stopPropagation();
-    const next = (TABS.indexOf(this.view) + turn + TABS.length) % TABS.length;
-    this.choose(TABS[next]);
-    this.parts.tabs[next].focus();
+  /** The page that is shown where nobody has chosen one. */
+  firstPage() {
+    return "geometry";
+  }
+
+  choosePage(page) {
+    this.node.properties ??= {};
+    this.node.properties.gg_page = page;
+    this.set({ page });
+  }
+
+  /** Whether something else stands where the pair of pictures would. */
+  get occupied() {
+    return false;
+  }
+
+  /** Whether the run can be queued at another scale. */
+  canTry() {
+    return Boolean(this.source()?.widget);
+  }
+
+  /** The run that is judged: {run, record} for `Advice`; null where it cannot be queued again. */
+  judged() {
+    const { whole, node } = this;
+    const job = this.editor.jobOf?.(node);
+    if (!whole || !job) return null;
+    return { run: { run: whole.run, prompt_id: job, node: null, shown: pathOf(this.editor.root(), node), list_index: 0, index: 0 }, record: whole };
   }
 
   /** Up and down go from row to row of the table, Enter shows the row's step. */
@@ -353,7 +390,7 @@ export class Panel {
   }
 
   draw() {
-    if (this.room < 20) return;
+    if (this.width < 20) return;
     const { main, beside } = this.parts;
     const { theme } = this;
     const partner = this.partner();
@@ -415,10 +452,8 @@ export class Panel {
     const known = Boolean(this.run?.steps?.length);
     const here = facts(this.run, this.at, this.sample, this.t);
     const aside = this.lit !== null && this.lit !== this.at;
-    for (const tab of tabs) {
-      const chosen = tab.dataset.view === this.view;
-      put(tab, { "aria-selected": chosen, tabindex: chosen ? 0 : -1 });
-    }
+    markTabs(tabs, (tab) => tab.dataset.view === this.view);
+    this.showPage();
     put(second, { hidden: this.room < WIDE, value: partner ?? "none" });
     put(beside.box, { hidden: !partner });
     put(place, { textContent: aside ? facts(this.run, this.lit, this.sample, this.t) : here, "data-lit": aside ? "" : null });
@@ -436,9 +471,26 @@ export class Panel {
     this.obstacle = null;
     if (!what.hidden) this.scaleControls();
     const state = { run: this.run, step: this.at, sample: this.sample, view: this.view, trouble: this.trouble };
-    const lines = [...status({ ...state, note: this.obstacle ?? this.note }, this.t), ...this.pictureWords()];
+    const now = status({ ...state, note: this.obstacle ?? this.note }, this.t);
+    const lines = [...now, ...this.pictureWords()];
+    put(words, { "data-quiet": now.length ? null : "" });
     this.say(words, joined(lines));
+    put(this.parts.note, { textContent: this.page === "advice" ? joined(now) : "" });
     return lines;
+  }
+
+  /** One page of the two: what belongs to the other is not there, not even for the keyboard. */
+  showPage() {
+    const { pages, head, stage, side, advice, asks, says, info } = this.parts;
+    const geometry = this.page === "geometry";
+    markTabs(pages, (page) => page.dataset.page === this.page);
+    put(this.content, { "data-page": this.page });
+    for (const part of [head, stage, side]) put(part, { hidden: !geometry });
+    put(advice, { hidden: geometry });
+    put(asks, { textContent: this.t(`${this.view}Asks`) });
+    put(info, { "aria-pressed": String(this.info) });
+    put(says, { hidden: !this.info, textContent: viewOf(this.view).says });
+    put(this.content, { "data-info": this.info ? "" : null });
   }
 
   /** Words for the eye at once; readers aloud get them at most once a second, through aria-live on a settled text. */
@@ -514,18 +566,30 @@ export class Panel {
 
   /** The verdict on the run that is shown: a line with a colour, its reasons, and the scale that it suggests. */
   tellVerdict() {
-    const { verdict: place, sign, headline, why, apply, reasons } = this.parts;
-    const ended = this.run && !this.run.live && !this.trouble;
-    const found = ended ? verdictOf(this.whole, this.editor.locale()) : null;
+    const { verdict: place, aloud, sign, headline, apply, explain } = this.parts;
+    const found = this.run && !this.trouble ? verdictOf(this.whole, this.editor.locale()) : null; // it may come before the record
     put(place, { hidden: !found, "data-colour": found?.colour ?? null });
-    if (!found) return;
+    put(explain, { hidden: !found });
+    put(aloud, { textContent: found?.headline ?? "" });
+    if (this.page === "advice") this.advice.draw(found && this.judged());
+    if (!found) return put(apply, { hidden: true });
     put(sign, { textContent: found.sign });
-    put(headline, { textContent: found.headline });
-    put(why, { "aria-expanded": String(Boolean(this.open)) });
-    put(reasons, { hidden: !this.open });
-    if (this.reasoned !== this.whole) fillReasons(reasons, found);
-    this.reasoned = this.whole;
+    put(headline, { textContent: found.headline, title: found.headline });
+    this.explain(found);
     this.offerScale(apply, found.suggested);
+  }
+
+  /** Why, in three sentences; below them how that is known. */
+  explain({ why: lines, reasons: odds, findings }) {
+    const { why, reasons, how, evidence } = this.parts;
+    put(why, { "aria-expanded": String(this.open) });
+    put(how, { "aria-expanded": String(this.deep), hidden: !this.open });
+    put(reasons, { hidden: !this.open });
+    put(evidence, { hidden: !this.open || !this.deep });
+    if (this.reasoned === this.whole) return;
+    this.reasoned = this.whole;
+    fillLists(reasons, lines);
+    fillLists(evidence, odds.filter((line) => !lines.includes(line)), findings);
   }
 
   /** The button that writes the suggested scale, where there is one and a node that takes it. */
@@ -592,6 +656,25 @@ export class Panel {
     const bytes = pngWithSources(new Uint8Array(await blob.arrayBuffer()), await this.sources());
     download(new Blob([bytes], { type: "image/png" }), this.fileName("png"));
   }
+}
+
+/** Say which of some tabs is chosen; the Tab key reaches it alone. */
+function markTabs(tabs, isChosen) {
+  for (const tab of tabs) {
+    const chosen = isChosen(tab);
+    put(tab, { "aria-selected": chosen, tabindex: chosen ? 0 : -1 });
+  }
+}
+
+/** Arrows go from tab to tab, and choose. */
+function turnTab(event, tabs) {
+  const turn = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+  if (!turn) return;
+  event.preventDefault();
+  event.stopPropagation();
+  const next = tabs[(tabs.findIndex(({ ariaSelected }) => ariaSelected === "true") + turn + tabs.length) % tabs.length];
+  next.click();
+  next.focus();
 }
 
 /** Why a record cannot be shown, null where it can. */

@@ -15,9 +15,10 @@ export class Place {
     this.panel.host.classList.add("gg-tab");
     this.parts = tabParts(this.panel.t);
     this.panel.content.querySelector("style").after(this.parts.bar);
+    this.parts.bar.prepend(this.panel.parts.pageStrip);
     this.tries = new TriesView(tab, this.panel);
-    this.parts.keep.before(this.tries.find, this.tries.half);
-    this.parts.bar.append(this.tries.box);
+    this.panel.parts.apply.after(this.tries.half, this.tries.find);
+    this.panel.parts.advice.append(this.tries.box);
     this.parts.toggle.addEventListener("change", () => tab.record(this.parts.toggle.checked));
     this.parts.runs.addEventListener("change", () => tab.choose(this.parts.runs.value));
     this.parts.keep.addEventListener("click", () => tab.editor.keep(nodeAt(tab.root, tab.choice().node)));
@@ -37,6 +38,7 @@ export class Place {
     put(parts.said, { textContent: [...said, ...missed, ...wordsOf(record)].join(" ") });
     put(panel.content, { "data-empty": chosen ? null : "" });
     this.tries.draw(chosen);
+    panel.redraw();
     if (chosen) this.show(chosen);
   }
 
@@ -63,6 +65,20 @@ export class Place {
   }
 }
 
+const WANTED = { advice: 350, geometry: 396 }; // pixels: there a figure of 300, with the slider below it and the bar above
+const MOST = 0.88; // of what the graph and the panel share
+
+/** Where the editor opens its bottom panel so low that a page cannot be read, raise it. */
+function makeRoom(box, wanted) {
+  const panel = box.closest(".p-splitterpanel.bottom-panel");
+  const graph = [...(panel?.parentElement?.children ?? [])].find((one) => one.matches(".p-splitterpanel") && one !== panel);
+  const whole = panel?.parentElement.clientHeight;
+  if (!graph || !whole || !box.clientHeight || box.clientHeight >= wanted) return;
+  const share = 100 * Math.min(MOST, (panel.clientHeight + wanted - box.clientHeight) / whole);
+  panel.style.flexBasis = `calc(${share}% - 4px)`;
+  graph.style.flexBasis = `calc(${100 - share}% - 4px)`;
+}
+
 /** Why a run broke off, and what the recording has to say of itself. */
 export function wordsOf(record) {
   const ended = record?.ended?.endsWith(": interrupted") ? "" : record?.ended;
@@ -73,9 +89,36 @@ export function wordsOf(record) {
 }
 
 class TabPanel extends Panel {
+  raised = new Set();
+
   constructor(tab) {
     super(tab.view, tab.editor, new Map());
     this.tab = tab;
+  }
+
+  firstPage() {
+    return "advice";
+  }
+
+  choosePage(page) {
+    super.choosePage(page);
+    this.makeRoom();
+  }
+
+  /** Once for each page: after that whoever drags the panel has the last word. */
+  makeRoom() {
+    if (!this.raised.has(this.page)) makeRoom(this.host, WANTED[this.page]);
+    this.raised.add(this.page);
+  }
+
+  /** Runs at other scales take the place of the pair. */
+  get occupied() {
+    return Boolean(this.tab.opened);
+  }
+
+  judged() {
+    const chosen = this.tab.choice();
+    return chosen && !chosen.chain && this.whole ? { run: chosen, record: this.whole } : null;
   }
 
   /** Another run comes. */

@@ -53,6 +53,7 @@ export class Tab {
     box.style.height = "100%"; // the editor's box is as high as what is in it
     box.replaceChildren(place.panel.host);
     place.panel.start();
+    requestAnimationFrame(() => place.panel.makeRoom()); // the editor lays it out first
     this.refresh();
   }
 
@@ -149,6 +150,16 @@ export class Tab {
     this.lost = false;
     this.draw();
     for (const place of this.places.values()) place.step(message);
+  }
+
+  /** The report on a run that has just ended comes before its record: a summary, as `endRun` takes it, with "report". */
+  takeVerdict(summary) {
+    const { run, report, steps, ...where } = summary;
+    if (!isOf(this.root, summary)) return;
+    if (!this.coming.has(run)) this.step({ run, ...where }); // too short a run for a live step
+    const live = this.coming.get(run)?.live;
+    if (live && !live.n) live.n = steps;
+    for (const place of this.places.values()) if (place.shown === run) place.panel.takeReport(report);
   }
 
   /** A run has ended: {run, node, ...} as the server lists it. */

@@ -3,10 +3,8 @@
 import { rangeOf } from "./find-range.mjs";
 import { scaleSource, nodeAt, writeScale } from "./panel-graph.mjs";
 import { download, element, put } from "./panel-parts.mjs";
-import { addressOf } from "./panel-record.mjs";
+import { fillShots, shotsOf } from "./shots.mjs";
 import { number } from "./words.mjs";
-
-const ROWS = 4; // samples of a sheet
 
 export class TriesView {
   /** tab: owns the tries. panel: speaks, and says which theme it is. */
@@ -28,10 +26,10 @@ export class TriesView {
     this.save = button("save", () => download(new Blob([`${JSON.stringify(tab.stored, null, 1)}\n`], { type: "application/json" }), "picks.json"));
     this.take = button("take", () => this.apply());
     this.close = button("close", () => tab.closeTries());
-    this.cards = element("div", { class: "gg-cards", role: "group", "aria-label": t("find") });
+    this.cards = element("div", { class: "gg-shelf gg-cards", role: "group", "aria-label": t("find") });
     this.words = element("p", { class: "gg-tried", role: "status" });
     const row = element("div", { class: "gg-row" }, this.words, this.take, this.ask, this.again, this.forget, this.save, this.close);
-    this.box = element("div", { class: "gg-tries", hidden: true }, this.cards, row);
+    this.box = element("div", { class: "gg-tries", hidden: true }, row, this.cards);
     this.drawn = [];
   }
 
@@ -81,35 +79,20 @@ export class TriesView {
     if (this.drawn.length !== cards.length || cards.some((card, k) => card !== this.drawn[k]?.card)) {
       this.drawn = cards.map((card) => this.cardOf(card, kind));
       this.cards.replaceChildren(...this.drawn.map(({ box }) => box));
+      this.cards.style.setProperty("--gg-frames", String(cards.length));
     }
     for (const { card, box, name, shots } of this.drawn) {
       put(box, { "data-state": card.state, "aria-pressed": kind === "range" ? String(Boolean(card.good)) : null, disabled: kind === "range" && card.state !== "there" });
       put(name, { textContent: `${card.good || card.liked ? "\u2713 " : ""}cfg ${number(card.cfg)}` });
-      if (card.state === "there" && !shots.childElementCount) shots.replaceChildren(...this.picturesOf(card));
+      if (card.state === "there" && !shots.childElementCount) fillShots(shots, this.cards, shotsOf(this.tab.editor, card, `cfg ${card.cfg}`));
     }
   }
 
   cardOf(card, kind) {
     const [name, shots] = [element("span", { class: "gg-name" }), element("span", { class: "gg-shots" })];
-    const box = element(kind === "range" ? "button" : "figure", { class: "gg-card", ...(kind === "range" && { type: "button" }) }, shots, name);
+    const box = element(kind === "range" ? "button" : "figure", { class: "gg-frame gg-card", ...(kind === "range" && { type: "button" }) }, shots, name);
     if (kind === "range") box.addEventListener("click", () => this.tab.tries.judge(card));
     return { card, box, name, shots };
-  }
-
-  /** Pictures that the job made; where it makes none, the last prediction of the record. */
-  picturesOf({ shots, record, cfg }) {
-    const address = (file) => this.tab.editor.address(addressOf({ type: "output", subfolder: "", ...file }));
-    if (shots.length) return shots.map((file) => element("img", { src: address(file), alt: `cfg ${cfg}` }));
-    const { pictures } = record;
-    const [w, h] = pictures.size;
-    const sheet = new Image();
-    const made = pictures.samples.slice(0, ROWS).map((_, row) => {
-      const canvas = element("canvas", { width: w, height: h, role: "img", "aria-label": `cfg ${cfg}` });
-      sheet.addEventListener("load", () => canvas.getContext("2d").drawImage(sheet, -pictures.kinds.indexOf("guided") * w, -row * h));
-      return canvas;
-    });
-    sheet.src = address(pictures.steps.at(-1));
-    return made;
   }
 
   source() {

@@ -127,8 +127,13 @@ export class Tries {
   }
 }
 
+const TRY = "try-";
+
+/** Whether a job was queued to try a scale out: it says nothing of the graph. */
+export const isTry = (workflow) => String(workflow?.extra?.[FLAG]?.key ?? "").startsWith(TRY);
+
 /** The workflow under a key of its own: its runs are recorded, and the tab does not list them. */
 function apart(workflow) {
-  const key = `try-${[...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+  const key = `${TRY}${[...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
   return { ...workflow, extra: { ...workflow.extra, [FLAG]: { ...workflow.extra?.[FLAG], record: true, key } } };
 }

@@ -4,6 +4,7 @@ import { typeOf } from "./tab-runs.mjs";
 
 const MOST_SHOTS = 4; // pictures of one run
 const PICTURE = /\.(png|jpe?g|webp|gif)$/i;
+const ALONE = "gg-try"; // no node of the graph, which would show what is said there
 const SHOWS = ["SaveImage", "PreviewImage"]; // the host's own
 
 /** Pictures that a node of a job showed: files of the server. */
@@ -21,7 +22,7 @@ export function shownBy({ prompt, outputs }, sampler, root) {
   const id = showing.find(wire) ?? ids.find((one) => SHOWS.includes(prompt[one].class_type)) ?? showing[0] ?? ids.find(wire);
   if (id && wire(id)) return { id, node: { class_type: "PreviewImage", inputs: { images: wire(id) } } };
   if (id || ids.length === 1) return { id: id ?? ids[0], node: prompt[id ?? ids[0]] };
-  return { id: ids[1], node: { class_type: "PreviewAny", inputs: { source: [ids[0], 0] } } }; // so that the sampler runs
+  return { id: ALONE, node: { class_type: "PreviewAny", inputs: { source: [ids[0], 0] } } }; // so that the sampler runs
 }
 
 /** The Guidance Report that asks a judge about this sampler's run: {id, node}; null where none is wired. */

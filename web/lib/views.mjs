@@ -1,7 +1,8 @@
 // @ts-check
 /** Every view of the panel, in the order of its tabs. A new one is an entry here and a function that draws it.
  *
- * name: in the properties of saved nodes, and so for good; in names of files. en, zh: the word on the tab, and its tooltip.
+ * name: in the properties of saved nodes, and so for good; in names of files. en, zh: the word on the tab, its tooltip, and the question
+ * that it answers, by which the tabs are ordered.
  * figure(record, {w, h, theme, step, sample, gamma}) -> drawing commands. record: the header of a run with "steps", a
  * list of step records in which some may be missing; step, sample: numbers, left out for the ones that tell most;
  * gamma: another scale; mix: its picture (whatif.mjs). Pure: no DOM, no time, no chance. title: of the drawing as a file.
@@ -26,8 +27,34 @@ const withPictures = (record) => Boolean(record?.pictures?.steps?.length);
 /** @type {View[]} */
 export const VIEWS = [
   {
+    name: "effective", title: "Effective scale", figure: effective, available: withPair, partner: "plane", tells: ["M19", "M19a"],
+    en: ["Effective scale", "The scale that guidance acts like at each step, beside cfg.", "How strong was guidance?"], zh: ["有效强度", "每一步的引导相当于多大的 cfg。", "引导有多强？"],
+    says: "The scale at which plain guidance comes nearest to what each step did, beside cfg. What plain guidance cannot "
+        + "explain goes across the difference: below, its share of the squared push.",
+    marks: [
+      [dashed("delta", null, "diamond"), "effective scale; the band holds 80 % of the samples"],
+      [dashed("reach", [6, 4]), "cfg, as the widget says"],
+      [dashed("step", [5, 3], "circle"), "share of the push across the difference"],
+      CURSOR,
+    ],
+  },
+  {
+    name: "matters", title: "Where guidance matters", figure: matters, available: withPair, partner: "plane",
+    tells: ["M1", "M2"],
+    en: ["Which steps", "How far each step's guidance moves the result.", "At which steps did it push?"], zh: ["哪些步", "每一步的引导对结果的推动。", "哪些步在推动？"],
+    says: "How much of guidance's push falls on which step. The bars are measured; what is left of them in the finished "
+        + "picture is an estimate, and only a second run without a step's guidance shows what it did. The grey band holds "
+        + "80 %. \u03ba: how far the next state follows the guided prediction D.",
+    marks: [
+      [bar("delta", 0.45), "push: how far the step is moved beyond the prediction with the condition"],
+      [dashed("c", PENS.c.dash, "square"), "what is left of it at the end, an estimate"],
+      [bar("reach", 0.3), "steps that hold 80 % of the push"],
+      CURSOR,
+    ],
+  },
+  {
     name: "plane", title: "Step plane", figure: plane, available: withPair, partner: "matters", ofStep: true,
-    en: ["Plane", "One step to scale."], zh: ["平面", "按比例绘制的一步。"],
+    en: ["Plane", "One step to scale.", "What happened in one step?"], zh: ["平面", "按比例绘制的一步。", "一步中发生了什么？"],
     says: "One step, to scale. The further \u03b3\u03b4 leads away from x\u0302\u2080, the more guidance bends the "
         + "step: strength is its length over that of the way from x_t to x\u0302\u2080, and it grows towards the end of "
         + "every run. A lens enlarges what lies too close together; its factor stands above it.",
@@ -41,7 +68,7 @@ export const VIEWS = [
   {
     name: "whatif", title: "What if", figure: whatif, available: withPair, partner: "matters", ofStep: true, scales: true,
     lacking: (step) => (step.kappa == null && hasPair(step) ? "noKappa" : null),
-    en: ["What if", "The same step at another scale."], zh: ["假设", "同一步，换一个强度。"],
+    en: ["What if", "The same step at another scale.", "What would another cfg do?"], zh: ["假设", "同一步，换一个强度。", "换一个 cfg 会怎样？"],
     says: "The same step at another scale \u03b3\u2032: drag the slider. Only this step is exact; later steps would "
         + "start elsewhere. The curves give strength and length of the prediction for every \u03b3\u2032; "
         + "the picture is the prediction itself.",
@@ -52,42 +79,29 @@ export const VIEWS = [
     ],
   },
   {
+    name: "pictures", pictures: filmstrip, available: withPictures, partner: "heat",
+    en: ["Filmstrip", "The run as pictures.", "How did the picture come about?"], zh: ["胶片条", "以图片显示整个运行。", "图片是怎样形成的？"],
+    says: "The run as pictures, a column for a step: the noisy picture, predicted without and with the condition, "
+        + "guided, their difference on grey, and where it is large.",
+    marks: [],
+  },
+  {
+    name: "heat", pictures: heatMap, available: withPictures, partner: "pictures", ofStep: true,
+    en: ["Where", "Where the condition acts.", "Where in the picture does it act?"], zh: ["位置", "条件作用的位置。", "它作用在图片的哪里？"],
+    says: "One step large. Warm places are where the condition changes the prediction; grey in the difference means no change.",
+    marks: [],
+  },
+  {
     name: "direction", title: "Direction over the run", figure: direction, available: withPair, partner: "plane",
     tells: ["M2", "M13"],
-    en: ["Direction", "How the difference turns over the run."], zh: ["方向", "差异在整个运行中如何转向。"],
+    en: ["Direction", "How the difference turns over the run.", "Does it always push the same way?"], zh: ["方向", "差异在整个运行中如何转向。", "它始终朝同一方向推动吗？"],
     says: "How far the difference \u03b4 turns from one step to the next, in degrees, and its size. A turn of a "
         + "tiny \u03b4 means little.",
     marks: [[dashed("delta", null, "diamond"), "turn to the next step"], [bar("delta", 0.45), "size of \u03b4, rms"], CURSOR],
   },
   {
-    name: "matters", title: "Where guidance matters", figure: matters, available: withPair, partner: "plane",
-    tells: ["M1", "M2"],
-    en: ["Which steps", "How far each step's guidance moves the result."], zh: ["哪些步", "每一步的引导对结果的推动。"],
-    says: "How much of guidance's push falls on which step. The bars are measured; what is left of them in the finished "
-        + "picture is an estimate, and only a second run without a step's guidance shows what it did. The grey band holds "
-        + "80 %. \u03ba: how far the next state follows the guided prediction D.",
-    marks: [
-      [bar("delta", 0.45), "push: how far the step is moved beyond the prediction with the condition"],
-      [dashed("c", PENS.c.dash, "square"), "what is left of it at the end, an estimate"],
-      [bar("reach", 0.3), "steps that hold 80 % of the push"],
-      CURSOR,
-    ],
-  },
-  {
-    name: "effective", title: "Effective scale", figure: effective, available: withPair, partner: "plane", tells: ["M19", "M19a"],
-    en: ["Effective scale", "The scale that guidance acts like at each step, beside cfg."], zh: ["有效强度", "每一步的引导相当于多大的 cfg。"],
-    says: "The scale at which plain guidance comes nearest to what each step did, beside cfg. What plain guidance cannot "
-        + "explain goes across the difference: below, its share of the squared push.",
-    marks: [
-      [dashed("delta", null, "diamond"), "effective scale; the band holds 80 % of the samples"],
-      [dashed("reach", [6, 4]), "cfg, as the widget says"],
-      [dashed("step", [5, 3], "circle"), "share of the push across the difference"],
-      CURSOR,
-    ],
-  },
-  {
     name: "lengths", title: "Step and noise", figure: lengths, available: always, partner: "plane", tells: ["M7", "M8"],
-    en: ["Lengths", "Step against noise."], zh: ["长度", "步长与噪声对比。"],
+    en: ["Lengths", "Step against noise.", "How much of a step is noise?"], zh: ["长度", "步长与噪声对比。", "一步中有多少是噪声？"],
     says: "How long each step is, against the noise that the sampler adds and the part that guidance pushes.",
     marks: [
       [dashed("step", null, "disc"), "step"],
@@ -96,22 +110,8 @@ export const VIEWS = [
       CURSOR,
     ],
   },
-  {
-    name: "pictures", pictures: filmstrip, available: withPictures, partner: "heat",
-    en: ["Filmstrip", "The run as pictures."], zh: ["胶片条", "以图片显示整个运行。"],
-    says: "The run as pictures, a column for a step: the noisy picture, predicted without and with the condition, "
-        + "guided, their difference on grey, and where it is large.",
-    marks: [],
-  },
-  {
-    name: "heat", pictures: heatMap, available: withPictures, partner: "pictures", ofStep: true,
-    en: ["Where", "Where the condition acts."], zh: ["位置", "条件作用的位置。"],
-    says: "One step large. Warm places are where the condition changes the prediction; grey in the difference means no change.",
-    marks: [],
-  },
 ]; // the end of the tabs
 
-/** The view of a name, undefined for none. */
 /** The view of a name; undefined of no view's.
  * @returns {View}
  */
@@ -119,6 +119,6 @@ export const viewOf = (name) => /** @type {View} */ (VIEWS.find((view) => view.n
 
 const wordsOf = (view, language) => view[language] ?? view.en;
 
-/** Words of all tabs and tooltips in a language: {plane: ..., planeTip: ...}. */
+/** Words of all tabs, tooltips and questions in a language: {plane: ..., planeTip: ..., planeAsks: ...}. */
 export const viewWords = (language) =>
-  Object.fromEntries(VIEWS.flatMap((view) => [[view.name, wordsOf(view, language)[0]], [`${view.name}Tip`, wordsOf(view, language)[1]]]));
+  Object.fromEntries(VIEWS.flatMap((view) => ["", "Tip", "Asks"].map((kind, k) => [`${view.name}${kind}`, wordsOf(view, language)[k]])));

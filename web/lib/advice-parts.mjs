@@ -1,0 +1,66 @@
+// @ts-check
+/** The pair of pictures on the page Advice: the run as it is, and the same noise at the advised scale. */
+import { element, put } from "./panel-parts.mjs";
+import { fillShots, shotsOf } from "./shots.mjs";
+import { scaleToSee } from "./verdict.mjs";
+import { number } from "./words.mjs";
+
+export class AdviceView {
+  /** panel: says which run is judged, in which language, and has the place for the pair. */
+  constructor(panel) {
+    this.panel = panel;
+    const { t } = panel;
+    this.own = frame();
+    this.other = frame();
+    this.see = element("button", { type: "button", class: "gg-see", title: t("seeTip") });
+    this.see.addEventListener("click", () => panel.editor.advice.see(this.about, this.value));
+    this.state = element("span", { class: "gg-waiting", role: "status" });
+    this.other.box.append(this.see, this.state);
+    this.pair = element("div", { class: "gg-shelf gg-pair", style: "--gg-frames: 2" }, this.own.box, this.other.box);
+    panel.parts.advice.append(this.pair);
+  }
+
+  /** about: as `Advice` takes it; null where nothing is judged. */
+  draw(about) {
+    const { panel, own, other } = this;
+    const { editor, t } = panel;
+    const { advice } = editor;
+    put(this.pair, { hidden: !about || !advice || panel.occupied });
+    if (this.pair.hidden) return;
+    this.about = about;
+    const { record, run } = about;
+    const pair = advice.pairOf(run.run);
+    const advised = panel.canTry() ? scaleToSee(record.report) : null;
+    this.value = advised ?? pair?.value ?? null;
+    const scale = record.report?.cfg ?? record.cfg;
+    this.fill(own, { shots: advice.picturesOf(about), record }, Number.isFinite(scale) ? t("asItIs", { cfg: number(scale) }) : "");
+    put(other.box, { hidden: this.value === null });
+    if (this.value === null) return;
+    const card = pair && pair.value === this.value ? pair.cards.find((one) => one.cfg === pair.value) : null;
+    this.fill(other, card?.state === "there" ? card : null, t("asAdvised", { cfg: number(this.value) }));
+    put(this.see, { hidden: Boolean(card && card.state !== "failed"), textContent: t("see", { value: number(this.value) }) });
+    put(this.state, { textContent: stateOf(pair, card, t) });
+  }
+
+  /** found: {shots, record}, null for nothing yet; pictures are made anew only where they are others. */
+  fill({ name, shots }, found, words) {
+    put(name, { textContent: words });
+    const key = JSON.stringify([found?.shots?.map(({ filename }) => filename) ?? null, found?.record?.pictures?.steps?.at(-1)?.filename ?? null]);
+    if (shots.dataset.key === key) return;
+    shots.dataset.key = key;
+    fillShots(shots, this.pair, found ? shotsOf(this.panel.editor, found, words) : []);
+  }
+}
+
+function frame() {
+  const [name, shots] = [element("figcaption", { class: "gg-name" }), element("div", { class: "gg-shots" })];
+  return { box: element("figure", { class: "gg-frame" }, shots, name), name, shots };
+}
+
+/** What stands in the empty frame. */
+function stateOf(pair, card, t) {
+  const { trouble } = pair ?? {};
+  if (trouble) return t(trouble.key, { node: trouble.node ? `${trouble.node.title ?? trouble.node.type} (${trouble.node.id})` : "" });
+  if (pair && !card) return t("seeing");
+  return { waiting: t("seeing"), failed: t("unseen") }[card?.state] ?? "";
+}

@@ -1,0 +1,101 @@
+// @ts-check
+/** A run beside itself at the advised scale: what was queued for that, and the pictures of both. No DOM.
+ *
+ * Both are kept with the run as long as the page of the editor lives.
+ */
+import { Tries } from "./tries.mjs";
+import { picturesOf, shownBy } from "./try-prompt.mjs";
+
+const MOST_RUNS = 50; // whose pictures are kept
+const MOST_NODES = 32; // between an inspector and its sampler
+const LATE = 600; // milliseconds after which the server knows a job that has ended
+const TOWARDS_THE_SAMPLER = ["trace", "latent", "samples"]; // inputs
+
+/** The same noise at one other scale, beside the run itself. */
+export class TryAdvice extends Tries {
+  kind = "advice";
+
+  constructor(editor, about, value, changed) {
+    super(editor, about, (own) => [own, value], changed);
+    this.value = value;
+  }
+}
+
+/** Id of the node in a prompt that sampled what another one shows. */
+export function samplerOf(prompt, shown) {
+  let id = String(shown);
+  for (let hops = 0; hops < MOST_NODES; hops += 1) {
+    const wire = TOWARDS_THE_SAMPLER.map((name) => prompt[id]?.inputs?.[name]).find(Array.isArray);
+    if (!wire) return id;
+    id = String(wire[0]);
+  }
+  return id;
+}
+
+export class Advice {
+  pairs = new Map(); // id of a run -> TryAdvice
+  pictures = new Map(); // id of a run -> files of the server
+  watchers = new Set(); // panels
+  asked = new Map(); // id of a run -> how many jobs had ended then
+  ended = 0;
+
+  /** editor: what may be asked of it (see inspector.js). */
+  constructor(editor) {
+    this.editor = editor;
+  }
+
+  changed() {
+    for (const panel of this.watchers) panel.redraw();
+  }
+
+  /** A job has ended: its pictures are there, or will be in a moment. */
+  endJob() {
+    this.ended += 1;
+    this.changed();
+    setTimeout(() => {
+      this.ended += 1;
+      this.changed();
+    }, LATE);
+  }
+
+  /** Queue a run at another scale. about: {run, record}, as `Tries` takes them; run.shown: the node that shows it, where
+   * nobody said yet which one sampled. */
+  async see({ run, record }, value) {
+    const { editor, pairs } = this;
+    pairs.get(run.run)?.stop();
+    const node = run.node ?? samplerOf((await editor.job(run.prompt_id))?.prompt ?? (await editor.sources()).output, run.shown);
+    const pair = new TryAdvice(editor, { run: { ...run, node }, record }, value, () => this.changed());
+    pairs.set(run.run, pair);
+    trim(pairs);
+    this.changed();
+    return pair.begin();
+  }
+
+  pairOf(run) {
+    return this.pairs.get(run) ?? null;
+  }
+
+  /** Pictures that the job of a run made; null as long as nobody knows. */
+  picturesOf({ run }) {
+    if (!this.pictures.has(run.run)) this.ask(run);
+    return this.pictures.get(run.run) ?? null;
+  }
+
+  /** Once for every job that ends. */
+  async ask(run) {
+    if (this.asked.get(run.run) === this.ended) return;
+    this.asked.set(run.run, this.ended);
+    trim(this.asked);
+    const job = await this.editor.job(run.prompt_id);
+    const node = job && (run.node ?? samplerOf(job.prompt, run.shown));
+    if (!job?.prompt[node]) return;
+    this.pictures.set(run.run, picturesOf(job.outputs, shownBy(job, node, this.editor.root()).id));
+    trim(this.pictures);
+    this.changed();
+  }
+}
+
+/** The oldest go first. */
+function trim(kept) {
+  while (kept.size > MOST_RUNS) kept.delete(kept.keys().next().value);
+}
