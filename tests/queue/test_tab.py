@@ -226,8 +226,10 @@ LAID_OUT = f"""() => {{ const panel = document.querySelector('{TAB}').getBoundin
     const box = name => document.querySelector(`{TAB} ${{name}}`).getBoundingClientRect();
     const inside = one => one.top >= panel.top - 1 && one.bottom <= panel.bottom + 1 && one.bottom <= innerHeight;
     const apart = (a, b) => a.right <= b.left + 1 || b.right <= a.left + 1;
-    const [figure, slider, reasons] = ['.gg-figure', 'input[aria-label=Step]', '.gg-reasons'].map(box);
-    return [figure.height, inside(figure) && inside(slider) && inside(box('.gg-steps output')), apart(figure, reasons)]; }}"""
+    const parts = ['.gg-figure', 'input[aria-label=Step]', '.gg-steps output', '.gg-reasons'];
+    const [figure, slider, count, reasons] = parts.map(box);
+    return [figure.height, [figure, slider, count].every(inside), apart(figure, reasons)]; }}"""
+SHOTS = f"count => document.querySelectorAll('{TAB} .gg-pair .gg-shots > *').length === count"
 
 
 def test_in_a_small_window_the_figure_has_the_room_and_the_reasons_stand_beside_it(page):
@@ -250,11 +252,8 @@ def test_the_advised_setting_is_seen_beside_the_run_on_one_click_and_stays_with_
     begin(page, sampled(cfg=13.0, steps=20))
     queue(page)
     shows_run_of(page, 20)
-    pair = page.locator(f"{TAB} .gg-pair .gg-shots > *")
     page.locator(f"{TAB} .gg-see").click()
-    page.wait_for_function(
-        f"() => document.querySelectorAll('{TAB} .gg-pair .gg-shots > *').length === 4", timeout=30000
-    )
+    page.wait_for_function(SHOTS, arg=4, timeout=30000)
     names = page.locator(f"{TAB} .gg-pair .gg-name")
     assert names.all_inner_texts() == ["As it is: cfg 13", "cfg 2.7, same noise"]
     assert page.locator(f"{TAB} .gg-see").is_hidden()
@@ -263,8 +262,7 @@ def test_the_advised_setting_is_seen_beside_the_run_on_one_click_and_stays_with_
     queue(page)
     shows_run_of(page, 18)
     page.wait_for_function(f"() => document.querySelector('{TAB} .gg-verdict').dataset.colour === 'fine'")
-    page.wait_for_function(f"() => document.querySelectorAll('{TAB} .gg-pair .gg-shots > *').length === 2")
-    assert pair.count() == 2, "nothing is advised"
+    page.wait_for_function(SHOTS, arg=2)  # nothing is advised
 
 
 def test_samplers_in_series_are_stages_and_shown_as_one_run_too(page):
