@@ -72,7 +72,7 @@ def test_play_runs_to_the_end_and_stops(page):
 def test_a_scale_tried_out_lands_in_the_sampler(page):
     choose(page, "whatif")
     page.locator(".gg-panel input[aria-label^='What-if']").fill("6.5")
-    page.wait_for_function("() => document.querySelector('.gg-use').textContent === 'Use \u03b3 6.5'")
+    page.wait_for_function("() => document.querySelector('.gg-use').textContent === 'Use scale 6.5'")
     assert page.evaluate(CFG) == 3.0
     page.locator(".gg-use").click()
     assert page.evaluate(CFG) == 6.5
@@ -227,7 +227,7 @@ def test_another_workflows_messages_are_ignored(page):
 def test_without_uncond_the_panel_says_why(page):
     reseed(page, cfg=1.0)
     queue(page)
-    says(page, "uncond was not evaluated: \u03b3 = 1")
+    says(page, "only the prediction with the prompt was made: cfg is 1")
 
 
 def test_a_muted_inspector_says_that_it_shows_an_earlier_run(page):
@@ -258,7 +258,7 @@ def test_each_part_of_a_run_can_be_seen_while_it_goes_on(page):
     says(page, "step [0-9]+ of 2000 . live")
     part = page.locator(".gg-panel select[aria-label^='Part of']")
     gamma = "words => document.querySelector('.gg-facts').textContent.includes(words)"
-    for name, scale in (("audio", "\u03b3 5 "), ("video", "\u03b3 5.25 ")):
+    for name, scale in (("audio", "scale 5 "), ("video", "scale 5.25 ")):
         part.select_option(name)
         page.wait_for_function(gamma, arg=scale)
     page.evaluate("() => app.api.dispatchEvent(new CustomEvent('execution_interrupted', {detail: {}}))")

@@ -54,9 +54,9 @@ test("words say where the panel stands and what is missing", () => {
   assert.match(said({ ...run, fault: "leftOut" }), /not part of the last run/);
   assert.match(said({ ...run, live: false, steps: [] }), /took no step/);
   const alone = { ...run, steps: [step(0, { stage: "cond_only", gamma: 1, samples: [{ K: K.map(() => null) }] })] };
-  assert.match(said(alone), /uncond was not evaluated: \u03b3 = 1/);
-  assert.match(said({ ...run, steps: [step(0, { kappa: null })] }, { view: "whatif" }), /is not known at this step/);
-  assert.match(said({ ...run, steps: [step(0, { samples: [{ K: K.map(() => null) }] })] }), /not finite/);
+  assert.match(said(alone), /only the prediction with the prompt was made: cfg is 1/);
+  assert.match(said({ ...run, steps: [step(0, { kappa: null })] }, { view: "whatif" }), /does not show how much of a prediction/);
+  assert.match(said({ ...run, steps: [step(0, { samples: [{ K: K.map(() => null) }] })] }), /broke down/);
   assert.match(said(run, { trouble: { key: "newer", v: 7 } }), /version 7/);
 });
 
@@ -232,10 +232,10 @@ test("a tick stands for every step, as high as the root of its difference", () =
 
 test("one line tells the numbers of a step", () => {
   const run = withSteps(null, { run: "r", steps: [step(0)] });
-  assert.equal(facts(run, 0, 0, t), "step 1 \u00b7 \u03c3 5 \u2192 4 \u00b7 \u03b3 3 \u00b7 strength 1 \u00b7 difference 0.5 \u00b7 length 0.5");
+  assert.equal(facts(run, 0, 0, t), "step 1 \u00b7 noise level 5 \u2192 4 \u00b7 scale 3 \u00b7 guidance strength 1 \u00b7 the prompt changes 0.5 \u00b7 step length 0.5");
   assert.equal(facts(run, 3, 0, t), "");
   const alone = withSteps(null, { run: "r", steps: [step(0, { samples: [{ K: K.map((value, k) => (k === 18 ? 4 : null)) }] })] });
-  assert.equal(facts(alone, 0, 0, t), "step 1 \u00b7 \u03c3 5 \u2192 4 \u00b7 \u03b3 3 \u00b7 length 1");
+  assert.equal(facts(alone, 0, 0, t), "step 1 \u00b7 noise level 5 \u2192 4 \u00b7 scale 3 \u00b7 step length 1");
   assert.equal(facts(null, 0, 0, t), "");
 });
 
@@ -278,4 +278,10 @@ test("inks of the figures stand out from the paper by 4.5 to 1, light by 3 to 1"
     for (const role of ["ink", "muted", "u", "c", "delta", "noise"]) assert.ok(contrast(theme[role], theme.paper) >= 4.5, role);
     assert.ok(contrast(theme.lit, theme.paper) >= 3);
   }
+});
+
+test("a word agrees with its number", () => {
+  assert.equal(t("subset", { shown: 1, batch: 1 }), "1 of 1 sample is kept.");
+  assert.equal(t("subset", { shown: 1, batch: 2 }), "1 of 2 samples are kept.");
+  assert.equal(t("copied", { rows: 1 }), "Copied 1 row");
 });

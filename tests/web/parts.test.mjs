@@ -23,13 +23,13 @@ test("a part of a run is a run by itself", () => {
 
 test("further passes stand behind the step's numbers and in the table", () => {
   const words = speaker("en");
-  assert.match(facts(sound, record.steps[0].i, 0, words), /STG \u00d7 0\.5 \(evals 1\)$/);
+  assert.match(facts(sound, record.steps[0].i, 0, words), /STG \u00d7 0\.5 \(1 network run\)$/);
   assert.doesNotMatch(facts(record, record.steps[0].i, 0, words), /STG/);
   const [head, first] = table(sound, 0);
   assert.deepEqual(["evals STG", "scale STG", "pass STG"].map((name) => first[head.indexOf(name)]), [1, 0.5, 0.25]);
   assert.equal(head.length, first.length);
   const acting = { ...sound, steps: record.steps.map((step) => ({ ...step, passes: { STG: { ...told.STG, along: 0.75, across: 0.5 } } })) };
-  assert.match(facts(acting, record.steps[0].i, 0, words), /STG \u00d7 0\.5 \(evals 1, like cfg \+0\.75\)$/);
+  assert.match(facts(acting, record.steps[0].i, 0, words), /STG \u00d7 0\.5 \(1 network run, like cfg \+0\.75\)$/);
   for (const [along, shown] of [[-6e-8, "\\+0"], [-0.5, "\u22120\\.5"]]) {
     const other = { ...sound, steps: record.steps.map((step) => ({ ...step, passes: { STG: { ...told.STG, along, across: 1 } } })) };
     assert.match(facts(other, record.steps[0].i, 0, words), new RegExp(`like cfg ${shown}\\)$`));

@@ -35,8 +35,8 @@ function lengthCurves(page, area, record, run, rows, noisy) {
   const { ink, noise, delta } = page.theme;
   const series = [
     { key: "step", words: "step length", colour: ink, kind: "disc" },
-    { key: "noise", words: "noise \u03b5", colour: noise, kind: "circle", dash: [5, 3] },
-    { key: "push", words: "guidance, \u03b3\u03ba|\u03b4|", colour: delta, kind: "diamond", dash: [2, 3] },
+    { key: "noise", words: "noise added", colour: noise, kind: "circle", dash: [5, 3] },
+    { key: "push", words: "push of guidance", colour: delta, kind: "diamond", dash: [2, 3] },
   ].filter(({ key }) => rows.some((row) => Number.isFinite(row[key]) && (key !== "noise" || noisy)));
   const [upper, lower] = split(area, keys(page, area, series), noisy);
   const bands = Object.fromEntries(series.map(({ key }) => [key, run.rows.map(({ i, step }) => [i, lengthBand(key, step)])]));
@@ -128,7 +128,7 @@ function matterCurves(page, area, record, run, rows, held) {
   const { muted, delta, c } = page.theme;
   const contracted = rows.some((row) => Number.isFinite(row.contracted));
   /** @type {any[]} */
-  const items = [{ words: "push at the step, \u03ba|D\u2212c|", colour: delta, bar: 0.45 }];
+  const items = [{ words: "push at the step", colour: delta, bar: 0.45 }];
   if (contracted) items.push({ words: "left at the end, an estimate", colour: c, kind: "square", dash: [7, 3] });
   items.push({ words: page.t("holds {share} %", { share: 100 * HELD }), colour: muted, bar: 0.3 });
   const [box] = split(area, keys(page, area, items), false);
@@ -241,8 +241,8 @@ function turnOf({ i, step, gram }) {
 function directionCurves(page, area, record, run, rows) {
   const turn = rows.map((row) => Math.acos(row.cos) * DEGREES);
   const { delta } = page.theme;
-  const turns = turn.some(Number.isFinite) && { words: "turn of \u03b4 to the next step, degrees", colour: delta, kind: "diamond" };
-  const sizes = (!turns || area.h >= TALL + FOOT + 18) && { words: "rms(\u03b4)", colour: delta, bar: 0.45 };
+  const turns = turn.some(Number.isFinite) && { words: "turn to the next step, degrees", colour: delta, kind: "diamond" };
+  const sizes = (!turns || area.h >= TALL + FOOT + 18) && { words: "size of the difference", colour: delta, bar: 0.45 };
   const used = keys(page, area, [turns, sizes].filter(Boolean));
   const [upper, lower] = split(area, used, turns && sizes);
   let last = turns ? turnPanel(page, upper, run, rows, turn) : sizePanel(page, upper, run, rows);
@@ -268,7 +268,7 @@ function sizePanel(page, box, run, rows) {
 
 function directionFacts(chosen, rows, run) {
   const low = rows.filter((row) => row.size < 10 * (row.floor ?? 0)).length;
-  const at = chosen && [`step ${nth(chosen.i)}: cosine of this and the next difference ${number(chosen.cos, 5)}`, `rms(\u03b4) ${number(chosen.size)}`];
+  const at = chosen && [`step ${nth(chosen.i)}: cosine of this and the next difference ${number(chosen.cos, 5)}`, `size of the difference ${number(chosen.size)}`];
   const unknown = rows.some((row) => Number.isFinite(row.cos)) ? "" : "how it turns is unknown";
   return [...(at ?? []), ...run.facts, unknown, low ? `at ${low} ${low === 1 ? "step" : "steps"} the difference is as small as rounding` : "", "a turn of a tiny difference means little"];
 }

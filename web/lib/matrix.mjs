@@ -47,8 +47,8 @@ export function matrix(page, record, run) {
   const settled = settledFrom(steps, cosines);
   const conclusion = settled === null ? "the direction never settles" : `settled from step ${nth(settled)}: cos \u2265 ${SETTLED} to all later`;
   const rounding = directions.error >= 5e-4 ? `\u00b1${number(directions.error, 1)} at worst, from half precision` : "";
-  const legend = ["blue \u22121, background 0, purple 1", "bars rms(\u03b4)"];
-  const area = setCaption(page, ["cos(\u03b4, \u03b4) of all pairs of steps", conclusion, ...run.facts, rounding, ...legend], 4);
+  const legend = ["blue \u22121, background 0, purple 1", "bars: size of the difference"];
+  const area = setCaption(page, ["cosine of the differences of all pairs of steps", conclusion, ...run.facts, rounding, ...legend], 4);
   const cosine = triangle(steps.length, cosines);
   const side = Math.min(area.w - MARGIN, area.h - 20) / steps.length;
   const origin = { x: area.x + MARGIN, y: area.y + 2 };

@@ -29,8 +29,9 @@ export const runSize = (run, size) => (run.sub ? Math.max(11, Math.round(0.72 * 
 
 export const runsWidth = (runs, size) => runs.reduce((sum, run) => sum + wordsWidth(run.t, runSize(run, size)), 0);
 
-/** Words with {names} filled in. */
-export const fillIn = (words, values = {}) => words.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+/** Words with {names} filled in; {count:step|steps} is the word that goes with a number. */
+export const fillIn = (words, values = {}) => words.replace(/\{(\w+)(?::([^|}]*)\|([^}]*))?\}/g, (_, name, one, many) =>
+  one === undefined ? values[name] ?? "" : String(values[name]) === "1" ? one : many);
 
 /** The number of a step as people count: from 1. Records count from 0. */
 export const nth = (i) => i + 1;
