@@ -24,11 +24,11 @@ const later = (record) => steps(record).filter(({ stage }) => stage === "afterwa
 
 /** The report as two answers: the verdict, and what else the run tells; of all samples. */
 function reportAnswers(record) {
-  const { headline, reasons, findings: [first, ...others] } = verdictOf(record) ?? { headline: SILENT, reasons: [], findings: [] };
+  const { headline, why, reasons, findings: [first, ...others] } = verdictOf(record) ?? { headline: SILENT, why: [], reasons: [], findings: [] };
   const place = record.pictures?.steps?.length
     ? "In the picture: the view Where shows the places, Filmstrip what the condition changes at each step."
     : "Where in the picture cannot be shown: no pictures were kept.";
-  return [["Is cfg too high?", headline, ...reasons], ["What else does it tell?", first ?? SILENT, ...others, place]];
+  return [["Is cfg too high?", headline, ...why, ...reasons], ["What else does it tell?", first ?? SILENT, ...others, place]];
 }
 
 const listed = (found) => `step${found.length > 1 ? "s" : ""} ${found.map(({ i }) => nth(i)).join(", ")}`;

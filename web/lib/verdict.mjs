@@ -6,16 +6,18 @@ const MOST_WHY = 3; // sentences
 
 /** -> {colour, sign, headline, why, reasons, findings: [sentence, ...], suggested} in a language; null without a report.
  *
- * why: for someone who knows only cfg. The odds are the last of the reasons. A colour of a later version counts as unclear.
+ * why: for someone who knows only cfg; reasons: the numbers behind it, without what `why` says, the odds last. A colour
+ * of a later version counts as unclear.
  */
 export function verdictOf(record, locale = "en") {
   const { report } = record ?? {};
   if (!report?.headline) return null;
   const told = (one) => (String(locale).startsWith("zh") && one.zh) || one.en;
   const colour = report.colour in SIGNS ? report.colour : "unclear";
-  const reasons = [...(report.reasons ?? []), report.odds].filter(Boolean).map(told);
-  const findings = (report.findings ?? []).map(told);
   const why = (report.why ?? report.reasons ?? []).slice(0, MOST_WHY).map(told);
+  const numbers = [...(report.reasons ?? []), report.odds].filter(Boolean).map(told);
+  const reasons = numbers.filter((words) => !why.includes(words));
+  const findings = (report.findings ?? []).map(told);
   return { colour, sign: SIGNS[colour], headline: told(report.headline), why, reasons, findings, suggested: report.suggested ?? null };
 }
 
