@@ -212,7 +212,7 @@ def test_words_of_the_run_stay_words(browser, tmp_path):
     ("given", "words"),
     [
         ({"capture": False}, "There are no pictures"),
-        ({"capture": False, "skip": range(6)}, "no step the prediction without the condition was recorded"),
+        ({"capture": False, "skip": range(6)}, "no step was computed without the prompt"),
         ({"capture": False, "skip": (2, 3)}, "At 2 of 6 steps the prediction without the prompt was not made"),
         ({"capture": False, "space": "flow", "sampler": "ddpm"}, "Dashed orange is noise"),
     ],

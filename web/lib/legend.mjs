@@ -29,17 +29,17 @@ export const scaled = (theme) => [line([[2, MIDDLE], [W - 4, MIDDLE]], theme.del
 export const pale = (theme) => [marker([W / 2, MIDDLE], "diamond", theme.muted, 8, theme.paper)];
 
 /** @type {View["marks"][0]} */
-export const NOISE = [dashed("noise", PENS.noise.dash), "\u03b5, noise that the sampler adds. It points out of the plane; where the line is cut, the number beside it is its length"];
+export const NOISE = [dashed("noise", PENS.noise.dash), "\u03b5, noise that the sampler adds. It points out of this plane; where the line is cut, the number beside it is its length"];
 /** @type {View["marks"][0]} */
 export const CURSOR = [upright, "the step that is shown"];
 /** @type {View["marks"]} */
 export const PREDICTIONS = [
   [dot("x"), "x_t, the noisy picture before the step"],
-  [ray("u"), "x\u0302\u2080: the clean picture as predicted without the condition"],
-  [ray("c"), "x\u0302\u2080|y: the same with the condition"],
+  [ray("u"), "x\u0302\u2080: the clean picture as predicted without the prompt"],
+  [ray("c"), "x\u0302\u2080|y: the same with the prompt"],
   [ray("G"), "x\u0302\u2080+\u03b3\u03b4: the guided prediction, where the sampler aims"],
-  [vector("delta"), "\u03b4, what the condition adds"],
-  [scaled, "\u03b3\u03b4, the same amplified, starting at x\u0302\u2080"],
+  [vector("delta"), "\u03b4, what the prompt adds"],
+  [scaled, "\u03b3\u03b4, the same times the scale, starting at x\u0302\u2080"],
   [vector("step"), "the step that the sampler takes"],
   [dot("next"), "x_t\u22121, the picture after it"],
 ];

@@ -29,12 +29,12 @@ export const VIEWS = [
   {
     name: "effective", title: "Effective scale", figure: effective, available: withPair, partner: "plane", tells: ["M19", "M19a"],
     en: ["Effective scale", "The scale that guidance acts like at each step, beside cfg.", "How strong was guidance?"], zh: ["有效强度", "每一步的引导相当于多大的 cfg。", "引导有多强？"],
-    says: "The scale at which plain guidance comes nearest to what each step did, beside cfg. What plain guidance cannot "
-        + "explain goes across the difference: below, its share of the squared push.",
+    says: "How strong guidance really was: for each step the cfg that, alone, comes nearest to what the step did, beside the "
+        + "cfg of the node. What no cfg can do goes across the difference; its share of the squared push stands below.",
     marks: [
-      [dashed("delta", null, "diamond"), "effective scale; the band holds 80 % of the samples"],
-      [dashed("reach", [6, 4]), "cfg, as the widget says"],
-      [dashed("step", [5, 3], "circle"), "share of the push across the difference"],
+      [dashed("delta", null, "diamond"), "the cfg that the step acts like; the band holds 80 % of the samples"],
+      [dashed("reach", [6, 4]), "cfg, as the node says"],
+      [dashed("step", [5, 3], "circle"), "share of the push that no cfg can do"],
       CURSOR,
     ],
   },
@@ -42,11 +42,10 @@ export const VIEWS = [
     name: "matters", title: "Where guidance matters", figure: matters, available: withPair, partner: "plane",
     tells: ["M1", "M2"],
     en: ["Which steps", "How far each step's guidance moves the result.", "At which steps did it push?"], zh: ["哪些步", "每一步的引导对结果的推动。", "哪些步在推动？"],
-    says: "How much of guidance's push falls on which step. The bars are measured; what is left of them in the finished "
-        + "picture is an estimate, and only a second run without a step's guidance shows what it did. The grey band holds "
-        + "80 %. \u03ba: how far the next state follows the guided prediction D.",
+    says: "At which steps guidance pushed most. The bars are measured. What is left of each push in the finished picture is "
+        + "an estimate: only a second run without guidance at that step shows what it did. The grey band holds 80 % of the push.",
     marks: [
-      [bar("delta", 0.45), "push: how far the step is moved beyond the prediction with the condition"],
+      [bar("delta", 0.45), "push: how far guidance takes the step beyond the prompt alone"],
       [dashed("c", PENS.c.dash, "square"), "what is left of it at the end, an estimate"],
       [bar("reach", 0.3), "steps that hold 80 % of the push"],
       CURSOR,
@@ -54,23 +53,23 @@ export const VIEWS = [
   },
   {
     name: "plane", title: "Step plane", figure: plane, available: withPair, partner: "matters", ofStep: true,
-    en: ["Plane", "One step to scale.", "What happened in one step?"], zh: ["平面", "按比例绘制的一步。", "一步中发生了什么？"],
-    says: "One step, to scale. The further \u03b3\u03b4 leads away from x\u0302\u2080, the more guidance bends the "
-        + "step: strength is its length over that of the way from x_t to x\u0302\u2080, and it grows towards the end of "
-        + "every run. A lens enlarges what lies too close together; its factor stands above it.",
+    en: ["Plane", "One step, drawn to scale.", "What happened in one step?"], zh: ["平面", "按比例绘制的一步。", "一步中发生了什么？"],
+    says: "One step, drawn to scale. The further \u03b3\u03b4 leads away from x\u0302\u2080, the more guidance bends the step. "
+        + "Guidance strength is its length, divided by the way from the noisy picture x_t to x\u0302\u2080; it grows towards "
+        + "the end of every run. A lens enlarges what lies too close together; its factor stands above it.",
     marks: [
       ...PREDICTIONS,
-      [ray("D"), "D: the same after rules, patches and further passes. Where it leaves \u03b3\u03b4, an arrow beside \u03b4 is the part "
-        + "of its push along \u03b4; what goes across mostly points out of the plane"],
+      [ray("D"), "D: the same after rules and other nodes. Where it leaves \u03b3\u03b4, an arrow beside \u03b4 shows the part of its push "
+        + "along \u03b4; what goes across mostly points out of this plane"],
       NOISE,
     ],
   },
   {
     name: "whatif", title: "What if", figure: whatif, available: withPair, partner: "matters", ofStep: true, scales: true,
     lacking: (step) => (step.kappa == null && hasPair(step) ? "noKappa" : null),
-    en: ["What if", "The same step at another scale.", "What would another cfg do?"], zh: ["假设", "同一步，换一个强度。", "换一个 cfg 会怎样？"],
-    says: "The same step at another scale \u03b3\u2032: drag the slider. Only this step is exact; later steps would "
-        + "start elsewhere. The curves give strength and length of the prediction for every \u03b3\u2032; "
+    en: ["What if", "The same step at another cfg.", "What would another cfg do?"], zh: ["假设", "同一步，换一个强度。", "换一个 cfg 会怎样？"],
+    says: "What this step would do at another cfg \u03b3\u2032: drag the slider. Only this step is exact, for later steps would "
+        + "start elsewhere. The curves give guidance strength and size of the prediction for every \u03b3\u2032; "
         + "the picture is the prediction itself.",
     marks: [
       ...PREDICTIONS.slice(0, 6),
@@ -81,23 +80,23 @@ export const VIEWS = [
   {
     name: "pictures", pictures: filmstrip, available: withPictures, partner: "heat",
     en: ["Filmstrip", "The run as pictures.", "How did the picture come about?"], zh: ["胶片条", "以图片显示整个运行。", "图片是怎样形成的？"],
-    says: "The run as pictures, a column for a step: the noisy picture, predicted without and with the condition, "
+    says: "The run as pictures, a column for a step: the noisy picture, predicted without and with the prompt, "
         + "guided, their difference on grey, and where it is large.",
     marks: [],
   },
   {
     name: "heat", pictures: heatMap, available: withPictures, partner: "pictures", ofStep: true,
-    en: ["Where", "Where the condition acts.", "Where in the picture does it act?"], zh: ["位置", "条件作用的位置。", "它作用在图片的哪里？"],
-    says: "One step large. Warm places are where the condition changes the prediction; grey in the difference means no change.",
+    en: ["Where", "Where the prompt acts.", "Where in the picture does it act?"], zh: ["位置", "条件作用的位置。", "它作用在图片的哪里？"],
+    says: "One step large. Warm places are where the prompt changes the prediction; grey in the difference means no change.",
     marks: [],
   },
   {
     name: "direction", title: "Direction over the run", figure: direction, available: withPair, partner: "plane",
     tells: ["M2", "M13"],
-    en: ["Direction", "How the difference turns over the run.", "Does it always push the same way?"], zh: ["方向", "差异在整个运行中如何转向。", "它始终朝同一方向推动吗？"],
-    says: "How far the difference \u03b4 turns from one step to the next, in degrees, and its size. A turn of a "
-        + "tiny \u03b4 means little.",
-    marks: [[dashed("delta", null, "diamond"), "turn to the next step"], [bar("delta", 0.45), "size of \u03b4, rms"], CURSOR],
+    en: ["Direction", "How the difference that the prompt makes turns over the run.", "Does it always push the same way?"], zh: ["方向", "差异在整个运行中如何转向。", "它始终朝同一方向推动吗？"],
+    says: "Whether the prompt always pulls the same way: how far the difference that it makes turns from one step to the "
+        + "next, in degrees, and how large it is. A turn of a tiny difference means little.",
+    marks: [[dashed("delta", null, "diamond"), "turn to the next step"], [bar("delta", 0.45), "size of the difference, rms"], CURSOR],
   },
   {
     name: "lengths", title: "Step and noise", figure: lengths, available: always, partner: "plane", tells: ["M7", "M8"],
@@ -106,7 +105,7 @@ export const VIEWS = [
     marks: [
       [dashed("step", null, "disc"), "step"],
       [dashed("noise", [5, 3], "circle"), "noise, if the sampler adds any"],
-      [dashed("delta", [2, 3], "diamond"), "guided push \u03b3\u03ba|\u03b4|"],
+      [dashed("delta", [2, 3], "diamond"), "push of guidance"],
       CURSOR,
     ],
   },
