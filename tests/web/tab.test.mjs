@@ -404,3 +404,10 @@ test("what is stored is that of the model that is shown, and of no other", async
   await show("b", {});
   assert.deepEqual([asked, tab.stored], [["ab", "cd"], null]);
 });
+
+test("Find my range, pressed before the run is read, does nothing", () => {
+  const tab = new Tab({ root: () => null });
+  assert.equal(tab.openRange(), undefined);
+  assert.equal(tab.openHalf(), undefined);
+  assert.deepEqual([tab.opened, tab.tries], [null, null]);
+});

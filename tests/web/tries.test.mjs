@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { centreOf, FindRange, further, ladder, picksOf, rangeOf } from "../../web/lib/find-range.mjs";
+import { centreOf, FindRange, further, knownRange, ladder, picksOf, rangeOf } from "../../web/lib/find-range.mjs";
 import { mixPixels } from "../../web/lib/mix.mjs";
 import { LIGHT } from "../../web/lib/theme.mjs";
-import { obstacle, scalePlace } from "../../web/lib/tries.mjs";
+import { halfValue, knobOf, knobPlace, knobsOf, knobSource, triableKnobs } from "../../web/lib/run-knobs.mjs";
+import { obstacle } from "../../web/lib/tries.mjs";
 import { judgementOf, judgeOf, picturesOf, promptAt, shownBy } from "../../web/lib/try-prompt.mjs";
 import { TriesView } from "../../web/lib/tries-parts.mjs";
 import { TryHalf } from "../../web/lib/try-half.mjs";
@@ -41,48 +42,95 @@ function editor({ known = true, fails = [] } = {}) {
   };
 }
 
-test("scales are even in ratio, none turns guidance off below 1, and the run's own is among them", () => {
-  const [unknown, known] = [{ report: null }, { report: { range: [2, 8] } }];
-  assert.deepEqual(ladder(unknown, 4), [2, 4, 8]);
-  assert.deepEqual(ladder(unknown, 1), [1, 2, 4]);
-  assert.deepEqual(ladder(known, 8), [2, 2.9, 4, 5.6, 8]);
-  assert.deepEqual(ladder(known, 4.01), [2, 2.9, 4.01, 5.6, 7.8]);
-  assert.deepEqual(ladder(known, 13), [2, 2.9, 4, 5.6, 13], "far above");
-  assert.deepEqual(ladder(known, 1.2), [1.2, 2.9, 4, 5.6, 7.8]);
-  assert.deepEqual(ladder({ report: { range: [1, 1] } }, 1), [1, 1.4, 2]);
-  for (let own = 1; own < 30; own += 0.7) {
-    for (const record of [unknown, known, { report: { range: [own, own] } }]) {
-      const found = ladder(record, own);
-      assert.ok(found.length >= 3 && found.length <= 5 && found.includes(own) && Math.min(...found) >= 1, String(found));
+const SCALE = knobOf(RECORD);
+const SHARE = { key: "phi, GGRescale", kind: "rule", name: "phi", value: 0.7, title: "Rescale", node: "20", input: "phi", limits: [0, 1] };
+const TOLD = { key: "guidance", kind: "guidance", name: "guidance", value: 3.5, title: "FluxGuidance", node: "3", input: "guidance", limits: [1, 100] };
+
+test("values are even in ratio, within what a knob takes, and the run's own is always among them", () => {
+  assert.deepEqual(ladder(null, 4, SCALE), [2, 4, 8]);
+  assert.deepEqual(ladder(null, 1, SCALE), [1, 2, 4]);
+  assert.deepEqual(ladder([2, 8], 8, SCALE), [2, 2.9, 4, 5.6, 8]);
+  assert.deepEqual(ladder([2, 8], 4.01, SCALE), [2, 2.9, 4.01, 5.6, 7.8]);
+  assert.deepEqual(ladder([1, 1], 1, SCALE), [1, 1.4, 2]);
+  assert.deepEqual(ladder([1.89, 3.76], 13, SCALE), [1.4, 1.9, 2.7, 3.7, 13], "a second stage looks where its card says");
+  assert.deepEqual(ladder(null, 0.7, SHARE), [0.35, 0.7, 1]);
+  assert.deepEqual(ladder(null, 0.06, { ...SHARE, limits: [0, 1000] }), [0.03, 0.06, 0.12], "a small number keeps its digits");
+  assert.deepEqual(ladder(null, 200, { ...SHARE, limits: [0, 1e6] }), [100, 200, 400]);
+  for (let own = 0.9; own < 30; own += 0.7) {
+    for (const range of [null, [own, own], [2, 4]]) {
+      const found = ladder(range, own, SCALE);
+      assert.ok(found.length >= 3 && found.length <= 5 && found.includes(own) && new Set(found).size === found.length, String(found));
+      assert.ok(found.every((value) => value >= 1 || value === own));
     }
   }
-  assert.deepEqual(further(4, [2, 4, 8]), [2.9, 5.6]);
-  assert.deepEqual(further(4, [4, 8, 16]), [2, 1], "beyond the lowest");
-  assert.deepEqual(further(4, [1, 2, 4]), [8, 16], "beyond the highest");
-  assert.deepEqual(further(2, [2, 4, 8]), [1, 1.4], "below 1 guidance is off");
-  assert.deepEqual(further(1, [1, 2, 4]), [1.4], "below 1 guidance is off");
-  assert.equal(centreOf({ report: { range: [2, 8] } }, 20), 4);
-  assert.equal(centreOf({ report: null }, 7), 7);
+  assert.deepEqual(further(4, [2, 4, 8], SCALE), [2.9, 5.6]);
+  assert.deepEqual(further(4, [4, 8, 16], SCALE), [2, 1], "beyond the lowest");
+  assert.deepEqual(further(4, [1, 2, 4], SCALE), [8, 16], "beyond the highest");
+  assert.deepEqual(further(2, [2, 4, 8], SCALE), [1, 1.4], "below 1 guidance is off");
+  assert.deepEqual(further(1, [1, 2, 4], SCALE), [1.4], "below 1 guidance is off");
+  assert.deepEqual(further(1, [0.35, 0.7, 1], SHARE), [], "it takes no more, and all below was tried");
+  assert.equal(centreOf([2, 8], 20), 4);
+  assert.equal(centreOf(null, 7), 7);
+});
+
+test("half of a knob ends where it takes no less", () => {
+  assert.deepEqual([8, 1.5, 1].map((value) => halfValue(SCALE, value)), [4, 1, null]);
+  assert.deepEqual([halfValue(SHARE), halfValue(TOLD), halfValue({ ...SHARE, value: null })], [0.35, 1.75, null]);
+});
+
+test("a knob is set and queued at the node that the report names, also inside a subgraph", () => {
+  const prompt = { ...PROMPT, "9:3": { class_type: "FluxGuidance", inputs: { conditioning: ["2", 0], guidance: 3.5 } } };
+  const inner = { id: 3, title: "Told", widgets: [{ name: "guidance", value: 3.5 }], inputs: [] };
+  const box = { id: 9, subgraph: { nodes: [inner] }, inputs: [] };
+  const knob = { ...TOLD, node: "9:3" };
+  assert.equal(knobPlace(prompt, "4", knob), "9:3");
+  assert.equal(knobSource({ nodes: [box] }, "4", knob).widget, inner.widgets[0]);
+  const read = { ...prompt, 4: { ...PROMPT[4], inputs: { ...PROMPT[4].inputs, positive: ["9:3", 0] } } };
+  const found = promptAt(read, { node: "9:3", input: "guidance" }, 1.75, { id: "4", node: read[4] });
+  assert.deepEqual([found["9:3"].inputs.guidance, found[4].inputs.cfg], [1.75, 8]);
+  assert.equal(obstacle({ nodes: [box] }, prompt, "4", knob), null);
+  assert.deepEqual(obstacle({ nodes: [box] }, PROMPT, "4", { ...knob, node: null }), { key: "noWidget", node: null });
+});
+
+test("a person may choose among the knobs whose widget is known; a report of before knows cfg alone", () => {
+  const lost = { ...SHARE, key: "lost", node: null };
+  const record = { ...RECORD, report: { ...RECORD.report, knobs: [TOLD, SCALE, SHARE, lost, { ...SHARE, key: "off", value: 0 }] } };
+  assert.deepEqual(triableKnobs(record).map(({ key }) => key), ["guidance", "cfg", "phi, GGRescale"]);
+  assert.deepEqual([knobOf(record).key, knobOf(record, "cfg").key, knobOf(record, "gone").key], ["guidance", "cfg", "guidance"]);
+  assert.deepEqual(knobsOf(RECORD).map(({ key, value }) => [key, value]), [["cfg", 8]]);
+});
+
+test("picks of each knob are kept apart, and no reader takes one for cfg", () => {
+  const record = { ...RECORD, report: { ...RECORD.report, knobs: [TOLD, SCALE] } };
+  const [told, cfg] = [TOLD, SCALE].map((knob) => picksOf(record, [{ cfg: 4, state: "there", good: true }], null, knob).picks[0]);
+  assert.deepEqual([told.knob, told.chain, cfg.knob, cfg.chain], ["guidance", "guidance", "cfg", "CFG"]);
+  const stored = { picks: [told, cfg, { ...cfg, cfg: 5, knob: undefined }], ranges: { ode: [4, 5] }, knobs: { guidance: { ode: [4, 4] } } };
+  assert.deepEqual(rangeOf(stored, record).chosen, [4]);
+  assert.deepEqual(rangeOf(stored, record, SCALE).chosen, [4, 5]);
+  assert.deepEqual(knownRange(stored, record, TOLD), [4, 4]);
+  assert.deepEqual(knownRange({ picks: [] }, { ...record, report: { ...record.report, range: [2, 3] } }, TOLD), [2, 3]);
+  assert.equal(knownRange(null, { ...record, report: { ...record.report, range: [2, 3] } }, SCALE), null, "the range of another");
 });
 
 test("the scale is the sampler's own or its guider's; where a wire brings it, that node is named", () => {
-  assert.deepEqual(["4", "7", "1", "99"].map((id) => scalePlace(PROMPT, id)), ["4", "6", null, null]);
+  assert.deepEqual(["4", "7", "1", "99"].map((id) => knobPlace(PROMPT, id, SCALE)), ["4", "6", null, null]);
   const wired = { ...PROMPT, 4: { ...PROMPT[4], inputs: { ...PROMPT[4].inputs, cfg: ["2", 0] } } };
-  assert.equal(scalePlace(wired, "4"), null);
+  assert.equal(knobPlace(wired, "4", SCALE), null);
   const source = { id: 2, title: "Number" };
   const graph = { links: { 5: { id: 5, origin_id: 2, origin_slot: 0, target_id: 4, target_slot: 0 } } };
   const node = { id: 4, graph, inputs: [{ name: "cfg" }], widgets: [{ name: "cfg" }] };
   const root = Object.assign(graph, { nodes: [source, node] });
-  assert.deepEqual(obstacle(root, wired, "4"), { key: "linked", node: source });
-  assert.equal(obstacle({ nodes: [{ id: 4, widgets: [{ name: "cfg" }], inputs: [] }] }, PROMPT, "4"), null);
-  assert.equal(obstacle({ nodes: [] }, PROMPT, "1").key, "nowhere");
+  assert.deepEqual(obstacle(root, wired, "4", SCALE), { key: "linked", node: source });
+  assert.equal(obstacle({ nodes: [{ id: 4, widgets: [{ name: "cfg" }], inputs: [] }] }, PROMPT, "4", SCALE), null);
+  assert.equal(obstacle({ nodes: [] }, PROMPT, "1", SCALE).key, "nowhere");
 });
 
+const PLACE = { node: "4", input: "cfg" };
 const NO_GRAPH = { nodes: [] };
 const FRAMES = { nodes: [{ id: 8, outputs: [{ type: "IMAGE" }] }, { id: 20, outputs: [{ type: "VIDEO" }] }, { id: 4, outputs: [{ type: "LATENT" }] }] };
 const [{ 9: SAVED, ...NO_SAVER }, SAVES] = [PROMPT, { filename_prefix: "x" }];
 const classes = (prompt) => Object.fromEntries(Object.entries(prompt).map(([id, node]) => [id, node.class_type]));
-const tried = (prompt, root = NO_GRAPH, outputs = {}) => promptAt(prompt, "4", 2, shownBy({ prompt, outputs }, "4", root));
+const tried = (prompt, root = NO_GRAPH, outputs = {}) => promptAt(prompt, PLACE, 2, shownBy({ prompt, outputs }, "4", root));
 
 test("only the scale is another one, nothing is saved, and what the picture does not need is left out", () => {
   const found = tried({ ...PROMPT, 30: { class_type: "SaveLatent", inputs: { samples: ["4", 0], ...SAVES } }, 31: { class_type: "SaveImage", inputs: { images: ["32", 0], ...SAVES } }, 32: { class_type: "LoadImage", inputs: {} } });
@@ -190,7 +238,7 @@ test("a judge that is wired to the report of the run goes along, without what it
   assert.deepEqual([judge.id, judge.node.inputs], ["22", { trace: ["4", 2], energy: ["20", 0] }]);
   assert.equal(judgeOf(PROMPT, "4"), null);
   assert.equal(judgeOf({ ...JUDGED, 22: { class_type: "GGReport", inputs: { trace: ["4", 2] } } }, "4"), null, "it has no judge");
-  const found = promptAt(JUDGED, "4", 2, shownBy({ prompt: JUDGED, outputs: {} }, "4", NO_GRAPH), judge);
+  const found = promptAt(JUDGED, PLACE, 2, shownBy({ prompt: JUDGED, outputs: {} }, "4", NO_GRAPH), judge);
   assert.deepEqual(Object.keys(found).sort(), ["1", "20", "21", "22", "4", "8", "9"]);
   assert.deepEqual(judgementOf({ 22: { judge: [-0.5], judge_name: ["CLIP"] } }, "22"), { name: "CLIP", score: -0.5 });
   for (const none of [undefined, {}, { 22: { text: ["x"] } }, { 22: { judge: [NaN], judge_name: ["CLIP"] } }]) assert.equal(judgementOf(none, "22"), null);
@@ -325,6 +373,6 @@ test("what if leaves room for the picture only where there is one, and says of w
 
 test("the middle of a range is not written where its sampler went after the button was drawn", () => {
   const editor = { refresh: () => assert.fail(), changed: () => assert.fail() };
-  const tab = { editor, stored: null, judgedRecord: () => ({ report: {} }) };
+  const tab = { editor, stored: null, judgedRecord: () => ({ report: {} }), knob: () => SCALE };
   for (const source of [null, { node: {}, reason: "linked" }]) TriesView.prototype.apply.call({ tab, source: () => source });
 });

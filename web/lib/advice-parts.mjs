@@ -1,6 +1,7 @@
 // @ts-check
 /** The pair of pictures on the page Advice: the run as it is, and the same noise at the advised scale. */
 import { element, put } from "./panel-parts.mjs";
+import { knobOf } from "./run-knobs.mjs";
 import { fillShots, shotsOf } from "./shots.mjs";
 import { scaleToSee } from "./verdict.mjs";
 import { number } from "./words.mjs";
@@ -32,13 +33,14 @@ export class AdviceView {
     const pair = advice.pairOf(run.run);
     const advised = panel.canTry() ? scaleToSee(record.report) : null;
     this.value = advised ?? pair?.value ?? null;
-    const scale = record.report?.cfg ?? record.cfg;
-    this.fill(own, { shots: advice.picturesOf(about), record }, Number.isFinite(scale) ? t("asItIs", { cfg: number(scale) }) : "");
+    const knob = knobOf(record);
+    const words = Number.isFinite(knob.value) ? t("asItIs", { knob: knob.name, value: number(knob.value) }) : "";
+    this.fill(own, { shots: advice.picturesOf(about), record }, words);
     put(other.box, { hidden: this.value === null });
     if (this.value === null) return;
     const card = pair && pair.value === this.value ? pair.cards.find((one) => one.cfg === pair.value) : null;
-    this.fill(other, card?.state === "there" ? card : null, t("asAdvised", { cfg: number(this.value) }));
-    put(this.see, { hidden: Boolean(card && card.state !== "failed"), textContent: t("see", { value: number(this.value) }) });
+    this.fill(other, card?.state === "there" ? card : null, t("asAdvised", { knob: knob.name, value: number(this.value) }));
+    put(this.see, { hidden: Boolean(card && card.state !== "failed"), textContent: t("see", { knob: knob.name, value: number(this.value) }) });
     put(this.state, { textContent: stateOf(pair, card, t) });
   }
 
@@ -60,7 +62,7 @@ function frame() {
 /** What stands in the empty frame. */
 function stateOf(pair, card, t) {
   const { trouble } = pair ?? {};
-  if (trouble) return t(trouble.key, { node: trouble.node ? `${trouble.node.title ?? trouble.node.type} (${trouble.node.id})` : "" });
+  if (trouble) return t(trouble.key, { knob: pair.knob.name, node: trouble.node ? `${trouble.node.title ?? trouble.node.type} (${trouble.node.id})` : "" });
   if (pair && !card) return t("seeing");
   return { waiting: t("seeing"), failed: t("unseen") }[card?.state] ?? "";
 }

@@ -1,5 +1,6 @@
 // @ts-check
 /** Find my range: one picture at several scales, and which of them a person finds good. No DOM. */
+import { CFG, knobOf, roundWithin } from "./run-knobs.mjs";
 import { Tries } from "./tries.mjs";
 
 const CLOSE = 1.4; // from one scale to the next: one good one gives a range of high / low 1.4, two give 2
@@ -11,74 +12,89 @@ const PLAIN = "CFG";
 const ALIKE = Math.log(1.25); // below the best mean log-probability: as good to a judge
 const LONGEST = 200; // characters of a name
 
-/** Scales to try first: five close ones about the middle of what is known, else three wide apart about the run's own.
+/** Values to try first: five close ones about the middle of the range that is known, else three wide apart about the own.
  *
- * None turns guidance off below 1. The run's own is always among them, in place of the nearest.
+ * None lies outside what a knob takes; none of cfg turns guidance off below 1. The own one is always among them, in place
+ * of the nearest.
+ * @param {?number[]} range
  */
-export function ladder(record, own) {
-  const known = Boolean(record.report?.range);
-  const [step, places] = known ? [CLOSE, [-2, -1, 0, 1, 2]] : [FAR, [-1, 0, 1, 2]];
-  const centre = centreOf(record, own);
-  const scales = [...new Set(places.map((k) => roundScale(Math.max(1, step ** k * centre))))].slice(0, known ? 5 : 3);
-  const away = scales.map((cfg) => Math.abs(Math.log(cfg / Math.max(own, SMALL))));
-  scales[away.indexOf(Math.min(...away))] = own;
-  return scales;
+export function ladder(range, own, knob) {
+  const [step, places] = range ? [CLOSE, [-2, -1, 0, 1, 2]] : [FAR, [-1, 0, 1, 2]];
+  const centre = centreOf(range, own);
+  const values = [...new Set(places.map((k) => roundWithin(knob, step ** k * centre)))].slice(0, range ? 5 : 3);
+  const away = values.map((value) => Math.abs(Math.log(value / Math.max(own, SMALL))));
+  values[away.indexOf(Math.min(...away))] = own;
+  return values;
 }
 
-/** Scales to try next: beyond a good one that is the last on its side, else close about it; of those not tried yet. */
-export function further(cfg, tried) {
-  const side = cfg === Math.min(...tried) ? 1 / FAR : cfg === Math.max(...tried) ? FAR : null;
-  const beyond = side ? [cfg * side, cfg * side ** 2] : [];
+/** Values to try next: beyond a good one that is the last on its side, else close about it; of those not tried yet. */
+export function further(value, tried, knob) {
+  const side = value === Math.min(...tried) ? 1 / FAR : value === Math.max(...tried) ? FAR : null;
+  const beyond = side ? [value * side, value * side ** 2] : [];
   const found = [];
-  for (const one of [...beyond, cfg / CLOSE, cfg * CLOSE].map((scale) => roundScale(Math.max(1, scale)))) {
+  for (const one of [...beyond, value / CLOSE, value * CLOSE].map((scale) => roundWithin(knob, scale))) {
     if (![...tried, ...found].some((other) => Math.max(one, other) / Math.min(one, other) < NEAR)) found.push(one);
   }
   return found.slice(0, MORE);
 }
 
-/** Where to look first: in the middle of what is known of the model, else at the run's own scale. */
-export function centreOf({ report }, own) {
-  const [low, high] = report?.range ?? [own, own];
+/** Where to look first: in the middle of what is known, else at the run's own value. */
+export function centreOf(range, own) {
+  const [low, high] = range ?? [own, own];
   return Math.sqrt(low * high) || own;
 }
 
-/** As widgets show it. */
-export const roundScale = (cfg) => Number(cfg.toFixed(1));
-
 /** The judged cards as the server takes them.  by: the judge that chose, null for the user
+ *
+ * Who knows no other knob than cfg compares the chain CFG alone, so that another one never stands beside it.
  * @param {any} record
  * @param {any[]} cards
  * @param {?string} by
  */
-export function picksOf(record, cards, by = null) {
+export function picksOf(record, cards, by = null, knob = knobOf(record)) {
   const { report, chain, model } = record;
+  const rules = report.plain ? PLAIN : chain && chain !== PLAIN ? chain : "rules";
+  const facts = { sampler_class: report.sampler_class, chain: knob.key === CFG ? rules : knob.key, knob: knob.key };
   const judged = cards.filter(({ state }) => state === "there");
-  const picks = judged.map(({ cfg, good, liked }) => ({ cfg, good: Boolean(by ? liked : good), ...(by && { by: by.slice(0, LONGEST) }), sampler_class: report.sampler_class, chain: report.plain ? PLAIN : chain && chain !== PLAIN ? chain : "rules" }));
+  const picks = judged.map(({ cfg, good, liked }) => ({ cfg, good: Boolean(by ? liked : good), ...(by && { by: by.slice(0, LONGEST) }), ...facts }));
   return { format: "guidance-geometry/picks", version: 1, model: { name: String(model.name ?? model.file ?? "?").slice(0, 200), key: model.key }, picks };
 }
 
-/** What is stored of a run's model with its kind of sampler: {low, high, middle, chosen, judges, yours}, null where nothing is good.
+/** What is stored of a knob of a run's model with its kind of sampler: {low, high, middle, chosen, judges, yours}, null where
+ * nothing is good.
  *
  * judges: names of those who chose. yours: the user did, too.
  */
-export function rangeOf(stored, { report }) {
-  const kind = report?.sampler_class;
-  const range = stored?.ranges?.[kind];
+export function rangeOf(stored, record, knob = knobOf(record)) {
+  const kind = record?.report?.sampler_class;
+  const range = (knob.key === CFG ? stored?.ranges : stored?.knobs?.[knob.key])?.[kind];
   if (!range) return null;
-  const own = stored.picks.filter((pick) => pick.sampler_class === kind && (pick.chain ?? PLAIN) === PLAIN && pick.good);
+  const counts = (pick) => (pick.knob ?? CFG) === knob.key && (knob.key !== CFG || (pick.chain ?? PLAIN) === PLAIN);
+  const own = stored.picks.filter((pick) => pick.sampler_class === kind && pick.good && counts(pick));
   const judges = [...new Set(own.map(({ by }) => by).filter(Boolean))].sort();
-  return { judges, yours: own.some(({ by }) => !by), low: range[0], high: range[1], middle: roundScale(Math.sqrt(range[0] * range[1])), chosen: own.map(({ cfg }) => cfg).sort((a, b) => a - b) };
+  const middle = roundWithin(knob, Math.sqrt(range[0] * range[1]));
+  return { judges, yours: own.some(({ by }) => !by), low: range[0], high: range[1], middle, chosen: own.map(({ cfg }) => cfg).sort((a, b) => a - b) };
+}
+
+/** The good values that are known of a knob: those that the report names, or that are stored.
+ * @returns {?number[]}
+ */
+export function knownRange(stored, record, knob) {
+  if (knob.key === knobOf(record).key && record.report?.range) return record.report.range;
+  const { low, high } = rangeOf(stored, record, knob) ?? {};
+  return low ? [low, high] : null;
 }
 
 export class FindRange extends Tries {
   kind = "range";
   /** @type {?Promise<any>} */ looked = null;
 
-  /** keep(picks): the server takes them. */
+  /** about.range: of the knob, as `knownRange`. keep(picks): the server takes them. */
   constructor(editor, about, changed, keep) {
-    super(editor, about, (own) => ladder(about.record, own), changed);
+    const { range = about.record.report?.range ?? null } = about;
+    super(editor, about, (own) => ladder(range, own, this.knob), changed);
     this.keep = keep;
-    this.wide = !about.record.report?.range;
+    this.wide = !range;
   }
 
   arrange(cards) {
@@ -92,7 +108,7 @@ export class FindRange extends Tries {
   judge(card) {
     card.good = !card.good;
     this.changed();
-    const kept = this.keep(picksOf(this.record, this.cards));
+    const kept = this.keep(picksOf(this.record, this.cards, null, this.knob));
     if (card.good && this.wide) {
       this.wide = false;
       this.looked = this.lookFurther(card.cfg);
@@ -102,8 +118,8 @@ export class FindRange extends Tries {
 
   /** What was shown and not chosen is stored too: the range ends before it. */
   async lookFurther(cfg) {
-    await this.add(further(cfg, this.cards.map((card) => card.cfg)));
-    if (!this.over) await this.keep(picksOf(this.record, this.cards));
+    await this.add(further(cfg, this.cards.map((card) => card.cfg), this.knob));
+    if (!this.over) await this.keep(picksOf(this.record, this.cards, null, this.knob));
   }
 
   /** Name of the judge that scored every picture; null where none did. */
@@ -119,12 +135,12 @@ export class FindRange extends Tries {
     const best = there.reduce((one, other) => (other.found.score > one.found.score ? other : one));
     if (this.wide) {
       this.wide = false;
-      await (this.looked = this.add(further(best.cfg, this.cards.map(({ cfg }) => cfg))));
+      await (this.looked = this.add(further(best.cfg, this.cards.map(({ cfg }) => cfg), this.knob)));
       if (!this.over && this.judgeName()) await this.judgeChooses();
       return;
     }
     for (const card of there) card.liked = card.found.score >= best.found.score - ALIKE;
     this.changed();
-    await this.keep(picksOf(this.record, this.cards, name));
+    await this.keep(picksOf(this.record, this.cards, name, this.knob));
   }
 }

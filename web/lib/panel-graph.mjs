@@ -51,6 +51,13 @@ export function scaleSource(root, start, sampler = "") {
   return null;
 }
 
+/** The same of a number that another node holds: id, the node's execution id, and the name of its widget. */
+export function widgetSource(root, id, name) {
+  const node = nodeAt(root, id);
+  const widget = node?.widgets?.find((one) => one.name === name);
+  return widget ? outermost({ nodes: root?.nodes, owners: nodesAlong(root, id) }, node, widget) : null;
+}
+
 function writable(root, node, widget) {
   const list = listAbove(root, node);
   return list ? { node: list, reason: "listed" } : outermost(root, node, widget);

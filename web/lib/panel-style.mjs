@@ -93,6 +93,7 @@ export const STYLE = `
 .gg-row output { min-width: 40px; text-align: right; font-variant-numeric: tabular-nums; }
 .gg-row button { flex: none; }
 .gg-row select { flex: 1 1 60px; min-width: 0; max-width: 160px; }
+.gg-row .gg-knob { flex: none; max-width: 50%; text-overflow: ellipsis; }
 .gg-row .gg-play { width: 30px; padding: 2px 0; }
 .gg-row .gg-space { flex: 1 1 0; }
 .gg-files { gap: 3px; flex-wrap: wrap; }

@@ -2,7 +2,7 @@
 /** The inspector's panel: one element, one run, one state. The editor is passed in; nothing runs while nothing changes. */
 import { defaultSample, defaultStep, stepOf } from "./gram.mjs";
 import { pngWithSources, svgWithSources } from "./panel-files.mjs";
-import { pathOf, scaleSource, writeScale } from "./panel-graph.mjs";
+import { nodeAt, pathOf, scaleSource, writeScale } from "./panel-graph.mjs";
 import { keys, wheel } from "./panel-input.mjs";
 import { AdviceView } from "./advice-parts.mjs";
 import { download, element, fillLists, fillTable, markRows, PAGES, parts, put } from "./panel-parts.mjs";
@@ -10,6 +10,7 @@ import { nearestSheet, rowOf } from "./panel-pictures.mjs";
 import { addressOf, blame, csv, partOf, partsOf, samplesOf, table, withSteps } from "./panel-record.mjs";
 import { drawView, View } from "./panel-view.mjs";
 import { facts, ariaWords, status } from "./panel-words.mjs";
+import { CFG, knobOf, knobSource } from "./run-knobs.mjs";
 import { speaker } from "./strings.mjs";
 import { toSVG } from "./svg.mjs";
 import { DARK, LIGHT } from "./theme.mjs";
@@ -320,7 +321,7 @@ export class Panel {
 
   /** Whether the run can be queued at another scale. */
   canTry() {
-    return Boolean(this.source()?.widget);
+    return Boolean(this.knobSource()?.widget);
   }
 
   /** The run that is judged: {run, record} for `Advice`; null where it cannot be queued again. */
@@ -592,25 +593,36 @@ export class Panel {
     fillLists(evidence, odds.filter((line) => !lines.includes(line)), findings);
   }
 
-  /** The button that writes the suggested scale, where there is one and a node that takes it. */
+  /** Where the number is set that the report on the run is about. */
+  knobSource() {
+    const [root, knob] = [this.editor.root(), knobOf(this.whole)];
+    if (knob.kind === CFG) return this.source();
+    const node = knob.node && nodeAt(root, knob.node); // a trace from elsewhere names nodes of another graph
+    return node && (node.title ?? node.type) === knob.title ? knobSource(root, "", knob) : null;
+  }
+
+  /** The button that writes the suggested number, where there is one and a node that takes it. */
   offerScale(button, suggested) {
-    put(button, { hidden: suggested === null || !this.source()?.widget });
-    if (!button.hidden) put(button, { textContent: this.t("apply", { value: number(suggested) }) });
+    put(button, { hidden: suggested === null || !this.knobSource()?.widget });
+    if (!button.hidden) put(button, { textContent: this.t("apply", { knob: knobOf(this.whole).name, value: number(suggested) }) });
   }
 
   applyVerdict() {
-    this.scale = verdictOf(this.whole)?.suggested ?? null;
-    this.useScale();
+    const value = verdictOf(this.whole)?.suggested ?? null;
+    if (knobOf(this.whole).kind === CFG) this.scale = value;
+    if (value !== null) this.write(this.knobSource(), value);
   }
 
   useScale() {
-    const source = this.source();
+    this.write(this.source(), Number((this.scale ?? this.ownScale()).toFixed(2)));
+  }
+
+  write(source, value) {
     if (!source?.widget) return;
-    const value = Number((this.scale ?? this.ownScale()).toFixed(2));
     writeScale(source, value);
     this.editor.refresh();
     const name = `${source.node.title ?? source.node.type} (${source.node.id})`;
-    this.set({ note: this.t("written", { node: name, value: number(value) }) });
+    this.set({ note: this.t("written", { knob: source.widget.name, node: name, value: number(value) }) });
   }
 
   drawTable() {

@@ -3,9 +3,10 @@
  *
  * What it knows outlives the places: the editor makes them anew at every opening.
  */
-import { FindRange, rangeOf } from "./find-range.mjs";
+import { FindRange, knownRange, rangeOf } from "./find-range.mjs";
 import { nodeAt } from "./panel-graph.mjs";
 import { blame, withSteps } from "./panel-record.mjs";
+import { CFG, knobOf } from "./run-knobs.mjs";
 import { Place } from "./tab-place.mjs";
 import { flagOf, hasSampler, hasTwin, isOf, joinRecords, latest, mergeRuns, nameOf, series, setFlag, slotOf, stoppedAt } from "./tab-runs.mjs";
 import { TryHalf } from "./try-half.mjs";
@@ -34,6 +35,7 @@ export class Tab {
   /** @type {any} */ stored = null;
   /** @type {?string} */ storedOf = null;
   /** @type {?string} */ unkept = null;
+  /** @type {?string} */ knobKey = null; // chosen; null for the one that the report is about
 
   /** editor: what the tab may ask it (see inspector.js). */
   constructor(editor) {
@@ -44,7 +46,7 @@ export class Tab {
     Object.assign(this, { key: null, pick: null, lost: false, runs: [], unreached: [], chains: [], cached: null, answered: 0 });
     Object.assign(this, { coming: new Map(), records: new Map(), unchanged: new Set() });
     this.tries?.stop();
-    Object.assign(this, { tries: null, opened: null, stored: null, storedOf: null, unkept: null });
+    Object.assign(this, { tries: null, opened: null, stored: null, storedOf: null, unkept: null, knobKey: null });
   }
 
   mount(box) {
@@ -228,6 +230,18 @@ export class Tab {
     return this.tries?.record ?? this.records.get(this.single()?.run) ?? null;
   }
 
+  /** The number that is tried. */
+  knob() {
+    return this.tries?.knob ?? knobOf(this.judgedRecord(), this.knobKey);
+  }
+
+  /** Another number is to be tried: show what is known of it, or find it. */
+  chooseKnob(key) {
+    this.tries?.stop();
+    Object.assign(this, { knobKey: key, tries: null, opened: null });
+    return this.openRange();
+  }
+
   /** What is stored of the model of the run that is shown; asked once for each model in a row. */
   async askStored() {
     const record = this.judgedRecord();
@@ -242,7 +256,9 @@ export class Tab {
   /** Show what is known, or find it. */
   openRange() {
     if (this.opened === "range") return this.closeTries();
-    if (!rangeOf(this.stored, this.judgedRecord())) return this.findRange();
+    const record = this.judgedRecord();
+    if (!record) return; // its run is not read yet
+    if (!rangeOf(this.stored, record, this.knob())) return this.findRange();
     this.tries?.stop();
     Object.assign(this, { tries: null, opened: "range" });
     return this.draw();
@@ -258,7 +274,9 @@ export class Tab {
   }
 
   begin(kind, make) {
-    const about = { run: this.single(), record: this.judgedRecord() };
+    const [record, knob] = [this.judgedRecord(), this.knob()];
+    if (!record) return;
+    const about = { run: this.single(), record, knob, range: knownRange(this.stored, record, knob) };
     this.tries?.stop();
     this.tries = make(about, () => this.draw());
     Object.assign(this, { opened: kind, unkept: null });
@@ -277,14 +295,14 @@ export class Tab {
     const { key } = picks.model;
     const stored = key ? await this.editor.picks("POST", key, picks) : null;
     const { plain } = this.judgedRecord()?.report ?? {};
-    this.unkept = stored?.ranges ? (plain ? null : "notPlain") : key ? "unkept" : "noKey";
+    this.unkept = stored?.ranges ? (plain || this.knob().key !== CFG ? null : "notPlain") : key ? "unkept" : "noKey";
     if (stored?.ranges) Object.assign(this, { stored, storedOf: key });
     await this.reportAnew();
   }
 
   async forgetPicks() {
     const record = this.judgedRecord();
-    this.stored = await this.editor.picks("DELETE", record.model.key, null, record.report.sampler_class);
+    this.stored = await this.editor.picks("DELETE", record.model.key, null, record.report.sampler_class, this.knob().key);
     for (const card of this.tries?.cards ?? []) Object.assign(card, { good: false, liked: false });
     await this.reportAnew();
   }

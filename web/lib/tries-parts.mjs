@@ -1,8 +1,10 @@
 // @ts-check
 /** What the tab shows of runs at other scales: a row of pictures that can be judged, what is known, and what to do. */
 import { rangeOf } from "./find-range.mjs";
-import { scaleSource, nodeAt, writeScale } from "./panel-graph.mjs";
+import { writeScale } from "./panel-graph.mjs";
 import { download, element, put } from "./panel-parts.mjs";
+import { offer } from "./tab-parts.mjs";
+import { halfValue, knobSource, triableKnobs } from "./run-knobs.mjs";
 import { fillShots, shotsOf } from "./shots.mjs";
 import { number } from "./words.mjs";
 
@@ -28,7 +30,9 @@ export class TriesView {
     this.close = button("close", () => tab.closeTries());
     this.cards = element("div", { class: "gg-shelf gg-cards", role: "group", "aria-label": t("find") });
     this.words = element("p", { class: "gg-tried", role: "status" });
-    const row = element("div", { class: "gg-row" }, this.words, this.take, this.ask, this.again, this.forget, this.save, this.close);
+    this.which = element("select", { class: "gg-knob", "aria-label": t("knobTip"), title: t("knobTip") });
+    this.which.addEventListener("change", () => tab.chooseKnob(this.which.value));
+    const row = element("div", { class: "gg-row" }, this.which, this.words, this.take, this.ask, this.again, this.forget, this.save, this.close);
     this.box = element("div", { class: "gg-tries", hidden: true }, row, this.cards);
     this.drawn = [];
   }
@@ -38,26 +42,34 @@ export class TriesView {
     const { tries, opened } = tab;
     const record = tab.judgedRecord();
     tab.askStored();
-    const range = record && rangeOf(tab.stored, record);
+    const knob = tab.knob();
+    const range = record && rangeOf(tab.stored, record, knob);
     const ready = Boolean(chosen && !chosen.live && !chosen.ended && record);
     put(this.find, { hidden: !ready, textContent: range ? this.named("range", range) : t("find"), title: t(range ? "rangeTip" : "findTip") });
-    put(this.half, { hidden: !ready || !(record?.cfg > 1) });
+    put(this.half, { hidden: !ready || halfValue(knob) === null });
     put(this.box, { hidden: !opened });
     if (!opened) return;
     this.drawCards(tries?.cards ?? [], tries?.kind);
     const judging = opened === "range";
+    this.offerKnobs(judging ? triableKnobs(record) : [], knob);
     put(this.words, { textContent: this.sentence(tries, range, judging) });
     put(this.again, { hidden: !judging || (tries && !tries.isDone) });
     const judge = judging && tries?.judgeName();
     put(this.ask, { hidden: !judge, textContent: t("ask", { judge }) });
     put(this.forget, { hidden: !judging || !range });
     put(this.save, { hidden: !judging || !range });
-    put(this.take, { hidden: !judging || !range || !this.source()?.widget, textContent: t("take", { value: number(range?.middle) }) });
+    put(this.take, { hidden: !judging || !range || !this.source()?.widget, textContent: t("take", { knob: knob.name, value: number(range?.middle) }) });
+  }
+
+  /** Which number is tried, where there are several. */
+  offerKnobs(knobs, { key }) {
+    const words = ({ kind, name, title }) => (kind === "cfg" || !title ? name : `${name} (${title})`);
+    offer(this.which, knobs.length > 1 ? knobs.map((one) => ({ value: one.key, words: words(one) })) : [], key);
   }
 
   sentence(tries, range, judging) {
     const { t, tab } = this;
-    if (tries?.trouble) return t(tries.trouble.key, { node: nameOf(tries.trouble.node) });
+    if (tries?.trouble) return t(tries.trouble.key, { knob: tries.knob.name, node: nameOf(tries.trouble.node) });
     const waiting = tries?.cards.filter(({ state }) => state === "waiting").length ?? 0;
     if (tries && (waiting || !tries.cards.length)) return t("trying", { i: tries.cards.length - waiting, n: tries.cards.length });
     if (!judging) return (tries?.said ?? []).map((one) => told(one, tab.editor.locale())).join(" ") || t("noHalf");
@@ -70,7 +82,7 @@ export class TriesView {
   /** A sentence on a range, which is not called the user's where a judge chose some of it. */
   named(key, range) {
     const judge = range.judges.join(", ");
-    const facts = { ...ends(range), chosen: range.chosen.map((cfg) => number(cfg)).join(", ") };
+    const facts = { knob: this.tab.knob().name, ...ends(range), chosen: range.chosen.map((cfg) => number(cfg)).join(", ") };
     if (!judge) return this.t(key, facts);
     return this.t(key.replace("range", "rangeJudged"), { ...facts, judge: range.yours ? this.t("youAnd", { judge }) : judge });
   }
@@ -83,8 +95,8 @@ export class TriesView {
     }
     for (const { card, box, name, shots } of this.drawn) {
       put(box, { "data-state": card.state, "aria-pressed": kind === "range" ? String(Boolean(card.good)) : null, disabled: kind === "range" && card.state !== "there" });
-      put(name, { textContent: `${card.good || card.liked ? "\u2713 " : ""}cfg ${number(card.cfg)}` });
-      if (card.state === "there" && !shots.childElementCount) fillShots(shots, this.cards, shotsOf(this.tab.editor, card, `cfg ${card.cfg}`));
+      put(name, { textContent: `${card.good || card.liked ? "\u2713 " : ""}${this.tab.knob().name} ${number(card.cfg)}` });
+      if (card.state === "there" && !shots.childElementCount) fillShots(shots, this.cards, shotsOf(this.tab.editor, card, `${this.tab.knob().name} ${card.cfg}`));
     }
   }
 
@@ -98,17 +110,16 @@ export class TriesView {
   source() {
     const { tab } = this;
     const run = tab.tries?.run ?? tab.single();
-    const node = run && nodeAt(tab.root, run.node);
-    return node ? scaleSource(tab.root, node, run.node) : null;
+    return run ? knobSource(tab.root, run.node, tab.knob()) : null;
   }
 
   apply() {
-    const [source, range] = [this.source(), rangeOf(this.tab.stored, this.tab.judgedRecord())];
+    const [source, range] = [this.source(), rangeOf(this.tab.stored, this.tab.judgedRecord(), this.tab.knob())];
     if (!source?.widget || !range) return; // gone since the button was drawn
     writeScale(source, range.middle);
     this.tab.editor.refresh();
     this.tab.editor.changed();
-    put(this.words, { textContent: this.t("written", { node: nameOf(source.node), value: number(range.middle) }) });
+    put(this.words, { textContent: this.t("written", { knob: source.widget.name, node: nameOf(source.node), value: number(range.middle) }) });
   }
 }
 

@@ -1,32 +1,21 @@
 // @ts-check
-/** The sampler of a run queued again at other scales, with the same noise: how, and what became of it. No DOM.
+/** The sampler of a run queued again with another value of a knob and the same noise: how, and what became of it. No DOM.
  *
- * The graph on the canvas stays as it is: what is queued is the job that made the run, with another cfg.
+ * The graph on the canvas stays as it is: what is queued is the job that made the run, with another number in one input.
  */
-import { scaleSource, nodeAt } from "./panel-graph.mjs";
+import { CFG, knobOf, knobPlace, knobSource } from "./run-knobs.mjs";
 import { FLAG, slotOf } from "./tab-runs.mjs";
 import { judgementOf, judgeOf, picturesOf, promptAt, shownBy } from "./try-prompt.mjs";
 
-const MOST_GUIDERS = 8; // one inside another
 const PAUSE = 400; // milliseconds between two looks at a job
 const LOOKS = 5; // between two at the queue, whose answer holds every prompt in it
 
-/** Id of the node in a prompt whose cfg is the scale of a sampler; null where a wire brings it, or nobody has one. */
-export function scalePlace(prompt, sampler) {
-  let id = sampler;
-  for (let hops = 0; prompt[id] && hops < MOST_GUIDERS; hops += 1) {
-    const { cfg, guider } = prompt[id].inputs ?? {};
-    if (cfg !== undefined) return typeof cfg === "number" ? id : null;
-    id = Array.isArray(guider) ? String(guider[0]) : null;
-  }
-  return null;
-}
-
-/** What keeps a sampler from being queued at another scale: {key, node} of a sentence, null for nothing. */
-export function obstacle(root, prompt, sampler) {
-  const source = scaleSource(root, nodeAt(root, sampler) ?? {}, sampler);
+/** What keeps a sampler from being queued at another value of a knob: {key, node} of a sentence, null for nothing. */
+export function obstacle(root, prompt, sampler, knob) {
+  const source = knobSource(root, sampler, knob);
   if (source?.reason === "linked" || source?.reason === "listed") return { key: source.reason, node: source.node };
-  return scalePlace(prompt, sampler) ? null : { key: "nowhere", node: null };
+  if (knobPlace(prompt, sampler, knob)) return null;
+  return { key: knob.kind === CFG ? "nowhere" : "noWidget", node: null };
 }
 
 export class Tries {
@@ -37,11 +26,13 @@ export class Tries {
   /** @type {any} */ judging = null;
   /** @type {any} */ made = null;
 
-  /** run: as the tab lists it. record: of it. scales(own): cfg values to try. changed(): something is to be drawn. */
-  constructor(editor, { run, record }, scales, changed) {
+  /** run: as the tab lists it. record: of it. knob: of it, its first one if none is given. scales(own): values to try.
+   * changed(): something is to be drawn. */
+  constructor(editor, { run, record, knob = knobOf(record) }, scales, changed) {
     this.editor = editor;
     this.run = run;
     this.record = record;
+    this.knob = knob;
     this.scales = scales;
     this.changed = changed;
   }
@@ -53,10 +44,10 @@ export class Tries {
     const sources = job ?? { ...(await editor.sources()), outputs: {} };
     const prompt = sources.prompt ?? sources.output;
     const root = editor.root();
-    this.trouble = obstacle(root, prompt, run.node);
+    this.trouble = obstacle(root, prompt, run.node, this.knob);
     if (this.trouble || this.over) return this.changed();
-    const place = scalePlace(prompt, run.node);
-    const own = prompt[place].inputs.cfg;
+    const place = { node: knobPlace(prompt, run.node, this.knob), input: this.knob.input };
+    const own = prompt[place.node].inputs[place.input];
     this.shown = shownBy({ prompt, outputs: sources.outputs }, run.node, root);
     this.judging = judgeOf(prompt, run.node);
     this.made = { prompt, place, own, job, workflow: apart(sources.workflow ?? {}) };

@@ -1,5 +1,6 @@
 // @ts-check
-/** Try half: the same noise at half the scale, and what becomes of the picture. No DOM. */
+/** Try half: the same noise at half the value of a knob, and what becomes of the picture. No DOM. */
+import { halfValue } from "./run-knobs.mjs";
 import { Tries } from "./tries.mjs";
 
 const SAYS = /^half\./;
@@ -12,7 +13,7 @@ export class TryHalf extends Tries {
   said = [];
 
   constructor(editor, about, changed) {
-    super(editor, about, (own) => [own, Math.max(1, own / 2)], changed);
+    super(editor, about, (own) => [own, halfValue(this.knob, own) ?? own], changed);
   }
 
   async begin() {

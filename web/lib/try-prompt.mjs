@@ -1,5 +1,5 @@
 // @ts-check
-/** The job of a try: the sampler at another scale, what it needs, and one preview of what it made. No DOM. */
+/** The job of a try: the sampler at another value of a knob, what it needs, and one preview of what it made. No DOM. */
 import { typeOf } from "./tab-runs.mjs";
 
 const MOST_SHOTS = 4; // pictures of one run
@@ -40,11 +40,11 @@ export function judgementOf(outputs, id) {
   return name && Number.isFinite(score) ? { name, score } : null;
 }
 
-/** The prompt with another scale and these outputs, without what they do not need. */
-export function promptAt(prompt, place, cfg, ...shown) {
-  const { inputs } = prompt[place];
+/** The prompt with another number in one input and these outputs, without what they do not need. */
+export function promptAt(prompt, { node, input }, value, ...shown) {
+  const { inputs } = prompt[node];
   const made = Object.fromEntries(shown.map(({ id, node }) => [id, node]));
-  const changed = { ...prompt, ...made, [place]: { ...prompt[place], inputs: { ...inputs, cfg } } };
+  const changed = { ...prompt, ...made, [node]: { ...prompt[node], inputs: { ...inputs, [input]: value } } };
   const needed = new Set(shown.flatMap(({ id }) => [...upstream(changed, id)]));
   return Object.fromEntries(Object.entries(changed).filter(([one]) => needed.has(one)));
 }

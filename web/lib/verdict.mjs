@@ -1,5 +1,7 @@
 // @ts-check
 /** What the report of a run says, in one language: its sentences were made where the run was sampled. No DOM. */
+import { halfValue, knobOf } from "./run-knobs.mjs";
+
 const SIGNS = { fine: "\u2713", above: "\u25b2", unclear: "?", off: "\u2013" };
 
 const MOST_WHY = 3; // sentences
@@ -25,7 +27,7 @@ export function verdictOf(record, locale = "en") {
  * @param {any} report
  */
 export function scaleToSee(report) {
-  const { suggested = null, colour, cfg } = report ?? {};
+  const { suggested = null, colour } = report ?? {};
   if (suggested !== null) return suggested;
-  return colour === "above" && cfg > 1 ? Math.max(1, cfg / 2) : null;
+  return colour === "above" ? halfValue(knobOf({ report, cfg: report.cfg })) : null;
 }

@@ -1,0 +1,60 @@
+// @ts-check
+/** The numbers that guided a run and that can be tried: as its report names them, and where they are set. No DOM. */
+import { nodeAt, scaleSource, widgetSource } from "./panel-graph.mjs";
+
+const MOST_GUIDERS = 8; // one inside another
+export const CFG = "cfg"; // key of the knob that most runs have
+const OFF = 1; // cfg at which guidance is off
+
+/** Every knob of a run that is set by a widget, first the one that its report is about.
+ *
+ * A report of an earlier version knows cfg alone.
+ */
+export function knobsOf(record) {
+  const { report, cfg } = record ?? {};
+  return report?.knobs ?? [{ key: CFG, kind: CFG, name: CFG, value: cfg ?? null, title: null, node: null, input: CFG, limits: [OFF, null] }];
+}
+
+/** The knob of a key, else the one that the report is about.
+ * @param {any} record
+ * @param {?string} key
+ */
+export const knobOf = (record, key = null) => knobsOf(record).find((one) => one.key === key) ?? knobsOf(record)[0];
+
+/** Those among which a person may choose: whose widget is known, and that is above nothing. */
+export const triableKnobs = (record) => knobsOf(record).filter(({ kind, node, value }) => kind === CFG || (node && value > 0));
+
+/** What is worth trying: between the ends that a widget takes, as it shows numbers. */
+export function roundWithin({ limits: [low, high] }, value) {
+  const bounded = Math.min(high ?? Infinity, Math.max(low ?? 0, value));
+  return Number(bounded >= 1 ? bounded.toFixed(1) : bounded.toPrecision(2));
+}
+
+/** Half of a value, null where that is nothing to try. */
+export function halfValue(knob, value = knob?.value) {
+  const half = value > 0 ? Math.max(knob.limits[0] ?? 0, value / 2) : value;
+  return half < value ? half : null;
+}
+
+/** Id of the node in a prompt whose cfg is the scale of a sampler; null where a wire brings it, or nobody has one. */
+function scalePlace(prompt, sampler) {
+  let id = sampler;
+  for (let hops = 0; prompt[id] && hops < MOST_GUIDERS; hops += 1) {
+    const { cfg, guider } = prompt[id].inputs ?? {};
+    if (cfg !== undefined) return typeof cfg === "number" ? id : null;
+    id = Array.isArray(guider) ? String(guider[0]) : null;
+  }
+  return null;
+}
+
+/** Id of the node in a prompt that holds a knob of a sampler; null where none does. */
+export function knobPlace(prompt, sampler, { kind, node, input }) {
+  if (kind === CFG) return scalePlace(prompt, sampler);
+  return typeof prompt[node]?.inputs?.[input] === "number" ? node : null;
+}
+
+/** Where a knob is set in the graph, as `scaleSource` says it. */
+export function knobSource(root, sampler, { kind, node, input }) {
+  if (kind === CFG) return scaleSource(root, nodeAt(root, sampler) ?? {}, sampler);
+  return node ? widgetSource(root, node, input) : null;
+}
