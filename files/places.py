@@ -35,7 +35,7 @@ PLACES = (
     Place("user", f"*/{FOLDER}/{PICKS}/*", "cfg values that you chose"),
     Place("user", f"*/{FOLDER}/{CARDS}/*", "cards of models"),
     Place("user", f"*/{FOLDER}/{SIZES}/*", "how large the data of models are"),
-    Place("output", f"{TRACES}/**/*.safetensors", "traces that you saved", made=True),
+    Place("output", f"{TRACES}/**/*.safetensors", "traces of Save Trace and of sweeps", made=True),
 )
 
 

@@ -7,9 +7,9 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import folder_paths
 
+from ..files.included import included_models, included_weights
 from .saving import fingerprint
 
-ASSETS = Path(__file__).resolve().parents[1] / "assets"
 CLASSIFIERS = "classifiers"
 CONFIG = "config.json"
 MARKS = (CONFIG, "model_index.json")  # one of them is in every folder that a library saved a model to
@@ -19,11 +19,6 @@ def register_folder(kind: str) -> None:
     """Give the host a folder type that lists safetensors files only."""
     folder_paths.add_model_folder_path(kind, str(Path(folder_paths.models_dir) / kind))
     folder_paths.folder_names_and_paths[kind][1].add(".safetensors")
-
-
-def embedded_files(kind: str) -> dict[str, Path]:
-    """Models of a kind that come with the pack, by their names without the ending."""
-    return {path.stem: path for path in sorted((ASSETS / kind).glob("*.safetensors"))}
 
 
 def model_folders(kind: str) -> dict[str, Path]:
@@ -41,7 +36,7 @@ def listed_models(kind: str) -> list[str]:
     whole = model_folders(kind)
     files = (name for name in folder_paths.get_filename_list(kind) if name.endswith(".safetensors"))
     single = [name for name in files if not Path(name).as_posix().startswith(tuple(whole))]
-    return [*embedded_files(kind), *whole, *single]
+    return [*included_models(kind), *whole, *single]
 
 
 def path_of_model(kind: str, name: str) -> Path:
@@ -49,7 +44,7 @@ def path_of_model(kind: str, name: str) -> Path:
 
     A file or a folder may be a link, as everywhere in the host; what lies in a folder may not (`files.folders`).
     """
-    path = embedded_files(kind).get(name) or model_folders(kind).get(name)
+    path = included_weights(kind, name) or model_folders(kind).get(name)
     return path or Path(folder_paths.get_full_path_or_raise(kind, name))
 
 

@@ -36,6 +36,9 @@ if __name__ == "__main__":
         sys.exit("Which program? Give its name, for example first_look, and then its arguments.")
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != HERE.parent]
     runpy.run_path(str(ROOT / "__main__.py"))["name_the_pack"]()
+    from guidance_geometry.files.included import write_every_model
+
+    write_every_model()
     del sys.argv[0]
     try:
         program = find_program(sys.argv[0], programs())

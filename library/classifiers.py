@@ -7,9 +7,8 @@ from typing import Any
 
 from ..classifiers.exact import MixtureClassifier
 from ..classifiers.reading import open_classifier
+from ..files.included import included_weights
 from ..guidance.mixture import GaussianMixture
-
-ASSETS = Path(__file__).parents[1] / "assets" / "classifiers"
 
 
 def load_classifier(path: str | Path = "pocket-noisy-1") -> Any:
@@ -18,8 +17,7 @@ def load_classifier(path: str | Path = "pocket-noisy-1") -> Any:
     Included are pocket-noisy-1 (reads noisy samples), pocket-clean-1 (clean ones) and pocket-judge-1 (only measures).
     Raises FileNotFoundError, or ValueError for a file that is no classifier.
     """
-    included = ASSETS / f"{path}.safetensors"
-    return open_classifier(included if included.is_file() else Path(path))
+    return open_classifier(included_weights("classifiers", str(path)) or Path(path))
 
 
 def exact_classifier(mixture: GaussianMixture, flow: bool = False) -> MixtureClassifier:

@@ -12,6 +12,7 @@ from ..denoisers.conversion import network_input, to_x0
 from ..denoisers.reading import read_denoiser
 from ..denoisers.schedules import index_of, network_time, table
 from ..denoisers.spec import ChosenSpec, choose_spec
+from ..files.included import included_weights
 from ..guidance.labels import NO_LABEL, UNTRAINED, label_numbers
 from ..guidance.mixture import ANY, GaussianMixture
 from ..guidance.vectors import where_float64_is
@@ -20,7 +21,6 @@ WITHOUT = (
     "Set gamma to 1, give uncond a label, or guide with a weaker network: "
     "rule=gg.Autoguidance(gg.Source('cond', weaker))."
 )
-ASSETS = Path(__file__).parents[1] / "assets" / "denoisers"
 
 
 class ExactDenoiser:
@@ -102,8 +102,7 @@ def load_denoiser(path: str | Path = "pocket-1", device: str | torch.device = "c
 
     Raises FileNotFoundError, or ValueError for a file that is no denoiser or does not say how it was trained.
     """
-    included = ASSETS / f"{path}.safetensors"
-    file = read_denoiser(included if included.is_file() else path)
+    file = read_denoiser(included_weights("denoisers", str(path)) or path)
     spec = choose_spec(file.spec)
     network = spec.format.network(spec.sizes, len(spec.labels), operations=nn, device=device, dtype=torch.float32)
     network.load_state_dict(dict(file.weights))

@@ -16,6 +16,7 @@ from ...classifiers.files import load_classifier
 from ...classifiers.networks import PocketJudge
 from ...denoisers.pocket import PocketSizes, PocketUNet
 from ...dev.places import ROOT
+from ...files.included import ASSETS, keep_planes
 from ...files.safetensors import read_safetensors, write_safetensors
 from ...files.writing import write_atomically
 from ...networks.weights import weights_of
@@ -45,10 +46,17 @@ def half(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return stored
 
 
-def write_denoiser(path: Path, weights: dict[str, Tensor], facts: dict[str, Any]) -> None:
-    """Write a denoiser with everything a loader needs to know."""
+def write_model(path: Path, weights: dict[str, Tensor], facts: dict[str, Any]) -> None:
+    """Write a model; one of the pack also in the form in which the pack keeps it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_safetensors(path, half(weights), with_prefix(facts))
+    if path.resolve().is_relative_to(ASSETS):
+        keep_planes(path)
+
+
+def write_denoiser(path: Path, weights: dict[str, Tensor], facts: dict[str, Any]) -> None:
+    """Write a denoiser with everything a loader needs to know."""
+    write_model(path, weights, facts)
 
 
 def denoiser_facts(
@@ -129,8 +137,7 @@ def write_classifier(
         "accuracy": accuracy,
         "training": {"steps": recipe.steps, "batch": 64, "seed": recipe.seed, "torch": torch.__version__},
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_safetensors(path, half(weights_of(network)), with_prefix(facts))
+    write_model(path, weights_of(network), facts)
 
 
 def read_denoiser(path: Path) -> tuple[PocketUNet, dict[str, str]]:

@@ -7,8 +7,9 @@ from safetensors.torch import save_file
 from guidance_geometry.denoisers.dit import DiT, DiTSizes
 from guidance_geometry.denoisers.reading import read_denoiser
 from guidance_geometry.denoisers.spec import choose_spec
+from guidance_geometry.files.included import included_weights
 from guidance_geometry.host.native_model import native_denoiser
-from guidance_geometry.library.denoisers import ASSETS, load_denoiser
+from guidance_geometry.library.denoisers import load_denoiser
 from guidance_geometry.tests.diffusers_folders import random_weights
 
 SIZES = DiTSizes(channels=4, out=8, patch=2, grid=4, width=64, depth=2, heads=1, mlp=128, classes=3)
@@ -16,9 +17,8 @@ SIZES = DiTSizes(channels=4, out=8, patch=2, grid=4, width=64, depth=2, heads=1,
 
 @pytest.mark.parametrize("name", ["pocket-1", "DiT-S-2", "SiT-S-2"])
 def test_the_function_is_the_model(host, tmp_path, name):
-    path = ASSETS / f"{name}.safetensors"
+    path = included_weights("denoisers", name) or tmp_path / f"{name}.safetensors"
     if not path.exists():
-        path = tmp_path / path.name
         save_file(random_weights({n: w.shape for n, w in DiT(SIZES, device="meta").state_dict().items()}), path)
     file = read_denoiser(path)
     model = native_denoiser(choose_spec(file.spec), file.weights).model

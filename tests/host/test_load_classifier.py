@@ -7,8 +7,9 @@ import folder_paths
 import pytest
 import torch
 
+from guidance_geometry.files.included import included_weights
 from guidance_geometry.files.safetensors import write_safetensors
-from guidance_geometry.host.model_folders import CLASSIFIERS, embedded_files
+from guidance_geometry.host.model_folders import CLASSIFIERS
 from guidance_geometry.nodes import load_classifier as room
 
 OWN = ["pocket-clean-1", "pocket-judge-1", "pocket-noisy-1"]
@@ -92,7 +93,7 @@ def test_a_probe_reaches_nothing_outside_either(folder, features):
 def test_a_linked_file_is_read_under_its_own_name_with_the_notes_beside_it(folder, tmp_path, name):
     """People keep their models on another disk, and link files and folders."""
     (kept := tmp_path / "elsewhere").mkdir()
-    shutil.copy(embedded_files("classifiers")["pocket-clean-1"], kept / "a7f3c0")  # as a cache names it
+    shutil.copy(included_weights("classifiers", "pocket-clean-1"), kept / "a7f3c0")  # as a cache names it
     (folder / "shared").symlink_to(kept)
     place = folder / name
     place.symlink_to(kept / "a7f3c0")

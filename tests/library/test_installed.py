@@ -29,6 +29,7 @@ import torch
 for name in dir(gg):
     getattr(gg, name)
 print(*(gg.load_classifier(f"pocket-{role}-1").name for role in ("noisy", "clean", "judge")))
+assert gg.load_denoiser("pocket-1").facts["model"]["hash"].startswith("56e20fd55f3e"), "bit for bit as it was trained"
 assert not [name for name in sys.modules if name.startswith("guidance_geometry.figures")]
 world = gg.make_mixture((3, 8, 8), classes=2, seed=0)
 trace = gg.record(gg.ExactDenoiser(world), gg.karras(4), cond=1).sample(20 * torch.randn(1, 3, 8, 8))
@@ -94,7 +95,7 @@ def test_an_installation_writes_the_page_of_a_sweep(installed):
 def test_nothing_of_the_host_or_the_laboratory_is_installed(installed):
     files = {file.name for file in (installed[0] / "guidance_geometry").iterdir()}
     assert not files & {"host", "nodes", "lab", "dev", "tests", "dev.py", "extension.py"}
-    assert (installed[0] / "guidance_geometry" / "assets" / "denoisers" / "pocket-1.safetensors").is_file()
+    assert (installed[0] / "guidance_geometry" / "assets" / "denoisers" / "pocket-1.json").is_file()
 
 
 def test_every_block_of_the_page_runs(installed):
