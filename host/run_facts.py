@@ -28,7 +28,7 @@ from .run_knobs import run_knobs
 from .saving import map_tensors
 
 NO_EFFECT = (
-    "the rules of the chain had no effect: at cfg 1 only the conditional prediction is made, and they need the "
+    "the rules of the chain had no effect: at cfg 1 only the prediction with the prompt is made, and they need the "
     "difference between two. Raise cfg above 1"
 )
 
@@ -194,7 +194,10 @@ def _about_uncond(seen: Observed) -> list[str]:
     skipped = sum(stage != "step" for stage in stages)
     if not skipped:
         return []
-    sentences = [f"uncond was not evaluated in {skipped} of {len(stages)} steps", *_about_afterwards(seen.afterwards)]
+    sentences = [
+        f"the prediction without the prompt was not made in {skipped} of {len(stages)} steps",
+        *_about_afterwards(seen.afterwards),
+    ]
     ruled = any(not isinstance(rule, Term) for rule in _rules(seen))
     alone = ruled and {*stages} <= {"cond_only", AFTERWARDS} and all(scale == 1 for scale in seen.accumulator.scales)
     return [*sentences, NO_EFFECT] if alone else sentences

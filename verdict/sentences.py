@@ -47,7 +47,8 @@ class Sentence:
         """The sentence in a language of LANGUAGES."""
         facts = {name: Words(_words(v, language)) for name, v in self.facts.items()}
         own = SENTENCES[self.id][language].format_map(facts)
-        return GAPS[language].join([own, *([self.then.text(language)] if self.then else [])])
+        whole = GAPS[language].join([own, *([self.then.text(language)] if self.then else [])])
+        return whole.replace("\uff09 ", "\uff09")  # a full-width bracket brings its own gap
 
     @property
     def plain(self) -> Sentence | None:

@@ -329,7 +329,7 @@ def test_where_only_c_ran_the_scale_is_one(watched):
     assert trace.stage == ["step", "step", "cond_only", "cond_only"]
     assert trace.header["cfg"] is None
     assert trace.header["notes"] == [
-        "uncond was not evaluated in 2 of 4 steps",
+        "the prediction without the prompt was not made in 2 of 4 steps",
         "nor after the run: Stranger combines its predictions itself, so no condition stands for the one left out",
     ]
 

@@ -118,7 +118,7 @@ def test_at_gamma_one_uncond_is_not_evaluated_and_the_trace_says_so(labelled, em
     _, _, trace = guided(*labelled["ve"], empty_latent("ve"), "euler", cfg=1.0)
     assert trace.stage == ["cond_only"] * STEPS
     assert trace.column("M1").isnan().all()
-    skipped = f"uncond was not evaluated in {STEPS} of {STEPS} steps"
+    skipped = f"the prediction without the prompt was not made in {STEPS} of {STEPS} steps"
     assert trace.header["notes"] == [skipped, "nor after the run: uncond_steps is 0"]
     assert trace.header["evaluations"] == STEPS
 
@@ -175,7 +175,7 @@ def test_a_negative_for_part_of_the_run_leaves_cond_in_the_rest(labelled, empty_
     assert 0 < sum(reached) < STEPS
     for i in range(sum(reached), STEPS):
         assert torch.equal(trace.tensors["guided"][i], trace.tensors["cond"][i])
-    assert "uncond was not evaluated" in trace.header["notes"][0]
+    assert "without the prompt was not made" in trace.header["notes"][0]
 
 
 def test_the_trace_knows_what_a_rerun_needs(labelled, empty_latent):

@@ -18,7 +18,7 @@ function looked(more) {
   const blank = whole.steps[0].samples.map(() => ({ K: Array(21).fill(null), m: {} }));
   const steps = whole.steps.map((step) => (step.i % 3 ? { ...step, stage: "cond_only", samples: blank } : { ...step, stage: "afterwards", ...more }));
   const afterwards = { steps: [0, 3], evaluations: 4, against: "the negative", drift: 0 };
-  const notes = ["uncond was not evaluated in 4 of 4 steps", "at 2 steps it was evaluated after the run, against the negative: 4 evaluations more"];
+  const notes = ["the prediction without the prompt was not made in 4 of 4 steps", "at 2 steps it was evaluated after the run, against the negative: 4 evaluations more"];
   return { ...whole, steps, afterwards, notes };
 }
 

@@ -38,8 +38,8 @@ test("a copy that keeps id and key is told from its original as soon as both are
 });
 
 test("what a recording has to say of itself is written in sentences", () => {
-  const notes = ["uncond was not evaluated in 4 of 4 steps", "at 2 steps it was evaluated after the run"];
-  assert.deepEqual(wordsOf({ notes }), ["Uncond was not evaluated in 4 of 4 steps.", "At 2 steps it was evaluated after the run."]);
+  const notes = ["the prediction without the prompt was not made in 4 of 4 steps", "at 2 steps it was evaluated after the run"];
+  assert.deepEqual(wordsOf({ notes }), ["The prediction without the prompt was not made in 4 of 4 steps.", "At 2 steps it was evaluated after the run."]);
   assert.deepEqual(wordsOf({ notes: [], ended: "KSampler: out of memory" }), ["KSampler: out of memory."]);
   assert.deepEqual(wordsOf(null), []);
 });

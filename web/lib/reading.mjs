@@ -6,7 +6,7 @@ import { samplesOf } from "./panel-record.mjs";
 import { verdictOf } from "./verdict.mjs";
 import { nth } from "./words.mjs";
 
-const SAID = /^uncond was not evaluated|^at \d+ steps it was evaluated after the run[^.]*$/; // notes that are sentences of their own here
+const SAID = /^uncond was not evaluated|^the prediction without the prompt was not made|^at \d+ steps it was evaluated after the run[^.]*$/; // notes that are sentences of their own here
 const SILENT = "There is no report in this record.";
 
 /** -> [{question, verdict, words: [sentence, ...]}] about a run and one of its samples.
