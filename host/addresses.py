@@ -19,7 +19,7 @@ ANSWERS: tuple[tuple[str, str, Callable[[], Answer]], ...] = (
     ("get", "/guidance_geometry/records/{name}", lambda: host.routes.answer_record),
     ("get", RUNS, lambda: host.routes.answer_tab_runs),  # ?workflow_id= or ?prompt_id=
     ("get", f"{RUNS}/{{run}}", lambda: host.routes.answer_tab_run),
-    ("get", f"{RUNS}/{{run}}/report", lambda: host.choices.answer_report),  # ?half= another run
+    ("get", f"{RUNS}/{{run}}/report", lambda: host.choices.answer_report),  # ?half= another run, ?shown= node
     ("get", PICKS, lambda: host.choices.answer_picks),  # ?key= of `model_key`
     ("post", PICKS, lambda: host.choices.answer_picks),
     ("delete", PICKS, lambda: host.choices.answer_picks),

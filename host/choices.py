@@ -11,11 +11,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from aiohttp import web
+from torch import Tensor
 
 from ..files.claims import json_of
 from ..files.places import PICKS, TAB_FOLDER
@@ -24,6 +26,7 @@ from ..verdict.picks import LARGEST, Picks, picks_of, read_picks, write_picks
 from .knowledge import make_report, place_of
 from .panel_record import temporary_folder
 from .run_store import STORE, StoredRun
+from .shown_pictures import shown_pictures
 from .users import JSON, require_known, user_of
 
 FRESH = {"Cache-Control": "no-store"}
@@ -43,8 +46,9 @@ async def answer_picks(server: Any, request: web.Request) -> web.Response:
 
 async def answer_report(server: Any, request: web.Request) -> web.Response:
     """The report on a kept run."""
-    user = require_known(user_of(server, request))
-    return await _respond(report_on, user, request.match_info["run"], request.query.get("half"))
+    user, query = require_known(user_of(server, request)), request.query
+    look = partial(shown_pictures, server.prompt_queue, node=query.get("shown") or "")
+    return await _respond(report_on, user, request.match_info["run"], query.get("half"), look)
 
 
 async def _body_of(request: web.Request) -> bytes:
@@ -117,14 +121,21 @@ def picks_for_browsers(picks: Picks) -> Mapping:
     return picks.as_json() | {"ranges": picks.ranges(), "knobs": picks.ranges_by_knob()}
 
 
-def report_on(user: str, run: str, half: str | None) -> Mapping | None:
-    """The report on a kept run with what is known of its model now.  half: id of a run at half its scale, or None"""
-    runs = [own_run(user, name) for name in (run, half) if name]
-    kept = [name for one in runs if one for name in one.files if name.endswith(".safetensors")]
-    if len(kept) < len(runs):
+def report_on(user: str, run: str, half: str | None, look: Callable[[str], Tensor | None]) -> Mapping | None:
+    """The report on a kept run with what is known of its model now.
+
+    half: id of a run at half its scale, or None. look: what a job showed of its pictures.
+    """
+    runs = [one for name in (run, half) if name and (one := own_run(user, name))]
+    kept = [name for one in runs for name in one.files if name.endswith(".safetensors")]
+    if len(kept) < (2 if half else 1):
         return None
     trace, *halved = (load(temporary_folder(TAB_FOLDER) / name) for name in kept)
-    return make_report(trace, halved[0] if halved else None, user=user).as_json()
+    if not halved:
+        return make_report(trace, user=user).as_json()
+    own, other = (look(one.place.prompt_id) for one in runs)
+    shown = None if own is None or other is None else (own, other)
+    return make_report(trace, halved[0], user=user, shown=shown).as_json()
 
 
 def own_run(user: str, run: str) -> StoredRun | None:

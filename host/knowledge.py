@@ -20,6 +20,7 @@ from ..guidance.printing import shorten, words_of
 from ..trace.trace import Trace, model_key
 from ..verdict.card import Card, read_card
 from ..verdict.findings import Judged
+from ..verdict.halved import Shown
 from ..verdict.known import Known, included_card, knowledge_without_host
 from ..verdict.picks import Picks, read_picks
 from ..verdict.report import Report, report_of
@@ -80,10 +81,14 @@ def state_of_files() -> str:
 
 
 def make_report(
-    trace: Trace, half: Trace | None = None, judge: Judged | None = None, user: str | None = None
-) -> Report:  # fmt: skip
-    """The report on a run with what is known of its model.  user: as in `knowledge_of`"""
-    return report_of(trace, knowledge_of(trace, user), half, judge)
+    trace: Trace,
+    half: Trace | None = None,
+    judge: Judged | None = None,
+    user: str | None = None,
+    shown: Shown | None = None,
+) -> Report:
+    """The report on a run with what is known of its model.  user: as in `knowledge_of`; shown: as in `report_of`"""
+    return report_of(trace, knowledge_of(trace, user), half, judge, shown=shown)
 
 
 def _read(path: Path | None, read: Callable[[Path], Found], fault: str, trouble: list[Sentence]) -> Found | None:

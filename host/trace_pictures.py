@@ -7,7 +7,8 @@ from torch import Tensor
 
 from ..figures.pictures import Pictures
 from ..trace.faults import NothingToShow
-from ..trace.trace import Trace
+from ..trace.trace import END, Trace
+from ..verdict.halved import Shown
 from .native_model import format_named
 
 
@@ -18,6 +19,19 @@ def pictures_of(trace: Trace, vae=None) -> Pictures:
         return Pictures(decode=lambda x: decode_pictures(vae, form, x))
     factors, bias = (getattr(form, name, None) for name in ("latent_rgb_factors", "latent_rgb_factors_bias"))
     return Pictures(factors=_tensor(factors), bias=_tensor(bias))
+
+
+def finished_pictures(vae, trace: Trace, other: Trace) -> Shown | None:
+    """What the VAE makes of the ends of two runs; None where one was not kept, is not finite, or is of another VAE."""
+    ends = [run.tensors.get(END) for run in (trace, other)]
+    whole = [end for end in ends if end is not None and bool(end.isfinite().all())]
+    if len(whole) < len(ends):
+        return None
+    try:
+        own, theirs = (pictures_of(trace, vae).image(end)[..., :3].movedim(-1, 1) for end in whole)
+    except ValueError:  # the report says then that pictures were not compared
+        return None
+    return own, theirs
 
 
 def decode_pictures(vae, form, x: Tensor) -> Tensor:  # [B, C, ...] in the model's space -> [B, H, W, 3]

@@ -50,6 +50,13 @@ def write(path: Path, text: str) -> None:
     print(f"wrote {path}")
 
 
+def section_in(path: Path, heading: str) -> str:
+    """What stands under a heading of a page, and the heading; nothing where nothing does, or there is no page."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    line = f"## {heading}\n"
+    return line + text.partition(line)[2].partition("\n## ")[0] if line in text else ""
+
+
 def put_section(path: Path, heading: str, *blocks: str) -> None:
     """Replace what stands under a heading of a page, or add it; other sections stay."""
     opening, *sections = re.split(r"^(?=## )", path.read_text(encoding="utf-8"), flags=re.MULTILINE)

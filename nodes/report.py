@@ -38,7 +38,8 @@ class GGReport(CheckedNode):
         TraceWire.Input(
             "half",
             optional=True,
-            tooltip="A run at half the cfg, same seed: how far does the picture move, how much is clipped?",
+            tooltip="A run at half the cfg, same seed: is it the same picture (latents need the VAE for that), and how "
+            "much is clipped?",
         ),
         io.Image.Input(
             "pictures",
@@ -73,7 +74,8 @@ class GGReport(CheckedNode):
         faults: list[str] = []
         with traces.faults.keep_out(faults.append, host.recording.STOPS):
             judge = None if energy is None else host.judging.ask_judge(trace, energy, vae, _judge_title())
-            answer = host.knowledge.make_report(trace, half, judge)
+            shown = host.trace_pictures.finished_pictures(vae, trace, half) if vae and half else None
+            answer = host.knowledge.make_report(trace, half, judge, shown=shown)
             text, score = answer.text(), judge_score(judge)
             as_text = traces.portable.ascii_json(answer.as_json() | ({"judge": score} if score else {}))
             ui: dict = {"text": [text]}

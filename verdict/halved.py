@@ -1,4 +1,4 @@
-"""A run against another with the same noise and one knob turned: does the subject stay, and how much is clipped."""
+"""A run against another with the same noise and one knob turned: is it the same picture, and how much is clipped?"""
 
 from __future__ import annotations
 
@@ -7,40 +7,86 @@ from math import isfinite, nan
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ..trace.effective import cfg_of
 from ..trace.metrics import ratio
 from ..trace.trace import END, Trace, model_key
+from .alike import compare_pictures
 from .findings import clipped_share
-from .odds import Odds
+from .odds import HalfOdds, Odds
 from .picks import CFG
 from .run_knobs import DISTILLED, RunKnob, knobs_of
 from .sentences import Sentence, percent, say
 
 ALIKE = ("seed", "sampler", "sigmas", "labels", "chain")  # what the headers of two such runs share
+Shown = tuple[Tensor, Tensor]  # finished pictures of both runs, each [B, 3, H, W] in 0 .. 1
 
 
-def compare_runs(trace: Trace, half: Trace, odds: Odds) -> tuple[Sentence, ...]:
+def compare_runs(trace: Trace, half: Trace, odds: Odds, shown: Shown | None = None) -> tuple[Sentence, ...]:
     """What the second run says of the first, and how often that errs.
 
-    A judge's label stays where d < odds.same; whether eyes see one picture is not known from d.
+    shown: None where there are no finished pictures of both. Then only the ends are compared, and these do not tell
+    whether it is the same picture.
     """
     turned = turned_knobs(trace, half)
     if strange := _strange(trace, half, turned):
         return (strange,)
-    ends = [run.tensors.get(END) for run in (trace, half)]
-    if any(end is None for end in ends):
-        return (say("half.lost"),)
-    apart = distance(*(end for end in ends if end is not None))
-    if not bool(apart.isfinite().any()):
-        return (say("half.lost"),)
-    count = int((apart < odds.same).sum())
-    name = {0: "half.other", trace.batch: "half.same"}.get(count, "half.some")
     at = {"knob": turned[0].name, "half": turned[0].value}
-    facts = {"distance": float(apart.nanmedian()), "count": count, "batch": trace.batch}
-    measured = say("half.odds", same=odds.same, changed=percent(odds.change))
-    sure = measured if turned[0].kind == CFG else say("half.odds.knob")
-    return say(name, **at, **facts), *_compare_clipping(trace, half, at), *((sure,) if count else ())
+    ends = _both([run.tensors.get(END) for run in (trace, half)])
+    pictures = _fitting(shown, trace.batch) or (_own_pictures(trace, *ends) if ends else None)
+    found = tuple(_compare_pictures(*pictures, odds.half, at) if pictures else ())
+    found = found or tuple(_compare_ends(*ends, odds.half, at) if ends else ())
+    if not found:
+        return (say("half.lost"),)
+    if turned[0].kind != CFG:
+        found = (found[0], *(say("half.odds.knob") for _ in found[1:]))
+    return (*found, *_compare_clipping(trace, half, at))
+
+
+def _both(tensors: list[Tensor | None]) -> Shown | None:
+    first, second = tensors
+    return None if first is None or second is None else (first, second)
+
+
+def _fitting(shown: Shown | None, batch: int) -> Shown | None:
+    """Pictures that are those of the samples, one each, and alike in size."""
+    return shown if shown and shown[0].shape == shown[1].shape and len(shown[0]) == batch else None
+
+
+def _own_pictures(trace: Trace, own: Tensor, other: Tensor) -> Shown | None:
+    """Samples that are pictures themselves, in -1 .. 1."""
+    return (own.float() / 2 + 0.5, other.float() / 2 + 0.5) if trace.pixels and own.ndim == 4 else None
+
+
+def _compare_pictures(own: Tensor, other: Tensor, odds: HalfOdds, at: dict[str, Any]) -> Iterator[Sentence]:
+    """What becomes of the pictures, and how often "the same" errs; nothing where one is not finite."""
+    change = compare_pictures(own, other)
+    apart, batch = change.distance, len(own)
+    if not bool(apart.isfinite().all()):
+        return
+    same = apart < odds.same
+    count = int(same.sum())
+    facts = at | {"distance": round(float(apart.median()), 3), "count": count, "batch": batch}
+    if count == batch:
+        yield say("half.same" if batch == 1 else "half.all", **facts)
+    else:
+        what = say("change.colours" if bool(change.of_colour[~same].double().mean() >= 0.5) else "change.shapes")
+        yield say("half.some" if count else "half.other" if batch == 1 else "half.none", what=what, **facts)
+    if count:
+        yield say("half.odds", same=odds.same, wrong=percent(odds.wrong))
+
+
+def _compare_ends(own: Tensor, other: Tensor, odds: HalfOdds, at: dict[str, Any]) -> Iterator[Sentence]:
+    """What becomes of the subject, and how often that errs; nothing where no end is finite."""
+    apart = distance(own, other)
+    if not bool(apart.isfinite().any()):
+        return
+    count = int((apart < odds.near).sum())
+    name = {0: "half.far", len(own): "half.near"}.get(count, "half.near.some")
+    yield say(name, **at, distance=round(float(apart.nanmedian()), 3), count=count, batch=len(own))
+    if count:
+        yield say("half.near.odds", near=odds.near, subject=percent(odds.subject), colours=percent(odds.colours))
 
 
 def turned_knobs(trace: Trace, half: Trace) -> list[RunKnob]:

@@ -24,7 +24,10 @@ FIELDS = {
     "rules.false": SHARE,
     "rules.missed": SHARE,
     "half.same": require(number(0, 1e6)),
-    "half.changed": SHARE,
+    "half.wrong": SHARE,
+    "half.near": require(number(0, 1e6)),
+    "half.subject": SHARE,
+    "half.colours": SHARE,
 }
 
 
@@ -41,12 +44,28 @@ class RuleOdds:
 
 
 @dataclass(frozen=True)
+class HalfOdds:
+    """Of two runs with the same noise.
+
+    same: distance of two pictures below which they count as one. wrong: share of such pairs with another subject or
+    other colours. near: distance of two latents below which the subject hardly changes. subject, colours: share of
+    such pairs in which either does.
+    """
+
+    same: float
+    wrong: float
+    near: float
+    subject: float
+    colours: float
+
+
+@dataclass(frozen=True)
 class Odds:
     """What was measured of the verdict itself; docs/verdict-card.md says what each number is.
 
     sure, likely: of overshoot. false: share of fine runs above `sure`. hits: (times the good scale, share found) pairs.
     beyond: times the upper end of a card's band, from which a scale is too high. ratio: high / low of the range about
-    its centre that holds the best scale in a share `card_coverage`. same: distance of two ends that show one picture.
+    its centre that holds the best scale in a share `card_coverage`.
     """
 
     sure: float
@@ -58,8 +77,7 @@ class Odds:
     card_false: float
     card_coverage: float
     rules: RuleOdds
-    same: float
-    change: float
+    half: HalfOdds
 
 
 def odds_of(claims: Any, file: str = ODDS_FILE.name) -> Odds:
@@ -68,8 +86,9 @@ def odds_of(claims: Any, file: str = ODDS_FILE.name) -> Odds:
     burn, card, rules, half = (claims[name] for name in ("burn", "card", "rules", "half"))
     hits = tuple(sorted((float(hit["times"]), float(hit["share"])) for hit in burn["hits"]))
     numbers = (card["beyond"], card["ratio"], card["false"], card["coverage"])
-    numbers += (RuleOdds(rules["further"], rules["false"], rules["missed"]), half["same"], half["changed"])
-    return Odds(burn["sure"], burn["likely"], burn["false"], hits, *numbers)
+    of_rules = RuleOdds(rules["further"], rules["false"], rules["missed"])
+    of_half = HalfOdds(*(half[name] for name in ("same", "wrong", "near", "subject", "colours")))
+    return Odds(burn["sure"], burn["likely"], burn["false"], hits, *numbers, of_rules, of_half)
 
 
 ODDS = odds_of(json.loads(ODDS_FILE.read_text(encoding="utf-8")))

@@ -26,7 +26,7 @@ from ..trace.trace import Trace, model_key
 from .card import Band, Card
 from .features import Features, begins_late, ends_early, features_of, noise_levels, times_as_far, unguided_square
 from .findings import Judged, Watched, findings_of
-from .halved import compare_runs
+from .halved import Shown, compare_runs
 from .known import Known, Template
 from .odds import ODDS, Odds
 from .picks import CFG, Pick
@@ -262,11 +262,12 @@ def report_of(
     half: Trace | None = None,
     judge: Judged | None = None,
     odds: Odds = ODDS,
+    shown: Shown | None = None,
 ) -> Report:
     """The report on a run.
 
     knowledge: of its model. half: a run at half the scale with the same noise. judge: what an energy that did not guide
-    finds in the finished pictures.
+    finds in the finished pictures. shown: the finished pictures of the run and of `half`, where they are known.
     """
     case = Case.of(trace, knowledge or Known(), odds)
     answer = answer_of(case)
@@ -275,7 +276,7 @@ def report_of(
     one = not any(several_of(trace).values())
     if one and trace.n and trace.batch:
         findings = findings_of(Watched(trace, case.scale, case.sigma_data, case.source, judge))
-    findings += compare_runs(trace, half, odds) if one and half is not None else ()
+    findings += compare_runs(trace, half, odds, shown) if one and half is not None else ()
     scale = case.scale
     titles = {term.name: term.label for term in trace.terms}
     push = {titles.get(name, name): share for name, share in case.push.items()}

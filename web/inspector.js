@@ -47,7 +47,7 @@ Object.assign(editor, { // what queues a run again
   runs: (id) => asked(`runs?${new URLSearchParams({ workflow_id: id })}`),
   run: (id) => asked(`runs/${id}`),
   runsOf: async (job) => (await asked(`runs?${new URLSearchParams({ prompt_id: job })}`))?.runs,
-  report: (run, half) => asked(`runs/${run}/report${half ? `?${new URLSearchParams({ half })}` : ""}`),
+  report: (run, half, shown) => asked(`runs/${run}/report${half ? `?${new URLSearchParams({ half, ...(shown && { shown }) })}` : ""}`),
   picks: (...given) => picks(...given),
   job: (id) => jobOf(id),
   queue: async (output, workflow) => (await api.queuePrompt(0, { output, workflow }).catch(() => null))?.prompt_id ?? null,

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from guidance_geometry.lab.markdown import section_in
 from guidance_geometry.lab.verdict import (
     alarm,
     batches,
@@ -127,7 +128,7 @@ def test_the_section_and_the_odds_are_written_and_nothing_else_changes(tmp_path,
     text, stated = (tmp_path / "verdict.md").read_text(), page.PAGE.read_text()
     heading = f"## {alarm.HEADING}\n"
     assert text.partition(heading)[0] == stated.partition(heading)[0]
-    assert alarm.section_in(tmp_path / "verdict.md").startswith(heading)
+    assert section_in(tmp_path / "verdict.md", alarm.HEADING).startswith(heading)
     assert "| sparse |" in text.partition(heading)[2]
     odds, before = (json.loads(path.read_text()) for path in (tmp_path / "odds.json", calibrate.ODDS))
     assert odds["burn"]["command"].endswith("/lab/verdict/calibrate.py --stage alarm")

@@ -459,9 +459,6 @@ def test_every_kind_of_miss_is_found_with_its_neighbours():
     shown: Any = misses.worst_card([far], 1.6)
     assert (shown.gammas, shown.gammas[shown.frame]) == ((1.0, 4.0), 4.0)
     assert misses.worst_card([far], 40.0) is None
-    changed: Any = misses.changed_label([setting])
-    assert changed.gammas == (8.0, 16.0)
-    assert changed.named == ((0, 3),)
 
 
 def test_the_verdict_is_shown_where_it_is_wrong(monkeypatch):

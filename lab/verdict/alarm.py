@@ -59,13 +59,6 @@ def plan_of(world: World) -> Plan:
     return Plan(MADE if isinstance(world, Unseen) else MADE[:3], SEEDS, EXACT)
 
 
-def section_in(path: Path) -> str:
-    """What stands under HEADING on a page; nothing where nothing does, or there is no page."""
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    heading = f"## {HEADING}\n"
-    return heading + text.partition(heading)[2].partition("\n## ")[0] if heading in text else ""
-
-
 def bands_in(text: str) -> dict[tuple[str, str, str], GoodScales]:
     """The good scales of the page's table of worlds, by world, sampler and steps."""
     rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in text.splitlines() if line[:2] == "| "]

@@ -26,14 +26,14 @@ import torch
 from ...dev.places import ROOT, address_of
 from ...dev.provision import unpack
 from ...trace.portable import jsonable
-from ..markdown import put_section
+from ..markdown import put_section, section_in
 from . import alarm
 from .card import CARDED, FULL, measure_all
 from .cells import CACHE, Cell, Plan
 from .evidence import Setting, real_statistics, settings_of
 from .galaxies import WHEEL, galaxy_worlds
-from .odds import FALSE, SAME, coverage_of, false_of
-from .page import PAGE, Study, page_of
+from .odds import FALSE, coverage_of, false_of
+from .page import HALF, PAGE, Study, page_of
 from .runs import SAMPLERS
 from .unseen import made_worlds
 from .worlds import World, exact_worlds, trained_worlds
@@ -108,15 +108,15 @@ def galaxies_in(cache: Path) -> Path:
     return unpack(Path(sys.executable), WHEEL, cache / "galaxygrad", advice)
 
 
-def odds_json(study: Study, command: str, burn: dict) -> dict:
-    """verdict/odds.json.  burn: of the alarm, which is measured by itself"""
+def odds_json(study: Study, command: str, before: dict) -> dict:
+    """verdict/odds.json.  before: as it is, of which two parts are measured by themselves"""
     (beyond, ratio), rules = study.card_limits, study.rules
     known = bool(study.own_cards)
     worlds = dict.fromkeys(one.world for one in study.settings)
     return {
         "command": command,
         "source": f"{', '.join(worlds)}; {len(study.settings)} combinations of a world, a sampler and rules",
-        "burn": burn,
+        "burn": before["burn"],
         "card": {
             "beyond": beyond,
             "false": round(false_of(study.own_cards, beyond), 3) if known else FALSE,
@@ -128,7 +128,7 @@ def odds_json(study: Study, command: str, burn: dict) -> dict:
             "false": round(rules.false, 3) if rules.cases else FALSE,
             "missed": round(rules.miss_rate, 3) if rules.cases else 1.0,
         },
-        "half": {"same": SAME, "changed": round(study.half.change, 4)},
+        "half": before["half"],
     }
 
 
@@ -137,10 +137,10 @@ def write(settings: Sequence[Setting], options: argparse.Namespace) -> None:
     refuse_a_part(settings, options)
     command, (path, text) = command_of(options), places_of(options)
     study = Study(settings, worlds_of(options))
-    burn = json.loads(path.read_text(encoding="utf-8"))["burn"] if path.exists() else {}
-    page = page_of(study, command, text.parent / "figures", alarm.section_in(text))
+    before = json.loads((path if path.exists() else ODDS).read_text(encoding="utf-8"))
+    page = page_of(study, command, text.parent / "figures", *(section_in(text, one) for one in (alarm.HEADING, HALF)))
     text.write_text(page, encoding="utf-8")
-    keep(odds_json(study, on_the_web(command), burn), path)
+    keep(odds_json(study, on_the_web(command), before), path)
 
 
 def write_alarm(cells: Sequence[Cell], options: argparse.Namespace) -> None:

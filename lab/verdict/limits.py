@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .clicked import STARTS, Found
-from .odds import COVERED, FALSE, KINDS, RATIO, Carded, Halved, WorldOdds, coverage_of, false_of
+from .odds import COVERED, FALSE, KINDS, RATIO, Carded, WorldOdds, coverage_of, false_of
 from .rules import Rules
 
 SISTERS = 0.7  # of the sisters' centres: a card that holds fewer says nothing of other weights
 FOUND, WIDEST, RUNS = 0.9, 2.0, 5
-FLIPPED = 0.02
 
 
 @dataclass(frozen=True)
@@ -90,14 +89,6 @@ def of_ranges(clicked: Sequence[Found]) -> list[Limit]:
         Limit("*Find my range*, high / low of the widest", f"at most {WIDEST:g}", f"{wide:.2f}", wide <= WIDEST + 1e-9),
         Limit("*Find my range*, runs", f"at most {RUNS}", str(asked), asked <= RUNS),
     ]
-
-
-def of_half(half: Halved) -> list[Limit]:
-    """Try half."""
-    if not half.pairs:
-        return []
-    what = "*Try half* says that the subject stays, and the judge's label changes"
-    return [Limit(what, "at most 2 %", percent(half.change), half.change <= FLIPPED)]
 
 
 def of_sisters(family: Sequence[Carded], silent: bool) -> list[Limit]:

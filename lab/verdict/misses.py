@@ -3,7 +3,6 @@
     false alarm      a fine run whose predictions are longer than the alarm allows
     missed burn      a run far above the good scales, without an alarm
     uncovered        a setting whose centre lies outside of the range that a card promises
-    changed label    two ends that count as one subject, and the judge names them differently
 
 Neighbours are runs of the same noise at the scales beside. Of exact worlds there are no pictures to show.
 """
@@ -20,7 +19,7 @@ from numpy import ndarray
 from .batches import FEATURES, batches
 from .cells import MOST
 from .evidence import Setting
-from .odds import SAME, Carded
+from .odds import Carded
 
 LABELS = 10
 OVERSHOOT = FEATURES.index("overshoot")
@@ -162,29 +161,3 @@ def worst_card(known: Sequence[Carded], ratio: float) -> Shown | None:
     columns = sorted((promised, own))
     cells, gammas = [setting.cells[k][0] for k in columns], tuple(setting.gammas[k] for k in columns)
     return grid("uncovered", words, setting, (gammas, columns.index(own)), cells, setting.first(ROWS))
-
-
-def changed_label(settings: Sequence[Setting]) -> Shown | None:
-    """Of the pairs at gamma and gamma / 2 that count as one subject with another label, the nearest."""
-    found = [one for setting in settings if setting.trained for one in _label_changes(setting)]
-    if not found:
-        return None
-    distance, setting, seed, gamma, sample = min(found, key=lambda one: one[0])
-    cells = [setting.cells[setting.gammas.index(g)][seed] for g in (gamma / 2, gamma)]
-    words = (
-        f"the subject is said to stay, and the judge's label changes: {setting.words}, \u03b3 {gamma / 2:g} "
-        f"and {gamma:g}, d = {distance:.2f} (below {SAME} it stays)"
-    )
-    return grid("changed-label", words, setting, ((gamma / 2, gamma), 1), cells, [sample])
-
-
-def _label_changes(setting: Setting) -> Iterator[tuple[float, Setting, int, float, int]]:
-    at = dict(zip(setting.gammas, setting.cells, strict=True))
-    for gamma in (gamma for gamma in setting.gammas if gamma / 2 in at):
-        for seed, (cell, half) in enumerate(zip(at[gamma], at[gamma / 2], strict=True)):
-            ends, others = (np.float32(one["ends"]).reshape(len(one["ends"]), -1) for one in (cell, half))
-            distance = np.linalg.norm(ends - others, axis=1) / np.linalg.norm(ends, axis=1)
-            other = (cell["named"] != half["named"])[: len(ends)]
-            yield from (
-                (float(distance[k]), setting, seed, gamma, int(k)) for k in np.flatnonzero(other & (distance < SAME))
-            )

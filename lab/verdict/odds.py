@@ -33,7 +33,6 @@ NEAR = 1.25  # times such a multiple, either way
 RATIO = 1.6
 RATIOS = (RATIO, 1.8, 2.0, 2.25, 2.5, 3.0, 3.5, 4.0)
 BEYOND = tuple(round(1 + 0.05 * n, 2) for n in range(61))
-SAME = 0.4
 KINDS = ("seed", "labels", "sampler")  # what a card is held against; and "sister"
 
 
@@ -222,30 +221,3 @@ def least_beyond(known: Sequence[Carded]) -> float:
 def least_ratio(known: Sequence[Carded]) -> float:
     """The least width of a range, from RATIO on, that holds the centre in COVERED of the settings."""
     return next((ratio for ratio in RATIOS if coverage_of(known, ratio) >= COVERED), RATIOS[-1])
-
-
-@dataclass(frozen=True)
-class Halved:
-    """Runs at gamma and gamma / 2 with the same noise.  same: share with d < SAME; change: of these, other label"""
-
-    same: float
-    change: float
-    otherwise: float
-    pairs: int
-
-
-def compare_halves(settings: Sequence[Setting]) -> Halved:
-    """d = |x(gamma) - x(gamma / 2)| / |x(gamma)|, and whether the judge's label changes."""
-    near, flips = [], []
-    for setting in (one for one in plain(settings) if one.trained):
-        at = dict(zip(setting.gammas, setting.cells, strict=True))
-        for gamma in (gamma for gamma in setting.gammas if gamma / 2 in at):
-            for cell, half in zip(at[gamma], at[gamma / 2], strict=True):
-                ends, others = (np.float32(one["ends"]).reshape(len(one["ends"]), -1) for one in (cell, half))
-                distance = np.linalg.norm(ends - others, axis=1) / np.linalg.norm(ends, axis=1)
-                near.append(distance < SAME)
-                flips.append((cell["named"] != half["named"])[: len(ends)])
-    if not near:
-        return Halved(math.nan, math.nan, math.nan, 0)
-    close, flipped = np.concatenate(near), np.concatenate(flips)
-    return Halved(float(close.mean()), share(flipped[close]), share(flipped[~close]), len(close))

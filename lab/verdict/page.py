@@ -20,18 +20,15 @@ from .curves import card_plots
 from .drawing import draw_curves
 from .evidence import Setting, by_j, by_world, told_apart
 from .limits import percent
-from .misses import changed_label, worst_card
+from .misses import worst_card
 from .odds import (
     COVERED,
     KINDS,
     RATIO,
-    SAME,
     SIZE,
     Carded,
-    Halved,
     above,
     cards,
-    compare_halves,
     coverage_of,
     false_of,
     least_beyond,
@@ -49,6 +46,7 @@ from .wrong import keeps_silent, worst_case
 
 PAGE = ROOT / "docs" / "verdict.md"
 POCKET = "pocket-1"
+HALF = "Half the scale, the same noise"  # a section that same_picture.py measures
 TEXT = passages(__file__)
 SETTINGS = "world | sampler | steps | class | samples | good \u03b3 | centre | by J"
 ABSENT = "Not found among these cells: {names}."
@@ -109,11 +107,6 @@ class Study:
         return rules_of(self.settings)
 
     @cached_property
-    def half(self) -> Halved:
-        """Pairs at gamma and gamma / 2."""
-        return compare_halves(self.settings)
-
-    @cached_property
     def click_ranges(self) -> list[Found]:
         """Ranges that were found."""
         return ranges(self.settings)
@@ -131,7 +124,6 @@ def limits_section(study: Study) -> tuple[str, str]:
         *limits.of_cards(study.own_cards, study.card_limits[0]),
         *limits.of_rules(study.rules),
         *limits.of_ranges(study.click_ranges),
-        *limits.of_half(study.half),
         *limits.of_sisters(study.family, silent),
     ]
     rows = [(one.what, one.limit, one.measured, "yes" if one.holds else "**no**") for one in found]
@@ -230,13 +222,6 @@ def _rates(one: Ruled, rules: Rules) -> tuple[float, ...]:
     return above(one.fine, rules.further), rules.left_out(one), one.hit_rate(rules.further), one.miss_rate
 
 
-def half_section(half: Halved) -> str:
-    """Half the scale."""
-    close, changed, otherwise = (percent(v) for v in (half.same, half.change, half.otherwise))
-    told = {"same": SAME, "close": close, "pairs": half.pairs, "changed": changed, "otherwise": otherwise}
-    return TEXT["HALF"].format(**told) if half.pairs else ""
-
-
 def range_section(clicked: Sequence[Found]) -> str:
     """Find my range."""
     if not clicked:
@@ -249,7 +234,6 @@ def misses_section(study: Study, folder: Path) -> tuple[str, ...]:
     """A picture of every kind of miss."""
     found = {
         "a card whose range does not hold the centre": worst_card(study.own_cards, RATIO),
-        "a subject that changes": changed_label(study.plain),
     }
     if not study.own_cards:
         return ()
@@ -269,13 +253,13 @@ def wrong_section(study: Study, folder: Path) -> tuple[str, ...]:
     return (WRONG, text, picture(shown, study.worlds, folder).partition("\n\n")[2])
 
 
-def page_of(study: Study, command: str, folder: Path, alarm: str = "") -> str:
+def page_of(study: Study, command: str, folder: Path, alarm: str = "", same_picture: str = "") -> str:
     """The whole page; what was not measured is left out.
 
-    folder: for the pictures, beside the page. alarm: the section of what is measured by itself.
+    folder: for the pictures, beside the page. alarm, same_picture: sections of what is measured by itself.
     """
     for stale in folder.glob(f"{STEM}*.webp"):
-        if stale.name not in alarm:
+        if stale.name not in alarm + same_picture:
             stale.unlink()
     return page(
         TEXT["OPENING"].format(command=command),
@@ -288,7 +272,7 @@ def page_of(study: Study, command: str, folder: Path, alarm: str = "") -> str:
         alarm,
         *card_section(study, folder),
         *rules_section(study.rules),
-        half_section(study.half),
+        same_picture,
         range_section(study.click_ranges),
         *misses_section(study, folder),
         *wrong_section(study, folder),

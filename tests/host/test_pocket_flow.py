@@ -12,10 +12,11 @@ from guidance_geometry.files.safetensors import write_safetensors
 from guidance_geometry.host.native_model import format_name, format_named
 from guidance_geometry.host.pictures import picture_of
 from guidance_geometry.nodes import start
+from guidance_geometry.nodes.report import GGReport
 from guidance_geometry.nodes.start import GGClassLabel, GGEmptyCanvas
 from guidance_geometry.tests.flow_files import NOTES, flow_weights
 
-from .runs import ksampler
+from .runs import guided, ksampler
 
 
 @pytest.fixture
@@ -68,6 +69,21 @@ def test_it_samples_and_the_energies_see_its_pictures(loaded):
         shift = torch.autograd.grad(seen.sum(), x0)[0]
     assert seen.shape == (2, 3, 32, 32)
     assert shift.abs().max() > 0
+
+
+def test_the_report_compares_latents_by_what_the_vae_makes_of_them(loaded):
+    model, vae, _ = loaded
+    positive, negative = GGClassLabel.execute(model, "a").args
+    canvas = GGEmptyCanvas.execute(model, 0, 0, 2)[0]
+    own, half, near = (
+        guided(model, positive, negative, canvas, "euler", steps=3, cfg=cfg, capture="pictures")[2]
+        for cfg in (8.0, 4.0, 7.9999)
+    )
+    assert "Colours and details were not compared" in GGReport.execute(own, half=near)[0]
+    assert "At cfg 8 you get the same picture in all 2 samples" in GGReport.execute(own, vae, half=near)[0]
+    assert "not compared" not in GGReport.execute(own, vae, half=half)[0]
+    other = comfy.sd.VAE(sd={"pixel_space_vae": torch.tensor(1.0)})  # of other latents
+    assert "Colours and details were not compared" in GGReport.execute(own, other, half=near)[0]
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 8, 8), (2, 16, 8, 8), (1, 1, 8, 8)])

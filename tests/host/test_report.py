@@ -159,7 +159,7 @@ def test_a_judge_and_a_second_run_are_read(report, labelled):
 
 
 def test_a_fault_of_the_report_stops_no_prompt(report, traces, monkeypatch, caplog):
-    monkeypatch.setattr("guidance_geometry.host.knowledge.make_report", lambda *given: 1 / 0)
+    monkeypatch.setattr("guidance_geometry.host.knowledge.make_report", lambda *given, **more: 1 / 0)
     out = report(traces[4.0])
     assert "ZeroDivisionError" in out[0]
     assert all("ZeroDivisionError" in blocked.message for blocked in out.args[2:5])

@@ -4,6 +4,8 @@ import pytest
 
 from guidance_geometry.tests.queue.prompts import ASKING, fetched, runs_of, sent, small
 
+PICTURES = {"half.same", "half.all", "half.some", "half.other", "half.none"}
+
 
 def recorded(client, seed=4242, **sampler):
     """The record of a run at some cfg."""
@@ -56,10 +58,38 @@ def test_the_next_run_is_compared_with_the_picks_and_so_is_an_earlier_one(client
 
 def test_half_the_scale_is_compared_from_the_two_runs_that_the_server_keeps(client):
     own, half = (recorded(client, seed=4343, cfg=cfg, capture="pictures")["run"] for cfg in (3.0, 1.5))
-    said = [one["id"] for one in fetched(client, f"tab/runs/{own}/report", half=half)["findings"]]
-    assert sum(name in ("half.same", "half.some", "half.other") for name in said) == 1
+    assert about_pictures(client, own, half)["id"] in PICTURES, "pixels are pictures"
     assert fetched(client, f"tab/runs/{own}/report", half="gone") is None
     assert fetched(client, "tab/runs/gone/report") is None
+
+
+def about_pictures(client, own, half, **shown):
+    (said,) = [
+        one
+        for one in fetched(client, f"tab/runs/{own}/report", half=half, **shown)["findings"]
+        if "distance" in one["facts"]
+    ]
+    return said
+
+
+def shown(client, cfg, save=False):
+    """The run of a latent model in a job that shows or saves its pictures."""
+    graph = small(denoiser="pocket-flow-1", seed=4344, steps=6, cfg=cfg, capture="pictures")
+    graph["5"] = {"class_type": "VAEDecode", "inputs": {"samples": ["4", 0], "vae": ["1", 1]}}
+    kind = {"class_type": "SaveImage", "inputs": {"images": ["5", 0], "filename_prefix": "a/half"}}
+    graph["6"] = kind if save else {"class_type": "PreviewImage", "inputs": {"images": ["5", 0]}}
+    job = client.run(graph, **ASKING)
+    return runs_of(client, job)[0]["run"]
+
+
+def test_the_pictures_that_both_jobs_showed_decide_whether_they_are_the_same(client):
+    own, half, near = (shown(client, cfg, save) for cfg, save in ((8.0, True), (4.0, False), (7.99, False)))
+    for second, expected in ((half, PICTURES), (near, {"half.all"})):
+        assert about_pictures(client, own, second, shown="6")["id"] in expected
+    for node in ("", "9", "gone"):
+        told = about_pictures(client, own, near, shown=node)
+        assert told["id"] == "half.near"
+        assert "Colours and details were not compared" in told["en"]
 
 
 def test_a_run_at_cfg_1_is_offered_the_good_scale_of_its_card_and_claims_no_push(client):

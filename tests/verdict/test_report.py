@@ -23,7 +23,7 @@ from guidance_geometry.trace.trace import SCALES
 from guidance_geometry.verdict.card import Band, Card
 from guidance_geometry.verdict.findings import Judged
 from guidance_geometry.verdict.known import Known, Template
-from guidance_geometry.verdict.odds import ODDS, Odds, RuleOdds, odds_of
+from guidance_geometry.verdict.odds import ODDS, HalfOdds, Odds, RuleOdds, odds_of
 from guidance_geometry.verdict.picks import Pick, Picks
 from guidance_geometry.verdict.report import AGAINST, COLOURS, report_of
 from guidance_geometry.verdict.sampler_class import CLASSES, MEASURED
@@ -37,7 +37,7 @@ RUNS = {}
 STATED = Odds(  # no measurement: a sentence must not go when odds are measured anew
     sure=4.5, likely=2.5, false=0.05, hits=((2.0, 0.23), (3.0, 0.76), (4.0, 0.91)), beyond=1.5, ratio=1.6,
     rules=RuleOdds(further=1.2, false=0.04, miss=0.3),
-    card_false=0.05, card_coverage=0.8, same=0.4, change=0.009,
+    card_false=0.05, card_coverage=0.8, half=HalfOdds(same=0.6, wrong=0.04, near=0.4, subject=0.009, colours=0.2),
 )  # fmt: skip
 STEERS = "scale, Steer gradient"  # key of the knob of `steered`
 EDGES = {"high": {"overmean": 0.3, "strength": 0.35}}
@@ -217,6 +217,7 @@ def report(trace, known=None, odds=STATED, **more) -> Any:
     return report_of(trace, known, odds=odds, **more)
 
 
+ROWS = (torch.arange(32.0) % 4 // 2)[:, None].expand(32, 32)
 UNSEEN = [key for key in CLASSES if key not in MEASURED]
 BURNT = 40.0  # scale at which the exact run burns
 LEAST, MOST, MIXED = ({"high": {"overmean": a, "strength": b}} for a, b in ((-9.0, 1e-3), (9.0, 9.0), (9.0, 1e-3)))
@@ -395,17 +396,22 @@ CASES = {
     "clipped.beyond": lambda: report(run(changes={"latent": {"shape": [4, 32, 24]}})),
     "judge.failed": lambda: report(run(), judge=Judged("CLIP", torch.zeros(0), "out of memory")),
     "judge.found": lambda: report(run(), judge=Judged("CLIP", torch.tensor([-3.0, -0.1]))),
-    "half.same": lambda: report(clipped(run(2.0), 0.5), half=clipped(ending(1.01), 0.3)),
-    "half.clipped": lambda: report(clipped(run(2.0), 0.5), half=clipped(ending(1.01), 0.3)),
-    "half.beyond": lambda: report(
-        clipped(run(2.0, {"latent": {"shape": [4, 32, 24]}}), 0.5),
-        half=clipped(replace(ending(1.01), header={**ending(1.01).header, "latent": {"shape": [4, 32, 24]}}), 0.3),
-    ),
-    "half.equal": lambda: report(run(2.0), half=run(2.0)),
+    "half.same": lambda: report(run(2.0, batch=1), half=run(1.0, batch=1), shown=halves(ROWS)),
+    "half.all": lambda: report(run(2.0), half=ending(1.01)),
     "half.some": lambda: report(run(2.0), half=ending(1.0, -1.0)),
-    "half.other": lambda: report(run(2.0), half=ending(-1.0)),
+    "half.other": lambda: report(run(2.0, batch=1), half=run(1.0, batch=1), shown=halves(1 - ROWS)),
+    "half.none": lambda: report(run(2.0), half=ending(-1.0)),
     "half.odds": lambda: report(run(2.0), half=ending(1.0)),
     "half.odds.knob": lambda: report(told(3.5), half=told(1.75)),
+    "change.colours": lambda: report(run(2.0, batch=1), half=run(1.0, batch=1), shown=halves(0.3 * ROWS)),
+    "change.shapes": lambda: report(run(2.0, batch=1), half=run(1.0, batch=1), shown=halves(ROWS.mT)),
+    "half.near": lambda: report(latents(run(2.0)), half=latents(ending(1.39))),
+    "half.near.some": lambda: report(latents(run(2.0)), half=latents(ending(1.0, -1.0))),
+    "half.far": lambda: report(latents(run(2.0)), half=latents(ending(1.41))),
+    "half.near.odds": lambda: report(latents(run(2.0)), half=latents(ending(1.0))),
+    "half.clipped": lambda: report(clipped(run(2.0), 0.5), half=clipped(ending(1.01), 0.3)),
+    "half.beyond": lambda: report(clipped(latents(run(2.0)), 0.5), half=clipped(latents(ending(1.01)), 0.3)),
+    "half.equal": lambda: report(run(2.0), half=run(2.0)),
     "half.strange": lambda: report(run(2.0), half=run(1.0, {"seed": 1})),
     "half.lost": lambda: report(run(2.0), half=run(1.0, capture=False)),
     "record.fault": lambda: report(run(changes={"faults": ["no numbers from step 3 on: disk"]})),
@@ -436,6 +442,16 @@ def ending(*factors):
 def told(guidance):
     """A run at cfg 1 of a distilled model, with the end of all others."""
     return replace(ending(1.0), header={**ending(1.0).header, "distilled_guidance": guidance})
+
+
+def latents(trace):
+    """The same, as a run of latents, which no one can look at."""
+    return replace(trace, header={**trace.header, "latent": {"shape": [4, 32, 24]}})
+
+
+def halves(other):
+    """Finished pictures of a run and of one at half its scale: thin rows of black and white, and another."""
+    return tuple(picture.expand(1, 3, 32, 32) for picture in (ROWS, other))
 
 
 def clipped(trace, share):
@@ -600,7 +616,7 @@ def test_of_no_samples_there_is_nothing_to_judge():
 def test_where_no_widget_tells_the_other_run_bears_its_largest_scale():
     gamma = torch.linspace(0.5, 1.5, 20).double()
     half = with_columns(replace(ending(1.01), header={**ending(1.01).header, "cfg": None}), gamma=gamma)
-    assert facts_of(report(run(2.0), half=half))[0]["half.same"]["half"] == 1.5
+    assert facts_of(report(run(2.0), half=half))[0]["half.all"]["half"] == 1.5
 
 
 def test_cannot_tell_suggests_nothing_and_says_what_would_help():
@@ -669,8 +685,8 @@ def test_a_second_run_without_steps_or_of_another_model_is_no_half():
 
 
 def test_one_knob_may_be_turned_and_no_second_one():
-    same, _, odds = report(told(3.5), half=told(1.75)).findings[-3:]
-    assert (same.id, odds.id) == ("half.same", "half.odds.knob")
+    same, odds, _ = report(told(3.5), half=told(1.75)).findings[-3:]
+    assert (same.id, odds.id) == ("half.all", "half.odds.knob")
     assert (same.facts["knob"], same.facts["half"]) == ("guidance", 1.75)
     both = replace(told(1.75), header={**told(1.75).header, "cfg": 2.0})
     strange = report(told(3.5), half=both).findings[-1]
@@ -716,17 +732,25 @@ def test_without_a_size_of_data_only_lengths_are_read():
     assert found.as_json()["features"]["strength"] is None
 
 
+def test_only_finished_pictures_are_called_the_same():
+    own, half = run(2.0), ending(1.01)
+    assert {"half.all", "half.odds"} <= said_of(own, half)
+    assert not said_of(latents(own), latents(half)) & {"half.same", "half.all", "half.some", "half.odds"}
+    text = " ".join(one.text() for one in report(latents(own), half=latents(half)).findings if "half" in one.id)
+    assert "Colours and details were not compared" in text
+    pictures = torch.rand(2, 3, 20, 30)
+    other = pictures.roll(1, dims=1)
+    assert "half.all" in said(report(latents(own), half=latents(half), shown=(pictures, pictures)))
+    assert "half.none" in said(report(latents(own), half=latents(half), shown=(pictures, other))), "whatever ends say"
+    unfit = [(pictures[:1], pictures[:1]), (pictures, pictures[..., :-1]), (pictures, pictures * math.nan)]
+    assert all("half.near" in said(report(latents(own), half=latents(half), shown=shown)) for shown in unfit)
+
+
 def test_half_the_scale_is_compared_at_the_end_of_both_runs():
-    own, half = clipped(run(2.0), 0.5), clipped(ending(1.1), 0.3)
-    said = [one.text() for one in report(own, half=half).findings[-3:]]
-    assert "subject most likely stays" in said[0]
-    assert "colours and details may differ (distance 0.1)" in said[0]
-    assert ("30 %" in said[1], "50 %" in said[1]) == (True, True)
-    assert ("0.4" in said[2], "0.9 %" in said[2]) == (True, True)
-    edge = [report(run(2.0), half=ending(factor)).findings[-1].id for factor in (1.39, 1.41)]
-    assert edge[0] == "half.odds"
-    assert "half.other" in said_of(run(2.0), ending(1.41))
-    assert report(run(2.0), half=ending(math.nan)).findings[-1].id == "half.lost"
+    own, near, far, lost = (latents(one) for one in (run(2.0), *map(ending, (1.39, 1.41, math.nan))))
+    assert facts_of(report(own, half=near))[0]["half.near"]["count"] == 2
+    assert facts_of(report(own, half=far))[0]["half.far"]["count"] == 0
+    assert report(own, half=lost).findings[-1].id == "half.lost"
 
 
 def said_of(trace, half):

@@ -329,7 +329,7 @@ test("half the scale is compared by the server", async () => {
   const tries = new TryHalf(host, { run: RUN, record: RECORD }, () => {});
   await tries.begin();
   assert.deepEqual(tries.cards.map(({ cfg }) => cfg), [8, 4]);
-  assert.deepEqual(tries.said, [{ id: "half.same", en: "r of q0" }]);
+  assert.deepEqual(tries.said, [{ id: "half.same", en: "r of q0 9" }], "with the node that shows the pictures of both jobs");
 });
 
 test("what is stored is told for the model and the kind of sampler of the run alone", () => {
