@@ -30,8 +30,14 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def refuse_links(folder: Path) -> None:
-    """Refuse a file that is a link: a library would read what it leads to."""
-    link = next((path for path in sorted(folder.rglob("*")) if path.is_symlink()), None)
+    """Refuse a file that is a link: a library would read what it leads to.
+
+    A snapshot in the cache of a hub is links to the files of the same model, in blobs/ beside snapshots/: it may be.
+    """
+    here = folder.resolve()
+    blobs = here.parents[1] / "blobs" if here.parent.name == "snapshots" else None
+    links = (path for path in sorted(folder.rglob("*")) if path.is_symlink())
+    link = next((path for path in links if blobs is None or path.resolve().parent != blobs), None)
     if link is not None:
         name = link.relative_to(folder).as_posix()
         raise ValueError(f"{folder.name}/{name} is a link, and links are not followed. Put the file itself there.")

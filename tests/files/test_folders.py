@@ -46,6 +46,30 @@ def test_a_shard_that_is_a_pickle_never_runs(tmp_path):
     assert not (tmp_path / "canary").exists()
 
 
+def test_a_snapshot_of_a_hub_s_cache_may_link_its_own_files_and_no_others(tmp_path):
+    model = tmp_path / "models--a--b"
+    snapshot = model / "snapshots" / "7f3c"
+    (snapshot / "unet").mkdir(parents=True)
+    (model / "blobs").mkdir()
+    for path, up in ((snapshot / "model_index.json", "../.."), (snapshot / "unet" / "config.json", "../../..")):
+        (model / "blobs" / path.stem).write_text('{"a": 1}', encoding="utf-8")
+        path.symlink_to(f"{up}/blobs/{path.stem}")
+    (tmp_path / "mine").symlink_to(snapshot)
+    for folder in (snapshot, tmp_path / "mine"):
+        refuse_links(folder)
+        assert read_json(folder / "unet" / "config.json") == {"a": 1}
+    (tmp_path / "secret").write_text("{}", encoding="utf-8")
+    for target in ("../../../secret", "../../blobs/../../secret", "../../blobs/deeper/x", "../../refs/main"):
+        (snapshot / "more").symlink_to(target)
+        with pytest.raises(ValueError, match=r"more is a link, and links are not followed"):
+            refuse_links(tmp_path / "mine")
+        (snapshot / "more").unlink()
+    (model / "blobs" / "out").symlink_to(tmp_path / "secret")
+    (snapshot / "more").symlink_to("../../blobs/out")
+    with pytest.raises(ValueError, match=r"more is a link"):
+        refuse_links(snapshot)
+
+
 def test_a_link_is_refused_wherever_it_lies_and_leads(tmp_path):
     (tmp_path / "a" / "inner").mkdir(parents=True)
     refuse_links(tmp_path / "a")

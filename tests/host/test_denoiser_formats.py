@@ -238,6 +238,17 @@ def test_a_changed_config_changes_the_fingerprint(folder):
     assert before != GGLoadDenoiser.fingerprint_inputs(denoiser_name="unet/")
 
 
+def test_a_linked_file_is_read(folder, tmp_path):
+    """People keep their models on another disk."""
+    blob, link = tmp_path / "a7f3c0", folder / "SiT-linked.safetensors"
+    blob.write_bytes((folder / "SiT-S-2.safetensors").read_bytes())
+    link.symlink_to(blob)
+    try:
+        assert load(link.name, "flow", "flow")[2] == load("SiT-S-2.safetensors")[2]
+    finally:
+        link.unlink()
+
+
 def test_a_linked_folder_is_read_and_nothing_that_it_leads_out_to(folder, tmp_path):
     place = unet_folder(tmp_path / "elsewhere")
     (folder / "link").symlink_to(place)
