@@ -202,7 +202,7 @@ def test_what_a_node_says_can_be_read_on_it(page):
     page.evaluate(PAINTED)
     room = {type: page.evaluate(ROOM, type) for type in TALKERS}
     page.evaluate(QUIET, TALKERS)
-    assert re.search(r"step +sigma +gamma", room["GGMetrics"]["words"])
+    assert re.search(r"step +noise +scale", room["GGMetrics"]["words"])
     assert room["GGMetrics"]["saved"] == 2, "what it says is not saved"
     for name, one in room.items():
         assert one["size"][0] >= 700, (name, one)

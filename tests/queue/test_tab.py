@@ -212,7 +212,8 @@ def test_the_verdict_stands_on_top_and_what_it_suggests_is_applied(page):
     evidence = page.locator(f"{TAB} .gg-evidence")
     assert evidence.is_hidden()
     page.locator(f"{TAB} .gg-how").click()
-    assert "your own choice" in page.locator(f"{TAB} .gg-explain").inner_text()
+    evidence.wait_for(state="visible")
+    assert "your own choice" in evidence.inner_text()
     assert "Guidance acted" in evidence.inner_text()
     page.get_by_role("button", name="Use cfg 2").click()
     assert page.evaluate(f"() => {SAMPLER}.widgets.find(widget => widget.name === 'cfg').value") == 2.0
