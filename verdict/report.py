@@ -41,6 +41,7 @@ SCALED = 1.0  # rms that latents are scaled to: what clean data of an unknown si
 ALIKE, FAR = 1.2, 1.5  # times a template's cfg: up to which it is about the same, from which it is far above
 MOST_TRIED = 2  # sentences on who chose what
 MOST_PLAIN = 3  # sentences of `why`
+UNSURE = {"help.widget", "why.stage.whole", "head.card.edge"}  # ids beside which a scale is no more than to be tried
 HELP = "help."  # how the ids of what would help begin
 KNOWN = {"en": "How we know:", "zh": "\u4f9d\u636e\uff1a"}  # above the numbers
 NOBODY: Mapping[str, Any] = {}
@@ -295,13 +296,14 @@ def answer_of(case: Case) -> Answer:
 def _name_remedy(answer: Answer, knob: RunKnob) -> Answer:
     """The same, with a headline that says what to do, where that is one number.
 
-    A scale that somebody found good with this model is to be used; any other is to be tried.
+    A scale that somebody found good with this model is to be used; any other is to be tried, and so where the answer
+    is unclear.
     """
-    advice = {one.id: one.facts for one in answer.reasons}
+    advice = {one.id: one.facts for one in (answer.headline, *answer.reasons)}
     if answer.suggested is not None and knob.kind != CFG and answer.against == "picks":
         remedy = say("remedy.knob", name=knob.name, value=answer.suggested)
     elif answer.suggested is not None:
-        found = answer.against in ("picks", "card") and not {"help.widget", "why.stage.whole"} & advice.keys()
+        found = answer.against in ("picks", "card") and not UNSURE & advice.keys()
         remedy = say("remedy.use" if found else "remedy.try", cfg=answer.suggested)
     elif "help.half" in advice:
         remedy = say("remedy.try", cfg=advice["help.half"]["half"])
