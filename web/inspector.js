@@ -18,6 +18,7 @@ const STORE = "guidancegeometry:run:"; // + workflow id -> id of the job that ma
 const KEPT = "/guidance_geometry/"; // where the server answers about runs: host/routes.py
 const SETTLED = 500; // milliseconds after which the editor knows which workflow a graph belongs to
 const JSON_BODY = { "Content-Type": "application/json" };
+const PANS = { pointerdown: "processMouseDown", pointermove: "processMouseMove", pointerup: "processMouseUp" };
 const NO_INPUT = { disabled: true, hideInPanel: true }; // it shows, and has no value for App mode: Nodes 2.0 reads the first, the canvas the other
 const panels = new Map(); // node -> Panel, only while the node is in a graph
 const hosts = new Map(); // locator -> the element that Nodes 2.0 keeps on the page for that node
@@ -34,6 +35,7 @@ const editor = {
   address: (path) => api.apiURL(path),
   refresh: () => app.canvas?.setDirty(true, true),
   wheel: (event) => app.canvas?.processMouseWheel(event),
+  pan: (event) => LiteGraph.vueNodesMode || app.canvas?.[PANS[event.type]](event), // Nodes 2.0 does it itself
   zoom: () => app.canvas?.ds?.scale ?? 1,
   sources: async () => (await app.graphToPrompt()),
 };

@@ -2,6 +2,7 @@
 /** Keys and wheel inside the panel. Nothing is bound outside it, and nothing with Ctrl, Alt or Meta. */
 
 const REMOVE = ["Backspace", "Delete"]; // the editor would remove the node
+const [MIDDLE, MIDDLE_HELD] = [1, 4]; // as `button` and `buttons` of an event count
 const MOVES = {
   ArrowRight: (panel) => panel.goTo(panel.at + 1),
   ArrowLeft: (panel) => panel.goTo(panel.at - 1),
@@ -23,13 +24,29 @@ export function keys(panel, event) {
   move(panel);
 }
 
-/** With the focus inside, the wheel scrolls here; otherwise it zooms the canvas as everywhere. */
+/** The wheel zooms the canvas as everywhere; with the focus inside it first scrolls what scrolls under the pointer. */
 export function wheel(panel, event) {
   if (!panel.editor.wheel) return; // a page scrolls
-  if (panel.content.contains(panel.content.ownerDocument.activeElement) && !event.ctrlKey) {
+  const { content } = panel;
+  if (!event.ctrlKey && content.contains(content.ownerDocument.activeElement) && scrolls(event.target, content)) {
     event.stopPropagation();
     return;
   }
   event.preventDefault();
   panel.editor.wheel(event);
+}
+
+/** Whether an element, or one around it up to the panel, has more to show than it has room for. */
+function scrolls(element, content) {
+  for (let one = element; one && content.contains(one); one = one.parentElement) {
+    if (one.scrollHeight > one.clientHeight && /auto|scroll/.test(getComputedStyle(one).overflowY)) return true;
+  }
+  return false;
+}
+
+/** The middle button drags the canvas as everywhere; other presses stay here, or the older Nodes 2.0 drags the node. */
+export function drag(panel, event) {
+  const { pan } = panel.editor;
+  if (pan && (event.button === MIDDLE || event.buttons & MIDDLE_HELD)) pan(event);
+  else if (event.type === "pointerdown") event.stopPropagation();
 }

@@ -43,7 +43,7 @@ export function parts(views, t) {
     says: element("p", { class: "gg-says", hidden: true }),
     main: surface({ class: "gg-figure", role: "tabpanel", "aria-label": t("figure") }),
     beside: surface({ class: "gg-figure", hidden: true }),
-    track: surface({ class: "gg-ticks", "aria-hidden": "true", title: t("ticksTip") }),
+    track: surface({ class: "gg-ticks", title: t("ticksTip") }, t("ticksTip")),
     table: element("div", { class: "gg-table", hidden: true, tabindex: 0, "aria-label": t("numbers"), role: "region" }),
     words: element("p", { class: "gg-words", "aria-live": "polite" }),
     play: element("button", { type: "button", class: "gg-play", "aria-label": t("play"), title: t("play") }, "\u25b6"),
@@ -110,9 +110,9 @@ function write(place, name, value) {
   else place.setAttribute(name, value);
 }
 
-/** Where a view draws: a box with a canvas and the words beside the pointer. */
-function surface(attributes) {
-  const canvas = element("canvas", attributes["aria-hidden"] ? {} : { role: "img" });
+/** Where a view draws: a box with a canvas and the words beside the pointer.  label: of a drawing whose words do not change */
+function surface(attributes, label = null) {
+  const canvas = element("canvas", { role: "img", "aria-label": label });
   const tip = element("div", { class: "gg-tip", hidden: true });
   return { canvas, tip, box: element("div", attributes, canvas, tip) };
 }

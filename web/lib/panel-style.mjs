@@ -153,4 +153,13 @@ export const STYLE = `
 .gg-panel[data-empty] > :not(style, .gg-bar), .gg-panel[data-empty] .gg-pages { display: none; }
 .gg-panel[data-empty] .gg-bar { flex-direction: column; align-items: flex-start; gap: 10px; padding: 6px; }
 .gg-panel[data-empty] .gg-said { max-width: 64ch; font-size: 14px; line-height: 1.5; flex: none; }
+@media (forced-colors: active) {
+  .gg-panel :is(.gg-figure, .gg-ticks, .gg-shots, .gg-switch input) { forced-color-adjust: none; }
+  .gg-panel .gg-table { forced-color-adjust: auto; }
+  .gg-switch input { background: Canvas; border-color: CanvasText; color: CanvasText; }
+  .gg-switch input:checked { background: Highlight; border-color: Highlight; }
+  .gg-switch input:checked::after { background: HighlightText; }
+  .gg-panel :is(.gg-pages, .gg-tabs) button[aria-selected="true"] { forced-color-adjust: none; background: Highlight; color: HighlightText; }
+  .gg-panel button.gg-card[aria-pressed="true"] { border-color: Highlight; }
+}
 `;

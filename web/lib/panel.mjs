@@ -3,7 +3,7 @@
 import { defaultSample, defaultStep, stepOf } from "./gram.mjs";
 import { pngWithSources, svgWithSources } from "./panel-files.mjs";
 import { nodeAt, pathOf, scaleSource, writeScale } from "./panel-graph.mjs";
-import { keys, wheel } from "./panel-input.mjs";
+import { drag, keys, wheel } from "./panel-input.mjs";
 import { AdviceView } from "./advice-parts.mjs";
 import { download, element, fillLists, fillTable, markRows, PAGES, parts, put } from "./panel-parts.mjs";
 import { nearestSheet, rowOf } from "./panel-pictures.mjs";
@@ -103,7 +103,7 @@ export class Panel {
     for (const kind of ["pointerleave", "focusout"]) rows.addEventListener(kind, () => this.light(null));
     rows.addEventListener("click", (event) => stepOfRow(event) !== null && this.goTo(stepOfRow(event)));
     rows.addEventListener("keydown", (event) => this.turnRow(event));
-    this.content.addEventListener("pointerdown", (event) => event.stopPropagation());
+    for (const kind of ["pointerdown", "pointermove", "pointerup"]) this.content.addEventListener(kind, (event) => drag(this, event));
     this.content.addEventListener("pointerenter", () => this.look());
     this.content.addEventListener("keydown", (event) => keys(this, event));
     this.content.addEventListener("wheel", (event) => wheel(this, event), { passive: false });

@@ -68,15 +68,16 @@ export class Place {
 const WANTED = { advice: 350, geometry: 396 }; // pixels: there a figure of 300, with the slider below it and the bar above
 const MOST = 0.88; // of what the graph and the panel share
 
-/** Where the editor opens its bottom panel so low that a page cannot be read, raise it. */
+/** Where the editor opens its bottom panel so low that a page cannot be read, raise it: beside it are the graph and a bar. */
 function makeRoom(box, wanted) {
-  const panel = box.closest(".p-splitterpanel.bottom-panel");
-  const graph = [...(panel?.parentElement?.children ?? [])].find((one) => one.matches(".p-splitterpanel") && one !== panel);
+  const panel = box.closest(".bottom-panel");
+  const beside = [...(panel?.parentElement?.children ?? [])].filter((one) => one !== panel);
+  const [graph] = beside.sort((one, other) => other.clientHeight - one.clientHeight);
   const whole = panel?.parentElement.clientHeight;
-  if (!graph || !whole || !box.clientHeight || box.clientHeight >= wanted) return;
+  if (!graph || !whole || box.clientHeight >= wanted) return;
   const share = 100 * Math.min(MOST, (panel.clientHeight + wanted - box.clientHeight) / whole);
-  panel.style.flexBasis = `calc(${share}% - 4px)`;
-  graph.style.flexBasis = `calc(${100 - share}% - 4px)`;
+  panel.style.flex = `${share} 1 0px`; // as shares: some editors give sizes in this way, others as a basis
+  graph.style.flex = `${100 - share} 1 0px`;
 }
 
 /** Why a run broke off, and what the recording has to say of itself. */
@@ -107,8 +108,14 @@ class TabPanel extends Panel {
 
   /** Once for each page: after that whoever drags the panel has the last word. */
   makeRoom() {
-    if (!this.raised.has(this.page)) makeRoom(this.host, WANTED[this.page]);
+    if (this.raised.has(this.page) || !this.host.clientHeight) return; // the editor has not laid it out yet
     this.raised.add(this.page);
+    makeRoom(this.host, WANTED[this.page]);
+  }
+
+  measureViews(entries) {
+    super.measureViews(entries);
+    this.makeRoom();
   }
 
   /** Runs at other scales take the place of the pair. */

@@ -50,12 +50,13 @@ export class Tab {
   }
 
   mount(box) {
+    if (this.places.get(box)?.panel.host.parentElement === box) return; // 1.58 asks for it at every change around the box
+    this.unmount(box);
     const place = new Place(this);
     this.places.set(box, place);
     box.style.height = "100%"; // the editor's box is as high as what is in it
     box.replaceChildren(place.panel.host);
     place.panel.start();
-    requestAnimationFrame(() => place.panel.makeRoom()); // the editor lays it out first
     this.refresh();
   }
 

@@ -1,0 +1,182 @@
+"""The tab and the inspector for those who see, point and type in other ways, and on small windows."""
+
+import io
+
+import numpy
+import pytest
+from PIL import Image
+
+from guidance_geometry.tests.queue import steering
+from guidance_geometry.tests.queue.steering import INSPECTOR, PAINTED, queue
+from guidance_geometry.tests.queue.tab_steering import BOTTOM, FLAG, TAB, TOGGLE, begin, load, sampled, shows_run_of
+
+pytestmark = pytest.mark.browser
+
+CONTRASTS = """() => {  // of every text that shows in a panel, with the colours and opacities that the browser computes
+  const parse = colour => { const [r, g, b, a = 1] = colour.match(/[\\d.]+/g).map(Number); return [r, g, b, a]; };
+  const over = ([r, g, b, a], back) => [r, g, b].map((value, k) => value * a + back[k] * (1 - a));
+  const linear = value => value <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+  const weights = [0.2126, 0.7152, 0.0722];
+  const light = colour => colour.reduce((sum, value, k) => sum + weights[k] * linear(value / 255), 0);
+  const around = one => one ? [...around(one.parentElement), one] : [];
+  const texts = [];
+  for (const panel of document.querySelectorAll(".gg-panel")) {
+    const walker = document.createTreeWalker(panel, NodeFilter.SHOW_TEXT);
+    for (let text = walker.nextNode(); text; text = walker.nextNode()) {
+      const own = text.parentElement, seen = own.checkVisibility({opacityProperty: true, visibilityProperty: true});
+      if (!text.data.trim() || !seen || own.closest("style, option, :disabled, .gg-aloud")) continue;
+      let back = [255, 255, 255], opacity = 1;
+      for (const style of around(own).map(one => getComputedStyle(one))) {
+        opacity *= style.opacity;
+        const [r, g, b, a] = parse(style.backgroundColor);
+        back = over([r, g, b, a * opacity], back); }
+      const [r, g, b, a] = parse(getComputedStyle(own).color);
+      const [low, high] = [light(over([r, g, b, a * opacity], back)), light(back)].sort((x, y) => x - y);
+      texts.push([text.data.trim(), (high + 0.05) / (low + 0.05)]); } }
+  return texts; }"""
+UNNAMED = """() => [...document.querySelectorAll(".gg-panel :is(button, select, input, canvas, [tabindex='0'])")]
+  .filter(one => one.checkVisibility() && !(one.ariaLabel || one.labels?.[0]?.textContent || one.textContent).trim())
+  .map(one => one.outerHTML)"""
+REACHABLE = f"""() => [...document.querySelectorAll("{TAB} :is(button, select, input, [tabindex='0'])")].filter(one =>
+  one.checkVisibility() && !one.disabled && one.tabIndex >= 0).length"""
+FOCUSED = f"""() => {{ const {{activeElement: one}} = document, shown = one && getComputedStyle(one);
+  if (!one?.closest("{TAB}")) return null;
+  window.visited = (window.visited ?? new Set()).add(one);
+  return shown.outlineStyle !== "none" && parseFloat(shown.outlineWidth) >= 1; }}"""
+OFFSET = "() => [...app.canvas.ds.offset, app.canvas.ds.scale]"
+PALETTE = "name => app.extensionManager.setting.set('Comfy.ColorPalette', name)"
+
+
+@pytest.fixture(scope="module")
+def page(editor):
+    """The tab below with a run of a cfg that is too high."""
+    load(editor, sampled())
+    editor.evaluate(TOGGLE, BOTTOM)
+    editor.wait_for_selector(".gg-tab .gg-bar")
+    begin(editor, sampled(steps=20, cfg=13.0))
+    queue(editor)
+    shows_run_of(editor, 20)
+    yield editor
+    editor.evaluate(PALETTE, "dark")
+    editor.evaluate(TOGGLE, BOTTOM)
+    editor.wait_for_selector(".gg-bar", state="detached")
+    steering.clean(editor)
+
+
+def pixels(page, place):
+    """What is seen there, [height, width, 3]."""
+    page.evaluate(PAINTED)
+    return numpy.asarray(Image.open(io.BytesIO(page.locator(place).first.screenshot())).convert("RGB")).astype(int)
+
+
+def turn_to(page, name):
+    page.locator(f"{TAB} [data-page={name}]").click()
+    page.evaluate(PAINTED)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_text_stands_out_from_what_is_behind_it(page, theme):
+    page.evaluate(PALETTE, theme)
+    page.wait_for_function("theme => document.querySelector('.gg-tab .gg-panel').dataset.theme === theme", arg=theme)
+    for name in ("geometry", "advice"):
+        turn_to(page, name)
+        texts = page.evaluate(CONTRASTS)
+        assert len(texts) > 10
+        assert not [(words, ratio) for words, ratio in texts if ratio < 4.5]
+
+
+def test_everything_has_a_name_and_the_verdict_is_read_aloud(page):
+    assert page.evaluate(UNNAMED) == []
+    headline = page.locator(f"{TAB} .gg-headline").inner_text()
+    assert headline
+    assert headline in "".join(page.locator(f"{TAB} [role=status]").all_text_contents())
+    turn_to(page, "geometry")
+    assert page.evaluate(UNNAMED) == []
+
+
+def test_the_keyboard_reaches_everything_and_what_has_the_focus_shows_it(page):
+    page.evaluate("() => { window.visited = new Set(); }")
+    page.locator(TAB).focus()
+    page.keyboard.press("Tab")
+    marked = []
+    while (seen := page.evaluate(FOCUSED)) is not None and len(marked) < 60:
+        marked.append(seen)
+        page.keyboard.press("Tab")
+    assert all(marked)
+    assert page.evaluate("() => window.visited.size") == len(marked) == page.evaluate(REACHABLE)
+
+
+def test_space_turns_the_switch_and_the_focus_stays_on_it(page):
+    page.locator(f"{TAB} .gg-switch input").focus()
+    for on in (False, True):
+        page.keyboard.press("Space")
+        page.wait_for_function(f"on => ({FLAG})()?.record === on", arg=on)
+        page.evaluate(PAINTED)
+        assert page.evaluate("() => document.activeElement.closest('.gg-switch') !== null")
+
+
+def test_with_forced_colours_the_switch_shows_its_state_and_figures_are_seen(page):
+    page.emulate_media(forced_colors="active")
+    on = pixels(page, f"{TAB} .gg-switch input")
+    page.locator(f"{TAB} .gg-switch input").click()
+    off = pixels(page, f"{TAB} .gg-switch input")
+    page.locator(f"{TAB} .gg-switch input").click()
+    assert (abs(on - off).max(-1) > 60).mean() > 0.2
+    for place in (".gg-figure", ".gg-ticks"):
+        seen = pixels(page, f"{TAB} {place}").mean(-1)
+        assert seen.max() - seen.min() > 100, place
+    page.emulate_media(forced_colors="none")
+
+
+def test_with_reduced_motion_nothing_moves_by_itself_and_a_run_plays_slowly(page):
+    page.emulate_media(reduced_motion="reduce")
+    page.locator(f"{TAB} input[aria-label=Step]").fill("0")
+    page.locator(f"{TAB} .gg-play").click()
+    assert page.evaluate("() => document.querySelector('.gg-panel').getAnimations({subtree: true}).length") == 0
+    page.wait_for_timeout(700)
+    assert page.locator(f"{TAB} .gg-steps output").inner_text() in ("1/20", "2/20")
+    page.locator(f"{TAB} .gg-play").click()
+    page.emulate_media(reduced_motion="no-preference")
+
+
+@pytest.mark.parametrize("size", [(960, 600), (800, 600)], ids=["150 % of 1440 x 900", "800 x 600"])
+def test_on_a_small_window_nothing_is_cut_and_figures_can_be_read(page, size):
+    page.set_viewport_size(dict(zip(("width", "height"), size, strict=True)))
+    for _ in range(2):  # it finds its height when it opens
+        page.evaluate(TOGGLE, BOTTOM)
+        page.evaluate(PAINTED)
+    for name, shown, least in (("advice", ".gg-shots >> nth=0", 90), ("geometry", ".gg-figure", 190)):
+        turn_to(page, name)
+        cut = "panel => [panel, ...panel.querySelectorAll('button, .gg-headline, .gg-said')]"
+        cut += (
+            ".filter(one => one.checkVisibility() && one.scrollWidth > one.clientWidth + 1).map(one => one.outerHTML)"
+        )
+        page.locator(f"{TAB} {shown}").first.wait_for()
+        assert page.locator(TAB).evaluate(cut) == []
+        assert page.locator(f"{TAB} {shown}").first.bounding_box()["height"] >= least
+    page.set_viewport_size({"width": 1440, "height": 900})
+
+
+def test_over_the_inspector_the_middle_button_and_the_wheel_move_the_graph(page):
+    page.locator(f"{TAB} .gg-keep").click()
+    page.evaluate(TOGGLE, BOTTOM)
+    page.evaluate(
+        f"() => {{ app.canvas.ds.scale = 1; app.canvas.centerOnNode({INSPECTOR}); app.canvas.setDirty(true, true); }}"
+    )
+    page.evaluate(PAINTED)
+    box = page.locator(".gg-panel .gg-figure").first.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    before, *_ = page.evaluate(OFFSET), page.mouse.move(x, y), page.mouse.down(button="middle")
+    page.mouse.move(x - 50, y - 30, steps=5)
+    page.mouse.up(button="middle")
+    page.wait_for_function(
+        f"([x, y]) => {{ const now = ({OFFSET})(); return now[0] === x - 50 && now[1] === y - 30; }}", arg=before[:2]
+    )
+    for inside in (False, True):  # with the focus inside, too: nothing scrolls there
+        scale = page.evaluate(OFFSET)[2]
+        if inside:
+            page.locator(".gg-panel .gg-play").focus()
+        page.mouse.wheel(0, 100)
+        page.wait_for_function(f"scale => ({OFFSET})()[2] < scale", arg=scale)
+    page.evaluate(TOGGLE, BOTTOM)
+    page.wait_for_selector(".gg-tab .gg-bar")
