@@ -162,10 +162,13 @@ class Canvas:
         self._add(artist, **more)
 
     def text(self, at: Point, words: str, size: float = 12.0, colour: str | None = None, **more) -> Box:
-        """Words with a halo, their left upper corner at `at`. more: bold, halo, name. Returns the box they fill."""
+        """Words with a halo, their left upper corner at `at`. more: bold, halo, name. Returns the box they fill.
+
+        Where there is no paper they have none: on anything but white it would be a rim.
+        """
         bold, halo = more.pop("bold", False), more.pop("halo", True)
         w, ascent, descent = extent(words, size, bold)
-        look = Look(words, size, bold, colour or self.theme.ink, self.theme.halo if halo else None)
+        look = Look(words, size, bold, colour or self.theme.ink, self.theme.halo if halo and self.theme.paper else None)
         self._add(_stamp()((at[0], at[1] + ascent), look), **more)
         return Box(at[0], at[1], w, ascent + descent)
 

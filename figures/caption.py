@@ -73,7 +73,7 @@ def set_caption(canvas: Canvas, box: Box, caption: Caption):
     canvas.rectangle(box, None, canvas.theme.hair, 1.0, name="caption")
     y = box.y + PAD
     for rows, after in _paragraphs(canvas.theme, box.w, caption):
-        y = set_rows(canvas, rows, (box.x + PAD, y), halo=canvas.theme.paper is None) + after
+        y = set_rows(canvas, rows, (box.x + PAD, y), halo=False) + after
 
 
 def _paragraphs(theme: Theme, width: float, caption: Caption) -> list[tuple[tuple[Row, ...], float]]:

@@ -10,7 +10,7 @@ from . import BACKGROUNDS
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours of one background. paper is None where the file stays transparent; halo surrounds text."""
+    """Colours of one background. paper is None where the file stays transparent; halo surrounds text on paper."""
 
     name: str
     paper: str | None

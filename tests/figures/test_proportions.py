@@ -9,6 +9,8 @@ from matplotlib.image import BboxImage
 
 from guidance_geometry.figures.canvas import extent
 from guidance_geometry.figures.compare import draw_comparison
+from guidance_geometry.figures.difference import difference_images
+from guidance_geometry.figures.difference_grid import draw_differences
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.figures.registry import FIGURES, draw_figure
@@ -69,6 +71,19 @@ def test_so_do_those_of_two_runs(shapes):
     canvas, _ = draw_comparison(*(shaped(shape) for shape in shapes), sample=0, pictures=[Pictures()] * 2)
     found = list(proportions(canvas))
     assert {own for _, _, own in found} == {shape[1] / shape[0] for shape in shapes}
+    for name, drawn, own in found:
+        assert drawn == pytest.approx(own, rel=1e-6), name
+    assert_apart(canvas)
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, (8, 96), (96, 8)], ids=str)
+def test_so_do_those_of_the_grid_of_differences(shape):
+    trace = shaped(shape)
+    labels = [NAMES["words"], NAMES["one word"]]
+    trace = replace(named(trace, NAMES["one word"]), header=trace.header | {"labels": labels})
+    canvas = draw_differences(trace, difference_images(trace, Pictures()))
+    found = list(proportions(canvas))
+    assert len(found) == 2 * 8
     for name, drawn, own in found:
         assert drawn == pytest.approx(own, rel=1e-6), name
     assert_apart(canvas)

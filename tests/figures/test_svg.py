@@ -8,10 +8,14 @@ import pytest
 from PIL import Image
 from scipy.ndimage import maximum_filter, minimum_filter
 
+from guidance_geometry.dev.browser import CHROMIUM
 from guidance_geometry.figures.canvas import Box, Canvas
 from guidance_geometry.figures.compare import draw_comparison
+from guidance_geometry.figures.difference import difference_images
+from guidance_geometry.figures.difference_grid import draw_differences
+from guidance_geometry.figures.loss import draw_loss
 from guidance_geometry.figures.order import Order
-from guidance_geometry.figures.palette import LIGHT
+from guidance_geometry.figures.palette import LIGHT, THEMES
 from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.figures.registry import FIGURES, draw_figure
 from guidance_geometry.tests.drawn import classifier_run, run
@@ -28,30 +32,63 @@ def pixels_of(svg):
     return np.asarray(Image.open(file).convert("RGB")).astype(int)
 
 
+@pytest.fixture(scope="module")
+def programs(request):
+    """Programs that draw an SVG as pixels [H, W, 3]: one of its own, and the browser where there is one."""
+    if CHROMIUM is None:
+        yield [pixels_of]
+        return
+    page = request.getfixturevalue("browser").new_page()
+
+    def pixels_in_browser(svg):
+        width, height = map(float, re.search(r'width="(.*?)" height="(.*?)"', svg).groups())
+        page.set_viewport_size({"width": round(width), "height": round(height)})
+        page.set_content(f"<style>body {{ margin: 0 }} svg {{ display: block }}</style>{svg[svg.index('<svg') :]}")
+        return np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB")).astype(int)
+
+    yield [pixels_of, pixels_in_browser]
+    page.close()
+
+
 def absent(one, other):
     """Share of the pixels of one picture whose colour is nowhere near in the other."""
     low, high = minimum_filter(other, REACH), maximum_filter(other, REACH)
     return (np.maximum(low - one, one - high).max(axis=-1) > FAR).mean()
 
 
-def assert_same(canvas):
+def assert_same(canvas, programs):
     png, svg = canvas.png()[..., :3].astype(int), canvas.svg()
-    drawn = pixels_of(svg)
-    assert png.shape == drawn.shape
-    assert max(absent(png, drawn), absent(drawn, png)) < MOST
+    for program in programs:
+        drawn = program(svg)
+        assert png.shape == drawn.shape
+        assert max(absent(png, drawn), absent(drawn, png)) < MOST, program.__name__
     assert not re.search(r'\b(?:width|height|r|rx|ry)="-', svg)
 
 
 @pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.name)
-def test_an_svg_is_the_picture_of_its_png(figure):
+def test_an_svg_is_the_picture_of_its_png(figure, programs):
     trace = classifier_run() if figure.by_classifier else run(gamma=4.0, sampler="ddpm")
     step = 4 if figure.of_step else None
-    assert_same(draw_figure(Order(trace, step=step, sample=0, pictures=Pictures()), figure.name).last.canvas)
+    assert_same(draw_figure(Order(trace, step=step, sample=0, pictures=Pictures()), figure.name).last.canvas, programs)
 
 
-def test_so_is_the_page_of_two_runs():
+def test_so_are_the_pages_of_two_runs_and_of_differences(programs):
     first, second = run(gamma=2.0), run(gamma=4.0)
-    assert_same(draw_comparison(first, second, sample=0, pictures=[Pictures()] * 2)[0])
+    assert_same(draw_comparison(first, second, sample=0, pictures=[Pictures()] * 2)[0], programs)
+    assert_same(draw_differences(second, difference_images(second, Pictures())), programs)
+    assert_same(draw_loss([2.0, 1.5, 1.2, 1.1], labels=3), programs)
+
+
+def test_words_without_paper_have_no_rim():
+    """A white rim around them would show on anything but white."""
+    for theme, rimmed in (("transparent", False), ("light", True)):
+        canvas = Canvas(60, 30, THEMES[theme])
+        if rimmed:
+            canvas.rectangle(Box(0, 0, 60, 30), "#000000")
+        canvas.text((8, 8), "wide", 12.0)
+        drawn = canvas.png()
+        light = (drawn[..., :3].min(axis=-1) > 200) & (drawn[..., 3] > 0)
+        assert light.any() == rimmed
 
 
 def test_a_picture_stands_upright_in_both():
