@@ -137,11 +137,18 @@ def _lanes(seen: Observed) -> dict[str, list]:
     return facts if any(len(set(values)) > 1 for values in facts.values()) else {}
 
 
-FACTS: dict[str, Callable[[Observed], Any]] = {
-    "latent": lambda seen: {
+def _latent(seen: Observed) -> dict:
+    """The shape of a sample, and the one that the model was made for where it says so."""
+    card = card_of(seen.run.patcher)
+    native = {"native": list(card.shape)} if card and len(card.shape) == len(seen.shape) else {}
+    return {
         "shape": seen.shape,
         "format": format_name(seen.run.patcher.get_model_object("latent_format")),
-    },
+    } | native
+
+
+FACTS: dict[str, Callable[[Observed], Any]] = {
+    "latent": _latent,
     "options": lambda seen: {name: v for name, v in seen.run.options.items() if isinstance(v, int | float | str)},
     "cfg": _cfg,
     "distilled_guidance": lambda seen: adapter.distilled_guidance(seen.run.guider),

@@ -63,6 +63,7 @@ HEADER = {  # what the header of a file may say; a field of a later writer is ke
     "stage": require(several(one_of(*STAGES), MOST_STEPS)),
     "latent.shape": require(several(whole(1, 2**24), 8)),
     "latent.format": maybe(text()),
+    "latent.native": maybe(several(whole(1, 2**24), 8)),
     "capture.steps": require(several(whole(0, MOST_STEPS), MOST_STEPS)),
     "capture.mode": maybe(text()),
     "capture.note": maybe(text(PAGE)),

@@ -448,13 +448,19 @@ def _of_whole_runs(case: Case) -> tuple[str, tuple[float, float], float, tuple[S
         reasons = tuple(_choices(picks.of_class(case.sampler)))[:MOST_TRIED]
         return "picks", bounds, math.sqrt(bounds[0] * bounds[1]), reasons
     if card and (band := card.bands.get(case.sampler)):
-        return "card", (band.low, band.high), band.centre, (_why_card(case, card, band),)
+        return "card", (band.low, band.high), band.centre, _why_card(case, card, band)
     return None
 
 
-def _why_card(case: Case, card: Card, band: Band) -> Sentence:
+def _why_card(case: Case, card: Card, band: Band) -> tuple[Sentence, ...]:
     facts = {"objective": band.objective, "samples": band.samples, "sampler": say(f"sampler.{case.sampler}")}
-    return say("why.card", model=card.name, low=band.low, high=band.high, **facts)
+    why = say("why.card", model=card.name, low=band.low, high=band.high, **facts)
+    latent = case.trace.header.get("latent") or {}
+    native, shape = latent.get("native"), case.trace.latent_shape
+    if not native or tuple(native) == shape:
+        return (why,)
+    sizes = {name: " x ".join(map(str, sides[1:])) for name, sides in (("native", native), ("shape", shape))}
+    return why, say("why.card.size", model=card.name, **sizes)
 
 
 def _beside_cfg(scale: Scale) -> Sentence:
@@ -528,7 +534,7 @@ def _of_card(case: Case) -> Answer | None:
         return None
     why = _why_card(case, card, band)
     if scale.plain:
-        return _judge_place(case, "card", (band.low, band.high), band.centre, (why,), _odds_of_card(case.odds, band))
+        return _judge_place(case, "card", (band.low, band.high), band.centre, why, _odds_of_card(case.odds, band))
     return _by_lengths(case, band, why)
 
 
@@ -586,7 +592,7 @@ def _in_widget(case: Case, answer: Answer) -> Answer:
     return replace(answer, reasons=(*answer.reasons, say("help.widget", cfg=cfg, scale=wanted)), suggested=cfg)
 
 
-def _by_lengths(case: Case, band: Band, why: Sentence) -> Answer:
+def _by_lengths(case: Case, band: Band, why: tuple[Sentence, ...]) -> Answer:
     """A run whose rules change what cfg does, against runs at the top of the band: by both lengths or none.
 
     Good runs with rules lie a little beyond the top, too: from there to `further` times as far nothing is said. Both
@@ -609,7 +615,7 @@ def _by_lengths(case: Case, band: Band, why: Sentence) -> Answer:
         return Answer(say("head.changed", chain=case.changer), UNCLEAR, "card", parts)
     colour, odds = (ABOVE, {"false": rules.false}) if name == "further" else (FINE, {"missed": rules.miss})
     parts = say(f"odds.card.{name}", **{key: percent(share) for key, share in odds.items()})
-    reasons = (why, lengths, *along, *([say("help.lower")] if name == "further" else []))
+    reasons = (*why, lengths, *along, *([say("help.lower")] if name == "further" else []))
     return Answer(say(f"head.card.{name}", high=band.high), colour, "card", reasons, parts, None, (band.low, band.high))
 
 

@@ -292,6 +292,9 @@ CASES = {
     "why.picks": lambda: report(run(), Known(picks((3.0, True), (9.0, False)))),
     "why.picks.judge": lambda: report(run(), Known(picks((3.0, True), by="CLIP"))),
     "why.card": lambda: report(run(), Known(card=card())),
+    "why.card.size": lambda: report(
+        run(changes={"latent": {"shape": [3, 32, 32], "native": [3, 16, 16]}}), Known(card=card())
+    ),
     "why.card.lengths": lambda: report(scheduled(run(4.0, {"chain": "linear > CFG"})), Known(card=card())),
     "why.along": lambda: report(run(16.0, RULED, rule=along), Known(card=card(edges=LEAST))),
     "why.along.across": lambda: report(run(16.0, RULED, rule=projected), Known(card=card(edges=LEAST))),
