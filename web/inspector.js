@@ -7,7 +7,7 @@ import { api } from "../../scripts/api.js";
 import { Advice } from "./lib/advice.mjs";
 import { Panel } from "./lib/panel.mjs";
 import { canKeep, keep } from "./lib/keep.mjs";
-import { makeRoom, sayOn } from "./lib/node-text.mjs";
+import { beginAtMedian, makeRoom, sayOn } from "./lib/node-text.mjs";
 import { locatorOf, nodeAt, pathOf } from "./lib/panel-graph.mjs";
 import { speaker } from "./lib/strings.mjs";
 import { Tab } from "./lib/tab.mjs";
@@ -256,6 +256,7 @@ app.registerExtension({
   nodeCreated(node) {
     if (node.comfyClass?.startsWith("GG")) {
       makeRoom(node, node.constructor.nodeData ?? {});
+      beginAtMedian(node);
       after(node, "onExecuted", (out) => out?.text && sayOn(node, out, editor.address));
     }
     if (node.comfyClass !== TYPE) return;

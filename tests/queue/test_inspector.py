@@ -192,6 +192,7 @@ ROOM = f"""async type => {{ const node = {SAMPLER}.graph.nodes.find(node => node
     cut: text ? text.scrollWidth - text.clientWidth : 0,
     picture: own ? box(own).height / scale : drawn?.computedHeight,
     over: text && (own ? box(text).bottom - box(own).top : drawn ? words.y + words.computedHeight - drawn.y : 0),
+    sample: node.widgets.find(({{ name }}) => name === "sample")?.value ?? -1,
     saved: node.serialize().widgets_values?.length }}; }}"""
 
 
@@ -207,6 +208,7 @@ def test_what_a_node_says_can_be_read_on_it(page):
     for name, one in room.items():
         assert one["size"][0] >= 700, (name, one)
         assert one["cut"] <= 1, (name, one)
+        assert one["sample"] == -1, "the one that is the median, as everywhere"
         if name in ("GGMetrics", "GGReport"):
             assert one["high"] >= min(one["whole"], 280), (name, one)
         else:

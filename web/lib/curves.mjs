@@ -8,7 +8,7 @@ import { matrix } from "./matrix.mjs";
 import { metric } from "./metrics.mjs";
 import { setCaption, nothing, pageOf } from "./plane.mjs";
 import { still } from "./still.mjs";
-import { greatest, least, nth, number, wordsWidth } from "./words.mjs";
+import { counted, greatest, least, nth, number, wordsWidth } from "./words.mjs";
 
 export const LOW = 130; // what the curves keep of a low figure, before its caption
 export const TALL = 150; // a figure lower than this has no second panel
@@ -113,7 +113,7 @@ export function matters(record, options) {
   const { rows, guided, unknown } = still(run.rows, "proxies", [], () => proxies(run));
   if (unknown) { // shares of a sum that lacks some of its terms would say nothing
     const advice = "There this sampler does not show how much of a prediction it takes over. A second run without guidance at these steps shows what it did.";
-    const where = unknown === guided ? "every step" : `${unknown} of ${guided} guided ${guided === 1 ? "step" : "steps"}`;
+    const where = unknown === guided ? "every step" : `${unknown} of ${counted(guided, "guided step")}`;
     return nothing(page, { missing: `the push is unknown at ${where}`, advice });
   }
   if (!rows.some((row) => row.push > 0)) {
@@ -196,7 +196,7 @@ function whiskers({ commands, theme }, main, rows) {
 }
 
 function matterFacts(run, rows, held, bands) {
-  const where = held && `${100 * HELD} % of the push in ${held.count} of ${rows[0].step.n} steps, \u03c3 ${number(held.from)} \u2192 ${number(held.to)}`;
+  const where = held && `${100 * HELD} % of the push in ${held.count} of ${counted(rows[0].step.n, "step")}, \u03c3 ${number(held.from)} \u2192 ${number(held.to)}`;
   const lacks = rows.some((row) => Number.isFinite(row.contracted)) ? "" : "what is left cannot be estimated: the size of clean data is unknown";
   return [where, ...run.facts, lacks, bands, KAPPA, "what is left at the end is an estimate: only a second run without the push shows it"];
 }
@@ -270,7 +270,7 @@ function directionFacts(chosen, rows, run) {
   const low = rows.filter((row) => row.size < 10 * (row.floor ?? 0)).length;
   const at = chosen && [`step ${nth(chosen.i)}: cosine of this and the next difference ${number(chosen.cos, 5)}`, `size of the difference ${number(chosen.size)}`];
   const unknown = rows.some((row) => Number.isFinite(row.cos)) ? "" : "how it turns is unknown";
-  return [...(at ?? []), ...run.facts, unknown, low ? `at ${low} ${low === 1 ? "step" : "steps"} the difference is as small as rounding` : "", "a turn of a tiny difference means little"];
+  return [...(at ?? []), ...run.facts, unknown, low ? `at ${counted(low, "step")} the difference is as small as rounding` : "", "a turn of a tiny difference means little"];
 }
 
 /** What all curves need: rows of {i, step, gram}, where steps stand, the chosen one, facts of the caption.

@@ -23,6 +23,12 @@ export function makeRoom(node, { category, output_node: shows, output = [], outp
   if (room) node.setSize([Math.max(room[0], w), h + room[1]]);
 }
 
+/** A fresh node that shows a run begins at the sample that every other view begins at; a saved one keeps its own. */
+export function beginAtMedian(node) {
+  const sample = node.widgets?.find(({ name, options }) => name === "sample" && options?.min === -1);
+  if (sample) sample.value = -1;
+}
+
 /** Show lines on a node; the first time it gets a place for them.
  *
  * images: what the node shows beside them. gg_files: what the server kept; their names become links.

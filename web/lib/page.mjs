@@ -9,7 +9,7 @@ import { rowOf } from "./panel-pictures.mjs";
 import { answers } from "./reading.mjs";
 import { DARK, LIGHT } from "./theme.mjs";
 import { viewOf } from "./views.mjs";
-import { nth, number } from "./words.mjs";
+import { counted, nth, number } from "./words.mjs";
 
 const SMALL = 64; // pixels of a picture below which its pixels are shown as squares
 
@@ -131,10 +131,10 @@ function factsOf(record) {
   const { host = {}, model = {} } = record;
   const rows = {
     model: [model.name, model.hash && `sha256 ${model.hash.slice(0, 12)}\u2026`],
-    sampler: [record.sampler, record.scheduler, `${record.n} steps`, record.seed != null && `seed ${record.seed}`],
+    sampler: [record.sampler, record.scheduler, counted(record.n, "step"), record.seed != null && `seed ${record.seed}`],
     guidance: [record.cfg != null && `${record.guider ? "" : "cfg "}\u03b3 ${number(record.cfg)}`, record.chain],
     samples: [`${record.batch} of ${(record.latent?.shape ?? []).join(" \u00d7 ")} values`, `N ${record.N} each`],
-    evaluations: [record.evaluations != null && `${record.evaluations} network passes`,
+    evaluations: [record.evaluations != null && `${record.evaluations} network ${record.evaluations === 1 ? "pass" : "passes"}`,
       ...Object.entries(record.passes ?? {}).map(([name, count]) => `of them ${name} ${count}`)],
     recorded: [record.split],
     "record check": [record.problems?.length ? record.problems.join(" ") : "nothing wrong found"],

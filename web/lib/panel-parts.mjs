@@ -56,6 +56,7 @@ export function parts(views, t) {
     use: element("button", { type: "button", class: "gg-use" }),
     numbers: element("button", { type: "button", "aria-pressed": "false", title: t("numbersTip") }, t("numbers")),
     csv: element("button", { type: "button", title: t("csvTip") }, t("csv")),
+    copy: element("button", { type: "button", title: t("copyTip"), hidden: true }, t("copy")),
     svg: element("button", { type: "button", title: t("svgTip") }, t("svg")),
     png: element("button", { type: "button", title: t("pngTip") }, t("png")),
   };
@@ -71,7 +72,7 @@ export function parts(views, t) {
   const gamma = element("span", { "aria-hidden": "true" }, "\u03b3\u2032");
   found.what = element("div", { class: "gg-row gg-what", hidden: true }, gamma, found.scale, found.scaleWords, found.use);
   const space = element("span", { class: "gg-space" });
-  found.files = element("div", { class: "gg-row gg-files" }, found.part, found.sample, space, found.numbers, found.csv, found.svg, found.png);
+  found.files = element("div", { class: "gg-row gg-files" }, found.part, found.sample, space, found.numbers, found.copy, found.csv, found.svg, found.png);
   found.stage = element("div", { class: "gg-stage" }, found.figures, found.steps);
   const line = element("div", { class: "gg-row gg-line" }, found.facts, found.info);
   found.side = element("div", { class: "gg-side" }, found.asks, line, found.words, found.says, found.what, found.files);

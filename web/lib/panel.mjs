@@ -78,7 +78,7 @@ export class Panel {
   }
 
   listen() {
-    const { tabs, strip, second, scrub, play, part, sample, scale, use, apply, numbers, csv: copy, svg, png, table: rows } = this.parts;
+    const { tabs, strip, second, scrub, play, part, sample, scale, use, apply, numbers, csv: sheet, copy, svg, png, table: rows } = this.parts;
     const { pages, pageStrip, why, how, info } = this.parts;
     tabs.forEach((tab) => tab.addEventListener("click", () => this.choose(tab.dataset.view)));
     strip.addEventListener("keydown", (event) => turnTab(event, tabs));
@@ -96,6 +96,7 @@ export class Panel {
     info.addEventListener("click", () => this.set({ info: !this.info }));
     apply.addEventListener("click", () => this.applyVerdict());
     numbers.addEventListener("click", () => this.toggleTable());
+    sheet.addEventListener("click", () => this.saveNumbers());
     copy.addEventListener("click", () => this.copyNumbers());
     svg.addEventListener("click", () => this.saveSVG());
     png.addEventListener("click", () => this.savePNG());
@@ -373,9 +374,10 @@ export class Panel {
   }
 
   toggleTable() {
-    const { numbers, table: place } = this.parts;
+    const { numbers, copy, table: place } = this.parts;
     const on = place.hidden;
     place.hidden = !on;
+    copy.hidden = !on;
     this.light(null);
     numbers.setAttribute("aria-pressed", String(on));
     this.redraw();
@@ -448,7 +450,7 @@ export class Panel {
   /** Bring every control in line with the state; returns the sentences that the panel says. */
   controls(partner) {
     const { tabs, second, beside, scrub, count, play, what, words, facts: place } = this.parts;
-    const { csv: copy, svg, png, numbers } = this.parts;
+    const { csv: sheet, svg, png, numbers } = this.parts;
     const last = this.lastStep();
     const known = Boolean(this.run?.steps?.length);
     const here = facts(this.run, this.at, this.sample, this.t);
@@ -460,7 +462,7 @@ export class Panel {
     put(place, { textContent: aside ? facts(this.run, this.lit, this.sample, this.t) : here, "data-lit": aside ? "" : null });
     put(scrub, { max: String(last), value: String(this.at), "aria-valuetext": here || this.t("empty") });
     put(count, { textContent: known ? `${nth(this.at)}/${nth(last)}` : "\u2013" });
-    for (const part of [scrub, play, copy, png, numbers]) put(part, { disabled: !known });
+    for (const part of [scrub, play, sheet, png, numbers]) put(part, { disabled: !known });
     const { figure } = viewOf(this.view);
     put(svg, { disabled: !known || !figure, title: this.t(figure ? "svgTip" : "noSvg") });
     const plays = this.timer ? "pause" : "play";
@@ -636,12 +638,14 @@ export class Panel {
     markRows(place, this.at, this.lit);
   }
 
+  saveNumbers() {
+    download(new Blob([csv(table(this.run, this.sample))], { type: "text/csv" }), this.fileName("csv"));
+  }
+
   async copyNumbers() {
     const rows = table(this.run, this.sample);
-    const words = csv(rows);
-    const copied = await navigator.clipboard?.writeText(words).then(() => true, () => false);
-    if (!copied) download(new Blob([words], { type: "text/csv" }), this.fileName("csv"));
-    this.set({ note: this.t("copied", { rows: rows.length - 1 }) });
+    const copied = await navigator.clipboard?.writeText(csv(rows)).then(() => true, () => false);
+    this.set({ note: this.t(copied ? "copied" : "notCopied", { rows: rows.length - 1 }) });
   }
 
   fileName(ending) {

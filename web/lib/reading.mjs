@@ -4,7 +4,7 @@ import { sampleOf } from "./gram.mjs";
 import { metric } from "./metrics.mjs";
 import { samplesOf } from "./panel-record.mjs";
 import { verdictOf } from "./verdict.mjs";
-import { nth } from "./words.mjs";
+import { counted, nth } from "./words.mjs";
 
 const SAID = /^uncond was not evaluated|^the prediction without the prompt was not made|^at \d+ steps it was evaluated after the run[^.]*$/; // notes that are sentences of their own here
 const SILENT = "There is no report in this record.";
@@ -57,13 +57,13 @@ function gapAnswer(record) {
     "What was not measured?",
     "Whether the picture is good, and any other run.",
     "Other seeds, and the picture at another cfg, need a new run: What if is exact for one step only.",
-    alone && `At ${alone} of ${asked.length} ${asked.length === 1 ? "step" : "steps"} the prediction without the prompt was not made: there is no`
+    alone && `At ${alone} of ${counted(asked.length, "step")} the prediction without the prompt was not made: there is no`
       + " difference to show.",
     laterWords(record),
     all.length < record.n && `${record.n - all.length} of ${record.n} steps are left out of this page.`,
     record.batch > shown && `${shown} of ${record.batch} samples are kept.`,
     pictureWords(record),
-    blind && `At ${blind} ${blind === 1 ? "step" : "steps"} the sampler does not show how much of the prediction it takes over (\u03ba).`,
+    blind && `At ${counted(blind, "step")} the sampler does not show how much of the prediction it takes over (\u03ba).`,
     !((record.sigma_data ?? 0) > 0) && "The size of clean data is unknown for this model (\u03c3_d).",
     ...(record.notes ?? []).filter((note) => !SAID.test(note)).map((note) => note.replace(/\.?$/, ".")),
     ...(record.problems ?? []),
@@ -72,7 +72,7 @@ function gapAnswer(record) {
 
 function laterWords(record) {
   const { afterwards: { against, evaluations } = {} } = record;
-  const spent = against ? `, against ${against} (${evaluations} evaluations more)` : "";
+  const spent = against ? `, against ${against} (${counted(evaluations, "evaluation")} more)` : "";
   return later(record).length > 0 && `At cfg 1 the prediction without the prompt plays no part. At ${listed(later(record))} it was`
     + ` made after the run${spent}: what is shown there changed no pixel.`;
 }
@@ -81,5 +81,5 @@ function laterWords(record) {
 function pictureWords({ pictures, n }) {
   const kept = pictures?.steps?.length ?? 0;
   if (!kept) return `There are no pictures. ${pictures?.note ?? ""}`.trim();
-  return kept < n && `Pictures of ${kept} of ${n} steps are kept.`;
+  return kept < n && `Pictures of ${kept} of ${counted(n, "step")} are kept.`;
 }

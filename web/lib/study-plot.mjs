@@ -1,7 +1,7 @@
 // @ts-check
 /** The plots of a study's page, as SVG text: measures along an axis. No DOM. */
 import { multiples, niceStep } from "./axes.mjs";
-import { greatest, least } from "./words.mjs";
+import { counted, greatest, least } from "./words.mjs";
 
 const [W, H, PAD] = [380, 220, { left: 52, right: 12, top: 12, bottom: 30 }];
 export const SERIES = 8; // colours
@@ -94,7 +94,7 @@ export function shape(kind, x, y) {
 export function pointWords(curve, series, point, unit) {
   const where = [`${curve.axis} ${point.x}`, curve.split && `${curve.split} ${series.name}`].filter(Boolean).join(", ");
   const range = point.low == null ? "" : ` (${valueWords(point.low, unit)} to ${valueWords(point.high, unit)})`;
-  return `${where}: ${valueWords(point.mean, unit)}${range}, ${point.n} cell${point.n === 1 ? "" : "s"}`;
+  return `${where}: ${valueWords(point.mean, unit)}${range}, ${counted(point.n, "cell")}`;
 }
 
 const plotWords = (curve, unit) => curve.series.flatMap((one) => one.points.map((p) => pointWords(curve, one, p, unit))).join("; ");

@@ -3,7 +3,7 @@
 import { defaultSample, sampleOf } from "./gram.mjs";
 import { metric, NAMES } from "./metrics.mjs";
 import { escapeText, f, footWords, level, linear, SERIES, shape, SHAPES, ticks, valueWords } from "./study-plot.mjs";
-import { greatest, least, nth } from "./words.mjs";
+import { counted, greatest, least, nth } from "./words.mjs";
 
 const [H, PAD] = [340, { left: 58, right: 16, top: 14, bottom: 44 }];
 const ZERO = 18; // pixels of the row of zeros below a logarithmic scale
@@ -54,7 +54,7 @@ export function plotRuns(runs, rows, { name, along, axis, words, w }) {
     return `<g class="line" data-id="${escapeText(row.id)}" style="--hue: ${hue(axis?.values ?? [], k)}"><path class="near" d="${path}"/><path class="seen" d="${path}"/>`
       + `${shape(SHAPES[k % SHAPES.length], x, y)}<title>${escapeText(words(row))}</title></g>`;
   });
-  const said = `${titleOf(name)} over the run, ${lines.length} cell${lines.length === 1 ? "" : "s"}${up.log ? ", logarithmic" : ""}`;
+  const said = `${titleOf(name)} over the run, ${counted(lines.length, "cell")}${up.log ? ", logarithmic" : ""}`;
   return `<svg viewBox="0 0 ${w} ${H}" role="img" aria-label="${escapeText(said)}">${frame.join("")}${drawn.join("")}</svg>`;
 }
 

@@ -3,6 +3,7 @@
 import { cellDialog, download } from "./study-cell.mjs";
 import { plot, SERIES, valueWords } from "./study-plot.mjs";
 import { keyOf, metricsOf, plotRuns } from "./study-runs.mjs";
+import { counted } from "./words.mjs";
 
 const FIRST_METRIC = "M1";
 const BELOW = ["judge", "strength", "saturation", "evaluations"]; // a picture at first: what tells most
@@ -189,7 +190,7 @@ function drawRuns(page) {
     drawGrid(page);
   });
   const bare = rows.length - lines.length;
-  const said = `${rows.length} cell${rows.length === 1 ? "" : "s"}, ${picked.size ? "picked" : "all in the grid"}${bare ? `, ${bare} without a value of this metric` : ""}.`;
+  const said = `${counted(rows.length, "cell")}, ${picked.size ? "picked" : "all in the grid"}${bare ? `, ${bare} without a value of this metric` : ""}.`;
   place("run-words").replaceChildren(...(picked.size ? [`${said} `, clear] : [`${said} Tick cells there to see only those; click a line to open its cell.`]));
 }
 

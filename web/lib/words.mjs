@@ -33,6 +33,9 @@ export const runsWidth = (runs, size) => runs.reduce((sum, run) => sum + wordsWi
 export const fillIn = (words, values = {}) => words.replace(/\{(\w+)(?::([^|}]*)\|([^}]*))?\}/g, (_, name, one, many) =>
   one === undefined ? values[name] ?? "" : String(values[name]) === "1" ? one : many);
 
+/** So many of something: "1 step", "2 steps". */
+export const counted = (count, word) => fillIn(`{count} {count:${word}|${word}s}`, { count });
+
 /** The number of a step as people count: from 1. Records count from 0. */
 export const nth = (i) => i + 1;
 
