@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Any
 
 from ..files.safetensors import LONGEST_NAME, MOST_TENSORS
-from ..guidance.printing import LONE_SURROGATE, class_of, quote, shorten
+from ..guidance.printing import LONE_SURROGATE, class_of, count_of, quote, shorten
 from .budget import ENTRY, OBJECT, TENSOR, Budget
 from .tape import Text
 from .tensors import View
@@ -49,7 +49,7 @@ class Table:
         return min(ranks, default=len(ORDER) + bool(self.path))
 
     def __str__(self) -> str:
-        count = f"{len(self.tensors):,} tensor{'s' if len(self.tensors) != 1 else ''}"
+        count = count_of(len(self.tensors), "tensor")
         return f"{self.where} ({count}{', an average of the weights' if self.is_average else ''})"
 
 

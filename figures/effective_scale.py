@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ..guidance.printing import count_of
 from ..trace.choices import band, scale_axes
 from ..trace.effective import ALIKE, EffectiveScale, alike, alike_throughout, cfg_of
 from ..trace.trace import AFTERWARDS, Trace
@@ -101,7 +102,7 @@ def heading(trace: Trace, sample: int, curves: Curves) -> str:
     if off == trace.n:
         return "Guidance was off"
     if off:
-        words += f"; guidance was off at {off} of {trace.n} steps"
+        words += f"; guidance was off at {off} of {count_of(trace.n, 'step')}"
     return (
         words
         if all(alike_throughout(trace.column(name), sample) for name in ("M19", "M19a"))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..files.writing import write_atomically
+from ..guidance.printing import count_of
 from .order import Drawing
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Film:
 
     def __repr__(self) -> str:
         count, height, width = self.frames.shape[:3]
-        return f"{self.caption}\n({count} frame{'s' * (count != 1)} of {width} x {height}; save(path) writes them)"
+        return f"{self.caption}\n({count_of(count, 'frame')} of {width} x {height}; save(path) writes them)"
 
     @cached_property
     def pages(self) -> list[Image]:

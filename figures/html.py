@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 
+from ..guidance.printing import count_of
 from ..trace.effective import ALIKE, alike
 from ..trace.portable import ascii_json
 from ..verdict.sentences import about, percent
@@ -48,8 +49,8 @@ def summary(record: Mapping) -> str:
     """The run in one line."""
     model = (record.get("model") or {}).get("name") or "unnamed model"
     batch = record.get("batch")
-    parts = [model, record.get("sampler"), f"{record['n']} steps", _scale(record)]
-    parts += [f"{batch} sample{'s' if batch != 1 else ''}"]
+    parts = [model, record.get("sampler"), count_of(record["n"], "step"), _scale(record)]
+    parts += [count_of(batch, "sample")] if batch is not None else []
     return " \u00b7 ".join(str(part) for part in parts if part)
 
 

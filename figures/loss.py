@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from ..guidance.printing import count_of
 from .canvas import Box, Canvas
 from .palette import THEMES, Theme
 from .step_curves import Plot
@@ -24,7 +25,7 @@ def draw_loss(losses: Sequence[float], labels: int, theme: Theme = THEMES["light
     chance = math.log(labels)
     top, mean = max(chance, *losses) * 1.05, running_mean(losses)
     plot = Plot(FRAME, 0.0, top, len(losses), margin=0.0)
-    canvas.text((FRAME.x, 14), f"loss over {len(losses)} steps: {mean[-1]:.2f} at the end", 14, bold=True)
+    canvas.text((FRAME.x, 14), f"loss over {count_of(len(losses), 'step')}: {mean[-1]:.2f} at the end", 14, bold=True)
     for value, words in ((0.0, "0"), (chance, f"{chance:.2f}")):
         set_level(canvas, FRAME, plot.at(0, value)[1], words, 12)
     set_lines(canvas, (FRAME.right, plot.at(0, chance)[1] - 18), [f"guessing among {labels} labels"], 1.0)

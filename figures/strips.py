@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from ..guidance.printing import nth
+from ..guidance.printing import count_of, nth
 from ..trace.faults import NothingToShow
 from ..trace.trace import END, Trace
 from .canvas import Box, Canvas, extent
@@ -287,7 +287,7 @@ def _run_facts(strip: Strip, steps: list[int]) -> list[tuple[str, str]]:
     levels, trace = strip.trace.steps, strip.trace
     first, last = (number(float(levels["sigma"][step])) for step in (steps[0], steps[-1]))
     gamma = number(float(levels["gamma"][steps[0]]))
-    words = f"\u03c3 {first} to {last}, {len(steps)} of {trace.n} steps;  \u03b3 = {gamma} at the first"
+    words = f"\u03c3 {first} to {last}, {len(steps)} of {count_of(trace.n, 'step')};  \u03b3 = {gamma} at the first"
     return [("run", strip.scene.facts.run), ("steps", words), sample_fact(strip.scene.facts)]
 
 

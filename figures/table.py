@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ..guidance.printing import nth
+from ..guidance.printing import count_of, nth
 from ..trace.file import even_positions
 from ..trace.metrics import METRICS, Metric
 from ..trace.portable import jsonable
@@ -106,7 +106,7 @@ def as_json(trace: Trace) -> str:
 
 
 def _run(trace: Trace) -> str:
-    return f"{run_words(trace)}, cfg {trace.header.get('cfg')}, {trace.n} steps"
+    return f"{run_words(trace)}, cfg {trace.header.get('cfg')}, {count_of(trace.n, 'step')}"
 
 
 def _unit(metric: Metric) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..figures.html import RECORD_BYTES, page
+from ..guidance.printing import count_of
 from ..trace.checks import check
 from ..trace.record import run_record
 from ..trace.trace import Trace
@@ -31,4 +32,4 @@ def make_page(trace: Trace, vae, pictures: int) -> tuple[bytes, str]:
     present = {name: value for name, value in sources.items() if value is not None}
     text = page(record, sheets, present, PACK_VERSION)
     count = f"pictures of {len(sheets)}" if sheets else "no pictures"
-    return text.encode(), f"{len(record['steps'])} of {trace.n} steps, {count}"
+    return text.encode(), f"{len(record['steps'])} of {count_of(trace.n, 'step')}, {count}"

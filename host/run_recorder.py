@@ -12,7 +12,7 @@ import comfy.utils
 from comfy_execution.utils import get_executing_context
 from torch import Tensor
 
-from ..guidance.printing import Printed
+from ..guidance.printing import Printed, count_of
 from ..trace.faults import keep_out
 from ..trace.trace import Trace
 from . import adapter
@@ -50,7 +50,8 @@ class RecordedRun:
 
     def __str__(self) -> str:
         header, trace = self.trace.header, self.trace
-        return f"seed {header.get('seed')}, {trace.n} steps of {header.get('sampler')}, {trace.batch} images"
+        steps, images = count_of(trace.n, "step"), count_of(trace.batch, "image")
+        return f"seed {header.get('seed')}, {steps} of {header.get('sampler')}, {images}"
 
 
 @dataclass
@@ -124,7 +125,7 @@ class RunRecorder(Printed):
         raise ValueError(f"{wrong} Connect a recorded sampler's own latent, or set run to one of these: {there}.")
 
     def __repr__(self) -> str:
-        return f"Recorder({len(self.runs)} runs, capture {self.capture})"
+        return f"Recorder({count_of(len(self.runs), 'run')}, capture {self.capture})"
 
     __str__ = __repr__
 

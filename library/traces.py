@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from ..guidance.printing import count_of
 from ..trace import file, trace
 from ..trace.trace import PER_STEP
 
@@ -35,7 +36,7 @@ class Trace(trace.Trace):
         head = self.header
         facts = [head.get("model", {}).get("name"), head.get("sampler"), head.get("chain")]
         facts += [f"cfg {head['cfg']:g}"] if head.get("cfg") is not None else []
-        size = [f"{count} {word}{'s' * (count != 1)}" for count, word in ((self.n, "step"), (self.batch, "sample"))]
+        size = [count_of(self.n, "step"), count_of(self.batch, "sample")]
         lost = [f"the record is incomplete ({fault})" for fault in (head.get("faults") or ())[:1]]
         return f"Trace of {', '.join([*filter(None, facts), *size, *lost])}: to_pandas(), plot(), report(), save(path)"
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import torch
 
+from ..guidance.printing import count_of
 from .axes import Axis, Value, is_chance, is_seed
 from .curves import OF_ALL_SEEDS
 from .measures import JUDGE, Spread, measure_of, spread_of
@@ -143,8 +144,8 @@ def report_text(rows: Sequence[Row], axes: Sequence[Axis]) -> str:
     if not tests:
         return "There is nothing to compare: no axis of settings has two values, or no cell is done.\n"
     draws = len({_draw_of(row, "") for row in rows})
-    drawn = f"{draws} draw{'s' * (draws != 1)} of seeds and prompts"
-    lines = [f"{len(rows)} cells, {drawn}. Means, and in brackets 95 % intervals over the draws."]
+    drawn = f"{count_of(draws, 'draw')} of seeds and prompts"
+    lines = [f"{count_of(len(rows), 'cell')}, {drawn}. Means, and in brackets 95 % intervals over the draws."]
     passed = significant([effect.p for effect in tests])
     for name in measures_of(rows):
         pairs = [(effect, differs) for effect, differs in zip(tests, passed, strict=True) if effect.measure == name]

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..guidance.printing import Printed, nth
+from ..guidance.printing import Printed, count_of, nth
 from .faults import NothingToShow
 from .gram import GramRecord
 from .metrics import METRICS, Metric, pass_metrics, term_metrics
@@ -167,10 +167,11 @@ class Trace(Printed):
     def __repr__(self) -> str:
         header = self.header
         beside = f", {' and '.join(self.part_names)}" if self.parts else ""
-        pictures = f"tensors of {len(self.captured_steps)} steps" if self.captured_steps else "numbers only"
+        pictures = f"tensors of {count_of(len(self.captured_steps), 'step')}" if self.captured_steps else "numbers only"
         model = (header.get("model") or {}).get("name") or "unnamed model"
+        steps, samples = count_of(self.n, "step"), count_of(self.batch, "sample")
         return (
-            f"Trace({self.n} steps, {self.batch} samples of {'x'.join(map(str, self.latent_shape))}, {model}, "
+            f"Trace({steps}, {samples} of {'x'.join(map(str, self.latent_shape))}, {model}, "
             f"{header.get('sampler') or 'unknown sampler'}, cfg {header.get('cfg')}, {pictures}{beside})"
         )
 
