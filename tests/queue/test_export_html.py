@@ -180,6 +180,8 @@ def test_it_prints_as_it_looks(browser, file):
     assert printed["theme"] == "light", "ink on white paper"
     assert printed["fit"] == "contain", "a figure that was drawn for the screen keeps its proportions"
     assert printed["buttons"] == ["Plane"], "the name of the view, and nothing to press"
+    name = page.locator(".gg-tabs button[aria-selected=true]")
+    assert colours_of(name) > 8, "ink that shows on paper"
     for tile in page.locator("#results .tile").all():
         assert colours_of(tile) > 8
     assert page.locator("#kept").inner_text() == ""
