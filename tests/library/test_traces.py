@@ -62,7 +62,7 @@ def test_what_is_printed_reads_as_words(trace):
     assert repr(film).startswith(film.caption)
     assert repr(trace).startswith("Trace of ")
     assert "8 steps, 2 samples: to_pandas(), plot(), report(), save(path)" in repr(trace)
-    assert "as the trace says" in str(report)
+    assert "as the trace of the run says" in str(report)
     assert not any(word in f"{report}{film}{trace}" for word in ("tensor(", "array(", "Sentence("))
 
 
