@@ -2,6 +2,7 @@
 
 import json
 import math
+import random
 import re
 import sys
 from dataclasses import replace
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 
+from guidance_geometry.tests.contradictions import contradictions
 from guidance_geometry.tests.project import ROOT
 from guidance_geometry.tests.random_runs import random_run
 from guidance_geometry.tests.traces import exact_trace
@@ -905,6 +907,57 @@ def test_no_run_is_too_strange_for_a_report(seed):
     for one in found.sentences:
         assert not re.search(r"\bnan\b|[{}]", one.text()), one.text()
     json.dumps(found.as_json(), allow_nan=False)
+
+
+@pytest.mark.parametrize("name", SENTENCES)
+def test_no_sentence_contradicts_another(name):
+    assert contradictions(made(name)) == []
+
+
+def random_report(seed):
+    """The report on a random run and another one like it, of a random model, and whether pictures were compared."""
+    draws = random.Random(seed)
+    strange = seed % 2 == 0
+    gamma = draws.choice((0.5, 1.0, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 14.0, BURNT))
+    trace = random_run(seed) if strange else run(gamma, rule=draws.choice((None, None, shrunk, projected, along)))
+    trace = draws.choice((lambda one: one, lambda one: one, latents, unsized, equal_predictions, scheduled))(trace)
+    if draws.random() < 0.3:
+        trace = passed(trace, weight=draws.choice((0.0, 1.0, math.nan)))
+    if draws.random() < 0.2 and not strange:
+        trace = extended(trace, "gradient", draws.choice((0.0, 0.5, 20.0)), draws.choice((None, -0.1, -3.0)))
+    chain = draws.choice(("CFG", "CFG", "rescale 0.7 > CFG"))
+    changes = {"model": {"name": "m", "hash": HASH}, "chain": chain, "negative": draws.choice((True, False, None))}
+    if draws.random() < 0.3:
+        changes["cfg"] = draws.choice((1.0, 2.0, 13.0))
+    if draws.random() < 0.5:
+        trace = with_columns(trace, m10=torch.full((trace.n, trace.batch), draws.choice((0.0, 0.0007, 0.43))).double())
+    trace = replace(trace, header={**trace.header, **changes})
+    second = replace(trace, header={**trace.header, "cfg": draws.choice((trace.header.get("cfg"), 0.75, 6.0))})
+    second = with_columns(second, m10=torch.full((trace.n, trace.batch), draws.choice((0.0, 0.02, 0.3))).double())
+    ends = draws.choice((None, 1.0, 1.001, 1.2, -1.0, math.nan))
+    start = torch.rand(trace.batch, *trace.latent_shape, generator=torch.Generator().manual_seed(seed))
+    if ends is not None:
+        trace = replace(trace, tensors={**trace.tensors, "end": start})
+        second = replace(second, tensors={**second.tensors, "end": start * ends})
+    pictures = torch.rand(trace.batch, 3, 8, 9, generator=torch.Generator().manual_seed(seed))
+    shown = draws.choice((None, None, (pictures, pictures), (pictures, pictures.flip(1)), (pictures, pictures * 0.9)))
+    good = sorted(draws.choice((1.2, 2.0, 3.0, 6.0, 9.0)) for _ in range(3))
+    known = draws.choice((
+        Known(), Known(card=card(*good)), Known(template=template(good[1])),
+        Known(card=card(*good), template=template(4.0)),
+        Known(picks((good[0], True), (good[2] + 1, draws.random() < 0.5))),
+    ))  # fmt: skip
+    judge = draws.choice(
+        (None, Judged("CLIP", torch.full((trace.batch,), -0.1)), Judged("CLIP", torch.zeros(0), "lost"))
+    )
+    looked = shown is not None or (trace.pixels and len(trace.latent_shape) == 3)
+    return report(trace, known, half=draws.choice((None, second, second)), judge=judge, shown=shown), looked
+
+
+@pytest.mark.parametrize("first", range(0, 480, 48))
+def test_no_random_run_makes_a_report_contradict_itself(first):
+    told = {seed: contradictions(*random_report(seed)) for seed in range(first, first + 48)}
+    assert {seed: words for seed, words in told.items() if words} == {}
 
 
 def test_odds_are_numbers_of_one_file():
