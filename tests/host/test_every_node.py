@@ -56,8 +56,8 @@ MOST = 9  # missing arguments of every number are tried up to here
 NODES = every_node()
 NUMBERS = ("INT", "FLOAT")
 OUTPUTS = {  # nodes that run though nothing reads them
-    *("GGCompareTraces", "GGExportHTML", "GGFigure", "GGInspector", "GGMetrics", "GGReport", "GGSaveTrace", "GGSweep"),
-    "GGTrainNoisyClassifier",
+    *("GGCompareTraces", "GGDifferenceImages", "GGExportHTML", "GGFigure", "GGInspector", "GGMetrics", "GGReport"),
+    *("GGSaveTrace", "GGSweep", "GGTrainNoisyClassifier"),
 }
 
 
