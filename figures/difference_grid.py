@@ -39,7 +39,12 @@ def draw_differences(trace: Trace, images: DifferenceImages, gain: float = 0.0) 
         ("gain", f"above each column: grey 0.5 + gain \u00d7 {what}; up to {percent(clipped)} clipped"),
         ("shown", f"{some_of(columns, images.steps, 'step')}, {some_of(samples, range(trace.batch), 'sample')}"),
     ]
-    return _page(Caption("what the condition adds, step by step", sentence, tuple(facts)), heads, lines)
+    return _page(
+        Caption("what the condition adds, step by step", sentence, tuple(facts)),
+        heads,
+        lines,
+        images.change.shape[1] / images.change.shape[2],
+    )
 
 
 def _name(trace: Trace, sample: int) -> str:
@@ -53,12 +58,11 @@ def some_of(shown: Sequence, there: Sequence, word: str) -> str:
     return whole if len(shown) == len(there) else f"{len(shown)} of {whole}"
 
 
-def _page(caption: Caption, heads: Sequence[str], lines: Sequence[Line]) -> Canvas:
-    """As high as the rows need."""
+def _page(caption: Caption, heads: Sequence[str], lines: Sequence[Line], steep: float) -> Canvas:
+    """As high as the rows need.  steep: height of a picture over its width."""
     width = WIDTH - 2 * MARGIN
     room = (width * (1 - NAMES)) / len(heads) - GAP
-    high, wide, _ = lines[0].pictures[0].shape
-    rows = len(lines) * (max(min(room * high / wide, HIGHEST), LEAST) + GAP)
+    rows = len(lines) * (max(min(room * steep, HIGHEST), LEAST) + GAP)
     foot = caption_box(Box(MARGIN, 0, width, 0), caption).h
     canvas = Canvas(WIDTH, round(MARGIN + heads_height(heads) + rows + MARGIN + foot + MARGIN), THEMES["light"])
     set_grid(canvas, Box(MARGIN, MARGIN, width, heads_height(heads) + rows - GAP), heads, lines)
