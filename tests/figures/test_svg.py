@@ -41,7 +41,7 @@ def programs(request):
     page = request.getfixturevalue("browser").new_page()
 
     def pixels_in_browser(svg):
-        width, height = map(float, re.search(r'width="(.*?)" height="(.*?)"', svg).groups())
+        [(width, height)] = [map(float, pair) for pair in re.findall(r'width="(.*?)" height="(.*?)"', svg)[:1]]
         page.set_viewport_size({"width": round(width), "height": round(height)})
         page.set_content(f"<style>body {{ margin: 0 }} svg {{ display: block }}</style>{svg[svg.index('<svg') :]}")
         return np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB")).astype(int)

@@ -10,6 +10,14 @@ from hypothesis import strategies as st
 from guidance_geometry.files import included
 from guidance_geometry.files.included import included_models, included_weights, join_planes, split_planes
 
+
+def weights(kind: str, name: str) -> Path:
+    """The file of a model that is there."""
+    file = included_weights(kind, name)
+    assert file is not None
+    return file
+
+
 MODELS = [(kind, name) for kind in included.KINDS for name in included_models(kind)]
 
 
@@ -34,14 +42,14 @@ def test_bytes_come_back_in_their_order(data):
 @pytest.mark.parametrize(("kind", "name"), MODELS)
 def test_what_is_kept_is_the_file_and_smaller_in_a_zip(kind, name):
     """A model that was trained again is kept again: `lab/train` does that."""
-    file = included_weights(kind, name)
+    file = weights(kind, name)
     data, planes = file.read_bytes(), file.with_name(f"{file.name}.planes").read_bytes()
     assert join_planes(planes) == data, f"after a change of {file.name} call keep_planes"
     assert len(zlib.compress(planes)) < 0.94 * len(zlib.compress(data))
 
 
 def test_a_model_is_written_beside_at_its_first_use_and_then_taken(installed):
-    file = included_weights("denoisers", "pocket-1")
+    file = weights("denoisers", "pocket-1")
     assert file == installed / "denoisers" / "pocket-1.safetensors"
     state = file.stat()
     assert included_weights("denoisers", "pocket-1") == file
@@ -63,11 +71,11 @@ def test_where_the_folder_cannot_be_written_the_temp_folder_has_it(installed, mo
         return write(path, data)
 
     monkeypatch.setattr(Path, "write_bytes", read_only)
-    file = included_weights("classifiers", "pocket-judge-1")
+    file = weights("classifiers", "pocket-judge-1")
     assert file.is_relative_to(tmp_path / "temp")
     whole = file.read_bytes()
     write(file, b"somebody else's")
-    assert included_weights("classifiers", "pocket-judge-1").read_bytes() == whole, "what lies there is looked at"
+    assert weights("classifiers", "pocket-judge-1").read_bytes() == whole, "what lies there is looked at"
     assert not list(installed.rglob("*.part"))
     monkeypatch.setattr(Path, "write_bytes", lambda path, data: (_ for _ in ()).throw(OSError(28, "No space left")))
     with pytest.raises(OSError, match="No space left"):

@@ -50,7 +50,7 @@ def test_a_rule_has_at_most_one_main_number_and_it_can_be_tried():
         for _, each in mains:
             assert type(each.shown) is float
             assert each.limits[2]
-    mains = {main_knob(STATED[name])[0] for name in ("Rescale", "AdaptiveProjected")}
+    mains = {(main_knob(STATED[name]) or ("none",))[0] for name in ("Rescale", "AdaptiveProjected")}
     assert mains == {"phi", "threshold"}
 
 

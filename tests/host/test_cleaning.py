@@ -4,6 +4,7 @@ import io
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import folder_paths
 import pytest
@@ -40,9 +41,11 @@ def written(output, tmp_path, monkeypatch, trace):
     with monkeypatch.context() as windows:  # where an open file is not deleted
         windows.setattr(Path, "unlink", lambda path: (_ for _ in ()).throw(PermissionError))
         assert saving.map_tensors({"x": torch.ones(2)})[1] == ""
-    figure_files._film_files(None, SimpleNamespace(webp=lambda: b"RIFF"), "none", "")
+    film: Any = SimpleNamespace(webp=lambda: b"RIFF")
+    figure_files._film_files(None, film, "none", "")
     for kind in (CARDS, PICKS, SIZES):
         place = knowledge.place_of(kind, "a model", "default")
+        assert place is not None
         place.parent.mkdir(parents=True)
         place.write_text("{}", encoding="utf-8")
     monkeypatch.setattr(GGSaveTrace, "hidden", None, raising=False)

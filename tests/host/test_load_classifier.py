@@ -93,7 +93,9 @@ def test_a_probe_reaches_nothing_outside_either(folder, features):
 def test_a_linked_file_is_read_under_its_own_name_with_the_notes_beside_it(folder, tmp_path, name):
     """People keep their models on another disk, and link files and folders."""
     (kept := tmp_path / "elsewhere").mkdir()
-    shutil.copy(included_weights("classifiers", "pocket-clean-1"), kept / "a7f3c0")  # as a cache names it
+    own = included_weights("classifiers", "pocket-clean-1")
+    assert own is not None
+    shutil.copy(own, kept / "a7f3c0")  # as a cache names it
     (folder / "shared").symlink_to(kept)
     place = folder / name
     place.symlink_to(kept / "a7f3c0")

@@ -28,7 +28,7 @@ def write(path, value, side=8):
     Image.fromarray(np.full((side, side, 3), value, np.uint8)).save(path)
 
 
-def entry(name, folder="a", kind="output"):
+def entry(name, folder="a", kind: str | None = "output"):
     return {"filename": name, "subfolder": folder, "type": kind}
 
 

@@ -943,8 +943,8 @@ def random_report(seed):
     shown = draws.choice((None, None, (pictures, pictures), (pictures, pictures.flip(1)), (pictures, pictures * 0.9)))
     good = sorted(draws.choice((1.2, 2.0, 3.0, 6.0, 9.0)) for _ in range(3))
     known = draws.choice((
-        Known(), Known(card=card(*good)), Known(template=template(good[1])),
-        Known(card=card(*good), template=template(4.0)),
+        Known(), Known(card=card(good[0], good[1], good[2])), Known(template=template(good[1])),
+        Known(card=card(good[0], good[1], good[2]), template=template(4.0)),
         Known(picks((good[0], True), (good[2] + 1, draws.random() < 0.5))),
     ))  # fmt: skip
     judge = draws.choice(
