@@ -340,3 +340,13 @@ test("40,000 steps, as of several long stages, are drawn", () => {
     assert.ok(commands.length > 2, view.name);
   }
 });
+
+test("a drawing without its caption has that room, and tells it aloud all the same", () => {
+  const options = { w: 448, h: 294, theme: DARK, step: 3, sample: 0 };
+  for (const { figure } of Object.values(FIGURES)) {
+    const [whole, bare] = [true, false].map((captioned) => figure(fixture("euler"), { ...options, captioned }));
+    assert.ok(whole.some(({ name }) => name === "caption") && bare.every(({ name }) => name !== "caption"));
+    assert.equal(bare[0].label, whole[0].label);
+    if (whole[0].places) assert.ok(bare[0].places.bottom > whole[0].places.bottom);
+  }
+});

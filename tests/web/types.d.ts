@@ -128,6 +128,7 @@ interface Options {
   gamma?: number;
   t?: Speaker;
   mix?: (step: number) => any;
+  captioned?: boolean;
 }
 
 type Figure = (record: Run, options: Options) => Command[];
@@ -138,6 +139,7 @@ interface Page {
   h: number;
   t: Speaker;
   theme: Theme;
+  captioned: boolean;
   symbolSize: number;
   wordSize: number;
   commands: Command[];

@@ -22,6 +22,11 @@ class PagePanel extends Panel {
 
   offerScale() {}
 
+  /** On paper there is no button for more. */
+  state() {
+    return { ...super.state(), captioned: true };
+  }
+
   /** Nothing can be queued from a page: it has the figures alone. */
   showPage() {
     this.page = "geometry";

@@ -21,7 +21,7 @@ import { nth, number } from "./words.mjs";
 const VERSION = 1;
 const TABS = VIEWS.map(({ name }) => name);
 const WIDE = 820; // from this width on a second view stands beside the first
-const EXPORT = { w: 960, h: 540, theme: LIGHT };
+const EXPORT = { w: 960, h: 540, theme: LIGHT, captioned: true };
 const PACE = 220; // milliseconds a step while playing; slower for those who asked for less motion
 const CALM_PACE = 1000;
 const SIGNS = { play: "\u25b6", pause: "\u275a\u275a" };
@@ -263,7 +263,7 @@ export class Panel {
   state() {
     const { run, at: step, sample, t } = this;
     const scale = { gamma: this.scale ?? undefined, mix: (at) => this.mix(at) };
-    return { run, step, sample, t, ...scale, image: (sheet) => this.image(sheet) };
+    return { run, step, sample, t, ...scale, captioned: this.info, image: (sheet) => this.image(sheet) };
   }
 
   /** Light a step wherever it is shown; null for none. */

@@ -45,7 +45,7 @@ export function figure(record, options) {
  * @param {string} label
  * @returns {Page}
  */
-export function pageOf({ w, h, theme, t = fillIn }, label) {
+export function pageOf({ w, h, theme, t = fillIn, captioned = true }, label) {
   const full = completeTheme(theme);
   const symbolSize = Math.min(w, 2 * h) >= 700 ? 17 : 15;
   return {
@@ -53,6 +53,7 @@ export function pageOf({ w, h, theme, t = fillIn }, label) {
     h,
     t,
     theme: full,
+    captioned,
     symbolSize,
     wordSize: symbolSize > 15 ? 12 : SMALL,
     commands: [sheet(w, h, full.paper, label)],
@@ -102,7 +103,8 @@ function aloneOn(page, scene) {
  */
 export function setCaption(page, chunks, most = 4, room = 0) {
   const { w, h, theme, commands } = page;
-  const lines = wrapChunks(chunks, w - 16, SMALL).slice(0, Math.min(most, Math.max(0, Math.floor((h - room) / LINE))));
+  const fitting = page.captioned ? Math.min(most, Math.max(0, Math.floor((h - room) / LINE))) : 0; // else it is but read aloud
+  const lines = wrapChunks(chunks, w - 16, SMALL).slice(0, fitting);
   const top = h - lines.length * LINE - 4;
   lines.forEach((words, k) => commands.push(text(8, top + LINE * k + 11, words, { fill: theme.muted, name: "caption" })));
   commands[0].label += `. ${chunks.filter(Boolean).join(", ")}`;
