@@ -20,6 +20,7 @@ ANSWERS: tuple[tuple[str, str, Callable[[], Answer]], ...] = (
     ("get", RUNS, lambda: host.routes.answer_tab_runs),  # ?workflow_id= or ?prompt_id=
     ("get", f"{RUNS}/{{run}}", lambda: host.routes.answer_tab_run),
     ("get", f"{RUNS}/{{run}}/report", lambda: host.choices.answer_report),  # ?half= another run, ?shown= node
+    ("post", RUNS, lambda: host.routes.answer_fresh_run),  # ?workflow_id= and &key=
     ("get", PICKS, lambda: host.choices.answer_picks),  # ?key= of `model_key`
     ("post", PICKS, lambda: host.choices.answer_picks),
     ("delete", PICKS, lambda: host.choices.answer_picks),

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from ..files.places import FOLDER, TAB_FOLDER
 from .choices import own_run
-from .jobs import owner_of, within
+from .jobs import MOST_LETTERS, owner_of, text_or_none, within
 from .panel_record import READERS, temporary_folder
 from .run_store import STORE, list_unreached
 from .users import require_known, user_of
@@ -53,6 +53,14 @@ async def answer_tab_run(server: Any, request: web.Request) -> web.StreamRespons
     user = require_known(user_of(server, request))
     run = await asyncio.to_thread(own_run, user, request.match_info["run"])
     return web.Response(status=204) if run is None else answer(json.loads(run.record), TAB_FOLDER)
+
+
+async def answer_fresh_run(server: Any, request: web.Request) -> web.StreamResponse:
+    """Let the next job of a workflow sample again, although the host has its results in its cache."""
+    require_known(user_of(server, request))
+    query = request.query
+    STORE.begin_epoch(text_or_none(query.get("workflow_id")), text_or_none(query.get("key"), MOST_LETTERS))
+    return web.Response(status=204)
 
 
 def run_of(queue, user: str, job: str, node: str) -> web.StreamResponse:

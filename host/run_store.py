@@ -32,6 +32,7 @@ MOST_BYTES = 256 << 20  # of records and their pictures
 MOST_MEGABYTES = 1 << 20
 HEAD_START = 0.01  # seconds in which the sampler hands its sample on, before the interpreter is shared
 MOST_UNREACHED = 1000  # samplers without a record that are remembered
+MOST_EPOCHS = 10_000  # workflows whose epoch is remembered
 PICTURES = 8  # steps of a run that are kept as pictures
 
 
@@ -88,9 +89,10 @@ class RunStore:
     """Runs in the order in which they ended, within bounds; the oldest go first.
 
     most_runs, most_bytes: the bounds. user_bounds: bytes by the users who set that bound, of which the largest holds.
-    epochs: id and key of a workflow -> how often the last record of one of its nodes went, after which the host's cache
-    is of no use for it. latest_nodes: job and node of the latest runs, of those too that are gone. unreached_samplers:
-    samplers that had no record when they last ran. coming: makes the record of a run that has just ended.
+    epochs: id and key of a workflow -> how often the last record of one of its nodes went, or a fresh run was wanted,
+    after which the host's cache is of no use for it. latest_nodes: job and node of the latest runs, of those too that
+    are gone. unreached_samplers: samplers that had no record when they last ran. coming: makes the record of a run that
+    has just ended.
     """
 
     most_runs: int = MOST_RUNS
@@ -131,6 +133,13 @@ class RunStore:
     def epoch(self, workflow_id: str | None, key: str | None = None) -> int:
         """A number that changes when this workflow has lost a record that its cached samplers cannot bring back."""
         return self.epochs[workflow_id, key]
+
+    def begin_epoch(self, workflow_id: str | None, key: str | None = None) -> None:
+        """Let the next job of this workflow sample again, whatever the host has in its cache."""
+        with self.lock:
+            self.epochs[workflow_id, key] += 1
+            for name in list(self.epochs)[:-MOST_EPOCHS]:
+                del self.epochs[name]
 
     def count(self, prompt_id: str, node: str, list_index: int) -> int:
         """How many runs of this node in this job there are."""

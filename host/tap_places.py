@@ -17,7 +17,8 @@ from .node_types import ANY, MODEL, STARTS, NodeType, is_opaque, is_pipe
 
 TAP, PIPE_TAP = "GGTap", "GGPipeTap"
 NOTHING = NodeType((), dict)  # what a class declares that is not asked, or not there
-OWN = ("GGGuidedSampler", "GGInspectedSampler", "GGRecord", TAP, PIPE_TAP)  # they record by themselves
+SELF_RECORDING = ("GGGuidedSampler", "GGInspectedSampler")
+OWN = (*SELF_RECORDING, "GGRecord", TAP, PIPE_TAP)  # they record by themselves
 
 
 class Wire(NamedTuple):
@@ -109,6 +110,19 @@ def with_taps(
         reader = tapped[wire.reader]
         tapped[wire.reader] = {**reader, "inputs": {**reader["inputs"], wire.name: [tap, 0]}}
     return tapped, list(made.values())
+
+
+def with_epoch(prompt: Mapping[str, Any], epoch: int) -> dict:
+    """The prompt with an epoch on what records by itself, which has no tap: in another one the host samples again.
+
+    The host's cache compares all inputs; the node never sees one that it does not declare.
+    """
+    return {
+        name: {**node, "inputs": {**node["inputs"], "epoch": epoch}}
+        if epoch and within(node, "class_type") in SELF_RECORDING and isinstance(within(node, "inputs"), Mapping)
+        else node
+        for name, node in prompt.items()
+    }
 
 
 def _free_id(taken: Mapping[str, Any], wire: Wire) -> str:

@@ -96,6 +96,15 @@ def test_a_sampler_whose_last_record_went_runs_again(store):
     assert store.epoch(WORKFLOW) == 1
     assert store.epoch("another") == 0
     assert store.epoch(WORKFLOW, "another of this id") == 0
+    store.begin_epoch(WORKFLOW)
+    assert store.epoch(WORKFLOW) == 2
+
+
+def test_epochs_are_kept_within_bounds(store, monkeypatch):
+    monkeypatch.setattr(run_store, "MOST_EPOCHS", 2)
+    for name in "abc":
+        store.begin_epoch(name)
+    assert dict(store.epochs) == {("b", None): 1, ("c", None): 1}
 
 
 def test_files_go_with_the_last_run_that_shows_them(store, tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ import nodes
 from guidance_geometry.host import jobs, node_types, taps, users
 from guidance_geometry.host.node_types import declaration_of
 from guidance_geometry.host.run_recorder import is_recorded
-from guidance_geometry.host.tap_places import Places, with_taps
+from guidance_geometry.host.tap_places import Places, with_epoch, with_taps
 from guidance_geometry.host.taps import on_prompt, requested_taps
 from guidance_geometry.nodes.records import GGRecord
 from guidance_geometry.nodes.tap import GGPipeTap, GGTap
@@ -63,6 +63,15 @@ def test_every_model_that_is_sampled_with_gets_one_tap_and_no_other_wire_changes
         "3": ["gg-1-0", 0],
         "8:2": ["gg-8-4-0", 0],
     }
+
+
+def test_what_records_itself_is_told_apart_by_its_epoch_too(types):
+    later = with_epoch(GRAPH, 2)
+    assert later["11"]["inputs"] == GRAPH["11"]["inputs"] | {"epoch": 2}
+    assert {name for name in GRAPH if later[name] != GRAPH[name]} == {"11"}
+    assert with_epoch(GRAPH, 0) == GRAPH
+    odd = {"1": None, "2": {"class_type": "GGGuidedSampler"}, "3": {"class_type": ["GGGuidedSampler"], "inputs": {}}}
+    assert with_epoch(odd, 2) == odd
 
 
 def test_taps_are_put_in_once(types):
