@@ -8,14 +8,16 @@ import { Advice } from "./lib/advice.mjs";
 import { Panel } from "./lib/panel.mjs";
 import { canKeep, keep } from "./lib/keep.mjs";
 import { beginAtMedian, makeRoom, sayOn } from "./lib/node-text.mjs";
-import { locatorOf, nodeAt, pathOf } from "./lib/panel-graph.mjs";
+import { locatorOf, nodeAt, pathOf, placeName, writeScale } from "./lib/panel-graph.mjs";
 import { speaker } from "./lib/strings.mjs";
 import { Tab } from "./lib/tab.mjs";
-import { isTry } from "./lib/tries.mjs";
+import { isTry, lookAgain } from "./lib/tries.mjs";
+import { number } from "./lib/words.mjs";
 
 const TYPE = "GGInspector";
 const STORE = "guidancegeometry:run:"; // + workflow id -> id of the job that made what the panels show
 const KEPT = "/guidance_geometry/"; // where the server answers about runs: host/routes.py
+const TOAST = 8000; // milliseconds that a message stands
 const SETTLED = 500; // milliseconds after which the editor knows which workflow a graph belongs to
 const JSON_BODY = { "Content-Type": "application/json" };
 const PANS = { pointerdown: "processMouseDown", pointermove: "processMouseMove", pointerup: "processMouseUp" };
@@ -24,6 +26,7 @@ const panels = new Map(); // node -> Panel, only while the node is in a graph
 const hosts = new Map(); // locator -> the element that Nodes 2.0 keeps on the page for that node
 const known = new Set(); // workflow id + run id of runs that another workflow made and this one took from the cache
 let executed = new WeakSet(); // panels that got their run from the job that is being executed
+let answers = true; // ComfyUI does
 let doubtful = []; // records of that job that name another workflow, or none
 
 const root = () => app.rootGraph ?? app.graph;
@@ -38,6 +41,8 @@ const editor = {
   pan: (event) => LiteGraph.vueNodesMode || app.canvas?.[PANS[event.type]](event), // Nodes 2.0 does it itself
   zoom: () => app.canvas?.ds?.scale ?? 1,
   sources: async () => (await app.graphToPrompt()),
+  write,
+  show,
 };
 
 const asked = async (path) => {
@@ -54,6 +59,8 @@ Object.assign(editor, { // what queues a run again
   job: (id) => jobOf(id),
   queue: async (output, workflow) => (await api.queuePrompt(0, { output, workflow }).catch(() => null))?.prompt_id ?? null,
   inQueue,
+  queueGraph: () => app.queuePrompt(0, 1),
+  freshen: (query) => api.fetchApi(`${KEPT}tab/runs?${query}`, { method: "POST", headers: JSON_BODY, body: "{}" }).catch(() => null),
   dequeue: (jobs) => api.fetchApi("/queue", { method: "POST", headers: JSON_BODY, body: JSON.stringify({ delete: jobs }) }),
   changed,
   keep: (node) => keepInspector(node),
@@ -73,6 +80,38 @@ function drawnSize(node) {
   /** @type {?HTMLElement} */
   const drawn = app.canvas.graph === node.graph ? document.querySelector(`[data-node-id="${node.id}"]`) : null;
   return drawn ? [drawn.offsetWidth, drawn.offsetHeight - LiteGraph.NODE_TITLE_HEIGHT] : node.size;
+}
+
+/** Write a value where a user would, as one step of undo, and say where: the node is seldom in view. */
+function write(source, value) {
+  const [name, before] = [source.widget.name, source.widget.value];
+  if (value === before) return;
+  const path = pathOf(root(), source.node);
+  writeScale(source, value);
+  app.canvas?.setDirty(true, true);
+  changed();
+  const title = said("wrote", { name, node: placeName(root(), source.node, said), before: number(before), value: number(value) });
+  const undo = () => {
+    const node = nodeAt(root(), path); // it may have been made anew since
+    const widget = node?.widgets?.find((one) => one.name === name);
+    if (widget) write({ node, widget }, before);
+  };
+  announce(title, said("wroteTip"), { label: said("undo"), onClick: undo });
+}
+
+/** Say something above the graph; older editors have no buttons there. */
+function announce(title, description, action) {
+  const { toast } = app.extensionManager;
+  if (toast?.success) toast.success(title, { description, action, duration: TOAST });
+  else toast?.add?.({ severity: "success", summary: title, detail: description, life: TOAST });
+}
+
+/** Bring a node into view, in the subgraph that it stands in. */
+function show(node) {
+  const { canvas } = app;
+  if (canvas.graph !== node.graph) canvas.setGraph(node.graph);
+  canvas.selectItems?.([node]);
+  canvas.centerOnNode?.(node);
 }
 
 function keepInspector(node) {
@@ -119,7 +158,9 @@ api.addEventListener("guidance_geometry.verdict", ({ detail }) => tab.takeVerdic
 api.addEventListener("execution_success", ({ detail }) => tab.endJob(detail.prompt_id, workflowOf));
 api.addEventListener("execution_success", () => editor.advice.endJob());
 api.addEventListener("promptQueued", () => tab.refresh());
-api.addEventListener("reconnected", () => tab.endEarly());
+api.addEventListener("graphCleared", () => tab.refresh());
+api.addEventListener("graphChanged", redrawAll); // a widget too: what a panel says of it follows, undo included
+api.addEventListener("status", ({ detail }) => hear(detail !== null));
 api.addEventListener("execution_start", () => {
   executed = new WeakSet();
   doubtful = [];
@@ -136,25 +177,46 @@ api.addEventListener("executed", ({ detail }) => {
     panel.show(record);
   }
 });
-for (const kind of ["execution_interrupted", "execution_error"]) {
+for (const [kind, key] of [["execution_interrupted", "tabInterrupted"], ["execution_error", "tabFailed"]]) {
   api.addEventListener(kind, ({ detail }) => {
-    reachable().forEach((panel) => panel.endEarly(detail?.prompt_id));
-    tab.endEarly(detail?.prompt_id);
+    const node = nodeAt(root(), detail.node_id);
+    reachable().forEach((panel) => panel.endEarly(detail.prompt_id));
+    tab.endEarly(detail.prompt_id, workflowOf, { key, node: node ? placeName(root(), node, said) : detail.node_type });
   });
 }
 api.addEventListener("execution_success", async ({ detail }) => {
   const taken = doubtful; // from the cache, or of a job of another tab or of the API: the server knows
-  const left = [...reachable().values()].filter((panel) => panel.run && !executed.has(panel));
-  if (!left.length && !taken.length) return;
+  const left = new Map([...reachable().values()].filter((panel) => panel.run && !executed.has(panel)).map((panel) => [panel, panel.whole]));
+  const shown = new Map(taken.map(({ panel }) => [panel, panel.whole]));
+  if (!left.size && !taken.length) return;
   const workflow = await workflowOf(detail.prompt_id);
   if (workflow?.id !== root()?.id || isTry(workflow)) return;
   for (const { panel, record } of taken) {
     known.add(key(record));
     localStorage.setItem(STORE + root().id, detail.prompt_id);
-    panel.show(record);
+    if (panel.whole === shown.get(panel)) panel.show(record); // else another run has begun since
   }
-  left.filter((panel) => !taken.some((one) => one.panel === panel)).forEach((panel) => panel.leftOut());
+  for (const [panel, whole] of left) if (!shown.has(panel)) panel.leftOut(whole);
 });
+
+/** Whether ComfyUI answers; and that its queue has changed, for the editor hears that of every change. */
+async function hear(there) {
+  if (there) lookAgain();
+  if (there === answers) return;
+  answers = there;
+  const jobs = (there && (await inQueue())) || [];
+  const asked = tab.hear(there, jobs);
+  for (const [node, panel] of reachable()) {
+    panel.goOnWith(jobs);
+    if (there && panel.run?.fault === "away") restoreFrom(panel.run.prompt_id, node, panel);
+  }
+  await asked;
+}
+
+function redrawAll() {
+  tab.draw();
+  for (const panel of panels.values()) panel.redraw();
+}
 
 /** A record that the server keeps; {gone: true} once it does not, null where there never was one.
  *
@@ -170,20 +232,24 @@ const kept = (path) =>
     request.send();
   });
 
-/** A job that has ended: {prompt, workflow, outputs, ended: well}, null as long as the server does not know it. */
+/** A job that has ended: {prompt, workflow, outputs, ended: well, stopped: by a person}, null as long as the server does
+ * not know it, undefined where it does not answer. */
 async function jobOf(id) {
   const answer = await api.fetchApi(`/history/${id}`).catch(() => null);
-  const entry = answer?.ok ? (await answer.json())[id] : null;
+  if (!answer?.ok) return undefined;
+  const entry = (await answer.json())[id];
   if (!entry?.prompt) return null;
   const [, , prompt, extra] = entry.prompt;
-  return { prompt, workflow: extra?.extra_pnginfo?.workflow, outputs: entry.outputs ?? {}, ended: entry.status?.status_str === "success" };
+  const { status_str: how, messages = [] } = entry.status ?? {};
+  const stopped = messages.some(([kind]) => kind === "execution_interrupted");
+  return { prompt, workflow: extra?.extra_pnginfo?.workflow, outputs: entry.outputs ?? {}, ended: how === "success", stopped };
 }
 
-/** Whether a job waits or runs; null where the server does not say. */
-async function inQueue(id) {
+/** Ids of the jobs that run and wait, in their order; null where the server does not answer. */
+async function inQueue() {
   const answer = await api.fetchApi("/queue").catch(() => null);
-  const said = answer?.ok ? await answer.json() : null;
-  return said && [...said.queue_running, ...said.queue_pending].some(([, job]) => job === id);
+  const { queue_running: running, queue_pending: pending } = answer?.ok ? await answer.json() : {};
+  return running ? [...running, ...pending.sort(([one], [other]) => one - other)].map(([, job]) => job) : null;
 }
 
 /** The workflow that a job was queued from, as far as the server knows. */
@@ -200,12 +266,17 @@ async function picks(method, key, body, sampler_class, knob) {
 /** After a reload the page knows nothing, the server still has the run. */
 function restore() {
   const job = localStorage.getItem(STORE + root()?.id);
-  for (const [node, panel] of job ? reachable() : []) {
-    if (!panel.run) kept(`runs/${job}/${pathOf(root(), node)}`).then((record) => record && !panel.run && panel.show(record));
-  }
+  for (const [node, panel] of job ? reachable() : []) if (!panel.run) restoreFrom(job, node, panel);
 }
 
-const said = (key) => speaker(editor.locale())(key);
+/** Show what a node showed in a job, unless another run has begun meanwhile. */
+async function restoreFrom(job, node, panel) {
+  const { whole } = panel;
+  const record = await kept(`runs/${job}/${pathOf(root(), node)}`);
+  if (record && panel.whole === whole && (record.run || !whole)) panel.show(record);
+}
+
+const said = (key, values) => speaker(editor.locale())(key, values);
 
 /** The tab in one place of the editor, which makes and ends it at every opening and closing. */
 function shownIn() {

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import test from "node:test";
+import { changeSince } from "../../web/lib/change.mjs";
 import { canKeep, keep } from "../../web/lib/keep.mjs";
 import { linkAt, scaleSource } from "../../web/lib/panel-graph.mjs";
 import { speaker } from "../../web/lib/strings.mjs";
-import { flagOf, hasSampler, hasTwin, idOf, isOf, joinRecords, latest, mergeRuns, nameOf, series, setFlag, slotOf, stateOf } from "../../web/lib/tab-runs.mjs";
+import { hindrance } from "../../web/lib/readiness.mjs";
+import { flagOf, hasTwin, idOf, isOf, joinRecords, latest, mergeRuns, nameOf, series, setFlag, slotOf, stateOf } from "../../web/lib/tab-runs.mjs";
 import { Place, wordsOf } from "../../web/lib/tab-place.mjs";
 import { Tab } from "../../web/lib/tab.mjs";
 import { Panel } from "../../web/lib/panel.mjs";
@@ -110,17 +112,19 @@ test("a run is called by what tells it from the others", () => {
 });
 
 test("the tab says where it stands", () => {
-  const facts = { on: true, runs: 0, live: false, lost: false, sampler: true };
-  const said = (more) => stateOf({ ...facts, ...more });
-  assert.equal(said({ on: false }), "tabOff");
-  assert.equal(said(), "tabWaiting");
-  assert.equal(said({ sampler: false }), "tabNoSampler");
-  assert.equal(said({ unreached: ["A (4)"] }), "");
-  assert.equal(said({ lost: true }), "tabLost");
-  assert.equal(said({ live: true, runs: 1 }), "tabRecording");
-  assert.equal(said({ runs: 2 }), "");
-  assert.equal(said({ runs: 2, on: false }), "tabOffNow");
-  for (const key of ["tabOff", "tabWaiting", "tabNoSampler", "tabLost", "tabRecording", "tabOffNow", "tabUnreached"]) assert.notEqual(t(key), key);
+  const facts = { away: false, on: true, runs: 0, live: false, lost: false, hindrance: null, idle: null, since: "" };
+  const silent = { key: "tabSilent", names: "A (4)" };
+  const cases = [
+    [{ on: false }, { key: "tabOff" }], [{}, { key: "tabWaiting" }], [{ unreached: ["A (4)"] }, null], [{ lost: true }, { key: "tabLost" }],
+    [{ live: true, runs: 1 }, { key: "tabRecording" }], [{ runs: 2 }, null], [{ runs: 2, on: false }, { key: "tabOffNow" }],
+    [{ away: true, live: true, runs: 1 }, { key: "tabAway" }], [{ hindrance: silent }, { ...silent, earlier: false }], [{ hindrance: silent, runs: 1 }, { ...silent, earlier: true }],
+    [{ hindrance: { key: "tabNoSampler" }, runs: 1 }, null], [{ idle: { key: "tabCached" } }, { key: "tabCached", earlier: false }],
+    [{ runs: 1, since: "14:03", idle: { key: "tabCached" } }, { key: "tabCachedRun", time: "14:03" }],
+    [{ lost: true, idle: { key: "tabFailed", node: "L (1)" }, runs: 0 }, { key: "tabFailed", node: "L (1)", earlier: false }],
+  ];
+  for (const [given, said] of cases) assert.deepEqual(stateOf({ ...facts, ...given }), said, JSON.stringify(given));
+  const keys = ["tabUnreached", "tabEmpty", "tabNoSampler", "tabNoOutput", "tabNothing", "tabInterrupted", ...cases.flatMap(([, said]) => said?.key ?? [])];
+  for (const key of keys) for (const language of ["en", "zh"]) assert.notEqual(speaker(language)(key), key);
 });
 
 test("a run that the server listed is missed when it is gone, though its event never came", async (context) => {
@@ -142,7 +146,7 @@ test("samplers that could not be recorded are named until they are, and only tho
   const runs = async (id) => (asked.push(id), { runs: [], unreached: [missed("4"), missed("5"), missed("9"), missed("5", { key: "other" })] });
   const tab = new Tab({ root: () => root(4, 5), runs, sources: async () => ({ output: {} }) });
   assert.deepEqual(tab.state().unreached, []);
-  await tab.endJob("j");
+  await tab.endJob("j", async () => tab.root);
   assert.deepEqual(asked, ["w"], "the server is asked when a job has ended");
   await Promise.resolve();
   assert.deepEqual(tab.state().unreached, ["Mine (4)", "Mine (5)"]);
@@ -150,12 +154,75 @@ test("samplers that could not be recorded are named until they are, and only tho
   assert.deepEqual(tab.state().unreached, ["Mine (4)"]);
 });
 
-test("a sampler is whatever reads a MODEL and makes a sample, also in a subgraph, unless it is silent", () => {
-  const sampler = { inputs: [{ type: "MODEL" }], outputs: [{ type: "LATENT" }], mode: 0 };
-  const patch = { inputs: [{ type: "MODEL" }], outputs: [{ type: "MODEL" }] };
-  assert.ok(hasSampler({ nodes: [patch, { subgraph: { nodes: [sampler] } }] }));
-  assert.ok(!hasSampler({ nodes: [patch, { ...sampler, mode: 4 }] }));
-  assert.ok(!hasSampler(undefined));
+test("what keeps a graph from leaving a run is named: nothing in it, no sampler, only silent ones, nothing that is shown", () => {
+  const of = (shows) => ({ nodeData: { output_node: shows } });
+  const sampler = { id: 4, title: "S", inputs: [{ type: "MODEL" }, { type: "LATENT" }], outputs: [{ type: "LATENT" }], mode: 0, constructor: of(false) };
+  const patch = { id: 2, inputs: [{ type: "MODEL" }], outputs: [{ type: "MODEL" }], constructor: of(false) };
+  const saver = { id: 9, inputs: [], outputs: [], constructor: of(true) };
+  const keys = (...nodes) => hindrance({ nodes })?.key ?? null;
+  assert.equal(keys(patch, { id: 7, subgraph: { nodes: [sampler] } }, saver), null);
+  assert.equal(keys(patch, sampler, { id: 9, constructor: class Unknown {} }), null, "nobody knows whether it shows something");
+  assert.equal(keys({ ...sampler, inputs: [{ type: "MODEL" }] }, saver), "tabNoSampler", "an empty latent of the model's size");
+  assert.deepEqual([keys(), keys(patch, saver), keys(patch, sampler), hindrance(undefined).key], ["tabEmpty", "tabNoSampler", "tabNoOutput", "tabEmpty"]);
+  assert.equal(keys(sampler, { ...saver, mode: 2 }), "tabNoOutput");
+  assert.deepEqual(hindrance({ nodes: [saver, { ...sampler, mode: 4 }] }), { key: "tabSilent", names: "S (4)" });
+  assert.deepEqual(hindrance({ nodes: [saver, { id: 7, mode: 2, subgraph: { nodes: [sampler] } }] }), { key: "tabSilent", names: "S (7:4)" });
+});
+
+test("a job that leaves no run says why: from the cache, not asked for, stopped or failed before; a run that comes takes it back", async () => {
+  globalThis.localStorage ??= { getItem: () => null, setItem() {} };
+  const graph = { ...root(4), nodes: [{ id: 4, title: "S", inputs: [{ type: "MODEL" }], outputs: [{ type: "LATENT" }], widgets: [{ name: "noise_seed" }] }] };
+  const runs = [];
+  const tab = new Tab({ root: () => graph, runs: async () => ({ runs }), sources: async () => ({ output: {} }) });
+  const end = async (nodes, how, workflow = graph) => {
+    tab.tookFromCache({ prompt_id: "j", nodes });
+    await tab.endJob("j", async () => workflow, how);
+    return tab.idle?.key ?? null;
+  };
+  await tab.refresh();
+  assert.equal(await end(["1", "4"]), "tabCached");
+  assert.equal(await end(["1"]), "tabNothing");
+  assert.equal(await end([], { key: "tabFailed" }), "tabFailed");
+  runs.push(run("4", { prompt_id: "i" }));
+  await tab.endRun(runs[0]);
+  assert.equal(tab.idle, null);
+  assert.equal(await end(["4"], null, { ...graph, id: "v" }), null, "of another workflow");
+  assert.equal(await end(["1", "4"]), "tabCached");
+  assert.ok(tab.state().since, "the run of before is shown, and named");
+  runs.push(run("4"));
+  assert.equal(await end([]), null);
+});
+
+test("while ComfyUI does not answer no run is live; back again, one whose job is gone does not go on", async () => {
+  globalThis.localStorage ??= { getItem: () => null, setItem() {} };
+  const tab = new Tab({ root: () => root(4, 5), runs: async () => ({ runs: [] }), sources: async () => ({ output: {} }) });
+  const step = (node, job) => tab.step({ run: `r${node}`, prompt_id: job, node, workflow_id: "w", key: "k", steps: [{ i: 57, n: 600 }] });
+  await tab.refresh();
+  for (const [node, job] of [["4", "a"], ["5", "b"]]) step(node, job);
+  const said = () => tab.entries().map((one) => nameOf(one, { stages: null, elements: 1, unchanged: new Set() }, t).split(" \u00b7 ")[1]);
+  assert.deepEqual(said(), ["recording", "recording"]);
+  await tab.hear(false, []);
+  assert.deepEqual([stateOf(tab.state()).key, said()], ["tabAway", ["stopped at step 58", "stopped at step 58"]]);
+  assert.match(status({ run: tab.entries()[0].live, step: 57, sample: 0, view: "lengths" }, t).join(" "), /stopped answering at step 58 of 600/);
+  await tab.hear(true, ["b"]);
+  assert.deepEqual([stateOf(tab.state()).key, said()], ["tabRecording", ["recording"]]);
+});
+
+test("a number that differs from the run's is a change since, whoever made it; undone, it is none", () => {
+  const [node, run] = [{ id: 4 }, { cfg: 12 }];
+  const at = (value, more, was = 12) => changeSince({ ...run, ...more }, { name: "cfg", value: was }, { node, widget: { name: "cfg", value } });
+  assert.deepEqual([at(2.8).was, at(2.8).now, at(2.8).knob], [12, 2.8, "cfg"]);
+  const knob = { name: "cfg", value: 12 };
+  for (const none of [at(12), at(12 + 1e-9), at(2.8, { live: true }), at(2.8, { stages: [4] }), at(2.8, {}, null), changeSince(run, knob, { node, reason: "linked" }), changeSince(run, knob, null), changeSince(null, knob, null)]) assert.equal(none, null);
+});
+
+test("a run that has begun meanwhile is not blamed for the job before it", () => {
+  const [first, second] = [{ run: "a" }, { run: "b" }];
+  const panel = Object.assign(Object.create(Panel.prototype), { whole: second, redraw() {} });
+  panel.leftOut(first);
+  assert.equal(second.fault, undefined);
+  panel.leftOut(second);
+  assert.equal(second.fault, "leftOut");
 });
 
 test("two stages are one run of all steps, and drawn as one", () => {

@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { centreOf, FindRange, further, knownRange, ladder, picksOf, rangeOf } from "../../web/lib/find-range.mjs";
 import { mixPixels } from "../../web/lib/mix.mjs";
+import { speaker } from "../../web/lib/strings.mjs";
 import { LIGHT } from "../../web/lib/theme.mjs";
 import { halfValue, knobOf, knobPlace, knobsOf, knobSource, triableKnobs } from "../../web/lib/run-knobs.mjs";
-import { obstacle } from "../../web/lib/tries.mjs";
+import { lookAgain, obstacle } from "../../web/lib/tries.mjs";
 import { judgementOf, judgeOf, picturesOf, promptAt, shownBy } from "../../web/lib/try-prompt.mjs";
 import { TriesView } from "../../web/lib/tries-parts.mjs";
 import { TryHalf } from "../../web/lib/try-half.mjs";
@@ -37,7 +38,7 @@ function editor({ known = true, fails = [] } = {}) {
     runsOf: async (job) => [{ ...RUN, run: `of ${job}`, prompt_id: job }],
     run: async (run) => ({ ...RECORD, run }),
     report: async (...runs) => ({ findings: [{ id: "acts.steps" }, { id: "half.same", en: runs.join(" ") }] }),
-    inQueue: async () => true,
+    inQueue: async () => [], // all have ended
     dequeue(jobs) { this.dropped.push(...jobs); },
   };
 }
@@ -168,26 +169,45 @@ test("a guide, a stage before and a tap stay; a stage after stays if the picture
   assert.deepEqual(Object.keys(tried(stages)), ["1", "3", "4", "8", "9", "10", "gg-1-0"]);
 });
 
-test("a job that was cleared from the queue is not waited for", { timeout: 20000 }, async () => {
+const settled = () => new Promise((done) => setTimeout(done, 5));
+
+test("a job is waited for while it is in the queue, also on a server that does not always answer; no clock looks at it", async () => {
   const host = editor();
+  const answers = { queue: [["other", "q0"], null, ["q0"], []], job: [undefined] };
   const known = host.job;
-  host.job = async (id) => (id === "q1" ? null : known(id));
-  host.inQueue = async (id) => id !== "q1";
+  host.inQueue = async () => (answers.queue.length ? answers.queue.shift() : []);
+  host.job = async (id) => (id === "q0" && answers.job.length ? answers.job.pop() : known(id));
   const tries = new TryHalf(host, { run: RUN, record: RECORD }, () => {});
-  tries.scales = () => [4, 2];
-  await tries.begin();
-  assert.deepEqual(tries.cards.map(({ state }) => state), ["there", "failed"]);
-  assert.ok(tries.isDone);
+  const whole = tries.begin();
+  await settled();
+  assert.deepEqual([tries.cards.map(({ state }) => state), tries.ahead, answers.queue.length], [["there", "waiting"], 1, 3]);
+  for (const left of [2, 1, 0]) { // no answer; still there; it has left the queue, and its history does not answer
+    lookAgain();
+    await settled();
+    assert.deepEqual([answers.queue.length, tries.cards[1].state, tries.missing], [left, "waiting", null]);
+  }
+  lookAgain();
+  await whole;
+  assert.deepEqual(tries.cards.map(({ state }) => state), ["there", "there"]);
 });
 
-test("a job that is long in the queue, on a server that does not always answer, is waited for", { timeout: 20000 }, async () => {
+test("what became of a job without a picture is told: cleared, interrupted, failed, without a picture, or not taken", async () => {
+  const ends = [[null, "cleared"], [{ ended: false, stopped: true }, "interrupted"], [{ ended: false, stopped: false }, "failed"], [{ ended: true, outputs: {} }, "noPicture"]];
+  const known = editor().job;
+  for (const [job, why] of ends) {
+    const host = editor();
+    host.job = async (id) => (id === "q0" ? job && { prompt: PROMPT, outputs: {}, ...job } : known("job"));
+    host.run = async () => null;
+    const tries = new TryHalf(host, { run: RUN, record: RECORD }, () => {});
+    await tries.begin();
+    assert.deepEqual([tries.cards.map(({ state }) => state), tries.missing, tries.isDone], [["there", "failed"], { n: 1, of: 2, why }, true]);
+  }
   const host = editor();
-  const [known, answers] = [host.job, [true, null, true]];
-  host.job = async (id) => (id === "q0" && answers.length ? null : known(id));
-  host.inQueue = async () => answers.shift();
+  host.queue = async () => null;
   const tries = new TryHalf(host, { run: RUN, record: RECORD }, () => {});
   await tries.begin();
-  assert.deepEqual(tries.cards.map(({ state }) => state), ["there", "there"]);
+  assert.equal(tries.missing.why, "refused");
+  for (const why of [...ends.map(([, one]) => one), "refused"]) assert.notEqual(speaker("en")(`missing_${why}`), `missing_${why}`);
 });
 
 test("three jobs at first; about the first good picture two more are queued, once, and every click is stored", async () => {
@@ -372,7 +392,7 @@ test("what if leaves room for the picture only where there is one, and says of w
 });
 
 test("the middle of a range is not written where its sampler went after the button was drawn", () => {
-  const editor = { refresh: () => assert.fail(), changed: () => assert.fail() };
+  const editor = { write: () => assert.fail() };
   const tab = { editor, stored: null, judgedRecord: () => ({ report: {} }), knob: () => SCALE };
   for (const source of [null, { node: {}, reason: "linked" }]) TriesView.prototype.apply.call({ tab, source: () => source });
 });

@@ -141,6 +141,14 @@ function ownerOf(root, graph, depth = 0) {
   return null;
 }
 
+/** What a node is called and where it stands: "KSampler (12:4), inside Two stages". */
+export function placeName(root, node, t) {
+  const path = pathOf(root, node) ?? String(node.id);
+  const outer = path.split(":").slice(0, -1).map((_, k, all) => nodeAt(root, all.slice(0, k + 1).join(":")));
+  const name = `${node.title ?? node.type} (${path})`;
+  return outer.length ? t("inside", { node: name, subgraphs: outer.map((one) => one.title ?? one.type).join(" / ") }) : name;
+}
+
 /** Write a scale as a user would.
  * @param {{node: any, widget?: any}} place
  */

@@ -25,6 +25,12 @@ export const STYLE = `
   --gg-tone: var(--gg-unclear); font-weight: 600; user-select: text; }
 .gg-verdict[data-colour="fine"] { --gg-tone: var(--gg-fine); }
 .gg-verdict[data-colour="above"] { --gg-tone: var(--gg-above); }
+.gg-verdict[data-before] { opacity: .6; }
+.gg-changed { flex: none; border-left: 4px solid var(--gg-accent); padding-left: 8px; }
+.gg-changed[data-idle] { position: absolute; border: 0; padding: 0; }
+.gg-changed[data-idle] button { display: none; }
+.gg-changed-words { flex: 0 1 auto; min-width: 0; }
+.gg-bar .gg-changed:not([data-idle]) { flex: 1 1 100%; }
 .gg-sign { flex: none; color: var(--gg-tone); }
 .gg-headline { min-width: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .gg-acts { display: flex; flex-wrap: wrap; align-items: center; gap: 6px; flex: none; }

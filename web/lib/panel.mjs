@@ -2,7 +2,7 @@
 /** The inspector's panel: one element, one run, one state. The editor is passed in; nothing runs while nothing changes. */
 import { defaultSample, defaultStep, stepOf } from "./gram.mjs";
 import { pngWithSources, svgWithSources } from "./panel-files.mjs";
-import { nodeAt, pathOf, scaleSource, writeScale } from "./panel-graph.mjs";
+import { nodeAt, pathOf, scaleSource } from "./panel-graph.mjs";
 import { drag, keys, wheel } from "./panel-input.mjs";
 import { AdviceView } from "./advice-parts.mjs";
 import { download, element, fillLists, fillTable, markRows, PAGES, parts, put } from "./panel-parts.mjs";
@@ -17,6 +17,7 @@ import { DARK, LIGHT } from "./theme.mjs";
 import { verdictOf } from "./verdict.mjs";
 import { viewOf, VIEWS } from "./views.mjs";
 import { nth, number } from "./words.mjs";
+import { ChangeLine } from "./change.mjs";
 
 const VERSION = 1;
 const TABS = VIEWS.map(({ name }) => name);
@@ -70,6 +71,8 @@ export class Panel {
     this.parts = parts(TABS, this.t);
     this.content = this.parts.content;
     this.advice = new AdviceView(this);
+    this.change = new ChangeLine(this);
+    this.parts.top.after(this.change.box);
     const { main, beside, track } = this.parts;
     this.views = { main: new View(main, this), beside: new View(beside, this), track: new View(track, this) };
     this.host = element("div", { class: "gg-host widget-expands" }, this.content); // the second for the older Nodes 2.0
@@ -243,14 +246,23 @@ export class Panel {
 
   /** The job ended early. */
   endEarly(job) {
-    if (!this.run?.live || (job && this.run.prompt_id !== job)) return;
+    if (!this.run?.live || this.run.prompt_id !== job) return;
     blame(this.whole, { fault: "stopped" });
     this.redraw();
   }
 
-  /** A job of this workflow ran without this node. */
-  leftOut() {
-    blame(this.whole, { fault: "leftOut" });
+  /** The run goes on where its job does.  jobs: that run or wait, none as long as ComfyUI does not answer */
+  goOnWith(jobs) {
+    const { live, prompt_id: job, fault } = this.run ?? {};
+    if (!live || fault === "stopped") return;
+    blame(this.whole, { fault: jobs.includes(job) ? undefined : "away" });
+    this.redraw();
+  }
+
+  /** A job of this workflow ran without this node.  whole: the run that was shown when it ended */
+  leftOut(whole) {
+    if (this.whole !== whole) return; // another one has begun since
+    blame(whole, { fault: "leftOut" });
     this.redraw();
   }
 
@@ -468,6 +480,7 @@ export class Panel {
     const plays = this.timer ? "pause" : "play";
     put(play, { textContent: SIGNS[plays], "aria-label": this.t(plays), title: this.t(plays) });
     this.tellVerdict();
+    this.change.draw();
     this.fillParts(this.parts.part);
     this.fillSamples(this.parts.sample);
     put(what, { hidden: ![this.view, partner].some((view) => viewOf(view)?.scales) });
@@ -597,7 +610,12 @@ export class Panel {
 
   /** Where the number is set that the report on the run is about. */
   knobSource() {
-    const [root, knob] = [this.editor.root(), knobOf(this.whole)];
+    return this.sourceOf(knobOf(this.whole));
+  }
+
+  /** Where a knob of the run is set. */
+  sourceOf(knob) {
+    const root = this.editor.root();
     if (knob.kind === CFG) return this.source();
     const node = knob.node && nodeAt(root, knob.node); // a trace from elsewhere names nodes of another graph
     return node && (node.title ?? node.type) === knob.title ? knobSource(root, "", knob) : null;
@@ -621,10 +639,8 @@ export class Panel {
 
   write(source, value) {
     if (!source?.widget) return;
-    writeScale(source, value);
-    this.editor.refresh();
-    const name = `${source.node.title ?? source.node.type} (${source.node.id})`;
-    this.set({ note: this.t("written", { knob: source.widget.name, node: name, value: number(value) }) });
+    this.editor.write(source, value);
+    this.redraw();
   }
 
   drawTable() {

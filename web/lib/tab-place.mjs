@@ -19,8 +19,10 @@ export class Place {
     this.tries = new TriesView(tab, this.panel);
     this.panel.parts.apply.after(this.tries.half, this.tries.find);
     this.panel.parts.advice.append(this.tries.box);
+    this.parts.bar.append(this.panel.change.box);
     this.parts.toggle.addEventListener("change", () => tab.record(this.parts.toggle.checked));
     this.parts.runs.addEventListener("change", () => tab.choose(this.parts.runs.value));
+    this.parts.fresh.addEventListener("click", () => tab.runAfresh());
     this.parts.keep.addEventListener("click", () => tab.editor.keep(nodeAt(tab.root, tab.choice().node)));
   }
 
@@ -33,7 +35,9 @@ export class Place {
     offer(parts.runs, tab.options(t), chosen ? slotOf(chosen) : "");
     put(parts.keep, { hidden: !chosen?.node || !canKeep(tab.root, nodeAt(tab.root, chosen.node)) });
     const record = chosen && panel.run?.run === idOf(chosen) ? panel.run : null;
-    const said = [stateOf(state)].filter(Boolean).map((key) => t(key));
+    const where = stateOf(state);
+    const said = where ? [t(where.key, where), where.earlier && chosen ? t("tabEarlier") : ""].filter(Boolean) : [];
+    put(parts.fresh, { hidden: !["tabCached", "tabCachedRun"].includes(where?.key) });
     const missed = state.unreached.length ? [t("tabUnreached", { names: state.unreached.join(", ") })] : [];
     put(parts.said, { textContent: [...said, ...missed, ...wordsOf(record)].join(" ") });
     put(panel.content, { "data-empty": chosen ? null : "" });

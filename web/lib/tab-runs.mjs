@@ -2,10 +2,9 @@
 /** Which runs the Guidance tab offers: those of the present workflow, by name, and runs in series as one. No DOM. */
 import { nodeAt } from "./panel-graph.mjs";
 import { partOf, partsOf } from "./panel-record.mjs";
+import { nth } from "./words.mjs";
 
 export const FLAG = "guidance_geometry"; // in `extra` of a workflow: {record, key}
-const MADE = ["LATENT", "GUIDER", "IMAGE", "VIDEO", "AUDIO"]; // who makes one of these of a MODEL samples: host/taps.py
-const SILENT = [2, 4]; // muted, bypassed
 const MIDDLE = 0.4; // of a series: the run there shows its own step at first
 
 /** What a workflow says about recording. key: tells it from others, for stock templates share their ids. */
@@ -21,16 +20,6 @@ export function hasTwin(root, active, open) {
 export function setFlag(root, flag) {
   root.extra = { ...root.extra, [FLAG]: { ...flagOf(root), ...flag } };
 }
-
-/** Whether a node samples, so that a tap would record it. */
-export const samplesItself = ({ inputs, outputs, mode }) =>
-  !SILENT.includes(mode) && has(inputs, ["MODEL"]) && has(outputs, MADE);
-
-const has = (slots, types) => (slots ?? []).some(({ type }) => types.includes(type));
-
-/** Whether something in a graph or in its subgraphs samples. */
-export const hasSampler = (graph, depth = 0) =>
-  depth < 16 && (graph?.nodes ?? []).some((node) => samplesItself(node) || hasSampler(node.subgraph, depth + 1));
 
 /** Whether a run, or a message about one, is of this workflow and its node is still there. */
 export function isOf(root, { workflow_id: id, key, node }) {
@@ -108,7 +97,7 @@ export function nameOf(run, { stages, elements, unchanged }, t) {
 }
 
 function whenOf(run, unchanged, t) {
-  if (run.live) return t("recording");
+  if (run.live) return run.live.fault ? t("stoppedAt", { i: nth(run.live.steps.at(-1)?.i ?? 0) }) : t("recording");
   const time = clock(run.when);
   const stopped = run.ended && (stoppedAt(run) ? t("stoppedAt", { i: stoppedAt(run) }) : run.ended);
   return [stopped, unchanged.has(run.node) ? t("unchanged", { time }) : time].filter(Boolean).join(" \u00b7 ");
@@ -118,23 +107,29 @@ function whenOf(run, unchanged, t) {
 export const stoppedAt = ({ stopped_at: i, ended }) => i ?? Number(/^stopped at step (\d+)/.exec(ended)?.[1]);
 
 /** Hours and minutes of a time in seconds since 1970, here. */
-const clock = (seconds) => {
+export const clock = (seconds) => {
   const when = new Date(1000 * seconds);
   return [when.getHours(), when.getMinutes()].map((part) => String(part).padStart(2, "0")).join(":");
 };
 
-/** Key of the sentence about where the tab stands, "" where the run says all.
+/** Where the tab stands: {key: of a sentence, ...its values}; null where the run says all.
  *
- * on: this workflow is recorded. runs: how many there are. live: one comes in. lost: there were some. sampler: one is there.
- * unreached: samplers that could not be recorded.
+ * away: ComfyUI does not answer. on: this workflow is recorded. runs: how many there are. live: one comes in. lost: there
+ * were some. hindrance: see readiness.mjs. idle: why the last job left no run. since: clock of the run that is shown in
+ * place of one from the cache. unreached: samplers that could not be recorded.
+ * @param {any} facts
  */
-export function stateOf({ on, runs, live, lost, sampler, unreached = [] }) {
-  if (live) return "tabRecording";
-  if (runs) return on ? "" : "tabOffNow";
-  if (lost) return "tabLost";
-  if (!on) return "tabOff";
-  if (unreached.length) return "";
-  return sampler ? "tabWaiting" : "tabNoSampler";
+export function stateOf({ away, on, runs, live, lost, hindrance, idle, since, unreached = [] }) {
+  if (away) return { key: "tabAway" };
+  if (live) return { key: "tabRecording" };
+  if (runs && !on) return { key: "tabOffNow" };
+  if (on && hindrance && hindrance.key !== "tabNoSampler") return { ...hindrance, earlier: runs > 0 }; // in a pipe it is not seen
+  if (runs && since) return { key: "tabCachedRun", time: since };
+  if (on && idle) return { ...idle, earlier: runs > 0 };
+  if (runs) return null;
+  if (lost) return { key: "tabLost" };
+  if (!on) return { key: "tabOff" };
+  return hindrance ?? (unreached.length ? null : { key: "tabWaiting" });
 }
 
 /** Records of a series as one run: steps one after the other, part by part.  stages: where the next sampler begins */

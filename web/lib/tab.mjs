@@ -6,9 +6,10 @@
 import { FindRange, knownRange, rangeOf } from "./find-range.mjs";
 import { nodeAt } from "./panel-graph.mjs";
 import { blame, withSteps } from "./panel-record.mjs";
+import { hindrance, nodesOf, samplesItself } from "./readiness.mjs";
 import { CFG, knobOf } from "./run-knobs.mjs";
 import { Place } from "./tab-place.mjs";
-import { flagOf, hasSampler, hasTwin, isOf, joinRecords, latest, mergeRuns, nameOf, series, setFlag, slotOf, stoppedAt } from "./tab-runs.mjs";
+import { clock, flagOf, hasTwin, isOf, joinRecords, latest, mergeRuns, nameOf, series, setFlag, slotOf, stoppedAt } from "./tab-runs.mjs";
 import { TryHalf } from "./try-half.mjs";
 
 const HAD = "guidancegeometry:tab:"; // + key of a workflow that has had runs
@@ -22,6 +23,8 @@ export class Tab {
   /** @type {?string} */ key = null;
   /** @type {?string} */ pick = null;
   lost = false;
+  away = false;
+  /** @type {?{key: string, node?: string}} */ idle = null;
   runs = [];
   unreached = [];
   chains = [];
@@ -43,7 +46,7 @@ export class Tab {
   }
 
   forget() {
-    Object.assign(this, { key: null, pick: null, lost: false, runs: [], unreached: [], chains: [], cached: null, answered: 0 });
+    Object.assign(this, { key: null, pick: null, lost: false, idle: null, runs: [], unreached: [], chains: [], cached: null, answered: 0 });
     Object.assign(this, { coming: new Map(), records: new Map(), unchanged: new Set() });
     this.tries?.stop();
     Object.assign(this, { tries: null, opened: null, stored: null, storedOf: null, unkept: null, knobKey: null });
@@ -149,8 +152,9 @@ export class Tab {
     const record = withSteps(this.coming.get(run)?.live ?? null, message);
     const index = this.runs.filter((one) => one.prompt_id === job && one.node === node).length;
     const title = nodeAt(this.root, node).title ?? node;
+    if (!this.coming.has(run)) localStorage.setItem(HAD + this.key, run); // it is missed if ComfyUI ends before the run does
     this.coming.set(run, { run, prompt_id: job, node, workflow_id: workflow, key, title, list_index: 0, index, live: record });
-    this.lost = false;
+    Object.assign(this, { lost: false, idle: null });
     this.draw();
     for (const place of this.places.values()) place.step(message);
   }
@@ -172,7 +176,7 @@ export class Tab {
     localStorage.setItem(HAD + this.key, summary.run);
     this.runs = latest([...this.runs.filter(({ run }) => run !== summary.run), summary], this.root);
     for (const run of this.records.keys()) if (!this.runs.some((one) => one.run === run)) this.records.delete(run);
-    this.lost = false;
+    Object.assign(this, { lost: false, idle: null });
     this.unchanged.delete(summary.node);
     this.unreached = this.unreached.filter(({ node }) => node !== summary.node);
     this.last = { run: summary.run, at: Date.now() };
@@ -184,22 +188,55 @@ export class Tab {
     this.cached = { job, nodes: new Set(nodes) };
   }
 
-  /** A job has ended well.  workflowOf(job) asks the server which workflow that was. */
-  async endJob(job, workflowOf) {
-    if (flagOf(this.root).record) this.refresh(); // what was not reached has no event
-    const { cached } = this;
-    const taken = cached?.job === job ? this.entries().filter(({ node }) => cached?.nodes.has(node)) : [];
-    if (!taken.length) return;
+  /** A job has ended.  workflowOf(job) asks the server which workflow that was. how: {key, node} of why it broke off */
+  async endJob(job, workflowOf, how = null) {
+    const { cached, key } = this;
+    const nodes = cached && cached.job === job ? cached.nodes : new Set();
+    const before = this.entries().filter(({ node }) => nodes.has(node));
+    const on = flagOf(this.root).record === true;
+    if (on) await this.refresh(); // what was not reached has no event
+    const came = () => [...this.runs, ...this.coming.values()].some(({ prompt_id: id }) => id === job);
+    if (came()) this.idle = null;
+    if (!before.length && (!on || came())) return;
     const workflow = await workflowOf(job);
-    const same = workflow?.id === this.root?.id && flagOf(workflow).key === flagOf(this.root).key;
-    if (same) this.unchanged = new Set(taken.map(({ node }) => node));
+    if (key !== this.key || workflow?.id !== this.root?.id || flagOf(workflow).key !== flagOf(this.root).key) return;
+    const now = this.entries().map(({ run }) => run);
+    this.unchanged = new Set(before.filter(({ run }) => now.includes(run)).map(({ node }) => node));
+    const missed = this.unreached.some(({ prompt_id: id }) => id === job); // that is said by itself
+    if (!came()) this.idle = missed ? null : (how ?? { key: this.tookAll(nodes) ? "tabCached" : "tabNothing" });
     this.draw();
   }
 
-  /** A job has stopped: what was to come does not. */
-  endEarly(job) {
-    for (const [run, one] of this.coming) if (!job || one.prompt_id === job) this.coming.delete(run);
-    this.refresh();
+  /** Whether these nodes, which came from the cache, are all that could have sampled. */
+  tookAll(nodes) {
+    const samplers = nodesOf(this.root).filter(({ node, silent }) => !silent && samplesItself(node));
+    return nodes.size > 0 && samplers.every(({ id }) => nodes.has(id));
+  }
+
+  /** A job has stopped: what was to come does not.  how: as of `endJob` */
+  endEarly(job, workflowOf, how) {
+    for (const [run, one] of this.coming) if (one.prompt_id === job) this.coming.delete(run);
+    return this.endJob(job, workflowOf, how);
+  }
+
+  /** ComfyUI answers, or does not: the editor's own connection says so.  jobs: that run or wait, none where nobody answers */
+  async hear(there, jobs) {
+    this.away ||= !there;
+    for (const [run, { prompt_id: job, live }] of this.coming) {
+      if (there && !jobs.includes(job)) this.coming.delete(run); // what became of it is asked
+      else blame(live, { fault: there ? undefined : "away" });
+    }
+    for (const { panel } of this.places.values()) panel.goOnWith(jobs);
+    if (there) await this.refresh();
+    this.away = !there;
+    this.draw();
+  }
+
+  /** Sample once more what ComfyUI has in its cache. */
+  async runAfresh() {
+    const { key } = flagOf(this.root);
+    await this.editor.freshen(new URLSearchParams({ workflow_id: this.root.id, ...(key && { key }) }));
+    await this.editor.queueGraph();
   }
 
   /** What a finished run, or a series of them, recorded. */
@@ -274,6 +311,13 @@ export class Tab {
     return this.begin("half", (about, changed) => new TryHalf(this.editor, about, changed));
   }
 
+  /** The same pictures once more. */
+  tryAgain() {
+    if (this.opened !== "half") return this.findRange();
+    this.closeTries();
+    return this.openHalf();
+  }
+
   begin(kind, make) {
     const [record, knob] = [this.judgedRecord(), this.knob()];
     if (!record) return;
@@ -334,9 +378,11 @@ export class Tab {
 
   state() {
     const [{ record: on }, chosen] = [flagOf(this.root), this.choice()];
-    const facts = { on: on === true, runs: this.entries().length, live: Boolean(chosen?.live), lost: this.lost };
+    const { away, lost, idle } = this;
+    const facts = { away, lost, idle, on: on === true, runs: this.entries().length, live: Boolean(chosen?.live) };
+    const since = chosen && this.unchanged.has(chosen.node) ? clock(chosen.when) : "";
     const unreached = this.unreached.filter((one) => isOf(this.root, one)).map(({ title, node }) => `${title} (${node})`);
-    return { ...facts, chosen, unreached, sampler: hasSampler(this.root) };
+    return { ...facts, chosen, unreached, since, hindrance: hindrance(this.root) };
   }
 
   draw() {

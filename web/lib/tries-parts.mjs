@@ -1,7 +1,6 @@
 // @ts-check
 /** What the tab shows of runs at other scales: a row of pictures that can be judged, what is known, and what to do. */
 import { rangeOf } from "./find-range.mjs";
-import { writeScale } from "./panel-graph.mjs";
 import { download, element, put } from "./panel-parts.mjs";
 import { offer } from "./tab-parts.mjs";
 import { halfValue, knobSource, triableKnobs } from "./run-knobs.mjs";
@@ -22,7 +21,7 @@ export class TriesView {
     };
     this.find = button("find", () => tab.openRange());
     this.half = button("half", () => tab.openHalf());
-    this.again = button("again", () => tab.findRange());
+    this.again = button("again", () => tab.tryAgain());
     this.ask = button("ask", () => tab.tries.judgeChooses());
     this.forget = button("forget", () => tab.forgetPicks());
     this.save = button("save", () => download(new Blob([`${JSON.stringify(tab.stored, null, 1)}\n`], { type: "application/json" }), "picks.json"));
@@ -53,7 +52,7 @@ export class TriesView {
     const judging = opened === "range";
     this.offerKnobs(judging ? triableKnobs(record) : [], knob);
     put(this.words, { textContent: this.sentence(tries, range, judging) });
-    put(this.again, { hidden: !judging || (tries && !tries.isDone) });
+    put(this.again, { hidden: judging ? tries && !tries.isDone : !tries?.missing });
     const judge = judging && tries?.judgeName();
     put(this.ask, { hidden: !judge, textContent: t("ask", { judge }) });
     put(this.forget, { hidden: !judging || !range });
@@ -71,7 +70,9 @@ export class TriesView {
     const { t, tab } = this;
     if (tries?.trouble) return t(tries.trouble.key, { knob: tries.knob.name, node: nameOf(tries.trouble.node) });
     const waiting = tries?.cards.filter(({ state }) => state === "waiting").length ?? 0;
-    if (tries && (waiting || !tries.cards.length)) return t("trying", { i: tries.cards.length - waiting, n: tries.cards.length });
+    if (tries && tab.away) return t("triesAway");
+    if (tries && (waiting || !tries.cards.length)) return [t("trying", { i: tries.cards.length - waiting, n: tries.cards.length }), tries.ahead ? t("ahead", { n: tries.ahead }) : ""].join(" ");
+    if (tries?.missing) return [t("missing", tries.missing), t(`missing_${tries.missing.why}`)].join(" ");
     if (!judging) return (tries?.said ?? []).map((one) => told(one, tab.editor.locale())).join(" ") || t("noHalf");
     const source = range && this.source();
     const elsewhere = source?.reason ? t(source.reason, { node: nameOf(source.node) }) : "";
@@ -116,10 +117,7 @@ export class TriesView {
   apply() {
     const [source, range] = [this.source(), rangeOf(this.tab.stored, this.tab.judgedRecord(), this.tab.knob())];
     if (!source?.widget || !range) return; // gone since the button was drawn
-    writeScale(source, range.middle);
-    this.tab.editor.refresh();
-    this.tab.editor.changed();
-    put(this.words, { textContent: this.t("written", { knob: source.widget.name, node: nameOf(source.node), value: number(range.middle) }) });
+    this.tab.editor.write(source, range.middle);
   }
 }
 

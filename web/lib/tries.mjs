@@ -7,8 +7,7 @@ import { CFG, knobOf, knobPlace, knobSource } from "./run-knobs.mjs";
 import { FLAG, slotOf } from "./tab-runs.mjs";
 import { judgementOf, judgeOf, picturesOf, promptAt, shownBy } from "./try-prompt.mjs";
 
-const PAUSE = 400; // milliseconds between two looks at a job
-const LOOKS = 5; // between two at the queue, whose answer holds every prompt in it
+const WAITING = new Set(); // tries with jobs that have not ended
 
 /** What keeps a sampler from being queued at another value of a knob: {key, node} of a sentence, null for nothing. */
 export function obstacle(root, prompt, sampler, knob) {
@@ -18,8 +17,15 @@ export function obstacle(root, prompt, sampler, knob) {
   return { key: knob.kind === CFG ? "nowhere" : "noWidget", node: null };
 }
 
+/** The queue has changed, or ComfyUI answers again: whoever waits for a job sees whether it has ended. */
+export const lookAgain = () => WAITING.forEach((tries) => tries.look());
+
 export class Tries {
   cards = [];
+  waits = new Map(); // job -> what to do once it has left the queue
+  looks = 0;
+  looking = false;
+  ahead = 0; // jobs of others that run first
   /** @type {?{key: string, node: any}} */ trouble = null;
   over = false;
   /** @type {any} */ shown = null;
@@ -74,7 +80,7 @@ export class Tries {
 
   async queue(card, prompt, workflow) {
     const job = this.over ? null : await this.editor.queue(prompt, workflow);
-    Object.assign(card, job ? { job } : { state: "failed" });
+    Object.assign(card, job ? { job } : { state: "failed", why: "refused" });
     if (job && this.over) this.editor.dequeue([job]);
   }
 
@@ -87,21 +93,45 @@ export class Tries {
   }
 
   /** A job once it has ended; null where it left the queue without a trace, as those do that are cleared from it. */
-  async waitForJob(id) {
-    for (let look = 1; !this.over; look += 1) {
-      await new Promise((done) => setTimeout(done, PAUSE));
-      const left = look % LOOKS === 0 && (await this.editor.inQueue(id)) === false; // before the history: it moves there
-      const job = await this.editor.job(id);
-      if (job || left) return job;
+  waitForJob(id) {
+    WAITING.add(this);
+    return new Promise((done) => {
+      this.waits.set(id, done);
+      this.look();
+    });
+  }
+
+  /** See which jobs have left the queue. What is asked for meanwhile is one more look. */
+  async look() {
+    this.looks += 1;
+    if (this.looking) return;
+    this.looking = true;
+    for (let seen = 0; seen !== this.looks && this.waits.size; ) {
+      seen = this.looks;
+      await this.settle();
     }
-    return null;
+    this.looking = false;
+    if (!this.waits.size) WAITING.delete(this);
+  }
+
+  async settle() {
+    const waits = [...this.waits];
+    const queued = await this.editor.inQueue(); // before the history: a job moves there
+    for (const [id, done] of queued ? waits : []) {
+      const job = queued.includes(id) ? undefined : await this.editor.job(id);
+      if (job === undefined) continue; // it waits, or nobody answers
+      this.waits.delete(id);
+      done(job);
+    }
+    const first = queued?.findIndex((id) => this.waits.has(id)) ?? 0;
+    if (first !== this.ahead) Object.assign(this, { ahead: Math.max(0, first) }).changed();
   }
 
   take(card, job, run, record) {
     const shots = picturesOf(job?.outputs ?? {}, this.shown.id);
     const there = job?.ended && (shots.length || record?.pictures?.steps?.length);
     const found = judgementOf(job?.outputs, this.judging?.id);
-    Object.assign(card, { run, record, shots, found, state: there ? "there" : "failed" });
+    Object.assign(card, { run, record, shots, found, ...(there ? { state: "there" } : { state: "failed", why: whyNot(job) }) });
     this.changed();
   }
 
@@ -110,9 +140,18 @@ export class Tries {
     return this.cards.length > 0 && this.cards.every(({ state }) => state !== "waiting");
   }
 
+  /** Why pictures did not come: {n, of, why: key of a sentence}, null where all are there or may still come. */
+  get missing() {
+    const failed = this.cards.filter(({ state }) => state === "failed");
+    return failed.length ? { n: failed.length, of: this.cards.length, why: failed.at(-1).why } : null;
+  }
+
   /** Nobody waits any longer. */
   stop() {
     this.over = true;
+    for (const done of this.waits.values()) done(null);
+    this.waits.clear();
+    WAITING.delete(this);
     const jobs = this.cards.filter(({ job, state }) => job && state === "waiting").map(({ job }) => job);
     if (jobs.length) this.editor.dequeue(jobs);
   }
@@ -122,6 +161,13 @@ const TRY = "try-";
 
 /** Whether a job was queued to try a scale out: it says nothing of the graph. */
 export const isTry = (workflow) => String(workflow?.extra?.[FLAG]?.key ?? "").startsWith(TRY);
+
+/** What became of a job without a picture.  job: null where the server has none */
+function whyNot(job) {
+  if (!job) return "cleared";
+  if (job.ended) return "noPicture";
+  return job.stopped ? "interrupted" : "failed";
+}
 
 /** The workflow under a key of its own: its runs are recorded, and the tab does not list them. */
 function apart(workflow) {
