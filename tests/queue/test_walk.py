@@ -78,7 +78,7 @@ def sees(page, colour, words=""):
           return !verdict.hidden && verdict.dataset.colour === colour && verdict.dataset.before === undefined
             && new RegExp(words).test(verdict.textContent); }}""",
         arg=[colour, words],
-        timeout=8000,
+        timeout=20000,
     )
 
 

@@ -76,6 +76,7 @@ export class Tab {
   record(on) {
     const key = flagOf(this.root).key ?? freshKey();
     setFlag(this.root, { record: on, key });
+    this.idle = null;
     this.editor.changed();
     this.refresh();
   }
