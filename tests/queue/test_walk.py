@@ -92,7 +92,7 @@ def changed(page, words):
     )
 
 
-def tried(page, words, timeout=8000):
+def tried(page, words, timeout=20000):
     page.wait_for_function(
         "words => new RegExp(words).test(document.querySelector('.gg-tab .gg-tried').textContent)",
         arg=words,
@@ -300,7 +300,7 @@ def waits_and_recovers(page, live):
     page.locator(".gg-tab .gg-half").click()
     tried(page, r"1 of 2 are there. 1 job runs first")
     page.request.post(f"{live.address}/queue", data={"clear": True})
-    tried(page, "1 of 2 pictures did not come: ComfyUI no longer has the job", PROMPTLY)
+    tried(page, "1 of 2 pictures did not come: ComfyUI no longer has the job")
     page.locator(".gg-tab .gg-again").click()
     tried(page, "1 job runs first")
     page.request.post(f"{live.address}/interrupt")

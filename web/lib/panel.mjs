@@ -246,7 +246,7 @@ export class Panel {
 
   /** The job ended early. */
   endEarly(job) {
-    if (!this.run?.live || this.run.prompt_id !== job) return;
+    if (!this.run?.live || (job && this.run.prompt_id !== job)) return;
     blame(this.whole, { fault: "stopped" });
     this.redraw();
   }

@@ -216,7 +216,7 @@ export class Tab {
 
   /** A job has stopped: what was to come does not.  how: as of `endJob` */
   endEarly(job, workflowOf, how) {
-    for (const [run, one] of this.coming) if (one.prompt_id === job) this.coming.delete(run);
+    for (const [run, one] of this.coming) if (!job || one.prompt_id === job) this.coming.delete(run);
     return this.endJob(job, workflowOf, how);
   }
 
