@@ -7,6 +7,7 @@ import { Tries } from "./tries.mjs";
 import { picturesOf, shownBy } from "./try-prompt.mjs";
 
 const MOST_RUNS = 50; // whose pictures are kept
+const MOST_JOBS = 4; // whose prompts are kept
 const MOST_NODES = 32; // between an inspector and its sampler
 const LATE = 600; // milliseconds after which the server knows a job that has ended
 const TOWARDS_THE_SAMPLER = ["trace", "latent", "samples"]; // inputs
@@ -36,7 +37,7 @@ export class Advice {
   pairs = new Map(); // id of a run -> TryAdvice
   pictures = new Map(); // id of a run -> files of the server
   watchers = new Set(); // panels
-  asked = new Map(); // id of a run -> how many jobs had ended then
+  jobs = new Map(); // id of a job -> {answer, ended: how many jobs had ended when it was asked for, runs: of which}
   ended = 0;
 
   /** editor: what may be asked of it (see inspector.js). */
@@ -81,12 +82,15 @@ export class Advice {
     return this.pictures.get(run.run) ?? null;
   }
 
-  /** Once for every job that ends. */
-  async ask(run) {
-    if (this.asked.get(run.run) === this.ended) return;
-    this.asked.set(run.run, this.ended);
-    trim(this.asked);
-    const job = await this.editor.job(run.prompt_id);
+  /** The server is asked once for all runs of a job, and again when a job has ended. */
+  async ask({ prompt_id: id, ...run }) {
+    const { jobs, ended } = this;
+    if (jobs.get(id)?.ended !== ended) jobs.set(id, { ended, runs: new Set(), answer: this.editor.job(id) });
+    trim(jobs, MOST_JOBS);
+    const { runs, answer } = jobs.get(id);
+    if (runs.has(run.run)) return;
+    runs.add(run.run);
+    const job = await answer;
     const node = job && (run.node ?? samplerOf(job.prompt, run.shown));
     if (!job?.prompt[node]) return;
     this.pictures.set(run.run, picturesOf(job.outputs, shownBy(job, node, this.editor.root()).id));
@@ -96,6 +100,6 @@ export class Advice {
 }
 
 /** The oldest go first. */
-function trim(kept) {
-  while (kept.size > MOST_RUNS) kept.delete(kept.keys().next().value);
+function trim(kept, most = MOST_RUNS) {
+  while (kept.size > most) kept.delete(kept.keys().next().value);
 }
