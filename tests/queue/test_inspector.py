@@ -35,6 +35,26 @@ def test_live_steps_arrive_and_name_the_inspector(page):
     assert max(len(json.dumps(event)) for event in heard) <= 9000
 
 
+def test_the_figure_has_the_room_and_the_advice_is_a_page_beside_it(page):
+    panel = page.locator(".gg-panel")
+    assert panel.get_attribute("data-page") == "geometry"
+    heights = "names => names.map(name => document.querySelector(name).offsetHeight)"
+    figure, verdict, line = page.evaluate(heights, [".gg-figure", ".gg-verdict", ".gg-line"])
+    assert figure >= 260
+    assert max(verdict, line) <= 30, "one line each"
+    assert panel.locator(".gg-says").is_hidden()
+    panel.locator(".gg-info").click()
+    panel.locator(".gg-says").wait_for(state="visible")
+    panel.locator(".gg-info").click()
+    turn = "page => document.querySelector(`.gg-panel .gg-pages [data-page=${page}]`).click()"
+    page.evaluate(turn, "advice")
+    page.wait_for_function("() => document.querySelectorAll('.gg-panel .gg-pair .gg-shots > *').length === 2")
+    assert panel.locator(".gg-figures").is_hidden()
+    assert page.evaluate(f"() => {INSPECTOR}.properties.gg_page") == "advice", "saved with the workflow"
+    page.evaluate(turn, "geometry")
+    page.wait_for_function("() => document.querySelector('.gg-figure').offsetHeight >= 260")
+
+
 def test_a_search_for_the_pack_finds_its_nodes(page):
     aliases = "type => LiteGraph.registered_node_types[type].nodeData.search_aliases ?? []"
     assert "guidance geometry" in page.evaluate(aliases, "GGInspector")

@@ -42,7 +42,7 @@ export const STYLE = `
 .gg-panel :is(.gg-why, .gg-how) { display: block; background: none; padding: 2px 4px; font-weight: 600; text-align: left; }
 :is(.gg-why, .gg-how)::before { content: "\\25b8"; display: inline-block; width: 14px; opacity: .7; }
 :is(.gg-why, .gg-how)[aria-expanded="true"]::before { content: "\\25be"; }
-.gg-explain ul { margin: 2px 0 4px; padding-left: 30px; }
+.gg-explain ul { margin: 2px 0 4px; padding-left: 30px; max-width: 72ch; }
 .gg-explain li { margin: 0 0 3px; }
 .gg-evidence { opacity: .9; }
 .gg-evidence ul + ul { border-top: 1px solid var(--gg-soft); padding-top: 4px; }
@@ -116,7 +116,8 @@ export const STYLE = `
 @container (min-width: 820px) {
   .gg-tab .gg-panel:not([data-empty]) { display: grid; gap: 6px 12px; }
   .gg-tab .gg-panel .gg-top { display: contents; }
-  .gg-tab .gg-panel[data-page="advice"]:not([data-empty]) { grid-template: "bar bar" auto "say say" auto "shelf acts" auto "shelf why" minmax(0, 1fr) / minmax(0, 1fr) minmax(260px, 380px); }
+  .gg-tab .gg-panel[data-page="advice"]:not([data-empty]) { grid-template: "bar bar" auto "say say" auto "shelf acts" auto "shelf why" minmax(0, 1fr) / minmax(0, 1fr) minmax(260px, 1fr); }
+  .gg-tab .gg-panel[data-page="advice"]:has(.gg-tries:not([hidden])) { grid-template-columns: minmax(0, 1fr) minmax(260px, 360px); }
   .gg-tab .gg-panel[data-page="geometry"]:not([data-empty]) { grid-template: "bar bar bar" auto "nav stage say" auto "nav stage acts" auto "nav stage why" minmax(0, 1fr) "nav stage side" auto
     / 112px minmax(0, 1fr) minmax(220px, 300px); }
   .gg-tab .gg-bar { grid-area: bar; }
