@@ -3,6 +3,7 @@
 import json
 import math
 import threading
+import time
 from typing import Any
 
 import comfy.model_management
@@ -171,6 +172,26 @@ def test_a_run_of_a_job_that_asks_is_kept_and_said(job, labelled, monkeypatch):
     steps = [message for kind, message, _ in job.messages if kind == "guidance_geometry.step"]
     assert {(one["node"], tuple(one["targets"])) for one in steps} == {("4", ())}
     assert all(len(json.dumps(one)) <= 8965 for one in steps)
+
+
+def test_the_verdict_is_told_before_the_record_is_made(job, labelled, monkeypatch):
+    may_go, whole = threading.Event(), run_store.of_every_part
+
+    def verdicts():
+        return [message for kind, message, _ in job.messages if kind == run_store.VERDICT]
+
+    monkeypatch.setattr(run_store, "of_every_part", lambda *a: may_go.wait(60) and whole(*a))
+    sampled(labelled)
+    for _ in range(600):
+        if verdicts():
+            break
+        time.sleep(0.05)
+    (early,) = verdicts()
+    assert not run_store.STORE.runs
+    may_go.set()
+    (run,) = run_store.STORE.list_runs("default", workflow_id=WORKFLOW)
+    assert {name: early[name] for name in run} == run
+    assert early["report"] == record_of(run["run"])["report"]
 
 
 def test_a_sampler_does_not_wait_for_its_record_and_a_reader_does(job, labelled, monkeypatch):
