@@ -21,7 +21,6 @@ import { ChangeLine } from "./change.mjs";
 
 const VERSION = 1;
 const TABS = VIEWS.map(({ name }) => name);
-const WIDE = 820; // from this width on a second view stands beside the first
 const EXPORT = { w: 960, h: 540, theme: LIGHT, captioned: true };
 const PACE = 220; // milliseconds a step while playing; slower for those who asked for less motion
 const CALM_PACE = 1000;
@@ -44,6 +43,7 @@ export class Panel {
   width = 0;
   /** @type {?string} */ second = null;
   room = 0;
+  wide = 820; // pixels from which on a second view stands beside the first
   theme = DARK;
   open = false;
   deep = false;
@@ -285,7 +285,7 @@ export class Panel {
 
   /** The view beside the chosen one, null for none. */
   partner() {
-    const fits = this.room >= WIDE && this.second !== "none";
+    const fits = this.room >= this.wide && this.second !== "none";
     const second = this.second === this.view ? null : this.second;
     return fits ? (second ?? viewOf(this.view).partner) : null;
   }
@@ -469,7 +469,7 @@ export class Panel {
     const aside = this.lit !== null && this.lit !== this.at;
     markTabs(tabs, (tab) => tab.dataset.view === this.view);
     this.showPage();
-    put(second, { hidden: this.room < WIDE, value: partner ?? "none" });
+    put(second, { hidden: this.room < this.wide, value: partner ?? "none" });
     put(beside.box, { hidden: !partner });
     put(place, { textContent: aside ? facts(this.run, this.lit, this.sample, this.t) : here, "data-lit": aside ? "" : null });
     put(scrub, { max: String(last), value: String(this.at), "aria-valuetext": here || this.t("empty") });

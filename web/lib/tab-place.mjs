@@ -95,6 +95,7 @@ export function wordsOf(record) {
 
 class TabPanel extends Panel {
   raised = new Set();
+  wide = 1100; // it is low
 
   constructor(tab) {
     super(tab.view, tab.editor, new Map());
