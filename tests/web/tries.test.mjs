@@ -29,8 +29,7 @@ const RECORD = { run: "r", cfg: 8, chain: "CFG", model: { name: "m", key: "ab" }
 function editor({ known = true, fails = [] } = {}) {
   const queued = new Map();
   const root = { nodes: [{ id: 4, widgets: [{ name: "cfg", value: 8 }], inputs: [] }] };
-  const images = [{ filename: "a.png" }];
-  const outputs = { 9: { images }, "gg-try": { images } };
+  const outputs = { 9: { images: [{ filename: "a.png" }] } };
   return {
     queued, root: () => root, dropped: [],
     sources: async () => ({ workflow: { id: "w" }, output: PROMPT }),
@@ -136,17 +135,17 @@ const tried = (prompt, root = NO_GRAPH, outputs = {}) => promptAt(prompt, PLACE,
 
 test("only the scale is another one, nothing is saved, and what the picture does not need is left out", () => {
   const found = tried({ ...PROMPT, 30: { class_type: "SaveLatent", inputs: { samples: ["4", 0], ...SAVES } }, 31: { class_type: "SaveImage", inputs: { images: ["32", 0], ...SAVES } }, 32: { class_type: "LoadImage", inputs: {} } });
-  assert.deepEqual(classes(found), { 1: "Loader", 4: "KSampler", 8: "VAEDecode", "gg-try": "PreviewImage" });
+  assert.deepEqual(classes(found), { 1: "Loader", 4: "KSampler", 8: "VAEDecode", 9: "PreviewImage" });
   assert.deepEqual(found[4].inputs, { ...PROMPT[4].inputs, cfg: 2 });
-  assert.deepEqual(found["gg-try"].inputs, { images: ["8", 0] });
+  assert.deepEqual(found[9].inputs, { images: ["8", 0] });
   assert.deepEqual([found[1], PROMPT[4].inputs.cfg, PROMPT[9].class_type], [PROMPT[1], 8, "SaveImage"]);
 });
 
 test("a video is not saved: its frames are shown, and where nothing has a type, the latent is only made", () => {
   const video = { ...NO_SAVER, 20: { class_type: "CreateVideo", inputs: { images: ["8", 0], fps: 24 } }, 21: { class_type: "SaveVideo", inputs: { video: ["20", 0], ...SAVES } } };
   const found = tried(video, FRAMES, { 21: { images: [{ filename: "a.mp4" }] } });
-  assert.deepEqual(classes(found), { 1: "Loader", 4: "KSampler", 8: "VAEDecode", "gg-try": "PreviewImage" });
-  assert.deepEqual(found["gg-try"].inputs, { images: ["8", 0] });
+  assert.deepEqual(classes(found), { 1: "Loader", 4: "KSampler", 8: "VAEDecode", 20: "PreviewImage" });
+  assert.deepEqual(found[20].inputs, { images: ["8", 0] });
   const latent = { 1: PROMPT[1], 4: PROMPT[4], 30: { class_type: "SaveLatent", inputs: { samples: ["4", 0], ...SAVES } } };
   assert.deepEqual(tried(latent)["gg-try"], { class_type: "PreviewAny", inputs: { source: ["4", 0] } });
   assert.deepEqual(tried({ 1: PROMPT[1], 4: PROMPT[4] }), { 1: PROMPT[1], 4: { ...PROMPT[4], inputs: { ...PROMPT[4].inputs, cfg: 2 } } });
@@ -155,7 +154,7 @@ test("a video is not saved: its frames are shown, and where nothing has a type, 
 test("the picture of a try is the nearest that the job showed, whatever saved it", () => {
   const animated = { ...NO_SAVER, 12: { class_type: "ImageScale", inputs: { image: ["8", 0] } }, 13: { class_type: "SaveAnimatedWEBP", inputs: { images: ["12", 0], ...SAVES } } };
   const graph = { nodes: [...FRAMES.nodes, { id: 12, outputs: [{ type: "IMAGE" }] }] };
-  assert.deepEqual(tried(animated, graph, { 13: { images: [{ filename: "a.webp" }] } })["gg-try"], { class_type: "PreviewImage", inputs: { images: ["12", 0] } });
+  assert.deepEqual(tried(animated, graph, { 13: { images: [{ filename: "a.webp" }] } })[13], { class_type: "PreviewImage", inputs: { images: ["12", 0] } });
   const own = { ...NO_SAVER, 5: { class_type: "Figure", inputs: { trace: ["4", 2] } } }; // draws no picture that is wired to it
   assert.deepEqual(classes(tried(own, NO_GRAPH, { 5: { images: [{ filename: "a.png" }] } })), { 1: "Loader", 4: "KSampler", 5: "Figure" });
   assert.equal(shownBy({ prompt: { ...own, 9: SAVED }, outputs: { 5: { images: [{ filename: "a.png" }] }, 9: {} } }, "4", NO_GRAPH).id, "9");
@@ -167,7 +166,7 @@ test("a guide, a stage before and a tap stay; a stage after stays if the picture
   const stages = { ...PROMPT, "gg-1-0": { class_type: "GGTap", inputs: { model: ["1", 0] } },
     4: { ...PROMPT[4], inputs: { ...PROMPT[4].inputs, model: ["gg-1-0", 0], latent_image: ["3", 0] } },
     3: { class_type: "KSampler", inputs: { cfg: 5 } }, 8: { class_type: "VAEDecode", inputs: { samples: ["10", 0] } }, 10: { class_type: "KSampler", inputs: { cfg: 6, latent_image: ["4", 0] } } };
-  assert.deepEqual(Object.keys(tried(stages)), ["1", "3", "4", "8", "10", "gg-1-0", "gg-try"]);
+  assert.deepEqual(Object.keys(tried(stages)), ["1", "3", "4", "8", "9", "10", "gg-1-0"]);
 });
 
 const settled = () => new Promise((done) => setTimeout(done, 5));
@@ -260,7 +259,7 @@ test("a judge that is wired to the report of the run goes along, without what it
   assert.equal(judgeOf(PROMPT, "4"), null);
   assert.equal(judgeOf({ ...JUDGED, 22: { class_type: "GGReport", inputs: { trace: ["4", 2] } } }, "4"), null, "it has no judge");
   const found = promptAt(JUDGED, PLACE, 2, shownBy({ prompt: JUDGED, outputs: {} }, "4", NO_GRAPH), judge);
-  assert.deepEqual(Object.keys(found).sort(), ["1", "20", "21", "22", "4", "8", "gg-try"]);
+  assert.deepEqual(Object.keys(found).sort(), ["1", "20", "21", "22", "4", "8", "9"]);
   assert.deepEqual(judgementOf({ 22: { judge: [-0.5], judge_name: ["CLIP"] } }, "22"), { name: "CLIP", score: -0.5 });
   for (const none of [undefined, {}, { 22: { text: ["x"] } }, { 22: { judge: [NaN], judge_name: ["CLIP"] } }]) assert.equal(judgementOf(none, "22"), null);
 });
@@ -331,7 +330,6 @@ test("the pictures of a run are asked for once for every job that ends, until th
 
 test("beside a run stands what is suggested, half of it where only too strong is known, and else nothing", () => {
   assert.equal(scaleToSee({ colour: "above", cfg: 8, suggested: 2.7 }), 2.7);
-  assert.equal(scaleToSee({ colour: "above", cfg: 8, suggested: 2.7, knob: { kind: "cfg" } }), 2.7);
   assert.equal(scaleToSee({ colour: "off", cfg: 1, suggested: 2.7 }), 2.7);
   assert.equal(scaleToSee({ colour: "above", cfg: 8, suggested: null }), 4);
   assert.equal(scaleToSee({ colour: "above", cfg: 1.5 }), 1);

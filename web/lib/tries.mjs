@@ -128,8 +128,7 @@ export class Tries {
   }
 
   take(card, job, run, record) {
-    const { id, as = id } = this.shown;
-    const shots = picturesOf(job?.outputs ?? {}, card.job ? as : id);
+    const shots = picturesOf(job?.outputs ?? {}, this.shown.id);
     const there = job?.ended && (shots.length || record?.pictures?.steps?.length);
     const found = judgementOf(job?.outputs, this.judging?.id);
     Object.assign(card, { run, record, shots, found, ...(there ? { state: "there" } : { state: "failed", why: whyNot(job) }) });

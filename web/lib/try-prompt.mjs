@@ -4,13 +4,13 @@ import { typeOf } from "./tab-runs.mjs";
 
 const MOST_SHOTS = 4; // pictures of one run
 const PICTURE = /\.(png|jpe?g|webp|gif)$/i;
-const APART = "gg-try"; // no node of the graph: the editor would show there what the try made
+const APART = "gg-try"; // no node of the graph, which would show what is said there
 const SHOWS = ["SaveImage", "PreviewImage"]; // the host's own
 
 /** Pictures that a node of a job showed: files of the server. */
 export const picturesOf = (outputs, id) => (outputs[id]?.images ?? []).filter(({ filename }) => PICTURE.test(filename)).slice(0, MOST_SHOTS);
 
-/** The one output that a try has: {id: of the node that shows it in the job itself, as: its id in a try if another, node}. Nothing is saved by it, and it shows the nearest picture of the sampler.
+/** The one output that a try has: {id, node}. Nothing is saved by it, and it shows the nearest picture of the sampler.
  *
  * A picture that the job showed comes before one that it saved, as a video, or did not show at all. root: of the graph,
  * which knows the types of wires.
@@ -20,7 +20,7 @@ export function shownBy({ prompt, outputs }, sampler, root) {
   const wire = (id) => pictureInto(prompt, id, ids, root);
   const showing = ids.filter((id) => picturesOf(outputs, id).length);
   const id = showing.find(wire) ?? ids.find((one) => SHOWS.includes(prompt[one].class_type)) ?? showing[0] ?? ids.find(wire);
-  if (id && wire(id)) return { id, as: APART, node: { class_type: "PreviewImage", inputs: { images: wire(id) } } };
+  if (id && wire(id)) return { id, node: { class_type: "PreviewImage", inputs: { images: wire(id) } } };
   if (id || ids.length === 1) return { id: id ?? ids[0], node: prompt[id ?? ids[0]] };
   return { id: APART, node: { class_type: "PreviewAny", inputs: { source: [ids[0], 0] } } }; // so that the sampler runs
 }
@@ -43,9 +43,9 @@ export function judgementOf(outputs, id) {
 /** The prompt with another number in one input and these outputs, without what they do not need. */
 export function promptAt(prompt, { node, input }, value, ...shown) {
   const { inputs } = prompt[node];
-  const made = Object.fromEntries(shown.map(({ id, as = id, node }) => [as, node]));
+  const made = Object.fromEntries(shown.map(({ id, node }) => [id, node]));
   const changed = { ...prompt, ...made, [node]: { ...prompt[node], inputs: { ...inputs, [input]: value } } };
-  const needed = new Set(shown.flatMap(({ id, as = id }) => [...upstream(changed, as)]));
+  const needed = new Set(shown.flatMap(({ id }) => [...upstream(changed, id)]));
   return Object.fromEntries(Object.entries(changed).filter(([one]) => needed.has(one)));
 }
 
