@@ -37,7 +37,7 @@ export class AdviceView {
     const words = Number.isFinite(knob.value) ? t("asItIs", { knob: knob.name, value: number(knob.value) }) : "";
     this.fill(own, { shots: advice.picturesOf(about), record }, words);
     put(other.box, { hidden: this.value === null });
-    if (this.value === null) return;
+    if (this.value === null) return this.fill(other, null, "");
     const card = pair && pair.value === this.value ? pair.cards.find((one) => one.cfg === pair.value) : null;
     this.fill(other, card?.state === "there" ? card : null, t("asAdvised", { knob: knob.name, value: number(this.value) }));
     put(this.see, { hidden: Boolean(card && card.state !== "failed"), textContent: t("see", { knob: knob.name, value: number(this.value) }) });
