@@ -35,7 +35,7 @@ export const STYLE = `
 .gg-headline { min-width: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .gg-acts { display: flex; flex-wrap: wrap; align-items: center; gap: 6px; flex: none; }
 .gg-panel .gg-acts button { min-height: 28px; padding: 3px 12px; }
-.gg-panel :is(.gg-apply, .gg-see) { background: var(--gg-accent); color: var(--gg-paper); font-weight: 600; }
+.gg-panel :is(.gg-apply, .gg-see, .gg-begin) { background: var(--gg-accent); color: var(--gg-paper); font-weight: 600; }
 .gg-note { flex: 1 1 100%; margin: 0; }
 .gg-note:empty { display: none; }
 .gg-explain { flex: none; min-height: 0; user-select: text; line-height: 1.45; }

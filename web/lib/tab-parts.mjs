@@ -11,9 +11,10 @@ export function tabParts(t) {
     runs: element("select", { class: "gg-runs", "aria-label": t("runs"), title: t("runs") }),
     keep: element("button", { type: "button", class: "gg-keep", title: t("keepTip") }, t("keep")),
     said: element("p", { class: "gg-said", role: "status" }),
+    begin: element("button", { type: "button", class: "gg-begin", title: t("beginTip"), hidden: true }, t("begin")),
     fresh: element("button", { type: "button", class: "gg-fresh", title: t("freshTip"), hidden: true }, t("fresh")),
   };
-  found.bar = element("div", { class: "gg-bar" }, found.label, found.runs, found.keep, found.said, found.fresh);
+  found.bar = element("div", { class: "gg-bar" }, found.label, found.runs, found.keep, found.said, found.begin, found.fresh);
   return found;
 }
 

@@ -8,6 +8,8 @@ import { offer, tabParts } from "./tab-parts.mjs";
 import { idOf, slotOf, stateOf } from "./tab-runs.mjs";
 import { TriesView } from "./tries-parts.mjs";
 
+const UNRECORDED = ["tabOff", "tabOffNow", "tabLost", "tabWaiting"]; // where one click is all that is missing
+
 export class Place {
   constructor(tab) {
     this.tab = tab;
@@ -22,6 +24,7 @@ export class Place {
     this.parts.bar.append(this.panel.change.box);
     this.parts.toggle.addEventListener("change", () => tab.record(this.parts.toggle.checked));
     this.parts.runs.addEventListener("change", () => tab.choose(this.parts.runs.value));
+    this.parts.begin.addEventListener("click", () => tab.recordAndRun());
     this.parts.fresh.addEventListener("click", () => tab.runAfresh());
     this.parts.keep.addEventListener("click", () => tab.editor.keep(nodeAt(tab.root, tab.choice().node)));
   }
@@ -37,6 +40,7 @@ export class Place {
     const record = chosen && panel.run?.run === idOf(chosen) ? panel.run : null;
     const where = stateOf(state);
     const said = where ? [t(where.key, where), where.earlier && chosen ? t("tabEarlier") : ""].filter(Boolean) : [];
+    put(parts.begin, { hidden: !UNRECORDED.includes(where?.key) });
     put(parts.fresh, { hidden: !["tabCached", "tabCachedRun"].includes(where?.key) });
     const missed = state.unreached.length ? [t("tabUnreached", { names: state.unreached.join(", ") })] : [];
     put(parts.said, { textContent: [...said, ...missed, ...wordsOf(record)].join(" ") });

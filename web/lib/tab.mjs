@@ -233,6 +233,12 @@ export class Tab {
     this.draw();
   }
 
+  /** All that it takes to see something, in one click. */
+  recordAndRun() {
+    if (!flagOf(this.root).record) this.record(true);
+    return this.editor.queueGraph();
+  }
+
   /** Sample once more what ComfyUI has in its cache. */
   async runAfresh() {
     const { key } = flagOf(this.root);
