@@ -1,3 +1,4 @@
+import gc
 import importlib.util
 import os
 import runpy
@@ -121,6 +122,19 @@ def pytest_collection_modifyitems(config, items):
     away = left_out(items, share_of(config))
     items[:] = [item for item in items if item not in set(away)]
     config.hook.pytest_deselected(items=away)
+
+
+def pytest_runtest_setup():
+    """Let go of models whose patcher went with its test: while one is loaded, every run looks through all memory."""
+    if management := sys.modules.get("comfy.model_management"):
+        loaded = management.current_loaded_models
+        loaded[:] = [one for one in loaded if not one.is_dead()]
+
+
+def pytest_collection_finish():
+    """What thousands of tests hold stays: the host looks through all memory whenever a model has gone."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_configure(config):
