@@ -25,7 +25,8 @@ SHOWN_STEP, SHOWN_SAMPLE = 5, 2  # as the template's figures
 SOURCES = {"effective": RULED}  # of a view; the others show the free run
 SHOWN = {figure.name: figure.alt for figure in RUN_FIGURES if "gallery" in figure.places}
 LIST_VIEWS = (
-    "const {VIEWS} = await import(process.argv[1]); console.log(JSON.stringify(VIEWS.map(v => [v.name, v.en])))"
+    "const {VIEWS} = await import(process.argv[1]);"
+    " console.log(JSON.stringify(VIEWS.map(v => [v.name, v.en.slice(0, 2)])))"
 )
 NODE = "(app.rootGraph ?? app.graph).nodes.find(node => node.type === 'GGInspector')"
 OPEN = """async ([api, at]) => {
