@@ -14,6 +14,7 @@ from importlib import metadata
 from pathlib import Path, PureWindowsPath
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 
 from guidance_geometry.dev.places import HOST
@@ -34,6 +35,7 @@ REPOSITORY = PROJECT["project"]["urls"]["Repository"]
 BLOB, RAW = f"{REPOSITORY}/blob/main/", f"{REPOSITORY.replace('github.com', 'raw.githubusercontent.com')}/main/"
 LICENCES = ROOT / "assets" / "LICENSES.md"
 FOR_DEVELOPERS = "Two commands"  # the section of README.md that needs a clone, and says so
+READMES = ("README.md", "README.zh.md")  # the second is in the repository alone
 TEXTS = {".py", ".md", ".json", ".mjs", ".js", ".css", ".html", ".toml", ".txt", ""}
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 ABSENT = re.compile(  # folders and files of the repository that are not in the archive, as relative paths or commands
@@ -269,15 +271,47 @@ def test_an_absent_file_is_noticed_wherever_a_person_may_read_of_it(monkeypatch,
     }
 
 
+def text_of(name):
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def links_of(name):
+    return re.findall(r"\]\(([^)]+)\)", text_of(name))
+
+
 def test_every_address_of_this_repository_is_one_of_its_files(texts):
     named = {target for text in texts.values() for target in re.findall(rf"(?:{BLOB}|{RAW})([\w./-]+\w)", text)}
-    named |= set(re.findall(rf"(?:{BLOB}|{RAW})([\w./-]+\w)", (ROOT / "README.md").read_text(encoding="utf-8")))
+    named |= {target for name in READMES for target in re.findall(rf"(?:{BLOB}|{RAW})([\w./-]+\w)", text_of(name))}
     assert len(named) > 20
     assert named - tracked_files() == set()
 
 
-def test_the_readme_links_the_web_alone():
+@pytest.mark.parametrize("name", READMES)
+def test_a_readme_links_the_web_alone(name):
     """It is read in the repository, on the page of the registry and in the unpacked archive."""
-    targets = re.findall(r"\]\(([^)]+)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    targets = links_of(name)
     assert targets
     assert [target for target in targets if not target.startswith(("https://", "#"))] == []
+
+
+def test_both_readmes_give_the_same_commands_and_addresses():
+    (english, chinese), blocks = map(links_of, READMES), r"^```.*?^```$"
+    assert english[0] == f"{BLOB}README.zh.md"
+    assert chinese[0] == f"{BLOB}README.md"
+    assert sorted(english[1:]) == sorted(chinese[1:])
+    first, second = (re.findall(blocks, text_of(name), re.MULTILINE | re.DOTALL) for name in READMES)
+    assert first == second
+
+
+def test_the_readme_is_read_in_a_minute_or_two():
+    unread = re.compile(r"\]\([^)]+\)|<!--.*?-->|```.*?```", re.DOTALL)
+    assert len(re.findall(r"[\w'*.]+", unread.sub(" ", text_of("README.md")))) <= 750
+
+
+def test_the_citation_names_this_project():
+    cited = yaml.safe_load(text_of("CITATION.cff"))
+    project = PROJECT["project"]
+    assert cited["cff-version"] == "1.2.0"
+    assert {"message", "title", "authors"} <= cited.keys()
+    assert (cited["version"], cited["license"]) == (project["version"], project["license"])
+    assert cited["repository-code"] == cited["url"] == REPOSITORY

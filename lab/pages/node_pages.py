@@ -1,8 +1,8 @@
 """What other pages say of nodes, made from the nodes: `python lab node_pages` writes it.
 
 The English words for translators, the tables of inputs on the help pages of rules and energies, the rows of both in
-README.md, and docs/rules.md. A node that is made of its class has a page of its own from the start; what else is to be
-said of it is added there by hand, around the table.
+docs/nodes.md, their papers in docs/citing.md, and docs/rules.md. A node that is made of its class has a page of its own
+from the start; what else is to be said of it is added there by hand, around the table.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,16 @@ import torch
 
 from ...dev.inside import enter_host
 from ...dev.places import HOST, ROOT
+from ...guidance.knobs import Paper, Stated
+from ...guidance.registry import every_energy, every_rule
 from .. import markdown
 from . import rules_table, translations
 
-README, HELP = ROOT / "README.md", ROOT / "web" / "docs"
+NODES, CITING, HELP = ROOT / "docs" / "nodes.md", ROOT / "docs" / "citing.md", ROOT / "web" / "docs"
 HEAD = "input | default | meaning"
 TABLE = re.compile(rf"^\| {re.escape(HEAD)} \|\n(\|.*\n)+", re.MULTILINE)
-ROWS = r"(?<=^\| \*{}\* \| \|\n)(\| (?!\*).*\n)*"  # below a head
+ROWS = r"^(## {}\n[^|]*\|.*\n\|---\|---\|\n)(?:\|.*\n)*"  # the table of a section
+ENTRIES = re.compile(r"(?<=^```bibtex\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
 UPSTREAM = "guidance"  # the same on every page
 
 
@@ -31,12 +35,14 @@ def pages_to_write() -> dict[Path, str]:
     """{page: its text}, of all that stand for themselves; docs/rules.md needs its measurements."""
     from ...extension import nodes_in
 
-    pages, readme = {}, README.read_text(encoding="utf-8")
+    pages, listed = {}, NODES.read_text(encoding="utf-8")
     for room in ("rules", "energies"):
         nodes = nodes_in(room)
         pages |= {HELP / f"{node.__name__}.md": help_page(node) for node in nodes}
-        readme = re.sub(ROWS.format(room), lambda _, nodes=nodes: readme_rows(nodes), readme, flags=re.MULTILINE)
-    return {**pages, README: readme, translations.ENGLISH: translations.text_of(translations.english())}
+        listed = list_nodes(listed, room.capitalize(), nodes)
+    cited = ENTRIES.sub(lambda _: bibliography(), CITING.read_text(encoding="utf-8"))
+    words = translations.text_of(translations.english())
+    return {**pages, NODES: listed, CITING: cited, translations.ENGLISH: words}
 
 
 def help_page(node: Any) -> str:
@@ -69,7 +75,12 @@ def default_of(one: Any) -> str:
     return plain(str(value)) or "empty"
 
 
-def readme_rows(nodes: list) -> str:
+def list_nodes(page: str, section: str, nodes: list) -> str:
+    """The page with a row for each node in the table of a section."""
+    return re.sub(ROWS.format(section), lambda table: table[1] + node_rows(nodes), page, flags=re.MULTILINE)
+
+
+def node_rows(nodes: list) -> str:
     """A row for each node, those first that artists are shown first."""
     schemas = sorted((node.define_schema() for node in nodes), key=lambda schema: bool(schema.is_experimental))
     new = {False: "", True: ", experimental"}
@@ -77,6 +88,32 @@ def readme_rows(nodes: list) -> str:
         f"| {schema.display_name}{new[bool(schema.is_experimental)]} | {plain(schema.description)} |\n"
         for schema in schemas
     )
+
+
+def bibliography() -> str:
+    """An entry for every paper of a rule or an energy, below the names of those that are made from it."""
+    stated = (every_rule() | every_energy()).values()
+    papers = sorted({paper for one in stated for paper in one.papers}, key=lambda paper: paper.arxiv)
+    return "\n".join(f"% {made_from(paper, stated)}\n{bibtex(paper)}" for paper in papers)
+
+
+def made_from(paper: Paper, stated: Iterable[type[Stated]]) -> str:
+    """Names of the rules and energies that state a paper."""
+    return "; ".join(sorted(one.name for one in stated if paper in one.papers))
+
+
+def bibtex(paper: Paper) -> str:
+    """The entry of one paper; its key is the first author, the year and the number."""
+    authors, _, year = paper.authors.rpartition(" ")
+    fields = {
+        "author": authors.replace(" et al.", " and others"),
+        "title": f"{{{paper.title}}}",  # in braces its capitals stay
+        "year": year,
+        "eprint": paper.arxiv,
+        "archivePrefix": "arXiv",
+    }
+    lines = "".join(f"  {name} = {{{value}}},\n" for name, value in fields.items())
+    return f"@misc{{{authors.split()[0].lower()}{year}-{paper.arxiv},\n{lines}}}\n"
 
 
 def plain(text: str) -> str:

@@ -1,8 +1,21 @@
-"""Tables of inputs, rows of README and translated words are those of the nodes."""
+"""Tables of inputs, rows of lists, entries of papers and translated words are those of the nodes."""
 
+import re
 from types import SimpleNamespace
 
-from guidance_geometry.lab.pages.node_pages import HEAD, HELP, TABLE, default_of, inputs_table, pages_to_write, plain
+from guidance_geometry.guidance.knobs import Paper
+from guidance_geometry.guidance.registry import every_energy, every_rule
+from guidance_geometry.lab.pages.node_pages import (
+    HEAD,
+    HELP,
+    TABLE,
+    bibliography,
+    bibtex,
+    default_of,
+    inputs_table,
+    pages_to_write,
+    plain,
+)
 
 
 def test_the_pages_are_written_from_the_nodes(host):
@@ -37,3 +50,24 @@ def test_defaults_are_said_in_words():
 
     assert [said("BOOLEAN", True), said("STRING", ""), said("COMBO", "x0")] == ["on", "empty", "x0"]
     assert [said("MODEL"), said("IMAGE", optional=True)] == ["MODEL", "IMAGE, optional"]
+
+
+def test_a_paper_becomes_an_entry_that_a_bibliography_can_read():
+    entry = bibtex(Paper("Fan et al. 2025", "2503.18886", "CFG-Zero*: Guidance"))
+    assert entry.splitlines() == [
+        "@misc{fan2025-2503.18886,",
+        "  author = {Fan and others},",
+        "  title = {{CFG-Zero*: Guidance}},",
+        "  year = {2025},",
+        "  eprint = {2503.18886},",
+        "  archivePrefix = {arXiv},",
+        "}",
+    ]
+
+
+def test_every_paper_is_cited_once_with_all_that_are_made_from_it():
+    entries = re.findall(r"% (.+)\n@misc\{\w+\d{4}-([\d.]+),\n(?:  \w+ = \{.+\},\n){5}\}\n", bibliography())
+    stated = [(paper.arxiv, one.name) for one in every_rule().values() for paper in one.papers]
+    stated += [(paper.arxiv, one.name) for one in every_energy().values() for paper in one.papers]
+    assert len(stated) > 20
+    assert sorted((number, name) for names, number in entries for name in names.split("; ")) == sorted(stated)

@@ -2,7 +2,6 @@
 
 import re
 import shutil
-from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -11,8 +10,10 @@ from guidance_geometry.figures import MENU
 from guidance_geometry.figures.registry import FIGURES
 from guidance_geometry.lab import markdown
 from guidance_geometry.lab.pages import example_study, gallery, run_figures
+from guidance_geometry.tests.project import PROJECT, ROOT
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+DOCS, README = ROOT / "docs", ROOT / "README.md"
+REPOSITORY = PROJECT["project"]["urls"]["Repository"]
 PAGES = sorted(DOCS.glob("*.md"))
 PICTURES = sorted(file for file in DOCS.rglob("*") if file.suffix in {".png", ".webp", ".jpg"})
 LARGEST = 2_000_000  # bytes of all pictures together
@@ -23,6 +24,30 @@ LARGEST_PAGE = 300_000  # of the exported run
 def test_what_a_page_shows_or_links_is_there(page):
     linked = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8"))
     assert [target for target in linked if "://" not in target and not (DOCS / target).exists()] == []
+
+
+def links_of(page):
+    return re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8"))
+
+
+def test_the_index_links_every_page():
+    """Of docs/, with the pages in its folders, exported runs and example scripts."""
+    pages = {str(file.relative_to(DOCS)) for ending in ("md", "html", "py") for file in DOCS.rglob(f"*.{ending}")}
+    assert pages - {"README.md"} == {link for link in links_of(DOCS / "README.md") if "://" not in link}
+
+
+def anchors_of(page):
+    """Of its headings, as the page on the web has them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    plain = (re.sub(r"\]\([^)]*\)", "", heading.lower()) for heading in headings)
+    return {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in plain}
+
+
+@pytest.mark.parametrize("page", [*PAGES, README], ids=lambda page: f"{page.parent.name}/{page.stem}")
+def test_a_link_into_a_page_leads_to_a_heading_of_it(page):
+    text = page.read_text(encoding="utf-8").replace(f"{REPOSITORY}/blob/main/", "")
+    into = {(page.parent / name if name else page, part) for name, part in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", text)}
+    assert [part for target, part in into if part not in anchors_of(target)] == []
 
 
 def test_pictures_are_small_enough_for_a_clone():

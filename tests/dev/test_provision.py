@@ -162,10 +162,8 @@ def test_a_host_may_name_another_version_of_the_templates_than_the_tests_read(tm
     assert templates in provision.requirements(host, provision.TESTS)
 
 
-def test_the_readme_names_the_releases_that_the_set_up_takes():
-    section = (
-        (ROOT / "README.md").read_text(encoding="utf-8").partition("## Supported versions")[2].partition("\n## ")[0]
-    )
+def test_the_page_of_installing_names_the_releases_that_the_set_up_takes():
+    section = (ROOT / "docs" / "install.md").read_text(encoding="utf-8").partition("## Supported versions")[2]
     oldest = PROJECT["tool"]["comfy"]["requires-comfyui"].removeprefix(">=")
     assert f"ComfyUI {oldest} is the oldest supported release" in section
     host, newer = provision.HOSTS / "ComfyUI", " and ".join(provision.FRONT_ENDS)
