@@ -22,7 +22,7 @@ SCHEDULERS = ("simple", "karras", "normal", "sgm_uniform")
 
 
 @pytest.mark.slow
-@pytest.mark.matrix(parts=4)
+@pytest.mark.matrix(parts=8)
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("model", ["pocket", "ve", "flow"])
