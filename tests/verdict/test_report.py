@@ -5,7 +5,7 @@ import math
 import random
 import re
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
 from string import Formatter
@@ -17,17 +17,20 @@ import torch
 from guidance_geometry.tests.contradictions import contradictions
 from guidance_geometry.tests.project import ROOT
 from guidance_geometry.tests.random_runs import random_run
+from guidance_geometry.tests.report_schema import SCHEMA, misfits
 from guidance_geometry.tests.traces import exact_trace
-from guidance_geometry.trace.effective import MASKED
+from guidance_geometry.trace.effective import MASKED, EffectiveScale
 from guidance_geometry.trace.gram import VECTORS, triangle
 from guidance_geometry.trace.pushes import push_shares
 from guidance_geometry.trace.trace import SCALES
 from guidance_geometry.verdict.card import Band, Card
+from guidance_geometry.verdict.features import Features
 from guidance_geometry.verdict.findings import Judged
 from guidance_geometry.verdict.known import Known, Template
 from guidance_geometry.verdict.odds import ODDS, HalfOdds, Odds, RuleOdds, odds_of
-from guidance_geometry.verdict.picks import Pick, Picks
-from guidance_geometry.verdict.report import AGAINST, COLOURS, report_of
+from guidance_geometry.verdict.picks import CFG, Pick, Picks
+from guidance_geometry.verdict.report import AGAINST, COLOURS, VERSION, report_of
+from guidance_geometry.verdict.run_knobs import DISTILLED, GRADIENT, RULE
 from guidance_geometry.verdict.sampler_class import CLASSES, MEASURED
 from guidance_geometry.verdict.scale import scale_of
 from guidance_geometry.verdict.sentences import LANGUAGES, SENTENCES, percent, say
@@ -532,6 +535,44 @@ def test_every_sentence_is_provoked_by_a_run_with_its_facts(name):
     assert alike({"facts": facts[name], "answer": answer}, FACTS[name])
 
 
+def fields_of(name):
+    return SCHEMA["$defs"][name]["properties"]
+
+
+def test_the_schema_has_every_word_and_number_of_a_report():
+    own = SCHEMA["properties"]
+    assert own["v"]["const"] == VERSION
+    words = ("colour", COLOURS), ("against", AGAINST), ("sampler_class", CLASSES)
+    assert all(own[name]["enum"] == [*there] for name, there in words)
+    assert set(fields_of("knob")["kind"]["enum"]) == {CFG, DISTILLED, GRADIENT, RULE}
+    for name, kind in (("effective", EffectiveScale), ("features", Features)):
+        assert [*fields_of(name)] == [one.name for one in fields(kind)]
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("colour",), "red"),
+        (("more",), 1),
+        (("range",), [1.0]),
+        (("cfg",), "4"),
+        (("knob", "unit"), "1"),
+        (("headline", "id"), "why.picks"),
+        (("features", "longest"), 2.5),
+        (("push", "guidance"), 1.5),
+    ],
+)
+def test_the_schema_refuses_what_is_no_report(place, value):
+    told = made("head.card.above").as_json()
+    assert misfits(told) == []
+    *way, last = place
+    within = told
+    for name in way:
+        within = within[name]
+    within[last] = value
+    assert misfits(told)
+
+
 def test_no_case_is_about_a_sentence_that_is_gone():
     assert set(CASES) == set(SENTENCES) == set(FACTS)
 
@@ -548,7 +589,7 @@ def test_what_is_said_reads_well(name):
     assert found.answer.colour in COLOURS
     assert found.answer.against in AGAINST
     assert 1 <= len(found.answer.reasons) <= 4 or found.answer.colour == "off"
-    json.loads(json.dumps(found.as_json(), allow_nan=False))
+    assert misfits(found.as_json()) == []
 
 
 @pytest.mark.parametrize("name", SENTENCES)
@@ -906,7 +947,7 @@ def test_no_run_is_too_strange_for_a_report(seed):
     found = report(random_run(seed), Known(card=card(), template=template(4.0)))
     for one in found.sentences:
         assert not re.search(r"\bnan\b|[{}]", one.text()), one.text()
-    json.dumps(found.as_json(), allow_nan=False)
+    assert misfits(found.as_json()) == []
 
 
 @pytest.mark.parametrize("name", SENTENCES)
@@ -1038,7 +1079,7 @@ def test_a_card_of_absurd_lengths_is_compared_with_like_any_other_and_no_push_wi
     found = report(run(16.0, RULED, rule=shrunk), Known(card=card(edges=edges)))
     assert found.answer.headline.id == f"head.{said}"
     assert found.text()
-    assert json.dumps(found.as_json(), allow_nan=False)
+    assert misfits(found.as_json()) == []
 
 
 def texts(found):

@@ -1,0 +1,160 @@
+"""The skill for agents, followed to the letter: every request of it is sent to a real server."""
+
+import json
+import random
+import re
+import runpy
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from guidance_geometry.sweeps.comfyui.process import DIRECT
+from guidance_geometry.tests.queue.prompts import ROOT
+from guidance_geometry.tests.report_schema import misfits
+from guidance_geometry.verdict.sentences import SENTENCES
+
+FOLDER = ROOT / "docs" / "agents"
+SKILL = (FOLDER / "SKILL.md").read_text(encoding="utf-8")
+REQUESTS = re.findall(r"```http\n(.*?)\n```", SKILL, re.DOTALL)
+EXAMPLES = {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in sorted(FOLDER.glob("examples/*.json"))}
+NEXT_VALUE = runpy.run_path(str(FOLDER / "next_value.py"))["next_value"]
+MOST_RUNS = 3
+TOLD = ("colour", "against", "suggested", "range", "sampler_class", "knob", "cfg", "plain")
+
+
+class Agent:
+    """Knows the skill and an address, and sees no picture."""
+
+    def __init__(self, address):
+        self.address = address
+
+    def send(self, line, **words):
+        """Status and answer of the request of the skill that begins with this line, its capitals filled in."""
+        (request,) = [one for one in REQUESTS if one.splitlines()[0] == line]
+        first, _, body = re.sub(r"\b[A-Z]{2,}\b", lambda word: words.get(word[0], word[0]), request).partition("\n\n")
+        method, path = first.split(" ")
+        headers = {"Content-Type": "application/json"}
+        try:
+            asked = urllib.request.Request(self.address + path, body.encode() or None, headers, method=method)
+            with DIRECT.open(asked) as answer:
+                status, answered = answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            status, answered = error.code, error.read()
+        return status, json.loads(answered or b"null")
+
+    def queue(self, workflow):
+        """The id of a job that has ended well."""
+        status, answer = self.send("POST /prompt", WORKFLOW=json.dumps(workflow))
+        assert status == 200, answer
+        job = answer["prompt_id"]
+        until = time.monotonic() + 60
+        while job not in (history := self.send("GET /history/ID", ID=job)[1]):
+            assert time.monotonic() < until, "the job did not end"
+            time.sleep(0.1)
+        assert history[job]["status"]["status_str"] == "success"
+        return job
+
+    def runs(self, job):
+        """The ids of its runs."""
+        status, answer = self.send("GET /guidance_geometry/tab/runs?prompt_id=ID", ID=job)
+        assert (status, answer["unreached"]) == (200, [])
+        return [one["run"] for one in answer["runs"]]
+
+    def run(self, workflow):
+        """The one run of a job, sampled afresh where the host had it in its cache."""
+        runs = self.runs(self.queue(workflow))
+        if not runs:
+            assert self.send("POST /guidance_geometry/tab/runs")[0] == 204
+            runs = self.runs(self.queue(workflow))
+        (run,) = runs
+        return run
+
+    def report(self, run):
+        """What its report says, as the schema has it."""
+        status, report = self.send("GET /guidance_geometry/tab/runs/RUN/report", RUN=run)
+        assert status == 200
+        assert misfits(report) == []
+        return report
+
+
+@pytest.fixture
+def agent(server):
+    return Agent(server.address)
+
+
+def job_of(example, **sampler):
+    """The job of an example, with other inputs of its sampler."""
+    workflow = json.loads(json.dumps(EXAMPLES[example]["prompt"]))
+    workflow["4"]["inputs"] |= sampler
+    return workflow
+
+
+@pytest.mark.parametrize("example", ["too-high", "fine"], ids=["pocket-1", "pocket-flow-1"])
+def test_an_agent_without_eyes_goes_from_any_cfg_into_the_good_range(agent, example):
+    """By the skill, with the host's own sampler; it changes nothing but what the report names."""
+    assert agent.send("GET /guidance_geometry/tab/runs")[0] == 200
+    workflow, tried = job_of(example, cfg=round(random.Random(example).uniform(5, 30), 1), seed=71), []
+    for _ in range(MOST_RUNS):
+        report = agent.report(agent.run(workflow))
+        tried.append((report["cfg"], report["colour"]))
+        if (value := NEXT_VALUE(report)) is None:
+            break
+        knob = report["knob"]
+        workflow[knob["node"]]["inputs"][knob["input"]] = value
+    assert tried[0][1] == "above"
+    assert tried[-1][1] == "fine"
+    assert workflow == job_of(example, cfg=tried[-1][0], seed=71)
+
+
+def test_what_the_host_has_in_its_cache_is_sampled_afresh_and_two_runs_are_compared(agent):
+    whole, again, half = (agent.run(job_of("fine", cfg=cfg, seed=72)) for cfg in (4.0, 4.0, 2.0))
+    assert whole != again, "the second is a run of its own"
+    status, compared = agent.send("GET /guidance_geometry/tab/runs/RUN/report?half=HALF", RUN=again, HALF=half)
+    assert (status, misfits(compared)) == (200, [])
+    assert any(one["id"].startswith("half.") for one in compared["findings"])
+
+
+def test_a_job_that_is_needed_no_longer_is_stopped(agent):
+    status, answer = agent.send("POST /prompt", WORKFLOW=json.dumps(job_of("too-high", steps=2000, seed=73)))
+    assert status == 200
+    job, until = answer["prompt_id"], time.monotonic() + 60
+    while job not in (history := agent.send("GET /history/ID", ID=job)[1]):
+        assert time.monotonic() < until
+        assert agent.send("POST /interrupt", ID=job)[0] == 200
+        time.sleep(0.2)
+    assert history[job]["status"]["status_str"] == "error"
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_is_what_the_server_answers(agent, name):
+    """`python lab verdict_schema` writes them."""
+    shown, found = EXAMPLES[name]["report"], agent.report(agent.run(EXAMPLES[name]["prompt"]))
+    assert misfits(shown) == []
+    assert {field: found[field] for field in TOLD} == {field: shown[field] for field in TOLD}
+    for part in ("why", "reasons", "findings"):
+        assert [one["id"] for one in found[part]] == [one["id"] for one in shown[part]]
+    assert found["headline"] == shown["headline"]
+    assert found["features"] == pytest.approx(shown["features"], rel=0.01, nan_ok=True)
+
+
+def test_every_request_of_the_skill_was_sent():
+    own = Path(__file__).read_text(encoding="utf-8")
+    assert len(REQUESTS) >= 8
+    assert [line for one in REQUESTS if f'send("{(line := one.splitlines()[0])}"' not in own] == []
+
+
+def test_the_skill_is_found_by_its_front_matter_and_names_what_there_is():
+    front = dict(re.findall(r"^(\w+): (.+)$", SKILL.split("---\n")[1], re.MULTILINE))
+    assert re.fullmatch(r"[a-z0-9-]{1,64}", front["name"])
+    assert 100 < len(front["description"]) <= 1024
+    assert set(front) == {"name", "description"}
+    signs = SKILL.partition("## Signs of a broken result")[2].partition("\n## ")[0]
+    named = {one for one in re.findall(r"`([a-z]+\.[a-z_.]+)`", signs) if not one.startswith(("facts.", "features."))}
+    assert len(named) > 12
+    assert {*named, "help.half", "help.gradient"} <= set(SENTENCES)
+    linked = [one for one in re.findall(r"\]\(([^)#]+)\)", SKILL) if "://" not in one]
+    assert linked
+    assert [one for one in linked if not (FOLDER / one).exists()] == []
