@@ -35,14 +35,16 @@ class Stated:
     """What a class says of itself, the source of its node and of every page about it.
 
     node_id: the node's, which saved workflows know; empty for what has no node of its own. name: by which people know
-    it. description: in a sentence or two. papers: where it comes from. maturity: stable ones are those that artists are
-    shown first. together: fields whose values may not fit each other, which the class refuses, asked before a run.
+    it. description: in a sentence or two. papers: where it comes from. search_words: what else people type who look for
+    it. maturity: stable ones are those that artists are shown first. together: fields whose values may not fit each
+    other, which the class refuses, asked before a run.
     """
 
     node_id: ClassVar[str] = ""
     name: ClassVar[str] = ""
     description: ClassVar[str] = ""
     papers: ClassVar[tuple[Paper, ...]] = ()
+    search_words: ClassVar[tuple[str, ...]] = ()
     maturity: ClassVar[Literal["stable", "experimental"]] = "experimental"
     together: ClassVar[tuple[str, ...]] = ()
 

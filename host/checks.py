@@ -21,6 +21,7 @@ from .wires import CARRIED, misfit
 Check = Callable[[Any], str | None]  # of a widget's value, for a sentence where it cannot be used
 KNOWS_COMBOS = hasattr(_io, "get_finalized_class_inputs")  # a newer host: it checks the type COMBO, and hashes types
 LONGEST_TEXT = 100_000  # characters of a widget
+PACK = "guidance geometry"  # people search for a pack by its name
 
 
 class CheckedNode(io.ComfyNode):
@@ -30,7 +31,8 @@ class CheckedNode(io.ComfyNode):
     what a widget offers may change while the host runs. It writes `execute`; and, for how its widgets belong together,
     `validate_inputs`, which names the widgets that it reads and returns a sentence or None. The host asks it before
     anything runs, when None stands for a value that comes over a wire, and it is asked again before `execute`.
-    owner: the class of rules or energies that states name and description in its place.
+    owner: the class of rules or energies that states name, description and search_words in its place.
+    search_words: what people type who look for it, beside its name. is_dev_only: nobody has to add it by hand.
     checks: of single widgets, name -> what gives a sentence or None.
     unread_inputs: inputs that are passed on whatever they are.
 
@@ -48,6 +50,8 @@ class CheckedNode(io.ComfyNode):
     is_output_node: ClassVar[bool] = False
     not_idempotent: ClassVar[bool] = False
     is_experimental: ClassVar[bool] = False
+    is_dev_only: ClassVar[bool] = False
+    search_words: ClassVar[tuple[str, ...]] = ()
     owner: ClassVar[Any] = None
     checks: ClassVar[Mapping[str, Check]] = {}
     unread_inputs: ClassVar[tuple[str, ...]] = ()
@@ -82,6 +86,22 @@ class CheckedNode(io.ComfyNode):
             not_idempotent=cls.not_idempotent,
             is_experimental=cls.is_experimental,
         )
+
+    @classmethod
+    def GET_NODE_INFO_V1(cls) -> dict[str, Any]:
+        """What the editor is told of the node: editors may know fields that the schema of their host has not yet.
+
+        No category of essentials: editors count a node that has one among their own, not among those of packs.
+        """
+        info: Any = super().GET_NODE_INFO_V1()
+        return info | {"search_aliases": cls.search_aliases(), "dev_only": cls.is_dev_only}
+
+    @classmethod
+    def search_aliases(cls) -> list[str]:
+        """What an editor's search finds the node by, beside its name: the pack, its own words, its papers."""
+        by: Any = cls.owner or cls
+        papers = (word for paper in getattr(by, "papers", ()) for word in (paper.title, paper.authors, paper.arxiv))
+        return [*dict.fromkeys((PACK, *by.search_words, *papers))]
 
     @classmethod
     def INPUT_TYPES(cls, *given, **named) -> Any:

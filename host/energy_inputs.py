@@ -39,6 +39,11 @@ class EnergyNode(StatedNode):
     outputs = (OUT,)
 
     @classmethod
+    def search_aliases(cls) -> list[str]:
+        """As for every node; an energy is found by what it is for, too."""
+        return [*super().search_aliases(), "classifier guidance"]
+
+    @classmethod
     def outcome(cls, given: dict[str, Any]) -> io.NodeOutput:
         """An energy of the class.  Raises ValueError for a network that does not answer what it asks."""
         insist(*(answering(given[one.name], one.answers) for one in knobs(cls.owner).values() if one.answers))

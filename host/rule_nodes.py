@@ -42,6 +42,11 @@ class RuleNode(StatedNode):
         super().__init_subclass__(**named)
 
     @classmethod
+    def search_aliases(cls) -> list[str]:
+        """As for every node; a rule is found by what it changes, too."""
+        return [*super().search_aliases(), "cfg", "classifier-free guidance"]
+
+    @classmethod
     def outcome(cls, given: dict[str, Any]) -> io.NodeOutput:
         """The chain with the rule at its end."""
         return extend_chain(cls, given["guidance"], cls.owner(**values_of(cls.owner, given)))

@@ -84,6 +84,7 @@ class GGSamplerDDPM(_BlogStep):
     """DDPM as a SAMPLER."""
 
     name = "DDPM Sampler (exact posterior)"
+    search_words = ("ancestral", "posterior")
     description = f"Ancestral sampling with the exact posterior of the forward process, on VE and flow models. {ALONE}"
     step = "gg_ddpm"
     inputs = (
@@ -101,6 +102,7 @@ class GGSamplerDDIM(_BlogStep):
     """DDIM as a SAMPLER."""
 
     name = "DDIM Sampler (eta)"
+    search_words = ("deterministic", "eta")
     description = f"DDIM on VE and flow models: eta 0 is the deterministic ODE step, eta 1 equals DDPM. {ALONE}"
     step = "gg_ddim"
     inputs = (

@@ -33,6 +33,7 @@ class GGClassifierGradient(CheckedNode):
     """A gradient term."""
 
     name = "Classifier Guidance"
+    search_words = ("gradient", "universal guidance", "DPS", "steer")
     category = CATEGORY
     description = (
         "Adds the gradient of log p(y|x) to every prediction: an energy steers a model that never "
@@ -93,6 +94,7 @@ class GGWatchEnergy(CheckedNode):
     """An energy that only measures."""
 
     name = "Watch an Energy (no gradient)"
+    search_words = ("judge", "measure", "probability")
     category = CATEGORY
     description = (
         "Measures an energy at the clean prediction of every step and changes nothing. A second "

@@ -19,6 +19,7 @@ class GGCompareTraces(ViewNode):
     """Where two runs part."""
 
     name = "Compare Traces"
+    search_words = ("difference of two runs", "before and after", "A B")
     category = SEE
     description = (
         "Two runs of one seed and one schedule, with another scale, rule, sampler or model: how far "

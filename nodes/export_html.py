@@ -19,6 +19,7 @@ class GGExportHTML(ViewNode):
     checks: ClassVar = {"filename_prefix": bad_prefix}
 
     name = "Guidance Page (one file)"
+    search_words = ("html", "share a run", "export")
     category = SEE
     description = (
         "Writes the run as one HTML file: the inspector's views, pictures, another scale tried out, "

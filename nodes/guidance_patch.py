@@ -49,6 +49,7 @@ class GGGuidancePatch(CheckedNode):
     """A guidance chain for any KSampler."""
 
     name = "Guidance on any KSampler"
+    search_words = ("cfg", "negative", "model patch", "cfg function")
     category = CATEGORY
     description = (
         "Puts a guidance chain on a model: any sampler that uses the model applies the chain, at its "

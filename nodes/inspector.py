@@ -15,6 +15,7 @@ class GGInspector(ViewNode):
     """The panel that shows a run while it happens and afterwards."""
 
     name = "Guidance Inspector"
+    search_words = ("burn", "oversaturated", "plot cfg", "preview", "what if")
     category = SEE
     description = (
         "Shows what guidance does, step by step, while the sampler runs and afterwards: the step plane "

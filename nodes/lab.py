@@ -49,6 +49,7 @@ class GGMixtureModel(CheckedNode):
     """A mixture whose denoiser and classifier are known in closed form, as MODEL and GG_CLASSIFIER."""
 
     name = "Exact Mixture Model (lab)"
+    search_words = ("Gaussian mixture", "toy model", "ground truth")
     category = "guidance geometry/lab"
     description = (
         "A toy world made of Gaussians whose perfect denoiser and perfect classifier are formulas. It "

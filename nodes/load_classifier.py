@@ -79,6 +79,7 @@ class GGLoadClassifier(CheckedNode):
     checks: ClassVar = {"classifier_name": missing}
 
     name = "Load Classifier"
+    search_words = ("classifier guidance", "CLIP", "SigLIP", "DINO", "ResNet", "judge")
     category = "guidance geometry/classifier"
     description = (
         "Loads a network that says what a picture shows: labels, a segmentation, depth, or how well a "

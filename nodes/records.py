@@ -32,6 +32,7 @@ class GGRecord(CheckedNode):
     """A MODEL that is recorded."""
 
     name = "Record Guidance (any KSampler)"
+    search_words = ("record", "monitor", "log cfg")
     category = CATEGORY
     description = (
         "Put it between the model and any sampler node; the picture stays the same, bit for bit. "
@@ -53,6 +54,7 @@ class GGReadTrace(CheckedNode):
     """The trace of a recorded run."""
 
     name = "Read Recorded Trace"
+    search_words = ("recorded run", "monitor")
     category = CATEGORY
     description = "Outputs the trace of a run that was sampled with a recorded model."
     inputs = (

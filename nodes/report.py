@@ -22,6 +22,7 @@ class GGReport(CheckedNode):
     """What a run says of its scale."""
 
     name = "Guidance Report (what to change)"
+    search_words = ("burn", "oversaturated", "cfg too high", "best cfg", "advice", "verdict")
     category = SEE
     description = (
         "Says whether cfg is too high, compared with what is known of the model, how often such an "

@@ -63,6 +63,7 @@ class GGGuidedSampler(CheckedNode):
     """KSampler with a guidance chain and a trace."""
 
     name = "KSampler + Guidance Trace"
+    search_words = ("cfg", "negative", "record", "sampler with rules")
     category = CATEGORY
     description = (
         "Samples exactly like KSampler (same seed, same pixels), takes a guidance chain, and records "
@@ -154,6 +155,7 @@ class GGGuider(CheckedNode):
     """The host's CFGGuider with a guidance chain."""
 
     name = "CFG Guider + Guidance Chain"
+    search_words = ("cfg", "negative", "CFGGuider")
     category = CATEGORY
     description = "A GUIDER for the host's SamplerCustomAdvanced and ours: CFG, reshaped by a guidance chain."
     inputs = (MODEL, POSITIVE, NEGATIVE, CFG, GUIDANCE)
@@ -168,6 +170,7 @@ class GGInspectedSampler(CheckedNode):
     """SamplerCustomAdvanced that records a trace, for a guider of any pack."""
 
     name = "SamplerCustomAdvanced + Trace"
+    search_words = ("cfg", "record", "any guider")
     category = CATEGORY
     description = "Samples exactly like SamplerCustomAdvanced, with a guider from any pack, and records the run."
     inputs = (

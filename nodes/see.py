@@ -42,6 +42,7 @@ class GGFigure(ViewNode):
     checks: ClassVar = {"filename_prefix": bad_prefix}
 
     name = "Guidance Figure (blog)"
+    search_words = ("plot", "diagram", "vectors")
     category = SEE
     description = (
         "Draws a run to scale: a step with both predictions, their difference, the scale and the "
@@ -93,6 +94,7 @@ class GGDifferenceImages(ViewNode):
     """What the condition adds, as pictures."""
 
     name = "Difference Images"
+    search_words = ("heat map", "compare images")
     category = SEE
     description = (
         "Shows, step by step, the prediction without the condition, with it, the guided one, and "
@@ -144,6 +146,7 @@ class GGMetrics(ViewNode):
     checks: ClassVar = {"filename_prefix": bad_prefix}
 
     name = "Guidance Metrics"
+    search_words = ("numbers", "table", "csv")
     category = SEE
     description = (
         "The run as numbers: a table of one sample; all samples as CSV and JSON in the output folder. "

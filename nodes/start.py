@@ -53,6 +53,7 @@ class GGLoadDenoiser(CheckedNode):
     checks: ClassVar = {"denoiser_name": missing}
 
     name = "Load Denoiser (class-conditional)"
+    search_words = ("checkpoint", "ADM", "EDM", "DiT", "SiT", "JiT", "pocket")
     category = CATEGORY
     description = (
         "Loads a denoiser with class labels as a native MODEL, with the VAE that turns its samples "
@@ -121,6 +122,7 @@ class GGClassLabel(CheckedNode):
     """Labels as CONDITIONING."""
 
     name = "Class Label (positive + null)"
+    search_words = ("ImageNet class", "negative", "null label")
     category = CATEGORY
     description = (
         "Turns class names into the positive conditioning, and gives the null label as negative: "
@@ -154,6 +156,7 @@ class GGEmptyCanvas(CheckedNode):
     """An empty LATENT of the model's own size."""
 
     name = "Empty Canvas (native size)"
+    search_words = ("empty latent", "size")
     category = CATEGORY
     description = (
         "An empty latent in the model's own pixels. The host's Empty Latent Image is eight times "

@@ -34,6 +34,7 @@ class GGSweep(CheckedNode):
     """Every combination of some settings, measured."""
 
     name = "Guidance Sweep (grid)"
+    search_words = ("xy plot", "grid", "best cfg", "compare settings")
     category = CATEGORY
     description = (
         "Samples every combination of settings, such as cfg and seed, measures each, and shows them "

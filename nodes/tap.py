@@ -27,9 +27,11 @@ SETTINGS = [  # inputs of every tap beside what it passes on
 class GGTap(CheckedNode):
     """A MODEL whose runs the Guidance tab shows; whatever else comes in goes on to the sampler as it is."""
 
+    is_dev_only = True
     unread_inputs = ("model",)
 
     name = "Tap of the Guidance Tab"
+    search_words = ("record", "monitor")
     category = "guidance geometry/lab"
     description = (
         "The Guidance tab puts this behind the models of a job, so that their runs are recorded. You "
@@ -51,9 +53,11 @@ class GGTap(CheckedNode):
 class GGPipeTap(CheckedNode):
     """A pipe with the MODELs in it recorded; whatever else comes in goes on to the sampler as it is."""
 
+    is_dev_only = True
     unread_inputs = ("pipe",)
 
     name = "Pipe Tap of the Guidance Tab"
+    search_words = ("record", "monitor")
     category = "guidance geometry/lab"
     description = (
         "The Guidance tab puts this behind the pipes of a job that carry a model to a sampler, so that "

@@ -19,6 +19,7 @@ class GGSaveTrace(CheckedNode):
     checks: ClassVar = {"filename_prefix": bad_prefix}
 
     name = "Save Trace"
+    search_words = ("export run", "safetensors")
     category = SEE
     description = (
         "Writes the trace into output/traces, at most 4 MB, with the workflow that made it: dropped "
@@ -52,6 +53,7 @@ class GGLoadTrace(CheckedNode):
     checks: ClassVar = {"trace_name": missing}
 
     name = "Load Trace"
+    search_words = ("import run", "open run")
     category = SEE
     description = "Reads a trace that Save Trace wrote, and checks it. Press R after saving to see new files."
     outputs = (TRACE_OUT,)

@@ -14,6 +14,7 @@ class GGTracePart(CheckedNode):
     """The trace of one part."""
 
     name = "Trace of a Part (video, audio)"
+    search_words = ("LTXV", "audio latent")
     category = SEE
     description = (
         "Takes the record of one part out of a trace of video and sound, for any node that reads a "

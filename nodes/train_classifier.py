@@ -88,6 +88,7 @@ class GGTrainNoisyClassifier(CheckedNode):
     checks: ClassVar = {"filename_prefix": bad_prefix}
 
     name = "Train Noisy Classifier"
+    search_words = ("classifier guidance", "training")
     category = "guidance geometry/classifier"
     description = (
         "Trains a small classifier that reads this MODEL's noisy samples, from labelled pictures or "

@@ -310,11 +310,6 @@ app.registerExtension({
       tooltip: "What the server keeps for the Guidance tab, pictures included. The oldest runs make room for new ones.",
     },
   ],
-  addCustomNodeDefs(definitions) { // so that a search for the pack finds its nodes, in editors that know aliases
-    for (const [type, one] of Object.entries(definitions)) {
-      if (type.startsWith("GG")) one.search_aliases = [...(one.search_aliases ?? []), "guidance geometry"];
-    }
-  },
   setup() {
     const title = said("guidance");
     const about = { title, tooltip: said("guidanceTip"), icon: "pi pi-chart-line" };

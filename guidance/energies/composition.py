@@ -46,6 +46,7 @@ class MaskedEnergy(Wrapped):
 
     node_id = "GGMaskedEnergy"
     name = "Masked Energy (region)"
+    search_words = ("inpaint", "region")
     description = "Lets an energy change only a region. It still sees the whole picture."
     energy: Energy = socket("GG_ENERGY", "What a picture should be: from a label, a reference, or other energies.")
     mask: Tensor = socket(
@@ -81,6 +82,7 @@ class CombinedEnergy(PictureEnergy):
 
     node_id = "GGCombineEnergies"
     name = "Combine Energies"
+    search_words = ("several classifiers", "product of experts", "mixture")
     description = (
         "Joins two energies: both must hold (product), or either (mixture). With one energy: its weight; negative "
         "moves away from it."

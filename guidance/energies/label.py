@@ -33,6 +33,7 @@ class LabelEnergy(PictureEnergy):
 
     node_id = "GGLabelEnergy"
     name = "Label Energy"
+    search_words = ("class", "classifier logits")
     description = "The probability that a classifier gives to a label. The denoising model need not know the label."
     classifier: Classifier = socket("GG_CLASSIFIER", "From Load Classifier or Exact Mixture Model.", answers="labels")
     wanted: tuple[tuple[int, ...], ...] = knob(

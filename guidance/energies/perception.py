@@ -70,6 +70,7 @@ class TextEnergy(NetworkEnergy):
 
     node_id = "GGTextEnergy"
     name = "Text Energy (CLIP, SigLIP)"
+    search_words = ("clip guidance", "text classifier")
     description = (
         "How well a text fits, according to a CLIP or SigLIP network. The denoising model need not know any text."
     )
@@ -155,6 +156,7 @@ class SegmentationEnergy(NetworkEnergy):
 
     node_id = "GGSegmentationEnergy"
     name = "Segmentation Energy"
+    search_words = ("layout", "regions", "color map")
     description = (
         "The probability that a segmentation network gives to a map of classes: what should be where. Draw it as a "
         "mask, as grey levels or in colours."
@@ -218,6 +220,7 @@ class DepthEnergy(NetworkEnergy):
 
     node_id = "GGDepthEnergy"
     name = "Depth Energy"
+    search_words = ("depth map", "structure")
     description = (
         "How well the depth estimated by a network matches a wanted depth map, whatever the scale and offset of both."
     )

@@ -42,6 +42,7 @@ class GradientOptions(Stated, Printed):
 
     node_id = "GGGradientOptions"
     name = "Gradient Options"
+    search_words = ("classifier guidance", "advanced settings")
     description = (
         "For Classifier Guidance: temperature, averaging over draws or views, steps on the clean "
         "prediction, memory. Both x0 evaluations are overconfident at high noise: ancestral samplers correct much "

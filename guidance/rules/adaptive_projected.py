@@ -67,6 +67,7 @@ class AdaptiveProjected(Before):
 
     node_id = "GGAdaptiveProjected"
     name = "APG (Adaptive Projected Guidance)"
+    search_words = ("burn", "oversaturated", "projection", "momentum")
     description = (
         "Drops the part of the difference that only brightens and saturates, caps its length, and adds momentum."
     )

@@ -28,6 +28,7 @@ class Autoguidance(Replace):
 
     node_id = "GGAutoguidance"
     name = "Autoguidance (weak model)"
+    search_words = ("bad model", "guide with a weak model")
     description = "Guides away from a weaker model, or from a weaker condition, in place of the negative."
     papers = (PAPER,)
     maturity = "stable"

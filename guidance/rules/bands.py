@@ -39,6 +39,7 @@ class Bands(Before):
 
     node_id = "GGFrequencyBands"
     name = "Frequency Bands (FDG / FreSca)"
+    search_words = ("low frequency", "high frequency", "details", "composition")
     description = (
         "Guides coarse structure and fine detail with separate weights. Any latent, split at a share of its resolution."
     )

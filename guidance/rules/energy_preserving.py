@@ -35,6 +35,7 @@ class EnergyPreserving(After):
 
     node_id = "GGEnergyPreserving"
     name = "EP-CFG (Energy-Preserving CFG)"
+    search_words = ("burn", "oversaturated", "contrast")
     description = "Gives the guided prediction the energy of the conditional one: o' = o sqrt(E(o_c)/E(o))."
     papers = (PAPER,)
     claims = frozenset({"in span", "per item"})

@@ -48,6 +48,7 @@ class Feedback(Combine):
 
     node_id = "GGFeedback"
     name = "FBG (Feedback Guidance)"
+    search_words = ("dynamic cfg", "automatic cfg")
     phrase = "FBG pi {pi:g}, t0 {t0:g}, t1 {t1:g}"
     description = (
         "Guides each sample as much as it needs: more until its condition shows, less once it does. "

@@ -78,6 +78,7 @@ class Formula(Combine):
 
     node_id = "GGFormula"
     name = "Guidance Formula (your own rule)"
+    search_words = ("custom rule", "expression", "math")
     description = (
         "The guided prediction as a formula of u, c, d = c - u, x, sigma, alpha and gamma, in place of plain CFG."
     )

@@ -31,6 +31,7 @@ class Interval(Schedule):
 
     node_id = "GGInterval"
     name = "Limited Interval (guidance window)"
+    search_words = ("cfg interval", "skip guidance", "start and end percent")
     phrase = "interval {unit} {start:g} .. {end:g}"
     description = (
         "Guides only between two noise levels. Outside, the conditional prediction is used alone and the "

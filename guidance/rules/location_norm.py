@@ -28,6 +28,7 @@ class LocationNorm(After):
 
     node_id = "GGLocationNorm"
     name = "CFGNorm (norm per location)"
+    search_words = ("burn", "oversaturated")
     description = "Shortens the guided prediction wherever its channels are longer than those of the conditional one."
     claims = frozenset({"per item"})
     strength: float = knob(

@@ -26,6 +26,7 @@ class MagnitudeAware(Before):
 
     node_id = "GGMagnitudeAware"
     name = "MAMBO-G (Magnitude-Aware Guidance)"
+    search_words = ("burn", "first steps", "few steps")
     phrase = "MAMBO-G {damping:g} in {space}"
     description = "Reduces guidance at steps where the difference is large compared with the prediction."
     papers = (PAPER,)

@@ -33,6 +33,7 @@ class Negative(Conditions):
 
     node_id = "GGNegative"
     name = "Negative / Dual CFG (InstructPix2Pix)"
+    search_words = ("negative prompt", "dual cfg", "ip2p", "image editing", "several prompts")
     description = (
         "More conditions beside the sampler's positive and negative, each with its weight; each costs one evaluation."
     )

@@ -32,6 +32,7 @@ class PartScale(Schedule):
 
     node_id = "GGPartScale"
     name = "Guidance per Part (video, audio)"
+    search_words = ("video cfg", "audio cfg")
     phrase = "gamma per part, video x{video:g}, audio x{audio:g}"
     description = (
         "Another guidance scale for video than for sound, in latents that hold both. Every other rule of the chain "

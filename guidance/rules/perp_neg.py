@@ -31,6 +31,7 @@ class PerpNeg(Conditions):
 
     node_id = "GGPerpNeg"
     name = "Perp-Neg (Perpendicular Negative)"
+    search_words = ("negative prompt", "PerpNeg")
     phrase = "Perp-Neg {weight:g}"
     description = "Replaces CFG: pushes away only from the part of the negative that the positive does not ask for."
     papers = (PAPER,)

@@ -30,6 +30,7 @@ class Perturbed(Add):
 
     node_id = "GGPerturbed"
     name = "Perturbed Pass (PAG / SEG / SLG style)"
+    search_words = ("perturbed attention guidance", "smoothed energy guidance", "skip layer guidance")
     description = (
         "Guides away from a perturbed pass of the model, on top of cfg. The host's own PAG and SLG nodes work "
         "without it: connect them to the sampler's model; they act after the chain."

@@ -32,6 +32,7 @@ class PlusPlus(Schedule):
 
     node_id = "GGPlusPlus"
     name = "CFG++ (any sampler)"
+    search_words = ("CFGPP", "manifold", "inversion", "low cfg")
     description = (
         "CFG++ as a scale per step: gamma = cfg / (1 - n'/n), n = sigma/alpha. Set cfg in the sampler to 0..1. "
         "Exact for euler, euler_ancestral, DDIM and DDPM; approximate for samplers of higher order."

@@ -37,6 +37,7 @@ class PowerLaw(Before):
 
     node_id = "GGPowerLaw"
     name = "Power-law CFG"
+    search_words = ("nonlinear guidance", "power law")
     phrase = "power law {power:g} in {space}"
     description = "Guides more where the difference is long and less where it is short."
     papers = (PAPER,)

@@ -26,6 +26,7 @@ class Rescale(After):
 
     node_id = "GGRescale"
     name = "Rescale CFG (std)"
+    search_words = ("burn", "oversaturated", "overexposed", "contrast")
     phrase = "rescale {phi:g} in {space}"
     description = (
         "Shrinks the guided prediction until its contrast is that of the conditional one: less burn at a high cfg."

@@ -68,6 +68,7 @@ class Reuse(BeforeAlways):
 
     node_id = "GGReuse"
     name = "Skip and Reuse (adaptive guidance, faster)"
+    search_words = ("speed up", "skip uncond", "cache")
     description = (
         "Evaluates the unconditional pass at some steps only and predicts the difference between; can end guidance "
         "once it adds nothing more."

@@ -34,6 +34,7 @@ class ScaleSchedule(Schedule):
 
     node_id = "GGCFGSchedule"
     name = "CFG Schedule"
+    search_words = ("dynamic cfg", "cfg curve", "guidance schedule", "interpolate cfg")
     description = "Changes the guidance scale over the run: gamma = 1 + (cfg - 1) w, with cfg from the sampler."
     papers = (MONOTONE, BETA)
     maturity = "stable"

@@ -26,6 +26,7 @@ class Skim(Combine):
 
     node_id = "GGSkim"
     name = "Skimmed CFG (less burn, per value)"
+    search_words = ("burn", "oversaturated", "high cfg")
     phrase = "skim to {skim:g}"
     description = "Uses a lower scale at the values that guidance pushes further out than they already are."
     claims = frozenset({"gamma 0 is u", "per item"})

@@ -39,6 +39,7 @@ class Tangential(Before):
 
     node_id = "GGTangential"
     name = "TCFG (Tangential Damping CFG)"
+    search_words = ("artifacts", "singular value")
     phrase = "TCFG in {space}"
     description = "Keeps only the part of the unconditional output along the direction that both outputs share."
     papers = (PAPER,)

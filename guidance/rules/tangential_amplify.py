@@ -31,6 +31,7 @@ class TangentialAmplify(After):
 
     node_id = "GGTangentialAmplify"
     name = "TAG (Tangential Amplifying Guidance)"
+    search_words = ("details", "structure")
     description = (
         "Amplifies the part of the step across the noisy sample; exact for first-order samplers such as euler."
     )

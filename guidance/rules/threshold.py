@@ -36,6 +36,7 @@ class DynamicThreshold(After):
 
     node_id = "GGDynamicThreshold"
     name = "Dynamic Threshold (percentile / mimic)"
+    search_words = ("burn", "oversaturated", "dynthresh", "mimic scale", "clamp")
     description = "Brings the guided prediction back into range: clips its extremes and scales the rest."
     papers = (PAPER,)
     maturity = "stable"

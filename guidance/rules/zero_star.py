@@ -38,6 +38,7 @@ class ZeroStar(BeforeAlways):
 
     node_id = "GGZeroStar"
     name = "CFG-Zero* (scale + zero-init)"
+    search_words = ("flow matching", "zero init", "CFGZeroStar")
     description = (
         "For flow models: scales the unconditional velocity to fit the conditional one, and does not move in the "
         "first steps."

@@ -29,6 +29,7 @@ class GGReferenceEnergy(EnergyNode):
     """A reference picture as energy."""
 
     name = "Reference Energy"
+    search_words = ("style reference", "colour", "features", "inverse problem")
     description = (
         "How well a picture matches a reference: pixel by pixel (with a mask: inpainting; with a "
         "smaller reference: super-resolution), in its colours or their mean, in smoothness; or, as seen by a "

@@ -12,6 +12,7 @@ class GGPreset(RuleNode):
     """Rules for a purpose, as one node."""
 
     name = "Guidance Preset"
+    search_words = ("burn", "oversaturated", "recipe", "faster")
     description = "Ready-made rules for a purpose, with settings to start from. The node shows what it contains."
     knobs = (
         io.Combo.Input(

@@ -21,6 +21,7 @@ if OFFERED:
         """A rule in a file."""
 
         name = "Rule from a File"
+        search_words = ("custom rule", "python")
         description = "A rule in a file that was named when this ComfyUI was started. Only sweeps use it."
         maturity = "experimental"
         knobs = (

@@ -18,6 +18,7 @@ class GGWindow(RuleNode):
     """Rules that act in a part of the run."""
 
     name = "Part of the Run (window for rules)"
+    search_words = ("start percent", "end percent", "interval", "timestep range")
     description = (
         "Applies any rules in part of the run only. Outside it the chain acts as if they were not connected: their "
         "extra passes are not evaluated, and their state waits."

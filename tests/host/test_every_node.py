@@ -102,6 +102,19 @@ def subsets(names):
     return chain.from_iterable(combinations(names, size) for size in sizes)
 
 
+def test_an_editor_is_told_what_people_search_for():
+    """The pack, words of its own, and its papers by title, authors and number; on hosts that know no aliases, too."""
+    for node in NODES:
+        info = node.GET_NODE_INFO_V1()
+        pack, *words = info["search_aliases"]
+        assert pack == "guidance geometry"
+        assert len(set(words)) == len(words) > 0, node.node_id
+        assert info["display_name"] not in words, node.node_id
+        for paper in getattr(node.owner, "papers", ()):
+            assert {paper.title, paper.authors, paper.arxiv} <= set(words)
+    assert [node.node_id for node in NODES if node.GET_NODE_INFO_V1()["dev_only"]] == ["GGTap", "GGPipeTap"]
+
+
 @pytest.mark.parametrize("function", ["validate_inputs", "fingerprint_inputs"])
 def test_no_missing_argument_is_an_error_in_the_queue(function):
     walked = 0
