@@ -13,7 +13,7 @@ import { facts, status } from "../../web/lib/panel-words.mjs";
 import { EN, speaker, ZH } from "../../web/lib/strings.mjs";
 import { DARK, LIGHT } from "../../web/lib/theme.mjs";
 import { viewOf, VIEWS } from "../../web/lib/views.mjs";
-import { called, fixture } from "./records.mjs";
+import { called, fixture, NAMES } from "./records.mjs";
 
 const VECTORS = ["u", "a", "delta", "D-G", "move", "noise"];
 const K = [4, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0];
@@ -60,10 +60,9 @@ test("words say where the panel stands and what is missing", () => {
   assert.match(said(run, { trouble: { key: "newer", v: 7 } }), /version 7/);
 });
 
-test("Chinese falls back to English word by word", () => {
-  assert.notEqual(speaker("zh-TW")("plane"), "Plane");
-  assert.equal(speaker("zh")("csv"), "CSV");
-  assert.equal(speaker("fr")("plane"), "Plane");
+test("Simplified Chinese gets Chinese, and everyone else English: nobody gets a mix", () => {
+  for (const locale of ["zh", "zh-CN", "zh-Hans-SG"]) assert.equal(speaker(locale)("plane"), ZH.plane);
+  for (const locale of ["zh-TW", "zh-Hant", "zh-HK", "fr", "", undefined, "no locale"]) assert.equal(speaker(locale)("plane"), "Plane");
 });
 
 const graphOf = (nodes, links = {}) => {
@@ -239,19 +238,25 @@ test("one line tells the numbers of a step", () => {
   assert.equal(facts(null, 0, 0, t), "");
 });
 
-test("legends inside the drawings speak Chinese, too", () => {
-  const record = fixture("ddpm");
-  const said = (view) => viewOf(view).figure(record, { w: 900, h: 500, theme: DARK, step: 2, t: speaker("zh") })
-    .filter(({ name }) => ["key", "heading", "most"].includes(name)).map(({ runs }) => runs.map((run) => run.t).join(""));
-  for (const view of ["matters", "lengths", "whatif", "direction"]) {
-    assert.deepEqual(said(view).filter((words) => /[a-z]{4}/.test(words)), [], view);
-  }
-  assert.ok(said("matters").length > 2);
-});
+for (const name of NAMES) {
+  test(`drawings speak Chinese, captions and what is missing, too: ${name}`, () => {
+    const chinese = { w: 900, h: 500, theme: DARK, t: speaker("zh") };
+    const own = new Set(Object.keys(fixture(name).passes ?? {}));
+    for (const { figure, zh } of VIEWS) {
+      for (const step of zh && figure ? [undefined, 0, 3] : []) {
+        const drawn = figure(fixture(name), { ...chinese, step });
+        const said = [drawn[0].label, ...drawn.flatMap(({ runs = [] }) => runs.map((run) => run.t))];
+        const english = said.flatMap((words) => words.match(/[a-z]{4,}/gi) ?? []);
+        assert.deepEqual(english.filter((word) => !own.has(word)), [], `${zh[0]}: ${said.join(" | ")}`);
+      }
+    }
+  });
+}
 
 test("every word exists in both languages, with the same values in it", () => {
   const names = (words) => [...words.matchAll(/\{\w+\}/g)].map(([name]) => name).sort();
   assert.deepEqual(Object.keys(ZH).sort(), Object.keys(EN).sort());
+  for (const { name, says } of VIEWS.filter(({ zh }) => zh)) assert.notEqual(ZH[`${name}Says`], says, name);
   for (const key of Object.keys(EN)) assert.deepEqual(names(ZH[key]), names(EN[key]), key);
 });
 

@@ -119,6 +119,9 @@ interface Theme {
   font: string;
 }
 
+/** A word or a sentence in English, by which a `Speaker` finds it in other languages; with the values in its braces. */
+type Phrase = string | false | null | undefined | number | (string | object)[];
+
 interface Options {
   w: number;
   h: number;
@@ -158,7 +161,7 @@ interface View {
   scales?: boolean;
   tells?: string[];
   en: [string, string, string];
-  zh: [string, string, string];
+  zh?: string[];
   says: string;
   marks: [(theme: Theme) => Command[], string][];
 }

@@ -126,7 +126,7 @@ export function levelAxis(page, panelOf, record, top) {
   /** @type {[string, number, (step: Step) => string][]} */
   const rows = [["\u03c3", 12, (step) => number(step.sigma)], ["step", 27, (step) => String(nth(step.i))]];
   for (const [head, down] of rows) {
-    commands.push(text(inner.x - 6, top + down, head, { fill: theme.muted, anchor: "end", name: "axis" }));
+    commands.push(text(inner.x - 6, top + down, page.t(head), { fill: theme.muted, anchor: "end", name: "axis" }));
   }
   const steps = stepsOf(record);
   const taken = [];

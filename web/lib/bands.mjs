@@ -14,12 +14,12 @@ export function bandOf(name, { percentiles }) {
   return told ? [10, 90].map((share) => told[percentiles.p.indexOf(share)] ?? NaN) : UNKNOWN;
 }
 
-/** What the caption says of the bands, "" where there are none.
+/** What the caption says of the bands, as `setCaption` takes it; "" where there are none.
  * @param {Run} record
  */
 export function bandWords(record, what = "bands") {
   const some = (record?.steps ?? []).find((step) => step?.percentiles);
-  return some ? `${what}: 10 to 90 % of ${record.batch ?? some.samples.length} samples` : "";
+  return some ? [`${what}: 10 to 90 % of {n} samples`, { n: record.batch ?? some.samples.length }] : "";
 }
 
 /** Paint a band. rows: [[i, [low, high]], ...]; unknown values break it.

@@ -8,7 +8,7 @@ import { matrix } from "./matrix.mjs";
 import { metric } from "./metrics.mjs";
 import { setCaption, nothing, pageOf } from "./plane.mjs";
 import { still } from "./still.mjs";
-import { counted, greatest, least, nth, number, wordsWidth } from "./words.mjs";
+import { greatest, least, nth, number, wordsWidth } from "./words.mjs";
 
 export const LOW = 130; // what the curves keep of a low figure, before its caption
 export const TALL = 150; // a figure lower than this has no second panel
@@ -73,10 +73,10 @@ function lengthBand(key, step) {
 const squaresAdd = (gram) => 1 + (2 * dot(gram, "move", "noise")) / (dot(gram, "move", "move") + dot(gram, "noise", "noise"));
 
 function lengthFacts(chosen, run, noisy) {
-  const noise = chosen && noisy && [`noise ${number(chosen.noise)}`, `noise/step ${number(chosen.noise / chosen.step)}`,
-    `their squares add up to ${number(100 * squaresAdd(chosen.gram))} %`];
+  const noise = chosen && noisy && [["noise {value}", { value: number(chosen.noise) }], ["noise/step {value}", { value: number(chosen.noise / chosen.step) }],
+    ["their squares add up to {share} %", { share: number(100 * squaresAdd(chosen.gram)) }]];
   const words = noisy ? "noise is perpendicular to the step, so squared lengths add" : "this sampler adds no noise";
-  return [chosen ? `step ${nth(chosen.i)}: rms ${number(chosen.step)}` : "", ...(noise || []), ...run.facts, words, KAPPA];
+  return [chosen && ["step {i}: rms {value}", { i: nth(chosen.i), value: number(chosen.step) }], ...(noise || []), ...run.facts, words, KAPPA];
 }
 
 /** step^2 below and noise^2 above, in percent of their sum: how much of a step's length is chance. */
@@ -113,8 +113,8 @@ export function matters(record, options) {
   const { rows, guided, unknown } = still(run.rows, "proxies", [], () => proxies(run));
   if (unknown) { // shares of a sum that lacks some of its terms would say nothing
     const advice = "There this sampler does not show how much of a prediction it takes over. A second run without guidance at these steps shows what it did.";
-    const where = unknown === guided ? "every step" : `${unknown} of ${counted(guided, "guided step")}`;
-    return nothing(page, { missing: `the push is unknown at ${where}`, advice });
+    const where = unknown === guided ? "every step" : "{unknown} of {guided} {guided:guided step|guided steps}";
+    return nothing(page, { missing: [`the push is unknown at ${where}`, { unknown, guided }], advice });
   }
   if (!rows.some((row) => row.push > 0)) {
     return nothing(page, { missing: "guidance pushed at no step", advice: "The guided prediction is everywhere the one with the prompt." });
@@ -196,7 +196,8 @@ function whiskers({ commands, theme }, main, rows) {
 }
 
 function matterFacts(run, rows, held, bands) {
-  const where = held && `${100 * HELD} % of the push in ${held.count} of ${counted(rows[0].step.n, "step")}, \u03c3 ${number(held.from)} \u2192 ${number(held.to)}`;
+  const where = held && ["{share} % of the push in {count} of {n} {n:step|steps}, \u03c3 {from} \u2192 {to}",
+    { share: 100 * HELD, count: held.count, n: rows[0].step.n, from: number(held.from), to: number(held.to) }];
   const lacks = rows.some((row) => Number.isFinite(row.contracted)) ? "" : "what is left cannot be estimated: the size of clean data is unknown";
   return [where, ...run.facts, lacks, bands, KAPPA, "what is left at the end is an estimate: only a second run without the push shows it"];
 }
@@ -268,9 +269,10 @@ function sizePanel(page, box, run, rows) {
 
 function directionFacts(chosen, rows, run) {
   const low = rows.filter((row) => row.size < 10 * (row.floor ?? 0)).length;
-  const at = chosen && [`step ${nth(chosen.i)}: cosine of this and the next difference ${number(chosen.cos, 5)}`, `size of the difference ${number(chosen.size)}`];
+  const at = chosen && [["step {i}: cosine of this and the next difference {cosine}", { i: nth(chosen.i), cosine: number(chosen.cos, 5) }],
+    ["size of the difference {value}", { value: number(chosen.size) }]];
   const unknown = rows.some((row) => Number.isFinite(row.cos)) ? "" : "how it turns is unknown";
-  return [...(at ?? []), ...run.facts, unknown, low ? `at ${counted(low, "step")} the difference is as small as rounding` : "", "a turn of a tiny difference means little"];
+  return [...(at ?? []), ...run.facts, unknown, low && ["at {low} {low:step|steps} the difference is as small as rounding", { low }], "a turn of a tiny difference means little"];
 }
 
 /** What all curves need: rows of {i, step, gram}, where steps stand, the chosen one, facts of the caption.
@@ -292,7 +294,7 @@ function rowsOf(record, sample) {
   const rows = stepsOf(record).map((found) => ({ i: found.i, step: found, gram: sampleOf(found, sample) }));
   const median = record?.sample === sample ? " (median)" : "";
   const some = rows[0]?.step;
-  const facts = [`sample ${sample}${median}`, some ? `${some.N} values` : "", scaleWords(rows)];
+  const facts = [[`sample {sample}${median}`, { sample }], some && ["{n} values", { n: some.N }], scaleWords(rows)];
   return { rows, sample, facts, where: positions(record), stages: record?.stages ?? [], empty: emptiness(rows, sample) };
 }
 
@@ -301,14 +303,14 @@ function emptiness(rows, sample) {
   if (!rows.length) return { missing: "no steps yet", advice: "Queue the graph to record a run." };
   if (rows.some(({ gram }) => gram)) return { missing: "at no step both predictions were made", advice: "Raise cfg above 1 to guide." };
   const sent = rows[0].step.subset ?? Object.keys(rows[0].step.samples ?? []);
-  return { missing: `sample ${sample} was not sent`, advice: `Choose one of ${sent.join(", ")}.` };
+  return { missing: ["sample {sample} was not sent", { sample }], advice: ["Choose one of {samples}.", { samples: sent.join(", ") }] };
 }
 
 function scaleWords(rows) {
   const scales = [...new Set(rows.map(({ step }) => step.gamma).filter(Number.isFinite))];
   if (!scales.length) return "";
   const [low, high] = [least(scales), greatest(scales)];
-  return low === high ? `\u03b3 ${number(low)}` : `\u03b3 ${number(low)} to ${number(high)}`;
+  return [low === high ? "\u03b3 {low}" : "\u03b3 {low} to {high}", { low: number(low), high: number(high) }];
 }
 
 /** One or two panels between the keys and the level axis.

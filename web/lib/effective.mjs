@@ -102,7 +102,8 @@ function onTop({ commands, theme, t }, box, sentences) {
 function factsOf(chosen) {
   if (!chosen) return [];
   const { i, scale, across } = chosen;
-  return [`step ${nth(i)}: acts like cfg ${number(scale)}`, Number.isFinite(across) && `${number(100 * across)} % of the push across`];
+  return [["step {i}: acts like cfg {cfg}", { i: nth(i), cfg: number(scale) }],
+    Number.isFinite(across) && ["{share} % of the push across", { share: number(100 * across) }]];
 }
 
 function reasons(rows, acted, record) {
@@ -116,7 +117,7 @@ function reasons(rows, acted, record) {
   const counted = (name) => rows.some(({ step: { passes } }) => passes?.[name]?.scale);
   const names = Object.keys(rows[0].step.passes ?? {}).filter(counted);
   return [
-    names.length && `without ${names.join(", ")}, which is counted by itself`,
+    names.length && ["without {names}, which is counted by itself", { names: names.join(", ") }],
     gaps && `gaps: ${gaps}`,
     low <= high && rows.some(({ scale }) => apart(scale, Math.min(Math.max(scale, low), high))) && "the range above leaves out steps that push next to nothing",
     rows.some(({ scale }) => apart(scale, inside(scale))) && "triangles: beyond the axis, at steps that push little",

@@ -45,8 +45,10 @@ export function matrix(page, record, run) {
   if (!cosines) return null;
   const steps = directions.steps;
   const settled = settledFrom(steps, cosines);
-  const conclusion = settled === null ? "the direction never settles" : `settled from step ${nth(settled)}: cos \u2265 ${SETTLED} to all later`;
-  const rounding = directions.error >= 5e-4 ? `\u00b1${number(directions.error, 1)} at worst, from half precision` : "";
+  /** @type {Phrase} */
+  const conclusion = settled === null ? "the direction never settles" : ["settled from step {i}: cos \u2265 {least} to all later", { i: nth(settled), least: SETTLED }];
+  /** @type {Phrase} */
+  const rounding = directions.error >= 5e-4 && ["\u00b1{error} at worst, from half precision", { error: number(directions.error, 1) }];
   const legend = ["blue \u22121, background 0, purple 1", "bars: size of the difference"];
   const area = setCaption(page, ["cosine of the differences of all pairs of steps", conclusion, ...run.facts, rounding, ...legend], 4);
   const cosine = triangle(steps.length, cosines);

@@ -44,7 +44,7 @@ function aboutStep(i, { view, run, sample, t }) {
   const tells = viewOf(view)?.tells;
   if (!tells) return "";
   const place = t("at", { i: nth(i), sigma: number(step.sigma), next: number(step.sigma_next), gamma: number(step.gamma) });
-  const values = tells.map((id) => `${NAMES[id][0]} ${number(metric(id, sampleOf(step, sample)))}`);
+  const values = tells.map((id) => `${t(NAMES[id][0])} ${number(metric(id, sampleOf(step, sample)))}`);
   return [place, ...values].join("\n");
 }
 

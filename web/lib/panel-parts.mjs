@@ -47,7 +47,7 @@ export function parts(views, t) {
     table: element("div", { class: "gg-table", hidden: true, tabindex: 0, "aria-label": t("numbers"), role: "region" }),
     words: element("p", { class: "gg-words", "aria-live": "polite" }),
     play: element("button", { type: "button", class: "gg-play", "aria-label": t("play"), title: t("play") }, "\u25b6"),
-    scrub: element("input", { type: "range", min: 0, max: 0, step: 1, value: 0, "aria-label": t("step") }),
+    scrub: element("input", { type: "range", min: 0, max: 0, step: 1, value: 0, "aria-label": t("stepLabel") }),
     count: element("output", {}, "\u2013"),
     part: element("select", { "aria-label": t("part"), title: t("part"), hidden: true }),
     sample: element("select", { "aria-label": t("sample"), title: t("sample") }),

@@ -415,7 +415,7 @@ export class Panel {
     this.views.track.draw("ticks", theme);
     const lines = this.controls(partner); // after the drawings: words on a canvas wait for all styles that a write has touched
     const about = [this.parts.facts.textContent, ...lines].filter(Boolean);
-    put(main.canvas, { "aria-label": ariaWords(viewOf(this.view).title ?? this.t(this.view), about) });
+    put(main.canvas, { "aria-label": ariaWords(this.t(viewOf(this.view).title ?? this.view), about) });
     put(beside.canvas, { "aria-label": partner ? this.t(partner) : "" });
     if (!this.parts.table.hidden) this.drawTable();
   }
@@ -505,7 +505,7 @@ export class Panel {
     put(advice, { hidden: geometry });
     put(asks, { textContent: this.t(`${this.view}Asks`) });
     put(info, { "aria-pressed": String(this.info) });
-    put(says, { hidden: !this.info, textContent: viewOf(this.view).says });
+    put(says, { hidden: !this.info, textContent: this.t(`${this.view}Says`) });
     put(this.content, { "data-info": this.info ? "" : null });
   }
 

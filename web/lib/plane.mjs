@@ -56,30 +56,44 @@ export function pageOf({ w, h, theme, t = fillIn, captioned = true }, label) {
     captioned,
     symbolSize,
     wordSize: symbolSize > 15 ? 12 : SMALL,
-    commands: [sheet(w, h, full.paper, label)],
+    commands: [sheet(w, h, full.paper, t(label))],
     placer: new Placer({ x: 3, y: 3, w: w - 6, h: h - 6 }),
   };
 }
 
 /** Why there is nothing to draw, in the middle of the page.
  * @param {Page} page
+ * @param {{missing: Phrase, advice?: Phrase}} why
  * @returns {Command[]}
  */
 export function nothing(page, { missing, advice }) {
   const { w, h, theme, commands } = page;
-  commands[0].label += `: ${missing}`;
-  commands.push(text(w / 2, 0.44 * h, cut(missing, w - 16, 14), { size: 14, fill: theme.ink, anchor: "middle" }));
-  wrapChunks((advice ?? "").split(/(?<=\.) /), w - 16, SMALL).forEach((words, k) => {
-    commands.push(text(w / 2, 0.44 * h + 22 + LINE * k, words, { fill: theme.muted, anchor: "middle" }));
+  const words = inWords(page, missing);
+  commands[0].label += `: ${words}`;
+  commands.push(text(w / 2, 0.44 * h, cut(words, w - 16, 14), { size: 14, fill: theme.ink, anchor: "middle" }));
+  wrapChunks(sentencesOf(page, advice ?? ""), w - 16, SMALL).forEach((line, k) => {
+    commands.push(text(w / 2, 0.44 * h + 22 + LINE * k, line, { fill: theme.muted, anchor: "middle" }));
   });
   return commands;
 }
+
+/** What a phrase says in the language of the page; "" of what is not said.
+ * @param {Page} page
+ * @param {Phrase} phrase
+ */
+const inWords = ({ t }, phrase) => {
+  const [words, values] = /** @type {any[]} */ (Array.isArray(phrase) ? phrase : [phrase]);
+  return words ? t(String(words), values) : "";
+};
+
+/** The sentences of a phrase, one by one. */
+const sentencesOf = (page, phrase) => inWords(page, phrase).split(/(?<=\.) |(?<=\u3002)/);
 
 /** A step with one prediction: its length to scale, and the way to c, whose distance is not recorded. */
 function aloneOn(page, scene) {
   const { theme, commands, placer } = page;
   const { missing, advice, alone, noise } = scene;
-  const area = setCaption(page, [missing, ...advice.split(/(?<=\.) /), `step ${nth(scene.i)} of ${scene.n}`, noise > 0 && `noise ${number(noise)} is not drawn`]);
+  const area = setCaption(page, [missing, ...sentencesOf(page, advice), ["step {i} of {n}", { i: nth(scene.i), n: scene.n }], noise > 0 && ["noise {value} is not drawn", { value: number(noise) }]]);
   const [start, end] = [[area.x + area.w - 40, area.y + area.h / 2], [area.x + GUTTER, area.y + area.h / 2]];
   const scale = (0.45 * (start[0] - end[0])) / alone;
   const tip = [start[0] - scale * alone, start[1]];
@@ -98,16 +112,17 @@ function aloneOn(page, scene) {
 
 /** Set the caption at the lower edge; the box above it is left for the figure.
  * @param {Page} page
- * @param {(string | false | null | undefined | number)[]} chunks
+ * @param {Phrase[]} chunks
  * @returns {Box}
  */
 export function setCaption(page, chunks, most = 4, room = 0) {
   const { w, h, theme, commands } = page;
   const fitting = page.captioned ? Math.min(most, Math.max(0, Math.floor((h - room) / LINE))) : 0; // else it is but read aloud
-  const lines = wrapChunks(chunks, w - 16, SMALL).slice(0, fitting);
+  const phrases = chunks.map((chunk) => inWords(page, chunk)).filter(Boolean);
+  const lines = wrapChunks(phrases, w - 16, SMALL).slice(0, fitting);
   const top = h - lines.length * LINE - 4;
   lines.forEach((words, k) => commands.push(text(8, top + LINE * k + 11, words, { fill: theme.muted, name: "caption" })));
-  commands[0].label += `. ${chunks.filter(Boolean).join(", ")}`;
+  commands[0].label += `. ${phrases.join(", ")}`;
   return { x: 8, y: 6, w: w - 16, h: top - 12 };
 }
 
@@ -160,7 +175,7 @@ function outlineLens({ page, lens }) {
   placer.lines.push(...edges, [[x, y], [right, y]], [[x, low], [right, low]], [[x, y], [x, low]], [[right, y], [right, low]]);
   commands.push(rectangle(window, "none", { ...thin, name: "window" }));
   commands.push(rectangle(frame, theme.paper ?? "none", { ...thin, name: "frame" }));
-  const words = `lens \u00d7${gain}, equal axes`;
+  const words = page.t("lens \u00d7{gain}, equal axes", { gain });
   commands.push(...lensTitle(page, frame, words));
 }
 
@@ -277,7 +292,7 @@ function labels(set) {
   }
   const short = Math.hypot(stepEnd[0] - start[0], stepEnd[1] - start[1]) < 8;
   if (hinge) {
-    const words = `rms ${number(scene.noise)}${hinge.cut ? ", cut" : ""}`;
+    const words = page.t(hinge.cut ? "rms {value}, cut" : "rms {value}", { value: number(scene.noise) });
     place(page, middle(stepEnd, end), "noise", words, "w e sw se", sheetBox);
   }
   place(page, end, "next", set.nextWords ?? "", hinge ? "s se sw e w" : "n nw ne s", sheetBox);
@@ -310,7 +325,7 @@ export function place(page, anchor, role, said, prefer, area) {
   const fill = colourOf(theme, role);
   const upright = ["step", "along", "across"].includes(role);
   const size = upright ? wordSize : symbolSize;
-  const runs = SYMBOLS[role];
+  const runs = upright ? SYMBOLS[role].map((run) => ({ ...run, t: page.t(run.t) })) : SYMBOLS[role];
   const [w, h] = [runsWidth(runs, size) + (words ? 5 + runsWidth([{ t: words }], wordSize) : 0), 1.22 * size];
   const box = placer.near(anchor, [w, h], prefer, area);
   if (!box) return;

@@ -23,7 +23,7 @@ export function sceneOf(record, { step, sample, gamma }) {
   if (!(record?.steps ?? []).some(Boolean)) return absent(i, b, "no steps yet", "Queue the graph to record a run.");
   if (!at) return absent(i, b, "no record of this step", "It appears when the run has finished.");
   const gram = sampleOf(at, b);
-  if (!gram) return absent(i, b, `sample ${b} was not sent`, `Choose one of ${(at.subset ?? []).join(", ") || "the others"}.`);
+  if (!gram) return absent(i, b, ["sample {sample} was not sent", { sample: b }], at.subset ? ["Choose one of {samples}.", { samples: at.subset.join(", ") }] : "Choose one of the others.");
   const facts = { ...at, i, sample: b, gram, shown: gamma ?? at.gamma };
   const bad = problem(at, gram);
   if (bad) return { ...facts, ...bad };
@@ -94,25 +94,28 @@ function notesOf({ same, collinear }, difference, step, still) {
 /** The effective scale of a step, and where its push goes. */
 function actsLike({ gram: { m }, across }) {
   if (!(m.M19a >= ACROSS)) return [];
-  const outside = across && `of that ${number(100 * across.outside)} % out of this plane`;
-  return [`acts like cfg ${number(m.M19)}, ${number(100 * m.M19a, 2)} % of the push across`, outside];
+  const outside = across && ["of that {share} % out of this plane", { share: number(100 * across.outside) }];
+  return [["acts like cfg {cfg}, {share} % of the push across", { cfg: number(m.M19), share: number(100 * m.M19a, 2) }], outside];
 }
 
-/** What every plane figure prints: levels, scale, strength, residual, sample, size; scale, strength: as to be printed.
+/** What every plane figure prints, as `setCaption` takes it: levels, scale, strength, residual, sample, size.
+ *
+ * scale, strength: as to be printed.
  * @param {Run} record
+ * @param {Phrase} scale
  */
 export function factsOf(scene, record, scale = `\u03b3 ${number(scene.gamma)}`, strength = metric("M1", scene.gram)) {
-  const median = record?.sample === scene.sample ? " (median)" : "";
+  const median = record?.sample === scene.sample;
   const batch = record?.batch ?? (scene.subset ? null : scene.samples.length);
   return [
-    `step ${nth(scene.i)} of ${scene.n}`,
+    ["step {i} of {n}", { i: nth(scene.i), n: scene.n }],
     `\u03c3 ${number(scene.sigma)} \u2192 ${number(scene.sigma_next)}`,
     scale,
-    `guidance strength ${number(strength)}`,
+    ["guidance strength {value}", { value: number(strength) }],
     ...actsLike(scene),
-    Number.isFinite(scene.residual) && `${number(100 * scene.residual, 2)} % of the step points out of this plane`,
-    `sample ${scene.sample}${batch ? ` of ${batch}` : ""}${median}`,
-    `${scene.N} values`,
+    Number.isFinite(scene.residual) && ["{share} % of the step points out of this plane", { share: number(100 * scene.residual, 2) }],
+    [`sample {sample}${batch ? " of {batch}" : ""}${median ? " (median)" : ""}`, { sample: scene.sample, batch }],
+    ["{n} values", { n: scene.N }],
     "drawn to scale",
     ...scene.notes,
   ];

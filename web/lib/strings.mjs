@@ -1,10 +1,10 @@
 // @ts-check
-/** Words of the panel. English stands alone; another language falls back to it word by word. */
+/** Words of the panel, in English and in Simplified Chinese; every other language gets English, and no mix of the two. */
 import { viewWords } from "./views.mjs";
-import { fillIn } from "./words.mjs";
+import { fillIn, languageOf } from "./words.mjs";
 
 export const EN = {
-  ...viewWords("en"), panel: "Guidance inspector", views: "Views", step: "Step", sample: "Sample", play: "Play the run",
+  ...viewWords("en"), panel: "Guidance inspector", views: "Views", stepLabel: "Step", sample: "Sample", play: "Play the run",
   pause: "Pause", scale: "What-if scale", use: "Use scale {value}",
   useTip: "Write this scale into {node}", linked: "The scale comes in through a link: change {node} instead",
   listed: "The scale is listed step by step: change {node} instead",
@@ -93,7 +93,7 @@ export const EN = {
   tabLost: "The server no longer has the runs of this workflow: it was restarted, or they made room for newer ones. Queue again.",
 };
 export const ZH = {
-  ...viewWords("zh"), panel: "引导检查器", views: "视图", step: "步",
+  ...viewWords("zh"), panel: "引导检查器", views: "视图", stepLabel: "步",
   sample: "样本", play: "播放", pause: "暂停", scale: "假设的强度",
   use: "使用强度 {value}", apply: "使用 {knob} {value}", verdict: "报告", why: "为什么", whyTip: "用通俗的话说明",
   how: "依据", howTip: "背后的数值：与什么比较、多久会出错、还说明了什么",
@@ -192,10 +192,62 @@ const DRAWN_ZH = {
   "Guidance acts as cfg says: {cfg}": "引导与 cfg 所示一致：{cfg}", "{share} % of the push goes across": "推动的 {share} % 横向于差异",
   "difference that the prompt makes": "提示词造成的差异", "length of the step": "步长", "noise that is added": "加入的噪声", "prediction without the prompt": "不带提示词的预测",
   "size / data": "大小 / 数据", "size / c": "大小 / c", "before noise": "加噪前",
+  "Where guidance matters": "引导在哪些步起作用", "Step plane": "按比例绘制的一步", "What if": "换一个强度", "Direction over the run": "差异的方向", "Step and noise": "步长与噪声",
+  "Step and noise, rms per element": "步长与噪声（每个值的 rms）", "Where guidance matters, by two estimates": "引导在哪些步起作用（两种估计）",
+  "Direction of the difference over the run": "差异在整个运行中的方向", "Effective scale": "有效强度", "Step plane to scale": "按比例绘制的一步",
+  "What another scale does to this step": "换一个强度，这一步会怎样",
+  "noise {value}": "噪声 {value}", "noise/step {value}": "噪声/步长 {value}", "their squares add up to {share} %": "二者的平方相加为 {share} %",
+  "noise is perpendicular to the step, so squared lengths add": "噪声与步垂直，因此长度的平方可以相加", "this sampler adds no noise": "此采样器不加噪声",
+  "step {i}: rms {value}": "第 {i} 步：rms {value}", "\u03ba: how much of a prediction the next state takes over": "κ：下一状态采纳了预测的多少",
+  "guidance pushed at no step": "没有一步受到引导的推动", "At cfg 1 only the prediction with the prompt is made. Raise cfg to guide.": "cfg 为 1 时只做带提示词的预测。提高 cfg 才有引导。",
+  "There this sampler does not show how much of a prediction it takes over. A second run without guidance at these steps shows what it did.":
+    "在这些步，采样器没有显示它采纳了预测的多少。在这些步关闭引导再运行一次，就能看出引导做了什么。",
+  "the push is unknown at every step": "每一步的推动都未知", "the push is unknown at {unknown} of {guided} {guided:guided step|guided steps}": "{guided} 个有引导的步中，{unknown} 步的推动未知",
+  "The guided prediction is everywhere the one with the prompt.": "引导后的预测处处等于带提示词的预测。",
+  "bands: 10 to 90 % of {n} samples": "色带：{n} 个样本的 10 % 到 90 %", "whiskers of the push: 10 to 90 % of {n} samples": "推动的须线：{n} 个样本的 10 % 到 90 %",
+  "{share} % of the push in {count} of {n} {n:step|steps}, \u03c3 {from} \u2192 {to}": "{n} 步中的 {count} 步占推动的 {share} %，σ {from} → {to}",
+  "what is left cannot be estimated: the size of clean data is unknown": "无法估计留下多少：干净数据的大小未知",
+  "what is left at the end is an estimate: only a second run without the push shows it": "最终留下多少只是估计：去掉推动再运行一次才能看出",
+  "step {i}: cosine of this and the next difference {cosine}": "第 {i} 步：此步与下一步差异的余弦 {cosine}", "size of the difference {value}": "差异的大小 {value}",
+  "how it turns is unknown": "如何转向未知", "at {low} {low:step|steps} the difference is as small as rounding": "有 {low} 步的差异小到与舍入误差相当",
+  "a turn of a tiny difference means little": "差异很小时，转向没有多少意义",
+  "sample {sample}": "样本 {sample}", "sample {sample} (median)": "样本 {sample}（中位）", "sample {sample} of {batch}": "样本 {sample}（共 {batch} 个）",
+  "sample {sample} of {batch} (median)": "样本 {sample}（共 {batch} 个，中位）", "{n} values": "{n} 个值", "\u03b3 {low} to {high}": "γ {low} 到 {high}",
+  "no steps yet": "还没有步", "Queue the graph to record a run.": "运行工作流即可记录。", "at no step both predictions were made": "没有一步同时做了两种预测",
+  "Raise cfg above 1 to guide.": "将 cfg 提高到 1 以上才有引导。", "sample {sample} was not sent": "样本 {sample} 没有送达",
+  "Choose one of {samples}.": "请选择其中之一：{samples}。", "Choose one of the others.": "请选择其他样本。",
+  "the effective scale is known at no step": "没有一步的有效强度是已知的",
+  "It needs the predictions with and without the prompt, and a difference between them. Raise cfg to guide.": "这需要带与不带提示词的预测，并且二者有差异。提高 cfg 才有引导。",
+  "step {i}: acts like cfg {cfg}": "第 {i} 步：相当于 cfg {cfg}", "{share} % of the push across": "推动的 {share} % 是横向的",
+  "without {names}, which is counted by itself": "不含 {names}（单独计算）", "gaps: steps with one prediction alone": "空缺：只有一种预测的步",
+  "gaps: steps whose difference is as small as rounding": "空缺：差异小到与舍入误差相当的步",
+  "gaps: steps with one prediction alone, or steps whose difference is as small as rounding": "空缺：只有一种预测的步，或差异小到与舍入误差相当的步",
+  "the range above leaves out steps that push next to nothing": "上面的范围不含几乎没有推动的步", "triangles: beyond the axis, at steps that push little": "三角形：超出坐标轴，见于推动很小的步",
+  "turned so that the line to the prediction without the prompt lies level": "已旋转，使通向不带提示词的预测的线保持水平",
+  "step {i} of {n}": "第 {i} 步，共 {n} 步", "noise {value} is not drawn": "噪声 {value} 未画出", "lens \u00d7{gain}, equal axes": "放大 ×{gain}，两轴等比",
+  "rms {value}, cut": "rms {value}，已截短", step: "步", along: "顺向", across: "横向",
+  "no record of this step": "没有这一步的记录", "It appears when the run has finished.": "运行结束后出现。",
+  "noise was added again here, without a prediction": "此处重新加了噪声，没有预测", "Choose the step before or after it.": "请选择前一步或后一步。",
+  "at cfg 1 only the prediction with the prompt is made": "cfg 为 1 时只做带提示词的预测", "no prediction without the prompt at this step": "此步没有不带提示词的预测",
+  "So there is no difference to draw. Choose a step at which both were made, or raise cfg above 1.": "因此没有差异可画。请选择两种预测都有的一步，或将 cfg 提高到 1 以上。",
+  "the scale of this step is unknown": "此步的强度未知", "Choose another step.": "请选择另一步。", "nothing was measured at this step": "此步没有测量", "The notes say why.": "备注说明了原因。",
+  "the numbers broke down at this step": "此步的数值失效", "Lower cfg, or compute in a higher precision, such as fp32.": "请降低 cfg，或用更高的精度计算，例如 fp32。",
+  "no difference: both predictions are the same": "没有差异：两种预测相同", "the noisy sample and both predictions lie on one line": "噪声图与两种预测在一条直线上",
+  "the difference is as small as rounding": "差异小到与舍入误差相当", "the step has no length": "这一步没有长度",
+  "acts like cfg {cfg}, {share} % of the push across": "相当于 cfg {cfg}，推动的 {share} % 是横向的", "of that {share} % out of this plane": "其中 {share} % 在此平面之外",
+  "guidance strength {value}": "引导强度 {value}", "{share} % of the step points out of this plane": "这一步的 {share} % 指向此平面之外", "drawn to scale": "按比例绘制",
+  "x\u0302\u2080 at \u03b3\u2032 {shown}": "γ′ {shown} 时的 x\u0302₀", "x\u0302\u2080 at \u03b3\u2032 {shown}, step {i}": "γ′ {shown} 时的 x\u0302₀，第 {i} 步",
+  "size / data {value}": "大小 / 数据 {value}", "size / c {value}": "大小 / c {value}", "\u03b3\u2032 {shown} (run {gamma})": "γ′ {shown}（运行 {gamma}）",
+  "x\u2032 is exact where a step runs the network once": "每步只运行网络一次时，x′ 是精确的", "x\u2032 is the run\u2019s own: how far the sampler follows is unknown": "x′ 是运行本身的：采样器跟随多少未知",
+  "rules act as in the run": "规则与运行中相同", "this step only": "仅此一步", "run \u03b3 {gamma}": "运行 γ {gamma}",
+  "cosine of the differences of all pairs of steps": "任意两步的差异的余弦", "the direction never settles": "方向始终没有稳定",
+  "settled from step {i}: cos \u2265 {least} to all later": "从第 {i} 步起稳定：与之后各步的 cos ≥ {least}", "\u00b1{error} at worst, from half precision": "最大误差 ±{error}（半精度所致）",
+  "blue \u22121, background 0, purple 1": "蓝色 −1，底色 0，紫色 1", "bars: size of the difference": "条形：差异的大小",
+  "guidance strength": "引导强度", "difference size": "差异大小", "direction memory": "方向记忆", "noise length": "噪声长度", "share across the difference": "横向于差异的份额",
 };
 
-/** t(key, values): words in a language ("zh", "zh-TW", ... or English), with {names} filled in. */
+/** t(key, values): words in the language of a locale, with {names} filled in. */
 export function speaker(locale) {
-  const words = String(locale).startsWith("zh") ? { ...EN, ...ZH, ...DRAWN_ZH } : EN;
+  const words = languageOf(locale) === "zh" ? { ...EN, ...ZH, ...DRAWN_ZH } : EN;
   return (key, values = {}) => fillIn(words[key] ?? key, values);
 }

@@ -5,7 +5,7 @@ import { download, element, put } from "./panel-parts.mjs";
 import { offer } from "./tab-parts.mjs";
 import { halfValue, knobSource, triableKnobs } from "./run-knobs.mjs";
 import { fillShots, shotsOf } from "./shots.mjs";
-import { number } from "./words.mjs";
+import { number, sentenceIn } from "./words.mjs";
 
 export class TriesView {
   /** tab: owns the tries. panel: speaks, and says which theme it is. */
@@ -73,7 +73,7 @@ export class TriesView {
     if (tries && tab.away) return t("triesAway");
     if (tries && (waiting || !tries.cards.length)) return [t("trying", { i: tries.cards.length - waiting, n: tries.cards.length }), tries.ahead ? t("ahead", { n: tries.ahead }) : ""].join(" ");
     if (tries?.missing) return [t("missing", tries.missing), t(`missing_${tries.missing.why}`)].join(" ");
-    if (!judging) return (tries?.said ?? []).map((one) => told(one, tab.editor.locale())).join(" ") || t("noHalf");
+    if (!judging) return (tries?.said ?? []).map((one) => sentenceIn(tab.editor.locale(), one)).join(" ") || t("noHalf");
     const source = range && this.source();
     const elsewhere = source?.reason ? t(source.reason, { node: nameOf(source.node) }) : "";
     const known = range ? this.named("rangeWords", range) : t(tries ? "judge" : "noneStored");
@@ -123,4 +123,3 @@ export class TriesView {
 
 const nameOf = (node) => (node ? `${node.title ?? node.type} (${node.id})` : "");
 const ends = ({ low, high }) => ({ low: number(low), high: number(high) });
-const told = (one, locale) => (String(locale).startsWith("zh") && one.zh) || one.en;

@@ -1,6 +1,7 @@
 // @ts-check
 /** What the report of a run says, in one language: its sentences were made where the run was sampled. No DOM. */
 import { halfValue, knobOf } from "./run-knobs.mjs";
+import { sentenceIn } from "./words.mjs";
 
 const SIGNS = { fine: "\u2713", above: "\u25b2", unclear: "?", off: "\u2013" };
 
@@ -14,7 +15,7 @@ const MOST_WHY = 3; // sentences
 export function verdictOf(record, locale = "en") {
   const { report } = record ?? {};
   if (!report?.headline) return null;
-  const told = (one) => (String(locale).startsWith("zh") && one.zh) || one.en;
+  const told = (one) => sentenceIn(locale, one);
   const colour = report.colour in SIGNS ? report.colour : "unclear";
   const why = (report.why ?? report.reasons ?? []).slice(0, MOST_WHY).map(told);
   const numbers = [...(report.reasons ?? []), report.odds].filter(Boolean).map(told);

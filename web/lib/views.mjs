@@ -9,7 +9,8 @@
  * pictures(context, pictures, images, state) -> boxes with a step: instead of `figure`, a view of the run's pictures.
  * available(record): whether there is something to see. lacking(step): key of a sentence about what is missing there.
  * partner: the view beside it. ofStep: it shows the lit step itself, where others mark it. scales: it reads gamma.
- * tells: metrics that the pointer is told of a step. says, marks: how to read it.
+ * tells: metrics that the pointer is told of a step. says, marks: how to read it; says is the fourth word of zh, and marks
+ * stand on pages, which are in English.
  */
 import { direction, lengths, matters } from "./curves.mjs";
 import { effective } from "./effective.mjs";
@@ -28,7 +29,8 @@ const withPictures = (record) => Boolean(record?.pictures?.steps?.length);
 export const VIEWS = [
   {
     name: "effective", title: "Effective scale", figure: effective, available: withPair, partner: "plane", tells: ["M19", "M19a"],
-    en: ["Effective scale", "The scale that guidance acts like at each step, beside cfg.", "How strong was guidance?"], zh: ["有效强度", "每一步的引导相当于多大的 cfg。", "引导有多强？"],
+    en: ["Effective scale", "The scale that guidance acts like at each step, beside cfg.", "How strong was guidance?"], zh: ["有效强度", "每一步的引导相当于多大的 cfg。", "引导有多强？",
+      "引导实际有多强：每一步给出单独最接近该步效果的 cfg，与节点上的 cfg 并列。cfg 做不到的部分横向于差异，下方是它在推动平方中的份额。"],
     says: "How strong guidance really was: for each step the cfg that, alone, comes nearest to what the step did, beside the "
         + "cfg of the node. What no cfg can do goes across the difference; its share of the squared push stands below.",
     marks: [
@@ -41,7 +43,8 @@ export const VIEWS = [
   {
     name: "matters", title: "Where guidance matters", figure: matters, available: withPair, partner: "plane",
     tells: ["M1", "M2"],
-    en: ["Which steps", "How far each step's guidance moves the result.", "At which steps did it push?"], zh: ["哪些步", "每一步的引导对结果的推动。", "哪些步在推动？"],
+    en: ["Which steps", "How far each step's guidance moves the result.", "At which steps did it push?"], zh: ["哪些步", "每一步的引导对结果的推动。", "哪些步在推动？",
+      "引导在哪些步推动最多。条形是测量值。每次推动在成图中留下多少只是估计：在该步关闭引导再运行一次，才能看出它做了什么。灰色区域占推动的 80 %。"],
     says: "At which steps guidance pushed most. The bars are measured. What is left of each push in the finished picture is "
         + "an estimate: only a second run without guidance at that step shows what it did. The grey band holds 80 % of the push.",
     marks: [
@@ -53,7 +56,8 @@ export const VIEWS = [
   },
   {
     name: "plane", title: "Step plane", figure: plane, available: withPair, partner: "matters", ofStep: true,
-    en: ["Plane", "One step, drawn to scale.", "What happened in one step?"], zh: ["平面", "按比例绘制的一步。", "一步中发生了什么？"],
+    en: ["Plane", "One step, drawn to scale.", "What happened in one step?"], zh: ["平面", "按比例绘制的一步。", "一步中发生了什么？",
+      "按比例绘制的一步。γδ 离 x\u0302₀ 越远，引导使这一步弯得越多。引导强度是 γδ 的长度除以从噪声图 x_t 到 x\u0302₀ 的距离，每次运行到最后都会变大。靠得太近的部分用放大镜显示，倍数写在上方。"],
     says: "One step, drawn to scale. The further \u03b3\u03b4 leads away from x\u0302\u2080, the more guidance bends the step. "
         + "Guidance strength is its length, divided by the way from the noisy picture x_t to x\u0302\u2080; it grows towards "
         + "the end of every run. A lens enlarges what lies too close together; its factor stands above it.",
@@ -67,7 +71,8 @@ export const VIEWS = [
   {
     name: "whatif", title: "What if", figure: whatif, available: withPair, partner: "matters", ofStep: true, scales: true,
     lacking: (step) => (step.kappa == null && hasPair(step) ? "noKappa" : null),
-    en: ["What if", "The same step at another cfg.", "What would another cfg do?"], zh: ["假设", "同一步，换一个强度。", "换一个 cfg 会怎样？"],
+    en: ["What if", "The same step at another cfg.", "What would another cfg do?"], zh: ["假设", "同一步，换一个强度。", "换一个 cfg 会怎样？",
+      "换一个 cfg（γ′），这一步会怎样：拖动滑块。只有这一步是精确的，因为之后的步会从别处开始。曲线给出每个 γ′ 的引导强度和预测的大小，图片就是预测本身。"],
     says: "What this step would do at another cfg \u03b3\u2032: drag the slider. Only this step is exact, for later steps would "
         + "start elsewhere. The curves give guidance strength and size of the prediction for every \u03b3\u2032; "
         + "the picture is the prediction itself.",
@@ -79,28 +84,32 @@ export const VIEWS = [
   },
   {
     name: "pictures", pictures: filmstrip, available: withPictures, partner: "heat",
-    en: ["Filmstrip", "The run as pictures.", "How did the picture come about?"], zh: ["胶片条", "以图片显示整个运行。", "图片是怎样形成的？"],
+    en: ["Filmstrip", "The run as pictures.", "How did the picture come about?"], zh: ["胶片条", "以图片显示整个运行。", "图片是怎样形成的？",
+      "以图片显示整个运行，一列为一步：噪声图、不带和带提示词的预测、引导后的预测、二者的差异（灰底），以及差异大的位置。"],
     says: "The run as pictures, a column for a step: the noisy picture, predicted without and with the prompt, "
         + "guided, their difference on grey, and where it is large.",
     marks: [],
   },
   {
     name: "heat", pictures: heatMap, available: withPictures, partner: "pictures", ofStep: true,
-    en: ["Where", "Where the prompt acts.", "Where in the picture does it act?"], zh: ["位置", "条件作用的位置。", "它作用在图片的哪里？"],
+    en: ["Where", "Where the prompt acts.", "Where in the picture does it act?"], zh: ["位置", "条件作用的位置。", "它作用在图片的哪里？",
+      "放大的一步。暖色是提示词改变预测的位置，差异中的灰色表示没有变化。"],
     says: "One step large. Warm places are where the prompt changes the prediction; grey in the difference means no change.",
     marks: [],
   },
   {
     name: "direction", title: "Direction over the run", figure: direction, available: withPair, partner: "plane",
     tells: ["M2", "M13"],
-    en: ["Direction", "How the difference that the prompt makes turns over the run.", "Does it always push the same way?"], zh: ["方向", "差异在整个运行中如何转向。", "它始终朝同一方向推动吗？"],
+    en: ["Direction", "How the difference that the prompt makes turns over the run.", "Does it always push the same way?"], zh: ["方向", "差异在整个运行中如何转向。", "它始终朝同一方向推动吗？",
+      "提示词是否始终朝同一方向拉：它造成的差异从一步到下一步转了多少度，以及差异有多大。差异很小时，转向没有多少意义。"],
     says: "Whether the prompt always pulls the same way: how far the difference that it makes turns from one step to the "
         + "next, in degrees, and how large it is. A turn of a tiny difference means little.",
     marks: [[dashed("delta", null, "diamond"), "turn to the next step"], [bar("delta", 0.45), "size of the difference, rms"], CURSOR],
   },
   {
     name: "lengths", title: "Step and noise", figure: lengths, available: always, partner: "plane", tells: ["M7", "M8"],
-    en: ["Lengths", "Step against noise.", "How much of a step is noise?"], zh: ["长度", "步长与噪声对比。", "一步中有多少是噪声？"],
+    en: ["Lengths", "Step against noise.", "How much of a step is noise?"], zh: ["长度", "步长与噪声对比。", "一步中有多少是噪声？",
+      "每一步有多长，对照采样器加入的噪声和引导推动的部分。"],
     says: "How long each step is, against the noise that the sampler adds and the part that guidance pushes.",
     marks: [
       [dashed("step", null, "disc"), "step"],
@@ -116,8 +125,7 @@ export const VIEWS = [
  */
 export const viewOf = (name) => /** @type {View} */ (VIEWS.find((view) => view.name === name));
 
-const wordsOf = (view, language) => view[language] ?? view.en;
-
-/** Words of all tabs, tooltips and questions in a language: {plane: ..., planeTip: ..., planeAsks: ...}. */
+/** Words of all tabs, tooltips, questions, and how to read them, in a language: {plane, planeTip, planeAsks, planeSays, ...}. */
 export const viewWords = (language) =>
-  Object.fromEntries(VIEWS.flatMap((view) => ["", "Tip", "Asks"].map((kind, k) => [`${view.name}${kind}`, wordsOf(view, language)[k]])));
+  Object.fromEntries(VIEWS.flatMap(({ name, en: [word, tip, asks = ""], says, ...more }) =>
+    Object.entries({ "": word, Tip: tip, Asks: asks, Says: says }).map(([kind, words], k) => [`${name}${kind}`, more[language]?.[k] ?? words])));

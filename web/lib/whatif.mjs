@@ -55,10 +55,10 @@ export function figure(record, options) {
 }
 
 /** Room for the picture of the prediction: above the curves, or left of them where they lie low; the rest is returned. */
-function besidePicture({ commands, theme }, scene, side, pair) {
+function besidePicture({ commands, theme, t }, scene, side, pair) {
   const upright = side.h > side.w;
   const size = upright ? Math.min(side.w, 0.55 * side.h) : Math.min(side.h, 0.4 * side.w);
-  const words = `x\u0302\u2080 at \u03b3\u2032 ${number(scene.shown)}${pair.i === scene.i ? "" : `, step ${nth(pair.i)}`}`;
+  const words = t(`x\u0302\u2080 at \u03b3\u2032 {shown}${pair.i === scene.i ? "" : ", step {i}"}`, { shown: number(scene.shown), i: nth(pair.i) });
   const box = { x: side.x, y: side.y, w: size, h: size - LINE };
   commands[0].picture = { ...box, pair, gamma: scene.shown };
   commands.push(text(box.x + size / 2, box.y + size - 2, words, { fill: theme.ink, anchor: "middle", name: "picture" }));
@@ -69,10 +69,10 @@ function besidePicture({ commands, theme }, scene, side, pair) {
 /** The facts of the plane for the other scale, and how far it can be trusted. */
 function wordsOf(scene, record) {
   const { shown, points, other, kappa } = scene;
-  const size = `${MEANING[shell(record)]} ${number(metricAt(shell(record), scene, record, shown))}`;
+  const size = [`${MEANING[shell(record)]} {value}`, { value: number(metricAt(shell(record), scene, record, shown)) }];
   const state = Number.isFinite(kappa) ? "x\u2032 is exact where a step runs the network once" : "x\u2032 is the run\u2019s own: how far the sampler follows is unknown";
   const rules = other > RULED * Math.hypot(...points.G) ? "rules act as in the run" : "";
-  return ["this step only", ...factsOf(scene, record, `\u03b3\u2032 ${number(shown)} (run ${number(scene.gamma)})`, metricAt("M1", scene, record, shown)), size, state, rules];
+  return ["this step only", ...factsOf(scene, record, ["\u03b3\u2032 {shown} (run {gamma})", { shown: number(shown), gamma: number(scene.gamma) }], metricAt("M1", scene, record, shown)), size, state, rules];
 }
 
 /** Length of the prediction: against clean data where their rms is known, else against c. */
@@ -95,10 +95,10 @@ function viewOf(scene, most) {
 /** Where the run itself went: a pale diamond on the way of gamma times delta. */
 function ownScale(page, { near, lens, area, scene }, { own, shownGamma }) {
   if (scene.same || shownGamma === scene.gamma) return;
-  const { commands, placer, theme } = page;
+  const { commands, placer, theme, t } = page;
   const at = near.at(own);
   commands.push(marker(at, "diamond", theme.muted, 8, theme.paper, { name: "own" }));
-  const words = `run \u03b3 ${number(scene.gamma)}`;
+  const words = t("run \u03b3 {gamma}", { gamma: number(scene.gamma) });
   const size = [wordsWidth(words, 11), 13];
   const box = placer.near(at, size, "e w se sw", lens?.frame ?? area);
   if (box) commands.push(text(box.x, box.y + 10, words, { fill: theme.muted, halo: theme.paper, name: "own-label" }));

@@ -78,3 +78,16 @@ export function cut(words, width, size) {
   while (kept.length > 1 && wordsWidth(`${kept}\u2026`, size) > width) kept = kept.slice(0, -1);
   return `${kept.trimEnd()}\u2026`;
 }
+
+/** The language in which a locale is answered: Simplified Chinese, or English, as ComfyUI answers it about the nodes. */
+export function languageOf(locale) {
+  try {
+    const { language, script } = new Intl.Locale(String(locale)).maximize();
+    return language === "zh" && script === "Hans" ? "zh" : "en";
+  } catch { // no locale
+    return "en";
+  }
+}
+
+/** A sentence that is there in several languages, in that of a locale. */
+export const sentenceIn = (locale, sentence) => sentence[languageOf(locale)] || sentence.en;
