@@ -94,7 +94,7 @@ def test_the_tests_of_the_recipes_pass_in_the_copy(copy):
     always = ["tests/test_arrows.py", "tests/test_style.py", "tests/denoisers/test_registry.py"]
     always += ["tests/figures/test_registry.py", "lab/tests/test_pages.py", "lab/tests/test_translations.py"]
     always += ["tests/guidance/test_knobs.py", "lab/tests/test_node_pages.py"]
-    always += ["tests/host/test_energies_at_work.py", "tests/host/test_readme.py", "tests/library/test_names.py"]
+    always += ["tests/host/test_energies_at_work.py", "tests/host/test_nodes_page.py", "tests/library/test_names.py"]
     always += ["lab/tests/test_rules_table.py::test_the_page_is_fresh"]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *python, *always]
     done = subprocess.run(
