@@ -1,4 +1,4 @@
-"""A saved SVG is the same picture as its PNG."""
+"""A saved SVG is the same picture as its PNG.  Beside the other tests in a browser: its loop goes on in its process."""
 
 import io
 import re
