@@ -56,7 +56,7 @@ def test_passes_of_the_host_bear_their_names(host):
 def test_a_pass_that_changes_nothing_is_told_and_what_one_made_is_measured(host):
     absent = SkipLayerGuidanceDiT.execute(family("SD3"), 2.0, 0.0, 1.0, double_layers="77")[0]
     idle = {one.id: one.text() for one in report_of(run(absent, "SD3")).findings}
-    assert idle["passes.idle"] == f"SLG ran {STEPS} times and changed the prediction by 0.0 %."
+    assert idle["passes.idle"] == f"SLG ran {STEPS} times and changed the prediction by at most 0.0 %."
     trace = run(PerturbedAttentionGuidance.execute(family("SD15"), 3.0)[0], capture="tensors")
     found = {one.id: one for one in report_of(trace).findings}
     c, d = (trace.tensors[name].double() for name in ("cond", "guided"))
