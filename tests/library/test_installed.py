@@ -75,7 +75,7 @@ def ran(installed, code, without=HOST):
 def test_torch_and_safetensors_are_enough(installed):
     said = ran(installed, EVERY_NAME, BARE)
     assert said.startswith("pocket-noisy-1 pocket-clean-1 pocket-judge-1\n")
-    assert "Trace(4 steps, 1 samples of 3x8x8, exact mixture, euler" in said
+    assert "Trace(4 steps, 1 sample of 3x8x8, exact mixture, euler" in said
     assert "guidance_geometry has no 'host'. It has AdaptiveProjected, Angle," in said
 
 
