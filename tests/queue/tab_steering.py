@@ -86,6 +86,21 @@ def turn_to(page, name):
     page.wait_for_function(f"name => document.querySelector('{TAB}').dataset.page === name", arg=name)
 
 
+def open_below(page):
+    """The tab in the bottom panel, however the test before left it."""
+    if not page.locator(f"{TAB} .gg-bar >> visible=true").count():
+        page.evaluate(TOGGLE, BOTTOM)
+    page.wait_for_selector(f"{TAB} .gg-bar")
+
+
+def close_below(page):
+    """No tab in the bottom panel; where it is opened again, it opens on its first page."""
+    if page.locator(f"{TAB} .gg-bar >> visible=true").count():
+        turn_to(page, "advice")
+        page.evaluate(TOGGLE, BOTTOM)
+    page.wait_for_selector(".gg-bar", state="detached")
+
+
 def says(page, words):
     page.wait_for_function(
         "words => new RegExp(words).test(document.querySelector('.gg-said').textContent)", arg=words, timeout=8000

@@ -8,7 +8,18 @@ from PIL import Image
 
 from guidance_geometry.tests.queue import steering
 from guidance_geometry.tests.queue.steering import INSPECTOR, PAINTED, queue
-from guidance_geometry.tests.queue.tab_steering import BOTTOM, FLAG, TAB, TOGGLE, begin, load, sampled, shows_run_of
+from guidance_geometry.tests.queue.tab_steering import (
+    BOTTOM,
+    FLAG,
+    TAB,
+    TOGGLE,
+    begin,
+    close_below,
+    load,
+    open_below,
+    sampled,
+    shows_run_of,
+)
 
 pytestmark = pytest.mark.browser
 
@@ -51,15 +62,13 @@ PALETTE = "name => app.extensionManager.setting.set('Comfy.ColorPalette', name)"
 def page(editor):
     """The tab below with a run of a cfg that is too high."""
     load(editor, sampled())
-    editor.evaluate(TOGGLE, BOTTOM)
-    editor.wait_for_selector(".gg-tab .gg-bar")
+    open_below(editor)
     begin(editor, sampled(steps=20, cfg=13.0))
     queue(editor)
     shows_run_of(editor, 20)
     yield editor
     editor.evaluate(PALETTE, "dark")
-    editor.evaluate(TOGGLE, BOTTOM)
-    editor.wait_for_selector(".gg-bar", state="detached")
+    close_below(editor)
     steering.clean(editor)
 
 

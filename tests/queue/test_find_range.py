@@ -7,7 +7,7 @@ import pytest
 from guidance_geometry.tests.queue import steering
 from guidance_geometry.tests.queue.prompts import first_look, text_to_image
 from guidance_geometry.tests.queue.steering import numbers, queue
-from guidance_geometry.tests.queue.tab_steering import turn_to
+from guidance_geometry.tests.queue.tab_steering import close_below, turn_to
 
 pytestmark = pytest.mark.browser
 
@@ -55,9 +55,10 @@ def says(page, words, place=".gg-tried"):
 
 @pytest.fixture(scope="module")
 def page(editor):
+    close_below(editor)
     load(editor, stock())
     yield editor
-    editor.evaluate("() => app.extensionManager.command.execute('Workspace.ToggleBottomPanelTab.guidancegeometry.tab')")
+    close_below(editor)
     steering.clean(editor)
 
 

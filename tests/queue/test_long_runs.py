@@ -11,7 +11,16 @@ import pytest
 from guidance_geometry.sweeps.comfyui.client import Client
 from guidance_geometry.tests.queue import steering
 from guidance_geometry.tests.queue.prompts import ASKING, fetched, latents, runs_of
-from guidance_geometry.tests.queue.tab_steering import BOTTOM, TAB, TOGGLE, begin, load, offers, sampled
+from guidance_geometry.tests.queue.tab_steering import (
+    TAB,
+    begin,
+    close_below,
+    load,
+    offers,
+    open_below,
+    sampled,
+    turn_to,
+)
 from guidance_geometry.tests.shares import share_of_steps
 
 MOST_STEPS = 10_000
@@ -61,15 +70,15 @@ def test_a_long_job_is_recorded_within_bounds(server, steps):
 @pytest.mark.browser
 def test_the_panel_follows_a_long_run_and_opens_it(editor, steps):
     load(editor, sampled())
-    editor.evaluate(TOGGLE, BOTTOM)
-    editor.wait_for_selector(".gg-tab .gg-bar")
+    open_below(editor)
     begin(editor, sampled(steps=steps))
     editor.set_default_timeout(1000 * PATIENCE)
     steering.queue(editor)
     editor.set_default_timeout(12000)
     offers(editor, [r"^Mine \(4\) . \d\d:\d\d$"])
+    turn_to(editor, "geometry")
     editor.wait_for_function(LIVE, arg=steps, timeout=60000)
     editor.locator(f"{TAB} .gg-verdict").wait_for(state="visible", timeout=60000)
     editor.wait_for_function(steering.DRAWN.replace(".gg-panel", TAB), timeout=60000)
-    editor.evaluate(TOGGLE, BOTTOM)
+    close_below(editor)
     steering.clean(editor)

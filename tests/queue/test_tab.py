@@ -19,8 +19,10 @@ from guidance_geometry.tests.queue.tab_steering import (
     TAB,
     TOGGLE,
     begin,
+    close_below,
     load,
     offers,
+    open_below,
     sampled,
     says,
     shows_run_of,
@@ -108,11 +110,9 @@ def set_widget(page, **values):
 def page(editor):
     """The editor with the tab open below; its console must be clean in the end, and the tab closed."""
     load(editor, sampled())
-    editor.evaluate(TOGGLE, BOTTOM)
-    editor.wait_for_selector(".gg-tab .gg-bar")
+    open_below(editor)
     yield editor
-    editor.evaluate(TOGGLE, BOTTOM)
-    editor.wait_for_selector(".gg-bar", state="detached")
+    close_below(editor)
     steering.clean(editor)
 
 

@@ -19,8 +19,10 @@ from guidance_geometry.tests.queue.tab_steering import (
     RUNS,
     TAB,
     TOGGLE,
+    close_below,
     load,
     offers,
+    open_below,
     sampled,
     says,
     shows_run_of,
@@ -104,12 +106,10 @@ def tried(page, words, timeout=20000):
 def page(editor):
     """The editor with the tab open below; its console must be clean in the end."""
     load(editor, sampled())
-    editor.evaluate(TOGGLE, BOTTOM)
-    editor.wait_for_selector(".gg-tab .gg-bar")
+    open_below(editor)
     editor.on("dialog", lambda dialog: dialog.accept())
     yield editor
-    editor.evaluate(TOGGLE, BOTTOM)
-    editor.wait_for_selector(".gg-bar", state="detached")
+    close_below(editor)
     steering.clean(editor)
 
 
