@@ -96,7 +96,7 @@ def open_below(page):
 def close_below(page):
     """No tab in the bottom panel; where it is opened again, it opens on its first page."""
     if page.locator(f"{TAB} .gg-bar >> visible=true").count():
-        turn_to(page, "advice")
+        page.locator(f"{TAB} .gg-pages [data-page=advice]").first.dispatch_event("click")  # whatever lies over it
         page.evaluate(TOGGLE, BOTTOM)
     page.wait_for_selector(".gg-bar", state="detached")
 

@@ -46,7 +46,7 @@ def reports(client):
 def test_at_cfg_1_the_whole_push_is_the_gradients(reports, scale):
     words, record = reports(scale)
     assert record["report"]["push"] == {"guidance": 0, STEER: 1}
-    assert f"{STEER} moved the prediction by up to" in words
+    assert [STEER in one["en"] for one in record["report"]["findings"] if one["id"] == "classifier.moved"] == [True]
     assert "100 % of the push" in words
     assert f"{JUDGE} (" in words
     assert "rules" not in words + json.dumps(record["notes"])
