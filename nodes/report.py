@@ -11,7 +11,6 @@ from ..host.checks import CheckedNode
 from ..host.jobs import running_job
 from ..host.widgets import SEE, TRACE_IN, TRACE_OUT, VAE_IN
 from ..host.wires import EnergyWire, TraceWire
-from ..verdict.picks import CFG
 
 NO_SCALE = "The report suggests no cfg: {}"
 FAILED = "There is no report on this run: {}. Save the trace and report the fault; the log has all of it."
@@ -109,7 +108,7 @@ def scales_of(report: verdict.report.Report) -> list:
     Where the report is about another knob, nothing is known of cfg but that the run's own may stay.
     """
     answer, why = report.answer, report.answer.headline.text()
-    of_cfg = report.knobs[0].kind == CFG
+    of_cfg = report.knobs[0].kind == verdict.picks.CFG
     own = report.cfg if answer.colour in (verdict.report.FINE, verdict.report.OFF) else None
     cfg = own if answer.suggested is None or not of_cfg else answer.suggested
     low, high = (answer.range if of_cfg else None) or [ExecutionBlocker(NO_RANGE.format(why))] * 2

@@ -114,9 +114,10 @@ class Picks:
         return replace(self, picks=tuple(pick for pick in self.picks if pick not in gone))
 
     def as_json(self) -> dict[str, Any]:
-        """As the file says it."""
+        """As the file says it: a pick of cfg as before there were other knobs."""
         claims = {"format": FORMAT, "version": VERSION, "model": {"name": self.name, "key": self.key}}
-        return claims | {"picks": [asdict(pick) for pick in self.picks]}
+        own = ({name: v for name, v in asdict(pick).items() if (name, v) != ("knob", CFG)} for pick in self.picks)
+        return claims | {"picks": [*own]}
 
 
 def read_picks(path: str | os.PathLike) -> Picks:

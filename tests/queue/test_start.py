@@ -50,7 +50,7 @@ def test_the_pack_loads_with_what_the_host_has_loaded(start):
 
 
 def test_a_start_imports_what_declares_nodes_and_nothing_of_the_rooms_that_work_in_a_run(start):
-    assert start["rooms"] == ["guidance", "host", "nodes"]
+    assert start["rooms"] == ["files", "guidance", "host", "nodes"], "the first has the names of places"
 
 
 def test_the_hosts_log_has_no_complaint_about_the_pack(server):

@@ -56,7 +56,7 @@ def test_a_reader_that_knows_no_knob_takes_none_for_cfg():
     sent["picks"].append({"cfg": 2.0, "sampler_class": "ode", "good": True, "chain": "CFG", "knob": "guidance"})
     written = picks_of(sent, "p").as_json()
     for one in written["picks"]:
-        del one["knob"]
+        one.pop("knob", None)
     assert picks_of(written, "p").ranges() == {"ode": (4.0, 4.0)}
 
 
