@@ -49,15 +49,15 @@ def test_picked_runs_are_drawn_alone(page):
 
 def test_a_cell_shows_its_run_in_the_panel_and_goes_on_to_the_next(page):
     page.locator(".tile").nth(1).click()
-    page.locator("dialog .gg-facts", has_text="\u03b3 2").wait_for()
+    page.locator("dialog .gg-facts", has_text="scale 2").wait_for()
     page.wait_for_timeout(300)
     colours, brightness = page.evaluate(PAINTED)
     assert (colours > 20, brightness < DARK) == (True, True)
     assert page.locator("dialog .verdict").text_content() == sweep_page.VERDICT
     page.get_by_role("tab", name="Lengths").click()
     page.get_by_role("button", name="The next cell").click()
-    page.locator("dialog .gg-facts", has_text="\u03b3 3").wait_for()
-    assert page.locator("dialog [role=tab][aria-selected=true]").text_content() == "Lengths"
+    page.locator("dialog .gg-facts", has_text="scale 3").wait_for()
+    assert page.locator("dialog [data-view][aria-selected=true]").text_content() == "Lengths"
     page.get_by_role("button", name="Reject").click()
     assert page.evaluate("document.activeElement.textContent") == "Reject"
     page.get_by_role("button", name="Close").click()

@@ -253,6 +253,8 @@ def test_what_a_node_says_can_be_read_on_it(page):
 
 
 def test_another_workflows_messages_are_ignored(page):
+    page.wait_for_function(f"""async () => {{ const now = ({COUNT})();
+      await new Promise(done => setTimeout(done, 400)); return now && now === ({COUNT})(); }}""")
     before = page.evaluate(COUNT)
     page.evaluate(
         """() => app.api.dispatchEvent(new CustomEvent("guidance_geometry.step", {detail:
