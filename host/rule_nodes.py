@@ -15,9 +15,11 @@ from .checks import CheckedNode
 from .knob_inputs import StatedNode, inputs_of, values_of
 
 CATEGORY = "guidance geometry/rules"
-UPSTREAM = wires.Guidance.Input("guidance", optional=True, tooltip="The chain so far; this node adds to its end.")
+UPSTREAM = wires.Guidance.Input(
+    "guidance", optional=True, tooltip="Rules that come before this one; this node adds to them."
+)
 CHAIN = wires.Guidance.Output(
-    display_name="guidance", tooltip="The longer chain, for a sampler, a guider or the next rule."
+    display_name="guidance", tooltip="The rules with this one, for a sampler, a guider or the next rule."
 )
 NOTHING = "With these settings this node changes nothing."
 

@@ -8,12 +8,14 @@ from .wires import TraceWire
 
 SEE = "guidance geometry/see"
 HIDDEN = [io.Hidden.unique_id, io.Hidden.prompt, io.Hidden.extra_pnginfo]
-TRACE_IN = TraceWire.Input("trace", tooltip="The record of a run, from a sampler with trace or Load Trace.")
+TRACE_IN = TraceWire.Input(
+    "trace", tooltip="The record of a run, from a sampler with trace, Read Recorded Trace or Load Trace."
+)
 TRACE_OUT = TraceWire.Output(display_name="trace", tooltip="The trace, passed on.")
 VAE_IN = io.Vae.Input(
     "vae",
     optional=True,
-    tooltip="Decodes the pictures. Without it latents are shown through the host's linear preview colours.",
+    tooltip="Decodes the pictures. Without it they have the colours of ComfyUI's live preview.",
 )
 
 

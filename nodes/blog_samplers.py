@@ -13,7 +13,7 @@ from ..host.limits import LEAN, WAYS
 from .sampling import CATEGORY
 
 MAX_OFFSET, MOST_TIMES = 1 << 31, 100
-ALONE = "Each image of a batch has its own noise stream, so it comes out as it would alone."
+ALONE = "Each picture of a batch has its own noise, so it comes out as it would alone."
 STILL = "DSG turns the noise of a step, and at eta 0 there is none. Raise eta, or choose another gradient."
 
 
@@ -31,8 +31,7 @@ EXTRAS = (  # the widgets after eta: what the steps do besides stepping
         default=0,
         min=0,
         max=MAX_OFFSET,
-        tooltip="Added to the seed of the injected noise only: different noise during the run from the same "
-        "starting noise.",
+        tooltip="Added to the seed of the fresh noise alone: other noise during the run, the same noise at the start.",
     ),
     io.Int.Input(
         "recurrence",
@@ -40,7 +39,7 @@ EXTRAS = (  # the widgets after eta: what the steps do besides stepping
         min=1,
         max=MOST_TIMES,
         optional=True,
-        tooltip="How often each step is taken; before each repetition the result is noised again (time travel). 1 "
+        tooltip="How often each step is taken; before each repetition noise is added again (time travel). 1 "
         "is off. Repairs what strong guidance breaks, at that many times the cost.",
     ),
     _share("recur_start", 0.0, "Share of the run's steps before the first repeated one; 0 is from the start."),
@@ -85,14 +84,15 @@ class GGSamplerDDPM(_BlogStep):
 
     name = "DDPM Sampler (exact posterior)"
     search_words = ("ancestral", "posterior")
-    description = f"Ancestral sampling with the exact posterior of the forward process, on VE and flow models. {ALONE}"
+    description = (
+        f"The sampler of the first diffusion papers: a small step, then some noise. For flow models too. {ALONE}"
+    )
     step = "gg_ddpm"
     inputs = (
         _eta(
             1.0,
             2.0,
-            "Factor on the injected noise. 1 is the exact posterior; 0 follows its mean (blurry); above 1 leaves "
-            "grain.",
+            "How much fresh noise each step gets. 1: DDPM. 0: none (blurry). Above 1 leaves grain.",
         ),
         *EXTRAS,
     )
@@ -103,9 +103,11 @@ class GGSamplerDDIM(_BlogStep):
 
     name = "DDIM Sampler (eta)"
     search_words = ("deterministic", "eta")
-    description = f"DDIM on VE and flow models: eta 0 is the deterministic ODE step, eta 1 equals DDPM. {ALONE}"
+    description = (
+        f"A sampler with one setting for fresh noise: 0 is the same as euler, 1 as DDPM. For flow models too. {ALONE}"
+    )
     step = "gg_ddim"
     inputs = (
-        _eta(0.0, 1.0, "Share of fresh noise. 0 is deterministic (the Euler ODE step), 1 is ancestral (DDPM)."),
+        _eta(0.0, 1.0, "How much fresh noise each step gets. 0: none, the same as euler. 1: the same as DDPM."),
         *EXTRAS,
     )

@@ -17,15 +17,17 @@ from ..host.wires import OptionsWire
 SET_BY_HAND = ("weight", "evaluation", "normalise", "limit", "start", "end", "every")  # in the order of the inputs
 PRESETS = {"scale": None, "weak": 0.5, "measured": 1.0, "strong": 2.0}  # times what is measured
 VAE = io.Vae.Input(
-    "vae", optional=True, tooltip="For latent models: the energy sees decoded pictures. Without it: preview colours."
+    "vae",
+    optional=True,
+    tooltip="For models of latents: the classifier sees decoded pictures. Without it: preview colours.",
 )
 PRESET = io.Combo.Input(
     "preset",
     options=list(PRESETS),
     default="scale",
     optional=True,
-    tooltip="scale: the widget above. measured: the best on pocket-1 for the evaluation in use, 2, 4 or 200. weak: "
-    "half of that. strong: twice. The node says which gamma is in force.",
+    tooltip="scale: the widget above. measured: what served best on pocket-1 for the evaluation in use, 2, 4 or "
+    "200. weak: half of that. strong: twice. The node says which scale is in force.",
 )
 
 
@@ -36,8 +38,8 @@ class GGClassifierGradient(CheckedNode):
     search_words = ("gradient", "universal guidance", "DPS", "steer")
     category = CATEGORY
     description = (
-        "Adds the gradient of log p(y|x) to every prediction: an energy steers a model that never "
-        "learned this condition. Works with any sampler, and on top of CFG."
+        "Lets a classifier, a text or a reference picture steer a model that never learned it. Works with any "
+        "sampler, and together with cfg."
     )
     inputs = (
         ENERGY,
@@ -97,8 +99,8 @@ class GGWatchEnergy(CheckedNode):
     search_words = ("judge", "measure", "probability")
     category = CATEGORY
     description = (
-        "Measures an energy at the clean prediction of every step and changes nothing. A second "
-        "classifier, ideally the judge, shows whether the first was right or only fooled."
+        "Lets a second classifier watch the run and changes nothing. It shows whether the first was right or only "
+        "fooled."
     )
     inputs = (ENERGY, UPSTREAM, VAE)
     outputs = (CHAIN,)

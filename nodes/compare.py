@@ -12,7 +12,7 @@ from ..host.widgets import HIDDEN, SEE, VAE_IN, choice_input, index_input
 from ..host.wires import TraceWire
 from .see import MOST_SAMPLES, default_when_negative
 
-SAMPLE = "Image of the batch, from 0. -1 takes the one whose guidance strength in A is the median."
+SAMPLE = "Which picture of the batch, from 0. -1 takes a typical one of A."
 
 
 class GGCompareTraces(ViewNode):
@@ -22,19 +22,21 @@ class GGCompareTraces(ViewNode):
     search_words = ("difference of two runs", "before and after", "A B")
     category = SEE
     description = (
-        "Two runs of one seed and one schedule, with another scale, rule, sampler or model: how far "
-        "apart their states are at every step, where they diverge, and both filmstrips."
+        "Two runs of one seed with another cfg, sampler, model or other setting: how far apart they are at every "
+        "step, where they part, and both as pictures."
     )
     is_output_node = True
     inputs = (
         TraceWire.Input("trace_a", tooltip="The first run, A."),
-        TraceWire.Input("trace_b", tooltip="The second run, B: the same seed and noise levels."),
+        TraceWire.Input("trace_b", tooltip="The second run, B: the same seed, steps and scheduler."),
         index_input("sample", -1, MOST_SAMPLES, SAMPLE),
         choice_input("theme", BACKGROUNDS, "Background. transparent gives an image with an alpha channel."),
         VAE_IN,
     )
     outputs = (
-        io.Image.Output(display_name="image", tooltip="The distance per step and both filmstrips."),
+        io.Image.Output(
+            display_name="image", tooltip="How far apart they are at each step, and both runs as pictures."
+        ),
         io.String.Output(display_name="text", tooltip="The same in numbers."),
     )
     hidden_inputs = HIDDEN

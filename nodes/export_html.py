@@ -22,8 +22,8 @@ class GGExportHTML(ViewNode):
     search_words = ("html", "share a run", "export")
     category = SEE
     description = (
-        "Writes the run as one HTML file: the inspector's views, pictures, another scale tried out, "
-        "and what it all says in words. It opens in any browser, without a network and without ComfyUI."
+        "Writes the run as one HTML file: the inspector's views, pictures, and what they say in words. It opens in "
+        "any browser, without a network and without ComfyUI."
     )
     is_output_node = True
     inputs = (

@@ -18,8 +18,8 @@ class GGInspector(ViewNode):
     search_words = ("burn", "oversaturated", "plot cfg", "preview", "what if")
     category = SEE
     description = (
-        "Shows what guidance does, step by step, while the sampler runs and afterwards: the step plane "
-        "to scale, another scale tried out without sampling again, where guidance matters, and pictures."
+        "Says whether cfg is too high, and shows what guidance does, step by step, while the sampler runs and "
+        "afterwards. Try another cfg without sampling again."
     )
     is_output_node = True
     not_idempotent = True
@@ -32,8 +32,8 @@ class GGInspector(ViewNode):
             min=0,
             max=MOST_PICTURES,
             optional=True,
-            tooltip="Steps to show as pictures, evenly over the run; 0 for none. With a VAE each costs four "
-            "decodings of up to 8 samples.",
+            tooltip="How many steps are shown as pictures, evenly over the run; 0 shows none. With a VAE each step "
+            "decodes four pictures for each of up to 8 samples.",
         ),
     )
     outputs = (TRACE_OUT,)

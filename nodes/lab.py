@@ -52,8 +52,8 @@ class GGMixtureModel(CheckedNode):
     search_words = ("Gaussian mixture", "toy model", "ground truth")
     category = "guidance geometry/lab"
     description = (
-        "A toy world made of Gaussians whose perfect denoiser and perfect classifier are formulas. It "
-        "shows guidance itself, without network error."
+        "A toy world that is known exactly: its model and its classifier are formulas. It shows guidance itself, "
+        "without errors of a network."
     )
     inputs = (
         io.String.Input(
@@ -76,10 +76,8 @@ class GGMixtureModel(CheckedNode):
         ),
     )
     outputs = (
-        io.Model.Output(tooltip="The exact denoiser; connect it like any MODEL, with Class Label."),
-        ClassifierWire.Output(
-            display_name="classifier", tooltip="The exact classifier at every noise level, for guidance."
-        ),
+        io.Model.Output(tooltip="The exact model; connect it like any MODEL, with Class Label."),
+        ClassifierWire.Output(display_name="classifier", tooltip="The exact classifier at every noise, for guidance."),
     )
 
     @classmethod

@@ -82,9 +82,8 @@ class GGLoadClassifier(CheckedNode):
     search_words = ("classifier guidance", "CLIP", "SigLIP", "DINO", "ResNet", "judge")
     category = "guidance geometry/classifier"
     description = (
-        "Loads a network that says what a picture shows: labels, a segmentation, depth, or how well a "
-        "text fits. Its gradient can guide a model that never learned these labels. safetensors only; nothing is "
-        "run."
+        "Loads a network that says what a picture shows: labels, a segmentation, depth, or how well a text fits. It "
+        "can guide a model that never learned these. Reads safetensors only, and runs nothing in them."
     )
     outputs = (
         ClassifierWire.Output(
@@ -103,9 +102,9 @@ class GGLoadClassifier(CheckedNode):
                 "classifier_name",
                 options=available() or [DEFAULT],
                 default=DEFAULT,
-                tooltip="The pack's own (pocket-noisy-1 reads noisy samples, pocket-clean-1 clean images, "
-                "pocket-judge-1 only measures), then those in models/classifiers: .safetensors files, and "
-                "folders with a config.json, shown with a slash.",
+                tooltip="The pack's own: pocket-noisy-1 reads noisy pictures, pocket-clean-1 clean ones, "
+                "pocket-judge-1 only rates. Then those in models/classifiers: .safetensors files, and folders with a "
+                "config.json, shown with a slash.",
             ),
         )
 

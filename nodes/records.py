@@ -23,8 +23,8 @@ def uncond_steps_input(default: int) -> io.Int.Input:
         min=0,
         max=MOST_UNCOND,
         optional=True,
-        tooltip="At cfg 1: the number of steps at which the unconditional prediction is made after the run, to show "
-        "what guidance would do. Each costs two evaluations; no pixel changes. 0: none.",
+        tooltip="At cfg 1: at how many steps the model is also run without the prompt, after the run, to show what "
+        "guidance would do. Each runs the model twice; no pixel changes. 0: none.",
     )
 
 
@@ -35,8 +35,8 @@ class GGRecord(CheckedNode):
     search_words = ("record", "monitor", "log cfg")
     category = CATEGORY
     description = (
-        "Put it between the model and any sampler node; the picture stays the same, bit for bit. "
-        "Read the record with Read Recorded Trace."
+        "Records every sampling with this model. Put it between the model and any sampler node; the picture stays "
+        "the same, bit for bit. Read Recorded Trace gives you the record."
     )
     inputs = (MODEL, CAPTURE, CAPTURE_MB, uncond_steps_input(0))
     outputs = (

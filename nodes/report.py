@@ -24,16 +24,16 @@ class GGReport(CheckedNode):
     search_words = ("burn", "oversaturated", "cfg too high", "best cfg", "advice", "verdict")
     category = SEE
     description = (
-        "Says whether cfg is too high, compared with what is known of the model, how often such an "
-        "answer errs, and what else the run tells: where guidance acted, which passes could be left out, which "
-        "rule had no effect."
+        "Says whether cfg is too high, and what to do. It compares the run with what is known of the model, and says "
+        "how often such an answer is wrong. It also says where guidance acted, what could be left out, and what had "
+        "no effect."
     )
     is_output_node = True
     inputs = (
         TRACE_IN,
         VAE_IN,
         EnergyWire.Input(
-            "energy", optional=True, tooltip="A judge: what it finds in the finished pictures is reported."
+            "energy", optional=True, tooltip="A judge: the report says what it finds in the finished pictures."
         ),
         TraceWire.Input(
             "half",
@@ -44,8 +44,8 @@ class GGReport(CheckedNode):
         io.Image.Input(
             "pictures",
             optional=True,
-            tooltip="Pictures like those that the model learned from: with a VAE, the size of its data "
-            "(\u03c3_d) is measured on them and kept for the model.",
+            tooltip="Pictures like those that the model learned from. With a VAE, the typical size of their values "
+            "is measured once and kept for the model.",
         ),
     )
     outputs = (
@@ -53,11 +53,12 @@ class GGReport(CheckedNode):
         io.String.Output(display_name="json", tooltip="The same for scripts and agents."),
         io.Float.Output(
             display_name="cfg",
-            tooltip="The cfg to take; that of the run where it is fine, or where guidance was off and nothing "
-            "is known. Nothing runs on it where none is known.",
+            tooltip="The cfg to take: the run's own where it is fine, or where guidance was off and nothing is "
+            "known. Where no cfg is known, nodes wired to it do not run.",
         ),
         io.Float.Output(
-            display_name="low", tooltip="Lower end of the good range; nothing runs on it where none is known."
+            display_name="low",
+            tooltip="Lower end of the good range. Where no range is known, nodes wired to it do not run.",
         ),
         io.Float.Output(display_name="high", tooltip="Upper end of the good range."),
         TRACE_OUT,

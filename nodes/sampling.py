@@ -21,11 +21,9 @@ KL_OPTIMAL_ONCE = (
     "The scheduler kl_optimal divides by steps - 1 and cannot make 1 step. Take 2 steps or another scheduler."
 )
 
-MODEL = io.Model.Input("model", tooltip="The model that denoises. Any MODEL of the host, or one from Load Denoiser.")
-POSITIVE = io.Conditioning.Input(
-    "positive", tooltip="What the sample should be: c, the prediction with this condition."
-)
-NEGATIVE = io.Conditioning.Input("negative", tooltip="What guidance moves away from: u. Usually empty (unconditional).")
+MODEL = io.Model.Input("model", tooltip="The model: any MODEL of ComfyUI, or one from Load Denoiser.")
+POSITIVE = io.Conditioning.Input("positive", tooltip="What the picture should show.")
+NEGATIVE = io.Conditioning.Input("negative", tooltip="What guidance pushes away from; often an empty prompt.")
 LATENT = io.Latent.Input("latent_image", tooltip="The latent to denoise; an empty one for a new picture.")
 CFG = io.Float.Input(
     "cfg",
@@ -34,17 +32,19 @@ CFG = io.Float.Input(
     max=100.0,
     step=0.1,
     round=0.01,
-    tooltip="Guidance scale, gamma: guided = u + gamma (c - u). 0 ignores the condition, 1 is the model's own answer "
-    "(and half the work), 2 to 5 is usual, higher burns.",
+    tooltip="How hard guidance pushes towards the prompt. 0 ignores the prompt, 1 takes it as it is (at half the "
+    "work), 2 to 5 is usual, higher burns.",
 )
-GUIDANCE = Guidance.Input("guidance", optional=True, tooltip="A chain of schedules and rules. Unconnected: plain CFG.")
+GUIDANCE = Guidance.Input(
+    "guidance", optional=True, tooltip="Rules and schedules, wired one after the other. Unconnected: plain CFG."
+)
 CAPTURE = io.Combo.Input(
     "capture",
     options=list(CAPTURES),
     default="pictures",
     optional=True,
-    tooltip="What the trace keeps besides its numbers. numbers: nothing, smallest. pictures: x, u, c and the guided "
-    "prediction of up to 24 steps, for figures. tensors: every step, with move and noise, for research.",
+    tooltip="What is kept besides numbers. numbers: nothing. pictures: the pictures of up to 24 steps. tensors: "
+    "everything, of every step, for research.",
 )
 CAPTURE_MB = io.Int.Input(
     "capture_mb",
@@ -52,10 +52,13 @@ CAPTURE_MB = io.Int.Input(
     min=16,
     max=65536,
     optional=True,
-    tooltip="Memory for captured tensors in MB. Above it only every k-th step is kept, and the trace says so.",
+    tooltip="Memory for what is kept, in MB. If a run needs more, fewer steps are kept, evenly.",
 )
 OUT = io.Latent.Output(display_name="latent", tooltip="The sample.")
-DENOISED = io.Latent.Output(display_name="denoised", tooltip="The last guided prediction, clean at any step.")
+DENOISED = io.Latent.Output(
+    display_name="denoised",
+    tooltip="What guidance aimed at in the last step: a clean picture, even if the run stops early.",
+)
 TRACE = TraceWire.Output(display_name="trace", tooltip="The record of the run: what guidance did at every step.")
 
 
@@ -66,8 +69,8 @@ class GGGuidedSampler(CheckedNode):
     search_words = ("cfg", "negative", "record", "sampler with rules")
     category = CATEGORY
     description = (
-        "Samples exactly like KSampler (same seed, same pixels), takes a guidance chain, and records "
-        "what guidance did at every step. Recording costs no extra evaluation."
+        "Samples exactly like KSampler (same seed, same pixels) and records what guidance did at every step. "
+        "Recording costs no extra run of the model. Takes guidance rules."
     )
     outputs = (OUT, DENOISED, TRACE)
     hidden_inputs = HIDDEN
@@ -84,12 +87,12 @@ class GGGuidedSampler(CheckedNode):
             io.Combo.Input(
                 "sampler_name",
                 options=list(comfy.samplers.KSampler.SAMPLERS),
-                tooltip="The host's samplers. The trace splits the step of each into its move and injected noise.",
+                tooltip="The sampler, as on KSampler.",
             ),
             io.Combo.Input(
                 "scheduler",
                 options=list(comfy.samplers.KSampler.SCHEDULERS),
-                tooltip="How the noise levels are spaced between the noisiest and the cleanest.",
+                tooltip="How the noise falls from step to step, as on KSampler.",
             ),
             POSITIVE,
             NEGATIVE,
@@ -157,9 +160,9 @@ class GGGuider(CheckedNode):
     name = "CFG Guider + Guidance Chain"
     search_words = ("cfg", "negative", "CFGGuider")
     category = CATEGORY
-    description = "A GUIDER for the host's SamplerCustomAdvanced and ours: CFG, reshaped by a guidance chain."
+    description = "CFGGuider with guidance rules, for SamplerCustomAdvanced."
     inputs = (MODEL, POSITIVE, NEGATIVE, CFG, GUIDANCE)
-    outputs = (io.Guider.Output(tooltip="For SamplerCustomAdvanced, with or without trace."),)
+    outputs = (io.Guider.Output(tooltip="For SamplerCustomAdvanced or SamplerCustomAdvanced + Trace."),)
 
     @classmethod
     def execute(cls, model, positive, negative, cfg, guidance=None) -> io.NodeOutput:
@@ -177,9 +180,9 @@ class GGInspectedSampler(CheckedNode):
         io.Noise.Input("noise", tooltip="The starting noise, as for SamplerCustomAdvanced."),
         io.Guider.Input("guider", tooltip="Any GUIDER: the host's, ours, another pack's."),
         io.Sampler.Input(
-            "sampler", tooltip="Any SAMPLER. For the host's samplers, noise and move are recorded separately."
+            "sampler", tooltip="Any SAMPLER. With ComfyUI's own, the noise that it adds is recorded by itself."
         ),
-        io.Sigmas.Input("sigmas", tooltip="The noise levels, noisiest first."),
+        io.Sigmas.Input("sigmas", tooltip="From a scheduler node, as for SamplerCustomAdvanced."),
         LATENT,
         CAPTURE,
         CAPTURE_MB,

@@ -28,7 +28,7 @@ SAVE = (
     "What to write into output; each file reopens the workflow. all: every format. webp, apng: animations, with a "
     "sheet of their frames (png writes the sheet only)."
 )
-SAMPLE = "Image of the batch, from 0. -1 takes the one whose guidance strength is the median."
+SAMPLE = "Which picture of the batch, from 0. -1 takes a typical one."
 
 
 def default_when_negative(index: int) -> int | None:
@@ -45,9 +45,8 @@ class GGFigure(ViewNode):
     search_words = ("plot", "diagram", "vectors")
     category = SEE
     description = (
-        "Draws a run to scale: a step with both predictions, their difference, the scale and the "
-        "noise; the figures of the post one by one; the post's animations; a filmstrip; a heat map; what "
-        "classifiers say."
+        "Draws a run to scale: one step with all that happens in it, or the figures and animations of the blog post. "
+        "Also the run as pictures, and where in the picture the prompt acts."
     )
     is_output_node = True
     inputs = (
@@ -97,9 +96,9 @@ class GGDifferenceImages(ViewNode):
     search_words = ("heat map", "compare images")
     category = SEE
     description = (
-        "Shows, step by step, the prediction without the condition, with it, the guided one, and "
-        "their difference on grey, all with one stated gain. The node itself shows the differences on one "
-        "page: a column for each step, a row for each sample, every step at its own gain."
+        "Shows what the prompt adds, step by step. At each step the model guesses the finished picture with the "
+        "prompt and without it; the difference of the two is shown on grey, enlarged. The node itself shows one "
+        "page: a column for each step, a row for each picture."
     )
     is_output_node = True
     inputs = (
@@ -123,9 +122,9 @@ class GGDifferenceImages(ViewNode):
         ),
     )
     outputs = (
-        io.Image.Output(display_name="uncond", tooltip="Predictions without the condition, step by step."),
-        io.Image.Output(display_name="cond", tooltip="Predictions with the condition."),
-        io.Image.Output(display_name="guided", tooltip="What the sampler was given."),
+        io.Image.Output(display_name="uncond", tooltip="The model's guesses without the prompt, step by step."),
+        io.Image.Output(display_name="cond", tooltip="The guesses with the prompt."),
+        io.Image.Output(display_name="guided", tooltip="What guidance made of the two."),
         io.Image.Output(
             display_name="difference", tooltip="0.5 + gain times the difference; grey means no difference."
         ),

@@ -56,12 +56,12 @@ class GGLoadDenoiser(CheckedNode):
     search_words = ("checkpoint", "ADM", "EDM", "DiT", "SiT", "JiT", "pocket")
     category = CATEGORY
     description = (
-        "Loads a denoiser with class labels as a native MODEL, with the VAE that turns its samples "
-        "into images. pocket-1 and pocket-flow-1 (latents) come with the pack. Published networks (ADM, EDM, EDM2, "
-        "DiT, SiT, JiT, diffusers folders) and your own go into models/denoisers as .safetensors."
+        "Loads a model that knows labels instead of text, with the VAE for its pictures. pocket-1 and pocket-flow-1 "
+        "(latents) come with the pack. Put published networks (ADM, EDM, EDM2, DiT, SiT, JiT, diffusers folders) and "
+        "your own into the folder models/denoisers, as .safetensors."
     )
     outputs = (
-        io.Model.Output(tooltip="The denoiser; any KSampler, guider or guidance node takes it."),
+        io.Model.Output(tooltip="The model, for any KSampler, guider or guidance node."),
         io.Vae.Output(tooltip="Turns samples into images and back: pixel for pixel, or by the VAE wired in."),
         io.String.Output(
             display_name="labels",
@@ -76,29 +76,29 @@ class GGLoadDenoiser(CheckedNode):
                 "denoiser_name",
                 options=available() or [DEFAULT],
                 default=DEFAULT,
-                tooltip="The pack's own denoisers, then what lies in models/denoisers: folders of the diffusers "
-                "library, shown with a slash, and .safetensors files.",
+                tooltip="The pack's own models, then folders (shown with a slash) and .safetensors files in "
+                "models/denoisers.",
             ),
             choice_input(
                 "parametrisation",
                 KINDS,
-                "What the network outputs. auto reads it from the file; another choice overrides the file.",
+                "What the network was trained to give. auto reads it from the file; another choice overrides the file.",
             ),
             choice_input(
                 "schedule",
                 LEVELS,
-                "Noise levels the network was trained on. auto reads them from the file.",
+                "The noise that the network learned from. auto reads it from the file.",
             ),
             choice_input(
                 "weight_dtype",
                 DTYPES,
-                "Type the weights are kept in. default: the host picks, as for its own models.",
+                "How the weights are kept. default: ComfyUI chooses, as for its own models.",
             ),
             io.Vae.Input(
                 "vae",
                 optional=True,
-                tooltip="For denoisers of latents (DiT, SiT, EDM2 at 512): the VAE from Load VAE. It comes out "
-                "again as VAE, in the range of the denoiser's pictures. Not needed where its file holds a VAE.",
+                tooltip="For models of latents (DiT, SiT, EDM2 at 512): the VAE from Load VAE. Take it from the "
+                "output VAE, which fits it to the model. Not needed where the model's file holds a VAE.",
             ),
         )
 
@@ -125,8 +125,8 @@ class GGClassLabel(CheckedNode):
     search_words = ("ImageNet class", "negative", "null label")
     category = CATEGORY
     description = (
-        "Turns class names into the positive conditioning, and gives the null label as negative: "
-        "the pair that classifier-free guidance compares."
+        "Turns names of labels into positive conditioning. The negative is the null label, which stands for anything "
+        "at all."
     )
     inputs = (
         io.Model.Input("model", tooltip="From Load Denoiser or Exact Mixture Model; it provides the labels."),
@@ -134,13 +134,13 @@ class GGClassLabel(CheckedNode):
             "label",
             default="0",
             multiline=True,
-            tooltip="Name or index. Several, one per image of the batch: separate with ; or line breaks. "
-            "* = every label in turn. Empty = null label (unconditional).",
+            tooltip="Name or number. Several, one for each picture of the batch: separate with ; or line breaks. * "
+            "= every label in turn. Empty = null label.",
         ),
     )
     outputs = (
         io.Conditioning.Output(display_name="positive", tooltip="The labels; repeated to fill the batch."),
-        io.Conditioning.Output(display_name="negative", tooltip="The null label: any sample at all."),
+        io.Conditioning.Output(display_name="negative", tooltip="The null label: anything at all."),
     )
 
     @classmethod

@@ -21,12 +21,12 @@ PARTS = (
 )
 NO_SAMPLES = "The latent holds no samples, so nothing can be swept. Give one with a batch of 1 or more."
 MODE_TIP = (
-    "exact: each run is the same as its own KSampler, bit for bit. Runs share a batch only where the device gives the "
-    "same bits there. shared: several runs in one batch on any device; pictures differ from single runs by rounding."
+    "exact: each picture is KSampler's, bit for bit. Pictures are made together only if that gives the same bits. "
+    "shared: they are made together, which is faster; they differ from KSampler's by rounding."
 )
 BEST_TIP = (
-    "What makes a cfg the best one. judge: the energy's mean log-probability. saturation: the largest cfg that does "
-    "not burn, an upper end. auto: the judge if an energy is connected."
+    "How the best cfg is found. judge: by what is connected to energy. saturation: the largest cfg that does not "
+    "burn, an upper end. auto: by the judge if there is one."
 )
 
 
@@ -37,15 +37,17 @@ class GGSweep(CheckedNode):
     search_words = ("xy plot", "grid", "best cfg", "compare settings")
     category = CATEGORY
     description = (
-        "Samples every combination of settings, such as cfg and seed, measures each, and shows them "
-        "on one labelled sheet."
+        "Samples every combination of settings, such as cfg and seed, measures each picture, and shows them on one "
+        "labelled sheet."
     )
     is_output_node = True
     outputs = (
         io.Latent.Output(display_name="latent", tooltip="All samples, in the order of the table."),
         io.Image.Output(display_name="grid", tooltip="The first picture of every run, labelled."),
         io.String.Output(display_name="table", tooltip="Every run with what was measured."),
-        io.Float.Output(display_name="best_cfg", tooltip="The best cfg; nothing runs on it where none is."),
+        io.Float.Output(
+            display_name="best_cfg", tooltip="The best cfg. Where there is none, nodes wired to it do not run."
+        ),
         TRACE,
     )
     hidden_inputs = HIDDEN
@@ -73,9 +75,9 @@ class GGSweep(CheckedNode):
                 "axes",
                 default=AXES,
                 multiline=True,
-                tooltip="A line for each: cfg, seed, steps, sampler, scheduler, label, prompt, guidance "
-                "(distilled), rule (names, + between rules of a chain), or a knob of a connected rule or "
-                "gradient such as APG.eta or Classifier Guidance.scale. Values with commas, or 0..3.",
+                tooltip="One line for each setting that varies, with its values: cfg: 1, 2, 4. Or seed: 0..3. "
+                "Settings are cfg, seed, steps, sampler, scheduler, label, prompt, guidance (distilled) and rule. A "
+                "setting of a connected node is APG.eta or Classifier Guidance.scale.",
             ),
             GUIDANCE,
             VAE_IN,

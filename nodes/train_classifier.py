@@ -20,7 +20,9 @@ MOST_STEPS, MOST_BATCH, MOST_WIDTH = 1_000_000, 4096, 512
 LARGEST_SEED = 0xFFFFFFFFFFFFFFFF
 
 SUBJECT: list[io.Input] = [
-    io.Model.Input("model", tooltip="Sets space, scale and noise levels; its weights are not used."),
+    io.Model.Input(
+        "model", tooltip="The model whose pictures the classifier will read; the model itself does not change."
+    ),
     io.String.Input(
         "labels",
         multiline=True,
@@ -45,7 +47,7 @@ COURSE: list[io.Input] = [
         max=1.0,
         step=1e-4,
         round=1e-7,
-        tooltip="AdamW, warmed up, then a cosine to 0. 1e-3 from scratch, 1e-4 with start_from.",
+        tooltip="How fast it learns. 1e-3 from scratch, 1e-4 with start_from. Too high: the curve jumps.",
     ),
     io.Int.Input(
         "width",
@@ -58,8 +60,8 @@ COURSE: list[io.Input] = [
     io.Boolean.Input(
         "sigma_conditioning",
         default=True,
-        tooltip="Whether the small network is told the noise level. Off: it must infer it. Ignored with start_from: a "
-        "network that this node made keeps its setting, picture networks are never told.",
+        tooltip="Whether the small network is told how noisy the picture is. Off: it must find out. Ignored with "
+        "start_from: a network that this node made keeps its setting, others are never told.",
     ),
     io.Int.Input(
         "seed",
@@ -91,8 +93,8 @@ class GGTrainNoisyClassifier(CheckedNode):
     search_words = ("classifier guidance", "training")
     category = "guidance geometry/classifier"
     description = (
-        "Trains a small classifier that reads this MODEL's noisy samples, from labelled pictures or "
-        "latents. Saved in models/classifiers; Load Classifier reads it."
+        "Trains a small classifier that reads this model's noisy pictures, from labelled pictures or latents. Saved "
+        "in models/classifiers; Load Classifier reads it."
     )
     is_output_node = True
     inputs = (*SUBJECT, *COURSE, *MATERIAL)
@@ -100,7 +102,9 @@ class GGTrainNoisyClassifier(CheckedNode):
         ClassifierWire.Output(display_name="classifier", tooltip="The trained classifier, ready to guide."),
         io.Image.Output(display_name="loss_curve", tooltip="Loss of every step, compared with guessing."),
         io.String.Output(
-            display_name="about", tooltip="The file, and the accuracy by noise level on pictures that were held out."
+            display_name="about",
+            tooltip="The file, and how often it is right at five strengths of noise, on "
+            "pictures that it did not learn from.",
         ),
     )
     hidden_inputs = HIDDEN

@@ -13,10 +13,11 @@ WORDS = json.loads((ROOT / "locales" / "en" / "nodeDefs.json").read_text(encodin
 
 EVERYDAY = {"a", "an", "the", "of", "to", "way", "without", "size", "part", "error"}
 EVERYDAY |= {"noise", "step", "guidance", "strength", "scale", "classifier", "rule"}  # on KSampler and our nodes
+LAST_PART = "\n## For researchers\n"  # of a help page; it may use the trade's words
 LONGEST = 25  # words of a sentence
 CODES = re.compile(r"(?<![\w`-])[MFD]\d+[a-z]?(?!\w)")
 LETTERS = re.compile(r"(?<![\w'\u2019-])[ucxDG](?![\w'\u2019-])")  # of vectors; `a` is a word
-TYPED = re.compile(r"`[^`]*`|\]\([^)]*\)|https?://\S+")  # what is typed or linked is no prose
+TYPED = re.compile(r"`[^`]*`|\]\([^)]*\)|https?://\S+|models/\w+")  # what is typed or linked is no prose
 # What else a sampler node never says, in any form of the word:
 UNHEARD = (
     *("gradient", "energy", "evaluation", "evaluate", "logit", "posterior", "ancestral", "cosine", "tensor", "rms"),
@@ -68,6 +69,11 @@ def trade_signs() -> set[str]:
     return {letter for cell in cells for letter in cell if letter.isalpha() and not letter.isascii()}
 
 
+def first_part(node: str) -> str:
+    """The part of a node's help page that everybody reads."""
+    return (ROOT / "web" / "docs" / f"{node}.md").read_text(encoding="utf-8").partition(LAST_PART)[0]
+
+
 def sentences(text: str) -> list[str]:
     """Prose in sentences: of paragraphs, of items, and of each cell of a table; code and headings are none."""
     text = re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
@@ -96,13 +102,15 @@ def stumbles(text: str, known: str = "") -> list[str]:
     faults = []
     for sentence in sentences(text):
         words = sentence.split()
+        if sentence.endswith(":") and len(words) <= 3:
+            continue  # a name whose meaning follows
         faults += [f"{len(words)} words: {sentence}"] * (len(words) > LONGEST)
         foreign = {sign for sign in trade_signs() if sign in sentence and sign not in known}
         foreign |= {letter for letter in LETTERS.findall(sentence) if letter.lower() not in re.findall(r"\w+", known)}
         foreign |= set(CODES.findall(sentence)) - set(CODES.findall(known.upper()))
         foreign |= {term for term in trade_terms() if named(term, sentence) and not named(term, known)}
         faults += [f"{', '.join(sorted(foreign))}: {sentence}"] * bool(foreign)
-        faults += [f"who does it? {sentence}"] * bool(re.match(r"\w+ed (is|are|was|were) ", sentence))
+        faults += [f"who does it? {sentence}"] * bool(re.match(r"\w+(ed|wn) (is|are|was|were) ", sentence))
         chains = [part for part in re.split("[,;:]", sentence) if part.split().count("of") > 3]
         faults += [f"chain of 'of': {chain}" for chain in chains]
     return faults

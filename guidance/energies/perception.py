@@ -92,16 +92,16 @@ class TextEnergy(NetworkEnergy):
     )
     against: tuple[str, ...] = knob(
         (),
-        "What else it could show: the text is compared with these. Separate with ; or line breaks. CLIP needs at least "
-        "one, unless kind is cosine.",
+        "What else it could show: the text is compared with these. Separate with ; or line breaks. CLIP needs at "
+        "least one for a probability.",
         name="negative",
         shown="a picture",
         multiline=True,
     )
     kind: str = knob(
         "probability",
-        "probability: of the text among the negative ones (CLIP), or of each by itself (SigLIP). cosine: the scaled "
-        "cosine alone, which never stops pushing.",
+        "probability: how much better the text fits than the negative ones (CLIP), or how well by itself (SigLIP). "
+        "cosine: how well it fits, without an end, so it never stops pushing.",
         choices=TEXT_KINDS,
     )
     features: Tensor = field(init=False)

@@ -44,31 +44,29 @@ class GradientOptions(Stated, Printed):
     name = "Gradient Options"
     search_words = ("classifier guidance", "advanced settings")
     description = (
-        "For Classifier Guidance: temperature, averaging over draws or views, steps on the clean "
-        "prediction, memory. Both x0 evaluations are overconfident at high noise: ancestral samplers correct much "
-        "of this, draws most of the rest."
+        "Settings of Classifier Guidance that rarely change. With x0, classifiers are too sure early in the run: "
+        "samplers that add noise correct much of this, draws most of the rest."
     )
     temperature: float = knob(
         1.0,
-        "Divides the classifier's logits. Above 1 a confident classifier keeps pushing.",
+        "Above 1 the classifier keeps pushing where it is already sure.",
         limits=(0.01, 1000.0, 0.1),
     )
     draws: int = knob(
         0,
-        "Both x0 evaluations: average p over this many draws about the clean prediction (LGD). 0: at the "
-        "prediction. 4 to 16 come close to Bayes; each costs one classifier pass.",
+        "For x0: the classifier looks at this many slightly different pictures, and its answers are averaged (LGD). "
+        "0: at the one guess alone. 4 to 16 are usual; each is one more run of the classifier.",
         limits=(0, 64),
     )
     backward_steps: int = knob(
         1,
-        "x0 without backprop: gradient steps on the clean prediction in every sampler step (backward "
-        "universal guidance).",
+        "For x0 without backprop: this many small pushes in every step instead of one (backward universal guidance).",
         limits=(1, 100),
     )
     views: int = knob(
         0,
-        "Average log p over this many shifted and mirrored copies of the picture: what only fools the "
-        "network rarely survives. 0: the picture itself.",
+        "The classifier looks at this many shifted and mirrored copies of the picture: what only fools it rarely "
+        "survives that. 0: the picture itself.",
         limits=(0, 64),
     )
     seed: int = knob(0, "Seed of draws and views; the same for every image of a batch.", limits=(0, 0xFFFFFFFF))
@@ -81,15 +79,15 @@ class GradientOptions(Stated, Printed):
     )
     radius: float = knob(
         1.0,
-        "Size of the cloud of draws. 1: the spread of the pictures that are still possible (LGD). TFG calls it "
-        "gamma-bar and takes 0.001 to 0.1. 0: at the prediction.",
+        "How different the draws are. 1: as the pictures that are still possible (LGD). TFG takes 0.001 to 0.1. 0: "
+        "not at all.",
         limits=(0.0, 10.0, 0.05),
         later=True,
     )
     shrink: int = knob(
         1,
-        "With a vae: the energy sees a picture this many times smaller; memory for decoding falls with the "
-        "square. 1: full size.",
+        "With a vae: the classifier sees a picture this many times smaller, which takes much less memory to decode. "
+        "1: full size.",
         limits=(1, 8),
         later=True,
     )
@@ -206,8 +204,8 @@ class GradientTerm(Term):
     node_id = "GGClassifierGradient"
     weight: float = knob(
         2.0,
-        "Gamma, the factor of the gradient. Measured on pocket-1: 2 for noisy x_t, 4 for x0 + "
-        "backprop, 200 for x0; preset sets them. 0 is off; below 0 moves away. noisy x_t at 1 is Bayes.",
+        "How hard it pushes. Measured best on pocket-1: 2 for noisy x_t, 4 for x0 + backprop, 200 for x0; preset "
+        "sets them. 0 is off; below 0 pushes away.",
         limits=(-1e6, 1e6, 0.1),
         off=0.0,
         name="scale",
@@ -215,15 +213,15 @@ class GradientTerm(Term):
     )
     evaluation: str = knob(
         "auto",
-        "Where the energy is evaluated. noisy x_t: needs a noise-aware classifier. x0 + backprop: the "
-        "clean prediction, gradient through the model, twice the time. x0: without that. auto: the first "
-        "that works.",
+        "Where the classifier looks. noisy x_t: at the noisy picture; it must have learned noise. x0 + backprop: at "
+        "the model's guess of the finished picture, followed back through the model, twice the time. x0: without "
+        "that. auto: the first that works.",
         choices=("auto", *EVALUATIONS),
     )
     normalise: str = knob(
         "none",
-        "none: the gradient itself. rms_ratio: always scale x limit of the length of c - u (needs a "
-        "negative other than the positive, at cfg 1 too). clip: at most limit of the data's size.",
+        "none: the push as it comes. rms_ratio: always scale times limit as long as what the prompt changes (needs a "
+        "negative other than the positive). clip: never longer than limit times the size of a picture.",
         choices=tuple(NORMALISATIONS),
     )
     limit: float = knob(0.2, "Only for rms_ratio and clip.", limits=(0.0, 1e4, 0.05))

@@ -69,45 +69,45 @@ class AdaptiveProjected(Before):
     name = "APG (Adaptive Projected Guidance)"
     search_words = ("burn", "oversaturated", "projection", "momentum")
     description = (
-        "Drops the part of the difference that only brightens and saturates, caps its length, and adds momentum."
+        "Less burn: takes out the part of guidance that only brightens and saturates, limits the rest, and avoids "
+        "pushing the same way at every step."
     )
     papers = (PAPER,)
     maturity = "stable"
     claims = frozenset({"per item"})
     eta: float = knob(
         0.0,
-        "D = c + (cfg - 1)(delta_across + eta delta_along), along and across c. 0: no saturation. "
-        f"1: plain CFG. Above 1 oversaturates, below 0 washes out. {PAPER}.",
+        "How much stays of the part that only brightens and saturates. 0: nothing. 1: plain CFG. Above 1 "
+        f"oversaturates, below 0 washes out. {PAPER}.",
         limits=(-1.0, 2.0, 0.05),
         off=1.0,
     )
     threshold: float = knob(
         0.06,
-        "Cap on the length of delta; 0 is off. Too low: cfg has no effect. 0.06 per element is the "
-        "paper's 15 for SDXL (4x128x128).",
+        "Limit on how hard a step is pushed; 0 is off. Too low: cfg has no effect. 0.06 per element is the paper's "
+        "15 for SDXL (4x128x128).",
         limits=(0.0, 1000.0, 0.01),
         main=True,
         off=0.0,
     )
     momentum: float = knob(
         -0.5,
-        "beta in m' = delta + beta m, over the steps of one run. Negative pushes away from earlier "
-        "steps, as in the paper; 0 is off; near 1 the differences pile up.",
+        "How much earlier steps count. Negative: push away from where they pushed, as in the paper. 0: off. Near 1 "
+        "the pushes pile up.",
         limits=(-0.95, 0.95, 0.05),
         off=0.0,
     )
     absolute: bool = knob(
         False,
-        "per element: length = threshold sqrt(N), the same at every resolution. absolute: the "
-        "length itself, as papers and other nodes give it (2.5 to 15).",
+        "per element: the threshold fits every resolution. absolute: as papers and other nodes give it (2.5 to 15).",
         choices={"per element": False, "absolute": True},
         name="threshold_unit",
     )
-    space: str = space_knob("x0", "Where along and across are measured; the cap is always on the x0 difference.")
+    space: str = space_knob("x0", "Where that part is measured.")
     part: str = knob(
         "sample",
-        "What lengths and directions are measured over. sample: the whole, as in the paper for pictures. channel: "
-        "each channel, as the paper's code for video, and ACE-Step. frame: each frame.",
+        "What is measured as one. sample: the whole, as in the paper for pictures. channel: each channel, as the "
+        "paper's code for video, and ACE-Step. frame: each frame.",
         choices=("sample", "channel", "frame"),
         name="norm_over",
         later=True,

@@ -34,7 +34,7 @@ class Angle(Combine):
     node_id = "GGAngle"
     name = "ADG (Angle Domain Guidance)"
     search_words = ("burn", "oversaturated", "rotation")
-    description = "Replaces CFG: turns c away from u by (cfg - 1) times their angle, so that colours do not burn."
+    description = "Turns towards the prompt instead of going further and further that way, so that colours do not burn."
     papers = (PAPER,)
     claims = frozenset({"in span", "per item", "same in every space"})
     max_angle: float = knob(

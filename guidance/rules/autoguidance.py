@@ -36,8 +36,8 @@ class Autoguidance(Replace):
     weak: Source
     share: float = knob(
         1.0,
-        "u' = u + share (weak - u). 1: the weak pass alone, as in the paper; the negative is not "
-        f"evaluated. {PAPER.number}. 0: plain CFG. Between: one evaluation more per step.",
+        f"1: the weak model takes the place of the negative, as in the paper, {PAPER.number}. 0: plain CFG. Between: "
+        "a mix of both, at one more run per step.",
         limits=(0.0, 1.0, 0.05),
         main=True,
         name="weak_share",

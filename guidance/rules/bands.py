@@ -48,8 +48,8 @@ class Bands(Before):
     claims = frozenset({"same in every space", "per item"})
     method: str = knob(
         "FDG",
-        f"FDG: c + (cfg - 1)(low d_low + high d_high), Laplacian pyramid, {FDG.number}. FreSca: "
-        f"u + cfg (low d_low + high d_high), Fourier box, {FRESCA.number}.",
+        f"How coarse and fine are split. FDG: by shrinking the picture, {FDG.number}. FreSca: by frequency, "
+        f"{FRESCA.number}.",
         choices=("FDG", "FreSca"),
     )
     low: float = knob(

@@ -36,7 +36,7 @@ class EnergyPreserving(After):
     node_id = "GGEnergyPreserving"
     name = "EP-CFG (Energy-Preserving CFG)"
     search_words = ("burn", "oversaturated", "contrast")
-    description = "Gives the guided prediction the energy of the conditional one: o' = o sqrt(E(o_c)/E(o))."
+    description = "A high cfg changes brightness and contrast of the picture; this brings both back."
     papers = (PAPER,)
     claims = frozenset({"in span", "per item"})
     robust: bool = knob(

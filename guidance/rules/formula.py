@@ -79,9 +79,7 @@ class Formula(Combine):
     node_id = "GGFormula"
     name = "Guidance Formula (your own rule)"
     search_words = ("custom rule", "expression", "math")
-    description = (
-        "The guided prediction as a formula of u, c, d = c - u, x, sigma, alpha and gamma, in place of plain CFG."
-    )
+    description = "Your own guidance rule, written as a formula, in place of plain CFG."
     claims = frozenset({"per item"})
     formula: str = knob(
         PLAIN,

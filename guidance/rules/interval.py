@@ -34,28 +34,27 @@ class Interval(Schedule):
     search_words = ("cfg interval", "skip guidance", "start and end percent")
     phrase = "interval {unit} {start:g} .. {end:g}"
     description = (
-        "Guides only between two noise levels. Outside, the conditional prediction is used alone and the "
-        "unconditional pass is not evaluated."
+        "Guides only in a part of the run. Outside it the sampler works as at cfg 1, which takes half the time."
     )
     papers = (PAPER,)
     maturity = "stable"
     together = ("unit", "start", "end")
     unit: str = knob(
         "percent",
-        "percent: share of the run's steps, 0 is the first, 1 after the last. sigma: noise level, "
-        "as in the paper, for VE models (SD, SDXL). log-SNR: 2 ln(alpha/sigma), the same for VE and flow.",
+        "percent: share of the run's steps, 0 is the first, 1 after the last. sigma: strength of the noise, as in "
+        "the paper, for SD and SDXL. log-SNR: signal to noise, the same for flow models too.",
         choices=("percent", "sigma", "log-SNR"),
     )
     start: float = knob(
         0.2,
-        "Noisier end. percent and log-SNR: the smaller number; sigma: the larger. Later keeps more "
+        "Where guidance begins. percent and log-SNR: the smaller number; sigma: the larger. Later keeps more "
         "variety; too late loses the prompt. Paper, SDXL: sigma 5.42, log-SNR -3.38.",
         limits=(-100_000.0, 100_000.0, 0.01),
     )
     end: float = knob(
         0.8,
-        "Cleaner end. Earlier saves passes and hardly changes the picture; too early softens "
-        f"detail. Paper, SDXL: sigma 0.28, log-SNR 2.55. {PAPER.number}.",
+        "Where guidance ends. Earlier saves time and hardly changes the picture; too early softens detail. Paper, "
+        f"SDXL: sigma 0.28, log-SNR 2.55. {PAPER.number}.",
         limits=(-100_000.0, 100_000.0, 0.01),
     )
 

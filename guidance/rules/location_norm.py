@@ -29,7 +29,7 @@ class LocationNorm(After):
     node_id = "GGLocationNorm"
     name = "CFGNorm (norm per location)"
     search_words = ("burn", "oversaturated")
-    description = "Shortens the guided prediction wherever its channels are longer than those of the conditional one."
+    description = "Weakens guidance at those places of the picture which it makes too strong."
     claims = frozenset({"per item"})
     strength: float = knob(
         1.0,

@@ -28,7 +28,7 @@ class MagnitudeAware(Before):
     name = "MAMBO-G (Magnitude-Aware Guidance)"
     search_words = ("burn", "first steps", "few steps")
     phrase = "MAMBO-G {damping:g} in {space}"
-    description = "Reduces guidance at steps where the difference is large compared with the prediction."
+    description = "Weakens guidance at steps where it would push very hard, mostly early in the run."
     papers = (PAPER,)
     claims = frozenset({"in plane", "per item"})
     damping: float = knob(

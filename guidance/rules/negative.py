@@ -35,7 +35,8 @@ class Negative(Conditions):
     name = "Negative / Dual CFG (InstructPix2Pix)"
     search_words = ("negative prompt", "dual cfg", "ip2p", "image editing", "several prompts")
     description = (
-        "More conditions beside the sampler's positive and negative, each with its weight; each costs one evaluation."
+        "More prompts beside the sampler's positive and negative, each with its weight. Each costs one more run of "
+        "the model per step."
     )
     papers = (SUM, TWO_SCALES)
     maturity = "stable"
@@ -44,8 +45,8 @@ class Negative(Conditions):
     weights: tuple[float, ...]
     form: str = knob(
         "sum",
-        f"sum: u + cfg (c - u + sum of w_i (c_i - u)), {SUM}. InstructPix2Pix: u + w (m - u) + cfg (c - m), "
-        f"{TWO_SCALES}. nested: u + w (m + cfg (c - m) - u), as in DualCFGGuider. m is second, w its weight.",
+        f"sum: all prompts add up, {SUM}. InstructPix2Pix: from the negative to second by its weight, from there to "
+        f"the positive by cfg, {TWO_SCALES}. nested: as in DualCFGGuider.",
         choices=("sum", "InstructPix2Pix", "nested"),
     )
 

@@ -13,8 +13,8 @@ def factor_knob(what: str, main: bool = False) -> float:
     """The factor on the guidance of a part."""
     return knob(
         1.0,
-        f"Factor on the guidance of {what}: gamma = 1 + (cfg - 1) factor. 1: the sampler's cfg. 0: no "
-        "guidance. cfg 3 and factor 3 are gamma 7.",
+        f"How many times as strong the guidance of {what} is. 1: the sampler's cfg. 0: no guidance. cfg 3 and factor "
+        "3 act like cfg 7.",
         limits=(-10.0, 10.0, 0.05),
         off=1.0,
         main=main,
@@ -34,11 +34,8 @@ class PartScale(Schedule):
     name = "Guidance per Part (video, audio)"
     search_words = ("video cfg", "audio cfg")
     phrase = "gamma per part, video x{video:g}, audio x{audio:g}"
-    description = (
-        "Another guidance scale for video than for sound, in latents that hold both. Every other rule of the chain "
-        "acts on each of them by itself in any case. No paper."
-    )
-    video: float = factor_knob("the video, and of a latent of one part", main=True)
+    description = "Gives video and sound a cfg of their own, for models that make both at once. No paper."
+    video: float = factor_knob("the video (or of a latent without sound)", main=True)
     audio: float = factor_knob("the sound")
 
     def scale(self, gamma: float, run: Run, sigma: float) -> float:

@@ -37,11 +37,10 @@ class PerpNeg(Conditions):
     papers = (PAPER,)
     maturity = "stable"
     claims = frozenset({"per item", "same in every space"})
-    empty: Any = socket("CONDITIONING", "The empty prompt, from which both prompts are measured; one more evaluation.")
+    empty: Any = socket("CONDITIONING", "The empty prompt. It costs one more run of the model per step.")
     weight: float = knob(
         1.0,
-        "k in e + cfg (p - k q_across), p = c - e, q = negative - e, across p. 0: CFG against the "
-        f"empty prompt. Above 3 the image drifts off. {PAPER}.",
+        f"How hard the negative pushes. 0: CFG against the empty prompt. Above 3 the picture drifts off. {PAPER}.",
         limits=(0.0, 100.0, 0.05),
         main=True,
     )

@@ -32,8 +32,8 @@ class Perturbed(Add):
     name = "Perturbed Pass (PAG / SEG / SLG style)"
     search_words = ("perturbed attention guidance", "smoothed energy guidance", "skip layer guidance")
     description = (
-        "Guides away from a perturbed pass of the model, on top of cfg. The host's own PAG and SLG nodes work "
-        "without it: connect them to the sampler's model; they act after the chain."
+        "Pushes away from a damaged copy of the model, on top of cfg. ComfyUI's own PAG and SLG nodes work without "
+        "it: connect them to the sampler's model."
     )
     papers = (PAPER,)
     claims = frozenset({"same in every space", "per item"})

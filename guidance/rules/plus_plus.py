@@ -34,21 +34,21 @@ class PlusPlus(Schedule):
     name = "CFG++ (any sampler)"
     search_words = ("CFGPP", "manifold", "inversion", "low cfg")
     description = (
-        "CFG++ as a scale per step: gamma = cfg / (1 - n'/n), n = sigma/alpha. Set cfg in the sampler to 0..1. "
-        "Exact for euler, euler_ancestral, DDIM and DDPM; approximate for samplers of higher order."
+        "CFG++ for ordinary samplers. Set the sampler's cfg from 0 to 1. Exact with euler, euler_ancestral, DDIM "
+        "Sampler and DDPM Sampler, near with others."
     )
     papers = (PAPER,)
     maturity = "stable"
     claims = frozenset({"gamma 0 is u"})
     step_of: str = knob(
         "euler",
-        "The sampler in use. measured: whichever it is. euler: any sampler without noise. euler_ancestral: the host's. "
-        "ddim: DDIM and DDPM of this pack. A wrong choice of these three gives the wrong scale, without an error.",
+        "The sampler in use. measured: finds out by itself. euler: any sampler that adds no noise. euler_ancestral: "
+        "ComfyUI's. ddim: DDIM Sampler and DDPM Sampler. A wrong choice gives a wrong strength, without an error.",
         choices=("euler", "euler_ancestral", "ddim", "measured"),
     )
     eta: float = knob(
         1.0,
-        f"The sampler's own eta: 0 no noise, 1 ancestral. Ignored for euler. {PAPER.number}.",
+        f"The sampler's own eta, how much noise it adds: 0 none, 1 as usual. Ignored for euler. {PAPER.number}.",
         limits=(0.0, 1.0, 0.05),
     )
 

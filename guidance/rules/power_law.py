@@ -39,7 +39,7 @@ class PowerLaw(Before):
     name = "Power-law CFG"
     search_words = ("nonlinear guidance", "power law")
     phrase = "power law {power:g} in {space}"
-    description = "Guides more where the difference is long and less where it is short."
+    description = "Guides more at steps where the prompt changes much, and less where it changes little."
     papers = (PAPER,)
     claims = frozenset({"in plane", "per item"})
     power: float = knob(

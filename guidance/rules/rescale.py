@@ -28,21 +28,18 @@ class Rescale(After):
     name = "Rescale CFG (std)"
     search_words = ("burn", "oversaturated", "overexposed", "contrast")
     phrase = "rescale {phi:g} in {space}"
-    description = (
-        "Shrinks the guided prediction until its contrast is that of the conditional one: less burn at a high cfg."
-    )
+    description = "A high cfg stretches the contrast of the picture; this shrinks it back. Less burn."
     papers = (PAPER,)
     maturity = "stable"
     claims = frozenset({"in span", "per item"})
     phi: float = knob(
         0.7,
-        "o' = o (phi std(o_c)/std(o) + 1 - phi). 0: plain CFG. 1: the full rescale, flat and grey "
-        f"at a high cfg. {PAPER}.",
+        f"How much of the contrast is taken back. 0: plain CFG. 1: all of it, flat and grey at a high cfg. {PAPER}.",
         limits=(0.0, 1.0, 0.05),
         main=True,
         off=0.0,
     )
-    space: str = space_knob("v", "Where the standard deviations are measured.")
+    space: str = space_knob("v", "Where contrast is measured.")
 
     def step(self, state: None, p: Predictions, guided: Tensor, gamma: float) -> tuple[Tensor, None]:
         """The rescaled prediction."""

@@ -70,36 +70,35 @@ class Reuse(BeforeAlways):
     name = "Skip and Reuse (adaptive guidance, faster)"
     search_words = ("speed up", "skip uncond", "cache")
     description = (
-        "Evaluates the unconditional pass at some steps only and predicts the difference between; can end guidance "
-        "once it adds nothing more."
+        "Saves time: the model runs without the prompt at some steps only, and the others are estimated. Can end "
+        "guidance once it adds nothing more."
     )
     papers = (PAPER,)
     maturity = "stable"
     claims = frozenset({"gamma 0 is u", "per item", "same in every space"})
     every: int = knob(
         2,
-        "The unconditional pass runs at every k-th step. 1: every step, nothing saved. 2: about "
-        "a quarter of all passes saved. Large: the predicted difference becomes outdated.",
+        "The model runs without the prompt at every k-th step. 1: every step, nothing saved. 2: about a quarter of "
+        "all runs saved. Large: the estimate becomes outdated.",
         limits=(1, 100),
     )
     predictor: str = knob(
         "line",
-        "The difference at skipped steps. line: through the last two measured, as noise "
-        "predictions over log noise. hold: the last one as it is.",
+        "How skipped steps are estimated. line: from the last two that were run. hold: from the last one, as it is.",
         choices=("line", "hold"),
     )
     stop: float = knob(
         1.0,
-        "Guidance ends once the cosine of both noise predictions is back at this value. 1: never. "
-        f"0.999: late. Below 0.99: too early, prompt lost. {PAPER.number}.",
+        "Guidance ends once the results with and without the prompt are this much alike again. 1: never. 0.999: "
+        f"late. Below 0.99: too early, prompt lost. {PAPER.number}.",
         limits=(-1.0, 1.0, 0.0001),
         rounding=0.000001,
         name="stop_cosine",
     )
     patience: int = knob(
         2,
-        "How many evaluated steps in a row must reach stop_cosine. 1 trusts a single one. Each "
-        "sample ends on its own; the pass is saved once all have.",
+        "How many of these steps in a row must reach stop_cosine. 1 trusts a single one. Each picture ends on its "
+        "own; time is saved once all have.",
         limits=(1, 100),
     )
 

@@ -35,40 +35,41 @@ class ScaleSchedule(Schedule):
     node_id = "GGCFGSchedule"
     name = "CFG Schedule"
     search_words = ("dynamic cfg", "cfg curve", "guidance schedule", "interpolate cfg")
-    description = "Changes the guidance scale over the run: gamma = 1 + (cfg - 1) w, with cfg from the sampler."
+    description = "Changes cfg over the run: weaker or stronger from step to step. You set cfg in the sampler as usual."
     papers = (MONOTONE, BETA)
     maturity = "stable"
     shape: str = knob(
         "constant",
-        "Shape of w from the first step (p = 0) to the last (1). constant: plain CFG. linear: p. "
-        "cosine: (1 - cos pi p)/2. power: p^k. beta: a bump in the middle, below k = 1 a "
-        f"valley. list: gamma itself, step by step, from values. {MONOTONE.number}; beta: {BETA.number}.",
+        "How the weight of cfg goes from start to end. constant: plain CFG. linear: evenly. cosine: slow, fast, "
+        "slow. power: slow at first. beta: up in the middle and back. list: cfg itself, step by step, from values. "
+        f"{MONOTONE.number}; beta: {BETA.number}.",
         choices=("constant", *SHAPES, "list"),
         name="schedule",
         off="constant",
     )
     start: float = knob(
         0.0,
-        "w where the shape is 0. 0 is the conditional prediction alone, 1 the full scale; "
-        "below 0 pushes the prompt away. Ignored for constant and list.",
+        "Weight of cfg at the start (beta: at both ends). 0 is cfg 1, 1 the full cfg; below 0 pushes the prompt "
+        "away. Ignored for constant and list.",
         limits=(-10.0, 10.0, 0.05),
         name="start_weight",
     )
     end: float = knob(
         1.0,
-        "w where the shape is 1. Above 1 overshoots cfg and burns; 0 ends unguided. Ignored for constant and list.",
+        "Weight of cfg at the end (beta: in the middle). Above 1 goes beyond cfg and burns; 0 is cfg 1. Ignored for "
+        "constant and list.",
         limits=(-10.0, 10.0, 0.05),
         name="end_weight",
     )
     power: float = knob(
         2.0,
-        "k of power and beta: larger waits longer (power) or narrows the bump (beta). beta "
-        "at 1: constant; below 1: most at both ends.",
+        "For power and beta: larger waits longer (power) or makes the bump narrower (beta). beta at 1: constant; "
+        "below 1: most at both ends.",
         limits=(0.1, 10.0, 0.1),
     )
     values: tuple[float, ...] = knob(
         (),
-        "For list: gamma of each step, such as 7, 5, 3, or one number for all; cfg is not read.",
+        "For list: the cfg of each step, such as 7, 5, 3, or one number for all; the sampler's cfg does not count.",
         shown="",
     )
 

@@ -28,7 +28,7 @@ class Skim(Combine):
     name = "Skimmed CFG (less burn, per value)"
     search_words = ("burn", "oversaturated", "high cfg")
     phrase = "skim to {skim:g}"
-    description = "Uses a lower scale at the values that guidance pushes further out than they already are."
+    description = "Lowers cfg at those values of the picture which guidance makes more extreme than they already are."
     claims = frozenset({"gamma 0 is u", "per item"})
     skim: float = knob(
         3.0,

@@ -26,8 +26,8 @@ from ..vectors import per_item, promote
 
 SPACES = ("x0", "epsilon", "v", "ode")
 MEANING = (
-    "{} x0: the clean prediction. epsilon: the noise. v: v-prediction, on flow models the velocity. "
-    "ode: (x - x0)/sigma, which is epsilon, or on flow models the velocity. Usual: {}."
+    "{} Leave it as it is unless you follow a paper. x0: on the clean picture. epsilon: on the noise. v: on a mix of "
+    "both, which flow models and v models give. ode: on the noise, with flow models on that mix. Usual: {}."
 )
 ROUNDING = 1e-5  # of alpha + sigma, which is 1 for flow models alone
 

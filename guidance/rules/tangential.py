@@ -41,13 +41,11 @@ class Tangential(Before):
     name = "TCFG (Tangential Damping CFG)"
     search_words = ("artifacts", "singular value")
     phrase = "TCFG in {space}"
-    description = "Keeps only the part of the unconditional output along the direction that both outputs share."
+    description = "Leaves out of the negative what has nothing to do with the prompt."
     papers = (PAPER,)
     maturity = "stable"
     claims = frozenset({"in span", "per item"})
-    space: str = space_knob(
-        "ode", f"u' = <u, v1> v1, v1: first right singular vector of the two outputs in this space. {PAPER}."
-    )
+    space: str = space_knob("ode", f"Where the two are compared. {PAPER}.")
 
     def step(self, state: None, p: Predictions, gamma: float) -> tuple[Predictions, None]:
         """Predictions whose u is damped."""

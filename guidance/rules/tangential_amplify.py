@@ -33,7 +33,8 @@ class TangentialAmplify(After):
     name = "TAG (Tangential Amplifying Guidance)"
     search_words = ("details", "structure")
     description = (
-        "Amplifies the part of the step across the noisy sample; exact for first-order samplers such as euler."
+        "Makes the part of every step stronger that changes what the picture shows. Exact with euler and other "
+        "simple samplers."
     )
     papers = (PAPER,)
     acts_alone = True  # also where c = u leaves no difference to guide along

@@ -37,14 +37,16 @@ class DynamicThreshold(After):
     node_id = "GGDynamicThreshold"
     name = "Dynamic Threshold (percentile / mimic)"
     search_words = ("burn", "oversaturated", "dynthresh", "mimic scale", "clamp")
-    description = "Brings the guided prediction back into range: clips its extremes and scales the rest."
+    description = (
+        "Keeps the values of the picture in their usual range at a high cfg: cuts extremes and shrinks the rest."
+    )
     papers = (PAPER,)
     maturity = "stable"
     claims = frozenset({"per item"})
     method: str = knob(
         "percentile",
-        "mimic: each channel keeps the range it has at mimic_scale; any model. percentile: all "
-        f"values within bound, Imagen's form; pixel models only. {PAPER.number}.",
+        "mimic: the picture keeps the range that it has at mimic_scale; any model. percentile: all values within "
+        f"bound, as in Imagen; pixel models only. {PAPER.number}.",
         choices=("percentile", "mimic"),
         shown="mimic",
     )

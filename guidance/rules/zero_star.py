@@ -39,18 +39,14 @@ class ZeroStar(BeforeAlways):
     node_id = "GGZeroStar"
     name = "CFG-Zero* (scale + zero-init)"
     search_words = ("flow matching", "zero init", "CFGZeroStar")
-    description = (
-        "For flow models: scales the unconditional velocity to fit the conditional one, and does not move in the "
-        "first steps."
-    )
+    description = "For flow models: weighs the negative so that it fits the prompt, and skips the first step."
     papers = (PAPER,)
     maturity = "stable"
     claims = frozenset({"in plane", "per item"})
     zero_steps: int = knob(
         1,
-        "First steps without a move (D = x) when a flow model starts from pure noise. 0: off. "
-        "Many: the composition forms too late. Needs a sampler without noise and history: euler, heun, "
-        f"dpm_2, ddim. v = s v_u + cfg (v_c - s v_u), s = <v_c, v_u>/|v_u|^2. {PAPER}.",
+        "How many first steps are skipped when a flow model starts from pure noise. 0: off. Many: the composition "
+        f"forms too late. Needs euler, heun, dpm_2, ddim or the like. {PAPER}.",
         limits=(0, 100),
         name="zero_init_steps",
     )

@@ -25,14 +25,14 @@ class GGAutoguidance(RuleNode):
         io.Model.Input(
             "weak_model",
             optional=True,
-            tooltip="A smaller or less trained model with the same latents; it gets the positive condition. "
-            "One that differs in other ways guides into artefacts.",
+            tooltip="A smaller or less trained model with the same latents; it gets the positive prompt. One that "
+            "differs in other ways leads to artefacts.",
         ),
         io.Conditioning.Input(
             "weak_condition",
             optional=True,
-            tooltip="The condition of the weak pass, in place of the positive one; with no weak_model, the "
-            "same model gets this vaguer condition.",
+            tooltip="A vaguer prompt for the weak model, in place of the positive. Without weak_model, the same "
+            "model gets it.",
         ),
     )
 

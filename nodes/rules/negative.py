@@ -18,8 +18,8 @@ def _weight(of: str, more: str = "") -> io.Float.Input:
         min=-HEAVIEST,
         max=HEAVIEST,
         step=0.05,
-        tooltip=f"Weight of {of}{more}. Negative pushes away, 0 is not evaluated; in a sum the weights multiply cfg, "
-        "and conditions that pull the same way burn like a higher cfg.",
+        tooltip=f"Weight of {of}{more}. Negative pushes away, 0 leaves it out. In a sum the weights multiply cfg, "
+        "and prompts that pull the same way burn like a higher cfg.",
     )
 
 
@@ -28,13 +28,15 @@ class GGNegative(RuleNode):
 
     owner = Negative
     knobs = (
-        io.Conditioning.Input("second", tooltip="The second condition; the middle one of InstructPix2Pix."),
+        io.Conditioning.Input(
+            "second", tooltip="The second prompt; for InstructPix2Pix the image without the instruction."
+        ),
         *inputs_of(Negative),
-        _weight("second", "; in the forms with a middle condition, its scale (usually 1.5)"),
+        _weight("second", "; 1.5 is usual for InstructPix2Pix and nested"),
         _weight("third"),
         _weight("fourth"),
-        io.Conditioning.Input("third", optional=True, tooltip="A third condition, for the form sum."),
-        io.Conditioning.Input("fourth", optional=True, tooltip="A fourth condition, for the form sum."),
+        io.Conditioning.Input("third", optional=True, tooltip="A third prompt, for the form sum."),
+        io.Conditioning.Input("fourth", optional=True, tooltip="A fourth prompt, for the form sum."),
     )
 
     @classmethod

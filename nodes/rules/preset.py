@@ -13,14 +13,14 @@ class GGPreset(RuleNode):
 
     name = "Guidance Preset"
     search_words = ("burn", "oversaturated", "recipe", "faster")
-    description = "Ready-made rules for a purpose, with settings to start from. The node shows what it contains."
+    description = "Ready-made rules for a purpose, with settings to start from. The node shows which rules it adds."
     knobs = (
         io.Combo.Input(
             "preset",
             options=list(PRESETS),
             default="less burn (APG)",
-            tooltip="less burn: APG, any model. flow: CFG-Zero*, for flow models. faster: fewer unconditional "
-            "passes, any model. plain CFG: nothing.",
+            tooltip="less burn: APG, any model. flow: CFG-Zero*, for flow models. faster: fewer runs of the model, "
+            "any model. plain CFG: nothing.",
         ),
     )
 

@@ -19,15 +19,10 @@ class GGWindow(RuleNode):
 
     name = "Part of the Run (window for rules)"
     search_words = ("start percent", "end percent", "interval", "timestep range")
-    description = (
-        "Applies any rules in part of the run only. Outside it the chain acts as if they were not connected: their "
-        "extra passes are not evaluated, and their state waits."
-    )
+    description = "Lets rules act in a part of the run alone. Outside it they change nothing and cost nothing."
     maturity = "experimental"
     knobs = (
-        wires.Guidance.Input(
-            "rules", tooltip="The rules that act in the window: one, or a chain of them, from any rule node."
-        ),
+        wires.Guidance.Input("rules", tooltip="The rules that act in this part: one or several, from any rule node."),
         _share("start_percent", 0.0, "Share of the run's steps before the rules begin; 0 is from the start."),
         _share("end_percent", 1.0, "Share of the steps after which they have ended; 1 is to the end."),
     )

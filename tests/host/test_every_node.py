@@ -25,6 +25,7 @@ from guidance_geometry.host.wires import CARRIED, is_latent, misfit
 from guidance_geometry.nodes.classifier_guidance import GGClassifierGradient
 from guidance_geometry.nodes.sweep import GGSweep
 from guidance_geometry.tests.hostile import Hostile, filled
+from guidance_geometry.tests.plain_words import explained, first_part, stumbles
 
 from .queued import queued
 
@@ -177,6 +178,17 @@ def test_every_node_explains_itself():
         assert page.startswith("# "), node.__name__
     assert {node.__name__ for node in NODES if node.GET_SCHEMA().is_output_node} == OUTPUTS
     assert [node.__name__ for node in NODES if node.GET_SCHEMA().not_idempotent] == ["GGInspector"]
+
+
+def test_whoever_read_the_help_page_understands_the_tooltips():
+    """Of an experiment they may hold a formula. The node stands in a menu, and its wire may be a trace."""
+    faults = []
+    for node in NODES:
+        schema = node.GET_SCHEMA()
+        told = f"{explained(first_part(node.__name__))} trace {schema.category}"
+        texts = [schema.description, *(one.tooltip for one in (*schema.inputs, *schema.outputs))]
+        faults += [(node.__name__, stumbles(text, told)) for text in texts if not schema.is_experimental]
+    assert [fault for fault in faults if fault[1]] == []
 
 
 def test_the_taps_alone_read_nothing_of_a_wire():
