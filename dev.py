@@ -1,4 +1,4 @@
-"""For developers: `python3 dev.py demo | serve | test | bench | fuzz | lab`. Python 3.10 or newer.
+"""For developers: `python3 dev.py demo | serve | test | bench | fuzz | lab | site`. Python 3.10 or newer.
 
 `sweep`, `study`, `page`, `report`, `card`, `check` and `convert` are the command guidance-geometry, with a ComfyUI of
 this folder. Each command does the set-up that it needs and keeps it in .venv/, .host/ and .cache/.
@@ -139,6 +139,7 @@ def checks(python: Path, host: Path, matrices: list[str]) -> list[tuple[str, lis
             ["node", CHECKERS / "eslint" / "bin" / "eslint.js", "--config", WEB_TESTS / "eslint.config.mjs", "."],
             no_checkers,
         ),
+        ("site", site_command(python, provision.CACHE / "site"), ""),
         ("pytest", [python, "-m", "pytest", *PYTEST, *matrices], ""),
     ]
 
@@ -258,6 +259,21 @@ def fuzz(args: argparse.Namespace) -> int:
     return run([python, RUN, "fuzz.run", *args.rest])
 
 
+def site_command(python: Path, folder: Path) -> list:
+    """Return the command that builds the site into a folder; a link or an anchor that leads nowhere fails it."""
+    return [python, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", folder]
+
+
+def site(args: argparse.Namespace) -> int:
+    """Build the documentation as a site into output/site."""
+    python, _ = prepare(args, provision.TESTS)
+    folder = ROOT / "output" / "site"
+    if code := run(site_command(python, folder)):
+        return code
+    print(f"\nOpen {folder / 'index.html'}, or call `.venv/bin/mkdocs serve`, which follows your changes.")
+    return 0
+
+
 WITH_REST = {  # what hands its arguments on: the name that it takes first
     bench: {"nargs": "?", "default": "*", "help": "one script of lab/bench; default: all"},
     lab: {"help": "such as evaluations; one that there is not lists them"},
@@ -291,7 +307,7 @@ def arguments() -> argparse.Namespace:
     shared.add_argument("--cpu", action="store_true", help="do not use a GPU")
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers()
-    for command in (demo, serve, test, bench, fuzz, lab):
+    for command in (demo, serve, test, bench, fuzz, lab, site):
         sub = commands.add_parser(command.__name__, help=command.__doc__, parents=[shared])
         sub.set_defaults(command=command)
         add_own_options(command, sub)

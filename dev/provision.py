@@ -62,7 +62,7 @@ SOUND = "torchaudio"  # newer hosts import it at their start; its wheels are bui
 TEMPLATES = "comfyui-workflow-templates-json"  # newer hosts name a version of their own; the tests read this one
 STAND_IN = '"""Stands in for torchaudio, of which no wheel fits this torch: nodes that work on sound fail here."""\n'
 STUDIES = (ROOT / "dev" / "study_requirements.txt",)  # lists of requirements beside the host's and ours
-TESTS = (*STUDIES, ROOT / "dev" / "test_requirements.txt")
+TESTS = (*STUDIES, *(ROOT / "dev" / f"{name}_requirements.txt" for name in ("site", "test")))
 QUIET_SECONDS = 15  # how often a long command says that it is still at work
 
 
