@@ -33,6 +33,11 @@ def table(head: str, rows: Iterable[Iterable[object]]) -> str:
     return "\n".join([f"| {head} |", "|---" * (head.count(" | ") + 1) + "|", *lines])
 
 
+def folded(summary: str, *blocks: str) -> str:
+    """Blocks behind a line that opens them: what is looked up and not read.  GitHub and the site fold them alike."""
+    return page(f'<details markdown="1"><summary>{summary}</summary>', *blocks, "</details>").rstrip("\n")
+
+
 def bullets(lines: Iterable[str]) -> str:
     """A list."""
     return "\n".join(f"- {line}" for line in lines)

@@ -3,7 +3,7 @@
 First pocket-flow-1 through the queue, guided at x0 through its own VAE, by scale. Then whether a gradient that asks for
 nothing leaves a run as it is, beside caches, patches and wrappers on the host's families, tiny and with random weights.
 Prints both tables, and fails where a bit differs or the judge is not convinced; `--write` keeps them in
-docs/numbers/gradients.md.
+docs/classifier-guidance.md.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ from ...guidance.gradients.term import GradientOptions, GradientTerm
 from ...sweeps.comfyui.client import Client
 from .. import markdown
 from ..command_line import parser_of
+from ..pages.evaluations_page import COMPANY as HEADING
+from ..pages.evaluations_page import PAGE
 from ..train.demo_evaluation import interval
 
-PAGE = ROOT / "docs" / "numbers" / "gradients.md"
 FAMILIES = [name for name in WIDTHS if name != "WAN21_T2V"]
 WAYS = {
     "every step": {},
@@ -135,7 +136,7 @@ def main() -> int:
         first = markdown.table(f"on the MODEL | {' | '.join(FAMILIES)}", differences)
         second = markdown.table("scale | accuracy", accuracy)
         opening, latents = TEXT["OPENING"].format(ways=", ".join(WAYS)), TEXT["LATENT"].format(count=given.count)
-        markdown.write(PAGE, markdown.page(opening, first, latents, second))
+        markdown.put_section(PAGE, HEADING, latents, second, opening, first)
     best = max(float(cell.split()[0]) for _, cell in accuracy)
     return int(best < CONVINCED or any(cell != "0" for row in differences for cell in row[1:]))
 

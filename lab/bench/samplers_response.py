@@ -2,7 +2,7 @@
 
 Every sampler of the host, on noise levels of both kinds: the states of a run with a curved function in the place of the
 network, beside those that the response predicts from the start, the predictions and the draws. And the processor time
-of a dry run, beside that of a run. `--write` keeps the page docs/numbers/samplers-response.md.
+of a dry run, beside that of a run. `--write` keeps them in docs/samplers.md.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ from ...dev.fixtures import tiny_families
 from ...dev.fixtures.predicted_states import misses
 from ...dev.fixtures.timing import seconds
 from ...dev.inside import enter_host
-from ...dev.places import ROOT
 from .. import markdown
 from ..command_line import parser_of
+from ..pages.samplers import PAGE, RESPONSES
 
-PAGE = ROOT / "docs" / "numbers" / "samplers-response.md"
 KINDS, STEPS, SCHEDULERS = ("epsilon", "flow"), (10, 27), ("beta", "karras", "sgm_uniform")
 LIMIT, LIMIT_MS, TIMED = 1e-5, 20.0, 20
 TEXT = markdown.passages(__file__)
@@ -139,7 +138,8 @@ def main() -> int:
         facts = {"steps": " and ".join(map(str, STEPS)), "schedulers": ", ".join(SCHEDULERS), "limit": LIMIT}
         facts |= {"version": comfyui_version.__version__, "timed": TIMED, "repeats": options.repeats}
         table = markdown.table("sampler | epsilon | flow | memory | evaluations | dry run, epsilon / flow, ms", rows)
-        markdown.write(PAGE, markdown.page(TEXT["OPENING"].format(**facts), table, markdown.bullets(lines)))
+        shown = (markdown.bullets(lines), markdown.folded("Every sampler", table))
+        markdown.put_section(PAGE, RESPONSES, TEXT["OPENING"].format(**facts), *shown)
     return int(not all(holds))
 
 

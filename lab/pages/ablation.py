@@ -1,8 +1,8 @@
 """How far the estimate of what is left of a push is from an ablation: the run again with one window at gamma 1.
 
 `python lab ablation` measures both demo models and an exact mixture, with and without fresh noise, in four
-minutes on one core, and writes the section "Which steps" of docs/guidance-tab.md; what is measured stays in
-.cache/ablation, so that a stopped run goes on.
+minutes on one core, and writes docs/which-steps.md; what is measured stays in .cache/ablation, so that a stopped run
+goes on.
 """
 
 from __future__ import annotations
@@ -19,10 +19,9 @@ from ...dev.places import ROOT
 from .. import markdown
 from .ablation_runs import DEMO, EXACT, GAMMA, NOISE, SAMPLES, SEED, STEPS, WIDTH, WINDOWS, measures
 
-PAGE = ROOT / "docs" / "guidance-tab.md"
+PAGE = ROOT / "docs" / "which-steps.md"
 NUMBERS = ROOT / "docs" / "which-steps.json"
 LATER_NUMBERS = ROOT / "docs" / "later-reads.json"
-HEADING = "Which steps"
 DRAWS = 2000
 Interval = tuple[float, float, float]  # a number, and between which it lies in 95 % of resamples of the runs
 
@@ -102,24 +101,26 @@ LATER_HEAD = "model | sampler | push | with later reads | estimate | with later 
 WINDOW_HEAD = "model | fresh noise | steps | push | left, estimated | change, measured | change / estimate"
 
 
-def blocks(settings: Sequence[Setting], later: Sequence[dict]) -> list[str]:
-    """The section.  later: rows of what multistep samplers read again."""
+def page(settings: Sequence[Setting], later: Sequence[dict]) -> str:
+    """The whole page.  later: rows of what multistep samplers read again."""
     windows = [row_of(one, window) for one in settings if one.model != EXACT for window in one.windows]
     order = [
         [one.model, one.noise, *map(correlation_text, (one.push, one.left, one.middle)), percent(one.between)]
         for one in settings
     ]
-    return [
-        TEXT["OPENING"].format(SAMPLES=SAMPLES, STEPS=STEPS, WIDTH=WIDTH, GAMMA=GAMMA),
-        markdown.table(WINDOW_HEAD, windows),
+    return markdown.page(
+        TEXT["OPENING"],
+        markdown.bullets(readings(settings)),
+        TEXT["TEST"].format(SAMPLES=SAMPLES, STEPS=STEPS, WIDTH=WIDTH, GAMMA=GAMMA),
         TEXT["ORDER"],
         markdown.table("model | fresh noise | push | estimate | middle | between", order),
-        markdown.bullets(readings(settings)),
+        markdown.folded("Every window", TEXT["WINDOWS"], markdown.table(WINDOW_HEAD, windows)),
         TEXT["LATER"],
-        markdown.table(LATER_HEAD, map(later_row, later)),
+        markdown.folded("Every sampler", markdown.table(LATER_HEAD, map(later_row, later))),
         later_reading(later),
+        "## Try it on a run of yours",
         TRY,
-    ]
+    )
 
 
 def later_row(row: dict) -> list[str]:
@@ -134,9 +135,8 @@ def later_reading(later: Sequence[dict]) -> str:
     nearer = sum(gain > 0 for gain in gains)
     ends = f"{min(gains):+.2f} to {max(gains):+.2f}".replace("-", "\u2212")
     return (
-        f"With later reads the estimate comes nearer in {nearer} of {len(gains)} rows, and its correlation changes by "
-        f"{ends}. Nothing steady is gained, so later reads stay out of bars and curve, and out of the mean of the "
-        "effective scale."
+        f"With later reads the estimate comes nearer in {nearer} of {len(gains)} cases, and its correlation changes by "
+        f"{ends}. That is no steady gain, so bars, curve and the mean of the effective scale leave later reads out."
     )
 
 
@@ -167,15 +167,15 @@ def readings(settings: Sequence[Setting]) -> list[str]:
     return [
         f"In an exact mixture of Gaussians the estimate is good (correlation {exact.left[0]:.2f}), and on Pocket Flow "
         f"without fresh noise too ({best.left[0]:.2f}).",
-        f"On Pocket with fresh noise it is wrong. It puts most on steps {said.first} to {said.last} "
+        f"On Pocket with fresh noise it is wrong. It gives most weight to steps {said.first} to {said.last} "
         f"({percent(said.left)}); the second runs say steps {real.first} to {real.last} ({percent(real.change[0])}). "
-        f"Without the first window the end moved {worst.windows[0].ratio[0]:.0f} times as far as estimated.",
+        f"Without the first window the picture moved {worst.windows[0].ratio[0]:.0f} times as far as estimated.",
         "The likely reason: an early push chooses what the picture will be, a robot or a planet, and later steps "
-        "finish what was chosen. One round cloud has nothing to choose, so there a push only fades.",
-        f"Without the last window the end moved {min(late):.2f} to {max(late):.2f} times as far as estimated: the "
-        "lengths of four pushes are added, and they do not all point the same way.",
-        "The middle of bars and curve is the steadiest guess, with a correlation of at least "
-        f"{min(one.middle[0] for one in settings):.2f} everywhere. It is a guess all the same.",
+        "finish what was chosen. One round cloud offers no choice, so there a push only fades.",
+        f"Without the last window the picture moved {min(late):.2f} to {max(late):.2f} times as far as estimated: the "
+        "estimate adds the lengths of four pushes, and they do not all point the same way.",
+        "The middle between bars and curve is the steadiest guess, with a correlation of at least "
+        f"{min(one.middle[0] for one in settings):.2f} everywhere. It remains a guess.",
     ]
 
 
@@ -185,13 +185,13 @@ def settings_of(numbers: Sequence[dict]) -> list[Setting]:
 
 
 def main() -> None:
-    """Measure what nobody did, and write the section with its numbers."""
+    """Measure what nobody did, and write the page with its numbers."""
     torch.set_num_threads(1)
     settings = [correlate(model, noise, **measures(model, noise)) for model in (*DEMO, EXACT) for noise in NOISE]
     NUMBERS.write_text(json.dumps([asdict(one) for one in settings], indent=1) + "\n", encoding="utf-8")
     later = json.loads(LATER_NUMBERS.read_text(encoding="utf-8"))
-    markdown.put_section(PAGE, HEADING, *blocks(settings, later))
-    print(f"wrote {NUMBERS} and {PAGE}")
+    print(f"wrote {NUMBERS}")
+    markdown.write(PAGE, page(settings, later))
 
 
 if __name__ == "__main__":

@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 from ...dev.places import ROOT
 from ...guidance.gradients.term import MEASURED
-from ..markdown import between, bullets, page, passages, table
+from ..markdown import between, bullets, folded, page, passages, section_in, table
 from .evaluation_costs import ABOUT, MEMORY, TIMES, file_of
 from .evaluations import BATCH, CFG, SEED, Row
 
 PAGE = ROOT / "docs" / "classifier-guidance.md"
+COMPANY = "Through a VAE, and beside other packs"  # a section that bench gradients measures
 RETURN_AT = "131072"  # bytes above which the second measurement's allocator gives memory back at once
 Rows = list[tuple[Row, dict[str, float]]]
 TEXT = passages(__file__)
@@ -36,8 +37,7 @@ def page_of(found: Found) -> str:
     return page(
         TEXT["OPENING"].format(**facts),
         reach_table(found.rows),
-        f"## Sweep of \u03b3\n\n{found.sweep} samples a row, the first of the same seeds.",
-        reach_table(found.scales),
+        folded("More values of \u03b3", f"{found.sweep} samples a row, the first of the same seeds.", reach_table(found.scales)),
         TEXT["EQUAL"].format(**facts),
         equal(found.rows),
         TEXT["DEFAULTS"].format(gammas=gammas),
@@ -47,7 +47,8 @@ def page_of(found: Found) -> str:
         TEXT["MEMORY"],
         memory(),
         TEXT["VERSIONS"],
-        versions(found.answers),
+        folded("Every family", versions(found.answers)),
+        section_in(PAGE, COMPANY),
     )
 
 

@@ -16,7 +16,8 @@ from .pictures import write
 
 DOCS = ROOT / "docs"
 WORKFLOW, PLAN = DOCS / "examples" / "judged.json", DOCS / "examples" / "study.yaml"
-PAGE, SHEET, REPORT = DOCS / "example-sweep.html", DOCS / "figures" / "sweep-sheet.webp", DOCS / "example-study.md"
+PAGE, SHEET, REPORT = DOCS / "example-sweep.html", DOCS / "figures" / "sweep-sheet.webp", DOCS / "sweeps.md"
+HEADING = "An example"
 SWEEP = ("--cfg", "1,3,8", "--rule", "cfg, APG", "--seeds", "3")
 NAME = "an own ComfyUI"
 WIDE = 110  # letters of a line of the report
@@ -28,22 +29,18 @@ def command(*words: str) -> str:
 
 
 def blocks(report: str) -> list[str]:
-    """The page of the study."""
+    """What stands under HEADING.  report: of the study"""
     lines = [textwrap.fill(line, WIDE, subsequent_indent="      ") for line in report.rstrip().splitlines()]
     return [
-        "# A sweep and a study",
-        "`python3 dev.py lab example_study` runs both again and writes this page. Both run Pocket with a classifier as "
-        "its judge ([judged.json](examples/judged.json)).",
-        "## The sweep",
+        "A sweep and a study of Pocket, with a classifier as the judge ([judged.json](examples/judged.json)). "
+        "`python3 dev.py lab example_study` runs both again and writes this section.",
         f"```\n{command('guidance-geometry', 'sweep', '--workflow', 'docs/examples/judged.json', *SWEEP)}\n```",
-        "[Its page](example-sweep.html) is one file: download it and open it. Its sheet:",
+        "[Its page](example-sweep.html) is one file; on GitHub, download it and open it. Its sheet:",
         f"![Sheet of the sweep: a column for each cfg, a row for each rule and seed](figures/{SHEET.name})",
-        "## The study",
+        "The plan of the study, `docs/examples/study.yaml`:",
         f"```yaml\n{PLAN.read_text(encoding='utf-8').strip()}\n```",
         "```\nguidance-geometry study docs/examples/study.yaml\n```",
-        "Its report:",
-        "```\n" + "\n".join(lines) + "\n```",
-        "[Sweeps and studies](sweeps.md#the-report) says how it is worked out.",
+        markdown.folded("Its report", "```\n" + "\n".join(lines) + "\n```"),
     ]
 
 
@@ -61,7 +58,8 @@ def main() -> None:
         run(live.address, study, "--plan", str(PLAN))
         shutil.copyfile(sweep / "index.html", PAGE)
         write(SHEET, (sweep / "sheet.png").read_bytes(), grain=1)
-        markdown.write(REPORT, markdown.page(*blocks((study / "report.txt").read_text(encoding="utf-8"))))
+        markdown.put_section(REPORT, HEADING, *blocks((study / "report.txt").read_text(encoding="utf-8")))
+        print(f"wrote {PAGE}, {SHEET} and {REPORT}")
 
 
 if __name__ == "__main__":

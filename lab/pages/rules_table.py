@@ -12,7 +12,7 @@ import torch
 
 from ...dev.inside import enter_host
 from ...dev.places import ROOT
-from ...guidance.invariants import INVARIANTS, Verdict, examine
+from ...guidance.invariants import INVARIANTS, Verdict, examine, list_failures
 from ...guidance.knobs import Paper
 from ...guidance.registry import every_rule
 from .. import markdown
@@ -68,9 +68,20 @@ def page() -> str:
 
     opening = TEXT["OPENING"].format(version=comfyui_version.__version__)
     meanings = markdown.bullets(f"**{one.name}**: {one.meaning}{_who(one.claim)}." for one in INVARIANTS)
-    ours, theirs = table(verdicts_of_ours()), table(verdicts_of_the_host())
+    ours, theirs = (section(one) for one in (verdicts_of_ours(), verdicts_of_the_host()))
     sources = markdown.bullets(papers())
-    return markdown.page(opening, meanings, "## This pack", ours, "## The host", theirs, "## Papers", sources)
+    return markdown.page(
+        opening, "## The tests", meanings, TEXT["READING"], "## This pack", *ours, "## The host", *theirs, "## Papers", sources
+    )
+
+
+def section(rows: dict[str, dict[str, Verdict]]) -> tuple[str, str]:
+    """Which rules fail in what, and the table behind a fold."""
+    failing = {text: list_failures(verdicts) for text, verdicts in rows.items()}
+    lines = [f"**{text}** fails: {', '.join(names)}." for text, names in failing.items() if names]
+    passing = len(rows) - len(lines)
+    counted = f"{passing} of {len(rows)} rules hold all that they must and all that they claim."
+    return markdown.page(counted, markdown.bullets(lines)), markdown.folded("Every rule and every test", table(rows))
 
 
 def papers() -> list[str]:

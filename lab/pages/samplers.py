@@ -26,6 +26,7 @@ ENDS = {"ve": (80.0, 0.002), "flow": (0.999, 0.002)}  # noise levels of the seco
 TOLERANCES = (0.2, 0.05, 0.01, 0.003)
 ABSOLUTE = 0.0078 / 0.05  # of a relative tolerance: the host's own default ratio
 SOLVERS = ("dopri5", "bosh3", "adaptive_heun")
+RESPONSES = "What a dry run says"  # a section that bench samplers_response measures
 TEXT = markdown.passages(__file__)
 
 
@@ -189,6 +190,7 @@ def page() -> str:
         markdown.table("sampler | evaluations | noise | move and noise | response", rows),
         TEXT["SOLVED"].format(version=torchdiffeq.__version__),
         markdown.table(f"coordinates | {head}", [row for kind in ENDS for row in solver_rows(kind)]),
+        markdown.section_in(PAGE, RESPONSES),
     )
 
 

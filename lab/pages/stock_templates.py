@@ -123,7 +123,10 @@ def page(found: Mapping[str, Sampling]) -> str:
     return markdown.page(
         TEXT["OPENING"].format(package=stock_workflows.PACKAGE, version=version, graphs=graphs, sampling=len(found)),
         markdown.table("over all | number", totals(found)),
-        markdown.table("template | samplers | in subgraphs | taps | cfg | cfg 1 only", rows),
+        TEXT["COLUMNS"],
+        markdown.folded(
+            f"All {len(rows)} templates", markdown.table("template | samplers | in subgraphs | taps | cfg | cfg 1 only", rows)
+        ),
     )
 
 

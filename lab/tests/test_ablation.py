@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from guidance_geometry.lab import markdown
-from guidance_geometry.lab.pages.ablation import HEADING, LATER_NUMBERS, NUMBERS, PAGE, blocks, correlate, settings_of
+from guidance_geometry.lab.pages.ablation import LATER_NUMBERS, NUMBERS, PAGE, correlate, page, settings_of
 from guidance_geometry.lab.pages.ablation_runs import DEMO, EXACT, NOISE, WINDOWS, changes, estimates, run_of
 from guidance_geometry.lab.pages.later_reads import estimates as estimates_of
 from guidance_geometry.lab.pages.later_reads import reads_of
@@ -34,11 +33,10 @@ def settings():
     return settings_of(json.loads(NUMBERS.read_text(encoding="utf-8")))
 
 
-def test_the_section_is_that_of_its_numbers(settings):
+def test_the_page_is_that_of_its_numbers(settings):
     later = json.loads(LATER_NUMBERS.read_text(encoding="utf-8"))
-    text = markdown.page(f"## {HEADING}", *blocks(settings, later))
     assert {row["model"] for row in later} == {*DEMO, EXACT}
-    assert text.strip() in PAGE.read_text(encoding="utf-8")
+    assert PAGE.read_text(encoding="utf-8") == page(settings, later)
     assert [(one.model, one.noise) for one in settings] == [
         (model, noise) for model in (*DEMO, EXACT) for noise in NOISE
     ]

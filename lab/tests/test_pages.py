@@ -63,9 +63,9 @@ def test_the_example_is_of_the_plan_and_the_commands_that_it_shows():
     from guidance_geometry.sweeps.axes import count
     from guidance_geometry.sweeps.plan import read_plan
 
-    page = example_study.REPORT.read_text(encoding="utf-8")
-    report = page.split("```\n")[-2]
-    assert page == markdown.page(*example_study.blocks(report))
+    section = markdown.section_in(example_study.REPORT, example_study.HEADING)
+    report = section.split("```\n")[-2]
+    assert section == markdown.page(f"## {example_study.HEADING}", *example_study.blocks(report))
     assert report.startswith(f"{count(read_plan(example_study.PLAN).every_axis)} cells, ")
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from ...verdict.good_scales import GoodScales
 from ...verdict.odds import ODDS
-from ..markdown import passages, table
+from ..markdown import folded, passages, table
 from ..pages.pictures import write_pixels
 from . import limits
 from .card import CARDED
@@ -45,7 +45,7 @@ FEW = (0.7, 1.0, 1.4, 2.0, 4.0)  # of large galaxies
 WITHOUT = 1.0  # scale without guidance
 BEYOND = (1.4, 2.0, 2.8, 4.0)  # scales shown of worlds that set no threshold
 TEXT = passages(__file__)
-SCALES = "Runs of cfg alone above the alarm, by \u03b3:"
+SCALES, CAUGHT = (f"Runs of cfg alone above the alarm, by {what}" for what in ("\u03b3", "multiples of the centre"))
 
 
 def plan_of(world: World) -> Plan:
@@ -184,7 +184,7 @@ class Alarm:
             known = [value for value in apart if not math.isnan(value)]
             told = f"{np.mean(known):.2f}" if known else "\u2013"
             rows.append((world, *(_three(hits_by_size(own, times, self.sure)) for times in TIMES), told))
-        return table(f"world | {' | '.join(f'hits at {t:g}x' for t in TIMES)} | told apart", rows)
+        return table(f"world | {' | '.join(f'caught at {t:g}x' for t in TIMES)} | told apart", rows)
 
     def _beyond(self) -> tuple[str, ...]:
         """Worlds that set no threshold."""
@@ -201,9 +201,8 @@ class Alarm:
         return (
             TEXT["UNSEEN"].format(package=WHEEL.package, small=SMALL, large=LARGE),
             table("world | good \u03b3 | fine runs | alarms at \u03b3 1 | false", rows),
-            SCALES,
-            table(f"world | {' | '.join(f'{gamma:g}' for gamma in BEYOND)}", scales),
-            self._hits(self.other_settings),
+            folded(SCALES, table(f"world | {' | '.join(f'{gamma:g}' for gamma in BEYOND)}", scales)),
+            folded(CAUGHT, self._hits(self.other_settings)),
         )
 
     def _rules(self) -> tuple[str, ...]:
@@ -212,8 +211,8 @@ class Alarm:
         cards = {(one.world, one.sampler): one for one in plain(every)}
         pairs = [(cards.get((one.world, one.sampler.partition("-")[0])), one) for one in every if one.rules]
         rows = [(one.words, *map(_three, rates_of(Ruled(card, one), likely))) for card, one in pairs if card]
-        head = "runs | in vain | by lengths alone | found | missed"
-        return (TEXT["RULES"].format(likely=likely), table(head, rows)) if rows else ()
+        head = "runs | wrongly | by lengths alone | caught | missed"
+        return (TEXT["RULES"].format(likely=likely), folded(f"All {len(rows)} settings", table(head, rows))) if rows else ()
 
     def _family(self) -> str:
         threshold, false = relatives_out(self.own_settings)

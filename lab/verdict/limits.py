@@ -34,8 +34,8 @@ def of_cards(known: Sequence[Carded], beyond: float) -> list[Limit]:
     if not known:
         return []
     held, false = coverage_of(known, RATIO), false_of(known, beyond)
-    what = f"with a card, a range of high / low {RATIO} holds the centre of held-out seeds, labels, samplers"
-    high = f"with a card, runs inside the band that are called too high (beyond {beyond:g} times its upper end)"
+    what = f"a range of {RATIO} (high / low) about a card's centre holds the centre of other seeds, labels, samplers"
+    high = f"runs inside the band that a card calls too high (beyond {beyond:g} times its own upper end)"
     kinds = [(kind, coverage_of([one for one in known if one.kind == kind], RATIO)) for kind in KINDS]
     each = ", ".join(f"{kind} {percent(share)}" for kind, share in kinds if not math.isnan(share))
     return [
@@ -49,7 +49,7 @@ def of_rules(rules: Rules) -> list[Limit]:
     if not rules.cases:
         return []
     false, words = max((rules.left_out(one), one.other.words) for one in rules.cases)
-    what = "with a card and a rule, fine runs that are said to push further, by the threshold of the others"
+    what = "fine runs with a rule that are said to push further than the card, in the worst case, left out"
     return [Limit(what, "at most 5 %", f"{percent(false)} ({words})", false <= FALSE)]
 
 
@@ -57,7 +57,7 @@ def of_the_alarm(worlds: Mapping[str, WorldOdds]) -> list[Limit]:
     """The alarm of burning, left one world out."""
     world = max(worlds, key=lambda name: worlds[name].left_out)
     worst = worlds[world].left_out
-    what = "without a card, fine runs with the alarm, in the worst world, by the threshold of the others"
+    what = "fine runs that raise the alarm, in the worst world, left out"
     return [Limit(what, "at most 5 %", f"{percent(worst)} ({world})", worst <= FALSE)]
 
 
@@ -66,13 +66,13 @@ def of_unseen(worlds: Mapping[str, float]) -> list[Limit]:
     if not worlds:
         return []
     world = max(worlds, key=lambda name: worlds[name])
-    what = "fine runs with the alarm, in the worst world that sets no threshold"
+    what = "fine runs that raise the alarm, in the worst world that had no part in the threshold"
     return [Limit(what, "at most 5 %", f"{percent(worlds[world])} ({world})", worlds[world] <= FALSE)]
 
 
 def without_guidance(alarms: int, count: int, largest: float) -> Limit:
     """The alarm at scale 1."""
-    what = "runs without guidance (\u03b3 1) with the alarm, in any world"
+    what = "runs without guidance (\u03b3 1) that raise the alarm, in any world"
     return Limit(what, "none", f"{alarms} of {count:,}; the largest `overshoot` is {largest:.3f}", alarms == 0)
 
 
@@ -83,11 +83,11 @@ def of_ranges(clicked: Sequence[Found]) -> list[Limit]:
     held, wide = sum(one.holds for one in clicked) / len(clicked), max(one.high / one.low for one in clicked)
     asked = max(one.run_count for one in clicked)
     starts = ", ".join(f"{start:g}" for start in STARTS)
-    what = f"*Find my range* holds the centre, from cfg {starts}"
+    what = f"*Find my range*, started at cfg {starts}: the range holds the centre"
     return [
         Limit(what, "at least 90 %", percent(held), held >= FOUND),
-        Limit("*Find my range*, high / low of the widest", f"at most {WIDEST:g}", f"{wide:.2f}", wide <= WIDEST + 1e-9),
-        Limit("*Find my range*, runs", f"at most {RUNS}", str(asked), asked <= RUNS),
+        Limit("*Find my range*, the widest range (high / low)", f"at most {WIDEST:g}", f"{wide:.2f}", wide <= WIDEST + 1e-9),
+        Limit("*Find my range*, runs that it needs", f"at most {RUNS}", str(asked), asked <= RUNS),
     ]
 
 
@@ -96,6 +96,6 @@ def of_sisters(family: Sequence[Carded], silent: bool) -> list[Limit]:
     if not family:
         return []
     held = coverage_of(family, RATIO)
-    what = f"Pocket's card holds the centre of its sisters (high / low {RATIO})"
+    what = f"a range of {RATIO} (high / low) about Pocket's centre holds the centre of its sisters"
     measured = f"{percent(held)}; the verdict {'keeps silent' if silent else 'uses it'}"
     return [Limit(what, "at least 70 %, or silent", measured, silent or held >= SISTERS)]

@@ -11,7 +11,7 @@ from pathlib import Path
 from ...dev.places import ROOT
 from ...verdict.card import FEATURES as OF_A_BAND
 from ...verdict.good_scales import GoodScales
-from ..markdown import page, passages, table
+from ..markdown import folded, page, passages, table
 from ..pages.pictures import write_pixels
 from . import limits
 from .batches import FEATURES
@@ -54,6 +54,15 @@ WRONG = """## A case where the verdict is wrong
 """
 
 
+def opening(study: Study, command: str) -> tuple[str, ...]:
+    """The answer in short, what it leaves open, and the words of the page."""
+    short = ""
+    if study.own_cards and study.click_ranges:
+        held, false = sum(one.holds for one in study.click_ranges), false_of(study.own_cards, study.card_limits[0])
+        short = TEXT["SHORT"].format(false=percent(false), held=held, count=len(study.click_ranges))
+    return TEXT["OPENING"], short, TEXT["LIMITS"], TEXT["WORDS"].format(command=command)
+
+
 def objective_section(study: Study) -> tuple[str, ...]:
     """What is good, and how steady that is by either objective."""
     if not study.own_cards:
@@ -72,7 +81,7 @@ def settings_table(settings: Sequence[Setting]) -> str:
         count = sum(int(cell["count"]) for cell in one.cells[0])
         edges = _edges(band)
         rows.append((one.world, one.kind, sampler.steps, one.group, count, edges, f"{band.centre:.2g}", other))
-    return table(SETTINGS, rows)
+    return folded(f"The good \u03b3 of all {len(rows)} settings", table(SETTINGS, rows))
 
 
 def _edges(band: GoodScales) -> str:
@@ -143,7 +152,8 @@ def why_section(found: Twins) -> tuple[str, str, str]:
             rows.append(
                 (f"{gamma:g}", ("sloppy labels", "the world is p'")[world], *told, f"{found.energy[k][world]:.3f}")
             )
-    return words, table("\u03b3 | world | " + " | ".join(FEATURES) + " | E", rows), TEXT["BLUR"]
+    numbers = table("\u03b3 | world | " + " | ".join(FEATURES) + " | E", rows)
+    return words, folded("The features of both worlds, to eight digits", numbers), TEXT["BLUR"]
 
 
 def features_section(settings: Sequence[Setting]) -> tuple[str, str]:
@@ -169,7 +179,7 @@ def curve_of_cards(study: Study, folder: Path) -> str:
 
 
 def card_rows(found: Sequence[Carded], beyond: float) -> str:
-    """One band against another."""
+    """The shares of each kind, and behind a fold every band against another."""
     rows = [
         (
             one.card,
@@ -185,11 +195,11 @@ def card_rows(found: Sequence[Carded], beyond: float) -> str:
     kinds = [kind for kind in (*KINDS, "sister") if any(one.kind == kind for one in found)]
     parts = [(kind, [one for one in found if one.kind == kind]) for kind in kinds]
     total = [
-        (f"**all, other {kind}**", "", kind, "", "", percent(coverage_of(own, RATIO)), percent(false_of(own, beyond)))
-        for kind, own in parts
+        (kind, len(own), percent(coverage_of(own, RATIO)), percent(false_of(own, beyond))) for kind, own in parts
     ]
-    head = f"card of | held against | other | its band | that band | covered ({RATIO}) | too high in vain"
-    return table(head, [*rows, *total])
+    last = f"covered ({RATIO}) | too high, wrongly"
+    every = table(f"card of | compared with | other | its band | that band | {last}", rows)
+    return page(table(f"other | cases | {last}", total), folded(f"All {len(rows)} cases", every))
 
 
 def card_section(study: Study, folder: Path) -> tuple[str, ...]:
@@ -215,7 +225,7 @@ def rules_section(rules: Rules) -> tuple[str, ...]:
         (one.other.words, _edges(one.card.band), _edges(one.other.band), *map(percent, _rates(one, rules)))
         for one in rules.cases
     ]
-    return words, table("runs | band of the card | band with the rule | in vain | left out | found | missed", rows)
+    return words, table("runs | band of the card | band with the rule | wrongly | left out | caught | missed", rows)
 
 
 def _rates(one: Ruled, rules: Rules) -> tuple[float, ...]:
@@ -262,11 +272,11 @@ def page_of(study: Study, command: str, folder: Path, alarm: str = "", same_pict
         if stale.name not in alarm + same_picture:
             stale.unlink()
     return page(
-        TEXT["OPENING"].format(command=command),
+        *opening(study, command),
         *limits_section(study),
         *why_section(twins()),
         *objective_section(study),
-        "## Worlds",
+        TEXT["WORLDS"],
         settings_table(study.settings),
         *features_section(study.plain),
         alarm,
@@ -276,5 +286,4 @@ def page_of(study: Study, command: str, folder: Path, alarm: str = "", same_pict
         range_section(study.click_ranges),
         *misses_section(study, folder),
         *wrong_section(study, folder),
-        TEXT["LIMITS"],
     )

@@ -162,7 +162,7 @@ def blocks(groups: Sequence[Pairs], command: str, folder: Path) -> Iterator[str]
     )  # fmt: skip
     yield TEXT["TRUTH"].format(hue=HUE, share=_whole(SHARE))
     worst = max(left_out(groups, margin))
-    what = '*Try half* says "the same picture", and it is not: the worst model and sampler, left out'
+    what = 'pairs called "the same picture" that are not, with the worst model and sampler, left out'
     limit = Limit(what, f"at most {_whole(WRONG)}", percent(worst), worst <= WRONG)
     yield table("what | limit | measured | holds", [(*_cells(limit), "yes" if limit.holds else "**no**")])
     yield TEXT["CHOSEN"].format(limit=_whole(WRONG))

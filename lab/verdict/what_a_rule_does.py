@@ -104,8 +104,8 @@ def _read_nulls(value: Any) -> Any:
 TEXT = markdown.passages(__file__)
 BY_JUDGE = "L as in [How sure the verdict is](verdict.md#what-counts-as-good)"
 BY_TRUTH = (
-    "a thousand times the energy distance to true samples, in mean distances between these; without bias, so that it "
-    "may fall below 0"
+    "a thousand times the energy distance to true samples, divided by the mean distance between these; the estimate "
+    "has no bias, so it may fall below 0"
 )
 
 
@@ -168,9 +168,9 @@ def section_of(world: World) -> list[str]:
     return [
         f"## {TITLES[world.name]}",
         f"{ABOUT.get(world.name, '')} {world.sampler} steps, {world.samples} samples a row. Less is better: {unit}. "
-        f"Plain guidance, {plain}. The best of these is {world.best:g}.".strip(),
-        markdown.table(head_of(world), [cells_of(world, row) for row in rows]),
+        f"Plain guidance at {plain}. The best of these is {world.best:g}.".strip(),
         markdown.bullets(readings(world)),
+        markdown.folded("Every rule, the best first", markdown.table(head_of(world), [cells_of(world, row) for row in rows])),
     ]
 
 
@@ -179,8 +179,8 @@ def readings(world: World) -> list[str]:
     better, worse = ([row for row in world.rows if sign(row.worth) == way] for way in (1, -1))
     above, below = ([row for row in world.rows if sign(row.beyond) == way] for way in (1, -1))
     return [
-        f"What a rule does beyond its schedule helps in {names(better)}; it harms in {names(worse)}. Of the others it "
-        "cannot be told, or they are a schedule.",
+        f"What a rule does beyond its schedule helps in {names(better)}, and it harms in {names(worse)}. The others are "
+        "a schedule, or nobody can tell.",
         f"Better than the best plain scale: {names(above)}. Worse: {names(below)}.",
     ]
 
@@ -193,14 +193,13 @@ def summary(found: Sequence[World]) -> list[str]:
     reached = {rule: max(finite(row.across) for row in rows if row.rule == rule) for rule in {row.rule for row in rows}}
     still = {row.rule: row for row in rows if reached[row.rule] < NOTHING}
     return [
-        f"Better than the best plain scale of its world, beyond doubt, of {len(rows)} rows: "
-        f"{', '.join(above) or 'none'}.",
-        "Beyond its schedule, the same rule can help in one world and harm in another: "
+        f"Better than the best plain scale of its world, beyond doubt: {', '.join(above) or 'none'}, of {len(rows)} rows.",
+        "What these rules do beyond their schedule helps in one world and harms in another: "
         f"{names(row for rule, row in helps.items() if rule in harms)}.",
-        f"Help in some worlds, harm in none: {names(row for rule, row in helps.items() if rule not in harms)}. "
-        f"The other way round: {names(row for rule, row in harms.items() if rule not in helps)}.",
-        "Nothing goes across in any world, at steps at which both predictions were made: "
-        f"{names(still.values())}. They change the scale, and reuse also the difference.",
+        f"It helps in some worlds and harms in none: {names(row for rule, row in helps.items() if rule not in harms)}.",
+        f"It harms in some worlds and helps in none: {names(row for rule, row in harms.items() if rule not in helps)}.",
+        f"These have no part across in any world: {names(still.values())}. They change the scale, and reuse also the "
+        "difference. (Only steps with both predictions count.)",
     ]
 
 
@@ -246,9 +245,9 @@ def page(found: Sequence[World]) -> str:
         TEXT["READ_SCALES"],
         "## Every rule, and its control",
         TEXT["METHOD"].format(HIGH=HIGH, GAMMA=GAMMA),
-        TEXT["COLUMNS"],
-        "What the tables show together:",
+        "What the four worlds show together:",
         markdown.bullets(summary(found)),
+        TEXT["COLUMNS"],
         *(block for world in found for block in section_of(world)),
         "## What this does not say",
         TEXT["NOT_SAID"],
