@@ -260,8 +260,11 @@ def fuzz(args: argparse.Namespace) -> int:
 
 
 def site_command(python: Path, folder: Path) -> list:
-    """Return the command that builds the site into a folder; a link or an anchor that leads nowhere fails it."""
-    return [python, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", folder]
+    """Return the command that builds the site into a folder; a link or an anchor that leads nowhere fails it.
+
+    Not with --quiet: it takes warnings away before `strict` counts them.
+    """
+    return [python, "-m", "mkdocs", "build", "--strict", "--site-dir", folder]
 
 
 def site(args: argparse.Namespace) -> int:

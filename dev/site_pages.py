@@ -31,9 +31,7 @@ def navigation(index: str) -> list[dict[str, list[dict[str, str]]]]:
     """The parts of an index, each with its pages.  An entry is a list's first link, of a page in the same folder."""
     parts = re.split(r"^## (.+)$", index, flags=re.MULTILINE)[1:]
     entries = [re.findall(r"^- \[([^\]]+)\]\(([^)#:]+\.md)\)", part, re.MULTILINE) for part in parts[1::2]]
-    return [
-        {title: [{name: page} for name, page in pages]} for title, pages in zip(parts[::2], entries, strict=True)
-    ]
+    return [{title: [{name: page} for name, page in pages]} for title, pages in zip(parts[::2], entries, strict=True)]
 
 
 def on_files(files: Files, config: Any) -> Files:
@@ -41,14 +39,14 @@ def on_files(files: Files, config: Any) -> Files:
     for file in sorted((ROOT / "web" / "docs").iterdir()):
         if file.suffix in OF_THE_SITE:
             place = f"{HELP}/{file.name}"
-            files.append(
-                File.generated(config, place, abs_src_path=str(file), inclusion=InclusionLevel.NOT_IN_NAV)
-            )
+            files.append(File.generated(config, place, abs_src_path=str(file), inclusion=InclusionLevel.NOT_IN_NAV))
     return files
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
     """Lead each link to the page of the site that shows its file, else to the file in the repository."""
+    if page.is_homepage:  # it is the contents itself
+        page.meta["hide"] = ["navigation"]
     source = f"web/docs/{page.file.name}.md" if page.file.generated_by else f"docs/{page.file.src_uri}"
     return LINK.sub(lambda link: lead(link[0], source, page.file.src_uri, config.repo_url), markdown)
 

@@ -37,7 +37,11 @@ def page_of(found: Found) -> str:
     return page(
         TEXT["OPENING"].format(**facts),
         reach_table(found.rows),
-        folded("More values of \u03b3", f"{found.sweep} samples a row, the first of the same seeds.", reach_table(found.scales)),
+        folded(
+            "More values of \u03b3",
+            f"{found.sweep} samples a row, the first of the same seeds.",
+            reach_table(found.scales),
+        ),
         TEXT["EQUAL"].format(**facts),
         equal(found.rows),
         TEXT["DEFAULTS"].format(gammas=gammas),

@@ -85,7 +85,8 @@ def node_rows(nodes: list) -> str:
     schemas = sorted((node.define_schema() for node in nodes), key=lambda schema: bool(schema.is_experimental))
     new = {False: "", True: ", experimental"}
     return "".join(
-        f"| {schema.display_name}{new[bool(schema.is_experimental)]} | {plain(schema.description)} |\n"
+        f"| [{schema.display_name}](../web/docs/{schema.node_id}.md){new[bool(schema.is_experimental)]} "
+        f"| {plain(schema.description)} |\n"
         for schema in schemas
     )
 

@@ -71,7 +71,16 @@ def page() -> str:
     ours, theirs = (section(one) for one in (verdicts_of_ours(), verdicts_of_the_host()))
     sources = markdown.bullets(papers())
     return markdown.page(
-        opening, "## The tests", meanings, TEXT["READING"], "## This pack", *ours, "## The host", *theirs, "## Papers", sources
+        opening,
+        "## The tests",
+        meanings,
+        TEXT["READING"],
+        "## This pack",
+        *ours,
+        "## The host",
+        *theirs,
+        "## Papers",
+        sources,
     )
 
 

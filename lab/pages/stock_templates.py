@@ -125,7 +125,8 @@ def page(found: Mapping[str, Sampling]) -> str:
         markdown.table("over all | number", totals(found)),
         TEXT["COLUMNS"],
         markdown.folded(
-            f"All {len(rows)} templates", markdown.table("template | samplers | in subgraphs | taps | cfg | cfg 1 only", rows)
+            f"All {len(rows)} templates",
+            markdown.table("template | samplers | in subgraphs | taps | cfg | cfg 1 only", rows),
         ),
     )
 

@@ -212,7 +212,11 @@ class Alarm:
         pairs = [(cards.get((one.world, one.sampler.partition("-")[0])), one) for one in every if one.rules]
         rows = [(one.words, *map(_three, rates_of(Ruled(card, one), likely))) for card, one in pairs if card]
         head = "runs | wrongly | by lengths alone | caught | missed"
-        return (TEXT["RULES"].format(likely=likely), folded(f"All {len(rows)} settings", table(head, rows))) if rows else ()
+        return (
+            (TEXT["RULES"].format(likely=likely), folded(f"All {len(rows)} settings", table(head, rows)))
+            if rows
+            else ()
+        )
 
     def _family(self) -> str:
         threshold, false = relatives_out(self.own_settings)

@@ -86,7 +86,12 @@ def of_ranges(clicked: Sequence[Found]) -> list[Limit]:
     what = f"*Find my range*, started at cfg {starts}: the range holds the centre"
     return [
         Limit(what, "at least 90 %", percent(held), held >= FOUND),
-        Limit("*Find my range*, the widest range (high / low)", f"at most {WIDEST:g}", f"{wide:.2f}", wide <= WIDEST + 1e-9),
+        Limit(
+            "*Find my range*, the widest (high / low)",
+            f"at most {WIDEST:g}",
+            f"{wide:.2f}",
+            wide <= WIDEST + 1e-9,
+        ),
         Limit("*Find my range*, runs that it needs", f"at most {RUNS}", str(asked), asked <= RUNS),
     ]
 

@@ -194,9 +194,7 @@ def card_rows(found: Sequence[Carded], beyond: float) -> str:
     ]
     kinds = [kind for kind in (*KINDS, "sister") if any(one.kind == kind for one in found)]
     parts = [(kind, [one for one in found if one.kind == kind]) for kind in kinds]
-    total = [
-        (kind, len(own), percent(coverage_of(own, RATIO)), percent(false_of(own, beyond))) for kind, own in parts
-    ]
+    total = [(kind, len(own), percent(coverage_of(own, RATIO)), percent(false_of(own, beyond))) for kind, own in parts]
     last = f"covered ({RATIO}) | too high, wrongly"
     every = table(f"card of | compared with | other | its band | that band | {last}", rows)
     return page(table(f"other | cases | {last}", total), folded(f"All {len(rows)} cases", every))

@@ -170,7 +170,9 @@ def section_of(world: World) -> list[str]:
         f"{ABOUT.get(world.name, '')} {world.sampler} steps, {world.samples} samples a row. Less is better: {unit}. "
         f"Plain guidance at {plain}. The best of these is {world.best:g}.".strip(),
         markdown.bullets(readings(world)),
-        markdown.folded("Every rule, the best first", markdown.table(head_of(world), [cells_of(world, row) for row in rows])),
+        markdown.folded(
+            "Every rule, the best first", markdown.table(head_of(world), [cells_of(world, row) for row in rows])
+        ),
     ]
 
 
@@ -179,8 +181,8 @@ def readings(world: World) -> list[str]:
     better, worse = ([row for row in world.rows if sign(row.worth) == way] for way in (1, -1))
     above, below = ([row for row in world.rows if sign(row.beyond) == way] for way in (1, -1))
     return [
-        f"What a rule does beyond its schedule helps in {names(better)}, and it harms in {names(worse)}. The others are "
-        "a schedule, or nobody can tell.",
+        f"What a rule does beyond its schedule helps in {names(better)}, and it harms in {names(worse)}. The others "
+        "are a schedule, or nobody can tell.",
         f"Better than the best plain scale: {names(above)}. Worse: {names(below)}.",
     ]
 
@@ -193,7 +195,8 @@ def summary(found: Sequence[World]) -> list[str]:
     reached = {rule: max(finite(row.across) for row in rows if row.rule == rule) for rule in {row.rule for row in rows}}
     still = {row.rule: row for row in rows if reached[row.rule] < NOTHING}
     return [
-        f"Better than the best plain scale of its world, beyond doubt: {', '.join(above) or 'none'}, of {len(rows)} rows.",
+        f"Better than the best plain scale of its world, beyond doubt, of {len(rows)} rows: "
+        f"{', '.join(above) or 'none'}.",
         "What these rules do beyond their schedule helps in one world and harms in another: "
         f"{names(row for rule, row in helps.items() if rule in harms)}.",
         f"It helps in some worlds and harms in none: {names(row for rule, row in helps.items() if rule not in harms)}.",

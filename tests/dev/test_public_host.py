@@ -38,6 +38,22 @@ def test_a_tag_is_published_once_the_checks_passed_and_the_versions_agree():
     assert last.startswith("Comfy-Org/publish-node-action@")
 
 
+def test_the_site_is_published_as_it_is_built_here():
+    """With no more than the list that the checks install, and with the same settings; its address is this project's."""
+    workflow = read("workflows/site.yml")
+    build, publish = (steps_of(workflow["jobs"][name]) for name in ("build", "publish"))
+    assert "pip install -r dev/site_requirements.txt" in build
+    assert "mkdocs build --strict" in build
+    settings = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    (folder,), (repository,) = (
+        re.findall(rf"^{name}: (\S+)", settings, re.MULTILINE) for name in ("site_dir", "repo_url")
+    )
+    uploaded = next(step for step in workflow["jobs"]["build"]["steps"] if "upload-pages" in step.get("uses", ""))
+    assert uploaded["with"]["path"] == folder
+    assert repository == PROJECT["project"]["urls"]["Repository"]
+    assert publish[-1].startswith("actions/deploy-pages@")
+
+
 def test_this_version_may_be_published():
     assert main(f"v{PROJECT['project']['version']}") == ""
 
