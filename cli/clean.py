@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..files.places import PLACES, Place, files_in, remove
 from ..files.safetensors import read_header
+from ..guidance.printing import count_of
 from ..sweeps.comfyui.process import StartError, find_comfyui
 from ..trace.file import FORMAT
 
@@ -87,7 +88,7 @@ def summary(files: Iterable[Path]) -> str:
     size, unit = float(sum(sizes)), 0
     while size >= 1000 and unit < len(UNITS) - 1:
         size, unit = size / 1000, unit + 1
-    return f"{len(sizes)} file{'s' * (len(sizes) != 1)}, {size:.{1 if unit else 0}f} {UNITS[unit]}"
+    return f"{count_of(len(sizes), 'file')}, {size:.{1 if unit else 0}f} {UNITS[unit]}"
 
 
 def confirms(question: str) -> bool:
@@ -103,5 +104,5 @@ def remove_all(files: Sequence[tuple[Path, Path]]) -> int:
     stayed = [reason for file, root in files if (reason := remove(file, root))]
     for reason in stayed:
         print(f"{reason} Stop ComfyUI, then call again.", file=sys.stderr)
-    print(f"Removed {len(files) - len(stayed)} of {len(files)} files.")
+    print(f"Removed {len(files) - len(stayed)} of {count_of(len(files), 'file')}.")
     return int(bool(stayed))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..figures.html import RECORD_BYTES, page
 from ..files.writing import check_place, write_atomically
+from ..guidance.printing import count_of
 from ..sweeps.addresses import place_at
 from ..sweeps.cells import Cell, pack_version
 from ..sweeps.results import Folder, read_results
@@ -64,5 +65,5 @@ def page_of_sweep(address: str) -> str:
     folder = Folder(place_at(address), any_measure=True)
     plan, rows = read_results(folder.path)
     cells = [Cell(row["id"], row["place"], {}) for row in rows]
-    done = len(write_summary(folder, plan, cells, "Guidance sweep", f"{len(cells)} cells."))
-    return f"{done} of {len(cells)} cells: {folder.path / 'index.html'}"
+    done = len(write_summary(folder, plan, cells, "Guidance sweep", f"{count_of(len(cells), 'cell')}."))
+    return f"{done} of {count_of(len(cells), 'cell')}: {folder.path / 'index.html'}"

@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..guidance.printing import count_of
 from ..guidance.rule_file import OFFERED
 from ..sweeps.addresses import place_at
 from ..sweeps.cluster.passes import OnRay, left_over, passes
@@ -120,7 +121,9 @@ def run_study(ray: Any, plan: Plan, folder: Folder, args: argparse.Namespace, ad
     set_faulty_aside(folder, cells)
     crew = OnRay(ray, runner_of(plan, folder, args, types), servers, len(servers) or args.actors, args.batch)
     tally = passes(folder, cells, crew)
-    rows = write_summary(folder, plan, cells, args.plan.stem, f"{len(cells)} cells on {crew.actors} actors.")
+    rows = write_summary(
+        folder, plan, cells, args.plan.stem, f"{count_of(len(cells), 'cell')} on {count_of(crew.actors, 'actor')}."
+    )
     write_parquet(folder.path / "results.parquet", rows)
     done = len({row["id"] for row in rows})
     print(f"{report_text(rows, plan.every_axis)}\n{done} of {len(cells)} cells are in {folder.path}")

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..files.claims import check_claims, json_of, require, table, text
+from ..guidance.printing import count_of
 from ..guidance.rule_file import OFFERED
 from ..sweeps.addresses import place_at
 from ..sweeps.axes import Axis, axis_of, check_count, count, distinct, value_of, values_of
@@ -179,7 +180,7 @@ def main(words: Sequence[str] | None = None) -> int:
             cells = cells_on({server: nodes}, models, plan, args.timeout)
             folder.keep(plan)
             if args.rerun:
-                print(f"{forget_marked(folder, args.rerun)} cells run again")
+                print(f"{count_of(forget_marked(folder, args.rerun), 'cell')} to run again")
             return run_and_show(connection, plan, folder, cells, REPORT_NODE in nodes)
     except (ValueError, *FAULTS) as error:
         print(in_words(error, server), file=sys.stderr)
@@ -209,7 +210,7 @@ def run_and_show(server: Connection, plan: Plan, folder: Folder, cells: Sequence
     """Run what is missing; whatever a server does, the page shows what is done.  Returns the exit code."""
     set_faulty_aside(folder, cells)
     missing = folder.missing(cells)
-    print(f"{len(cells)} cells, {len(cells) - len(missing)} done before, {len(missing)} to run")
+    print(f"{count_of(len(cells), 'cell')}, {len(cells) - len(missing)} done before, {len(missing)} to run")
     try:
         run_missing(server, folder, missing, plan.measures, reports)
     except FAULTS as fault:
@@ -224,7 +225,7 @@ def show_results(plan: Plan, folder: Folder, cells: Sequence[Cell]) -> int:
     """Write the page and the tables; returns how many cells are done, none where nothing can be written."""
     try:
         rows = write_summary(
-            folder, plan, cells, "Guidance sweep", f"{len(cells)} cells, each its own run of the workflow."
+            folder, plan, cells, "Guidance sweep", f"{count_of(len(cells), 'cell')}, each its own run of the workflow."
         )
     except OSError as error:  # NotWritten, and what reading from an address raises
         print(error, file=sys.stderr)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from .printing import shorten
+from .printing import count_of, shorten
 
 MODEL = "model"  # the one kind that has a null label
 NO_LABEL = -1  # asks a model for its prediction without a label, which one without a null label refuses
@@ -91,7 +91,8 @@ def _index(entry: str, labels: Sequence[str], null_index: int | None, owner: str
         if 0 <= int(entry) < len(labels):
             return int(entry)
         raise ValueError(
-            f"Label index {entry} is outside 0 .. {len(labels) - 1}: the {owner} has {len(labels)} labels.{empty}"
+            f"Label index {entry} is outside 0 .. {len(labels) - 1}: the {owner} has "
+            f"{count_of(len(labels), 'label')}.{empty}"
         )
     near = difflib.get_close_matches(entry.casefold(), [label.casefold() for label in labels], n=1, cutoff=0)
     nearest = next(label for label in labels if label.casefold() == near[0])

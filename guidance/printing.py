@@ -63,9 +63,20 @@ def safe_text(thing: Any) -> str:
     return _text(thing, repr)
 
 
+class Words(str):
+    """A number or a text in a sentence; in a template `{name:one|many}` gives the word that goes with its number."""
+
+    __slots__ = ()
+
+    def __format__(self, spec: str) -> str:
+        """Itself, or one of two words."""
+        one, _, many = spec.partition("|")
+        return str(self) if not spec else one if self == "1" else many
+
+
 def count_of(count: int, word: str) -> str:
     """So many of something, in the singular where there is one: "1 step", "2,000 steps"."""
-    return f"{count:,} {word}{'' if count == 1 else 's'}"
+    return f"{{0}} {{0:{word}|{word}s}}".format(Words(f"{count:,}"))
 
 
 def quote(value: Any) -> str:

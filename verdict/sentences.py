@@ -13,23 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..guidance.printing import Words
+
 SENTENCES: Mapping[str, Mapping[str, str]] = json.loads(
     Path(__file__).with_name("sentences.json").read_text(encoding="utf-8")
 )
 LANGUAGES = ("en", "zh")
 GAPS = {"en": " ", "zh": ""}  # between two sentences
 DIGITS = 3
-
-
-class Words(str):
-    """A fact in words; in a template `{name:one|many}` gives the word that goes with its number."""
-
-    __slots__ = ()
-
-    def __format__(self, spec: str) -> str:
-        """Itself, or one of two words."""
-        one, _, many = spec.partition("|")
-        return str(self) if not spec else one if self == "1" else many
 
 
 @dataclass(frozen=True)

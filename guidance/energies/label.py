@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..knobs import knob, refuse_unlisted, socket
 from ..labels import MOST, entries_of, label_indices
+from ..printing import count_of
 from ..vectors import constants, promote
 from .protocol import CLEAN, At, Classifier, Network, PictureEnergy
 
@@ -60,7 +61,9 @@ class LabelEnergy(PictureEnergy):
             raise ValueError("No label was given for an image. Give every image at least one.")
         wrong = [i for labels in self.wanted for i in labels if not 0 <= i < count]
         if wrong:
-            raise ValueError(f"Label {wrong[0]} is outside 0 .. {count - 1}: the classifier has {count} labels.")
+            raise ValueError(
+                f"Label {wrong[0]} is outside 0 .. {count - 1}: the classifier has {count_of(count, 'label')}."
+            )
         if self.kind == "not label" and any(len(set(labels)) == count for labels in self.wanted):
             raise ValueError(f"All {count} labels are excluded, so no label is left. Exclude fewer.")
 

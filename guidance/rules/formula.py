@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..knobs import knob
 from ..predictions import Predictions
-from ..printing import shorten
+from ..printing import count_of, shorten
 from ..vectors import dot, flat, norm, numbers, per_item, project, reject, wide
 from .kinds import Combine
 
@@ -170,7 +170,7 @@ def _wrong(node: ast.expr, part: str) -> str:
 def _check_count(name: str, given: int) -> None:
     wanted = FUNCTIONS[name].arguments
     if given != wanted:
-        raise ValueError(f"{name} takes {wanted} argument{'s' * (wanted > 1)} but was given {given}.")
+        raise ValueError(f"{name} takes {count_of(wanted, 'argument')} but was given {given}.")
 
 
 def _evaluate(node: ast.expr, names: Mapping[str, Tensor]) -> Tensor:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..knobs import Paper, knob
+from ..printing import count_of
 from ..run import Run
 from .kinds import Schedule
 
@@ -82,7 +83,7 @@ class ScaleSchedule(Schedule):
         """Raise ValueError when a list does not fit the run."""
         if self.shape == "list" and len(self.values) not in (1, run.steps):
             raise ValueError(
-                f"gamma list has {len(self.values)} values but the run has {run.steps} steps. "
+                f"gamma list has {count_of(len(self.values), 'value')} but the run has {count_of(run.steps, 'step')}. "
                 "Give one value, or one per step."
             )
 

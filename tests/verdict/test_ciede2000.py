@@ -54,7 +54,9 @@ def test_every_published_pair_is_met_to_its_last_digit_in_both_orders():
 
 
 def test_colours_of_a_screen_are_those_of_another_implementation():
-    colour = pytest.importorskip("skimage.color")
+    colour = pytest.importorskip(
+        "skimage.color", reason="scikit-image is there for tests alone: dev/test_requirements.txt"
+    )
     rgb = torch.rand(2, 3, 40, 30, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     rgb[0, :, 0, :3] = torch.tensor([[0.0, 1.0, 0.5]] * 3)  # black, white and grey have no hue
     lab = lab_of(linear_light(rgb))
