@@ -114,7 +114,7 @@ export const ZH = {
   stopped: "在第 {i} 步（共 {n} 步）停止。", away: "ComfyUI 在第 {i} 步（共 {n} 步）停止响应。", leftOut: "此节点未参与上次运行；显示的是更早的结果。",
   condOnly: "此步只有带提示词的预测：cfg 为 {gamma}。", condOnlyElse: "此步只有带提示词的预测。", afterwards: "cfg 为 1 时没有引导。不带提示词的预测在采样结束后补算，以便“假设”显示更高的 cfg 会怎样。",
   embedded: "此处与嵌入式引导为 1 时的同一提示词比较，在采样结束后补算：差异就是网络内部引导的作用。", noPictures: "此次运行没有图片。",
-  guided: "引导后", difference: "差异", where: "位置", at: "第 {i} 步 · 噪声级 {sigma} → {next} · 强度 {gamma}",
+  guided: "引导后", difference: "差异", where: "位置", at: "第 {i} 步 · 噪声水平 {sigma} → {next} · 强度 {gamma}",
   newer: "此记录为版本 {v}；面板只能读取版本 1。请更新插件并重新加载页面。",
   nothing: "此次运行没有步（降噪为 0？）。",
   hole: "第 {i} 步未送达；运行结束后会补上。",
