@@ -1,14 +1,15 @@
 """What other pages say of nodes, made from the nodes: `python lab node_pages` writes it.
 
-The English words for translators, the tables of inputs on the help pages of rules and energies, the rows of both in
-docs/nodes.md, their papers in docs/citing.md, and docs/rules.md. A node that is made of its class has a page of its own
-from the start; what else is to be said of it is added there by hand, around the table.
+The English words for translators; the tables of inputs on the help pages of rules and energies, in every language that
+has the page; the rows of both in docs/nodes.md; their papers in docs/citing.md; and docs/rules.md. A node that is
+made of its class has an English page from the start; what else is to be said is added there by hand, around the table.
 """
 
 from __future__ import annotations
 
 import argparse
 import inspect
+import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,8 +25,7 @@ from .. import markdown
 from . import rules_table, translations
 
 NODES, CITING, HELP = ROOT / "docs" / "nodes.md", ROOT / "docs" / "citing.md", ROOT / "web" / "docs"
-HEAD = "input | default | meaning"
-TABLE = re.compile(rf"^\| {re.escape(HEAD)} \|\n(\|.*\n)+", re.MULTILINE)
+IN_TABLES = json.loads(Path(__file__).with_name("help_words.json").read_text(encoding="utf-8"))  # {language: words}
 ROWS = r"^(## {}\n[^|]*\|.*\n\|---\|---\|\n)(?:\|.*\n)*"  # the table of a section
 ENTRIES = re.compile(r"(?<=^```bibtex\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
 UPSTREAM = "guidance"  # the same on every page
@@ -39,6 +39,7 @@ def pages_to_write() -> dict[Path, str]:
     for room in ("rules", "energies"):
         nodes = nodes_in(room)
         pages |= {HELP / f"{node.__name__}.md": help_page(node) for node in nodes}
+        pages |= {page: translated_page(node, page) for node in nodes for page in (HELP / node.__name__).glob("*.md")}
         listed = list_nodes(listed, room.capitalize(), nodes)
     cited = ENTRIES.sub(lambda _: bibliography(), CITING.read_text(encoding="utf-8"))
     words = translations.text_of(translations.english())
@@ -49,7 +50,7 @@ def help_page(node: Any) -> str:
     """The help page of a node with its table of inputs; without such a table it stays."""
     place, schema = HELP / f"{node.__name__}.md", node.define_schema()
     if place.exists():
-        return TABLE.sub(lambda _: f"{inputs_table(schema)}\n", place.read_text(encoding="utf-8"))
+        return with_table(place, inputs_table(schema))
     stated = node.owner
     formula = f"```\n{inspect.getdoc(stated)}\n```"
     papers = "\n".join(map(rules_table.paper_link, stated.papers)) or "No paper."
@@ -57,22 +58,40 @@ def help_page(node: Any) -> str:
     return markdown.page(f"# {schema.display_name}", plain(schema.description), *inputs)
 
 
-def inputs_table(schema: Any) -> str:
+def translated_page(node: Any, place: Path) -> str:
+    """The page in another language, with the words that the editor shows in it beside those of the node's inputs."""
+    return with_table(place, inputs_table(node.define_schema(), place.stem))
+
+
+def with_table(place: Path, table: str) -> str:
+    """The text of a page, whose table with the same head, if there is one, becomes this one."""
+    head = table.partition("\n")[0]
+    rows = re.compile(rf"^{re.escape(head)}\n(\|.*\n)+", re.MULTILINE)
+    return rows.sub(lambda _: f"{table}\n", place.read_text(encoding="utf-8"))
+
+
+def inputs_table(schema: Any, language: str = "en") -> str:
     """Every input but the chain so far."""
-    rows = [[one.id, default_of(one), plain(one.tooltip)] for one in schema.inputs if one.id != UPSTREAM]
-    return markdown.table(HEAD, rows)
+    words = IN_TABLES[language]
+    said = {one.id: {"name": one.id, "tooltip": one.tooltip} for one in schema.inputs}
+    if language != "en":
+        said |= translations.of_node(schema.node_id, language)["inputs"]
+    named = {name: name if name == one["name"] else words["named"].format(id=name, **one) for name, one in said.items()}
+    shown = [one for one in schema.inputs if one.id != UPSTREAM]
+    rows = [[named[one.id], default_of(one, words), plain(said[one.id]["tooltip"])] for one in shown]
+    return markdown.table(words["head"], rows)
 
 
-def default_of(one: Any) -> str:
+def default_of(one: Any, words: dict[str, str]) -> str:
     """What a widget shows at first, and of a number the range."""
     value = getattr(one, "default", None)
     if value is None:
-        return f"{one.io_type}{', optional' if one.optional else ''}"
+        return words["optional"].format(kind=one.io_type) if one.optional else one.io_type
     if isinstance(value, bool):
-        return "on" if value else "off"
+        return words["on"] if value else words["off"]
     if one.io_type in ("INT", "FLOAT"):
-        return f"{value:g} ({one.min:g} to {one.max:g})"
-    return plain(str(value)) or "empty"
+        return words["range"].format(value=value, low=one.min, high=one.max)
+    return plain(str(value)) or words["empty"]
 
 
 def list_nodes(page: str, section: str, nodes: list) -> str:

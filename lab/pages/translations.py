@@ -59,6 +59,11 @@ def read(language: str, file: str) -> dict[tuple[str, ...], str]:
     return leaves(json.loads((LOCALES / language / file).read_text(encoding="utf-8")))
 
 
+def of_node(node: str, language: str) -> dict:
+    """Words of one node in a language that has all of them."""
+    return json.loads((LOCALES / language / ENGLISH.name).read_text(encoding="utf-8"))[node]
+
+
 def missing_words(language: str) -> list[str]:
     """Where the English words stand that a language lacks."""
     files = sorted(file.name for file in ENGLISH.parent.glob("*.json"))

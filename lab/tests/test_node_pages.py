@@ -6,9 +6,8 @@ from types import SimpleNamespace
 from guidance_geometry.guidance.knobs import Paper
 from guidance_geometry.guidance.registry import every_energy, every_rule
 from guidance_geometry.lab.pages.node_pages import (
-    HEAD,
     HELP,
-    TABLE,
+    IN_TABLES,
     bibliography,
     bibtex,
     default_of,
@@ -28,25 +27,27 @@ def test_the_pages_are_written_from_the_nodes(host):
 def test_the_help_page_of_a_rule_has_a_table_of_its_inputs(host):
     from guidance_geometry.extension import nodes_in
 
-    without = [
-        node.__name__
-        for node in nodes_in("rules")
-        if not TABLE.search((HELP / f"{node.__name__}.md").read_text("utf-8"))
-    ]
-    assert without == ["GGFormula"], "its page explains the formula's names instead"
+    for language, words in IN_TABLES.items():
+        under = "" if language == "en" else f"/{language}"
+        pages = {node.__name__: HELP / f"{node.__name__}{under}.md" for node in nodes_in("rules")}
+        head = f"\n| {words['head']} |\n"
+        without = [name for name, page in pages.items() if page.exists() and head not in page.read_text("utf-8")]
+        assert without == ["GGFormula"], "its page explains the formula's names instead"
 
 
 def test_a_row_shows_the_default_with_its_range_and_leaves_signs_alone():
     share = SimpleNamespace(id="share", io_type="FLOAT", default=0.5, min=0.0, max=1.0, tooltip="|d| < <u, v>*")
     chain = SimpleNamespace(id="guidance", io_type="GG_GUIDANCE", optional=True, tooltip="The chain.")
     table = inputs_table(SimpleNamespace(inputs=[share, chain]))
-    assert table == f"| {HEAD} |\n|---|---|---|\n| share | 0.5 (0 to 1) | \\|d\\| &lt; &lt;u, v>\\* |"
+    assert (
+        table == f"| {IN_TABLES['en']['head']} |\n|---|---|---|\n| share | 0.5 (0 to 1) | \\|d\\| &lt; &lt;u, v>\\* |"
+    )
     assert plain("a|b") == "a\\|b"
 
 
 def test_defaults_are_said_in_words():
     def said(kind, default=None, optional=False):
-        return default_of(SimpleNamespace(io_type=kind, default=default, optional=optional))
+        return default_of(SimpleNamespace(io_type=kind, default=default, optional=optional), IN_TABLES["en"])
 
     assert [said("BOOLEAN", True), said("STRING", ""), said("COMBO", "x0")] == ["on", "empty", "x0"]
     assert [said("MODEL"), said("IMAGE", optional=True)] == ["MODEL", "IMAGE, optional"]
