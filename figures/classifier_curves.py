@@ -14,20 +14,20 @@ from ..trace.gram import GramRecord
 from ..trace.metrics import gradient_direction
 from ..trace.terms import GUIDES, MEASURES
 from ..trace.trace import Trace
-from .canvas import Box, Canvas, extent
+from .canvas import Box, Canvas
 from .caption import caption_box, sample_fact, set_caption
 from .figure import Figure
 from .order import Drawing, Order
 from .page import draw_missing
 from .palette import Theme
 from .scene import run_words
-from .step_curves import Plot, ends_of, set_axes, set_band, set_line, set_marks
-from .typeset import SMALL, cut
+from .step_curves import Plot, ends_of, set_axes, set_band, set_line, set_marks, set_names
 from .words import SYMBOLS, number
 
+SHORT = 40.0  # width of a name beside a small plot
 MOST_LINES = 8  # other samples drawn as lines; beyond, their middle 80 % as a band
-WIDE = (Box(64, 52, 876, 190), Box(64, 318, 214, 152), Box(372, 318, 214, 152))
-NARROW = (Box(56, 68, 528, 160), Box(56, 308, 196, 172), Box(348, 308, 236, 172))
+WIDE = (Box(76, 44, 656, 160), Box(76, 292, 350, 112), Box(544, 292, 350, 112))
+NARROW = (Box(72, 48, 326, 210), Box(72, 356, 180, 160), Box(352, 356, 180, 160))
 SURE, DOUBTFUL = 0.9, 0.6  # the one that guides, and the one that watches: the picture may fool a single network
 DECADES = 5  # of the lengths; what is shorter than that is left out
 NOBODY = "no classifier was asked in this run"
@@ -85,7 +85,7 @@ def draw_classifier_curves(order: Order, figure: Figure) -> Drawing:
     """The curves of a run: probabilities above, the gradient against the difference below."""
     trace, scene = order.trace, order.scene
     curves, judges = curves_of(trace), beside(trace)
-    caption = figure.caption(_facts(order, curves, judges))
+    caption = figure.caption(_facts(order, curves, judges), run_words(trace))
     if not curves:
         return draw_missing(order, replace(scene, missing=NOBODY, advice=CONNECT), caption)
     canvas, boxes = order.canvas(), WIDE if order.sheet.width > 700 else NARROW
@@ -142,7 +142,7 @@ def _sure(canvas: Canvas, order: Order, curves: list[Curve], box: Box):
     set_axes(canvas, plot, order, title, [low + (high - low) * k / 4 for k in range(5)])
     for curve in reversed(shown):
         _curve(canvas, plot, curve, order.scene.facts.sample)
-    _keys(canvas, box, 26 if box.w > 600 else 44, shown)
+    _names(canvas, plot, order, shown, order.sheet.width - box.right - 20)
 
 
 def _beside(canvas: Canvas, order: Order, judges: tuple[Tensor, ...], boxes: Sequence[Box]):
@@ -166,7 +166,7 @@ def _beside(canvas: Canvas, order: Order, judges: tuple[Tensor, ...], boxes: Seq
     seen = [replace(c, values=torch.where(c.values >= 10.0**low, c.values, torch.nan)) for c in curves]
     for curve in seen:
         _curve(canvas, plot, curve, sample)
-    _keys(canvas, box, 26, seen)
+    _names(canvas, plot, order, seen, SHORT)
 
 
 def _curve(canvas: Canvas, plot: Plot, curve: Curve, sample: int):
@@ -181,15 +181,8 @@ def _curve(canvas: Canvas, plot: Plot, curve: Curve, sample: int):
     set_marks(canvas, plot, mine, marker, colour, curve.label)
 
 
-def _keys(canvas: Canvas, box: Box, above: float, curves: Sequence[Curve]):
-    """Names with a piece of their curves, in a row over a plot that ends at its right."""
-    x, top = box.right, box.y - above
-    for curve in reversed(curves):
-        colour, marker, dash = styles(canvas.theme)[curve.style % 4]
-        words = cut(curve.label, box.w / len(curves) - 46, lambda some: extent(some, SMALL)[0])
-        x -= extent(words, SMALL)[0] + 32
-        y = top + 7
-        canvas.line([(x, y), (x + 26, y)], colour, 2.0, dash)
-        canvas.marker((x + 13, y), marker, colour, 5.0)
-        canvas.text((x + 32, top), words, SMALL, canvas.theme.ink, halo=False)
-        x -= 14
+def _names(canvas: Canvas, plot: Plot, order: Order, curves: Sequence[Curve], room: float):
+    """Every curve's name at its end."""
+    look, sample = styles(canvas.theme), order.scene.facts.sample
+    named = [(curve.label, look[curve.style % 4][0], curve.values[:, sample]) for curve in curves]
+    set_names(canvas, plot, named, room)

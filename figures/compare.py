@@ -12,13 +12,13 @@ from torch import Tensor
 from ..guidance.printing import nth
 from ..trace.trace import END, Trace
 from .canvas import Box, Canvas, extent
-from .caption import Caption, caption_box, set_caption
+from .caption import HEADING, SENTENCE, Caption, caption_box, set_caption
 from .difference import AUTO_STEPS, evenly
 from .labels import nice_length
 from .palette import THEMES, Theme
 from .pictures import Pictures, draw_on_grey, grey_words
 from .scene import check_index, run_words
-from .step_curves import Plot
+from .step_curves import TITLE, Plot
 from .strips import Line, picture_of, set_grid, step_heads
 from .typeset import SMALL, Run, set_level, set_lines, set_rows, wrap_lines
 from .words import number, percent
@@ -27,9 +27,9 @@ NOT_FINITE = "states that are not finite, or too large for the 16 bits in which 
 PARTED = 0.01  # of the size of a state: from here on two runs count as parted
 HALF = 2**-11  # rounding of one captured value
 WIDTH, HEIGHT = 960, 760
-PLOT = Box(74, 40, 520, 262)
-CAPTION = Box(622, 24, 318, 320)
-STRIP = Box(20, 372, 920, 372)  # its top is lower where the caption is
+PLOT = Box(92, 46, 840, 226)
+CAPTION = Box(20, 600, 920, 150)
+STRIP = Box(20, 336, 920, 412)  # it ends above the caption
 
 
 @dataclass(frozen=True)
@@ -123,11 +123,10 @@ def draw_comparison(
     canvas = Canvas(WIDTH, HEIGHT, THEMES[theme])
     steps, lines, notes = _filmstrips(canvas.theme, (first, second), chosen, pictures, bool(comparison.obstacles))
     caption = _caption((first, second), comparison, chosen, notes)
-    box = replace(caption_box(CAPTION, caption), y=CAPTION.y)
+    box = caption_box(CAPTION, caption)
     set_caption(canvas, box, caption)
     if lines:
-        top = max(STRIP.y, box.bottom + 16)
-        set_grid(canvas, replace(STRIP, y=top, h=STRIP.bottom - top), step_heads(steps), lines)
+        set_grid(canvas, replace(STRIP, h=box.y - 14 - STRIP.y), step_heads(steps), lines)
     if comparison.obstacles:
         _not_comparable(canvas, comparison.obstacles)
     else:
@@ -136,21 +135,25 @@ def draw_comparison(
 
 
 def _not_comparable(canvas: Canvas, obstacles: list[str]):
-    words = [line for phrase in obstacles for line in wrap_lines(phrase, 12.5, PLOT.w)]
-    rows = ((Run("not comparable", 18, canvas.theme.ink),), *((Run(w, 12.5, canvas.theme.muted),) for w in words))
+    words = [line for phrase in obstacles for line in wrap_lines(phrase, SENTENCE, PLOT.w)]
+    rows = (
+        (Run("not comparable", HEADING, canvas.theme.ink),),
+        *((Run(w, SENTENCE, canvas.theme.muted),) for w in words),
+    )
     set_rows(canvas, rows, (PLOT.x, PLOT.y + 60), "missing")
 
 
 def _caption(traces: tuple[Trace, Trace], comparison: Comparison, sample: int, notes: list) -> Caption:
     facts = [(name, _describe_trace(trace)) for name, trace in zip("AB", traces, strict=True)]
+    which = "".join(f"\n{name}: {words}" for name, words in facts)
     facts.append(("sample", f"{sample} (0\u2013{traces[0].batch - 1}),  N = {traces[0].count}"))
     if comparison.obstacles:
-        sentence = f"Not comparable: {'; '.join(comparison.obstacles)}."
+        sentence = f"Not comparable: {'; '.join(comparison.obstacles)}.{which}"
         return Caption("two runs", sentence, (*facts, ("note", "seed and noise levels must be the same"), *notes))
     apart = f"A and B differ by {number(comparison.distance[-1])} rms, {percent(comparison.relative[-1])} of their size"
     facts.append(("end", apart))
     facts.append(("dotted", "what rounding to 16 bits explains; an open mark is exactly 0"))
-    return Caption("where two runs diverge", _parting(traces[0], comparison), (*facts, *notes))
+    return Caption("where two runs diverge", _parting(traces[0], comparison) + which, (*facts, *notes))
 
 
 def _parting(trace: Trace, comparison: Comparison) -> str:
@@ -213,7 +216,7 @@ def _axes(canvas: Canvas, comparison: Comparison, plot: Plot):
                 continue
             names = ("end" if step == comparison.steps[-1] else str(nth(step)), number(sigma))
             set_lines(canvas, (at(step, 1.0)[0], PLOT.bottom + 10), names, 0.5)
-    canvas.text((PLOT.x, PLOT.y - 24), "rms(A \u2212 B) of the states", 12.5, canvas.theme.ink, halo=False)
+    canvas.text((PLOT.x, PLOT.y - 30), "rms(A \u2212 B) of the states", TITLE, canvas.theme.ink, halo=False)
     set_lines(canvas, (PLOT.x - 24, PLOT.bottom + 10), ("step", "\u03c3"), 1.0)
 
 

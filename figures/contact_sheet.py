@@ -54,7 +54,7 @@ class _Style:
             pen.text((at[0], at[1] + self.height(k)), line, self.colour, self.font(), anchor=anchor)
 
 
-TITLE, HEAD, SMALL = _Style(24, bold=True, colour=LIGHT.ink), _Style(17, bold=True, colour=LIGHT.ink), _Style(13)
+TITLE, HEAD, SMALL = _Style(24, bold=True, colour=LIGHT.ink), _Style(19, bold=True, colour=LIGHT.ink), _Style(17)
 USUAL, LARGEST = 144, 2.0  # width of a picture up to which words have these sizes; they grow with it to so many times
 
 

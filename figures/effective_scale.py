@@ -25,9 +25,9 @@ from .step_curves import Plot, set_axes, set_band, set_line, set_marks
 from .typeset import SMALL, fill_lines
 from .words import number
 
-WIDE = (Box(64, 92, 522, 156), Box(64, 346, 522, 130))
-NARROW = (Box(56, 116, 528, 190), Box(56, 400, 528, 120))
-HEAD = 16.0  # size of the words on top
+WIDE = (Box(76, 84, 848, 146), Box(76, 322, 848, 82))
+NARROW = (Box(72, 134, 512, 190), Box(72, 418, 512, 116))
+HEAD = 20.0  # size of the words on top
 ALONE = ("cond_only", AFTERWARDS)  # stages at which the run made the conditional prediction alone
 UNKNOWN = "the effective scale is known at no step"
 NEEDED = "It takes both predictions and a difference above rounding. Raise cfg to guide."
@@ -114,16 +114,14 @@ def draw_effective_scale(order: Order, figure: Figure) -> Drawing:
     """The scale over the steps, with cfg and the middle of the batch; the share across below, and words on top."""
     trace, sample = order.trace, order.scene.facts.sample
     curves = curves_of(trace, sample)
-    caption = figure.caption(_facts(order, curves))
+    caption = figure.caption(_facts(order, curves), run_words(trace))
     if not bool(curves.scale.isfinite().any()):
         return draw_missing(order, replace(order.scene, missing=UNKNOWN, advice=NEEDED), caption)
     canvas, (upper, lower) = order.canvas(), WIDE if order.sheet.width > 700 else NARROW
     set_caption(canvas, caption_box(order.sheet.caption, caption), caption)
     words = heading(trace, sample, curves)
-    for k, line in enumerate(
-        fill_lines(words, order.sheet.width - upper.x - 20, lambda some: extent(some, HEAD, True)[0])
-    ):
-        canvas.text((upper.x, 18 + 26 * k), line, HEAD, bold=True, halo=False)
+    for k, line in enumerate(fill_lines(words, order.sheet.plot.w, lambda some: extent(some, HEAD, True)[0])):
+        canvas.text((order.sheet.plot.x, 14 + 28 * k), line, HEAD, bold=True, halo=False)
     _scales(canvas, order, curves, upper)
     _shares(canvas, order, 100 * curves.across, lower)
     return Drawing(canvas, f"{words.rstrip('.')}. {caption.text}", order.scene)
@@ -153,7 +151,7 @@ def _scales(canvas: Canvas, order: Order, curves: Curves, box: Box):
     if math.isfinite(cfg):
         (wide, up, _), y = extent(f"cfg {number(cfg)}", SMALL), plot.at(0, cfg)[1]
         canvas.line([(box.x, y), (box.right, y)], muted, 1.2, (6, 4), name="cfg")
-        canvas.text((box.right - wide, y - up - 6), f"cfg {number(cfg)}", SMALL, muted)
+        canvas.text((box.right - wide, y - up - 10), f"cfg {number(cfg)}", SMALL, muted)
     set_line(canvas, plot, curves.scale, colour, 2.0, name="curve-scale")
     set_marks(canvas, plot, torch.where(curves.beyond, torch.nan, curves.scale), "diamond", colour, "scale")
     set_marks(canvas, plot, torch.where(curves.beyond, curves.scale, torch.nan), "triangle", colour, "beyond")

@@ -37,9 +37,9 @@ class Figure:
     film: Callable[[Order, Figure], Film] | None = None
     frames: tuple[Figure, ...] = field(default=(), repr=False)
 
-    def caption(self, facts: Iterable[tuple[str, str]]) -> Caption:
-        """Its heading and sentence over these facts."""
-        return Caption(self.heading, self.sentence.format(**SYMBOLS), tuple(facts))
+    def caption(self, facts: Iterable[tuple[str, str]], beside: str = "") -> Caption:
+        """Its heading and sentence, with these facts.  beside: the few that stand beside the heading"""
+        return Caption(self.heading, self.sentence.format(**SYMBOLS), tuple(facts), beside)
 
 
 def sharing(layout: tuple[Figure, ...], *figures: Figure) -> tuple[Figure, ...]:

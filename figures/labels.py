@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from .canvas import SHORT, Box, Point, extent
 from .layout import Plane, nearest, stack_centres
 from .page import Page, Plot
-from .typeset import Block, Run, block_size, set_block
+from .typeset import SMALL, Block, Run, block_size, set_block
 from .words import SYMBOLS, number, percent
 
-SYMBOL, WORD, SMALL = 18.0, 12.0, 11.5
-SMALL_THUMB = 48.0
+SYMBOL, WORD = 24.0, 16.5
+SMALL_THUMB = 64.0
 OUTSIDE = "out of the plane"
 NAMES = {
     "u": "unconditional",
@@ -26,19 +26,19 @@ NAMES = {
     "p2": "next prediction",
     "ahead": "prediction",
 }
-BAR = 60.0  # least length of a scale bar
+BAR, SHORT_BAR = 60.0, 36.0  # least length of a scale bar; of that of the line on top
 
 
 def set_labels(page: Page):
     """All words of the plane, most important first: later ones make room for earlier ones."""
-    noisy_sample(page, page.plane.at((0.0, 0.0)), page.overview)
+    noisy_sample(page, page.plane.at((0.0, 0.0)), page.room)
     _gutter(page)
     if page.clean:
         set_end(page, page.clean)
     _vectors(page)
     if "step" in page.parts:
         _step(page)
-    scale_bars(page)
+    plane_bar(page)
 
 
 def point_block(page: Plot, role: str, side: float, above: bool = False) -> Block:
@@ -50,12 +50,10 @@ def point_block(page: Plot, role: str, side: float, above: bool = False) -> Bloc
 def noisy_sample(page: Plot, at: Point, area: Box, lift: float = 0.36):
     """x_t with its picture to the right, elsewhere if something runs there. lift: share of it above the point."""
     block = point_block(page, "x", page.side, above=True)
-    size = block_size(block)
+    size, low = block_size(block), area.y + 4
+    high = area.bottom - 4 - size[1]
     beside = ((16.0, lift), (16.0, 0.95), (16.0, 0.05), (44.0, lift), (44.0, 0.95), (44.0, 0.05))
-    boxes = (
-        Box(at[0] + right, min(max(at[1] - share * size[1], 8), page.sheet.height - size[1] - 8), *size)
-        for right, share in beside
-    )
+    boxes = (Box(at[0] + right, min(max(at[1] - share * size[1], low), high), *size) for right, share in beside)
     clear = (box for box in boxes if page.placer.is_clear(box))
     box = next(clear, None) or page.placer.near(at, size, "e ne se n s", area)
     if math.dist(at, nearest(box, at)) > 60:
@@ -67,23 +65,20 @@ def noisy_sample(page: Plot, at: Point, area: Box, lift: float = 0.36):
 def _gutter(page: Page):
     """Labels of the predictions in a column left of the fan, joined to their points by hairlines."""
     roles = ["u", "c", "G", *(["D"] if "D" in page.points else [])]  # all keep their places in the earlier figures
-    ends = [page.near_plane.at(page.places[role]) for role in roles]
-    area = page.lens.frame if page.lens else page.sheet.plot
-    set_gutter(page, roles, ends, area, page.points, tight=not page.lens)
+    ends = [page.plane.at(page.places[role]) for role in roles]
+    set_gutter(page, roles, ends, page.room, page.points)
 
 
-def set_gutter(
-    page: Plot, roles: Sequence[str], ends: Sequence[Point], area: Box, shown: Sequence[str], tight: bool = True
-):
-    """A column of labels, each joined to its point. shown: the others only keep their place. tight: near the points."""
+def set_gutter(page: Plot, roles: Sequence[str], ends: Sequence[Point], area: Box, shown: Sequence[str]):
+    """A column of labels, each joined to its point. shown: the others only keep their place."""
     side = min(page.side, area.h / len(roles) - 8)
     blocks = [point_block(page, role, side) for role in roles]
     sizes = [block_size(block) for block in blocks]
     wanted = [y + 1e-6 * k for k, (_, y) in enumerate(ends)]
     centres = stack_centres(wanted, [h for _, h in sizes], area.y, area.bottom)
     left = page.sheet.plot.x
-    if tight and all(block.picture is None for block in blocks):
-        left = max(left, min(x for x, _ in ends) - 150)
+    if all(block.picture is None for block in blocks):
+        left = max(left, min(x for x, _ in ends) - 190)
     for k, role in enumerate(roles):
         if role in shown:
             at = (left, centres[k] - sizes[k][1] / 2)
@@ -93,8 +88,8 @@ def set_gutter(
 
 def _vectors(page: Page):
     """The difference, its multiple, and what other rules changed."""
-    scene, area = page.scene, page.near
-    place = {role: page.near_plane.at(page.places[role]) for role in ("u", "c", "G", "D")}
+    scene, area = page.scene, page.room
+    place = {role: page.plane.at(page.places[role]) for role in ("u", "c", "G", "D")}
     if place["u"] == place["c"]:
         return
     if "scaled" in page.parts:
@@ -103,7 +98,7 @@ def _vectors(page: Page):
     if "delta" in page.parts:
         label(page, between(place["u"], place["c"]), Label("delta", "the difference"), "e ne se w", area)
     if "D" in page.points and scene.positions.across:
-        (scale, share, outside), along = scene.positions.across, page.near_plane.at(page.places["along"])
+        (scale, share, outside), along = scene.positions.across, page.plane.at(page.places["along"])
         label(page, between(place["c"], along), Label("along", f"\u03b3 = {number(scale)}"), "w nw sw e", area)
         label(page, place["D"], Label("across", percent(share), f"{percent(outside)} {OUTSIDE}"), "w sw se e", area)
     elif "D" in page.points:
@@ -116,8 +111,8 @@ def _step(page: Page):
     """The step, the noise hinged to it, and the next state."""
     next_label(page)
     start, tip = (page.plane.at(page.places[name]) for name in ("x", "tip"))
-    length = math.hypot(*page.places["tip"])
-    label(page, between(start, tip), Label("step", length_if_short(start, tip, length)), "n ne nw s", page.overview)
+    length = math.hypot(*page.scene.positions.points["tip"])
+    label(page, between(start, tip), Label("step", length_if_short(start, tip, length)), "n ne nw s", page.room)
     noise_label(page)
 
 
@@ -125,7 +120,7 @@ def next_label(page: Page):
     """The next state, away from the noise that leads to it."""
     if page.end:
         prefer = "s se sw e" if page.arrangement.hinge else "n nw ne s"
-        label(page, page.end, Label("next", "next state"), prefer, page.overview)
+        label(page, page.end, Label("next", "next state"), prefer, page.room)
 
 
 def noise_label(page: Page):
@@ -134,7 +129,7 @@ def noise_label(page: Page):
     if hinge and page.end:
         words = f"noise, rms {number(page.scene.positions.noise)}" + (", shortened" if hinge.cut else "")
         middle = between(page.plane.at(page.places["tip"]), page.end)
-        label(page, middle, Label("noise", words, OUTSIDE), "w e sw se", page.overview)
+        label(page, middle, Label("noise", words, OUTSIDE), "w e sw se", page.room)
 
 
 def length_if_short(start: Point, tip: Point, length: float) -> str:
@@ -172,7 +167,7 @@ def label(page: Plot, anchor: Point, what: Label, prefer: str, area: Box | None 
 def set_end(page: Page, at: Point):
     """The run's end, which lies above or below the plane."""
     words = f"end of this run, {number(page.scene.positions.end_outside)} rms"
-    label(page, at, Label("end", words, OUTSIDE), "s se sw n e", page.overview)
+    label(page, at, Label("end", words, OUTSIDE), "s se sw n e", page.room)
 
 
 def between(p: Point, q: Point) -> Point:
@@ -180,26 +175,39 @@ def between(p: Point, q: Point) -> Point:
     return ((p[0] + q[0]) / 2, (p[1] + q[1]) / 2)
 
 
-def scale_bars(page: Page):
-    """The bar of the overview, and that of a lens."""
-    scale_bar(page, page.plane, "overview", page.sheet.overview if page.lens else page.sheet.plot)
-    if page.lens:
-        scale_bar(page, page.lens.plane, "lens", page.lens.frame)
+def plane_bar(page: Page):
+    """The bar of the drawing, where the line on top has no bar of the same scale."""
+    if page.line is None or page.line.scale != page.plane.scale:
+        scale_bar(page, page.plane, page.where, page.room)
 
 
 def scale_bar(page: Plot, plane: Plane, where: str, area: Box):
-    """A bar of a round length, in rms units, in a lower corner."""
+    """A bar of a round length, in rms units, in the lower left corner."""
     length = nice_length(BAR / plane.scale)
-    pixels, canvas = length * plane.scale, page.canvas
-    text = f"{number(length)} rms"
-    w, up, down = extent(text, SMALL)
-    corner = (area.right if where == "lens" else area.x, area.bottom)
-    box = page.placer.anywhere(corner, (max(w, pixels), up + down + 9), area.with_margin(-6))
-    y = box.y + 4
-    canvas.line([(box.x, y), (box.x + pixels, y)], page.theme.ink, 1.4, name=f"{where}-bar")
-    for x in (box.x, box.x + pixels):
-        canvas.line([(x, y - 3), (x, y + 3)], page.theme.ink, 1.4)
-    canvas.text((box.x, y + 5), text, SMALL, page.theme.muted, name=f"{where}-bar-text")
+    words, pixels = f"{number(length)} rms", length * plane.scale
+    w, up, down = extent(words, SMALL)
+    box = page.placer.anywhere((area.x, area.bottom), (max(w, pixels), up + down + 9), area.with_margin(-6))
+    _set_bar(page, (box.x, box.y + 4), pixels, where)
+    page.canvas.text((box.x, box.y + 9), words, SMALL, page.theme.muted, name=f"{where}-bar-text")
+
+
+def _set_bar(page: Plot, at: Point, pixels: float, where: str):
+    (x, y), ink = at, page.theme.ink
+    page.canvas.line([(x, y), (x + pixels, y)], ink, 1.6, name=f"{where}-bar")
+    for end in (x, x + pixels):
+        page.canvas.line([(end, y - 4), (end, y + 4)], ink, 1.6)
+
+
+def set_line_words(page: Page, line: Plane, words: str):
+    """What the line on top is: its bar with its length, that it is to scale, and what it shows."""
+    (left, top), muted = (page.sheet.plot.x, page.sheet.plot.y), page.theme.muted
+    length = nice_length(SHORT_BAR / line.scale)
+    _set_bar(page, (left, top + 12), length * line.scale, "overview")
+    at = (left + length * line.scale + 8, top)
+    bar = page.canvas.text(at, f"{number(length)} rms", SMALL, muted, halo=False, name="overview-bar-text")
+    title = page.canvas.text((bar.right + 12, top), "to scale", SMALL, page.theme.ink, bold=True, halo=False)
+    below = page.canvas.text((left, title.bottom + 5), words, SMALL, muted, halo=False)
+    page.placer.obstacles += [Box(left, top, title.right - left, title.h), below]
 
 
 def nice_length(least: float) -> float:

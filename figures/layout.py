@@ -1,17 +1,18 @@
-"""Where everything stands: scales, the lens and its gain, the hinge of the noise, and labels that keep apart."""
+"""Where everything stands: scales, what is drawn larger than it is, the hinge of the noise, labels that keep apart."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from .canvas import Box, Point
 from .scene import Place, Positions
 
-FAN = 110.0  # a fan of predictions shorter than this gets a lens
-SHRINK = 0.7  # the noise may shrink the overview to this; beyond, its arrow is cut and marked
+FAN, PULL = 0.65, 1.0  # of the ray to u, or of the step: what guidance adds is drawn at most so long
+LEAST = 4  # gains below show little that a drawing to scale does not
+SHRINK = 0.7  # the noise may shrink the drawing to this; beyond, its arrow is cut and marked
 ROWS = 20.0  # least distance of two labels in the gutter
 DIRECTIONS: Mapping[str, Point] = {
     "n": (0.0, -1.0),
@@ -24,11 +25,11 @@ DIRECTIONS: Mapping[str, Point] = {
     "nw": (-0.8, -0.8),
 }
 EDGE = 8.0  # nothing comes closer to the edge of the sheet
-HEADROOM = 32.0  # for words above the first axis
-INSET = 92.0  # room left of the fan in the overview, for the window of a lens
-ASIDE, PULLED = 0.42, 0.56  # where in the lens the fan stands: its labels need room to the right; a gradient's, left
+BESIDE = 16.0  # between the gutter and what is drawn
+STRIP = 58.0  # height of a line to scale, beside what the points on it need
+TURNS = (0.0, 0.25, -0.25, 0.5, -0.5, 0.75, -0.75, -1.0)  # by which a plane may be turned, in radians
+WORTH = 1.1  # a plane is turned where that makes it so much larger
 GRID = 20.0  # where labels without any room beside their points look for some
-SPOTS = ((0.3, 0.4), (0.3, 0.2), (0.15, 0.1))  # shares of the free room left of and above a plane, beside a caption
 CROSSING = 30.0  # cost of a line under a label, in the units of Placer.near
 RADII = (9.0, 13.0, 18.0, 26.0, 38.0, 54.0, 76.0, 104.0, 140.0, 180.0)
 
@@ -37,30 +38,30 @@ RADII = (9.0, 13.0, 18.0, 26.0, 38.0, 54.0, 76.0, 104.0, 140.0, 180.0)
 class Sheet:
     """A size of picture. All boxes in logical pixels; unit: device pixels per logical one.
 
-    plot: the plane without a lens. overview, lens: the plane and its lens, one above the other. caption: the text.
-    gutter: width of the column of labels left of the fan. margin: room for x_t right of it.
+    caption: where it stands, at its foot. plot: what is left where it is lowest. gutter: width of the column of labels
+    left of the predictions. margin: room for x_t right of it.
     """
 
     width: float
     height: float
     unit: float
     plot: Box
-    overview: Box
-    lens: Box
     caption: Box
     gutter: float
     margin: float
+
+    def above(self, caption: Box) -> Box:
+        """The room for a drawing over a caption."""
+        return Box(self.plot.x, self.plot.y, self.plot.w, caption.y - 10 - self.plot.y)
 
 
 _WIDE = {
     "width": 960,
     "height": 540,
-    "plot": Box(20, 24, 920, 496),
-    "overview": Box(20, 20, 920, 214),
-    "lens": Box(204, 270, 388, 250),
-    "caption": Box(622, 290, 318, 230),
-    "gutter": 196,
-    "margin": 124,
+    "plot": Box(20, 14, 920, 440),
+    "caption": Box(20, 462, 920, 68),
+    "gutter": 240,
+    "margin": 142,
 }
 SHEETS: Mapping[str, Sheet] = {
     "blog": Sheet(unit=1, **_WIDE),
@@ -69,36 +70,30 @@ SHEETS: Mapping[str, Sheet] = {
         width=600,
         height=760,
         unit=1,
-        plot=Box(16, 20, 568, 520),
-        overview=Box(16, 20, 568, 214),
-        lens=Box(190, 276, 394, 270),
-        caption=Box(16, 574, 568, 172),
-        gutter=172,
-        margin=104,
+        plot=Box(16, 14, 568, 620),
+        caption=Box(16, 640, 568, 110),
+        gutter=212,
+        margin=124,
     ),
 }
 
 
 @dataclass(frozen=True)
 class Plane:
-    """Maps the step plane to pixels: x_t at `origin`, the first axis to the left, the second downwards."""
+    """Maps the step plane to pixels: x_t at `origin`, the first axis to the left, the second downwards.
+
+    turn: by how much both are turned, in radians, the first axis upwards.
+    """
 
     origin: Point
     scale: float
+    turn: float = 0.0
 
     def at(self, place: Place) -> Point:
         """Pixel of a place; the same scale on both axes."""
-        return (self.origin[0] - self.scale * place[0], self.origin[1] + self.scale * place[1])
-
-
-@dataclass(frozen=True)
-class Lens:
-    """A magnified window: `window` in the overview, `frame` on the sheet, `plane` inside it. gain: a power of two."""
-
-    window: Box
-    frame: Box
-    plane: Plane
-    gain: int
+        (along, across), c, s = place, math.cos(self.turn), math.sin(self.turn)
+        x, y = -along * c - across * s, across * c - along * s
+        return (self.origin[0] + self.scale * x, self.origin[1] + self.scale * y)
 
 
 @dataclass(frozen=True)
@@ -111,32 +106,67 @@ class Hinge:
 
 @dataclass(frozen=True)
 class Arrangement:
-    """The planes of a figure: the overview always, a lens where the fan is too small to read."""
+    """What is drawn where.
+
+    points: of the drawing, in which what guidance adds is `gain` times as large as it is. line: a plane for the same to
+    scale, on a line above it; None where the drawing itself is to scale. top: the drawing begins below this.
+    """
 
     plane: Plane
-    lens: Lens | None
+    points: Mapping[str, Place]
     hinge: Hinge | None
+    gain: int = 1
+    line: Plane | None = None
+    top: float = 0.0
 
 
 def arrange(positions: Positions, sheet: Sheet, with_noise: bool, caption: Box) -> Arrangement:
-    """Choose scale, lens and hinge of a step on a sheet whose caption fills a box.
+    """Choose gain, scale and hinge of a step on a sheet whose caption fills a box.
 
-    gain = 2^floor(log2(room / fan)), computed from the overview's final scale; below 2 there is no lens and the plane
-    takes the whole sheet.
+    gain = 2^floor(log2(FAN |u| / fan)), for the gradient of a classifier with PULL; below 4 there is none.
     """
-    area = sheet.overview
-    inside = Box(area.x + INSET, area.y + 20, area.w - INSET - sheet.margin, area.h - 44)
-    plane, hinge = _fit(positions, inside, with_noise)
-    if fan_length(positions) * plane.scale < FAN:
-        lens = _lens(positions, plane, sheet, _frame(sheet, caption))
-        if lens is not None:
-            return Arrangement(plane, lens, hinge)
-    left = sheet.gutter + 24
-    room = Box(
-        sheet.plot.x + left, sheet.plot.y + HEADROOM, sheet.plot.w - left - sheet.margin, sheet.plot.h - HEADROOM
-    )
-    plane, hinge = _fit(positions, room, with_noise, caption)
-    return Arrangement(plane, None, hinge)
+    area, left = sheet.above(caption), sheet.gutter + BESIDE
+    gain = gain_of(positions)
+    near = enlarge(positions, gain)
+    room = Box(area.x + left, area.y + 8, area.w - left - sheet.margin, area.h - 26)
+    if gain == 1:
+        plane, hinge = _fit(near, room, with_noise)
+        return Arrangement(plane, near.points, hinge, top=area.y)
+    widest = fit_plane(_reach(positions), Box(room.x, area.y, room.w, room.h / 4))
+    low, high = _ends(map(widest.at, _reach(positions)), 1)
+    top = area.y + STRIP + high - low
+    plane, hinge = _fit(near, Box(room.x, top + 26, room.w, area.bottom - 18 - top - 26), with_noise)
+    line = widest if plane.turn or plane.scale > widest.scale else Plane(plane.origin, plane.scale)
+    low, high = _ends(map(line.at, _reach(positions)), 1)
+    line = replace(line, origin=(line.origin[0], line.origin[1] + (area.y + top - low - high) / 2))
+    return Arrangement(plane, near.points, hinge, gain, line, top)
+
+
+def gain_of(positions: Positions) -> int:
+    """How many times as large as it is what guidance adds is drawn: a power of two, 1 where that shows it."""
+    fan, ray = fan_length(positions), math.hypot(*positions.points["u"])
+    share = PULL if "corner" in positions.points else FAN
+    if fan == 0 or ray * share < LEAST * fan:
+        return 1
+    return 2 ** math.floor(math.log2(ray * share / fan))
+
+
+def enlarge(positions: Positions, gain: int) -> Positions:
+    """The same with what guidance adds to u `gain` times as large, and the step on the ray that x -> D becomes."""
+    points, (u_along, u_across) = positions.points, positions.points["u"]
+
+    def far(name: str) -> Place:
+        along, across = points[name]
+        return (u_along + gain * (along - u_along), u_across + gain * (across - u_across))
+
+    moved = {name: far(name) for name in ("c", "G", "D", "along") if name in points}
+    (along, across), (tip_along, tip_across) = points["D"], points["tip"]
+    if "corner" in points:
+        moved |= {"tip": far("tip"), "corner": (gain * points["corner"][0], gain * points["corner"][1])}
+    elif square := along**2 + across**2:
+        share = (tip_along * along + tip_across * across) / square
+        moved["tip"] = (tip_along + share * (moved["D"][0] - along), tip_across + share * (moved["D"][1] - across))
+    return replace(positions, points={**points, **moved})
 
 
 def fan_places(positions: Positions) -> list[Place]:
@@ -161,14 +191,15 @@ def hinge_direction(positions: Positions) -> Place:
     return normal if side <= 0 else (-normal[0], -normal[1])
 
 
-def _fit(positions: Positions, room: Box, with_noise: bool, obstacle: Box | None = None) -> tuple[Plane, Hinge | None]:
-    bare = _scale_plane(positions, None, room, obstacle)
+def _fit(positions: Positions, room: Box, with_noise: bool) -> tuple[Plane, Hinge | None]:
+    reach = _reach(positions)
+    bare = fit_plane(reach, room, TURNS)
     if not with_noise or positions.noise == 0:
         return bare, None
     length, least = positions.noise, SHRINK * bare.scale
     while True:
         end = _noise_end(positions, length)
-        plane = _scale_plane(positions, end, room, obstacle)
+        plane = fit_plane([*reach, end], room, TURNS)
         if plane.scale >= least or length < 1e-3 * positions.noise:
             return plane, Hinge(end, cut=length < positions.noise)
         length, least = 0.93 * length, (SHRINK + 0.1) * bare.scale
@@ -179,57 +210,30 @@ def _noise_end(positions: Positions, length: float) -> Place:
     return (tip[0] + length * normal[0], tip[1] + length * normal[1])
 
 
-def _scale_plane(positions: Positions, end: Place | None, room: Box, obstacle: Box | None) -> Plane:
-    points = positions.points
-    reached = [points[name] for name in ("u", "c", "G", "D", "along", "tip", "ahead") if name in points]
-    lines = [(points["x"], place) for place in reached] + [(points["u"], points["G"])]
-    if "corner" in points:
-        lines += [(points["x"], points["corner"]), (points["corner"], points["G"])]
-    return fit_plane([*lines, (points["tip"], end)] if end else lines, room, obstacle)
+def _reach(positions: Positions) -> list[Place]:
+    """All that must fit: the ends of rays and steps, what guidance adds, the parallelogram of step and gradient."""
+    names = ("x", "u", "c", "G", "D", "along", "tip", "ahead", "corner")
+    return [positions.points[name] for name in names if name in positions.points]
 
 
-def fit_plane(lines: Sequence[tuple[Place, Place]], room: Box, obstacle: Box | None = None) -> Plane:
-    """The largest plane that fits into the room and whose lines stay clear of the obstacle."""
-    places = [place for line in lines for place in line]
-    low = [min(p[k] for p in places) for k in (0, 1)]
-    span = [max(max(p[k] for p in places) - low[k], 1e-12) for k in (0, 1)]
-    scale = min(room.w / span[0], room.h / span[1])
-    while True:
-        for shares in SPOTS if obstacle else ((0.5, 0.5),):
-            w, h = span[0] * scale, span[1] * scale
-            left, top = room.x + shares[0] * (room.w - w), room.y + shares[1] * (room.h - h)
-            plane = Plane((left + w + low[0] * scale, top - low[1] * scale), scale)
-            if obstacle is None or not any(
-                crosses(plane.at(p), plane.at(q), obstacle.with_margin(20)) for p, q in lines
-            ):
-                return plane
-        scale *= 0.98
+def fit_plane(places: Sequence[Place], room: Box, turns: Sequence[float] = (0.0,)) -> Plane:
+    """The largest plane whose places fit into the room, in its middle; turned where that is worth it."""
+    level, *turned = [_fit_turned(places, room, turn) for turn in turns]
+    best = max(turned, key=lambda plane: plane.scale, default=level)
+    return best if best.scale > WORTH * level.scale else level
 
 
-def _frame(sheet: Sheet, caption: Box) -> Box:
-    """Where a lens may stand: above a caption that reaches into its place."""
-    place = sheet.lens
-    return replace(place, h=min(place.h, caption.y - 14 - place.y)) if caption.x < place.right else place
+def _fit_turned(places: Sequence[Place], room: Box, turn: float) -> Plane:
+    seen = [Plane((0.0, 0.0), 1.0, turn).at(place) for place in places]
+    (left, right), (top, bottom) = (_ends(seen, axis) for axis in (0, 1))
+    scale = min(room.w / max(right - left, 1e-12), room.h / max(bottom - top, 1e-12))
+    x, y = (room.w - scale * (left + right)) / 2, (room.h - scale * (top + bottom)) / 2
+    return Plane((room.x + x, room.y + y), scale, turn)
 
 
-def _lens(positions: Positions, plane: Plane, sheet: Sheet, frame: Box) -> Lens | None:
-    """The strongest lens of a power of two that holds the fan with room for its labels; None below 2."""
-    pixels = [plane.at(place) for place in fan_places(positions)]
-    low = [min(p[k] for p in pixels) for k in (0, 1)]
-    high = [max(p[k] for p in pixels) for k in (0, 1)]
-    span = [max(high[k] - low[k], 1e-9) for k in (0, 1)]
-    room = min((frame.w - 150) / span[0], (frame.h - 56) / span[1])
-    if room < 2 or fan_length(positions) == 0:
-        return None
-    gain = 2 ** math.floor(math.log2(room))
-    w, h = frame.w / gain, frame.h / gain
-    left = max((low[0] + high[0]) / 2 - (PULLED if "corner" in positions.points else ASIDE) * w, EDGE)
-    top = min(max((low[1] + high[1]) / 2 - h / 2, EDGE), frame.y - 28 - h)
-    window = Box(left, top, w, h)
-    if not window.with_margin(-14 / gain).holds(Box(*low, *span)):
-        return None
-    origin = (frame.x + gain * (plane.origin[0] - left), frame.y + gain * (plane.origin[1] - top))
-    return Lens(window, frame, Plane(origin, plane.scale * gain), gain)
+def _ends(places: Iterable[Point], axis: int) -> tuple[float, float]:
+    values = [place[axis] for place in places]
+    return min(values), max(values)
 
 
 def stack_centres(

@@ -28,7 +28,7 @@ def draw_loss(losses: Sequence[float], labels: int, theme: Theme = THEMES["light
     canvas.text((FRAME.x, 14), f"loss over {count_of(len(losses), 'step')}: {mean[-1]:.2f} at the end", 14, bold=True)
     for value, words in ((0.0, "0"), (chance, f"{chance:.2f}")):
         set_level(canvas, FRAME, plot.at(0, value)[1], words, 12)
-    set_lines(canvas, (FRAME.right, plot.at(0, chance)[1] - 18), [f"guessing among {labels} labels"], 1.0)
+    set_lines(canvas, (FRAME.right, plot.at(0, chance)[1] - 22), [f"guessing among {labels} labels"], 1.0)
     for values, style in ((losses, (theme.uncond, 1.0)), (mean, (theme.guided, 2.0))):
         points = [plot.at(step, value) for step, value in enumerate(values)]
         pale = {"alpha": 0.35, "name": "loss"} if values is losses else {"name": "mean"}

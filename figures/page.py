@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .canvas import Box, Canvas, Point
-from .caption import MOST_LINES, Caption, caption_box, set_caption
-from .layout import Arrangement, Lens, Placer, Plane, Sheet
+from .caption import HEADING, MOST_LINES, SENTENCE, Caption, caption_box, set_caption
+from .layout import Arrangement, Placer, Plane, Sheet
 from .order import Drawing, Order
 from .palette import PENS, Theme
 from .scene import Place, Scene
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 EDGE = 20.0  # least distance of a drawn end from the rim
-THUMB = 92.0  # side of a large thumbnail
+THUMB = 116.0  # side of a large thumbnail
 MARK = 12.0  # side of the square that a marker keeps free of labels
 
 
@@ -87,34 +87,29 @@ class Page(Plot):
 
     @property
     def places(self) -> Mapping[str, Place]:
-        """Positions in the plane of the step."""
-        return self.scene.positions.points
+        """Positions in the plane of the step, as they are drawn."""
+        return self.arrangement.points
 
     @property
     def plane(self) -> Plane:
-        """The overview."""
+        """The drawing's."""
         return self.arrangement.plane
 
     @property
-    def lens(self) -> Lens | None:
-        """The lens, if the fan needs one."""
-        return self.arrangement.lens
+    def where(self) -> str:
+        """What the names of its parts begin with."""
+        return "overview" if self.arrangement.line is None else "enlarged"
 
     @property
-    def near_plane(self) -> Plane:
-        """Where the fan is drawn in full: in the lens, or in the overview without one."""
-        return self.lens.plane if self.lens else self.plane
+    def line(self) -> Plane | None:
+        """The plane of the line to scale on top, None where nothing on the page is larger than it is."""
+        return self.arrangement.line if {"c", "gradient"}.intersection(self.parts) else None
 
     @property
-    def near(self) -> Box | None:
-        """Where words about the fan may stand: inside the lens, or anywhere without one."""
-        return self.lens.frame.with_margin(-6) if self.lens else None
-
-    @property
-    def overview(self) -> Box:
-        """Where words about the overview may stand: above the lens, if there is one."""
-        area = self.placer.area
-        return Box(area.x, area.y, area.w, self.lens.frame.y - 8 - area.y) if self.lens else area
+    def room(self) -> Box:
+        """Where words may stand: between the line to scale and the caption."""
+        area, top = self.placer.area, self.arrangement.top
+        return Box(area.x, top, area.w, self.placer.obstacles[0].y - top)
 
     @property
     def points(self) -> list[str]:
@@ -129,7 +124,7 @@ class Page(Plot):
         if "end" not in self.parts or self.scene.positions.end is None:
             return None
         at = self.plane.at(self.scene.positions.end)
-        return at if self.overview.with_margin(-EDGE).holds(Box(*at, 0, 0)) else None
+        return at if self.room.with_margin(-EDGE).holds(Box(*at, 0, 0)) else None
 
     @property
     def end(self) -> Point | None:
@@ -149,9 +144,9 @@ def draw_missing(order: Order, scene: Scene, caption: Caption) -> Drawing:
     """The page of a scene in which something is missing: what, in the middle."""
     page = Plot.on(order, caption, {})
     canvas = page.canvas
-    words = few_lines(scene.advice, 12.5, canvas.width - 60, MOST_LINES)
-    lines = tuple((Run(line, 12.5, canvas.theme.muted),) for line in words)
-    block = Block(((Run(scene.missing, 18, canvas.theme.ink),), *lines))
+    said = ((scene.missing, HEADING, canvas.theme.ink), (scene.advice, SENTENCE, canvas.theme.muted))
+    lines = ((few_lines(words, size, canvas.width - 60, MOST_LINES), size, colour) for words, size, colour in said)
+    block = Block(tuple((Run(line, size, colour),) for some, size, colour in lines for line in some))
     (wide, high), free = block_size(block), caption_box(order.sheet.caption, caption).y
     set_block(canvas, block, ((canvas.width - wide) / 2, min(0.36 * canvas.height, free - high - 16)), "missing")
     return Drawing(canvas, f"{scene.missing}. {scene.advice} {caption.text}", scene)

@@ -16,8 +16,8 @@ from functools import partial
 from ..trace.gram import VECTORS, GramRecord, frame, plus, point
 from ..trace.metrics import gradient_direction, gradient_to_difference
 from ..trace.trace import Trace
-from .canvas import SHORT, Box, Point
-from .caption import AXES, Caption, basic_facts, residual_words
+from .canvas import SHORT, Point
+from .caption import Caption, axes_fact, basic_facts, residual_words, step_words
 from .figure import Figure
 from .labels import (
     Label,
@@ -27,17 +27,19 @@ from .labels import (
     next_label,
     noise_label,
     noisy_sample,
-    scale_bars,
+    plane_bar,
     set_end,
     set_gutter,
+    set_line_words,
 )
-from .layout import EDGE, Plane, arrange
+from .layout import Plane, arrange, gain_of
 from .order import Drawing, Order
 from .page import Page, draw_missing, tallest_box
+from .palette import PENS
 from .pictures import Greyed, grey_words
 from .scene import Scene, as_recorded, scene_of
-from .step_figure import BAND, set_ends, set_lens_outline, set_noise
-from .words import SYMBOLS, number
+from .step_figure import BAND, set_ends, set_gain, set_noise
+from .words import SYMBOLS, number, percent
 
 ZERO = "the gradient is zero at this step"
 UNKNOWN = "how far a step follows the prediction is unknown"
@@ -128,15 +130,13 @@ def _place_pull(scene: Scene, record: GramRecord, factors: tuple[float, float, f
 
 
 def draw_pull(order: Order, figure: Figure) -> Drawing:
-    """Draw a step and its gradient to scale."""
+    """Draw a step and its gradient."""
     pull = pull_of(order.trace, order.step, order.sample)
     scene, caption = pull.scene, _caption(figure, pull, order.change)
     if scene.missing:
         return draw_missing(order, scene, caption)
     tallest = tallest_box(order.sheet, (_caption(each, pull, order.change) for each in figure.series))
     arrangement = arrange(scene.positions, order.sheet, order.steady or "noise" in figure.parts, tallest)
-    if "gradient" not in figure.parts:
-        arrangement = replace(arrangement, lens=None)
     shown = dict(order.thumbnails)
     if "u" in shown:
         shown["ahead"] = shown["u"]
@@ -153,7 +153,7 @@ def _caption(figure: Figure, pull: Pull, change: Greyed | None) -> Caption:
     if pull.by_difference and "gradient" in figure.parts:
         figure = replace(figure, heading=f"{figure.heading} (implied classifier)")
     if scene.missing:
-        return Caption(figure.heading, "", tuple(facts))
+        return Caption(figure.heading, "", tuple(facts), step_words(scene.facts))
     facts.append(("residual", residual_words(scene.positions)))
     if "gradient" in figure.parts:
         facts += _gradient_facts(pull)
@@ -164,8 +164,8 @@ def _caption(figure: Figure, pull: Pull, change: Greyed | None) -> Caption:
             "pale: other draws, as long, schematic" if scene.positions.noise else "\u03b5 = 0, the sampler adds none"
         )
         facts.append(("noise", words))
-    facts.append(AXES)
-    return figure.caption(facts)
+    facts.append(axes_fact(gain_of(scene.positions), "the gradient"))
+    return figure.caption(facts, step_words(scene.facts))
 
 
 def _gradient_facts(pull: Pull) -> list[tuple[str, str]]:
@@ -180,67 +180,68 @@ def _gradient_facts(pull: Pull) -> list[tuple[str, str]]:
 
 
 def _draw(page: Page, pull: Pull):
-    lens, points = page.lens, page.places
-    if lens:
-        set_lens_outline(page, lens)
-    near, within = page.near_plane, lens.frame if lens else None
+    points, start = page.places, page.plane.at((0.0, 0.0))
+    if page.line:
+        _set_line(page, page.line)
     if "sample" not in page.parts:
-        page.stroke((page.plane.at((0.0, 0.0)), page.plane.at(points["ahead"])), "ahead", "overview-ray-ahead")
-        page.mark(page.plane.at(points["ahead"]), "ahead", "overview-ahead")
-    _arrows(page, page.plane, "overview")
-    if lens:
-        _arrows(page, near, "lens", within)
-    _gradients(page, pull, near, within)
+        page.stroke((start, page.plane.at(points["ahead"])), "ahead", f"{page.where}-ray-ahead")
+        page.mark(page.plane.at(points["ahead"]), "ahead", f"{page.where}-ahead")
+    for part, end, role in STEPS:
+        if part in page.parts:
+            page.arrow((start, page.plane.at(points[end])), role, f"{page.where}-{part}")
+    _gradients(page, pull)
     if "step" in page.parts:
         set_noise(page)
     set_ends(page)
 
 
-def _arrows(page: Page, plane: Plane, where: str, within: Box | None = None):
-    """The step without the gradient and the sums."""
+def _set_line(page: Page, line: Plane):
+    """The same to scale, on a line above a drawing that is not."""
+    real = page.scene.positions.points
+    start, step = line.at(real["x"]), math.hypot(*real["u"])
+    share = percent(math.dist(real["u"], real["c"]) / step)
+    set_line_words(page, line, f"gradient: {share} of the step")
+    set_gain(page, "the gradient")
+    page.canvas.line((start, line.at(real["ahead"])), page.colour("ahead"), PENS["ahead"].width)
+    page.canvas.marker(line.at(real["ahead"]), "disc", page.colour("ahead"), 5.0, name="overview-ahead")
     for part, end, role in STEPS:
         if part in page.parts:
-            page.arrow((plane.at((0.0, 0.0)), plane.at(page.places[end])), role, f"{where}-{part}", within)
+            page.arrow((start, line.at(real[end])), role, f"overview-{part}")
+    page.canvas.marker(start, "disc", page.colour("x"), 5.0, name="overview-x")
 
 
-def _gradients(page: Page, pull: Pull, near: Plane, within: Box | None):
-    """The gradient at the tip of the step, and at x_t where it is long enough to be an arrow."""
-    points, where = page.places, "lens" if within else "overview"
+def _gradients(page: Page, pull: Pull):
+    """The gradient at the tip of the step, and at x_t, where both make a parallelogram of it."""
+    points, at = page.places, page.plane.at
     for part, end in (pair for pair in GRADIENTS if pair[0] in page.parts):
-        factor = page.scene.facts.gamma if part == "pull" else 1.0
-        ends = (near.at(points["u"]), near.at(points[end]))
+        factor = page.arrangement.gain * (page.scene.facts.gamma if part == "pull" else 1.0)
+        ends = (at(points["u"]), at(points[end]))
         if part == "gradient":
-            page.canvas.line((ends[0], ends[1]), page.colour(part), BAND, alpha=0.25, within=within)
-        page.arrow(ends, part, f"{where}-{part}", within)
-        tip = (pull.gradient[0] * factor, pull.gradient[1] * factor)
-        start, stop = page.plane.at((0.0, 0.0)), page.plane.at(tip)
+            page.canvas.line(ends, page.colour(part), BAND, alpha=0.25)
+        page.arrow(ends, part, f"{page.where}-{part}")
+        start, stop = at((0.0, 0.0)), at((pull.gradient[0] * factor, pull.gradient[1] * factor))
         if math.dist(start, stop) >= SHORT:
             page.arrow((start, stop), part, f"origin-{part}")
-            page.canvas.line((stop, page.plane.at(points[end])), page.theme.hair, 1.0, (4, 3), name="side")
+            page.canvas.line((stop, ends[1]), page.theme.hair, 1.0, (4, 3), name="side")
 
 
 def _labels(page: Page, pull: Pull):
-    noisy_sample(page, page.plane.at((0.0, 0.0)), page.overview)
-    ahead = page.plane.at(page.places["ahead"])
+    noisy_sample(page, page.plane.at((0.0, 0.0)), page.room)
     if "sample" not in page.parts:
-        if ahead[0] < page.sheet.gutter + 20:
-            left = Box(EDGE, EDGE, ahead[0] + 90, page.sheet.overview.bottom)
-            label(page, ahead, Label("ahead", "prediction"), "nw n sw s w", left)
-        else:
-            set_gutter(page, ["ahead"], [ahead], page.sheet.plot, ["ahead"])
+        set_gutter(page, ["ahead"], [page.plane.at(page.places["ahead"])], page.room, ["ahead"])
     if page.clean:
         set_end(page, page.clean)
     _gradient_labels(page)
     _step_labels(page)
-    scale_bars(page)
+    plane_bar(page)
 
 
 def _gradient_labels(page: Page):
-    near, points, area = page.near_plane, page.places, page.near
-    at = {name: near.at(points[name]) for name in ("u", "c", "G")}
+    points, area = page.places, page.room
+    at = {name: page.plane.at(points[name]) for name in ("u", "c", "G")}
     for part, end in reversed(GRADIENTS):
         if part in page.parts:
-            length = math.dist(points["u"], points[end])
+            length = math.dist(page.scene.positions.points["u"], page.scene.positions.points[end])
             start = at["c"] if part == "pull" and page.scene.facts.gamma > 1 else at["u"]
             words = length_if_short(at["u"], at[end], length)
             label(page, between(start, at[end]), Label(part, words), "w e nw sw", area)
@@ -251,6 +252,6 @@ def _step_labels(page: Page):
     for part, end, role in STEPS:
         if part in page.parts:
             middle = between(plane.at(points["x"]), plane.at(points[end]))
-            label(page, middle, Label(role), "n s ne se", page.overview)
+            label(page, middle, Label(role), "n s ne se", page.room)
     next_label(page)
     noise_label(page)

@@ -45,7 +45,7 @@ STEP = series(
         "difference",
         "calculate the difference",
         "What the condition adds: from {u} to {c}",
-        "What the label adds; the lens states its factor.",
+        "What the label adds: to scale on top, larger by a stated factor below.",
         ("u", "c", "delta"),
         places=IN_STORY,
     ),
@@ -225,7 +225,7 @@ FIGURES = (
     Figure(
         "classifier curves",
         "what classifiers say",
-        "How confident each is of the wanted label. The gradient may fool the one that guides; a second one shows it.",
+        "How sure each is of the wanted label. A gradient can fool the one that guides; the other shows it.",
         "How confident each classifier is, and the gradient beside the difference of the two predictions.",
         places=IN_STORY,
         by_classifier=True,

@@ -11,11 +11,14 @@ import torch
 from torch import Tensor
 
 from ..guidance.printing import nth
-from .canvas import Box, Canvas, Point
+from .canvas import Box, Canvas, Point, extent
+from .layout import stack_centres
 from .order import Order
-from .typeset import set_level, set_lines
+from .typeset import SMALL, cut, set_level, set_lines
 from .words import number
 
+TITLE = 16.5  # size of the words over a plot
+PITCH = 78.0  # least distance of two steps that are named
 ENDS = torch.tensor([0.1, 0.9], dtype=torch.float64)  # percentiles of a batch that a band reaches to
 
 
@@ -46,12 +49,12 @@ def set_axes(canvas: Canvas, plot: Plot, order: Order, title: str, marks: Sequen
     box = plot.box
     for value in marks:
         set_level(canvas, box, plot.at(0, value)[1], number(value), 8)
-    canvas.text((box.x, box.y - 27), title, 12.5, canvas.theme.ink, halo=False)
+    canvas.text((box.x, box.y - 30), title, TITLE, canvas.theme.ink, halo=False)
     sigmas, count = order.trace.steps["sigma"], plot.count
-    for step in range(0, count, max(1, math.ceil(count * 54 / box.w))):
+    for step in range(0, count, max(1, math.ceil(count * PITCH / box.w))):
         names = (str(nth(step)), number(float(sigmas[step])))
         set_lines(canvas, (plot.at(step, 1.0)[0], box.bottom + 8), names, 0.5)
-    set_lines(canvas, (box.x - 14, box.bottom + 8), ("step", "\u03c3"), 1.0)
+    set_lines(canvas, (box.x - 20, box.bottom + 8), ("step", "\u03c3"), 1.0)
 
 
 def set_line(canvas: Canvas, plot: Plot, values: Tensor, colour: str, width: float, dash=None, **more):
@@ -73,6 +76,20 @@ def set_band(canvas: Canvas, plot: Plot, ends: Tensor, colour: str, alpha: float
         edges = [[plot.at(step, float(ends[step, k])) for step in steps] for k in (0, 1)]
         if len(steps) > 1:
             canvas.polygon([*edges[0], *reversed(edges[1])], colour, alpha=alpha, name="band")
+
+
+def set_names(canvas: Canvas, plot: Plot, named: Sequence[tuple[str, str, Tensor]], room: float):
+    """The name of every line at its end, beside the plot, in its colour.  named: name, colour, values [n]"""
+    ends = [stretches(values)[-1][-1] if bool(values.isfinite().any()) else 0 for _, _, values in named]
+    wanted = [
+        plot.at(k, float(values[k].nan_to_num(plot.low)))[1] for k, (_, _, values) in zip(ends, named, strict=True)
+    ]
+    words = [cut(name, room, lambda some: extent(some, SMALL)[0]) for name, _, _ in named]
+    height = sum(extent("x", SMALL)[1:]) + 8
+    centres = stack_centres(wanted, [height] * len(named), plot.box.y - 10, plot.box.bottom + 10, 2.0)
+    for text, (_, colour, _), y in zip(words, named, centres, strict=True):
+        _, up, down = extent(text, SMALL)
+        canvas.text((plot.box.right + 8, y - (up + down) / 2), text, SMALL, colour, halo=False)
 
 
 def ends_of(values: Tensor) -> Tensor:  # [n, B] -> [n, 2]

@@ -1,20 +1,25 @@
-"""The classifier-free figures of the post (F12 to F15) and the step plane (D1), to scale, from one recorded step."""
+"""The classifier-free figures of the post (F12 to F15) and the step plane (D1), from one recorded step.
+
+Where what guidance adds is too short to be seen, all of it is drawn larger by one stated factor, and the same to scale
+on a line above.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
-from .canvas import SHORT, Box, Point
-from .caption import AXES, Caption, basic_facts, residual_words
+from .canvas import SHORT, Box, Point, extent
+from .caption import Caption, axes_fact, basic_facts, residual_words, step_words
 from .figure import Figure
-from .labels import set_labels
-from .layout import Lens, Plane, arrange, crosses
+from .labels import set_labels, set_line_words
+from .layout import Plane, arrange, crosses, gain_of
 from .order import Drawing, Order
 from .page import Page, Plot, draw_missing, tallest_box
+from .palette import PENS
 from .scene import Scene
-from .words import number
+from .typeset import SMALL
+from .words import SYMBOLS, number, percent
 
 DRAWS = tuple(math.radians(turn) for turn in (-42, -21, 21, 42))
 ASIDE = 8.0  # pixels between the difference and an arrow along it
@@ -22,14 +27,12 @@ BAND = 6.0  # pale band under gamma times delta, so that it is seen to start whe
 
 
 def draw_step(order: Order, figure: Figure) -> Drawing:
-    """Draw a step to scale."""
+    """Draw a step."""
     scene, caption = order.scene, _caption(figure, order.scene)
     if scene.missing:
         return draw_missing(order, scene, caption)
     tallest = tallest_box(order.sheet, (_caption(each, scene) for each in figure.series))
     arrangement = arrange(scene.positions, order.sheet, order.steady or "noise" in figure.parts, tallest)
-    if "c" not in figure.parts:
-        arrangement = replace(arrangement, lens=None)
     page = Page.on(order, caption, order.thumbnails, scene=scene, parts=figure.parts, arrangement=arrangement)
     _draw(page)
     return Drawing(page.canvas, caption.text, scene)
@@ -38,7 +41,7 @@ def draw_step(order: Order, figure: Figure) -> Drawing:
 def _caption(figure: Figure, scene: Scene) -> Caption:
     facts = basic_facts(scene.facts)
     if scene.missing:
-        return Caption(figure.heading, "", tuple(facts))
+        return Caption(figure.heading, "", tuple(facts), step_words(scene.facts))
     if (across := scene.positions.across) and "other" in figure.parts:
         acts = f",  acts like {number(across[0])}"
         facts = [(name, words + acts if name == "scale" else words) for name, words in facts]
@@ -46,8 +49,8 @@ def _caption(figure: Figure, scene: Scene) -> Caption:
     if words := _noise_words(figure.parts, scene.positions.noise):
         facts.append(("noise", words))
     facts += [("note", note) for note in scene.positions.notes]
-    facts.append(AXES)
-    return figure.caption(facts)
+    facts.append(axes_fact(gain_of(scene.positions), "what guidance adds"))
+    return figure.caption(facts, step_words(scene.facts))
 
 
 def _noise_words(parts: Sequence[str], noise: float) -> str:
@@ -59,80 +62,71 @@ def _noise_words(parts: Sequence[str], noise: float) -> str:
 
 
 def _draw(page: Page):
-    lens = page.lens
-    if lens:
-        set_lens_outline(page, lens)
-    _rays(page, page.plane, "overview")
-    if lens:
-        _rays(page, lens.plane, "lens", lens.frame)
+    if page.line:
+        _set_line(page, page.line)
+    for role in page.points:
+        page.stroke((page.plane.at((0.0, 0.0)), page.plane.at(page.places[role])), role, f"{page.where}-ray-{role}")
     if "step" in page.parts:
-        start, tip = (page.plane.at(page.places[name]) for name in ("x", "tip"))
-        page.arrow((start, tip), "step", "overview-step")
+        page.arrow((page.plane.at(page.places["x"]), page.plane.at(page.places["tip"])), "step", f"{page.where}-step")
         set_noise(page)
-    if lens:
-        for role in page.points:
-            at = page.plane.at(page.places[role])
-            page.canvas.marker(at, "disc", page.colour(role), 3.0, name=f"overview-{role}")
-        _fan(page, lens.plane, "lens", lens.frame)
-    else:
-        _fan(page, page.plane, "overview")
+    _fan(page)
     set_ends(page)
     set_labels(page)
 
 
-def set_lens_outline(page: Page, lens: Lens):
-    """The window in the overview, the frame of the lens, and what joins them."""
-    window, frame, canvas = lens.window, lens.frame, page.canvas
-    for side in ("x", "right"):
-        page.hairline(((getattr(window, side), window.bottom), (getattr(frame, side), frame.y)))
-    page.placer.lines += window.edges
-    canvas.rectangle(window, None, page.theme.hair, 1.0, name="window")
-    canvas.rectangle(frame, page.theme.paper, page.theme.hair, 1.0, name="frame")
-    title = f"lens \u00d7{lens.gain}, equal axes"
-    page.placer.obstacles.append(canvas.text((frame.x, frame.y - 20), title, 11.5, page.theme.muted, name="lens-title"))
-
-
-def _rays(page: Page, plane: Plane, where: str, within: Box | None = None):
-    """From the noisy sample to every prediction."""
+def _set_line(page: Page, line: Plane):
+    """The same to scale, on a line above a drawing that is not."""
+    real = page.scene.positions.points
+    share = math.dist(real["u"], real["c"]) / math.hypot(*real["u"])
+    set_line_words(page, line, f"{SYMBOLS['delta']} is {percent(share)} of the way to {SYMBOLS['u']}")
+    set_gain(page, "guidance")
     for role in page.points:
-        ends = (plane.at((0.0, 0.0)), plane.at(page.places[role]))
-        page.stroke(ends, role, f"{where}-ray-{role}", within)
+        page.canvas.line((line.at(real["x"]), line.at(real[role])), page.colour(role), PENS[role].width)
+    if "step" in page.parts:
+        page.arrow((line.at(real["x"]), line.at(real["tip"])), "step", "overview-step")
+    for role in [*page.points, "x"]:
+        page.canvas.marker(line.at(real[role]), "disc", page.colour(role), 5.0, name=f"overview-{role}")
 
 
-def _fan(page: Page, plane: Plane, where: str, within: Box | None = None):
+def set_gain(page: Page, what: str):
+    """How many times as large as it is something is drawn."""
+    words = f"below, {what} is {page.arrangement.gain} \u00d7 as large"
+    at = (page.sheet.plot.right - extent(words, SMALL)[0], page.arrangement.top - 6)
+    page.placer.obstacles.append(page.canvas.text(at, words, SMALL, page.theme.muted, halo=False, name="gain"))
+
+
+def _fan(page: Page):
     """Predictions, their difference, the difference times gamma, and what other rules made of it."""
-    place = {role: plane.at(page.places[role]) for role in ("x", "u", "c", "G", "D", "tip")}
-    if "step" in page.parts and within:
-        page.arrow((place["x"], place["tip"]), "step", "lens-step", within)
+    place = {role: page.plane.at(page.places[role]) for role in ("u", "c", "G", "D")}
     if "scaled" in page.parts:
-        page.canvas.line((place["u"], place["G"]), page.colour("scaled"), BAND, alpha=0.25, within=within)
-        page.arrow((place["u"], place["G"]), "scaled", f"{where}-scaled", within)
+        page.canvas.line((place["u"], place["G"]), page.colour("scaled"), BAND, alpha=0.25)
+        page.arrow((place["u"], place["G"]), "scaled", f"{page.where}-scaled")
     if "delta" in page.parts:
-        page.arrow((place["u"], place["c"]), "delta", f"{where}-delta", within)
+        page.arrow((place["u"], place["c"]), "delta", f"{page.where}-delta")
     if "D" in page.points and page.scene.positions.across:
-        set_push(page, (place["c"], plane.at(page.places["along"]), place["D"]), where, within)
+        set_push(page, (place["c"], page.plane.at(page.places["along"]), place["D"]))
     elif "D" in page.points:
-        page.arrow((place["G"], place["D"]), "other", f"{where}-other", within)
+        page.arrow((place["G"], place["D"]), "other", f"{page.where}-other")
     for role in page.points:
-        page.mark(place[role], role, f"{where}-{role}", within)
+        page.mark(place[role], role, f"{page.where}-{role}")
 
 
-def set_push(page: Page, ends: tuple[Point, Point, Point], where: str, within: Box | None = None):
+def set_push(page: Page, ends: tuple[Point, Point, Point]):
     """The push from c to D: an arrow beside the line of delta, and across to the foot of D; most leaves the plane."""
     c, along, D = ends
     dx, dy = along[0] - c[0], along[1] - c[1]
     if (size := math.hypot(dx, dy)) >= SHORT:
         aside = math.copysign(ASIDE / size, dy)
         tail, tip = ((x - dy * aside, y + dx * aside) for x, y in (c, along))
-        page.arrow((tail, tip), "along", f"{where}-along", within)
-    page.stroke((along, D), "across", f"{where}-across", within)
+        page.arrow((tail, tip), "along", f"{page.where}-along")
+    page.stroke((along, D), "across", f"{page.where}-across")
 
 
 def set_ends(page: Page):
     """Where the run is, and where it will end."""
     if end := page.clean:
-        page.mark(end, "end", "overview-end")
-    page.mark(page.plane.at((0.0, 0.0)), "x", "overview-x")
+        page.mark(end, "end", f"{page.where}-end")
+    page.mark(page.plane.at((0.0, 0.0)), "x", f"{page.where}-x")
 
 
 def set_noise(page: Page):
@@ -141,11 +135,11 @@ def set_noise(page: Page):
     if hinge and end:
         if "draws" in page.parts:
             set_draws(page, tip, end)
-        page.stroke((tip, end), "noise", "overview-noise")
+        page.stroke((tip, end), "noise", f"{page.where}-noise")
         if hinge.cut:
             _cut_mark(page, tip, end)
     if end:
-        page.mark(end, "next", "overview-next")
+        page.mark(end, "next", f"{page.where}-next")
 
 
 def set_draws(page: Plot, tip: Point, end: Point):

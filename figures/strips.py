@@ -27,10 +27,10 @@ from .words import SYMBOLS, number, percent
 
 LEVELS = 4  # noisy ones between the clean picture and pure noise
 LOUD = 0.99  # the colour scale of a heat map ends at this quantile of the run
-NARROW = 5  # columns on a narrow sheet
+FEWEST = 4  # columns of a grid
 BLANK = ("blank", "not predicted at that step, or not finite")
-HEAD, NAME, GAP, LEADING = 12.0, 12.0, 6.0, 16.0
-NAMED = 42.0  # height of a row with a symbol and a name; half of it with a name alone
+HEAD, NAME, SYMBOL, GAP, LEADING = 16.0, 16.0, 24.0, 6.0, 20.0
+NAMED = 56.0  # height of a row with a symbol and a name; half of it with a name alone
 NAMES = 0.2  # of the width of a grid, for its names
 COVER = 0.85  # of a picture at most, by the heat laid over it
 
@@ -75,21 +75,23 @@ class Strip:
         """Of caption and pictures."""
         return self.sheet.width - 2 * self.left
 
-    def steps(self) -> list[int]:
-        """Steps of the columns: evenly over the run, skipped ones included."""
+    def steps(self, rows: int) -> list[int]:
+        """Steps of the columns, evenly over the run, skipped ones too: as many as fill the sheet with so many rows."""
         insist_on_both(self.trace)
-        return evenly(self.trace.captured_steps, AUTO_STEPS if self.sheet.width > 700 else NARROW)
+        room = self.sheet.plot
+        fit = round(room.w * rows / room.h)
+        return evenly(self.trace.captured_steps, min(max(fit, FEWEST), AUTO_STEPS))
 
     def set_caption(self, caption: Caption) -> float:
         """Set it over the whole width at the foot; returns where it begins."""
-        box = caption_box(Box(self.left, 0, self.width, self.sheet.height - 18), caption)
+        box = caption_box(self.sheet.caption, caption)
         set_caption(self.canvas, box, caption)
         return box.y
 
     def fill_grid(self, caption: Caption, heads: Sequence[str], lines: Sequence[Line]) -> Drawing:
         """The page with its caption, and the grid in the middle of what that leaves."""
         foot = self.set_caption(caption)
-        set_grid(self.canvas, Box(self.left, 16, self.width, foot - 32), heads, lines)
+        set_grid(self.canvas, Box(self.left, 12, self.width, foot - 24), heads, lines)
         return Drawing(self.canvas, caption.text, self.scene)
 
 
@@ -125,7 +127,7 @@ def set_grid(canvas: Canvas, area: Box, heads: Sequence[str], lines: Sequence[Li
 
 def heads_height(heads: Sequence[str]) -> float:
     """Room that the heads of columns take."""
-    return 22 + LEADING * (max(len(head.splitlines()) for head in heads) - 1)
+    return 26 + LEADING * (max(len(head.splitlines()) for head in heads) - 1)
 
 
 def _least_height(line: Line) -> float:
@@ -140,7 +142,7 @@ def _proportion(lines: Sequence[Line]) -> float:
 
 
 def _name_width(line: Line) -> float:
-    return max(extent(line.symbol, 17.0)[0] if line.symbol else 0.0, _name_extent(line.name))
+    return max(extent(line.symbol, SYMBOL)[0] if line.symbol else 0.0, _name_extent(line.name))
 
 
 def _name_extent(name: str) -> float:
@@ -150,9 +152,9 @@ def _name_extent(name: str) -> float:
 def _set_name(canvas: Canvas, middle: tuple[float, float], line: Line):
     x, y = middle
     if line.symbol:
-        canvas.text((x, y - 20), line.symbol, 17.0, line.colour, halo=False)
+        canvas.text((x, y - 26), line.symbol, SYMBOL, line.colour, halo=False)
     if line.name:
-        canvas.text((x, y + 2 if line.symbol else y - 7), line.name, NAME, canvas.theme.muted, halo=False)
+        canvas.text((x, y + 4 if line.symbol else y - 9), line.name, NAME, canvas.theme.muted, halo=False)
 
 
 def level_head(sigma: float) -> str:
@@ -176,15 +178,15 @@ def draw_noise_levels(order: Order, figure: Figure) -> Drawing:
         ("shown", shape),
         *([] if photo is not None else [sample_fact(scene.facts)]),
     )
-    caption = figure.caption(facts)
+    caption = figure.caption(facts, scene.facts.run)
     levels = [0.0, *(float(trace.steps["sigma"][step]) for step in steps)]
     _set_levels(strip, shown, [level_head(level) for level in levels], strip.set_caption(caption))
     return Drawing(strip.canvas, caption.text, scene)
 
 
 def _set_levels(strip: Strip, shown: Sequence[np.ndarray], heads: Sequence[str], foot: float):
-    """One row, or two on a narrow sheet, in the middle of what the caption leaves."""
-    columns = LEVELS + 2 if strip.sheet.width > 700 else LEVELS // 2 + 1
+    """Two rows, in the middle of what the caption leaves."""
+    columns = LEVELS // 2 + 1
     rows = [(shown[k : k + columns], heads[k : k + columns]) for k in range(0, len(shown), columns)]
     height = (foot - 24) / len(rows)
     for k, (some, names) in enumerate(rows):
@@ -261,7 +263,7 @@ def picture_of(tensor: Tensor, pictures: Pictures) -> Picture:  # [1, C, ...] ->
 def draw_filmstrip(order: Order, figure: Figure) -> Drawing:
     """D2: both predictions, the guided one and their difference, step by step."""
     strip = Strip.on(order)
-    pictures, colours, steps = strip.pictures, strip.canvas.theme, strip.steps()
+    pictures, colours, steps = strip.pictures, strip.canvas.theme, strip.steps(rows=4)
     rows = rows_of(strip.trace, steps, strip.scene.facts.sample)
     paired = [row.has_pair for row in rows]
     grey = draw_on_grey(torch.cat([pictures.difference(row.uncond, row.cond) for row in rows]))
@@ -275,7 +277,7 @@ def draw_filmstrip(order: Order, figure: Figure) -> Drawing:
     what = "decode(c) \u2212 decode(u)" if pictures.decode else "F \u03b4"
     words = f"grey 0.5 + {number(grey.gain)} \u00d7 {what}, one gain for the row; {percent(grey.clipped_share)} clipped"
     facts = [*_run_facts(strip, steps), ("gain", words), *([] if all(paired) else [BLANK])]
-    return strip.fill_grid(figure.caption(facts), step_heads(steps), lines)
+    return strip.fill_grid(figure.caption(facts, strip.scene.facts.run), step_heads(steps), lines)
 
 
 def step_heads(steps: Sequence[int]) -> list[str]:
@@ -294,7 +296,7 @@ def _run_facts(strip: Strip, steps: list[int]) -> list[tuple[str, str]]:
 def draw_heat_map(order: Order, figure: Figure) -> Drawing:
     """D7: where the condition acts; one colour scale for the whole run."""
     strip = Strip.on(order)
-    theme, steps, sample = strip.canvas.theme, strip.steps(), strip.scene.facts.sample
+    theme, steps, sample = strip.canvas.theme, strip.steps(rows=3), strip.scene.facts.sample
     top, clipped = _loudest(strip.trace, sample)
     rows = rows_of(strip.trace, steps, sample)
     maps = (difference_size_map(row) for row in rows)
@@ -314,7 +316,7 @@ def draw_heat_map(order: Order, figure: Figure) -> Drawing:
         ("map", "per pixel, the rms of \u03b4 over the channels"),
         *([BLANK] if any(share is None for share in shares) else []),
     ]
-    return strip.fill_grid(figure.caption(facts), step_heads(steps), lines)
+    return strip.fill_grid(figure.caption(facts, strip.scene.facts.run), step_heads(steps), lines)
 
 
 def _loudest(trace: Trace, sample: int) -> tuple[float, float]:

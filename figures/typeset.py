@@ -11,8 +11,8 @@ import numpy as np
 
 from .canvas import Box, Canvas, Point, extent
 
-SMALL = 11.5  # size of words at axes
-LEADING = 3.5
+SMALL = 16.0  # size of the smallest words: a sheet is read at half its size, too
+LEADING = 4.0
 SPACE = 5.0
 BESIDE = 9.0
 _GAPS = re.compile("(?<![=\u00d7\u2192]) (?![=%\u2192])")  # an equation, a multiple and a percentage stay on one line
@@ -102,7 +102,7 @@ def set_rows(canvas: Canvas, rows: tuple[Row, ...], at: Point, name: str | None 
 def set_lines(canvas: Canvas, at: Point, lines: Sequence[str], share: float):
     """Small words below each other, muted. share: of each line's width that lies left of `at`."""
     for k, words in enumerate(lines):
-        place = (at[0] - share * extent(words, SMALL)[0], at[1] + 16 * k)
+        place = (at[0] - share * extent(words, SMALL)[0], at[1] + 20 * k)
         canvas.text(place, words, SMALL, canvas.theme.muted, halo=False)
 
 

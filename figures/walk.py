@@ -16,10 +16,10 @@ import torch
 from ..trace.gram import VECTORS, GramRecord, plus, point
 from ..trace.trace import END, Trace
 from .canvas import Box, Point
-from .caption import Caption, basic_facts
+from .caption import TO_SCALE, Caption, basic_facts, step_words
 from .figure import Figure
 from .labels import OUTSIDE, Label, between, label, length_if_short, noisy_sample, scale_bar, set_gutter
-from .layout import Sheet, fit_plane
+from .layout import BESIDE, TURNS, Plane, Sheet, fit_plane
 from .order import Drawing, Order
 from .page import Plot, draw_missing, tallest_box
 from .scene import Place, Scene, captured_vectors, drawable
@@ -31,8 +31,9 @@ LAST = "The last step of the run has no next one. Choose an earlier step."
 LOST = "Set capture to pictures and run again."
 ALONE = ("x", "end", "c", "step", "noise", "next")  # parts of a step towards the conditional prediction alone
 ONE = "Only the conditional prediction was made here, {c}. The step goes there; there is no difference to draw."
+FIRST = ("x", "end", "p", "c", "tip")  # points of a step before its noise
 SURE = 0.01  # of the way: below this share what is off the ray is rounding, not noise
-HEADROOM = 46  # for the pictures of states above the highest point
+HEADROOM = 60  # for the pictures of states above the highest point
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,10 @@ def draw_walk(order: Order, figure: Figure) -> Drawing:
         return draw_missing(order, replace(scene, missing=why, advice=advice), bare)
     faint = frozenset({"p"} if "next" in parts else ())
     plot = Plot.on(order, caption, walk_pictures(order), faint_names=faint)
-    _draw(plot, walk, parts, tallest_box(order.sheet, (_caption(each, scene, walk) for each in figure.series)))
+    area = order.sheet.above(tallest_box(order.sheet, (_caption(each, scene, walk) for each in figure.series)))
+    near = not order.steady and "noise" not in parts
+    shown = [place for name, place in walk.points.items() if not near or name in FIRST]
+    _draw(plot, walk, parts, area, fit_plane(shown, _room(area, order.sheet), TURNS))
     return Drawing(plot.canvas, caption.text, scene)
 
 
@@ -211,25 +215,19 @@ def _caption(figure: Figure, scene: Scene, walk: Walk) -> Caption:
         facts.append(("end", f"true distances to {SYMBOLS['x']} and {towards} only"))
     if "p2" in figure.parts:
         facts.append(("note", JOINED))
-    facts.append(("axes", "to scale, equal, in rms"))
-    return figure.caption(facts)
+    facts.append(("axes", TO_SCALE))
+    return figure.caption(facts, step_words(scene.facts))
 
 
-def _room(sheet: Sheet, caption: Box) -> Box:
-    """Where the points may stand: above the caption, with room for the picture of x_t."""
-    left, top = sheet.gutter + 24, sheet.plot.y + HEADROOM
-    low = min(caption.y - 46, sheet.plot.bottom - 60)
-    return Box(sheet.plot.x + left, top, sheet.plot.w - left - sheet.margin, low - top)
+def _room(area: Box, sheet: Sheet) -> Box:
+    """Where the points may stand: with room for the pictures of states above, and of x_t on the right."""
+    left = sheet.gutter + BESIDE
+    return Box(area.x + left, area.y + HEADROOM, area.w - left - sheet.margin, area.h - HEADROOM - 30)
 
 
-def _draw(plot: Plot, walk: Walk, parts: Sequence[str], caption: Box):
-    """The parts of the two steps, in the layout of both."""
-    points = walk.points
-    lines = [("x", "p"), ("x", "tip"), ("tip", "next"), ("x", "end")]
-    lines += [("next", "p2"), ("next", "tip2"), ("tip2", "next2")]
-    segments = [(points[a], points[b]) for a, b in lines if a in points and b in points]
-    plane = fit_plane(segments, _room(plot.sheet, caption))
-    at = {name: plane.at(place) for name, place in points.items()}
+def _draw(plot: Plot, walk: Walk, parts: Sequence[str], area: Box, plane: Plane):
+    """The parts of the two steps, in the layout of both; those before any noise have one of their own."""
+    at = {name: plane.at(place) for name, place in walk.points.items()}
     for role in {"p", "c"}.intersection(parts):
         plot.stroke((at["x"], at[role]), role, f"overview-ray-{role}")
     if "end" in at:
@@ -240,8 +238,8 @@ def _draw(plot: Plot, walk: Walk, parts: Sequence[str], caption: Box):
         _move(plot, at, leg, getattr(walk, leg.noise) if leg.noise in parts else 0.0)
     for role in (role for role in parts if role in at):
         plot.mark(at[role], role, f"overview-{role}")
-    _labels(plot, walk, at, parts)
-    scale_bar(plot, plane, "overview", plot.sheet.plot)
+    _labels(plot, walk, at, parts, area)
+    scale_bar(plot, plane, "overview", area)
 
 
 def _move(plot: Plot, at: Mapping[str, Point], leg: Leg, noise: float):
@@ -252,8 +250,7 @@ def _move(plot: Plot, at: Mapping[str, Point], leg: Leg, noise: float):
     plot.arrow((at[leg.start], at[leg.tip]), leg.step, f"overview-{leg.step}")
 
 
-def _labels(plot: Plot, walk: Walk, at: Mapping[str, Point], parts: Sequence[str]):
-    area = plot.sheet.plot
+def _labels(plot: Plot, walk: Walk, at: Mapping[str, Point], parts: Sequence[str], area: Box):
     noisy_sample(plot, at["x"], area, lift=0.75)
     column = [role for role in ("p2", "c" if "c" in parts else "p", "end") if role in at]
     set_gutter(plot, column, [at[role] for role in column], area, parts)
@@ -267,5 +264,7 @@ def _labels(plot: Plot, walk: Walk, at: Mapping[str, Point], parts: Sequence[str
         label(plot, between(at[leg.start], at[leg.tip]), Label(leg.step, words), "s se sw n", area)
         noise = getattr(walk, leg.noise)
         if noise and leg.noise in parts:
-            words = f"noise, rms {number(noise)}"
-            label(plot, between(at[leg.tip], at[leg.end]), Label(leg.noise, words, OUTSIDE), "w nw e ne", area)
+            what = Label(
+                leg.noise, *((f"noise, rms {number(noise)}", OUTSIDE) if leg is LEGS[0] else (f"rms {number(noise)}",))
+            )
+            label(plot, between(at[leg.tip], at[leg.end]), what, "w nw e ne", area)

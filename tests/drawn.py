@@ -110,7 +110,7 @@ def classifier_run(weight=3.0, **settings):
 
 
 def frames(canvas):
-    """Name and box of the caption and of a lens."""
+    """Name and box of the caption."""
     named = [(patch.get_gid(), patch.get_xy()) for patch in parts(canvas, Polygon) if patch.get_gid()]
-    found = {name: corners for name, corners in named if name in ("caption", "frame")}
+    found = {name: corners for name, corners in named if name == "caption"}
     return [(name, Box(*c.min(axis=0), *(c.max(axis=0) - c.min(axis=0)))) for name, c in found.items()]

@@ -11,14 +11,14 @@ from torch import Tensor
 from ...figures.canvas import Box, Canvas, extent
 from ...figures.caption import Caption, caption_box, set_caption
 from ...figures.palette import THEMES
+from ...figures.typeset import SMALL
 from ...figures.words import number
 from .reweighting import PlaneDensity
 
-WIDTH, HEIGHT = 960, 448
-LEFT, TOP, GAP, ROOM = 20.0, 40.0, 12.0, 46.0
+WIDTH, HEIGHT = 960, 390
+LEFT, TOP, GAP = 20.0, 42.0, 12.0
 MASSES = (0.5, 0.9)  # inside the contours
 MOST = 900  # dots of a panel
-SMALL = 11.5
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def draw_panels(panels: Sequence[Panel], caption: Caption, reach: float, theme: 
     side = (WIDTH - 2 * LEFT + GAP) / len(panels) - GAP
     for k, panel in enumerate(panels):
         _panel(canvas, panel, Box(LEFT + k * (side + GAP), TOP, side, side), reach)
-    set_caption(canvas, caption_box(Box(LEFT, 0, WIDTH - 2 * LEFT, HEIGHT - 14), caption), caption)
+    set_caption(canvas, caption_box(Box(LEFT, 0, WIDTH - 2 * LEFT, HEIGHT - 12), caption), caption)
     return canvas
 
 
@@ -54,11 +54,11 @@ def _panel(canvas: Canvas, panel: Panel, box: Box, reach: float):
         for points in contours(panel.density, mass):
             canvas.line(_pixels(points, box, scale), theme.ink, width, within=box)
     canvas.rectangle(box, None, theme.hair, 1.0)
-    canvas.text((box.x, box.y - 24), f"\u03b3 = {number(panel.gamma)}", 15.0, theme.ink, bold=True, halo=False)
-    words = (f"distance {panel.distance:.3f}", f"two exact samples: {panel.floor:.3f}")
+    canvas.text((box.x, box.y - 28), f"\u03b3 = {number(panel.gamma)}", 18.0, theme.ink, bold=True, halo=False)
+    words = (f"distance {panel.distance:.3f}", f"of exact samples {panel.floor:.3f}")
     for k, line in enumerate(words):
         x = box.x + (box.w - extent(line, SMALL)[0]) / 2
-        canvas.text((x, box.bottom + 7 + 17 * k), line, SMALL, (theme.ink, theme.muted)[k], halo=False)
+        canvas.text((x, box.bottom + 6 + 21 * k), line, SMALL, (theme.ink, theme.muted)[k], halo=False)
 
 
 def _pixels(points: np.ndarray, box: Box, scale: float) -> list[tuple[float, float]]:

@@ -7,29 +7,35 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from ...dev.places import ROOT
-from ...figures.canvas import Box, Canvas
+from ...figures.canvas import Box, Canvas, extent
+from ...figures.caption import HEADING
+from ...figures.layout import Placer
 from ...figures.palette import THEMES, Theme
+from ...figures.step_curves import TITLE
+from ...figures.typeset import SMALL
 from .. import markdown
 from .economy_rows import FAMILIES, FULL, PRESET, PROBE, Row
 from .pictures import write_pixels
-from .plots import Axes, Key, draw_legend
+from .plots import Axes
 
 NUMBERS, PAGE = ROOT / "docs" / "economy.json", ROOT / "docs" / "economy.md"
 FIGURE = ROOT / "docs" / "figures" / "economy.webp"
 POINTS, SHARE = 0.01, 0.05  # what a chain may lose: accuracy in points, Frechet distance as a share
-SIZE = (960, 420)
-FRAMES = (Box(86, 84, 372, 250), Box(560, 84, 372, 250))
-WITHIN = {"accuracy": "within 1 point of full CFG", "frechet": "within 5 % of full CFG"}
+SIZE = (960, 400)
+FRAMES = (Box(76, 86, 380, 250), Box(548, 86, 380, 250))
+WITHIN = {"accuracy": "within 1 point of plain CFG", "frechet": "within 5 % of plain CFG"}
+UP = {"accuracy": (0.94, 0.96, 0.98, 1.0), "frechet": (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)}  # at the axes
 SHARES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)  # of the passes, at the axis
+SURE = 1.96  # standard deviations of a 95 % interval
 
 
 class Look(NamedTuple):
-    """How a family is drawn: its colour's name in the theme, its marker, and its words in the legend."""
+    """How a family is drawn: its colour's name in the theme, its marker, and its words beside it."""
 
     colour: str
     marker: str
@@ -37,12 +43,12 @@ class Look(NamedTuple):
 
 
 LOOKS = {
-    "full": Look("ink", "disc", "full CFG"),
+    "full": Look("ink", "disc", "plain CFG"),
     "interval": Look("cond", "square", "interval"),
-    "line": Look("guided", "diamond", "reuse (line)"),
-    "hold": Look("noise", "circle", "reuse (hold)"),
+    "line": Look("guided", "diamond", "reuse, line"),
+    "hold": Look("noise", "circle", "reuse, hold"),
     "stop": Look("uncond", "triangle", "adaptive stop"),
-    "preset": Look("rule", "square", "preset: faster"),
+    "preset": Look("rule", "square", "preset faster"),
     "both": Look("rule", "circle", "two together"),
 }
 
@@ -55,22 +61,20 @@ def draw_economy(rows: Sequence[Row], theme: Theme = THEMES["light"]) -> Canvas:
     The adaptive stop stands at what single samples cost, since a batch waits for its last item.
     """
     canvas, full = Canvas(*SIZE, theme, unit=2.0), named(rows, FULL)
-    title = f"What skipped passes cost: Pocket, gamma {full.gamma:g}, {full.samples:,} samples a point"
-    canvas.text((FRAMES[0].x - 58, 16), title, 15, bold=True)
-    shown = [row for family in FAMILIES for row in members(rows, family)]
-    bands = {field: band(getattr(full, field), field) for field in ("accuracy", "frechet")}
-    for frame, (field, near), every, words in zip(
-        FRAMES, bands.items(), (0.01, 0.04), ("{:.0%}", "{:.2f}"), strict=True
-    ):
-        values = [*near, *(getattr(row, field) for row in shown)]
-        steps = range(math.floor(min(values) / every), math.ceil(max(values) / every) + 1)
-        panel(canvas, Axes(frame, SHARES, [every * step for step in steps]), rows, field, words, near)
-    canvas.text((FRAMES[0].x, 56), "the judge recognises", 12.5, bold=True)
-    canvas.text((FRAMES[1].x, 56), "Frechet distance to real pictures (lower is nearer)", 12.5, bold=True)
-    looks = [LOOKS[family] for family in FAMILIES if members(rows, family)]
-    keys = [Key(look.words, getattr(theme, look.colour), marker=look.marker) for look in looks]
-    draw_legend(canvas, FRAMES[0].x - 58, SIZE[1] - 32, keys)
+    heading = f"What skipped passes cost: Pocket, \u03b3 {full.gamma:g}, {full.samples:,} samples a point"
+    canvas.text((20, 12), heading, HEADING, bold=True, halo=False)
+    titles = ("the judge recognises, with 95 % intervals", "Fr\u00e9chet distance to real pictures: low is near")
+    for frame, title, (field, up), words in zip(FRAMES, titles, UP.items(), ("{:.0%}", "{:.1f}"), strict=True):
+        canvas.text((frame.x - 56, frame.y - 36), title, TITLE, halo=False)
+        panel(canvas, Axes(frame, SHARES, up), rows, field, words, band(getattr(full, field), field))
     return canvas
+
+
+def interval(share: float, count: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share of so many."""
+    weight = SURE**2 / count
+    middle, half = share + weight / 2, SURE * math.sqrt(share * (1 - share) / count + weight / (4 * count))
+    return (middle - half) / (1 + weight), (middle + half) / (1 + weight)
 
 
 def band(value: float, field: str) -> tuple[float, float]:
@@ -84,16 +88,36 @@ def panel(canvas: Canvas, axes: Axes, rows: Sequence[Row], field: str, words: st
     at, frame = axes.at, axes.frame
     bottom, top = (at(1.0, value)[1] for value in near)
     canvas.rectangle(Box(frame.x, top, frame.w, bottom - top), canvas.theme.cond, alpha=0.10)
-    canvas.text((frame.x + 8, top + 5), WITHIN[field], 11, canvas.theme.cond, halo=False)
-    axes.draw(canvas, "{:.0%}", words, "passes, of those of full CFG")
+    axes.draw(canvas, "{:.0%}", words, "share of the passes of plain CFG")
+    placer = Placer(frame)
     for family, look in LOOKS.items():
         colour = getattr(canvas.theme, look.colour)
         shown = sorted(members(rows, family), key=lambda row: -row.alone)
         points = [at(row.alone, getattr(row, field)) for row in shown]
         if family in CURVES and points:
             canvas.line([at(1.0, getattr(named(rows, FULL), field)), *points], colour, 1.4, alpha=0.6)
-        for point in points:
+        for row, point in zip(shown, points, strict=True):
+            if field == "accuracy":
+                ends = [at(row.alone, value) for value in interval(row.accuracy, row.samples)]
+                canvas.line(ends, colour, 1.6)
+                placer.lines.append((ends[0], ends[1]))
             canvas.marker(point, look.marker, colour, 10.0 if family == "preset" else 7.5)
+            placer.obstacles.append(Box(point[0] - 7, point[1] - 7, 14, 14))
+    placer.lines += [(at(1.0, value), at(0.5, value)) for value in near]
+    _set_names(canvas, placer, [(look, members(rows, family)) for family, look in LOOKS.items()], at, field)
+    w, up, down = extent(WITHIN[field], SMALL)
+    box = placer.anywhere((frame.right, bottom + 4), (w, up + down), frame)
+    canvas.text((box.x, box.y), WITHIN[field], SMALL, canvas.theme.cond)
+
+
+def _set_names(canvas: Canvas, placer: Placer, named: Sequence[tuple[Look, list[Row]]], at: Callable, field: str):
+    """The name of every family beside its cheapest chain."""
+    for look, own in named:
+        if own:
+            cheapest = min(own, key=lambda row: row.alone)
+            w, up, down = extent(look.words, SMALL)
+            box = placer.near(at(cheapest.alone, getattr(cheapest, field)), (w, up + down), "sw s se n nw ne w e")
+            canvas.text((box.x, box.y), look.words, SMALL, getattr(canvas.theme, look.colour))
 
 
 def members(rows: Sequence[Row], family: str) -> list[Row]:

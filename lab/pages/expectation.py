@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ...figures.canvas import Box, Canvas, extent
 from ...figures.caption import Caption, caption_box, set_caption
+from ...figures.labels import SYMBOL
 from ...figures.palette import THEMES
+from ...figures.typeset import SMALL
 
-WIDTH, HEIGHT = 960, 500
-NAMES, TOP, GAP = 136.0, 40.0, 8.0  # width of the names, first row's top, gap between the pictures
-SIDE = 84.0  # of a picture at most
-ROOM = 24.0  # under a picture, for its number
-SMALL = 11.5
+WIDTH = 960
+NAMES, TOP, GAP = 148.0, 46.0, 8.0  # width of the names, first row's top, gap between the pictures
+SIDE = 96.0  # of a picture at most
+ROOM = 26.0  # under a picture, for its number
 
 
 @dataclass(frozen=True)
@@ -31,25 +32,25 @@ class Shown:
 
 def draw_expectation(heads: Sequence[str], rows: Sequence[Shown], caption: Caption, theme: str = "light") -> Canvas:
     """Rows of predictions over the noise levels; the first column is what they start from."""
-    canvas = Canvas(WIDTH, HEIGHT, THEMES[theme])
     left, width = 20.0, WIDTH - 40.0
     side = min((width - NAMES + GAP) / len(heads) - GAP, SIDE)
+    box = caption_box(Box(left, TOP + len(rows) * (side + ROOM + GAP), width, 0), caption)
+    canvas = Canvas(WIDTH, round(box.y + 2 * box.h + 14), THEMES[theme])
     for k, head in enumerate(heads):
         x = left + NAMES + k * (side + GAP)
-        _centre_text(canvas, head, x + side / 2, TOP - 22, canvas.theme.ink)
+        _centre_text(canvas, head, x + side / 2, TOP - 27, canvas.theme.ink)
     for row, shown in enumerate(rows):
         _row(canvas, shown, (left, TOP + row * (side + ROOM + GAP)), side)
-    box = caption_box(Box(left, 0, width, HEIGHT - 14), caption)
-    set_caption(canvas, box, caption)
+    set_caption(canvas, replace(box, y=canvas.height - box.h - 12), caption)
     return canvas
 
 
 def _row(canvas: Canvas, shown: Shown, at: tuple[float, float], side: float):
     x, y = at
     colour = {"u": canvas.theme.uncond, "c": canvas.theme.cond}.get(shown.role, canvas.theme.ink)
-    canvas.text((x, y + side / 2 - 22), shown.symbol, 17.0, colour, halo=False)
+    canvas.text((x, y + side / 2 - 34), shown.symbol, SYMBOL, colour, halo=False)
     for k, line in enumerate(shown.name.split("\n")):
-        canvas.text((x, y + side / 2 + 4 + 15 * k), line, SMALL, canvas.theme.muted, halo=False)
+        canvas.text((x, y + side / 2 + 2 + 20 * k), line, SMALL, canvas.theme.muted, halo=False)
     for k, (picture, words) in enumerate(zip(shown.pictures, shown.below, strict=True)):
         left = x + NAMES + k * (side + GAP)
         if picture is not None:

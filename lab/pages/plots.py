@@ -36,7 +36,7 @@ class Axes:
             x = self.at(value, self.up[0])[0]
             canvas.line([(x, frame.bottom), (x, frame.bottom + 4)], canvas.theme.hair, 1.0)
             set_lines(canvas, (x, frame.bottom + 8), [across.format(value).replace("%", " %")], 0.5)
-        set_lines(canvas, (frame.right, frame.bottom + 26), [below], 1.0)
+        set_lines(canvas, (frame.right, frame.bottom + 28), [below], 1.0)
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,9 @@ def draw_legend(canvas: Canvas, left: float, top: float, keys: Sequence[Key]) ->
     x, y = left, top
     for key in keys:
         if x + extent(key.words, SMALL)[0] + 34 > canvas.width - left:
-            x, y = left, y + 22
+            x, y = left, y + 26
         if key.marker:
-            canvas.marker((x + 20, y + 7), key.marker, key.colour, 8.0)
+            canvas.marker((x + 20, y + 10), key.marker, key.colour, 8.0)
         else:
-            canvas.line([(x, y + 7), (x + 26, y + 7)], key.colour, 2.2, key.dash)
+            canvas.line([(x, y + 10), (x + 26, y + 10)], key.colour, 2.2, key.dash)
         x = canvas.text((x + 32, y), key.words, SMALL, halo=False).right + 22

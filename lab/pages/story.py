@@ -163,9 +163,10 @@ def draw_averages(found: Averages, wrong: float) -> None:
     ]
     caption = Caption(
         "a prediction is an average",
-        "Blue: the mean of all training pictures, then the predictions of a run without a label. "
+        "Blue: the mean of all training pictures, then the predictions of a run without a label.\n"
         f"Green: the mean of all pictures that were called {label}, then the predictions of a run for that label.",
-        (("numbers", f"distance to the mean on the left, rms, mean over {SAMPLES} runs"),),
+        (),
+        "numbers: rms distance to the mean on the left",
     )
     keep("expectation", draw_expectation(["mean", *(level_head(found.sigmas[k]) for k in steps)], rows, caption))
 
@@ -193,10 +194,8 @@ def draw_reweighting(panels: Sequence[Reweighted]) -> None:
         "guidance is not quite reweighting",
         "Dots: guided samples of an exact model in the plane. Lines enclose half and nine tenths of "
         f"{SYMBOLS['tilted']}; grey, nine tenths of {SYMBOLS['density']}.",
-        (
-            ("numbers", f"sliced Wasserstein distance of {POINTS:,} points, {STEP_COUNTS[-1]} Euler steps"),
-            ("axes", "equal, the same in all panels"),
-        ),
+        (),
+        f"sliced Wasserstein distance, {STEP_COUNTS[-1]} Euler steps",
     )
     keep("reweighting", draw_panels(shown, caption, REACH))
 
@@ -224,10 +223,8 @@ def draw_straight(found: Straight, label: str) -> None:
         "straight in a step, curved over a run",
         "Within one step the guided prediction moves along a straight line as \u03b3 grows. Over a run it does not: "
         "later steps answer the earlier ones.",
-        (
-            ("line", "the end at \u03b3 = 0 plus \u03b3 times the sum of all pushes recorded at \u03b3 = 0"),
-            ("numbers", f"mean over {SAMPLES} runs, {STEPS} Euler steps; pictures: {label}"),
-        ),
+        (),
+        f"mean over {SAMPLES} runs of {STEPS} Euler steps; pictures: {label}",
     )
     keep("straight-line", draw_ends(Ends(found.gammas, found.predicted, found.measured, lines, runs), caption))
 

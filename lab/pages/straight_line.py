@@ -11,13 +11,12 @@ from ...figures.canvas import Box, Canvas, extent
 from ...figures.caption import Caption, caption_box, set_caption
 from ...figures.palette import THEMES
 from ...figures.strips import Line, set_grid
-from ...figures.typeset import set_level
+from ...figures.typeset import SMALL, set_level
 from ...figures.words import number
 
-WIDTH, HEIGHT = 960, 478
-PLOT = Box(70, 52, 304, 244)
-GRID = Box(414, 26, 526, 296)
-SMALL = 11.5
+WIDTH, HEIGHT = 960, 420
+PLOT = Box(58, 48, 324, 234)
+GRID = Box(414, 14, 526, 300)
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ def draw_ends(ends: Ends, caption: Caption, theme: str = "light") -> Canvas:
     set_grid(
         canvas, GRID, heads, [Line("", "straight line", muted, ends.lines), Line("", "run again", guided, ends.runs)]
     )
-    set_caption(canvas, caption_box(Box(20, 0, WIDTH - 40, HEIGHT - 14), caption), caption)
+    set_caption(canvas, caption_box(Box(20, 0, WIDTH - 40, HEIGHT - 12), caption), caption)
     return canvas
 
 
@@ -58,10 +57,10 @@ def _plot(canvas: Canvas, ends: Ends):
         canvas.text((at(gamma, 0)[0] - extent(words, SMALL)[0] / 2, PLOT.bottom + 9), words, SMALL, theme.muted)
     _curve(canvas, [at(0, 0), *map(at, ends.gammas, ends.predicted)], theme.muted, "predicted", (6, 4))
     _curve(canvas, [at(0, 0), *map(at, ends.gammas, ends.measured)], theme.guided, "measured")
-    canvas.text((PLOT.x, PLOT.y - 26), "change of the end from \u03b3 = 0, rms", 12.5, theme.ink, halo=False)
-    canvas.text((PLOT.right + 10, PLOT.bottom + 7), "\u03b3", 13.0, theme.ink, halo=False)
-    _label(canvas, at(5.2, high * 5.2 / most), "straight line", theme.muted, (-96, -4))
-    _label(canvas, at(5.0, np.interp(5.0, ends.gammas, ends.measured)), "run again", theme.guided, (0, -26))
+    canvas.text((PLOT.x - 36, PLOT.y - 34), "change of the end from \u03b3 = 0, rms", SMALL, theme.ink, halo=False)
+    canvas.text((PLOT.right + 10, PLOT.bottom + 7), "\u03b3", SMALL, theme.ink, halo=False)
+    _label(canvas, at(5.2, high * 5.2 / most), "straight line", theme.muted, (-118, -8))
+    _label(canvas, at(5.0, np.interp(5.0, ends.gammas, ends.measured)), "run again", theme.guided, (0, -30))
 
 
 def _curve(canvas: Canvas, places: list, colour: str, name: str, dash=None):
@@ -71,4 +70,4 @@ def _curve(canvas: Canvas, places: list, colour: str, name: str, dash=None):
 
 
 def _label(canvas: Canvas, at: tuple[float, float], words: str, colour: str, shift: tuple[float, float]):
-    canvas.text((at[0] + shift[0], at[1] + shift[1]), words, 12.5, colour)
+    canvas.text((at[0] + shift[0], at[1] + shift[1]), words, SMALL, colour)

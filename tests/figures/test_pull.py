@@ -1,4 +1,5 @@
 import math
+import re
 
 import pytest
 import torch
@@ -19,16 +20,23 @@ def test_arrows_are_kappa_times_the_record_to_scale(sampler, step, gamma):
     trace = run(gamma=gamma, sampler=sampler)
     drawing = draw_still(Order(trace, step=step, sample=1), "scaled sum")
     svg = drawing.svg()
-    where = "lens" if 'id="lens-pull"' in svg else "overview"
-    scale, kappa = printed_scale(drawing, where, svg), float(trace.steps["kappa"][step])
+    where = "enlarged" if 'id="enlarged-pull"' in svg else "overview"
+    bar = where if f'id="{where}-bar"' in svg else "overview"
+    scale, kappa = printed_scale(drawing, bar, svg), float(trace.steps["kappa"][step])
+    words = " ".join(t for t, _ in drawing.canvas.texts())
+    scale *= int((re.findall(r"(\d+) \u00d7 as large", words) or [1])[0])
     place = expected(trace, step, 1)
     difference = [c - u for u, c in zip(place["u"], place["c"], strict=True)]
+    ray = [b - a for a, b in zip(*segment(svg, f"{where}-ray-ahead"), strict=True)]
     for name, factor in (("gradient", kappa), ("pull", kappa * gamma)):
         if factor * scale * math.hypot(*difference) < 9:
             continue  # drawn as a dot
         start, end = segment(svg, f"{where}-{name}")[0], _tip(svg, f"{where}-{name}")
-        wanted = (-factor * scale * difference[0], factor * scale * difference[1])
-        assert math.dist((end[0] - start[0], end[1] - start[1]), wanted) < 3.5  # the shaft ends inside the head
+        arrow = [b - a for a, b in zip(start, end, strict=True)]
+        along = sum(p * q for p, q in zip(arrow, ray, strict=True)) / math.hypot(*ray)
+        across = (arrow[0] * ray[1] - arrow[1] * ray[0]) / math.hypot(*ray)
+        wanted = [factor * scale * value for value in difference]
+        assert math.dist((along, across), wanted) < 3.5  # the shaft ends inside the head
     plain = pull_of(trace, step, 1).scene.positions.points["u"]
     assert math.dist(plain, (kappa * place["u"][0], 0.0)) < 2e-3 * place["u"][0]
 
@@ -151,5 +159,5 @@ def test_frames_of_the_animation_share_one_plane():
     trace = run(gamma=4.0, sampler="ddpm")
     film, order = BY_NAME["classifier animated"], Order(trace, step=3, sample=0, steady=True)
     first, last = (film.draw(order, film.frames[k]) for k in (1, -1))
-    rays = [segment(d.svg(), "overview-ray-ahead") for d in (first, last)]
+    rays = [segment(d.svg(), "enlarged-ray-ahead") for d in (first, last)]
     assert rays[0] == rays[1]

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -30,54 +31,87 @@ CASES = [
 def test_positions_in_the_svg_are_the_record_times_the_printed_scale(space, sampler, gamma, step):
     trace = run(gamma=gamma, space=space, sampler=sampler)
     drawing = draw_still(Order(trace, step=step, sample=1, size="column" if gamma == 4.0 else "blog"), "step plane")
-    svg = drawing.svg()
-    found, scale = marks(svg), printed_scale(drawing, "overview", svg)
-    x, y = found["overview-x"]
-    for role, (along, across) in expected(trace, step, 1).items():
-        assert math.dist(found[f"overview-{role}"], (x - scale * along, y + scale * across)) < 0.5
-    lens = [t for t, _ in drawing.canvas.texts() if t.startswith("lens")]
-    assert bool(lens) == ("lens-u" in found)
-    if lens:
-        gain = int(re.findall(r"\u00d7(\d+)", lens[0])[0])
-        assert gain >= 2
+    svg, places = drawing.svg(), expected(trace, step, 1)
+    seen, gain = marks(svg), printed_gain(drawing)
+    assert_distances(seen, "overview", printed_scale(drawing, "overview", svg), places)
+    assert (gain > 1) == ("enlarged-u" in seen)
+    if gain > 1:
+        assert gain >= 4
         assert gain & (gain - 1) == 0
-        assert printed_scale(drawing, "lens", svg) == pytest.approx(scale * gain, rel=2e-3)
-        for role, place in expected(trace, step, 1).items():
-            if role != "x":
-                offset = [gain * scale * (p - q) for p, q in zip(place, expected(trace, step, 1)["u"], strict=True)]
-                u = found["lens-u"]
-                assert math.dist(found[f"lens-{role}"], (u[0] - offset[0], u[1] + offset[1])) < 0.5
+        where = "enlarged" if 'id="enlarged-bar"' in svg else "overview"
+        assert_distances(seen, "enlarged", printed_scale(drawing, where, svg), enlarged(places, gain))
 
 
-def test_the_step_ends_where_the_record_says():
+def assert_distances(seen, where, scale, places):
+    """Points of a plane are as far from each other as their places, whichever way the plane is turned."""
+    for (role, place), (other, there) in combinations(places.items(), 2):
+        drawn = math.dist(seen[f"{where}-{role}"], seen[f"{where}-{other}"])
+        assert drawn == pytest.approx(scale * math.dist(place, there), abs=0.6), (role, other)
+
+
+def printed_gain(drawing):
+    """How many times as large as it is what guidance adds is drawn, as a reader finds it."""
+    words = " ".join(t for t, _ in drawing.canvas.texts())
+    return int((re.findall(r"(\d+) \u00d7 as large", words) or [1])[0])
+
+
+def enlarged(places, gain):
+    """The same with u -> c and u -> G so many times as long."""
+    u = places["u"]
+    far = {role: tuple(p + gain * (q - p) for p, q in zip(u, places[role], strict=True)) for role in ("c", "G")}
+    return places | far
+
+
+def shown_at(svg):
+    """Where the whole step is drawn: in the drawing that is larger than it is, or in the only one."""
+    return "enlarged" if "enlarged-x" in marks(svg) else "overview"
+
+
+@pytest.mark.parametrize("size", ["blog", "column"])
+def test_the_step_ends_where_the_record_says(size):
     trace = run(gamma=4.0)
-    drawing = draw_still(Order(trace, step=5, sample=0), "step plane")
-    svg = drawing.svg()
-    (x, y), scale = marks(svg)["overview-x"], printed_scale(drawing, "overview", svg)
+    drawing = draw_still(Order(trace, step=5, sample=0, size=size), "step plane")
+    svg, where = drawing.svg(), shown_at(drawing.svg())
     kappa = 1 - float(trace.steps["sigma_next"][5] / trace.steps["sigma"][5])
-    along, across = expected(trace, 5, 0)["G"]
-    tip = (x - scale * kappa * along, y + scale * kappa * across)
-    assert math.dist(marks(svg)["overview-next"], tip) < 0.5
+    x, G, after = (marks(svg)[f"{where}-{role}"] for role in ("x", "G", "next"))
+    assert math.dist(after, [a + kappa * (b - a) for a, b in zip(x, G, strict=True)]) < 0.6
+    start, tip = segment(svg, "overview-step")  # the shaft ends inside the head
+    long = printed_scale(drawing, "overview", svg) * kappa * math.hypot(*expected(trace, 5, 0)["G"])
+    assert long - 9.5 < math.dist(start, tip) <= long
+
+
+def test_what_cannot_be_seen_to_scale_is_drawn_larger_and_to_scale():
+    """A difference of one pixel is an arrow in the one drawing, and one pixel in the other."""
+    trace = run(gamma=4.0)
+    for name in ("difference", "scaled difference", "scaled sum"):
+        drawing = draw_still(Order(trace, step=2, sample=0), name)
+        svg, words = drawing.svg(), [t for t, _ in drawing.canvas.texts()]
+        assert {"to scale"} <= {*words}
+        assert printed_gain(drawing) >= 4
+        arrow = "enlarged-gradient" if name == "scaled sum" else "enlarged-delta"
+        assert math.dist(*segment(svg, arrow)) > 12
+        assert f"drawn {printed_gain(drawing)} times as large" in drawing.caption
 
 
 def test_noise_has_its_true_length_across_the_ray_or_is_marked_as_cut():
     lengths = {}
-    for step in (0, 6):
+    for step, size in ((6, "blog"), (6, "column"), (0, "column")):
         trace = run(gamma=4.0, sampler="ddpm")
-        drawing = draw_still(Order(trace, step=step, sample=0), "step plane")
-        svg = drawing.svg()
-        tip, end = (torch.tensor(p) for p in segment(svg, "overview-noise"))
+        drawing = draw_still(Order(trace, step=step, sample=0, size=size), "step plane")
+        svg, where = drawing.svg(), shown_at(drawing.svg())
+        tip, end = (torch.tensor(p) for p in segment(svg, f"{where}-noise"))
         rms = float(trace.column("M8")[step, 0])
-        drawn = float((end - tip).norm()) / printed_scale(drawing, "overview", svg)
+        bar = where if f'id="{where}-bar"' in svg else "overview"
+        drawn = float((end - tip).norm()) / printed_scale(drawing, bar, svg)
         cut = 'id="cut"' in svg
-        lengths[step] = cut
+        lengths[step, size] = cut
         assert drawn < rms if cut else drawn == pytest.approx(rms, rel=5e-3)
         words = " ".join(t for t, _ in drawing.canvas.texts())
         assert ("shortened" in words) == cut
         assert "out of the plane" in words
-        ray = torch.tensor(drawing.scene.positions.points["D"])
+        x, G = (torch.tensor(marks(svg)[f"{where}-{role}"]) for role in ("x", "G"))
         direction = (end - tip) / (end - tip).norm()
-        assert abs(float(direction[0] * -ray[0] + direction[1] * ray[1])) < 5e-3 * float(ray.norm())
+        assert abs(float(direction @ (G - x))) < 5e-3 * float((G - x).norm())
     assert set(lengths.values()) == {True, False}
 
 
@@ -159,7 +193,7 @@ def test_a_push_is_split_into_what_goes_along_and_what_goes_across():
     assert any(re.fullmatch(r"\d+ % out of the plane", t) for t in words)
     assert f"acts like {number(scale)}" in drawing.caption
     svg = drawing.svg()
-    found, where = marks(svg), "lens" if "lens-u" in marks(svg) else "overview"
+    found, where = marks(svg), shown_at(svg)
     u, c, D = (found[f"{where}-{role}"] for role in ("u", "c", "D"))
     foot = tuple(p + scale * (q - p) for p, q in zip(u, c, strict=True))
     start, end = segment(svg, f"{where}-across")

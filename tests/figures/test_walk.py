@@ -66,13 +66,19 @@ def test_noise_stands_across_the_ray_at_its_true_length():
     assert "schematic" in drawing.caption
 
 
-def test_the_figures_add_parts_and_move_nothing():
+@pytest.mark.parametrize(("steady", "pages"), [(True, (slice(0, 6),)), (False, (slice(0, 3), slice(3, 6)))])
+def test_the_figures_add_parts_and_move_nothing(steady, pages):
+    """All pages of an animation; on their own those before any noise are as large as the sheet allows."""
     trace = run(gamma=4.0, sampler="ddpm")
-    seen = [marks(draw_still(Order(trace, step=5, sample=0), figure.name).svg()) for figure in WALK]
-    assert [len(found) for found in seen] == [2, 3, 3, 4, 5, 6]
-    for found in seen:
-        for name, place in found.items():
-            assert math.dist(seen[-1][name], place) < 0.01
+    order = Order(trace, step=5, sample=0, steady=steady)
+    seen = [marks(draw_still(order, figure.name).svg()) for figure in WALK]
+    assert [len(each) for each in seen] == [2, 3, 3, 4, 5, 6]
+    for some in pages:
+        for each in seen[some]:
+            for name, place in each.items():
+                assert math.dist(seen[some][-1][name], place) < 0.01
+    first, last = (math.dist(each["overview-x"], each["overview-end"]) for each in (seen[0], seen[-1]))
+    assert first == pytest.approx(last) if steady else first > last
 
 
 def test_a_step_with_one_prediction_is_drawn_from_its_states():
