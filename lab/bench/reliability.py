@@ -1,8 +1,9 @@
-"""Interrupts, kills and long use: whether a host with this pack computes the same afterwards, and what lies about.
+"""Interrupts, kills, long use and full disks: whether a host computes the same afterwards, and what lies about.
 
 Interrupts: jobs are stopped at random times, and each is done again; it must make what the undisturbed job made, to the
 bit. Kills: the host is killed (SIGKILL) at random times while it computes and writes; no file under its own name may be
-cut, and a fresh host must do the job. Soak: mixed jobs in random order; the same results, and memory that stays.
+cut, and a fresh host must do the job. Soak: jobs of all kinds in random order; the same results, and memory that stays.
+Mixed: all of that from several clients at once. Disks, names, sockets: what lab/fuzz/surroundings.py says.
 `--write` keeps the figures in docs/reliability.md.
 """
 
@@ -10,78 +11,32 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import os
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from random import Random
 
 import psutil
 
-from ...dev.hosts import HostFolder
 from ...sweeps.comfyui.client import Client
-from ...sweeps.comfyui.process import Server
 from .. import markdown
 from ..command_line import parser_of
 from ..fuzz.catalogue import Catalogue, catalogue_of
 from ..fuzz.equipment import equip
-from ..fuzz.mixed_jobs import JOBS, UNFINISHED, Folder, broken_files, checksum, trace_job
-from ..fuzz.watched import TRIVIAL
+from ..fuzz.graphs import seeds
+from ..fuzz.mixed_jobs import JOBS, UNFINISHED, Folder, broken_files, trace_job
+from ..fuzz.mixed_use import mixed_use
+from ..fuzz.sites import Site, first_results, forget, progress, run_job
+from ..fuzz.surroundings import NAMES, full_disk, odd_names, sockets
 
 COMMAND = "Written by `python3 dev.py bench reliability --write`"
+COUNTS = {"interrupts": 200, "kills": 12, "soak": 500, "mixed": 2000, "disks": 90, "names": len(NAMES), "sockets": 400}
 MOST_GROWN = 50  # MB of memory between the second and the last quarter of the soak
-SAY = 15.0
-
-
-class Site(HostFolder):
-    """A host's folder.  checksums: there, by every job when nothing disturbs it"""
-
-    def __init__(self, place: Path, host: Path):
-        super().__init__(place, host, cpu=True)
-        self.checksums: dict[str, str] = {}
-
-    @contextmanager
-    def live(self) -> Iterator[tuple[Server, Client]]:
-        """A fresh host there, with a client."""
-        with self.start() as server, Client(server.address) as client:
-            yield server, client
-
-
-def forget(client: Client) -> None:
-    """Empty the host's cache, which it does at the end of the next prompt."""
-    client.post("/free", {"unload_models": True, "free_memory": True})
-    client.run(TRIVIAL)
-
-
-def run_job(client: Client, site: Site, prompt: dict) -> str:
-    """Do a job from the start; what it made, as a checksum."""
-    return time_job(client, site, prompt)[0]
-
-
-def time_job(client: Client, site: Site, prompt: dict) -> tuple[str, float]:
-    """Do a job from the start; what it made, as a checksum, and its seconds."""
-    folder = Folder(site.place)
-    forget(client)
-    began = time.monotonic()
-    client.run(prompt)
-    seconds = time.monotonic() - began
-    mark = checksum(folder.new())
-    folder.clear()
-    return mark, seconds
-
-
-def first_results(client: Client, site: Site, jobs: dict[str, dict]) -> dict[str, float]:
-    """Do every job twice; keep what it makes, and how long it takes.  Raises RuntimeError where the two differ"""
-    seconds = {}
-    for name, prompt in jobs.items():
-        site.checksums[name] = run_job(client, site, prompt)
-        again, seconds[name] = time_job(client, site, prompt)
-        if again != site.checksums[name]:
-            raise RuntimeError(f"{name} makes something else the second time: nothing can be compared with it")
-    return seconds
 
 
 def interrupts(site: Site, jobs: dict[str, dict], count: int, rng: Random) -> tuple[list[str], bool]:
@@ -178,16 +133,6 @@ def soak(site: Site, jobs: dict[str, dict], count: int, rng: Random) -> tuple[li
     return lines, not different and late - early <= MOST_GROWN
 
 
-def progress(count: int, what: str) -> Iterator[int]:
-    """Count, and say now and then how far it is."""
-    began = spoke = time.monotonic()
-    for number in range(count):
-        if time.monotonic() - spoke > SAY:
-            spoke = time.monotonic()
-            print(f"  ... {what}: {number} of {count}, {spoke - began:.0f} s", flush=True)
-        yield number
-
-
 def jobs_of(catalogue: Catalogue) -> dict[str, dict]:
     """One job of every sort."""
     return {name: make(catalogue, seed) for seed, (name, make) in enumerate(JOBS.items(), start=1)}
@@ -212,28 +157,44 @@ def move_wires(facts: dict, part: str) -> dict:
 def options_of() -> argparse.Namespace:
     """Read the command line."""
     parser = parser_of(__doc__, markdown.RELIABILITY)
-    parser.add_argument("--interrupts", type=int, default=200)
-    parser.add_argument("--kills", type=int, default=12)
-    parser.add_argument("--soak", type=int, default=500)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(COUNTS)}; default: all")
+    for name, count in COUNTS.items():
+        parser.add_argument(f"--{name}", type=int, default=count, help=f"how many; default: {count:,}")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="of mixed, after which no job is begun")
     parser.add_argument("--seed", type=int, default=1)
-    return parser.parse_args()
+    options = parser.parse_args()
+    if unknown := {*options.parts} - COUNTS.keys():
+        parser.error(f"{', '.join(sorted(unknown))}: there are {', '.join(COUNTS)}")
+    return options
 
 
 def main() -> int:
     """Measure, print, and fail where something differs, is cut off, or grows."""
     options, fine = options_of(), True
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # on a busy machine the host's threads would wait for each other
     with tempfile.TemporaryDirectory(prefix="reliability-", ignore_cleanup_errors=True) as base:
         site = Site(Path(base), options.host.resolve())
         equip(site.place)
         with site.live() as (_, client):
             catalogue = catalogue_of(json.loads(client.get("/object_info")), site.pack)
         jobs, everything = jobs_of(catalogue), {"everything that writes": writing(catalogue)}
-        for heading, measure, what, count in (
-            ("Interrupts", interrupts, jobs, options.interrupts),
-            ("Kills", kills, everything, options.kills),
-            ("Long use", soak, jobs, options.soak),
+        mixed = partial(mixed_use, minutes=options.minutes)
+        for part, heading, measure, what in (
+            ("interrupts", "Interrupts", interrupts, jobs),
+            ("kills", "Kills", kills, everything),
+            ("soak", "Long use", soak, jobs),
+            (
+                "mixed",
+                "Several clients, interrupts and kills at once",
+                partial(mixed_use, minutes=options.minutes),
+                jobs,
+            ),
+            ("disks", "Full and read-only disks", full_disk, jobs),
+            ("names", "Names of files and folders", odd_names, jobs),
+            ("sockets", "Sockets", sockets, seeds(catalogue)),
         ):
-            if count:
+            if part in (options.parts or COUNTS):
+                count = getattr(options, part)
                 fine &= print_section(heading, *measure(site, what, count, Random(options.seed)), options.write)
     return int(not fine)
 

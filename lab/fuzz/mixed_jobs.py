@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,6 +15,7 @@ from ...files.safetensors import read_safetensors
 from .catalogue import Catalogue
 from .graphs import Builder, Graph
 
+PREFIX = "mixed"  # of the files of every job
 UNFINISHED = ".part"  # the end of a name until the file is whole
 TENSORS, PICTURES = (".safetensors", ".latent"), (".png", ".webp", ".apng")
 LAST = b"IEND\xaeB`\x82"  # of a PNG; readers of pictures do without
@@ -24,15 +26,15 @@ def guided_job(catalogue: Catalogue, rule: str, seed: int, steps: int = 12) -> G
     """A guided run that keeps its latent and its trace."""
     builder = Builder(catalogue)
     run = builder.add("GGGuidedSampler", {"guidance": [builder.add(rule), 0]}, seed=seed, steps=steps)
-    builder.add("SaveLatent", {"samples": [run, 0]}, filename_prefix="latents/mixed")
-    builder.add("GGSaveTrace", {"trace": [run, 2]}, filename_prefix="mixed")
+    builder.add("SaveLatent", {"samples": [run, 0]}, filename_prefix=f"latents/{PREFIX}")
+    builder.add("GGSaveTrace", {"trace": [run, 2]}, filename_prefix=PREFIX)
     return builder.graph
 
 
 def training_job(catalogue: Catalogue, seed: int) -> Graph:
     """A classifier that is trained and written."""
     builder = Builder(catalogue)
-    values = {"seed": seed, "steps": 20, "filename_prefix": "mixed"}
+    values = {"seed": seed, "steps": 20, "filename_prefix": PREFIX}
     builder.add("GGTrainNoisyClassifier", None, ("latent",), **values)
     return builder.graph
 
@@ -41,10 +43,10 @@ def figure_job(catalogue: Catalogue, seed: int) -> Graph:
     """A run whose figure, page and table are written."""
     builder = Builder(catalogue)
     run = builder.add("GGGuidedSampler", seed=seed, steps=4)
-    builder.add("SaveLatent", {"samples": [run, 0]}, filename_prefix="latents/mixed")
-    builder.add("GGFigure", {"trace": [run, 2]}, save="all", size="column 600", filename_prefix="mixed")
-    builder.add("GGExportHTML", {"trace": [run, 2]}, filename_prefix="mixed")
-    builder.add("GGMetrics", {"trace": [run, 2]}, filename_prefix="mixed")
+    builder.add("SaveLatent", {"samples": [run, 0]}, filename_prefix=f"latents/{PREFIX}")
+    builder.add("GGFigure", {"trace": [run, 2]}, save="all", size="column 600", filename_prefix=PREFIX)
+    builder.add("GGExportHTML", {"trace": [run, 2]}, filename_prefix=PREFIX)
+    builder.add("GGMetrics", {"trace": [run, 2]}, filename_prefix=PREFIX)
     return builder.graph
 
 
@@ -64,8 +66,8 @@ def recording_job(catalogue: Catalogue, seed: int) -> Graph:
     record = builder.add("GGRecord")
     sampled = builder.add("KSampler", {"model": [record, 0]}, seed=seed, steps=8)
     read = builder.add("GGReadTrace", {"recorder": [record, 1], "latent": [sampled, 0]})
-    builder.add("SaveLatent", {"samples": [sampled, 0]}, filename_prefix="latents/mixed")
-    builder.add("GGSaveTrace", {"trace": [read, 0]}, filename_prefix="mixed")
+    builder.add("SaveLatent", {"samples": [sampled, 0]}, filename_prefix=f"latents/{PREFIX}")
+    builder.add("GGSaveTrace", {"trace": [read, 0]}, filename_prefix=PREFIX)
     return builder.graph
 
 
@@ -88,6 +90,10 @@ class Folder:
     def _every(self) -> set[Path]:
         return {path for root in self.roots for path in root.rglob("*") if path.is_file()}
 
+    def of_job(self, number: int) -> list[Path]:
+        """The files of a job that has this number."""
+        return [path for path in self.new() if f"{PREFIX}{number:05d}" in path.name]
+
     def new(self) -> list[Path]:
         """Files that were not there before, finished or not."""
         return sorted(self._every() - self.known)
@@ -96,6 +102,11 @@ class Folder:
         """Take the new files away."""
         for path in self.new():
             path.unlink()
+
+
+def numbered_job(graph: Graph, number: int) -> Graph:
+    """A job with a number of five digits in the names of its files, which a checksum passes over."""
+    return json.loads(json.dumps(graph).replace(f'{PREFIX}"', f'{PREFIX}{number:05d}"'))
 
 
 def broken_files(files: Iterable[Path]) -> list[str]:
@@ -131,8 +142,8 @@ def raw_bytes(tensor: Tensor) -> bytes:
 
 
 def checksum(files: Iterable[Path]) -> str:
-    """One mark of everything that a job has made; the counters in the names do not count."""
+    """One mark of everything that a job has made; the counters in the names do not count, nor who wrote first."""
     total = hashlib.sha256()
-    for path in files:
-        total.update(re.sub(r"\d{5}", "", path.name).encode() + content_of(path))
+    for name, content in sorted((re.sub(r"\d{5}", "", path.name).encode(), content_of(path)) for path in files):
+        total.update(name + content)
     return total.hexdigest()

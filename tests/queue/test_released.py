@@ -1,9 +1,11 @@
 """What an earlier state of the pack made opens, and its workflows give what they gave: pixels, numbers, verdicts.
 
-tests/fixtures/released holds its prompts, and of each the picture and the trace of every sampler; a card and picks.
+tests/fixtures/released holds its prompts, and of each the picture and the trace of every sampler; its templates, a
+card, picks, a sweep, and a classifier that it trained. `python lab released COMMIT` has a commit's own code make them.
 """
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy
@@ -11,11 +13,13 @@ import pytest
 import torch
 from PIL import Image
 
+from guidance_geometry.dev.browser import page_in
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.figures.registry import draw_still
 from guidance_geometry.figures.table import as_text
 from guidance_geometry.tests.queue.prompts import picture
+from guidance_geometry.tests.queue.steering import SETTLE
 from guidance_geometry.trace.checks import check
 from guidance_geometry.trace.file import load
 from guidance_geometry.trace.record import run_record
@@ -25,8 +29,12 @@ from guidance_geometry.verdict.picks import read_picks
 from guidance_geometry.verdict.report import report_of
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "released"
-TRACES = sorted(FOLDER.glob("*.safetensors"))
+TRAINED = FOLDER / "trained_00001_.safetensors"
+TRACES = sorted(file for file in FOLDER.glob("*.safetensors") if file != TRAINED)
 PROMPTS = sorted(file for file in FOLDER.glob("*.json") if file.stem not in ("card", "picks"))
+WORKFLOWS = sorted((FOLDER / "workflows").glob("*.json"))
+QUEUED = """async workflow => { await app.loadGraphData(workflow, true, true, "earlier.json");
+  return (await app.graphToPrompt()).output; }"""
 SAME_PIXEL = 3  # levels of 255, which another build of PyTorch may be off
 
 
@@ -52,7 +60,10 @@ def test_its_card_and_picks_say_what_they_said():
 
 
 @pytest.mark.parametrize("path", PROMPTS, ids=lambda path: path.stem)
-def test_its_workflows_give_the_same(client, path, tmp_path):
+def test_its_workflows_give_the_same(client, server, path, tmp_path):
+    folder = server.log.parent / "models" / "classifiers"
+    folder.mkdir(exist_ok=True)
+    shutil.copy(TRAINED, folder)
     graph = json.loads(path.read_text())
     job = client.run(graph)
     for node, told in graph.items():
@@ -66,6 +77,25 @@ def test_its_workflows_give_the_same(client, path, tmp_path):
             entry = {"filename": saved, "subfolder": "traces", "type": "output"}
             (tmp_path / f"{name}.safetensors").write_bytes(client.file(entry))
             same_numbers(load(tmp_path / f"{name}.safetensors"), load(FOLDER / f"{name}.safetensors"))
+
+
+@pytest.fixture(scope="module")
+def opened(server, browser):
+    with page_in(browser, server.address) as page:
+        page.evaluate(SETTLE)
+        yield page
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_its_templates_queue_in_the_editor_what_they_queued(opened, path):
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    queued = opened.evaluate(QUEUED, kept["workflow"])
+    assert queued.keys() == kept["prompt"].keys()
+    for node, facts in kept["prompt"].items():
+        there = queued[node]["inputs"].items()
+        assert queued[node]["class_type"] == facts["class_type"]
+        assert {key: value for key, value in there if key in facts["inputs"]} == facts["inputs"], node
 
 
 def same_numbers(here, there):

@@ -1,0 +1,119 @@
+"""How many branches of the rooms that compute are taken by their tests, as coverage.py counts them.
+
+    python3 dev.py bench branches trace samplers --gaps
+    python3 dev.py bench branches --tests tests/trace tests/host/test_records.py --gaps
+
+Without --tests it runs those of the rooms, and those of all that uses them in the same process: half an hour. What
+another process runs, such as a server's or an actor's, is not counted. Fails where a room is below the least share.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ...dev.places import ROOT
+from .. import markdown
+from ..command_line import parser_of
+
+ROOMS = ("guidance", "samplers", "trace", "verdict", "sweeps")
+BESIDE = ("figures", "invariants", "library", "cli", "host")  # folders of tests of what uses the rooms
+LEAST = 0.95  # of a room's branches
+HEADING = "Branches"
+COMMAND = "Written by `python3 dev.py bench branches --write`"
+MEANING = (
+    "A branch is a jump that a line may make: an `if` has two. Taken: by the tests of the rooms and of what uses them, "
+    "in the process of the tests; what runs in servers and actors alone counts as not taken."
+)
+
+
+@dataclass
+class Room:
+    """What tests ran of a room.  gaps: file -> the jumps that none of them made, as line -> line (below 0: the end)"""
+
+    lines: int = 0
+    run: int = 0
+    branches: int = 0
+    taken: int = 0
+    gaps: dict[str, list[list[int]]] = field(default_factory=dict)
+
+    @property
+    def share(self) -> float:
+        """Of the branches."""
+        return self.taken / max(1, self.branches)
+
+    def add(self, file: str, facts: dict) -> None:
+        """Add what coverage.py tells of a file."""
+        summary = facts["summary"]
+        self.lines += summary["num_statements"]
+        self.run += summary["covered_lines"]
+        self.branches += summary["num_branches"]
+        self.taken += summary["covered_branches"]
+        if facts["missing_branches"]:
+            self.gaps[file] = facts["missing_branches"]
+
+
+def measure(rooms: list[str], tests: list[str], host: Path) -> tuple[dict[str, Room], int]:
+    """Run tests: what they ran of each room, and pytest's exit code."""
+    inside = os.environ | {"COMFYUI_PATH": str(host)}
+    with tempfile.TemporaryDirectory(prefix="branches-") as folder:
+        data, told = f"--data-file={folder}/data", Path(folder) / "told.json"
+        sources = ["--branch", data, f"--include={','.join(f'{room}/*' for room in rooms)}"]
+        tried = [sys.executable, "-m", "coverage", "run", *sources, "-m", "pytest", "-q", *tests]
+        code = subprocess.run(tried, cwd=ROOT, env=inside, check=False).returncode
+        subprocess.run([sys.executable, "-m", "coverage", "json", data, "-q", "-o", told], cwd=ROOT, check=True)
+        return rooms_in(json.loads(told.read_text(encoding="utf-8"))["files"], rooms), code
+
+
+def rooms_in(files: dict[str, dict], names: list[str]) -> dict[str, Room]:
+    """What was run of each room.  files: what coverage.py tells of each"""
+    rooms = {name: Room() for name in names}
+    for file, facts in files.items():
+        rooms[Path(file).parts[0]].add(file, facts)
+    return rooms
+
+
+def table(rooms: dict[str, Room]) -> str:
+    """One row a room."""
+    rows = [
+        [name, f"{room.lines:,}", f"{room.run / max(1, room.lines):.1%}", f"{room.branches:,}", f"{room.share:.1%}"]
+        for name, room in rooms.items()
+    ]
+    return markdown.table("room | lines | run | branches | taken", rows)
+
+
+def gap_lines(rooms: dict[str, Room]) -> list[str]:
+    """Every jump that no test made, the files with most of them first."""
+    files = {file: jumps for room in rooms.values() for file, jumps in room.gaps.items()}
+    ordered = sorted(files.items(), key=lambda one: -len(one[1]))
+    return [f"{file}: {', '.join(f'{here} -> {there}' for here, there in jumps)}" for file, jumps in ordered]
+
+
+def options_of() -> argparse.Namespace:
+    """Read the command line."""
+    parser = parser_of(__doc__, markdown.RELIABILITY)
+    parser.add_argument("rooms", nargs="*", default=[*ROOMS], metavar="ROOM", help=f"default: {', '.join(ROOMS)}")
+    parser.add_argument("--tests", nargs="+", help="files and folders; default: those of the rooms and their users")
+    parser.add_argument("--gaps", action="store_true", help="print every jump that no test made")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Run the tests, print the table, and fail where a test does or too few branches are taken."""
+    options = options_of()
+    every = [f"tests/{room}" for room in [*options.rooms, *BESIDE]]
+    rooms, code = measure(options.rooms, options.tests or every, options.host.resolve())
+    print("\n".join([table(rooms), "", *(gap_lines(rooms) if options.gaps else [])]))
+    if options.write:
+        markdown.put_section(markdown.RELIABILITY, HEADING, f"{COMMAND}. {MEANING}", table(rooms))
+    return code or int(any(room.share < LEAST for room in rooms.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
