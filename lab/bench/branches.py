@@ -59,16 +59,34 @@ class Room:
             self.gaps[file] = facts["missing_branches"]
 
 
-def measure(rooms: list[str], tests: list[str], host: Path) -> tuple[dict[str, Room], int]:
-    """Run tests: what they ran of each room, and pytest's exit code."""
+def measure(rooms: list[str], tests: list[str], host: Path, jobs: int) -> tuple[dict[str, Room], int]:
+    """Run tests, in so many processes at once: what they ran of each room, and the worst of pytest's exit codes."""
     inside = os.environ | {"COMFYUI_PATH": str(host)}
+    tool = [sys.executable, "-m", "coverage"]
     with tempfile.TemporaryDirectory(prefix="branches-") as folder:
-        data, told = f"--data-file={folder}/data", Path(folder) / "told.json"
-        sources = ["--branch", data, f"--include={','.join(f'{room}/*' for room in rooms)}"]
-        tried = [sys.executable, "-m", "coverage", "run", *sources, "-m", "pytest", "-q", *tests]
-        code = subprocess.run(tried, cwd=ROOT, env=inside, check=False).returncode
-        subprocess.run([sys.executable, "-m", "coverage", "json", data, "-q", "-o", told], cwd=ROOT, check=True)
-        return rooms_in(json.loads(told.read_text(encoding="utf-8"))["files"], rooms), code
+        data, facts = f"--data-file={folder}/data", Path(folder) / "facts.json"
+        run = [
+            *tool,
+            "run",
+            "--branch",
+            "--parallel-mode",
+            data,
+            f"--include={','.join(f'{room}/*' for room in rooms)}",
+        ]
+        files = files_of(tests)
+        parts = [files[number::jobs] for number in range(min(jobs, len(files)))]
+        children = [subprocess.Popen([*run, *part], cwd=ROOT, env=inside) for part in parts]
+        code = max(child.wait() for child in children)
+        subprocess.run([*tool, "combine", "-q", data, folder], cwd=ROOT, check=True)
+        subprocess.run([*tool, "json", data, "-q", "-o", facts], cwd=ROOT, check=True)
+        return rooms_in(json.loads(facts.read_text(encoding="utf-8"))["files"], rooms), code
+
+
+def files_of(tests: list[str]) -> list[str]:
+    """The files of tests in files and folders."""
+    places = [ROOT / place for place in tests]
+    files = [file for place in places for file in (sorted(place.rglob("test_*.py")) if place.is_dir() else [place])]
+    return [str(file.relative_to(ROOT)) for file in files]
 
 
 def rooms_in(files: dict[str, dict], names: list[str]) -> dict[str, Room]:
@@ -100,6 +118,7 @@ def options_of() -> argparse.Namespace:
     parser = parser_of(__doc__, markdown.RELIABILITY)
     parser.add_argument("rooms", nargs="*", default=[*ROOMS], metavar="ROOM", help=f"default: {', '.join(ROOMS)}")
     parser.add_argument("--tests", nargs="+", help="files and folders; default: those of the rooms and their users")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes; default: one a core")
     parser.add_argument("--gaps", action="store_true", help="print every jump that no test made")
     return parser.parse_args()
 
@@ -108,7 +127,7 @@ def main() -> int:
     """Run the tests, print the table, and fail where a test does or too few branches are taken."""
     options = options_of()
     every = [f"tests/{room}" for room in [*options.rooms, *BESIDE]]
-    rooms, code = measure(options.rooms, options.tests or every, options.host.resolve())
+    rooms, code = measure(options.rooms, options.tests or every, options.host.resolve(), options.jobs)
     print("\n".join([table(rooms), "", *(gap_lines(rooms) if options.gaps else [])]))
     if options.write:
         markdown.put_section(markdown.RELIABILITY, HEADING, f"{COMMAND}. {MEANING}", table(rooms))

@@ -183,12 +183,7 @@ def main() -> int:
             ("interrupts", "Interrupts", interrupts, jobs),
             ("kills", "Kills", kills, everything),
             ("soak", "Long use", soak, jobs),
-            (
-                "mixed",
-                "Several clients, interrupts and kills at once",
-                partial(mixed_use, minutes=options.minutes),
-                jobs,
-            ),
+            ("mixed", "Several clients, interrupts and kills at once", mixed, jobs),
             ("disks", "Full and read-only disks", full_disk, jobs),
             ("names", "Names of files and folders", odd_names, jobs),
             ("sockets", "Sockets", sockets, seeds(catalogue)),

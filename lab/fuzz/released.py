@@ -78,7 +78,8 @@ def rules_prompt(client: Client, catalogue: Catalogue) -> Graph:
 def traces_prompt(_: Client, catalogue: Catalogue) -> Graph:
     """Runs whose traces hold pictures, tensors, a recorded sampler of the host, and one of its guiders."""
     builder = Builder(catalogue)
-    runs = [[builder.add("GGGuidedSampler", **SAMPLER | {"capture": what}), 2] for what in ("pictures", "tensors")]
+    captures = [SAMPLER | {"capture": what} for what in ("pictures", "tensors")]
+    runs = [[builder.add("GGGuidedSampler", None, **values), 2] for values in captures]
     record = builder.add("GGRecord", capture="numbers")
     plain = {"steps": 4, "seed": 7, "sampler_name": "euler_ancestral"}
     sampled = builder.add("KSampler", {"model": [record, 0]}, **plain)
