@@ -32,7 +32,7 @@ KINDS = {
 }
 ABOUT = (
     "[The schema](verdict.schema.json) says the same to programs. "
-    "The tables are made of it by `python lab verdict_schema`."
+    "`python lab verdict_schema` makes these tables from it."
 )
 
 
