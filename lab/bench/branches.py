@@ -1,10 +1,11 @@
 """How many branches of the rooms that compute are taken by their tests, as coverage.py counts them.
 
     python3 dev.py bench branches trace samplers --gaps
-    python3 dev.py bench branches --tests tests/trace tests/host/test_records.py --gaps
+    python3 dev.py bench branches --tests tests/trace tests/host/test_records.py --gaps --data /tmp/branches
 
-Without --tests it runs those of the rooms, and those of all that uses them in the same process: half an hour. What
-another process runs, such as a server's or an actor's, is not counted. Fails where a room is below the least share.
+Without --tests it runs those of the rooms, and those of all that uses them in the same process: half an hour. Runs
+with the same --data add up. What another process runs, such as a server's or an actor's, is not counted. Fails where a
+room is below the least share.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from ..command_line import parser_of
 
 ROOMS = ("guidance", "samplers", "trace", "verdict", "sweeps")
 BESIDE = ("figures", "invariants", "library", "cli", "host")  # folders of tests of what uses the rooms
+TOOL = [sys.executable, "-m", "coverage"]
 LEAST = 0.95  # of a room's branches
 HEADING = "Branches"
 COMMAND = "Written by `python3 dev.py bench branches --write`"
@@ -59,27 +61,23 @@ class Room:
             self.gaps[file] = facts["missing_branches"]
 
 
-def measure(rooms: list[str], tests: list[str], host: Path, jobs: int) -> tuple[dict[str, Room], int]:
-    """Run tests, in so many processes at once: what they ran of each room, and the worst of pytest's exit codes."""
+def run_tests(rooms: list[str], tests: list[str], data: Path, host: Path, jobs: int) -> int:
+    """Run tests in so many processes at once, and add what they ran to a folder; the worst of pytest's exit codes."""
     inside = os.environ | {"COMFYUI_PATH": str(host)}
-    tool = [sys.executable, "-m", "coverage"]
-    with tempfile.TemporaryDirectory(prefix="branches-") as folder:
-        data, facts = f"--data-file={folder}/data", Path(folder) / "facts.json"
-        run = [
-            *tool,
-            "run",
-            "--branch",
-            "--parallel-mode",
-            data,
-            f"--include={','.join(f'{room}/*' for room in rooms)}",
-        ]
-        files = files_of(tests)
-        parts = [files[number::jobs] for number in range(min(jobs, len(files)))]
-        children = [subprocess.Popen([*run, *part], cwd=ROOT, env=inside) for part in parts]
-        code = max(child.wait() for child in children)
-        subprocess.run([*tool, "combine", "-q", data, folder], cwd=ROOT, check=True)
-        subprocess.run([*tool, "json", data, "-q", "-o", facts], cwd=ROOT, check=True)
-        return rooms_in(json.loads(facts.read_text(encoding="utf-8"))["files"], rooms), code
+    source = f"--source={','.join(rooms)}"  # what no test imports counts too
+    run = [*TOOL, "run", "--branch", "--parallel-mode", f"--data-file={data / 'data'}", source, "-m", "pytest", "-q"]
+    files = files_of(tests)
+    parts = [files[number::jobs] for number in range(min(jobs, len(files)))]
+    children = [subprocess.Popen([*run, *part], cwd=ROOT, env=inside) for part in parts]
+    return max((child.wait() for child in children), default=0)
+
+
+def read_runs(rooms: list[str], data: Path) -> dict[str, Room]:
+    """What all runs in a folder ran of each room."""
+    whole, facts = f"--data-file={data / 'whole'}", data / "facts.json"
+    subprocess.run([*TOOL, "combine", "-q", "--keep", whole, *data.glob("data.*")], cwd=ROOT, check=True)
+    subprocess.run([*TOOL, "json", whole, "-q", "-o", facts], cwd=ROOT, check=True)
+    return rooms_in(json.loads(facts.read_text(encoding="utf-8"))["files"], rooms)
 
 
 def files_of(tests: list[str]) -> list[str]:
@@ -93,7 +91,8 @@ def rooms_in(files: dict[str, dict], names: list[str]) -> dict[str, Room]:
     """What was run of each room.  files: what coverage.py tells of each"""
     rooms = {name: Room() for name in names}
     for file, facts in files.items():
-        rooms[Path(file).parts[0]].add(file, facts)
+        if (name := Path(file).parts[0]) in rooms:
+            rooms[name].add(file, facts)
     return rooms
 
 
@@ -117,8 +116,13 @@ def options_of() -> argparse.Namespace:
     """Read the command line."""
     parser = parser_of(__doc__, markdown.RELIABILITY)
     parser.add_argument("rooms", nargs="*", default=[*ROOMS], metavar="ROOM", help=f"default: {', '.join(ROOMS)}")
-    parser.add_argument("--tests", nargs="+", help="files and folders; default: those of the rooms and their users")
+    parser.add_argument(
+        "--tests",
+        nargs="*",
+        help="files and folders, none: what --data holds; default: those of the rooms and their users",
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes; default: one a core")
+    parser.add_argument("--data", type=Path, help="folder in which what was run adds up; default: only this time")
     parser.add_argument("--gaps", action="store_true", help="print every jump that no test made")
     return parser.parse_args()
 
@@ -127,7 +131,12 @@ def main() -> int:
     """Run the tests, print the table, and fail where a test does or too few branches are taken."""
     options = options_of()
     every = [f"tests/{room}" for room in [*options.rooms, *BESIDE]]
-    rooms, code = measure(options.rooms, options.tests or every, options.host.resolve(), options.jobs)
+    tests = every if options.tests is None else options.tests
+    with tempfile.TemporaryDirectory(prefix="branches-") as folder:
+        data = options.data or Path(folder)
+        data.mkdir(parents=True, exist_ok=True)
+        code = run_tests(options.rooms, tests, data, options.host.resolve(), options.jobs)
+        rooms = read_runs(options.rooms, data)
     print("\n".join([table(rooms), "", *(gap_lines(rooms) if options.gaps else [])]))
     if options.write:
         markdown.put_section(markdown.RELIABILITY, HEADING, f"{COMMAND}. {MEANING}", table(rooms))

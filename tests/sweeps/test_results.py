@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guidance_geometry.dev.fixtures.hostile_answers import large_picture
+from guidance_geometry.sweeps.addresses import place_at, write_whole
 from guidance_geometry.sweeps.axes import Axis
 from guidance_geometry.sweeps.cells import cells_of
 from guidance_geometry.sweeps.measures import COSINE, KNOWN, MEASURES, SHARE, diversity_of, measure, spread_of
 from guidance_geometry.sweeps.plan import Plan
-from guidance_geometry.sweeps.results import Folder, csv_of
+from guidance_geometry.sweeps.results import Folder, csv_of, read_results
 from guidance_geometry.tests.sweeps.plans import NODES, picture, trace_bytes, workflow
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.trace import SCALES
@@ -167,6 +168,47 @@ def test_a_rejected_cell_keeps_its_error(half_done):
     half_done.reject(second, "out of memory")
     told = json.loads((half_done.path / "rejected" / f"{second.id}.json").read_text())
     assert (told["error"], told["prompt"]) == ("out of memory", second.prompt)
+
+
+def test_the_rows_of_other_plans_stand_beside_and_a_damaged_one_does_not(half_done):
+    first, _ = cells(plan_with())
+    (other,) = half_done.rows_beside([])
+    assert (other["id"], other["place"]) == (first.id, {"cfg": 1})
+    assert half_done.rows_beside([first]) == []
+    half_done.trace_of(first.id).unlink()
+    assert half_done.rows_beside([]) == []
+
+
+def test_a_network_that_fails_says_nothing_of_a_cell(half_done, monkeypatch):
+    first, _ = cells(plan_with())
+
+    def fail(*_):
+        raise ConnectionResetError("the network is gone")
+
+    monkeypatch.setattr(Folder, "_digests", fail)
+    assert half_done.fault_of(first) == "the network is gone"
+    far = Folder(place_at("memory://sweep"))
+    for file in half_done.cells.iterdir():
+        write_whole(far.cells / file.name, [file.read_bytes()])
+    with pytest.raises(ConnectionResetError):
+        far.fault_of(first)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "is not there. Give the folder of a sweep"),
+        ('{"rows": 5}', "rows"),
+        ('{"rows": [{"id": "x"}]}', "place"),
+        ('{"rows": [], "plan": {}}', "The plan has no workflow"),
+    ],
+)
+def test_the_folder_of_something_else_is_no_sweep(tmp_path, content, words):
+    if content is not None:
+        (tmp_path / "results.json").write_text(content)
+    with pytest.raises(ValueError, match=words) as caught:
+        read_results(tmp_path)
+    assert str(tmp_path / "results.json") in str(caught.value)
 
 
 def test_the_table_holds_axes_and_measures_and_no_formula():

@@ -144,6 +144,19 @@ def test_a_widget_of_a_rule_is_an_axis_where_the_rule_is():
         with_values(workflow(), {"APG.eta": 0.5}, NODES)
 
 
+def test_rules_of_a_custom_sampler_stand_on_the_guider_of_this_pack_and_on_no_other():
+    graph = workflow()
+    graph["4"] = {"class_type": "GGInspectedSampler", "inputs": {"guider": ["15", 0], "latent_image": ["3", 0]}}
+    graph["15"] = {"class_type": "GGGuider", "inputs": {"model": ["1", 0], "cfg": 4.0}}
+    changed = with_values(graph, {"rule": "APG"}, NODES)
+    rule, _ = changed["15"]["inputs"]["guidance"]
+    assert changed[rule]["class_type"] == "GGAdaptiveProjected"
+    assert "guidance" not in changed["4"]["inputs"]
+    graph["15"]["class_type"] = "CFGGuider"
+    with pytest.raises(ValueError, match="needs KSampler, or the guider of this pack"):
+        with_values(graph, {"rule": "APG"}, NODES)
+
+
 @pytest.mark.parametrize("name", ["APG", "apg", "GGAdaptiveProjected", "Adaptive Projected Guidance"])
 def test_a_rule_has_several_names(name):
     assert rule_named(name, RULES).id == "GGAdaptiveProjected"

@@ -1,6 +1,7 @@
 """Picks and the templates' table are read as they were written, or what is wrong is named."""
 
 import json
+import os
 from dataclasses import replace
 from typing import Any
 
@@ -10,8 +11,11 @@ from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.file import load, save
 from guidance_geometry.trace.record import run_record
 from guidance_geometry.trace.trace import model_key
+from guidance_geometry.verdict import card, picks, size
+from guidance_geometry.verdict.card import read_card
 from guidance_geometry.verdict.known import TEMPLATES_FILE, template_of
 from guidance_geometry.verdict.picks import Pick, Picks, picks_of, read_picks, write_picks
+from guidance_geometry.verdict.size import read_size
 
 PICKS = Picks("m", "ab12", (Pick(4.0, "ode", True), Pick(8.0, "ode", False, "APG eta 0 > CFG", "CLIP", "2026-11-27")))
 
@@ -94,6 +98,17 @@ def test_a_model_with_many_loras_keeps_one_name_and_its_picks(tmp_path):
     long = Picks("m", model_key(model) or "", PICKS.picks)
     write_picks(long, tmp_path / "p.json")
     assert read_picks(tmp_path / "p.json") == long
+
+
+@pytest.mark.parametrize(
+    ("read", "most"), [(read_picks, picks.LARGEST), (read_size, size.LARGEST), (read_card, card.LARGEST)]
+)
+def test_a_file_that_is_too_large_is_not_read(tmp_path, read, most):
+    path = tmp_path / "large.json"
+    path.touch()
+    os.truncate(path, 1000 * most)
+    with pytest.raises(ValueError, match=f"large.json: it has .*{most:,}"):
+        read(path)
 
 
 def test_more_than_can_be_read_is_not_written(tmp_path):
