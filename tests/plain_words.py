@@ -101,19 +101,24 @@ def stumbles(text: str, known: str = "") -> list[str]:
     known = f"{known}\n{explained(text)}"
     faults = []
     for sentence in sentences(text):
-        words = sentence.split()
-        if sentence.endswith(":") and len(words) <= 3:
+        if sentence.endswith(":") and len(sentence.split()) <= 3:
             continue  # a name whose meaning follows
-        faults += [f"{len(words)} words: {sentence}"] * (len(words) > LONGEST)
+        faults += clumsy(sentence)
         foreign = {sign for sign in trade_signs() if sign in sentence and sign not in known}
         foreign |= {letter for letter in LETTERS.findall(sentence) if letter.lower() not in re.findall(r"\w+", known)}
         foreign |= set(CODES.findall(sentence)) - set(CODES.findall(known.upper()))
         foreign |= {term for term in trade_terms() if named(term, sentence) and not named(term, known)}
         faults += [f"{', '.join(sorted(foreign))}: {sentence}"] * bool(foreign)
-        faults += [f"who does it? {sentence}"] * bool(re.match(r"\w+(ed|wn) (is|are|was|were) ", sentence))
-        chains = [part for part in re.split("[,;:]", sentence) if part.split().count("of") > 3]
-        faults += [f"chain of 'of': {chain}" for chain in chains]
     return faults
+
+
+def clumsy(sentence: str) -> list[str]:
+    """What makes a sentence hard whatever its words are."""
+    count = len(sentence.split())
+    faults = [f"{count} words: {sentence}"] * (count > LONGEST)
+    faults += [f"who does it? {sentence}"] * bool(re.match(r"\w+(ed|wn) (is|are|was|were) ", sentence))
+    chains = [part for part in re.split("[,;:]", sentence) if part.split().count("of") > 3]
+    return faults + [f"chain of 'of': {chain}" for chain in chains]
 
 
 def named(term: str, text: str) -> bool:

@@ -1,6 +1,6 @@
 """Every sentence that a report can say, by its id, in every language: the one list is sentences.json.
 
-`{count:step|steps}` stands for the word that goes with a number. An id `plain.X` is what X says to someone who knows
+`{count:step|steps}` stands for the word that goes with a number, `{range}` for `low` to `high`. An id `plain.X` is what X says to someone who knows
 only KSampler: with the same facts, and without the numbers that only a researcher needs.
 """
 
@@ -20,6 +20,7 @@ SENTENCES: Mapping[str, Mapping[str, str]] = json.loads(
 )
 LANGUAGES = ("en", "zh")
 GAPS = {"en": " ", "zh": ""}  # between two sentences
+RANGE = {"en": "{low} to {high}", "zh": "{low} \u5230 {high}"}
 DIGITS = 3
 
 
@@ -37,6 +38,9 @@ class Sentence:
     def text(self, language: str = "en") -> str:
         """The sentence in a language of LANGUAGES."""
         facts = {name: Words(_words(v, language)) for name, v in self.facts.items()}
+        if {"low", "high"} <= facts.keys():
+            one_value = facts["low"] == facts["high"]
+            facts["range"] = facts["low"] if one_value else Words(RANGE[language].format_map(facts))
         own = SENTENCES[self.id][language].format_map(facts)
         whole = GAPS[language].join([own, *([self.then.text(language)] if self.then else [])])
         return whole.replace("\uff09 ", "\uff09")  # a full-width bracket brings its own gap
