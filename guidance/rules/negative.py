@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..knobs import Paper, knob
 from ..predictions import Predictions
+from ..printing import count_of
 from ..vectors import promote
 from .kinds import Conditions, Source
 
@@ -72,7 +73,8 @@ class Negative(Conditions):
     def text(self) -> str:
         """One phrase for the trace."""
         weights = ", ".join(f"{weight:g}" for weight in self.weights)
-        return f"conditions + {weights}" if self.form == "sum" else f"{self.form}, scale {weights}"
+        prompts = count_of(len(self.weights), "further prompt")
+        return f"{prompts} x {weights}" if self.form == "sum" else f"{self.form}, scale {weights}"
 
     @property
     def sources(self) -> Mapping[str, Source]:

@@ -18,7 +18,7 @@ NODES = {
     "GGTangential": ("TCFG in ode > CFG", None),
     "GGAngle": ("ADG up to 60 deg", None),
     "GGTangentialAmplify": ("CFG > TAG eta 1.05", {"eta": 1.0, "align": 0.0}),
-    "GGNegative": ("conditions + 0.5", {"second_weight": 0.0}),
+    "GGNegative": ("1 further prompt x 0.5", {"second_weight": 0.0}),
     "GGPerpNeg": ("Perp-Neg 1", None),
     "GGCFGSchedule": ("gamma constant > CFG", {}),
     "GGInterval": ("interval percent 0.2 .. 0.8 > CFG", {"start": 0.0, "end": 1.0}),

@@ -342,7 +342,7 @@ CASES = {
     "help.uncond": lambda: report(unseen(run())),
     "help.guider": lambda: report(unknown_scale(run())),
     "help.alone": lambda: report(run(4.0, {"lanes": lanes(1.0, 4.0)})),
-    "help.plain": lambda: report(run(changes={"beside": ["conditions + -1"]})),
+    "help.plain": lambda: report(run(changes={"beside": ["1 further prompt x -1"]})),
     "help.precision": lambda: report(nan(run(), "K")),
     "odds.burn": lambda: report(run(BURNT)),
     "odds.gradient": lambda: report(steered()),
@@ -1195,7 +1195,7 @@ def test_a_rule_is_told_at_which_scale_it_acts_and_what_goes_across():
     words = next(one for one in found.findings if one.id == "effect.rules").text()
     assert words.startswith("The rules (APG eta 0 in x0) make cfg 8 act like ")
     assert f"{effective.early:.2g} early and {effective.late:.2g} late" in words
-    assert f"; {100 * effective.across:.2g} % of the push went across the difference, which no cfg can do" in words
+    assert f"; {100 * effective.across:.2g} % of the push is what no cfg would do" in words
     assert 1 < effective.early < effective.late < 8
     assert (found.cfg, found.plain) == (8.0, False)
 

@@ -31,7 +31,7 @@ test("a step evaluated after the run is drawn like any with both predictions, an
   const said = (run, step) => status({ run, step, sample: 0, view: "whatif" }, t).join(" ");
   assert.match(said(run, 0), /^At cfg 1 guidance is off\. The prediction without the prompt was made after the run/);
   assert.match(said(run, 1), /only the prediction with the prompt was made/);
-  assert.match(said(looked({ kappa: null }), 0), /does not show how much of a prediction/);
+  assert.match(said(looked({ kappa: null }), 0), /does not show how far it follows a prediction/);
   const embedded = { ...run, afterwards: { ...run.afterwards, against: "embedded guidance 1" } };
   assert.match(said(embedded, 0), /the same prompt at embedded guidance 1/);
   const [one] = run.steps[0].samples;

@@ -13,6 +13,7 @@ import { facts, status } from "../../web/lib/panel-words.mjs";
 import { EN, speaker, ZH } from "../../web/lib/strings.mjs";
 import { DARK, LIGHT } from "../../web/lib/theme.mjs";
 import { viewOf, VIEWS } from "../../web/lib/views.mjs";
+import { span } from "../../web/lib/words.mjs";
 import { called, fixture, NAMES } from "./records.mjs";
 
 const VECTORS = ["u", "a", "delta", "D-G", "move", "noise"];
@@ -55,7 +56,7 @@ test("words say where the panel stands and what is missing", () => {
   assert.match(said({ ...run, live: false, steps: [] }), /took no step/);
   const alone = { ...run, steps: [step(0, { stage: "cond_only", gamma: 1, samples: [{ K: K.map(() => null) }] })] };
   assert.match(said(alone), /only the prediction with the prompt was made: cfg is 1/);
-  assert.match(said({ ...run, steps: [step(0, { kappa: null })] }, { view: "whatif" }), /does not show how much of a prediction/);
+  assert.match(said({ ...run, steps: [step(0, { kappa: null })] }, { view: "whatif" }), /does not show how far it follows a prediction/);
   assert.match(said({ ...run, steps: [step(0, { samples: [{ K: K.map(() => null) }] })] }), /broke down/);
   assert.match(said(run, { trouble: { key: "newer", v: 7 } }), /version 7/);
 });
@@ -289,4 +290,9 @@ test("a word agrees with its number", () => {
   assert.equal(t("subset", { shown: 1, batch: 1 }), "1 of 1 sample is kept.");
   assert.equal(t("subset", { shown: 1, batch: 2 }), "1 of 2 samples are kept.");
   assert.equal(t("copied", { rows: 1 }), "Copied 1 row");
+});
+
+test("a range of one value is that value", () => {
+  assert.equal(t("range", { range: span("3", "3", t) }), "My range: 3");
+  assert.equal(t("range", { range: span("3", "4.9", t) }), "My range: 3 to 4.9");
 });

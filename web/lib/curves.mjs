@@ -15,7 +15,7 @@ export const TALL = 150; // a figure lower than this has no second panel
 const HELD = 0.8; // share of the sum that the shaded interval holds
 const DEGREES = 180 / Math.PI;
 const GUIDED = ["step", "reuse"]; // stages at which something beyond c may have pushed
-const KAPPA = "\u03ba: how much of a prediction the next state takes over";
+const KAPPA = "\u03ba: how far the next state follows the prediction";
 
 /** D17: rms of step, noise and guided push at every step, and the shares of step and noise in the squared length.
  * @type {Figure}
@@ -112,7 +112,7 @@ export function matters(record, options) {
   }
   const { rows, guided, unknown } = still(run.rows, "proxies", [], () => proxies(run));
   if (unknown) { // shares of a sum that lacks some of its terms would say nothing
-    const advice = "There this sampler does not show how much of a prediction it takes over. A second run without guidance at these steps shows what it did.";
+    const advice = "There this sampler does not show how far it follows a prediction. A second run without guidance at these steps shows what it did.";
     const where = unknown === guided ? "every step" : "{unknown} of {guided} {guided:guided step|guided steps}";
     return nothing(page, { missing: [`the push is unknown at ${where}`, { unknown, guided }], advice });
   }

@@ -8,7 +8,7 @@ import { choiceOf } from "./gram.mjs";
 import { metric } from "./metrics.mjs";
 import { setCaption, nothing, pageOf } from "./plane.mjs";
 import { still } from "./still.mjs";
-import { greatest, least, nth, number, wordsWidth } from "./words.mjs";
+import { greatest, least, nth, number, span, wordsWidth } from "./words.mjs";
 
 const [SIZE, SMALLER] = [13, 11]; // of the words on top, and where they would be cut
 const ALIKE = 0.02; // of a scale, at least of 1, and of the push: what differs by less is not worth a word
@@ -78,8 +78,7 @@ function actsLike({ least: low, most: high, across }, cfg, t) {
   const aside = across > ALIKE ? [t("{share} % of the push goes across", { share: number(100 * across, 2) })] : [];
   const plain = Number.isFinite(cfg) && !apart(low, cfg) && !apart(high, cfg);
   if (!aside.length && plain) return [t("Guidance acts as cfg says: {cfg}", { cfg: number(cfg) })];
-  const [from, to] = [low, high].map(about);
-  const range = from === to ? from : t("{low} to {high}", { low: from, high: to });
+  const range = span(about(low), about(high), t);
   const like = Number.isFinite(cfg) ? "cfg {cfg} acts like {range}" : "Guidance acts like {range}";
   return [t(like, { cfg: number(cfg), range }), ...aside];
 }

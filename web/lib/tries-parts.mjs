@@ -5,7 +5,7 @@ import { download, element, put } from "./panel-parts.mjs";
 import { offer } from "./tab-parts.mjs";
 import { halfValue, knobSource, triableKnobs } from "./run-knobs.mjs";
 import { fillShots, shotsOf } from "./shots.mjs";
-import { number, sentenceIn } from "./words.mjs";
+import { number, sentenceIn, span } from "./words.mjs";
 
 export class TriesView {
   /** tab: owns the tries. panel: speaks, and says which theme it is. */
@@ -83,7 +83,7 @@ export class TriesView {
   /** A sentence on a range, which is not called the user's where a judge chose some of it. */
   named(key, range) {
     const judge = range.judges.join(", ");
-    const facts = { knob: this.tab.knob().name, ...ends(range), chosen: range.chosen.map((cfg) => number(cfg)).join(", ") };
+    const facts = { knob: this.tab.knob().name, range: span(number(range.low), number(range.high), this.t), chosen: range.chosen.map((cfg) => number(cfg)).join(", ") };
     if (!judge) return this.t(key, facts);
     return this.t(key.replace("range", "rangeJudged"), { ...facts, judge: range.yours ? this.t("youAnd", { judge }) : judge });
   }
@@ -122,4 +122,3 @@ export class TriesView {
 }
 
 const nameOf = (node) => (node ? `${node.title ?? node.type} (${node.id})` : "");
-const ends = ({ low, high }) => ({ low: number(low), high: number(high) });

@@ -36,6 +36,9 @@ export const fillIn = (words, values = {}) => words.replace(/\{(\w+)(?::([^|}]*)
 /** So many of something: "1 step", "2 steps". */
 export const counted = (count, word) => fillIn(`{count} {count:${word}|${word}s}`, { count });
 
+/** From one value to another, in words; one value where they are the same. */
+export const span = (low, high, t) => (low === high ? low : t("{low} to {high}", { low, high }));
+
 /** The number of a step as people count: from 1. Records count from 0. */
 export const nth = (i) => i + 1;
 
