@@ -113,13 +113,15 @@ def with_taps(
 
 
 def with_epoch(prompt: Mapping[str, Any], epoch: int) -> dict:
-    """The prompt with an epoch on what records by itself, which has no tap: in another one the host samples again.
+    """The prompt with an epoch on whatever records: in another one the host samples again.
 
-    The host's cache compares all inputs; the node never sees one that it does not declare.
+    That is what records by itself, which has no tap, and the taps of an earlier job that is queued once more. The
+    host's cache compares all inputs; the node never sees one that it does not declare.
     """
+    recording = (TAP, PIPE_TAP, *(SELF_RECORDING if epoch else ()))
     return {
         name: {**node, "inputs": {**node["inputs"], "epoch": epoch}}
-        if epoch and within(node, "class_type") in SELF_RECORDING and isinstance(within(node, "inputs"), Mapping)
+        if within(node, "class_type") in recording and isinstance(within(node, "inputs"), Mapping)
         else node
         for name, node in prompt.items()
     }

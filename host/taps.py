@@ -27,7 +27,8 @@ class Wanted:
     """What a job asks for.
 
     capture: as in Record Guidance. uncond_steps: steps at which a run without u evaluates it afterwards. epoch: changes
-    when the host's cache has outlived the records, so that its samplers run again.
+    when the host's cache has outlived the records, so that its samplers run again; odd for a job that shares
+    none with others.
     """
 
     capture: str = "pictures"
@@ -60,11 +61,12 @@ def requested_taps(body: Mapping[str, Any]) -> Wanted | None:
     if within(request, "record") is not True:
         return None
     capture, steps = within(request, "capture"), within(request, "uncond_steps")
+    epoch = host.run_store.STORE.epoch(workflow_id_of(extra), workflow_key_of(extra))
     counted = isinstance(steps, int) and not isinstance(steps, bool) and 0 <= steps <= MOST_UNCOND
     return Wanted(
         capture if capture in CAPTURES else Wanted.capture,
         steps if counted else Wanted.uncond_steps,
-        host.run_store.STORE.epoch(workflow_id_of(extra), workflow_key_of(extra)),
+        2 * epoch + (within(request, "apart") is True),
     )
 
 

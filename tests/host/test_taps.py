@@ -228,6 +228,20 @@ def test_a_job_asks_in_its_extra_data_or_in_its_workflow(host, said, wanted, whe
         assert on_prompt(body) is body
 
 
+def test_a_job_that_stands_apart_shares_no_cache_with_the_others(host):
+    def tapped(prompt, **more):
+        body = {"prompt": prompt, "extra_data": {"guidance_geometry": {"record": True, **more}}}
+        return on_prompt(body)["prompt"]
+
+    def epochs(prompt):
+        return {node["inputs"]["epoch"] for node in prompt.values() if "epoch" in node["inputs"]}
+
+    asked = tapped(GRAPH)
+    assert epochs(asked) == epochs(tapped(GRAPH, apart=False)) == {0}
+    assert epochs(tapped(GRAPH, apart=True)) == epochs(tapped(asked, apart=True)) == {1}
+    assert asked.keys() == tapped(asked, apart=True).keys()
+
+
 @pytest.mark.parametrize(
     "body",
     [{}, {"prompt": None}, {"prompt": 5, "extra_data": {"other": 1}}, {"extra_data": 7}],

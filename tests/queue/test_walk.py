@@ -147,6 +147,20 @@ def test_from_ones_own_graph_to_a_green_verdict_and_back(page):
     changed(page, rf"cfg {advised:g} \u2192 13")
 
 
+def test_a_value_that_was_looked_at_first_is_recorded_when_it_is_used(page):
+    """With a fixed seed: what was sampled for the picture beside is the very job that comes next."""
+    load(page, sampled(cfg=OWN))
+    user = Walker(page)
+    user.click(".gg-begin")
+    sees(page, "above", r"[Uu]se cfg \d")
+    user.click(".gg-see")
+    page.wait_for_function("() => document.querySelectorAll('.gg-tab .gg-pair .gg-shots > *').length === 2")
+    user.click(".gg-apply")
+    user.run()
+    sees(page, "fine")
+    changed(page, "")
+
+
 def test_a_result_from_the_cache_is_named_and_sampled_afresh_on_a_click(page):
     load(page, sampled(cfg=2.8))
     switch(page)

@@ -169,8 +169,11 @@ function whyNot(job) {
   return job.stopped ? "interrupted" : "failed";
 }
 
-/** The workflow under a key of its own: its runs are recorded, and the tab does not list them. */
+/** The workflow under a key of its own: its runs are recorded, and the tab does not list them.
+ *
+ * Apart from ComfyUI's cache of other jobs: a value that is taken after it was tried leaves a run of the graph, too.
+ */
 function apart(workflow) {
   const key = `${TRY}${[...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
-  return { ...workflow, extra: { ...workflow.extra, [FLAG]: { ...workflow.extra?.[FLAG], record: true, key } } };
+  return { ...workflow, extra: { ...workflow.extra, [FLAG]: { ...workflow.extra?.[FLAG], record: true, key, apart: true } } };
 }
