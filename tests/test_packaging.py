@@ -308,6 +308,18 @@ def test_the_readme_is_read_in_a_minute_or_two():
     assert len(re.findall(r"[\w'*.]+", unread.sub(" ", text_of("README.md")))) <= 750
 
 
+@pytest.mark.parametrize("name", READMES)
+def test_a_readme_states_the_range_of_the_card_and_the_odds_of_the_verdict(name):
+    text, odds = text_of(name), json.loads(text_of("verdict/odds.json"))
+    band = json.loads(text_of("assets/denoisers/pocket-1.guidance.json"))["bands"]["ode"]
+    hits = {one["times"]: one["share"] for one in odds["burn"]["hits"]}
+    shares = (f"{100 * odds['card']['false']:.1f}", f"{100 * odds['burn']['false']:.1f}")
+    shares += tuple(f"{100 * hits[times]:.0f}" for times in (2.0, 4.0))
+    assert [share for share in shares if f"{share} %" not in text] == []
+    assert len(re.findall(rf"{band['low']:g} (?:to|\u5230) {band['high']:g}", text)) == 1
+    assert f"cfg {band['centre']:.1f}" in text
+
+
 def test_the_citation_names_this_project():
     cited = yaml.safe_load(text_of("CITATION.cff"))
     project = PROJECT["project"]

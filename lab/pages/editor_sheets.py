@@ -16,7 +16,6 @@ from PIL import Image, ImageDraw
 
 from ...dev.browser import CHROMIUM, chromium, page_in
 from ...dev.hosts import own_host
-from ...dev.places import ROOT
 from ...dev.provision import FRONT_ENDS, front_end
 from ..command_line import parser_of
 
@@ -29,8 +28,6 @@ SIZES = {
 THEMES = ("dark", "light")
 STATES = ("advice", "geometry", "range", "half", "inspector")
 CELL = (640, 400)
-README_PICTURE = ROOT / "docs" / "figures" / "advice.webp"
-PANEL = (64, 182, 952, 592)  # in a window of 960 x 600
 WAIT = 90_000  # milliseconds for what a job on a busy machine takes
 TAB = "Workspace.ToggleBottomPanelTab.guidancegeometry.tab"
 GRAPH = {
@@ -178,20 +175,12 @@ def join(folder: Path, editors: list[Editor], state: str) -> Path:
     return path
 
 
-def crop_panel(folder: Path, editor: Editor) -> Path:
-    """The picture of README: the panel with the advice, as a low window has it."""
-    with Image.open(folder / f"advice {editor} 960 x 600 dark.png") as shot:
-        shot.convert("RGB").crop(PANEL).save(README_PICTURE, lossless=True, method=6)
-    return README_PICTURE
-
-
 def main() -> int:
     """Take the screenshots and join them."""
     parser = parser_of(__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--output", type=Path, required=True, help="folder of the screenshots and sheets")
     parser.add_argument("--editors", nargs="+", default=["own", *FRONT_ENDS], help="versions; own: that of the host")
-    parser.add_argument("--readme", action="store_true", help="write the picture of README too, from the last editor")
     options = parser.parse_args()
     if CHROMIUM is None:
         print("no Chromium on the path: nothing was shot", file=sys.stderr)
@@ -203,8 +192,6 @@ def main() -> int:
     editors = [Editor(version, vue) for version in options.editors for vue in (False, True)]
     for state in STATES:
         print(join(options.output, editors, state))
-    if options.readme:
-        print(crop_panel(options.output, editors[-1]))
     return 0
 
 

@@ -21,6 +21,7 @@ PAGES = sorted(DOCS.glob("*.md"))
 PICTURES = sorted(file for file in DOCS.rglob("*") if file.suffix in {".png", ".webp", ".jpg"})
 LARGEST = 2_000_000  # bytes of all pictures together
 LARGEST_PAGE = 300_000  # of the exported run
+LARGEST_FILM = 600_000  # of README
 
 
 def links_of(page):
@@ -74,8 +75,19 @@ def test_pictures_carry_no_graph(file):
         assert not picture.getexif()
 
 
+def test_the_film_of_readme_is_short_small_and_sharp():
+    from guidance_geometry.lab.pages.tab_film import CLIP, FILM, SCALE
+
+    assert FILM.name in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert FILM.stat().st_size <= LARGEST_FILM
+    with Image.open(FILM) as film:
+        assert film.size == (CLIP["width"] * SCALE, CLIP["height"] * SCALE)
+        assert film.n_frames > 40
+        assert film.info["loop"] == 0
+
+
 def test_no_figure_lies_about_unused():
-    words = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    words = "".join(page.read_text(encoding="utf-8") for page in (*PAGES, ROOT / "README.md"))
     assert [file.name for file in (DOCS / "figures").iterdir() if file.name not in words] == []
 
 
