@@ -50,6 +50,11 @@ class Sheet:
     gutter: float
     margin: float
 
+    @property
+    def turns(self) -> Sequence[float]:
+        """By how much a step may be turned: on a sheet that is wider than high there is no need to."""
+        return TURNS if self.height > self.width else TURNS[:1]
+
     def above(self, caption: Box) -> Box:
         """The room for a drawing over a caption."""
         return Box(self.plot.x, self.plot.y, self.plot.w, caption.y - 10 - self.plot.y)
@@ -130,12 +135,12 @@ def arrange(positions: Positions, sheet: Sheet, with_noise: bool, caption: Box) 
     near = enlarge(positions, gain)
     room = Box(area.x + left, area.y + 8, area.w - left - sheet.margin, area.h - 26)
     if gain == 1:
-        plane, hinge = _fit(near, room, with_noise)
+        plane, hinge = _fit(near, room, sheet.turns, with_noise)
         return Arrangement(plane, near.points, hinge, top=area.y)
     widest = fit_plane(_reach(positions), Box(room.x, area.y, room.w, room.h / 4))
     low, high = _ends(map(widest.at, _reach(positions)), 1)
     top = area.y + STRIP + high - low
-    plane, hinge = _fit(near, Box(room.x, top + 26, room.w, area.bottom - 18 - top - 26), with_noise)
+    plane, hinge = _fit(near, Box(room.x, top + 26, room.w, area.bottom - 18 - top - 26), sheet.turns, with_noise)
     line = widest if plane.turn or plane.scale > widest.scale else Plane(plane.origin, plane.scale)
     low, high = _ends(map(line.at, _reach(positions)), 1)
     line = replace(line, origin=(line.origin[0], line.origin[1] + (area.y + top - low - high) / 2))
@@ -191,15 +196,15 @@ def hinge_direction(positions: Positions) -> Place:
     return normal if side <= 0 else (-normal[0], -normal[1])
 
 
-def _fit(positions: Positions, room: Box, with_noise: bool) -> tuple[Plane, Hinge | None]:
+def _fit(positions: Positions, room: Box, turns: Sequence[float], with_noise: bool) -> tuple[Plane, Hinge | None]:
     reach = _reach(positions)
-    bare = fit_plane(reach, room, TURNS)
+    bare = fit_plane(reach, room, turns)
     if not with_noise or positions.noise == 0:
         return bare, None
     length, least = positions.noise, SHRINK * bare.scale
     while True:
         end = _noise_end(positions, length)
-        plane = fit_plane([*reach, end], room, TURNS)
+        plane = fit_plane([*reach, end], room, turns)
         if plane.scale >= least or length < 1e-3 * positions.noise:
             return plane, Hinge(end, cut=length < positions.noise)
         length, least = 0.93 * length, (SHRINK + 0.1) * bare.scale

@@ -16,7 +16,7 @@ from ...figures.registry import FIGURES as RUN_FIGURES
 from ...sweeps.comfyui.client import Client
 from .. import markdown
 from .pictures import write
-from .run_figures import FIGURES, FREE, RULED, Source, draw_words, file_of
+from .run_figures import FIGURES, FREE, RULED, Source, draw_help, draw_words, file_of
 
 PAGE = ROOT / "docs" / "gallery.md"
 PALETTES = ("light", "dark")
@@ -82,6 +82,7 @@ def photograph(address: str, chromium: str | None, palette: str, source: Source)
             raise RuntimeError(f"the run for the gallery ended with {ending}: {detail}")
         page.wait_for_function(WHOLE, arg=20)
         panel = page.locator(".gg-panel")
+        panel.get_by_text("Reading the record").wait_for(state="hidden")  # live steps come before it, and fewer
         panel.locator("input[aria-label=Step]").fill(str(SHOWN_STEP))
         panel.locator("select[aria-label=Sample]").select_option(index=SHOWN_SAMPLE)
         for view in (name for name in views() if SOURCES.get(name, FREE) is source):
@@ -131,6 +132,7 @@ def main() -> None:
     with own_host() as live:
         with Client(live.address) as client:
             draw_words(client, [*SHOWN])
+            draw_help(client)
         for palette in PALETTES:
             for source in (FREE, RULED):
                 photograph(live.address, args.chromium, palette, source)

@@ -21,6 +21,7 @@ from ...trace.trace import Trace
 from .pictures import write
 
 FIGURES = ROOT / "docs" / "figures"
+HELP = ROOT / "web" / "docs" / "GGFigure.webp"
 RULE = {  # early it holds guidance back and pushes across it; of plain guidance the line would be flat
     "class_type": "GGAdaptiveProjected",
     "inputs": {"eta": 0.0, "threshold": 0.06, "momentum": -0.5, "threshold_unit": "per element", "space": "x0"},
@@ -96,6 +97,14 @@ def draw_words(client: Client, words: Sequence[str]) -> None:
             job = client.run(source.with_figures(mine))
             for word in mine:
                 write(file_of(word), client.file(job.outputs[word]["images"][0]))
+
+
+def draw_help(client: Client) -> None:
+    """The picture of the node's help page: the same step plane on a narrow sheet."""
+    (word, *_) = BY_NAME
+    graph = FREE.with_figures([word])
+    graph[word]["inputs"]["size"] = FILM["size"]
+    write(HELP, client.file(client.run(graph).outputs[word]["images"][0]))
 
 
 def saved_trace(client: Client, job: Job, node: str) -> Trace:

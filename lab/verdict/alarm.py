@@ -235,6 +235,8 @@ class Alarm:
             "A run far too high without an alarm": missed_burn(own, sure, SIZE),
         }
         yield from (f"**{name}.** {picture(one, self.worlds, folder)}" for name, one in found.items() if one)
+        if found["A run far too high without an alarm"]:
+            yield TEXT["ALIKE"]
 
 
 def fine_runs(settings: Sequence[Setting], size: int) -> list[Run]:

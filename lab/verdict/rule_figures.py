@@ -14,7 +14,7 @@ from ...figures.step_curves import Plot, set_band, set_line
 from ...figures.typeset import SMALL, set_level, set_lines
 from ..pages.plots import Key, draw_legend
 
-TITLE = 13.5
+TITLE = 18.0
 PARTS = (960, 404)  # of the first figure
 RULER = Box(64, 0, 840, 0)
 COLUMNS, PANEL, GAP = 4, (186, 108), (46, 104)  # of the second
@@ -63,16 +63,16 @@ def _push(canvas: Canvas, one: Push, y: float) -> None:
 
 def _labels(canvas: Canvas, one: Push, u: Point, c: Point, plain: Point, foot: Point, tip: Point) -> None:
     theme = canvas.theme
-    _centre_text(canvas, (u[0], u[1] - 24), "u", theme.uncond, 13)
-    _centre_text(canvas, (c[0] - 12, c[1] - 24), "c", theme.cond, 13)
+    _centre_text(canvas, (u[0], u[1] - 32), "u", theme.uncond, TITLE)
+    _centre_text(canvas, (c[0] - 14, c[1] - 32), "c", theme.cond, TITLE)
     words = f"plain guidance at {one.gamma:g}"
-    canvas.text((plain[0] - extent(words, SMALL)[0] + 8, plain[1] - 26), words, SMALL, theme.guided)
-    canvas.text((tip[0] + 10, tip[1] - 16), "D, what the rule made of it", SMALL, theme.rule)
+    canvas.text((plain[0] - extent(words, SMALL)[0] + 8, plain[1] - 30), words, SMALL, theme.guided)
+    canvas.text((tip[0] + 12, tip[1] - 20), "D, what the rule made of it", SMALL, theme.rule)
     words = f"across: {one.across:.0%} of |D \u2212 c|\u00b2".replace("%", " %")
-    canvas.text((foot[0] + 9, (foot[1] + tip[1]) / 2 - 3), words, SMALL, theme.noise)
+    canvas.text((foot[0] + 11, 0.35 * foot[1] + 0.65 * tip[1] - 3), words, SMALL, theme.noise)
     words = f"along: acts like {one.scale:.1f}"
     middle = max((c[0] + foot[0]) / 2, c[0] + extent(words, SMALL)[0] / 2)
-    _centre_text(canvas, (middle, c[1] + 30), words, theme.guided)
+    _centre_text(canvas, (middle, c[1] + 34), words, theme.guided)
 
 
 def _centre_text(canvas: Canvas, at: Point, words: str, colour: str, size: float = SMALL) -> None:
@@ -94,17 +94,17 @@ class Panel:
 def draw_scales(panels: Sequence[Panel], theme: Theme = THEMES["light"]) -> Canvas:
     """Effective scales over the steps, and the share across below; one axis for all."""
     rows = -(-len(panels) // COLUMNS)
-    canvas = Canvas(960, 26 + rows * (PANEL[1] + GAP[1]) + 26, theme, unit=2.0)
+    canvas = Canvas(960, 26 + rows * (PANEL[1] + GAP[1]) + 34, theme, unit=2.0)
     most = max(max(one.gamma, *filter(math.isfinite, one.scale)) for one in panels)
     for k, one in enumerate(panels):
         row, column = divmod(k, COLUMNS)
-        frame = Box(46 + column * (PANEL[0] + GAP[0]), 44 + row * (PANEL[1] + GAP[1]), *PANEL)
+        frame = Box(46 + column * (PANEL[0] + GAP[0]), 50 + row * (PANEL[1] + GAP[1]), *PANEL)
         _panel(canvas, one, frame, most)
     shown = ("effective scale: median sample, and 10 to 90 %", "cfg", "share across, 0 to 100 %")
     styles = ((theme.guided, None), (theme.ink, (5, 4)), (theme.noise, None))
     keys = [Key(words, *style) for words, style in zip(shown, styles, strict=True)]
-    draw_legend(canvas, 46.0, canvas.height - 28, keys)
-    set_lines(canvas, (canvas.width - 20, canvas.height - 28), ["step"], 1.0)
+    draw_legend(canvas, 46.0, canvas.height - 38, keys)
+    set_lines(canvas, (canvas.width - 20, canvas.height - 38), ["step"], 1.0)
     return canvas
 
 
@@ -112,7 +112,7 @@ def _panel(canvas: Canvas, one: Panel, frame: Box, most: float) -> None:
     theme, count, strip = canvas.theme, len(one.scale), Box(frame.x, frame.bottom + 10, frame.w, BAND)
     plot, below = Plot(frame, 0.0, most, count, margin=0.0), Plot(strip, 0.0, 1.0, count, margin=0.0)
     scale, low, high, across = map(torch.tensor, (one.scale, one.low, one.high, one.across))
-    canvas.text((frame.x, frame.y - 26), one.title, TITLE, bold=True, halo=False)
+    canvas.text((frame.x, frame.y - 34), one.title, TITLE, bold=True, halo=False)
     for value in range(0, int(most) + 1, 2):
         set_level(canvas, frame, plot.at(0, value)[1], f"{value}", 8)
     canvas.line([plot.at(0, one.gamma), plot.at(count - 1, one.gamma)], theme.ink, 1.4, (5, 4))
