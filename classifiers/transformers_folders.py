@@ -84,7 +84,7 @@ def build_guide(folder: Path) -> ImageNetwork:
         network = load_network(getattr(transformers, kind), folder)
         return FeatureExtractor(name, Answer(network, pool_embedding), (), preprocessing_of(folder, "crop"))
     raise ValueError(
-        f"{name} is a {kind}. Supported are networks for image classification, semantic segmentation, depth "
+        f"{name} is a {kind}. This node reads networks for image classification, semantic segmentation and depth "
         f"({', '.join(DEPTH)}), {' and '.join(TOWERS)}, and for probes {', '.join(FEATURES)}."
     )
 

@@ -144,8 +144,8 @@ def _read_training(folder: Path) -> dict[str, Any]:
     betas = config.get("beta_schedule")
     if betas not in BETAS or config.get("trained_betas") or config.get("rescale_betas_zero_snr"):
         raise ValueError(
-            f"{where}: the {quote(config['_class_name'])} has {quote(betas)} betas, its own, or rescaled ones. Known "
-            f"are {', '.join(BETAS)} as they are, and schedulers of FlowMatch."
+            f"{where}: the {quote(config['_class_name'])} has {quote(betas)} betas, its own, or rescaled ones. This "
+            f"node reads {', '.join(BETAS)} as they are, and schedulers of FlowMatch."
         )
     kind = "sample" if config.get("predict_epsilon") is False else config.get("prediction_type") or "epsilon"
     schedule, power = BETAS[betas]

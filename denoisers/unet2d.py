@@ -331,7 +331,7 @@ def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
     wrong += [kind for kind in (settings["mid_block_type"],) if kind not in (None, "UNetMidBlock2D")]
     if wrong:
         kinds = ", ".join([*DOWN, "UNetMidBlock2D", *UP])
-        raise ValueError(f"has blocks of the kind {wrong[0]}, which are not built here. Known are {kinds}.")
+        raise ValueError(f"has blocks of the kind {wrong[0]}, which this node cannot build. It can build {kinds}.")
     if settings["class_embed_type"] is not None:
         raise ValueError(f"has class_embed_type {settings['class_embed_type']!r}; labels need num_class_embeds alone.")
     if len({len(settings[key]) for key in ("down_block_types", "up_block_types", "block_out_channels")}) > 1:

@@ -24,13 +24,13 @@ MOST_SAID = 200  # characters of a list in a message
 RANGE = re.compile(r"(\d{1,9})(?:\s*-\s*(\d{1,9}))?", re.ASCII)
 NO_PICTURES = "This trace holds no pictures. Set capture to pictures and run again."
 ONE_PREDICTION = (
-    "There is no difference to show: at cfg 1 only the conditional prediction is made. Set cfg above 1 and run again."
+    "There is no difference to show: at cfg 1 the model runs with the prompt alone. Set cfg above 1 and run again."
 )
 DISTILLED = (
-    " This model is distilled: its own guidance of {:g} needs no second prediction; only a cfg above 1 adds one."
+    " This model is distilled: its own guidance of {:g} needs no run without the prompt; only a cfg above 1 adds one."
 )
 HIDDEN = (
-    "There is no difference to show: the guider combines its predictions itself, and which is which is unknown. "
+    "There is no difference to show: the guider mixes positive and negative itself, so they are not known one by one. "
     "Use CFG Guider, or CFG Guider + Guidance Chain."
 )
 

@@ -22,10 +22,10 @@ LEFT_OUT = "At scale 1 the sampler does not need it. Sample at another scale to 
 NO_STEPS = "This trace has no steps: nothing was sampled. Raise denoise above 0 and run again."
 NO_SAMPLES = "This trace has no samples: the batch was empty. Set batch_size to 1 or more and run again."
 UNMEASURED = ("nothing was measured at this step", "The trace's notes say why.")
-NO_PAIR = "no unconditional prediction at this step"
+NO_PAIR = "no prediction without the prompt at this step"
 NO_SCALE = (
     "the scale of this step is unknown",
-    "The guider combines its predictions itself. Choose another step, or a guider with one scale.",
+    "The guider mixes positive and negative in its own way. Choose another step, or a guider with one scale.",
 )
 LARGEST = 1e90  # an inner product of 10^12 of float32's largest numbers; beyond it a plane has no scale in float64
 NOT_FINITE = (

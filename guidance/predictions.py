@@ -41,7 +41,7 @@ class Predictions:
         """Both predictions, uncond and cond, half precision as float32.  Raises ValueError where uncond is missing."""
         if self.uncond is None:
             raise ValueError(
-                "This step has no unconditional prediction, so there is no difference to guide along. "
+                "This step has no prediction without the prompt, so there is no difference to guide along. "
                 "Use a gamma other than 1, or a rule that needs only cond."
             )
         return promote(self.uncond), promote(self.cond)

@@ -182,7 +182,7 @@ class AbsentLabel(comfy.conds.CONDRegular):
     def process_cond(self, batch_size: int, **_: Any):
         raise ValueError(
             f"{UNTRAINED.format(self.name)}: by a cfg other than 1, an empty label, or a sampler or node that always "
-            "evaluates the negative. Give a label, set cfg to 1 with another sampler, add Autoguidance with a weaker "
+            "uses the negative. Give a label, set cfg to 1 with another sampler, add Autoguidance with a weaker "
             "model (weak_share 1), or guide it with a classifier."
         )
 

@@ -222,7 +222,7 @@ def _about_afterwards(summary: Mapping[str, Any]) -> list[str]:
     if not dropped:
         return [sentence]
     return [
-        f"{sentence}. {dropped} more were dropped: the conditional prediction differed from the run's, so another "
+        f"{sentence}. {dropped} more were dropped: the prediction with the prompt was not the run's, so another "
         "pack answers from a cache or counts calls"
     ]
 

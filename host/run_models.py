@@ -124,8 +124,8 @@ def check_latents(other, own, noise: Tensor) -> None:
         other.patches_uuid != own.patches_uuid or other.object_patches != own.object_patches
     ):
         raise ValueError(
-            "The chain's second model has the sampled model's weights with different patches (a LoRA on one of them), "
-            "and one set of weights cannot be both. Load the checkpoint a second time."
+            "The chain's second model has the weights of the sampled model with other patches, such as a LoRA. One set "
+            "of weights cannot be both: load the checkpoint a second time."
         )
 
 

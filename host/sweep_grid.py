@@ -21,8 +21,8 @@ from .sweeping import Outcome, Settings, Subject, every_run, obstacle, sample_al
 Wanted = Sequence[tuple[dict[str, Value], Settings]]  # every place on the axes, and the settings there
 TRACE_PLACE = 4  # of the outputs
 TITLE = "Guidance sweep"
-EXACT = "Exact: every run is the same as its own KSampler, bit for bit; {} of {} runs were evaluated in batches."
-SHARED = "Shared: {} of {} runs were evaluated in batches; their pictures differ from single runs by rounding."
+EXACT = "Exact: every picture is KSampler's, bit for bit; {} of {} runs were made together with others."
+SHARED = "Shared: {} of {} runs were made together with others; their pictures differ from single runs by rounding."
 
 
 def sample_grid(cls, subject: Subject, wanted: Wanted, mode: str, best_by: str, vae, energy) -> io.NodeOutput:

@@ -40,7 +40,7 @@ def refuse_foreign(guider) -> None:
     """Raise ValueError for a guider that combines its predictions itself: the chain would act on a part of them."""
     if combines_itself(guider):
         raise ValueError(
-            f"{type(guider).__name__} combines the predictions itself, so the guidance chain on its MODEL cannot act. "
+            f"{type(guider).__name__} mixes positive and negative in its own way, so rules on its MODEL cannot act. "
             "Use KSampler, SamplerCustom, CFGGuider or CFG Guider + Guidance Chain, or remove Guidance on any KSampler."
         )
 

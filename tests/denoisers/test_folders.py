@@ -316,7 +316,7 @@ def test_a_scheduler_that_is_not_known_is_named(tmp_path, said, message):
     [
         (
             UNET | {"down_block_types": ["DownBlock2D", "AttnSkipDownBlock2D"]},
-            "AttnSkipDownBlock2D, which are not built",
+            "AttnSkipDownBlock2D, which this node cannot build",
         ),
         (UNET | {"up_block_types": ["KUpBlock2D", "UpBlock2D"]}, "blocks of the kind KUpBlock2D"),
         (UNET | {"mid_block_type": "UNetMidBlock2DCrossAttn"}, "blocks of the kind UNetMidBlock2DCrossAttn"),

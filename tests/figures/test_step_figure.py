@@ -142,11 +142,11 @@ def test_the_four_figures_add_parts_and_move_nothing():
 def test_of_one_prediction_the_step_towards_it_is_drawn_and_the_caption_says_why(made):
     trace = run(**made)
     drawing = draw_still(Order(trace, step=5, sample=0), "step plane")
-    assert "Only the conditional prediction was made" in drawing.canvas.svg("t", "")
+    assert "Only the prediction with the prompt was made" in drawing.canvas.svg("t", "")
     assert {"overview-x", "overview-c", "overview-next"} <= set(marks(drawing.svg()))
     assert "overview-step" in drawing.svg()
     difference = draw_still(Order(trace, step=5, sample=0), "difference")
-    assert "no unconditional prediction at this step" in [t for t, _ in difference.canvas.texts()]
+    assert "no prediction without the prompt at this step" in [t for t, _ in difference.canvas.texts()]
     assert "overview-x" not in difference.svg()
 
 

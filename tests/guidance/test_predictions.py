@@ -79,5 +79,5 @@ def test_half_precision_is_promoted_before_anything_is_subtracted():
 def test_delta_without_uncond_says_what_is_missing():
     one = torch.ones(1)
     p = Predictions(x=torch.zeros(1, 2), sigma=one, alpha=one, uncond=None, cond=torch.ones(1, 2))
-    with pytest.raises(ValueError, match="no unconditional prediction"):
+    with pytest.raises(ValueError, match="no prediction without the prompt"):
         _ = p.delta

@@ -385,10 +385,10 @@ def test_one_prediction_a_step_is_no_matter_of_capture(labelled, empty_latent, f
             difference_images(trace, Pictures())
         return str(caught.value)
 
-    assert "at cfg 1 only the conditional prediction is made. Set cfg" in words()
+    assert "at cfg 1 the model runs with the prompt alone. Set cfg" in words()
     assert "capture" not in words()
     trace.header["distilled_guidance"] = 3.5
-    assert "its own guidance of 3.5 needs no second prediction" in words()
+    assert "its own guidance of 3.5 needs no run without the prompt" in words()
 
 
 @pytest.mark.parametrize(("family", "name", "own"), [("Flux", "Flux", 3.5), ("SD15", "SD15", None)])

@@ -118,7 +118,7 @@ def test_a_guider_that_combines_for_itself_is_refused(labelled, empty_latent):
     model, positive, negative = labelled["ve"]
     on_model = patched(model, chains()["further"])
     guider = custom.DualCFGGuider.execute(on_model, positive, positive, negative, 3.0, 1.5, "regular")[0]
-    with pytest.raises(ValueError, match="combines the predictions itself"):
+    with pytest.raises(ValueError, match="mixes positive and negative in its own way"):
         advanced(guider, empty_latent("ve"))
 
 
