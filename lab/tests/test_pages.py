@@ -13,6 +13,7 @@ from guidance_geometry.figures import MENU
 from guidance_geometry.figures.registry import FIGURES
 from guidance_geometry.lab import markdown
 from guidance_geometry.lab.pages import example_study, gallery, run_figures
+from guidance_geometry.tests.plain_words import stumbles
 from guidance_geometry.tests.project import PROJECT, ROOT
 
 DOCS = ROOT / "docs"
@@ -20,7 +21,7 @@ REPOSITORY = PROJECT["project"]["urls"]["Repository"]
 PAGES = sorted(DOCS.glob("*.md"))
 PICTURES = sorted(file for file in DOCS.rglob("*") if file.suffix in {".png", ".webp", ".jpg"})
 LARGEST = 2_000_000  # bytes of all pictures together
-LARGEST_PAGE = 300_000  # of the exported run
+LARGEST_PAGE = 360_000  # of an exported run or sweep, with the panel that draws it
 LARGEST_FILM = 600_000  # of README
 
 
@@ -32,6 +33,15 @@ def test_the_index_links_every_page():
     """Of docs/, with the pages in its folders, exported runs and example scripts."""
     pages = {str(file.relative_to(DOCS)) for ending in ("md", "html", "py") for file in DOCS.rglob(f"*.{ending}")}
     assert pages - {"README.md"} - set(links_of(DOCS / "README.md")) == set()
+
+
+def test_someone_who_knows_only_ksampler_reads_every_page_of_start():
+    """But for what a page keeps for researchers, at its end."""
+    start = (DOCS / "README.md").read_text(encoding="utf-8").split("## Start\n")[1].split("\n## ")[0]
+    pages = re.findall(r"^- \[[^\]]+\]\(([^)]+)\)", start, re.MULTILINE)
+    texts = {page: (DOCS / page).read_text(encoding="utf-8").split("## For researchers")[0] for page in pages}
+    assert len(pages) >= 4
+    assert {page: hard for page, text in texts.items() if (hard := stumbles(text))} == {}
 
 
 def anchors_of(page):
