@@ -60,7 +60,9 @@ def test_a_link_into_a_page_leads_to_a_heading_of_it(page):
 
 
 def test_pictures_are_small_enough_for_a_clone():
-    assert sum(file.stat().st_size for file in PICTURES) <= LARGEST
+    from guidance_geometry.lab.pages.tab_film import FILM
+
+    assert sum(file.stat().st_size for file in PICTURES if file != FILM) <= LARGEST, "the film has a limit of its own"
 
 
 @pytest.mark.parametrize("name", ["one-run.html", "example-sweep.html"])
