@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import takewhile
 from random import Random
 from typing import Any
@@ -24,7 +24,7 @@ import psutil
 
 from ...sweeps.comfyui.answers import ServerFault
 from ...sweeps.comfyui.client import Client
-from ...sweeps.comfyui.process import Server
+from ...sweeps.comfyui.process import Server, StartError
 from .mixed_jobs import UNFINISHED, Folder, broken_files, checksum, numbered_job
 from .sites import SAY, Site, first_results, forget
 
@@ -34,6 +34,7 @@ PER_KILL = 100  # jobs
 SETTLED = 0.6  # of all jobs, after which no host is killed: the last one shows what long use costs
 MOST_GROWN = 50  # MB of memory between the second and the last quarter of the last host's life
 LOOK, NOTICED = 0.25, 5.0  # seconds between two looks at a host, and until its death is seen
+STARTS = 3  # tries
 MOST_SAID = 20  # complaints
 OF_THE_HOST = ".latent"  # what the host's own node writes, and not under another name first
 RECORD: dict[str, Any] = {"extra_data": {"guidance_geometry": {"record": True}}}
@@ -105,11 +106,11 @@ class SharedHost:
         began = time.monotonic()
         try:
             for after in takewhile(lambda _: not self.is_over, kills):
-                with self.site.start() as server:
+                with started(self.site) as server:
                     self.watch(server, after, users, began)
                     time.sleep(rng.uniform(0, max(self.lengths.values())))
                     self.kill(server)
-            with self.site.start() as server:
+            with started(self.site) as server:
                 self.watch(server, self.count, users, began)
             self.remove_unfinished("left")
         finally:
@@ -244,6 +245,23 @@ class SharedHost:
             f"memory of the last host: {early:,.0f} MB in the second quarter of its life, {late:,.0f} MB in the last",
             *self.complaints[:MOST_SAID],
         ]
+
+
+@contextmanager
+def started(site: Site) -> Iterator[Server]:
+    """The next host."""
+    with ExitStack() as stack:
+        yield start_in(stack, site, STARTS)
+
+
+def start_in(stack: ExitStack, site: Site, tries: int) -> Server:
+    """Start a host; on a busy machine that may take longer than anyone waits, and is tried again."""
+    try:
+        return stack.enter_context(site.start())
+    except StartError:
+        if tries <= 1:
+            raise
+    return start_in(stack, site, tries - 1)
 
 
 @contextmanager
