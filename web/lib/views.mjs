@@ -31,8 +31,8 @@ export const VIEWS = [
     name: "effective", title: "Effective scale", figure: effective, available: withPair, partner: "plane", tells: ["M19", "M19a"],
     en: ["Effective scale", "The scale that guidance acts like at each step, beside cfg.", "How strong was guidance?"], zh: ["有效强度", "每一步的引导相当于多大的 cfg。", "引导有多强？",
       "引导实际有多强：每一步给出单独最接近该步效果的 cfg，与节点上的 cfg 并列。cfg 做不到的部分横向于差异，下方是它在推动平方中的份额。"],
-    says: "How strong guidance really was: for each step the cfg that, alone, comes nearest to what the step did, beside the "
-        + "cfg of the node. What no cfg can do goes across the difference; its share of the squared push stands below.",
+    says: "How strong guidance really was. The curve is the cfg that comes nearest to what each step did, beside the cfg of "
+        + "the node. Below it is the share of the push (in squares) that no cfg could make.",
     marks: [
       [dashed("delta", null, "diamond"), "the cfg that the step acts like; the band holds 80 % of the samples"],
       [dashed("reach", [6, 4]), "cfg, as the node says"],
@@ -73,8 +73,8 @@ export const VIEWS = [
     lacking: (step) => (step.kappa == null && hasPair(step) ? "noKappa" : null),
     en: ["What if", "The same step at another cfg.", "What would another cfg do?"], zh: ["假设", "同一步，换一个强度。", "换一个 cfg 会怎样？",
       "换一个 cfg（γ′），这一步会怎样：拖动滑块。只有这一步是精确的，因为之后的步会从别处开始。曲线给出每个 γ′ 的引导强度和预测的大小，图片就是预测本身。"],
-    says: "What this step would do at another cfg \u03b3\u2032: drag the slider. Only this step is exact, for later steps would "
-        + "start elsewhere. The curves give guidance strength and size of the prediction for every \u03b3\u2032; "
+    says: "What this step would do at another cfg \u03b3\u2032: drag the slider. Only this step is exact: with another cfg, later "
+        + "steps would start elsewhere. The curves give guidance strength and size of the prediction for every \u03b3\u2032; "
         + "the picture is the prediction itself.",
     marks: [
       ...PREDICTIONS.slice(0, 6),
@@ -86,8 +86,8 @@ export const VIEWS = [
     name: "pictures", pictures: filmstrip, available: withPictures, partner: "heat",
     en: ["Filmstrip", "The run as pictures.", "How did the picture come about?"], zh: ["胶片条", "以图片显示整个运行。", "图片是怎样形成的？",
       "以图片显示整个运行，一列为一步：噪声图、不带和带提示词的预测、引导后的预测、二者的差异（灰底），以及差异大的位置。"],
-    says: "The run as pictures, a column for a step: the noisy picture, predicted without and with the prompt, "
-        + "guided, their difference on grey, and where it is large.",
+    says: "The run as pictures, a column for each step: the noisy picture, the model's guess without the prompt and with it, "
+        + "what guidance made of the two, their difference on grey, and where it is large.",
     marks: [],
   },
   {
@@ -102,15 +102,15 @@ export const VIEWS = [
     tells: ["M2", "M13"],
     en: ["Direction", "How the difference that the prompt makes turns over the run.", "Does it always push the same way?"], zh: ["方向", "差异在整个运行中如何转向。", "它始终朝同一方向推动吗？",
       "提示词是否始终朝同一方向拉：它造成的差异从一步到下一步转了多少度，以及差异有多大。差异很小时，转向没有多少意义。"],
-    says: "Whether the prompt always pulls the same way: how far the difference that it makes turns from one step to the "
-        + "next, in degrees, and how large it is. A turn of a tiny difference means little.",
+    says: "Whether the prompt always pulls the same way. The curve says how far the difference that it makes turns from one "
+        + "step to the next, in degrees; the bars say how large it is. Where it is tiny, its turns mean little.",
     marks: [[dashed("delta", null, "diamond"), "turn to the next step"], [bar("delta", 0.45), "size of the difference, rms"], CURSOR],
   },
   {
     name: "lengths", title: "Step and noise", figure: lengths, available: always, partner: "plane", tells: ["M7", "M8"],
     en: ["Lengths", "Step against noise.", "How much of a step is noise?"], zh: ["长度", "步长与噪声对比。", "一步中有多少是噪声？",
       "每一步有多长，对照采样器加入的噪声和引导推动的部分。"],
-    says: "How long each step is, against the noise that the sampler adds and the part that guidance pushes.",
+    says: "How long each step is, beside the noise that the sampler adds and the part that guidance pushes.",
     marks: [
       [dashed("step", null, "disc"), "step"],
       [dashed("noise", [5, 3], "circle"), "noise, if the sampler adds any"],
