@@ -221,7 +221,7 @@ def test_a_judge_that_is_wired_clicks_instead_and_its_name_stands_on_the_range(p
     ask.wait_for(timeout=60000)
     assert ask.inner_text() == "Let pocket-judge-1 choose"
     ask.click()
-    says(page, "was chosen by .*pocket-judge-1")
+    says(page, "pocket-judge-1.* chose ")
     page.wait_for_function(SHOWN, arg=10)  # five scales, two samples each
     says(page, "that .*pocket-judge-1.* chose", ".gg-headline")
     with page.expect_download() as found:
