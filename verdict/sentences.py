@@ -1,7 +1,7 @@
 """Every sentence that a report can say, by its id, in every language: the one list is sentences.json.
 
-`{count:step|steps}` stands for the word that goes with a number, `{range}` for `low` to `high`. An id `plain.X` is what X says to someone who knows
-only KSampler: with the same facts, and without the numbers that only a researcher needs.
+`{count:step|steps}` stands for the word that goes with a number, `{range}` for `low` to `high`. An id `plain.X` is what
+X says to someone who knows only KSampler: with the same facts, and without the numbers that only a researcher needs.
 """
 
 from __future__ import annotations
