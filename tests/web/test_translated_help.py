@@ -5,6 +5,7 @@ The editor takes NODE/LANGUAGE.md for exactly the language that is set, and NODE
 
 import json
 import re
+from unicodedata import category
 
 import pytest
 
@@ -18,6 +19,7 @@ CODE = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)]+)\)")
 ROWS = re.compile(r"(?:^\|.*\n)+", re.M)
 NUMBER = re.compile(r"(?<![a-z])\d+(?:[.,]\d+)*")  # M10, and not t0
+BOLD = re.compile(r"(.?)\*\*(.+?)\*\*(.?)")
 BRACKETS = re.compile(r" \(|\uff08")
 
 
@@ -86,6 +88,17 @@ def test_inputs_outputs_and_nodes_have_the_names_that_the_editor_shows(page):
     assert sorted(short[name] for name in {*any_name.findall(original)} if short[name] not in mine) == []
     left = {name for name in any_name.findall(mine) if short[name] != name and f"*{name}*" not in mine}
     assert left == set(), "in English"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name} {page.stem}")
+def test_what_is_meant_bold_is_bold(page):
+    """Markdown leaves ** as it is between punctuation inside and a word outside, and Chinese has no spaces."""
+    pairs = [
+        pair
+        for before, bold, after in BOLD.findall(page.read_text("utf-8"))
+        for pair in ((bold[0], before), (bold[-1], after))
+    ]
+    assert [(inside, outside) for inside, outside in pairs if category(inside)[0] in "PS" and outside.isalnum()] == []
 
 
 def test_every_language_of_the_help_is_one_that_the_nodes_have():
