@@ -76,10 +76,17 @@ def inputs_table(schema: Any, language: str = "en") -> str:
     said = {one.id: {"name": one.id, "tooltip": one.tooltip} for one in schema.inputs}
     if language != "en":
         said |= translations.of_node(schema.node_id, language)["inputs"]
-    named = {name: name if name == one["name"] else words["named"].format(id=name, **one) for name, one in said.items()}
     shown = [one for one in schema.inputs if one.id != UPSTREAM]
-    rows = [[named[one.id], default_of(one, words), plain(said[one.id]["tooltip"])] for one in shown]
+    rows = [
+        [called(one.id, said[one.id], words), default_of(one, words), plain(said[one.id]["tooltip"])] for one in shown
+    ]
     return markdown.table(words["head"], rows)
+
+
+def called(name: str, said: dict[str, str], words: dict[str, str]) -> str:
+    """An input by both its names; by the one that the editor shows alone where that begins with the other."""
+    alone = said["name"].casefold().startswith(name.casefold())
+    return said["name"] if alone else words["named"].format(id=name, name=said["name"])
 
 
 def default_of(one: Any, words: dict[str, str]) -> str:
