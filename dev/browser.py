@@ -25,12 +25,14 @@ def chromium(path: str | None = CHROMIUM) -> Iterator:
 
 
 @contextmanager
-def page_in(browser, address: str, path: str = "/", vue: bool = False, script: str = "", **options) -> Iterator:
+def page_in(
+    browser, address: str, path: str = "/", vue: bool = False, script: str = "", language: str = "en", **options
+) -> Iterator:
     """Open the editor; yields the page when its graph is there.
 
     vue: draw the nodes with Nodes 2.0. script: what runs in the page before the editor. options: of the browser's page.
     """
-    settings = {"Comfy.TutorialCompleted": True, "Comfy.Locale": "en", "Comfy.VueNodes.Enabled": vue}
+    settings = {"Comfy.TutorialCompleted": True, "Comfy.Locale": language, "Comfy.VueNodes.Enabled": vue}
     settings["Comfy.Minimap.Visible"] = False  # it would lie over nodes that are clicked
     with Client(address) as client:
         client.post("/settings", settings)

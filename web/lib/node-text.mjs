@@ -7,7 +7,7 @@ const PROSE = 96; // pixels of height; longer text scrolls, or the node is made 
 const TABLE = 220;
 const WORDS = [940, 380]; // width of a fresh node, and height below its widgets: a table of numbers is as wide
 const PICTURE = [760, 600];
-const SEE = "guidance geometry/see";
+const RUN = "GUIDANCE_TRACE"; // what nodes that show a run take; their menu and words are translated
 const COLUMNS = /\S {3,}\S/; // a row of a table, which a line break would tear
 const BOX = "position: relative; height: 100%; width: 0; min-width: 100%;"; // as high as the node leaves, not as its text
 const TEXT = `position: absolute; inset: 0; margin: 0; padding: 6px; overflow: auto; border-radius: 6px; user-select: text;
@@ -16,8 +16,9 @@ const TEXT = `position: absolute; inset: 0; margin: 0; padding: 6px; overflow: a
 const LINK = "color: inherit; text-decoration: underline;";
 
 /** Give a fresh node that shows a run the room for what it will say: one whose file is all that it gives needs none. */
-export function makeRoom(node, { category, output_node: shows, output = [], output_name: names = [] }) {
-  if (!shows || category !== SEE || names.includes("path")) return;
+export function makeRoom(node, { input, output_node: shows, output = [], output_name: names = [] }) {
+  const taken = Object.values(input?.required ?? {}).map(([type]) => type);
+  if (!shows || !taken.includes(RUN) || names.includes("path")) return;
   const room = output.includes("IMAGE") ? PICTURE : output.includes("STRING") ? WORDS : null;
   const [w, h] = node.computeSize();
   if (room) node.setSize([Math.max(room[0], w), h + room[1]]);
