@@ -626,6 +626,13 @@ def test_headline_and_why_are_for_someone_who_knows_only_ksampler(name):
         assert all(own in zh for own in names if re.search(rf"(?<!\w){re.escape(own)}(?!\w)", text)), zh
 
 
+def test_a_range_of_one_value_is_that_value():
+    one = say("head.picks.below", cfg=1.5, low=3.0, high=3.0)
+    assert one.text() == "cfg 1.5 is below your range (3)."
+    assert one.text("zh").endswith("\uff083\uff09\u3002")
+    assert say("head.picks.below", cfg=1.5, low=3.0, high=4.9).text() == "cfg 1.5 is below your range (3 to 4.9)."
+
+
 def test_what_is_there_and_cannot_be_compared_with_is_not_nothing():
     useless = (Known(picks((3.0, True), sampler="sde")), Known(card=card(sampler="sde")), Known(card=card(sha256="cd")))
     assert not any("why.nothing" in said(report(run(), known)) for known in useless)

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from guidance_geometry.dev.fixtures.interfaces import read as frozen
 from guidance_geometry.tests.plain_words import WORDS, explained, first_part, stumbles
 from guidance_geometry.tests.project import ROOT
 
@@ -26,6 +27,19 @@ def test_the_page_lists_the_inputs_of_the_node_in_their_order(page):
     listed = [name.strip() for cell in re.findall(r"^\|([^|]+)\|", rows, re.M) for name in cell.split(",")]
     names = [name for name in WORDS[page]["inputs"] if name not in COMMON]
     assert [name for name in listed if name not in COMMON] == names
+
+
+def test_the_page_names_every_choice_of_an_input():
+    """Of those that are the pack's own: samplers and files differ from one ComfyUI to the next."""
+    choices = [
+        (node, str(choice))
+        for node, said in frozen().items()
+        for one in said["inputs"]
+        for choice in one.get("options") or []
+    ]
+    pages = {node: (ROOT / "web" / "docs" / f"{node}.md").read_text(encoding="utf-8") for node in frozen()}
+    assert [(node, choice) for node, choice in choices if choice not in pages[node]] == []
+    assert len(choices) > 150
 
 
 def test_what_is_hard_is_seen():
