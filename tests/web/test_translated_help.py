@@ -19,6 +19,7 @@ CODE = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)]+)\)")
 ROWS = re.compile(r"(?:^\|.*\n)+", re.M)
 NUMBER = re.compile(r"(?<![a-z])\d+(?:[.,]\d+)*")  # M10, and not t0
+WORDS = re.compile(r"[A-Za-z]+(?: [a-z]+){2,}")  # what a node says in English alone, or a title
 BOLD = re.compile(r"(.?)\*\*(.+?)\*\*(.?)")
 BRACKETS = re.compile(r" \(|\uff08")
 
@@ -68,6 +69,7 @@ def as_said(pairs):
 def test_a_translated_page_says_what_the_english_one_says(page):
     mine, original = page.read_text("utf-8"), page.parent.with_suffix(".md").read_text("utf-8")
     assert structure(mine) == structure(original)
+    assert [words for words in WORDS.findall(LINK.sub("", mine)) if words not in original] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name} {page.stem}")
