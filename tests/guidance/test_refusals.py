@@ -1,0 +1,67 @@
+"""What makes no sense is refused where it is made, in a sentence that says what was given and what to do."""
+
+import re
+from math import nan
+
+import pytest
+import torch
+
+from guidance_geometry.guidance.contract import chain_from
+from guidance_geometry.guidance.mixture import GaussianMixture, make_mixture
+from guidance_geometry.guidance.on_demand import modules_on_demand
+from guidance_geometry.guidance.printing import text_of
+from guidance_geometry.guidance.rules.bands import Bands
+from guidance_geometry.guidance.rules.function import FunctionRule
+from guidance_geometry.guidance.rules.interval import Interval
+from guidance_geometry.guidance.rules.rescale import Rescale
+from guidance_geometry.tests.toys import guide, toy
+
+WORLD = make_mixture((1, 2, 2), classes=2, seed=0)
+X = torch.zeros(3, 1, 2, 2)
+REFUSED = {
+    r"need 2 variances.*\[\(1,\), \(2,\), \(2,\)\]": lambda: mixture(variances=torch.ones(1)),
+    r"A variance is 0\.0; each must be above 0": lambda: mixture(variances=torch.tensor([1.0, 0.0])),
+    "Some class has no component": lambda: mixture(labels=torch.tensor([0, 2])),
+    r"shape \(4, 2\) but the mixture lives in \(1, 2, 2\)": lambda: WORLD.denoised(torch.zeros(3, 4, 2), 1.0),
+    r"Labels \[5\] must be 0 \.\. 1": lambda: WORLD.denoised(X, 1.0, label=5),
+    "sizes of at least 1.* 0 classes": lambda: make_mixture((1, 2, 2), classes=0, seed=0),
+    "An end of the interval is nan": lambda: Interval(end=nan),
+    "middle holds 20 weights; give at most 8": lambda: Bands(middle=(1.0,) * 20),
+    r"Rescale is a class, but a rule is needed. Call it: Rescale\(\)": lambda: chain_from(Rescale),
+    "is no rule: it has no init": lambda: chain_from(object()),
+    r"returned a tensor of shape \[1\], but D has the shape": lambda: guide(returning(torch.zeros(1)), toy(), 3.0),
+    "returned int, but D has the shape": lambda: guide(returning(5), toy(), 3.0),
+}
+
+
+def mixture(**changes):
+    parts = {"means": torch.zeros(2, 1, 2, 2), "variances": torch.ones(2), "log_weights": torch.zeros(2)}
+    return GaussianMixture(**parts | {"labels": torch.tensor([0, 1])} | changes)
+
+
+def returning(something):
+    return FunctionRule(lambda u, c, x, gamma, sigma: something)
+
+
+@pytest.mark.parametrize("words", REFUSED)
+def test_what_makes_no_sense_is_refused_in_a_sentence(words):
+    with pytest.raises(ValueError, match=words) as caught:
+        REFUSED[words]()
+    assert str(caught.value).endswith((".", "]"))
+
+
+def test_a_module_that_is_not_there_is_no_attribute_of_its_room():
+    ask = modules_on_demand("guidance_geometry.guidance")
+    assert ask("vectors").__name__.endswith("guidance.vectors")
+    with pytest.raises(AttributeError, match=re.escape("has no attribute 'nowhere'")):
+        ask("nowhere")
+
+
+def test_a_text_that_is_no_text_is_named_by_its_class():
+    class Odd:
+        text = 5
+
+        def __repr__(self):
+            return 5
+
+    assert "int" in text_of(Odd())
