@@ -73,6 +73,11 @@ def test_a_file_holds_every_part_and_an_old_reader_sees_the_first(tmp_path):
     alone = load(tmp_path / "first.safetensors")
     assert alone.parts == {}
     assert same(alone.steps["K"], trace.steps["K"])
+    sound = {key: tensor for key, tensor in tensors.items() if key.startswith("part1.") and 2 in tensor.shape}
+    fewer = {key: tensor.narrow([*tensor.shape].index(2), 0, 1).clone() for key, tensor in sound.items()}
+    write_safetensors(tmp_path / "fewer.safetensors", tensors | fewer, metadata)
+    with pytest.raises(ValueError, match="its parts hold different samples"):
+        load(tmp_path / "fewer.safetensors")
 
 
 def test_of_the_tensors_of_all_parts_the_ends_alone_are_kept():

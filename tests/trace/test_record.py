@@ -21,6 +21,7 @@ from guidance_geometry.trace.record import (
     STEP_BYTES,
     RunFacts,
     facts_of,
+    fitting_steps,
     round_digits,
     run_record,
     size_of,
@@ -104,6 +105,12 @@ def test_numbers_of_a_tensor_are_those_of_a_list_in_as_few_letters():
         whole, one_by_one = round_digits(values), round_digits(values.tolist())
         assert whole == one_by_one
         assert list(map(repr, whole)) == list(map(repr, one_by_one))
+
+
+def test_no_step_fits_where_there_is_no_room():
+    steps = [{"k": 1.5}] * 5
+    assert fitting_steps(steps, 0) == []
+    assert fitting_steps(steps, 2 * (size_of(steps[0]) + 1)) == steps[:2]
 
 
 @pytest.mark.parametrize("limit", [300, 1500, 4000])

@@ -1,5 +1,6 @@
 """The commit rule, the split and the accumulator, on samplers small enough to know every number of."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 
@@ -217,6 +218,56 @@ def test_steps_that_waited_have_the_same_numbers(waiting, monkeypatch):
     for first in (0, 1, 2):
         part = accumulator.columns(first)
         assert all(torch.equal(part[name].nan_to_num(7), v[first:].nan_to_num(7)) for name, v in expected.items())
+
+
+def test_columns_are_made_once_though_many_read_them_and_tell_what_failed():
+    steps, _ = watched(euler)
+    broken = replace(steps[1], move=steps[1].move[..., :3])
+    made = accumulated([steps[0], broken, steps[2]], passes=("STG",))
+    notes, faults, remarks = [], [], []
+
+    def remark(columns):
+        remarks.append(len(columns))
+        return ["a remark"]
+
+    columns = made.close_columns(notes, faults, remarks=remark)
+    assert not columns.is_complete
+    with ThreadPoolExecutor(4) as readers:
+        lengths = {*readers.map(lambda _: len(columns), range(8))}
+    assert columns.is_complete
+    assert lengths == {*remarks}
+    assert notes == [*faults, "a remark"]
+    assert faults[0].startswith("no numbers from step 2 on: ")
+    assert columns["K"].isfinite().all(dim=(1, 2)).tolist() == [True, False, False]
+    assert columns["sigma"].tolist() == SIGMAS[:3]
+    assert {name for name in columns if "STG" in name}, "of further passes too"
+
+
+def test_a_remark_that_fails_costs_no_column():
+    steps, _ = watched(euler)
+    notes = []
+    columns = accumulated(steps).close_columns(notes, remarks=lambda columns: [1 / 0])
+    assert columns["K"].isfinite().all()
+    assert notes == []
+
+
+def test_what_no_step_was_made_of_is_no_step():
+    steps = []
+    recorder = Recorder(steps.append, last_sigma=0.0)
+    recorder.keep_recurrence(start(), 2.0)  # before any call
+    recorder.begin_call(start(), torch.tensor([4.0]))
+    recorder.end_step()
+    recorder.keep_recurrence(start(), 2.0)  # the model has not answered
+    recorder.end_run(start())
+    assert steps == []
+
+
+def test_a_step_that_nobody_has_measured_cannot_be_amended():
+    steps, _ = watched(euler)
+    made = accumulated(steps)
+    made.amend(replace(steps[1], index=99))
+    for name, column in accumulated(steps).columns().items():
+        assert made.columns()[name].nan_to_num().equal(column.nan_to_num()), name
 
 
 def test_a_step_without_uncond_says_so_and_keeps_its_move():

@@ -217,9 +217,9 @@ def rewritten(tmp_path, change):
     save(recorded(), path)
     tensors, metadata = read_safetensors(path)
     tensors = {name: tensor.clone() for name, tensor in tensors.items()}
-    facts = json.loads(metadata["gg.header"])
+    facts = json.loads(before := metadata["gg.header"])
     change(tensors, metadata, facts)
-    if metadata.get("gg.header") != "broken":
+    if metadata["gg.header"] == before:
         metadata["gg.header"] = json.dumps(facts)
     write_safetensors(path, tensors, metadata)
     return path
@@ -237,6 +237,8 @@ BAD = {
     "foreign": (lambda t, m, f: m.pop("gg.format"), "is a safetensors file but not a guidance trace"),
     "header text": (lambda t, m, f: m.update({"gg.header": "broken"}), "gg.header is not valid JSON"),
     "workflow text": (lambda t, m, f: m.update({"workflow": "{"}), "workflow is not valid JSON"),
+    "header a list": (lambda t, m, f: m.update({"gg.header": "[]"}), "gg.header is a list; a table is needed"),
+    "a vector twice": (lambda t, m, f: f["vectors"].__setitem__(0, "a"), "the header's vectors are not u, a, delta"),
     "no stage": (removed("stage"), "stage is missing; a list"),
     "odd stage": (lambda t, m, f: f.update(stage=["jump"] * 6), "is .jump.; one of step, skip, reuse"),
     "latent a number": (lambda t, m, f: f.update(latent=5), "latent.shape is missing"),
