@@ -160,3 +160,24 @@ def test_the_fuzzer_tried_enough_and_found_no_fault():
     for kind, least in (("prompts", 5000), ("headers", 1000), ("model files", 300)):
         assert int(rows[kind]["tried"].replace(",", "")) >= least
         assert [rows[kind][fault] for fault in FAULTS] == ["0"] * len(FAULTS)
+
+
+def stands_in(page, words):
+    """Whether a page has these words, with something short in the place of every field."""
+    first, *others = re.split(r"\{[^{}]*\}", words)
+    place, known = page.find(first), first
+    for part in others:
+        end = place + len(known)
+        place = page.find(part, end, end + len(part) + 300) if place >= 0 else -1
+        known = part
+    return place >= 0
+
+
+@pytest.mark.parametrize("room", ["pages", "verdict"])
+def test_every_passage_beside_a_program_stands_in_a_page(room):
+    """Words that were mended beside their program are on its page, whose numbers nobody need measure again for that."""
+    texts = [page.read_text(encoding="utf-8") for page in PAGES]
+    beside = [file for file in (ROOT / "lab" / room).glob("*.md") if "<!-- " in file.read_text(encoding="utf-8")]
+    passages = {(file.stem, name): words for file in beside for name, words in markdown.passages(str(file)).items()}
+    assert len(passages) > 5
+    assert [one for one, words in passages.items() if not any(stands_in(text, words) for text in texts)] == []
