@@ -244,7 +244,7 @@ def sockets(site: Site, graphs: Mapping[str, dict], count: int, rng: Random) -> 
         f"well: {found.total():,} calls ({CALLS.replace(',', ', ')}) name an address",
         f"addresses other than loopback: {', '.join(outside) or 'none'}",
     ]
-    return lines, not outside
+    return lines, bool(found) and not outside
 
 
 def addresses_in(calls: str) -> Counter[str]:
