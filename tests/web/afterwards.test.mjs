@@ -37,7 +37,7 @@ test("a step evaluated after the run is drawn like any with both predictions, an
   const [one] = run.steps[0].samples;
   const zero = one.K.map((value, at) => ([2, 7, 11, 12, 13, 14].includes(at) ? 0 : value));
   assert.match(said(looked({ samples: [{ ...one, K: zero }] }), 0), /made after the run.* predictions are the same here/);
-  assert.match(captionOf(run, 0, 0), /strength 0\.\d+ .* evaluated after the run/);
+  assert.match(captionOf(run, 0, 0), /strength 0\.\d+ .* made after the run/);
   const [head, row] = table(run, 0);
   assert.equal(row[head.indexOf("stage")], "afterwards");
   assert.ok(Number.isFinite(row[head.findIndex((name) => name.startsWith("M2 "))]));

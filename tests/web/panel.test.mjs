@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import test from "node:test";
 import { inflateSync } from "node:zlib";
 import { crc, pngWithSources, svgWithSources } from "../../web/lib/panel-files.mjs";
@@ -290,6 +290,13 @@ test("a word agrees with its number", () => {
   assert.equal(t("subset", { shown: 1, batch: 1 }), "1 of 1 sample is kept.");
   assert.equal(t("subset", { shown: 1, batch: 2 }), "1 of 2 samples are kept.");
   assert.equal(t("copied", { rows: 1 }), "Copied 1 row");
+});
+
+test("one place decides about plurals", () => {
+  const folder = new URL("../../web/lib/", import.meta.url);
+  const files = readdirSync(folder).map((name) => readFileSync(new URL(name, folder), "utf8"));
+  assert.deepEqual(files.filter((text) => /"s" : ""|"" : "s"|=== 1 \? "[a-z]+" : "[a-z]+"/.test(text)), []);
+  assert.ok(files.length > 40);
 });
 
 test("a range of one value is that value", () => {

@@ -6,7 +6,7 @@
  * Any of them may carry a name, which becomes its data-name in an SVG. A run of text is {t, italic, sub}.
  * places of a sheet, of figures over a run: where the steps stand (panel-linking.mjs reads it, nothing paints it).
  */
-import { runsWidth } from "./words.mjs";
+import { counted, runsWidth } from "./words.mjs";
 
 const HEAD = 9; // length of an arrow head; heads are not data
 export const SHORT = 8; // an arrow shorter than this is a dot
@@ -91,7 +91,7 @@ export function paintable(commands) {
   const lost = commands.length - kept.length;
   if (!lost) return kept;
   const { h } = commands[0];
-  const words = `${lost} mark${lost > 1 ? "s" : ""} left out: a value is not finite`;
+  const words = `${counted(lost, "mark")} left out: a value is not finite`;
   return [...kept, text(6, h - 6, words, { fill: "#888888", name: "left-out" })];
 }
 

@@ -9,7 +9,7 @@ import { rowOf } from "./panel-pictures.mjs";
 import { answers } from "./reading.mjs";
 import { DARK, LIGHT } from "./theme.mjs";
 import { viewOf } from "./views.mjs";
-import { counted, nth, number } from "./words.mjs";
+import { counted, fillIn, nth, number } from "./words.mjs";
 
 const SMALL = 64; // pixels of a picture below which its pixels are shown as squares
 
@@ -45,9 +45,9 @@ export function captionOf(record, i, sample) {
   const gram = sampleOf(step, sample);
   const value = (name) => number(metric(name, gram));
   const levels = step && `\u03c3 ${number(step.sigma)} \u2192 ${number(step.sigma_next)} \u00b7 \u03b3 ${number(step.gamma)}`;
-  const found = step?.stage === "cond_only" ? ["no prediction without the condition"]
+  const found = step?.stage === "cond_only" ? ["no prediction without the prompt"]
     : [`strength ${value("M1")}`, `residual out of the plane ${value("M11")}`,
-      step?.stage === "afterwards" && "prediction without the condition evaluated after the run"];
+      step?.stage === "afterwards" && "prediction without the prompt made after the run"];
   const from = [record.model?.name ?? "unnamed model", record.sampler ?? "unknown sampler", record.scheduler];
   const words = [...from, `step ${nth(i)} of ${record.n}`, levels ?? "not recorded", ...found, sampleWords(record, sample), `N ${record.N}`];
   return `Measured, not drawn by hand: ${words.filter(Boolean).join(" \u00b7 ")}.`;
@@ -134,7 +134,7 @@ function factsOf(record) {
     sampler: [record.sampler, record.scheduler, counted(record.n, "step"), record.seed != null && `seed ${record.seed}`],
     guidance: [record.cfg != null && `${record.guider ? "" : "cfg "}\u03b3 ${number(record.cfg)}`, record.chain],
     samples: [`${record.batch} of ${(record.latent?.shape ?? []).join(" \u00d7 ")} values`, `N ${record.N} each`],
-    evaluations: [record.evaluations != null && `${record.evaluations} network ${record.evaluations === 1 ? "pass" : "passes"}`,
+    evaluations: [record.evaluations != null && fillIn("{n} {n:run|runs} of the model", { n: record.evaluations }),
       ...Object.entries(record.passes ?? {}).map(([name, count]) => `of them ${name} ${count}`)],
     recorded: [record.split],
     "record check": [record.problems?.length ? record.problems.join(" ") : "nothing wrong found"],

@@ -4,7 +4,7 @@ import { sampleOf } from "./gram.mjs";
 import { metric } from "./metrics.mjs";
 import { samplesOf } from "./panel-record.mjs";
 import { verdictOf } from "./verdict.mjs";
-import { counted, nth } from "./words.mjs";
+import { counted, fillIn, nth } from "./words.mjs";
 
 const SAID = /^uncond was not evaluated|^the prediction without the prompt was not made|^at \d+ steps it was evaluated after the run[^.]*$/; // notes that are sentences of their own here
 const SILENT = "There is no report in this record.";
@@ -26,20 +26,20 @@ const later = (record) => steps(record).filter(({ stage }) => stage === "afterwa
 function reportAnswers(record) {
   const { headline, why, reasons, findings: [first, ...others] } = verdictOf(record) ?? { headline: SILENT, why: [], reasons: [], findings: [] };
   const place = record.pictures?.steps?.length
-    ? "In the picture: the view Where shows the places, Filmstrip what the condition changes at each step."
+    ? "In the picture: the view Where shows the places, Filmstrip what the prompt changes at each step."
     : "Where in the picture cannot be shown: no pictures were kept.";
   return [["Is cfg too high?", headline, ...why, ...reasons], ["What else does it tell?", first ?? SILENT, ...others, place]];
 }
 
-const listed = (found) => `step${found.length > 1 ? "s" : ""} ${found.map(({ i }) => nth(i)).join(", ")}`;
+const listed = (found) => `${fillIn("{n:step|steps}", { n: found.length })} ${found.map(({ i }) => nth(i)).join(", ")}`;
 
 function dashes(record, sample) {
   const noisy = steps(record).some((step) => metric("M8", sampleOf(step, sample)) > 0);
   const noise = noisy ? "noise" : "fresh noise; this sampler adds none, so there is none here";
   return [
     "What is the dashed line?",
-    "In Plane: the way to the prediction with the condition.",
-    "Plane and What if: dashed green runs from the noisy picture to the prediction with the condition, dotted purple to"
+    "In Plane: the way to the prediction with the prompt.",
+    "Plane and What if: dashed green runs from the noisy picture to the prediction with the prompt, dotted purple to"
       + ` the guided one, solid blue to the one without. Dashed orange is ${noise}.`,
     "Which steps: dashed green is the push after later steps have taken back part of it. Effective"
       + " scale: the level line is cfg, the curve below the share of the push that goes across. Lengths: dashed orange is noise,"
