@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MARGIN, GAP, COLUMN_GAP, ROW_NAME_GAP = 36, 6, 18, 12
 LEAST = 360  # width of the narrowest page
+WIDEST = 2.0  # times the room of a column: what one word, or the name of a row, may take
 LINE = 1.35  # line height over font size
 
 Column = tuple[str, Tensor, str]
@@ -49,6 +50,10 @@ class _Style:
             line for paragraph in words.splitlines() for line in [*fill_lines(paragraph, width, self.width)] or [""]
         ]
 
+    def widest(self, words: Sequence[str], most: float) -> int:
+        """Room in which no word is cut, up to a width."""
+        return round(min(most, max((self.width(word) for line in words for word in line.split()), default=0)))
+
     def write(self, pen: ImageDraw, at: tuple[float, float], lines: Sequence[str], anchor: str = "lt"):
         for k, line in enumerate(lines):
             pen.text((at[0], at[1] + self.height(k)), line, self.colour, self.font(), anchor=anchor)
@@ -71,29 +76,34 @@ def contact_sheet(
     """Pictures side by side, each pixel shown as scale x scale pixels.
 
     columns: (head, images [B, H, W, 3] in 0..1, caption) each; a caption may have several lines. rows: names of the
-    rows, left of them. note: words at the foot.
+    rows, left of them. note: words at the foot. Long heads and names go on in further lines, so that pictures stand
+    close together.
     """
     from PIL import Image, ImageDraw
 
     _check(columns, scale)
     cell = (columns[0][1].shape[2] * scale, columns[0][1].shape[1] * scale)
     big, bold, small = _styles(cell[0])
-    pitch = max(cell[0], *(bold.width(head) for head, _, _ in columns)) + COLUMN_GAP
-    left = MARGIN + (ROW_NAME_GAP + max(map(small.width, rows)) if rows else 0)
+    words, room = [head for head, _, _ in columns], max(cell[0], USUAL)
+    pitch = max(cell[0], min(room, max(map(bold.width, words))), bold.widest(words, WIDEST * room)) + COLUMN_GAP
+    heads = [bold.lines(head, pitch - COLUMN_GAP // 2) for head in words]
+    names = [small.lines(name, WIDEST * room) for name in rows]
+    left = MARGIN + (ROW_NAME_GAP + max(small.width(line) for name in names for line in name) if names else 0)
     width = max(left + len(columns) * pitch - COLUMN_GAP + MARGIN, LEAST)
     titles, notes = big.lines(title, width - 2 * MARGIN), small.lines(note, width - 2 * MARGIN)
     captions = [small.lines(words, pitch - COLUMN_GAP // 2) for _, _, words in columns]
-    top = MARGIN + big.height(len(titles)) + 16 + bold.height()
+    top = MARGIN + big.height(len(titles)) + 16 + bold.height(max(map(len, heads)))
     foot = top + max(len(images) for _, images, _ in columns) * (cell[1] + GAP) - GAP + 10
     below = foot + small.height(max(map(len, captions))) + (16 if notes else 0)
     page = Image.new("RGB", (width, below + small.height(len(notes)) + MARGIN - 10), LIGHT.paper)
     pen = ImageDraw.Draw(page)
     big.write(pen, (MARGIN, MARGIN), titles)
-    for row, name in enumerate(rows):
-        small.write(pen, (left - ROW_NAME_GAP, top + row * (cell[1] + GAP) + cell[1] / 2), [name], "rm")
-    for k, (head, images, _) in enumerate(columns):
+    for row, name in enumerate(names):
+        middle = top + row * (cell[1] + GAP) + cell[1] / 2
+        small.write(pen, (left - ROW_NAME_GAP, middle - small.height(len(name) - 1) / 2), name, "rm")
+    for k, (_, images, _) in enumerate(columns):
         middle = left + k * pitch + (pitch - COLUMN_GAP) // 2
-        bold.write(pen, (middle, top - 9), [head], "ms")
+        bold.write(pen, (middle, top - 9 - bold.height(len(heads[k]) - 1)), heads[k], "ms")
         _paste(page, images, cell, (middle - cell[0] // 2, top))
         small.write(pen, (middle, foot), captions[k], "mt")
     small.write(pen, (MARGIN, below), notes)
