@@ -1,13 +1,16 @@
 import shutil
 import signal
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 from guidance_geometry.dev.browser import page_in
+from guidance_geometry.dev.hosts import HostFolder
 from guidance_geometry.dev.provision import FRONT_END_PACKAGE, FRONT_ENDS, front_end
+from guidance_geometry.sweeps.comfyui.process import Server, free_port
 from guidance_geometry.tests.queue import steering
 from guidance_geometry.tests.queue.other_pack import SOURCE
 from guidance_geometry.tests.queue.prompts import HOST, ROOT
@@ -24,16 +27,20 @@ NO_DEPRECATION = """{ let graphs;  // a warning about a call of this pack is an 
     known.add(stack); }; }"""
 
 
+def host_folder(base):
+    """The folders of a real ComfyUI, with this pack alone."""
+    if not (HOST / "main.py").exists():
+        pytest.skip("no ComfyUI host: run `python3 dev.py test`, or set COMFYUI_PATH")
+    return HostFolder(base, HOST)
+
+
 @contextmanager
 def host_in(base, *more):
     """A real ComfyUI with folders of its own; its custom nodes are this pack, an example of another, and stand-ins."""
-    if not (HOST / "main.py").exists():
-        pytest.skip("no ComfyUI host: run `python3 dev.py test`, or set COMFYUI_PATH")
-    from guidance_geometry.dev.hosts import HostFolder
+    hosts = host_folder(base)
     from guidance_geometry.dev.template_address import beside
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a terminated test run still ends its server
-    hosts = HostFolder(base, HOST)
     beside_this = [Path(__file__).parent / name for name in ("stock_loaders.py", "pipe_pack.py")]
     for file in (ROOT / "tests" / "invariants" / "example_rule.py", *beside_this):
         shutil.copy(file, base / "custom_nodes")
@@ -107,6 +114,31 @@ def shared(tmp_path_factory):
     (folder / "custom_nodes" / "switch.py").write_text(SOURCE)
     with host_in(folder, "--multi-user") as live:
         yield live
+
+
+@dataclass
+class MortalHost:
+    """A ComfyUI that ends and comes back at the same address, as browsers that stay open see it."""
+
+    hosts: HostFolder
+    port: int = field(default_factory=free_port)
+    alive: ExitStack = field(default_factory=ExitStack)
+    live: Server = field(init=False)
+
+    def start(self) -> Server:
+        """The next one, where the one before has ended."""
+        self.alive.close()
+        self.live = self.alive.enter_context(self.hosts.start(self.port))
+        return self.live
+
+
+@pytest.fixture(scope="session")
+def mortal(tmp_path_factory):
+    """One for all tests that end it; each starts it again."""
+    host = MortalHost(host_folder(tmp_path_factory.mktemp("mortal")))
+    with host.alive:
+        host.start()
+        yield host
 
 
 @pytest.fixture

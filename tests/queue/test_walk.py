@@ -2,15 +2,12 @@
 
 import sys
 import time
-from contextlib import ExitStack
 
 import pytest
 
 from guidance_geometry.dev.browser import READY, page_in
-from guidance_geometry.dev.hosts import HostFolder
-from guidance_geometry.sweeps.comfyui.process import free_port
 from guidance_geometry.tests.queue import steering
-from guidance_geometry.tests.queue.prompts import HOST, asked
+from guidance_geometry.tests.queue.prompts import asked
 from guidance_geometry.tests.queue.steering import QUEUE, queue, unmask
 from guidance_geometry.tests.queue.tab_steering import (
     BOTTOM,
@@ -276,35 +273,29 @@ def test_a_user_whose_result_another_one_made_gets_a_run_of_his_own(shared, brow
         page.close()
 
 
-def test_a_server_that_is_killed_is_missed_at_once_and_found_again(browser, tmp_path):
-    if not (HOST / "main.py").exists():
-        pytest.skip("no ComfyUI host: run `python3 dev.py test`, or set COMFYUI_PATH")
-    hosts, port = HostFolder(tmp_path, HOST), free_port()
-    with ExitStack() as first:
-        live = first.enter_context(hosts.start(port))
-        with page_in(browser, live.address) as page:
-            page.set_default_timeout(12000)
-            load(page, sampled(steps=3000, cfg=OWN))
-            page.evaluate(TOGGLE, BOTTOM)
-            page.wait_for_selector(".gg-tab .gg-bar")
-            unmask(page)
-            switch(page)
-            page.evaluate(QUEUE)
-            says(page, "^Recording")
-            page.wait_for_function("() => window.heard.length > 1")
-            live.process.kill()
-            away = "() => /does not answer/.test(document.querySelector('.gg-said').textContent)"
-            page.wait_for_function(away, timeout=PROMPTLY)
-            offers(page, [r"^Mine \(4\) . stopped at step \d+$"])
-            assert "stopped answering at step" in page.evaluate(SUMMED)
-            first.close()
-            with hosts.start(port) as back:
-                says(page, "The server no longer has the runs of this workflow")
-                assert page.evaluate(RUNS) == []
-                page.evaluate(SET, ["4", {"steps": 6}])
-                queue(page)
-                sees(page, "above", "cfg 13")
-                waits_and_recovers(page, back)
+def test_a_server_that_is_killed_is_missed_at_once_and_found_again(browser, mortal):
+    with page_in(browser, mortal.live.address) as page:
+        page.set_default_timeout(12000)
+        load(page, sampled(steps=3000, cfg=OWN))
+        page.evaluate(TOGGLE, BOTTOM)
+        page.wait_for_selector(".gg-tab .gg-bar")
+        unmask(page)
+        switch(page)
+        page.evaluate(QUEUE)
+        says(page, "^Recording")
+        page.wait_for_function("() => window.heard.length > 1")
+        mortal.live.process.kill()
+        away = "() => /does not answer/.test(document.querySelector('.gg-said').textContent)"
+        page.wait_for_function(away, timeout=PROMPTLY)
+        offers(page, [r"^Mine \(4\) . stopped at step \d+$"])
+        assert "stopped answering at step" in page.evaluate(SUMMED)
+        back = mortal.start()
+        says(page, "The server no longer has the runs of this workflow")
+        assert page.evaluate(RUNS) == []
+        page.evaluate(SET, ["4", {"steps": 6}])
+        queue(page)
+        sees(page, "above", "cfg 13")
+        waits_and_recovers(page, back)
 
 
 def waits_and_recovers(page, live):
