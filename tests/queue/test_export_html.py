@@ -11,6 +11,7 @@ from PIL import Image
 from guidance_geometry.figures.html import page as html_page
 from guidance_geometry.sweeps.comfyui.client import Client
 from guidance_geometry.tests.queue.prompts import small
+from guidance_geometry.tests.queue.steering import PAINTED
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.record import run_record
 from guidance_geometry.verdict.report import report_of
@@ -68,7 +69,7 @@ def page(browser, file):
 
 def choose(page, view):
     page.locator(f"[data-view={view}]").click()
-    page.wait_for_timeout(60)
+    page.evaluate(PAINTED)
 
 
 pytestmark = pytest.mark.browser
@@ -85,7 +86,7 @@ def test_the_what_if_slider_moves_the_figure_and_offers_no_button(page):
     choose(page, "whatif")
     before = page.locator(".gg-panel canvas").first.screenshot()
     page.get_by_label("What-if scale").fill("7")
-    page.wait_for_timeout(60)
+    page.evaluate(PAINTED)
     assert page.locator(".gg-panel canvas").first.screenshot() != before
     assert page.locator(".gg-use").is_hidden()
     assert "cfg" not in page.locator(".gg-words").inner_text()
