@@ -1,6 +1,7 @@
 """The numbers that guide a run, and the widgets that set them: found in the prompt of the job, by walking its wires.
 
-A widget counts only where it holds the number that acted: a preset, or a node that is not asked, may stand between.
+A widget counts only where it holds the number that acted, or would once another one is set by hand: a preset may stand
+between.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from ..guidance.gradients.term import Term, WatchTerm
 from ..guidance.knobs import main_knob
 from ..guidance.printing import shorten
 from ..guidance.rules.kinds import Add, Rule
+from ..sweeps.workflow import PRESET
 from ..verdict.picks import CFG, LONGEST
 from ..verdict.run_knobs import DISTILLED, GRADIENT, LEAST_CFG, RULE
 from .host_run import HostRun
@@ -52,7 +54,7 @@ def _of_rule(run: HostRun, job: RunningJob | None, rule: Rule, cfg: float | None
     (field, stated), kind = main, getattr(rule, "node_id", "")
     value = float(getattr(rule, field))
     made = [getattr(rule, "node", "")] if is_term else [one for one in _upstream(job) if _class(job, one) == kind]
-    widget = _widget(job, stated.name, value, made)
+    widget = _widget(job, stated.name, value, made) or _widget_under_preset(job, stated.name, made)
     if not is_term and not widget.get("node"):
         return {}
     what = getattr(rule, "asks", "") if is_term else kind
@@ -76,7 +78,19 @@ def _widget(job: RunningJob | None, name: str, value: float, nodes: Any) -> dict
     wired = [one for one in nodes if isinstance(_given(job, one, name), list)]
     if job is None or not (found := holding or wired) or (len(found) > 1 and name not in (CFG, DISTILLED)):
         return {}
-    node, (low, high) = found[0], limits_of(_class(job, found[0]) or "", name)
+    return _place_of(job, name, found[0])
+
+
+def _widget_under_preset(job: RunningJob | None, name: str, nodes: Any) -> dict[str, Any]:
+    """The one node whose preset stands in for this input, and "by_hand": the input that chooses it."""
+    preset = [one for one in nodes if isinstance(_given(job, one, PRESET), str) and _is_number(_given(job, one, name))]
+    held = job is not None and len(preset) == 1 and _given(job, preset[0], PRESET) != name
+    return _place_of(job, name, preset[0]) | {"by_hand": PRESET} if job is not None and held else {}
+
+
+def _place_of(job: RunningJob, name: str, node: str) -> dict[str, Any]:
+    """What a node is called, and what may be tried in one of its inputs."""
+    low, high = limits_of(_class(job, node) or "", name)
     low = max(low, LEAST_CFG if name in (CFG, DISTILLED) else 0.0)
     limits = {"low": low} | ({"high": high} if math.isfinite(high) else {})
     return {"node": node, "title": job.title_of(node)} | limits

@@ -9,7 +9,8 @@ ONE_OF = (  # of each group at most one sentence
     ("rule.none", "rule.off", "rule.moved"),
     ("clipped.share", "clipped.beyond"),
     ("half.clipped", "half.beyond"),
-    ("half.same", "half.all", "half.some", "half.other", "half.none", "half.near", "half.near.some", "half.far",
+    ("half.same", "half.all", "half.some", "half.other", "half.none", "half.close", "half.close.all",
+     "half.close.some", "half.mixed", "half.near", "half.near.some", "half.far",
      "half.strange", "half.equal", "half.lost"),
     ("half.odds", "half.near.odds"),
     ("why.burns", "why.not_long"),
@@ -27,11 +28,13 @@ NEVER = {  # a sentence, and what does not go with it
     "head.no_sign": ("why.burns", "help.half"),
     "half.equal": ("half.clipped", "half.beyond", "half.odds"),
     "half.strange": ("half.clipped", "half.beyond", "half.odds"),
-    "half.other": ("half.odds", "half.near.odds"),
-    "half.none": ("half.odds", "half.near.odds"),
+    "half.other": ("half.odds", "half.near.odds", "half.close.odds"),
+    "half.none": ("half.odds", "half.near.odds", "half.close.odds"),
+    "half.close": ("half.odds", "half.near.odds"),
+    "half.close.all": ("half.odds", "half.near.odds"),
     "half.far": ("half.odds", "half.near.odds"),
 }
-SAME_PICTURE = ("half.same", "half.all", "half.some")
+SAME_PICTURE = ("half.same", "half.all", "half.some", "half.close.some")
 
 
 def contradictions(report, compared=None):
@@ -106,6 +109,9 @@ def _of_counts(told):
         for fooled in (one for one in _facts(told, "classifier.fooled") if one["judge"] == judge["judge"]):
             if not fooled["reverse"] <= judge["count"] <= judge["batch"] - fooled["alone"]:
                 yield f"{judge['count']} found, {fooled['alone']} not"
-    for facts in _facts(told, "half.some", "half.near.some"):
+    for facts in _facts(told, "half.mixed"):
+        if not 0 < facts["changed"] < facts["batch"] - facts["count"]:
+            yield f"{facts['changed']} of {facts['batch']} change visibly, {facts['count']} not at all"
+    for facts in _facts(told, "half.some", "half.close.some", "half.near.some"):
         if not 0 < facts["count"] < facts["batch"]:
             yield f"some are {facts['count']} of {facts['batch']}"

@@ -40,7 +40,7 @@ def compare_runs(trace: Trace, half: Trace, odds: Odds, shown: Shown | None = No
     if not found:
         return (say("half.lost"),)
     if turned[0].kind != CFG:
-        found = (found[0], *(say("half.odds.knob") for _ in found[1:]))
+        found = (found[0], *([say("half.odds.knob")] if found[1:] else []))
     return (*found, *_compare_clipping(trace, half, at))
 
 
@@ -60,21 +60,34 @@ def _own_pictures(trace: Trace, own: Tensor, other: Tensor) -> Shown | None:
 
 
 def _compare_pictures(own: Tensor, other: Tensor, odds: HalfOdds, at: dict[str, Any]) -> Iterator[Sentence]:
-    """What becomes of the pictures, and how often "the same" errs; nothing where one is not finite."""
+    """What becomes of the pictures, and how often "the same" and "a little" err; nothing where one is not finite."""
     change = compare_pictures(own, other)
     apart, batch = change.distance, len(own)
     if not bool(apart.isfinite().all()):
         return
-    same = apart < odds.same
+    same, close = apart < odds.same, (apart >= odds.same) & (apart < odds.close)
+    changed = ~same & ~close
     count = int(same.sum())
     facts = at | {"distance": round(float(apart.median()), 3), "count": count, "batch": batch}
     if count == batch:
         yield say("half.same" if batch == 1 else "half.all", **facts)
     else:
-        what = say("change.colours" if bool(change.of_colour[~same].double().mean() >= 0.5) else "change.shapes")
-        yield say("half.some" if count else "half.other" if batch == 1 else "half.none", what=what, **facts)
+        visible = changed if bool(changed.any()) else close
+        what = say("change.colours" if bool(change.of_colour[visible].double().mean() >= 0.5) else "change.shapes")
+        yield say(_name_change(count, int(close.sum()), batch), what=what, **facts, changed=int(changed.sum()))
     if count:
         yield say("half.odds", same=odds.same, wrong=percent(odds.wrong))
+    if bool(close.any()):
+        yield say("half.close.odds", close=odds.close, changed=percent(odds.changed))
+
+
+def _name_change(same: int, close: int, batch: int) -> str:
+    """Which sentence tells of so many pictures that stay the same, and that change a little, of a batch."""
+    if same + close == batch:
+        return "half.close.some" if same else "half.close" if batch == 1 else "half.close.all"
+    if close:
+        return "half.mixed"
+    return "half.some" if same else "half.other" if batch == 1 else "half.none"
 
 
 def _compare_ends(own: Tensor, other: Tensor, odds: HalfOdds, at: dict[str, Any]) -> Iterator[Sentence]:

@@ -25,6 +25,8 @@ FIELDS = {
     "rules.missed": SHARE,
     "half.same": require(number(0, 1e6)),
     "half.wrong": SHARE,
+    "half.close": require(number(0, 1e6)),
+    "half.changed": SHARE,
     "half.near": require(number(0, 1e6)),
     "half.subject": SHARE,
     "half.colours": SHARE,
@@ -48,12 +50,15 @@ class HalfOdds:
     """Of two runs with the same noise.
 
     same: distance of two pictures below which they count as one. wrong: share of such pairs with another subject or
-    other colours. near: distance of two latents below which the subject hardly changes. subject, colours: share of
-    such pairs in which either does.
+    other colours. close: distance from there up to which a picture changes a little. changed: the share of those. near:
+    distance of two latents below which the subject hardly changes. subject, colours: share of such pairs in which
+    either does.
     """
 
     same: float
     wrong: float
+    close: float
+    changed: float
     near: float
     subject: float
     colours: float
@@ -87,7 +92,7 @@ def odds_of(claims: Any, file: str = ODDS_FILE.name) -> Odds:
     hits = tuple(sorted((float(hit["times"]), float(hit["share"])) for hit in burn["hits"]))
     numbers = (card["beyond"], card["ratio"], card["false"], card["coverage"])
     of_rules = RuleOdds(rules["further"], rules["false"], rules["missed"])
-    of_half = HalfOdds(*(half[name] for name in ("same", "wrong", "near", "subject", "colours")))
+    of_half = HalfOdds(*(half[name] for name in ("same", "wrong", "close", "changed", "near", "subject", "colours")))
     return Odds(burn["sure"], burn["likely"], burn["false"], hits, *numbers, of_rules, of_half)
 
 

@@ -30,7 +30,7 @@ from .halved import Shown, compare_runs
 from .known import Known, Template
 from .odds import ODDS, Odds
 from .picks import CFG, Pick
-from .run_knobs import DISTILLED, GRADIENT, RunKnob, knobs_of
+from .run_knobs import DISTILLED, GRADIENT, RULE, RunKnob, knobs_of
 from .sampler_class import sampler_class
 from .scale import PLAIN, Scale, is_off, own_steps, predictions_agree, scale_of, several_of
 from .sentences import LANGUAGES, Sentence, about, comma_list, percent, say, short
@@ -197,7 +197,8 @@ class Case:
         """What guided the run and can be set, first what acted most.
 
         That is the scale of the gradient that pushed most; at cfg 1, where nothing else pushed, the guidance that a
-        distilled model is told; else cfg.
+        distilled model is told; else cfg. Of a run with rules, of which what is known of cfg says little, a rule's
+        number comes first where somebody chose good values of it, beside this cfg.
         """
         scale, guide, stage = self.scale, self.guide, self.stage
         cfg = (scale.low if math.isnan(scale.cfg) else scale.cfg) if scale.constant else None
@@ -208,7 +209,14 @@ class Case:
         kind = GRADIENT if guide else DISTILLED if alone else CFG
         own = [knob for knob in every if knob.kind == kind and (guide is None or knob.term == guide.name)]
         own = own or [knob for knob in every if knob.kind == CFG]
+        if own[0].kind == CFG and not scale.plain and not self.burns:
+            own = [knob for knob in every if knob.kind == RULE and self._is_chosen(knob)] or own
         return (own[0], *(knob for knob in every if knob is not own[0]))
+
+    def _is_chosen(self, knob: RunKnob) -> bool:
+        """Whether somebody chose good values of a knob."""
+        picks = self.knowledge.picks
+        return bool(picks and knob.value is not None and picks.range(self.sampler, knob.key))
 
     @property
     def cfg_key(self) -> str:

@@ -16,7 +16,7 @@ from .sentences import Sentence, say
 
 DISTILLED, GRADIENT, RULE = "guidance", "gradient", "rule"  # kinds beside cfg
 LEAST_CFG, MOST_CFG = 1.0, 100.0  # below 1 guidance weakens the condition; the widgets of samplers end at 100
-TEXTS, NUMBERS = ("kind", "name", "key", "term", "title", "node"), ("value", "low", "high")
+TEXTS, NUMBERS = ("kind", "name", "key", "term", "title", "node", "by_hand"), ("value", "low", "high")
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class RunKnob:
     kind: CFG, or one of those above. name: of its widget. value: in the run, None where it is unknown or not one. key:
     by which its picks are kept, with what else guided. term: a gradient's name in the record. title, node: of the node
     that has the widget, None where nobody tells, or where another number than the widget's acted. low, high: what is
-    worth trying.
+    worth trying. by_hand: where a preset stood in for the widget, the node's input that must bear its name instead.
     """
 
     kind: str
@@ -38,6 +38,7 @@ class RunKnob:
     node: str | None = None
     low: float = 0.0
     high: float = math.inf
+    by_hand: str = ""
 
     @property
     def words(self) -> Sentence:
@@ -47,7 +48,8 @@ class RunKnob:
 
     def as_json(self) -> dict[str, Any]:
         """For scripts and browsers."""
-        widget = {"title": self.title, "node": self.node, "input": self.name}
+        widget: dict[str, Any] = {"title": self.title, "node": self.node, "input": self.name}
+        widget |= {"beside": {self.by_hand: self.name}} if self.by_hand else {}
         limits = [end if math.isfinite(end) else None for end in (self.low, self.high)]
         return {"key": self.key, "kind": self.kind, "name": self.name, "value": self.value, "limits": limits} | widget
 

@@ -45,6 +45,7 @@ SCALES = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)
 TRIED = tuple(round(0.05 * k, 2) for k in range(4, 41))  # thresholds
 MARGINS = tuple(round(1 - 0.05 * k, 2) for k in range(15))
 WRONG = 0.03  # of the pairs that are called the same
+CHANGED = 0.2  # of the pairs that are said to change a little, with another subject or other colours
 NEAR = 0.4  # distance of ends below which a label hardly changes
 PRINTED = (0.4, 0.5, 0.6, 0.7, 0.8, 1.0, 1.5, 2.0)
 SHOWN = (0.1, 0.3, 0.5, 0.65, 0.8, 1.0, 1.5, 3.0)
@@ -74,9 +75,9 @@ class Pairs:
         """The truth."""
         return self.subject | self.colours
 
-    def wrong(self, threshold: float) -> float:
-        """Share of the pairs called the same that are not; nan where none is."""
-        return share(self.changed[self.distance < threshold].tolist())
+    def wrong(self, threshold: float, least: float = 0.0) -> float:
+        """Share of the pairs from one distance to another that changed; nan where there is none."""
+        return share(self.changed[(self.distance >= least) & (self.distance < threshold)].tolist())
 
 
 def join(groups: Sequence[Pairs]) -> Pairs:
@@ -118,27 +119,34 @@ def _compare(half: Cell, whole: Cell) -> tuple[Tensor, ...]:
     return apart, distance(*ends[::-1]), names[:, 0] != names[:, 1], changed, torch.stack(pictures, dim=1), names
 
 
-def limit_of(groups: Sequence[Pairs]) -> float:
-    """The largest threshold at which at most WRONG of the pairs called the same are wrong, in every group."""
-    fitting = [tried for tried in TRIED if all(not one.wrong(tried) > WRONG for one in groups)]
+def limit_of(groups: Sequence[Pairs], least: float = 0.0, most: float | None = None) -> float:
+    """The largest threshold up to which, from `least`, at most a share of the pairs changed, in every group.
+
+    most: that share, WRONG where none is given.
+    """
+    bound = WRONG if most is None else most
+    fitting = [tried for tried in TRIED if all(not one.wrong(tried, least) > bound for one in groups)]
     return max(fitting, default=TRIED[0])
 
 
-def left_out(groups: Sequence[Pairs], margin: float) -> list[float]:
+def left_out(groups: Sequence[Pairs], margin: float, least: float = 0.0, most: float | None = None) -> list[float]:
     """Of every group the share that is wrong by the threshold of the others."""
-    return [one.wrong(margin * limit_of([other for other in groups if other is not one])) for one in groups]
+    others = ([other for other in groups if other is not one] for one in groups)
+    return [one.wrong(margin * limit_of(more, least, most), least) for one, more in zip(groups, others, strict=True)]
 
 
-def chosen(groups: Sequence[Pairs]) -> tuple[float, float]:
+def chosen(groups: Sequence[Pairs], least: float = 0.0, most: float | None = None) -> tuple[float, float]:
     """The threshold, and its margin."""
-    holding = (margin for margin in MARGINS if all(not wrong > WRONG for wrong in left_out(groups, margin)))
+    bound = WRONG if most is None else most
+    holding = (m for m in MARGINS if all(not wrong > bound for wrong in left_out(groups, m, least, most)))
     margin = next(holding, MARGINS[-1])
-    return round(margin * limit_of(groups), 3), margin
+    return max(round(margin * limit_of(groups, least, most), 3), least), margin
 
 
 def odds_json(groups: Sequence[Pairs], command: str) -> dict:
     """Part "half" of verdict/odds.json."""
     everything, (same, margin) = join(groups), chosen(groups)
+    close, further = chosen(groups, same, CHANGED)
     near = everything.ends < NEAR
     worlds = " and ".join(dict.fromkeys(one.world for one in groups))
     return {
@@ -146,6 +154,8 @@ def odds_json(groups: Sequence[Pairs], command: str) -> dict:
         "source": f"{len(everything.distance):,} pairs of {worlds}, {len(groups)} combinations with a sampler",
         "same": same,
         "wrong": round(max(left_out(groups, margin)), 3),
+        "close": close,
+        "changed": round(np.nanmax([0.0, *left_out(groups, further, same, CHANGED)]), 3),
         "near": NEAR,
         "subject": round(share(everything.subject[near].tolist()), 4),
         "colours": round(share(everything.colours[near].tolist()), 3),
@@ -171,10 +181,19 @@ def blocks(groups: Sequence[Pairs], command: str, folder: Path) -> Iterator[str]
         for one, outside in zip(groups, left_out(groups, margin), strict=True)
     ]
     yield table("model | sampler | pairs | the same | wrong | other label | false alarms | left out", rows)
+    close, further = chosen(groups, same, CHANGED)
+    worst = np.nanmax([0.0, *left_out(groups, further, same, CHANGED)])
+    between = (everything.distance >= same) & (everything.distance < close)
+    in_vain = percent(share((everything.distance[~everything.changed] >= close).tolist()))
+    yield TEXT["CLOSE"].format(
+        same=same, close=close, limit=_whole(CHANGED), worst=percent(worst), in_vain=in_vain,
+        taken=percent(share(between.tolist())), wrong=percent(everything.wrong(close, same)),
+        subject=percent(share(everything.subject[between].tolist())),
+    )  # fmt: skip
     yield TEXT["THRESHOLDS"]
     yield table(
         "d below | the same | wrong | other label | false alarms",
-        [(f"{tried:g}", *_rates(everything, tried)) for tried in sorted({*PRINTED, same})],
+        [(f"{tried:g}", *_rates(everything, tried)) for tried in sorted({*PRINTED, same, close})],
     )
     near = everything.ends < NEAR
     subject, colours = (percent(share(truth[near].tolist())) for truth in (everything.subject, everything.colours))

@@ -4,7 +4,8 @@ import pytest
 
 from guidance_geometry.tests.queue.prompts import ASKING, fetched, runs_of, sent, small
 
-PICTURES = {"half.same", "half.all", "half.some", "half.other", "half.none"}
+PICTURES = {"half.same", "half.all", "half.some", "half.close", "half.close.all", "half.close.some", "half.mixed"}
+PICTURES |= {"half.other", "half.none"}
 
 
 def recorded(client, seed=4242, **sampler):

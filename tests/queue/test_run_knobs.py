@@ -31,12 +31,12 @@ def flux(guidance=3.5, **sampler):
     }
 
 
-def gradient(scale=2.0):
+def gradient(scale=2.0, preset="scale"):
     """A run at cfg 1 that a noise-aware classifier steers."""
     label = {"classifier": ["20", 0], "label": "robot", "kind": "label"}
     loader = {"20": {"class_type": "GGLoadClassifier", "inputs": {"classifier_name": "pocket-noisy-1"}}}
     graph = steered({"class_type": "GGLabelEnergy", "inputs": label}, loader, scale, seed=32)
-    graph["22"] |= {"inputs": graph["22"]["inputs"] | {"preset": "scale"}, "_meta": {"title": "More of a robot"}}
+    graph["22"] |= {"inputs": graph["22"]["inputs"] | {"preset": preset}, "_meta": {"title": "More of a robot"}}
     return graph
 
 
@@ -58,6 +58,10 @@ CASES = {
     "the scale of a gradient": (
         gradient,
         {"kind": "gradient", "title": "More of a robot", "node": "22", "input": "scale", "value": 2.0},
+    ),
+    "the scale of a gradient under a preset": (
+        lambda: gradient(7.0, "strong"),
+        {"kind": "gradient", "node": "22", "input": "scale", "value": 4.0, "beside": {"preset": "scale"}},
     ),
 }
 
@@ -120,5 +124,15 @@ def test_the_main_knob_of_a_rule_can_be_tried_where_a_widget_holds_it(client):
     assert [(one["kind"], one["node"], one["input"]) for one in knobs] == [("cfg", "4", "cfg"), ("rule", "20", "phi")]
     assert knobs[1]["limits"] == [0, 1]
     assert "cfg 4" in knobs[1]["key"]
-    other = recorded(client, ruled(phi=0.35))["report"]["knobs"]
+    record = recorded(client, ruled(phi=0.35))
+    other, own = record["report"]["knobs"], record["model"]["key"]
     assert [one["key"] for one in other] == [one["key"] for one in knobs], "its own value is no part of a key"
+    facts = {"sampler_class": record["report"]["sampler_class"], "knob": other[1]["key"]}
+    tried = [facts | {"cfg": cfg, "good": cfg < 0.2} for cfg in (0.1, 0.2)]
+    claims = {"format": "guidance-geometry/picks", "version": 1, "model": {"name": "m", "key": own}}
+    try:
+        assert sent(client, "POST", own, claims | {"picks": tried})[0] == 200
+        found = fetched(client, f"tab/runs/{record['run']}/report")
+        assert (found["headline"]["id"], found["knob"]["kind"], found["suggested"]) == ("head.knob.above", "rule", 0.12)
+    finally:
+        sent(client, "DELETE", own)

@@ -43,7 +43,8 @@ RUNS = {}
 STATED = Odds(  # no measurement: a sentence must not go when odds are measured anew
     sure=4.5, likely=2.5, false=0.05, hits=((2.0, 0.23), (3.0, 0.76), (4.0, 0.91)), beyond=1.5, ratio=1.6,
     rules=RuleOdds(further=1.2, false=0.04, miss=0.3),
-    card_false=0.05, card_coverage=0.8, half=HalfOdds(same=0.6, wrong=0.04, near=0.4, subject=0.009, colours=0.2),
+    card_false=0.05, card_coverage=0.8, half=HalfOdds(
+        same=0.6, wrong=0.04, close=1.0, changed=0.15, near=0.4, subject=0.009, colours=0.2),
 )  # fmt: skip
 STEERS = "scale, Steer gradient"  # key of the knob of `steered`
 EDGES = {"high": {"overmean": 0.3, "strength": 0.35}}
@@ -410,7 +411,12 @@ CASES = {
     "half.some": lambda: report(run(2.0), half=ending(1.0, -1.0)),
     "half.other": lambda: report(run(2.0, batch=1), half=run(1.0, batch=1), shown=halves(1 - ROWS)),
     "half.none": lambda: report(run(2.0), half=ending(-1.0)),
+    "half.close": lambda: report(run(2.0, batch=1), half=run(1.0, batch=1), shown=turned(1)),
+    "half.close.all": lambda: report(run(2.0), half=run(1.0), shown=turned(1, 1)),
+    "half.close.some": lambda: report(run(2.0), half=run(1.0), shown=turned(0, 1)),
+    "half.mixed": lambda: report(run(2.0), half=run(1.0), shown=turned(1, 9)),
     "half.odds": lambda: report(run(2.0), half=ending(1.0)),
+    "half.close.odds": lambda: report(run(2.0), half=run(1.0), shown=turned(1, 1)),
     "half.odds.knob": lambda: report(told(3.5), half=told(1.75)),
     "change.colours": lambda: report(run(2.0, batch=1), half=run(1.0, batch=1), shown=halves(0.3 * ROWS)),
     "change.shapes": lambda: report(run(2.0, batch=1), half=run(1.0, batch=1), shown=halves(ROWS.mT)),
@@ -461,6 +467,12 @@ def latents(trace):
 def halves(other):
     """Finished pictures of a run and of one at half its scale: thin rows of black and white, and another."""
     return tuple(picture.expand(1, 3, 32, 32) for picture in (ROWS, other))
+
+
+def turned(*shades):
+    """Finished pictures of a run and of one at half its scale, whose grey is so many shades of 8 CIEDE2000 another."""
+    own = torch.full((len(shades), 3, 32, 32), 0.5)
+    return own, own + 0.075 * torch.tensor(shades)[:, None, None, None].clamp(max=6)
 
 
 def clipped(trace, share):
@@ -918,6 +930,20 @@ def test_a_run_is_compared_with_picks_of_its_own_knob_alone():
     assert report(steered(weight=1.0), Known(both)).answer.headline.id == "head.gradient"
     burning = Known(picks((30.0, True), (50.0, True), knob=STEERS))
     assert report(steered(), burning).answer.headline.id == "head.burns.gradient", "the sign is a fact of its own"
+
+
+def test_a_run_with_a_rule_is_compared_with_what_was_chosen_of_the_rules_number():
+    stated = {"kind": RULE, "name": "phi", "key": "phi, GGRescale, cfg 8", "value": 0.7, "title": "Mine", "node": "7"}
+    ruled = run(8.0, {**RULED, "knobs": [stated]}, rule=shrunk)
+    known = Known(picks((0.3, True), (0.5, False), knob=stated["key"]), card())
+    found = report(ruled, known)
+    assert (found.answer.headline.id, found.answer.colour, found.answer.suggested) == ("head.knob.above", "above", 0.34)
+    assert (found.knobs[0].kind, found.knobs[0].node) == (RULE, "7")
+    assert report(ruled, Known(card=card())).knobs[0].kind == CFG, "nobody chose any"
+    other = Known(picks((0.3, True), knob="phi, GGRescale, cfg 4"), card())
+    assert report(ruled, other).knobs[0].kind == CFG, "another cfg is another matter"
+    burnt = run(BURNT, {**RULED, "knobs": [stated]}, rule=lambda u, c, guided: 1.01 * guided)
+    assert report(burnt, known).knobs[0].kind == CFG, "the sign is a fact of its own"
 
 
 def test_rounding_is_no_push():
