@@ -11,6 +11,7 @@ if TYPE_CHECKING:
         classifier_training,
         figure_files,
         guided_run,
+        jobs,
         judging,
         knowledge,
         native_model,

@@ -52,7 +52,7 @@ async def answer_tab_run(server: Any, request: web.Request) -> web.StreamRespons
     """The record of a kept run."""
     user = require_known(user_of(server, request))
     run = await asyncio.to_thread(own_run, user, request.match_info["run"])
-    return web.Response(status=204) if run is None else answer(json.loads(run.record), TAB_FOLDER)
+    return answer(json.loads(run.record), TAB_FOLDER) if run and run.is_listed else web.Response(status=204)
 
 
 async def answer_fresh_run(server: Any, request: web.Request) -> web.StreamResponse:

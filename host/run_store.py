@@ -71,10 +71,10 @@ class RunPlace:
 
 @dataclass(frozen=True, eq=False)
 class StoredRun:
-    """A recorded run.
+    """A recorded run, or the numbers of one that only an inspector shows.
 
-    user: who alone sees it. record: as the inspector shows it, in JSON. files: of TAB_FOLDER, that it names. size:
-    bytes in memory and on disk.
+    user: who alone sees it. record: as the inspector shows it, in JSON; empty where the tab does not list the run.
+    files: of TAB_FOLDER, that it names. size: bytes in memory and on disk.
     """
 
     place: RunPlace
@@ -82,6 +82,11 @@ class StoredRun:
     record: bytes
     files: frozenset[str]
     size: int
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether the tab lists it."""
+        return bool(self.record)
 
 
 @dataclass
@@ -143,7 +148,7 @@ class RunStore:
 
     def count(self, prompt_id: str, node: str, list_index: int) -> int:
         """How many runs of this node in this job there are."""
-        places = [(run.place.prompt_id, run.place.node, run.place.list_index) for run in self._all()]
+        places = [(run.place.prompt_id, run.place.node, run.place.list_index) for run in self._all() if run.is_listed]
         return places.count((prompt_id, node, list_index))
 
     def set_bound(self, user: str, megabytes: Any) -> None:
@@ -158,7 +163,8 @@ class RunStore:
         """Keep a run; older ones are let go until all is within bounds, the new one last."""
         with self.lock:
             self.runs[run.place.run] = run
-            self.latest_nodes.append((run.place.prompt_id, run.place.node))
+            if run.is_listed:
+                self.latest_nodes.append((run.place.prompt_id, run.place.node))
             self._keep_within_bounds()
 
     def _keep_within_bounds(self) -> None:
@@ -175,7 +181,7 @@ class RunStore:
         for file in gone.files.difference(*(run.files for run in self.runs.values())):
             with suppress(OSError):  # it is gone, or a browser reads it where an open file stays
                 (temporary_folder(TAB_FOLDER) / file).unlink()
-        if all(run.place.sampler != gone.place.sampler for run in self.runs.values()):
+        if gone.is_listed and all(run.place.sampler != gone.place.sampler for run in self.runs.values()):
             self.epochs[gone.place.workflow_id, gone.place.key] += 1
 
     def _all(self) -> list[StoredRun]:
@@ -189,7 +195,7 @@ class RunStore:
         """
         self.wait_for_runs()
         wanted_id = prompt_id or workflow_id
-        seen = [run.place for run in self._all() if run.user == user] if wanted_id else []
+        seen = [run.place for run in self._all() if run.user == user and run.is_listed] if wanted_id else []
         return [place.summary() for place in seen if wanted_id == (place.prompt_id if prompt_id else place.workflow_id)]
 
     def find_run(self, user: str, name: str) -> StoredRun | None:
@@ -230,6 +236,25 @@ def publish(
             tell(EVENT, there.summary(), client)
 
     STORE.soon(keep_run)
+
+
+def keep_shown(trace: Trace) -> None:
+    """Keep the numbers of a run that an inspector shows, so that its report can be made anew; the tab lists none."""
+    job = running_job()
+    if job is None:
+        return
+    where = (job.prompt_id, job.display, job.title, job.list_index, 0, job.workflow_id)
+    place = RunPlace(*where, str(trace.header["run"]), trace.n, "", time.time(), job.workflow_key)
+
+    def keep_numbers(store: RunStore = STORE) -> None:
+        known = store.runs.get(place.run)
+        if known and known.is_listed:
+            return
+        if numbers := keep_trace(trace):
+            name = numbers["filename"]
+            store.add(StoredRun(place, job.user, b"", frozenset([name]), _size(name)))
+
+    STORE.soon(keep_numbers)
 
 
 def make_stored_run(trace: Trace, place: RunPlace, user: str, report: dict) -> StoredRun:

@@ -42,5 +42,8 @@ class GGInspector(ViewNode):
     @classmethod
     def execute(cls, trace, vae=None, pictures=8) -> io.NodeOutput:
         workflow = ((cls.hidden.extra_pnginfo if cls.hidden else None) or {}).get("workflow") or {}
-        record = host.panel_record.of_every_part(trace, vae, pictures) | {"workflow_id": workflow.get("id")}
+        job = host.jobs.running_job()
+        facts = {"workflow_id": workflow.get("id"), "prompt_id": job and job.prompt_id}
+        record = host.panel_record.of_every_part(trace, vae, pictures) | facts
+        host.run_store.keep_shown(trace)
         return io.NodeOutput(trace, ui={"gg_record": [host.panel_record.portable(record)]})

@@ -51,6 +51,7 @@ const asked = async (path) => {
 };
 Object.assign(editor, { // what queues a run again
   jobOf: () => localStorage.getItem(STORE + root()?.id),
+  answers: () => answers,
   runs: (id) => asked(`runs?${new URLSearchParams({ workflow_id: id })}`),
   run: (id) => asked(`runs/${id}`),
   runsOf: async (job) => (await asked(`runs?${new URLSearchParams({ prompt_id: job })}`))?.runs,
@@ -82,19 +83,23 @@ function drawnSize(node) {
   return drawn ? [drawn.offsetWidth, drawn.offsetHeight - LiteGraph.NODE_TITLE_HEIGHT] : node.size;
 }
 
-/** Write a value where a user would, as one step of undo, and say where: the node is seldom in view. */
+/** Write a value where a user would, as one step of undo, and say where: the node is seldom in view.  source: as of `knobSource` */
 function write(source, value) {
-  const [name, before] = [source.widget.name, source.widget.value];
-  if (value === before) return;
+  const [name, before, beside] = [source.widget.name, source.widget.value, source.beside ?? []];
+  const others = beside.map(({ node, widget }) => ({ node: pathOf(root(), node), name: widget.name, value: widget.value }));
+  if (value === before && beside.every((one) => one.widget.value === one.value)) return;
   const path = pathOf(root(), source.node);
-  writeScale(source, value);
+  for (const one of [...beside, { ...source, value }]) writeScale(one, one.value);
   app.canvas?.setDirty(true, true);
   changed();
   const title = said("wrote", { name, node: placeName(root(), source.node, said), before: number(before), value: number(value) });
   const undo = () => {
-    const node = nodeAt(root(), path); // it may have been made anew since
-    const widget = node?.widgets?.find((one) => one.name === name);
-    if (widget) write({ node, widget }, before);
+    const at = (id, key) => { // it may have been made anew since
+      const node = nodeAt(root(), id);
+      return { node, widget: node?.widgets?.find((one) => one.name === key) };
+    };
+    const back = { ...at(path, name), beside: others.map((one) => ({ ...at(one.node, one.name), value: one.value })) };
+    if (back.widget) write({ ...back, beside: back.beside.filter(({ widget }) => widget) }, before);
   };
   announce(title, said("wroteTip"), { label: said("undo"), onClick: undo });
 }
@@ -208,6 +213,7 @@ async function hear(there) {
   const asked = tab.hear(there, jobs);
   for (const [node, panel] of reachable()) {
     panel.goOnWith(jobs);
+    panel.redraw();
     if (there && panel.run?.fault === "away") restoreFrom(panel.run.prompt_id, node, panel);
   }
   await asked;

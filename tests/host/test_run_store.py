@@ -53,6 +53,18 @@ def test_the_oldest_runs_go_first_by_number_and_by_bytes(store):
     assert names(store, workflow_id=WORKFLOW) == ["f"]
 
 
+def test_what_only_a_node_shows_is_kept_and_listed_nowhere(store):
+    shown = StoredRun(place("b", node="8"), "default", b"", frozenset(), 10)
+    for one in (stored("a"), shown):
+        store.add(one)
+    assert names(store, workflow_id=WORKFLOW) == names(store, prompt_id="job") == ["a"]
+    assert store.find_run("default", "b") is shown
+    assert (store.count("job", "8", 0), [*store.latest_nodes]) == (0, [("job", "4")])
+    store.add(stored("c", size=95, node="5"))
+    assert store.find_run("default", "b") is None
+    assert store.epoch(WORKFLOW) == 1, "a's sampler would leave no record from the cache; b has no sampler"
+
+
 def test_256_megabytes_are_kept_unless_somebody_says_otherwise(host):
     usual = RunStore()
     for name in "abc":

@@ -26,6 +26,9 @@ from guidance_geometry.tests.queue.steering import (
 
 pytestmark = pytest.mark.browser
 
+PANEL = ".gg-panel"
+TURN = "page => document.querySelector(`.gg-panel .gg-pages [data-page=${page}]`).click()"
+
 
 def test_live_steps_arrive_and_name_the_inspector(page):
     heard = page.evaluate("window.heard")
@@ -46,13 +49,44 @@ def test_the_figure_has_the_room_and_the_advice_is_a_page_beside_it(page):
     panel.locator(".gg-info").click()
     panel.locator(".gg-says").wait_for(state="visible")
     panel.locator(".gg-info").click()
-    turn = "page => document.querySelector(`.gg-panel .gg-pages [data-page=${page}]`).click()"
-    page.evaluate(turn, "advice")
+    page.evaluate(TURN, "advice")
     page.wait_for_function("() => document.querySelectorAll('.gg-panel .gg-pair .gg-shots > *').length === 2")
     assert panel.locator(".gg-figures").is_hidden()
     assert page.evaluate(f"() => {INSPECTOR}.properties.gg_page") == "advice", "saved with the workflow"
-    page.evaluate(turn, "geometry")
+    page.evaluate(TURN, "geometry")
     page.wait_for_function("() => document.querySelector('.gg-figure').offsetHeight >= 260")
+
+
+def test_half_and_a_range_are_tried_on_the_node_and_its_verdict_follows(page):
+    def click(place):
+        page.locator(f"{PANEL} {place}").first.dispatch_event("click")  # whatever lies over it
+
+    def reads(place, words):
+        page.wait_for_function(
+            "([place, words]) => new RegExp(words).test(document.querySelector(`.gg-panel ${place}`)?.textContent)",
+            arg=[place, words],
+            timeout=60000,
+        )
+
+    page.evaluate(TURN, "advice")
+    page.locator(f"{PANEL} .gg-half").wait_for(state="visible")
+    click(".gg-half")
+    reads(".gg-tried", "same picture|change")
+    names = page.locator(f"{PANEL} .gg-card .gg-name")
+    assert names.all_inner_texts() == ["cfg 3", "cfg 1.5"]
+    assert page.locator(f"{PANEL} .gg-pair").is_hidden()
+    click(".gg-find")
+    reads(".gg-tried", "Click the pictures that you like")
+    assert names.count() == 5
+    own = names.all_inner_texts().index("cfg 3")
+    click(f".gg-card:nth-child({own + 1})")
+    reads(".gg-tried", r"You chose cfg 3: your range is")
+    reads(".gg-headline", "cfg 3 is inside your range")
+    assert page.evaluate(CFG) == 3
+    click(".gg-forget")
+    page.wait_for_function("() => !/your range/.test(document.querySelector('.gg-headline').textContent)")
+    click(".gg-tries .gg-close")
+    page.evaluate(TURN, "geometry")
 
 
 def test_the_editors_search_knows_what_people_call_it(page):

@@ -5,7 +5,7 @@ import { canKeep, keep } from "../../web/lib/keep.mjs";
 import { linkAt, scaleSource } from "../../web/lib/panel-graph.mjs";
 import { speaker } from "../../web/lib/strings.mjs";
 import { hindrance } from "../../web/lib/readiness.mjs";
-import { flagOf, hasTwin, idOf, isOf, joinRecords, latest, mergeRuns, nameOf, series, setFlag, slotOf, stateOf } from "../../web/lib/tab-runs.mjs";
+import { CACHED, flagOf, hasTwin, idOf, isOf, joinRecords, latest, mergeRuns, nameOf, NOTHING, series, setFlag, slotOf, stateOf } from "../../web/lib/tab-runs.mjs";
 import { Place, wordsOf } from "../../web/lib/tab-place.mjs";
 import { Tab } from "../../web/lib/tab.mjs";
 import { Panel } from "../../web/lib/panel.mjs";
@@ -115,15 +115,15 @@ test("the tab says where it stands", () => {
   const facts = { away: false, on: true, runs: 0, live: false, lost: false, hindrance: null, idle: null, since: "" };
   const silent = { key: "tabSilent", names: "A (4)" };
   const cases = [
-    [{ on: false }, { key: "tabOff" }], [{}, { key: "tabWaiting" }], [{ unreached: ["A (4)"] }, null], [{ lost: true }, { key: "tabLost" }],
-    [{ live: true, runs: 1 }, { key: "tabRecording" }], [{ runs: 2 }, null], [{ runs: 2, on: false }, { key: "tabOffNow" }],
+    [{ on: false }, { key: "tabOff", offer: "begin" }], [{}, { key: "tabWaiting", offer: "begin" }], [{ unreached: ["A (4)"] }, null], [{ lost: true }, { key: "tabLost", offer: "begin" }],
+    [{ live: true, runs: 1 }, { key: "tabRecording" }], [{ runs: 2 }, null], [{ runs: 2, on: false }, { key: "tabOffNow", offer: "begin" }],
     [{ away: true, live: true, runs: 1 }, { key: "tabAway" }], [{ hindrance: silent }, { ...silent, earlier: false }], [{ hindrance: silent, runs: 1 }, { ...silent, earlier: true }],
-    [{ hindrance: { key: "tabNoSampler" }, runs: 1 }, null], [{ idle: { key: "tabCached" } }, { key: "tabCached", earlier: false }],
-    [{ runs: 1, since: "14:03", idle: { key: "tabCached" } }, { key: "tabCachedRun", time: "14:03" }],
+    [{ hindrance: { key: "tabNoSampler" }, runs: 1 }, null], [{ idle: CACHED }, { key: "tabCached", offer: "fresh", earlier: false }], [{ idle: NOTHING }, { key: "tabNothing", earlier: false }],
+    [{ runs: 1, since: "14:03", idle: CACHED }, { key: "tabCachedRun", offer: "fresh", time: "14:03" }],
     [{ lost: true, idle: { key: "tabFailed", node: "L (1)" }, runs: 0 }, { key: "tabFailed", node: "L (1)", earlier: false }],
   ];
   for (const [given, said] of cases) assert.deepEqual(stateOf({ ...facts, ...given }), said, JSON.stringify(given));
-  const keys = ["tabUnreached", "tabEmpty", "tabNoSampler", "tabNoOutput", "tabNothing", "tabInterrupted", ...cases.flatMap(([, said]) => said?.key ?? [])];
+  const keys = ["tabUnreached", "tabEmpty", "tabNoSampler", "tabNoOutput", "tabInterrupted", ...cases.flatMap(([, said]) => said?.key ?? [])];
   for (const key of keys) for (const language of ["en", "zh"]) assert.notEqual(speaker(language)(key), key);
 });
 
@@ -440,7 +440,7 @@ test("the report is that of what is stored by now, and who shows the run gets it
   const whole = { ...keyed, run: "a" };
   const panel = Object.assign(Object.create(Panel.prototype), { whole, part: "", set(given) { Object.assign(this, given); } });
   tab.places.set("box", { panel, draw() {} });
-  await tab.reportAnew();
+  await tab.tryouts.reportAnew();
   assert.notEqual(panel.whole, whole);
   assert.deepEqual([panel.whole.report.headline, whole.report.headline], ["newest", "old"]);
   assert.equal(panel.run.report.headline, "newest");
@@ -462,19 +462,20 @@ test("a run that ends this very moment is shown with the report that it brings, 
 test("what is stored is that of the model that is shown, and of no other", async () => {
   const asked = [];
   const tab = new Tab({ root: () => null, picks: async (method, key) => (asked.push(key), key === "ab" ? { ranges: {} } : null) });
-  const show = (run, model) => (Object.assign(tab, { tries: { record: { run, model }, stop() {} } }), tab.askStored());
+  const { tryouts } = tab;
+  const show = (run, model) => (Object.assign(tryouts, { tries: { record: { run, model }, stop() {} } }), tryouts.askStored());
   await show("a", { key: "ab" });
-  assert.deepEqual(tab.stored, { ranges: {} });
+  assert.deepEqual(tryouts.stored, { ranges: {} });
   const other = show("a", { key: "cd" });
-  assert.equal(tab.stored, null); // at once, not when the answer comes
+  assert.equal(tryouts.stored, null); // at once, not when the answer comes
   await other;
   await show("b", {});
-  assert.deepEqual([asked, tab.stored], [["ab", "cd"], null]);
+  assert.deepEqual([asked, tryouts.stored], [["ab", "cd"], null]);
 });
 
 test("Find my range, pressed before the run is read, does nothing", () => {
   const tab = new Tab({ root: () => null });
-  assert.equal(tab.openRange(), undefined);
-  assert.equal(tab.openHalf(), undefined);
-  assert.deepEqual([tab.opened, tab.tries], [null, null]);
+  assert.equal(tab.tryouts.openRange(), undefined);
+  assert.equal(tab.tryouts.openHalf(), undefined);
+  assert.deepEqual([tab.tryouts.opened, tab.tryouts.tries], [null, null]);
 });

@@ -1,15 +1,16 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { centreOf, FindRange, further, knownRange, ladder, picksOf, rangeOf } from "../../web/lib/find-range.mjs";
+import { changeSince } from "../../web/lib/change.mjs";
 import { mixPixels } from "../../web/lib/mix.mjs";
 import { speaker } from "../../web/lib/strings.mjs";
 import { LIGHT } from "../../web/lib/theme.mjs";
 import { halfValue, knobOf, knobPlace, knobsOf, knobSource, triableKnobs } from "../../web/lib/run-knobs.mjs";
 import { lookAgain, obstacle } from "../../web/lib/tries.mjs";
-import { judgementOf, judgeOf, picturesOf, promptAt, shownBy } from "../../web/lib/try-prompt.mjs";
+import { judgementOf, judgeOf, picturesOf, promptAt, samplerOf, shownBy } from "../../web/lib/try-prompt.mjs";
 import { TriesView } from "../../web/lib/tries-parts.mjs";
 import { TryHalf } from "../../web/lib/try-half.mjs";
-import { Advice, samplerOf } from "../../web/lib/advice.mjs";
+import { Advice } from "../../web/lib/advice.mjs";
 import { scaleToSee, verdictOf } from "../../web/lib/verdict.mjs";
 import { viewOf } from "../../web/lib/views.mjs";
 import { called, fixture } from "./records.mjs";
@@ -91,6 +92,20 @@ test("a knob is set and queued at the node that the report names, also inside a 
   assert.deepEqual([found["9:3"].inputs.guidance, found[4].inputs.cfg], [1.75, 8]);
   assert.equal(obstacle({ nodes: [box] }, prompt, "4", knob), null);
   assert.deepEqual(obstacle({ nodes: [box] }, PROMPT, "4", { ...knob, node: null }), { key: "noWidget", node: null });
+});
+
+test("under a preset a knob is tried and written by hand, and what the preset makes of it is no change", () => {
+  const knob = { ...SHARE, node: "4", input: "scale", name: "scale", value: 4, beside: { preset: "scale" } };
+  const [scale, preset] = [{ name: "scale", value: 7 }, { name: "preset", value: "strong" }];
+  const source = knobSource({ nodes: [{ id: 4, widgets: [scale, preset], inputs: [] }] }, "4", knob);
+  assert.deepEqual([source.widget, source.beside.map(({ widget, value }) => [widget, value])], [scale, [[preset, "scale"]]]);
+  assert.equal(knobSource({ nodes: [{ id: 4, widgets: [scale], inputs: [] }] }, "4", knob), null, "its node has no preset any more");
+  const prompt = { 4: { class_type: "GGClassifierGradient", inputs: { scale: 7, preset: "strong" } } };
+  assert.deepEqual(promptAt(prompt, knob, 2, { id: "4", node: prompt[4] })[4].inputs, { scale: 2, preset: "scale" });
+  const run = { run: "r" };
+  assert.equal(changeSince(run, knob, source), null);
+  preset.value = "scale";
+  assert.equal(changeSince(run, knob, source).now, 7);
 });
 
 test("a person may choose among the knobs whose widget is known; a report of before knows cfg alone", () => {
@@ -393,6 +408,7 @@ test("what if leaves room for the picture only where there is one, and says of w
 
 test("the middle of a range is not written where its sampler went after the button was drawn", () => {
   const editor = { write: () => assert.fail() };
-  const tab = { editor, stored: null, judgedRecord: () => ({ report: {} }), knob: () => SCALE };
-  for (const source of [null, { node: {}, reason: "linked" }]) TriesView.prototype.apply.call({ tab, source: () => source });
+  for (const source of [null, { node: {}, reason: "linked" }]) {
+    TriesView.prototype.apply.call({ tryouts: { source: () => source, range: () => ({ middle: 2 }) }, panel: { editor } });
+  }
 });

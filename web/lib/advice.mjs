@@ -4,13 +4,11 @@
  * Both are kept with the run as long as the page of the editor lives.
  */
 import { Tries } from "./tries.mjs";
-import { picturesOf, shownBy } from "./try-prompt.mjs";
+import { picturesOf, samplerOf, shownBy } from "./try-prompt.mjs";
 
 const MOST_RUNS = 50; // whose pictures are kept
 const MOST_JOBS = 4; // whose prompts are kept
-const MOST_NODES = 32; // between an inspector and its sampler
 const LATE = 600; // milliseconds after which the server knows a job that has ended
-const TOWARDS_THE_SAMPLER = ["trace", "latent", "samples"]; // inputs
 
 /** The same noise at one other scale, beside the run itself. */
 export class TryAdvice extends Tries {
@@ -20,17 +18,6 @@ export class TryAdvice extends Tries {
     super(editor, about, (own) => [own, value], changed);
     this.value = value;
   }
-}
-
-/** Id of the node in a prompt that sampled what another one shows. */
-export function samplerOf(prompt, shown) {
-  let id = String(shown);
-  for (let hops = 0; hops < MOST_NODES; hops += 1) {
-    const wire = TOWARDS_THE_SAMPLER.map((name) => prompt[id]?.inputs?.[name]).find(Array.isArray);
-    if (!wire) return id;
-    id = String(wire[0]);
-  }
-  return id;
 }
 
 export class Advice {
@@ -59,13 +46,11 @@ export class Advice {
     }, LATE);
   }
 
-  /** Queue a run at another scale. about: {run, record}, as `Tries` takes them; run.shown: the node that shows it, where
-   * nobody said yet which one sampled. */
-  async see({ run, record }, value) {
+  /** Queue a run at another scale. about: {run, record}, as `Tries` takes them. */
+  see({ run, record }, value) {
     const { editor, pairs } = this;
     pairs.get(run.run)?.stop();
-    const node = run.node ?? samplerOf((await editor.job(run.prompt_id))?.prompt ?? (await editor.sources()).output, run.shown);
-    const pair = new TryAdvice(editor, { run: { ...run, node }, record }, value, () => this.changed());
+    const pair = new TryAdvice(editor, { run, record }, value, () => this.changed());
     pairs.set(run.run, pair);
     trim(pairs);
     this.changed();

@@ -12,7 +12,8 @@ const ALIKE = 1e-6; // of a scale: two of them are one number
  * Nothing is remembered: undo, another hand and a reload are told alike.  source: as `scaleSource` finds it
  */
 export function changeSince(run, knob, source) {
-  const [was, now] = [knob.value, source?.widget?.value];
+  const byHand = (source?.beside ?? []).every(({ widget, value }) => widget.value === value);
+  const [was, now] = [knob.value, byHand ? source?.widget?.value : undefined]; // what a preset makes is not known here
   if (!run || run.live || run.stages || !Number.isFinite(was) || !Number.isFinite(now)) return null;
   return Math.abs(now - was) > ALIKE * Math.max(1, Math.abs(was)) ? { ...source, knob: knob.name, was, now } : null;
 }

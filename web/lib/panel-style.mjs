@@ -57,7 +57,7 @@ export const STYLE = `
 .gg-shelf { --gg-ratio: 1; container-type: size; display: flex; align-items: flex-start; justify-content: center; gap: 8px; flex: 1 1 0; min-height: 190px; overflow-x: auto; }
 .gg-panel .gg-frame { flex: none; box-sizing: border-box; margin: 0; padding: 4px; border: 2px solid transparent; border-radius: 6px;
   background: var(--gg-paper); display: flex; flex-direction: column; gap: 4px; align-items: center; position: relative;
-  width: max(84px, min(calc((100cqw - 8px * (var(--gg-frames) - 1)) / var(--gg-frames)), calc((100cqh - 40px) * var(--gg-ratio) + 12px))); }
+  width: max(76px, min(calc((100cqw - 8px * (var(--gg-frames) - 1)) / var(--gg-frames)), calc((100cqh - 40px) * var(--gg-ratio) + 12px))); }
 .gg-shots { display: grid; grid-template-columns: repeat(var(--gg-columns, 1), 1fr); gap: 2px; width: 100%; aspect-ratio: var(--gg-ratio); border-radius: 3px;
   background: var(--gg-soft); overflow: hidden; }
 .gg-panel .gg-shots :is(img, canvas) { position: static; display: block; width: 100%; height: 100%; min-width: 0; min-height: 0; object-fit: contain; }

@@ -18,6 +18,8 @@ import { verdictOf } from "./verdict.mjs";
 import { viewOf, VIEWS } from "./views.mjs";
 import { nth, number } from "./words.mjs";
 import { ChangeLine } from "./change.mjs";
+import { TriesView } from "./tries-parts.mjs";
+import { Tryouts } from "./tryouts.mjs";
 
 const VERSION = 1;
 const TABS = VIEWS.map(({ name }) => name);
@@ -60,17 +62,20 @@ export class Panel {
   /** @type {?number} */ frame = null;
   /** @type {?number} */ timer = null;
 
-  /** node: the editor's. editor: what the panel may ask it (see inspector.js). hosts: locator -> element on the page. */
-  constructor(node, editor, hosts) {
+  /** node: the editor's. editor: what the panel may ask it (see inspector.js). hosts: locator -> element on the page.
+   * tryouts: of who else shows the same run, null for its own. */
+  constructor(node, editor, hosts, tryouts = null) {
     this.node = node;
     this.editor = editor;
     this.hosts = hosts;
+    this.tryouts = tryouts ?? new Tryouts(editor, this);
     this.page = this.firstPage();
     this.restoreChoices();
     this.t = speaker(editor.locale());
     this.parts = parts(TABS, this.t);
     this.content = this.parts.content;
     this.advice = new AdviceView(this);
+    this.tries = new TriesView(this);
     this.change = new ChangeLine(this);
     this.parts.top.after(this.change.box);
     const { main, beside, track } = this.parts;
@@ -168,6 +173,7 @@ export class Panel {
   dispose() {
     this.pause();
     this.editor.advice?.watchers.delete(this);
+    if (this.tryouts.owner === this) this.tryouts.close();
     this.watcher?.disconnect();
     this.palette?.disconnect();
     if (this.frame) cancelAnimationFrame(this.frame);
@@ -327,9 +333,9 @@ export class Panel {
     this.set({ page });
   }
 
-  /** Whether something else stands where the pair of pictures would. */
+  /** Runs at other scales take the place of the pair of pictures. */
   get occupied() {
-    return false;
+    return Boolean(this.tryouts.opened);
   }
 
   /** Whether the run can be queued at another scale. */
@@ -339,10 +345,20 @@ export class Panel {
 
   /** The run that is judged: {run, record} for `Advice`; null where it cannot be queued again. */
   judged() {
-    const { whole, node } = this;
-    const job = this.editor.jobOf?.(node);
+    const { whole, node, editor } = this;
+    const job = whole?.prompt_id ?? editor.jobOf?.(); // a record of before does not say its job
     if (!whole || !job) return null;
-    return { run: { run: whole.run, prompt_id: job, node: null, shown: pathOf(this.editor.root(), node), list_index: 0, index: 0 }, record: whole };
+    const place = { prompt_id: job, node: null, shown: pathOf(editor.root(), node), list_index: 0, index: 0 };
+    return { run: { ...place, run: whole.run, live: whole.live, ended: whole.fault === "stopped" }, record: whole };
+  }
+
+  /** The report on a run is another one by now. */
+  renew(run, report) {
+    if (this.whole?.run === run) this.takeReport(report);
+  }
+
+  changed() {
+    this.redraw();
   }
 
   /** Up and down go from row to row of the table, Enter shows the row's step. */
@@ -587,7 +603,10 @@ export class Panel {
     put(place, { hidden: !found, "data-colour": found?.colour ?? null });
     put(explain, { hidden: !found });
     put(aloud, { textContent: found?.headline ?? "" });
-    if (this.page === "advice") this.advice.draw(found && this.judged());
+    if (this.page === "advice") {
+      this.advice.draw(found && this.judged());
+      this.tries.draw();
+    }
     if (!found) return put(apply, { hidden: true });
     put(sign, { textContent: found.sign });
     put(headline, { textContent: found.headline, title: found.headline });

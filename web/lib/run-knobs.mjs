@@ -53,8 +53,13 @@ export function knobPlace(prompt, sampler, { kind, node, input }) {
   return typeof prompt[node]?.inputs?.[input] === "number" ? node : null;
 }
 
-/** Where a knob is set in the graph, as `scaleSource` says it. */
-export function knobSource(root, sampler, { kind, node, input }) {
+/** Where a knob is set in the graph, as `scaleSource` says it; with beside: [{widget, value}] that must stand so for it to
+ * count, where a preset stands in for it.
+ */
+export function knobSource(root, sampler, { kind, node, input, beside }) {
   if (kind === CFG) return scaleSource(root, nodeAt(root, sampler) ?? {}, sampler);
-  return node ? widgetSource(root, node, input) : null;
+  const source = node ? widgetSource(root, node, input) : null;
+  if (!source?.widget || !beside) return source;
+  const others = Object.entries(beside).map(([name, value]) => ({ ...widgetSource(root, node, name), value }));
+  return others.every(({ widget }) => widget) ? { ...source, beside: others } : null;
 }

@@ -5,10 +5,7 @@ import { nodeAt, scaleSource } from "./panel-graph.mjs";
 import { put } from "./panel-parts.mjs";
 import { Panel } from "./panel.mjs";
 import { offer, tabParts } from "./tab-parts.mjs";
-import { idOf, slotOf, stateOf } from "./tab-runs.mjs";
-import { TriesView } from "./tries-parts.mjs";
-
-const UNRECORDED = ["tabOff", "tabOffNow", "tabLost", "tabWaiting"]; // where one click is all that is missing
+import { idOf, OFFERS, slotOf, stateOf } from "./tab-runs.mjs";
 
 export class Place {
   constructor(tab) {
@@ -18,9 +15,6 @@ export class Place {
     this.parts = tabParts(this.panel.t);
     this.panel.content.querySelector("style").after(this.parts.bar);
     this.parts.bar.prepend(this.panel.parts.pageStrip);
-    this.tries = new TriesView(tab, this.panel);
-    this.panel.parts.apply.after(this.tries.half, this.tries.find);
-    this.panel.parts.advice.append(this.tries.box);
     this.parts.bar.append(this.panel.change.box);
     this.parts.toggle.addEventListener("change", () => tab.record(this.parts.toggle.checked));
     this.parts.runs.addEventListener("change", () => tab.choose(this.parts.runs.value));
@@ -40,12 +34,10 @@ export class Place {
     const record = chosen && panel.run?.run === idOf(chosen) ? panel.run : null;
     const where = stateOf(state);
     const said = where ? [t(where.key, where), where.earlier && chosen ? t("tabEarlier") : ""].filter(Boolean) : [];
-    put(parts.begin, { hidden: !UNRECORDED.includes(where?.key) });
-    put(parts.fresh, { hidden: !["tabCached", "tabCachedRun"].includes(where?.key) });
+    for (const one of OFFERS) put(parts[one], { hidden: where?.offer !== one });
     const missed = state.unreached.length ? [t("tabUnreached", { names: state.unreached.join(", ") })] : [];
     put(parts.said, { textContent: [...said, ...missed, ...wordsOf(record)].join(" ") });
     put(panel.content, { "data-empty": chosen ? null : "" });
-    this.tries.draw(chosen);
     panel.redraw();
     if (chosen) this.show(chosen);
   }
@@ -102,7 +94,7 @@ class TabPanel extends Panel {
   wide = 1100; // it is low
 
   constructor(tab) {
-    super(tab.view, tab.editor, new Map());
+    super(tab.view, tab.editor, new Map(), tab.tryouts);
     this.tab = tab;
   }
 
@@ -125,11 +117,6 @@ class TabPanel extends Panel {
   measureViews(entries) {
     super.measureViews(entries);
     this.makeRoom();
-  }
-
-  /** Runs at other scales take the place of the pair. */
-  get occupied() {
-    return Boolean(this.tab.opened);
   }
 
   judged() {

@@ -112,7 +112,16 @@ export const clock = (seconds) => {
   return [when.getHours(), when.getMinutes()].map((part) => String(part).padStart(2, "0")).join(":");
 };
 
-/** Where the tab stands: {key: of a sentence, ...its values}; null where the run says all.
+/** What one click does about where the tab stands: record and run, or sample what came from the cache afresh. */
+export const OFFERS = /** @type {const} */ (["begin", "fresh"]);
+const [BEGIN, FRESH] = OFFERS;
+
+/** Why a job left no run: its samplers came from the cache, or none was asked for. */
+export const CACHED = { key: "tabCached", offer: FRESH };
+export const NOTHING = { key: "tabNothing" };
+
+/** Where the tab stands: {key: of a sentence, offer: of OFFERS where one click helps, ...its values}; null where the run
+ * says all.
  *
  * away: ComfyUI does not answer. on: this workflow is recorded. runs: how many there are. live: one comes in. lost: there
  * were some. hindrance: see readiness.mjs. idle: why the last job left no run. since: clock of the run that is shown in
@@ -122,14 +131,14 @@ export const clock = (seconds) => {
 export function stateOf({ away, on, runs, live, lost, hindrance, idle, since, unreached = [] }) {
   if (away) return { key: "tabAway" };
   if (live) return { key: "tabRecording" };
-  if (runs && !on) return { key: "tabOffNow" };
+  if (runs && !on) return { key: "tabOffNow", offer: BEGIN };
   if (on && hindrance && hindrance.key !== "tabNoSampler") return { ...hindrance, earlier: runs > 0 }; // in a pipe it is not seen
-  if (runs && since) return { key: "tabCachedRun", time: since };
+  if (runs && since) return { key: "tabCachedRun", offer: FRESH, time: since };
   if (on && idle) return { ...idle, earlier: runs > 0 };
   if (runs) return null;
-  if (lost) return { key: "tabLost" };
-  if (!on) return { key: "tabOff" };
-  return hindrance ?? (unreached.length ? null : { key: "tabWaiting" });
+  if (lost) return { key: "tabLost", offer: BEGIN };
+  if (!on) return { key: "tabOff", offer: BEGIN };
+  return hindrance ?? (unreached.length ? null : { key: "tabWaiting", offer: BEGIN });
 }
 
 /** Records of a series as one run: steps one after the other, part by part.  stages: where the next sampler begins */

@@ -3,14 +3,13 @@
  *
  * What it knows outlives the places: the editor makes them anew at every opening.
  */
-import { FindRange, knownRange, rangeOf } from "./find-range.mjs";
 import { nodeAt } from "./panel-graph.mjs";
 import { blame, withSteps } from "./panel-record.mjs";
 import { hindrance, nodesOf, samplesItself } from "./readiness.mjs";
-import { CFG, knobOf } from "./run-knobs.mjs";
+import { knobSource } from "./run-knobs.mjs";
 import { Place } from "./tab-place.mjs";
-import { clock, flagOf, hasTwin, isOf, joinRecords, latest, mergeRuns, nameOf, series, setFlag, slotOf, stoppedAt } from "./tab-runs.mjs";
-import { TryHalf } from "./try-half.mjs";
+import { CACHED, clock, flagOf, hasTwin, isOf, joinRecords, latest, mergeRuns, nameOf, NOTHING, series, setFlag, slotOf, stoppedAt } from "./tab-runs.mjs";
+import { Tryouts } from "./tryouts.mjs";
 
 const HAD = "guidancegeometry:tab:"; // + key of a workflow that has had runs
 const JUST = 2000; // milliseconds since a run ended: its record holds the report of now
@@ -33,23 +32,17 @@ export class Tab {
   coming = new Map();
   records = new Map();
   unchanged = new Set();
-  /** @type {any} */ tries = null;
-  /** @type {?string} */ opened = null;
-  /** @type {any} */ stored = null;
-  /** @type {?string} */ storedOf = null;
-  /** @type {?string} */ unkept = null;
-  /** @type {?string} */ knobKey = null; // chosen; null for the one that the report is about
 
   /** editor: what the tab may ask it (see inspector.js). */
   constructor(editor) {
     this.editor = editor;
+    this.tryouts = new Tryouts(editor, this);
   }
 
   forget() {
     Object.assign(this, { key: null, pick: null, lost: false, idle: null, runs: [], unreached: [], chains: [], cached: null, answered: 0 });
     Object.assign(this, { coming: new Map(), records: new Map(), unchanged: new Set() });
-    this.tries?.stop();
-    Object.assign(this, { tries: null, opened: null, stored: null, storedOf: null, unkept: null, knobKey: null });
+    this.tryouts.forget();
   }
 
   mount(box) {
@@ -204,7 +197,7 @@ export class Tab {
     const now = this.entries().map(({ run }) => run);
     this.unchanged = new Set(before.filter(({ run }) => now.includes(run)).map(({ node }) => node));
     const missed = this.unreached.some(({ prompt_id: id }) => id === job); // that is said by itself
-    if (!came()) this.idle = missed ? null : (how ?? { key: this.tookAll(nodes) ? "tabCached" : "tabNothing" });
+    if (!came()) this.idle = missed ? null : (how ?? (this.tookAll(nodes) ? CACHED : NOTHING));
     this.draw();
   }
 
@@ -270,105 +263,28 @@ export class Tab {
     return chosen?.chain?.at(-1) ?? chosen;
   }
 
-  /** The record of the run whose scale is judged. */
-  judgedRecord() {
-    return this.tries?.record ?? this.records.get(this.single()?.run) ?? null;
+  /** The run whose scale is judged, with its record; null as long as that is not read. */
+  judged() {
+    const run = this.single();
+    const record = this.records.get(run?.run);
+    return record ? { run, record } : null;
   }
 
-  /** The number that is tried. */
-  knob() {
-    return this.tries?.knob ?? knobOf(this.judgedRecord(), this.knobKey);
+  /** Where a knob of a run is set. */
+  sourceOf(knob, run) {
+    return knobSource(this.root, run.node, knob);
   }
 
-  /** Another number is to be tried: show what is known of it, or find it. */
-  chooseKnob(key) {
-    this.tries?.stop();
-    Object.assign(this, { knobKey: key, tries: null, opened: null });
-    return this.openRange();
-  }
-
-  /** What is stored of the model of the run that is shown; asked once for each model in a row. */
-  async askStored() {
-    const record = this.judgedRecord();
-    const key = record?.model?.key ?? null;
-    if (!record || this.storedOf === key) return;
-    Object.assign(this, { storedOf: key, stored: null });
-    const stored = key ? await this.editor.picks("GET", key) : null;
-    if (this.storedOf === key) this.stored = stored;
-    this.draw();
-  }
-
-  /** Show what is known, or find it. */
-  openRange() {
-    if (this.opened === "range") return this.closeTries();
-    const record = this.judgedRecord();
-    if (!record) return; // its run is not read yet
-    if (!rangeOf(this.stored, record, this.knob())) return this.findRange();
-    this.tries?.stop();
-    Object.assign(this, { tries: null, opened: "range" });
-    return this.draw();
-  }
-
-  findRange() {
-    return this.begin("range", (about, changed) => new FindRange(this.editor, about, changed, (picks) => this.keepPicks(picks)));
-  }
-
-  openHalf() {
-    if (this.opened === "half") return this.closeTries();
-    return this.begin("half", (about, changed) => new TryHalf(this.editor, about, changed));
-  }
-
-  /** The same pictures once more. */
-  tryAgain() {
-    if (this.opened !== "half") return this.findRange();
-    this.closeTries();
-    return this.openHalf();
-  }
-
-  begin(kind, make) {
-    const [record, knob] = [this.judgedRecord(), this.knob()];
-    if (!record) return;
-    const about = { run: this.single(), record, knob, range: knownRange(this.stored, record, knob) };
-    this.tries?.stop();
-    this.tries = make(about, () => this.draw());
-    Object.assign(this, { opened: kind, unkept: null });
-    this.draw();
-    return this.tries.begin();
-  }
-
-  closeTries() {
-    this.tries?.stop();
-    Object.assign(this, { tries: null, opened: null });
-    this.draw();
-  }
-
-  /** Store what a person finds good; what is stored by then is what the report is of. */
-  async keepPicks(picks) {
-    const { key } = picks.model;
-    const stored = key ? await this.editor.picks("POST", key, picks) : null;
-    const { plain } = this.judgedRecord()?.report ?? {};
-    this.unkept = stored?.ranges ? (plain || this.knob().key !== CFG ? null : "notPlain") : key ? "unkept" : "noKey";
-    if (stored?.ranges) Object.assign(this, { stored, storedOf: key });
-    await this.reportAnew();
-  }
-
-  async forgetPicks() {
-    const record = this.judgedRecord();
-    this.stored = await this.editor.picks("DELETE", record.model.key, null, record.report.sampler_class, this.knob().key);
-    for (const card of this.tries?.cards ?? []) Object.assign(card, { good: false, liked: false });
-    await this.reportAnew();
-  }
-
-  /** The verdict on the run that is shown, with what is known by now. */
-  async reportAnew() {
-    this.draw();
-    const { run } = this.single() ?? {};
-    const report = run && (await this.editor.report(run));
-    if (!report) return;
+  /** The report on a run is another one by now. */
+  renew(run, report) {
     Object.assign(this.records.get(run) ?? {}, { report });
     for (const { panel } of this.places.values()) {
       if (panel.whole?.run === run) panel.takeReport(report);
     }
+  }
+
+  changed() {
+    this.draw();
   }
 
   /** A name and a slot for every run that can be chosen. */

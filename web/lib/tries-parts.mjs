@@ -1,63 +1,63 @@
 // @ts-check
-/** What the tab shows of runs at other scales: a row of pictures that can be judged, what is known, and what to do. */
-import { rangeOf } from "./find-range.mjs";
+/** What a panel shows of runs at other scales: a row of pictures that can be judged, what is known, and what to do. */
 import { download, element, put } from "./panel-parts.mjs";
 import { offer } from "./tab-parts.mjs";
-import { halfValue, knobSource, triableKnobs } from "./run-knobs.mjs";
+import { halfValue, triableKnobs } from "./run-knobs.mjs";
 import { fillShots, shotsOf } from "./shots.mjs";
 import { number, sentenceIn, span } from "./words.mjs";
 
 export class TriesView {
-  /** tab: owns the tries. panel: speaks, and says which theme it is. */
-  constructor(tab, panel) {
-    this.tab = tab;
+  /** panel: speaks, and has the place for them. */
+  constructor(panel) {
     this.panel = panel;
+    this.tryouts = panel.tryouts;
     this.t = panel.t;
-    const { t } = this;
+    const { tryouts, t } = this;
     const button = (name, act) => {
       const made = element("button", { type: "button", class: `gg-${name}`, title: t(`${name}Tip`) }, t(name));
       made.addEventListener("click", act);
       return made;
     };
-    this.find = button("find", () => tab.openRange());
-    this.half = button("half", () => tab.openHalf());
-    this.again = button("again", () => tab.tryAgain());
-    this.ask = button("ask", () => tab.tries.judgeChooses());
-    this.forget = button("forget", () => tab.forgetPicks());
-    this.save = button("save", () => download(new Blob([`${JSON.stringify(tab.stored, null, 1)}\n`], { type: "application/json" }), "picks.json"));
+    this.find = button("find", () => tryouts.openRange());
+    this.half = button("half", () => tryouts.openHalf());
+    this.again = button("again", () => tryouts.tryAgain());
+    this.ask = button("ask", () => tryouts.tries.judgeChooses());
+    this.forget = button("forget", () => tryouts.forgetPicks());
+    this.save = button("save", () => download(new Blob([`${JSON.stringify(tryouts.stored, null, 1)}\n`], { type: "application/json" }), "picks.json"));
     this.take = button("take", () => this.apply());
-    this.close = button("close", () => tab.closeTries());
+    this.close = button("close", () => tryouts.close());
     this.cards = element("div", { class: "gg-shelf gg-cards", role: "group", "aria-label": t("find") });
     this.words = element("p", { class: "gg-tried", role: "status" });
     this.which = element("select", { class: "gg-knob", "aria-label": t("knobTip"), title: t("knobTip") });
-    this.which.addEventListener("change", () => tab.chooseKnob(this.which.value));
+    this.which.addEventListener("change", () => tryouts.chooseKnob(this.which.value));
     const row = element("div", { class: "gg-row" }, this.which, this.words, this.take, this.ask, this.again, this.forget, this.save, this.close);
     this.box = element("div", { class: "gg-tries", hidden: true }, row, this.cards);
     this.drawn = [];
+    panel.parts.apply.after(this.half, this.find);
+    panel.parts.advice.append(this.box);
   }
 
-  draw(chosen) {
-    const { tab, t } = this;
-    const { tries, opened } = tab;
-    const record = tab.judgedRecord();
-    tab.askStored();
-    const knob = tab.knob();
-    const range = record && rangeOf(tab.stored, record, knob);
-    const ready = Boolean(chosen && !chosen.live && !chosen.ended && record);
+  draw() {
+    const { tryouts, t } = this;
+    const { tries, opened } = tryouts;
+    const { run, record } = tryouts.owner.judged() ?? {};
+    tryouts.askStored();
+    const [knob, range] = [tryouts.knob(), tryouts.range()];
+    const ready = Boolean(run && !run.live && !run.ended && record);
     put(this.find, { hidden: !ready, textContent: range ? this.named("range", range) : t("find"), title: t(range ? "rangeTip" : "findTip") });
     put(this.half, { hidden: !ready || halfValue(knob) === null });
     put(this.box, { hidden: !opened });
     if (!opened) return;
     this.drawCards(tries?.cards ?? [], tries?.kind);
     const judging = opened === "range";
-    this.offerKnobs(judging ? triableKnobs(record) : [], knob);
+    this.offerKnobs(judging ? triableKnobs(tryouts.record()) : [], knob);
     put(this.words, { textContent: this.sentence(tries, range, judging) });
     put(this.again, { hidden: judging ? tries && !tries.isDone : !tries?.missing });
     const judge = judging && tries?.judgeName();
     put(this.ask, { hidden: !judge, textContent: t("ask", { judge }) });
     put(this.forget, { hidden: !judging || !range });
     put(this.save, { hidden: !judging || !range });
-    put(this.take, { hidden: !judging || !range || !this.source()?.widget, textContent: t("take", { knob: knob.name, value: number(range?.middle) }) });
+    put(this.take, { hidden: !judging || !range || !tryouts.source()?.widget, textContent: t("take", { knob: knob.name, value: number(range?.middle) }) });
   }
 
   /** Which number is tried, where there are several. */
@@ -67,23 +67,23 @@ export class TriesView {
   }
 
   sentence(tries, range, judging) {
-    const { t, tab } = this;
+    const { t, tryouts, panel } = this;
     if (tries?.trouble) return t(tries.trouble.key, { knob: tries.knob.name, node: nameOf(tries.trouble.node) });
     const waiting = tries?.cards.filter(({ state }) => state === "waiting").length ?? 0;
-    if (tries && tab.away) return t("triesAway");
+    if (tries && !panel.editor.answers()) return t("triesAway");
     if (tries && (waiting || !tries.cards.length)) return [t("trying", { i: tries.cards.length - waiting, n: tries.cards.length }), tries.ahead ? t("ahead", { n: tries.ahead }) : ""].join(" ");
     if (tries?.missing) return [t("missing", tries.missing), t(`missing_${tries.missing.why}`)].join(" ");
-    if (!judging) return (tries?.said ?? []).map((one) => sentenceIn(tab.editor.locale(), one)).join(" ") || t("noHalf");
-    const source = range && this.source();
+    if (!judging) return (tries?.said ?? []).map((one) => sentenceIn(panel.editor.locale(), one)).join(" ") || t("noHalf");
+    const source = range && tryouts.source();
     const elsewhere = source?.reason ? t(source.reason, { node: nameOf(source.node) }) : "";
     const known = range ? this.named("rangeWords", range) : t(tries ? "judge" : "noneStored");
-    return [tab.unkept ? t(tab.unkept) : known, elsewhere].filter(Boolean).join(" ");
+    return [tryouts.unkept ? t(tryouts.unkept) : known, elsewhere].filter(Boolean).join(" ");
   }
 
   /** A sentence on a range, which is not called the user's where a judge chose some of it. */
   named(key, range) {
     const judge = range.judges.join(", ");
-    const facts = { knob: this.tab.knob().name, range: span(number(range.low), number(range.high), this.t), chosen: range.chosen.map((cfg) => number(cfg)).join(", ") };
+    const facts = { knob: this.tryouts.knob().name, range: span(number(range.low), number(range.high), this.t), chosen: range.chosen.map((cfg) => number(cfg)).join(", ") };
     if (!judge) return this.t(key, facts);
     return this.t(key.replace("range", "rangeJudged"), { ...facts, judge: range.yours ? this.t("youAnd", { judge }) : judge });
   }
@@ -96,28 +96,22 @@ export class TriesView {
     }
     for (const { card, box, name, shots } of this.drawn) {
       put(box, { "data-state": card.state, "aria-pressed": kind === "range" ? String(Boolean(card.good)) : null, disabled: kind === "range" && card.state !== "there" });
-      put(name, { textContent: `${card.good || card.liked ? "\u2713 " : ""}${this.tab.knob().name} ${number(card.cfg)}` });
-      if (card.state === "there" && !shots.childElementCount) fillShots(shots, this.cards, shotsOf(this.tab.editor, card, `${this.tab.knob().name} ${card.cfg}`));
+      put(name, { textContent: `${card.good || card.liked ? "\u2713 " : ""}${this.tryouts.knob().name} ${number(card.cfg)}` });
+      if (card.state === "there" && !shots.childElementCount) fillShots(shots, this.cards, shotsOf(this.panel.editor, card, `${this.tryouts.knob().name} ${card.cfg}`));
     }
   }
 
   cardOf(card, kind) {
     const [name, shots] = [element("span", { class: "gg-name" }), element("span", { class: "gg-shots" })];
     const box = element(kind === "range" ? "button" : "figure", { class: "gg-frame gg-card", ...(kind === "range" && { type: "button" }) }, shots, name);
-    if (kind === "range") box.addEventListener("click", () => this.tab.tries.judge(card));
+    if (kind === "range") box.addEventListener("click", () => this.tryouts.tries.judge(card));
     return { card, box, name, shots };
   }
 
-  source() {
-    const { tab } = this;
-    const run = tab.tries?.run ?? tab.single();
-    return run ? knobSource(tab.root, run.node, tab.knob()) : null;
-  }
-
   apply() {
-    const [source, range] = [this.source(), rangeOf(this.tab.stored, this.tab.judgedRecord(), this.tab.knob())];
+    const [source, range] = [this.tryouts.source(), this.tryouts.range()];
     if (!source?.widget || !range) return; // gone since the button was drawn
-    this.tab.editor.write(source, range.middle);
+    this.panel.editor.write(source, range.middle);
   }
 }
 

@@ -5,7 +5,7 @@
  */
 import { CFG, knobOf, knobPlace, knobSource } from "./run-knobs.mjs";
 import { FLAG, slotOf } from "./tab-runs.mjs";
-import { judgementOf, judgeOf, picturesOf, promptAt, shownBy } from "./try-prompt.mjs";
+import { judgementOf, judgeOf, picturesOf, promptAt, samplerOf, shownBy } from "./try-prompt.mjs";
 
 const WAITING = new Set(); // tries with jobs that have not ended
 
@@ -32,7 +32,7 @@ export class Tries {
   /** @type {any} */ judging = null;
   /** @type {any} */ made = null;
 
-  /** run: as the tab lists it. record: of it. knob: of it, its first one if none is given. scales(own): values to try.
+  /** run: as the tab lists it; or with `shown`, the node that shows it, where nobody said yet which one sampled. record: of it. knob: of it, its first one if none is given. scales(own): values to try.
    * changed(): something is to be drawn. */
   constructor(editor, { run, record, knob = knobOf(record) }, scales, changed) {
     this.editor = editor;
@@ -45,15 +45,18 @@ export class Tries {
 
   /** Queue, and follow until every picture is there. */
   async begin() {
-    const { editor, run } = this;
-    const job = await editor.job(run.prompt_id);
+    const { editor } = this;
+    const job = await editor.job(this.run.prompt_id);
     const sources = job ?? { ...(await editor.sources()), outputs: {} };
     const prompt = sources.prompt ?? sources.output;
+    this.run = { ...this.run, node: this.run.node ?? samplerOf(prompt, this.run.shown) };
+    const { run } = this;
     const root = editor.root();
     this.trouble = obstacle(root, prompt, run.node, this.knob);
     if (this.trouble || this.over) return this.changed();
-    const place = { node: knobPlace(prompt, run.node, this.knob), input: this.knob.input };
-    const own = prompt[place.node].inputs[place.input];
+    const { input, beside } = this.knob;
+    const place = { node: knobPlace(prompt, run.node, this.knob), input, beside };
+    const own = beside ? this.knob.value : prompt[place.node].inputs[input]; // under a preset the widget says nothing
     this.shown = shownBy({ prompt, outputs: sources.outputs }, run.node, root);
     this.judging = judgeOf(prompt, run.node);
     this.made = { prompt, place, own, job, workflow: apart(sources.workflow ?? {}) };

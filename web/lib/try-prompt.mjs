@@ -6,6 +6,19 @@ const MOST_SHOTS = 4; // pictures of one run
 const PICTURE = /\.(png|jpe?g|webp|gif)$/i;
 const APART = "gg-try"; // no node of the graph, which would show what is said there
 const SHOWS = ["SaveImage", "PreviewImage"]; // the host's own
+const MOST_NODES = 32; // between an inspector and its sampler
+const TOWARDS_THE_SAMPLER = ["trace", "latent", "samples"]; // inputs
+
+/** Id of the node in a prompt that sampled what another one shows. */
+export function samplerOf(prompt, shown) {
+  let id = String(shown);
+  for (let hops = 0; hops < MOST_NODES; hops += 1) {
+    const wire = TOWARDS_THE_SAMPLER.map((name) => prompt[id]?.inputs?.[name]).find(Array.isArray);
+    if (!wire) return id;
+    id = String(wire[0]);
+  }
+  return id;
+}
 
 /** Pictures that a node of a job showed: files of the server. */
 export const picturesOf = (outputs, id) => (outputs[id]?.images ?? []).filter(({ filename }) => PICTURE.test(filename)).slice(0, MOST_SHOTS);
@@ -40,11 +53,11 @@ export function judgementOf(outputs, id) {
   return name && Number.isFinite(score) ? { name, score } : null;
 }
 
-/** The prompt with another number in one input and these outputs, without what they do not need. */
-export function promptAt(prompt, { node, input }, value, ...shown) {
+/** The prompt with another number in one input and these outputs, without what they do not need.  beside: of a knob */
+export function promptAt(prompt, { node, input, beside = {} }, value, ...shown) {
   const { inputs } = prompt[node];
   const made = Object.fromEntries(shown.map(({ id, node }) => [id, node]));
-  const changed = { ...prompt, ...made, [node]: { ...prompt[node], inputs: { ...inputs, [input]: value } } };
+  const changed = { ...prompt, ...made, [node]: { ...prompt[node], inputs: { ...inputs, ...beside, [input]: value } } };
   const needed = new Set(shown.flatMap(({ id }) => [...upstream(changed, id)]));
   return Object.fromEntries(Object.entries(changed).filter(([one]) => needed.has(one)));
 }

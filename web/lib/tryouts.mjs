@@ -1,0 +1,140 @@
+// @ts-check
+/** What is tried out of one run: half of what guided it, or a range of it; and what is stored of its model. No DOM.
+ *
+ * The tab has one for all places that show it, each inspector one of its own.
+ */
+import { FindRange, knownRange, rangeOf } from "./find-range.mjs";
+import { CFG, knobOf } from "./run-knobs.mjs";
+import { TryHalf } from "./try-half.mjs";
+
+export class Tryouts {
+  /** @type {any} */ tries = null;
+  /** @type {?string} */ opened = null;
+  /** @type {any} */ stored = null;
+  /** @type {?string} */ storedOf = null;
+  /** @type {?string} */ unkept = null;
+  /** @type {?string} */ knobKey = null; // chosen; null for the one that the report is about
+
+  /** editor: what may be asked of it (see inspector.js). owner: shows the run. Its judged() is {run, record}, as `Tries`
+   * takes them, null where nothing can be tried; sourceOf(knob, run) is where a knob is set; changed() draws; renew(run,
+   * report) takes a newer report on a run. */
+  constructor(editor, owner) {
+    this.editor = editor;
+    this.owner = owner;
+  }
+
+  /** Of another workflow nothing is known. */
+  forget() {
+    this.tries?.stop();
+    Object.assign(this, { tries: null, opened: null, stored: null, storedOf: null, unkept: null, knobKey: null });
+  }
+
+  /** The record of the run whose scale is judged. */
+  record() {
+    return this.tries?.record ?? this.owner.judged()?.record ?? null;
+  }
+
+  /** The number that is tried. */
+  knob() {
+    return this.tries?.knob ?? knobOf(this.record(), this.knobKey);
+  }
+
+  /** Where that number is set. */
+  source() {
+    const run = this.tries?.run ?? this.owner.judged()?.run;
+    return run ? this.owner.sourceOf(this.knob(), run) : null;
+  }
+
+  /** What is stored of that number, as `rangeOf` says it. */
+  range() {
+    const record = this.record();
+    return record && rangeOf(this.stored, record, this.knob());
+  }
+
+  /** Another number is to be tried: show what is known of it, or find it. */
+  chooseKnob(key) {
+    this.tries?.stop();
+    Object.assign(this, { knobKey: key, tries: null, opened: null });
+    return this.openRange();
+  }
+
+  /** What is stored of the model of the run that is shown; asked once for each model in a row. */
+  async askStored() {
+    const record = this.record();
+    const key = record?.model?.key ?? null;
+    if (!record || this.storedOf === key) return;
+    Object.assign(this, { storedOf: key, stored: null });
+    const stored = key ? await this.editor.picks("GET", key) : null;
+    if (this.storedOf === key) this.stored = stored;
+    this.owner.changed();
+  }
+
+  /** Show what is known, or find it. */
+  openRange() {
+    if (this.opened === "range") return this.close();
+    if (!this.record()) return; // its run is not read yet
+    if (!this.range()) return this.findRange();
+    this.tries?.stop();
+    Object.assign(this, { tries: null, opened: "range" });
+    return this.owner.changed();
+  }
+
+  findRange() {
+    return this.begin("range", (about, changed) => new FindRange(this.editor, about, changed, (picks) => this.keepPicks(picks)));
+  }
+
+  openHalf() {
+    if (this.opened === "half") return this.close();
+    return this.begin("half", (about, changed) => new TryHalf(this.editor, about, changed));
+  }
+
+  /** The same pictures once more. */
+  tryAgain() {
+    if (this.opened !== "half") return this.findRange();
+    this.close();
+    return this.openHalf();
+  }
+
+  begin(kind, make) {
+    const judged = this.owner.judged();
+    if (!judged) return;
+    this.tries?.stop();
+    this.tries = null; // it may be of another run
+    const knob = this.knob();
+    this.tries = make({ ...judged, knob, range: knownRange(this.stored, judged.record, knob) }, () => this.owner.changed());
+    Object.assign(this, { opened: kind, unkept: null });
+    this.owner.changed();
+    return this.tries.begin();
+  }
+
+  close() {
+    this.tries?.stop();
+    Object.assign(this, { tries: null, opened: null });
+    this.owner.changed();
+  }
+
+  /** Store what a person finds good; what is stored by then is what the report is of. */
+  async keepPicks(picks) {
+    const { key } = picks.model;
+    const stored = key ? await this.editor.picks("POST", key, picks) : null;
+    const { plain } = this.record()?.report ?? {};
+    this.unkept = stored?.ranges ? (plain || this.knob().key !== CFG ? null : "notPlain") : key ? "unkept" : "noKey";
+    if (stored?.ranges) Object.assign(this, { stored, storedOf: key });
+    await this.reportAnew();
+  }
+
+  async forgetPicks() {
+    const record = this.record();
+    this.stored = await this.editor.picks("DELETE", record.model.key, null, record.report.sampler_class, this.knob().key);
+    for (const card of this.tries?.cards ?? []) Object.assign(card, { good: false, liked: false });
+    await this.reportAnew();
+  }
+
+  /** The verdict on the run that is shown, with what is known by now. */
+  async reportAnew() {
+    this.owner.changed();
+    const { run } = this.owner.judged()?.run ?? {};
+    const report = run && (await this.editor.report(run));
+    if (report) this.owner.renew(run, report);
+  }
+}
