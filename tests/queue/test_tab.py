@@ -263,6 +263,23 @@ def test_the_advised_setting_is_seen_beside_the_run_on_one_click_and_stays_with_
     page.wait_for_function(SHOTS, arg=2)  # nothing is advised
 
 
+def test_a_run_in_app_mode_is_in_the_tab_when_the_graph_is_back_and_can_be_read(page):
+    if not page.newer:
+        return  # it has no such mode
+    begin(page)
+    queue(page)
+    shows_run_of(page, 6)
+    height = f"() => document.querySelector('{TAB}')?.clientHeight ?? 0"
+    mode = "mode => { app.extensionManager.workflow.activeWorkflow.activeMode = mode; }"
+    page.evaluate(mode, "app")
+    page.wait_for_function(f"() => !({height})()")
+    set_widget(page, steps=5)
+    queue(page)
+    page.evaluate(mode, "graph")
+    shows_run_of(page, 5)
+    page.wait_for_function(f"() => ({height})() >= 350")
+
+
 def test_samplers_in_series_are_stages_and_shown_as_one_run_too(page):
     begin(page, sampled(stages=2, steps=5))
     queue(page)

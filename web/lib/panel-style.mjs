@@ -113,6 +113,9 @@ export const STYLE = `
 .gg-tab, .gg-tab .gg-panel { min-height: 0; border-radius: 0; }
 .gg-tab .gg-panel { overflow: auto; padding: 6px 8px; }
 .gg-tab .gg-panel .gg-facts { white-space: normal; }
+.gg-tab :is(.gg-advice, .gg-shelf) { min-height: 140px; }
+.gg-tab .gg-stage { min-height: 180px; }
+.gg-tab .gg-figures { min-height: 120px; }
 @container (min-width: 820px) {
   .gg-tab .gg-panel:not([data-empty]) { display: grid; gap: 6px 12px; }
   .gg-tab .gg-panel .gg-top { display: contents; }
@@ -127,14 +130,13 @@ export const STYLE = `
   .gg-tab .gg-panel[data-page="advice"] .gg-headline { font-size: 22px; }
   .gg-tab .gg-panel .gg-acts { grid-area: acts; display: flex; align-content: start; }
   .gg-tab .gg-panel .gg-explain { grid-area: why; display: block; overflow: auto; }
-  .gg-tab .gg-advice { grid-area: shelf; min-height: 180px; }
+  .gg-tab .gg-advice { grid-area: shelf; }
   .gg-tab .gg-pair { justify-content: flex-start; }
   .gg-tab .gg-head { grid-area: nav; flex-direction: column; min-height: 0; overflow: auto; }
   .gg-tab .gg-tabs { flex-flow: column; flex: none; }
   .gg-tab .gg-panel .gg-tabs button { flex: none; text-align: left; padding: 2px 8px; font-size: inherit; }
   .gg-tab .gg-panel .gg-second { margin-top: auto; width: 100%; }
-  .gg-tab .gg-stage { grid-area: stage; min-height: 180px; }
-  .gg-tab .gg-figures { min-height: 120px; }
+  .gg-tab .gg-stage { grid-area: stage; }
   .gg-tab .gg-side { grid-area: side; align-self: end; }
   .gg-tab .gg-panel .gg-asks { display: block; }
   .gg-tab .gg-panel .gg-files { flex-wrap: wrap; }

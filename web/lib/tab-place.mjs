@@ -114,8 +114,10 @@ class TabPanel extends Panel {
     makeRoom(this.host, WANTED[this.page]);
   }
 
+  /** Where the editor took the panel away, as for App mode, it lays it out anew when it comes back. */
   measureViews(entries) {
     super.measureViews(entries);
+    if (!this.host.clientHeight) this.raised.clear();
     this.makeRoom();
   }
 
