@@ -27,12 +27,12 @@ PRESETS = {
     ),
     "flow (CFG-Zero*)": Preset(
         (ZeroStar(),),
-        "For flow models (SD3, Flux with a negative, Wan, Lumina); on others only the scaling acts. Not measured here: "
-        "the demo model is not a flow model.",
+        "For flow models (SD3, Flux with a negative, Wan, Lumina). On others it only weighs the negative. Not measured "
+        "here.",
     ),
     "faster (interval + reuse)": Preset(
         (Interval("percent", 0.05, 0.6), Reuse(2)),
-        "For every model and samplers without added noise; cfg unchanged. Measured on the demo model, 2,000 samples: "
-        "65 % of the passes, the judge's accuracy within 1 point and the Frechet distance within 5 %.",
+        "For every model, with a sampler that adds no noise; cfg stays. Measured on the demo model, 2,000 samples: "
+        "65 % of the runs of the model, the judge's accuracy within 1 point and the Frechet distance within 5 %.",
     ),
 }
