@@ -86,7 +86,7 @@ def _entry(entry: str, labels: Sequence[str], null_index: int | None, owner: str
 def _index(entry: str, labels: Sequence[str], null_index: int | None, owner: str) -> int:
     if len(entry) > LONGEST:
         raise ValueError(f"A label has {len(entry):,} characters; at most {LONGEST} are read. Put ';' between labels.")
-    empty = " Empty means unconditional." if owner == MODEL and null_index is not None else ""
+    empty = " Empty means no label." if owner == MODEL and null_index is not None else ""
     if re.fullmatch(r"[+-]?\d{1,9}", entry):
         if 0 <= int(entry) < len(labels):
             return int(entry)

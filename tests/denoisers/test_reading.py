@@ -219,7 +219,7 @@ def test_a_name_goes_before_an_index():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("robt", "Label 'robt' is not one of the model's 4 labels. Nearest: 'robot'. Empty means unconditional."),
+        ("robt", "Label 'robt' is not one of the model's 4 labels. Nearest: 'robot'. Empty means no label."),
         ("xyz", "Label 'xyz' is not one of the model's 4 labels. Nearest: "),
         ("4", "Label index 4 is outside 0 .. 3"),
         ("-1", "Label index -1 is outside 0 .. 3"),
