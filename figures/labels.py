@@ -127,9 +127,10 @@ def noise_label(page: Page):
     """The noise and its true length."""
     hinge = page.arrangement.hinge
     if hinge and page.end:
-        words = f"noise, rms {number(page.scene.positions.noise)}" + (", shortened" if hinge.cut else "")
+        words = f"noise, rms {number(page.scene.positions.noise)}"
+        outside = f"shortened,\n{OUTSIDE}" if hinge.cut else OUTSIDE
         middle = between(page.plane.at(page.places["tip"]), page.end)
-        label(page, middle, Label("noise", words, OUTSIDE), "w e sw se", page.room)
+        label(page, middle, Label("noise", words, outside), "w e sw se", page.room)
 
 
 def length_if_short(start: Point, tip: Point, length: float) -> str:
@@ -139,7 +140,7 @@ def length_if_short(start: Point, tip: Point, length: float) -> str:
 
 @dataclass(frozen=True)
 class Label:
-    """What stands beside a vector: its symbol and a word or two.  outside: a second line, for what leaves the plane."""
+    """What stands beside a vector: its symbol and a word or two.  outside: lines below, for what leaves the plane."""
 
     role: str
     words: str = ""
@@ -150,8 +151,7 @@ class Label:
         colour, symbol = page.colour(self.role), SYMBOLS[self.role]
         first = (Run(symbol, SYMBOL - 1 if "$" in symbol else WORD, colour),)
         rows = ((*first, Run(self.words, WORD, colour)) if self.words else first,)
-        if self.outside:
-            rows += ((Run(self.outside, WORD, colour),),)
+        rows += tuple((Run(line, WORD, colour),) for line in self.outside.splitlines())
         return Block(rows, page.pictures.get(self.role), SMALL_THUMB, colour)
 
 

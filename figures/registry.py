@@ -67,7 +67,7 @@ STEP = series(
     _step(
         "step and noise",
         "add some noise",
-        "As much as the sampler asks for, in a random direction.",
+        "As much as the sampler asks for, in a random direction. Pale: other draws.",
         "The guided step with its noise, which points out of the plane.",
         ("u", "c", "delta", "scaled", "step", "noise", "draws", "other"),
         places=IN_STORY,
@@ -111,21 +111,21 @@ WALK = series(
     _walk(
         "added noise",
         "add some noise",
-        "The next state {next} is less noisy than {x}, and not on the ray.",
+        "The next state {next} is less noisy than {x}, and not on the ray. Pale: other draws.",
         "It adds some noise back; pale rays are other draws of the same length.",
         ("x", "end", "p", "step", "noise", "next"),
     ),
     _walk(
         "next prediction",
         "repeat: predict again",
-        "From {next} the network predicts anew, a little differently.",
+        "From {next} the network predicts anew. Distances from the first ray to the second are not true.",
         "From the new state another prediction, usually sharper.",
         ("x", "end", "p", "step", "noise", "next", "p2"),
     ),
     _walk(
         "next step",
         "repeat: step again",
-        "Another step towards the new prediction ends at {next2}",
+        "Another step ends at {next2}. Distances from the first ray to the second are not true.",
         "And so on: two steps joined at the move.",
         ("x", "end", "p", "step", "noise", "next", "p2", "step2", "noise2", "next2"),
     ),
@@ -162,7 +162,7 @@ PULL = series(
     _pull(
         "gradient and noise",
         "add some noise",
-        "As much as the sampler asks for, in a random direction.",
+        "As much as the sampler asks for, in a random direction. Pale: other draws.",
         "The same with the noise of the step.",
         ("plain", "gradient", "pull", "sum", "step", "noise", "draws"),
     ),

@@ -22,7 +22,7 @@ from ...sweeps.comfyui.client import Client, Job
 from ...trace.terms import LOG_PROB
 from ...trace.trace import Trace
 from .pictures import write, write_pixels
-from .run_figures import BY_GRADIENT, COLOURED, FIGURES, saved_trace, upstream
+from .run_figures import BY_GRADIENT, COLOURED, FIGURES, STILL, saved_trace, upstream
 
 CANVAS, FOOLED = "3", "63"  # node ids of the template: the canvas, and the figure that shows a classifier fooled
 METHODS = {"CFG": ("20", "21"), "noise-aware": ("31", "32"), "x0 + backprop": ("41", "42"), "x0": ("51", "52")}
@@ -64,7 +64,7 @@ def shown_run(client: Client) -> Job:
     template = BY_GRADIENT.template
     graph = upstream(COLOURED, [*COLOURS.values()])  # the nodes that both templates have are the same
     graph |= upstream(template, [FOOLED, *(decode for _, decode in METHODS.values())])
-    graph[FOOLED] = template[FOOLED] | {"inputs": template[FOOLED]["inputs"] | {"save": "png"}}
+    graph[FOOLED] = template[FOOLED] | {"inputs": template[FOOLED]["inputs"] | STILL}
     shown = {f"{name} pictures": decode for name, (_, decode) in METHODS.items()} | COLOURS
     for name, decode in shown.items():
         graph[name] = {"class_type": "PreviewImage", "inputs": {"images": [decode, 0]}}

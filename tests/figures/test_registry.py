@@ -4,14 +4,16 @@ import math
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from matplotlib.text import Text
 
 from guidance_geometry.figures.compare import draw_comparison
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.figures.registry import FIGURES, draw_figure, draw_still
-from guidance_geometry.tests.drawn import assert_apart, classifier_run, run
+from guidance_geometry.tests.drawn import assert_apart, classifier_run, frames, parts, run
 
 
 def broken():
@@ -48,6 +50,27 @@ def test_every_figure_keeps_its_words_apart(name, size):
         if figure.of_step:
             assert f"step {step + 1} of " in drawing.caption
             assert "\u03b3 = " in drawing.caption
+
+
+WHOLE = [one for one in FIGURES if not one.film and one.name in (one.name, *(o.name for o in one.series))[-1:]]
+
+
+@pytest.mark.parametrize("figure", WHOLE, ids=lambda figure: figure.name)
+def test_a_figure_fills_its_sheet_and_can_be_read_at_half_its_size(figure):
+    trace = asked(classifier_run()) if figure.by_classifier else run(gamma=4.0, sampler="ddpm")
+    canvas = draw_still(Order(trace, step=4, sample=0, pictures=Pictures()), figure.name).canvas
+    assert min(float(text.get_fontsize()) for text in parts(canvas, Text) if text.get_text()) >= 16
+    ((_, caption),) = frames(canvas)
+    assert caption.h < 70, "a heading and one line"
+    drawn = np.argwhere((canvas.png()[: int(caption.y) - 1, :, :3] < 250).any(axis=-1))
+    height, width = np.ptp(drawn, axis=0)
+    assert height * width > 0.55 * caption.y * canvas.width
+
+
+def asked(trace):
+    """The run with what its classifier said."""
+    sure = torch.linspace(-3.0, -0.1, trace.n, dtype=torch.float64)[:, None].expand(-1, trace.batch)
+    return replace(trace, steps=trace.steps | {"log_prob gradient": sure})
 
 
 def zeroed(name, value=0.0):
