@@ -26,14 +26,14 @@ if sys.version_info[:2] < (3, 10):  # noqa: UP036 - the reader may have called i
 ROOT = Path(__file__).resolve().parent
 runpy.run_path(str(ROOT / "__main__.py"))["name_the_pack"]()
 from guidance_geometry.cli.command import COMMANDS  # noqa: E402
-from guidance_geometry.dev import provision, template_address  # noqa: E402
+from guidance_geometry.dev import provision  # noqa: E402
+from guidance_geometry.dev.templates.layouts import LAYOUTS  # noqa: E402
 from guidance_geometry.sweeps.comfyui import process  # noqa: E402
 
 RUN = ROOT / "lab"
 PYTEST = ["-ra", "--durations=10", "--numprocesses=2", "--dist=loadfile", "--no-loadscope-reorder"]
 WEB_TESTS = ROOT / "tests" / "web"
 CHECKERS = provision.CACHE / "javascript" / "node_modules"
-TEMPLATE = ROOT / "example_workflows" / "First look at guidance.json"
 
 
 def prepare(args: argparse.Namespace, further: tuple[Path, ...] = ()) -> tuple[Path, Path]:
@@ -104,12 +104,9 @@ def serve(args: argparse.Namespace) -> int:
     provision.say("starting ComfyUI")
     provision.CACHE.mkdir(exist_ok=True)
     log = provision.CACHE / "logs" / "serve-host.log"
-    with (
-        tempfile.TemporaryDirectory(prefix="serve-", dir=provision.CACHE, ignore_cleanup_errors=True) as base,
-        process.running(python, host, log, options + template_address.beside(Path(base)), pack, args.port) as live,
-        template_address.addressable(TEMPLATE, Path(base)) as address,
-    ):
-        print(f"\n  {live.address}{address}\n\nCtrl-C ends it. Log: {log}", flush=True)
+    with process.running(python, host, log, options, pack, args.port) as live:
+        first = LAYOUTS["First look at guidance"].address(pack)
+        print(f"\n  {live.address}{first}\n\nCtrl-C ends it. Log: {log}", flush=True)
         return live.process.wait()
 
 

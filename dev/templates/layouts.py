@@ -1,4 +1,4 @@
-"""Where the nodes of the templates stand, and the notes beside them: layouts.json, read."""
+"""What stands in each template, and beside what: layouts.json, read. Where exactly is up to the editor."""
 
 from __future__ import annotations
 
@@ -9,74 +9,57 @@ from typing import Any
 
 from ..places import ROOT
 
-Place = tuple[int, int, int, int]  # left, top, width, height
-TITLE = 30  # height of a node's title, above its place
-QUIET, TITLE_ROOM, MARGIN = "#7fa3b5", 70, 20  # colour of a group, room above its nodes for two titles, and around them
-
-
-@dataclass(frozen=True)
-class Note:
-    """Words beside the nodes."""
-
-    title: str
-    place: Place
-    words: str
-
 
 @dataclass(frozen=True)
 class Layout:
-    """One template. name: of its files; form: the file of its API form. places: by node id.
+    """One template.
 
-    groups: title -> the node ids, or titles of notes, that it frames. titles: of nodes that have one of their own.
-    thumbnails: the nodes whose pictures make the thumbnail, and which of them; none where it is drawn without a run.
-    view: scale and offset of the canvas. downloads: the file that a node needs, for the editor to offer.
+    title: what it is called; tells: what it shows, in a few words; order: its place among the templates, from 1.
+    form: the file of its API form. notes: their titles and words. columns: from left to right, each with its width and
+    its nodes, which are ids of the API form and titles of notes and subgraphs. subgraphs: inner ones first, each with
+    its title, its columns, and widgets that its own node shows: id, name, and name there unless it is the same.
+    titles: of nodes that have one of their own. app: what App mode shows, inputs as node and widget, and outputs.
+    thumbnails: the nodes whose pictures make the thumbnail, and the words under each; none where it is drawn without a
+    run. downloads: the file that a node needs, for the editor to offer.
     """
 
-    name: str
+    title: str
+    tells: str
+    order: int
     form: str
     workflow_id: str
-    places: dict[str, Place]
-    notes: tuple[Note, ...]
-    thumbnails: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: tuple[dict[str, str], ...]
+    columns: list[dict[str, Any]]
+    subgraphs: list[dict[str, Any]]
+    app: dict[str, list]
     titles: dict[str, str] = field(default_factory=dict)
-    view: tuple[float, float, float] = (0.75, 90, 160)
+    thumbnails: dict[str, dict[str, str]] = field(default_factory=dict)
     downloads: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
-    def api(self):
+    def api(self) -> Path:
         """The file of its API form."""
         return ROOT / self.form
 
     @property
-    def template(self):
-        """The file that the editor opens."""
-        return ROOT / "example_workflows" / f"{self.name}.json"
+    def template(self) -> Path:
+        """The file that the editor opens; its name is all that the editor tells of it, and stands in its address."""
+        return ROOT / "example_workflows" / f"{self.order}-{self.title.replace(' ', '-')}.json"
 
-    def frames(self) -> list[dict]:
-        """The groups as a workflow stores them."""
-        notes = {note.title: note.place for note in self.notes}
-        places = [[(self.places | notes)[name] for name in names] for names in self.groups.values()]
-        return [
-            {"id": k, "title": title, "bounding": around(inside), "color": QUIET, "font_size": 24, "flags": {}}
-            for k, (title, inside) in enumerate(zip(self.groups, places, strict=True), start=1)
-        ]
+    def address(self, pack: str) -> str:
+        """What opens it, after the address of the server.  pack: the pack's folder in custom_nodes"""
+        return f"/?template={self.template.stem}&source={pack}"
 
 
-def around(places: list[Place]) -> list[int]:
-    """Left, top, width, height of a frame around places, with room for titles."""
-    left, top = min(x for x, *_ in places) - MARGIN, min(y for _, y, *_ in places) - TITLE_ROOM
-    right, bottom = max(x + w for x, _, w, _ in places) + MARGIN, max(y + h for _, y, _, h in places) + MARGIN
-    return [left, top, right - left, bottom - top]
-
-
-def layout_of(name: str, facts: dict[str, Any]) -> Layout:
+def layout_of(order: int, title: str, facts: dict[str, Any]) -> Layout:
     """A template's entry in layouts.json; the words of a note stand there line by line."""
-    notes = tuple(Note(note["title"], note["place"], "\n".join(note["words"])) for note in facts["notes"])
-    return Layout(name, **{**facts, "notes": notes})
+    notes = tuple(note | {"words": "\n".join(note["words"])} for note in facts["notes"])
+    return Layout(title, order=order, **{**facts, "notes": notes})
 
 
 LAYOUTS = {
-    name: layout_of(name, facts)
-    for name, facts in json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8")).items()
+    title: layout_of(order, title, facts)
+    for order, (title, facts) in enumerate(
+        json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8")).items(), start=1
+    )
 }

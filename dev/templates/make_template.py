@@ -1,141 +1,119 @@
-"""Make a template of example_workflows/ out of its API form, in the editor itself, and its thumbnail.
+"""Make templates of example_workflows/ and blueprints of subgraphs/ out of API forms, in the editor itself; thumbnails too.
 
     python lab make_template ["First look at guidance"]
 
-The editor that the host ships converts the workflow, so that widget order and link slots are what it would save.
+The editor that the host ships converts each form, stands its nodes in columns, encloses some in subgraphs, and
+serialises what it has: widget order, link slots and subgraphs are as it would save them.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 from io import BytesIO
+from pathlib import Path
+from typing import Any
 
 from ...sweeps.comfyui.client import Client
 from ...sweeps.comfyui.process import PACK
 from ..browser import CHROMIUM, editor
 from ..hosts import own_host
-from ..places import pack_version
+from ..places import ROOT, pack_version
 from ..provision import find_host
+from .blueprints import BLUEPRINTS, Blueprint
 from .layouts import LAYOUTS, Layout
-from .thumbnails import DRAWN
-from .wires import led_around
+from .thumbnails import DRAWN, jpeg, labelled
+from .wires import Wire, lead_around
 
 PREFIX = "GG"  # of the ids of this pack's nodes
-SAMPLE = 2  # the place of this widget on a figure node
-
-BUILD = """async ([api, name, places, titles, downloads, notes]) => {
-  await app.loadApiJson(api, name);
-  const graph = app.rootGraph ?? app.graph;
-  const place = (node, [x, y, w, h]) => { node.pos = [x, y]; node.setSize([w, h]); };
-  for (const node of graph.nodes) {
-    place(node, places[node.id]);
-    node.title = titles[node.id] ?? node.title;
-    for (const widget of node.widgets ?? []) if (widget.name === "control_after_generate") widget.value = "fixed";
-  }
-  for (const [id, file] of Object.entries(downloads)) graph.getNodeById(Number(id)).properties.models = [file];
-  for (const {title, words, place: spot} of notes) {
-    const note = LiteGraph.createNode("Note");
-    graph.add(note);
-    note.title = title;
-    place(note, spot);
-    note.widgets[0].value = words;
-  }
-  return JSON.stringify(graph.serialize());
+ROOM = [80, 140, 1330, 730]  # left, top, width, height: what bars leave of a window of 1440 x 900
+GROWN = 1.2  # how much larger Nodes 2.0 of the oldest editor draws everything
+SCRIPT = Path(__file__).with_name("editor.mjs")
+CALL = """async ([source, name, given]) => {
+  window.make ??= await import(URL.createObjectURL(new Blob([source], {type: "text/javascript"})));
+  return window.make[name](given);
 }"""
 
 
+def call(page, name: str, given: Any = None) -> Any:
+    """Call a function of the script in the editor's page."""
+    return page.evaluate(CALL, [SCRIPT.read_text(encoding="utf-8"), name, given])
+
+
 def build(page, layout: Layout) -> dict:
-    """Let the editor turn the API form into a workflow: placed, with notes, seeds kept."""
+    """Let the editor turn the API form of a template into a workflow."""
     api = json.loads(layout.api.read_text(encoding="utf-8"))
-    notes = [vars(note) for note in layout.notes]
-    given = [api, layout.name, layout.places, layout.titles, layout.downloads, notes]
-    workflow = json.loads(page.evaluate(BUILD, given))
-    scale, *offset = layout.view
-    framed = {"id": layout.workflow_id, "groups": layout.frames()}
-    return led_around(
-        of_one_sample(with_pack_id(workflow | framed | {"extra": {"ds": {"scale": scale, "offset": offset}}}))
-    )
+    form = {"api": api, "name": layout.title, "titles": layout.titles, "downloads": layout.downloads}
+    form |= {"properties": chosen_samples(api), "notes": layout.notes}
+    call(page, "build", form | {"parts": layout.subgraphs, "columns": layout.columns})
+    return save(page, {"id": layout.workflow_id, "extra": {}, "app_mode": layout.app})
 
 
-def of_one_sample(workflow: dict) -> dict:
-    """The same, with inspectors that open on the sample which all figures beside them draw."""
-    drawn = {node["widgets_values"][SAMPLE] for node in workflow["nodes"] if node["type"] == "GGFigure"}
-    for node in workflow["nodes"]:
-        if node["type"] == "GGInspector" and len(drawn) == 1:
-            node["properties"]["gg_sample"] = min(drawn)
-    return workflow
+def build_blueprint(page, blueprint: Blueprint) -> dict:
+    """Let the editor turn an API form into a workflow that is one subgraph."""
+    form = {"api": blueprint.api, "name": blueprint.title, "titles": {}, "downloads": {}, "properties": {}}
+    form |= {"notes": [], "parts": [blueprint.part], "alone": blueprint.title}
+    call(page, "build", form | {"columns": [{"width": 320, "nodes": [blueprint.title]}]})
+    extra = {"BlueprintDescription": blueprint.description, "BlueprintSearchAliases": blueprint.aliases}
+    return save(page, {"extra": extra})
 
 
-def with_pack_id(workflow: dict) -> dict:
-    """The same, with nodes that say whose they are: by this ComfyUI Manager finds a pack that is not installed."""
-    version = pack_version()
-    for node in workflow["nodes"]:
-        if node["type"].startswith(PREFIX):
-            node["properties"] |= {"cnr_id": PACK, "ver": version}
-    return workflow
+def save(page, more: dict) -> dict:
+    """What the editor saves of the graph that it shows, with wires that go round the nodes.  more: beside the graph"""
+    led = {}
+    for graph in call(page, "survey"):
+        wires = [Wire(**wire) for wire in graph["wires"]]
+        led[graph["graph"]] = lead_around({name: box for name, box in graph["boxes"]}, wires)
+    call(page, "lead", led)
+    marks = {"cnr_id": PACK, "ver": pack_version()}  # by these ComfyUI Manager finds a pack that is not installed
+    return json.loads(call(page, "save", more | {"prefix": PREFIX, "marks": marks, "room": ROOM, "grown": GROWN}))
 
 
-def thumbnail(pictures: list, side: int = 512) -> bytes:
-    """Lay square pictures out on a square of 512 px, as a JPEG that stays readable at 130 px."""
-    from PIL import Image
-
-    columns = math.ceil(math.sqrt(len(pictures)))
-    cell = -(-side // columns)
-    sheet = Image.new("RGB", (side, side), "#1e1e1e")
-    for index, picture in enumerate(pictures):
-        place = (index % columns * cell, index // columns * cell)
-        sheet.paste(picture.resize((cell, cell), Image.Resampling.NEAREST), place)
-    return jpeg(sheet)
+def chosen_samples(api: dict) -> dict[str, dict]:
+    """Properties of inspectors by their id: they open on the sample which all figures beside them draw."""
+    drawn = {node["inputs"]["sample"] for node in api.values() if node["class_type"] == "GGFigure"}
+    inspectors = [name for name, node in api.items() if node["class_type"] == "GGInspector"]
+    return {name: {"gg_sample": min(drawn)} for name in inspectors} if len(drawn) == 1 else {}
 
 
-def jpeg(picture) -> bytes:
-    """A picture as a file."""
-    file = BytesIO()
-    picture.save(file, "JPEG", quality=90)
-    return file.getvalue()
-
-
-def draw_thumbnail(layout: Layout) -> bytes:
-    """The thumbnail of a template whose networks do not come with the pack."""
-    from PIL import Image
-
-    return jpeg(Image.fromarray(DRAWN[layout.name]().png()).convert("RGB"))
-
-
-def pictures_of(client: Client, layout: Layout) -> list:
-    """Run the workflow and fetch some pictures of its preview nodes."""
+def pictures_of(client: Client, layout: Layout) -> list[tuple[str, Any]]:
+    """Run the workflow and fetch some pictures of its preview nodes, each with its words."""
+    import numpy
     from PIL import Image
 
     job = client.run(json.loads(layout.api.read_text(encoding="utf-8")))
-    entries = [job.outputs[node]["images"][k] for node, chosen in layout.thumbnails.items() for k in chosen]
-    return [Image.open(BytesIO(client.file(entry))).convert("RGB") for entry in entries]
+    return [
+        (words, numpy.asarray(Image.open(BytesIO(client.file(job.outputs[node]["images"][int(k)]))).convert("RGB")) / 255)
+        for node, chosen in layout.thumbnails.items()
+        for k, words in chosen.items()
+    ]
 
 
-def make(layout: Layout, address: str, chromium: str | None) -> None:
-    """Write one template and its thumbnail."""
-    with editor(address, program=chromium) as page:
-        workflow = build(page, layout)
-    if layout.thumbnails:
-        with Client(address) as client:
-            picture = thumbnail(pictures_of(client, layout))
-    else:
-        picture = draw_thumbnail(layout)
-    layout.template.parent.mkdir(exist_ok=True)
-    layout.template.write_text(json.dumps(workflow, indent=1) + "\n", encoding="utf-8")
-    layout.template.with_suffix(".jpg").write_bytes(picture)
+def write(file: Path, workflow: dict) -> None:
+    """Keep what the editor saved."""
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps(workflow, indent=1) + "\n", encoding="utf-8")
 
 
 def main() -> None:
-    """Make templates with the host in .host/ or $COMFYUI_PATH."""
+    """Make templates and blueprints with the host in .host/ or $COMFYUI_PATH."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"default: all of {', '.join(LAYOUTS)}")
+    names = [*LAYOUTS, *BLUEPRINTS]
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"default: all of {', '.join(names)}")
+    parser.add_argument("--no-thumbnails", action="store_true", help="leave the pictures as they are; nothing runs")
     parser.add_argument("--chromium", default=CHROMIUM)
     args = parser.parse_args()
-    with own_host(find_host()) as live:
-        for name in args.names or LAYOUTS:
-            make(LAYOUTS[name], live.address, args.chromium)
+    with own_host(find_host()) as live, editor(live.address, program=args.chromium) as page:
+        for name in args.names or names:
+            if name in BLUEPRINTS:
+                write(ROOT / "subgraphs" / f"{name}.json", build_blueprint(page, BLUEPRINTS[name]))
+                continue
+            layout = LAYOUTS[name]
+            write(layout.template, build(page, layout))
+            if not args.no_thumbnails:
+                with Client(live.address) as client:
+                    drawn = DRAWN[name]() if name in DRAWN else labelled(layout.tells, pictures_of(client, layout))
+                layout.template.with_suffix(".jpg").write_bytes(jpeg(drawn))
 
 
 if __name__ == "__main__":

@@ -1,18 +1,19 @@
-"""Thumbnails of the templates whose networks do not come with the pack: one guided prediction, exact, in a plane.
+"""Thumbnails of the templates: pictures of a run with their words, or one guided prediction, exact, in a plane.
 
-A network with random weights would draw noise, so a Gaussian mixture takes its place: every point and every arrow is
-computed by its formulas.
+The second kind is for those whose networks do not come with the pack. A network with random weights would draw noise,
+so a Gaussian mixture takes its place: every point and every arrow is computed by its formulas.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from io import BytesIO
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ...figures.canvas import Canvas
+from ...figures.canvas import Box, Canvas, extent
 from ...figures.palette import DARK
 from ...guidance.mixture import GaussianMixture
 
@@ -23,6 +24,31 @@ WANTED, ANY = 0, -1
 MEANS = torch.tensor([[-2.0, 0.2], [-1.2, -1.3], [2.4, -1.9], [1.3, 2.3]], dtype=torch.float64)
 CLASSES = torch.tensor([WANTED, WANTED, 1, 2])
 NARROW, WIDE = 0.08, 1.2  # variances
+
+
+def labelled(tells: str, pictures: Sequence[tuple[str, np.ndarray]]) -> Canvas:
+    """Four pictures [H, W, 3] in 0..1, each with its words, under what the template shows."""
+    canvas, side, gap = Canvas(SIDE, SIDE, DARK), 196.0, 32.0
+    centred(canvas, (SIDE / 2, 10), tells, 28, bold=True)
+    for k, (words, picture) in enumerate(pictures):
+        box = Box(SIDE / 2 - side - gap / 2 + k % 2 * (side + gap), 54 + k // 2 * (side + gap), side, side)
+        canvas.picture(picture, box, DARK.hair)
+        centred(canvas, (box.x + side / 2, box.bottom + 2), words, 22)
+    return canvas
+
+
+def centred(canvas: Canvas, at: tuple[float, float], words: str, size: float, bold: bool = False) -> None:
+    """Words with the middle of their upper edge at a point."""
+    canvas.text((at[0] - extent(words, size, bold)[0] / 2, at[1]), words, size, bold=bold)
+
+
+def jpeg(canvas: Canvas) -> bytes:
+    """A drawing as a file that the editor shows with a template."""
+    from PIL import Image
+
+    file = BytesIO()
+    Image.fromarray(canvas.png()).convert("RGB").save(file, "JPEG", quality=82)
+    return file.getvalue()
 
 
 def world(variance: float) -> GaussianMixture:

@@ -1,40 +1,43 @@
-"""Wires that go round the nodes of a workflow: where a straight one would pass behind a node, it gets bends."""
+"""Wires that go round the nodes of a graph: where a straight one would pass behind a node, it gets bends."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from heapq import heappop, heappush
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 PITCH = 10  # pixels between two places where a wire may run
-TITLE, ROW, FIRST = 30, 20, 14  # height of a node's title; of a slot; from a node's top to its first slot
 STUB = 20  # pixels that a wire leaves a node, and meets one, straight
+AWAY = 100  # pixels around all nodes in which it may run
 CLEAR = 5  # pixels that it keeps from other nodes
 TURN, CROWD = 12, 4  # what a bend costs, and a place that another wire has, in places
-EDGE = 2  # pixels of a node's sides where its wires meet it
-WORD = 14  # pixels of a letter in the title of a group
+EDGE = 60  # pixels of a node's sides under which a wire may curve from its slot into the room beside the node
 AROUND = ((1, 0), (0, 1), (-1, 0), (0, -1))
 
 Cell = tuple[int, int]
 Point = tuple[float, float]
+Place = Sequence[float]  # left, top, width, height
 
 
-def slot(node: dict, index: int, right: bool) -> Point:
-    """Where a wire leaves a node (right) or meets it."""
-    x, y = node["pos"]
-    return x + node["size"][0] * right, y + FIRST + ROW * index
+class Wire(NamedTuple):
+    """A link between two nodes.  output: which output it comes from; those of one output share their bends."""
+
+    link: int
+    output: str
+    start: Point
+    end: Point
+    bends: Sequence[Point] = ()
+
+    @property
+    def points(self) -> list[Point]:
+        """Everywhere it is held."""
+        return [self.start, *self.bends, self.end]
 
 
-def ends(nodes: dict, link: list) -> tuple[Point, Point]:
-    """Where a wire begins and ends."""
-    _, source, output, target, entry, _ = link
-    return slot(nodes[source], output, True), slot(nodes[target], entry, False)
-
-
-def curve_points(points: list[Point], pieces: int = 40) -> Iterator[Point]:
+def curve_points(points: Sequence[Point], pieces: int = 40) -> Iterator[Point]:
     """Points of a wire as the editor draws it: level at its ends, a curve from place to place."""
     for (ax, ay), (bx, by) in pairwise(points):
         reach = ((ax - bx) ** 2 + (ay - by) ** 2) ** 0.5 / 4 if len(points) == 2 else 0
@@ -49,29 +52,27 @@ def curve_points(points: list[Point], pieces: int = 40) -> Iterator[Point]:
             )
 
 
-def behind(points: list[Point], nodes: dict) -> set:
-    """The nodes that a wire passes behind, its own among them."""
-    found = set()
-    for x, y in curve_points(points):
-        for name, node in nodes.items():
-            (left, top), (w, h) = node["pos"], node["size"]
-            if left + EDGE < x < left + w - EDGE and top - TITLE < y < top + h:
-                found.add(name)
-    return found
+def behind(points: Sequence[Point], boxes: Mapping[Any, Place]) -> set:
+    """The boxes that a wire passes behind; at their sides it meets its own."""
+    return {
+        name
+        for x, y in curve_points(points)
+        for name, (left, top, w, h) in boxes.items()
+        if left + EDGE < x < left + w - EDGE and top < y < top + h
+    }
 
 
 class Floor:
-    """The places between the nodes.  outputs_at: place -> the outputs whose wires run there."""
+    """The places between the nodes and around them.  outputs_at: place -> the outputs whose wires run there."""
 
-    def __init__(self, workflow: dict):
+    def __init__(self, boxes: Mapping[Any, Place], wires: Sequence[Wire]):
+        corners = [point for left, top, w, h in boxes.values() for point in ((left, top), (left + w, top + h))]
+        xs, ys = zip(*corners, *(wire.start for wire in wires), *(wire.end for wire in wires), strict=True)
+        self.low, self.high = cell((min(xs) - AWAY, min(ys) - AWAY)), cell((max(xs) + AWAY, max(ys) + AWAY))
         self.full: set[Cell] = set()
         self.outputs_at: dict[Cell, set] = defaultdict(set)
-        for node in workflow["nodes"]:
-            (left, top), (w, h) = node["pos"], node["size"]
-            self.fill(left - CLEAR, top - TITLE - CLEAR, w + 2 * CLEAR, h + TITLE + 2 * CLEAR)
-        for group in workflow["groups"]:
-            left, top, *_ = group["bounding"]
-            self.fill(left, top, WORD * len(group["title"]), TITLE)
+        for left, top, w, h in boxes.values():
+            self.fill(left - CLEAR, top - CLEAR, w + 2 * CLEAR, h + 2 * CLEAR)
 
     def fill(self, left: float, top: float, w: float, h: float) -> None:
         """No wire runs here."""
@@ -80,16 +81,17 @@ class Floor:
         )
         self.full |= {(x, y) for x in columns for y in rows}
 
-    def steps(self, state: tuple[Cell, Cell], output: tuple) -> Iterator[tuple[float, tuple[Cell, Cell]]]:
+    def steps(self, state: tuple[Cell, Cell], output: str) -> Iterator[tuple[float, tuple[Cell, Cell]]]:
         """Where a wire may go on, and what that costs."""
         (x, y), way = state
         for dx, dy in AROUND:
             place = (x + dx, y + dy)
-            if (dx, dy) != (-way[0], -way[1]) and place not in self.full:
+            inside = self.low[0] <= place[0] <= self.high[0] and self.low[1] <= place[1] <= self.high[1]
+            if (dx, dy) != (-way[0], -way[1]) and inside and place not in self.full:
                 crowd = CROWD * bool(self.outputs_at[place] - {output})
                 yield 1 + TURN * ((dx, dy) != way) + crowd, (place, (dx, dy))
 
-    def path(self, starts: dict[Cell, Cell], goal: Cell, output: tuple) -> list[Cell]:
+    def path(self, starts: dict[Cell, Cell], goal: Cell, output: str) -> list[Cell]:
         """The cheapest way from one of the places (place -> direction there) to another (A*, Hart et al. 1968)."""
         heap: list[Any] = [(0.0, 0.0, (place, way), None) for place, way in starts.items()]
         came: dict = {}
@@ -110,11 +112,11 @@ class Floor:
 
 def path_back(came: dict, state) -> list:
     """The states that led to one, in order."""
-    found = []
+    states = []
     while state is not None:
-        found.append(state)
+        states.append(state)
         state = came[state]
-    return found[::-1]
+    return states[::-1]
 
 
 def cell(point: Point) -> Cell:
@@ -125,7 +127,7 @@ def cell(point: Point) -> Cell:
 class Tree:
     """All bent wires of one output.  before: place -> the place before it; goals: link id -> its last place."""
 
-    def __init__(self, floor: Floor, output: tuple, start: Cell):
+    def __init__(self, floor: Floor, output: str, start: Cell):
         self.floor, self.output = floor, output
         self.before: dict[Cell, Cell | None] = {start: None}
         self.goals: dict[int, Cell] = {}
@@ -159,37 +161,32 @@ class Tree:
         return [place for place in path_back(self.before, self.goals[link]) if place in bends]
 
 
-def bent(workflow: dict) -> dict[int, list[tuple]]:
+def bent(boxes: Mapping[Any, Place], wires: Sequence[Wire]) -> dict[int, list[tuple]]:
     """Link id -> the bends (output, x, y) of every wire that would pass behind a node."""
-    nodes = {node["id"]: node for node in workflow["nodes"]}
-    floor, trees = Floor(workflow), {}
-    for link in workflow["links"]:
-        name, source, index, *_ = link
-        start, end = ends(nodes, link)
-        if not behind([start, end], nodes):
-            continue
-        output = (source, index)
-        tree = trees.setdefault(output, Tree(floor, output, cell((start[0] + STUB, start[1]))))
-        tree.grow(name, cell((end[0] - STUB, end[1])))
+    floor, trees = Floor(boxes, wires), {}
+    for wire in wires:
+        link, output, start, end, _ = wire
+        if behind(wire.points, boxes):
+            tree = trees.setdefault(output, Tree(floor, output, cell((start[0] + STUB, start[1]))))
+            tree.grow(link, cell((end[0] - STUB, end[1])))
     return {
-        name: [(output, x * PITCH, y * PITCH) for x, y in tree.bends_to(name)]
+        link: [(output, x * PITCH, y * PITCH) for x, y in tree.bends_to(link)]
         for output, tree in trees.items()
-        for name in tree.goals
+        for link in tree.goals
     }
 
 
-def led_around(workflow: dict) -> dict:
-    """The same workflow; wires that passed behind nodes go round them, by the editor's own reroute points."""
-    found: dict[tuple, dict] = {}
+def lead_around(boxes: Mapping[Any, Place], wires: Sequence[Wire]) -> dict[str, list]:
+    """The editor's reroute points that lead the wires of a graph round its nodes, and the last point of each link."""
+    points: dict[tuple, dict] = {}
     last = []
-    for link, bends in bent(workflow).items():
+    for link, bends in bent(boxes, wires).items():
         parent = None
         for bend in bends:
             _, x, y = bend
-            point = found.setdefault(bend, {"id": len(found) + 1, "pos": [x, y], "linkIds": []})
+            point = points.setdefault(bend, {"id": len(points) + 1, "pos": [x, y], "linkIds": []})
             point |= {"parentId": parent} if parent else {}
             point["linkIds"].append(link)
             parent = point["id"]
-        last.append({"id": link, "parentId": parent})
-    points = {"reroutes": list(found.values()), "linkExtensions": last} if found else {}
-    return workflow | {"extra": workflow["extra"] | points}
+        last.append([link, parent])
+    return {"points": list(points.values()), "last": last}

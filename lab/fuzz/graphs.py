@@ -106,7 +106,7 @@ def seeds(catalogue: Catalogue) -> dict[str, Graph]:
     for layout in LAYOUTS.values():
         whole = shrunk(json.loads(layout.api.read_text(encoding="utf-8")), catalogue)
         for node in outputs_of(whole, catalogue):
-            found[f"{layout.name}: {node}"] = upstream_graph(whole, node)
+            found[f"{layout.title}: {node}"] = upstream_graph(whole, node)
     for kind in catalogue.values():
         if kind.ours:
             optional = [slot.name for slot in kind.inputs.values() if not (slot.required or slot.is_widget)]

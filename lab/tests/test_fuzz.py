@@ -341,8 +341,8 @@ def test_code_that_was_run_leaves_a_trace(tmp_path, sources):
 def test_every_template_is_among_the_seeds():
     from guidance_geometry.dev.templates.layouts import LAYOUTS
 
-    templates = {file.stem for file in (Path(__file__).resolve().parents[2] / "example_workflows").glob("*.json")}
-    assert templates == set(LAYOUTS)
+    templates = {*(Path(__file__).resolve().parents[2] / "example_workflows").glob("*.json")}
+    assert templates == {layout.template for layout in LAYOUTS.values()}
 
 
 def test_strange_answers_from_a_seed_have_no_fault(monkeypatch):

@@ -38,13 +38,12 @@ def host_folder(base):
 def host_in(base, *more):
     """A real ComfyUI with folders of its own; its custom nodes are this pack, an example of another, and stand-ins."""
     hosts = host_folder(base)
-    from guidance_geometry.dev.template_address import beside
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a terminated test run still ends its server
     beside_this = [Path(__file__).parent / name for name in ("stock_loaders.py", "pipe_pack.py")]
     for file in (ROOT / "tests" / "invariants" / "example_rule.py", *beside_this):
         shutil.copy(file, base / "custom_nodes")
-    hosts.options += [*beside(base / "opened"), *more]
+    hosts.options += more
     with hosts.start() as live:
         yield live
 

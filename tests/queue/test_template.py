@@ -1,6 +1,8 @@
-"""The templates that a new user opens first, in the real editor."""
+"""The templates that a new user opens first, in the real editors."""
 
+import hashlib
 import json
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +11,19 @@ import torch
 
 from guidance_geometry.classifiers.files import load_classifier
 from guidance_geometry.dev.browser import page_in
-from guidance_geometry.dev.template_address import addressable
-from guidance_geometry.dev.templates.layouts import LAYOUTS, TITLE
+from guidance_geometry.dev.templates.blueprints import BLUEPRINTS
+from guidance_geometry.dev.templates.layouts import LAYOUTS
+from guidance_geometry.dev.templates.make_template import call
+from guidance_geometry.dev.templates.wires import Wire, behind
 from guidance_geometry.figures.canvas import Box
 from guidance_geometry.sweeps.comfyui.client import RefusedError
 from guidance_geometry.sweeps.comfyui.process import DIRECT
 from guidance_geometry.tests.queue.prompts import ROOT, first_look, picture
 from guidance_geometry.tests.queue.stand_ins import STAND_INS, in_models
+from guidance_geometry.tests.queue.steering import PAINTED, SETTLE, unmask
 
+RELEASED = sorted((ROOT / "tests" / "fixtures" / "released" / "templates").glob("*.json"))
+LEGIBLE = 0.65  # zoom from which words can be read
 FEW = {"ImageNet class with a classifier": 2}  # steps for the test: a pass at 256 x 256 takes seconds on a CPU
 SHORTER = """steps => {
   for (const node of (app.rootGraph ?? app.graph).nodes)
@@ -27,6 +34,32 @@ RUN = """() => new Promise(resolve => {
     app.api.addEventListener(kind, ({detail}) => resolve([kind, detail]), {once: true});
   app.queuePrompt(0, 1);
 })"""
+OPEN = "async ([workflow, name]) => { await app.loadGraphData(workflow, true, true, name, {openSource: 'template'}); }"
+MISSING = """() => [app.rootGraph ?? app.graph, ...(app.rootGraph ?? app.graph).subgraphs.values()].flatMap(graph =>
+  graph.nodes.filter(node => node.has_errors || !(node.type in LiteGraph.registered_node_types)).map(node => node.type))"""
+PLACES = """vue => {  // of the graph that is shown: [title, left, top, right, bottom, the bar that covers a corner of it]
+  const { ds, canvas } = app.canvas, view = canvas.getBoundingClientRect();
+  const place = node => {
+    const drawn = vue && document.querySelector(`[data-node-id="${node.id}"]`)?.getBoundingClientRect();
+    if (drawn) return [drawn.left, drawn.top, drawn.right, drawn.bottom];
+    const [left, top] = [node.pos[0] + ds.offset[0], node.pos[1] - 30 + ds.offset[1]].map(at => at * ds.scale);
+    const [width, height] = [node.size[0], node.size[1] + 30].map(side => side * ds.scale);
+    return [left + view.x, top + view.y, left + width + view.x, top + height + view.y];
+  };
+  const bar = (x, y) => {
+    const top = document.elementFromPoint(x, y);
+    const ours = !top || top === canvas || top.closest("[data-node-id], .dom-widget, [data-testid=transform-pane]");
+    return ours ? null : top.outerHTML.slice(0, 120);
+  };
+  return app.canvas.graph.nodes.map(node => {
+    const [left, top, right, bottom] = place(node);
+    const bars = [[left, top], [right, top], [left, bottom], [right, bottom]].map(([x, y]) =>
+      bar(x + (x === left ? 8 : -8), y + (y === top ? 8 : -8)));
+    return [node.title, left, top, right, bottom, bars.find(Boolean) ?? null];
+  });
+}"""
+CUT = """() => [...document.querySelectorAll(".comfy-markdown .tiptap, .comfy-markdown-content")]
+  .filter(words => words.clientHeight && words.scrollHeight > words.clientHeight + 2).map(words => words.textContent)"""
 FOLDERS = {"denoiser_name": "denoisers", "classifier_name": "classifiers", "vae_name": "vae"}
 WITH_FILES = tuple(LAYOUTS[name] for name in ("Autoguidance", "ImageNet class with a classifier"))
 layouts = pytest.mark.parametrize("layout", LAYOUTS.values(), ids=[*LAYOUTS])
@@ -36,6 +69,11 @@ def read(file):
     return json.loads(file.read_text(encoding="utf-8"))
 
 
+def graphs(workflow):
+    """The nodes of a workflow, and those of each of its subgraphs."""
+    return [workflow["nodes"], *(one["nodes"] for one in workflow.get("definitions", {}).get("subgraphs", []))]
+
+
 @pytest.fixture(scope="module")
 def stocked(host, server):
     """The host, with stand-ins for the files that a user is told to get."""
@@ -43,22 +81,27 @@ def stocked(host, server):
         yield server
 
 
-@pytest.fixture(scope="module", params=LAYOUTS.values(), ids=[*LAYOUTS])
-def opened(stocked, browser, request):
-    """The editor, opened at the address that `dev.py serve` prints, and what it shows."""
-    layout = request.param
-    with (
-        addressable(layout.template, stocked.log.parent / "opened") as address,
-        page_in(browser, stocked.address, address) as page,
-    ):
+@pytest.fixture(scope="module")
+def first(stocked, browser):
+    """The editor, opened at the address that `dev.py serve` prints."""
+    with page_in(browser, stocked.address, LAYOUTS["First look at guidance"].address(stocked.pack)) as page:
         page.wait_for_function("() => (app.rootGraph ?? app.graph).nodes.some(node => node.type === 'GGGuidedSampler')")
-        yield page, layout
+        yield page
+
+
+@pytest.fixture(scope="module", params=LAYOUTS.values(), ids=[*LAYOUTS])
+def opened(first, request):
+    """That editor, with a template."""
+    layout = request.param
+    if layout.title != "First look at guidance":
+        first.evaluate(OPEN, [read(layout.template), layout.template.stem])
+    yield first, layout
 
 
 def test_first_template_has_at_most_eight_nodes_and_one_note():
     types = [node["type"] for node in read(LAYOUTS["First look at guidance"].template)["nodes"]]
-    assert types.count("Note") == 1
-    assert len(types) <= 9
+    assert types.count("MarkdownNote") == 1
+    assert len(types) <= 8
 
 
 def named(layout):
@@ -71,14 +114,15 @@ def named(layout):
 
 @layouts
 def test_files_that_do_not_come_with_the_pack_are_in_a_note_and_have_a_stand_in(layout):
-    notes = " ".join(node["widgets_values"][0] for node in read(layout.template)["nodes"] if node["type"] == "Note")
+    shown = read(layout.template)["nodes"]
+    notes = " ".join(node["widgets_values"][0] for node in shown if node["type"] == "MarkdownNote")
     for _, folder, name in named(layout):
         assert f"{folder}/{name}" in STAND_INS
         assert Path(name).stem in notes
         assert f"ComfyUI/models/{folder}" in notes
 
 
-@pytest.mark.parametrize("layout", WITH_FILES, ids=lambda layout: layout.name)
+@pytest.mark.parametrize("layout", WITH_FILES, ids=lambda layout: layout.title)
 def test_without_the_files_each_loader_says_what_is_missing(client, layout):
     with pytest.raises(RefusedError) as caught:
         client.submit(read(layout.api))
@@ -93,40 +137,106 @@ def test_without_the_files_each_loader_says_what_is_missing(client, layout):
             )
 
 
-@layouts
-def test_no_node_covers_another_or_leaves_its_group(layout):
-    workflow = read(layout.template)
-    boxes = [Box(*node["pos"], *node["size"]) for node in workflow["nodes"]]
-    boxes = [Box(box.x, box.y - TITLE, box.w, box.h + TITLE) for box in boxes]
-    for k, box in enumerate(boxes):
-        assert not [other for other in boxes[k + 1 :] if box.meets(other)], workflow["nodes"][k]["id"]
-    frames = [Box(*group["bounding"]) for group in workflow["groups"]]
-    if frames:
-        assert not [box for box in boxes if not any(frame.holds(box) for frame in frames)]
-        assert not [k for k, frame in enumerate(frames) for other in frames[k + 1 :] if frame.meets(other)]
-
-
 @pytest.mark.browser
-def test_address_opens_the_template(opened):
-    page, layout = opened
-    shown = page.evaluate("() => (app.rootGraph ?? app.graph).nodes.map(node => [String(node.id), node.type])")
-    assert dict(shown) == {str(node["id"]): node["type"] for node in read(layout.template)["nodes"]}
+def test_its_address_opens_a_template(first):
+    shown = first.evaluate("() => (app.rootGraph ?? app.graph).nodes.map(node => [String(node.id), node.title])")
+    saved = read(LAYOUTS["First look at guidance"].template)["nodes"]
+    assert {name for name, _ in shown} == {str(node["id"]) for node in saved}
+
+
+def meanings(prompt):
+    """The nodes of a prompt, each with a digest of all that feeds it: the same whatever their ids."""
+
+    @cache
+    def meaning(name):
+        node = prompt[name]
+        inputs = {
+            key: [meaning(value[0]), value[1]] if isinstance(value, list) else value
+            for key, value in node["inputs"].items()
+        }
+        facts = json.dumps([node["class_type"], inputs], sort_keys=True)
+        widgets = {key: value for key, value in node["inputs"].items() if not isinstance(value, list)}
+        return f"{node['class_type']} {widgets} {hashlib.sha256(facts.encode()).hexdigest()}"
+
+    return sorted(map(meaning, prompt))
 
 
 @pytest.mark.browser
 def test_template_and_api_form_agree(opened):
     page, layout = opened
     prompt = page.evaluate("async () => (await app.graphToPrompt()).output")
-    assert {node: {key: prompt[node][key] for key in ("class_type", "inputs")} for node in prompt} == read(layout.api)
+    assert meanings(prompt) == meanings(read(layout.api))
+
+
+@pytest.mark.browser
+def test_no_wire_passes_behind_a_node(opened):
+    page, _ = opened
+    for graph in call(page, "survey"):
+        boxes = dict(map(tuple, graph["boxes"]))
+        for wire in graph["wires"]:
+            assert not behind(Wire(**wire).points, boxes), (graph["graph"], wire)
 
 
 @pytest.mark.browser
 def test_template_runs_from_the_editor(opened):
     page, layout = opened
-    if layout.name in FEW:
-        page.evaluate(SHORTER, FEW[layout.name])
+    if layout.title in FEW:
+        page.evaluate(SHORTER, FEW[layout.title])
     ending, detail = page.evaluate(RUN)
     assert ending == "execution_success", detail
+
+
+@pytest.mark.browser
+@layouts
+def test_it_opens_whole_and_legible_and_no_node_covers_another(editor, layout):
+    load(editor, layout.template)
+    assert editor.evaluate("() => app.canvas.ds.scale") >= LEGIBLE
+    shown = editor.evaluate(PLACES, editor.vue)
+    size = editor.viewport_size
+    window = Box(0, 0, size["width"], size["height"])
+    assert not [place for place in shown if not window.holds(box_of(place))]
+    assert not [place for place in shown if place[-1]], "a bar lies over a node"
+    assert covering(shown) == []
+    assert editor.evaluate(CUT) == []
+    for name in editor.evaluate("() => [...(app.rootGraph ?? app.graph).subgraphs.keys()]"):
+        editor.evaluate("id => app.canvas.setGraph((app.rootGraph ?? app.graph).subgraphs.get(id))", name)
+        editor.evaluate(PAINTED)
+        assert covering(editor.evaluate(PLACES, editor.vue)) == []
+
+
+def box_of(place):
+    _, left, top, right, bottom, _ = place
+    return Box(left, top, right - left, bottom - top)
+
+
+def covering(shown):
+    """Nodes that cover each other."""
+    return [(a[0], b[0]) for k, a in enumerate(shown) for b in shown[k + 1 :] if box_of(a).meets(box_of(b))]
+
+
+def load(page, file):
+    page.evaluate(SETTLE)
+    page.evaluate(OPEN, [read(file), file.stem])
+    unmask(page)
+    page.evaluate(PAINTED)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("file", RELEASED, ids=lambda file: file.stem)
+def test_a_workflow_saved_from_a_template_of_before_opens(editor, file):
+    load(editor, file)
+    assert editor.evaluate(MISSING) == []
+    prompt = editor.evaluate("async () => (await app.graphToPrompt()).output")
+    drawn = {str(node["id"]): node["type"] for node in read(file)["nodes"] if node["type"] != "Note"}
+    assert {name: node["class_type"] for name, node in prompt.items()} == drawn
+
+
+@pytest.mark.parametrize("name", BLUEPRINTS)
+def test_the_host_offers_the_blueprints(server, name):
+    with DIRECT.open(f"{server.address}/api/global_subgraphs") as answer:
+        offered = {one["name"]: key for key, one in json.load(answer).items()}
+    with DIRECT.open(f"{server.address}/api/global_subgraphs/{offered[name]}") as answer:
+        assert json.loads(json.load(answer)["data"]) == read(ROOT / "subgraphs" / f"{name}.json")
 
 
 def test_the_first_look_runs_on_the_latent_model_by_one_widget(client):
@@ -140,13 +250,3 @@ def test_the_first_look_runs_on_the_latent_model_by_one_widget(client):
     assert small.shape == (10, 32, 32, 3)
     assert (named == torch.arange(10)).sum() >= 9
     assert made["GGFigure"]
-
-
-def test_a_template_has_an_address_without_a_file_in_this_checkout(server):
-    before = sorted((ROOT / "example_workflows").iterdir())
-    with addressable(LAYOUTS["First look at guidance"].template, server.log.parent / "opened") as address:
-        assert sorted((ROOT / "example_workflows").iterdir()) == before
-        name, source = (part.split("=")[1] for part in address.removeprefix("/?").split("&"))
-        with DIRECT.open(f"{server.address}/api/workflow_templates/{source}/{name}.json") as answer:
-            assert json.load(answer) == read(LAYOUTS["First look at guidance"].template)
-    assert not list((server.log.parent / "opened").rglob(f"{name}.*"))
