@@ -179,13 +179,15 @@ export function lead(led) {
 
 /** What App mode shows, by node id. */
 function appMode({ inputs, outputs }) {
-  const idOf = (name) => root().nodes.find((node) => String(node.id) === name || node.title === name).id;
+  const idOf = (name) => root().nodes.find((node) => String(node.id) === name || (node.subgraph && node.title === name)).id;
   return { inputs: inputs.map(([node, widget]) => [idOf(node), widget]), outputs: outputs.map(idOf) };
 }
 
-/** What the editor saves. id: of the workflow; extra: what it keeps beside the nodes; marks: of our nodes; room: what bars leave
- * of the window; grown: how much larger nodes may be drawn. */
-export function save({ id, extra, app_mode, prefix, marks, room, grown }) {
+/**
+ * What the editor saves. id: of the workflow; extra: what it keeps beside the nodes; shown: what App mode shows; marks: of our nodes,
+ * whose ids have the prefix; room: what bars leave of the window; grown: how much larger nodes may be drawn.
+ */
+export function save({ id, extra, shown, prefix, marks, room, grown }) {
   for (const graph of graphs())
     for (const node of graph.nodes) if (node.type.startsWith(prefix)) Object.assign(node.properties, marks);
   const boxes = root().nodes.map(({ pos, size }) => [pos[0], pos[1] - TITLE, pos[0] + size[0], pos[1] + size[1]]);
@@ -196,6 +198,6 @@ export function save({ id, extra, app_mode, prefix, marks, room, grown }) {
   app.canvas.ds.scale = scale;
   app.canvas.ds.offset = [x / scale - left, y / scale - top].map(Math.round);
   root().id = id ?? root().id;
-  Object.assign(root().extra, extra, app_mode && { linearData: appMode(app_mode) });
+  Object.assign(root().extra, extra, shown && { linearData: appMode(shown) });
   return JSON.stringify({ ...root().serialize(), id: root().id });
 }

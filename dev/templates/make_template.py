@@ -1,4 +1,4 @@
-"""Make templates of example_workflows/ and blueprints of subgraphs/ out of API forms, in the editor itself; thumbnails too.
+"""Make the templates in example_workflows/ and the blueprints in subgraphs/ out of API forms, in the editor itself.
 
     python lab make_template ["First look at guidance"]
 
@@ -46,7 +46,7 @@ def build(page, layout: Layout) -> dict:
     form = {"api": api, "name": layout.title, "titles": layout.titles, "downloads": layout.downloads}
     form |= {"properties": chosen_samples(api), "notes": layout.notes}
     call(page, "build", form | {"parts": layout.subgraphs, "columns": layout.columns})
-    return save(page, {"id": layout.workflow_id, "extra": {}, "app_mode": layout.app})
+    return save(page, {"id": layout.workflow_id, "extra": {}, "shown": layout.app})
 
 
 def build_blueprint(page, blueprint: Blueprint) -> dict:
@@ -63,7 +63,7 @@ def save(page, more: dict) -> dict:
     led = {}
     for graph in call(page, "survey"):
         wires = [Wire(**wire) for wire in graph["wires"]]
-        led[graph["graph"]] = lead_around({name: box for name, box in graph["boxes"]}, wires)
+        led[graph["graph"]] = lead_around(dict(graph["boxes"]), wires)
     call(page, "lead", led)
     marks = {"cnr_id": PACK, "ver": pack_version()}  # by these ComfyUI Manager finds a pack that is not installed
     return json.loads(call(page, "save", more | {"prefix": PREFIX, "marks": marks, "room": ROOM, "grown": GROWN}))
@@ -83,10 +83,21 @@ def pictures_of(client: Client, layout: Layout) -> list[tuple[str, Any]]:
 
     job = client.run(json.loads(layout.api.read_text(encoding="utf-8")))
     return [
-        (words, numpy.asarray(Image.open(BytesIO(client.file(job.outputs[node]["images"][int(k)]))).convert("RGB")) / 255)
+        (
+            words,
+            numpy.asarray(Image.open(BytesIO(client.file(job.outputs[node]["images"][int(k)]))).convert("RGB")) / 255,
+        )
         for node, chosen in layout.thumbnails.items()
         for k, words in chosen.items()
     ]
+
+
+def draw_thumbnail(address: str, layout: Layout) -> bytes:
+    """The file that the editor shows with a template."""
+    if layout.title in DRAWN:
+        return jpeg(DRAWN[layout.title]())
+    with Client(address) as client:
+        return jpeg(labelled(layout.tells, pictures_of(client, layout)))
 
 
 def write(file: Path, workflow: dict) -> None:
@@ -108,12 +119,9 @@ def main() -> None:
             if name in BLUEPRINTS:
                 write(ROOT / "subgraphs" / f"{name}.json", build_blueprint(page, BLUEPRINTS[name]))
                 continue
-            layout = LAYOUTS[name]
-            write(layout.template, build(page, layout))
+            write(LAYOUTS[name].template, build(page, LAYOUTS[name]))
             if not args.no_thumbnails:
-                with Client(live.address) as client:
-                    drawn = DRAWN[name]() if name in DRAWN else labelled(layout.tells, pictures_of(client, layout))
-                layout.template.with_suffix(".jpg").write_bytes(jpeg(drawn))
+                LAYOUTS[name].template.with_suffix(".jpg").write_bytes(draw_thumbnail(live.address, LAYOUTS[name]))
 
 
 if __name__ == "__main__":

@@ -1,14 +1,15 @@
 """How the templates are made."""
 
-import copy
 import json
+import re
 
 import pytest
 
+from guidance_geometry.dev.templates.blueprints import BLUEPRINTS
 from guidance_geometry.dev.templates.layouts import LAYOUTS
-from guidance_geometry.dev.templates.make_template import of_one_sample, with_pack_id
+from guidance_geometry.dev.templates.make_template import chosen_samples
 from guidance_geometry.dev.templates.thumbnails import DRAWN, SIDE
-from guidance_geometry.dev.templates.wires import behind, ends, led_around
+from guidance_geometry.dev.templates.wires import Wire, behind, lead_around
 from guidance_geometry.figures.canvas import Box
 from guidance_geometry.tests.project import PROJECT, ROOT
 
@@ -18,23 +19,24 @@ workflows = pytest.mark.parametrize(
 )
 
 
+def every_node(saved):
+    """The nodes of a workflow, and those of each of its subgraphs."""
+    return [*saved["nodes"], *(node for one in saved["definitions"]["subgraphs"] for node in one["nodes"])]
+
+
 @workflows
 def test_the_nodes_of_a_template_say_which_pack_they_come_from(workflow):
     def number(version):
         return tuple(map(int, version.split(".")))
 
     saved = json.loads(workflow.read_text(encoding="utf-8"))
-    ours = [node for node in saved["nodes"] if node["type"].startswith("GG")]
+    nodes = every_node(saved)
+    ours = [node for node in nodes if node["type"].startswith("GG")]
     assert ours
     assert {node["properties"].get("cnr_id") for node in ours} == {PROJECT["project"]["name"]}
     assert all(number(node["properties"]["ver"]) <= number(PROJECT["project"]["version"]) for node in ours)
-    others = [node for node in saved["nodes"] if node not in ours]
+    others = [node for node in nodes if node not in ours]
     assert not [node["type"] for node in others if node["properties"].get("cnr_id") == PROJECT["project"]["name"]]
-    bare = json.loads(workflow.read_text(encoding="utf-8"))
-    for node in bare["nodes"]:
-        node["properties"] = {name: v for name, v in node["properties"].items() if name not in {"cnr_id", "ver"}}
-    marks = [node["properties"].get("cnr_id") for node in with_pack_id(bare)["nodes"]]
-    assert marks == [node["properties"].get("cnr_id") for node in saved["nodes"]], "the tool makes the same marks"
 
 
 @pytest.mark.parametrize("name", DRAWN)
@@ -51,37 +53,26 @@ def test_every_template_has_pictures_of_a_run_or_a_drawing():
     assert {name for name, layout in LAYOUTS.items() if not layout.thumbnails} == set(DRAWN)
 
 
-def bends_of(saved):
-    """Link id -> the points between its ends."""
-    points = {point["id"]: point for point in saved["extra"].get("reroutes", [])}
-    for link in saved["extra"].get("linkExtensions", []):
-        bends, name = [], link["parentId"]
-        while name:
-            bends.insert(0, tuple(points[name]["pos"]))
-            name = points[name].get("parentId")
-        yield link["id"], bends
-
-
-@workflows
-def test_no_wire_of_a_template_passes_behind_a_node(workflow):
-    saved = json.loads(workflow.read_text(encoding="utf-8"))
-    nodes, bends = {node["id"]: node for node in saved["nodes"]}, dict(bends_of(saved))
-    for link in saved["links"]:
-        start, end = ends(nodes, link)
-        assert not behind([start, *bends.get(link[0], []), end], nodes), link
-
-
 def test_a_wire_is_led_around_the_node_before_it_and_shares_its_bends():
-    nodes = [{"id": k, "pos": [300 * k, 100 * (k == 3)], "size": [200, 60 + 200 * (k == 1)]} for k in range(4)]
-    links = [[1, 0, 0, 2, 0, "MODEL"], [2, 0, 0, 3, 0, "MODEL"], [3, 0, 0, 1, 0, "MODEL"]]
-    made = led_around({"nodes": nodes, "links": links, "groups": [], "extra": {"ds": {}}})
-    bends = dict(bends_of(made))
-    assert bends.keys() == {1, 2}, "the third wire has nothing in its way"
-    by_name = {node["id"]: node for node in nodes}
-    assert behind(list(ends(by_name, links[0])), by_name) == {1}
-    assert not [link for link in links[:2] if behind([*bends[link[0]]], by_name)]
-    assert bends[1][0] == bends[2][0]
-    assert made["extra"]["reroutes"][0]["linkIds"] == [1, 2]
+    boxes = {k: (300 * k, 100 * (k == 3) - 30, 200, 90 + 200 * (k == 1)) for k in range(4)}
+    ends = [((200, 14), (600, 14)), ((200, 14), (900, 114)), ((200, 14), (300, 14))]
+    wires = [Wire(k, "0.0", *points) for k, points in enumerate(ends, start=1)]
+    led = lead_around(boxes, wires)
+    points = {point["id"]: point for point in led["points"]}
+    assert [link for link, _ in led["last"]] == [1, 2], "the third wire has nothing in its way"
+    assert behind(wires[0].points, boxes) == {1}
+    for wire, (_, last) in zip(wires, led["last"], strict=False):
+        bends = []
+        while last:
+            bends.insert(0, points[last]["pos"])
+            last = points[last].get("parentId")
+        assert not behind(wire._replace(bends=bends).points, boxes)
+    assert led["points"][0]["linkIds"] == [1, 2]
+
+
+def test_where_there_is_no_way_round_that_is_said():
+    with pytest.raises(ValueError, match="leave more room between the nodes"):
+        lead_around({"over its end": (500, -50, 200, 200)}, [Wire(1, "0.0", (0, 10), (650, 10))])
 
 
 @workflows
@@ -95,19 +86,55 @@ def test_pictures_that_grow_in_nodes_2_cover_no_other_node(workflow):
 
 @workflows
 def test_nodes_that_sample_have_titles_of_their_own(workflow):
-    nodes = json.loads(workflow.read_text(encoding="utf-8"))["nodes"]
+    nodes = every_node(json.loads(workflow.read_text(encoding="utf-8")))
     titles = [node.get("title") for node in nodes if node["type"] == "GGGuidedSampler"]
+    assert titles
     assert len({*titles}) == len(titles)
 
 
-@workflows
-def test_an_inspector_opens_on_the_sample_that_the_figures_draw(workflow):
-    kept = json.loads(workflow.read_text(encoding="utf-8"))
-    assert of_one_sample(copy.deepcopy(kept)) == kept
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=[*LAYOUTS])
+def test_an_inspector_opens_on_the_sample_that_the_figures_draw(layout):
+    nodes = every_node(json.loads(layout.template.read_text(encoding="utf-8")))
+    chosen = chosen_samples(json.loads(layout.api.read_text(encoding="utf-8")))
+    inspectors = {str(node["id"]): node["properties"] for node in nodes if node["type"] == "GGInspector"}
+    assert {
+        name: {"gg_sample": facts["gg_sample"]} for name, facts in inspectors.items() if "gg_sample" in facts
+    } == chosen
 
 
 def test_figures_of_several_samples_leave_the_choice_to_the_inspector():
-    nodes = [{"type": "GGFigure", "widgets_values": ["step plane", -1, k]} for k in (2, 4)]
-    nodes.append({"type": "GGInspector", "properties": {}})
-    assert of_one_sample({"nodes": nodes})["nodes"][2]["properties"] == {}
-    assert of_one_sample({"nodes": nodes[1:]})["nodes"][1]["properties"] == {"gg_sample": 4}
+    api = {str(k): {"class_type": "GGFigure", "inputs": {"sample": k}} for k in (2, 4)}
+    api["9"] = {"class_type": "GGInspector", "inputs": {}}
+    assert chosen_samples(api) == {}
+    del api["2"]
+    assert chosen_samples(api) == {"9": {"gg_sample": 4}}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=[*LAYOUTS])
+def test_what_the_editor_tells_of_a_template_is_its_file(layout):
+    assert re.fullmatch(r"[1-9]-[\w-]+", layout.template.stem, re.ASCII), (
+        "the oldest editor opens no other by its address"
+    )
+    saved = json.loads(layout.template.read_text(encoding="utf-8"))
+    shown = {str(node["id"]): node for node in saved["nodes"]}
+    app = saved["extra"]["linearData"]
+    assert app["outputs"]
+    assert all(shown[str(name)]["type"] == "PreviewImage" or layout.order == 1 for name in app["outputs"])
+    for name, widget in app["inputs"]:
+        node = shown[str(name)]
+        assert node["type"].startswith("GG") or widget in {slot["name"] for slot in node["inputs"]}
+
+
+def test_no_two_templates_tell_the_same():
+    assert len({layout.tells for layout in LAYOUTS.values()}) == len(LAYOUTS)
+    assert {layout.template for layout in LAYOUTS.values()} == {*(ROOT / "example_workflows").glob("*.json")}
+
+
+@pytest.mark.parametrize("name", BLUEPRINTS)
+def test_a_blueprint_is_one_subgraph_with_a_description(name):
+    saved = json.loads((ROOT / "subgraphs" / f"{name}.json").read_text(encoding="utf-8"))
+    (node,) = saved["nodes"]
+    assert node["type"] in {one["id"] for one in saved["definitions"]["subgraphs"]}
+    assert saved["extra"]["BlueprintDescription"] == BLUEPRINTS[name].description
+    assert {"model", "positive", "negative", "latent_image", "vae"} <= {slot["name"] for slot in node["inputs"]}
+    assert not saved["links"]

@@ -38,7 +38,6 @@ def host_folder(base):
 def host_in(base, *more):
     """A real ComfyUI with folders of its own; its custom nodes are this pack, an example of another, and stand-ins."""
     hosts = host_folder(base)
-
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a terminated test run still ends its server
     beside_this = [Path(__file__).parent / name for name in ("stock_loaders.py", "pipe_pack.py")]
     for file in (ROOT / "tests" / "invariants" / "example_rule.py", *beside_this):

@@ -34,10 +34,11 @@ RUN = """() => new Promise(resolve => {
     app.api.addEventListener(kind, ({detail}) => resolve([kind, detail]), {once: true});
   app.queuePrompt(0, 1);
 })"""
-OPEN = "async ([workflow, name]) => { await app.loadGraphData(workflow, true, true, name, {openSource: 'template'}); }"
-MISSING = """() => [app.rootGraph ?? app.graph, ...(app.rootGraph ?? app.graph).subgraphs.values()].flatMap(graph =>
-  graph.nodes.filter(node => node.has_errors || !(node.type in LiteGraph.registered_node_types)).map(node => node.type))"""
-PLACES = """vue => {  // of the graph that is shown: [title, left, top, right, bottom, the bar that covers a corner of it]
+OPEN = """async ([workflow, name]) => {
+  await app.loadGraphData(workflow, true, true, name, {openSource: "template"}); }"""
+MISSING = """() => (app.rootGraph ?? app.graph).nodes
+  .filter(node => node.has_errors || !(node.type in LiteGraph.registered_node_types)).map(node => node.type)"""
+PLACES = """vue => {  // of the graph shown: [title, left, top, right, bottom, the bar that covers a corner of it]
   const { ds, canvas } = app.canvas, view = canvas.getBoundingClientRect();
   const place = node => {
     const drawn = vue && document.querySelector(`[data-node-id="${node.id}"]`)?.getBoundingClientRect();
@@ -69,11 +70,6 @@ def read(file):
     return json.loads(file.read_text(encoding="utf-8"))
 
 
-def graphs(workflow):
-    """The nodes of a workflow, and those of each of its subgraphs."""
-    return [workflow["nodes"], *(one["nodes"] for one in workflow.get("definitions", {}).get("subgraphs", []))]
-
-
 @pytest.fixture(scope="module")
 def stocked(host, server):
     """The host, with stand-ins for the files that a user is told to get."""
@@ -95,7 +91,7 @@ def opened(first, request):
     layout = request.param
     if layout.title != "First look at guidance":
         first.evaluate(OPEN, [read(layout.template), layout.template.stem])
-    yield first, layout
+    return first, layout
 
 
 def test_first_template_has_at_most_eight_nodes_and_one_note():

@@ -9,7 +9,7 @@ const readable = (names) => Object.fromEntries(names.map((name) => [name, "reado
 
 export default [
   {
-    files: ["web/**/*.js", "web/**/*.mjs", "tests/web/*.mjs"],
+    files: ["web/**/*.js", "web/**/*.mjs", "tests/web/*.mjs", "dev/**/*.mjs"],
     linterOptions: { reportUnusedDisableDirectives: "error" },
     languageOptions: { ecmaVersion: 2024, sourceType: "module", globals: readable([...HERE, ...BROWSER]) },
     rules: {
@@ -47,4 +47,5 @@ export default [
   },
   { ignores: [".*/**", "output/**"] },
   { files: ["tests/web/*.mjs"], languageOptions: { globals: readable(NODE) } },
+  { files: ["dev/**/*.mjs"], languageOptions: { globals: readable(["app"]) } },
 ];
