@@ -29,8 +29,8 @@ ROOMS |= {"sweeps", "conversion", "cli", "host", "nodes"}
 INSTALLED = ROOMS - {"host", "nodes"}
 PACKAGE = "guidance_geometry"
 NEEDED = {"__init__.py", "__main__.py", "extension.py", *ROOMS, "library", "web", "assets"}
-NEEDED |= {"example_workflows", "pyproject.toml", "requirements.txt", "README.md", "LICENSE"}
-ALLOWED = NEEDED | {"locales", "subgraphs"}
+NEEDED |= {"example_workflows", "subgraphs", "pyproject.toml", "requirements.txt", "README.md", "LICENSE"}
+ALLOWED = NEEDED | {"locales"}
 REPOSITORY = PROJECT["project"]["urls"]["Repository"]
 BLOB, RAW = f"{REPOSITORY}/blob/main/", f"{REPOSITORY.replace('github.com', 'raw.githubusercontent.com')}/main/"
 LICENCES = ROOT / "assets" / "LICENSES.md"
@@ -75,7 +75,7 @@ def test_every_path_of_the_archive_can_be_unpacked_on_windows_and_macs(archive):
 
 
 def test_every_asset_and_web_page_is_in_the_archive(archive):
-    for folder in ("assets", "web", "locales", "example_workflows"):
+    for folder in ("assets", "web", "locales", "example_workflows", "subgraphs"):
         files = (file for file in (ROOT / folder).rglob("*") if file.is_file())
         present = {str(file.relative_to(ROOT)) for file in files if not file.with_name(file.name + PLANES).exists()}
         assert present <= set(archive), f"git ignores something in {folder}/"

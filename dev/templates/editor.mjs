@@ -9,7 +9,7 @@
 
 const TITLE = 30; // height of a node's title, above its place
 const BELOW = 30; // room under a node, where a wire can run
-const ENTRANCE = 20; // what Nodes 2.0 adds below the node of a subgraph
+const LARGER = 40; // by how much Nodes 2.0 draws a node higher that does not fill a column
 const BETWEEN = 60; // room between two columns
 const FIGURE = 9 / 16; // height of a figure by its width
 const BESIDE_PICTURE = 84; // what Nodes 2.0 puts above and below a picture that is as high as the node is wide
@@ -54,7 +54,7 @@ function arrange(named, columns, height) {
   const filled = columns.map(({ width, nodes }) => ({ width, nodes: nodes.map((name) => {
     if (!named.has(name)) throw new Error(`There is no node ${name}: name ids of the API form, notes or subgraphs.`);
     const node = named.get(name);
-    return { node, least: leastHeight(node, width), room: node.subgraph ? ENTRANCE : 0 };
+    return { node, least: leastHeight(node, width), room: node.type === NOTE || node.type in GROWING ? 0 : LARGER };
   }) }));
   const needed = filled.map(({ nodes }) => sum(nodes.map(({ least, room }) => TITLE + least + room)) + BELOW * (nodes.length - 1));
   const whole = height ?? Math.max(...needed);
@@ -75,8 +75,14 @@ function arrange(named, columns, height) {
   return [x - BETWEEN, whole];
 }
 
+/** Let the next link of a graph have a number that no graph has yet: newer editors want that. */
+function numberOn(graph) {
+  graph.state.lastLinkId = Math.max(...graphs().flatMap((one) => [...one.links.keys()]));
+}
+
 /** Show a widget of a node in a subgraph on the subgraph's own node. */
 function promote(subgraph, [id, name, shown]) {
+  numberOn(subgraph);
   const node = subgraph.nodes.find((one) => String(one.id) === id);
   const slot = node.inputs.find((input) => input.widget?.name === name);
   subgraph.addInput(shown ?? name, slot.type).connect(slot, node);
@@ -98,6 +104,7 @@ function nameSlots({ subgraph }) {
 function enclose(named, { title, columns, height, widgets = [] }) {
   const [right, bottom] = arrange(named, columns, height);
   const names = columns.flatMap(({ nodes }) => nodes);
+  numberOn(root());
   const { node } = root().convertToSubgraph(new Set(names.map((name) => named.get(name))));
   node.properties.proxyWidgets = []; // what the editor shows of its own accord
   node.title = node.subgraph.name = title;

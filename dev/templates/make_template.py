@@ -63,7 +63,8 @@ def save(page, more: dict) -> dict:
     led = {}
     for graph in call(page, "survey"):
         wires = [Wire(**wire) for wire in graph["wires"]]
-        led[graph["graph"]] = lead_around(dict(graph["boxes"]), wires)
+        before = sum(len(one["points"]) for one in led.values())
+        led[graph["graph"]] = lead_around(dict(graph["boxes"]), wires, before)
     call(page, "lead", led)
     marks = {"cnr_id": PACK, "ver": pack_version()}  # by these ComfyUI Manager finds a pack that is not installed
     return json.loads(call(page, "save", more | {"prefix": PREFIX, "marks": marks, "room": ROOM, "grown": GROWN}))

@@ -176,15 +176,18 @@ def bent(boxes: Mapping[Any, Place], wires: Sequence[Wire]) -> dict[int, list[tu
     }
 
 
-def lead_around(boxes: Mapping[Any, Place], wires: Sequence[Wire]) -> dict[str, list]:
-    """The editor's reroute points that lead the wires of a graph round its nodes, and the last point of each link."""
+def lead_around(boxes: Mapping[Any, Place], wires: Sequence[Wire], before: int = 0) -> dict[str, list]:
+    """The editor's reroute points that lead the wires of a graph round its nodes, and the last point of each link.
+
+    before: how many points other graphs of the workflow have; no two have one number.
+    """
     points: dict[tuple, dict] = {}
     last = []
     for link, bends in bent(boxes, wires).items():
         parent = None
         for bend in bends:
             _, x, y = bend
-            point = points.setdefault(bend, {"id": len(points) + 1, "pos": [x, y], "linkIds": []})
+            point = points.setdefault(bend, {"id": before + len(points) + 1, "pos": [x, y], "linkIds": []})
             point |= {"parentId": parent} if parent else {}
             point["linkIds"].append(link)
             parent = point["id"]

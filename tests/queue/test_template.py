@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 
@@ -182,9 +183,19 @@ def test_template_runs_from_the_editor(opened):
     assert ending == "execution_success", detail
 
 
+@pytest.fixture(scope="module")
+def complete(editor, stocked):
+    """An editor that knows the files which a user is told to get, so that it warns of none."""
+    other = editor.live is not stocked
+    with in_models(editor.live.log.parent / "models") if other else nullcontext():
+        editor.evaluate("() => app.refreshComboInNodes()")
+        yield editor
+
+
 @pytest.mark.browser
 @layouts
-def test_it_opens_whole_and_legible_and_no_node_covers_another(editor, layout):
+def test_it_opens_whole_and_legible_and_no_node_covers_another(complete, layout):
+    editor = complete
     load(editor, layout.template)
     assert editor.evaluate("() => app.canvas.ds.scale") >= LEGIBLE
     shown = editor.evaluate(PLACES, editor.vue)
@@ -212,6 +223,7 @@ def covering(shown):
 
 def load(page, file):
     page.evaluate(SETTLE)
+    page.evaluate("() => app.canvas.setGraph(app.rootGraph ?? app.graph)")
     page.evaluate(OPEN, [read(file), file.stem])
     unmask(page)
     page.evaluate(PAINTED)
