@@ -15,7 +15,7 @@ const FIGURE = 9 / 16; // height of a figure by its width
 const BESIDE_PICTURE = 84; // what Nodes 2.0 puts above and below a picture that is as high as the node is wide
 const PANEL = 400; // the least height of an inspector or a table of two runs
 const NOTE = "MarkdownNote";
-const WORDS = { aside: 40, above: 50, larger: 1.75 }; // of a note: what it leaves of its width, and of its height; of Nodes 2.0
+const WORDS = { aside: 40, above: 50, larger: 2 }; // of a note: what it leaves of its width, and of its height; of Nodes 2.0
 
 /** @type {Record<string, (width: number, widgets: number) => number>} the least height of nodes that fill a column */
 const GROWING = {
