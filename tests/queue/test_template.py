@@ -144,16 +144,18 @@ def test_its_address_opens_a_template(first):
 def meanings(prompt):
     """The nodes of a prompt, each with a digest of all that feeds it: the same whatever their ids."""
 
+    def plain(value):
+        if isinstance(value, list):
+            return [meaning(value[0]), value[1]]
+        return float(value) if isinstance(value, int) else value  # a page knows one kind of number
+
     @cache
     def meaning(name):
         node = prompt[name]
-        inputs = {
-            key: [meaning(value[0]), value[1]] if isinstance(value, list) else value
-            for key, value in node["inputs"].items()
-        }
-        facts = json.dumps([node["class_type"], inputs], sort_keys=True)
-        widgets = {key: value for key, value in node["inputs"].items() if not isinstance(value, list)}
-        return f"{node['class_type']} {widgets} {hashlib.sha256(facts.encode()).hexdigest()}"
+        inputs = {key: plain(value) for key, value in node["inputs"].items()}
+        widgets = {key: value for key, value in inputs.items() if not isinstance(value, list)}
+        digest = hashlib.sha256(json.dumps([node["class_type"], inputs], sort_keys=True).encode()).hexdigest()
+        return f"{node['class_type']} {sorted(widgets.items())} {digest}"
 
     return sorted(map(meaning, prompt))
 
