@@ -133,7 +133,9 @@ def test_what_was_chosen_is_shown_exported_and_forgotten(page):
 
 
 def test_half_the_scale_is_shown_beside_the_run(page):
+    turn_to(page, "geometry")
     page.locator(".gg-tab .gg-half").click()
+    page.locator(".gg-tab .gg-tries").wait_for(state="visible")
     says(page, COMPARED)
     assert page.locator(f"{CARD} .gg-name").all_inner_texts() == ["cfg 4", "cfg 2"]
     page.locator(".gg-tab .gg-close").click()

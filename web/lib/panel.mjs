@@ -333,6 +333,11 @@ export class Panel {
     this.set({ page });
   }
 
+  /** Whether the buttons are in view that try other scales. */
+  get offersTries() {
+    return this.page === "advice";
+  }
+
   /** Runs at other scales take the place of the pair of pictures. */
   get occupied() {
     return Boolean(this.tryouts.opened);
@@ -603,10 +608,8 @@ export class Panel {
     put(place, { hidden: !found, "data-colour": found?.colour ?? null });
     put(explain, { hidden: !found });
     put(aloud, { textContent: found?.headline ?? "" });
-    if (this.page === "advice") {
-      this.advice.draw(found && this.judged());
-      this.tries.draw();
-    }
+    if (this.page === "advice") this.advice.draw(found && this.judged());
+    if (this.offersTries) this.tries.draw();
     if (!found) return put(apply, { hidden: true });
     put(sign, { textContent: found.sign });
     put(headline, { textContent: found.headline, title: found.headline });

@@ -67,6 +67,7 @@ export class Place {
 
 const WANTED = { advice: 350, geometry: 396 }; // pixels: there a figure of 300, with the slider below it and the bar above
 const MOST = 0.88; // of what the graph and the panel share
+const SETTLING = 2000; // milliseconds in which the editor may lay out anew what it has just shown
 
 /** Where the editor opens its bottom panel so low that a page cannot be read, raise it: beside it are the graph and a bar. */
 function makeRoom(box, wanted) {
@@ -91,6 +92,7 @@ export function wordsOf(record) {
 
 class TabPanel extends Panel {
   raised = new Set();
+  /** @type {?number} */ appeared = null;
   wide = 1100; // it is low
 
   constructor(tab) {
@@ -107,9 +109,15 @@ class TabPanel extends Panel {
     this.makeRoom();
   }
 
+  /** Where it is wide, they stand beside the figures, too. */
+  get offersTries() {
+    return true;
+  }
+
   /** Once for each page: after that whoever drags the panel has the last word. */
   makeRoom() {
-    if (this.raised.has(this.page) || !this.host.clientHeight) return; // the editor has not laid it out yet
+    const settling = Date.now() - (this.appeared ?? 0) < SETTLING;
+    if (!this.host.clientHeight || (this.raised.has(this.page) && !settling)) return; // the editor has not laid it out yet
     this.raised.add(this.page);
     makeRoom(this.host, WANTED[this.page]);
   }
@@ -117,7 +125,11 @@ class TabPanel extends Panel {
   /** Where the editor took the panel away, as for App mode, it lays it out anew when it comes back. */
   measureViews(entries) {
     super.measureViews(entries);
-    if (!this.host.clientHeight) this.raised.clear();
+    if (this.host.clientHeight) this.appeared ??= Date.now();
+    else {
+      this.appeared = null;
+      this.raised.clear();
+    }
     this.makeRoom();
   }
 

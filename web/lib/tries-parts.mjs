@@ -18,8 +18,8 @@ export class TriesView {
       made.addEventListener("click", act);
       return made;
     };
-    this.find = button("find", () => tryouts.openRange());
-    this.half = button("half", () => tryouts.openHalf());
+    this.find = button("find", () => this.open("range", () => tryouts.openRange()));
+    this.half = button("half", () => this.open("half", () => tryouts.openHalf()));
     this.again = button("again", () => tryouts.tryAgain());
     this.ask = button("ask", () => tryouts.tries.judgeChooses());
     this.forget = button("forget", () => tryouts.forgetPicks());
@@ -35,6 +35,14 @@ export class TriesView {
     this.drawn = [];
     panel.parts.apply.after(this.half, this.find);
     panel.parts.advice.append(this.box);
+  }
+
+  /** The buttons stand beside the figures, too, and what they open on the first page. */
+  open(kind, act) {
+    const { panel, tryouts } = this;
+    const seen = panel.page === "advice";
+    if (!seen) panel.choosePage("advice");
+    if (seen || tryouts.opened !== kind) act();
   }
 
   draw() {
