@@ -91,7 +91,7 @@ class SharedHost:
         self.count, self.end, self.begun = count, end, 0
         self.counts: Counter[str] = Counter()
         self.complaints: list[str] = []
-        self.memory: list[float] = []
+        self.memory: list[float] = [0.0]
         self.server: Server | None = None
         self.turn = threading.Condition()
         self.folder = Folder(site.place)
@@ -113,6 +113,8 @@ class SharedHost:
             with started(self.site) as server:
                 self.watch(server, self.count, users, began)
             self.remove_unfinished("left")
+        except StartError as error:  # what was seen until then is told all the same
+            self.complaints.append(f"the host did not start again: {str(error).splitlines()[0]}")
         finally:
             self.end = 0.0
             self.offer(None)
