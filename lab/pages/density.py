@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from torch import Tensor
@@ -15,8 +15,8 @@ from ...figures.typeset import SMALL
 from ...figures.words import number
 from .reweighting import PlaneDensity
 
-WIDTH, HEIGHT = 960, 390
-LEFT, TOP, GAP = 20.0, 42.0, 12.0
+WIDTH = 960
+LEFT, TOP, GAP, ROOM = 20.0, 42.0, 12.0, 58.0  # the last below the panels, for their numbers
 MASSES = (0.5, 0.9)  # inside the contours
 MOST = 900  # dots of a panel
 
@@ -35,11 +35,12 @@ class Panel:
 
 def draw_panels(panels: Sequence[Panel], caption: Caption, reach: float, theme: str = "light") -> Canvas:
     """Dots are guided samples, lines the contours of p(x) p(y|x)^gamma. reach: half the side of the plane shown."""
-    canvas = Canvas(WIDTH, HEIGHT, THEMES[theme])
     side = (WIDTH - 2 * LEFT + GAP) / len(panels) - GAP
+    foot = caption_box(Box(LEFT, 0, WIDTH - 2 * LEFT, 0), caption)
+    canvas = Canvas(WIDTH, round(TOP + side + ROOM + foot.h + 12), THEMES[theme])
     for k, panel in enumerate(panels):
         _panel(canvas, panel, Box(LEFT + k * (side + GAP), TOP, side, side), reach)
-    set_caption(canvas, caption_box(Box(LEFT, 0, WIDTH - 2 * LEFT, HEIGHT - 12), caption), caption)
+    set_caption(canvas, replace(foot, y=canvas.height - foot.h - 12), caption)
     return canvas
 
 
