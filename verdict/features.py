@@ -29,7 +29,7 @@ class Features:
 
     overshoot: max rms(D) / max(rms(u), rms(c)), each over all steps; longest: the step of that D. overmean: mean over
     r > 1 of ln(rms(D) / rms(x_end)). push8: ln(gamma rms(delta) / sigma_d) at r = 8. strength: M1 at r = 1.25.
-    end: rms(x_end).
+    end: rms(x_end). contrast, grain: of x_end, where it was kept.
     """
 
     overshoot: float
@@ -38,6 +38,8 @@ class Features:
     push8: float
     strength: float
     end: float
+    contrast: float = math.nan
+    grain: float = math.nan
 
 
 def features_of(trace: Trace, sigma_data: float | None = None) -> Features:
@@ -53,7 +55,27 @@ def features_of(trace: Trace, sigma_data: float | None = None) -> Features:
         push8=value_at(push_in_data(trace, sigma_data).log(), levels, EARLY),
         strength=math.exp(value_at(strength_of(trace).log(), levels, STAR)),
         end=float(end_square(trace) / trace.batch / trace.count) ** 0.5 if trace.n and trace.batch else math.nan,
+        **_texture_kept(trace),
     )
+
+
+def _texture_kept(trace: Trace) -> dict[str, float]:
+    """The texture of the finished samples; nothing where they were not kept, or have no places."""
+    end = trace.tensors.get(END)
+    return {} if end is None or end.ndim < 3 else dict(zip(("contrast", "grain"), texture_of(end), strict=True))
+
+
+def texture_of(end: Tensor) -> tuple[float, float]:  # [B, C, ..., W]
+    """How much samples vary from place to place, and how little one place has to do with the next.
+
+    contrast: rms of what is left of every channel without its mean; 0 for a flat picture. grain: rms of the difference
+    between neighbours, over sqrt(2) contrast; 1 for white noise, near 0 for a smooth picture.
+    """
+    values = end.float()
+    contrast = (values - values.mean(dim=[*range(2, end.ndim)], keepdim=True)).square().mean().sqrt()
+    sides = [side for side in range(max(2, end.ndim - 2), end.ndim) if end.shape[side] > 1]
+    apart = torch.stack([values.diff(dim=side).square().mean() for side in sides]).mean() if sides else torch.nan
+    return float(contrast), float((apart / 2) ** 0.5 / contrast)
 
 
 def noise_levels(trace: Trace) -> Tensor:  # -> [n]

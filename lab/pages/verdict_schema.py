@@ -20,7 +20,7 @@ from ..markdown import put_section, table, write
 SCHEMA = ROOT / "docs" / "verdict.schema.json"
 PAGE, HEADING = ROOT / "docs" / "verdict-card.md", "Every field of the report"
 EXAMPLES = ROOT / "docs" / "agents" / "examples"
-ASKING = {"guidance_geometry": {"record": True, "capture": "numbers"}}
+ASKING = {"guidance_geometry": {"record": True}}
 KINDS = {
     "number": "number",
     "integer": "whole number",

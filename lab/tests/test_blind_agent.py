@@ -1,7 +1,6 @@
 """An agent without eyes: from any cfg into the good range by the JSON of reports alone; and a size that accuses."""
 
 import random
-from itertools import islice
 
 import pytest
 
@@ -42,11 +41,18 @@ def test_what_is_written_is_of_both_models():
     assert all(f"| {model} |" in written for model in blind_agent.MODELS)
 
 
-def test_the_size_of_a_sample_accuses_a_model_that_is_read_wrongly_and_no_good_run():
-    rows = list(islice(broken_runs.rows_of("pocket-1", 6), 3))
-    assert [(wrong, share) for _, wrong, *_, share in rows] == [
-        ("nothing", "0 of 6"),
-        ("read as epsilon", "6 of 6"),
-        ("read as x0", "6 of 6"),
-    ]
-    assert "| pocket-1 | nothing |" in section_in(blind_agent.SKILL, broken_runs.HEADING)
+def test_a_finished_sample_accuses_a_broken_model_and_no_good_run():
+    card = blind_agent.Subject(blind_agent.load_denoiser("pocket-1")).card
+    cases = {one.wrong: one for one in broken_runs.cases_of("pocket-1")}
+    shown = {}
+    for wrong in ("nothing", "read as epsilon", "predictions a tenth as large", "stopped after half of the steps"):
+        *_, size, flat, noise, _, _ = broken_runs.row_of("pocket-1", cases[wrong], card, 6)
+        shown[wrong] = (size, flat, noise)
+    assert shown["nothing"] == ("0 of 6", "0 of 6", "0 of 6")
+    assert shown["read as epsilon"][0] == "6 of 6"
+    assert shown["predictions a tenth as large"][:2] == ("6 of 6", "6 of 6")
+    assert shown["stopped after half of the steps"][2] == "6 of 6"
+    written = section_in(blind_agent.SKILL, broken_runs.HEADING)
+    assert all(
+        f"| {model} | {wrong} |" in written for model in blind_agent.MODELS for wrong in ("nothing", "two steps")
+    )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.gram import VECTORS, gram
 from guidance_geometry.trace.trace import PER_SAMPLE, Trace
-from guidance_geometry.verdict.features import features_of, value_at, whole_run
+from guidance_geometry.verdict.features import features_of, texture_of, value_at, whole_run
 from guidance_geometry.verdict.known import Known
 from guidance_geometry.verdict.picks import Pick, Picks
 from guidance_geometry.verdict.report import report_of
@@ -41,6 +41,28 @@ def from_tensors(trace, data):
         "strength": math.exp(between(strength, 1.25)),
         "end": rms(trace.tensors["end"]),
     }
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 64), (2, 3, 16, 16), (1, 4, 3, 16, 16)], ids=["sound", "picture", "video"])
+def test_the_texture_of_noise_a_slope_and_a_flat_picture(shape):
+    noise = torch.randn(shape, generator=torch.Generator().manual_seed(0)).half()
+    contrast, grain = texture_of(0.5 * noise + 3)
+    assert (contrast, grain) == pytest.approx((0.5, 1.0), rel=0.1)
+    slope = torch.linspace(-1, 1, shape[-1]).expand(shape)
+    contrast, grain = texture_of(slope)
+    assert contrast == pytest.approx(rms(slope), rel=1e-3)
+    assert 0 < grain < 0.2
+    channels = torch.arange(shape[1]).view(1, -1, *[1] * (len(shape) - 2)).expand(shape)
+    contrast, grain = texture_of(channels.half())
+    assert contrast == 0, "every channel is flat"
+    assert math.isnan(grain)
+
+
+def test_the_texture_is_of_samples_that_were_kept():
+    kept, numbers = (features_of(exact_trace(4.0, batch=2, steps=8, capture=capture)) for capture in (True, False))
+    assert kept.contrast > 0
+    assert math.isnan(numbers.contrast)
+    assert kept.end == pytest.approx(numbers.end, rel=1e-3)
 
 
 def between(pairs, where):
