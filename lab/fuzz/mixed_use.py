@@ -226,7 +226,8 @@ class SharedHost:
     def quarters(self) -> tuple[float, float]:
         """MB in the second and in the last quarter of the last host's life."""
         quarter = max(1, len(self.memory) // 4)
-        return statistics.median(self.memory[quarter : 2 * quarter]), statistics.median(self.memory[-quarter:])
+        early = self.memory[quarter : 2 * quarter] or self.memory
+        return statistics.median(early), statistics.median(self.memory[-quarter:])
 
     def is_fine(self) -> bool:
         """Whether nothing is wrong."""
