@@ -42,7 +42,7 @@ GRAINY = 0.8  # grain
 NOISE = 0.5  # of noisy weights, in units of their own standard deviation
 HEADING = "The finished sample"
 CLIPPED = 0.05  # share of the values of the last guided prediction
-NUMBERS = ("end", "contrast", "grain", "clipped")  # of a sample, the first two in units of sigma_d
+NUMBERS: tuple[str, ...] = ("end", "contrast", "grain", "clipped")  # of a sample, the first two in units of sigma_d
 SIGNS: dict[str, tuple[str, Callable[[float], bool]]] = {  # a number that is not finite shows every one
     "too long or short": ("end", lambda end: not SHORT <= end <= LONG),
     "flat": ("contrast", lambda contrast: not contrast >= FLAT),
