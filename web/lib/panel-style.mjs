@@ -114,8 +114,6 @@ export const STYLE = `
 .gg-tab .gg-panel { overflow: auto; padding: 6px 8px; }
 .gg-tab .gg-panel .gg-facts { white-space: normal; }
 .gg-tab :is(.gg-advice, .gg-shelf) { min-height: 140px; }
-.gg-tab .gg-stage { min-height: 180px; }
-.gg-tab .gg-figures { min-height: 120px; }
 @container (min-width: 820px) {
   .gg-tab .gg-panel:not([data-empty]) { display: grid; gap: 6px 12px; }
   .gg-tab .gg-panel .gg-top { display: contents; }
@@ -136,7 +134,8 @@ export const STYLE = `
   .gg-tab .gg-tabs { flex-flow: column; flex: none; }
   .gg-tab .gg-panel .gg-tabs button { flex: none; text-align: left; padding: 2px 8px; font-size: inherit; }
   .gg-tab .gg-panel .gg-second { margin-top: auto; width: 100%; }
-  .gg-tab .gg-stage { grid-area: stage; }
+  .gg-tab .gg-stage { grid-area: stage; min-height: 180px; }
+  .gg-tab .gg-figures { min-height: 120px; }
   .gg-tab .gg-side { grid-area: side; align-self: end; }
   .gg-tab .gg-panel .gg-asks { display: block; }
   .gg-tab .gg-panel .gg-files { flex-wrap: wrap; }
