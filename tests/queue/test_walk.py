@@ -221,7 +221,7 @@ def test_what_cannot_leave_a_run_says_why_and_what_to_do(page):
     for mode in (2, 4):
         page.evaluate(MODE, mode)
         page.evaluate(NOTICE)
-        says(page, r"Nothing samples: Mine \(4\).*An earlier run is shown")
+        says(page, r"Nothing samples.*Mine \(4\).*An earlier run is shown")
     page.evaluate(MODE, 0)
     load(page, {name: node for name, node in sampled().items() if node["class_type"] != "SaveLatent"})
     switch(page)
