@@ -47,7 +47,7 @@ export class Panel {
   room = 0;
   wide = 820; // pixels from which on a second view stands beside the first
   theme = DARK;
-  open = false;
+  /** @type {?boolean} */ open = null; // the reasons; null: where they stand beside the pictures
   deep = false;
   info = false;
   /** @type {?{key: string, v?: number}} */ trouble = null;
@@ -99,7 +99,7 @@ export class Panel {
     sample.addEventListener("change", () => this.chooseSample(Number(sample.value)));
     scale.addEventListener("input", () => this.set({ scale: Number(scale.value), note: "" }));
     use.addEventListener("click", () => this.useScale());
-    why.addEventListener("click", () => this.set({ open: !this.open }));
+    why.addEventListener("click", () => this.set({ open: !this.reasonsOpen }));
     how.addEventListener("click", () => this.set({ deep: !this.deep }));
     info.addEventListener("click", () => this.set({ info: !this.info }));
     apply.addEventListener("click", () => this.applyVerdict());
@@ -617,13 +617,19 @@ export class Panel {
     this.offerScale(apply, found.suggested);
   }
 
+  /** Whether the reasons are shown: as somebody chose, else where the room beside the pictures is theirs. */
+  get reasonsOpen() {
+    return this.open ?? (this.page === "advice" && this.width >= this.wide);
+  }
+
   /** Why, in three sentences; below them how that is known. */
   explain({ why: lines, reasons: odds, findings }) {
     const { why, reasons, how, evidence } = this.parts;
-    put(why, { "aria-expanded": String(this.open) });
-    put(how, { "aria-expanded": String(this.deep), hidden: !this.open });
-    put(reasons, { hidden: !this.open });
-    put(evidence, { hidden: !this.open || !this.deep });
+    const open = this.reasonsOpen;
+    put(why, { "aria-expanded": String(open) });
+    put(how, { "aria-expanded": String(this.deep), hidden: !open });
+    put(reasons, { hidden: !open });
+    put(evidence, { hidden: !open || !this.deep });
     if (this.reasoned === this.whole) return;
     this.reasoned = this.whole;
     fillLists(reasons, lines);
