@@ -117,7 +117,7 @@ def test_one_set_of_weights_under_two_loras_is_refused(labelled, empty_latent):
     key = next(iter(model.model.state_dict()))
     other.add_patches({key: ("diff", (torch.zeros_like(model.model.state_dict()[key]),))})
     chain = PLAIN.then(Away("cond", other))
-    with pytest.raises(ValueError, match="Load the checkpoint a second time"):
+    with pytest.raises(ValueError, match="load the checkpoint a second time"):
         guided(model, *GGClassLabel.execute(model, "0").args, empty_latent("pocket"), "euler", guidance=chain)
 
 
