@@ -65,3 +65,16 @@ def in_models(folder):
     finally:
         for path in made:
             path.unlink()
+
+
+@contextmanager
+def not_in_models(folder):
+    """None of the files, in a host's folder of models, for a while, whoever put them there."""
+    aside = {path: path.with_suffix(".aside") for path in (folder / name for name in STAND_INS) if path.exists()}
+    for path, other in aside.items():
+        path.rename(other)
+    try:
+        yield
+    finally:
+        for path, other in aside.items():
+            other.rename(path)

@@ -71,12 +71,12 @@ def offers(page, pattern):
     )
 
 
-def shows_run_of(page, steps):
+def shows_run_of(page, steps, timeout=8000):
     """Wait until the panel of the tab has a run of so many steps."""
     page.wait_for_function(
         f"steps => document.querySelector('{TAB} .gg-steps output')?.textContent.split('/')[1] === String(steps)",
         arg=steps,
-        timeout=8000,
+        timeout=timeout,
     )
 
 

@@ -368,7 +368,7 @@ def test_forty_samplers_are_forty_runs_and_one(page):
     queue(page)
     page.wait_for_function(f"() => ({RUNS})().length === 41", timeout=20000)
     page.locator(".gg-runs").select_option(index=40)
-    shows_run_of(page, 40)
+    shows_run_of(page, 40, timeout=20000)
 
 
 def test_a_record_of_another_version_is_named(page):
