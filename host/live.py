@@ -22,9 +22,9 @@ MOST_BYTES = 8950  # of one event as the server writes it, without its envelope
 MOST_RECORD = 7700  # of one step as compact JSON; the server's has a space after each comma and colon
 MOST_STEPS = 16  # of one event; a record has 500 bytes or more
 MOST_EVENTS = 5  # in any second, with those at the end: each waits once for the device
-SHARE = 1 / 200  # of the run that making events may take: a fast run has fewer, larger ones
-FIRST_COST = 0.004  # seconds that an event takes to make, before one was made
-LONGEST_PAUSE = 1.0  # seconds; a slow event says little about the next
+SHARE = 1 / 100  # of the run that making events may take: a fast run has fewer, larger ones
+FIRST_COST = 0.02  # seconds that an event of 16 steps with eight samples takes to make on a CPU, before one was made
+LONGEST_PAUSE = 3.0  # seconds; a slow event says little about the next
 INSPECTOR = "GGInspector"
 TRACES = {  # where a trace comes out: (node id, output)
     ("GGGuidedSampler", 2),

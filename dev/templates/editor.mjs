@@ -27,7 +27,6 @@ const GROWING = {
 
 const root = () => app.rootGraph ?? app.graph;
 const sum = (numbers) => numbers.reduce((whole, part) => whole + part, 0);
-const widgetOf = (node, name) => node.widgets.find((widget) => widget.name === name);
 
 /** The height that the words of a note take, in either renderer. */
 function wordsHeight(node, width) {

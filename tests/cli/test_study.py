@@ -43,7 +43,7 @@ def listening_sockets(process):
 
 
 @pytest.mark.slow
-@pytest.mark.matrix(parts=2)
+@pytest.mark.matrix(parts=3, together="ray of a study")
 @pytest.mark.parametrize("words", [["--ray", "local"], []], ids=["--ray local", "servers alone"])
 def test_the_ray_of_a_study_listens_to_its_own_machine_alone(tmp_path, two, words):
     pytest.importorskip("ray", reason="ray is not installed: pip install 'ray[data]'")

@@ -118,7 +118,7 @@ def test_a_short_run_gives_the_measured_table():
 
 
 @pytest.mark.slow
-@pytest.mark.matrix(parts=4)
+@pytest.mark.matrix(parts=8)
 @pytest.mark.parametrize(("evaluation", "gamma"), HEUN_80)
 def test_runs_of_eighty_steps_give_the_measured_table(evaluation, gamma):
     x = samples("heun", evaluation, 80, gamma)
@@ -128,7 +128,7 @@ def test_runs_of_eighty_steps_give_the_measured_table(evaluation, gamma):
 
 
 @pytest.mark.slow
-@pytest.mark.matrix(parts=4)
+@pytest.mark.matrix(parts=8)
 @pytest.mark.parametrize(("solver", "evaluation", "steps"), BY_STEPS)
 def test_other_solvers_and_steps_give_the_measured_table(solver, evaluation, steps):
     found = toy.measure(samples(solver, evaluation, steps))

@@ -15,6 +15,7 @@ import torch
 from comfy_execution.utils import CurrentNodeContext
 from PIL import Image
 
+import nodes  # noqa: F401 - the host has loaded it before any job
 from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.host import live
 from guidance_geometry.host.live import EVENT, SHARE, Job, Live, inspectors_of
@@ -143,9 +144,9 @@ def test_no_message_exceeds_9_kilobytes(host, batch, steps, rule):
 def test_at_most_5_messages_a_second(host, parts):
     now, times = [0.0], []
     named = {name: Accumulator(Setting(), Capture("numbers")) for name in parts}
-    live = Live(named, "run", 200, None, Job(lambda _: times.append(now[0]), "job", None, ["6"]), lambda: now[0])
+    live = Live(named, "run", 400, None, Job(lambda _: times.append(now[0]), "job", None, ["6"]), lambda: now[0])
     x = torch.ones(1, 4)
-    for i in range(200):
+    for i in range(400):
         for accumulator in named.values():
             accumulator.enter(Recorded(i, x, 2.0, 1.0, Evaluation(x, x, 2 * x, 2.0, 2), x, None, nfe=2))
         live.add_row(*(4 for _ in parts))
@@ -155,12 +156,13 @@ def test_at_most_5_messages_a_second(host, parts):
     assert len(times) >= 5
 
 
-def test_events_take_a_small_share_of_the_run(host):
+@pytest.mark.parametrize("cost", [0.004, 0.025])
+def test_events_take_a_small_share_of_the_run(host, cost):
     now, spent = [0.0], [0.0]
 
     def send(_):
-        now[0] += 0.004
-        spent[0] += 0.004
+        now[0] += cost
+        spent[0] += cost
 
     accumulator = Accumulator(Setting(), Capture("numbers"))
     live = Live({"": accumulator}, "run", 500, None, Job(send, "job", None, ["6"]), lambda: now[0])

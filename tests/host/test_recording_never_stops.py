@@ -40,6 +40,7 @@ def levels(sigmas, model):
     return [s / MOST for s in sigmas] if model == "flow" else list(sigmas)
 
 
+@pytest.mark.matrix(parts=2)
 @pytest.mark.parametrize("model", ["ve", "flow"])
 @pytest.mark.parametrize("kind", ODD)
 def test_odd_schedules_end_recorded_as_they_end_unrecorded(labelled, empty_latent, model, kind):
@@ -54,6 +55,7 @@ def test_odd_schedules_end_recorded_as_they_end_unrecorded(labelled, empty_laten
             readable(trace)
 
 
+@pytest.mark.matrix(parts=2)
 @pytest.mark.parametrize("model", ["ve", "flow"])
 @pytest.mark.parametrize("kind", ODD)
 @pytest.mark.parametrize("node", ["GGSamplerDDPM", "GGSamplerDDIM"])

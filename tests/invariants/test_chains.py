@@ -98,7 +98,7 @@ RULES = {
 FORMULAS = {name for names in ORDER for name in names}
 COMPANY = ("linear", "autoguidance", "two conditions", "APG", "ADG", "rescale", "perturbed")  # one of each kind
 WHOLE = {2: None, 3: 4000}  # chains tried with --full: all pairs, so many triples
-SHARE = {1: None, 2: 120, 3: 120}
+SHARE = {1: None, 2: 80, 3: 60}
 
 
 def fits(names):

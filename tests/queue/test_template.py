@@ -178,6 +178,7 @@ def test_no_wire_passes_behind_a_node(opened):
 
 
 @pytest.mark.browser
+@pytest.mark.matrix(parts=2)
 def test_template_runs_from_the_editor(opened):
     page, layout = opened
     if layout.title in FEW:
