@@ -94,7 +94,9 @@ def with_pointer(still: Image.Image, at: tuple[float, float], pressed: bool) -> 
     tip = ((at[0] - CLIP["x"]) * SCALE, (at[1] - CLIP["y"]) * SCALE)
     side = round(34 * SCALE)
     corner = (round(tip[0]) - side // 2, round(tip[1]) - side // 2)
-    patch = still.crop((*corner, corner[0] + side, corner[1] + side)).resize((side * FINER, side * FINER), Image.Resampling.BOX)
+    patch = still.crop((*corner, corner[0] + side, corner[1] + side)).resize(
+        (side * FINER, side * FINER), Image.Resampling.BOX
+    )
     pen, middle, unit = ImageDraw.Draw(patch), side * FINER / 2, SCALE * FINER
     if pressed:
         radius = 11 * unit
