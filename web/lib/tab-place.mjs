@@ -67,7 +67,7 @@ export class Place {
 
 const WANTED = { advice: 350, geometry: 396 }; // pixels: there a figure of 300, with the slider below it and the bar above
 const MOST = 0.88; // of what the graph and the panel share
-const SETTLING = 2000; // milliseconds in which the editor may lay out anew what it has just shown
+const SETTLING = 8000; // milliseconds in which an editor on a busy machine may lay out anew what it has just shown
 
 /** Where the editor opens its bottom panel so low that a page cannot be read, raise it: beside it are the graph and a bar. */
 function makeRoom(box, wanted) {
@@ -114,9 +114,9 @@ class TabPanel extends Panel {
     return true;
   }
 
-  /** Once for each page: after that whoever drags the panel has the last word. */
+  /** Once for each page: after that, and while a pointer is pressed, whoever drags the panel has the last word. */
   makeRoom() {
-    const settling = Date.now() - (this.appeared ?? 0) < SETTLING;
+    const settling = Date.now() - (this.appeared ?? 0) < SETTLING && !document.querySelector(":active");
     if (!this.host.clientHeight || (this.raised.has(this.page) && !settling)) return; // the editor has not laid it out yet
     this.raised.add(this.page);
     makeRoom(this.host, WANTED[this.page]);
