@@ -21,9 +21,6 @@ OPEN = steering.OPEN.replace('"inspector.json"', "`stock-${Date.now()}.json`").r
     'if (type === "GGGuidedSampler") values[values.indexOf("randomize")] = "fixed";',
     'if (type === "KSampler") values[1] = "randomize";',
 )
-PICTURES = (
-    """() => [...document.querySelectorAll('.gg-tab .gg-card :is(img, canvas)')].every(one => one.complete ?? true)"""
-)
 SHOWN = "count => [...document.querySelectorAll('.gg-tab .gg-card img')].filter(one => one.complete).length === count"
 FILLED = """() => [...document.querySelectorAll('.gg-tab .gg-card')].map(card => {
   const [outer, inner] = [card, card.querySelector('.gg-shots')].map(one => one.getBoundingClientRect());
@@ -153,8 +150,7 @@ def test_a_try_makes_a_picture_and_nothing_else(page):
     queue(page)
     page.locator(".gg-tab .gg-half >> visible=true").click()
     says(page, COMPARED)
-    page.wait_for_function(PICTURES)
-    assert page.locator(f"{CARD} img").count() == 2
+    page.wait_for_function(SHOWN, arg=2)
     history = list(page.request.get(f"{page.live.address}/history").json().values())
     outputs = [sorted(entry["outputs"]) for entry in history[-2:]]
     assert [len(one) for one in outputs] == [4, 1], outputs

@@ -74,8 +74,8 @@ function makeRoom(box, wanted) {
   const panel = box.closest(".bottom-panel");
   const beside = [...(panel?.parentElement?.children ?? [])].filter((one) => one !== panel);
   const [graph] = beside.sort((one, other) => other.clientHeight - one.clientHeight);
-  const whole = panel?.parentElement.clientHeight;
-  if (!graph || !whole || box.clientHeight >= wanted) return;
+  const whole = panel && graph ? panel.clientHeight + graph.clientHeight : 0; // the bar between them has its height
+  if (!whole || box.clientHeight >= wanted) return;
   const share = 100 * Math.min(MOST, (panel.clientHeight + wanted - box.clientHeight) / whole);
   panel.style.flex = `${share} 1 0px`; // as shares: some editors give sizes in this way, others as a basis
   graph.style.flex = `${100 - share} 1 0px`;
