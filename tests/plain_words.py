@@ -15,7 +15,7 @@ EVERYDAY = {"a", "an", "the", "of", "to", "way", "without", "size", "part", "err
 EVERYDAY |= {"noise", "step", "guidance", "strength", "scale", "classifier", "rule"}  # on KSampler and our nodes
 LAST_PART = "\n## For researchers\n"  # of a help page; it may use the trade's words
 LONGEST = 25  # words of a sentence
-CODES = re.compile(r"(?<![\w`-])[MFD]\d+[a-z]?(?!\w)")
+CODES = re.compile(r"(?<![\w`-])[MFD]\d+[a-z]?(?!\w)", re.I)
 LETTERS = re.compile(r"(?<![\w'\u2019-])[ucxDG](?![\w'\u2019-])")  # of vectors; `a` is a word
 TYPED = re.compile(r"`[^`]*`|\]\([^)]*\)|https?://\S+|models/\w+")  # what is typed or linked is no prose
 # What else a sampler node never says, in any form of the word:
@@ -106,7 +106,7 @@ def stumbles(text: str, known: str = "") -> list[str]:
         faults += clumsy(sentence)
         foreign = {sign for sign in trade_signs() if sign in sentence and sign not in known}
         foreign |= {letter for letter in LETTERS.findall(sentence) if letter.lower() not in re.findall(r"\w+", known)}
-        foreign |= set(CODES.findall(sentence)) - set(CODES.findall(known.upper()))
+        foreign |= {code.upper() for code in CODES.findall(sentence)} - {code.upper() for code in CODES.findall(known)}
         foreign |= {term for term in trade_terms() if named(term, sentence) and not named(term, known)}
         faults += [f"{', '.join(sorted(foreign))}: {sentence}"] * bool(foreign)
     return faults

@@ -1,7 +1,8 @@
 """Long matrices: a test marked `matrix(parts=4)` runs a quarter of its cases, chosen by the tree of the
 commit: the same files run the same tests, the next commit runs others.
 
-`matrix(parts=2, together="a")`: all tests with that word make one case, so they run all or none.
+`matrix(parts=2, together="a")`: all tests with that word make one case, so they run all or none. `turn("a")`: so do
+these, and of all such words one in TURNS runs each time. So marked are the longest tests, which have few cases.
 `--full` runs every case; `--share SEED` runs another share. A test of one long run asks
 `share_of_steps` how many steps of it to run.
 """
@@ -11,6 +12,8 @@ import os
 import random
 import subprocess
 from collections import defaultdict
+
+TURNS = 3  # one in so many of the longest tests runs each time
 
 
 def share(cases: list, parts: int, seed: str) -> list:
@@ -44,8 +47,9 @@ def left_out(items: list, seed: str) -> list:
     """List the collected cases of all matrices that are not in this run's share."""
     matrices = defaultdict(lambda: defaultdict(list))
     for item in items:
-        if mark := item.get_closest_marker("matrix"):
-            matrix, case = place(item, **mark.kwargs)
+        turn, mark = item.get_closest_marker("turn"), item.get_closest_marker("matrix")
+        if turn or mark:
+            matrix, case = place(item, TURNS, *turn.args) if turn else place(item, **mark.kwargs)
             matrices[matrix][case].append(item)
     return [
         item

@@ -54,15 +54,17 @@ class Case:
     """A collected test, as far as its marks go."""
 
     nodeid: str
-    matrix: Any
+    matrix: Any = None
+    turn: tuple = ()
 
     def get_closest_marker(self, name):
-        return SimpleNamespace(kwargs=self.matrix) if self.matrix else None
+        given = getattr(self, name)
+        return SimpleNamespace(kwargs=given, args=given) if given else None
 
 
 def test_only_matrices_are_shared():
     long = [Case(nodeid=f"a.py::long[{i}]", matrix={"parts": 4}) for i in range(8)]
-    away = left_out([*long, *(Case(nodeid=f"a.py::short[{i}]", matrix=None) for i in range(8))], "a day")
+    away = left_out([*long, *(Case(nodeid=f"a.py::short[{i}]") for i in range(8))], "a day")
     assert len(away) == 6
     assert set(away) < set(long)
 
@@ -77,3 +79,14 @@ def test_tests_that_belong_together_all_run_or_none(day):
     away = {case.matrix["together"] for case in left_out(pages, f"day {day}")}
     assert len(away) == 1
     assert len(left_out(pages, f"day {day}")) == 2
+
+
+def test_the_longest_tests_take_turns_wherever_they_stand():
+    def away(day):
+        return {case.turn[0] for case in left_out(longest, f"day {day}")}
+
+    names = ("sweeps", "studies", "fuzz")
+    longest = [Case(nodeid=f"{name}.py::test_{k}", turn=(name,)) for name in names for k in range(2)]
+    assert all(len(away(day)) == 2 for day in range(8))
+    assert set().union(*(set(names) - away(day) for day in range(40))) == set(names)
+    assert len(left_out(longest, "day 0")) == 4, "of a name all or none"

@@ -13,6 +13,7 @@ def test_a_measurement_starts(name):
     assert callable(importlib.import_module(f"guidance_geometry.lab.bench.{name}").main)
 
 
+@pytest.mark.turn("exact toy")
 def test_the_page_of_the_exact_toy_is_what_it_prints(tmp_path, capsys, monkeypatch):
     bench = importlib.import_module("guidance_geometry.lab.bench.exact_toy")
     page = tmp_path / "page.md"

@@ -9,7 +9,7 @@ from guidance_geometry.tests.traces import trace_in
 
 
 @pytest.mark.slow
-@pytest.mark.matrix(parts=3, together="killed study")
+@pytest.mark.turn("killed study")
 def test_a_study_that_is_killed_loses_nothing_and_does_nothing_twice():
     pytest.importorskip("ray", reason="ray is not installed: pip install 'ray[data]'")
     lines, fine = killed_study(cells=40, count=3, seed=2)
@@ -19,7 +19,7 @@ def test_a_study_that_is_killed_loses_nothing_and_does_nothing_twice():
 
 
 @pytest.mark.slow
-@pytest.mark.matrix(parts=3, together="killed sweep")
+@pytest.mark.turn("killed sweep")
 def test_a_sweep_that_is_killed_with_bad_pictures_among_its_cells_counts_nothing_wrong():
     lines, fine = killed_study(cells=24, count=4, seed=5, kinds=ALONE)
     assert fine, "\n".join(lines)

@@ -46,7 +46,7 @@ def faulty(tmp_path_factory):
         yield Campaign(host, judge, catalogue, place / "kept", lambda _: None)
 
 
-@pytest.mark.matrix(parts=3, together="fuzz of faults")
+@pytest.mark.turn("fuzz of faults")
 def test_a_worker_that_died_is_seen_and_replaced(faulty):
     """The node fails, and the host cannot print one of its inputs."""
     found = faulty.verdict_of(Case("prompt", "", {"1": node("Sound"), "2": node("Killer", -2, ["1", 1])}))
@@ -55,7 +55,7 @@ def test_a_worker_that_died_is_seen_and_replaced(faulty):
     assert faulty.verdict_of(Case("prompt", "", {"1": node("Sound")})).kind == verdicts.OK
 
 
-@pytest.mark.matrix(parts=3, together="fuzz of faults")
+@pytest.mark.turn("fuzz of faults")
 @pytest.mark.parametrize(
     ("kind", "value", "verdict", "words"),
     [
@@ -75,7 +75,7 @@ def test_every_fault_is_seen(faulty, kind, value, verdict, words):
     assert (found.kind, words in found.message) == (verdict, True), found
 
 
-@pytest.mark.matrix(parts=3, together="fuzz of faults")
+@pytest.mark.turn("fuzz of faults")
 def test_a_new_fault_is_made_small_and_kept(faulty):
     graph = {str(k): node("Sound", k) for k in range(1, 5)} | {"5": node("Raw", ["2", 0])}
     case = Case("prompt", "raw", graph, [put("2", "value", 7), put("1", "value", 2)])
@@ -94,7 +94,7 @@ def ours(tmp_path_factory):
         yield campaign
 
 
-@pytest.mark.matrix(parts=3, together="fuzz of the pack")
+@pytest.mark.turn("fuzz of the pack")
 def test_every_node_of_the_pack_works_in_a_seed(ours, request):
     """Of the nodes and of the templates a third each time: a long matrix that only a running host can list."""
     known = seeds(ours.catalogue)
@@ -111,7 +111,7 @@ def test_every_node_of_the_pack_works_in_a_seed(ours, request):
     assert wanted - working - OF_SEVERAL_PARTS == set()
 
 
-@pytest.mark.matrix(parts=3, together="fuzz of the pack")
+@pytest.mark.turn("fuzz of the pack")
 def test_a_short_run_finds_no_fault(ours):
     """The same cases each time; a busy machine tries fewer of them."""
     fuzz(ours, seed=3, counts={"prompt": 150, "header": 50, "model file": 15}, minutes=0.75)

@@ -179,7 +179,7 @@ def test_augmented_noisy_images_come_with_their_noise_level():
 
 @pytest.mark.slow
 @needs_drawing
-@pytest.mark.matrix(parts=3, together="training")
+@pytest.mark.turn("training")
 def test_short_run_learns_and_its_files_load(tmp_path):
     command = [*TOOL, "--steps", "20", "--images", "200", "--processes", "1", "--out", tmp_path]
     printed = "".join(run([*command, "--stage", stage]) for stage in ("classifiers", "denoiser", "export"))

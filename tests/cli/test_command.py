@@ -131,6 +131,7 @@ def test_no_comfyui_is_an_error_that_says_how_to_name_one(tmp_path, monkeypatch)
 
 
 @pytest.mark.slow
+@pytest.mark.turn("ComfyUI of a sweep")
 def test_a_sweep_starts_the_comfyui_and_ends_it(tmp_path):
     if not HOST.is_dir():
         pytest.skip("no ComfyUI host: run `python3 dev.py test`, or set COMFYUI_PATH")

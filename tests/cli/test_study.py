@@ -42,9 +42,12 @@ def listening_sockets(process):
     return found
 
 
+LOCAL = pytest.param(["--ray", "local"], id="--ray local", marks=pytest.mark.turn("Ray of its own"))
+ALONE = pytest.param([], id="servers alone", marks=pytest.mark.turn("Ray of servers alone"))
+
+
 @pytest.mark.slow
-@pytest.mark.matrix(parts=3, together="ray of a study")
-@pytest.mark.parametrize("words", [["--ray", "local"], []], ids=["--ray local", "servers alone"])
+@pytest.mark.parametrize("words", [LOCAL, ALONE])
 def test_the_ray_of_a_study_listens_to_its_own_machine_alone(tmp_path, two, words):
     pytest.importorskip("ray", reason="ray is not installed: pip install 'ray[data]'")
     (tmp_path / "plan.json").write_text(PLAN.text())
@@ -56,7 +59,7 @@ def test_the_ray_of_a_study_listens_to_its_own_machine_alone(tmp_path, two, word
         study = psutil.Popen([*tool, *given], stdout=log, stderr=log, env=clean | {"HOME": str(tmp_path)})
         while study.poll() is None:
             found |= listening_sockets(study)
-            time.sleep(0.1)
+            time.sleep(0.5)
     assert study.wait() == 1, (tmp_path / "log").read_text()  # one cell is poisoned
     assert {"gcs_server", "raylet"} <= {name for name, _ in found}
     assert [one for one in found if not ipaddress.ip_address(one[1].removeprefix("::ffff:")).is_loopback] == []

@@ -55,7 +55,7 @@ def live(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.matrix(parts=3, together="live payloads")
+@pytest.mark.turn("live payloads")
 def test_the_payloads_are_live(live):
     ran, said = live
     assert [kind for kind, made in ran.items() if not made] == [], said
@@ -79,7 +79,7 @@ def test_any_other_trick_is_refused_at_once(tmp_path, kind, form):
 
 
 @pytest.mark.slow
-@pytest.mark.matrix(parts=3, together="costs of files")
+@pytest.mark.turn("costs of files")
 def test_what_a_file_costs_is_counted_before_it_is_spent(tmp_path):
     """Memory beyond its tensors, and seconds, of files below 10 MB that make much of little."""
     files = {FORMS["pickle"](tmp_path / f"{index}.pkl", BOMBS[kind]()): kind for index, kind in enumerate(BOMBS)}

@@ -53,28 +53,23 @@ STAND_INS = {
 
 
 @contextmanager
-def in_models(folder):
-    """The files, in a host's folder of models, for a while."""
-    with torch.no_grad():
-        made = {folder / name: make() for name, make in STAND_INS.items()}
-    for path, weights in made.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_safetensors(path, weights, {})
-    try:
-        yield
-    finally:
-        for path in made:
-            path.unlink()
+def in_models(folder, makers=STAND_INS):
+    """The files alone in their places in a host's folder of models, for a while; with no makers, none of them.
 
-
-@contextmanager
-def not_in_models(folder):
-    """None of the files, in a host's folder of models, for a while, whoever put them there."""
+    Files that others have put there stand aside meanwhile.
+    """
     aside = {path: path.with_suffix(".aside") for path in (folder / name for name in STAND_INS) if path.exists()}
     for path, other in aside.items():
         path.rename(other)
+    made = [folder / name for name in makers]
     try:
+        with torch.no_grad():
+            for path, make in zip(made, makers.values(), strict=True):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_safetensors(path, make(), {})
         yield
     finally:
+        for path in made:
+            path.unlink(missing_ok=True)
         for path, other in aside.items():
             other.rename(path)

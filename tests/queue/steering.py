@@ -28,6 +28,9 @@ OPEN = """async ([api, id]) => {
   const places = {1: [0, 0], 2: [0, 220], 3: [0, 360], 4: [340, 0], 8: [700, 0], 9: [340, 480]};
   for (const node of saved.nodes) node.pos = places[node.id] ?? [0, 700];
   await app.loadGraphData(saved, true, true, "inspector.json");
+  for (let k = 0; k < 2; k += 1) await new Promise(requestAnimationFrame);
+  Object.assign(app.canvas.ds, saved.extra.ds);  // 1.58 goes back to where the graph before was looked at
+  app.canvas.setDirty(true, true);
 }"""
 SETTLE = """async () => {  // the editor's own first graph, coming late, would take the place of ours
   const empty = () => !(app.rootGraph ?? app.graph)?.nodes?.length;

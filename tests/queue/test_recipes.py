@@ -88,7 +88,7 @@ def test_every_recipe_is_followed_and_touches_no_more_than_it_says():
     ] == []
 
 
-@pytest.mark.matrix(parts=3, together="recipes")
+@pytest.mark.turn("recipes")
 def test_the_tests_of_the_recipes_pass_in_the_copy(copy):
     written = sorted(path for name in RECIPES for path in files(name) if path.startswith("tests/"))
     python = [path for path in written if path.endswith(".py")]

@@ -70,6 +70,7 @@ def test_a_judge_without_the_label_is_refused_before_any_picture(swept, judged, 
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.turn("rule in a file")
 def test_a_rule_in_a_file_runs_where_comfyui_was_started_with_it(tmp_path, monkeypatch, swept):
     """D = c + (gamma - 1) / 2 (c - u) is guidance at a scale in the middle between 1 and gamma."""
     file = tmp_path / "my_rule.py"

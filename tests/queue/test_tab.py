@@ -408,7 +408,7 @@ def test_an_inspector_is_kept_and_undone_in_one_step(page):
 def test_the_menu_of_a_sampler_offers_the_same(page):
     begin(page)
     before = page.evaluate(TYPES)
-    offered = "app.collectNodeMenuItems({}).filter(item => item?.content === 'Keep an inspector here')"
+    offered = "app.collectNodeMenuItems({}).filter(item => item?.content === 'Add an inspector to the graph')"
     assert page.evaluate(f"() => {offered.format(SAMPLER)}.length") == 1
     latent = f"{ROOT}.nodes.find(node => node.type === 'SaveLatent')"
     assert page.evaluate(f"() => {offered.format(latent)}.length") == 0

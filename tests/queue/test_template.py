@@ -20,7 +20,7 @@ from guidance_geometry.figures.canvas import Box
 from guidance_geometry.sweeps.comfyui.client import RefusedError
 from guidance_geometry.sweeps.comfyui.process import DIRECT
 from guidance_geometry.tests.queue.prompts import ROOT, first_look, picture
-from guidance_geometry.tests.queue.stand_ins import STAND_INS, in_models, not_in_models
+from guidance_geometry.tests.queue.stand_ins import STAND_INS, in_models
 from guidance_geometry.tests.queue.steering import PAINTED, SETTLE, unmask
 
 RELEASED = sorted((ROOT / "tests" / "fixtures" / "released" / "templates").glob("*.json"))
@@ -122,7 +122,7 @@ def test_files_that_do_not_come_with_the_pack_are_in_a_note_and_have_a_stand_in(
 
 @pytest.mark.parametrize("layout", WITH_FILES, ids=lambda layout: layout.title)
 def test_without_the_files_each_loader_says_what_is_missing(client, server, layout):
-    with not_in_models(server.log.parent / "models"), pytest.raises(RefusedError) as caught:
+    with in_models(server.log.parent / "models", {}), pytest.raises(RefusedError) as caught:
         client.submit(read(layout.api))
     found = caught.value.details["node_errors"]
     assert found.keys() == {loader for loader, *_ in named(layout)}
@@ -178,7 +178,7 @@ def test_no_wire_passes_behind_a_node(opened):
 
 
 @pytest.mark.browser
-@pytest.mark.matrix(parts=2)
+@pytest.mark.matrix(parts=3)
 def test_template_runs_from_the_editor(opened):
     page, layout = opened
     if layout.title in FEW:

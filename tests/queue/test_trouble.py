@@ -4,13 +4,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from guidance_geometry.dev.provision import FRONT_ENDS
 from guidance_geometry.sweeps.comfyui.client import Client
 from guidance_geometry.tests.queue.prompts import small
 from guidance_geometry.tests.queue.steering import (
     COUNT,
     DRAWN,
-    OWN,
     WORDS,
     choose,
     graph,
@@ -22,16 +20,7 @@ from guidance_geometry.tests.queue.steering import (
     start,
 )
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.parametrize(  # the panel's own words: the oldest and the newest way to draw it will do
-        "editor",
-        [(OWN, False), (FRONT_ENDS[-1], True)],
-        ids=["host's editor, canvas", "newest editor, nodes 2.0"],
-        indirect=True,
-        scope="session",
-    ),
-]
+pytestmark = pytest.mark.browser
 
 EXECUTED = """record => app.api.dispatchEvent(new CustomEvent("executed", {detail: {prompt_id: "none", node: "8",
   display_node: "8", output: {gg_record: [{workflow_id: (app.rootGraph ?? app.graph).id, ...record}]}}}))"""

@@ -247,6 +247,7 @@ def test_a_cleared_workflow_has_neither_the_switch_nor_the_run_of_before(page):
     assert not page.evaluate(FLAG)
 
 
+@pytest.mark.turn("two users")
 def test_a_user_whose_result_another_one_made_gets_a_run_of_his_own(shared, browser):
     """One workflow with one key, as of a file that both opened."""
     graph, name = sampled(), workflow_id()

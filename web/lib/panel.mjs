@@ -29,6 +29,7 @@ const CALM_PACE = 1000;
 const SIGNS = { play: "\u25b6", pause: "\u275a\u275a" };
 const OWNERS = new WeakMap(); // host -> the panel that was there last
 const MOST_SCALE = 100; // of a sampler's cfg
+const ROOM_FOR_WHY = 1100; // pixels from which on its sentences stand open, with a line's length beside the pictures
 
 export class Panel {
   /** @type {?Run} */ run = null; // the part that is shown, of the
@@ -619,7 +620,7 @@ export class Panel {
 
   /** Whether the reasons are shown: as somebody chose, else where the room beside the pictures is theirs. */
   get reasonsOpen() {
-    return this.open ?? (this.page === "advice" && this.width >= this.wide);
+    return this.open ?? (this.page === "advice" && this.width >= ROOM_FOR_WHY);
   }
 
   /** Why, in three sentences; below them how that is known. */

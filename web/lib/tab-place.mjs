@@ -67,7 +67,7 @@ export class Place {
 
 const WANTED = { advice: 350, geometry: 396 }; // pixels: there a figure of 300, with the slider below it and the bar above
 const MOST = 0.88; // of what the graph and the panel share
-const SETTLING = 8000; // milliseconds in which an editor on a busy machine may lay out anew what it has just shown
+const SETTLING = 2000; // milliseconds in which an editor on a busy machine may lay out anew what it has just shown
 
 /** Where the editor opens its bottom panel so low that a page cannot be read, raise it: beside it are the graph and a bar. */
 function makeRoom(box, wanted) {

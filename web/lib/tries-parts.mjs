@@ -53,7 +53,8 @@ export class TriesView {
     const [knob, range] = [tryouts.knob(), tryouts.range()];
     const ready = Boolean(run && !run.live && !run.ended && record);
     put(this.find, { hidden: !ready, textContent: range ? this.named("range", range) : t("find"), title: t(range ? "rangeTip" : "findTip") });
-    put(this.half, { hidden: !ready || halfValue(knob) === null });
+    const half = ready ? halfValue(knob) : null;
+    put(this.half, { hidden: half === null, textContent: half === null ? "" : t("half", { knob: knob.name, value: number(half) }) });
     put(this.box, { hidden: !opened });
     if (!opened) return;
     this.drawCards(tries?.cards ?? [], tries?.kind);
