@@ -137,6 +137,7 @@ def checks(python: Path, host: Path, matrices: list[str]) -> list[tuple[str, lis
             no_checkers,
         ),
         ("site", site_command(python, provision.CACHE / "site"), ""),
+        ("start", [python, RUN, "bench.import_time", "--starts", "3", "--busy"], ""),
         ("pytest", [python, "-m", "pytest", *PYTEST, *matrices], ""),
     ]
 
@@ -174,13 +175,6 @@ def run_check(name: str, command: list, trouble: str, whole: bool = False) -> tu
         print(head, flush=True)
         code = run(command)
     return f"{f'FAILED ({code})' if code else 'passed':12} {time.monotonic() - began:.0f} s", code != 0
-
-
-def import_time(python: Path) -> str:
-    """Return what the bench of the pack's import prints, with its limit; a time on a busy machine fails nothing."""
-    command = [python, RUN, "bench.import_time", "--starts", "3"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    return (done.stdout or done.stderr).strip().rpartition("\n")[2]
 
 
 def types_of(host: Path) -> Path:
@@ -233,7 +227,7 @@ def test(args: argparse.Namespace) -> int:
         provision.say(str(error))
     parts = run_checks(checks(python, host, args.matrices))
     summary = [f"  {name:16} {words}" for name, (words, _) in parts.items()]
-    print("\n=== summary\n" + "\n".join([*summary, f"  {'import time':16} {import_time(python)}"]), flush=True)
+    print("\n=== summary\n" + "\n".join(summary), flush=True)
     return int(any(failed for _, failed in parts.values()))
 
 

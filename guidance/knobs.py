@@ -49,7 +49,7 @@ class Stated:
     together: ClassVar[tuple[str, ...]] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Knob:
     """How a field is set by hand.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
-from functools import wraps
 from typing import Any, TypeVar
 
 LONGEST = 2000  # characters
@@ -20,10 +19,10 @@ Owner = TypeVar("Owner")
 def total(say: Callable[[Owner], str]) -> Callable[[Owner], str]:
     """The same function without its faults: where it gives no text, the type of its object and the reason."""
 
-    @wraps(say)
     def describe(thing: Owner) -> str:
         return _text(thing, say)
 
+    describe.__doc__ = say.__doc__  # and no more: there are hundreds
     return describe
 
 
@@ -35,10 +34,9 @@ class Printed:
 
     def __init_subclass__(cls, **named: Any):
         super().__init_subclass__(**named)
-        if "__repr__" not in vars(cls):
-            cls.__repr__ = cls.__repr__
         for name in {"__repr__", "__str__"} & vars(cls).keys():
             setattr(cls, name, total(vars(cls)[name]))
+        cls.__repr__ = cls.__repr__  # its own is total by now, the one that it inherits was before
         if isinstance(own := vars(cls).get("text"), property) and own.fget:
             cls.text = property(total(own.fget), doc=own.__doc__)
 

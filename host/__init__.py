@@ -6,6 +6,7 @@ from ..guidance.on_demand import modules_on_demand
 
 if TYPE_CHECKING:
     from . import (
+        adapter,
         blog_sampler,
         choices,
         classifier_training,

@@ -6,7 +6,6 @@ import bisect
 import copy
 import logging
 import math
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import CellType, MappingProxyType
@@ -20,17 +19,12 @@ import torch
 from comfy_execution.utils import get_executing_context
 
 from .. import guidance, host
+from .server import prompt_server
 
-KEY = "guidance_geometry"  # under which the pack's own wrappers and its run stand in the host's options
 PACK_VERSION = "0.1.0"
 NEAR_START = 0.05  # share of a schedule, before which a run begins with it
 PIXELS = 3  # channels of a pixel-space model
 COMBINING = ("__call__", "outer_predict_noise", "predict_noise")
-
-
-def prompt_server():
-    """The host's server; None in scripts and tests, which run without one."""
-    return getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
 
 
 def is_flow(patcher) -> bool:

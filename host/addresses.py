@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from .. import host
-from .adapter import prompt_server
+from .server import prompt_server
 
 Answer = Callable[[Any, web.Request], Awaitable[web.StreamResponse]]  # of the host's server to a request
 RUNS = "/guidance_geometry/tab/runs"

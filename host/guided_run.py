@@ -19,12 +19,13 @@ from ..guidance.run import Run
 from ..guidance.runner import Runner
 from ..samplers.stages import Stages, zero_init_note
 from . import adapter
-from .adapter import KEY, packing_of_shapes
+from .adapter import packing_of_shapes
 from .autograd import staying
 from .chain_evaluation import ChainEvaluation
 from .dry_run import response_of
 from .gradient_run import DenoiserCall, HostGradientRun
 from .run_models import OtherModel, RunModels, load_together
+from .server import KEY
 
 SURE_TO_WAIT = "Use euler, heun, dpm_2 or ddim, or set zero_init_steps to 0."
 OFF_LEVEL = (

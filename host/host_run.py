@@ -14,7 +14,7 @@ from torch import Tensor
 from ..guidance.parts import Packed
 from ..trace.terms import Term, terms_of_chain
 from . import adapter
-from .adapter import KEY
+from .server import KEY
 
 
 @dataclass(frozen=True, eq=False)

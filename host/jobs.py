@@ -11,7 +11,7 @@ from comfy.cli_args import args
 from comfy_execution.progress import get_progress_state
 from comfy_execution.utils import get_executing_context
 
-from .adapter import KEY, prompt_server
+from .server import KEY, prompt_server
 from .users import NOBODY, ONLY_USER
 
 MOST_LETTERS = 64  # of a workflow's key

@@ -27,8 +27,8 @@ from ..verdict.report import Report, report_of
 from ..verdict.sentences import Sentence, say
 from ..verdict.size import Size, read_size, write_size
 from .jobs import who_queued
+from .model_folders import fingerprint
 from .native_model import PixelFormat, format_named
-from .saving import fingerprint
 from .users import folder_of
 
 UNKNOWN = "Nothing tells the model of this run from others, so \u03c3_d cannot be kept. Disconnect the pictures."

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 from ..trace.accumulator import Accumulator
 from ..trace.record import DRAWN, RunFacts, step_records
-from .adapter import prompt_server
 from .jobs import running_job
+from .server import prompt_server
 from .users import is_heard
 
 EVENT = "guidance_geometry.step"

@@ -8,7 +8,6 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import folder_paths
 
 from ..files.included import included_models, included_weights
-from .saving import fingerprint
 
 CLASSIFIERS = "classifiers"
 CONFIG = "config.json"
@@ -60,3 +59,9 @@ def state_of_files(path: Path) -> str:
     files = sorted(path.rglob("*")) if path.is_dir() else [path, path.with_suffix(".json")]
     marks = [fingerprint(file) for file in files if file.is_file()]
     return hashlib.sha256(" ".join(marks).encode()).hexdigest()[:16]
+
+
+def fingerprint(path: Path) -> str:
+    """A mark of a file's place and state: the host writes it into saved pictures, so it names no folder."""
+    state = path.stat()
+    return hashlib.sha256(f"{path} {state.st_mtime_ns} {state.st_size}".encode()).hexdigest()[:16]

@@ -20,13 +20,13 @@ from comfy.patcher_extension import WrapperExecutor, WrappersMP
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
-from . import adapter
+from . import adapter, server
 from .autograd import OVERRIDE, DifferentiableAttention, State, gone_back, graph, hosts_without_backward, redirect_calls
 from .memory_plan import SPARE, MemoryPlan, Tally
 from .run_models import RunModels
 
 Made = TypeVar("Made")
-KEY = f"{adapter.KEY}_graph"
+KEY = f"{server.KEY}_graph"
 NOT_REPLACEABLE = (
     "{name} has no backward pass and cannot be replaced in this model. If the model uses it, part of the gradient is "
     "missing: start ComfyUI with --use-pytorch-cross-attention"

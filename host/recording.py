@@ -29,7 +29,6 @@ from ..trace.recorder import MOST_CALLS, Recorded, Recorder, Visited
 from ..trace.rows import Setting
 from ..trace.trace import Trace
 from . import adapter
-from .adapter import KEY
 from .afterwards import Afterwards
 from .dry_run import response_of
 from .evaluations import Evaluations, Predicted
@@ -38,6 +37,7 @@ from .live import Live, job_of_this_node
 from .noise_handover import NoiseHandOver
 from .run_facts import Observed, trace_of
 from .run_store import publish
+from .server import KEY
 
 WATCH = f"{KEY}_watch"  # under which the observation of a run stands in the run's options
 STOPS = (comfy.model_management.InterruptProcessingException,)  # of the user: no fault of anybody's

@@ -10,9 +10,9 @@ from comfy_api.latest import io
 from .. import guidance, sweeps
 from ..guidance.rules.kinds import Rule
 from . import wires
-from .adapter import prompt_server
 from .checks import CheckedNode
 from .knob_inputs import StatedNode, inputs_of, values_of
+from .server import prompt_server
 
 CATEGORY = "guidance geometry/rules"
 UPSTREAM = wires.Guidance.Input(

@@ -11,10 +11,10 @@ import comfy.sampler_helpers
 import comfy.samplers
 from torch import Tensor, nn
 
-from . import adapter
+from . import adapter, server
 from .native_model import card_of
 
-FURTHER = f"{adapter.KEY}_further"  # marks calls whose predictions are neither the run's c nor its u
+FURTHER = f"{server.KEY}_further"  # marks calls whose predictions are neither the run's c nor its u
 WORDS = {"cond": "positive", "uncond": "negative"}  # a source's word -> the guider's
 
 
@@ -68,7 +68,7 @@ class OtherModel:
         with ExitStack() as stack:
             stack.enter_context(adapter.override(self.options, {FURTHER: True}))
             for kind, by_key in ours.items():
-                own = {key: results for key, results in by_key.items() if str(key).startswith(adapter.KEY)}
+                own = {key: results for key, results in by_key.items() if str(key).startswith(server.KEY)}
                 stack.enter_context(adapter.override(places.setdefault(kind, {}), own))
             results = comfy.samplers.calc_cond_batch(self.patcher.model, [*wanted.values()], x, timestep, self.options)
         return dict(zip(wanted, results, strict=True))

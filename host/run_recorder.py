@@ -15,12 +15,12 @@ from torch import Tensor
 from ..guidance.printing import Printed, count_of
 from ..trace.faults import keep_out
 from ..trace.trace import Trace
-from . import adapter
+from . import adapter, server
 from .limits import MOST_RUNS
 from .recording import Recording, record
 from .wires import offering
 
-RECORDS = (comfy.patcher_extension.WrappersMP.SAMPLER_SAMPLE, adapter.KEY)  # kind and key of the wrapper
+RECORDS = (comfy.patcher_extension.WrappersMP.SAMPLER_SAMPLE, server.KEY)  # kind and key of the wrapper
 IS_PATCHER = offering("clone", "get_wrappers", "add_wrapper_with_key")
 STRANGE = (
     "No single recorded run made all of these samples: they were changed after sampling, come from several runs or "

@@ -20,9 +20,9 @@ from ..files.writing import NotWritten
 from ..trace.faults import keep_out
 from ..trace.file import save, with_end_alone
 from ..trace.trace import Trace
-from .adapter import prompt_server
 from .jobs import job_of, running_job
 from .panel_record import of_every_part, portable, report_on, temporary, temporary_folder
+from .server import prompt_server
 from .users import is_heard
 
 EVENT = "guidance_geometry.run"

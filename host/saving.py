@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import folder_paths
@@ -15,35 +14,12 @@ from comfy_api.latest import ui
 from torch import Tensor
 
 from .. import files
-from ..files.places import MAPPED, TRACES
+from ..files.places import MAPPED
 
 if TYPE_CHECKING:
     from ..trace.trace import Trace
 
-LONGEST_PART = 200  # bytes of a part of a prefix: file systems allow 255, and a number and an ending follow
-LONGEST = 1000  # bytes of a whole prefix
 IN_MEMORY = 32 << 20  # bytes of captured tensors; more are mapped from a file
-
-
-def bad_prefix(prefix: str | None) -> str | None:
-    """A sentence if a file name prefix leads out of the output folder or names nothing."""
-    if prefix is None:
-        return None
-    if not isinstance(prefix, str):
-        return f"filename_prefix is {prefix!r}, which is not text. Write for example runs/cat."
-    parts = PureWindowsPath(prefix).parts
-    absolute = PurePosixPath(prefix).is_absolute() or PureWindowsPath(prefix).anchor
-    if absolute or ".." in parts or not parts:
-        return f"filename_prefix is {prefix!r}; a name inside the output folder is needed. Write for example runs/cat."
-    if not prefix.isprintable():
-        return f"filename_prefix is {prefix!r}, which contains a control character. Write for example runs/cat."
-    size = max(len(part.encode(errors="replace")) for part in parts)
-    if size > LONGEST_PART or len(prefix.encode(errors="replace")) > LONGEST:
-        return (
-            f"filename_prefix is {prefix[:24]!r}... with a name of {size} bytes; each name in it may have "
-            f"{LONGEST_PART}, all together {LONGEST}. Write a shorter one."
-        )
-    return None
 
 
 def next_path(prefix: str, ending: str, size: tuple[int, int] = (0, 0)) -> Path:
@@ -106,23 +82,6 @@ def metadata_of(cls) -> dict:
         return {}
     facts = {"prompt": cls.hidden.prompt, **(cls.hidden.extra_pnginfo or {})}
     return {name: value for name, value in facts.items() if value is not None}
-
-
-def fingerprint(path: Path) -> str:
-    """A mark of a file's place and state: the host writes it into saved pictures, so it names no folder."""
-    state = path.stat()
-    return hashlib.sha256(f"{path} {state.st_mtime_ns} {state.st_size}".encode()).hexdigest()[:16]
-
-
-def trace_files() -> dict[str, Path]:
-    """Files a trace can be loaded from, by the name that the loader shows: saved ones, then those in `input`."""
-    saved, given = Path(folder_paths.get_output_directory()) / TRACES, Path(folder_paths.get_input_directory())
-    files = {f"{TRACES}/{path.relative_to(saved).as_posix()}": path for path in _safetensors(saved, "**/")}
-    return files | {f"input/{path.name}": path for path in _safetensors(given, "")}
-
-
-def _safetensors(folder: Path, below: str) -> list[Path]:
-    return sorted(path for path in folder.glob(f"{below}*.safetensors") if path.is_file()) if folder.is_dir() else []
 
 
 def map_tensors(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], str]:

@@ -11,8 +11,8 @@ from ..guidance.gradients.run import GradientRun
 from ..guidance.gradients.term import Strength
 from ..samplers.shifts import ShiftLaw, lean_noise, shifted_steps
 from ..samplers.steps import Level
-from .adapter import KEY
 from .limits import LEAN, RATE
+from .server import KEY
 
 NOBODY = (
     "The sampler's gradient is set to {way}, but this run has no Classifier Guidance. Connect one to the guidance of "

@@ -24,7 +24,7 @@ from ..guidance.run import Run
 from ..guidance.side_by_side import Lane, batch_chain
 from ..trace.gram import GramRecord, recount
 from ..trace.trace import Trace
-from . import adapter
+from . import adapter, server
 from .adapter import intermediate_dtype
 from .dry_run import own_noise, response_of, takes_noise
 from .guided_run import ChainGuider, chain_guider
@@ -39,7 +39,7 @@ PRODUCTS = ("sa_solver", "sa_solver_pece", "uni_pc", "uni_pc_bh2")  # sum predic
 TIMED = ("start_percent", "end_percent", "timestep_start", "timestep_end")  # of a condition: it is not always there
 SEEDED = "noise_augmentation"  # of a condition: upscalers and refiners draw for it by the seed of the call
 PATCHES = ("sampler_cfg_function", "sampler_pre_cfg_function", "sampler_post_cfg_function")
-GUIDES = (comfy.patcher_extension.WrappersMP.OUTER_SAMPLE, adapter.KEY)  # kind and key of a wrapper
+GUIDES = (comfy.patcher_extension.WrappersMP.OUTER_SAMPLE, server.KEY)  # kind and key of a wrapper
 OUT_OF_MEMORY = "Memory ran out at {} runs in a batch; from there on {} at a time."
 
 

@@ -16,9 +16,9 @@ from comfy.cli_args import args
 
 from .. import host
 from ..trace import CAPTURES
-from .adapter import KEY, prompt_server
 from .jobs import SAMPLERS, within, workflow_id_of, workflow_key_of, workflow_of
 from .limits import MOST_UNCOND
+from .server import KEY, prompt_server
 from .users import guarding_our_routes, noting_who_asks, user_who_asks
 
 

@@ -12,7 +12,7 @@ import folder_paths
 from aiohttp import web
 from comfy.cli_args import args
 
-from .adapter import prompt_server
+from .server import prompt_server
 
 ROUTES = "/guidance_geometry/"  # below which this pack answers; the host serves all below /api too
 JSON = "application/json"

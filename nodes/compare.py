@@ -6,7 +6,6 @@ from comfy_api.latest import io
 
 from .. import figures, host
 from ..figures import BACKGROUNDS
-from ..host.saving import preview, show_or_say
 from ..host.view_node import ViewNode
 from ..host.widgets import HIDDEN, SEE, VAE_IN, choice_input, index_input
 from ..host.wires import TraceWire
@@ -48,4 +47,4 @@ class GGCompareTraces(ViewNode):
             trace_a, trace_b, sample=default_when_negative(sample), theme=theme, pictures=how
         )
         image = host.figure_files.image_of_page(canvas)
-        return io.NodeOutput(image, text, ui=show_or_say(preview, image, cls, texts=[text]))
+        return io.NodeOutput(image, text, ui=host.saving.show_or_say(host.saving.preview, image, cls, texts=[text]))

@@ -6,9 +6,9 @@ import comfy.patcher_extension
 from comfy_api.latest import io
 
 from .. import host
-from ..host.adapter import KEY, combines_itself
 from ..host.checks import CheckedNode
 from ..host.rule_nodes import chain_with
+from ..host.server import KEY
 from ..host.wires import Guidance as GuidanceWire
 from .sampling import CATEGORY, MODEL
 
@@ -38,7 +38,7 @@ def patch_model(model, guidance):
 
 def refuse_foreign(guider) -> None:
     """Raise ValueError for a guider that combines its predictions itself: the chain would act on a part of them."""
-    if combines_itself(guider):
+    if host.adapter.combines_itself(guider):
         raise ValueError(
             f"{type(guider).__name__} mixes positive and negative in its own way, so rules on its MODEL cannot act. "
             "Use KSampler, SamplerCustom, CFGGuider or CFG Guider + Guidance Chain, or remove Guidance on any KSampler."

@@ -9,7 +9,6 @@ from comfy_api.latest import io
 from .. import host
 from ..host.checks import CheckedNode
 from ..host.limits import MOST_RUNS, MOST_UNCOND
-from ..host.saving import provenance
 from ..host.widgets import HIDDEN
 from ..host.wires import RecorderWire
 from .sampling import CAPTURE, CAPTURE_MB, CATEGORY, MODEL, TRACE
@@ -76,5 +75,5 @@ class GGReadTrace(CheckedNode):
     @classmethod
     def execute(cls, recorder, latent, run=-1) -> io.NodeOutput:
         trace = recorder.find(latent, run)  # this node runs with every new latent, so it knows the job's own workflow
-        own = replace(trace, header={**trace.header, **provenance(cls)})
+        own = replace(trace, header={**trace.header, **host.saving.provenance(cls)})
         return io.NodeOutput(own, latent, **host.run_facts.on_the_node(trace))

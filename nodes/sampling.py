@@ -7,9 +7,7 @@ import torch
 from comfy_api.latest import io
 
 from .. import host
-from ..host.adapter import intermediate_dtype
 from ..host.checks import CheckedNode, insist
-from ..host.saving import provenance
 from ..host.widgets import HIDDEN
 from ..host.wires import Guidance, TraceWire
 from ..trace import CAPTURES
@@ -139,12 +137,12 @@ class GGGuidedSampler(CheckedNode):
         named = "euler" if sampler else sampler_name
         latent, noise, schedule = host.sampling.start_of(model, latent_image, seed, steps, named, scheduler, denoise)
         guider = host.guided_run.chain_guider(model, positive, negative, cfg, guidance)
-        facts = {"scheduler": scheduler, "steps": steps, "denoise": denoise, **provenance(cls)}
+        facts = {"scheduler": scheduler, "steps": steps, "denoise": denoise, **host.saving.provenance(cls)}
         recording = host.recording.Recording(capture, capture_mb, facts)
         sampler = sampler or comfy.samplers.sampler_object(sampler_name)
         return _outputs(
             host.sampling.sample_recorded(
-                guider, noise, latent, sampler, schedule, seed, recording, intermediate_dtype()
+                guider, noise, latent, sampler, schedule, seed, recording, host.adapter.intermediate_dtype()
             )
         )
 
@@ -194,7 +192,7 @@ class GGInspectedSampler(CheckedNode):
     def execute(cls, noise, guider, sampler, sigmas, latent_image, capture="pictures", capture_mb=256) -> io.NodeOutput:
         insist(finite_schedule(sigmas))
         latent = host.sampling.latent_of(guider.model_patcher, latent_image)
-        recording = host.recording.Recording(capture, capture_mb, provenance(cls))
+        recording = host.recording.Recording(capture, capture_mb, host.saving.provenance(cls))
         start = noise.generate_noise(latent)
         return _outputs(host.sampling.sample_recorded(guider, start, latent, sampler, sigmas, noise.seed, recording))
 

@@ -11,9 +11,8 @@ from .. import figures, host
 from .. import trace as traces
 from ..figures import BACKGROUNDS, MENU
 from ..host.limits import SAVES
-from ..host.saving import bad_prefix, preview, show_or_say
 from ..host.view_node import ViewNode
-from ..host.widgets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, VAE_IN, choice_input, index_input, prefix_input
+from ..host.widgets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, VAE_IN, bad_prefix, choice_input, index_input, prefix_input
 
 SIZE_WORDS = {"blog 960x540": "blog", "slide 1920x1080": "slide", "column 600": "column"}
 MOST_STEPS, MOST_SAMPLES, MOST_GAIN = 9999, 4095, 1024.0
@@ -85,7 +84,7 @@ class GGFigure(ViewNode):
         frames = host.figure_files.image_of(film)
         figure = (cls, film, frames)
         unsaved = partial(host.figure_files.save_figure, *figure, "none", "")
-        shown = show_or_say(host.figure_files.save_figure, *figure, save, filename_prefix, instead=unsaved)
+        shown = host.saving.show_or_say(host.figure_files.save_figure, *figure, save, filename_prefix, instead=unsaved)
         return io.NodeOutput(frames, film.caption, ui=shown)
 
 
@@ -135,7 +134,7 @@ class GGDifferenceImages(ViewNode):
     def execute(cls, trace, vae=None, steps="auto", gain=0.0) -> io.NodeOutput:
         images = figures.difference.difference_images(trace, host.trace_pictures.pictures_of(trace, vae), steps, gain)
         grid = host.figure_files.image_of_page(figures.difference_grid.draw_differences(trace, images, gain))
-        shown = show_or_say(preview, grid, cls, texts=[images.note])
+        shown = host.saving.show_or_say(host.saving.preview, grid, cls, texts=[images.note])
         return io.NodeOutput(images.uncond, images.cond, images.guided, images.difference, ui=shown)
 
 
@@ -165,5 +164,7 @@ class GGMetrics(ViewNode):
         table = figures.table.as_text(trace, default_when_negative(sample)) + "\n\nrecord check: " + " ".join(problems)
         table += f"\n{note}" if (note := figures.table.left_out(trace)) else ""
         return io.NodeOutput(
-            trace, table, ui=show_or_say(host.figure_files.save_tables, trace, filename_prefix, texts=[table])
+            trace,
+            table,
+            ui=host.saving.show_or_say(host.figure_files.save_tables, trace, filename_prefix, texts=[table]),
         )

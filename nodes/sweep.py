@@ -6,7 +6,6 @@ import comfy.samplers
 from comfy_api.latest import io
 
 from .. import host, sweeps
-from ..host.adapter import is_nested
 from ..host.checks import CheckedNode
 from ..host.limits import BEST_BY, MODES
 from ..host.rule_nodes import chain_with
@@ -110,7 +109,7 @@ class GGSweep(CheckedNode):
         mode="exact",
         clip=None,
     ) -> io.NodeOutput:
-        if is_nested(latent_image["samples"]):
+        if host.adapter.is_nested(latent_image["samples"]):
             raise ValueError(PARTS)
         if not len(latent_image["samples"]):
             raise ValueError(NO_SAMPLES)

