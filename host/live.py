@@ -1,7 +1,7 @@
 """Numbers of a run while it runs, for the inspectors that will show it. Without an editor's job nothing happens.
 
 Steps are collected and sent at most 5 times a second, less often where that would be felt: making events takes at most
-a two-hundredth of the run. Nobody waits for the browser, and nothing is evaluated.
+a hundredth of the run. Nobody waits for the browser, and nothing is evaluated.
 """
 
 from __future__ import annotations

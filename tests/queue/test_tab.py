@@ -251,8 +251,13 @@ def test_the_advised_setting_is_seen_beside_the_run_on_one_click_and_stays_with_
     begin(page, sampled(cfg=13.0, steps=20))
     queue(page)
     shows_run_of(page, 20)
+    reasons = page.locator(f"{TAB} .gg-reasons")
+    reasons.wait_for(state="visible")
+    errand = "Queue the same seed at cfg 2.7 and compare the pictures."
+    assert reasons.inner_text().splitlines()[-1] == errand
     page.locator(f"{TAB} .gg-see").click()
     page.wait_for_function(SHOTS, arg=4, timeout=30000)
+    assert errand not in reasons.inner_text(), "that is done"
     names = page.locator(f"{TAB} .gg-pair .gg-name")
     assert names.all_inner_texts() == ["As it is: cfg 13", "cfg 2.7, same seed"]
     assert page.locator(f"{TAB} .gg-see").is_hidden()

@@ -357,6 +357,8 @@ test("why is at most three sentences, in plain words where the report has them",
   assert.deepEqual(verdictOf({ report }).why, ["a", "b", "c"]);
   assert.deepEqual(verdictOf({ report: { ...report, why: [sentence("plain")] } }, "zh").why, ["plain zh"]);
   assert.deepEqual(verdictOf({ report }).reasons.at(-1), "o");
+  assert.equal(verdictOf({ report }).errand, null);
+  assert.equal(verdictOf({ report: { ...report, why: [sentence("plain"), { id: "help.use", ...sentence("queue") }] } }, "zh").errand, "queue zh");
 });
 
 test("half the scale is compared by the server", async () => {

@@ -7,6 +7,8 @@ import { scaleToSee } from "./verdict.mjs";
 import { number } from "./words.mjs";
 
 export class AdviceView {
+  isThere = false; // the picture at the advised scale
+
   /** panel: says which run is judged, in which language, and has the place for the pair. */
   constructor(panel) {
     this.panel = panel;
@@ -26,6 +28,7 @@ export class AdviceView {
     const { panel, own, other } = this;
     const { editor, t } = panel;
     const { advice } = editor;
+    this.isThere = false;
     put(this.pair, { hidden: !about || !advice || panel.occupied });
     if (this.pair.hidden) return;
     this.about = about;
@@ -39,7 +42,8 @@ export class AdviceView {
     put(other.box, { hidden: this.value === null });
     if (this.value === null) return this.fill(other, null, "");
     const card = pair && pair.value === this.value ? pair.cards.find((one) => one.cfg === pair.value) : null;
-    this.fill(other, card?.state === "there" ? card : null, t("asAdvised", { knob: knob.name, value: number(this.value) }));
+    this.isThere = card?.state === "there";
+    this.fill(other, this.isThere ? card : null, t("asAdvised", { knob: knob.name, value: number(this.value) }));
     put(this.see, { hidden: Boolean(card && card.state !== "failed"), textContent: t("see", { knob: knob.name, value: number(this.value) }) });
     put(this.state, { textContent: stateOf(pair, card, t) });
   }

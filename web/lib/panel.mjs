@@ -29,7 +29,7 @@ const CALM_PACE = 1000;
 const SIGNS = { play: "\u25b6", pause: "\u275a\u275a" };
 const OWNERS = new WeakMap(); // host -> the panel that was there last
 const MOST_SCALE = 100; // of a sampler's cfg
-const ROOM_FOR_WHY = 1100; // pixels from which on its sentences stand open, with a line's length beside the pictures
+const ROOM_FOR_WHY = 820; // pixels from which on its sentences stand open: in the tab beside the pictures
 
 export class Panel {
   /** @type {?Run} */ run = null; // the part that is shown, of the
@@ -56,7 +56,7 @@ export class Panel {
   /** @type {?string} */ finished = null;
   /** @type {?Panel} */ before = null;
   /** @type {?string} */ obstacle = null;
-  /** @type {?Run} */ reasoned = null;
+  /** @type {?{whole: ?Run, isThere: boolean}} */ reasoned = null; // what the reasons that are listed are of
   /** @type {any} */ widget = null;
   /** @type {?ResizeObserver} */ watcher = null;
   /** @type {?MutationObserver} */ palette = null;
@@ -620,20 +620,21 @@ export class Panel {
 
   /** Whether the reasons are shown: as somebody chose, else where the room beside the pictures is theirs. */
   get reasonsOpen() {
-    return this.open ?? (this.page === "advice" && this.width >= ROOM_FOR_WHY);
+    return this.open ?? (this.page === "advice" && this.host.clientWidth >= ROOM_FOR_WHY);
   }
 
   /** Why, in three sentences; below them how that is known. */
-  explain({ why: lines, reasons: odds, findings }) {
+  explain({ why: lines, errand, reasons: odds, findings }) {
     const { why, reasons, how, evidence } = this.parts;
     const open = this.reasonsOpen;
     put(why, { "aria-expanded": String(open) });
     put(how, { "aria-expanded": String(this.deep), hidden: !open });
     put(reasons, { hidden: !open });
     put(evidence, { hidden: !open || !this.deep });
-    if (this.reasoned === this.whole) return;
-    this.reasoned = this.whole;
-    fillLists(reasons, lines);
+    const { isThere } = this.advice;
+    if (this.reasoned?.whole === this.whole && this.reasoned?.isThere === isThere) return;
+    this.reasoned = { whole: this.whole, isThere };
+    fillLists(reasons, lines.filter((line) => !isThere || line !== errand));
     fillLists(evidence, odds.filter((line) => !lines.includes(line)), findings);
   }
 

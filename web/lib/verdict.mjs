@@ -6,22 +6,24 @@ import { sentenceIn } from "./words.mjs";
 const SIGNS = { fine: "\u2713", above: "\u25b2", unclear: "?", off: "\u2013" };
 
 const MOST_WHY = 3; // sentences
+const ERRAND = /^help\.(use|half)/; // "queue the same seed and compare"
 
-/** -> {colour, sign, headline, why, reasons, findings: [sentence, ...], suggested} in a language; null without a report.
+/** -> {colour, sign, headline, why, errand, reasons, findings: [sentence, ...], suggested} in a language; null without a report.
  *
- * why: for someone who knows only cfg; reasons: the numbers behind it, without what `why` says, the odds last. A colour
- * of a later version counts as unclear.
+ * why: for someone who knows only cfg. errand: the one of its sentences that is done once the pair of pictures is there.
+ * reasons: the numbers behind it, without what `why` says, the odds last. A colour of a later version counts as unclear.
  */
 export function verdictOf(record, locale = "en") {
   const { report } = record ?? {};
   if (!report?.headline) return null;
   const told = (one) => sentenceIn(locale, one);
   const colour = report.colour in SIGNS ? report.colour : "unclear";
-  const why = (report.why ?? report.reasons ?? []).slice(0, MOST_WHY).map(told);
+  const plain = (report.why ?? report.reasons ?? []).slice(0, MOST_WHY);
+  const [why, errand] = [plain.map(told), plain.find(({ id }) => ERRAND.test(id))];
   const numbers = [...(report.reasons ?? []), report.odds].filter(Boolean).map(told);
   const reasons = numbers.filter((words) => !why.includes(words));
   const findings = (report.findings ?? []).map(told);
-  return { colour, sign: SIGNS[colour], headline: told(report.headline), why, reasons, findings, suggested: report.suggested ?? null };
+  return { colour, sign: SIGNS[colour], headline: told(report.headline), why, errand: errand ? told(errand) : null, reasons, findings, suggested: report.suggested ?? null };
 }
 
 /** The scale to see beside a run's own: the suggested one, or half of it where only "too strong" is known; null for none.
