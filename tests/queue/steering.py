@@ -75,6 +75,17 @@ def graph(**sampler):
     return found | {"8": {"class_type": "GGInspector", "inputs": inputs}, "9": other}
 
 
+def steady(page, value):
+    """Wait until what a function of the page gives is the same for a fifth of a second; returns it."""
+    return page.evaluate(
+        f"""() => new Promise(done => {{ let last, same = 0;
+        const look = () => {{ const now = ({value})(), words = JSON.stringify(now);
+          same = words === last ? same + 1 : 0; last = words;
+          if (same >= 5) done(now); else setTimeout(look, 40); }};  // a page in the background has no frames
+        look(); }})"""
+    )
+
+
 def start(page, api=None):
     """Open a graph as a new workflow and run it."""
     page.evaluate(SETTLE)

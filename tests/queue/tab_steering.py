@@ -84,6 +84,7 @@ def turn_to(page, name):
     """Turn to a page of the tab: advice, or geometry."""
     page.locator(f"{TAB} .gg-pages [data-page={name}] >> visible=true").first.click()
     page.wait_for_function(f"name => document.querySelector('{TAB}').dataset.page === name", arg=name)
+    steering.steady(page, f"() => document.querySelector('{TAB}').clientHeight")  # the panel is raised for some pages
 
 
 def open_below(page):

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from guidance_geometry.tests.queue import steering
-from guidance_geometry.tests.queue.steering import INSPECTOR, PAINTED, queue
+from guidance_geometry.tests.queue.steering import INSPECTOR, PAINTED, queue, steady
 from guidance_geometry.tests.queue.tab_steering import (
     BOTTOM,
     FLAG,
@@ -172,10 +172,11 @@ def test_over_the_inspector_the_middle_button_and_the_wheel_move_the_graph(page)
     page.evaluate(
         f"() => {{ app.canvas.ds.scale = 1; app.canvas.centerOnNode({INSPECTOR}); app.canvas.setDirty(true, true); }}"
     )
-    page.evaluate(PAINTED)
+    before = steady(page, OFFSET)
     box = page.locator(".gg-panel .gg-figure").first.bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    before, *_ = page.evaluate(OFFSET), page.mouse.move(x, y), page.mouse.down(button="middle")
+    page.mouse.move(x, y)
+    page.mouse.down(button="middle")
     page.mouse.move(x - 50, y - 30, steps=5)
     page.mouse.up(button="middle")
     page.wait_for_function(

@@ -179,8 +179,7 @@ def test_what_if_shows_the_prediction_at_that_scale(page):
     for gamma in ("1", "16", "1"):
         page.locator(f"{TAB} .gg-what input").fill(gamma)
         page.wait_for_function(f"() => ({COLOURS})() > 50")  # its picture is read by then
-        page.evaluate(steering.PAINTED)
-        shown.append(page.evaluate(COLOURS))
+        shown.append(steering.steady(page, COLOURS))
     assert shown[0] > 50, "a picture of colours that no figure has"
     assert shown[0] == shown[2] != shown[1]
     page.locator(f"{TAB} [data-view=plane]").click()

@@ -255,7 +255,7 @@ ROOM = f"""async type => {{ const node = {SAMPLER}.graph.nodes.find(node => node
   const preview = () => node.widgets.find(({{ name }}) => name === "$$canvas-image-preview");
   const is_there = () => !node.outputs.some(({{ type }}) => type === "IMAGE")
     || image()?.naturalWidth || preview()?.computedHeight;
-  for (let k = 0; !is_there() && k < 200; k += 1) await new Promise(done => setTimeout(done, 25));
+  for (let k = 0; !is_there() && k < 480; k += 1) await new Promise(done => setTimeout(done, 25));
   const [own, drawn] = [image(), preview()];
   const words = node.widgets.find(({{ name }}) => name === "gg_text");
   return {{ size: [...node.size], words: text?.textContent ?? "", high: text?.clientHeight, whole: text?.scrollHeight,
@@ -331,7 +331,7 @@ def test_each_part_of_a_run_can_be_seen_while_it_goes_on(page):
     )
     says(page, "step [0-9]+ of 2000 . live")
     part = page.locator(".gg-panel select[aria-label^='Part of']")
-    gamma = "words => document.querySelector('.gg-facts').textContent.includes(words)"
+    gamma = "words => document.querySelector('.gg-facts').textContent.replaceAll('\u00a0', ' ').includes(words)"
     for name, scale in (("audio", "scale 5 "), ("video", "scale 5.25 ")):
         part.select_option(name)
         page.wait_for_function(gamma, arg=scale)

@@ -10,7 +10,7 @@ SIZE = f"""([w, h, left]) => {{ const node = {INSPECTOR}; node.setSize([w, h]);
   const box = document.querySelector(".gg-panel").closest("[data-node-id]"); // the old Nodes 2.0 reads no later size
   if (box) box.style.minWidth = `${{w}}px`;
   app.canvas.ds.offset = [left - node.pos[0], 80]; app.canvas.setDirty(true, true); }}"""
-FACTS = "() => document.querySelector('.gg-facts').textContent"
+FACTS = "() => document.querySelector('.gg-facts').textContent.replaceAll('\\u00a0', ' ')"
 LIT = """place => { const canvas = document.querySelectorAll('.gg-panel canvas')[place];
   const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
   let lit = 0;
@@ -73,10 +73,10 @@ def test_a_step_under_the_pointer_is_lit_everywhere_and_shown_in_the_plane(wide)
     wide.wait_for_function(LIT, arg=TICKS)
     assert wide.evaluate(COUNT) == "4/20"
     over(wide, TICKS, 0.5)
-    wide.wait_for_function("() => /^step (10|11) /.test(document.querySelector('.gg-facts').textContent)")
+    wide.wait_for_function(f"() => /^step (10|11) /.test(({FACTS})())")
     wide.wait_for_function(LIT, arg=BESIDE)
     wide.mouse.move(2, 450)
-    wide.wait_for_function("before => document.querySelector('.gg-facts').textContent === before", arg=before)
+    wide.wait_for_function(f"before => ({FACTS})() === before", arg=before)
     assert not wide.evaluate(LIT, TICKS)
 
 
@@ -106,7 +106,7 @@ def test_a_focused_row_of_the_table_lights_its_step(wide):
     wide.locator(".gg-table tr[aria-current]").focus()
     wide.keyboard.press("ArrowDown")
     wide.keyboard.press("ArrowDown")
-    wide.wait_for_function("() => document.querySelector('.gg-facts').textContent.startsWith('step 6 ')")
+    wide.wait_for_function(f"() => ({FACTS})().startsWith('step 6 ')")
     wide.wait_for_function(LIT, arg=BESIDE)
     assert wide.evaluate("() => document.querySelector('.gg-table tr[data-lit]').dataset.step") == "5"
     wide.keyboard.press("Enter")

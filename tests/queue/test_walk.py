@@ -303,7 +303,7 @@ def waits_and_recovers(page, live):
     """Half the scale behind a job of somebody else's: cleared from the queue, tried again, and there."""
     assert page.request.post(f"{live.address}/prompt", data={"prompt": sampled(steps=3000)}).ok
     page.locator(".gg-tab .gg-half").click()
-    tried(page, r"1 of 2 are there. 1 job runs first")
+    tried(page, r"1 of 2 pictures are ready.* 1 job runs first")
     page.request.post(f"{live.address}/queue", data={"clear": True})
     tried(page, "1 of 2 pictures did not come: ComfyUI no longer has the job")
     page.locator(".gg-tab .gg-again").click()

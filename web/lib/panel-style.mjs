@@ -68,7 +68,7 @@ export const STYLE = `
 .gg-head { display: flex; gap: 8px; flex: none; }
 .gg-tabs { display: flex; flex-wrap: wrap; gap: 2px; flex: 1 1 auto; }
 .gg-asks { display: none; margin: 0; font-weight: 600; font-size: 13px; }
-.gg-facts { flex: 1 1 auto; min-width: 0; margin: 0; padding: 0 2px; min-height: 16px; white-space: nowrap; overflow: hidden; text-overflow: ellipsis;
+.gg-facts { flex: 1 1 auto; min-width: 0; margin: 0; padding: 0 2px; height: 16px; line-height: 16px; overflow: hidden;
   font-variant-numeric: tabular-nums; border-left: 3px solid transparent; padding-left: 5px; }
 .gg-facts[data-lit] { border-color: var(--gg-lit); }
 .gg-panel .gg-info { padding: 0; width: 24px; font-style: italic; font-weight: 600; font-family: Georgia, serif; }
@@ -112,7 +112,7 @@ export const STYLE = `
 }
 .gg-tab, .gg-tab .gg-panel { min-height: 0; border-radius: 0; }
 .gg-tab .gg-panel { overflow: auto; padding: 6px 8px; }
-.gg-tab .gg-panel .gg-facts { white-space: normal; }
+.gg-tab .gg-panel .gg-facts { height: auto; min-height: 16px; }
 .gg-tab :is(.gg-advice, .gg-shelf) { min-height: 140px; }
 @container (min-width: 820px) {
   .gg-tab .gg-panel:not([data-empty]) { display: grid; gap: 6px 12px; }

@@ -29,6 +29,7 @@ const CALM_PACE = 1000;
 const SIGNS = { play: "\u25b6", pause: "\u275a\u275a" };
 const OWNERS = new WeakMap(); // host -> the panel that was there last
 const MOST_SCALE = 100; // of a sampler's cfg
+const INSIDE = /(?<!\u00b7) (?!\u00b7)/g; // a line of facts breaks between them: where it is cut, no number is
 const ROOM_FOR_WHY = 820; // pixels from which on its sentences stand open: in the tab beside the pictures
 
 export class Panel {
@@ -436,7 +437,7 @@ export class Panel {
     this.views.beside.draw(partner, theme);
     this.views.track.draw("ticks", theme);
     const lines = this.controls(partner); // after the drawings: words on a canvas wait for all styles that a write has touched
-    const about = [this.parts.facts.textContent, ...lines].filter(Boolean);
+    const about = [this.parts.facts.textContent.replaceAll("\u00a0", " "), ...lines].filter(Boolean);
     put(main.canvas, { "aria-label": ariaWords(this.t(viewOf(this.view).title ?? this.view), about) });
     put(beside.canvas, { "aria-label": partner ? this.t(partner) : "" });
     if (!this.parts.table.hidden) this.drawTable();
@@ -493,7 +494,8 @@ export class Panel {
     this.showPage();
     put(second, { hidden: this.room < this.wide, value: partner ?? "none" });
     put(beside.box, { hidden: !partner });
-    put(place, { textContent: aside ? facts(this.run, this.lit, this.sample, this.t) : here, "data-lit": aside ? "" : null });
+    const shown = aside ? facts(this.run, this.lit, this.sample, this.t) : here;
+    put(place, { textContent: shown.replace(INSIDE, "\u00a0"), "data-lit": aside ? "" : null });
     put(scrub, { max: String(last), value: String(this.at), "aria-valuetext": here || this.t("empty") });
     put(count, { textContent: known ? `${nth(this.at)}/${nth(last)}` : "\u2013" });
     for (const part of [scrub, play, sheet, png, numbers]) put(part, { disabled: !known });

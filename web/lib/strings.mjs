@@ -75,7 +75,7 @@ export const EN = {
   find: "Find my range", findTip: "Queue this picture at up to five values of what guided it, such as cfg, with the same seed, and click the good ones. Your graph stays as it is.",
   range: "My range: {range}", rangeTip: "What was chosen for this model and kind of sampler",
   half: "Try half: {knob} {value}", halfTip: "Queue this picture at half the value, with the same seed. Your graph stays as it is.",
-  trying: "Queued with the same seed: {i} of {n} are there.", judge: "Click the pictures that you like.",
+  trying: "{i} of {n} pictures are ready, all with the same seed.", judge: "Click the pictures that you like.",
   rangeJudged: "Range of {judge}: {range}", rangeJudgedWords: "{judge} chose {knob} {chosen}: the range is {range}. Later runs of this model are compared with it.", youAnd: "you and {judge}",
   rangeWords: "You chose {knob} {chosen}: your range is {range}. Later runs of this model are compared with it.",
   take: "Use {knob} {value}", takeTip: "Write the middle of the range into its node", again: "Try again", againTip: "Queue the pictures again",
