@@ -38,7 +38,7 @@ const editor = {
   address: (path) => api.apiURL(path),
   refresh: () => app.canvas?.setDirty(true, true),
   wheel: (event) => app.canvas?.processMouseWheel(event),
-  pan: (event) => LiteGraph.vueNodesMode || app.canvas?.[PANS[event.type]](event), // Nodes 2.0 does it itself
+  pan,
   zoom: () => app.canvas?.ds?.scale ?? 1,
   sources: async () => (await app.graphToPrompt()),
   write,
@@ -68,6 +68,13 @@ Object.assign(editor, { // what queues a run again
 });
 editor.advice = new Advice(editor);
 const tab = new Tab({ ...editor, wheel: null }); // there the wheel scrolls
+
+/** Drag the canvas. Newer Nodes 2.0 begins it itself, and from then on the canvas has the pointer. */
+function pan(event) {
+  const begin = () => app.canvas[PANS[event.type]](event);
+  if (!LiteGraph.vueNodesMode) begin();
+  else if (event.type === "pointerdown") setTimeout(() => app.canvas.dragging_canvas || begin());
+}
 
 /** The present graph is one step of undo. */
 function changed() {

@@ -9,7 +9,7 @@ pytestmark = pytest.mark.browser
 
 WIDTH = """() => LiteGraph.createNode("GGFigure").size[0]"""
 ALONE = """() => { app.graph.clear(); const node = LiteGraph.createNode("GGFigure"); app.graph.add(node);
-  node.pos = [300, 200]; app.canvas.ds.scale = 1; app.canvas.ds.offset = [0, 0]; app.canvas.setDirty(true, true);
+  node.pos = [300, 200]; app.canvas.ds.scale = 1; app.canvas.ds.offset = [300, 250]; app.canvas.setDirty(true, true);
   return node.size[0]; }"""
 ABOUT = '[data-testid="info-button"]'
 # An editor that has just loaded may miss a selection: again, until its toolbox is there.

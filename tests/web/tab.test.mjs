@@ -82,7 +82,8 @@ test("samplers in series are found along latents and images, whatever stands bet
   assert.deepEqual(nodesOf(found), [["4", "5"]]);
   assert.deepEqual(series([run("4"), run("4", { index: 1 })], prompt, graph)[0].length, 2);
   assert.deepEqual(series([run("4"), run("8")], prompt, graph), []);
-  assert.equal(slotOf({ chain: found[0] }), "4/0/0+5/0/0");
+  assert.equal(slotOf({ chain: [run("4"), run("5"), run("6")] }), slotOf({ chain: found[0] }), "whoever chose it keeps it while it grows");
+  assert.notEqual(slotOf({ chain: found[0] }), slotOf(run("4")));
   assert.equal(idOf({ chain: found[0] }), "4-j+5-j");
 });
 

@@ -43,8 +43,8 @@ export function mergeRuns(before, now, listed) {
   return [...new Map([...listed, ...since].map((one) => [one.run, one])).values()];
 }
 
-/** What samples again in the next job. */
-export const slotOf = ({ node, list_index: element, index, chain }) => chain?.map(slotOf).join("+") ?? `${node}/${element}/${index}`;
+/** What samples again in the next job; of a series its first: it grows while its job runs. */
+export const slotOf = ({ node, list_index: element, index, chain }) => (chain ? `${slotOf(chain[0])}+` : `${node}/${element}/${index}`);
 
 /** Id of a run, or of a series of them: as in their record. */
 export const idOf = ({ run, chain }) => chain?.map(idOf).join("+") ?? run;
