@@ -24,7 +24,7 @@ from .. import markdown
 from ..command_line import parser_of
 
 ROOMS = ("guidance", "samplers", "trace", "verdict", "sweeps")
-BESIDE = ("figures", "invariants", "library", "cli", "host")  # folders of tests of what uses the rooms
+BESIDE = ("figures", "invariants", "library", "cli", "dev", "host")  # folders of tests of what uses the rooms
 TOOL = [sys.executable, "-m", "coverage"]
 LEAST = 0.95  # of a room's branches
 HEADING = "Branches"

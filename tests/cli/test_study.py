@@ -130,6 +130,17 @@ def test_actors_whose_comfyui_does_not_start_say_why(ray, two, tmp_path, capsys,
     assert f"4 of 4 cells have no result. ComfyUI does not start in {tmp_path / 'nowhere'}: " in said
 
 
+def test_seats_tell_actors_apart_by_what_ray_calls_them(ray):
+    """All that is in one process is one actor, whatever it calls itself."""
+    from guidance_geometry.sweeps.cluster import worker
+
+    ray.cloudpickle.register_pickle_by_value(worker)
+    seats = worker.SeatsOnRay(ray.remote(num_cpus=0)(worker.Seats).remote(["a", "b"]))
+    assert (seats.take(1), seats.take(2), seats.left()) == ("a", "a", ["a", "b"])
+    seats.lose("a")
+    assert (seats.left(), seats.take(1)) == (["b"], "b")
+
+
 def test_ray_tells_nothing_where_the_table_is(ray):
     from guidance_geometry.sweeps.cluster.passes import quiet
 

@@ -1,28 +1,43 @@
 """What becomes of the cells of a study, by two workers in this process that share two servers."""
 
+from copy import copy
+
 import pytest
 
-from guidance_geometry.dev.fixtures.stub_server import POISON
+from guidance_geometry.dev.fixtures.stub_server import POISON, keep, white_picture
 from guidance_geometry.dev.places import ROOT
 from guidance_geometry.files.writing import NotWritten
 from guidance_geometry.sweeps.cells import cells_of
 from guidance_geometry.sweeps.cluster import worker as study_worker
 from guidance_geometry.sweeps.cluster.passes import Tally, as_rows, left_over, passes
-from guidance_geometry.sweeps.cluster.worker import DONE, WAITING, CellRunner, Seats
+from guidance_geometry.sweeps.cluster.worker import DONE, WAITING, CellRunner, Seats, SeatsOnRay
 from guidance_geometry.sweeps.results import Folder
 from guidance_geometry.sweeps.rules import NOTHING
+from guidance_geometry.tests.traces import trace_in
 
-from .stubbed import plan_of_seeds, stubs
+from .stubbed import plan_of_seeds, stubs, told
 
 PATIENCE = (20.0, (1e-6,))
+DIES_ONCE = f"""
+import asyncio, runpy, sys
+from pathlib import Path
+
+made, here = runpy.run_path({str(ROOT / "dev" / "fixtures" / "stub_server.py")!r}), Path.cwd()
+stub = made["keep_stub"](here, 0.0)
+starts = here / "starts"
+stub.dies_at = None if starts.exists() else 1
+with starts.open("a") as file:
+    file.write("x")
+asyncio.run(made["serve"](stub, int(sys.argv[sys.argv.index("--port") + 1])))
+"""
 
 
 class InTurn:
     """Two workers, each with every second cell."""
 
-    def __init__(self, folder, addresses, output=None, hosts=None):
+    def __init__(self, folder, addresses, output=None, hosts=None, root=ROOT):
         self.seats = Seats(addresses, after=0.0)
-        made = {"root": str(ROOT), "output": str(output or folder.path), "measures": ["strength"], "seats": self.seats}
+        made = {"root": str(root), "output": str(output or folder.path), "measures": ["strength"], "seats": self.seats}
         made |= {"reports": False, "patience": PATIENCE}
         self.workers = [CellRunner(**made, host=host) for host in hosts or [""] * len(addresses)]
 
@@ -124,6 +139,38 @@ def test_a_study_in_which_no_host_starts_ends_and_says_why(tmp_path):
     assert tally.why.total() == 10, "one pass"
 
 
+def test_an_actor_starts_its_own_comfyui_again_when_a_cell_has_ended_it(tmp_path):
+    host = tmp_path / "ComfyUI"
+    (host / "comfy").mkdir(parents=True)
+    (host / "main.py").write_text(DIES_ONCE)
+    keep(host, told(), trace_in(tmp_path), white_picture())
+    folder, cells = Folder(tmp_path / "study"), cells_of(plan_of_seeds(range(2)), NOTHING, {}, "1")
+    crew = InTurn(folder, [], hosts=[str(host)])
+    (worker,) = crew.workers
+    try:
+        tally = passes(folder, cells, crew)
+        assert (folder.missing(cells), rejected(folder), left_over(folder, cells, tally, [])) == ([], 0, "")
+        assert (host / "starts").read_text() == "xx"
+        assert len({row["server"] for row in folder.rows(cells) if row["server"].startswith("own ComfyUI on ")}) == 1
+        assert crew.seats.able(60), "the actor says that it can run cells, and no server is left"
+    finally:
+        worker.exits.close()
+
+
+def test_a_cell_that_is_handed_out_again_does_not_run_again(two, tmp_path):
+    """As Ray does with what an actor had in hand when it died."""
+    folder, cells = Folder(tmp_path / "study"), cells_of(plan_of_seeds([0]), NOTHING, {}, "1")
+    (worker,) = InTurn(folder, two[1][:1]).workers
+    first, again = (worker(row) for row in as_rows(cells) * 2)
+    assert (first["end"], again, two[0][0].ran) == (DONE, first, 1)
+
+
+def test_an_actor_of_an_installation_needs_no_folder_of_the_pack(two, tmp_path):
+    folder, cells = Folder(tmp_path / "study"), cells_of(plan_of_seeds(range(2)), NOTHING, {}, "1")
+    passes(folder, cells, InTurn(folder, two[1], root=tmp_path / "site-packages"))
+    assert folder.missing(cells) == []
+
+
 def row_of(cell, end):
     return {"id": cell, "end": end, "words": "", "server": "", "process": 1}
 
@@ -167,6 +214,22 @@ def test_actors_part_when_a_server_answers_again():
     assert (seats.take(2), seats.take(1), seats.due()) == ("a", "a", "b")
     seats.regain("b")
     assert [seats.take(actor) for actor in (1, 2, 1, 2)] == ["b", "a", "b", "a"]
+
+
+def test_a_server_that_several_actors_lose_and_regain_counts_once():
+    seats = Seats(["a", "b"], after=60.0)
+    seats.lose("a")
+    when = seats.silent["a"]
+    seats.lose("a")
+    assert (seats.left(), seats.silent["a"]) == (["b"], when)
+    seats.regain("a")
+    seats.regain("a")
+    assert seats.left() == ["b", "a"]
+
+
+def test_seats_travel_to_actors_as_the_handle_that_they_ask():
+    """A copy is made as a pickle is: filled only once it is there."""
+    assert copy(SeatsOnRay("a handle")).handle == "a handle"
 
 
 def test_a_silent_server_is_asked_after_growing_pauses():

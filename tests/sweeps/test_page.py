@@ -3,10 +3,13 @@ import re
 
 import pytest
 
+from guidance_geometry.dev.fixtures import hostile_answers
+from guidance_geometry.sweeps import page as pages
 from guidance_geometry.sweeps.axes import Axis
 from guidance_geometry.sweeps.cells import cells_of
 from guidance_geometry.sweeps.curves import curves, first_view, with_diversity
 from guidance_geometry.sweeps.page import pixels_of, study_page, thumbnail
+from guidance_geometry.sweeps.pictures import open_picture
 from guidance_geometry.sweeps.plan import Plan
 from guidance_geometry.sweeps.runs import MOST_CELLS, records_of
 from guidance_geometry.tests.sweeps.plans import NODES, picture, rows_of, workflow
@@ -97,6 +100,34 @@ def test_a_page_of_a_hundred_large_pictures_and_long_runs_stays_below_five_megab
     assert 500_000 < len(text) < 5_000_000
     assert text.count("data:image/") == 100
     assert not re.search(r'(src|href)="http', text)
+
+
+def addresses_in(text):
+    return re.findall(r"data:image/[a-z]+;base64,[^\"]*", text)
+
+
+def test_pictures_shrink_until_those_fit_that_the_sample_had_left_out(monkeypatch):
+    """Their side is chosen by every second picture, here the small ones; at that side the page would be too large."""
+    axes = (Axis("cfg", tuple(range(1, 17))),)
+    cells = cells_of(Plan(workflow(), axes), NODES, {}, "1")
+    pictures = {cell.id: picture(1, side=200 if number % 2 else 32) for number, cell in enumerate(cells)}
+    whole = len(study_page("A study", axes, cells, rows_of(cells), pictures, ""))
+    monkeypatch.setattr(pages, "PAGE_BYTES", most := whole - 30_000)
+    text = study_page("A study", axes, cells, rows_of(cells), pictures, "")
+    assert (len(addresses_in(text)), len(text) <= most) == (16, True)
+
+
+def test_a_page_without_room_for_its_pictures_has_none(cells, monkeypatch):
+    monkeypatch.setattr(pages, "PAGE_BYTES", 3_000)
+    noise = picture(1, side=200)
+    text = study_page("A study", AXES, cells, rows_of(cells), {cell.id: noise for cell in cells}, "")
+    assert (addresses_in(text), cells[0].id in text) == ([], True)
+
+
+def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(monkeypatch):
+    monkeypatch.setattr(hostile_answers, "SIDE", 9_000)
+    with pytest.raises(ValueError, match=r"cannot be opened: 81,000,000 pixels\. .* at most 67,108,864 pixels"):
+        open_picture(hostile_answers.large_picture())
 
 
 def test_the_record_of_a_cell_is_of_the_sample_in_its_picture(trace):

@@ -35,6 +35,15 @@ def test_an_axis_never_hides_a_fact_or_a_measure():
     assert list(columns) == ["id", "server", "seconds", "place.seconds", "place.id", "measures.seconds"]
 
 
+def test_true_and_false_stay_what_they_are(tmp_path):
+    rows = [{**row, "place": {"robust": robust}} for row, robust in zip(ROWS, (True, None, False), strict=True)]
+    write_parquet(tmp_path / "results.parquet", rows)
+    assert arrow.read_table(tmp_path / "results.parquet")["robust"].to_pylist() == [True, None, False]
+    mixed = [{**row, "place": {"robust": robust}} for row, robust in zip(ROWS, (True, 2, False), strict=True)]
+    write_parquet(tmp_path / "results.parquet", mixed)
+    assert arrow.read_table(tmp_path / "results.parquet")["robust"].to_pylist() == ["True", "2", "False"]
+
+
 def test_no_rows_are_an_empty_table(tmp_path):
     write_parquet(tmp_path / "results.parquet", [])
     assert arrow.read_table(tmp_path / "results.parquet").num_rows == 0

@@ -5,6 +5,7 @@ from random import Random
 import pytest
 
 from guidance_geometry.dev.fixtures.hostile_answers import odd
+from guidance_geometry.sweeps import cells as study_cells
 from guidance_geometry.sweeps.axes import Axis
 from guidance_geometry.sweeps.cells import cells_of, pack_version
 from guidance_geometry.sweeps.plan import Plan, plan_of, read_plan
@@ -73,6 +74,16 @@ def test_a_file_that_is_no_plan_is_named(tmp_path):
         read_plan(tmp_path / "broken.yaml")
     with pytest.raises(ValueError, match="cannot be read"):
         read_plan(tmp_path / "absent.yaml")
+
+
+def test_an_installed_pack_knows_its_version_from_what_installed_it(tmp_path, monkeypatch):
+    about = tmp_path / "guidance_geometry-7.8.9.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: guidance-geometry\nVersion: 7.8.9\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert pack_version() == PROJECT["project"]["version"], "the project itself comes first"
+    monkeypatch.setattr(study_cells, "__file__", str(tmp_path / "guidance_geometry" / "sweeps" / "cells.py"))
+    assert pack_version() == "7.8.9"
 
 
 def test_an_id_depends_on_what_decides_the_result_and_on_nothing_else():

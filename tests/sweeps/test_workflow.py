@@ -5,7 +5,7 @@ from guidance_geometry.sweeps.axes import Axis
 from guidance_geometry.sweeps.cells import cells_of
 from guidance_geometry.sweeps.judges import JUDGE
 from guidance_geometry.sweeps.plan import Plan
-from guidance_geometry.sweeps.rules import Nodes, RuleNode, rule_named
+from guidance_geometry.sweeps.rules import Nodes, RuleNode, chain_named, rule_named
 from guidance_geometry.sweeps.workflow import (
     PICTURES,
     TRACE,
@@ -321,6 +321,15 @@ def test_a_server_that_runs_no_files_is_never_told_of_one():
     for words in ("/etc/passwd.py:a", "nowhere.py:halfway"):
         with pytest.raises(ValueError, match=f"The rule {words} is in a file, and this ComfyUI runs no files"):
             with_values(workflow(), {"rule": words}, NODES)
+
+
+def test_a_rule_in_a_file_of_another_machine_is_named_by_its_words_alone():
+    plain, there = chain_named("APG + elsewhere.py:halfway", [*RULES, FILES], here=False)
+    assert plain.id == "GGAdaptiveProjected"
+    assert (there.id, there.title) == ("GGRuleFile", "elsewhere.py:halfway")
+    assert there.defaults == {"rule": "elsewhere.py:halfway", "digest": ""}
+    with pytest.raises(ValueError, match="names no file"):
+        chain_named("elsewhere.py:halfway", [FILES])
 
 
 KNOBBED = """
