@@ -61,13 +61,13 @@ def begin(page, graph=None, name=None):
     switch(page)
 
 
-def offers(page, pattern):
+def offers(page, pattern, timeout=8000):
     """Wait until the chooser is a list of runs, each like a pattern."""
     page.wait_for_function(
         f"patterns => {{ const found = ({RUNS})(); return found.length === patterns.length"
         " && found.every((words, k) => new RegExp(patterns[k]).test(words)); }",
         arg=pattern,
-        timeout=8000,
+        timeout=timeout,
     )
 
 

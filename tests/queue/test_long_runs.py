@@ -75,7 +75,7 @@ def test_the_panel_follows_a_long_run_and_opens_it(editor, steps):
     editor.set_default_timeout(1000 * PATIENCE)
     steering.queue(editor)
     editor.set_default_timeout(12000)
-    offers(editor, [r"^Mine \(4\) . \d\d:\d\d$"])
+    offers(editor, [r"^Mine \(4\) . \d\d:\d\d$"], timeout=1000 * PATIENCE)
     turn_to(editor, "geometry")
     editor.wait_for_function(LIVE, arg=steps, timeout=60000)
     editor.locator(f"{TAB} .gg-verdict").wait_for(state="visible", timeout=60000)
