@@ -136,7 +136,7 @@ def test_other_solvers_and_steps_give_the_measured_table(solver, evaluation, ste
 
 
 @pytest.mark.slow
-@pytest.mark.matrix(parts=2)
+@pytest.mark.matrix(parts=4)
 @pytest.mark.parametrize("evaluation", ["none", "noisy", "through", "clean"])
 def test_the_number_of_steps_does_not_change_what_guidance_does(evaluation):
     few, many = (toy.measure(samples("heun", evaluation, steps)) for steps in (20, 160))

@@ -76,7 +76,7 @@ def same_as_without(name, company, network, evaluation, **knobs):
     return torch.equal(found, plain), notes
 
 
-@pytest.mark.matrix(parts=8)
+@pytest.mark.matrix(parts=12)
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("company", COMPANIES)
 @pytest.mark.parametrize("name", FAMILIES)
@@ -117,7 +117,7 @@ def test_a_step_that_is_stopped_leaves_no_trace(host, monkeypatch, company):
     assert sum("a step needs more than" in note for note in notes) == 2
 
 
-@pytest.mark.matrix(parts=8)
+@pytest.mark.matrix(parts=12)
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("company", COMPANIES)
 @pytest.mark.parametrize("name", FAMILIES)

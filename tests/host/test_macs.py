@@ -49,6 +49,7 @@ def near(here, there, part=1e-4):
     return float((here - there).abs().max()) <= part * float(here.abs().max())
 
 
+@pytest.mark.matrix(parts=2)
 @pytest.mark.parametrize("kind", ["ve", "flow"])
 def test_every_sampler_and_its_record(kind, request):
     every = names() if request.config.getoption("full") else share(names(), 3, share_of(request.config))
@@ -58,7 +59,7 @@ def test_every_sampler_and_its_record(kind, request):
         assert same(here[2], there[2]), name
 
 
-@pytest.mark.matrix(parts=2)
+@pytest.mark.matrix(parts=4)
 @pytest.mark.parametrize("kind", ["ve", "flow"])
 @pytest.mark.parametrize("name", ALL)
 def test_a_rule_node(name, kind):
@@ -76,6 +77,7 @@ def test_a_rule_node(name, kind):
     readable(there[2])
 
 
+@pytest.mark.matrix(parts=2)
 @pytest.mark.parametrize("evaluation", EVALUATIONS)
 @pytest.mark.parametrize("normalise", NORMALISATIONS)
 def test_a_gradient(evaluation, normalise):

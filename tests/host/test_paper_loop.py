@@ -90,6 +90,7 @@ def started():
     return comfy.sample.prepare_noise(torch.zeros(len(LABELS), 4, SIDE, SIDE), SEED) * (1 + 80**2) ** 0.5
 
 
+@pytest.mark.matrix(parts=2)
 @pytest.mark.parametrize("other", [WEAK, UNCONDITIONAL], ids=["autoguidance", "unconditional"])
 def test_the_host_samples_what_the_papers_loop_samples(other):
     strong, weak, y = denoiser(**STRONG), denoiser(**other), torch.tensor(LABELS)

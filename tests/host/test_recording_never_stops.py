@@ -40,7 +40,7 @@ def levels(sigmas, model):
     return [s / MOST for s in sigmas] if model == "flow" else list(sigmas)
 
 
-@pytest.mark.matrix(parts=2)
+@pytest.mark.matrix(parts=4)
 @pytest.mark.parametrize("model", ["ve", "flow"])
 @pytest.mark.parametrize("kind", ODD)
 def test_odd_schedules_end_recorded_as_they_end_unrecorded(labelled, empty_latent, model, kind):
@@ -69,6 +69,7 @@ def test_our_steps_take_any_schedule(labelled, empty_latent, model, kind, node, 
     readable(trace)
 
 
+@pytest.mark.matrix(parts=3)
 @pytest.mark.parametrize("capture", ["numbers", "pictures", "tensors"])
 @pytest.mark.parametrize("batch", [0, 1, 3])
 def test_schedules_of_chance_end_recorded_as_they_end_unrecorded(labelled, empty_latent, batch, capture):

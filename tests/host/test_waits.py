@@ -50,7 +50,7 @@ def sockets(device):
     return found | {"rules": chain("GGRescale", {"phi": 0.7, "space": "v"})}
 
 
-@pytest.mark.matrix(parts=4)
+@pytest.mark.matrix(parts=8)
 @pytest.mark.parametrize("shape", ["SD15", "WAN21_T2V", "pocket"])
 @pytest.mark.parametrize("capture", CAPTURES)
 def test_no_recorded_step_waits_whatever_its_shape(device, shape, capture):
@@ -58,7 +58,7 @@ def test_no_recorded_step_waits_whatever_its_shape(device, shape, capture):
     assert device.more(shape, run)[1] == 0
 
 
-@pytest.mark.matrix(parts=4)
+@pytest.mark.matrix(parts=8)
 @pytest.mark.parametrize("sampler", ["euler", "heun", "dpm_2", "dpmpp_2m", "euler_ancestral", "uni_pc"])
 def test_no_step_of_a_sampler_waits(device, sampler):
     run = partial(alone, device["ve"], chain("GGRescale"), sampler=sampler)
@@ -68,7 +68,7 @@ def test_no_step_of_a_sampler_waits(device, sampler):
     assert each == 0
 
 
-@pytest.mark.matrix(parts=4)
+@pytest.mark.matrix(parts=8)
 @pytest.mark.parametrize("name", ALL)
 def test_no_step_of_a_rule_waits(device, sockets, name):
     run = partial(alone, device["ve"], acting(name, sockets))
@@ -88,7 +88,7 @@ def test_no_step_with_a_classifier_waits(device, evaluation):
         assert device.more("pocket", partial(run, **how))[1] == 0
 
 
-@pytest.mark.matrix(parts=4)
+@pytest.mark.matrix(parts=8)
 @pytest.mark.parametrize("knobs", PARTS.values(), ids=PARTS)
 @pytest.mark.parametrize("evaluation", EVALUATIONS[1:])
 def test_no_step_with_a_gradient_waits(device, evaluation, knobs):
@@ -106,7 +106,7 @@ class Here:
         pass
 
 
-@pytest.mark.matrix(parts=4)
+@pytest.mark.matrix(parts=8)
 @pytest.mark.parametrize("targets", [[], ["6"]], ids=["tab", "inspector"])
 @pytest.mark.parametrize("node", [GGTap, GGRecord])
 @pytest.mark.parametrize(
