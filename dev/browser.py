@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+from ..sweeps.comfyui.answers import ServerFault
 from ..sweeps.comfyui.client import Client
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+SIDE = "Comfy.RightSidePanel.IsOpen"  # of newer editors: a node's help stands there, and stays open
 READY = "() => window.app?.extensionManager && (app.rootGraph ?? app.graph)"
 
 
@@ -28,13 +31,15 @@ def chromium(path: str | None = CHROMIUM) -> Iterator:
 def page_in(
     browser, address: str, path: str = "/", vue: bool = False, script: str = "", language: str = "en", **options
 ) -> Iterator:
-    """Open the editor; yields the page when its graph is there.
+    """Open the editor; yields the page when its graph is there. Another page finds the settings as they were.
 
     vue: draw the nodes with Nodes 2.0. script: what runs in the page before the editor. options: of the browser's page.
     """
     settings = {"Comfy.TutorialCompleted": True, "Comfy.Locale": language, "Comfy.VueNodes.Enabled": vue}
     settings["Comfy.Minimap.Visible"] = False  # it would lie over nodes that are clicked
+    settings[SIDE] = False  # so would this
     with Client(address) as client:
+        before = json.loads(client.get("/settings"))
         client.post("/settings", settings)
     page = browser.new_page(**{"viewport": {"width": 1440, "height": 900}} | options)
     page.add_init_script(script)
@@ -42,6 +47,8 @@ def page_in(
     page.wait_for_function(READY)
     yield page
     page.close()
+    with suppress(ServerFault), Client(address) as client:  # a test may have ended it
+        client.post("/settings", {name: before[name] for name in settings if name in before})
 
 
 @contextmanager
