@@ -111,7 +111,7 @@ def test_a_job_that_goes_on_telling_is_late_all_the_same(served, stub):
         time.sleep(0.8)
 
     with Client(served[1], 2.0) as hasty, pytest.raises(LateError, match="no end of the job within 2 s"):
-        hasty.run(PROMPT, slow)
+        hasty.run(dict(PROMPT), slow)
     assert 0 < len(heard) < 10
 
 
