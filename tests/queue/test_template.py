@@ -52,7 +52,8 @@ PLACES = """vue => {  // of the graph shown: [title, left, top, right, bottom, t
     const top = document.elementFromPoint(x, y);
     const ours = !top || top === canvas || top.closest("[data-node-id], .dom-widget, [data-testid=transform-pane]");
     const passing = top?.closest(".p-toast, [role=status], [data-sonner-toaster]");  // a message that goes by itself
-    return ours || passing ? null : top.outerHTML.slice(0, 120);
+    const ended = /\\bjobs? (completed|failed)/.test(top?.closest("button, div")?.textContent);  // so does this
+    return ours || passing || ended ? null : top.outerHTML.slice(0, 120);
   };
   return app.canvas.graph.nodes.map(node => {
     const [left, top, right, bottom] = place(node);
