@@ -1,11 +1,15 @@
 """The inspector in the real editor: the host's own front end and a newer one, each with both renderers."""
 
+import io
 import json
 import re
 import struct
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from guidance_geometry.tests.pixels import same_picture
 from guidance_geometry.tests.queue.steering import (
     CFG,
     COUNT,
@@ -75,6 +79,11 @@ def test_half_and_a_range_are_tried_on_the_node_and_its_verdict_follows(page):
     names = page.locator(f"{PANEL} .gg-card .gg-name")
     assert names.all_inner_texts() == ["cfg 3", "cfg 1.5"]
     assert page.locator(f"{PANEL} .gg-pair").is_hidden()
+    undo_steps(page, 17)
+    page.wait_for_function(
+        "() => document.querySelectorAll('.gg-panel .gg-card .gg-shots > *').length >= 2", timeout=8000
+    )
+    assert names.all_inner_texts() == ["cfg 3", "cfg 1.5"], "what is tried outlives the node that undo replaces"
     click(".gg-find")
     reads(".gg-tried", "Click the pictures that you like")
     assert names.count() == 5
@@ -174,6 +183,28 @@ def test_the_numbers_are_a_table_and_files_reopen_the_workflow(page):
     assert "NaN" not in words
 
 
+def test_a_saved_svg_is_its_png(page):
+    """Each holds all that it shows, the prediction's picture too: the same browser paints both alike."""
+    viewer = page.context.browser.new_page(viewport={"width": 960, "height": 540})
+    for view in VIEWS:
+        choose(page, view)
+        if page.locator(".gg-files button:has-text('SVG')").is_disabled():
+            assert view in ("pictures", "heat")
+            continue
+        saved = {}
+        for kind in ("PNG", "SVG"):
+            with page.expect_download() as one:
+                page.locator(f".gg-files button:has-text('{kind}')").dispatch_event("click")
+            saved[kind] = one.value.path().read_bytes()
+        assert (view == "whatif") == (b"<image" in saved["SVG"])
+        svg = saved["SVG"].decode()
+        viewer.set_content(f"<style>body {{ margin: 0 }} svg {{ display: block }}</style>{svg}")
+        images = [Image.open(io.BytesIO(data)).convert("RGB") for data in (saved["PNG"], viewer.screenshot())]
+        png, drawn = (np.asarray(image.resize((960, 540), Image.Resampling.BOX)).astype(int) for image in images)
+        assert same_picture(png, drawn), view
+    viewer.close()
+
+
 def text_chunks(data):
     found, at = {}, 8
     while at < len(data):
@@ -185,16 +216,23 @@ def text_chunks(data):
     return found
 
 
+def undo_steps(page, steps):
+    """Another number of steps, taken back: the editor makes the graph anew."""
+    page.evaluate(
+        f"""async steps => {{ const tracker = app.extensionManager.workflow.activeWorkflow.changeTracker;
+        {SAMPLER}.widgets.find(w => w.name === 'steps').value = steps;
+        tracker.checkState(); await tracker.undo(); }}""",
+        steps,
+    )
+    page.wait_for_function(f"steps => {SAMPLER}.widgets.find(w => w.name === 'steps').value !== steps", arg=steps)
+
+
 def test_undo_keeps_the_step_and_the_sample(page):
     page.locator(".gg-panel input[aria-label=Step]").fill("5")
     page.locator(".gg-files select[aria-label=Sample]").select_option("1")
     shows(page, "6/20")
     assert page.evaluate(f"() => {INSPECTOR}.properties.gg_sample") == 1, "saved with the workflow"
-    page.evaluate(
-        f"""async () => {{ const tracker = app.extensionManager.workflow.activeWorkflow.changeTracker;
-        {SAMPLER}.widgets.find(w => w.name === 'steps').value = 13; tracker.checkState(); await tracker.undo(); }}"""
-    )
-    page.wait_for_function(f"() => {SAMPLER}.widgets.find(w => w.name === 'steps').value !== 13")
+    undo_steps(page, 13)
     shows(page, "6/20")
     assert page.locator(".gg-files select[aria-label=Sample]").input_value() == "1"
 
@@ -385,6 +423,7 @@ def run_large(page):
     shows_run_of(page, 60)
 
 
+@pytest.mark.turn("large record")
 def test_a_reload_brings_a_large_record_with_one_question(page):
     run_large(page)
     asked = []

@@ -1,7 +1,7 @@
 /** Faults in the JavaScript of the panel that its types do not show. No package is imported: it runs wherever eslint lies. */
 const HERE = ["console", "structuredClone", "URL", "URLSearchParams", "Blob", "setTimeout", "setInterval", "clearInterval"];
 const BROWSER = ["document", "localStorage", "matchMedia", "fetch", "navigator", "crypto", "getComputedStyle", "requestAnimationFrame",
-  "cancelAnimationFrame", "addEventListener", "Image", "ImageData", "OffscreenCanvas", "ResizeObserver", "MutationObserver",
+  "cancelAnimationFrame", "addEventListener", "Image", "FileReader", "ImageData", "OffscreenCanvas", "ResizeObserver", "MutationObserver",
   "XMLHttpRequest", "Event", "LiteGraph"];
 const NODE = ["process", "Buffer"];
 

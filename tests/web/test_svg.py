@@ -6,7 +6,6 @@ import re
 import numpy as np
 import pytest
 from PIL import Image
-from scipy.ndimage import maximum_filter, minimum_filter
 
 from guidance_geometry.dev.browser import CHROMIUM
 from guidance_geometry.figures.canvas import Box, Canvas
@@ -19,11 +18,9 @@ from guidance_geometry.figures.palette import LIGHT, THEMES
 from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.figures.registry import FIGURES, draw_figure
 from guidance_geometry.tests.drawn import classifier_run, run
+from guidance_geometry.tests.pixels import same_picture
 
 resvg = pytest.importorskip("resvg_py", reason="resvg-py comes with `python3 dev.py test`")
-REACH = (7, 25, 1)  # pixels around each in which its colour must be there: hinted letters of a long line drift apart
-FAR = 64  # of 255
-MOST = 5e-4  # of a sheet; a lens without its arrows is at least twice as much
 
 
 def pixels_of(svg):
@@ -50,22 +47,17 @@ def programs(request):
     page.close()
 
 
-def absent(one, other):
-    """Share of the pixels of one picture whose colour is nowhere near in the other."""
-    low, high = minimum_filter(other, REACH), maximum_filter(other, REACH)
-    return (np.maximum(low - one, one - high).max(axis=-1) > FAR).mean()
-
-
 def assert_same(canvas, programs):
     png, svg = canvas.png()[..., :3].astype(int), canvas.svg()
     for program in programs:
         drawn = program(svg)
         assert png.shape == drawn.shape
-        assert max(absent(png, drawn), absent(drawn, png)) < MOST, program.__name__
+        assert same_picture(png, drawn), program.__name__
     assert not re.search(r'\b(?:width|height|r|rx|ry)="-', svg)
 
 
 @pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.name)
+@pytest.mark.matrix(parts=3)
 def test_an_svg_is_the_picture_of_its_png(figure, programs):
     trace = classifier_run() if figure.by_classifier else run(gamma=4.0, sampler="ddpm")
     step = 4 if figure.of_step else None

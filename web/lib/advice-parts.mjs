@@ -7,7 +7,7 @@ import { scaleToSee } from "./verdict.mjs";
 import { number } from "./words.mjs";
 
 export class AdviceView {
-  isThere = false; // a picture at another scale
+  isThere = false; // the picture at the advised scale
 
   /** panel: says which run is judged, in which language, and has the place for the pair. */
   constructor(panel) {
@@ -28,7 +28,7 @@ export class AdviceView {
     const { panel, own, other } = this;
     const { editor, t } = panel;
     const { advice } = editor;
-    this.isThere = panel.occupied; // pictures at other scales are
+    this.isThere = false;
     put(this.pair, { hidden: !about || !advice || panel.occupied });
     if (this.pair.hidden) return;
     this.about = about;

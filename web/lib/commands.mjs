@@ -3,6 +3,7 @@
  *
  * sheet {w, h, fill, label, places}   line {points, stroke, width, dash, alpha}   polygon {points, fill, stroke, width, alpha}
  * marker {x, y, kind, stroke, fill, size}   text {x, y, runs, size, fill, halo, anchor, weight}
+ * image {x, y, w, h, address, sharp}: in files alone, a canvas has it from the place that its sheet names (mix.mjs)
  * Any of them may carry a name, which becomes its data-name in an SVG. A run of text is {t, italic, sub}.
  * places of a sheet, of figures over a run: where the steps stand (panel-linking.mjs reads it, nothing paints it).
  */

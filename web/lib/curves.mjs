@@ -130,7 +130,7 @@ function matterCurves(page, area, record, run, rows, held) {
   /** @type {any[]} */
   const items = [{ words: "push at the step", colour: delta, bar: 0.45 }];
   if (contracted) items.push({ words: "left at the end, an estimate", colour: c, kind: "square", dash: [7, 3] });
-  items.push({ words: page.t("holds {share} %", { share: 100 * HELD }), colour: muted, bar: 0.3 });
+  items.push({ words: page.t("{share} % of the push", { share: 100 * HELD }), colour: muted, bar: 0.3 });
   const [box] = split(area, keys(page, area, items), false);
   const pushed = rows.flatMap(({ i, step: { whisker } }) => (whisker ? [[i, whisker.map((share) => 100 * share)]] : []));
   const values = [...rows.flatMap((row) => [100 * row.push, 100 * row.contracted]), ...pushed.flatMap(([, edges]) => edges)];

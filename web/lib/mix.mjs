@@ -20,8 +20,8 @@ export function mixPixels({ values, scale, size: [w, h], rows }, row, gamma, tar
 let canvas = null; // one for all: it is painted and read in one go
 let image = null;
 
-/** Paint it into a box, as large as it fits. */
-export function paintMix(ctx, pair, row, gamma, box) {
+/** It on a canvas, a pixel for each of its own. */
+function mixed(pair, row, gamma) {
   const [pw, ph] = pair.size;
   if (image?.width !== pw || image?.height !== ph) {
     canvas = new OffscreenCanvas(pw, ph);
@@ -29,7 +29,29 @@ export function paintMix(ctx, pair, row, gamma, box) {
   }
   mixPixels(pair, row, gamma, image.data);
   canvas.getContext("2d").putImageData(image, 0, 0);
+  return canvas;
+}
+
+/** Its place in a box, as large as it fits; sharp: its pixels are shown as squares. */
+function placeOf(pair, box) {
   const place = middleOf(pair, box);
-  ctx.imageSmoothingEnabled = place.w < 2 * pw;
-  ctx.drawImage(canvas, place.x, place.y, place.w, place.h);
+  return { ...place, sharp: place.w >= 2 * pair.size[0] };
+}
+
+/** Paint it into a box. */
+export function paintMix(ctx, { pair, gamma, ...box }) {
+  const { x, y, w, h, sharp } = placeOf(pair, box);
+  ctx.imageSmoothingEnabled = !sharp;
+  ctx.drawImage(mixed(pair, pair.row, gamma), x, y, w, h);
+}
+
+/** It as a command of drawing, for a file that holds all it shows. */
+export async function mixImage({ pair, gamma, ...box }) {
+  const blob = await mixed(pair, pair.row, gamma).convertToBlob();
+  const address = await new Promise((done) => {
+    const reader = new FileReader();
+    reader.onload = () => done(reader.result);
+    reader.readAsDataURL(blob);
+  });
+  return { op: "image", ...placeOf(pair, box), address };
 }

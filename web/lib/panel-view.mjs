@@ -19,8 +19,7 @@ export function drawView(canvas, name, state, scale) {
   const ctx = canvas.getContext("2d");
   const marks = marksOf(name, state);
   paint(marks, ctx, scale);
-  const place = marks[0]?.picture;
-  if (place) paintMix(ctx, place.pair, place.pair.row, place.gamma, place);
+  if (marks[0]?.picture) paintMix(ctx, marks[0].picture);
   const view = viewOf(name);
   if (!view?.pictures || !view.available(run)) return marks;
   ctx.setTransform(scale, 0, 0, scale, 0, 0);

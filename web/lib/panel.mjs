@@ -1,6 +1,7 @@
 // @ts-check
 /** The inspector's panel: one element, one run, one state. The editor is passed in; nothing runs while nothing changes. */
 import { defaultSample, defaultStep, stepOf } from "./gram.mjs";
+import { mixImage } from "./mix.mjs";
 import { pngWithSources, svgWithSources } from "./panel-files.mjs";
 import { nodeAt, pathOf, scaleSource } from "./panel-graph.mjs";
 import { drag, keys, wheel } from "./panel-input.mjs";
@@ -26,6 +27,7 @@ const TABS = VIEWS.map(({ name }) => name);
 const EXPORT = { w: 960, h: 540, theme: LIGHT, captioned: true };
 const PACE = 220; // milliseconds a step while playing; slower for those who asked for less motion
 const CALM_PACE = 1000;
+const GRACE = 3000; // milliseconds in which undo puts another node in the place of one that it has removed
 const SIGNS = { play: "\u25b6", pause: "\u275a\u275a" };
 const OWNERS = new WeakMap(); // host -> the panel that was there last
 const MOST_SCALE = 100; // of a sampler's cfg
@@ -57,7 +59,7 @@ export class Panel {
   /** @type {?string} */ finished = null;
   /** @type {?Panel} */ before = null;
   /** @type {?string} */ obstacle = null;
-  /** @type {?{whole: ?Run, isThere: boolean}} */ reasoned = null; // what the reasons that are listed are of
+  /** @type {?{whole: ?Run, compared: boolean}} */ reasoned = null; // what the reasons that are listed are of
   /** @type {any} */ widget = null;
   /** @type {?ResizeObserver} */ watcher = null;
   /** @type {?MutationObserver} */ palette = null;
@@ -84,6 +86,7 @@ export class Panel {
     this.views = { main: new View(main, this), beside: new View(beside, this), track: new View(track, this) };
     this.host = element("div", { class: "gg-host widget-expands" }, this.content); // the second for the older Nodes 2.0
     this.images = new Map();
+    /** @type {Set<Promise<any>>} */ this.coming = new Set(); // pictures that were asked for
     this.listen();
   }
 
@@ -153,6 +156,7 @@ export class Panel {
     this.restoreChoices();
     const old = this.hosts.get(key);
     this.before = OWNERS.get(old) ?? null;
+    if (this.before) this.before.before = null; // nobody asks for that one any more
     if (old && old !== this.host && old.isConnected) {
       old.replaceChildren(this.content);
       this.host = old;
@@ -175,7 +179,7 @@ export class Panel {
   dispose() {
     this.pause();
     this.editor.advice?.watchers.delete(this);
-    if (this.tryouts.owner === this) this.tryouts.close();
+    setTimeout(() => this.tryouts.owner === this && this.tryouts.forget(), GRACE);
     this.watcher?.disconnect();
     this.palette?.disconnect();
     if (this.frame) cancelAnimationFrame(this.frame);
@@ -219,8 +223,10 @@ export class Panel {
     this.finished = run.run;
     this.whole = run;
     this.run = partOf(run, this.part);
-    if (!same) Object.assign(this, { scale: null, note: "", ...this.startAt(run) });
-    else if (wasLive) this.sample = this.usualSample(run); // which stands for the batch is known at the end
+    if (!same) {
+      Object.assign(this, { scale: null, note: "", ...this.startAt(run) });
+      this.goOnTrying(run);
+    } else if (wasLive) this.sample = this.usualSample(run); // which stands for the batch is known at the end
     if (this.follow || !stepOf(run, this.at)) this.at = defaultStep(run, this.sample);
     this.images.clear();
     this.look();
@@ -234,10 +240,24 @@ export class Panel {
     if (this.watcher) this.tellVerdict(); // before the figures, which take longer
   }
 
-  /** Where a reader begins: where the node that undo has replaced stood in this very run, else at what tells most. */
+  /** The panel of the node that undo has replaced, where it showed this very run. */
+  replaced(run) {
+    return this.before?.run?.run === run.run ? this.before : null;
+  }
+
+  /** Where a reader begins: where that panel stood, on its page, else at what tells most. */
   startAt(run) {
-    const before = this.before?.run?.run === run.run ? this.before : null;
-    return { at: before?.at ?? this.at, sample: before?.sample ?? this.usualSample(run), follow: before?.follow ?? true };
+    const before = this.replaced(run);
+    const { page, at } = before ?? this;
+    return { page, at, sample: before?.sample ?? this.usualSample(run), follow: before?.follow ?? true };
+  }
+
+  /** What was tried out in that panel goes on here. */
+  goOnTrying(run) {
+    const before = this.replaced(run);
+    if (!before || before.tryouts.owner !== before) return;
+    this.tryouts = before.tryouts;
+    this.tryouts.owner = this;
   }
 
   /** The one that was chosen on this node, saved with the workflow; else the one that stands for the batch. */
@@ -450,13 +470,11 @@ export class Panel {
     if (!known) {
       known = { image: new Image(), state: "waiting" };
       this.images.set(sheet.filename, known);
-      const ends = (state) => () => {
-        known.state = state;
-        this.redraw();
-      };
-      known.image.onload = ends("there");
-      known.image.onerror = ends("gone");
-      known.image.src = this.editor.address(addressOf(sheet));
+      this.expect(new Promise((done) => {
+        known.image.onload = () => done("there");
+        known.image.onerror = () => done("gone");
+        known.image.src = this.editor.address(addressOf(sheet));
+      }).then((state) => Object.assign(known, { state })));
     }
     return known.state === "there" ? known.image : null;
   }
@@ -468,7 +486,7 @@ export class Panel {
     if (!sheet) return null;
     if (!this.images.has(sheet.filename)) {
       this.images.set(sheet.filename, null);
-      this.fetchMix(sheet, { i: sheet.i, scale: sheet.scale, size: pictures.mix.size, rows: pictures.samples.length });
+      this.expect(this.fetchMix(sheet, { i: sheet.i, scale: sheet.scale, size: pictures.mix.size, rows: pictures.samples.length }));
     }
     const pair = this.images.get(sheet.filename);
     return pair && { ...pair, row: rowOf(pictures, this.sample) };
@@ -479,6 +497,13 @@ export class Panel {
     const answer = await fetch(this.editor.address(addressOf(sheet))).catch(() => null);
     if (!answer?.ok) return; // it went with its run
     images.set(sheet.filename, { ...about, values: new Int16Array(await answer.arrayBuffer()) });
+  }
+
+  /** A picture is on its way; once it is there, or will not come, it is drawn. */
+  async expect(picture) {
+    this.coming.add(picture);
+    await picture;
+    this.coming.delete(picture);
     this.redraw();
   }
 
@@ -633,10 +658,10 @@ export class Panel {
     put(how, { "aria-expanded": String(this.deep), hidden: !open });
     put(reasons, { hidden: !open });
     put(evidence, { hidden: !open || !this.deep });
-    const { isThere } = this.advice;
-    if (this.reasoned?.whole === this.whole && this.reasoned?.isThere === isThere) return;
-    this.reasoned = { whole: this.whole, isThere };
-    fillLists(reasons, lines.filter((line) => !isThere || line !== errand));
+    const compared = this.occupied || this.advice.isThere; // with a picture at another scale
+    if (this.reasoned?.whole === this.whole && this.reasoned?.compared === compared) return;
+    this.reasoned = { whole: this.whole, compared };
+    fillLists(reasons, lines.filter((line) => !compared || line !== errand));
     fillLists(evidence, odds.filter((line) => !lines.includes(line)), findings);
   }
 
@@ -705,20 +730,32 @@ export class Panel {
     return { workflow, prompt: output };
   }
 
+  /** What a file shows, once all of its pictures are there: on a narrow panel some were not asked for. */
+  async exported() {
+    const state = { ...this.state(), ...EXPORT };
+    drawView(element("canvas"), this.view, state, 1);
+    await Promise.allSettled(this.coming);
+    return state;
+  }
+
   async saveSVG() {
     const { figure, title } = viewOf(this.view);
-    if (!figure || !this.run) return;
-    const svg = toSVG(figure(this.run, { ...this.state(), ...EXPORT, mix: undefined }), { title });
-    const whole = svgWithSources(svg, await this.sources());
-    download(new Blob([whole], { type: "image/svg+xml" }), this.fileName("svg"));
+    const { run } = this;
+    if (!figure || !run) return;
+    const name = this.fileName("svg");
+    const commands = figure(run, await this.exported());
+    const [{ picture }] = commands;
+    if (picture) commands.push(await mixImage(picture));
+    const whole = svgWithSources(toSVG(commands, { title }), await this.sources());
+    download(new Blob([whole], { type: "image/svg+xml" }), name);
   }
 
   async savePNG() {
-    const canvas = element("canvas");
-    drawView(canvas, this.view, { ...this.state(), ...EXPORT }, 2);
+    const [canvas, view, name] = [element("canvas"), this.view, this.fileName("png")];
+    drawView(canvas, view, await this.exported(), 2);
     const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
     const bytes = pngWithSources(new Uint8Array(await blob.arrayBuffer()), await this.sources());
-    download(new Blob([bytes], { type: "image/png" }), this.fileName("png"));
+    download(new Blob([bytes], { type: "image/png" }), name);
   }
 }
 

@@ -182,7 +182,7 @@ export const ZH = {
 /** Words inside drawings: there the English ones are the keys. */
 const DRAWN_ZH = {
   "step length": "步长", "noise added": "加入的噪声", "push of guidance": "引导的推动", "push at the step": "该步的推动",
-  "left at the end, an estimate": "最终留下的部分（估计）", "holds {share} %": "占 {share} %", "% of the sum": "占总和的 %",
+  "left at the end, an estimate": "最终留下的部分（估计）", "{share} % of the push": "推动的 {share} %", "% of the sum": "占总和的 %",
   "step {i} leaves most": "第 {i} 步留下最多", "%: noise\u00b2 on step\u00b2": "%：步长² 之上的噪声²",
   "turn to the next step, degrees": "到下一步的转角（度）", "size of the difference": "差异的大小", strength: "强度",
   "effective scale": "有效强度", "share across, %": "横向份额（%）", "{low} to {high}": "{low} 到 {high}", "; ": "；",

@@ -39,6 +39,10 @@ const ELEMENTS = {
     const place = `x="${fixed(x)}" y="${fixed(y)}" text-anchor="${escapeText(anchor)}" font-size="${fixed(size)}"`;
     return `<text ${place}${bold} fill="${escapeText(fill)}"${rim}${more(command)} xml:space="preserve">${spans(runs, size)}</text>`;
   },
+  image({ x, y, w, h, address, sharp }) {
+    const place = `x="${fixed(x)}" y="${fixed(y)}" width="${fixed(w)}" height="${fixed(h)}"`;
+    return `<image ${place} href="${escapeText(address)}"${sharp ? ' image-rendering="pixelated"' : ""}/>`;
+  },
 };
 
 function spans(runs, size) {

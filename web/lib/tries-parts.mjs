@@ -10,31 +10,35 @@ export class TriesView {
   /** panel: speaks, and has the place for them. */
   constructor(panel) {
     this.panel = panel;
-    this.tryouts = panel.tryouts;
     this.t = panel.t;
-    const { tryouts, t } = this;
+    const { t } = this;
     const button = (name, act) => {
       const made = element("button", { type: "button", class: `gg-${name}`, title: t(`${name}Tip`) }, t(name));
       made.addEventListener("click", act);
       return made;
     };
-    this.find = button("find", () => this.open("range", () => tryouts.openRange()));
-    this.half = button("half", () => this.open("half", () => tryouts.openHalf()));
-    this.again = button("again", () => tryouts.tryAgain());
-    this.ask = button("ask", () => tryouts.tries.judgeChooses());
-    this.forget = button("forget", () => tryouts.forgetPicks());
-    this.save = button("save", () => download(new Blob([`${JSON.stringify(tryouts.stored, null, 1)}\n`], { type: "application/json" }), "picks.json"));
+    this.find = button("find", () => this.open("range", () => this.tryouts.openRange()));
+    this.half = button("half", () => this.open("half", () => this.tryouts.openHalf()));
+    this.again = button("again", () => this.tryouts.tryAgain());
+    this.ask = button("ask", () => this.tryouts.tries.judgeChooses());
+    this.forget = button("forget", () => this.tryouts.forgetPicks());
+    this.save = button("save", () => download(new Blob([`${JSON.stringify(this.tryouts.stored, null, 1)}\n`], { type: "application/json" }), "picks.json"));
     this.take = button("take", () => this.apply());
-    this.close = button("close", () => tryouts.close());
+    this.close = button("close", () => this.tryouts.close());
     this.cards = element("div", { class: "gg-shelf gg-cards", role: "group", "aria-label": t("find") });
     this.words = element("p", { class: "gg-tried", role: "status" });
     this.which = element("select", { class: "gg-knob", "aria-label": t("knobTip"), title: t("knobTip") });
-    this.which.addEventListener("change", () => tryouts.chooseKnob(this.which.value));
+    this.which.addEventListener("change", () => this.tryouts.chooseKnob(this.which.value));
     const row = element("div", { class: "gg-row" }, this.which, this.words, this.take, this.ask, this.again, this.forget, this.save, this.close);
     this.box = element("div", { class: "gg-tries", hidden: true }, row, this.cards);
     this.drawn = [];
     panel.parts.apply.after(this.half, this.find);
     panel.parts.advice.append(this.box);
+  }
+
+  /** The panel's, which may be another's that it has replaced. */
+  get tryouts() {
+    return this.panel.tryouts;
   }
 
   /** The buttons stand beside the figures, too, and what they open on the first page. */
