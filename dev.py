@@ -137,7 +137,7 @@ def checks(python: Path, host: Path, matrices: list[str]) -> list[tuple[str, lis
             no_checkers,
         ),
         ("site", site_command(python, provision.CACHE / "site"), ""),
-        ("start", [python, RUN, "bench.import_time", "--starts", "3", "--busy"], ""),
+        ("start", [python, RUN, "bench.import_time", "--starts", "2", "--busy"], ""),
         ("pytest", [python, "-m", "pytest", *PYTEST, *matrices], ""),
     ]
 
@@ -219,6 +219,8 @@ def checkers_trouble() -> str:
 def test(args: argparse.Namespace) -> int:
     """Run linters, type checker, JavaScript tests and the whole pytest suite; fails if any part fails."""
     os.environ["PYRIGHT_PYTHON_CACHE_DIR"] = str(provision.CACHE / "pyright")
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # a hundred processes read what the first has compiled,
+    os.environ["PIP_NO_COMPILE"] = "1"  # and most of what pip would compile nobody reads
     python, host = prepare(args, provision.TESTS)
     os.environ["COMFYUI_PATH"] = str(host)
     try:

@@ -3,6 +3,7 @@ commit: the same files run the same tests, the next commit runs others.
 
 `matrix(parts=2, together="a")`: all tests with that word make one case, so they run all or none. `turn("a")`: so do
 these, and of all such words one in TURNS runs each time. So marked are the longest tests, which have few cases.
+A test with both marks runs where both let it.
 `--full` runs every case; `--share SEED` runs another share. A test of one long run asks
 `share_of_steps` how many steps of it to run.
 """
@@ -48,8 +49,8 @@ def left_out(items: list, seed: str) -> list:
     matrices = defaultdict(lambda: defaultdict(list))
     for item in items:
         turn, mark = item.get_closest_marker("turn"), item.get_closest_marker("matrix")
-        if turn or mark:
-            matrix, case = place(item, TURNS, *turn.args) if turn else place(item, **mark.kwargs)
+        places = ([place(item, TURNS, *turn.args)] if turn else []) + ([place(item, **mark.kwargs)] if mark else [])
+        for matrix, case in places:
             matrices[matrix][case].append(item)
     return [
         item

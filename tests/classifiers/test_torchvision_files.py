@@ -100,6 +100,7 @@ def test_names_and_normalisation_travel_in_the_file(tmp_path):
     ],
     ids=["missing", "misshapen", "surplus", "no axes", "no labels", "whole numbers"],
 )
+@pytest.mark.matrix(parts=2)
 def test_a_changed_network_is_refused_with_the_nearest_name(tmp_path, change, message):
     weights = network_of("resnet18").state_dict()
     change(weights)

@@ -97,6 +97,7 @@ def test_a_fault_of_the_server_is_no_file_and_is_asked_again(swept, stub, served
 
 
 @pytest.mark.parametrize("kind", ["no JSON", "deep", "a list", "large", "an odd error", "of another", "nothing"])
+@pytest.mark.matrix(parts=3)
 def test_messages_that_are_none_end_a_cell_and_not_the_sweep(swept, stub, kind):
     from random import Random
 

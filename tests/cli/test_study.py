@@ -85,6 +85,7 @@ def arguments(tmp_path, servers):
     )
 
 
+@pytest.mark.turn("study on servers")
 def test_a_study_runs_on_two_servers_sets_poison_aside_and_resumes(ray, two, tmp_path, capsys):
     from guidance_geometry.cli.study import run_study
 
@@ -105,6 +106,7 @@ def test_a_study_runs_on_two_servers_sets_poison_aside_and_resumes(ray, two, tmp
     assert "1 failed" in capsys.readouterr().out
 
 
+@pytest.mark.turn("study with a dead server")
 def test_a_server_that_dies_is_named_and_its_cells_run_elsewhere(ray, two, tmp_path, capsys, monkeypatch):
     from guidance_geometry.cli import study as run_study
 
@@ -119,6 +121,7 @@ def test_a_server_that_dies_is_named_and_its_cells_run_elsewhere(ray, two, tmp_p
     assert f"{addresses[1]} is gone" in capsys.readouterr().err
 
 
+@pytest.mark.turn("study of actors")
 def test_actors_whose_comfyui_does_not_start_say_why(ray, two, tmp_path, capsys, monkeypatch):
     from guidance_geometry.cli import study as run_study
 

@@ -139,6 +139,7 @@ def test_a_study_in_which_no_host_starts_ends_and_says_why(tmp_path):
     assert tally.why.total() == 10, "one pass"
 
 
+@pytest.mark.turn("study of actors")
 def test_an_actor_starts_its_own_comfyui_again_when_a_cell_has_ended_it(tmp_path):
     host = tmp_path / "ComfyUI"
     (host / "comfy").mkdir(parents=True)

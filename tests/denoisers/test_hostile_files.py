@@ -65,6 +65,7 @@ def classifier(tmp_path):
 
 @pytest.mark.parametrize("text", TEXTS, ids=lambda text: f"{text[:12]}{len(text)}")
 @pytest.mark.parametrize("kind", ["denoiser", "classifier"])
+@pytest.mark.matrix(parts=3)
 def test_every_text_under_every_key_is_refused_or_read(request, kind, text):
     path, tensors, metadata = request.getfixturevalue(kind)
     read = (lambda f: choose_spec(read_denoiser(f).spec)) if kind == "denoiser" else open_classifier

@@ -79,6 +79,7 @@ def outcome(path, tensors, metadata):
     return True
 
 
+@pytest.mark.turn("hostile headers")
 def test_any_change_of_a_header_is_refused_or_read(good, tmp_path):
     tensors, metadata, facts = good
     dice, found = random.Random(0), []
@@ -90,6 +91,7 @@ def test_any_change_of_a_header_is_refused_or_read(good, tmp_path):
 
 @pytest.mark.parametrize("field", ["model", "sampler", "cfg", "seed", "sigma_data", "chain", "labels", "options",
                                    "host", "latent", "notes", "sigmas", "space", "split", "workflow"])  # fmt: skip
+@pytest.mark.matrix(parts=3)
 def test_a_field_may_hold_anything(good, tmp_path, field):
     tensors, metadata, facts = good
     for value in (*ABSURD, deep(), deep(90_000)):

@@ -118,7 +118,7 @@ def test_a_short_run_gives_the_measured_table():
 
 
 @pytest.mark.slow
-@pytest.mark.matrix(parts=8)
+@pytest.mark.matrix(parts=12)
 @pytest.mark.parametrize(("evaluation", "gamma"), HEUN_80)
 def test_runs_of_eighty_steps_give_the_measured_table(evaluation, gamma):
     x = samples("heun", evaluation, 80, gamma)
@@ -128,7 +128,7 @@ def test_runs_of_eighty_steps_give_the_measured_table(evaluation, gamma):
 
 
 @pytest.mark.slow
-@pytest.mark.matrix(parts=8)
+@pytest.mark.matrix(parts=12)
 @pytest.mark.parametrize(("solver", "evaluation", "steps"), BY_STEPS)
 def test_other_solvers_and_steps_give_the_measured_table(solver, evaluation, steps):
     found = toy.measure(samples(solver, evaluation, steps))
@@ -145,6 +145,7 @@ def test_the_number_of_steps_does_not_change_what_guidance_does(evaluation):
 
 
 @pytest.mark.slow
+@pytest.mark.turn("constant shift")
 def test_a_constant_shift_a_step_depends_on_the_number_of_steps():
     """What the rates are held against: a fixed step of the gradient per sampler step keeps climbing."""
 

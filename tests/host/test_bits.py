@@ -22,7 +22,7 @@ SCHEDULERS = ("simple", "karras", "normal", "sgm_uniform")
 
 
 @pytest.mark.slow
-@pytest.mark.matrix(parts=8)
+@pytest.mark.matrix(parts=12)
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("model", ["pocket", "ve", "flow"])
@@ -47,7 +47,7 @@ def latent_for(request, empty_latent):
     return lambda name: half_mask(empty_latent(name)) if request.param else empty_latent(name)
 
 
-@pytest.mark.matrix(parts=2)
+@pytest.mark.matrix(parts=3)
 @pytest.mark.parametrize("model", ["ve", "flow"])
 def test_a_recorded_model_gives_the_host_pixels(labelled, latent_for, model):
     """KSampler with one node added: bit-equal for all names, and the trace has every step."""
@@ -64,7 +64,7 @@ def test_a_recorded_model_gives_the_host_pixels(labelled, latent_for, model):
         assert not check(trace), (name, check(trace))
 
 
-@pytest.mark.matrix(parts=2)
+@pytest.mark.matrix(parts=3)
 @pytest.mark.parametrize("model", ["ve", "flow"])
 def test_two_recorded_halves_give_the_host_pixels(labelled, latent_for, model):
     plain, positive, negative = labelled[model]
@@ -83,7 +83,7 @@ def test_two_recorded_halves_give_the_host_pixels(labelled, latent_for, model):
         assert first.header["sigmas"][-1] == last.header["sigmas"][0]
 
 
-@pytest.mark.matrix(parts=2)
+@pytest.mark.matrix(parts=3)
 @pytest.mark.parametrize("model", ["ve", "flow"])
 def test_custom_samplers_give_the_host_pixels(labelled, latent_for, model):
     plain, positive, negative = labelled[model]

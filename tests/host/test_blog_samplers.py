@@ -93,6 +93,7 @@ def test_noise_comes_back_to_its_level(exact, empty_latent, model):
 
 @pytest.mark.parametrize("model", ["ve", "flow"])
 @pytest.mark.parametrize("widgets", [{"recurrence": 2}, {"gradient": "FreeDoM", "recurrence": 2}, {"gradient": "DSG"}])
+@pytest.mark.matrix(parts=3)
 def test_an_item_alone_is_the_item_in_a_batch(exact, empty_latent, model, widgets):
     parts, *_ = exact[model]
     guidance = chain_of(bright(), evaluation="x0 + backprop", weight=0.3)

@@ -67,12 +67,14 @@ def through_host(evaluation, steps, count=toy.COUNT):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("evaluation", NAMED)
+@pytest.mark.matrix(parts=2)
 def test_the_exact_toy_through_the_host(host, evaluation):
     holds(toy.measure(through_host(evaluation, 20)), dict(zip(SHORT, BY_STEPS["heun", evaluation, 20], strict=True)))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("evaluation", NAMED)
+@pytest.mark.matrix(parts=3)
 def test_the_number_of_steps_changes_nothing_in_the_host_either(host, evaluation):
     """The same quarter of the samples in 20 and in 160 steps."""
     found = through_host(evaluation, 20)[:5000], through_host(evaluation, 160, count=5000)

@@ -95,6 +95,7 @@ def sockets(host):
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=["fp16", "bf16"])
 @pytest.mark.parametrize("space", LEVELS)
+@pytest.mark.matrix(parts=3)
 def test_no_rule_loses_a_number_that_half_precision_can_hold(sockets, space, dtype, size):
     tried = [chain for node in rule_nodes() for chain in chains(node, sockets)]
     found = {

@@ -92,6 +92,7 @@ def test_an_empty_batch_is_sampled_and_said(labelled, empty_latent):
 
 
 @pytest.mark.parametrize("name", ["euler", "euler_ancestral", "dpmpp_2m", "dpmpp_2m_sde"])
+@pytest.mark.matrix(parts=2)
 def test_four_hundred_steps_are_recorded(labelled, empty_latent, name):
     sigmas = [*torch.linspace(14, 0.1, 400).tolist(), 0.0]
     sampler = comfy.samplers.sampler_object(name)

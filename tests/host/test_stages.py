@@ -100,12 +100,14 @@ def begins_elsewhere(name, kind, steps, ends_at_zero):
 
 
 @pytest.mark.parametrize("kind", ["ve", "flow"])
+@pytest.mark.matrix(parts=2)
 def test_every_sampler_of_the_host_begins_its_steps_where_it_is_said(host, kind):
     runs = product(names(), [kind], range(1, 10), [True, False])
     assert {run: found for run in runs if (found := begins_elsewhere(*run))} == {}
 
 
 @pytest.mark.parametrize("kind", ["ve", "flow"])
+@pytest.mark.matrix(parts=2)
 def test_every_sampler_node_of_the_host_begins_its_steps_where_it_is_said(host, kind):
     made, wrong = node_samplers(kind), []
     assert len(sampler_nodes()) >= 12

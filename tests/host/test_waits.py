@@ -81,6 +81,7 @@ def test_a_rule_that_may_end_early_waits_until_it_knows(device):
 
 
 @pytest.mark.parametrize("evaluation", EVALUATIONS)
+@pytest.mark.matrix(parts=3)
 def test_no_step_with_a_classifier_waits(device, evaluation):
     asked = energy("noisy" if evaluation == EVALUATIONS[0] else "clean")
     run = partial(alone, device["pocket"], chain_of(asked, evaluation=evaluation, normalise="rms_ratio"))

@@ -206,6 +206,7 @@ def test_a_chain_is_the_same_on_a_device_without_float64(names, family):
     assert all(torch.equal(one.cpu(), right) for one, right in zip(found, expected, strict=True))
 
 
+@pytest.mark.matrix(parts=3)
 def test_a_chain_holds_what_all_its_rules_claim(names):
     chain, _ = made_of(names)
     if "list" in names:

@@ -245,6 +245,7 @@ def test_a_chain_is_played_with_what_it_asks_for_and_no_more():
     ],
     ids=["example", "broken", "ours", "no such name"],
 )
+@pytest.mark.turn("command of invariants")
 def test_the_command_prints_the_table_and_its_exit_code_is_the_verdict(words, code, said):
     found, output = check(words)
     assert said in output

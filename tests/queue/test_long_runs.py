@@ -50,6 +50,7 @@ def kept_for_the_tab(server):
     return sum(file.stat().st_size for file in folder.iterdir())
 
 
+@pytest.mark.turn("long job")
 def test_a_long_job_is_recorded_within_bounds(server, steps):
     with Client(server.address, PATIENCE) as client:
         client.run(sampled(steps=2), **ASKING)
@@ -68,6 +69,7 @@ def test_a_long_job_is_recorded_within_bounds(server, steps):
 
 
 @pytest.mark.browser
+@pytest.mark.turn("long job in the panel")
 def test_the_panel_follows_a_long_run_and_opens_it(editor, steps):
     load(editor, sampled())
     open_below(editor)

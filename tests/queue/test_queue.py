@@ -83,6 +83,7 @@ def test_interrupt_stops_a_run(client):
 
 
 @pytest.mark.slow
+@pytest.mark.turn("twenty runs")
 def test_twenty_runs_at_full_capture_do_not_pile_up(client, server):
     psutil = pytest.importorskip("psutil")
     process = psutil.Process(server.process.pid)

@@ -18,6 +18,7 @@ from guidance_geometry.tests.queue import steering
 from guidance_geometry.tests.queue.prompts import HOST, ROOT, latents, small, steered
 from guidance_geometry.tests.recipes import recipes
 
+pytestmark = pytest.mark.turn("recipes")
 RECIPES = recipes((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
 MOST_FILES = {
     "a guidance rule": 3,
@@ -88,7 +89,6 @@ def test_every_recipe_is_followed_and_touches_no_more_than_it_says():
     ] == []
 
 
-@pytest.mark.turn("recipes")
 def test_the_tests_of_the_recipes_pass_in_the_copy(copy):
     written = sorted(path for name in RECIPES for path in files(name) if path.startswith("tests/"))
     python = [path for path in written if path.endswith(".py")]

@@ -100,6 +100,7 @@ def finished(server, job):
     raise AssertionError("the job did not end")
 
 
+@pytest.mark.turn("several users")
 def test_with_several_users_each_sees_the_runs_that_his_own_requests_queued(shared):
     her, him = (asked(shared, "users", username=name) for name in ("her", "him"))
     said = {"guidance_geometry": {"record": True, "user": him}}
@@ -125,6 +126,7 @@ def test_with_several_users_each_sees_the_runs_that_his_own_requests_queued(shar
 
 
 @pytest.mark.parametrize("slot", [0, 1], ids=["a MODEL", "None"])
+@pytest.mark.turn("several users")
 def test_behind_a_switch_a_job_runs_as_ever(shared, slot):
     graph = plain(seed=32)
     source, empty = graph["4"]["inputs"]["model"], graph["4"]["inputs"]["latent_image"]
@@ -139,6 +141,7 @@ def test_behind_a_switch_a_job_runs_as_ever(shared, slot):
     assert "GGTap" in {node["class_type"] for node in asked(shared, f"history/{job}")[job]["prompt"][2].values()}
 
 
+@pytest.mark.turn("several users")
 def test_a_sampler_that_never_ends_is_kept_as_far_as_it_came(shared):
     her = asked(shared, "users", username="patient")
     graph = plain(seed=33)

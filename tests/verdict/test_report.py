@@ -1015,6 +1015,7 @@ def random_report(seed):
 
 
 @pytest.mark.parametrize("first", range(0, 480, 48))
+@pytest.mark.matrix(parts=3)
 def test_no_random_run_makes_a_report_contradict_itself(first):
     told = {seed: contradictions(*random_report(seed)) for seed in range(first, first + 48)}
     assert {seed: words for seed, words in told.items() if words} == {}
