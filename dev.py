@@ -219,8 +219,7 @@ def checkers_trouble() -> str:
 def test(args: argparse.Namespace) -> int:
     """Run linters, type checker, JavaScript tests and the whole pytest suite; fails if any part fails."""
     os.environ["PYRIGHT_PYTHON_CACHE_DIR"] = str(provision.CACHE / "pyright")
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # a hundred processes read what the first has compiled,
-    os.environ["PIP_NO_COMPILE"] = "1"  # and most of what pip would compile nobody reads
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # a hundred processes read what the first has compiled
     python, host = prepare(args, provision.TESTS)
     os.environ["COMFYUI_PATH"] = str(host)
     try:
