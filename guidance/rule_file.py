@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import importlib.util
 import inspect
 import os
 import re
 import sys
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from traceback import extract_tb
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any, NamedTuple
 
 from . import OFFERED
@@ -20,6 +20,13 @@ from .contract import explain_fault, is_function, misfit
 ROOT = Path(__file__).resolve().parents[1]
 FORM = re.compile(r"(?P<file>.+\.py):(?P<name>[A-Za-z_]\w*)")
 HEX = 16  # digits of a digest
+
+
+class SourceLoader(SourceFileLoader):
+    """Runs a file as it is now: bytecode is known by the second and the size of its file, which an edit may leave."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self.get_data(self.path), self.path)
 
 
 class RuleFile(NamedTuple):
@@ -78,12 +85,11 @@ class RuleFile(NamedTuple):
             parts = self.file.relative_to(ROOT).with_suffix("").parts
             return importlib.import_module(".".join((__name__.rsplit(".", 2)[0], *parts)))
         name = f"guidance_geometry_rule_{self.digest}"  # a dataclass looks its module up
-        spec = importlib.util.spec_from_file_location(name, self.file)
-        if spec is None or spec.loader is None:
-            raise ValueError(f"{self.file} is no Python file. Give FILE:RULE, such as my_rule.py:MyRule.")
-        module = sys.modules[name] = importlib.util.module_from_spec(spec)
+        loader = SourceLoader(name, str(self.file))
+        module = sys.modules[name] = ModuleType(name)
+        module.__file__ = loader.path
         try:
-            spec.loader.exec_module(module)
+            loader.exec_module(module)
         except Exception as error:
             raise ValueError(f"{self.file.name} cannot be run: {line_of(error)}. Mend it.") from error
         return module

@@ -1,5 +1,6 @@
 """A rule in a file is found by FILE:RULE; what cannot be one is told in a sentence."""
 
+import sys
 from typing import Any
 
 import pytest
@@ -65,7 +66,8 @@ def test_a_file_that_has_no_such_rule_is_told(tmp_path, text, words):
         place_of(f"{tmp_path / 'my_rule.py'}:halfway").rule()
 
 
-def test_another_content_has_another_digest_and_is_the_rule_from_then_on(tmp_path):
+def test_another_content_has_another_digest_and_is_the_rule_from_then_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)  # bytecode of before is no rule of now
     file = tmp_path / "my_rule.py"
     file.write_text(FUNCTION)
     place = place_of(f"{file}:halfway")
