@@ -216,11 +216,12 @@ def test_it_opens_whole_and_legible_and_no_node_covers_another(complete, layout)
 
 def places(editor):
     """Where the nodes are, once the messages that go by themselves have gone: what then lies over a node is a bar."""
+    shown = editor.evaluate(PLACES, editor.vue)
     for _ in range(40):
-        shown = editor.evaluate(PLACES, editor.vue)
         if not any(place[-1] for place in shown):
             break
         editor.wait_for_timeout(250)
+        shown = editor.evaluate(PLACES, editor.vue)
     return shown
 
 
