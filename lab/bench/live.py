@@ -23,6 +23,7 @@ from ...dev.browser import CHROMIUM, editor
 from ...dev.fixtures.timing import in_pairs
 from ...dev.hosts import own_host
 from ...dev.places import ROOT
+from ...guidance.printing import count_of
 from ...sweeps.comfyui.client import Client
 from ...sweeps.comfyui.process import Server
 from .. import markdown
@@ -136,7 +137,8 @@ def sizes(client: Client) -> list[tuple[str, bool]]:
     for batch, steps in [*((batch, 20) for batch in BATCHES), (1, 300)]:
         events = events_of(client, batch, steps)
         most, rate = max(size for _, size in events), busiest_second([at for at, _ in events])
-        line = f"batch {batch}, {steps} steps: {len(events)} events, {most:,} bytes at most, {rate} in a second"
+        heard = f"{count_of(len(events), 'event')}, {most:,} bytes at most, {rate} in a second"
+        line = f"batch {batch}, {steps} steps: {heard}"
         lines.append((line, most > MOST_BYTES or rate > MOST_A_SECOND))
     for pictures in (8, 20):
         total = thumbnail_bytes(client, pictures)
