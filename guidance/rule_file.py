@@ -26,6 +26,7 @@ class SourceLoader(SourceFileLoader):
     """Runs a file as it is now: bytecode is known by the second and the size of its file, which an edit may leave."""
 
     def get_code(self, fullname: str) -> CodeType:
+        """The file, compiled anew."""
         return self.source_to_code(self.get_data(self.path), self.path)
 
 
