@@ -8,7 +8,8 @@ import inspect
 import os
 import re
 import sys
-from importlib.machinery import SourceFileLoader
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import module_from_spec
 from pathlib import Path
 from traceback import extract_tb
 from types import CodeType, ModuleType
@@ -87,8 +88,9 @@ class RuleFile(NamedTuple):
             return importlib.import_module(".".join((__name__.rsplit(".", 2)[0], *parts)))
         name = f"guidance_geometry_rule_{self.digest}"  # a dataclass looks its module up
         loader = SourceLoader(name, str(self.file))
-        module = sys.modules[name] = ModuleType(name)
-        module.__file__ = loader.path
+        spec = ModuleSpec(name, loader, origin=loader.path)
+        spec.has_location = True
+        module = sys.modules[name] = module_from_spec(spec)
         try:
             loader.exec_module(module)
         except Exception as error:

@@ -130,7 +130,7 @@ def test_half_and_a_range_are_tried_on_the_node_and_its_verdict_follows(page):
     names = page.locator(f"{PANEL} .gg-card .gg-name")
     assert names.all_inner_texts() == ["cfg 3", "cfg 1.5"]
     assert page.locator(f"{PANEL} .gg-pair").is_hidden()
-    undo_steps(page, 17)
+    undo_steps(page, 17, 19)
     page.wait_for_function(
         "() => document.querySelectorAll('.gg-panel .gg-card .gg-shots > *').length >= 2", timeout=8000
     )
@@ -267,15 +267,19 @@ def text_chunks(data):
     return found
 
 
-def undo_steps(page, steps):
-    """Another number of steps, taken back: the editor makes the graph anew."""
+def undo_steps(page, *steps):
+    """Other numbers of steps, taken back one right after the other: each time the editor makes the graph anew."""
     page.evaluate(
         f"""async steps => {{ const tracker = app.extensionManager.workflow.activeWorkflow.changeTracker;
-        {SAMPLER}.widgets.find(w => w.name === 'steps').value = steps;
-        tracker.checkState(); await tracker.undo(); }}""",
-        steps,
+        for (const value of steps) {{
+          {SAMPLER}.widgets.find(w => w.name === 'steps').value = value;
+          tracker.checkState(); }}
+        for (const _ of steps) await tracker.undo(); }}""",
+        list(steps),
     )
-    page.wait_for_function(f"steps => {SAMPLER}.widgets.find(w => w.name === 'steps').value !== steps", arg=steps)
+    page.wait_for_function(
+        f"steps => !steps.includes({SAMPLER}.widgets.find(w => w.name === 'steps').value)", arg=list(steps)
+    )
 
 
 def test_undo_keeps_the_step_and_the_sample(page):

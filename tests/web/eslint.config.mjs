@@ -1,5 +1,5 @@
 /** Faults in the JavaScript of the panel that its types do not show. No package is imported: it runs wherever eslint lies. */
-const HERE = ["console", "structuredClone", "URL", "URLSearchParams", "Blob", "setTimeout", "setInterval", "clearInterval"];
+const HERE = ["console", "structuredClone", "URL", "URLSearchParams", "Blob", "setTimeout", "clearTimeout", "setInterval", "clearInterval"];
 const BROWSER = ["document", "localStorage", "matchMedia", "fetch", "navigator", "crypto", "getComputedStyle", "requestAnimationFrame",
   "cancelAnimationFrame", "addEventListener", "Image", "FileReader", "ImageData", "OffscreenCanvas", "ResizeObserver", "MutationObserver",
   "XMLHttpRequest", "Event", "LiteGraph"];

@@ -65,6 +65,7 @@ export class Panel {
   /** @type {?MutationObserver} */ palette = null;
   /** @type {?number} */ frame = null;
   /** @type {?number} */ timer = null;
+  /** @type {any} */ leaving = undefined; // the timer that lets go of what is tried
 
   /** node: the editor's. editor: what the panel may ask it (see inspector.js). hosts: locator -> element on the page.
    * tryouts: of who else shows the same run, null for its own. */
@@ -125,6 +126,7 @@ export class Panel {
 
   /** The node has entered a graph. */
   start() {
+    clearTimeout(this.leaving);
     this.watcher ??= new ResizeObserver((entries) => this.measureViews(entries));
     for (const box of [this.content, this.parts.figures, ...Object.values(this.views).map((view) => view.box)]) this.watcher.observe(box);
     this.palette ??= new MutationObserver(() => this.look());
@@ -155,8 +157,7 @@ export class Panel {
   adopt(key) {
     this.restoreChoices();
     const old = this.hosts.get(key);
-    this.before = OWNERS.get(old) ?? null;
-    if (this.before) this.before.before = null; // nobody asks for that one any more
+    this.follows(OWNERS.get(old) ?? null);
     if (old && old !== this.host && old.isConnected) {
       old.replaceChildren(this.content);
       this.host = old;
@@ -165,6 +166,14 @@ export class Panel {
     this.hosts.set(key, this.host);
     OWNERS.set(this.host, this);
     this.redraw();
+  }
+
+  /** Another panel was in this place, or handed it on before it had a run itself. */
+  follows(last) {
+    if (!last || last === this) return;
+    clearTimeout(last.leaving); // what is tried there may go on here
+    this.before = last.whole ? last : last.before;
+    last.before = null;
   }
 
   restoreChoices() {
@@ -179,12 +188,13 @@ export class Panel {
   dispose() {
     this.pause();
     this.editor.advice?.watchers.delete(this);
-    setTimeout(() => this.tryouts.owner === this && this.tryouts.forget(), GRACE);
+    clearTimeout(this.leaving);
+    this.leaving = setTimeout(() => this.letGo(), GRACE);
     this.watcher?.disconnect();
     this.palette?.disconnect();
     if (this.frame) cancelAnimationFrame(this.frame);
     this.frame = null;
-    this.images.clear();
+    this.images = new Map();
   }
 
   /** Numbers that arrive while the sampler runs. */
@@ -226,9 +236,10 @@ export class Panel {
     if (!same) {
       Object.assign(this, { scale: null, note: "", ...this.startAt(run) });
       this.goOnTrying(run);
+      this.letGoBefore();
     } else if (wasLive) this.sample = this.usualSample(run); // which stands for the batch is known at the end
     if (this.follow || !stepOf(run, this.at)) this.at = defaultStep(run, this.sample);
-    this.images.clear();
+    this.images = new Map();
     this.look();
   }
 
@@ -258,6 +269,17 @@ export class Panel {
     if (!before || before.tryouts.owner !== before) return;
     this.tryouts = before.tryouts;
     this.tryouts.owner = this;
+  }
+
+  /** What is tried here ends; what was tried in the panel before, too, unless it goes on here. */
+  letGo() {
+    this.letGoBefore();
+    if (this.tryouts.owner === this) this.tryouts.forget();
+  }
+
+  letGoBefore() {
+    this.before?.letGo();
+    this.before = null;
   }
 
   /** The one that was chosen on this node, saved with the workflow; else the one that stands for the batch. */
@@ -301,9 +323,9 @@ export class Panel {
 
   /** What every view draws. */
   state() {
-    const { run, at: step, sample, t } = this;
-    const scale = { gamma: this.scale ?? undefined, mix: (at) => this.mix(at) };
-    return { run, step, sample, t, ...scale, captioned: this.info, image: (sheet) => this.image(sheet) };
+    const { run, at: step, sample, t, images } = this; // a file is of these, though others are chosen while it waits
+    const scale = { gamma: this.scale ?? undefined, mix: (at) => this.mix(at, run, sample, images) };
+    return { run, step, sample, t, ...scale, captioned: this.info, image: (sheet) => this.image(sheet, images) };
   }
 
   /** Light a step wherever it is shown; null for none. */
@@ -327,7 +349,7 @@ export class Panel {
   /** Show another part of the samples, at the same step. */
   choosePart(name) {
     Object.assign(this, { part: name, run: partOf(this.whole, name) });
-    this.images.clear();
+    this.images = new Map();
     this.set({ scale: null, note: "" });
   }
 
@@ -464,12 +486,12 @@ export class Panel {
   }
 
   /** The image of a sheet once it is there, else null. */
-  image(sheet) {
+  image(sheet, images) {
     if (!sheet) return null;
-    let known = this.images.get(sheet.filename);
+    let known = images.get(sheet.filename);
     if (!known) {
       known = { image: new Image(), state: "waiting" };
-      this.images.set(sheet.filename, known);
+      images.set(sheet.filename, known);
       this.expect(new Promise((done) => {
         known.image.onload = () => done("there");
         known.image.onerror = () => done("gone");
@@ -480,23 +502,22 @@ export class Panel {
   }
 
   /** Both predictions of the step nearest to `step`, to be mixed, once they are there: see mix.mjs; else null. */
-  mix(step) {
-    const pictures = this.run?.pictures;
+  mix(step, run, sample, images) {
+    const pictures = run?.pictures;
     const sheet = nearestSheet(pictures?.mix, step);
     if (!sheet) return null;
-    if (!this.images.has(sheet.filename)) {
-      this.images.set(sheet.filename, null);
-      this.expect(this.fetchMix(sheet, { i: sheet.i, scale: sheet.scale, size: pictures.mix.size, rows: pictures.samples.length }));
+    if (!images.has(sheet.filename)) {
+      images.set(sheet.filename, null);
+      this.expect(this.fetchMix(images, sheet, { i: sheet.i, scale: sheet.scale, size: pictures.mix.size, rows: pictures.samples.length }));
     }
-    const pair = this.images.get(sheet.filename);
-    return pair && { ...pair, row: rowOf(pictures, this.sample) };
+    const pair = images.get(sheet.filename);
+    return pair && { ...pair, row: rowOf(pictures, sample) };
   }
 
-  async fetchMix(sheet, about) {
-    const { images } = this;
+  async fetchMix(images, sheet, about) {
     const answer = await fetch(this.editor.address(addressOf(sheet))).catch(() => null);
-    if (!answer?.ok) return; // it went with its run
-    images.set(sheet.filename, { ...about, values: new Int16Array(await answer.arrayBuffer()) });
+    const bytes = answer?.ok ? await answer.arrayBuffer().catch(() => null) : null;
+    if (bytes) images.set(sheet.filename, { ...about, values: new Int16Array(bytes) }); // else it went with its run
   }
 
   /** A picture is on its way; once it is there, or will not come, it is drawn. */
@@ -734,7 +755,7 @@ export class Panel {
   async exported() {
     const state = { ...this.state(), ...EXPORT };
     drawView(element("canvas"), this.view, state, 1);
-    await Promise.allSettled(this.coming);
+    await Promise.all(this.coming);
     return state;
   }
 
