@@ -14,7 +14,7 @@ import random
 import subprocess
 from collections import defaultdict
 
-TURNS = 3  # one in so many of the longest tests runs each time
+TURNS = 5  # one in so many of the longest tests runs each time
 
 
 def share(cases: list, parts: int, seed: str) -> list:
@@ -49,15 +49,18 @@ def left_out(items: list, seed: str) -> list:
     matrices = defaultdict(lambda: defaultdict(list))
     for item in items:
         turn, mark = item.get_closest_marker("turn"), item.get_closest_marker("matrix")
-        places = ([place(item, TURNS, *turn.args)] if turn else []) + ([place(item, **mark.kwargs)] if mark else [])
-        for matrix, case in places:
+        if turn:
+            matrices["turns", TURNS][turn.args[0]].append(item)
+        if mark:
+            matrix, case = place(item, **mark.kwargs)
             matrices[matrix][case].append(item)
-    return [
+    away = [
         item
         for (name, parts), cases in matrices.items()
-        for case in set(cases) - set(share(list(cases), parts, f"{seed} {name}"))
+        for case in set(cases) - set(share(list(cases), parts, f"{seed} {name} {parts}"))
         for item in cases[case]
     ]
+    return list(dict.fromkeys(away))
 
 
 def place(item, parts: int, together: str = "") -> tuple:

@@ -42,6 +42,7 @@ def test_the_released_sizes_have_their_tensors_and_parameters(side):
 @pytest.mark.slow
 @pytest.mark.matrix(parts=4)
 @pytest.mark.parametrize("side", COUNTS)
+@pytest.mark.turn("ADM of a released size")
 def test_a_stored_file_of_a_released_size_has_the_logits_of_the_field_s_network(tmp_path, side):
     theirs = lively(reference(side))
     write_safetensors(tmp_path / "adm.safetensors", theirs.state_dict(), {})

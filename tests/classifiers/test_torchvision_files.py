@@ -37,6 +37,7 @@ def stored(folder, network, metadata=None, prefix="", dtype=torch.float32):
 @pytest.mark.slow
 @pytest.mark.matrix(parts=5)
 @pytest.mark.parametrize("name", SMALLEST)
+@pytest.mark.matrix(parts=3)
 def test_a_stored_network_is_the_same_function_with_a_true_slope(tmp_path, name):
     network = network_of(name)
     said = {"gg.size": "32"} if name.startswith("vit") else {}

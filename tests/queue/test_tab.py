@@ -437,6 +437,7 @@ def test_the_sidebar_shows_the_same_run(page):
     page.wait_for_function("() => document.querySelectorAll('.gg-bar').length === 1")
 
 
+@pytest.mark.turn("another browser")
 def test_another_browser_at_the_same_server_keeps_its_own_runs(page, browser):
     name = workflow_id()
     begin(page, sampled(steps=6), name)

@@ -177,7 +177,8 @@ def test_no_wire_passes_behind_a_node(opened):
 
 
 @pytest.mark.browser
-@pytest.mark.matrix(parts=6)
+@pytest.mark.matrix(parts=3)
+@pytest.mark.turn("templates run")
 def test_template_runs_from_the_editor(opened):
     page, layout = opened
     if layout.title in FEW:
@@ -197,6 +198,7 @@ def complete(editor, stocked):
 
 @pytest.mark.browser
 @layouts
+@pytest.mark.turn("templates are legible")
 def test_it_opens_whole_and_legible_and_no_node_covers_another(complete, layout):
     editor = complete
     load(editor, layout.template)
@@ -245,6 +247,7 @@ def load(page, file):
 
 @pytest.mark.browser
 @pytest.mark.parametrize("file", RELEASED, ids=lambda file: file.stem)
+@pytest.mark.turn("templates of before")
 def test_a_workflow_saved_from_a_template_of_before_opens(editor, file):
     load(editor, file)
     assert editor.evaluate(MISSING) == []
