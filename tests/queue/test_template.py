@@ -248,7 +248,8 @@ def load(page, file):
 @pytest.mark.browser
 @pytest.mark.parametrize("file", RELEASED, ids=lambda file: file.stem)
 @pytest.mark.turn("templates of before")
-def test_a_workflow_saved_from_a_template_of_before_opens(editor, file):
+def test_a_workflow_saved_from_a_template_of_before_opens(complete, file):
+    editor = complete
     load(editor, file)
     assert editor.evaluate(MISSING) == []
     prompt = editor.evaluate("async () => (await app.graphToPrompt()).output")
