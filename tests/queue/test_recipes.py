@@ -22,6 +22,7 @@ pytestmark = pytest.mark.turn("recipes")
 RECIPES = recipes((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
 MOST_FILES = {
     "a guidance rule": 3,
+    "a rule that remembers": 2,
     "an energy": 2,
     "a denoiser format": 3,
     "a figure": 5,
