@@ -11,7 +11,6 @@ import json
 import os
 import runpy
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -25,7 +24,7 @@ if sys.version_info[:2] < (3, 10):  # noqa: UP036 - the reader may have called i
 
 ROOT = Path(__file__).resolve().parent
 runpy.run_path(str(ROOT / "__main__.py"))["name_the_pack"]()
-from guidance_geometry.cli.command import COMMANDS  # noqa: E402
+from guidance_geometry.cli import options as command_line  # noqa: E402
 from guidance_geometry.dev import provision  # noqa: E402
 from guidance_geometry.dev.templates.layouts import LAYOUTS  # noqa: E402
 from guidance_geometry.sweeps.comfyui import process  # noqa: E402
@@ -283,7 +282,7 @@ def add_own_options(command: Callable, sub: argparse.ArgumentParser) -> None:
         whole = "run every case of the long matrices, not the share of them that this commit draws"
         sub.add_argument("--full", action="append_const", const="--full", default=[], dest="matrices", help=whole)
     if command is serve:
-        sub.add_argument("--port", type=int, default=0, help="default: any free one")
+        sub.add_argument("--port", type=command_line.whole(0, 65535), default=0, help="default: any free one")
     if settings := WITH_REST.get(command):
         sub.add_argument("name", **settings)
         sub.add_argument("rest", nargs=argparse.REMAINDER, help="handed to the script; --help lists them")
@@ -307,8 +306,8 @@ def arguments() -> argparse.Namespace:
         sub = commands.add_parser(command.__name__, help=command.__doc__, parents=[shared])
         sub.set_defaults(command=command)
         add_own_options(command, sub)
-    for name, what in COMMANDS.items():
-        sub = commands.add_parser(name, help=what, parents=[shared], add_help=False)
+    for name, command in command_line.COMMANDS.items():
+        sub = commands.add_parser(name, help=command.what, parents=[shared], add_help=False)
         sub.set_defaults(command=run_command, name=name)
     args, rest = parser.parse_known_args()
     if not hasattr(args, "command"):
@@ -322,7 +321,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     """Run one command; a termination signal unwinds like Ctrl-C, so that no host stays behind."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    process.unwind_on_signals()
     args = arguments()
     try:
         return args.command(args)

@@ -1,16 +1,7 @@
-"""The card of a model: its good scales, from a study of it with a judge.
-
-    guidance-geometry sweep --workflow mine.json --cfg 1,1.5,2,3,4,6,8 --seeds 4 --judge JUDGE --output output/mine
-    guidance-geometry card output/mine
-
-A scale is good where the judge's mean log-probability is within ln 1.25 of the best. Copied into
-guidance_geometry/cards/ in the user folder of ComfyUI, the card gives every later run of the model a verdict.
-Its fields: https://github.com/guidance-geometry/comfyui-guidance-geometry/blob/main/docs/verdict-card.md
-"""
+"""The command `card`: the good scales of a model, from a study of it with a judge."""
 
 from __future__ import annotations
 
-import argparse
 import math
 import sys
 from collections.abc import Sequence
@@ -31,6 +22,7 @@ from ..verdict.card import FEATURES, write_card
 from ..verdict.features import features_of
 from ..verdict.good_scales import SLACK, good_scales
 from ..verdict.sampler_class import sampler_class
+from .options import parse
 
 FEWEST = 3  # scales
 NO_JUDGE = "its cells have no judge's score. Run the sweep with an energy in the workflow, or with --judge NODE"
@@ -49,13 +41,7 @@ class Scored:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Write the card; 1 where the study does not tell.  words: of the command line, None for its own"""
-    parser = argparse.ArgumentParser(
-        "guidance-geometry card", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("study", help="folder or address of a sweep over cfg and seeds")
-    parser.add_argument("--sigma-data", type=float, metavar="RMS", help="of clean latents; default: as the traces say")
-    parser.add_argument("--output", type=Path, help="default: MODEL.guidance.json in the current folder")
-    args = parser.parse_args(words)
+    args = parse("card", words)
     try:
         claims = claims_of(Folder(place_at(args.study), any_measure=True), args.sigma_data)
         target = args.output or Path(f"{Path(claims['model']['name']).stem}.guidance.json")

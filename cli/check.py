@@ -1,14 +1,7 @@
-"""Hold a rule against the invariants: `guidance-geometry check FILE:RULE` prints a table; it fails when the rule does.
-
-FILE is a Python file, RULE the name in it of a rule: a function rule(u, c, x, gamma, sigma), an object with `init` and
-`step`, a rule or chain of this pack, or a class or function that makes one of these without arguments. Nothing of this
-pack has to be imported there. What does not fit is told once, with a rule that works. Any of them may have `claims`, a
-set of what else it promises; of a function it is an attribute.
-"""
+"""The command `check`: a rule in a Python file, held against the invariants."""
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -24,6 +17,7 @@ from ..guidance.rule_file import RuleFile, line_of, make_rule
 from ..guidance.rules.function import FunctionRule
 from ..guidance.rules.kinds import Rule
 from ..sweeps.axes import suggest
+from .options import parse
 
 STATE = "Keep no state outside the rule. What it remembers is the state that step returns."
 MENDING = {  # what is usually wrong where one of these fails
@@ -101,9 +95,7 @@ def faults(verdicts: dict[str, Verdict]) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table of one rule; 1 when an invariant fails that every rule must hold or this one claims."""
-    parser = argparse.ArgumentParser("guidance-geometry check", description=__doc__)
-    parser.add_argument("rule", metavar="FILE:RULE")
-    words = parser.parse_args(arguments).rule
+    words = parse("check", arguments).rule
     try:
         rule = find_rule(words)
     except ValueError as error:

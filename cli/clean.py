@@ -1,35 +1,32 @@
 """List what the pack wrote into the folders of a ComfyUI, and remove it after a yes: `guidance-geometry clean`.
 
-That is everything but what you saved under a name of your own. Traces in output/traces go with --traces alone. If your
-ComfyUI is started with other folders than its own, give the same options here.
+Standard library only: whoever uninstalls may call it with any Python.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
+from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ..files.places import PLACES, Place, files_in, remove
-from ..files.safetensors import read_header
+from ..files.places import PLACES, ROOTS, Place, files_in, remove
 from ..guidance.printing import count_of
 from ..sweeps.comfyui.process import StartError, find_comfyui
-from ..trace.file import FORMAT
+from .options import parse
 
-ROOTS = ("temp", "user", "output")
 UNITS = ("bytes", "kB", "MB", "GB")
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """List, ask and remove; 1 where there is no ComfyUI, or where a file stays that was to go."""
-    options = parsed_options(words)
+    options = parse("clean", words)
     try:
         roots = roots_of(options)
     except StartError as error:
         print(error, file=sys.stderr)
         return 1
-    files = [(file, roots[place.root]) for place in PLACES for file in shown(place, roots, options.traces)]
+    files = [(file, roots[place.root]) for place in PLACES for file in shown(place, roots, options)]
     if not files:
         print(f"There is nothing to remove in {', '.join(map(str, roots.values()))}.")
         return 0
@@ -39,20 +36,7 @@ def main(words: Sequence[str] | None = None) -> int:
     return remove_all(files)
 
 
-def parsed_options(words: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser("guidance-geometry clean", description=__doc__)
-    parser.add_argument("--comfyui", metavar="PATH", help="folder of the ComfyUI; default: the one around the pack")
-    parser.add_argument("--base-directory", type=Path, metavar="PATH", help="as your ComfyUI is started with")
-    for root in ROOTS:
-        parser.add_argument(f"--{root}-directory", type=Path, metavar="PATH", help="as your ComfyUI is started with")
-    parser.add_argument("--traces", action="store_true", help="remove the traces in output/traces, too")
-    parser.add_argument("--dry-run", action="store_true", help="list only")
-    parser.add_argument("--yes", action="store_true", help="do not ask")
-    return parser.parse_args(words)
-
-
-def roots_of(options: argparse.Namespace) -> dict[str, Path]:
+def roots_of(options: Namespace) -> dict[str, Path]:
     """The folders of a ComfyUI, from the options with which it is started.  Raises StartError where there is none."""
     given = {root: getattr(options, f"{root}_directory") for root in ROOTS}
     if given["temp"]:
@@ -64,22 +48,14 @@ def roots_of(options: argparse.Namespace) -> dict[str, Path]:
     return {root: roots[root].expanduser().resolve() for root in ROOTS}
 
 
-def shown(place: Place, roots: dict[str, Path], made: bool) -> list[Path]:
-    """Say what is in a place; returns the files that go.  made: whether a user's own go, too"""
-    files = [file for file in files_in(roots, place) if not place.made or is_trace(file)]
-    stay = place.made and not made
+def shown(place: Place, roots: dict[str, Path], options: Namespace) -> list[Path]:
+    """Say what is in a place; returns the files that go."""
+    files = [*files_in(roots, place)]
+    stay = place.option and not getattr(options, place.option)
     if files:
-        note = "; they stay unless you add --traces" if stay else ""
+        note = f"; they stay unless you add --{place.option}" if stay else ""
         print(f"{summary(files):>22}  {place.root}/{place.pattern}: {place.what}{note}")
     return [] if stay else files
-
-
-def is_trace(file: Path) -> bool:
-    """Whether the pack wrote a file of tensors."""
-    try:
-        return read_header(file)[1].get("gg.format") == FORMAT
-    except (ValueError, OSError):
-        return False
 
 
 def summary(files: Iterable[Path]) -> str:

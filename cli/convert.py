@@ -1,42 +1,16 @@
-"""Turn published weights (.pt, .pth, .pkl, .ckpt, .bin) into safetensors: `guidance-geometry convert FILE`.
-
-Nothing in the file is executed: tensors and plain values are read, everything else is refused. A card beside the new
-file says what it is, what was kept and dropped, and the licence.
-https://github.com/guidance-geometry/comfyui-guidance-geometry/blob/main/docs/converting.md explains it.
-"""
+"""The command `convert`: published weights as safetensors; nothing in them is run."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from ..classifiers.contract import CLAIMS
 from ..conversion.card import asked_licence
 from ..conversion.convert import convert
 from ..networks.imagenet import LABELS
-
-
-def options(words: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser("guidance-geometry convert", description=__doc__)
-    parser.add_argument("file", type=Path, metavar="FILE", help="a .pt, .pth, .pkl, .ckpt or .bin")
-    parser.add_argument(
-        "--output", type=Path, metavar="FILE", help="default: beside FILE, with the ending .safetensors"
-    )
-    parser.add_argument(
-        "--licence", metavar="TEXT", help="of the weights, as their authors state it; asked for if absent"
-    )
-    parser.add_argument(
-        "--weights", metavar="NAME", help="which table to take; default: an average (EMA), else the raw one"
-    )
-    parser.add_argument(
-        "--say", action="append", default=[], metavar="KEY=VALUE", help="such as schedule=linear, or labels=imagenet"
-    )
-    parser.add_argument("--force", action="store_true", help="write over files that are there")
-    return parser.parse_args(words)
+from .options import parse
 
 
 def statements(pairs: Sequence[str]) -> dict[str, str]:
@@ -51,7 +25,7 @@ def statements(pairs: Sequence[str]) -> dict[str, str]:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Convert the file that was named and print its card."""
-    wanted = options(words)
+    wanted = parse("convert", words)
     try:
         licence = asked_licence(wanted.licence, input if sys.stdin.isatty() else None)
         claims = statements(wanted.say)

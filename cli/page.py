@@ -1,12 +1,7 @@
-"""A saved trace as one HTML file that explains itself, or the page of a sweep or a study again.
-
-guidance-geometry page output/traces/run_00001_.safetensors
-guidance-geometry page output/sweep
-"""
+"""The command `page`: a saved trace as one HTML file, or the page of a sweep or a study again."""
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,18 +19,14 @@ from ..trace.record import run_record
 from ..trace.trace import Trace
 from ..verdict.known import knowledge_without_host
 from ..verdict.report import report_of
+from .options import parse
 
 NO_PICTURES = "A saved trace holds no pictures. Guidance Page, the node, writes them too."
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Write the page; 1 for what cannot be read or written.  words: of the command line, None for its own"""
-    parser = argparse.ArgumentParser(
-        "guidance-geometry page", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("source", help="a file that Save Trace wrote, or the folder or address of a sweep")
-    parser.add_argument("--output", type=Path, help="of a trace: the file to write; default: beside it, .html")
-    args = parser.parse_args(words)
+    args = parse("page", words)
     try:
         trace = Path(args.source)
         print(page_of_run(trace, args.output) if trace.is_file() else page_of_sweep(args.source))

@@ -1,19 +1,10 @@
-"""A plan on one ComfyUI, on several servers or on a Ray cluster: the folder and the page are those of a sweep.
-
-    guidance-geometry study plan.yaml
-    guidance-geometry study plan.yaml --servers http://a:8188,http://b:8188
-    guidance-geometry study plan.yaml --ray auto --actors 8
-
-Ray Data hands the cells to actors, restarts those that die and tries their cells again. A cell that fails is tried
-again in a second pass, by whichever actor is free, and then set aside with its error. A server that is gone fails no
-cell: its actor takes another server, and what it was at is run again there.
-"""
+"""The command `study`: a plan on one ComfyUI, on several servers or on a Ray cluster."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,7 +22,8 @@ from ..sweeps.report import report_text
 from ..sweeps.results import Folder, read_results
 from ..sweeps.summary import set_faulty_aside, write_summary
 from . import sweep
-from .sweep import OUTPUT, RAW, add_server_options, agree_plan, cells_on, describe_server, offer_rules, text_of
+from .options import OUTPUT, parse
+from .sweep import agree_plan, cells_on, describe_server, offer_rules, text_of
 
 NO_CLUSTER = "No Ray cluster answers at {}. Start one with ray start --head, or leave out --ray."
 GAVE_UP = "Ray gave up: ... {} Is this folder at the same place on every machine? " + AGAIN
@@ -41,28 +33,6 @@ ALONE = {  # of a Ray that has no other machine, read when it is imported
     "RAY_AUTH_MODE": "token",  # and ask whoever else is on this machine for the token
 }
 NO_RAY = "Ray is not installed. Run: pip install 'ray[data]>=2.52', or leave out --servers and --ray."
-
-
-def options(words: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser("guidance-geometry study", description=__doc__, formatter_class=RAW)
-    parser.add_argument("plan", type=Path, help="YAML or JSON")
-    parser.add_argument("--servers", default="", help="addresses with commas; each gets an actor")
-    add_server_options(parser)
-    parser.add_argument("--ray", help="address of a cluster, auto for the one that is there, or local (default)")
-    parser.add_argument("--actors", type=int, default=1, help="with --ray: how many, each with a ComfyUI of its own")
-    parser.add_argument("--batch", type=int, default=1, help="cells that an actor takes at once: 20 for 50 ms each")
-    parser.add_argument(
-        "--output", help="folder that all machines see, or an address such as s3://bucket/study; default: output/<plan>"
-    )
-    parser.add_argument("--timeout", type=float, default=300.0, help="seconds of a cell, after which it has failed")
-    parser.add_argument("--yes", action="store_true", help="also for more than 2,000 cells")
-    parser.add_argument("--report", action="store_true", help="print what was found before; nothing runs")
-    args = parser.parse_args(words)
-    args.output = args.output or str(OUTPUT / args.plan.stem)
-    if min(args.actors, args.batch) < 1:
-        parser.error(f"--actors {args.actors} --batch {args.batch}: both are whole numbers from 1 on")
-    return args
 
 
 def ask_servers(servers: Sequence[str], timeout: float = 300.0) -> tuple[dict[str, Told], dict[str, int | None]]:
@@ -112,7 +82,7 @@ def join_cluster(ray: Any, address: str) -> None:
         raise ValueError(NO_CLUSTER.format(address)) from error
 
 
-def run_study(ray: Any, plan: Plan, folder: Folder, args: argparse.Namespace, addresses: Sequence[str]) -> int:
+def run_study(ray: Any, plan: Plan, folder: Folder, args: Namespace, addresses: Sequence[str]) -> int:
     """Run a plan on Ray, which has been started.  addresses: servers that say what there is"""
     types, models = ask_servers(addresses, args.timeout)
     servers = [one for one in addresses if one in types] if args.servers else []
@@ -132,7 +102,7 @@ def run_study(ray: Any, plan: Plan, folder: Folder, args: argparse.Namespace, ad
     return int(done < len(cells))
 
 
-def runner_of(plan: Plan, folder: Folder, args: argparse.Namespace, types: Mapping[str, Told]) -> dict[str, Any]:
+def runner_of(plan: Plan, folder: Folder, args: Namespace, types: Mapping[str, Told]) -> dict[str, Any]:
     """What every actor is made with."""
     return {
         "root": str(process.ROOT),
@@ -148,7 +118,8 @@ def runner_of(plan: Plan, folder: Folder, args: argparse.Namespace, types: Mappi
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run a plan where the command line says.  words: of the command line, None for its own"""
-    args = options(words)
+    args = parse("study", words)
+    args.output = args.output or str(OUTPUT / args.plan.stem)
     if args.report:
         return print_report(args.output)
     if args.servers or args.ray:
@@ -158,7 +129,7 @@ def main(words: Sequence[str] | None = None) -> int:
     return sweep.main(["--plan", str(args.plan), f"--output={args.output}", f"--timeout={args.timeout}", *where])
 
 
-def on_a_cluster(args: argparse.Namespace) -> int:
+def on_a_cluster(args: Namespace) -> int:
     """Start Ray or join a cluster, and run the plan there."""
     cluster = args.ray or os.environ.get("RAY_ADDRESS") or LOCAL
     if cluster == LOCAL:

@@ -1,20 +1,13 @@
-"""Every combination of settings on a ComfyUI, and a page, a sheet and tables of it.
-
-    guidance-geometry sweep --cfg 1,2,4,6,8 --seeds 4 --rule "cfg, APG" --axis "steps: 10, 20"
-
-What is done is kept in the output folder: the same command again runs only what is missing, and so do more values.
-Without --server it asks the ComfyUI that runs at http://127.0.0.1:8188. Where none does, or with --comfyui, it starts
-one from the folder around it, with its models, and ends it afterwards.
-"""
+"""The command `sweep`: every combination of settings on a ComfyUI, and a page, a sheet and tables of it."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import platform
 import re
 import sys
+from argparse import Namespace
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,34 +33,23 @@ from ..sweeps.comfyui.cell import (
 from ..sweeps.comfyui.client import Client
 from ..sweeps.comfyui.executor import in_words, run_missing
 from ..sweeps.comfyui.misfits import refuse_misfits
-from ..sweeps.measures import USUAL
 from ..sweeps.plan import Plan, plan_of, read_plan
 from ..sweeps.report import report_text
 from ..sweeps.results import Folder
 from ..sweeps.rules import Nodes
 from ..sweeps.summary import set_faulty_aside, write_summary
+from .options import RUNS_AT, parse
 
-OUTPUT = Path("output")  # of results, in the current folder
-RUNS_AT = "http://127.0.0.1:8188"  # where ComfyUI is, unless it was told another port
 FIRST_LOOK = Path(process.__file__).with_name("first_look.json")
 RULE_FILE = re.compile(r"""((?:[A-Za-z]:)?[^\s,+"'\[\]:=]+\.py):([A-Za-z_]\w*)""")  # in values of axes
-RAW = argparse.RawDescriptionHelpFormatter
 ONE_ROBOT = {"label": "robot", "batch_size": 1}  # of the first look, which shows ten labels
 SECONDS = 2.0  # of a cell, before one has run
 MOST_MARKS = 1_000_000
 NO_MARKS = "Give the file that the page of the sweep saved."
 
 
-def add_server_options(parser: argparse.ArgumentParser) -> None:
-    """Let a command take what says which ComfyUI runs it."""
-    parser.add_argument("--server", metavar="URL", help=f"a running ComfyUI with this pack; default: {RUNS_AT}")
-    parser.add_argument("--comfyui", metavar="PATH", help="folder of a ComfyUI to start; default: the one around here")
-    parser.add_argument("--cpu", action="store_true", help="a ComfyUI that is started uses no GPU")
-    parser.add_argument("--name", default="", help="what the results call the ComfyUI; default: its address")
-
-
 @contextmanager
-def serving(args: argparse.Namespace) -> Iterator[Connection]:
+def serving(args: Namespace) -> Iterator[Connection]:
     """The ComfyUI that the command line asks for, started and ended where none runs.  Raises StartError."""
     runs = args.server or (not args.comfyui and is_there(RUNS_AT) and RUNS_AT)
     if runs:
@@ -92,32 +74,7 @@ def text_of(plan: Path | None) -> str:
     return plan.read_text(encoding="utf-8", errors="replace") if plan and plan.is_file() else ""
 
 
-def options(words: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser("guidance-geometry sweep", description=__doc__, formatter_class=RAW)
-    add_server_options(parser)
-    parser.add_argument(
-        "--output",
-        default=str(OUTPUT / "sweep"),
-        help="folder of the results, or an address that fsspec knows",
-    )
-    parser.add_argument("--plan", type=Path, help="a plan in YAML or JSON, in place of the options below")
-    parser.add_argument("--workflow", type=Path, help="a workflow in API form; default: the first look, one robot")
-    parser.add_argument("--cfg", help="values, such as 1,2,4,8")
-    parser.add_argument("--seeds", type=int, help="how many, from 0")
-    parser.add_argument("--rule", help='chains of rules, such as "cfg, APG, TCFG + Rescale CFG"')
-    parser.add_argument("--axis", action="append", default=[], help='any other, such as "4.steps: 10, 20"')
-    parser.add_argument("--set", action="append", default=[], metavar="WIDGET=VALUE", help="of every cell")
-    parser.add_argument("--measures", default=",".join(USUAL), help="what is measured")
-    parser.add_argument("--judge", default="", help="the energy node that scores every cell, or none; default: what "
-                        "the workflow measures with, or its only energy")  # fmt: skip
-    parser.add_argument("--rerun", type=Path, help="marks saved on the page: run those cells again")
-    parser.add_argument("--timeout", type=float, default=300.0, help="seconds of a cell, after which it has failed")
-    parser.add_argument("--yes", action="store_true", help="also for more than 2,000 cells")
-    return parser.parse_args(words)
-
-
-def plan_from(args: argparse.Namespace) -> Plan:
+def plan_from(args: Namespace) -> Plan:
     """The plan of the command line.  Raises ValueError."""
     if args.plan:
         return read_plan(args.plan)
@@ -133,7 +90,7 @@ def plan_from(args: argparse.Namespace) -> Plan:
         "workflow": json.loads((args.workflow or FIRST_LOOK).read_text(encoding="utf-8")),
         "axes": {axis.name: list(axis.values) for axis in distinct(axes)},
         "overrides": {name: value for name, value in overrides.items() if name not in mine},
-        "measures": [name.strip() for name in args.measures.split(",")],
+        "measures": [name.strip() for name in args.measures.split(",")] if args.measures else [],
         "judge": args.judge,
     }
     return plan_of(keys)
@@ -167,7 +124,7 @@ def forget_marked(folder: Folder, marks: Path) -> int:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Plan, check, run what is missing, and write what came out.  words: of the command line, None for its own"""
-    args = options(words)
+    args = parse("sweep", words)
     offer_rules([args.rule or "", *args.axis, text_of(args.plan)])
     server = args.server or "ComfyUI"
     try:

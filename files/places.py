@@ -5,27 +5,57 @@ What a user names, such as a figure, the folder of a sweep or a trained classifi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from .claims import json_of
+
 FOLDER = "guidance_geometry"  # of the pack, in the temp folder and in that of each user
 TAB_FOLDER = f"{FOLDER}/tab"  # a file that an inspector shows has the same name, and must stay
 CARDS, PICKS, SIZES = "cards", "picks", "sizes"  # of models, in a user's folder
-TRACES = "traces"  # in the output folder
+TRACES, SWEEP = "traces", "sweep"  # in the output folder
+TRACE_FORMAT = "guidance-geometry/trace"  # what a file of a trace says of itself
+MOST_HEADER = 2**24  # bytes
+OF_A_SWEEP = re.compile(
+    r"plan\.json|results\.(csv|json)|index\.html|report\.txt|sheet\.png|[0-9a-f]{16}\.(json|png|safetensors)"
+)
+ROOTS = ("temp", "user", "output")
 MAPPED = "guidance_geometry-{}.safetensors"  # in the temp folder, where an open file cannot be deleted
 FILM = "guidance_figure"  # how the name of a figure that only a node shows begins
 
 
 @dataclass(frozen=True)
 class Place:
-    """Files of one kind.  root: temp, user or output. pattern: below it. what: they are. made: by a user's own save"""
+    """Files of one kind.
+
+    root: one of ROOTS. pattern: below it. what: they are. option: with which what a user asked for goes too. ours:
+    whether a file there is one of them.
+    """
 
     root: str
     pattern: str
     what: str
-    made: bool = False
+    option: str = ""
+    ours: Callable[[Path], bool] = Path.is_file
+
+
+def is_trace(file: Path) -> bool:
+    """Whether the header of a file of tensors says that the pack wrote it."""
+    try:
+        with file.open("rb") as data:
+            size = int.from_bytes(data.read(8), "little")
+            header = data.read(size).decode() if size <= MOST_HEADER else "{}"
+        return json_of(file.name, header, "")["__metadata__"]["gg.format"] == TRACE_FORMAT
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+
+
+def is_of_a_sweep(file: Path) -> bool:
+    """Whether a sweep gives a file this name."""
+    return OF_A_SWEEP.fullmatch(file.name) is not None
 
 
 PLACES = (
@@ -35,7 +65,8 @@ PLACES = (
     Place("user", f"*/{FOLDER}/{PICKS}/*", "cfg values that you chose"),
     Place("user", f"*/{FOLDER}/{CARDS}/*", "cards of models"),
     Place("user", f"*/{FOLDER}/{SIZES}/*", "how large the data of models are"),
-    Place("output", f"{TRACES}/**/*.safetensors", "traces of Save Trace and of sweeps", made=True),
+    Place("output", f"{TRACES}/**/*.safetensors", "traces of Save Trace and of sweeps", option=TRACES, ours=is_trace),
+    Place("output", f"{SWEEP}/**/*", "the sweep that was given no folder", option="sweeps", ours=is_of_a_sweep),
 )
 
 
@@ -43,7 +74,7 @@ def files_in(roots: Mapping[str, Path], place: Place) -> Iterator[Path]:
     """The files of a place; none behind a link to another folder, which a user made."""
     root = roots[place.root].resolve()
     for path in sorted(root.glob(place.pattern)):
-        if path.is_file() and path.parent.resolve() == path.parent:
+        if path.is_file() and path.parent.resolve() == path.parent and place.ours(path):
             yield path
 
 
@@ -56,6 +87,6 @@ def remove(path: Path, root: Path) -> str:
     below = [folder for folder in path.parents if folder.is_relative_to(root)]
     with suppress(OSError):  # the first that is not empty
         for folder in below:
-            if {FOLDER, TRACES} & {*folder.relative_to(root).parts}:
+            if {FOLDER, TRACES, SWEEP} & {*folder.relative_to(root).parts}:
                 folder.rmdir()
     return ""

@@ -1,8 +1,6 @@
 """Run a program of the laboratory or of the developers: `python lab NAME [arguments]`, NAME.py in lab/ or dev/."""
 
-import os
 import runpy
-import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,13 +27,17 @@ def find_program(name: str, there: list[str]) -> str:
 
 
 if __name__ == "__main__":
-    own = ROOT / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    if own.exists() and find_spec("torch") is None:  # called with another Python than that of the project
-        sys.exit(subprocess.call([own, *sys.argv]))
     if len(sys.argv) < 2:
         sys.exit("Which program? Give its name, for example first_look, and then its arguments.")
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != HERE.parent]
     runpy.run_path(str(ROOT / "__main__.py"))["name_the_pack"]()
+    if find_spec("torch") is None:  # called with another Python than that of the project
+        from guidance_geometry.sweeps.comfyui.process import StartError, hand_over, python_of
+
+        try:
+            sys.exit(hand_over(python_of(ROOT), sys.argv))
+        except StartError as error:
+            sys.exit(str(error))
     from guidance_geometry.files.included import write_every_model
 
     write_every_model()

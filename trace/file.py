@@ -36,6 +36,7 @@ from ..files.claims import (
     too_deep,
     whole,
 )
+from ..files.places import TRACE_FORMAT
 from ..files.safetensors import read_header, read_safetensors, safetensors_bytes
 from ..files.writing import write_atomically
 from ..guidance.printing import quote, shorten, words_of
@@ -47,7 +48,6 @@ from .portable import ascii_json, jsonable
 from .terms import columns_of_pass, effects_of_pass, passes_of
 from .trace import AFTERWARDS, CROSS, END, OWN, PART, PER_SAMPLE, PER_STEP, SCALES, STAGES, VERSION, Trace
 
-FORMAT = "guidance-geometry/trace"
 ROOM_FOR_NAMES = 1024  # bytes, of the tensors that are added back
 MAX_BYTES = 4 * 10**6  # a trace travels by mail and in browsers; `save` thins the pictures until it fits
 READABLE_BYTES = 64 * 10**6
@@ -227,7 +227,7 @@ def _facts(trace: Trace) -> dict:
 def _pack(trace: Trace) -> bytes:
     facts, tensors = _facts(trace), _rooms(trace)
     beside = {name: facts.pop(name, None) for name in BESIDE}
-    metadata = {"gg.format": FORMAT, "gg.version": str(VERSION), "gg.header": ascii_json(facts)}
+    metadata = {"gg.format": TRACE_FORMAT, "gg.version": str(VERSION), "gg.header": ascii_json(facts)}
     metadata |= {name: ascii_json(value) for name, value in beside.items() if value is not None}
     if trace.parts:
         own = [
@@ -323,7 +323,7 @@ def _trace(name: str, header: dict, stored: Mapping[str, Tensor]) -> Trace:
 
 
 def _header(name: str, metadata: Mapping[str, str]) -> dict:
-    if metadata.get("gg.format") != FORMAT:
+    if metadata.get("gg.format") != TRACE_FORMAT:
         raise ValueError(f"{name} is a safetensors file but not a guidance trace. Choose one that a trace node saved.")
     version = metadata.get("gg.version", "")
     if not (version.isdecimal() and len(version) < 10 and int(version) > 0):

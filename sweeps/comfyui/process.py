@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -17,9 +18,10 @@ import time
 import urllib.error
 import urllib.request
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,7 +31,13 @@ DIRECT = urllib.request.build_opener(
 SETTINGS = {"PYTHONUNBUFFERED": "1", "HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
 PACK = "guidance-geometry"
 IS_THE_PACK = re.compile(rf'^name = "{PACK}"', re.MULTILINE)  # in a pyproject.toml
+NAMED, STARTED_BY = "GUIDANCE_GEOMETRY_PYTHON", "GUIDANCE_GEOMETRY_STARTED_BY"  # in the environment
+FINDS_TORCH = "import importlib.util, sys; sys.exit(importlib.util.find_spec('torch') is None)"
+NO_TORCH = "No Python with torch is here. Without it, or absent: {}. Give the Python of your ComfyUI: --python PATH."
+STARTED = "{} has no torch, though {} started it for that. Give the Python of your ComfyUI: --python PATH."
 NOBODY = "No ComfyUI is there. Give its folder with --comfyui PATH, or start it and give its address with --server URL."
+ENDINGS = ("SIGTERM", "SIGHUP", "SIGBREAK")  # of a system, a terminal, a console of Windows
+ASK_SECONDS = 60  # of a Python on a cold disk
 END_SECONDS = 10  # what a child gets to end by itself
 WAIT_SECONDS = 120  # a loaded machine needs 40 s for the very first start
 
@@ -68,18 +76,72 @@ def find_comfyui(given: str | None = None) -> Path:
 
     Raises StartError where there is none.
     """
-    if named := given or os.environ.get("COMFYUI_PATH"):
-        return comfyui_at(Path(named))
-    called = Path(sys.argv[0]).absolute()  # as it was called: the pack may be a link in custom_nodes
-    for folder in (one for place in (called, ROOT, Path.cwd()) for one in (place, *place.parents) if is_comfyui(one)):
+    if folder := comfyui_around(given):
         return folder
     raise StartError(NOBODY)
 
 
-def python_of(comfyui: Path) -> Path:
-    """Return the Python that starts a ComfyUI: that of its environment or its portable build, else this one."""
-    places = (interpreter(comfyui / "venv"), interpreter(comfyui / ".venv"), comfyui / "../python_embeded/python.exe")
-    return next((place for place in places if place.is_file()), Path(sys.executable))
+def comfyui_around(given: str | None = None) -> Path | None:
+    """The same, None where there is none.  Raises StartError where the one that is named is none."""
+    if named := given or os.environ.get("COMFYUI_PATH"):
+        return comfyui_at(Path(named))
+    called = Path(sys.argv[0]).absolute()  # as it was called: the pack may be a link in custom_nodes
+    around = (one for place in (called, ROOT, Path.cwd()) for one in (place, *place.parents))
+    return next(filter(is_comfyui, around), None)
+
+
+def python_of(comfyui: Path | None) -> Path:
+    """Return the Python of a ComfyUI: the one that --python names, else the first with torch of those around it.
+
+    Raises StartError that says where it was looked for.
+    """
+    named = os.environ.get(NAMED)
+    pythons = dict.fromkeys([Path(named).expanduser().absolute()] if named else pythons_around(comfyui))
+    for python in pythons:
+        if has_torch(python):
+            return python
+    raise StartError(NO_TORCH.format(", ".join(map(str, pythons))))
+
+
+def pythons_around(comfyui: Path | None) -> Iterator[Path]:
+    """Where the Python of a ComfyUI may be: in it, this one, in what is active, around it, beside it, on the path."""
+    folder = comfyui or ROOT
+    yield from map(interpreter, (folder / "venv", folder / ".venv"))
+    yield folder.parent / "python_embeded" / "python.exe"  # of the portable build
+    yield Path(sys.executable)
+    yield from (interpreter(Path(os.environ[name])) for name in ("VIRTUAL_ENV", "CONDA_PREFIX") if os.environ.get(name))
+    beside = sorted(path for base in (folder, folder.parent) for path in base.glob("*"))
+    for environment in (folder, *folder.parents, *beside):
+        with suppress(OSError):  # of a folder that this user may not read
+            if any((environment / mark).exists() for mark in ("conda-meta", "pyvenv.cfg")):
+                yield interpreter(environment)
+    yield from (Path(found) for name in ("python3", "python") if (found := shutil.which(name)))
+
+
+def has_torch(python: Path) -> bool:
+    """Whether a Python finds torch; another one than this is asked, and imports nothing."""
+    if python == Path(sys.executable):
+        return find_spec("torch") is not None
+    try:
+        ask = [python, "-c", FINDS_TORCH]
+        return subprocess.run(ask, cwd=python.parent, capture_output=True, timeout=ASK_SECONDS).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+def hand_over(python: Path, words: Sequence[str]) -> int:
+    """Run a command of this pack with another Python, in the place of this process where the system can.
+
+    One that was itself started so starts no third, whatever it finds: a mistake here can never run away. Raises
+    StartError.
+    """
+    if before := os.environ.get(STARTED_BY):
+        raise StartError(STARTED.format(sys.executable, before))
+    os.environ[STARTED_BY] = sys.executable
+    command = [str(python), *words]
+    if os.name != "nt":  # whose exec does not keep the caller waiting
+        os.execv(python, command)
+    return subprocess.call(command)
 
 
 def holds_the_pack(custom_nodes: Path) -> bool:
@@ -202,9 +264,26 @@ def end(process: subprocess.Popen) -> None:
         process.wait()
 
 
-def interpreter(venv: Path) -> Path:
-    """Return where a virtual environment has its interpreter."""
-    return venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+def interpreter(environment: Path) -> Path:
+    """Return where an environment, virtual or of conda, has its interpreter."""
+    if os.name != "nt":
+        return environment / "bin" / "python"
+    conda = (environment / "conda-meta").is_dir()
+    return environment / ("python.exe" if conda else "Scripts/python.exe")
+
+
+def unwind_on_signals() -> None:
+    """Let what ends a program, a closed terminal too, unwind it as Ctrl-C does, once; or what it started would stay."""
+    numbers = [getattr(signal, name) for name in ENDINGS if hasattr(signal, name)]
+    numbers = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]  # as nohup wants it
+
+    def unwind(number: int, _: object) -> None:
+        for each in numbers:
+            signal.signal(each, signal.SIG_IGN)
+        sys.exit(128 + number)
+
+    for number in numbers:
+        signal.signal(number, unwind)
 
 
 def imports(python: Path, module: str) -> bool:

@@ -11,7 +11,7 @@ from importlib import import_module
 import pytest
 
 from guidance_geometry.cli import command
-from guidance_geometry.cli.command import COMMANDS
+from guidance_geometry.cli.options import COMMANDS
 from guidance_geometry.dev.places import HOST, ROOT
 from guidance_geometry.sweeps.comfyui import process
 from guidance_geometry.sweeps.results import CELLS
@@ -42,14 +42,10 @@ def said(tmp_path, monkeypatch, capsys):
 
 @pytest.fixture
 def comfyui(tmp_path):
-    """A folder that looks like a ComfyUI with an environment and this pack."""
+    """A folder that looks like a ComfyUI with this pack."""
     place = tmp_path / "ComfyUI"
     (place / "comfy").mkdir(parents=True)
     (place / "main.py").touch()
-    python = place / "venv" / "bin" / "python"
-    python.parent.mkdir(parents=True)
-    python.write_text('#!/bin/sh\necho "python of ComfyUI" "$@"\nexit 7\n')
-    python.chmod(0o755)
     (place / "custom_nodes").mkdir()
     (place / "custom_nodes" / "any-name").symlink_to(ROOT, target_is_directory=True)
     return place
@@ -84,7 +80,7 @@ def test_what_is_printed_survives_an_encoding_that_lacks_its_letters(name, tmp_p
         return 0
 
     monkeypatch.setattr(import_module(f"guidance_geometry.cli.{name}"), "main", prints)
-    assert command.main([name]) == 0
+    assert command.main([name, *(["a file"] if name not in ("sweep", "clean") else [])]) == 0
     for stream in (out, errors):
         stream.flush()
         words, data = stream.buffer.getvalue().decode("cp1252").splitlines()
@@ -100,21 +96,12 @@ def test_a_report_in_chinese_goes_through_a_pipe_of_windows(tmp_path):
     assert "\u3002" in json.loads(done.stdout)["headline"]["zh"]
 
 
-def test_a_python_without_torch_hands_over_to_the_one_of_the_comfyui_around_the_pack(comfyui, monkeypatch, capfd):
-    monkeypatch.delenv("COMFYUI_PATH", raising=False)
-    monkeypatch.setattr(sys, "argv", [str(comfyui / "custom_nodes" / "any-name")])
-    monkeypatch.setattr(command, "find_spec", lambda name: None)
-    assert command.main(["report", "a trace"]) == 7
-    assert capfd.readouterr().out == f"python of ComfyUI {ROOT} report a trace\n"
-
-
 def test_a_comfyui_is_found_from_within(comfyui, monkeypatch):
     monkeypatch.delenv("COMFYUI_PATH", raising=False)
     monkeypatch.chdir(comfyui / "custom_nodes")
     monkeypatch.setattr(sys, "argv", ["/elsewhere/guidance-geometry"])
     assert process.find_comfyui() == comfyui
     assert process.find_comfyui(str(comfyui)) == comfyui
-    assert process.python_of(comfyui) == comfyui / "venv" / "bin" / "python"
     assert process.holds_the_pack(comfyui / "custom_nodes")
     assert not process.holds_the_pack(comfyui)
 
