@@ -19,9 +19,9 @@ CARDS, PICKS, SIZES = "cards", "picks", "sizes"  # of models, in a user's folder
 TRACES, SWEEP = "traces", "sweep"  # in the output folder
 TRACE_FORMAT = "guidance-geometry/trace"  # what a file of a trace says of itself
 MOST_HEADER = 2**24  # bytes
-OF_A_SWEEP = re.compile(
-    r"plan\.json|results\.(csv|json)|index\.html|report\.txt|sheet\.png|[0-9a-f]{16}\.(json|png|safetensors)"
-)
+PLAN, RESULTS = "plan.json", "results.json"  # of a sweep
+BESIDE_PLAN = (RESULTS, "results.csv", "results.parquet", "index.html", "report.txt", "sheet.png")
+OF_A_CELL = re.compile(r"[0-9a-f]{16}\.(json|png|safetensors)")
 ROOTS = ("temp", "user", "output")
 MAPPED = "guidance_geometry-{}.safetensors"  # in the temp folder, where an open file cannot be deleted
 FILM = "guidance_figure"  # how the name of a figure that only a node shows begins
@@ -55,7 +55,7 @@ def is_trace(file: Path) -> bool:
 
 def is_of_a_sweep(file: Path) -> bool:
     """Whether a sweep gives a file this name."""
-    return OF_A_SWEEP.fullmatch(file.name) is not None
+    return file.name in (PLAN, *BESIDE_PLAN) or OF_A_CELL.fullmatch(file.name) is not None
 
 
 PLACES = (

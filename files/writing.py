@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from uuid import uuid4
 
@@ -28,6 +30,18 @@ REMEDIES = {
     errno.EISDIR: "A folder has that name: choose another name, or move the folder.",
     errno.ENOTSUP: "Something other than a file has that name, such as a device: choose another name.",
 }
+
+
+KINDS = {  # of files, by their first bytes; what is in brackets is a part of the kind
+    "a trace": rb'.{8}\{.{0,999}"gg\.format":',
+    "a file of tensors": rb".{6}\0\0\{",
+    "a web page": rb"\s*<(?:!doctype +)?html",
+    "a picture": rb"\x89PNG|RIFF|\xff\xd8|\s*<(?:\?xml|svg)",
+    "JSON of the format": rb'\s*\{\s*"format"\s*:\s*"([^"]*)"',
+    "JSON that begins with": rb'\s*\{\s*"([^"]*)"',
+}
+START = 4096  # bytes that tell a kind
+OTHER_KIND = "{} is {}, and {} would take its place: choose another name, or move it away."
 
 
 class NotWritten(OSError):
@@ -55,16 +69,41 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         raise
 
 
-def write_atomically(path: str | os.PathLike, parts: Iterable[bytes], lasting: bool = True) -> None:
+def write_atomically(path: str | os.PathLike, parts: Iterable[bytes], lasting: bool = True, ours: bool = False) -> None:
     """Write bytes under a temporary name in the same folder, then rename: a failure leaves the old file alone.
 
-    lasting: wait until the disk has them, as a file needs that is to outlive a power cut. Raises NotWritten.
+    lasting: wait until the disk has them, as a file needs that is to outlive a power cut. ours: whether nobody but the
+    pack writes there; anywhere else a file gives way to one of its own kind alone. Raises NotWritten.
     """
+    remaining = iter(parts)
+    first = next(remaining, b"")
+    if not ours:
+        refuse_other_kind(Path(path), first)
+    parts = chain([first], remaining)
     with replacing(path) as temporary, temporary.open("xb") as file:
         file.writelines(parts)
         if lasting:
             file.flush()
             os.fsync(file.fileno())
+
+
+def refuse_other_kind(path: Path, start: bytes) -> None:
+    """Raise NotWritten where a file of another kind than the one that starts so is there.  An empty one is of any."""
+    try:
+        with path.open("rb") as file:
+            there = file.read(START)
+    except OSError:  # no file, or what writing says more of
+        return
+    if there and kind_of(there) != kind_of(start):
+        raise NotWritten(OTHER_KIND.format(path, kind_of(there), kind_of(start)))
+
+
+def kind_of(start: bytes) -> str:
+    """What a file is that starts so, in words."""
+    for kind, pattern in KINDS.items():
+        if match := re.match(pattern, start[:START], re.DOTALL | re.IGNORECASE):
+            return " ".join([kind, *(repr(group.decode(errors="replace")[:80]) for group in match.groups())])
+    return "something else"
 
 
 def write_for_mapping(path: str | os.PathLike, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -112,5 +112,5 @@ def temporary(data: bytes, ending: str, subfolder: str = FOLDER) -> dict:
     """Write a file into the host's temp folder, which goes with the host; returns how its view route names it."""
     name = hashlib.sha256(data).hexdigest()[:20] + ending  # a name for this content: no browser shows an older one
     folder = temporary_folder(subfolder)
-    write_atomically(folder / name, [data], lasting=False)
+    write_atomically(folder / name, [data], lasting=False, ours=True)
     return {"filename": name, "subfolder": subfolder, "type": "temp"}

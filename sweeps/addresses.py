@@ -102,9 +102,9 @@ def taking_the_place_of(place: Place) -> Iterator[Path]:
 
 
 def write_whole(place: Place, parts: Iterable[bytes]) -> None:
-    """Write a file under another name in its folder and rename it: all or nothing.  Raises NotWritten."""
+    """Write a file of a sweep under another name in its folder and rename it: all or nothing.  Raises NotWritten."""
     if isinstance(place, Path):
-        write_atomically(place, parts)
+        write_atomically(place, parts, ours=True)
         return
     system, temporary = place.system, str(place.path.with_name(f".{uuid4().hex[:12]}.part"))
     try:

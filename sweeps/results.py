@@ -27,6 +27,7 @@ from ..files.claims import (
     text,
     whole,
 )
+from ..files.places import BESIDE_PLAN, PLAN, RESULTS
 from ..trace.file import load
 from ..trace.portable import ascii_json
 from .addresses import Place, local, write_whole
@@ -36,7 +37,7 @@ from .measures import JUDGE, KNOWN, measure
 from .pictures import open_picture
 from .plan import Plan, plan_of, read_plan
 
-PLAN, CELLS, REJECTED, RESULTS = "plan.json", "cells", "rejected", "results.json"
+CELLS, REJECTED = "cells", "rejected"
 WRITTEN_BY = 60.0  # s, in which any file of a study is written
 MOST_MEASURES, MOST_ROWS = 1000, 10_000_000
 REQUESTS = 16  # at once, of an address
@@ -72,9 +73,11 @@ class Folder:
     def widen(self, plan: Plan) -> Plan:
         """A plan with what an earlier one of the same study asked for here.
 
-        Raises ValueError where another study has its results here.
+        Raises ValueError where another study has its results here, or something else is in the place of one.
         """
         if not (self.path / PLAN).exists():
+            if other := next((name for name in BESIDE_PLAN if (self.path / name).exists()), ""):
+                raise ValueError(f"{self.path / other} is there without a {PLAN}. Choose another folder.")
             return plan
         try:
             return plan.widen(read_plan(self.path / PLAN))

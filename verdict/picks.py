@@ -135,7 +135,7 @@ def write_picks(picks: Picks, path: str | os.PathLike) -> None:
     written = (json.dumps(claims, indent=1) + "\n").encode()
     if len(written) > LARGEST:
         raise ValueError(f"{Path(path).name}: it would have {len(written):,} bytes; {LARGEST:,} are read. {FORGET}")
-    write_atomically(path, [written])
+    write_atomically(path, [written], ours=True)
 
 
 def picks_of(claims: Any, file: str) -> Picks:

@@ -59,4 +59,4 @@ def write_size(size: Size, path: str | os.PathLike) -> None:
     """Write a measurement so that `read_size` finds the same, all or nothing.  Raises NotWritten."""
     claims = {"format": FORMAT, "version": VERSION, "model": {"key": size.key}}
     written = json.dumps(claims | {"value": size.value, "pictures": size.pictures}, indent=1, allow_nan=False)
-    write_atomically(path, [f"{written}\n".encode()])
+    write_atomically(path, [f"{written}\n".encode()], ours=True)

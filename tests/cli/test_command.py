@@ -9,10 +9,14 @@ from dataclasses import replace
 from importlib import import_module
 
 import pytest
+import torch
 
 from guidance_geometry.cli import command
 from guidance_geometry.cli.options import COMMANDS
 from guidance_geometry.dev.places import HOST, ROOT
+from guidance_geometry.files.safetensors import write_safetensors
+from guidance_geometry.files.writing import NotWritten, write_atomically
+from guidance_geometry.library.traces import load
 from guidance_geometry.sweeps.comfyui import process
 from guidance_geometry.sweeps.results import CELLS
 from guidance_geometry.tests.traces import exact_trace
@@ -224,3 +228,48 @@ def test_a_sweep_over_other_settings_makes_no_card(tmp_path, said):
     (study / "results.json").write_text(json.dumps(found))
     code, _, errors = said("card", study)
     assert (code, "steps varies too" in errors) == (1, True)
+
+
+FOREIGN = {
+    "trace.safetensors": lambda place: save(exact_trace(steps=4), place),
+    "workflow.json": lambda place: place.write_text(json.dumps(PLAN["workflow"])),
+    "model.safetensors": lambda place: write_safetensors(place, {"a": torch.zeros(1)}, {}),
+    "weights.pt": lambda place: torch.save({"a": torch.zeros(1)}, place),
+    "picture.png": lambda place: write_atomically(place, [b"\x89PNG\r\n\x1a\n"]),
+    "study/results.json": lambda place: judged(place.parent, {1.0: -3.0, 2.0: -1.0, 4.0: -3.0}),
+    "site/index.html": lambda place: write_atomically(place, [b"<!doctype html>mine"]),
+}
+CARD = ("card", "study", "--sigma-data", "0.5", "--output")
+REPLACING = [
+    *(("page", "trace.safetensors", "--output", name) for name in FOREIGN if name != "site/index.html"),
+    *((*CARD, name) for name in FOREIGN),
+    *(("convert", "weights.pt", "--licence", "mine", "--force", "--output", name)
+      for name in FOREIGN if name != "model.safetensors"),
+    ("sweep", "--server", "http://127.0.0.1:9", "--cfg", "1", "--output", "site"),
+    ("sweep", "--server", "http://127.0.0.1:9", "--cfg", "1", "--output", "study"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", REPLACING, ids=" ".join)
+def test_a_command_replaces_neither_what_it_reads_nor_a_file_of_another_kind(tmp_path, said, words):
+    for name, write in FOREIGN.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write(tmp_path / name)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    code, _, errors = said(*words)
+    assert code, "it is an error"
+    assert (errors.count("\n"), words[-1] in errors) == (1, True), errors
+    assert {path: path.read_bytes() for path in before} == before
+    assert len([*tmp_path.rglob("*.part")]) == 0
+
+
+def test_the_library_replaces_no_model_by_a_trace_and_no_trace_by_a_figure(tmp_path):
+    for name in ("model.safetensors", "trace.safetensors"):
+        FOREIGN[name](tmp_path / name)
+    trace = load(tmp_path / "trace.safetensors")
+    with pytest.raises(NotWritten, match="a file of tensors"):
+        trace.save(tmp_path / "model.safetensors")
+    trace.save(tmp_path / "trace.safetensors")
+    (tmp_path / "trace.safetensors").rename(tmp_path / "trace.png")
+    with pytest.raises(NotWritten, match="a trace"):
+        trace.plot("step plane", step=1).save(tmp_path / "trace.png")

@@ -100,7 +100,9 @@ def test_an_address_takes_the_results_and_resumes(stub, capsys):
 
 
 def test_a_page_that_cannot_be_written_is_a_sentence(swept, tmp_path):
-    (tmp_path / "out" / "index.html").mkdir(parents=True)
+    swept("--cfg", "1")
+    (tmp_path / "out" / "index.html").unlink()
+    (tmp_path / "out" / "index.html").mkdir()
     code, said = swept("--cfg", "1")
     assert (code, "index.html could not be written" in said) == (1, True), said
 

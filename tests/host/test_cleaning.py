@@ -1,6 +1,7 @@
 """`guidance-geometry clean` removes what the pack wrote into a ComfyUI, here as a run writes it, and nothing else."""
 
 import io
+import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 from guidance_geometry.cli.clean import main
+from guidance_geometry.dev.places import ROOT
 from guidance_geometry.files.places import CARDS, PICKS, SIZES, TAB_FOLDER
 from guidance_geometry.files.safetensors import write_safetensors
 from guidance_geometry.host import figure_files, knowledge, panel_record, saving
@@ -33,6 +35,7 @@ def written(output, tmp_path, monkeypatch, trace):
         (tmp_path / name).write_text("{}", encoding="utf-8")
     (tmp_path / "user" / "her" / "guidance_geometry").mkdir(parents=True)
     (tmp_path / "user" / "her" / "guidance_geometry" / PICKS).symlink_to(tmp_path / "elsewhere")
+    (output / "traces" / "lora.safetensors").unlink()
     write_safetensors(output / "traces" / "lora.safetensors", {"a": torch.zeros(1)}, {})
     before = files_below(tmp_path)
     panel_record.temporary(b"{}", ".json")
@@ -74,14 +77,18 @@ def test_nothing_goes_without_a_yes(written, tmp_path, monkeypatch, capsys, word
 
 def test_what_the_pack_wrote_goes_and_nothing_else(written, tmp_path, monkeypatch, capsys):
     (saved,) = (name for name in written if name.startswith("output/"))
+    shutil.copytree(ROOT / "tests" / "fixtures" / "sweep_folder", tmp_path / "output" / "sweep", dirs_exist_ok=True)
+    swept = files_below(tmp_path) - written - {*FOREIGN}
     monkeypatch.setattr("builtins.input", lambda question: "y")
     assert clean(tmp_path) == 0
     assert "Removed 7 of 7 files." in capsys.readouterr().out
-    assert files_below(tmp_path) == {*FOREIGN, saved}
+    assert files_below(tmp_path) == {*FOREIGN, saved, *swept}
     assert not (tmp_path / "temp" / "guidance_geometry").exists()
     assert clean(tmp_path, "--yes", "--traces") == 0
-    assert files_below(tmp_path) == {*FOREIGN}
+    assert files_below(tmp_path) == {*FOREIGN, *swept}
     assert not (tmp_path / "output" / "traces" / "cat").exists()
+    assert clean(tmp_path, "--yes", "--sweeps") == 0
+    assert files_below(tmp_path) == {*FOREIGN, "output/sweep/object_info.json"}, "which is of no sweep"
     assert clean(tmp_path, "--yes", "--traces") == 0
     assert "There is nothing to remove" in capsys.readouterr().out
 
