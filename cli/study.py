@@ -19,7 +19,7 @@ from ..sweeps.comfyui.executor import in_words
 from ..sweeps.parquet import write_parquet
 from ..sweeps.plan import Plan, read_plan
 from ..sweeps.report import report_text
-from ..sweeps.results import Folder, read_results
+from ..sweeps.results import Folder, alone, read_results
 from ..sweeps.summary import set_faulty_aside, write_summary
 from . import sweep
 from .options import OUTPUT, parse
@@ -144,13 +144,14 @@ def on_a_cluster(args: Namespace) -> int:
         offer_rules([text_of(args.plan)])
         plan = read_plan(args.plan)
         folder = Folder(place_at(args.output))
-        plan = agree_plan(plan, folder, args.yes)
-        join_cluster(ray, cluster)
-        if args.servers:
-            servers = [each.strip() for each in args.servers.split(",") if each.strip()]
-            return run_study(ray, plan, folder, args, servers)
-        with sweep.serving(args) as client:  # what there is; it runs no cell
-            return run_study(ray, plan, folder, args, [client.address])
+        with alone(folder.path):
+            plan = agree_plan(plan, folder, args.yes)
+            join_cluster(ray, cluster)
+            if args.servers:
+                servers = [each.strip() for each in args.servers.split(",") if each.strip()]
+                return run_study(ray, plan, folder, args, servers)
+            with sweep.serving(args) as client:  # what there is; it runs no cell
+                return run_study(ray, plan, folder, args, [client.address])
     except (ValueError, *FAULTS) as error:
         print(in_words(error, "A server"), file=sys.stderr)
     except ray.exceptions.RayError as error:

@@ -35,7 +35,7 @@ from ..sweeps.comfyui.executor import in_words, run_missing
 from ..sweeps.comfyui.misfits import refuse_misfits
 from ..sweeps.plan import Plan, plan_of, read_plan
 from ..sweeps.report import report_text
-from ..sweeps.results import Folder
+from ..sweeps.results import Folder, alone
 from ..sweeps.rules import Nodes
 from ..sweeps.summary import set_faulty_aside, write_summary
 from .options import RUNS_AT, parse
@@ -126,22 +126,25 @@ def main(words: Sequence[str] | None = None) -> int:
     """Plan, check, run what is missing, and write what came out.  words: of the command line, None for its own"""
     args = parse("sweep", words)
     offer_rules([args.rule or "", *args.axis, text_of(args.plan)])
-    server = args.server or "ComfyUI"
     try:
         plan = plan_from(args)
         folder = Folder(place_at(args.output))
-        plan = agree_plan(plan, folder, args.yes)
-        with serving(args) as connection:
-            server = connection.address
-            nodes, models = describe_server(server, args.timeout)
-            cells = cells_on({server: nodes}, models, plan, args.timeout)
-            folder.keep(plan)
-            if args.rerun:
-                print(f"{count_of(forget_marked(folder, args.rerun), 'cell')} to run again")
-            return run_and_show(connection, plan, folder, cells, REPORT_NODE in nodes)
+        with alone(folder.path):
+            return run_plan(agree_plan(plan, folder, args.yes), folder, args)
     except (ValueError, *FAULTS) as error:
-        print(in_words(error, server), file=sys.stderr)
+        print(in_words(error, args.server or "ComfyUI"), file=sys.stderr)
         return 2
+
+
+def run_plan(plan: Plan, folder: Folder, args: Namespace) -> int:
+    """Run a plan on one ComfyUI.  Returns the exit code; raises ValueError before anything runs, or one of FAULTS."""
+    with serving(args) as connection:
+        nodes, models = describe_server(connection.address, args.timeout)
+        cells = cells_on({connection.address: nodes}, models, plan, args.timeout)
+        folder.keep(plan)
+        if args.rerun:
+            print(f"{count_of(forget_marked(folder, args.rerun), 'cell')} to run again")
+        return run_and_show(connection, plan, folder, cells, REPORT_NODE in nodes)
 
 
 def describe_server(address: str, timeout: float) -> tuple[Told, dict[str, int | None]]:

@@ -74,14 +74,17 @@ def sweep(
     if folder is None:
         return [row_of(one, shape, judges) for one in bar(runs, progress)]
     require("scipy", "studies")  # of the report
+    from ..sweeps.addresses import place_at
+    from ..sweeps.results import alone
     from .sweep_folder import SweepFolder
 
     call = {"denoiser": denoiser, "shape": shape, "facts": {**getattr(denoiser, "facts", {}), **facts}}
-    kept = SweepFolder(folder, call, pairs, runs, judges, (sigmas, cond))
-    try:
-        return [kept.row(one) or kept.write(one, row_of(one, shape, judges)) for one in bar(runs, progress)]
-    finally:
-        kept.show()
+    with alone(place_at(str(folder))):
+        kept = SweepFolder(folder, call, pairs, runs, judges, (sigmas, cond))
+        try:
+            return [kept.row(one) or kept.write(one, row_of(one, shape, judges)) for one in bar(runs, progress)]
+        finally:
+            kept.show()
 
 
 def bar(runs: Sequence[PlannedRun], progress: bool) -> Iterable[PlannedRun]:

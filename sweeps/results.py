@@ -7,10 +7,11 @@ import hashlib
 import io
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from ..files.claims import (
     whole,
 )
 from ..files.places import BESIDE_PLAN, PLAN, RESULTS
+from ..files.writing import check_place
 from ..trace.file import load
 from ..trace.portable import ascii_json
 from .addresses import Place, local, write_whole
@@ -239,6 +241,46 @@ class Folder:
         """Set a cell aside with its error."""
         rejection = {"id": cell.id, "place": dict(cell.place), "error": error, "prompt": cell.prompt}
         write_whole(self.path / REJECTED / f"{cell.id}.json", [ascii_json(rejection).encode()])
+
+
+@contextmanager
+def alone(folder: Place) -> Iterator[None]:
+    """Keep a folder to one sweep at a time: two with other plans would each leave out what the other does.
+
+    The system lets go of it however the process ends. An address cannot be kept so. Raises ValueError, NotWritten.
+    """
+    if not isinstance(folder, Path):
+        yield
+        return
+    check_place(folder / PLAN)
+    try:
+        handle = locked(folder)
+    except (BlockingIOError, FileExistsError) as error:
+        words = f"Another sweep is running into {folder}. Choose another folder, or wait until it has ended."
+        raise ValueError(words) from error
+    try:
+        yield
+    finally:
+        os.close(handle)
+        with suppress(OSError):  # it holds something
+            folder.rmdir()
+
+
+def locked(folder: Path) -> int:
+    """A handle with which a folder is this process's alone.  Raises BlockingIOError, or FileExistsError on Windows."""
+    if os.name == "nt":  # where a folder has no lock, and a file of this kind goes with its handle
+        return os.open(folder / ".lock", os.O_CREAT | os.O_EXCL | os.O_TEMPORARY)
+    import fcntl
+
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise
+    except OSError:  # a disk that keeps no locks
+        pass
+    return handle
 
 
 def read_results(folder: Place) -> tuple[Plan, list[Row]]:

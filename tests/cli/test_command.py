@@ -3,8 +3,10 @@ import json
 import math
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from importlib import import_module
 
@@ -133,6 +135,23 @@ def test_a_sweep_starts_the_comfyui_and_ends_it(tmp_path):
     assert "1 of 1 cells are in output/sweep" in done.stdout
     assert (tmp_path / "output" / "sweep" / "index.html").is_file()
     assert [one.name for one in tmp_path.iterdir()] == ["output"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other signals")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_what_ends_a_command_ends_the_comfyui_that_it_started(tmp_path, comfyui, name):
+    told = tmp_path / "pid"
+    program = f"import os, pathlib, time\npathlib.Path({str(told)!r}).write_text(str(os.getpid()))\ntime.sleep(60)\n"
+    (comfyui / "main.py").write_text(program, encoding="ascii")
+    words = [sys.executable, ROOT, "sweep", "--comfyui", comfyui, "--cpu", "--cfg", "1"]
+    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
+        while not (told.exists() and told.read_text()):
+            assert child.poll() is None
+            time.sleep(0.05)
+        child.send_signal(getattr(signal, name))
+        assert child.wait(60) == 128 + getattr(signal, name)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(told.read_text()), 0)
 
 
 def test_the_page_of_a_saved_trace_shows_its_run(tmp_path, said):

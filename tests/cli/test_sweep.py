@@ -6,6 +6,7 @@ import pytest
 from guidance_geometry.cli import sweep as run_sweep
 from guidance_geometry.cli.sweep import main
 from guidance_geometry.sweeps.comfyui import cell as study_cell
+from guidance_geometry.sweeps.results import alone
 
 from .stubbed import stubs
 
@@ -105,6 +106,14 @@ def test_a_page_that_cannot_be_written_is_a_sentence(swept, tmp_path):
     (tmp_path / "out" / "index.html").mkdir()
     code, said = swept("--cfg", "1")
     assert (code, "index.html could not be written" in said) == (1, True), said
+
+
+def test_a_folder_takes_one_sweep_at_a_time(swept, tmp_path):
+    with alone(tmp_path / "out"):
+        code, said = swept("--cfg", "1")
+    assert (code, "Another sweep is running" in said) == (2, True), said
+    assert not (tmp_path / "out").exists(), "nothing was written"
+    assert swept("--cfg", "1")[0] == 0
 
 
 def test_two_plans_in_one_folder_are_refused(swept):
