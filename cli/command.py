@@ -38,7 +38,12 @@ def main(words: Sequence[str] | None = None) -> int:
         return 2
     unwind_on_signals()
     try:
-        return run(name, rest)
+        code = run(name, rest)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # whoever read it has enough, as head does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + 13  # as one that SIGPIPE ends
     except StartError as error:
         print(error, file=sys.stderr)
         return 1

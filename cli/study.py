@@ -152,6 +152,8 @@ def on_a_cluster(args: Namespace) -> int:
                 return run_study(ray, plan, folder, args, servers)
             with sweep.serving(args) as client:  # what there is; it runs no cell
                 return run_study(ray, plan, folder, args, [client.address])
+    except BrokenPipeError:  # of what is printed; a server's is a ServerFault
+        raise
     except (ValueError, *FAULTS) as error:
         print(in_words(error, "A server"), file=sys.stderr)
     except ray.exceptions.RayError as error:

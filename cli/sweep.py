@@ -131,6 +131,8 @@ def main(words: Sequence[str] | None = None) -> int:
         folder = Folder(place_at(args.output))
         with alone(folder.path):
             return run_plan(agree_plan(plan, folder, args.yes), folder, args)
+    except BrokenPipeError:  # of what is printed; a server's is a ServerFault
+        raise
     except (ValueError, *FAULTS) as error:
         print(in_words(error, args.server or "ComfyUI"), file=sys.stderr)
         return 2

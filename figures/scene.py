@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from ..trace.choices import default_step
 from ..trace.faults import NothingToShow
@@ -169,7 +170,8 @@ def _end(trace: Trace, step: int, sample: int) -> dict:
     vectors = captured_vectors(trace, ("x", "uncond", "cond", END), step, sample)
     if vectors is None:
         return {}
-    x, u, c, end = vectors
+    missing = max(2 - len(vectors[0]), 0)  # of the two axes of a plane, where a sample is one value
+    x, u, c, end = (pad(vector, (0, missing)) for vector in vectors)
     axes = torch.linalg.qr(torch.stack([u - x, c - u], dim=1))
     sign = axes.R.diagonal().sign()  # the first axis points at u, the difference has a positive second coordinate
     foot = (axes.Q.T @ (end - x)) * torch.where(sign == 0, 1.0, sign)

@@ -29,7 +29,7 @@ from ..trace.maker import EndedRun, make_trace
 from ..trace.recorder import Evaluation, Recorded, Recorder
 from ..trace.rows import Setting
 from ..trace.terms import terms_of_chain
-from .sampling import response_of, sample, sampler_of
+from .sampling import check_samples, response_of, sample, sampler_of
 from .traces import Trace
 
 Denoiser = Callable[[Tensor, float, Any], Tensor]  # x [B, ...], sigma, condition -> x0-hat [B, ...]
@@ -138,6 +138,7 @@ class Recording:
         """D, noted with what it was made of."""
         if self.evaluate is None:
             raise ValueError("This recording watches a run of somebody else's, and guides none.")
+        check_samples(x)
         sigma = float(sigma.flatten()[0] if isinstance(sigma, Tensor) else sigma)
         seen = self.evaluate(untrack(x), sigma, stage)
         self.observe(x, sigma, seen, stage)

@@ -31,6 +31,16 @@ def sampler_of(word: str) -> Sampler:
     return SAMPLERS[word]
 
 
+def check_samples(x: object) -> None:
+    """Raise TypeError or ValueError unless x is samples, [B, ...], of floating-point numbers."""
+    if not isinstance(x, Tensor) or not x.is_floating_point():
+        kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
+        raise TypeError(f"x is {kind}, but samples are a tensor of floating-point numbers. Write x.float().")
+    if x.ndim < 2 or not x.numel():
+        needed = "one axis for the samples and one or more for each, none of them empty"
+        raise ValueError(f"x has the shape {[*x.shape]}, but a batch has {needed}. Write x[None] for one sample.")
+
+
 def sample(
     denoise: Callable[[Tensor, float], Tensor],
     x: Tensor,
@@ -45,8 +55,9 @@ def sample(
 
     denoise(x, sigma) -> D [B, ...]. sampler: euler (also called DDIM) or ddpm, whose noise comes from seed, item by
     item. flow: x = (1 - sigma) x0 + sigma eps instead of x0 + sigma eps. mark: what to do with each draw of noise.
-    Raises ValueError for an unknown sampler.
+    Raises ValueError for an unknown sampler, TypeError or ValueError for an x that is no batch.
     """
+    check_samples(x)
     step = sampler_of(sampler).step
     draw, levels = item_noise(x, seed), [level(sigma, flow) for sigma in sigmas]
 

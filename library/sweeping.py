@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import product
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice, product
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from ..guidance.chain import Chain
 from ..guidance.contract import chain_from
 from ..guidance.rule_file import RuleFile
 from ..guidance.rules.kinds import Rule
-from ..sweeps.axes import RULE, word_of
+from ..sweeps.axes import LARGEST_SWEEP, RULE, check_count, word_of
 from ..sweeps.measures import WHOLE, Judge, measure, measure_of, score
 from ..sweeps.plan import check_measures
 from ..sweeps.rules import RuleNode, knob_of, with_knob
@@ -69,6 +70,7 @@ def sweep(
     if fixed := sorted(facts.keys() & {"cfg", *AXES}):
         raise ValueError(f"{fixed[0]} is an axis. Give it as axes={{{fixed[0]!r}: [{facts[fixed[0]]!r}]}}.")
     pairs, judges = pairs_by_axis(axes), judges_of(measures)
+    check_count(math.prod(map(len, pairs.values())), 0, confirmed=True)
     runs = [plan_run(dict(zip(pairs, cell, strict=True)), denoiser, sigmas, cond, facts)
             for cell in product(*pairs.values())]  # fmt: skip
     if folder is None:
@@ -119,7 +121,9 @@ def pairs_of(name: str, values: Any) -> list[tuple[Any, Any]]:
     """The values of an axis, each with what a row says.  Raises ValueError where there is none, or one is no value."""
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise ValueError(f"The axis {name} is {values!r}, but needs a list of values: {{{name!r}: [{values!r}]}}.")
-    pairs = list(values.items() if isinstance(values, Mapping) else name_values(values))
+    pairs = list(islice(values.items() if isinstance(values, Mapping) else name_values(values), LARGEST_SWEEP + 1))
+    if len(pairs) > LARGEST_SWEEP:
+        raise ValueError(f"The axis {name} has more than {LARGEST_SWEEP:,} values. Give it fewer.")
     if not pairs:
         raise ValueError(f"The axis {name} is empty. Give it a value, or leave it out.")
     for _, value in pairs:
@@ -128,9 +132,9 @@ def pairs_of(name: str, values: Any) -> list[tuple[Any, Any]]:
     return [(word, rule_of(value)) for word, value in pairs] if name == RULE else pairs
 
 
-def name_values(values: Iterable[Any]) -> list[tuple[Any, Any]]:
+def name_values(values: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
     """The values with their own names: numbers and words are theirs, a function has one, a rule has its text."""
-    return [(v if isinstance(v, Real | str) else getattr(v, "text", getattr(v, "__name__", "CFG")), v) for v in values]
+    return ((v if isinstance(v, Real | str) else getattr(v, "text", getattr(v, "__name__", "CFG")), v) for v in values)
 
 
 def rule_of(value: Any) -> Any:

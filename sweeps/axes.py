@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 Value = int | float | str | bool
 MOST_CELLS = 2_000  # without a confirmation
+LARGEST_SWEEP = 100_000  # cells, also with a confirmation
 LONGEST_RANGE = 100_000  # values of a range such as 0..3
 _RANGE = re.compile(r"(-?\d+)\s*\.\.\s*(-?\d+)")
 _PART = re.compile(r'\s*(?:"(?P<quoted>(?:[^"]|"")*)"\s*|(?P<plain>[^,]*))(?:,|$)')
@@ -192,10 +193,12 @@ def count(axes: Sequence[Axis]) -> int:
 
 
 def check_count(cells: int, seconds_each: float, confirmed: bool = False, how: str = "confirm it") -> None:
-    """Raise TooManyCells for more cells than anybody wants by mistake.
+    """Raise TooManyCells for more cells than anybody wants by mistake, and for more than fit into memory.
 
     seconds_each: of one cell, about. how: what to do where so many are wanted.
     """
+    if cells > LARGEST_SWEEP:
+        raise TooManyCells(f"The axes make {cells:,} cells; a sweep has {LARGEST_SWEEP:,} at most. Take fewer values.")
     if cells > MOST_CELLS and not confirmed:
         raise TooManyCells(
             f"The axes make {cells:,} cells, about {duration(cells * seconds_each)} at {seconds_each:.2g} s each; up "

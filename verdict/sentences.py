@@ -7,7 +7,6 @@ X says to someone who knows only KSampler: with the same facts, and without the 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,8 +62,8 @@ def say(name: str, /, **facts: Any) -> Sentence:
 
 
 def short(value: float) -> str:
-    """A number with three digits; whole ones stay whole."""
-    return f"{value:.0f}" if abs(value) >= 100 and math.isfinite(value) else f"{value:.{DIGITS}g}"
+    """A number with three digits; whole ones stay whole, up to a million."""
+    return f"{value:.0f}" if 100 <= abs(value) < 1e6 else f"{value:.{DIGITS}g}"
 
 
 def about(value: float) -> str:

@@ -292,3 +292,38 @@ def test_the_library_replaces_no_model_by_a_trace_and_no_trace_by_a_figure(tmp_p
     (tmp_path / "trace.safetensors").rename(tmp_path / "trace.png")
     with pytest.raises(NotWritten, match="a trace"):
         trace.plot("step plane", step=1).save(tmp_path / "trace.png")
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (["sweep", "--cfg", "1", "--timeout", "nan"], "--timeout"),
+        (["sweep", "--cfg", "1", "--timeout", "-1"], "--timeout"),
+        (["sweep", "--cfg", "1", "--seeds", "99999999"], "--seeds"),
+        (["sweep", "--cfg", "1", "--seeds", "0"], "--seeds"),
+        (["study", "plan.yaml", "--actors", "1e9"], "--actors"),
+        (["study", "plan.yaml", "--batch", "0"], "--batch"),
+        (["study", "plan.yaml", "--timeout", "inf"], "--timeout"),
+        (["card", "study", "--sigma-data", "nan"], "--sigma-data"),
+        (["card", "study", "--sigma-data", "0"], "--sigma-data"),
+    ],
+    ids=lambda words: " ".join(words) if isinstance(words, list) else "",
+)
+def test_an_option_takes_a_number_of_its_range_alone(capsys, words, option):
+    with pytest.raises(SystemExit, match="2"):
+        command.main(words)
+    assert f"argument {option}: {words[-1]!r} is no " in capsys.readouterr().err
+
+
+def test_a_sweep_is_counted_before_it_is_built(tmp_path, said):
+    words = ["--server", "http://127.0.0.1:9", "--yes", "--seeds", "99999", "--axis", "steps: 1..99999", "--cfg", "1"]
+    code, _, errors = said("sweep", *words)
+    assert (code, "100,000 at most" in errors) == (2, True), errors
+
+
+def test_whoever_reads_may_stop_reading(tmp_path):
+    save(exact_trace(8.0, batch=1, steps=4), tmp_path / "run.safetensors")
+    words = [sys.executable, ROOT, "report", "run.safetensors", "--json"]
+    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        child.stdout.close()
+        assert (child.stderr.read(), child.wait()) == ("", 141)

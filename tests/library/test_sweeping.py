@@ -79,6 +79,8 @@ WRONG = [
     ({"sampler": "ddpm"}, "The axis sampler is 'ddpm', but needs a list"),
     ({"sampler": ["euler", "heun"]}, "'heun' is unknown"),
     ({"rule": [None, lambda u, c: c]}, "is called with"),
+    ({"seed": range(10**9)}, "seed has more than 100,000 values"),
+    ({"seed": range(1000), "gamma": range(1, 1001)}, "1,000,000 cells"),
 ]
 
 

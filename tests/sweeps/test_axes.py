@@ -94,6 +94,8 @@ def test_ten_thousand_cells_are_refused_with_their_count_and_time_unless_confirm
         check_count(10_000, 2.0)
     check_count(10_000, 2.0, confirmed=True)
     check_count(2_000, 2.0)
+    with pytest.raises(TooManyCells, match="100,000 at most"):
+        check_count(100_001, 2.0, confirmed=True)
 
 
 def test_times_are_in_words():

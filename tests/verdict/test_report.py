@@ -34,7 +34,7 @@ from guidance_geometry.verdict.report import AGAINST, COLOURS, VERSION, report_o
 from guidance_geometry.verdict.run_knobs import DISTILLED, GRADIENT, RULE
 from guidance_geometry.verdict.sampler_class import CLASSES, MEASURED
 from guidance_geometry.verdict.scale import scale_of
-from guidance_geometry.verdict.sentences import LANGUAGES, SENTENCES, percent, say
+from guidance_geometry.verdict.sentences import LANGUAGES, SENTENCES, percent, say, short
 from guidance_geometry.verdict.size import Size, read_size, write_size
 
 FACTS = json.loads((ROOT / "tests" / "fixtures" / "report_facts.json").read_text(encoding="utf-8"))
@@ -1348,3 +1348,10 @@ def test_what_a_guider_does_by_itself_is_not_put_on_another_node():
 def test_a_word_agrees_with_its_number(count, words, monkeypatch):
     monkeypatch.setitem(SENTENCES, "one", {"en": "{count} {count:step|steps} of {n}", "zh": "{n}"})
     assert say("one", count=count, n=2).text() == words
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(4.5e37, "4.5e+37"), (123456.0, "123456"), (2.718, "2.72"), (99.96, "100")]
+)
+def test_a_number_in_a_sentence_is_short(value, text):
+    assert short(value) == text
