@@ -87,7 +87,8 @@ def sweep(parser: argparse.ArgumentParser) -> None:
     add("--workflow", type=Path, help="a workflow in API form; default: the first look, one robot")
     add("--cfg", help="values, such as 1,2,4,8")
     add("--seeds", type=whole(1, LONGEST_RANGE), help="how many, from 0")
-    add("--rule", help='chains of rules, such as "cfg, APG, TCFG + Rescale CFG"')
+    what = "with --plan: the rules in files, FILE:RULE, that it may run"
+    add("--rule", help=f'chains of rules, such as "cfg, APG, TCFG + Rescale CFG"; {what}')
     add("--axis", action="append", default=[], help='any other, such as "4.steps: 10, 20"')
     add("--set", action="append", default=[], metavar="WIDGET=VALUE", help="of every cell")
     add("--measures", metavar="NAMES", help="what is measured, with commas; default: the usual five")
@@ -115,6 +116,7 @@ def study(parser: argparse.ArgumentParser) -> None:
     add("--ray", help="address of a cluster, auto for the one that is there, or local (default)")
     add("--actors", type=whole(1, MOST_ACTORS), default=1, help="with --ray: how many, each with a ComfyUI of its own")
     add("--batch", type=whole(1, MOST_AT_ONCE), default=1, help="cells that an actor takes at once: 20 for 50 ms each")
+    add("--rule", default="", help="the rules in files, FILE:RULE, that the plan may run")
     add("--output", help="folder that all machines see, or an address such as s3://bucket/study; "
         "default: output/<plan>")  # fmt: skip
     _add_patience(parser)

@@ -12,6 +12,7 @@ from typing import Any
 from ..guidance.printing import count_of
 from ..guidance.rule_file import OFFERED
 from ..sweeps.addresses import place_at
+from ..sweeps.axes import values_of
 from ..sweeps.cluster.passes import OnRay, left_over, passes
 from ..sweeps.comfyui import process
 from ..sweeps.comfyui.cell import AGAIN, FAULTS, PAUSES, REPORT_NODE, Told
@@ -23,7 +24,7 @@ from ..sweeps.results import Folder, alone, read_results
 from ..sweeps.summary import set_faulty_aside, write_summary
 from . import sweep
 from .options import OUTPUT, parse
-from .sweep import agree_plan, cells_on, describe_server, offer_rules, text_of
+from .sweep import agree_plan, cells_on, describe_server, offer_rules
 
 NO_CLUSTER = "No Ray cluster answers at {}. Start one with ray start --head, or leave out --ray."
 GAVE_UP = "Ray gave up: ... {} Is this folder at the same place on every machine? " + AGAIN
@@ -124,7 +125,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return print_report(args.output)
     if args.servers or args.ray:
         return on_a_cluster(args)
-    where = [f"--{name}={value}" for name in ("server", "comfyui", "name") if (value := getattr(args, name))]
+    where = [f"--{name}={value}" for name in ("server", "comfyui", "name", "rule") if (value := getattr(args, name))]
     where += [f"--{name}" for name in ("cpu", "yes") if getattr(args, name)]
     return sweep.main(["--plan", str(args.plan), f"--output={args.output}", f"--timeout={args.timeout}", *where])
 
@@ -141,7 +142,7 @@ def on_a_cluster(args: Namespace) -> int:
         print(NO_RAY, file=sys.stderr)
         return 2
     try:
-        offer_rules([text_of(args.plan)])
+        offer_rules(values_of(args.rule))
         plan = read_plan(args.plan)
         folder = Folder(place_at(args.output))
         with alone(folder.path):

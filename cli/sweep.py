@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import re
 import sys
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,9 +13,9 @@ from pathlib import Path
 
 from ..files.claims import check_claims, json_of, require, table, text
 from ..guidance.printing import count_of
-from ..guidance.rule_file import OFFERED
+from ..guidance.rule_file import OFFERED, RuleFile
 from ..sweeps.addresses import place_at
-from ..sweeps.axes import Axis, axis_of, check_count, count, distinct, value_of, values_of
+from ..sweeps.axes import RULE, Axis, Value, axis_of, check_count, count, distinct, value_of, values_of
 from ..sweeps.cells import Cell, cells_of, pack_version
 from ..sweeps.comfyui import process
 from ..sweeps.comfyui.cell import (
@@ -36,12 +35,11 @@ from ..sweeps.comfyui.misfits import refuse_misfits
 from ..sweeps.plan import Plan, plan_of, read_plan
 from ..sweeps.report import report_text
 from ..sweeps.results import Folder, alone
-from ..sweeps.rules import Nodes
+from ..sweeps.rules import Nodes, words_of_files
 from ..sweeps.summary import set_faulty_aside, write_summary
 from .options import RUNS_AT, parse
 
 FIRST_LOOK = Path(process.__file__).with_name("first_look.json")
-RULE_FILE = re.compile(r"""((?:[A-Za-z]:)?[^\s,+"'\[\]:=]+\.py):([A-Za-z_]\w*)""")  # in values of axes
 ONE_ROBOT = {"label": "robot", "batch_size": 1}  # of the first look, which shows ten labels
 SECONDS = 2.0  # of a cell, before one has run
 MOST_MARKS = 1_000_000
@@ -62,21 +60,23 @@ def serving(args: Namespace) -> Iterator[Connection]:
         yield Connection(live.address, args.timeout, PAUSES, args.name or f"own ComfyUI on {platform.node()}")
 
 
-def offer_rules(texts: Iterable[str]) -> None:
-    """Name the rules in files, FILE:RULE, to the ComfyUI that starts next: it runs no other file."""
-    named = [place for text in texts for place in RULE_FILE.findall(text)]
-    there = [f"{Path(file).resolve()}:{rule}" for file, rule in named if Path(file).is_file()]
-    os.environ.setdefault(OFFERED, "\n".join(dict.fromkeys(there)))
+def offer_rules(chains: Iterable[Value]) -> None:
+    """Name the rules in files of a command line to this process, and to the ComfyUI that it starts: nothing else does.
 
-
-def text_of(plan: Path | None) -> str:
-    """What a plan says, "" where there is none: reading it says what is wrong."""
-    return plan.read_text(encoding="utf-8", errors="replace") if plan and plan.is_file() else ""
+    Raises ValueError for a file that is not there, and for two of one name.
+    """
+    places = {place: None for word in words_of_files(chains) if (place := RuleFile.of(word))}
+    names = [place.word for place in places]
+    if twice := [str(place.file) for place in places if names.count(place.word) > 1]:
+        raise ValueError(f"{' and '.join(twice)} have one name. Rename one: results call a rule by its file's name.")
+    before = os.environ.get(OFFERED, "").splitlines()
+    os.environ[OFFERED] = "\n".join([*before, *(f"{place.file}:{place.name}" for place in places)])
 
 
 def plan_from(args: Namespace) -> Plan:
     """The plan of the command line.  Raises ValueError."""
     if args.plan:
+        offer_rules(values_of(args.rule or ""))
         return read_plan(args.plan)
     axes = [Axis("cfg", values_of(args.cfg))] if args.cfg is not None else []
     axes += [Axis("rule", values_of(args.rule))] if args.rule is not None else []
@@ -86,6 +86,7 @@ def plan_from(args: Namespace) -> Plan:
     settings = [(name.strip(), value.strip()) for name, _, value in (one.partition("=") for one in args.set)]
     overrides |= {name: value_of(value, name) for name, value in settings}
     mine = {axis.name for axis in axes}
+    offer_rules([*(value for axis in axes if axis.name == RULE for value in axis.values), overrides.get(RULE, "")])
     keys = {
         "workflow": json.loads((args.workflow or FIRST_LOOK).read_text(encoding="utf-8")),
         "axes": {axis.name: list(axis.values) for axis in distinct(axes)},
@@ -98,7 +99,7 @@ def plan_from(args: Namespace) -> Plan:
 
 def agree_plan(plan: Plan, folder: Folder, confirmed: bool) -> Plan:
     """The plan with what the folder holds already, its size told.  Raises ValueError for too many cells in all."""
-    whole = folder.widen(plan)
+    whole = folder.widen(plan).with_digests()
     cells = count(whole.every_axis)
     print(" x ".join(f"{len(axis.values)} {axis.name}" for axis in whole.every_axis), "=", f"{cells:,} cells")
     check_count(cells, SECONDS, confirmed, "add --yes")
@@ -125,7 +126,6 @@ def forget_marked(folder: Folder, marks: Path) -> int:
 def main(words: Sequence[str] | None = None) -> int:
     """Plan, check, run what is missing, and write what came out.  words: of the command line, None for its own"""
     args = parse("sweep", words)
-    offer_rules([args.rule or "", *args.axis, text_of(args.plan)])
     try:
         plan = plan_from(args)
         folder = Folder(place_at(args.output))

@@ -21,6 +21,10 @@ from .contract import explain_fault, is_function, misfit
 ROOT = Path(__file__).resolve().parents[1]
 FORM = re.compile(r"(?P<file>.+\.py):(?P<name>[A-Za-z_]\w*)")
 HEX = 16  # digits of a digest
+NOT_NAMED = (
+    "The rule {} is in a file that the command line does not name, and a plan or a folder runs no code by itself. If "
+    "you trust the file, add --rule FILE:RULE."
+)
 
 
 class SourceLoader(SourceFileLoader):
@@ -39,14 +43,24 @@ class RuleFile(NamedTuple):
 
     @classmethod
     def of(cls, words: str) -> RuleFile | None:
-        """The file and the name of FILE:RULE; None for other words.  Raises ValueError where there is no such file."""
+        """The file and the name of FILE:RULE; None for other words.  Raises ValueError where there is no such file.
+
+        For the words of a person, on a command line or in Python; those of a file are for `offered`.
+        """
         match = FORM.fullmatch(words.strip())
         if not match:
             return None
         place = cls(Path(match["file"]).expanduser().resolve(), match["name"])
-        place = cls.list_offers().get(place.word, place)  # its folder is then that of the command
         if not place.file.is_file():
             raise ValueError(f"{words!r} names no file. Give FILE:RULE, such as my_rule.py:MyRule.")
+        return place
+
+    @classmethod
+    def offered(cls, words: str) -> RuleFile:
+        """The rule of this name among those that were named to this process.  Raises ValueError for any other."""
+        place = cls.list_offers().get(without_folders(words.strip()))
+        if place is None:
+            raise ValueError(NOT_NAMED.format(words))
         return place
 
     @classmethod
@@ -96,6 +110,14 @@ class RuleFile(NamedTuple):
         except Exception as error:
             raise ValueError(f"{self.file.name} cannot be run: {line_of(error)}. Mend it.") from error
         return module
+
+
+def without_folders(chain: str) -> str:
+    """A chain of rules in which a rule in a file goes by the name of its file: no plan chooses one by its folder."""
+    words = [word.strip() for word in chain.split("+")]
+    if not any(map(FORM.fullmatch, words)):
+        return chain
+    return " + ".join(Path(word).name if FORM.fullmatch(word) else word for word in words)
 
 
 def make_rule(named: Any) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 from .axes import Value, places
 from .graph import Workflow
 from .plan import Plan
-from .rules import Nodes, rules_in_files
+from .rules import Nodes, rule_in_file, words_of_files
 from .workflow import with_knobs_told, with_results, with_values
 
 VERSION = re.compile(r'^version = "(.+)"$', re.MULTILINE)  # in pyproject.toml
@@ -41,8 +41,8 @@ def cells_of(plan: Plan, nodes: Nodes, models: Mapping[str, Any], version: str) 
     nodes: the nodes of the server. models: what tells the model files apart, {name: size or hash}. version: of
     the pack. Raises ValueError for an axis or an override that the workflow does not have, before anything runs.
     """
-    named = [(axis.name, axis.values) for axis in plan.axes] + [(name, [one]) for name, one in plan.overrides.items()]
-    nodes = nodes._replace(rules=[*nodes.rules, *rules_in_files(named, nodes.rules)])
+    in_files = [rule_in_file(word, nodes.rules) for word in words_of_files(plan.chains)]
+    nodes = nodes._replace(rules=[*nodes.rules, *in_files])
     workflow = with_values(with_results(plan.workflow, plan.judge, nodes), plan.overrides, nodes)
     by_id: dict[str, Cell] = {}
     for place in places(plan.every_axis):

@@ -9,18 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from ..files.claims import ANYTHING, check_claims, maybe, several, table, text
+from ..guidance.rule_file import RuleFile, without_folders
 from .addresses import Place
-from .axes import REPEAT, Axis, Value, distinct, suggest, values_of
+from .axes import REPEAT, RULE, Axis, Value, distinct, suggest, values_of
 from .measures import MEASURES, METRICS, USUAL, WHOLE
+from .rules import words_of_files
 from .workflow import check_workflow
 
 MOST_NAMES = 1000  # of axes, overrides, measures
-FIELDS = ("workflow", "axes", "overrides", "measures", "repeats", "judge")
+FIELDS = ("workflow", "axes", "overrides", "measures", "repeats", "judge", "rules")
 TABLES = {
     "axes": table(ANYTHING, MOST_NAMES),
     "overrides": maybe(table(ANYTHING, MOST_NAMES)),
     "measures": maybe(several(text(), MOST_NAMES)),
+    "rules": maybe(table(text(), MOST_NAMES)),
 }
+OTHER_FILE = (
+    "The plan was made with another {}: its digest there is {}, and of the file that is named {}. Name the file of "
+    "then, or take it out of the plan's rules."
+)
 MOST_REPEATS = 10_000
 
 
@@ -30,7 +37,7 @@ class Plan:
 
     workflow: in API form. axes: what is varied. overrides: what is set in every cell, named as axes are. measures: of
     the table, or metrics by their code. repeats: each cell again with so many seeds, counted from the workflow's own.
-    judge: as in `judge_of`.
+    judge: as in `judge_of`. rules: digests of the rules in files that the axes name.
     Raises ValueError for repeats beside an axis of seeds, which would give some cells the same seed.
     """
 
@@ -40,6 +47,7 @@ class Plan:
     measures: tuple[str, ...] = USUAL
     repeats: int = 1
     judge: str = ""
+    rules: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self):
         seeds = [axis.name for axis in self.axes if axis.kind == "seed"]
@@ -52,6 +60,23 @@ class Plan:
         again = Axis(REPEAT, tuple(range(self.repeats)))
         return self.axes if self.repeats == 1 else (*self.axes, again)
 
+    @property
+    def chains(self) -> tuple[Value, ...]:
+        """The chains of rules that its cells have."""
+        varied = (value for axis in self.axes if axis.name == RULE for value in axis.values)
+        return (*varied, self.overrides.get(RULE, ""))
+
+    def with_digests(self) -> Plan:
+        """The plan with the digests of the rules in files, of which it names none by its folder.
+
+        Raises ValueError for one that the command line does not name, and for another than the plan was made with.
+        """
+        places = [RuleFile.offered(word) for word in words_of_files(self.chains)]
+        for place in places:
+            if self.rules.get(place.word, place.digest) != place.digest:
+                raise ValueError(OTHER_FILE.format(place.word, self.rules[place.word], place.digest))
+        return replace(self, rules={place.word: place.digest for place in places})
+
     def as_mapping(self) -> dict[str, Any]:
         """The plan as its file holds it."""
         axes = {axis.name: list(axis.values) for axis in self.axes}
@@ -62,6 +87,7 @@ class Plan:
             "measures": list(self.measures),
             "repeats": self.repeats,
             **({"judge": self.judge} if self.judge else {}),
+            **({"rules": dict(self.rules)} if self.rules else {}),
         }
 
     def text(self) -> str:
@@ -119,6 +145,7 @@ def plan_of(claims: Any, folder: Place = Path()) -> Plan:
     axes = distinct(Axis(str(name), _values(str(name), values)) for name, values in claims["axes"].items())
     overrides = {str(name): _value(str(name), value) for name, value in (claims.get("overrides") or {}).items()}
     facts = {"repeats": _repeats(claims.get("repeats", 1)), "judge": str(claims.get("judge") or "")}
+    facts["rules"] = claims.get("rules") or {}
     return Plan(_workflow(claims["workflow"], folder), axes, overrides, measures, **facts)
 
 
@@ -140,9 +167,8 @@ def _workflow(value: Any, folder: Place) -> dict[str, dict]:
 
 def _values(name: str, value: Any) -> tuple[Value, ...]:
     """A list as it is; a text as an axis is written, such as 0..3; a single value alone."""
-    if isinstance(value, str):
-        return values_of(value, name)
-    return tuple(_value("an axis", one) for one in value) if isinstance(value, list) else (_value("an axis", value),)
+    values = values_of(value, name) if isinstance(value, str) else value if isinstance(value, list) else (value,)
+    return tuple(_value(name, one) for one in values)
 
 
 def _value(name: str, value: Any) -> Value:
@@ -150,7 +176,7 @@ def _value(name: str, value: Any) -> Value:
         raise ValueError(
             f"{name} has a value that is a {type(value).__name__}. Give a number, a word or true or false."
         )
-    return Axis(name, (value,)).values[0]
+    return without_folders(value) if name == RULE and isinstance(value, str) else Axis(name, (value,)).values[0]
 
 
 def _repeats(value: Any) -> int:

@@ -11,7 +11,7 @@ from ..guidance.chain import Chain
 from ..guidance.contract import chain_from
 from ..guidance.rule_file import FORM, RuleFile
 from ..guidance.rules.kinds import Rule
-from .axes import RULE, suggest
+from .axes import suggest
 
 CATEGORY = "guidance geometry/rules"
 PLAIN = ("cfg", "plaincfg", "none")
@@ -121,7 +121,7 @@ def rule_in_file(word: str, rules: Sequence[RuleNode], here: bool = True) -> Rul
     node = next((rule for rule in rules if rule.id == FILE_NODE), None)
     if node is None:
         raise ValueError(NO_FILES.format(word))
-    place = RuleFile.of(word) if here else None
+    place = RuleFile.offered(word) if here else None
     if place is None:
         return replace(node, title=word, defaults={"rule": word, "digest": ""})
     first = next(iter(chain_from(place.rule()).rules), None)
@@ -129,10 +129,10 @@ def rule_in_file(word: str, rules: Sequence[RuleNode], here: bool = True) -> Rul
     return replace(node, title=place.name, defaults={"rule": place.word, "digest": place.digest}, knobs=knobs)
 
 
-def rules_in_files(axes: Iterable[tuple[str, Iterable[Any]]], rules: Sequence[RuleNode]) -> list[RuleNode]:
-    """The rules in files that any value of an axis `rule` names.  axes: names and values"""
-    words = (word.strip() for name, values in axes if name == RULE for one in values for word in str(one).split("+"))
-    return [rule_in_file(word, rules) for word in words if FORM.fullmatch(word)]
+def words_of_files(chains: Iterable[Any]) -> list[str]:
+    """The rules in files that chains name, each once."""
+    words = (word.strip() for chain in chains for word in str(chain).split("+"))
+    return [word for word in dict.fromkeys(words) if FORM.fullmatch(word)]
 
 
 def rule_named(word: str, rules: Sequence[RuleNode]) -> RuleNode:

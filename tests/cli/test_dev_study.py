@@ -47,7 +47,7 @@ def test_rules_in_files_are_named_to_the_comfyui_that_is_started_and_to_no_other
     (tmp_path / "mine.py").touch()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(os, "environ", {})
-    offer_rules(["--rule=cfg, mine.py:a + APG", f"axes: {{rule: [cfg, {tmp_path}/mine.py:a, gone.py:b]}}"])
+    offer_rules(["cfg", "mine.py:a + APG", 3])
     assert os.environ == {"GG_RULE_FILES": f"{tmp_path / 'mine.py'}:a"}
 
 

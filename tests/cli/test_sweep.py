@@ -168,6 +168,55 @@ def test_what_the_folder_holds_counts_towards_the_limit(swept, stub, tmp_path):
     assert (code, "50 cfg x 50 steps = 2,500 cells" in said, stub[0].ran - before) == (2, True, 0), said
 
 
+RULE = "def {}(u, c, x, gamma, sigma):\n    return c\n"
+FILES = {"display_name": "Rule from a File", "category": "guidance geometry/rules", "input": {"required": {
+    "rule": ["COMBO", {"options": ["mine.py:rule"]}], "digest": ["STRING", {"default": ""}]}}}  # fmt: skip
+
+
+@pytest.fixture
+def runs_files(stub, monkeypatch):
+    """A server that says it runs rules in files."""
+    monkeypatch.setitem(stub[0].node_types, "GGRuleFile", FILES)
+    monkeypatch.setenv("GG_RULE_FILES", "")
+
+
+@pytest.mark.usefixtures("runs_files")
+def test_only_the_command_line_names_code(swept, tmp_path):
+    mark, own, plan = tmp_path / "mark", tmp_path / "mine.py", tmp_path / "out" / "plan.json"
+    (tmp_path / "evil").mkdir()
+    (tmp_path / "evil" / "mine.py").write_text(f"open({str(mark)!r}, 'w')\n" + RULE.format("rule"))
+    own.write_text(RULE.format("rule"))
+    swept("--cfg", "1", "--rule", "cfg")
+    claims = json.loads(plan.read_text())
+    claims["axes"]["rule"] = ["cfg", f"APG + {tmp_path}/evil/mine.py:rule"]
+    plan.write_text(json.dumps(claims))
+    copy = tmp_path / "plan.json"
+    copy.write_text(plan.read_text())
+    for words in (["--cfg", "1", "--rule", "cfg"], ["--plan", str(copy)]):
+        code, said = swept(*words)
+        assert (code, "mine.py:rule is in a file that the command line does not name" in said) == (2, True), said
+    claims["axes"]["rule"] = ["cfg", f"{tmp_path}/evil/mine.py:rule"]
+    plan.write_text(json.dumps(claims))
+    code, said = swept("--cfg", "1", "--rule", f"cfg, {own}:rule")
+    assert (code, mark.exists()) == (0, False), said
+
+
+@pytest.mark.usefixtures("runs_files")
+def test_a_plan_knows_its_rules_by_their_digests(swept, tmp_path):
+    own, plan = tmp_path / "mine.py", tmp_path / "out" / "plan.json"
+    own.write_text(RULE.format("rule"))
+    code, said = swept("--cfg", "1", "--rule", f"cfg, {own}:rule")
+    assert (code, str(tmp_path) in plan.read_text()) == (0, False), said
+    again = ["--plan", str(plan), "--rule", f"{own}:rule"]
+    assert swept(*again)[0] == 0
+    own.write_text(RULE.format("rule") + "# other\n")
+    code, said = swept(*again)
+    assert (code, "made with another mine.py:rule" in said) == (2, True), said
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "mine.py").write_text(RULE.format("rule"))
+    assert "have one name" in swept("--cfg", "1", "--rule", f"{own}:rule, {tmp_path}/b/mine.py:rule")[1]
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -178,7 +227,7 @@ def test_what_the_folder_holds_counts_towards_the_limit(swept, stub, tmp_path):
         (["--cfg", "1", "--rule", "Rescael"], "Did you mean Rescale CFG"),
         (["--cfg", "1", "--axis", "sampler: eulre"], "Did you mean euler"),
         (["--cfg", "1", "--measures", "strenth"], "Did you mean strength"),
-        (["--cfg", "1", "--rule", "cfg, my_rule.py:halfway"], "this ComfyUI runs no files"),
+        (["--cfg", "1", "--rule", "cfg, my_rule.py:halfway"], "names no file"),
     ],
 )
 def test_bad_input_is_named_before_any_work(swept, stub, words, told, tmp_path):

@@ -82,4 +82,6 @@ def test_what_was_named_at_the_start_goes_by_its_words_in_any_folder(tmp_path, m
     file.write_text(FUNCTION)
     monkeypatch.setenv(OFFERED, "\n".join([f"{file}:halfway", f"{tmp_path}/gone.py:a", "no words"]))
     assert [*RuleFile.list_offers()] == ["my_rule.py:halfway"]
-    assert place_of("elsewhere/my_rule.py:halfway").file == file
+    assert RuleFile.offered("elsewhere/my_rule.py:halfway").file == file
+    with pytest.raises(ValueError, match="the command line does not name"):
+        RuleFile.offered(f"{tmp_path}/gone.py:a")

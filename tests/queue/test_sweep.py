@@ -85,7 +85,7 @@ def test_a_rule_in_a_file_runs_where_comfyui_was_started_with_it(tmp_path, monke
         assert code == 0, said
         rows = json.loads((tmp_path / "out" / "results.json").read_text())["rows"]
         scales = {row["place"]["rule"]: row["measures"]["effective_scale"] for row in rows}
-        assert scales == pytest.approx({"cfg": 5.0, f"{file}:halfway": 3.0}, abs=1e-3)
+        assert scales == pytest.approx({"cfg": 5.0, "my_rule.py:halfway": 3.0}, abs=1e-3)
         other = [
             "--output",
             str(tmp_path / "knobs"),

@@ -306,9 +306,10 @@ def test_of_several_gradients_an_axis_says_which_by_number():
 FILES = RuleNode("GGRuleFile", "Rule from a File", {"rule": "", "digest": ""})
 
 
-def test_a_rule_in_a_file_is_a_node_that_knows_its_content(tmp_path):
+def test_a_rule_in_a_file_is_a_node_that_knows_its_content(tmp_path, monkeypatch):
     (tmp_path / "my_rule.py").write_text("def halfway(u, c, x, gamma, sigma):\n    return c\n")
     words = f"{tmp_path / 'my_rule.py'}:halfway"
+    monkeypatch.setenv("GG_RULE_FILES", words)
     made = with_values(workflow(), {"rule": f"APG + {words}"}, Nodes([*RULES, FILES]))
     node = made[made["4"]["inputs"]["guidance"][0]]
     assert (node["class_type"], node["inputs"]["rule"]) == ("GGRuleFile", "my_rule.py:halfway")
@@ -328,7 +329,7 @@ def test_a_rule_in_a_file_of_another_machine_is_named_by_its_words_alone():
     assert plain.id == "GGAdaptiveProjected"
     assert (there.id, there.title) == ("GGRuleFile", "elsewhere.py:halfway")
     assert there.defaults == {"rule": "elsewhere.py:halfway", "digest": ""}
-    with pytest.raises(ValueError, match="names no file"):
+    with pytest.raises(ValueError, match="the command line does not name"):
         chain_named("elsewhere.py:halfway", [FILES])
 
 
@@ -345,9 +346,10 @@ class Share(Combine):
 """
 
 
-def test_a_knob_of_a_rule_in_a_file_is_an_axis(tmp_path):
+def test_a_knob_of_a_rule_in_a_file_is_an_axis(tmp_path, monkeypatch):
     file = tmp_path / "my_rule.py"
     file.write_text(KNOBBED)
+    monkeypatch.setenv("GG_RULE_FILES", f"{file}:Share")
     axes = (Axis("rule", ("cfg", f"{file}:Share")), Axis("Share.share", (0.5, 0.25)))
     known = Nodes([*RULES, FILES])
     plain, usual, other = cells_of(Plan(workflow(), axes), known, {}, "1")
