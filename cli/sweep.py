@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import sys
@@ -11,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..files.claims import check_claims, json_of, require, table, text
+from ..files.claims import LINE, check_claims, read_json, require, table, text
 from ..guidance.printing import count_of
 from ..guidance.rule_file import OFFERED, RuleFile
 from ..sweeps.addresses import place_at
@@ -88,7 +87,7 @@ def plan_from(args: Namespace) -> Plan:
     mine = {axis.name for axis in axes}
     offer_rules([*(value for axis in axes if axis.name == RULE for value in axis.values), overrides.get(RULE, "")])
     keys = {
-        "workflow": json.loads((args.workflow or FIRST_LOOK).read_text(encoding="utf-8")),
+        "workflow": read_json(args.workflow or FIRST_LOOK, "Export it again."),
         "axes": {axis.name: list(axis.values) for axis in distinct(axes)},
         "overrides": {name: value for name, value in overrides.items() if name not in mine},
         "measures": [name.strip() for name in args.measures.split(",")] if args.measures else [],
@@ -108,7 +107,7 @@ def agree_plan(plan: Plan, folder: Folder, confirmed: bool) -> Plan:
 
 def marks_of(file: Path) -> Mapping[str, str]:
     """What the page's Save marks wrote: a word by the id of a cell.  Raises ValueError for another file."""
-    marks = json_of(str(file), file.read_text(encoding="utf-8"), "Save the marks again.")
+    marks = read_json(file, "Save the marks again.", MOST_MARKS * LINE)
     check_claims(str(file), marks, {"marks": require(table(text(), MOST_MARKS))}, NO_MARKS)
     return marks["marks"]
 

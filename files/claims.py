@@ -1,5 +1,7 @@
 """What a file says of itself: for every kind of file one table of fields, each with its type and its largest size.
 
+Files are read in here (`read_json`), and what their content trips further on is told by `guard`.
+
 A field that is absent is nothing wrong unless it is required; one that no table knows is kept, but never deeper than
 DEEPEST.
 """
@@ -8,15 +10,22 @@ from __future__ import annotations
 
 import json
 import math
+import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
 
-from ..guidance.printing import LONE_SURROGATE, quote, shorten
+from ..guidance.printing import LONE_SURROGATE, quote, reason_of, shorten
 
 LINE, PAGE = 200, 20_000  # characters: of a name, of a note
 DEEPEST = 64  # lists within lists; workflows need about ten
+LARGEST = 2**24  # bytes of a file of claims
+FAULTS = (TypeError, AttributeError, LookupError, ArithmeticError, RecursionError)  # what damaged content brings about
 LONGEST_NUMBER = 20  # digits of a whole number; longer ones are read as floats
 ABSENT = object()
+Made = TypeVar("Made")
 
 
 class Field(NamedTuple):
@@ -53,7 +62,7 @@ def number(low: float = -math.inf, high: float = math.inf) -> Field:
     """A finite number in a range."""
 
     def fits(value: Any) -> bool:
-        return type(value) in (int, float) and low <= value <= high and abs(value) < math.inf
+        return type(value) in (int, float) and low <= value <= high and abs(value) <= sys.float_info.max
 
     return Field(fits, "a finite number" + ("" if high == math.inf else f" from {low:g} to {high:g}"))
 
@@ -92,7 +101,7 @@ def table(field: Field, most: int) -> Field:
 
     def entries(value: Any) -> Iterator[tuple[str, Any, Field]]:
         for name, entry in value.items() if isinstance(value, dict) else ():
-            yield f".{shorten(name, LINE)}", entry, field
+            yield f".{shorten(str(name), LINE)}", entry, field
 
     return Field(fits, f"a table of at most {most:,} names, each with {field.requirement}", entries=entries)
 
@@ -159,18 +168,69 @@ def too_deep(value: Any) -> bool:
     return True
 
 
-def json_of(where: str, written: str, remedy: str) -> Any:
+@contextmanager
+def guard(file: str, part: str, remedy: str) -> Iterator[None]:
+    """Raise ValueError with file and part in place of a fault that the content brings about while it is read."""
+    try:
+        yield
+    except FAULTS as error:
+        raise ValueError(f"{file} is damaged at {part}: {reason_of(error)}. {remedy}") from error
+
+
+def read_json(path: Any, remedy: str, most: float = LARGEST) -> Any:
+    """The JSON value in a file, read as `read_text` does.  Raises ValueError for no JSON, too."""
+    return json_of(path.name, read_text(path, remedy, most), remedy)
+
+
+def read_as(make: Callable[[Any, str], Made], path: Any, part: str, remedy: str, most: float = LARGEST) -> Made:
+    """What `make` makes of the JSON value in a file and of its name.  part: of the value, in which faults may be"""
+    value = read_json(path, remedy, most)
+    with guard(path.name, part, remedy):
+        return make(value, path.name)
+
+
+def read_text(path: Any, remedy: str, most: float = LARGEST) -> str:
+    """The text in a file, with or without the mark that some editors write first.
+
+    path: a pathlib.Path, or an address with the same methods. most: bytes.
+    Raises OSError where nothing can be read, ValueError for what is no file, too large or no text.
+    """
+    if isinstance(path, Path) and path.exists() and not path.is_file():
+        raise ValueError(f"{path.name} is no file. {remedy}")
+    if (size := path.stat().st_size) > most:
+        raise ValueError(f"{path.name} has {size:,} bytes; at most {most:,} are read. {remedy}")
+    return text_of(path.name, path.read_bytes(), remedy)
+
+
+def text_of(where: str, written: bytes, remedy: str) -> str:
+    """Bytes as text.  Raises ValueError for what is none."""
+    try:
+        return written.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{where} is damaged at byte {error.start:,}: it is not text in UTF-8. {remedy}") from error
+
+
+def json_of(where: str, written: str | bytes, remedy: str) -> Any:
     """A JSON value that can be read again by everything that reads it.  where: file and field, for messages
 
-    Raises ValueError for no JSON, or for lists more than DEEPEST deep.
+    Raises ValueError for no JSON, for a name that stands twice in a table, or for lists more than DEEPEST deep.
     """
+    written = text_of(where, written, remedy) if isinstance(written, bytes) else written
     try:
-        value = json.loads(written, parse_int=_whole_number)
+        value = json.loads(written, parse_int=_whole_number, object_pairs_hook=_table_of)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{where} is not valid JSON ({error}). {remedy}") from error
     if isinstance(value, dict | list) and too_deep(value):
         raise ValueError(f"{where} holds lists more than {DEEPEST} deep. {remedy}")
     return value
+
+
+def _table_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise ValueError(f"{quote(twice)} stands twice in one table")
+    return made
 
 
 def _whole_number(digits: str) -> int | float:

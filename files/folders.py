@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..guidance.printing import quote
-from .claims import json_of
+from . import claims
 
 MOST_BYTES = 2**20  # of a JSON file; thousands of labels take a tenth
 OTHER_WEIGHTS = (".bin", ".pt", ".pth", ".ckpt", ".h5")
@@ -17,13 +17,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a small file.  Raises FileNotFoundError, or ValueError for anything else."""
     if not path.is_file():
         raise FileNotFoundError(f"{path.name} is missing in {path.parent.name}. Fetch the whole folder.")
-    if path.stat().st_size > MOST_BYTES:
-        raise ValueError(f"{path.name} has {path.stat().st_size:,} bytes; at most {MOST_BYTES:,} are read.")
-    try:
-        written = path.read_text(encoding="utf-8")
-    except ValueError as error:
-        raise ValueError(f"{path.name} is not text ({error}). Fetch it again.") from error
-    value = json_of(path.name, written, "Fetch it again.")
+    value = claims.read_json(path, "Fetch it again.", MOST_BYTES)
     if not isinstance(value, dict):
         raise ValueError(f"{path.name} holds a {type(value).__name__}; a JSON object is needed. Fetch it again.")
     return value

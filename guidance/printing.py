@@ -119,9 +119,10 @@ def _text(thing: Owner, say: Callable[[Owner], str]) -> str:
             return shorten(str.__str__(text))  # of a subclass only its characters
         reason = f"its text is a {class_of(text)}"
     except Exception as error:  # noqa: BLE001  any fault of any pack
-        reason = _reason(error)
+        reason = reason_of(error)
     return shorten(f"{class_of(thing)} without a text: {reason}")
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """The class of a fault and its words."""
     return ": ".join(part for part in (class_of(error), words_of(error)) if part)

@@ -86,7 +86,7 @@ def add_picks(user: str, key: str, sampler_class: str | None, knob: str | None, 
 
     Raises ValueError for what is no such file, NotWritten.
     """
-    claims = json_of(SENT, body.decode("utf-8", errors="replace"), "Send the picks as a JSON object.")
+    claims = json_of(SENT, body, "Send the picks as a JSON object.")
     path, sent, today = _place(user, key), picks_of(claims, SENT), date.today().isoformat()
     if sent.key != key:
         raise ValueError(f"{SENT} is of model {sent.key!r}, the address of {key!r}. Send the picks of this model.")

@@ -11,9 +11,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from ..files.claims import guard
 from .axes import Value, places
 from .graph import Workflow
-from .plan import Plan
+from .plan import MEND, Plan
 from .rules import Nodes, rule_in_file, words_of_files
 from .workflow import with_knobs_told, with_results, with_values
 
@@ -35,6 +36,7 @@ class Cell:
     also: tuple[Mapping[str, Value], ...] = ()
 
 
+@guard("The plan", "its workflow", MEND)
 def cells_of(plan: Plan, nodes: Nodes, models: Mapping[str, Any], version: str) -> list[Cell]:
     """Every cell of a plan, each prompt once.
 

@@ -8,7 +8,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..files.claims import ANYTHING, check_claims, maybe, several, table, text
+from ..files.claims import (
+    ANYTHING,
+    DEEPEST,
+    check_claims,
+    guard,
+    json_of,
+    maybe,
+    read_json,
+    read_text,
+    several,
+    table,
+    text,
+)
 from ..guidance.rule_file import RuleFile, without_folders
 from .addresses import Place
 from .axes import REPEAT, RULE, Axis, Value, distinct, suggest, values_of
@@ -16,6 +28,7 @@ from .measures import MEASURES, METRICS, USUAL, WHOLE
 from .rules import words_of_files
 from .workflow import check_workflow
 
+MEND = "Mend the plan."
 MOST_NAMES = 1000  # of axes, overrides, measures
 FIELDS = ("workflow", "axes", "overrides", "measures", "repeats", "judge", "rules")
 TABLES = {
@@ -29,6 +42,7 @@ OTHER_FILE = (
     "then, or take it out of the plan's rules."
 )
 MOST_REPEATS = 10_000
+MOST_YAML = 2**20  # bytes; of JSON far more is read in the same time
 
 
 @dataclass(frozen=True)
@@ -109,23 +123,41 @@ class Plan:
 def read_plan(path: Place) -> Plan:
     """The plan in a file.  Raises ValueError that names the file and what is wrong in it."""
     try:
-        return plan_of(_parse(path), path.parent)
+        claims = _parse(path)
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}. Give the file of a plan.") from error
+    try:
+        with guard(path.name, "a field", MEND):
+            return plan_of(claims, path.parent)
     except ValueError as error:
-        raise ValueError(f"{path.name}: {error}") from error
+        raise ValueError(str(error) if str(error).startswith(path.name) else f"{path.name}: {error}") from error
 
 
 def _parse(path: Place) -> Any:
-    text = path.read_text(encoding="utf-8")
+    """What the file says, with no other values than JSON has.  Raises OSError, ValueError."""
     if path.suffix.lower() == ".json":
-        return json.loads(text)
+        return read_json(path, MEND)
     import yaml
 
+    written = read_text(path, MEND, MOST_YAML)
     try:
-        return yaml.safe_load(text)
+        with guard(path.name, "a list or a table", MEND):
+            _refuse_bombs(path.name, yaml.scan(written))
+            return json_of(path.name, json.dumps(yaml.safe_load(written)), MEND)
     except yaml.YAMLError as error:
-        raise ValueError(f"This is no YAML: {' '.join(str(error).split())}. Mend that line.") from error
+        raise ValueError(f"{path.name}: This is no YAML: {' '.join(str(error).split())}. Mend that line.") from error
+
+
+def _refuse_bombs(name: str, tokens: Iterable[Any]) -> None:
+    """Raise ValueError for YAML that is short and yet takes for ever: parts that repeat, and lists in lists."""
+    depth = 0
+    for token in tokens:
+        kind = type(token).__name__
+        depth += kind.endswith("StartToken") - kind.endswith("EndToken")
+        if kind == "AliasToken" or depth > DEEPEST:
+            raise ValueError(
+                f"{name} repeats a part of itself (*name), or holds lists more than {DEEPEST} deep. {MEND}"
+            )
 
 
 def plan_of(claims: Any, folder: Place = Path()) -> Plan:
@@ -139,7 +171,7 @@ def plan_of(claims: Any, folder: Place = Path()) -> Plan:
         raise ValueError(f"The plan has an unknown field {unknown[0]!r}. {suggest(str(unknown[0]), FIELDS)}")
     if missing := [name for name in FIELDS[:2] if not claims.get(name)]:
         raise ValueError(f"The plan has no {missing[0]}. Write what each cell runs, and what is varied.")
-    check_claims("the plan", claims, TABLES, "Mend the plan.")
+    check_claims("the plan", claims, TABLES, MEND)
     measures = tuple(claims.get("measures") or USUAL)
     check_measures(measures)
     axes = distinct(Axis(str(name), _values(str(name), values)) for name, values in claims["axes"].items())
@@ -160,7 +192,7 @@ def _workflow(value: Any, folder: Place) -> dict[str, dict]:
     if not isinstance(value, str):
         return check_workflow(value)
     try:
-        return check_workflow(json.loads((folder / value).read_text(encoding="utf-8")))
+        return check_workflow(read_json(folder / value, "Export it again."))
     except OSError as error:
         raise ValueError(f"The workflow {value} cannot be read: {error.strerror}. Give a file in API form.") from error
 

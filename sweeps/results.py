@@ -8,6 +8,7 @@ import io
 import json
 import math
 import os
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,13 +18,18 @@ from typing import Any
 
 from ..files.claims import (
     ANYTHING,
+    LARGEST,
     PAGE,
+    Field,
     check_claims,
-    json_of,
+    either,
+    guard,
     maybe,
     number,
+    read_json,
     require,
     several,
+    switch,
     table,
     text,
     whole,
@@ -48,9 +54,11 @@ ORIGIN = "origin"  # digests of what made a row beside its place, where a sweep 
 PNG, TRACE = "png", "safetensors"
 AGAIN = "The cell runs again."
 GIVE_A_SWEEP = "Give the folder of a sweep that has run."
+CELL = Field(lambda value: isinstance(value, str) and re.fullmatch(r"[0-9a-zA-Z]{1,64}", value) is not None,
+             "the name of a cell, of letters and digits")  # fmt: skip
 ROW = {
-    "id": require(text()),
-    "place": require(table(ANYTHING, MOST_MEASURES)),
+    "id": require(CELL),  # files have this name, so it leads to no other folder
+    "place": require(table(maybe(either(number(), switch(), text(LARGEST))), MOST_MEASURES)),
     "measures": require(table(maybe(number()), MOST_MEASURES)),
     "trace_bytes": require(whole(1, 2**40)),
     **dict.fromkeys((DIGESTS, ORIGIN), table(text(), 2)),
@@ -119,8 +127,9 @@ class Folder:
     def _row(self, cell: str) -> Row:
         """The row of a cell.  Raises OSError where there is none, ValueError for one that is not what it should be."""
         file = self.cells / f"{cell}.json"
-        row = json_of(file.name, file.read_text(encoding="utf-8"), AGAIN)
-        check_claims(file.name, row, ROW, AGAIN)
+        row = read_json(file, AGAIN)
+        with guard(file.name, "a field", AGAIN):
+            check_claims(file.name, row, ROW, AGAIN)
         if row["id"] != cell:
             raise ValueError(f"{file.name} is the row of {row['id']}. {AGAIN}")
         trace, _ = (self._size(place) for place in (self.trace_of(cell), self.picture_of(cell)))
@@ -290,7 +299,7 @@ def read_results(folder: Place) -> tuple[Plan, list[Row]]:
     """
     file = folder / RESULTS
     try:
-        results = json_of(str(file), file.read_text(encoding="utf-8"), GIVE_A_SWEEP)
+        results = read_json(file, GIVE_A_SWEEP, math.inf)
     except OSError as error:
         raise ValueError(f"{file} is not there. {GIVE_A_SWEEP}") from error
     check_claims(

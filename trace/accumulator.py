@@ -19,7 +19,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from ..guidance.printing import nth
+from ..guidance.printing import nth, quote
 from ..guidance.vectors import gradient_mode, has_float64, where_float64_is
 from . import CAPTURES
 from .columns import columns_of, unknown_columns
@@ -56,6 +56,10 @@ class Capture:
     tensors: dict[int, dict[str, Tensor]] = field(default_factory=dict)
     latest: tuple[int, dict[str, Tensor]] | None = None
     step_count: int = 0
+
+    def __post_init__(self):
+        if self.mode not in CAPTURES:
+            raise ValueError(f"capture is {quote(self.mode)}, but must be one of {', '.join(CAPTURES)}.")
 
     def widen(self, other: Capture) -> None:
         """Keep what another one would keep too."""

@@ -6,6 +6,7 @@ columns up by name.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -24,6 +25,7 @@ from ..files.claims import (
     check_claims,
     either,
     find_claim,
+    guard,
     json_of,
     maybe,
     number,
@@ -48,6 +50,7 @@ from .portable import ascii_json, jsonable
 from .terms import columns_of_pass, effects_of_pass, passes_of
 from .trace import AFTERWARDS, CROSS, END, OWN, PART, PER_SAMPLE, PER_STEP, SCALES, STAGES, VERSION, Trace
 
+CHECKSUM, UNSEALED = "gg.sha256", "0" * 64  # of the whole file, with UNSEALED in the place of the checksum
 ROOM_FOR_NAMES = 1024  # bytes, of the tensors that are added back
 MAX_BYTES = 4 * 10**6  # a trace travels by mail and in browsers; `save` thins the pictures until it fits
 READABLE_BYTES = 64 * 10**6
@@ -236,7 +239,13 @@ def _pack(trace: Trace) -> bytes:
         metadata["gg.parts"] = ascii_json(own)
     for i, part in enumerate(trace.parts.values(), 1):
         tensors |= {f"part{i}.{name}": tensor for name, tensor in _rooms(part).items()}
-    return safetensors_bytes(tensors, metadata)
+    data = safetensors_bytes(tensors, metadata | {CHECKSUM: UNSEALED})
+    return _with_checksum(data, UNSEALED, hashlib.sha256(data).hexdigest())
+
+
+def _with_checksum(data: bytes, old: str, new: str) -> bytes:
+    """The file with another checksum in its place; within any other text its quotes would be escaped."""
+    return data.replace(f'"{CHECKSUM}":"{old}"'.encode(), f'"{CHECKSUM}":"{new}"'.encode(), 1)
 
 
 def _rooms(trace: Trace) -> dict[str, Tensor]:
@@ -289,6 +298,11 @@ def load(path: str | os.PathLike) -> Trace:
 
     Raises FileNotFoundError, or ValueError for a file that is no trace, is damaged, or is newer than this pack.
     """
+    with guard(Path(path).name, "its header or its numbers", DAMAGED):
+        return _load(path)
+
+
+def _load(path: str | os.PathLike) -> Trace:
     name = Path(path).name
     _, metadata = read_header(path, max_bytes=READABLE_BYTES)
     header = _header(name, metadata)
@@ -304,6 +318,10 @@ def load(path: str | os.PathLike) -> Trace:
     ]
     if any(part.batch != first.batch for part in others):
         raise ValueError(f"{name}: its parts hold different samples. {DAMAGED}")
+    stated = metadata.get(CHECKSUM)
+    unsealed = _with_checksum(Path(path).read_bytes(), stated, UNSEALED) if stated is not None else b""
+    if unsealed and hashlib.sha256(unsealed).hexdigest() != stated:
+        raise ValueError(f"{name} is damaged at some byte: its content has another checksum than it states. {DAMAGED}")
     return replace(first, parts={part.header[PART]: part for part in others})
 
 

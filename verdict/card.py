@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..files.claims import PAGE, check_claims, json_of, maybe, number, one_of, require, several, table, text, whole
+from ..files.claims import PAGE, check_claims, maybe, number, one_of, read_as, require, several, table, text, whole
 from ..files.writing import write_atomically
 from ..trace.portable import jsonable
 from .sampler_class import MEASURED
@@ -20,6 +20,7 @@ from .sampler_class import MEASURED
 FORMAT, VERSION = "guidance-geometry/card", 1
 LARGEST = 1_000_000  # bytes of a card
 MOST_POINTS = 1000
+MOST_FEATURES = 100
 FEATURES = ("overmean", "push8", "strength")  # of verdict/features.py, at the edges of a band
 REMEDY = "Make the card again with guidance-geometry card, or delete the file."
 SCALE = number(0, 1e6)
@@ -46,7 +47,7 @@ BAND = {
     "samples": require(whole(1, 10**9)),
     "objective.name": require(text()),
     "objective.points": require(several(table(number(), 8), MOST_POINTS)),
-    **{f"edges.{edge}.{name}": maybe(number()) for edge in ("low", "high") for name in FEATURES},
+    "edges": maybe(table(maybe(table(maybe(number()), MOST_FEATURES)), 2)),
 }
 
 
@@ -85,11 +86,7 @@ class Card:
 
 def read_card(path: str | os.PathLike) -> Card:
     """The card in a file.  Raises ValueError that says what is damaged, OSError where it cannot be read."""
-    path = Path(path)
-    if path.stat().st_size > LARGEST:
-        raise ValueError(f"{path.name}: it has {path.stat().st_size:,} bytes; a card has at most {LARGEST:,}. {REMEDY}")
-    written = path.read_bytes().decode("utf-8", errors="replace")
-    return card_of(json_of(path.name, written, REMEDY), path.name)
+    return read_as(card_of, Path(path), "bands", REMEDY, LARGEST)
 
 
 def write_card(claims: Mapping[str, Any], path: str | os.PathLike) -> Card:

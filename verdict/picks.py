@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..files.claims import PAGE, check_claims, json_of, maybe, number, one_of, require, switch, text, whole
+from ..files.claims import PAGE, check_claims, maybe, number, one_of, read_as, require, switch, text, whole
 from ..files.writing import write_atomically
 from .sampler_class import CLASSES
 
@@ -122,10 +122,7 @@ class Picks:
 
 def read_picks(path: str | os.PathLike) -> Picks:
     """The picks in a file.  Raises ValueError that says what is damaged, OSError where it cannot be read."""
-    path = Path(path)
-    if path.stat().st_size > LARGEST:
-        raise ValueError(f"{path.name}: it has more than {LARGEST:,} bytes. {REMEDY}")
-    return picks_of(json_of(path.name, path.read_bytes().decode("utf-8", errors="replace"), REMEDY), path.name)
+    return read_as(picks_of, Path(path), "picks", REMEDY, LARGEST)
 
 
 def write_picks(picks: Picks, path: str | os.PathLike) -> None:

@@ -12,7 +12,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..files.claims import PAGE, check_claims, json_of, number, one_of, require, text, whole
+from ..files.claims import PAGE, check_claims, number, one_of, read_json, require, text, whole
 from ..files.writing import write_atomically
 from .sentences import Sentence, say
 
@@ -48,9 +48,7 @@ class Size:
 def read_size(path: str | os.PathLike) -> Size:
     """The measurement in a file.  Raises ValueError that says what is damaged, OSError where it cannot be read."""
     path = Path(path)
-    if path.stat().st_size > LARGEST:
-        raise ValueError(f"{path.name}: it has more than {LARGEST:,} bytes. {REMEDY}")
-    claims = json_of(path.name, path.read_bytes().decode("utf-8", errors="replace"), REMEDY)
+    claims = read_json(path, REMEDY, LARGEST)
     check_claims(path.name, claims if isinstance(claims, dict) else {}, CLAIMS, REMEDY)
     return Size(float(claims["value"]), claims["pictures"], key=claims["model"]["key"])
 

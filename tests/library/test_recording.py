@@ -181,6 +181,7 @@ WRONG = {
     "sigmas must fall ": {"sigmas": [1.0]},
     "space is 'vp'": {"space": "vp"},
     "gamma is nan": {"gamma": math.nan},
+    "capture is 'x', but must be one of numbers": {"capture": "x"},
 }
 
 

@@ -1,0 +1,177 @@
+"""What any file claims is read, or refused in a sentence that names the file."""
+
+import json
+import math
+import os
+import shutil
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from guidance_geometry.cli.page import page_of_sweep, record_of
+from guidance_geometry.cli.sweep import marks_of
+from guidance_geometry.files.claims import guard, read_json
+from guidance_geometry.files.safetensors import read_safetensors, write_safetensors
+from guidance_geometry.sweeps.cells import Cell, cells_of
+from guidance_geometry.sweeps.plan import read_plan
+from guidance_geometry.sweeps.report import report_text
+from guidance_geometry.sweeps.results import Folder, csv_of, read_results
+from guidance_geometry.tests.hostile import places
+from guidance_geometry.tests.project import ROOT
+from guidance_geometry.tests.sweeps.plans import NODES, workflow
+from guidance_geometry.tests.traces import exact_trace
+from guidance_geometry.tests.verdict.test_card import CARD
+from guidance_geometry.tests.verdict.test_picks import claims as picks
+from guidance_geometry.trace.file import CHECKSUM, load, save
+from guidance_geometry.verdict.card import read_card
+from guidance_geometry.verdict.picks import read_picks
+from guidance_geometry.verdict.size import read_size
+
+SWEEP = ROOT / "tests" / "fixtures" / "sweep_folder"
+ROW = next((SWEEP / "cells").glob("*.json"))
+RESULTS = json.loads((SWEEP / "results.json").read_text(encoding="utf-8"))
+DEEP = 5000
+JSON = (
+    "null", "true", "-1", "0", "1e308", "-1e308", "1e999", "NaN", "9" * 400, '""', '"x"', '"\\ud800"', '"\\u0000"',
+    '"nan"', "[]", "[[]]", "[null]", '["x"]', "{}", '{"": {}}', '{"x": 1, "x": 2}', "[" * DEEP + "]" * DEEP,
+    '{"a":' * DEEP + "1" + "}" * DEEP, '"\xff"',
+)  # fmt: skip
+YAML = (*JSON, "{1: 2}", "{null: 1}", "{2020-01-01: x}", "2020-01-01", "!!set {a, b}", "!!binary aGk=", "&a [*a, *a]",
+        "!!python/name:os.system", "{? [1] : 2}", "\t")  # fmt: skip
+
+
+def spoiled(value, path, snippet):
+    """The text of a value in which something else stands at a path."""
+    if not path:
+        return snippet
+    made = json.loads(json.dumps(value))
+    owner = made
+    for key in path[:-1]:
+        owner = owner[key]
+    owner[path[-1]] = "@here@"
+    return json.dumps(made).replace('"@here@"', snippet)
+
+
+def sweep_with(file, name):
+    """A sweep's folder in which a file has this content."""
+    sweep = file.parent / f"sweep with {file.name}"
+    if not sweep.exists():
+        shutil.copytree(SWEEP, sweep)
+    (sweep / name).write_bytes(file.read_bytes())
+    return sweep
+
+
+def read_tables(file):
+    plan, rows = read_results(sweep_with(file, "results.json"))
+    return report_text(rows, plan.every_axis), csv_of(rows)
+
+
+def read_row(file):
+    Folder(sweep_with(file, f"cells/{ROW.name}")).row(Cell(ROW.stem, {}, {}))
+
+
+def refuse(read):
+    """Read; a refusal is a ValueError with a sentence, and UnicodeError is one without."""
+    try:
+        read()
+    except UnicodeError:
+        raise
+    except ValueError as refusal:
+        return str(refusal)
+    return ""
+
+
+def read_whole_plan(file):
+    return cells_of(read_plan(file), NODES, {}, "1")
+
+
+PLAN = {"workflow": workflow(), "axes": {"cfg": [1, 2], "rule": "cfg"}, "overrides": {"steps": 3}, "repeats": 2,
+        "measures": ["strength"], "judge": "none", "rules": {"a.py:b": "c"}}  # fmt: skip
+SIZE = {"format": "guidance-geometry/size", "version": 1, "model": {"key": "a"}, "value": 1.0, "pictures": 8}
+READERS = {
+    "plan.yaml": (read_whole_plan, PLAN, YAML),
+    "plan.json": (read_whole_plan, PLAN, JSON),
+    "card.json": (read_card, CARD, JSON),
+    "picks.json": (read_picks, picks(), JSON),
+    "size.json": (read_size, SIZE, JSON),
+    "marks.json": (marks_of, {"marks": {"a": "rerun"}}, JSON),
+    "row.json": (read_row, json.loads(ROW.read_text(encoding="utf-8")), JSON),
+    "results.json": (read_tables, {"plan": RESULTS["plan"], "rows": RESULTS["rows"][:2]}, JSON),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+@given(data=st.data())
+@settings(max_examples=100)
+def test_any_claim_is_read_or_refused_with_the_name_of_the_file(tmp_path_factory, name, data):
+    read, value, snippets = READERS[name]
+    path = data.draw(st.sampled_from([(), *places(value)]))
+    file = tmp_path_factory.getbasetemp() / name
+    file.write_bytes(spoiled(value, path, data.draw(st.sampled_from(snippets))).encode("latin-1"))
+    assert len(refuse(lambda: read(file))) < 1000
+
+
+NUMBERS = (1e308, -1e308, math.inf, -math.inf, math.nan, 5e-324, -1.0, 0.0)
+
+
+@given(st.data())
+@settings(max_examples=60)
+def test_any_number_in_a_trace_is_refused_or_read_by_all(tmp_path_factory, data):
+    file = tmp_path_factory.getbasetemp() / "numbers.safetensors"
+    trace = exact_trace(4.0, batch=2, steps=3)
+    save(replace(trace, tensors={}, header={**trace.header, "capture": {"steps": []}}), file)
+    tensors, metadata = read_safetensors(file)
+    del metadata[CHECKSUM]
+    for name in data.draw(st.lists(st.sampled_from(sorted(tensors)), min_size=1, max_size=2)):
+        flat = tensors[name].clone().flatten()
+        flat[data.draw(st.integers(0, len(flat) - 1)) :: data.draw(st.sampled_from((1, 7, 1000)))] = data.draw(
+            st.sampled_from(NUMBERS)
+        )
+        tensors[name] = flat.view_as(tensors[name])
+    write_safetensors(file, tensors, metadata)
+    assert len(refuse(lambda: record_of(load(file)))) < 1000
+
+
+@pytest.mark.parametrize("fault", [TypeError, KeyError, OverflowError, RecursionError, AttributeError])
+def test_a_fault_of_the_content_is_told_with_the_file_and_the_place(fault):
+    words = rf"^a\.json is damaged at bands: {fault.__name__}: '?x'?\. Mend it\.$"
+    with pytest.raises(ValueError, match=words), guard("a.json", "bands", "Mend it."):
+        raise fault("x")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"\xff\xfe{", r"a\.json is damaged at byte 0: it is not text in UTF-8"),
+        (b'{"a": 1, "a": 2}', r"'a' stands twice in one table"),
+        (b"[" * 5000 + b"]" * 5000, r"a\.json "),
+        (b" " * 2**25, "at most 16,777,216 are read"),
+    ],
+    ids=["bytes", "twice", "deep", "long"],
+)
+def test_what_is_no_json_is_said(tmp_path, content, words):
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(ValueError, match=words):
+        read_json(tmp_path / "a.json", "Mend it.")
+
+
+def test_the_mark_that_editors_write_first_is_no_part_of_a_file_and_a_device_is_no_file(tmp_path):
+    (tmp_path / "a.json").write_bytes(b"\xef\xbb\xbf[1]")
+    assert read_json(tmp_path / "a.json", "Mend it.") == [1]
+    os.mkfifo(tmp_path / "b.json")
+    for path in (tmp_path / "b.json", tmp_path):
+        with pytest.raises(ValueError, match="is no file"):
+            read_json(path, "Mend it.")
+
+
+@pytest.mark.parametrize("name", ["../../victim", "..", "/etc/passwd", "a/b", "", "a\0b"])
+def test_a_row_leads_nowhere_outside_of_its_folder(tmp_path, name):
+    victim = tmp_path / "victim.json"
+    victim.write_text("{}")
+    sweep = shutil.copytree(SWEEP, tmp_path / "a")
+    (sweep / "results.json").write_text(json.dumps({**RESULTS, "rows": [RESULTS["rows"][0] | {"id": name}]}))
+    with pytest.raises(ValueError, match=r"results\.json: id is "):
+        page_of_sweep(str(sweep))
+    assert victim.read_text() == "{}"
