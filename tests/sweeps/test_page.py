@@ -124,10 +124,11 @@ def test_a_page_without_room_for_its_pictures_has_none(cells, monkeypatch):
     assert (addresses_in(text), cells[0].id in text) == ([], True)
 
 
-def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(monkeypatch):
-    monkeypatch.setattr(hostile_answers, "SIDE", 9_000)
-    with pytest.raises(ValueError, match=r"cannot be opened: 81,000,000 pixels\. .* at most 67,108,864 pixels"):
-        open_picture(hostile_answers.large_picture())
+@pytest.mark.parametrize("size", [(9_000, 9_000), (60_000_000, 1), (1, 60_000_000)])
+def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(size):
+    words = f"cannot be opened: {size[0]:,} x {size[1]:,} pixels\\. .* at most 67,108,864 pixels"
+    with pytest.raises(ValueError, match=words):
+        open_picture(hostile_answers.large_picture(*size))
 
 
 def test_the_record_of_a_cell_is_of_the_sample_in_its_picture(trace):

@@ -20,14 +20,13 @@ from guidance_geometry.sweeps.report import report_text
 from guidance_geometry.sweeps.results import Folder, csv_of, read_results
 from guidance_geometry.tests.hostile import places
 from guidance_geometry.tests.project import ROOT
-from guidance_geometry.tests.sweeps.plans import NODES, workflow
 from guidance_geometry.tests.traces import exact_trace
-from guidance_geometry.tests.verdict.test_card import CARD
-from guidance_geometry.tests.verdict.test_picks import claims as picks
 from guidance_geometry.trace.file import CHECKSUM, load, save
 from guidance_geometry.verdict.card import read_card
-from guidance_geometry.verdict.picks import read_picks
+from guidance_geometry.verdict.picks import Pick, Picks, read_picks
 from guidance_geometry.verdict.size import read_size
+
+from .plans import NODES, workflow
 
 SWEEP = ROOT / "tests" / "fixtures" / "sweep_folder"
 ROW = next((SWEEP / "cells").glob("*.json"))
@@ -89,12 +88,18 @@ def read_whole_plan(file):
 
 PLAN = {"workflow": workflow(), "axes": {"cfg": [1, 2], "rule": "cfg"}, "overrides": {"steps": 3}, "repeats": 2,
         "measures": ["strength"], "judge": "none", "rules": {"a.py:b": "c"}}  # fmt: skip
+BAND = {"low": 2.5, "centre": 3.5, "high": 5.4, "steps": 20, "seeds": [7, 8], "samples": 2000, "sampler": "euler",
+        "objective": {"name": "J", "points": [{"gamma": 2, "value": 6.1}]},
+        "edges": {"low": {"overmean": 0.05, "push8": None}, "high": {"strength": 0.06}}}  # fmt: skip
+CARD = {"format": "guidance-geometry/card", "version": 1, "model": {"name": "a", "sha256": "AB12"}, "pack": "0.1.0",
+        "sigma_data": {"value": 0.6, "source": "data"}, "bands": {"ode": BAND}, "date": "2026-11-27"}  # fmt: skip
+PICKS = Picks("a", "ab", (Pick(3.0, "ode", True, when="2026-11-27"),)).as_json()
 SIZE = {"format": "guidance-geometry/size", "version": 1, "model": {"key": "a"}, "value": 1.0, "pictures": 8}
 READERS = {
     "plan.yaml": (read_whole_plan, PLAN, YAML),
     "plan.json": (read_whole_plan, PLAN, JSON),
     "card.json": (read_card, CARD, JSON),
-    "picks.json": (read_picks, picks(), JSON),
+    "picks.json": (read_picks, PICKS, JSON),
     "size.json": (read_size, SIZE, JSON),
     "marks.json": (marks_of, {"marks": {"a": "rerun"}}, JSON),
     "row.json": (read_row, json.loads(ROW.read_text(encoding="utf-8")), JSON),
