@@ -10,15 +10,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ..files.claims import check_claims, either, number, several, switch, text, whole
+from ..files.claims import check_claims, either, maybe, number, several, switch, text, whole
 from ..files.folders import read_json
 from ..files.notes import MOST_LABELS
 from .preprocessing import LARGEST_SIDE, Preprocessing
 
-PREPARED = ("size", "mean", "std", "mode", "fit")
+PREPARED = ("size", "mean", "std", "mode", "fit", "cut")
+SIDES = either(whole(1, LARGEST_SIDE), several(whole(1, LARGEST_SIDE), 2, 2))
 CLAIMS = {  # what a file, or the JSON beside it, may say
     "labels": several(text(), MOST_LABELS),
-    "size": either(whole(1, LARGEST_SIDE), several(whole(1, LARGEST_SIDE), 2, 2)),
+    "size": SIDES,
+    "cut": maybe(SIDES),
     "mean": several(number(), 3, 3),
     "std": several(number(), 3, 3),
     "mode": text(),
@@ -27,6 +29,7 @@ CLAIMS = {  # what a file, or the JSON beside it, may say
     "features": text(),
     "unit_features": switch(),
     "activation": text(),
+    "architecture": text(),
     "noisy": switch(),
 }
 CORRECT = "Correct it in the file."
@@ -47,13 +50,21 @@ class Contract:
         return tuple(names)
 
     def preprocessing(self, usual: Preprocessing) -> Preprocessing:
-        """The family's usual preprocessing, with what the file states in its place."""
+        """The family's usual preprocessing, with what the file states in its place.
+
+        A stated size is the one that is shown, and nothing of the image around it is cut away as is usual.
+        """
         stated = {key: self.claims[key] for key in PREPARED if key in self.claims}
         try:
-            if "size" in stated:
-                stated["size"] = sides_of(stated["size"])
+            for key in {"size", "cut"} & stated.keys():
+                stated[key] = stated[key] and sides_of(stated[key])
             for key in {"mean", "std"} & stated.keys():
                 stated[key] = tuple(float(value) for value in stated[key])
+            if stated.get("size", usual.shown) != usual.shown or "fit" in stated:
+                fit = "crop" if usual.middle else usual.fit
+                stated = {"size": usual.shown or usual.size, "fit": fit, "cut": None} | stated
+            else:
+                stated.pop("size", None)
             return replace(usual, **stated)
         except (TypeError, ValueError) as wrong:
             raise ValueError(f"{self.file}: the preprocessing {stated} is not usable ({wrong}). {CORRECT}") from None

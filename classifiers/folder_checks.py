@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from ..files.claims import ANYTHING, check_claims, either, maybe, number, severa
 from ..files.folders import read_json, refuse_links, weight_files
 from ..files.notes import MOST_LABELS
 from ..files.safetensors import read_header
-from ..guidance.printing import quote
+from ..guidance.printing import quote, shorten
 from .preprocessing import LARGEST_SIDE
 
 CODE = (
@@ -43,20 +44,33 @@ CONFIG = {  # what config.json may say; the library reads the rest, and its erro
 }
 TOKENIZER = {"tokenizer_class": maybe(text())}
 SIDES = either(whole(1, LARGEST_SIDE), table(maybe(whole(1, LARGEST_SIDE)), 10), several(whole(1, LARGEST_SIDE), 2, 2))
-PREPARED = {
-    "do_normalize": maybe(switch()),
+PREPARED = {  # of preprocessor_config.json, what leads to a size; the library reads the rest
+    "do_resize": maybe(switch()),
     "do_center_crop": maybe(switch()),
     "image_mean": maybe(several(number(), 3, 3)),
     "image_std": maybe(several(number(), 3, 3)),
     "resample": maybe(whole(0, 5)),
     "size": maybe(SIDES),
     "crop_size": maybe(SIDES),
+    "crop_pct": maybe(number(0.1, 10)),
+    "keep_aspect_ratio": maybe(switch()),
+    "ensure_multiple_of": maybe(whole(1, LARGEST_SIDE)),
 }
+OFFLINE: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 AGAIN = "Fetch the whole folder again."
 MOST_PLANNED = 2  # times the numbers in the weights: where a few are missing, the library names them
 LARGEST_SIZE = 10**7  # of any number in config.json: a vocabulary has up to a million words
 LAYERS = re.compile(r"layers?$|^depths?$|_(blocks|stages)$")
 ADAPTER = "adapter_config.json"
+
+
+@contextmanager
+def explain_errors(what: str) -> Iterator[None]:
+    """Whatever the library raises about a folder, as a ValueError that says what it is about."""
+    try:
+        yield
+    except Exception as error:  # the library has errors of its own
+        raise ValueError(f"{what}: {shorten(str(error), 500)}. {AGAIN}") from error
 
 
 def check_size(folder: Path, planned: int) -> None:
@@ -114,8 +128,8 @@ def leads_away(key: str, setting: str) -> bool:
 
     timm loads any file, also a pickle, or address that a config of its wrappers names.
     """
-    if key == "model_type":
-        return setting.startswith("timm")
+    if key in ("model_type", "image_processor_type", "feature_extractor_type"):
+        return setting.lower().startswith("timm")
     return key == "backbone" or (key in ("attn_implementation", "_attn_implementation") and "/" in setting)
 
 

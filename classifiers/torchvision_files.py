@@ -1,12 +1,14 @@
 """Classifiers and segmentation networks of torchvision, recognised by the names and shapes of their tensors.
 
-The file names no architecture, but no two of them have the same tensors. So the family is read off a tell-tale name,
-and every member of that family is built without memory until one fits.
+No two of torchvision have the same tensors. So the family is read off a tell-tale name, and every member of that family
+is built without memory until one fits. Others have given the same names to other networks: ResNets that blur or average
+where these take every second place, which has no weights. So a file of such a family must say which network it is.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +18,7 @@ from torch import Tensor, nn
 
 from ..networks.weights import claim, differences, fill
 from .contract import Contract, library
-from .preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+from .preprocessing import Preprocessing
 from .wired import CleanClassifier
 
 AXES = {"conv_proj.weight": 4, "encoder.pos_embedding": 3}  # where the size of a transformer's pictures is read
@@ -24,18 +26,22 @@ AXES = {"conv_proj.weight": 4, "encoder.pos_embedding": 3}  # where the size of 
 
 @dataclass(frozen=True)
 class Family:
-    """How torchvision's names of these begin, their tell-tale tensors, and the tensor with one row a label."""
+    """How torchvision's names of these begin, their tell-tale tensors, and the tensor with one row a label.
+
+    shared: other libraries use the same tensors for networks with other layers.
+    """
 
     starts: tuple[str, ...]
     marks: tuple[str, ...]
     head: str
     output: str = "labels"
+    shared: bool = False
 
 
 FAMILIES = (
     Family(("lraspp",), ("classifier.low_classifier.weight",), "classifier.high_classifier.weight", "segmentation"),
     Family(("deeplabv3",), ("classifier.0.convs.0.0.weight",), "classifier.4.weight", "segmentation"),
-    Family(("resnet", "resnext", "wide_resnet"), ("conv1.weight", "layer1.0.bn1.weight"), "fc.weight"),
+    Family(("resnet", "resnext", "wide_resnet"), ("conv1.weight", "layer1.0.bn1.weight"), "fc.weight", shared=True),
     Family(("convnext",), ("features.1.0.layer_scale",), "classifier.2.weight"),
     Family(("vit_",), ("class_token", "conv_proj.weight"), "heads.head.weight"),
     Family(("swin_",), ("features.1.0.attn.relative_position_index",), "head.weight"),
@@ -69,13 +75,14 @@ def torchvision_classifier(family: Family, weights: Mapping[str, Tensor], contra
     check_axes(family, weights, contract.file)
     kept = {key: tensor for key, tensor in weights.items() if not key.startswith("aux_classifier.")}
     name, network = fitting(models, family, kept, contract.file)
+    check_architecture(family, name, contract)
     fill(network, kept)
     segments = family.output == "segmentation"
     return CleanClassifier(
         contract.file,
         Segmentation(network) if segments else network,
         contract.labels(len(kept[family.head])),
-        contract.preprocessing(usual_preprocessing(models, name, segments, getattr(network, "image_size", None))),
+        contract.preprocessing(usual_preprocessing(models, name, getattr(network, "image_size", None))),
         family.output,
     )
 
@@ -89,6 +96,23 @@ def check_axes(family: Family, weights: Mapping[str, Tensor], file: str) -> None
                 f"{file}: {key} is {claim(weights[key])}; {axes} axes are needed. "
                 "Save the whole state_dict of an unchanged torchvision network."
             )
+
+
+def check_architecture(family: Family, name: str, contract: Contract) -> None:
+    """Refuse a file that says that it is another network than the one whose tensors fit, or does not say what it is.
+
+    Its own name says it, too, as torchvision's do: resnet50-11ad3fa6. What was trained here to read noise began as one.
+    """
+    stated = contract.claims.get("architecture")
+    named = re.search(rf"(?<![a-z0-9]){name}(?![a-z0-9])", contract.file.lower())
+    if stated == name or (stated is None and (named or not family.shared or contract.claims.get("noisy") is True)):
+        return
+    says = f"says that it is {stated!r}" if stated else "does not say what it is"
+    raise ValueError(
+        f"{contract.file} {says}. Its tensors fit {name} of torchvision, and those of networks with other layers too, "
+        f"such as resnetaa50 and resnetblur50, which answer otherwise. If it is {name}, put {name} into its name, or "
+        f'"architecture": "{name}" into the JSON beside it.'
+    )
 
 
 def fitting(models: Any, family: Family, weights: Mapping[str, Tensor], file: str) -> tuple[str, nn.Module]:
@@ -124,10 +148,18 @@ def members(models: Any, family: Family, weights: Mapping[str, Tensor]) -> Itera
             yield name, network
 
 
-def usual_preprocessing(models: Any, name: str, segments: bool, side: Any) -> Preprocessing:
-    """What torchvision's newest weights of this architecture were made with; the file need not say it."""
-    usual = models.get_model_weights(name).DEFAULT.transforms()
-    side = side or (usual.resize_size if segments else usual.crop_size)[0]
-    return Preprocessing(
-        (side, side), IMAGENET_MEAN, IMAGENET_STD, usual.interpolation.value, "stretch" if segments else "crop"
-    )
+def usual_preprocessing(models: Any, name: str, side: int | None = None) -> Preprocessing:
+    """What torchvision's newest weights of this architecture were made with; the file need not say it.
+
+    side: of the pictures of a network that may be made for another size than those
+    """
+    weights = models.get_model_weights(name)
+    transforms = [made.transforms() for made in (weights.DEFAULT, *weights)]
+    sized = [made for made in transforms if side and made.crop_size == [side]]
+    usual = (sized or transforms)[0]
+    resized, shown = usual.resize_size[0], getattr(usual, "crop_size", [None])[0]  # a map is of the whole picture
+    if side and not sized:
+        resized = shown = side
+    cut = (shown, shown) if shown else None
+    mean, std = tuple(usual.mean), tuple(usual.std)
+    return Preprocessing((resized, resized), mean, std, usual.interpolation.value, "cover", cut=cut, even=True)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +13,24 @@ from torch import Tensor, nn
 
 from ..files.claims import check_claims
 from ..files.folders import read_json
-from ..guidance.printing import shorten
 from ..guidance.vectors import gradient_mode
-from .contract import library, sides_of
-from .folder_checks import AGAIN, PREPARED, TOKENIZER, check_size, check_type, checked_config, refuse_code
-from .preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+from .contract import library
+from .folder_checks import (
+    AGAIN,
+    OFFLINE,
+    TOKENIZER,
+    check_size,
+    check_type,
+    checked_config,
+    explain_errors,
+    refuse_code,
+)
+from .folder_preprocessing import preprocessing_of
 from .wired import CleanClassifier, DepthEstimator, FeatureExtractor, ImageNetwork, ImageTextModel, WiredNetwork
 
 LARGEST_ASKED = 1024**2  # pixels of the picture that a network is asked about once
-OFFLINE: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 SAMPLES = ("a", "two texts of unequal length")  # what every tokenizer must read
 TOKENIZERS = re.compile(r"(CLIP|Siglip|Gemma|XLMRoberta|T5|PreTrained)Tokenizer(Fast)?|TokenizersBackend")
-MODES = {2: "bilinear", 3: "bicubic"}
 DEPTH = ("DPTForDepthEstimation", "DepthAnythingForDepthEstimation")
 TOWERS = ("CLIPModel", "SiglipModel")
 FEATURES = ("Dinov2Model", "Dinov2WithRegistersModel", "CLIPVisionModelWithProjection", "SiglipVisionModel", "ViTModel")
@@ -49,7 +54,7 @@ def folder_classifier(folder: Path) -> WiredNetwork:
     Raises as `built`.
     """
     guide = build_guide(folder)
-    size = guide.preprocessing.size
+    size = guide.preprocessing.shown
     if size and math.prod(size) <= LARGEST_ASKED:
         with explain_errors(f"{guide.name} does not answer"), torch.no_grad():
             guide.answer(torch.zeros(1, 3, *size))
@@ -68,21 +73,24 @@ def build_guide(folder: Path) -> ImageNetwork:
     name = f"{folder.name}/"
     if kind.endswith("ForImageClassification"):
         network = load_network(transformers.AutoModelForImageClassification, folder)
-        seen = preprocessing_of(folder, "crop")
-        return CleanClassifier(name, Answer(network, logits), names_of(network), seen)
+        if network.config.problem_type == "regression":
+            raise ValueError(f"{name} measures numbers (problem_type regression). Choose one that tells labels apart.")
+        several = network.config.problem_type == "multi_label_classification"
+        answer, seen = Answer(network, logits), preprocessing_of(folder)
+        return CleanClassifier(name, answer, names_of(network), seen, independent=several)
     if kind.endswith("ForSemanticSegmentation"):
         network = load_network(transformers.AutoModelForSemanticSegmentation, folder)
-        seen = preprocessing_of(folder, "stretch")
+        seen = preprocessing_of(folder, whole=True)
         return CleanClassifier(name, Answer(network, logits), names_of(network), seen, "segmentation")
     if kind in DEPTH:
         network = load_network(transformers.AutoModelForDepthEstimation, folder)
         metric = config.get("depth_estimation_type") == "metric"
-        return DepthEstimator(name, Answer(network, depth), (), preprocessing_of(folder, "stretch"), not metric)
+        return DepthEstimator(name, Answer(network, depth), (), preprocessing_of(folder, whole=True), not metric)
     if kind in TOWERS:
         return image_text_model(name, load_network(getattr(transformers, kind), folder), folder, transformers)
     if kind in FEATURES:
         network = load_network(getattr(transformers, kind), folder)
-        return FeatureExtractor(name, Answer(network, pool_embedding), (), preprocessing_of(folder, "crop"))
+        return FeatureExtractor(name, Answer(network, pool_embedding), (), preprocessing_of(folder))
     raise ValueError(
         f"{name} is a {kind}. This node reads networks for image classification, semantic segmentation and depth "
         f"({', '.join(DEPTH)}), {' and '.join(TOWERS)}, and for probes {', '.join(FEATURES)}."
@@ -143,7 +151,7 @@ def image_text_model(name: str, network: Any, folder: Path, transformers: Any) -
         name,
         Answer(network, image_embedding),
         (),
-        preprocessing_of(folder, "crop"),
+        preprocessing_of(folder),
         encode_texts,
         float(network.logit_scale.detach().exp()),
         float(network.logit_bias.detach()) if sigmoid else None,
@@ -174,15 +182,6 @@ def load_network(kind: Any, folder: Path) -> Any:
     return network
 
 
-@contextmanager
-def explain_errors(what: str) -> Iterator[None]:
-    """Whatever the library raises about a folder, as a ValueError that says what it is about."""
-    try:
-        yield
-    except Exception as error:  # the library has errors of its own
-        raise ValueError(f"{what}: {shorten(str(error), 500)}. {AGAIN}") from error
-
-
 def planned_size(kind: Any, folder: Path) -> int:
     """Numbers in the network that a config describes; it takes no memory."""
     config = library("transformers", f"{folder.name}/").AutoConfig.from_pretrained(str(folder), **OFFLINE)
@@ -203,35 +202,6 @@ def checked_tokenizer(folder: Path, transformers: Any) -> Any:
     reader = transformers.PreTrainedTokenizerFast if newer else transformers.AutoTokenizer
     with explain_errors(f"{folder.name}/ has no usable tokenizer"):
         return reader.from_pretrained(str(folder), **OFFLINE)
-
-
-def preprocessing_of(folder: Path, fit: str) -> Preprocessing:
-    """Numbers from preprocessor_config.json; the resizing itself is ours, as the library's may stop the gradient."""
-    file = folder / "preprocessor_config.json"
-    config = read_json(file) if file.is_file() else {}
-    refuse_code(f"{folder.name}/{file.name}", config)
-    check_claims(f"{folder.name}/{file.name}", config, PREPARED, AGAIN)
-    usual = (IMAGENET_MEAN, IMAGENET_STD) if config.get("do_normalize", True) else ((0.0,) * 3, (1.0,) * 3)
-    try:
-        return Preprocessing(
-            shown_size(config),
-            tuple(config.get("image_mean") or usual[0]),
-            tuple(config.get("image_std") or usual[1]),
-            MODES.get(config.get("resample", 2), "bilinear"),
-            fit,
-        )
-    except (TypeError, ValueError) as wrong:
-        raise ValueError(f"{folder.name}/{file.name} is not usable ({wrong}). Fetch it again.") from None
-
-
-def shown_size(config: Mapping[str, Any]) -> tuple[int, int]:
-    """(height, width) the network is shown: the crop where one is made, else the size of the resize."""
-    size = config.get("crop_size") if config.get("do_center_crop") else None
-    size = size or config.get("size", 224)
-    if not isinstance(size, Mapping):
-        return sides_of(size)
-    side = size.get("shortest_edge")
-    return sides_of([size.get("height", side), size.get("width", side)])
 
 
 def names_of(network: Any) -> tuple[str, ...]:

@@ -33,6 +33,11 @@ class WiredNetwork(Printed):
     judge = False
 
     def __post_init__(self):
+        if len(self.labels) == 1:
+            raise ValueError(
+                f"{self.name} has one output: among one label the probability is 1 whatever the picture, and nothing "
+                "guides. If it is the logit of a yes or no, save it as two, with a first row of zeros."
+            )
         make_guiding(self.network)
 
     def at(self, device: torch.device) -> nn.Module:
@@ -74,10 +79,12 @@ class CleanClassifier(ImageNetwork):
     """Logits of images: one per label, or one per label and place for a segmentation (`output` says which).
 
     judge: it measures finished pictures and must not guide, as a guide that is its own judge always wins.
+    independent: several labels may be true of one picture, or none, so each has a probability of its own.
     """
 
     output: str = "labels"
     judge: bool = False
+    independent: bool = False
 
     def logits(self, x0: Tensor, sigma: Tensor | float = 0.0, alpha: Tensor | float = 1.0) -> Tensor:
         """Logits of clean images, whatever sigma and alpha are.  x0 [B, 3, H, W] -> [B, K] or [B, K, h, w]"""

@@ -59,6 +59,11 @@ class LabelEnergy(PictureEnergy):
             object.__setattr__(self, "wanted", wanted_labels(self.wanted, tuple(self.classifier.labels)))
         if not self.wanted or not all(self.wanted):
             raise ValueError("No label was given for an image. Give every image at least one.")
+        if getattr(self.classifier, "independent", False) and self.kind in ("label", "not label"):
+            raise ValueError(
+                f"kind is {self.kind}, which compares labels, but those of this classifier do not exclude each other. "
+                "Set kind to multi-label."
+            )
         wrong = [i for labels in self.wanted for i in labels if not 0 <= i < count]
         if wrong:
             raise ValueError(

@@ -84,13 +84,14 @@ def in_turn(values: Tensor, count: int) -> Tensor:  # [n, ...] -> [count or 1, .
 
 
 def resize(x: Tensor, sides: Sequence[int], mode: str = "bilinear") -> Tensor:  # [B, C, H, W] -> [B, C, *sides]
-    """Scaled with antialiasing, so that every place has a share.  mode: bilinear or bicubic
+    """Scaled with antialiasing, so that every place has a share; nearest-exact takes single places.
 
     A Mac's GPU, which has no float64 either, has no gradient of this: there it is done on the CPU.
     """
     if x.shape[-2:] == torch.Size(sides):
         return x
-    scaled = nn.functional.interpolate(where_float64_is(x), tuple(sides), mode=mode, antialias=True)
+    smooth = mode != "nearest-exact"
+    scaled = nn.functional.interpolate(where_float64_is(x), tuple(sides), mode=mode, antialias=smooth)
     return scaled.to(x.device)
 
 

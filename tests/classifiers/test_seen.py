@@ -46,7 +46,7 @@ def test_a_style_of_the_demos_own_network():
 def test_a_style_of_torchvisions_resnet():
     models = pytest.importorskip("torchvision", reason="torchvision comes with the host").models
     network = lively(models.resnet18(), seen=noise((4, 3, 64, 64), seed=1))
-    energy = StyleEnergy(CleanClassifier("resnet", network, ("a",), Preprocessing((64, 64))), REFERENCE, spread=1.0)
+    energy = StyleEnergy(CleanClassifier("resnet", network, ("a", "b"), Preprocessing((64, 64))), REFERENCE, spread=1.0)
     assert [len(each[0]) for each in energy.wanted] == [64, 64, 128, 256, 512]
     check(energy, 0.5 * noise((2, 3, 40, 40)))
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from guidance_geometry.classifiers.reading import open_classifier
+from guidance_geometry.classifiers.torchvision_files import FAMILIES, usual_preprocessing
 from guidance_geometry.classifiers.wired import CleanClassifier
 from guidance_geometry.files.safetensors import write_safetensors
 from guidance_geometry.tests.classifier_slopes import lively, mac_error, noise, open_as, slope_error
@@ -30,7 +31,8 @@ def network_of(name, labels=4):
 
 def stored(folder, network, metadata=None, prefix="", dtype=torch.float32):
     weights = {prefix + key: t.to(dtype) if t.is_floating_point() else t for key, t in network.state_dict().items()}
-    write_safetensors(folder / "net.safetensors", weights, {"gg.size": "64"} | (metadata or {}))
+    said = {"gg.architecture": "resnet18"} if isinstance(network, models.ResNet) else {}
+    write_safetensors(folder / "net.safetensors", weights, {"gg.size": "64"} | said | (metadata or {}))
     return folder / "net.safetensors"
 
 
@@ -65,16 +67,41 @@ def test_members_of_a_family_are_told_apart():
         assert found == name
 
 
-@pytest.mark.parametrize(
-    ("name", "size", "mode"),
-    [("resnet50", 224, "bilinear"), ("swin_t", 224, "bicubic"), ("efficientnet_v2_s", 384, "bilinear")],
-)
-def test_preprocessing_follows_the_family(name, size, mode):
-    from guidance_geometry.classifiers.torchvision_files import usual_preprocessing
+FAMILY_STARTS = tuple(start for family in FAMILIES for start in family.starts)
 
-    usual = usual_preprocessing(models, name, False, None)
-    assert (usual.size, usual.mode, usual.fit) == ((size, size), mode, "crop")
-    assert usual.mean == (0.485, 0.456, 0.406)
+
+@pytest.mark.parametrize("name", [name for name in models.list_models() if name.startswith(FAMILY_STARTS)])
+def test_pictures_are_prepared_as_torchvision_prepares_them(name):
+    wanted = models.get_model_weights(name).DEFAULT.transforms()
+    for sides in ((300, 300), (540, 600), (200, 264)):
+        x = 0.5 * noise((1, 3, *sides)).clamp(-1, 1)
+        assert (usual_preprocessing(models, name)(x) - wanted((x + 1) / 2)).abs().max() <= 1e-4
+
+
+def test_weights_made_for_another_size_are_prepared_as_those():
+    seen = usual_preprocessing(models, "vit_b_16", 384)
+    assert (seen.shown, seen.size, seen.mode) == ((384, 384), (384, 384), "bicubic")
+    assert usual_preprocessing(models, "vit_b_16", 96).shown == (96, 96)
+
+
+@pytest.mark.parametrize(
+    ("file", "said", "message"),
+    [
+        ("net", {}, "net.safetensors does not say what it is. Its tensors fit resnet18"),
+        ("resnetblur18.bt_in1k", {}, "does not say what it is"),
+        ("resnet18", {"gg.architecture": "resnetblur18"}, "says that it is 'resnetblur18'"),
+        ("my_resnet18-cats", {}, ""),
+        ("net", {"gg.architecture": "resnet18"}, ""),
+    ],
+)
+def test_a_file_whose_tensors_other_networks_have_too_says_what_it_is(tmp_path, file, said, message):
+    path = tmp_path / f"{file}.safetensors"
+    write_safetensors(path, network_of("resnet18").state_dict(), said)
+    if not message:
+        assert len(open_as(path, CleanClassifier).labels) == 4
+        return
+    with pytest.raises(ValueError, match=message):
+        open_classifier(path)
 
 
 def test_names_and_normalisation_travel_in_the_file(tmp_path):
@@ -115,7 +142,7 @@ def test_counters_of_training_batches_may_be_anything_since_nothing_reads_them(t
     weights = network.state_dict()
     weights["bnX.num_batches_tracked"] = weights.pop("bn1.num_batches_tracked")
     weights["layer1.0.bn1.num_batches_tracked"] = torch.zeros(3)
-    write_safetensors(tmp_path / "net.safetensors", weights, {"gg.size": "32"})
+    write_safetensors(tmp_path / "net.safetensors", weights, {"gg.size": "32", "gg.architecture": "resnet18"})
     loaded = open_as(tmp_path / "net.safetensors", CleanClassifier)
     assert (loaded.logits(x) - network(loaded.preprocessing(x))).abs().max() <= 1e-5
 

@@ -253,7 +253,7 @@ def test_other_labels_are_a_new_last_layer(tmp_path, first):
 
 
 def other_network():
-    return CleanClassifier("net", torch.nn.Flatten(), ("a",), Preprocessing())
+    return CleanClassifier("net", torch.nn.Flatten(), ("a", "b"), Preprocessing())
 
 
 def transformers_folder():
@@ -278,7 +278,10 @@ def adm():
         (lambda: pack_own("pocket-judge-1"), "would judge itself"),
         (lambda: pack_own("pocket-noisy-1"), "x / alpha at 32 x 32"),
         (lambda: MixtureClassifier(make_mixture((3, 8, 8), 2, 0, 1), ("a", "b")), "is a formula"),
-        (lambda: CleanClassifier("map", torch.nn.Flatten(), ("a",), Preprocessing(), "segmentation"), "segmentation"),
+        (
+            lambda: CleanClassifier("map", torch.nn.Flatten(), ("a", "b"), Preprocessing(), "segmentation"),
+            "segmentation",
+        ),
     ],
     ids=["other", "transformers", "adm", "judge", "pocket-noisy", "exact", "segmentation"],
 )

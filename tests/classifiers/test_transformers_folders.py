@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from guidance_geometry.classifiers.reading import open_classifier
-from guidance_geometry.classifiers.transformers_folders import shown_size
 from guidance_geometry.classifiers.wired import CleanClassifier, ImageTextModel
 from guidance_geometry.dev.fixtures.tiny_folders import NETWORKS, save_tiny
+from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.tests.classifier_slopes import mac_error, noise, open_as, slope_error
 
 pytest.importorskip("transformers", reason="transformers comes with the host")
@@ -126,23 +126,6 @@ def test_code_and_files_from_elsewhere_are_refused(folder, file, setting, monkey
     assert not canary.exists()
 
 
-@pytest.mark.parametrize(
-    ("said", "size"),
-    [
-        (
-            {"size": {"shortest_edge": 224}, "do_center_crop": True, "crop_size": {"height": 200, "width": 190}},
-            (200, 190),
-        ),
-        ({"size": {"height": 512, "width": 384}}, (512, 384)),
-        ({"size": 384}, (384, 384)),
-        ({"size": {"shortest_edge": 256}, "do_center_crop": True, "crop_size": 224}, (224, 224)),
-        ({}, (224, 224)),
-    ],
-)
-def test_the_size_is_the_one_the_network_is_shown(said, size):
-    assert shown_size(said) == size
-
-
 @pytest.mark.parametrize("kind", ["clip", "siglip"])
 @pytest.mark.parametrize("pad", [None, "", "nowhere"], ids=str)
 def test_a_tokenizer_that_cannot_read_texts_is_refused_when_it_is_loaded(folder, kind, pad):
@@ -244,6 +227,30 @@ def test_a_folder_of_another_kind_is_refused(folder, file, content, message):
     """Without a type the library would take it from the folder's name, which may be timm_wrapper."""
     save_tiny(folder, "vit")
     (folder / file).write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        open_classifier(folder)
+
+
+def test_labels_that_do_not_exclude_each_other_are_not_compared(folder):
+    save_tiny(folder, "vit")
+    changed(folder / "config.json", problem_type="multi_label_classification")
+    guide, x = open_as(folder, CleanClassifier), noise((1, 3, 32, 32))
+    with pytest.raises(ValueError, match="Set kind to multi-label"):
+        LabelEnergy(guide, "cat")
+    assert LabelEnergy(guide, "cat", "multi-label").log_prob(x).shape == (1,)
+
+
+@pytest.mark.parametrize(
+    ("claim", "message"),
+    [({"problem_type": "regression"}, "problem_type regression"), ({"id2label": {"0": "cat"}}, "net/ has one output")],
+)
+def test_a_network_that_tells_no_labels_apart_is_refused(folder, claim, message):
+    save_tiny(folder, "vit")
+    changed(folder / "config.json", **claim)
+    weights = load_file(folder / "model.safetensors")
+    outputs = len(claim.get("id2label", {}) or range(3))
+    kept = {key: t[:outputs].clone() if key.startswith("classifier") else t for key, t in weights.items()}
+    save_file(kept, folder / "model.safetensors", {"format": "pt"})
     with pytest.raises(ValueError, match=message):
         open_classifier(folder)
 

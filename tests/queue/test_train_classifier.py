@@ -68,7 +68,7 @@ def torchvision_file(server):
     folder = server.log.parent / "models" / "classifiers"
     folder.mkdir(parents=True, exist_ok=True)
     weights = models.resnet18(num_classes=3).state_dict()
-    said = {"gg.size": "[32, 32]", "gg.labels": '["a", "b", "c"]'}
+    said = {"gg.architecture": "resnet18", "gg.size": "[32, 32]", "gg.labels": '["a", "b", "c"]'}
     save_file({name: tensor.contiguous() for name, tensor in weights.items()}, folder / "started.safetensors", said)
     return "started.safetensors"
 
