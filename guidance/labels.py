@@ -75,11 +75,15 @@ def _entry(entry: str, labels: Sequence[str], null_index: int | None, owner: str
         raise ValueError(f"Label {shorten(entry, 60)!r} was given but the {owner} has no labels. Leave it empty.")
     if entry == "*":
         return list(range(len(labels)))
-    if entry in labels:
-        return [labels.index(entry)]
-    lowered = [label.casefold() for label in labels]
-    if lowered.count(entry.casefold()) == 1:
-        return [lowered.index(entry.casefold())]
+    lowered = entry.casefold()
+    alike = [i for i, label in enumerate(labels) if label == entry] or [
+        i for i, label in enumerate(labels) if label.casefold() == lowered
+    ]
+    if len(alike) > 1:
+        places = ", ".join(map(str, alike[:4]))
+        raise ValueError(f"{len(alike)} of the {owner}'s labels are named {entry!r}: {places}. Give an index.")
+    if alike:
+        return alike
     return [_index(entry, labels, null_index, owner)]
 
 

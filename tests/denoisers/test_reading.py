@@ -231,3 +231,11 @@ def test_a_name_goes_before_an_index():
 def test_unknown_labels_are_answered_with_the_nearest(text, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         label_indices(text, LABELS, 4)
+
+
+def test_a_name_that_two_labels_have_asks_for_an_index():
+    labels = ("crane", "owl", "crane", "Owl")
+    assert label_indices("owl; Owl; 2", labels, None) == [1, 3, 2]
+    for name in ("crane", "OWL"):
+        with pytest.raises(ValueError, match=rf"2 of the model's labels are named '{name}': \d, \d\. Give an index"):
+            label_indices(name, labels, None)
