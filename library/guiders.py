@@ -22,6 +22,10 @@ from .recording import Recording
 from .traces import Trace
 
 NO_STEP = "The pipeline took no step with this guider and scheduler. Watch the ones that it uses."
+NOT_ASKED = (
+    "The pipeline took a step without asking this guider, so nothing tells its predictions apart. A pipeline of before "
+    "modular diffusers guides by itself: record it through `guidance_geometry.record`, or use the modular one."
+)
 NEEDED = ("model_output", "timestep", "sample")  # of a scheduler's step
 
 
@@ -109,6 +113,9 @@ class GuiderWatch:
         if self.open_step:
             self._conclude(at, self.open_step, None if within else level)
             self.arrival = None if within else (at.state(widen(sample), level), at.sigma(level))
+        if not self.predictions:
+            self._end(NOT_ASKED)
+            return
         self.open_step = self._step(call.arguments, within)
         with asking_copy():
             at.step(call, level, within)

@@ -147,3 +147,13 @@ def test_another_pipelines_guider_sees_nothing():
         assert watch.finished_trace is None
     with pytest.raises(ValueError, match="took no step"):
         _ = watch.trace
+
+
+@pytest.mark.parametrize("guider", [None, "another"])
+def test_a_pipeline_that_guides_by_itself_is_told_apart_from_a_scheduler_that_is_not_followed(unet, guider):
+    scheduler = schedulers()["euler"]
+    _, sampled = pipeline(unet, scheduler, guiders().ClassifierFreeGuidance())
+    with watch_guider(guider and guiders().ClassifierFreeGuidance(), scheduler) as watch:
+        sampled()
+    assert "without asking this guider" in watch.fault
+    assert "not followed" not in watch.fault
