@@ -46,7 +46,7 @@ NUMBERS: tuple[str, ...] = ("end", "contrast", "grain", "clipped")  # of a sampl
 SIGNS: dict[str, tuple[str, Callable[[float], bool]]] = {  # a number that is not finite shows every one
     "too long or short": ("end", lambda end: not SHORT <= end <= LONG),
     "flat": ("contrast", lambda contrast: not contrast >= FLAT),
-    "noise": ("grain", lambda grain: not grain <= GRAINY),
+    "grainy": ("grain", lambda grain: not grain <= GRAINY),
     "burnt": ("clipped", lambda clipped: not clipped <= CLIPPED),
 }
 
@@ -183,14 +183,15 @@ def main() -> None:
     words = (
         "Three numbers are in `features`. Divide `end` and `contrast` by the `facts.value` of `record.size`, the size "
         f"of clean data; `grain` is taken as it is. `end` outside {SHORT:g} to {LONG:g} is too long or too short. "
-        f"`contrast` below {FLAT:g} is flat: grey, black, or one colour. `grain` above {GRAINY:g} is noise. Then "
-        "something is probably wrong: say so, and ask whether the model was loaded as what it is. A cfg that is far "
-        f"too high makes samples longer, too, so mend that first. *Clipped* is `clipped.share` or `clipped.beyond`; "
-        f"above {CLIPPED:.0%} the picture is probably burnt.\n\n"
+        f"`contrast` below {FLAT:g} is flat: grey, black, or one colour. Then something is probably wrong: say so, and "
+        "ask whether the model was loaded as what it is. A cfg that is far too high makes samples longer, too, so mend "
+        "that first. `grain` is near 1 in noise, but good samples of few places or fine detail come near it, too: it "
+        "accuses nobody by itself. Compare it with a good run of the same model. *Clipped* is `clipped.share` or "
+        f"`clipped.beyond`; above {CLIPPED:.0%} the picture is probably burnt.\n\n"
         f"`python lab broken_runs`: {options.count} single samples of each kind, {STEPS} steps, at the middle of the "
         "card's range. The numbers are medians. *Named*: in how many of them a classifier sees what was asked for; "
-        "where it is high, little is wrong. Samples of few places are grainy by themselves: those of pocket-flow-1 are "
-        "8 x 8, and the first of its rows says how many good ones are taken for noise. Other models were not measured."
+        f"where it is high, little is wrong. *Grainy* is a grain above {GRAINY:g}. Samples of pocket-flow-1 are 8 x 8, "
+        "and the first of its rows says how many good ones are grainy. Other models were not measured."
     )
     head = " | ".join(("model", "what is wrong", *NUMBERS, *SIGNS, "named"))
     words += "\n\n" + table(head, rows)
