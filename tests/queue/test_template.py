@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from guidance_geometry.classifiers.files import load_classifier
+from guidance_geometry.classifiers.files import labels_of, load_classifier
 from guidance_geometry.dev.browser import page_in
 from guidance_geometry.dev.templates.blueprints import BLUEPRINTS
 from guidance_geometry.dev.templates.layouts import LAYOUTS
@@ -19,7 +20,7 @@ from guidance_geometry.dev.templates.wires import Wire, behind
 from guidance_geometry.figures.canvas import Box
 from guidance_geometry.sweeps.comfyui.client import RefusedError
 from guidance_geometry.sweeps.comfyui.process import DIRECT
-from guidance_geometry.tests.queue.prompts import ROOT, first_look, picture
+from guidance_geometry.tests.queue.prompts import ASKING, ROOT, fetched, first_look, picture, runs_of
 from guidance_geometry.tests.queue.stand_ins import STAND_INS, in_models
 from guidance_geometry.tests.queue.steering import PAINTED, SETTLE, unmask
 
@@ -276,3 +277,116 @@ def test_the_first_look_runs_on_the_latent_model_by_one_widget(client):
     assert small.shape == (10, 32, 32, 3)
     assert (named == torch.arange(10)).sum() >= 9
     assert made["GGFigure"]
+
+
+def told(layout):
+    """The words of a template's notes."""
+    return "\n".join(note["words"] for note in layout.notes)
+
+
+def test_the_first_note_its_default_and_the_tab_agree(client):
+    words, prompt = told(LAYOUTS["First look at guidance"]), first_look()
+
+    def advice(cfg):
+        prompt["4"]["inputs"]["cfg"] = cfg
+        (run,) = runs_of(client, client.run(prompt, **ASKING))
+        return fetched(client, f"tab/runs/{run['run']}/report")
+
+    opens = prompt["4"]["inputs"]["cfg"]
+    first = advice(opens)
+    assert first["headline"]["id"] == "head.card.edge"
+    assert f"{opens:g}, where it opens, is a little above" in words
+    tried = [float(cfg) for cfg in re.findall(r"\*\*Set cfg to ([\d.]+)\.\*\*", words)]
+    assert f"{first['suggested']:g}" in map("{:g}".format, tried)
+    assert [advice(cfg)["colour"] for cfg in tried] == ["off", "fine", "above"]
+
+
+JUDGES = ("pocket-judge-1", "pocket-clean-1")
+
+
+def seen(client, job, node, judge=JUDGES[0]):
+    """The pictures [B, 3, 32, 32] of a preview, which are enlarged, and what a network calls each."""
+    shown = np.stack([picture(client, entry) for entry in job.outputs[node]["images"]])
+    zoom = shown.shape[1] // 32
+    small = torch.from_numpy(shown[:, zoom // 2 :: zoom, zoom // 2 :: zoom]).permute(0, 3, 1, 2).float() / 127.5 - 1
+    network, metadata = load_classifier(ROOT / "assets" / "classifiers" / f"{judge}.safetensors")
+    return small, [labels_of(metadata)[k] for k in network(small).argmax(1).tolist()]
+
+
+def noted_story(client, job):
+    names = {node: seen(client, job, node)[1][2] for node in ("9", "12")}
+    return {
+        "It should be a robot. Without guidance it is a landscape": names == {"9": "landscape", "12": "robot"},
+        "goes four times as far": read(LAYOUTS["The geometry of guidance"].api)["6"]["inputs"]["cfg"] == 4,
+    }
+
+
+def noted_classifiers(client, job):
+    wanted = "plant, monster, robot, person, planet, smiley, stones, landscape"
+    asked = wanted.split(", ")
+    missed = [label for label, name in zip(asked, seen(client, job, "44")[1], strict=True) if name != label]
+    last = [seen(client, job, "54", judge)[1][asked.index("planet")] for judge in JUDGES]
+    return {
+        wanted: seen(client, job, "23")[1] == asked,
+        "Backprop misses the robot and the smiley": missed == ["robot", "smiley"],
+        "its classifier is confident, and the judge, who never guides, is not": last[0] != "planet" == last[1],
+    }
+
+
+def noted_colours(client, job):
+    colours = torch.tensor([[1.0, -1, -1], [-1, 1, -1], [-1, -1, 1], [1, 1, -1]])  # red, green, blue, yellow
+    means = seen(client, job, "82")[0].mean(dim=(2, 3))
+    nearest = torch.cdist(means - means.mean(dim=1, keepdim=True), colours - colours.mean(dim=1, keepdim=True)).argmin(
+        1
+    )
+    return {
+        "red, green, blue and yellow in turn": nearest.tolist() == [k % 4 for k in range(len(means))],
+        "**Below** the label robot comes by CFG": {*seen(client, job, "88")[1]} == {"robot"},
+    }
+
+
+def noted_halves(client, job):
+    def lost(job):
+        return float((seen(client, job, "17")[0] - seen(client, job, "19")[0])[..., :16].abs().mean())
+
+    weaker = read(LAYOUTS["DPS inpainting"].api)
+    weaker["10"]["inputs"]["scale"] = 0.1
+    return {
+        "only the **left half** of each is kept": lost(job) < 0.15,
+        "Set **scale** to 0.1: the half is lost": lost(client.run(weaker)) > 2 * lost(job),
+    }
+
+
+def noted_travel(client, job):
+    wanted = labels_of(load_classifier(ROOT / "assets" / "classifiers" / "pocket-clean-1.safetensors")[1])
+    right = [sum(map(str.__eq__, seen(client, job, node)[1], wanted)) for node in ("15", "16")]
+    return {"so that the model can correct the push": right[1] > right[0]}
+
+
+@pytest.mark.parametrize(
+    ("title", "noted"),
+    [
+        ("The geometry of guidance", noted_story),
+        ("Classifier guidance", noted_classifiers),
+        ("A colour by a gradient", noted_colours),
+        ("DPS inpainting", noted_halves),
+        ("FreeDoM time travel", noted_travel),
+    ],
+)
+def test_what_a_note_says_is_so_when_its_template_runs(client, title, noted):
+    layout = LAYOUTS[title]
+    held = noted(client, client.run(read(layout.api)))
+    assert {words for words in held if words not in told(layout)} == set()
+    assert all(held.values()), held
+
+
+@pytest.mark.parametrize(
+    ("title", "node", "widget", "words"),
+    [
+        ("Autoguidance", "GGGuidedSampler", "cfg", "**cfg** {:g} times that way"),
+        ("ImageNet class with a classifier", "GGGuidedSampler", "steps", "{:g} steps of DDIM are quick"),
+    ],
+)
+def test_numbers_of_a_note_are_those_that_its_template_opens_with(title, node, widget, words):
+    values = {one["inputs"][widget] for one in read(LAYOUTS[title].api).values() if one["class_type"] == node}
+    assert words.format(*values) in told(LAYOUTS[title])
