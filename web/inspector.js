@@ -7,11 +7,12 @@ import { api } from "../../scripts/api.js";
 import { Advice } from "./lib/advice.mjs";
 import { Panel } from "./lib/panel.mjs";
 import { canKeep, keep } from "./lib/keep.mjs";
-import { beginAtMedian, makeRoom, sayOn } from "./lib/node-text.mjs";
+import { beginAtMedian, beginDark, makeRoom, sayOn } from "./lib/node-text.mjs";
 import { locatorOf, nodeAt, pathOf, placeName, writeScale } from "./lib/panel-graph.mjs";
 import { speaker } from "./lib/strings.mjs";
 import { Tab } from "./lib/tab.mjs";
 import { isTry, lookAgain } from "./lib/tries.mjs";
+import { brightness } from "./lib/theme.mjs";
 import { number } from "./lib/words.mjs";
 
 const TYPE = "GGInspector";
@@ -336,6 +337,7 @@ app.registerExtension({
     if (node.comfyClass?.startsWith("GG")) {
       makeRoom(node, node.constructor.nodeData ?? {});
       beginAtMedian(node);
+      beginDark(node, brightness(getComputedStyle(document.body).color) > 0.5); // light words
       after(node, "onExecuted", (out) => out?.text && sayOn(node, out, editor.address));
     }
     if (node.comfyClass !== TYPE) return;

@@ -42,13 +42,17 @@ def test_live_steps_arrive_and_name_the_inspector(page):
     assert max(len(json.dumps(event)) for event in heard) <= 9000
 
 
-def test_the_figure_has_the_room_and_the_advice_is_a_page_beside_it(page):
+WHOLE = """() => { const words = document.querySelector(".gg-headline");
+  return words.scrollWidth <= words.clientWidth && words.scrollHeight <= words.clientHeight; }"""
+
+
+def test_it_opens_on_the_advice_and_the_figure_has_the_room_on_a_page_beside_it(page):
     panel = page.locator(".gg-panel")
-    assert panel.get_attribute("data-page") == "geometry"
-    heights = "names => names.map(name => document.querySelector(name).offsetHeight)"
-    figure, verdict, line = page.evaluate(heights, [".gg-figure", ".gg-verdict", ".gg-line"])
-    assert figure >= 260
-    assert max(verdict, line) <= 30, "one line each"
+    assert panel.get_attribute("data-page") == "advice"
+    page.evaluate(TURN, "geometry")
+    page.wait_for_function("() => document.querySelector('.gg-figure').offsetHeight >= 260")
+    assert page.evaluate(WHOLE), "what to change stands at its end"
+    assert panel.locator(".gg-line").evaluate("line => line.offsetHeight") <= 30, "one line"
     assert panel.locator(".gg-says").is_hidden()
     panel.locator(".gg-info").click()
     panel.locator(".gg-says").wait_for(state="visible")
@@ -89,6 +93,23 @@ ROOM = f"""async type => {{ const node = {SAMPLER}.graph.nodes.find(node => node
     over: text && (own ? box(text).bottom - box(own).top : drawn ? words.y + words.computedHeight - drawn.y : 0),
     sample: node.widgets.find(({{ name }}) => name === "sample")?.value ?? -1,
     saved: node.serialize().widgets_values?.length }}; }}"""
+
+
+FRESH = f"""([type, dark]) => {{ const node = LiteGraph.createNode(type), {{ graph }} = {SAMPLER};
+  graph.add(node);
+  const [width, height] = node.size, box = node.widgets.find(({{ element }}) => element?.localName === "textarea");
+  const found = {{ width, height, theme: node.widgets.find(({{ name }}) => name === "theme")?.value,
+    lines: box?.options.getMinHeight?.() / 15 }};
+  graph.remove(node);
+  return found; }}"""
+
+
+def test_a_fresh_node_has_room_for_what_it_shows_and_draws_on_the_editors_ground(page):
+    sweep, compare = (page.evaluate(FRESH, [name, True]) for name in ("GGSweep", "GGCompareTraces"))
+    assert sweep["width"] >= 600
+    assert sweep["height"] >= 800, "as high as its sheet"
+    assert sweep["lines"] >= 4
+    assert compare["theme"] == "dark"
 
 
 def test_what_a_node_says_can_be_read_on_it(page):
@@ -234,24 +255,54 @@ def test_the_numbers_are_a_table_and_files_reopen_the_workflow(page):
     assert "NaN" not in words
 
 
+def saved(page, kind):
+    with page.expect_download() as one:
+        page.locator(f".gg-panel button:has-text('{kind}')").dispatch_event("click")
+    return one.value.path().read_bytes()
+
+
+def test_the_advice_is_saved_with_its_pictures_and_says_of_which_run_it_is(page):
+    page.evaluate(TURN, "advice")
+    page.wait_for_function("() => document.querySelectorAll('.gg-panel .gg-pair .gg-shots > *').length === 2")
+    data = saved(page, "PNG")
+    assert json.loads(text_chunks(data)["workflow"])["nodes"]
+    image = np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
+    coloured = np.ptp(image, axis=2) > 60
+    assert coloured[120:].mean() > 0.1, "the pictures"
+    assert (image[:120].min(axis=2) < 128).sum() > 2000, "words above them"
+    choose(page, "plane")
+    svg = saved(page, "SVG").decode()
+    for name in ("title", "run", "verdict"):
+        assert f'data-name="{name}"' in svg
+    assert page.locator(".gg-headline").text_content() in svg
+
+
+def test_the_panel_fills_the_screen_and_goes_back(page):
+    choose(page, "plane")
+    full, figure = page.locator(".gg-full"), "() => document.querySelector('.gg-figure').getBoundingClientRect().width"
+    before = page.evaluate(figure)
+    full.dispatch_event("click")
+    page.wait_for_function(f"wide => document.fullscreenElement && ({figure})() > 1.5 * wide", arg=before)
+    page.wait_for_function(DRAWN)
+    full.dispatch_event("click")
+    page.wait_for_function(f"wide => !document.fullscreenElement && ({figure})() === wide", arg=before)
+
+
 def test_a_saved_svg_is_its_png(page):
     """Each holds all that it shows, the prediction's picture too: the same browser paints both alike."""
-    viewer = page.context.browser.new_page(viewport={"width": 960, "height": 540})
+    viewer = page.context.browser.new_page(viewport={"width": 960, "height": 600})
     for view in VIEWS:
         choose(page, view)
         if page.locator(".gg-files button:has-text('SVG')").is_disabled():
             assert view in ("pictures", "heat")
             continue
-        saved = {}
-        for kind in ("PNG", "SVG"):
-            with page.expect_download() as one:
-                page.locator(f".gg-files button:has-text('{kind}')").dispatch_event("click")
-            saved[kind] = one.value.path().read_bytes()
-        assert (view == "whatif") == (b"<image" in saved["SVG"])
-        svg = saved["SVG"].decode()
+        files = {kind: saved(page, kind) for kind in ("PNG", "SVG")}
+        assert (view == "whatif") == (b"<image" in files["SVG"])
+        svg = files["SVG"].decode()
         viewer.set_content(f"<style>body {{ margin: 0 }} svg {{ display: block }}</style>{svg}")
-        images = [Image.open(io.BytesIO(data)).convert("RGB") for data in (saved["PNG"], viewer.screenshot())]
-        png, drawn = (np.asarray(image.resize((960, 540), Image.Resampling.BOX)).astype(int) for image in images)
+        seen = viewer.locator("body > svg").screenshot()
+        images = [Image.open(io.BytesIO(data)).convert("RGB") for data in (files["PNG"], seen)]
+        png, drawn = (np.asarray(image.resize(images[1].size, Image.Resampling.BOX)).astype(int) for image in images)
         assert same_picture(png, drawn), view
     viewer.close()
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import test from "node:test";
 import { inflateSync } from "node:zlib";
+import { boxOf } from "../../web/lib/commands.mjs";
 import { crc, pngWithSources, svgWithSources } from "../../web/lib/panel-files.mjs";
 import { locatorOf, nodeAt, pathOf, scaleSource, writeScale } from "../../web/lib/panel-graph.mjs";
 import { hint } from "../../web/lib/panel-hints.mjs";
@@ -10,6 +11,7 @@ import { nearestSheet, rowOf } from "../../web/lib/panel-pictures.mjs";
 import { csv, samplesOf, table, withSteps } from "../../web/lib/panel-record.mjs";
 import { ticks } from "../../web/lib/panel-ticks.mjs";
 import { facts, status } from "../../web/lib/panel-words.mjs";
+import { adviceOf, headOf } from "../../web/lib/saving.mjs";
 import { EN, speaker, ZH } from "../../web/lib/strings.mjs";
 import { DARK, LIGHT } from "../../web/lib/theme.mjs";
 import { viewOf, VIEWS } from "../../web/lib/views.mjs";
@@ -302,4 +304,30 @@ test("one place decides about plurals", () => {
 test("a range of one value is that value", () => {
   assert.equal(t("range", { range: span("3", "3", t) }), "My range: 3");
   assert.equal(t("range", { range: span("3", "4.9", t) }), "My range: 3 to 4.9");
+});
+
+test("what is saved says which run it shows and what is said of it, in the sheet's own width", () => {
+  const headline = { en: "cfg 9 is above the good range (1.89 to 3.76). ".repeat(4), zh: "cfg 9 高于良好范围。" };
+  const run = { model: { name: "m".repeat(200) }, sampler: "euler", n: 20, seed: 7, cfg: 9, report: { colour: "above", headline } };
+  for (const [locale, title] of [["en", "Step plane"], ["zh", "平面"]]) {
+    const head = headOf(run, title, locale, speaker(locale));
+    const named = (name) => head.filter((one) => one.name === name).map(({ runs }) => runs[0].t);
+    assert.deepEqual(named("title"), [title]);
+    assert.match(named("run")[0], /^mmm/);
+    assert.equal(named("verdict").join(" "), `\u25b2 ${headline[locale].trim()}`);
+    for (const one of head.slice(1).map(boxOf)) assert.ok(one.x >= 0 && one.x + one.w <= 960 && one.y + one.h <= head[0].h);
+  }
+  const bare = headOf({ n: 4, cfg: 2 }, "Advice", "en", speaker("en"));
+  assert.deepEqual(bare.slice(1).map(({ runs }) => runs[0].t), ["Advice", "cfg 2 \u00b7 4 steps"]);
+});
+
+test("pictures of the advice stand side by side in their own proportions, with the reasons below", () => {
+  const frames = [{ name: "cfg 9", size: [32, 64] }, { name: "cfg 2.7", size: [512, 256] }];
+  const { commands, boxes } = adviceOf(frames, ["A reason. ".repeat(40).trim()]);
+  const [{ w, h }] = commands;
+  frames.forEach(({ size }, k) => assert.ok(Math.abs(boxes[k].w / boxes[k].h - size[0] / size[1]) < 1e-9));
+  assert.ok(boxes[0].x + boxes[0].w <= boxes[1].x && boxes[1].x + boxes[1].w <= w);
+  const reasons = commands.filter(({ name }) => name === "reason").map(boxOf);
+  assert.ok(reasons.length > 1 && reasons.every((one) => one.y >= boxes[0].y + boxes[0].h && one.x + one.w <= w && one.y + one.h <= h));
+  assert.equal(adviceOf([], []).boxes.length, 0);
 });

@@ -7,7 +7,9 @@ const PROSE = 96; // pixels of height; longer text scrolls, or the node is made 
 const TABLE = 220;
 const WORDS = [940, 380]; // width of a fresh node, and height below its widgets: a table of numbers is as wide
 const PICTURE = [760, 600];
-const RUN = "GUIDANCE_TRACE"; // what nodes that show a run take; their menu and words are translated
+const LINES = 15; // pixels of one line in a box for text
+const SPARE = [2, 4]; // lines below those that a fresh box holds: at least, and at most
+const DARK = "dark"; // a theme of figures
 const COLUMNS = /\S {3,}\S/; // a row of a table, which a line break would tear
 const BOX = "position: relative; height: 100%; width: 0; min-width: 100%;"; // as high as the node leaves, not as its text
 const TEXT = `position: absolute; inset: 0; margin: 0; padding: 6px; overflow: auto; border-radius: 6px; user-select: text;
@@ -15,10 +17,16 @@ const TEXT = `position: absolute; inset: 0; margin: 0; padding: 6px; overflow: a
 
 const LINK = "color: inherit; text-decoration: underline;";
 
-/** Give a fresh node that shows a run the room for what it will say: one whose file is all that it gives needs none. */
-export function makeRoom(node, { input, output_node: shows, output = [], output_name: names = [] }) {
-  const taken = Object.values(input?.required ?? {}).map(([type]) => type);
-  if (!shows || !taken.includes(RUN) || names.includes("path")) return;
+/** Give a fresh node the room for what it will say, and its boxes for what is written there: one whose file is all that it
+ * gives needs none.
+ */
+export function makeRoom(node, { output_node: shows, output = [], output_name: names = [] }) {
+  for (const { element: box, options, value } of node.widgets ?? []) {
+    const lines = box?.localName === "textarea" ? String(value).split("\n").length : 1;
+    const [least, most] = SPARE.map((spare) => LINES * (lines + spare) + 2 * LINES);
+    if (lines > 1) Object.assign(options, { getMinHeight: () => least, getMaxHeight: () => most });
+  }
+  if (!shows || names.includes("path")) return;
   const room = output.includes("IMAGE") ? PICTURE : output.includes("STRING") ? WORDS : null;
   const [w, h] = node.computeSize();
   if (room) node.setSize([Math.max(room[0], w), h + room[1]]);
@@ -28,6 +36,12 @@ export function makeRoom(node, { input, output_node: shows, output = [], output_
 export function beginAtMedian(node) {
   const sample = node.widgets?.find(({ name, options }) => name === "sample" && options?.min === -1);
   if (sample) sample.value = -1;
+}
+
+/** A fresh node draws for the editor that it is in: on dark ground where that is dark. */
+export function beginDark(node, dark) {
+  const theme = node.widgets?.find(({ name, options }) => name === "theme" && options?.values?.includes(DARK));
+  if (theme && dark) theme.value = DARK;
 }
 
 /** Show lines on a node; the first time it gets a place for them.

@@ -2,6 +2,9 @@
 /** Elements of the panel. The only module that makes DOM nodes. */
 import { STYLE } from "./panel-style.mjs";
 
+const CORNERS = '<svg viewBox="0 0 12 12" width="12" height="12" fill="none" stroke="currentColor" stroke-width="1.5" aria-hidden="true">'
+  + '<path d="M1 4V1h3M8 1h3v3M11 8v3H8M4 11H1V8"/></svg>'; // few fonts have the sign
+
 export const PAGES = ["advice", "geometry"];
 
 /** An element with attributes, text and children. */
@@ -59,7 +62,9 @@ export function parts(views, t) {
     copy: element("button", { type: "button", title: t("copyTip"), hidden: true }, t("copy")),
     svg: element("button", { type: "button", title: t("svgTip") }, t("svg")),
     png: element("button", { type: "button", title: t("pngTip") }, t("png")),
+    full: element("button", { type: "button", class: "gg-full", "aria-label": t("full"), title: t("full"), hidden: !document.fullscreenEnabled }),
   };
+  found.full.innerHTML = CORNERS;
   found.main.box.append(found.table);
   found.verdict.append(found.sign, found.headline);
   found.acts = element("div", { class: "gg-acts" }, found.apply, found.note);
@@ -72,7 +77,7 @@ export function parts(views, t) {
   const gamma = element("span", { "aria-hidden": "true" }, "\u03b3\u2032");
   found.what = element("div", { class: "gg-row gg-what", hidden: true }, gamma, found.scale, found.scaleWords, found.use);
   const space = element("span", { class: "gg-space" });
-  found.files = element("div", { class: "gg-row gg-files" }, found.part, found.sample, space, found.numbers, found.copy, found.csv, found.svg, found.png);
+  found.files = element("div", { class: "gg-row gg-files" }, found.part, found.sample, space, found.numbers, found.copy, found.csv, found.svg, found.png, found.full);
   found.stage = element("div", { class: "gg-stage" }, found.figures, found.steps);
   const line = element("div", { class: "gg-row gg-line" }, found.facts, found.info);
   found.side = element("div", { class: "gg-side" }, found.asks, line, found.words, found.says, found.what, found.files);

@@ -5,6 +5,8 @@ export const STYLE = `
 .gg-panel { position: relative; display: flex; flex-direction: column; gap: 5px; flex: 1 1 0; width: 100%; min-height: 450px;
   box-sizing: border-box; padding: 6px; overflow: hidden; border-radius: 6px; font: 12px/1.35 Inter, Arial, sans-serif;
   color: var(--input-text, #ddd); background: var(--comfy-menu-bg, #353535); }
+.gg-host:fullscreen { background: var(--comfy-menu-bg, #353535); }
+.gg-host:fullscreen .gg-panel { zoom: 1.5; }
 .gg-panel:focus-visible, .gg-panel :focus-visible { outline: 2px solid var(--gg-accent); outline-offset: 1px; }
 .gg-panel[data-theme="dark"] { --gg-accent: #4FA8E0; --gg-paper: #1E1E1E; --gg-soft: rgba(255, 255, 255, .09); --gg-lit: #F0E442;
   --gg-fine: #2DC08F; --gg-above: #F08A3C; --gg-unclear: #C8C8C8; }
@@ -32,11 +34,11 @@ export const STYLE = `
 .gg-changed-words { flex: 0 1 auto; min-width: 0; }
 .gg-bar .gg-changed:not([data-idle]) { flex: 1 1 100%; }
 .gg-sign { flex: none; color: var(--gg-tone); }
-.gg-headline { min-width: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.gg-headline { min-width: 0; }
 .gg-acts { display: flex; flex-wrap: wrap; align-items: center; gap: 6px; flex: none; }
 .gg-panel .gg-acts button { min-height: 28px; padding: 3px 12px; }
 .gg-panel :is(.gg-apply, .gg-see, .gg-begin) { background: var(--gg-accent); color: var(--gg-paper); font-weight: 600; }
-.gg-note { flex: 1 1 100%; margin: 0; }
+.gg-note { flex: 1 1 100%; margin: 0; order: 1; }
 .gg-note:empty { display: none; }
 .gg-explain { flex: none; min-height: 0; user-select: text; line-height: 1.45; }
 .gg-panel :is(.gg-why, .gg-how) { display: block; background: none; padding: 2px 4px; font-weight: 600; text-align: left; }
@@ -52,7 +54,7 @@ export const STYLE = `
 .gg-panel[data-page="advice"] .gg-top { flex-wrap: wrap; }
 .gg-panel[data-page="advice"] .gg-top .gg-pages { order: -1; margin: 0 auto 0 0; }
 .gg-panel[data-page="advice"] .gg-top :is(.gg-verdict, .gg-acts) { flex: 1 1 100%; }
-.gg-panel[data-page="advice"] .gg-headline { white-space: normal; font-size: 18px; line-height: 1.25; }
+.gg-panel[data-page="advice"] .gg-headline { font-size: 18px; line-height: 1.25; }
 .gg-advice { display: flex; flex-direction: column; flex: 1 1 0; min-height: 190px; min-width: 0; }
 .gg-shelf { --gg-ratio: 1; container-type: size; display: flex; align-items: flex-start; justify-content: center; gap: 8px; flex: 1 1 0; min-height: 190px; overflow-x: auto; }
 .gg-panel .gg-frame { flex: none; box-sizing: border-box; margin: 0; padding: 4px; border: 2px solid transparent; border-radius: 6px;
@@ -71,6 +73,8 @@ export const STYLE = `
 .gg-facts { flex: 1 1 auto; min-width: 0; margin: 0; padding: 0 2px; height: 16px; line-height: 16px; overflow: hidden;
   font-variant-numeric: tabular-nums; border-left: 3px solid transparent; padding-left: 5px; }
 .gg-facts[data-lit] { border-color: var(--gg-lit); }
+.gg-panel .gg-full { padding: 0 6px; line-height: 1; }
+.gg-full svg { vertical-align: middle; }
 .gg-panel .gg-info { padding: 0; width: 24px; font-style: italic; font-weight: 600; font-family: Georgia, serif; }
 .gg-info[aria-pressed="true"] { border-color: var(--gg-accent); }
 .gg-stage { display: flex; flex-direction: column; gap: 4px; flex: 1 1 0; min-height: 240px; min-width: 0; }
@@ -106,6 +110,9 @@ export const STYLE = `
 .gg-host { container-type: inline-size; }
 @container (max-width: 420px) {
   .gg-panel { overflow-y: auto; }
+  .gg-panel .gg-top { flex-wrap: wrap; }
+  .gg-panel .gg-top .gg-pages { order: -1; margin: 0 auto 0 0; }
+  .gg-panel .gg-top .gg-verdict { flex-basis: 100%; }
   .gg-figures { min-height: 120px; }
   .gg-stage { min-height: 190px; }
   .gg-files select:not([hidden]) { flex-basis: 100%; max-width: none; }
@@ -117,6 +124,7 @@ export const STYLE = `
 @container (min-width: 820px) {
   .gg-tab .gg-panel:not([data-empty]) { display: grid; gap: 6px 12px; }
   .gg-tab .gg-panel .gg-top { display: contents; }
+  .gg-tab .gg-panel .gg-top .gg-pages { grid-area: bar; margin: 0; justify-self: start; }
   .gg-tab .gg-panel[data-page="advice"]:not([data-empty]) { grid-template: "bar bar" auto "say say" auto "shelf acts" auto "shelf why" minmax(0, 1fr) / minmax(0, 1fr) minmax(260px, 1fr); }
   .gg-tab .gg-panel[data-page="advice"]:has(.gg-tries:not([hidden])) { grid-template-columns: minmax(0, 1fr) minmax(260px, 360px); }
   .gg-tab .gg-panel[data-page="geometry"]:not([data-empty]) { grid-template: "bar bar bar" auto "nav stage say" auto "nav stage acts" auto "nav stage why" minmax(0, 1fr) "nav stage side" auto
@@ -124,7 +132,7 @@ export const STYLE = `
   .gg-tab .gg-bar { grid-area: bar; }
   .gg-tab .gg-panel[data-page="geometry"] .gg-said { flex: 1 1 0; min-width: 80px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
   .gg-tab .gg-verdict { grid-area: say; }
-  .gg-tab .gg-panel .gg-headline { white-space: normal; font-size: 14px; }
+  .gg-tab .gg-panel .gg-headline { font-size: 14px; }
   .gg-tab .gg-panel[data-page="advice"] .gg-headline { font-size: 22px; }
   .gg-tab .gg-panel .gg-acts { grid-area: acts; display: flex; align-content: start; }
   .gg-tab .gg-panel .gg-explain { grid-area: why; display: block; overflow: auto; }

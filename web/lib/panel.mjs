@@ -1,20 +1,18 @@
 // @ts-check
 /** The inspector's panel: one element, one run, one state. The editor is passed in; nothing runs while nothing changes. */
 import { defaultSample, defaultStep, stepOf } from "./gram.mjs";
-import { mixImage } from "./mix.mjs";
-import { pngWithSources, svgWithSources } from "./panel-files.mjs";
 import { nodeAt, pathOf, scaleSource } from "./panel-graph.mjs";
 import { drag, keys, wheel } from "./panel-input.mjs";
 import { AdviceView } from "./advice-parts.mjs";
 import { download, element, fillLists, fillTable, markRows, PAGES, parts, put } from "./panel-parts.mjs";
 import { nearestSheet, rowOf } from "./panel-pictures.mjs";
 import { addressOf, blame, csv, partOf, partsOf, samplesOf, table, withSteps } from "./panel-record.mjs";
-import { drawView, View } from "./panel-view.mjs";
+import { View } from "./panel-view.mjs";
 import { facts, ariaWords, status } from "./panel-words.mjs";
 import { CFG, knobOf, knobSource } from "./run-knobs.mjs";
+import { fileName, savePNG, saveSVG } from "./saving.mjs";
 import { speaker } from "./strings.mjs";
-import { toSVG } from "./svg.mjs";
-import { DARK, LIGHT } from "./theme.mjs";
+import { brightness, DARK, LIGHT } from "./theme.mjs";
 import { verdictOf } from "./verdict.mjs";
 import { viewOf, VIEWS } from "./views.mjs";
 import { nth, number } from "./words.mjs";
@@ -24,7 +22,6 @@ import { Tryouts } from "./tryouts.mjs";
 
 const VERSION = 1;
 const TABS = VIEWS.map(({ name }) => name);
-const EXPORT = { w: 960, h: 540, theme: LIGHT, captioned: true };
 const PACE = 220; // milliseconds a step while playing; slower for those who asked for less motion
 const CALM_PACE = 1000;
 const GRACE = 3000; // milliseconds in which undo puts another node in the place of one that it has removed
@@ -45,7 +42,7 @@ export class Panel {
   follow = true;
   note = "";
   view = "plane";
-  page = "geometry"; // where the figure has the room
+  page = "advice";
   width = 0;
   /** @type {?string} */ second = null;
   room = 0;
@@ -53,6 +50,7 @@ export class Panel {
   theme = DARK;
   /** @type {?boolean} */ open = null; // the reasons; null: where they stand beside the pictures
   deep = false;
+  alone = false;
   info = false;
   /** @type {?{key: string, v?: number}} */ trouble = null;
   /** @type {any} */ shown = null;
@@ -74,7 +72,6 @@ export class Panel {
     this.editor = editor;
     this.hosts = hosts;
     this.tryouts = tryouts ?? new Tryouts(editor, this);
-    this.page = this.firstPage();
     this.restoreChoices();
     this.t = speaker(editor.locale());
     this.parts = parts(TABS, this.t);
@@ -92,7 +89,7 @@ export class Panel {
   }
 
   listen() {
-    const { tabs, strip, second, scrub, play, part, sample, scale, use, apply, numbers, csv: sheet, copy, svg, png, table: rows } = this.parts;
+    const { tabs, strip, second, scrub, play, part, sample, scale, use, apply, numbers, csv: sheet, copy, svg, png, full, table: rows } = this.parts;
     const { pages, pageStrip, why, how, info } = this.parts;
     tabs.forEach((tab) => tab.addEventListener("click", () => this.choose(tab.dataset.view)));
     strip.addEventListener("keydown", (event) => turnTab(event, tabs));
@@ -112,8 +109,10 @@ export class Panel {
     numbers.addEventListener("click", () => this.toggleTable());
     sheet.addEventListener("click", () => this.saveNumbers());
     copy.addEventListener("click", () => this.copyNumbers());
-    svg.addEventListener("click", () => this.saveSVG());
-    png.addEventListener("click", () => this.savePNG());
+    svg.addEventListener("click", () => saveSVG(this));
+    png.addEventListener("click", () => savePNG(this));
+    full.addEventListener("click", () => this.fillScreen());
+    this.host.addEventListener("fullscreenchange", () => this.alone && this.host.classList.toggle("gg-tab", Boolean(document.fullscreenElement)));
     for (const kind of ["pointerover", "focusin"]) rows.addEventListener(kind, (event) => this.light(stepOfRow(event)));
     for (const kind of ["pointerleave", "focusout"]) rows.addEventListener(kind, () => this.light(null));
     rows.addEventListener("click", (event) => stepOfRow(event) !== null && this.goTo(stepOfRow(event)));
@@ -179,7 +178,6 @@ export class Panel {
   restoreChoices() {
     const { gg_view: view, gg_second: second, gg_page: page } = this.node.properties ?? {};
     if (PAGES.includes(page)) this.page = page;
-    else if (TABS.includes(view)) this.page = "geometry"; // a node that was saved before there were pages
     if (TABS.includes(view)) this.view = view;
     if (second === "none" || TABS.includes(second)) this.second = second;
   }
@@ -363,12 +361,14 @@ export class Panel {
     this.node.properties ??= {};
     this.node.properties.gg_view = view;
     this.parts.numbers.getAttribute("aria-pressed") === "true" && this.toggleTable();
-    this.set({ view, note: "" });
+    this.set({ view, page: "geometry", note: "" });
   }
 
-  /** The page that is shown where nobody has chosen one. */
-  firstPage() {
-    return "geometry";
+  /** Show the panel alone, laid out as in the wide tab, or in its place again. */
+  fillScreen() {
+    if (document.fullscreenElement) return document.exitFullscreen();
+    this.alone = !this.host.classList.contains("gg-tab");
+    return this.host.requestFullscreen();
   }
 
   choosePage(page) {
@@ -567,8 +567,10 @@ export class Panel {
 
   /** One page of the two: what belongs to the other is not there, not even for the keyboard. */
   showPage() {
-    const { pages, head, stage, side, advice, asks, says, info } = this.parts;
+    const { pages, head, stage, side, advice, asks, says, info, acts, files, png, full } = this.parts;
     const geometry = this.page === "geometry";
+    const row = geometry ? files : acts;
+    if (full.parentElement !== row) row.append(png, full);
     markTabs(pages, (page) => page.dataset.page === this.page);
     put(this.content, { "data-page": this.page });
     for (const part of [head, stage, side]) put(part, { hidden: !geometry });
@@ -733,7 +735,7 @@ export class Panel {
   }
 
   saveNumbers() {
-    download(new Blob([csv(table(this.run, this.sample))], { type: "text/csv" }), this.fileName("csv"));
+    download(new Blob([csv(table(this.run, this.sample))], { type: "text/csv" }), fileName(this, "csv"));
   }
 
   async copyNumbers() {
@@ -742,41 +744,9 @@ export class Panel {
     this.set({ note: this.t(copied ? "copied" : "notCopied", { rows: rows.length - 1 }) });
   }
 
-  fileName(ending) {
-    return `guidance-${this.view}-step-${nth(this.at)}.${ending}`;
-  }
-
   async sources() {
     const { workflow, output } = await this.editor.sources();
     return { workflow, prompt: output };
-  }
-
-  /** What a file shows, once all of its pictures are there: on a narrow panel some were not asked for. */
-  async exported() {
-    const state = { ...this.state(), ...EXPORT };
-    drawView(element("canvas"), this.view, state, 1);
-    await Promise.all(this.coming);
-    return state;
-  }
-
-  async saveSVG() {
-    const { figure, title } = viewOf(this.view);
-    const { run } = this;
-    if (!figure || !run) return;
-    const name = this.fileName("svg");
-    const commands = figure(run, await this.exported());
-    const [{ picture }] = commands;
-    if (picture) commands.push(await mixImage(picture));
-    const whole = svgWithSources(toSVG(commands, { title }), await this.sources());
-    download(new Blob([whole], { type: "image/svg+xml" }), name);
-  }
-
-  async savePNG() {
-    const [canvas, view, name] = [element("canvas"), this.view, this.fileName("png")];
-    drawView(canvas, view, await this.exported(), 2);
-    const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
-    const bytes = pngWithSources(new Uint8Array(await blob.arrayBuffer()), await this.sources());
-    download(new Blob([bytes], { type: "image/png" }), name);
   }
 }
 
@@ -813,9 +783,3 @@ function stepOfRow({ target }) {
 
 /** Sentences in a row; what does not end with a full stop is set off by a dot. */
 const joined = (lines) => lines.map((line, k) => (k < lines.length - 1 && !line.endsWith(".") ? `${line} \u00b7` : line)).join(" ");
-
-/** Brightness of a CSS colour "rgb(r, g, b)", 0 to 1. */
-function brightness(colour) {
-  const [r, g, b] = (colour.match(/[\d.]+/g) ?? [255, 255, 255]).map(Number);
-  return (0.299 * r + 0.587 * g + 0.114 * b) / 255;
-}

@@ -100,10 +100,6 @@ class TabPanel extends Panel {
     this.tab = tab;
   }
 
-  firstPage() {
-    return "advice";
-  }
-
   choosePage(page) {
     super.choosePage(page);
     this.makeRoom();

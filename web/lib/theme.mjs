@@ -50,3 +50,9 @@ export function colourOf(theme, role) {
   const named = { u, c, G: delta, delta, scaled: delta, noise, reach: muted };
   return named[role] ?? theme.ink;
 }
+
+/** Brightness of a CSS colour "rgb(r, g, b)", 0 to 1. */
+export function brightness(colour) {
+  const [r, g, b] = (colour.match(/[\d.]+/g) ?? [255, 255, 255]).map(Number);
+  return (0.299 * r + 0.587 * g + 0.114 * b) / 255;
+}

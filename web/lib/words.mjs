@@ -74,6 +74,16 @@ export function wrapChunks(chunks, width, size) {
   return lines;
 }
 
+/** Words in lines no wider than `width`, in any language: a line breaks before a word. */
+export function fillLines(words, width, size) {
+  const lines = [""];
+  for (const { segment, isWordLike } of new Intl.Segmenter(undefined, { granularity: "word" }).segment(words)) {
+    if (isWordLike && wordsWidth(lines.at(-1) + segment, size) > width) lines.push("");
+    lines[lines.length - 1] += segment;
+  }
+  return lines.map((line) => line.trim()).filter(Boolean);
+}
+
 /** Words no wider than `width`. */
 export function cut(words, width, size) {
   if (wordsWidth(words, size) <= width) return words;
