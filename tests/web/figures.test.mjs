@@ -12,7 +12,7 @@ import { metric } from "../../web/lib/metrics.mjs";
 import { sceneOf } from "../../web/lib/scene.mjs";
 import { toSVG } from "../../web/lib/svg.mjs";
 import { DARK, LIGHT } from "../../web/lib/theme.mjs";
-import { VIEWS } from "../../web/lib/views.mjs";
+import { viewOf, VIEWS } from "../../web/lib/views.mjs";
 import { gammaRange } from "../../web/lib/whatif.mjs";
 import { called, fixture, NAMES, read } from "./records.mjs";
 
@@ -349,4 +349,23 @@ test("a drawing without its caption has that room, and tells it aloud all the sa
     assert.equal(bare[0].label, whole[0].label);
     if (whole[0].places) assert.ok(bare[0].places.bottom > whole[0].places.bottom);
   }
+});
+
+test("no two labels of a plane stand each at what the other belongs to", () => {
+  const away = ({ x, y, w, h }, [px, py]) => Math.hypot(Math.max(x - px, 0, px - x - w), Math.max(y - py, 0, py - y - h));
+  const along = ([[ax, ay], [bx, by]]) => Array.from({ length: 41 }, (_, k) => [ax + (k / 40) * (bx - ax), ay + (k / 40) * (by - ay)]);
+  const reach = (box, points) => Math.min(...points.map((point) => away(box, point)));
+  let seen = 0;
+  for (const name of NAMES) for (const [w, h] of [[300, 240], [420, 300], [960, 540]]) for (const { i } of fixture(name).steps ?? []) {
+    const commands = viewOf("plane").figure(fixture(name), { w, h, step: i, captioned: false });
+    const own = Object.fromEntries(["x", "next"].flatMap((role) => called(commands, role).map((one) => [role, [[one.x, one.y]]])));
+    for (const role of ["step", "noise"]) for (const one of called(commands, role)) own[role] = one.points ? along(one.points) : own[role];
+    const boxes = Object.keys(own).flatMap((role) => called(commands, `label-${role}`).slice(0, 1).map((one) => [role, boxOf(one)]));
+    for (const [a, box] of boxes) for (const [b, other] of boxes.filter(([role]) => role > a)) {
+      seen += 1;
+      const swapped = reach(box, own[a]) > reach(box, own[b]) + 0.5 && reach(other, own[b]) > reach(other, own[a]) + 0.5;
+      assert.ok(!swapped, `${name}, step ${i} at ${w} x ${h}: ${a} and ${b}`);
+    }
+  }
+  assert.ok(seen > 1000);
 });

@@ -152,6 +152,7 @@ export class Placer {
     this.area = area;
     this.taken = [];
     this.lines = [];
+    this.anchors = []; // what labels belong to
   }
 
   /** The best free box of this size around the anchor, now taken; null where there is none. prefer: best directions. */
@@ -164,7 +165,7 @@ export class Placer {
         if (best && least >= best.cost) continue;
         const box = boxAround(anchor, w, h, DIRECTIONS[name], radius);
         if (!this.isFree(box, area)) continue;
-        const cost = least + this.crossings(box);
+        const cost = least + this.crossings(box) + this.misleads(box, anchor);
         if (!best || cost < best.cost) best = { box, cost };
       }
     }
@@ -178,6 +179,12 @@ export class Placer {
     return true;
   }
 
+  /** What it costs to stand nearer to what another label belongs to. */
+  misleads(box, anchor) {
+    const own = away(box, anchor);
+    return this.anchors.some((other) => away(box, other) < own - 0.5) ? 8 : 0;
+  }
+
   /** What lying on lines costs. */
   crossings(box) {
     let cost = 0;
@@ -185,6 +192,9 @@ export class Placer {
     return cost;
   }
 }
+
+/** How far a point is from a box. */
+const away = ({ x, y, w, h }, [px, py]) => Math.hypot(Math.max(x - px, 0, px - x - w), Math.max(y - py, 0, py - y - h));
 
 function boxAround([x, y], w, h, [dx, dy], radius) {
   const centre = [x + dx * radius + (Math.sign(dx) * w) / 2, y + dy * radius + (Math.sign(dy) * h) / 2];

@@ -274,10 +274,11 @@ function labels(set) {
   const overview = set.area.h < area.h ? set.area : area;
   const [start, stepEnd] = [plane.at([0, 0]), plane.at(tip)];
   gutter(set);
+  const middle = (p, q, part = 0.5) => [p[0] + part * (q[0] - p[0]), p[1] + part * (q[1] - p[1])];
+  page.placer.anchors.push(start, end, middle(start, stepEnd), middle(stepEnd, end));
   for (const point of [start, end]) page.placer.taken.push({ x: point[0] - 5, y: point[1] - 5, w: 10, h: 10 });
   const sheetBox = { x: 2, y: 2, w: page.w - 4, h: overview.y + overview.h - 2 };
   place(page, start, "x", "", "e ne se n s", sheetBox);
-  const middle = (p, q, part = 0.5) => [p[0] + part * (q[0] - p[0]), p[1] + part * (q[1] - p[1])];
   if (!scene.same) {
     const inner = set.lens ? growBox(frame, -3) : frame;
     const [u, c, G] = ["u", "c", "G"].map((role) => near.at(points[role]));
@@ -295,7 +296,7 @@ function labels(set) {
     const words = page.t(hinge.cut ? "rms {value}, cut" : "rms {value}", { value: number(scene.noise) });
     place(page, middle(stepEnd, end), "noise", words, "w e sw se", sheetBox);
   }
-  place(page, end, "next", set.nextWords ?? "", hinge ? "s se sw e w" : "n nw ne s", sheetBox);
+  place(page, end, "next", set.nextWords ?? "", hinge ? "s se sw e w" : "nw sw n s ne", sheetBox);
   if (!scene.still) place(page, middle(start, stepEnd), "step", short ? `rms ${number(Math.hypot(...tip))}` : "", "n ne nw s", sheetBox);
   scaleBar(page, plane, { x: overview.x, y: overview.y, w: overview.w, h: overview.h }, "start", "bar");
   if (set.lens) scaleBar(page, near, growBox(frame, -6), "end", "lens-bar");
