@@ -32,12 +32,17 @@ Setting = tuple[tuple[str, Value], ...]
 
 
 class Effect(NamedTuple):
-    """A measure along an axis.  means: by value. p: of no difference, nan where it cannot be told."""
+    """A measure along an axis.  means: by value. p: of no difference, as one of all tests; nan: unknown."""
 
     measure: str
     axis: str
     means: Mapping[Value, Spread]
     p: float
+
+    @property
+    def differs(self) -> bool:
+        """Whether it is a difference."""
+        return self.p <= LEVEL
 
 
 class Best(NamedTuple):
@@ -99,7 +104,9 @@ def chance_of(grid: Sequence[Sequence[float]]) -> float:  # [settings][draws]
 def effects(rows: Sequence[Row], axes: Sequence[Axis]) -> list[Effect]:
     """Every measure along every axis that is not drawn."""
     varied = [axis for axis in axes if len(axis.values) > 1 and not is_chance(axis.name)]
-    return [_effect(rows, name, axis) for name in measures_of(rows) for axis in varied]
+    alone = [_effect(rows, name, axis) for name in measures_of(rows) for axis in varied]
+    chances = together([effect.p for effect in alone])
+    return [effect._replace(p=p) for effect, p in zip(alone, chances, strict=True)]
 
 
 def _effect(rows: Sequence[Row], measure: str, axis: Axis) -> Effect:
@@ -115,15 +122,14 @@ def measures_of(rows: Sequence[Row]) -> list[str]:
     return list(dict.fromkeys(name for name, value in items if value is not None and math.isfinite(value)))
 
 
-def significant(chances: Sequence[float]) -> list[bool]:
-    """Which are differences: all are tested together, so that LEVEL is of one mistake in all (Holm 1979)."""
+def together(chances: Sequence[float]) -> list[float]:
+    """The same for tests that are made together: below LEVEL, one mistake in all (Holm 1979); nan stays nan."""
     ranks = sorted((p, number) for number, p in enumerate(chances) if math.isfinite(p))
-    passed: set[int] = set()
+    adjusted, least = [math.nan] * len(chances), 0.0
     for rank, (p, number) in enumerate(ranks):
-        if p > LEVEL / (len(ranks) - rank):
-            break
-        passed.add(number)
-    return [number in passed for number in range(len(chances))]
+        least = max(least, min(1.0, p * (len(ranks) - rank)))
+        adjusted[number] = least
+    return adjusted
 
 
 def best_of(rows: Sequence[Row], axes: Sequence[str]) -> Best | None:
@@ -133,8 +139,8 @@ def best_of(rows: Sequence[Row], axes: Sequence[str]) -> Best | None:
         return None
     best = max(grid, key=lambda setting: fmean(grid[setting]))
     others = [setting for setting in grid if setting != best]
-    apart = significant([chance_of([grid[best], grid[other]]) for other in others])
-    rivals = tuple(other for other, differs in zip(others, apart, strict=True) if not differs)
+    chances = together([chance_of([grid[best], grid[other]]) for other in others])
+    rivals = tuple(other for other, p in zip(others, chances, strict=True) if not p <= LEVEL)
     return Best(best, spread_of(grid[best], measure_of(JUDGE).within), rivals)
 
 
@@ -146,19 +152,18 @@ def report_text(rows: Sequence[Row], axes: Sequence[Axis]) -> str:
     draws = len({_draw_of(row, "") for row in rows})
     drawn = f"{count_of(draws, 'draw')} of seeds and prompts"
     lines = [f"{count_of(len(rows), 'cell')}, {drawn}. Means, and in brackets 95 % intervals over the draws."]
-    passed = significant([effect.p for effect in tests])
     for name in measures_of(rows):
-        pairs = [(effect, differs) for effect, differs in zip(tests, passed, strict=True) if effect.measure == name]
-        lines += ["", measure_of(name).title, *(f"  {_describe_effect(effect, differs)}" for effect, differs in pairs)]
-        lines += [f"  {_describe_preference(rows, pairs)}"] if name == JUDGE else []
+        own = [effect for effect in tests if effect.measure == name]
+        lines += ["", measure_of(name).title, *(f"  {_describe_effect(effect)}" for effect in own)]
+        lines += [f"  {_describe_preference(rows, own)}"] if name == JUDGE else []
     judged = [] if JUDGE in measures_of(rows) else [NO_JUDGE]
-    return "\n".join([*lines, "", *judged, _conclusion(tests, passed)]) + "\n"
+    return "\n".join([*lines, "", *judged, _conclusion(tests)]) + "\n"
 
 
-def _conclusion(every_effect: Sequence[Effect], passed: Sequence[bool]) -> str:
+def _conclusion(every_effect: Sequence[Effect]) -> str:
     """Which axes may be left alone, as far as can be told."""
     axes = dict.fromkeys(effect.axis for effect in every_effect if math.isfinite(effect.p))
-    busy = {effect.axis for effect, differs in zip(every_effect, passed, strict=True) if differs}
+    busy = {effect.axis for effect in every_effect if effect.differs}
     if calm := [axis for axis in axes if axis not in busy]:
         return f"No significant difference in any measure: {', '.join(calm)}."
     if busy:
@@ -166,17 +171,21 @@ def _conclusion(every_effect: Sequence[Effect], passed: Sequence[bool]) -> str:
     return "Too few draws to tell any difference. Run more seeds or prompts."
 
 
-def _describe_effect(effect: Effect, passed: bool) -> str:
+def _describe_effect(effect: Effect) -> str:
     unit = measure_of(effect.measure).unit
     means = ", ".join(f"{value}: {_number(spread, unit)}" for value, spread in effect.means.items())
     p = f"p {effect.p:.2g}" if effect.p >= 0.0001 else "p < 0.0001"
-    words = "too few draws to tell" if math.isnan(effect.p) else f"differs, {p}" if passed else f"not significant, {p}"
+    words = (
+        "too few draws to tell"
+        if math.isnan(effect.p)
+        else f"{'differs' if effect.differs else 'not significant'}, {p}"
+    )
     return f"{effect.axis} ({words}): {means}"
 
 
-def _describe_preference(rows: Sequence[Row], pairs: Sequence[tuple[Effect, bool]]) -> str:
+def _describe_preference(rows: Sequence[Row], every_effect: Sequence[Effect]) -> str:
     """What the judge prefers, of the axes that make a difference to it."""
-    best = best_of(rows, [effect.axis for effect, differs in pairs if differs])
+    best = best_of(rows, [effect.axis for effect in every_effect if effect.differs])
     if best is None:
         return "the judge tells no setting from another"
     if not best.rivals:

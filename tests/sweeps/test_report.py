@@ -18,7 +18,7 @@ from guidance_geometry.sweeps.report import (
     grid_of,
     measures_of,
     report_text,
-    significant,
+    together,
 )
 
 AXES = (Axis("cfg", (1, 4)), Axis("sampler", ("euler", "heun")), Axis("seed", (0, 1, 2)))
@@ -67,7 +67,7 @@ def test_the_effect_of_every_axis():
     cfg, sampler = effects(ROWS, AXES)
     assert {value: (s.mean, s.count) for value, s in cfg.means.items()} == {1: (11, 3), 4: (13, 3)}
     assert cfg.means[4].high - 13 == 13 - cfg.means[4].low == pytest.approx(4.302653 * 2 / math.sqrt(3))
-    assert cfg.p == pytest.approx(1 - math.sqrt(12 / 14))
+    assert cfg.p == pytest.approx(2 * (1 - math.sqrt(12 / 14))), "one of two tests"
     assert sampler.p == 1
 
 
@@ -89,8 +89,25 @@ def test_a_measure_without_a_number_is_none():
 
 
 def test_many_axes_share_one_chance_of_a_mistake():
-    assert significant([0.02, 0.001, 0.03, math.nan]) == [True, True, True, False]
-    assert significant([0.03, 0.04]) == [False, False]
+    *known, unknown = together([0.02, 0.001, 0.03, math.nan])
+    assert known == pytest.approx([0.04, 0.003, 0.04])
+    assert math.isnan(unknown)
+    assert together([0.03, 0.04]) == pytest.approx([0.06, 0.06])
+    assert together([0.6, 0.7, 0.8]) == [1, 1, 1]
+
+
+def test_a_printed_chance_is_on_the_side_of_the_level_that_the_words_say():
+    """Of eight measures together, though one of them alone would pass."""
+    generator = torch.Generator().manual_seed(3)
+    noise = {(s, m): float(torch.randn((), generator=generator)) for s in range(6) for m in range(8)}
+    rows = [
+        row | {"measures": {f"m{m}": p["cfg"] * 0.6 + p["cfg"] * noise[p["seed"], m] for m in range(8)}}
+        for row in rows_with(lambda p: 0.0, MANY)
+        for p in [row["place"]]
+    ]
+    said = re.findall(r"\((differs|not significant), p (<?) ?([\d.e-]+)\)", report_text(rows, MANY))
+    assert len(said) == 16
+    assert {(words == "differs") == (float(p) <= 0.05) for words, _, p in said} == {True}
 
 
 def judged(value, axes=AXES):
