@@ -150,3 +150,25 @@ def test_words_of_a_plan_cannot_leave_their_place(cells):
     rows = [{**row, "verdict": hostile} for row in rows_of(cells)]
     text = study_page(hostile, AXES, cells, rows, {}, hostile)
     assert "<script>alert" not in text
+
+
+CUT = """() => ["#grid", "#rows", ".report", "#curves figure"].flatMap(name => [...document.querySelectorAll(name)])
+  .filter(one => one.offsetParent && (one.scrollWidth > one.clientWidth + 1 || one.scrollHeight > one.clientHeight + 1
+    || one.getBoundingClientRect().right > innerWidth)).map(one => one.id || one.className)"""
+
+
+@pytest.mark.browser
+def test_a_page_prints_whole_on_paper(browser, tmp_path):
+    """On a sheet of A4 at 96 pixels an inch, with more columns and rows than a window holds."""
+    axes = (Axis("cfg", tuple(range(1, 13))), Axis("seed", tuple(range(12))))
+    cells = cells_of(Plan(workflow(), axes), NODES, {}, "1")
+    pictures = {cell.id: picture(1, side=64) for cell in cells}
+    file = tmp_path / "index.html"
+    file.write_text(study_page("A study", axes, cells, rows_of(cells), pictures, "A line. " * 40), encoding="utf-8")
+    page = browser.new_page(viewport={"width": 718, "height": 1000})
+    page.goto(file.as_uri())
+    page.wait_for_selector("#rows td")
+    page.emulate_media(media="print")
+    assert page.evaluate(CUT) == []
+    assert not page.locator("#controls").is_visible()
+    page.close()
