@@ -22,6 +22,8 @@ Check = Callable[[Any], str | None]  # of a widget's value, for a sentence where
 KNOWS_COMBOS = hasattr(_io, "get_finalized_class_inputs")  # a newer host: it checks the type COMBO, and hashes types
 LONGEST_TEXT = 100_000  # characters of a widget
 PACK = "guidance geometry"  # people search for a pack by its name
+BURNT = ("burned", "burnt", "overcooked", "deep fried", "oversaturated", "overexposed", "too much contrast")
+SAME = {"burn": BURNT}  # a search word -> other words that people type for it
 
 
 class CheckedNode(io.ComfyNode):
@@ -32,7 +34,8 @@ class CheckedNode(io.ComfyNode):
     `validate_inputs`, which names the widgets that it reads and returns a sentence or None. The host asks it before
     anything runs, when None stands for a value that comes over a wire, and it is asked again before `execute`.
     owner: the class of rules or energies that states name, description and search_words in its place.
-    search_words: what people type who look for it, beside its name. is_dev_only: nobody has to add it by hand.
+    search_words: what people type who look for it, beside its name; SAME adds to them. is_dev_only: nobody has to add
+    it by hand.
     checks: of single widgets, name -> what gives a sentence or None.
     unread_inputs: inputs that are passed on whatever they are.
 
@@ -101,7 +104,8 @@ class CheckedNode(io.ComfyNode):
         """What an editor's search finds the node by, beside its name: the pack, its own words, its papers."""
         by: Any = cls.owner or cls
         papers = (word for paper in getattr(by, "papers", ()) for word in (paper.title, paper.authors, paper.arxiv))
-        return [*dict.fromkeys((PACK, *by.search_words, *papers))]
+        own = (word for said in by.search_words for word in (said, *SAME.get(said, ())))
+        return [*dict.fromkeys((PACK, *own, *papers))]
 
     @classmethod
     def INPUT_TYPES(cls, *given, **named) -> Any:

@@ -15,7 +15,7 @@ class GGInspector(ViewNode):
     """The panel that shows a run while it happens and afterwards."""
 
     name = "Guidance Inspector"
-    search_words = ("burn", "oversaturated", "plot cfg", "preview", "what if")
+    search_words = ("burn", "plot cfg", "guidance scale", "noise level", "preview", "what if")
     category = SEE
     description = (
         "Says whether cfg is too high, and shows what guidance does, step by step, while the sampler runs and "

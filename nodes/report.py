@@ -21,7 +21,7 @@ class GGReport(CheckedNode):
     """What a run says of its scale."""
 
     name = "Guidance Report (what to change)"
-    search_words = ("burn", "oversaturated", "cfg too high", "best cfg", "advice", "verdict")
+    search_words = ("burn", "cfg too high", "best cfg", "which cfg", "guidance scale", "advice", "verdict")
     category = SEE
     description = (
         "Says whether cfg is too high, and what to do. It compares the run with what is known of the model, and says "

@@ -64,7 +64,7 @@ class GGGuidedSampler(CheckedNode):
     """KSampler with a guidance chain and a trace."""
 
     name = "KSampler + Guidance Trace"
-    search_words = ("cfg", "negative", "record", "sampler with rules")
+    search_words = ("cfg", "guidance scale", "negative", "record", "sampler with rules")
     category = CATEGORY
     description = (
         "Samples exactly like KSampler (same seed, same pixels) and records what guidance did at every step. "
@@ -156,7 +156,7 @@ class GGGuider(CheckedNode):
     """The host's CFGGuider with a guidance chain."""
 
     name = "CFG Guider + Guidance Chain"
-    search_words = ("cfg", "negative", "CFGGuider")
+    search_words = ("cfg", "guidance scale", "negative", "CFGGuider")
     category = CATEGORY
     description = "CFGGuider with guidance rules, for SamplerCustomAdvanced."
     inputs = (MODEL, POSITIVE, NEGATIVE, CFG, GUIDANCE)

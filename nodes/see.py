@@ -41,7 +41,7 @@ class GGFigure(ViewNode):
     checks: ClassVar = {"filename_prefix": bad_prefix}
 
     name = "Guidance Figure (blog)"
-    search_words = ("plot", "diagram", "vectors")
+    search_words = ("plot", "diagram", "vectors", "noise level")
     category = SEE
     description = (
         "Draws a run to scale: one step with all that happens in it, or the figures and animations of the blog post. "
@@ -144,7 +144,7 @@ class GGMetrics(ViewNode):
     checks: ClassVar = {"filename_prefix": bad_prefix}
 
     name = "Guidance Metrics"
-    search_words = ("numbers", "table", "csv")
+    search_words = ("numbers", "table", "csv", "noise level")
     category = SEE
     description = (
         "The run as numbers: a table of one sample; all samples as CSV and JSON in the output folder. "

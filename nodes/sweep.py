@@ -33,7 +33,7 @@ class GGSweep(CheckedNode):
     """Every combination of some settings, measured."""
 
     name = "Guidance Sweep (grid)"
-    search_words = ("xy plot", "grid", "best cfg", "compare settings")
+    search_words = ("xy plot", "grid", "best cfg", "which cfg", "guidance scale", "compare settings")
     category = CATEGORY
     description = (
         "Samples every combination of settings, such as cfg and seed, measures each picture, and shows them on one "

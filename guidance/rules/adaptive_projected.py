@@ -67,7 +67,7 @@ class AdaptiveProjected(Before):
 
     node_id = "GGAdaptiveProjected"
     name = "APG (Adaptive Projected Guidance)"
-    search_words = ("burn", "oversaturated", "projection", "momentum")
+    search_words = ("burn", "projection", "momentum")
     description = (
         "Less burn: takes out the part of guidance that only brightens and saturates, limits the rest, and avoids "
         "pushing the same way at every step."

@@ -33,7 +33,7 @@ class Angle(Combine):
 
     node_id = "GGAngle"
     name = "ADG (Angle Domain Guidance)"
-    search_words = ("burn", "oversaturated", "rotation")
+    search_words = ("burn", "rotation")
     description = "Turns towards the prompt instead of going further and further that way, so that colours do not burn."
     papers = (PAPER,)
     claims = frozenset({"in span", "per item", "same in every space"})

@@ -35,7 +35,7 @@ class EnergyPreserving(After):
 
     node_id = "GGEnergyPreserving"
     name = "EP-CFG (Energy-Preserving CFG)"
-    search_words = ("burn", "oversaturated", "contrast")
+    search_words = ("burn", "contrast")
     description = "A high cfg changes brightness and contrast of the picture; this brings both back."
     papers = (PAPER,)
     claims = frozenset({"in span", "per item"})

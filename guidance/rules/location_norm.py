@@ -28,7 +28,7 @@ class LocationNorm(After):
 
     node_id = "GGLocationNorm"
     name = "CFGNorm (norm per location)"
-    search_words = ("burn", "oversaturated")
+    search_words = ("burn",)
     description = "Weakens guidance at those places of the picture which it makes too strong."
     claims = frozenset({"per item"})
     strength: float = knob(

@@ -26,7 +26,7 @@ class Rescale(After):
 
     node_id = "GGRescale"
     name = "Rescale CFG (std)"
-    search_words = ("burn", "oversaturated", "overexposed", "contrast")
+    search_words = ("burn", "overexposed", "contrast")
     phrase = "rescale {phi:g} in {space}"
     description = "A high cfg stretches the contrast of the picture; this shrinks it back. Less burn."
     papers = (PAPER,)

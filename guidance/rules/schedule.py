@@ -35,7 +35,7 @@ class ScaleSchedule(Schedule):
 
     node_id = "GGCFGSchedule"
     name = "CFG Schedule"
-    search_words = ("dynamic cfg", "cfg curve", "guidance schedule", "interpolate cfg")
+    search_words = ("dynamic cfg", "cfg curve", "guidance scale", "guidance schedule", "interpolate cfg", "noise level")
     description = "Changes cfg over the run: weaker or stronger from step to step. You set cfg in the sampler as usual."
     papers = (MONOTONE, BETA)
     maturity = "stable"

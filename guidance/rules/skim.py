@@ -26,7 +26,7 @@ class Skim(Combine):
 
     node_id = "GGSkim"
     name = "Skimmed CFG (less burn, per value)"
-    search_words = ("burn", "oversaturated", "high cfg")
+    search_words = ("burn", "high cfg")
     phrase = "skim to {skim:g}"
     description = "Lowers cfg at those values of the picture which guidance makes more extreme than they already are."
     claims = frozenset({"gamma 0 is u", "per item"})

@@ -36,7 +36,7 @@ class DynamicThreshold(After):
 
     node_id = "GGDynamicThreshold"
     name = "Dynamic Threshold (percentile / mimic)"
-    search_words = ("burn", "oversaturated", "dynthresh", "mimic scale", "clamp")
+    search_words = ("burn", "dynthresh", "mimic scale", "clamp")
     description = (
         "Keeps the values of the picture in their usual range at a high cfg: cuts extremes and shrinks the rest."
     )

@@ -12,7 +12,7 @@ class GGPreset(RuleNode):
     """Rules for a purpose, as one node."""
 
     name = "Guidance Preset"
-    search_words = ("burn", "oversaturated", "recipe", "faster")
+    search_words = ("burn", "recipe", "faster")
     description = "Ready-made rules for a purpose, with settings to start from. The node shows which rules it adds."
     knobs = (
         io.Combo.Input(

@@ -116,6 +116,23 @@ def test_an_editor_is_told_what_people_search_for():
     assert [node.node_id for node in NODES if node.GET_NODE_INFO_V1()["dev_only"]] == ["GGTap", "GGPipeTap"]
 
 
+@pytest.mark.parametrize(
+    ("typed", "node"),
+    {
+        "burned": "GGAdaptiveProjected",
+        "overcooked": "GGReport",
+        "oversaturated": "GGRescale",
+        "xy plot": "GGSweep",
+        "best cfg": "GGSweep",
+        "guidance scale": "GGCFGSchedule",
+        "noise level": "GGFigure",
+    }.items(),
+)
+def test_a_node_is_found_by_what_people_type(typed, node):
+    """Editors look for the letters as they are typed."""
+    assert node in [one.node_id for one in NODES if any(typed in words for words in one.search_aliases())]
+
+
 @pytest.mark.parametrize("function", ["validate_inputs", "fingerprint_inputs"])
 def test_no_missing_argument_is_an_error_in_the_queue(function):
     walked = 0
