@@ -22,6 +22,7 @@ from .labels import OUTSIDE, Label, between, label, length_if_short, noisy_sampl
 from .layout import BESIDE, TURNS, Plane, Sheet, fit_plane
 from .order import Drawing, Order
 from .page import Plot, draw_missing, tallest_box
+from .pull import OTHER, draw_pull, known_gradient
 from .scene import Place, Scene, captured_vectors, drawable
 from .step_figure import draw_step, set_draws
 from .words import SYMBOLS, number
@@ -29,8 +30,23 @@ from .words import SYMBOLS, number
 JOINED = "two triangles, joined at the move; distances across are not true"
 LAST = "The last step of the run has no next one. Choose an earlier step."
 LOST = "Set capture to pictures and run again."
-ALONE = ("x", "end", "c", "step", "noise", "next")  # parts of a step towards the conditional prediction alone
-ONE = "Only the prediction with the prompt was made here, {c}. The step goes there; there is no difference to draw."
+PLAIN, CHANGED, STEERED = (  # heading, sentence and parts of a step with one prediction
+    (
+        "a step without guidance",
+        "Only the prediction with the prompt was made here, {c}. The step goes there; there is no difference to draw.",
+        ("x", "end", "c", "step", "noise", "next"),
+    ),
+    (
+        "a step that rules changed",
+        "Only the prediction with the prompt was made here, and rules changed it. The step goes to theirs, {p}.",
+        ("x", "end", "p", "step", "noise", "next"),
+    ),
+    (
+        "a step that a gradient pushed",
+        "Only one prediction was made here, {u}, so there is no difference. The gradient pushes the step away from it.",
+        ("plain", "gradient", "pull", "sum", "step", "noise", "draws"),
+    ),
+)
 FIRST = ("x", "end", "p", "c", "tip")  # points of a step before its noise
 SURE = 0.01  # of the way: below this share what is off the ray is rounding, not noise
 HEADROOM = 60  # for the pictures of states above the highest point
@@ -201,8 +217,16 @@ def draw_guided(order: Order, figure: Figure) -> Drawing:
     alone = order.trace.stage[step] == "cond_only" and order.scene.missing and "step" in figure.parts
     if not alone or walk_of(order.trace, step, sample).why:
         return draw_step(order, figure)
-    one = replace(figure, heading="a step without guidance", sentence=ONE, parts=ALONE)
-    return draw_walk(order, replace(one, series=(one,)))
+    record = GramRecord(order.trace.record.vectors, order.trace.record.K[step, sample])
+    by_gradient = pushed(record) and known_gradient(order.trace, record)
+    heading, sentence, parts = STEERED if by_gradient else CHANGED if pushed(record) else PLAIN
+    one = replace(figure, heading=heading, sentence=sentence, parts=parts)
+    return (draw_pull if by_gradient else draw_walk)(order, replace(one, series=(one,)))
+
+
+def pushed(record: GramRecord) -> bool:
+    """Whether rules or gradients moved the one prediction of a step, by more than rounding."""
+    return bool(record.dot("D-G", "D-G") > OTHER**2 * record.dot("a", "a"))
 
 
 def _caption(figure: Figure, scene: Scene, walk: Walk) -> Caption:

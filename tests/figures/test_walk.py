@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -7,7 +8,7 @@ from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.figures.registry import WALK, draw_still
 from guidance_geometry.figures.walk import walk_of
-from guidance_geometry.tests.drawn import marks, printed_scale, run, segment, thumbnails
+from guidance_geometry.tests.drawn import classifier_run, marks, printed_scale, run, segment, thumbnails
 from guidance_geometry.trace.trace import Trace
 
 
@@ -97,3 +98,17 @@ def test_without_pictures_the_end_is_left_out():
     drawing = draw_still(Order(bare, step=5, sample=0, pictures=Pictures()), "added noise")
     assert set(marks(drawing.svg())) == {"overview-x", "overview-p", "overview-next"}
     assert not thumbnails(drawing.canvas)
+
+
+@pytest.mark.parametrize(("size", "heading"), [(1e-9, "without guidance"), (1.0, "gradient pushed")])
+def test_a_step_that_a_gradient_pushed_is_not_drawn_as_one_without_guidance(size, heading):
+    trace = classifier_run(sampler="euler")
+    names = trace.record.vectors
+    pairs = [(p, q) for k, p in enumerate(names) for q in names[k:]]
+    pushes = [size ** sum(name in ("D-G", "gradient") for name in pair) for pair in pairs]
+    known = [math.nan if "delta" in pair else push for pair, push in zip(pairs, pushes, strict=True)]
+    steps = trace.steps | {"K": trace.record.K * torch.tensor(known), "gamma": torch.ones(trace.n)}
+    alone = replace(trace, steps=steps, stage=["cond_only"] * trace.n)
+    drawing = draw_still(Order(alone, step=5, sample=1), "step plane")
+    assert heading in drawing.caption
+    assert ('id="overview-gradient"' in drawing.svg() or 'id="enlarged-gradient"' in drawing.svg()) == (size == 1.0)

@@ -197,6 +197,27 @@ test("a step with one prediction is drawn at its length, on the way to that pred
   assert.equal(way.points[0][1], way.points[1][1]);
 });
 
+test("what a gradient made of the one prediction is drawn to scale, and no step goes to that prediction", () => {
+  const { steps, ...whole } = fixture("euler");
+  const [way, push, turn] = [10, 14, 0.6]; // rms of a and of the gradient, 1.4 times as long
+  const [a, d] = [[way, 0], [push * Math.cos(turn), push * Math.sin(turn)]];
+  const vectors = { u: [0, 0], a, delta: null, "D-G": d, move: [0.2 * (a[0] + d[0]), 0.2 * d[1]], noise: [0, 0], gradient: d };
+  const all = Object.values(vectors);
+  const K = all.flatMap((v, i) => all.slice(i).map((w) => (v && w ? steps[0].N * (v[0] * w[0] + v[1] * w[1]) : null)));
+  const one = (more) => ({ ...steps[0], stage: "cond_only", gamma: 1, vectors: Object.keys(vectors), samples: [{ ...steps[0].samples[0], K, at: [] }], ...more });
+  const draw = (step) => FIGURES.plane.figure({ ...whole, steps: [step] }, { w: 420, h: 300, theme: LIGHT, step: 0, sample: 0, captioned: true });
+  const drawn = draw(one());
+  const [[x], [c], [D]] = ["x", "c", "D"].map((name) => called(drawn, name));
+  const pixels = (p, q) => Math.hypot(p.x - q.x, p.y - q.y);
+  assert.ok(Math.abs(pixels(D, c) / pixels(c, x) - 1.4) < 1e-6);
+  const [[step]] = [called(drawn, "step")];
+  const tip = step.points[1];
+  assert.ok(Math.abs((tip[0] - x.x) / (tip[1] - x.y) - (D.x - x.x) / (D.y - x.y)) < 1e-6, "it goes to D");
+  assert.match(drawn.filter(({ op }) => op === "text").map(words).join(" "), /gradient 14 rms, 140 % of the way/);
+  const unknown = K.map((value, k) => (k === 3 || k === 9 ? null : value)); // <u, D-G> and <a, D-G>
+  assert.equal(called(draw(one({ samples: [{ ...steps[0].samples[0], K: unknown }] })), "step").length, 0, "where it goes is unknown");
+});
+
 test("which steps matter is not drawn where the push of some is unknown", () => {
   const record = fixture("euler");
   const drawn = (blind) => FIGURES.matters.figure(

@@ -1,6 +1,7 @@
 // @ts-check
 /** The step plane to scale (D1): x_t to the right, predictions to the left, the difference downwards. */
 import { arrow, boxOf, line, marker, rectangle, sheet, SHORT, symbol, text } from "./commands.mjs";
+import { VECTORS } from "./gram.mjs";
 import { arrange, clipSegment, growBox, Placer, stackCentres } from "./layout.mjs";
 import { factsOf, sceneOf } from "./scene.mjs";
 import { colourOf, completeTheme, PENS } from "./theme.mjs";
@@ -34,6 +35,7 @@ export function figure(record, options) {
   const scene = sceneOf(record, { ...options, gamma: undefined });
   const page = pageOf(options, "Step plane to scale");
   if (scene.alone) return aloneOn(page, scene);
+  if (scene.pushed) return pushedOn(page, scene, record);
   if (scene.missing) return nothing(page, scene);
   const area = setCaption(page, [...factsOf(scene, record), "turned so that the line to the prediction without the prompt lies level"]);
   drawPlane(page, viewOf(scene), area);
@@ -109,6 +111,19 @@ function aloneOn(page, scene) {
   scaleBar(page, { scale }, area, "start", "bar");
   return commands;
 }
+
+/** A step with one prediction, and what a gradient or a rule made of that. */
+function pushedOn(page, scene, record) {
+  const { pushed: points, missing } = scene;
+  const size = Math.hypot(points.D[0] - points.c[0], points.D[1] - points.c[1]);
+  const times = [`${pusherOf(record)} {value} rms, {share} % of the way to the prediction`, { value: number(size), share: number((100 * size) / points.c[0]) }];
+  const area = setCaption(page, [missing, times, ["step {i} of {n}", { i: nth(scene.i), n: scene.n }]]);
+  drawPlane(page, { scene, points, predictions: ["c", "D"], tip: points.tip, noise: scene.noise, extra: [], by: pusherOf(record) }, area);
+  return page.commands;
+}
+
+/** Who moved a prediction where no difference could. */
+const pusherOf = (record) => (record?.steps?.some((step) => step?.vectors?.length > VECTORS) ? "gradient" : "rules");
 
 /** Set the caption at the lower edge; the box above it is left for the figure.
  * @param {Page} page
@@ -244,17 +259,23 @@ function fanOf({ page, points, predictions, near, lens, plane, across }) {
     const name = `overview-${role}`;
     commands.push(marker(plane.at(points[role]), "disc", colourOf(theme, role), 3, null, { name }));
   }
-  placer.lines.push([place.u, place.G], [place.u, place.c]);
-  commands.push(line([place.u, place.G], theme.delta, 6, { alpha: 0.25 }));
-  commands.push(...arrow(place.u, place.G, theme.delta, PENS.scaled.width, { name: "scaled" }));
-  commands.push(...arrow(place.u, place.c, theme.delta, PENS.delta.width, { name: "delta" }));
+  if (place.u) differenceOf(page, place);
+  else placer.lines.push([place.c, place.D]);
   if (across) pushOf(page, place.c, near.at(points.along), place.D);
-  else if (place.D) commands.push(...arrow(place.G, place.D, theme.ink, 1.6, { name: "other" }));
+  else if (place.D) commands.push(...arrow(place.G ?? place.c, place.D, theme.ink, 1.6, { name: "other" }));
   for (const role of predictions) {
     const { marker: kind, size } = PENS[role];
     commands.push(marker(place[role], kind, colourOf(theme, role), size, theme.paper, { name: role }));
     placer.taken.push({ x: place[role][0] - size / 2, y: place[role][1] - size / 2, w: size, h: size });
   }
+}
+
+/** From u to c, and gamma times as far. */
+function differenceOf({ theme, commands, placer }, { u, c, G }) {
+  placer.lines.push([u, G], [u, c]);
+  commands.push(line([u, G], theme.delta, 6, { alpha: 0.25 }));
+  commands.push(...arrow(u, G, theme.delta, PENS.scaled.width, { name: "scaled" }));
+  commands.push(...arrow(u, c, theme.delta, PENS.delta.width, { name: "delta" }));
 }
 
 /** The push from c to D: along the difference, beside its line, and across; of that the foot, for most leaves the plane. */
@@ -279,8 +300,9 @@ function labels(set) {
   for (const point of [start, end]) page.placer.taken.push({ x: point[0] - 5, y: point[1] - 5, w: 10, h: 10 });
   const sheetBox = { x: 2, y: 2, w: page.w - 4, h: overview.y + overview.h - 2 };
   place(page, start, "x", "", "e ne se n s", sheetBox);
-  if (!scene.same) {
-    const inner = set.lens ? growBox(frame, -3) : frame;
+  const inner = set.lens ? growBox(frame, -3) : frame;
+  if (set.by) place(page, middle(near.at(points.c), near.at(points.D)), "other", "", "e w se ne", inner, [{ t: set.by }]);
+  else if (!scene.same) {
     const [u, c, G] = ["u", "c", "G"].map((role) => near.at(points[role]));
     place(page, middle(u, c), "delta", "", "e ne se w", inner);
     const scale = set.shownGamma ?? scene.gamma;
@@ -320,13 +342,13 @@ function gutter({ page, near, frame, points, predictions, lens, area }) {
 }
 
 /** A symbol and a word beside a point; left out where there is no room at all. */
-export function place(page, anchor, role, said, prefer, area) {
+export function place(page, anchor, role, said, prefer, area, symbols = SYMBOLS[role]) {
   const words = page.t(said);
   const { theme, commands, placer, symbolSize, wordSize } = page;
   const fill = colourOf(theme, role);
-  const upright = ["step", "along", "across"].includes(role);
+  const upright = ["step", "along", "across", "other"].includes(role);
   const size = upright ? wordSize : symbolSize;
-  const runs = upright ? SYMBOLS[role].map((run) => ({ ...run, t: page.t(run.t) })) : SYMBOLS[role];
+  const runs = upright ? symbols.map((run) => ({ ...run, t: page.t(run.t) })) : symbols;
   const [w, h] = [runsWidth(runs, size) + (words ? 5 + runsWidth([{ t: words }], wordSize) : 0), 1.22 * size];
   const box = placer.near(anchor, [w, h], prefer, area);
   if (!box) return;

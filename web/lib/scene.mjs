@@ -6,6 +6,7 @@ import { nth, number } from "./words.mjs";
 
 const STILL = 1e-9; // a state that moves less than this share of |a| does not move
 const FLOOR_FACTOR = 10; // a difference below this many precision floors means little
+const PUSHED = 1e-6; // of the way to the one prediction: what moved it by less is rounding
 export const ACROSS = 0.005; // of a push: a smaller share across the difference is neither drawn nor told
 
 /** The scene, or {missing, advice} where there is nothing to draw.
@@ -44,7 +45,10 @@ function problem(step, gram) {
     const missing = step.gamma === 1 ? "at cfg 1 only the prediction with the prompt is made" : "no prediction without the prompt at this step";
     const [alone, noise] = ["M7", "M8"].map((name) => metric(name, gram));
     const advice = "So there is no difference to draw. Choose a step at which both were made, or raise cfg above 1.";
-    return { missing, advice, ...(step.stage === "cond_only" && alone > 0 && { alone, noise }) };
+    if (step.stage !== "cond_only" || !(alone > 0)) return { missing, advice };
+    const pushed = dot(gram, "D-G", "D-G");
+    const still = pushed === 0 || pushed <= PUSHED ** 2 * dot(gram, "a", "a");
+    return { missing, advice, noise, ...(still ? { alone } : { pushed: pushedFrom(gram) }) };
   }
   if (!Number.isFinite(step.gamma)) return { missing: "the scale of this step is unknown", advice: "Choose another step." };
   if (!gram.K.every(Number.isFinite)) {
@@ -52,6 +56,21 @@ function problem(step, gram) {
     return { missing: "the numbers broke down at this step", advice: "Lower cfg, or compute in a higher precision, such as fp32." };
   }
   return null;
+}
+
+/** Where a step with one prediction goes that a gradient or a rule pushed away from it: {c, D, tip} in the plane of the two,
+ * the first axis towards the prediction; null where that is unknown.
+ * @param {Gram} gram
+ */
+function pushedFrom(gram) {
+  const way = length(gram, { a: 1 });
+  const along = (vector) => dot(gram, vector, "a") / way;
+  const [push, move] = [along("D-G"), along("move")];
+  const across = Math.sqrt(Math.max(0, dot(gram, "D-G", "D-G") - push ** 2));
+  const aside = across > 0 ? (dot(gram, "D-G", "move") - push * move) / across : 0;
+  const unit = 1 / Math.sqrt(gram.count);
+  const points = { c: [way * unit, 0], D: [(way + push) * unit, across * unit], tip: [move * unit, aside * unit] };
+  return Object.values(points).flat().every(Number.isFinite) ? points : null;
 }
 
 /** a + factor b */
