@@ -270,7 +270,10 @@ function fanOf({ page, points, predictions, near, lens, plane, across }) {
   }
 }
 
-/** From u to c, and gamma times as far. */
+/** From u to c, and gamma times as far.
+ * @param {Page} page
+ * @param {any} place
+ */
 function differenceOf({ theme, commands, placer }, { u, c, G }) {
   placer.lines.push([u, G], [u, c]);
   commands.push(line([u, G], theme.delta, 6, { alpha: 0.25 }));
