@@ -1,20 +1,25 @@
 import assert from "node:assert/strict";
 import test from "node:test";
+import { boxOf } from "../../web/lib/commands.mjs";
+import { drawView } from "../../web/lib/panel-view.mjs";
 import { filmstrip, heatMap } from "../../web/lib/panel-pictures.mjs";
+import { speaker } from "../../web/lib/strings.mjs";
 import { LIGHT } from "../../web/lib/theme.mjs";
+import { fixture } from "./records.mjs";
 
 const SHAPES = [[36, 24], [24, 36], [30, 30]];
 
 /** What is painted of pictures of a shape: {drawn, filled}: boxes in the order of painting. */
-function painted(paint, size, room) {
-  const found = { drawn: [], filled: [], taken: [] };
+function painted(paint, size, room, run = {}) {
+  const found = { drawn: [], filled: [], taken: [], said: [] };
   const ctx = new Proxy({
+    fillText: (words) => found.said.push(words),
     drawImage: (_, x, y, w, h, ...box) => { found.taken.push([w, h]); found.drawn.push(box); },
     fillRect: (...box) => found.filled.push(box),
   }, { get: (target, name) => target[name] ?? (() => {}), set: () => true });
   const kinds = ["x", "uncond", "cond", "guided", "difference", "where"];
   const pictures = { kinds, samples: [0, 1], size, steps: [{ i: 0 }, { i: 4 }, { i: 9 }] };
-  const boxes = paint(ctx, pictures, () => ({}), { ...room, theme: LIGHT, step: 4, sample: 1, t: (words) => words, font: "sans" });
+  const boxes = paint(ctx, pictures, () => ({}), { ...room, theme: LIGHT, step: 4, sample: 1, t: (words) => words, font: "sans", run });
   return { ...found, boxes };
 }
 
@@ -38,5 +43,27 @@ test("a column of the filmstrip is as wide as its pictures", () => {
     const { boxes, drawn } = painted(filmstrip, size, { w: 600, h: 400 });
     assert.deepEqual(boxes.map(({ step }) => step), [0, 4, 9]);
     for (const [k, { x, w }] of boxes.entries()) assert.ok(Math.abs(x - drawn[6 * k][0]) < 1e-9 && Math.abs(w - drawn[6 * k][2]) < 1e-9);
+  }
+});
+
+test("of a video it is said which frame is shown", () => {
+  for (const paint of [filmstrip, heatMap]) for (const [shape, count] of [[[4, 3, 6, 6], 1], [[4, 1, 6, 6], 0], [[4, 6, 6], 0]]) {
+    const { said } = painted(paint, [30, 30], { w: 600, h: 400 }, { latent: { shape } });
+    assert.equal(said.filter((words) => words === "middle frame").length, count);
+  }
+});
+
+test("where a run has no pictures, the view says why in their place", () => {
+  const note = "A latent of shape (1, 8, 32) is not a picture. Pictures need [B, C, H, W].";
+  const ctx = new Proxy({}, { get: () => () => ({ width: 1 }), set: () => true });
+  const canvas = { width: 0, height: 0, getContext: () => ctx };
+  const t = speaker("en");
+  for (const [run, wanted] of [[{ ...fixture("audio"), pictures: { note } }, note], [{ ...fixture("audio"), live: true }, t("loading")]]) {
+    for (const view of ["pictures", "heat"]) {
+      const marks = drawView(canvas, view, { run, step: 0, sample: 0, w: 240, h: 300, theme: LIGHT, t, image: () => null }, 1);
+      const texts = marks.filter(({ op }) => op === "text");
+      assert.ok(texts.map(({ runs }) => runs[0].t).join(" ").includes(wanted), view);
+      for (const box of texts.map(boxOf)) assert.ok(box.x >= 0 && box.x + box.w <= 240);
+    }
   }
 });

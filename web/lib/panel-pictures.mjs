@@ -21,7 +21,7 @@ export function rowOf(pictures, sample) {
 }
 
 /** Rows of kinds, columns of steps. images: sheet -> image, or null while there is none. Returns [{box, step}]. */
-export function filmstrip(ctx, pictures, images, { w, h, theme, step, sample, t, font }) {
+export function filmstrip(ctx, pictures, images, { w, h, theme, step, sample, t, font, run }) {
   const { kinds } = pictures;
   const chosen = nearestSheet(pictures, step);
   const steps = thinSheets(pictures.steps, Math.floor((w - NAMES - 8) / (LEAST + GAP)), chosen);
@@ -33,6 +33,7 @@ export function filmstrip(ctx, pictures, images, { w, h, theme, step, sample, t,
   const boxes = [];
   ctx.font = `11px ${font}`;
   ROWS.forEach((kind, row) => label(ctx, t(kind), left - 8, top + row * down + cell.h / 2 + 4, theme, "right"));
+  if (isVideo(run)) label(ctx, t("middle frame"), 4, h - 6, theme, "left");
   const every = Math.ceil(24 / across);
   steps.forEach((sheet, column) => {
     const x = left + column * across;
@@ -49,7 +50,7 @@ export function filmstrip(ctx, pictures, images, { w, h, theme, step, sample, t,
 }
 
 /** One step large: the two predictions, what the condition changes, and where. */
-export function heatMap(ctx, pictures, images, { w, h, theme, step, sample, t, font }) {
+export function heatMap(ctx, pictures, images, { w, h, theme, step, sample, t, font, run }) {
   const sheet = nearestSheet(pictures, step);
   const cellOf = (columns) => middleOf(pictures, { x: 0, y: 0, w: (w - 16) / columns - 8, h: (h - 8) / (LARGE.length / columns) - 24 });
   const across = [4, 2, 1].reduce((best, columns) => (cellOf(columns).w > cellOf(best).w ? columns : best));
@@ -57,6 +58,7 @@ export function heatMap(ctx, pictures, images, { w, h, theme, step, sample, t, f
   const start = (w - across * (cell.w + 8) + 8) / 2;
   ctx.font = `12px ${font}`;
   const top = 20 + Math.max(0, (h - 8 - (LARGE.length / across) * (cell.h + 24)) / 2);
+  if (isVideo(run)) label(ctx, t("middle frame"), 4, h - 3, theme, "left");
   LARGE.forEach((kind, k) => {
     const x = start + (k % across) * (cell.w + 8);
     const y = top + Math.floor(k / across) * (cell.h + 24);
@@ -68,6 +70,9 @@ export function heatMap(ctx, pictures, images, { w, h, theme, step, sample, t, f
   });
   return [];
 }
+
+/** Whether a sample has several frames, of which the one in the middle is shown: channels, frames, height, width. */
+const isVideo = (run) => run?.latent?.shape?.length === 4 && run.latent.shape[1] > 1;
 
 /** The largest box of a run's pictures in the middle of another. */
 export function middleOf({ size: [tw, th] }, { x, y, w, h }) {

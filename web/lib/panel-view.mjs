@@ -5,7 +5,9 @@ import { paint } from "./canvas.mjs";
 import { hint } from "./panel-hints.mjs";
 import { lighting, stepUnder } from "./panel-linking.mjs";
 import { paintMix } from "./mix.mjs";
+import { noPictures } from "./panel-words.mjs";
 import { ticks } from "./panel-ticks.mjs";
+import { nothing, pageOf } from "./plane.mjs";
 import { viewOf } from "./views.mjs";
 
 const FONT = "Inter, Arial, sans-serif";
@@ -28,9 +30,10 @@ export function drawView(canvas, name, state, scale) {
 
 function marksOf(name, state) {
   if (name === "ticks") return ticks(state.run, { ...state, inset: INSET });
-  const { figure } = viewOf(name);
-  if (!figure || !state.run) return [sheet(state.w, state.h, state.theme.paper)];
-  return figure(state.run, state);
+  const { figure, available, title } = viewOf(name);
+  const { run, w, h, theme } = state;
+  if (figure && run) return figure(run, state);
+  return run && !available(run) ? nothing(pageOf(state, title ?? name), noPictures(run, state.t)) : [sheet(w, h, theme.paper)];
 }
 
 export class View {

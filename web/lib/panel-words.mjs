@@ -64,6 +64,12 @@ function missing({ run, sample, view }, step, t) {
   return found;
 }
 
+/** Why a run has no pictures to show.
+ * @param {Run} run
+ */
+export const noPictures = ({ live, pictures }, t) =>
+  live ? { missing: t("loading") } : { missing: t("noPictures"), advice: pictures?.note ?? "" };
+
 /** One sentence for those who cannot see the figure. */
 export function ariaWords(title, lines) {
   return `${title}. ${lines.join(" ")}`;

@@ -8,7 +8,7 @@ import { download, element, fillLists, fillTable, markRows, PAGES, parts, put } 
 import { nearestSheet, rowOf } from "./panel-pictures.mjs";
 import { addressOf, blame, csv, partOf, partsOf, samplesOf, table, withSteps } from "./panel-record.mjs";
 import { View } from "./panel-view.mjs";
-import { facts, ariaWords, status } from "./panel-words.mjs";
+import { facts, ariaWords, noPictures, status } from "./panel-words.mjs";
 import { CFG, knobOf, knobSource } from "./run-knobs.mjs";
 import { fileName, savePNG, saveSVG } from "./saving.mjs";
 import { speaker } from "./strings.mjs";
@@ -590,7 +590,10 @@ export class Panel {
     const view = viewOf(this.view);
     if (!view.pictures || !this.run) return [];
     const { pictures } = this.run;
-    if (!view.available(this.run)) return this.run.live ? [this.t("loading")] : [pictures?.note || this.t("noPictures")];
+    if (!view.available(this.run)) { // the figure itself says so; this is for those who do not see it
+      const { missing, advice } = noPictures(this.run, this.t);
+      return [missing, advice].filter(Boolean);
+    }
     const sheet = nearestSheet(pictures, this.at);
     const { gain, clipped, scale } = sheet.scales ?? pictures;
     const facts = { gain: number(gain), clipped: number(100 * clipped, 2), scale: number(scale) };

@@ -5,7 +5,7 @@ import { VECTORS } from "./gram.mjs";
 import { arrange, clipSegment, growBox, Placer, stackCentres } from "./layout.mjs";
 import { factsOf, sceneOf } from "./scene.mjs";
 import { colourOf, completeTheme, PENS } from "./theme.mjs";
-import { cut, fillIn, nth, number, runsWidth, wrapChunks } from "./words.mjs";
+import { fillIn, fillLines, nth, number, runsWidth, wrapChunks } from "./words.mjs";
 
 const SYMBOLS = {
   x: [{ t: "x", italic: true }, { t: "t", italic: true, sub: true }],
@@ -72,10 +72,14 @@ export function nothing(page, { missing, advice }) {
   const { w, h, theme, commands } = page;
   const words = inWords(page, missing);
   commands[0].label += `: ${words}`;
-  commands.push(text(w / 2, 0.44 * h, cut(words, w - 16, 14), { size: 14, fill: theme.ink, anchor: "middle" }));
-  wrapChunks(sentencesOf(page, advice ?? ""), w - 16, SMALL).forEach((line, k) => {
-    commands.push(text(w / 2, 0.44 * h + 22 + LINE * k, line, { fill: theme.muted, anchor: "middle" }));
-  });
+  const style = { anchor: "middle" };
+  const said = fillLines(words, w - 16, 14).map((line) => [line, { ...style, size: 14, fill: theme.ink }, 19]);
+  const more = sentencesOf(page, advice ?? "").flatMap((one) => fillLines(one, w - 16, SMALL)).map((line) => [line, { ...style, fill: theme.muted }, LINE]);
+  let y = Math.max(19, 0.44 * h - 19 * (said.length - 1));
+  for (const [line, how, high] of /** @type {any[]} */ ([...said, ...more])) {
+    commands.push(text(w / 2, y, line, how));
+    y += high;
+  }
   return commands;
 }
 

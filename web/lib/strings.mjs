@@ -237,7 +237,7 @@ const DRAWN_ZH = {
   "acts like cfg {cfg}, {share} % of the push across": "相当于 cfg {cfg}，推动的 {share} % 是横向的", "of that {share} % out of this plane": "其中 {share} % 在此平面之外",
   "guidance strength {value}": "引导强度 {value}", "{share} % of the step points out of this plane": "这一步的 {share} % 指向此平面之外", "drawn to scale": "按比例绘制",
   "x\u0302\u2080 at \u03b3\u2032 {shown}": "γ′ {shown} 时的 x\u0302₀", "x\u0302\u2080 at \u03b3\u2032 {shown}, step {i}": "γ′ {shown} 时的 x\u0302₀，第 {i} 步",
-  "size / data {value}": "大小 / 数据 {value}", "size / c {value}": "大小 / c {value}", "{n} {n:step|steps}": "{n} 步", gradient: "梯度", rules: "规则",
+  "size / data {value}": "大小 / 数据 {value}", "size / c {value}": "大小 / c {value}", "{n} {n:step|steps}": "{n} 步", "middle frame": "中间帧", gradient: "梯度", rules: "规则",
   "gradient {value} rms, {share} % of the way to the prediction": "梯度 {value} rms，为到预测之距离的 {share} %",
   "rules {value} rms, {share} % of the way to the prediction": "规则 {value} rms，为到预测之距离的 {share} %", "\u03b3\u2032 {shown} (run {gamma})": "γ′ {shown}（运行 {gamma}）",
   "x\u2032 is exact where a step runs the network once": "每步只运行网络一次时，x′ 是精确的", "x\u2032 is the run\u2019s own: how far the sampler follows is unknown": "x′ 是运行本身的：采样器跟随多少未知",
