@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,12 +15,14 @@ from torch import Tensor
 from ..guidance.parts import Packed
 from ..guidance.vectors import promote
 from ..trace.recorder import Evaluation, Pass
+from ..trace.trace import FROM_ZERO, SKIP, UNSEEN
 from . import adapter
 from .host_run import HostRun
-from .passes import Asked, is_copy, names_inside, pass_name
+from .passes import NAMELESS, Asked, is_copy, names_inside, pass_name
 from .run_models import FURTHER
 
 COND, UNCOND = "cond", "uncond"
+SAME = 1e-4  # of a scale, in which two are the same
 EMPTY = "empty_negative_prompt"  # the name by which the host's PerpNegGuider calls the condition that it counts from
 
 
@@ -29,9 +32,9 @@ class Predicted:
 
     level: noise level. uncond, cond: [B, ...], None where not evaluated. others: of further conditions [B, ...], by
     name. unnamed_predictions: predictions [B, ...] of which nobody says what they are. gammas: the stated scale of each
-    part of the sample, nan where nobody states one. nfe: function evaluations. passes: what else was evaluated, by
-    name. queries: what the network was asked for u and c, by name. guided: the guider's D, where a noise mask changes
-    it afterwards.
+    part of the sample, nan where nobody states one. nfe: evaluations that the network made. passes: what else was
+    asked, by name. queries: what the network was asked for u and c, by name. guided: the guider's D, where a noise mask
+    changes it afterwards. from_zero: u or c is the zero that the host takes for a condition without entries.
     """
 
     level: float
@@ -44,6 +47,7 @@ class Predicted:
     passes: dict[str, Pass] = field(default_factory=dict)
     queries: dict[str, Asked] = field(default_factory=dict)
     guided: Tensor | None = None
+    from_zero: bool = False
 
     def take(self, role: str, prediction: Tensor, query: Asked) -> None:
         """Note a prediction; a further pass if u or c is there already."""
@@ -69,7 +73,8 @@ class Predicted:
         missing = next((role for role, one in seen.items() if one is None), None)
         if missing and len(unnamed) == 1:
             seen[missing] = unnamed[0]
-        passes = further_passes(guider, seen[UNCOND], seen[COND], self.others)
+        across = EMPTY in getattr(guider, "conds", {})
+        passes = further_passes(seen[UNCOND], seen[COND], self.others, across)
         return replace(self, **seen, passes={**self.passes, **passes})
 
     def split(self, packing: Packed) -> list[Predicted]:
@@ -93,7 +98,10 @@ class Evaluations:
 
     current: what is evaluated for the call in progress; an evaluation outside the sampler's calls belongs to no step.
     has_evaluated: whether the network was asked at all so far. inside: how many of its evaluations had a guidance
-    patched into the network, by name. objects: what stands in the place of the network's own parts.
+    patched into the network, by name. objects: what stands in the place of the network's own parts. depth: how many of
+    the host's evaluations are in progress, one inside another. counts_inside: whether the network asks the host's
+    wrappers, so that a cache may answer for it there. counts_from_other: whether guidance counts from what a node asked
+    under a condition of its own, None until that is known.
     """
 
     def __init__(self, run: HostRun):
@@ -101,7 +109,9 @@ class Evaluations:
         self.inside: Counter[str] = Counter()
         self.objects = tuple(getattr(run.patcher, "object_patches", {}).values())
         self.current: Predicted | None = None
-        self.has_evaluated = False
+        self.has_evaluated = self.counts_inside = False
+        self.counts_from_other: bool | None = None
+        self.depth = 0
 
     def begin(self, level: float) -> Predicted:
         """Note a call of the model at a noise level before it is made."""
@@ -117,34 +127,52 @@ class Evaluations:
         """Note that the call has come to an end, also when it failed."""
         self.current = None
 
-    def add(self, predictions: list[Tensor], conds: list, x: Tensor, model_options: Mapping) -> None:
-        """Note what the host evaluated in one batch."""
+    @contextmanager
+    def one_inside_another(self) -> Iterator[bool]:
+        """An evaluation of the host while it lasts; whether it is the outermost, and no window of another."""
+        self.depth += 1
+        try:
+            yield self.depth == 1
+        finally:
+            self.depth -= 1
+
+    def count(self, options: Mapping, inside: bool) -> None:
+        """Count what the network was asked in one batch.  inside: it did come to the network's own layers."""
+        self.counts_inside = self.counts_inside or inside
+        if self.current is not None and inside == self.counts_inside:
+            self.current.nfe += len(options.get("cond_or_uncond") or (COND,))
+
+    def add(
+        self, predictions: list[Tensor], conds: list, x: Tensor, model_options: Mapping, late: bool = False
+    ) -> None:
+        """Note what the host evaluated together.  late: only as far as nobody has told it yet in this call."""
         call = self.current
-        if call is None:
+        if call is None or model_options.get(FURTHER):
             return
-        active = [adapter.is_active(cond, call.level) for cond in conds]
-        call.nfe += sum(active)
         call.gammas = self._scales()
-        if model_options.get(FURTHER):
-            return
-        roles = self._roles(conds)
+        roles = self._roles(conds, call)
+        roles = {role: i for role, i in roles.items() if not (late and getattr(call, role, x) is not None)}
         options = model_options.get("transformer_options", {})
         for role, position in roles.items():
-            if active[position]:
-                if getattr(call, role, call) is None:
-                    self.inside.update(names_inside(options, self.objects))
-                call.take(role, predictions[position], Asked(x, conds[position], options))
-        unnamed = set(range(len(conds))) - set(roles.values())
-        call.unnamed_predictions += [predictions[i].detach().clone() for i in unnamed if self.run.foreign and active[i]]
+            active = adapter.is_active(conds[position], call.level)
+            if not active and (self.run.chain_run or role not in (COND, UNCOND)):
+                continue  # our chains put c in the place of such a u
+            call.from_zero = call.from_zero or not active
+            if active and getattr(call, role, call) is None:
+                self.inside.update(names_inside(options, self.objects))
+            call.take(role, predictions[position], Asked(x, conds[position] or [], options))
+        unnamed = [i for i in range(len(conds)) if i not in roles.values() and adapter.is_active(conds[i], call.level)]
+        call.unnamed_predictions += [predictions[i].detach().clone() for i in unnamed if not late]
 
     def complete(self, call: Predicted, denoised: Tensor) -> Evaluation:
         """The whole of a call, once its D is known."""
         packing, answers = self.run.packing, self.run.chain_run.gradients.latest if self.run.chain_run else ()
         if self.run.chain_run and call.uncond is None:
             call = replace(call, uncond=self.run.chain_run.runner.in_place_of_u)
-        call = call.tell_apart(self.run.guider) if self.run.foreign else call
+        call = call.tell_apart(self.run.guider) if self.run.foreign else self._with_unnamed(call, denoised)
         parts = zip(call.split(packing), packing.split(denoised.clone()), strict=True)
-        seen = [self._evaluation(own, guided) for own, guided in parts]
+        stage = self._stage(call)
+        seen = [self._evaluation(own, guided, stage) for own, guided in parts]
         if len(seen) > 1:
             return replace(seen[0], denoised=packing.join([one.denoised for one in seen]), parts=tuple(seen))
         return replace(
@@ -154,9 +182,29 @@ class Evaluations:
             weights={a.name: a.weight for a in answers if a.weight is not None},
         )
 
-    def _evaluation(self, call: Predicted, denoised: Tensor) -> Evaluation:
+    def _with_unnamed(self, call: Predicted, denoised: Tensor) -> Predicted:
+        """The same with what a node asked under a condition of its own: a further pass, or what guidance counts from.
+
+        It stands as u where D lies at the guider's scale from it over the whole batch, and not so from u. That is told
+        once a run, because a number of the device is waited for.
+        """
+        if call.cond is None or not call.unnamed_predictions:
+            return call
+        other, *rest = call.unnamed_predictions
+        if self.counts_from_other is None:
+            scales = [_scale_from(one, call.cond, denoised) for one in (call.uncond, other)]
+            own, its = (math.isclose(scale, float(self.run.guider.cfg), rel_tol=SAME) for scale in scales)
+            self.counts_from_other = its and not own
+        uncond, others = call.uncond, {NAMELESS: other}
+        if self.counts_from_other:
+            uncond, others = other, {} if call.uncond is None else {"negative": call.uncond}
+        others |= {f"{NAMELESS} ({i})": one for i, one in enumerate(rest, 2)}
+        passes = further_passes(uncond, call.cond, others, self.counts_from_other)
+        return replace(call, uncond=uncond, passes={**call.passes, **passes})
+
+    def _evaluation(self, call: Predicted, denoised: Tensor, stage: str) -> Evaluation:
         """The same of one part."""
-        stage, (gamma,) = self._stage(call.nfe, call.uncond), call.gammas
+        (gamma,) = call.gammas
         alone = self.run.foreign and call.uncond is None and call.cond is not None
         gamma = 1.0 if alone else gamma  # without u nothing is guided
         mask = None if call.guided is None else denoised - call.guided
@@ -164,12 +212,19 @@ class Evaluations:
             denoised, call.uncond, call.cond, gamma, call.nfe, stage, passes=call.passes, mask_change=mask
         )
 
-    def _stage(self, nfe: int, uncond: Tensor | None) -> str:
-        """What was left out of a call, empty if u and c tell it.  skip: another pack handed out a stored prediction."""
-        self.has_evaluated = self.has_evaluated or nfe > 0
-        if self.has_evaluated and nfe == 0:
-            return "skip"
-        return self.run.chain_run.evaluation.stage if self.run.chain_run and uncond is None else ""
+    def _stage(self, call: Predicted) -> str:
+        """A word where u and c do not tell it: what was left out, or handed out by another pack as it had stored it."""
+        self.has_evaluated = self.has_evaluated or call.nfe > 0
+        made = sum(one is not None for one in (call.uncond, call.cond))
+        if call.from_zero:
+            return FROM_ZERO
+        if self.has_evaluated and call.nfe == 0:
+            return SKIP
+        if self.run.chain_run and call.uncond is None:
+            return self.run.chain_run.evaluation.stage
+        if call.cond is None:
+            return UNSEEN
+        return "reuse" if call.nfe < made and not self.run.chain_run else ""
 
     def _scales(self) -> tuple[float, ...]:
         """The scale in force of each part, as far as somebody states it."""
@@ -179,20 +234,27 @@ class Evaluations:
         stated = math.nan if self.run.foreign else float(self.run.guider.cfg)
         return (stated,) * len(self.run.packing.names)
 
-    def _roles(self, conds: list) -> dict[str, int]:
-        """Where the guider's own conditions stand among the evaluated ones, or copies; else the host's order [c, u]."""
+    def _roles(self, conds: list, call: Predicted) -> dict[str, int]:
+        """Where the guider's own conditions stand among the evaluated ones, or copies; else the host's order [c, u].
+
+        Where a guider without a second condition has another scale than 1, the host takes a zero in its place.
+        """
         own = conditions_of(self.run.guider, self.run.foreign)
         roles = {role: i for i, c in enumerate(conds) for role, entries in own.items() if is_copy(c, entries)}
-        if roles or (self.run.foreign and len(conds) != 2):
+        lacks_u = conds[1:] == [None] and UNCOND not in own and not self.run.foreign
+        if lacks_u and not math.isclose(float(self.run.guider.cfg), 1.0):
+            roles |= {UNCOND: 1}
+        if roles or (self.run.foreign and len(conds) != 2) or call.cond is not None:
             return roles
-        return dict(zip((COND, UNCOND), range(len(conds)), strict=False))
+        return {role: i for i, role in enumerate((COND, UNCOND)[: len(conds)]) if conds[i] is not None}
 
 
 def conditions_of(guider: Any, combines_itself: bool) -> dict[str, list[dict]]:
     """Conditions by what they are for: COND, UNCOND, and of a guider that combines itself the others by its names."""
     given = dict(getattr(guider, "conds", {}))
     conditions = {COND: given.pop("positive", None), UNCOND: given.pop(_name_of_u(guider, given), None)}
-    return {name: entries for name, entries in (conditions | (given if combines_itself else {})).items() if entries}
+    conditions |= given if combines_itself else {}
+    return {name: entries for name, entries in conditions.items() if entries is not None}
 
 
 def _name_of_u(guider: Any, conds: Mapping[str, Any]) -> str:
@@ -208,17 +270,25 @@ def _name_of_u(guider: Any, conds: Mapping[str, Any]) -> str:
 
 
 def further_passes(
-    guider: Any, uncond: Tensor | None, cond: Tensor | None, others: Mapping[str, Tensor]
+    uncond: Tensor | None, cond: Tensor | None, others: Mapping[str, Tensor], across: bool
 ) -> dict[str, Pass]:
-    """What a guider reads beside u and c, by name: how far c is from it, [B, ...].
+    """What is read beside u and c, by name: how far c is from it, [B, ...].
 
-    The host's PerpNegGuider takes away what of n - u stands across c - u, over the whole batch.
+    across: as the host's PerpNeg has it, what of n - u stands across c - u is taken away, over the whole batch.
     """
     if cond is None:
         return {}
     differences = {name: promote(cond) - promote(one) for name, one in others.items()}
-    if uncond is not None and EMPTY in getattr(guider, "conds", {}):
+    if uncond is not None and across:
         along = promote(cond) - promote(uncond)
         towards = {name: along - away for name, away in differences.items()}
         differences = {name: (v * along).sum() / along.square().sum() * along - v for name, v in towards.items()}
     return {name: Pass(away, 1) for name, away in differences.items()}
+
+
+def _scale_from(uncond: Tensor | None, cond: Tensor, guided: Tensor) -> float:
+    """The scale at which plain guidance from u comes nearest to D over the whole batch, nan without u."""
+    if uncond is None:
+        return math.nan
+    delta = promote(cond) - promote(uncond)
+    return 1 + float(((guided - cond) * delta).sum() / delta.square().sum())

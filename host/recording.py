@@ -11,6 +11,7 @@ import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import comfy.model_management
@@ -180,8 +181,18 @@ class Watch:
         """Hear of every evaluation of the run.  options: the run's own clone; what is put there is gone with it."""
         if options is None:
             raise ValueError("the guider gives its sampler no model_options")
-        kind = comfy.patcher_extension.WrappersMP.CALC_COND_BATCH
-        comfy.patcher_extension.add_wrapper_with_key(kind, KEY, self.on_conditions, options, is_model_options=True)
+        kinds = comfy.patcher_extension.WrappersMP
+        wrappers = {kinds.CALC_COND_BATCH: self.on_conditions, kinds.APPLY_MODEL: self.on_network}
+        if comfy.patcher_extension.get_all_wrappers(kinds.DIFFUSION_MODEL, options, is_model_options=True):
+            wrappers[kinds.DIFFUSION_MODEL] = (
+                self.on_layers
+            )  # only behind others: else a compiled network is compiled anew
+        for kind, wrapper in wrappers.items():
+            comfy.patcher_extension.add_wrapper_with_key(kind, KEY, wrapper, options, is_model_options=True)
+        options["sampler_pre_cfg_function"] = [self.on_pair, *options.get("sampler_pre_cfg_function", ())]
+        if (handler := options.get("context_handler")) is not None:
+            options["context_handler"] = own = copy.copy(handler)
+            own.execute = partial(self.on_windows, handler)
         options[WATCH] = self
 
     def see(self, work: Callable, *args, default=None) -> Any:
@@ -337,16 +348,37 @@ class Watch:
             self.afterwards.note_evaluation(evaluation)
         self.recorder.keep_answer(visited, evaluation)
 
-    def on_conditions(self, executor, model, conds, x, sigma, model_options):
-        """Wrapper of the host's batched evaluation: copies u and c before any rule may edit them."""
-        if self.afterwards and self.evaluations.current:
-            self.see(self.afterwards.note_call, model, x, sigma)
-        predictions = executor(model, conds, x, sigma, model_options)
-        self.see(self._note_predictions, predictions, conds, x, model_options)
+    def on_conditions(self, evaluate, model, conds, x, sigma, model_options):
+        """Around the host's batched evaluation: copies u and c before any rule may edit them."""
+        with self.evaluations.one_inside_another() as outermost:
+            if outermost and self.afterwards and self.evaluations.current:
+                self.see(self.afterwards.note_call, model, x, sigma)
+            predictions = evaluate(model, conds, x, sigma, model_options)
+        if outermost:
+            self.see(self.evaluations.add, predictions, conds, x, model_options)
         return predictions
 
-    def _note_predictions(self, predictions: list[Tensor], conds: list, x: Tensor, model_options: dict) -> None:
-        self.evaluations.add(predictions, conds, x, model_options)
+    def on_windows(self, handler, evaluate, *given):
+        """The same around an evaluation window by window, of which the whole is told."""
+        return self.on_conditions(partial(handler.execute, evaluate), *given)
+
+    def on_pair(self, given):
+        """Before the host's guidance: tells u and c where a pack has its own way of evaluating them."""
+        facts = (given["conds_out"], given["conds"], given["input"], given["model_options"])
+        self.see(partial(self.evaluations.add, late=True), *facts)
+        return given["conds_out"]
+
+    def on_network(self, executor, *given, **named):
+        """Wrapper of the network: counts what it is asked."""
+        answer = executor(*given, **named)
+        self.see(self.evaluations.count, _options_in(given, named), False)
+        return answer
+
+    def on_layers(self, executor, *given, **named):
+        """The same inside of it, behind caches that answer for its layers."""
+        answer = executor(*given, **named)
+        self.see(self.evaluations.count, _options_in(given, named), True)
+        return answer
 
     def look_back(self, extra_args: dict) -> None:
         """Evaluate what was left for after the run; a fault there costs that alone."""
@@ -428,6 +460,11 @@ def trace_without_steps(recording: Recording, sampler, guider, samples: Tensor, 
     """The trace of a run without steps (denoise 0): the host hands the latent back and calls no sampler."""
     watch = Watch(recording, host_run(sampler, guider, torch.zeros(0), {"seed": seed}, masked=False))
     return watch.trace(adapter.parts_of(samples)[0])
+
+
+def _options_in(given: tuple, named: Mapping) -> Mapping:
+    """The transformer's options among the arguments of a network."""
+    return next((one for one in (*given, *named.values()) if isinstance(one, dict) and "sigmas" in one), {})
 
 
 def _setting(run: HostRun) -> Setting:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -14,9 +15,10 @@ from torch import Tensor
 from ..guidance.gradients.term import Term
 from ..guidance.side_by_side import SideBySide
 from ..trace.faults import keep_out
+from ..trace.gram import GramRecord, point
 from ..trace.maker import EndedRun, make_trace
 from ..trace.recorder import RECUR
-from ..trace.trace import AFTERWARDS, PART, SCALES, Trace
+from ..trace.trace import AFTERWARDS, FROM_ZERO, PART, SCALES, SKIP, UNSEEN, Trace
 from ..verdict.sentences import percent
 from . import adapter
 from .host_run import HostRun
@@ -33,6 +35,17 @@ NO_EFFECT = (
 )
 
 
+NOT_MADE = "the prediction without the prompt was not made in {skipped} of {steps} steps"
+CACHED = "{cached} of {steps} steps were answered from what another pack had stored: the network made nothing there"
+OUT_OF_SIGHT = (
+    "in {unseen} of {steps} steps another node predicts in its own way: u and c were not seen, and the scale is unknown"
+)
+COUNTS_FROM_ZERO = "the {name} was empty in {count} of {steps} steps: there the host takes zero for its prediction"
+MOVED_ALONE = (
+    "in {count} of {steps} steps only the prediction with the prompt was made, and D is another: the scale is unknown"
+)
+BROKEN = "the numbers of {count} of {steps} steps are not finite"
+UNPROVED = "no scale explains {count} of {steps} steps: it is unknown there"
 CHECKED = "checked by the sampler's measured response"
 MOST_ASTRAY = 0.02  # of the clean sample in a state
 ASTRAY = (
@@ -198,13 +211,13 @@ def advice_on(seen: Observed) -> list[str]:
 
 def _about_uncond(seen: Observed) -> list[str]:
     stages = [stage for stage in seen.accumulator.stage if stage != RECUR]
-    skipped = sum(stage != "step" for stage in stages)
-    if not skipped:
-        return []
-    sentences = [
-        f"the prediction without the prompt was not made in {skipped} of {len(stages)} steps",
-        *_about_afterwards(seen.afterwards),
-    ]
+    count = Counter(stages)
+    skipped = sum(count[stage] for stage in ("cond_only", "reuse", AFTERWARDS))
+    facts = {"skipped": skipped, "cached": count[SKIP], "unseen": count[UNSEEN], "steps": len(stages)}
+    told = {"cached": CACHED, "unseen": OUT_OF_SIGHT}
+    sentences = [sentence.format(**facts) for name, sentence in told.items() if facts[name]]
+    if skipped:
+        sentences = [NOT_MADE.format(**facts), *_about_afterwards(seen.afterwards), *sentences]
     ruled = any(not isinstance(rule, Term) for rule in _rules(seen))
     alone = ruled and {*stages} <= {"cond_only", AFTERWARDS} and all(scale == 1 for scale in seen.accumulator.scales)
     return [*sentences, NO_EFFECT] if alone else sentences
@@ -238,10 +251,31 @@ def _about_scale(seen: Observed, header: Mapping[str, Any], columns: Mapping[str
     middle, share = effective.nanmedian(dim=1).values, float(across.nan_to_num().max())
     acted = torch.where(middle.isnan(), gamma, middle)
     expected = gamma if seen.run.states_scales else torch.full_like(gamma, header["cfg"])
-    if seen.run.has_rules or (not share and torch.equal(acted.nan_to_num(), expected.nan_to_num())):
-        return []
-    low, high = (f"{float(end):.3g}" for end in (acted.nan_to_num(nan=math.inf).min(), acted.nan_to_num().max()))
+    known = acted.isfinite()
+    told = [] if seen.run.has_rules else _about_unknown_scales(seen, known, columns["K"][own])
+    if seen.run.has_rules or (not share and torch.equal(acted[known], expected[known])):
+        return told
+    low, high = (f"{float(end):.3g}" for end in (acted[known].min(), acted[known].max()))
     acts = f"cfg {header['cfg']:g} acts like {low}" + (f" to {high}" if high != low else "")
     aside = f", and up to {percent(share)} % of the push of a step goes across" if share else ""
     patches = f" ({'; '.join(header['patches'])})" if header.get("patches") else ""
-    return [f"another node changes guidance: {acts}{aside}{patches}"]
+    return [f"another node changes guidance: {acts}{aside}{patches}", *told]
+
+
+def _about_unknown_scales(seen: Observed, known: Tensor, products: Tensor) -> list[str]:
+    """Steps that the host counts from zero, and those at which no scale is proved, with why.  products: K [n, B, P]"""
+    stages = [stage for stage in seen.accumulator.stage if stage != RECUR]
+    record = GramRecord(seen.accumulator.setting.vectors, products)
+    zero, count = torch.tensor([stage == FROM_ZERO for stage in stages]), {"steps": len(stages)}
+    empty = {
+        name: zero & (record.square(point(v)) == 0).all(dim=1) for name, v in (("negative", "u"), ("positive", "c"))
+    }
+    sentences = [
+        COUNTS_FROM_ZERO.format(name=name, count=int(at.sum()), **count) for name, at in empty.items() if at.any()
+    ]
+    finite = record.dot("D-G", "D-G").isfinite().all(dim=1)
+    seen_steps = ~known & torch.tensor([stage not in (SKIP, UNSEEN) for stage in stages])
+    alone = torch.tensor([stage == "cond_only" for stage in stages])
+    causes = {BROKEN: ~finite, MOVED_ALONE: finite & alone, UNPROVED: finite & ~alone}
+    counts = {sentence: int((seen_steps & at).sum()) for sentence, at in causes.items()}
+    return [*sentences, *(sentence.format(count=number, **count) for sentence, number in counts.items() if number)]

@@ -59,13 +59,21 @@ def prove_scales(
     }
     if handed:
         return Acted(stated, record, effective, across, seen)
-    gamma = _widget_number(*_median_sample(effective, room))
-    finite = (predictions != BOTH) | record.dot("delta", "D-G").isfinite().any(dim=1)
-    gamma = torch.where(gamma.isnan() & finite, stated, gamma)  # where delta is rounding any scale gives the same
-    gamma = torch.where(predictions == ALONE, 1.0, gamma)
+    gamma, is_plain = _widget_number(*_median_sample(effective, room)), _leaves_nothing(record, apart)
+    both_plain, c_plain = (is_plain & (predictions == number) for number in (BOTH, ALONE))
+    gamma = torch.where(gamma.isnan() & both_plain, stated, gamma)  # where delta is rounding many scales give the same
+    gamma = torch.where(c_plain, 1.0, gamma)
     effective = torch.where((gamma[:, None] - effective).abs() <= room, gamma[:, None], effective)
     off = torch.where(both, torch.as_tensor(reference_scale(stated) - reference_scale(gamma))[:, None], 0.0)
     return Acted(gamma, recount(record, off) if bool(off.any()) else record, effective, across, seen)
+
+
+def _leaves_nothing(record: GramRecord, apart: Combination) -> Tensor:  # -> [n] bool
+    """Whether nothing but rounding is left of D - G in any sample, once what is named is taken out."""
+    filled = GramRecord(record.vectors, record.K.nan_to_num())
+    left = plus({"D-G": 1.0}, apart, -1.0)
+    least = rounding_beside(filled, {**left, "delta": 1.0, COND: 1.0})
+    return (record.dot("D-G", "D-G").isfinite() & (filled.square(left).sqrt() <= least)).all(dim=1)
 
 
 def _along_and_across(record: GramRecord, name: str, weight: Tensor) -> tuple[Tensor, Tensor]:  # [n, B] x3

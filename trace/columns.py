@@ -34,10 +34,11 @@ def columns_of(taken: list[Row], setting: Setting) -> dict[str, Tensor]:
     weights = {MASKED: 1.0} | {term.name: term_columns[term.weight] for term in setting.terms if term.guides}
     facts = (rows["gamma"], rows.pop("predictions"), weights, setting.passes, floor, count, setting.states_scales)
     rows["gamma"], record, *scales, pulled = prove_scales(record, *facts)
+    memory = metrics.direction_memory(record, count, floor)
     across = {
         "m9": metrics.straightness(record),
         "m9a": metrics.progress_along(record, rows["gamma"][:, None]),
-        "m13": metrics.direction_memory(record, count, floor),
+        "m13": torch.where(ratios[0].isnan() | ratios[1].isnan(), torch.nan, memory),
         "m14": metrics.extrapolation_error(record, predicted_difference(*ratios)),
     }
     measured = _tensor_columns(taken, torch.maximum(rows["sigma"], rows["sigma_next"])[:, None])

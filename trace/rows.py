@@ -18,6 +18,7 @@ from .acted import COND, MASKED
 from .gram import HISTORY, VECTORS, inner_products, reference_scale, room_for
 from .recorder import Evaluation, Recorded
 from .terms import LOG_PROB, WEIGHT, Term, vector_of_pass
+from .trace import FROM_ZERO, SKIP
 
 RATIOS = ("ratio", "ratio-1", "ratio-2")  # noise over signal at a step and the two before
 LEVELS = ("sigma", "sigma_next", "alpha", "alpha_next", "gamma", "evals", "count", "predictions", *RATIOS)
@@ -134,7 +135,7 @@ class Measurement:
         """Numbers of the schedule, and noise over signal here and at the two steps before (nan where there is none)."""
         (now, then), before = self._ends(step), self.ratios
         ratio = now.sigma / now.alpha if now.alpha else math.inf
-        ratio = math.nan if step.evaluation.uncond is None else ratio
+        ratio = ratio if _has_difference(step.evaluation) else math.nan
         self.ratios = (ratio, before[0])
         schedule = (now.sigma, then.sigma, now.alpha, then.alpha, step.evaluation.gamma)
         seen = step.evaluation
@@ -159,15 +160,14 @@ class Measurement:
         shifts = seen.gradients
         gradients = {name: shifts[name] if name in shifts else absent_vector(cond) for name in self.setting.gradients}
         passes = {vector_of_pass(name): one.difference for name, one in seen.passes.items()}
-        beside = {MASKED: seen.mask_change, COND: cond if passes else None}
+        beside = {MASKED: seen.mask_change, COND: cond if passes or seen.uncond is None else None}
         return dict(zip(VECTORS, six, strict=True)) | gradients | beside | passes
 
     def _history(self, step: Recorded, delta: Tensor | None) -> dict[str, Tensor | None]:
         """The vectors of HISTORY.  A difference that was never evaluated is no history for the steps after it."""
         moved = (None, None) if self.before is None else (self.before.move, self.before.noise)
         history = (*self.deltas, *moved, step.x.new_ones(()).expand(step.x.shape))
-        both = step.evaluation.uncond is not None and step.evaluation.cond is not None
-        self.deltas = (delta if both else None, self.deltas[0])
+        self.deltas = (delta if _has_difference(step.evaluation) else None, self.deltas[0])
         return dict(zip(HISTORY, history, strict=True))
 
     def _response(self, step: Recorded) -> StepResponse | None:
@@ -190,9 +190,11 @@ class Measurement:
 
     def _shares_beyond(self, step: Recorded) -> Tensor:  # -> [2, B]
         """Shares of D and of c beyond the bound."""
-        cond = cond_of(step.evaluation)
+        guided, cond = step.evaluation.denoised, cond_of(step.evaluation)
         bound = metrics.bound_of(cond) if self.setting.bound is None else self.setting.bound
-        return torch.stack([metrics.saturation(v, bound) for v in (step.evaluation.denoised, cond)])
+        shares = torch.stack([metrics.saturation(v, bound) for v in (guided, cond)])
+        unknown = step.evaluation.cond is None, step.evaluation.cond is None and self.setting.bound is None
+        return torch.where(shares.new_tensor(unknown[::-1], dtype=torch.bool)[:, None], torch.nan, shares)
 
     def _energy_values(self, step: Recorded) -> Tensor:  # -> [columns, B]
         seen, unknown = step.evaluation, step.x.new_full((len(step.x),), torch.nan)
@@ -200,6 +202,11 @@ class Measurement:
         values |= {WEIGHT + name: value for name, value in seen.weights.items()}
         columns = [values.get(column, unknown).to(unknown) for column in self.setting.columns]
         return torch.stack(columns) if columns else step.x.new_empty(0, len(step.x))
+
+
+def _has_difference(seen: Evaluation) -> bool:
+    """Whether u and c are what the network said of this state, so that their difference compares with others."""
+    return seen.uncond is not None and seen.cond is not None and seen.stage not in (SKIP, FROM_ZERO)
 
 
 def cond_of(seen: Evaluation) -> Tensor:

@@ -18,7 +18,10 @@ from .terms import Term, terms_of
 
 VERSION = 1
 AFTERWARDS = "afterwards"  # stage of a step at cfg 1 whose u was evaluated after the run, and a field of the header
-STAGES = ("step", "skip", "reuse", "cond_only", "recur", AFTERWARDS)
+SKIP = "skip"  # stage of a step at which nothing was evaluated: another pack handed out what it had stored
+FROM_ZERO = "from_zero"  # stage of a step whose u or c is the zero that a host takes for an empty condition
+UNSEEN = "unseen"  # stage of a step that was evaluated where nobody sees c
+STAGES = ("step", SKIP, "reuse", "cond_only", "recur", AFTERWARDS, FROM_ZERO, UNSEEN)
 PER_STEP = ("sigma", "sigma_next", "alpha", "alpha_next", "gamma", "kappa", "evals", "floor")
 SCALES = ("gamma_eff", "across")  # per sample; the first records lack them
 PER_SAMPLE = ("m9", "m9a", "m10", "m10c", "m11", "m11s", "m12", "m13", "m14", *SCALES)

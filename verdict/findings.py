@@ -79,6 +79,7 @@ def _acts(run: Watched) -> Iterator[Sentence]:
         yield say("acts.unknown", count=unknown, n=int(guided.sum()))
     elif not pushed:
         silent = run.scale.further or is_off(run.trace, run.scale)  # there another sentence says so
+        silent = silent or bool(run.trace.steps["gamma"].isnan().any())
         yield from () if silent else (say("acts.nowhere"),)
     elif held := interval(pushes.push, pushes.left):
         first, last = held

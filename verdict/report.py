@@ -22,7 +22,7 @@ from ..trace.gram import VECTORS
 from ..trace.pushes import GUIDANCE, push_shares
 from ..trace.record import round_digits
 from ..trace.terms import Term
-from ..trace.trace import Trace, model_key
+from ..trace.trace import SKIP, UNSEEN, Trace, model_key
 from .card import Band, Card
 from .features import Features, begins_late, ends_early, features_of, noise_levels, times_as_far, unguided_square
 from .findings import Judged, Watched, findings_of
@@ -32,7 +32,7 @@ from .odds import ODDS, Odds
 from .picks import CFG, Pick
 from .run_knobs import DISTILLED, GRADIENT, RULE, RunKnob, knobs_of
 from .sampler_class import sampler_class
-from .scale import PLAIN, Scale, is_off, own_steps, predictions_agree, scale_of, several_of
+from .scale import PLAIN, Scale, is_off, own_steps, predictions_agree, scale_of, several_of, without_cached, zero_steps
 from .sentences import LANGUAGES, Sentence, about, comma_list, percent, say, short
 
 VERSION = 1
@@ -163,6 +163,7 @@ class Case:
         if card is not None and (model_key(trace.header.get("model") or {}) or "").lower() != card.sha256:
             card, trouble = None, (*trouble, say("why.card.other", model=knowledge.card.name if knowledge.card else ""))
         knowledge = replace(knowledge, card=card, trouble=trouble)
+        trace = without_cached(trace)
         data, source = _size(trace, knowledge)
         facts = (scale_of(trace), features_of(trace, data), sampler_class(trace), data, source)
         return cls(trace, knowledge, odds, *facts, push_shares(trace) if trace.n else {})
@@ -284,7 +285,7 @@ def report_of(
     findings: tuple[Sentence, ...] = ()
     one = not any(several_of(trace).values())
     if one and trace.n and trace.batch:
-        findings = findings_of(Watched(trace, case.scale, case.sigma_data, case.source, judge))
+        findings = findings_of(Watched(case.trace, case.scale, case.sigma_data, case.source, judge))
     findings += compare_runs(trace, half, odds, shown) if one and half is not None else ()
     scale = case.scale
     titles = {term.name: term.label for term in trace.terms}
@@ -329,14 +330,39 @@ def _nothing_to_judge(case: Case) -> Answer | None:
     if not bool(measured.any()) or not trace.batch:
         return Answer(say("head.empty"), UNCLEAR, reasons=(say("help.record"),))
     if (step := _first_broken_step(trace, measured)) is not None:
-        return Answer(say("head.not_finite", step=step + 1), UNCLEAR, reasons=(say("help.precision"),))
+        return Answer(say("head.not_finite", step=step + 1), UNCLEAR, reasons=(_help_broken(trace, step),))
     if int(own.sum()) == 1:
         return Answer(say("head.one_step"), UNCLEAR, reasons=(say("help.steps"),))
+    if (odd := _odd_host(case)) is not None:
+        return odd
     if bool(unguided_square(trace).isnan()) and not is_off(trace, case.scale):
         if _what_took_steps(trace):
             return Answer(say("head.lost"), UNCLEAR, reasons=(say("help.lost"),))
         return Answer(say("head.no_uncond"), UNCLEAR, reasons=(say("help.uncond"),))
     return None
+
+
+def _odd_host(case: Case) -> Answer | None:
+    """A run whose predictions were not those of two prompts, as far as its host told them."""
+    trace, n = case.trace, int(own_steps(case.trace).sum())
+    for name, steps in zero_steps(trace).items():
+        if steps.any():
+            return Answer(say(f"head.zero.{name}", count=int(steps.sum()), n=n), UNCLEAR, reasons=(say("help.zero"),))
+    cached, unseen = trace.stage.count(SKIP), trace.stage.count(UNSEEN)
+    if 2 * cached >= n:
+        return Answer(say("head.cached", count=cached, n=n), UNCLEAR, reasons=(say("help.plain"),))
+    if unseen:
+        return Answer(say("head.unseen"), UNCLEAR, reasons=(say("help.plain"),))
+    alone = torch.tensor([stage == "cond_only" for stage in trace.stage], dtype=torch.bool)
+    if bool(trace.steps["gamma"][alone & trace.steps["evals"].isfinite()].isnan().any()):
+        return Answer(say("head.moved", who=case.changer), UNCLEAR, reasons=(say("help.plain"),))
+    return None
+
+
+def _help_broken(trace: Trace, step: int) -> Sentence:
+    """What helps where the numbers broke down: a level that comes twice has samplers divide by zero."""
+    repeated = (trace.steps["sigma"] == trace.steps["sigma_next"])[: step + 1].nonzero()
+    return say("help.repeats", step=int(repeated[0]) + 1) if len(repeated) else say("help.precision")
 
 
 def _what_took_steps(trace: Trace) -> tuple[Sentence, ...]:
@@ -359,10 +385,12 @@ def _several(case: Case) -> Answer | None:
 
 
 def _first_broken_step(trace: Trace, measured: torch.Tensor) -> int | None:
-    """The first step with both predictions whose numbers are not finite."""
-    full = torch.tensor([stage == "step" for stage in trace.stage], dtype=torch.bool) & measured
+    """The first step whose prediction, or whose numbers if it has both, are not finite."""
+    full = torch.tensor([stage == "step" for stage in trace.stage], dtype=torch.bool)
     finite = trace.record.part(VECTORS).K.isfinite().all(dim=-1).all(dim=1)
-    places = (full & ~finite).nonzero()
+    guided = trace.record.dot("D-G", "D-G").isfinite().all(dim=1)
+    asked = measured & torch.tensor([stage != SKIP for stage in trace.stage], dtype=torch.bool)
+    places = (asked & ~torch.where(full, finite, guided)).nonzero()
     return int(places[0]) if len(places) else None
 
 

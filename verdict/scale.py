@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from ..trace.gram import point
 from ..trace.metrics import FLOOR_FACTOR
 from ..trace.recorder import RECUR
 from ..trace.terms import columns_of_pass, passes_of
-from ..trace.trace import Trace
+from ..trace.trace import FROM_ZERO, SCALES, SKIP, Trace
 from .sentences import Sentence, say
 
 NEGLIGIBLE = 1e-3  # share of D below which D - G is rounding
@@ -143,6 +143,27 @@ def own_steps(trace: Trace) -> Tensor:  # -> [n] bool
     return torch.tensor([stage != RECUR for stage in trace.stage], dtype=torch.bool)
 
 
+def without_cached(trace: Trace) -> Trace:
+    """The same without the numbers of steps that a cache answered: nothing was predicted there."""
+    cached = torch.tensor([stage == SKIP for stage in trace.stage], dtype=torch.bool)
+    if not cached.any():
+        return trace
+    steps = {name: trace.steps[name].clone() for name in ("K", "gamma", *SCALES) if name in trace.steps}
+    for column in steps.values():
+        column[cached] = math.nan
+    return replace(trace, steps={**trace.steps, **steps})
+
+
+def zero_steps(trace: Trace) -> dict[str, Tensor]:  # [n] bool each
+    """Steps at which the host took zero for the prediction of an empty negative or positive, and that had a say."""
+    zero, gamma = torch.tensor([stage == FROM_ZERO for stage in trace.stage], dtype=torch.bool), trace.steps["gamma"]
+    lengths = {v: trace.record.square(point(v)).sum(dim=1) for v in ("u", "c")}
+    return {
+        "negative": zero & (lengths["u"] == 0) & (gamma != 1),
+        "positive": zero & ~(lengths["c"] > 0) & (gamma != 0),
+    }
+
+
 def is_off(trace: Trace, scale: Scale) -> bool:
     """Whether guidance was off: every step has scale 1."""
     return scale.low == scale.high == 1
@@ -157,9 +178,10 @@ def predictions_agree(trace: Trace) -> bool:
 def _steps_without_scale(trace: Trace) -> Tensor:  # -> [n] bool
     """Steps whose u and c agree to rounding, so that no scale can be seen, unless a rule was handed one."""
     unseen = trace.column("M19").isnan().all(dim=1)
+    cached = torch.tensor([stage == SKIP for stage in trace.stage], dtype=torch.bool)
     if _rules_of(trace) or bool(unseen.all()):
-        return trace.steps["gamma"].isnan() & _agreeing(trace)
-    return unseen & torch.tensor([stage in GUIDED for stage in trace.stage], dtype=torch.bool)
+        return cached | (trace.steps["gamma"].isnan() & _agreeing(trace))
+    return cached | unseen & torch.tensor([stage in GUIDED for stage in trace.stage], dtype=torch.bool)
 
 
 def _agreeing(trace: Trace) -> Tensor:  # -> [n] bool

@@ -84,11 +84,13 @@ def test_the_scale_of_a_run_is_what_acted_where_no_chain_was_handed_one(stated):
     assert torch.equal(handed["gamma"].nan_to_num(), torch.full((3,), stated, dtype=torch.float64).nan_to_num())
 
 
-def test_without_a_difference_the_scale_is_the_stated_one_and_without_u_it_is_one():
+def test_a_stated_scale_counts_only_where_it_explains_what_was_seen():
     c = draw(2)
-    steps = [Evaluation(c, c, c, 4.0), Evaluation(c, None, c, 4.0), Evaluation(c, None, None, 4.0)]
-    found = columns(steps, states_scales=False)
+    explained = [Evaluation(c, c, c, 4.0), Evaluation(c, None, c, 4.0)]
+    moved = [Evaluation(2 * c, c, c, 4.0), Evaluation(2 * c, None, c, 4.0), Evaluation(c, None, None, 4.0)]
+    found = columns([*explained, explained[0]], states_scales=False)
     assert found["gamma"].tolist() == [4.0, 1.0, 4.0]
+    assert columns(moved, states_scales=False)["gamma"].isnan().all()
     assert found["gamma_eff"].isnan().all()
 
 

@@ -171,7 +171,8 @@ def nan(trace, name, steps=slice(None)):
 
 def begun_late(trace, first=3):
     """The record of a run that made no second prediction before a step."""
-    return replace(nan(trace, "K", slice(0, first)), stage=["cond_only"] * first + list(trace.stage[first:]))
+    products = torch.cat([unseen(trace).steps["K"][:first], trace.steps["K"][first:]])
+    return staged(with_columns(trace, K=products), "cond_only", range(first))
 
 
 def scheduled(trace):
@@ -289,6 +290,13 @@ CASES = {
     "why.picks.knob.judge": lambda: report(distilled(), Known(picks((3.5, True), by="CLIP", knob="guidance"))),
     "head.lost": lambda: report(unseen(faulty(run()))),
     "head.no_uncond": lambda: report(unseen(run())),
+    "head.zero.negative": lambda: report(from_zero(run(), "u")),
+    "head.zero.positive": lambda: report(from_zero(run(), "c")),
+    "head.cached": lambda: report(staged(run(), "skip", range(8, 20))),
+    "head.unseen": lambda: report(staged(unseen(nan(run(), "gamma")), "unseen")),
+    "head.moved": lambda: report(nan(unseen(run()), "gamma")),
+    "help.zero": lambda: report(from_zero(run(), "u")),
+    "help.repeats": lambda: report(nan(repeating(run(), 2), "K", slice(3, None))),
     "head.scale": lambda: report(unknown_scale(run(changes={"chain": "TheirGuider"}))),
     "head.scales": lambda: report(run(4.0, {"lanes": lanes(1.0, 4.0, 4.0)}), Known(card=card())),
     "head.chains": lambda: report(run(4.0, {"lanes": lanes(4.0, 4.0, chain="APG eta 0 > CFG")})),
@@ -486,6 +494,23 @@ def unseen(trace):
         full[..., VECTORS.index(name), :] = math.nan
         full[..., :, VECTORS.index(name)] = math.nan
     return staged(with_columns(trace, K=triangle(full)), "cond_only")
+
+
+def from_zero(trace, name):
+    """Runs whose host took zero for u or for c."""
+    full, u, delta = trace.record.matrix().clone(), VECTORS.index("u"), VECTORS.index("delta")
+    rows = {"u": (u, 0.0), "c": (delta, -1.0)}
+    place, factor = rows[name]
+    full[..., place, :] = factor * full[..., u, :]
+    full[..., :, place] = factor * full[..., :, u]
+    return staged(with_columns(trace, K=triangle(full)), "from_zero")
+
+
+def repeating(trace, step):
+    """A schedule that has the level of a step twice."""
+    following = trace.steps["sigma_next"].clone()
+    following[step] = trace.steps["sigma"][step]
+    return with_columns(trace, sigma_next=following)
 
 
 def unknown_scale(trace):

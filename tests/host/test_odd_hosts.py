@@ -1,0 +1,132 @@
+"""What a record says in odd states of the host: nothing that was not so, and no number that nobody measured."""
+
+import math
+import re
+
+import pytest
+import torch
+
+from guidance_geometry.dev.fixtures.tiny_families import family, text
+from guidance_geometry.host.panel_record import of_every_part
+from guidance_geometry.nodes.records import GGReadTrace, GGRecord
+from guidance_geometry.verdict.report import report_of
+
+from .odd_hosts import SCALE, STATES, host_in
+from .runs import STEPS, ksampler, readable, same
+
+CFG = 4.0
+BOTH = ["step"] * STEPS
+NOT_COUNTED = re.compile(r"\binf\b|\bnan\b|\b0 times\b|acts like 4\b")
+
+
+def sampled(*states, cfg=CFG, sampler="euler", looks=2):
+    """The trace of a run in a host in these states, whose samples are those of one that nobody records."""
+    latent = {"samples": torch.zeros(1 if "windows" in states else 3, 4, 8, 8)}
+    with host_in(*states) as odd:
+        plain, given = (odd(family("SD15"), text("SD15", 1), text("SD15", 2)) for _ in range(2))
+        expected = ksampler(*plain, latent, sampler, cfg=cfg)
+        model, recorder = GGRecord.execute(given[0], "pictures", 256, looks).args
+        samples = ksampler(model, *given[1:], latent, sampler, cfg=cfg)
+    assert same(samples, expected)
+    return GGReadTrace.execute(recorder, {"samples": samples})[0]
+
+
+def told(trace):
+    """All words of the record: notes, report and what the inspector shows."""
+    readable(trace)
+    report = report_of(trace)
+    shown = of_every_part(trace, None, 0, report={"report": report.as_json()})
+    assert not {"Infinity", "-Infinity", "NaN"} & set(map(str, shown["steps"][0].values()))
+    return "\n".join([*trace.header["notes"], report.text()])
+
+
+CASES = {  # states, cfg -> stages, gamma of each step (None: unknown), evaluations, words of the headline
+    ("empty negative", CFG): (["from_zero"] * 6, [CFG] * 6, 6, "the negative was empty at 6 of 6 steps"),
+    ("ended negative", CFG): (BOTH[:3] + ["from_zero"] * 3, [CFG] * 6, 9, "the negative was empty at 3 of 6 steps"),
+    ("ended positive", CFG): (BOTH[:3] + ["from_zero"] * 3, [CFG] * 6, 9, "the positive was empty at 3 of 6 steps"),
+    ("areas", CFG): (BOTH, [CFG] * 6, 36, "No sign"),
+    ("windows", CFG): (BOTH, [CFG] * 6, 36, "No sign"),
+    ("easy cache", CFG): ([*BOTH[:3], "skip", *BOTH[4:]], [CFG] * 6, 10, "No sign"),
+    ("lazy cache", CFG): ([*BOTH[:2], "skip", "skip", *BOTH[4:]], [CFG, CFG, None, None, CFG, CFG], 8, "No sign"),
+    ("stored u", CFG): (["step", "reuse"] * 3, [CFG] * 6, 9, "No sign"),
+    ("cfg function", CFG): (BOTH, [SCALE] * 6, 12, "No sign"),
+    ("cfg function", 1.0): (None, None, 6, "another node changes what the positive alone gives"),
+    ("post cfg", 1.0): (None, None, 6, "another node changes what the positive alone gives"),
+    ("perp neg", CFG): (BOTH, [CFG] * 6, 18, "negative took part besides cfg"),
+    ("nan", CFG): (BOTH, [CFG, CFG, None, None, None, None], 12, "the numbers broke down at step 3"),
+    ("nan", 1.0): (None, [1.0, 1.0, None, None, None, None], 6, "the numbers broke down at step 3"),
+    ("calc_cond_batch replaced", CFG): (BOTH, [CFG] * 6, 12, "No sign"),
+    ("sampling_function replaced", CFG): (["unseen"] * 6, [None] * 6, 12, "another node runs the model in its own way"),
+    ("plain", 1.0): (None, [1.0] * 6, 6, "Guidance was off: cfg is 1."),
+}
+
+
+@pytest.mark.parametrize(("state", "cfg"), CASES)
+def test_a_record_says_what_was_so(host, state, cfg):
+    stages, gammas, evaluations, headline = CASES[state, cfg]
+    trace = sampled(state, cfg=cfg)
+    assert stages in (None, trace.stage)
+    found = [gamma if math.isfinite(gamma) else None for gamma in trace.steps["gamma"].tolist()]
+    assert gammas in (None, found)
+    assert trace.header["evaluations"] == evaluations
+    assert not trace.header["faults"]
+    words = told(trace)
+    assert headline in report_of(trace).answer.headline.text()
+    assert not NOT_COUNTED.search(words), words
+
+
+@pytest.mark.parametrize("joined", [
+    ("windows", "easy cache"), ("windows", "lazy cache"), ("windows", "ended negative", "perp neg"),
+    ("empty negative", "cfg function"), ("empty negative", "post cfg", "stored u"), ("ended negative", "nan"),
+    ("areas", "ended positive", "stored u"), ("calc_cond_batch replaced", "windows", "empty negative"),
+    ("sampling_function replaced", "nan"), ("perp neg", "nan", "easy cache"), ("lazy cache", "nan", "areas"),
+], ids="+".join)  # fmt: skip
+@pytest.mark.parametrize("cfg", [CFG, 1.0])
+def test_joined_states_are_told_without_an_untrue_word(host, joined, cfg):
+    trace = sampled(*joined, cfg=cfg, looks=0)  # the host's cache fails when it is asked again
+    assert not trace.header["faults"]
+    assert trace.n == STEPS
+    words = told(trace)
+    assert not NOT_COUNTED.search(words), words
+    assert trace.header["evaluations"] > 0
+    gamma, effective = trace.steps["gamma"], trace.column("M19")
+    assert not (gamma.isinf().any())
+    assert not (effective.isinf().any())
+    broken = trace.record.dot("D-G", "D-G").isnan().any(dim=1)
+    assert gamma[broken].isnan().all()
+
+
+@pytest.mark.parametrize("state", ["plain", "areas", "windows", "easy cache", "stored u", "perp neg"])
+def test_what_the_network_made_is_counted_where_it_is_called(host, state):
+    """The cache of the host answers inside of the network, so its own layers are watched."""
+    with host_in(state) as odd:
+        model, positive, negative = odd(family("SD15"), text("SD15", 1), text("SD15", 2))
+        latent = {"samples": torch.zeros(1, 4, 8, 8)}
+        recorded, recorder = GGRecord.execute(model, "numbers", 256, 0).args
+        items = []
+        layer = model.model.diffusion_model.middle_block[0]
+        handle = layer.register_forward_hook(lambda network, given, found: items.append(len(given[0])))
+        try:
+            samples = ksampler(recorded, positive, negative, latent, "euler", cfg=CFG)
+        finally:
+            handle.remove()
+    assert GGReadTrace.execute(recorder, {"samples": samples})[0].header["evaluations"] == sum(items)
+
+
+@pytest.mark.parametrize("sampler", ["euler", "heun", "dpmpp_2m", "euler_cfg_pp"])
+def test_the_zero_of_an_empty_negative_is_recorded_as_it_is(host, sampler):
+    trace = sampled("ended negative", sampler=sampler)
+    zero = torch.tensor([stage == "from_zero" for stage in trace.stage])
+    assert zero.any()
+    assert (trace.record.dot("u", "u")[zero] == 0).all()
+    assert (trace.record.dot("u", "u")[~zero] > 0).all()
+    assert trace.column("M13")[zero].isnan().all(), "what is no difference of predictions has no memory"
+
+
+STATES_ALONE = [state for state in STATES if state not in ("plain", "table of two")]
+
+
+@pytest.mark.parametrize("state", STATES_ALONE)
+@pytest.mark.parametrize("sampler", ["dpmpp_2m_sde", "heun"])
+def test_recording_changes_nothing_in_any_state(host, state, sampler):
+    assert sampled(state, sampler=sampler).n == STEPS
