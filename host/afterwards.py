@@ -154,7 +154,7 @@ class Second:
     def beside(self, call: Call, cond: Tensor) -> tuple[Tensor, Tensor | None]:  # [B, ...] each
         """c once more, and u where there is one.  cond: c as it was in the run"""
         if self.embeds is False:
-            return self._predict(call, self.positive), self._predict(call, self.negative)
+            return self._predict(call, self.positive), self._predict(call, None, self.negative)
         off = self._predict(call, [_without_guidance(entry) for entry in self.positive])
         differs = self.embeds or self.distance(off, cond) > 0
         again = self._predict(call, self.positive) if differs else off
@@ -162,11 +162,12 @@ class Second:
             self.embeds = self.distance(off, again) > FARTHER * drift
         if self.embeds is not False:
             return again, off
-        return again, self._predict(call, self.negative) if self.negative else None
+        return again, self._predict(call, None, self.negative) if self.negative else None
 
-    def _predict(self, call: Call, conds: list[dict]) -> Tensor:
+    def _predict(self, call: Call, *conds: list[dict] | None) -> Tensor:
+        """The last of the conditions, which stand where the run's c and u stand: packs tell them by their place."""
         self.evaluations += 1
-        return comfy.samplers.calc_cond_batch(call.model, [conds], call.x, call.sigma, dict(self.options))[0]
+        return comfy.samplers.calc_cond_batch(call.model, [*conds], call.x, call.sigma, dict(self.options))[-1]
 
     def distance(self, one: Tensor, other: Tensor) -> float:
         """How far two predictions are apart, over the largest value of the other; of the part where that is most."""

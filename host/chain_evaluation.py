@@ -19,7 +19,7 @@ from ..guidance.predictions import Predictions
 from ..guidance.run import Run
 from ..guidance.runner import Runner
 from . import adapter
-from .run_models import WORDS, RunModels
+from .run_models import WORDS, RunModels, evaluate
 
 
 class ChainEvaluation:
@@ -94,12 +94,12 @@ class ChainEvaluation:
         fresh = {
             name: c for name, c in further.items() if not any(c is p for p in pair) and adapter.is_active(c, self.sigma)
         }
-        first = [] if before else pair
-        predictions = comfy.samplers.calc_cond_batch(model, [*first, *fresh.values()], x, level, options)
-        c, u = before(args) if before else predictions[:2]
+        first = [None, None] if before else pair
+        c, u, *others = evaluate(model, first, [*fresh.values()], x, level, options)
+        c, u = before(args) if before else (c, u)
         u = c if pair[1] is None else u
         extra.update((name, c if cond is pair[0] else u) for name, cond in further.items())
-        extra |= dict(zip(fresh, predictions[len(first) :], strict=True))
+        extra |= dict(zip(fresh, others, strict=True))
         for other in self.models.others:
             absent = {name: u for name in names if name in other.conditions}
             extra |= absent | other.predictions(names, x, level, self.sigma, options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import comfy.model_patcher
@@ -61,8 +62,9 @@ class OtherModel:
 
         watched: options of the run's own evaluation; who counts there counts here.
         """
-        wanted = {name: self.conds[self._key(name)] for name in self.conditions if name in names}
-        wanted = {name: cond for name, cond in wanted.items() if adapter.is_active(cond, sigma)}
+        keys = {name: self._key(name) for name in self.conditions if name in names}
+        wanted = {key: self.conds[key] for key in keys.values() if adapter.is_active(self.conds[key], sigma)}
+        further = [key for key in wanted if key not in WORDS.values()]
         ours = watched.get("transformer_options", {}).get("wrappers", {})
         places = self.options.setdefault("transformer_options", {}).setdefault("wrappers", {})
         with ExitStack() as stack:
@@ -70,8 +72,10 @@ class OtherModel:
             for kind, by_key in ours.items():
                 own = {key: results for key, results in by_key.items() if str(key).startswith(server.KEY)}
                 stack.enter_context(adapter.override(places.setdefault(kind, {}), own))
-            results = comfy.samplers.calc_cond_batch(self.patcher.model, [*wanted.values()], x, timestep, self.options)
-        return dict(zip(wanted, results, strict=True))
+            conds = [*map(wanted.get, WORDS.values())], [wanted[key] for key in further]
+            results = evaluate(self.patcher.model, *conds, x, timestep, self.options)
+        by_key = dict(zip([*WORDS.values(), *further], results, strict=True))
+        return {name: by_key[key] for name, key in keys.items() if key in wanted}
 
     def close(self) -> None:
         """Undo what the run did to the MODEL; its weights stay where they are."""
@@ -79,6 +83,25 @@ class OtherModel:
         self.patcher.restore_hook_patches()
         if self.alone:
             self.patcher.cleanup()
+
+
+def evaluate(model, conds: list, further: list, x: Tensor, timestep: Tensor, options: dict) -> list[Tensor]:
+    """Predictions of c and u, and of further conditions, in one batch of the host.  x [B, ...] -> [B, ...] each
+
+    conds: of c and u, None for one that is not asked. Packs tell c from u by its place, 0 or 1, some by a table of two:
+    a further condition is named to them as u, because guidance moves away from it.
+    """
+    changes = {"model_function_wrapper": partial(_ask_as_u, options.get("model_function_wrapper"))} if further else {}
+    with adapter.override(options, changes):
+        return comfy.samplers.calc_cond_batch(model, [*conds, *further], x, timestep, options)
+
+
+def _ask_as_u(before, network, given: dict) -> Tensor:
+    """The network's answer, with every further condition named as u.  before: by what another pack asks it"""
+    kinds = [min(place, 1) for place in given["cond_or_uncond"]]
+    options = {**given["c"]["transformer_options"], "cond_or_uncond": kinds}
+    given = {**given, "c": {**given["c"], "transformer_options": options}, "cond_or_uncond": kinds}
+    return before(network, given) if before else network(given["input"], given["timestep"], **given["c"])
 
 
 def load_together(guider, models: list) -> None:

@@ -92,16 +92,16 @@ def _reading_a_table(model):
     clone = model.clone()
 
     def call(apply, given):
-        clone_of = [("c", "u")[i] for i in given["cond_or_uncond"]]
-        assert [("c", "u")[i] for i in given["c"]["transformer_options"]["cond_or_uncond"]] == clone_of
-        SEEN_IN_TABLE.append(clone_of)
+        words = [("c", "u")[i] for i in given["cond_or_uncond"]]
+        assert [("c", "u")[i] for i in given["c"]["transformer_options"]["cond_or_uncond"]] == words
+        READ_IN_TABLE.append("".join(words))
         return apply(given["input"], given["timestep"], **given["c"])
 
     clone.set_model_unet_function_wrapper(call)
     return clone
 
 
-SEEN_IN_TABLE: list[list[str]] = []
+READ_IN_TABLE: list[str] = []  # of each call of the network: which of its items is c, and which u
 
 PARTS: dict[str, State] = {
     "plain": lambda model, c, u: (model, c, u),

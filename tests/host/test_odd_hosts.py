@@ -7,11 +7,13 @@ import pytest
 import torch
 
 from guidance_geometry.dev.fixtures.tiny_families import family, text
+from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.host.panel_record import of_every_part
 from guidance_geometry.nodes.records import GGReadTrace, GGRecord
 from guidance_geometry.verdict.report import report_of
 
-from .odd_hosts import SCALE, STATES, host_in
+from .chains import Away, patched
+from .odd_hosts import READ_IN_TABLE, SCALE, STATES, host_in
 from .runs import STEPS, ksampler, readable, same
 
 CFG = 4.0
@@ -130,3 +132,35 @@ STATES_ALONE = [state for state in STATES if state not in ("plain", "table of tw
 @pytest.mark.parametrize("sampler", ["dpmpp_2m_sde", "heun"])
 def test_recording_changes_nothing_in_any_state(host, state, sampler):
     assert sampled(state, sampler=sampler).n == STEPS
+
+
+def asked(**given):
+    """Which of the items were c and u in each call of the network, to a pack with a table of two."""
+    READ_IN_TABLE.clear()
+    with host_in("table of two") as odd:
+        parts = odd(family("SD15"), text("SD15", 1), text("SD15", 2))
+        run(parts, **given)
+    return READ_IN_TABLE
+
+
+def run(parts, cfg=CFG, chain=None, looks=0):
+    model, recorder = GGRecord.execute(patched(parts[0], chain) if chain else parts[0], "numbers", 256, looks).args
+    samples = ksampler(model, *parts[1:], {"samples": torch.zeros(1, 4, 8, 8)}, "euler", cfg=cfg)
+    return GGReadTrace.execute(recorder, {"samples": samples})[0]
+
+
+def test_the_negative_of_a_look_after_the_run_stands_in_the_place_of_u(host):
+    assert asked(cfg=1.0, looks=2) == ["c"] * STEPS + ["c", "u"] * 2
+
+
+def test_a_further_condition_is_u_to_a_table_of_two(host):
+    assert asked(chain=PLAIN.then(Away(text("SD15", 3)))) == ["uuc"] * STEPS
+
+
+@pytest.mark.parametrize("word", ["uncond", "cond"])
+def test_a_second_model_is_asked_in_the_place_that_its_condition_has(host, word):
+    with host_in("table of two") as odd:
+        other = odd(family("SD15", seed=1), None, None)[0]
+        READ_IN_TABLE.clear()
+        run((family("SD15"), text("SD15", 1), text("SD15", 2)), chain=PLAIN.then(Away(word, other)))
+    assert [{"uncond": "u", "cond": "c"}[word]] * STEPS == READ_IN_TABLE
