@@ -1,10 +1,17 @@
 """Guidance Geometry, the guidance laboratory for ComfyUI: what the host calls (entry point) and serves (web folder)."""
 
 import logging
+import sys
 from functools import reduce
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 
+OWN_NODE = "GGGuidedSampler"  # by which a copy of this pack is known
+TWICE = (  # two copies record past each other
+    "Guidance Geometry is installed twice: the copy in {other} is at work, and the one in {own} adds nothing. "
+    "Remove one of the two folders and restart."
+)
 OLDEST_HOST = "0.3.60"  # the first release with all of NEEDED
 NEEDED = (  # without the first a host never calls the entry point
     ("comfy_api.latest", "ComfyExtension"),
@@ -40,6 +47,13 @@ def complaint(part: str) -> str:
     )
 
 
+def other_copy() -> str:
+    """The folder of another copy of this pack that the host has loaded already, empty where there is none."""
+    loaded = getattr(sys.modules.get("nodes"), "NODE_CLASS_MAPPINGS", {}).get(OWN_NODE)
+    is_own = loaded is None or str(loaded.__module__).startswith(f"{__name__}.")
+    return "" if is_own else str(getattr(loaded, "RELATIVE_PYTHON_MODULE", loaded.__module__)).rpartition(".")[2]
+
+
 async def comfy_entrypoint():
     """Return the pack's extension; host modules are imported here and not before."""
     from .extension import GuidanceGeometry
@@ -54,5 +68,8 @@ async def comfy_entrypoint():
 if part := lacking():
     logging.error(complaint(part))
     NODE_CLASS_MAPPINGS = {}  # read by every host, and before the entry point: a pack of no nodes is no failure
+elif other := other_copy():
+    logging.warning(TWICE.format(other=other, own=Path(__file__).parent.name))
+    NODE_CLASS_MAPPINGS = {}
 else:
     WEB_DIRECTORY = "./web"

@@ -10,6 +10,8 @@ from guidance_geometry.tests.project import PROJECT, ROOT
 LOAD = """
 import importlib.util, logging, sys
 logging.basicConfig(format="%(levelname)s %(message)s", stream=sys.stdout)
+if importlib.util.find_spec("nodes"):
+    importlib.import_module("nodes")
 spec = importlib.util.spec_from_file_location("pack", sys.argv[1])
 module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
@@ -32,6 +34,12 @@ HOSTS = {  # the files by which the pack knows a host
     },
     "without a VAE for pixels": RULED | {"comfyui_version.py": "__version__ = '0.3.59'"},
     "that fits": RULED | {"comfy/pixel_space_convert.py": "PixelspaceConversionVAE = object"},
+    "with another copy": RULED
+    | {
+        "comfy/pixel_space_convert.py": "PixelspaceConversionVAE = object",
+        "nodes.py": "class Node:\n    RELATIVE_PYTHON_MODULE = 'custom_nodes.first'\n"
+        "NODE_CLASS_MAPPINGS = {'GGGuidedSampler': Node}",
+    },
     "that is none": {"comfy_cli/__init__.py": ""},
 }
 COMPLAINTS = {
@@ -63,6 +71,12 @@ def test_a_host_that_is_too_old_gets_one_line_and_no_nodes(tmp_path, host):
 @pytest.mark.parametrize("host", ["that fits", "that is none"])
 def test_elsewhere_nothing_is_said(tmp_path, host):
     assert loaded(tmp_path, HOSTS[host]) == FIT
+
+
+def test_of_two_copies_the_second_says_one_line_and_adds_nothing(tmp_path):
+    line, rest = loaded(tmp_path, HOSTS["with another copy"]).split("\n", 1)
+    assert line.startswith("WARNING Guidance Geometry is installed twice: the copy in first is at work")
+    assert rest == UNFIT
 
 
 def test_the_registry_knows_the_same_oldest_host(tmp_path):
