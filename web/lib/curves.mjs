@@ -106,7 +106,7 @@ export function matters(record, options) {
   const run = runOf(record, options);
   const page = pageOf(options, "Where guidance matters, by two estimates");
   if (!run.rows.some(({ gram }) => gram)) return nothing(page, run.empty);
-  const alone = ({ step: { stage, vectors } }) => (stage === "cond_only" || stage === "afterwards") && vectors.length === VECTORS;
+  const alone = ({ step: { stage, gamma, vectors } }) => (stage === "cond_only" || stage === "afterwards") && Number.isFinite(gamma) && vectors.length === VECTORS;
   if (run.rows.every(alone)) { // no pixel had a push
     return nothing(page, { missing: "guidance pushed at no step", advice: "At cfg 1 only the prediction with the prompt is made. Raise cfg to guide." });
   }
