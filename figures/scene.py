@@ -15,7 +15,7 @@ from ..trace.faults import NothingToShow
 from ..trace.gram import VECTORS, Frame, GramRecord, frame
 from ..trace.metrics import FLOOR_FACTOR, guidance_strength
 from ..trace.places import push_height, push_outside
-from ..trace.trace import END, PART, Trace
+from ..trace.trace import END, PART, SKIP, UNSEEN, Trace
 
 Place = tuple[float, float]
 View = Callable[[GramRecord, float], tuple[GramRecord, float]]
@@ -194,7 +194,7 @@ def _missing(trace: Trace, step: int, record: GramRecord, gamma: float) -> tuple
     """Why a step has no plane, and what to do."""
     if trace.steps["evals"][step].isnan():
         return UNMEASURED
-    single = trace.stage[step] in ("cond_only", "skip", "recur")
+    single = trace.stage[step] in ("cond_only", SKIP, "recur", UNSEEN)
     if single and not record.dot("delta", "delta").isfinite():
         return NO_PAIR, LEFT_OUT if gamma == 1 else "Choose a step at which both predictions were made."
     if math.isnan(gamma):

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from . import (
         adapter,
         blog_sampler,
+        chain_evaluation,
         choices,
         classifier_training,
         figure_files,

@@ -166,8 +166,16 @@ def distilled_guidance(guider) -> float | None:
 
 def combines_itself(guider) -> bool:
     """Whether a guider has a way of its own from its predictions to the guided one, instead of the host's CFG."""
-    plain = comfy.samplers.CFGGuider
-    return any(getattr(type(guider), call, None) is not getattr(plain, call) for call in COMBINING)
+    return _has_its_own(guider, COMBINING)
+
+
+def goes_past_rules(guider) -> bool:
+    """Whether a guider does not come to where the host's wrappers stand, or has no condition that rules know."""
+    return _has_its_own(guider, COMBINING[:-1]) or "positive" not in getattr(guider, "original_conds", {})
+
+
+def _has_its_own(guider, calls: Sequence[str]) -> bool:
+    return any(getattr(type(guider), call, None) is not getattr(comfy.samplers.CFGGuider, call) for call in calls)
 
 
 def describe_host(patcher) -> dict:

@@ -6,6 +6,7 @@ patches and what the sampler added to them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -21,17 +22,24 @@ from ..guidance.runner import Runner
 from . import adapter
 from .run_models import WORDS, RunModels, evaluate
 
+PLAIN = 1e-4  # of the largest value of a prediction, up to which two are the same
+OWN_WAY = (
+    "{name} mixes positive and negative in its own way, so rules on its MODEL cannot act. Use KSampler, SamplerCustom, "
+    "CFGGuider or CFG Guider + Guidance Chain, or remove Guidance on any KSampler."
+)
+
 
 class ChainEvaluation:
     """The guided x0-hat of a chain in each evaluation of the host, without gradient terms.
 
-    runner: of the chain; its `begin` is called before. has_uncond: whether u was, in the latest evaluation.
+    runner: of the chain; its `begin` is called before. has_uncond: whether u was, in the latest evaluation. is_proved:
+    whether a guider with its own way from predictions to D was seen to take the host's.
     One difference from the host is wanted: where the negative covers only part of the schedule, the rest is sampled
     with c alone, while the host would use gamma * c there.
     """
 
     def __init__(self, runner: Runner, models: RunModels):
-        self.runner, self.models, self.has_uncond = runner, models, True
+        self.runner, self.models, self.has_uncond, self.is_proved = runner, models, True, False
 
     @property
     def run(self) -> Run:
@@ -61,24 +69,57 @@ class ChainEvaluation:
         negative, (gamma, *others) = guider.conds.get("negative"), sorted(set(self.runner.gammas))
         plain = self.chain.is_cfg and not others
         self.has_uncond = wants_uncond and adapter.is_active(negative, self.sigma)
+        own_way = adapter.combines_itself(guider)
+        plain = plain and not own_way
         changes = {} if plain else self._rule_changes(model_options, needs)
         if not plain:
             negative = negative if self.has_uncond else None
         if not self.has_uncond and (wants_uncond or not plain):
             changes |= cond_for_uncond(model_options)
+        if own_way:
+            return self._ask_guider(changes, x, timestep, model_options, seed)
         with adapter.override(model_options, changes):
             return comfy.samplers.sampling_function(
                 guider.inner_model, x, timestep, negative, guider.conds["positive"], gamma, model_options, seed
             )
 
+    def _ask_guider(self, changes: dict[str, Any], x: Tensor, timestep: Tensor, model_options: dict, seed) -> Tensor:
+        """The same through a guider's own way, which has to be the host's guidance from end to end.
+
+        Nothing is run dry for that: what a guider remembers could not be put back. Raises ValueError where it is not.
+        """
+        guider, entries, ends = self.models.guider, list[Mapping](), list[Tensor]()
+
+        def enter(args: Mapping) -> Tensor:
+            entries.append(args)
+            return args["denoised"]
+
+        def leave(args: Mapping) -> Tensor:
+            ends.append(args["denoised"])
+            return args["denoised"]
+
+        place = "sampler_post_cfg_function"
+        with adapter.override(model_options, changes | {place: [enter, *changes[place], leave]}):
+            guided = guider.predict_noise(x, timestep, model_options, seed)
+        once = len(entries) == 1 and guided is ends[0] and math.isclose(entries[0]["cond_scale"], guider.cfg)
+        if not once or not (self.is_proved or self._is_plain(entries[0])):
+            raise ValueError(OWN_WAY.format(name=type(guider).__name__))
+        return guided
+
+    def _is_plain(self, given: Mapping[str, Any]) -> bool:
+        """Whether what a guider came to is D = u + cfg (c - u), which is asked until one call had both predictions."""
+        u, c = given["uncond_denoised"], given["cond_denoised"]
+        self.is_proved = self.has_uncond
+        return torch.allclose(given["denoised"], u + (c - u) * given["cond_scale"], rtol=PLAIN, atol=PLAIN)
+
     def _rule_changes(self, options: dict, needs: frozenset[str]) -> dict[str, Any]:
         """What is changed in the options of a call whose guided prediction is the chain's."""
         extra: dict[str, Tensor] = {}
-        guide = partial(self._guide, extra, "uncond" in needs)
+        guide = partial(self._guide, extra, "uncond" in needs and self.has_uncond)
         changes: dict[str, Any] = {"disable_cfg1_optimization": True}
         changes["sampler_post_cfg_function"] = [guide, *options.get("sampler_post_cfg_function", [])]
         names = [name for name in self.chain.sources if name in needs]
-        if names:
+        if names or adapter.combines_itself(self.models.guider):
             before = options.get("sampler_calc_cond_batch_function")
             changes["sampler_calc_cond_batch_function"] = partial(self._evaluate_further, extra, names, before)
         return changes
@@ -90,7 +131,8 @@ class ChainEvaluation:
         this noise level counts as u, so that it changes nothing.
         """
         model, pair, x, level, options = (args[k] for k in ("model", "conds", "input", "sigma", "model_options"))
-        further = self._further(names)
+        pair = pair if self.has_uncond else [pair[0], None]
+        args, further = {**args, "conds": pair}, self._further(names)
         fresh = {
             name: c for name, c in further.items() if not any(c is p for p in pair) and adapter.is_active(c, self.sigma)
         }

@@ -37,12 +37,9 @@ def patch_model(model, guidance):
 
 
 def refuse_foreign(guider) -> None:
-    """Raise ValueError for a guider that combines its predictions itself: the chain would act on a part of them."""
-    if host.adapter.combines_itself(guider):
-        raise ValueError(
-            f"{type(guider).__name__} mixes positive and negative in its own way, so rules on its MODEL cannot act. "
-            "Use KSampler, SamplerCustom, CFGGuider or CFG Guider + Guidance Chain, or remove Guidance on any KSampler."
-        )
+    """Raise ValueError for a guider that does not come to the place where rules act."""
+    if host.adapter.goes_past_rules(guider):
+        raise ValueError(host.chain_evaluation.OWN_WAY.format(name=type(guider).__name__))
 
 
 class GGGuidancePatch(CheckedNode):

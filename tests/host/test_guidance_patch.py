@@ -5,9 +5,11 @@ import pytest
 import torch
 from comfy_extras import nodes_custom_sampler as custom
 from comfy_extras.nodes_model_advanced import RescaleCFG
+from comfy_extras.nodes_perpneg import PerpNegGuider
 
 from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.guidance.rules.schedule import ScaleSchedule
+from guidance_geometry.host.native_model import conditioning
 from guidance_geometry.nodes.records import GGReadTrace, GGRecord
 
 from .chains import Away, Doubling, Reusing, label, mixture, patched
@@ -114,10 +116,53 @@ def test_two_chains_are_an_error_that_says_where_they_are(labelled, empty_latent
         guided(on_model, positive, negative, empty_latent("ve"), "euler", guidance=chains()["reuse"])
 
 
-def test_a_guider_that_combines_for_itself_is_refused(labelled, empty_latent):
+class OwnWay(comfy.samplers.CFGGuider):
+    """A guider with conditions and scales by kind of state, which comes to the host's guidance by itself."""
+
+    def predict_noise(self, x, timestep, model_options={}, seed=None):  # noqa: B006
+        return self.way(lambda **more: self.guide(x, timestep, model_options, **more))
+
+    def guide(self, x, timestep, options, scale=None, swap=False):
+        conds = [self.conds[name] for name in ("negative", "positive")]
+        given = (*(conds[::-1] if swap else conds), self.cfg if scale is None else scale, options)
+        return comfy.samplers.sampling_function(self.inner_model, x, timestep, *given)
+
+
+def own_way(parts, way):
+    guider = OwnWay(parts[0])
+    guider.inner_set_conds({"positive": parts[1], "negative": parts[2]})
+    guider.cfg, guider.way = CFG, way
+    return guider
+
+
+@pytest.mark.parametrize("chain", ["further", "reuse", "second model", "plain"])
+def test_rules_act_in_a_guider_of_another_pack_that_guides_as_the_host_does(labelled, empty_latent, chain):
+    model, positive, negative = labelled["ve"]
+    counter = Counter(patched(model, chains()[chain]))
+    expected = ksampler(counter.model, positive, negative, empty_latent("ve"), "euler")
+    items = [*counter.items]
+    guider = own_way((counter.model, positive, negative), lambda guide: guide())
+    assert torch.allclose(advanced(guider, empty_latent("ve")), expected, atol=1e-5)
+    assert counter.items == items * 2, "what the chain does not need is not evaluated here either"
+
+
+REFUSED = {
+    "two mixed": lambda guide: 0.5 * (guide() + guide(swap=True)),
+    "moved": lambda guide: 1.01 * guide(),
+    "another scale": lambda guide: guide(scale=2 * CFG),
+}
+
+
+@pytest.mark.parametrize("way", [*REFUSED, "three predictions", "perp neg"])
+def test_a_guider_that_combines_for_itself_is_refused(labelled, empty_latent, way):
     model, positive, negative = labelled["ve"]
     on_model = patched(model, chains()["further"])
-    guider = custom.DualCFGGuider.execute(on_model, positive, positive, negative, 3.0, 1.5, "regular")[0]
+    if way == "three predictions":
+        guider = custom.DualCFGGuider.execute(on_model, positive, positive, negative, 3.0, 1.5, "regular")[0]
+    elif way == "perp neg":
+        guider = PerpNegGuider.execute(on_model, positive, conditioning([1]), negative, CFG, 1.0)[0]
+    else:
+        guider = own_way((on_model, positive, negative), REFUSED[way])
     with pytest.raises(ValueError, match="mixes positive and negative in its own way"):
         advanced(guider, empty_latent("ve"))
 
