@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import comfy.conds
@@ -17,6 +18,7 @@ import comfy.supported_models_base
 import torch
 from torch import Tensor, nn
 
+from .. import denoisers
 from ..denoisers.latents import PIXELS, SD_LATENTS, LatentSpace, name_of, space_named
 from ..denoisers.schedules import network_time
 from ..denoisers.spec import ChosenSpec
@@ -323,6 +325,20 @@ def native_denoiser(
     return comfy.model_patcher.ModelPatcher(model, load_device=load, offload_device=offload)
 
 
+def denoiser_of_file(path: Path, spec: ChosenSpec, weights: Mapping[str, Tensor], weight_dtype: str):
+    """The same of a file that is read once more where a host wants it on a further device."""
+    model = native_denoiser(spec, weights, weight_dtype)
+    return renewable(
+        model, lambda: denoiser_of_file(path, spec, denoisers.reading.read_denoiser(path).weights, weight_dtype)
+    )
+
+
+def renewable(model: comfy.model_patcher.ModelPatcher, make: Callable[[], comfy.model_patcher.ModelPatcher]):
+    """The MODEL, of which newer hosts can have another with weights of its own, as of those that they load."""
+    vars(model)["cached_patcher_init"] = (lambda **_: make(), ())
+    return model
+
+
 def native_mixture(
     mixture: GaussianMixture, kind: str, labels: tuple[str, ...], name: str
 ) -> comfy.model_patcher.ModelPatcher:
@@ -339,7 +355,8 @@ def native_mixture(
         bytes_needed=lambda batch, numbers: 32 * batch * shape[0] * numbers,
         embed_level=lambda sampling, timestep: timestep,
     )
-    return comfy.model_patcher.ModelPatcher(model, load_device=load, offload_device=offload)
+    patcher = comfy.model_patcher.ModelPatcher(model, load_device=load, offload_device=offload)
+    return renewable(patcher, lambda: native_mixture(mixture, kind, labels, name))
 
 
 @dataclass(frozen=True, eq=False)

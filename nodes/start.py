@@ -110,9 +110,10 @@ class GGLoadDenoiser(CheckedNode):
 
     @classmethod
     def execute(cls, denoiser_name, parametrisation, schedule, weight_dtype, vae=None) -> io.NodeOutput:
-        file = denoisers.reading.read_denoiser(path_of_model(FOLDER, denoiser_name))
+        path = path_of_model(FOLDER, denoiser_name)
+        file = denoisers.reading.read_denoiser(path)
         spec = denoisers.spec.choose_spec(file.spec, parametrisation, schedule)
-        model = host.native_model.native_denoiser(spec, file.weights, weight_dtype)
+        model = host.native_model.denoiser_of_file(path, spec, file.weights, weight_dtype)
         if vae is None and spec.vae:
             vae = host.pixel_vae.vae_from_file(spec.vae(), file.vae, spec.latents)
         return io.NodeOutput(model, host.pixel_vae.vae_of(spec.name, spec.latents, vae), "\n".join(spec.labels))

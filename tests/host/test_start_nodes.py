@@ -205,3 +205,19 @@ def test_impossible_mixtures_are_refused_before_and_during_the_run(values, messa
     assert queued(lab.GGMixtureModel, **dict(zip(("shape", "classes", "kind", "seed"), values, strict=True)))
     with pytest.raises(ValueError, match=message):
         lab.GGMixtureModel.execute(*values)
+
+
+@pytest.mark.parametrize("kind", ["file", "mixture"])
+def test_a_host_of_several_devices_can_have_another_of_a_model(folder, kind):
+    """Newer hosts call this for every MODEL that they put on a further device, with and without a word on paging."""
+    model = load()[0] if kind == "file" else lab.GGMixtureModel.execute("3x16x16", 3, "ve", 0)[0]
+    make, given, *_ = model.cached_patcher_init
+    x, sigma = torch.ones(2, 3, 16, 16), torch.tensor([2.0, 0.5])
+    for other in (make(*given), make(*given, disable_dynamic=True)):
+        assert other.model is not model.model
+        assert card_of(other) == card_of(model)
+        pairs = zip(model.model.parameters(), other.model.parameters(), strict=True)
+        assert not any(one is two for one, two in pairs)
+        found = [one.model.apply_model(x, sigma, y=torch.tensor([0, 1])) for one in (model, other)]
+        assert torch.equal(*found)
+        assert other.cached_patcher_init
