@@ -8,7 +8,7 @@ tensor on the same memory, and put back afterwards, also when something fails in
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from functools import cache, partial
 from typing import Any, cast
 
@@ -17,7 +17,8 @@ import comfy.model_management
 import torch
 from comfy.patcher_extension import copy_nested_dicts
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
+from torch.autograd.graph import saved_tensors_hooks
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
 from ..guidance.vectors import gradient_mode, per_item, where_float64_is
 
@@ -30,12 +31,12 @@ BLOCKS = (  # of models that call further parts beside their blocks, or keep the
     "WanAttentionBlock",
     "Block",  # of Pocket
 )
-SAVING = ("Norm", "Conv")  # layers whose backward needs what came in, frozen or not
 OUT_OF_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")  # a CPU raises a plain RuntimeError
 IN_PLACE = "modified by an inplace operation"
 INFERENCE = "nference tensor"  # as errors begin that speak of saving one, or of changing one in place
 NO_FORMULA = "no autograd formula was registered"
 OVERRIDE = "optimized_attention_override"
+PLAIN = (Tensor, nn.Parameter)  # kinds of tensors that are numbers in memory and nothing else
 
 
 def alias(t: Tensor) -> Tensor:
@@ -52,7 +53,7 @@ def alias(t: Tensor) -> Tensor:
         return kind.__tensor_unflatten__(inner, how, t.size(), t.stride())
     plain = torch.empty(0, dtype=t.dtype, device=t.device)
     plain.set_(t.untyped_storage(), t.storage_offset(), t.size(), t.stride())
-    if kind in (Tensor, nn.Parameter):
+    if kind in PLAIN:
         return plain
     view = plain.as_subclass(kind)
     vars(view).update(vars(t))
@@ -128,18 +129,85 @@ def gone_back(before: State, module: nn.Module) -> Iterator[None]:
         now.restore()
 
 
+class Call:
+    """One call of a part of a model: what it was asked, in which state of everything around it.
+
+    Its tensors are cut off what they came from. One tensor in several places of a question or an answer stays one: who
+    changes it in place, as the host does with what a ControlNet says to several blocks, changes all of them once.
+    """
+
+    def __init__(self, part: nn.Module, function: Callable, args: tuple, named: dict):
+        self.part, self.function = part, function
+        self.leaves, self.form = tree_flatten((args, named), is_leaf=is_options)
+        self.tracked = distinct(filter(is_tracked, self.leaves))
+        self.before = State(part, self.leaves)
+        numbers = (t for t in distinct(self.leaves) if t.is_floating_point())
+        self.asked = {id(t): t.detach().clone() for t in numbers}  # whatever becomes of the caller's own
+
+    def ask(self) -> tuple[Any, list[Tensor]]:
+        """The answer, with its graph where one is recorded, and the tensors that it goes back to."""
+        sources = [self.asked[id(t)].detach().requires_grad_() for t in self.tracked]
+        begin = self.asked | dict(zip(map(id, self.tracked), sources, strict=True))
+        given = {key: t.clone() for key, t in begin.items()}  # a model may change what it is given
+        args, named = tree_unflatten([given.get(id(leaf), leaf) for leaf in self.leaves], self.form)
+        return self.function(*args, **named), sources
+
+    def ask_again(self) -> tuple[Any, list[Tensor]]:
+        """The same, as it was in the first place."""
+        with gone_back(self.before, self.part):
+            return self.ask()
+
+    def backwards(self, gradients: tuple[Tensor, ...]) -> tuple[Tensor | None, ...]:
+        """Gradients of the question from those of the answer."""
+        with torch.enable_grad():
+            answer, sources = self.ask_again()
+        pairs = zip(distinct(tree_leaves(answer)), gradients, strict=True)
+        ends, theirs = zip(*((end, own) for end, own in pairs if end.requires_grad), strict=True)
+        return torch.autograd.grad(ends, sources, theirs, allow_unused=True)
+
+    def hand_on(self, answer: Any, ends: list[Tensor]) -> Any:
+        """The answer on the graph of its surroundings.  ends: tensors in it, each handed on as its own copy"""
+        handed = dict(zip(map(id, ends), _Answer.apply(self, ends, *self.tracked), strict=True))
+        leaves, form = tree_flatten(answer)
+        return tree_unflatten([handed.get(id(leaf), leaf) for leaf in leaves], form)
+
+
+class _Answer(torch.autograd.Function):
+    """Tensors of an answer, with a call's way back."""
+
+    @staticmethod
+    def forward(ctx, call: Call, ends: list[Tensor], *tracked: Tensor) -> tuple[Tensor, ...]:
+        ctx.call = call
+        return tuple(end.detach().clone() for end in ends)
+
+    @staticmethod
+    def backward(ctx, *gradients: Tensor):
+        return None, None, *ctx.call.backwards(gradients)
+
+
+def distinct(leaves: Iterable[Any]) -> list[Tensor]:
+    """The tensors among them, each once."""
+    return [*{id(leaf): leaf for leaf in leaves if isinstance(leaf, Tensor)}.values()]
+
+
+def is_tracked(leaf: Any) -> bool:
+    """Whether it carries a gradient."""
+    return isinstance(leaf, Tensor) and leaf.requires_grad
+
+
+def is_options(leaf: Any) -> bool:
+    """Whether it is a MODEL's options, which networks write into on the way."""
+    return isinstance(leaf, dict) and "wrappers" in leaf
+
+
 def _twice(block: nn.Module, forward: Callable, *args, **named):
-    """A block's answer whose graph is computed again, from where the options said that the model stood."""
-    before, passes = State(block, (*args, *named.values())), iter((nullcontext(),))
-
-    def inside(args, named):
-        with next(passes, None) or gone_back(before, block):
-            return forward(*map(_own, args), **{name: _own(a) for name, a in named.items()})
-
-    # Two copies. The outer one is what the checkpoint keeps: the model may change its own after the block, and the
-    # second pass would start from other numbers. The inner one is worked on: a block that adds to what enters would
-    # change what the checkpoint kept, so that the second pass added again.
-    return checkpoint(inside, [*map(_own, args)], {name: _own(a) for name, a in named.items()}, use_reentrant=False)
+    """A block's answer without its graph, which is made on the way back."""
+    call = Call(block, forward, args, named)
+    if not call.tracked or not torch.is_grad_enabled():
+        return forward(*args, **named)
+    with torch.no_grad():
+        answer, _ = call.ask()
+    return call.hand_on(answer, distinct(tree_leaves(answer)))
 
 
 def blocks_of(module: nn.Module) -> list[nn.Module]:
@@ -152,24 +220,18 @@ def blocks_of(module: nn.Module) -> list[nn.Module]:
     return max(callable_ones, key=lambda parts: sum(w.numel() for part in parts for w in part.parameters()), default=[])
 
 
-def _own(a: Any) -> Any:
-    return a.clone() if isinstance(a, Tensor) and a.is_floating_point() else a
+def copies_of_saved(module: nn.Module) -> saved_tensors_hooks:
+    """Copies of what is saved for a backward, weights left out: who changes it in place afterwards changes no gradient.
 
+    PyTorch's own `allow_mutation_on_saved_tensors` copies later and less, but watches every operation, and cannot hold
+    what is computed again on the way back.
+    """
+    weights = {t.untyped_storage().data_ptr() for t in (*module.parameters(), *module.buffers()) if type(t) in PLAIN}
 
-@contextmanager
-def safe_inputs(module: nn.Module) -> Iterator[None]:
-    """Hand copies to layers that save their input: models that add to it in place afterwards would change it."""
+    def pack(t: Tensor) -> Tensor:
+        return t if type(t) not in PLAIN or t.untyped_storage().data_ptr() in weights else t.clone()
 
-    def copy_inputs(_, args: tuple) -> tuple:
-        return tuple(a.clone() if isinstance(a, Tensor) else a for a in args)
-
-    layers = [part for part in module.modules() if any(kind in type(part).__name__ for kind in SAVING)]
-    hooks = [layer.register_forward_pre_hook(copy_inputs) for layer in layers]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
+    return saved_tensors_hooks(pack, lambda t: t)
 
 
 @contextmanager
@@ -180,19 +242,16 @@ def normal(modules: Iterable[nn.Module]) -> Iterator[None]:
 
 
 @contextmanager
-def graph(module: nn.Module, recompute: bool, in_place: bool) -> Iterator[None]:
+def graph(module: nn.Module, recompute: bool) -> Iterator[None]:
     """What a forward and a backward need beside normal weights.
 
-    recompute: keep only what enters the blocks, and compute their insides again on the way back. in_place: the model's
-    residuals are added in place.
+    recompute: keep only what enters the blocks, and compute their insides again on the way back.
     """
     with ExitStack() as stack:
         stack.enter_context(torch.enable_grad())
         stack.enter_context(_training())
         if recompute:
             stack.enter_context(redirect_calls({one: partial(_twice, one, one.forward) for one in blocks_of(module)}))
-        if recompute or in_place:  # copies for whole blocks do not help a norm inside one, which saves its input
-            stack.enter_context(safe_inputs(module))
         yield
 
 

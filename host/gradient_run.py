@@ -28,7 +28,7 @@ from ..guidance.gradients.evaluation import (
 from ..guidance.gradients.run import GradientRun, goes_through_denoiser
 from ..guidance.gradients.term import NOISY, STAND_IN
 from . import adapter
-from .autograd import normal, pages_weights, without_underflow
+from .autograd import IN_PLACE, normal, pages_weights, without_underflow
 from .chain_evaluation import ChainEvaluation
 from .memory_plan import MemoryPlan, surely_fits
 from .network_calls import NetworkCalls, NoBackprop
@@ -106,7 +106,9 @@ class HostGradientRun(GradientRun):
         run, sigma = call.evaluate.run, call.evaluate.sigma
         terms, stand_in = self.active_terms(run, sigma), partial(self.active_term, run, sigma)
         predict = partial(call.predict, both=reads_difference(terms))
-        evaluation = GradientEvaluation(predict, call.x, sigma, run.alpha(sigma), terms, self.sigma_data, stand_in)
+        facts = sigma, run.alpha(sigma), terms, self.sigma_data, stand_in
+        pause = comfy.model_management.throw_exception_if_processing_interrupted
+        evaluation = GradientEvaluation(predict, call.x, *facts, pause)
         return HostGradientEvaluation(evaluation, call, self.models, self.plan)
 
 
@@ -114,6 +116,8 @@ BLIND = (
     "something on the MODEL keeps no gradient (a wrapper under torch.no_grad, or a cache of whole predictions): where "
     f"it is at work, {STAND_IN}"
 )
+
+SPOILT = f"in the step where this was found, {STAND_IN}"
 
 
 class DenoiserCall(NamedTuple):
@@ -170,14 +174,14 @@ class HostGradientEvaluation:
             calls.again = again
             return self._ask(active, answer_of, calls, denoised.guided.requires_grad)
 
-        with calls.take_over(call.options), torch.enable_grad():
+        with calls.take_over(call.options), torch.enable_grad(), calls.copies():
             leaf = call.x.detach().clone().requires_grad_()
             denoised = self.evaluation.denoise(leaf)
             comfy.model_management.throw_exception_if_processing_interrupted()
             guided = self.evaluation.add_terms(leaf, denoised, ask)
             _let_go(denoised)
         forget_graphs(call.options)
-        notes = (*calls.notes(), *((BLIND,) if calls.blind else ()))
+        notes = (*calls.notes(), *((BLIND,) if calls.blind else ()), *((SPOILT,) if calls.spoilt else ()))
         return guided._replace(notes=notes), calls.learnt
 
     def _ask(
@@ -186,10 +190,16 @@ class HostGradientEvaluation:
         """A term as it was asked in the end, and its answer.  tracked: there is a graph through the denoiser."""
 
         def attempt() -> tuple[ActiveTerm, Answer]:
-            able = calls.plan.backprop and tracked and not calls.blind
+            able = calls.plan.backprop and tracked and not calls.blind and not calls.spoilt
             one = active if able else self.evaluation.without_graph(active)
-            with calls.count_memory():
-                return one, answer_of(one)
+            try:
+                with calls.count_memory(), calls.copies():
+                    return one, answer_of(one)
+            except RuntimeError as error:
+                if IN_PLACE not in str(error) or self.plan.copies or not calls.plan.copies:
+                    raise
+            calls.spoilt = True  # the host's part of the graph was made before there were copies, and only once
+            return attempt()
 
         try:
             return calls.until_it_works(attempt)

@@ -30,7 +30,7 @@ SPARE = 0.8
 
 TWICE = "blocks are computed twice instead of kept, which takes longer"
 WITHOUT_BACKPROP = f"from here on {STAND_IN}"
-COPIES = "this model adds in place: layers that save their inputs get copies"
+COPIES = "this model, or a patch on it, changes in place what a gradient needs, so that is copied first"
 PYTORCH_ATTENTION = "part of this model has no backward pass: PyTorch computes its attention instead"
 TOO_MUCH = "a step needs more than {share}, and {free} are free"
 FORBIDDEN = "part of this model, or a patch on it, allows no gradient: "
@@ -40,7 +40,8 @@ FORBIDDEN = "part of this model, or a patch on it, allows no gradient: "
 class MemoryPlan:
     """What is done to have a gradient through the denoiser.
 
-    twice: blocks are computed twice instead of kept. copies: layers save copies, for models that change what came in.
+    twice: blocks are computed twice instead of kept. copies: of what is saved for the way back, for models that change
+    it in place.
     pytorch_attention: instead of one without a backward. backprop: else the gradient is taken at x0 without it.
     by_estimate: this is known to fit.
     """

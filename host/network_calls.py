@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -18,10 +18,21 @@ import comfy.model_management
 import torch
 from comfy.patcher_extension import WrapperExecutor, WrappersMP
 from torch import Tensor, nn
-from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
+from torch.utils._pytree import tree_leaves
 
 from . import adapter, server
-from .autograd import OVERRIDE, DifferentiableAttention, State, gone_back, graph, hosts_without_backward, redirect_calls
+from .autograd import (
+    OVERRIDE,
+    Call,
+    DifferentiableAttention,
+    copies_of_saved,
+    distinct,
+    graph,
+    hosts_without_backward,
+    is_options,
+    is_tracked,
+    redirect_calls,
+)
 from .memory_plan import SPARE, MemoryPlan, Tally
 from .run_models import RunModels
 
@@ -48,14 +59,15 @@ class NetworkCalls:
     """The networks' calls in one evaluation.
 
     plan: how their graphs are kept; words: what changed in it. blind: whether a call was made without a gradient by
-    somebody outside. again: whether the graphs are needed once more after the next backward. free: bytes of memory;
-    None where nothing has to be counted.
+    somebody outside. spoilt: whether what the graph between the calls needs was changed in place. again: whether the
+    graphs are needed once more after the next backward. free: bytes of memory; None where nothing has to be counted.
     """
 
     def __init__(self, models: RunModels, plan: MemoryPlan, free: float | None):
         self.networks = nn.ModuleList(models.networks())
+        self.patchers = models.current_patchers()
         self.direct = [*models.control_networks(), *filter(_runs_no_wrappers, models.denoisers())]
-        self.plan, self.words, self.blind, self.again = plan, [], False, False
+        self.plan, self.words, self.blind, self.spoilt, self.again = plan, [], False, False, False
         self.tally = None if free is None else Tally(SPARE * free)
         self.calls: list[NetworkCall] = []
         self.attentions: list[DifferentiableAttention] = []
@@ -71,21 +83,18 @@ class NetworkCalls:
 
     def answer(self, network: Callable, *args, **named) -> Any:
         """A network's answer, which carries a gradient on to what it was asked."""
-        leaves, form = tree_flatten((args, named), is_leaf=_is_options)
-        sources = [*filter(_is_tracked, leaves)]
-        if not torch.is_grad_enabled() or not sources:
+        call = NetworkCall(self, network, args, named) if torch.is_grad_enabled() else None
+        if call is None or not call.tracked:
             self.blind = self.blind or self.plan.backprop
             return network(*args, **named)
-        call = NetworkCall(self, network, leaves, form)
         self.calls.append(call)
-        answer, form = tree_flatten(self.until_it_works(call.forwards))
-        ends = [*filter(_is_tracked, answer)]
+        answer = self.until_it_works(call.forwards)
+        ends = _ends_of(answer)
         if not ends:
             self.blind = self.blind or self.plan.backprop
-            return tree_unflatten(answer, form)
+            return answer
         call.graph = call.sources, ends
-        handed = iter(_Answer.apply(call, *sources))
-        return tree_unflatten([next(handed) if _is_tracked(leaf) else leaf for leaf in answer], form)
+        return call.hand_on(answer, ends)
 
     def until_it_works(self, attempt: Callable[[], Made]) -> Made:
         """What an attempt makes, after as many as it takes; each is by a plan that has learnt from the one before."""
@@ -105,6 +114,10 @@ class NetworkCalls:
             self.let_go()
             comfy.model_management.soft_empty_cache()
 
+    def hooks(self) -> list[tuple[Any, Any]]:
+        """Keepers of weights, and the host's hooks whose weights they have put in place."""
+        return [(patcher, patcher.current_hooks) for patcher in self.patchers]
+
     def let_go(self) -> None:
         """Drop the networks' graphs; a backward that still comes makes them anew."""
         for call in self.calls:
@@ -118,6 +131,10 @@ class NetworkCalls:
                 stack.enter_context(self.tally)
             yield
 
+    def copies(self) -> AbstractContextManager:
+        """What is saved in here for a backward stays as it is, by the plan."""
+        return copies_of_saved(self.networks) if self.plan.copies else nullcontext()
+
     @contextmanager
     def computing(self) -> Iterator[None]:
         """A network is called, or gone back through, by the plan."""
@@ -125,7 +142,7 @@ class NetworkCalls:
             with torch.no_grad():
                 yield
             return
-        with self.count_memory(), graph(self.networks, self.plan.twice, self.plan.copies):
+        with self.count_memory(), self.copies(), graph(self.networks, self.plan.twice):
             yield
 
     def attention(self, chosen: Callable | None) -> DifferentiableAttention:
@@ -153,47 +170,49 @@ class NetworkCalls:
         return notes
 
 
-class NetworkCall:
-    """One call: what it was asked, in which state of everything around it, and its graph while there is one.
+class NetworkCall(Call):
+    """One call of a network, and its graph while there is one.
 
-    sources: the tensors [*] of the question that a gradient goes on to, cut off what they came from. graph: these, and
-    the ends of the answer.
+    sources: the tensors of the question that its answer goes back to. graph: these, and the ends of the answer. hooks:
+    whose weights the host had put in place.
     """
 
-    def __init__(self, calls: NetworkCalls, network: Callable, leaves: list, form: Any):
-        self.calls, self.network, self.leaves, self.form = calls, network, leaves, form
-        self.before = State(calls.networks, leaves)
-        self.sources: list[Tensor] = []
+    def __init__(self, calls: NetworkCalls, network: Callable, args: tuple, named: dict):
+        super().__init__(calls.networks, network, args, named)
+        self.calls, self.sources, self.hooks = calls, [], calls.hooks()
         self.graph: tuple[list[Tensor], list[Tensor]] | None = None
 
     def forwards(self) -> Any:
         """The answer; where that fails, nothing has happened."""
         try:
-            return self._answer()
+            answer, self.sources = self.ask()
         except BaseException:
             self.before.restore()
             raise
+        return answer
 
-    def _answer(self) -> Any:
-        cut = [leaf.detach().requires_grad_() if _is_tracked(leaf) else leaf for leaf in self.leaves]
-        self.sources = [*filter(_is_tracked, cut)]
+    def ask(self) -> tuple[Any, list[Tensor]]:
+        """By the plan."""
         with ExitStack() as stack:
-            stack.enter_context(torch.enable_grad())
-            given = [leaf.clone() if _is_tracked(leaf) else leaf for leaf in cut]  # nobody may change a source in place
-            args, named = tree_unflatten(given, self.form)
-            for options in filter(_is_options, given):
+            for options in filter(is_options, self.leaves):
                 attention = self.calls.attention(options.get(OVERRIDE))
                 stack.enter_context(adapter.override(options, {OVERRIDE: attention}))
             stack.enter_context(self.calls.computing())
-            return self.network(*args, **named)
+            return super().ask()
 
     def backwards(self, gradients: tuple[Tensor, ...]) -> tuple[Tensor | None, ...]:
-        """Gradients of the question from those of the answer."""
+        """By the plan, with the weights that its forward had: the host changes them in place, unseen by autograd."""
 
         def attempt() -> tuple[Tensor | None, ...]:
+            comfy.model_management.throw_exception_if_processing_interrupted()
             if not self.calls.plan.backprop:
                 raise NoBackprop
-            sources, ends = self.graph = self.graph or self._make_again()
+            for patcher, hooks in self.hooks:
+                patcher.apply_hooks(hooks)
+            if self.graph is None:
+                answer, sources = self.ask_again()
+                self.graph = sources, _ends_of(answer)
+            sources, ends = self.graph
             with self.calls.computing():
                 return torch.autograd.grad(ends, sources, gradients, retain_graph=self.calls.again, allow_unused=True)
 
@@ -202,29 +221,6 @@ class NetworkCall:
             self.graph = None
         return shifts
 
-    def _make_again(self) -> tuple[list[Tensor], list[Tensor]]:
-        with gone_back(self.before, self.calls.networks):
-            answer = tree_leaves(self._answer())
-        return self.sources, [*filter(_is_tracked, answer)]
 
-
-class _Answer(torch.autograd.Function):
-    """A network's answer on the graph of its surroundings."""
-
-    @staticmethod
-    def forward(ctx, call: NetworkCall, *sources: Tensor) -> tuple[Tensor, ...]:
-        ctx.call = call
-        assert call.graph
-        return tuple(end.detach() for end in call.graph[1])
-
-    @staticmethod
-    def backward(ctx, *gradients: Tensor):
-        return None, *ctx.call.backwards(gradients)
-
-
-def _is_tracked(leaf: Any) -> bool:
-    return isinstance(leaf, Tensor) and leaf.requires_grad
-
-
-def _is_options(leaf: Any) -> bool:
-    return isinstance(leaf, dict) and "wrappers" in leaf
+def _ends_of(answer: Any) -> list[Tensor]:
+    return distinct(filter(is_tracked, tree_leaves(answer)))

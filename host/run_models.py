@@ -187,6 +187,10 @@ class RunModels:
         parts = (part for control in self.controls() for part in vars(control).values())
         return [*dict.fromkeys(part for part in parts if isinstance(part, nn.Module))]
 
+    def current_patchers(self) -> list[Any]:
+        """Those that keep the models' weights at the moment."""
+        return [patcher for model in self.models() if (patcher := getattr(model, "current_patcher", None)) is not None]
+
     def patchers(self) -> list:
         """The host's keepers of their weights."""
         own = [self.guider.model_patcher, *(other.patcher for other in self.others)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,11 +14,32 @@ from ..vectors import constants, promote, put_beside
 from .pictures import region, resize_mask, why_black
 from .protocol import CLEAN, At, Energy, Network, PictureEnergy
 
+MOST_LEAVES = 64  # energies that a combination asks: all their graphs are there at once
+
+
+def ask(energy: Energy, x: Tensor, at: At) -> Tensor:  # -> [B]
+    """log p of a part of a combination: what several parts share is asked once of one picture."""
+    answers, key = at.answers if at.answers is not None else {}, (id(energy), id(x))
+    if key not in answers:
+        at.pause()
+        answers[key] = energy.log_prob(x, at), energy, x  # both kept, so that no other object takes their numbers
+    return answers[key][0]
+
+
+def leaves_of(energy: Any) -> int:
+    """How many energies it asks."""
+    return getattr(energy, "leaves", 1)
+
 
 class Wrapped(PictureEnergy):
     """An energy that changes how another one is asked."""
 
     energy: Energy
+
+    @property
+    def leaves(self) -> int:
+        """As many as the energy within."""
+        return leaves_of(self.energy)
 
     @property
     def noise_aware(self) -> bool:
@@ -69,7 +91,7 @@ class MaskedEnergy(Wrapped):
     def log_prob(self, x: Tensor, at: At = CLEAN) -> Tensor:
         """The energy's value; its gradient times the mask.  x: [B, C, H, W]"""
         mask = resize_mask(self.mask, x)
-        return self.energy.log_prob(mask * x + (1 - mask) * x.detach(), at)
+        return ask(self.energy, mask * x + (1 - mask) * x.detach(), at)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -78,6 +100,8 @@ class CombinedEnergy(PictureEnergy):
 
     product  sum_i w_i E_i                        all of them hold; w is the power of each
     mixture  log sum_i w_i e^(E_i) / sum_i w_i    any of them holds
+
+    One energy given twice is one with the sum of its weights. Raises ValueError for more than 64 in the end.
     """
 
     node_id = "GGCombineEnergies"
@@ -103,6 +127,22 @@ class CombinedEnergy(PictureEnergy):
             raise ValueError(f"{len(self.energies)} energies have {len(self.weights)} weights. Give one to each.")
         if self.mixture and (min(self.weights) < 0 or sum(self.weights) <= 0):
             raise ValueError(f"The weights of a mixture are {self.weights}; none may be below 0, and not all may be 0.")
+        merged: dict[int, float] = {}
+        for energy, weight in zip(self.energies, self.weights, strict=True):
+            merged[id(energy)] = merged.get(id(energy), 0.0) + weight
+        object.__setattr__(self, "energies", tuple({id(energy): energy for energy in self.energies}.values()))
+        object.__setattr__(self, "weights", tuple(merged.values()))
+        if self.leaves > MOST_LEAVES:
+            raise ValueError(
+                f"This combination would ask {self.leaves} energies in every step, and {MOST_LEAVES} are the most: all "
+                "of them are in memory together. Join fewer; several labels of one classifier are one Label Energy "
+                "(cat | dog)."
+            )
+
+    @property
+    def leaves(self) -> int:
+        """Those of all parts."""
+        return sum(map(leaves_of, self.energies))
 
     @property
     def noise_aware(self) -> bool:
@@ -129,7 +169,8 @@ class CombinedEnergy(PictureEnergy):
 
     def log_prob(self, x: Tensor, at: At = CLEAN) -> Tensor:
         """The combination; each part is asked where it can read: a clean one is never shown a noisy sample."""
-        log_probs = torch.stack([energy.log_prob(x, at) for energy in self.energies], dim=1)
+        at = at if at.answers is not None else at._replace(answers={})
+        log_probs = torch.stack([ask(energy, x, at) for energy in self.energies], dim=1)
         weights = constants(tuple(self.weights), log_probs.dtype, log_probs.device)
         if not self.mixture:
             return (log_probs * weights).sum(dim=1)
@@ -167,7 +208,7 @@ class AugmentedEnergy(Wrapped):
     def log_prob(self, x: Tensor, at: At = CLEAN) -> Tensor:
         """The mean over the views.  x: [B, C, H, W]"""
         draws = draws_at(self.seed, at.level)
-        return torch.stack([self.energy.log_prob(self._view(x, draws), at) for _ in range(self.copies)]).mean(dim=0)
+        return torch.stack([ask(self.energy, self._view(x, draws), at) for _ in range(self.copies)]).mean(dim=0)
 
     def _view(self, x: Tensor, draws: torch.Generator) -> Tensor:
         down, right, mirrored = torch.randint(0, 1 << 30, (3,), generator=draws).tolist()

@@ -22,13 +22,16 @@ class At(NamedTuple):
     """Where an energy is asked: x = alpha x0 + sigma eps; sigma = 0 and alpha = 1 is the clean sample itself.
 
     sigma, alpha: [B] or scalar. temperature: divides a classifier's logits; above 1 a satisfied one still pushes.
-    level: noise level of the run, from which random views are drawn.
+    level: noise level of the run, from which random views are drawn. pause: called between energies; it may raise.
+    answers: of the energies that were asked here already; None outside a combination.
     """
 
     sigma: Tensor | float = 0.0
     alpha: Tensor | float = 1.0
     temperature: float = 1.0
     level: float = 0.0
+    pause: Callable[[], object] = bool
+    answers: dict[tuple[int, int], tuple] | None = None
 
 
 CLEAN = At()

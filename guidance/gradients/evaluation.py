@@ -129,7 +129,8 @@ class GradientEvaluation:
     """One evaluation in which terms are asked, ready to be made.
 
     denoise: x -> Denoised, without gradient terms. x: [B, ...], at sigma and alpha. sigma_data: of clean data.
-    without_backprop(term): the same term where no gradient through the denoiser can be had.
+    without_backprop(term): the same term where no gradient through the denoiser can be had. pause: called between
+    energies; it may raise.
     """
 
     denoise: Callable[[Tensor], Denoised]
@@ -139,6 +140,7 @@ class GradientEvaluation:
     terms: tuple[ActiveTerm, ...]
     sigma_data: float
     without_backprop: Callable[[Term], ActiveTerm]
+    pause: Callable[[], object] = bool
 
     @property
     def through_denoiser(self) -> list[ActiveTerm]:
@@ -175,7 +177,8 @@ class GradientEvaluation:
         total, terms, answers = denoised.guided.detach() if self.terms else denoised.guided, [], []
 
         def answer_of(one: ActiveTerm) -> Answer:
-            return one.answer(Place(x, denoised.guided.clone(), self.sigma, self.alpha, self.sigma_data, one.picture))
+            point = x, denoised.guided.clone(), self.sigma, self.alpha, self.sigma_data
+            return one.answer(Place(*point, one.picture, self.pause))
 
         for k, active in enumerate(self.terms):
             again = any(one.through_denoiser for one in self.terms[k + 1 :])

@@ -118,7 +118,8 @@ class Place:
     """Where terms are asked in one evaluation.
 
     x: [B, ...]. denoised: the guided x0-hat there; with its graph to x for backprop. alpha: x = alpha x0 + sigma eps.
-    sigma_data: standard deviation of clean data. picture: from x0-hat to image space, differentiable.
+    sigma_data: standard deviation of clean data. picture: from x0-hat to image space, differentiable. pause: called
+    between energies; it may raise.
     """
 
     x: Tensor
@@ -127,6 +128,7 @@ class Place:
     alpha: float
     sigma_data: float
     picture: Callable[[Tensor], Tensor]
+    pause: Callable[[], object] = bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +170,7 @@ class Term(Rule):
 
     def log_prob(self, place: Place) -> Tensor:  # -> [B]
         """log p of the x0-hat."""
-        return self.energy.log_prob(place.picture(place.denoised), At(level=place.sigma))
+        return self.energy.log_prob(place.picture(place.denoised), At(level=place.sigma, pause=place.pause))
 
     @property
     def when(self) -> str:
@@ -299,7 +301,7 @@ class GradientTerm(Term):
         """
         sigma, alpha, options = place.sigma, place.alpha, self.options
         if evaluation == NOISY:
-            at = At(sigma, alpha, options.temperature, sigma)
+            at = At(sigma, alpha, options.temperature, sigma, place.pause)
             return noise_aware(lambda x: self._energy().log_prob(x, at), place.x, sigma, alpha)
         log_prob = self._of_clean(place)
         if evaluation == BACKPROP:
@@ -313,9 +315,11 @@ class GradientTerm(Term):
 
     def _of_clean(self, place: Place) -> LogProb:
         """log p of an x0-hat, over the cloud where one is wanted."""
-        energy, options, at = self._energy(), self.options, At(temperature=self.options.temperature, level=place.sigma)
+        energy, options = self._energy(), self.options
+        at = At(temperature=options.temperature, level=place.sigma, pause=place.pause)
 
         def log_prob(x0: Tensor) -> Tensor:
+            place.pause()
             return energy.log_prob(place.picture(x0), at)
 
         if not options.draws:

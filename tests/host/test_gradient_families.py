@@ -20,7 +20,7 @@ from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.guidance.energies.composition import CombinedEnergy
 from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.guidance.gradients.term import GradientOptions, GradientTerm
-from guidance_geometry.host.autograd import IN_PLACE, graph, normal, without_underflow
+from guidance_geometry.host.autograd import IN_PLACE, copies_of_saved, graph, normal, without_underflow
 from guidance_geometry.host.guided_run import chain_guider
 from guidance_geometry.host.native_model import conditioning, native_mixture
 from guidance_geometry.host.pictures import LinearColours, has_colours, picture_of, smaller, still
@@ -101,7 +101,7 @@ def test_in_place_residuals_have_the_right_gradient(host, recompute):
     torch.manual_seed(0)
     module = nn.Sequential(InPlace(), InPlace())
     x = torch.randn(3, 6, generator=torch.Generator().manual_seed(1))
-    with normal([module]), graph(module, recompute, in_place=True):
+    with normal([module]), graph(module, recompute), copies_of_saved(module):
         leaf = x.clone().requires_grad_()
         (found,) = torch.autograd.grad(module(leaf).square().sum(), leaf)
     with torch.inference_mode(False), torch.enable_grad():
@@ -144,7 +144,7 @@ class Nameless(nn.Module):
 
 def test_blocks_of_an_unknown_model_are_computed_twice(host):
     module = Nameless()
-    with normal([module]), graph(nn.ModuleList([module]), recompute=True, in_place=False):
+    with normal([module]), graph(nn.ModuleList([module]), recompute=True):
         leaf = torch.ones(2, 6).requires_grad_()
         torch.autograd.grad(module(leaf).sum(), leaf)
     assert [len(vars(part)["calls"]) for part in (*module.few, *module.blocks)] == [1, 2, 2]
@@ -194,7 +194,7 @@ def test_a_quantised_weight_stays_what_it_is(host):
     weight = quantised.from_float(torch.randn(16, 16), "TensorCoreFP8Layout")
     layer.weight = nn.Parameter(weight, requires_grad=False)
     plain = layer(x)
-    with normal([layer]), graph(layer, recompute=False, in_place=False):
+    with normal([layer]), graph(layer, recompute=False):
         leaf = x.clone().requires_grad_()
         found = layer(leaf)
         (gradient,) = torch.autograd.grad(found.sum(), leaf)
@@ -224,7 +224,7 @@ class Unpacking(nn.Module):
 def test_a_weight_of_another_packs_kind_keeps_its_notes(host):
     numbers = torch.randint(0, 9, (6, 6), dtype=torch.uint8)
     module = Unpacking(numbers)
-    with normal([module]), graph(module, recompute=False, in_place=False):
+    with normal([module]), graph(module, recompute=False):
         leaf = torch.ones(2, 6).requires_grad_()
         (gradient,) = torch.autograd.grad(module(leaf).sum(), leaf)
         assert not module.weight.is_inference()
@@ -237,7 +237,7 @@ def test_weights_that_could_be_trained_are_frozen_for_the_time(host):
     with torch.inference_mode(False):
         layer = Linear(6, 6)
     weights = dict(layer.named_parameters())
-    with normal([layer]), graph(layer, recompute=False, in_place=False):
+    with normal([layer]), graph(layer, recompute=False):
         assert not any(weight.requires_grad for weight in layer.parameters())
         assert all(weight.data_ptr() == weights[name].data_ptr() for name, weight in layer.named_parameters())
     assert all(weight is weights[name] and weight.requires_grad for name, weight in layer.named_parameters())
@@ -245,7 +245,7 @@ def test_weights_that_could_be_trained_are_frozen_for_the_time(host):
 
 def test_without_the_copies_the_same_model_is_recognised_by_its_error(host):
     module, x = nn.Sequential(InPlace(), InPlace()), torch.randn(3, 6)
-    with normal([module]), graph(module, False, False):
+    with normal([module]), graph(module, recompute=False):
         leaf = x.clone().requires_grad_()
         total = module(leaf).square().sum()
         with pytest.raises(RuntimeError, match=IN_PLACE):

@@ -12,9 +12,10 @@ import torch
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.registry import draw_figure
 from guidance_geometry.guidance.chain import PLAIN
+from guidance_geometry.guidance.energies.composition import CombinedEnergy
 from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.guidance.gradients.estimators import through_denoiser
-from guidance_geometry.guidance.gradients.term import GradientTerm, WatchTerm
+from guidance_geometry.guidance.gradients.term import GradientOptions, GradientTerm, WatchTerm
 from guidance_geometry.guidance.mixture import ANY
 from guidance_geometry.guidance.predictions import output_from
 from guidance_geometry.host.native_model import LabelledConfig, LabelledModel, LabelledNetwork, ModelCard
@@ -209,16 +210,39 @@ def test_a_kept_gradient_of_another_evaluation_is_not_used(pocket, empty_latent)
     assert not torch.equal(found[1], found[2])
 
 
-def test_an_interrupt_in_the_middle_leaves_the_host_healthy(pocket, empty_latent):
-    class Interrupting(Bright):
-        def logits(self, x0, sigma, alpha):
-            comfy.model_management.interrupt_current_processing()
-            comfy.model_management.throw_exception_if_processing_interrupted()
-            return super().logits(x0, sigma, alpha)
+class Interrupting(Bright):
+    """Somebody stops the job while this is asked, or while a gradient goes back through it."""
+
+    def __init__(self, backwards):
+        self.backwards = backwards
+
+    def logits(self, x0, sigma, alpha):
+        if self.backwards and x0.requires_grad:
+            x0.register_hook(self.interrupt)
+        if not self.backwards:
+            self.interrupt()
+        return super().logits(x0, sigma, alpha)
+
+    def interrupt(self, gradient=None):
+        comfy.model_management.interrupt_current_processing()
+
+
+class Unreached(Bright):
+    def logits(self, x0, sigma, alpha):
+        raise AssertionError
+
+
+@pytest.mark.parametrize("options", [GradientOptions(), GradientOptions(checkpoint=True)], ids=["kept", "twice"])
+@pytest.mark.parametrize("backwards", [False, True])
+def test_an_interrupt_in_the_middle_leaves_the_host_healthy(pocket, empty_latent, backwards, options):
+    """It is heard between energies, and before a gradient goes back through a network."""
 
     model, *null = pocket("fp32")
     before = guided(model, *null, empty_latent("pocket"), "euler", cfg=1.0)[0]["samples"]
-    guidance = chain_of(LabelEnergy(Interrupting(), ((0,),)), evaluation="x0 + backprop")
+    others = () if backwards else (LabelEnergy(Unreached(), ((0,),)),)
+    energies = LabelEnergy(Interrupting(backwards), ((0,),)), *others
+    energy = CombinedEnergy(energies, (1.0,) * len(energies))
+    guidance = chain_of(energy, evaluation="x0 + backprop", options=options)
     with pytest.raises(comfy.model_management.InterruptProcessingException):
         guided(model, *null, empty_latent("pocket"), "euler", cfg=1.0, guidance=guidance)
     assert all(w.is_inference() for w in model.model.diffusion_model.parameters())

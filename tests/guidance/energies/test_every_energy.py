@@ -288,6 +288,64 @@ def test_an_energy_knows_why_it_has_no_gradient(energy, why):
     assert bool(why) == bool((shift == 0).flatten(1).all(dim=1).any())
 
 
+class Counted(Linear):
+    """A classifier that counts how often it is asked."""
+
+    def __init__(self, scale=1.0):
+        super().__init__(scale)
+        self.asked = 0
+
+    def logits(self, x, sigma, alpha):
+        self.asked += 1
+        return super().logits(x, sigma, alpha)
+
+
+def doubled(energy, times, how=lambda energy: (energy, energy)):
+    """As of nodes in a row, each with both inputs from the one before."""
+    for _ in range(times):
+        parts = how(energy)
+        energy = CombinedEnergy(parts, (1.0,) * len(parts))
+    return energy
+
+
+def test_what_several_parts_share_is_asked_once_of_one_picture():
+    networks = [Counted(scale) for scale in (1.0, 0.5, 2.0)]
+    a, b, c = (LabelEnergy(network, ((0,),)) for network in networks)
+    masked = MaskedEnergy(a, MASK)
+    left, right = (CombinedEnergy((a, one, masked), (1.0, 2.0, 1.0), mixture=True) for one in (b, c))
+    both, x = CombinedEnergy((left, right), (1.0, -0.5)), pictures()
+    found, slope = both.log_prob(x), gradient_of(both.log_prob, x).shift
+    assert [network.asked for network in networks] == [4, 2, 2], "twice, and a once more within the mask"
+    alone = lambda x: left.log_prob(x) - 0.5 * right.log_prob(x)  # noqa: E731
+    assert torch.allclose(found, alone(x))
+    assert torch.allclose(slope, gradient_of(alone, x).shift)
+
+
+def test_a_graph_of_energies_is_no_larger_than_its_nodes():
+    network = Counted()
+    many = doubled(LabelEnergy(network, ((0,),)), 12)
+    assert torch.allclose(many.log_prob(pictures()), 4096 * many.energies[0].log_prob(pictures()) / 2048)
+    assert network.asked == 2
+    assert len(many.classifiers) == 1
+    assert len(many.text) < 300
+
+
+def test_more_energies_than_fit_are_refused_before_any_is_asked():
+    network = Counted()
+    energy = LabelEnergy(network, ((0,),))
+    with pytest.raises(ValueError, match=r"128 energies in every step, and 64 are the most"):
+        doubled(energy, 12, lambda energy: (MaskedEnergy(energy, MASK), MaskedEnergy(energy, MASK)))
+    assert network.asked == 0
+
+
+def test_between_energies_anybody_can_stop():
+    networks = [Counted(), Counted(0.5)]
+    both = CombinedEnergy(tuple(LabelEnergy(network, ((0,),)) for network in networks), (1.0, 1.0))
+    with pytest.raises(ZeroDivisionError):
+        both.log_prob(pictures(), At(pause=lambda: 1 / (1 - networks[0].asked)))
+    assert [network.asked for network in networks] == [1, 0]
+
+
 @pytest.mark.parametrize("size", [(8, 16), (16, 8), (8, 8)])
 def test_a_mask_of_other_proportions_is_cropped_about_the_middle_and_not_squashed(size):
     """As the host's common_upscale with crop center: a disc stays round."""

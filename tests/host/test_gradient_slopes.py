@@ -1,0 +1,220 @@
+"""A gradient through the denoiser against finite differences, whatever is put on the MODEL and its conditions."""
+
+from functools import partial
+
+import comfy.controlnet
+import comfy.hooks
+import comfy.samplers
+import pytest
+import torch
+from comfy_extras.nodes_attention_multiply import UNetSelfAttentionMultiply
+from comfy_extras.nodes_cfg import CFGNorm, CFGZeroStar
+from comfy_extras.nodes_freelunch import FreeU, FreeU_V2
+from comfy_extras.nodes_fresca import FreSca
+from comfy_extras.nodes_hypertile import HyperTile
+from comfy_extras.nodes_model_advanced import RescaleCFG
+from comfy_extras.nodes_model_downscale import PatchModelAddDownscale
+from comfy_extras.nodes_pag import PerturbedAttentionGuidance
+from comfy_extras.nodes_perpneg import PerpNeg
+from comfy_extras.nodes_sag import SelfAttentionGuidance
+from comfy_extras.nodes_slg import SkipLayerGuidanceDiT
+from comfy_extras.nodes_tcfg import TCFG
+from comfy_extras.nodes_tomesd import TomePatchModel
+
+from guidance_geometry.dev.fixtures.company import COMPANY, Indifferent
+from guidance_geometry.dev.fixtures.tiny_families import TinyVAE, control_net, family, latent, text
+from guidance_geometry.guidance.chain import PLAIN
+from guidance_geometry.guidance.energies.label import LabelEnergy
+from guidance_geometry.guidance.gradients.term import GradientOptions
+from guidance_geometry.host.guided_run import chain_guider
+from guidance_geometry.host.pictures import picture_of
+
+from .chains import Bright, chain_of
+from .runs import host_nodes
+
+FAMILIES = ("SD15", "SDXL", "SD3", "Flux")
+NETS = ("SD15", "SDXL")
+FLOW = ("SD3", "Flux")
+BACKPROP = "x0 + backprop"
+SIGMAS = {"ve": [6.0, 4.0, 2.5, 0.0], "flow": [0.9, 0.7, 0.5, 0.0]}
+LATE = {"LazyCache": 1}  # it answers in place of the model from the third step on, gradients included
+
+
+class Patterned(Bright):
+    """A classifier that every pixel moves in another way."""
+
+    def logits(self, x0, sigma, alpha):
+        pattern = torch.randn(x0.shape[1:], generator=torch.Generator().manual_seed(9)).to(x0)
+        return super().logits((x0 + 0.3 * x0.square()) * pattern * 10, sigma, alpha)
+
+
+def patch(make):
+    """A setting of a MODEL alone.  make: MODEL -> MODEL"""
+    return lambda name, model, *conds: (make(model), *conds)
+
+
+def company(kind):
+    return lambda name, model, *conds: (COMPANY[kind](model, name), *conds)
+
+
+def controlled(name, model, positive, negative, strength=1.0, seed=0):
+    """Both conditions under a ControlNet, by the host's node."""
+    hint = torch.rand(1, 64, 64, 3, generator=torch.Generator().manual_seed(5))
+    vae = TinyVAE() if name == "SD3" else None
+    node = host_nodes().ControlNetApplyAdvanced()
+    conds = node.apply_controlnet(positive, negative, control_net(seed, name), hint, strength, 0.0, 1.0, vae=vae)
+    return model, *conds
+
+
+def chained(name, *parts):
+    return controlled(name, *controlled(name, *parts, strength=0.8), strength=1.5, seed=1)
+
+
+def lora(model, strength, keyframes=None):
+    """A LoRA hook of the host's on a third of the network's weights."""
+    weights = model.model.state_dict()
+    keys = [key for key in weights if key.startswith("diffusion_model.") and weights[key].ndim > 1][::3]
+    named = {f"{key.removesuffix('.weight')}.diff": 0.5 * weights[key].roll(1, 0) for key in keys}
+    hooks = comfy.hooks.create_hook_lora(named, strength, 0.0)
+    if keyframes:
+        hooks.set_keyframes_on_hooks(keyframes)
+    return hooks
+
+
+def hooked(name, model, positive, negative, on=(1.0, None), scheduled=False):
+    """Conditions with LoRA hooks.  on: strength for each, None for no hook, one for both where they are the same"""
+    frames = None
+    if scheduled:
+        frames = comfy.hooks.HookKeyframeGroup()
+        for strength, start in ((1.0, 0.0), (0.3, 0.4)):
+            frames.add(comfy.hooks.HookKeyframe(strength=strength, start_percent=start))
+    made = {strength: lora(model, strength, frames) for strength in dict.fromkeys(on) if strength is not None}
+    given = zip((positive, negative), on, strict=True)
+    return model, *(comfy.hooks.set_hooks_for_conditioning(cond, made.get(strength)) for cond, strength in given)
+
+
+def control_lora(name, model, positive, negative):
+    """Both conditions under a ControlNet that shares the sampled network's weights, and hooks that change those."""
+    full, own = control_net(0, name).control_model.state_dict(), model.model.diffusion_model.state_dict()
+    weights = {key: weight.double() for key, weight in full.items() if key not in own}
+    for key, weight in own.items():
+        if key in full and key.endswith("to_q.weight"):
+            path, down = key.removesuffix(".weight"), weight[:2].flatten(1)
+            weights |= {f"{path}.up": 0.3 * weight[:, :2].flatten(1), f"{path}.down": down}
+    hint, control = torch.rand(1, 64, 64, 3), comfy.controlnet.ControlLora(weights)
+    node, hooks = host_nodes().ControlNetApplyAdvanced(), hooked(name, model, positive, negative)[1:]
+    return model, *node.apply_controlnet(*hooks, control, hint, 0.8, 0.0, 1.0)
+
+
+def in_parts(name, model, positive, negative):
+    """A second positive in a half, and hooks on the first alone."""
+    half = host_nodes().ConditioningSetArea().append(text(name, 3), 32, 64, 32, 0, 1.0)[0]
+    return model, hooked(name, model, positive, negative)[1] + half, negative
+
+
+def in_place(model):
+    """A MODEL whose guided prediction somebody changes after having multiplied by it."""
+
+    def change(args):
+        squared = 0.05 * args["denoised"] * args["denoised"]
+        return args["denoised"].mul_(0.9) + squared
+
+    clone = model.clone()
+    clone.set_model_sampler_post_cfg_function(change)
+    return clone
+
+
+ANY = {
+    "nothing": company("none"),
+    **{kind: company(kind) for kind in ("object patch", "instance forward", "wrapper with a memory", "paged weights")},
+    **{kind: company(kind) for kind in ("EasyCache", "LazyCache")},
+    **{f"ControlNet {strength}": partial(controlled, strength=strength) for strength in (0.5, 0.8, 1.0, 1.5)},
+    "two ControlNets": chained,
+    "hook on one": hooked,
+    "hook on the other": partial(hooked, on=(None, 1.0)),
+    "hook on both": partial(hooked, on=(1.0, 1.0)),
+    "two hooks": partial(hooked, on=(1.0, 0.5)),
+    "scheduled hook": partial(hooked, scheduled=True),
+    "hook and ControlNet": lambda name, *parts: controlled(name, *hooked(name, *parts), strength=0.8),
+    "hook and area": in_parts,
+    "changed in place": patch(in_place),
+    "CFG-Zero*": patch(lambda model: CFGZeroStar.execute(model)[0]),
+    "CFGNorm": patch(lambda model: CFGNorm.execute(model, 1.0)[0]),
+    "FreSca": patch(lambda model: FreSca.execute(model, 1.0, 1.25, 2)[0]),
+    "PerpNeg": lambda name, model, *conds: (PerpNeg.execute(model, text(name, 2), 1.0)[0], *conds),
+    "RescaleCFG": patch(lambda model: RescaleCFG().patch(model, 0.7)[0]),
+    "TCFG": patch(lambda model: TCFG.execute(model)[0]),
+}
+UNETS = {
+    "control LoRA": control_lora,
+    "FreeU": patch(lambda model: FreeU().patch(model, 1.1, 1.2, 0.9, 0.2)[0]),
+    "FreeU V2": patch(lambda model: FreeU_V2().patch(model, 1.3, 1.4, 0.9, 0.2)[0]),
+    "HyperTile": patch(lambda model: HyperTile.execute(model, 32, 1, 0, False)[0]),
+    "Deep Shrink": patch(
+        lambda model: PatchModelAddDownscale.execute(model, 1, 2.0, 0.0, 1.0, True, "bicubic", "bicubic")[0]
+    ),
+    "PAG": patch(lambda model: PerturbedAttentionGuidance.execute(model, 3.0)[0]),
+    "SAG": patch(lambda model: SelfAttentionGuidance.execute(model, 0.5, 2.0)[0]),
+    "attention multiply": patch(lambda model: UNetSelfAttentionMultiply.execute(model, 1.1, 1.1, 1.1, 1.1)[0]),
+    "ToMe": patch(lambda model: TomePatchModel.execute(model, 0.3)[0]),
+}
+TRANSFORMERS = {
+    "SLG": lambda name, model, *conds: (SkipLayerGuidanceDiT.execute(model, 3.0, 0.0, 1.0, "0", "0", 0.0)[0], *conds),
+}
+CASES = [
+    *((name, kind, ANY[kind]) for name in FAMILIES for kind in ANY),
+    *((name, kind, UNETS[kind]) for name in NETS for kind in UNETS),
+    *((name, kind, TRANSFORMERS[kind]) for name in ("SD3", "Flux") for kind in TRANSFORMERS),
+]
+
+
+class Walk(comfy.samplers.Sampler):
+    """A SAMPLER that asks the model at given samples, whatever it answers, and keeps the answers."""
+
+    def __init__(self, offset=0.0):
+        self.offset, self.answers = offset, []
+
+    def sample(self, guider, sigmas, extra_args, callback, noise, *rest):
+        torch.manual_seed(1)  # of patches that draw
+        for sigma in sigmas[:-1]:
+            last = sigma == sigmas[-2]
+            x = float(sigma) * (noise + (self.offset if last else 0.0))
+            self.answers.append(guider(x, sigma * x.new_ones(len(x)), **extra_args).clone())
+        return noise
+
+
+def answers(parts, like, sigmas, chain=PLAIN, offset=0.0):
+    """What a guided model answers along a walk."""
+    walk = Walk(offset)
+    guider = chain_guider(*parts, 3.0, chain)
+    noise = torch.randn(like["samples"].shape, generator=torch.Generator().manual_seed(4))
+    guider.sample(noise, like["samples"], walk, torch.tensor(sigmas), disable_pbar=True, seed=0)
+    return walk.answers
+
+
+def guided_answers(name, change, chain=PLAIN, offset=0.0, walk=None, dtype=torch.float64):
+    """The same of a family with something put on it, in double precision where no other is asked for."""
+    with torch.inference_mode():
+        parts = change(name, family(name, dtype=dtype), text(name, 0), text(name, 1))
+    return answers(parts, latent(name, 2), walk or SIGMAS["flow" if name in FLOW else "ve"], chain, offset)
+
+
+@pytest.mark.matrix(parts=12)
+@pytest.mark.parametrize(("name", "kind", "change"), CASES, ids=[f"{name} {kind}" for name, kind, _ in CASES])
+def test_the_gradient_is_that_of_finite_differences(host, name, kind, change):
+    """In the last step of three, kept and with blocks computed twice; one that asks for nothing changes no bit."""
+    energy, weight, small = LabelEnergy(Patterned(), ((0,),)), 1e4, 0.002
+    walk = SIGMAS["flow" if name in FLOW else "ve"][LATE.get(kind, 0) :]
+    alpha, picture = 1 - walk[-2] if name in FLOW else 1.0, picture_of(family(name), None)
+    way = torch.randn(latent(name, 2)["samples"].shape, generator=torch.Generator().manual_seed(0))
+    ask = partial(guided_answers, name, change, walk=walk)
+
+    plain, *sides = (ask(offset=offset) for offset in (0.0, small * way, -small * way))
+    above, below = (float(energy.log_prob(picture(side[-1].double())).sum()) for side in sides)
+    by_hand = (above - below) / (2 * small)
+    for twice in (False, True):
+        term = partial(chain_of, evaluation=BACKPROP, weight=weight, options=GradientOptions(checkpoint=twice))
+        gradient = (ask(term(energy))[-1] - plain[-1]).double() * alpha / walk[-2] / weight
+        assert abs(float((gradient * way).sum()) - by_hand) <= 1e-3 * float(gradient.norm())
+        neutral = ask(term(LabelEnergy(Indifferent(), ((0,),))))
+        assert all(map(torch.equal, neutral, plain))
