@@ -19,6 +19,7 @@ import torch
 from comfy_execution.utils import get_executing_context
 
 from .. import guidance, host
+from .closed_code import is_hosts_own
 from .server import prompt_server
 
 PACK_VERSION = "0.1.0"
@@ -117,11 +118,6 @@ def tell(text: str) -> None:
     server, context = prompt_server(), get_executing_context()
     if server is not None and context is not None:
         server.send_progress_text(text, context.node_id, server.client_id)
-
-
-def is_hosts_own(function) -> bool:
-    """Whether a sampler function comes from the host itself."""
-    return str(getattr(function, "__module__", "")).startswith("comfy.")
 
 
 def intermediate_dtype() -> torch.dtype | None:

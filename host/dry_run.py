@@ -16,12 +16,12 @@ from comfy import model_management as host
 from torch import Tensor
 
 from ..samplers.response import Misfit, Play, Probes, Response, measure_response
-from ..samplers.side_effects import time_limit, undo_changes
 from .adapter import sampling_on_cpu
+from .blog_sampler import BlogSampler
+from .closed_code import closed_code, is_hosts_own
 
 MOST_STEPS = 400  # of a schedule, beyond which a dry run would be felt
 KEPT = 32  # responses
-MOST_WAIT = 3.0  # seconds for one dry run: a sampler may sleep, or turn in a circle and call nothing
 NOISE = "noise_sampler"  # as the samplers of the k-diffusion kind call what they draw from, handed over or their own
 PLAIN = (bool, int, float, str, type(None))
 _responses: OrderedDict[Hashable, Response] = OrderedDict()
@@ -37,23 +37,18 @@ def response_of(sampler: Any, sigmas: Tensor, patcher: Any) -> Response:
 def response(function: Callable | None, options: Mapping[str, Any], sigmas: Tensor, sampling: Any) -> Response:
     """The response of a sampler's function over a schedule.  sampling: the model's, which is only read.
 
-    The latest ones are kept. A function that prepares its run with what is not there offers itself without as `dry`.
+    The latest ones are kept.
     """
-    steps, sigmas = max(len(sigmas) - 1, 0), sigmas.detach().cpu()
-    if function is None:
-        return Response(why="it is a sampler of another kind than the host's")
-    if not 0 < steps <= MOST_STEPS:
-        return Response(why=f"a dry run is made of 1 to {MOST_STEPS} steps, and there are {steps}")
-    if not sigmas.isfinite().all():
-        return Response(why="the schedule has a level that is not finite")
-    if host.processing_interrupted():
-        return Response(why="the run was stopped before it could be measured")
-    dry: Callable = getattr(function, "dry", function)
+    sigmas = sigmas.detach().cpu()
+    why = _obstacle(function, options, sigmas)
+    if function is None or why:
+        return Response(why=why)
+    dry: Callable = function.dry if isinstance(function, BlogSampler) else function
     key = None
     with suppress(Exception):  # a sampling object of another kind
         key = _key(dry, options, sigmas, sampling)
     answer = _responses.pop(key, None) if key else None
-    answer = answer or _measure(_play(dry, options, sigmas, sampling), sigmas.tolist())
+    answer = answer or measure_response(_play(dry, options, sampling, sigmas), sigmas.tolist())
     if key:
         _responses[key] = answer
         while len(_responses) > KEPT:
@@ -61,17 +56,25 @@ def response(function: Callable | None, options: Mapping[str, Any], sigmas: Tens
     return answer
 
 
-def _measure(play: Play, sigmas: list[float]) -> Response:
-    """The response; a wish to stop stays what it was, since the button may be pressed while a dry run lasts.
+def _obstacle(function: Callable | None, options: Mapping[str, Any], sigmas: Tensor) -> str:
+    """Why a sampler's function is not run dry, in a sentence; empty where it can be."""
+    steps = max(len(sigmas) - 1, 0)
+    if function is None:
+        return "it is a sampler of another kind than the host's"
+    if not isinstance(function, BlogSampler) and not is_hosts_own(function):
+        return "it is not the host's, and what it remembers of a run is its own"
+    strange = [name for name, value in options.items() if name != NOISE and not _is_plain(value)]
+    if strange:
+        return f"it is handed what may remember its runs ({', '.join(strange)})"
+    if not 0 < steps <= MOST_STEPS:
+        return f"a dry run is made of 1 to {MOST_STEPS} steps, and there are {steps}"
+    if not sigmas.isfinite().all():
+        return "the schedule has a level that is not finite"
+    return "the run was stopped before it could be measured" if host.processing_interrupted() else ""
 
-    A sampler that presses it itself does so in a second dry run too.
-    """
-    answer = measure_response(play, sigmas)
-    if host.processing_interrupted():
-        host.interrupt_current_processing(False)
-        answer = measure_response(play, sigmas)
-        host.interrupt_current_processing(not host.processing_interrupted())
-    return answer
+
+def _is_plain(value: Any) -> bool:
+    return type(value) in PLAIN or is_hosts_own(value)
 
 
 def forget() -> None:
@@ -82,8 +85,7 @@ def forget() -> None:
 def _key(function: Callable, options: Mapping[str, Any], sigmas: Tensor, sampling: Any) -> Hashable | None:
     """What a response depends on; None where two could look alike that are not.
 
-    Some of the host's samplers are made anew for every run, but from the same code. Code that holds something holds it
-    for good where it stands in a module; elsewhere it may change, and would be kept in memory.
+    Some of the host's samplers are made anew for every run, but from the same code.
     """
     if not isinstance(function, FunctionType):
         return None
@@ -91,7 +93,7 @@ def _key(function: Callable, options: Mapping[str, Any], sigmas: Tensor, samplin
     if function.__closure__ and not stands:
         return None
     given = [*enumerate(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).items(), *options.items()]
-    if not all(isinstance(value, PLAIN) for _, value in given):
+    if not all(type(value) in PLAIN for _, value in given):
         return None
     kinds = tuple(kind.__name__ for kind in type(sampling).__mro__)
     plain = tuple((name, value) for name, value in sorted(vars(sampling).items()) if isinstance(value, PLAIN))
@@ -100,25 +102,16 @@ def _key(function: Callable, options: Mapping[str, Any], sigmas: Tensor, samplin
     return (function if stands else function.__code__, tuple(given), tuple(sigmas.tolist()), kinds, plain, ends)
 
 
-class Endless(Misfit):
-    """A sampler that comes to no end."""
+def _play(function: Callable, options: Mapping[str, Any], sampling: Any, sigmas: Tensor) -> Play:
+    takes = takes_noise(function)
 
-    def __str__(self) -> str:
-        return f"a dry run of it takes longer than {MOST_WAIT:g} s"
-
-
-def _play(function: Callable, options: Mapping[str, Any], sigmas: Tensor, sampling: Any) -> Play:
     def play(probes: Probes) -> Tensor:
-        own = {**options, **({"noise_sampler": probes.draw} if takes_noise(function) else {})}
+        own = {**options, **({NOISE: probes.draw} if takes else {})}
         extra = {"model_options": {"transformer_options": {}}, "seed": 0, "denoise_mask": None}
         given = (Network(probes, sampling), probes.start.clone(), sigmas.clone())
-        with undo_changes(function, options, sampling), warnings.catch_warnings(), time_limit(MOST_WAIT, Endless):
+        with warnings.catch_warnings(), closed_code():
             warnings.simplefilter("ignore")
-            try:
-                return function(*given, extra_args=extra, callback=probes.note_report, disable=True, **own)
-            except host.InterruptProcessingException:
-                host.interrupt_current_processing()  # raising it has taken it back
-                raise
+            return function(*given, extra_args=extra, callback=probes.note_report, disable=True, **own)
 
     return play
 
@@ -137,10 +130,11 @@ def own_noise(function: Callable, x: Tensor, sigmas: Tensor, seed: int | None, s
     """
     extra = {"model_options": {"transformer_options": {}}, "seed": seed, "denoise_mask": None}
     try:
-        function(Stop(Probes(1, 1.0), sampling), x.clone(), sigmas.clone(), extra_args=extra, disable=True)
+        with closed_code():
+            function(Stop(Probes(1, 1.0), sampling), x.clone(), sigmas.clone(), extra_args=extra, disable=True)
     except Asked as stop:
         return stop.noise
-    except Exception:  # noqa: BLE001  what cannot begin has no noise either; the run itself will say why
+    except (Misfit, Exception):  # noqa: BLE001  what cannot begin has no noise; the run itself will say why
         return None
     return None
 

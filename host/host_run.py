@@ -14,6 +14,7 @@ from torch import Tensor
 from ..guidance.parts import Packed
 from ..trace.terms import Term, terms_of_chain
 from . import adapter
+from .blog_sampler import BlogSampler
 from .server import KEY
 
 
@@ -68,8 +69,9 @@ class HostRun:
     @property
     def steps(self) -> int:
         """How many it plans."""
-        count = getattr(self.function, "count", None)
-        return max(len(self.sigmas) - 1, 0) if count is None else count(self.sigmas)
+        if isinstance(self.function, BlogSampler):
+            return self.function.count(self.sigmas)
+        return max(len(self.sigmas) - 1, 0)
 
     @property
     def terms(self) -> tuple[Term, ...]:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from torch import Tensor
 
 from ..samplers.response import Response
-from . import adapter
+from .blog_sampler import BlogSampler
+from .closed_code import is_hosts_own
 from .dry_run import own_noise, takes_noise
 from .host_run import HostRun
 
@@ -38,13 +39,13 @@ class NoiseHandOver:
             return None
         takes = takes_noise(run.function)
         draw = options.get("noise_sampler") if takes else None
-        if takes and draw is None and adapter.is_hosts_own(run.function):
+        if takes and draw is None and is_hosts_own(run.function):
             draw = own_noise(run.function, x, sigmas, run.seed, run.patcher.get_model_object("model_sampling"))
         elif takes and draw is None:
-            makes = getattr(run.function, "noise", None)
-            draw = makes(x, run.seed) if makes else None  # else nobody can say what it would draw from
+            ours = isinstance(run.function, BlogSampler)
+            draw = run.function.noise(x, run.seed) if ours else None  # else nobody can say what it would draw from
         if any(step.hidden or (step.draws and draw is None) for step in response.steps):
             self.note_hidden(f"{run.name} draws it for itself")
-        elif draw is None and not response.steps and (takes or not adapter.is_hosts_own(run.function)):
+        elif draw is None and not response.steps and (takes or not is_hosts_own(run.function)):
             self.note_hidden(f"it is not known whether {run.name} draws any")
         return draw

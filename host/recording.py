@@ -257,7 +257,10 @@ class Watch:
         inner = copy.copy(run.sampler)
         inner.sampler_function = self._watch(run.function)
         callback = callback or (lambda *_: None)  # the host drops the recorder's if there is none
-        return proceed(inner, run.guider, run.sigmas, extra_args, callback, *rest)
+        try:
+            return proceed(inner, run.guider, run.sigmas, extra_args, callback, *rest)
+        finally:  # what it wrote into itself
+            vars(run.sampler).update({**vars(inner), "sampler_function": run.function})
 
     def _watch(self, function: Callable) -> Callable:
         def sampler_function(model, x, sigmas, extra_args=None, callback=None, disable=None, **options):

@@ -26,6 +26,7 @@ from ..trace.gram import GramRecord, recount
 from ..trace.trace import Trace
 from . import adapter, server
 from .adapter import intermediate_dtype
+from .closed_code import is_hosts_own
 from .dry_run import own_noise, response_of, takes_noise
 from .guided_run import ChainGuider, chain_guider
 from .recording import Recording
@@ -245,7 +246,7 @@ def obstacle(subject: Subject, settings: Settings) -> str:
     response = response_of(sampler, schedule_of(subject.model, *settings.schedule), subject.model)
     if not response.steps:
         return f"{name} may choose one step size for all rows of a batch: {response.why}"
-    if any(step.hidden for step in response.steps) or not adapter.is_hosts_own(sampler.sampler_function):
+    if any(step.hidden for step in response.steps) or not is_hosts_own(sampler.sampler_function):
         return f"{name} draws its noise in the shape of the batch"
     if settings.chain.terms or settings.chain.sources:
         return f"{settings.chain.text} needs more than u and c"

@@ -1,6 +1,7 @@
 """Runs of the host's sampler and of ours, and models that count and collect what is asked of them."""
 
 from contextlib import contextmanager
+from types import CodeType
 from typing import Any
 
 import comfy.samplers
@@ -31,6 +32,17 @@ def own_noise(name, kind="ve") -> Any:
     """What the host's sampler of a name draws from if left alone."""
     function = comfy.samplers.sampler_object(name).sampler_function
     return dry_run.own_noise(function, torch.zeros(1, 3, 4, 4), schedule(kind, 3), SEED, sampling_of(kind))
+
+
+def of_the_host(function: Any) -> Any:
+    """A function as if it stood in a file of the host, with all that is defined in it."""
+
+    def moved(code):
+        inner = tuple(moved(one) if isinstance(one, CodeType) else one for one in code.co_consts)
+        return code.replace(co_filename=comfy.samplers.__file__, co_consts=inner)
+
+    function.__code__ = moved(function.__code__)
+    return function
 
 
 def draws_a_path(name):

@@ -1,0 +1,221 @@
+"""Recording never reaches a sampler's state, wherever it lies: no line of another pack's code runs beside the run."""
+
+import functools
+import gc
+import importlib.util
+import itertools
+import os
+import random
+import sys
+import types
+
+import comfy.k_diffusion.sampling as host_samplers
+import comfy.samplers
+import numpy
+import pytest
+import torch
+from comfy import model_sampling
+from comfy_extras import nodes_custom_sampler as custom
+
+from guidance_geometry.host.dry_run import own_noise, response
+from guidance_geometry.nodes.sampling import GGInspectedSampler
+from guidance_geometry.nodes.tap import GGTap
+
+from .schedules import sampling_of, schedule
+
+LEVELS = torch.tensor([10.0, 5.0, 1.0, 0.0])
+SAMPLER = """
+from itertools import pairwise
+from . import state
+
+def sample(model, x, sigmas, extra_args=None, callback=None, disable=None, **options):
+    for i, (now, then) in enumerate(pairwise(sigmas)):
+        denoised = model(x, now * x.new_ones(len(x)), **extra_args)
+        callback({"x": x, "i": i, "sigma": now, "sigma_hat": now, "denoised": denoised})
+        x = denoised + then / now * (x - denoised) + 0.01 * state.turn()
+    return x
+"""
+STATES = {
+    "counter": "calls = 0\ndef turn():\n global calls\n calls += 1\n return calls",
+    "generator": "import torch\ndraws = torch.Generator().manual_seed(3)\n"
+    "def turn(): return torch.randn((), generator=draws)",
+    "class attribute": "class Kept:\n calls = 0\ndef turn():\n Kept.calls += 1\n return Kept.calls",
+    "slots": "class Kept:\n __slots__ = ('calls',)\nkept = Kept()\nkept.calls = 0\n"
+    "def turn():\n kept.calls += 1\n return kept.calls",
+    "buffer": "import torch\nnetwork = torch.nn.BatchNorm1d(1)\n"
+    "def turn(): return float(network.num_batches_tracked.add_(1))",
+    "environment": "import os\ndef turn():\n os.environ['GG_TURNS'] = str(int(os.environ.get('GG_TURNS', 0)) + 1)\n"
+    " return int(os.environ['GG_TURNS'])",
+    "late import": "def turn():\n from . import later\n later.calls += 1\n return later.calls",
+    "cache": "import functools, itertools\ncount = itertools.count()\n@functools.lru_cache(4)\n"
+    "def kept(n): return next(count)\ndef turn(): return kept(next(count))",
+    "context": "import contextvars\ncalls = contextvars.ContextVar('calls', default=0)\n"
+    "def turn():\n calls.set(calls.get() + 1)\n return calls.get()",
+    "generator function": "def count():\n n = 0\n while True:\n  n += 1\n  yield n\n"
+    "turns = count()\ndef turn(): return next(turns)",
+    "thread": "import threading\ncalls = []\ndef turn():\n one = threading.Thread(target=calls.append, args=(1,))\n"
+    " one.start()\n one.join()\n return len(calls)",
+    "shared numbers": "import random, numpy, torch\n"
+    "def turn(): return random.random() + numpy.random.rand() + torch.rand(())",
+    "switches": "import torch\ndef turn():\n found = torch.are_deterministic_algorithms_enabled()\n"
+    " torch.use_deterministic_algorithms(not found)\n return int(found)",
+    "file": "from pathlib import Path\nfile = Path(__file__).with_name('calls')\ndef turn():\n"
+    " n = len(file.read_text()) if file.exists() else 0\n file.write_text('x' * (n + 1))\n return n",
+}
+
+
+@pytest.fixture
+def pack(tmp_path, monkeypatch):
+    """state -> `sample` of a pack of three files, as new as the host imports it when it starts."""
+    monkeypatch.setenv("GG_TURNS", "0")
+    made = itertools.count()
+
+    def load(state):
+        torch.use_deterministic_algorithms(False)
+        torch.manual_seed(0)
+        random.seed(0)
+        numpy.random.seed(0)  # noqa: NPY002
+        os.environ["GG_TURNS"] = "0"
+        folder = tmp_path / f"pack{next(made)}"
+        folder.mkdir()
+        (folder / "__init__.py").write_text(SAMPLER)
+        (folder / "state.py").write_text(state)
+        (folder / "later.py").write_text("calls = 0")
+        name = str(folder)
+        spec = importlib.util.spec_from_file_location(name, folder / "__init__.py", submodule_search_locations=[name])
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, name, module)
+        spec.loader.exec_module(module)
+        return module
+
+    yield load
+    torch.use_deterministic_algorithms(False)
+
+
+def plain(model):
+    return custom.SamplerCustomAdvanced, model
+
+
+WAYS = {"off": plain, "on": lambda model: (GGInspectedSampler, model), "tab": lambda m: plain(GGTap.execute(m)[0])}
+
+
+def sampled(way, parts, latent, sampler, sigmas=LEVELS):
+    """The samples of two runs in a row with one SAMPLER."""
+    model, positive, negative = parts
+    node, model = WAYS[way](model)
+    guider = custom.CFGGuider.execute(model, positive, negative, 3.0)[0]
+    runs = [node.execute(custom.Noise_RandomNoise(7), guider, sampler, sigmas, dict(latent)) for _ in range(2)]
+    return [run[0]["samples"] for run in runs], runs[-1][-1]
+
+
+@pytest.mark.parametrize("state", STATES.values(), ids=STATES)
+def test_the_state_of_another_packs_sampler_is_out_of_reach(job, labelled, empty_latent, pack, state):
+    found = {}
+    for way in WAYS:
+        sampler = comfy.samplers.KSAMPLER(pack(state).sample)
+        found[way] = sampled(way, labelled["ve"], empty_latent("ve", 2), sampler)[0]
+    assert not torch.equal(*found["off"]), "the state shows in the samples"
+    for way in ("on", "tab"):
+        assert all(map(torch.equal, found["off"], found[way])), way
+
+
+def host_euler(*given, **named):
+    return host_samplers.sample_euler(*given, **named)
+
+
+@functools.wraps(host_samplers.sample_euler)
+def disguised(*given, **named):
+    return host_samplers.sample_euler(*given, **named)
+
+
+class Noisy(float):
+    """A number of another pack that counts how often it is used."""
+
+    uses = 0
+
+    def __mul__(self, other):
+        type(self).uses += 1
+        return float(self) * (1 + type(self).uses) * other
+
+    __rmul__ = __mul__
+
+
+OTHERS = {
+    "a function": (host_euler, {}),
+    "the host's name": (disguised, {}),
+    "a partial": (functools.partial(host_samplers.sample_euler), {}),
+    "a bound method": (types.MethodType(lambda self, *given, **named: None, 1), {}),
+    "an option that acts": (host_samplers.sample_euler, {"s_churn": Noisy(1.0)}),
+    "an option that holds": (host_samplers.sample_euler, {"s_churn": [1.0]}),
+    "an option that is called": (host_samplers.sample_sa_solver, {"tau_func": lambda sigma: 1.0}),
+}
+
+
+@pytest.mark.parametrize(("function", "options"), OTHERS.values(), ids=OTHERS)
+def test_what_may_remember_its_runs_is_not_run_dry(function, options):
+    Noisy.uses = 0
+    found = response(function, options, schedule("ve", 3), sampling_of("ve"))
+    assert not found.steps
+    assert "remember" in found.why
+    assert not Noisy.uses
+
+
+@pytest.mark.parametrize("part", ["a helper", "a noise sampler", "a kind of noise levels"])
+def test_what_another_pack_put_into_the_host_is_not_run(monkeypatch, part):
+    calls, sampling = [], sampling_of("ve")
+
+    def foreign(*given, **named):
+        calls.append(1)
+        return torch.zeros(1, 1, 1, 1)
+
+    if part == "a helper":
+        monkeypatch.setattr(host_samplers, "to_d", foreign)
+    elif part == "a noise sampler":
+        monkeypatch.setattr(host_samplers, "BrownianTreeNoiseSampler", foreign)
+    else:
+        counting = {"percent_to_sigma": foreign, "sigma": foreign, "timestep": foreign}
+        sampling = type("Odd", (model_sampling.ModelSamplingDiscrete, model_sampling.EPS), counting)()
+    name = {"a helper": "heun", "a noise sampler": "dpmpp_sde", "a kind of noise levels": "sa_solver"}[part]
+    function = comfy.samplers.sampler_object(name).sampler_function
+    found = response(function, {}, schedule("ve", 3), sampling)
+    assert part == "a noise sampler" or "foreign" in found.why
+    assert own_noise(function, torch.zeros(1, 3, 4, 4), schedule("ve", 3), 7, sampling) is None
+    assert not calls
+
+
+def test_a_destructor_of_another_pack_does_its_work(host):
+    ended = []
+
+    class Circle:
+        def __init__(self):
+            self.itself = self
+
+        def __del__(self):
+            ended.append(1)
+
+    for _ in range(5):
+        [Circle() for _ in range(100)]
+        assert response(host_samplers.sample_heun, {"s_churn": len(ended)}, schedule("ve", 20), sampling_of("ve")).steps
+    gc.collect()
+    assert len(ended) == 500
+    assert gc.isenabled()
+
+
+class Counted(comfy.samplers.KSAMPLER):
+    """Another pack's SAMPLER, which counts its runs in itself."""
+
+    runs = 0
+
+    def sample(self, model_wrap, sigmas, *given, **named):
+        self.runs += 1
+        return super().sample(model_wrap, sigmas, *given, **named) + self.runs
+
+
+def test_what_a_sampler_writes_into_itself_is_there_after_a_recorded_run(job, labelled, empty_latent):
+    found = {}
+    for way in WAYS:
+        sampler = Counted(host_samplers.sample_euler)
+        found[way] = sampled(way, labelled["ve"], empty_latent("ve", 2), sampler)[0]
+        assert sampler.runs == 2
+        assert sampler.sampler_function is host_samplers.sample_euler
+    assert all(torch.equal(*pair) for way in ("on", "tab") for pair in zip(found["off"], found[way], strict=True))
