@@ -129,9 +129,10 @@ def own_noise(function: Callable, x: Tensor, sigmas: Tensor, seed: int | None, s
     It runs up to its first call of the model, and by then has made it.  x: [B, ...], of which nothing is changed.
     """
     extra = {"model_options": {"transformer_options": {}}, "seed": seed, "denoise_mask": None}
+    given = (Stop(Probes(1, 1.0), sampling), x.clone(), sigmas.clone())
     try:
         with closed_code():
-            function(Stop(Probes(1, 1.0), sampling), x.clone(), sigmas.clone(), extra_args=extra, disable=True)
+            function(*given, extra_args=extra, callback=None, disable=True)
     except Asked as stop:
         return stop.noise
     except (Misfit, Exception):  # noqa: BLE001  what cannot begin has no noise; the run itself will say why

@@ -169,7 +169,8 @@ class Accumulator:
         self.settle()
         if step.index < len(self.rows):
             row = Measurement(self.setting).row(where_float64_is(step))
-            self.rows[step.index] = row._replace(residual=self.rows[step.index].residual)
+            before = self.rows[step.index]
+            self.rows[step.index] = row._replace(residual=before.residual, fit=before.fit)
             self.stage[step.index] = step.evaluation.stage
             self.capture.amend(step)
 

@@ -12,12 +12,11 @@ from ..guidance.extrapolation import predicted_difference
 from ..guidance.vectors import on_cpu
 from . import metrics
 from .acted import MASKED, prove_scales
-from .gram import HISTORY, GramRecord, fill_absent, plus, point, with_history, with_zeros
+from .fit import fitted_kappas
+from .gram import HISTORY, GramRecord, with_history, with_zeros
 from .rows import LEVELS, RATIOS, Row, Setting
 from .terms import columns_of_pass, effects_of_pass, vector_of_pass
 from .trace import PER_SAMPLE, PER_STEP, SCALES
-
-FIT = 1e-4  # residual below which a move counts as a multiple of D - x
 
 
 def columns_of(taken: list[Row], setting: Setting) -> dict[str, Tensor]:
@@ -42,7 +41,7 @@ def columns_of(taken: list[Row], setting: Setting) -> dict[str, Tensor]:
         "m14": metrics.extrapolation_error(record, predicted_difference(*ratios)),
     }
     measured = _tensor_columns(taken, torch.maximum(rows["sigma"], rows["sigma_next"])[:, None])
-    kappa = torch.tensor([row.kappa for row in taken], dtype=torch.float64)
+    kappa, fits = torch.tensor([row.kappa for row in taken], dtype=torch.float64), [row.fit for row in taken]
     proved = (measured["m12"] <= metrics.identity_limit(record, count, rows["sigma"])).all(dim=1)
     return {
         **rows,
@@ -56,7 +55,7 @@ def columns_of(taken: list[Row], setting: Setting) -> dict[str, Tensor]:
         "m11s": metrics.out_of_span(record),
         "K": record.part(setting.vectors).K,
         "floor": floor.mean(dim=1),
-        "kappa": torch.where(proved, kappa, _kappa(record, rows["gamma"])),
+        "kappa": torch.where(proved, kappa, torch.nan) if kappa.isfinite().any() else fitted_kappas(fits),
     }
 
 
@@ -123,13 +122,3 @@ def _tensor_columns(taken: list[Row], noisier: Tensor) -> dict[str, Tensor]:
 def _of_the_step_before(values: Tensor) -> Tensor:  # [n, B] -> [n, B]
     """Numbers that compare a step with the one before belong to the row of the earlier one; the last has none."""
     return torch.cat([values[1:], torch.full_like(values[:1], torch.nan)])
-
-
-def _kappa(record: GramRecord, gamma: Tensor) -> Tensor:  # record [n, B], gamma [n] -> [n], nan where nothing fits
-    """The same where no response proves it, of a step along D - x.  kappa = <move, D - x> / |D - x|^2"""
-    record = fill_absent(record)
-    towards = plus(point("D", gamma[:, None]), point("x"), -1.0)
-    kappa = record.combination({"move": 1.0}, towards) / record.square(towards)
-    missed = record.square(plus({"move": 1.0}, towards, -kappa)) / record.square({"move": 1.0})
-    fits = (missed.sqrt() < FIT).all(dim=1)
-    return torch.where(fits, kappa.mean(dim=1), torch.nan)

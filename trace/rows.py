@@ -15,6 +15,7 @@ from ..samplers.response import Response, StepResponse, Visit
 from ..samplers.steps import Level, level
 from . import metrics
 from .acted import COND, MASKED
+from .fit import Fit
 from .gram import HISTORY, VECTORS, inner_products, reference_scale, room_for
 from .recorder import Evaluation, Recorded
 from .terms import LOG_PROB, WEIGHT, Term, vector_of_pass
@@ -74,8 +75,8 @@ class Row(NamedTuple):
     products: inner products of the present vectors, gradients and differences of further passes with themselves and
     with the present HISTORY, [B, P, P + Q] float64 on the run's device. rows, columns: names of the present ones.
     residual: rms of what the move has that the response has not, [B], nan where that is not known. kappa: of the
-    response, nan without one. beyond: shares of D and of c beyond the bound, [2, B]. energy_values: what the terms
-    fill, [columns, B]. passes: function evaluations of each further pass.
+    response, nan without one. fit: what tells kappa then. beyond: shares of D and of c beyond the bound, [2, B].
+    energy_values: what the terms fill, [columns, B]. passes: function evaluations of each further pass.
     """
 
     levels: tuple[float, ...]
@@ -84,6 +85,7 @@ class Row(NamedTuple):
     columns: tuple[str, ...]
     residual: Tensor
     kappa: float
+    fit: Fit | None
     beyond: Tensor
     energy_values: Tensor
     passes: Mapping[str, int]
@@ -93,7 +95,7 @@ class Measurement:
     """Takes the rows of one run, in order; it keeps what the next row needs of the steps before it.
 
     before: the last step. deltas: of the two steps before. ratios: noise over signal there. visits: the latest steps,
-    as many as the response reads. room: where vectors are widened.
+    as many as the response reads, and two without one. room: where vectors are widened.
     """
 
     def __init__(self, setting: Setting):
@@ -119,6 +121,7 @@ class Measurement:
             columns=(*rows, *others),
             residual=self._unexplained_rms(step),
             kappa=math.nan if (response := self._response(step)) is None else response.kappa,
+            fit=Fit.of(step.move, self.visits) if step.calls and not self.setting.response.steps else None,
             beyond=self._shares_beyond(step),
             energy_values=self._energy_values(step),
             passes=step.pass_nfe,
@@ -181,7 +184,8 @@ class Measurement:
         held against the other.
         """
         answers = tuple((one.denoised, one.uncond) for one in step.calls)
-        self.visits = (Visit(step.x, answers), *self.visits)[: self.setting.response.memory + 1]
+        memory = self.setting.response.memory if self.setting.response.steps else 1
+        self.visits = (Visit(step.x, answers), *self.visits)[: memory + 1]
         response = self._response(step)
         move = response.move(self.visits) if response and not response.hidden else None
         if response is None or move is None:

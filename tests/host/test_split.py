@@ -4,9 +4,11 @@ import comfy.samplers
 import pytest
 import torch
 
+from guidance_geometry.host import recording
 from guidance_geometry.host.dry_run import response_of
 from guidance_geometry.nodes.blog_samplers import GGSamplerDDPM
 from guidance_geometry.samplers.noise_tracking import track
+from guidance_geometry.samplers.response import Response
 from guidance_geometry.trace import recorder
 from guidance_geometry.trace.checks import check
 
@@ -66,6 +68,22 @@ def test_a_sampler_is_checked_by_its_response_or_says_why_not(labelled, empty_la
     unknown = guided(*labelled["ve"], empty_latent("ve"), "dpm_adaptive")[2]
     assert unknown.header["split"].endswith("(its steps depend on what is predicted)")
     assert unknown.column("M12").isnan().all()
+
+
+UNTOLD = {"lms", "dpmpp_3m_sde", "euler_cfg_pp"}  # they may read more steps, or u
+
+
+@pytest.mark.parametrize("model", ["ve", "flow"])
+def test_a_run_without_a_response_says_itself_how_far_its_steps_follow(labelled, empty_latent, monkeypatch, model):
+    asked = {"euler", "heun", "dpm_2", "euler_ancestral", "dpmpp_2m", "dpmpp_2s_ancestral", "lcm", "ddpm", *UNTOLD}
+    kappas = lambda name: guided(*labelled[model], empty_latent(model), name)[2].steps["kappa"]  # noqa: E731
+    expected = {name: kappas(name) for name in asked}
+    monkeypatch.setattr(recording, "response_of", lambda *given: Response(why="nobody measured it"))
+    for name, known in expected.items():
+        found = kappas(name)
+        sure = found.isfinite()
+        assert (found - known)[sure].abs().le(2e-3).all(), (name, found, known)
+        assert name in UNTOLD or sure[:2].all(), (name, found)
 
 
 @pytest.mark.parametrize("model", ["ve", "flow"])

@@ -30,7 +30,7 @@ from guidance_geometry.nodes.sampling import GGGuider, GGInspectedSampler
 from guidance_geometry.samplers.stages import Stages, cannot_wait, zero_init_note
 
 from .collected import collect
-from .runs import CFG, custom, guided, ksampler, names
+from .runs import CFG, custom, guided, ksampler, names, of_the_host
 from .schedules import node_samplers, sampler_nodes, sampling_of, schedule
 
 LATE = "dpm_adaptive"  # reports a step after its stages; all others of the host after the first evaluation
@@ -423,6 +423,7 @@ def test_a_scale_that_belongs_to_a_step_is_that_of_all_its_stages(labelled, empt
 
 
 def test_a_sampler_whose_levels_are_not_those_of_its_dry_run_is_found_out(labelled, empty_latent):
+    @of_the_host
     def crooked(model, x, sigmas, extra_args, callback, disable):
         off = 1.0 if x.shape[1] == 1 else 1.01  # as the probes of a dry run have it
         for i, (now, then) in enumerate(pairwise(sigmas * off)):

@@ -1,0 +1,74 @@
+"""How far steps follow their predictions, read off the run itself where nobody has measured its sampler.
+
+    x' - x = s_0 x_0 + sum_k b_0k D_0k  [+ s_1 x_1 + sum_k b_1k D_1k]        kappa = sum_k b_0k
+
+0 is the step, 1 the one before it, k an evaluation. A sampler's weights are the same for all elements, so least squares
+leave only rounding where a step is of this form. By chance a single step may look like one: the form counts where every
+step of the run has it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..samplers.response import Visit
+from .gram import inner_products, room_for
+
+FIT = 1e-4  # of a move, what may be left of it, if that is more than rounding
+ROUNDED = 1e-6  # of a state
+SURE = 0.01  # of kappa: what rounding may change of it
+
+
+class Fit(NamedTuple):
+    """Inner products, over the whole batch, of a move with what it may be made of.
+
+    products: of x' - x, then x and D of this step and of the one before, [m, m]. counts: of these vectors, for each.
+    """
+
+    products: Tensor
+    counts: tuple[int, ...]
+
+    @classmethod
+    def of(cls, move: Tensor, visits: Sequence[Visit]) -> Fit:
+        """Of a step.  move: without fresh noise. visits: the step and the one before it."""
+        groups = [[visit.x, *(guided for guided, _ in visit.answers)] for visit in visits]
+        vectors = [move, *(vector for group in groups for vector in group)]
+        products = inner_products(vectors, (), room_for(move, len(vectors))).sum(dim=0)
+        return cls(products, tuple(map(len, groups)))
+
+    def kappa(self, memory: int) -> float | None:
+        """kappa, nan where it is not sure; None where the move has another form.  memory: steps before that it reads"""
+        count = sum(self.counts[: memory + 1])
+        products = self.products[: count + 1, : count + 1]
+        size = products.diagonal()[1:].clamp(min=math.ulp(0.0)).sqrt()
+        among, along = products[1:, 1:] / size / size[:, None], products[0, 1:] / size
+        if not products.isfinite().all():
+            return math.nan
+        values, axes = torch.linalg.eigh(among)
+        values = values.clamp(min=torch.finfo(values.dtype).eps)
+        rest = float((products[0, 0] - ((along @ axes).square() / values).sum()).clamp(min=0).sqrt())
+        rounding = ROUNDED * float(size[0])
+        if rest > max(FIT * float(products[0, 0].sqrt()), rounding):
+            return None
+        follows = torch.zeros_like(size)
+        follows[1 : self.counts[0]] = 1 / size[1 : self.counts[0]]
+        kappa = float((follows @ axes / values * (along @ axes)).sum())
+        rounded = max(rest, rounding) * float(((follows @ axes).square() / values).sum().sqrt())
+        return kappa if rounded <= SURE * abs(kappa) else math.nan
+
+
+def fitted_kappas(fits: Sequence[Fit | None]) -> Tensor:  # -> [n]
+    """kappa of every step, by the shortest memory that explains all of them; nan where there is none.
+
+    None: a step that asked for nothing.
+    """
+    for memory in (0, 1):
+        found = [math.nan if fit is None else fit.kappa(memory) for fit in fits]
+        if None not in found:
+            return torch.tensor(found, dtype=torch.float64)
+    return torch.full((len(fits),), torch.nan, dtype=torch.float64)
