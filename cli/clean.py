@@ -5,12 +5,15 @@ Standard library only: whoever uninstalls may call it with any Python.
 
 from __future__ import annotations
 
+import os
 import sys
 from argparse import Namespace
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from ..files.places import PLACES, ROOTS, Place, files_in, remove
+from ..files.locks import InUse, lock
+from ..files.places import FOLDER, PLACES, ROOTS, Place, files_in, remove
 from ..guidance.printing import count_of
 from ..sweeps.comfyui.process import StartError, find_comfyui
 from .options import parse
@@ -33,7 +36,23 @@ def main(words: Sequence[str] | None = None) -> int:
     if options.dry_run or not (options.yes or confirms(f"Remove {summary(file for file, _ in files)}?")):
         print("Nothing was removed.")
         return 0
-    return remove_all(files)
+    try:
+        with free_folder(roots["temp"] / FOLDER):
+            return remove_all(files)
+    except InUse:
+        print(f"A ComfyUI that uses {roots['temp'] / FOLDER} is running. Stop it, then call again.", file=sys.stderr)
+        return 1
+
+
+@contextmanager
+def free_folder(folder: Path) -> Iterator[None]:
+    """Keep the folder of records from a ComfyUI that starts.  Raises InUse where one runs that has written there."""
+    handle = lock(folder) if folder.is_dir() else None
+    try:
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
 
 
 def roots_of(options: Namespace) -> dict[str, Path]:

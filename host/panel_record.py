@@ -6,10 +6,13 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import folder_paths
 
+from ..files.locks import lock
 from ..files.places import FOLDER
 from ..files.writing import NotWritten, write_atomically
 from ..trace.faults import NothingToShow, keep_out
@@ -108,9 +111,21 @@ def temporary_folder(subfolder: str = FOLDER) -> Path:
     return Path(folder_paths.get_temp_directory()) / subfolder
 
 
+def keep_in_use(folder: Path) -> None:
+    """Let `guidance-geometry clean` know, for as long as this process runs, that somebody reads these files."""
+    with suppress(OSError):  # then it does not know
+        _lock_once(folder, folder.stat().st_ino)
+
+
+@cache
+def _lock_once(folder: Path, _inode: int) -> int:
+    return lock(folder, shared=True)
+
+
 def temporary(data: bytes, ending: str, subfolder: str = FOLDER) -> dict:
     """Write a file into the host's temp folder, which goes with the host; returns how its view route names it."""
     name = hashlib.sha256(data).hexdigest()[:20] + ending  # a name for this content: no browser shows an older one
     folder = temporary_folder(subfolder)
     write_atomically(folder / name, [data], lasting=False, ours=True)
+    keep_in_use(temporary_folder())
     return {"filename": name, "subfolder": subfolder, "type": "temp"}

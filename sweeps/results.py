@@ -34,6 +34,7 @@ from ..files.claims import (
     text,
     whole,
 )
+from ..files.locks import InUse, lock
 from ..files.places import BESIDE_PLAN, PLAN, RESULTS
 from ..files.writing import check_place
 from ..trace.file import load
@@ -263,8 +264,8 @@ def alone(folder: Place) -> Iterator[None]:
         return
     check_place(folder / PLAN)
     try:
-        handle = locked(folder)
-    except (BlockingIOError, FileExistsError) as error:
+        handle = lock(folder)
+    except InUse as error:
         words = f"Another sweep is running into {folder}. Choose another folder, or wait until it has ended."
         raise ValueError(words) from error
     try:
@@ -273,23 +274,6 @@ def alone(folder: Place) -> Iterator[None]:
         os.close(handle)
         with suppress(OSError):  # it holds something
             folder.rmdir()
-
-
-def locked(folder: Path) -> int:
-    """A handle with which a folder is this process's alone.  Raises BlockingIOError, or FileExistsError on Windows."""
-    if os.name == "nt":  # where a folder has no lock, and a file of this kind goes with its handle
-        return os.open(folder / ".lock", os.O_CREAT | os.O_EXCL | os.O_TEMPORARY)
-    import fcntl
-
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise
-    except OSError:  # a disk that keeps no locks
-        pass
-    return handle
 
 
 def read_results(folder: Place) -> tuple[Plan, list[Row]]:

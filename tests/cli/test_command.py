@@ -1,7 +1,9 @@
+import argparse
 import io
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -327,3 +329,22 @@ def test_whoever_reads_may_stop_reading(tmp_path):
     with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
         child.stdout.close()
         assert (child.stderr.read(), child.wait()) == ("", 141)
+
+
+CALL = re.compile(rf"(?:guidance-geometry`?|dev\.py) ({'|'.join(COMMANDS)})\b([^\n`#|]*)")
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "web" / "docs").rglob("*.md")]
+ROWS = (("study", "docs/sweeps.md", "## A study"), ("clean", "docs/command.md", "## Uninstall"))
+
+
+def test_the_pages_name_options_that_there_are():
+    texts = [page.read_text(encoding="utf-8") for page in PAGES if page.name != "CHANGELOG.md"]
+    words = [call for text in texts for call in CALL.findall(text)]
+    for name, page, heading in ROWS:
+        section = (ROOT / page).read_text(encoding="utf-8").split(heading)[1].split("\n### ")[0]
+        words += [(name, span) for span in re.findall(r"`([^`\n]*)`", section)]
+    named = {(name, option) for name, span in words for option in re.findall(r"--[a-z-]*[a-z]", span)}
+    assert len(named) > 20
+    for name, option in sorted(named):
+        parser = argparse.ArgumentParser()
+        COMMANDS[name].add(parser)
+        assert option in {"--python", *parser._option_string_actions}, name

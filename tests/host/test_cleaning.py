@@ -38,6 +38,7 @@ def written(output, tmp_path, monkeypatch, trace):
     (output / "traces" / "lora.safetensors").unlink()
     write_safetensors(output / "traces" / "lora.safetensors", {"a": torch.zeros(1)}, {})
     before = files_below(tmp_path)
+    monkeypatch.setattr(panel_record, "keep_in_use", lambda folder: None)  # the ComfyUI that wrote this has ended
     panel_record.temporary(b"{}", ".json")
     panel_record.temporary(b"{}", ".json", TAB_FOLDER)
     monkeypatch.setattr(saving, "IN_MEMORY", 0)
@@ -91,6 +92,16 @@ def test_what_the_pack_wrote_goes_and_nothing_else(written, tmp_path, monkeypatc
     assert files_below(tmp_path) == {*FOREIGN, "output/sweep/object_info.json"}, "which is of no sweep"
     assert clean(tmp_path, "--yes", "--traces") == 0
     assert "There is nothing to remove" in capsys.readouterr().out
+
+
+def test_nothing_goes_while_a_comfyui_runs_that_wrote_there(written, tmp_path, monkeypatch, capsys):
+    monkeypatch.undo()
+    panel_record.keep_in_use(tmp_path / "temp" / "guidance_geometry")
+    before = files_below(tmp_path)
+    assert clean(tmp_path, "--yes", "--traces") == 1
+    assert files_below(tmp_path) == before
+    assert "is running. Stop it" in capsys.readouterr().err
+    assert clean(tmp_path, "--dry-run") == 0
 
 
 def test_a_file_that_cannot_go_is_named(written, tmp_path, monkeypatch, capsys):
