@@ -31,11 +31,11 @@ if __name__ == "__main__":
         sys.exit("Which program? Give its name, for example first_look, and then its arguments.")
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != HERE.parent]
     runpy.run_path(str(ROOT / "__main__.py"))["name_the_pack"]()
-    if find_spec("torch") is None:  # called with another Python than that of the project
-        from guidance_geometry.sweeps.comfyui.process import StartError, hand_over, python_of
+    from guidance_geometry.sweeps.comfyui.process import StartError, hand_over, interpreter
 
+    if (own := interpreter(ROOT / ".venv")).exists() and find_spec("torch") is None:  # not called with the project's
         try:
-            sys.exit(hand_over(python_of(ROOT), sys.argv))
+            sys.exit(hand_over(own, sys.argv))
         except StartError as error:
             sys.exit(str(error))
     from guidance_geometry.files.included import write_every_model

@@ -42,7 +42,7 @@ ABSENT = re.compile(  # folders and files of the repository that are not in the 
     r"(?<![\w/])(?:docs|tests|lab|dev|tools)/(?=[\w{`]|\s|$)|(?<![\w/.-])dev\.py|python3? lab\b"
     r"|(?<![\w/])(?:CHANGELOG|CONTRIBUTING)\.md|(?<![\w/])conftest\.py"
 )
-LARGEST = 8_000_000  # bytes of the archive
+LARGEST = 8_100_000  # bytes of the zip, names and directory included: what a user downloads
 BROUGHT = {"torch", "safetensors"}  # by every ComfyUI, which keeps the versions that it has
 
 
@@ -56,11 +56,11 @@ def test_the_archive_holds_the_pack_and_nothing_else(archive):
 
 
 def test_the_archive_is_small_and_free_of_pickles(archive):
-    with zipfile.ZipFile(io.BytesIO(), "w", zipfile.ZIP_DEFLATED) as packed:
-        for file in archive:
-            packed.write(ROOT / file, file)
-        size = sum(entry.compress_size for entry in packed.infolist())
-    assert size <= LARGEST
+    with io.BytesIO() as made:
+        with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as packed:  # as the registry's own tool writes it
+            for file in archive:
+                packed.write(ROOT / file, file)
+        assert made.tell() <= LARGEST
     assert not [
         file for file in archive if Path(file).suffix in {".pt", ".pth", ".ckpt", ".bin", ".pkl", ".npz", ".pyc"}
     ]

@@ -39,6 +39,14 @@ def test_a_tag_is_published_once_the_checks_passed_and_the_versions_agree():
     *before, last = steps_of(publish)
     assert before[-1] == 'python3 lab release "$GITHUB_REF_NAME"'
     assert last.startswith("Comfy-Org/publish-node-action@")
+    assert publish["environment"], "whose reviewers approve"
+
+
+@pytest.mark.parametrize("file", sorted((GITHUB / "workflows").glob("*.yml")), ids=lambda file: file.stem)
+def test_what_others_than_the_host_wrote_runs_as_it_was_read(file):
+    """A tag can be moved, a commit cannot."""
+    used = re.findall(r"uses: (?!\./|actions/)\S+@(\S+)", file.read_text(encoding="utf-8"))
+    assert [mark for mark in used if not re.fullmatch("[0-9a-f]{40}", mark)] == []
 
 
 def test_the_site_is_published_as_it_is_built_here():
