@@ -9,6 +9,7 @@ from argparse import Namespace
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from ..files.claims import LINE, check_claims, read_json, require, table, text
 from ..guidance.printing import count_of
@@ -39,6 +40,10 @@ from ..sweeps.summary import set_faulty_aside, write_summary
 from .options import RUNS_AT, parse
 
 FIRST_LOOK = Path(process.__file__).with_name("first_look.json")
+ITS_JUDGE = {  # of the first look: the network that comes with the demo model, and only measures
+    "network": {"class_type": "GGLoadClassifier", "inputs": {"classifier_name": "pocket-judge-1"}},
+    "judge": {"class_type": "GGLabelEnergy", "inputs": {"classifier": ["network", 0], "label": "*", "kind": "label"}},
+}
 ONE_ROBOT = {"label": "robot", "batch_size": 1}  # of the first look, which shows ten labels
 SECONDS = 2.0  # of a cell, before one has run
 MOST_MARKS = 1_000_000
@@ -87,13 +92,18 @@ def plan_from(args: Namespace) -> Plan:
     mine = {axis.name for axis in axes}
     offer_rules([*(value for axis in axes if axis.name == RULE for value in axis.values), overrides.get(RULE, "")])
     keys = {
-        "workflow": read_json(args.workflow or FIRST_LOOK, "Export it again."),
+        "workflow": read_json(args.workflow, "Export it again.") if args.workflow else first_look(),
         "axes": {axis.name: list(axis.values) for axis in distinct(axes)},
         "overrides": {name: value for name, value in overrides.items() if name not in mine},
         "measures": [name.strip() for name in args.measures.split(",")] if args.measures else [],
         "judge": args.judge,
     }
     return plan_of(keys)
+
+
+def first_look() -> dict[str, Any]:
+    """The workflow of a sweep that is given none: the demo model, and its judge, which asks for what the model does."""
+    return read_json(FIRST_LOOK, "Install the pack again.") | ITS_JUDGE
 
 
 def agree_plan(plan: Plan, folder: Folder, confirmed: bool) -> Plan:
