@@ -125,8 +125,11 @@ def report_on(user: str, run: str, half: str | None, look: Callable[[str], Tenso
     """The report on a kept run with what is known of its model now.
 
     half: id of a run at half its scale, or None. look: what a job showed of its pictures.
+    Raises ValueError for a run whose numbers could not be kept.
     """
     runs = [one for name in (run, half) if name and (one := own_run(user, name))]
+    if lost := next((one.lost for one in runs if one.lost), ""):
+        raise ValueError(f"{lost[0].upper()}{lost[1:]}.")
     kept = [name for one in runs for name in one.files if name.endswith(".safetensors")]
     if len(kept) < (2 if half else 1):
         return None

@@ -57,9 +57,8 @@ async def answer_tab_run(server: Any, request: web.Request) -> web.StreamRespons
 
 async def answer_fresh_run(server: Any, request: web.Request) -> web.StreamResponse:
     """Let the next job of a workflow sample again, although the host has its results in its cache."""
-    require_known(user_of(server, request))
-    query = request.query
-    STORE.begin_epoch(text_or_none(query.get("workflow_id")), text_or_none(query.get("key"), MOST_LETTERS))
+    user, query = require_known(user_of(server, request)), request.query
+    STORE.begin_epoch(user, text_or_none(query.get("workflow_id")), text_or_none(query.get("key"), MOST_LETTERS))
     return web.Response(status=204)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import time
-from collections import Counter, deque
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from itertools import count
 from threading import Lock, Thread
 from typing import Any
 
@@ -16,7 +18,6 @@ import torch
 from comfy_execution.progress import NodeState, get_progress_state
 
 from ..files.places import TAB_FOLDER
-from ..files.writing import NotWritten
 from ..trace.faults import keep_out
 from ..trace.file import save, with_end_alone
 from ..trace.trace import Trace
@@ -34,6 +35,8 @@ HEAD_START = 0.01  # seconds in which the sampler hands its sample on, before th
 MOST_UNREACHED = 1000  # samplers without a record that are remembered
 MOST_EPOCHS = 10_000  # workflows whose epoch is remembered
 PICTURES = 8  # steps of a run that are kept as pictures
+LOST = "the numbers of this run are not kept, so its verdict cannot be made anew and nothing is compared with it: {}"
+Workflow = tuple[str, str | None, str | None]  # its user, its id and its key
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class StoredRun:
     """A recorded run, or the numbers of one that only an inspector shows.
 
     user: who alone sees it. record: as the inspector shows it, in JSON; empty where the tab does not list the run.
-    files: of TAB_FOLDER, that it names. size: bytes in memory and on disk.
+    files: of TAB_FOLDER, that it names. size: bytes in memory and on disk. lost: why its numbers are not among them.
     """
 
     place: RunPlace
@@ -82,6 +85,7 @@ class StoredRun:
     record: bytes
     files: frozenset[str]
     size: int
+    lost: str = ""
 
     @property
     def is_listed(self) -> bool:
@@ -91,10 +95,10 @@ class StoredRun:
 
 @dataclass
 class RunStore:
-    """Runs in the order in which they ended, within bounds; the oldest go first.
+    """Runs in the order in which they ended, those of each user within bounds; the oldest go first.
 
-    most_runs, most_bytes: the bounds. user_bounds: bytes by the users who set that bound, of which the largest holds.
-    epochs: id and key of a workflow -> how often the last record of one of its nodes went, or a fresh run was wanted,
+    most_runs, most_bytes: the bounds of a user. user_bounds: bytes by the users who set another. epochs: user, id and
+    key of a workflow -> another number each time the last record of one of its nodes went, or a fresh run was wanted,
     after which the host's cache is of no use for it. latest_nodes: job and node of the latest runs, of those too that
     are gone. unreached_samplers: samplers that had no record when they last ran. coming: makes the record of a run that
     has just ended.
@@ -104,7 +108,8 @@ class RunStore:
     most_bytes: int = MOST_BYTES
     runs: dict[str, StoredRun] = field(default_factory=dict)
     user_bounds: dict[str, int] = field(default_factory=dict)
-    epochs: Counter = field(default_factory=Counter)
+    epochs: dict[Workflow, int] = field(default_factory=dict)
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))  # no two users share one: the host's cache is one
     latest_nodes: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=MOST_RUNS))
     unreached_samplers: dict[tuple, dict[str, Any]] = field(default_factory=dict)
     lock: Any = field(default_factory=Lock)
@@ -135,16 +140,19 @@ class RunStore:
             self.coming.join()
         return self
 
-    def epoch(self, workflow_id: str | None, key: str | None = None) -> int:
+    def epoch(self, user: str, workflow_id: str | None, key: str | None = None) -> int:
         """A number that changes when this workflow has lost a record that its cached samplers cannot bring back."""
-        return self.epochs[workflow_id, key]
+        return self.epochs.get((user, workflow_id, key), 0)
 
-    def begin_epoch(self, workflow_id: str | None, key: str | None = None) -> None:
-        """Let the next job of this workflow sample again, whatever the host has in its cache."""
+    def begin_epoch(self, user: str, workflow_id: str | None, key: str | None = None) -> None:
+        """Let the next job of this workflow of a user sample again, whatever the host has in its cache."""
         with self.lock:
-            self.epochs[workflow_id, key] += 1
-            for name in list(self.epochs)[:-MOST_EPOCHS]:
-                del self.epochs[name]
+            self._begin_epoch(user, workflow_id, key)
+
+    def _begin_epoch(self, user: str, workflow_id: str | None, key: str | None) -> None:
+        self.epochs.pop((user, workflow_id, key), None)
+        self.epochs[user, workflow_id, key] = next(self.numbers)
+        drop_oldest(self.epochs, user, MOST_EPOCHS)
 
     def count(self, prompt_id: str, node: str, list_index: int) -> int:
         """How many runs of this node in this job there are."""
@@ -152,37 +160,35 @@ class RunStore:
         return places.count((prompt_id, node, list_index))
 
     def set_bound(self, user: str, megabytes: Any) -> None:
-        """Take what a user wants as the bound for all runs; what is no sensible number leaves the present one."""
+        """Take what a user wants as the bound for the own runs; what is no sensible number leaves the present one."""
         if type(megabytes) is int and 1 <= megabytes <= MOST_MEGABYTES:
             with self.lock:
                 self.user_bounds[user] = megabytes << 20
-                self.most_bytes = max(self.user_bounds.values())
-                self._keep_within_bounds()
+                self._keep_within_bounds(user)
 
     def add(self, run: StoredRun) -> None:
-        """Keep a run; older ones are let go until all is within bounds, the new one last."""
+        """Keep a run; older ones of its user are let go until these are within bounds, the new one last."""
         with self.lock:
             self.runs[run.place.run] = run
             if run.is_listed:
                 self.latest_nodes.append((run.place.prompt_id, run.place.node))
-            self._keep_within_bounds()
+            self._keep_within_bounds(run.user)
 
-    def _keep_within_bounds(self) -> None:
-        while len(self.runs) > 1 and (len(self.runs) > self.most_runs or self.size > self.most_bytes):
-            self._let_go(next(iter(self.runs)))
-
-    @property
-    def size(self) -> int:
-        """Bytes of all runs."""
-        return sum(run.size for run in self.runs.values())
+    def _keep_within_bounds(self, user: str) -> None:
+        own = [name for name, run in self.runs.items() if run.user == user]
+        size, most = sum(self.runs[name].size for name in own), self.user_bounds.get(user, self.most_bytes)
+        while len(own) > 1 and (len(own) > self.most_runs or size > most):
+            size -= self.runs[own[0]].size
+            self._let_go(own.pop(0))
 
     def _let_go(self, name: str) -> None:
         gone = self.runs.pop(name)
         for file in gone.files.difference(*(run.files for run in self.runs.values())):
             with suppress(OSError):  # it is gone, or a browser reads it where an open file stays
                 (temporary_folder(TAB_FOLDER) / file).unlink()
-        if gone.is_listed and all(run.place.sampler != gone.place.sampler for run in self.runs.values()):
-            self.epochs[gone.place.workflow_id, gone.place.key] += 1
+        samplers = {(run.user, run.place.sampler) for run in self.runs.values()}
+        if gone.is_listed and (gone.user, gone.place.sampler) not in samplers:
+            self._begin_epoch(gone.user, gone.place.workflow_id, gone.place.key)
 
     def _all(self) -> list[StoredRun]:
         with self.lock:
@@ -250,9 +256,8 @@ def keep_shown(trace: Trace) -> None:
         known = store.runs.get(place.run)
         if known and known.is_listed:
             return
-        if numbers := keep_trace(trace):
-            name = numbers["filename"]
-            store.add(StoredRun(place, job.user, b"", frozenset([name]), _size(name)))
+        name, lost = keep_trace(trace)
+        store.add(StoredRun(place, job.user, b"", frozenset([name][: not lost]), _size(name), lost))
 
     STORE.soon(keep_numbers)
 
@@ -268,12 +273,15 @@ def make_stored_run(trace: Trace, place: RunPlace, user: str, report: dict) -> S
 
     facts = {"workflow_id": place.workflow_id, "ended": place.ended, "stopped_at": place.stopped_at}
     whole = of_every_part(trace, None, PICTURES, keep, report) | facts
-    if numbers := keep_trace(trace):
-        files.append(numbers["filename"])
-        whole["trace"] = numbers
+    name, lost = keep_trace(trace)
+    if lost:
+        whole["notes"] = [*whole["notes"], lost]
+    else:
+        files.append(name)
+        whole["trace"] = {"filename": name, "subfolder": TAB_FOLDER, "type": "temp"}
     data = json.dumps(portable(whole, keep), separators=(",", ":")).encode()
     size = len(data) + len(json.dumps(place.summary())) + sum(map(_size, files))
-    return StoredRun(place, user, data, frozenset(files), size)
+    return StoredRun(place, user, data, frozenset(files), size, lost)
 
 
 def _size(name: str) -> int:
@@ -281,13 +289,19 @@ def _size(name: str) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def keep_trace(trace: Trace) -> dict[str, str]:
-    """Where the numbers and the end of a run are kept, for another run to be compared with; nothing on a full disk."""
+def keep_trace(trace: Trace) -> tuple[str, str]:
+    """Keep the numbers and the end of a run, for a report made anew and for other runs to be compared with.
+
+    Returns the name of their file in TAB_FOLDER, and why they are not there: "" where they are. The log says it, too.
+    """
     name = hashlib.sha256(str(trace.header["run"]).encode()).hexdigest()[:20] + ".safetensors"
-    with keep_out(lambda fault: None), suppress(ValueError, NotWritten):  # of a very long run
+    try:
         save(with_end_alone(trace), temporary_folder(TAB_FOLDER) / name)
-        return {"filename": name, "subfolder": TAB_FOLDER, "type": "temp"}
-    return {}
+    except Exception as error:  # noqa: BLE001  a full disk, a very long run: the record itself is there
+        lost = LOST.format(str(error).rstrip("."))
+        logging.warning("Guidance Geometry: %s", lost)
+        return name, lost
+    return name, ""
 
 
 def list_unreached(
@@ -315,5 +329,10 @@ def _note_latest(queue: Any, store: RunStore) -> None:
         store.unreached_samplers.pop(slot, None)
         if (job.prompt_id, node) not in store.latest_nodes:
             store.unreached_samplers[slot] = {**where, "node": node, "title": job.title_of(node)}
-    for slot in list(store.unreached_samplers)[:-MOST_UNREACHED]:
-        del store.unreached_samplers[slot]
+    drop_oldest(store.unreached_samplers, job.user, MOST_UNREACHED)
+
+
+def drop_oldest(kept: dict[tuple, Any], user: str, most: int) -> None:
+    """Forget the oldest entries of a user, whose name begins their keys, beyond so many."""
+    for name in [name for name in kept if name[0] == user][:-most]:
+        del kept[name]

@@ -61,7 +61,7 @@ def requested_taps(body: Mapping[str, Any]) -> Wanted | None:
     if within(request, "record") is not True:
         return None
     capture, steps = within(request, "capture"), within(request, "uncond_steps")
-    epoch = host.run_store.STORE.epoch(workflow_id_of(extra), workflow_key_of(extra))
+    epoch = host.run_store.STORE.epoch(user_who_asks(), workflow_id_of(extra), workflow_key_of(extra))
     counted = isinstance(steps, int) and not isinstance(steps, bool) and 0 <= steps <= MOST_UNCOND
     return Wanted(
         capture if capture in CAPTURES else Wanted.capture,

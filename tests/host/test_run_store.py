@@ -12,7 +12,8 @@ import pytest
 import torch
 from comfy.cli_args import args
 
-from guidance_geometry.host import live, run_store
+from guidance_geometry.files.writing import NotWritten
+from guidance_geometry.host import choices, live, run_store
 from guidance_geometry.host.panel_record import temporary
 from guidance_geometry.host.run_store import RunPlace, RunStore, StoredRun
 from guidance_geometry.nodes.tap import GGTap
@@ -62,7 +63,7 @@ def test_what_only_a_node_shows_is_kept_and_listed_nowhere(store):
     assert (store.count("job", "8", 0), [*store.latest_nodes]) == (0, [("job", "4")])
     store.add(stored("c", size=95, node="5"))
     assert store.find_run("default", "b") is None
-    assert store.epoch(WORKFLOW) == 1, "a's sampler would leave no record from the cache; b has no sampler"
+    assert store.epoch("default", WORKFLOW) == 1, "a's sampler would leave no record from the cache; b has no sampler"
 
 
 def test_256_megabytes_are_kept_unless_somebody_says_otherwise(host):
@@ -77,9 +78,9 @@ def test_256_megabytes_are_kept_unless_somebody_says_otherwise(host):
 def test_the_bound_is_a_setting_and_nonsense_is_none(store):
     for megabytes in (None, 0, -5, "x", 1 << 40, 2.5, True):
         store.set_bound("default", megabytes)
-        assert store.most_bytes == 100
+        assert store.user_bounds == {}
     store.set_bound("default", 2)
-    assert store.most_bytes == 2 << 20
+    assert store.user_bounds == {"default": 2 << 20}
 
 
 def test_a_smaller_bound_holds_at_once(store):
@@ -90,34 +91,40 @@ def test_a_smaller_bound_holds_at_once(store):
     assert names(store, workflow_id=WORKFLOW) == ["b"]
 
 
-def test_of_several_users_the_one_who_wants_most_sets_the_bound(store):
-    store.set_bound("her", 4)
+def test_what_a_user_wants_and_does_touches_no_other(store):
+    for user in ("her", "him"):
+        store.set_bound(user, 4)
+        for name in "abc":
+            store.add(stored(user + name, size=1 << 20, user=user))
     store.set_bound("him", 1)
-    assert store.most_bytes == 4 << 20
-    store.set_bound("her", 2)
-    assert store.most_bytes == 2 << 20
+    store.begin_epoch("him", WORKFLOW)
+    store.add(stored("more", size=1, user="him"))
+    assert [*store.runs] == ["hera", "herb", "herc", "more"]
+    assert store.epoch("her", WORKFLOW) == 0
 
 
 def test_a_sampler_whose_last_record_went_runs_again(store):
     store.add(stored("a"))
     store.add(stored("b", node="5"))
-    assert store.epoch(WORKFLOW) == 0
+    assert store.epoch("default", WORKFLOW) == 0
     store.add(stored("c"))
     store.add(stored("d"))  # a goes, and c and d are of the same node
-    assert store.epoch(WORKFLOW) == 0
+    assert store.epoch("default", WORKFLOW) == 0
     store.add(stored("e"))  # b goes, the only one of its node
-    assert store.epoch(WORKFLOW) == 1
-    assert store.epoch("another") == 0
-    assert store.epoch(WORKFLOW, "another of this id") == 0
-    store.begin_epoch(WORKFLOW)
-    assert store.epoch(WORKFLOW) == 2
+    assert store.epoch("default", WORKFLOW) == 1
+    assert store.epoch("default", "another") == 0
+    assert store.epoch("default", WORKFLOW, "another of this id") == 0
+    store.begin_epoch("default", WORKFLOW)
+    assert store.epoch("default", WORKFLOW) == 2
 
 
 def test_epochs_are_kept_within_bounds(store, monkeypatch):
     monkeypatch.setattr(run_store, "MOST_EPOCHS", 2)
     for name in "abc":
-        store.begin_epoch(name)
-    assert dict(store.epochs) == {("b", None): 1, ("c", None): 1}
+        store.begin_epoch("default", name)
+    store.begin_epoch("her", "d")
+    assert [*store.epochs] == [("default", "b", None), ("default", "c", None), ("her", "d", None)]
+    assert len({*store.epochs.values()}) == 3, "the host's cache is one: a number of another user would be found there"
 
 
 def test_files_go_with_the_last_run_that_shows_them(store, tmp_path, monkeypatch):
@@ -333,6 +340,24 @@ def test_a_store_that_fails_costs_the_run_nothing(job, labelled, monkeypatch):
     monkeypatch.setattr(run_store, "portable", broken)
     assert torch.equal(sampled(labelled), whole)
     assert len(run_store.STORE.wait_for_runs().runs) == 1
+
+
+def test_numbers_that_find_no_room_are_told_and_the_run_is_kept(job, labelled, monkeypatch, caplog):
+    whole = sampled(labelled)
+
+    def full(*_):
+        raise NotWritten("a could not be written to b (No space left). Free some space.")
+
+    monkeypatch.setattr(run_store, "save", full)
+    monkeypatch.setattr(choices, "STORE", run_store.STORE)
+    assert torch.equal(sampled(labelled), whole)
+    *_, run = run_store.STORE.list_runs("default", WORKFLOW)
+    words = "the numbers of this run are not kept"
+    (note,) = [note for note in record_of(run["run"])["notes"] if words in note]
+    assert "No space left" in note
+    assert words in caplog.text
+    with pytest.raises(ValueError, match=words[1:]):
+        choices.report_on("default", run["run"], None, lambda prompt: None)
 
 
 def test_who_asks_while_a_run_is_handed_over_waits_for_no_thread_that_has_not_begun(store, monkeypatch):
