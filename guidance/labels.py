@@ -46,8 +46,9 @@ def label_indices(text: str, labels: Sequence[str], null_index: int | None, owne
 
     Entries are separated by ";" or line breaks; one that ends the text starts no further entry. An entry is a name
     (capitals do not matter), an index, "*" for all labels in turn, or empty for the null label; a name goes before an
-    index. null_index: None for a model without a null label, whose empty entries are NO_LABEL. owner: whose labels
-    these are, for messages. Raises ValueError for anything else, with the nearest name.
+    index, and "#3" is always an index, for labels whose own names are "*", empty or numbers. null_index: None for a
+    model without a null label, whose empty entries are NO_LABEL. owner: whose labels these are, for messages.
+    Raises ValueError for anything else, with the nearest name.
     """
     indices: list[int] = []
     for entry in entries_of(text):
@@ -91,11 +92,11 @@ def _index(entry: str, labels: Sequence[str], null_index: int | None, owner: str
     if len(entry) > LONGEST:
         raise ValueError(f"A label has {len(entry):,} characters; at most {LONGEST} are read. Put ';' between labels.")
     empty = " Empty means no label." if owner == MODEL and null_index is not None else ""
-    if re.fullmatch(r"[+-]?\d{1,9}", entry):
-        if 0 <= int(entry) < len(labels):
-            return int(entry)
+    if number := re.fullmatch(r"#?([+-]?\d{1,9})", entry):
+        if 0 <= int(number[1]) < len(labels):
+            return int(number[1])
         raise ValueError(
-            f"Label index {entry} is outside 0 .. {len(labels) - 1}: the {owner} has "
+            f"Label index {number[1]} is outside 0 .. {len(labels) - 1}: the {owner} has "
             f"{count_of(len(labels), 'label')}.{empty}"
         )
     near = difflib.get_close_matches(entry.casefold(), [label.casefold() for label in labels], n=1, cutoff=0)

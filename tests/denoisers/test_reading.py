@@ -214,6 +214,7 @@ def test_labels_are_read_as_typed(text, wanted):
 
 def test_a_name_goes_before_an_index():
     assert label_indices("2", ("0", "2", "1"), 3) == [1]
+    assert label_indices("#2; #0; #1; *", ("", "*", "0"), 3) == [2, 0, 1, 0, 1, 2], "names that a text cannot say"
 
 
 @pytest.mark.parametrize(
