@@ -115,7 +115,7 @@ def affine_map(processor: Any) -> dict[str, Any]:
     scale = slopes.diag()
     if not (scale > 0).all() or (slopes - scale.diag()).abs().max() > 1e-4 * scale.max():
         raise ValueError("it mixes the channels, or makes nothing of them; a factor above 0 for each is needed")
-    return {"mean": tuple((-black / scale).tolist()), "std": tuple((1 / scale).tolist()), "bgr": bgr}
+    return {"mean": tuple((0.0 - black / scale).tolist()), "std": tuple((1 / scale).tolist()), "bgr": bgr}
 
 
 def prepared(processor: Any, picture: Tensor, **changed: Any) -> Tensor:  # uint8 [3, H, W] -> [1, 3, h, w]

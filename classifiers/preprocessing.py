@@ -88,7 +88,8 @@ class Preprocessing:
     def __str__(self) -> str:
         size = f"{self.size[1]} x {self.size[0]} ({self.mode}, {self.fit})" if self.size else "any size"
         cut = f", the middle {self.cut[1]} x {self.cut[0]}" if self.cut else ""
-        return f"{'BGR' if self.bgr else 'RGB'} {size}{cut}, mean {self.mean}, std {self.std}"
+        mean, std = (", ".join(f"{value:.4g}" for value in values) for values in (self.mean, self.std))
+        return f"{'BGR' if self.bgr else 'RGB'} {size}{cut}, mean ({mean}), std ({std})"
 
 
 def cut_middle(x: Tensor, size: tuple[int, int], rounded: Callable[[float], int] = math.floor) -> Tensor:

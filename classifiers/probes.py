@@ -46,7 +46,8 @@ def probe_classifier(
 
     Raises ValueError where the file does not name its feature network, or the sizes do not follow each other.
     """
-    source, unit, activation = read_statement(contract)
+    several = len({LAYER.fullmatch(key)[1] for key in weights}) > 1  # type: ignore[index]
+    source, unit, activation = read_statement(contract, several)
     extractor = find(source)
     if not isinstance(extractor, FeatureExtractor | ImageTextModel):
         raise ValueError(f"{contract.file} is a probe on {source}, which has no features. Name a CLIP or DINO folder.")
@@ -65,14 +66,19 @@ def check_length(file: str, source: str, extractor: FeatureExtractor | ImageText
         raise ValueError(f"{file} reads {wanted} features but {source} gives {given}. Name the network it was made on.")
 
 
-def read_statement(contract: Contract) -> tuple[str, bool, str]:
-    """Feature network, whether its features are normalised, and the activation, as the file says."""
+def read_statement(contract: Contract, several: bool) -> tuple[str, bool, str]:
+    """Feature network, whether its features are normalised, and the activation between layers, as the file says.
+
+    None of it shows in the weights, so nothing is assumed.
+    """
     own = contract.claims
-    source, unit, activation = own.get("features"), own.get("unit_features", False), own.get("activation", "gelu")
+    source, unit = own.get("features"), own.get("unit_features")
+    activation = own.get("activation", None if several else "gelu")
     if not isinstance(source, str) or not isinstance(unit, bool) or activation not in ACTIVATIONS:
         raise ValueError(
             f"{contract.file} is a probe and must say gg.features (a folder in models/classifiers), gg.unit_features "
-            f"(true or false) and gg.activation ({', '.join(ACTIVATIONS)}); not {source!r}, {unit!r}, {activation!r}."
+            f"(true or false) and, between layers, gg.activation ({', '.join(ACTIVATIONS)}); not {source!r}, {unit!r}, "
+            f"{activation!r}."
         )
     return source, unit, activation
 

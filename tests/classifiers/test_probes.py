@@ -28,7 +28,7 @@ def probe(folder, weights, **said):
 
 @pytest.mark.parametrize("weights", [LINEAR, LAYERS], ids=["linear", "perceptron"])
 def test_a_probe_has_labels_and_a_true_slope(folder, weights):
-    guide = probe(folder, weights)
+    guide = probe(folder, weights, activation="silu")
     assert (guide.labels, guide.output) == (("cat", "dog", "sky"), "labels")
     assert slope_error(lambda x: guide.logits(x).log_softmax(1)[:, 1], 0.5 * noise((1, 3, 40, 40)), 1e-2) <= 1e-2
 
@@ -48,13 +48,15 @@ def test_the_head_is_applied_to_the_extractors_features(folder):
     [
         (LINEAR, {"features": "7"}, "features is 7; a text"),
         (LINEAR, {"activation": "sign"}, "'sign'"),
+        (LAYERS, {}, "must say .*gg.activation .* not 'clip/', True, None"),
+        (LINEAR, {"unit_features": "null"}, "unit_features is null|unit_features is None"),
         (LINEAR, {"labels": '["a"]'}, "1 labels are named but the network has 3"),
         ({"bias": noise((3,))}, {}, "needs a weight"),
         ({"weight": noise((3, 16)), "bias": noise((4,))}, {}, r"bias has shape \(4,\)"),
-        (LAYERS | {"layers.2.weight": noise((3, 9))}, {}, "gives 8 numbers, the next one takes 9"),
+        (LAYERS | {"layers.2.weight": noise((3, 9))}, {"activation": "relu"}, "gives 8 numbers, the next one takes 9"),
         (LINEAR | {"bias": torch.zeros(3).long()}, {}, "holds whole numbers"),
     ],
-    ids=["features", "activation", "labels", "weight", "bias", "sizes", "whole numbers"],
+    ids=["features", "activation", "no activation", "no unit", "labels", "weight", "bias", "sizes", "whole numbers"],
 )
 def test_a_probe_that_does_not_fit_is_named(folder, weights, said, message):
     with pytest.raises(ValueError, match=message):

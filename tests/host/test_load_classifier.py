@@ -81,7 +81,7 @@ def test_names_that_lead_out_other_forms_and_absent_ones_are_refused(folder, nam
 
 @pytest.mark.parametrize("features", ["../out.safetensors", "../elsewhere", "/etc", "linear.safetensors"])
 def test_a_probe_reaches_nothing_outside_either(folder, features):
-    said = {"gg.features": features}
+    said = {"gg.features": features, "gg.unit_features": "false"}
     write_safetensors(folder / "linear.safetensors", {"weight": torch.zeros(2, 2)}, said)
     (folder.parent / "elsewhere").mkdir()
     (folder.parent / "elsewhere" / "config.json").write_text("{}")
