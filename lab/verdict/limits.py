@@ -35,7 +35,7 @@ def of_cards(known: Sequence[Carded], beyond: float) -> list[Limit]:
         return []
     held, false = coverage_of(known, RATIO), false_of(known, beyond)
     what = f"a range of {RATIO} (high / low) about a card's centre holds the centre of other seeds, labels, samplers"
-    high = f"runs inside the band that a card calls too high (beyond {beyond:g} times its own upper end)"
+    high = f"share of a band, in ln \u03b3, that a card calls too high (beyond {beyond:g} times its own upper end)"
     kinds = [(kind, coverage_of([one for one in known if one.kind == kind], RATIO)) for kind in KINDS]
     each = ", ".join(f"{kind} {percent(share)}" for kind, share in kinds if not math.isnan(share))
     return [
