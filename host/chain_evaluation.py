@@ -33,13 +33,15 @@ class ChainEvaluation:
     """The guided x0-hat of a chain in each evaluation of the host, without gradient terms.
 
     runner: of the chain; its `begin` is called before. has_uncond: whether u was, in the latest evaluation. is_proved:
-    whether a guider with its own way from predictions to D was seen to take the host's.
+    whether a guider with its own way from predictions to D was seen to take the host's. lacked_negative: whether any
+    evaluation found the negative empty or ended.
     One difference from the host is wanted: where the negative covers only part of the schedule, the rest is sampled
     with c alone, while the host would use gamma * c there.
     """
 
     def __init__(self, runner: Runner, models: RunModels):
-        self.runner, self.models, self.has_uncond, self.is_proved = runner, models, True, False
+        self.runner, self.models, self.has_uncond = runner, models, True
+        self.is_proved = self.lacked_negative = False
 
     @property
     def run(self) -> Run:
@@ -69,6 +71,7 @@ class ChainEvaluation:
         negative, (gamma, *others) = guider.conds.get("negative"), sorted(set(self.runner.gammas))
         plain = self.chain.is_cfg and not others
         self.has_uncond = wants_uncond and adapter.is_active(negative, self.sigma)
+        self.lacked_negative = self.lacked_negative or (wants_uncond and negative is not None and not self.has_uncond)
         own_way = adapter.combines_itself(guider)
         plain = plain and not own_way
         changes = {} if plain else self._rule_changes(model_options, needs)

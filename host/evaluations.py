@@ -59,13 +59,26 @@ class Predicted:
             setattr(self, role, prediction.detach().clone())
             self.queries[role] = query
             return
-        name, comparable = pass_name(self.queries[role], query), query.at_the_place_of(self.queries[role])
-        if not comparable:  # of another x, such as one that was blurred, or a tile: it is counted, and says no more
-            before = self.passes.get(name)
-            self.passes[name] = Pass(torch.full_like(first, torch.nan), 1 + (before.nfe if before else 0))
+        self._take_again(prediction, query, role)
+
+    def take_unnamed(self, prediction: Tensor, query: Asked) -> None:
+        """Note a prediction of which nobody says what it is; of another x than c was asked for, it says no more."""
+        if COND in self.queries and not query.at_the_place_of(self.queries[COND]):
+            self._count_pass(NAMELESS, prediction)
+        else:
+            self.unnamed_predictions.append(prediction.detach().clone())
+
+    def _take_again(self, prediction: Tensor, query: Asked, role: str) -> None:
+        name, first = pass_name(self.queries[role], query), getattr(self, role)
+        if not query.at_the_place_of(self.queries[role]):  # such as one that was blurred, or a tile
+            self._count_pass(name, prediction)
             return
         again = sum(one.partition(" (")[0] == name for one in self.passes)
         self.passes[f"{name} ({again + 1})" if again else name] = Pass(first - prediction.detach(), 1)
+
+    def _count_pass(self, name: str, prediction: Tensor) -> None:
+        before = self.passes.get(name)
+        self.passes[name] = Pass(torch.full_like(prediction, torch.nan), 1 + (before.nfe if before else 0))
 
     def tell_apart(self, guider: Any) -> Predicted:
         """The same with u, c and further passes, as far as the conditions and their order tell them."""
@@ -155,14 +168,15 @@ class Evaluations:
         options = model_options.get("transformer_options", {})
         for role, position in roles.items():
             active = adapter.is_active(conds[position], call.level)
-            if not active and (self.run.chain_run or role not in (COND, UNCOND)):
+            if not active and role not in ((COND,) if self.run.chain_run else (COND, UNCOND)):
                 continue  # our chains put c in the place of such a u
             call.from_zero = call.from_zero or not active
             if active and getattr(call, role, call) is None:
                 self.inside.update(names_inside(options, self.objects))
             call.take(role, predictions[position], Asked(x, conds[position] or [], options))
-        unnamed = [i for i in range(len(conds)) if i not in roles.values() and adapter.is_active(conds[i], call.level)]
-        call.unnamed_predictions += [predictions[i].detach().clone() for i in unnamed if not late]
+        for i in set(range(len(conds))) - {*roles.values()} if not late else ():
+            if adapter.is_active(conds[i], call.level):
+                call.take_unnamed(predictions[i], Asked(x, conds[i], options))
 
     def complete(self, call: Predicted, denoised: Tensor) -> Evaluation:
         """The whole of a call, once its D is known."""
@@ -194,12 +208,12 @@ class Evaluations:
         if self.counts_from_other is None:
             scales = [_scale_from(one, call.cond, denoised) for one in (call.uncond, other)]
             own, its = (math.isclose(scale, float(self.run.guider.cfg), rel_tol=SAME) for scale in scales)
-            self.counts_from_other = its and not own
+            self.counts_from_other = its and not own if math.isfinite(scales[1]) else None
         uncond, others = call.uncond, {NAMELESS: other}
         if self.counts_from_other:
             uncond, others = other, {} if call.uncond is None else {"negative": call.uncond}
         others |= {f"{NAMELESS} ({i})": one for i, one in enumerate(rest, 2)}
-        passes = further_passes(uncond, call.cond, others, self.counts_from_other)
+        passes = further_passes(uncond, call.cond, others, bool(self.counts_from_other))
         return replace(call, uncond=uncond, passes={**call.passes, **passes})
 
     def _evaluation(self, call: Predicted, denoised: Tensor, stage: str) -> Evaluation:

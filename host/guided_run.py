@@ -31,6 +31,7 @@ SURE_TO_WAIT = "Use euler, heun, dpm_2 or ddim, or set zero_init_steps to 0."
 OFF_LEVEL = (
     "The {} evaluation was at another noise level than in a dry run of the sampler, and rules had the wrong one."
 )
+NO_NEGATIVE = "where the negative was empty or had ended, the prediction with the prompt was taken alone, as at cfg 1"
 REPLACED = "u in this record is the weak prediction that autoguidance puts in its place."
 SEVERAL = (
     "Classifier Guidance reads one picture, and this latent holds {names}. Remove it from the guidance chain, or "
@@ -97,7 +98,8 @@ class GuidedRun:
         """Sentences for the trace."""
         call = self.stages.departure()
         off = [OFF_LEVEL.format(call)] if call else []
-        return [*self.notes, *off, *self.gradients.sentences()]
+        ended = [NO_NEGATIVE] if self.evaluation.lacked_negative else []
+        return [*self.notes, *off, *ended, *self.gradients.sentences()]
 
     def close(self) -> None:
         """Give the other models back, and say what the gradients did wrong."""

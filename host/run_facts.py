@@ -251,8 +251,10 @@ def _about_scale(seen: Observed, header: Mapping[str, Any], columns: Mapping[str
     middle, share = effective.nanmedian(dim=1).values, float(across.nan_to_num().max())
     acted = torch.where(middle.isnan(), gamma, middle)
     expected = gamma if seen.run.states_scales else torch.full_like(gamma, header["cfg"])
+    alone = torch.tensor([stage == "cond_only" for stage in seen.accumulator.stage])[own]
     known = acted.isfinite()
     told = [] if seen.run.has_rules else _about_unknown_scales(seen, known, columns["K"][own])
+    known = known & ~alone if seen.run.chain_run else known  # where our chain asks c alone, it means to
     if seen.run.has_rules or (not share and torch.equal(acted[known], expected[known])):
         return told
     low, high = (f"{float(end):.3g}" for end in (acted[known].min(), acted[known].max()))

@@ -352,7 +352,8 @@ def _odd_host(case: Case) -> Answer | None:
     if 2 * cached >= n:
         return Answer(say("head.cached", count=cached, n=n), UNCLEAR, reasons=(say("help.plain"),))
     if unseen:
-        return Answer(say("head.unseen"), UNCLEAR, reasons=(say("help.plain"),))
+        who = case.scale.other or say("who.node")
+        return Answer(say("head.unseen", who=who), UNCLEAR, reasons=(say("help.plain"),))
     alone = torch.tensor([stage == "cond_only" for stage in trace.stage], dtype=torch.bool)
     if bool(trace.steps["gamma"][alone & trace.steps["evals"].isfinite()].isnan().any()):
         return Answer(say("head.moved", who=case.changer), UNCLEAR, reasons=(say("help.plain"),))
