@@ -145,7 +145,7 @@ class DenoiserCall(NamedTuple):
         changes["sampler_post_cfg_function"] = [*self.options.get("sampler_post_cfg_function", []), note]
         timestep = self.timestep.clone()
         with adapter.override(self.options, changes):
-            if not x.requires_grad:
+            if not (x.requires_grad and self.evaluate.models.in_half):  # it takes items for independent of each other
                 return Denoised(self.denoise(x, timestep), **made)
             return Denoised(without_underflow(lambda x: self.denoise(x, timestep), x), **made)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import comfy.model_patcher
 import comfy.sampler_helpers
 import comfy.samplers
+import torch
 from torch import Tensor, nn
 
 from . import adapter, server
@@ -169,6 +170,12 @@ class RunModels:
                     every.append(control)
                     control = control.previous_controlnet
         return every
+
+    @cached_property
+    def in_half(self) -> bool:
+        """Whether a part computes in float16, which knows no small gradients."""
+        casts = {getattr(owner, "manual_cast_dtype", None) for owner in (*self.models(), *self.controls())}
+        return torch.float16 in casts | {weight.dtype for one in self.networks() for weight in one.parameters()}
 
     def models(self) -> list[Any]:
         """The sampled model first, then further ones."""
