@@ -13,10 +13,12 @@ import torch
 from torch import Tensor
 
 from ..guidance.gradients.term import Term
+from ..guidance.printing import count_of
 from ..guidance.side_by_side import SideBySide
 from ..trace.faults import keep_out
 from ..trace.gram import GramRecord, point
 from ..trace.maker import EndedRun, make_trace
+from ..trace.metrics import IDENTITY_LIMIT
 from ..trace.recorder import RECUR
 from ..trace.trace import AFTERWARDS, FROM_ZERO, PART, SCALES, SKIP, UNSEEN, Trace
 from ..verdict.sentences import percent
@@ -46,7 +48,8 @@ MOVED_ALONE = (
 )
 BROKEN = "the numbers of {count} of {steps} steps are not finite"
 UNPROVED = "no scale explains {count} of {steps} steps: it is unknown there"
-CHECKED = "checked by the sampler's measured response"
+CHECKED = "held against the sampler's measured response (M12)"
+REFUTED = "a dry run of {name} said otherwise of {count}: how far these follow the prediction is unknown"
 MOST_ASTRAY = 0.02  # of the clean sample in a state
 ASTRAY = (
     "{name} does not keep to its noise levels here: its states hold up to {share:.0f} % {how} of the clean sample than "
@@ -87,7 +90,7 @@ def trace_of(seen: Observed) -> Trace:
             facts[name] = fact(seen)
     with keep_out(lambda fault: faults.append(f"knobs of the run unknown: {fault}")):
         facts["knobs"] = run_knobs(run, facts.get("distilled_guidance"), running_job()) if has_model else []
-    trace = make_trace(seen, facts, map_tensors, partial(_about_scale, seen, facts))
+    trace = make_trace(seen, facts, map_tensors, partial(_about_numbers, seen, facts))
     there: dict[str, Any] = {}
     if run.foreign:  # nobody but its numbers tells its scale
         there = {"cfg": _shared_scale(trace.steps["gamma"]), "guider": type(run.guider).__name__}
@@ -185,9 +188,6 @@ def notes_of(seen: Observed) -> list[str]:
     run, notes = seen.run, []
     if run.has_mask:
         notes.append("a noise mask was set: D is the original outside it, so D - G does not come from a rule there")
-    excess = seen.accumulator.setting.response.excess_signal(run.flow)
-    excess_facts = {"name": run.name, "share": 100 * abs(excess), "how": "more" if excess > 0 else "less"}
-    notes += [ASTRAY.format(**excess_facts)] if abs(excess) > MOST_ASTRAY else []
     notes += [SIDE_BY_SIDE] if _lanes(seen) else []
     lost = seen.lost_draws
     notes += _about_uncond(seen)
@@ -238,6 +238,21 @@ def _about_afterwards(summary: Mapping[str, Any]) -> list[str]:
         f"{sentence}. {dropped} more were dropped: the prediction with the prompt was not the run's, so another "
         "pack answers from a cache or counts calls"
     ]
+
+
+def _about_numbers(seen: Observed, header: Mapping[str, Any], columns: Mapping[str, Tensor]) -> list[str]:
+    """What only the numbers of the run tell."""
+    return [*_about_response(seen, columns), *_about_scale(seen, header, columns)]
+
+
+def _about_response(seen: Observed, columns: Mapping[str, Tensor]) -> list[str]:
+    """What a dry run said of the sampler, as far as the run bears it out."""
+    run, count = seen.run, int((columns["m12"] > IDENTITY_LIMIT).any(dim=1).sum())
+    if count:
+        return [REFUTED.format(name=run.name, count=count_of(count, "step"))]
+    excess = seen.accumulator.setting.response.excess_signal(run.flow)
+    facts = {"name": run.name, "share": 100 * abs(excess), "how": "more" if excess > 0 else "less"}
+    return [ASTRAY.format(**facts)] if abs(excess) > MOST_ASTRAY else []
 
 
 def _about_scale(seen: Observed, header: Mapping[str, Any], columns: Mapping[str, Tensor]) -> list[str]:

@@ -7,15 +7,15 @@ from torch import Tensor
 
 from ..guidance.printing import nth
 from .gram import ROUNDING, VECTORS, negativity
-from .metrics import IDENTITY_LIMIT, identity_limit
+from .metrics import IDENTITY_LIMIT
 from .trace import Trace
 
 
 def check(trace: Trace) -> list[str]:
     """Hold a record against what must be true of any run; an empty list means nothing was found wrong.
 
-    Every number of a full step that was measured is finite; K is a Gram matrix up to rounding; and M12 <= 1e-4, or what
-    rounding leaves of a long state at little noise. M12 holds the noise too, of every sampler whose response is known:
+    Every number of a full step that was measured is finite; K is a Gram matrix up to rounding; and M12 <= 1e-4.
+    M12 holds the noise too, of every sampler whose response is known:
     move + noise is x' - x, so noise of another size than the sampler's leaves another move than the response's.
     """
     return [*_gram_problems(trace), *_identity_problems(trace)]
@@ -40,7 +40,7 @@ def _gram_problems(trace: Trace) -> list[str]:
 
 def _identity_problems(trace: Trace) -> list[str]:
     residual = trace.column("M12")
-    large = (residual > identity_limit(trace.record, trace.count, trace.steps["sigma"])).any(dim=1)
+    large = (residual > IDENTITY_LIMIT).any(dim=1)
     if "not observable" in str(trace.header.get("split", "")) or not large.any():
         return []
     return [

@@ -42,7 +42,7 @@ def columns_of(taken: list[Row], setting: Setting) -> dict[str, Tensor]:
     }
     measured = _tensor_columns(taken, torch.maximum(rows["sigma"], rows["sigma_next"])[:, None])
     kappa, fits = torch.tensor([row.kappa for row in taken], dtype=torch.float64), [row.fit for row in taken]
-    proved = (measured["m12"] <= metrics.identity_limit(record, count, rows["sigma"])).all(dim=1)
+    proved = (measured["m12"] <= metrics.IDENTITY_LIMIT).all(dim=1)
     return {
         **rows,
         **term_columns,
@@ -111,11 +111,11 @@ def _pass_columns(
 def _tensor_columns(taken: list[Row], noisier: Tensor) -> dict[str, Tensor]:
     """What inner products cannot give.  noisier: the noisier end of each step, [n, 1]."""
     beyond, beyond_of_cond = torch.stack([row.beyond for row in taken]).unbind(dim=1)
-    unexplained = torch.stack([row.residual for row in taken])
+    unexplained, state = torch.stack([row.residual for row in taken]).unbind(dim=1)
     return {
         "m10": beyond,
         "m10c": metrics.saturation_excess(beyond, beyond_of_cond),
-        "m12": metrics.identity_residual(unexplained, noisier),
+        "m12": metrics.identity_residual(unexplained, state, noisier),
     }
 
 

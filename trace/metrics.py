@@ -174,20 +174,16 @@ def out_of_span(record: GramRecord) -> Tensor:  # 0 .. 1
     return _share_outside(record, {"move": 1.0, "noise": 1.0}, ("a", "delta", "u"))
 
 
-def identity_residual(unexplained: Tensor, sigma: Coefficient) -> Tensor:  # [..., B] -> [..., B], >= 0, in sigma
+def identity_residual(unexplained: Tensor, state: Tensor, sigma: Coefficient) -> Tensor:  # [..., B] x2 -> [..., B]
     """M12: does the split add up?  rms(unexplained) / sigma; nan at sigma = 0, nan or inf are kept.
 
     unexplained: rms of x' - x - noise - the step's move by the sampler's response, over the response's largest weight
-    if that is above 1: so far it enlarges the rounding of what it reads.
+    if that is above 1: so far it enlarges the rounding of what it reads. state: rms of x; where float32 resolves no
+    less than 1e-4 sigma of it, 1e-4 is what it does resolve.
     """
-    return ratio(unexplained, torch.as_tensor(sigma).double())
-
-
-def identity_limit(record: GramRecord, count: int, sigma: Tensor) -> Tensor:  # sigma [n] -> [n, B], in sigma
-    """M12 up to which a split adds up: 1e-4, or what rounding leaves of a long state at little noise."""
-    state = (record.square({"u": 1.0, "a": -1.0}) / count).sqrt().nan_to_num()
-    rounded = FLOOR_FACTOR * precision_floor(state, torch.float32) / sigma[:, None]
-    return torch.as_tensor(rounded).nan_to_num().clamp(min=IDENTITY_LIMIT)
+    noise = torch.as_tensor(sigma).double()
+    resolved = FLOOR_FACTOR / IDENTITY_LIMIT * torch.as_tensor(precision_floor(state, torch.float32))
+    return ratio(unexplained, torch.where(noise == 0, noise, torch.maximum(noise, resolved.nan_to_num())))
 
 
 def direction_memory(record: GramRecord, count: int, floor: Coefficient = 0.0) -> Tensor:  # -1 .. 1

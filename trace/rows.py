@@ -74,8 +74,9 @@ class Row(NamedTuple):
 
     products: inner products of the present vectors, gradients and differences of further passes with themselves and
     with the present HISTORY, [B, P, P + Q] float64 on the run's device. rows, columns: names of the present ones.
-    residual: rms of what the move has that the response has not, [B], nan where that is not known. kappa: of the
-    response, nan without one. fit: what tells kappa then. beyond: shares of D and of c beyond the bound, [2, B].
+    residual: rms of what the move has that the response has not, nan where that is not known, and of x, [2, B].
+    kappa: of the response, nan without one. fit: what tells kappa then. beyond: shares of D and of c beyond the bound,
+    [2, B].
     energy_values: what the terms fill, [columns, B]. passes: function evaluations of each further pass.
     """
 
@@ -119,7 +120,7 @@ class Measurement:
             ),
             rows=tuple(rows),
             columns=(*rows, *others),
-            residual=self._unexplained_rms(step),
+            residual=torch.stack([self._unexplained_rms(step), rms(step.x)]),
             kappa=math.nan if (response := self._response(step)) is None else response.kappa,
             fit=Fit.of(step.move, self.visits) if step.calls and not self.setting.response.steps else None,
             beyond=self._shares_beyond(step),

@@ -86,6 +86,7 @@ def test_which_samplers_leave_their_noise_levels_is_measured(host, kind):
 def test_a_trace_says_that_a_sampler_leaves_its_noise_levels(labelled, empty_latent):
     def notes(kind, name):
         trace = guided(*labelled[kind], empty_latent(kind, 1), name, scheduler="simple", steps=4)[2]
+        assert trace.column("M12").max() <= 1e-4
         return [note for note in trace.header["notes"] if "noise levels" in note]
 
     [note] = notes("flow", "ddpm")

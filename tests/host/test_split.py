@@ -1,5 +1,7 @@
 """The split of a step into move and noise, held against re-running each sampler without noise."""
 
+from itertools import pairwise
+
 import comfy.samplers
 import pytest
 import torch
@@ -13,7 +15,7 @@ from guidance_geometry.trace import recorder
 from guidance_geometry.trace.checks import check
 
 from .collected import HIDDEN_STATE, collect
-from .runs import guided, names
+from .runs import guided, names, of_the_host
 
 PARTS = 4  # of the host's samplers, which are known only once the host is there
 BOUND = {"ve": 5e-5, "flow": 1.5e-6}  # in units of sigma; ddpm and cfg_pp on VE rescale the state to unit variance
@@ -62,12 +64,33 @@ def test_deterministic_samplers_have_no_noise(labelled, empty_latent):
 def test_a_sampler_is_checked_by_its_response_or_says_why_not(labelled, empty_latent):
     for name in ("euler", "seeds_2", "uni_pc"):
         known = guided(*labelled["ve"], empty_latent("ve"), name)[2]
-        assert known.header["split"].endswith("checked by the sampler's measured response")
+        assert known.header["split"].endswith("held against the sampler's measured response (M12)")
         assert known.column("M12").max() <= 1e-5
         assert known.steps["kappa"].isfinite().all()
     unknown = guided(*labelled["ve"], empty_latent("ve"), "dpm_adaptive")[2]
     assert unknown.header["split"].endswith("(its steps depend on what is predicted)")
     assert unknown.column("M12").isnan().all()
+
+
+@of_the_host
+def otherwise_when_dry(model, x, sigmas, extra_args, callback, disable):
+    """Euler, which keeps more of the sample in a dry run."""
+    more = 0.3 if x.shape[1] == 1 else 0.0
+    for i, (now, then) in enumerate(pairwise(sigmas)):
+        denoised = model(x, now * x.new_ones(len(x)), **extra_args)
+        callback({"x": x, "i": i, "sigma": now, "denoised": denoised})
+        x = denoised + then / now * (x - denoised) + more * denoised
+    return x
+
+
+def test_what_the_run_refutes_is_unknown_and_accuses_nobody(labelled, empty_latent):
+    sampler = comfy.samplers.KSAMPLER(otherwise_when_dry)
+    trace = guided(*labelled["flow"], empty_latent("flow"), "euler", sampler=sampler)[2]
+    assert trace.steps["kappa"].isnan().any()
+    assert not [note for note in trace.header["notes"] if "samples are wrong" in note]
+    [said] = [note for note in trace.header["notes"] if "dry run" in note]
+    assert said.endswith("how far these follow the prediction is unknown")
+    assert "checked" not in trace.header["split"]
 
 
 UNTOLD = {"lms", "dpmpp_3m_sde", "euler_cfg_pp"}  # they may read more steps, or u

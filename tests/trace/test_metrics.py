@@ -76,7 +76,7 @@ def out_of_span(travel, u, a, delta):
 
 def identity_residual(x, x_next, move, noise, sigma):
     rest = x_next - x - move - (0 if noise is None else noise)
-    return metrics.identity_residual(rms(rest), sigma)
+    return metrics.identity_residual(rms(rest), rms(x), sigma)
 
 
 def direction_memory(delta, delta_next, floor=0.0):

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -12,10 +13,11 @@ from guidance_geometry.samplers.response import Response, StepResponse
 from guidance_geometry.samplers.stages import Stages
 from guidance_geometry.trace import accumulator as accumulator_module
 from guidance_geometry.trace.accumulator import Accumulator, Capture
+from guidance_geometry.trace.checks import check
 from guidance_geometry.trace.gram import VECTORS, GramRecord
 from guidance_geometry.trace.recorder import Evaluation, Recorded, Recorder
 from guidance_geometry.trace.rows import Setting
-from guidance_geometry.trace.trace import PER_SAMPLE
+from guidance_geometry.trace.trace import PER_SAMPLE, Trace
 
 SIGMAS = [4.0, 2.0, 1.0, 0.0]
 EULER = Response(
@@ -170,6 +172,27 @@ def test_how_far_a_step_follows_is_known_where_the_response_is_proved():
     assert accumulated(doubled, response=EULER).columns()["m12"].isnan().all(), "an evaluation more than expected"
     hidden = Response(tuple(replace(step, hidden=0.1) for step in EULER.steps))
     assert accumulated(steps, response=hidden).columns()["m12"].isnan().all(), "noise that nobody sees"
+
+
+@pytest.mark.parametrize("alone", [False, True], ids=["u and c", "c alone"])
+def test_the_rounding_of_a_long_state_is_no_fault(alone):
+    def long_euler(model, recorder, noise=0.0):
+        x = start() * 3e4
+        for now, then in pairwise(SIGMAS):
+            denoised = model(x, now)
+            recorder.end_step()
+            x = x + (x - denoised) / now * (then - now) + noise
+        return x
+
+    def problems(sample):
+        steps = [replace(one, calls=(one.evaluation,)) for one in watched(sample)[0]]
+        taken = accumulated([without_uncond(one) for one in steps] if alone else steps, response=EULER)
+        header = {"vectors": list(VECTORS), "sigmas": SIGMAS, "latent": {"shape": [1, 6]}}
+        return check(Trace(header, taken.columns(), taken.stage))
+
+    assert problems(long_euler) == []
+    [said] = problems(partial(long_euler, noise=30.0))
+    assert "did not do what was measured" in said
 
 
 def test_cross_step_numbers_stand_in_the_row_of_the_earlier_step():
