@@ -82,6 +82,7 @@ class Stages:
     reports: int = 0
     levels: list[float] = field(default_factory=list)
     foretold: list[tuple[float, Tensor]] = field(default_factory=list)
+    late: bool = False  # reports after several calls, the first time too: so they are all of one step
     step_open: bool = False  # a step that has not been reported
     silent: bool = False  # evaluates on and on without a report
     end: float = 0.0  # noise level at which the step ends
@@ -132,12 +133,15 @@ class Stages:
             return firsts[self.reports] - self.calls + len(self.levels)
         if self.response.late:
             return 0  # the stages of the step come after its first call, and the callback after them
-        last = len(self.levels) - 1
+        if len(self.levels) == 1:
+            return 0
+        self.late = self.late or not self.reports
+        order = range(len(self.levels)) if self.late else range(len(self.levels) - 1, -1, -1)
         if sigma is None:
-            return last
+            return order[0]
         sigma = float(torch.as_tensor(sigma).flatten()[0])
-        named = (i for i in range(last, -1, -1) if math.isclose(self.levels[i], sigma, rel_tol=SAME_LEVEL))
-        return next(named, last)
+        named = (i for i in order if math.isclose(self.levels[i], sigma, rel_tol=SAME_LEVEL))
+        return next(named, order[0])
 
     def _begins_unreported(self, sigma: float) -> bool:
         """Whether an evaluation begins a step, by the reports so far."""

@@ -163,6 +163,26 @@ def test_a_sampler_that_reports_after_its_stages_has_its_steps_told_right(labell
     assert check(trace) == []
 
 
+def asks_twice(model, x, sigmas, extra_args, callback, disable):
+    """Euler along the mean of two predictions at one level, of states that differ a little."""
+    ones = x.new_ones([len(x)])
+    for i, (now, then) in enumerate(pairwise(sigmas)):
+        denoised = (model(x, now * ones, **extra_args) + model(x + 0.1 * now, now * ones, **extra_args)) / 2
+        callback({"x": x, "i": i, "sigma": now, "denoised": denoised})
+        x = denoised + then / now * (x - denoised)
+    return x
+
+
+def test_two_calls_at_one_level_before_a_report_are_one_step(labelled, empty_latent):
+    trace = trace_of_both(labelled["ve"], empty_latent("ve", 2), ksampler_of(asks_twice), LEVELS, "tensors")
+    assert trace.steps["evals"].tolist() == [4, 4, 4, 4]
+    x, guided, move = (trace.tensors[name].float() for name in ("x", "guided", "move"))
+    assert (x[1:] - x[:-1] - move[:-1]).abs().max() <= 2e-2
+    expected = torch.tensor([1 - then / now for now, then in pairwise(LEVELS)], dtype=torch.float64)
+    assert (trace.steps["kappa"] - expected).abs().nan_to_num().max() <= 1e-3
+    assert (move[-1] - (guided[-1] - x[-1])).abs().max() <= 0.2, "the first of the two is the step's"
+
+
 def test_noise_drawn_before_the_report_is_the_step_s_own(labelled, empty_latent):
     sampler = ksampler_of(noisy_before_it_reports)
     trace = both(labelled["ve"], empty_latent("ve", 2), sampler, LEVELS, "tensors")[2]

@@ -74,6 +74,27 @@ def test_which_call_was_the_reported_step():
 
 
 @pytest.mark.parametrize(
+    ("events", "named", "expected"),
+    [
+        ("00C11C22C", True, [0, 0, 0]),  # twice at one level, and then the report
+        ("00C11C22C", False, [0, 0, 0]),
+        ("01C12C2C", True, [0, 0, 0]),  # after the stages
+        ("10C21C", True, [1, 1]),  # after stages that come first
+        ("0C11C22C", True, [0, 1, 1]),  # at once: the stage before, and the next step's first, share a level
+        ("0C1C2C", False, [0, 0, 0]),
+    ],
+)
+def test_which_call_a_report_without_a_response_is_about(events, named, expected):
+    sigmas, stages, found = [3.0, 2.0, 1.0, 0.0], Stages([3.0, 2.0, 1.0, 0.0]), []
+    for event in events:
+        if event == "C":
+            found.append(stages.note_report(sigmas[len(found)] if named else None))
+        else:
+            stages.begins(sigmas[int(event)])
+    assert found == expected
+
+
+@pytest.mark.parametrize(
     ("shown", "departure"), [([4.0, 2.00019], None), ([4.0, 2.0003], 2), ([4.1, 2.0], 1), ([], None)]
 )
 def test_levels_are_those_of_the_response_until_a_call_was_made_elsewhere(shown, departure):
