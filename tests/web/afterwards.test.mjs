@@ -16,7 +16,7 @@ const t = speaker("en");
 function looked(more) {
   const whole = fixture("gamma_1");
   const blank = whole.steps[0].samples.map(() => ({ K: Array(21).fill(null), m: {} }));
-  const steps = whole.steps.map((step) => (step.i % 3 ? { ...step, stage: "cond_only", samples: blank } : { ...step, stage: "afterwards", ...more }));
+  const steps = whole.steps.map((step) => (step.i % 3 ? { ...step, stage: "cond_only", samples: blank } : { ...step, stage: "afterwards", evals: 1, ...more }));
   const afterwards = { steps: [0, 3], evaluations: 4, against: "the negative", drift: 0 };
   const notes = ["the prediction without the prompt was not made in 4 of 4 steps", "at 2 steps it was evaluated after the run, against the negative: 4 evaluations more"];
   return { ...whole, steps, afterwards, notes };

@@ -59,6 +59,8 @@ test("words say where the panel stands and what is missing", () => {
   const alone = { ...run, steps: [step(0, { stage: "cond_only", gamma: 1, samples: [{ K: K.map(() => null) }] })] };
   assert.match(said(alone), /only the prediction with the prompt was made: cfg is 1/);
   assert.match(said({ ...run, steps: [step(0, { kappa: null })] }, { view: "whatif" }), /does not show how far it follows a prediction/);
+  assert.match(said({ ...run, steps: [step(0, { evals: 4 })] }, { view: "whatif" }), /ran the network several times/);
+  assert.doesNotMatch(said({ ...run, steps: [step(0, { evals: 3, passes: { STG: { evals: 1 } } })] }, { view: "whatif" }), /several times/);
   assert.match(said({ ...run, steps: [step(0, { samples: [{ K: K.map(() => null) }] })] }), /broke down/);
   assert.match(said(run, { trouble: { key: "newer", v: 7 } }), /version 7/);
 });

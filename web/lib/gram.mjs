@@ -39,6 +39,15 @@ export function sampleOf(step, sample) {
  */
 export const hasPair = ({ stage }) => !stage || stage === "step" || stage === "afterwards";
 
+/** Whether a step asked for each of its predictions once. Where it asked again, another scale leads the second time to
+ * a place at which nobody asked.
+ * @param {Step} step
+ */
+export function asksOnce({ stage, evals, passes }) {
+  const others = Object.values(passes ?? {}).reduce((sum, { evals }) => sum + (evals ?? 0), 0);
+  return (evals ?? 0) - others <= (stage === "afterwards" ? 1 : 2);
+}
+
 /** What was chosen for a sample of a finished run, such as its "step" or its "window"; null where nothing was.
  * @param {Run | null} record
  * @param {number} sample

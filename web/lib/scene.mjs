@@ -1,6 +1,6 @@
 // @ts-check
 /** One step of one sample as a figure needs it: positions in rms units and the facts its caption prints. */
-import { defaultSample, defaultStep, dot, hasPair, length, rms, sampleOf, stepOf } from "./gram.mjs";
+import { asksOnce, defaultSample, defaultStep, dot, hasPair, length, rms, sampleOf, stepOf } from "./gram.mjs";
 import { metric } from "./metrics.mjs";
 import { nth, number } from "./words.mjs";
 
@@ -86,7 +86,7 @@ function geometry(gram, step, shown) {
   const [x, u, delta, tip] = [[0, 0], [along, 0], [dx, dy], [tx, ty]];
   const points = { x, u, c: sum(u, delta), G: sum(u, delta, gamma), D: sum(u, [Dx, Dy]), tip };
   points.along = sum(u, delta, metric("M19", gram));
-  if (Number.isFinite(kappa)) points.moved = sum(tip, delta, kappa * (shown - gamma)); // noise starts there
+  if (Number.isFinite(kappa) && asksOnce(step)) points.moved = sum(tip, delta, kappa * (shown - gamma)); // noise starts there
   const same = dot(gram, "delta", "delta") === 0;
   const still = length(gram, { move: 1, noise: 1 }) <= STILL * length(gram, { a: 1 });
   return {

@@ -14,7 +14,7 @@
  */
 import { direction, lengths, matters } from "./curves.mjs";
 import { effective } from "./effective.mjs";
-import { hasPair } from "./gram.mjs";
+import { asksOnce, hasPair } from "./gram.mjs";
 import { bar, CURSOR, dashed, NOISE, pale, PREDICTIONS, ray } from "./legend.mjs";
 import { filmstrip, heatMap } from "./panel-pictures.mjs";
 import { figure as plane } from "./plane.mjs";
@@ -70,7 +70,7 @@ export const VIEWS = [
   },
   {
     name: "whatif", title: "What if", figure: whatif, available: withPair, partner: "matters", ofStep: true, scales: true,
-    lacking: (step) => (step.kappa == null && hasPair(step) ? "noKappa" : null),
+    lacking: (step) => (!hasPair(step) ? null : step.kappa == null ? "noKappa" : asksOnce(step) ? null : "stages"),
     en: ["What if", "The same step at another cfg.", "What would another cfg do?"], zh: ["假设", "同一步，换一个强度。", "换一个 cfg 会怎样？",
       "换一个 cfg（γ′），这一步会怎样：拖动滑块。只有这一步是精确的，因为之后的步会从别处开始。曲线给出每个 γ′ 的引导强度和预测的大小，图片就是预测本身。"],
     says: "What this step would do at another cfg \u03b3\u2032: drag the slider. Only this step is exact: with another cfg, later "

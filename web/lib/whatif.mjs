@@ -68,9 +68,9 @@ function besidePicture({ commands, theme, t }, scene, side, pair) {
 
 /** The facts of the plane for the other scale, and how far it can be trusted. */
 function wordsOf(scene, record) {
-  const { shown, points, other, kappa } = scene;
+  const { shown, points, other } = scene;
   const size = [`${MEANING[shell(record)]} {value}`, { value: number(metricAt(shell(record), scene, record, shown)) }];
-  const state = Number.isFinite(kappa) ? "x\u2032 is exact where a step runs the network once" : "x\u2032 is the run\u2019s own: how far the sampler follows is unknown";
+  const state = points.moved ? "x\u2032 is exact" : "x\u2032 is the run\u2019s own: where another cfg leads is unknown";
   const rules = other > RULED * Math.hypot(...points.G) ? "rules act as in the run" : "";
   return ["this step only", ...factsOf(scene, record, ["\u03b3\u2032 {shown} (run {gamma})", { shown: number(shown), gamma: number(scene.gamma) }], metricAt("M1", scene, record, shown)), size, state, rules];
 }
