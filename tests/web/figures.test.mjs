@@ -218,6 +218,37 @@ test("what a gradient made of the one prediction is drawn to scale, and no step 
   assert.equal(called(draw(one({ samples: [{ ...steps[0].samples[0], K: unknown }] })), "step").length, 0, "where it goes is unknown");
 });
 
+/** A run of which nothing is known at some steps: not measured, as from a cache, or no longer numbers. */
+const lost = (change, at = () => true) => {
+  const blank = ({ m, n = [], K, at: places = [] }) => ({ K: K.map(() => null), n: n.map(() => null), at: places.map(() => null), m: Object.fromEntries(Object.keys(m).map((name) => [name, null])) });
+  const { steps, ...whole } = fixture("euler");
+  return { ...whole, steps: steps.map((step) => (at(step.i) ? { ...step, ...change, samples: step.samples.map(blank) } : step)) };
+};
+
+for (const [name, run, reason] of [
+  ["unmeasured", lost({ evals: null, gamma: null }), /nothing was measured/i],
+  ["some unmeasured", lost({ evals: null }, (i) => i % 2), /nothing was measured/i],
+  ["broken", lost({}), /numbers broke down/],
+]) {
+  test(`no figure gives a false reason for what is unknown: ${name}`, () => {
+    for (const { name: view, figure } of VIEWS.filter((one) => one.figure)) {
+      const drawn = figure(run, { w: 640, h: 420, theme: LIGHT, step: 1, sample: 0 });
+      const said = drawn.filter(({ op }) => op === "text").map(words).join(" ");
+      assert.doesNotMatch(said, /Raise cfg|does not show how far|one prediction alone|both predictions/, view);
+      if (!called(drawn, "axis").length) assert.match(said, reason, view);
+    }
+  });
+}
+
+test("the area between two estimates does not go over steps at which they are unknown", () => {
+  const steps = fixture("missing_uncond").steps.filter(({ stage }) => stage === "cond_only").map(({ i }) => i);
+  const drawn = FIGURES.matters.figure(fixture("missing_uncond"), { w: 640, h: 420, theme: LIGHT, sample: 0 });
+  const places = new Map(drawn[0].places.at);
+  const areas = called(drawn, "between").map(({ points }) => points.map(([x]) => x));
+  assert.ok(areas.length > 0);
+  for (const xs of areas) for (const i of steps) assert.ok(places.get(i) < Math.min(...xs) || places.get(i) > Math.max(...xs), `step ${i}`);
+});
+
 test("which steps matter is not drawn where the push of some is unknown", () => {
   const record = fixture("euler");
   const drawn = (blind) => FIGURES.matters.figure(

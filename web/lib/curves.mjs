@@ -7,6 +7,7 @@ import { choiceOf, defaultSample, defaultStep, dot, sampleOf, stepOf, VECTORS } 
 import { matrix } from "./matrix.mjs";
 import { metric } from "./metrics.mjs";
 import { setCaption, nothing, pageOf } from "./plane.mjs";
+import { gapOf, whyUnknown } from "./scene.mjs";
 import { still } from "./still.mjs";
 import { greatest, least, nth, number, wordsWidth } from "./words.mjs";
 
@@ -112,7 +113,8 @@ export function matters(record, options) {
   }
   const { rows, guided, unknown } = still(run.rows, "proxies", [], () => proxies(run));
   if (unknown) { // shares of a sum that lacks some of its terms would say nothing
-    const advice = "There this sampler does not show how far it follows a prediction. A second run without guidance at these steps shows what it did.";
+    const gaps = run.rows.filter((_, k) => rows[k].guided && !Number.isFinite(rows[k].push));
+    const advice = `${whyUnknown(gaps, page.t)} ${page.t("A second run without guidance at these steps shows what it did.")}`;
     const where = unknown === guided ? "every step" : "{unknown} of {guided} {guided:guided step|guided steps}";
     return nothing(page, { missing: [`the push is unknown at ${where}`, { unknown, guided }], advice });
   }
@@ -172,8 +174,9 @@ export function proxies(run) {
   const share = (name) => raw.reduce((sum, row) => sum + (row[name] || 0), 0) || 1;
   const [whole, left] = [share("push"), share("contracted")];
   const rows = raw.map((row) => ({ ...row, push: row.push / whole, contracted: row.contracted / left }));
-  const some = rows.filter(({ step }) => GUIDED.includes(step.stage));
-  const guided = some.length ? some : rows; // by gradients alone
+  const alone = !rows.some(({ step }) => GUIDED.includes(step.stage)); // gradients alone
+  for (const row of rows) row.guided = alone || GUIDED.includes(row.step.stage);
+  const guided = rows.filter((row) => row.guided);
   return { rows, guided: guided.length, unknown: guided.filter((row) => !Number.isFinite(row.push)).length };
 }
 
@@ -210,13 +213,26 @@ function shadeInterval(page, main, held) {
   page.commands.push(rectangle(box, page.theme.muted, { alpha: 0.16, name: "held" }));
 }
 
-/** The area between the proxies. */
+/** The area between the proxies, where both are known without a gap. */
 function between(page, main, rows) {
-  const known = rows.filter((row) => Number.isFinite(row.push) && Number.isFinite(row.contracted));
-  if (known.length < 2) return;
-  const edge = (key) => known.map((row) => [main.x(row.i), main.y(100 * row[key])]);
-  const outline = [...edge("push"), ...edge("contracted").reverse()];
-  page.commands.push(polygon(outline, page.theme.c, { alpha: 0.18, name: "between" }));
+  for (const known of stretches(rows, (row) => Number.isFinite(row.push) && Number.isFinite(row.contracted))) {
+    if (known.length < 2) continue;
+    const edge = (key) => known.map((row) => [main.x(row.i), main.y(100 * row[key])]);
+    const outline = [...edge("push"), ...edge("contracted").reverse()];
+    page.commands.push(polygon(outline, page.theme.c, { alpha: 0.18, name: "between" }));
+  }
+}
+
+/** Rows in a row that fulfil something, in lists.
+ * @param {any[]} rows
+ */
+function stretches(rows, holds) {
+  /** @type {any[][]} */ const found = [[]];
+  for (const row of rows) {
+    if (holds(row)) found[found.length - 1].push(row);
+    else found.push([]);
+  }
+  return found;
 }
 
 /** D9: how far the difference turns from step to step, its size below; the whole matrix where the record has it.
@@ -301,7 +317,11 @@ function rowsOf(record, sample) {
 /** Why a run has nothing to draw, if it has not. */
 function emptiness(rows, sample) {
   if (!rows.length) return { missing: "no steps yet", advice: "Queue the graph to record a run." };
-  if (rows.some(({ gram }) => gram)) return { missing: "at no step both predictions were made", advice: "Raise cfg above 1 to guide." };
+  if (rows.some(({ gram }) => gram)) {
+    const kinds = rows.map(({ step, gram }) => gapOf(step, gram));
+    if (kinds.some((kind) => kind !== "alone")) return { missing: "this is known at no step", rows };
+    return { missing: "at no step both predictions were made", advice: rows.every(({ step }) => step.gamma === 1) ? "Raise cfg above 1 to guide." : "" };
+  }
   const sent = rows[0].step.subset ?? Object.keys(rows[0].step.samples ?? []);
   return { missing: ["sample {sample} was not sent", { sample }], advice: ["Choose one of {samples}.", { samples: sent.join(", ") }] };
 }

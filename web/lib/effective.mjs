@@ -7,11 +7,16 @@ import { LOW, overRun, placesOf, runOf, split, TALL } from "./curves.mjs";
 import { choiceOf } from "./gram.mjs";
 import { metric } from "./metrics.mjs";
 import { setCaption, nothing, pageOf } from "./plane.mjs";
+import { gapOf } from "./scene.mjs";
 import { still } from "./still.mjs";
 import { greatest, least, nth, number, span, wordsWidth } from "./words.mjs";
 
 const [SIZE, SMALLER] = [13, 11]; // of the words on top, and where they would be cut
 const ALIKE = 0.02; // of a scale, at least of 1, and of the push: what differs by less is not worth a word
+const GAPS = { // steps without a scale
+  alone: "steps with one prediction alone", recur: "steps back", unmeasured: "steps at which nothing was measured", broke: "steps at which the numbers broke down",
+  scale: "steps without a known scale", small: "steps whose difference is as small as rounding",
+};
 const ALONE = ["cond_only", "afterwards"]; // stages at which the run made the conditional prediction alone
 
 /** The scales of a sample over its run beside cfg, the shares across below, and on top what they come to.
@@ -24,16 +29,16 @@ export function effective(record, options) {
   if (!rows.some(({ scale }) => Number.isFinite(scale))) return nothing(page, lacking(run));
   const chosen = rows.find(({ i }) => i === run.chosen);
   const acted = actedOf(record, run.sample);
-  const facts = [...factsOf(chosen), run.facts[0], bandWords(record), ...reasons(rows, acted, record)];
+  const facts = [...factsOf(chosen), run.facts[0], bandWords(record), ...reasons(rows, acted, record, page.t)];
   const below = setCaption(page, facts, 4, LOW);
   const area = onTop(page, below, heading(rows, acted, record, page.t));
   return overRun("effective", page, run, area, options, (own) => effectiveCurves(own, area, record, run, rows, acted));
 }
 
-/** {i, step, scale, across, size, scales} of every step: M19, M19a, M2, the band. */
+/** {i, step, scale, across, gap, scales} of every step: M19, M19a, what is unknown, the band. */
 const scalesOf = (rows) => rows.map(({ i, step, gram }) => {
-  const [scale, across, size] = ["M19", "M19a", "M2"].map((name) => metric(name, gram));
-  return { i, step, scale, across, size, scales: bandOf("M19", step) };
+  const [scale, across] = ["M19", "M19a"].map((name) => metric(name, gram));
+  return { i, step, scale, across, gap: gapOf(step, gram), scales: bandOf("M19", step) };
 });
 
 /** What a sample of a run comes to: {sample, least, most, across, alone, low, high: ends of the axis}; only ends while it goes on. */
@@ -45,8 +50,10 @@ function actedOf(record, sample) {
 /** Why no step has an effective scale. */
 function lacking({ rows, empty }) {
   if (!rows.some(({ gram }) => gram)) return empty;
-  const advice = "It needs the predictions with and without the prompt, and a difference between them. Raise cfg to guide.";
-  return { missing: "the effective scale is known at no step", advice };
+  const missing = "the effective scale is known at no step";
+  const off = rows.every(({ step }) => ALONE.includes(step.stage) && step.gamma === 1);
+  if (off) return { missing, advice: "It needs the predictions with and without the prompt, and a difference between them. Raise cfg to guide." };
+  return rows.some(({ step, gram }) => gapOf(step, gram)) ? { missing, rows } : { missing, advice: "With and without the prompt the predictions are the same." };
 }
 
 /** Whether two scales differ by more than is worth a word. */
@@ -105,19 +112,16 @@ function factsOf(chosen) {
     Number.isFinite(across) && ["{share} % of the push across", { share: number(100 * across) }]];
 }
 
-function reasons(rows, acted, record) {
+function reasons(rows, acted, record, t) {
   const { inside } = axisOf(rows, acted, record);
   const { least: low, most: high } = acted;
-  const unknown = rows.filter(({ scale }) => !Number.isFinite(scale));
-  const gaps = [
-    unknown.some(({ size }) => !Number.isFinite(size)) && "steps with one prediction alone",
-    unknown.some(({ size }) => Number.isFinite(size)) && "steps whose difference is as small as rounding",
-  ].filter(Boolean).join(", or ");
+  const kinds = new Set(rows.filter(({ scale }) => !Number.isFinite(scale)).map(({ gap }) => gap ?? "small"));
+  const gaps = Object.entries(GAPS).flatMap(([kind, words]) => (kinds.has(kind) ? [t(words)] : [])).join(t(", or "));
   const counted = (name) => rows.some(({ step: { passes } }) => passes?.[name]?.scale);
   const names = Object.keys(rows[0].step.passes ?? {}).filter(counted);
   return [
     names.length && ["without {names}, which is counted by itself", { names: names.join(", ") }],
-    gaps && `gaps: ${gaps}`,
+    gaps && `${t("gaps")}: ${gaps}`,
     low <= high && rows.some(({ scale }) => apart(scale, Math.min(Math.max(scale, low), high))) && "the range above leaves out steps that push next to nothing",
     rows.some(({ scale }) => apart(scale, inside(scale))) && "triangles: beyond the axis, at steps that push little",
   ];

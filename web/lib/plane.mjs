@@ -3,7 +3,7 @@
 import { arrow, boxOf, line, marker, rectangle, sheet, SHORT, symbol, text } from "./commands.mjs";
 import { VECTORS } from "./gram.mjs";
 import { arrange, clipSegment, growBox, Placer, stackCentres } from "./layout.mjs";
-import { factsOf, sceneOf } from "./scene.mjs";
+import { factsOf, sceneOf, whyUnknown } from "./scene.mjs";
 import { colourOf, completeTheme, PENS } from "./theme.mjs";
 import { fillIn, fillLines, nth, number, runsWidth, wrapChunks } from "./words.mjs";
 
@@ -63,18 +63,18 @@ export function pageOf({ w, h, theme, t = fillIn, captioned = true }, label) {
   };
 }
 
-/** Why there is nothing to draw, in the middle of the page.
+/** Why there is nothing to draw, in the middle of the page.  rows: steps at which it is unknown, for the advice
  * @param {Page} page
- * @param {{missing: Phrase, advice?: Phrase}} why
+ * @param {{missing: Phrase, advice?: Phrase, rows?: any[]}} why
  * @returns {Command[]}
  */
-export function nothing(page, { missing, advice }) {
+export function nothing(page, { missing, rows, advice = rows ? whyUnknown(rows, page.t) : "" }) {
   const { w, h, theme, commands } = page;
   const words = inWords(page, missing);
   commands[0].label += `: ${words}`;
   const style = { anchor: "middle" };
   const said = fillLines(words, w - 16, 14).map((line) => [line, { ...style, size: 14, fill: theme.ink }, 19]);
-  const more = sentencesOf(page, advice ?? "").flatMap((one) => fillLines(one, w - 16, SMALL)).map((line) => [line, { ...style, fill: theme.muted }, LINE]);
+  const more = sentencesOf(page, advice).flatMap((one) => fillLines(one, w - 16, SMALL)).map((line) => [line, { ...style, fill: theme.muted }, LINE]);
   let y = Math.max(19, 0.44 * h - 19 * (said.length - 1));
   for (const [line, how, high] of /** @type {any[]} */ ([...said, ...more])) {
     commands.push(text(w / 2, y, line, how));

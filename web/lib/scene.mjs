@@ -33,30 +33,61 @@ export function sceneOf(record, { step, sample, gamma }) {
 
 const absent = (i, sample, missing, advice) => ({ i, sample, missing, advice });
 
-/** Why a step has no plane, null if it has one.
+/** Why a step has no plane, null if it has one: {kind: of THERE, missing, advice}, and what can be drawn all the same.
  * @param {Step} step
  * @param {Gram} gram
  */
 function problem(step, gram) {
-  if (step.stage === "recur") {
-    return { missing: "noise was added again here, without a prediction", advice: "Choose the step before or after it." };
-  }
-  if (!hasPair(step)) {
-    const missing = step.gamma === 1 ? "at cfg 1 only the prediction with the prompt is made" : "no prediction without the prompt at this step";
-    const [alone, noise] = ["M7", "M8"].map((name) => metric(name, gram));
-    const advice = "So there is no difference to draw. Choose a step at which both were made, or raise cfg above 1.";
-    if (step.stage !== "cond_only" || !(alone > 0)) return { missing, advice };
-    const pushed = dot(gram, "D-G", "D-G");
-    const still = pushed === 0 || pushed <= PUSHED ** 2 * dot(gram, "a", "a");
-    return { missing, advice, noise, ...(still ? { alone } : { pushed: pushedFrom(gram) }) };
-  }
-  if (!Number.isFinite(step.gamma)) return { missing: "the scale of this step is unknown", advice: "Choose another step." };
-  if (!gram.K.every(Number.isFinite)) {
-    if (!Number.isFinite(step.evals)) return { missing: "nothing was measured at this step", advice: "The notes say why." };
-    return { missing: "the numbers broke down at this step", advice: "Lower cfg, or compute in a higher precision, such as fp32." };
-  }
-  return null;
+  const kind = gapOf(step, gram);
+  if (kind === null) return null;
+  if (kind !== "alone") return { kind, ...REASONS[kind] };
+  const missing = step.gamma === 1 ? "at cfg 1 only the prediction with the prompt is made" : "no prediction without the prompt at this step";
+  const [alone, noise] = ["M7", "M8"].map((name) => metric(name, gram));
+  const advice = "So there is no difference to draw. Choose a step at which both were made, or raise cfg above 1.";
+  if (step.stage !== "cond_only" || !(alone > 0)) return { kind, missing, advice };
+  const pushed = dot(gram, "D-G", "D-G");
+  const still = pushed === 0 || pushed <= PUSHED ** 2 * dot(gram, "a", "a");
+  return { kind, missing, advice, noise, ...(still ? { alone } : { pushed: pushedFrom(gram) }) };
 }
+
+/** @type {Record<string, {missing: string, advice: string}>} */
+const REASONS = {
+  unmeasured: { missing: "nothing was measured at this step", advice: "The notes say why." },
+  recur: { missing: "noise was added again here, without a prediction", advice: "Choose the step before or after it." },
+  scale: { missing: "the scale of this step is unknown", advice: "Choose another step." },
+  broke: { missing: "the numbers broke down at this step", advice: "Lower cfg, or compute in a higher precision, such as fp32." },
+};
+
+/** The same of several steps. */
+const THERE = {
+  unmeasured: "Nothing was measured there. The notes say why.",
+  recur: "There noise was added again, without a prediction.",
+  alone: "There one prediction alone was made.",
+  scale: "The scale is unknown there.",
+  broke: "There the numbers broke down. Lower cfg, or compute in a higher precision, such as fp32.",
+  kappa: "There this sampler does not show how far it follows a prediction.",
+};
+
+/** What of a step is unknown, null where all of it is known.
+ * @param {Step} step
+ * @param {?Gram} gram
+ * @returns {?("unmeasured" | "recur" | "alone" | "scale" | "broke")}
+ */
+export function gapOf(step, gram) {
+  const known = Boolean(gram?.K.every(Number.isFinite));
+  if (!known && !Number.isFinite(step.evals)) return "unmeasured";
+  if (step.stage === "recur") return "recur";
+  if (!hasPair(step)) return "alone";
+  if (!known) return "broke";
+  return Number.isFinite(step.gamma) ? null : "scale";
+}
+
+/** Why something is unknown at some steps of a run, a sentence for each reason, as a phrase.
+ * @param {{step: Step, gram: ?Gram}[]} rows
+ * @param {(words: string) => string} t
+ */
+export const whyUnknown = (rows, t) =>
+  [...new Set(rows.map(({ step, gram }) => gapOf(step, gram) ?? (step.kappa == null ? "kappa" : "")).filter(Boolean))].map((kind) => t(THERE[kind])).join(" ");
 
 /** Where a step with one prediction goes that a gradient or a rule pushed away from it: {c, D, tip} in the plane of the two,
  * the first axis towards the prediction; null where that is unknown.

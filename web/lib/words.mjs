@@ -63,13 +63,13 @@ export function number(value, digits = 3) {
   return `${front}10${raised}`.replace("-", "\u2212");
 }
 
-/** Chunks joined by a middle dot into lines no wider than `width`; a chunk that is wider alone is cut with an ellipsis. */
+/** Chunks joined by a middle dot into lines no wider than `width`; one that is wider alone goes on in further lines. */
 export function wrapChunks(chunks, width, size) {
   const lines = [];
   for (const chunk of chunks.filter(Boolean)) {
     const longer = lines.length ? `${lines.at(-1)}  \u00b7  ${chunk}` : chunk;
     if (lines.length && wordsWidth(longer, size) <= width) lines[lines.length - 1] = longer;
-    else lines.push(cut(chunk, width, size));
+    else lines.push(...fillLines(chunk, width, size));
   }
   return lines;
 }
