@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date
@@ -47,8 +47,10 @@ async def answer_picks(server: Any, request: web.Request) -> web.Response:
 async def answer_report(server: Any, request: web.Request) -> web.Response:
     """The report on a kept run."""
     user, query = require_known(user_of(server, request)), request.query
-    look = partial(shown_pictures, server.prompt_queue, node=query.get("shown") or "")
-    return await _respond(report_on, user, request.match_info["run"], query.get("half"), look)
+    nodes = query.getall("shown", [""])  # of the run, and of the half where it showed its pictures at another one
+    look = partial(shown_pictures, server.prompt_queue)
+    looks = partial(look, node=nodes[0]), partial(look, node=nodes[-1])
+    return await _respond(report_on, user, request.match_info["run"], query.get("half"), looks)
 
 
 async def _body_of(request: web.Request) -> bytes:
@@ -121,10 +123,10 @@ def picks_for_browsers(picks: Picks) -> Mapping:
     return picks.as_json() | {"ranges": picks.ranges(), "knobs": picks.ranges_by_knob()}
 
 
-def report_on(user: str, run: str, half: str | None, look: Callable[[str], Tensor | None]) -> Mapping | None:
+def report_on(user: str, run: str, half: str | None, looks: Sequence[Callable[[str], Tensor | None]]) -> Mapping | None:
     """The report on a kept run with what is known of its model now.
 
-    half: id of a run at half its scale, or None. look: what a job showed of its pictures.
+    half: id of a run at half its scale, or None. looks: what the job of each showed of its pictures.
     Raises ValueError for a run whose numbers could not be kept.
     """
     runs = [one for name in (run, half) if name and (one := own_run(user, name))]
@@ -136,7 +138,7 @@ def report_on(user: str, run: str, half: str | None, look: Callable[[str], Tenso
     trace, *halved = (load(temporary_folder(TAB_FOLDER) / name) for name in kept)
     if not halved:
         return make_report(trace, user=user).as_json()
-    own, other = (look(one.place.prompt_id) for one in runs)
+    own, other = (look(one.place.prompt_id) for look, one in zip(looks, runs, strict=True))
     shown = None if own is None or other is None else (own, other)
     return make_report(trace, halved[0], user=user, shown=shown).as_json()
 

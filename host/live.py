@@ -41,7 +41,7 @@ class Job:
     """The job of the editor that runs now.
 
     targets: execution ids of the inspectors that show this node's run. node: the id of the node that samples. key: of
-    the workflow.
+    the workflow. is_kept: the run will be listed in the Guidance tab.
     """
 
     send: Callable[[dict], None]
@@ -50,6 +50,7 @@ class Job:
     targets: list[str]
     node: str = ""
     key: str | None = None
+    is_kept: bool = False
 
 
 def job_of_this_node() -> Job | None:
@@ -61,7 +62,7 @@ def job_of_this_node() -> Job | None:
     if not targets and not job.wants_records:
         return None
     to = server.client_id
-    names = (job.prompt_id, job.workflow_id, targets, job.display, job.workflow_key)
+    names = (job.prompt_id, job.workflow_id, targets, job.display, job.workflow_key, job.wants_records)
     return Job(lambda event: server.send_sync(EVENT, event, to), *names)
 
 
@@ -131,7 +132,8 @@ class Live:
         began = self.clock()
         for (name, part), count in zip(self.parts.items(), self.counts, strict=True):
             event = {"v": 1, "run": self.run, "prompt_id": self.job.prompt_id, "workflow_id": self.job.workflow_id}
-            event |= {"targets": self.job.targets, "node": self.job.node, "key": self.job.key, "steps": []}
+            event |= {"targets": self.job.targets, "node": self.job.node, "key": self.job.key}
+            event |= {"kept": self.job.is_kept, "steps": []}
             event |= {"part": name, "parts": list(self.parts)} if len(self.parts) > 1 else {}
             event["steps"] = fitting(self._records(part, count), MOST_BYTES - len(json.dumps(event)))
             self.job.send(event)

@@ -8,16 +8,20 @@ import { Advice } from "./lib/advice.mjs";
 import { Panel } from "./lib/panel.mjs";
 import { canKeep, keep } from "./lib/keep.mjs";
 import { beginAtMedian, beginDark, makeRoom, sayOn } from "./lib/node-text.mjs";
-import { locatorOf, nodeAt, pathOf, placeName, writeScale } from "./lib/panel-graph.mjs";
+import { locatorOf, nodeAt, pathOf, placeName, readersOf, writeScale } from "./lib/panel-graph.mjs";
 import { speaker } from "./lib/strings.mjs";
 import { Tab } from "./lib/tab.mjs";
+import { isOf } from "./lib/tab-runs.mjs";
 import { isTry, lookAgain } from "./lib/tries.mjs";
 import { brightness } from "./lib/theme.mjs";
+import { verdictOf } from "./lib/verdict.mjs";
 import { number } from "./lib/words.mjs";
 
 const TYPE = "GGInspector";
+const SIDEBAR = "guidancegeometry.sidebar";
 const STORE = "guidancegeometry:run:"; // + workflow id -> id of the job that made what the panels show
 const KEPT = "/guidance_geometry/"; // where the server answers about runs: host/routes.py
+const OPENED = 300; // milliseconds in which the editor moves to a subgraph that it opens
 const TOAST = 8000; // milliseconds that a message stands
 const SETTLED = 500; // milliseconds after which the editor knows which workflow a graph belongs to
 const JSON_BODY = { "Content-Type": "application/json" };
@@ -56,11 +60,12 @@ Object.assign(editor, { // what queues a run again
   runs: (id) => asked(`runs?${new URLSearchParams({ workflow_id: id })}`),
   run: (id) => asked(`runs/${id}`),
   runsOf: async (job) => (await asked(`runs?${new URLSearchParams({ prompt_id: job })}`))?.runs,
-  report: (run, half, shown) => asked(`runs/${run}/report${half ? `?${new URLSearchParams({ half, ...(shown && { shown }) })}` : ""}`),
+  report: (run, half, shown = []) => asked(`runs/${run}/report${half ? `?${new URLSearchParams([["half", half], ...shown.map((node) => ["shown", node])])}` : ""}`),
   picks: (...given) => picks(...given),
   job: (id) => jobOf(id),
   queue: async (output, workflow) => (await api.queuePrompt(0, { output, workflow }).catch(() => null))?.prompt_id ?? null,
   inQueue,
+  queuedWorkflows: async () => (await queuedJobs())?.map(([, , , extra]) => extra?.extra_pnginfo?.workflow),
   queueGraph: () => app.queuePrompt(0, 1),
   freshen: (query) => api.fetchApi(`${KEPT}tab/runs?${query}`, { method: "POST", headers: JSON_BODY, body: "{}" }).catch(() => null),
   dequeue: (jobs) => api.fetchApi("/queue", { method: "POST", headers: JSON_BODY, body: JSON.stringify({ delete: jobs }) }),
@@ -91,11 +96,15 @@ function drawnSize(node) {
   return drawn ? [drawn.offsetWidth, drawn.offsetHeight - LiteGraph.NODE_TITLE_HEIGHT] : node.size;
 }
 
-/** Write a value where a user would, as one step of undo, and say where: the node is seldom in view.  source: as of `knobSource` */
-function write(source, value) {
+/** Write a value where a user would, as one step of undo, and say where: the node is seldom in view.
+ *
+ * source: as of `knobSource`. more: words about what is written beside it.
+ */
+function write(source, value, more = "") {
   const [name, before, beside] = [source.widget.name, source.widget.value, source.beside ?? []];
   const others = beside.map(({ node, widget }) => ({ node: pathOf(root(), node), name: widget.name, value: widget.value }));
   if (value === before && beside.every((one) => one.widget.value === one.value)) return;
+  const readers = readersOf(root(), source).map(({ node }) => placeName(root(), node, said));
   const path = pathOf(root(), source.node);
   for (const one of [...beside, { ...source, value }]) writeScale(one, one.value);
   app.canvas?.setDirty(true, true);
@@ -109,22 +118,39 @@ function write(source, value) {
     const back = { ...at(path, name), beside: others.map((one) => ({ ...at(one.node, one.name), value: one.value })) };
     if (back.widget) write({ ...back, beside: back.beside.filter(({ widget }) => widget) }, before);
   };
-  announce(title, said("wroteTip"), { label: said("undo"), onClick: undo });
+  const shared = readers.length > 1 ? said("shared", { nodes: readers.join(", ") }) : "";
+  announce(title, [shared, more || said("wroteTip")].filter(Boolean).join(" "), { label: said("undo"), onClick: undo });
+}
+
+/** In App mode only the sidebar can show the tab, and no button opens it: what is to be done is said, and it is offered. */
+function sayInAppMode(summary) {
+  const { report } = summary;
+  const { workflow, command } = app.extensionManager;
+  const found = isOf(root(), summary) && workflow?.activeWorkflow?.activeMode === "app" && !tab.isInView ? verdictOf({ report }, editor.locale()) : null;
+  if (found?.colour !== "above") return;
+  const onClick = () => command.execute(`Workspace.ToggleSidebarTab.${SIDEBAR}`);
+  announce(found.headline, "", { label: said("guidance"), onClick }, "warning");
 }
 
 /** Say something above the graph; older editors have no buttons there. */
-function announce(title, description, action) {
+function announce(title, description, action, kind = "success") {
   const { toast } = app.extensionManager;
-  if (toast?.success) toast.success(title, { description, action, duration: TOAST });
+  if (toast?.[kind]) toast[kind](title, { description, action, duration: TOAST });
   else toast?.add?.({ severity: "success", summary: title, detail: description, life: TOAST });
 }
 
 /** Bring a node into view, in the subgraph that it stands in. */
 function show(node) {
   const { canvas } = app;
-  if (canvas.graph !== node.graph) canvas.setGraph(node.graph);
+  const opens = canvas.graph !== node.graph;
+  if (opens) canvas.setGraph(node.graph);
   canvas.selectItems?.([node]);
-  canvas.centerOnNode?.(node);
+  const centre = () => canvas.centerOnNode?.(node);
+  if (!opens) return centre();
+  setTimeout(() => { // the editor fits what it opens into the window, however small that is
+    canvas.ds.scale = Math.min(canvas.ds.scale, 1);
+    centre();
+  }, OPENED);
 }
 
 function keepInspector(node) {
@@ -168,9 +194,12 @@ api.addEventListener("guidance_geometry.step", ({ detail }) => {
 api.addEventListener("guidance_geometry.run", ({ detail }) => tab.endRun(detail));
 api.addEventListener("execution_cached", ({ detail }) => tab.tookFromCache(detail));
 api.addEventListener("guidance_geometry.verdict", ({ detail }) => tab.takeVerdict(detail));
-api.addEventListener("execution_success", ({ detail }) => tab.endJob(detail.prompt_id, workflowOf));
+api.addEventListener("guidance_geometry.verdict", ({ detail }) => sayInAppMode(detail));
+api.addEventListener("execution_success", ({ detail }) => tab.endJob(detail.prompt_id, jobOf));
 api.addEventListener("execution_success", () => editor.advice.endJob());
+api.addEventListener("b_preview_with_metadata", ({ detail }) => tab.places.size && editor.advice.takePreview(detail));
 api.addEventListener("promptQueued", () => tab.refresh());
+api.addEventListener("execution_start", () => tab.hearQueue());
 api.addEventListener("graphCleared", () => tab.refresh());
 api.addEventListener("graphChanged", redrawAll); // a widget too: what a panel says of it follows, undo included
 api.addEventListener("status", ({ detail }) => hear(detail !== null));
@@ -194,7 +223,7 @@ for (const [kind, key] of [["execution_interrupted", "tabInterrupted"], ["execut
   api.addEventListener(kind, ({ detail }) => {
     const node = nodeAt(root(), detail.node_id);
     reachable().forEach((panel) => panel.endEarly(detail.prompt_id));
-    tab.endEarly(detail.prompt_id, workflowOf, { key, node: node ? placeName(root(), node, said) : detail.node_type });
+    tab.endEarly(detail.prompt_id, jobOf, { key, node: node ? placeName(root(), node, said) : detail.node_type });
   });
 }
 api.addEventListener("execution_success", async ({ detail }) => {
@@ -215,6 +244,7 @@ api.addEventListener("execution_success", async ({ detail }) => {
 /** Whether ComfyUI answers; and that its queue has changed, for the editor hears that of every change. */
 async function hear(there) {
   if (there) lookAgain();
+  if (there) tab.hearQueue();
   if (there === answers) return;
   answers = there;
   const jobs = (there && (await inQueue())) || [];
@@ -246,7 +276,7 @@ const kept = (path) =>
     request.send();
   });
 
-/** A job that has ended: {prompt, workflow, outputs, ended: well, stopped: by a person}, null as long as the server does
+/** A job that has ended: {prompt, workflow, samplers, outputs, ended: well, stopped: by a person}, null as long as the server does
  * not know it, undefined where it does not answer. */
 async function jobOf(id) {
   const answer = await api.fetchApi(`/history/${id}`).catch(() => null);
@@ -256,14 +286,20 @@ async function jobOf(id) {
   const [, , prompt, extra] = entry.prompt;
   const { status_str: how, messages = [] } = entry.status ?? {};
   const stopped = messages.some(([kind]) => kind === "execution_interrupted");
-  return { prompt, workflow: extra?.extra_pnginfo?.workflow, outputs: entry.outputs ?? {}, ended: how === "success", stopped };
+  const samplers = extra?.guidance_geometry?.samplers; // host/taps.py found them
+  return { prompt, workflow: extra?.extra_pnginfo?.workflow, samplers, outputs: entry.outputs ?? {}, ended: how === "success", stopped };
 }
 
-/** Ids of the jobs that run and wait, in their order; null where the server does not answer. */
-async function inQueue() {
+/** The jobs that run and wait, in their order, as the server lists them; null where it does not answer. */
+async function queuedJobs() {
   const answer = await api.fetchApi("/queue").catch(() => null);
   const { queue_running: running, queue_pending: pending } = answer?.ok ? await answer.json() : {};
-  return running ? [...running, ...pending.sort(([one], [other]) => one - other)].map(([, job]) => job) : null;
+  return running ? [...running, ...pending.sort(([one], [other]) => one - other)] : null;
+}
+
+/** Ids of these jobs. */
+async function inQueue() {
+  return (await queuedJobs())?.map(([, job]) => job) ?? null;
 }
 
 /** The workflow that a job was queued from, as far as the server knows. */
@@ -327,7 +363,7 @@ app.registerExtension({
   setup() {
     const title = said("guidance");
     const about = { title, tooltip: said("guidanceTip"), icon: "pi pi-chart-line" };
-    app.extensionManager.registerSidebarTab({ id: "guidancegeometry.sidebar", type: "custom", ...about, ...shownIn() });
+    app.extensionManager.registerSidebarTab({ id: SIDEBAR, type: "custom", ...about, ...shownIn() });
   },
   getNodeMenuItems(node) {
     if (!canKeep(root(), node)) return [];

@@ -107,6 +107,16 @@ def test_somebody_who_only_knows_ksampler_finds_a_range_and_takes_it(page):
     assert page.locator(".gg-runs option").count() == 1, "the tries are no runs of the workflow"
 
 
+def test_what_is_tried_leaves_the_pictures_of_the_graph(page):
+    shown = "() => JSON.stringify(app.nodeOutputs['9'])"
+    before = page.evaluate(shown)
+    assert "png" in before
+    page.locator(".gg-tab .gg-half").click()
+    page.wait_for_function(SHOWN, arg=2)
+    assert page.evaluate(shown) == before
+    page.locator(".gg-tab .gg-find").click()
+
+
 def test_later_runs_are_compared_with_the_choice(page):
     page.locator(".gg-tab .gg-close").click()
     queue(page)

@@ -211,11 +211,65 @@ def test_the_verdict_stands_on_top_and_what_it_suggests_is_applied(page):
     evidence.wait_for(state="visible")
     assert "your own choice" in evidence.inner_text()
     assert "Guidance acted" in evidence.inner_text()
-    page.get_by_role("button", name="Use cfg 2").click()
+    page.locator(".gg-tab .gg-apply").click()
     assert page.evaluate(f"() => {SAMPLER}.widgets.find(widget => widget.name === 'cfg').value") == 2.0
     page.wait_for_function("() => /cfg 3 . 2 in Mine/.test(document.querySelector('.gg-tab .gg-changed').textContent)")
     page.locator(f"{TAB} .gg-how").click()
     page.evaluate(CHOOSE, ["", mark_of(KEY)])
+
+
+def test_a_workflow_that_is_not_recorded_is_not_shown_though_an_inspector_hears_its_steps(page):
+    page.evaluate(steering.OPEN, [steering.graph(), workflow_id()])
+    steering.unmask(page)
+    queue(page)
+    assert page.evaluate("window.heard")
+    says(page, "Switch recording on")
+    assert page.evaluate(RUNS) == []
+    page.locator(".gg-tab .gg-begin").wait_for(state="visible")
+
+
+SEEN = """() => { const said = document.querySelector('.gg-tab .gg-said'), box = said.getBoundingClientRect();
+    return box.height > 0 && said.scrollWidth <= said.clientWidth && said.scrollHeight <= said.clientHeight + 1; }"""
+
+
+def test_what_the_tab_says_is_read_on_every_page(page):
+    begin(page)
+    queue(page)
+    shows_run_of(page, 6)
+    turn_to(page, "geometry")
+    page.evaluate(f"() => {{ {SAMPLER}.mode = 2; }}")
+    page.evaluate("() => app.api.dispatchEvent(new CustomEvent('graphChanged', {detail: null}))")
+    says(page, "Nothing samples")
+    assert page.evaluate(SEEN)
+    load(page, sampled())
+    says(page, "Switch recording on")
+    assert page.evaluate(SEEN)
+    page.evaluate(f"() => document.querySelector('{TAB} [data-page=advice]').click()")
+
+
+def test_in_the_sidebar_every_card_is_reached_and_the_reasons_stand_below(page):
+    begin(page, sampled(cfg=13.0))
+    queue(page)
+    shows_run_of(page, 6)
+    close_below(page)
+    page.set_viewport_size({"width": 1280, "height": 680})
+    page.evaluate(TOGGLE, SIDE)
+    page.locator(".gg-tab .gg-find").click()
+    page.wait_for_function("() => document.querySelectorAll('.gg-tab .gg-card[data-state=there]').length === 5")
+    page.locator(".gg-tab .gg-why").click()
+    shelf, cards, why = page.evaluate(
+        """() => { const box = one => { const { left, right, top, bottom } = one.getBoundingClientRect();
+          return { left, right, top, bottom }; }, at = name => document.querySelector(`.gg-tab ${name}`);
+        at(".gg-cards").scrollLeft = 0;
+        return [box(at(".gg-cards")), [...at(".gg-cards").children].map(box), box(at(".gg-explain"))]; }"""
+    )
+    assert min(card["left"] for card in cards) >= shelf["left"] - 1
+    assert max(card["bottom"] for card in cards) <= why["top"] + 1
+    page.locator(".gg-tab .gg-close").click()
+    assert page.evaluate("() => Boolean(document.activeElement.closest('.gg-tab'))"), "who uses the keyboard stays"
+    page.evaluate(TOGGLE, SIDE)
+    page.set_viewport_size({"width": 1440, "height": 900})
+    open_below(page)
 
 
 LAID_OUT = f"""() => {{ const panel = document.querySelector('{TAB}').getBoundingClientRect();
@@ -243,6 +297,10 @@ def test_in_a_small_window_the_figure_has_the_room_and_the_reasons_stand_beside_
     page.locator(f"{TAB} .gg-why").click()
     page.wait_for_function(f"() => ({LAID_OUT})()[0] >= 300")
     assert page.evaluate(LAID_OUT)[1:] == [True, True], page.evaluate(LAID_OUT)
+    page.set_viewport_size({"width": 960, "height": 600})
+    page.locator(f"{TAB} .gg-info").click()
+    page.wait_for_function(f"() => ({LAID_OUT})()[1]")  # the caption is drawn in the figure
+    page.locator(f"{TAB} .gg-info").click()
     turn_to(page, "advice")
     page.set_viewport_size({"width": 1440, "height": 900})
 
@@ -327,7 +385,7 @@ def test_of_two_nodes_that_are_one_subgraph_each_has_its_run_and_its_scale(page)
     assert {name.split(" \u00b7 ")[0] for name in runs} == {f"Mine ({node}:4)" for node in (first, second)}
     page.locator(".gg-runs").select_option(index=next(k for k, name in enumerate(runs) if f"({second}:4)" in name))
     page.wait_for_function(f"() => document.querySelector('{TAB} .gg-headline').textContent.startsWith('cfg 9 ')")
-    page.get_by_role("button", name=re.compile("^Use cfg 2")).first.click()
+    page.get_by_role("button", name=re.compile(r"^Use cfg 2[.\d]*$")).first.click()
     prompt = page.evaluate("async () => (await app.graphToPrompt()).output")
     assert prompt[f"{first}:4"]["inputs"]["cfg"] == 3.0
     assert 2 <= prompt[f"{second}:4"]["inputs"]["cfg"] < 3

@@ -8,7 +8,7 @@ import pytest
 from guidance_geometry.dev.browser import READY, page_in
 from guidance_geometry.tests.queue import steering
 from guidance_geometry.tests.queue.prompts import asked
-from guidance_geometry.tests.queue.steering import QUEUE, queue, unmask
+from guidance_geometry.tests.queue.steering import PAINTED, QUEUE, queue, unmask
 from guidance_geometry.tests.queue.tab_steering import (
     BOTTOM,
     FLAG,
@@ -64,6 +64,21 @@ class Walker:
 
     def tells(self, name):
         sys.stdout.write(f"{name}: {self.clicks} clicks, {time.monotonic() - self.began:.1f} s\n")
+
+
+CONTROL = "control_after_generate"
+VALUES = f"""() => ["seed", "{CONTROL}", "cfg"].map(name => ({WIDGET})(["4", name]).value)"""
+LINKED = f"""kind => {{ const graph = {ROOT}, samplers = {NODES}.filter(node => node.type === "KSampler");
+  const add = type => {{ const node = LiteGraph.createNode(type); graph.add(node); return node; }};
+  const value = add(kind), [first, second] = samplers.map(node => node.inputs.findIndex(one => one.name === "cfg"));
+  value.title = "Mine to set";
+  const reroute = kind === "PrimitiveNode" ? value : add("Reroute");
+  if (reroute !== value) value.connect(0, reroute, 0);
+  reroute.connect(0, samplers[0], first);
+  reroute.connect(0, samplers[1], second);
+  value.widgets[0].value = {OWN};
+  return value.id; }}"""
+SET_BY = f"id => {ROOT}.nodes.find(node => node.id === id).widgets[0].value"
 
 
 def cfg_of(page, node="4"):
@@ -144,6 +159,47 @@ def test_from_ones_own_graph_to_a_green_verdict_and_back(page):
     changed(page, rf"cfg {advised:g} \u2192 13")
 
 
+def test_the_seed_that_was_judged_runs_next_and_one_undo_takes_all_back(page):
+    load(page, sampled(cfg=OWN))
+    page.evaluate(SET, ["4", {CONTROL: "randomize"}])
+    judged, user = page.evaluate(VALUES), Walker(page)
+    user.click(".gg-begin")
+    sees(page, "above", r"[Uu]se cfg \d")
+    page.evaluate(NOTICE)
+    after = page.evaluate(VALUES)
+    assert after[0] != judged[0]
+    user.click(".gg-apply-again")
+    sees(page, "fine")
+    changed(page, "")
+    user.tells("to the green verdict of the same seed")
+    assert user.clicks == 2
+    assert page.evaluate(VALUES)[:2] == [judged[0], "fixed"]
+    assert page.evaluate(VALUES)[2] < OWN
+    page.locator(".p-toast-message, [data-testid=toast]").filter(has_text=f"Seed {judged[0]}").first.wait_for()
+    page.evaluate(UNDO)
+    page.wait_for_function(f"after => JSON.stringify(({VALUES})()) === JSON.stringify(after)", arg=after)
+
+
+@pytest.mark.parametrize("kind", ["PrimitiveNode", "PrimitiveFloat"])
+def test_a_linked_value_is_seen_and_used_where_it_is_set_and_who_shares_it_is_named(page, kind):
+    load(page, sampled(stages=2))
+    source = page.evaluate(LINKED, kind)
+    page.evaluate(NOTICE)
+    page.locator(".gg-tab .gg-begin").click()
+    page.locator(".gg-tab .gg-one[data-colour=above]").nth(1).wait_for()
+    sees(page, "above", r"cfg 13 .*[Uu]se cfg \d")
+    page.locator(".gg-tab .gg-see").click()
+    page.wait_for_function("() => document.querySelectorAll('.gg-tab .gg-pair .gg-shots > *').length === 4")
+    shared = page.locator(".gg-tab .gg-apply").get_attribute("title")
+    assert "Stage 1 (4)" in shared
+    assert "Stage 2 (5)" in shared
+    page.locator(".gg-tab .gg-apply").click()
+    assert page.evaluate(SET_BY, source) < OWN
+    changed(page, r"cfg 13 \u2192 \d.* in Mine to set")
+    queue(page)
+    sees(page, "fine")
+
+
 def test_a_value_that_was_looked_at_first_is_recorded_when_it_is_used(page):
     """With a fixed seed: what was sampled for the picture beside is the very job that comes next."""
     load(page, sampled(cfg=OWN))
@@ -170,6 +226,63 @@ def test_a_result_from_the_cache_is_named_and_sampled_afresh_on_a_click(page):
     page.wait_for_function("() => !document.querySelector('.gg-said').textContent")
 
 
+def test_in_a_subgraph_what_came_from_the_cache_and_what_is_muted_are_told(page):
+    graph = sampled(cfg=2.8)
+    for _ in range(2):  # of the second workflow nothing is sampled
+        load(page, graph)
+        page.evaluate(INTO_SUBGRAPH)
+        switch(page)
+        queue(page)
+    says(page, "took the result from its cache. Nothing was sampled")
+    page.evaluate(MODE, 2)
+    page.evaluate(NOTICE)
+    says(page, r"Nothing samples.*Mine \(\d+:4\)")
+    page.evaluate(MODE, 0)
+    page.evaluate(NOTICE)
+    page.locator(".gg-tab .gg-fresh").click()
+    offers(page, [r"^Mine \(\d+:4\) . \d\d:\d\d$"])
+
+
+def test_the_worst_of_several_samplers_is_shown_and_the_others_in_a_row_each(page):
+    load(page, sampled(stages=3, cfg=2.8))
+    page.evaluate(SET, ["4", {"cfg": OWN}])
+    page.evaluate(f"() => {{ {NODES}.find(node => node.title === 'Stage 3').mode = 4; }}")
+    page.locator(".gg-tab .gg-begin").click()
+    sees(page, "above", "cfg 13")
+    rows = page.locator(".gg-tab .gg-one")
+    page.locator(".gg-tab .gg-one[data-colour=fine]").wait_for()
+    found = rows.evaluate_all("rows => rows.map(row => [row.dataset.colour ?? '', row.textContent])")
+    assert [colour for colour, _ in found] == ["above", "fine", ""]
+    assert "Stage 1 (4)" in found[0][1]
+    assert "Stage 3 (6)bypassed or muted" in found[2][1]
+    rows.nth(1).click()
+    sees(page, "fine", "cfg 2.8")
+
+
+def test_a_job_that_waits_behind_another_is_said_to_wait(page):
+    load(page, sampled(cfg=2.8))
+    switch(page)
+    assert page.request.post(f"{page.live.address}/prompt", data={"prompt": sampled(steps=3000)}).ok
+    page.evaluate(QUEUE)
+    says(page, "^In the queue: 1 job runs first")
+    page.request.post(f"{page.live.address}/interrupt")
+    sees(page, "fine")
+
+
+def test_while_a_run_goes_there_is_advice(page):
+    load(page, sampled(cfg=OWN))
+    switch(page)
+    queue(page)
+    sees(page, "above")
+    page.evaluate(SET, ["4", {"steps": 2000}])
+    page.evaluate(QUEUE)
+    sees(page, "unclear", r"^\W*Step \d+ of 2000: guidance acts like cfg 13 so far")
+    assert "good range of the run before was" in page.evaluate(SUMMED)
+    assert page.locator(".gg-tab .gg-pair canvas").count() == 2, "the picture of the run before"
+    page.request.post(f"{page.live.address}/interrupt")
+    offers(page, [r"^Mine \(4\) . stopped at step \d+"])
+
+
 def test_in_a_subgraph_the_change_is_named_shown_and_undone_in_one_step(page):
     load(page, sampled(cfg=OWN))
     page.evaluate(INTO_SUBGRAPH)
@@ -183,6 +296,8 @@ def test_in_a_subgraph_the_change_is_named_shown_and_undone_in_one_step(page):
     toast.first.wait_for()
     page.locator(".gg-tab .gg-showNode").click()
     page.wait_for_function("() => app.canvas.graph.nodes.map(node => node.type).join() === 'KSampler'")
+    page.evaluate(PAINTED)
+    page.wait_for_function("() => app.canvas.ds.scale <= 1")
     page.evaluate(f"() => app.canvas.setGraph({ROOT})")
     page.evaluate(UNDO)
     page.wait_for_function(f"() => ({WIDGET})(['4', 'cfg']).value === {OWN}")

@@ -4,7 +4,7 @@ import test from "node:test";
 import { inflateSync } from "node:zlib";
 import { boxOf } from "../../web/lib/commands.mjs";
 import { crc, pngWithSources, svgWithSources } from "../../web/lib/panel-files.mjs";
-import { locatorOf, nodeAt, pathOf, scaleSource, writeScale } from "../../web/lib/panel-graph.mjs";
+import { locatorOf, nodeAt, pathOf, readersOf, scaleSource, writeScale } from "../../web/lib/panel-graph.mjs";
 import { hint } from "../../web/lib/panel-hints.mjs";
 import { lighting, stepUnder } from "../../web/lib/panel-linking.mjs";
 import { nearestSheet, rowOf } from "../../web/lib/panel-pictures.mjs";
@@ -102,7 +102,22 @@ test("a linked scale names its source", () => {
   const sampler = { id: 4, inputs: [input("cfg", 2, true)], widgets: [cfg()] };
   const panel = { id: 6, inputs: [input("trace", 1)] };
   const root = graphOf([number, sampler, panel], { 1: link(4, 2), 2: link(3) });
-  assert.deepEqual(scaleSource(root, panel), { node: number, reason: "linked" });
+  assert.deepEqual(scaleSource(root, panel), { node: number, reason: "linked", input: "cfg" });
+});
+
+test("a linked scale leads to the one widget that sets it, through what is only drawn, and who shares it is known", () => {
+  const number = (values, more) => ({ id: 3, inputs: [], widgets: values.map((value) => ({ name: "value", value })), ...more });
+  const sampler = (id, from) => ({ id, inputs: [input("cfg", from, true)], widgets: [cfg()] });
+  const reroute = { id: 2, isVirtualNode: true, inputs: [input("", 2)] };
+  const found = (source) => {
+    const root = graphOf([source, reroute, sampler(4, 1), sampler(5, 3), sampler(6, null)], { 1: link(2), 2: link(3), 3: link(3), 4: link(9) });
+    const at = scaleSource(root, root.nodes[2], "4");
+    return [at.widget === source.widgets[0], at.reason, readersOf(root, at).map(({ id }) => id)];
+  };
+  assert.deepEqual(found(number([8])), [true, undefined, ["4", "5"]]);
+  assert.deepEqual(found(number([8, "fixed"])), [true, undefined, ["4", "5"]]);
+  assert.deepEqual(found(number([8, 2])), [false, "linked", []], "which of the two is not known");
+  assert.deepEqual(found(number([8], { inputs: [input("a", 4)] })), [false, "linked", []], "it reckons with what comes in");
 });
 
 test("a scale listed by a schedule names that schedule", () => {
@@ -111,7 +126,7 @@ test("a scale listed by a schedule names that schedule", () => {
   const sampler = { id: 4, inputs: [input("guidance", 2), input("cfg", null, true)], widgets: [cfg()] };
   const panel = { id: 6, inputs: [input("trace", 1)] };
   const root = graphOf([schedule, rule, sampler, panel], { 1: link(4, 2), 2: link(5), 3: link(3) });
-  assert.deepEqual(scaleSource(root, panel), { node: schedule, reason: "listed" });
+  assert.deepEqual(scaleSource(root, panel), { node: schedule, reason: "listed", input: "cfg" });
   schedule.widgets[0].value = "linear";
   assert.equal(scaleSource(root, panel).node, sampler);
 });
@@ -123,7 +138,7 @@ test("a scale promoted from a subgraph names the subgraph's node", () => {
   inner.id = "inner";
   const box = { id: 12, inputs: [input("cfg")], subgraph: inner };
   const root = graphOf([box]);
-  assert.deepEqual(scaleSource(root, panel), { node: box, reason: "promoted" });
+  assert.deepEqual(scaleSource(root, panel), { node: box, reason: "promoted", input: "cfg" });
   assert.equal(nodeAt(root, "12:6"), panel);
   assert.equal(pathOf(root, panel), "12:6");
   assert.equal(locatorOf(root, panel), "inner:6");
@@ -140,7 +155,7 @@ test("of two nodes that are one subgraph, the one that leads to the run takes it
   const [first, second] = [walls(12, outer), walls(13, outer)];
   const root = graphOf([first, second]);
   for (const [box, id] of [[first, "12:7:4"], [second, "13:7:4"]]) {
-    assert.deepEqual(scaleSource(root, nodeAt(root, id), id), { node: box, widget: box.widgets[0] });
+    assert.deepEqual(scaleSource(root, nodeAt(root, id), id), { node: box, widget: box.widgets[0], input: "cfg" });
   }
 });
 
@@ -151,7 +166,7 @@ test("a panel beside two nodes that are one subgraph follows its own wire into i
   const [first, second] = [12, 13].map((id) => ({ id, inputs: [{ name: "cfg" }], subgraph: inner }));
   const panel = { id: 6, inputs: [input("trace", 3)] };
   const root = graphOf([first, second, panel], { 3: link(13) });
-  assert.deepEqual(scaleSource(root, panel), { node: second, reason: "promoted" });
+  assert.deepEqual(scaleSource(root, panel), { node: second, reason: "promoted", input: "cfg" });
 });
 
 test("an SVG and a PNG carry the workflow in ASCII", () => {

@@ -4,7 +4,7 @@ import { changeSince } from "../../web/lib/change.mjs";
 import { canKeep, keep } from "../../web/lib/keep.mjs";
 import { linkAt, scaleSource } from "../../web/lib/panel-graph.mjs";
 import { speaker } from "../../web/lib/strings.mjs";
-import { hindrance } from "../../web/lib/readiness.mjs";
+import { hindrance, samplerStates } from "../../web/lib/readiness.mjs";
 import { CACHED, flagOf, hasTwin, idOf, isOf, joinRecords, latest, mergeRuns, nameOf, NOTHING, series, setFlag, slotOf, stateOf } from "../../web/lib/tab-runs.mjs";
 import { Place, wordsOf } from "../../web/lib/tab-place.mjs";
 import { Tab } from "../../web/lib/tab.mjs";
@@ -145,9 +145,9 @@ test("samplers that could not be recorded are named until they are, and only tho
   const missed = (node, more) => ({ node, title: "Mine", workflow_id: "w", key: "k", prompt_id: "j", ...more });
   const asked = [];
   const runs = async (id) => (asked.push(id), { runs: [], unreached: [missed("4"), missed("5"), missed("9"), missed("5", { key: "other" })] });
-  const tab = new Tab({ root: () => root(4, 5), runs, sources: async () => ({ output: {} }) });
+  const tab = new Tab({ root: () => root(4, 5), runs, report: async () => null, sources: async () => ({ output: {} }) });
   assert.deepEqual(tab.state().unreached, []);
-  await tab.endJob("j", async () => tab.root);
+  await tab.endJob("j", async () => ({ workflow: tab.root }));
   assert.deepEqual(asked, ["w"], "the server is asked when a job has ended");
   await Promise.resolve();
   assert.deepEqual(tab.state().unreached, ["Mine (4)", "Mine (5)"]);
@@ -170,6 +170,57 @@ test("what keeps a graph from leaving a run is named: nothing in it, no sampler,
   assert.deepEqual(hindrance({ nodes: [saver, { id: 7, mode: 2, subgraph: { nodes: [sampler] } }] }), { key: "tabSilent", names: "S (7:4)" });
 });
 
+test("every sampler of a graph stands somewhere, and the node that a subgraph is is none", () => {
+  const sampler = (id, mode = 0) => ({ id, title: `S${id}`, inputs: [{ type: "MODEL" }, { type: "LATENT" }], outputs: [{ type: "LATENT" }], mode });
+  const box = { ...sampler(7), subgraph: { nodes: [sampler(4), sampler(5, 2)] } };
+  const graph = { nodes: [box, sampler(8), sampler(9), sampler(10)] };
+  const runs = [{ node: "8", title: "S8", live: {} }, { node: "9", title: "S9" }, { node: "3", title: "in a pipe" }];
+  const known = { runs, unchanged: new Set(["9"]), unreached: ["10"], queued: false };
+  const states = (more) => Object.fromEntries(samplerStates(graph, { ...known, ...more }).map(({ id, state }) => [id, state]));
+  assert.deepEqual(states(), { 8: "live", 9: "cached", 3: "ran", "7:4": "idle", "7:5": "muted", 10: "unreached" });
+  assert.equal(states({ queued: true })["7:4"], "queued");
+  assert.equal(hindrance({ nodes: [{ ...box, subgraph: { nodes: [sampler(5, 2)] } }] }).key, "tabSilent");
+});
+
+test("the worst run is shown, one that goes on before it, and the picked one before both", async () => {
+  const runs = ["4", "5", "6"].map((node) => run(node));
+  const colours = { "4-j": "above", "5-j": "fine", "6-j": "fine" };
+  const editor = { root: () => root(4, 5, 6), runs: async () => ({ runs }), report: async (id) => ({ colour: colours[id] }), sources: async () => ({ output: {} }) };
+  const tab = new Tab(editor);
+  await tab.refresh();
+  assert.equal(tab.choice().node, "4");
+  assert.deepEqual(tab.samplers().map(({ id }) => id), ["4", "6", "5"]);
+  tab.coming.set("5-k", { ...run("5", { prompt_id: "k", run: "5-k" }), live: {} });
+  assert.equal(tab.choice().node, "5");
+  tab.choose(slotOf(run("6")));
+  assert.equal(tab.choice().node, "6");
+});
+
+test("a job of this workflow that waits is said to wait, one of another is not", async () => {
+  const jobs = [{ id: "other" }, null, root(4)];
+  const tab = new Tab({ root: () => root(4), queuedWorkflows: async () => jobs });
+  await tab.lookAtQueue();
+  assert.deepEqual([tab.queued, stateOf(tab.state()).key], [{ ahead: 2 }, "tabQueued"]);
+  jobs.splice(0, 2);
+  await tab.hearQueue();
+  assert.equal(stateOf(tab.state()).key, "tabBegins");
+  jobs.pop();
+  await tab.hearQueue();
+  assert.equal(tab.queued, null);
+});
+
+test("steps of a run that is not kept are no run, and one that left no record goes with its job", async () => {
+  const tab = new Tab({ root: () => root(4), runs: async () => ({ runs: [] }), sources: async () => ({ output: {} }) });
+  await tab.refresh();
+  const step = (kept) => tab.step({ run: "r", prompt_id: "j", node: "4", workflow_id: "w", key: "k", kept, steps: [{ i: 0, n: 2 }] });
+  step(false);
+  assert.deepEqual(tab.entries(), []);
+  step(true);
+  assert.equal(tab.entries().length, 1);
+  await tab.endJob("j", async () => ({ workflow: tab.root }));
+  assert.deepEqual(tab.entries(), []);
+});
+
 test("a job that leaves no run says why: from the cache, not asked for, stopped or failed before; a run that comes takes it back", async () => {
   globalThis.localStorage ??= { getItem: () => null, setItem() {} };
   const graph = { ...root(4), nodes: [{ id: 4, title: "S", inputs: [{ type: "MODEL" }], outputs: [{ type: "LATENT" }], widgets: [{ name: "noise_seed" }] }] };
@@ -177,7 +228,7 @@ test("a job that leaves no run says why: from the cache, not asked for, stopped 
   const tab = new Tab({ root: () => graph, runs: async () => ({ runs }), sources: async () => ({ output: {} }) });
   const end = async (nodes, how, workflow = graph) => {
     tab.tookFromCache({ prompt_id: "j", nodes });
-    await tab.endJob("j", async () => workflow, how);
+    await tab.endJob("j", async () => ({ workflow }), how);
     return tab.idle?.key ?? null;
   };
   await tab.refresh();
@@ -197,7 +248,7 @@ test("a job that leaves no run says why: from the cache, not asked for, stopped 
 test("while ComfyUI does not answer no run is live; back again, one whose job is gone does not go on", async () => {
   globalThis.localStorage ??= { getItem: () => null, setItem() {} };
   const tab = new Tab({ root: () => root(4, 5), runs: async () => ({ runs: [] }), sources: async () => ({ output: {} }) });
-  const step = (node, job) => tab.step({ run: `r${node}`, prompt_id: job, node, workflow_id: "w", key: "k", steps: [{ i: 57, n: 600 }] });
+  const step = (node, job) => tab.step({ run: `r${node}`, kept: true, prompt_id: job, node, workflow_id: "w", key: "k", steps: [{ i: 57, n: 600 }] });
   await tab.refresh();
   for (const [node, job] of [["4", "a"], ["5", "b"]]) step(node, job);
   const said = () => tab.entries().map((one) => nameOf(one, { stages: null, elements: 1, unchanged: new Set() }, t).split(" \u00b7 ")[1]);
@@ -334,7 +385,7 @@ test("a list that comes late, or not at all, takes no run away and brings none b
   globalThis.localStorage ??= { getItem: () => null, setItem() {} };
   const asked = [];
   const runs = () => (asked.push(later()), asked.at(-1).answer);
-  const tab = new Tab({ root: () => root(4, 5), runs, sources: async () => ({ output: {} }) });
+  const tab = new Tab({ root: () => root(4, 5), runs, report: async () => null, sources: async () => ({ output: {} }) });
   const names = () => tab.runs.map((one) => one.run);
   const [early, late] = [run("4"), run("5")];
   const waiting = [tab.refresh(), tab.refresh()];

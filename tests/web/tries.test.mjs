@@ -6,6 +6,7 @@ import { mixPixels } from "../../web/lib/mix.mjs";
 import { speaker } from "../../web/lib/strings.mjs";
 import { LIGHT } from "../../web/lib/theme.mjs";
 import { halfValue, knobOf, knobPlace, knobsOf, knobSource, triableKnobs } from "../../web/lib/run-knobs.mjs";
+import { drawnFor, runAgain } from "../../web/lib/run-again.mjs";
 import { lookAgain, obstacle } from "../../web/lib/tries.mjs";
 import { judgementOf, judgeOf, picturesOf, promptAt, samplerOf, shownBy } from "../../web/lib/try-prompt.mjs";
 import { TriesView } from "../../web/lib/tries-parts.mjs";
@@ -30,11 +31,11 @@ const RECORD = { run: "r", cfg: 8, chain: "CFG", model: { name: "m", key: "ab" }
 function editor({ known = true, fails = [] } = {}) {
   const queued = new Map();
   const root = { nodes: [{ id: 4, widgets: [{ name: "cfg", value: 8 }], inputs: [] }] };
-  const outputs = { 9: { images: [{ filename: "a.png" }] } };
+  const [own, tried] = ["9", "gg-try"].map((id) => ({ [id]: { images: [{ filename: "a.png" }] } }));
   return {
     queued, root: () => root, dropped: [],
     sources: async () => ({ workflow: { id: "w" }, output: PROMPT }),
-    job: async (id) => (queued.has(id) || known ? { prompt: PROMPT, workflow: { id: "w", extra: { guidance_geometry: { key: "k" } } }, outputs, ended: !fails.includes(queued.get(id)?.prompt[4].inputs.cfg) } : null),
+    job: async (id) => (queued.has(id) || known ? { prompt: PROMPT, workflow: { id: "w", extra: { guidance_geometry: { key: "k" } } }, outputs: queued.has(id) ? tried : own, ended: !fails.includes(queued.get(id)?.prompt[4].inputs.cfg) } : null),
     queue: async (prompt, workflow) => { queued.set(`q${queued.size}`, { prompt, workflow }); return `q${queued.size - 1}`; },
     runsOf: async (job) => [{ ...RUN, run: `of ${job}`, prompt_id: job }],
     run: async (run) => ({ ...RECORD, run }),
@@ -88,7 +89,7 @@ test("a knob is set and queued at the node that the report names, also inside a 
   assert.equal(knobPlace(prompt, "4", knob), "9:3");
   assert.equal(knobSource({ nodes: [box] }, "4", knob).widget, inner.widgets[0]);
   const read = { ...prompt, 4: { ...PROMPT[4], inputs: { ...PROMPT[4].inputs, positive: ["9:3", 0] } } };
-  const found = promptAt(read, { node: "9:3", input: "guidance" }, 1.75, { id: "4", node: read[4] });
+  const found = promptAt(read, { nodes: ["9:3"], input: "guidance" }, 1.75, { id: "4", node: read[4] });
   assert.deepEqual([found["9:3"].inputs.guidance, found[4].inputs.cfg], [1.75, 8]);
   assert.equal(obstacle({ nodes: [box] }, prompt, "4", knob), null);
   assert.deepEqual(obstacle({ nodes: [box] }, PROMPT, "4", { ...knob, node: null }), { key: "noWidget", node: null });
@@ -101,7 +102,7 @@ test("under a preset a knob is tried and written by hand, and what the preset ma
   assert.deepEqual([source.widget, source.beside.map(({ widget, value }) => [widget, value])], [scale, [[preset, "scale"]]]);
   assert.equal(knobSource({ nodes: [{ id: 4, widgets: [scale], inputs: [] }] }, "4", knob), null, "its node has no preset any more");
   const prompt = { 4: { class_type: "GGClassifierGradient", inputs: { scale: 7, preset: "strong" } } };
-  assert.deepEqual(promptAt(prompt, knob, 2, { id: "4", node: prompt[4] })[4].inputs, { scale: 2, preset: "scale" });
+  assert.deepEqual(promptAt(prompt, { ...knob, nodes: ["4"] }, 2, { id: "4", node: prompt[4] })[4].inputs, { scale: 2, preset: "scale" });
   const run = { run: "r" };
   assert.equal(changeSince(run, knob, source), null);
   preset.value = "scale";
@@ -128,20 +129,13 @@ test("picks of each knob are kept apart, and no reader takes one for cfg", () =>
   assert.equal(knownRange(null, { ...record, report: { ...record.report, range: [2, 3] } }, SCALE), null, "the range of another");
 });
 
-test("the scale is the sampler's own or its guider's; where a wire brings it, that node is named", () => {
+test("the scale is the sampler's own or its guider's", () => {
   assert.deepEqual(["4", "7", "1", "99"].map((id) => knobPlace(PROMPT, id, SCALE)), ["4", "6", null, null]);
-  const wired = { ...PROMPT, 4: { ...PROMPT[4], inputs: { ...PROMPT[4].inputs, cfg: ["2", 0] } } };
-  assert.equal(knobPlace(wired, "4", SCALE), null);
-  const source = { id: 2, title: "Number" };
-  const graph = { links: { 5: { id: 5, origin_id: 2, origin_slot: 0, target_id: 4, target_slot: 0 } } };
-  const node = { id: 4, graph, inputs: [{ name: "cfg" }], widgets: [{ name: "cfg" }] };
-  const root = Object.assign(graph, { nodes: [source, node] });
-  assert.deepEqual(obstacle(root, wired, "4", SCALE), { key: "linked", node: source });
   assert.equal(obstacle({ nodes: [{ id: 4, widgets: [{ name: "cfg" }], inputs: [] }] }, PROMPT, "4", SCALE), null);
   assert.equal(obstacle({ nodes: [] }, PROMPT, "1", SCALE).key, "nowhere");
 });
 
-const PLACE = { node: "4", input: "cfg" };
+const PLACE = { nodes: ["4"], input: "cfg" };
 const NO_GRAPH = { nodes: [] };
 const FRAMES = { nodes: [{ id: 8, outputs: [{ type: "IMAGE" }] }, { id: 20, outputs: [{ type: "VIDEO" }] }, { id: 4, outputs: [{ type: "LATENT" }] }] };
 const [{ 9: SAVED, ...NO_SAVER }, SAVES] = [PROMPT, { filename_prefix: "x" }];
@@ -150,17 +144,17 @@ const tried = (prompt, root = NO_GRAPH, outputs = {}) => promptAt(prompt, PLACE,
 
 test("only the scale is another one, nothing is saved, and what the picture does not need is left out", () => {
   const found = tried({ ...PROMPT, 30: { class_type: "SaveLatent", inputs: { samples: ["4", 0], ...SAVES } }, 31: { class_type: "SaveImage", inputs: { images: ["32", 0], ...SAVES } }, 32: { class_type: "LoadImage", inputs: {} } });
-  assert.deepEqual(classes(found), { 1: "Loader", 4: "KSampler", 8: "VAEDecode", 9: "PreviewImage" });
+  assert.deepEqual(classes(found), { 1: "Loader", 4: "KSampler", 8: "VAEDecode", "gg-try": "PreviewImage" });
   assert.deepEqual(found[4].inputs, { ...PROMPT[4].inputs, cfg: 2 });
-  assert.deepEqual(found[9].inputs, { images: ["8", 0] });
+  assert.deepEqual(found["gg-try"].inputs, { images: ["8", 0] });
   assert.deepEqual([found[1], PROMPT[4].inputs.cfg, PROMPT[9].class_type], [PROMPT[1], 8, "SaveImage"]);
 });
 
 test("a video is not saved: its frames are shown, and where nothing has a type, the latent is only made", () => {
   const video = { ...NO_SAVER, 20: { class_type: "CreateVideo", inputs: { images: ["8", 0], fps: 24 } }, 21: { class_type: "SaveVideo", inputs: { video: ["20", 0], ...SAVES } } };
   const found = tried(video, FRAMES, { 21: { images: [{ filename: "a.mp4" }] } });
-  assert.deepEqual(classes(found), { 1: "Loader", 4: "KSampler", 8: "VAEDecode", 20: "PreviewImage" });
-  assert.deepEqual(found[20].inputs, { images: ["8", 0] });
+  assert.deepEqual(classes(found), { 1: "Loader", 4: "KSampler", 8: "VAEDecode", "gg-try": "PreviewImage" });
+  assert.deepEqual(found["gg-try"].inputs, { images: ["8", 0] });
   const latent = { 1: PROMPT[1], 4: PROMPT[4], 30: { class_type: "SaveLatent", inputs: { samples: ["4", 0], ...SAVES } } };
   assert.deepEqual(tried(latent)["gg-try"], { class_type: "PreviewAny", inputs: { source: ["4", 0] } });
   assert.deepEqual(tried({ 1: PROMPT[1], 4: PROMPT[4] }), { 1: PROMPT[1], 4: { ...PROMPT[4], inputs: { ...PROMPT[4].inputs, cfg: 2 } } });
@@ -169,19 +163,19 @@ test("a video is not saved: its frames are shown, and where nothing has a type, 
 test("the picture of a try is the nearest that the job showed, whatever saved it", () => {
   const animated = { ...NO_SAVER, 12: { class_type: "ImageScale", inputs: { image: ["8", 0] } }, 13: { class_type: "SaveAnimatedWEBP", inputs: { images: ["12", 0], ...SAVES } } };
   const graph = { nodes: [...FRAMES.nodes, { id: 12, outputs: [{ type: "IMAGE" }] }] };
-  assert.deepEqual(tried(animated, graph, { 13: { images: [{ filename: "a.webp" }] } })[13], { class_type: "PreviewImage", inputs: { images: ["12", 0] } });
+  assert.deepEqual(tried(animated, graph, { 13: { images: [{ filename: "a.webp" }] } })["gg-try"], { class_type: "PreviewImage", inputs: { images: ["12", 0] } });
   const own = { ...NO_SAVER, 5: { class_type: "Figure", inputs: { trace: ["4", 2] } } }; // draws no picture that is wired to it
-  assert.deepEqual(classes(tried(own, NO_GRAPH, { 5: { images: [{ filename: "a.png" }] } })), { 1: "Loader", 4: "KSampler", 5: "Figure" });
-  assert.equal(shownBy({ prompt: { ...own, 9: SAVED }, outputs: { 5: { images: [{ filename: "a.png" }] }, 9: {} } }, "4", NO_GRAPH).id, "9");
+  assert.deepEqual(classes(tried(own, NO_GRAPH, { 5: { images: [{ filename: "a.png" }] } })), { 1: "Loader", 4: "KSampler", "gg-try": "Figure" });
+  assert.equal(shownBy({ prompt: { ...own, 9: SAVED }, outputs: { 5: { images: [{ filename: "a.png" }] }, 9: {} } }, "4", NO_GRAPH).of, "9");
   const outputs = { 9: { images: [{ filename: "a.png" }, { filename: "b.mp4" }] }, 20: { images: [{ filename: "else.png" }] } };
-  assert.deepEqual(picturesOf(outputs, shownBy({ prompt: PROMPT, outputs }, "4", NO_GRAPH).id), [{ filename: "a.png" }]);
+  assert.deepEqual(picturesOf(outputs, shownBy({ prompt: PROMPT, outputs }, "4", NO_GRAPH).of), [{ filename: "a.png" }]);
 });
 
 test("a guide, a stage before and a tap stay; a stage after stays if the picture is its", () => {
   const stages = { ...PROMPT, "gg-1-0": { class_type: "GGTap", inputs: { model: ["1", 0] } },
     4: { ...PROMPT[4], inputs: { ...PROMPT[4].inputs, model: ["gg-1-0", 0], latent_image: ["3", 0] } },
     3: { class_type: "KSampler", inputs: { cfg: 5 } }, 8: { class_type: "VAEDecode", inputs: { samples: ["10", 0] } }, 10: { class_type: "KSampler", inputs: { cfg: 6, latent_image: ["4", 0] } } };
-  assert.deepEqual(Object.keys(tried(stages)), ["1", "3", "4", "8", "9", "10", "gg-1-0"]);
+  assert.deepEqual(Object.keys(tried(stages)), ["1", "3", "4", "8", "10", "gg-1-0", "gg-try"]);
 });
 
 const settled = () => new Promise((done) => setTimeout(done, 5));
@@ -270,11 +264,11 @@ const JUDGED = {
 
 test("a judge that is wired to the report of the run goes along, without what it need not be asked again", () => {
   const judge = judgeOf(JUDGED, "4");
-  assert.deepEqual([judge.id, judge.node.inputs], ["22", { trace: ["4", 2], energy: ["20", 0] }]);
+  assert.deepEqual([judge.of, judge.node.inputs], ["22", { trace: ["4", 2], energy: ["20", 0] }]);
   assert.equal(judgeOf(PROMPT, "4"), null);
   assert.equal(judgeOf({ ...JUDGED, 22: { class_type: "GGReport", inputs: { trace: ["4", 2] } } }, "4"), null, "it has no judge");
   const found = promptAt(JUDGED, PLACE, 2, shownBy({ prompt: JUDGED, outputs: {} }, "4", NO_GRAPH), judge);
-  assert.deepEqual(Object.keys(found).sort(), ["1", "20", "21", "22", "4", "8", "9"]);
+  assert.deepEqual(Object.keys(found).sort(), ["1", "20", "21", "4", "8", "gg-judge", "gg-try"]);
   assert.deepEqual(judgementOf({ 22: { judge: [-0.5], judge_name: ["CLIP"] } }, "22"), { name: "CLIP", score: -0.5 });
   for (const none of [undefined, {}, { 22: { text: ["x"] } }, { 22: { judge: [NaN], judge_name: ["CLIP"] } }]) assert.equal(judgementOf(none, "22"), null);
 });
@@ -286,7 +280,7 @@ test("a judge clicks what it finds about as good as its best, after a further lo
   host.job = async (id) => {
     const done = await job(id);
     const cfg = host.queued.get(id)?.prompt[4].inputs.cfg ?? 8;
-    return { ...done, prompt: JUDGED, outputs: { ...done.outputs, 22: { judge: [scores[cfg]], judge_name: ["CLIP"] } } };
+    return { ...done, prompt: JUDGED, outputs: { ...done.outputs, [host.queued.has(id) ? "gg-judge" : "22"]: { judge: [scores[cfg]], judge_name: ["CLIP"] } } };
   };
   const stored = [];
   const tries = new FindRange(host, { run: RUN, record: RECORD }, () => {}, async (picks) => stored.push(picks));
@@ -361,12 +355,43 @@ test("why is at most three sentences, in plain words where the report has them",
   assert.equal(verdictOf({ report: { ...report, why: [sentence("plain"), { id: "help.use", ...sentence("queue") }] } }, "zh").errand, "queue zh");
 });
 
+test("what a job drew for a sampler is put back and fixed: its seed and what else changes after each job, and nothing else", () => {
+  const widget = (name, value) => ({ name, value });
+  const control = () => widget("control_after_generate", "randomize");
+  const [noise, sampler, other, pack] = [[7, [widget("noise_seed", 99), control()]], [4, [widget("seed", 98), control(), widget("cfg", 2)]], [6, [widget("seed", 97), control()]], [8, [widget("seed", 96)]]]
+    .map(([id, widgets]) => ({ id, widgets, inputs: [] }));
+  const prompt = { 4: { inputs: { seed: 5, cfg: 8, noise: ["7", 0], positive: ["8", 0] } }, 6: { inputs: { seed: 1 } }, 7: { inputs: { noise_seed: 3 } }, 8: { inputs: { seed: 2 } } };
+  const drawn = drawnFor({ nodes: [noise, sampler, other, pack] }, prompt, "4").map(({ node, widget: { name }, value }) => [node.id, name, value]);
+  const [seed, fixed] = [drawn.filter(([, name]) => name !== "control_after_generate"), drawn.filter(([, name]) => name === "control_after_generate")];
+  assert.deepEqual(seed, [[4, "seed", 5], [7, "noise_seed", 3], [8, "seed", 2]]);
+  assert.deepEqual(fixed, [[4, "control_after_generate", "fixed"], [7, "control_after_generate", "fixed"]]);
+});
+
+test("a run that is not known any more has its value written, and is not queued", async () => {
+  const done = [];
+  const words = speaker("en");
+  const host = { ...editor(), job: async () => null, write: (...given) => done.push(given), queueGraph: () => done.push("queued") };
+  await runAgain(host, RUN, { node: {}, widget: {} }, 2.7, words);
+  assert.deepEqual(done.map(([, value, more]) => [value, more]), [[2.7, words("seedLost")]]);
+});
+
+test("a value that a wire brings is tried at every node that reads it", async () => {
+  const host = editor();
+  const wired = { ...PROMPT, 4: { ...PROMPT[4], inputs: { ...PROMPT[4].inputs, cfg: ["2", 0] } }, 2: { class_type: "Number", inputs: { value: 8 } } };
+  const known = host.job;
+  host.job = async (id) => ({ ...(await known(id)), prompt: wired });
+  const tries = new TryHalf(host, { run: RUN, record: RECORD }, () => {});
+  await tries.begin();
+  assert.equal(tries.trouble, null);
+  assert.deepEqual([...host.queued.values()].map(({ prompt }) => prompt[4].inputs.cfg), [4]);
+});
+
 test("half the scale is compared by the server", async () => {
   const host = editor();
   const tries = new TryHalf(host, { run: RUN, record: RECORD }, () => {});
   await tries.begin();
   assert.deepEqual(tries.cards.map(({ cfg }) => cfg), [8, 4]);
-  assert.deepEqual(tries.said, [{ id: "half.same", en: "r of q0 9" }], "with the node that shows the pictures of both jobs");
+  assert.deepEqual(tries.said, [{ id: "half.same", en: "r of q0 9,gg-try" }], "with the nodes that show the pictures of both jobs");
 });
 
 test("what is stored is told for the model and the kind of sampler of the run alone", () => {

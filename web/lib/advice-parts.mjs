@@ -4,7 +4,7 @@ import { element, put } from "./panel-parts.mjs";
 import { knobOf } from "./run-knobs.mjs";
 import { fillShots, shotsOf } from "./shots.mjs";
 import { scaleToSee } from "./verdict.mjs";
-import { number } from "./words.mjs";
+import { nth, number } from "./words.mjs";
 
 export class AdviceView {
   isThere = false; // the picture at the advised scale
@@ -33,6 +33,7 @@ export class AdviceView {
     if (this.pair.hidden) return;
     this.about = about;
     const { record, run } = about;
+    if (run.live && !record.report) return this.drawLive(run);
     const pair = advice.pairOf(run.run);
     const advised = panel.canTry() ? scaleToSee(record.report) : null;
     this.value = advised ?? pair?.value ?? null;
@@ -46,6 +47,18 @@ export class AdviceView {
     this.fill(other, this.isThere ? card : null, t("asAdvised", { knob: knob.name, value: number(this.value) }));
     put(this.see, { hidden: Boolean(card && card.state !== "failed"), textContent: t("see", { knob: knob.name, value: number(this.value) }) });
     put(this.state, { textContent: stateOf(pair, card, t) });
+  }
+
+  /** While a run goes: the host's preview of it, else the picture of the run before. */
+  drawLive({ node, live }) {
+    const { panel, own, other } = this;
+    const { editor, t } = panel;
+    const { run, record } = panel.earlier() ?? {};
+    const preview = editor.advice.previewOf(node);
+    put(other.box, { hidden: true });
+    if (preview) return this.fill(own, { shots: [preview] }, t("preview", { i: nth(live.steps.at(-1)?.i ?? -1), n: live.n }));
+    put(this.pair, { hidden: !record });
+    return this.fill(own, record ? { shots: editor.advice.picturesOf({ run }), record } : null, t("runBefore"));
   }
 
   /** found: {shots, record}, null for nothing yet; pictures are made anew only where they are others. */

@@ -23,6 +23,7 @@ export class TryAdvice extends Tries {
 export class Advice {
   pairs = new Map(); // id of a run -> TryAdvice
   pictures = new Map(); // id of a run -> files of the server
+  /** @type {?{node: string, src: string, filename: string}} */ preview = null; // the host's, of the sampler that runs
   watchers = new Set(); // panels
   jobs = new Map(); // id of a job -> {answer, ended: how many jobs had ended when it was asked for, runs: of which}
   ended = 0;
@@ -36,9 +37,22 @@ export class Advice {
     for (const panel of this.watchers) panel.redraw();
   }
 
+  /** The host shows how far a sampler has come. */
+  takePreview({ blob, displayNodeId: node }) {
+    if (this.preview) URL.revokeObjectURL(this.preview.src);
+    const src = URL.createObjectURL(blob);
+    this.preview = { node: String(node), src, filename: src };
+    this.changed();
+  }
+
+  previewOf(node) {
+    return this.preview?.node === node ? this.preview : null;
+  }
+
   /** A job has ended: its pictures are there, or will be in a moment. */
   endJob() {
     this.ended += 1;
+    this.preview = null;
     this.changed();
     setTimeout(() => {
       this.ended += 1;
@@ -78,7 +92,7 @@ export class Advice {
     const job = await answer;
     const node = job && (run.node ?? samplerOf(job.prompt, run.shown));
     if (!job?.prompt[node]) return;
-    this.pictures.set(run.run, picturesOf(job.outputs, shownBy(job, node, this.editor.root()).id));
+    this.pictures.set(run.run, picturesOf(job.outputs, shownBy(job, node, this.editor.root()).of));
     trim(this.pictures);
     this.changed();
   }

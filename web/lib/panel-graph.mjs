@@ -1,5 +1,6 @@
 // @ts-check
 /** Finding nodes: by execution id, and the sampler whose run a panel shows. Reads graphs of either front end. */
+import { nodesOf } from "./readiness.mjs";
 
 /** The node at an execution id: "7", or "12:7" inside the subgraph that node 12 is. */
 export const nodeAt = (root, id) => nodesAlong(root, id).at(-1);
@@ -37,40 +38,58 @@ const TOWARDS_THE_SAMPLER = ["trace", "guider", "latent", "samples", ""]; // inp
  *
  * start: the node of the panel; or the sampler itself, whose execution id `sampler` then is: a subgraph may stand in several
  * places, each with values of its own.
- * -> {node, widget} where a value can be written; {node, reason: "linked" | "promoted" | "listed"} where another node
- * decides (that one); null where no scale is found.
+ * -> {node, widget, input: name by which samplers read it} where a value can be written; {node, reason: "linked" | "promoted"
+ * | "listed"} where another node decides (that one); null where no scale is found.
  */
 export function scaleSource(root, start, sampler = "") {
   const around = { nodes: root?.nodes, owners: nodesAlong(root, sampler) };
   let node = start;
   for (let hops = 0; node && hops < 32; hops += 1) {
     const widget = (sampler || node !== start) && node.widgets?.find((one) => one.name === "cfg");
-    if (widget) return writable(around, node, widget);
+    if (widget) return { ...writable(around, node, widget), input: widget.name };
     node = upstream(around, node);
   }
   return null;
 }
 
-/** The same of a number that another node holds: id, the node's execution id, and the name of its widget. */
+/** The same of a number that another node holds: id, the node's execution id, and the name of its widget or input. */
 export function widgetSource(root, id, name) {
-  const node = nodeAt(root, id);
+  const [node, around] = [nodeAt(root, id), { nodes: root?.nodes, owners: nodesAlong(root, id) }];
   const widget = node?.widgets?.find((one) => one.name === name);
-  return widget ? outermost({ nodes: root?.nodes, owners: nodesAlong(root, id) }, node, widget) : null;
+  const slot = (node?.inputs ?? []).findIndex((one) => one.name === name);
+  if (!widget && (slot < 0 || !linkAt(node, slot))) return null;
+  return { ...(widget ? outermost(around, node, widget) : setterOf(around, node, slot)), input: name };
 }
+
+/** Every node that reads what a widget sets by the name of a source's input: [{node, id: execution id}]. */
+export const readersOf = (root, { widget, input }) =>
+  nodesOf(root).filter(({ node, id, silent }) => widget && !silent && !node.subgraph && node.widgets?.some(({ name }) => name === input) && widgetSource(root, id, input)?.widget === widget);
 
 function writable(root, node, widget) {
   const list = listAbove(root, node);
   return list ? { node: list, reason: "listed" } : outermost(root, node, widget);
 }
 
-/** Where the value of a widget is set: on a subgraph's own node, where that shows it. */
+/** Where the value of a widget is set: where its link comes from, and on a subgraph's own node, where that shows it. */
 function outermost(root, node, widget, hops = 0) {
   const slot = (node.inputs ?? []).findIndex((input) => (input.widget?.name ?? input.name) === widget.name);
-  if (slot < 0 || !linkAt(node, slot)) return { node, widget };
+  return slot < 0 || !linkAt(node, slot) ? { node, widget } : setterOf(root, node, slot, hops);
+}
+
+/** The one widget that sets what comes in at an input, beyond nodes that are only drawn; else the node that decides. */
+function setterOf(root, node, slot, hops = 0) {
   const source = originOf(root, node, slot);
-  if (!source?.outside) return { node: source?.node ?? node, reason: "linked" };
-  const shown = source.node.widgets?.find((one) => one.name === source.name);
-  return shown && hops < MOST_OUT ? outermost(root, source.node, shown, hops + 1) : { node: source.node, reason: "promoted" };
+  if (!source || hops >= MOST_OUT) return { node: source?.node ?? node, reason: "linked" };
+  const from = source.node;
+  if (source.outside) {
+    const shown = from.widgets?.find((one) => one.name === source.name);
+    return shown ? outermost(root, from, shown, hops + 1) : { node: from, reason: "promoted" };
+  }
+  const linked = (from.inputs ?? []).flatMap((_, at) => (linkAt(from, at) ? [at] : []));
+  const values = (from.widgets ?? []).filter(({ value }) => typeof value === "number");
+  if (from.isVirtualNode && linked.length === 1) return setterOf(root, from, linked[0], hops + 1); // a reroute
+  const holds = values.length === 1 && linked.every((at) => (from.inputs[at].widget?.name ?? from.inputs[at].name) === values[0].name);
+  return holds ? outermost(root, from, values[0], hops + 1) : { node: from, reason: "linked" };
 }
 
 /** The schedule in the chain of guidance that lists its scales itself, so that cfg has no effect. */

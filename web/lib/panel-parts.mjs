@@ -35,6 +35,7 @@ export function parts(views, t) {
     headline: element("span", { class: "gg-headline", role: "heading", "aria-level": 2 }),
     note: element("p", { class: "gg-note", role: "status" }),
     apply: element("button", { type: "button", class: "gg-apply", hidden: true }),
+    again: element("button", { type: "button", class: "gg-apply-again", hidden: true }),
     explain: element("section", { class: "gg-explain", "aria-label": t("why"), hidden: true }),
     why: element("button", { type: "button", class: "gg-why", "aria-expanded": "false", title: t("whyTip") }, t("why")),
     reasons: element("div", { class: "gg-reasons", hidden: true }),
@@ -67,7 +68,7 @@ export function parts(views, t) {
   found.full.innerHTML = CORNERS;
   found.main.box.append(found.table);
   found.verdict.append(found.sign, found.headline);
-  found.acts = element("div", { class: "gg-acts" }, found.apply, found.note);
+  found.acts = element("div", { class: "gg-acts" }, found.again, found.apply, found.note);
   found.top = element("div", { class: "gg-top" }, found.verdict, found.acts, found.pageStrip);
   found.explain.append(found.why, found.reasons, found.how, found.evidence);
   found.head = element("div", { class: "gg-head" }, found.strip, found.second);

@@ -25,8 +25,9 @@ export const STYLE = `
 .gg-panel :is(.gg-pages, .gg-tabs) button[aria-selected="true"] { background: var(--gg-accent); color: var(--gg-paper); font-weight: 600; }
 .gg-verdict { display: flex; gap: 6px; align-items: baseline; flex: 1 1 auto; min-width: 0; border-left: 4px solid var(--gg-tone); padding: 2px 0 2px 8px;
   --gg-tone: var(--gg-unclear); font-weight: 600; user-select: text; }
-.gg-verdict[data-colour="fine"] { --gg-tone: var(--gg-fine); }
-.gg-verdict[data-colour="above"] { --gg-tone: var(--gg-above); }
+.gg-one { --gg-tone: var(--gg-unclear); }
+:is(.gg-verdict, .gg-one)[data-colour="fine"] { --gg-tone: var(--gg-fine); }
+:is(.gg-verdict, .gg-one)[data-colour="above"] { --gg-tone: var(--gg-above); }
 .gg-verdict[data-before] { opacity: .6; }
 .gg-changed { flex: none; border-left: 4px solid var(--gg-accent); padding-left: 8px; }
 .gg-changed[data-idle] { position: absolute; border: 0; padding: 0; }
@@ -37,7 +38,7 @@ export const STYLE = `
 .gg-headline { min-width: 0; }
 .gg-acts { display: flex; flex-wrap: wrap; align-items: center; gap: 6px; flex: none; }
 .gg-panel .gg-acts button { min-height: 28px; padding: 3px 12px; }
-.gg-panel :is(.gg-apply, .gg-see, .gg-begin) { background: var(--gg-accent); color: var(--gg-paper); font-weight: 600; }
+.gg-panel :is(.gg-apply-again, .gg-see, .gg-begin) { background: var(--gg-accent); color: var(--gg-paper); font-weight: 600; }
 .gg-note { flex: 1 1 100%; margin: 0; order: 1; }
 .gg-note:empty { display: none; }
 .gg-explain { flex: none; min-height: 0; user-select: text; line-height: 1.45; }
@@ -55,8 +56,8 @@ export const STYLE = `
 .gg-panel[data-page="advice"] .gg-top .gg-pages { order: -1; margin: 0 auto 0 0; }
 .gg-panel[data-page="advice"] .gg-top :is(.gg-verdict, .gg-acts) { flex: 1 1 100%; }
 .gg-panel[data-page="advice"] .gg-headline { font-size: 18px; line-height: 1.25; }
-.gg-advice { display: flex; flex-direction: column; flex: 1 1 0; min-height: 190px; min-width: 0; }
-.gg-shelf { --gg-ratio: 1; container-type: size; display: flex; align-items: flex-start; justify-content: center; gap: 8px; flex: 1 1 0; min-height: 190px; overflow-x: auto; }
+.gg-advice { display: flex; flex-direction: column; flex: 1 0 auto; min-height: 190px; min-width: 0; }
+.gg-shelf { --gg-ratio: 1; container-type: size; display: flex; align-items: flex-start; justify-content: safe center; gap: 8px; flex: 1 1 0; min-height: 190px; overflow-x: auto; }
 .gg-panel .gg-frame { flex: none; box-sizing: border-box; margin: 0; padding: 4px; border: 2px solid transparent; border-radius: 6px;
   background: var(--gg-paper); display: flex; flex-direction: column; gap: 4px; align-items: center; position: relative;
   width: max(76px, min(calc((100cqw - 8px * (var(--gg-frames) - 1)) / var(--gg-frames)), calc((100cqh - 40px) * var(--gg-ratio) + 12px))); }
@@ -109,6 +110,7 @@ export const STYLE = `
 .gg-files { gap: 3px; flex-wrap: wrap; }
 .gg-host { container-type: inline-size; }
 @container (max-width: 420px) {
+  .gg-cards { --gg-frames: 2 !important; container-type: inline-size; flex: none; flex-wrap: wrap; }
   .gg-panel { overflow-y: auto; }
   .gg-panel .gg-top { flex-wrap: wrap; }
   .gg-panel .gg-top .gg-pages { order: -1; margin: 0 auto 0 0; }
@@ -125,12 +127,11 @@ export const STYLE = `
   .gg-tab .gg-panel:not([data-empty]) { display: grid; gap: 6px 12px; }
   .gg-tab .gg-panel .gg-top { display: contents; }
   .gg-tab .gg-panel .gg-top .gg-pages { grid-area: bar; margin: 0; justify-self: start; }
-  .gg-tab .gg-panel[data-page="advice"]:not([data-empty]) { grid-template: "bar bar" auto "say say" auto "shelf acts" auto "shelf why" minmax(0, 1fr) / minmax(0, 1fr) minmax(260px, 1fr); }
+  .gg-tab .gg-panel[data-page="advice"]:not([data-empty]) { grid-template: "bar bar" auto "rows rows" auto "say say" auto "shelf acts" auto "shelf why" minmax(0, 1fr) / minmax(0, 1fr) minmax(260px, 1fr); }
   .gg-tab .gg-panel[data-page="advice"]:has(.gg-tries:not([hidden])) { grid-template-columns: minmax(0, 1fr) minmax(260px, 360px); }
   .gg-tab .gg-panel[data-page="geometry"]:not([data-empty]) { grid-template: "bar bar bar" auto "nav stage say" auto "nav stage acts" auto "nav stage why" minmax(0, 1fr) "nav stage side" auto
     / 112px minmax(0, 1fr) minmax(220px, 300px); }
   .gg-tab .gg-bar { grid-area: bar; }
-  .gg-tab .gg-panel[data-page="geometry"] .gg-said { flex: 1 1 0; min-width: 80px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
   .gg-tab .gg-verdict { grid-area: say; }
   .gg-tab .gg-panel .gg-headline { font-size: 14px; }
   .gg-tab .gg-panel[data-page="advice"] .gg-headline { font-size: 22px; }
@@ -143,6 +144,7 @@ export const STYLE = `
   .gg-tab .gg-panel .gg-tabs button { flex: none; text-align: left; padding: 2px 8px; font-size: inherit; }
   .gg-tab .gg-panel .gg-second { margin-top: auto; width: 100%; }
   .gg-tab .gg-stage { grid-area: stage; min-height: 180px; }
+  .gg-tab :is(.gg-stage, .gg-head) { position: sticky; top: 0; align-self: start; height: calc(var(--gg-room) - 18px); }
   .gg-tab .gg-figures { min-height: 120px; }
   .gg-tab .gg-side { grid-area: side; align-self: end; }
   .gg-tab .gg-panel .gg-asks { display: block; }
@@ -158,17 +160,23 @@ export const STYLE = `
 .gg-switch input:checked { background: var(--gg-accent); border-color: var(--gg-accent); }
 .gg-switch input:checked::after { left: 16px; background: var(--gg-paper); }
 .gg-runs { flex: 1 1 160px; min-width: 0; max-width: 420px; }
-.gg-said { flex: 1 1 auto; margin: 0; opacity: .85; }
+.gg-said { flex: 1 1 240px; min-width: 0; max-height: 4em; overflow: auto; margin: 0; opacity: .85; }
 .gg-said:empty { display: none; }
-.gg-tries { flex: 1 1 0; display: flex; flex-direction: column; gap: 6px; min-width: 0; min-height: 0; }
+.gg-rows { display: flex; flex-direction: column; gap: 1px; flex: none; max-height: 100px; overflow: auto; grid-area: rows; }
+.gg-panel .gg-one { display: flex; gap: 8px; flex: none; text-align: left; background: none; border-left: 4px solid var(--gg-tone); border-radius: 0; }
+.gg-panel .gg-one[aria-pressed="true"] { background: var(--gg-soft); }
+.gg-one .gg-who { flex: none; font-weight: 600; }
+.gg-one .gg-brief { min-width: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.gg-panel[data-page="geometry"] .gg-rows { display: none; }
+.gg-tries { flex: 1 0 auto; display: flex; flex-direction: column; gap: 6px; min-width: 0; min-height: 0; }
 .gg-panel button.gg-card[aria-pressed="true"] { border-color: var(--gg-fine); }
 .gg-card[data-state="failed"] { opacity: .5; }
 .gg-tries .gg-row { flex-wrap: wrap; }
 .gg-tried { flex: 1 1 200px; margin: 0; }
-.gg-panel .gg-take { background: var(--gg-accent); color: var(--gg-paper); font-weight: 600; }
+.gg-panel .gg-takeAgain { background: var(--gg-accent); color: var(--gg-paper); font-weight: 600; }
 .gg-panel[data-empty] > :not(style, .gg-bar), .gg-panel[data-empty] .gg-pages { display: none; }
 .gg-panel[data-empty] .gg-bar { flex-direction: column; align-items: flex-start; gap: 10px; padding: 6px; }
-.gg-panel[data-empty] .gg-said { max-width: 64ch; font-size: 14px; line-height: 1.5; flex: none; }
+.gg-panel[data-empty] .gg-said { max-width: 64ch; max-height: none; font-size: 14px; line-height: 1.5; flex: none; }
 @media (forced-colors: active) {
   .gg-panel :is(.gg-figure, .gg-ticks, .gg-shots, .gg-switch input) { forced-color-adjust: none; }
   .gg-panel .gg-table { forced-color-adjust: auto; }

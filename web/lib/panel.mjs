@@ -1,7 +1,7 @@
 // @ts-check
 /** The inspector's panel: one element, one run, one state. The editor is passed in; nothing runs while nothing changes. */
 import { defaultSample, defaultStep, stepOf } from "./gram.mjs";
-import { nodeAt, pathOf, scaleSource } from "./panel-graph.mjs";
+import { nodeAt, pathOf, placeName, readersOf, scaleSource } from "./panel-graph.mjs";
 import { drag, keys, wheel } from "./panel-input.mjs";
 import { AdviceView } from "./advice-parts.mjs";
 import { download, element, fillLists, fillTable, markRows, PAGES, parts, put } from "./panel-parts.mjs";
@@ -9,11 +9,12 @@ import { nearestSheet, rowOf } from "./panel-pictures.mjs";
 import { addressOf, blame, csv, partOf, partsOf, samplesOf, table, withSteps } from "./panel-record.mjs";
 import { View } from "./panel-view.mjs";
 import { facts, ariaWords, noPictures, status } from "./panel-words.mjs";
+import { runAgain } from "./run-again.mjs";
 import { CFG, knobOf, knobSource } from "./run-knobs.mjs";
 import { fileName, savePNG, saveSVG } from "./saving.mjs";
 import { speaker } from "./strings.mjs";
 import { brightness, DARK, LIGHT } from "./theme.mjs";
-import { verdictOf } from "./verdict.mjs";
+import { verdictOf, verdictSoFar } from "./verdict.mjs";
 import { viewOf, VIEWS } from "./views.mjs";
 import { nth, number } from "./words.mjs";
 import { ChangeLine } from "./change.mjs";
@@ -90,7 +91,7 @@ export class Panel {
 
   listen() {
     const { tabs, strip, second, scrub, play, part, sample, scale, use, apply, numbers, csv: sheet, copy, svg, png, full, table: rows } = this.parts;
-    const { pages, pageStrip, why, how, info } = this.parts;
+    const { pages, pageStrip, why, how, info, again } = this.parts;
     tabs.forEach((tab) => tab.addEventListener("click", () => this.choose(tab.dataset.view)));
     strip.addEventListener("keydown", (event) => turnTab(event, tabs));
     pages.forEach((page) => page.addEventListener("click", () => this.choosePage(page.dataset.page)));
@@ -106,6 +107,7 @@ export class Panel {
     how.addEventListener("click", () => this.set({ deep: !this.deep }));
     info.addEventListener("click", () => this.set({ info: !this.info }));
     apply.addEventListener("click", () => this.applyVerdict());
+    again.addEventListener("click", () => this.runAgain());
     numbers.addEventListener("click", () => this.toggleTable());
     sheet.addEventListener("click", () => this.saveNumbers());
     copy.addEventListener("click", () => this.copyNumbers());
@@ -120,7 +122,14 @@ export class Panel {
     for (const kind of ["pointerdown", "pointermove", "pointerup"]) this.content.addEventListener(kind, (event) => drag(this, event));
     this.content.addEventListener("pointerenter", () => this.look());
     this.content.addEventListener("keydown", (event) => keys(this, event));
+    this.content.addEventListener("focusout", ({ target }) => setTimeout(() => this.keepFocus(target)));
     this.content.addEventListener("wheel", (event) => wheel(this, event), { passive: false });
+  }
+
+  /** Where a button goes with its click, who uses the keyboard stays in the panel. */
+  keepFocus(gone) {
+    const { content } = this;
+    if (document.activeElement === document.body && content.isConnected && !gone.getClientRects().length) content.focus({ preventScroll: true });
   }
 
   /** The node has entered a graph. */
@@ -389,7 +398,8 @@ export class Panel {
 
   /** Whether the run can be queued at another scale. */
   canTry() {
-    return Boolean(this.knobSource()?.widget);
+    const source = this.knobSource();
+    return Boolean(source && source.reason !== "listed");
   }
 
   /** The run that is judged: {run, record} for `Advice`; null where it cannot be queued again. */
@@ -399,6 +409,12 @@ export class Panel {
     if (!whole || !job) return null;
     const place = { prompt_id: job, node: null, shown: pathOf(editor.root(), node), list_index: 0, index: 0 };
     return { run: { ...place, run: whole.run, live: whole.live, ended: whole.fault === "stopped" }, record: whole };
+  }
+
+  /** The run before this one of the same sampler, {run, record, report}, while this one goes on; null where nobody knows.
+   * @returns {any} */
+  earlier() {
+    return null;
   }
 
   /** The report on a run is another one by now. */
@@ -657,18 +673,19 @@ export class Panel {
 
   /** The verdict on the run that is shown: a line with a colour, its reasons, and the scale that it suggests. */
   tellVerdict() {
-    const { verdict: place, aloud, sign, headline, apply, explain } = this.parts;
-    const found = this.run && !this.trouble ? verdictOf(this.whole, this.editor.locale()) : null; // it may come before the record
+    const { verdict: place, aloud, sign, headline, apply, again, explain } = this.parts;
+    const { whole, t } = this;
+    const found = this.run && !this.trouble ? (verdictOf(whole, this.editor.locale()) ?? verdictSoFar(whole, this.earlier()?.report?.range ?? null, t)) : null; // it may come before the record
     put(place, { hidden: !found, "data-colour": found?.colour ?? null });
-    put(explain, { hidden: !found });
-    put(aloud, { textContent: found?.headline ?? "" });
+    put(explain, { hidden: !found?.why.length });
+    put(aloud, { textContent: whole?.report ? (found?.headline ?? "") : "" }); // not at every step
     if (this.page === "advice") this.advice.draw(found && this.judged());
     if (this.offersTries) this.tries.draw();
-    if (!found) return put(apply, { hidden: true });
+    if (!found) return [apply, again].forEach((button) => put(button, { hidden: true }));
     put(sign, { textContent: found.sign });
     put(headline, { textContent: found.headline, title: found.headline });
     this.explain(found);
-    this.offerScale(apply, found.suggested);
+    this.offerScale(found.suggested);
   }
 
   /** Whether the reasons are shown: as somebody chose, else where the room beside the pictures is theirs. */
@@ -681,7 +698,7 @@ export class Panel {
     const { why, reasons, how, evidence } = this.parts;
     const open = this.reasonsOpen;
     put(why, { "aria-expanded": String(open) });
-    put(how, { "aria-expanded": String(this.deep), hidden: !open });
+    put(how, { "aria-expanded": String(this.deep), hidden: !open || !(odds.length || findings.length) });
     put(reasons, { hidden: !open });
     put(evidence, { hidden: !open || !this.deep });
     const compared = this.occupied || this.advice.isThere; // with a picture at another scale
@@ -704,10 +721,27 @@ export class Panel {
     return node && (node.title ?? node.type) === knob.title ? knobSource(root, "", knob) : null;
   }
 
-  /** The button that writes the suggested number, where there is one and a node that takes it. */
-  offerScale(button, suggested) {
-    put(button, { hidden: suggested === null || !this.knobSource()?.widget });
-    if (!button.hidden) put(button, { textContent: this.t("apply", { knob: knobOf(this.whole).name, value: number(suggested) }) });
+  /** The buttons that write the suggested number, where there is one and a node that takes it. */
+  offerScale(suggested) {
+    const { apply, again } = this.parts;
+    const [source, { name: knob }] = [this.knobSource(), knobOf(this.whole)];
+    const taken = this.tryouts.opened === "range" && this.tryouts.range(); // its own buttons say so
+    const hidden = suggested === null || !source?.widget || Boolean(taken);
+    put(apply, { hidden });
+    put(again, { hidden: hidden || !this.judged() });
+    if (hidden) return;
+    const facts = { knob, value: number(suggested) };
+    const readers = readersOf(this.editor.root(), source).map(({ node }) => placeName(this.editor.root(), node, this.t));
+    const shared = readers.length > 1 ? this.t("shared", { nodes: readers.join(", ") }) : "";
+    put(apply, { textContent: this.t("apply", facts), title: shared });
+    put(again, { textContent: this.t("applyAgain", facts), title: [this.t("applyAgainTip"), shared].join(" ") });
+  }
+
+  /** Write the suggested number, and let the seed that was judged run with it. */
+  runAgain() {
+    const [value, source, about] = [verdictOf(this.whole)?.suggested ?? null, this.knobSource(), this.judged()];
+    if (value === null || !source?.widget || !about) return null; // gone since the button was drawn
+    return runAgain(this.editor, about.run, source, value, this.t);
   }
 
   applyVerdict() {

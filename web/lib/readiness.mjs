@@ -1,5 +1,5 @@
 // @ts-check
-/** Whether a graph as it stands would be sampled and recorded, and what is in the way. No DOM. */
+/** Which samplers a graph has and where each of them stands; whether it would be sampled, and what is in the way. No DOM. */
 
 const MADE = ["LATENT", "GUIDER", "IMAGE", "VIDEO", "AUDIO"]; // who makes one of these of a MODEL samples: host/taps.py
 const BEGINNINGS = ["LATENT", "NOISE", "IMAGE"];
@@ -26,10 +26,34 @@ export function nodesOf(graph, before = "", silent = false, depth = 0) {
 /** Whether a node ends a prompt, as far as the editor knows: without one that does, ComfyUI runs nothing. */
 const mayShow = ({ node, silent }) => !silent && !node.isVirtualNode && !node.subgraph && node.constructor?.nodeData?.output_node !== false;
 
+/** The samplers of a graph, each at the place where it runs: the node that a subgraph is looks like one and runs nothing. */
+export const samplersOf = (graph) => nodesOf(graph).filter(({ node }) => !node.subgraph && samplesItself(node));
+
+export const STATES = /** @type {const} */ (["live", "ran", "cached", "unreached", "muted", "queued", "idle"]);
+
+/** Where each sampler stands, one entry for each run and one for each sampler without: {id, title, state: of STATES, run}.
+ *
+ * runs: of its last job, the live ones too. unchanged: ids whose run is from before, since the last job took them from the
+ * cache. unreached: ids that ran and left no record. queued: a job of this graph runs or waits.
+ * @param {any} graph
+ * @param {{runs: any[], unchanged: Set<string>, unreached: string[], queued: boolean}} known
+ */
+export function samplerStates(graph, { runs, unchanged, unreached, queued }) {
+  const ran = runs.map((run) => {
+    const state = run.live ? "live" : unchanged.has(run.node) ? "cached" : "ran";
+    return { id: run.node, title: run.title, state, run };
+  });
+  const without = samplersOf(graph).filter(({ id }) => !runs.some(({ node }) => node === id)).map(({ id, node, silent }) => {
+    const state = silent ? "muted" : unreached.includes(id) ? "unreached" : queued ? "queued" : "idle";
+    return { id, title: node.title ?? node.type, state, run: null };
+  });
+  return [...ran, ...without];
+}
+
 /** What keeps a graph from leaving a run: {key of a sentence, names}; null where nothing does. */
 export function hindrance(graph) {
   const all = nodesOf(graph);
-  const samplers = all.filter(({ node }) => samplesItself(node));
+  const samplers = samplersOf(graph);
   const named = samplers.map(({ node, id }) => `${node.title ?? node.type} (${id})`).join(", ");
   if (!all.length) return { key: "tabEmpty" };
   if (!samplers.length) return { key: "tabNoSampler" };

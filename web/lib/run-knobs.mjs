@@ -36,12 +36,12 @@ export function halfValue(knob, value = knob?.value) {
   return half < value ? half : null;
 }
 
-/** Id of the node in a prompt whose cfg is the scale of a sampler; null where a wire brings it, or nobody has one. */
+/** Id of the node in a prompt whose cfg is the scale of a sampler, which a wire may bring; null where nobody has one. */
 function scalePlace(prompt, sampler) {
   let id = sampler;
   for (let hops = 0; prompt[id] && hops < MOST_GUIDERS; hops += 1) {
     const { cfg, guider } = prompt[id].inputs ?? {};
-    if (cfg !== undefined) return typeof cfg === "number" ? id : null;
+    if (cfg !== undefined) return id;
     id = Array.isArray(guider) ? String(guider[0]) : null;
   }
   return null;
@@ -50,8 +50,9 @@ function scalePlace(prompt, sampler) {
 /** Id of the node in a prompt that holds a knob of a sampler; null where none does. */
 export function knobPlace(prompt, sampler, { kind, node, input }) {
   if (kind === CFG) return scalePlace(prompt, sampler);
-  return typeof prompt[node]?.inputs?.[input] === "number" ? node : null;
+  return prompt[node]?.inputs?.[input] === undefined ? null : node;
 }
+
 
 /** Where a knob is set in the graph, as `scaleSource` says it; with beside: [{widget, value}] that must stand so for it to
  * count, where a preset stands in for it.

@@ -11,7 +11,7 @@ const ROWS = 4; // samples of a sheet
  * @param {string} words
  */
 export function shotsOf(editor, { shots, record }, words) {
-  const address = (file) => editor.address(addressOf({ type: "output", subfolder: "", ...file }));
+  const address = (file) => file.src ?? editor.address(addressOf({ type: "output", subfolder: "", ...file }));
   if (shots?.length) return shots.map((file) => element("img", { src: address(file), alt: words }));
   const { pictures } = record ?? {};
   if (!pictures?.steps?.length) return [];

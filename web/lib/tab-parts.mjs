@@ -1,6 +1,8 @@
 // @ts-check
 /** Elements of the Guidance tab around the panel: the bar above it, and what is said while there is no run. */
 import { element, put } from "./panel-parts.mjs";
+import { nameOf, slotOf } from "./tab-runs.mjs";
+import { verdictOf } from "./verdict.mjs";
 
 /** All parts, by name: bar, the switch and the chooser in it, and the page without a run. t: `speaker`. */
 export function tabParts(t) {
@@ -12,6 +14,7 @@ export function tabParts(t) {
     keep: element("button", { type: "button", class: "gg-keep", title: t("keepTip") }, t("keep")),
     said: element("p", { class: "gg-said", role: "status" }),
     begin: element("button", { type: "button", class: "gg-begin", title: t("beginTip"), hidden: true }, t("begin")),
+    rows: new Rows(t),
     fresh: element("button", { type: "button", class: "gg-fresh", title: t("freshTip"), hidden: true }, t("fresh")),
   };
   found.bar = element("div", { class: "gg-bar" }, found.label, found.runs, found.keep, found.said, found.begin, found.fresh);
@@ -26,4 +29,40 @@ export function offer(select, options, chosen) {
     select.replaceChildren(...options.map(({ value, words }) => element("option", { value }, words)));
   }
   put(select, { value: chosen, hidden: !options.length });
+}
+
+const LEAST = 2; // samplers that are worth a list
+
+/** Every sampler in a row of its own, where there are several: what is said of its run, or why it has none. */
+class Rows {
+  constructor(t) {
+    this.box = element("div", { class: "gg-rows", role: "group", "aria-label": t("samplers"), hidden: true });
+    this.choose = (_slot) => {};
+    this.box.addEventListener("click", ({ target }) => {
+      const row = target.closest("[data-slot]");
+      if (row) this.choose(row.dataset.slot);
+    });
+  }
+
+  /** samplers: as `Tab.samplers`. tab: knows what is said of a run, and which one is shown. */
+  fill(samplers, tab, t, locale) {
+    const shown = tab.choice();
+    const rows = samplers.length < LEAST ? [] : samplers.map((one) => rowOf(one, tab, t, locale));
+    const key = JSON.stringify(rows);
+    put(this.box, { hidden: !rows.length });
+    if (this.box.dataset.key !== key) {
+      this.box.dataset.key = key;
+      this.box.replaceChildren(...rows.map(({ slot, colour, sign, name, words }) => element("button", { type: "button", class: "gg-one", "data-slot": slot, "data-colour": colour, disabled: !slot },
+        element("span", { class: "gg-sign", "aria-hidden": "true" }, sign), element("span", { class: "gg-who" }, name), element("span", { class: "gg-brief" }, words))));
+    }
+    for (const row of this.box.children) row.setAttribute("aria-pressed", String(Boolean(shown) && row.dataset.slot === slotOf(shown)));
+  }
+}
+
+/** What a row says of a sampler: {slot: of its run, colour, sign, name, words}. */
+function rowOf({ id, title, state, run }, tab, t, locale) {
+  if (!run) return { slot: null, colour: null, sign: "", name: `${title} (${id})`, words: t(`state_${state}`) };
+  const name = nameOf(run, { stages: null, elements: tab.elements(run), unchanged: tab.unchanged }, t);
+  const { colour = null, sign = "", headline = "" } = verdictOf({ report: tab.reports.get(run.run) }, locale) ?? {};
+  return { slot: slotOf(run), colour, sign, name, words: headline };
 }

@@ -16,6 +16,8 @@ export class Place {
     this.panel.content.querySelector("style").after(this.parts.bar);
     this.parts.bar.prepend(this.panel.parts.pageStrip);
     this.parts.bar.append(this.panel.change.box);
+    this.parts.bar.after(this.parts.rows.box);
+    this.parts.rows.choose = (slot) => tab.choose(slot);
     this.parts.toggle.addEventListener("change", () => tab.record(this.parts.toggle.checked));
     this.parts.runs.addEventListener("change", () => tab.choose(this.parts.runs.value));
     this.parts.begin.addEventListener("click", () => tab.recordAndRun());
@@ -37,6 +39,7 @@ export class Place {
     for (const one of OFFERS) put(parts[one], { hidden: where?.offer !== one });
     const missed = state.unreached.length ? [t("tabUnreached", { names: state.unreached.join(", ") })] : [];
     put(parts.said, { textContent: [...said, ...missed, ...wordsOf(record)].join(" ") });
+    parts.rows.fill(tab.samplers(), tab, t, panel.editor.locale());
     put(panel.content, { "data-empty": chosen ? null : "" });
     panel.redraw();
     if (chosen) this.show(chosen);
@@ -121,6 +124,8 @@ class TabPanel extends Panel {
   /** Where the editor took the panel away, as for App mode, it lays it out anew when it comes back. */
   measureViews(entries) {
     super.measureViews(entries);
+    const [{ content }, bar] = [this, this.content.querySelector(".gg-bar")];
+    content.style.setProperty("--gg-room", `${content.clientHeight - (bar?.offsetHeight ?? 0)}px`);
     if (this.host.clientHeight) this.appeared ??= Date.now();
     else {
       this.appeared = null;
@@ -132,6 +137,13 @@ class TabPanel extends Panel {
   judged() {
     const chosen = this.tab.choice();
     return chosen && !chosen.chain && this.whole ? { run: chosen, record: this.whole } : null;
+  }
+
+  earlier() {
+    const { tab } = this;
+    const chosen = tab.choice();
+    const run = chosen?.live ? tab.runs.findLast((one) => slotOf(one) === slotOf(chosen)) : null;
+    return run ? { run, record: tab.records.get(run.run), report: tab.reports.get(run.run) } : null;
   }
 
   /** Another run comes. */

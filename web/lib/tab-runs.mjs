@@ -116,6 +116,9 @@ export const clock = (seconds) => {
 export const OFFERS = /** @type {const} */ (["begin", "fresh"]);
 const [BEGIN, FRESH] = OFFERS;
 
+/** Colours of a report, the worst last; one that nobody knows comes before them all. */
+export const BADNESS = ["fine", "off", "unclear", "above"];
+
 /** Why a job left no run: its samplers came from the cache, or none was asked for. */
 export const CACHED = { key: "tabCached", offer: FRESH };
 export const NOTHING = { key: "tabNothing" };
@@ -124,14 +127,15 @@ export const NOTHING = { key: "tabNothing" };
  * says all.
  *
  * away: ComfyUI does not answer. on: this workflow is recorded. runs: how many there are. live: one comes in. lost: there
- * were some. hindrance: see readiness.mjs. idle: why the last job left no run. since: clock of the run that is shown in
+ * were some. queued: {ahead: jobs of others that run first}, null where no job of it is in the queue. hindrance: see readiness.mjs. idle: why the last job left no run. since: clock of the run that is shown in
  * place of one from the cache. unreached: samplers that could not be recorded.
  * @param {any} facts
  */
-export function stateOf({ away, on, runs, live, lost, hindrance, idle, since, unreached = [] }) {
+export function stateOf({ away, on, runs, live, lost, queued = null, hindrance, idle, since, unreached = [] }) {
   if (away) return { key: "tabAway" };
   if (live) return { key: "tabRecording" };
   if (runs && !on) return { key: "tabOffNow", offer: BEGIN };
+  if (queued) return { key: queued.ahead ? "tabQueued" : "tabBegins", n: queued.ahead, earlier: runs > 0 };
   if (on && hindrance && hindrance.key !== "tabNoSampler") return { ...hindrance, earlier: runs > 0 }; // in a pipe it is not seen
   if (runs && since) return { key: "tabCachedRun", offer: FRESH, time: since };
   if (on && idle) return { ...idle, earlier: runs > 0 };

@@ -5,10 +5,10 @@
  */
 import { nodeAt } from "./panel-graph.mjs";
 import { blame, withSteps } from "./panel-record.mjs";
-import { hindrance, nodesOf, samplesItself } from "./readiness.mjs";
+import { hindrance, samplersOf, samplerStates } from "./readiness.mjs";
 import { knobSource } from "./run-knobs.mjs";
 import { Place } from "./tab-place.mjs";
-import { CACHED, clock, flagOf, hasTwin, isOf, joinRecords, latest, mergeRuns, nameOf, NOTHING, series, setFlag, slotOf, stoppedAt } from "./tab-runs.mjs";
+import { BADNESS, CACHED, clock, flagOf, hasTwin, isOf, joinRecords, latest, mergeRuns, nameOf, NOTHING, series, setFlag, slotOf, stoppedAt } from "./tab-runs.mjs";
 import { Tryouts } from "./tryouts.mjs";
 
 const HAD = "guidancegeometry:tab:"; // + key of a workflow that has had runs
@@ -31,7 +31,9 @@ export class Tab {
   answered = 0;
   coming = new Map();
   records = new Map();
+  reports = new Map(); // id of a run -> what is said of it; null where nobody can
   unchanged = new Set();
+  /** @type {?{ahead: number}} */ queued = null; // a recorded job of this workflow runs or waits
 
   /** editor: what the tab may ask it (see inspector.js). */
   constructor(editor) {
@@ -41,7 +43,7 @@ export class Tab {
 
   forget() {
     Object.assign(this, { key: null, pick: null, lost: false, idle: null, runs: [], unreached: [], chains: [], cached: null, answered: 0 });
-    Object.assign(this, { coming: new Map(), records: new Map(), unchanged: new Set() });
+    Object.assign(this, { coming: new Map(), records: new Map(), reports: new Map(), unchanged: new Set(), queued: null });
     this.tryouts.forget();
   }
 
@@ -59,6 +61,11 @@ export class Tab {
   unmount(box) {
     this.places.get(box)?.panel.dispose();
     this.places.delete(box);
+  }
+
+  /** Whether somebody can see it. */
+  get isInView() {
+    return [...this.places.values()].some(({ panel }) => panel.host.clientHeight > 0);
   }
 
   get root() {
@@ -100,7 +107,37 @@ export class Tab {
     const [last] = this.entries().slice(-1);
     if (last) localStorage.setItem(HAD + this.key, last.run); // its event may not come any more
     this.lost = !last && this.had();
-    await this.order();
+    await Promise.all([this.order(), this.askReports(), this.lookAtQueue()]);
+  }
+
+  /** What is said of every run, where several are to be compared: asked for those that ended unseen. */
+  async askReports() {
+    const { key, reports } = this;
+    const unknown = this.entries().filter(({ run, live }) => !live && !reports.has(run));
+    if (!unknown.length || this.entries().length < 2) return;
+    for (const { run } of unknown) reports.set(run, null); // once
+    const answers = await Promise.all(unknown.map(async ({ run }) => [run, await this.editor.report(run)]));
+    if (key !== this.key) return;
+    for (const [run, report] of answers) this.reports.set(run, report ?? null);
+    this.draw();
+  }
+
+  /** Whether a job of this workflow runs or waits, and behind how many others. */
+  async lookAtQueue() {
+    const { key } = this;
+    if (flagOf(this.root).record !== true) this.queued = null;
+    else {
+      const jobs = (await this.editor.queuedWorkflows?.()) ?? [];
+      if (key !== this.key) return;
+      const ahead = jobs.findIndex((workflow) => workflow?.id === this.root?.id && flagOf(workflow).key === flagOf(this.root).key && flagOf(workflow).record);
+      this.queued = ahead < 0 ? null : { ahead };
+    }
+    this.draw();
+  }
+
+  /** The queue has changed: that matters to whoever waits. */
+  async hearQueue() {
+    if (this.queued) await this.lookAtQueue();
   }
 
   had() {
@@ -120,11 +157,17 @@ export class Tab {
     return latest([...this.runs, ...this.coming.values()], this.root);
   }
 
-  /** The run that is shown: the one picked, else the last. */
+  /** The run that is shown: the one picked, else the one that goes on, else the worst. */
   choice() {
     const entries = this.entries();
     const known = [...entries, ...this.whole(entries)];
-    return known.find((run) => slotOf(run) === this.pick) ?? entries.at(-1) ?? null;
+    return known.find((run) => slotOf(run) === this.pick) ?? entries.findLast(({ live }) => live) ?? this.worstFirst(entries)[0] ?? null;
+  }
+
+  /** The worst first; of those that are alike the last one first. */
+  worstFirst(runs) {
+    const badness = ({ run }) => BADNESS.indexOf(this.reports.get(run)?.colour);
+    return [...runs].reverse().sort((one, other) => badness(other) - badness(one));
   }
 
   /** Series of which every run has ended. */
@@ -134,14 +177,15 @@ export class Tab {
   }
 
   choose(slot) {
-    const last = this.entries().at(-1);
-    this.pick = last && slot === slotOf(last) ? null : slot; // the last one is followed
+    this.pick = null;
+    const usual = this.choice();
+    this.pick = usual && slot === slotOf(usual) ? null : slot; // what is shown anyway is followed
     this.draw();
   }
 
   /** Numbers of a run that is being recorded. */
   step(message) {
-    if (!isOf(this.root, message) || this.runs.some((run) => run.run === message.run)) return;
+    if (!message.kept || !isOf(this.root, message) || this.runs.some((run) => run.run === message.run)) return;
     const { run, prompt_id: job, node, workflow_id: workflow, key } = message;
     const record = withSteps(this.coming.get(run)?.live ?? null, message);
     const index = this.runs.filter((one) => one.prompt_id === job && one.node === node).length;
@@ -157,7 +201,8 @@ export class Tab {
   takeVerdict(summary) {
     const { run, report, steps, ...where } = summary;
     if (!isOf(this.root, summary)) return;
-    if (!this.coming.has(run)) this.step({ run, ...where }); // too short a run for a live step
+    this.reports.set(run, report);
+    if (!this.coming.has(run)) this.step({ run, kept: true, ...where }); // too short a run for a live step
     const live = this.coming.get(run)?.live;
     if (live && !live.n) live.n = steps;
     for (const place of this.places.values()) if (place.shown === run) place.panel.takeReport(report);
@@ -169,12 +214,12 @@ export class Tab {
     if (!isOf(this.root, summary)) return;
     localStorage.setItem(HAD + this.key, summary.run);
     this.runs = latest([...this.runs.filter(({ run }) => run !== summary.run), summary], this.root);
-    for (const run of this.records.keys()) if (!this.runs.some((one) => one.run === run)) this.records.delete(run);
+    for (const known of [this.records, this.reports]) for (const run of known.keys()) if (!this.runs.some((one) => one.run === run)) known.delete(run);
     Object.assign(this, { lost: false, idle: null });
     this.unchanged.delete(summary.node);
     this.unreached = this.unreached.filter(({ node }) => node !== summary.node);
     this.last = { run: summary.run, at: Date.now() };
-    await this.order();
+    await Promise.all([this.order(), this.askReports()]);
   }
 
   /** The host took these nodes of a job from its cache. */
@@ -182,35 +227,35 @@ export class Tab {
     this.cached = { job, nodes: new Set(nodes) };
   }
 
-  /** A job has ended.  workflowOf(job) asks the server which workflow that was. how: {key, node} of why it broke off */
-  async endJob(job, workflowOf, how = null) {
+  /** A job has ended.  jobOf(job) asks the server which that was. how: {key, node} of why it broke off */
+  async endJob(job, jobOf, how = null) {
     const { cached, key } = this;
     const nodes = cached && cached.job === job ? cached.nodes : new Set();
     const before = this.entries().filter(({ node }) => nodes.has(node));
     const on = flagOf(this.root).record === true;
     if (on) await this.refresh(); // what was not reached has no event
+    if (on) for (const [run, one] of this.coming) if (one.prompt_id === job) this.coming.delete(run); // it left no record
     const came = () => [...this.runs, ...this.coming.values()].some(({ prompt_id: id }) => id === job);
     if (came()) this.idle = null;
     if (!before.length && (!on || came())) return;
-    const workflow = await workflowOf(job);
+    const { workflow, samplers } = (await jobOf(job)) ?? {};
     if (key !== this.key || workflow?.id !== this.root?.id || flagOf(workflow).key !== flagOf(this.root).key) return;
     const now = this.entries().map(({ run }) => run);
     this.unchanged = new Set(before.filter(({ run }) => now.includes(run)).map(({ node }) => node));
     const missed = this.unreached.some(({ prompt_id: id }) => id === job); // that is said by itself
-    if (!came()) this.idle = missed ? null : (how ?? (this.tookAll(nodes) ? CACHED : NOTHING));
+    if (!came()) this.idle = missed ? null : (how ?? (this.tookSampler(nodes, samplers) ? CACHED : NOTHING));
     this.draw();
   }
 
-  /** Whether these nodes, which came from the cache, are all that could have sampled. */
-  tookAll(nodes) {
-    const samplers = nodesOf(this.root).filter(({ node, silent }) => !silent && samplesItself(node));
-    return nodes.size > 0 && samplers.every(({ id }) => nodes.has(id));
+  /** Whether what came from the cache sampled once.  samplers: ids in the job, as the server names them, pipes too */
+  tookSampler(nodes, samplers = samplersOf(this.root).map(({ id }) => id)) {
+    return samplers.some((id) => nodes.has(id));
   }
 
   /** A job has stopped: what was to come does not.  how: as of `endJob` */
-  endEarly(job, workflowOf, how) {
+  endEarly(job, jobOf, how) {
     for (const [run, one] of this.coming) if (!job || one.prompt_id === job) this.coming.delete(run);
-    return this.endJob(job, workflowOf, how);
+    return this.endJob(job, jobOf, how);
   }
 
   /** ComfyUI answers, or does not: the editor's own connection says so.  jobs: that run or wait, none where nobody answers */
@@ -252,6 +297,7 @@ export class Tab {
     const report = judged && !fresh && record.model?.key && (await this.editor.report(run)); // what is stored may have changed since
     if (report) record.report = report;
     records.set(run, record);
+    this.reports.set(run, record.report ?? null);
     const whole = { ...record };
     blame(whole, faultOf({ stopped_at: at, ...record }));
     return whole;
@@ -278,6 +324,8 @@ export class Tab {
   /** The report on a run is another one by now. */
   renew(run, report) {
     Object.assign(this.records.get(run) ?? {}, { report });
+    this.reports = new Map([[run, report]]); // what changed may be of the others, too
+    this.askReports();
     for (const { panel } of this.places.values()) {
       if (panel.whole?.run === run) panel.takeReport(report);
     }
@@ -287,6 +335,11 @@ export class Tab {
     this.draw();
   }
 
+  /** How many items of one list a sampler worked on. */
+  elements(run) {
+    return this.entries().filter(({ node, index }) => node === run.node && index === run.index).length;
+  }
+
   /** A name and a slot for every run that can be chosen. */
   options(t) {
     const entries = this.entries();
@@ -294,15 +347,21 @@ export class Tab {
       const chain = this.chains.find((one) => one.some((other) => slotOf(other) === slotOf(run)));
       return chain ? [chain.findIndex((other) => slotOf(other) === slotOf(run)) + 1, chain.length] : null;
     };
-    const elements = (run) => entries.filter(({ node, index }) => node === run.node && index === run.index).length;
-    const named = (run) => nameOf(run, { stages: stages(run), elements: elements(run), unchanged: this.unchanged }, t);
+    const named = (run) => nameOf(run, { stages: stages(run), elements: this.elements(run), unchanged: this.unchanged }, t);
     return [...entries, ...this.whole(entries)].map((run) => ({ value: slotOf(run), words: named(run) }));
+  }
+
+  /** Every sampler with where it stands, the worst first: see readiness.mjs. */
+  samplers() {
+    const unreached = this.unreached.filter((one) => isOf(this.root, one)).map(({ node }) => node);
+    const known = { runs: this.worstFirst(this.entries()), unchanged: this.unchanged, unreached, queued: this.queued !== null };
+    return samplerStates(this.root, known);
   }
 
   state() {
     const [{ record: on }, chosen] = [flagOf(this.root), this.choice()];
-    const { away, lost, idle } = this;
-    const facts = { away, lost, idle, on: on === true, runs: this.entries().length, live: Boolean(chosen?.live) };
+    const { away, lost, idle, queued } = this;
+    const facts = { away, lost, idle, queued, on: on === true, runs: this.entries().length, live: Boolean(chosen?.live) };
     const since = chosen && this.unchanged.has(chosen.node) ? clock(chosen.when) : "";
     const unreached = this.unreached.filter((one) => isOf(this.root, one)).map(({ title, node }) => `${title} (${node})`);
     return { ...facts, chosen, unreached, since, hindrance: hindrance(this.root) };

@@ -2,6 +2,7 @@
 /** What a panel shows of runs at other scales: a row of pictures that can be judged, what is known, and what to do. */
 import { download, element, put } from "./panel-parts.mjs";
 import { offer } from "./tab-parts.mjs";
+import { runAgain } from "./run-again.mjs";
 import { halfValue, triableKnobs } from "./run-knobs.mjs";
 import { fillShots, shotsOf } from "./shots.mjs";
 import { number, sentenceIn, span } from "./words.mjs";
@@ -24,12 +25,13 @@ export class TriesView {
     this.forget = button("forget", () => this.tryouts.forgetPicks());
     this.save = button("save", () => download(new Blob([`${JSON.stringify(this.tryouts.stored, null, 1)}\n`], { type: "application/json" }), "picks.json"));
     this.take = button("take", () => this.apply());
+    this.takeAgain = button("takeAgain", () => this.applyAgain());
     this.close = button("close", () => this.tryouts.close());
     this.cards = element("div", { class: "gg-shelf gg-cards", role: "group", "aria-label": t("find") });
     this.words = element("p", { class: "gg-tried", role: "status" });
     this.which = element("select", { class: "gg-knob", "aria-label": t("knobTip"), title: t("knobTip") });
     this.which.addEventListener("change", () => this.tryouts.chooseKnob(this.which.value));
-    const row = element("div", { class: "gg-row" }, this.which, this.words, this.take, this.ask, this.again, this.forget, this.save, this.close);
+    const row = element("div", { class: "gg-row" }, this.which, this.words, this.takeAgain, this.take, this.ask, this.again, this.forget, this.save, this.close);
     this.box = element("div", { class: "gg-tries", hidden: true }, row, this.cards);
     this.drawn = [];
     panel.parts.apply.after(this.half, this.find);
@@ -70,7 +72,9 @@ export class TriesView {
     put(this.ask, { hidden: !judge, textContent: t("ask", { judge }) });
     put(this.forget, { hidden: !judging || !range });
     put(this.save, { hidden: !judging || !range });
-    put(this.take, { hidden: !judging || !range || !tryouts.source()?.widget, textContent: t("take", { knob: knob.name, value: number(range?.middle) }) });
+    const hidden = !judging || !range || !tryouts.source()?.widget;
+    put(this.take, { hidden, textContent: t("take", { knob: knob.name, value: number(range?.middle) }) });
+    put(this.takeAgain, { hidden, textContent: t("applyAgain", { knob: knob.name, value: number(range?.middle) }) });
   }
 
   /** Which number is tried, where there are several. */
@@ -103,8 +107,10 @@ export class TriesView {
 
   drawCards(cards, kind) {
     if (this.drawn.length !== cards.length || cards.some((card, k) => card !== this.drawn[k]?.card)) {
-      this.drawn = cards.map((card) => this.cardOf(card, kind));
+      this.drawn = cards.map((card) => this.drawn.find((one) => one.card === card) ?? this.cardOf(card, kind));
+      const at = /** @type {any} */ (document.activeElement);
       this.cards.replaceChildren(...this.drawn.map(({ box }) => box));
+      if (this.cards.contains(at)) at.focus({ preventScroll: true }); // it was taken out for a moment
       this.cards.style.setProperty("--gg-frames", String(cards.length));
     }
     for (const { card, box, name, shots } of this.drawn) {
@@ -125,6 +131,12 @@ export class TriesView {
     const [source, range] = [this.tryouts.source(), this.tryouts.range()];
     if (!source?.widget || !range) return; // gone since the button was drawn
     this.panel.editor.write(source, range.middle);
+  }
+
+  applyAgain() {
+    const { tryouts } = this;
+    const [source, range, run] = [tryouts.source(), tryouts.range(), tryouts.tries?.run ?? tryouts.owner.judged()?.run];
+    return source?.widget && range && run ? runAgain(this.panel.editor, run, source, range.middle, this.t) : null;
   }
 }
 

@@ -3,6 +3,7 @@
  *
  * The graph on the canvas stays as it is: what is queued is the job that made the run, with another number in one input.
  */
+import { readersOf } from "./panel-graph.mjs";
 import { CFG, knobOf, knobPlace, knobSource } from "./run-knobs.mjs";
 import { FLAG, slotOf } from "./tab-runs.mjs";
 import { judgementOf, judgeOf, picturesOf, promptAt, samplerOf, shownBy } from "./try-prompt.mjs";
@@ -12,7 +13,7 @@ const WAITING = new Set(); // tries with jobs that have not ended
 /** What keeps a sampler from being queued at another value of a knob: {key, node} of a sentence, null for nothing. */
 export function obstacle(root, prompt, sampler, knob) {
   const source = knobSource(root, sampler, knob);
-  if (source?.reason === "linked" || source?.reason === "listed") return { key: source.reason, node: source.node };
+  if (source?.reason === "listed") return { key: source.reason, node: source.node };
   if (knobPlace(prompt, sampler, knob)) return null;
   return { key: knob.kind === CFG ? "nowhere" : "noWidget", node: null };
 }
@@ -55,8 +56,10 @@ export class Tries {
     this.trouble = obstacle(root, prompt, run.node, this.knob);
     if (this.trouble || this.over) return this.changed();
     const { input, beside } = this.knob;
-    const place = { node: knobPlace(prompt, run.node, this.knob), input, beside };
-    const own = beside ? this.knob.value : prompt[place.node].inputs[input]; // under a preset the widget says nothing
+    const [node, readers] = [knobPlace(prompt, run.node, this.knob), readersOf(root, knobSource(root, run.node, this.knob) ?? {})];
+    const place = { nodes: [...new Set([node, ...readers.map(({ id }) => id)])], input, beside }; // as it will be when it is used
+    const set = prompt[node].inputs[input];
+    const own = beside || typeof set !== "number" ? this.knob.value : set; // under a preset the widget says nothing
     this.shown = shownBy({ prompt, outputs: sources.outputs }, run.node, root);
     this.judging = judgeOf(prompt, run.node);
     this.made = { prompt, place, own, job, workflow: apart(sources.workflow ?? {}) };
@@ -131,9 +134,9 @@ export class Tries {
   }
 
   take(card, job, run, record) {
-    const shots = picturesOf(job?.outputs ?? {}, this.shown.id);
+    const shots = picturesOf(job?.outputs ?? {}, card.job ? this.shown.id : this.shown.of);
     const there = job?.ended && (shots.length || record?.pictures?.steps?.length);
-    const found = judgementOf(job?.outputs, this.judging?.id);
+    const found = judgementOf(job?.outputs, card.job ? this.judging?.id : this.judging?.of);
     Object.assign(card, { run, record, shots, found, ...(there ? { state: "there" } : { state: "failed", why: whyNot(job) }) });
     this.changed();
   }

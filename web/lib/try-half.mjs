@@ -20,7 +20,7 @@ export class TryHalf extends Tries {
     await super.begin();
     const [own, half] = this.cards.map(({ run }) => run?.run);
     if (this.over || !own || !half) return;
-    this.said = halfOf(await this.editor.report(own, half, this.shown.id)); // compared is what both jobs showed there
+    this.said = halfOf(await this.editor.report(own, half, [this.shown.of, this.shown.id])); // compared is what both jobs showed there
     this.changed();
   }
 }

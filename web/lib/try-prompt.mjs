@@ -4,7 +4,8 @@ import { typeOf } from "./tab-runs.mjs";
 
 const MOST_SHOTS = 4; // pictures of one run
 const PICTURE = /\.(png|jpe?g|webp|gif)$/i;
-const APART = "gg-try"; // no node of the graph, which would show what is said there
+const APART = "gg-try"; // no node of the graph: that would show what is said there
+const JUDGE = "gg-judge";
 const SHOWS = ["SaveImage", "PreviewImage"]; // the host's own
 const MOST_NODES = 32; // between an inspector and its sampler
 const TOWARDS_THE_SAMPLER = ["trace", "latent", "samples"]; // inputs
@@ -23,7 +24,8 @@ export function samplerOf(prompt, shown) {
 /** Pictures that a node of a job showed: files of the server. */
 export const picturesOf = (outputs, id) => (outputs[id]?.images ?? []).filter(({ filename }) => PICTURE.test(filename)).slice(0, MOST_SHOTS);
 
-/** The one output that a try has: {id, node}. Nothing is saved by it, and it shows the nearest picture of the sampler.
+/** The one output that a try has: {id, node}, in place of the node `of` in the job. Nothing is saved by it, and it shows the
+ * nearest picture of the sampler.
  *
  * A picture that the job showed comes before one that it saved, as a video, or did not show at all. root: of the graph,
  * which knows the types of wires.
@@ -33,18 +35,19 @@ export function shownBy({ prompt, outputs }, sampler, root) {
   const wire = (id) => pictureInto(prompt, id, ids, root);
   const showing = ids.filter((id) => picturesOf(outputs, id).length);
   const id = showing.find(wire) ?? ids.find((one) => SHOWS.includes(prompt[one].class_type)) ?? showing[0] ?? ids.find(wire);
-  if (id && wire(id)) return { id, node: { class_type: "PreviewImage", inputs: { images: wire(id) } } };
-  if (id || ids.length === 1) return { id: id ?? ids[0], node: prompt[id ?? ids[0]] };
-  return { id: APART, node: { class_type: "PreviewAny", inputs: { source: [ids[0], 0] } } }; // so that the sampler runs
+  if (id && wire(id)) return { id: APART, of: id, node: { class_type: "PreviewImage", inputs: { images: wire(id) } } };
+  if (id && id !== String(sampler)) return { id: APART, of: id, node: prompt[id] };
+  if (ids.length === 1) return { id: ids[0], of: ids[0], node: prompt[ids[0]] }; // it shows by itself what it samples
+  return { id: APART, of: APART, node: { class_type: "PreviewAny", inputs: { source: [ids[0], 0] } } }; // so that the sampler runs
 }
 
-/** The Guidance Report that asks a judge about this sampler's run: {id, node}; null where none is wired. */
+/** The Guidance Report that asks a judge about this sampler's run: {id, of, node}, as `shownBy`; null where none is wired. */
 export function judgeOf(prompt, sampler) {
   const asks = (id) => prompt[id].class_type === "GGReport" && Array.isArray(prompt[id].inputs.energy);
   const id = downstream(prompt, String(sampler)).find(asks);
   if (!id) return null;
   const { half, pictures, ...inputs } = prompt[id].inputs; // of these it knows already
-  return { id, node: { ...prompt[id], inputs } };
+  return { id: JUDGE, of: id, node: { ...prompt[id], inputs } };
 }
 
 /** What the judge found in a job's pictures: {name, score}; null for nothing.  score: mean log-probability */
@@ -53,11 +56,11 @@ export function judgementOf(outputs, id) {
   return name && Number.isFinite(score) ? { name, score } : null;
 }
 
-/** The prompt with another number in one input and these outputs, without what they do not need.  beside: of a knob */
-export function promptAt(prompt, { node, input, beside = {} }, value, ...shown) {
-  const { inputs } = prompt[node];
-  const made = Object.fromEntries(shown.map(({ id, node }) => [id, node]));
-  const changed = { ...prompt, ...made, [node]: { ...prompt[node], inputs: { ...inputs, ...beside, [input]: value } } };
+/** The prompt with another number in one input of some nodes and these outputs, without what they do not need.  beside: of a knob */
+export function promptAt(prompt, { nodes, input, beside = {} }, value, ...shown) {
+  const made = shown.map(({ id, node }) => [id, node]);
+  const set = nodes.filter((node) => prompt[node]).map((node) => [node, { ...prompt[node], inputs: { ...prompt[node].inputs, ...beside, [input]: value } }]);
+  const changed = { ...prompt, ...Object.fromEntries([...made, ...set]) };
   const needed = new Set(shown.flatMap(({ id }) => [...upstream(changed, id)]));
   return Object.fromEntries(Object.entries(changed).filter(([one]) => needed.has(one)));
 }
@@ -80,7 +83,7 @@ function downstream(prompt, id) {
 }
 
 /** Ids of a node and of all that it reads, directly or not. */
-function upstream(prompt, id) {
+export function upstream(prompt, id) {
   const found = new Set([id]);
   for (const of of found) wiresOf(prompt[of]).forEach(([, [from]]) => prompt[from] && found.add(String(from)));
   return found;

@@ -1,7 +1,7 @@
 // @ts-check
 /** What the report of a run says, in one language: its sentences were made where the run was sampled. No DOM. */
 import { halfValue, knobOf } from "./run-knobs.mjs";
-import { sentenceIn } from "./words.mjs";
+import { greatest, least, nth, number, sentenceIn, span } from "./words.mjs";
 
 const SIGNS = { fine: "\u2713", above: "\u25b2", unclear: "?", off: "\u2013" };
 
@@ -24,6 +24,18 @@ export function verdictOf(record, locale = "en") {
   const reasons = numbers.filter((words) => !why.includes(words));
   const findings = (report.findings ?? []).map(told);
   return { colour, sign: SIGNS[colour], headline: told(report.headline), why, errand: errand ? told(errand) : null, reasons, findings, suggested: report.suggested ?? null };
+}
+
+/** The same as far as a run that goes on has come: how strong guidance is; null where it does not go on.
+ *
+ * range: good values by the report on the run before it, null where there is none. t: `speaker`.
+ */
+export function verdictSoFar(run, range, t) {
+  if (!run?.live || run.fault || !run.steps.length) return null;
+  const scales = run.steps.map(({ gamma }) => gamma).filter(Number.isFinite);
+  const facts = { i: nth(run.steps.at(-1).i), n: run.n, scale: span(number(least(scales)), number(greatest(scales)), t) };
+  const why = range ? [t("rangeBefore", { range: span(...range.map((value) => number(value)), t) })] : [];
+  return { colour: "unclear", sign: "\u2026", headline: t(scales.length ? "soFar" : "justBegun", facts), why, errand: null, reasons: [], findings: [], suggested: null };
 }
 
 /** The scale to see beside a run's own: the suggested one, or half of it where only "too strong" is known; null for none.
