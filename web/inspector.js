@@ -65,7 +65,7 @@ Object.assign(editor, { // what queues a run again
   job: (id) => jobOf(id),
   queue: async (output, workflow) => (await api.queuePrompt(0, { output, workflow }).catch(() => null))?.prompt_id ?? null,
   inQueue,
-  queuedWorkflows: async () => (await queuedJobs())?.map(([, , , extra]) => extra?.extra_pnginfo?.workflow),
+  queued: async () => (await queuedJobs())?.map(([, job, , extra]) => ({ job, workflow: extra?.extra_pnginfo?.workflow })),
   queueGraph: () => app.queuePrompt(0, 1),
   freshen: (query) => api.fetchApi(`${KEPT}tab/runs?${query}`, { method: "POST", headers: JSON_BODY, body: "{}" }).catch(() => null),
   dequeue: (jobs) => api.fetchApi("/queue", { method: "POST", headers: JSON_BODY, body: JSON.stringify({ delete: jobs }) }),

@@ -197,13 +197,15 @@ test("the worst run is shown, one that goes on before it, and the picked one bef
 });
 
 test("a job of this workflow that waits is said to wait, one of another is not", async () => {
-  const jobs = [{ id: "other" }, null, root(4)];
-  const tab = new Tab({ root: () => root(4), queuedWorkflows: async () => jobs });
+  const jobs = [{ id: "other" }, null, root(4)].map((workflow, k) => ({ job: `j${k}`, workflow }));
+  const tab = new Tab({ root: () => root(4), queued: async () => jobs });
   await tab.lookAtQueue();
-  assert.deepEqual([tab.queued, stateOf(tab.state()).key], [{ ahead: 2 }, "tabQueued"]);
+  assert.deepEqual([tab.queued, stateOf(tab.state()).key], [{ job: "j2", ahead: 2 }, "tabQueued"]);
   jobs.splice(0, 2);
   await tab.hearQueue();
   assert.equal(stateOf(tab.state()).key, "tabBegins");
+  tab.runs = [run("4", { prompt_id: "j2" })];
+  assert.equal(stateOf(tab.state()), null, "it has sampled");
   jobs.pop();
   await tab.hearQueue();
   assert.equal(tab.queued, null);

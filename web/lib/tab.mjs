@@ -33,7 +33,7 @@ export class Tab {
   records = new Map();
   reports = new Map(); // id of a run -> what is said of it; null where nobody can
   unchanged = new Set();
-  /** @type {?{ahead: number}} */ queued = null; // a recorded job of this workflow runs or waits
+  /** @type {?{job: string, ahead: number}} */ queued = null; // a recorded job of this workflow runs or waits
 
   /** editor: what the tab may ask it (see inspector.js). */
   constructor(editor) {
@@ -127,10 +127,10 @@ export class Tab {
     const { key } = this;
     if (flagOf(this.root).record !== true) this.queued = null;
     else {
-      const jobs = (await this.editor.queuedWorkflows?.()) ?? [];
+      const jobs = (await this.editor.queued?.()) ?? [];
       if (key !== this.key) return;
-      const ahead = jobs.findIndex((workflow) => workflow?.id === this.root?.id && flagOf(workflow).key === flagOf(this.root).key && flagOf(workflow).record);
-      this.queued = ahead < 0 ? null : { ahead };
+      const ahead = jobs.findIndex(({ workflow }) => workflow?.id === this.root?.id && flagOf(workflow).key === flagOf(this.root).key && flagOf(workflow).record);
+      this.queued = ahead < 0 ? null : { job: jobs[ahead].job, ahead };
     }
     this.draw();
   }
@@ -360,7 +360,8 @@ export class Tab {
 
   state() {
     const [{ record: on }, chosen] = [flagOf(this.root), this.choice()];
-    const { away, lost, idle, queued } = this;
+    const { away, lost, idle } = this;
+    const queued = this.entries().some(({ prompt_id: job }) => job === this.queued?.job) ? null : this.queued; // it has sampled
     const facts = { away, lost, idle, queued, on: on === true, runs: this.entries().length, live: Boolean(chosen?.live) };
     const since = chosen && this.unchanged.has(chosen.node) ? clock(chosen.when) : "";
     const unreached = this.unreached.filter((one) => isOf(this.root, one)).map(({ title, node }) => `${title} (${node})`);
