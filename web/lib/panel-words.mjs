@@ -6,7 +6,7 @@ import { lengthOf, samplesOf } from "./panel-record.mjs";
 import { viewOf } from "./views.mjs";
 import { nth, number } from "./words.mjs";
 
-const STAGES = { skip: "skip", reuse: "reuse", recur: "recur", from_zero: "fromZero", unseen: "unseen" };
+const STAGES = { skip: "skip", reuse: "reuse", recur: "recur", from_zero: "fromZero", unseen: "outOfSight" };
 
 const EMBEDDED = "embedded guidance 1"; // what stands for uncond where the model has its scale as an input
 

@@ -103,6 +103,11 @@ class TabPanel extends Panel {
     this.tab = tab;
   }
 
+  start() {
+    super.start();
+    this.watcher?.observe(this.content.querySelector(".gg-bar")); // what it takes the figure has not
+  }
+
   choosePage(page) {
     super.choosePage(page);
     this.makeRoom();
