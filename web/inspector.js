@@ -109,7 +109,7 @@ function write(source, value, more = "") {
   for (const one of [...beside, { ...source, value }]) writeScale(one, one.value);
   app.canvas?.setDirty(true, true);
   changed();
-  const title = said("wrote", { name, node: placeName(root(), source.node, said), before: number(before), value: number(value) });
+  const title = value === before && more ? more : said("wrote", { name, node: placeName(root(), source.node, said), before: number(before), value: number(value) });
   const undo = () => {
     const at = (id, key) => { // it may have been made anew since
       const node = nodeAt(root(), id);
@@ -119,7 +119,7 @@ function write(source, value, more = "") {
     if (back.widget) write({ ...back, beside: back.beside.filter(({ widget }) => widget) }, before);
   };
   const shared = readers.length > 1 ? said("shared", { nodes: readers.join(", ") }) : "";
-  announce(title, [shared, more || said("wroteTip")].filter(Boolean).join(" "), { label: said("undo"), onClick: undo });
+  announce(title, [shared, title === more ? "" : more || said("wroteTip")].filter(Boolean).join(" "), { label: said("undo"), onClick: undo });
 }
 
 /** In App mode only the sidebar can show the tab, and no button opens it: what is to be done is said, and it is offered. */

@@ -1,6 +1,6 @@
 // @ts-check
 /** A run once more at another value: what it drew, such as its seed, is put back, stays, and is what runs next. No DOM. */
-import { widgetSource } from "./panel-graph.mjs";
+import { nodeAt, widgetSource } from "./panel-graph.mjs";
 import { samplerOf, upstream } from "./try-prompt.mjs";
 
 const CONTROL = "control_after_generate";
@@ -24,11 +24,12 @@ export function drawnFor(root, prompt, sampler) {
     for (const [name, value] of Object.entries(prompt[id]?.inputs ?? {})) {
       const source = Array.isArray(value) ? null : widgetSource(root, id, name);
       if (!source?.widget) continue;
-      const { node, widget } = source;
-      const control = controlOf(node, widget);
-      if (!control && !(SEED.test(name) && typeof value === "number")) continue;
-      found.set(widget, { node, widget, value });
-      if (control) found.set(control, { node, widget: control, value: FIXED });
+      const inner = nodeAt(root, id);
+      const places = [source, { node: inner, widget: inner.widgets?.find((one) => one.name === name) }]; // a subgraph may show it
+      const controls = places.flatMap(({ node, widget }) => (widget && controlOf(node, widget) ? [{ node, widget: controlOf(node, widget) }] : []));
+      if (!controls.length && !(SEED.test(name) && typeof value === "number")) continue;
+      found.set(source.widget, { node: source.node, widget: source.widget, value });
+      for (const one of controls) found.set(one.widget, { ...one, value: FIXED });
     }
   }
   return [...found.values()];
