@@ -90,9 +90,10 @@ def sampler_name(function, options: Mapping[str, Any] = MappingProxyType({})) ->
 
 
 def _inner_name(function, options: Mapping[str, Any], own: str) -> str:
-    """What a sampler samples with: a SAMPLER that it holds, or the method that its options name after it; else empty.
+    """What a sampler samples with: a SAMPLER that it holds, or the methods that its options name; else empty.
 
-    own: its name, whose first word begins the option that says which of its methods runs.
+    own: its name, whose first word begins the option that says which of its methods runs. Another may run beside it,
+    such as the implicit one of a solver, whose option says that it is a sampler's name.
     """
     cells = [cell for cell in getattr(function, "__closure__", None) or () if cell != CellType()]  # those with contents
     values = (*options.values(), *(cell.cell_contents for cell in cells))
@@ -100,8 +101,9 @@ def _inner_name(function, options: Mapping[str, Any], own: str) -> str:
     if (sampler := next(held, None)) is not None:
         return sampler_name(sampler.sampler_function, getattr(sampler, "extra_options", {}))
     first = own.lower().removeprefix("sample_").split("_")[0]
-    named = (value for key, value in options.items() if isinstance(value, str) and key.split("_")[0] == first)
-    return next(named, "")
+    texts = {key: value for key, value in options.items() if isinstance(value, str)}
+    named = (value for key, value in texts.items() if key.split("_")[0] == first or key.endswith("_sampler_name"))
+    return ", ".join(value for value in named if not value.startswith(("use_", "none")))  # switches
 
 
 def sampler_of(sampler) -> tuple[str, dict]:

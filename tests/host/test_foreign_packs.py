@@ -110,12 +110,17 @@ def test_samplers_of_other_packs_bear_their_own_names(labelled, empty_latent, mo
     make, host = comfy.samplers.KSAMPLER, comfy.samplers.k_diffusion_sampling
     several = make(many_methods, {"sampler_mode": "standard", "many_type": "res_2m", "methods_type": "gaussian"})
 
+    implicit = {"many_type": "euler", "implicit_sampler_name": "gauss-legendre_2s"}
+    explicit = {"many_type": "euler", "implicit_sampler_name": "use_explicit"}
+
     def name(sampler):
         trace = trace_of_both(labelled["ve"], empty_latent("ve", 1), sampler, LEVELS)
         assert trace.n == len(LEVELS) - 1
         return trace.header["sampler"]
 
     assert name(several) == "many_methods (res_2m)"
+    assert name(make(many_methods, implicit)) == "many_methods (euler, gauss-legendre_2s)"
+    assert name(make(many_methods, explicit)) == "many_methods (euler)"
     assert name(make(Momentum.sampler)) == "Momentum"
     assert name(make(Momentum.sampler, {"inner_sampler": several})) == "Momentum (many_methods (res_2m))"
     assert name(make(around(comfy.samplers.sampler_object("dpmpp_2m")))) == "detailed (dpmpp_2m)"
