@@ -54,6 +54,12 @@ class NodeType:
         return self.gives_samples and (MODEL not in self.outputs or self.starts_from(STARTS))
 
     @property
+    def only_samples(self) -> bool:
+        """Whether it can be nothing but a sampler: it hands no MODEL on, and reads conditions and a seed beside one."""
+        needs = {MODEL, "CONDITIONING"} <= {*self.kinds.values()} and self.is_seeded
+        return needs and self.gives_samples and MODEL not in self.outputs
+
+    @property
     def models(self) -> tuple[str, ...]:
         """Names of the MODEL inputs that it samples with."""
         return tuple(name for name, kind in self.kinds.items() if kind == MODEL) if self.samples else ()

@@ -21,7 +21,8 @@ from ..files.places import TAB_FOLDER
 from ..trace.faults import keep_out
 from ..trace.file import save, with_end_alone
 from ..trace.trace import Trace
-from .jobs import job_of, running_job
+from .jobs import RunningJob, job_of, running_job, within
+from .node_types import declaration_of
 from .panel_record import of_every_part, portable, report_on, temporary, temporary_folder
 from .server import prompt_server
 from .users import is_heard
@@ -322,9 +323,10 @@ def _note_latest(queue: Any, store: RunStore) -> None:
     if job is None or not job.wants_records:
         return
     where = {"prompt_id": job.prompt_id, "workflow_id": job.workflow_id, "key": job.workflow_key}
-    ended = (name for name, at in dict(counts.nodes).items() if at["state"] == NodeState.Finished and at["max"] > 1)
-    shown = {counts.dynprompt.get_display_node_id(name) for name in ended}
-    for node in shown.intersection(job.samplers):  # they may sample, have ended, and counted more than one step
+    ended = {name: at["max"] for name, at in dict(counts.nodes).items() if at["state"] == NodeState.Finished}
+    sampled = {name for name, steps in ended.items() if steps > 1} | _quiet_samplers(queue, job).intersection(ended)
+    shown = {counts.dynprompt.get_display_node_id(name) for name in sampled}
+    for node in shown.intersection(job.samplers):  # they may sample, have ended, and counted steps or do nothing else
         slot = (job.user, job.workflow_id or job.prompt_id, job.workflow_key, node)
         store.unreached_samplers.pop(slot, None)
         if (job.prompt_id, node) not in store.latest_nodes:
@@ -336,3 +338,13 @@ def drop_oldest(kept: dict[tuple, Any], user: str, most: int) -> None:
     """Forget the oldest entries of a user, whose name begins their keys, beyond so many."""
     for name in [name for name in kept if name[0] == user][:-most]:
         del kept[name]
+
+
+def _quiet_samplers(queue: Any, job: RunningJob) -> set[str]:
+    """The nodes that can be nothing but samplers and ran in a job that has ended, though they counted no steps."""
+    entry = queue.get_history(prompt_id=job.prompt_id).get(job.prompt_id)
+    told = within(entry, "status", "messages") or ()
+    cached = {node for event, facts in told if event == "execution_cached" for node in facts["nodes"]}
+    kinds = {node: within(job.prompt, node, "class_type") for node in job.samplers if told and node not in cached}
+    types = {node: declaration_of(kind) for node, kind in kinds.items()}
+    return {node for node, declares in types.items() if declares and declares.only_samples}

@@ -111,6 +111,11 @@ def own_loop(model, seed, latent):
     return ({**latent, "samples": torch.zeros_like(latent["samples"]) + seed},)
 
 
+@node({**WHOLE, **RUN}, ("LATENT",))
+def own_quiet_loop(model, positive, negative, seed, latent):
+    return ({**latent, "samples": torch.zeros_like(latent["samples"]) + seed},)
+
+
 @node({"pipe": ("TEST_TUPLE",), "seed": ("INT",)}, ("IMAGE",))
 def draw_nothing(pipe, seed):
     return (torch.zeros(1, 8, 8, 3),)

@@ -18,7 +18,7 @@ def graph(sampler, **makers):
     """
     nodes = {name: node for name, node in small().items() if name != "4"}
     for name, (kind, inputs) in {**makers, "4": sampler}.items():
-        run = {"seed": 7, "latent": ["3", 0]} if kind.startswith("sample") or kind == "own_loop" else {}
+        run = {"seed": 7, "latent": ["3", 0]} if kind.startswith(("sample", "own")) else {}
         nodes[name] = {"class_type": f"TestPipe_{kind}", "inputs": {**run, **inputs}}
     slot = 1 if sampler[0] == "sample_tuple" else 0
     nodes["9"]["inputs"]["samples"] = ["4", slot]
@@ -87,8 +87,9 @@ def test_a_job_that_does_not_ask_goes_to_the_host_as_it_came(client):
     [
         graph(("sample_provider", {"provider": ["20", 0]}), **{"20": ("load_provider", {})}),
         graph(("own_loop", {"model": ["1", 0]})),
+        graph(("own_quiet_loop", WHOLE)),
     ],
-    ids=["an object of a loader", "a loop of its own"],
+    ids=["an object of a loader", "a loop of its own", "a loop that counts no steps"],
 )
 def test_a_sampler_that_no_tap_reaches_is_named_as_long_as_it_is_so(client, nodes):
     nodes["4"]["_meta"] = {"title": "Mine"}
