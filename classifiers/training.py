@@ -29,8 +29,13 @@ HELD_OUT = 5  # of so many samples of a label, one is held out
 CHANCE = 0.05  # probability below which an accuracy is no chance
 FEW = f"None is held out, as no label has {HELD_OUT}: so this shows what was memorised, and nothing of other pictures"
 NOTHING = (
-    "{learned}: at the lowest noise it names {right} of {count} right, and one label for all would "
-    "name {chance:.0%}. Take more steps or pictures, or check that the labels are in the order of the pictures"
+    "{learned}: at the lowest noise {share:.0%} of each label are named right, and guessing would name {chance:.0%}. "
+    "Take more steps or pictures, or check that the labels are in the order of the pictures"
+)
+WORST = 10  # labels that are named
+UNKNOWN = f"of {{count}} labels ({{names}}) nothing is known: none of them has {HELD_OUT} pictures, so none is held out"
+ONE_LABEL = (
+    "All held-out pictures have one label, which tells nothing of telling labels apart: give more of the others."
 )
 
 
@@ -269,15 +274,23 @@ def learn(student: Student, lesson: Lesson, course: Course) -> Iterator[float]:
 
 
 @torch.no_grad()
-def accuracies(classifier: NoisyClassifier, lesson: Lesson, seed: int = 1, most: int = 256) -> dict[float, float]:
-    """{sigma: share of right labels} over the MODEL's noise levels, on the samples of a lesson, with new noise."""
+def accuracies(classifier: NoisyClassifier, lesson: Lesson, seed: int = 1, most: int = 256) -> dict[float, Tensor]:
+    """{sigma: share of right labels [K]} over the MODEL's noise levels, on a lesson's samples, with new noise.
+
+    nan for a label without samples; at most `most` are asked, of every label as large a part.
+    """
     draws, shares = torch.Generator().manual_seed(seed), {}
-    chosen = torch.randperm(len(lesson.x0), generator=draws)[:most]
+    chosen = torch.randperm(len(lesson.x0), generator=draws)
+    targets = lesson.targets[chosen]
+    place = nn.functional.one_hot(targets, len(lesson.labels)).cumsum(dim=0).gather(1, targets[:, None])[:, 0]
+    chosen = chosen[place.argsort(stable=True)[:most]]  # of rare labels all
+    count = lesson.targets[chosen].bincount(minlength=len(lesson.labels)).double()
     for place in torch.linspace(0, len(lesson.sigmas) - 1, LEVELS_TOLD).long():
         x, sigma, alpha = lesson.noisy(chosen, lesson.sigmas[place].expand(len(chosen)), draws)
         device = next(classifier.network.parameters()).device
         right = classifier.logits(x.to(device), sigma, alpha).argmax(1).cpu() == lesson.targets[chosen]
-        shares[float(lesson.sigmas[place])] = float(right.double().mean())
+        hits = lesson.targets[chosen][right].bincount(minlength=len(lesson.labels))
+        shares[float(lesson.sigmas[place])] = hits / count
     return shares
 
 
@@ -287,26 +300,44 @@ def describe_training(classifier: NoisyClassifier, learned: Lesson, held: Lesson
     if not len(held.x0):
         lines = [f"accuracy on the {count} pictures it learned from, with new noise: {describe_shares(own)}", f"{FEW}."]
         return "\n".join([*lines, *no_better(own, learned)])
-    new = accuracies(classifier, held)
+    new, several = accuracies(classifier, held), len(held.targets.unique()) > 1
+    told = f"accuracy on {len(held.x0)} held-out pictures with new noise: {describe_shares(new)}"
     return "\n".join([
-        f"accuracy on {len(held.x0)} held-out pictures with new noise: {describe_shares(new)}",
+        *([told] if several else []),
+        *by_label(new, held),
         f"on the {count} it learned from: {describe_shares(own)}",
         *no_better(new, held),
     ])  # fmt: skip
 
 
-def describe_shares(levels: Mapping[float, float]) -> str:
-    """Accuracies in words."""
-    return ", ".join(f"{share:.0%} at sigma {sigma:.3g}" for sigma, share in levels.items())
+def describe_shares(levels: Mapping[float, Tensor]) -> str:
+    """Accuracies in words: every label counts the same, however many samples it has."""
+    shares = ", ".join(f"{float(share.nanmean()):.0%} at sigma {sigma:.3g}" for sigma, share in levels.items())
+    return f"{shares} (the mean over labels)"
 
 
-def no_better(levels: Mapping[float, float], lesson: Lesson, most: int = 256) -> list[str]:
-    """A sentence where the accuracy at the least noise is not above that of the most frequent label, beyond chance."""
+def by_label(levels: Mapping[float, Tensor], lesson: Lesson) -> list[str]:
+    """Which labels are read worst at the least noise, and of which nothing is known."""
+    shares = dict(zip(lesson.labels, levels[min(levels)].tolist(), strict=True))
+    known = sorted((name for name, share in shares.items() if share == share), key=lambda name: shares[name])
+    worst = ", ".join(f"{name} {shares[name]:.0%}" for name in known[:WORST])
+    unknown = [name for name in shares if name not in known]
+    lines = [f"{'worst' if len(known) > WORST else 'by label'} at the lowest noise: {worst}"] if len(known) > 1 else []
+    return [*lines, *([UNKNOWN.format(names=", ".join(unknown[:WORST]), count=len(unknown))] if unknown else [])]
+
+
+def no_better(levels: Mapping[float, Tensor], lesson: Lesson, most: int = 256) -> list[str]:
+    """A sentence where the accuracy at the least noise is not above that of guessing a label, beyond chance."""
     from scipy.stats import binomtest  # only here: it takes longer to import than the whole pack
 
-    count = min(len(lesson.x0), most)
-    right, chance = round(levels[min(levels)] * count), float(lesson.targets.bincount().max()) / len(lesson.targets)
-    if chance == 1 or binomtest(right, count, chance, alternative="greater").pvalue < CHANCE:
+    counts = lesson.targets.bincount(minlength=len(lesson.labels))
+    counts, share = counts[counts > 0].double(), float(levels[min(levels)].nanmean())
+    if len(counts) == 1:
+        return [ONE_LABEL]
+    chance = 1 / len(counts)
+    # As many samples of equally frequent labels would know the mean as well.
+    count = max(1, min(most, round(len(counts) ** 2 / float((1 / counts).sum()))))
+    if binomtest(round(share * count), count, chance, alternative="greater").pvalue < CHANCE:
         return []
-    learned = "This may be chance" if right > chance * count else "It learned nothing that shows"
-    return [f"{NOTHING.format(learned=learned, right=right, count=count, chance=chance)}."]
+    learned = "This may be chance" if share > chance else "It learned nothing that shows"
+    return [f"{NOTHING.format(learned=learned, share=share, chance=chance)}."]

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..guidance.gradients.term import Term
 from ..guidance.printing import count_of
-from ..guidance.side_by_side import SideBySide
+from ..guidance.side_by_side import Lane, SideBySide
 from ..trace.faults import keep_out
 from ..trace.gram import GramRecord, point
 from ..trace.maker import EndedRun, make_trace
@@ -146,9 +146,13 @@ def _rules(seen: Observed) -> tuple:
     return seen.run.chain_run.chain.rules if seen.run.chain_run else ()
 
 
+def _side_by_side(seen: Observed) -> list[Lane]:
+    return [lane for rule in _rules(seen) if isinstance(rule, SideBySide) for lane in rule.lanes]
+
+
 def _lanes(seen: Observed) -> dict[str, list]:
     """What each of several runs side by side was guided by, where they differ; else nothing."""
-    lanes = [lane for rule in _rules(seen) if isinstance(rule, SideBySide) for lane in rule.lanes]
+    lanes = _side_by_side(seen)
     facts = {"cfg": [float(lane.gamma) for lane in lanes], "chain": [lane.chain.text for lane in lanes]}
     return facts if any(len(set(values)) > 1 for values in facts.values()) else {}
 
@@ -218,7 +222,8 @@ def _about_uncond(seen: Observed) -> list[str]:
     sentences = [sentence.format(**facts) for name, sentence in told.items() if facts[name]]
     if skipped:
         sentences = [NOT_MADE.format(**facts), *_about_afterwards(seen.afterwards), *sentences]
-    ruled = any(not isinstance(rule, Term) for rule in _rules(seen))
+    chains = [lane.chain.rules for lane in _side_by_side(seen)] or [_rules(seen)]
+    ruled = any(not isinstance(rule, Term) for rules in chains for rule in rules)
     alone = ruled and {*stages} <= {"cond_only", AFTERWARDS} and all(scale == 1 for scale in seen.accumulator.scales)
     return [*sentences, NO_EFFECT] if alone else sentences
 

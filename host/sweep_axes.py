@@ -10,7 +10,7 @@ from ..guidance.chain import Chain
 from ..guidance.gradients.term import GradientTerm
 from ..guidance.rules.kinds import Rule
 from ..sweeps.axes import RULE, WORDS, Axis, Value, Word, kind_of, places, suggest, value_at, word_of
-from ..sweeps.rules import knob_of, letters_of, rule_named, with_knob
+from ..sweeps.rules import knob_of, letters_of, refuse_unmatched, rule_named, with_knob
 from .checks import CheckedNode, insist, misfits, number
 from .rule_nodes import as_named, chain_by_name, rule_node_of, rules_by_name
 from .sweep_conditions import Asked
@@ -41,7 +41,9 @@ def runs_of(axes: Sequence[Axis], usual: Settings, node: type[CheckedNode]) -> l
             raise ValueError(f"There is no axis {axis.name!r}. {words}")
         for value in axis.values:
             insist(*_misfits(axis, value, node))
-    return [(place, settings_at(place, usual)) for place in places(axes)]
+    runs = [(place, settings_at(place, usual)) for place in places(axes)]
+    refuse_unmatched((axis.name for axis in axes), (settings.chain for _, settings in runs), _names)
+    return runs
 
 
 def _misfits(axis: Axis, value: Value, node: type[CheckedNode]) -> Iterator[str | None]:

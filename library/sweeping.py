@@ -18,7 +18,7 @@ from ..guidance.rules.kinds import Rule
 from ..sweeps.axes import LARGEST_SWEEP, RULE, check_count, word_of
 from ..sweeps.measures import WHOLE, Judge, measure, measure_of, score
 from ..sweeps.plan import check_measures
-from ..sweeps.rules import RuleNode, knob_of, with_knob
+from ..sweeps.rules import RuleNode, knob_of, refuse_unmatched, with_knob
 from .recording import Denoiser, Recording, record
 from .sampling import sampler_of
 from .traces import require
@@ -71,6 +71,7 @@ def sweep(
         raise ValueError(f"{fixed[0]} is an axis. Give it as axes={{{fixed[0]!r}: [{facts[fixed[0]]!r}]}}.")
     pairs, judges = pairs_by_axis(axes), judges_of(measures)
     check_count(math.prod(map(len, pairs.values())), 0, confirmed=True)
+    refuse_unmatched(pairs, (chain_from(rule) for _, rule in pairs[RULE]), names_of)
     runs = [plan_run(dict(zip(pairs, cell, strict=True)), denoiser, sigmas, cond, facts)
             for cell in product(*pairs.values())]  # fmt: skip
     if folder is None:

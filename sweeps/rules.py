@@ -82,6 +82,20 @@ def knob_of(chain: Chain, name: str, names: Callable[[Rule], Iterable[str]]) -> 
     return mine[0], field
 
 
+def refuse_unmatched(axes: Iterable[str], chains: Iterable[Chain], names: Callable[[Rule], Sequence[str]]) -> None:
+    """Raise ValueError for an axis `Rule.knob` that no run of a sweep would read.
+
+    axes: names of all. chains: of all runs. names: what a rule may be called, the best name first.
+    """
+    chains = [*chains]
+    for name in axes:
+        if "." in name and not any(knob_of(chain, name, names) for chain in chains):
+            rules = {id(rule): rule for chain in chains for rule in chain.rules}.values()
+            knobs = [f"{names(rule)[0]}.{knob}" for rule in rules for knob in rule.fields_by_widget]
+            there = suggest(name, knobs) if knobs else "They have none with a knob: add a rule, or leave out this axis."
+            raise ValueError(f"No run of this sweep has a rule with {name}. {there}")
+
+
 def with_knob(chain: Chain, rule: Rule, field: str, value: Any) -> Chain:
     """The chain with another value of a field of one of its rules."""
     return replace(chain, rules=tuple(r.with_field(field, value) if r is rule else r for r in chain.rules))

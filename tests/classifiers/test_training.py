@@ -2,6 +2,8 @@
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -74,7 +76,7 @@ def test_it_learns_and_reloads_as_the_same_function(tmp_path, flow, told):
 def test_the_least_noise_is_read_best():
     lesson = lesson_of()
     student, _ = taught(lesson)
-    shares = [*accuracies(student.classifier("mine", lesson), lesson).values()]
+    shares = [float(share.mean()) for share in accuracies(student.classifier("mine", lesson), lesson).values()]
     assert shares[0] > 0.9
     assert shares[0] > shares[-1]
 
@@ -108,8 +110,22 @@ def test_what_was_not_learned_is_said(shuffled, told):
 @pytest.mark.parametrize(("right", "told"), [(1.0, "This may be chance"), (0.5, "It learned nothing that shows")])
 def test_too_few_pictures_named_right_are_no_lesson_that_failed(right, told):
     """Two of two prove nothing; that is no sign of nothing learned."""
-    (found,) = no_better({0.1: right}, lesson_of(count=2))
+    (found,) = no_better({0.1: torch.tensor([right, right])}, lesson_of(count=2))
     assert found.startswith(told)
+
+
+@pytest.mark.parametrize(("rare", "told"), [(1, "nothing is known"), (8, "learned nothing")])
+def test_one_frequent_label_is_no_accuracy(rare, told):
+    """A classifier that always says the label that most pictures have names all or nearly all of them right."""
+    lesson = lesson_of(count=64)
+    lesson = replace(lesson, targets=torch.tensor([0] * (64 - rare) + [1] * rare))
+    learned, held = lesson.split(0)
+    always: Any = SimpleNamespace(logits=lambda x, *_: torch.tensor([[1.0, 0.0]]).expand(len(x), -1))
+    always.network = torch.nn.Linear(1, 1)
+    found = describe_training(always, learned, held)
+    assert told in found
+    assert ("held-out pictures with new noise: 50%" in found) == (rare > 4)
+    assert "100% at sigma" not in found
 
 
 def test_without_enough_pictures_it_is_said_that_none_is_held_out():

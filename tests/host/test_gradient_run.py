@@ -280,6 +280,9 @@ def test_a_run_with_one_prediction_still_has_its_figures(exact, empty_latent):
     assert trace.steps["kappa"].isfinite().all()
     caption = draw_figure(Order(trace, step=2, sample=0), "scaled sum").caption
     assert "gradient on record" in caption
+    plane = draw_figure(Order(trace, step=2, sample=0), "step plane").caption
+    assert "guided by a gradient" in plane
+    assert "without guidance" not in plane
 
 
 def test_watching_changes_no_bit(labelled, empty_latent):

@@ -399,6 +399,13 @@ def test_the_scale_of_a_gradient_is_an_axis_like_cfg(swept, name):
     assert not torch.equal(own, plain)
 
 
+def test_runs_at_cfg_1_that_no_rule_is_asked_for_blame_none(swept):
+    """A gradient at scale 0 is no rule, and neither is what puts runs side by side."""
+    for guidance in (steered(0.0), None):
+        trace = swept("pocket", "cfg: 1\nseed: 3, 7", guidance=guidance)[-1]
+        assert not any("had no effect" in note for note in trace.header["notes"])
+
+
 @pytest.mark.parametrize(
     ("axis", "scales", "words"),
     [
@@ -407,6 +414,7 @@ def test_the_scale_of_a_gradient_is_an_axis_like_cfg(swept, name):
         ("Classifier Guidance.sclae: 1", (2.0,), "Did you mean scale"),
         ("Classifier Guidance.evaluation: robot", (2.0,), "evaluation is 'robot'"),
         ("Classifier Guidance.scale: 1", (), "Connect Classifier Guidance to guidance"),
+        ("rule: cfg, TCFG\nAPG.eta: 0, 1", (), r"No run of this sweep has a rule with APG\.eta"),
         ("scale: 1", (2.0,), r"There is no axis 'scale'\. Did you mean Steer\.scale\?"),
         ("strength: 1", (2.0,), r"There are cfg, .*, rule, Steer\.scale\."),
         (
