@@ -327,7 +327,7 @@ def by_label(levels: Mapping[float, Tensor], lesson: Lesson) -> list[str]:
 
 
 def no_better(levels: Mapping[float, Tensor], lesson: Lesson, most: int = 256) -> list[str]:
-    """A sentence where the accuracy at the least noise is not above that of guessing a label, beyond chance."""
+    """A sentence where the accuracy at the least noise is not above that of guessing labels, beyond chance."""
     from scipy.stats import binomtest  # only here: it takes longer to import than the whole pack
 
     counts = lesson.targets.bincount(minlength=len(lesson.labels))

@@ -58,8 +58,10 @@ class HostGradientRun(GradientRun):
             if term.effective_evaluation != NOISY:
                 pictures[term].stay()
         self.decoders = [*dict.fromkeys(one.patcher for one in pictures.values() if one.patcher is not None)]
-        if paged:
-            self.tell(PAGED)
+        seen = (one for term, one in pictures.items() if term.effective_evaluation != NOISY)
+        for words in (*dict.fromkeys(one.warning for one in seen), PAGED if paged else ""):
+            if words:
+                self.tell(words)
 
     @property
     def backprop(self) -> bool:

@@ -18,9 +18,12 @@ HALF_WAY = (-3.0, 0.0, 0.5)  # what a VAE with pictures in -1 .. 1 turns into 0,
 
 
 class HostPicture(OwnPixels):
-    """What an energy is shown of a MODEL's x0-hat: unless it says otherwise, the sample itself.  patcher: of weights"""
+    """What an energy is shown of a MODEL's x0-hat: unless it says otherwise, the sample itself.
 
-    patcher = None
+    patcher: of weights. warning: a sentence for who wired it.
+    """
+
+    patcher, warning = None, ""
 
     def stay(self) -> None:
         """Nothing moves."""
@@ -28,6 +31,11 @@ class HostPicture(OwnPixels):
 
 class LinearColours(HostPicture):
     """The host's linear map from latent to colour, eight times smaller: right for colours, blind for texture."""
+
+    warning = (
+        "no vae is connected, so energies see the host's preview colours, one pixel for each cell of the latent: enough "
+        "for a colour, and not for what a picture shows. Connect the model's VAE"
+    )
 
     def __init__(self, latent_format):
         self.factors = latent_format.latent_rgb_factors

@@ -47,11 +47,14 @@ class ExactDenoiser:
 class NetworkDenoiser:
     """A network from a file, as a function.  labels: names of its classes. shape: of one native sample.
 
-    A condition is a name or number of a label, or None for no label; for all samples, or a list or array of one for
+    decoder: of latents whose VAE lies in the file, to pictures [B, 3, H, W] in -1 .. 1 that a gradient can pass; decode:
+    the same as [B, H, W, 3] in 0 .. 1, for figures; both None for others. A condition is a name or number of a label, or None for no label; for all samples, or a list or array of one for
     each. Raises ValueError for what is no label, and for None where the network was never trained without one.
     """
 
-    def __init__(self, spec: ChosenSpec, network: nn.Module):
+    def __init__(self, spec: ChosenSpec, network: nn.Module, vae: nn.Module | None = None):
+        self.vae = vae and vae.eval().requires_grad_(False)
+        self.decoder, self.decode = (self._picture, self._image) if vae else (None, None)
         self.spec, self.network, self.labels, self.shape = (
             spec,
             network.eval().requires_grad_(False),
@@ -73,6 +76,17 @@ class NetworkDenoiser:
         y = torch.tensor(self._labels(condition, len(x)), device=seen.device)
         output = self.network(network_input(*how, seen, at, spec.sigma_data), self._time(at), y)
         return to_x0(*how, output, seen, at, spec.sigma_data).to(x)
+
+    def _picture(self, x0: Tensor) -> Tensor:  # [B, C, h, w] -> [B, 3, H, W]
+        space, vae = self.spec.latents, self.vae
+        assert vae is not None
+        latent = x0.to(next(vae.parameters()))
+        scale, shift = (latent.new_tensor(numbers)[:, None, None] for numbers in (space.scale, space.shift))
+        return space.to_picture(vae.decode(latent / scale + shift)).to(x0)
+
+    @torch.no_grad()
+    def _image(self, x0: Tensor) -> Tensor:  # [B, C, h, w] -> [B, H, W, 3]
+        return (self._picture(x0) / 2 + 0.5).clamp(0, 1).movedim(1, -1)
 
     def _time(self, sigma: Tensor) -> Tensor:
         spec = self.spec
@@ -106,4 +120,7 @@ def load_denoiser(path: str | Path = "pocket-1", device: str | torch.device = "c
     spec = choose_spec(file.spec)
     network = spec.format.network(spec.sizes, len(spec.labels), operations=nn, device=device, dtype=torch.float32)
     network.load_state_dict(dict(file.weights))
-    return NetworkDenoiser(spec, network)
+    vae = spec.vae().to(device) if spec.vae else None
+    if vae:
+        vae.load_state_dict(dict(file.vae))
+    return NetworkDenoiser(spec, network, vae)

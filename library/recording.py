@@ -55,7 +55,9 @@ class Guided:
             raise ValueError(f"gamma is {gamma}, but a number is needed.")
         self.denoiser, self.conditions, self.chain, self.gamma = denoiser, conditions, chain, gamma
         self.runner, self.nfe = Runner(chain, run), 0
-        pictures = {term: Decoder(term.decoder) if term.decoder else OwnPixels() for term in chain.terms}
+        own = getattr(denoiser, "decoder", None)
+        decoders = {term: term.decoder or own for term in chain.terms}
+        pictures = {term: Decoder(decoder) if decoder else OwnPixels() for term, decoder in decoders.items()}
         self.gradients = GradientRun(pictures, sigma_data, warnings.warn)
 
     def __call__(self, x: Tensor, sigma: float, stage: bool = False) -> Evaluation:

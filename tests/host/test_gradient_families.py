@@ -469,4 +469,5 @@ def test_a_latent_model_is_guided_through_its_pictures(latent_model, decoded, sh
     assert (trace.record.dot("gradient", "gradient") > 0).all()
     assert out["samples"].isfinite().all()
     assert energy.shown == {shape}
+    assert any("no vae is connected" in note for note in trace.header["notes"]) != decoded
     assert all(weight.is_inference() for weight in model.model.diffusion_model.parameters())

@@ -107,3 +107,19 @@ def test_a_network_guided_by_a_network_reaches_its_label():
     )
     assert guided["judge"] > math.log(0.9) > math.log(0.5) > plain["judge"]
     assert guided["evaluations"] == plain["evaluations"] == 12
+
+
+def test_a_latent_model_brings_its_decoder():
+    """A gradient passes it, figures and sweeps show it, and a term that names none uses it."""
+    model, guide = load_denoiser("pocket-flow-1"), load_classifier("pocket-clean-1")
+    noise = torch.randn(4, *model.shape, generator=torch.Generator().manual_seed(0))
+    sigmas, robot, found = [1 - i / 10 for i in range(11)], LabelEnergy(guide, "robot"), []
+    for weight in (0.0, 10.0):
+        run = record(model, sigmas, None, gamma=1.0, rule=GradientTerm(robot, weight=weight, evaluation="x0"))
+        run.sample(noise)
+        pictures = model.decoder(run.end)
+        assert pictures.shape == (4, 3, 32, 32)
+        assert model.decode(run.end).shape == (4, 32, 32, 3)
+        found.append(float(robot.log_prob(pictures).mean()))
+    assert found[1] > found[0] + 1
+    assert load_denoiser().decode is None
