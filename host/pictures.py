@@ -33,8 +33,8 @@ class LinearColours(HostPicture):
     """The host's linear map from latent to colour, eight times smaller: right for colours, blind for texture."""
 
     warning = (
-        "no vae is connected, so energies see the host's preview colours, one pixel for each cell of the latent: enough "
-        "for a colour, and not for what a picture shows. Connect the model's VAE"
+        "no vae is connected, so energies see the host's preview colours, one pixel for each cell of the latent: "
+        "enough for a colour, and not for what a picture shows. Connect the model's VAE"
     )
 
     def __init__(self, latent_format):

@@ -47,9 +47,10 @@ class ExactDenoiser:
 class NetworkDenoiser:
     """A network from a file, as a function.  labels: names of its classes. shape: of one native sample.
 
-    decoder: of latents whose VAE lies in the file, to pictures [B, 3, H, W] in -1 .. 1 that a gradient can pass; decode:
-    the same as [B, H, W, 3] in 0 .. 1, for figures; both None for others. A condition is a name or number of a label, or None for no label; for all samples, or a list or array of one for
+    A condition is a name or number of a label, or None for no label; for all samples, or a list or array of one for
     each. Raises ValueError for what is no label, and for None where the network was never trained without one.
+    decoder: of latents whose VAE lies in the file, to pictures [B, 3, H, W] in -1 .. 1, which a gradient can pass;
+    decode: the same as [B, H, W, 3] in 0 .. 1, for figures; both are None for others.
     """
 
     def __init__(self, spec: ChosenSpec, network: nn.Module, vae: nn.Module | None = None):

@@ -126,7 +126,7 @@ BLUEPRINTS = {
                 {"width": 320, "nodes": ["4"]},
                 {"width": 260, "nodes": ["5"]},
             ],
-            [["11", "classifier_name"], ["13", "scale"], *SAMPLED],
+            [["11", "classifier_name"], ["12", "label"], ["13", "scale"], *SAMPLED],
         ),
     )
 }
