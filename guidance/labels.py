@@ -13,6 +13,7 @@ MODEL = "model"  # the one kind that has a null label
 NO_LABEL = -1  # asks a model for its prediction without a label, which one without a null label refuses
 MOST = 4096  # labels of one text: the largest batch
 LONGEST = 200  # characters of a name
+SCREENFUL, NAMED = 20, 5  # so many labels are all named in a message; of more, at most so many
 
 
 UNTRAINED = "{} was never trained without a label, and this run asks for a prediction without one"
@@ -22,7 +23,7 @@ def label_numbers(given: Any, labels: Sequence[str], null_index: int | None) -> 
     """Labels as a script gives them: a name, a number, None for no label, or a list or 1-d array of these.
 
     null_index: as in `label_indices`; that number means no label, too. A model without labels has one prediction for
-    all, 0. Raises ValueError for anything else, with the nearest name.
+    all, 0. Raises ValueError for anything else, with what there is.
     """
     plain = given.tolist() if hasattr(given, "tolist") else given
     several = plain if isinstance(plain, list | tuple) else [plain]
@@ -48,7 +49,7 @@ def label_indices(text: str, labels: Sequence[str], null_index: int | None, owne
     (capitals do not matter), an index, "*" for all labels in turn, or empty for the null label; a name goes before an
     index, and "#3" is always an index, for labels whose own names are "*", empty or numbers. null_index: None for a
     model without a null label, whose empty entries are NO_LABEL. owner: whose labels these are, for messages.
-    Raises ValueError for anything else, with the nearest name.
+    Raises ValueError for anything else, with what there is.
     """
     indices: list[int] = []
     for entry in entries_of(text):
@@ -99,9 +100,20 @@ def _index(entry: str, labels: Sequence[str], null_index: int | None, owner: str
             f"Label index {number[1]} is outside 0 .. {len(labels) - 1}: the {owner} has "
             f"{count_of(len(labels), 'label')}.{empty}"
         )
-    near = difflib.get_close_matches(entry.casefold(), [label.casefold() for label in labels], n=1, cutoff=0)
-    nearest = next(label for label in labels if label.casefold() == near[0])
     listing = " Put ';' between labels." if "," in entry else ""
     raise ValueError(
-        f"Label {entry!r} is not one of the {owner}'s {len(labels)} labels. Nearest: {nearest!r}.{empty}{listing}"
+        f"Label {entry!r} is not one of the {owner}'s {len(labels)} labels. {offers(entry, labels)}{empty}{listing}"
     )
+
+
+def offers(entry: str, labels: Sequence[str]) -> str:
+    """Sentences with what a label may have meant, and with all there are where those fit on a few lines."""
+    low = {label.casefold(): label for label in labels}
+    word = re.compile(rf"\b{re.escape(entry.casefold())}\b")
+    near = [name for name in low if word.search(name)] or difflib.get_close_matches(entry.casefold(), low, NAMED, 0.6)
+    sentences = [f"Nearest: {', '.join(repr(low[name]) for name in near[:NAMED])}."] if near else []
+    if len(labels) <= SCREENFUL and sum(map(len, labels)) <= LONGEST:
+        sentences.append(f"They are {', '.join(labels)}.")
+    elif not near:
+        sentences.append(f"None is like it; the first are {', '.join(map(repr, labels[:NAMED]))}.")
+    return " ".join(sentences)

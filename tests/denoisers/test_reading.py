@@ -220,8 +220,8 @@ def test_a_name_goes_before_an_index():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("robt", "Label 'robt' is not one of the model's 4 labels. Nearest: 'robot'. Empty means no label."),
-        ("xyz", "Label 'xyz' is not one of the model's 4 labels. Nearest: "),
+        ("robt", "Nearest: 'robot'. They are plant, monster, robot, cat. Empty means no label."),
+        ("xyz", "Label 'xyz' is not one of the model's 4 labels. They are plant, monster, robot, cat."),
         ("4", "Label index 4 is outside 0 .. 3"),
         ("-1", "Label index -1 is outside 0 .. 3"),
         ("99999999999", "is not one of the model's 4 labels"),
@@ -240,3 +240,17 @@ def test_a_name_that_two_labels_have_asks_for_an_index():
     for name in ("crane", "OWL"):
         with pytest.raises(ValueError, match=rf"2 of the model's labels are named '{name}': \d, \d\. Give an index"):
             label_indices(name, labels, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("cat", "Nearest: 'tabby, tabby cat', 'tiger cat'."),
+        ("wash machine", "Nearest: 'washing machine'."),
+        ("qqq", "None is like it; the first are 'tabby, tabby cat'"),
+    ],
+)
+def test_of_many_labels_those_with_the_word_are_named(text, message):
+    many = ("tabby, tabby cat", "tiger cat", "washing machine", *(f"thing number {i}" for i in range(50)))
+    with pytest.raises(ValueError, match=re.escape(message)):
+        label_indices(text, many, 60)

@@ -64,7 +64,7 @@ def unconditional(labelled):
 def test_labels_are_read_image_by_image():
     labels = ("cat", "dog", "robot")
     assert wanted_labels("cat | dog; 2; *", labels) == ((0, 1), (2,), (0,), (1,), (2,))
-    with pytest.raises(ValueError, match=r"of the classifier's 3 labels\. Nearest: 'robot'\.$"):
+    with pytest.raises(ValueError, match=r"Nearest: 'robot'\. They are cat, dog, robot\.$"):
         wanted_labels("robt", labels)
     with pytest.raises(ValueError, match="A label is empty"):
         wanted_labels("cat;;dog", labels)
