@@ -327,10 +327,10 @@ def test_the_advised_setting_is_seen_beside_the_run_on_one_click_and_stays_with_
     page.wait_for_function(SHOTS, arg=2)  # nothing is advised
 
 
-def test_a_run_in_app_mode_is_in_the_tab_when_the_graph_is_back_and_can_be_read(page):
+def test_a_run_in_app_mode_is_told_and_in_the_tab_when_the_graph_is_back(page):
     if not page.newer:
         return  # it has no such mode
-    begin(page)
+    begin(page, sampled(cfg=13.0))
     queue(page)
     shows_run_of(page, 6)
     height = f"() => document.querySelector('{TAB}')?.clientHeight ?? 0"
@@ -339,6 +339,10 @@ def test_a_run_in_app_mode_is_in_the_tab_when_the_graph_is_back_and_can_be_read(
     page.wait_for_function(f"() => !({height})()")
     set_widget(page, steps=5)
     queue(page)
+    told = page.locator("[data-testid=toast], .p-toast-message").filter(has_text="cfg 13 is above")
+    told.get_by_role("button", name="Guidance").click()
+    page.locator(".gg-tab .gg-headline >> visible=true").first.wait_for()
+    page.evaluate(TOGGLE, SIDE)
     page.evaluate(mode, "graph")
     shows_run_of(page, 5)
     page.wait_for_function(f"() => ({height})() >= 350")
