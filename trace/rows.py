@@ -197,9 +197,11 @@ class Measurement:
         """Shares of D and of c beyond the bound."""
         guided, cond = step.evaluation.denoised, cond_of(step.evaluation)
         bound = metrics.bound_of(cond) if self.setting.bound is None else self.setting.bound
-        shares = torch.stack([metrics.saturation(v, bound) for v in (guided, cond)])
-        unknown = step.evaluation.cond is None, step.evaluation.cond is None and self.setting.bound is None
-        return torch.where(shares.new_tensor(unknown[::-1], dtype=torch.bool)[:, None], torch.nan, shares)
+        of_guided, of_cond = (metrics.saturation(v, bound) for v in (guided, cond))
+        if step.evaluation.cond is None:  # what stood for it has no share of its own, and bounds nothing
+            of_cond = torch.full_like(of_cond, torch.nan)
+            of_guided = of_cond if self.setting.bound is None else of_guided
+        return torch.stack([of_guided, of_cond])
 
     def _energy_values(self, step: Recorded) -> Tensor:  # -> [columns, B]
         seen, unknown = step.evaluation, step.x.new_full((len(step.x),), torch.nan)

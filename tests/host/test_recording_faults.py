@@ -25,7 +25,7 @@ IN_THE_RUN = [
     "host.recording.Watch._marked_noise",
     "host.recording.Watch._note_call",
     "host.recording.Watch._note_answer",
-    "host.recording.Watch._note_predictions",
+    "host.evaluations.Evaluations.add",
     "host.recording.Watch._note_step",
     "host.recording.Watch._note_end",
     "host.evaluations.Evaluations.add",
