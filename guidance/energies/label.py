@@ -112,7 +112,7 @@ def _labels_in_turn(wanted: tuple[tuple[int, ...], ...], batch: int, count: int,
 def wanted_labels(text: str, labels: tuple[str, ...]) -> tuple[tuple[int, ...], ...]:
     """Read "cat | dog; 3; *" as the labels of one image after another; | separates what an image may be.
 
-    Raises ValueError for anything that is no label, with the nearest name.
+    Raises ValueError for anything that is no label, with what there is.
     """
     groups: list[tuple[int, ...]] = []
     for entry in entries_of(text):
