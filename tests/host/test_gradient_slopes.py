@@ -58,12 +58,15 @@ def company(kind):
     return lambda name, model, *conds: (COMPANY[kind](model, name), *conds)
 
 
+def hint():
+    return torch.rand(1, 64, 64, 3, generator=torch.Generator().manual_seed(5))
+
+
 def controlled(name, model, positive, negative, strength=1.0, seed=0):
     """Both conditions under a ControlNet, by the host's node."""
-    hint = torch.rand(1, 64, 64, 3, generator=torch.Generator().manual_seed(5))
     vae = TinyVAE() if name == "SD3" else None
     node = host_nodes().ControlNetApplyAdvanced()
-    conds = node.apply_controlnet(positive, negative, control_net(seed, name), hint, strength, 0.0, 1.0, vae=vae)
+    conds = node.apply_controlnet(positive, negative, control_net(seed, name), hint(), strength, 0.0, 1.0, vae=vae)
     return model, *conds
 
 
@@ -102,9 +105,8 @@ def control_lora(name, model, positive, negative):
         if key in full and key.endswith("to_q.weight"):
             path, down = key.removesuffix(".weight"), weight[:2].flatten(1)
             weights |= {f"{path}.up": 0.3 * weight[:, :2].flatten(1), f"{path}.down": down}
-    hint, control = torch.rand(1, 64, 64, 3), comfy.controlnet.ControlLora(weights)
     node, hooks = host_nodes().ControlNetApplyAdvanced(), hooked(name, model, positive, negative)[1:]
-    return model, *node.apply_controlnet(*hooks, control, hint, 0.8, 0.0, 1.0)
+    return model, *node.apply_controlnet(*hooks, comfy.controlnet.ControlLora(weights), hint(), 0.8, 0.0, 1.0)
 
 
 def in_parts(name, model, positive, negative):
