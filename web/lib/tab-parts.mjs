@@ -52,7 +52,7 @@ class Rows {
     put(this.box, { hidden: !rows.length });
     if (this.box.dataset.key !== key) {
       this.box.dataset.key = key;
-      this.box.replaceChildren(...rows.map(({ slot, colour, sign, name, words }) => element("button", { type: "button", class: "gg-one", "data-slot": slot, "data-colour": colour, disabled: !slot },
+      this.box.replaceChildren(...rows.map(({ slot, colour, sign, name, words }) => element("button", { type: "button", class: "gg-one", "data-slot": slot, "data-colour": colour, title: words, disabled: !slot },
         element("span", { class: "gg-sign", "aria-hidden": "true" }, sign), element("span", { class: "gg-who" }, name), element("span", { class: "gg-brief" }, words))));
     }
     for (const row of this.box.children) row.setAttribute("aria-pressed", String(Boolean(shown) && row.dataset.slot === slotOf(shown)));
