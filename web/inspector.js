@@ -371,7 +371,7 @@ app.registerExtension({
   },
   nodeCreated(node) {
     if (node.comfyClass?.startsWith("GG")) {
-      makeRoom(node, node.constructor.nodeData ?? {});
+      makeRoom(node, node.constructor.nodeData ?? {}, LiteGraph.vueNodesMode);
       beginAtMedian(node);
       beginDark(node, brightness(getComputedStyle(document.body).color) > 0.5); // light words
       after(node, "onExecuted", (out) => out?.text && sayOn(node, out, editor.address));

@@ -86,11 +86,11 @@ ROOM = f"""async type => {{ const node = {SAMPLER}.graph.nodes.find(node => node
     || image()?.naturalWidth || preview()?.computedHeight;
   for (let k = 0; !is_there() && k < 480; k += 1) await new Promise(done => setTimeout(done, 25));
   const [own, drawn] = [image(), preview()];
-  const words = node.widgets.find(({{ name }}) => name === "gg_text");
+  const top = canvas => box(canvas).top + (node.pos[1] + drawn.y + app.canvas.ds.offset[1]) * scale;
   return {{ size: [...node.size], words: text?.textContent ?? "", high: text?.clientHeight, whole: text?.scrollHeight,
     cut: text ? text.scrollWidth - text.clientWidth : 0,
     picture: own ? box(own).height / scale : drawn?.computedHeight,
-    over: text && (own ? box(text).bottom - box(own).top : drawn ? words.y + words.computedHeight - drawn.y : 0),
+    over: text && (own ? box(text).bottom - box(own).top : drawn ? box(text).bottom - top(app.canvas.canvas) : 0),
     sample: node.widgets.find(({{ name }}) => name === "sample")?.value ?? -1,
     saved: node.serialize().widgets_values?.length }}; }}"""
 

@@ -8,7 +8,7 @@ import { captionOf, keptWords } from "../../web/lib/page.mjs";
 import { answers } from "../../web/lib/reading.mjs";
 import { DARK, LIGHT } from "../../web/lib/theme.mjs";
 import { verdictOf } from "../../web/lib/verdict.mjs";
-import { VIEWS } from "../../web/lib/views.mjs";
+import { viewOf, VIEWS } from "../../web/lib/views.mjs";
 import { number } from "../../web/lib/words.mjs";
 import { fixture, NAMES } from "./records.mjs";
 
@@ -98,4 +98,15 @@ test("a page says of which samples it holds pictures, where not of all", () => {
   assert.match(keptWords({ batch: 10, pictures: { samples } }), /8 of 10 samples .*: 0, 1, 3, 4, 5, 6, 8, 9/);
   assert.equal(keptWords({ batch: 8, pictures: { samples } }), "");
   assert.equal(keptWords({ batch: 10, pictures: { note: "No pictures." } }), "");
+});
+
+test("what a page says of all samples and its figure of one is said of which", () => {
+  for (const [batch, several] of [[4, true], [1, false]]) {
+    const record = { ...fixture("euler"), batch };
+    const [high, more] = answers({ ...record, report: { headline: { en: "It is." }, findings: [] } }, 0).map(({ question }) => question);
+    for (const question of [high, more]) assert.equal(/of all \d+ samples/.test(question), several);
+    const drawn = viewOf("matters").figure(record, { w: 640, h: 420, step: 0, sample: 0 });
+    const caption = drawn.filter(({ name: of }) => of === "caption").map(({ runs }) => runs[0].t).join(" ");
+    assert.equal(/80 % of the push of sample 0 in/.test(caption), several, caption);
+  }
 });

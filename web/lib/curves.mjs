@@ -122,7 +122,7 @@ export function matters(record, options) {
     return nothing(page, { missing: "guidance pushed at no step", advice: "The guided prediction is everywhere the one with the prompt." });
   }
   const held = windowOf(record, run);
-  const area = setCaption(page, matterFacts(run, rows, held, bandWords(record, "whiskers of the push")), 4, LOW);
+  const area = setCaption(page, matterFacts(run, rows, held, bandWords(record, "whiskers of the push"), record?.batch), 4, LOW);
   return overRun("matters", page, run, area, options, (own) => matterCurves(own, area, record, run, rows, held));
 }
 
@@ -198,9 +198,10 @@ function whiskers({ commands, theme }, main, rows) {
   }
 }
 
-function matterFacts(run, rows, held, bands) {
-  const where = held && ["{share} % of the push in {count} of {n} {n:step|steps}, \u03c3 {from} \u2192 {to}",
-    { share: 100 * HELD, count: held.count, n: rows[0].step.n, from: number(held.from), to: number(held.to) }];
+function matterFacts(run, rows, held, bands, batch) {
+  const whose = batch > 1 ? "the push of sample {sample}" : "the push"; // the report is on all of them
+  const where = held && [`{share} % of ${whose} in {count} of {n} {n:step|steps}, \u03c3 {from} \u2192 {to}`,
+    { share: 100 * HELD, sample: run.sample, count: held.count, n: rows[0].step.n, from: number(held.from), to: number(held.to) }];
   const lacks = rows.some((row) => Number.isFinite(row.contracted)) ? "" : "what is left cannot be estimated: the size of clean data is unknown";
   return [where, ...run.facts, lacks, bands, KAPPA, "what is left at the end is an estimate: only a second run without the push shows it"];
 }

@@ -7,6 +7,7 @@ const PROSE = 96; // pixels of height; longer text scrolls, or the node is made 
 const TABLE = 220;
 const WORDS = [940, 380]; // width of a fresh node, and height below its widgets: a table of numbers is as wide
 const PICTURE = [760, 600];
+const MARGIN = 10; // above and below an element that the canvas places
 const LINES = 15; // pixels of one line in a box for text
 const SPARE = [2, 4]; // lines below those that a fresh box holds: at least, and at most
 const DARK = "dark"; // a theme of figures
@@ -18,18 +19,19 @@ const TEXT = `position: absolute; inset: 0; margin: 0; padding: 6px; overflow: a
 const LINK = "color: inherit; text-decoration: underline;";
 
 /** Give a fresh node the room for what it will say, and its boxes for what is written there: one whose file is all that it
- * gives needs none.
+ * gives needs none.  vue: Nodes 2.0 draws them, where such a box takes all room that is free
  */
-export function makeRoom(node, { output_node: shows, output = [], output_name: names = [] }) {
-  for (const { element: box, options, value } of node.widgets ?? []) {
-    const lines = box?.localName === "textarea" ? String(value).split("\n").length : 1;
+export function makeRoom(node, { output_node: shows, output = [], output_name: names = [] }, vue = false) {
+  const boxes = (node.widgets ?? []).filter(({ element: box }) => box?.localName === "textarea");
+  for (const { options, value } of boxes) {
+    const lines = String(value).split("\n").length;
     const [least, most] = SPARE.map((spare) => LINES * (lines + spare) + 2 * LINES);
     if (lines > 1) Object.assign(options, { getMinHeight: () => least, getMaxHeight: () => most });
   }
   if (!shows || names.includes("path")) return;
   const room = output.includes("IMAGE") ? PICTURE : output.includes("STRING") ? WORDS : null;
   const [w, h] = node.computeSize();
-  if (room) node.setSize([Math.max(room[0], w), h + room[1]]);
+  if (room) node.setSize([Math.max(room[0], w), h + (vue && boxes.length ? WORDS[1] / 2 : room[1])]);
 }
 
 /** A fresh node that shows a run begins at the sample that every other view begins at; a saved one keeps its own. */
@@ -77,7 +79,8 @@ function placeOn(node, least, beside) {
   const text = element("pre", { class: "gg-text", tabindex: 0, "data-capture-wheel": "true", style: TEXT });
   const place = element("div", { class: beside ? "" : "widget-expands", style: `${BOX} min-height: ${least}px` }, text);
   place.addEventListener("pointerdown", (event) => event.stopPropagation());
-  const heights = { getMinHeight: () => least, ...(beside && { getMaxHeight: () => least }) };
+  const whole = () => least + 2 * MARGIN;
+  const heights = { getMinHeight: whole, ...(beside && { getMaxHeight: whole }) };
   const options = { serialize: false, hideOnZoom: false, ...heights, getValue: () => undefined, setValue() {} };
   const widget = node.addDOMWidget(NAME, NAME, place, options);
   widget.serialize = false;

@@ -28,7 +28,8 @@ function reportAnswers(record) {
   const place = record.pictures?.steps?.length
     ? "In the picture: the view Where shows the places, Filmstrip what the prompt changes at each step."
     : "Where in the picture cannot be shown: no pictures were kept.";
-  return [["Is cfg too high?", headline, ...why, ...reasons], ["What else does it tell?", first ?? SILENT, ...others, place]];
+  const all = record.batch > 1 ? `, of all ${record.batch} samples` : ""; // figures show one
+  return [[`Is cfg too high${all}?`, headline, ...why, ...reasons], [`What else does it tell${all}?`, first ?? SILENT, ...others, place]];
 }
 
 const listed = (found) => `${fillIn("{n:step|steps}", { n: found.length })} ${found.map(({ i }) => nth(i)).join(", ")}`;

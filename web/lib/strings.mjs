@@ -231,6 +231,7 @@ const DRAWN_ZH = {
   "the push is unknown at every step": "每一步的推动都未知", "the push is unknown at {unknown} of {guided} {guided:guided step|guided steps}": "{guided} 个有引导的步中，{unknown} 步的推动未知",
   "The guided prediction is everywhere the one with the prompt.": "引导后的预测处处等于带提示词的预测。",
   "bands: 10 to 90 % of {n} samples": "色带：{n} 个样本的 10 % 到 90 %", "whiskers of the push: 10 to 90 % of {n} samples": "推动的须线：{n} 个样本的 10 % 到 90 %",
+  "{share} % of the push of sample {sample} in {count} of {n} {n:step|steps}, \u03c3 {from} \u2192 {to}": "{n} 步中的 {count} 步占样本 {sample} 推动的 {share} %，σ {from} → {to}",
   "{share} % of the push in {count} of {n} {n:step|steps}, \u03c3 {from} \u2192 {to}": "{n} 步中的 {count} 步占推动的 {share} %，σ {from} → {to}",
   "what is left cannot be estimated: the size of clean data is unknown": "无法估计留下多少：干净数据的大小未知",
   "what is left at the end is an estimate: only a second run without the push shows it": "最终留下多少只是估计：去掉推动再运行一次才能看出",
