@@ -51,7 +51,6 @@ export class Panel {
   theme = DARK;
   /** @type {?boolean} */ open = null; // the reasons; null: where they stand beside the pictures
   deep = false;
-  alone = false;
   info = false;
   /** @type {?{key: string, v?: number}} */ trouble = null;
   /** @type {any} */ shown = null;
@@ -114,7 +113,6 @@ export class Panel {
     svg.addEventListener("click", () => saveSVG(this));
     png.addEventListener("click", () => savePNG(this));
     full.addEventListener("click", () => this.fillScreen());
-    this.host.addEventListener("fullscreenchange", () => this.alone && this.host.classList.toggle("gg-tab", Boolean(document.fullscreenElement)));
     for (const kind of ["pointerover", "focusin"]) rows.addEventListener(kind, (event) => this.light(stepOfRow(event)));
     for (const kind of ["pointerleave", "focusout"]) rows.addEventListener(kind, () => this.light(null));
     rows.addEventListener("click", (event) => stepOfRow(event) !== null && this.goTo(stepOfRow(event)));
@@ -376,8 +374,10 @@ export class Panel {
   /** Show the panel alone, laid out as in the wide tab, or in its place again. */
   fillScreen() {
     if (document.fullscreenElement) return document.exitFullscreen();
-    this.alone = !this.host.classList.contains("gg-tab");
-    return this.host.requestFullscreen();
+    const { host } = this;
+    const narrow = !host.classList.contains("gg-tab");
+    if (narrow) host.onfullscreenchange = () => host.classList.toggle("gg-tab", document.fullscreenElement === host);
+    return host.requestFullscreen();
   }
 
   choosePage(page) {

@@ -111,7 +111,8 @@ export async function savePNG(panel) {
 function drawAdvice(canvas, { content, whole, editor }) {
   const shown = [...content.querySelectorAll(".gg-frame")].filter((frame) => frame.checkVisibility() && shotsIn(frame).length);
   const frames = shown.map((frame) => ({ name: frame.querySelector(".gg-name").textContent, shots: shotsIn(frame), ...gridOf(frame) }));
-  const { commands, boxes } = adviceOf(frames, verdictOf(whole, editor.locale())?.why ?? []);
+  const { why = [], errand = null } = verdictOf(whole, editor.locale()) ?? {};
+  const { commands, boxes } = adviceOf(frames, why.filter((line) => frames.length < 2 || line !== errand)); // then it is done
   const [{ w, h }] = commands;
   Object.assign(canvas, { width: SCALE * w, height: Math.round(SCALE * h) });
   const ctx = canvas.getContext("2d");
