@@ -105,12 +105,12 @@ def python_of(comfyui: Path | None) -> Path:
 
 def pythons_around(comfyui: Path | None) -> Iterator[Path]:
     """Where the Python of a ComfyUI may be: in it, this one, in what is active, around it, beside it, on the path."""
-    folder = comfyui or ROOT
+    folder, *others = [comfyui, comfyui.parent] if comfyui else [ROOT, *ROOT.parents[:2]]  # beside custom_nodes
     yield from map(interpreter, (folder / "venv", folder / ".venv"))
     yield folder.parent / "python_embeded" / "python.exe"  # of the portable build
     yield Path(sys.executable)
     yield from (interpreter(Path(os.environ[name])) for name in ("VIRTUAL_ENV", "CONDA_PREFIX") if os.environ.get(name))
-    beside = sorted(path for base in (folder, folder.parent) for path in base.glob("*"))
+    beside = sorted(path for base in (folder, *others) for path in base.glob("*"))
     for environment in (folder, *folder.parents, *beside):
         with suppress(OSError):  # of a folder that this user may not read
             if any((environment / mark).exists() for mark in ("conda-meta", "pyvenv.cfg")):

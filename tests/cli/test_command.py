@@ -327,6 +327,8 @@ def test_whoever_reads_may_stop_reading(tmp_path):
     save(exact_trace(8.0, batch=1, steps=4), tmp_path / "run.safetensors")
     words = [sys.executable, ROOT, "report", "run.safetensors", "--json"]
     with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stdout
+        assert child.stderr
         child.stdout.close()
         assert (child.stderr.read(), child.wait()) == ("", 141)
 

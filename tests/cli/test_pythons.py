@@ -14,7 +14,7 @@ from guidance_geometry.tests.project import ROOT
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CALLED = list(dict.fromkeys(re.findall(r"^python custom_nodes.*|(?<=`)python custom_nodes[^`]*", README, re.MULTILINE)))
 CLEAN, CHECK, SWEEP = CALLED
-RULE = re.search(r"```python\n(def .*?)```", README, re.DOTALL)
+(RULE,) = re.findall(r"```python\n(def .*?)```", README, re.DOTALL)
 FOLDER = re.findall(r"python custom_nodes/(\S+)", README)[0]
 TELLS = '#!/bin/sh\n[ "$1" = -c ] && exit 0\necho {} "$@"\n'  # a Python that finds torch, and says how it is called
 LIES = '#!/bin/sh\n[ "$1" = -c ] && exit 0\necho started >> {}\nexec {} "$@"\n'  # one that finds none when it runs
@@ -43,7 +43,7 @@ def comfyui(tmp_path):
     place = tmp_path / "comfyui"
     (place / "comfy").mkdir(parents=True)
     (place / "main.py").write_text("import sys\nprint('it is', sys.executable)\nsys.exit(3)\n", encoding="ascii")
-    (place / "my_rule.py").write_text(RULE[1], encoding="utf-8")
+    (place / "my_rule.py").write_text(RULE, encoding="utf-8")
     (place / "custom_nodes").mkdir()
     (place / "custom_nodes" / FOLDER).symlink_to(ROOT, target_is_directory=True)
     return place
