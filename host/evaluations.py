@@ -174,7 +174,8 @@ class Evaluations:
             if active and getattr(call, role, call) is None:
                 self.inside.update(names_inside(options, self.objects))
             call.take(role, predictions[position], Asked(x, conds[position] or [], options))
-        for i in set(range(len(conds))) - {*roles.values()} if not late else ():
+        asks_more = self.run.chain_run is not None and self.run.chain_run.chain.sources  # further ones are the chain's
+        for i in set(range(len(conds))) - {*roles.values()} if not (late or asks_more) else ():
             if adapter.is_active(conds[i], call.level):
                 call.take_unnamed(predictions[i], Asked(x, conds[i], options))
 

@@ -169,6 +169,13 @@ def test_the_negative_of_a_look_after_the_run_stands_in_the_place_of_u(host):
     assert asked(cfg=1.0, looks=2) == ["c"] * STEPS + ["c", "u"] * 2
 
 
+def test_the_further_condition_of_a_chain_is_no_pass_of_another_pack(host):
+    rules = PLAIN.then(Away(text("SD15", 3)))
+    trace = run((family("SD15"), text("SD15", 1), text("SD15", 2)), rules=rules)
+    assert "passes" not in trace.header
+    assert trace.header["evaluations"] == 3 * STEPS
+
+
 def test_a_further_condition_is_u_to_a_table_of_two(host):
     assert asked(rules=PLAIN.then(Away(text("SD15", 3)))) == ["uuc"] * STEPS
 
