@@ -54,7 +54,7 @@ class NetworkDenoiser:
     """
 
     def __init__(self, spec: ChosenSpec, network: nn.Module, vae: nn.Module | None = None):
-        self.vae = vae and vae.eval().requires_grad_(False)
+        self.vae: Any = vae and vae.eval().requires_grad_(False)
         self.decoder, self.decode = (self._picture, self._image) if vae else (None, None)
         self.spec, self.network, self.labels, self.shape = (
             spec,
@@ -80,7 +80,6 @@ class NetworkDenoiser:
 
     def _picture(self, x0: Tensor) -> Tensor:  # [B, C, h, w] -> [B, 3, H, W]
         space, vae = self.spec.latents, self.vae
-        assert vae is not None
         latent = x0.to(next(vae.parameters()))
         scale, shift = (latent.new_tensor(numbers)[:, None, None] for numbers in (space.scale, space.shift))
         return space.to_picture(vae.decode(latent / scale + shift)).to(x0)
