@@ -118,9 +118,13 @@ def test_what_is_tried_leaves_the_pictures_of_the_graph(page):
 
 
 def test_later_runs_are_compared_with_the_choice(page):
-    page.locator(".gg-tab .gg-close").click()
-    queue(page)
+    history = f"{page.live.address}/history"
+    liked = list(page.request.get(history).json().values())[-1]["prompt"][2]["4"]["inputs"]["seed"]
+    page.locator(".gg-tab .gg-takeAgain").click()
     says(page, "cfg 4 is inside your range", ".gg-headline")
+    ran = list(page.request.get(history).json().values())[-1]["prompt"][2]["4"]["inputs"]
+    assert (ran["seed"], ran["cfg"]) == (liked, 4)
+    page.locator(".gg-tab .gg-close").click()
     says(page, "^My range: 2.83 to 5.66$", ".gg-find")
 
 
