@@ -438,7 +438,7 @@ def test_each_part_of_a_run_can_be_seen_while_it_goes_on(page):
     says(page, "Stopped at step")
 
 
-def test_a_linked_scale_names_the_node_to_change(page):
+def test_a_linked_scale_is_written_where_it_is_set(page):
     page.evaluate(
         f"""() => {{ const graph = app.rootGraph ?? app.graph; const source = LiteGraph.createNode("PrimitiveFloat");
         source.title = "Scale"; graph.add(source); source.pos = [0, 560];
@@ -446,8 +446,11 @@ def test_a_linked_scale_names_the_node_to_change(page):
         source.connect(0, sampler, sampler.inputs.findIndex(i => i.name === "cfg")); }}"""
     )
     choose(page, "whatif")
-    page.wait_for_function("() => document.querySelector('.gg-use').disabled")
-    assert "change Scale (" in page.locator(".gg-use").get_attribute("title")
+    page.wait_for_function("() => document.querySelector('.gg-use').title.includes('into Scale (')")
+    page.locator("input[aria-label='What-if scale']").fill("6")
+    page.locator(".gg-use").click()
+    source = "(app.rootGraph ?? app.graph).nodes.find(n => n.title === 'Scale')"
+    assert page.evaluate(f"() => {source}.widgets[0].value") == 6
     page.evaluate("() => { const g = app.rootGraph ?? app.graph; g.remove(g.nodes.find(n => n.title === 'Scale')); }")
 
 
