@@ -254,13 +254,21 @@ class Watch:
             samples = proceed(run.sampler, guider, run.sigmas, extra_args, self._report(callback), *rest)
             self.see(self._note_end, samples)
             return samples
-        inner = copy.copy(run.sampler)
-        inner.sampler_function = self._watch(run.function)
+        inner = self.see(self._watched_sampler)
+        if inner is None:
+            return proceed(run.sampler, run.guider, run.sigmas, extra_args, callback, *rest)
         callback = callback or (lambda *_: None)  # the host drops the recorder's if there is none
         try:
             return proceed(inner, run.guider, run.sigmas, extra_args, callback, *rest)
         finally:  # what it wrote into itself
-            vars(run.sampler).update({**vars(inner), "sampler_function": run.function})
+            own = {**getattr(inner, "__dict__", {}), "sampler_function": run.function}
+            getattr(run.sampler, "__dict__", {}).update(own)
+
+    def _watched_sampler(self) -> Any:
+        """A copy of the SAMPLER, whose function is watched."""
+        inner = copy.copy(self.run.sampler)
+        object.__setattr__(inner, "sampler_function", self._watch(self.run.function))  # it may be frozen
+        return inner
 
     def _watch(self, function: Callable) -> Callable:
         def sampler_function(model, x, sigmas, extra_args=None, callback=None, disable=None, **options):

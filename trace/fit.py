@@ -20,7 +20,7 @@ from ..samplers.response import Visit
 from .gram import inner_products, room_for
 
 FIT = 1e-4  # of a move, what may be left of it, if that is more than rounding
-ROUNDED = 1e-6  # of a state
+ROUNDED, SPACED = 1e-6, 1e-7  # of a state: what many roundings of float32 leave, and what one does
 SURE = 0.01  # of kappa: what rounding may change of it
 
 
@@ -52,13 +52,13 @@ class Fit(NamedTuple):
         values, axes = torch.linalg.eigh(among)
         values = values.clamp(min=torch.finfo(values.dtype).eps)
         rest = float((products[0, 0] - ((along @ axes).square() / values).sum()).clamp(min=0).sqrt())
-        rounding = ROUNDED * float(size[0])
-        if rest > max(FIT * float(products[0, 0].sqrt()), rounding):
+        state = float(size[0])
+        if rest > max(FIT * float(products[0, 0].sqrt()), ROUNDED * state):
             return None
         follows = torch.zeros_like(size)
         follows[1 : self.counts[0]] = 1 / size[1 : self.counts[0]]
         kappa = float((follows @ axes / values * (along @ axes)).sum())
-        rounded = max(rest, rounding) * float(((follows @ axes).square() / values).sum().sqrt())
+        rounded = max(rest, SPACED * state) * float(((follows @ axes).square() / values).sum().sqrt())
         return kappa if rounded <= SURE * abs(kappa) else math.nan
 
 

@@ -211,6 +211,23 @@ class Counted(comfy.samplers.KSAMPLER):
         return super().sample(model_wrap, sigmas, *given, **named) + self.runs
 
 
+class Frozen(comfy.samplers.KSAMPLER):
+    """Another pack's SAMPLER, which nothing is written into once it is made."""
+
+    def __init__(self, function):
+        vars(self).update(vars(comfy.samplers.KSAMPLER(function)))
+
+    def __setattr__(self, *_):
+        raise AttributeError("made once and for all")
+
+
+def test_a_sampler_that_cannot_be_written_to_is_recorded(job, labelled, empty_latent):
+    run = (labelled["ve"], empty_latent("ve", 2), Frozen(host_samplers.sample_euler))
+    expected, (found, trace) = sampled("off", *run)[0], sampled("on", *run)
+    assert all(map(torch.equal, expected, found))
+    assert trace.n == len(LEVELS) - 1
+
+
 def test_what_a_sampler_writes_into_itself_is_there_after_a_recorded_run(job, labelled, empty_latent):
     found = {}
     for way in WAYS:
