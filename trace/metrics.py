@@ -182,8 +182,8 @@ def identity_residual(unexplained: Tensor, state: Tensor, sigma: Coefficient) ->
     less than 1e-4 sigma of it, 1e-4 is what it does resolve.
     """
     noise = torch.as_tensor(sigma).double()
-    resolved = FLOOR_FACTOR / IDENTITY_LIMIT * torch.as_tensor(precision_floor(state, torch.float32))
-    return ratio(unexplained, torch.where(noise == 0, noise, torch.maximum(noise, resolved.nan_to_num())))
+    resolved = torch.as_tensor(precision_floor(state, torch.float32)).nan_to_num() * (FLOOR_FACTOR / IDENTITY_LIMIT)
+    return ratio(unexplained, torch.where(noise == 0, noise, torch.maximum(noise, resolved)))
 
 
 def direction_memory(record: GramRecord, count: int, floor: Coefficient = 0.0) -> Tensor:  # -1 .. 1

@@ -83,6 +83,8 @@ def pack(tmp_path, monkeypatch):
         (folder / "later.py").write_text("calls = 0")
         name = str(folder)
         spec = importlib.util.spec_from_file_location(name, folder / "__init__.py", submodule_search_locations=[name])
+        assert spec
+        assert spec.loader
         module = importlib.util.module_from_spec(spec)
         monkeypatch.setitem(sys.modules, name, module)
         spec.loader.exec_module(module)
