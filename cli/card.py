@@ -11,11 +11,12 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from ..files.claims import guard
 from ..sweeps.addresses import place_at
 from ..sweeps.axes import is_chance, is_seed, value_at, word_of
 from ..sweeps.cells import pack_version
 from ..sweeps.measures import JUDGE
-from ..sweeps.results import Folder, read_results
+from ..sweeps.results import GIVE_A_SWEEP, RESULTS, Folder, read_results
 from ..sweeps.summary import trace_at
 from ..trace.trace import Trace, model_key
 from ..verdict.card import FEATURES, write_card
@@ -55,6 +56,7 @@ def main(words: Sequence[str] | None = None) -> int:
     return 0
 
 
+@guard(RESULTS, "a row", GIVE_A_SWEEP)
 def claims_of(folder: Folder, sigma_data: float | None = None) -> dict[str, Any]:
     """The card of the model that a study ran.  Raises ValueError that says what the study lacks."""
     cells = scored_cells(folder)

@@ -6,7 +6,8 @@ import json
 import sys
 from collections.abc import Sequence
 
-from ..trace.file import load
+from ..files.claims import guard
+from ..trace.file import DAMAGED, load
 from ..verdict.card import read_card
 from ..verdict.known import knowledge_without_host
 from ..verdict.picks import read_picks
@@ -22,7 +23,8 @@ def main(words: Sequence[str] | None = None) -> int:
         picks = read_picks(options.picks) if options.picks else None
         card = read_card(options.card) if options.card else None
         knowledge = knowledge_without_host(trace.header.get("model") or {}, card, picks)
-        report = report_of(trace, knowledge, load(options.half) if options.half else None)
+        with guard(options.trace.name, "its numbers", DAMAGED):
+            report = report_of(trace, knowledge, load(options.half) if options.half else None)
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -77,7 +77,7 @@ def contraction(sigma_next: Tensor, alpha_next: Tensor, sigma_data: float | None
     """
     data = math.nan if sigma_data is None or sigma_data <= 0 else float(sigma_data)
     variance = (alpha_next * data).square() + sigma_next.square()
-    return alpha_next * data**2 / variance if noisy else data / variance.sqrt()
+    return alpha_next * (data * data) / variance if noisy else data / variance.sqrt()
 
 
 def shares(values: Tensor) -> Tensor:  # [n, ...] -> [n, ...], sums to 1 over the known steps

@@ -126,7 +126,9 @@ NUMBERS = (1e308, -1e308, math.inf, -math.inf, math.nan, 5e-324, -1.0, 0.0)
 def test_any_number_in_a_trace_is_refused_or_read_by_all(tmp_path_factory, data):
     file = tmp_path_factory.getbasetemp() / "numbers.safetensors"
     trace = exact_trace(4.0, batch=2, steps=3)
-    save(replace(trace, tensors={}, header={**trace.header, "capture": {"steps": []}}), file)
+    size = data.draw(st.sampled_from((0.5, 1e308, 5e-324)))
+    facts = {"capture": {"steps": []}, "sigma_data": size, "sampler": data.draw(st.sampled_from(("euler", "ddpm")))}
+    save(replace(trace, tensors={}, header={**trace.header, **facts}), file)
     tensors, metadata = read_safetensors(file)
     del metadata[CHECKSUM]
     for name in data.draw(st.lists(st.sampled_from(sorted(tensors)), min_size=1, max_size=2)):

@@ -27,6 +27,7 @@ def test_the_contraction_is_how_a_gaussian_world_forgets():
     assert torch.allclose(contraction(sigma, alpha, 0.4, True)[0], torch.tensor(0.64).double())
     assert torch.allclose(contraction(sigma, alpha, 0.4, False)[1], torch.tensor(0.4 / math.hypot(0.2, 0.5)).double())
     assert contraction(sigma, alpha, None, True).isnan().all()
+    assert contraction(sigma, alpha, 1e308, True).isnan().all(), "and no fault where nothing can be told"
 
 
 @pytest.mark.parametrize("flow", [False, True])
