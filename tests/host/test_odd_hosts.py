@@ -5,6 +5,7 @@ import re
 
 import pytest
 import torch
+from comfy_extras.nodes_custom_sampler import BasicGuider
 
 from guidance_geometry.dev.fixtures.tiny_families import family, text
 from guidance_geometry.guidance.chain import PLAIN
@@ -15,7 +16,7 @@ from guidance_geometry.verdict.report import report_of
 from .chains import Away, patched
 from .odd_hosts import READ_IN_TABLE, SCALE, STATES, host_in
 from .rule_knobs import chain
-from .runs import STEPS, guided, ksampler, readable, same
+from .runs import STEPS, guided, inspected, ksampler, readable, same
 
 CFG = 4.0
 BOTH = ["step"] * STEPS
@@ -148,6 +149,16 @@ STATES_ALONE = [state for state in STATES if state not in ("plain", "table of tw
 @pytest.mark.parametrize("state", STATES_ALONE)
 def test_recording_changes_nothing_in_any_state(host, state):
     assert sampled(state, sampler="dpmpp_2m_sde").n == STEPS
+
+
+@pytest.mark.parametrize(("cfg", "stage"), [(CFG, "from_zero"), (1.0, "cond_only")])
+def test_a_guider_without_a_negative_counts_from_zero_where_its_scale_asks_for_one(host, cfg, stage):
+    guider = BasicGuider.execute(family("SD15"), text("SD15", 1))[0]
+    guider.set_cfg(cfg)
+    trace = inspected(guider, {"samples": torch.zeros(2, 4, 8, 8)})
+    assert trace.stage == [stage] * STEPS
+    assert trace.steps["gamma"].tolist() == [cfg] * STEPS
+    assert not NOT_COUNTED.search(told(trace))
 
 
 def asked(**given):
