@@ -285,7 +285,7 @@ def test_the_panel_fills_the_screen_and_goes_back(page):
     full, figure = page.locator(".gg-full"), "() => document.querySelector('.gg-figure').getBoundingClientRect().width"
     before = page.evaluate(figure)
     full.dispatch_event("click")
-    page.wait_for_function(f"wide => document.fullscreenElement && ({figure})() > 1.5 * wide", arg=before)
+    page.wait_for_function(f"wide => document.fullscreenElement && ({figure})() > 1.3 * wide", arg=before)
     page.wait_for_function(DRAWN)
     full.dispatch_event("click")
     page.wait_for_function(f"wide => !document.fullscreenElement && ({figure})() === wide", arg=before)
