@@ -16,6 +16,7 @@ from guidance_geometry.tests.classifier_slopes import noise
 
 transformers = pytest.importorskip("transformers", reason="transformers comes with the host")
 auto = pytest.importorskip("transformers.models.auto.modeling_auto")
+processors = pytest.importorskip("transformers.models.auto.image_processing_auto")
 
 READERS = (  # the networks that folders are read for
     auto.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES,
@@ -36,10 +37,8 @@ LEVELS = 3 / 255  # of black to white, lost by the library, which rounds to byte
 
 
 def model_types():
-    from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING_NAMES
-
     wanted = {name for table in READERS for name in table if "timm" not in name}
-    return sorted(wanted & IMAGE_PROCESSOR_MAPPING_NAMES.keys())
+    return sorted(wanted & processors.IMAGE_PROCESSOR_MAPPING_NAMES.keys())
 
 
 def folder_of(place, model_type, settings):

@@ -236,8 +236,8 @@ def test_labels_that_do_not_exclude_each_other_are_not_compared(folder):
     changed(folder / "config.json", problem_type="multi_label_classification")
     guide, x = open_as(folder, CleanClassifier), noise((1, 3, 32, 32))
     with pytest.raises(ValueError, match="Set kind to multi-label"):
-        LabelEnergy(guide, "cat")
-    assert LabelEnergy(guide, "cat", "multi-label").log_prob(x).shape == (1,)
+        LabelEnergy(guide, ((0,),))
+    assert LabelEnergy(guide, ((0,),), "multi-label").log_prob(x).shape == (1,)
 
 
 @pytest.mark.parametrize(
