@@ -36,18 +36,6 @@ NO_EFFECT = (
     "difference between two. Raise cfg above 1"
 )
 
-
-NOT_MADE = "the prediction without the prompt was not made in {skipped} of {steps} steps"
-CACHED = "{cached} of {steps} steps were answered from what another pack had stored: the network made nothing there"
-OUT_OF_SIGHT = (
-    "in {unseen} of {steps} steps another node predicts in its own way: u and c were not seen, and the scale is unknown"
-)
-COUNTS_FROM_ZERO = "the {name} was empty in {count} of {steps} steps: there the host takes zero for its prediction"
-MOVED_ALONE = (
-    "in {count} of {steps} steps only the prediction with the prompt was made, and D is another: the scale is unknown"
-)
-BROKEN = "the numbers of {count} of {steps} steps are not finite"
-UNPROVED = "no scale explains {count} of {steps} steps: it is unknown there"
 CHECKED = "held against the sampler's measured response (M12)"
 REFUTED = "a dry run of {name} said otherwise of {count}: how far these follow the prediction is unknown"
 MOST_ASTRAY = 0.02  # of the clean sample in a state
