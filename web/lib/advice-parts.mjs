@@ -33,7 +33,7 @@ export class AdviceView {
     if (this.pair.hidden) return;
     this.about = about;
     const { record, run } = about;
-    if (run.live && !record.report) return this.drawLive(run);
+    if (run.live && !record.report) return this.drawLive(run.node, record);
     const pair = advice.pairOf(run.run);
     const advised = panel.canTry() ? scaleToSee(record.report) : null;
     this.value = advised ?? pair?.value ?? null;
@@ -50,7 +50,7 @@ export class AdviceView {
   }
 
   /** While a run goes: the host's preview of it, else the picture of the run before. */
-  drawLive({ node, live }) {
+  drawLive(node, live) {
     const { panel, own, other } = this;
     const { editor, t } = panel;
     const { run, record } = panel.earlier() ?? {};
