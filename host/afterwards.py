@@ -164,7 +164,7 @@ class Second:
             return again, off
         return again, self._predict(call, None, self.negative) if self.negative else None
 
-    def _predict(self, call: Call, *conds: list[dict] | None) -> Tensor:
+    def _predict(self, call: Call, *conds: Any) -> Tensor:
         """The last of the conditions, which stand where the run's c and u stand: packs tell them by their place."""
         self.evaluations += 1
         return comfy.samplers.calc_cond_batch(call.model, [*conds], call.x, call.sigma, dict(self.options))[-1]

@@ -107,7 +107,7 @@ def test_a_step_that_a_gradient_pushed_is_not_drawn_as_one_without_guidance(size
     pairs = [(p, q) for k, p in enumerate(names) for q in names[k:]]
     pushes = [size ** sum(name in ("D-G", "gradient") for name in pair) for pair in pairs]
     known = [math.nan if "delta" in pair else push for pair, push in zip(pairs, pushes, strict=True)]
-    steps = trace.steps | {"K": trace.record.K * torch.tensor(known), "gamma": torch.ones(trace.n)}
+    steps = {**trace.steps, "K": trace.record.K * torch.tensor(known), "gamma": torch.ones(trace.n)}
     alone = replace(trace, steps=steps, stage=["cond_only"] * trace.n)
     drawing = draw_still(Order(alone, step=5, sample=1), "step plane")
     assert heading in drawing.caption

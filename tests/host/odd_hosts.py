@@ -50,9 +50,10 @@ def _storing_u(model):
 
     def evaluate(args):
         c, u = args["conds"]
+        without_u: Any = [c, None]
         given = (args["input"], args["sigma"], args["model_options"])
         if u is None or (len(stored) % 2 and stored[-1].shape == args["input"].shape):
-            found = comfy.samplers.calc_cond_batch(args["model"], [c, None], *given)
+            found = comfy.samplers.calc_cond_batch(args["model"], without_u, *given)
             stored.append(stored[-1] if stored else found[1])
         else:
             found = comfy.samplers.calc_cond_batch(args["model"], [c, u], *given)

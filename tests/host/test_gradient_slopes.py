@@ -1,6 +1,7 @@
 """A gradient through the denoiser against finite differences, whatever is put on the MODEL and its conditions."""
 
 from functools import partial
+from typing import Any
 
 import comfy.controlnet
 import comfy.hooks
@@ -93,20 +94,21 @@ def hooked(name, model, positive, negative, on=(1.0, None), scheduled=False):
         for strength, start in ((1.0, 0.0), (0.3, 0.4)):
             frames.add(comfy.hooks.HookKeyframe(strength=strength, start_percent=start))
     made = {strength: lora(model, strength, frames) for strength in dict.fromkeys(on) if strength is not None}
-    given = zip((positive, negative), on, strict=True)
-    return model, *(comfy.hooks.set_hooks_for_conditioning(cond, made.get(strength)) for cond, strength in given)
+    put: Any = comfy.hooks.set_hooks_for_conditioning  # which takes None for no hook
+    return model, *(put(cond, made.get(strength)) for cond, strength in zip((positive, negative), on, strict=True))
 
 
 def control_lora(name, model, positive, negative):
     """Both conditions under a ControlNet that shares the sampled network's weights, and hooks that change those."""
-    full, own = control_net(0, name).control_model.state_dict(), model.model.diffusion_model.state_dict()
+    net: Any = control_net(0, name).control_model
+    full, own = net.state_dict(), model.model.diffusion_model.state_dict()
     weights = {key: weight.double() for key, weight in full.items() if key not in own}
     for key, weight in own.items():
         if key in full and key.endswith("to_q.weight"):
             path, down = key.removesuffix(".weight"), weight[:2].flatten(1)
             weights |= {f"{path}.up": 0.3 * weight[:, :2].flatten(1), f"{path}.down": down}
-    node, hooks = host_nodes().ControlNetApplyAdvanced(), hooked(name, model, positive, negative)[1:]
-    return model, *node.apply_controlnet(*hooks, comfy.controlnet.ControlLora(weights), hint(), 0.8, 0.0, 1.0)
+    node, (_, c, u) = host_nodes().ControlNetApplyAdvanced(), hooked(name, model, positive, negative)
+    return model, *node.apply_controlnet(c, u, comfy.controlnet.ControlLora(weights), hint(), 0.8, 0.0, 1.0)
 
 
 def in_parts(name, model, positive, negative):
@@ -162,7 +164,7 @@ UNETS = {
     "ToMe": patch(lambda model: TomePatchModel.execute(model, 0.3)[0]),
 }
 TRANSFORMERS = {
-    "SLG": lambda name, model, *conds: (SkipLayerGuidanceDiT.execute(model, 3.0, 0.0, 1.0, "0", "0", 0.0)[0], *conds),
+    "SLG": lambda name, model, *conds: (SkipLayerGuidanceDiT.execute(model, 3.0, 0.0, 1.0, "0", "0", 0)[0], *conds),
 }
 CASES = [
     *((name, kind, ANY[kind]) for name in FAMILIES for kind in ANY),
@@ -189,13 +191,14 @@ class Walk(comfy.samplers.Sampler):
 def answers(parts, like, sigmas, chain=PLAIN, offset=0.0):
     """What a guided model answers along a walk."""
     walk = Walk(offset)
-    guider = chain_guider(*parts, 3.0, chain)
+    model, positive, negative = parts
+    guider = chain_guider(model, positive, negative, 3.0, chain)
     noise = torch.randn(like["samples"].shape, generator=torch.Generator().manual_seed(4))
     guider.sample(noise, like["samples"], walk, torch.tensor(sigmas), disable_pbar=True, seed=0)
     return walk.answers
 
 
-def guided_answers(name, change, chain=PLAIN, offset=0.0, walk=None, dtype=torch.float64):
+def guided_answers(name, change, chain=PLAIN, offset: Any = 0.0, walk=None, dtype=torch.float64):
     """The same of a family with something put on it, in double precision where no other is asked for."""
     with torch.inference_mode():
         parts = change(name, family(name, dtype=dtype), text(name, 0), text(name, 1))

@@ -1,5 +1,7 @@
 """A guidance chain on a MODEL: every sampler of the host gives what our own sampler gives."""
 
+from typing import Any
+
 import comfy.samplers
 import pytest
 import torch
@@ -119,13 +121,15 @@ def test_two_chains_are_an_error_that_says_where_they_are(labelled, empty_latent
 class OwnWay(comfy.samplers.CFGGuider):
     """A guider with conditions and scales by kind of state, which comes to the host's guidance by itself."""
 
+    way: Any
+
     def predict_noise(self, x, timestep, model_options={}, seed=None):  # noqa: B006
         return self.way(lambda **more: self.guide(x, timestep, model_options, **more))
 
     def guide(self, x, timestep, options, scale=None, swap=False):
-        conds = [self.conds[name] for name in ("negative", "positive")]
-        given = (*(conds[::-1] if swap else conds), self.cfg if scale is None else scale, options)
-        return comfy.samplers.sampling_function(self.inner_model, x, timestep, *given)
+        u, c = (self.conds[name] for name in (("positive", "negative") if swap else ("negative", "positive")))
+        scale = self.cfg if scale is None else scale
+        return comfy.samplers.sampling_function(self.inner_model, x, timestep, u, c, scale, options)
 
 
 def own_way(parts, way):

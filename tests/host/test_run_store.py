@@ -357,7 +357,7 @@ def test_numbers_that_find_no_room_are_told_and_the_run_is_kept(job, labelled, m
     assert "No space left" in note
     assert words in caplog.text
     with pytest.raises(ValueError, match=words[1:]):
-        choices.report_on("default", run["run"], None, lambda prompt: None)
+        choices.report_on("default", run["run"], None, [lambda prompt: None])
 
 
 def test_who_asks_while_a_run_is_handed_over_waits_for_no_thread_that_has_not_begun(store, monkeypatch):

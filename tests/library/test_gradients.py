@@ -112,8 +112,10 @@ def test_a_network_guided_by_a_network_reaches_its_label():
 def test_a_latent_model_brings_its_decoder():
     """A gradient passes it, figures and sweeps show it, and a term that names none uses it."""
     model, guide = load_denoiser("pocket-flow-1"), load_classifier("pocket-clean-1")
+    assert model.decoder
+    assert model.decode
     noise = torch.randn(4, *model.shape, generator=torch.Generator().manual_seed(0))
-    sigmas, robot, found = [1 - i / 10 for i in range(11)], LabelEnergy(guide, "robot"), []
+    sigmas, robot, found = [1 - i / 10 for i in range(11)], LabelEnergy(guide, ((guide.labels.index("robot"),),)), []
     for weight in (0.0, 10.0):
         run = record(model, sigmas, None, gamma=1.0, rule=GradientTerm(robot, weight=weight, evaluation="x0"))
         run.sample(noise)
