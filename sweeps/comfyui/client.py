@@ -34,6 +34,7 @@ from typing import Any
 
 import aiohttp
 from pydantic import TypeAdapter
+from yarl import URL
 
 from . import answers
 from .answers import MOST_FILE, MOST_JSON, MOST_MESSAGE, AnswerError, ServerFault, excerpt, read_as
@@ -96,6 +97,14 @@ def end_later(session: aiohttp.ClientSession) -> None:
     asyncio.run_coroutine_threadsafe(session.close(), loop())
 
 
+async def refuse_to_leave(_session: object, _context: object, params: aiohttp.TraceRequestRedirectParams) -> None:
+    """Raise AnswerError for a redirect from the server that was named to another one, which nobody chose."""
+    here = params.response.url
+    there = here.join(URL(params.response.headers.get("Location", "")))
+    if there.origin() != here.origin():
+        raise AnswerError(f"{here.origin()} sends to {there.origin()}. If that is your ComfyUI, give its address.")
+
+
 class Client:
     """One user of one server. Close it, or use it in a `with` block.
 
@@ -131,7 +140,10 @@ class Client:
 
     async def _session(self) -> aiohttp.ClientSession:
         plain = {"Accept-Encoding": "identity"}  # what is packed has no size that can be known before
-        return aiohttp.ClientSession(headers=plain, auto_decompress=False, timeout=aiohttp.ClientTimeout(total=None))
+        watch = aiohttp.TraceConfig()
+        watch.on_request_redirect.append(refuse_to_leave)
+        patience = aiohttp.ClientTimeout(total=None)
+        return aiohttp.ClientSession(headers=plain, auto_decompress=False, timeout=patience, trace_configs=[watch])
 
     async def _listen(self) -> aiohttp.ClientWebSocketResponse:
         close = aiohttp.ClientWSTimeout(ws_close=GOODBYE)  # pyright: ignore[reportCallIssue]  its class is made by attrs

@@ -1,6 +1,8 @@
 """What is asked of a server, and heard of its jobs."""
 
+import http.server
 import json
+import threading
 import time
 from functools import partial
 
@@ -229,3 +231,30 @@ def test_a_judge_that_cannot_be_asked_is_said_before_any_picture(one, stub):
     stub.spoilt["/prompt"] = partial(send, '{"error": "\'robot\' is not one of its labels"}', "application/json", 400)
     with pytest.raises(ValueError, match=r"The judge cannot be asked: .*'robot'.* Change it, or add --judge none\."):
         refuse_deaf_judges(one, [judged(1, energy=energy("robot"), classifier=CLASSIFIER)], {SHOWS_ANY: None})
+
+
+@pytest.mark.parametrize("place", ["/ws", "/object_info", "/prompt"])
+def test_a_server_sends_nobody_to_another_one(served, stub, swept, place):
+    asked = []
+
+    class Other(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+
+        do_POST = do_GET
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Other) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{other.server_port}"
+
+        async def leave(request, honest):
+            raise web.HTTPTemporaryRedirect(address + request.path_qs)
+
+        stub.spoilt[place] = leave
+        code, words = swept("--cfg", "1")
+        other.shutdown()
+    assert (asked, code > 0, f"sends to {address}. If that is your ComfyUI, give its address." in words) == (
+        [],
+        True,
+        True,
+    )
