@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..files.locks import InUse, lock
-from ..files.places import FOLDER, PLACES, ROOTS, Place, files_in, remove
+from ..files.places import FOLDER, PLACES, ROOTS, SWEEP, Place, files_in, remove
 from ..guidance.printing import count_of
 from ..sweeps.comfyui.process import StartError, find_comfyui
 from .options import parse
@@ -37,16 +37,16 @@ def main(words: Sequence[str] | None = None) -> int:
         print("Nothing was removed.")
         return 0
     try:
-        with free_folder(roots["temp"] / FOLDER):
+        with free_folder(roots["temp"] / FOLDER), free_folder(roots["output"] / SWEEP):
             return remove_all(files)
-    except InUse:
-        print(f"A ComfyUI that uses {roots['temp'] / FOLDER} is running. Stop it, then call again.", file=sys.stderr)
+    except InUse as error:
+        print(f"A ComfyUI or a sweep that uses {error} is running. Stop it, then call again.", file=sys.stderr)
         return 1
 
 
 @contextmanager
 def free_folder(folder: Path) -> Iterator[None]:
-    """Keep the folder of records from a ComfyUI that starts.  Raises InUse where one runs that has written there."""
+    """Keep a folder from what starts now and would write there.  Raises InUse where something runs that does."""
     handle = lock(folder) if folder.is_dir() else None
     try:
         yield

@@ -70,11 +70,12 @@ def offer_rules(chains: Iterable[Value]) -> None:
     Raises ValueError for a file that is not there, and for two of one name.
     """
     places = {place: None for word in words_of_files(chains) if (place := RuleFile.of(word))}
-    names = [place.word for place in places]
-    if twice := [str(place.file) for place in places if names.count(place.word) > 1]:
-        raise ValueError(f"{' and '.join(twice)} have one name. Rename one: results call a rule by its file's name.")
     before = os.environ.get(OFFERED, "").splitlines()
-    os.environ[OFFERED] = "\n".join([*before, *(f"{place.file}:{place.name}" for place in places)])
+    lines = [*dict.fromkeys([*before, *(f"{place.file}:{place.name}" for place in places)])]
+    names = [Path(line).name for line in lines]
+    if twice := [line for line, name in zip(lines, names, strict=True) if names.count(name) > 1]:
+        raise ValueError(f"{' and '.join(twice)} have one name. Rename one: results call a rule by its file's name.")
+    os.environ[OFFERED] = "\n".join(lines)
 
 
 def plan_from(args: Namespace) -> Plan:

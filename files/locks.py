@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 class InUse(OSError):
-    """Another process has locked a folder."""
+    """Another process has locked a folder, which is its argument."""
 
 
 def lock(folder: Path, shared: bool = False) -> int:
@@ -19,7 +19,7 @@ def lock(folder: Path, shared: bool = False) -> int:
         try:
             return os.open(folder / ".lock", os.O_CREAT | os.O_EXCL | os.O_TEMPORARY)
         except FileExistsError as error:
-            raise InUse from error
+            raise InUse(folder) from error
     import fcntl
 
     handle = os.open(folder, os.O_RDONLY)
@@ -27,7 +27,7 @@ def lock(folder: Path, shared: bool = False) -> int:
         fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(handle)
-        raise InUse from error
+        raise InUse(folder) from error
     except OSError:  # a disk that keeps no locks
         pass
     return handle

@@ -23,7 +23,7 @@ from ..trace.file import save, with_end_alone
 from ..trace.trace import Trace
 from .jobs import RunningJob, job_of, running_job, within
 from .node_types import declaration_of
-from .panel_record import of_every_part, portable, report_on, temporary, temporary_folder
+from .panel_record import keep_in_use, of_every_part, portable, report_on, temporary, temporary_folder
 from .server import prompt_server
 from .users import is_heard
 
@@ -298,6 +298,7 @@ def keep_trace(trace: Trace) -> tuple[str, str]:
     name = hashlib.sha256(str(trace.header["run"]).encode()).hexdigest()[:20] + ".safetensors"
     try:
         save(with_end_alone(trace), temporary_folder(TAB_FOLDER) / name)
+        keep_in_use(temporary_folder())
     except Exception as error:  # noqa: BLE001  a full disk, a very long run: the record itself is there
         lost = LOST.format(str(error).rstrip("."))
         logging.warning("Guidance Geometry: %s", lost)

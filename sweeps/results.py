@@ -262,6 +262,7 @@ def alone(folder: Place) -> Iterator[None]:
     if not isinstance(folder, Path):
         yield
         return
+    is_new = not folder.exists()
     check_place(folder / PLAN)
     try:
         handle = lock(folder)
@@ -271,9 +272,10 @@ def alone(folder: Place) -> Iterator[None]:
     try:
         yield
     finally:
-        os.close(handle)
         with suppress(OSError):  # it holds something
-            folder.rmdir()
+            if is_new:  # before anybody else can be in it
+                folder.rmdir()
+        os.close(handle)
 
 
 def read_results(folder: Place) -> tuple[Plan, list[Row]]:

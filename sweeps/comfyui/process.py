@@ -100,22 +100,31 @@ def python_of(comfyui: Path | None) -> Path:
     for python in pythons:
         if has_torch(python):
             return python
-    raise StartError(NO_TORCH.format(", ".join(map(str, pythons))))
+    beside = [interpreter(place) for place in comfyui.parent.glob("*") if is_environment(place)] if comfyui else []
+    raise StartError(NO_TORCH.format(", ".join(map(str, pythons))) + "".join(f" Perhaps {one}?" for one in beside[:3]))
 
 
 def pythons_around(comfyui: Path | None) -> Iterator[Path]:
-    """Where the Python of a ComfyUI may be: in it, this one, in what is active, around it, beside it, on the path."""
-    folder, *others = [comfyui, comfyui.parent] if comfyui else [ROOT, *ROOT.parents[:2]]  # beside custom_nodes
-    yield from map(interpreter, (folder / "venv", folder / ".venv"))
+    """Where the Python of a ComfyUI may be: in it, this one, in what is active, around it, on the path.
+
+    What else lies beside it is not started: it may be anybody's.
+    """
+    folder = comfyui or ROOT.parents[1]  # around custom_nodes
+    yield from (interpreter(place / name) for place in (folder, folder.parent) for name in ("venv", ".venv"))
     yield folder.parent / "python_embeded" / "python.exe"  # of the portable build
     yield Path(sys.executable)
     yield from (interpreter(Path(os.environ[name])) for name in ("VIRTUAL_ENV", "CONDA_PREFIX") if os.environ.get(name))
-    beside = sorted(path for base in (folder, *others) for path in base.glob("*"))
-    for environment in (folder, *folder.parents, *beside):
-        with suppress(OSError):  # of a folder that this user may not read
-            if any((environment / mark).exists() for mark in ("conda-meta", "pyvenv.cfg")):
-                yield interpreter(environment)
+    inside = comfyui.glob("*") if comfyui else ()
+    yield from map(interpreter, filter(is_environment, (folder, *folder.parents, *inside)))
     yield from (Path(found) for name in ("python3", "python") if (found := shutil.which(name)))
+
+
+def is_environment(folder: Path) -> bool:
+    """Whether a folder is an environment, virtual or of conda, that no other user has made."""
+    with suppress(OSError):  # of a folder that this user may not read
+        others = os.name != "nt" and folder.stat().st_uid not in (0, os.getuid())
+        return not others and any((folder / mark).exists() for mark in ("conda-meta", "pyvenv.cfg"))
+    return False
 
 
 def has_torch(python: Path) -> bool:

@@ -97,11 +97,19 @@ def test_without_any_python_with_torch_a_command_says_where_it_looked(called, co
 LAYOUTS = {  # what the Python of a ComfyUI in `here` is called, and the variables that a shell sets
     "venv": lambda here: ("comfyui/venv/bin/python", {}),
     "conda active": lambda here: ("elsewhere/bin/python", {"CONDA_PREFIX": str(here / "elsewhere")}),
-    "conda beside": lambda here: ("miniconda3/bin/python", {}),
+    "venv beside": lambda here: (".venv/bin/python", {}),
     "conda around": lambda here: ("bin/python", {}),
     "conda in it": lambda here: ("comfyui/conda/bin/python", {}),
     "named": lambda here: ("odd/python3.12", {}),
 }
+
+
+def test_what_lies_beside_a_comfyui_is_named_and_not_started(tmp_path, called):
+    python = script(tmp_path / "miniconda3" / "bin" / "python", LIES.format(tmp_path / "starts", "python"))
+    (python.parents[1] / "conda-meta").mkdir()
+    done = called(CHECK)
+    assert (done.returncode, str(python) in done.stderr) == (1, True)
+    assert not (tmp_path / "starts").exists()
 
 
 @pytest.mark.parametrize("line", [CHECK, SWEEP])
