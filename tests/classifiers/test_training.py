@@ -121,7 +121,7 @@ def test_one_frequent_label_is_no_accuracy(rare, told):
     lesson = replace(lesson, targets=torch.tensor([0] * (64 - rare) + [1] * rare))
     learned, held = lesson.split(0)
     always: Any = SimpleNamespace(logits=lambda x, *_: torch.tensor([[1.0, 0.0]]).expand(len(x), -1))
-    always.network = torch.nn.Linear(1, 1)
+    always.network = torch.nn.PReLU()  # a weight
     found = describe_training(always, learned, held)
     assert told in found
     assert ("held-out pictures with new noise: 50%" in found) == (rare > 4)

@@ -281,7 +281,7 @@ def test_a_run_with_one_prediction_still_has_its_figures(exact, empty_latent):
     caption = draw_figure(Order(trace, step=2, sample=0), "scaled sum").caption
     assert "gradient on record" in caption
     plane = draw_figure(Order(trace, step=2, sample=0), "step plane").caption
-    assert "guided by a gradient" in plane
+    assert "that a gradient pushed" in plane
     assert "without guidance" not in plane
 
 

@@ -82,7 +82,7 @@ WRONG = [
     ({"seed": range(10**9)}, "seed has more than 100,000 values"),
     ({"seed": range(1000), "gamma": range(1, 1001)}, "1,000,000 cells"),
     ({"GradientTerm.weight": [0, 1]}, r"No run .* GradientTerm\.weight\. They have none with a knob"),
-    ({"APF.eta": [0], "rule": [AdaptiveProjected()]}, r"Did you mean AdaptiveProjected\.eta"),
+    ({"APF.eta": [0], "rule": [AdaptiveProjected()]}, r"There are AdaptiveProjected\.eta"),
 ]
 
 

@@ -411,8 +411,8 @@ export class Panel {
     return { run: { ...place, run: whole.run, live: whole.live, ended: whole.fault === "stopped" }, record: whole };
   }
 
-  /** The run before this one of the same sampler, {run, record, report}, while this one goes on; null where nobody knows.
-   * @returns {any} */
+  /** The run before this one of the same sampler, {run, record, report}, while this one goes on; null where nobody knows. */
+  /** @returns {any} */
   earlier() {
     return null;
   }
