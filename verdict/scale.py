@@ -16,6 +16,7 @@ from ..trace.terms import columns_of_pass, passes_of
 from ..trace.trace import FROM_ZERO, SCALES, SKIP, Trace
 from .sentences import Sentence, say
 
+ROUNDED = 1e-6  # of a share, in which two are alike
 NEGLIGIBLE = 1e-3  # share of D below which D - G is rounding
 GUIDED = ("step", "reuse")  # stages with both predictions, or one in the place of u
 PLAIN = "CFG"  # of a chain: no rule
@@ -191,7 +192,7 @@ def _agreeing(trace: Trace) -> Tensor:  # -> [n] bool
 
 
 def _largest_departure(trace: Trace) -> tuple[float, int | None]:
-    """Largest |D - G| / |D| over the steps, and where."""
+    """Largest |D - G| / |D| over the steps, and the first step where: what rounding alone tells apart is alike."""
     gamma = trace.steps["gamma"][:, None]
     moved, guided = (trace.record.square(v).sqrt() for v in ({"D-G": 1.0}, point("D", gamma)))
     share = torch.where(moved > torch.maximum(NEGLIGIBLE * guided, rounding(trace)), moved / guided, 0.0)
@@ -199,5 +200,5 @@ def _largest_departure(trace: Trace) -> tuple[float, int | None]:
     most = share.nan_to_num(nan=-1.0).amax(dim=1) if trace.batch else share.new_zeros(0)
     if not len(most) or bool((most < 0).all()):
         return math.nan, None
-    at = int(most.argmax())
+    at = int((most >= most.max() * (1 - ROUNDED)).nonzero()[0])
     return float(most[at]), at if most[at] > 0 else None

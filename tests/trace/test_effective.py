@@ -63,7 +63,7 @@ def test_plain_guidance_stands_at_its_cfg(run):
 
 def test_a_run_begins_at_one_scale_and_ends_at_another(run):
     found = EffectiveScale.of(acting(run, [2.0] * 3 + [5.0] + [9.0] * 6))
-    assert (found.early, found.late, found.least, found.most) == (2.0, 9.0, 2.0, 9.0)
+    assert (found.early, found.late, found.least, found.most) == pytest.approx((2.0, 9.0, 2.0, 9.0))
     assert 2 < found.scale < 9
     assert not found.steady
     nearly = EffectiveScale(scale=4.0, least=3.93, most=4.07, across=0.02)
