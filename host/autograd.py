@@ -132,25 +132,35 @@ def gone_back(before: State, module: nn.Module) -> Iterator[None]:
 class Call:
     """One call of a part of a model: what it was asked, in which state of everything around it.
 
-    Its tensors are cut off what they came from. One tensor in several places of a question or an answer stays one: who
-    changes it in place, as the host does with what a ControlNet says to several blocks, changes all of them once.
+    Its tensors are cut off what they came from, which is not kept beside them. One tensor in several places of a
+    question or an answer stays one: who changes it in place, as the host does with what a ControlNet says to several
+    blocks, changes all of them once. tracked: what carries a gradient, until the answer is handed on. refilled: whether
+    the latest answer changed what lies in the lists and dicts of the question, which were copies.
     """
 
     def __init__(self, part: nn.Module, function: Callable, args: tuple, named: dict):
-        self.part, self.function = part, function
-        self.leaves, self.form = tree_flatten((args, named), is_leaf=is_options)
-        self.tracked = distinct(filter(is_tracked, self.leaves))
-        self.before = State(part, self.leaves)
-        numbers = (t for t in distinct(self.leaves) if t.is_floating_point())
-        self.asked = {id(t): t.detach().clone() for t in numbers}  # whatever becomes of the caller's own
+        self.part, self.function, self.refilled = part, function, False
+        leaves, self.form = tree_flatten((args, named), is_leaf=is_options)
+        self.tracked = distinct(filter(is_tracked, leaves))
+        self.before = State(part, leaves)
+        # The caller may change its own tensors afterwards; what blocks share, as positions, lies within tuples.
+        direct = [a for a in (*args, *named.values()) if isinstance(a, Tensor) and a.is_floating_point()]
+        copies = {id(t): t.detach().clone() for t in distinct((*self.tracked, *direct))}
+        self.leaves = [copies.get(id(leaf), leaf) for leaf in leaves]
+        self.origins = [copies[id(t)] for t in self.tracked]
 
     def ask(self) -> tuple[Any, list[Tensor]]:
         """The answer, with its graph where one is recorded, and the tensors that it goes back to."""
-        sources = [self.asked[id(t)].detach().requires_grad_() for t in self.tracked]
-        begin = self.asked | dict(zip(map(id, self.tracked), sources, strict=True))
+        sources = [t.detach().requires_grad_() for t in self.origins]
+        numbers = {id(t): t for t in distinct(self.leaves) if t.is_floating_point()}
+        begin = numbers | dict(zip(map(id, self.origins), sources, strict=True))
         given = {key: t.clone() for key, t in begin.items()}  # a model may change what it is given
-        args, named = tree_unflatten([given.get(id(leaf), leaf) for leaf in self.leaves], self.form)
-        return self.function(*args, **named), sources
+        leaves = [given.get(id(leaf), leaf) for leaf in self.leaves]
+        args, named = tree_unflatten(leaves, self.form)
+        answer = self.function(*args, **named)
+        left, form = tree_flatten((args, named), is_leaf=is_options)
+        self.refilled = form != self.form or any(now is not then for now, then in zip(left, leaves, strict=True))
+        return answer, sources
 
     def ask_again(self) -> tuple[Any, list[Tensor]]:
         """The same, as it was in the first place."""
@@ -162,12 +172,15 @@ class Call:
         with torch.enable_grad():
             answer, sources = self.ask_again()
         pairs = zip(distinct(tree_leaves(answer)), gradients, strict=True)
-        ends, theirs = zip(*((end, own) for end, own in pairs if end.requires_grad), strict=True)
-        return torch.autograd.grad(ends, sources, theirs, allow_unused=True)
+        by_end = {end: own for end, own in pairs if end.requires_grad}
+        if not by_end:
+            return (None,) * len(sources)
+        return torch.autograd.grad([*by_end], sources, [*by_end.values()], allow_unused=True)
 
     def hand_on(self, answer: Any, ends: list[Tensor]) -> Any:
         """The answer on the graph of its surroundings.  ends: tensors in it, each handed on as its own copy"""
-        handed = dict(zip(map(id, ends), _Answer.apply(self, ends, *self.tracked), strict=True))
+        tracked, self.tracked = self.tracked, []
+        handed = dict(zip(map(id, ends), _Answer.apply(self, ends, *tracked), strict=True))
         leaves, form = tree_flatten(answer)
         return tree_unflatten([handed.get(id(leaf), leaf) for leaf in leaves], form)
 
@@ -201,12 +214,18 @@ def is_options(leaf: Any) -> bool:
 
 
 def _twice(block: nn.Module, forward: Callable, *args, **named):
-    """A block's answer without its graph, which is made on the way back."""
+    """A block's answer without its graph, which is made on the way back.
+
+    One that changes what lies in lists or dicts that it is given keeps its graph: later blocks may read there.
+    """
     call = Call(block, forward, args, named)
     if not call.tracked or not torch.is_grad_enabled():
         return forward(*args, **named)
     with torch.no_grad():
         answer, _ = call.ask()
+    if call.refilled:
+        call.before.restore()
+        return forward(*args, **named)
     return call.hand_on(answer, distinct(tree_leaves(answer)))
 
 

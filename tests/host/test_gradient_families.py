@@ -151,6 +151,48 @@ def test_blocks_of_an_unknown_model_are_computed_twice(host):
     assert not any("forward" in vars(part) for part in module.modules())
 
 
+class Keeping(nn.Module):
+    """A block that reads a list of earlier states and leaves its own there, or in a dict that it was given."""
+
+    def forward(self, x, states):
+        latest = states[-1] if isinstance(states, list) else states.get("latest", x)
+        x = x * latest.sin() + 1
+        if isinstance(states, list):
+            states.append(x)
+        else:
+            states["latest"] = x
+        return x
+
+
+class Reading(nn.Module):
+    """One that only looks there."""
+
+    def forward(self, x, states):
+        return x * sum(one.cos() for one in (states if isinstance(states, list) else states.values()))
+
+
+class Constant(nn.Module):
+    """One whose answer has nothing to do with what it was asked."""
+
+    def forward(self, x, states):
+        return torch.ones_like(x)
+
+
+@pytest.mark.parametrize("container", [list, dict])
+@pytest.mark.parametrize("kinds", [[Reading, Reading], [Keeping, Keeping, Reading], [Constant]])
+def test_blocks_computed_twice_share_lists_and_dicts(host, kinds, container):
+    found, blocks = [], nn.ModuleList(kind() for kind in kinds)
+    for recompute in (False, True):
+        with normal([blocks]), graph(nn.ModuleList([blocks]), recompute):
+            leaf = torch.linspace(0.5, 1, 6).requires_grad_()
+            states, y = [2 * leaf] if container is list else {"first": 2 * leaf}, leaf
+            for block in blocks:
+                y = block(y, states)
+            found.append((*torch.autograd.grad((y + leaf).sum(), leaf), len(states)))
+    assert torch.allclose(found[0][0], found[1][0])
+    assert found[0][1] == found[1][1]
+
+
 @pytest.mark.parametrize("name", ["SD15", "SDXL", "SD3", "Flux", "WAN21_T2V"])
 def test_nothing_of_a_family_is_left_as_the_memory_was(host, name, monkeypatch):
     empty = torch.empty

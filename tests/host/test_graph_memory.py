@@ -3,6 +3,7 @@
 import comfy.patcher_extension
 import pytest
 import torch
+from torch import nn
 from torch.nn import Linear
 
 import nodes as host_nodes
@@ -11,7 +12,7 @@ from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.guidance.gradients.term import GradientOptions
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
 from guidance_geometry.host import network_calls
-from guidance_geometry.host.autograd import differentiable, normal
+from guidance_geometry.host.autograd import differentiable, graph, normal
 from guidance_geometry.host.gradient_run import DenoiserCall
 from guidance_geometry.host.memory_plan import Tally
 from guidance_geometry.host.server import KEY
@@ -102,6 +103,26 @@ def test_what_is_counted_is_what_the_step_takes(pocket, monkeypatch, name, twice
     assert len(counting) == 1, "the first step tells for all"
     assert counting[0].most == pytest.approx(found[0], rel=0.1)
     assert found[0] > 1e6
+
+
+class Rotated(nn.Module):
+    """A block that is told a position by a pair, as DiTs are."""
+
+    def forward(self, x, pe):
+        return x + (x * pe[0]).tanh() * pe[1]
+
+
+def test_blocks_computed_twice_keep_one_state_each(host):
+    """And what they share once."""
+    blocks, size = nn.ModuleList(Rotated() for _ in range(8)), 100_000
+    with normal([blocks]), graph(nn.ModuleList([blocks]), recompute=True):
+        x, pe = torch.ones(size, requires_grad=True), (torch.ones(size), torch.ones(size))
+        with Tally() as tally:
+            y = x
+            for block in blocks:
+                y = block(y, pe)
+            assert tally.live == (8 + 1) * 4 * size
+            torch.autograd.grad(y.sum(), x)
 
 
 def test_computing_twice_takes_less(pocket, empty_latent):
