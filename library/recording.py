@@ -29,6 +29,7 @@ from ..trace.maker import EndedRun, make_trace
 from ..trace.recorder import Evaluation, Recorded, Recorder
 from ..trace.rows import Setting
 from ..trace.terms import terms_of_chain
+from .denoisers import NetworkDenoiser
 from .sampling import check_samples, response_of, sample, sampler_of
 from .traces import Trace
 
@@ -55,7 +56,7 @@ class Guided:
             raise ValueError(f"gamma is {gamma}, but a number is needed.")
         self.denoiser, self.conditions, self.chain, self.gamma = denoiser, conditions, chain, gamma
         self.runner, self.nfe = Runner(chain, run), 0
-        own = getattr(denoiser, "decoder", None)
+        own = denoiser.decoder if isinstance(denoiser, NetworkDenoiser) else None
         decoders = {term: term.decoder or own for term in chain.terms}
         pictures = {term: Decoder(decoder) if decoder else OwnPixels() for term, decoder in decoders.items()}
         self.gradients = GradientRun(pictures, sigma_data, warnings.warn)

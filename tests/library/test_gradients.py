@@ -109,6 +109,23 @@ def test_a_network_guided_by_a_network_reaches_its_label():
     assert guided["evaluations"] == plain["evaluations"] == 12
 
 
+class EncoderDecoder(torch.nn.Module):
+    """Anybody's denoiser of two halves."""
+
+    def __init__(self):
+        super().__init__()
+        self.decoder = torch.nn.Linear(1, 1)
+
+    def forward(self, x, sigma, label):
+        return DENOISER(x, sigma, label)
+
+
+def test_half_of_a_network_is_no_decoder_of_latents():
+    term = GradientTerm(BLURRED, weight=4.0, evaluation=BACKPROP)
+    (run, _), (plain, _) = unguided(term, EncoderDecoder()), unguided(term)
+    assert torch.equal(run.end, plain.end)
+
+
 def test_a_latent_model_brings_its_decoder():
     """A gradient passes it, figures and sweeps show it, and a term that names none uses it."""
     model, guide = load_denoiser("pocket-flow-1"), load_classifier("pocket-clean-1")
