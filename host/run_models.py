@@ -92,14 +92,31 @@ def evaluate(model, conds: list, further: list, x: Tensor, timestep: Tensor, opt
     conds: of c and u, None for one that is not asked. Packs tell c from u by its place, 0 or 1, some by a table of two:
     a further condition is named to them as u, because guidance moves away from it.
     """
-    changes = {"model_function_wrapper": partial(_ask_as_u, options.get("model_function_wrapper"))} if further else {}
-    with adapter.override(options, changes):
+    controls = {id(one): one for cond in further for entry in cond if (one := entry.get("control")) is not None}
+    with ExitStack() as stack:
+        for control in controls.values():  # in the object itself: who shares one is asked in one batch
+            stand_in = partial(_control_as_u, control.get_control)
+            stack.enter_context(adapter.override(vars(control), {"get_control": stand_in}))
+        if further:
+            around = partial(_ask_as_u, options.get("model_function_wrapper"))
+            stack.enter_context(adapter.override(options, {"model_function_wrapper": around}))
         return comfy.samplers.calc_cond_batch(model, [*conds, *further], x, timestep, options)
+
+
+def _as_u(places: list[int]) -> list[int]:
+    return [min(place, 1) for place in places]
+
+
+def _control_as_u(before, x: Tensor, timestep: Tensor, cond: dict, *given) -> Any:
+    """What a ControlNet says, with every further condition named as u.  before: its `get_control`"""
+    options = cond["transformer_options"]  # the host's own of this batch, in which a ControlNet may leave something
+    options["cond_or_uncond"] = _as_u(options["cond_or_uncond"])
+    return before(x, timestep, cond, *given)
 
 
 def _ask_as_u(before, network, given: dict) -> Tensor:
     """The network's answer, with every further condition named as u.  before: by what another pack asks it"""
-    kinds = [min(place, 1) for place in given["cond_or_uncond"]]
+    kinds = _as_u(given["cond_or_uncond"])
     options = {**given["c"]["transformer_options"], "cond_or_uncond": kinds}
     given = {**given, "c": {**given["c"], "transformer_options": options}, "cond_or_uncond": kinds}
     return before(network, given) if before else network(given["input"], given["timestep"], **given["c"])

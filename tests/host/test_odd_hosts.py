@@ -5,13 +5,15 @@ import re
 
 import pytest
 import torch
+from comfy.controlnet import ControlNet
 from comfy_extras.nodes_custom_sampler import BasicGuider
 
-from guidance_geometry.dev.fixtures.tiny_families import family, text
+from guidance_geometry.dev.fixtures.tiny_families import control_net, family, text
 from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.host.panel_record import of_every_part
 from guidance_geometry.nodes.records import GGReadTrace, GGRecord
 from guidance_geometry.verdict.report import report_of
+from nodes import ControlNetApplyAdvanced
 
 from .chains import Away, patched
 from .odd_hosts import READ_IN_TABLE, SCALE, STATES, host_in
@@ -189,6 +191,27 @@ def test_the_further_condition_of_a_chain_is_no_pass_of_another_pack(host):
 
 def test_a_further_condition_is_u_to_a_table_of_two(host):
     assert asked(rules=PLAIN.then(Away(text("SD15", 3)))) == ["uuc"] * STEPS
+
+
+@pytest.mark.parametrize("mate", [2, 3], ids=["negative", "further"])
+def test_a_further_condition_is_u_to_a_control_net(host, monkeypatch, mate):
+    """To its own, and to one that it shares with the positive in one batch."""
+    places, ask = [], ControlNet.get_control
+
+    def note(control, x, timestep, cond, batched, options):
+        assert options is cond["transformer_options"]
+        places.append(sorted(options["cond_or_uncond"]))
+        return ask(control, x, timestep, cond, batched, options)
+
+    monkeypatch.setattr(ControlNet, "get_control", note)
+    node, hint, under = ControlNetApplyAdvanced(), torch.zeros(1, 64, 64, 3), {}
+    with torch.inference_mode():
+        for together in ((1, mate), (5 - mate,)):
+            conds = [text("SD15", seed) for seed in (*together, 4)[:2]]
+            controlled = node.apply_controlnet(*conds, control_net(0), hint, 1.0, 0.0, 1.0)
+            under.update(zip(together, controlled, strict=False))
+    run((family("SD15"), under[1], under[2]), rules=PLAIN.then(Away(under[3])))
+    assert sorted(places) == [[0, 1]] * STEPS + [[1]] * STEPS
 
 
 @pytest.mark.parametrize("word", ["uncond", "cond"])
