@@ -27,7 +27,7 @@ def ask(energy: Energy, x: Tensor, at: At) -> Tensor:  # -> [B]
 
 
 def leaves_of(energy: Any) -> int:
-    """How many energies it asks."""
+    """How many energies it asks of one picture."""
     return getattr(energy, "leaves", 1)
 
 
@@ -194,6 +194,11 @@ class AugmentedEnergy(Wrapped):
     mirror: bool = True
     noise: float = 0.0
     seed: int = 0
+
+    @property
+    def leaves(self) -> int:
+        """Those of the energy within, once a view."""
+        return self.copies * leaves_of(self.energy)
 
     @property
     def noise_aware(self) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..energies.composition import AugmentedEnergy, draws_at
+from ..energies.composition import AugmentedEnergy, draws_at, leaves_of
 from ..energies.protocol import At, Energy, judges
 from ..knobs import NO_WIDGET, Stated, knob
 from ..printing import Printed, safe_text, text_of
@@ -28,6 +28,7 @@ from .estimators import (
     through_denoiser,
 )
 
+MOST_ASKED = 1024  # answers of energies in one gradient: all their graphs are there at once
 NOISY, BACKPROP, CLEAN_X0 = EVALUATIONS
 MEASURED = {NOISY: 2.0, BACKPROP: 4.0, CLEAN_X0: 200.0}  # gamma that served best: docs/classifier-guidance.md
 STAND_IN = (  # what is said where x0 takes the place of x0 + backprop
@@ -137,6 +138,7 @@ class Term(Rule):
 
     start, end: 0 is the first step, 1 the last. decoder: the host's decoder from latents to pictures, if one is wired.
     title, node: of the node that made it, what it is called and its number.
+    Raises ValueError where one evaluation would ask more energies than any memory holds.
     """
 
     energy: Energy
@@ -147,6 +149,21 @@ class Term(Rule):
     decoder: Any = None
     title: str = field(default="", kw_only=True, metadata=NO_WIDGET)
     node: str = field(default="", kw_only=True, metadata=NO_WIDGET)
+
+    def __post_init__(self):
+        super().__post_init__()
+        energies, views, draws = self.evaluation_counts
+        if energies * views * draws > MOST_ASKED:
+            raise ValueError(
+                f"One evaluation would ask {energies * views * draws} energies at once ({energies} for each picture, "
+                f"{views} views, {draws} draws), and {MOST_ASKED} are the most: all of them are in memory together. "
+                "Take fewer views or draws, or join fewer energies."
+            )
+
+    @property
+    def evaluation_counts(self) -> tuple[int, int, int]:
+        """How many energies look at one picture, at how many views of it, and of how many pictures."""
+        return leaves_of(self.energy), 1, 1
 
     @property
     def window(self) -> Window:
@@ -248,6 +265,12 @@ class GradientTerm(Term):
                 f"{safe_text(judge[0])} is the judge: it measures what guidance did, and a judge that guides measures "
                 "nothing. Guide with another classifier, and give this one to Watch an Energy."
             )
+
+    @property
+    def evaluation_counts(self) -> tuple[int, int, int]:
+        """As its options say."""
+        draws = 0 if self.effective_evaluation == NOISY else self.options.draws
+        return leaves_of(self.energy), max(self.options.views, 1), max(draws, 1)
 
     @property
     def shrink(self) -> int:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from guidance_geometry.guidance.chain import PLAIN
-from guidance_geometry.guidance.energies.composition import CombinedEnergy
+from guidance_geometry.guidance.energies.composition import AugmentedEnergy, CombinedEnergy
 from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.guidance.energies.reference import SmoothEnergy
 from guidance_geometry.guidance.gradients.estimators import at_denoised, noise_aware
@@ -108,6 +108,38 @@ def test_the_judge_does_not_guide():
     with pytest.raises(ValueError, match="Judge is the judge"):
         GradientTerm(judge)
     assert WatchTerm(judge).log_prob(place()).shape == (4,)
+
+
+def viewed(times, copies=8):
+    energy = ENERGY
+    for _ in range(times):
+        energy = AugmentedEnergy(energy, copies)
+    return energy
+
+
+MANY = CombinedEnergy(tuple(LabelEnergy(Exact(), ((0,),)) for _ in range(64)), (1.0,) * 64)
+ABSURD = {
+    "64 for each picture, 64 views, 64 draws": (MANY, GradientOptions(views=64, draws=64)),
+    "1 for each picture, 64 views, 64 draws": (ENERGY, GradientOptions(views=64, draws=64)),
+    "4096 for each picture, 1 views, 1 draws": (viewed(4), GradientOptions()),
+}
+
+
+@pytest.mark.parametrize("words", ABSURD)
+def test_more_energies_at_once_than_any_memory_holds_are_refused(words):
+    energy, options = ABSURD[words]
+    with pytest.raises(ValueError, match=words):
+        GradientTerm(energy, evaluation="x0", options=options)
+
+
+def test_views_and_draws_count_where_they_are_read():
+    usual = GradientOptions(views=64, draws=16)
+    assert GradientTerm(ENERGY, evaluation="x0", options=usual).evaluation_counts == (1, 64, 16)
+    assert GradientTerm(ENERGY, options=GradientOptions(views=64, draws=64)).evaluation_counts == (1, 64, 1)
+    with pytest.raises(ValueError, match="4096 for each picture"):
+        WatchTerm(viewed(4))
+    with pytest.raises(ValueError, match="128 energies in every step"):
+        CombinedEnergy((viewed(2), AugmentedEnergy(ENERGY, 64)), (1.0, 1.0))
 
 
 def test_the_cloud_is_the_same_alone_and_in_a_batch():
