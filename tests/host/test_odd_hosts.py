@@ -13,12 +13,11 @@ from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.host.panel_record import of_every_part
 from guidance_geometry.nodes.records import GGReadTrace, GGRecord
 from guidance_geometry.verdict.report import report_of
-from nodes import ControlNetApplyAdvanced
 
 from .chains import Away, patched
 from .odd_hosts import READ_IN_TABLE, SCALE, STATES, host_in
 from .rule_knobs import chain
-from .runs import STEPS, guided, inspected, ksampler, readable, same
+from .runs import STEPS, guided, host_nodes, inspected, ksampler, readable, same
 
 CFG = 4.0
 BOTH = ["step"] * STEPS
@@ -204,7 +203,7 @@ def test_a_further_condition_is_u_to_a_control_net(host, monkeypatch, mate):
         return ask(control, x, timestep, cond, batched, options)
 
     monkeypatch.setattr(ControlNet, "get_control", note)
-    node, hint, under = ControlNetApplyAdvanced(), torch.zeros(1, 64, 64, 3), {}
+    node, hint, under = host_nodes().ControlNetApplyAdvanced(), torch.zeros(1, 64, 64, 3), {}
     with torch.inference_mode():
         for together in ((1, mate), (5 - mate,)):
             conds = [text("SD15", seed) for seed in (*together, 4)[:2]]
