@@ -3,8 +3,8 @@
 Gamma itself lives in the sampler's cfg; a schedule in the chain reshapes it. A sampler accepts any object with the two
 methods `init` and `step`, so that another pack can put its own rule on the wire without importing this one.
 
-No rule waits for the device, but for `reuse`. Where a device has no float64 rules act on the CPU: a step waits for one
-copy of what they read, and one of what they make.
+No rule waits for the device, but for `reuse`. Where a device has no float64, a chain with a rule of somebody else acts
+on the CPU: a step waits for one copy of what it reads, and one of what it makes.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from .gradients.term import Term
 from .predictions import Predictions
 from .printing import Printed, text_of
 from .rules.cfg import cfg
+from .rules.function import FunctionRule
 from .rules.kinds import (
     Add,
     After,
@@ -153,7 +154,7 @@ class Chain(Printed):
             result, memory[i] = rule.step(memory[i], self._own(p, i), *given)
             return result
 
-        guided = acting._apply(p, gamma, act)
+        guided = acting._apply(p, gamma, act, self._asks_others)
         return guided, state._replace(rules=tuple(memory), acting_chain=None if acting is self else acting)
 
     def stage(self, state: ChainState, following: ChainState, p: Predictions, gamma: float) -> Tensor:
@@ -163,7 +164,7 @@ class Chain(Printed):
             rule: Any = self.rules[i]
             return rule.stage(state.rules[i], following.rules[i], self._own(p, i), *given)
 
-        return (following.acting_chain or self)._apply(p, gamma, act)
+        return (following.acting_chain or self)._apply(p, gamma, act, self._asks_others)
 
     def _acting(self, run: Run, sigma: float) -> Chain:
         """The chain without the rules outside their windows; the others keep their places."""
@@ -171,16 +172,21 @@ class Chain(Printed):
             return self
         return replace(self, rules=tuple(rule if rule.window.covers(run, sigma) else ABSENT for rule in self.rules))
 
-    def _apply(self, p: Predictions, gamma: float, act: Act) -> Tensor:
+    @property
+    def _asks_others(self) -> bool:
+        """Whether somebody else's rule reads predictions, in any step: all memories stay on one device."""
+        return any(_is_of_others(rule) for rule in self.rules if not isinstance(rule, Schedule | Term))
+
+    def _apply(self, p: Predictions, gamma: float, act: Act, asks_others: bool) -> Tensor:
         """What the chain makes of u and c, and what its rules add to that from the predictions as evaluated.
 
         Rules see half precision as float32: a difference that they stretch may lie beyond it and lead to a result that
-        does not. Plain CFG stays in its own dtype, whose bits are the host's. Where a device has no float64, rules act
-        on the CPU, so that none of them can ask that device for what it cannot do.
+        does not. Plain CFG stays in its own dtype, whose bits are the host's. asks_others: where a device has no
+        float64 the rules act on the CPU, since another's rule might ask that device for what it cannot do.
         """
         if self.is_cfg:
             return p.cond if p.uncond is None else cfg(p, gamma=gamma)
-        wide = where_float64_is(p).promote()
+        wide = (where_float64_is(p) if asks_others else p).promote()
         guided = self._combine(wide, gamma, act)
         shifts = [act(i, wide, gamma) for i in self._of(Add)]
         guided = sum((promote(shift) for shift in shifts if shift is not None), guided)
@@ -278,6 +284,10 @@ class Foreign(Combine):
     def step(self, state: Any, p: Predictions, gamma: float) -> tuple[Tensor, Any]:
         """Its own step."""
         return self.guidance.step(state, p, gamma)
+
+
+def _is_of_others(rule: Rule) -> bool:
+    return isinstance(rule, Foreign | FunctionRule) or not type(rule).__module__.startswith(f"{__package__}.")
 
 
 def chain_of(guidance: Guidance | None) -> Chain:

@@ -1,7 +1,8 @@
 """Lengths, angles and parts of vectors: one batch item is one vector, whatever its rank.
 
 Axis 0 is the batch; all other axes together are the N elements of one vector. Numbers per item are float64 [B],
-because a small difference of large predictions drowns in float32 sums; tensors come back in their own dtype.
+because a small difference of large predictions drowns in float32 sums; tensors come back in their own dtype. Where a
+device has no float64 they are float32, of sums that keep its precision, so that nothing leaves the device.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 HALF = (torch.float16, torch.bfloat16)
+BLOCK = 16  # so many float32 numbers are added at once
 
 
 @contextmanager
@@ -37,6 +40,11 @@ def flat(v: Tensor) -> Tensor:  # [B, ...] -> [B, N]
 def wide(v: Tensor) -> Tensor:
     """The same numbers in float64; they move to the CPU where the device has no float64."""
     return where_float64_is(v).double()
+
+
+def widen(v: Tensor) -> Tensor:
+    """The same numbers in float64, in float32 where their device has no float64: they stay there."""
+    return v.double() if has_float64(v.device) else v.float()
 
 
 @cache
@@ -115,19 +123,31 @@ def narrow(x: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.where(x.isfinite(), x.clamp(torch.finfo(dtype).min, torch.finfo(dtype).max), x).to(dtype)
 
 
+def total(rows: Tensor) -> Tensor:  # [B, N] -> [B]
+    """Sum of each row; in float32 by blocks of sums, so that rounding grows with log N in whatever order a device adds.
+
+    Its error is at most (BLOCK - 1) log_BLOCK(N) roundings of the sum of the absolute values.
+    """
+    while rows.dtype == torch.float32 and rows.shape[1] > BLOCK:
+        rows = pad(rows, (0, -rows.shape[1] % BLOCK)).unflatten(1, (-1, BLOCK)).sum(dim=2)
+    return rows.sum(dim=1)
+
+
 def dot(a: Tensor, b: Tensor) -> Tensor:  # [B, ...], [B, ...] -> [B] float64
     """Inner product of each item: <a, b>, products and sums in float64."""
-    return (wide(flat(a)) * wide(flat(b))).sum(dim=1)
+    return total(widen(flat(a)) * widen(flat(b)))
 
 
 def square(v: Tensor) -> Tensor:  # [B, ...] -> [B] float64
     """Squared length of each item: <v, v>."""
-    return wide(flat(v)).square().sum(dim=1)
+    return total(widen(flat(v)).square())
 
 
 def norm(v: Tensor) -> Tensor:  # [B, ...] -> [B] float64
     """Length of each item: |v| = sqrt(<v, v>)."""
-    return torch.linalg.vector_norm(flat(where_float64_is(v)), dim=1, dtype=torch.float64)
+    if not has_float64(v.device):
+        return square(v).sqrt()
+    return torch.linalg.vector_norm(flat(v), dim=1, dtype=torch.float64)
 
 
 def rms(v: Tensor) -> Tensor:  # [B, ...] -> [B] float64
@@ -147,7 +167,7 @@ def angle(a: Tensor, b: Tensor) -> Tensor:  # [B, ...], [B, ...] -> [B] float64 
 
     Source: Kahan, "How Futile are Mindless Assessments of Roundoff", 2006, section 12.
     """
-    a, b = (wide(flat(v)) / norm(v)[:, None] for v in (a, b))
+    a, b = (widen(flat(v)) / norm(v)[:, None] for v in (a, b))
     return 2 * torch.atan2(norm(a - b), norm(a + b))
 
 
@@ -171,7 +191,8 @@ def reject(v: Tensor, onto: Tensor) -> Tensor:  # [B, ...], [B, ...] -> [B, ...]
 
 def back_to(like: Tensor, v: Tensor) -> Tensor:
     """The same numbers as `like` has them; in two moves, since a gradient goes their way back and widens them last."""
-    return where_float64_is(v).to(like.dtype).to(like.device)
+    here = v if v.device == like.device else where_float64_is(v)
+    return here.to(like.dtype).to(like.device)
 
 
 def numbers(values: Tensor | float, like: Tensor) -> Tensor:
@@ -196,10 +217,16 @@ def put_beside(v: Tensor, like: Tensor) -> Tensor:
     return v.to(like, non_blocking=like.is_cuda)
 
 
+def mean(v: Tensor) -> Tensor:  # [B, ...] -> [B] float64
+    """Mean of the elements of each item."""
+    rows = flat(v)
+    return rows.mean(dim=1, dtype=torch.float64) if has_float64(v.device) else total(rows.float()) / rows.shape[1]
+
+
 def std(v: Tensor) -> Tensor:  # [B, ...] -> [B] float64
     """Standard deviation of the elements of each item: the root mean square about their mean."""
-    numbers = flat(promote(where_float64_is(v)))
-    return rms(numbers - numbers.mean(dim=1, keepdim=True, dtype=torch.float64).to(numbers.dtype))
+    rows = flat(promote(v))
+    return rms(rows - mean(rows)[:, None].to(rows.dtype))
 
 
 def ratio(a: Tensor, b: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from ..guidance.run import Run
-from ..guidance.vectors import has_float64
+from ..guidance.vectors import widen
 from ..samplers.steps import Level
 from ..trace.accumulator import of_no_mode
 from ..trace.faults import keep_out, line_of
@@ -175,11 +175,6 @@ class GuiderWatch:
         self._record(self.at, self.open_step, stage=self.open_step.within)
         if self.recording:
             self.finished_trace = self.recording.finish(self.at.state(widen(self.latents), end), self.at.sigma(end))
-
-
-def widen(v: Tensor) -> Tensor:
-    """In float64, where the device has that: predictions may differ by less than float32 tells of x0."""
-    return v.double() if has_float64(v.device) else v.float()
 
 
 @contextmanager

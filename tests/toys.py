@@ -65,6 +65,12 @@ def x0_of(space, family, out, item):
     return {"x0": out, "epsilon": from_eps, "v": from_v, "ode": from_v if family == "flow" else from_eps}[space]
 
 
+def near(found, right, *beside, roundings=8):
+    """Whether two batches differ by no more than so many roundings of the largest number of an item, of all given."""
+    off, *sizes = (v.double().flatten(1).abs().amax(dim=1) for v in (found.cpu().double() - right, right, *beside))
+    return bool((off <= roundings * torch.finfo(right.dtype).eps * torch.stack(sizes).amax(dim=0)).all())
+
+
 def largest_error(found, expected):
     """Largest error relative to the largest number."""
     expected = torch.stack([row.flatten() for row in expected])

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from ..knobs import Paper, knob
 from ..predictions import Predictions
-from ..vectors import gradient_mode, put_beside
+from ..vectors import constants, gradient_mode
 from .kinds import Before, with_difference
 from .schedule import parse_values
 
@@ -128,7 +128,7 @@ def box_low(v: Tensor, cutoff: float) -> Tensor:  # [B, C, ...] -> [B, C, ...]
     spectrum = torch.fft.fftn(v.float() if v.dtype != torch.float64 else v, dim=axes)
     for axis in axes:
         share = 2 * torch.fft.fftfreq(v.shape[axis], dtype=torch.float64).abs()
-        inside = put_beside(share <= cutoff, v)
+        inside = constants(tuple((share <= cutoff).tolist()), torch.bool, v.device)
         spectrum = spectrum * inside.reshape(-1, *(1,) * (-1 - axis))
     return torch.fft.ifftn(spectrum, dim=axes).real.to(v.dtype)
 

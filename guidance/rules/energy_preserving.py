@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..knobs import Paper, knob
 from ..predictions import Predictions
-from ..vectors import flat, promote, ratio, square, wide
+from ..vectors import flat, promote, ratio, square, total, widen
 from .kinds import After
 from .spaces import space_knob, view_in
 
@@ -21,9 +21,9 @@ def middle_energy(v: Tensor) -> Tensor:  # [B, ...] -> [B] float64
     """Sum of the squares that lie between the 45th and the 55th percentile of the squares of an item."""
     squares = promote(flat(v)) ** 2
     last = squares.shape[1] - 1
-    low = squares.kthvalue(math.ceil(LOW * last) + 1, dim=1, keepdim=True).values
-    high = squares.kthvalue(math.floor(HIGH * last) + 1, dim=1, keepdim=True).values
-    return wide(squares.where((squares >= low) & (squares <= high), 0.0)).sum(dim=1)
+    ordered = squares.sort(dim=1).values
+    low, high = (ordered[:, place, None] for place in (math.ceil(LOW * last), math.floor(HIGH * last)))
+    return total(widen(squares.where((squares >= low) & (squares <= high), 0.0)))
 
 
 @dataclass(frozen=True)

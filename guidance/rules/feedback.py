@@ -13,7 +13,7 @@ from torch import Tensor
 from ..knobs import Paper, knob
 from ..predictions import Predictions
 from ..run import Run
-from ..vectors import dot, per_item, promote, wide
+from ..vectors import dot, per_item, promote, widen
 from .cfg import cfg
 from .kinds import Combine
 
@@ -94,7 +94,7 @@ class Feedback(Combine):
         """The guided prediction at the scale of each item."""
         if gamma <= 1:
             return (p.cond if gamma == 1 else cfg(p, gamma=gamma)), state
-        posterior = wide(torch.zeros_like(p.sigma)) if state.posterior is None else state.posterior
+        posterior = widen(torch.zeros_like(p.sigma)) if state.posterior is None else state.posterior
         if state.before is not None:
             posterior = posterior - state.temperature * evidence(state.before, p) + state.offset
         posterior = posterior.clamp(self._lowest(gamma), MOST)
@@ -119,14 +119,14 @@ class Feedback(Combine):
 
 def evidence(before: Predictions, p: Predictions) -> Tensor:  # -> [B] float64
     """Misses of the step that led to p.x: (|z' - m_c|^2 - |z' - m_u|^2) / (2 s^2); 0 where there was no step."""
-    ratio = wide(p.sigma) / wide(p.alpha)
-    square = (ratio * wide(before.alpha) / wide(before.sigma)) ** 2
+    ratio = widen(p.sigma) / widen(p.alpha)
+    square = (ratio * widen(before.alpha) / widen(before.sigma)) ** 2
     variance = ratio**2 * (1 - square)
-    z, x = (wide(promote(v)) for v in (p.x, before.x))
-    uncond, cond = (wide(v) for v in before.pair)
-    start = per_item(ratio**2 * wide(before.alpha) / wide(before.sigma) ** 2, x) * x
+    z, x = (widen(promote(v)) for v in (p.x, before.x))
+    uncond, cond = (widen(v) for v in before.pair)
+    start = per_item(ratio**2 * widen(before.alpha) / widen(before.sigma) ** 2, x) * x
     m_u, m_c = (start + per_item(1 - square, x) * v for v in (uncond, cond))
-    miss = dot(m_u - m_c, 2 * z / per_item(wide(p.alpha), z) - m_c - m_u)
+    miss = dot(m_u - m_c, 2 * z / per_item(widen(p.alpha), z) - m_c - m_u)
     return torch.where(variance > 0, miss / (2 * variance), 0.0)
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from ..knobs import knob
 from ..predictions import Predictions
 from ..printing import count_of, shorten
-from ..vectors import dot, flat, norm, numbers, per_item, project, reject, wide
+from ..vectors import dot, flat, mean, norm, numbers, per_item, project, reject, widen
 from .kinds import Combine
 
 PLAIN = "u + gamma * d"
@@ -41,7 +41,7 @@ class Function(NamedTuple):
 FUNCTIONS: dict[str, Function] = {
     "dot": Function(lambda a, b: per_item(dot(a, b), a), 2, True),
     "norm": Function(lambda a: per_item(norm(a), a), 1, True),
-    "mean": Function(lambda a: per_item(flat(a).mean(dim=1), a), 1, True),
+    "mean": Function(lambda a: per_item(mean(a), a), 1, True),
     "std": Function(lambda a: per_item(flat(a).std(dim=1, correction=0), a), 1, True),
     "proj": Function(project, 2, True),
     "rej": Function(reject, 2, True),
@@ -72,7 +72,7 @@ class Formula(Combine):
     """The guided prediction as a formula of the user's, in place of u + gamma * d.
 
     u, c, d = c - u, x: the item's vectors. sigma, alpha, gamma: its numbers. proj(a, b), rej(a, b): zero and a where b
-    is zero. Everything is computed per item in float64.
+    is zero. Everything is computed per item in float64, in float32 where the device has no other.
     Raises ValueError for anything but ALLOWED, for a formula that cannot be read, or whose result is no picture.
     """
 
@@ -128,7 +128,7 @@ class Formula(Combine):
         return self._value(p, gamma).to(p.cond), state
 
     def _value(self, p: Predictions, gamma: float) -> Tensor:
-        x, u, c = (wide(v) for v in (p.x, *p.pair))
+        x, u, c = (widen(v) for v in (p.x, *p.pair))
         scalars = {"gamma": numbers(gamma, x), "pi": numbers(math.pi, x)}
         levels = {"sigma": per_item(p.sigma, x), "alpha": per_item(p.alpha, x)}
         return _evaluate(self.tree, {"x": x, "u": u, "c": c, "d": c - u, **levels, **scalars})

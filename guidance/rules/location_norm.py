@@ -8,13 +8,13 @@ from torch import Tensor
 
 from ..knobs import knob
 from ..predictions import Predictions
-from ..vectors import ratio, wide
+from ..vectors import ratio, widen
 from .kinds import After
 from .spaces import space_knob, view_in
 
 
 def _lengths(v: Tensor) -> Tensor:  # [B, C, ...] -> [B, 1, ...] float64
-    return (wide(v) ** 2).sum(dim=1, keepdim=True).sqrt()
+    return (widen(v) ** 2).sum(dim=1, keepdim=True).sqrt()
 
 
 @dataclass(frozen=True)

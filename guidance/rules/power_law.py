@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..knobs import Paper, knob
 from ..predictions import Predictions
-from ..vectors import norm, per_item, wide
+from ..vectors import norm, per_item, widen
 from .kinds import Before, with_difference
 
 PAPER = Paper(
@@ -61,7 +61,7 @@ class PowerLaw(Before):
         """Predictions with the difference times its own length to the power."""
         uncond, cond = p.pair
         delta = cond - uncond
-        size = norm(delta) * FACTORS[self.space](wide(p.alpha), wide(p.sigma))
+        size = norm(delta) * FACTORS[self.space](widen(p.alpha), widen(p.sigma))
         factor = size**self.power
         factor = torch.where(factor.isfinite(), factor, 0.0)
         return with_difference(p, per_item(factor, delta) * delta), state

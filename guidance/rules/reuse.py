@@ -16,7 +16,7 @@ from ..extrapolation import predicted_difference
 from ..knobs import Paper, knob
 from ..predictions import Predictions
 from ..run import Run
-from ..vectors import cosine, per_item, promote, wide
+from ..vectors import cosine, per_item, promote, widen
 from .kinds import BeforeAlways, with_difference
 
 PAPER = Paper(
@@ -188,7 +188,7 @@ def extrapolate(newest: Measured, older: Measured, ratio: Tensor) -> Tensor:  # 
 
 
 def _ratio(p: Predictions) -> Tensor:  # [B] float64; inf at alpha = 0
-    return wide(p.sigma) / wide(p.alpha)
+    return widen(p.sigma) / widen(p.alpha)
 
 
 def _end_items(p: Predictions, end: End | None) -> Predictions:

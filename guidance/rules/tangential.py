@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..knobs import Paper
 from ..predictions import Predictions
-from ..vectors import dot, per_item, square, wide
+from ..vectors import dot, per_item, square, widen
 from .kinds import Before
 from .spaces import space_knob, view_in
 
@@ -22,7 +22,7 @@ def leading_direction(uncond: Tensor, cond: Tensor) -> tuple[Tensor, Tensor]:  #
     The matrix of inner products has the leading eigenvector (cos t, sin t), tan 2t = 2 <u, c> / (<u, u> - <c, c>); then
     w = cos^2 t and k = cos t sin t. Where both singular values are equal nothing leads, and uncond stays.
     """
-    uncond, cond = wide(uncond), wide(cond)
+    uncond, cond = widen(uncond), widen(cond)
     gap, twice = square(uncond) - square(cond), 2 * dot(uncond, cond)
     angle = torch.atan2(twice, gap)
     return (1 + angle.cos()) / 2, angle.sin() / 2

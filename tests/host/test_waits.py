@@ -11,7 +11,10 @@ import pytest
 import torch
 
 from guidance_geometry.dev.fixtures.mac_tensor import mac_host
+from guidance_geometry.guidance.chain import Chain
 from guidance_geometry.guidance.gradients.estimators import EVALUATIONS
+from guidance_geometry.guidance.rules.function import FunctionRule
+from guidance_geometry.guidance.rules.rescale import Rescale
 from guidance_geometry.host import live, recording, run_store
 from guidance_geometry.nodes.records import GGRecord
 from guidance_geometry.nodes.sampling import GGInspectedSampler
@@ -41,10 +44,8 @@ def device():
         yield Shapes()
 
 
-@pytest.fixture(scope="module")
-def sockets(device):
+def sockets(worse, condition):
     """What rules are wired to, by the names of their inputs."""
-    worse, condition = mixture("ve", seed=5)[0][0], device["ve"][1]
     found = dict.fromkeys(("weak_model", "perturbed_model", "MODEL"), worse)
     found |= dict.fromkeys(("second", "empty", "CONDITIONING"), condition)
     return found | {"rules": chain("GGRescale", {"phi": 0.7, "space": "v"})}
@@ -70,9 +71,19 @@ def test_no_step_of_a_sampler_waits(device, sampler):
 
 @pytest.mark.matrix(parts=8)
 @pytest.mark.parametrize("name", ALL)
-def test_no_step_of_a_rule_waits(device, sockets, name):
-    run = partial(alone, device["ve"], acting(name, sockets))
-    assert device.more("ve", partial(run, **RECORDED))[1] == 0
+def test_no_step_of_a_rule_waits(device, name):
+    rules = acting(name, sockets(mixture("ve", seed=5)[0][0], device["ve"][1]))
+    assert device.more("ve", partial(alone, device["ve"], rules, **RECORDED))[1] == 0
+
+
+@pytest.mark.matrix(parts=8)
+@pytest.mark.parametrize("name", ALL)
+def test_no_step_of_a_rule_waits_without_float64_either(name):
+    with torch.inference_mode(), mac_host():
+        there = Shapes()
+        parts = there["pocket"]
+        run = partial(alone, parts, acting(name, sockets(*parts[:2])))
+        assert there.more("pocket", partial(run, **RECORDED))[1] == 0
 
 
 def test_a_rule_that_may_end_early_waits_until_it_knows(device):
@@ -126,10 +137,9 @@ def test_live_events_wait_once_each_and_steps_never(device, job, monkeypatch, no
     assert device.more("ve", run)[1] == events
 
 
-def test_a_device_without_float64_waits_for_rules_alone():
-    """Rules act where float64 is, so that what they read is copied there and what they make is copied back."""
+def test_a_device_without_float64_waits_for_the_rules_of_others():
+    """They act where float64 is: what they read is copied there, and what they make is copied back."""
+    rules = Chain((FunctionRule(lambda u, c, x, gamma, sigma: u + gamma * (c - u)),)).then(Rescale())
     with mac_host():
         there = Shapes()
-        run = partial(alone, there["pocket"])
-        assert there.more("pocket", partial(run, chain("GGCFGSchedule"), **RECORDED, capture="numbers"))[1] == 0
-        assert there.more("pocket", partial(run, chain("GGRescale")))[1] == len(("there", "and back"))
+        assert there.more("pocket", partial(alone, there["pocket"], rules))[1] == len(("there", "and back"))
