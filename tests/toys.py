@@ -65,7 +65,7 @@ def x0_of(space, family, out, item):
     return {"x0": out, "epsilon": from_eps, "v": from_v, "ode": from_v if family == "flow" else from_eps}[space]
 
 
-def near(found, right, *beside, roundings=8):
+def near(found, right, *beside, roundings=16):
     """Whether two batches differ by no more than so many roundings of the largest number of an item, of all given."""
     off, *sizes = (v.double().flatten(1).abs().amax(dim=1) for v in (found.cpu().double() - right, right, *beside))
     return bool((off <= roundings * torch.finfo(right.dtype).eps * torch.stack(sizes).amax(dim=0)).all())

