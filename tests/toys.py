@@ -67,7 +67,9 @@ def x0_of(space, family, out, item):
 
 def near(found, right, *beside, roundings=16):
     """Whether two batches differ by no more than so many roundings of the largest number of an item, of all given."""
-    off, *sizes = (v.double().flatten(1).abs().amax(dim=1) for v in (found.cpu().double() - right, right, *beside))
+    found, finite = found.cpu(), (v.nan_to_num(0.0, 0.0, 0.0) for v in (right, *beside))
+    apart = (found.double() - right).masked_fill(found == right, 0.0)  # infinite ones too
+    off, *sizes = (v.double().flatten(1).abs().amax(dim=1) for v in (apart, *finite))
     return bool((off <= roundings * torch.finfo(right.dtype).eps * torch.stack(sizes).amax(dim=0)).all())
 
 

@@ -1,6 +1,6 @@
-"""On a device without float64 that does not meet the CPU's tensors: others' rules, terms, pushes and mixtures.
+"""On a device without float64 that does not meet the CPU's tensors: rules, terms, pushes, mixtures and measures.
 
-Rules and chains are tried where they are held to their formulas, energies where they are held to theirs.
+Chains are tried where they are held to their formulas, energies where they are held to theirs.
 """
 
 import math
@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from guidance_geometry.dev.fixtures.mac_tensor import MacTensor, count_waits, mac
-from guidance_geometry.guidance import vectors
+from guidance_geometry.guidance import rules, vectors
 from guidance_geometry.guidance.chain import PLAIN, Chain, chain_of
 from guidance_geometry.guidance.energies.protocol import CLEAN
 from guidance_geometry.guidance.gradients.estimators import EVALUATIONS, NORMALISATIONS, bound_push, is_dead
@@ -22,9 +22,11 @@ from guidance_geometry.guidance.parts import Packed
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
 from guidance_geometry.guidance.rules.feedback import Feedback
 from guidance_geometry.guidance.rules.function import FunctionRule
+from guidance_geometry.guidance.rules.kinds import Rule
 from guidance_geometry.guidance.rules.rescale import Rescale
 from guidance_geometry.guidance.runner import Runner
 from guidance_geometry.guidance.side_by_side import Lane, batch_chain
+from guidance_geometry.tests.classes import made_without
 from guidance_geometry.tests.toys import draw, near
 
 APG = AdaptiveProjected(0.2, 0.3, -0.5)
@@ -70,6 +72,30 @@ def test_what_a_rule_does_here_it_does_there(chain, dtype):
         found = play(chain, [there(p, device) for p in steps])
     assert all(isinstance(one, MacTensor) and one.dtype == dtype for one in found)
     assert all(near(one, right) for one, right in zip(found, play(chain, steps), strict=True))
+
+
+HARSH = {  # of a step: changes of x, u and c
+    "as they are": lambda p: p,
+    "nearly equal": lambda p: replace(p, uncond=p.cond * (1 + 1e-3) + 1e-4 * p.uncond),
+    "equal": lambda p: replace(p, uncond=p.cond),
+    "nothing": lambda p: map_tensors(p, torch.zeros_like),
+    "no u": lambda p: replace(p, uncond=torch.zeros_like(p.uncond)),
+    "unequal items": lambda p: map_tensors(p, lambda v: v * torch.tensor([1e-3, 1.0, 1e3]).reshape(3, 1, 1, 1)),
+    "at the end of half precision": lambda p: map_tensors(p, lambda v: (v * 6e4).clamp(-65_504, 65_504)),
+}
+
+
+@pytest.mark.matrix(parts=4)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=["fp32", "fp16"])
+@pytest.mark.parametrize("change", HARSH.values(), ids=HARSH.keys())
+@pytest.mark.parametrize("rule", made_without((), rules, Rule), ids=lambda rule: type(rule).__name__)
+def test_a_rule_does_there_what_it_does_here_within_a_few_roundings(rule, change, dtype):
+    chain = Chain((rule,))
+    steps = [map_tensors(change(p), lambda v: v.to(dtype)) for p in steps_of(chain)]
+    with mac() as device:
+        found = play(chain, [there(p, device) for p in steps])
+    for p, one, right in zip(steps, found, play(chain, steps), strict=True):
+        assert near(one, right, p.x, p.uncond, p.cond)
 
 
 def test_a_sample_of_parts_is_guided_there():
