@@ -72,7 +72,7 @@ class Formula(Combine):
     """The guided prediction as a formula of the user's, in place of u + gamma * d.
 
     u, c, d = c - u, x: the item's vectors. sigma, alpha, gamma: its numbers. proj(a, b), rej(a, b): zero and a where b
-    is zero. Everything is computed per item in float64, in float32 where the device has no other.
+    is zero. Everything is computed per item in float64, in float32 where the device has no float64.
     Raises ValueError for anything but ALLOWED, for a formula that cannot be read, or whose result is no picture.
     """
 

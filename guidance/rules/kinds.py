@@ -12,7 +12,8 @@ In the order in which a chain applies them, in wire order within a kind, and beh
 
 A rule that reshapes the difference keeps c and moves u (`with_difference`), so that gamma = 1 stays c; behind a
 combination D of conditions it is handed the difference that pulls, (D - c) / (gamma - 1). All reductions run per item
-over all axes but the batch, whatever the rank. Nothing writes into a prediction.
+over all axes but the batch, whatever the rank. Nothing writes into a prediction. The rules of this package measure by
+`vectors` and never ask for float64, which some devices lack: there, those of others act on the CPU.
 
 A sampler may evaluate an outer step more than once. The first evaluation is `step`, and its state counts; the others
 are `stage`, and leave no state behind.
