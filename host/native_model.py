@@ -288,12 +288,15 @@ class LabelledModel(comfy.model_base.BaseModel):
         self.card.check_sides(shape[2:])
 
     def _labels(self, given: dict[str, Any]) -> Tensor:  # -> [n] int64
-        if "class_label" not in given and given.get("cross_attn") is not None:
+        text, labels, null = given.get("cross_attn"), given.get("class_label"), self.card.null_index
+        side = f"the {given.get('prompt_type', 'positive')} input"
+        if labels is None and text is not None:
+            raise ValueError(f"{self.card.name} takes class labels but {side} has text. Use Class Label.")
+        if text is not None and not torch.equal(text.cpu(), _text_of(torch.as_tensor(labels))):
             raise ValueError(
-                f"{self.card.name} takes class labels but the {given.get('prompt_type', 'positive')} input has text. "
-                "Use Class Label."
+                f"A node has zeroed or mixed the class labels of {side}. Wire Class Label to the sampler; an empty "
+                "label asks for none."
             )
-        labels, null = given.get("class_label"), self.card.null_index
         try:
             return torch.tensor(label_numbers(labels, self.card.labels, null), dtype=torch.int64)
         except ValueError as error:
@@ -412,5 +415,11 @@ def null_conditioning(card: ModelCard) -> list:
 
 
 def conditioning(labels: list[int]) -> list:
-    """A CONDITIONING with one label per image and no text."""
-    return [[None, {"class_label": torch.tensor(labels, dtype=torch.int64)}]]
+    """A CONDITIONING with one label per image."""
+    numbers = torch.tensor(labels, dtype=torch.int64)
+    return [[_text_of(numbers), {"class_label": numbers}]]
+
+
+def _text_of(labels: Tensor) -> Tensor:  # [n] int64 -> [1, n, 1]
+    """What stands for the text of a condition: nodes copy, zero and mix that, and leave the labels as they are."""
+    return (labels.cpu() + 1).to(torch.float32)[None, :, None]

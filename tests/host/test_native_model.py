@@ -11,6 +11,7 @@ import pytest
 import torch
 from latent_preview import Latent2RGBPreviewer
 
+import nodes
 from guidance_geometry.denoisers.conversion import input_scale
 from guidance_geometry.denoisers.pocket import PocketSizes, PocketUNet
 from guidance_geometry.denoisers.reading import denoiser_of
@@ -19,6 +20,7 @@ from guidance_geometry.denoisers.spec import ChosenSpec, Published, choose_spec
 from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.guidance.predictions import output_from
 from guidance_geometry.host.native_model import card_of, native_denoiser, native_mixture
+from guidance_geometry.host.native_model import conditioning as labelled
 from guidance_geometry.tests.tiny_denoiser import LABELS, METADATA, SIZES, tiny_weights
 
 SIDE = 8
@@ -322,6 +324,28 @@ def test_foreign_labels_are_refused(label, words):
 def test_text_conditioning_is_refused():
     with pytest.raises(ValueError, match="takes class labels but the negative input has text"):
         pocket().model.extra_conds(cross_attn=torch.zeros(1, 77, 8), prompt_type="negative")
+
+
+@pytest.mark.parametrize("change", ["copied", "zeroed", "mixed", "joined"])
+def test_a_label_goes_through_nodes_that_copy_it_and_no_node_zeroes_or_mixes_it_unseen(change):
+    patcher, one, other = pocket(), *(labelled([number]) for number in (0, 1))
+    changed = {
+        "copied": lambda: [[text.clone(), dict(more)] for text, more in one],
+        "zeroed": lambda: nodes.ConditioningZeroOut().zero_out(one)[0],
+        "mixed": lambda: nodes.ConditioningAverage().addWeighted(one, other, 0.5)[0],
+        "joined": lambda: nodes.ConditioningConcat().concat(one, other)[0],
+    }[change]()
+    latent = torch.zeros(1, *patcher.model.card.shape)
+
+    def sample(condition):
+        run = (patcher, latent + 1, 2, 2.0, "euler", "normal", condition, other, latent)
+        return comfy.sample.sample(*run, disable_pbar=True, seed=3)
+
+    if change == "copied":
+        assert torch.equal(sample(changed), sample(one))
+    else:
+        with pytest.raises(ValueError, match="zeroed or mixed the class labels of the positive input"):
+            sample(changed)
 
 
 def test_no_condition_at_all_means_no_label():
