@@ -26,6 +26,7 @@ from ..samplers.noise_tracking import untrack
 from ..samplers.stages import Stages
 from ..trace.accumulator import Accumulator, Capture
 from ..trace.faults import keep_out, line_of
+from ..trace.joined import join
 from ..trace.recorder import MOST_CALLS, Recorded, Recorder, Visited
 from ..trace.rows import Setting
 from ..trace.trace import Trace
@@ -36,6 +37,7 @@ from .evaluations import Evaluations, Predicted
 from .host_run import HostRun, host_run
 from .live import Live, job_of_this_node
 from .noise_handover import NoiseHandOver
+from .pieces import Piece, keep_piece, piece_before
 from .run_facts import Observed, trace_of
 from .run_store import publish
 from .server import KEY
@@ -144,7 +146,8 @@ class Watch:
 
     faults: what ended the record, or a part of it, each in a sentence. has_ended: whether one has ended the whole of
     it. accumulators: of each part of the sample. live: None where it has failed, or nothing could begin. end: the
-    sampler's result. clean: the last prediction it showed. afterwards: None where nothing began.
+    sampler's result. clean: the last prediction it showed. afterwards: None where nothing began. before: the run that
+    this one continues, if it is a piece of one.
     """
 
     def __init__(self, recording: Recording, run: HostRun):
@@ -157,6 +160,7 @@ class Watch:
         self.end: Tensor | None = None
         self.clean: Tensor | None = None
         self.afterwards: Afterwards | None = None
+        self.before: Piece | None = None
         self.see(self._begin)
 
     def _begin(self) -> None:
@@ -167,14 +171,15 @@ class Watch:
         self.accumulators = [Accumulator(setting, capture) for capture in captures]
         deviation = adapter.data_deviation(run.patcher)
         named = dict(zip(run.packing.names, self.accumulators, strict=True))
-        self.live = Live(named, run.id, run.steps, deviation, self._show(job_of_this_node))
+        self.before = piece_before(run)
+        self.live = None if self.before else Live(named, run.id, run.steps, deviation, self._show(job_of_this_node))
         self.evaluations, levels = Evaluations(run), run.schedule.tolist()
         last = next((end for end in (setting.response.end, *levels[-1:]) if end is not None), 0.0)
         self.recorder = Recorder(self._enter_step, last, Stages(levels, setting.response))
         self._keep_for_later(self.recordings[0])
 
     def _keep_for_later(self, recording: Recording) -> None:
-        if self.afterwards is None or recording.uncond_steps > self.afterwards.count:
+        if self.before is None and (self.afterwards is None or recording.uncond_steps > self.afterwards.count):
             self.afterwards = Afterwards(self.run, recording.uncond_steps)
 
     def listen(self, options: dict | None) -> None:
@@ -424,6 +429,8 @@ class Watch:
     def hand_out(self, samples: Tensor) -> None:
         """Give every recording its trace."""
         trace = self.trace(samples)
+        with keep_out(self._fault("not kept for what may continue it"), STOPS):
+            keep_piece(self.run, self.before, trace)
         for recording in self.recordings:
             with keep_out(self._fault("not available to Read Recorded Trace"), STOPS):
                 recording.finish(trace, lambda: self._latents(samples))
@@ -432,7 +439,7 @@ class Watch:
     def show_stopped(self, stop: BaseException) -> None:
         """Keep for the Guidance tab what there is of a run that did not reach its end."""
         words = "interrupted" if isinstance(stop, STOPS) else line_of(stop)
-        step = self.recorder.current_step
+        step = self.recorder.current_step + (self.before.trace.n if self.before else 0)
         self._show_tab(lambda: self.trace(None), f"stopped at step {step}: {words}", step)
 
     def _show_tab(self, trace: Callable[[], Trace], *stopped) -> None:
@@ -458,7 +465,10 @@ class Watch:
         faults = [self.faults, *(list(self.faults) for _ in packed.names[1:])]
         seen = [self._observation(*own) for own in zip(self.accumulators, ends, faults, packed.names, strict=True)]
         first, *others = map(trace_of, seen)
-        return replace(first, parts=dict(zip(packed.names[1:], others, strict=True)))
+        whole = own = replace(first, parts=dict(zip(packed.names[1:], others, strict=True)))
+        with keep_out(self._fault("not told as one with what it continues"), STOPS):
+            whole = (join(self.before.trace, own) if self.before else None) or own
+        return whole
 
     def _observation(self, accumulator: Accumulator, end: Tensor | None, faults: list[str], part: str) -> Observed:
         summary = (self.afterwards.summary if self.afterwards else {}), self.evaluations.inside

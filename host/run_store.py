@@ -7,7 +7,7 @@ import json
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from itertools import count
@@ -168,9 +168,11 @@ class RunStore:
                 self._keep_within_bounds(user)
 
     def add(self, run: StoredRun) -> None:
-        """Keep a run; older ones of its user are let go until these are within bounds, the new one last."""
+        """Keep a run, one that has grown in its own place; older ones of its user go until these are within bounds."""
         with self.lock:
+            before = self.runs.pop(run.place.run, None)
             self.runs[run.place.run] = run
+            self._delete_files(before.files if before else ())
             if run.is_listed:
                 self.latest_nodes.append((run.place.prompt_id, run.place.node))
             self._keep_within_bounds(run.user)
@@ -184,12 +186,15 @@ class RunStore:
 
     def _let_go(self, name: str) -> None:
         gone = self.runs.pop(name)
-        for file in gone.files.difference(*(run.files for run in self.runs.values())):
-            with suppress(OSError):  # it is gone, or a browser reads it where an open file stays
-                (temporary_folder(TAB_FOLDER) / file).unlink()
+        self._delete_files(gone.files)
         samplers = {(run.user, run.place.sampler) for run in self.runs.values()}
         if gone.is_listed and (gone.user, gone.place.sampler) not in samplers:
             self._begin_epoch(gone.user, gone.place.workflow_id, gone.place.key)
+
+    def _delete_files(self, files: Iterable[str]) -> None:
+        for file in set(files).difference(*(run.files for run in self.runs.values())):
+            with suppress(OSError):  # it is gone, or a browser reads it where an open file stays
+                (temporary_folder(TAB_FOLDER) / file).unlink()
 
     def _all(self) -> list[StoredRun]:
         with self.lock:
@@ -235,7 +240,8 @@ def publish(
 
     def keep_run(store: RunStore = STORE) -> None:
         with keep_out(failed):
-            index = store.count(place.prompt_id, place.node, place.list_index)
+            known, where = store.runs.get(place.run), (place.prompt_id, place.node, place.list_index)
+            index = known.place.index if known and known.is_listed else store.count(*where)
             there, report = replace(place, index=index), report_on(trace, job.user)
             if report:
                 tell(VERDICT, there.summary() | report, client)

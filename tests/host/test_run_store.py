@@ -1,5 +1,6 @@
 """Runs kept for the Guidance tab, without a server."""
 
+import itertools
 import json
 import math
 import threading
@@ -16,6 +17,7 @@ from guidance_geometry.files.writing import NotWritten
 from guidance_geometry.host import choices, live, run_store
 from guidance_geometry.host.panel_record import temporary
 from guidance_geometry.host.run_store import RunPlace, RunStore, StoredRun
+from guidance_geometry.nodes.start import GGClassLabel
 from guidance_geometry.nodes.tap import GGTap
 from guidance_geometry.tests.host.conftest import WORKFLOW
 
@@ -191,6 +193,60 @@ def test_a_run_of_a_job_that_asks_is_kept_and_said(job, labelled, monkeypatch):
     steps = [message for kind, message, _ in job.messages if kind == "guidance_geometry.step"]
     assert {(one["node"], tuple(one["targets"])) for one in steps} == {("4", ())}
     assert all(len(json.dumps(one)) <= 8965 for one in steps)
+
+
+def in_pieces(labelled, *regions, callback=None):
+    """Sample a step here and a step there in turn, each over its own part of the picture, as nodes for regions do."""
+    model, _, negative = labelled["pocket"]
+    positives = [GGClassLabel.execute(model, label)[0] for label in regions]
+    tapped, x = GGTap.execute(model)[0], torch.zeros(3, 3, 16, 16)
+    noise = comfy.sample.prepare_noise(x, 7)
+    for step, (number, positive) in itertools.product(range(4), enumerate(positives)):
+        mask = torch.zeros(1, 1, 16, 16)
+        mask[..., number :: len(regions)] = 1
+        own = noise if step + number == 0 else torch.zeros_like(noise)
+        span = {"start_step": step, "last_step": step + 1, "disable_noise": step + number > 0, "seed": 7}
+        run = (tapped, own, 4, 3.0, "euler", "normal", positive, negative, x)
+        x = comfy.sample.sample(*run, **span, noise_mask=mask, callback=callback, disable_pbar=True)
+
+
+def test_what_a_node_samples_in_pieces_is_one_run_by_region(job, labelled):
+    in_pieces(labelled, "3", "5")
+    runs = run_store.STORE.list_runs("default", WORKFLOW)
+    assert [(run["index"], run["steps"]) for run in runs] == [(0, 4), (1, 4)]
+    for run in runs:
+        record = record_of(run["run"])
+        assert [step["i"] for step in record["steps"]] == [0, 1, 2, 3]
+        assert len(record["sigmas"]) == 5
+        assert record["sigmas"][-1] == 0
+        assert [sheet["i"] for sheet in record["pictures"]["steps"]] == [0, 1, 2, 3]
+        assert record["report"]["headline"]["id"] != "head.one_step"
+    on_disk = {file.name for file in run_store.temporary_folder(run_store.TAB_FOLDER).iterdir()}
+    assert on_disk == set().union(*(run.files for run in run_store.STORE.runs.values()))
+    assert len({message["run"] for kind, message, _ in job.messages if kind == run_store.EVENT}) == 2
+
+
+def test_where_a_piece_stops_is_counted_from_the_first(job, labelled):
+    ends = iter([None, None, comfy.model_management.InterruptProcessingException()])
+
+    def stopping(*_):
+        if stop := next(ends):
+            raise stop
+
+    with pytest.raises(comfy.model_management.InterruptProcessingException):
+        in_pieces(labelled, "0;1;2", callback=stopping)
+    (run,) = run_store.STORE.list_runs("default", WORKFLOW)
+    assert (run["steps"], run["stopped_at"], run["ended"]) == (2, 3, "stopped at step 3: interrupted")
+
+
+def test_pieces_are_judged_as_the_whole_run_is(job, labelled):
+    sampled(labelled)
+    in_pieces(labelled, "0;1;2")
+    whole, pieces = (record_of(run["run"]) for run in run_store.STORE.list_runs("default", WORKFLOW))
+    assert pieces["report"]["headline"] == whole["report"]["headline"]
+    for one, other in zip(whole["steps"], pieces["steps"], strict=True):
+        assert other["gamma"] == one["gamma"]
+        assert other["samples"][0]["K"] == pytest.approx(one["samples"][0]["K"], rel=1e-2, abs=1e-3)
 
 
 def test_the_verdict_is_told_before_the_record_is_made(job, labelled, monkeypatch):

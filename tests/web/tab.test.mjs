@@ -247,6 +247,18 @@ test("a job that leaves no run says why: from the cache, not asked for, stopped 
   assert.equal(await end([]), null);
 });
 
+test("a run that grows while its node samples in pieces stays one, and is read anew", async () => {
+  globalThis.localStorage ??= { getItem: () => null, setItem() {} };
+  const asked = [];
+  const editor = { root: () => root(4), runs: async () => ({ runs: [] }), sources: async () => ({ output: {} }), report: async () => null };
+  const tab = new Tab({ ...editor, run: async (name) => ({ run: name, steps: Array(asked.push(name)) }) });
+  for (const when of [1, 2, 2]) {
+    await tab.endRun(run("4", { when }));
+    assert.equal((await tab.recordOf(tab.choice())).steps.length, when);
+  }
+  assert.equal(tab.entries().length, 1);
+});
+
 test("while ComfyUI does not answer no run is live; back again, one whose job is gone does not go on", async () => {
   globalThis.localStorage ??= { getItem: () => null, setItem() {} };
   const tab = new Tab({ root: () => root(4, 5), runs: async () => ({ runs: [] }), sources: async () => ({ output: {} }) });

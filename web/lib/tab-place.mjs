@@ -55,10 +55,11 @@ export class Place {
       if (chosen.live) panel.goOn(chosen.live);
     }
     this.shown = id;
-    if (chosen.live || this.given === id) return;
-    this.given = id;
+    const given = `${id} ${whenOf(chosen)}`;
+    if (chosen.live || this.given === given) return;
+    this.given = given;
     const record = await tab.recordOf(chosen);
-    if (this.shown !== id) return; // another one was chosen meanwhile
+    if (this.given !== given) return; // another one was chosen meanwhile, or it has grown
     await panel.show(record ?? { gone: true });
     this.draw();
   }
@@ -67,6 +68,9 @@ export class Place {
     if (this.shown === message.run) this.panel.step(message);
   }
 }
+
+/** When a run ended, or the runs of a series: one that its node samples in pieces ends once more with each of them. */
+const whenOf = ({ when, chain }) => chain?.map(whenOf).join() ?? when;
 
 const WANTED = { advice: 350, geometry: 396 }; // pixels: there a figure of 300, with the slider below it and the bar above
 const MOST = 0.88; // of what the graph and the panel share

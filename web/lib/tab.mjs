@@ -285,18 +285,20 @@ export class Tab {
   }
 
   /** What a finished run, or a series of them, recorded.  judged: the report on it is shown, too; of a series only the last one's is */
-  async recordOf({ run, chain, stopped_at: at }, judged = true) {
+  async recordOf({ run, chain, when, stopped_at: at }, judged = true) {
     if (chain) {
       const records = await Promise.all(chain.map((one) => this.recordOf(one, one === chain.at(-1))));
       return records.every(Boolean) ? joinRecords(records) : null;
     }
     const { records } = this; // of this workflow
-    const record = records.get(run) ?? (await this.editor.run(run));
+    const known = records.get(run);
+    const kept = known?.when === when ? known : null; // it grows while its node samples in pieces
+    const record = kept ?? (await this.editor.run(run));
     if (!record) return null; // asked again at the next choice
-    const fresh = !records.has(run) && this.last?.run === run && Date.now() - (this.last?.at ?? 0) < JUST;
+    const fresh = !kept && this.last?.run === run && Date.now() - (this.last?.at ?? 0) < JUST;
     const report = judged && !fresh && record.model?.key && (await this.editor.report(run)); // what is stored may have changed since
     if (report) record.report = report;
-    records.set(run, record);
+    records.set(run, Object.assign(record, { when }));
     this.reports.set(run, record.report ?? null);
     const whole = { ...record };
     blame(whole, faultOf({ stopped_at: at, ...record }));
