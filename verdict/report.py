@@ -357,6 +357,9 @@ def _odd_host(case: Case) -> Answer | None:
     alone = torch.tensor([stage == "cond_only" for stage in trace.stage], dtype=torch.bool)
     if bool(trace.steps["gamma"][alone & trace.steps["evals"].isfinite()].isnan().any()):
         return Answer(say("head.moved", who=case.changer), UNCLEAR, reasons=(say("help.plain"),))
+    if {*trace.stage} == {"step"} and is_off(trace, case.scale) and bool(trace.steps["kappa"].isnan().all()):
+        # u was made though nobody needs it, and the sampler follows something else than D: it may guide by itself
+        return Answer(say("head.changed", chain=case.changer), UNCLEAR, reasons=(say("help.plain"),))
     return None
 
 

@@ -680,6 +680,13 @@ def test_a_rule_that_moves_the_prediction_at_cfg_1_is_guidance():
     assert "head.off" not in said(report(run(1.0, RULED, rule=lambda u, c, guided: 0.7 * guided)))
 
 
+def test_a_sampler_that_makes_u_at_cfg_1_and_does_not_follow_d_may_guide_by_itself():
+    moves = nan(run(1.0), "kappa")  # no multiple of D - x
+    assert {*moves.stage} == {"step"}
+    assert "head.changed" in said(report(moves))
+    assert "head.off" in said(report(run(1.0)))
+
+
 def test_a_record_that_lacks_its_last_step_says_what_took_it():
     assert "why.lost" in said(report(replace(part_of(faulty(run(), 19), 0, 19), tensors=run().tensors)))
     assert "why.lost" not in said(report(run(changes={"faults": ["no pictures were kept: OSError"]})))
