@@ -67,7 +67,8 @@ def keep_piece(run: HostRun, before: Piece | None, trace: Trace) -> None:
     """Keep a run that has ended, if another one may continue it.  before: what it continued itself"""
     OPEN[:] = [one for one in OPEN if one is not before]
     place, levels = _place(), run.schedule.tolist()
-    if place and run.patcher is not None and not run.foreign and levels[0] > levels[-1] > 0:
+    goes_on = len(levels) > 1 and levels[0] > levels[-1] > 0
+    if place and goes_on and run.patcher is not None and not run.foreign:
         model, guider = weakref.ref(run.patcher.model), run.guider
         OPEN.append(Piece(place, model, guider.original_conds, guider.cfg, levels[-1], trace))
 
