@@ -235,6 +235,7 @@ export class Panel {
     this.trouble = troubleWith(run);
     if (this.trouble) return;
     const [same, wasLive] = [this.run?.run === run.run, this.run?.live];
+    const usual = same && this.at === defaultStep(this.run, this.sample); // nobody chose a step
     this.finished = run.run;
     this.whole = run;
     this.run = partOf(run, this.part);
@@ -243,7 +244,7 @@ export class Panel {
       this.goOnTrying(run);
       this.letGoBefore();
     } else if (wasLive) this.sample = this.usualSample(run); // which stands for the batch is known at the end
-    if (this.follow || !stepOf(run, this.at)) this.at = defaultStep(run, this.sample);
+    if (this.follow || usual || !stepOf(run, this.at)) this.at = defaultStep(run, this.sample);
     this.images = new Map();
     this.look();
   }
