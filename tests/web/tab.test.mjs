@@ -173,12 +173,13 @@ test("what keeps a graph from leaving a run is named: nothing in it, no sampler,
 test("every sampler of a graph stands somewhere, and the node that a subgraph is is none", () => {
   const sampler = (id, mode = 0) => ({ id, title: `S${id}`, inputs: [{ type: "MODEL" }, { type: "LATENT" }], outputs: [{ type: "LATENT" }], mode });
   const box = { ...sampler(7), subgraph: { nodes: [sampler(4), sampler(5, 2)] } };
-  const graph = { nodes: [box, sampler(8), sampler(9), sampler(10)] };
+  const whole = { nodes: [box, sampler(8), sampler(9), sampler(10)] };
   const runs = [{ node: "8", title: "S8", live: {} }, { node: "9", title: "S9" }, { node: "3", title: "in a pipe" }];
   const known = { runs, unchanged: new Set(["9"]), unreached: ["10"], queued: false };
-  const states = (more) => Object.fromEntries(samplerStates(graph, { ...known, ...more }).map(({ id, state }) => [id, state]));
+  const states = (more, graph = whole) => Object.fromEntries(samplerStates(graph, { ...known, ...more }).map(({ id, state }) => [id, state]));
   assert.deepEqual(states(), { 8: "live", 9: "cached", 3: "ran", "7:4": "idle", "7:5": "muted", 10: "unreached" });
   assert.equal(states({ queued: true })["7:4"], "queued");
+  assert.equal(states({}, { nodes: [sampler(9, 4)] })[9], "muted", "its run is of before");
   assert.equal(hindrance({ nodes: [{ ...box, subgraph: { nodes: [sampler(5, 2)] } }] }).key, "tabSilent");
 });
 
@@ -194,6 +195,28 @@ test("the worst run is shown, one that goes on before it, and the picked one bef
   assert.equal(tab.choice().node, "5");
   tab.choose(slotOf(run("6")));
   assert.equal(tab.choice().node, "6");
+});
+
+test("a run of an earlier job is not passed off as the result, unless the last job took it from the cache", async () => {
+  globalThis.localStorage ??= { getItem: () => null, setItem() {} };
+  const runs = [run("4"), run("5"), run("5", { prompt_id: "k" })];
+  const editor = { root: () => root(4, 5), runs: async () => ({ runs }), report: async (id) => ({ colour: id === "4-j" ? "above" : "fine" }), sources: async () => ({ output: {} }) };
+  const tab = new Tab(editor);
+  const end = async (job, nodes) => {
+    tab.tookFromCache({ prompt_id: job, nodes });
+    const during = tab.choice().run;
+    await tab.endJob(job, async () => ({ workflow: tab.root, samplers: ["4", "5"] }));
+    return [during, tab.choice().run];
+  };
+  await tab.refresh();
+  assert.deepEqual(await end("k", ["4"]), ["4-j", "4-j"]);
+  runs.push(run("5", { prompt_id: "l" }));
+  await tab.endRun(runs.at(-1));
+  assert.deepEqual(await end("l", []), ["5-l", "5-l"], "the other one was bypassed");
+  tab.tookFromCache({ prompt_id: "of another workflow", nodes: ["4"] });
+  assert.deepEqual([tab.choice().run, tab.samplers().map(({ id, state }) => [id, state])], ["5-l", [["5", "ran"], ["4", "ran"]]]);
+  await end("m", ["4"]);
+  assert.equal(tab.choice().run, "4-j", "nothing ran, and only this was in the job");
 });
 
 test("a job of this workflow that waits is said to wait, one of another is not", async () => {

@@ -39,8 +39,9 @@ export const STATES = /** @type {const} */ (["live", "ran", "cached", "unreached
  * @param {{runs: any[], unchanged: Set<string>, unreached: string[], queued: boolean}} known
  */
 export function samplerStates(graph, { runs, unchanged, unreached, queued }) {
+  const off = new Set(nodesOf(graph).flatMap(({ id, silent }) => (silent ? [id] : [])));
   const ran = runs.map((run) => {
-    const state = run.live ? "live" : unchanged.has(run.node) ? "cached" : "ran";
+    const state = run.live ? "live" : off.has(run.node) ? "muted" : unchanged.has(run.node) ? "cached" : "ran";
     return { id: run.node, title: run.title, state, run };
   });
   const without = samplersOf(graph).filter(({ id }) => !runs.some(({ node }) => node === id)).map(({ id, node, silent }) => {

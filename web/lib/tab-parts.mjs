@@ -63,6 +63,7 @@ class Rows {
 function rowOf({ id, title, state, run }, tab, t, locale) {
   if (!run) return { slot: null, colour: null, sign: "", name: `${title} (${id})`, words: t(`state_${state}`) };
   const name = nameOf(run, { stages: null, elements: tab.elements(run), unchanged: tab.unchanged }, t);
+  if (state === "muted") return { slot: slotOf(run), colour: null, sign: "", name, words: t("state_muted") };
   const { colour = null, sign = "", headline = "" } = verdictOf({ report: tab.reports.get(run.run) }, locale) ?? {};
   return { slot: slotOf(run), colour, sign, name, words: headline };
 }

@@ -164,9 +164,12 @@ export class Tab {
     return known.find((run) => slotOf(run) === this.pick) ?? entries.findLast(({ live }) => live) ?? this.worstFirst(entries)[0] ?? null;
   }
 
-  /** The worst first; of those that are alike the last one first. */
+  /** The worst of the last job first, what it took from the cache too; of those that are alike the last one first. */
   worstFirst(runs) {
-    const badness = ({ run }) => BADNESS.indexOf(this.reports.get(run)?.colour);
+    const newest = this.entries().at(-1)?.prompt_id;
+    const known = this.cached && this.cached.job === newest ? this.cached.nodes : this.unchanged;
+    const isNow = ({ node, prompt_id: job }) => known.has(node) || (this.idle !== CACHED && job === newest);
+    const badness = (one) => (isNow(one) ? BADNESS.indexOf(this.reports.get(one.run)?.colour) : -BADNESS.length);
     return [...runs].reverse().sort((one, other) => badness(other) - badness(one));
   }
 
@@ -236,8 +239,8 @@ export class Tab {
     if (on) await this.refresh(); // what was not reached has no event
     if (on) for (const [run, one] of this.coming) if (one.prompt_id === job) this.coming.delete(run); // it left no record
     const came = () => [...this.runs, ...this.coming.values()].some(({ prompt_id: id }) => id === job);
-    if (came()) this.idle = null;
-    if (!before.length && (!on || came())) return;
+    if (came()) Object.assign(this, { idle: null, unchanged: new Set() });
+    if (!before.length && (!on || came())) return this.draw();
     const { workflow, samplers } = (await jobOf(job)) ?? {};
     if (key !== this.key || workflow?.id !== this.root?.id || flagOf(workflow).key !== flagOf(this.root).key) return;
     const now = this.entries().map(({ run }) => run);
