@@ -47,6 +47,7 @@ const editor = {
   zoom: () => app.canvas?.ds?.scale ?? 1,
   sources: async () => (await app.graphToPrompt()),
   write,
+  say: (words) => announce(words, "", undefined, "warning"),
   show,
 };
 

@@ -361,18 +361,33 @@ test("what a job drew for a sampler is put back and fixed: its seed and what els
   const [noise, sampler, other, pack] = [[7, [widget("noise_seed", 99), control()]], [4, [widget("seed", 98), control(), widget("cfg", 2)]], [6, [widget("seed", 97), control()]], [8, [widget("seed", 96)]]]
     .map(([id, widgets]) => ({ id, widgets, inputs: [] }));
   const prompt = { 4: { inputs: { seed: 5, cfg: 8, noise: ["7", 0], positive: ["8", 0] } }, 6: { inputs: { seed: 1 } }, 7: { inputs: { noise_seed: 3 } }, 8: { inputs: { seed: 2 } } };
-  const drawn = drawnFor({ nodes: [noise, sampler, other, pack] }, prompt, "4").map(({ node, widget: { name }, value }) => [node.id, name, value]);
+  const drawn = drawnFor({ nodes: [noise, sampler, other, pack] }, { prompt, outputs: {} }, "4").map(({ node, widget: { name }, value }) => [node.id, name, value]);
   const [seed, fixed] = [drawn.filter(([, name]) => name !== "control_after_generate"), drawn.filter(([, name]) => name === "control_after_generate")];
   assert.deepEqual(seed, [[4, "seed", 5], [7, "noise_seed", 3], [8, "seed", 2]]);
   assert.deepEqual(fixed, [[4, "control_after_generate", "fixed"], [7, "control_after_generate", "fixed"]]);
 });
 
-test("a run that is not known any more has its value written, and is not queued", async () => {
-  const done = [];
-  const words = speaker("en");
-  const host = { ...editor(), job: async () => null, write: (...given) => done.push(given), queueGraph: () => done.push("queued") };
-  await runAgain(host, RUN, { node: {}, widget: {} }, 2.7, words);
-  assert.deepEqual(done.map(([, value, more]) => [value, more]), [[2.7, words("seedLost")]]);
+test("the picture that was judged is drawn again: stages behind its sampler too, and what a person fixed since stays", () => {
+  const widget = (name, value) => ({ name, value });
+  const drawing = (id, control, ...widgets) => ({ id, inputs: [], widgets: widgets.flatMap((one) => [one, widget("control_after_generate", control)]) });
+  const prompt = {
+    3: { class_type: "Size", inputs: { width: 512, height: 256 } }, 2: { class_type: "Number", inputs: { value: 5 } }, 30: { class_type: "Size", inputs: { width: 64 } },
+    4: { class_type: "KSampler", inputs: { seed: ["2", 0], latent_image: ["3", 0], size: ["30", 0] } }, 5: { class_type: "KSampler", inputs: { seed: 6, latent_image: ["4", 0] } },
+    8: { class_type: "PreviewImage", inputs: { images: ["5", 0] } },
+  };
+  const nodes = [drawing(2, "fixed", widget("value", 50)), drawing(3, "fixed", widget("width", 99), widget("height", 98)), drawing(30, "increment", widget("width", 65)), drawing(4, "randomize"), drawing(5, "randomize", widget("seed", 60))];
+  const drawn = drawnFor({ nodes }, { prompt, outputs: {} }, "4").filter(({ value }) => value !== "fixed");
+  assert.deepEqual(drawn.map(({ node, value, seed }) => [node.id, value, seed]).sort(([one], [other]) => one - other), [[2, 5, true], [5, 6, true], [30, 64, false]]);
+});
+
+test("a seed that is known runs again and is recorded; one that is not has its value written; without an answer nothing is", async () => {
+  const seed = { name: "seed", value: 99 };
+  for (const [job, expected] of [[null, ["seedLost"]], [undefined, ["noAnswer"]], [{ prompt: PROMPT, outputs: {} }, ["on", "seedKept", "queued"]]]) {
+    const done = [];
+    const host = { job: async () => job, root: () => ({ nodes: [{ id: 4, widgets: [seed], inputs: [] }] }), write: (_source, value, more) => done.push(more), queueGraph: () => done.push("queued"), say: (words) => done.push(words) };
+    await runAgain({ editor: host, t: (key) => key, willRun: () => done.push("on") }, RUN, { node: {}, widget: {} }, 2.7);
+    assert.deepEqual(done, expected);
+  }
 });
 
 test("a value that a wire brings is tried at every node that reads it", async () => {

@@ -742,8 +742,11 @@ export class Panel {
   runAgain() {
     const [value, source, about] = [verdictOf(this.whole)?.suggested ?? null, this.knobSource(), this.judged()];
     if (value === null || !source?.widget || !about) return null; // gone since the button was drawn
-    return runAgain(this.editor, about.run, source, value, this.t);
+    return runAgain(this, about.run, source, value);
   }
+
+  /** The graph is about to be queued, and its run is to come here: an inspector has a recorder of its own. */
+  willRun() {}
 
   applyVerdict() {
     const value = verdictOf(this.whole)?.suggested ?? null;

@@ -1,7 +1,7 @@
 // @ts-check
 /** A run once more at another value: what it drew, such as its seed, is put back, stays, and is what runs next. No DOM. */
 import { nodeAt, widgetSource } from "./panel-graph.mjs";
-import { samplerOf, upstream } from "./try-prompt.mjs";
+import { samplerOf, shownBy, upstream } from "./try-prompt.mjs";
 
 const CONTROL = "control_after_generate";
 const SEED = /seed/i; // where a node of a pack draws by itself, its widget has no such control
@@ -14,35 +14,44 @@ function controlOf(node, widget) {
   return linked ?? (next?.name === CONTROL ? next : undefined);
 }
 
-/** What a job drew for a sampler and what it depends on: [{node, widget, value}], to be written so that it is drawn again.
+/** What a job drew for a sampler and for the picture that shows it: [{node, widget, value, seed: whether it is one}], to be
+ * written so that it is drawn again.
  *
- * prompt: of the job, in API form. A widget that changes after each job is fixed.
+ * job: {prompt, outputs}. A widget that changes after each job is fixed; one that a person fixed stays, unless it is a seed.
  */
-export function drawnFor(root, prompt, sampler) {
+export function drawnFor(root, job, sampler) {
+  const { prompt } = job;
   const found = new Map();
-  for (const id of upstream(prompt, String(sampler))) {
+  const ids = new Set([String(sampler), shownBy(job, sampler, root).of].flatMap((id) => [...upstream(prompt, id)]));
+  for (const id of ids) {
     for (const [name, value] of Object.entries(prompt[id]?.inputs ?? {})) {
       const source = Array.isArray(value) ? null : widgetSource(root, id, name);
       if (!source?.widget) continue;
       const inner = nodeAt(root, id);
       const places = [source, { node: inner, widget: inner.widgets?.find((one) => one.name === name) }]; // a subgraph may show it
       const controls = places.flatMap(({ node, widget }) => (widget && controlOf(node, widget) ? [{ node, widget: controlOf(node, widget) }] : []));
-      if (!controls.length && !(SEED.test(name) && typeof value === "number")) continue;
-      found.set(source.widget, { node: source.node, widget: source.widget, value });
+      const seed = typeof value === "number" && (SEED.test(name) || (controls.length > 0 && feedsSeed(prompt, id)));
+      if (!seed && controls.every(({ widget }) => widget.value === FIXED)) continue;
+      found.set(source.widget, { node: source.node, widget: source.widget, value, seed });
       for (const one of controls) found.set(one.widget, { ...one, value: FIXED });
     }
   }
   return [...found.values()];
 }
 
+const feedsSeed = (prompt, id) => Object.values(prompt).some(({ inputs }) => Object.entries(inputs).some(([name, wire]) => SEED.test(name) && Array.isArray(wire) && String(wire[0]) === id));
+
 /** Write a value and what the run drew, in one step of undo, and queue the graph; without its job the value alone is written.
  *
- * run: as the tab lists it, or with `shown`, as `Tries` takes it. source: where the value is set. words: `speaker`.
+ * panel: asks for it. run: as the tab lists it, or with `shown`, as `Tries` takes it. source: where the value is set.
  */
-export async function runAgain(editor, run, source, value, words) {
+export async function runAgain(panel, run, source, value) {
+  const { editor, t } = panel;
   const job = await editor.job(run.prompt_id);
-  const drawn = job ? drawnFor(editor.root(), job.prompt, run.node ?? samplerOf(job.prompt, run.shown)) : [];
-  const seeds = drawn.filter(({ value: one }) => one !== FIXED).map(({ value: one }) => one).join(", ");
-  editor.write({ ...source, beside: [...(source.beside ?? []), ...drawn] }, value, words(seeds ? "seedKept" : "seedLost", { seeds }));
-  if (seeds) await editor.queueGraph();
+  if (job === undefined) return editor.say(t("noAnswer"));
+  const drawn = job ? drawnFor(editor.root(), job, run.node ?? samplerOf(job.prompt, run.shown)) : [];
+  const seeds = drawn.filter(({ seed }) => seed).map(({ value: one }) => one).join(", ");
+  if (seeds) panel.willRun();
+  editor.write({ ...source, beside: [...(source.beside ?? []), ...drawn] }, value, t(seeds ? "seedKept" : "seedLost", { seeds }));
+  return seeds ? editor.queueGraph() : null;
 }

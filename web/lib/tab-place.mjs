@@ -143,6 +143,10 @@ class TabPanel extends Panel {
     this.makeRoom();
   }
 
+  willRun() {
+    this.tab.flag(true); // part of the step of undo that is written next
+  }
+
   judged() {
     const chosen = this.tab.choice();
     return chosen && !chosen.chain && this.whole ? { run: chosen, record: this.whole } : null;

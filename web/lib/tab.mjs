@@ -72,11 +72,14 @@ export class Tab {
     return this.editor.root();
   }
 
+  flag(on) {
+    setFlag(this.root, { record: on, key: flagOf(this.root).key ?? freshKey() });
+    this.idle = null;
+  }
+
   /** Record this workflow, or not; one step of undo. */
   record(on) {
-    const key = flagOf(this.root).key ?? freshKey();
-    setFlag(this.root, { record: on, key });
-    this.idle = null;
+    this.flag(on);
     this.editor.changed();
     this.refresh();
   }

@@ -136,7 +136,7 @@ export class TriesView {
   applyAgain() {
     const { tryouts } = this;
     const [source, range, run] = [tryouts.source(), tryouts.range(), tryouts.tries?.run ?? tryouts.owner.judged()?.run];
-    return source?.widget && range && run ? runAgain(this.panel.editor, run, source, range.middle, this.t) : null;
+    return source?.widget && range && run ? runAgain(this.panel, run, source, range.middle) : null;
   }
 }
 
