@@ -4,7 +4,7 @@ import test from "node:test";
 import { inflateSync } from "node:zlib";
 import { boxOf } from "../../web/lib/commands.mjs";
 import { crc, pngWithSources, svgWithSources } from "../../web/lib/panel-files.mjs";
-import { locatorOf, nodeAt, pathOf, readersOf, scaleSource, writeScale } from "../../web/lib/panel-graph.mjs";
+import { followed, locatorOf, nodeAt, pathOf, readersOf, scaleSource, writeScale } from "../../web/lib/panel-graph.mjs";
 import { hint } from "../../web/lib/panel-hints.mjs";
 import { lighting, stepUnder } from "../../web/lib/panel-linking.mjs";
 import { nearestSheet, rowOf } from "../../web/lib/panel-pictures.mjs";
@@ -106,18 +106,28 @@ test("a linked scale names its source", () => {
 });
 
 test("a linked scale leads to the one widget that sets it, through what is only drawn, and who shares it is known", () => {
-  const number = (values, more) => ({ id: 3, inputs: [], widgets: values.map((value) => ({ name: "value", value })), ...more });
-  const sampler = (id, from) => ({ id, inputs: [input("cfg", from, true)], widgets: [cfg()] });
+  const number = (values, more) => ({ id: 3, inputs: [], widgets: values.map((value) => ({ name: value === "fixed" ? "control_after_generate" : "value", value })), ...more });
+  const sampler = (id, from, name = "cfg") => ({ id, inputs: [input(name, from, true)], widgets: [cfg(), { name: "steps", value: 20 }] });
   const reroute = { id: 2, isVirtualNode: true, inputs: [input("", 2)] };
   const found = (source) => {
-    const root = graphOf([source, reroute, sampler(4, 1), sampler(5, 3), sampler(6, null)], { 1: link(2), 2: link(3), 3: link(3), 4: link(9) });
+    const root = graphOf([source, reroute, sampler(4, 1), sampler(5, 3, "strength"), sampler(6, null)], { 1: link(2), 2: link(3), 3: link(3), 4: link(9) });
     const at = scaleSource(root, root.nodes[2], "4");
     return [at.widget === source.widgets[0], at.reason, readersOf(root, at).map(({ id }) => id)];
   };
   assert.deepEqual(found(number([8])), [true, undefined, ["4", "5"]]);
   assert.deepEqual(found(number([8, "fixed"])), [true, undefined, ["4", "5"]]);
-  assert.deepEqual(found(number([8, 2])), [false, "linked", []], "which of the two is not known");
-  assert.deepEqual(found(number([8], { inputs: [input("a", 4)] })), [false, "linked", []], "it reckons with what comes in");
+  for (const values of [[8, 2], [8, "a + 1"]]) assert.deepEqual(found(number(values)), [false, "linked", []], "which number comes of it is not known");
+  assert.deepEqual(found(number([8], { inputs: [input("a", 4)] })), [false, "linked", []], "it computes with what comes in");
+});
+
+test("a wire is followed to a number only where the job of the run had the run's number there", () => {
+  const [number, sampler] = [{ id: 3, inputs: [], widgets: [{ name: "value", value: 9 }] }, { id: 4, inputs: [input("cfg", 1, true)], widgets: [cfg()] }];
+  const root = graphOf([number, sampler], { 1: link(3) });
+  const source = scaleSource(root, sampler, "4");
+  const at = (prompt) => followed(root, source, prompt, 4).reason ?? null;
+  const holding = (value) => ({ 3: { inputs: { value } } });
+  assert.deepEqual([at(holding(4)), at(holding(16)), at({}), at(null)], [null, "linked", "linked", "linked"]);
+  assert.equal(followed(root, { node: sampler, widget: {} }, null, 4).reason, undefined, "no wire");
 });
 
 test("a scale listed by a schedule names that schedule", () => {

@@ -89,7 +89,7 @@ test("a knob is set and queued at the node that the report names, also inside a 
   assert.equal(knobPlace(prompt, "4", knob), "9:3");
   assert.equal(knobSource({ nodes: [box] }, "4", knob).widget, inner.widgets[0]);
   const read = { ...prompt, 4: { ...PROMPT[4], inputs: { ...PROMPT[4].inputs, positive: ["9:3", 0] } } };
-  const found = promptAt(read, { nodes: ["9:3"], input: "guidance" }, 1.75, { id: "4", node: read[4] });
+  const found = promptAt(read, [{ id: "9:3", input: "guidance" }], 1.75, { id: "4", node: read[4] });
   assert.deepEqual([found["9:3"].inputs.guidance, found[4].inputs.cfg], [1.75, 8]);
   assert.equal(obstacle({ nodes: [box] }, prompt, "4", knob), null);
   assert.deepEqual(obstacle({ nodes: [box] }, PROMPT, "4", { ...knob, node: null }), { key: "noWidget", node: null });
@@ -102,7 +102,7 @@ test("under a preset a knob is tried and written by hand, and what the preset ma
   assert.deepEqual([source.widget, source.beside.map(({ widget, value }) => [widget, value])], [scale, [[preset, "scale"]]]);
   assert.equal(knobSource({ nodes: [{ id: 4, widgets: [scale], inputs: [] }] }, "4", knob), null, "its node has no preset any more");
   const prompt = { 4: { class_type: "GGClassifierGradient", inputs: { scale: 7, preset: "strong" } } };
-  assert.deepEqual(promptAt(prompt, { ...knob, nodes: ["4"] }, 2, { id: "4", node: prompt[4] })[4].inputs, { scale: 2, preset: "scale" });
+  assert.deepEqual(promptAt(prompt, [{ ...knob, id: "4" }], 2, { id: "4", node: prompt[4] })[4].inputs, { scale: 2, preset: "scale" });
   const run = { run: "r" };
   assert.equal(changeSince(run, knob, source), null);
   preset.value = "scale";
@@ -135,7 +135,7 @@ test("the scale is the sampler's own or its guider's", () => {
   assert.equal(obstacle({ nodes: [] }, PROMPT, "1", SCALE).key, "nowhere");
 });
 
-const PLACE = { nodes: ["4"], input: "cfg" };
+const PLACE = [{ id: "4", input: "cfg" }];
 const NO_GRAPH = { nodes: [] };
 const FRAMES = { nodes: [{ id: 8, outputs: [{ type: "IMAGE" }] }, { id: 20, outputs: [{ type: "VIDEO" }] }, { id: 4, outputs: [{ type: "LATENT" }] }] };
 const [{ 9: SAVED, ...NO_SAVER }, SAVES] = [PROMPT, { filename_prefix: "x" }];
@@ -399,6 +399,27 @@ test("a value that a wire brings is tried at every node that reads it", async ()
   await tries.begin();
   assert.equal(tries.trouble, null);
   assert.deepEqual([...host.queued.values()].map(({ prompt }) => prompt[4].inputs.cfg), [4]);
+});
+
+test("a try sets what Use will set: where the number is held, whatever its readers call it, and in the node that shows the picture", async () => {
+  const host = editor();
+  const graph = { links: { 1: { origin_id: 2, origin_slot: 0, target_id: 4, target_slot: 0 } }, nodes: [] };
+  graph.nodes = [{ id: 2, graph, inputs: [], widgets: [{ name: "value", value: 8 }] }, { id: 4, graph, inputs: [{ name: "cfg", widget: { name: "cfg" } }], widgets: [{ name: "cfg", value: 1 }] }];
+  const wired = { ...PROMPT, 2: { class_type: "Number", inputs: { value: 8 } }, 4: { ...PROMPT[4], inputs: { ...PROMPT[4].inputs, cfg: ["2", 0] } },
+    9: { class_type: "Detailer", inputs: { strength: ["2", 0], samples: ["4", 0] } } };
+  Object.assign(host, { root: () => graph, job: async (id) => ({ prompt: wired, workflow: {}, ended: true, outputs: { [id === "job" ? "9" : "gg-try"]: { images: [{ filename: "a.png" }] } } }) });
+  const run = async () => {
+    host.queued.clear();
+    await new TryHalf(host, { run: RUN, record: RECORD }, () => {}).begin();
+    return [...host.queued.values()][0].prompt;
+  };
+  assert.deepEqual((await run())[2].inputs, { value: 4 });
+  wired[2].inputs.value = 64;
+  const { 2: left, 4: sampler } = await run();
+  assert.deepEqual([left.inputs.value, sampler.inputs.cfg], [64, 4], "it computes: the sampler alone gets the value");
+  const shown = shownBy({ prompt: NO_SAVER, outputs: { 4: { images: [{ filename: "a.png" }] } } }, "1", NO_GRAPH);
+  assert.equal(shown.of, "4");
+  assert.equal(promptAt(PROMPT, PLACE, 2, shown)["gg-try"].inputs.cfg, 2);
 });
 
 test("half the scale is compared by the server", async () => {

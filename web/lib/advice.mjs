@@ -26,6 +26,7 @@ export class Advice {
   /** @type {?{node: string, src: string, filename: string}} */ preview = null; // the host's, of the sampler that runs
   watchers = new Set(); // panels
   jobs = new Map(); // id of a job -> {answer, ended: how many jobs had ended when it was asked for, runs: of which}
+  prompts = new Map(); // id of a job -> {prompt, ended: how many jobs had ended when it was asked for}
   ended = 0;
 
   /** editor: what may be asked of it (see inspector.js). */
@@ -73,6 +74,21 @@ export class Advice {
 
   pairOf(run) {
     return this.pairs.get(run) ?? null;
+  }
+
+  /** The prompt of a job; null as long as nobody knows. */
+  promptOf(id) {
+    const { prompts, ended } = this;
+    const known = prompts.get(id);
+    if (known?.prompt || known?.ended === ended) return known.prompt;
+    const asked = { ended, prompt: null };
+    prompts.set(id, asked);
+    trim(prompts);
+    this.editor.job(id).then((job) => {
+      asked.prompt = job?.prompt ?? null;
+      if (job) this.changed();
+    });
+    return null;
   }
 
   /** Pictures that the job of a run made; null as long as nobody knows. */

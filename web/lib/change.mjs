@@ -1,11 +1,9 @@
 // @ts-check
 /** A run that is older than the numbers in the graph: what changed since, and the way back. */
 import { element, put } from "./panel-parts.mjs";
-import { placeName } from "./panel-graph.mjs";
+import { ALIKE, placeName } from "./panel-graph.mjs";
 import { knobsOf } from "./run-knobs.mjs";
 import { number } from "./words.mjs";
-
-const ALIKE = 1e-6; // of a scale: two of them are one number
 
 /** What a person changed of a knob since a run: {knob, node, widget, was, now}; null where its widget says what the run had.
  *

@@ -32,13 +32,17 @@ export function locatorOf(root, node) {
 }
 
 const MOST_OUT = 16; // subgraphs around a node
+export const CONTROL = "control_after_generate"; // name of a widget
+const ANY = "*";
+const WIRED = ["FLOAT", "INT", "NUMBER", ANY]; // types of wires that may bring a number
+export const ALIKE = 1e-6; // of a scale: two of them are one number
 const TOWARDS_THE_SAMPLER = ["trace", "guider", "latent", "samples", ""]; // inputs to follow, first that is linked
 
 /** The node upstream whose "cfg" widget set the scale of the run, with how to change it.
  *
  * start: the node of the panel; or the sampler itself, whose execution id `sampler` then is: a subgraph may stand in several
  * places, each with values of its own.
- * -> {node, widget, input: name by which samplers read it} where a value can be written; {node, reason: "linked" | "promoted"
+ * -> {node, widget, input: name by which samplers read it, held: see `followed`} where a value can be written; {node, reason: "linked" | "promoted"
  * | "listed"} where another node decides (that one); null where no scale is found.
  */
 export function scaleSource(root, start, sampler = "") {
@@ -61,9 +65,32 @@ export function widgetSource(root, id, name) {
   return { ...(widget ? outermost(around, node, widget) : setterOf(around, node, slot)), input: name };
 }
 
-/** Every node that reads what a widget sets by the name of a source's input: [{node, id: execution id}]. */
-export const readersOf = (root, { widget, input }) =>
-  nodesOf(root).filter(({ node, id, silent }) => widget && !silent && !node.subgraph && node.widgets?.some(({ name }) => name === input) && widgetSource(root, id, input)?.widget === widget);
+/** A source itself, unless its number comes from a node that had another one in the job of a run: that one computes.
+ *
+ * prompt: of the job, null as long as nobody knows it. value: of the run.
+ */
+export function followed(root, source, prompt, value) {
+  const { held } = source ?? {};
+  const had = ({ node, id }) => node === held.node && Math.abs(prompt?.[id]?.inputs?.[held.name] - value) <= ALIKE * Math.max(1, Math.abs(value));
+  return !held || nodesOf(root).some(had) ? source : { node: held.node, reason: "linked" };
+}
+
+/** Every node that reads what a widget sets, its own one too: [{node, id: execution id}]. */
+export function readersOf(root, { widget }) {
+  const reads = ({ node, id }) => numbersOf(node).some((name) => widgetSource(root, id, name)?.widget === widget);
+  return widget ? nodesOf(root).filter((one) => !one.silent && !one.node.subgraph && !one.node.isVirtualNode && !heldIn(one.node) && reads(one)) : [];
+}
+
+/** Names of what holds a number in a node, or has one wired to it. */
+function numbersOf(node) {
+  const wired = (node.inputs ?? []).filter(({ type }, slot) => WIRED.includes(type ?? ANY) && linkAt(node, slot)).map(({ name }) => name);
+  return [...wired, ...(node.widgets ?? []).filter(({ value }) => typeof value === "number").map(({ name }) => name)];
+}
+
+/** The inputs of a job whose number a widget set: [{id, input}]. Whoever reads them by wire gets what they hold. */
+export const literalsOf = (root, prompt, { widget }) =>
+  Object.entries(widget ? prompt : {}).flatMap(([id, { inputs }]) =>
+    Object.keys(inputs).filter((input) => typeof inputs[input] === "number" && widgetSource(root, id, input)?.widget === widget).map((input) => ({ id, input })));
 
 function writable(root, node, widget) {
   const list = listAbove(root, node);
@@ -85,11 +112,20 @@ function setterOf(root, node, slot, hops = 0) {
     const shown = from.widgets?.find((one) => one.name === source.name);
     return shown ? outermost(root, from, shown, hops + 1) : { node: from, reason: "promoted" };
   }
-  const linked = (from.inputs ?? []).flatMap((_, at) => (linkAt(from, at) ? [at] : []));
-  const values = (from.widgets ?? []).filter(({ value }) => typeof value === "number");
+  const linked = linkedOf(from);
   if (from.isVirtualNode && linked.length === 1) return setterOf(root, from, linked[0], hops + 1); // a reroute
-  const holds = values.length === 1 && linked.every((at) => (from.inputs[at].widget?.name ?? from.inputs[at].name) === values[0].name);
-  return holds ? outermost(root, from, values[0], hops + 1) : { node: from, reason: "linked" };
+  const value = heldIn(from);
+  if (!value) return { node: from, reason: "linked" };
+  return { ...(!from.isVirtualNode && { held: { node: from, name: value.name } }), ...outermost(root, from, value, hops + 1) };
+}
+
+const linkedOf = (node) => (node.inputs ?? []).flatMap((_, at) => (linkAt(node, at) ? [at] : []));
+
+/** The widget whose number a node may hand on: it has no other, and nothing else comes in. What computes of it looks alike. */
+function heldIn(node) {
+  const [value, ...others] = (node.widgets ?? []).filter(({ name }) => name !== CONTROL);
+  const alone = typeof value?.value === "number" && !others.length;
+  return alone && linkedOf(node).every((at) => (node.inputs[at].widget?.name ?? node.inputs[at].name) === value.name) ? value : null;
 }
 
 /** The schedule in the chain of guidance that lists its scales itself, so that cfg has no effect. */

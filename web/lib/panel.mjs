@@ -1,7 +1,7 @@
 // @ts-check
 /** The inspector's panel: one element, one run, one state. The editor is passed in; nothing runs while nothing changes. */
 import { defaultSample, defaultStep, stepOf } from "./gram.mjs";
-import { nodeAt, pathOf, placeName, readersOf, scaleSource } from "./panel-graph.mjs";
+import { followed, nodeAt, pathOf, placeName, readersOf, scaleSource } from "./panel-graph.mjs";
 import { drag, keys, wheel } from "./panel-input.mjs";
 import { AdviceView } from "./advice-parts.mjs";
 import { download, element, fillLists, fillTable, markRows, PAGES, parts, put } from "./panel-parts.mjs";
@@ -656,7 +656,18 @@ export class Panel {
 
   /** Where the scale of the run comes from. */
   source() {
+    return this.checked(this.scalePlace(), knobOf(this.whole, CFG));
+  }
+
+  /** The same by the wires alone. */
+  scalePlace() {
     return scaleSource(this.editor.root(), this.node);
+  }
+
+  /** A source, if the job of the run that is shown bears it out. */
+  checked(source, { value }) {
+    const job = this.whole?.prompt_id ?? this.editor.jobOf?.();
+    return followed(this.editor.root(), source, source?.held && job && this.editor.advice?.promptOf(job), value);
   }
 
   scaleControls() {
@@ -719,7 +730,7 @@ export class Panel {
     const root = this.editor.root();
     if (knob.kind === CFG) return this.source();
     const node = knob.node && nodeAt(root, knob.node); // a trace from elsewhere names nodes of another graph
-    return node && (node.title ?? node.type) === knob.title ? knobSource(root, "", knob) : null;
+    return node && (node.title ?? node.type) === knob.title ? this.checked(knobSource(root, "", knob), knob) : null;
   }
 
   /** The buttons that write the suggested number, where there is one and a node that takes it. */

@@ -1,9 +1,8 @@
 // @ts-check
 /** A run once more at another value: what it drew, such as its seed, is put back, stays, and is what runs next. No DOM. */
-import { nodeAt, widgetSource } from "./panel-graph.mjs";
+import { CONTROL, nodeAt, widgetSource } from "./panel-graph.mjs";
 import { samplerOf, shownBy, upstream } from "./try-prompt.mjs";
 
-const CONTROL = "control_after_generate";
 const SEED = /seed/i; // where a node of a pack draws by itself, its widget has no such control
 const FIXED = "fixed";
 

@@ -53,7 +53,6 @@ export function knobPlace(prompt, sampler, { kind, node, input }) {
   return prompt[node]?.inputs?.[input] === undefined ? null : node;
 }
 
-
 /** Where a knob is set in the graph, as `scaleSource` says it; with beside: [{widget, value}] that must stand so for it to
  * count, where a preset stands in for it.
  */

@@ -165,7 +165,7 @@ class TabPanel extends Panel {
     Object.assign(this, { shown: null, finished: null });
   }
 
-  source() {
+  scalePlace() {
     const chosen = this.tab.choice();
     const node = chosen?.node ?? chosen?.chain.at(-1).node;
     return node ? scaleSource(this.tab.root, nodeAt(this.tab.root, node), node) : null;

@@ -3,7 +3,7 @@
  *
  * What it knows outlives the places: the editor makes them anew at every opening.
  */
-import { nodeAt } from "./panel-graph.mjs";
+import { followed, nodeAt } from "./panel-graph.mjs";
 import { blame, withSteps } from "./panel-record.mjs";
 import { hindrance, samplersOf, samplerStates } from "./readiness.mjs";
 import { knobSource } from "./run-knobs.mjs";
@@ -326,7 +326,8 @@ export class Tab {
 
   /** Where a knob of a run is set. */
   sourceOf(knob, run) {
-    return knobSource(this.root, run.node, knob);
+    const source = knobSource(this.root, run.node, knob);
+    return followed(this.root, source, source?.held && this.editor.advice?.promptOf(run.prompt_id), knob.value);
   }
 
   /** The report on a run is another one by now. */

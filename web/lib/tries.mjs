@@ -3,7 +3,7 @@
  *
  * The graph on the canvas stays as it is: what is queued is the job that made the run, with another number in one input.
  */
-import { readersOf } from "./panel-graph.mjs";
+import { followed, literalsOf } from "./panel-graph.mjs";
 import { CFG, knobOf, knobPlace, knobSource } from "./run-knobs.mjs";
 import { FLAG, slotOf } from "./tab-runs.mjs";
 import { judgementOf, judgeOf, picturesOf, promptAt, samplerOf, shownBy } from "./try-prompt.mjs";
@@ -55,26 +55,27 @@ export class Tries {
     const root = editor.root();
     this.trouble = obstacle(root, prompt, run.node, this.knob);
     if (this.trouble || this.over) return this.changed();
-    const { input, beside } = this.knob;
-    const [node, readers] = [knobPlace(prompt, run.node, this.knob), readersOf(root, knobSource(root, run.node, this.knob) ?? {})];
-    const place = { nodes: [...new Set([node, ...readers.map(({ id }) => id)])], input, beside }; // as it will be when it is used
-    const set = prompt[node].inputs[input];
-    const own = beside || typeof set !== "number" ? this.knob.value : set; // under a preset the widget says nothing
+    const { input, beside, value } = this.knob;
+    const [id, source] = [knobPlace(prompt, run.node, this.knob), followed(root, knobSource(root, run.node, this.knob), prompt, value)];
+    const set = prompt[id].inputs[input];
+    const literals = literalsOf(root, prompt, source ?? {}); // as it will be when it is used
+    const places = Array.isArray(set) && literals.length ? literals : [...literals, { id, input, beside }];
+    const own = beside || typeof set !== "number" ? value : set; // under a preset the widget says nothing
     this.shown = shownBy({ prompt, outputs: sources.outputs }, run.node, root);
     this.judging = judgeOf(prompt, run.node);
-    this.made = { prompt, place, own, job, workflow: apart(sources.workflow ?? {}) };
+    this.made = { prompt, places, own, job, workflow: apart(sources.workflow ?? {}) };
     return this.add(this.scales(own));
   }
 
   /** Cards of these scales, queued and followed until every picture is there. */
   async add(scales) {
-    const { prompt, place, own, job, workflow } = this.made;
+    const { prompt, places, own, job, workflow } = this.made;
     const cards = scales.map((cfg) => ({ cfg, state: "waiting", shots: [], record: null, own: cfg === own }));
     this.cards = this.arrange([...this.cards, ...cards]);
     this.changed();
     for (const card of cards) {
       if (card.own && job) this.take(card, job, this.run, this.record);
-      else await this.queue(card, promptAt(prompt, place, card.cfg, ...[this.shown, this.judging].filter(Boolean)), workflow);
+      else await this.queue(card, promptAt(prompt, places, card.cfg, ...[this.shown, this.judging].filter(Boolean)), workflow);
     }
     return Promise.all(cards.map((card) => card.job && this.follow(card)));
   }

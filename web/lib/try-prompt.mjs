@@ -56,11 +56,16 @@ export function judgementOf(outputs, id) {
   return name && Number.isFinite(score) ? { name, score } : null;
 }
 
-/** The prompt with another number in one input of some nodes and these outputs, without what they do not need.  beside: of a knob */
-export function promptAt(prompt, { nodes, input, beside = {} }, value, ...shown) {
-  const made = shown.map(({ id, node }) => [id, node]);
-  const set = nodes.filter((node) => prompt[node]).map((node) => [node, { ...prompt[node], inputs: { ...prompt[node].inputs, ...beside, [input]: value } }]);
-  const changed = { ...prompt, ...Object.fromEntries([...made, ...set]) };
+/** The prompt with another number in some inputs and these outputs, without what they do not need.
+ *
+ * places: [{id, input, beside: of a knob}]. shown: as `shownBy`; one in place of a node has its number, too.
+ */
+export function promptAt(prompt, places, value, ...shown) {
+  const changed = { ...prompt, ...Object.fromEntries(shown.map(({ id, node }) => [id, node])) };
+  for (const { id: place, input, beside = {} } of places) {
+    const copies = shown.filter(({ of }) => of === place).map(({ id }) => id);
+    for (const id of [place, ...copies].filter((one) => changed[one])) changed[id] = { ...changed[id], inputs: { ...changed[id].inputs, ...beside, [input]: value } };
+  }
   const needed = new Set(shown.flatMap(({ id }) => [...upstream(changed, id)]));
   return Object.fromEntries(Object.entries(changed).filter(([one]) => needed.has(one)));
 }
