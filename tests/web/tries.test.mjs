@@ -167,6 +167,9 @@ test("the picture of a try is the nearest that the job showed, whatever saved it
   const own = { ...NO_SAVER, 5: { class_type: "Figure", inputs: { trace: ["4", 2] } } }; // draws no picture that is wired to it
   assert.deepEqual(classes(tried(own, NO_GRAPH, { 5: { images: [{ filename: "a.png" }] } })), { 1: "Loader", 4: "KSampler", "gg-try": "Figure" });
   assert.equal(shownBy({ prompt: { ...own, 9: SAVED }, outputs: { 5: { images: [{ filename: "a.png" }] }, 9: {} } }, "4", NO_GRAPH).of, "9");
+  const read = { 1: PROMPT[1], 4: PROMPT[4], 5: { class_type: "GGReadTrace", inputs: { latent: ["4", 0] } } };
+  const both = shownBy({ prompt: read, outputs: { 4: { images: [{ filename: "a.png" }] } } }, "4", NO_GRAPH);
+  assert.deepEqual([both.id, both.of], ["4", "4"], "the sampler shows its own picture, whoever reads it");
   const outputs = { 9: { images: [{ filename: "a.png" }, { filename: "b.mp4" }] }, 20: { images: [{ filename: "else.png" }] } };
   assert.deepEqual(picturesOf(outputs, shownBy({ prompt: PROMPT, outputs }, "4", NO_GRAPH).of), [{ filename: "a.png" }]);
 });

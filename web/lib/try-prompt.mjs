@@ -37,7 +37,7 @@ export function shownBy({ prompt, outputs }, sampler, root) {
   const id = showing.find(wire) ?? ids.find((one) => SHOWS.includes(prompt[one].class_type)) ?? showing[0] ?? ids.find(wire);
   if (id && wire(id)) return { id: APART, of: id, node: { class_type: "PreviewImage", inputs: { images: wire(id) } } };
   if (id && id !== String(sampler)) return { id: APART, of: id, node: prompt[id] };
-  if (ids.length === 1) return { id: ids[0], of: ids[0], node: prompt[ids[0]] }; // it shows by itself what it samples
+  if (id || ids.length === 1) return { id: ids[0], of: ids[0], node: prompt[ids[0]] }; // it shows by itself what it samples
   return { id: APART, of: APART, node: { class_type: "PreviewAny", inputs: { source: [ids[0], 0] } } }; // so that the sampler runs
 }
 
