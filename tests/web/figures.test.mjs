@@ -421,3 +421,14 @@ test("no two labels of a plane stand each at what the other belongs to", () => {
   }
   assert.ok(seen > 1000);
 });
+
+test("why a step has no plane is said as it is: what was taken over is drawn, what nobody saw is not called alone", () => {
+  const whole = fixture("euler");
+  const at = (stage, known) => {
+    const samples = whole.steps[0].samples.map((one) => ({ ...one, K: one.K.map((value) => (known ? value : null)) }));
+    const steps = whole.steps.map((step) => ({ ...step, stage, samples: step.samples && samples }));
+    return sceneOf({ ...whole, steps }, { step: 0, sample: 0 }).kind ?? null;
+  };
+  for (const stage of ["reuse", "from_zero"]) assert.equal(at(stage, true), null, stage);
+  for (const [stage, kind] of [["skip", "unseen"], ["unseen", "unseen"], ["from_zero", "zero"], ["cond_only", "alone"]]) assert.equal(at(stage, false), kind, stage);
+});

@@ -15,7 +15,7 @@ const [SIZE, SMALLER] = [13, 11]; // of the words on top, and where they would b
 const ALIKE = 0.02; // of a scale, at least of 1, and of the push: what differs by less is not worth a word
 const GAPS = { // steps without a scale
   alone: "steps with one prediction alone", recur: "steps back", unmeasured: "steps at which nothing was measured", broke: "steps at which the numbers broke down",
-  scale: "steps without a known scale", small: "steps whose difference is as small as rounding",
+  unseen: "steps whose predictions were not seen", zero: "steps with an empty positive or negative", scale: "steps without a known scale", small: "steps whose difference is as small as rounding",
 };
 const ALONE = ["cond_only", "afterwards"]; // stages at which the run made the conditional prediction alone
 

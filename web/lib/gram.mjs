@@ -34,10 +34,10 @@ export function sampleOf(step, sample) {
   });
 }
 
-/** Whether a step has both predictions, made in the run or, at cfg 1, after it.
+/** Whether a step has a difference: made in the run, taken over from an earlier step or, at cfg 1, made after it.
  * @param {Step} step
  */
-export const hasPair = ({ stage }) => !stage || stage === "step" || stage === "afterwards";
+export const hasPair = ({ stage }) => !stage || ["step", "reuse", "afterwards"].includes(stage);
 
 /** Whether a step asked for each of its predictions once. Where it asked again, another scale leads the second time to
  * a place at which nobody asked.

@@ -1,6 +1,6 @@
 // @ts-check
 /** One step of one sample as a figure needs it: positions in rms units and the facts its caption prints. */
-import { asksOnce, defaultSample, defaultStep, dot, hasPair, length, rms, sampleOf, stepOf } from "./gram.mjs";
+import { asksOnce, defaultSample, defaultStep, dot, length, rms, sampleOf, stepOf } from "./gram.mjs";
 import { metric } from "./metrics.mjs";
 import { nth, number } from "./words.mjs";
 
@@ -54,6 +54,8 @@ function problem(step, gram) {
 const REASONS = {
   unmeasured: { missing: "nothing was measured at this step", advice: "The notes say why." },
   recur: { missing: "noise was added again here, without a prediction", advice: "Choose the step before or after it." },
+  unseen: { missing: "the predictions of this step were not seen", advice: "Choose another step." },
+  zero: { missing: "the positive or the negative was empty here, and ComfyUI counts from zero", advice: "Choose another step." },
   scale: { missing: "the scale of this step is unknown", advice: "Choose another step." },
   broke: { missing: "the numbers broke down at this step", advice: "Lower cfg, or compute in a higher precision, such as fp32." },
 };
@@ -63,21 +65,26 @@ const THERE = {
   unmeasured: "Nothing was measured there. The notes say why.",
   recur: "There noise was added again, without a prediction.",
   alone: "There one prediction alone was made.",
+  unseen: "There the predictions were not seen.",
+  zero: "There the positive or the negative was empty, and ComfyUI counts from zero.",
   scale: "The scale is unknown there.",
   broke: "There the numbers broke down. Lower cfg, or compute in a higher precision, such as fp32.",
   kappa: "There this sampler does not show how far it follows a prediction.",
 };
 
+/** Stages that need not know the difference, and what is missing then. */
+const LONE = { cond_only: "alone", skip: "unseen", unseen: "unseen", from_zero: "zero" };
+
 /** What of a step is unknown, null where all of it is known.
  * @param {Step} step
  * @param {?Gram} gram
- * @returns {?("unmeasured" | "recur" | "alone" | "scale" | "broke")}
+ * @returns {?("unmeasured" | "recur" | "alone" | "unseen" | "zero" | "scale" | "broke")}
  */
 export function gapOf(step, gram) {
   const known = Boolean(gram?.K.every(Number.isFinite));
   if (!known && !Number.isFinite(step.evals)) return "unmeasured";
   if (step.stage === "recur") return "recur";
-  if (!hasPair(step)) return "alone";
+  if (step.stage === "cond_only" || (LONE[step.stage] && !known)) return LONE[step.stage];
   if (!known) return "broke";
   return Number.isFinite(step.gamma) ? null : "scale";
 }
