@@ -286,6 +286,7 @@ def test_the_panel_fills_the_screen_and_goes_back(page):
     before = page.evaluate(figure)
     full.dispatch_event("click")
     page.wait_for_function(f"wide => document.fullscreenElement && ({figure})() > 1.3 * wide", arg=before)
+    page.wait_for_function("() => document.querySelector('.gg-figure').getBoundingClientRect().height > innerHeight / 2")
     page.wait_for_function(DRAWN)
     full.dispatch_event("click")
     page.wait_for_function(f"wide => !document.fullscreenElement && ({figure})() === wide", arg=before)

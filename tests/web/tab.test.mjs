@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import test from "node:test";
 import { changeSince } from "../../web/lib/change.mjs";
 import { canKeep, keep } from "../../web/lib/keep.mjs";
@@ -44,6 +45,8 @@ test("what a recording has to say of itself is written in sentences", () => {
   assert.deepEqual(wordsOf({ notes }), ["The prediction without the prompt was not made in 4 of 4 steps.", "At 2 steps it was evaluated after the run."]);
   assert.deepEqual(wordsOf({ notes: [], ended: "KSampler: out of memory" }), ["KSampler: out of memory."]);
   assert.deepEqual(wordsOf(null), []);
+  const [, notMade] = /^NOT_MADE = "(.*)"$/m.exec(readFileSync(new URL("../../host/run_facts.py", import.meta.url), "utf8"));
+  assert.deepEqual(wordsOf({ notes: [notMade, "n"] }), ["N."], "the panel says the first at its steps");
 });
 
 test("the switch leaves the rest of the workflow's extra as it is", () => {
@@ -373,6 +376,9 @@ test("a stopped run says one step, in the list, in the panel and in its record",
   assert.match(said(whole), new RegExp(`Stopped at step ${record.n + 3} of ${record.n + 5}`));
   assert.equal(whole.ended, `stopped at step ${record.n + 3}: no memory`);
   assert.doesNotMatch(said(await tab.recordOf({ run: "a" })), /Stopped/);
+  const brief = (run, more) => status({ run, step: 0, sample: 0, view: null, ...more }, t).join(" ");
+  assert.match(brief(await tab.recordOf({ run: "b" }), { note: "n" }), /^Stopped at step 3 of 5\. n$/);
+  assert.equal(brief({ ...record, live: true }), "", "of no step where none is shown");
 });
 
 const record = fixture("euler");

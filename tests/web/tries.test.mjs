@@ -326,6 +326,16 @@ test("what is advised is queued once at one other scale, and the pair stays with
   assert.ok(drawn > 1);
 });
 
+test("the preview of a job goes when the job does, and its memory with it", (context) => {
+  const revoked = context.mock.method(URL, "revokeObjectURL");
+  const advice = new Advice(editor());
+  advice.takePreview({ blob: new Blob(["a"]), displayNodeId: 4 });
+  assert.ok(advice.previewOf("4"));
+  advice.dropPreview();
+  advice.dropPreview();
+  assert.deepEqual([advice.previewOf("4"), revoked.mock.callCount()], [null, 1]);
+});
+
 test("the pictures of a run are asked for once for every job that ends, until they are there", async () => {
   const host = editor();
   const known = host.job;

@@ -40,9 +40,17 @@ export class Advice {
 
   /** The host shows how far a sampler has come. */
   takePreview({ blob, displayNodeId: node }) {
-    if (this.preview) URL.revokeObjectURL(this.preview.src);
+    this.dropPreview();
     const src = URL.createObjectURL(blob);
     this.preview = { node: String(node), src, filename: src };
+    this.changed();
+  }
+
+  /** The sampler that it is of has ended, or another job has begun. */
+  dropPreview() {
+    if (!this.preview) return;
+    URL.revokeObjectURL(this.preview.src);
+    this.preview = null;
     this.changed();
   }
 
@@ -53,7 +61,7 @@ export class Advice {
   /** A job has ended: its pictures are there, or will be in a moment. */
   endJob() {
     this.ended += 1;
-    this.preview = null;
+    this.dropPreview();
     this.changed();
     setTimeout(() => {
       this.ended += 1;

@@ -10,7 +10,7 @@ const STAGES = { skip: "skip", reuse: "reuse", recur: "recur", from_zero: "fromZ
 
 const EMBEDDED = "embedded guidance 1"; // what stands for uncond where the model has its scale as an input
 
-/** Sentences about the step that is shown. state: {run, step, sample, view, trouble, note}; t: `speaker`. */
+/** Sentences about the step that is shown. state: {run, step, sample, view: null where no step is, trouble, note}; t: `speaker`. */
 export function status(state, t) {
   const { run, step: i, trouble, note } = state;
   if (trouble) return [t(trouble.key, trouble)];
@@ -18,6 +18,7 @@ export function status(state, t) {
   const about = run.fault ? [t(run.fault, faultAt(run))] : [];
   if (!run.steps?.length && run.report) return about; // they come with the record
   if (!run.steps?.length) return [...about, run.n && run.live ? t("running", { i: 0, n: run.n }) : t("nothing")];
+  if (!state.view) return [...about, note].filter(Boolean);
   const step = stepOf(run, i);
   if (!step) return [...about, t("hole", { i: nth(i) })];
   const going = run.live && !run.fault && !run.report ? t("running", { i: nth(run.steps.at(-1).i), n: run.n }) : null;

@@ -148,6 +148,8 @@ export class Panel {
       else if (target === this.parts.figures) this.room = size.w;
       else for (const view of Object.values(this.views)) if (view.box === target) view.size = size;
     }
+    const bar = this.content.querySelector(".gg-bar"); // of the tab
+    this.content.style.setProperty("--gg-room", `${this.content.clientHeight - (bar?.offsetHeight ?? 0)}px`);
     this.look();
   }
 
@@ -378,7 +380,7 @@ export class Panel {
     const { host } = this;
     const narrow = !host.classList.contains("gg-tab");
     if (narrow) host.onfullscreenchange = () => host.classList.toggle("gg-tab", document.fullscreenElement === host);
-    return host.requestFullscreen();
+    return host.requestFullscreen().catch(() => this.set({ note: this.t("noFull") }));
   }
 
   choosePage(page) {
@@ -578,7 +580,7 @@ export class Panel {
     const lines = [...now, ...this.pictureWords()];
     put(words, { "data-quiet": now.length ? null : "" });
     this.say(words, joined(lines));
-    put(this.parts.note, { textContent: this.page === "advice" ? joined(now) : "" });
+    put(this.parts.note, { textContent: this.page === "advice" ? joined(status({ ...state, view: null, note: this.note }, this.t)) : "" });
     return lines;
   }
 

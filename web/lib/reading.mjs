@@ -6,7 +6,7 @@ import { samplesOf } from "./panel-record.mjs";
 import { verdictOf } from "./verdict.mjs";
 import { counted, fillIn, nth } from "./words.mjs";
 
-const SAID = /^uncond was not evaluated|^the prediction without the prompt was not made|^at \d+ steps it was evaluated after the run[^.]*$/; // notes that are sentences of their own here
+const SAID = /^the prediction without the prompt was not made|^at \d+ steps it was evaluated after the run[^.]*$/; // notes that are sentences of their own here
 const SILENT = "There is no report in this record.";
 
 /** -> [{question, verdict, words: [sentence, ...]}] about a run and one of its samples.

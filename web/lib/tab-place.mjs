@@ -88,12 +88,14 @@ function makeRoom(box, wanted) {
   graph.style.flex = `${100 - share} 1 0px`;
 }
 
+const NOT_MADE = "the prediction without the prompt was not made"; // how a note begins: host/run_facts.py
+
 /** Why a run broke off, and what the recording has to say of itself. */
 export function wordsOf(record) {
   const ended = record?.ended?.endsWith(": interrupted") ? "" : record?.ended;
   const notes = record?.notes ?? [];
-  const looked = notes.some((note) => note.includes("evaluated after the run")); // goes on from the note on uncond
-  const others = notes.filter((note) => looked || !note.startsWith("uncond was not")); // the panel says that itself
+  const looked = notes.some((note) => note.includes("evaluated after the run")); // goes on from that note
+  const others = notes.filter((note) => looked || !note.startsWith(NOT_MADE)); // the panel says that itself
   return [ended, ...others].filter(Boolean).map((line) => `${line[0].toUpperCase()}${line.slice(1)}.`);
 }
 
@@ -133,8 +135,6 @@ class TabPanel extends Panel {
   /** Where the editor took the panel away, as for App mode, it lays it out anew when it comes back. */
   measureViews(entries) {
     super.measureViews(entries);
-    const [{ content }, bar] = [this, this.content.querySelector(".gg-bar")];
-    content.style.setProperty("--gg-room", `${content.clientHeight - (bar?.offsetHeight ?? 0)}px`);
     if (this.host.clientHeight) this.appeared ??= Date.now();
     else {
       this.appeared = null;
