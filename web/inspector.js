@@ -8,7 +8,7 @@ import { Advice } from "./lib/advice.mjs";
 import { Panel } from "./lib/panel.mjs";
 import { canKeep, keep } from "./lib/keep.mjs";
 import { beginAtMedian, beginDark, makeRoom, sayOn } from "./lib/node-text.mjs";
-import { locatorOf, nodeAt, pathOf, placeName, readersOf, writeScale } from "./lib/panel-graph.mjs";
+import { againOf, locatorOf, nodeAt, pathOf, placeName, readersOf, writeScale } from "./lib/panel-graph.mjs";
 import { speaker } from "./lib/strings.mjs";
 import { Tab } from "./lib/tab.mjs";
 import { isOf } from "./lib/tab-runs.mjs";
@@ -103,20 +103,16 @@ function drawnSize(node) {
  */
 function write(source, value, more = "") {
   const [name, before, beside] = [source.widget.name, source.widget.value, source.beside ?? []];
-  const others = beside.map(({ node, widget }) => ({ node: pathOf(root(), node), name: widget.name, value: widget.value }));
+  const others = beside.map((one) => ({ again: againOf(root(), one), value: one.widget.value }));
   if (value === before && beside.every((one) => one.widget.value === one.value)) return;
   const readers = readersOf(root(), source).map(({ node }) => placeName(root(), node, said));
-  const path = pathOf(root(), source.node);
+  const again = againOf(root(), source);
   for (const one of [...beside, { ...source, value }]) writeScale(one, one.value);
   app.canvas?.setDirty(true, true);
   changed();
   const title = value === before && more ? more : said("wrote", { name, node: placeName(root(), source.node, said), before: number(before), value: number(value) });
   const undo = () => {
-    const at = (id, key) => { // it may have been made anew since
-      const node = nodeAt(root(), id);
-      return { node, widget: node?.widgets?.find((one) => one.name === key) };
-    };
-    const back = { ...at(path, name), beside: others.map((one) => ({ ...at(one.node, one.name), value: one.value })) };
+    const back = { ...again(root()), beside: others.map((one) => ({ ...one.again(root()), value: one.value })) };
     if (back.widget) write({ ...back, beside: back.beside.filter(({ widget }) => widget) }, before);
   };
   const shared = readers.length > 1 ? said("shared", { nodes: readers.join(", ") }) : "";
@@ -135,9 +131,11 @@ function sayInAppMode(summary) {
 
 /** Say something above the graph; older editors have no buttons there. */
 function announce(title, description, action, kind = "success") {
+  const shown = [...panels.values(), ...[...tab.places.values()].map(({ panel }) => panel)].find(({ host }) => host === document.fullscreenElement);
+  if (shown) return shown.set({ note: [title, description].filter(Boolean).join(" \u00b7 ") }); // what the editor says lies below it
   const { toast } = app.extensionManager;
-  if (toast?.[kind]) toast[kind](title, { description, action, duration: TOAST });
-  else toast?.add?.({ severity: "success", summary: title, detail: description, life: TOAST });
+  if (toast?.[kind]) return toast[kind](title, { description, action, duration: TOAST });
+  return toast?.add?.({ severity: "success", summary: title, detail: description, life: TOAST });
 }
 
 /** Bring a node into view, in the subgraph that it stands in. */
@@ -198,6 +196,7 @@ api.addEventListener("guidance_geometry.verdict", ({ detail }) => tab.takeVerdic
 api.addEventListener("guidance_geometry.verdict", ({ detail }) => sayInAppMode(detail));
 api.addEventListener("execution_success", ({ detail }) => tab.endJob(detail.prompt_id, jobOf));
 api.addEventListener("execution_success", () => editor.advice.endJob());
+for (const kind of ["start", "interrupted", "error"]) api.addEventListener(`execution_${kind}`, () => editor.advice.dropPreview());
 api.addEventListener("b_preview_with_metadata", ({ detail }) => tab.places.size && editor.advice.takePreview(detail));
 api.addEventListener("promptQueued", () => tab.refresh());
 api.addEventListener("execution_start", () => tab.hearQueue());

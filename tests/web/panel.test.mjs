@@ -4,7 +4,7 @@ import test from "node:test";
 import { inflateSync } from "node:zlib";
 import { boxOf } from "../../web/lib/commands.mjs";
 import { crc, pngWithSources, svgWithSources } from "../../web/lib/panel-files.mjs";
-import { followed, locatorOf, nodeAt, pathOf, readersOf, scaleSource, writeScale } from "../../web/lib/panel-graph.mjs";
+import { againOf, followed, locatorOf, nodeAt, pathOf, readersOf, scaleSource, writeScale } from "../../web/lib/panel-graph.mjs";
 import { hint } from "../../web/lib/panel-hints.mjs";
 import { lighting, stepUnder } from "../../web/lib/panel-linking.mjs";
 import { nearestSheet, rowOf } from "../../web/lib/panel-pictures.mjs";
@@ -128,6 +128,14 @@ test("a wire is followed to a number only where the job of the run had the run's
   const holding = (value) => ({ 3: { inputs: { value } } });
   assert.deepEqual([at(holding(4)), at(holding(16)), at({}), at(null)], [null, "linked", "linked", "linked"]);
   assert.equal(followed(root, { node: sampler, widget: {} }, null, 4).reason, undefined, "no wire");
+});
+
+test("a widget is found again on a node that was made anew, though another one has its name", () => {
+  const made = () => ({ nodes: [{ id: 4, widgets: ["width", "control", "height", "control"].map((name) => ({ name })) }] });
+  const [root, anew] = [made(), made()];
+  const [node] = root.nodes;
+  assert.deepEqual(node.widgets.map((widget) => anew.nodes[0].widgets.indexOf(againOf(root, { node, widget })(anew).widget)), [0, 1, 2, 3]);
+  assert.equal(againOf(root, { node, widget: node.widgets[3] })({ nodes: [] }).widget, undefined);
 });
 
 test("a scale listed by a schedule names that schedule", () => {

@@ -15,6 +15,13 @@ function nodesAlong(root, id) {
   });
 }
 
+/** How to find a widget once its node has been made anew: (root) -> {node, widget}. Several may have one name. */
+export function againOf(root, { node, widget }) {
+  const named = (one) => (one?.widgets ?? []).filter(({ name }) => name === widget.name);
+  const [id, at] = [pathOf(root, node), named(node).indexOf(widget)];
+  return (now) => ({ node: nodeAt(now, id), widget: named(nodeAt(now, id))[at] });
+}
+
 /** Execution id of a node, null when it is not reachable from the root. */
 export function pathOf(root, node, before = "", depth = 0) {
   for (const one of (depth < 16 && root?.nodes) || []) {
