@@ -127,8 +127,9 @@ export const NOTHING = { key: "tabNothing" };
  * says all.
  *
  * away: ComfyUI does not answer. on: this workflow is recorded. runs: how many there are. live: one comes in. lost: there
- * were some. queued: {ahead: jobs of others that run first}, null where no job of it is in the queue. hindrance: see readiness.mjs. idle: why the last job left no run. since: clock of the run that is shown in
- * place of one from the cache. unreached: samplers that could not be recorded.
+ * were some. queued: {ahead: jobs of others that run first}, null where no job of it is in the queue. hindrance: see
+ * readiness.mjs. idle: why the last job left no run. since: clock of the run that is shown in place of one from the cache.
+ * unreached: samplers that could not be recorded.
  * @param {any} facts
  */
 export function stateOf({ away, on, runs, live, lost, queued = null, hindrance, idle, since, unreached = [] }) {
