@@ -141,6 +141,16 @@ class StandIn:
         setattr(self._model, name, value)
 
 
+class WindowsStandIn(StandIn):
+    """Answers for a handler of context windows, as one of its class, and has its evaluation noted."""
+
+    __class__ = property(lambda self: type(self._model))
+
+    def execute(self, *given):
+        """Evaluate window by window."""
+        return self._call(self._model, *given)
+
+
 class Watch:
     """The observation of one run.
 
@@ -196,8 +206,7 @@ class Watch:
             comfy.patcher_extension.add_wrapper_with_key(kind, KEY, wrapper, options, is_model_options=True)
         options["sampler_pre_cfg_function"] = [self.on_pair, *options.get("sampler_pre_cfg_function", ())]
         if (handler := options.get("context_handler")) is not None:
-            options["context_handler"] = own = copy.copy(handler)
-            own.execute = partial(self.on_windows, handler)
+            options["context_handler"] = WindowsStandIn(handler, self.on_windows)
         options[WATCH] = self
 
     def see(self, work: Callable, *args, default=None) -> Any:
@@ -263,11 +272,14 @@ class Watch:
         if inner is None:
             return proceed(run.sampler, run.guider, run.sigmas, extra_args, callback, *rest)
         callback = callback or (lambda *_: None)  # the host drops the recorder's if there is none
+        own = getattr(inner, "__dict__", {})
+        before = dict(own)
         try:
             return proceed(inner, run.guider, run.sigmas, extra_args, callback, *rest)
-        finally:  # what it wrote into itself
-            own = {**getattr(inner, "__dict__", {}), "sampler_function": run.function}
-            getattr(run.sampler, "__dict__", {}).update(own)
+        finally:  # what it wrote into itself; its function may have written into the original meanwhile
+            written = {name: value for name, value in own.items() if value is not before.get(name, before)}
+            written.pop("sampler_function", None)
+            getattr(run.sampler, "__dict__", {}).update(written)
 
     def _watched_sampler(self) -> Any:
         """A copy of the SAMPLER, whose function is watched."""

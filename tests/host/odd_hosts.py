@@ -36,11 +36,24 @@ def _in_areas(conditioning):
     ]
 
 
-def _windows(model, dim: int = 2, length: int = 4):
+class _Remembering(windows.IndexListContextHandler):
+    """A pack's handler: what it does, it keeps in itself when it is asked whether to."""
+
+    def should_use_context(self, *given):
+        self.asked = isinstance(given[-1]["context_handler"], _Remembering)
+        return super().should_use_context(*given)
+
+    def execute(self, *given):
+        assert self.asked
+        assert given[-1]["context_handler"].asked
+        return super().execute(*given)
+
+
+def _windows(model, dim: int = 2, length: int = 4, handler=windows.IndexListContextHandler):
     clone, named = model.clone(), windows.ContextFuseMethods.PYRAMID
     schedule = windows.get_matching_context_schedule(windows.ContextSchedules.STATIC_STANDARD)
     fuse = windows.get_matching_fuse_method(named)
-    clone.model_options["context_handler"] = windows.IndexListContextHandler(schedule, fuse, length, 1, dim=dim)
+    clone.model_options["context_handler"] = handler(schedule, fuse, length, 1, dim=dim)
     return clone
 
 
@@ -111,6 +124,7 @@ PARTS: dict[str, State] = {
     "ended positive": lambda model, c, u: (model, _during(c, 0.0, 0.5), u),
     "areas": lambda model, c, u: (model, _in_areas(c), u),
     "windows": lambda model, c, u: (_windows(model), c, u),
+    "windows that remember": lambda model, c, u: (_windows(model, handler=_Remembering), c, u),
     "easy cache": lambda model, c, u: (EasyCacheNode.execute(model, 3.0, 0.15, 0.95, False)[0], c, u),
     "lazy cache": lambda model, c, u: (LazyCacheNode.execute(model, 3.0, 0.15, 0.95, False)[0], c, u),
     "stored u": lambda model, c, u: (_storing_u(model), c, u),

@@ -230,11 +230,27 @@ def test_a_sampler_that_cannot_be_written_to_is_recorded(job, labelled, empty_la
     assert trace.n == len(LEVELS) - 1
 
 
-def test_what_a_sampler_writes_into_itself_is_there_after_a_recorded_run(job, labelled, empty_latent):
+class Bound(comfy.samplers.KSAMPLER):
+    """Another pack's SAMPLER, whose function is its own method and counts there."""
+
+    runs = 0
+
+    def __init__(self, function):
+        super().__init__(self.count)
+        self.inner = function
+
+    def count(self, *given, **named):
+        self.runs += 1
+        return self.inner(*given, **named) + self.runs
+
+
+@pytest.mark.parametrize("kind", [Counted, Bound])
+def test_what_a_sampler_writes_into_itself_is_there_after_a_recorded_run(job, labelled, empty_latent, kind):
     found = {}
     for way in WAYS:
-        sampler = Counted(host_samplers.sample_euler)
+        sampler = kind(host_samplers.sample_euler)
+        function = sampler.sampler_function
         found[way] = sampled(way, labelled["ve"], empty_latent("ve", 2), sampler)[0]
         assert sampler.runs == 2
-        assert sampler.sampler_function is host_samplers.sample_euler
+        assert sampler.sampler_function == function
     assert all(torch.equal(*pair) for way in ("on", "tab") for pair in zip(found["off"], found[way], strict=True))
