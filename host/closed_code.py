@@ -19,7 +19,10 @@ import comfy.samplers
 
 from ..samplers.response import Misfit
 
-HOST = tuple(str(Path(comfy.samplers.__file__).parents[1] / name) + os.sep for name in ("comfy", "comfy_extras"))
+ROOT = Path(comfy.samplers.__file__).parents[1]
+HOST = tuple(  # the host takes its extras from where its folder really lies
+    str(root / name) + os.sep for root in (ROOT, ROOT.resolve()) for name in ("comfy", "comfy_extras")
+)
 OURS = tuple(f"{__name__.removesuffix('host.closed_code')}{room}." for room in ("host", "samplers", "guidance"))
 LIBRARIES = {"numpy", "scipy", "torch", "torchsde", "tqdm", "trampoline", "typing_extensions"}
 IMPORT = "importlib._bootstrap"
@@ -44,13 +47,13 @@ def _is_of_library(names: Mapping[str, Any]) -> bool:
     return str(names.get("__name__")).partition(".")[0] in LIBRARIES | sys.stdlib_module_names
 
 
-def _serves_import(frame: FrameType | None) -> bool:
-    """Whether a function is called by Python's import, whose hooks serve any module, and which must not be broken off.
+def _may_not_end(frame: FrameType | None) -> bool:
+    """Whether a function serves what must not be broken off: a destructor, or Python's import with its hooks.
 
-    What is imported here the run itself would import.
+    Any module may be imported, and what is imported here the run itself would import.
     """
     while frame is not None and not frame.f_code.co_filename.startswith(HOST):
-        if frame.f_globals.get("__name__") == IMPORT:
+        if frame.f_code.co_name == "__del__" or frame.f_globals.get("__name__") == IMPORT:
             return True
         frame = frame.f_back
     return False
@@ -58,15 +61,17 @@ def _serves_import(frame: FrameType | None) -> bool:
 
 @contextmanager
 def closed_code() -> Iterator[None]:
-    """Raise Misfit in here before the first line of a function of another pack.
+    """Raise Misfit in here before the first line of a function of another pack, or else in the end.
 
-    Python calls destructors whenever it collects garbage, those of other packs too, which must not be kept from their
-    work: nothing is collected meanwhile.
+    Where Python itself calls a function, as it does when a weak reference dies, it drops what is raised, and `enter`
+    with it. Destructors must not be kept from their work, so none is called by the way: no garbage is collected.
     """
+    refusals = []
 
     def enter(frame: FrameType, event: str, _: Any) -> None:
-        if event == "call" and not is_closed(frame.f_code, frame.f_globals) and not _serves_import(frame):
-            raise Misfit(f"it runs {frame.f_code.co_name}, which is not the host's and may remember its runs")
+        if event == "call" and not is_closed(frame.f_code, frame.f_globals) and not _may_not_end(frame):
+            refusals.append(f"it runs {frame.f_code.co_name}, which is not the host's and may remember its runs")
+            raise Misfit(refusals[0])
 
     if sys.getprofile() is not None:
         raise Misfit("a profiler is at work")
@@ -75,7 +80,11 @@ def closed_code() -> Iterator[None]:
     sys.setprofile(enter)
     try:
         yield
+        if sys.getprofile() is not enter:
+            refusals.append("not all of it could be followed")
     finally:
         sys.setprofile(None)
         if collects:
             gc.enable()
+        if refusals:
+            raise Misfit(refusals[0])

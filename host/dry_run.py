@@ -49,7 +49,7 @@ def response(function: Callable | None, options: Mapping[str, Any], sigmas: Tens
         key = _key(dry, options, sigmas, sampling)
     answer = _responses.pop(key, None) if key else None
     answer = answer or measure_response(_play(dry, options, sampling, sigmas), sigmas.tolist())
-    if key:
+    if key and answer.end is not None:  # what broke a dry run off may pass
         _responses[key] = answer
         while len(_responses) > KEPT:
             _responses.popitem(last=False)

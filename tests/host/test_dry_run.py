@@ -1,5 +1,6 @@
 """Every sampler of the host has a response, and its runs are what the response says."""
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
@@ -68,6 +69,19 @@ def test_a_response_is_responses_for_the_same_sampler_schedule_and_model(host, m
     for steps in range(2, 50):
         response_of(comfy.samplers.ksampler("euler"), "ve", schedule("ve", steps))
     assert len(dry_run._responses) == dry_run.KEPT
+
+
+def test_a_refusal_that_passes_is_not_remembered(host):
+    def asked():
+        return response_of(comfy.samplers.sampler_object("heun"), "ve", schedule("ve", 3))
+
+    dry_run.forget()
+    sys.setprofile(lambda *_: None)
+    try:
+        assert "profiler" in asked().why
+    finally:
+        sys.setprofile(None)
+    assert asked().steps
 
 
 @pytest.mark.parametrize("kind", ["ve", "flow"])

@@ -8,6 +8,7 @@ import os
 import random
 import sys
 import types
+import weakref
 
 import comfy.k_diffusion.sampling as host_samplers
 import comfy.samplers
@@ -17,10 +18,12 @@ import torch
 from comfy import model_sampling
 from comfy_extras import nodes_custom_sampler as custom
 
+from guidance_geometry.host import closed_code
 from guidance_geometry.host.dry_run import own_noise, response
 from guidance_geometry.nodes.sampling import GGInspectedSampler
 from guidance_geometry.nodes.tap import GGTap
 
+from .runs import of_the_host
 from .schedules import sampling_of, schedule
 
 LEVELS = torch.tensor([10.0, 5.0, 1.0, 0.0])
@@ -201,6 +204,55 @@ def test_a_destructor_of_another_pack_does_its_work(host):
     gc.collect()
     assert len(ended) == 500
     assert gc.isenabled()
+
+
+class Kept:
+    """What a pack keeps somewhere, and counts when it is gone."""
+
+    def __del__(self):
+        note_end(self)
+
+
+ended = []
+
+
+def note_end(_):
+    ended.append(1)
+
+
+@of_the_host
+def dropping(model, x, sigmas, extra_args=None, callback=None, disable=None, by=""):
+    kept = Kept() if by == "destructor" else set()
+    watcher = by == "weak reference" and weakref.ref(kept, note_end)
+    del kept
+    samples = host_samplers.sample_euler(model, x, sigmas, extra_args, callback, disable)
+    del watcher
+    return samples
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("by", ["destructor", "weak reference"])
+def test_what_python_calls_by_itself_does_its_work_or_ends_the_dry_run(host, by):
+    """Python drops what is raised in there, and with it what looks on."""
+    ended.clear()
+    found = response(dropping, {"by": by}, schedule("ve", 3), sampling_of("ve"))
+    assert bool(found.steps) == bool(ended) == (by == "destructor")
+    assert found.steps or "note_end" in found.why
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_the_hosts_files_are_its_own_behind_a_linked_folder(monkeypatch, tmp_path):
+    """The host takes its extras from where its folder really lies."""
+    for name in ("comfy", "comfy_extras"):
+        (tmp_path / "real" / name).mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    monkeypatch.setattr(comfy.samplers, "__file__", str(tmp_path / "link" / "comfy" / "samplers.py"))
+    spec = importlib.util.find_spec(closed_code.__name__)
+    there = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(there)
+    for folder in ("real", "link"):
+        code = note_end.__code__.replace(co_filename=str(tmp_path / folder / "comfy_extras" / "nodes.py"))
+        assert there.is_hosts_own(types.FunctionType(code, {}))
 
 
 class Counted(comfy.samplers.KSAMPLER):
