@@ -60,6 +60,7 @@ def test_the_renderer_can_change_while_a_run_is_shown(page):
         page.wait_for_timeout(300)  # the editor mounts its nodes anew
         page.wait_for_selector(".gg-panel")
         shows_run_of(page, 20)
+        choose(page, "plane")
         page.wait_for_function(DRAWN)
 
 
@@ -75,7 +76,7 @@ def test_a_scale_from_a_list_names_the_schedule(page):
     page.evaluate("() => { const g = app.rootGraph ?? app.graph; g.remove(g.nodes.find(n => n.title === 'My list')); }")
 
 
-def test_a_scale_from_outside_a_subgraph_names_the_node_to_change(page):
+def test_a_scale_from_outside_a_subgraph_is_written_where_it_is_set(page):
     page.evaluate(
         f"""() => {{ const graph = app.rootGraph ?? app.graph;
         const source = LiteGraph.createNode("PrimitiveFloat"); source.title = "Scale"; graph.add(source);
@@ -87,7 +88,8 @@ def test_a_scale_from_outside_a_subgraph_names_the_node_to_change(page):
     page.evaluate(f"() => app.canvas.setGraph({INSIDE}.graph)")
     page.wait_for_function(f"() => ({SHOWN})({INSIDE})[0].endsWith('/20')")
     page.evaluate(f"() => {INSIDE}.widgets.find({PANEL}).element.querySelector('[data-view=whatif]').click()")
-    page.wait_for_function(f"() => ({SHOWN})({INSIDE})[1].includes('change Scale (')")
+    use = f"{INSIDE}.widgets.find({PANEL}).element.querySelector('.gg-use')"
+    page.wait_for_function(f"() => {use}.title.includes('into Scale (')")
     page.evaluate("() => app.canvas.setGraph(app.rootGraph ?? app.graph)")
     start(page)
 
