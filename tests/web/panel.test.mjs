@@ -102,7 +102,7 @@ test("a linked scale names its source", () => {
   const sampler = { id: 4, inputs: [input("cfg", 2, true)], widgets: [cfg()] };
   const panel = { id: 6, inputs: [input("trace", 1)] };
   const root = graphOf([number, sampler, panel], { 1: link(4, 2), 2: link(3) });
-  assert.deepEqual(scaleSource(root, panel), { node: number, reason: "linked", input: "cfg" });
+  assert.deepEqual(scaleSource(root, panel), { node: number, reason: "linked" });
 });
 
 test("a linked scale leads to the one widget that sets it, through what is only drawn, and who shares it is known", () => {
@@ -144,7 +144,7 @@ test("a scale listed by a schedule names that schedule", () => {
   const sampler = { id: 4, inputs: [input("guidance", 2), input("cfg", null, true)], widgets: [cfg()] };
   const panel = { id: 6, inputs: [input("trace", 1)] };
   const root = graphOf([schedule, rule, sampler, panel], { 1: link(4, 2), 2: link(5), 3: link(3) });
-  assert.deepEqual(scaleSource(root, panel), { node: schedule, reason: "listed", input: "cfg" });
+  assert.deepEqual(scaleSource(root, panel), { node: schedule, reason: "listed" });
   schedule.widgets[0].value = "linear";
   assert.equal(scaleSource(root, panel).node, sampler);
 });
@@ -156,7 +156,7 @@ test("a scale promoted from a subgraph names the subgraph's node", () => {
   inner.id = "inner";
   const box = { id: 12, inputs: [input("cfg")], subgraph: inner };
   const root = graphOf([box]);
-  assert.deepEqual(scaleSource(root, panel), { node: box, reason: "promoted", input: "cfg" });
+  assert.deepEqual(scaleSource(root, panel), { node: box, reason: "promoted" });
   assert.equal(nodeAt(root, "12:6"), panel);
   assert.equal(pathOf(root, panel), "12:6");
   assert.equal(locatorOf(root, panel), "inner:6");
@@ -173,7 +173,7 @@ test("of two nodes that are one subgraph, the one that leads to the run takes it
   const [first, second] = [walls(12, outer), walls(13, outer)];
   const root = graphOf([first, second]);
   for (const [box, id] of [[first, "12:7:4"], [second, "13:7:4"]]) {
-    assert.deepEqual(scaleSource(root, nodeAt(root, id), id), { node: box, widget: box.widgets[0], input: "cfg" });
+    assert.deepEqual(scaleSource(root, nodeAt(root, id), id), { node: box, widget: box.widgets[0] });
   }
 });
 
@@ -184,7 +184,7 @@ test("a panel beside two nodes that are one subgraph follows its own wire into i
   const [first, second] = [12, 13].map((id) => ({ id, inputs: [{ name: "cfg" }], subgraph: inner }));
   const panel = { id: 6, inputs: [input("trace", 3)] };
   const root = graphOf([first, second, panel], { 3: link(13) });
-  assert.deepEqual(scaleSource(root, panel), { node: second, reason: "promoted", input: "cfg" });
+  assert.deepEqual(scaleSource(root, panel), { node: second, reason: "promoted" });
 });
 
 test("an SVG and a PNG carry the workflow in ASCII", () => {

@@ -49,15 +49,15 @@ const TOWARDS_THE_SAMPLER = ["trace", "guider", "latent", "samples", ""]; // inp
  *
  * start: the node of the panel; or the sampler itself, whose execution id `sampler` then is: a subgraph may stand in several
  * places, each with values of its own.
- * -> {node, widget, input: name by which samplers read it, held: see `followed`} where a value can be written; {node, reason: "linked" | "promoted"
- * | "listed"} where another node decides (that one); null where no scale is found.
+ * -> {node, widget, held: see `followed`} where a value can be written; {node, reason: "linked" | "promoted" | "listed"}
+ * where another node decides (that one); null where no scale is found.
  */
 export function scaleSource(root, start, sampler = "") {
   const around = { nodes: root?.nodes, owners: nodesAlong(root, sampler) };
   let node = start;
   for (let hops = 0; node && hops < 32; hops += 1) {
     const widget = (sampler || node !== start) && node.widgets?.find((one) => one.name === "cfg");
-    if (widget) return { ...writable(around, node, widget), input: widget.name };
+    if (widget) return writable(around, node, widget);
     node = upstream(around, node);
   }
   return null;
@@ -69,7 +69,7 @@ export function widgetSource(root, id, name) {
   const widget = node?.widgets?.find((one) => one.name === name);
   const slot = (node?.inputs ?? []).findIndex((one) => one.name === name);
   if (!widget && (slot < 0 || !linkAt(node, slot))) return null;
-  return { ...(widget ? outermost(around, node, widget) : setterOf(around, node, slot)), input: name };
+  return widget ? outermost(around, node, widget) : setterOf(around, node, slot);
 }
 
 /** A source itself, unless its number comes from a node that had another one in the job of a run: that one computes.

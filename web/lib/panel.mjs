@@ -668,8 +668,8 @@ export class Panel {
 
   /** A source, if the job of the run that is shown bears it out. */
   checked(source, { value }) {
-    const job = this.whole?.prompt_id ?? this.editor.jobOf?.();
-    return followed(this.editor.root(), source, source?.held && job && this.editor.advice?.promptOf(job), value);
+    const job = source?.held && this.judged()?.run.prompt_id;
+    return followed(this.editor.root(), source, job && this.editor.advice?.promptOf(job), value);
   }
 
   scaleControls() {
