@@ -22,7 +22,7 @@ from guidance_geometry.trace.record import run_record
 from .runs import guided
 from .shown import PROMPT, WORKFLOW, in_a_workflow, ui_of
 
-LARGEST = 500_000  # bytes of a page of 20 Pocket steps
+LARGEST = 530_000  # bytes of a page of 20 Pocket steps
 SHAPES = {"audio": (4, 16), "picture": (3, 8, 8), "video": (3, 3, 8, 8)}
 
 
