@@ -172,6 +172,7 @@ def test_over_the_inspector_the_middle_button_and_the_wheel_move_the_graph(page)
     page.evaluate(
         f"() => {{ app.canvas.ds.scale = 1; app.canvas.centerOnNode({INSPECTOR}); app.canvas.setDirty(true, true); }}"
     )
+    page.evaluate("() => document.querySelector('.gg-panel [data-view=plane]').click()")
     before = steady(page, OFFSET)
     box = page.locator(".gg-panel .gg-figure").first.bounding_box()
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2

@@ -89,7 +89,7 @@ def test_a_scale_from_outside_a_subgraph_is_written_where_it_is_set(page):
     page.wait_for_function(f"() => ({SHOWN})({INSIDE})[0].endsWith('/20')")
     page.evaluate(f"() => {INSIDE}.widgets.find({PANEL}).element.querySelector('[data-view=whatif]').click()")
     use = f"{INSIDE}.widgets.find({PANEL}).element.querySelector('.gg-use')"
-    page.wait_for_function(f"() => {use}.title.includes('into Scale (')")
+    page.wait_for_function(f"() => {use}.title.includes('into Scale (') && !{use}.disabled")
     page.evaluate("() => app.canvas.setGraph(app.rootGraph ?? app.graph)")
     start(page)
 
