@@ -22,7 +22,7 @@ from ..guidance.runner import Runner
 from . import adapter
 from .run_models import WORDS, RunModels, evaluate
 
-PLAIN = 1e-4  # of the largest value of a prediction, up to which two are the same
+PLAIN = 1e-4  # of a value, or in itself where the value is small, up to which two are the same
 OWN_WAY = (
     "{name} mixes positive and negative in its own way, so rules on its MODEL cannot act. Use KSampler, SamplerCustom, "
     "CFGGuider or CFG Guider + Guidance Chain, or remove Guidance on any KSampler."
@@ -32,16 +32,17 @@ OWN_WAY = (
 class ChainEvaluation:
     """The guided x0-hat of a chain in each evaluation of the host, without gradient terms.
 
-    runner: of the chain; its `begin` is called before. has_uncond: whether u was, in the latest evaluation. is_proved:
-    whether a guider with its own way from predictions to D was seen to take the host's. lacked_negative: whether any
-    evaluation found the negative empty or ended.
+    runner: of the chain; its `begin` is called before. has_uncond: whether u was, in the latest evaluation. proved:
+    with which values of it a guider with its own way from predictions to D was seen to take the host's.
+    lacked_negative: whether any evaluation found the negative empty or ended.
     One difference from the host is wanted: where the negative covers only part of the schedule, the rest is sampled
     with c alone, while the host would use gamma * c there.
     """
 
     def __init__(self, runner: Runner, models: RunModels):
         self.runner, self.models, self.has_uncond = runner, models, True
-        self.is_proved = self.lacked_negative = False
+        self.proved: set[bool] = set()
+        self.lacked_negative = False
 
     @property
     def run(self) -> Run:
@@ -105,15 +106,19 @@ class ChainEvaluation:
         with adapter.override(model_options, changes | {place: [enter, *changes[place], leave]}):
             guided = guider.predict_noise(x, timestep, model_options, seed)
         once = len(entries) == 1 and guided is ends[0] and math.isclose(entries[0]["cond_scale"], guider.cfg)
-        if not once or not (self.is_proved or self._is_plain(entries[0])):
+        if not once or not (self.has_uncond in self.proved or self._is_plain(entries[0])):
             raise ValueError(OWN_WAY.format(name=type(guider).__name__))
         return guided
 
     def _is_plain(self, given: Mapping[str, Any]) -> bool:
-        """Whether what a guider came to is D = u + cfg (c - u), which is asked until one call had both predictions."""
+        """Whether what a guider came to is D = u + cfg (c - u), also where both are nan.
+
+        It is asked once of a call with both predictions, and once before that of one with c alone, because it waits.
+        """
         u, c = given["uncond_denoised"], given["cond_denoised"]
-        self.is_proved = self.has_uncond
-        return torch.allclose(given["denoised"], u + (c - u) * given["cond_scale"], rtol=PLAIN, atol=PLAIN)
+        self.proved |= {False, self.has_uncond}
+        plain = u + (c - u) * given["cond_scale"]
+        return torch.allclose(given["denoised"], plain, rtol=PLAIN, atol=PLAIN, equal_nan=True)
 
     def _rule_changes(self, options: dict, needs: frozenset[str]) -> dict[str, Any]:
         """What is changed in the options of a call whose guided prediction is the chain's."""

@@ -34,7 +34,8 @@ class Predicted:
     name. unnamed_predictions: predictions [B, ...] of which nobody says what they are. gammas: the stated scale of each
     part of the sample, nan where nobody states one. nfe: evaluations that the network made. passes: what else was
     asked, by name. queries: what the network was asked for u and c, by name. guided: the guider's D, where a noise mask
-    changes it afterwards. from_zero: u or c is the zero that the host takes for a condition without entries.
+    changes it afterwards. from_zero: u or c is the zero that the host takes for a condition without entries. places: of
+    passes, by name and number, whether they were asked at a copy of the same x; that is compared once a run.
     """
 
     level: float
@@ -48,6 +49,8 @@ class Predicted:
     queries: dict[str, Asked] = field(default_factory=dict)
     guided: Tensor | None = None
     from_zero: bool = False
+    places: dict[tuple[str, int], bool] = field(default_factory=dict)
+    compared: Counter[str] = field(default_factory=Counter)
 
     def take(self, role: str, prediction: Tensor, query: Asked) -> None:
         """Note a prediction; a further pass if u or c is there already."""
@@ -63,18 +66,28 @@ class Predicted:
 
     def take_unnamed(self, prediction: Tensor, query: Asked) -> None:
         """Note a prediction of which nobody says what it is; of another x than c was asked for, it says no more."""
-        if COND in self.queries and not query.at_the_place_of(self.queries[COND]):
+        if COND in self.queries and not self._is_at_the_place_of(COND, NAMELESS, query):
             self._count_pass(NAMELESS, prediction)
         else:
             self.unnamed_predictions.append(prediction.detach().clone())
 
     def _take_again(self, prediction: Tensor, query: Asked, role: str) -> None:
         name, first = pass_name(self.queries[role], query), getattr(self, role)
-        if not query.at_the_place_of(self.queries[role]):  # such as one that was blurred, or a tile
+        if not self._is_at_the_place_of(role, name, query):  # such as one that was blurred, or a tile
             self._count_pass(name, prediction)
             return
         again = sum(one.partition(" (")[0] == name for one in self.passes)
         self.passes[f"{name} ({again + 1})" if again else name] = Pass(first - prediction.detach(), 1)
+
+    def _is_at_the_place_of(self, role: str, name: str, query: Asked) -> bool:
+        """Whether a pass of this name was asked for the same x as u or c."""
+        if (known := query.shares_tensor(self.queries[role])) is not None:
+            return known
+        self.compared[name] += 1
+        place = name, self.compared[name]
+        if place not in self.places:
+            self.places[place] = torch.equal(query.x, self.queries[role].x)
+        return self.places[place]
 
     def _count_pass(self, name: str, prediction: Tensor) -> None:
         before = self.passes.get(name)
@@ -114,7 +127,7 @@ class Evaluations:
     patched into the network, by name. objects: what stands in the place of the network's own parts. depth: how many of
     the host's evaluations are in progress, one inside another. counts_inside: whether the network asks the host's
     wrappers, so that a cache may answer for it there. counts_from_other: whether guidance counts from what a node asked
-    under a condition of its own, None until that is known.
+    under a condition of its own, None until that is known. places: of all calls, see Predicted.
     """
 
     def __init__(self, run: HostRun):
@@ -125,10 +138,11 @@ class Evaluations:
         self.has_evaluated = self.counts_inside = False
         self.counts_from_other: bool | None = None
         self.depth = 0
+        self.places: dict[tuple[str, int], bool] = {}
 
     def begin(self, level: float) -> Predicted:
         """Note a call of the model at a noise level before it is made."""
-        self.current = Predicted(level)
+        self.current = Predicted(level, places=self.places)
         return self.current
 
     def note_guided(self, denoised: Tensor) -> None:
@@ -209,7 +223,7 @@ class Evaluations:
         if self.counts_from_other is None:
             scales = [_scale_from(one, call.cond, denoised) for one in (call.uncond, other)]
             own, its = (math.isclose(scale, float(self.run.guider.cfg), rel_tol=SAME) for scale in scales)
-            self.counts_from_other = its and not own if math.isfinite(scales[1]) else None
+            self.counts_from_other = its and not own
         uncond, others = call.uncond, {NAMELESS: other}
         if self.counts_from_other:
             uncond, others = other, {} if call.uncond is None else {"negative": call.uncond}

@@ -2,7 +2,8 @@
 
 A pass asks for u or c once more with something changed. It is called after the patches that it puts in, the node that
 asks for it, or the options that it sets: PerturbedAttentionGuidance is PAG, as in the papers. Whether it was asked at
-the x of the first is known without a look where it is the same tensor; another one is compared, which waits once.
+the x of the first is known without a look where it is the same tensor; a copy is compared in the first step that has
+the pass, since that waits.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from typing import Any, NamedTuple
 
 import comfy.patcher_extension
 import folder_paths
-import torch
 from torch import Tensor
 
 ABBREVIATIONS = ("NAG", "PAG", "SAG", "SEG", "SLG", "STG", "SWG", "TPG")  # as code writes those that papers gave
@@ -50,9 +50,9 @@ class Asked(NamedTuple):
         conditions = {name: True for entry in self.entries for name in entry.get("model_conds", {})}
         return {**conditions, **{name: value for name, value in self.options.items() if isinstance(value, PLAIN)}}
 
-    def at_the_place_of(self, other: Asked) -> bool:
-        """Whether both were asked for the same x."""
-        return self.x is other.x or (self.x.shape == other.x.shape and torch.equal(self.x, other.x))
+    def shares_tensor(self, other: Asked) -> bool | None:
+        """Whether both were asked for the same x; None where only its numbers tell."""
+        return True if self.x is other.x else None if self.x.shape == other.x.shape else False
 
 
 def is_copy(entries: list[dict] | None, of: list[dict] | None) -> bool:

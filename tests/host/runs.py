@@ -150,9 +150,9 @@ def same(first, second):
     )
 
 
-def advanced(guider, latent, name="euler", scheduler="karras"):
+def advanced(guider, latent, name="euler", scheduler="karras", steps=STEPS):
     """The samples of the host's SamplerCustomAdvanced over a guider."""
-    return _advanced(custom.SamplerCustomAdvanced, guider, latent, name, scheduler)[0]["samples"]
+    return _advanced(custom.SamplerCustomAdvanced, guider, latent, name, scheduler, steps)[0]["samples"]
 
 
 def inspected(guider, latent, name="euler", scheduler="karras"):
@@ -163,9 +163,9 @@ def inspected(guider, latent, name="euler", scheduler="karras"):
     return trace
 
 
-def _advanced(node, guider, latent, name, scheduler):
+def _advanced(node, guider, latent, name, scheduler, steps=STEPS):
     sampling = guider.model_patcher.get_model_object("model_sampling")
-    sigmas = comfy.samplers.calculate_sigmas(sampling, scheduler, STEPS)
+    sigmas = comfy.samplers.calculate_sigmas(sampling, scheduler, steps)
     settings = (comfy.samplers.sampler_object(name), sigmas, latent)
     return node.execute(custom.Noise_RandomNoise(SEED), guider, *settings).args
 

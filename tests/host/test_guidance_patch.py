@@ -1,5 +1,6 @@
 """A guidance chain on a MODEL: every sampler of the host gives what our own sampler gives."""
 
+import math
 from typing import Any
 
 import comfy.samplers
@@ -14,6 +15,7 @@ from guidance_geometry.guidance.rules.schedule import ScaleSchedule
 from guidance_geometry.host.native_model import conditioning
 from guidance_geometry.nodes.records import GGReadTrace, GGRecord
 
+from . import odd_hosts
 from .chains import Away, Doubling, Reusing, label, mixture, patched
 from .runs import CFG, SEED, STEPS, Counter, advanced, guided, host_nodes, ksampler
 
@@ -148,6 +150,14 @@ def test_rules_act_in_a_guider_of_another_pack_that_guides_as_the_host_does(labe
     guider = own_way((counter.model, positive, negative), lambda guide: guide())
     assert torch.allclose(advanced(guider, empty_latent("ve")), expected, atol=1e-5)
     assert counter.items == items * 2, "what the chain does not need is not evaluated here either"
+
+
+def test_a_run_that_breaks_down_is_not_refused(labelled, empty_latent, monkeypatch):
+    monkeypatch.setattr(odd_hosts, "BROKEN_BELOW", math.inf)
+    with odd_hosts.host_in("nan") as odd:
+        model, *conditions = odd(*labelled["ve"])
+    guider = own_way((patched(model, chains()["further"]), *conditions), lambda guide: guide())
+    assert advanced(guider, empty_latent("ve")).isnan().all()
 
 
 REFUSED = {

@@ -6,12 +6,14 @@ those of the host's own run of the same model.
 
 from functools import partial
 from itertools import count
+from uuid import uuid4
 
+import comfy.samplers
 import pytest
 import torch
 
 from guidance_geometry.dev.fixtures.mac_tensor import mac_host
-from guidance_geometry.guidance.chain import Chain
+from guidance_geometry.guidance.chain import PLAIN, Chain
 from guidance_geometry.guidance.gradients.estimators import EVALUATIONS
 from guidance_geometry.guidance.rules.function import FunctionRule
 from guidance_geometry.guidance.rules.rescale import Rescale
@@ -21,10 +23,10 @@ from guidance_geometry.nodes.sampling import GGInspectedSampler
 from guidance_geometry.nodes.tap import GGTap
 from guidance_geometry.trace import CAPTURES
 
-from .chains import bright, chain_of
-from .devices import Shapes, alone, energy, mixture
+from .chains import bright, chain_of, patched
+from .devices import LONG, SHORT, Shapes, alone, energy, mixture, waits
 from .rule_knobs import ALL, acting, chain
-from .runs import ksampler
+from .runs import CFG, advanced, ksampler
 
 BEFORE = 6  # waits of a run before its first step: its schedule, the model's tables, where the host takes over
 RECORDED = {"node": GGInspectedSampler}
@@ -106,6 +108,53 @@ def test_no_step_with_a_classifier_waits(device, evaluation):
 def test_no_step_with_a_gradient_waits(device, evaluation, knobs):
     run = partial(alone, device["ve"], chain_of(bright(), evaluation=evaluation, **knobs))
     assert device.more("ve", partial(run, **RECORDED))[1] == 0
+
+
+def asking(parts, condition):
+    """The parts of a run whose MODEL has a patch that asks for a further prediction, at a copy of x."""
+    model = parts[0].clone()
+
+    def again(args):
+        given = (args["model"], [condition(args["cond"])], args["input"].clone(), args["sigma"], args["model_options"])
+        return args["denoised"] + 0.5 * (args["cond_denoised"] - comfy.samplers.calc_cond_batch(*given)[0])
+
+    model.set_model_sampler_post_cfg_function(again)
+    return model, *parts[1:]
+
+
+ASKED = {"c again": list, "what predicts as c": lambda cond: [{**entry, "uuid": uuid4()} for entry in cond]}
+
+
+@pytest.mark.parametrize("condition", ASKED.values(), ids=ASKED)
+def test_no_step_with_a_further_pass_waits(device, condition):
+    parts = asking(device["ve"], condition)
+    plain, recorded = (partial(alone, parts, None, **how) for how in ({}, RECORDED))
+    assert waits(recorded, LONG) - waits(recorded, SHORT) == waits(plain, LONG) - waits(plain, SHORT)
+
+
+class OwnWay(comfy.samplers.CFGGuider):
+    """A guider of another pack, which guides as the host does."""
+
+    def predict_noise(self, *given, **named):
+        return super().predict_noise(*given, **named)
+
+
+@pytest.mark.parametrize("cfg", [1.0, CFG])
+def test_no_step_of_another_packs_guider_waits(device, cfg):
+    model, positive, negative, latent = device["ve"]
+    model = patched(model, PLAIN)
+
+    def run(kind, steps):
+        guider = kind(model)
+        guider.set_conds(positive, negative)
+        guider.set_cfg(cfg)
+        advanced(guider, latent, steps=steps)
+
+    own, plain = (
+        waits(partial(run, kind), LONG) - waits(partial(run, kind), SHORT)
+        for kind in (OwnWay, comfy.samplers.CFGGuider)
+    )
+    assert own == plain
 
 
 class Here:
