@@ -24,6 +24,7 @@ from ..guidance.vectors import gradient_mode, has_float64, where_float64_is
 from . import CAPTURES
 from .columns import columns_of, unknown_columns
 from .faults import keep_out
+from .fit import Fits
 from .recorder import RECUR, Recorded
 from .rows import Measurement, Row, Setting
 
@@ -136,7 +137,7 @@ class Accumulator:
 
     stage: one word a step. evaluations: of the network. rows: of the steps that were measured, `waiting` those that are
     not yet. fault_levels: levels of the last steps, whose numbers a fault took. fault: that fault in a sentence, or "".
-    scales: gamma of each step that has one. passes: evaluations of each further pass.
+    solved: the fits of the rows. scales: gamma of each step that has one. passes: evaluations of each further pass.
     """
 
     def __init__(self, setting: Setting, capture: Capture):
@@ -144,6 +145,7 @@ class Accumulator:
         self.stage: list[str] = []
         self.waiting: list[Recorded] = []
         self.rows: list[Row] = []
+        self.solved = Fits()
         self.fault_levels: list[tuple[float, ...]] = []
         self.fault = ""
         self.scales: list[float] = []
@@ -207,7 +209,7 @@ class Accumulator:
         start = min(max(first - 2, 0), len(self.rows))  # numbers across steps need the two before
         parts = []
         with keep_out(self._forget):
-            parts += [columns_of(self.rows[start:], self.setting)] if self.rows[start:] else []
+            parts += [columns_of(self.rows, self.setting, start, self.solved)] if self.rows[start:] else []
         parts += [self.unknown_columns(self.batch)] if self.fault_levels else []
         from_here = first - min(start, len(self.rows))
         return {name: torch.cat([part[name] for part in parts])[from_here:] for name in (parts or [{}])[0]}

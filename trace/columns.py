@@ -12,39 +12,41 @@ from ..guidance.extrapolation import predicted_difference
 from ..guidance.vectors import on_cpu
 from . import metrics
 from .acted import MASKED, prove_scales
-from .fit import fitted_kappas
+from .fit import Fits
 from .gram import HISTORY, GramRecord, with_history, with_zeros
 from .rows import LEVELS, RATIOS, Row, Setting
 from .terms import columns_of_pass, effects_of_pass, vector_of_pass
 from .trace import PER_SAMPLE, PER_STEP, SCALES
 
 
-def columns_of(taken: list[Row], setting: Setting) -> dict[str, Tensor]:
-    """The columns of these steps, {name: [n] or [n, B, ...] float64 on the CPU}; they are fetched from the device here.
+def columns_of(rows: list[Row], setting: Setting, start: int, solved: Fits) -> dict[str, Tensor]:
+    """The columns from a step on, {name: [n] or [n, B, ...] float64 on the CPU}; they are fetched from the device here.
 
-    All of it in one copy, because every one waits for the device.
+    All of it in one copy, because every one waits for the device. rows: of all steps. solved: their fits so far
     """
-    taken = on_cpu(taken)
+    known = len(solved.fits)
+    taken, missed = on_cpu((rows[start:], [row.fit for row in rows[known:start]]))
+    solved.fits += [*missed, *(row.fit for row in taken[max(known - start, 0) :])]
     levels = torch.tensor([row.levels for row in taken], dtype=torch.float64)
-    rows = dict(zip(LEVELS, levels.unbind(dim=1), strict=True))
-    record, count = _record_of(taken, setting), int(rows.pop("count")[0])
-    ratios, term_columns = [rows.pop(name)[:, None] for name in RATIOS], _term_columns(taken, setting)
+    columns = dict(zip(LEVELS, levels.unbind(dim=1), strict=True))
+    record, count = _record_of(taken, setting), int(columns.pop("count")[0])
+    ratios, term_columns = [columns.pop(name)[:, None] for name in RATIOS], _term_columns(taken, setting)
     floor = torch.as_tensor(metrics.precision_floor((record.dot("a", "a") / count).sqrt(), setting.dtype))
     weights = {MASKED: 1.0} | {term.name: term_columns[term.weight] for term in setting.terms if term.guides}
-    facts = (rows["gamma"], rows.pop("predictions"), weights, setting.passes, floor, count, setting.states_scales)
-    rows["gamma"], record, *scales, pulled = prove_scales(record, *facts)
+    facts = (columns["gamma"], columns.pop("predictions"), weights, setting.passes, floor, count, setting.states_scales)
+    columns["gamma"], record, *scales, pulled = prove_scales(record, *facts)
     memory = metrics.direction_memory(record, count, floor)
     across = {
         "m9": metrics.straightness(record),
-        "m9a": metrics.progress_along(record, rows["gamma"][:, None]),
+        "m9a": metrics.progress_along(record, columns["gamma"][:, None]),
         "m13": torch.where(ratios[0].isnan() | ratios[1].isnan(), torch.nan, memory),
         "m14": metrics.extrapolation_error(record, predicted_difference(*ratios)),
     }
-    measured = _tensor_columns(taken, torch.maximum(rows["sigma"], rows["sigma_next"])[:, None])
-    kappa, fits = torch.tensor([row.kappa for row in taken], dtype=torch.float64), [row.fit for row in taken]
+    measured = _tensor_columns(taken, torch.maximum(columns["sigma"], columns["sigma_next"])[:, None])
+    kappa = torch.tensor([row.kappa for row in taken], dtype=torch.float64)
     proved = (measured["m12"] <= metrics.IDENTITY_LIMIT).all(dim=1)
     return {
-        **rows,
+        **columns,
         **term_columns,
         **dict(zip(SCALES, scales, strict=True)),
         **_pass_columns(taken, setting, record, pulled),
@@ -55,7 +57,7 @@ def columns_of(taken: list[Row], setting: Setting) -> dict[str, Tensor]:
         "m11s": metrics.out_of_span(record),
         "K": record.part(setting.vectors).K,
         "floor": floor.mean(dim=1),
-        "kappa": torch.where(proved, kappa, torch.nan) if kappa.isfinite().any() else fitted_kappas(fits),
+        "kappa": torch.where(proved, kappa, torch.nan) if setting.response.steps else solved.kappas(start),
     }
 
 

@@ -62,13 +62,20 @@ class Fit(NamedTuple):
         return kappa if rounded <= SURE * abs(kappa) else math.nan
 
 
-def fitted_kappas(fits: Sequence[Fit | None]) -> Tensor:  # -> [n]
-    """kappa of every step, by the shortest memory that explains all of them; nan where there is none.
+class Fits:
+    """kappa of every step of a run so far, by the shortest memory that explains all of them; nan where there is none.
 
-    None: a step that asked for nothing.
+    fits: of the steps, on the CPU; None of one that asked for nothing. Each is solved once.
     """
-    for memory in (0, 1):
-        found = [math.nan if fit is None else fit.kappa(memory) for fit in fits]
-        if None not in found:
-            return torch.tensor(found, dtype=torch.float64)
-    return torch.full((len(fits),), torch.nan, dtype=torch.float64)
+
+    def __init__(self):
+        self.fits: list[Fit | None] = []
+        self.found: tuple[list[float | None], ...] = [], []
+
+    def kappas(self, start: int = 0) -> Tensor:  # -> [n - start]
+        """Of the steps from `start` on."""
+        for memory, found in enumerate(self.found):
+            found += [math.nan if fit is None else fit.kappa(memory) for fit in self.fits[len(found) :]]
+            if None not in found:
+                return torch.tensor(found[start:], dtype=torch.float64)
+        return torch.full((len(self.fits) - start,), torch.nan, dtype=torch.float64)

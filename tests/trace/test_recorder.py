@@ -151,6 +151,16 @@ def test_columns_hold_the_inner_products_of_the_step():
     assert {name: tuple(columns[name].shape) for name in PER_SAMPLE} == dict.fromkeys(PER_SAMPLE, (3, 2))
 
 
+@pytest.mark.parametrize("is_odd", [True, False])
+def test_how_far_a_step_follows_is_the_same_in_a_part_of_the_run(is_odd):
+    steps, _ = watched(euler)
+    first = replace(steps[0], move=steps[0].x.sin()) if is_odd else steps[0]
+    parts = accumulated([first, *steps])
+    shown = torch.cat([parts.columns(start)["kappa"][:1] for start in (3, 0, 2)])
+    assert torch.equal(shown.isnan(), torch.tensor([is_odd] * 3))
+    assert shown.nan_to_num().tolist() == parts.columns()["kappa"][[3, 0, 2]].nan_to_num().tolist()
+
+
 def test_how_far_a_step_follows_is_known_where_the_response_is_proved():
     steps, _ = watched(euler)
     wrong = Response((replace(EULER.steps[0], guided=((0.4,),)), *EULER.steps[1:]))
