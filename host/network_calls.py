@@ -194,7 +194,8 @@ class NetworkCall(Call):
     def ask(self) -> tuple[Any, list[Tensor]]:
         """By the plan."""
         with ExitStack() as stack:
-            for options in filter(is_options, self.leaves):
+            every: list[Any] = [*filter(is_options, self.leaves)]
+            for options in every:
                 attention = self.calls.attention(options.get(OVERRIDE))
                 stack.enter_context(adapter.override(options, {OVERRIDE: attention}))
             stack.enter_context(self.calls.computing())

@@ -73,7 +73,8 @@ def test_a_rule_node(name, kind):
 
     here, there = here_and_there(run)
     assert near(here[0]["samples"], there[0]["samples"], 1e-5)
-    assert near(*(trace.steps["K"].nan_to_num(7.0) for trace in (here[2], there[2])), 1e-5)
+    own, other = (trace.steps["K"].nan_to_num(7.0) for trace in (here[2], there[2]))
+    assert near(own, other, 1e-5)
     assert there[2].header["notes"] == here[2].header["notes"]
     readable(there[2])
 

@@ -207,7 +207,7 @@ def test_a_further_condition_is_u_to_a_control_net(host, monkeypatch, mate):
     with torch.inference_mode():
         for together in ((1, mate), (5 - mate,)):
             conds = [text("SD15", seed) for seed in (*together, 4)[:2]]
-            controlled = node.apply_controlnet(*conds, control_net(0), hint, 1.0, 0.0, 1.0)
+            controlled = node.apply_controlnet(conds[0], conds[1], control_net(0), hint, 1.0, 0.0, 1.0)
             under.update(zip(together, controlled, strict=False))
     run((family("SD15"), under[1], under[2]), rules=PLAIN.then(Away(under[3])))
     assert sorted(places) == [[0, 1]] * STEPS + [[1]] * STEPS

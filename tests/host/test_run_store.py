@@ -204,7 +204,7 @@ def in_pieces(labelled, *regions, callback=None):
     for step, (number, positive) in itertools.product(range(4), enumerate(positives)):
         mask = torch.zeros(1, 1, 16, 16)
         mask[..., number :: len(regions)] = 1
-        own = noise if step + number == 0 else torch.zeros_like(noise)
+        own = noise if step + number == 0 else torch.zeros_like(x)
         span = {"start_step": step, "last_step": step + 1, "disable_noise": step + number > 0, "seed": 7}
         run = (tapped, own, 4, 3.0, "euler", "normal", positive, negative, x)
         x = comfy.sample.sample(*run, **span, noise_mask=mask, callback=callback, disable_pbar=True)

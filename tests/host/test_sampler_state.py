@@ -9,6 +9,7 @@ import random
 import sys
 import types
 import weakref
+from typing import Any
 
 import comfy.k_diffusion.sampling as host_samplers
 import comfy.samplers
@@ -247,7 +248,7 @@ def test_the_hosts_files_are_its_own_behind_a_linked_folder(monkeypatch, tmp_pat
         (tmp_path / "real" / name).mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path / "real")
     monkeypatch.setattr(comfy.samplers, "__file__", str(tmp_path / "link" / "comfy" / "samplers.py"))
-    spec = importlib.util.find_spec(closed_code.__name__)
+    spec: Any = importlib.util.find_spec(closed_code.__name__)
     there = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(there)
     for folder in ("real", "link"):

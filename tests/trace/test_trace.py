@@ -122,19 +122,6 @@ def test_a_step_that_does_not_add_up_is_a_problem():
     assert check(hidden) == []
 
 
-def test_what_rounding_leaves_of_a_long_state_at_little_noise_is_no_problem():
-    """A float32 state of rms 1 is known to about 3e-7: 1.5e-4 of a noise of 0.002, and of no noise of 1."""
-    trace = recorded(flow=True)
-    at = (trace.n - 2, 1)
-    sigma = trace.steps["sigma"].clone()
-    length = float((trace.record.square({"u": 1.0, "a": -1.0})[at] / trace.count).sqrt())
-    sigma[at[0]] = 0.002 * length
-    rounded = replace(trace, steps={**trace.steps, "sigma": sigma})
-    assert check(changed(rounded, "m12", 1.5e-4, at)) == []
-    assert len(check(changed(rounded, "m12", 1e-3, at))) == 1
-    assert len(check(changed(trace, "m12", 1.5e-4, (0, 1)))) == 1
-
-
 def test_inner_products_of_no_vectors_are_a_problem():
     trace = recorded()
     K = trace.steps["K"].clone()
@@ -222,6 +209,7 @@ def rewritten(tmp_path, change):
     change(tensors, metadata, facts)
     if metadata["gg.header"] == before:
         metadata["gg.header"] = json.dumps(facts)
+    path.unlink()  # a trace gives way to no file of another kind, which a change may make of it
     write_safetensors(path, tensors, metadata)
     return path
 
