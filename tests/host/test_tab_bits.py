@@ -103,8 +103,8 @@ def test_nor_do_two_samplers_in_a_row(job, parts, name, sampler):
         return torch.cat([first["samples"], second["samples"]]), torch.get_rng_state()
 
     hold_equal(halves(model), halves(tapped(model)))
-    first, second = records()
-    assert first["sigmas"][-1] == second["sigmas"][0] > 0
+    (both,) = records()  # of one node that goes on where it stopped
+    assert len(both["sigmas"]) == STEPS + 1
 
 
 def with_cache(node):

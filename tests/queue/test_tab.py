@@ -289,6 +289,7 @@ def test_in_a_small_window_the_figure_has_the_room_and_the_reasons_stand_beside_
     begin(page, sampled(cfg=13.0))
     queue(page)
     shows_run_of(page, 6)
+    turn_to(page, "advice")
     reasons = page.locator(f"{TAB} .gg-reasons")
     reasons.wait_for(state="visible")
     assert "harsh" in reasons.inner_text(), "what is wrong with the picture"
@@ -309,6 +310,7 @@ def test_the_advised_setting_is_seen_beside_the_run_on_one_click_and_stays_with_
     begin(page, sampled(cfg=13.0, steps=20))
     queue(page)
     shows_run_of(page, 20)
+    turn_to(page, "advice")
     reasons = page.locator(f"{TAB} .gg-reasons")
     reasons.wait_for(state="visible")
     errand = "Queue the same seed at cfg 2.7 and compare the pictures."

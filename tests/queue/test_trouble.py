@@ -120,6 +120,7 @@ def poisoned(page):
 def test_samples_that_are_not_finite_are_named_and_the_others_drawn(page):
     start(page, poisoned(page))
     sample = page.locator(".gg-panel select[aria-label=Sample]")
+    choose(page, "plane")
     sample.select_option("1")
     says(page, "The numbers broke down here")
     for view in ("lengths", "heat", "plane"):
