@@ -124,7 +124,8 @@ def _fill(columns, i, row, vectors, skipped):
     for name, value in row.items():
         columns[name][i] = value
     columns["floor"][i] = 3e-8
-    columns["K"][i] = torch.nan if skipped else gram(vectors)
+    unmade = ("u", "a", "delta") if skipped else ()
+    columns["K"][i] = gram({name: v * torch.nan if name in unmade else v for name, v in vectors.items()})
     u, delta, other = (vectors[name] for name in ("u", "delta", "D-G"))
     columns["sum"][i] = torch.stack([v.flatten(1).sum(1) for v in (u, delta, other)], dim=1)
     record = GramRecord(tuple(vectors), gram(vectors))
