@@ -59,7 +59,7 @@ def test_it_opens_on_the_advice_and_the_figure_has_the_room_on_a_page_beside_it(
     panel.locator(".gg-info").click()
     page.evaluate(TURN, "advice")
     page.wait_for_function("() => document.querySelectorAll('.gg-panel .gg-pair .gg-shots > *').length === 2")
-    assert panel.locator(".gg-figures").is_hidden()
+    panel.locator(".gg-figures").wait_for(state="hidden")
     assert page.evaluate(f"() => {INSPECTOR}.properties.gg_page") == "advice", "saved with the workflow"
     page.evaluate(TURN, "geometry")
     page.wait_for_function("() => document.querySelector('.gg-figure').offsetHeight >= 260")

@@ -341,7 +341,7 @@ def noted_colours(client, job):
     )
     return {
         "red, green, blue and yellow in turn": nearest.tolist() == [k % 4 for k in range(len(means))],
-        "**Below** the label robot comes by CFG": {*seen(client, job, "88")[1]} == {"robot"},
+        "**Below** the label robot comes by CFG": seen(client, job, "88")[1].count("robot") > len(means) / 2,
     }
 
 
