@@ -17,6 +17,7 @@ import safetensors.torch
 from torch import Tensor
 
 from ..guidance.printing import words_of
+from .places import TRACE_FORMAT
 
 FULL = "The disk is full: free some space, then queue again."
 FOLDER = "A file stands where a folder is needed: choose another name, or move that file."
@@ -32,8 +33,10 @@ REMEDIES = {
 }
 
 
+STATES = rb'.{8}\{.{0,999}"gg\.format":\s*"'  # a file of tensors, what it is
 KINDS = {  # of files, by their first bytes; what is in brackets is a part of the kind
-    "a trace": rb'.{8}\{.{0,999}"gg\.format":',
+    "a trace": STATES + re.escape(TRACE_FORMAT.encode()) + rb'"',
+    "a file of tensors of the format": STATES + rb'([^"]*)"',
     "a file of tensors": rb".{6}\0\0\{",
     "a web page": rb"\s*<(?:!doctype +)?html",
     "a picture": rb"\x89PNG|RIFF|\xff\xd8|\s*<(?:\?xml|svg)",

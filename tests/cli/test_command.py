@@ -18,6 +18,7 @@ import torch
 from guidance_geometry.cli import command
 from guidance_geometry.cli.options import COMMANDS
 from guidance_geometry.dev.places import HOST, ROOT
+from guidance_geometry.files.notes import CLASSIFIER
 from guidance_geometry.files.safetensors import write_safetensors
 from guidance_geometry.files.writing import NotWritten, write_atomically
 from guidance_geometry.library.traces import load
@@ -255,6 +256,7 @@ FOREIGN = {
     "trace.safetensors": lambda place: save(exact_trace(steps=4), place),
     "workflow.json": lambda place: place.write_text(json.dumps(PLAN["workflow"])),
     "model.safetensors": lambda place: write_safetensors(place, {"a": torch.zeros(1)}, {}),
+    "trained.safetensors": lambda place: write_safetensors(place, {"a": torch.zeros(1)}, {"gg.format": CLASSIFIER}),
     "weights.pt": lambda place: torch.save({"a": torch.zeros(1)}, place),
     "picture.png": lambda place: write_atomically(place, [b"\x89PNG\r\n\x1a\n"]),
     "study/results.json": lambda place: judged(place.parent, {1.0: -3.0, 2.0: -1.0, 4.0: -3.0}),
@@ -285,11 +287,12 @@ def test_a_command_replaces_neither_what_it_reads_nor_a_file_of_another_kind(tmp
 
 
 def test_the_library_replaces_no_model_by_a_trace_and_no_trace_by_a_figure(tmp_path):
-    for name in ("model.safetensors", "trace.safetensors"):
+    for name in ("model.safetensors", "trained.safetensors", "trace.safetensors"):
         FOREIGN[name](tmp_path / name)
     trace = load(tmp_path / "trace.safetensors")
-    with pytest.raises(NotWritten, match="a file of tensors"):
-        trace.save(tmp_path / "model.safetensors")
+    for name in ("model.safetensors", "trained.safetensors"):
+        with pytest.raises(NotWritten, match="a file of tensors"):
+            trace.save(tmp_path / name)
     trace.save(tmp_path / "trace.safetensors")
     (tmp_path / "trace.safetensors").rename(tmp_path / "trace.png")
     with pytest.raises(NotWritten, match="a trace"):
