@@ -25,8 +25,7 @@ export class Advice {
   pictures = new Map(); // id of a run -> files of the server
   /** @type {?{node: string, src: string, filename: string}} */ preview = null; // the host's, of the sampler that runs
   watchers = new Set(); // panels
-  jobs = new Map(); // id of a job -> {answer, ended: how many jobs had ended when it was asked for, runs: of which}
-  prompts = new Map(); // id of a job -> {prompt, ended: how many jobs had ended when it was asked for}
+  jobs = new Map(); // id of a job -> {answer, job: it, once it came, ended: how many jobs had ended when it was asked for, runs: of which}
   ended = 0;
 
   /** editor: what may be asked of it (see inspector.js). */
@@ -84,19 +83,25 @@ export class Advice {
     return this.pairs.get(run) ?? null;
   }
 
+  /** What the server says of a job: it is asked once for all runs of it, and again when a job has ended. */
+  asked(id) {
+    const { jobs, ended } = this;
+    const before = jobs.get(id);
+    if (before?.ended === ended) return before;
+    const one = { ended, runs: new Set(), job: before?.job ?? null, answer: this.editor.job(id) };
+    jobs.set(id, one);
+    trim(jobs, MOST_JOBS);
+    one.answer.then((job) => {
+      if (!job) return;
+      one.job = job;
+      this.changed();
+    });
+    return one;
+  }
+
   /** The prompt of a job; null as long as nobody knows. */
   promptOf(id) {
-    const { prompts, ended } = this;
-    const known = prompts.get(id);
-    if (known?.prompt || known?.ended === ended) return known.prompt;
-    const asked = { ended, prompt: null };
-    prompts.set(id, asked);
-    trim(prompts);
-    this.editor.job(id).then((job) => {
-      asked.prompt = job?.prompt ?? null;
-      if (job) this.changed();
-    });
-    return null;
+    return (this.jobs.get(id)?.job ?? this.asked(id).job)?.prompt ?? null;
   }
 
   /** Pictures that the job of a run made; null as long as nobody knows. */
@@ -105,12 +110,9 @@ export class Advice {
     return this.pictures.get(run.run) ?? null;
   }
 
-  /** The server is asked once for all runs of a job, and again when a job has ended. */
+  /** Pictures of a run, from what the server says of its job. */
   async ask({ prompt_id: id, ...run }) {
-    const { jobs, ended } = this;
-    if (jobs.get(id)?.ended !== ended) jobs.set(id, { ended, runs: new Set(), answer: this.editor.job(id) });
-    trim(jobs, MOST_JOBS);
-    const { runs, answer } = jobs.get(id);
+    const { runs, answer } = this.asked(id);
     if (runs.has(run.run)) return;
     runs.add(run.run);
     const job = await answer;
