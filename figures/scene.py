@@ -15,7 +15,7 @@ from ..trace.faults import NothingToShow
 from ..trace.gram import VECTORS, Frame, GramRecord, frame
 from ..trace.metrics import FLOOR_FACTOR, guidance_strength
 from ..trace.places import push_height, push_outside
-from ..trace.trace import END, PART, SKIP, UNSEEN, Trace
+from ..trace.trace import END, FROM_ZERO, PART, SKIP, UNSEEN, Trace
 
 Place = tuple[float, float]
 View = Callable[[GramRecord, float], tuple[GramRecord, float]]
@@ -24,6 +24,7 @@ NO_STEPS = "This trace has no steps: nothing was sampled. Raise denoise above 0 
 NO_SAMPLES = "This trace has no samples: the batch was empty. Set batch_size to 1 or more and run again."
 UNMEASURED = ("nothing was measured at this step", "The trace's notes say why.")
 NO_PAIR = "no prediction without the prompt at this step"
+FROM_ZERO_HERE = ("the positive or the negative was empty here, and ComfyUI counts from zero", "Choose another step.")
 NO_SCALE = (
     "the scale of this step is unknown",
     "The guider mixes positive and negative in its own way. Choose another step, or a guider with one scale.",
@@ -197,6 +198,8 @@ def _missing(trace: Trace, step: int, record: GramRecord, gamma: float) -> tuple
     single = trace.stage[step] in ("cond_only", SKIP, "recur", UNSEEN)
     if single and not record.dot("delta", "delta").isfinite():
         return NO_PAIR, LEFT_OUT if gamma == 1 else "Choose a step at which both predictions were made."
+    if trace.stage[step] == FROM_ZERO and not drawable(record.K):
+        return FROM_ZERO_HERE
     if math.isnan(gamma):
         return NO_SCALE
     return None if drawable(record.K) else NOT_FINITE

@@ -14,6 +14,7 @@ import torch
 from guidance_geometry.figures import step_figure
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.registry import STEP, draw_still
+from guidance_geometry.figures.scene import scene_of
 from guidance_geometry.figures.words import number, percent
 from guidance_geometry.tests.drawn import assert_apart, expected, marks, printed_scale, run, segment
 from guidance_geometry.tests.traces import exact_trace
@@ -258,3 +259,12 @@ def test_matplotlib_is_imported_only_to_draw():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.split() == ["False", "False"]
+
+
+def test_a_step_of_an_empty_prompt_is_not_called_broken():
+    trace = run(gamma=4.0, steps=3)
+    K = trace.steps["K"].clone()
+    K[1] = math.nan  # what a host that counts from zero leaves unknown
+    trace = replace(trace, steps=trace.steps | {"K": K}, stage=["step", "from_zero", "step"])
+    assert "empty" in scene_of(trace, step=1).missing
+    assert "not finite" in scene_of(replace(trace, stage=["step"] * 3), step=1).missing
