@@ -20,7 +20,7 @@ from ...dev.hosts import own_host
 from ...dev.places import ROOT
 from ...dev.provision import FRONT_ENDS
 from ..command_line import parser_of
-from .editor_sheets import DRAWN, GRAPH, OPEN, PALETTE, RUN, TAB, WAIT, Editor
+from .editor_sheets import DRAWN, GRAPH, OPEN, PALETTE, TAB, WAIT, Editor
 
 FILM = ROOT / "docs" / "figures" / "tab-film.webp"
 STILL = FILM.with_name("advice.webp")
@@ -122,10 +122,7 @@ def play(film: Film) -> Image.Image:
     page.wait_for_function("() => document.querySelectorAll('.gg-tab .gg-pair .gg-shots > *').length === 2")
     still = film.shot()
     film.add(still, 2 * READ_MS)
-    film.click(".gg-tab .gg-apply")
-    page.locator(".gg-tab .gg-verdict[data-before]").wait_for()
-    film.show(2 * READ_MS)
-    page.evaluate(RUN)
+    film.click(".gg-tab .gg-apply-again")
     page.locator(".gg-tab .gg-verdict[data-colour=fine]").wait_for()
     film.show(2 * READ_MS)
     return still
