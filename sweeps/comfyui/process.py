@@ -250,8 +250,8 @@ def refusal(server: Server, what: str) -> str:
     """Say what happened, show the end of the log, and name the remedies that help most often."""
     return (
         f"{what}; the end of {server.log}:\n{tail(server.log)}\n\n"
-        "What to try: delete .venv and .host and call again; pass --cpu if a GPU is in use elsewhere; "
-        "with --host, start that ComfyUI by hand once to see whether it comes up alone."
+        "What to try: start this ComfyUI by hand and mend what it reports; pass --cpu if a GPU is in use elsewhere. "
+        "If dev.py set it up, delete the folder .host of the pack and call again."
     )
 
 
