@@ -12,7 +12,7 @@ from ...dev.places import ROOT
 from ...verdict.card import FEATURES as OF_A_BAND
 from ...verdict.good_scales import GoodScales
 from ..markdown import folded, page, passages, table
-from ..pages.pictures import write_pixels
+from ..pictures import write_pixels
 from . import limits
 from .batches import FEATURES
 from .clicked import STARTS, Found, ranges
