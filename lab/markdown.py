@@ -8,8 +8,7 @@ from pathlib import Path
 
 from ..dev.places import ROOT
 
-RELIABILITY = ROOT / "docs" / "reliability.md"  # a section a measurement
-PERFORMANCE = ROOT / "docs" / "performance.md"  # so has this
+PERFORMANCE = ROOT / "docs" / "performance.md"  # a section a measurement
 
 
 def page(*blocks: str) -> str:

@@ -114,7 +114,7 @@ def gap_lines(rooms: dict[str, Room]) -> list[str]:
 
 def options_of() -> argparse.Namespace:
     """Read the command line."""
-    parser = parser_of(__doc__, markdown.RELIABILITY)
+    parser = parser_of(__doc__, markdown.PERFORMANCE)
     parser.add_argument("rooms", nargs="*", default=[*ROOMS], metavar="ROOM", help=f"default: {', '.join(ROOMS)}")
     parser.add_argument(
         "--tests",
@@ -139,7 +139,7 @@ def main() -> int:
         rooms = read_runs(options.rooms, data)
     print("\n".join([table(rooms), "", *(gap_lines(rooms) if options.gaps else [])]))
     if options.write:
-        markdown.put_section(markdown.RELIABILITY, HEADING, f"{COMMAND}. {MEANING}", table(rooms))
+        markdown.put_section(markdown.PERFORMANCE, HEADING, f"{COMMAND}. {MEANING}", table(rooms))
     return code or int(any(room.share < LEAST for room in rooms.values()))
 
 

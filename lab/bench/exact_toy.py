@@ -1,6 +1,6 @@
 """The exact toy measured: what every evaluation of a gradient reaches where the truth is known in closed form.
 
-Writes docs/exact-toy.md; about five minutes of one core.
+Writes a section of docs/classifier-guidance.md; about five minutes of one core.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from ...dev.fixtures.toy_gradients import DATA, LEVELS, guided_denoiser, states
 from ...dev.places import ROOT
 from ...guidance.gradients.term import BACKPROP, CLEAN_X0, NOISY
 from ...guidance.predictions import output_from, x0_from_output
-from ..markdown import page, passages, table, write
+from ..markdown import page, passages, put_section, table
 
-PAGE = ROOT / "docs" / "exact-toy.md"
+PAGE, HEADING = ROOT / "docs" / "classifier-guidance.md", "Where the truth is known"
 NAMES = {"none": "none", "noisy": NOISY, "through": BACKPROP, "clean": CLEAN_X0}
 GAMMAS, STEPS, HEUN = (0.3, 0.5, 1.0, 2.0, 4.0), (20, 40, 80, 160), 80
 TRUE, PAIRED = 1_000_000, 10_000  # true samples of the first row; samples that the energy distance pairs
@@ -95,16 +95,16 @@ def identities() -> str:
 
 
 def main() -> int:
-    """Measure, print and write the page."""
+    """Measure, print and write the section."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--samples", type=int, default=toy.COUNT, help="of a row (default 20,000)")
-    parser.add_argument("--page", type=Path, default=PAGE, help="where to write (default docs/exact-toy.md)")
+    parser.add_argument("--page", type=Path, default=PAGE, help="where to write (default docs/classifier-guidance.md)")
     given = parser.parse_args()
     torch.set_num_threads(1)
     opening, count = TEXT["OPENING"].format(count=given.samples), given.samples
-    text = page(opening, TEXT["SCALE"], scales(count), TEXT["STEP"], steps(count), TEXT["IDENTITIES"], identities())
-    write(given.page, text)
-    print(text)
+    blocks = (opening, TEXT["SCALE"], scales(count), TEXT["STEP"], steps(count), TEXT["IDENTITIES"], identities())
+    put_section(given.page, HEADING, *blocks)
+    print(page(*blocks))
     return 0
 
 

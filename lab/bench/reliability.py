@@ -4,7 +4,7 @@ Interrupts: jobs are stopped at random times, and each is done again; it must ma
 bit. Kills: the host is killed (SIGKILL) at random times while it computes and writes; no file under its own name may be
 cut, and a fresh host must do the job. Soak: jobs of all kinds in random order; the same results, and memory that stays.
 Mixed: all of that from several clients at once. Disks, names, sockets: what lab/fuzz/surroundings.py says.
-`--write` keeps the figures in docs/reliability.md.
+`--write` keeps the figures in docs/performance.md.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def move_wires(facts: dict, part: str) -> dict:
 
 def options_of() -> argparse.Namespace:
     """Read the command line."""
-    parser = parser_of(__doc__, markdown.RELIABILITY)
+    parser = parser_of(__doc__, markdown.PERFORMANCE)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(COUNTS)}; default: all")
     for name, count in COUNTS.items():
         parser.add_argument(f"--{name}", type=int, default=count, help=f"how many; default: {count:,}")
@@ -198,7 +198,7 @@ def print_section(heading: str, lines: list[str], fine: bool, keep: bool) -> boo
     """Print a section, and keep it if that is wanted."""
     print("\n".join([f"## {heading}", *lines, "" if fine else "FAILED"]), flush=True)
     if keep:
-        markdown.put_section(markdown.RELIABILITY, heading, f"{COMMAND}.", markdown.bullets(lines))
+        markdown.put_section(markdown.PERFORMANCE, heading, f"{COMMAND}.", markdown.bullets(lines))
     return fine
 
 

@@ -3,9 +3,9 @@
 `python lab economy [--samples 2000] [--seed 7] [--gamma 4] [NAME ...]` prints one row a chain: the share of
 the passes of full CFG that were run (c and u count one each), how many samples the judge recognises, the Frechet
 distance of its features to real pictures, and the distance of the samples from those of plain CFG with the same noise.
-`--page` also writes docs/economy.json, docs/economy.md and its figure. The protocol and the sampler are those of the
-demo model's card. Samples are kept in .cache/economy, under the checksum of what made them, so that a stopped run goes
-on.
+`--page` also writes docs/economy.json, a section of docs/rules.md and its figure. The protocol and the sampler are
+those of the demo model's card. Samples are kept in .cache/economy, under the checksum of what made them, so that a
+stopped run goes on.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=2000)
     parser.add_argument("--gamma", type=float, default=4.0)
     parser.add_argument("--seed", type=int, default=Protocol.seed)
-    parser.add_argument("--page", action="store_true", help="write docs/economy.md, its numbers and its figure")
+    parser.add_argument("--page", action="store_true", help="write the section of docs/rules.md, numbers and figure")
     parser.add_argument("names", nargs="*", metavar="NAME", help="chains; all of them if none")
     options = parser.parse_args()
     unknown = [name for name in options.names if name not in CHAINS]

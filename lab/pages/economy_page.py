@@ -1,4 +1,4 @@
-"""The page about skipped passes: docs/economy.md and its figure, from the numbers in docs/economy.json.
+"""What is said of skipped passes: a section of docs/rules.md and its figure, from the numbers in docs/economy.json.
 
 `python lab economy --page` measures and writes; `python lab economy_page` sets the stored numbers.
 """
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from ...dev.places import ROOT
 from ...figures.canvas import Box, Canvas, extent
-from ...figures.caption import HEADING
+from ...figures.caption import HEADING as LARGE
 from ...figures.layout import Placer
 from ...figures.palette import THEMES, Theme
 from ...figures.step_curves import TITLE
@@ -23,7 +23,8 @@ from .economy_rows import FAMILIES, FULL, PRESET, PROBE, Row
 from .pictures import write_pixels
 from .plots import Axes
 
-NUMBERS, PAGE = ROOT / "docs" / "economy.json", ROOT / "docs" / "economy.md"
+NUMBERS, PAGE = ROOT / "docs" / "economy.json", ROOT / "docs" / "rules.md"
+HEADING = "What skipped passes cost"
 FIGURE = ROOT / "docs" / "figures" / "economy.webp"
 POINTS, SHARE = 0.01, 0.05  # what a chain may lose: accuracy in points, Frechet distance as a share
 SIZE = (960, 400)
@@ -62,7 +63,7 @@ def draw_economy(rows: Sequence[Row], theme: Theme = THEMES["light"]) -> Canvas:
     """
     canvas, full = Canvas(*SIZE, theme, unit=2.0), named(rows, FULL)
     heading = f"What skipped passes cost: Pocket, \u03b3 {full.gamma:g}, {full.samples:,} samples a point"
-    canvas.text((20, 12), heading, HEADING, bold=True, halo=False)
+    canvas.text((20, 12), heading, LARGE, bold=True, halo=False)
     titles = ("the judge recognises, with 95 % intervals", "Fr\u00e9chet distance to real pictures: low is near")
     for frame, title, (field, up), words in zip(FRAMES, titles, UP.items(), ("{:.0%}", "{:.1f}"), strict=True):
         canvas.text((frame.x - 56, frame.y - 36), title, TITLE, halo=False)
@@ -149,8 +150,8 @@ def verdict(rows: Sequence[Row], chain: str) -> str:
     return f"{row.passes:.1%} of the passes, accuracy {points:+.2f} points, Frechet distance {share:+.1%}"
 
 
-def page(rows: Sequence[Row]) -> str:
-    """The whole page."""
+def words(rows: Sequence[Row]) -> str:
+    """The whole section, below its heading."""
     full = named(rows, FULL)
     return (
         Path(__file__)
@@ -171,13 +172,13 @@ def page(rows: Sequence[Row]) -> str:
 
 
 def write(rows: Sequence[Row]) -> None:
-    """The page and its figure."""
+    """The section and its figure."""
     write_pixels(FIGURE, draw_economy(rows).png())
-    markdown.write(PAGE, page(rows))
+    markdown.put_section(PAGE, HEADING, words(rows))
 
 
 def main() -> None:
-    """Set the stored numbers into page and figure."""
+    """Set the stored numbers into the page and the figure."""
     write([Row(**row) for row in json.loads(NUMBERS.read_text(encoding="utf-8"))])
 
 

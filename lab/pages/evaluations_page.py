@@ -15,6 +15,7 @@ from .evaluations import BATCH, CFG, SEED, Row
 
 PAGE = ROOT / "docs" / "classifier-guidance.md"
 COMPANY = "Through a VAE, and beside other packs"  # a section that bench gradients measures
+TRUTH = "Where the truth is known"  # and one that bench exact_toy does
 RETURN_AT = "131072"  # bytes above which the second measurement's allocator gives memory back at once
 Rows = list[tuple[Row, dict[str, float]]]
 TEXT = passages(__file__)
@@ -52,6 +53,7 @@ def page_of(found: Found) -> str:
         memory(),
         TEXT["VERSIONS"],
         folded("Every family", versions(found.answers)),
+        section_in(PAGE, TRUTH),
         section_in(PAGE, COMPANY),
     )
 

@@ -1,8 +1,7 @@
-"""The example sweep and the example study of docs/sweeps.md, run again: their page, their sheet and their report."""
+"""The example sweep and the example study of docs/sweeps.md, run again: their sheet and their report."""
 
 from __future__ import annotations
 
-import shutil
 import sys
 import tempfile
 import textwrap
@@ -16,7 +15,7 @@ from .pictures import write
 
 DOCS = ROOT / "docs"
 WORKFLOW, PLAN = DOCS / "examples" / "judged.json", DOCS / "examples" / "study.yaml"
-PAGE, SHEET, REPORT = DOCS / "example-sweep.html", DOCS / "figures" / "sweep-sheet.webp", DOCS / "sweeps.md"
+SHEET, REPORT = DOCS / "figures" / "sweep-sheet.webp", DOCS / "sweeps.md"
 HEADING = "An example"
 SWEEP = ("--cfg", "1,3,8", "--rule", "cfg, APG", "--seeds", "3")
 NAME = "an own ComfyUI"
@@ -35,7 +34,7 @@ def blocks(report: str) -> list[str]:
         "A sweep and a study of Pocket, with a classifier as the judge ([judged.json](examples/judged.json)). "
         "`python3 dev.py lab example_study` runs both again and writes this section.",
         f"```\n{command('guidance-geometry', 'sweep', '--workflow', 'docs/examples/judged.json', *SWEEP)}\n```",
-        "[Its page](example-sweep.html) is one file; on GitHub, download it and open it. Its sheet:",
+        "It takes a minute. Open `index.html` in the folder that it names: it is one file. The sheet of the sweep:",
         f"![Sheet of the sweep: a column for each cfg, a row for each rule and seed](figures/{SHEET.name})",
         "The plan of the study, `docs/examples/study.yaml`:",
         f"```yaml\n{PLAN.read_text(encoding='utf-8').strip()}\n```",
@@ -56,10 +55,9 @@ def main() -> None:
         sweep, study = Path(place) / "sweep", Path(place) / "study"
         run(live.address, sweep, "--workflow", str(WORKFLOW), *SWEEP)
         run(live.address, study, "--plan", str(PLAN))
-        shutil.copyfile(sweep / "index.html", PAGE)
         write(SHEET, (sweep / "sheet.png").read_bytes(), grain=1)
         markdown.put_section(REPORT, HEADING, *blocks((study / "report.txt").read_text(encoding="utf-8")))
-        print(f"wrote {PAGE}, {SHEET} and {REPORT}")
+        print(f"wrote {SHEET} and {REPORT}")
 
 
 if __name__ == "__main__":

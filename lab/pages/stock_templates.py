@@ -48,17 +48,6 @@ class Sampling:
         """Whether every scale is 1; a guider without a scale counts as such."""
         return all(scale == 1 for scales in self.scales for scale in scales)
 
-    def cells(self) -> list[object]:
-        """For the table."""
-        said = dict.fromkeys(" / ".join(map(scale_text, scales)) or "none" for scales in self.scales)
-        counts = [len(self.samplers), self.in_subgraphs or "", len(self.taps)]
-        return [*counts, ", ".join(said), "yes" if self.only_at_one else ""]
-
-
-def scale_text(scale: Any) -> str:
-    """A scale as people write it."""
-    return "computed" if scale is None else f"{scale:g}"
-
 
 def sampling_of(nodes: Mapping[str, FlatNode]) -> Sampling:
     """How a flattened workflow samples, with the taps of a job."""
@@ -119,15 +108,9 @@ def totals(found: Mapping[str, Sampling]) -> list[tuple[str, int]]:
 def page(found: Mapping[str, Sampling]) -> str:
     """The whole page."""
     graphs, version = len(stock_workflows.stock_workflows()), stock_workflows.package_version()
-    rows = [[f"`{name}`", *one.cells()] for name, one in found.items()]
     return markdown.page(
         TEXT["OPENING"].format(package=stock_workflows.PACKAGE, version=version, graphs=graphs, sampling=len(found)),
         markdown.table("over all | number", totals(found)),
-        TEXT["COLUMNS"],
-        markdown.folded(
-            f"All {len(rows)} templates",
-            markdown.table("template | samplers | in subgraphs | taps | cfg | cfg 1 only", rows),
-        ),
     )
 
 

@@ -57,7 +57,7 @@ from .story_measures import (
 from .straight_line import Ends, draw_ends
 
 PAGE = ROOT / "docs" / "the-geometry-of-guidance.md"
-EXPORTED = PAGE.with_name("one-run.html")
+EXPORTED = ROOT / "output" / "one-run.html"  # for its picture
 NUMBERS = PAGE.with_suffix(".json")
 WORDS_OF_PAGE = Path(__file__).with_suffix(".md")
 WORDS = tuple(figure.name for figure in RUN_FIGURES if "story" in figure.places)
@@ -101,6 +101,7 @@ def export(client: Client, program: str | None) -> None:
     inputs = {"trace": [FREE.sampler, 2], "filename_prefix": "story", "pictures": PAGE_PICTURES}
     job = client.run(shorten_run(FREE.run) | {HTML: {"class_type": "GGExportHTML", "inputs": inputs}})
     name = job.outputs[HTML]["text"][0].split(":")[0]
+    EXPORTED.parent.mkdir(exist_ok=True)
     EXPORTED.write_bytes(client.file({"filename": name, "type": "output"}))
     with chromium(program) as browser:
         page = browser.new_page(viewport={"width": 1120, "height": 1320})

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from guidance_geometry.lab.markdown import section_in
+
 BENCH = Path(__file__).resolve().parents[2] / "lab" / "bench"
 
 
@@ -14,14 +16,15 @@ def test_a_measurement_starts(name):
 
 
 @pytest.mark.turn("exact toy")
-def test_the_page_of_the_exact_toy_is_what_it_prints(tmp_path, capsys, monkeypatch):
+def test_the_section_of_the_exact_toy_is_what_it_prints(tmp_path, capsys, monkeypatch):
     bench = importlib.import_module("guidance_geometry.lab.bench.exact_toy")
     page = tmp_path / "page.md"
+    page.write_text("# A page\n", encoding="utf-8")
     monkeypatch.setattr(bench, "GAMMAS", (1.0,))
     monkeypatch.setattr(bench, "STEPS", (4, 8))
     monkeypatch.setattr("sys.argv", ["exact_toy", "--samples", "50", "--page", str(page)])
     assert bench.main() == 0
-    words = page.read_text(encoding="utf-8")
+    words = section_in(page, bench.HEADING).partition("\n\n")[2]
     assert words in capsys.readouterr().out
     errors = [
         float(line.split("|")[2]) for line in words.splitlines() if line.startswith(("| noisy x_t, ", "| Jacobian"))
