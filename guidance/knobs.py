@@ -59,9 +59,9 @@ class Knob:
     words, and the value that each stands for. read: makes the value of a text and the input's name; raises ValueError.
     multiline: a text may have several lines. socket: the type of the wire that carries it, for what is no widget; then
     `read` makes the value of what it carries. answers: what a network on that wire must tell.
-    Of the node's input, where it differs from the field: its name, and the value that it shows at first. later: it came
-    after a release, so that saved workflows may lack it. main: of a rule's numbers the one that says how strongly it
-    acts, which is the first to try.
+    Of the node's input, where it differs from the field: its name, and the value that it shows at first. later: the
+    input is optional and comes last. main: of a rule's numbers the one that says how strongly it acts, which is the
+    first to try.
     """
 
     meaning: str

@@ -29,7 +29,7 @@ SOCKETS = {
 
 
 def inputs_of(owner: type, later: bool = False) -> list:
-    """The inputs of its knobs, in order.  later: those that saved workflows may lack, or the others."""
+    """The inputs of its knobs, in order.  later: those that are optional and come last, or the others."""
     return [input_of(one) for one in knobs(owner).values() if one.later == later]
 
 

@@ -6,11 +6,6 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..dev.places import ROOT
-
-RELIABILITY = ROOT / "docs" / "reliability.md"  # a section a measurement
-PERFORMANCE = ROOT / "docs" / "performance.md"  # so has this
-
 
 def page(*blocks: str) -> str:
     """The text of a page; an empty block leaves nothing."""

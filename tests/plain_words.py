@@ -3,13 +3,12 @@
 The trade's words are those that the glossary of docs/architecture.md has to explain.
 """
 
-import json
 import re
 from functools import cache
 
 from guidance_geometry.tests.project import ROOT
 
-WORDS = json.loads((ROOT / "locales" / "en" / "nodeDefs.json").read_text(encoding="utf-8"))  # of every node
+HELP = ROOT / "web" / "docs"
 
 EVERYDAY = {"a", "an", "the", "of", "to", "way", "without", "size", "part", "error"}
 EVERYDAY |= {"noise", "step", "guidance", "strength", "scale", "classifier", "rule"}  # on KSampler and our nodes
@@ -58,7 +57,8 @@ def trade_terms() -> set[str]:
 @cache
 def node_names() -> re.Pattern:
     """What nodes are called, with and without what stands in brackets."""
-    names = {name for said in WORDS.values() for name in (said["display_name"], said["display_name"].split(" (")[0])}
+    titles = [page.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ") for page in HELP.glob("*.md")]
+    names = {name for title in titles for name in (title, title.split(" (")[0])}
     return re.compile("|".join(map(re.escape, sorted(names, key=len, reverse=True))))
 
 
@@ -71,7 +71,7 @@ def trade_signs() -> set[str]:
 
 def first_part(node: str) -> str:
     """The part of a node's help page that everybody reads."""
-    return (ROOT / "web" / "docs" / f"{node}.md").read_text(encoding="utf-8").partition(LAST_PART)[0]
+    return (HELP / f"{node}.md").read_text(encoding="utf-8").partition(LAST_PART)[0]
 
 
 def sentences(text: str) -> list[str]:

@@ -45,10 +45,11 @@ DEV, LAB, TESTS, LAB_TESTS = "dev", "lab", "tests", "lab/tests"
 LAB_ROOMS = {  # what a room of lab/ may import of the others
     "": set(),
     "train": set(),
-    "verdict": {"train", "pages"},
+    "verdict": {"train"},
     "fuzz": set(),
-    "pages": {"train"},
-    "bench": {"train", "pages", "fuzz"},
+    "pages": set(),
+    "studies": {"train"},
+    "bench": set(),
 }
 BESIDE = [file for room in (DEV, LAB, TESTS) for file in sorted((ROOT / room).rglob("*.py"))]
 
@@ -253,16 +254,16 @@ def test_what_is_beside_the_pack_keeps_to_its_arrows(file):
         ("tests/host/test_a.py", "from guidance_geometry.tests.traces import exact_trace", True),
         ("tests/host/test_a.py", "from guidance_geometry.dev.fixtures import exact_toy", True),
         ("tests/queue/test_a.py", "from guidance_geometry.sweeps.comfyui.client import Client", True),
-        ("lab/tests/test_a.py", "from guidance_geometry.lab.pages import story", True),
+        ("lab/tests/test_a.py", "from guidance_geometry.lab.studies import runs", True),
         ("lab/tests/test_a.py", "from guidance_geometry.tests.traces import exact_trace", True),
         ("tests/host/test_a.py", "def a():\n    from .test_split import Collected", False),
         ("tests/host/test_a.py", "from guidance_geometry.tests.queue.prompts import ROOT", False),
-        ("tests/host/test_a.py", "from guidance_geometry.lab.pages import story", False),
+        ("tests/host/test_a.py", "from guidance_geometry.lab.studies import runs", False),
         ("tests/test_a.py", "from guidance_geometry.lab import markdown", False),
         ("lab/bench/a.py", "from ...tests import traces", False),
-        ("lab/bench/a.py", "from ..pages.story import page_of", True),
-        ("lab/pages/a.py", "from ..bench.rules import main", False),
-        ("lab/pages/a.py", "from ...dev import places", True),
+        ("lab/studies/a.py", "from ..train.demo_data import LABELS", True),
+        ("lab/studies/a.py", "from ..bench.device import main", False),
+        ("lab/studies/a.py", "from ...dev import places", True),
         ("dev/a.py", "from ..lab import markdown", False),
     ],
 )

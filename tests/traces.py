@@ -5,15 +5,15 @@ the difference stays alive to the end, as in trained networks.
 """
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import torch
 
-from guidance_geometry.trace.effective import with_scales
 from guidance_geometry.trace.file import save
 from guidance_geometry.trace.gram import VECTORS, GramRecord, gram
-from guidance_geometry.trace.metrics import out_of_plane, out_of_span, saturation
-from guidance_geometry.trace.trace import Trace
+from guidance_geometry.trace.metrics import out_of_plane, out_of_span, saturation, scales_of
+from guidance_geometry.trace.trace import SCALES, Trace
 
 SIZE = 32
 
@@ -90,7 +90,9 @@ def exact_trace(gamma=4.0, *, sampler="euler", space="ve", steps=20, batch=4, ru
     tensors = {name: torch.stack(rows) for name, rows in kept.items()} | {"end": x.half()} if capture else {}
     stage = ["cond_only" if i in skip else "step" for i in range(steps)]
     found = Trace(_header(space, sampler, gamma, levels, batch, steps if capture else 0), columns, stage, tensors)
-    return with_scales(found)
+    floor = columns["floor"][:, None] * found.count**0.5
+    scales = dict(zip(SCALES, scales_of(found.record, columns["gamma"], {}, floor), strict=True))
+    return replace(found, steps={**columns, **scales})
 
 
 def _step(sampler, x, denoised, now, then, draws):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from .metrics import FLOOR_FACTOR, scales_of
-from .terms import columns_of_pass, passes_of
-from .trace import SCALES, Trace, nearest_to_median
+from .metrics import FLOOR_FACTOR
+from .trace import Trace, nearest_to_median
 
 MASKED = "a noise mask was set"  # begins a note of such a run
 
@@ -124,20 +123,3 @@ def rounding(trace: Trace) -> Tensor:  # -> [n, 1]
     """How long a difference of predictions may be and still be rounding; 0 where no floor is known."""
     gamma, floor = (trace.steps[name].nan_to_num()[:, None] for name in ("gamma", "floor"))
     return FLOOR_FACTOR * (1 + gamma.abs()) * floor * trace.count**0.5
-
-
-def with_scales(trace: Trace) -> Trace:
-    """The same with its effective scales, where it does not say them: a record of before they were taken.
-
-    Unknown where a further pass or a noise mask took part: such a record does not hold what they added.
-    """
-    if set(SCALES) <= trace.steps.keys():
-        return trace
-    steps = trace.steps
-    weights = {term.name: steps[term.weight] for term in trace.terms if term.guides and term.weight in steps}
-    scales = scales_of(trace.record, steps["gamma"], weights, steps["floor"][:, None] * trace.count**0.5)
-    added = [steps[columns_of_pass(name)[1]].nan_to_num() != 0 for name in passes_of(steps)]
-    unknown = sum(added, start=torch.full((trace.n,), is_masked(trace)))[:, None]
-    return replace(trace, steps={**steps, **{
-        name: torch.where(unknown, torch.nan, values) for name, values in zip(SCALES, scales, strict=True)
-    }})  # fmt: skip

@@ -44,11 +44,10 @@ from ..files.writing import write_atomically
 from ..guidance.printing import quote, shorten, words_of
 from . import MOST_PARTS
 from .directions import with_directions
-from .effective import with_scales
 from .gram import VECTORS
 from .portable import ascii_json, jsonable
 from .terms import columns_of_pass, effects_of_pass, passes_of
-from .trace import AFTERWARDS, CROSS, END, OWN, PART, PER_SAMPLE, PER_STEP, SCALES, STAGES, VERSION, Trace
+from .trace import AFTERWARDS, CROSS, END, OWN, PART, PER_SAMPLE, PER_STEP, STAGES, VERSION, Trace
 
 CHECKSUM, UNSEALED = "gg.sha256", "0" * 64  # of the whole file, with UNSEALED in the place of the checksum
 ROOM_FOR_NAMES = 1024  # bytes, of the tensors that are added back
@@ -337,7 +336,7 @@ def _trace(name: str, header: dict, stored: Mapping[str, Tensor]) -> Trace:
     _check_columns(name, trace)
     _check_captured(name, trace)
     _check_cross(name, trace)
-    return with_scales(trace)
+    return trace
 
 
 def _header(name: str, metadata: Mapping[str, str]) -> dict:
@@ -396,11 +395,9 @@ def _check_columns(name: str, trace: Trace) -> None:
     wanted |= dict.fromkeys(PER_STEP, (n,)) | dict.fromkeys(PER_SAMPLE, (n, batch))
     for made in passes_of(trace.steps):
         wanted |= dict(zip(columns_of_pass(made), ((n,), (n,), (n, batch)), strict=True))
-        wanted |= dict.fromkeys(trace.steps.keys() & effects_of_pass(made), (n, batch))
+        wanted |= dict.fromkeys(effects_of_pass(made), (n, batch))
     term_columns = {column for term in trace.terms for column in (term.column, term.weight)}
     wanted |= dict.fromkeys(term_columns & trace.steps.keys(), (n, batch))
-    if not trace.steps.keys() & set(SCALES):
-        wanted = {column: size for column, size in wanted.items() if column not in SCALES}
     for column, size in wanted.items():
         _check_tensor(name, f"column {column!r}", trace.steps.get(column), size, torch.float64)
 

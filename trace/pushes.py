@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from .effective import rounding, with_scales
+from .effective import rounding
 from .gram import Coefficient, Combination, GramRecord, fill_absent, plus
 from .metrics import beyond_c, rounding_beside
 from .terms import columns_of_pass, passes_of
@@ -64,7 +64,7 @@ def push_shares(trace: Trace) -> dict[str, float]:
 
 def _beside_passes(trace: Trace, whole: Tensor) -> Tensor:  # -> [n, B]
     """How long D' - c is, from its scale and its share across; the whole of D - c where these are unknown."""
-    scale, across = (with_scales(trace).steps[name] for name in SCALES)
+    scale, across = (trace.steps[name] for name in SCALES)
     delta = lengths(trace, {"delta": 1.0})
     length = (scale - 1).abs() * delta / (1 - across).sqrt()
     return torch.where(length.isfinite(), length, torch.where(delta > 0, whole, 0.0))

@@ -85,7 +85,7 @@ def columns_of_pass(name: str) -> tuple[str, str, str]:
 
 
 def effects_of_pass(name: str) -> tuple[str, str]:
-    """Names of the columns of what a further pass did, which older records lack: along and across the difference."""
+    """Names of the columns of what a further pass did: along and across the difference."""
     along, across = (what + name for what in EFFECTS)
     return along, across
 
@@ -103,7 +103,7 @@ def passes_of(columns: Iterable[str]) -> list[str]:
 def terms_of(header: Mapping, columns: Iterable[str]) -> tuple[Term, ...]:
     """The terms of a record, those that guide first, in the order of their vectors.
 
-    Format 1 writes no roles: a term guides if its gradient stands among the header's vectors, after the six that every
+    No file says their roles: a term guides if its gradient stands among the header's vectors, after the six that every
     run has, and only measures if it has nothing but a column.
     """
     texts, titles, scales = (header.get(field) or {} for field in ("terms", "titles", "scales"))

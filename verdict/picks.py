@@ -2,7 +2,7 @@
 
 The file is JSON: {"format": "guidance-geometry/picks", "version": 1, "model": {"name", "key"}, "picks": [{"cfg",
 "sampler_class", "chain", "good", "by", "when", "knob"}, ...]}. host/choices.py shows and changes it. A pick of another
-knob than cfg has that knob's value in "cfg", and its key in "chain" too: who knows no other knob leaves it alone.
+knob than cfg has that knob's value in "cfg", and its key in "chain" too.
 """
 
 from __future__ import annotations
@@ -114,10 +114,9 @@ class Picks:
         return replace(self, picks=tuple(pick for pick in self.picks if pick not in gone))
 
     def as_json(self) -> dict[str, Any]:
-        """As the file says it: a pick of cfg as before there were other knobs."""
+        """As the file says it."""
         claims = {"format": FORMAT, "version": VERSION, "model": {"name": self.name, "key": self.key}}
-        own = ({name: v for name, v in asdict(pick).items() if (name, v) != ("knob", CFG)} for pick in self.picks)
-        return claims | {"picks": [*own]}
+        return claims | {"picks": [asdict(pick) for pick in self.picks]}
 
 
 def read_picks(path: str | os.PathLike) -> Picks:
@@ -147,5 +146,4 @@ def picks_of(claims: Any, file: str) -> Picks:
 
 def _pick(one: Mapping[str, Any]) -> Pick:
     knob, chain = one.get("knob") or CFG, one.get("chain") or PLAIN
-    chain = knob if chain == PLAIN and knob != CFG else chain  # a reader before there were knobs leaves it alone
     return Pick(float(one["cfg"]), one["sampler_class"], one["good"], chain, one.get("by"), one.get("when"), knob)

@@ -56,7 +56,6 @@ const asked = async (path) => {
   return answer?.status === 200 ? answer.json() : null;
 };
 Object.assign(editor, { // what queues a run again
-  jobOf: () => localStorage.getItem(STORE + root()?.id),
   answers: () => answers,
   runs: (id) => asked(`runs?${new URLSearchParams({ workflow_id: id })}`),
   run: (id) => asked(`runs/${id}`),

@@ -1,11 +1,12 @@
-"""What the pack costs on this machine's device: recording, waits, both predictions in one batch, gradients, memory.
+"""What the pack costs on this machine's device: recording, waits, gradients, memory.
 
 Runs on CUDA, else on a Mac's GPU, else on one thread of the CPU, and says which. Ratios are of pairs, one right after
 the other in an order that alternates: the host's KSampler in a job that does not ask and, behind a tap, in one that
 does, with a browser that hears every step. Other programs disturb the processor time of a run less than its wall time,
 so that a CPU is measured by that. What the record of a run costs, which is made beside the nodes that follow, stands in
 a column of its own. Fails where a limit is surely passed: 2 % of a Pocket run without pictures, 3 % with them, .5 % of
-a run of SD1.5, and 30 ns a value and step. `--write` keeps the tables in docs/performance.md.
+a run of SD1.5, and 30 ns a value and step. The last
+that is printed is a section of docs/performance.md.
 """
 
 from __future__ import annotations
@@ -31,17 +32,16 @@ import torch
 from ...dev.fixtures import tiny_families
 from ...dev.fixtures.timing import in_pairs, keep_freed_memory
 from ...dev.inside import enter_host
+from ...guidance.chain import PLAIN, Chain
+from ...guidance.energies.label import LabelEnergy
+from ...guidance.gradients.term import BACKPROP, CLEAN_X0, NOISY, GradientTerm
 from .. import markdown
 from ..command_line import parser_of
-from ..markdown import PERFORMANCE
-from ..pages import evaluation_costs
-from ..pages.evaluations import BACKPROP, CLEAN_X0, NOISY
-from .live import held, median_interval
+from .harness import held, median_interval
 
 if TYPE_CHECKING:
     from ...host.run_store import RunStore
 
-TEXT = markdown.passages(__file__)
 ASKING = {"guidance_geometry": {"record": True}}
 TAB = "tab"
 MOST_NS = 30.0
@@ -53,6 +53,23 @@ SHAPES = {  # of the host's family, and [B, ...] of a latent: what one picture o
     "SDXL, batch of 4": ("SDXL", (4, 4, 128, 128)),
     "Flux, 1024 x 1024": ("Flux", (1, 16, 128, 128)),
     "Wan, 81 frames of 832 x 480": ("WAN21_T2V", (1, 16, 21, 60, 104)),
+}
+SD15_LAYERS = {  # as published, but for the width of the first
+    "image_size": 32,
+    "in_channels": 4,
+    "out_channels": 4,
+    "num_res_blocks": [2, 2, 2, 2],
+    "channel_mult": [1, 2, 4, 4],
+    "transformer_depth": [1, 1, 1, 1, 1, 1, 0, 0],
+    "transformer_depth_output": [1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0],
+    "transformer_depth_middle": 1,
+    "context_dim": 768,
+    "num_heads": 8,
+    "use_spatial_transformer": True,
+    "use_linear_in_transformer": False,
+    "use_temporal_attention": False,
+    "adm_in_channels": None,
+    "legacy": False,
 }
 JUDGED = 1 << 16  # values from which on the cost of one is held to its limit: below, calls cost more than values
 WAITS = {"cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize"}  # as CUDA's profiler names them
@@ -87,11 +104,11 @@ def pocket() -> Job:
     return (model, *GGClassLabel.execute(model, "*").args, {"samples": torch.zeros(8, 3, 32, 32)}, 20)
 
 
-def sd15(width: int) -> Job:
-    """A random network of SD1.5's architecture, its first level `width` wide, on latents of 512 x 512 pixels."""
-    bed = evaluation_costs.sd15(width)
-    bed.model.load_device = import_module("comfy.model_management").get_torch_device()
-    return (bed.model, [[torch.randn(1, 77, 768), {}]], bed.null, {"samples": torch.zeros(*SHAPES[SD15][1])}, 4)
+def sd15(width: int, side: int = 64) -> Job:
+    """A random network of SD1.5's architecture, its first level `width` wide, on latents of `side` x `side`."""
+    model = tiny_families.make_model("SD15", SD15_LAYERS | {"model_channels": width}, 0)
+    texts = ([[torch.randn(1, 77, 768, generator=torch.Generator().manual_seed(seed)), {}]] for seed in range(2))
+    return (model, *texts, {"samples": torch.zeros(1, 4, side, side)}, 4)
 
 
 def without_network(family: str, shape: tuple[int, ...], dtype: torch.dtype) -> Job:
@@ -240,32 +257,23 @@ def cost_of_a_value(pairs: int) -> tuple[list[list[object]], bool]:
     return rows, failed
 
 
-def batch_line(width: int, pairs: int) -> Line:
-    """Both predictions in one batch, over two calls of the network, on latents of 256 x 256 pixels."""
-    model, positive, *_ = sd15(width)
-    import_module("comfy.model_management").load_models_gpu([model])
-    network, device = model.model.diffusion_model, model.load_device
-    x, text, level = torch.randn(2, 4, 32, 32), positive[0][0].repeat(2, 1, 1), torch.full((2,), 500.0)
-    given = tuple(v.to(device) for v in (x, level, text))
-
-    def ask(*slices: slice) -> None:
-        for one in slices:
-            network(*(v[one] for v in given[:2]), context=given[2][one])
-        wait_for_device()
-
-    both = partial(ask, slice(0, 2))
-    found = compare(partial(ask, slice(0, 1), slice(1, 2)), both, max(3, pairs // 4))
-    return ratio_line("both in one batch over two calls", ratios_of(found), None)
-
-
 def gradient_lines(pairs: int) -> list[Line]:
     """Steps with a gradient, over the same without guidance."""
-    lines = []
-    for words, batch in (("pocket", 16), ("sd15 narrow", 1)):
-        bed = evaluation_costs.MODELS[words]()
+    from ...nodes.load_classifier import GGLoadClassifier
+    from ...nodes.sampling import GGGuidedSampler
+
+    lines, labels = [], tuple((index,) for index in range(10))
+    for words, (model, _, negative, latent, _), batch in (("pocket", pocket(), 16), ("sd15 narrow", sd15(64, 16), 1)):
+        given = {"samples": latent["samples"][:1].repeat(batch, 1, 1, 1)}
+        settings = (model, 1, 8, 1.0, "euler", "karras", negative, negative, given)
+
+        def sample(chain: Chain, settings: tuple = settings) -> None:
+            GGGuidedSampler.execute(*settings, guidance=chain, capture="numbers")
+
         for evaluation in (NOISY, CLEAN_X0, BACKPROP) if words == "pocket" else (CLEAN_X0, BACKPROP):
-            plain, guided = (partial(bed.run, way, batch, 8) for way in (None, evaluation))
-            ratios = ratios_of(compare(plain, guided, pairs))
+            guide = GGLoadClassifier.execute(f"pocket-{'noisy' if evaluation == NOISY else 'clean'}-1")[0]
+            term = GradientTerm(LabelEnergy(guide, labels), weight=4.0, evaluation=evaluation)
+            ratios = ratios_of(compare(partial(sample, PLAIN), partial(sample, PLAIN.then(term)), pairs))
             lines.append(ratio_line(f"{words}, {batch} at once, {evaluation}", ratios, None))
     return lines
 
@@ -326,7 +334,7 @@ def most_memory(run: Callable[[], None]) -> float:
 
 def main() -> int:
     """Measure, print, and fail when a limit is surely passed."""
-    parser = parser_of(__doc__, PERFORMANCE)
+    parser = parser_of(__doc__)
     parser.add_argument("--pairs", type=int, default=20, help="at first; more where a limit is undecided")
     parser.add_argument("--width", type=int, default=320, help="of SD1.5's first level; 320 is the published one")
     given = parser.parse_args()
@@ -342,16 +350,10 @@ def main() -> int:
         memory = memory_lines()
         ratios = recording_ratios(given.width, given.pairs)
         rows, slow = cost_of_a_value(given.pairs)
-        others = [batch_line(given.width, given.pairs), *gradient_lines(given.pairs), *wait_lines(), *memory]
-    if given.write:
-        words = TEXT["DEVICE"].format(
-            name=name, width=given.width, clock="processor" if device_type() == "cpu" else "wall"
-        )
-        cost = markdown.table(
-            "latent | network | values | numbers, ns a value and step | ms a step | pictures, ns | ms", rows
-        )
-        lists = [markdown.bullets(line for line, _ in part) for part in (ratios, others)]
-        markdown.put_section(PERFORMANCE, f"On {name}", words, lists[0], cost, lists[1])
+        others = [*gradient_lines(given.pairs), *wait_lines(), *memory]
+    head = "latent | network | values | numbers, ns a value and step | ms a step | pictures, ns | ms"
+    lists = [markdown.bullets(line for line, _ in part) for part in (ratios, others)]
+    print(f"\nThe section of docs/performance.md:\n\n{markdown.page(lists[0], markdown.table(head, rows), lists[1])}")
     return int(slow or any(failed for _, failed in ratios))
 
 

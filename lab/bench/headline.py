@@ -2,13 +2,12 @@
 
 Pocket, 20 steps, batch 8, in the editor of a real host in headless Chromium without a GPU: in the Guidance tab, which
 records a graph without any node of the pack's panel, and in an inspector. The clock starts when the host's own event of
-the last step arrives, and ends after the frame with the headline has been painted. Prints medians, and fails above the
-limit; `--write` keeps them in docs/performance.md.
+the last step arrives, and ends after the frame with the headline has been painted. Prints medians for
+docs/performance.md, and fails above the limit.
 """
 
 from __future__ import annotations
 
-import os
 import statistics
 import sys
 
@@ -16,11 +15,9 @@ from ...dev.browser import CHROMIUM, editor
 from ...dev.hosts import own_host
 from .. import markdown
 from ..command_line import parser_of
-from ..markdown import PERFORMANCE
-from .live import OPEN, WORKFLOW_ID, graph
+from .harness import OPEN, WORKFLOW_ID, graph
 
 LIMIT_MS = {"tab": 100.0, "inspector": 300.0}
-TEXT = markdown.passages(__file__)
 TOGGLE = "() => app.extensionManager.command.execute('Workspace.ToggleBottomPanelTab.guidancegeometry.tab')"
 SHOWN = """(place) => new Promise((done, failed) => {
   let last = null, fresh = false;
@@ -78,7 +75,7 @@ def line_of(place: str, found: list[float]) -> tuple[str, bool]:
 
 def main() -> int:
     """Measure, print, and fail when the limit is passed."""
-    parser = parser_of(__doc__, PERFORMANCE)
+    parser = parser_of(__doc__)
     parser.add_argument("--runs", type=int, default=7)
     options = parser.parse_args()
     if CHROMIUM is None:
@@ -86,10 +83,7 @@ def main() -> int:
         return 0
     with own_host(options.host, cpu=True) as server, editor(server.address) as page:
         lines = [line_of(place, headline_delays(page, place, options.runs)) for place in PLACES]
-    print("\n".join(line for line, _ in lines))
-    if options.write:
-        opening = TEXT["OPENING"].format(cores=os.cpu_count(), runs=options.runs)
-        markdown.put_section(PERFORMANCE, "The verdict", opening, markdown.bullets(line for line, _ in lines))
+    print(markdown.bullets(line for line, _ in lines))
     return int(any(failed for _, failed in lines))
 
 

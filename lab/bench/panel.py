@@ -1,15 +1,14 @@
 """What the inspector's panel costs the browser: redrawing, the first paint after a reload, memory over many runs.
 
 A real run of 50 steps and 8 samples in the editor of a real host, in headless Chromium without a GPU: the host's own
-front end and newer ones, each with either renderer. Prints a table and fails when a limit is passed; `--write` keeps
-it in docs/performance.md.
+front end and newer ones, each with either renderer. Prints a table for docs/performance.md, and fails when a limit is
+passed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import sys
 from dataclasses import dataclass
@@ -20,13 +19,11 @@ from ...dev.places import ROOT
 from ...dev.provision import FRONT_ENDS, front_end
 from .. import markdown
 from ..command_line import parser_of
-from ..markdown import PERFORMANCE
 
 KINDS = ("redraw", "drag", "first paint", "memory")
 REDRAW_MS, DRAG_MS, FIRST_PAINT_MS, GROWTH_MB = 2.0, 16.0, 300.0, 10.0
 DRAG = "drag what-if"
 SIZES = ((480, 560), (900, 640))
-TEXT = markdown.passages(__file__)
 WORKFLOW = "0c6b1f0e-5a55-4f4e-9d5c-00000000be0c"
 OPEN = """async ([api, id]) => {
   await app.loadApiJson(api, "bench");
@@ -199,23 +196,8 @@ def both_renderers(browser, name: str, options: argparse.Namespace) -> dict[str,
         for vue in (False, True):
             title = f"{name}, {'Nodes 2.0' if vue else 'canvas'}"
             found[title] = measure_renderer(browser, live, vue, options)
-            print(section(title, found[title]), flush=True)
+            print(title, *found[title], sep="\n  ", flush=True)
     return found
-
-
-def section(title: str, rows: list[Row]) -> str:
-    """A table in Markdown; what does not keep its limit stands out."""
-    cells = [[row.name, row.values, "holds" if row.holds else "**does not hold**"] for row in rows]
-    return markdown.page(f"## Front end {title}", markdown.table("what | measured | limit", cells))
-
-
-def put_page(found: dict[str, list[Row]], version: str, options: argparse.Namespace) -> None:
-    """The section of docs/performance.md: of each front end and renderer its slowest redraw, first paint and memory."""
-    limits = {"redraw": REDRAW_MS, "drag": round(DRAG_MS), "paint": round(FIRST_PAINT_MS), "growth": round(GROWTH_MB)}
-    given = {"redraws": options.redraws, "reloads": options.reloads, "runs": options.runs}
-    opening = TEXT["OPENING"].format(chromium=f"Chromium {version}", cores=os.cpu_count(), **limits, **given)
-    table = markdown.table("front end | slowest redraw | drag | first paint | memory", map(_summary, found.items()))
-    markdown.put_section(PERFORMANCE, "The panel in the browser", opening, table)
 
 
 def _summary(entry: tuple[str, list[Row]]) -> list[str]:
@@ -230,7 +212,7 @@ def _summary(entry: tuple[str, list[Row]]) -> list[str]:
 
 def main() -> int:
     """Measure, print, and fail when a limit is passed."""
-    parser = parser_of(__doc__, PERFORMANCE)
+    parser = parser_of(__doc__)
     parser.add_argument("--redraws", type=int, default=60)
     parser.add_argument("--reloads", type=int, default=7)
     parser.add_argument("--runs", type=int, default=200)
@@ -243,8 +225,7 @@ def main() -> int:
         found = {}
         for name in editors():
             found |= both_renderers(browser, name, options)
-        if options.write:
-            put_page(found, browser.version, options)
+    print(markdown.table("front end | slowest redraw | drag | first paint | memory", map(_summary, found.items())))
     return int(not all(row.holds for rows in found.values() for row in rows))
 
 

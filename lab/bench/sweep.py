@@ -1,13 +1,12 @@
 """What a sweep in one node saves: 5 scales x 4 seeds, against as many queued jobs of KSampler, on one server.
 
 Each job samples, decodes and previews; the sweep does the same in one job, exact and shared. Prints the fastest of
-several rounds, whose order turns, and the largest deviation of any sample from its own job's.
+several rounds, whose order turns, and the largest deviation of any sample from its own job's, for docs/performance.md.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 
 import torch
@@ -17,9 +16,7 @@ from ...dev.hosts import own_host
 from ...sweeps.comfyui.client import Client
 from .. import markdown
 from ..command_line import parser_of
-from ..markdown import PERFORMANCE
 
-TEXT = markdown.passages(__file__)
 CFGS, SEEDS = (1.0, 2.0, 4.0, 6.0, 8.0), (0, 1, 2, 3)
 LIMITS = {"exact": 1.2, "shared": 2.4}
 DENOISER = {"denoiser_name": "pocket-1", "parametrisation": "auto", "schedule": "auto", "weight_dtype": "default"}
@@ -93,7 +90,7 @@ def in_words(args: argparse.Namespace, times: dict[str, float], apart: dict[str,
 
 def main() -> int:
     """Measure, print, and fail below a limit."""
-    parser = parser_of(__doc__, PERFORMANCE)
+    parser = parser_of(__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--sampler", default="euler")
@@ -103,10 +100,7 @@ def main() -> int:
         apart = deviations(client, settings)
         times = measure_ways(client, settings, args.rounds)
     lines = in_words(args, times, apart)
-    print("\n".join(lines))
-    if args.write:
-        opening = TEXT["OPENING"].format(cores=os.cpu_count())
-        markdown.put_section(PERFORMANCE, "A sweep in one node", opening, markdown.bullets(lines))
+    print(markdown.bullets(lines))
     return int(apart["exact"] > 0 or any(times["jobs"] < limit * times[mode] for mode, limit in LIMITS.items()))
 
 

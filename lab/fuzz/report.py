@@ -1,4 +1,4 @@
-"""The rates of a campaign in words: for the terminal, and for docs/reliability.md."""
+"""The rates of a campaign in words: for the terminal, and for docs/performance.md."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def report_text(campaign: Campaign) -> str:
 
 
 def write(campaign: Campaign, seed: int, minutes: float | None) -> None:
-    """Keep it in docs/reliability.md.  minutes: after which it was stopped"""
+    """Keep it in docs/performance.md.  minutes: after which it was stopped"""
     stopped = "" if minutes is None else f", stopped after {minutes:g} minutes"
     words = TEXT["OPENING"].format(seed=seed, stopped=stopped)
-    markdown.put_section(markdown.RELIABILITY, HEADING, words, table(campaign), extremes(campaign))
+    markdown.put_section(markdown.PERFORMANCE, HEADING, words, table(campaign), extremes(campaign))
 
 
 def table(campaign: Campaign) -> str:

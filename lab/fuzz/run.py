@@ -2,7 +2,7 @@
 
 Prints how many were refused, ran, ended in a clear error or in a fault; every new fault is made small and kept as a
 file that `--replay` tries again. Fails when there is a fault: a raw error of this pack, a worker that died, more than
-2 GB of memory, more than 60 s, or code of a file that was run. `--write` keeps the table in docs/reliability.md.
+2 GB of memory, more than 60 s, or code of a file that was run. `--write` keeps the table in docs/performance.md.
 `--answers N` runs N sweeps on a server that answers as no ComfyUI does, and nothing else.
 """
 
@@ -92,7 +92,7 @@ def fuzz(campaign: Campaign, seed: int, counts: dict[str, int], minutes: float |
 
 def arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = parser_of(__doc__, markdown.RELIABILITY)
+    parser = parser_of(__doc__, markdown.PERFORMANCE)
     parser.add_argument("--minutes", type=float, help="stop after this time, with the kinds mixed")
     parser.add_argument("--prompts", type=int, default=5000)
     parser.add_argument("--headers", type=int, default=1000)

@@ -1,7 +1,7 @@
 """What other pages say of nodes, made from the nodes: `python lab node_pages` writes it.
 
 The English words for translators; the tables of inputs on the help pages of rules and energies, in every language that
-has the page; the rows of both in docs/nodes.md; their papers in docs/citing.md; and docs/rules.md. A node that is
+has the page; the rows of both in docs/nodes.md; their papers in docs/citing.bib; and docs/rules.md. A node that is
 made of its class has an English page from the start; what else is to be said is added there by hand, around the table.
 """
 
@@ -24,10 +24,9 @@ from ...guidance.registry import every_energy, every_rule
 from .. import markdown
 from . import rules_table, translations
 
-NODES, CITING, HELP = ROOT / "docs" / "nodes.md", ROOT / "docs" / "citing.md", ROOT / "web" / "docs"
+NODES, CITING, HELP = ROOT / "docs" / "nodes.md", ROOT / "docs" / "citing.bib", ROOT / "web" / "docs"
 IN_TABLES = json.loads(Path(__file__).with_name("help_words.json").read_text(encoding="utf-8"))  # {language: words}
 ROWS = r"^(## {}\n[^|]*\|.*\n\|---\|---\|\n)(?:\|.*\n)*"  # the table of a section
-ENTRIES = re.compile(r"(?<=^```bibtex\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
 UPSTREAM = "guidance"  # the same on every page
 
 
@@ -41,9 +40,7 @@ def pages_to_write() -> dict[Path, str]:
         pages |= {HELP / f"{node.__name__}.md": help_page(node) for node in nodes}
         pages |= {page: translated_page(node, page) for node in nodes for page in (HELP / node.__name__).glob("*.md")}
         listed = list_nodes(listed, room.capitalize(), nodes)
-    cited = ENTRIES.sub(lambda _: bibliography(), CITING.read_text(encoding="utf-8"))
-    words = translations.text_of(translations.english())
-    return {**pages, NODES: listed, CITING: cited, translations.ENGLISH: words}
+    return {**pages, NODES: listed, CITING: bibliography()}
 
 
 def help_page(node: Any) -> str:

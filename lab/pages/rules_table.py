@@ -19,6 +19,7 @@ from .. import markdown
 from ..command_line import parser_of
 
 PAGE = ROOT / "docs" / "rules.md"
+ECONOMY = "What skipped passes cost"  # a section that economy measures
 WORDS = {"pass": "ok", "FAIL": "**FAIL**", "not claimed": "\u2013", "none": ""}
 TEXT = markdown.passages(__file__)
 
@@ -79,6 +80,7 @@ def page() -> str:
         *ours,
         "## The host",
         *theirs,
+        markdown.section_in(PAGE, ECONOMY),
         "## Papers",
         sources,
     )

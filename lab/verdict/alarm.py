@@ -18,7 +18,7 @@ import numpy as np
 from ...verdict.good_scales import GoodScales
 from ...verdict.odds import ODDS
 from ..markdown import folded, passages, table
-from ..pages.pictures import write_pixels
+from ..pictures import write_pixels
 from . import limits
 from .card import CARDED
 from .cells import SIZES, Cell, Plan

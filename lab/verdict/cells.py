@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from ...dev.places import ROOT
-from ..pages.sources import kept, origin
+from ..sources import kept, origin
 from .batches import features
 from .runs import SAMPLERS, Sampler, trace_of
 from .sampling import measure

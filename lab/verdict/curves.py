@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..pages.plots import Axes
+from ..plots import Axes
 from .drawing import FRAMES, Line, Plot
 from .evidence import Setting, by_world
 from .odds import COVERED, FALSE, KINDS, Carded, above, coverage_of, lengths_of, limit_of, margin_of

@@ -11,7 +11,7 @@ from numpy import ndarray
 from ...figures.canvas import Box, Canvas, Point
 from ...figures.palette import THEMES, Theme
 from ...figures.typeset import SMALL
-from ..pages.plots import Axes, Key, draw_legend
+from ..plots import Axes, Key, draw_legend
 
 TITLE = 12.5
 SIZE = (960, 366)

@@ -12,7 +12,7 @@ from ...dev.places import ROOT
 from ...verdict.card import FEATURES as OF_A_BAND
 from ...verdict.good_scales import GoodScales
 from ..markdown import folded, page, passages, table
-from ..pages.pictures import write_pixels
+from ..pictures import write_pixels
 from . import limits
 from .batches import FEATURES
 from .clicked import STARTS, Found, ranges
@@ -179,25 +179,11 @@ def curve_of_cards(study: Study, folder: Path) -> str:
 
 
 def card_rows(found: Sequence[Carded], beyond: float) -> str:
-    """The shares of each kind, and behind a fold every band against another."""
-    rows = [
-        (
-            one.card,
-            one.other.words,
-            one.kind,
-            _edges(one.band),
-            _edges(one.other.band),
-            "yes" if one.holds(RATIO) else "no",
-            percent(one.false(beyond)),
-        )
-        for one in found
-    ]
+    """The shares of each kind."""
     kinds = [kind for kind in (*KINDS, "sister") if any(one.kind == kind for one in found)]
     parts = [(kind, [one for one in found if one.kind == kind]) for kind in kinds]
     total = [(kind, len(own), percent(coverage_of(own, RATIO)), percent(false_of(own, beyond))) for kind, own in parts]
-    last = f"covered ({RATIO}) | too high, wrongly"
-    every = table(f"card of | compared with | other | its band | that band | {last}", rows)
-    return page(table(f"other | cases | {last}", total), folded(f"All {len(rows)} cases", every))
+    return table(f"other | cases | covered ({RATIO}) | too high, wrongly", total)
 
 
 def card_section(study: Study, folder: Path) -> tuple[str, ...]:

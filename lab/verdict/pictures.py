@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..pages.pictures import write_pixels
+from ..pictures import write_pixels
 from ..train.demo_data import LABELS
 from .drawing import draw_grid
 from .misses import Shown

@@ -12,7 +12,7 @@ from ...figures.canvas import Box, Canvas, Point, extent
 from ...figures.palette import PENS, THEMES, Theme
 from ...figures.step_curves import Plot, set_band, set_line
 from ...figures.typeset import SMALL, set_level, set_lines
-from ..pages.plots import Key, draw_legend
+from ..plots import Key, draw_legend
 
 TITLE = 18.0
 PARTS = (960, 404)  # of the first figure

@@ -26,7 +26,7 @@ from ...guidance.rules.negative import Negative
 from ...guidance.rules.perp_neg import PerpNeg
 from ...guidance.rules.schedule import ScaleSchedule
 from ...library.recording import Recording, record
-from ..pages.sources import kept, origin
+from ..sources import kept, origin
 from .runs import SAMPLERS, Memory, Sampler, step_of
 from .sampling import ask_judge, energy_distances
 from .twins import RANDOM, Mislabelled

@@ -24,7 +24,7 @@ from ...dev.places import address_of
 from ...verdict.alike import compare_pictures
 from ...verdict.halved import distance
 from ..markdown import passages, put_section, table
-from ..pages.pictures import write_pixels
+from ..pictures import write_pixels
 from ..train.demo_data import LABELS
 from .calibrate import ODDS, keep
 from .card import CARDED, measure_all

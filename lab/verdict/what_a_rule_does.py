@@ -20,7 +20,7 @@ from ...dev.places import ROOT
 from ...figures.canvas import Canvas
 from ...trace.portable import jsonable
 from .. import markdown
-from ..pages.pictures import write_pixels
+from ..pictures import write_pixels
 from .rule_effects import Curve, Interval, Quality, Row, World, worlds
 from .rule_figures import Panel, Push, draw_parts, draw_scales
 from .rule_runs import GAMMA, HIGH, LEFT_OUT, SLOPPY, measure_all

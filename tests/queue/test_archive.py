@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from guidance_geometry.dev.browser import page_in
+from guidance_geometry.dev.fixtures.interfaces import read as frozen
 from guidance_geometry.files.safetensors import read_safetensors
 from guidance_geometry.sweeps.comfyui.process import DIRECT
 from guidance_geometry.tests.archive import archived_files
@@ -19,7 +20,7 @@ from guidance_geometry.tests.queue.steering import queue
 from guidance_geometry.tests.queue.tab_steering import begin, open_below, shows_run_of
 
 pytestmark = pytest.mark.turn("archive")
-NODES = json.loads((ROOT / "locales" / "en" / "nodeDefs.json").read_text(encoding="utf-8"))
+NODES = frozen()
 TEMPLATES = sorted(file.stem for file in (ROOT / "example_workflows").glob("*.json"))
 
 

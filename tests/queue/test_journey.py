@@ -9,7 +9,7 @@ from guidance_geometry.tests.queue.steering import CFG, DRAWN, INSPECTOR, NODE, 
 
 pytestmark = pytest.mark.browser
 
-TEMPLATE = ROOT / "tests" / "fixtures" / "released" / "templates" / "First look at guidance.json"
+TEMPLATE = ROOT / "tests" / "fixtures" / "journey.json"
 STEPS = 120  # a run of some seconds: live events take one percent of it, so the first comes late
 DROP = """async ([name, type, source]) => {
   const body = source.startsWith("/") ? await (await app.api.fetchApi(source)).blob() : source;

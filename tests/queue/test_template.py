@@ -24,7 +24,6 @@ from guidance_geometry.tests.queue.prompts import ASKING, ROOT, fetched, first_l
 from guidance_geometry.tests.queue.stand_ins import STAND_INS, in_models
 from guidance_geometry.tests.queue.steering import PAINTED, SETTLE, unmask
 
-RELEASED = sorted((ROOT / "tests" / "fixtures" / "released" / "templates").glob("*.json"))
 LEGIBLE = 0.65  # zoom from which words can be read
 FEW = {"ImageNet class with a classifier": 2}  # steps for the test: a pass at 256 x 256 takes seconds on a CPU
 SHORTER = """steps => {
@@ -244,18 +243,6 @@ def load(page, file):
     page.evaluate(OPEN, [read(file), file.stem])
     unmask(page)
     page.evaluate(PAINTED)
-
-
-@pytest.mark.browser
-@pytest.mark.parametrize("file", RELEASED, ids=lambda file: file.stem)
-@pytest.mark.turn("templates of before")
-def test_a_workflow_saved_from_a_template_of_before_opens(complete, file):
-    editor = complete
-    load(editor, file)
-    assert editor.evaluate(MISSING) == []
-    prompt = editor.evaluate("async () => (await app.graphToPrompt()).output")
-    drawn = {str(node["id"]): node["type"] for node in read(file)["nodes"] if node["type"] != "Note"}
-    assert {name: node["class_type"] for name, node in prompt.items()} == drawn
 
 
 @pytest.mark.parametrize("name", BLUEPRINTS)

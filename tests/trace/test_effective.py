@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from guidance_geometry.tests.traces import exact_trace
-from guidance_geometry.trace.effective import MASKED, EffectiveScale, rounding, tells, with_scales
+from guidance_geometry.trace.effective import EffectiveScale, rounding, tells
 from guidance_geometry.trace.trace import SCALES
 
 UNKNOWN = EffectiveScale()
@@ -132,14 +132,12 @@ def test_steps_of_which_nothing_is_known_are_left_out(run):
 
 def test_what_is_unknown_stays_unknown(run):
     nan = torch.full((run.n, run.batch), torch.nan, dtype=torch.float64)
-    old = replace(run, steps={name: v for name, v in run.steps.items() if name not in SCALES})
+    bare = replace(run, steps={name: v for name, v in run.steps.items() if name not in SCALES})
     empty = replace(run, steps={name: v[:0] for name, v in run.steps.items()}, stage=[])
     still = with_columns(run, kappa=torch.zeros_like(run.steps["kappa"]))
-    masked = with_scales(replace(old, header={**run.header, "notes": [f"{MASKED}: D is the original outside it"]}))
     nobody = run.of_samples(slice(0, 0))
-    for trace in (with_columns(run, gamma_eff=nan, across=nan), old, empty, nobody, still, masked):
+    for trace in (with_columns(run, gamma_eff=nan, across=nan), bare, empty, nobody, still):
         assert same(EffectiveScale.of(trace), UNKNOWN)
-    assert same(EffectiveScale.of(with_scales(old)), EffectiveScale.of(run))
     assert UNKNOWN.steady
     assert UNKNOWN.along
 

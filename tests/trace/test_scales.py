@@ -10,7 +10,7 @@ from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.file import load, save
 from guidance_geometry.trace.recorder import Evaluation, Pass
 from guidance_geometry.trace.terms import GUIDES, Term
-from guidance_geometry.trace.trace import SCALES, Trace
+from guidance_geometry.trace.trace import SCALES
 
 
 def test_a_further_pass_is_taken_out_and_is_no_vector_of_the_file():
@@ -113,27 +113,6 @@ def test_without_both_predictions_the_scale_is_unknown():
         assert found[name][2].isfinite().all(), name
 
 
-def test_a_file_of_before_has_the_scales_that_its_products_give(tmp_path):
-    trace = exact_trace(4.0, steps=8, batch=2, rule=lambda u, c, guided: 0.5 * guided + 0.5 * c)
-    old = Trace(trace.header, {k: v for k, v in trace.steps.items() if k not in SCALES}, trace.stage, trace.tensors)
-    assert old.column("M19").isnan().all()
-    save(old, tmp_path / "old.safetensors")
-    found = load(tmp_path / "old.safetensors")
-    assert found.column("M19")[0].tolist() == pytest.approx([2.5, 2.5], rel=1e-6)
-    for name in SCALES:
-        assert torch.equal(found.steps[name].nan_to_num(7e7), trace.steps[name].nan_to_num(7e7))
-
-
-def test_a_file_of_before_with_a_further_pass_does_not_know(tmp_path):
-    trace = exact_trace(4.0, steps=4, batch=2)
-    steps = {name: column for name, column in trace.steps.items() if name not in SCALES}
-    scale, one = torch.tensor([0.0, 2.0, torch.nan, 0.0], dtype=torch.float64), torch.ones(4, 2, dtype=torch.float64)
-    steps |= {"evals STG": one[:, 0].clone(), "scale STG": scale, "pass STG": one}
-    save(Trace(trace.header, steps, trace.stage, {}), tmp_path / "old.safetensors")
-    found = load(tmp_path / "old.safetensors").column("M19")
-    assert found.isnan().any(dim=1).tolist() == [False, True, False, False]
-
-
 @pytest.mark.parametrize("name", [*SCALES, "weight gradient"])
 def test_a_column_of_another_shape_is_refused_in_a_sentence(tmp_path, name):
     trace = exact_trace(4.0, steps=4, batch=2)
@@ -143,3 +122,11 @@ def test_a_column_of_another_shape_is_refused_in_a_sentence(tmp_path, name):
     save(replace(trace, header=header, steps={**trace.steps, "K": K, **odd}, tensors={}), tmp_path / "odd.safetensors")
     with pytest.raises(ValueError, match=f"column '{name}' is"):
         load(tmp_path / "odd.safetensors")
+
+
+def test_a_file_without_its_scales_is_refused(tmp_path):
+    trace = exact_trace(4.0, steps=4, batch=2, capture=False)
+    steps = {name: column for name, column in trace.steps.items() if name != "gamma_eff"}
+    save(replace(trace, steps=steps), tmp_path / "bare.safetensors")
+    with pytest.raises(ValueError, match="column 'gamma_eff' is None"):
+        load(tmp_path / "bare.safetensors")

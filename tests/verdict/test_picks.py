@@ -54,16 +54,6 @@ def test_picks_of_each_knob_are_kept_compared_and_forgotten_apart(tmp_path):
     assert read.ranges_by_knob() == both.ranges_by_knob()
 
 
-def test_a_reader_that_knows_no_knob_takes_none_for_cfg():
-    """It compares picks of the chain CFG, and drops fields that it does not know."""
-    sent = claims()
-    sent["picks"].append({"cfg": 2.0, "sampler_class": "ode", "good": True, "chain": "CFG", "knob": "guidance"})
-    written = picks_of(sent, "p").as_json()
-    for one in written["picks"]:
-        one.pop("knob", None)
-    assert picks_of(written, "p").ranges() == {"ode": (4.0, 4.0)}
-
-
 @pytest.mark.parametrize(
     ("change", "words"),
     [

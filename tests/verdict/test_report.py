@@ -1228,7 +1228,7 @@ def test_a_term_whose_text_begins_that_of_another_leaves_no_rule_behind():
 
 
 def without_scales(trace):
-    """The record as it was before effective scales were taken."""
+    """The record with no effective scale at any step."""
     return replace(trace, steps={name: column for name, column in trace.steps.items() if name not in SCALES})
 
 
@@ -1240,7 +1240,7 @@ PLAIN = [
 
 
 @pytest.mark.parametrize(("gamma", "ids"), zip((4.0, 1.0), PLAIN, strict=True))
-def test_of_plain_guidance_nothing_more_is_said_than_before_there_were_effective_scales(gamma, ids):
+def test_of_plain_guidance_nothing_more_is_said_where_effective_scales_are_known(gamma, ids):
     found, old = (report(trace, Known(card=card())) for trace in (run(gamma), without_scales(run(gamma))))
     assert [one.id for one in found.sentences] == [*ids, "clipped.share", "record.size"]
     assert found.text() == old.text()

@@ -343,7 +343,7 @@ test("a range of one value is that value", () => {
 
 test("what is saved says which run it shows and what is said of it, in the sheet's own width", () => {
   const headline = { en: "cfg 9 is above the good range (1.89 to 3.76). ".repeat(4), zh: "cfg 9 高于良好范围。" };
-  const run = { model: { name: "m".repeat(200) }, sampler: "euler", n: 20, seed: 7, cfg: 9, report: { colour: "above", headline } };
+  const run = { model: { name: "m".repeat(200) }, sampler: "euler", n: 20, seed: 7, cfg: 9, report: { colour: "above", headline, why: [], reasons: [], findings: [] } };
   for (const [locale, title] of [["en", "Step plane"], ["zh", "平面"]]) {
     const head = headOf(run, title, locale, speaker(locale));
     const named = (name) => head.filter((one) => one.name === name).map(({ runs }) => runs[0].t);

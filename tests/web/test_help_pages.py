@@ -5,7 +5,8 @@ import re
 import pytest
 
 from guidance_geometry.dev.fixtures.interfaces import read as frozen
-from guidance_geometry.tests.plain_words import WORDS, explained, first_part, stumbles
+from guidance_geometry.dev.fixtures.node_words import english
+from guidance_geometry.tests.plain_words import explained, first_part, stumbles
 from guidance_geometry.tests.project import ROOT
 
 PAGES = [page.stem for page in sorted((ROOT / "web" / "docs").glob("*.md"))]
@@ -22,10 +23,10 @@ def test_someone_who_knows_only_ksampler_understands_the_page(page):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_page_lists_the_inputs_of_the_node_in_their_order(page):
+def test_the_page_lists_the_inputs_of_the_node_in_their_order(host, page):
     rows = "".join(TABLE.findall(first_part(page)))
     listed = [name.strip() for cell in re.findall(r"^\|([^|]+)\|", rows, re.M) for name in cell.split(",")]
-    names = [name for name in WORDS[page]["inputs"] if name not in COMMON]
+    names = [name for name in english()[page]["inputs"] if name not in COMMON]
     assert [name for name in listed if name not in COMMON] == names
 
 

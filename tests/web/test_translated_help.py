@@ -9,6 +9,7 @@ from unicodedata import category
 
 import pytest
 
+from guidance_geometry.dev.fixtures.node_words import english as english_words
 from guidance_geometry.tests.project import ROOT
 
 HELP, LOCALES = ROOT / "web" / "docs", ROOT / "locales"
@@ -25,6 +26,8 @@ BRACKETS = re.compile(r" \(|\uff08")
 
 
 def words_of(language):
+    if language == "en":
+        return english_words()
     return json.loads((LOCALES / language / "nodeDefs.json").read_text(encoding="utf-8"))
 
 
@@ -73,7 +76,7 @@ def test_a_translated_page_says_what_the_english_one_says(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name} {page.stem}")
-def test_inputs_outputs_and_nodes_have_the_names_that_the_editor_shows(page):
+def test_inputs_outputs_and_nodes_have_the_names_that_the_editor_shows(host, page):
     mine, original = page.read_text("utf-8"), page.parent.with_suffix(".md").read_text("utf-8")
     words, english = words_of(page.stem), words_of("en")
     node = page.parent.name
@@ -112,7 +115,7 @@ def test_every_language_of_the_help_is_one_that_the_nodes_have():
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_what_is_one_sentence_in_english_is_one_in_the_other_language(language):
+def test_what_is_one_sentence_in_english_is_one_in_the_other_language(host, language):
     english, mine = words_of("en"), words_of(language)
     said = {}
     for node, side in ((node, side) for node in english for side in ("inputs", "outputs")):
@@ -123,7 +126,7 @@ def test_what_is_one_sentence_in_english_is_one_in_the_other_language(language):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_numbers_of_every_description_and_tooltip_are_those_of_the_english_one(language):
+def test_the_numbers_of_every_description_and_tooltip_are_those_of_the_english_one(host, language):
     english, mine = words_of("en"), words_of(language)
     said = [(english[node]["description"], mine[node]["description"]) for node in english]
     for node, side in ((node, side) for node in english for side in ("inputs", "outputs")):

@@ -109,19 +109,19 @@ test("under a preset a knob is tried and written by hand, and what the preset ma
   assert.equal(changeSince(run, knob, source).now, 7);
 });
 
-test("a person may choose among the knobs whose widget is known; a report of before knows cfg alone", () => {
+test("a person may choose among the knobs whose widget is known; without a report there is cfg", () => {
   const lost = { ...SHARE, key: "lost", node: null };
   const record = { ...RECORD, report: { ...RECORD.report, knobs: [TOLD, SCALE, SHARE, lost, { ...SHARE, key: "off", value: 0 }] } };
   assert.deepEqual(triableKnobs(record).map(({ key }) => key), ["guidance", "cfg", "phi, GGRescale"]);
   assert.deepEqual([knobOf(record).key, knobOf(record, "cfg").key, knobOf(record, "gone").key], ["guidance", "cfg", "guidance"]);
-  assert.deepEqual(knobsOf(RECORD).map(({ key, value }) => [key, value]), [["cfg", 8]]);
+  assert.deepEqual(knobsOf({ cfg: 8 }).map(({ key, value }) => [key, value]), [["cfg", 8]]);
 });
 
-test("picks of each knob are kept apart, and no reader takes one for cfg", () => {
+test("picks of each knob are kept apart", () => {
   const record = { ...RECORD, report: { ...RECORD.report, knobs: [TOLD, SCALE] } };
   const [told, cfg] = [TOLD, SCALE].map((knob) => picksOf(record, [{ cfg: 4, state: "there", good: true }], null, knob).picks[0]);
   assert.deepEqual([told.knob, told.chain, cfg.knob, cfg.chain], ["guidance", "guidance", "cfg", "CFG"]);
-  const stored = { picks: [told, cfg, { ...cfg, cfg: 5, knob: undefined }], ranges: { ode: [4, 5] }, knobs: { guidance: { ode: [4, 4] } } };
+  const stored = { picks: [told, cfg, { ...cfg, cfg: 5 }], ranges: { ode: [4, 5] }, knobs: { guidance: { ode: [4, 4] } } };
   assert.deepEqual(rangeOf(stored, record).chosen, [4]);
   assert.deepEqual(rangeOf(stored, record, SCALE).chosen, [4, 5]);
   assert.deepEqual(knownRange(stored, record, TOLD), [4, 4]);
@@ -358,12 +358,13 @@ test("beside a run stands what is suggested, half of it where only too strong is
   for (const report of [null, { colour: "above", cfg: null }, { colour: "above", cfg: 1 }, { colour: "unclear", cfg: 8 }]) assert.equal(scaleToSee(report), null);
 });
 
-test("why is at most three sentences, in plain words where the report has them", () => {
+test("why is at most three sentences, and the numbers behind it say nothing twice", () => {
   const sentence = (en) => ({ en, zh: `${en} zh` });
-  const report = { headline: sentence("h"), colour: "above", reasons: ["a", "b", "c", "d"].map(sentence), odds: sentence("o"), findings: [] };
+  const [why, reasons] = [["a", "b", "c", "d"], ["c", "e"]].map((part) => part.map(sentence));
+  const report = { headline: sentence("h"), colour: "above", why, reasons, odds: sentence("o"), findings: [] };
   assert.deepEqual(verdictOf({ report }).why, ["a", "b", "c"]);
   assert.deepEqual(verdictOf({ report: { ...report, why: [sentence("plain")] } }, "zh").why, ["plain zh"]);
-  assert.deepEqual(verdictOf({ report }).reasons.at(-1), "o");
+  assert.deepEqual(verdictOf({ report }).reasons, ["e", "o"]);
   assert.equal(verdictOf({ report }).errand, null);
   assert.equal(verdictOf({ report: { ...report, why: [sentence("plain"), { id: "help.use", ...sentence("queue") }] } }, "zh").errand, "queue zh");
 });
@@ -444,7 +445,7 @@ test("half the scale is compared by the server", async () => {
 });
 
 test("what is stored is told for the model and the kind of sampler of the run alone", () => {
-  const picks = [[4, true], [6, true], [9, false]].map(([cfg, good]) => ({ cfg, good, sampler_class: "ode" }));
+  const picks = [[4, true], [6, true], [9, false]].map(([cfg, good]) => ({ cfg, good, sampler_class: "ode", chain: "CFG", knob: "cfg" }));
   const stored = { picks: [...picks, { cfg: 1, good: true, sampler_class: "sde" }], ranges: { ode: [4, 7.3] } };
   assert.deepEqual(rangeOf(stored, RECORD), { low: 4, high: 7.3, middle: 5.4, chosen: [4, 6], judges: [], yours: true });
   assert.equal(rangeOf(stored, { report: { sampler_class: "ode-few" } }), null);

@@ -45,8 +45,6 @@ export function centreOf(range, own) {
 }
 
 /** The judged cards as the server takes them.  by: the judge that chose, null for the user
- *
- * Who knows no other knob than cfg compares the chain CFG alone, so that another one never stands beside it.
  * @param {any} record
  * @param {any[]} cards
  * @param {?string} by
@@ -69,7 +67,7 @@ export function rangeOf(stored, record, knob = knobOf(record)) {
   const kind = record?.report?.sampler_class;
   const range = (knob.key === CFG ? stored?.ranges : stored?.knobs?.[knob.key])?.[kind];
   if (!range) return null;
-  const counts = (pick) => (pick.knob ?? CFG) === knob.key && (knob.key !== CFG || (pick.chain ?? PLAIN) === PLAIN);
+  const counts = (pick) => pick.knob === knob.key && (knob.key !== CFG || pick.chain === PLAIN);
   const own = stored.picks.filter((pick) => pick.sampler_class === kind && pick.good && counts(pick));
   const judges = [...new Set(own.map(({ by }) => by).filter(Boolean))].sort();
   const middle = roundWithin(knob, Math.sqrt(range[0] * range[1]));

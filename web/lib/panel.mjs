@@ -408,7 +408,7 @@ export class Panel {
   /** The run that is judged: {run, record} for `Advice`; null where it cannot be queued again. */
   judged() {
     const { whole, node, editor } = this;
-    const job = whole?.prompt_id ?? editor.jobOf?.(); // a record of before does not say its job
+    const job = whole?.prompt_id;
     if (!whole || !job) return null;
     const place = { prompt_id: job, node: null, shown: pathOf(editor.root(), node), list_index: 0, index: 0 };
     return { run: { ...place, run: whole.run, live: whole.live, ended: whole.fault === "stopped" }, record: whole };

@@ -6,10 +6,7 @@ const MOST_GUIDERS = 8; // one inside another
 export const CFG = "cfg"; // key of the knob that most runs have
 const OFF = 1; // cfg at which guidance is off
 
-/** Every knob of a run that is set by a widget, first the one that its report is about.
- *
- * A report of an earlier version knows cfg alone.
- */
+/** Every knob of a run that is set by a widget, first the one that its report is about; without a report cfg. */
 export function knobsOf(record) {
   const { report, cfg } = record ?? {};
   return report?.knobs ?? [{ key: CFG, kind: CFG, name: CFG, value: cfg ?? null, title: null, node: null, input: CFG, limits: [OFF, null] }];

@@ -11,19 +11,19 @@ const ERRAND = /^help\.(use|half)/; // "queue the same seed and compare"
 /** -> {colour, sign, headline, why, errand, reasons, findings: [sentence, ...], suggested} in a language; null without a report.
  *
  * why: for someone who knows only cfg. errand: the one of its sentences that is done once the pair of pictures is there.
- * reasons: the numbers behind it, without what `why` says, the odds last. A colour of a later version counts as unclear.
+ * reasons: the numbers behind it, without what `why` says, the odds last.
  */
 export function verdictOf(record, locale = "en") {
   const { report } = record ?? {};
   if (!report?.headline) return null;
   const told = (one) => sentenceIn(locale, one);
-  const colour = report.colour in SIGNS ? report.colour : "unclear";
-  const plain = (report.why ?? report.reasons ?? []).slice(0, MOST_WHY);
+  const { colour, suggested } = report;
+  const plain = report.why.slice(0, MOST_WHY);
   const [why, errand] = [plain.map(told), plain.find(({ id }) => ERRAND.test(id))];
-  const numbers = [...(report.reasons ?? []), report.odds].filter(Boolean).map(told);
+  const numbers = [...report.reasons, report.odds].filter(Boolean).map(told);
   const reasons = numbers.filter((words) => !why.includes(words));
-  const findings = (report.findings ?? []).map(told);
-  return { colour, sign: SIGNS[colour], headline: told(report.headline), why, errand: errand ? told(errand) : null, reasons, findings, suggested: report.suggested ?? null };
+  const findings = report.findings.map(told);
+  return { colour, sign: SIGNS[colour], headline: told(report.headline), why, errand: errand ? told(errand) : null, reasons, findings, suggested };
 }
 
 /** The same as far as a run that goes on has come: how strong guidance is; null where it does not go on.

@@ -1,0 +1,87 @@
+"""Every study still runs, small, and prints the table of its page; those of the demo models reach what pages say."""
+
+import re
+from importlib import import_module
+
+import pytest
+
+from guidance_geometry.lab.markdown import section_in
+from guidance_geometry.tests.project import ROOT
+
+DOCS = ROOT / "docs"
+STUDIES = {  # name: arguments that make it small, and the heads of tables with the page that has them
+    "ablation": (["--samples", "2"], "model | fresh noise | push | estimate", "which-steps.md"),
+    "classifier_guidance": (
+        ["--samples", "20", "--latent", "20"],
+        "evaluation | \u03b3 | steps",
+        "classifier-guidance.md",
+    ),
+    "economy": (["--samples", "20", "--probe", "20", "--chains", "line, every 2"], "chain | passes", None),
+    "exact_toy": (["--samples", "20"], "evaluation | \u03b3 | accuracy | p(y)", None),
+    "expectation": (["--samples", "3"], "\u03c3 | x\u03020 to the mean of all", "the-geometry-of-guidance.md"),
+    "methods": (["--samples", "2"], "method | its own classifier says so", "the-geometry-of-guidance.md"),
+    "reweighting": (["--points", "200"], "\u03b3 | 20 steps | 100 steps", "the-geometry-of-guidance.md"),
+    "straight_line": (["--samples", "3"], "\u03b3 | straight line | run again", "the-geometry-of-guidance.md"),
+}
+OF_A_HOST = {
+    "compatibility": (["--columns", "KSampler"], "model | KSampler", "compatibility.md"),
+    "paper_steps": (["--samples", "20"], "gradient | scale | times | steps | accuracy", None),
+    "samplers": (["--names", "euler", "ddpm"], "sampler | evaluations | noise", "samplers.md"),
+}
+DRAWING = {"expectation", "methods", "reweighting", "straight_line"}
+COUNTS = {"STEPS": (4, 8), "GAMMAS": (1.0,), "TRUE": 100}  # of the exact toy
+
+
+def printed(name, words, monkeypatch, capsys):
+    module = import_module(f"guidance_geometry.lab.studies.{name}")
+    if name == "exact_toy":
+        for constant, value in COUNTS.items():
+            monkeypatch.setattr(module, constant, value)
+    monkeypatch.setattr("sys.argv", [name, *words])
+    module.main()
+    return capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_study_prints_the_table_of_its_page(name, tmp_path, monkeypatch, capsys):
+    words, head, page = STUDIES[name]
+    out = printed(name, [*words, *(["--out", str(tmp_path)] if name in DRAWING else [])], monkeypatch, capsys)
+    assert f"| {head} " in out
+    assert page is None or f"| {head} " in (DOCS / page).read_text(encoding="utf-8")
+    assert (name in DRAWING) == bool(list(tmp_path.glob("story-*.webp")))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OF_A_HOST)
+def test_a_study_of_a_host_prints_the_table_of_its_page(host, name, monkeypatch, capsys):
+    words, head, page = OF_A_HOST[name]
+    assert f"| {head} " in (out := printed(name, words, monkeypatch, capsys))
+    assert page is None or f"| {head} " in (DOCS / page).read_text(encoding="utf-8")
+    assert "**no**" not in out
+
+
+def test_the_suggested_scale_of_each_evaluation_reaches_what_the_page_says():
+    from guidance_geometry.guidance.gradients.term import MEASURED
+
+    text = (DOCS / "classifier-guidance.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([^|]+) \| ([\d.]+) \| (\d+) \| ([\d.]+) \(", text, re.MULTILINE)
+    accuracy = {(evaluation, float(gamma)): float(share) for evaluation, gamma, _, share in rows}
+    least = {"noisy x_t": 0.95, "x0 + backprop": 0.85, "x0": 0.90}
+    assert all(accuracy[evaluation, MEASURED[evaluation]] >= share for evaluation, share in least.items())
+
+
+def test_the_page_of_the_templates_has_the_numbers_of_its_study(host):
+    pytest.importorskip("comfyui_workflow_templates_json", reason="the stock templates are not installed")
+    from guidance_geometry.lab.studies.stock_templates import totals
+
+    page = (DOCS / "templates.md").read_text(encoding="utf-8")
+    assert [line for line in totals() if f"| {line[0]} | {line[1]} |" not in page] == []
+
+
+def test_the_example_of_sweeps_names_what_its_study_runs():
+    from guidance_geometry.lab.studies.example_sweep import STUDY, SWEEP
+
+    section = section_in(DOCS / "sweeps.md", "An example")
+    words = [one.removeprefix(f"{ROOT}/") for one in (*SWEEP, *STUDY) if one != "--plan"]
+    assert [one for one in words if one not in section] == []
