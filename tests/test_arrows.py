@@ -46,9 +46,8 @@ LAB_ROOMS = {  # what a room of lab/ may import of the others
     "": set(),
     "train": set(),
     "verdict": {"train", "pages"},
-    "fuzz": set(),
     "pages": {"train"},
-    "bench": {"train", "pages", "fuzz"},
+    "bench": {"train", "pages"},
 }
 BESIDE = [file for room in (DEV, LAB, TESTS) for file in sorted((ROOT / room).rglob("*.py"))]
 

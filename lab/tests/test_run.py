@@ -4,15 +4,15 @@ import pytest
 
 from guidance_geometry.lab.__main__ import find_program, programs
 
-THERE = ["dev.first_look", "lab.bench.rules", "lab.fuzz.run", "lab.pages.rules"]
+THERE = ["dev.first_look", "lab.bench.rules", "lab.train.run", "lab.pages.rules"]
 
 
 @pytest.mark.parametrize(
     ("name", "program"),
     [
         ("first_look", "dev.first_look"),
-        ("run", "lab.fuzz.run"),
-        ("fuzz.run", "lab.fuzz.run"),
+        ("run", "lab.train.run"),
+        ("train.run", "lab.train.run"),
         ("pages.rules", "lab.pages.rules"),
     ],
 )
