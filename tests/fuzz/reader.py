@@ -3,7 +3,6 @@
 As a program it answers each line {"kind", "path"} with a verdict. `Reader` is the other end of that pipe.
 """
 
-import contextlib
 import json
 import resource
 import runpy
@@ -66,8 +65,7 @@ def verdict_of(read, path):
     """What comes of reading one file."""
     signal.alarm(MOST_SECONDS)
     try:
-        with contextlib.suppress(FileNotFoundError):
-            read(path)
+        read(path)
         return ["ok", ""]
     except LateError:
         return ["slow", traceback.format_exc()[-LONGEST:]]
