@@ -245,10 +245,11 @@ def bench(args: argparse.Namespace) -> int:
 
 
 def fuzz(args: argparse.Namespace) -> int:
-    """Send broken prompts and hostile files to a host, judge the results; other arguments go to lab/fuzz/run.py."""
+    """Try broken prompts, hostile files and a queue of two browsers on many examples; print what came of them."""
     python, host = prepare(args, provision.TESTS)
-    os.environ["COMFYUI_PATH"] = str(host)
-    return run([python, RUN, "fuzz.run", *args.rest])
+    os.environ |= {"COMFYUI_PATH": str(host), "GUIDANCE_GEOMETRY_FUZZ_EXAMPLES": str(args.examples)}
+    seed = f"--hypothesis-seed={args.seed}"
+    return run([python, "-m", "pytest", "-q", "--durations=0", "--durations-min=1", seed, "tests/fuzz", *args.rest])
 
 
 def site_command(python: Path, folder: Path) -> list:
@@ -281,6 +282,9 @@ def add_own_options(command: Callable, sub: argparse.ArgumentParser) -> None:
     if command is test:
         whole = "run every case of the long matrices, not the share of them that this commit draws"
         sub.add_argument("--full", action="append_const", const="--full", default=[], dest="matrices", help=whole)
+    if command is fuzz:
+        sub.add_argument("--examples", type=command_line.whole(1, 10**6), default=1000, help="of each property")
+        sub.add_argument("--seed", type=int, default=1, help="the same one tries the same examples")
     if command is serve:
         sub.add_argument("--port", type=command_line.whole(0, 65535), default=0, help="default: any free one")
     if settings := WITH_REST.get(command):

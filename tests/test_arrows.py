@@ -46,7 +46,6 @@ LAB_ROOMS = {  # what a room of lab/ may import of the others
     "": set(),
     "train": set(),
     "verdict": {"train"},
-    "fuzz": set(),
     "pages": set(),
     "studies": {"train"},
     "bench": set(),

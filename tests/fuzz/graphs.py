@@ -1,18 +1,13 @@
 """Small graphs that run: the templates, cut into what each output needs, and one around every node of the pack."""
 
-from __future__ import annotations
-
 import copy
 import json
-from collections.abc import Collection, Mapping
-from typing import Any
 
-from ...dev.templates.layouts import LAYOUTS
-from .catalogue import SMALL, Catalogue, NodeKind
+from guidance_geometry.dev.templates.layouts import LAYOUTS
 
-Graph = dict[str, dict[str, Any]]
-Wire = list  # [node id, output index]
-SOURCES: dict[str, tuple[str, int]] = {  # wire type -> the node and output that it comes from
+from .catalogue import SMALL
+
+SOURCES = {  # wire type -> the node and output that it comes from
     "MODEL": ("GGLoadDenoiser", 0),
     "*": ("GGLoadDenoiser", 0),  # whatever it is
     "VAE": ("GGLoadDenoiser", 1),
@@ -44,8 +39,8 @@ READERS = {  # wire type -> the node and input that make something of it, in the
     "CONDITIONING": ("GGGuidedSampler", "positive"),
 }
 CLASSIFIERS = {"GGTextEnergy": "tiny-clip/", "GGSegmentationEnergy": "tiny-segformer/", "GGDepthEnergy": "tiny-dpt/"}
-CHOSEN: dict[str, dict[str, Any]] = {  # widgets whose default would make a seed do nothing, or too much
-    "GGLoadTrace": {"trace_name": "traces/seed_00001_.safetensors"},
+CHOSEN = {  # widgets whose default would make a seed do nothing, or too much
+    "GGLoadTrace": {"trace_name": "traces/euler.safetensors"},
     "GGTrainNoisyClassifier": {"width": 8, "batch_size": 2},
     "LoadImage": {"image": "ramp.png"},
     "LoadLatent": {"latent": "odd half.latent"},
@@ -55,14 +50,14 @@ CHOSEN: dict[str, dict[str, Any]] = {  # widgets whose default would make a seed
 class Builder:
     """A graph that grows by what its nodes need; one node stands for all wires of a type."""
 
-    def __init__(self, catalogue: Catalogue, classifier: str | None = None):
-        self.catalogue, self.classifier = catalogue, classifier
-        self.graph: Graph = {}
-        self.nodes_by_kind: dict[str, str] = {}
+    def __init__(self, catalogue, classifier=None, denoiser=None):
+        self.catalogue, self.graph, self.nodes_by_kind = catalogue, {}, {}
+        self.files = {
+            "GGLoadClassifier": ("classifier_name", classifier),
+            "GGLoadDenoiser": ("denoiser_name", denoiser),
+        }
 
-    def add(
-        self, kind: str, wires: Mapping[str, Wire | None] | None = None, optional: Collection[str] = (), **values: Any
-    ) -> str:
+    def add(self, kind, wires=None, optional=(), **values):
         """Add a node with small usual values and all that it needs, and return its id.  optional: wires beside those"""
         inputs = dict(wires or {})
         for slot in self.catalogue[kind].inputs.values():
@@ -72,69 +67,65 @@ class Builder:
                 inputs[slot.name] = slot.usual()
             elif slot.kind in SOURCES and SOURCES[slot.kind][0] != kind:
                 inputs[slot.name] = self.wire(slot.kind, kind)
+        widget, file = self.files.get(kind, ("", None))
+        named = {widget: file} if file else {}
         node = str(len(self.graph) + 1)
-        self.graph[node] = {"class_type": kind, "inputs": inputs | CHOSEN.get(kind, {}) | values}
+        self.graph[node] = {"class_type": kind, "inputs": inputs | CHOSEN.get(kind, {}) | named | values}
         return node
 
-    def wire(self, kind: str, reader: str = "") -> Wire:
+    def wire(self, kind, reader=""):
         """Where a wire of this type comes from.  reader: the node that it goes to"""
         source, slot = SOURCES_OF.get((reader, kind), SOURCES[kind])
         if source not in self.nodes_by_kind:
-            chosen: dict[str, Any] = (
-                {"classifier_name": self.classifier} if source == "GGLoadClassifier" and self.classifier else {}
-            )
-            self.nodes_by_kind[source] = self.add(source, **chosen)
+            self.nodes_by_kind[source] = self.add(source)
         return [self.nodes_by_kind[source], slot]
 
-    def finish(self, node: str) -> None:
-        """Let something be made of what a node gives, up to a node that the host counts as an output."""
+    def finish(self, node):
+        """Let something be made of what a node gives, up to a node that the host counts as an output; the graph."""
         kind = self.catalogue[self.graph[node]["class_type"]]
         while not kind.is_output:
             node = self._reader(node, kind)
             kind = self.catalogue[self.graph[node]["class_type"]]
+        return self.graph
 
-    def _reader(self, node: str, kind: NodeKind) -> str:
+    def _reader(self, node, kind):
         for wire, (reader, name) in READERS.items():
             if wire in kind.outputs and reader != kind.name:
                 return self.add(reader, {name: [node, kind.outputs.index(wire)]})
         return self.add("PreviewAny", {"source": [node, 0]})
 
 
-def seeds(catalogue: Catalogue) -> dict[str, Graph]:
+def seeds(catalogue):
     """Name -> graph: templates by output, every node of the pack with none, each and all of its optional wires."""
     found = {}
     for layout in LAYOUTS.values():
         whole = shrunk(json.loads(layout.api.read_text(encoding="utf-8")), catalogue)
-        for node in outputs_of(whole, catalogue):
-            found[f"{layout.title}: {node}"] = upstream_graph(whole, node)
-    for kind in catalogue.values():
-        if kind.ours:
-            optional = [slot.name for slot in kind.inputs.values() if not (slot.required or slot.is_widget)]
-            for wires in ([], *([name] for name in optional), optional):
-                found[f"{kind.name}({', '.join(wires)})"] = around(catalogue, kind.name, wires)
+        outputs = [node for node, facts in whole.items() if catalogue[facts["class_type"]].is_output]
+        found |= {f"{layout.title}: {node}": upstream(whole, node) for node in outputs}
+    for kind in filter(lambda kind: kind.ours, catalogue.values()):
+        optional = [slot.name for slot in kind.inputs.values() if not (slot.required or slot.is_widget)]
+        for wires in ([], *([name] for name in optional), optional):
+            found[f"{kind.name}({', '.join(wires)})"] = around(catalogue, kind.name, wires)
     return found
 
 
-def around(catalogue: Catalogue, kind: str, optional: Collection[str] = (), **values: Any) -> Graph:
+def around(catalogue, kind, optional=()):
     """A graph in which one node works."""
     if kind in ("GGRecord", "GGReadTrace"):
-        return recorded_graph(catalogue)
+        return recorded(catalogue)
     builder = Builder(catalogue, CLASSIFIERS.get(kind))
-    node = builder.add(kind, optional=optional, **values)
-    builder.finish(node)
-    return builder.graph
+    return builder.finish(builder.add(kind, optional=optional))
 
 
-def recorded_graph(catalogue: Catalogue) -> Graph:
+def recorded(catalogue):
     """A host's sampler that is recorded, and its trace."""
     builder = Builder(catalogue)
     record = builder.add("GGRecord")
     sampled = builder.add("KSampler", {"model": [record, 0]})
-    builder.finish(builder.add("GGReadTrace", {"recorder": [record, 1], "latent": [sampled, 0]}))
-    return builder.graph
+    return builder.finish(builder.add("GGReadTrace", {"recorder": [record, 1], "latent": [sampled, 0]}))
 
 
-def shrunk(graph: Graph, catalogue: Catalogue) -> Graph:
+def shrunk(graph, catalogue):
     """The same graph with few steps, one sample and small pictures."""
     small = copy.deepcopy(graph)
     for node in small.values():
@@ -145,23 +136,46 @@ def shrunk(graph: Graph, catalogue: Catalogue) -> Graph:
     return small
 
 
-def outputs_of(graph: Graph, catalogue: Catalogue) -> list[str]:
-    """Ids of the nodes that the host runs a graph for."""
-    return [node for node, facts in graph.items() if catalogue[facts["class_type"]].is_output]
-
-
-def is_wire(value: Any) -> bool:
+def is_wire(value):
     """Whether an input's value names another node."""
     return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)
 
 
-def upstream_graph(graph: Graph, node: str) -> Graph:
+def upstream(graph, node):
     """A node and everything that it needs."""
     found, waiting = set(), [node]
     while waiting:
         current = waiting.pop()
-        if current in found or current not in graph:
-            continue
-        found.add(current)
-        waiting += [value[0] for value in graph[current].get("inputs", {}).values() if is_wire(value)]
+        if current not in found and current in graph:
+            found.add(current)
+            waiting += [value[0] for value in graph[current]["inputs"].values() if is_wire(value)]
     return {name: copy.deepcopy(facts) for name, facts in graph.items() if name in found}
+
+
+TWINS = {"GGGuidedSampler": "KSampler", "GGInspectedSampler": "SamplerCustomAdvanced", "GGGuider": "CFGGuider"}
+PASSED = {"GGGuidancePatch": "model", "GGRecord": "model"}  # the input that takes the place of the node's output
+
+
+def twin_of(graph, catalogue):
+    """The graph with the host's samplers and without rules: what goes wrong there too is not ours. None: no sampler."""
+    plain = {node: _plain(facts, graph, catalogue) for node, facts in graph.items() if facts["class_type"] in catalogue}
+    sampled = [node for node, facts in plain.items() if facts["class_type"] in TWINS.values()]
+    kept = {name: facts for node in sampled for name, facts in upstream(plain, node).items()}
+    shows = {f"show {node}": {"class_type": "PreviewAny", "inputs": {"source": [node, 0]}} for node in sampled}
+    return kept | shows if sampled and kept != graph else None
+
+
+def _plain(facts, graph, catalogue):
+    kind = TWINS.get(facts["class_type"], facts["class_type"])
+    known = catalogue[kind].inputs
+    return {"class_type": kind, "inputs": {k: _past(v, graph) for k, v in facts["inputs"].items() if k in known}}
+
+
+def _past(value, graph):
+    """A wire that skips the nodes which only pass a model on."""
+    for _ in range(len(graph)):
+        source = graph.get(value[0]) if is_wire(value) else None
+        if source is None or source["class_type"] not in PASSED:
+            break
+        value = source["inputs"].get(PASSED[source["class_type"]], value)
+    return value

@@ -1,10 +1,7 @@
 """The nodes of a running host as it describes them itself: inputs with their types, ranges and defaults, outputs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
 SMALL = {  # a prompt costs well under a second, and asks for no step or sample that is not there
@@ -18,8 +15,7 @@ SMALL = {  # a prompt costs well under a second, and asks for no step or sample 
 }
 
 
-@dataclass(frozen=True)
-class Slot:
+class Slot(NamedTuple):
     """One input of a node.  kind: a wire type, or one of WIDGETS. facts: min, max, default, options"""
 
     name: str
@@ -41,8 +37,7 @@ class Slot:
         return self.facts.get("default", self.facts.get("min", "" if self.kind == "STRING" else 0))
 
 
-@dataclass(frozen=True)
-class NodeKind:
+class NodeKind(NamedTuple):
     """One node class.  ours: whether this pack brings it"""
 
     name: str
@@ -51,20 +46,23 @@ class NodeKind:
     is_output: bool
     ours: bool
 
+    def wires_of(self, kind: str) -> list[str]:
+        """The inputs that take this type over a wire."""
+        return [slot.name for slot in self.inputs.values() if slot.kind == kind]
 
-Catalogue = Mapping[str, NodeKind]
 
-
-def catalogue_of(object_info: Mapping[str, Any], pack: str) -> Catalogue:
+def catalogue_of(object_info: Mapping[str, Any], pack: str) -> dict[str, NodeKind]:
     """All node classes of a host.  object_info: what it answers at /object_info. pack: the pack's folder name there"""
     return {name: _kind(name, facts, f"custom_nodes.{pack}") for name, facts in object_info.items()}
 
 
 def _kind(name: str, facts: Mapping[str, Any], module: str) -> NodeKind:
-    inputs = {}
-    for group in ("required", "optional"):
-        for key, claim in (facts["input"].get(group) or {}).items():
-            inputs[key] = _slot(key, claim, group == "required")
+    claims = [
+        (key, claim, group == "required")
+        for group in ("required", "optional")
+        for key, claim in (facts["input"].get(group) or {}).items()
+    ]
+    inputs = {key: _slot(key, claim, required) for key, claim, required in claims}
     outputs = tuple(kind if isinstance(kind, str) else "COMBO" for kind in facts["output"])
     return NodeKind(name, inputs, outputs, facts["output_node"], facts["python_module"] == module)
 

@@ -1,0 +1,245 @@
+"""Strategies for files: JSON and YAML whose claims are changed, safetensors, folders of models, pickles.
+
+Nothing here trusts a library to write what is wrong: a safetensors file is taken apart and put together by hand.
+"""
+
+import json
+import shutil
+import struct
+from dataclasses import dataclass
+
+import torch
+from hypothesis import strategies as st
+from safetensors.torch import save
+
+from guidance_geometry.tests.hostile import places
+
+from .values import texts
+
+CANARY = "canary"  # a folder that code in a file would make
+PICKLE = "cposix\nmkdir\n(S'{canary}'\ntR."
+DEEPEST = 6000
+snippets = st.one_of(  # of JSON, and of what is almost that
+    st.sampled_from(("null", "true", "[]", "{}", "-1", "0", "1e308", "-1e308", "1e999", "NaN", "-Infinity", "9" * 400)),
+    st.sampled_from(('"\\ud800"', '"\\u0000"', '"nan"', '{"": {}}', '{"x": 1, "x": 2}', '"\xff"', f'"{"x" * 10**6}"')),
+    st.integers(0, DEEPEST).map(lambda levels: "[" * levels + "]" * levels),
+    st.integers(1, DEEPEST).map(lambda levels: '{"a":' * levels + "1" + "}" * levels),
+    st.integers().map(str), st.floats().map(json.dumps), texts.map(json.dumps),
+)  # fmt: skip
+of_yaml = st.sampled_from(("{1: 2}", "{null: 1}", "{2020-01-01: x}", "2020-01-01", "!!set {a, b}", "!!binary aGk=",
+                           "&a [*a, *a]", "!!python/name:os.system", "{? [1] : 2}", "\t"))  # fmt: skip
+
+
+@st.composite
+def claims(draw, document, table=(), hostile=snippets):
+    """The text of a document in which something else stands at a place, or in which a claim is added or gone.
+
+    document: a table. table: names of fields that a reader knows; hostile: what stands there
+    """
+    path, snippet = draw(st.sampled_from([(), *places(document), *((name,) for name in table)])), draw(hostile)
+    if not path:
+        return snippet
+    made = owner = json.loads(json.dumps(document))
+    for key in path[:-1]:
+        owner = owner[key]
+    name = path[-1]
+    if isinstance(name, str):  # a field; `a.b` is field b of the table a
+        name, *inner = name.split(".")
+        for key in reversed(inner):
+            snippet = f'{{"{key}": {snippet}}}'
+    if isinstance(owner, dict) and draw(st.integers(0, 5)) == 5:
+        owner.pop(name, None)
+    else:
+        owner[name] = "@here@"
+    return json.dumps(made).replace('"@here@"', snippet)
+
+
+@dataclass
+class Parts:
+    """A safetensors file taken apart.  header: tensor name -> claim, without its place. pieces: its bytes, by name"""
+
+    metadata: dict
+    header: dict
+    pieces: dict
+
+    @classmethod
+    def of(cls, content):
+        """Take apart."""
+        length = int.from_bytes(content[:8], "little")
+        header, body = json.loads(content[8 : 8 + length]), content[8 + length :]
+        metadata = header.pop("__metadata__", {})
+        metadata.pop("gg.sha256", None)  # or every change of a trace would be refused for it
+        return cls(metadata, header, {name: body[slice(*claim.pop("data_offsets"))] for name, claim in header.items()})
+
+    def join(self):
+        """Put together; a place that a header claims stays as it is."""
+        body, header = b"", {"__metadata__": self.metadata}
+        for name, claim in self.header.items():
+            place = [len(body), len(body) + len(self.pieces[name])]
+            header[name] = {"data_offsets": place, **claim} if isinstance(claim, dict) else claim
+            body += self.pieces[name]
+        text = json.dumps(header).encode()
+        return len(text).to_bytes(8, "little") + text + body
+
+
+CLAIMED = {
+    "dtype": ("F64", "F16", "BF16", "I64", "BOOL", "F8_E4M3", "F4", "X", "", 3, None),
+    "shape": ([], [0], [1], [-1], [2**40], [2**62, 2**62], [1.5], "3", None, [[1]], [True], [1] * 70),
+    "data_offsets": ([0, 0], [0], [4, 0], [-4, 4], [0, 2**60], None, "0,4", [0.0, 4.0], [True, 4]),
+}
+TYPES = ("float64", "float32", "float16", "int64", "bool", "complex64", "float8_e4m3fn")
+FILLS = (0.0, 1.0, -1.0, float("nan"), float("inf"), 5e-324, 1e308, -1e308)
+LENGTHS = (0, 1, 2**16, 2**24, 2**31, 2**40, 2**63, 2**64 - 1)
+CONTENTS = ("", "{", "[]", "null", "\x08" + "\0" * 7 + "{}      ", "PK\x03\x04", "\x80\x02}.", PICKLE, "GGUF", "<html>")
+
+
+def change_metadata(draw, parts, tables):
+    """A key is something else, or something within a key that holds JSON.  tables: key -> names of its fields"""
+    key = draw(st.sampled_from(sorted({*parts.metadata, *tables, "gg.format", "gg.config", "workflow"})))
+    text = parts.metadata.get(key, "")
+    inside = json.loads(text) if text[:1] in ("[", "{") else None
+    fields = tables.get(key, ()) if isinstance(inside, dict) else ()
+    parts.metadata[key] = draw(claims(inside, fields) if inside else snippets | texts)
+
+
+def change_numbers(draw, parts, _):
+    """Some numbers of a tensor, or all, are others."""
+    name = draw(st.sampled_from(sorted(parts.header)))
+    count = len(parts.pieces[name]) // 8
+    if parts.header[name]["dtype"] == "F64" and count:
+        words = list(struct.unpack(f"<{count}d", parts.pieces[name]))
+        first, every = draw(st.integers(0, count - 1)), draw(st.sampled_from((1, 7, 1000)))
+        words[first::every] = [draw(st.sampled_from(FILLS) | st.floats())] * len(words[first::every])
+        parts.pieces[name] = struct.pack(f"<{count}d", *words)
+
+
+def change_tensor(draw, parts, _):
+    """A tensor has another shape and type, or is not there, or one more is."""
+    name = draw(st.sampled_from([*sorted(parts.header), "more"]))
+    if draw(st.integers(0, 4)) == 4:
+        parts.header.pop(name, None)
+        return
+    shape = parts.header.get(name, {}).get("shape", [1]) if draw(st.booleans()) else draw(st.lists(st.integers(0, 4)))
+    filled = torch.full(shape, draw(st.sampled_from(FILLS)), dtype=torch.float64)
+    made = Parts.of(save({name: filled.to(getattr(torch, draw(st.sampled_from(TYPES))))}))
+    parts.header[name], parts.pieces[name] = made.header[name], made.pieces[name]
+
+
+def change_claim(draw, parts, _):
+    """The header claims something else of a tensor."""
+    name, field = draw(st.sampled_from(sorted(parts.header))), draw(st.sampled_from(sorted(CLAIMED)))
+    parts.header[name] = {**parts.header[name], field: draw(st.sampled_from(CLAIMED[field]))}
+
+
+@st.composite
+def safetensors(draw, content, tables):
+    """A safetensors file with one to three changes, or with a few bytes that are others."""
+    parts = Parts.of(content)
+    ways = draw(st.sampled_from(((change_metadata,) * 2, (change_numbers,) * 3, (change_tensor,), (change_claim,), ())))
+    for change in ways[: draw(st.integers(1, 3))]:
+        change(draw, parts, tables)
+    return parts.join() if ways else draw(spoiled_bytes(content))
+
+
+@st.composite
+def spoiled_bytes(draw, content):
+    """Bytes that are cut, longer, another length of the header, one other byte, or another file altogether."""
+    at, way = draw(st.integers(0, max(0, len(content) - 1))), draw(st.integers(0, 4))
+    return (
+        content[:at],
+        content + bytes(draw(st.sampled_from((1, 8, 4096)))),
+        draw(st.sampled_from(LENGTHS)).to_bytes(8, "little") + content[8:],
+        content[:at] + bytes([draw(st.integers(0, 255))]) + content[at + 1 :],
+        draw(st.sampled_from(CONTENTS)).encode("latin-1"),
+    )[way]
+
+
+SETTINGS = (  # by which the library would follow, fetch or run something, or take much memory
+    ("transformers_weights", '"../tiny-vit/model.safetensors"'), ("auto_map", '{"AutoModel": "code.Model"}'),
+    ("quantization_config", '{"quant_method": "bitsandbytes", "load_in_8bit": true}'), ("use_timm_backbone", "true"),
+    ("backbone_config", '{"model_type": "timm_backbone", "backbone": "resnet50"}'), ("model_type", '"bert"'),
+    ("_attn_implementation", '"kernels-community/flash-attn"'), ("architectures", '["BertForSequenceClassification"]'),
+    *(("hidden_size", size) for size in ("4096", "31")), *(("num_hidden_layers", size) for size in ("1000000", "0")),
+    *((size, "1000000000") for size in ("intermediate_size", "vocab_size", "num_labels", "image_size")),
+    ("num_attention_heads", "0"), ("patch_size", "0"), ("num_channels", "1"), ("id2label", '{"0": "a", "7": "b"}'),
+    ("id2label", '{"x": "a"}'), ("id2label", "{}"), ("torch_dtype", '"float8"'), ("hidden_act", '"nothing"'),
+)  # fmt: skip
+INDEX = "model.safetensors.index.json"
+
+
+@st.composite
+def folders(draw, folder):
+    """File name -> content of a model's folder with one to three changes, None for a file that is a link out of it."""
+    files = {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
+    named = st.sampled_from([*sorted(files), INDEX, "pytorch_model.bin", "adapter_config.json"])
+    for name in draw(st.lists(named, min_size=1, max_size=3, unique=True)):
+        content = files.get(name, b"{}")
+        way = draw(st.sampled_from(("change", "change", "setting", "bytes", "link", "remove")))
+        if way == "remove":
+            files.pop(name, None)
+        elif way == "link":
+            files[name] = None
+        elif way == "setting" and name == "config.json":
+            key, value = draw(st.sampled_from(SETTINGS))
+            files[name] = json.dumps({**json.loads(content), key: "@here@"}).replace('"@here@"', value).encode()
+        elif way == "change" and name.endswith(".json"):
+            files[name] = draw(claims(json.loads(content))).encode("latin-1", "replace")
+        elif way == "change" and name.endswith(".safetensors"):
+            files[name] = draw(safetensors(content, {}))
+        else:
+            files[name] = draw(spoiled_bytes(content))
+    return files
+
+
+@st.composite
+def spoiled_file(draw, source, tables):
+    """The content of a file, or that of each file in a folder, made of a sound one."""
+    return draw(folders(source)) if source.is_dir() else draw(safetensors(source.read_bytes(), tables))
+
+
+def write_file(path, content, source):
+    """Write a file or a folder; in a folder what has no content is a link to the same file of its source."""
+    remove(path)
+    canary = str(path.parent / CANARY).encode()
+    if isinstance(content, bytes):
+        path.write_bytes(content.replace(b"{canary}", canary))
+        return
+    path.mkdir()
+    for name, data in content.items():
+        if data is None:
+            (path / name).symlink_to(source / name)
+        else:
+            (path / name).write_bytes(data.replace(b"{canary}", canary))
+
+
+def remove(path):
+    """Take a file or a folder away, where it is there."""
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+NAMES = ("posix system", "builtins eval", "builtins getattr", "torch._utils _rebuild_tensor_v2", "torch FloatStorage",
+         "collections OrderedDict", "_codecs encode", "torch Size", "numpy.core.multiarray _reconstruct", "os mkdir",
+         "torch.nn.modules.container Sequential", "builtins set", "copyreg _reconstructor", "torch load")  # fmt: skip
+operations = st.one_of(  # of a pickle, each with its argument
+    st.sampled_from(NAMES).map(lambda name: f"c{name.replace(' ', chr(10))}\n".encode()),
+    st.sampled_from((b"N", b"\x88", b"]", b"}", b")", b"(", b"0", b"2", b"1")),  # values, marks, and their end
+    st.sampled_from([bytes([code]) for code in b"Rb\x81Qtld\x85\x86\x87aesuo"]),  # calls, and what builds tables
+    st.integers(0, 2**31 - 1).map(lambda number: b"J" + struct.pack("<i", number)),
+    st.sampled_from(("{canary}", "touch {canary}", "storage", "cpu", "0", "latin1", "x" * 3000)).map(
+        lambda word: b"X" + struct.pack("<I", len(word)) + word.encode()
+    ),
+    st.integers(0, 9).map(lambda at: b"q" + bytes([at])) | st.integers(0, 9).map(lambda at: b"h" + bytes([at])),
+    st.sampled_from((PICKLE[:-1].encode(), b".", b"\x95" + b"\xff" * 8, b"\x8c\x05abcde", b"B\xff\xff\xff\x7f")),
+)  # fmt: skip
+
+
+@st.composite
+def pickles(draw, contents):
+    """A pickle of any instructions, or weights as torch saves them with some bytes that are others or repeated."""
+    if draw(st.booleans()):
+        return b"\x80\x02" + b"".join(draw(st.lists(operations, max_size=40))) + b"."
+    content = draw(st.sampled_from(contents))
+    if draw(st.booleans()):
+        return draw(spoiled_bytes(content))
+    at, times = draw(st.integers(0, len(content) - 1)), draw(st.sampled_from((1, 100, 4000)))
+    return content[:at] + draw(operations) * times + content[at:]

@@ -1,0 +1,176 @@
+"""Every kind of file that the pack reads: how, a sound one, and the names of the claims that its table knows."""
+
+import json
+import shutil
+from functools import cache
+from html.parser import HTMLParser
+
+import torch
+
+from guidance_geometry.classifiers.contract import CLAIMS
+from guidance_geometry.classifiers.reading import open_classifier
+from guidance_geometry.cli.page import page_of_run, page_of_sweep, record_of
+from guidance_geometry.cli.sweep import marks_of
+from guidance_geometry.conversion.convert import convert
+from guidance_geometry.denoisers.reading import read_denoiser
+from guidance_geometry.denoisers.spec import choose_spec
+from guidance_geometry.files.notes import JSON, LIMITS
+from guidance_geometry.sweeps.cells import Cell, cells_of
+from guidance_geometry.sweeps.plan import FIELDS, read_plan
+from guidance_geometry.sweeps.report import report_text
+from guidance_geometry.sweeps.results import ROW, Folder, csv_of, read_results
+from guidance_geometry.sweeps.rules import Nodes, RuleNode
+from guidance_geometry.tests.project import ROOT
+from guidance_geometry.trace.file import HEADER, load
+from guidance_geometry.verdict.card import BAND, CARD, read_card
+from guidance_geometry.verdict.picks import FILE, PICK, Pick, Picks, read_picks
+from guidance_geometry.verdict.size import CLAIMS as SIZE
+from guidance_geometry.verdict.size import read_size
+
+FIRST_LOOK = json.loads((ROOT / "sweeps" / "comfyui" / "first_look.json").read_text(encoding="utf-8"))
+NODES = Nodes([RuleNode("GGAdaptiveProjected", "APG (Adaptive Projected Guidance)", {"eta": 0.0})], ("GGLabelEnergy",))
+SWEEP = ROOT / "tests" / "fixtures" / "sweep_folder"
+CELL = next((SWEEP / "cells").glob("*.json"))
+RESULTS = json.loads((SWEEP / "results.json").read_text(encoding="utf-8"))
+TABLES = {"gg.header": tuple(HEADER), **{f"gg.{key}": () for key in (*LIMITS, *JSON, *CLAIMS)}}  # of metadata
+A_PLAN = {"workflow": FIRST_LOOK, "axes": {"cfg": [1, 2], "rule": "cfg"}, "overrides": {"steps": 3}, "repeats": 2,
+          "measures": ["strength"], "judge": "none", "rules": {"a.py:b": "c"}}  # fmt: skip
+A_BAND = {"low": 2.5, "centre": 3.5, "high": 5.4, "steps": 20, "seeds": [7, 8], "samples": 2000, "sampler": "euler",
+          "objective": {"name": "J", "points": [{"gamma": 2, "value": 6.1}]},
+          "edges": {"low": {"overmean": 0.05, "push8": None}, "high": {"strength": 0.06}}}  # fmt: skip
+A_CARD = {"format": "guidance-geometry/card", "version": 1, "model": {"name": "a", "sha256": "AB12"}, "pack": "0.1.0",
+          "sigma_data": {"value": 0.6, "source": "data"}, "bands": {"ode": A_BAND}, "date": "2026-11-27"}  # fmt: skip
+A_SIZE = {"format": "guidance-geometry/size", "version": 1, "model": {"key": "a"}, "value": 1.0, "pictures": 8}
+SOME_PICKS = Picks("a", "ab", (Pick(3.0, "ode", True, when="2026-11-27"),)).as_json()
+DOCUMENTS = {  # name of a file -> a sound one, and what may be said in it
+    "plan.yaml": (A_PLAN, FIELDS),
+    "plan.json": (A_PLAN, FIELDS),
+    "card.json": (A_CARD, (*CARD, *(f"bands.ode.{name}" for name in BAND))),
+    "picks.json": (SOME_PICKS, (*FILE, *(f"picks.{name}" for name in PICK))),
+    "size.json": (A_SIZE, tuple(SIZE)),
+    "marks.json": ({"marks": {"a": "rerun"}}, ()),
+    "row.json": (json.loads(CELL.read_text(encoding="utf-8")), tuple(ROW)),
+    "results.json": ({"plan": RESULTS["plan"], "rows": RESULTS["rows"][:2]}, ()),
+    "probe.json": ({"features": "nobody", "labels": ["a", "b", "c"]}, tuple(CLAIMS)),
+}
+
+
+def read_whole_plan(file):
+    """Every cell of a plan."""
+    cells_of(read_plan(file), NODES, {}, "1")
+
+
+def sweep_with(file, name):
+    """A sweep's folder in which a file has this content."""
+    sweep = file.parent / "sweep"
+    shutil.rmtree(sweep, ignore_errors=True)
+    shutil.copytree(SWEEP, sweep)
+    (sweep / name).write_bytes(file.read_bytes())
+    return sweep
+
+
+def read_row(file):
+    """One cell of a sweep."""
+    Folder(sweep_with(file, f"cells/{CELL.name}")).row(Cell(CELL.stem, {}, {}))
+
+
+def read_tables(file):
+    """The report, the table and the page of a sweep."""
+    sweep = sweep_with(file, "results.json")
+    plan, rows = read_results(sweep)
+    report_text(rows, plan.every_axis)
+    csv_of(rows)
+    page_of_sweep(str(sweep))
+    check_page(sweep / "index.html", of_a_sweep())
+
+
+def read_trace(file):
+    """What the commands make of a trace: its record, with the report, and its page."""
+    record_of(load(file))
+    page = page_of_run(file, file.with_suffix(".html"))
+    check_page(page, of_a_run())
+
+
+def read_claims_beside(file):
+    """A classifier whose JSON beside it is this file."""
+    shutil.copy(file.parent / "weights.safetensors", file.with_suffix(".safetensors"))
+    open_classifier(file.with_suffix(".safetensors"))
+
+
+@torch.no_grad()
+def read_classifier(path):
+    """A classifier, and its answer to a picture where it takes any."""
+    classifier = open_classifier(path)
+    if hasattr(classifier, "answer"):
+        classifier.answer(torch.zeros(1, 3, 32, 32))
+
+
+def read_weights(path):
+    """A denoiser and what it says of itself."""
+    choose_spec(read_denoiser(path).spec)
+
+
+def read_pickle(path):
+    """Weights, turned into safetensors."""
+    for file in convert(path, path.with_suffix(".safetensors"), force=True):
+        file.unlink()
+
+
+class Elements(HTMLParser):
+    """The elements of a page and the names of their attributes, without those of charts and tables."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found, self.scripts = set(), 0
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        """Keep it."""
+        self.scripts += tag == "script"
+        self.found |= {(tag, name) for name, _ in attrs} | {(tag, "")}
+
+
+def check_page(page, sound):
+    """Fail where a page has elements or attributes that a sound one never has, or other scripts."""
+    elements = Elements(page.read_text(encoding="utf-8"))
+    assert elements.scripts == sound.scripts, "another script"
+    assert elements.found <= sound.found, elements.found - sound.found
+
+
+@cache
+def of_a_run():
+    """The elements of the page of a sound trace."""
+    from guidance_geometry.figures.html import page
+    from guidance_geometry.tests.traces import exact_trace
+
+    return Elements(page(record_of(exact_trace(4.0, batch=2, steps=3)), {}, {}, "1"))
+
+
+@cache
+def of_a_sweep():
+    """The elements of the page of a sound sweep."""
+    import tempfile
+    from pathlib import Path
+
+    with tempfile.TemporaryDirectory() as place:
+        sweep = shutil.copytree(SWEEP, Path(place) / "sweep")
+        page_of_sweep(str(sweep))
+        return Elements((sweep / "index.html").read_text(encoding="utf-8"))
+
+
+READINGS = {
+    "plan.yaml": read_whole_plan,
+    "plan.json": read_whole_plan,
+    "card.json": read_card,
+    "picks.json": read_picks,
+    "size.json": read_size,
+    "marks.json": marks_of,
+    "row.json": read_row,
+    "results.json": read_tables,
+    "probe.json": read_claims_beside,
+    "traces": read_trace,
+    "classifiers": read_classifier,
+    "folders": read_classifier,
+    "denoisers": read_weights,
+    "pickles": read_pickle,
+}

@@ -1,0 +1,94 @@
+"""Whatever a file says is read, or refused in a sentence, by a process that goes on; and nothing in it is run."""
+
+import functools
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from guidance_geometry.files.safetensors import write_safetensors
+
+from . import files
+from .budget import OUTCOMES, budget
+from .equipment import write_sources
+from .reader import Reader
+from .readings import DOCUMENTS, TABLES
+from .verdicts import CODE, FAULTS
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory):
+    """A folder with sound files of every kind, a folder a kind."""
+    base = tmp_path_factory.mktemp("sources")
+    write_sources(base)
+    return base
+
+
+@pytest.fixture(scope="module")
+def reader():
+    """A process that reads."""
+    process = Reader()
+    yield process
+    process.close()
+
+
+def check(reader, kind, path):
+    """Read one file; fail where that is a fault."""
+    verdict, words = reader.read(kind, path)
+    canary = path.parent / files.CANARY
+    verdict = CODE if canary.exists() else verdict
+    OUTCOMES[kind][verdict] += 1
+    assert verdict not in FAULTS, (verdict, words)
+
+
+@functools.cache
+def sound(path):
+    """The content of a sound file."""
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+@given(data=st.data())
+@budget(25)
+def test_any_claim_is_read_or_refused(tmp_path_factory, reader, name, data):
+    document, table = DOCUMENTS[name]
+    hostile = files.snippets | files.of_yaml if name.endswith(".yaml") else files.snippets
+    path = tmp_path_factory.getbasetemp() / name
+    path.write_bytes(data.draw(files.claims(document, table, hostile)).encode("latin-1", "replace"))
+    if name == "probe.json":
+        write_safetensors(
+            path.with_name("weights.safetensors"), {"weight": torch.zeros(3, 4), "bias": torch.zeros(3)}, {}
+        )
+    check(reader, name, path)
+
+
+@pytest.mark.parametrize(("kind", "few"), [("traces", 60), ("classifiers", 30), ("denoisers", 30)])
+def test_any_safetensors_file_is_read_or_refused(tmp_path_factory, sources, reader, kind, few):
+    @given(data=st.data())
+    @budget(few)
+    def try_one(data):
+        source = data.draw(st.sampled_from(sorted((sources / kind).glob("*.safetensors"))))
+        path = tmp_path_factory.getbasetemp() / f"{kind}.safetensors"
+        path.write_bytes(data.draw(files.safetensors(sound(source), TABLES)))
+        check(reader, kind, path)
+
+    try_one()
+
+
+@given(data=st.data())
+@budget(25)
+def test_any_folder_of_a_model_is_read_or_refused(tmp_path_factory, sources, reader, data):
+    source = data.draw(st.sampled_from(sorted((sources / "folders").iterdir())))
+    path = tmp_path_factory.getbasetemp() / "folder"
+    files.write_file(path, data.draw(files.folders(source)), source)
+    check(reader, "folders", path)
+
+
+@given(data=st.data())
+@budget(60)
+def test_any_pickle_is_read_or_refused_and_never_run(tmp_path_factory, sources, reader, data):
+    contents = [sound(path) for path in sorted((sources / "pickles").iterdir())]
+    path = tmp_path_factory.getbasetemp() / "weights.pt"
+    files.write_file(path, data.draw(files.pickles(contents)), path)
+    check(reader, "pickles", path)
