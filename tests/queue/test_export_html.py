@@ -143,7 +143,6 @@ def test_the_workflow_and_the_numbers_can_be_saved(page):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1200, 600, 360])
-@pytest.mark.matrix(parts=2)
 def test_words_stand_out_and_nothing_is_wider_than_the_page(browser, file, width, scheme):
     page = opened_page(browser, file, viewport={"width": width, "height": 800}, color_scheme=scheme)
     page.wait_for_function("scheme => document.querySelector('.gg-panel').dataset.theme === scheme", arg=scheme)
@@ -222,7 +221,6 @@ def test_words_of_the_run_stay_words(browser, tmp_path):
     ],
     ids=["numbers only", "gamma 1", "an interval", "flow and noise"],
 )
-@pytest.mark.matrix(parts=2)
 def test_what_is_missing_is_said(browser, tmp_path, given, words):
     page = opened_page(browser, written_page(tmp_path, exact_trace(4.0, batch=1, steps=6, **given)))
     assert words.lower() in page.locator("#answers").inner_text().lower()

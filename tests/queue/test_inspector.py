@@ -489,7 +489,6 @@ def run_large(page):
     shows_run_of(page, 60)
 
 
-@pytest.mark.turn("large record")
 def test_a_reload_brings_a_large_record_with_one_question(page):
     run_large(page)
     asked = []

@@ -110,7 +110,6 @@ def reopen(page, name, kind, entry, types):
     assert page.evaluate(f"() => {INSPECTOR}.widgets.find(widget => widget.name === 'pictures').value") == 8
 
 
-@pytest.mark.turn("journey")
 def test_from_the_template_to_pictures_that_reopen_it(editor):
     page = editor
     drop(page, TEMPLATE.name, "application/json", TEMPLATE.read_text(encoding="utf-8"))

@@ -57,7 +57,6 @@ def test_a_large_record_is_kept_in_a_file_until_that_is_deleted(client, server):
 
 
 @pytest.mark.browser
-@pytest.mark.turn("restart under a panel")
 def test_after_a_restart_of_the_server_the_panel_says_that_the_record_is_gone(browser, mortal):
     with page_in(browser, mortal.live.address) as page:
         page.newer, page.complaints = False, []

@@ -19,7 +19,6 @@ PAGES = {"zh": "GGFigure/zh.md", "zh-TW": "GGFigure.md"}  # Traditional Chinese 
 
 
 @pytest.mark.parametrize("language", PAGES)
-@pytest.mark.turn("languages")
 def test_a_node_has_its_size_in_every_language_and_help_in_it_or_in_english(editor, browser, language):
     title = (ROOT / "web" / "docs" / PAGES[language]).read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
     with page_in(browser, editor.live.address, vue=editor.vue, language=language) as page:

@@ -26,10 +26,8 @@ def four_channels(graph):
 
 
 BAD = {
-    "missing file": (small(denoiser="nosuch.safetensors"), "nosuch.safetensors' was not found"),
     "misspelt label": (small(label="robt"), "Nearest: 'robot'"),
     "cfg is NaN": (small(cfg=math.nan), "cfg is nan"),
-    "unknown sampler": (small(sampler_name="eulr"), "'eulr' not in"),
     "four channels": (four_channels(small()), "4 channels"),
     "truncated": (small(denoiser="truncated.safetensors"), "cut off"),
     "huge header": (small(denoiser="huge_header.safetensors"), "announces a header"),
@@ -39,9 +37,9 @@ BAD = {
 
 
 @pytest.mark.usefixtures("healthy", "damaged_files")
-@pytest.mark.parametrize(("graph", "words"), BAD.values(), ids=BAD.keys())
-def test_bad_input_is_named_and_the_next_job_runs(client, graph, words):
-    assert words in refusal(client, graph)
+def test_bad_input_is_named_and_the_next_job_runs(client):
+    said = {name: refusal(client, graph) for name, (graph, _) in BAD.items()}
+    assert [said[name] for name, (_, words) in BAD.items() if words not in said[name]] == []
 
 
 def test_second_run_equals_first(client):
@@ -59,8 +57,7 @@ def test_a_workflow_in_between_leaves_no_trace(client):
     assert torch.equal(latents(client, first), latents(client, second))
 
 
-@pytest.mark.parametrize("name", ["euler", "euler_ancestral", "dpmpp_2m_sde", "uni_pc"])
-@pytest.mark.parametrize("cfg", [4.0, 1.0])
+@pytest.mark.parametrize(("name", "cfg"), [("euler_ancestral", 4.0), ("dpmpp_2m_sde", 1.0)])
 def test_renaming_a_ksampler_gives_the_same_samples(client, name, cfg):
     ours = small(seed=8, sampler_name=name, cfg=cfg)
     theirs = small(seed=8, sampler_name=name, cfg=cfg)
@@ -83,15 +80,14 @@ def test_interrupt_stops_a_run(client):
 
 
 @pytest.mark.slow
-@pytest.mark.turn("twenty runs")
-def test_twenty_runs_at_full_capture_do_not_pile_up(client, server):
+def test_runs_at_full_capture_do_not_pile_up(client, server):
     psutil = pytest.importorskip("psutil")
     process = psutil.Process(server.process.pid)
     taken = []
-    for seed in range(100, 123):
+    for seed in range(100, 112):
         client.run(small(seed=seed, steps=20, capture="tensors"))
         taken.append(process.memory_info().rss)
-    assert taken[-1] - taken[2] <= 300e6
+    assert taken[-1] - taken[2] <= 150e6
 
 
 def recorded(seed):

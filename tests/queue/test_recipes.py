@@ -18,7 +18,6 @@ from guidance_geometry.tests.queue import steering
 from guidance_geometry.tests.queue.prompts import HOST, ROOT, latents, small, steered
 from guidance_geometry.tests.recipes import recipes
 
-pytestmark = pytest.mark.turn("recipes")
 RECIPES = recipes((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
 MOST_FILES = {
     "a guidance rule": 3,

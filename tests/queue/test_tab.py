@@ -397,7 +397,6 @@ def test_of_two_nodes_that_are_one_subgraph_each_has_its_run_and_its_scale(page)
     assert 2 <= prompt[f"{second}:4"]["inputs"]["cfg"] < 3
 
 
-@pytest.mark.turn("workflows of one id")
 def test_workflows_of_one_id_and_with_the_same_nodes_are_not_confused(page):
     name = workflow_id()
     begin(page, sampled(steps=6), name)
@@ -433,7 +432,6 @@ def test_a_copy_of_a_workflow_has_runs_of_its_own(page):
     shows_run_of(page, 6)
 
 
-@pytest.mark.turn("forty samplers")
 def test_forty_samplers_are_forty_runs_and_one(page):
     begin(page, sampled(stages=40, steps=1))
     queue(page)
@@ -501,7 +499,6 @@ def test_the_sidebar_shows_the_same_run(page):
     page.wait_for_function("() => document.querySelectorAll('.gg-bar').length === 1")
 
 
-@pytest.mark.turn("another browser")
 def test_another_browser_at_the_same_server_keeps_its_own_runs(page, browser):
     name = workflow_id()
     begin(page, sampled(steps=6), name)

@@ -178,8 +178,6 @@ def test_no_wire_passes_behind_a_node(opened):
 
 
 @pytest.mark.browser
-@pytest.mark.matrix(parts=3)
-@pytest.mark.turn("templates run")
 def test_template_runs_from_the_editor(opened):
     page, layout = opened
     if layout.title in FEW:
@@ -199,7 +197,6 @@ def complete(editor, stocked):
 
 @pytest.mark.browser
 @layouts
-@pytest.mark.turn("templates are legible")
 def test_it_opens_whole_and_legible_and_no_node_covers_another(complete, layout):
     editor = complete
     load(editor, layout.template)
@@ -248,7 +245,6 @@ def load(page, file):
 
 @pytest.mark.browser
 @pytest.mark.parametrize("file", RELEASED, ids=lambda file: file.stem)
-@pytest.mark.turn("templates of before")
 def test_a_workflow_saved_from_a_template_of_before_opens(complete, file):
     editor = complete
     load(editor, file)

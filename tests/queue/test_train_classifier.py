@@ -1,8 +1,5 @@
 """Training a noisy classifier through the real queue: it reports, can be stopped, is saved, and guides."""
 
-import pytest
-from safetensors.torch import save_file
-
 from guidance_geometry.tests.queue.prompts import latents, steered
 
 LEARNED = ["30", 0]
@@ -58,28 +55,3 @@ def test_what_was_learned_guides_at_once_and_from_its_file(client):
     found = latents(client, first)
     assert (found - again).abs().max() <= 1e-4
     assert (found - plain).abs().max() > 1e-3
-
-
-@pytest.fixture(scope="module")
-def torchvision_file(server):
-    """Name of a classifier of torchvision in the server's folder."""
-    models = pytest.importorskip("torchvision", reason="torchvision comes with the host").models
-
-    folder = server.log.parent / "models" / "classifiers"
-    folder.mkdir(parents=True, exist_ok=True)
-    weights = models.resnet18(num_classes=3).state_dict()
-    said = {"gg.architecture": "resnet18", "gg.size": "[32, 32]", "gg.labels": '["a", "b", "c"]'}
-    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, folder / "started.safetensors", said)
-    return "started.safetensors"
-
-
-@pytest.mark.parametrize("kind", ["torchvision", "pocket-clean-1", "what it just made"])
-def test_what_another_training_starts_from_guides_at_once_and_from_its_file(client, torchvision_file, kind):
-    name = torchvision_file if kind == "torchvision" else kind
-    start = training(filename_prefix="begun")["30"] if kind == "what it just made" else loading(name)["30"]
-    nodes = training(start_from=["32", 0], filename_prefix="taught") | {"32": start}
-    first = client.run(steered(wanting(LEARNED), nodes, scale=30.0, seed=52))
-    again = latents(client, client.run(steered(wanting(LEARNED), loading(file_of(first)), scale=30.0, seed=52)))
-    plain = latents(client, client.run(steered(wanting(LEARNED), loading(file_of(first)), scale=0.0, seed=52)))
-    assert (latents(client, first) - again).abs().max() <= 1e-3
-    assert (again - plain).abs().max() > 0.01

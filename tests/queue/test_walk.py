@@ -362,7 +362,6 @@ def test_a_cleared_workflow_has_neither_the_switch_nor_the_run_of_before(page):
     assert not page.evaluate(FLAG)
 
 
-@pytest.mark.turn("two users")
 def test_a_user_whose_result_another_one_made_gets_a_run_of_his_own(shared, browser):
     """One workflow with one key, as of a file that both opened."""
     graph, name = sampled(), workflow_id()
@@ -389,7 +388,6 @@ def test_a_user_whose_result_another_one_made_gets_a_run_of_his_own(shared, brow
         page.close()
 
 
-@pytest.mark.turn("killed server")
 def test_a_server_that_is_killed_is_missed_at_once_and_found_again(browser, mortal):
     with page_in(browser, mortal.live.address) as page:
         page.set_default_timeout(12000)

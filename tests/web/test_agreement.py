@@ -51,7 +51,6 @@ def test_metrics_have_one_name_and_unit_in_both_languages(panel):
     assert panel[0] == {name: [metric.name, metric.unit] for name, metric in METRICS.items()}
 
 
-@pytest.mark.turn("agreement")
 def test_the_panel_paints_what_python_draws(panel):
     differences = []
     for trace, record, places, theirs in panel[1]:

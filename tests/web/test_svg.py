@@ -57,7 +57,6 @@ def assert_same(canvas, programs):
 
 
 @pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.name)
-@pytest.mark.matrix(parts=3)
 def test_an_svg_is_the_picture_of_its_png(figure, programs):
     trace = classifier_run() if figure.by_classifier else run(gamma=4.0, sampler="ddpm")
     step = 4 if figure.of_step else None
