@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import test from "node:test";
 import { inflateSync } from "node:zlib";
 import { boxOf } from "../../web/lib/commands.mjs";
@@ -7,15 +7,13 @@ import { crc, pngWithSources, svgWithSources } from "../../web/lib/panel-files.m
 import { againOf, followed, locatorOf, nodeAt, pathOf, readersOf, scaleSource, writeScale } from "../../web/lib/panel-graph.mjs";
 import { hint } from "../../web/lib/panel-hints.mjs";
 import { lighting, stepUnder } from "../../web/lib/panel-linking.mjs";
-import { nearestSheet, rowOf } from "../../web/lib/panel-pictures.mjs";
-import { csv, samplesOf, table, withSteps } from "../../web/lib/panel-record.mjs";
+import { csv, table, withSteps } from "../../web/lib/panel-record.mjs";
 import { ticks } from "../../web/lib/panel-ticks.mjs";
 import { facts, status } from "../../web/lib/panel-words.mjs";
 import { adviceOf, headOf } from "../../web/lib/saving.mjs";
 import { EN, speaker, ZH } from "../../web/lib/strings.mjs";
 import { DARK, LIGHT } from "../../web/lib/theme.mjs";
 import { viewOf, VIEWS } from "../../web/lib/views.mjs";
-import { span } from "../../web/lib/words.mjs";
 import { called, fixture, NAMES } from "./records.mjs";
 
 const VECTORS = ["u", "a", "delta", "D-G", "move", "noise"];
@@ -31,11 +29,6 @@ test("live steps are kept by number, whatever their order, and a new run starts 
   assert.deepEqual(run.steps.map(({ i, gamma }) => [i, gamma]), [[0, 3], [1, 3], [3, 9]]);
   assert.deepEqual([run.n, run.N, run.space, run.batch], [5, 4, "ve", 1]);
   assert.equal(withSteps(run, { run: "other", steps: [] }).steps.length, 0);
-});
-
-test("a subset of a large batch names its samples", () => {
-  const run = withSteps(null, { run: "r", steps: [step(0, { subset: [0, 39], samples: [{ K }, { K }] })] });
-  assert.deepEqual([samplesOf(run), run.batch], [[0, 39], 40]);
 });
 
 test("the table holds one row a step, and what is unknown is an empty cell", () => {
@@ -209,13 +202,6 @@ test("an SVG and a PNG carry the workflow in ASCII", () => {
   assert.deepEqual(pngWithSources(new Uint8Array(png), { workflow: undefined }), new Uint8Array(png));
 });
 
-test("the nearest sheet and row are shown", () => {
-  const pictures = { steps: [{ i: 0 }, { i: 4 }, { i: 9 }], samples: [0, 5, 11] };
-  assert.equal(nearestSheet(pictures, 6).i, 4);
-  assert.equal(rowOf(pictures, 9), 2);
-  assert.equal(nearestSheet(undefined, 3), null);
-});
-
 test("the pointer finds steps, pictures and vectors", () => {
   const run = withSteps(null, { run: "r", steps: [step(0), step(1), step(2)] });
   const about = { view: "lengths", run, step: 0, sample: 0, t };
@@ -327,18 +313,6 @@ test("a word agrees with its number", () => {
   assert.equal(t("subset", { shown: 1, batch: 1 }), "1 of 1 sample is kept.");
   assert.equal(t("subset", { shown: 1, batch: 2 }), "1 of 2 samples are kept.");
   assert.equal(t("copied", { rows: 1 }), "Copied 1 row");
-});
-
-test("one place decides about plurals", () => {
-  const folder = new URL("../../web/lib/", import.meta.url);
-  const files = readdirSync(folder).map((name) => readFileSync(new URL(name, folder), "utf8"));
-  assert.deepEqual(files.filter((text) => /"s" : ""|"" : "s"|=== 1 \? "[a-z]+" : "[a-z]+"/.test(text)), []);
-  assert.ok(files.length > 40);
-});
-
-test("a range of one value is that value", () => {
-  assert.equal(t("range", { range: span("3", "3", t) }), "My range: 3");
-  assert.equal(t("range", { range: span("3", "4.9", t) }), "My range: 3 to 4.9");
 });
 
 test("what is saved says which run it shows and what is said of it, in the sheet's own width", () => {

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import test from "node:test";
 import { changeSince } from "../../web/lib/change.mjs";
 import { canKeep, keep } from "../../web/lib/keep.mjs";
-import { linkAt, scaleSource } from "../../web/lib/panel-graph.mjs";
+import { linkAt } from "../../web/lib/panel-graph.mjs";
 import { speaker } from "../../web/lib/strings.mjs";
 import { hindrance, samplerStates } from "../../web/lib/readiness.mjs";
 import { CACHED, flagOf, hasTwin, idOf, isOf, joinRecords, latest, mergeRuns, nameOf, NOTHING, series, setFlag, slotOf, stateOf } from "../../web/lib/tab-runs.mjs";
@@ -308,15 +308,6 @@ test("a number that differs from the run's is a change since, whoever made it; u
   for (const none of [at(12), at(12 + 1e-9), at(2.8, { live: true }), at(2.8, { stages: [4] }), at(2.8, {}, null), changeSince(run, knob, { node, reason: "linked" }), changeSince(run, knob, null), changeSince(null, knob, null)]) assert.equal(none, null);
 });
 
-test("a run that has begun meanwhile is not blamed for the job before it", () => {
-  const [first, second] = [{ run: "a" }, { run: "b" }];
-  const panel = Object.assign(Object.create(Panel.prototype), { whole: second, redraw() {} });
-  panel.leftOut(first);
-  assert.equal(second.fault, undefined);
-  panel.leftOut(second);
-  assert.equal(second.fault, "leftOut");
-});
-
 test("two stages are one run of all steps, and drawn as one", () => {
   const record = fixture("euler");
   const whole = joinRecords([{ ...record, run: "a", report: {} }, { ...record, run: "b", fault: "stopped", notes: ["n"] }]);
@@ -512,17 +503,6 @@ test("a guider's model is recorded for the sampler that uses it, and a MODEL may
   keep(root, sampler, create);
   assert.deepEqual(led, [[graph.nodes[2].inputs[0], "GGRecord"]]);
   assert.equal(sourceOf(guider, 0), "r");
-});
-
-test("the scale of a run is that of the sampler itself, or of its guider", () => {
-  const cfg = { name: "cfg", value: 4 };
-  const sampler = { ...nodeOf(4, "KSampler", [["model", "MODEL"]], ["LATENT"]), widgets: [cfg] };
-  assert.equal(scaleSource(graphOf([sampler]), sampler, "4").widget, cfg);
-  const guider = { ...nodeOf(3, "CFGGuider", [], ["GUIDER"]), widgets: [cfg] };
-  const custom = nodeOf(4, "SamplerCustomAdvanced", [["guider", "GUIDER"]], ["LATENT"]);
-  const graph = graphOf([guider, custom]);
-  guider.connect(0, custom, 0);
-  assert.equal(scaleSource(graph, custom, "4").node, guider);
 });
 
 test("the report is that of what is stored by now, and who shows the run gets it as a new object", async () => {
