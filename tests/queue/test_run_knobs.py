@@ -95,20 +95,6 @@ def test_half_of_another_knob_than_cfg_is_compared(client):
     assert "Colours and details were not compared" in told[0]["en"], "latents that were not decoded"
 
 
-def test_a_second_stage_at_a_high_cfg_is_told_where_whole_runs_are_good(client):
-    graph = small(cfg=3.0, seed=502)
-    graph["5"] = {"class_type": "KSampler", "inputs": {k: v for k, v in graph["4"]["inputs"].items() if k != "capture"}}
-    graph["5"]["inputs"] |= {"latent_image": ["4", 0], "denoise": 0.5, "cfg": 13.0}
-    graph["9"]["inputs"]["samples"] = ["5", 0]
-    first, second = runs_of(client, client.run(graph, **ASKING))
-    whole, stage = (fetched(client, f"tab/runs/{one['run']}")["report"] for one in (first, second))
-    assert stage["headline"]["id"] == "head.stage.known"
-    assert stage["sampler_class"] == whole["sampler_class"]
-    assert stage["range"] == whole["range"]
-    assert stage["range"][0] < stage["suggested"] < stage["range"][1] < 13
-    assert (stage["colour"], stage["knob"]["key"]) == ("unclear", "cfg, in a later stage")
-
-
 def test_the_main_knob_of_a_rule_can_be_tried_where_a_widget_holds_it(client):
     knobs = recorded(client, ruled())["report"]["knobs"]
     assert [(one["kind"], one["node"], one["input"]) for one in knobs] == [("cfg", "4", "cfg"), ("rule", "20", "phi")]

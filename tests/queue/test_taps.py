@@ -100,21 +100,6 @@ def test_with_several_users_each_sees_the_runs_that_his_own_requests_queued(shar
         assert answer.read().startswith(b"\xff\xd8")
 
 
-@pytest.mark.parametrize("slot", [0, 1], ids=["a MODEL", "None"])
-def test_behind_a_switch_a_job_runs_as_ever(shared, slot):
-    graph = plain(seed=32)
-    source, empty = graph["4"]["inputs"]["model"], graph["4"]["inputs"]["latent_image"]
-    graph["20"] = {"class_type": "TestSwitch", "inputs": {"model": source}}
-    graph["21"] = {"class_type": "TestSampler", "inputs": {"latent": empty, "model": ["20", slot]}}
-    graph["9"]["inputs"]["samples"] = ["21", 0]
-    if slot == 0:
-        graph["4"]["inputs"] |= {"model": ["20", 0], "latent_image": ["21", 0]}
-        graph["9"]["inputs"]["samples"] = ["4", 0]
-    job = asked(shared, "prompt", **{"prompt": graph, **ASKING})["prompt_id"]
-    assert finished(shared, job) == "success"
-    assert "GGTap" in {node["class_type"] for node in asked(shared, f"history/{job}")[job]["prompt"][2].values()}
-
-
 def test_a_sampler_that_never_ends_is_kept_as_far_as_it_came(shared):
     her = asked(shared, "users", username="patient")
     graph = plain(seed=33)
