@@ -101,29 +101,6 @@ def browser():
         yield one
 
 
-def pytest_addoption(parser):
-    parser.addoption("--full", action="store_true", help="run every case of the long matrices, not a share of them")
-    parser.addoption("--share", metavar="SEED", help="which share of the long matrices; default: that of the commit")
-
-
-def pytest_report_header(config):
-    from guidance_geometry.tests.shares import share_of
-
-    if config.getoption("full"):
-        return "long matrices: whole"
-    return f"long matrices: a share of each (--share {share_of(config)}); --full runs the whole"
-
-
-def pytest_collection_modifyitems(config, items):
-    if config.getoption("full"):
-        return
-    from guidance_geometry.tests.shares import left_out, share_of
-
-    away = left_out(items, share_of(config))
-    items[:] = [item for item in items if item not in set(away)]
-    config.hook.pytest_deselected(items=away)
-
-
 def pytest_runtest_setup():
     """Let go of models whose patcher went with its test: while one is loaded, every run looks through all memory."""
     if management := sys.modules.get("comfy.model_management"):
@@ -138,9 +115,6 @@ def pytest_collection_finish():
 
 
 def pytest_configure(config):
-    from guidance_geometry.tests.shares import tree_of
-
-    os.environ.setdefault("GG_TEST_SHARE", tree_of(ROOT))  # asked once, so that worker processes agree
     config.pluginmanager.register(PlainRoot(), "plain-root")
 
 

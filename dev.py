@@ -109,7 +109,7 @@ def serve(args: argparse.Namespace) -> int:
         return live.process.wait()
 
 
-def checks(python: Path, host: Path, matrices: list[str]) -> list[tuple[str, list, str]]:
+def checks(python: Path, host: Path) -> list[tuple[str, list, str]]:
     """List the parts of a test run: name, command, and why it is skipped here ('' runs it)."""
     scripts = python.parent
     browser_tests = sorted((ROOT / "tests" / "web").glob("*.test.mjs"))
@@ -137,7 +137,7 @@ def checks(python: Path, host: Path, matrices: list[str]) -> list[tuple[str, lis
         ),
         ("site", site_command(python, provision.CACHE / "site"), ""),
         ("start", [python, RUN, "bench.import_time", "--starts", "2", "--busy"], ""),
-        ("pytest", [python, "-m", "pytest", *PYTEST, *matrices], ""),
+        ("pytest", [python, "-m", "pytest", *PYTEST], ""),
     ]
 
 
@@ -225,7 +225,7 @@ def test(args: argparse.Namespace) -> int:
         provision.unpack_front_ends(python)
     except process.StartError as error:  # its tests say that they are skipped, and in CI they fail
         provision.say(str(error))
-    parts = run_checks(checks(python, host, args.matrices))
+    parts = run_checks(checks(python, host))
     summary = [f"  {name:16} {words}" for name, (words, _) in parts.items()]
     print("\n=== summary\n" + "\n".join(summary), flush=True)
     return int(any(failed for _, failed in parts.values()))
@@ -279,9 +279,6 @@ WITH_REST = {  # what hands its arguments on: the name that it takes first
 
 def add_own_options(command: Callable, sub: argparse.ArgumentParser) -> None:
     """Let a command take what no other does."""
-    if command is test:
-        whole = "run every case of the long matrices, not the share of them that this commit draws"
-        sub.add_argument("--full", action="append_const", const="--full", default=[], dest="matrices", help=whole)
     if command is fuzz:
         sub.add_argument("--examples", type=command_line.whole(1, 10**6), default=1000, help="of each property")
         sub.add_argument("--seed", type=int, default=1, help="the same one tries the same examples")

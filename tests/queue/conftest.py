@@ -72,27 +72,22 @@ def front_ends(server, tmp_path_factory):
         yield with_front_end
 
 
-@pytest.fixture(
-    scope="session",
-    params=[
-        pytest.param(
-            (version, vue),
-            id=f"{version} editor, {renderer}",
-            marks=pytest.mark.matrix(parts=6, together=version + renderer),
-        )
-        for version in (OWN, *FRONT_ENDS)
-        for vue, renderer in ((False, "canvas"), (True, "nodes 2.0"))
-    ],
-)
-def editor(request, browser, front_ends):
-    """The page of an editor: the host's own or a newer one, with either renderer; each commit another of them all."""
-    version, vue = request.param
+@contextmanager
+def editor_page(browser, front_ends, version, vue=False):
+    """An editor of a version; what its console complains about is kept."""
     live = front_ends(version)
     with page_in(browser, live.address, vue=vue, script=NO_DEPRECATION % live.pack) as page:
         page.live, page.vue, page.newer, page.complaints = live, vue, version != OWN, []
         page.set_default_timeout(12000)
         page.on("console", lambda line: page.complaints.append(line) if line.type == "error" else None)
         page.on("pageerror", lambda error: page.complaints.append(error))
+        yield page
+
+
+@pytest.fixture(scope="session")
+def editor(browser, front_ends):
+    """The newest editor, with nodes on the canvas: one page for all tests. test_editors.py has the others."""
+    with editor_page(browser, front_ends, FRONT_ENDS[-1]) as page:
         yield page
 
 
@@ -109,7 +104,7 @@ def shared(tmp_path_factory):
     """A host of several users, with nodes of another pack."""
     folder = tmp_path_factory.mktemp("shared")
     (folder / "custom_nodes").mkdir()
-    (folder / "custom_nodes" / "switch.py").write_text(SOURCE)
+    (folder / "custom_nodes" / "endless.py").write_text(SOURCE)
     with host_in(folder, "--multi-user") as live:
         yield live
 

@@ -30,12 +30,6 @@ def sampled(model, positive, negative, seed, latent):
     return HOST.common_ksampler(model, seed, 4, 3.0, "euler", "karras", positive, negative, latent)
 
 
-def loaded():
-    """A model and its conditions, which no wire has brought."""
-    model = HOST.NODE_CLASS_MAPPINGS["GGLoadDenoiser"].execute("pocket-1", "auto", "auto", "default")[0]
-    return model, *HOST.NODE_CLASS_MAPPINGS["GGClassLabel"].execute(model, "3").args[:2]
-
-
 class Provider:
     """What samples, with the model inside."""
 
@@ -52,11 +46,6 @@ def pack_tuple(model, positive, negative):
     return ((model, positive, negative),)
 
 
-@node({"pipe": ("TEST_TUPLE",)}, ("MODEL", "CONDITIONING", "CONDITIONING"))
-def unpack_tuple(pipe):
-    return pipe
-
-
 @node({"pipe": ("TEST_TUPLE",), **RUN}, ("TEST_TUPLE", "LATENT"))
 def sample_tuple(pipe, seed, latent):
     return pipe, *sampled(*pipe, seed=seed, latent=latent)
@@ -67,35 +56,14 @@ def pack_table(**given):
     return (given,)
 
 
-@node({}, ("TEST_TABLE",))
-def load_table():
-    return ({"extra": {"inside": [loaded()]}},)
-
-
-@node({"pipe": ("TEST_TABLE",)}, ("MODEL",))
-def unpack_table(pipe):
-    return (pipe["model"],)
-
-
 @node({"pipe": ("TEST_TABLE",), **RUN}, ("LATENT",))
 def sample_table(pipe, seed, latent):
-    given = pipe["extra"]["inside"][0] if "extra" in pipe else pipe.values()
-    return sampled(*given, seed=seed, latent=latent)
-
-
-@node(WHOLE, ("TEST_PROVIDER",))
-def provide(model, positive, negative):
-    return (Provider(model, positive, negative),)
+    return sampled(*pipe.values(), seed=seed, latent=latent)
 
 
 @node({"pipe": ("TEST_TUPLE",)}, ("TEST_PROVIDER",))
 def provide_from_tuple(pipe):
     return (Provider(*pipe),)
-
-
-@node({}, ("TEST_PROVIDER",))
-def load_provider():
-    return (Provider(*loaded()),)
 
 
 @node({"provider": ("TEST_PROVIDER",), **RUN}, ("LATENT",))
@@ -109,16 +77,6 @@ def own_loop(model, seed, latent):
     for _ in range(4):
         bar.update(1)
     return ({**latent, "samples": torch.zeros_like(latent["samples"]) + seed},)
-
-
-@node({**WHOLE, **RUN}, ("LATENT",))
-def own_quiet_loop(model, positive, negative, seed, latent):
-    return ({**latent, "samples": torch.zeros_like(latent["samples"]) + seed},)
-
-
-@node({"pipe": ("TEST_TUPLE",), "seed": ("INT",)}, ("IMAGE",))
-def draw_nothing(pipe, seed):
-    return (torch.zeros(1, 8, 8, 3),)
 
 
 NODE_CLASS_MAPPINGS = {

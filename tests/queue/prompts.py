@@ -75,12 +75,6 @@ def steered(energy: dict, more: dict | None = None, scale=None, evaluation="auto
     return graph
 
 
-def in_batches(graph: dict, size=6) -> dict:
-    """The same with more samples: what holds on average needs several, since hosts differ in the noise of a seed."""
-    graph["3"]["inputs"]["batch_size"] = size
-    return graph
-
-
 def latents(client, job):
     """The saved samples of a job, exact."""
     return load(client.file(job.outputs["9"]["latents"][0]))["latent_tensor"]

@@ -48,6 +48,11 @@ QUEUE = """() => { let refuse; window.done = new Promise(resolve => { refuse = r
   return app.queuePrompt(0, 1).then(refused); }"""
 PAINTED = """() => new Promise(done => { setTimeout(done, 500);  // a page in the background has no frames
   requestAnimationFrame(() => requestAnimationFrame(done)); })"""
+DRAFTED = """() => { const graph = app.rootGraph ?? app.graph;
+  const seeds = graph.nodes.flatMap(node => node.widgets ?? []).filter(({ name }) => name === "seed");
+  const words = [graph.id, graph.extra?.guidance_geometry?.key ?? "", ...seeds.map(({ value }) => String(value))];
+  const kept = [localStorage, sessionStorage].flatMap(one => Object.values(one));
+  return kept.some(text => words.every(word => text.includes(word))); }"""
 NODE = "(app.rootGraph ?? app.graph).nodes.find(node => node.type === '{}')"
 SAMPLER, INSPECTOR = NODE.format("GGGuidedSampler"), NODE.format("GGInspector")
 CFG = f"() => {SAMPLER}.widgets.find(widget => widget.name === 'cfg').value"
@@ -107,6 +112,19 @@ def clean(page):
     page.complaints.clear()
     other = [line for line in lines if "/extensions/" in line or not any(part in line for part in expected)]
     assert not other, "\n".join(other)
+
+
+def drafted(page):
+    """Wait until the editor has kept what is open for the next time that it is loaded."""
+    page.wait_for_function(DRAFTED)
+
+
+def reload(page):
+    """Load the editor anew, with the graph that it has kept."""
+    page.reload()
+    page.wait_for_function(
+        "() => window.app?.extensionManager && (app.rootGraph ?? app.graph)?.nodes?.length", timeout=60000
+    )
 
 
 def queue(page, ending="execution_success"):

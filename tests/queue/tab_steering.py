@@ -10,10 +10,12 @@ ROOT = "(app.rootGraph ?? app.graph)"
 OPEN = steering.OPEN.replace('"GGGuidedSampler"', '"KSampler"').replace(
     '"inspector.json"', "`sampled-${Date.now()}.json`"
 )
+SAMPLER = f"{ROOT}.nodes.find(node => node.type === 'KSampler')"
 TOGGLE = "id => app.extensionManager.command.execute(`Workspace.Toggle${id}`)"
 BOTTOM, SIDE = "BottomPanelTab.guidancegeometry.tab", "SidebarTab.guidancegeometry.sidebar"
 TAB = ".gg-tab .gg-panel"
 RUNS = "() => [...document.querySelectorAll('.gg-runs option')].map(option => option.textContent)"
+UNDO = "() => app.extensionManager.workflow.activeWorkflow.changeTracker.undo()"
 FLAG = f"() => {ROOT}.extra?.guidance_geometry ?? null"
 
 
@@ -105,4 +107,22 @@ def close_below(page):
 def says(page, words):
     page.wait_for_function(
         "words => new RegExp(words).test(document.querySelector('.gg-said').textContent)", arg=words, timeout=8000
+    )
+
+
+def sees(page, colour, words=""):
+    """Wait for a verdict of a colour on what the graph holds now."""
+    page.wait_for_function(
+        f"""([colour, words]) => {{ const verdict = document.querySelector('{TAB} .gg-verdict');
+          return !verdict.hidden && verdict.dataset.colour === colour && verdict.dataset.before === undefined
+            && new RegExp(words).test(verdict.textContent); }}""",
+        arg=[colour, words],
+        timeout=20000,
+    )
+
+
+def set_widget(page, **values):
+    """Other values of the first KSampler."""
+    page.evaluate(
+        f"values => {{ for (const w of {SAMPLER}.widgets) if (w.name in values) w.value = values[w.name]; }}", values
     )

@@ -14,7 +14,6 @@ import pytest
 from guidance_geometry.sweeps.comfyui.process import DIRECT
 from guidance_geometry.tests.queue.prompts import ROOT
 from guidance_geometry.tests.report_schema import misfits
-from guidance_geometry.verdict.sentences import SENTENCES
 
 FOLDER = ROOT / "docs" / "agents"
 SKILL = (FOLDER / "SKILL.md").read_text(encoding="utf-8")
@@ -144,17 +143,3 @@ def test_every_request_of_the_skill_was_sent():
     own = Path(__file__).read_text(encoding="utf-8")
     assert len(REQUESTS) >= 8
     assert [line for one in REQUESTS if f'send("{(line := one.splitlines()[0])}"' not in own] == []
-
-
-def test_the_skill_is_found_by_its_front_matter_and_names_what_there_is():
-    front = dict(re.findall(r"^(\w+): (.+)$", SKILL.split("---\n")[1], re.MULTILINE))
-    assert re.fullmatch(r"[a-z0-9-]{1,64}", front["name"])
-    assert 100 < len(front["description"]) <= 1024
-    assert set(front) == {"name", "description"}
-    signs = SKILL.partition("## Signs of a broken result")[2].partition("\n## ")[0]
-    named = {one for one in re.findall(r"`([a-z]+\.[a-z_.]+)`", signs) if not one.startswith(("facts.", "features."))}
-    assert len(named) > 12
-    assert {*named, "help.half", "help.gradient"} <= set(SENTENCES)
-    linked = [one for one in re.findall(r"\]\(([^)#]+)\)", SKILL) if "://" not in one]
-    assert linked
-    assert [one for one in linked if not (FOLDER / one).exists()] == []

@@ -19,7 +19,6 @@ from guidance_geometry.tests.queue.conftest import host_folder
 from guidance_geometry.tests.queue.steering import queue
 from guidance_geometry.tests.queue.tab_steering import begin, open_below, shows_run_of
 
-pytestmark = pytest.mark.turn("archive")
 NODES = frozen()
 TEMPLATES = sorted(file.stem for file in (ROOT / "example_workflows").glob("*.json"))
 

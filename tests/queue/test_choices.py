@@ -91,12 +91,3 @@ def test_the_pictures_that_both_jobs_showed_decide_whether_they_are_the_same(cli
         told = about_pictures(client, own, near, shown=node)
         assert told["id"] == "half.near"
         assert "Colours and details were not compared" in told["en"]
-
-
-def test_a_run_at_cfg_1_is_offered_the_good_scale_of_its_card_and_claims_no_push(client):
-    found = recorded(client, cfg=1.0)["report"]
-    low, high = found["range"]
-    assert (found["colour"], found["headline"]["id"], found["against"]) == ("off", "head.off", "card")
-    assert 1 < low < found["suggested"] < high
-    said = {one["id"] for one in found["findings"]}
-    assert not {name for name in said if name.startswith(("acts.", "skip."))}

@@ -114,20 +114,6 @@ def test_the_keys_and_the_caption_follow_the_step(page):
     page.wait_for_function("() => document.querySelector('.gg-panel output').textContent === '20/20'")
 
 
-def test_everything_can_be_reached_by_tab(page):
-    page.evaluate("() => { document.activeElement.blur(); window.scrollTo(0, 0); }")
-    reached = set()
-    for _ in range(40):
-        page.keyboard.press("Tab")
-        reached.add(
-            page.evaluate(
-                "() => document.activeElement.id || document.activeElement.className || "
-                "document.activeElement.ariaLabel || document.activeElement.textContent"
-            )
-        )
-    assert {"gg-panel", "gg-play", "Step", "save-workflow", "save-record", "Numbers", "CSV"} <= reached
-
-
 def test_the_workflow_and_the_numbers_can_be_saved(page):
     with page.expect_download() as one:
         page.locator("#save-workflow").click()
@@ -141,16 +127,13 @@ def test_the_workflow_and_the_numbers_can_be_saved(page):
     assert one.value.path().read_text().startswith("<svg")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1200, 600, 360])
-@pytest.mark.matrix(parts=2)
+@pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (360, "dark")])
 def test_words_stand_out_and_nothing_is_wider_than_the_page(browser, file, width, scheme):
     page = opened_page(browser, file, viewport={"width": width, "height": 800}, color_scheme=scheme)
     page.wait_for_function("scheme => document.querySelector('.gg-panel').dataset.theme === scheme", arg=scheme)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     texts = page.locator("p, h1, h2, h3, dt, dd, li, #results button, .gg-tabs button, b, figcaption")
-    weakest = min(texts.nth(k).evaluate(BRIGHTNESS) for k in range(texts.count()))
-    assert weakest >= 4.5
+    assert min(texts.evaluate_all(f"all => all.map({BRIGHTNESS})")) >= 4.5
     page.context.close()
 
 
@@ -215,14 +198,11 @@ def test_words_of_the_run_stay_words(browser, tmp_path):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"capture": False}, "There are no pictures"),
         ({"capture": False, "skip": range(6)}, "no step was computed without the prompt"),
-        ({"capture": False, "skip": (2, 3)}, "At 2 of 6 steps the prediction without the prompt was not made"),
         ({"capture": False, "space": "flow", "sampler": "ddpm"}, "Dashed orange is noise"),
     ],
-    ids=["numbers only", "gamma 1", "an interval", "flow and noise"],
+    ids=["gamma 1", "flow and noise"],
 )
-@pytest.mark.matrix(parts=2)
 def test_what_is_missing_is_said(browser, tmp_path, given, words):
     page = opened_page(browser, written_page(tmp_path, exact_trace(4.0, batch=1, steps=6, **given)))
     assert words.lower() in page.locator("#answers").inner_text().lower()
@@ -232,17 +212,4 @@ def test_what_is_missing_is_said(browser, tmp_path, given, words):
         page.get_by_role("button", name="PNG").click()
     assert one.value.path().read_bytes()[1:4] == b"PNG"
     assert page.complaints == []
-    page.context.close()
-
-
-def test_reduced_motion_plays_slowly_and_nothing_moves_by_itself(browser, file):
-    page = opened_page(browser, file, reduced_motion="reduce")
-    count = page.locator(".gg-panel output").first
-    before = count.inner_text()
-    page.wait_for_timeout(300)
-    assert count.inner_text() == before
-    page.locator(".gg-play").click()
-    page.wait_for_timeout(500)  # two steps at the usual pace
-    assert count.inner_text() == before
-    page.wait_for_function(f"() => document.querySelector('.gg-panel output').textContent !== '{before}'")
     page.context.close()

@@ -7,7 +7,7 @@ import pytest
 from guidance_geometry.tests.queue import steering
 from guidance_geometry.tests.queue.prompts import first_look, text_to_image
 from guidance_geometry.tests.queue.steering import numbers, queue
-from guidance_geometry.tests.queue.tab_steering import close_below, turn_to
+from guidance_geometry.tests.queue.tab_steering import close_below, open_below, turn_to
 
 pytestmark = pytest.mark.browser
 
@@ -60,61 +60,35 @@ def page(editor):
     steering.clean(editor)
 
 
-class Newcomer:
-    """Somebody who only clicks, and whose clicks are counted."""
-
-    def __init__(self, page):
-        self.page, self.actions = page, []
-
-    def does(self, name, act):
-        self.actions.append(name)
-        return act()
-
-    def clicks(self, place):
-        self.page.locator(f".gg-tab {place} >> visible=true").first.wait_for(timeout=20000)
-        self.does(place, self.page.locator(f".gg-tab {place} >> visible=true").first.click)
+def click(page, place):
+    page.locator(f".gg-tab {place} >> visible=true").first.click(timeout=20000)
 
 
 def test_somebody_who_only_knows_ksampler_finds_a_range_and_takes_it(page):
-    user = Newcomer(page)
-    toggle = "Workspace.ToggleBottomPanelTab.guidancegeometry.tab"
-    user.does("open the tab", lambda: page.evaluate("id => app.extensionManager.command.execute(id)", toggle))
-    user.clicks(".gg-switch input")
-    user.does("queue", lambda: queue(page))
+    open_below(page)
+    click(page, ".gg-switch input")
+    queue(page)
     before = page.evaluate(WIDGETS)
-    saved = len(page.request.get(f"{page.live.address}/history").json())
-    user.clicks(".gg-find")
+    shown = "() => JSON.stringify(app.nodeOutputs['9'])"
+    own = page.evaluate(shown)
+    click(page, ".gg-find")
     says(page, "Click the pictures that you like")
     cards = page.locator(f"{CARD} .gg-name")
     assert cards.all_inner_texts() == ["cfg 4", "cfg 8", "cfg 16"], "around the run's own"
     page.wait_for_function(SHOWN, arg=3)
     filled = page.evaluate(FILLED)
     assert min(filled) > 0.6, filled
-    user.clicks(f"{CARD.removeprefix('.gg-tab ')}:nth-child(1)")
+    click(page, f"{CARD.removeprefix('.gg-tab ')}:nth-child(1)")
     page.wait_for_function(SHOWN, arg=5)
     beyond = ["cfg 1", "cfg 2", "\u2713 cfg 4", "cfg 8", "cfg 16"]
     assert cards.all_inner_texts() == beyond, "it was the lowest"
     assert page.evaluate(WIDGETS) == before, "the graph and its seed stay as they were"
-    history = page.request.get(f"{page.live.address}/history").json()
-    assert len(history) == saved + 4
-    prompts = [entry["prompt"][2]["4"]["inputs"] for entry in list(history.values())[-5:]]
-    assert len({(one["seed"], one["steps"]) for one in prompts}) == 1
+    assert page.evaluate(shown) == own, "so do its pictures"
     says(page, "You chose cfg 4: your range is 2.83 to 5.66")
     says(page, "cfg 8 is above your range", ".gg-headline")
-    user.clicks(".gg-take")
+    click(page, ".gg-take")
     assert page.evaluate(CFG) == 4
-    assert len(user.actions) == 6, user.actions
     assert page.locator(".gg-runs option").count() == 1, "the tries are no runs of the workflow"
-
-
-def test_what_is_tried_leaves_the_pictures_of_the_graph(page):
-    shown = "() => JSON.stringify(app.nodeOutputs['9'])"
-    before = page.evaluate(shown)
-    assert "png" in before
-    page.locator(".gg-tab .gg-half").click()
-    page.wait_for_function(SHOWN, arg=2)
-    assert page.evaluate(shown) == before
-    page.locator(".gg-tab .gg-find").click()
 
 
 def test_later_runs_are_compared_with_the_choice(page):
@@ -143,48 +117,6 @@ def test_what_was_chosen_is_shown_exported_and_forgotten(page):
     page.locator(".gg-tab .gg-close").click()
 
 
-def test_half_the_scale_is_shown_beside_the_run(page):
-    turn_to(page, "geometry")
-    page.locator(".gg-tab .gg-half").click()
-    page.locator(".gg-tab .gg-tries").wait_for(state="visible")
-    says(page, COMPARED)
-    assert page.locator(f"{CARD} .gg-name").all_inner_texts() == ["cfg 4", "cfg 2"]
-    page.locator(".gg-tab .gg-close").click()
-
-
-def test_a_try_makes_a_picture_and_nothing_else(page):
-    graph = stock()
-    saved = {"filename_prefix": "tried", "fps": 6.0, "lossless": True, "quality": 80, "method": "default"}
-    graph["10"] = {"class_type": "SaveAnimatedWEBP", "inputs": {"images": ["8", 0]} | saved}
-    graph["11"] = {"class_type": "SaveLatent", "inputs": {"samples": ["4", 0], "filename_prefix": "tried"}}
-    graph["12"] = {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": 0}}
-    graph["13"] = {"class_type": "SaveImage", "inputs": {"images": ["12", 0], "filename_prefix": "tried"}}
-    load(page, graph)
-    page.locator(".gg-tab .gg-switch input").click()
-    queue(page)
-    page.locator(".gg-tab .gg-half >> visible=true").click()
-    says(page, COMPARED)
-    page.wait_for_function(SHOWN, arg=2)
-    history = list(page.request.get(f"{page.live.address}/history").json().values())
-    outputs = [sorted(entry["outputs"]) for entry in history[-2:]]
-    assert [len(one) for one in outputs] == [4, 1], outputs
-    files = [file for shown in history[-1]["outputs"].values() for file in shown["images"]]
-    assert [file["type"] for file in files] == ["temp"], files
-    page.locator(".gg-tab .gg-close").click()
-
-
-def test_a_try_that_is_cleared_from_the_queue_is_given_up(page):
-    long = {"prompt": stock(steps=2000) | {"9": {"class_type": "PreviewImage", "inputs": {"images": ["8", 0]}}}}
-    assert page.request.post(f"{page.live.address}/prompt", data=long).ok
-    page.locator(".gg-tab .gg-half").click()
-    page.wait_for_selector(f"{CARD}[data-state=waiting]")
-    page.wait_for_function("async () => (await (await app.api.fetchApi('/queue')).json()).queue_pending.length === 1")
-    page.request.post(f"{page.live.address}/queue", data={"clear": True})
-    page.wait_for_selector(f"{CARD}[data-state=failed]")
-    page.request.post(f"{page.live.address}/interrupt")
-    page.locator(".gg-tab .gg-close").click()
-
-
 def test_what_if_shows_the_prediction_at_that_scale(page):
     turn_to(page, "geometry")
     with page.expect_response(lambda answer: ".i16" in answer.url):
@@ -198,21 +130,6 @@ def test_what_if_shows_the_prediction_at_that_scale(page):
     assert abs(shown[0] - shown[2]) < abs(shown[0] - shown[1]), "as before, to an edge of a line"
     page.locator(f"{TAB} [data-view=plane]").click()
     turn_to(page, "advice")
-
-
-def test_a_scale_that_a_wire_brings_is_tried_and_the_graph_stays_as_it_is(page):
-    graph = stock()
-    graph["7"] = {"class_type": "PrimitiveFloat", "inputs": {"value": 6.0}, "_meta": {"title": "My number"}}
-    graph["4"]["inputs"]["cfg"] = ["7", 0]
-    load(page, graph)
-    page.locator(".gg-tab .gg-switch input").click()
-    queue(page)
-    before = page.evaluate(WIDGETS)
-    page.locator(".gg-tab .gg-find").click()
-    page.wait_for_function(SHOWN, arg=3)
-    assert page.locator(f"{CARD} .gg-name").all_inner_texts() == ["cfg 3", "cfg 6", "cfg 12"]
-    assert page.evaluate(WIDGETS) == before
-    page.locator(".gg-tab .gg-close").click()
 
 
 def test_a_judge_that_is_wired_clicks_instead_and_its_name_stands_on_the_range(page):
@@ -260,7 +177,7 @@ def distilled():
 TOLD = f"() => {ROOT}.nodes.find(node => node.type === 'FluxGuidance').widgets[0].value"
 
 
-def test_of_a_distilled_model_its_guidance_is_tried_chosen_and_written_and_cfg_can_be(page):
+def test_of_a_distilled_model_its_guidance_is_tried_chosen_and_written(page):
     load(page, distilled())
     page.locator(".gg-tab .gg-switch input").click()
     queue(page)
@@ -272,21 +189,14 @@ def test_of_a_distilled_model_its_guidance_is_tried_chosen_and_written_and_cfg_c
     page.locator(f"{CARD.removeprefix('.gg-tab ')}:nth-child(2)").click()
     says(page, "You chose guidance 3.5")
     page.wait_for_function(SHOWN, arg=5)
-    says(page, "guidance 3.5 .* is inside your range", ".gg-headline")
     page.locator(f"{CARD.removeprefix('.gg-tab ')}:nth-child(2)").click()
     page.locator(f"{CARD.removeprefix('.gg-tab ')}:nth-child(3)").click()
-    says(page, "You chose guidance 2.5: your range")
     says(page, "guidance 3.5 .* is above your range", ".gg-headline")
     page.locator(".gg-tab .gg-take").click()
     assert page.evaluate(TOLD) == 2.5
     assert page.evaluate(CFG) == 1
     which = page.locator(".gg-tab .gg-knob")
     assert which.locator("option").all_inner_texts() == ["guidance (FluxGuidance)", "cfg"]
-    which.select_option("cfg")
-    page.wait_for_function(SHOWN, arg=3)
-    assert cards.all_inner_texts() == ["cfg 1", "cfg 2", "cfg 4"]
-    which.select_option("guidance")
-    says(page, "You chose guidance 2.5")
     page.locator(".gg-tab .gg-forget").click()
     says(page, "Cannot tell whether guidance 3.5", ".gg-headline")
     page.locator(".gg-tab .gg-close").click()

@@ -1,9 +1,8 @@
-"""The inspector in the real editor: the host's own front end and a newer one, each with both renderers."""
+"""The inspector in the real editor."""
 
 import io
 import json
 import re
-import struct
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ from PIL import Image
 from guidance_geometry.tests.pixels import same_picture
 from guidance_geometry.tests.queue.steering import (
     CFG,
-    COUNT,
     DRAWN,
     INSPECTOR,
     NODE,
@@ -21,16 +19,26 @@ from guidance_geometry.tests.queue.steering import (
     SAMPLER,
     VIEWS,
     choose,
+    drafted,
     queue,
+    reload,
     reseed,
     says,
     shows,
     shows_run_of,
+    start,
 )
 
 pytestmark = pytest.mark.browser
 
 PANEL = ".gg-panel"
+WIDGET = "widget => widget.name === 'gg_panel'"
+SHOWN = f"""node => {{ const panel = node.widgets.find({WIDGET}).element;
+  return [panel.querySelector("output").textContent, panel.querySelector(".gg-words").textContent]; }}"""
+PANELS = f"""() => (app.rootGraph ?? app.graph).nodes.filter(node => node.type === "GGInspector").map({SHOWN})"""
+INSIDE = """(app.rootGraph ?? app.graph).nodes.find(node => node.subgraph).subgraph
+  .nodes.find(node => node.type === "GGInspector")"""
+DRAWN_BY_VUE = "document.querySelector('[data-node-id] .gg-panel')"
 TURN = "page => document.querySelector(`.gg-panel .gg-pages [data-page=${page}]`).click()"
 
 
@@ -95,23 +103,6 @@ ROOM = f"""async type => {{ const node = {SAMPLER}.graph.nodes.find(node => node
     saved: node.serialize().widgets_values?.length }}; }}"""
 
 
-FRESH = f"""([type, dark]) => {{ const node = LiteGraph.createNode(type), {{ graph }} = {SAMPLER};
-  graph.add(node);
-  const [width, height] = node.size, box = node.widgets.find(({{ element }}) => element?.localName === "textarea");
-  const found = {{ width, height, theme: node.widgets.find(({{ name }}) => name === "theme")?.value,
-    lines: box?.options.getMinHeight?.() / 15 }};
-  graph.remove(node);
-  return found; }}"""
-
-
-def test_a_fresh_node_has_room_for_what_it_shows_and_draws_on_the_editors_ground(page):
-    sweep, compare = (page.evaluate(FRESH, [name, True]) for name in ("GGSweep", "GGCompareTraces"))
-    assert sweep["width"] >= 600
-    assert sweep["height"] >= (600 if page.vue else 800), "as high as its sheet; in Nodes 2.0 it grows"
-    assert sweep["lines"] >= 4
-    assert compare["theme"] == "dark"
-
-
 def test_what_a_node_says_can_be_read_on_it(page):
     """Before any undo: after one, the older Nodes 2.0 shows no node's pictures, not those of ComfyUI either."""
     page.evaluate(TALK, TALKERS)
@@ -171,7 +162,6 @@ def test_half_and_a_range_are_tried_on_the_node_and_its_verdict_follows(page):
 
 
 def test_the_editors_search_knows_what_people_call_it(page):
-    """Editors before 1.49 search names only; the host hands on what it does not know itself."""
     find = """(words) => document.getElementById("vue-app").__vue_app__.config.globalProperties.$pinia._s.get("nodeDef")
       .nodeSearchService.searchNode(words).slice(0, 64).map(({ name }) => name)"""
     words = {
@@ -185,23 +175,20 @@ def test_the_editors_search_knows_what_people_call_it(page):
         "classifier guidance": "GGLabelEnergy",
         "2410.02416": "GGAdaptiveProjected",
     }
-    if not page.newer:
-        words = {"classifier guidance": "GGClassifierGradient", "apg": "GGAdaptiveProjected"}
     for said, node in words.items():
         assert node in page.evaluate(find, said), said
     assert page.evaluate(find, "KSampler")[0] == "KSampler", "names come first"
     assert page.evaluate("() => 'GGTap' in LiteGraph.registered_node_types"), "saved prompts with it open"
-    if page.newer:
-        assert "GGTap" not in page.evaluate(find, "Tap of the Guidance Tab")
+    assert "GGTap" not in page.evaluate(find, "Tap of the Guidance Tab")
 
 
-@pytest.mark.parametrize("view", VIEWS)
-def test_every_view_is_drawn(page, view):
-    choose(page, view)
-    page.wait_for_function(DRAWN, timeout=5000)
+def test_every_view_is_drawn(page):
+    for view in VIEWS:
+        choose(page, view)
+        page.wait_for_function(DRAWN, timeout=5000)
 
 
-def test_the_scrubber_and_the_keys_move_through_the_run(page):
+def test_the_scrubber_and_the_keys_move_through_the_run_and_play_stops_at_its_end(page):
     choose(page, "plane")
     panel = page.locator(".gg-panel")
     panel.locator("input[aria-label=Step]").fill("3")
@@ -213,30 +200,24 @@ def test_the_scrubber_and_the_keys_move_through_the_run(page):
     page.keyboard.press("Delete")
     page.keyboard.press("Backspace")
     assert page.evaluate(f"() => Boolean({INSPECTOR})")
-
-
-def test_play_runs_to_the_end_and_stops(page):
     page.locator(".gg-panel input[aria-label=Step]").fill("16")
-    page.locator(".gg-panel").focus()
+    panel.focus()
     page.keyboard.press("Space")
     shows(page, "20/20")
     page.wait_for_function("() => document.querySelector('.gg-play').ariaLabel === 'Play the run'")
 
 
-def test_a_scale_tried_out_lands_in_the_sampler(page):
+def test_a_scale_tried_out_lands_in_the_sampler_and_nothing_else_of_the_panel_is_saved(page):
     choose(page, "whatif")
     page.locator(".gg-panel input[aria-label^='What-if']").fill("6.5")
     page.wait_for_function("() => document.querySelector('.gg-use').textContent === 'Use scale 6.5'")
     assert page.evaluate(CFG) == 3.0
     page.locator(".gg-use").click()
     assert page.evaluate(CFG) == 6.5
-    assert page.evaluate("async () => (await app.graphToPrompt()).output[4].inputs.cfg") == 6.5
-
-
-def test_nothing_of_the_panel_is_saved_or_sent(page):
     prompt, saved = page.evaluate(
         "async () => [(await app.graphToPrompt()).output, (app.rootGraph ?? app.graph).serialize()]"
     )
+    assert prompt["4"]["inputs"]["cfg"] == 6.5
     assert set(prompt["8"]["inputs"]) == {"trace", "vae", "pictures"}
     (node,) = [node for node in saved["nodes"] if node["type"] == "GGInspector"]
     assert node["widgets_values"] == [4]
@@ -250,7 +231,7 @@ def test_the_numbers_are_a_table_and_files_reopen_the_workflow(page):
     page.get_by_role("button", name="Numbers").click()
     with page.expect_download() as one:
         page.get_by_role("button", name="PNG").click()
-    assert json.loads(text_chunks(one.value.path().read_bytes())["workflow"])["nodes"]
+    assert json.loads(Image.open(one.value.path()).info["workflow"])["nodes"]
     with page.expect_download() as one:
         page.get_by_role("button", name="SVG").click()
     words = one.value.path().read_text(encoding="utf-8")
@@ -268,7 +249,7 @@ def test_the_advice_is_saved_with_its_pictures_and_says_of_which_run_it_is(page)
     page.evaluate(TURN, "advice")
     page.wait_for_function("() => document.querySelectorAll('.gg-panel .gg-pair .gg-shots > *').length === 2")
     data = saved(page, "PNG")
-    assert json.loads(text_chunks(data)["workflow"])["nodes"]
+    assert json.loads(Image.open(io.BytesIO(data)).info["workflow"])["nodes"]
     image = np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
     coloured = np.ptp(image, axis=2) > 60
     assert coloured[120:].mean() > 0.1, "the pictures"
@@ -312,17 +293,6 @@ def test_a_saved_svg_is_its_png(page):
     viewer.close()
 
 
-def text_chunks(data):
-    found, at = {}, 8
-    while at < len(data):
-        (size,) = struct.unpack(">I", data[at : at + 4])
-        if data[at + 4 : at + 8] == b"tEXt":
-            name, _, value = data[at + 8 : at + 8 + size].partition(b"\0")
-            found[name.decode()] = value.decode("ascii")
-        at += size + 12
-    return found
-
-
 def undo_steps(page, *steps):
     """Other numbers of steps, taken back one right after the other: each time the editor makes the graph anew."""
     page.evaluate(
@@ -350,9 +320,6 @@ def test_undo_keeps_the_step_and_the_sample(page):
 
 def test_the_panel_is_as_high_as_its_node(page):
     height = page.evaluate("() => document.querySelector('.gg-host').offsetHeight")
-    if page.vue and not page.newer:  # it reads no later size of a node
-        assert height > 500
-        return
     page.evaluate(f"() => {{ {INSPECTOR}.setSize([520, 940]); app.canvas.setDirty(true, true); }}")
     page.wait_for_function(
         "least => document.querySelector('.gg-host').offsetHeight > least", arg=height + 150, timeout=5000
@@ -360,47 +327,29 @@ def test_the_panel_is_as_high_as_its_node(page):
     page.evaluate(f"() => {{ {INSPECTOR}.setSize([520, 640]); app.canvas.setDirty(true, true); }}")
 
 
-def test_the_builder_of_apps_offers_what_a_node_is_given_and_no_panel(page):
-    if not page.newer or not page.vue:  # 1.32.9 has no apps; on the canvas their builder turns to Nodes 2.0 itself
-        return
-    mode = "mode => { app.extensionManager.workflow.activeWorkflow.activeMode = mode; }"
-    page.evaluate(mode, "builder:inputs")
-    try:
-        nothing = page.get_by_text("Click on node parameters")
-        nothing.wait_for()
-        box = page.locator(".gg-panel").bounding_box()
-        page.mouse.click(box["x"] + 20, box["y"] + 20)
-        page.evaluate(PAINTED)
-        assert nothing.is_visible()
-        box = page.locator("[data-node-id]").get_by_text("pictures", exact=True).first.bounding_box()
-        page.mouse.click(box["x"] + 5, box["y"] + 5)
-        nothing.wait_for(state="detached")
-    finally:
-        page.evaluate(mode, "graph")
-
-
-def test_a_change_of_theme_is_seen_at_once(page):
-    for palette in ("light", "dark"):
-        page.evaluate("palette => app.extensionManager.setting.set('Comfy.ColorPalette', palette)", palette)
-        page.wait_for_function("palette => document.querySelector('.gg-panel').dataset.theme === palette", arg=palette)
-
-
-def test_another_workflows_messages_are_ignored(page):
-    page.wait_for_function(f"""async () => {{ const now = ({COUNT})();
-      await new Promise(done => setTimeout(done, 400)); return now && now === ({COUNT})(); }}""")
-    before = page.evaluate(COUNT)
+def test_a_pasted_inspector_is_empty_and_the_old_one_stays(page):
     page.evaluate(
-        """() => app.api.dispatchEvent(new CustomEvent("guidance_geometry.step", {detail:
-        {v: 1, run: "foreign", workflow_id: "another", targets: ["8"], steps: [{i: 3, n: 7, samples: []}]}}))"""
+        f"""() => {{ app.canvas.copyToClipboard([{INSPECTOR}]); app.canvas.graph_mouse = [700, 700];
+        app.canvas.pasteFromClipboard(); }}"""
     )
-    page.wait_for_timeout(100)
-    assert page.evaluate(COUNT) == before
+    page.wait_for_function("() => document.querySelectorAll('.gg-panel').length === 2")
+    page.wait_for_function(f"() => ({PANELS})()[1][1].startsWith('No run yet')")
+    assert page.evaluate(PANELS)[0][0].endswith("/20")
+    page.evaluate(
+        """() => { const graph = app.rootGraph ?? app.graph;
+        graph.remove(graph.nodes.filter(node => node.type === "GGInspector")[1]); }"""
+    )
+    page.wait_for_function("() => document.querySelectorAll('.gg-panel').length === 1")
 
 
-def test_without_uncond_the_panel_says_why(page):
-    reseed(page, cfg=1.0)
-    queue(page)
-    says(page, "only the prediction with the prompt was made: cfg is 1")
+def test_the_renderer_can_change_while_a_run_is_shown(page):
+    for vue in (True, False):
+        page.evaluate("vue => app.extensionManager.setting.set('Comfy.VueNodes.Enabled', vue)", vue)
+        page.wait_for_function(f"vue => Boolean({DRAWN_BY_VUE}) === vue", arg=vue)
+        page.wait_for_selector(".gg-panel")
+        shows_run_of(page, 20)
+        choose(page, "plane")
+        page.wait_for_function(DRAWN)
 
 
 def test_a_muted_inspector_says_that_it_shows_an_earlier_run(page):
@@ -420,84 +369,22 @@ def test_an_interrupted_run_says_where_it_stopped(page):
     reseed(page, steps=20, cfg=3.0)
 
 
-def test_each_part_of_a_run_can_be_seen_while_it_goes_on(page):
-    """Messages as of a run of video and sound."""
-    page.evaluate(
-        """() => { const [event] = window.heard;
-        for (const [part, gamma] of [["audio", 5], ["video", 5.25]])
-          app.api.dispatchEvent(new CustomEvent("guidance_geometry.step", {detail: {...event, run: "two", part,
-            parts: ["video", "audio"], steps: event.steps.map(step => ({...step, gamma}))}})); }"""
-    )
-    says(page, "step [0-9]+ of 2000 . live")
-    part = page.locator(".gg-panel select[aria-label^='Part of']")
-    gamma = "words => document.querySelector('.gg-facts').textContent.replaceAll('\u00a0', ' ').includes(words)"
-    for name, scale in (("audio", "scale 5 "), ("video", "scale 5.25 ")):
-        part.select_option(name)
-        page.wait_for_function(gamma, arg=scale)
-    page.evaluate("() => app.api.dispatchEvent(new CustomEvent('execution_interrupted', {detail: {}}))")
-    says(page, "Stopped at step")
-    part.select_option("audio")
-    says(page, "Stopped at step")
-
-
-def test_a_linked_scale_is_written_where_it_is_set(page):
-    page.evaluate(
-        f"""() => {{ const graph = app.rootGraph ?? app.graph; const source = LiteGraph.createNode("PrimitiveFloat");
-        source.title = "Scale"; graph.add(source); source.pos = [0, 560]; source.widgets[0].value = 3;
-        const sampler = {SAMPLER};
-        source.connect(0, sampler, sampler.inputs.findIndex(i => i.name === "cfg")); }}"""
-    )
-    choose(page, "whatif")
-    page.wait_for_function("() => document.querySelector('.gg-use').title.includes('change Scale (')")
-    queue(page)  # only the job of a run tells that the node holds the number and does not compute
-    page.wait_for_function("() => document.querySelector('.gg-use').title.includes('into Scale (')")
-    page.locator("input[aria-label='What-if scale']").fill("6")
-    page.locator(".gg-use").click()
-    source = "(app.rootGraph ?? app.graph).nodes.find(n => n.title === 'Scale')"
-    assert page.evaluate(f"() => {source}.widgets[0].value") == 6
-    page.evaluate("() => { const g = app.rootGraph ?? app.graph; g.remove(g.nodes.find(n => n.title === 'Scale')); }")
-
-
-def reload(page):
-    page.wait_for_timeout(2000)  # the editor keeps its draft late
-    page.reload()
-    page.wait_for_function(
-        f"() => window.app?.extensionManager && (app.rootGraph ?? app.graph)?.nodes?.length && {INSPECTOR}"
-    )
-
-
-def test_a_reload_restores_the_run(page):
-    reseed(page, cfg=3.0)
-    queue(page)
-    reload(page)
-    shows_run_of(page, 20)
-    choose(page, "plane")
-    page.wait_for_function(DRAWN)
-
-
-def test_a_cached_run_is_drawn(page):
-    queue(page)  # the tests before this one change the graph
-    queue(page)
-    assert not page.evaluate("window.heard")
-    page.wait_for_function(DRAWN)
-
-
-def run_large(page):
-    reseed(page, steps=60)
+def test_a_reload_brings_a_large_record_with_one_question(page):
+    reseed(page, cfg=3.0, steps=60)
     page.evaluate(f"() => {{ {NODE.format('GGEmptyCanvas')}.widgets.find(w => w.name === 'batch_size').value = 8; }}")
     queue(page)
     shows_run_of(page, 60)
-
-
-@pytest.mark.turn("large record")
-def test_a_reload_brings_a_large_record_with_one_question(page):
-    run_large(page)
     asked = []
     page.on("request", lambda request: asked.append(request.url))
+    drafted(page)
     reload(page)
     shows_run_of(page, 60)
     assert len([url for url in asked if "/guidance_geometry/runs/" in url]) == 1
-    assert not [url for url in asked if "/history/" in url or "/records/" in url]
+    assert not [url for url in asked if "/records/" in url]
+    assert len([url for url in asked if "/history/" in url]) <= 1, "for the prompt and the pictures"
+    queue(page)
+    assert not page.evaluate("window.heard"), "it comes from the cache"
+    page.wait_for_function(DRAWN)
 
 
 def test_a_panel_in_a_subgraph_and_a_second_tab_show_their_run(page):
@@ -517,3 +404,25 @@ def test_a_panel_in_a_subgraph_and_a_second_tab_show_their_run(page):
     page.evaluate("() => app.extensionManager.command.execute('Workspace.PreviousOpenedWorkflow')")
     page.evaluate("() => app.canvas.setGraph((app.rootGraph ?? app.graph).nodes.find(n => n.subgraph).subgraph)")
     shows_run_of(page, 20)
+
+
+def test_a_scale_from_outside_a_subgraph_is_written_where_it_is_set(page):
+    start(page)
+    page.evaluate(
+        f"""() => {{ const graph = app.rootGraph ?? app.graph;
+        const source = LiteGraph.createNode("PrimitiveFloat"); source.title = "Scale"; graph.add(source);
+        source.pos = [0, 700]; source.widgets[0].value = 2.5;
+        source.connect(0, {SAMPLER}, {SAMPLER}.inputs.findIndex(i => i.name === "cfg"));
+        app.canvas.selectItems([{SAMPLER}, {INSPECTOR}]); graph.convertToSubgraph(app.canvas.selectedItems); }}"""
+    )
+    queue(page)
+    page.evaluate(f"() => app.canvas.setGraph({INSIDE}.graph)")
+    page.wait_for_function(f"() => ({SHOWN})({INSIDE})[0].endsWith('/20')")
+    page.evaluate(f"() => {INSIDE}.widgets.find({WIDGET}).element.querySelector('[data-view=whatif]').click()")
+    use = f"{INSIDE}.widgets.find({WIDGET}).element.querySelector('.gg-use')"
+    page.wait_for_function(f"() => {use}.title.includes('into Scale (') && !{use}.disabled")
+    page.locator("input[aria-label='What-if scale']").fill("6")
+    page.locator(".gg-use").click()
+    source = "(app.rootGraph ?? app.graph).nodes.find(n => n.title === 'Scale')"
+    assert page.evaluate(f"() => {source}.widgets[0].value") == 6
+    page.evaluate("() => app.canvas.setGraph(app.rootGraph ?? app.graph)")

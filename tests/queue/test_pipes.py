@@ -32,8 +32,6 @@ def tuple_pipe(source="20"):
 REACHED = {
     "a tuple": tuple_pipe(),
     "a table": graph(("sample_table", {"pipe": ["20", 0]}), **{"20": ("pack_table", WHOLE)}),
-    "a table of a loader": graph(("sample_table", {"pipe": ["20", 0]}), **{"20": ("load_table", {})}),
-    "a provider": graph(("sample_provider", {"provider": ["20", 0]}), **{"20": ("provide", WHOLE)}),
     "a provider made of a pipe": graph(
         ("sample_provider", {"provider": ["21", 0]}),
         **{"20": ("pack_tuple", WHOLE), "21": ("provide_from_tuple", {"pipe": ["20", 0]})},
@@ -69,29 +67,14 @@ def test_two_samplers_of_one_pipe_are_two_runs_and_a_pipe_handed_on_is_recorded_
     assert [(run["node"], run["steps"]) for run in runs_of(client, job)] == [("4", 4), ("5", 4), ("6", 4)]
 
 
-def test_only_what_samples_runs_again_when_recording_is_switched_on(client):
-    nodes = REACHED["a provider made of a pipe"]
-    client.run(nodes)
-    assert client.run(nodes, **ASKING).cached_nodes >= {"1", "2", "20"}
-    assert client.run(nodes, **ASKING).cached_nodes >= {"1", "2", "20", "21", "4", "9"}
-
-
 def test_a_job_that_does_not_ask_goes_to_the_host_as_it_came(client):
     job = client.run(tuple_pipe()).prompt_id
     with DIRECT.open(f"{client.address}/history/{job}") as answer:
         assert json.load(answer)[job]["prompt"][2] == tuple_pipe()
 
 
-@pytest.mark.parametrize(
-    "nodes",
-    [
-        graph(("sample_provider", {"provider": ["20", 0]}), **{"20": ("load_provider", {})}),
-        graph(("own_loop", {"model": ["1", 0]})),
-        graph(("own_quiet_loop", WHOLE)),
-    ],
-    ids=["an object of a loader", "a loop of its own", "a loop that counts no steps"],
-)
-def test_a_sampler_that_no_tap_reaches_is_named_as_long_as_it_is_so(client, nodes):
+def test_a_sampler_that_no_tap_reaches_is_named_as_long_as_it_is_so(client):
+    nodes = graph(("own_loop", {"model": ["1", 0]}))
     nodes["4"]["_meta"] = {"title": "Mine"}
     asking = {"extra_data": {**ASKING["extra_data"], "extra_pnginfo": {"workflow": {"id": str(nodes["4"])}}}}
     job = client.run(nodes, **asking)
@@ -103,10 +86,3 @@ def test_a_sampler_that_no_tap_reaches_is_named_as_long_as_it_is_so(client, node
     assert (one["node"], one["prompt_id"]) == ("4", job.prompt_id)
     client.run({**tuple_pipe(), "9": {**nodes["9"], "inputs": {**nodes["9"]["inputs"], "samples": ["4", 1]}}}, **asking)
     assert fetched(client, "tab/runs", workflow_id=str(nodes["4"]))["unreached"] == []
-
-
-def test_what_reads_a_pipe_and_does_not_sample_is_not_named(client):
-    nodes = graph(("sample_tuple", {"pipe": ["20", 0]}), **{"20": ("pack_tuple", WHOLE)})
-    nodes["5"] = {"class_type": "TestPipe_draw_nothing", "inputs": {"pipe": ["20", 0], "seed": 1}}
-    nodes["6"] = {"class_type": "PreviewImage", "inputs": {"images": ["5", 0]}}
-    assert unreached(client, client.run(nodes, **ASKING)) == []

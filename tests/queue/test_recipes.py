@@ -18,7 +18,6 @@ from guidance_geometry.tests.queue import steering
 from guidance_geometry.tests.queue.prompts import HOST, ROOT, latents, small, steered
 from guidance_geometry.tests.recipes import recipes
 
-pytestmark = pytest.mark.turn("recipes")
 RECIPES = recipes((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
 MOST_FILES = {
     "a guidance rule": 3,
@@ -153,15 +152,6 @@ def test_the_measure_and_the_axis_are_those_of_a_sweep(live, copy, tmp_path):
     assert all(row["measures"]["first_strength"] > row["measures"]["strength"] / 100 for row in rows)
     assert rows[0]["measures"]["first_strength"] != rows[0]["measures"]["strength"]
     assert "Guidance strength (M1), first step" in (tmp_path / "report.txt").read_text()
-
-
-def test_the_energy_judges_a_run(client):
-    graph = small(cfg=3.0, seed=5, capture="pictures")
-    graph["21"] = {"class_type": "GGBrightnessEnergy", "inputs": {"wanted": 0.8, "spread": 0.1}}
-    graph["22"] = {"class_type": "GGReport", "inputs": {"trace": ["4", 2], "energy": ["21", 0]}}
-    graph["23"] = {"class_type": "PreviewAny", "inputs": {"source": ["22", 0]}}
-    (report,) = client.run(graph).outputs["23"]["text"]
-    assert "Brightness" in report, report
 
 
 LIBRARY = """

@@ -41,23 +41,6 @@ def test_a_sweep_runs_once_and_more_values_run_alone(swept, tmp_path):
     assert all("difference" in row["measures"] for row in rows)
 
 
-def test_the_judge_of_the_demo_model_scores_every_cell_by_the_label_that_it_has(swept, tmp_path):
-    code, said = swept("--set", "steps=6", "--cfg", "3", "--axis", "label: robot, plant")
-    assert (code, "Nothing here tells which pictures are better" in said) == (0, False), said
-    rows = json.loads((tmp_path / "out" / "results.json").read_text())["rows"]
-    scores = {row["place"]["label"]: row["measures"]["judge"] for row in rows}
-    assert len(scores) == 2
-    assert all(-3 < score <= 0 for score in scores.values()), scores
-    assert "judge" in (tmp_path / "out" / "results.csv").read_text().splitlines()[0].split(",")
-
-
-def test_a_judge_without_the_label_is_refused_before_any_picture(swept, tmp_path):
-    code, said = swept("--cfg", "3", "--axis", "label: robot, robto")
-    assert (code, "The judge cannot be asked: GGLabelEnergy" in said, "robot" in said) == (2, True, True), said
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.turn("rule in a file")
 def test_a_rule_in_a_file_runs_where_comfyui_was_started_with_it(tmp_path, monkeypatch, swept):
     """D = c + (gamma - 1) / 2 (c - u) is guidance at a scale in the middle between 1 and gamma."""
     file = tmp_path / "my_rule.py"

@@ -1,23 +1,22 @@
 """The Guidance tab in the real editor: runs of graphs that hold no node of this pack but the model."""
 
-import hashlib
-import json
 import re
-from pathlib import Path
 
 import pytest
 
 from guidance_geometry.dev.browser import page_in
 from guidance_geometry.tests.queue import steering
-from guidance_geometry.tests.queue.steering import QUEUE, queue
+from guidance_geometry.tests.queue.steering import queue
 from guidance_geometry.tests.queue.tab_steering import (
     BOTTOM,
     FLAG,
     ROOT,
     RUNS,
+    SAMPLER,
     SIDE,
     TAB,
     TOGGLE,
+    UNDO,
     begin,
     close_below,
     load,
@@ -25,16 +24,15 @@ from guidance_geometry.tests.queue.tab_steering import (
     open_below,
     sampled,
     says,
+    set_widget,
     shows_run_of,
     switch,
     turn_to,
     workflow_id,
 )  # fmt: skip
-from guidance_geometry.verdict.sampler_class import CLASSES
 
 pytestmark = pytest.mark.browser
 
-POCKET = Path(__file__).resolve().parents[2] / "assets" / "denoisers"
 TYPES = f"() => {ROOT}.nodes.map(node => node.type).sort()"
 KEPT = ["GGRecord", "GGReadTrace", "GGInspector"]
 OVER = f"""types => {{  // pairs of nodes, one of these types, that lie one over the other as they are drawn
@@ -45,19 +43,6 @@ OVER = f"""types => {{  // pairs of nodes, one of these types, that lie one over
   const over = (a, b) => a !== b && a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
   return boxes.filter(([type]) => types.includes(type)).flatMap(([type, box]) =>
     boxes.filter(([, other]) => over(box, other)).map(([other]) => [type, other])); }}"""
-UNDO = "() => app.extensionManager.workflow.activeWorkflow.changeTracker.undo()"
-SAMPLER = f"{ROOT}.nodes.find(node => node.type === 'KSampler')"
-KEY = json.loads((POCKET / "pocket-1.json").read_text(encoding="utf-8"))["sha256"]
-PICKS = json.dumps(
-    {
-        "format": "guidance-geometry/picks",
-        "version": 1,
-        "model": {"name": "pocket-1", "key": KEY},
-        "picks": [{"cfg": c, "sampler_class": kind, "good": c < 2.1} for c in (2.0, 2.2) for kind in CLASSES],
-    }
-)
-CHOOSE = """([body, mark]) => fetch(`api/userdata/${encodeURIComponent(`guidance_geometry/picks/${mark}.json`)}`,
-    body ? { method: "POST", body } : { method: "DELETE" })"""  # as the host lets a browser write for its user
 LONG = 200  # steps of a run that is longer than the browser waits for its first event
 TWICE = f"""async scales => {{  // the sampler in a subgraph that shows its cfg, and a second node of that subgraph
   const graph = {ROOT}, sampler = {SAMPLER}, add = (type, pos) => {{
@@ -79,11 +64,6 @@ TWICE = f"""async scales => {{  // the sampler in a subgraph that shows its cfg,
   for (let k = 0; ![box, twin].every(shown) && k < 200; k += 1) await new Promise(done => setTimeout(done, 25));
   [box, twin].forEach((node, k) => {{ shown(node).value = scales[k]; }});
   return [box.id, twin.id].map(String); }}"""
-TONE = """theme => { const panel = document.querySelector(".gg-tab .gg-panel"), before = panel.dataset.theme;
-    panel.dataset.theme = theme;
-    const tone = getComputedStyle(panel.querySelector(".gg-sign")).color;
-    panel.dataset.theme = before;
-    return tone; }"""
 OPENED = "() => app.extensionManager.workflow.openWorkflows.length"
 PATH = "() => app.extensionManager.workflow.activeWorkflow.path"
 
@@ -95,16 +75,6 @@ def open_again(page, path):
             return
         page.evaluate("() => app.extensionManager.command.execute('Workspace.PreviousOpenedWorkflow')")
     raise AssertionError(f"{path} is not open")
-
-
-def mark_of(key):
-    return hashlib.sha256(key.encode()).hexdigest()[:16]
-
-
-def set_widget(page, **values):
-    page.evaluate(
-        f"values => {{ for (const w of {SAMPLER}.widgets) if (w.name in values) w.value = values[w.name]; }}", values
-    )
 
 
 @pytest.fixture(scope="module")
@@ -158,66 +128,6 @@ def test_switched_off_nothing_is_recorded_and_the_earlier_run_says_so(page):
     shows_run_of(page, LONG)
 
 
-def test_a_cached_sampler_shows_its_last_run(page):
-    begin(page)
-    queue(page)
-    offers(page, [r"^Mine \(4\) . \d\d:\d\d$"])
-    queue(page)
-    offers(page, [r"^Mine \(4\) . unchanged since \d\d:\d\d$"])
-    shows_run_of(page, 6)
-    set_widget(page, steps=4)
-    queue(page)
-    offers(page, [r"^Mine \(4\) . \d\d:\d\d$"])
-    shows_run_of(page, 4)
-
-
-def test_an_interrupted_run_says_where_it_stopped(page):
-    begin(page, sampled(steps=2000))
-    page.evaluate(QUEUE)
-    says(page, "^Recording")
-    page.wait_for_function("() => window.heard.length > 1")
-    page.evaluate("() => app.api.interrupt()")
-    assert page.evaluate("window.done")[0] == "execution_interrupted"
-    offers(page, [r"^Mine \(4\) . stopped at step \d+ . \d\d:\d\d$"])
-    page.wait_for_function(
-        f"() => /Stopped at step [0-9]+ of 2000/.test(document.querySelector('{TAB} .gg-words').textContent)"
-    )
-
-
-def test_the_verdict_stands_on_top_and_what_it_suggests_is_applied(page):
-    begin(page, sampled(cfg=3.0))
-    queue(page)
-    shows_run_of(page, 6)
-    line, details = page.locator(f"{TAB} .gg-headline"), page.locator(f"{TAB} .gg-reasons")
-    line.wait_for(state="visible")
-    assert page.locator(f"{TAB}").get_attribute("data-page") == "advice"
-    details.wait_for(state="visible")
-    page.evaluate(CHOOSE, [PICKS, mark_of(KEY)])
-    page.evaluate(f"() => {{ {SAMPLER}.widgets.find(widget => widget.name === 'seed').value += 1; }}")
-    queue(page)
-    page.wait_for_function(
-        "words => document.querySelector('.gg-tab .gg-headline').textContent.startsWith(words)",
-        arg="cfg 3 is above your range",
-    )
-    assert page.locator(f"{TAB} .gg-verdict").get_attribute("data-colour") == "above"
-    tones = [page.evaluate(TONE, theme) for theme in ("dark", "light")]
-    assert len(set(tones)) == 2
-    assert page.locator(f"{TAB} .gg-aloud[role=status]").inner_text().startswith("cfg 3 is above your range")
-    details.wait_for(state="visible")
-    assert 1 <= details.locator("li").count() <= 3
-    evidence = page.locator(f"{TAB} .gg-evidence")
-    assert evidence.is_hidden()
-    page.locator(f"{TAB} .gg-how").click()
-    evidence.wait_for(state="visible")
-    assert "your own choice" in evidence.inner_text()
-    assert "Guidance acted" in evidence.inner_text()
-    page.locator(".gg-tab .gg-apply").click()
-    assert page.evaluate(f"() => {SAMPLER}.widgets.find(widget => widget.name === 'cfg').value") == 2.0
-    page.wait_for_function("() => /cfg 3 . 2 in Mine/.test(document.querySelector('.gg-tab .gg-changed').textContent)")
-    page.locator(f"{TAB} .gg-how").click()
-    page.evaluate(CHOOSE, ["", mark_of(KEY)])
-
-
 def test_a_workflow_that_is_not_recorded_is_not_shown_though_an_inspector_hears_its_steps(page):
     page.evaluate(steering.OPEN, [steering.graph(), workflow_id()])
     steering.unmask(page)
@@ -226,25 +136,6 @@ def test_a_workflow_that_is_not_recorded_is_not_shown_though_an_inspector_hears_
     says(page, "Switch recording on")
     assert page.evaluate(RUNS) == []
     page.locator(".gg-tab .gg-begin").wait_for(state="visible")
-
-
-SEEN = """() => { const said = document.querySelector('.gg-tab .gg-said'), box = said.getBoundingClientRect();
-    return box.height > 0 && said.scrollWidth <= said.clientWidth && said.scrollHeight <= said.clientHeight + 1; }"""
-
-
-def test_what_the_tab_says_is_read_on_every_page(page):
-    begin(page)
-    queue(page)
-    shows_run_of(page, 6)
-    turn_to(page, "geometry")
-    page.evaluate(f"() => {{ {SAMPLER}.mode = 2; }}")
-    page.evaluate("() => app.api.dispatchEvent(new CustomEvent('graphChanged', {detail: null}))")
-    says(page, "Nothing samples")
-    assert page.evaluate(SEEN)
-    load(page, sampled())
-    says(page, "Switch recording on")
-    assert page.evaluate(SEEN)
-    page.evaluate(f"() => document.querySelector('{TAB} [data-page=advice]').click()")
 
 
 def test_in_the_sidebar_every_card_is_reached_and_the_reasons_stand_below(page):
@@ -397,27 +288,6 @@ def test_of_two_nodes_that_are_one_subgraph_each_has_its_run_and_its_scale(page)
     assert 2 <= prompt[f"{second}:4"]["inputs"]["cfg"] < 3
 
 
-@pytest.mark.turn("workflows of one id")
-def test_workflows_of_one_id_and_with_the_same_nodes_are_not_confused(page):
-    name = workflow_id()
-    begin(page, sampled(steps=6), name)
-    queue(page)
-    shows_run_of(page, 6)
-    first = page.evaluate(PATH)
-    load(page, sampled(steps=4), name)
-    says(page, "Switch recording on")
-    assert page.evaluate(RUNS) == []
-    switch(page)
-    queue(page)
-    shows_run_of(page, 4)
-    second = page.evaluate(PATH)
-    assert first != second
-    open_again(page, first)
-    shows_run_of(page, 6)
-    open_again(page, second)
-    shows_run_of(page, 4)
-
-
 def test_a_copy_of_a_workflow_has_runs_of_its_own(page):
     begin(page, sampled(steps=6))
     queue(page)
@@ -433,30 +303,13 @@ def test_a_copy_of_a_workflow_has_runs_of_its_own(page):
     shows_run_of(page, 6)
 
 
-@pytest.mark.turn("forty samplers")
-def test_forty_samplers_are_forty_runs_and_one(page):
-    begin(page, sampled(stages=40, steps=1))
-    queue(page)
-    page.wait_for_function(f"() => ({RUNS})().length === 41", timeout=20000)
-    page.locator(".gg-runs").select_option(index=40)
-    shows_run_of(page, 40, timeout=20000)
-
-
-def test_a_record_of_another_version_is_named(page):
-    begin(page)
-    there = "**/guidance_geometry/tab/runs/*"
-    page.route(there, lambda route: route.fulfill(json={"v": 2, "run": route.request.url.rsplit("/", 1)[1]}))
-    queue(page)
-    named = f"() => /is of version 2; .* Update/.test(document.querySelector('{TAB} .gg-words').textContent)"
-    page.wait_for_function(named)
-    page.unroute(there)
-
-
 def test_an_inspector_is_kept_and_undone_in_one_step(page):
     begin(page)
     queue(page)
     offers(page, [r"^Mine \(4\)"])
     before = page.evaluate(TYPES)
+    offered = "app.collectNodeMenuItems({}).filter(item => item?.content === 'Add an inspector to the graph')"
+    assert page.evaluate(f"() => {offered.format(SAMPLER)}.length") == 1, "the menu of a sampler offers the same"
     page.locator(".gg-keep").click()
     page.evaluate(steering.PAINTED)
     assert page.evaluate(OVER, KEPT) == []
@@ -476,32 +329,6 @@ def test_an_inspector_is_kept_and_undone_in_one_step(page):
     )
 
 
-def test_the_menu_of_a_sampler_offers_the_same(page):
-    begin(page)
-    before = page.evaluate(TYPES)
-    offered = "app.collectNodeMenuItems({}).filter(item => item?.content === 'Add an inspector to the graph')"
-    assert page.evaluate(f"() => {offered.format(SAMPLER)}.length") == 1
-    latent = f"{ROOT}.nodes.find(node => node.type === 'SaveLatent')"
-    assert page.evaluate(f"() => {offered.format(latent)}.length") == 0
-    page.evaluate(f"() => {offered.format(SAMPLER)}[0].callback()")
-    assert len(page.evaluate(TYPES)) == len(before) + 3
-    page.evaluate(UNDO)
-    page.wait_for_function(f"count => {ROOT}.nodes.length === count", arg=len(before))
-
-
-def test_the_sidebar_shows_the_same_run(page):
-    begin(page)
-    queue(page)
-    shows_run_of(page, 6)
-    page.evaluate(TOGGLE, SIDE)
-    page.wait_for_function("() => document.querySelectorAll('.gg-bar').length === 2")
-    counts = "() => [...document.querySelectorAll('.gg-tab .gg-steps output')].map(count => count.textContent)"
-    page.wait_for_function(f"() => ({counts})().every(count => count.endsWith('/6'))")
-    page.evaluate(TOGGLE, SIDE)
-    page.wait_for_function("() => document.querySelectorAll('.gg-bar').length === 1")
-
-
-@pytest.mark.turn("another browser")
 def test_another_browser_at_the_same_server_keeps_its_own_runs(page, browser):
     name = workflow_id()
     begin(page, sampled(steps=6), name)
@@ -523,9 +350,8 @@ def test_a_reload_keeps_the_switch_and_brings_the_run_back(page):
     begin(page)
     queue(page)
     shows_run_of(page, 6)
-    page.wait_for_timeout(2000)  # the editor keeps its draft late
-    page.reload()
-    page.wait_for_function(f"() => window.app?.extensionManager && {ROOT}?.nodes?.length")
+    steering.drafted(page)
+    steering.reload(page)
     if not page.locator(".gg-tab").count():
         page.evaluate(TOGGLE, BOTTOM)
     page.wait_for_selector(".gg-tab .gg-bar")

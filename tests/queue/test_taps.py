@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from guidance_geometry.sweeps.comfyui.process import DIRECT
-from guidance_geometry.tests.queue.prompts import ASKING, asked, fetched, latents, runs_of, small, text_to_image
+from guidance_geometry.tests.queue.prompts import ASKING, asked, fetched, latents, runs_of, small
 
 
 def plain(node="4", **given):
@@ -40,30 +40,6 @@ def test_the_same_job_again_is_cached_and_its_run_is_the_last_ones(client):
     assert runs_of(client, again) == []
     (run,) = fetched(client, "tab/runs", workflow_id="the same")["runs"]
     assert run["prompt_id"] == first.prompt_id
-
-
-def test_of_a_negative_is_said_something_only_where_there_is_one(client):
-    def findings(graph):
-        (run,) = runs_of(client, client.run(graph, **ASKING))
-        return {one["id"] for one in fetched(client, f"tab/runs/{run['run']}")["report"]["findings"]}
-
-    graph = text_to_image(steps=2)
-    empty = {"class_type": "ConditioningZeroOut", "inputs": {"conditioning": ["2", 0]}}
-    blurred = {**graph["3"], "inputs": graph["3"]["inputs"] | {"text": "blurred"}}
-    for negative, there in ((graph["3"], False), (empty, False), (blurred, True)):
-        assert ("negative.unknown" in findings(graph | {"3": negative})) is there, negative
-    assert "negative.unknown" not in findings(plain(seed=12)), "the null label"
-    assert "negative.unused" not in findings(plain(seed=12, cfg=1.0))
-
-
-def test_two_samplers_in_a_row_are_two_runs(client):
-    graph = plain("8:4", seed=14)
-    second = json.loads(json.dumps(graph["8:4"]))
-    second["inputs"] |= {"latent_image": ["8:4", 0], "denoise": 0.5, "seed": 15}
-    graph["8:5"] = second
-    graph["9"]["inputs"]["samples"] = ["8:5", 0]
-    job = client.run(graph, **ASKING)
-    assert [(run["node"], run["steps"]) for run in runs_of(client, job)] == [("8:4", 4), ("8:5", 4)]
 
 
 def test_forty_samplers_in_a_row_are_forty_runs(client):
@@ -100,7 +76,6 @@ def finished(server, job):
     raise AssertionError("the job did not end")
 
 
-@pytest.mark.turn("several users")
 def test_with_several_users_each_sees_the_runs_that_his_own_requests_queued(shared):
     her, him = (asked(shared, "users", username=name) for name in ("her", "him"))
     said = {"guidance_geometry": {"record": True, "user": him}}
@@ -125,23 +100,6 @@ def test_with_several_users_each_sees_the_runs_that_his_own_requests_queued(shar
         assert answer.read().startswith(b"\xff\xd8")
 
 
-@pytest.mark.parametrize("slot", [0, 1], ids=["a MODEL", "None"])
-@pytest.mark.turn("several users")
-def test_behind_a_switch_a_job_runs_as_ever(shared, slot):
-    graph = plain(seed=32)
-    source, empty = graph["4"]["inputs"]["model"], graph["4"]["inputs"]["latent_image"]
-    graph["20"] = {"class_type": "TestSwitch", "inputs": {"model": source}}
-    graph["21"] = {"class_type": "TestSampler", "inputs": {"latent": empty, "model": ["20", slot]}}
-    graph["9"]["inputs"]["samples"] = ["21", 0]
-    if slot == 0:
-        graph["4"]["inputs"] |= {"model": ["20", 0], "latent_image": ["21", 0]}
-        graph["9"]["inputs"]["samples"] = ["4", 0]
-    job = asked(shared, "prompt", **{"prompt": graph, **ASKING})["prompt_id"]
-    assert finished(shared, job) == "success"
-    assert "GGTap" in {node["class_type"] for node in asked(shared, f"history/{job}")[job]["prompt"][2].values()}
-
-
-@pytest.mark.turn("several users")
 def test_a_sampler_that_never_ends_is_kept_as_far_as_it_came(shared):
     her = asked(shared, "users", username="patient")
     graph = plain(seed=33)

@@ -9,6 +9,7 @@ from guidance_geometry.tests.queue.prompts import small
 from guidance_geometry.tests.queue.steering import (
     COUNT,
     DRAWN,
+    PAINTED,
     WORDS,
     choose,
     graph,
@@ -47,13 +48,12 @@ def sheets(page):
     return (page.live.log.parent / "temp" / "guidance_geometry").glob("*.jpg")
 
 
-@pytest.mark.parametrize("damage", ["deleted", "corrupt"])
-def test_a_lost_thumbnail_is_named_and_the_numbers_stay(page, damage):
+def test_a_lost_thumbnail_is_named_and_the_numbers_stay(page):
     choose(page, "plane")
     reseed(page)
     queue(page)
-    for file in sheets(page):
-        file.unlink() if damage == "deleted" else file.write_bytes(b"not a picture")
+    for k, file in enumerate(sheets(page)):
+        file.unlink() if k % 2 else file.write_bytes(b"not a picture")
     choose(page, "heat")
     says(page, "The picture of step [0-9]+ is no longer on the server")
     choose(page, "plane")
@@ -84,24 +84,10 @@ def test_jobs_of_the_api_and_of_other_workflows_leave_the_panel_alone(page, api)
     )
     page.wait_for_function("id => window.heard.some(event => event.prompt_id === id)", arg=job["prompt_id"])
     page.evaluate(EXECUTED, {"v": 1, "run": "foreign", "workflow_id": "another", "n": 9, "steps": []})
-    page.wait_for_timeout(200)
+    page.evaluate(PAINTED)
     assert (page.evaluate(COUNT), page.evaluate(WORDS)) == before
     queue(page)
     shows_run_of(page, 20)
-
-
-def test_a_run_that_the_api_has_made_is_drawn_from_the_cache(page, api):
-    """The cached output names no workflow; the job that asked for it does."""
-    seed = 1000 * next(numbers) + 500
-    api.run(page.evaluate("async () => (await app.graphToPrompt()).output") | {})
-    reseed(page, seed=seed, steps=6)
-    prompt = page.evaluate("async () => (await app.graphToPrompt()).output")
-    api.run(prompt)
-    queue(page)
-    assert not page.evaluate("window.heard")
-    shows_run_of(page, 6)
-    reseed(page, steps=20)
-    queue(page)
 
 
 def poisoned(page):
@@ -137,16 +123,6 @@ def refusal(page):
     page.wait_for_function("() => Object.keys(app.lastNodeErrors ?? {}).length > 0")
     page.keyboard.press("Escape")
     return page.evaluate("() => JSON.stringify(app.lastNodeErrors)")
-
-
-def test_a_capture_beyond_all_memory_is_refused_and_the_largest_allowed_runs(page):
-    reseed(page, capture_mb=70000)
-    assert "capture_mb" in refusal(page)
-    reseed(page, capture_mb=65536, capture="tensors")
-    queue(page)
-    shows_run_of(page, 20)
-    reseed(page, capture_mb=256, capture="pictures")
-    pardon(page, "/prompt", "Prompt execution failed")
 
 
 def saved_trace(page, api):

@@ -84,15 +84,6 @@ test("a run at cfg 1 that was looked at afterwards was off at all its steps", ()
   assert.deepEqual(top({ ...record, steps }), ["Guidance was off"]);
 });
 
-test("in a low figure the curves stand before the words", () => {
-  const record = acting([[2, 0.1], [4, 0.3], [6, 0.2]]);
-  assert.deepEqual(top(record, { w: 340, h: 130 }), ["cfg 8 acts like 2 to 6; 20 % of the push goes across"]);
-  for (const [w, h] of [[226, 120], [360, 120], [590, 110]]) for (const view of ["effective", "matters", "direction", "lengths"]) {
-    const [{ places }] = viewOf(view).figure(record, { w, h, theme: LIGHT, step: 0 });
-    assert.ok(places.bottom - places.top > 20, `${view} ${w}x${h}: ${places.top} to ${places.bottom}`);
-  }
-});
-
 test("a guider that combines the predictions itself has no cfg, and what is counted alone is named", () => {
   const record = acting([[3, 0], [3, 0]], { cfg: 3 });
   assert.doesNotMatch(caption(record), /left out/);
@@ -118,10 +109,6 @@ test("the curve stands at its numbers beside cfg, and the band of a batch around
   const [band] = called(wide, "band");
   const [eight, four] = [called(wide, "cfg")[0].points[0][1], called(wide, "scale-mark")[0].y];
   band.points.forEach(([, y], k) => assert.ok(Math.abs(4 + (4 * (four - y)) / (four - eight) - (k < 2 ? 6.75 : 0.75)) < 1e-9));
-});
-
-test("a run that knows its scale at no step says so", () => {
-  assert.match(draw(acting([[null, null], [null, null]]))[0].label, /known at no step/);
 });
 
 /** The plane of a step of the run with a rule, whose push goes like this. */

@@ -17,8 +17,8 @@ import { gammaRange } from "../../web/lib/whatif.mjs";
 import { called, fixture, NAMES, read } from "./records.mjs";
 
 const FIGURES = Object.fromEntries(VIEWS.filter(({ figure }) => figure).map((view) => [view.name, view]));
-const SIZES = [[360, 240], [420, 300], [600, 420], [960, 540], [1200, 675]];
-const GAMMAS = [undefined, 0.5, 1, 2, 8, 30];
+const SIZES = [[360, 240], [600, 420], [1200, 675]];
+const GAMMAS = [undefined, 0.5, 2, 30];
 
 const words = (command) => command.runs.map((run) => run.t).join("");
 
@@ -107,16 +107,6 @@ test("positions are the record's coordinates times the printed scale and gain", 
     }
   }
   assert.ok(lenses > 20);
-});
-
-test("a lens magnifies its window on both axes alike", () => {
-  for (const { commands, where } of drawings(NAMES, ["plane", "whatif"], SIZES.slice(1, 4), [0.5, 30])) {
-    const [frameBox] = called(commands, "frame");
-    if (!frameBox) continue;
-    const gain = Number(words(called(commands, "lens-title")[0]).match(/\u00d7(\d+)/)[1]);
-    const [inner, outer] = [called(commands, "window")[0].points, frameBox.points];
-    for (const k of [0, 1]) assert.ok(Math.abs((outer[2][k] - outer[0][k]) / (inner[2][k] - inner[0][k]) / gain - 1) < 1e-6, where);
-  }
 });
 
 test("noise is drawn at its length or carries a cut mark and its length in words", () => {
@@ -290,7 +280,7 @@ test("a number that is not finite becomes an omitted mark and a note, in both ba
 });
 
 test("the canvas paints every figure without a number that is not one", () => {
-  for (const { commands } of drawings(["euler", "ddpm", "nan", "rule"], Object.keys(FIGURES), SIZES.slice(2, 3), [8])) {
+  for (const { commands } of drawings(["euler", "ddpm", "nan", "rule"], Object.keys(FIGURES), SIZES.slice(1, 2), [8])) {
     const painted = canvas();
     paint(commands, painted.context, 2);
     assert.equal(painted.depth(), 0);
@@ -372,14 +362,6 @@ test("a direction is settled from the first step that all later ones follow", ()
   assert.equal(settledFrom([0, 4, 8, 12], cosines.map((value) => (value === 1 ? 1 : 0))), null);
   assert.equal(settledFrom([0, 4, 8, 12], cosines.map(() => 1)), 0);
   assert.equal(settledFrom([0, 1, 2], [null, null, null, 1, 0.99, 1]), 1);
-});
-
-test("every role has its own marker or dash in every plane", () => {
-  const commands = FIGURES.plane.figure(fixture("rule"), { w: 960, h: 540, theme: LIGHT, step: 2 });
-  const kinds = ["x", "u", "c", "G", "D"].map((role) => called(commands, role)[0].kind);
-  assert.equal(new Set(kinds).size, kinds.length);
-  const dashes = ["u", "c", "G", "D"].map((role) => JSON.stringify(called(commands, `ray-${role}`)[0].dash));
-  assert.equal(new Set(dashes).size, dashes.length);
 });
 
 test("40,000 steps, as of several long stages, are drawn", () => {

@@ -4,7 +4,6 @@ import { test } from "node:test";
 
 import * as gram from "../../web/lib/gram.mjs";
 import { metric } from "../../web/lib/metrics.mjs";
-import { metricAt } from "../../web/lib/whatif.mjs";
 import { fixture } from "./records.mjs";
 
 /** A record of plain vectors: u, a, delta, D-G, move, noise in three dimensions. */
@@ -23,21 +22,6 @@ test("vectors are found by name, in any order and beside unknown ones", () => {
   const [first, second] = [recordOf(SOME).one, recordOf(shuffled).one];
   for (const v of Object.keys(SOME)) for (const w of Object.keys(SOME)) assert.equal(gram.dot(first, v, w), gram.dot(second, v, w));
   assert.ok(Number.isNaN(gram.dot(first, "gradient", "u")));
-});
-
-test("another scale gives the metrics of that scale's vectors", () => {
-  for (const gamma of [-1, 0, 1, 3.5, 30]) {
-    const guided = SOME.u.map((value, k) => value + gamma * SOME.delta[k] + SOME["D-G"][k]);
-    const { one } = recordOf(SOME);
-    const norm = (v) => Math.hypot(...v);
-    const near = (name, expected) => {
-      const value = metricAt(name, { gram: one, alpha: 1 }, { sigma_data: 0.5 }, gamma);
-      assert.ok(Math.abs(value - expected) < 1e-9 * Math.max(1, expected), `${name}: ${value} is not ${expected}`);
-    };
-    near("M1", norm(guided.map((value, k) => value - SOME.u[k])) / norm(SOME.a));
-    near("M3", norm(guided) / Math.sqrt(3) / 0.5);
-    near("M3c", norm(guided) / norm(SOME.u.map((value, k) => value + SOME.delta[k])));
-  }
 });
 
 test("numbers of a sample are found by the names that its step gives", () => {

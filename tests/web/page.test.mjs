@@ -3,12 +3,11 @@ import test from "node:test";
 import { swatch } from "../../web/lib/legend.mjs";
 import { metric } from "../../web/lib/metrics.mjs";
 import { sampleOf, stepOf } from "../../web/lib/gram.mjs";
-import { thinSheets } from "../../web/lib/panel-pictures.mjs";
 import { captionOf, keptWords } from "../../web/lib/page.mjs";
 import { answers } from "../../web/lib/reading.mjs";
 import { DARK, LIGHT } from "../../web/lib/theme.mjs";
 import { verdictOf } from "../../web/lib/verdict.mjs";
-import { viewOf, VIEWS } from "../../web/lib/views.mjs";
+import { VIEWS } from "../../web/lib/views.mjs";
 import { number } from "../../web/lib/words.mjs";
 import { fixture, NAMES } from "./records.mjs";
 
@@ -80,28 +79,9 @@ test("the caption names model, sampler, levels, scale, strength, residual and sa
   assert.match(captionOf(record, 2, 0), new RegExp(`m \u00b7 euler \u00b7 step 3 of 6 .* \u03c3 0.625 \u2192 0.313 \u00b7 \u03b3 1.5 \u00b7 strength ${strength} \u00b7 residual out of the plane 0 \u00b7 sample 0, \u201ccat\u201d`));
 });
 
-test("a film with too little room leaves out steps evenly and keeps both ends", () => {
-  const sheets = Array.from({ length: 20 }, (_, i) => ({ i }));
-  assert.deepEqual(thinSheets(sheets, 5).map(({ i }) => i), [0, 5, 10, 14, 19]);
-  assert.equal(thinSheets(sheets, 20), sheets);
-  assert.equal(thinSheets(sheets, -3).length, 2);
-  assert.deepEqual(thinSheets(sheets, 5, sheets[8]).map(({ i }) => i), [0, 5, 8, 14, 19]);
-});
-
 test("a page says of which samples it holds pictures, where not of all", () => {
   const samples = [0, 1, 3, 4, 5, 6, 8, 9];
   assert.match(keptWords({ batch: 10, pictures: { samples } }), /8 of 10 samples .*: 0, 1, 3, 4, 5, 6, 8, 9/);
   assert.equal(keptWords({ batch: 8, pictures: { samples } }), "");
   assert.equal(keptWords({ batch: 10, pictures: { note: "No pictures." } }), "");
-});
-
-test("what a page says of all samples and its figure of one is said of which", () => {
-  for (const [batch, several] of [[4, true], [1, false]]) {
-    const record = { ...fixture("euler"), batch };
-    const [high, more] = answers({ ...record, report: { headline: { en: "It is." }, why: [], reasons: [], findings: [] } }, 0).map(({ question }) => question);
-    for (const question of [high, more]) assert.equal(/of all \d+ samples/.test(question), several);
-    const drawn = viewOf("matters").figure(record, { w: 640, h: 420, step: 0, sample: 0 });
-    const caption = drawn.filter(({ name: of }) => of === "caption").map(({ runs }) => runs[0].t).join(" ");
-    assert.equal(/80 % of the push of sample 0 in/.test(caption), several, caption);
-  }
 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import test from "node:test";
 import { inflateSync } from "node:zlib";
 import { boxOf } from "../../web/lib/commands.mjs";
@@ -7,15 +7,13 @@ import { crc, pngWithSources, svgWithSources } from "../../web/lib/panel-files.m
 import { againOf, followed, locatorOf, nodeAt, pathOf, readersOf, scaleSource, writeScale } from "../../web/lib/panel-graph.mjs";
 import { hint } from "../../web/lib/panel-hints.mjs";
 import { lighting, stepUnder } from "../../web/lib/panel-linking.mjs";
-import { nearestSheet, rowOf } from "../../web/lib/panel-pictures.mjs";
-import { csv, samplesOf, table, withSteps } from "../../web/lib/panel-record.mjs";
+import { csv, table, withSteps } from "../../web/lib/panel-record.mjs";
 import { ticks } from "../../web/lib/panel-ticks.mjs";
 import { facts, status } from "../../web/lib/panel-words.mjs";
-import { adviceOf, headOf } from "../../web/lib/saving.mjs";
+import { headOf } from "../../web/lib/saving.mjs";
 import { EN, speaker, ZH } from "../../web/lib/strings.mjs";
 import { DARK, LIGHT } from "../../web/lib/theme.mjs";
 import { viewOf, VIEWS } from "../../web/lib/views.mjs";
-import { span } from "../../web/lib/words.mjs";
 import { called, fixture, NAMES } from "./records.mjs";
 
 const VECTORS = ["u", "a", "delta", "D-G", "move", "noise"];
@@ -31,11 +29,6 @@ test("live steps are kept by number, whatever their order, and a new run starts 
   assert.deepEqual(run.steps.map(({ i, gamma }) => [i, gamma]), [[0, 3], [1, 3], [3, 9]]);
   assert.deepEqual([run.n, run.N, run.space, run.batch], [5, 4, "ve", 1]);
   assert.equal(withSteps(run, { run: "other", steps: [] }).steps.length, 0);
-});
-
-test("a subset of a large batch names its samples", () => {
-  const run = withSteps(null, { run: "r", steps: [step(0, { subset: [0, 39], samples: [{ K }, { K }] })] });
-  assert.deepEqual([samplesOf(run), run.batch], [[0, 39], 40]);
 });
 
 test("the table holds one row a step, and what is unknown is an empty cell", () => {
@@ -95,14 +88,6 @@ test("the scale is found through nodes that pass the trace on, and written as a 
   assert.deepEqual([source.widget.value, heard], [6.5, 6.5]);
   const alone = { id: 6, inputs: [input("trace")] };
   assert.equal(scaleSource(graphOf([alone]), alone), null);
-});
-
-test("a linked scale names its source", () => {
-  const number = { id: 3, inputs: [] };
-  const sampler = { id: 4, inputs: [input("cfg", 2, true)], widgets: [cfg()] };
-  const panel = { id: 6, inputs: [input("trace", 1)] };
-  const root = graphOf([number, sampler, panel], { 1: link(4, 2), 2: link(3) });
-  assert.deepEqual(scaleSource(root, panel), { node: number, reason: "linked" });
 });
 
 test("a linked scale leads to the one widget that sets it, through what is only drawn, and who shares it is known", () => {
@@ -207,13 +192,6 @@ test("an SVG and a PNG carry the workflow in ASCII", () => {
   assert.deepEqual(JSON.parse(chunks[1][1].toString().split("\0")[1]), sources.workflow);
   assert.ok(inflateSync(chunks[3][1]).length > 0);
   assert.deepEqual(pngWithSources(new Uint8Array(png), { workflow: undefined }), new Uint8Array(png));
-});
-
-test("the nearest sheet and row are shown", () => {
-  const pictures = { steps: [{ i: 0 }, { i: 4 }, { i: 9 }], samples: [0, 5, 11] };
-  assert.equal(nearestSheet(pictures, 6).i, 4);
-  assert.equal(rowOf(pictures, 9), 2);
-  assert.equal(nearestSheet(undefined, 3), null);
 });
 
 test("the pointer finds steps, pictures and vectors", () => {
@@ -323,24 +301,6 @@ test("inks of the figures stand out from the paper by 4.5 to 1, light by 3 to 1"
   }
 });
 
-test("a word agrees with its number", () => {
-  assert.equal(t("subset", { shown: 1, batch: 1 }), "1 of 1 sample is kept.");
-  assert.equal(t("subset", { shown: 1, batch: 2 }), "1 of 2 samples are kept.");
-  assert.equal(t("copied", { rows: 1 }), "Copied 1 row");
-});
-
-test("one place decides about plurals", () => {
-  const folder = new URL("../../web/lib/", import.meta.url);
-  const files = readdirSync(folder).map((name) => readFileSync(new URL(name, folder), "utf8"));
-  assert.deepEqual(files.filter((text) => /"s" : ""|"" : "s"|=== 1 \? "[a-z]+" : "[a-z]+"/.test(text)), []);
-  assert.ok(files.length > 40);
-});
-
-test("a range of one value is that value", () => {
-  assert.equal(t("range", { range: span("3", "3", t) }), "My range: 3");
-  assert.equal(t("range", { range: span("3", "4.9", t) }), "My range: 3 to 4.9");
-});
-
 test("what is saved says which run it shows and what is said of it, in the sheet's own width", () => {
   const headline = { en: "cfg 9 is above the good range (1.89 to 3.76). ".repeat(4), zh: "cfg 9 高于良好范围。" };
   const run = { model: { name: "m".repeat(200) }, sampler: "euler", n: 20, seed: 7, cfg: 9, report: { colour: "above", headline, why: [], reasons: [], findings: [] } };
@@ -354,15 +314,4 @@ test("what is saved says which run it shows and what is said of it, in the sheet
   }
   const bare = headOf({ n: 4, cfg: 2 }, "Advice", "en", speaker("en"));
   assert.deepEqual(bare.slice(1).map(({ runs }) => runs[0].t), ["Advice", "cfg 2 \u00b7 4 steps"]);
-});
-
-test("pictures of the advice stand side by side in their own proportions, with the reasons below", () => {
-  const frames = [{ name: "cfg 9", size: [32, 64] }, { name: "cfg 2.7", size: [512, 256] }];
-  const { commands, boxes } = adviceOf(frames, ["A reason. ".repeat(40).trim()]);
-  const [{ w, h }] = commands;
-  frames.forEach(({ size }, k) => assert.ok(Math.abs(boxes[k].w / boxes[k].h - size[0] / size[1]) < 1e-9));
-  assert.ok(boxes[0].x + boxes[0].w <= boxes[1].x && boxes[1].x + boxes[1].w <= w);
-  const reasons = commands.filter(({ name }) => name === "reason").map(boxOf);
-  assert.ok(reasons.length > 1 && reasons.every((one) => one.y >= boxes[0].y + boxes[0].h && one.x + one.w <= w && one.y + one.h <= h));
-  assert.equal(adviceOf([], []).boxes.length, 0);
 });

@@ -10,11 +10,6 @@ const told = { STG: { evals: 1, scale: 0.5, size: 0.25 } };
 const sound = { ...record, part: "audio", passes: { STG: 3 }, steps: record.steps.map((step) => ({ ...step, passes: told })) };
 const whole = { ...record, part: "video", parts: { audio: sound } };
 
-test("a run of one part has nothing to choose", () => {
-  assert.deepEqual([partsOf(record), partsOf(null)], [[], []]);
-  assert.equal(partOf(record, "audio"), record);
-});
-
 test("a part of a run is a run by itself", () => {
   assert.deepEqual(partsOf(whole), ["video", "audio"]);
   assert.equal(partOf(whole, "audio"), sound);

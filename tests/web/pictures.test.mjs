@@ -38,21 +38,6 @@ for (const [name, paint, count] of [["filmstrip", filmstrip, 18], ["heat map", h
   });
 }
 
-test("a column of the filmstrip is as wide as its pictures", () => {
-  for (const size of SHAPES) {
-    const { boxes, drawn } = painted(filmstrip, size, { w: 600, h: 400 });
-    assert.deepEqual(boxes.map(({ step }) => step), [0, 4, 9]);
-    for (const [k, { x, w }] of boxes.entries()) assert.ok(Math.abs(x - drawn[6 * k][0]) < 1e-9 && Math.abs(w - drawn[6 * k][2]) < 1e-9);
-  }
-});
-
-test("of a video it is said which frame is shown", () => {
-  for (const paint of [filmstrip, heatMap]) for (const [shape, count] of [[[4, 3, 6, 6], 1], [[4, 1, 6, 6], 0], [[4, 6, 6], 0]]) {
-    const { said } = painted(paint, [30, 30], { w: 600, h: 400 }, { latent: { shape } });
-    assert.equal(said.filter((words) => words === "middle frame").length, count);
-  }
-});
-
 test("where a run has no pictures, the view says why in their place", () => {
   const note = "A latent of shape (1, 8, 32) is not a picture. Pictures need [B, C, H, W].";
   const ctx = new Proxy({}, { get: () => () => ({ width: 1 }), set: () => true });

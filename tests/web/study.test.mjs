@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { at, drawnRuns, grid, mount, titled } from "../../web/lib/study.mjs";
-import { placeOf } from "../../web/lib/study-cell.mjs";
-import { escapeText, plot, positions, pointWords, ticks, valueWords } from "../../web/lib/study-plot.mjs";
-import { hue, keyOf, metricsOf, plotRuns, pointsOf, scaleOf } from "../../web/lib/study-runs.mjs";
+import { escapeText, plot, pointWords, valueWords } from "../../web/lib/study-plot.mjs";
+import { metricsOf, plotRuns, pointsOf, scaleOf } from "../../web/lib/study-runs.mjs";
 import { metric } from "../../web/lib/metrics.mjs";
 import { sampleOf } from "../../web/lib/gram.mjs";
 import { fixture, NAMES } from "./records.mjs";
@@ -14,12 +13,6 @@ const curve = {
   measure: "saturation", axis: "cfg", split: "rule",
   series: [{ name: "cfg", points: [{ x: 1, mean: 0.1, low: 0.05, high: 0.16, n: 2 }, { x: 2, mean: 0.2, low: null, high: null, n: 1 }, { x: 8, mean: null, low: null, high: null, n: 0 }] }],
 };
-
-test("numbers lie by their size and words evenly", () => {
-  assert.deepEqual(positions([1, 2, 5]), [0, 0.25, 1]);
-  assert.deepEqual(positions(["a", "b", "c"]), [0, 0.5, 1]);
-  assert.deepEqual(positions([3]), [0.5]);
-});
 
 test("an interval is drawn from its lower to its upper end, inside the frame, and ticks have few digits", () => {
   const points = [{ x: 1, mean: 0.04, low: 0.002, high: 0.18, n: 3 }, { x: 2, mean: 0.06, low: 0.05, high: 0.07, n: 3 }];
@@ -52,24 +45,10 @@ test("a page opens with the view that its study names, and goes back to its spli
   }
 });
 
-test("ticks are round, few and within the range", () => {
-  for (const [low, high] of [[0, 1], [0.031, 0.2], [-7, 12000], [3, 3], [1e-7, 4e-7]]) {
-    const found = ticks(low, high);
-    assert.ok(found.length >= 1 && found.length <= 6, `${low} ${high}: ${found}`);
-  }
-});
-
 test("the grid finds the cell of every place and leaves gaps", () => {
   const found = grid({ axes, rows: rows.filter((row) => row.id !== "2APG1") }, "cfg", "rule", { seed: 1 });
   assert.deepEqual(found.cells.map((line) => line.map((row) => row?.id ?? null)), [["1cfg1", "2cfg1", "8cfg1"], ["1APG1", null, "8APG1"]]);
   assert.equal(at(rows, { cfg: 1 }).length, 4);
-});
-
-test("a cell that stands at several places is each of them in turn", () => {
-  const cells = [{ id: "a", place: 1 }, { id: "a", place: 2 }, { id: "b", place: 3 }];
-  assert.deepEqual(cells.map((row) => placeOf(cells, row)), [0, 1, 2]);
-  assert.equal(placeOf(cells, { id: "b" }), 2);
-  assert.equal(placeOf(cells, { id: "c" }), -1);
 });
 
 test("a plot draws means and intervals, leaves out what is unknown, and stays on its sheet", () => {
@@ -129,12 +108,6 @@ test("values that are far apart are drawn by their logarithm, zeros on a row of 
   assert.equal(scaleOf([-0.001, 1], 100, 0).log, false);
   assert.equal(scaleOf([0.5, 1], 100, 0).log, false);
   assert.equal(scaleOf([0, 0], 100, 0).at(0), 100);
-});
-
-test("numbers are a ramp of colours and words a palette", () => {
-  assert.match(hue([1, 2, 8], 1), /^color-mix\(in oklch, var\(--s3\) 50%/);
-  assert.deepEqual(["a", "b"].map((_, k) => hue(["a", "b"], k)), ["var(--s0)", "var(--s1)"]);
-  assert.deepEqual(keyOf(axes[1]).map((one) => one.words), ["rule cfg", "rule APG"]);
 });
 
 test("picked cells are drawn alone, and all of the grid where none is picked", () => {

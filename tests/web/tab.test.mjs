@@ -1,13 +1,12 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import test from "node:test";
 import { changeSince } from "../../web/lib/change.mjs";
-import { canKeep, keep } from "../../web/lib/keep.mjs";
-import { linkAt, scaleSource } from "../../web/lib/panel-graph.mjs";
+import { keep } from "../../web/lib/keep.mjs";
+import { linkAt } from "../../web/lib/panel-graph.mjs";
 import { speaker } from "../../web/lib/strings.mjs";
 import { hindrance, samplerStates } from "../../web/lib/readiness.mjs";
-import { CACHED, flagOf, hasTwin, idOf, isOf, joinRecords, latest, mergeRuns, nameOf, NOTHING, series, setFlag, slotOf, stateOf } from "../../web/lib/tab-runs.mjs";
-import { Place, wordsOf } from "../../web/lib/tab-place.mjs";
+import { CACHED, hasTwin, idOf, isOf, joinRecords, latest, mergeRuns, nameOf, NOTHING, series, slotOf, stateOf } from "../../web/lib/tab-runs.mjs";
+import { Place } from "../../web/lib/tab-place.mjs";
 import { Tab } from "../../web/lib/tab.mjs";
 import { Panel } from "../../web/lib/panel.mjs";
 import { partOf } from "../../web/lib/panel-record.mjs";
@@ -38,23 +37,6 @@ test("a copy that keeps id and key is told from its original as soon as both are
   assert.ok(!hasTwin(root(4), copy, [other, copy, open("k", "v")]));
   assert.ok(!hasTwin(root(4), other, [copy, other])); // the editor has not turned to it yet
   assert.ok(!hasTwin({ id: "w" }, open(undefined), [open(undefined)]));
-});
-
-test("what a recording has to say of itself is written in sentences", () => {
-  const notes = ["the prediction without the prompt was not made in 4 of 4 steps", "at 2 steps it was evaluated after the run"];
-  assert.deepEqual(wordsOf({ notes }), ["The prediction without the prompt was not made in 4 of 4 steps.", "At 2 steps it was evaluated after the run."]);
-  assert.deepEqual(wordsOf({ notes: [], ended: "KSampler: out of memory" }), ["KSampler: out of memory."]);
-  assert.deepEqual(wordsOf(null), []);
-  const [, notMade] = /^NOT_MADE = "(.*)"$/m.exec(readFileSync(new URL("../../host/run_facts.py", import.meta.url), "utf8"));
-  assert.deepEqual(wordsOf({ notes: [notMade, "n"] }), ["N."], "the panel says the first at its steps");
-});
-
-test("the switch leaves the rest of the workflow's extra as it is", () => {
-  const graph = { extra: { ds: 1, guidance_geometry: { key: "k" } } };
-  setFlag(graph, { record: true });
-  assert.deepEqual(graph.extra, { ds: 1, guidance_geometry: { key: "k", record: true } });
-  assert.deepEqual(flagOf({}), {});
-  assert.deepEqual(flagOf(null), {});
 });
 
 test("of every node the runs of its last job are offered, cached ones from earlier", () => {
@@ -308,15 +290,6 @@ test("a number that differs from the run's is a change since, whoever made it; u
   for (const none of [at(12), at(12 + 1e-9), at(2.8, { live: true }), at(2.8, { stages: [4] }), at(2.8, {}, null), changeSince(run, knob, { node, reason: "linked" }), changeSince(run, knob, null), changeSince(null, knob, null)]) assert.equal(none, null);
 });
 
-test("a run that has begun meanwhile is not blamed for the job before it", () => {
-  const [first, second] = [{ run: "a" }, { run: "b" }];
-  const panel = Object.assign(Object.create(Panel.prototype), { whole: second, redraw() {} });
-  panel.leftOut(first);
-  assert.equal(second.fault, undefined);
-  panel.leftOut(second);
-  assert.equal(second.fault, "leftOut");
-});
-
 test("two stages are one run of all steps, and drawn as one", () => {
   const record = fixture("euler");
   const whole = joinRecords([{ ...record, run: "a", report: {} }, { ...record, run: "b", fault: "stopped", notes: ["n"] }]);
@@ -408,22 +381,6 @@ test("a late answer does not take the place of the run that was chosen after it"
   assert.deepEqual(shown, ["nothing", "nothing", "b"]);
 });
 
-test("a finished run shows again after a live one was looked at", async () => {
-  const { place, shown } = placeOf({ recordOf: async ({ run: id }) => ({ run: id }) });
-  await place.show({ run: "a" });
-  await place.show({ run: "c", live: "step" });
-  await place.show({ run: "a" });
-  assert.deepEqual(shown, ["nothing", "a", "nothing", "step", "nothing", "a"]);
-});
-
-test("a record that did not come is asked for again, one that came is not", async () => {
-  const answers = [null, { run: "a" }];
-  const tab = new Tab({ root: () => null, run: async () => answers.shift() });
-  assert.equal(await tab.recordOf({ run: "a" }), null);
-  assert.equal((await tab.recordOf({ run: "a" })).run, "a");
-  assert.equal((await tab.recordOf({ run: "a" })).run, "a");
-});
-
 test("a list that comes late, or not at all, takes no run away and brings none back", async () => {
   globalThis.localStorage ??= { getItem: () => null, setItem() {} };
   const asked = [];
@@ -488,18 +445,6 @@ const create = (type) => ({
 })[type]();
 const sourceOf = (node, slot) => linkAt(node, slot).origin_id;
 
-test("an inspector is kept around a sampler: its model is recorded, its latent read", () => {
-  const [loader, sampler] = [nodeOf(1, "L", [], ["MODEL"]), nodeOf(4, "KSampler", [["model", "MODEL"]], ["LATENT"])];
-  const graph = graphOf([loader, sampler]);
-  assert.ok(!canKeep(graph, sampler));
-  loader.connect(0, sampler, 0);
-  assert.ok(canKeep(graph, sampler));
-  const inspector = keep(graph, sampler, create);
-  const [, , record, trace] = graph.nodes;
-  assert.deepEqual([sourceOf(record, 0), sourceOf(sampler, 0), sourceOf(trace, 0), sourceOf(trace, 1), sourceOf(inspector, 0)], [1, "r", "r", 4, "t"]);
-  assert.ok(graph.nodes.slice(2).every(({ pos }) => pos[1] >= 100));
-});
-
 test("a guider's model is recorded for the sampler that uses it, and a MODEL may come through a subgraph's wall", () => {
   const guider = nodeOf(3, "CFGGuider", [["model", "MODEL"]], ["GUIDER"]);
   const sampler = nodeOf(4, "SamplerCustomAdvanced", [["guider", "GUIDER"]], ["LATENT"]);
@@ -512,17 +457,6 @@ test("a guider's model is recorded for the sampler that uses it, and a MODEL may
   keep(root, sampler, create);
   assert.deepEqual(led, [[graph.nodes[2].inputs[0], "GGRecord"]]);
   assert.equal(sourceOf(guider, 0), "r");
-});
-
-test("the scale of a run is that of the sampler itself, or of its guider", () => {
-  const cfg = { name: "cfg", value: 4 };
-  const sampler = { ...nodeOf(4, "KSampler", [["model", "MODEL"]], ["LATENT"]), widgets: [cfg] };
-  assert.equal(scaleSource(graphOf([sampler]), sampler, "4").widget, cfg);
-  const guider = { ...nodeOf(3, "CFGGuider", [], ["GUIDER"]), widgets: [cfg] };
-  const custom = nodeOf(4, "SamplerCustomAdvanced", [["guider", "GUIDER"]], ["LATENT"]);
-  const graph = graphOf([guider, custom]);
-  guider.connect(0, custom, 0);
-  assert.equal(scaleSource(graph, custom, "4").node, guider);
 });
 
 test("the report is that of what is stored by now, and who shows the run gets it as a new object", async () => {
@@ -566,11 +500,4 @@ test("what is stored is that of the model that is shown, and of no other", async
   await other;
   await show("b", {});
   assert.deepEqual([asked, tryouts.stored], [["ab", "cd"], null]);
-});
-
-test("Find my range, pressed before the run is read, does nothing", () => {
-  const tab = new Tab({ root: () => null });
-  assert.equal(tab.tryouts.openRange(), undefined);
-  assert.equal(tab.tryouts.openHalf(), undefined);
-  assert.deepEqual([tab.tryouts.opened, tab.tryouts.tries], [null, null]);
 });

@@ -14,7 +14,7 @@ from guidance_geometry.figures.difference import difference_images
 from guidance_geometry.figures.difference_grid import draw_differences
 from guidance_geometry.figures.loss import draw_loss
 from guidance_geometry.figures.order import Order
-from guidance_geometry.figures.palette import LIGHT, THEMES
+from guidance_geometry.figures.palette import LIGHT
 from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.figures.registry import FIGURES, draw_figure
 from guidance_geometry.tests.drawn import classifier_run, run
@@ -57,7 +57,6 @@ def assert_same(canvas, programs):
 
 
 @pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.name)
-@pytest.mark.matrix(parts=3)
 def test_an_svg_is_the_picture_of_its_png(figure, programs):
     trace = classifier_run() if figure.by_classifier else run(gamma=4.0, sampler="ddpm")
     step = 4 if figure.of_step else None
@@ -69,18 +68,6 @@ def test_so_are_the_pages_of_two_runs_and_of_differences(programs):
     assert_same(draw_comparison(first, second, sample=0, pictures=[Pictures()] * 2)[0], programs)
     assert_same(draw_differences(second, difference_images(second, Pictures())), programs)
     assert_same(draw_loss([2.0, 1.5, 1.2, 1.1], labels=3), programs)
-
-
-def test_words_without_paper_have_no_rim():
-    """A white rim around them would show on anything but white."""
-    for theme, rimmed in (("transparent", False), ("light", True)):
-        canvas = Canvas(60, 30, THEMES[theme])
-        if rimmed:
-            canvas.rectangle(Box(0, 0, 60, 30), "#000000")
-        canvas.text((8, 8), "wide", 12.0)
-        drawn = canvas.png()
-        light = (drawn[..., :3].min(axis=-1) > 200) & (drawn[..., 3] > 0)
-        assert light.any() == rimmed
 
 
 def test_a_picture_stands_upright_in_both():

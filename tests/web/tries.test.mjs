@@ -9,7 +9,6 @@ import { halfValue, knobOf, knobPlace, knobsOf, knobSource, triableKnobs } from 
 import { drawnFor, runAgain } from "../../web/lib/run-again.mjs";
 import { lookAgain, obstacle } from "../../web/lib/tries.mjs";
 import { judgementOf, judgeOf, picturesOf, promptAt, samplerOf, shownBy } from "../../web/lib/try-prompt.mjs";
-import { TriesView } from "../../web/lib/tries-parts.mjs";
 import { TryHalf } from "../../web/lib/try-half.mjs";
 import { Advice } from "../../web/lib/advice.mjs";
 import { scaleToSee, verdictOf } from "../../web/lib/verdict.mjs";
@@ -404,17 +403,6 @@ test("a seed that is known runs again and is recorded; one that is not has its v
   }
 });
 
-test("a value that a wire brings is tried at every node that reads it", async () => {
-  const host = editor();
-  const wired = { ...PROMPT, 4: { ...PROMPT[4], inputs: { ...PROMPT[4].inputs, cfg: ["2", 0] } }, 2: { class_type: "Number", inputs: { value: 8 } } };
-  const known = host.job;
-  host.job = async (id) => ({ ...(await known(id)), prompt: wired });
-  const tries = new TryHalf(host, { run: RUN, record: RECORD }, () => {});
-  await tries.begin();
-  assert.equal(tries.trouble, null);
-  assert.deepEqual([...host.queued.values()].map(({ prompt }) => prompt[4].inputs.cfg), [4]);
-});
-
 test("a try sets what Use will set: where the number is held, whatever its readers call it, and in the node that shows the picture", async () => {
   const host = editor();
   const graph = { links: { 1: { origin_id: 2, origin_slot: 0, target_id: 4, target_slot: 0 } }, nodes: [] };
@@ -481,11 +469,4 @@ test("what if leaves room for the picture only where there is one, and says of w
   const words = (i) => called(figure(record, { w: 900, h: 420, theme: LIGHT, step: 3, mix: () => ({ i, row: 0 }) }), "picture")[0];
   assert.doesNotMatch(JSON.stringify(words(3)), /step/);
   assert.match(JSON.stringify(words(5)), /step 6/);
-});
-
-test("the middle of a range is not written where its sampler went after the button was drawn", () => {
-  const editor = { write: () => assert.fail() };
-  for (const source of [null, { node: {}, reason: "linked" }]) {
-    TriesView.prototype.apply.call({ tryouts: { source: () => source, range: () => ({ middle: 2 }) }, panel: { editor } });
-  }
 });

@@ -1,0 +1,78 @@
+"""What a browser that stays open sees while ComfyUI ends and comes back at the same address."""
+
+import pytest
+
+from guidance_geometry.dev.browser import page_in
+from guidance_geometry.tests.queue import steering
+from guidance_geometry.tests.queue.steering import QUEUE, queue
+from guidance_geometry.tests.queue.tab_steering import (
+    RUNS,
+    begin,
+    offers,
+    open_below,
+    sampled,
+    says,
+    sees,
+    set_widget,
+)
+
+pytestmark = pytest.mark.browser
+
+PROMPTLY = 3000  # milliseconds in which the tab says what has happened
+
+
+def tried(page, words):
+    page.wait_for_function(
+        "words => new RegExp(words).test(document.querySelector('.gg-tab .gg-tried').textContent)",
+        arg=words,
+        timeout=20000,
+    )
+
+
+def test_a_server_that_is_killed_is_missed_at_once_and_found_again(browser, mortal):
+    with page_in(browser, mortal.live.address) as page:
+        page.set_default_timeout(12000)
+        open_below(page)
+        begin(page, sampled(steps=3000, cfg=13.0))
+        page.evaluate(QUEUE)
+        says(page, "^Recording")
+        page.wait_for_function("() => window.heard.length > 1")
+        mortal.live.process.kill()
+        away = "() => /does not answer/.test(document.querySelector('.gg-said').textContent)"
+        page.wait_for_function(away, timeout=PROMPTLY)
+        offers(page, [r"^Mine \(4\) . stopped at step \d+$"])
+        back = mortal.start()
+        says(page, "The server no longer has the runs of this workflow")
+        assert page.evaluate(RUNS) == []
+        set_widget(page, steps=6)
+        queue(page)
+        sees(page, "above", "cfg 13")
+        waits_and_recovers(page, back)
+
+
+def waits_and_recovers(page, live):
+    """Half the scale behind a job of somebody else's: cleared from the queue, tried again, and there."""
+    assert page.request.post(f"{live.address}/prompt", data={"prompt": sampled(steps=3000)}).ok
+    page.locator(".gg-tab .gg-half").click()
+    tried(page, r"1 of 2 pictures are ready.* 1 job runs first")
+    page.request.post(f"{live.address}/queue", data={"clear": True})
+    tried(page, "1 of 2 pictures did not come: ComfyUI no longer has the job")
+    page.locator(".gg-tab .gg-again").click()
+    tried(page, "1 job runs first")
+    page.request.post(f"{live.address}/interrupt")
+    page.wait_for_selector(".gg-tab .gg-card[data-state=there]:nth-child(2)")
+
+
+def test_after_a_restart_the_panel_says_that_a_large_record_is_gone(browser, mortal):
+    with page_in(browser, mortal.live.address) as page:
+        large = steering.graph(steps=60)
+        large["3"]["inputs"]["batch_size"] = 8
+        steering.start(page, large)
+        steering.shows_run_of(page, 60)
+        steering.drafted(page)
+        page.goto("about:blank")
+        page.goto(mortal.start().address)
+        page.wait_for_selector(".gg-panel")
+        steering.says(page, "The record of this run is no longer on the server. Queue again.")
+        steering.queue(page)
+        steering.shows_run_of(page, 60)
