@@ -9,7 +9,6 @@ from comfy_extras.nodes_custom_sampler import BasicGuider, Noise_RandomNoise, Sa
 
 from guidance_geometry.dev.fixtures import stock_families, tiny_streams
 from guidance_geometry.dev.fixtures.tiny_families import CONFIGS, family, flux_extras, latent, make_model, text
-from guidance_geometry.host.afterwards import Second
 from guidance_geometry.nodes.records import GGReadTrace, GGRecord
 from guidance_geometry.tests.host.runs import counted, ksampler, readable
 from guidance_geometry.trace.checks import check
@@ -100,17 +99,6 @@ def test_a_network_that_breaks_after_the_run_leaves_a_record_that_every_reader_t
     assert trace.header["afterwards"]["drift"] == float("inf")
     assert run_record(trace)["afterwards"]["drift"] is None
     readable(trace)
-
-
-def test_a_fault_costs_nothing_but_itself(parts, monkeypatch):
-    def broken(*_):
-        raise RuntimeError("no memory")
-
-    monkeypatch.setattr(Second, "_predict", broken)
-    samples, trace, _ = run(*parts)
-    assert torch.equal(samples, run(*parts, uncond_steps=0)[0])
-    assert trace.n == STEPS
-    assert any("not evaluated after the run: RuntimeError" in note for note in trace.header["notes"])
 
 
 def test_embedded_guidance_is_compared_with_none(host):

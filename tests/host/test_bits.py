@@ -2,7 +2,6 @@
 
 from itertools import pairwise
 
-import comfy.patcher_extension
 import comfy.sample
 import comfy.samplers
 import pytest
@@ -115,26 +114,6 @@ def test_partial_denoising_gives_the_host_pixels(labelled, empty_latent, denoise
     assert torch.equal(out["samples"], ksampler(*arguments, denoise=denoise))
     assert trace.n == (STEPS if denoise else 0)
     assert "noise_mask" in out
-
-
-def test_wrappers_of_other_packs_are_still_called(labelled, empty_latent):
-    plain, positive, negative = labelled["ve"]
-    called = []
-
-    def watching(who):
-        def wrapper(executor, *arguments):
-            called.append(who)
-            return executor(*arguments)
-
-        return wrapper
-
-    kind = comfy.patcher_extension.WrappersMP.SAMPLER_SAMPLE
-    before = plain.clone()
-    before.add_wrapper_with_key(kind, "first pack", watching("first"))
-    after = GGRecord.execute(before, "numbers")[0].clone()
-    after.add_wrapper_with_key(kind, "last pack", watching("last"))
-    ksampler(after, positive, negative, empty_latent("ve"), "euler")
-    assert called == ["first", "last"]
 
 
 def test_a_foreign_sampler_object_is_recorded_without_changing_a_bit(labelled, empty_latent):

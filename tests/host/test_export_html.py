@@ -5,14 +5,11 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 import torch
 from comfy.cli_args import args
 
 from guidance_geometry.host import page_file
 from guidance_geometry.nodes.export_html import GGExportHTML as node
-from guidance_geometry.nodes.lab import GGMixtureModel
-from guidance_geometry.nodes.start import GGClassLabel
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.record import run_record
 
@@ -20,7 +17,6 @@ from .runs import guided
 from .shown import PROMPT, WORKFLOW, in_a_workflow, ui_of
 
 LARGEST = 530_000  # bytes of a page of 20 Pocket steps
-SHAPES = {"audio": (4, 16), "picture": (3, 8, 8), "video": (3, 3, 8, 8)}
 
 
 def written(trace, prefix="page", **more):
@@ -56,18 +52,6 @@ def test_the_workflow_can_be_recovered_unless_the_user_wants_none(output, monkey
     assert written(own)[2]["sources"] == {"workflow": {"id": "of the run"}}
     monkeypatch.setattr(args, "disable_metadata", True)
     assert written(own)[2]["sources"] == {}
-
-
-@pytest.mark.parametrize(("name", "gamma"), [("audio", 1.0), ("picture", 1.0), ("video", 4.0)])
-def test_any_rank_and_a_missing_unconditional_pass_make_a_page(output, name, gamma):
-    shape = SHAPES[name]
-    model = GGMixtureModel.execute(shape="x".join(map(str, shape)), classes=2, kind="ve", seed=0)[0]
-    labels = GGClassLabel.execute(model, "0;1").args
-    run = guided(model, *labels, {"samples": torch.zeros(2, *shape)}, "euler", steps=4, cfg=gamma)
-    record = written(run[2])[2]["record"]
-    assert record["latent"]["shape"] == list(shape)
-    assert {step["stage"] for step in record["steps"]} == {"cond_only" if gamma == 1 else "step"}
-    assert bool(record["pictures"].get("steps")) == (name != "audio" and bool(run[2].captured_steps))
 
 
 def test_a_page_of_twenty_pocket_steps_is_small(labelled, output):

@@ -107,38 +107,6 @@ def _plain(module, x):
     return x
 
 
-class Nameless(nn.Module):
-    """A model whose blocks nobody knows by name, beside a smaller list."""
-
-    class Part(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.linear, self.calls = Linear(6, 6), []
-
-        def forward(self, x):
-            self.calls.append(x)
-            return x + self.linear(x).tanh()
-
-    def __init__(self):
-        super().__init__()
-        self.nested, self.few = nn.ModuleList([nn.ModuleList([self.Part()])]), nn.ModuleList([self.Part()])
-        self.blocks = nn.ModuleList([self.Part(), self.Part()])
-
-    def forward(self, x):
-        for part in (*self.few, *self.blocks):
-            x = part(x)
-        return x
-
-
-def test_blocks_of_an_unknown_model_are_computed_twice(host):
-    module = Nameless()
-    with normal([module]), graph(nn.ModuleList([module]), recompute=True):
-        leaf = torch.ones(2, 6).requires_grad_()
-        torch.autograd.grad(module(leaf).sum(), leaf)
-    assert [len(vars(part)["calls"]) for part in (*module.few, *module.blocks)] == [1, 2, 2]
-    assert not any("forward" in vars(part) for part in module.modules())
-
-
 class Keeping(nn.Module):
     """A block that reads a list of earlier states and leaves its own there, or in a dict that it was given."""
 

@@ -1,10 +1,6 @@
 """Classifier guidance in the real host: the exact mixture, the bits, the weights, the batch, memory and errors."""
 
-from types import SimpleNamespace
-
 import comfy.model_management
-import comfy.model_patcher
-import comfy.model_sampling as host_sampling
 import pytest
 import torch
 
@@ -12,24 +8,15 @@ from guidance_geometry.guidance.energies.composition import CombinedEnergy
 from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.guidance.gradients.estimators import through_denoiser
 from guidance_geometry.guidance.gradients.term import GradientOptions, GradientTerm, WatchTerm
-from guidance_geometry.guidance.mixture import ANY
-from guidance_geometry.guidance.predictions import output_from
-from guidance_geometry.host.native_model import LabelledConfig, LabelledModel, LabelledNetwork, ModelCard
-from guidance_geometry.nodes.load_classifier import GGLoadClassifier
 from guidance_geometry.trace.checks import check
 from guidance_geometry.trace.gram import VECTORS
 
 from .chains import Bright, Failing, bright, chain_of
 from .collected import observed
-from .runs import STEPS, guided
+from .runs import guided
 
 EVALUATIONS = ("noisy x_t", "x0 + backprop", "x0")
 LABELS = torch.tensor([0, 1, 2])
-
-
-def clean():
-    """The demo's classifier of clean pictures, asked for its third label."""
-    return LabelEnergy(GGLoadClassifier.execute("pocket-clean-1")[0], ((2,),))
 
 
 @pytest.mark.parametrize(("space", "gamma"), [("ve", 1.0), ("flow", 3.0)])
@@ -46,51 +33,6 @@ def test_the_noise_aware_classifier_is_classifier_free_guidance(exact, empty_lat
         u, c = (mixture.denoised(x, step.sigma, alpha, label) for label in (None, LABELS))
         assert (step.evaluation.denoised - (u + gamma * (c - u))).abs().max() <= 1e-4
         assert (step.evaluation.gradients["gradient"] - (c - u)).abs().max() <= 1e-4
-
-
-class Rewritten:
-    """The mixture as a network of the host's: its prediction in the host's parametrisation, from the scaled sample."""
-
-    def __init__(self, mixture, kind, sampling):
-        self.mixture, self.kind, self.sampling = mixture, kind, sampling
-
-    def __call__(self, scaled, told, y):
-        sigma = (4 * told.double()).exp().reshape(-1, 1, 1, 1)
-        x = scaled.double() * (sigma**2 + self.sampling.sigma_data**2).sqrt()
-        label = torch.where(y == self.mixture.classes, ANY, y)
-        x0 = self.mixture.denoised(x, sigma.flatten(), 1.0, label)
-        return output_from(self.kind, x0, x, sigma.flatten(), 1.0, self.sampling.sigma_data).float()
-
-
-def rewritten(mixture, kind, name):
-    """The mixture as a MODEL that outputs something else, through one of the host's own parametrisations."""
-    settings = {"sigma_min": 0.002, "sigma_max": 80.0, "sigma_data": 0.5 if kind == "edm" else 1.0}
-    levels = (host_sampling.ModelSamplingContinuousEDM, getattr(host_sampling, name))
-    sampling = type("Levels", levels, {})(SimpleNamespace(sampling_settings=settings))
-    shape, cpu = tuple(mixture.means.shape[1:]), torch.device("cpu")
-    card = ModelCard("rewritten", ("0", "1", "2"), 3, "", mixture.rms, shape, 0, "ve")
-    network = LabelledNetwork(Rewritten(mixture, kind, sampling), torch.float32)
-    told = {
-        "bytes_needed": lambda batch, numbers: 32 * batch * numbers,
-        "embed_level": lambda sampling, timestep: timestep,
-    }
-    config = LabelledConfig(card, torch.float32, None)
-    model = LabelledModel(config, lambda **_: network, sampling, card, device=cpu, **told)
-    return comfy.model_patcher.ModelPatcher(model, cpu, cpu)
-
-
-@pytest.mark.parametrize(("kind", "name"), [("epsilon", "EPS"), ("v", "V_PREDICTION"), ("edm", "EDM"), ("x0", "X0")])
-def test_what_the_network_outputs_makes_no_difference(exact, empty_latent, kind, name):
-    """eps, v, F and x0 networks of the host guide to the same closed form; flow is the test before."""
-    gamma = 3.0
-    parts, energy, mixture = exact["ve"]
-    model, seen = rewritten(mixture, kind, name), 0
-    for step in observed((model, *parts[1:]), empty_latent("ve"), "euler", chain_of(energy, weight=gamma)):
-        x = step.x.double()
-        u, c = (mixture.denoised(x, step.sigma, 1.0, label) for label in (None, LABELS))
-        assert (step.evaluation.denoised - (u + gamma * (c - u))).abs().max() <= 1e-4
-        seen += (c - u).abs().max() > 0.1
-    assert seen
 
 
 @pytest.mark.parametrize("space", ["ve", "flow"])
@@ -139,24 +81,6 @@ def test_weights_are_inference_tensors_again_and_the_second_run_is_the_first(poc
     assert torch.equal(*runs)
     plain = guided(model, *null, empty_latent("pocket"), name, cfg=1.0)[0]["samples"]
     assert (runs[0] - plain).abs().max() > 0.01
-
-
-@pytest.mark.parametrize(
-    ("energy", "evaluation"),
-    [("exact", "noisy x_t"), ("bright", "x0"), ("clean", "x0 + backprop")],
-)
-def test_an_item_alone_is_the_item_in_a_batch(pocket, exact, empty_latent, energy, evaluation):
-    """With a network whose layers could mix a batch, too; in the first half, before rounding leads the runs apart."""
-    name = "ve" if energy == "exact" else "pocket"
-    parts, asked = (
-        exact["ve"][:2] if energy == "exact" else (pocket("fp32"), {"bright": bright, "clean": clean}[energy]())
-    )
-    guidance = chain_of(asked, evaluation=evaluation)
-    batch, single = (observed(parts, empty_latent(name, count), "euler", guidance) for count in (3, 1))
-    for together, alone in zip(batch[: STEPS // 2], single, strict=False):
-        found, expected = (step.evaluation.gradients["gradient"][0] for step in (together, alone))
-        assert (found - expected).abs().max() <= 1e-5 * expected.abs().max()
-        assert expected.abs().max() > 0
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ from guidance_geometry.figures.registry import FIGURES, draw_figure
 from guidance_geometry.guidance.gradients.estimators import EVALUATIONS, NORMALISATIONS
 from guidance_geometry.host.trace_pictures import pictures_of
 from guidance_geometry.nodes.load_classifier import GGLoadClassifier
-from guidance_geometry.nodes.records import GGReadTrace, GGRecord
 from guidance_geometry.nodes.report import GGReport
 from guidance_geometry.nodes.see import GGDifferenceImages
 from guidance_geometry.nodes.sweep import GGSweep
@@ -19,7 +18,7 @@ from guidance_geometry.nodes.train_classifier import GGTrainNoisyClassifier
 from .chains import chain_of
 from .devices import energy, mixture, pocket
 from .rule_knobs import ALL, acting, chain
-from .runs import guided, ksampler, names, readable
+from .runs import guided, names, readable
 
 KINDS = ("ve", "flow")
 
@@ -89,18 +88,6 @@ def test_a_gradient(evaluation, normalise):
     assert there[2].header["notes"] == here[2].header["notes"]
     for name in ("log_prob gradient", "K", "m10", "m12"):
         assert torch.equal(there[2].steps[name].isfinite(), here[2].steps[name].isfinite())
-
-
-def test_a_second_prediction_after_a_run_at_cfg_1():
-    def run():
-        parts, _ = mixture()
-        model, recorder = GGRecord.execute(parts[0], uncond_steps=3).args
-        samples = ksampler(model, *parts[1:], "euler", cfg=1.0)
-        return GGReadTrace.execute(recorder, {"samples": samples})[0]
-
-    here, there = here_and_there(run)
-    assert there.stage.count("after") + len(set(there.stage)) > 1
-    assert same(here, there)
 
 
 def test_a_sweep_its_judge_and_its_sheet():
