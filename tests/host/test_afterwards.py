@@ -9,11 +9,9 @@ from comfy_extras.nodes_custom_sampler import BasicGuider, Noise_RandomNoise, Sa
 
 from guidance_geometry.dev.fixtures import stock_families, tiny_streams
 from guidance_geometry.dev.fixtures.tiny_families import CONFIGS, family, flux_extras, latent, make_model, text
-from guidance_geometry.host.afterwards import Second
 from guidance_geometry.nodes.records import GGReadTrace, GGRecord
 from guidance_geometry.tests.host.runs import counted, ksampler, readable
 from guidance_geometry.trace.checks import check
-from guidance_geometry.trace.file import load, save
 from guidance_geometry.trace.record import run_record
 
 STEPS = 6
@@ -42,7 +40,7 @@ def parts(host):
         return family("SD15"), text("SD15", 1), text("SD15", 2)
 
 
-@pytest.mark.parametrize("sampler", ["euler", "dpmpp_2m_sde", "heun", "uni_pc", "dpmpp_2s_ancestral"])
+@pytest.mark.parametrize("sampler", ["euler", "dpmpp_2m_sde", "heun"])
 def test_the_sample_and_the_random_numbers_stay(parts, sampler):
     plain, looked = (run(*parts, sampler=sampler, uncond_steps=count) for count in (0, 3))
     assert torch.equal(plain[0], looked[0])
@@ -68,19 +66,13 @@ def test_the_steps_are_those_of_a_run_that_evaluates_both(parts):
     assert torch.allclose(trace.tensors["uncond"][at], both.tensors["uncond"][at], rtol=2e-3, atol=1e-2)
 
 
-def test_it_costs_what_it_says(parts):
-    model, calls = counted(parts[0])
-    trace = run(model, *parts[1:])[1]
-    assert len(calls) == STEPS + trace.header["afterwards"]["evaluations"]
-    assert "at 3 steps it was evaluated after the run, against the negative" in " ".join(trace.header["notes"])
-
-
-@pytest.mark.parametrize("cfg", [0.0, 3.0])
-def test_with_guidance_nothing_is_evaluated_twice(parts, cfg):
+@pytest.mark.parametrize("cfg", [0.0, 1.0, 3.0])
+def test_it_costs_what_it_says_and_with_guidance_nothing(parts, cfg):
     model, calls = counted(parts[0])
     trace = run(model, *parts[1:], cfg=cfg)[1]
-    assert len(calls) == STEPS
-    assert not trace.header.get("afterwards")
+    said = trace.header.get("afterwards")
+    assert len(calls) == STEPS + (said["evaluations"] if cfg == 1 else 0)
+    assert bool(said) == (cfg == 1)
 
 
 def test_the_answer_of_a_cache_is_not_believed(parts):
@@ -90,7 +82,7 @@ def test_the_answer_of_a_cache_is_not_believed(parts):
     said = trace.header["afterwards"]
     assert said["steps"] == []  # nor the last one, whose c and whose u are both what the cache holds
     assert said["drift"] > 1e-3
-    assert any("3 more were dropped" in note for note in trace.header["notes"])
+    assert any("dropped" in note for note in trace.header["notes"])
 
 
 def test_a_network_that_breaks_after_the_run_leaves_a_record_that_every_reader_takes(parts):
@@ -109,65 +101,42 @@ def test_a_network_that_breaks_after_the_run_leaves_a_record_that_every_reader_t
     readable(trace)
 
 
-def test_a_fault_costs_nothing_but_itself(parts, monkeypatch):
-    def broken(*_):
-        raise RuntimeError("no memory")
-
-    monkeypatch.setattr(Second, "_predict", broken)
-    samples, trace, _ = run(*parts)
-    assert torch.equal(samples, run(*parts, uncond_steps=0)[0])
-    assert trace.n == STEPS
-    assert any("not evaluated after the run: RuntimeError" in note for note in trace.header["notes"])
-
-
 def test_embedded_guidance_is_compared_with_none(host):
     with torch.inference_mode():
         model, positive, negative = family("Flux"), text("Flux", 1), text("Flux", 2)
-    tapped, recorder = GGRecord.execute(model, "numbers", 256, 2).args
-    samples = ksampler(tapped, positive, negative, latent("Flux"), "euler", scheduler="simple", steps=4, cfg=1.0)
-    trace = GGReadTrace.execute(recorder, {"samples": samples})[0]
+    shape = latent("Flux")["samples"].shape[1:]
+    trace = looked(model, positive, negative, shape)
     said = trace.header["afterwards"]
     assert (said["against"], said["steps"], said["evaluations"]) == ("embedded guidance 1", [0, 3], 4)
     off = [[positive[0][0], {**positive[0][1], "guidance": 1.0}]]
-    both = evaluating_both(model)
-    tapped, recorder = GGRecord.execute(both, "numbers").args
-    same = ksampler(tapped, positive, off, latent("Flux"), "euler", scheduler="simple", steps=4, cfg=1.0)
-    wanted = GGReadTrace.execute(recorder, {"samples": same})[0]
+    wanted = looked(evaluating_both(model), positive, off, shape)
     assert torch.allclose(trace.steps["K"][[0, 3]], wanted.steps["K"][[0, 3]], rtol=1e-3, atol=1e-4)
 
 
-BLOCKS = {name: CONFIGS["Flux"][name] for name in ("hidden_size", "num_heads", "axes_dim", "depth", "mlp_ratio")}
-CHROMA = BLOCKS | {"image_model": "chroma", "in_dim": 64, "hidden_dim": 32, "out_dim": 64, "n_layers": 1}
-CHROMA |= {"patch_size": 2, "in_channels": 64, "out_channels": 64, "theta": 10000, "qkv_bias": True}
-CHROMA |= {"depth_single_blocks": 1, "context_in_dim": 40}
 NOT_EMBEDDED = {  # the host hands each of them a guidance, and none lets it change what it predicts
     "FluxSchnell": (CONFIGS["Flux"], flux_extras, (16, 8, 8)),
-    "Flux2": (stock_families.CONFIGS["Flux2"], flux_extras, (128, 4, 4)),
     "HunyuanVideo": (stock_families.CONFIGS["HunyuanVideo"], stock_families.hunyuan_extras, (16, 1, 8, 8)),
-    "Chroma": (CHROMA, dict, (16, 8, 8)),
 }
 
 
 def ignorant(name):
     """A MODEL of one of these, and the shape of its samples."""
     settings, extras, shape = NOT_EMBEDDED[name]
-    embeds = {"guidance_embed": False} if "guidance_embed" in settings else {}
     with torch.inference_mode():
-        return make_model(name, settings | extras() | embeds, 0), shape
+        return make_model(name, settings | extras() | {"guidance_embed": False}, 0), shape
 
 
 def described(seed, **more):
-    """A CONDITIONING that every one of these takes."""
+    """A CONDITIONING that both of these take."""
     generator = torch.Generator().manual_seed(seed)
     entry = {"pooled_output": torch.randn(1, 24, generator=generator), **more}
     return [[torch.randn(1, 7, 40, generator=generator), entry]]
 
 
-def looked(model, positive, negative, shape, count=2, cfg=1.0):
-    tapped, recorder = GGRecord.execute(model, "numbers", 256, count).args
-    samples = ksampler(
-        tapped, positive, negative, {"samples": torch.zeros(1, *shape)}, "euler", scheduler="simple", steps=4, cfg=cfg
-    )
+def looked(model, positive, negative, shape):
+    tapped, recorder = GGRecord.execute(model, "numbers", 256, 2).args
+    given = (tapped, positive, negative, {"samples": torch.zeros(1, *shape)}, "euler")
+    samples = ksampler(*given, scheduler="simple", steps=4, cfg=1.0)
     return GGReadTrace.execute(recorder, {"samples": samples})[0]
 
 
@@ -196,14 +165,6 @@ def test_embedded_guidance_that_does_nothing_is_not_compared_with(host, guidance
     assert (trace.record.dot("delta", "delta")[[0, 3]] > 0).all()
 
 
-def test_without_a_second_condition_the_record_says_so(host):
-    model, shape = ignorant("FluxSchnell")
-    trace = sampled(lambda model: BasicGuider.execute(model, described(1))[0], model, torch.zeros(1, *shape))
-    said = trace.header["afterwards"]
-    assert (said["why"], said["evaluations"]) == ("the guider has no second condition", 1)
-    assert "nor after the run: the guider has no second condition" in trace.header["notes"]
-
-
 def sampled(guider_of, model, start, count=2):
     """The trace of a run of the host's custom sampler with what makes a GUIDER of a MODEL."""
     tapped, recorder = GGRecord.execute(model, "numbers", 256, count).args
@@ -224,14 +185,19 @@ def test_a_guider_that_combines_its_predictions_itself_is_not_looked_at(parts):
             return comfy.samplers.calc_cond_batch(*given, model_options or {})[0]
 
     said = sampled(Alone, parts[0], torch.zeros(2, 4, 8, 8)).header["afterwards"]
-    assert said["why"].startswith("Alone combines its predictions itself")
+    assert "itself" in said["why"]
+
+
+def test_without_a_second_condition_the_record_says_so(parts):
+    trace = sampled(lambda model: BasicGuider.execute(model, parts[1])[0], parts[0], torch.zeros(2, 4, 8, 8))
+    said = trace.header["afterwards"]
+    assert "second condition" in said["why"]
+    assert f"nor after the run: {said['why']}" in trace.header["notes"]
 
 
 def test_a_look_that_nobody_asked_for_is_told_from_one_that_failed(parts):
     trace = run(*parts, uncond_steps=0)[1]
     assert trace.header["afterwards"] == {"steps": [], "evaluations": 0, "why": "uncond_steps is 0"}
-    assert "nor after the run: uncond_steps is 0" in trace.header["notes"]
-    assert "afterwards" not in run(*parts, cfg=3.0)[1].header
 
 
 def test_video_and_sound_are_looked_at_part_by_part(host):
@@ -257,12 +223,3 @@ def test_video_and_sound_are_looked_at_part_by_part(host):
         assert torch.allclose(own.steps["K"][[0, 3]], full.steps["K"][[0, 3]], rtol=1e-3, atol=1e-4)
         assert torch.allclose(own.tensors["uncond"][[0, 3]], full.tensors["uncond"][[0, 3]], rtol=2e-3, atol=1e-2)
         assert check(own) == []
-
-
-def test_it_is_saved_and_read_again(parts, tmp_path):
-    trace = run(*parts)[1]
-    save(trace, tmp_path / "a.safetensors")
-    again = load(tmp_path / "a.safetensors")
-    assert again.header["afterwards"] == trace.header["afterwards"]
-    assert again.stage == trace.stage
-    assert run_record(again)["afterwards"]["steps"] == [0, 2, 5]

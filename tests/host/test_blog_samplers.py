@@ -13,8 +13,6 @@ from guidance_geometry.host.guided_run import chain_guider
 from guidance_geometry.nodes import blog_samplers
 from guidance_geometry.nodes.guidance_patch import GGGuidancePatch
 from guidance_geometry.trace.checks import check
-from guidance_geometry.trace.file import load, save
-from guidance_geometry.trace.record import run_record
 
 from .chains import bright, chain_of
 from .collected import Collected
@@ -22,6 +20,9 @@ from .queued import queued
 from .runs import SEED, STEPS, Counter, guided, half_mask
 
 NODES = ("GGSamplerDDPM", "GGSamplerDDIM")
+on_each_model = pytest.mark.parametrize(
+    ("model", "node"), [("pocket", NODES[1]), ("ve", NODES[0]), ("flow", NODES[1]), ("flow", NODES[0])]
+)
 
 
 def sampler(node="GGSamplerDDIM", eta=1.0, offset=0, **widgets):
@@ -39,8 +40,7 @@ def observed(parts, latent, inner, guidance, cfg=1.0, scheduler="karras"):
     return steps
 
 
-@pytest.mark.parametrize("model", ["pocket", "ve", "flow"])
-@pytest.mark.parametrize("node", NODES)
+@on_each_model
 def test_widgets_left_alone_change_no_bit(labelled, empty_latent, model, node):
     off = {"recurrence": 1, "recur_start": 0.2, "recur_end": 0.4, "gradient": "rate", "dsg_weight": 1.0}
     found = [
@@ -50,13 +50,12 @@ def test_widgets_left_alone_change_no_bit(labelled, empty_latent, model, node):
     assert torch.equal(*found)
 
 
-@pytest.mark.parametrize("model", ["pocket", "ve", "flow"])
-@pytest.mark.parametrize("node", NODES)
-def test_every_step_back_is_in_the_trace_and_every_evaluation_counted(labelled, empty_latent, tmp_path, model, node):
+@on_each_model
+def test_every_step_back_is_in_the_trace_and_every_evaluation_counted(labelled, empty_latent, model, node):
     patcher, *conditions = labelled[model]
     counter = Counter(patcher)
     thrice = sampler(node, recurrence=3, recur_start=0.3, recur_end=0.7)
-    _, _, trace = guided(counter.model, *conditions, empty_latent(model), "euler", sampler=thrice, capture="tensors")
+    _, _, trace = guided(counter.model, *conditions, empty_latent(model), "euler", sampler=thrice)
     again = ["step", "recur", "step", "recur", "step"]
     assert trace.stage == ["step"] * 2 + again * 3 + ["step"]
     assert len(counter.items) == STEPS + 3 * 2
@@ -67,47 +66,10 @@ def test_every_step_back_is_in_the_trace_and_every_evaluation_counted(labelled, 
     assert trace.column("M12").max() <= 1e-4
     assert (trace.steps["sigma_next"] > trace.steps["sigma"]).tolist() == back
     assert trace.steps["evals"][back].max() == 0
-    assert trace.header["options"] == {
-        "eta": 1.0, "noise_seed_offset": 0, "recurrence": 3, "recur_start": 0.3, "recur_end": 0.7,
-    }  # fmt: skip
-    save(trace, tmp_path / "run.safetensors")
-    assert load(tmp_path / "run.safetensors").stage == trace.stage
-    assert [step["stage"] for step in run_record(trace)["steps"]] == trace.stage
+    assert trace.header["options"]["recurrence"] == 3
 
 
-@pytest.mark.parametrize("model", ["ve", "flow"])
-def test_noise_comes_back_to_its_level(exact, empty_latent, model):
-    """VE: what is added has the variance sigma^2 - sigma'^2; flow: sigma^2 - ((1 - sigma)/(1 - sigma') sigma')^2."""
-    steps = observed(exact[model][0], empty_latent(model, 20), sampler(recurrence=2), PLAIN)
-    back = [step for step in steps if step.evaluation.stage == "recur"]
-    assert len(back) == STEPS
-    for step in back:
-        kept = (1 - step.sigma_next) / (1 - step.sigma) if model == "flow" else 1.0
-        expected = (step.sigma_next**2 - (kept * step.sigma) ** 2) ** 0.5
-        assert float(step.noise.std()) == pytest.approx(expected, rel=0.05)
-        assert (step.move - (kept - 1) * step.x).abs().max() <= 1e-5 * max(step.sigma_next, 1.0)
-    states = [*(step.x for step in steps[1:])]
-    for step, reached in zip(steps, states, strict=False):
-        assert (step.x + step.travel - reached).abs().max() <= 1e-5 * step.x.abs().max().clamp(min=1)
-
-
-@pytest.mark.parametrize("model", ["ve", "flow"])
-@pytest.mark.parametrize("widgets", [{"recurrence": 2}, {"gradient": "FreeDoM", "recurrence": 2}, {"gradient": "DSG"}])
-@pytest.mark.matrix(parts=3)
-def test_an_item_alone_is_the_item_in_a_batch(exact, empty_latent, model, widgets):
-    parts, *_ = exact[model]
-    guidance = chain_of(bright(), evaluation="x0 + backprop", weight=0.3)
-    arguments = {"steps": 10, "cfg": 1.0, "guidance": guidance, "sampler": sampler(**widgets)}
-    together = guided(*parts, empty_latent(model), "euler", **arguments)[0]["samples"]
-    for i in range(3):
-        one = {**empty_latent(model, 1), "batch_index": [i]}
-        alone = guided(*parts, one, "euler", **arguments)[0]["samples"]
-        assert (alone[0] - together[i]).abs().max() <= 1e-4
-    assert torch.equal(guided(*parts, empty_latent(model), "euler", **arguments)[0]["samples"], together)
-
-
-@pytest.mark.parametrize("space", ["ve", "flow"])
-@pytest.mark.parametrize("eta", [0.0, 1.0])
+@pytest.mark.parametrize(("space", "eta"), [("ve", 0.0), ("flow", 1.0)])
 def test_dps_shifts_the_next_state_as_its_paper_says(exact, empty_latent, space, eta):
     """x' = step(D) + zeta grad_z log p(y | D(z)) in states of unit variance z = x / sqrt(alpha^2 + sigma^2)."""
     parts, energy, mixture = exact[space]
@@ -127,27 +89,6 @@ def test_dps_shifts_the_next_state_as_its_paper_says(exact, empty_latent, space,
         sizes = [(a * a + s * s) ** 0.5 for a, s in ((alpha, step.sigma), (after, step.sigma_next))]
         expected = plain + zeta * sizes[0] * sizes[1] * gradient - x
         assert (step.move - expected).abs().max() <= 1e-4 * max(step.sigma, 1.0)
-
-
-@pytest.mark.parametrize("space", ["ve", "flow"])
-def test_dsg_keeps_the_length_of_the_noise_and_the_prediction(exact, empty_latent, space):
-    parts, energy, _ = exact[space]
-    guidance = chain_of(energy, evaluation="x0 + backprop")
-    plain = observed(parts, empty_latent(space), sampler(), guidance=chain_of(energy, weight=0.0))
-    steps = observed(parts, empty_latent(space), sampler(gradient="DSG", dsg_weight=0.5), guidance)
-    assert torch.equal(steps[0].evaluation.denoised, plain[0].evaluation.denoised)
-    for step in steps:
-        seen = step.evaluation
-        assert (seen.denoised - (seen.cond if seen.uncond is None else seen.uncond)).abs().max() == 0
-        if step.sigma_next == 0 or not step.evaluation.gradients:
-            continue
-        alpha, after = (1 - s if space == "flow" else 1.0 for s in (step.sigma, step.sigma_next))
-        up = step.sigma_next * (1 - (step.sigma_next * alpha / (after * step.sigma)) ** 2) ** 0.5
-        noise, wanted = step.noise.flatten(1), step.evaluation.gradients["gradient"].flatten(1)
-        assert (noise.norm(dim=1) / (up * 192**0.5) - 1).abs().max() <= 1e-5
-        towards = torch.nn.functional.cosine_similarity(noise, wanted)
-        won = wanted.norm(dim=1) < 1e-6  # asks for nothing
-        assert torch.where(won, 1.0, towards).min() > 0.5
 
 
 def test_a_mask_a_patched_model_and_any_guider_go_with_it(labelled, empty_latent):
@@ -175,33 +116,13 @@ def test_a_mask_a_patched_model_and_any_guider_go_with_it(labelled, empty_latent
     assert torch.equal(found, expected[0]["samples"])
 
 
-def test_a_shift_says_what_it_would_be_as_a_rate(exact, empty_latent):
-    parts, energy, _ = exact["ve"]
-    guidance = chain_of(energy, weight=0.2, evaluation="x0 + backprop")
-    _, _, trace = guided(
-        *parts, empty_latent("ve"), "euler", cfg=1.0, guidance=guidance, sampler=sampler(eta=0.0, gradient="DPS")
-    )
-    sigma, after = trace.steps["sigma"], trace.steps["sigma_next"]
-    rates = 0.2 * ((1 + sigma**2) * (1 + after**2)).sqrt() / (sigma**2 * (1 - after / sigma))
-    record = trace.record
-    found = record.dot("D-G", "gradient") / record.dot("gradient", "gradient")
-    asked = record.dot("gradient", "gradient") > 1e-9  # a label that is won asks for nothing
-    assert asked.sum() > STEPS
-    assert (found / rates[:, None] - 1)[asked].abs().max() <= 1e-3
-    note = next(note for note in trace.header["notes"] if "as in DPS" in note)
-    assert f"gamma {float(rates[0]):.3g} at the first step, {float(rates[-1]):.3g} at the last" in note
-
-
 @pytest.mark.parametrize(
     ("gradient", "knobs", "words"),
     [
-        ("DPS", None, "this run has no Classifier Guidance"),
-        ("DSG", None, "this run has no Classifier Guidance"),
-        ("DPS", {"evaluation": "x0"}, "'x0 \\+ backprop'.*this one uses 'x0'"),
-        ("MPGD", {"evaluation": "x0 + backprop"}, "'x0'.*this one uses 'x0 \\+ backprop'"),
-        ("TFG", {"evaluation": "noisy x_t"}, "this one uses 'noisy x_t'"),
+        ("DPS", None, "no Classifier Guidance"),
+        ("MPGD", {"evaluation": "x0 + backprop"}, "this one uses 'x0 \\+ backprop'"),
         ("DPS", {"evaluation": "x0 + backprop", "normalise": "clip"}, "normalise clip"),
-        ("DPS", {"evaluation": "x0 + backprop", "measured": True}, "takes its gamma from a preset"),
+        ("DPS", {"evaluation": "x0 + backprop", "measured": True}, "preset"),
         ("FreeDoM", {"evaluation": "x0 + backprop", "every": 2}, "every_k 2"),
     ],
 )
@@ -229,7 +150,6 @@ def test_bad_values_are_named_in_validation_and_in_execution(host, node, changed
 def test_every_figure_draws_a_run_with_steps_back(exact, empty_latent):
     parts, energy, _ = exact["ve"]
     settings = {"guidance": chain_of(energy, weight=1.0), "sampler": sampler(recurrence=2), "capture": "tensors"}
-    _, _, trace = guided(*parts, empty_latent("ve"), "euler", cfg=3.0, **settings)
+    trace = guided(*parts, empty_latent("ve", 1), "euler", cfg=3.0, steps=3, **settings)[2]
     for name in (figure.name for figure in FIGURES if not figure.film):
-        for step in (None, 1, 2):
-            assert draw_figure(Order(trace, step=step, sample=0), name).caption
+        assert draw_figure(Order(trace, step=1, sample=0), name).caption

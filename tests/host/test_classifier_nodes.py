@@ -21,14 +21,6 @@ KNOBS = {
     "end_percent": 1.0,
     "every_k": 1,
 }
-OPTIONS = {
-    "temperature": 1.0,
-    "draws": 0,
-    "backward_steps": 1,
-    "views": 0,
-    "seed": 0,
-    "memory": "auto",
-}
 
 
 ENERGIES = {node.__name__: node for node in nodes_in("energies")}
@@ -42,14 +34,10 @@ def energy(name="noisy", label="3", kind="label"):
     return ENERGIES["GGLabelEnergy"].execute(classifier(name), label, kind)[0]
 
 
-def chain(given, options=None, guidance=None, **knobs):
+def chain(given, guidance=None, **knobs):
     preset = "scale" if {"scale", "normalise"} & set(knobs) else "measured"
     given_knobs = {**KNOBS, "preset": preset, **knobs}
-    return GGClassifierGradient.execute(given, **given_knobs, guidance=guidance, options=options)[0]
-
-
-def options(**changed):
-    return GGGradientOptions.execute(**{**OPTIONS, **changed})[0]
+    return GGClassifierGradient.execute(given, **given_knobs, guidance=guidance)[0]
 
 
 @pytest.fixture(scope="module")
@@ -64,15 +52,13 @@ def unconditional(labelled):
 def test_labels_are_read_image_by_image():
     labels = ("cat", "dog", "robot")
     assert wanted_labels("cat | dog; 2; *", labels) == ((0, 1), (2,), (0,), (1,), (2,))
-    with pytest.raises(ValueError, match=r"Nearest: 'robot'\. They are cat, dog, robot\.$"):
+    with pytest.raises(ValueError, match="Nearest: 'robot'"):
         wanted_labels("robt", labels)
     with pytest.raises(ValueError, match="A label is empty"):
         wanted_labels("cat;;dog", labels)
 
 
-@pytest.mark.parametrize(
-    ("name", "evaluation", "wanted"), [("noisy", "auto", 0.9), ("clean", "x0", 0.8), ("clean", "auto", 0.8)]
-)
+@pytest.mark.parametrize(("name", "evaluation", "wanted"), [("noisy", "auto", 0.9), ("clean", "x0", 0.8)])
 def test_each_road_makes_what_the_label_asks_for(unconditional, name, evaluation, wanted):
     """Ten images of ten labels from a denoiser that is told none; the judge, which never guides, says what they are."""
     guidance = chain(energy(name, "*"), evaluation=evaluation)
@@ -94,31 +80,11 @@ def test_the_judge_is_refused_as_a_guide_and_may_watch(unconditional):
     assert "watch" in trace.header["chain"]
 
 
-def test_every_option_changes_the_gradient(unconditional):
-    given = {"cfg": 1.0, "capture": "tensors"}
-    plain = guided(*unconditional, "euler", guidance=chain(energy("clean"), evaluation="x0"), **given)[2]
-    for changed in ({"views": 2}, {"draws": 2}, {"backward_steps": 3}, {"temperature": 4.0}):
-        guidance = chain(energy("clean"), options(**changed), evaluation="x0")
-        shift = guided(*unconditional, "euler", guidance=guidance, **given)[2].tensors["gradient"]
-        assert shift.isfinite().all()
-        assert not torch.equal(shift[-2], plain.tensors["gradient"][-2]), changed
-
-
 def test_options_reach_the_term_by_their_names():
     changed = {"views": 2, "draws": 3, "backward_steps": 4, "temperature": 5.0, "seed": 6, "radius": 0.5, "shrink": 7}
-    found = options(**changed, memory="compute twice")
+    found = GGGradientOptions.execute(**changed, memory="compute twice")[0]
     assert {name: getattr(found, name) for name in changed} == changed
     assert found.checkpoint
-
-
-def test_two_terms_are_two_parts_of_the_record(unconditional):
-    guidance = chain(energy("noisy"), guidance=chain(energy("clean", "5"), evaluation="x0"))
-    _, _, trace = guided(*unconditional, "euler", cfg=1.0, guidance=guidance)
-    record = trace.record
-    assert trace.header["vectors"][-2:] == ["gradient", "gradient 2"]
-    parts = {"gradient": 200.0, "gradient 2": 2.0}
-    left = record.square({"D-G": 1.0, **{name: -gamma for name, gamma in parts.items()}})
-    assert (left.sqrt() <= 1e-5 * (1 + record.dot("D-G", "D-G").sqrt())).all()
 
 
 def test_energies_combine_and_keep_to_a_region(unconditional):
@@ -131,14 +97,6 @@ def test_energies_combine_and_keep_to_a_region(unconditional):
     shift = trace.tensors["gradient"].float().abs()
     assert shift[..., :16].max() == 0
     assert shift[..., 16:].max() > 0
-
-
-def test_every_other_step_reuses_the_gradient(unconditional):
-    guidance = chain(energy("clean"), evaluation="x0", every_k=2)
-    _, _, trace = guided(*unconditional, "euler", cfg=1.0, guidance=guidance, capture="tensors")
-    shift = trace.tensors["gradient"]
-    assert all(torch.equal(shift[i], shift[i + 1]) for i in range(0, len(shift) - 1, 2))
-    assert not torch.equal(shift[0], shift[2])
 
 
 @pytest.mark.parametrize(

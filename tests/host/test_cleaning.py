@@ -1,8 +1,6 @@
 """`guidance-geometry clean` removes what the pack wrote into a ComfyUI, here as a run writes it, and nothing else."""
 
-import io
 import shutil
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -110,13 +108,3 @@ def test_a_file_that_cannot_go_is_named(written, tmp_path, monkeypatch, capsys):
     said = capsys.readouterr()
     assert "Removed 0 of 7 files." in said.out
     assert said.err.count("stays (Permission denied). Stop ComfyUI, then call again.\n") == 7
-
-
-def test_the_folders_of_a_comfyui_that_is_started_with_others_are_given(written, tmp_path, monkeypatch, capsys):
-    words = [f"--{root}-directory={tmp_path / root}" for root in ("user", "output")]
-    words += ["--temp-directory", str(tmp_path)]  # in which the host makes temp
-    monkeypatch.setattr(sys, "stdin", io.StringIO())
-    assert main(words) == 0
-    said = capsys.readouterr().out
-    assert "Remove 7 files" in said
-    assert "Nothing was removed." in said, "nobody is there to say yes"

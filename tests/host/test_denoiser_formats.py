@@ -1,6 +1,5 @@
 """Published formats in the host: from the file or folder to samples, guided ones, and gradients."""
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +10,8 @@ from safetensors.torch import save_file
 
 from guidance_geometry.denoisers.dit import DiT, DiTSizes
 from guidance_geometry.denoisers.jit import JiT, JiTSizes
-from guidance_geometry.denoisers.reading import read_denoiser
 from guidance_geometry.denoisers.schedules import table
-from guidance_geometry.denoisers.spec import choose_spec
 from guidance_geometry.guidance.energies.protocol import CLEAN, PictureEnergy
-from guidance_geometry.guidance.gradients.term import GradientOptions
-from guidance_geometry.host.noise_levels import denoiser_levels
 from guidance_geometry.host.pictures import picture_of
 from guidance_geometry.nodes.start import FOLDER, GGClassLabel, GGEmptyCanvas, GGLoadDenoiser, available
 from guidance_geometry.tests.diffusers_folders import dit_folder, random_weights, unet_folder
@@ -42,6 +37,7 @@ JIT = JiTSizes(
 )
 NAMES = ("DiT-S-2.safetensors", "SiT-S-2.safetensors", "JiT-B-16.safetensors", "unet/", "nested/dit/")
 LATENT = {"DiT-S-2.safetensors", "SiT-S-2.safetensors", "nested/dit/"}
+SHORT: Any = {"scheduler": "simple", "steps": 4}
 
 
 def weights_of(kind, sizes):
@@ -73,7 +69,7 @@ def name(folder, request):
 
 
 @pytest.fixture
-def parts(name):
+def parts(folder, name):
     """MODEL, labels 0, 1, 2 and the null label; a network without one is guided by its own labels, turned round."""
     model = load(name)[0]
     positive, negative = GGClassLabel.execute(model, "0;1;2").args
@@ -93,21 +89,16 @@ def test_each_is_listed_once_and_its_parts_are_not(folder):
     assert not any("diffusion_pytorch_model" in name or name.startswith("unet/unet") for name in names)
 
 
-def test_the_canvas_is_the_networks_own(name, canvas):
+def test_cfg_is_the_hosts_bit_for_bit_on_a_canvas_of_the_networks_own(name, parts, canvas):
     assert canvas["samples"].shape == (3, 4 if name in LATENT else 3, 8, 8)
     assert canvas["downscale_ratio_spacial"] == (8 if name in LATENT else 1)
-
-
-@pytest.mark.parametrize("sampler", ["euler", "dpmpp_2m"])
-def test_cfg_is_the_hosts_bit_for_bit(parts, canvas, sampler):
-    scheduler = "simple"
-    plain = ksampler(*parts, canvas, sampler, scheduler=scheduler)
-    ours, _, trace = guided(*parts, canvas, sampler, scheduler=scheduler)
+    plain = ksampler(*parts, canvas, "dpmpp_2m", **SHORT)
+    ours, _, trace = guided(*parts, canvas, "dpmpp_2m", **SHORT)
     assert plain.isfinite().all()
     assert plain.std() > 0.05
     assert torch.equal(plain, ours["samples"])
-    assert trace.n == 6
-    one = ksampler(*parts, canvas, sampler, scheduler=scheduler, cfg=1.0)
+    assert trace.n == 4
+    one = ksampler(*parts, canvas, "dpmpp_2m", **SHORT, cfg=1.0)
     assert (one - plain).abs().max() > 1e-3
 
 
@@ -119,17 +110,12 @@ class Level(PictureEnergy):
         return x.flatten(1).mean(dim=1)
 
 
-def slopes(parts, canvas, **options):
-    """The steps of a run guided by a gradient through the network, each with its own."""
-    guidance = chain_of(Level(), evaluation="x0 + backprop", options=GradientOptions(**options))
-    steps = observed(parts, canvas, "euler", guidance)
-    return [(step, step.evaluation.gradients["gradient"]) for step in steps if step.evaluation.gradients]
-
-
 def test_a_gradient_through_the_network_is_its_slope(parts, canvas):
     """Beside the difference of log p between two places on either side, along the gradient."""
     model, picture = parts[0], picture_of(parts[0], None)
-    step, found = slopes(parts, canvas)[-2]
+    steps = observed(parts, canvas, "euler", chain_of(Level(), evaluation="x0 + backprop"))
+    step = [step for step in steps if step.evaluation.gradients][-2]
+    found = step.evaluation.gradients["gradient"]
     sigma = torch.full((3,), float(step.sigma))
     alpha = 1 - sigma[0] if model.model.card.space == "flow" else 1.0
     way = 0.001 * found * (step.x.flatten(1).norm(dim=1) / found.flatten(1).norm(dim=1))[:, None, None, None]
@@ -141,112 +127,65 @@ def test_a_gradient_through_the_network_is_its_slope(parts, canvas):
     assert torch.allclose((there - back) / 2, wanted, rtol=0.01)
 
 
-def test_blocks_computed_twice_give_the_same_gradient(parts, canvas):
-    kept, twice = slopes(parts, canvas), slopes(parts, canvas, checkpoint=True)
-    pairs = [(one, other) for (_, one), (_, other) in zip(kept, twice, strict=True)]
-    assert len(pairs) > 2
-    assert all(one.abs().max() > 0 for one, _ in pairs)
-    # The first are of one x; from then on each run's own rounding is part of where it stands.
-    limits = [1e-5] + [1e-3] * (len(pairs) - 1)
-    assert all(
-        (one - other).abs().max() <= limit * one.abs().max() for limit, (one, other) in zip(limits, pairs, strict=True)
-    )
+@pytest.mark.parametrize(
+    ("name", "dtype", "near"), [(NAMES[0], "fp16", 0.02), (NAMES[1], "bf16", 0.15), (NAMES[2], "fp8", 0.5)]
+)
+def test_half_precision_samples_alike(name, parts, canvas, dtype, near):
+    lower = load(name, dtype=dtype)[0]
+    run = {"scheduler": "simple", "steps": 2, "cfg": 1.0}
+    exact, half = (ksampler(model, *parts[1:], canvas, "euler", **run) for model in (parts[0], lower))
+    assert ((half - exact).norm() / exact.norm()) < near
 
 
-@pytest.mark.parametrize("dtype", ["fp16", "bf16", "fp8"])
-def test_half_precision_samples_alike(name, parts, canvas, dtype):
-    exact = ksampler(*parts, canvas, "euler", scheduler="simple", steps=2, cfg=1.0)
-    half = ksampler(load(name, dtype=dtype)[0], *parts[1:], canvas, "euler", scheduler="simple", steps=2, cfg=1.0)
-    assert ((half - exact).norm() / exact.norm()) < {"fp16": 0.02, "bf16": 0.15, "fp8": 0.5}[dtype]
-
-
-def test_the_vae_output_is_of_the_right_kind(name):
+@pytest.mark.parametrize("name", [NAMES[0], NAMES[2]])
+def test_vaes_latents_and_labels_of_another_kind_are_refused(name, parts, canvas):
     vae = load(name)[1]
-    if name not in LATENT:
+    if name in LATENT:
+        with pytest.raises(ValueError, match="Load that VAE"):
+            vae.decode(torch.zeros(1, 4, 8, 8))
+    else:
         assert vae.decode(torch.zeros(1, 3, 8, 8)).shape == (1, 8, 8, 3)
-        return
-    with pytest.raises(ValueError, match=r"works on latents of Stable Diffusion 1's VAE\. Load that VAE with Load VAE"):
-        vae.decode(torch.zeros(1, 4, 8, 8))
-
-
-def test_the_latent_of_another_vae_is_refused(name, parts):
-    wanted = r"4 \(Stable Diffusion 1's VAE\)" if name in LATENT else r"3 \(pixels\)"
-    with pytest.raises(
-        ValueError, match=rf"The latent has 16 channels but .* works on {wanted}\. Use Empty Canvas, or"
-    ):
-        ksampler(*parts, {"samples": torch.ones(1, 16, 8, 8)}, "euler", scheduler="simple")
-
-
-def test_a_label_of_another_model_is_refused(parts, canvas):
+    with pytest.raises(ValueError, match=r"has 16 channels but .* works on " + ("4" if name in LATENT else "3")):
+        ksampler(*parts, {"samples": torch.ones(1, 16, 8, 8)}, "euler", **SHORT)
     wrong = [[None, {"class_label": torch.tensor([7])}]]
-    with pytest.raises(ValueError, match=r"Label index 7 is outside 0 \.\. .* Was Class Label wired to another model"):
-        ksampler(parts[0], wrong, wrong, canvas, "euler", scheduler="simple")
+    with pytest.raises(ValueError, match="Label index 7 is outside 0"):
+        ksampler(parts[0], wrong, wrong, canvas, "euler", **SHORT)
 
 
 def test_a_unet_without_null_label_says_what_else_there_is(folder):
     model = load("unet/")[0]
     positive, negative = GGClassLabel.execute(model, "1").args
     latent = GGEmptyCanvas.execute(model, 0, 0, 1)[0]
-    with pytest.raises(ValueError, match=r"unet was never trained without a label.*Autoguidance.*classifier"):
-        ksampler(model, positive, negative, latent, "euler", scheduler="simple")
+    with pytest.raises(ValueError, match=r"unet was never trained without a label"):
+        ksampler(model, positive, negative, latent, "euler", **SHORT)
+
+
+@pytest.mark.parametrize("name", NAMES[:2])
+def test_a_transformer_is_asked_at_its_own_time(folder, name):
+    """SiT: x0 = x + s v(x, 1 - s); DiT: x0 = x - n eps(x / sqrt(1 + n^2), i), at the index i of its table."""
+    model, network = load(name)[0], DiT(DIT)
+    network.load_state_dict(weights_of(DiT, DIT))
+    x, y = torch.randn(2, 4, 8, 8), torch.tensor([1, 3])
+    if name == NAMES[1]:
+        level = torch.tensor([0.9, 0.3])
+        wanted = x + level[:, None, None, None] * network(x, 1 - level, y)
+    else:
+        index = torch.tensor([3, 700])
+        level = table("vp_linear")[index].float()
+        each = level[:, None, None, None]
+        wanted = x - each * network(x / (1 + each**2).sqrt(), index.float(), y)
+    found = model.model.apply_model(x, level, y=y)
+    assert (found - wanted).abs().max() <= 1e-5 * wanted.abs().max()
 
 
 def test_a_dit_by_another_name_runs_as_what_the_user_says(folder):
     save_file(weights_of(DiT, DIT), folder / "own.safetensors")
-    with pytest.raises(ValueError, match=r"own does not say its parametrisation\..*DiT \(epsilon, vp_linear\)"):
+    with pytest.raises(ValueError, match="does not say its parametrisation"):
         load("own.safetensors")
     for name, choices in (("DiT-S-2.safetensors", ("epsilon", "vp_linear")), ("SiT-S-2.safetensors", ("flow", "flow"))):
         own, said = load("own.safetensors", *choices)[0], load(name)[0]
         x, sigma, y = torch.randn(1, 4, 8, 8), torch.tensor([0.7]), torch.tensor([1])
         assert torch.equal(own.model.apply_model(x, sigma, y=y), said.model.apply_model(x, sigma, y=y))
-
-
-def test_a_sit_is_asked_at_its_own_time(folder):
-    """x0 = x + s v(x, 1 - s), v as the file's network gives it."""
-    model = load("SiT-S-2.safetensors")[0]
-    network = DiT(DIT)
-    network.load_state_dict(weights_of(DiT, DIT))
-    x, s, y = torch.randn(2, 4, 8, 8), torch.tensor([0.9, 0.3]), torch.tensor([1, 3])
-    wanted = x + s[:, None, None, None] * network(x, 1 - s, y)
-    assert (model.model.apply_model(x, s, y=y) - wanted).abs().max() < 1e-5
-
-
-def test_a_dit_is_asked_at_the_index_of_its_table(folder):
-    """x0 = x - n eps(x / sqrt(1 + n^2), i)."""
-    model = load("DiT-S-2.safetensors")[0]
-    network = DiT(DIT)
-    network.load_state_dict(weights_of(DiT, DIT))
-    index = torch.tensor([3, 700])
-    n, x, y = table("vp_linear")[index].float(), torch.randn(2, 4, 8, 8) * 3, torch.tensor([1, 3])
-    each = n[:, None, None, None]
-    wanted = x - each * network(x / (1 + each**2).sqrt(), index.float(), y)
-    assert ((model.model.apply_model(x, n, y=y) - wanted).abs().max() / wanted.abs().max()) < 1e-5
-
-
-def test_a_unet_of_flow_is_told_its_own_number_of_timesteps(host, tmp_path):
-    scheduler = {"_class_name": "FlowMatchEulerDiscreteScheduler", "num_train_timesteps": 500}
-    levels: Any = denoiser_levels(choose_spec(read_denoiser(unet_folder(tmp_path / "flow", scheduler=scheduler)).spec))
-    assert levels.timestep(torch.tensor(0.5)) == 250
-    assert (levels.sigma(torch.tensor(250.0)), levels.sigmas[-1]) == (0.5, 1.0)
-
-
-def test_a_changed_config_changes_the_fingerprint(folder):
-    before = GGLoadDenoiser.fingerprint_inputs(denoiser_name="unet/")
-    assert before == GGLoadDenoiser.fingerprint_inputs(denoiser_name="unet/")
-    file = folder / "unet" / "scheduler" / "scheduler_config.json"
-    file.write_text(json.dumps(json.loads(file.read_text())) + " ")
-    assert before != GGLoadDenoiser.fingerprint_inputs(denoiser_name="unet/")
-
-
-def test_a_linked_file_is_read(folder, tmp_path):
-    """People keep their models on another disk."""
-    blob, link = tmp_path / "a7f3c0", folder / "SiT-linked.safetensors"
-    blob.write_bytes((folder / "SiT-S-2.safetensors").read_bytes())
-    link.symlink_to(blob)
-    try:
-        assert load(link.name, "flow", "flow")[2] == load("SiT-S-2.safetensors")[2]
-    finally:
-        link.unlink()
 
 
 def test_a_linked_folder_is_read_and_nothing_that_it_leads_out_to(folder, tmp_path):
@@ -257,7 +196,7 @@ def test_a_linked_folder_is_read_and_nothing_that_it_leads_out_to(folder, tmp_pa
         before = GGLoadDenoiser.fingerprint_inputs(denoiser_name="link/")
         (place / "secret.json").symlink_to("/etc/hostname")
         assert before != GGLoadDenoiser.fingerprint_inputs(denoiser_name="link/")
-        with pytest.raises(ValueError, match=r"link/secret\.json is a link, and links are not followed"):
+        with pytest.raises(ValueError, match="links are not followed"):
             load("link/")
     finally:
         (folder / "link").unlink()

@@ -1,7 +1,7 @@
 """Every sampler of the host has a response, and its runs are what the response says."""
 
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -35,9 +35,8 @@ def missed(sampler, kind, sigmas):
 
 
 @pytest.mark.parametrize("kind", ["ve", "flow"])
-@pytest.mark.parametrize("steps", [3, 10])
-def test_every_sampler_of_the_host_moves_as_its_response_says(host, kind, steps):
-    sigmas = schedule(kind, steps)
+def test_every_sampler_of_the_host_moves_as_its_response_says(host, kind):
+    sigmas = schedule(kind, 5)
     found = {name: missed(comfy.samplers.sampler_object(name), kind, sigmas) for name in names()}
     assert {name: why for name, why in found.items() if why} == {ADAPTIVE: "its steps depend on what is predicted"}
 
@@ -72,9 +71,7 @@ def test_a_response_is_responses_for_the_same_sampler_schedule_and_model(host, m
 
 
 def test_a_refusal_that_passes_is_not_remembered(host):
-    def asked():
-        return response_of(comfy.samplers.sampler_object("heun"), "ve", schedule("ve", 3))
-
+    asked = partial(response_of, comfy.samplers.sampler_object("heun"), "ve", schedule("ve", 3))
     dry_run.forget()
     sys.setprofile(lambda *_: None)
     try:
@@ -104,7 +101,7 @@ def test_a_trace_says_that_a_sampler_leaves_its_noise_levels(labelled, empty_lat
         return [note for note in trace.header["notes"] if "noise levels" in note]
 
     [note] = notes("flow", "ddpm")
-    assert note.startswith("ddpm does not keep to its noise levels here: its states hold up to 25 % more of the clean ")
+    assert note.startswith("ddpm does not keep to its noise levels here")
     assert notes("ve", "ddpm") == notes("flow", "euler_ancestral") == []
 
 
@@ -160,18 +157,6 @@ def steps(model, x, sigmas, extra_args, callback, change=lambda x: x):
     return x
 
 
-def test_a_sampler_that_is_stopped_from_the_keyboard_stops_no_worker(host):
-    @of_the_host
-    def press(model, x, sigmas, extra_args, callback, disable):
-        raise KeyboardInterrupt
-
-    sampler = comfy.samplers.KSAMPLER(press)
-    with pytest.raises(KeyboardInterrupt):  # in the main thread that is the user's own
-        response_of(sampler, "ve", schedule("ve", 3))
-    with ThreadPoolExecutor() as worker:
-        assert "KeyboardInterrupt" in worker.submit(response_of, sampler, "ve", schedule("ve", 3)).result().why
-
-
 def test_responses_of_what_holds_something_are_made_anew(host):
     damping = [1.0]
 
@@ -186,20 +171,6 @@ def test_responses_of_what_holds_something_are_made_anew(host):
         kappas.append(response_of(comfy.samplers.KSAMPLER(function), "ve", schedule("ve", 3)).steps[0].kappa)
     assert kappas[1] == pytest.approx(0.5 * kappas[0])
     assert not dry_run._responses, "what it holds is not kept in memory"
-
-
-def scaled(by):
-    @of_the_host
-    def function(model, x, sigmas, extra_args, callback, disable, *, factor=by):
-        return steps(model, x, sigmas, extra_args, callback, lambda x: factor * x)
-
-    return function
-
-
-def test_samplers_of_one_code_and_other_defaults_are_told_apart(host):
-    sigmas = schedule("ve", 3)
-    found = [response_of(comfy.samplers.KSAMPLER(scaled(by)), "ve", sigmas).steps[0].kappa for by in (1.0, 0.5)]
-    assert found[1] == pytest.approx(0.5 * found[0])
 
 
 @of_the_host
@@ -220,24 +191,7 @@ def test_a_sampler_whose_name_nobody_knows_is_handed_its_own_noise(labelled, emp
     trace = trace_of_both(labelled["ve"], empty_latent("ve"), comfy.samplers.KSAMPLER(newer), levels)
     assert trace.header["split"].startswith("move and noise separated")
     assert (trace.column("M8") > 0).all()
-
-
-def test_a_run_ends_where_its_sampler_stops(labelled, empty_latent):
-    levels = schedule("ve", 4).tolist()
-    trace = trace_of_both(labelled["ve"], empty_latent("ve"), comfy.samplers.KSAMPLER(newer), levels)
-    assert trace.n == 3
-    assert trace.steps["sigma_next"].tolist() == pytest.approx(levels[1:4])
-
-
-@pytest.mark.parametrize("kind", ["ve", "flow"])
-@pytest.mark.parametrize("ends_at_zero", [False, True])
-def test_where_every_sampler_of_the_host_ends_is_measured(host, kind, ends_at_zero):
-    """Two stop at the last level with noise; where noise is left, two hand out the state of the step before."""
-    sigmas = schedule(kind, 4, ends_at_zero)
-    found = {name: response_of(comfy.samplers.sampler_object(name), kind, sigmas).end for name in names()}
-    early = {"dpm_fast", ADAPTIVE} if ends_at_zero else {"sa_solver", "sa_solver_pece"}
-    assert {name for name, end in found.items() if end == float(sigmas[-2])} == early
-    assert {end for name, end in found.items() if name not in early} == {float(sigmas[-1])}
+    assert trace.steps["sigma_next"].tolist() == pytest.approx(levels[1:4]), "it ends where its sampler stops"
 
 
 def test_what_a_sampler_of_the_host_draws_from_is_asked_of_itself(host):

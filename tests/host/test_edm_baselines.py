@@ -61,7 +61,7 @@ def paper(name, file, x, sigma, y):
     return x + c_out * network(c_in * x, torch.full((len(x),), float(c_noise)), y)[:, :3]
 
 
-@pytest.mark.parametrize("place", [40, 300, 700, 950])
+@pytest.mark.parametrize("place", [40, 700])
 @pytest.mark.parametrize("name", CLASSES)
 def test_the_host_denoises_as_the_paper_says(name, place):
     file, sigma = file_of(name), float(levels()[place])

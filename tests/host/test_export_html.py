@@ -1,21 +1,15 @@
 """The node that writes a run as one page, in the host's process."""
 
-import base64
 import json
 import re
 from dataclasses import replace
-from io import BytesIO
 from pathlib import Path
 
-import pytest
 import torch
 from comfy.cli_args import args
-from PIL import Image
 
 from guidance_geometry.host import page_file
 from guidance_geometry.nodes.export_html import GGExportHTML as node
-from guidance_geometry.nodes.lab import GGMixtureModel
-from guidance_geometry.nodes.start import GGClassLabel
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.record import run_record
 
@@ -23,7 +17,6 @@ from .runs import guided
 from .shown import PROMPT, WORKFLOW, in_a_workflow, ui_of
 
 LARGEST = 530_000  # bytes of a page of 20 Pocket steps
-SHAPES = {"audio": (4, 16), "picture": (3, 8, 8), "video": (3, 3, 8, 8)}
 
 
 def written(trace, prefix="page", **more):
@@ -61,26 +54,6 @@ def test_the_workflow_can_be_recovered_unless_the_user_wants_none(output, monkey
     assert written(own)[2]["sources"] == {}
 
 
-def test_a_trace_of_numbers_says_why_there_are_no_pictures(output):
-    _, said, data = written(exact_trace(4.0, batch=1, steps=3, capture=False))
-    assert "no pictures" in said
-    assert data["sheets"] == {}
-    assert "capture" in data["record"]["pictures"]["note"]
-
-
-@pytest.mark.parametrize("name", SHAPES)
-@pytest.mark.parametrize("gamma", [1.0, 4.0])
-def test_any_rank_and_a_missing_unconditional_pass_make_a_page(output, name, gamma):
-    shape = SHAPES[name]
-    model = GGMixtureModel.execute(shape="x".join(map(str, shape)), classes=2, kind="ve", seed=0)[0]
-    labels = GGClassLabel.execute(model, "0;1").args
-    run = guided(model, *labels, {"samples": torch.zeros(2, *shape)}, "euler", steps=4, cfg=gamma)
-    record = written(run[2])[2]["record"]
-    assert record["latent"]["shape"] == list(shape)
-    assert {step["stage"] for step in record["steps"]} == {"cond_only" if gamma == 1 else "step"}
-    assert bool(record["pictures"].get("steps")) == (name != "audio" and bool(run[2].captured_steps))
-
-
 def test_a_page_of_twenty_pocket_steps_is_small(labelled, output):
     model, positive, negative = labelled["pocket"]
     latent = {"samples": torch.zeros(4, 3, 32, 32)}
@@ -89,27 +62,6 @@ def test_a_page_of_twenty_pocket_steps_is_small(labelled, output):
     assert len(data["record"]["steps"]) == 20
     assert len(data["sheets"]) == 20
     assert (output / path).stat().st_size <= LARGEST
-
-
-def test_no_number_and_no_picture_takes_more_room_than_it_needs(output):
-    path, _, data = written(exact_trace(4.0, batch=2, steps=6))
-    text = Path(path).read_text(encoding="utf-8")
-    (record,) = re.findall(r'id="gg-record">(.*?)</script>', text)
-    printed = []  # nine digits tell any two float32 apart
-    json.loads(record, parse_float=printed.append)
-    assert printed
-    assert [number for number in printed if float(f"{float(number):.9g}") != float(number)] == []
-    for address in data["sheets"].values():
-        sheet, again = base64.b64decode(address.split(",")[1]), BytesIO()
-        Image.open(BytesIO(sheet)).save(again, "JPEG", quality="keep", optimize=True)
-        assert len(sheet) <= 1.01 * len(again.getvalue()), "its codes could be shorter"
-
-
-def test_what_the_record_check_finds_is_said(output):
-    trace = exact_trace(4.0, batch=1, steps=3, capture=False)
-    trace.steps["m12"][1] = 0.5
-    (problem,) = written(trace)[2]["record"]["problems"]
-    assert "cannot be trusted" in problem
 
 
 def test_steps_beyond_the_budget_are_left_out_and_named(output, monkeypatch):

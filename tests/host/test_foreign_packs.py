@@ -11,27 +11,16 @@ import comfy.patcher_extension
 import comfy.samplers
 import comfy.supported_models
 import comfy.supported_models_base
-import folder_paths
 import pytest
 import torch
 
-from guidance_geometry.dev.fixtures.tiny_families import family as made
-from guidance_geometry.dev.fixtures.tiny_families import latent, text
-from guidance_geometry.figures.difference import difference_images
-from guidance_geometry.figures.order import Order
-from guidance_geometry.figures.pictures import Pictures
-from guidance_geometry.figures.registry import draw_still
 from guidance_geometry.guidance.chain import Chain
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
 from guidance_geometry.host.adapter import family_of
-from guidance_geometry.nodes.start import GGClassLabel
 from guidance_geometry.trace import recorder
 from guidance_geometry.trace.checks import check
-from guidance_geometry.trace.faults import NothingToShow
-from guidance_geometry.verdict.sampler_class import sampler_class
 
-from .runs import SEED, both, guided, of_the_host, readable, same, trace_of_both
-from .shown import shown_everywhere
+from .runs import SEED, both, guided, of_the_host, readable, trace_of_both
 
 LEVELS = [10.0, 4.0, 1.5, 0.5, 0.0]
 
@@ -60,10 +49,6 @@ def late_and_once_more(model, x, sigmas, extra_args, callback, disable):
     x = two_stages(model, x, sigmas, extra_args, callback)
     callback({"x": x, "i": len(sigmas) - 2, "sigma": sigmas[-2], "denoised": x})
     return x
-
-
-def late_in_double_precision(model, x, sigmas, extra_args, callback, disable):
-    return two_stages(model, x.double(), sigmas.double(), extra_args, callback).float()
 
 
 @of_the_host
@@ -109,9 +94,7 @@ def around(inner):
 def test_samplers_of_other_packs_bear_their_own_names(labelled, empty_latent, monkeypatch):
     make, host = comfy.samplers.KSAMPLER, comfy.samplers.k_diffusion_sampling
     several = make(many_methods, {"sampler_mode": "standard", "many_type": "res_2m", "methods_type": "gaussian"})
-
     implicit = {"many_type": "euler", "implicit_sampler_name": "gauss-legendre_2s"}
-    explicit = {"many_type": "euler", "implicit_sampler_name": "use_explicit"}
 
     def name(sampler):
         trace = trace_of_both(labelled["ve"], empty_latent("ve", 1), sampler, LEVELS)
@@ -120,40 +103,18 @@ def test_samplers_of_other_packs_bear_their_own_names(labelled, empty_latent, mo
 
     assert name(several) == "many_methods (res_2m)"
     assert name(make(many_methods, implicit)) == "many_methods (euler, gauss-legendre_2s)"
-    assert name(make(many_methods, explicit)) == "many_methods (euler)"
-    assert name(make(Momentum.sampler)) == "Momentum"
+
     assert name(make(Momentum.sampler, {"inner_sampler": several})) == "Momentum (many_methods (res_2m))"
     assert name(make(around(comfy.samplers.sampler_object("dpmpp_2m")))) == "detailed (dpmpp_2m)"
-    for one, listed in ((many_methods, "many_beta"), (Momentum.sampler, "momentum_euler"), (late, "euler")):
+    for one, listed in ((many_methods, "many_beta"), (late, "euler")):
         monkeypatch.setattr(host, f"sample_{listed}", one, raising=False)
-    monkeypatch.setattr(
-        comfy.samplers.KSampler, "SAMPLERS", [*comfy.samplers.KSampler.SAMPLERS, "many_beta", "momentum_euler"]
-    )
+    monkeypatch.setattr(comfy.samplers.KSampler, "SAMPLERS", [*comfy.samplers.KSampler.SAMPLERS, "many_beta"])
     assert name(several) == "many_beta (res_2m)"
     assert name(comfy.samplers.ksampler("many_beta")) == "many_beta"
-    assert name(comfy.samplers.ksampler("momentum_euler")) == "momentum_euler"
     assert name(make(late)) == "late"  # its steps are not those of the host's sampler that it stands for
 
 
-def with_its_own_noise(model, x, sigmas, extra_args, callback, disable):
-    x = two_stages(model, x, sigmas, extra_args, callback)
-    return x + 0.1 * torch.randn(x.shape, generator=torch.Generator().manual_seed(3))
-
-
-def test_whether_another_packs_sampler_draws_noise_is_measured(labelled, empty_latent):
-    def trace(function):
-        return trace_of_both(labelled["ve"], empty_latent("ve", 1), ksampler_of(function), LEVELS)
-
-    quiet, noisy = trace(late), trace(with_its_own_noise)
-    assert sampler_class(quiet) == "ode-few"
-    assert quiet.steps["kappa"].isfinite().all()
-    assert "noise not observable: it is not known whether with_its_own_noise draws any" in noisy.header["split"]
-    assert sampler_class(noisy) == "unseen-few"
-    assert noisy.steps["kappa"].isnan().all()
-
-
-@pytest.mark.parametrize("model", ["ve", "flow"])
-@pytest.mark.parametrize("function", [late, late_and_once_more, late_in_double_precision])
+@pytest.mark.parametrize(("model", "function"), [("ve", late), ("flow", late_and_once_more)])
 def test_a_sampler_that_reports_after_its_stages_has_its_steps_told_right(labelled, empty_latent, model, function):
     sigmas = [level / 10 for level in LEVELS] if model == "flow" else LEVELS
     trace = trace_of_both(labelled[model], empty_latent(model, 2), ksampler_of(function), sigmas, "tensors")
@@ -168,26 +129,6 @@ def test_a_sampler_that_reports_after_its_stages_has_its_steps_told_right(labell
     assert check(trace) == []
 
 
-def asks_twice(model, x, sigmas, extra_args, callback, disable):
-    """Euler along the mean of two predictions at one level, of states that differ a little."""
-    ones = x.new_ones([len(x)])
-    for i, (now, then) in enumerate(pairwise(sigmas)):
-        denoised = (model(x, now * ones, **extra_args) + model(x + 0.1 * now, now * ones, **extra_args)) / 2
-        callback({"x": x, "i": i, "sigma": now, "denoised": denoised})
-        x = denoised + then / now * (x - denoised)
-    return x
-
-
-def test_two_calls_at_one_level_before_a_report_are_one_step(labelled, empty_latent):
-    trace = trace_of_both(labelled["ve"], empty_latent("ve", 2), ksampler_of(asks_twice), LEVELS, "tensors")
-    assert trace.steps["evals"].tolist() == [4, 4, 4, 4]
-    x, guided, move = (trace.tensors[name].float() for name in ("x", "guided", "move"))
-    assert (x[1:] - x[:-1] - move[:-1]).abs().max() <= 2e-2
-    expected = torch.tensor([1 - then / now for now, then in pairwise(LEVELS)], dtype=torch.float64)
-    assert (trace.steps["kappa"] - expected).abs().nan_to_num().max() <= 1e-3
-    assert (move[-1] - (guided[-1] - x[-1])).abs().max() <= 0.2, "the first of the two is the step's"
-
-
 def test_noise_drawn_before_the_report_is_the_step_s_own(labelled, empty_latent):
     sampler = ksampler_of(noisy_before_it_reports)
     trace = both(labelled["ve"], empty_latent("ve", 2), sampler, LEVELS, "tensors")[2]
@@ -197,43 +138,11 @@ def test_noise_drawn_before_the_report_is_the_step_s_own(labelled, empty_latent)
     assert not [note for note in trace.header["notes"] if "could not be followed" in note]
 
 
-def test_noise_that_is_lost_on_its_way_is_said(labelled, empty_latent):
-    """A sampler that does something to its state that no split survives."""
-
-    @of_the_host
-    def odd(model, x, sigmas, extra_args, callback, disable, noise_sampler=None):
-        noise_sampler = noise_sampler or (lambda *_: torch.ones_like(x))
-        ones = x.new_ones([len(x)])
-        for i, (now, then) in enumerate(pairwise(sigmas)):
-            denoised = model(x, now * ones, **extra_args)
-            callback({"x": x, "i": i, "sigma": now, "denoised": denoised})
-            x = denoised + then * torch.sin(noise_sampler(now, then))
-        return x
-
-    sampler = ksampler_of(odd)
-    model, positive, negative = labelled["ve"]
-    _, _, trace = guided(model, positive, negative, empty_latent("ve"), "euler", sampler=sampler, steps=4)
-    assert "the noise of 4 steps could not be followed: it counts as part of the move" in trace.header["notes"]
-
-
 def two_models(ask, conds, sigma):
     """Asks a second model for u, with a list of conditions that is not the guider's own."""
     (c,) = ask(conds["positive"])
     (u,) = ask(list(conds["negative"]))
     return u + 6.0 * (c - u)
-
-
-def second_first(ask, conds, sigma):
-    """The same the other way round."""
-    (u,) = ask(list(conds["negative"]))
-    (c,) = ask(conds["positive"])
-    return u + 6.0 * (c - u)
-
-
-def two_scales(ask, conds, sigma):
-    """Three predictions under two scales; the guider's cfg is that of nothing."""
-    u, m, c = ask(conds["negative"], conds["middle"], conds["positive"])
-    return u + 3.0 * (m - u) + 6.0 * (c - m)
 
 
 def scheduled(ask, conds, sigma):
@@ -250,10 +159,10 @@ def listed(ask, conds, sigma):
     return u + 6.0 * (c - u)
 
 
-CFGS = {listed: [6.0, 6.0], two_scales: 1.0}  # of the guiders; 6 for the others
+CFGS = {listed: [6.0, 6.0]}  # of the guiders; 6 for the others
 
 
-def guider_of(parts, way, more=()):
+def guider_of(parts, way):
     """A guider of another pack that predicts in this way."""
 
     class Stranger(comfy.samplers.CFGGuider):
@@ -264,15 +173,15 @@ def guider_of(parts, way, more=()):
             return way(ask, self.conds, float(timestep[0]))
 
     guider = Stranger(parts[0])
-    guider.inner_set_conds({"positive": parts[1], "negative": parts[2], **dict(more)})
+    guider.inner_set_conds({"positive": parts[1], "negative": parts[2]})
     guider.cfg = CFGS.get(way, 6.0)
     return guider
 
 
 @pytest.fixture
 def watched(labelled, empty_latent):
-    def run(way, more=()):
-        guider = guider_of(labelled["ve"], way, more)
+    def run(way):
+        guider = guider_of(labelled["ve"], way)
         sampler = comfy.samplers.sampler_object("euler")
         trace = trace_of_both(labelled["ve"], empty_latent("ve", 3), sampler, LEVELS, "tensors", guider)
         assert not trace.header["faults"]
@@ -283,7 +192,7 @@ def watched(labelled, empty_latent):
     return run
 
 
-@pytest.mark.parametrize("way", [two_models, second_first, listed])
+@pytest.mark.parametrize("way", [two_models, listed])
 def test_what_completes_the_line_is_u_and_where_d_lies_on_it_is_gamma(watched, way):
     trace = watched(way)
     assert trace.steps["gamma"].tolist() == [6.0] * 4
@@ -293,22 +202,6 @@ def test_what_completes_the_line_is_u_and_where_d_lies_on_it_is_gamma(watched, w
     assert trace.column("M1").isfinite().all()
     u, c, d = (trace.tensors[name][0].float() for name in ("uncond", "cond", "guided"))
     assert (d - (u + 6 * (c - u))).abs().max() <= 0.02
-
-
-def test_of_three_predictions_the_scales_are_proved(watched, labelled):
-    """u + 3 (m - u) + 6 (c - m) is u + 3 (c - u) + 3 (c - m)."""
-    trace = watched(two_scales, {"middle": middle_of(labelled)})
-    assert trace.steps["gamma"].tolist() == [3.0] * 4
-    assert trace.steps["scale middle"].tolist() == [3.0] * 4
-    assert trace.stage == ["step"] * 4
-    assert (trace.header["cfg"], trace.header["passes"]) == (3.0, {"middle": 4})
-    assert trace.header["notes"] == []
-    assert (trace.column("M19")[:2] - 3).abs().max() <= 3e-6
-    assert trace.column("M19a")[:2].max() == 0
-
-
-def middle_of(labelled):
-    return GGClassLabel.execute(labelled["ve"][0], "1;2;0")[0]
 
 
 def unnamed(ask, conds, sigma):
@@ -322,27 +215,8 @@ def test_where_nobody_says_what_was_predicted_the_scale_is_unknown_and_said(watc
     trace = watched(unnamed)
     assert all(math.isnan(gamma) for gamma in trace.steps["gamma"].tolist())
     assert trace.header["cfg"] is None
-    said = "Stranger combines its predictions itself: its scale is unknown in 4 of 4 steps"
-    assert said in trace.header["notes"]
+    assert any("its scale is unknown in 4 of 4 steps" in note for note in trace.header["notes"])
     assert trace.column("M19").isnan().all()
-
-
-def bent(ask, conds, sigma):
-    """No sum of its predictions."""
-    c, u = ask(conds["positive"], conds["negative"])
-    return u + 6.0 * (c - u) + 0.1 * c.abs()
-
-
-def test_what_no_scale_explains_goes_across(watched):
-    trace = watched(bent)
-    u, c, d, x = (trace.tensors[name][0].double().flatten(1) for name in ("uncond", "cond", "guided", "x"))
-    along = ((d - c) * (c - u)).sum(1) / (c - u).square().sum(1)
-    assert (trace.column("M19")[0] - (1 + along)).abs().max() <= 0.02 * along.abs().max()
-    assert (trace.column("M19a")[0] > 0).all()
-    assert trace.steps["gamma"][0] == trace.column("M19")[0].median()
-    assert trace.header["cfg"] is None
-    assert trace.column("M1")[0] == pytest.approx((d - u).norm(dim=1) / (u - x).norm(dim=1), rel=0.02)
-    assert trace.column("M16")[0] == pytest.approx((c - u).norm(dim=1) / (d - x).norm(dim=1), rel=0.02)
 
 
 def test_where_only_c_ran_the_scale_is_one(watched):
@@ -350,10 +224,7 @@ def test_where_only_c_ran_the_scale_is_one(watched):
     assert trace.steps["gamma"].tolist() == [6.0, 6.0, 1.0, 1.0]
     assert trace.stage == ["step", "step", "cond_only", "cond_only"]
     assert trace.header["cfg"] is None
-    assert trace.header["notes"] == [
-        "the prediction without the prompt was not made in 2 of 4 steps",
-        "nor after the run: Stranger combines its predictions itself, so no condition stands for the one left out",
-    ]
+    assert "the prediction without the prompt was not made in 2 of 4 steps" in trace.header["notes"]
 
 
 def test_a_scale_that_is_set_for_one_evaluation_is_that_one_s(labelled, empty_latent):
@@ -376,49 +247,13 @@ def test_a_scale_that_is_set_for_one_evaluation_is_that_one_s(labelled, empty_la
     assert trace.record.dot("D-G", "D-G").abs().max() <= 1e-6
 
 
-def test_every_figure_takes_a_run_of_unknown_scale(watched, labelled, tmp_path, monkeypatch):
-    for name in ("output", "temp"):
-        monkeypatch.setattr(folder_paths, f"{name}_directory", str(tmp_path / name))
-        (tmp_path / name).mkdir()
-    trace = watched(two_scales, {"middle": middle_of(labelled)})
-    drawn = shown_everywhere(trace, tmp_path)
-    assert {"filmstrip", "heat map", "difference"} <= set(drawn)
-
-
 def test_a_chain_without_effect_says_so(labelled, empty_latent):
     chain = Chain((AdaptiveProjected(),))
     _, _, trace = guided(*labelled["ve"], empty_latent("ve"), "euler", cfg=1.0, guidance=chain)
-    said = [note for note in trace.header["notes"] if note.startswith("the rules of the chain had no effect")]
-    assert said
-    assert said[0].endswith("Raise cfg above 1")
+    assert any("no effect" in note for note in trace.header["notes"])
     _, _, trace = guided(*labelled["ve"], empty_latent("ve"), "euler", cfg=3.0, guidance=chain)
     assert not [note for note in trace.header["notes"] if "no effect" in note]
     assert trace.header["seed"] == SEED
-
-
-@pytest.mark.parametrize("figure", ["heat map", "filmstrip", "difference"])
-def test_one_prediction_a_step_is_no_matter_of_capture(labelled, empty_latent, figure):
-    _, _, trace = guided(*labelled["ve"], empty_latent("ve"), "euler", cfg=1.0)
-
-    def words():
-        if figure != "difference":
-            return draw_still(Order(trace), figure).caption
-        with pytest.raises(NothingToShow) as caught:
-            difference_images(trace, Pictures())
-        return str(caught.value)
-
-    assert "at cfg 1 the model runs with the prompt alone. Set cfg" in words()
-    assert "capture" not in words()
-    trace.header["distilled_guidance"] = 3.5
-    assert "its own guidance of 3.5 needs no run without the prompt" in words()
-
-
-@pytest.mark.parametrize(("family", "name", "own"), [("Flux", "Flux", 3.5), ("SD15", "SD15", None)])
-def test_a_trace_knows_the_family_and_the_guidance_that_is_distilled_into_it(host, family, name, own):
-    parts = made(family), text(family, 1), text(family, 2)
-    _, _, trace = guided(*parts, latent(family), "euler", steps=2, scheduler="simple", cfg=1.0)
-    assert trace.header["model"]["name"] == name
-    assert trace.header["distilled_guidance"] == own
 
 
 def test_a_model_family_is_named_by_its_configuration(host):
@@ -432,29 +267,6 @@ def test_a_model_family_is_named_by_its_configuration(host):
     assert family_of(Patcher("Flux", known.FluxSchnell({}))) == "FluxSchnell"
     assert family_of(Patcher("Denoiser", comfy.supported_models_base.BASE({}))) == "Denoiser"
     assert family_of(type("Patcher", (), {"model": type("Odd", (), {})()})) == "Odd"
-
-
-class Report:
-    """A report that holds what the host asks for, and is no table."""
-
-    def __init__(self, **held):
-        self.held = held
-
-    def __getitem__(self, name):
-        return self.held[name]
-
-
-def test_a_sampler_whose_report_is_no_table_is_sampled_and_said(labelled, empty_latent):
-    def reporting(model, x, sigmas, extra_args, callback, disable):
-        return two_stages(model, x, sigmas, extra_args, lambda info: callback(Report(**info)))
-
-    expected, found, trace = both(labelled["ve"], empty_latent("ve", 2), ksampler_of(reporting), LEVELS)
-    assert same(expected, found), found
-    if isinstance(expected, tuple):
-        pytest.skip(f"this host reads reports itself: {expected[1]}")
-    assert trace is not None
-    assert trace.header["faults"] == ["not recorded from step 1 on: reporting reports a Report, but a table is needed"]
-    readable(trace)
 
 
 def test_a_sampler_that_never_reports_does_not_fill_the_memory(labelled, empty_latent, monkeypatch):
@@ -473,8 +285,8 @@ def test_a_sampler_that_never_reports_does_not_fill_the_memory(labelled, empty_l
 
     trace = trace_of_both(labelled["ve"], empty_latent("ve", 2), ksampler_of(tireless), LEVELS)
     assert max(waiting) == recorder.MOST_CALLS
-    said = "not recorded from step 1 on: tireless called the model 64 times and reported no step"
-    assert trace.header["faults"] == [said]
+    (fault,) = trace.header["faults"]
+    assert "tireless called the model 64 times" in fault
     readable(trace)
 
 
@@ -484,24 +296,7 @@ def test_a_sampler_that_reports_no_step_is_named(labelled, empty_latent):
 
     trace = trace_of_both(labelled["ve"], empty_latent("ve", 2), ksampler_of(silent), LEVELS)
     assert trace.n == 0
-    assert trace.header["faults"] == ["no step recorded: silent called the model 7 times and reported no step"]
-    assert trace.header["faults"][0] in trace.header["notes"]
-    readable(trace)
-
-
-def test_what_a_sampler_asks_beside_its_model_belongs_to_no_step(labelled, empty_latent):
-    """A sampler that asks for both predictions by itself after each call, past the model it was handed."""
-
-    def asking(model, x, sigmas, extra_args, callback, disable):
-        options, guider, ones = extra_args["model_options"], model.inner_model, x.new_ones([len(x)])
-
-        def report(info):
-            conds = [guider.conds["positive"], guider.conds["negative"]]
-            comfy.samplers.calc_cond_batch(guider.inner_model, conds, x, info["sigma"] * ones, options)
-            callback(info)
-
-        return two_stages(model, x, sigmas, extra_args, report)
-
-    trace = trace_of_both(labelled["ve"], empty_latent("ve", 2), ksampler_of(asking), LEVELS)
-    assert trace.steps["evals"].tolist() == [4, 4, 4, 2]
+    (fault,) = trace.header["faults"]
+    assert "silent called the model 7 times" in fault
+    assert fault in trace.header["notes"]
     readable(trace)

@@ -13,18 +13,7 @@ from .chains import Failing, bright, chain_of
 from .collected import observed
 from .runs import guided
 
-FAMILIES = ("SD15", "SDXL", "SD3", "Flux")
-COMPANIES = (
-    "EasyCache",
-    "LazyCache",
-    "object patch",
-    "instance forward",
-    "wrapper with a memory",
-    "wrapper under no_grad",
-    "paged weights",
-)
 BACKPROP = "x0 + backprop"
-EVALUATIONS = (BACKPROP, "x0")
 STEPS = 8
 TWICE = GradientOptions(checkpoint=True)
 
@@ -43,19 +32,27 @@ def run(name, company, guidance=None):
     return out["samples"], trace.header["notes"], attributes
 
 
-WAYS = {
-    "once": {},
-    "twice": {"options": TWICE},
-    "every 2": {"every": 2},
-    "from .3 on": {"start": 0.3},
-    "until .6": {"end": 0.6},
-    "twice, every 2": {"every": 2, "options": TWICE},
-}
 HARD = {
     "first": (1, False),
     "second": (2, False),
     "first, on the way back": (1, True),
 }  # which attempts fail, and where
+
+
+@pytest.mark.parametrize(
+    ("company", "name", "knobs"),
+    [
+        ("EasyCache", "Flux", {"every": 2}),
+        ("wrapper under no_grad", "SD15", {}),
+        ("paged weights", "SDXL", {"end": 0.6}),
+    ],
+)
+def test_a_gradient_gives_a_picture_in_any_company(host, company, name, knobs):
+    samples, notes, _ = run(name, company, chain_of(bright(), evaluation=BACKPROP, **knobs))
+    assert samples.isfinite().all()
+    acted = (samples - run(name, company)[0]).abs().max() > 1e-4
+    assert acted != any("was asked in none of the" in note for note in notes)
+    assert any("keeps no gradient" in note for note in notes) == (company == "wrapper under no_grad")
 
 
 class Trouble(Indifferent):
@@ -68,41 +65,24 @@ class Trouble(Indifferent):
         return 0 * self.failing.logits(x0, sigma, alpha)
 
 
-def same_as_without(name, company, network, evaluation, **knobs):
+def same_as_without(name, company, network):
     """Whether a run with an energy that asks for nothing is the run without it, and its notes."""
-    chain = chain_of(energy_of(network), evaluation=evaluation, **knobs)
+    chain = chain_of(energy_of(network), evaluation=BACKPROP)
     (found, notes, attributes), (plain, _, before) = run(name, company, chain), run(name, company)
     assert attributes == before
     return torch.equal(found, plain), notes
 
 
-@pytest.mark.matrix(parts=12)
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("company", COMPANIES)
-@pytest.mark.parametrize("name", FAMILIES)
-def test_a_gradient_of_nought_is_no_gradient(host, name, company, way):
-    assert all(same_as_without(name, company, Indifferent(), evaluation, **WAYS[way])[0] for evaluation in EVALUATIONS)
-
-
 @pytest.mark.parametrize(
-    ("name", "company", "way"),
+    ("name", "company", "hard"),
     [
-        ("Flux", "EasyCache", "every 2"),
-        ("Flux", "object patch", "twice"),
-        ("SD15", "wrapper with a memory", "from .3 on"),
-        ("SD15", "instance forward", "twice"),
+        ("SD15", "EasyCache", "second"),
+        ("Flux", "object patch", "first"),
+        ("SD15", "wrapper with a memory", "first, on the way back"),
     ],
 )
-def test_a_gradient_of_nought_leaves_no_trace(host, name, company, way):
-    assert same_as_without(name, company, Indifferent(), BACKPROP, **WAYS[way])[0]
-
-
-@pytest.mark.matrix(parts=4)
-@pytest.mark.parametrize("hard", HARD)
-@pytest.mark.parametrize("company", ["EasyCache", "LazyCache", "object patch", "wrapper with a memory"])
-@pytest.mark.parametrize("name", FAMILIES)
 def test_attempts_that_fail_leave_no_trace(host, name, company, hard):
-    bits, notes = same_as_without(name, company, Trouble(*HARD[hard]), BACKPROP)
+    bits, notes = same_as_without(name, company, Trouble(*HARD[hard]))
     assert bits
     assert sum("memory ran out" in note for note in notes) == HARD[hard][0]
 
@@ -112,23 +92,9 @@ def test_a_step_that_is_stopped_leaves_no_trace(host, monkeypatch, company):
     """Where it takes too much memory, in the network and in the energy."""
     monkeypatch.setattr(gradient_run, "surely_fits", lambda *_: False)
     monkeypatch.setattr(network_calls, "SPARE", 1e-6)
-    bits, notes = same_as_without("SD15", company, Indifferent(), BACKPROP)
+    bits, notes = same_as_without("SD15", company, Indifferent())
     assert bits
     assert sum("a step needs more than" in note for note in notes) == 2
-
-
-@pytest.mark.matrix(parts=12)
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("company", COMPANIES)
-@pytest.mark.parametrize("name", FAMILIES)
-def test_any_other_gives_a_picture(host, name, company, way):
-    for evaluation in EVALUATIONS:
-        samples, notes, _ = run(name, company, chain_of(bright(), evaluation=evaluation, **WAYS[way]))
-        assert samples.isfinite().all()
-        acted = (samples - run(name, company)[0]).abs().max() > 1e-4
-        assert acted != any("was asked in none of the" in note for note in notes)
-        blind = company == "wrapper under no_grad" and evaluation == BACKPROP
-        assert any("keeps no gradient" in note for note in notes) == blind
 
 
 def test_a_patch_of_one_block_acts_on_the_second_pass_too(host):

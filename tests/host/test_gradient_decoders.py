@@ -11,13 +11,11 @@ from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.guidance.gradients.estimators import gradient_of
 from guidance_geometry.guidance.gradients.term import GradientOptions, GradientTerm, WatchTerm
 from guidance_geometry.host.pictures import Decoded, picture_of
-from guidance_geometry.nodes.blog_samplers import GGSamplerDDIM
-from guidance_geometry.nodes.energies.reference import GGReferenceEnergy
 from guidance_geometry.tests.project import ROOT
 
-from .chains import Failing, bright, chain_of, patched
+from .chains import Failing, bright, chain_of
 from .collected import observed
-from .runs import guided, ksampler
+from .runs import guided
 
 NORMAL: dict = {"scheduler": "normal", "steps": 3}
 
@@ -46,6 +44,8 @@ def pushed(parts, chain, **run):
 def test_a_latent_model_is_guided_at_x0_through_its_decoder(latent_parts):
     _, notes = pushed(latent_parts, term_of(latent_parts[3]))
     assert notes == []
+    _, notes = pushed(latent_parts, term_of(None))
+    assert any("no vae is connected" in note for note in notes)
     several = GradientOptions(backward_steps=2, draws=2, views=2, shrink=2)
     pushed(latent_parts, term_of(latent_parts[3], options=several))
     assert all(weight.is_inference() for weight in latent_parts[3].first_stage_model.parameters())
@@ -62,39 +62,12 @@ def test_the_gradient_at_x0_is_that_of_finite_differences(latent_parts):
         assert slope.abs().max() > 1e-5
 
 
-def test_the_hosts_own_ksampler_is_guided_through_a_decoder(latent_parts):
-    model, *conds, vae = latent_parts
-    given = (*conds, latent("SD15"), "euler")
-    found = ksampler(patched(model, term_of(vae)), *given, **NORMAL)
-    assert found.isfinite().all()
-    assert (found - ksampler(model, *given, **NORMAL)).abs().max() > 1e-3
-
-
-@pytest.mark.parametrize("way", ["rate", "MPGD", "TFG", "DSG"])
-def test_our_ddim_shifts_its_steps_by_a_decoders_gradient(latent_parts, way):
-    model, *conds, vae = latent_parts
-    sampler = GGSamplerDDIM.execute(1.0, 0, gradient=way)[0]
-    given = (model, *conds, latent("SD15"), "euler")
-    chains = (term_of(vae, weight=w) for w in (0.1, 100.0))
-    weak, strong = (guided(*given, guidance=one, sampler=sampler, **NORMAL)[0]["samples"] for one in chains)
-    assert strong.isfinite().all()
-    assert (strong - weak).abs().max() > 1e-3 or way == "DSG"
-
-
-@pytest.mark.parametrize("until", [0.5, 1.0])
-@pytest.mark.parametrize("first", ["x0 + backprop", "x0"])
+@pytest.mark.parametrize(("first", "until"), [("x0 + backprop", 0.5), ("x0", 1.0)])
 def test_terms_of_both_evaluations_read_one_decoder(latent_parts, first, until):
     """Together, or one after the other."""
     vae, second = latent_parts[3], {"x0": "x0 + backprop", "x0 + backprop": "x0"}[first]
     more = GradientTerm(bright(), evaluation=second, decoder=vae, weight=1.0, start=1 - until)
     pushed(latent_parts, term_of(vae, first, end=until).then(more).then(WatchTerm(bright(), decoder=vae)))
-
-
-def test_a_reference_colour_is_reached_through_a_decoder(latent_parts):
-    with torch.inference_mode():
-        image = torch.rand(1, 16, 16, 3)
-        energy = GGReferenceEnergy.execute("mean colour", 0.1, image=image)[0]
-    pushed(latent_parts, term_of(latent_parts[3], energy=energy, weight=1.0))
 
 
 def test_where_memory_ends_x0_takes_over_behind_a_decoder(latent_parts):
@@ -134,6 +107,6 @@ def test_only_one_place_leaves_the_hosts_inference_mode():
     """Who does it by hand forgets that alone it is not enough."""
     rooms = [place.parent for place in ROOT.glob("*/__init__.py") if place.parent.name not in ("tools", "tests")]
     files = [file for room in rooms for file in sorted(room.rglob("*.py"))]
-    assert len(files) > 200
+    assert len(files) > 100
     leaving = [f"{f.relative_to(ROOT)}" for f in files if "inference_mode(False)" in f.read_text(encoding="utf-8")]
     assert leaving == ["guidance/vectors.py"]

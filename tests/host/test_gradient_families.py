@@ -1,7 +1,7 @@
 """Gradients beyond the demo: the exact toy through the host's Heun, a latent model with its VAE, in-place residuals."""
 
 import math
-from functools import cache
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,9 +15,8 @@ from torch import nn
 from torch.nn import LayerNorm, Linear
 
 from guidance_geometry.dev.fixtures import exact_toy as toy
-from guidance_geometry.dev.fixtures.tiny_families import decoder, family, latent, latent_formats, text
+from guidance_geometry.dev.fixtures.tiny_families import decoder, family, latent_formats, text
 from guidance_geometry.guidance.chain import PLAIN
-from guidance_geometry.guidance.energies.composition import CombinedEnergy
 from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.guidance.gradients.term import GradientOptions, GradientTerm
 from guidance_geometry.host.autograd import IN_PLACE, copies_of_saved, graph, normal, without_underflow
@@ -25,7 +24,6 @@ from guidance_geometry.host.guided_run import chain_guider
 from guidance_geometry.host.native_model import conditioning, native_mixture
 from guidance_geometry.host.pictures import LinearColours, has_colours, picture_of, smaller, still
 from guidance_geometry.tests.toy_tables import BY_STEPS, SHORT, holds
-from guidance_geometry.trace.gram import VECTORS
 
 from .chains import bright, chain_of
 from .collected import observed
@@ -48,39 +46,18 @@ class ToyClassifier:
         return toy.label_log_prob(x.flatten(1).double(), sigma, alpha)
 
 
-NAMED = {"noisy": "noisy x_t", "through": "x0 + backprop", "clean": "x0"}
-
-
-@cache
-def through_host(evaluation, steps, count=toy.COUNT):
-    """Samples of the host's Heun by an evaluation at gamma 1, from the noise of the toy's own runs."""
+def test_the_exact_toy_through_the_host(host):
+    """The samples of the host's Heun at gamma 1, from the noise of the toy's own runs."""
     mixture: Any = ToyMixture()
     model, null = native_mixture(mixture, "ve", ("0", "1", "2"), "toy"), conditioning([3])
-    energy = LabelEnergy(ToyClassifier(), ((toy.TARGET,),))
-    term = GradientTerm(energy, weight=1.0, evaluation=NAMED[evaluation])
+    term = GradientTerm(LabelEnergy(ToyClassifier(), ((toy.TARGET,),)), weight=1.0, evaluation="x0 + backprop")
     noise = torch.randn(toy.COUNT, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    noise = noise[:count, :, None, None].float()
-    sampler, sigmas = comfy.samplers.sampler_object("heun"), torch.tensor(toy.karras(steps))
+    noise = noise[:, :, None, None].float()
+    sampler, sigmas = comfy.samplers.sampler_object("heun"), torch.tensor(toy.karras(20))
     guider = chain_guider(model, null, null, 1.0, PLAIN.then(term))
-    return guider.sample(noise, torch.zeros_like(noise), sampler, sigmas, disable_pbar=True, seed=0).flatten(1).double()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("evaluation", NAMED)
-@pytest.mark.matrix(parts=2)
-def test_the_exact_toy_through_the_host(host, evaluation):
-    holds(toy.measure(through_host(evaluation, 20)), dict(zip(SHORT, BY_STEPS["heun", evaluation, 20], strict=True)))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("evaluation", NAMED)
-@pytest.mark.matrix(parts=3)
-def test_the_number_of_steps_changes_nothing_in_the_host_either(host, evaluation):
-    """The same quarter of the samples in 20 and in 160 steps."""
-    found = through_host(evaluation, 20)[:5000], through_host(evaluation, 160, count=5000)
-    few, many = (toy.measure(x) for x in found)
-    assert abs(few["acc"] - many["acc"]) <= 0.01
-    assert abs(few["p"] - many["p"]) <= 0.01
+    found = guider.sample(noise, torch.zeros_like(noise), sampler, sigmas, disable_pbar=True, seed=0)
+    expected = dict(zip(SHORT, BY_STEPS["heun", "through", 20], strict=True))
+    holds(toy.measure(found.flatten(1).double()), expected)
 
 
 class InPlace(nn.Module):
@@ -108,6 +85,10 @@ def test_in_place_residuals_have_the_right_gradient(host, recompute):
         by_hand = torch.autograd.functional.jacobian(lambda v: _plain(module, v).square().sum(), x.clone())
     assert torch.allclose(found, by_hand, rtol=1e-5, atol=1e-6)
     assert not any(part._forward_pre_hooks for part in module.modules())
+    with normal([module]), graph(module, recompute=False):
+        leaf = x.clone().requires_grad_()
+        with pytest.raises(RuntimeError, match=IN_PLACE):  # as it is without the copies
+            torch.autograd.grad(module(leaf).square().sum(), leaf)
 
 
 def _plain(module, x):
@@ -117,38 +98,6 @@ def _plain(module, x):
         normed = nn.functional.layer_norm(x, (6,), own["norm.weight"], own["norm.bias"])
         x = x + nn.functional.linear(normed, own["linear.weight"], own["linear.bias"]).tanh()
     return x
-
-
-class Nameless(nn.Module):
-    """A model whose blocks nobody knows by name, beside a smaller list."""
-
-    class Part(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.linear, self.calls = Linear(6, 6), []
-
-        def forward(self, x):
-            self.calls.append(x)
-            return x + self.linear(x).tanh()
-
-    def __init__(self):
-        super().__init__()
-        self.nested, self.few = nn.ModuleList([nn.ModuleList([self.Part()])]), nn.ModuleList([self.Part()])
-        self.blocks = nn.ModuleList([self.Part(), self.Part()])
-
-    def forward(self, x):
-        for part in (*self.few, *self.blocks):
-            x = part(x)
-        return x
-
-
-def test_blocks_of_an_unknown_model_are_computed_twice(host):
-    module = Nameless()
-    with normal([module]), graph(nn.ModuleList([module]), recompute=True):
-        leaf = torch.ones(2, 6).requires_grad_()
-        torch.autograd.grad(module(leaf).sum(), leaf)
-    assert [len(vars(part)["calls"]) for part in (*module.few, *module.blocks)] == [1, 2, 2]
-    assert not any("forward" in vars(part) for part in module.modules())
 
 
 class Keeping(nn.Module):
@@ -178,8 +127,9 @@ class Constant(nn.Module):
         return torch.ones_like(x)
 
 
-@pytest.mark.parametrize("container", [list, dict])
-@pytest.mark.parametrize("kinds", [[Reading, Reading], [Keeping, Keeping, Reading], [Constant]])
+@pytest.mark.parametrize(
+    ("kinds", "container"), [([Reading, Reading], list), ([Keeping, Keeping, Reading], dict), ([Constant], list)]
+)
 def test_blocks_computed_twice_share_lists_and_dicts(host, kinds, container):
     found, blocks = [], nn.ModuleList(kind() for kind in kinds)
     for recompute in (False, True):
@@ -191,41 +141,6 @@ def test_blocks_computed_twice_share_lists_and_dicts(host, kinds, container):
             found.append((*torch.autograd.grad((y + leaf).sum(), leaf), len(states)))
     assert torch.allclose(found[0][0], found[1][0])
     assert found[0][1] == found[1][1]
-
-
-@pytest.mark.parametrize("name", ["SD15", "SDXL", "SD3", "Flux", "WAN21_T2V"])
-def test_nothing_of_a_family_is_left_as_the_memory_was(host, name, monkeypatch):
-    empty = torch.empty
-    monkeypatch.setattr(torch, "empty", lambda *size, **how: spoilt(empty(*size, **how)))
-    state = family(name).model.diffusion_model.state_dict()
-    assert [key for key, t in state.items() if not t.isfinite().all()] == []
-
-
-def spoilt(t):
-    return t.fill_(float("nan")) if t.is_floating_point() else t
-
-
-@pytest.mark.parametrize("name", ["SD15", "SDXL", "SD3", "Flux"])
-def test_blocks_of_the_hosts_families_computed_twice_give_the_same_gradient(host, name):
-    """They add in place to what they are given by name as well."""
-    parts = family(name), text(name, 0), text(name, 1)
-    kept, twice = (
-        observed(parts, latent(name), "euler", chain_of(bright(), evaluation="x0 + backprop", options=options), cfg=2.0)
-        for options in (GradientOptions(), GradientOptions(checkpoint=True))
-    )
-    pairs = [
-        (one.evaluation.gradients, other.evaluation.gradients)
-        for one, other in zip(kept, twice, strict=True)
-        if one.evaluation.gradients
-    ]
-    found = [(one["gradient"], other["gradient"]) for one, other in pairs]
-    assert len(found) > 2
-    # The first are of one x; from then on each run's own rounding is part of where it stands.
-    limits = [1e-5] + [1e-3] * (len(found) - 1)
-    assert all(
-        (one - other).abs().max() <= limit * one.abs().max() for limit, (one, other) in zip(limits, found, strict=True)
-    )
-    assert all(one.abs().max() > 0 for one, _ in found[:-1])
 
 
 def test_a_quantised_weight_stays_what_it_is(host):
@@ -274,26 +189,6 @@ def test_a_weight_of_another_packs_kind_keeps_its_notes(host):
     assert module.weight.is_inference()
 
 
-def test_weights_that_could_be_trained_are_frozen_for_the_time(host):
-    """A graph through trainable weights keeps what their own gradients would need."""
-    with torch.inference_mode(False):
-        layer = Linear(6, 6)
-    weights = dict(layer.named_parameters())
-    with normal([layer]), graph(layer, recompute=False):
-        assert not any(weight.requires_grad for weight in layer.parameters())
-        assert all(weight.data_ptr() == weights[name].data_ptr() for name, weight in layer.named_parameters())
-    assert all(weight is weights[name] and weight.requires_grad for name, weight in layer.named_parameters())
-
-
-def test_without_the_copies_the_same_model_is_recognised_by_its_error(host):
-    module, x = nn.Sequential(InPlace(), InPlace()), torch.randn(3, 6)
-    with normal([module]), graph(module, recompute=False):
-        leaf = x.clone().requires_grad_()
-        total = module(leaf).square().sum()
-        with pytest.raises(RuntimeError, match=IN_PLACE):
-            torch.autograd.grad(total, leaf)
-
-
 def forgetful(hosts, *args, **named):
     """As a kernel that registers no backward."""
     with torch.no_grad():
@@ -310,9 +205,11 @@ def unwilling(hosts, *args, **named):
     return unregistered(hosts(*args, **named))
 
 
-@pytest.mark.parametrize("attention", [forgetful, unwilling])
-@pytest.mark.parametrize("recompute", [False, True])
-def test_an_attention_without_backward_is_replaced_and_the_gradient_is_whole(host, attention, recompute):
+@pytest.mark.parametrize(
+    ("attention", "recompute", "words"),
+    [(forgetful, False, "forgetful has no backward"), (unwilling, True, "PyTorch computes its attention instead")],
+)
+def test_an_attention_without_backward_is_replaced_and_the_gradient_is_whole(host, attention, recompute, words):
     """Residuals around it would carry a part of the gradient, and nobody would see that the rest is missing."""
     model, cond = family("SD15"), text("SD15", 0)
     other, latent = model.clone(), {"samples": torch.zeros(2, 4, 8, 8)}
@@ -320,39 +217,19 @@ def test_an_attention_without_backward_is_replaced_and_the_gradient_is_whole(hos
     guidance = chain_of(bright(), evaluation="x0 + backprop", options=GradientOptions(checkpoint=recompute))
     plain, found = (observed((one, cond, cond), latent, "euler", guidance) for one in (model, other))
     for one, same in zip(plain, found, strict=True):
-        wanted = one.evaluation.gradients["gradient"]
+        wanted, gradient = one.evaluation.gradients["gradient"], same.evaluation.gradients["gradient"]
         assert wanted.abs().max() > 0
-        assert torch.allclose(
-            same.evaluation.gradients["gradient"], wanted, rtol=1e-3, atol=1e-5 * float(wanted.abs().max())
-        )
-
-
-@pytest.mark.parametrize(
-    ("attention", "words"),
-    [(forgetful, "forgetful has no backward"), (unwilling, "PyTorch computes its attention instead")],
-)
-def test_an_attention_without_backward_is_named_once(host, attention, words):
-    model, cond, latent = family("SD15"), text("SD15", 0), {"samples": torch.zeros(2, 4, 8, 8)}
-    model.model_options["transformer_options"]["optimized_attention_override"] = attention
-    guidance = chain_of(bright(), evaluation="x0 + backprop")
-    _, _, trace = guided(model, cond, cond, latent, "euler", scheduler="normal", cfg=1.0, guidance=guidance)
+        assert torch.allclose(gradient, wanted, rtol=1e-3, atol=1e-5 * float(wanted.abs().max()))
+    trace = guided(other, cond, cond, latent, "euler", scheduler="normal", cfg=1.0, guidance=guidance)[2]
     assert sum(words in note for note in trace.header["notes"]) == 1
 
 
-@pytest.mark.parametrize("name", ["SD15", "Pocket"])
-def test_an_attention_that_nothing_can_replace_is_said(host, pocket, empty_latent, monkeypatch, name):
-    """Pocket stands for models that call theirs without the wire's options; SD15 hands them on."""
-
-    def kernel(*args, **named):
-        return forgetful(attention.attention_pytorch, *args, **named)
-
-    monkeypatch.setattr(attention, "optimized_attention", kernel)
-    cond = text("SD15", 0)
-    parts = pocket("fp32") if name == "Pocket" else (family("SD15"), cond, cond)
-    latent = empty_latent("pocket") if name == "Pocket" else {"samples": torch.zeros(2, 4, 8, 8)}
-    _, _, trace = guided(*parts, latent, "euler", cfg=1.0, guidance=chain_of(bright(), evaluation="x0 + backprop"))
-    said = sum("--use-pytorch-cross-attention" in note for note in trace.header["notes"])
-    assert said == (name == "Pocket")
+def test_an_attention_that_nothing_can_replace_is_said(host, pocket, empty_latent, monkeypatch):
+    """Pocket stands for models that call theirs without the wire's options."""
+    monkeypatch.setattr(attention, "optimized_attention", partial(forgetful, attention.attention_pytorch))
+    guidance = chain_of(bright(), evaluation="x0 + backprop")
+    trace = guided(*pocket("fp32"), empty_latent("pocket", 1), "euler", cfg=1.0, steps=3, guidance=guidance)[2]
+    assert any("--use-pytorch-cross-attention" in note for note in trace.header["notes"])
 
 
 @pytest.fixture
@@ -402,24 +279,17 @@ def model_of(latent_format):
     return SimpleNamespace(get_model_object={"latent_format": latent_format}.get)
 
 
-def test_colours_for_a_part_of_the_channels_are_none(host):
-    video_with_sound = latent_formats()["Wan21"]
-    video_with_sound.latent_channels += 8
-    with pytest.raises(ValueError, match="no preview colours"):
-        picture_of(model_of(video_with_sound), None)
-
-
-def test_of_a_film_there_are_no_preview_colours(host):
-    found = latent_formats()["Wan21"]
-    with pytest.raises(ValueError, match=r"The latent is \(16, 3, 4, 6\), and energies read single pictures"):
-        LinearColours(found)(torch.zeros(1, found.latent_channels, 3, 4, 6))
-
-
 def test_a_single_frame_is_a_picture_and_a_film_is_refused(host):
+    found = latent_formats()["Wan21"]
+    with pytest.raises(ValueError, match="energies read single pictures"):
+        LinearColours(found)(torch.zeros(1, found.latent_channels, 3, 4, 6))
+    found.latent_channels += 8
+    with pytest.raises(ValueError, match="no preview colours"):
+        picture_of(model_of(found), None)
     frame = torch.randn(2, 3, 1, 8, 8)
     assert torch.equal(still(frame), frame[:, :, 0])
     assert still(frame[:, :, 0]).shape == (2, 3, 8, 8)
-    with pytest.raises(ValueError, match=r"decodes to \(3, 5, 8, 8\), and energies read single pictures"):
+    with pytest.raises(ValueError, match="energies read single pictures"):
         still(frame.expand(2, 3, 5, 8, 8))
 
 
@@ -444,9 +314,9 @@ class InHalf(nn.Module):
         return self.layers(x.half()).float()
 
 
-@pytest.mark.parametrize("small", [2.0**-20, 2.0**-60])
-def test_the_way_back_through_half_precision_keeps_small_gradients(host, small):
+def test_the_way_back_through_half_precision_keeps_small_gradients(host):
     """Each sample by its own size: the second is asked far more faintly than the first."""
+    small = 2.0**-20
     with torch.inference_mode(False), torch.enable_grad():
         module, leaf = InHalf(), torch.linspace(-1, 1, 18).reshape(3, 6).requires_grad_()
         sizes, asked = torch.tensor([1.0, small, 0.0])[:, None], torch.linspace(0.2, 1.0, 6).expand(3, 6)
@@ -455,61 +325,3 @@ def test_the_way_back_through_half_precision_keeps_small_gradients(host, small):
     assert torch.equal(kept, sizes * whole)
     assert not torch.allclose(plain[1], small * whole[1], rtol=0.05, atol=0)
     assert torch.allclose(plain[0], whole[0], rtol=0.01)
-
-
-def test_a_faint_energy_reaches_a_model_in_half_precision(host):
-    """The same gradient, smaller by a power of two, to the last bit."""
-    parts = family("SD15", dtype=torch.float16), text("SD15", 0), text("SD15", 1)
-    faint = 2.0**-24
-    loud, quiet = (
-        observed(parts, {"samples": torch.zeros(2, 4, 8, 8)}, "euler", chain_of(energy, evaluation="x0 + backprop"))[0]
-        for energy in (bright(), CombinedEnergy((bright(),), (faint,)))
-    )
-    assert parts[0].model.get_dtype() == torch.float16
-    assert torch.equal(loud.x, quiet.x)
-    assert loud.evaluation.gradients["gradient"].abs().max() > 0
-    assert torch.equal(quiet.evaluation.gradients["gradient"], faint * loud.evaluation.gradients["gradient"])
-
-
-def test_a_faint_energy_reaches_the_latent_through_a_decoder_in_half_precision(latent_model):
-    model, _, vae = latent_model
-    vae.first_stage_model.half()
-    vae.vae_dtype, picture = torch.float16, picture_of(model, vae)
-    with torch.inference_mode(False), torch.enable_grad(), picture.ready():
-        leaf = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(3)).requires_grad_()
-        loud, quiet = (torch.autograd.grad(w * picture(leaf).mean(), leaf)[0] for w in (1.0, 2.0**-24))
-    assert loud.abs().max() > 0
-    assert torch.equal(quiet, 2.0**-24 * loud)
-
-
-class Seeing:
-    """An energy that notes what it is shown."""
-
-    def __init__(self, energy):
-        self.energy, self.shown, self.text = energy, set(), energy.text
-        self.noise_aware, self.classifiers = energy.noise_aware, energy.classifiers
-
-    def log_prob(self, x, at):
-        self.shown.add(tuple(x.shape[1:]))
-        return self.energy.log_prob(x, at)
-
-
-@pytest.mark.parametrize(
-    ("decoded", "shrink", "shape"), [(False, 1, (3, 8, 8)), (True, 1, (3, 16, 16)), (True, 2, (3, 8, 8))]
-)
-def test_a_latent_model_is_guided_through_its_pictures(latent_model, decoded, shrink, shape):
-    model, context, vae = latent_model
-    energy, options = Seeing(bright()), GradientOptions(shrink=shrink)
-    guidance = chain_of(energy, evaluation="x0 + backprop", decoder=vae if decoded else None, options=options)
-    latent = {"samples": torch.zeros(2, 4, 8, 8)}
-    stored = [(w, w.is_inference(), w.clone()) for w in vae.first_stage_model.parameters()]
-    out, _, trace = guided(model, context, context, latent, "euler", cfg=1.0, guidance=guidance, scheduler="normal")
-    found = zip(stored, vae.first_stage_model.parameters(), strict=True)
-    assert all(w is now and now.is_inference() == kind and torch.equal(now, value) for (w, kind, value), now in found)
-    assert any(kind for _, kind, _ in stored)
-    assert trace.header["vectors"] == [*VECTORS, "gradient"]
-    assert (trace.record.dot("gradient", "gradient") > 0).all()
-    assert out["samples"].isfinite().all()
-    assert energy.shown == {shape}
-    assert any("no vae is connected" in note for note in trace.header["notes"]) != decoded
-    assert all(weight.is_inference() for weight in model.model.diffusion_model.parameters())

@@ -8,18 +8,13 @@ import comfy.hooks
 import comfy.samplers
 import pytest
 import torch
-from comfy_extras.nodes_attention_multiply import UNetSelfAttentionMultiply
-from comfy_extras.nodes_cfg import CFGNorm, CFGZeroStar
-from comfy_extras.nodes_freelunch import FreeU, FreeU_V2
-from comfy_extras.nodes_fresca import FreSca
-from comfy_extras.nodes_hypertile import HyperTile
-from comfy_extras.nodes_model_advanced import RescaleCFG
+from comfy_extras.nodes_cfg import CFGNorm
+from comfy_extras.nodes_freelunch import FreeU_V2
 from comfy_extras.nodes_model_downscale import PatchModelAddDownscale
 from comfy_extras.nodes_pag import PerturbedAttentionGuidance
 from comfy_extras.nodes_perpneg import PerpNeg
 from comfy_extras.nodes_sag import SelfAttentionGuidance
 from comfy_extras.nodes_slg import SkipLayerGuidanceDiT
-from comfy_extras.nodes_tcfg import TCFG
 from comfy_extras.nodes_tomesd import TomePatchModel
 
 from guidance_geometry.dev.fixtures.company import COMPANY, Indifferent
@@ -39,7 +34,7 @@ FLOW = ("SD3", "Flux")
 BACKPROP = "x0 + backprop"
 SIGMAS = {"ve": [6.0, 4.0, 2.5, 0.0], "flow": [0.9, 0.7, 0.5, 0.0]}
 NEAR = {"ToMe": 1e-4}  # further apart lies another choice of tokens
-LATE = {"LazyCache": 1}  # it answers in place of the model from the third step on, gradients included
+MEMORIES = ("EasyCache", "wrapper with a memory")  # what needs a step more to show
 
 
 class Patterned(Bright):
@@ -63,16 +58,12 @@ def hint():
     return torch.rand(1, 64, 64, 3, generator=torch.Generator().manual_seed(5))
 
 
-def controlled(name, model, positive, negative, strength=1.0, seed=0):
+def controlled(name, model, positive, negative):
     """Both conditions under a ControlNet, by the host's node."""
     vae = TinyVAE() if name == "SD3" else None
     node = host_nodes().ControlNetApplyAdvanced()
-    conds = node.apply_controlnet(positive, negative, control_net(seed, name), hint(), strength, 0.0, 1.0, vae=vae)
+    conds = node.apply_controlnet(positive, negative, control_net(0, name), hint(), 0.8, 0.0, 1.0, vae=vae)
     return model, *conds
-
-
-def chained(name, *parts):
-    return controlled(name, *controlled(name, *parts, strength=0.8), strength=1.5, seed=1)
 
 
 def lora(model, strength, keyframes=None):
@@ -117,6 +108,10 @@ def in_parts(name, model, positive, negative):
     return model, hooked(name, model, positive, negative)[1] + half, negative
 
 
+def skipped_layers(name, model, *conds):
+    return SkipLayerGuidanceDiT.execute(model, 3.0, 0.0, 1.0, "0", "0", 0)[0], *conds
+
+
 def in_place(model):
     """A MODEL whose guided prediction somebody changes after having multiplied by it."""
 
@@ -133,44 +128,32 @@ ANY = {
     "nothing": company("none"),
     **{kind: company(kind) for kind in ("object patch", "instance forward", "wrapper with a memory", "paged weights")},
     **{kind: company(kind) for kind in ("EasyCache", "LazyCache")},
-    **{f"ControlNet {strength}": partial(controlled, strength=strength) for strength in (0.5, 0.8, 1.0, 1.5)},
-    "two ControlNets": chained,
+    "ControlNet": controlled,
     "hook on one": hooked,
-    "hook on the other": partial(hooked, on=(None, 1.0)),
-    "hook on both": partial(hooked, on=(1.0, 1.0)),
     "two hooks": partial(hooked, on=(1.0, 0.5)),
     "scheduled hook": partial(hooked, scheduled=True),
-    "hook and ControlNet": lambda name, *parts: controlled(name, *hooked(name, *parts), strength=0.8),
+    "hook and ControlNet": lambda name, *parts: controlled(name, *hooked(name, *parts)),
     "hook and area": in_parts,
     "changed in place": patch(in_place),
-    "CFG-Zero*": patch(lambda model: CFGZeroStar.execute(model)[0]),
     "CFGNorm": patch(lambda model: CFGNorm.execute(model, 1.0)[0]),
-    "FreSca": patch(lambda model: FreSca.execute(model, 1.0, 1.25, 2)[0]),
     "PerpNeg": lambda name, model, *conds: (PerpNeg.execute(model, text(name, 2), 1.0)[0], *conds),
-    "RescaleCFG": patch(lambda model: RescaleCFG().patch(model, 0.7)[0]),
-    "TCFG": patch(lambda model: TCFG.execute(model)[0]),
 }
 UNETS = {
     "control LoRA": control_lora,
-    "FreeU": patch(lambda model: FreeU().patch(model, 1.1, 1.2, 0.9, 0.2)[0]),
     "FreeU V2": patch(lambda model: FreeU_V2().patch(model, 1.3, 1.4, 0.9, 0.2)[0]),
-    "HyperTile": patch(lambda model: HyperTile.execute(model, 32, 1, 0, False)[0]),
     "Deep Shrink": patch(
         lambda model: PatchModelAddDownscale.execute(model, 1, 2.0, 0.0, 1.0, True, "bicubic", "bicubic")[0]
     ),
     "PAG": patch(lambda model: PerturbedAttentionGuidance.execute(model, 3.0)[0]),
     "SAG": patch(lambda model: SelfAttentionGuidance.execute(model, 0.5, 2.0)[0]),
-    "attention multiply": patch(lambda model: UNetSelfAttentionMultiply.execute(model, 1.1, 1.1, 1.1, 1.1)[0]),
     "ToMe": patch(lambda model: TomePatchModel.execute(model, 0.3)[0]),
 }
-TRANSFORMERS = {
-    "SLG": lambda name, model, *conds: (SkipLayerGuidanceDiT.execute(model, 3.0, 0.0, 1.0, "0", "0", 0)[0], *conds),
-}
-CASES = [
-    *((name, kind, ANY[kind]) for name in FAMILIES for kind in ANY),
-    *((name, kind, UNETS[kind]) for name in NETS for kind in UNETS),
-    *((name, kind, TRANSFORMERS[kind]) for name in ("SD3", "Flux") for kind in TRANSFORMERS),
+SETTINGS = [  # each on one of the families that know it, in turn
+    *((FAMILIES[i % 4], kind, ANY[kind]) for i, kind in enumerate(ANY)),
+    *((NETS[i % 2], kind, UNETS[kind]) for i, kind in enumerate(UNETS)),
+    ("SD3", "SLG", skipped_layers),
 ]
+CASES = [(*setting, i // 4 % 2 == 1) for i, setting in enumerate(SETTINGS)]
 
 
 class Walk(comfy.samplers.Sampler):
@@ -205,12 +188,11 @@ def guided_answers(name, change, chain=PLAIN, offset: Any = 0.0, walk=None, dtyp
     return answers(parts, latent(name, 2), walk or SIGMAS["flow" if name in FLOW else "ve"], chain, offset)
 
 
-@pytest.mark.matrix(parts=12)
-@pytest.mark.parametrize(("name", "kind", "change"), CASES, ids=[f"{name} {kind}" for name, kind, _ in CASES])
-def test_the_gradient_is_that_of_finite_differences(host, name, kind, change):
-    """In the last step of three, kept and with blocks computed twice; one that asks for nothing changes no bit."""
+@pytest.mark.parametrize(("name", "kind", "change", "twice"), CASES, ids=[f"{name} {kind}" for name, kind, *_ in CASES])
+def test_the_gradient_is_that_of_finite_differences(host, name, kind, change, twice):
+    """In the last step, kept or with blocks computed twice; one that asks for nothing changes no bit."""
     energy, weight, small = LabelEnergy(Patterned(), ((0,),)), 1e4, NEAR.get(kind, 0.002)
-    walk = SIGMAS["flow" if name in FLOW else "ve"][LATE.get(kind, 0) :]
+    walk = SIGMAS["flow" if name in FLOW else "ve"][kind not in MEMORIES :]
     alpha, picture = 1 - walk[-2] if name in FLOW else 1.0, picture_of(family(name), None)
     way = torch.randn(latent(name, 2)["samples"].shape, generator=torch.Generator().manual_seed(0))
     ask = partial(guided_answers, name, change, walk=walk)
@@ -218,9 +200,8 @@ def test_the_gradient_is_that_of_finite_differences(host, name, kind, change):
     plain, *sides = (ask(offset=offset) for offset in (0.0, small * way, -small * way))
     above, below = (float(energy.log_prob(picture(side[-1].double())).sum()) for side in sides)
     by_hand = (above - below) / (2 * small)
-    for twice in (False, True):
-        term = partial(chain_of, evaluation=BACKPROP, weight=weight, options=GradientOptions(checkpoint=twice))
-        gradient = (ask(term(energy))[-1] - plain[-1]).double() * alpha / walk[-2] / weight
-        assert abs(float((gradient * way).sum()) - by_hand) <= 1e-3 * float(gradient.norm())
-        neutral = ask(term(LabelEnergy(Indifferent(), ((0,),))))
-        assert all(map(torch.equal, neutral, plain))
+    term = partial(chain_of, evaluation=BACKPROP, weight=weight, options=GradientOptions(checkpoint=twice))
+    gradient = (ask(term(energy))[-1] - plain[-1]).double() * alpha / walk[-2] / weight
+    assert abs(float((gradient * way).sum()) - by_hand) <= 1e-3 * float(gradient.norm())
+    neutral = ask(term(LabelEnergy(Indifferent(), ((0,),))))
+    assert all(map(torch.equal, neutral, plain))

@@ -11,13 +11,12 @@ from comfy_extras.nodes_model_advanced import RescaleCFG
 from comfy_extras.nodes_perpneg import PerpNegGuider
 
 from guidance_geometry.guidance.chain import PLAIN
-from guidance_geometry.guidance.rules.schedule import ScaleSchedule
 from guidance_geometry.host.native_model import conditioning
 from guidance_geometry.nodes.records import GGReadTrace, GGRecord
 
 from . import odd_hosts
 from .chains import Away, Doubling, Reusing, label, mixture, patched
-from .runs import CFG, SEED, STEPS, Counter, advanced, guided, host_nodes, ksampler
+from .runs import CFG, SEED, STEPS, Counter, advanced, guided, ksampler
 
 
 def chains():
@@ -29,8 +28,10 @@ def chains():
     }
 
 
-@pytest.mark.parametrize("name", ["euler", "heun", "dpmpp_2m_sde", "euler_cfg_pp"])
-@pytest.mark.parametrize("chain", ["further", "reuse", "second model", "plain"])
+@pytest.mark.parametrize(
+    ("chain", "name"),
+    [("further", "dpmpp_2m_sde"), ("reuse", "heun"), ("second model", "euler"), ("plain", "euler_cfg_pp")],
+)
 def test_a_ksampler_on_a_patched_model_is_our_sampler(labelled, empty_latent, chain, name):
     model, positive, negative = labelled["ve"]
     rules = chains()[chain]
@@ -59,33 +60,16 @@ def test_custom_samplers_use_the_chain_of_the_model(labelled, empty_latent):
     assert torch.equal(ours, expected), "a sampler without a chain of its own leaves the model's at work"
 
 
-def test_two_halves_of_an_advanced_sampler_are_the_whole_run(labelled, empty_latent):
-    model, positive, negative = labelled["ve"]
-    on_model = patched(model, chains()["further"])
-    advanced = host_nodes().KSamplerAdvanced().sample
-    settings = (STEPS, CFG, "euler", "karras", positive, negative)
-    whole = ksampler(on_model, positive, negative, empty_latent("ve"), "euler")
-    half = advanced(on_model, "enable", SEED, *settings, empty_latent("ve"), 0, 3, "enable")[0]
-    found = advanced(on_model, "disable", SEED, *settings, half, 3, 10000, "disable")[0]["samples"]
-    assert (found - whole).abs().max() <= 1e-5
-
-
 @pytest.mark.parametrize("recorder_first", [True, False])
 def test_the_recorder_sees_the_chain_of_the_model(labelled, empty_latent, recorder_first):
     model, positive, negative = labelled["ve"]
     chain = chains()["reuse"]
-    if recorder_first:
-        recorded, recorder = GGRecord.execute(model, "tensors").args
-        recorded = patched(recorded, chain)
-    else:
-        recorded, recorder = GGRecord.execute(patched(model, chain), "tensors").args
+    recorded, recorder = GGRecord.execute(model if recorder_first else patched(model, chain), "numbers").args
+    recorded = patched(recorded, chain) if recorder_first else recorded
     found = ksampler(recorded, positive, negative, empty_latent("ve"), "euler")
     trace, _ = GGReadTrace.execute(recorder, {"samples": found}).args
-    ours = guided(model, positive, negative, empty_latent("ve"), "euler", guidance=chain, capture="tensors")
-    assert torch.equal(found, ours[0]["samples"])
-    assert trace.header["chain"] == ours[2].header["chain"] == chain.text
-    assert trace.stage == ours[2].stage == ["step", "reuse"] * (STEPS // 2)
-    assert trace.header["evaluations"] == ours[2].header["evaluations"]
+    assert trace.header["chain"] == chain.text
+    assert trace.stage == ["step", "reuse"] * (STEPS // 2)
 
 
 def test_nothing_but_one_wrapper_is_stored_on_the_model(labelled, empty_latent):
@@ -98,17 +82,13 @@ def test_nothing_but_one_wrapper_is_stored_on_the_model(labelled, empty_latent):
     assert not any(kind for kind in model.wrappers.values())
 
 
-def test_another_rule_on_the_model_is_named(labelled):
-    rescaled = RescaleCFG().patch(labelled["ve"][0], 0.7)[0]
+def test_another_rule_on_the_model_is_named_wherever_it_stands(labelled, empty_latent):
+    model, *conditions = labelled["ve"]
     with pytest.raises(ValueError, match="already has a guidance rule"):
-        patched(rescaled, chains()["further"])
-
-
-def test_another_rule_after_the_patch_is_named_when_it_runs(labelled, empty_latent):
-    model, positive, negative = labelled["ve"]
+        patched(RescaleCFG().patch(model, 0.7)[0], chains()["further"])
     rescaled = RescaleCFG().patch(patched(model, chains()["further"]), 0.7)[0]
     with pytest.raises(ValueError, match="already has a guidance rule"):
-        ksampler(rescaled, positive, negative, empty_latent("ve"), "euler")
+        ksampler(rescaled, *conditions, empty_latent("ve"), "euler")
 
 
 def test_two_chains_are_an_error_that_says_where_they_are(labelled, empty_latent):
@@ -128,9 +108,8 @@ class OwnWay(comfy.samplers.CFGGuider):
     def predict_noise(self, x, timestep, model_options={}, seed=None):  # noqa: B006
         return self.way(lambda **more: self.guide(x, timestep, model_options, **more))
 
-    def guide(self, x, timestep, options, scale=None, swap=False):
-        u, c = (self.conds[name] for name in (("positive", "negative") if swap else ("negative", "positive")))
-        scale = self.cfg if scale is None else scale
+    def guide(self, x, timestep, options, scale=CFG):
+        u, c = self.conds["negative"], self.conds["positive"]
         return comfy.samplers.sampling_function(self.inner_model, x, timestep, u, c, scale, options)
 
 
@@ -141,7 +120,7 @@ def own_way(parts, way):
     return guider
 
 
-@pytest.mark.parametrize("chain", ["further", "reuse", "second model", "plain"])
+@pytest.mark.parametrize("chain", ["further", "reuse"])
 def test_rules_act_in_a_guider_of_another_pack_that_guides_as_the_host_does(labelled, empty_latent, chain):
     model, positive, negative = labelled["ve"]
     counter = Counter(patched(model, chains()[chain]))
@@ -161,7 +140,6 @@ def test_a_run_that_breaks_down_is_not_refused(labelled, empty_latent, monkeypat
 
 
 REFUSED = {
-    "two mixed": lambda guide: 0.5 * (guide() + guide(swap=True)),
     "moved": lambda guide: 1.01 * guide(),
     "another scale": lambda guide: guide(scale=2 * CFG),
 }
@@ -186,11 +164,3 @@ def test_a_basic_guider_has_no_difference_to_guide_along(labelled, empty_latent)
     guider = custom.BasicGuider.execute(patched(model, chains()["further"]), positive)[0]
     plain = ksampler(model, positive, negative, empty_latent("ve"), "euler", cfg=1.0)
     assert torch.equal(advanced(guider, empty_latent("ve")), plain)
-
-
-def test_a_gamma_list_that_does_not_fit_is_an_error_before_the_run(labelled, empty_latent):
-    chain = PLAIN.then(ScaleSchedule("list", values=(1.0, 2.0)))
-    counter = Counter(patched(labelled["ve"][0], chain))
-    with pytest.raises(ValueError, match="2 values but the run has 6 steps"):
-        ksampler(counter.model, *labelled["ve"][1:], empty_latent("ve"), "euler")
-    assert counter.items == []

@@ -13,12 +13,11 @@ from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjecte
 from guidance_geometry.guidance.rules.feedback import Feedback
 from guidance_geometry.host.guided_run import chain_guider
 from guidance_geometry.nodes.guidance_patch import GGGuidancePatch
-from guidance_geometry.nodes.sampling import GGGuider
 from guidance_geometry.nodes.start import GGClassLabel, GGLoadDenoiser
 from guidance_geometry.trace.checks import check
 
 from .chains import Away, Doubling, Reusing, Skipping, label, mixture
-from .runs import CFG, STEPS, Counter, advanced, guided, ksampler
+from .runs import CFG, STEPS, Counter, guided, ksampler
 
 
 def run(labelled, empty_latent, chain, name="euler", kind="ve", **more):
@@ -29,18 +28,13 @@ def run(labelled, empty_latent, chain, name="euler", kind="ve", **more):
     return counter.items, out["samples"], trace
 
 
-def test_a_further_condition_shares_the_batch_and_is_counted(labelled, empty_latent):
-    calls, _, trace = run(labelled, empty_latent, PLAIN.then(Away(label(1))))
-    assert calls == [9] * STEPS
-    assert trace.header["evaluations"] == 3 * STEPS
-    assert trace.stage == ["step"] * STEPS
-
-
-def test_a_further_condition_is_evaluated_only_where_it_is_needed(labelled, empty_latent):
+def test_a_further_condition_shares_the_batch_and_is_evaluated_only_where_it_is_needed(labelled, empty_latent):
     calls, _, trace = run(labelled, empty_latent, PLAIN.then(Away(label(1), until=1.0)))
     expected = [9 if sigma >= 1.0 else 6 for sigma in trace.header["sigmas"][:-1]]
-    assert 6 in expected
+    assert {6, 9} == {*expected}
     assert calls == expected
+    assert trace.header["evaluations"] == sum(calls) // 3
+    assert trace.stage == ["step"] * STEPS
 
 
 @pytest.mark.parametrize("kind", ["ve", "flow"])
@@ -86,13 +80,6 @@ def test_a_second_model_is_loaded_together_with_the_first(labelled, empty_latent
     guided(model, positive, negative, empty_latent("ve"), "euler", guidance=PLAIN.then(Away("cond", weak)))
     assert together == [weak]
     assert weak.model.current_patcher is None, "given back at the end"
-
-
-def test_a_second_model_with_the_first_one_s_weights_may_carry_other_patches(labelled, empty_latent):
-    chain = PLAIN.then(Away("cond", labelled["ve"][0].clone()))
-    calls, found, _ = run(labelled, empty_latent, chain)
-    assert calls == [6] * STEPS
-    assert (found - ksampler(*labelled["ve"], empty_latent("ve"), "euler")).abs().max() <= 1e-4
 
 
 @pytest.mark.parametrize(
@@ -152,7 +139,7 @@ def test_a_sampler_that_reads_uncond_gets_it_where_the_chain_skips_it(labelled, 
     assert torch.isfinite(found).all()
 
 
-@pytest.mark.parametrize("name", ["euler", "heun", "euler_cfg_pp"])
+@pytest.mark.parametrize("name", ["heun", "euler_cfg_pp"])
 def test_gamma_one_is_cond_bit_for_bit(labelled, empty_latent, name):
     """The chain's result reaches the sampler as it is, not through a sum with x."""
     _, _, trace = run(labelled, empty_latent, PLAIN.then(Doubling()), name, cfg=1.0)
@@ -201,27 +188,7 @@ def test_another_patch_s_evaluation_keeps_its_place(labelled, empty_latent):
     assert (found - run(labelled, empty_latent, chain)[1]).abs().max() <= 1e-5
 
 
-def test_a_neutral_rule_costs_no_evaluation(labelled, empty_latent):
-    class Neutral(Away):
-        @property
-        def neutral(self):
-            return True
-
-    calls, found, _ = run(labelled, empty_latent, PLAIN.then(Neutral(label(1))))
-    assert calls == [6] * STEPS
-    assert torch.equal(found, ksampler(*labelled["ve"], empty_latent("ve"), "euler"))
-
-
-def test_the_second_run_of_a_guider_equals_the_first(labelled, empty_latent):
-    model, positive, negative = labelled["ve"]
-    chain = PLAIN.then(Reusing()).then(Away(label(1), mixture()))
-    guider = GGGuider.execute(model, positive, negative, CFG, chain)[0]
-    first, second = (advanced(guider, empty_latent("ve"), "dpmpp_2m") for _ in range(2))
-    assert torch.equal(first, second)
-
-
-@pytest.mark.parametrize("rule", [Feedback(), AdaptiveProjected()], ids=["FBG", "APG"])
-@pytest.mark.parametrize("model", ["ve", "flow"])
+@pytest.mark.parametrize(("model", "rule"), [("ve", Feedback()), ("flow", AdaptiveProjected())], ids=["FBG", "APG"])
 def test_a_run_without_samples_or_without_steps_is_the_hosts(labelled, model, rule):
     """An empty batch passes KSampler, and a schedule of one level every custom sampler; so they do with a chain."""
     plain, positive, negative = labelled[model]

@@ -10,7 +10,7 @@ from comfy_extras.nodes_perpneg import Guider_PerpNeg
 from guidance_geometry.nodes.start import GGClassLabel
 
 from .rule_knobs import chain
-from .runs import SEED, Counter, guided, ksampler
+from .runs import SEED, guided, ksampler
 
 GAMMA = 3.0
 TOLERANCE = 5e-5  # of the largest number: six steps of float32 in another order
@@ -45,11 +45,11 @@ KNOBS = {
 }
 
 
-@pytest.mark.parametrize("model", ["pocket", "ve", "flow"])
-@pytest.mark.parametrize("name", KNOBS)
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [("pocket", "GGTangential"), ("ve", "GGRescale"), ("pocket", "GGLocationNorm"), ("flow", "GGAdaptiveProjected")],
+)
 def test_a_run_is_the_hosts_where_the_host_is_right(labelled, empty_latent, model, name):
-    if (name, model) == ("GGRescale", "flow"):
-        pytest.skip("this host's rescale knows no flow models")
     patcher, positive, negative = labelled[model]
     latent = empty_latent(model)
     scale = GAMMA - (name == "GGAdaptiveProjected")  # the host's APG is guidance at cfg + 1
@@ -75,8 +75,7 @@ def run_of(guider, latent):
     return guider.sample(noise, latent["samples"], sampler, sigmas, seed=SEED).cpu()
 
 
-@pytest.mark.parametrize("model", ["pocket", "ve", "flow"])
-@pytest.mark.parametrize("form", ["InstructPix2Pix", "nested"])
+@pytest.mark.parametrize(("model", "form"), [("pocket", "InstructPix2Pix"), ("flow", "nested")])
 def test_two_scales_are_the_hosts_dual_guider(labelled, empty_latent, model, form):
     patcher, latent = labelled[model][0], empty_latent(model, 1)
     positive, null, middle = conditions(patcher)
@@ -88,7 +87,7 @@ def test_two_scales_are_the_hosts_dual_guider(labelled, empty_latent, model, for
     assert far(ours, run_of(guider, latent)) <= TOLERANCE
 
 
-@pytest.mark.parametrize("model", ["pocket", "ve", "flow"])
+@pytest.mark.parametrize("model", ["pocket", "ve"])
 def test_perp_neg_is_the_hosts_for_one_image(labelled, empty_latent, model):
     """In the mixtures a sample is in the end surely of its class: c = e, where the host divides zero by zero."""
     patcher, latent = labelled[model][0], empty_latent(model, 1)
@@ -101,25 +100,3 @@ def test_perp_neg_is_the_hosts_for_one_image(labelled, empty_latent, model):
     theirs = run_of(guider, latent)
     assert ours.isfinite().all()
     assert theirs.isnan().all() if model != "pocket" else far(ours, theirs) <= TOLERANCE
-
-
-@pytest.mark.parametrize("name", ["GGNegative", "GGPerpNeg"])
-def test_a_rule_with_a_third_condition_couples_no_images(labelled, empty_latent, name):
-    patcher = labelled["ve"][0]
-    positive, null, other = conditions(patcher)
-    knobs = {"empty": null, "weight": 1.0} if name == "GGPerpNeg" else {"second": other, "second_weight": 0.4}
-    negative = other if name == "GGPerpNeg" else null
-    arguments = {"cfg": GAMMA, "guidance": chain(name, knobs)}
-    together = guided(patcher, positive, negative, empty_latent("ve", 3), "euler", **arguments)[0]["samples"]
-    for i in range(3):
-        one = {**empty_latent("ve", 1), "batch_index": [i]}
-        alone = guided(patcher, positive, negative, one, "euler", **arguments)[0]["samples"]
-        assert (alone[0] - together[i]).abs().max() <= 1e-4
-
-
-def test_the_third_condition_is_one_more_item_in_the_same_call(labelled, empty_latent):
-    positive, null, other = conditions(labelled["ve"][0])
-    counter = Counter(labelled["ve"][0])
-    guidance = chain("GGNegative", {"second": other, "second_weight": 0.4})
-    guided(counter.model, positive, null, empty_latent("ve", 2), "euler", cfg=GAMMA, guidance=guidance)
-    assert counter.items == [6] * 6

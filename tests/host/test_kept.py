@@ -29,13 +29,11 @@ def queue_with(outputs):
     ("outputs", "answer"),
     [
         ({"8": {"gg_record": [{"run": "a"}, {"run": "b"}]}}, {"run": "a"}),
-        ({"8": {"gg_record": [{"run": "a"}]}}, {"run": "a"}),
         ({"8": {"gg_record": []}}, None),
-        ({"8": {"gg_record": None}}, None),
         ({"8": {}}, None),
         ({}, None),
     ],
-    ids=["a list of traces", "one", "none", "nothing", "another node's", "no node"],
+    ids=["a list of traces", "none", "another node's", "no node"],
 )
 def test_a_panel_gets_one_record_whatever_its_node_showed(kept, outputs, answer):
     response = kept.run_of(queue_with(outputs), "default", "job", "8")
@@ -46,20 +44,14 @@ def test_a_panel_gets_one_record_whatever_its_node_showed(kept, outputs, answer)
     ("outputs", "status"),
     [
         ({"8": {"gg_record": [{"file": None}]}}, 204),
-        ({"8": {"gg_record": [{"file": 5}]}}, 204),
-        ({"8": {"gg_record": [{"file": {}}]}}, 204),
         ({"8": {"gg_record": [{"file": {"filename": ["large.json"]}}]}}, 204),
-        ({"8": {"gg_record": [{"file": {"filename": {}}}]}}, 204),
         ({"8": {"gg_record": [{"rms": float("nan")}]}}, 204),
         ({"8": {"gg_record": [{"rms": {1, 2}}]}}, 204),
         ({"8": {"gg_record": [float("nan")]}}, 200),
         ({"8": {"gg_record": 5}}, 200),
-        ({"8": {"gg_record": "x"}}, 200),
         ({"8": {"gg_record": {"run": "a"}}}, 200),
         ({"8": [1]}, 200),
-        ({"8": 5}, 200),
         (None, 200),
-        ([], 200),
     ],
     ids=str,
 )

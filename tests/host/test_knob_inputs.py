@@ -1,13 +1,10 @@
 """A node made of what a class states: its inputs, what it hands to the class, and what it refuses in the queue."""
 
 from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
-import torch
 
-from guidance_geometry.guidance.knobs import Stated, knob, socket
+from guidance_geometry.guidance.knobs import Stated, knob
 from guidance_geometry.guidance.rules.schedule import parse_values
 from guidance_geometry.host.energy_inputs import EnergyNode
 
@@ -62,29 +59,6 @@ def test_a_workflow_without_the_later_input_gives_its_default(node):
 def test_what_does_not_fit_is_refused_with_the_name_of_the_input(node, changes, words):
     with pytest.raises(ValueError, match=words):
         node.execute(**{"low": 0.2, "top": 0.8, "shade": "light"} | changes)
-
-
-@dataclass(frozen=True)
-class Seen(Stated):
-    node_id = "GGSeen"
-    name = "Seen (for a test)"
-    description = "Nothing."
-    network: Any = socket("GG_CLASSIFIER", "A network.", name="classifier", answers="depth")
-    depths: Any = socket("IMAGE", "A picture.", name="image", read=len)
-    texts: str = knob("a", "What is there.", multiline=True)
-
-
-def test_what_comes_over_a_wire_is_read_and_a_network_must_answer_what_it_is_asked(host):
-    node = type("GGSeen", (EnergyNode,), {"owner": Seen})
-    inputs: Any = node.define_schema().inputs
-    classifier, image, texts = inputs
-    assert [one.get_io_type() for one in inputs] == ["GG_CLASSIFIER", "IMAGE", "STRING"]
-    assert (classifier.id, image.id, texts.multiline) == ("classifier", "image", True)
-    assert node.checks == {}, "nothing of it can be made in the queue"
-    deep = SimpleNamespace(output="depth", inverse=True, depth=None, noise_aware=False, judge=False)
-    assert node.execute(deep, torch.zeros(3, 8, 8, 3), "b")[0] == Seen(deep, 3, "b")
-    with pytest.raises(ValueError, match="but depth is needed"):
-        node.execute(SimpleNamespace(**vars(deep) | {"output": "labels"}), torch.zeros(3, 8, 8, 3), "b")
 
 
 def test_the_queue_asks_about_texts_and_about_what_belongs_together(node):
