@@ -194,6 +194,10 @@ def test_a_network_that_fails_says_nothing_of_a_cell(half_done, monkeypatch):
         ('{"rows": 5}', "rows"),
         ('{"rows": [{"id": "x"}]}', "place"),
         ('{"rows": [], "plan": {}}', "The plan has no workflow"),
+        (
+            json.dumps({"rows": [{"id": "x", "place": {}, "measures": {}}], "plan": json.loads(plan_with().text())}),
+            "the place of x has no cfg",
+        ),
     ],
 )
 def test_the_folder_of_something_else_is_no_sweep(tmp_path, content, words):
