@@ -294,9 +294,13 @@ def read_results(folder: Place) -> tuple[Plan, list[Row]]:
     for row in results["rows"]:
         check_claims(str(file), row, FOUND, GIVE_A_SWEEP)
     try:
-        return plan_of(results.get("plan")), results["rows"]
+        plan = plan_of(results.get("plan"))
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
+    for row in results["rows"]:
+        if lost := [axis.name for axis in plan.every_axis if axis.name not in row["place"]]:
+            raise ValueError(f"{file}: the place of {row['id']} has no {lost[0]}. {GIVE_A_SWEEP}")
+    return plan, results["rows"]
 
 
 def digest_of(data: bytes) -> str:

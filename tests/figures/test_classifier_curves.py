@@ -6,13 +6,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from guidance_geometry.dev.fixtures import exact_toy as toy
-from guidance_geometry.figures.classifier_curves import WIDE, Curve, fooled_samples
+from guidance_geometry.figures.classifier_curves import WIDE
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.registry import draw_still
-from guidance_geometry.guidance.gradients.estimators import through_denoiser
 from guidance_geometry.tests.drawn import assert_apart, classifier_run, marks, run
-from guidance_geometry.trace.terms import GUIDES, MEASURES
 
 
 def asked(trace, **log_probs):
@@ -95,16 +92,6 @@ def test_without_a_difference_nothing_empty_is_drawn():
     assert "not known" not in drawing.caption
 
 
-def test_a_gradient_that_was_always_zero_is_drawn_as_none():
-    trace = alone(classifier_run(weight=0.0))
-    silent = torch.tensor([any(name == "gradient" for name in pair) for pair in pairs(trace)])
-    steps = {**trace.steps, "K": trace.steps["K"].masked_fill(silent, 0.0)}
-    drawing = draw_still(
-        Order(asked(replace(trace, steps=steps), gradient=rising), step=5, sample=1), "classifier curves"
-    )
-    assert "lengths, rms" not in [words for words, _ in drawing.canvas.texts()]
-
-
 def test_a_guide_that_is_sure_alone_is_doubted():
     sure, never = math.log(0.95), math.log(0.3)
     doubted = asked(classifier_run(), gradient=lambda step: sure, watch=lambda step: never)
@@ -120,28 +107,3 @@ def test_a_guide_that_is_sure_alone_is_doubted():
             "doubt"
             not in draw_still(Order(asked(classifier_run(), **calm), step=5, sample=1), "classifier curves").caption
         )
-
-
-def attacked(x):
-    """What an exact classifier of the toy says once something that no picture shows is added to its logits: [B, 3]"""
-    ripples = torch.sin(6 * x.sum(dim=1, keepdim=True) + 2 * torch.arange(3))
-    return (toy.label_log_prob(x) + 3 * ripples).log_softmax(dim=1)
-
-
-def test_a_classifier_that_is_attacked_is_seen_through():
-    """It is surer of what it guided to than of real data; a second one that only watches is not convinced."""
-
-    def denoise(x, sigma):
-        leaf = x.clone().requires_grad_()
-        found = toy.denoise_exactly(leaf, sigma)
-        shift = through_denoiser(lambda x0: attacked(x0)[:, toy.TARGET], leaf, found, sigma).shift
-        return found.detach() + shift
-
-    x = toy.euler(denoise, 80, 2000)
-    guide, watch = (say(x)[:, toy.TARGET] for say in (attacked, toy.label_log_prob))
-    real = attacked(toy.samples_of(toy.TARGET, 2000))[:, toy.TARGET]
-    means = [float(log.exp().mean()) for log in (guide, watch, real)]
-    assert means == pytest.approx([0.94, 0.53, 0.75], abs=0.02)
-    curves = [Curve("gradient", guide[None], 0, GUIDES), Curve("watch", watch[None], 1, MEASURES)]
-    assert fooled_samples(curves).double().mean() > 0.3
-    assert not fooled_samples([curves[0], replace(curves[0], role=MEASURES)]).any()

@@ -43,19 +43,6 @@ def test_zoom_is_nearest_neighbour():
     assert ((page == 0).all(axis=2)).sum() == 8 * 100
 
 
-def test_words_make_room_for_themselves():
-    narrow = contact_sheet(columns(), title="short", scale=4)
-    long = contact_sheet(columns(), title="a title of many words " * 6, scale=4)
-    assert long.size[1] > narrow.size[1]
-    captioned = [(head, images, "judge 92 %\nbest of ten\nlong line") for head, images, _ in columns()]
-    assert contact_sheet(captioned, title="short", scale=4).size[1] > narrow.size[1]
-    assert contact_sheet(columns(), title="short", scale=4, note="a note").size[1] > narrow.size[1]
-    assert (
-        contact_sheet(columns(5), title="t", scale=20, rows=["seed 0", "seed 1"]).size[0]
-        > contact_sheet(columns(5), title="t", scale=20).size[0]
-    )
-
-
 def test_long_heads_and_names_go_on_in_further_lines_and_pictures_stay_close():
     short = contact_sheet(columns(), title="t", scale=20, rows=["one", "two"])
     long = [(f"APG (eta 0.5, radius {head})", images, foot) for head, images, foot in columns()]
@@ -87,14 +74,3 @@ def test_nothing_is_written_at_the_edge(title, note):
 def test_unusable_pictures_are_refused(parts, scale, sentence):
     with pytest.raises(ValueError, match=sentence):
         contact_sheet(parts, title="t", scale=scale)
-
-
-def test_words_grow_with_large_pictures():
-    title = {scale: dark_rows(contact_sheet(columns(), title="H", scale=scale)) for scale in (4, 20, 40, 60)}
-    assert title[4] == title[20] < title[40] < title[60]
-
-
-def dark_rows(page):
-    """Height of the title's only letter."""
-    pixels = np.array(page)[: int(36 + 2 * 24 * 1.35)]
-    return int((pixels.max(axis=2) < 60).any(axis=1).sum())

@@ -47,12 +47,6 @@ def test_plain_guidance_acts_as_cfg_says():
     assert drawn(run(gamma=4.0)).caption.startswith("Guidance acts as cfg says: 4. what cfg acts like")
 
 
-def test_a_guider_without_a_widget_is_told_without_one():
-    drawing = drawn(acting(lambda step: 2.0, lambda step: 0.0, cfg=None))
-    assert drawing.caption.startswith("Guidance acts like 2. ")
-    assert not any(words.startswith("cfg ") for words, _ in drawing.canvas.texts())
-
-
 def test_steps_that_do_not_know_are_gaps_and_never_zeros():
     unknown = {2, 3, 9}
 
@@ -108,23 +102,9 @@ def test_where_guidance_was_off_that_is_said():
     assert "rounding" not in drawing.caption
 
 
-def test_a_run_at_cfg_1_that_was_looked_at_afterwards_was_off_at_all_its_steps():
-    trace = replace(acting(lambda step: 1.0, lambda step: 0.0, cfg=1.0), stage=["afterwards", "cond_only"] * 6)
-    drawing = drawn(replace(trace, steps=trace.steps | {"gamma": torch.ones(12)}))
-    assert drawing.caption.startswith("Guidance was off. ")
-
-
 def test_of_a_batch_it_is_said_whose_scales_are_told():
     trace = acting(lambda step: 4.0, lambda step: 0.0, batch=5)
     assert drawn(trace).caption.startswith("cfg 8 acts like 4. ")
     scales = trace.steps["gamma_eff"] + torch.arange(5)
     one = drawn(replace(trace, steps=trace.steps | {"gamma_eff": scales}))
     assert one.caption.startswith("Sample 0: cfg 8 acts like 4. ")
-
-
-def test_what_is_counted_alone_is_named():
-    trace = acting(lambda step: 4.0, lambda step: 0.0)
-    columns = {"evals middle": torch.ones(trace.n), "scale middle": torch.ones(trace.n)}
-    columns |= {"pass middle": torch.ones(trace.n, trace.batch)}
-    assert "left out" not in drawn(trace).caption
-    assert "left out middle: counted alone" in drawn(replace(trace, steps=trace.steps | columns)).caption

@@ -1,11 +1,9 @@
 import io
 import json
-import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from matplotlib.image import BboxImage
 from PIL import Image, ImageSequence
 from PIL.PngImagePlugin import PngImageFile
 
@@ -14,7 +12,7 @@ from guidance_geometry.figures.film import Film
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.figures.registry import BY_NAME, draw_figure
-from guidance_geometry.tests.drawn import assert_apart, parts, run
+from guidance_geometry.tests.drawn import run
 
 BUILT_UP = ("sampling animated", "classifier animated", "guidance animated")
 FACTS = {"prompt": {"1": {"text": "caf\u00e9 \u03b3"}}, "workflow": {"nodes": []}}
@@ -101,26 +99,6 @@ def test_frames_of_a_built_up_figure_differ_by_what_is_added(film):
     assert all(0 < share < 0.25 for share in changed)
 
 
-@pytest.mark.parametrize("movie", BUILT_UP)
-def test_a_deterministic_run_has_animations_too(movie):
-    trace = run(gamma=4.0)
-    film = draw_figure(Order(trace, step=5, sample=0, theme="transparent", pictures=Pictures()), movie)
-    assert len(film.frames) == len(BY_NAME[movie].frames)
-    assert film.pages[0].mode == "RGBA"
-    assert "\u03b5 = 0" in film.caption
-    assert_apart(film.last.canvas)
-
-
-def test_a_run_of_twenty_steps_is_small():
-    trace = run(gamma=4.0, sampler="ddpm", steps=20)
-    film = draw_figure(Order(trace, sample=0, pictures=Pictures()), "run animated")
-    data = film.webp()
-    assert len(data) < 3e6
-    assert durations(data)[0] % 500 == 0
-    assert sum(durations(data)) == 19 * 500 + 2000
-    assert len(film.captions) == 20
-
-
 def test_a_long_run_is_shown_in_strides(monkeypatch):
     from guidance_geometry.figures import animation as module
 
@@ -144,17 +122,3 @@ def test_every_word_draws_something_and_the_old_ones_come_first():
             assert film.caption
     with pytest.raises(ValueError, match=r"Unknown figure 'F7'\. Choose one of: step plane"):
         draw_figure(Order(run(gamma=4.0), pictures=Pictures()), "F7")
-
-
-@pytest.mark.parametrize("shape", [(8, 384), (16, 2, 16, 6)])
-def test_latents_that_are_no_pictures_are_drawn_without_them(shape):
-    trace = run(gamma=4.0, sampler="ddpm")
-    tensors = {name: tensor.reshape(*tensor.shape[:-3], *shape) for name, tensor in trace.tensors.items()}
-    other = replace(trace, header=trace.header | {"latent": {"shape": list(shape)}}, tensors=tensors)
-    for word in ("step plane", "next step", "scaled sum"):
-        film = draw_figure(Order(other, step=5, sample=0, pictures=Pictures()), word)
-        assert not parts(film.last.canvas, BboxImage)
-        assert "to scale" in film.caption
-    for word in ("noise levels", "filmstrip", "heat map"):
-        caption = draw_figure(Order(other, sample=0, pictures=Pictures()), word).caption
-        assert re.search(r"has no colours|is not a picture", caption)

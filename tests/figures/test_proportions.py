@@ -7,14 +7,11 @@ import pytest
 import torch
 from matplotlib.image import BboxImage
 
-from guidance_geometry.figures.canvas import extent
-from guidance_geometry.figures.compare import draw_comparison
 from guidance_geometry.figures.difference import difference_images
 from guidance_geometry.figures.difference_grid import draw_differences
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.figures.registry import FIGURES, draw_figure
-from guidance_geometry.figures.typeset import cut
 from guidance_geometry.tests.drawn import assert_apart, classifier_run, parts, picture_named, run
 
 SHAPES = ((24, 36), (36, 24))
@@ -66,16 +63,6 @@ def test_pictures_keep_their_proportions(figure, shape, size):
     assert_apart(canvas)
 
 
-@pytest.mark.parametrize("shapes", [SHAPES[:1] * 2, SHAPES[1:] * 2, SHAPES], ids=str)
-def test_so_do_those_of_two_runs(shapes):
-    canvas, _ = draw_comparison(*(shaped(shape) for shape in shapes), sample=0, pictures=[Pictures()] * 2)
-    found = list(proportions(canvas))
-    assert {own for _, _, own in found} == {shape[1] / shape[0] for shape in shapes}
-    for name, drawn, own in found:
-        assert drawn == pytest.approx(own, rel=1e-6), name
-    assert_apart(canvas)
-
-
 @pytest.mark.parametrize("shape", [*SHAPES, (8, 96), (96, 8)], ids=str)
 def test_so_do_those_of_the_grid_of_differences(shape):
     trace = shaped(shape)
@@ -102,19 +89,3 @@ def test_no_name_leaves_the_sheet(figure, name, size):
     drawing = draw_figure(Order(trace, 4 if figure.of_step else None, 0, size, pictures=Pictures()), figure.name).last
     assert_apart(drawing.canvas)
     assert NAMES[name] in drawing.caption, "the words beside the picture have all of it"
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_no_name_of_two_runs_leaves_the_sheet(name):
-    first, second = (named(run(gamma=gamma), NAMES[name]) for gamma in (2.0, 4.0))
-    second = replace(second, header=second.header | {"chain": "Rescale CFG 0.7 + " * 20})
-    assert_apart(draw_comparison(first, second, sample=0, pictures=[Pictures()] * 2)[0])
-
-
-def test_words_are_cut_at_a_width():
-    measure = lambda words: extent(words, 12.0)[0]  # noqa: E731
-    assert cut("short", 100, measure) == "short"
-    short = cut("w" * 200, 100, measure)
-    assert short.endswith("w\u2026")
-    assert 85 < measure(short) <= 100
-    assert cut("wide", 1, measure) == "\u2026"

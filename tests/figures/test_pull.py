@@ -8,7 +8,7 @@ from matplotlib.image import BboxImage
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.figures.pull import pull_of
-from guidance_geometry.figures.registry import BY_NAME, PULL, draw_still
+from guidance_geometry.figures.registry import PULL, draw_still
 from guidance_geometry.tests.drawn import assert_apart, classifier_run, expected, parts, printed_scale, run, segment
 from guidance_geometry.trace.checks import check
 from guidance_geometry.trace.gram import VECTORS, gram
@@ -131,33 +131,3 @@ def test_a_step_without_a_gradient_on_record_shows_the_implied_one():
         assert ("none is on record" in caption) == implied
     assert not draw_still(Order(gappy, step=4, sample=1), "step plane").scene.missing
     assert check(gappy) == []
-
-
-def test_a_gradient_alone_needs_no_second_prediction():
-    trace = classifier_run()
-    K = trace.steps["K"].clone()
-    rows, columns = torch.triu_indices(7, 7)
-    K[..., (rows == 2) | (columns == 2)] = math.nan
-    pull = pull_of(Trace(trace.header, {**trace.steps, "K": K}, trace.stage), 5, 1)
-    assert pull.agreement is None
-    assert not pull.scene.missing
-    assert math.dist(pull.scene.positions.points["tip"], pull_of(trace, 5, 1).scene.positions.points["tip"]) < 1e-9
-
-
-def test_what_other_rules_add_is_said():
-    trace = classifier_run()
-    record = trace.record
-    rows = [{name: 1.0} for name in record.vectors]
-    rows[3] = {"D-G": 1.0, "u": 0.1}
-    pairs = [record.combination(v, w) for k, v in enumerate(rows) for w in rows[k:]]
-    other = Trace(trace.header, {**trace.steps, "K": torch.stack(pairs, dim=-1)}, trace.stage)
-    assert "others add rms" in draw_still(Order(other, step=5, sample=1), "scaled sum").caption
-    assert "others add rms" not in draw_still(Order(trace, step=5, sample=1), "scaled sum").caption
-
-
-def test_frames_of_the_animation_share_one_plane():
-    trace = run(gamma=4.0, sampler="ddpm")
-    film, order = BY_NAME["classifier animated"], Order(trace, step=3, sample=0, steady=True)
-    first, last = (film.draw(order, film.frames[k]) for k in (1, -1))
-    rays = [segment(d.svg(), "enlarged-ray-ahead") for d in (first, last)]
-    assert rays[0] == rays[1]

@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from matplotlib.text import Text
 
 from guidance_geometry.figures.compare import draw_comparison
@@ -24,32 +26,6 @@ def broken():
     for name in ("cond", "guided"):
         tensors[name][5, 0] = math.nan
     return replace(trace, steps=trace.steps | {"K": K}, tensors=tensors)
-
-
-RUNS = {
-    "ancestral": (lambda: run(gamma=4.0, sampler="ddpm"), 4),
-    "the first step": (lambda: run(gamma=8.0, sampler="ddpm"), 0),
-    "the last but one of a flow": (lambda: run(gamma=0.5, space="flow"), 10),
-    "flow of two steps": (lambda: run(gamma=4.0, space="flow", steps=2), 0),
-    "one image, gamma 0": (lambda: run(gamma=0.0, batch=1, sampler="ddpm"), 3),
-    "no unconditional pass": (lambda: run(gamma=1.0, skip=tuple(range(12))), 5),
-    "not finite": (broken, 5),
-    "far too strong": (lambda: run(gamma=30.0), 7),
-}
-
-
-@pytest.mark.parametrize("size", ["blog", "column"])
-@pytest.mark.parametrize("name", RUNS)
-def test_every_figure_keeps_its_words_apart(name, size):
-    make, step = RUNS[name]
-    order = Order(make(), step=step, sample=0, size=size, pictures=Pictures())
-    for figure in (figure for figure in FIGURES if not figure.film):
-        drawing = draw_still(order, figure.name)
-        assert_apart(drawing.canvas)
-        assert "run exact, " in drawing.caption
-        if figure.of_step:
-            assert f"step {step + 1} of " in drawing.caption
-            assert "\u03b3 = " in drawing.caption
 
 
 WHOLE = [one for one in FIGURES if not one.film and one.name in (one.name, *(o.name for o in one.series))[-1:]]
@@ -139,29 +115,6 @@ def alone():
     return replace(trace, tensors={name: v for name, v in trace.tensors.items() if name != "uncond"})
 
 
-HARDLY_RUNS = {
-    "no step": lambda: first_rows(run(gamma=4.0), 0, 2),
-    "no sample": lambda: first_rows(run(gamma=4.0), 12, 0),
-    "one step": lambda: first_rows(run(gamma=4.0), 1, 2),
-    "cfg 1": alone,
-    "no pictures": lambda: run(gamma=4.0, capture=False),
-    "video": lambda: shaped(3, 4, 16, 16),
-    "video without colours": lambda: shaped(16, 2, 16, 6),
-    "sound": lambda: shaped(8, 384),
-}
-
-
-@pytest.mark.matrix(parts=3)
-@pytest.mark.parametrize("figure", FIGURES, ids=lambda figure: figure.name)
-@pytest.mark.parametrize("name", HARDLY_RUNS)
-def test_every_figure_of_a_run_that_hardly_is_one_is_a_page(name, figure):
-    film = draw_figure(Order(HARDLY_RUNS[name](), size="column", pictures=Pictures()), figure.name)
-    assert "run exact, " in film.caption
-    assert_apart(film.last.canvas)
-    words = " ".join(words for words, _ in film.last.canvas.texts())
-    assert not re.search(r"\bnan\b|\binf\b|None", f"{words} {film.caption}")
-
-
 EXTREMES = {"infinite": math.inf, "not a number": math.nan, "very large": 1e300, "very small": 1e-300}
 
 
@@ -178,13 +131,41 @@ def with_numbers(trace, value):
     return replace(trace, steps=steps, tensors={name: spoiled(v) for name, v in trace.tensors.items()})
 
 
-@pytest.mark.parametrize("name", EXTREMES)
-@pytest.mark.parametrize("figure", [figure.name for figure in FIGURES if not figure.film])
-def test_every_figure_draws_numbers_of_any_size(figure, name):
-    trace = with_numbers(run(gamma=4.0, sampler="ddpm"), EXTREMES[name])
-    for sample in (None, 0):
-        drawing = draw_still(Order(trace, step=5, sample=sample, pictures=Pictures()), figure)
-        assert "run exact, " in drawing.caption
+RUNS = {
+    "ancestral": lambda: run(gamma=4.0, sampler="ddpm"),
+    "flow": lambda: run(gamma=0.5, space="flow"),
+    "flow of two steps": lambda: run(gamma=4.0, space="flow", steps=2),
+    "one image, gamma 0": lambda: run(gamma=0.0, batch=1, sampler="ddpm"),
+    "no unconditional pass": lambda: run(gamma=1.0, skip=tuple(range(12))),
+    "not finite": broken,
+    "far too strong": lambda: run(gamma=30.0),
+    "no step": lambda: first_rows(run(gamma=4.0), 0, 2),
+    "no sample": lambda: first_rows(run(gamma=4.0), 12, 0),
+    "one step": lambda: first_rows(run(gamma=4.0), 1, 2),
+    "cfg 1": alone,
+    "no pictures": lambda: run(gamma=4.0, capture=False),
+    "video": lambda: shaped(3, 4, 16, 16),
+    "video without colours": lambda: shaped(16, 2, 16, 6),
+    "sound": lambda: shaped(8, 384),
+}
+EXTREME_RUNS = {
+    name: lambda value=value: with_numbers(run(gamma=4.0, sampler="ddpm"), value) for name, value in EXTREMES.items()
+}
+
+
+@given(st.data())
+@settings(max_examples=90, deadline=None, derandomize=True)
+def test_every_figure_of_any_run_is_a_page_whose_words_keep_apart(data):
+    name, figure = data.draw(st.sampled_from([*RUNS, *EXTREMES])), data.draw(st.sampled_from(FIGURES))
+    step = data.draw(st.sampled_from([None, 0])) if name in RUNS else 5
+    size = data.draw(st.sampled_from(["blog", "column"]))
+    trace = (RUNS | EXTREME_RUNS)[name]()
+    film = draw_figure(Order(trace, step=step if trace.n else None, size=size, pictures=Pictures()), figure.name)
+    assert "run exact, " in film.caption
+    if name in RUNS:
+        assert_apart(film.last.canvas)
+        words = " ".join(words for words, _ in film.last.canvas.texts())
+        assert not re.search(r"\bnan\b|\binf\b|None", f"{words} {film.caption}")
 
 
 @pytest.mark.parametrize("name", EXTREMES)
@@ -204,22 +185,3 @@ def test_a_slide_is_a_blog_figure_of_twice_the_pixels():
     for (words, box), (same, other) in zip(blog.texts(), slide.texts(), strict=True):
         assert words == same
         assert math.dist((box.x, box.y), (other.x, other.y)) < 3.5  # hinting
-
-
-def test_entries_say_all_that_a_reader_needs():
-    assert len({figure.name for figure in FIGURES}) == len(FIGURES)
-    for figure in FIGURES:
-        assert figure.alt.endswith(".")
-        assert bool(figure.film) == bool(figure.frames)
-        assert figure.film or figure.heading
-
-
-def test_figures_of_a_series_are_drawn_by_one_function():
-    for figure in FIGURES:
-        assert {other.draw for other in figure.series} <= {figure.draw}
-        assert {frame.draw for frame in figure.frames} <= {figure.draw}
-
-
-def test_a_page_of_an_animation_is_no_figure_of_the_menu():
-    with pytest.raises(ValueError, match=r"Unknown figure 'sample alone'\. Choose one of: step plane"):
-        draw_still(Order(run(gamma=4.0)), "sample alone")

@@ -67,12 +67,6 @@ def test_the_heat_map_has_one_scale_and_states_what_it_clips():
     assert np.allclose(picture_named(drawing.canvas, "difference, rms-0"), heat_colours(sizes[0] / top), atol=0.02)
 
 
-def test_heat_grows_in_lightness():
-    colours = heat_colours(torch.linspace(0, 1, 65)[None])[0]
-    light = colours @ np.array([0.2126, 0.7152, 0.0722])
-    assert np.all(np.diff(light) > 0)
-
-
 @pytest.mark.parametrize("figure", ["filmstrip", "heat map"])
 def test_a_skipped_step_is_blank(figure):
     trace = run(gamma=4.0)

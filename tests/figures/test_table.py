@@ -9,7 +9,7 @@ import torch
 
 from guidance_geometry.dev.fixtures.classifier_run import ClassifierRun
 from guidance_geometry.figures import table
-from guidance_geometry.figures.table import as_csv, as_json, as_text, left_out
+from guidance_geometry.figures.table import as_csv, as_json, as_text
 from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.metrics import METRICS
@@ -83,17 +83,3 @@ def test_the_files_of_a_long_run_are_bounded_and_say_so(monkeypatch):
     assert len(told["rows"]) == 100
     assert told["note"] == "The files hold 50 of 4,000 steps, evenly: at most 100 rows. Save Trace keeps all."
     assert len(as_text(trace).splitlines()) < 130
-
-
-def test_the_files_of_the_longest_runs_stay_below_twenty_megabytes():
-    """A run of 4,000 steps with 24 samples once wrote 122 MB."""
-    trace = long_run(6_000)
-    told = json.loads(text := as_json(trace))
-    assert len(told["rows"]) == 10_000
-    assert told["note"] == "The files hold 5,000 of 6,000 steps, evenly: at most 10,000 rows. Save Trace keeps all."
-    assert len(text) < 20e6
-
-
-def test_the_files_of_a_usual_run_hold_every_step():
-    assert left_out(RUN) == ""
-    assert json.loads(as_json(RUN))["note"] == ""

@@ -5,10 +5,9 @@ import pytest
 import torch
 
 from guidance_geometry.figures.order import Order
-from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.figures.registry import WALK, draw_still
 from guidance_geometry.figures.walk import walk_of
-from guidance_geometry.tests.drawn import classifier_run, marks, printed_scale, run, segment, thumbnails
+from guidance_geometry.tests.drawn import classifier_run, marks, printed_scale, run, segment
 from guidance_geometry.trace.trace import Trace
 
 
@@ -91,13 +90,6 @@ def test_a_step_with_one_prediction_is_drawn_from_its_states():
     for name, place in first.items():
         assert math.dist(second[name], place) < 0.1 * math.hypot(*first["p"]), name
     assert "strength" not in draw_still(Order(single, step=5, sample=0), "next step").caption
-
-
-def test_without_pictures_the_end_is_left_out():
-    bare = run(gamma=4.0, sampler="ddpm", capture=False)
-    drawing = draw_still(Order(bare, step=5, sample=0, pictures=Pictures()), "added noise")
-    assert set(marks(drawing.svg())) == {"overview-x", "overview-p", "overview-next"}
-    assert not thumbnails(drawing.canvas)
 
 
 @pytest.mark.parametrize(("size", "heading"), [(1e-9, "without guidance"), (1.0, "gradient pushed")])

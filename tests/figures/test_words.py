@@ -4,7 +4,7 @@ from itertools import pairwise
 import pytest
 
 from guidance_geometry.figures.labels import nice_length
-from guidance_geometry.figures.layout import Box, Placer, crosses, stack_centres
+from guidance_geometry.figures.layout import Box, Placer, stack_centres
 from guidance_geometry.figures.words import number, percent
 
 
@@ -51,15 +51,6 @@ def test_labels_in_a_column_keep_order_and_distance():
     assert stack_centres([24.0, 150.0, 520.0], [92.0, 92.0, 92.0], 24.0, 520.0) == pytest.approx(
         [70, 168, 474], abs=0.01
     )
-
-
-def test_a_segment_meets_a_box_only_where_it_does():
-    box = Box(10, 10, 10, 10)
-    assert crosses((0, 15), (30, 15), box)
-    assert crosses((12, 12), (13, 13), box)
-    assert not crosses((0, 0), (30, 5), box)
-    assert not crosses((0, 15), (9, 15), box)
-    assert not crosses((5, 0), (5, 30), box)
 
 
 def test_placed_labels_never_share_a_place():

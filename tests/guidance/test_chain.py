@@ -31,6 +31,7 @@ def test_a_chain_is_immutable_and_a_constant_schedule_is_plain():
     assert Chain() == PLAIN
     assert longer.text == "gamma linear 0 to 1 > CFG"
     assert longer.is_cfg
+    assert Chain().waits(RUN) == longer.waits(RUN) == 0
     assert ScaleSchedule().neutral
 
 

@@ -55,13 +55,6 @@ def test_ancestral_sampling_of_one_class_has_its_mean(flow, sigmas):
     assert ((end.flatten(1).mean(dim=0) - mean).abs() / error).max() <= 5
 
 
-def test_a_batch_of_none_draws_none():
-    empty = torch.zeros(0, 3, 4, 4, dtype=torch.float16)
-    drawn = item_noise(empty, 1)()
-    assert drawn.shape == empty.shape
-    assert drawn.dtype == empty.dtype
-
-
 def test_item_noise_is_independent_of_the_starting_noise():
     seed = 11
     x = torch.randn(4, 1000, generator=torch.Generator().manual_seed(seed))

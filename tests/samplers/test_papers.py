@@ -23,9 +23,8 @@ from guidance_geometry.guidance.gradients.term import (
     Strength,
 )
 from guidance_geometry.guidance.mixture import make_mixture
-from guidance_geometry.samplers import PAPERS
 from guidance_geometry.samplers.loop import Recurrence, item_noise, run
-from guidance_geometry.samplers.shifts import OF_PREDICTION, OF_STATE, ShiftLaw, lean_noise, shifted_steps
+from guidance_geometry.samplers.shifts import ShiftLaw, lean_noise, shifted_steps
 from guidance_geometry.samplers.steps import ddim, level, renoise, up_and_down
 
 MIXTURE = make_mixture((3, 4, 4), classes=3, seed=2)
@@ -329,7 +328,3 @@ def test_the_rates_of_a_shift_are_those_of_the_first_and_the_last_step_and_none_
     assert law.rates(2.0, BACKPROP)[0] == 0.0
     assert law.rates(2.0, BACKPROP)[1] == pytest.approx(law(2.0, BACKPROP, 0.49).gamma)
     assert law.rates(2.0, BACKPROP)[1] == pytest.approx(2.0 * 2**-0.5 * 0.5 / 0.5**2)
-
-
-def test_every_paper_that_is_offered_has_a_unit():
-    assert {*OF_STATE, *OF_PREDICTION} == {*PAPERS}

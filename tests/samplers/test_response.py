@@ -163,14 +163,6 @@ def test_what_a_step_remembers_is_the_states_and_predictions_before_it():
     assert response(adams).memory == 1
 
 
-def test_what_is_small_beside_the_start_is_not_rounding():
-    """A step from sigma 80 that keeps a ten-thousandth of the state still keeps 0.008 of it."""
-    response_of = response(adams, [80.0, 0.02, 0.01, 0.005])
-    assert [step.memory for step in response_of.steps] == [0, 1, 1]
-    assert response_of.states[0].start == 1
-    assert response_of.states[1].start == pytest.approx(0.02 / 80)
-
-
 def test_draws_stand_for_themselves_and_hidden_ones_are_measured():
     steps = response(ancestral).steps
     assert [step.draws for step in steps] == [(pytest.approx(0.5 * then),) for then in SIGMAS[1:]]

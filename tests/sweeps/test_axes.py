@@ -50,10 +50,6 @@ def test_an_axis_reads_back_from_its_text(values):
     assert Axis("n.w", (True, 1)).text == "n.w: true, 1"
 
 
-def test_a_range_is_limited_by_how_many_it_holds_and_not_by_where_it_lies():
-    assert axes_of("seed: 100000..100002")[0].values == (100_000, 100_001, 100_002)
-
-
 def test_a_setting_is_read_at_a_place_by_any_of_its_words():
     assert value_at({"4.cfg": 1, "gamma": 2}, "cfg") == 2
     assert value_at({"steps": 3, "4.cfg": 1}, "cfg", 7) == 7

@@ -36,18 +36,6 @@ def test_curves_have_the_means_and_intervals_over_seeds(cells):
     assert first["mean"] - first["low"] == pytest.approx(4.302653 * 0.1 / 3**0.5)
 
 
-@pytest.mark.parametrize(
-    ("measure", "ends", "values"),
-    [("saturation", (0, 1), (0.0, 0.21, 0.0)), ("judge", (-math.inf, 0), (-0.9, 0.0, -0.01))],
-)
-def test_an_interval_never_leaves_what_a_measure_can_be(cells, measure, ends, values):
-    rows = [{**row, "measures": {measure: values[row["place"]["seed"]]}} for row in rows_of(cells)]
-    points = [point for curve in curves(rows, AXES) for one in curve["series"] for point in one["points"]]
-    told = [point for point in points if not math.isnan(point["low"])]
-    assert len(told) == 12
-    assert all(ends[0] <= point["low"] < point["mean"] < point["high"] <= ends[1] for point in told)
-
-
 def test_the_first_curves_are_no_means_over_rules():
     cfg, rule, seed = AXES
     assert first_view(AXES) == {"axis": "cfg", "split": "rule"}
@@ -79,27 +67,9 @@ def test_an_interval_is_of_the_seeds_alone(cells):
     assert math.isnan(uneven["rule", None]["high"])
 
 
-def test_diversity_has_no_interval_and_counts_a_place_once(cells):
-    rows = [row for row in rows_of(cells) if row["place"]["cfg"] == 1 or row["place"]["seed"] < 2]
-    told = [{**row, "measures": {"diversity": float(row["place"]["cfg"])}} for row in rows]
-    point = next(c for c in curves(told, AXES) if (c["axis"], c["split"]) == ("rule", None))["series"][0]["points"][0]
-    assert (point["mean"], math.isnan(point["low"])) == (2.5, True)
-
-
 @pytest.fixture(scope="module")
 def trace():
     return exact_trace(steps=50, batch=2)
-
-
-def test_a_page_of_a_hundred_large_pictures_and_long_runs_stays_below_five_megabytes(trace):
-    axes = (Axis("cfg", tuple(range(1, 11))), Axis("seed", tuple(range(10))))
-    cells = cells_of(Plan(workflow(), axes), NODES, {}, "1")
-    noise = picture(1, side=200)  # nothing compresses worse
-    runs = records_of([cell.id for cell in cells], lambda _: trace)
-    text = study_page("A study", axes, cells, rows_of(cells), {cell.id: noise for cell in cells}, "", runs=runs)
-    assert 500_000 < len(text) < 5_000_000
-    assert text.count("data:image/") == 100
-    assert not re.search(r'(src|href)="http', text)
 
 
 def addresses_in(text):

@@ -58,14 +58,6 @@ def test_what_a_plan_cannot_be_is_said(changes, words):
         plan_of(told)
 
 
-def test_a_file_that_is_no_plan_is_named(tmp_path):
-    (tmp_path / "broken.yaml").write_text("axes: [1, 2")
-    with pytest.raises(ValueError, match=r"broken.yaml: This is no YAML"):
-        read_plan(tmp_path / "broken.yaml")
-    with pytest.raises(ValueError, match="cannot be read"):
-        read_plan(tmp_path / "absent.yaml")
-
-
 def test_an_installed_pack_knows_its_version_from_what_installed_it(tmp_path, monkeypatch):
     about = tmp_path / "guidance_geometry-7.8.9.dist-info"
     about.mkdir()

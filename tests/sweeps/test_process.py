@@ -57,13 +57,6 @@ def test_a_comfyui_without_the_pack_is_lent_this_one_and_leaves_nothing(comfyui)
     assert not any((comfyui / "custom_nodes").iterdir())
 
 
-def test_a_comfyui_with_a_copy_of_the_pack_keeps_it(comfyui):
-    (comfyui / "custom_nodes" / "mine").mkdir()
-    (comfyui / "custom_nodes" / "mine" / "pyproject.toml").write_text(f'name = "{process.PACK}"\n', encoding="ascii")
-    with process.start_comfyui(comfyui, cpu=True) as server:
-        assert "--extra-model-paths-config" not in words_of(server)
-
-
 def test_a_host_that_never_answers_is_given_up_with_its_log(tmp_path):
     log = tmp_path / "host.log"
     log.write_text("still loading\n", encoding="ascii")

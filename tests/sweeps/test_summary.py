@@ -12,8 +12,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from guidance_geometry.files import writing
-from guidance_geometry.files.writing import NotWritten
 from guidance_geometry.sweeps import page, summary
 from guidance_geometry.sweeps.addresses import place_at
 from guidance_geometry.sweeps.axes import Axis
@@ -46,14 +44,6 @@ def filled(folder, plan, tmp_path):
     for seed, cell in enumerate(cells):
         folder.write(cell, trace, picture(seed), {"seconds": 0.5}, ["strength"])
     return cells
-
-
-def test_pictures_of_several_sizes_share_a_sheet(tmp_path):
-    folder = Folder(tmp_path / "study")
-    cells = filled(folder, PLAN, tmp_path)
-    (tmp_path / "study" / CELLS / f"{cells[1].id}.png").write_bytes(picture(1, 60, 120))
-    assert len(write_summary(folder, PLAN, cells, "a title", "")) == 2
-    assert (folder.path / "sheet.png").exists()
 
 
 @pytest.mark.parametrize("data", [b"", b"<html>", None], ids=["empty", "html", "missing"])
@@ -93,26 +83,6 @@ def test_the_sheet_shows_the_first_axis_and_those_that_vary(tmp_path, monkeypatc
     monkeypatch.setattr(summary, "sheet", lambda axes, *given: drawn.append(axes) or real(axes, *given))
     write_summary(Folder(tmp_path / "study"), plan, filled(Folder(tmp_path / "study"), plan, tmp_path), "A study", "")
     assert drawn == [["cfg", "steps"]]
-
-
-@pytest.mark.parametrize("name", WRITTEN)
-def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch, name):
-    folder = Folder(tmp_path / "study")
-    cells = filled(folder, PLAN, tmp_path)
-    write_summary(folder, PLAN, cells, "A study", "")
-    before = {path.name: path.read_bytes() for path in (tmp_path / "study").iterdir() if path.is_file()}
-    real, order = writing.os.fsync, iter(WRITTEN)
-
-    def full(number):
-        if next(order) == name:
-            raise OSError(28, "No space left on device")
-        real(number)
-
-    monkeypatch.setattr(writing.os, "fsync", full)
-    with pytest.raises(NotWritten, match=f"{name} could not be written"):
-        write_summary(folder, PLAN, cells, "Another title", "")
-    after = {path.name: path.read_bytes() for path in (tmp_path / "study").iterdir() if path.is_file()}
-    assert (after.keys(), after[name]) == (before.keys(), before[name])
 
 
 @pytest.fixture

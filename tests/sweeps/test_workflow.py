@@ -68,13 +68,6 @@ def test_the_scale_goes_by_gamma_too_unless_a_widget_has_that_name():
     assert place_of(graph, "gamma") == ("7", "gamma")
 
 
-def test_an_energy_that_nobody_wrote_down_judges_too():
-    graph = workflow() | {"8": {"class_type": "SomebodysEnergy", "inputs": {"label": "*"}}}
-    known = Nodes((), {"SomebodysEnergy"})
-    made = with_values(with_results(graph, "", known), {"label": "cat"}, known)
-    assert (made[JUDGE]["inputs"]["energy"], made["8"]["inputs"]["label"]) == (["8", 0], "cat")
-
-
 def test_prompt_is_the_text_of_the_positive():
     assert place_of(texts(), "prompt") == ("2", "text")
 
@@ -268,12 +261,6 @@ def test_a_judge_that_asks_for_the_label_of_the_picture_follows_it():
     assert (alone["2"]["inputs"]["label"], alone["8"]["inputs"]["label"]) == ("*", "cat")
 
 
-def test_a_judge_that_asks_for_the_prompt_follows_it():
-    graph = judged() | texts()
-    moved = with_values(with_results(graph, "9", NODES), {"prompt": "a dog"}, NODES)
-    assert (moved["2"]["inputs"]["text"], moved["9"]["inputs"]["text"]) == ("a dog", "a dog")
-
-
 def steered(count=1, preset="measured"):
     """The first look with so many links of Classifier Guidance."""
     graph = workflow()
@@ -316,12 +303,6 @@ def test_a_rule_in_a_file_is_a_node_that_knows_its_content(tmp_path, monkeypatch
     rule = RuleFile.of(words)
     assert rule
     assert node["inputs"]["digest"] == rule.digest
-
-
-def test_a_server_that_runs_no_files_is_never_told_of_one():
-    for words in ("/etc/passwd.py:a", "nowhere.py:halfway"):
-        with pytest.raises(ValueError, match=f"The rule {words} is in a file, and this ComfyUI runs no files"):
-            with_values(workflow(), {"rule": words}, NODES)
 
 
 def test_a_rule_in_a_file_of_another_machine_is_named_by_its_words_alone():

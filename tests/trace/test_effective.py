@@ -119,17 +119,6 @@ def test_where_nobody_knows_how_far_the_sampler_follows_an_euler_step_stands_for
         assert vars_of(EffectiveScale.of(unseen)) == pytest.approx(vars_of(EffectiveScale.of(rising)), rel=1e-9)
 
 
-def test_steps_of_which_nothing_is_known_are_left_out(run):
-    scales = torch.linspace(1, 7, run.n).double()
-    holes = scales.clone()
-    holes[[1, 5, 9]] = torch.nan
-    found = EffectiveScale.of(acting(run, holes))
-    kept = replace(acting(run, scales), steps={n: v[holes.isfinite()] for n, v in acting(run, scales).steps.items()})
-    kept = replace(kept, stage=["step"] * 7)
-    assert found.scale == pytest.approx(EffectiveScale.of(kept).scale, rel=1e-12)
-    assert found.most < 7
-
-
 def test_what_is_unknown_stays_unknown(run):
     nan = torch.full((run.n, run.batch), torch.nan, dtype=torch.float64)
     bare = replace(run, steps={name: v for name, v in run.steps.items() if name not in SCALES})
@@ -140,13 +129,6 @@ def test_what_is_unknown_stays_unknown(run):
         assert same(EffectiveScale.of(trace), UNKNOWN)
     assert UNKNOWN.steady
     assert UNKNOWN.along
-
-
-def test_the_scale_of_a_batch_of_two_lies_within_its_band():
-    trace = exact_trace(4.0, steps=10, batch=2, capture=False)
-    found = EffectiveScale.of(acting(trace, [[2.0, 6.0]] * 10))
-    assert (found.scale, found.low) == (2.0, 2.0)
-    assert found.low <= found.scale <= found.high
 
 
 def test_a_difference_may_be_rounding_up_to_its_floor_in_every_element(run):

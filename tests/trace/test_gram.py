@@ -49,15 +49,6 @@ def test_the_record_holds_all_pairs_row_by_row(shape):
     assert (record_of(vectors).matrix() - full).abs().max() < 1e-12
 
 
-def test_dots_are_found_by_name_in_any_order():
-    _, vectors = step()
-    record = record_of(dict(reversed(vectors.items())))
-    for first in vectors:
-        for second in vectors:
-            expected = (vectors[first] * vectors[second]).flatten(1).sum(dim=1)
-            assert (record.dot(first, second) - expected).abs().max() < 1e-12
-
-
 def test_many_elements_are_summed_in_pieces_without_a_difference():
     vectors = {"u": draw((2, 2 * CHUNK + 17), 0), "a": draw((2, 2 * CHUNK + 17), 1)}
     assert (gram(vectors)[:, 1] - (vectors["u"] * vectors["a"]).sum(dim=1)).abs().max() < 1e-9
@@ -93,17 +84,6 @@ def test_points_have_the_lengths_of_their_tensors(name):
     assert (found - points[name].square().flatten(1).sum(dim=1)).abs().max() < 1e-11
 
 
-def test_a_tiny_difference_survives_float32():
-    u = draw((1, 65536), 0)
-    c = (u + 1e-3 * draw((1, 65536), 1)).float()
-    u = u.float()
-    exact = (c.double() - u.double()).square().sum()
-    naive = (c * c).sum() - 2 * (c * u).sum() + (u * u).sum()
-    found = record_of({"u": u, "delta": c - u}).dot("delta", "delta")
-    assert abs(found / exact - 1) < 1e-5
-    assert abs(naive / exact - 1) > 1e-2
-
-
 @QUICK
 @given(shape=st.sampled_from(SHAPES), seed=st.integers(0, 99), gamma=st.floats(-2, 30))
 def test_the_plane_keeps_the_distances_of_x_u_c_and_guided(shape, seed, gamma):
@@ -117,15 +97,6 @@ def test_the_plane_keeps_the_distances_of_x_u_c_and_guided(shape, seed, gamma):
             assert ((placed[first] - placed[second]).norm(dim=-1) - true).abs().max() < 1e-9
 
 
-def test_the_axes_of_the_plane_are_a_and_the_side_delta_points_to():
-    _, vectors = step()
-    placed = frame(record_of(vectors), 4.0).points
-    assert (placed["x"] == 0).all()
-    assert placed["u"][:, 1].abs().max() < 1e-12
-    assert (placed["u"][:, 0] - vectors["a"].flatten(1).norm(dim=1)).abs().max() < 1e-12
-    assert (placed["c"][:, 1] > 0).all()
-
-
 def test_what_leaves_the_plane_is_its_height():
     points, vectors = step()
     found = frame(record_of(vectors), 4.0)
@@ -137,15 +108,6 @@ def test_what_leaves_the_plane_is_its_height():
         offset = (points[name] - points["x"]).flatten(1)[..., None]
         rest = offset - basis @ torch.linalg.lstsq(basis, offset).solution
         assert (found.height[name] - rest.flatten(1).norm(dim=1)).abs().max() < 1e-12
-
-
-def test_leading_axes_of_the_record_are_kept():
-    records = [record_of(step((2, 5), gamma)[1]) for gamma in (1.0, 2.0, 3.0)]
-    run = GramRecord(VECTORS, torch.stack([record.K for record in records]))
-    placed = frame(run, torch.tensor([1.0, 2.0, 3.0])[:, None])
-    assert placed.points["G"].shape == (3, 2, 2)
-    for i, record in enumerate(records):
-        assert torch.equal(placed.points["G"][i], frame(record, i + 1.0).points["G"])
 
 
 def test_a_step_without_difference_or_displacement_has_a_frame():
@@ -176,12 +138,6 @@ def test_nan_stays_where_it_is():
     assert placed["c"][1].isnan().any()
     assert all(place[[0, 2]].isfinite().all() for place in placed.values())
     assert negativity(record_of(vectors)).isnan().tolist() == [False, True, False]
-
-
-def test_vectors_of_a_run_form_a_gram_matrix():
-    _, vectors = step(dtype=torch.float32)
-    assert (negativity(record_of(vectors)) < 1e-9).all()
-    assert (negativity(record_of({"u": torch.zeros(1, 3)})) == 0).all()
 
 
 def test_rounding_and_a_wrong_record_are_told_apart():

@@ -33,16 +33,6 @@ def test_each_part_is_a_trace_of_its_own_vectors():
             assert (part.record.dot("a", "delta")[i] - (a * delta).sum(dim=1)).abs().max() < 1e-6
 
 
-def test_a_part_may_have_ended_before_another(tmp_path):
-    trace = two_parts()
-    steps = {name: column[:2] for name, column in trace.parts["audio"].steps.items()}
-    early = replace(trace.parts["audio"], steps=steps, stage=["step", "step"], tensors={})
-    early = replace(early, header={**early.header, "capture": {"steps": []}})
-    save(replace(trace, parts={"audio": early}), tmp_path / "run.safetensors")
-    found = load(tmp_path / "run.safetensors")
-    assert [part.n for part in found.every_part] == [3, 2]
-
-
 def test_a_further_pass_has_columns_and_a_metric():
     part = two_parts().part("audio")
     assert part.steps["evals STG"].tolist() == [0, 1, 1]
@@ -86,14 +76,6 @@ def test_of_the_tensors_of_all_parts_the_ends_alone_are_kept():
         assert own.captured_steps
         assert part.header["capture"] == {**own.header["capture"], "steps": []}
         assert {*part.tensors} == {*own.tensors} & {"end"}
-
-
-def test_a_trace_of_one_part_is_written_as_ever(tmp_path):
-    alone = replace(two_parts(), parts={})
-    save(alone, tmp_path / "one.safetensors")
-    tensors, metadata = read_safetensors(tmp_path / "one.safetensors")
-    assert "gg.parts" not in metadata
-    assert {key.partition(".")[0] for key in tensors} == {"steps", "tensors", "cross"}
 
 
 def test_pictures_of_all_parts_share_the_room_of_a_file(tmp_path):
@@ -153,15 +135,6 @@ def test_the_record_of_a_part_says_what_its_passes_cost():
     assert (told["evals"], told["scale"]) == (1, 0.5)
     assert told["size"] > 0
     assert not check(two_parts().part("audio"))
-
-
-def test_a_loaded_trace_of_parts_with_a_large_workflow_is_saved_again(tmp_path):
-    trace = two_parts()
-    trace = replace(trace, header={**trace.header, "workflow": {"words": "x" * 2_500_000}})
-    save(trace, tmp_path / "a.safetensors")
-    again = load(tmp_path / "a.safetensors")
-    save(again, tmp_path / "b.safetensors")
-    assert load(tmp_path / "b.safetensors").header["workflow"] == trace.header["workflow"]
 
 
 def test_more_parts_than_a_file_holds_are_refused_before_anything_is_written(tmp_path):

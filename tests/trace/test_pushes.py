@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from guidance_geometry.library.sampling import sample
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.gram import VECTORS, GramRecord, gram
 from guidance_geometry.trace.pushes import GUIDANCE, contraction, interval, push, push_shares, shares
@@ -28,24 +27,6 @@ def test_the_contraction_is_how_a_gaussian_world_forgets():
     assert torch.allclose(contraction(sigma, alpha, 0.4, False)[1], torch.tensor(0.4 / math.hypot(0.2, 0.5)).double())
     assert contraction(sigma, alpha, None, True).isnan().all()
     assert contraction(sigma, alpha, 1e308, True).isnan().all(), "and no fault where nothing can be told"
-
-
-@pytest.mark.parametrize("flow", [False, True])
-@pytest.mark.parametrize("sampler", ["euler", "ddpm"])
-def test_runs_of_a_gaussian_world_keep_what_the_contraction_says(sampler, flow):
-    """A push beside a state, taken to the end by the exact denoiser; noise adds the same to both."""
-    data, high, steps = 0.5, 0.7, 3000
-    levels = [high * (1 - i / steps) for i in range(steps + 1)]
-    alpha = 1 - high if flow else 1.0
-
-    def denoised(x, sigma):
-        signal = 1 - sigma if flow else 1.0
-        return signal * data**2 * x / ((signal * data) ** 2 + sigma**2)
-
-    at, push = torch.zeros(1, 1, 1, 1).double(), 1.0
-    ends = [sample(denoised, x, levels, sampler, flow=flow, mark=torch.zeros_like) for x in (at, at + push)]
-    left = contraction(torch.tensor(high), torch.tensor(alpha), data, sampler == "ddpm")
-    assert float(ends[1] - ends[0]) == pytest.approx(float(left), rel=2e-3)
 
 
 def test_shares_sum_to_one_and_leave_the_unknown_out():

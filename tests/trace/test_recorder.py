@@ -103,13 +103,6 @@ def test_every_step_is_found_and_adds_up(sample, settings, evaluations):
     assert torch.equal(steps[0].x, start())
 
 
-def test_noise_belongs_to_the_step_that_drew_it():
-    steps, _ = watched(noisy_heun)
-    assert torch.equal(steps[0].noise, torch.full_like(start(), 0.5))
-    assert torch.equal(steps[1].noise, torch.full_like(start(), 0.5))
-    assert steps[2].noise is None
-
-
 def test_a_state_changed_in_place_afterwards_stays_as_it_was_recorded():
     def careless(model, recorder):
         x = start()
@@ -276,14 +269,6 @@ def test_columns_are_made_once_though_many_read_them_and_tell_what_failed():
     assert {name for name in columns if "STG" in name}, "of further passes too"
 
 
-def test_a_remark_that_fails_costs_no_column():
-    steps, _ = watched(euler)
-    notes = []
-    columns = accumulated(steps).close_columns(notes, remarks=lambda columns: [str(1 / 0)])
-    assert columns["K"].isfinite().all()
-    assert notes == []
-
-
 def test_what_no_step_was_made_of_is_no_step():
     steps = []
     recorder = Recorder(steps.append, last_sigma=0.0)
@@ -293,14 +278,6 @@ def test_what_no_step_was_made_of_is_no_step():
     recorder.keep_recurrence(start(), 2.0)  # the model has not answered
     recorder.end_run(start())
     assert steps == []
-
-
-def test_a_step_that_nobody_has_measured_cannot_be_amended():
-    steps, _ = watched(euler)
-    made = accumulated(steps)
-    made.amend(replace(steps[1], index=99))
-    for name, column in accumulated(steps).columns().items():
-        assert made.columns()[name].nan_to_num().equal(column.nan_to_num()), name
 
 
 def test_a_step_without_uncond_says_so_and_keeps_its_move():
@@ -388,10 +365,3 @@ def test_the_step_that_has_begun_is_told_by_its_calls(response, events, expected
             recorder.end_step()
         seen.append(recorder.current_step)
     assert seen == expected
-
-
-def test_a_step_has_all_its_calls():
-    heun = Response(EULER.steps, firsts=(0, 2, 4), reports=(1, 3, 5))
-    steps, _ = watched(noisy_heun, stages=Stages(SIGMAS, heun))
-    assert [len(step.calls) for step in steps] == [2, 2, 1]
-    assert all(step.calls[0] is step.evaluation for step in steps)

@@ -31,19 +31,6 @@ def test_a_further_pass_is_taken_out_and_is_no_vector_of_the_file():
     assert torch.equal(found["K"], columns([replace(one, passes={}) for one in steps])["K"])
 
 
-def test_a_rescale_of_all_leaves_the_scales_of_passes_proved():
-    u, c, away, other = draw(1), draw(2), draw(3), draw(4)
-    guided = 0.75 * (u + 5 * (c - u) + 2.0 * away - 1.2 * other)
-    step = Evaluation(guided, u, c, 5.0, passes={"STG": Pass(away, 1), "modality": Pass(other, 1)})
-    found = columns([step] * 3)
-    assert found["scale STG"].tolist() == [1.5] * 3
-    assert found["scale modality"].tolist() == [-0.9] * 3
-    along = ((0.75 * (u + 5 * (c - u)) - c) * (c - u)).double().flatten(1).sum(1) / (c - u).double().flatten(
-        1
-    ).square().sum(1)
-    assert found["gamma_eff"][0].tolist() == pytest.approx((1 + along).tolist(), rel=1e-6)
-
-
 def test_a_pass_beside_c_alone_is_proved_too():
     c, away = draw(2), draw(3)
     found = columns([Evaluation(c + 3 * away, None, c, 1.0, passes={"PAG": Pass(away, 1)})] * 3, states_scales=False)
@@ -58,15 +45,6 @@ def test_passes_that_cannot_be_told_apart_have_no_scale():
     found = columns([step] * 3)
     assert found["scale one"].isnan().all()
     assert found["scale other"].isnan().all()
-
-
-def test_a_pass_that_changed_nothing_has_no_scale():
-    u, c = draw(1), draw(2)
-    step = Evaluation(u + 4 * (c - u), u, c, 4.0, passes={"NAG": Pass(0 * c, 1)})
-    found = columns([step] * 3)
-    assert found["scale NAG"].isnan().all()
-    assert found["pass NAG"].tolist() == [[0.0] * 3] * 3
-    assert found["gamma_eff"].flatten().tolist() == pytest.approx([4.0] * 9, rel=1e-6)
 
 
 @pytest.mark.parametrize("stated", [4.0, 2.0, float("nan")], ids=str)

@@ -63,12 +63,6 @@ DAMAGED = {
 }
 
 
-def test_a_card_with_a_feature_of_earlier_versions_is_read_without_it():
-    older = copy.deepcopy(CARD)
-    older["bands"]["ode"]["edges"]["high"] |= {"overmax": 2.4}
-    assert card_of(older, "a") == card_of(CARD, "a")
-
-
 @pytest.mark.parametrize(("field", "value", "words"), DAMAGED.values(), ids=DAMAGED)
 def test_a_damaged_card_is_named(field, value, words):
     claims = copy.deepcopy(CARD) | {field: value}

@@ -2,14 +2,10 @@
 
 import json
 import os
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from guidance_geometry.tests.traces import exact_trace
-from guidance_geometry.trace.file import load, save
-from guidance_geometry.trace.record import run_record
 from guidance_geometry.trace.trace import model_key
 from guidance_geometry.verdict import card, picks, size
 from guidance_geometry.verdict.card import read_card
@@ -78,16 +74,6 @@ def test_a_model_is_told_by_its_weights_or_their_file():
     assert model_key({"name": "a", "hash": "AB"}) == "ab"
     assert model_key({"name": "a", "hash": None, "file": "b.safetensors"}) == "file:b.safetensors"
     assert model_key({"name": "SDXL", "hash": None}) is None
-
-
-def test_a_model_with_many_loras_keeps_one_name_and_its_picks(tmp_path):
-    model = {"name": "m", "file": " + ".join(f"a rather long name of a file {i}.safetensors" for i in range(12))}
-    trace = exact_trace(4.0, batch=1, steps=2)
-    save(replace(trace, header={**trace.header, "model": model}), tmp_path / "t.safetensors")
-    assert run_record(load(tmp_path / "t.safetensors"))["model"]["key"] == model_key(model)
-    long = Picks("m", model_key(model) or "", PICKS.picks)
-    write_picks(long, tmp_path / "p.json")
-    assert read_picks(tmp_path / "p.json") == long
 
 
 @pytest.mark.parametrize(

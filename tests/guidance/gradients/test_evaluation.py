@@ -133,6 +133,19 @@ def test_a_gradient_that_is_none_is_zero_and_said_once(factor, words):
     assert [f"had {2 * X.numel()} values" in text for text in broken] == ([True] if factor else [])
 
 
+def test_a_gradient_that_is_zero_in_some_samples_is_said_once_of_all_levels():
+    blind = energy()
+    heard, told = blind.log_prob, []
+    object.__setattr__(blind, "log_prob", lambda x, at: heard(x, at) * torch.tensor([0.0, 1.0, 1.0, 0.0]))
+    run = run_of(GradientTerm(blind), told=told)
+    for sigma in (4.0, 2.0):
+        pushed(run, sigma=sigma)
+    run.read_counts()
+    assert len(told) == 1
+    assert "in 2 of 4 samples" in told[0]
+    assert "at sigma 4" in told[0]
+
+
 def test_steps_in_which_a_gradient_pushed_nothing_are_counted():
     flow = replace(RUN, sigmas=(1.0, 0.99, 0.5, 0.0), flow=True)
     run = run_of(GradientTerm(energy()), GradientTerm(energy(), evaluation="x0"), GradientTerm(energy(), start=0.5))

@@ -5,17 +5,20 @@ import torch
 
 from guidance_geometry.guidance.chain import Chain
 from guidance_geometry.guidance.rules.negative import Negative
+from guidance_geometry.guidance.rules.perp_neg import PerpNeg
 from guidance_geometry.tests.toys import RUN, guide, largest_error, toy
 
 TWO, THREE = "condition 2", "condition 3"
 
 
-def test_gamma_one_is_cond_and_asks_for_nothing_else():
-    p, rule = toy(names=(TWO,)), Negative(("m",), (1.5,), "InstructPix2Pix")
+@pytest.mark.parametrize(
+    ("rule", "further"), [(Negative(("m",), (1.5,), "InstructPix2Pix"), TWO), (PerpNeg("e"), "empty")]
+)
+def test_gamma_one_is_cond_and_asks_for_nothing_else(rule, further):
+    p, chain = toy(names=(further,)), Chain((rule,))
     assert torch.equal(guide(rule, p, 1.0), p.cond)
-    chain = Chain((rule,))
     assert chain.needs(chain.init(RUN), 2.0, 1.0) == {"cond"}
-    assert chain.needs(chain.init(RUN), 2.0, 4.0) == {"cond", "uncond", "0 condition 2"}
+    assert chain.needs(chain.init(RUN), 2.0, 4.0) == {"cond", "uncond", f"0 {further}"}
 
 
 def test_a_weight_of_zero_costs_no_evaluation():

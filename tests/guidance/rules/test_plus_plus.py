@@ -74,11 +74,6 @@ def test_the_scale_falls_to_lambda_at_the_last_step(family):
     assert chain.scale(state, run.sigmas[0] * 0.999, 0.6) == chain.scale(state, run.sigmas[0], 0.6)
 
 
-def test_repeated_levels_do_not_divide_by_zero():
-    run = Run((2.0, 1.0, 1.0, 0.0))
-    assert all(math.isfinite(PlusPlus().scale(0.6, run, sigma)) for sigma in run.sigmas)
-
-
 def test_bad_knobs_are_refused():
     with pytest.raises(ValueError, match="eta is 2"):
         PlusPlus("ddim", 2.0)
