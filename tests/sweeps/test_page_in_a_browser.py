@@ -1,8 +1,22 @@
 """The page of a sweep in a browser: its runs over each other, and the panel of a cell."""
 
-import pytest
+import json
+from io import BytesIO
 
-from guidance_geometry.lab.bench import sweep_page
+import pytest
+from PIL import Image
+
+from guidance_geometry.cli.sweep import FIRST_LOOK
+from guidance_geometry.sweeps.axes import Axis
+from guidance_geometry.sweeps.cells import cells_of
+from guidance_geometry.sweeps.measures import measure
+from guidance_geometry.sweeps.page import study_page
+from guidance_geometry.sweeps.plan import USUAL, Plan
+from guidance_geometry.sweeps.rules import NOTHING
+from guidance_geometry.sweeps.runs import records_of
+from guidance_geometry.tests.traces import exact_trace
+
+VERDICT = "There is no sign of burning."
 
 DARK = 0.3  # brightness below which a colour counts as dark
 PAINTED = """() => { const c = document.querySelector("dialog .gg-figure canvas");
@@ -12,11 +26,28 @@ PAINTED = """() => { const c = document.querySelector("dialog .gg-figure canvas"
   return [new Set(data).size, sum / (data.length / 4) / 255]; }"""
 
 
+def run(gamma):
+    """Eight steps; at scale 1 without u, so that a metric of the difference has no value."""
+    return exact_trace(gamma, batch=1, steps=8, skip=range(8) if gamma == 1 else ())
+
+
+def study():
+    """The page of three scales and two seeds."""
+    axes = (Axis("cfg", (1, 2, 3)), Axis("seed", (0, 1)))
+    cells = cells_of(Plan(json.loads(FIRST_LOOK.read_text(encoding="utf-8")), axes), NOTHING, {}, "a study")
+    traces = {cell.id: run(float(cell.place["cfg"])) for cell in cells}
+    facts = {"seconds": 1.0, "verdict": VERDICT}
+    rows = [{"id": c.id, "place": dict(c.place), "measures": measure(traces[c.id], USUAL), **facts} for c in cells]
+    Image.new("RGB", (64, 64), "teal").save(sink := BytesIO(), "PNG")
+    pictures = {cell.id: sink.getvalue() for cell in cells}
+    return study_page("A study", axes, cells, rows, pictures, "", runs=records_of(list(traces), traces.__getitem__))
+
+
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
     """A page of six cells, as a file."""
     path = tmp_path_factory.mktemp("page") / "index.html"
-    path.write_text(sweep_page.page(scales=3, seeds=2), encoding="utf-8")
+    path.write_text(study(), encoding="utf-8")
     return path
 
 
@@ -53,7 +84,7 @@ def test_a_cell_shows_its_run_in_the_panel_and_goes_on_to_the_next(page):
     page.wait_for_timeout(300)
     colours, brightness = page.evaluate(PAINTED)
     assert (colours > 20, brightness < DARK) == (True, True)
-    assert page.locator("dialog .verdict").text_content() == sweep_page.VERDICT
+    assert page.locator("dialog .verdict").text_content() == VERDICT
     page.get_by_role("tab", name="Lengths").click()
     page.get_by_role("button", name="The next cell").click()
     page.locator("dialog .gg-facts", has_text="scale 3").wait_for()
