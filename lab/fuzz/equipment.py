@@ -25,7 +25,7 @@ def equip(folder: Path) -> None:
     torch.manual_seed(0)
     sources = folder / "sources"
     for kind in ("classifiers", "denoisers"):
-        shutil.copytree(ASSETS / kind, sources / kind, ignore=shutil.ignore_patterns("*.json", "*.planes"))
+        shutil.copytree(ASSETS / kind, sources / kind, ignore=shutil.ignore_patterns("*.json"))
     for kind in TINY:
         place = sources / "models" / f"tiny-{kind}"
         place.mkdir(parents=True)
