@@ -1,6 +1,6 @@
 """Turn published weights (.pt, .pth, .pkl, .ckpt, .bin) into safetensors.
 
-Nothing in the file is executed: tensors and plain values are read, everything else is refused. A card beside the new
+Nothing in the file is executed: tensors and plain values are read, everything else is left out. A card beside the new
 file says what it is, what was kept and dropped, and the licence; docs/converting.md explains it.
 """
 
@@ -87,8 +87,8 @@ def read_apart(path: Path, target: Path, weights: str | None) -> None:
         )
     except subprocess.TimeoutExpired:
         ran = subprocess.CompletedProcess(command, 1, b"", b"")
-    sentence = json.loads(ran.stdout or b"null")
-    if ran.returncode and not sentence:
+    sentence = None if ran.returncode else json.loads(ran.stdout or b"null")
+    if ran.returncode:
         last = b"".join(ran.stderr.splitlines()[-1:]).decode(errors="replace")
         sentence = refusal(
             f"cannot be read in {seconds:,} seconds and {memory:,} bytes of memory ({last or ran.returncode})"
