@@ -122,7 +122,4 @@ hypothesis.settings.register_profile("busy machine", deadline=None)  # how long 
 hypothesis.settings.load_profile("busy machine")
 pytest.register_assert_rewrite("guidance_geometry.tests")
 name_the_pack()
-from guidance_geometry.files.included import write_every_model  # noqa: E402
-
-write_every_model()  # which tests name by their paths
 HAS_HOST = importlib.util.find_spec("comfy") is not None

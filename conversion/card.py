@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from itertools import islice
 from pathlib import Path
 
 from torch import Tensor
@@ -12,10 +11,10 @@ from torch import Tensor
 from ..classifiers.contract import contract_of
 from ..classifiers.reading import classifier_of
 from ..denoisers.reading import denoiser_of
-from ..guidance.printing import class_of, shorten
+from ..guidance.printing import class_of
+from .tables import line
 
 NOT_STATED = "not stated"
-MOST_WORDS, MOST_ITEMS = 4000, 40  # characters of a fact, entries of a list
 
 
 def describe_recognition(target: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
@@ -54,20 +53,6 @@ def card_of(facts: Mapping[str, str]) -> str:
     """The card: a heading and a line for each fact."""
     lines = [f"{name}: {value}" for name, value in facts.items()]
     return "\n".join(["Converted by Guidance Geometry; nothing in the source was executed.", "", *lines, ""])
-
-
-def line(text: str, most: int = MOST_WORDS) -> str:
-    """A text in one line: what a file says may not look like another fact of the card."""
-    printable = "".join(letter if letter.isprintable() else " " for letter in shorten(text, most))
-    return " ".join(printable.split())
-
-
-def list_texts(items: Iterable[str]) -> str:
-    """Some texts in one line, the first of them where there are many."""
-    rest = iter(items)
-    first = [line(item) for item in islice(rest, MOST_ITEMS)]
-    more = sum(1 for _ in rest)
-    return "; ".join(first) + (f"; and {more:,} more" if more else "") or "nothing"
 
 
 def as_metadata(facts: Mapping[str, str]) -> dict[str, str]:

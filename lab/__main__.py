@@ -38,9 +38,6 @@ if __name__ == "__main__":
             sys.exit(hand_over(own, sys.argv))
         except StartError as error:
             sys.exit(str(error))
-    from guidance_geometry.files.included import write_every_model
-
-    write_every_model()
     del sys.argv[0]
     try:
         program = find_program(sys.argv[0], programs())

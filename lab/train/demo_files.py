@@ -16,7 +16,6 @@ from ...classifiers.files import load_classifier
 from ...classifiers.networks import PocketJudge
 from ...denoisers.pocket import PocketSizes, PocketUNet
 from ...dev.places import ROOT
-from ...files.included import ASSETS, keep_planes
 from ...files.safetensors import read_safetensors, write_safetensors
 from ...files.writing import write_atomically
 from ...networks.weights import weights_of
@@ -47,11 +46,9 @@ def half(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def write_model(path: Path, weights: dict[str, Tensor], facts: dict[str, Any]) -> None:
-    """Write a model; one of the pack also in the form in which the pack keeps it."""
+    """Write a model in half precision."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_safetensors(path, half(weights), with_prefix(facts))
-    if path.resolve().is_relative_to(ASSETS):
-        keep_planes(path)
 
 
 def write_denoiser(path: Path, weights: dict[str, Tensor], facts: dict[str, Any]) -> None:

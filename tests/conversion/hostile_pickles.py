@@ -238,7 +238,7 @@ def held_within():
 
 
 HUGE = 2**62
-STILL = {  # refused too, though a usual reader would only fail, hang or fill the memory
+STILL = {  # with these a usual reader would only fail, hang or fill the memory
     "GLOBAL alone": SYSTEM,
     "__builtin__.eval": call(name("__builtin__", "eval"), text("1")),
     "nt.system": call(name("nt", "system"), text("x")),
@@ -484,71 +484,6 @@ BOMBS = {  # each below 10 MB, each with more than it seems: instructions that c
     ),
     "entries beside the weights": lambda: table(*((number(index), NONE) for index in range(200_000))),
 }
-
-
-SOME = (
-    OS,
-    SET,
-    FROZEN,
-    ORDERED,
-    SIZE,
-    ENCODE,
-    name("argparse", "Namespace"),
-    name("torch._utils", "_rebuild_parameter"),
-)
-ATOMS = (NONE, TRUE, b")", b"]", b"}", b"\x8f", b"h\x01", b"K\x07", b"G" + bytes(8), b"\x8c\x01a", b"C\x01a")
-FEW = (
-    b"R",
-    b"\x81",
-    b"t",
-    b"e",
-    b"u",
-    b"a",
-    b"s",
-    b"b",
-    b"\x85",
-    b"\x86",
-    b"\x87",
-    b"\x90",
-    b"\x91",
-    b"\x93",
-    b"Q",
-    b"\x94",
-)
-
-
-def random_value(dice, depth=0):
-    """A value that may be large, and may hold others."""
-    count = int(2 ** dice.uniform(0, 20))
-    makers = [
-        lambda: many(count, dice.choice(ATOMS)),
-        lambda: list_of_numbers(count),
-        lambda: text(dice.choice("x\xe9\u20ac\U0001f600") * count),
-        lambda: data(bytes(count)),
-        lambda: b"(" + dice.choice(ATOMS) * count + b"t",
-        lambda: tensor(held=held_within(), shape=(dice.randint(0, 5),) * 2),
-        lambda: number(dice.getrandbits(dice.choice((8, 60, 127, 900)))),
-    ]
-    if depth < 3:
-        inner = [lambda: random_value(dice, depth + 1)] * 2
-        makers += [
-            lambda: again(count, dice.choice(SOME[1:]), *(make() for make in inner[: dice.randint(0, 2)])),
-            lambda: table(*((text(f"k{i}"), inner[0]()) for i in range(dice.randint(0, 4)))),
-            lambda: objects_of_one_state(min(count, 30_000), table((text("_modules"), inner[0]()))),
-            lambda: call(dice.choice(SOME), *(make() for make in inner)),
-            lambda: data(b"\x80\x04" + inner[0]() + b"."),
-        ]
-    return dice.choice(makers)()
-
-
-def random_program(dice, most=9_900_000):
-    """A pickle of values that grow, with single instructions strewn in, and now and then a spoiled byte."""
-    content = bytearray(b"(N" + put(1))
-    while len(content) < most and dice.random() < 0.8:
-        content += random_value(dice) if dice.random() < 0.8 else dice.choice(FEW) * dice.choice((1, 1, 2, 100_000))
-    for _ in range(dice.choice((0, 0, 0, 1, 3))):
-        content[dice.randrange(len(content))] = dice.randrange(256)
-    return bytes(content[:most]) + b"t"
 
 
 def pickled(payload, weight=tensor()):  # noqa: B008  bytes

@@ -1,21 +1,23 @@
-"""Pickles that would do something, or eat the machine: each is refused with a sentence, and nothing runs."""
+"""Pickles that would do something, or eat the machine: nothing runs, and each is read or refused with a sentence."""
 
 import struct
 import subprocess
 import sys
 import time
 import zipfile
-from collections import Counter
+from contextlib import suppress
+from itertools import cycle
 from pathlib import Path
-from random import Random
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guidance_geometry.conversion.convert import convert
-from guidance_geometry.tests.conversion.conversions import USUAL_READER, complaints_about, measurements, refused, same
+from guidance_geometry.conversion import convert as conversion
+from guidance_geometry.conversion import tables, unpickling
+from guidance_geometry.files import safetensors
+from guidance_geometry.tests.conversion.conversions import USUAL_READER, refused, tensors_or_sentence
 from guidance_geometry.tests.conversion.hostile_pickles import (
     BOMBS,
     CLAIMS,
@@ -28,97 +30,120 @@ from guidance_geometry.tests.conversion.hostile_pickles import (
     members,
     name,
     number,
-    random_program,
     row,
     text,
     zipped,
     zipped_entries,
 )
 from guidance_geometry.tests.programs import ARCHIVES, PROGRAMS, Payload
-from guidance_geometry.tests.shares import share_of
 
 
-@pytest.fixture(scope="module")
-def live(tmp_path_factory):
-    """Every live payload in every form, loaded by a usual reader in a process of its own: which made their canaries."""
-    folder = tmp_path_factory.mktemp("live")
-    files = {}
-    for kind, payload in LIVE.items():
-        for form, written in FORMS.items():
-            canary = folder / f"canary-{len(files)}"
-            ending = "pkl" if form == "pickle" else "pt"
-            files[kind, form] = written(folder / f"{len(files)}.{ending}", payload(canary)), canary
-    command = [sys.executable, "-c", USUAL_READER, *(str(path) for path, _ in files.values())]
+def in_turn(payloads):
+    """(payload, form): one reader reads all forms, so each payload comes in one of them."""
+    return list(zip(payloads, cycle(FORMS), strict=False))
+
+
+def read_or_refused(path):
+    """Whether a file with something in it was read; its weight is never another one."""
+    try:
+        tensors = tensors_or_sentence(path)
+    except ValueError:
+        return False
+    assert tensors.keys() == {"weight"}
+    assert torch.equal(tensors["weight"], torch.zeros(2, 2))
+    return True
+
+
+@pytest.fixture
+def hurried(monkeypatch):
+    """A file may take one second."""
+    monkeypatch.setattr(conversion, "SECONDS", 1)
+    monkeypatch.setattr(conversion, "PATIENCE", 60)
+
+
+@pytest.mark.slow
+def test_the_payloads_are_live(tmp_path):
+    """In a usual reader, that is: in a process of its own."""
+    files, canaries = [], {}
+    for index, (kind, form) in enumerate(in_turn(LIVE)):
+        canaries[kind] = tmp_path / f"canary-{index}"
+        ending = "pkl" if form == "pickle" else "pt"
+        files.append(FORMS[form](tmp_path / f"{index}.{ending}", LIVE[kind](canaries[kind])))
+    command = [sys.executable, "-c", USUAL_READER, *map(str, files)]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, stdin=subprocess.DEVNULL)
     time.sleep(0.5)  # some only start a process
-    return {kind: canary.exists() for kind, (_, canary) in files.items()}, ran.stderr
+    assert [kind for kind, canary in canaries.items() if not canary.exists()] == [], ran.stderr
+
+
+@pytest.mark.parametrize(("kind", "form"), in_turn(LIVE))
+def test_a_live_payload_never_runs(tmp_path, kind, form):
+    read_or_refused(FORMS[form](tmp_path / "evil.pt", LIVE[kind](tmp_path / "canary")))
+    assert not (tmp_path / "canary").exists()
+
+
+def test_what_was_not_made_is_named_on_the_card(tmp_path):
+    assert read_or_refused(FORMS["archive"](tmp_path / "evil.pt", LIVE["os.system"](tmp_path / "canary")))
+    assert "dropped: more: os.system\n" in (tmp_path / "evil.card.txt").read_text(encoding="utf-8")
+
+
+def test_even_what_could_be_called_would_not_run(tmp_path, monkeypatch):
+    """As if a name of the file meant something after all."""
+    own = "from pack.conversion import unpickling\nimport os\nunpickling.MAKERS['os.system'] = os.system\nmain("
+    monkeypatch.setattr(conversion, "START", conversion.START.replace("main(", own))
+    refused(FORMS["pickle"](tmp_path / "evil.pt", LIVE["os.system"](tmp_path / "canary")), r"os\.system is forbidden")
+    assert not (tmp_path / "canary").exists()
+
+
+@pytest.mark.parametrize(("kind", "form"), in_turn(STILL))
+def test_any_other_trick_is_read_or_refused_at_once(tmp_path, hurried, kind, form):
+    read_or_refused(FORMS[form](tmp_path / "odd.pt", STILL[kind]))
 
 
 @pytest.mark.slow
-@pytest.mark.turn("live payloads")
-def test_the_payloads_are_live(live):
-    ran, said = live
-    assert [kind for kind, made in ran.items() if not made] == [], said
+@pytest.mark.parametrize("kind", BOMBS)
+def test_what_makes_much_of_little_is_read_or_refused_within_its_limits(tmp_path, hurried, kind):
+    path = FORMS["pickle"](tmp_path / "bomb.pkl", BOMBS[kind]())
+    assert path.stat().st_size < 10_000_000
+    with suppress(ValueError):
+        tensors_or_sentence(path)
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("kind", LIVE)
-def test_a_live_payload_is_refused_and_never_runs(tmp_path, kind, form):
-    canary, path = tmp_path / "canary", tmp_path / "evil.pt"
-    FORMS[form](path, LIVE[kind](canary))
-    refused(path, "nothing is ever run")
-    assert not canary.exists()
+def test_an_archive_of_many_entries_is_refused(tmp_path):
+    (tmp_path / "net.pt").write_bytes(zipped_entries(200_000))
+    refused(tmp_path / "net.pt")
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("kind", STILL)
-def test_any_other_trick_is_refused_at_once(tmp_path, kind, form):
-    began = time.process_time()
-    refused(FORMS[form](tmp_path / "odd.pt", STILL[kind]))
-    assert time.process_time() - began < 5
+ENDLESS = {"-9": STILL["a key that is hashed for ever"], "MemoryError": STILL["a huge memo"]}
 
 
-@pytest.mark.slow
-@pytest.mark.turn("costs of files")
-def test_what_a_file_costs_is_counted_before_it_is_spent(tmp_path):
-    """Memory beyond its tensors, and seconds, of files below 10 MB that make much of little."""
-    files = {FORMS["pickle"](tmp_path / f"{index}.pkl", BOMBS[kind]()): kind for index, kind in enumerate(BOMBS)}
-    for count in (40_000, 200_000):
-        (directory := tmp_path / f"directory-{count}.pt").write_bytes(zipped_entries(count))
-        files[directory] = f"the directory of an archive, {count} entries"
-    assert max(file.stat().st_size for file in files) < 10_000_000
-    found = dict(zip(files.values(), measurements(files, tmp_path), strict=True))
-    assert {kind: wrong for kind, facts in found.items() if (wrong := complaints_about(facts))} == {}
+@pytest.mark.parametrize("limit", ENDLESS)
+def test_a_limit_is_named(tmp_path, hurried, limit):
+    refused(FORMS["pickle"](tmp_path / "bomb.pkl", ENDLESS[limit]), f"cannot be read in 1 seconds and 536,.*{limit}")
 
 
-@pytest.mark.slow
-def test_random_programs_are_read_or_refused_within_their_costs(tmp_path, pytestconfig):
-    """500 with --full; `--share SEED` makes others."""
-    seed, count, kinds = share_of(pytestconfig), 500 if pytestconfig.getoption("full") else 10, Counter()
-    for first in range(0, count, 25):
-        files = []
-        for index in range(first, min(first + 25, count)):
-            program = random_program(Random(f"{seed} {index}"))
-            files.append(FORMS[list(FORMS)[index % len(FORMS)]](tmp_path / f"{index}.pt", program))
-        found = measurements(files, tmp_path)
-        kinds.update(facts["kind"] for facts in found)
-        assert {facts["file"]: wrong for facts in found if (wrong := complaints_about(facts))} == {}, f"--share {seed}"
-        for file in files:
-            file.unlink()
-    assert kinds["read"] + kinds["refused"] == count
+def test_where_a_system_has_no_limits_the_clock_is_watched(tmp_path, hurried, monkeypatch):
+    monkeypatch.setattr(conversion, "START", f"import sys\nsys.modules['resource'] = None\n{conversion.START}")
+    assert read_or_refused(FORMS["pickle"](tmp_path / "net.pkl", number(0)))
+    monkeypatch.setattr(conversion, "PATIENCE", 2)
+    refused(FORMS["pickle"](tmp_path / "bomb.pkl", ENDLESS["-9"]), "cannot be read in 1 seconds")
 
 
-def test_a_text_that_its_codec_cannot_write_is_refused_in_our_own_words(tmp_path):
-    payload = call(name("_codecs", "encode"), text("\u20ac"), text("latin1"))
-    refused(
-        FORMS["pickle"](tmp_path / "odd.pkl", payload), "as 'latin1', which has not all of its letters. Only tensors"
-    )
-
-
-@pytest.mark.parametrize("form", ["archive", "row"])
-@pytest.mark.parametrize("kind", CLAIMS)
+@pytest.mark.parametrize(("kind", "form"), list(zip(CLAIMS, cycle(["archive", "row"]), strict=False)))
 def test_a_tensor_that_lies_about_its_storage_is_refused(tmp_path, kind, form):
     refused(FORMS[form](tmp_path / "net.pt", CLAIMS[kind]))
+
+
+CHANGED = {  # what stands for an object may be given a state, what stands for a function or a type may not
+    "a maker": name("_codecs", "encode") + b"}" + text("make") + name("os", "system") + b"sb",
+    "a type": name("collections", "OrderedDict") + b"N}" + text("__init__") + name("os", "system") + b"s\x86b",
+    "a set": name("builtins", "set") + b"N}" + text("__new__") + name("os", "system") + b"s\x86b",
+    "a class of no one": name("os", "system") + b"N}" + text("kind") + text("x") + b"s\x86b",
+}
+
+
+@pytest.mark.parametrize("kind", CHANGED)
+def test_nothing_that_a_name_stands_for_can_be_changed(tmp_path, kind):
+    refused(FORMS["pickle"](tmp_path / "net.pkl", CHANGED[kind]))
 
 
 HARMLESS = {
@@ -133,26 +158,19 @@ HARMLESS = {
     + text("x")
     + b"sb",
     "numpy's makers of arrays": call(name("numpy", "dtype"), text("f4")) + text("x") + b"b",
-    "a numpy array of nothing known": call(
-        name("numpy.core.multiarray", "_reconstruct"), name("numpy", "ndarray"), b")"
-    ),
+    "a collection of an unknown kind": call(name("collections", "deque"), b")", number(9)) + number(1) + b"a",
 }
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("kind", HARMLESS)
-def test_what_does_nothing_is_left_out_at_once(tmp_path, kind, form):
-    began = time.process_time()
-    same(FORMS[form](tmp_path / "net.pt", HARMLESS[kind]), {"weight": torch.zeros(2, 2)})
-    assert time.process_time() - began < 5
+@pytest.mark.parametrize(("kind", "form"), in_turn(HARMLESS))
+def test_what_does_nothing_is_left_out(tmp_path, kind, form):
+    assert read_or_refused(FORMS[form](tmp_path / "net.pt", HARMLESS[kind]))
 
 
 ARCHIVE = members(number(0))
 TRICKS = {
     "a member outside": [*ARCHIVE.items(), ("../../slipped.txt", b"x")],
-    "a member within a folder outside": [*ARCHIVE.items(), ("net/../../slipped.txt", b"x")],
     "a member of the disk": [*ARCHIVE.items(), ("/slipped.txt", b"x")],
-    "a member of a drive": [*ARCHIVE.items(), ("C:/slipped.txt", b"x")],
     "a member with backslashes": [*ARCHIVE.items(), ("net\\..\\slipped.txt", b"x")],
     "two members of one name": [*ARCHIVE.items(), ("net/data/0", b"y" * 16)],
     "two pickles": [*ARCHIVE.items(), ("other/data.pkl", b"x")],
@@ -165,17 +183,18 @@ TRICKS = {
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize("kind", TRICKS)
-def test_an_archive_with_a_trick_is_refused(tmp_path, kind):
-    refused(zipped(tmp_path / "net.pt", TRICKS[kind]))
+def test_an_archive_with_a_trick_is_refused_and_no_member_is_unpacked(tmp_path, kind):
+    path = zipped(tmp_path / "net.pt", TRICKS[kind])
+    assert read_or_refused(path) == ("slipped.txt" in str(TRICKS[kind])), "a name alone does nothing"
     assert not [
         place for place in (tmp_path.parent, tmp_path.parents[1], Path("/")) if (place / "slipped.txt").exists()
     ]
 
 
-@pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
 def test_a_compressed_archive_is_refused_before_it_is_unpacked(tmp_path, compression):
     bomb = [*ARCHIVE.items(), ("net/data/1", bytes(50_000_000))]
-    refused(zipped(tmp_path / "net.pt", bomb, compression), "compressed, as torch.save never does")
+    refused(zipped(tmp_path / "net.pt", bomb, compression), "compressed or encrypted, as torch.save never does")
 
 
 @pytest.mark.parametrize("field", ["size", "compressed", "offset", "flags"])
@@ -195,16 +214,7 @@ def test_an_archive_whose_large_directory_is_beyond_all_files_is_refused(tmp_pat
     content = path.read_bytes()
     end, place = content.index(b"PK\x05\x06"), struct.pack("<4sLQL", b"PK\x06\x07", 0, 2**64 - 1, 1)
     path.write_bytes(content[:end] + place + content[end:])
-    refused(path, "its directory is not whole")
-
-
-def test_two_members_in_one_place_are_refused(tmp_path):
-    path = zipped(tmp_path / "net.pt", [*ARCHIVE.items(), ("net/data/1", bytes(16))])
-    content = bytearray(path.read_bytes())
-    first, second = (content.index(f"net/data/{key}".encode(), content.index(b"PK\x01\x02")) - 4 for key in "01")
-    content[second : second + 4] = content[first : first + 4]
-    path.write_bytes(content)
-    refused(path, "in one place")
+    refused(path)
 
 
 @pytest.mark.parametrize("storages", [*({"keys": keys} for keys in ((), ("0", "1"), ("1",))), {"count": 2**40}])
@@ -220,18 +230,18 @@ def test_many_views_of_one_storage_do_not_fill_the_disk(tmp_path):
 
 
 @pytest.mark.parametrize("form", FORMS)
+@settings(max_examples=50, deadline=None, derandomize=True)
 @given(dice=st.randoms(use_true_random=False))
 def test_a_file_with_any_byte_changed_is_read_or_refused(tmp_path_factory, form, dice):
-    folder = tmp_path_factory.mktemp("spoiled")
-    path = FORMS[form](folder / "net.pt", number(0))
+    path = FORMS[form](tmp_path_factory.mktemp("spoiled") / "net.pt", number(0))
     content = bytearray(path.read_bytes())
     for _ in range(dice.randint(1, 4)):
         content[dice.randrange(len(content))] = dice.randrange(256)
     path.write_bytes(content[: dice.choice((len(content), dice.randrange(1, len(content))))])
     try:
-        convert(path)
+        tensors_or_sentence(path)
     except ValueError:
-        refused(path)
+        assert not path.with_suffix(".safetensors").exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"\x80", b"PK\x03\x04", b"<html>", b"{}", b"GGUF", b"\x80\x02."])
@@ -254,8 +264,17 @@ def test_other_archives_are_refused(tmp_path, kind):
     refused(tmp_path / "net.pt")
 
 
-@pytest.mark.parametrize("zipped_", [True, False])
-def test_what_torch_saves_of_an_object_is_refused(tmp_path, zipped_):
+def test_what_torch_saves_of_an_object_never_runs(tmp_path):
     path = tmp_path / "evil.pt"
-    torch.save({"w": torch.zeros(3), "more": Payload(tmp_path / "c")}, path, _use_new_zipfile_serialization=zipped_)
-    refused(path, r"posix\.system")
+    torch.save({"weight": torch.zeros(2, 2), "more": Payload(tmp_path / "canary")}, path)
+    assert read_or_refused(path)
+    assert not (tmp_path / "canary").exists()
+
+
+def test_the_process_without_torch_knows_what_the_reader_of_safetensors_knows():
+    own = {dtype: (width, f"torch.{name}") for dtype, (width, name, _) in unpickling.DTYPES.items()}
+    assert own == {name: (dtype.itemsize, str(dtype)) for name, dtype in safetensors.DTYPES.items()}
+    assert unpickling.MOST_AXES == safetensors.MOST_AXES
+    assert unpickling.LARGEST_SIZE == safetensors.LARGEST_SIZE
+    assert tables.MOST_TENSORS == safetensors.MOST_TENSORS
+    assert tables.LONGEST_NAME == safetensors.LONGEST_NAME
