@@ -298,6 +298,24 @@ def test_a_readme_states_the_range_of_the_card_and_the_odds_of_the_verdict(name)
     assert f"cfg {band['centre']:.1f}" in text
 
 
+@pytest.mark.parametrize("name", READMES)
+def test_a_readme_states_what_the_pages_of_its_numbers_say(name):
+    text, study = text_of(name), text_of("docs/verdict.md")
+    worst = max(map(float, re.findall(r"^\| (?:seed|labels|sampler) \|.* \| ([\d.]+) % \|$", study, re.MULTILINE)))
+    caught = re.findall(
+        r"^\| ([\w-]+) \|(?: [^|]*\|){2} ([\d.]+) / [^|]* % \| [^|]* \| [\d.]+ \|$", study, re.MULTILINE
+    )
+    others = {world: float(share) for world, share in caught if not world.startswith("pocket")}
+    assert f"{worst:.0f} %" in text
+    assert len(others) == 9, "as both say in words"
+    assert re.search(rf"{min(others.values()):.0f} (?:to|\u5230) {max(others.values()):.0f} %", text)
+    (rows,) = re.findall(r"beyond doubt, of (\d+) rows: none", text_of("docs/what-a-rule-does.md"))
+    assert rows in text
+    (oldest,) = re.findall(r"\d+\.\d+\.\d+", PROJECT["tool"]["comfy"]["requires-comfyui"])
+    assert oldest in text
+    assert PROJECT["project"]["requires-python"].removeprefix(">=") in text
+
+
 def test_the_citation_names_this_project():
     cited = yaml.safe_load(text_of("CITATION.cff"))
     project = PROJECT["project"]

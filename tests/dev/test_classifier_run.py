@@ -6,8 +6,6 @@ import torch
 from guidance_geometry.dev.fixtures.classifier_run import ClassifierRun
 from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.trace.checks import check
-from guidance_geometry.trace.file import load, save
-from guidance_geometry.trace.record import run_record
 
 MIXTURE = make_mixture((3, 8, 8), classes=3, seed=0)
 
@@ -25,14 +23,3 @@ def test_the_gradient_with_weight_one_is_the_difference_of_both_predictions(samp
     assert (missed <= 1e-18 + 1e-15 * record.dot("u", "u")).all()
     assert (record.square({"D-G": 1.0, "gradient": -1.0}) <= 1e-15 * record.dot("u", "u")).all()
     assert check(trace) == []
-
-
-def test_a_trace_with_a_gradient_survives_its_file(tmp_path):
-    trace = ClassifierRun(MIXTURE, torch.tensor([0, 1])).trace(steps=8)
-    save(trace, tmp_path / "run.safetensors")
-    again = load(tmp_path / "run.safetensors")
-    assert again.header["vectors"][-1] == "gradient"
-    assert torch.equal(again.steps["K"], trace.steps["K"])
-    assert torch.equal(again.tensors["gradient"], trace.tensors["gradient"])
-    assert run_record(again)["vectors"][-1] == "gradient"
-    assert len(run_record(again)["steps"][0]["samples"][0]["K"]) == 28

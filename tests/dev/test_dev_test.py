@@ -32,12 +32,6 @@ def test_a_part_that_cannot_run_has_failed_in_ci(monkeypatch, code, trouble, ci,
     assert (words.startswith(ended), trouble in words, found) == (True, True, failed)
 
 
-def test_ci_brings_every_tool_that_a_check_asks_for():
-    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    assert [tool for tool in ("chromium", "node", "npm") if f"command -v {tool} " not in script] == []
-    assert script.rstrip().endswith("exec python3 dev.py test")
-
-
 def test_what_runs_beside_the_tests_is_shown_whole_and_fails_by_itself():
     call = """
 import runpy, sys
