@@ -233,7 +233,7 @@ def test(args: argparse.Namespace) -> int:
 
 def bench(args: argparse.Namespace) -> int:
     """Run the measurements in lab/bench; other arguments are passed on."""
-    there = sorted((ROOT / "lab" / "bench").glob("*.py"))
+    there = sorted(file for file in (ROOT / "lab" / "bench").glob("*.py") if file.stem != "harness")
     scripts = [script for script in there if script.match(f"{args.name}.py")]
     if not scripts:
         names = ", ".join(script.stem for script in there)
@@ -272,7 +272,7 @@ def site(args: argparse.Namespace) -> int:
 
 WITH_REST = {  # what hands its arguments on: the name that it takes first
     bench: {"nargs": "?", "default": "*", "help": "one script of lab/bench; default: all"},
-    lab: {"help": "such as evaluations; one that there is not lists them"},
+    lab: {"help": "such as economy; one that there is not lists them"},
     fuzz: None,
 }
 

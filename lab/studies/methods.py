@@ -27,7 +27,6 @@ from ..pictures import write_pixels
 from .runs import FIGURES, METHODS, SAMPLE, STEP, method, pixels, run
 
 JUDGE, GUIDE = f"{LOG_PROB}watch", f"{LOG_PROB}gradient"
-PLANET = 4  # the sample whose classifier is fooled
 SHOWN = (0, 2, 4, 5, 6, 8, 10, 12)  # steps of the second table
 SURE, UNSURE = 0.9, 0.1
 COLOURS = {"red": 0xD92626, "green": 0x269940, "blue": 0x264DCC, "yellow": 0xF2CC33}
@@ -56,16 +55,24 @@ def recognised(x0: Tensor) -> int:
 
 
 def four_methods(out: Path) -> str:
-    """The same noise by four methods, the run whose classifier is fooled, and what the judge says."""
+    """The same noise by four methods, and how many pictures the judge recognises."""
     runs = {name: method(name) for name in METHODS}
     ends = {name: one.end for name, one in runs.items()}
     sheet("four-methods", "The same noise, four methods for a label", ends, runs["CFG"].trace.header["labels"], out)
-    fooled = runs["x0"].trace
-    curves = fooled.plot("classifier curves", step=STEP, sample=PLANET, theme="light").frames[-1]
-    write_pixels(out / "story-judge.webp", curves[..., :3])
-    said = [math.exp(float(fooled.steps[key][-1, PLANET])) for key in (GUIDE, JUDGE)]
     counts = ", ".join(str(recognised(end)) for end in ends.values())
-    return f"recognised: {counts} of 8; of the planet the guide says {said[0]:.2f}, the judge {said[1]:.2f}"
+    return f"recognised: {counts} of 8"
+
+
+def most_fooled(trace: Trace, out: Path) -> str:
+    """The run in which the guiding classifier is surest of what the judge denies most, drawn."""
+    guide, seen = (trace.steps[key][-1].exp() for key in (GUIDE, JUDGE))
+    sample = int((guide - seen).argmax())
+    curves = trace.plot("classifier curves", step=STEP, sample=sample, theme="light").frames[-1]
+    write_pixels(out / "story-judge.webp", curves[..., :3])
+    label = trace.header["labels"][sample]
+    return (
+        f"of the {label} in run {sample} the guide says {float(guide[sample]):.2f}, the judge {float(seen[sample]):.2f}"
+    )
 
 
 def coloured(out: Path) -> None:
@@ -139,6 +146,7 @@ def main() -> None:
     )
     coloured(given.out)
     many = {name: method(name, given.samples, "numbers").trace for name in METHODS}
+    print(most_fooled(many["x0"], given.out))
     head = "method | its own classifier says so | the judge says so | one is sure, the other denies it"
     print("", table(head, method_rows(many)), sep="\n")
     head = "\u03c3 | cosine of gradient and \u03b4 | gradient, rms | \u03b4, rms"

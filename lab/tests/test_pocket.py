@@ -27,8 +27,6 @@ METADATA = (
 )
 NULL = 10
 
-needs_weights = pytest.mark.skipif(not CARD.exists(), reason="assets/denoisers/pocket-1.json is not there yet")
-
 
 def card(file=CARD):
     return json.loads(file.read_text(encoding="utf-8"))
@@ -60,16 +58,6 @@ def test_embedded_files_stay_small():
     assert sum(file.stat().st_size for file in files) <= 9_000_000
 
 
-@pytest.mark.parametrize(
-    "room",
-    ["guidance", "files", "networks", "samplers", "trace", "denoisers", "classifiers", "figures", "host", "nodes"],
-)
-def test_no_room_mentions_a_training_package(room):
-    for file in (ROOT / room).rglob("*.py"):
-        assert not any(word in file.read_text(encoding="utf-8") for word in ("dicebear", "resvg")), file
-
-
-@needs_weights
 def test_checksums_agree_with_the_card():
     facts = card()
     for entry, folder in [(facts, "denoisers"), *((entry, "classifiers") for entry in facts["classifiers"])]:
@@ -78,7 +66,6 @@ def test_checksums_agree_with_the_card():
         assert len(content) == entry["bytes"]
 
 
-@needs_weights
 def test_metadata_is_complete_and_weights_are_finite():
     weights, metadata = read_safetensors(WEIGHTS, finite=True)
     assert {f"gg.{key}" for key in METADATA.split()} == set(metadata)
@@ -89,7 +76,6 @@ def test_metadata_is_complete_and_weights_are_finite():
     assert weights["embedding.classes.weight"].shape[0] == len(LABELS) + 1
 
 
-@needs_weights
 def test_hardly_anything_is_removed_at_the_lowest_noise_level():
     network, sigma_data = trained()
     x0, y = stored_images()
@@ -99,7 +85,6 @@ def test_hardly_anything_is_removed_at_the_lowest_noise_level():
     assert moved.flatten(1).square().mean(1).sqrt().max() <= 2 * 0.002
 
 
-@needs_weights
 def test_prediction_from_pure_noise_is_the_mean_image():
     network, sigma_data = trained()
     x0, _ = stored_images()
@@ -109,7 +94,6 @@ def test_prediction_from_pure_noise_is_the_mean_image():
     assert off <= 0.1  # 100 images know the mean only to 0.06
 
 
-@needs_weights
 def test_loss_on_the_stored_images_is_the_cards():
     network, sigma_data = trained()
     x0, y = stored_images()
@@ -119,17 +103,6 @@ def test_loss_on_the_stored_images_is_the_cards():
         assert abs(found[sigma] - said[sigma]) <= 0.01 * said[sigma], sigma  # other CPUs sum in another order
 
 
-@needs_weights
-def test_bfloat16_is_close_to_float32():
-    network, sigma_data = trained()
-    x0, y = stored_images()
-    x, sigma = x0[:20] + noise((20, 3, 32, 32)), torch.ones(20)
-    exact = demo_evaluation.Denoiser(network, sigma_data, torch.float32)(x, sigma, y[:20])
-    rounded = demo_evaluation.Denoiser(network, sigma_data, torch.bfloat16)(x, sigma, y[:20])
-    assert (rounded - exact).square().mean().sqrt() <= 0.02 * exact.square().mean().sqrt()
-
-
-@needs_weights
 def test_card_has_the_shape_that_guidance_should_give():
     rows = {row["gamma"]: row for row in card()["evaluation"]["guidance"]}
     gammas = sorted(rows)
@@ -142,13 +115,10 @@ def test_card_has_the_shape_that_guidance_should_give():
     assert diversity == sorted(diversity, reverse=True)
 
 
-@needs_weights
 @pytest.mark.slow
-@pytest.mark.matrix(parts=3)
-@pytest.mark.parametrize("scales", [(0.0, 1.0), (1.0, 2.0), (2.0, 4.0)], ids=str)
-def test_two_hundred_samples_agree_with_the_card(scales):
+def test_two_hundred_samples_agree_with_the_card():
     rows, tested = {row["gamma"]: row for row in card()["evaluation"]["guidance"]}, bench()
-    found = {gamma: tested.measure(tested.guided_samples(gamma, 200)[0]) for gamma in scales}
+    found = {gamma: tested.measure(tested.guided_samples(gamma, 200)[0]) for gamma in (1.0, 2.0)}
     for gamma, row in found.items():
         low, high = demo_evaluation.interval(rows[gamma]["accuracy"], 200, z=2.58)  # 99 %
         assert low <= row["accuracy"] <= high, gamma
@@ -157,7 +127,6 @@ def test_two_hundred_samples_agree_with_the_card(scales):
         assert values == sorted(values, reverse=True), measure
 
 
-@needs_weights
 @pytest.mark.slow
 def test_clean_classifier_names_the_strongly_guided_columns():
     clean, _ = load_classifier(ASSETS / "classifiers" / "pocket-clean-1.safetensors")

@@ -1,8 +1,5 @@
 """The training of the latent demo model: its VAE, its latent space, its denoiser."""
 
-from types import SimpleNamespace
-from typing import Any
-
 import pytest
 import torch
 
@@ -61,24 +58,9 @@ def test_latents_are_scaled_to_unit_deviation():
     assert mean.abs().max() <= 1e-3
 
 
-def test_preview_colours_recover_a_linear_map():
-    samples = torch.randn(20, 4, 4, 4, generator=torch.Generator().manual_seed(0))
-    factors, bias = torch.rand(4, 3, generator=torch.Generator().manual_seed(1)), torch.tensor([0.1, 0.2, 0.3])
-    colours = torch.einsum("bchw,cr->brhw", samples, factors) + bias[:, None, None]
-    found = demo_vae.colours_of(samples, colours.repeat_interleave(4, 2).repeat_interleave(4, 3))
-    assert torch.allclose(torch.tensor(found[0]), factors, atol=1e-4)
-    assert torch.allclose(torch.tensor(found[1]), bias, atol=1e-4)
-
-
 def test_a_vae_whose_latents_the_pack_does_not_state_is_refused():
     *factors, bias = POCKET_LATENTS.colours
     space = {"shift": POCKET_LATENTS.shift, "scale": POCKET_LATENTS.scale, "colours": factors, "middle": bias}
     train_flow.check_space(space)
     with pytest.raises(ValueError, match=r"POCKET_LATENTS .* is of another VAE\. Write there"):
         train_flow.check_space(space | {"scale": tuple(1.1 * v for v in POCKET_LATENTS.scale)})
-
-
-def test_the_bench_starts_at_pure_noise_and_ends_clean():
-    bench: Any = SimpleNamespace(protocol=demo_flow.FlowProtocol())
-    levels = demo_flow.FlowBench.levels(bench)
-    assert (float(levels[0]), float(levels[-1]), len(levels)) == (1.0, 0.0, 21)

@@ -1,23 +1,19 @@
 """The page of a sweep in a browser: its runs over each other, and the panel of a cell."""
 
-import json
-from io import BytesIO
-
 import pytest
-from PIL import Image
+import torch
 
-from guidance_geometry.cli.sweep import FIRST_LOOK
+from guidance_geometry import library as gg
 from guidance_geometry.sweeps.axes import Axis
 from guidance_geometry.sweeps.cells import cells_of
 from guidance_geometry.sweeps.measures import measure
 from guidance_geometry.sweeps.page import study_page
 from guidance_geometry.sweeps.plan import USUAL, Plan
-from guidance_geometry.sweeps.rules import NOTHING
 from guidance_geometry.sweeps.runs import records_of
-from guidance_geometry.tests.traces import exact_trace
+from guidance_geometry.tests.sweeps.plans import NODES, picture, workflow
 
+pytestmark = pytest.mark.browser
 VERDICT = "There is no sign of burning."
-
 DARK = 0.3  # brightness below which a colour counts as dark
 PAINTED = """() => { const c = document.querySelector("dialog .gg-figure canvas");
   const { data } = c.getContext("2d").getImageData(0, 0, c.width, c.height);
@@ -26,28 +22,25 @@ PAINTED = """() => { const c = document.querySelector("dialog .gg-figure canvas"
   return [new Set(data).size, sum / (data.length / 4) / 255]; }"""
 
 
-def run(gamma):
-    """Eight steps; at scale 1 without u, so that a metric of the difference has no value."""
-    return exact_trace(gamma, batch=1, steps=8, skip=range(8) if gamma == 1 else ())
-
-
-def study():
-    """The page of three scales and two seeds."""
-    axes = (Axis("cfg", (1, 2, 3)), Axis("seed", (0, 1)))
-    cells = cells_of(Plan(json.loads(FIRST_LOOK.read_text(encoding="utf-8")), axes), NOTHING, {}, "a study")
-    traces = {cell.id: run(float(cell.place["cfg"])) for cell in cells}
-    facts = {"seconds": 1.0, "verdict": VERDICT}
-    rows = [{"id": c.id, "place": dict(c.place), "measures": measure(traces[c.id], USUAL), **facts} for c in cells]
-    Image.new("RGB", (64, 64), "teal").save(sink := BytesIO(), "PNG")
-    pictures = {cell.id: sink.getvalue() for cell in cells}
-    return study_page("A study", axes, cells, rows, pictures, "", runs=records_of(list(traces), traces.__getitem__))
+def trace_of(cell):
+    """A run of the exact model at the place of a cell."""
+    world, sigmas = gg.make_mixture((3, 16, 16), classes=3, seed=0), gg.karras(20)
+    noise = torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(cell.place["seed"]))
+    return gg.record(gg.ExactDenoiser(world), sigmas, cond=1, gamma=float(cell.place["cfg"])).sample(sigmas[0] * noise)
 
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
     """A page of six cells, as a file."""
+    axes = (Axis("cfg", (1, 2, 3)), Axis("seed", (0, 1)))
+    cells = cells_of(Plan(workflow(), axes), NODES, {}, "1")
+    traces = {cell.id: trace_of(cell) for cell in cells}
+    facts = {"seconds": 1.0, "verdict": VERDICT}
+    rows = [{"id": c.id, "place": dict(c.place), "measures": measure(traces[c.id], USUAL), **facts} for c in cells]
+    pictures = {cell.id: picture(i, side=64) for i, cell in enumerate(cells)}
     path = tmp_path_factory.mktemp("page") / "index.html"
-    path.write_text(study(), encoding="utf-8")
+    runs = records_of(list(traces), traces.__getitem__)
+    path.write_text(study_page("A study", axes, cells, rows, pictures, "", runs=runs), encoding="utf-8")
     return path
 
 
