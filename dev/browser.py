@@ -13,6 +13,7 @@ from ..sweeps.comfyui.client import Client
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 SIDE = "Comfy.RightSidePanel.IsOpen"  # of newer editors: a node's help stands there, and stays open
+LOADING = 120_000  # milliseconds that an editor may take on a busy machine
 READY = "() => window.app?.extensionManager && (app.rootGraph ?? app.graph)"
 
 
@@ -43,8 +44,8 @@ def page_in(
         client.post("/settings", settings)
     page = browser.new_page(**{"viewport": {"width": 1440, "height": 900}} | options)
     page.add_init_script(script)
-    page.goto(address + path)
-    page.wait_for_function(READY)
+    page.goto(address + path, timeout=LOADING)
+    page.wait_for_function(READY, timeout=LOADING)
     yield page
     page.close()
     with suppress(ServerFault), Client(address) as client:  # a test may have ended it

@@ -16,6 +16,7 @@ from guidance_geometry.tests.queue.other_pack import SOURCE
 from guidance_geometry.tests.queue.prompts import HOST, ROOT
 from guidance_geometry.tests.queue.steering import OWN
 
+NEWEST = FRONT_ENDS[-1]
 NO_DEPRECATION = """{ let graphs;  // a warning about a call of this pack is an error, though warned of before
   Object.defineProperty(window, "LiteGraph", {configurable: true, get: () => graphs,
     set(one) { graphs = one; one.alwaysRepeatWarnings = true; }});
@@ -47,27 +48,31 @@ def host_in(base, *more):
         yield live
 
 
+def with_editor(version):
+    """The options of a host that serves this editor; none where it is the host's own or not there."""
+    there = version != OWN and (front_end(version) / "index.html").exists()
+    return ("--front-end-root", str(front_end(version))) if there else ()
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    """One real ComfyUI for all tests."""
-    with host_in(tmp_path_factory.mktemp("host")) as live:
+    """One real ComfyUI for all tests, with the newest editor."""
+    with host_in(tmp_path_factory.mktemp("host"), *with_editor(NEWEST)) as live:
         yield live
 
 
 @pytest.fixture(scope="session")
 def front_ends(server, tmp_path_factory):
-    """The host with one of its editors, by that editor's version: its own is the server of all tests."""
+    """The host with one of its editors, by that editor's version: the newest is that of all tests."""
     with ExitStack() as started:
 
         @cache
         def with_front_end(version):
-            if version == OWN:
-                return server
-            folder = front_end(version)
-            if not (folder / "index.html").exists():
+            if version != OWN and not with_editor(version):
                 pytest.skip(f"{FRONT_END_PACKAGE} {version} is not there: `python3 dev.py test` fetches it")
-            base = tmp_path_factory.mktemp("newer")
-            return started.enter_context(host_in(base, "--front-end-root", str(folder)))
+            if version == NEWEST:
+                return server
+            return started.enter_context(host_in(tmp_path_factory.mktemp("other"), *with_editor(version)))
 
         yield with_front_end
 
@@ -87,7 +92,7 @@ def editor_page(browser, front_ends, version, vue=False):
 @pytest.fixture(scope="session")
 def editor(browser, front_ends):
     """The newest editor, with nodes on the canvas: one page for all tests. test_editors.py has the others."""
-    with editor_page(browser, front_ends, FRONT_ENDS[-1]) as page:
+    with editor_page(browser, front_ends, NEWEST) as page:
         yield page
 
 

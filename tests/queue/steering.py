@@ -2,6 +2,7 @@
 
 import itertools
 
+from guidance_geometry.dev.browser import LOADING
 from guidance_geometry.tests.queue.prompts import first_look
 
 OWN = "host's"  # the editor that the host brings
@@ -121,9 +122,9 @@ def drafted(page):
 
 def reload(page):
     """Load the editor anew, with the graph that it has kept."""
-    page.reload()
+    page.reload(timeout=LOADING)
     page.wait_for_function(
-        "() => window.app?.extensionManager && (app.rootGraph ?? app.graph)?.nodes?.length", timeout=60000
+        "() => window.app?.extensionManager && (app.rootGraph ?? app.graph)?.nodes?.length", timeout=LOADING
     )
 
 

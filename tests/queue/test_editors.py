@@ -4,7 +4,7 @@ import pytest
 
 from guidance_geometry.dev.provision import FRONT_ENDS
 from guidance_geometry.tests.queue import steering
-from guidance_geometry.tests.queue.conftest import editor_page
+from guidance_geometry.tests.queue.conftest import NEWEST, editor_page
 from guidance_geometry.tests.queue.steering import INSPECTOR, OWN, queue
 from guidance_geometry.tests.queue.tab_steering import (
     ROOT,
@@ -21,7 +21,6 @@ from guidance_geometry.tests.queue.tab_steering import (
 
 pytestmark = pytest.mark.browser
 
-NEWEST = FRONT_ENDS[-1]
 EDITORS = [(version, vue) for version in (OWN, *FRONT_ENDS) for vue in (False, True)]
 OTHERS = [one for one in EDITORS if one != (NEWEST, False)]
 CFG = (

@@ -122,6 +122,7 @@ def test_from_the_template_to_pictures_that_reopen_it(editor):
     run_and_watch(page)
     exported = page.evaluate(f"() => app.nodeOutputs[{NODE.format('GGFigure')}.id].images[0]")
 
+    page.locator(".gg-panel .gg-pages [data-page=geometry]").click()
     page.locator(".gg-panel input[aria-label=Step]").fill("5")
     shows(page, f"6/{STEPS}")
     page.wait_for_function(DRAWN)

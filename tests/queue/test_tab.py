@@ -189,9 +189,11 @@ def test_in_a_small_window_the_figure_has_the_room_and_the_reasons_stand_beside_
     page.locator(f"{TAB} .gg-why").click()
     page.wait_for_function(f"() => ({LAID_OUT})()[0] >= 300")
     assert page.evaluate(LAID_OUT)[1:] == [True, True], page.evaluate(LAID_OUT)
+    page.evaluate("() => { window.now = Date.now; Date.now = () => window.now() + 10000; }")  # long after it opened
     page.set_viewport_size({"width": 960, "height": 600})
     page.locator(f"{TAB} .gg-info").click()
     page.wait_for_function(f"() => ({LAID_OUT})()[1]")  # the caption is drawn in the figure
+    page.evaluate("() => { Date.now = window.now; }")
     page.locator(f"{TAB} .gg-info").click()
     turn_to(page, "advice")
     page.set_viewport_size({"width": 1440, "height": 900})

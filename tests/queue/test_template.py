@@ -13,14 +13,13 @@ import torch
 
 from guidance_geometry.classifiers.files import labels_of, load_classifier
 from guidance_geometry.dev.browser import page_in
-from guidance_geometry.dev.provision import FRONT_ENDS
 from guidance_geometry.dev.templates.blueprints import BLUEPRINTS
 from guidance_geometry.dev.templates.layouts import LAYOUTS
 from guidance_geometry.dev.templates.make_template import call
 from guidance_geometry.dev.templates.wires import Wire, behind
 from guidance_geometry.figures.canvas import Box
 from guidance_geometry.sweeps.comfyui.process import DIRECT
-from guidance_geometry.tests.queue.conftest import editor_page
+from guidance_geometry.tests.queue.conftest import NEWEST, editor_page
 from guidance_geometry.tests.queue.prompts import ASKING, ROOT, fetched, first_look, picture, runs_of
 from guidance_geometry.tests.queue.stand_ins import in_models
 from guidance_geometry.tests.queue.steering import PAINTED, SETTLE, unmask
@@ -137,10 +136,10 @@ def test_a_template_whose_files_do_not_come_with_the_pack_runs(stocked, client, 
 @pytest.fixture(scope="module", params=[False, True], ids=["canvas", "nodes 2.0"])
 def complete(request, browser, front_ends):
     """The newest editor with either renderer; it knows the files which a user is told to get, so it warns of none."""
-    folder = front_ends(FRONT_ENDS[-1]).log.parent / "models"
+    folder = front_ends(NEWEST).log.parent / "models"
     with in_models(folder), ExitStack() as opened:
         if request.param:
-            page = opened.enter_context(editor_page(browser, front_ends, FRONT_ENDS[-1], vue=True))
+            page = opened.enter_context(editor_page(browser, front_ends, NEWEST, vue=True))
         else:
             page = request.getfixturevalue("editor")
             page.evaluate("() => app.refreshComboInNodes()")

@@ -102,6 +102,7 @@ export function wordsOf(record) {
 class TabPanel extends Panel {
   raised = new Set();
   /** @type {?number} */ appeared = null;
+  /** @type {?string} */ seenIn = null; // a window of this size
   wide = 1100; // it is low
 
   constructor(tab) {
@@ -132,14 +133,16 @@ class TabPanel extends Panel {
     makeRoom(this.host, WANTED[this.page]);
   }
 
-  /** Where the editor took the panel away, as for App mode, it lays it out anew when it comes back. */
+  /** Where the editor took the panel away, as for App mode, or its window got another size, it lays it out anew. */
   measureViews(entries) {
     super.measureViews(entries);
-    if (this.host.clientHeight) this.appeared ??= Date.now();
-    else {
-      this.appeared = null;
+    const { clientWidth, clientHeight } = document.documentElement;
+    const seenIn = this.host.clientHeight ? `${clientWidth} x ${clientHeight}` : null;
+    if (seenIn !== this.seenIn) {
+      this.appeared = seenIn ? Date.now() : null;
       this.raised.clear();
     }
+    this.seenIn = seenIn;
     this.makeRoom();
   }
 
