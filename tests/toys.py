@@ -56,15 +56,6 @@ def output(space, family, x0, item):
     return {"x0": x0, "epsilon": eps, "v": v, "ode": v if family == "flow" else eps}[space]
 
 
-def x0_of(space, family, out, item):
-    """The x0-hat of an output."""
-    x, s, a = item["x"], item["sigma"], item["alpha"]
-    r = (a * a + s * s) ** 0.5
-    from_v = x - s * out if family == "flow" else a / r * (x / r) - s / r * out
-    from_eps = (x - s * out) / a
-    return {"x0": out, "epsilon": from_eps, "v": from_v, "ode": from_v if family == "flow" else from_eps}[space]
-
-
 def near(found, right, *beside, roundings=16):
     """Whether two batches differ by no more than so many roundings of the largest number of an item, of all given."""
     found, finite = found.cpu(), (v.nan_to_num(0.0, 0.0, 0.0) for v in (right, *beside))

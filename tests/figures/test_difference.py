@@ -120,7 +120,3 @@ def test_a_range_is_bounded_before_it_is_expanded(words):
     assert tracemalloc.get_traced_memory()[1] < 2**20
     tracemalloc.stop()
     assert len(str(caught.value)) < 600
-
-
-def test_a_step_that_is_named_twice_is_drawn_once():
-    assert chosen_steps("3, 0-4, 4-6, 3" + ", 1-11" * 3000, RUN) == [3, 0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11]

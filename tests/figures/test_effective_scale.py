@@ -29,8 +29,9 @@ def drawn(trace, **settings):
     return drawing
 
 
-@pytest.mark.parametrize("theme", ["light", "dark", "transparent"])
-@pytest.mark.parametrize(("size", "boxes"), [("blog", WIDE), ("slide", WIDE), ("column", NARROW)])
+@pytest.mark.parametrize(
+    ("size", "boxes", "theme"), [("blog", WIDE, "light"), ("slide", WIDE, "dark"), ("column", NARROW, "transparent")]
+)
 def test_scales_and_shares_stand_at_their_height(size, boxes, theme):
     drawing = drawn(acting(lambda step: 1 + step / 4, lambda step: step / 22), size=size, theme=theme)
     assert drawing.caption.startswith("cfg 8 acts like 1 to 3.8; 25 % of the push goes across. ")

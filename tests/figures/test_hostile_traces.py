@@ -133,33 +133,6 @@ def test_a_text_of_a_file_is_never_set_as_a_formula(good, tmp_path, words):
     assert any(words in said for said, _ in drawn.texts())
 
 
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"options": {"eta": 1.0, "extra_options": {}}}, "options.extra_options is a dict; null or a finite number "
-         "or a text of at most 200 characters or true or false is needed. "),
-        ({"options": 5}, "options is 5; null or a table of at most 1,000 names, each with null or a finite number"),
-        ({"sigmas": [1.0, "x"]}, "sigmas[1] is 'x'; null or a finite number is needed. "),
-        ({"notes": ["x"] * 10_001}, "notes is a list; null or a list of at most 10,000, each a text"),
-        ({"host": {"x" * 5000: "y"}}, "host is a dict; null or a table of at most 1,000 names"),
-        ({"sampler": 5}, "sampler is 5; null or a text of at most 200 characters is needed. "),
-    ],
-    ids=lambda given: next(iter(given)) if isinstance(given, dict) else "",
-)  # fmt: skip
-def test_the_entry_at_fault_is_named_with_what_is_needed(good, tmp_path, change, said):
-    tensors, metadata, facts = good
-    write_safetensors(tmp_path / "run.safetensors", tensors, metadata | {"gg.header": json.dumps(facts | change)})
-    refusal = refusal_of(lambda: load(tmp_path / "run.safetensors"))
-    assert f": {said}" in refusal
-    assert "null or null" not in refusal
-
-
-def test_a_trace_with_half_a_character_is_saved_so_that_it_loads(tmp_path):
-    trace = exact_trace(4.0, batch=1, steps=3)
-    save(replace(trace, header={**trace.header, "chain": "CFG a\ud800"}), tmp_path / "run.safetensors")
-    assert load(tmp_path / "run.safetensors").header["chain"] == "CFG a\ufffd"
-
-
 def test_a_trace_with_a_text_without_end_is_saved_so_that_it_loads(tmp_path):
     trace = exact_trace(4.0, batch=1, steps=3)
     header = {**trace.header, "notes": ["x" * 10**6], "chain": "y" * 10**6}

@@ -127,18 +127,3 @@ def test_an_import_that_a_page_cannot_resolve_is_refused(tmp_path, line):
     (tmp_path / "page.mjs").write_text(line)
     with pytest.raises(ValueError, match="a page can inline"):
         modules(folder=tmp_path)
-
-
-def test_the_summary_names_what_is_known():
-    assert summary({"n": 3, "batch": 1}) == "unnamed model \u00b7 3 steps \u00b7 1 sample"
-    full = {"n": 3, "batch": 2, "cfg": 4.0, "sampler": "euler", "model": {"name": "m"}}
-    assert summary(full) == "m \u00b7 euler \u00b7 3 steps \u00b7 \u03b3 4 \u00b7 2 samples"
-    for scale, words in ((4.0, "\u03b3 4"), (None, "\u03b3 4"), (2.04, "cfg 4 acts like 2")):
-        assert f" {words} " in summary({**full, "report": {"effective": {"scale": scale}}})
-    course = {"scale": 2.09, "least": 1.43, "most": 5.88, "across": 0.59}
-    told = summary({**full, "report": {"effective": course}})
-    assert " cfg 4 acts like 2.1 on average, 59 % of the push goes across " in told
-    aside = {"scale": 4.0, "least": 4.0, "most": 4.0, "across": 0.3}
-    assert " cfg 4 acts like 4, 30 % of the push goes across " in summary({**full, "report": {"effective": aside}})
-    unknown = {**full, "cfg": None, "report": {"effective": {"scale": 2.04}}}
-    assert summary(unknown) == "m \u00b7 euler \u00b7 3 steps \u00b7 2 samples"

@@ -86,13 +86,6 @@ def test_of_what_cannot_be_drawn_the_page_says_why_and_what_to_do(make, figure, 
     assert "overview-x" not in drawing.svg()
 
 
-@pytest.mark.parametrize("figure", ["step plane", "added noise", "gradient and noise"])
-def test_a_deterministic_step_says_that_the_noise_is_zero(figure):
-    for sampler, silent in (("euler", True), ("ddpm", False)):
-        order = Order(run(gamma=4.0, sampler=sampler), step=3, sample=0)
-        assert ("\u03b5 = 0" in draw_still(order, figure).caption) == silent
-
-
 def shaped(*shape):
     """A run of other latents, such as those of a video or of sound."""
     trace = run(gamma=4.0, sampler="ddpm")
@@ -175,13 +168,3 @@ def test_two_runs_are_compared_whatever_their_numbers(name):
     for pair in ((plain, spoiled), (spoiled, plain), (spoiled, spoiled)):
         _, text = draw_comparison(*pair, pictures=(Pictures(), Pictures()))
         assert ("states that are not finite" in text) == (name in ("infinite", "not a number"))
-
-
-def test_a_slide_is_a_blog_figure_of_twice_the_pixels():
-    blog, slide = (
-        draw_still(Order(run(gamma=4.0), step=5, size=size), "step plane").canvas for size in ("blog", "slide")
-    )
-    assert slide.unit == 2 * blog.unit
-    for (words, box), (same, other) in zip(blog.texts(), slide.texts(), strict=True):
-        assert words == same
-        assert math.dist((box.x, box.y), (other.x, other.y)) < 3.5  # hinting

@@ -134,18 +134,6 @@ def test_of_one_prediction_the_step_towards_it_is_drawn_and_the_caption_says_why
     assert "overview-x" not in difference.svg()
 
 
-def test_equal_predictions_are_named():
-    trace = run(gamma=4.0)
-    K = trace.steps["K"].clone()
-    names = list(trace.header["vectors"])
-    pairs = [{names[i], names[j]} for i in range(6) for j in range(i, 6)]
-    K[..., ["delta" in pair for pair in pairs]] = 0
-    drawing = draw_still(
-        Order(type(trace)(trace.header, trace.steps | {"K": K}, trace.stage), step=5, sample=0), "step plane"
-    )
-    assert "no difference" in drawing.caption
-
-
 def shrinking():
     """A run whose rule leaves the plane: the guided prediction scaled down."""
     return exact_trace(4.0, batch=1, steps=6, rule=lambda u, c, guided: 0.8 * guided)

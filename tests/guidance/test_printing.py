@@ -50,17 +50,6 @@ def test_whatever_it_holds_it_prints(kind, part):
         assert 0 < len(say(made)) <= LONGEST
 
 
-def test_a_foreign_rule_keeps_its_own_text():
-    class Rule:
-        text = "their rule"
-
-        def init(self, run): ...
-
-        def step(self, state, p, gamma) -> Any: ...
-
-    assert str(chain_of(Rule())) == "Guidance(their rule)"
-
-
 def test_nested_energies_print_only_a_page():
     made = MaskedEnergy(reference.SmoothEnergy(), torch.ones(1, 2, 2))
     for _ in range(3000):
@@ -94,14 +83,6 @@ def test_whatever_it_is_a_message_can_name_it(say, thing):
     said = say(thing)
     assert type(said) is str
     assert 0 < len(said) < 200
-
-
-def test_a_text_of_a_subclass_becomes_a_plain_one():
-    class Theirs:
-        text = HostileText("their rule")
-
-    assert type(text_of(Theirs())) is str
-    assert text_of(Theirs()) == "their rule"
 
 
 def test_a_rule_prints_its_text_on_every_wire():
@@ -148,3 +129,14 @@ def test_a_value_is_named_shortly(value, said):
 def test_a_word_agrees_with_its_number():
     assert [count_of(count, "step") for count in (0, 1, 2, 1000)] == ["0 steps", "1 step", "2 steps", "1,000 steps"]
     assert "{n} {n:run was|runs were}".format(n=Words("1")) == "1 run was"
+
+
+def test_a_foreign_rule_keeps_its_own_text():
+    class Rule:
+        text = "their rule"
+
+        def init(self, run): ...
+
+        def step(self, state, p, gamma) -> Any: ...
+
+    assert str(chain_of(Rule())) == "Guidance(their rule)"

@@ -11,8 +11,10 @@ from guidance_geometry.guidance.mixture import GaussianMixture, make_mixture
 from guidance_geometry.guidance.on_demand import modules_on_demand
 from guidance_geometry.guidance.printing import text_of
 from guidance_geometry.guidance.rules.bands import Bands
+from guidance_geometry.guidance.rules.feedback import Feedback
 from guidance_geometry.guidance.rules.function import FunctionRule
 from guidance_geometry.guidance.rules.interval import Interval
+from guidance_geometry.guidance.rules.plus_plus import PlusPlus
 from guidance_geometry.guidance.rules.rescale import Rescale
 from guidance_geometry.tests.toys import guide, toy
 
@@ -26,6 +28,9 @@ REFUSED = {
     r"Labels \[5\] must be 0 \.\. 1": lambda: WORLD.denoised(X, 1.0, label=5),
     "sizes of at least 1.* 0 classes": lambda: make_mixture((1, 2, 2), classes=0, seed=0),
     "An end of the interval is nan": lambda: Interval(end=nan),
+    "eta is 2": lambda: PlusPlus("ddim", 2.0),
+    "pi is 1": lambda: Feedback(1.0),
+    "t0 is 1": lambda: Feedback(0.9, 1.0),
     "middle holds 20 weights; give at most 8": lambda: Bands(middle=(1.0,) * 20),
     r"Rescale is a class, but a rule is needed. Call it: Rescale\(\)": lambda: chain_from(Rescale),
     "is no rule: it has no init": lambda: chain_from(object()),

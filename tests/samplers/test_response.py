@@ -356,3 +356,11 @@ def test_nobody_elses_random_numbers_are_drawn():
     found = response(own_noise)
     assert torch.equal(torch.randn(2), expected)
     assert response(own_noise) == found, "whatever was drawn before"
+
+
+def test_what_is_small_beside_the_start_is_not_rounding():
+    """A step from sigma 80 that keeps a ten-thousandth of the state still keeps 0.008 of it."""
+    response_of = response(adams, [80.0, 0.02, 0.01, 0.005])
+    assert [step.memory for step in response_of.steps] == [0, 1, 1]
+    assert response_of.states[0].start == 1
+    assert response_of.states[1].start == pytest.approx(0.02 / 80)

@@ -102,3 +102,7 @@ def test_times_are_in_words():
 def test_a_word_close_by_is_offered():
     assert suggest("schedular", ["steps", "scheduler"]) == "Did you mean scheduler?"
     assert suggest("zzz", ["steps", "cfg"]) == "There are steps, cfg."
+
+
+def test_a_range_is_limited_by_how_many_it_holds_and_not_by_where_it_lies():
+    assert axes_of("seed: 100000..100002")[0].values == (100_000, 100_001, 100_002)

@@ -1,6 +1,7 @@
 import pytest
 
 from guidance_geometry.sweeps import parquet as study_parquet
+from guidance_geometry.sweeps.addresses import Address, place_at
 from guidance_geometry.sweeps.parquet import columns_of, write_parquet
 
 arrow = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed: it comes with pip install 'ray[data]'")
@@ -41,3 +42,17 @@ def test_true_and_false_stay_what_they_are(tmp_path):
     mixed = [{**row, "place": {"robust": robust}} for row, robust in zip(ROWS, (True, 2, False), strict=True)]
     write_parquet(tmp_path / "results.parquet", mixed)
     assert arrow.read_table(tmp_path / "results.parquet")["robust"].to_pylist() == ["True", "2", "False"]
+
+
+def test_no_rows_are_an_empty_table(tmp_path):
+    write_parquet(tmp_path / "results.parquet", [])
+    assert arrow.read_table(tmp_path / "results.parquet").num_rows == 0
+
+
+def test_an_address_takes_it_too():
+    place = place_at("memory://parquet/results.parquet")
+    assert isinstance(place, Address)
+    write_parquet(place, ROWS)
+    (copy,) = place.system.find("parquet")
+    with place.system.open(copy) as file:
+        assert arrow.read_table(file).num_rows == 3

@@ -91,3 +91,11 @@ def test_overrides_are_in_every_cell():
     found = cells(Plan(workflow(), AXES, {"steps": 3, "rule": "APG"}))
     assert {cell.prompt["4"]["inputs"]["steps"] for cell in found} == {3}
     assert all("guidance" in cell.prompt["4"]["inputs"] for cell in found)
+
+
+def test_a_file_that_is_no_plan_is_named(tmp_path):
+    (tmp_path / "broken.yaml").write_text("axes: [1, 2")
+    with pytest.raises(ValueError, match=r"broken.yaml: This is no YAML"):
+        read_plan(tmp_path / "broken.yaml")
+    with pytest.raises(ValueError, match="cannot be read"):
+        read_plan(tmp_path / "absent.yaml")

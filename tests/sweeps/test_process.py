@@ -112,3 +112,10 @@ def test_a_mac_is_left_to_choose_its_device(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setenv("PATH", str(tmp_path))
     assert process.device_options(Path(sys.executable)) == []
+
+
+def test_a_comfyui_with_a_copy_of_the_pack_keeps_it(comfyui):
+    (comfyui / "custom_nodes" / "mine").mkdir()
+    (comfyui / "custom_nodes" / "mine" / "pyproject.toml").write_text(f'name = "{process.PACK}"\n', encoding="ascii")
+    with process.start_comfyui(comfyui, cpu=True) as server:
+        assert "--extra-model-paths-config" not in words_of(server)

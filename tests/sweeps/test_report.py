@@ -158,3 +158,26 @@ def test_a_study_of_one_draw_tells_no_difference():
 )
 def test_a_mean_has_no_more_digits_than_its_interval(spread, unit, words):
     assert report._number(Spread(*spread, count=3), unit) == words
+
+
+def test_the_text_says_what_differs_and_what_does_not():
+    text = report_text(rows_with(lambda p: p["cfg"] / 100 + 0.0001 * p["seed"], MANY), MANY)
+    assert text.startswith("24 cells, 6 draws of seeds and prompts.")
+    assert "cfg (differs, p < 0.0001): 1: 1.025 % (1.006 to 1.045), 4: 4.025 % (4.005 to 4.045)" in text
+    assert "sampler (not significant, p 1): euler: 2.525 % (2.505 to 2.545)" in text
+    assert text.endswith("No significant difference in any measure: sampler.\n")
+
+
+def test_what_the_judge_cannot_tell_apart_is_named_together():
+    axes = (Axis("cfg", (1, 4, 8)), MANY[2])
+    wobble = (0.1, -0.1, 0.2, -0.2, 0.15, -0.15)
+    rows = judged(lambda p: -5.0 * (p["cfg"] == 1) - 1 - wobble[p["seed"]] * (p["cfg"] == 8), axes)
+    text = report_text(rows, axes)
+    assert re.search(r"prefers one of these, and it cannot be told which: cfg (4; cfg 8|8; cfg 4)\n", text)
+    assert "best" not in text
+
+
+def test_a_study_in_which_every_axis_counts_says_so():
+    axes = (Axis("cfg", (1, 4)), Axis("seed", tuple(range(6))))
+    text = report_text(rows_with(lambda p: p["cfg"] + 0.01 * p["seed"], axes), axes)
+    assert text.endswith("Every axis of which anything can be told makes a difference in some measure.\n")

@@ -292,3 +292,22 @@ def test_diversity_is_the_distance_of_the_seeds():
 def test_a_mean_that_rounding_puts_at_an_end_has_an_interval_too(values):
     found = spread_of(values, SHARE)
     assert 0 <= found.low <= found.mean <= found.high <= 1
+
+
+def test_a_trace_of_the_same_size_that_cannot_be_read_is_no_result(half_done):
+    first = cells(plan_with())[0]
+    place = half_done.trace_of(first.id)
+    place.write_bytes(bytes(len(place.read_bytes())))
+    assert half_done.set_aside([first]).keys() == {first.id}
+
+
+def test_an_interval_of_shares_covers_their_mean():
+    draws = torch.distributions.Beta(torch.tensor(2.0).double(), torch.tensor(18.0).double()).sample
+    torch.manual_seed(0)
+    spreads = [spread_of(values, SHARE) for values in draws((2000, 6)).tolist()]
+    assert 0.92 < sum(s.low <= 0.1 <= s.high for s in spreads) / 2000 <= 0.98
+
+
+def test_a_judge_without_probabilities_has_an_interval_too():
+    found = spread_of([2.0, 3.0, 4.0], KNOWN["judge"].within)
+    assert found.low < found.mean == 3 < found.high

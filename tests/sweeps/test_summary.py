@@ -127,3 +127,11 @@ def test_a_column_of_the_sheet_has_the_means_of_its_cells():
     rows = [{"measures": {"judge": score, "saturation": share}} for score, share in ((-1.0, 0.1), (-2.0, 0.3))]
     assert caption(rows) == "judge -1.50\n20.0% saturated"
     assert caption([{"measures": {"judge": None, "saturation": math.nan}}]) == ""
+
+
+def test_pictures_of_several_sizes_share_a_sheet(tmp_path):
+    folder = Folder(tmp_path / "study")
+    cells = filled(folder, PLAN, tmp_path)
+    (tmp_path / "study" / CELLS / f"{cells[1].id}.png").write_bytes(picture(1, 60, 120))
+    assert len(write_summary(folder, PLAN, cells, "a title", "")) == 2
+    assert (folder.path / "sheet.png").exists()

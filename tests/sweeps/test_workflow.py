@@ -344,3 +344,22 @@ def test_a_knob_of_a_rule_in_a_file_is_an_axis(tmp_path, monkeypatch):
     assert fixed.prompt["gg-sweep-rule-0"]["inputs"] == asked[1]
     with pytest.raises(ValueError, match=r"no widget 'Share\.shore'"):
         cells_of(Plan(workflow(), (axes[0], Axis("Share.shore", (1,)))), known, {}, "1")
+
+
+def test_an_energy_that_nobody_wrote_down_judges_too():
+    graph = workflow() | {"8": {"class_type": "SomebodysEnergy", "inputs": {"label": "*"}}}
+    known = Nodes((), {"SomebodysEnergy"})
+    made = with_values(with_results(graph, "", known), {"label": "cat"}, known)
+    assert (made[JUDGE]["inputs"]["energy"], made["8"]["inputs"]["label"]) == (["8", 0], "cat")
+
+
+def test_a_judge_that_asks_for_the_prompt_follows_it():
+    graph = judged() | texts()
+    moved = with_values(with_results(graph, "9", NODES), {"prompt": "a dog"}, NODES)
+    assert (moved["2"]["inputs"]["text"], moved["9"]["inputs"]["text"]) == ("a dog", "a dog")
+
+
+def test_a_server_that_runs_no_files_is_never_told_of_one():
+    for words in ("/etc/passwd.py:a", "nowhere.py:halfway"):
+        with pytest.raises(ValueError, match=f"The rule {words} is in a file, and this ComfyUI runs no files"):
+            with_values(workflow(), {"rule": words}, NODES)

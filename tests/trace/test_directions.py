@@ -81,3 +81,11 @@ def test_a_damaged_list_of_steps_is_refused(tmp_path):
         write_atomically(file, [_pack(wrong)])
         with pytest.raises(ValueError, match="directions"):
             load(file)
+
+
+def test_the_browser_gets_them_for_the_samples_it_gets():
+    record = run_record(exact_trace(4.0, batch=2, steps=3))["directions"]
+    assert record["steps"] == [0, 1, 2]
+    assert record["subset"] == [0, 1]
+    assert [len(row) for row in record["samples"]] == [6, 6]
+    assert record["samples"][0][0] == 1

@@ -167,3 +167,27 @@ def test_errors_say_what_the_record_holds():
         GramRecord(("u", "a"), torch.zeros(1, 5))
     with pytest.raises(ValueError, match="at least one vector"):
         gram({"u": None})
+
+
+def test_dots_are_found_by_name_in_any_order():
+    _, vectors = step()
+    record = record_of(dict(reversed(vectors.items())))
+    for first in vectors:
+        for second in vectors:
+            expected = (vectors[first] * vectors[second]).flatten(1).sum(dim=1)
+            assert (record.dot(first, second) - expected).abs().max() < 1e-12
+
+
+def test_the_axes_of_the_plane_are_a_and_the_side_delta_points_to():
+    _, vectors = step()
+    placed = frame(record_of(vectors), 4.0).points
+    assert (placed["x"] == 0).all()
+    assert placed["u"][:, 1].abs().max() < 1e-12
+    assert (placed["u"][:, 0] - vectors["a"].flatten(1).norm(dim=1)).abs().max() < 1e-12
+    assert (placed["c"][:, 1] > 0).all()
+
+
+def test_vectors_of_a_run_form_a_gram_matrix():
+    _, vectors = step(dtype=torch.float32)
+    assert (negativity(record_of(vectors)) < 1e-9).all()
+    assert (negativity(record_of({"u": torch.zeros(1, 3)})) == 0).all()

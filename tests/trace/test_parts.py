@@ -143,3 +143,11 @@ def test_more_parts_than_a_file_holds_are_refused_before_anything_is_written(tmp
     with pytest.raises(ValueError, match=r"The trace has 17 parts; a file holds 16\. Save one part"):
         save(many, tmp_path / "a.safetensors")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_trace_of_one_part_is_written_as_ever(tmp_path):
+    alone = replace(two_parts(), parts={})
+    save(alone, tmp_path / "one.safetensors")
+    tensors, metadata = read_safetensors(tmp_path / "one.safetensors")
+    assert "gg.parts" not in metadata
+    assert {key.partition(".")[0] for key in tensors} == {"steps", "tensors", "cross"}

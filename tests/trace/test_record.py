@@ -21,6 +21,7 @@ from guidance_geometry.trace.record import (
     STEP_BYTES,
     RunFacts,
     facts_of,
+    fitting_steps,
     round_digits,
     run_record,
     size_of,
@@ -217,3 +218,9 @@ def test_the_page_and_the_figures_show_the_same_sample_where_all_are_alike():
     assert nearest_to_median(torch.tensor([torch.nan, 3.0, 1.0, 2.0, 1.0])) == 2
     assert nearest_to_median(torch.full((3,), torch.nan)) == 0
     assert nearest_to_median(torch.tensor([1.0, 2.0, 3.0]), [2, 0]) == 2
+
+
+def test_no_step_fits_where_there_is_no_room():
+    steps = [{"k": 1.5}] * 5
+    assert fitting_steps(steps, 0) == []
+    assert fitting_steps(steps, 2 * (size_of(steps[0]) + 1)) == steps[:2]

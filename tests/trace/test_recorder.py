@@ -365,3 +365,33 @@ def test_the_step_that_has_begun_is_told_by_its_calls(response, events, expected
             recorder.end_step()
         seen.append(recorder.current_step)
     assert seen == expected
+
+
+def test_noise_belongs_to_the_step_that_drew_it():
+    steps, _ = watched(noisy_heun)
+    assert torch.equal(steps[0].noise, torch.full_like(start(), 0.5))
+    assert torch.equal(steps[1].noise, torch.full_like(start(), 0.5))
+    assert steps[2].noise is None
+
+
+def test_a_remark_that_fails_costs_no_column():
+    steps, _ = watched(euler)
+    notes = []
+    columns = accumulated(steps).close_columns(notes, remarks=lambda columns: [str(1 / 0)])
+    assert columns["K"].isfinite().all()
+    assert notes == []
+
+
+def test_a_step_that_nobody_has_measured_cannot_be_amended():
+    steps, _ = watched(euler)
+    made = accumulated(steps)
+    made.amend(replace(steps[1], index=99))
+    for name, column in accumulated(steps).columns().items():
+        assert made.columns()[name].nan_to_num().equal(column.nan_to_num()), name
+
+
+def test_a_step_has_all_its_calls():
+    heun = Response(EULER.steps, firsts=(0, 2, 4), reports=(1, 3, 5))
+    steps, _ = watched(noisy_heun, stages=Stages(SIGMAS, heun))
+    assert [len(step.calls) for step in steps] == [2, 2, 1]
+    assert all(step.calls[0] is step.evaluation for step in steps)

@@ -108,3 +108,25 @@ def test_a_file_without_its_scales_is_refused(tmp_path):
     save(replace(trace, steps=steps), tmp_path / "bare.safetensors")
     with pytest.raises(ValueError, match="column 'gamma_eff' is None"):
         load(tmp_path / "bare.safetensors")
+
+
+def test_a_rescale_of_all_leaves_the_scales_of_passes_proved():
+    u, c, away, other = draw(1), draw(2), draw(3), draw(4)
+    guided = 0.75 * (u + 5 * (c - u) + 2.0 * away - 1.2 * other)
+    step = Evaluation(guided, u, c, 5.0, passes={"STG": Pass(away, 1), "modality": Pass(other, 1)})
+    found = columns([step] * 3)
+    assert found["scale STG"].tolist() == [1.5] * 3
+    assert found["scale modality"].tolist() == [-0.9] * 3
+    along = ((0.75 * (u + 5 * (c - u)) - c) * (c - u)).double().flatten(1).sum(1) / (c - u).double().flatten(
+        1
+    ).square().sum(1)
+    assert found["gamma_eff"][0].tolist() == pytest.approx((1 + along).tolist(), rel=1e-6)
+
+
+def test_a_pass_that_changed_nothing_has_no_scale():
+    u, c = draw(1), draw(2)
+    step = Evaluation(u + 4 * (c - u), u, c, 4.0, passes={"NAG": Pass(0 * c, 1)})
+    found = columns([step] * 3)
+    assert found["scale NAG"].isnan().all()
+    assert found["pass NAG"].tolist() == [[0.0] * 3] * 3
+    assert found["gamma_eff"].flatten().tolist() == pytest.approx([4.0] * 9, rel=1e-6)

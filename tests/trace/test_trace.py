@@ -8,7 +8,7 @@ import torch
 from guidance_geometry.files.safetensors import read_safetensors, write_safetensors
 from guidance_geometry.trace import metrics
 from guidance_geometry.trace.checks import check
-from guidance_geometry.trace.file import CHECKSUM, HEADER, even_positions, fit_trace, load, save
+from guidance_geometry.trace.file import CHECKSUM, HEADER, MAX_BYTES, even_positions, fit_trace, load, save
 from guidance_geometry.trace.gram import VECTORS
 from guidance_geometry.trace.trace import Trace
 
@@ -318,3 +318,34 @@ def test_a_header_without_what_every_reader_needs_is_not_written(tmp_path):
     with pytest.raises(ValueError, match=r"^the header of the trace: vectors is 'u'; a list .* cannot be saved"):
         saved_and_loaded(tmp_path, {"vectors": "u"})
     assert not list(tmp_path.iterdir())
+
+
+def test_without_a_data_deviation_the_shell_ratio_is_unknown():
+    trace = replace(recorded(), header=header(sigma_data=None))
+    assert trace.column("M3").isnan().all()
+
+
+def test_unknown_numbers_become_null_in_the_header(tmp_path):
+    trace = replace(recorded(), header=header(cfg=float("nan"), sigmas=(1.0, float("inf"))), tensors={})
+    save(trace, tmp_path / "run.safetensors")
+    found = load(tmp_path / "run.safetensors").header
+    assert found["cfg"] is None
+    assert found["sigmas"] == [1.0, None]
+
+
+def test_a_large_trace_is_thinned_to_4_mb_and_says_so(tmp_path):
+    trace = recorded()
+    tall = {name: tensor.repeat(*(1,) * (tensor.ndim - 1), 260) for name, tensor in trace.tensors.items()}
+    large = replace(trace, tensors=tall, header={**trace.header, "latent": {"shape": [3, 8, 2080]}})
+    assert sum(t.numel() * 2 for t in tall.values()) > MAX_BYTES
+    written = save(large, tmp_path / "run.safetensors")
+    assert (tmp_path / "run.safetensors").stat().st_size <= MAX_BYTES
+    found = load(tmp_path / "run.safetensors")
+    assert found.captured_steps == written.captured_steps
+    assert found.captured_steps[0] == 0
+    assert found.captured_steps[-1] == 5
+    assert 2 < len(found.captured_steps) < 6
+    assert found.header["capture"]["note"].endswith("left out to keep the file below 4 MB")
+    for step in found.captured_steps:
+        assert torch.equal(found.require_tensor("cond", step), large.require_tensor("cond", step))
+    assert torch.equal(found.tensors["end"], large.tensors["end"])

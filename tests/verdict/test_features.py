@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guidance_geometry.tests.traces import exact_trace
@@ -93,6 +93,7 @@ def test_more_scale_is_longer_predictions():
     gamma=st.floats(0, 1), batch=st.integers(1, 8), flow=st.booleans(), seed=st.integers(0, 2**31),
     sizes=st.lists(st.tuples(st.floats(0, 1e3), st.floats(0, 1e3)), min_size=2, max_size=9), end=st.floats(0, 1e-3),
 )  # fmt: skip
+@settings(max_examples=50, deadline=None, derandomize=True)
 def test_no_run_with_gamma_up_to_one_overshoots_however_dark_its_picture_is(gamma, batch, flow, seed, sizes, end):
     trace = random_trace(gamma, batch, flow, seed, sizes, end)
     found = features_of(trace)

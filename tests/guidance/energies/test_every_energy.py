@@ -177,14 +177,6 @@ def test_a_mask_keeps_the_value_and_stops_the_gradient_outside():
     assert torch.allclose(masked.shift, whole.shift * mask)
 
 
-@pytest.mark.parametrize("energy", [ColourEnergy(PICTURE), TintEnergy(PICTURE)], ids=["histogram", "mean"])
-def test_colours_do_not_care_where_they_are(energy):
-    x = pictures()
-    moved = x.flatten(2)[..., torch.randperm(64, generator=torch.Generator().manual_seed(0))].reshape(x.shape)
-    assert torch.allclose(energy.log_prob(moved), energy.log_prob(x))
-    assert energy.log_prob(PICTURE).abs().max() < 1e-12
-
-
 def test_a_mean_colour_pulls_every_pixel_alike_and_only_in_its_mask():
     x, left = pictures(), torch.zeros(1, 8, 8)
     left[..., :4] = 1
@@ -319,16 +311,6 @@ def test_what_several_parts_share_is_asked_once_of_one_picture():
     alone = lambda x: left.log_prob(x) - 0.5 * right.log_prob(x)  # noqa: E731
     assert torch.allclose(found, alone(x))
     assert torch.allclose(slope, gradient_of(alone, x).shift)
-
-
-def test_a_graph_of_energies_is_no_larger_than_its_nodes():
-    network = Counted()
-    single = LabelEnergy(network, ((0,),))
-    many = doubled(single, 12)
-    assert torch.allclose(many.log_prob(pictures()), 4096 * single.log_prob(pictures()))
-    assert network.asked == 2
-    assert len(many.classifiers) == 1
-    assert len(many.text) < 300
 
 
 def test_more_energies_than_fit_are_refused_before_any_is_asked():

@@ -2,6 +2,8 @@ import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from guidance_geometry.guidance.chain import Chain
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
@@ -60,12 +62,12 @@ def parts_of(shape, part):
     return [places.flatten()]
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("part", ["sample", "channel", "frame"])
-@pytest.mark.parametrize("space", SPACES)
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize(("eta", "threshold", "absolute"), [(0.0, 0.0, False), (0.3, 0.4, True), (0.5, 0.2, False)])
-def test_every_part_has_its_own_length_and_direction(family, space, part, shape, eta, threshold, absolute):
+@given(st.data())
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_every_part_has_its_own_length_and_direction(data):
+    family, space, shape = (data.draw(st.sampled_from(options)) for options in (FAMILIES, [*SPACES], SHAPES))
+    part = data.draw(st.sampled_from(["sample", "channel", "frame"]))
+    eta, threshold, absolute = data.draw(st.sampled_from([(0.0, 0.0, False), (0.3, 0.4, True), (0.5, 0.2, False)]))
     p, gamma, expected = toy(family, shape), 6.0, []
     for item in items(p):
         axis, row = output(space, family, item["c"], item), torch.zeros_like(item["c"])

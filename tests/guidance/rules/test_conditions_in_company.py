@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from guidance_geometry.guidance.chain import PLAIN, Chain
-from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
 from guidance_geometry.guidance.rules.autoguidance import Autoguidance
 from guidance_geometry.guidance.rules.kinds import Source
 from guidance_geometry.guidance.rules.negative import Negative
@@ -22,21 +21,6 @@ CONDITIONS = {
     "InstructPix2Pix": Negative(("m",), (1.5,), "InstructPix2Pix"),
     "nested": Negative(("m",), (1.5,), "nested"),
 }
-
-
-def combined(rule, p, gamma):
-    """D of the conditions alone, by formula."""
-    u, c, e = p.uncond, p.cond, p.extra["other"]
-    if isinstance(rule, PerpNeg):
-        pull, push = c - e, u - e
-        along = (push * pull).flatten(1).sum(1) / (pull * pull).flatten(1).sum(1)
-        return e + gamma * (pull - rule.weight * (push - along.reshape(-1, 1, 1, 1) * pull))
-    (w,) = rule.weights
-    return {
-        "sum": u + gamma * (c - u + w * (e - u)),
-        "InstructPix2Pix": u + w * (e - u) + gamma * (c - e),
-        "nested": u + w * (e + gamma * (c - e) - u),
-    }[rule.form]
 
 
 def in_chain(rules, p, gamma, run=RUN):
@@ -65,11 +49,6 @@ def test_a_skipped_step_saves_the_weak_pass_too(order):
     assert chain.needs(state, 4.0, 4.0) == {"cond"}
     found, _ = chain.step(state, replace(p, uncond=None, extra={}), 4.0)
     assert largest_error(found, list(guided)) <= 1e-12
-
-
-def test_the_line_says_what_acts_when():
-    chain = PLAIN.then(AdaptiveProjected()).then(PerpNeg("e")).then(Autoguidance(Source("cond", object())))
-    assert chain.text == "autoguidance, weak model > Perp-Neg 1 > APG eta 0, cap 0.06 sqrt(N), momentum -0.5 in x0"
 
 
 def test_conditions_take_the_place_of_the_rule_that_combines():

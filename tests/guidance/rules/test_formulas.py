@@ -1,5 +1,7 @@
 """Every rule is its documented formula: any rank of sample, any family of noise levels, below and above scale 1."""
 
+from itertools import product
+
 import pytest
 
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
@@ -77,9 +79,8 @@ def by_formula(rule, p, gamma, family, i):
     [*((rule, shape) for rule in RULES for shape in SHAPES), *PICTURES],
     ids=lambda value: getattr(value, "text", str(value)),
 )
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("gamma", [0.0, 2.0, 7.5])
-def test_a_rule_is_its_formula(rule, shape, family, gamma):
-    p = toy(family, shape, names=tuple(rule.sources))
-    expected = [by_formula(rule, p, gamma, family, i) for i in range(len(p.x))]
-    assert largest_error(guide(rule, p, gamma), expected) < 1e-11
+def test_a_rule_is_its_formula(rule, shape):
+    for family, gamma in product(FAMILIES, (0.0, 2.0, 7.5)):
+        p = toy(family, shape, names=tuple(rule.sources))
+        expected = [by_formula(rule, p, gamma, family, i) for i in range(len(p.x))]
+        assert largest_error(guide(rule, p, gamma), expected) < 1e-11, (family, gamma)

@@ -72,8 +72,3 @@ def test_the_scale_falls_to_lambda_at_the_last_step(family):
     state = chain.init(run)
     assert chain.scale(state, run.sigmas[-2], 0.6) == 0.6
     assert chain.scale(state, run.sigmas[0] * 0.999, 0.6) == chain.scale(state, run.sigmas[0], 0.6)
-
-
-def test_bad_knobs_are_refused():
-    with pytest.raises(ValueError, match="eta is 2"):
-        PlusPlus("ddim", 2.0)
