@@ -66,7 +66,7 @@ def test_a_rule_node(name):
         sockets = dict.fromkeys(("weak_model", "perturbed_model", "MODEL"), worse)
         sockets |= dict.fromkeys(("second", "empty", "CONDITIONING"), parts[1])
         rules = {"rules": chain("GGRescale", {"phi": 0.7, "space": "v"})}
-        return guided(*parts, "euler", steps=3, guidance=acting(name, sockets | rules))
+        return guided(*parts, "euler", steps=4, guidance=acting(name, sockets | rules))
 
     here, there = here_and_there(run)
     assert near(here[0]["samples"], there[0]["samples"], 1e-5)
