@@ -20,7 +20,7 @@ from guidance_geometry.host.adapter import family_of
 from guidance_geometry.trace import recorder
 from guidance_geometry.trace.checks import check
 
-from .runs import SEED, both, guided, of_the_host, readable, trace_of_both
+from .runs import SEED, both, guided, of_the_host, readable, same, trace_of_both
 
 LEVELS = [10.0, 4.0, 1.5, 0.5, 0.0]
 
@@ -136,6 +136,22 @@ def test_noise_drawn_before_the_report_is_the_step_s_own(labelled, empty_latent)
     expected = torch.tensor([0.5 * then for then in LEVELS[1:]], dtype=torch.float64)
     assert (trace.column("M8") - expected[:, None]).abs().max() <= 1e-5
     assert not [note for note in trace.header["notes"] if "could not be followed" in note]
+
+
+@of_the_host
+def bending(model, x, sigmas, extra_args, callback, disable, noise_sampler=None):
+    """A sampler that does something to its noise that no split survives."""
+    noise_sampler = noise_sampler or (lambda *_: torch.ones_like(x))
+    for i, (now, then) in enumerate(pairwise(sigmas)):
+        denoised = model(x, now.expand(len(x)), **extra_args)
+        callback({"x": x, "i": i, "sigma": now, "denoised": denoised})
+        x = denoised + then * torch.sin(noise_sampler(now, then))
+    return x
+
+
+def test_noise_that_is_lost_on_its_way_is_said(labelled, empty_latent):
+    trace = guided(*labelled["ve"], empty_latent("ve", 1), "euler", sampler=ksampler_of(bending), steps=4)[2]
+    assert any("noise of 4 steps could not be followed" in note for note in trace.header["notes"])
 
 
 def two_models(ask, conds, sigma):
@@ -267,6 +283,26 @@ def test_a_model_family_is_named_by_its_configuration(host):
     assert family_of(Patcher("Flux", known.FluxSchnell({}))) == "FluxSchnell"
     assert family_of(Patcher("Denoiser", comfy.supported_models_base.BASE({}))) == "Denoiser"
     assert family_of(type("Patcher", (), {"model": type("Odd", (), {})()})) == "Odd"
+
+
+class Report:
+    """A report that holds what the host asks for, and is no table."""
+
+    def __init__(self, held):
+        self.held = held
+
+    def __getitem__(self, name):
+        return self.held[name]
+
+
+def test_a_sampler_whose_report_is_no_table_is_sampled_and_said(labelled, empty_latent):
+    def reporting(model, x, sigmas, extra_args, callback, disable):
+        return two_stages(model, x, sigmas, extra_args, lambda info: callback(Report(info)))
+
+    expected, found, trace = both(labelled["ve"], empty_latent("ve", 1), ksampler_of(reporting), LEVELS)
+    assert same(expected, found), found
+    assert trace is not None
+    assert "Report" in trace.header["faults"][0]
 
 
 def test_a_sampler_that_never_reports_does_not_fill_the_memory(labelled, empty_latent, monkeypatch):

@@ -72,14 +72,14 @@ def test_weights_are_inference_tensors_again_and_the_second_run_is_the_first(poc
     model, *null = pocket(dtype)
     runs, guidance = [], chain_of(bright(), evaluation="x0 + backprop")
     for _ in range(2):
-        out, _, trace = guided(model, *null, empty_latent("pocket"), name, cfg=1.0, guidance=guidance)
+        out, _, trace = guided(model, *null, empty_latent("pocket", 1), name, cfg=1.0, steps=4, guidance=guidance)
         runs.append(out["samples"])
         weights = list(model.model.diffusion_model.parameters())
         assert all(w.is_inference() for w in weights)
         assert not out["samples"].requires_grad
         assert not check(trace)
     assert torch.equal(*runs)
-    plain = guided(model, *null, empty_latent("pocket"), name, cfg=1.0)[0]["samples"]
+    plain = guided(model, *null, empty_latent("pocket", 1), name, cfg=1.0, steps=4)[0]["samples"]
     assert (runs[0] - plain).abs().max() > 0.01
 
 
@@ -91,7 +91,7 @@ def test_less_is_wanted_where_memory_ends(pocket, empty_latent, times, error, ba
     words = ("computed twice", "x0 without backprop")[:times]
     guidance = chain_of(LabelEnergy(Failing(times, error, backwards), ((0,),)), evaluation="x0 + backprop")
     model, *null = pocket("fp32")
-    _, _, trace = guided(model, *null, empty_latent("pocket"), "euler", cfg=1.0, guidance=guidance)
+    _, _, trace = guided(model, *null, empty_latent("pocket", 1), "euler", cfg=1.0, guidance=guidance)
     told = [note for note in trace.header["notes"] if "memory ran out" in note]
     assert len(told) == len(words)
     assert all(word in note for word, note in zip(words, told, strict=True))
@@ -114,7 +114,7 @@ def test_a_kept_gradient_of_another_evaluation_is_not_used(pocket, empty_latent)
     """Memory ends in the second step, at the second term; in the third the first one is asked anew without."""
     failing = GradientTerm(LabelEnergy(Failing(2), ((0,),)), evaluation="x0 + backprop", start=0.1)
     guidance = chain_of(bright(), evaluation="x0 + backprop", every=3).then(failing)
-    steps = observed(pocket("fp32"), empty_latent("pocket"), "euler", guidance)
+    steps = observed(pocket("fp32"), empty_latent("pocket", 1), "euler", guidance)
     found = [step.evaluation.gradients["gradient"] for step in steps]
     assert torch.equal(found[0], found[1])
     assert not torch.equal(found[1], found[2])
@@ -147,15 +147,15 @@ def test_an_interrupt_in_the_middle_leaves_the_host_healthy(pocket, empty_latent
     """It is heard between energies, and before a gradient goes back through a network."""
 
     model, *null = pocket("fp32")
-    before = guided(model, *null, empty_latent("pocket"), "euler", cfg=1.0)[0]["samples"]
+    before = guided(model, *null, empty_latent("pocket", 1), "euler", cfg=1.0)[0]["samples"]
     others = () if backwards else (LabelEnergy(Unreached(), ((0,),)),)
     energies = LabelEnergy(Interrupting(backwards), ((0,),)), *others
     energy = CombinedEnergy(energies, (1.0,) * len(energies))
     guidance = chain_of(energy, evaluation="x0 + backprop", options=GradientOptions(checkpoint=twice))
     with pytest.raises(comfy.model_management.InterruptProcessingException):
-        guided(model, *null, empty_latent("pocket"), "euler", cfg=1.0, guidance=guidance)
+        guided(model, *null, empty_latent("pocket", 1), "euler", cfg=1.0, guidance=guidance)
     assert all(w.is_inference() for w in model.model.diffusion_model.parameters())
-    assert torch.equal(guided(model, *null, empty_latent("pocket"), "euler", cfg=1.0)[0]["samples"], before)
+    assert torch.equal(guided(model, *null, empty_latent("pocket", 1), "euler", cfg=1.0)[0]["samples"], before)
 
 
 def test_the_trace_holds_the_gradient_and_what_the_energies_said(exact, empty_latent):

@@ -47,11 +47,11 @@ def near(here, there, part=1e-4):
     return float((here - there).abs().max()) <= part * float(here.abs().max())
 
 
-def test_every_sampler_and_its_record():
-    """The samplers take their turns at the two worlds."""
-    for i, name in enumerate(names()):
+def test_every_second_sampler_and_its_record():
+    """They take their turns at the two worlds."""
+    for i, name in enumerate(names()[::2]):
         kind = KINDS[i % 2]
-        here, there = here_and_there(lambda one=name, k=kind: guided(*mixture(k)[0], one, steps=4, capture="tensors"))
+        here, there = here_and_there(lambda one=name, k=kind: guided(*mixture(k)[0], one, steps=3, capture="tensors"))
         assert torch.equal(there[0]["samples"], here[0]["samples"]), name
         assert same(here[2], there[2]), name
 
@@ -106,11 +106,11 @@ def test_a_sweep_its_judge_and_its_sheet():
 def seen(host):
     """A run of the demo model on the Mac, with what it wears."""
     with torch.inference_mode(), mac_host() as device:
-        yield device, guided(*pocket(), "euler_ancestral", steps=4, capture="tensors")[2]
+        yield device, guided(*pocket(), "euler_ancestral", steps=3, capture="tensors")[2]
 
 
 def test_every_figure_of_a_run_there(seen):
-    for figure in FIGURES:
+    for figure in (one for one in FIGURES if not one.film):
         assert draw_figure(Order(seen[1], pictures=pictures_of(seen[1], None)), figure.name).frames.size
 
 
