@@ -13,10 +13,10 @@ LESS = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too
 OUTCOMES: defaultdict[str, Counter[str]] = defaultdict(Counter)  # kind of input -> what came of it -> how often
 
 
-def budget(few: int, **more) -> settings:
-    """The settings of a property that the ordinary suite tries on `few` examples."""
+def budget(few: int, cost: int = 1, **more) -> settings:
+    """The settings of a property that the ordinary suite tries on `few` examples.  cost: of one, in usual ones"""
     return settings(
-        max_examples=EXAMPLES or few,
+        max_examples=max(few, EXAMPLES // cost),
         derandomize=not EXAMPLES,
         deadline=None,
         database=None,

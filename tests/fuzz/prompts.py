@@ -98,13 +98,6 @@ def wire_a_value(draw, graph, catalogue):
     graph[node]["inputs"][slot.name] = insert(graph, kind, value=values.limit_work(slot, value))
 
 
-def swap_wires(draw, graph, catalogue):
-    """Two inputs get each other's wire."""
-    wires = [(facts["inputs"], name) for facts in graph.values() for name, v in facts["inputs"].items() if is_wire(v)]
-    (a, left), (b, right) = sampled(draw, wires), sampled(draw, wires)
-    a[left], b[right] = b[right], a[left]
-
-
 def show_as_text(draw, graph, catalogue):
     """Something on a wire is printed."""
     insert(graph, "PreviewAny", source=sampled(draw, outputs_in(graph, catalogue))[0])
@@ -126,15 +119,13 @@ def feed_one_by_one(draw, graph, catalogue):
 
 def wired(graph, catalogue):
     """(node, input name, slot) of every wire into a known input."""
-    known = [
-        (node, facts, catalogue[facts["class_type"]].inputs)
-        for node, facts in graph.items()
-        if facts["class_type"] in catalogue
-    ]
-    return [
-        (node, name, slots[name]) for node, facts, slots in known
-        for name, value in facts["inputs"].items() if is_wire(value) and name in slots
-    ]  # fmt: skip
+    found = []
+    for node, facts in graph.items():
+        slots = catalogue[facts["class_type"]].inputs if facts["class_type"] in catalogue else {}
+        found += [
+            (node, name, slots[name]) for name, value in facts["inputs"].items() if is_wire(value) and name in slots
+        ]
+    return found
 
 
 def odd_latents(catalogue):
@@ -143,47 +134,31 @@ def odd_latents(catalogue):
 
 
 SPOILS = (forbid_a_value, draw_widgets_anew, leave_out, give_an_unknown_input, wire_anything, wire_nowhere,
-          wire_a_value, swap_wires, show_as_text, feed_an_odd_latent, feed_one_by_one)  # fmt: skip
+          wire_a_value, show_as_text, feed_an_odd_latent, feed_one_by_one)  # fmt: skip
 
 
 @st.composite
-def spoiled(draw, graphs, catalogue, most=3):
-    """A graph that runs, spoiled in one to `most` ways."""
+def spoiled(draw, graphs, catalogue):
+    """A graph that runs, spoiled in one to three ways."""
     graph = copy.deepcopy(graphs[sampled(draw, graphs)])
-    for _ in range(draw(st.integers(1, most))):
+    for _ in range(draw(st.integers(1, 3))):
         draw(st.sampled_from(SPOILS))(draw, graph, catalogue)
     return graph
 
 
-def with_knobs(draw, builder, kind, before=None):
-    """A node with settings that its widgets allow, after another one of its type (a wire) or first."""
-    slots = builder.catalogue[kind].inputs.values()
-    settings = {slot.name: draw(values.allowed(slot)) for slot in slots if slot.is_widget}
-    return builder.add(kind, {"guidance": before} if before else {}, **settings)
-
-
 @st.composite
 def chains(draw, catalogue):
-    """One to six rules with any settings, under any sampler, with odd steps, levels, latents and scales."""
-    builder, wire = Builder(catalogue), None
-    rules = [kind.name for kind in catalogue.values() if kind.ours and kind.outputs == ("GG_GUIDANCE",)]
-    for name in draw(st.lists(st.sampled_from(rules), min_size=1, max_size=6)):
-        wire = [with_knobs(draw, builder, name, wire), 0]
-    run = draw(st.sampled_from((with_our_sampler, with_patched_model)))
-    return builder.finish(run(draw, builder, wire))
-
-
-def with_our_sampler(draw, builder, wire):
-    """Our own sampler."""
-    wires = {"guidance": wire, "latent_image": latent(draw, builder)}
-    return builder.add("GGGuidedSampler", wires, **sampling(draw, builder, "GGGuidedSampler"))
-
-
-def with_patched_model(draw, builder, wire):
-    """The host's sampler with a patched model."""
-    model = [builder.add("GGGuidancePatch", {"guidance": wire}), 0]
-    wires = {"model": model, "latent_image": latent(draw, builder)}
-    return builder.add("KSampler", wires, **sampling(draw, builder, "KSampler"))
+    """One to six rules with any settings, under our sampler or the host's, with odd steps, latents and scales."""
+    builder, guidance = Builder(catalogue), {}
+    rules = [kind for kind in catalogue.values() if kind.ours and kind.outputs == ("GG_GUIDANCE",)]
+    for rule in draw(st.lists(st.sampled_from(rules), min_size=1, max_size=6)):
+        settings = {slot.name: draw(values.allowed(slot)) for slot in rule.inputs.values() if slot.is_widget}
+        guidance = {"guidance": [builder.add(rule.name, guidance, **settings), 0]}
+    sampler, wires = "GGGuidedSampler", guidance
+    if draw(st.booleans()):
+        sampler, wires = "KSampler", {"model": [builder.add("GGGuidancePatch", guidance), 0]}
+    wires = {**wires, "latent_image": latent(draw, builder)}
+    return builder.finish(builder.add(sampler, wires, **sampling(draw, builder, sampler)))
 
 
 def sampling(draw, builder, kind):

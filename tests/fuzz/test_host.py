@@ -238,5 +238,5 @@ def bits_of(host, entry):
 
 def test_a_queue_of_two_browsers_goes_on(watched, graphs):
     Queue.host, Queue.graphs, Queue.reference = watched, graphs, valid_bits(watched)
-    run_state_machine_as_test(Queue, settings=budget(6, stateful_step_count=20))
+    run_state_machine_as_test(Queue, settings=budget(6, 10, stateful_step_count=20))
     assert watched.run(TRIVIAL).kind == OK
