@@ -1,7 +1,6 @@
 """Newer hosts page weights in and out by themselves: a gradient takes a copy that stays, or says what to do."""
 
 import copy
-import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,7 +15,6 @@ from guidance_geometry.host import autograd, gradient_run
 from guidance_geometry.host.autograd import pages_weights
 from guidance_geometry.host.guided_run import chain_guider
 from guidance_geometry.host.pictures import Decoded
-from guidance_geometry.tests.project import ROOT
 
 from .chains import Away, bright, chain_of, mixture
 from .runs import guided
@@ -78,18 +76,22 @@ def ran(model, labelled, empty_latent, chain):
     return out["samples"], trace.header["notes"]
 
 
-def test_a_gradient_goes_through_weights_that_stay(paged, labelled, empty_latent):
+def test_a_gradient_goes_through_weights_that_stay_and_are_loaded_once_where_the_host_keeps_them(
+    paged, labelled, empty_latent
+):
+    """Whoever takes the paged one gets another picture; what needs no gradient takes it."""
     chain = chain_of(bright(), weight=1.0, evaluation=BACKPROP)
-    model = paged(mixture(seed=7), mixture(seed=0))  # whoever takes the paged one gets another picture
+    model = paged(mixture(seed=7), mixture(seed=0))
     expected, notes = ran(labelled["ve"][0], labelled, empty_latent, chain)
-    assert torch.equal(ran(model, labelled, empty_latent, chain)[0], expected)
-    assert ran(model, labelled, empty_latent, chain)[1] == notes
-
-
-def test_weights_that_stay_are_loaded_once_where_the_host_keeps_them(paged, labelled, empty_latent):
-    model, chain = paged(mixture(seed=7), mixture(seed=0)), chain_of(bright(), weight=1.0, evaluation=BACKPROP)
-    first, again = (ran(model, labelled, empty_latent, chain)[0] for _ in range(2))
-    assert torch.equal(first, again)
+    for _ in range(2):
+        found, same = ran(model, labelled, empty_latent, chain)
+        assert torch.equal(found, expected)
+        assert same == notes
+    assert paged.loaded == (1 if paged.keeps else 2)
+    for chain in (PLAIN, chain_of(bright(), evaluation="x0")):
+        expected = ran(labelled["ve"][0], labelled, empty_latent, chain)[0]
+        there = paged(mixture(seed=0), mixture(seed=7))
+        assert torch.equal(ran(there, labelled, empty_latent, chain)[0], expected)
     assert paged.loaded == (1 if paged.keeps else 2)
 
 
@@ -134,15 +136,6 @@ def test_a_guider_has_its_model_back_afterwards(paged, labelled, empty_latent):
         assert guider.model_patcher is model
 
 
-@pytest.mark.parametrize("chain", [PLAIN, chain_of(bright(), evaluation="x0")], ids=["plain", "x0"])
-def test_what_needs_no_gradient_of_the_model_takes_it_as_it_is(paged, labelled, empty_latent, chain):
-    expected, notes = ran(labelled["ve"][0], labelled, empty_latent, chain)
-    found, same = ran(paged(mixture(seed=0), mixture(seed=7)), labelled, empty_latent, chain)
-    assert torch.equal(found, expected)
-    assert same == notes
-    assert paged.loaded == 0
-
-
 def test_a_model_without_a_file_is_guided_without_backprop_and_the_trace_says_so(paged, labelled, empty_latent):
     through, at = (chain_of(bright(), weight=w, evaluation=at) for w, at in ((1.0, BACKPROP), (50.0, "x0")))
     found, notes = ran(paged(labelled["ve"][0]), labelled, empty_latent, through)
@@ -176,11 +169,3 @@ def test_a_decoder_is_loaded_with_weights_that_stay_or_refused(paged, labelled):
     decoded = picture(kept)
     decoded.stay()
     assert decoded.patcher is kept
-
-
-def test_the_help_page_names_every_option_that_a_message_asks_for():
-    code = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "host").glob("*.py"))
-    asked = set(re.findall(r"--(?:disable|use)-[a-z-]+", code))
-    page = (ROOT / "web" / "docs" / "GGClassifierGradient.md").read_text(encoding="utf-8")
-    assert "--disable-dynamic-vram" in asked
-    assert [option for option in sorted(asked) if f"`{option}`" not in page] == []
