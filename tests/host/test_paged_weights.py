@@ -7,7 +7,6 @@ from typing import Any
 import comfy.latent_formats
 import pytest
 import torch
-from comfy import model_patcher
 from comfy.samplers import sampler_object
 
 from guidance_geometry.guidance.chain import PLAIN
@@ -93,39 +92,6 @@ def test_a_gradient_goes_through_weights_that_stay_and_are_loaded_once_where_the
         there = paged(mixture(seed=0), mixture(seed=7))
         assert torch.equal(ran(there, labelled, empty_latent, chain)[0], expected)
     assert paged.loaded == (1 if paged.keeps else 2)
-
-
-def test_the_hosts_own_paged_model_is_loaded_once_to_stay(labelled, empty_latent):
-    """On a CPU the host makes no such MODEL, but its clone that stays is made there in the same way."""
-    if (dynamic := getattr(model_patcher, "ModelPatcherDynamic", None)) is None:
-        pytest.skip("this host pages no weights")
-    loaded, model = [], mixture(seed=7).clone()
-
-    def load(disable_dynamic):
-        loaded.append(disable_dynamic)
-        return mixture(seed=0)
-
-    model.__class__ = dynamic
-    model.non_dynamic_delegate_model, model.cached_patcher_init = None, (load, ())
-    try:
-        chain = chain_of(bright(), weight=1.0, evaluation=BACKPROP)
-        expected = ran(labelled["ve"][0], labelled, empty_latent, chain)
-        for found in (ran(model, labelled, empty_latent, chain) for _ in range(2)):
-            assert torch.equal(found[0], expected[0])
-            assert found[1] == expected[1]
-        assert loaded == [True]
-    finally:
-        model.__class__ = model_patcher.ModelPatcher  # the other kind has memory of a GPU to give back
-
-
-def test_patches_of_the_model_act_on_weights_that_stay(paged, labelled, empty_latent):
-    chain = chain_of(bright(), weight=1.0, evaluation=BACKPROP)
-    plain, there = labelled["ve"][0].clone(), paged(mixture(seed=7), mixture(seed=0))
-    for model in (plain, there):
-        model.set_model_sampler_post_cfg_function(lambda given: 0.5 * given["denoised"])
-    expected = ran(plain, labelled, empty_latent, chain)[0]
-    assert not torch.equal(expected, ran(labelled["ve"][0], labelled, empty_latent, chain)[0])
-    assert torch.equal(ran(there, labelled, empty_latent, chain)[0], expected)
 
 
 def test_a_guider_has_its_model_back_afterwards(paged, labelled, empty_latent):
