@@ -102,11 +102,6 @@ class TestLabels:
                 patcher, latent, 2, 2.0, "euler", "normal", *conditions, latent, disable_pbar=True, seed=3
             )
 
-    def test_no_number_stands_for_the_missing_null_label(self):
-        patcher = model(null_label=False)
-        with pytest.raises(ValueError, match=r"Label index 3 is outside 0 \.\. 2: .* Was Class Label wired"):
-            patcher.model.extra_conds(class_label=torch.tensor([3]))
-
     def test_an_unconditional_model_takes_no_label_and_runs_with_those_of_another(self):
         patcher = model(labels=(), null_label=False)
         assert torch.equal(sampled(patcher, "", 3.0), torch.zeros(1, 3, SIDE, SIDE))
@@ -174,6 +169,15 @@ class TestLatents:
             for vae in (Squares(), vae_of("a", space, Squares())):
                 found = picture_of(patcher, vae)(x0)
                 assert torch.allclose(found, torch.full((1, 3, 2, 2), value), atol=1e-6)
+
+    def test_a_preview_of_them_is_not_pale_either(self):
+        space = LatentSpace("the same of -1 .. 1", 8, EDM2_LATENTS.shift, EDM2_LATENTS.scale)
+        sample, shown = torch.randn(2, 4, 3, 3), []
+        for one in (space, EDM2_LATENTS):
+            form = model(space=one, channels=4).model.latent_format
+            bias = torch.tensor(form.latent_rgb_factors_bias)[:, None, None]
+            shown.append(torch.einsum("bchw,cr->brhw", sample, torch.tensor(form.latent_rgb_factors)) + bias)
+        assert torch.allclose(shown[1], 2 * shown[0] - 1, atol=1e-5)
 
     def test_two_spaces_are_not_taken_for_one_another(self):
         spaces = [LatentSpace("a", 8, *EDM2), LatentSpace("b", 8, EDM2[0], (1.0,) * 4)]
