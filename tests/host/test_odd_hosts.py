@@ -100,23 +100,6 @@ def test_joined_states_are_told_without_an_untrue_word(host, joined, cfg):
     assert gamma[broken].isnan().all()
 
 
-@pytest.mark.parametrize("state", ["areas", "windows", "easy cache"])
-def test_what_the_network_made_is_counted_where_it_is_called(host, state):
-    """The cache of the host answers inside of the network, so its own layers are watched."""
-    with host_in(state) as odd:
-        model, positive, negative = odd(family("SD15"), text("SD15", 1), text("SD15", 2))
-        latent = {"samples": torch.zeros(1, 4, 8, 8)}
-        recorded, recorder = GGRecord.execute(model, "numbers", 256, 0).args
-        items = []
-        layer = model.model.diffusion_model.middle_block[0]
-        handle = layer.register_forward_hook(lambda network, given, found: items.append(len(given[0])))
-        try:
-            samples = ksampler(recorded, positive, negative, latent, "euler", cfg=CFG)
-        finally:
-            handle.remove()
-    assert GGReadTrace.execute(recorder, {"samples": samples})[0].header["evaluations"] == sum(items)
-
-
 @pytest.mark.parametrize("sampler", ["heun", "euler_cfg_pp"])
 def test_the_zero_of_an_empty_negative_is_recorded_as_it_is(host, sampler):
     trace = sampled("ended negative", sampler=sampler)
