@@ -15,11 +15,8 @@ from guidance_geometry.dev.fixtures.tiny_streams import AUDIO, VIDEO, latent, te
 from guidance_geometry.guidance.chain import PLAIN, Chain
 from guidance_geometry.guidance.gradients.term import GradientTerm
 from guidance_geometry.guidance.parts import Packed
-from guidance_geometry.guidance.predictions import Predictions
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
 from guidance_geometry.guidance.rules.part_scale import PartScale
-from guidance_geometry.guidance.rules.rescale import Rescale
-from guidance_geometry.guidance.run import Run
 from guidance_geometry.host import live
 from guidance_geometry.host.panel_record import of_every_part
 from guidance_geometry.nodes.guidance_patch import GGGuidancePatch
@@ -90,31 +87,24 @@ def test_plain_guidance_is_the_hosts_bit_for_bit(parts, name, capture):
     assert trace.part_names == list(NAMES)
 
 
-@pytest.mark.parametrize("name", ["heun", "ddpm"])
-def test_the_numbers_of_each_part_are_those_of_its_own_vectors(parts, name):
+RULES = Chain((AdaptiveProjected(eta=0.0, threshold=0.1, momentum=-0.5),))
+
+
+@pytest.mark.parametrize(("chain", "factors"), [(PLAIN, (1.0, 3.0)), (RULES, (0.0, 2.0))], ids=["plain", "APG"])
+def test_each_part_has_its_own_scale_and_its_numbers_are_those_of_its_own_vectors(parts, chain, factors):
     model, positive, negative = parts
     seen = Evaluated(model)
-    trace = guided(seen.model, positive, negative, latent(), name)[2]
-    whole = [trace.part(part) for part in NAMES]
-    assert [one.latent_shape for one in whole] == [VIDEO, AUDIO]
-    calls = seen.calls[::2] if name == "heun" else seen.calls
-    for one, place in zip(whole, (0, 1), strict=True):
-        assert not check(one)
-        assert one.n == STEPS
-        for step, call in enumerate(calls[:STEPS]):
-            x, u, c, d = (PACKED.split(v)[place].double().flatten(1) for v in (call[0], *call[2:]))
-            record = one.record
-            for first, second, dot in (
-                ("u", "u", u * u),
-                ("u", "delta", u * (c - u)),
-                ("a", "delta", (u - x) * (c - u)),
-                ("delta", "delta", (c - u).square()),
-            ):
-                found, expected = record.dot(first, second)[step], dot.sum(dim=1)
-                assert (found - expected).abs().max() <= 2e-5 * (u.norm() ** 2 + x.norm() ** 2)
-            assert (one.column("M2")[step] - (c - u).square().mean(dim=1).sqrt()).abs().max() < 1e-6
-            assert (d - (u + CFG * (c - u))).norm() <= 1e-5 * d.norm()
-    assert trace.header["evaluations"] == 2 * (2 * STEPS - 1 if name == "heun" else STEPS)
+    trace = guided(seen.model, positive, negative, latent(), "ddpm", guidance=chain.then(PartScale(*factors)))[2]
+    assert f"video x{factors[0]:g}, audio x{factors[1]:g}" in trace.header["chain"]
+    for place, (name, factor) in enumerate(zip(NAMES, factors, strict=True)):
+        part, gamma = trace.part(name), 1 + (CFG - 1) * factor
+        assert part.steps["gamma"].tolist() == [gamma] * STEPS
+        assert not check(part)
+        for step, call in enumerate(seen.calls):
+            u, c, d = (PACKED.split(v)[place].double().flatten(1) for v in call[2:])
+            assert (part.column("M2")[step] - (c - u).square().mean(dim=1).sqrt()).abs().max() < 1e-6
+            if chain is PLAIN:
+                assert (d - (u + gamma * (c - u))).norm() <= 1e-5 * d.norm()
 
 
 def test_each_part_is_shown_while_the_run_goes_on(parts, monkeypatch):
@@ -132,40 +122,6 @@ def test_each_part_is_shown_while_the_run_goes_on(parts, monkeypatch):
             for found in (steps, run_record(trace.part(name))["steps"])
         )
         assert early == late
-
-
-def of_each_part(calls, chain, gammas, sigmas):
-    """What a chain makes of each part of recorded calls by itself, with a memory of its own."""
-    run, made = Run(sigmas, flow=True), [[], []]
-    for part, gamma in enumerate(gammas):
-        state = chain.init(run)
-        for x, sigma, u, c, _ in calls:
-            x, u, c = (PACKED.split(v)[part] for v in (x, u, c))
-            own = Predictions(x, sigma, 1 - sigma, u, c)
-            guided_part, state = chain.step(state, own, gamma)
-            made[part].append(guided_part)
-    return [PACKED.join([video, audio]) for video, audio in zip(*made, strict=True)]
-
-
-CHAINS = {
-    "APG": Chain((AdaptiveProjected(eta=0.0, threshold=0.1, momentum=-0.5),)),
-    "rescale": Chain((Rescale(0.7, "x0"),)),
-    "both": Chain((AdaptiveProjected(eta=0.0, threshold=0.1), Rescale(0.7, "v"))),
-}
-
-
-@pytest.mark.parametrize(("rules", "factors"), [("APG", (1.0, 3.0)), ("both", (0.0, 2.0))])
-def test_rules_and_scales_act_on_each_part_alone(parts, rules, factors):
-    model, positive, negative = parts
-    seen, chain = Evaluated(model), CHAINS[rules]
-    trace = guided(seen.model, positive, negative, latent(), "euler", guidance=chain.then(PartScale(*factors)))[2]
-    gammas = [1 + (CFG - 1) * factor for factor in factors]
-    assert [set(trace.part(name).steps["gamma"].tolist()) for name in NAMES] == [{gamma} for gamma in gammas]
-    sigmas = (*trace.steps["sigma"].tolist(), 0.0)
-    for call, expected in zip(seen.calls, of_each_part(seen.calls, chain, gammas, sigmas), strict=True):
-        assert torch.equal(call[4], expected)
-    words = f"gamma per part, video x{factors[0]:g}, audio x{factors[1]:g}"
-    assert words in trace.header["chain"]
 
 
 def test_without_guidance_c_alone_is_evaluated_and_without_steps_the_latent_comes_back(parts):
@@ -278,7 +234,7 @@ def test_the_hosts_own_network_of_video_and_sound(ltx):
     both = ltx.LTXVModalityGuidance.execute(stg, 3.0, 0.0, 1.0)[0]
     out, _, plain = guided(model, *pair, latent(1), "euler")
     assert all(map(torch.equal, tensors(out["samples"]), tensors(expected)))
-    trace = guided(both, *pair, latent(1), "euler", guidance=CHAINS["APG"].then(PartScale(1.0, 2.0)))[2]
+    trace = guided(both, *pair, latent(1), "euler", guidance=RULES.then(PartScale(1.0, 2.0)))[2]
     assert trace.header["passes"] == {"STG": STEPS, "modality": STEPS}
     for part in map(trace.part, NAMES):
         assert part.header["faults"] == []
