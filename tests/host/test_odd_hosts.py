@@ -15,7 +15,7 @@ from guidance_geometry.nodes.records import GGReadTrace, GGRecord
 from guidance_geometry.verdict.report import report_of
 
 from .chains import Away, patched
-from .odd_hosts import READ_IN_TABLE, SCALE, STATES, host_in
+from .odd_hosts import READ_IN_TABLE, SCALE, host_in
 from .rule_knobs import chain
 from .runs import STEPS, guided, host_nodes, inspected, ksampler, readable, same
 
@@ -80,13 +80,12 @@ def test_a_record_says_what_was_so(host, state, cfg):
     assert not NOT_COUNTED.search(words), words
 
 
-@pytest.mark.parametrize("joined", [
-    ("windows", "easy cache"), ("windows", "lazy cache"), ("windows", "ended negative", "perp neg"),
-    ("empty negative", "cfg function"), ("empty negative", "post cfg", "stored u"), ("ended negative", "nan"),
-    ("areas", "ended positive", "stored u"), ("calc_cond_batch replaced", "windows", "empty negative"),
-    ("sampling_function replaced", "nan"), ("perp neg", "nan", "easy cache"), ("lazy cache", "nan", "areas"),
-], ids="+".join)  # fmt: skip
-@pytest.mark.parametrize("cfg", [CFG, 1.0])
+@pytest.mark.parametrize(("joined", "cfg"), [
+    (("windows", "ended negative", "perp neg"), CFG), (("windows that remember", "lazy cache"), 1.0),
+    (("empty negative", "post cfg", "stored u"), CFG), (("areas", "ended positive", "stored u"), CFG),
+    (("calc_cond_batch replaced", "windows", "empty negative"), CFG), (("sampling_function replaced", "nan"), 1.0),
+    (("lazy cache", "nan", "areas"), CFG),
+])  # fmt: skip
 def test_joined_states_are_told_without_an_untrue_word(host, joined, cfg):
     trace = sampled(*joined, cfg=cfg, looks=0)  # the host's cache fails when it is asked again
     assert not trace.header["faults"]
@@ -101,24 +100,7 @@ def test_joined_states_are_told_without_an_untrue_word(host, joined, cfg):
     assert gamma[broken].isnan().all()
 
 
-@pytest.mark.parametrize("state", ["plain", "areas", "windows", "easy cache", "stored u", "perp neg"])
-def test_what_the_network_made_is_counted_where_it_is_called(host, state):
-    """The cache of the host answers inside of the network, so its own layers are watched."""
-    with host_in(state) as odd:
-        model, positive, negative = odd(family("SD15"), text("SD15", 1), text("SD15", 2))
-        latent = {"samples": torch.zeros(1, 4, 8, 8)}
-        recorded, recorder = GGRecord.execute(model, "numbers", 256, 0).args
-        items = []
-        layer = model.model.diffusion_model.middle_block[0]
-        handle = layer.register_forward_hook(lambda network, given, found: items.append(len(given[0])))
-        try:
-            samples = ksampler(recorded, positive, negative, latent, "euler", cfg=CFG)
-        finally:
-            handle.remove()
-    assert GGReadTrace.execute(recorder, {"samples": samples})[0].header["evaluations"] == sum(items)
-
-
-@pytest.mark.parametrize("sampler", ["euler", "heun", "dpmpp_2m", "euler_cfg_pp"])
+@pytest.mark.parametrize("sampler", ["heun", "euler_cfg_pp"])
 def test_the_zero_of_an_empty_negative_is_recorded_as_it_is(host, sampler):
     trace = sampled("ended negative", sampler=sampler)
     zero = torch.tensor([stage == "from_zero" for stage in trace.stage])
@@ -128,8 +110,7 @@ def test_the_zero_of_an_empty_negative_is_recorded_as_it_is(host, sampler):
     assert trace.column("M13")[zero].isnan().all(), "what is no difference of predictions has no memory"
 
 
-@pytest.mark.parametrize("rule", [None, "GGRescale"])
-@pytest.mark.parametrize("state", ["ended negative", "ended positive"])
+@pytest.mark.parametrize(("state", "rule"), [("ended negative", "GGRescale"), ("ended positive", None)])
 def test_with_our_sampler_an_ended_negative_is_no_guidance_and_no_other_node(host, state, rule):
     """It takes c alone there, which is the one wanted difference from the host."""
     with host_in(state) as odd:
@@ -142,14 +123,6 @@ def test_with_our_sampler_an_ended_negative_is_no_guidance_and_no_other_node(hos
     assert trace.stage == BOTH[:3] + [ended] * 3
     said = "where the negative was empty or had ended, the prediction with the prompt was taken alone" in words
     assert said == (state == "ended negative")
-
-
-STATES_ALONE = [state for state in STATES if state not in ("plain", "table of two")]
-
-
-@pytest.mark.parametrize("state", STATES_ALONE)
-def test_recording_changes_nothing_in_any_state(host, state):
-    assert sampled(state, sampler="dpmpp_2m_sde").n == STEPS
 
 
 @pytest.mark.parametrize(("cfg", "stage"), [(CFG, "from_zero"), (1.0, "cond_only")])
@@ -186,10 +159,7 @@ def test_the_further_condition_of_a_chain_is_no_pass_of_another_pack(host):
     trace = run((family("SD15"), text("SD15", 1), text("SD15", 2)), rules=rules)
     assert "passes" not in trace.header
     assert trace.header["evaluations"] == 3 * STEPS
-
-
-def test_a_further_condition_is_u_to_a_table_of_two(host):
-    assert asked(rules=PLAIN.then(Away(text("SD15", 3)))) == ["uuc"] * STEPS
+    assert asked(rules=rules) == ["uuc"] * STEPS, "to a table of two it is u"
 
 
 @pytest.mark.parametrize("mate", [2, 3], ids=["negative", "further"])

@@ -1,14 +1,12 @@
 """Newer hosts page weights in and out by themselves: a gradient takes a copy that stays, or says what to do."""
 
 import copy
-import re
 from types import SimpleNamespace
 from typing import Any
 
 import comfy.latent_formats
 import pytest
 import torch
-from comfy import model_patcher
 from comfy.samplers import sampler_object
 
 from guidance_geometry.guidance.chain import PLAIN
@@ -16,7 +14,6 @@ from guidance_geometry.host import autograd, gradient_run
 from guidance_geometry.host.autograd import pages_weights
 from guidance_geometry.host.guided_run import chain_guider
 from guidance_geometry.host.pictures import Decoded
-from guidance_geometry.tests.project import ROOT
 
 from .chains import Away, bright, chain_of, mixture
 from .runs import guided
@@ -78,52 +75,23 @@ def ran(model, labelled, empty_latent, chain):
     return out["samples"], trace.header["notes"]
 
 
-def test_a_gradient_goes_through_weights_that_stay(paged, labelled, empty_latent):
+def test_a_gradient_goes_through_weights_that_stay_and_are_loaded_once_where_the_host_keeps_them(
+    paged, labelled, empty_latent
+):
+    """Whoever takes the paged one gets another picture; what needs no gradient takes it."""
     chain = chain_of(bright(), weight=1.0, evaluation=BACKPROP)
-    model = paged(mixture(seed=7), mixture(seed=0))  # whoever takes the paged one gets another picture
+    model = paged(mixture(seed=7), mixture(seed=0))
     expected, notes = ran(labelled["ve"][0], labelled, empty_latent, chain)
-    assert torch.equal(ran(model, labelled, empty_latent, chain)[0], expected)
-    assert ran(model, labelled, empty_latent, chain)[1] == notes
-
-
-def test_weights_that_stay_are_loaded_once_where_the_host_keeps_them(paged, labelled, empty_latent):
-    model, chain = paged(mixture(seed=7), mixture(seed=0)), chain_of(bright(), weight=1.0, evaluation=BACKPROP)
-    first, again = (ran(model, labelled, empty_latent, chain)[0] for _ in range(2))
-    assert torch.equal(first, again)
+    for _ in range(2):
+        found, same = ran(model, labelled, empty_latent, chain)
+        assert torch.equal(found, expected)
+        assert same == notes
     assert paged.loaded == (1 if paged.keeps else 2)
-
-
-def test_the_hosts_own_paged_model_is_loaded_once_to_stay(labelled, empty_latent):
-    """On a CPU the host makes no such MODEL, but its clone that stays is made there in the same way."""
-    if (dynamic := getattr(model_patcher, "ModelPatcherDynamic", None)) is None:
-        pytest.skip("this host pages no weights")
-    loaded, model = [], mixture(seed=7).clone()
-
-    def load(disable_dynamic):
-        loaded.append(disable_dynamic)
-        return mixture(seed=0)
-
-    model.__class__ = dynamic
-    model.non_dynamic_delegate_model, model.cached_patcher_init = None, (load, ())
-    try:
-        chain = chain_of(bright(), weight=1.0, evaluation=BACKPROP)
-        expected = ran(labelled["ve"][0], labelled, empty_latent, chain)
-        for found in (ran(model, labelled, empty_latent, chain) for _ in range(2)):
-            assert torch.equal(found[0], expected[0])
-            assert found[1] == expected[1]
-        assert loaded == [True]
-    finally:
-        model.__class__ = model_patcher.ModelPatcher  # the other kind has memory of a GPU to give back
-
-
-def test_patches_of_the_model_act_on_weights_that_stay(paged, labelled, empty_latent):
-    chain = chain_of(bright(), weight=1.0, evaluation=BACKPROP)
-    plain, there = labelled["ve"][0].clone(), paged(mixture(seed=7), mixture(seed=0))
-    for model in (plain, there):
-        model.set_model_sampler_post_cfg_function(lambda given: 0.5 * given["denoised"])
-    expected = ran(plain, labelled, empty_latent, chain)[0]
-    assert not torch.equal(expected, ran(labelled["ve"][0], labelled, empty_latent, chain)[0])
-    assert torch.equal(ran(there, labelled, empty_latent, chain)[0], expected)
+    for chain in (PLAIN, chain_of(bright(), evaluation="x0")):
+        expected = ran(labelled["ve"][0], labelled, empty_latent, chain)[0]
+        there = paged(mixture(seed=0), mixture(seed=7))
+        assert torch.equal(ran(there, labelled, empty_latent, chain)[0], expected)
+    assert paged.loaded == (1 if paged.keeps else 2)
 
 
 def test_a_guider_has_its_model_back_afterwards(paged, labelled, empty_latent):
@@ -132,15 +100,6 @@ def test_a_guider_has_its_model_back_afterwards(paged, labelled, empty_latent):
     for seed in (1, 2):
         guider.sample(torch.randn(3, 3, 8, 8), latent, sampler_object("euler"), torch.tensor([5.0, 0.0]), seed=seed)
         assert guider.model_patcher is model
-
-
-@pytest.mark.parametrize("chain", [PLAIN, chain_of(bright(), evaluation="x0")], ids=["plain", "x0"])
-def test_what_needs_no_gradient_of_the_model_takes_it_as_it_is(paged, labelled, empty_latent, chain):
-    expected, notes = ran(labelled["ve"][0], labelled, empty_latent, chain)
-    found, same = ran(paged(mixture(seed=0), mixture(seed=7)), labelled, empty_latent, chain)
-    assert torch.equal(found, expected)
-    assert same == notes
-    assert paged.loaded == 0
 
 
 def test_a_model_without_a_file_is_guided_without_backprop_and_the_trace_says_so(paged, labelled, empty_latent):
@@ -176,11 +135,3 @@ def test_a_decoder_is_loaded_with_weights_that_stay_or_refused(paged, labelled):
     decoded = picture(kept)
     decoded.stay()
     assert decoded.patcher is kept
-
-
-def test_the_help_page_names_every_option_that_a_message_asks_for():
-    code = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "host").glob("*.py"))
-    asked = set(re.findall(r"--(?:disable|use)-[a-z-]+", code))
-    page = (ROOT / "web" / "docs" / "GGClassifierGradient.md").read_text(encoding="utf-8")
-    assert "--disable-dynamic-vram" in asked
-    assert [option for option in sorted(asked) if f"`{option}`" not in page] == []

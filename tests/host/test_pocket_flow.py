@@ -86,10 +86,7 @@ def test_the_report_compares_latents_by_what_the_vae_makes_of_them(loaded):
     assert "Colours and details were not compared" in GGReport.execute(own, other, half=near)[0]
 
 
-@pytest.mark.parametrize("shape", [(1, 3, 8, 8), (2, 16, 8, 8), (1, 1, 8, 8)])
-def test_a_latent_of_another_vae_is_refused_in_a_sentence(loaded, shape):
-    model = loaded[0]
-    parts = (model, *GGClassLabel.execute(model, "0").args)
-    said = rf"The latent has {shape[1]} channels but .* has 4\. Use Empty Canvas, or VAE Encode with the model's VAE"
-    with pytest.raises(ValueError, match=said):
-        ksampler(*parts, {"samples": torch.ones(shape)}, "euler", scheduler="simple", steps=1)
+def test_a_latent_of_another_vae_is_refused_in_a_sentence(loaded):
+    parts = (loaded[0], *GGClassLabel.execute(loaded[0], "0").args)
+    with pytest.raises(ValueError, match=r"The latent has 3 channels but .* has 4\. Use Empty Canvas"):
+        ksampler(*parts, {"samples": torch.ones(1, 3, 8, 8)}, "euler", scheduler="simple", steps=1)

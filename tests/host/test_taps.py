@@ -74,40 +74,31 @@ def test_what_records_itself_is_told_apart_by_its_epoch_too(types):
     assert with_epoch(odd, 2) == odd
 
 
-def test_taps_are_put_in_once(types):
+def test_taps_are_put_in_once_and_a_name_that_is_taken_is_left_to_its_node(types):
     tapped, _ = with_taps(GRAPH, types, SETTINGS)
     assert with_taps(tapped, types, SETTINGS) == (tapped, [])
-
-
-def test_a_name_that_is_taken_is_left_to_its_node(types):
     tapped, made = with_taps({**GRAPH, "gg-1-0": {"class_type": "NodeOfNobody", "inputs": {}}}, types, SETTINGS)
     assert tapped["gg-1-0"]["class_type"] == "NodeOfNobody"
     assert "gg-1-0-" in made
 
 
-@pytest.mark.parametrize(
-    "node",
-    [
+@pytest.mark.parametrize("wire", ["text", ["1"], ["99", 0], ["1", 7], ["1", -1], ["1", "0"], ["1", 1]], ids=str)
+def test_a_wire_that_carries_no_model_is_left_as_it_is(types, wire):
+    """Slot 1 is a CLIP: the host's error must name the sampler."""
+    prompt = {"1": GRAPH["1"], "2": {"class_type": "KSampler", "inputs": {"model": wire}}}
+    assert with_taps(prompt, types, SETTINGS) == (prompt, [])
+
+
+def test_what_is_no_node_or_records_itself_is_left_as_it_is(types):
+    odd = [
         None,
         5,
         {},
         {"class_type": "KSampler"},
-        {"class_type": "KSampler", "inputs": None},
-        {"class_type": "KSampler", "inputs": []},
-        {"class_type": "KSampler", "inputs": {"model": "text"}},
-        {"class_type": "KSampler", "inputs": {"model": ["1"]}},
-        {"class_type": "KSampler", "inputs": {"model": ["99", 0]}},
-        {"class_type": "KSampler", "inputs": {"model": ["1", 7]}},
-        {"class_type": "KSampler", "inputs": {"model": ["1", -1]}},
-        {"class_type": "KSampler", "inputs": {"model": ["1", "0"]}},
-        {"class_type": "KSampler", "inputs": {"model": ["1", 1]}},  # a CLIP: the host's error must name the sampler
-        {"class_type": ["KSampler"], "inputs": {"model": ["1", 0]}},
-        {"class_type": "GGRecord", "inputs": {"model": ["1", 0]}},
-    ],
-    ids=str,
-)
-def test_what_carries_no_model_to_a_sampler_is_left_as_it_is(types, node):
-    prompt = {"1": GRAPH["1"], "2": node}
+        *({"class_type": "KSampler", "inputs": what} for what in (None, [])),
+    ]
+    odd += [{"class_type": kind, "inputs": {"model": ["1", 0]}} for kind in (["KSampler"], "GGRecord")]
+    prompt = {"1": GRAPH["1"], **{str(i): node for i, node in enumerate(odd, 2)}}
     assert with_taps(prompt, types, SETTINGS) == (prompt, [])
 
 
@@ -124,207 +115,6 @@ def broken():
 def installed(host, monkeypatch):
     """Put a class into the host."""
     return lambda name, found: monkeypatch.setitem(nodes.NODE_CLASS_MAPPINGS, name, found)
-
-
-@pytest.mark.parametrize(
-    ("inputs", "told"),
-    [
-        (broken, 1),
-        (lambda: {"required": {"empty": (), "odd": None}}, 0),
-        (lambda: None, 1),
-        (lambda: {"required": 7}, 1),
-    ],
-    ids=["raises", "empty", "none", "number"],
-)
-def test_a_class_that_declares_nonsense_silences_no_other(installed, caplog, inputs, told):
-    node_types._left_out.cache_clear()
-    installed("OddSampler", sampling(inputs))
-    odd = {"class_type": "OddSampler", "inputs": {"model": ["1", 0]}}
-    graph = {"0": odd, "1": GRAPH["1"], "2": GRAPH["2"]}
-    with_taps(graph, declaration_of, SETTINGS)
-    tapped, made = with_taps(graph, declaration_of, SETTINGS)
-    assert made == ["gg-1-0"]
-    assert tapped["0"] == odd
-    assert len([line for line in caplog.records if "OddSampler" in line.getMessage()]) == told
-
-
-@pytest.mark.parametrize("kind", ["*", "COMFY_MATCHTYPE_V3"])
-def test_what_gives_any_type_may_give_a_model(installed, kind):
-    """The host's own switch gives the type of what comes in, and declares that as a type of its own."""
-    installed("Switch", type("Switch", (), {"RETURN_TYPES": (kind,)}))
-    graph = {"1": {"class_type": "Switch", "inputs": {}}, "2": GRAPH["2"]}
-    assert with_taps(graph, declaration_of, SETTINGS)[1] == ["gg-1-0"]
-
-
-@pytest.mark.parametrize(
-    ("also", "taken"),
-    [
-        ({"width": ("INT",)}, False),
-        ({"noise_seed": ("INT",)}, True),
-        ({"latent": ("LATENT",)}, True),
-        ({"noise": ("NOISE",)}, True),
-    ],
-    ids=str,
-)
-def test_a_node_that_hands_its_model_on_samples_only_if_it_starts_from_something(installed, also, taken):
-    found: Any = sampling(lambda: {"required": {"model": ("MODEL",), **also}})
-    found.RETURN_TYPES = ("MODEL", "LATENT")
-    installed("HandsOn", found)
-    graph = {"1": GRAPH["1"], "2": {"class_type": "HandsOn", "inputs": {"model": ["1", 0]}}}
-    assert with_taps(graph, declaration_of, SETTINGS)[1] == ["gg-1-0"] * taken
-
-
-def test_outputs_that_raise_silence_no_other(installed):
-    class Outputs:
-        def __get__(self, *_):
-            broken()
-
-    installed("OddLoader", type("OddLoader", (), {"RETURN_TYPES": Outputs()}))
-    odd = {"class_type": "OddLoader", "inputs": {"model": ["1", 0]}}
-    assert with_taps({"0": odd, "1": GRAPH["1"], "2": GRAPH["2"]}, declaration_of, SETTINGS)[1] == ["gg-1-0"]
-
-
-def test_only_a_node_that_a_model_is_wired_to_is_asked_for_its_inputs_and_once_a_job(installed):
-    asked = []
-
-    def inputs():
-        asked.append(None)
-        return {"required": {"model": ("MODEL",)}}
-
-    installed("ListsFolders", sampling(inputs))
-    graph = {"1": GRAPH["1"], "2": {"class_type": "ListsFolders", "inputs": {"image": "a.png", "clip": ["1", 1]}}}
-    assert with_taps(graph, declaration_of, SETTINGS) == (graph, [])
-    assert asked == []
-    many = {str(k): {"class_type": "ListsFolders", "inputs": {"model": ["1", 0]}} for k in range(2, 9)}
-    assert with_taps({**graph, **many}, declaration_of, SETTINGS)[1] == ["gg-1-0"]
-    assert len(asked) == 1
-
-
-@pytest.mark.parametrize(
-    ("said", "wanted"),
-    [
-        ({"record": True}, ("pictures", 3)),
-        ({"record": True, "capture": "numbers", "uncond_steps": 0}, ("numbers", 0)),
-        ({"record": True, "capture": "films", "uncond_steps": 1e9}, ("pictures", 3)),
-        ({"record": True, "capture": None, "uncond_steps": True}, ("pictures", 3)),
-        ({"record": False}, None),
-        ({"record": "yes"}, None),
-        ({}, None),
-        (None, None),
-        (7, None),
-        ([], None),
-    ],
-    ids=str,
-)
-@pytest.mark.parametrize("where", ["extra data", "workflow"])
-def test_a_job_asks_in_its_extra_data_or_in_its_workflow(host, said, wanted, where):
-    extra = {"guidance_geometry": said}
-    if where == "workflow":
-        extra = {"extra_pnginfo": {"workflow": {"id": "w", "extra": extra}}}
-    body = {"prompt": GRAPH, "extra_data": extra}
-    found = requested_taps(body)
-    assert (found and (found.capture, found.uncond_steps)) == wanted
-    if wanted is None and where == "workflow":
-        assert on_prompt(body) is body
-
-
-def test_a_job_that_stands_apart_shares_no_cache_with_the_others(host):
-    def tapped(prompt, **more):
-        body = {"prompt": prompt, "extra_data": {"guidance_geometry": {"record": True, **more}}}
-        return on_prompt(body)["prompt"]
-
-    def epochs(prompt):
-        return {node["inputs"]["epoch"] for node in prompt.values() if "epoch" in node["inputs"]}
-
-    asked = tapped(GRAPH)
-    assert epochs(asked) == epochs(tapped(GRAPH, apart=False)) == {0}
-    assert epochs(tapped(GRAPH, apart=True)) == epochs(tapped(asked, apart=True)) == {1}
-    assert asked.keys() == tapped(asked, apart=True).keys()
-
-
-@pytest.mark.parametrize(
-    "body",
-    [{}, {"prompt": None}, {"prompt": 5, "extra_data": {"other": 1}}, {"extra_data": 7}],
-    ids=str,
-)
-def test_a_request_that_makes_no_sense_goes_to_the_host_as_it_came(host, body):
-    assert on_prompt(body) is body
-
-
-def test_a_request_whose_prompt_makes_no_sense_asks_for_nothing(host):
-    body = {"prompt": 5, "extra_data": {"guidance_geometry": {"record": True, "user": "her"}, "other": 1}}
-    assert on_prompt(body) == {"prompt": 5, "extra_data": {"other": 1}}
-
-
-def test_a_workflow_with_a_strange_id_is_recorded(host):
-    workflow = {"id": ["a", "list"], "extra": {"guidance_geometry": {"record": True, "key": {}}}}
-    request = requested_taps({"extra_data": {"extra_pnginfo": {"workflow": workflow}}})
-    assert request
-    assert request.epoch == 0
-
-
-@pytest.mark.parametrize(
-    ("multi_user", "header", "user"),
-    [(False, None, "default"), (True, "her", "her"), (True, "nobody", ""), (True, None, ""), (True, ..., "")],
-    ids=str,
-)
-def test_the_request_says_whose_job_it_is_and_the_job_does_not(host, monkeypatch, multi_user, header, user):
-    known = {"her": "her"} if multi_user else {"default": "default"}
-    server = SimpleNamespace(
-        user_manager=SimpleNamespace(get_request_user_id=lambda request: known[request or "default"])
-    )
-    monkeypatch.setattr(users, "prompt_server", lambda: server)
-    monkeypatch.setattr(args, "multi_user", multi_user)
-    body = {"prompt": {}, "extra_data": {"guidance_geometry": {"record": True, "user": "him"}}}
-
-    async def answer(request):
-        return on_prompt(body)["extra_data"]["guidance_geometry"]["user"]
-
-    asked: Any = header or False
-    said = asyncio.run(answer(None) if header is ... else users.noting_who_asks(request=asked, handler=answer))
-    assert said == user
-    assert users.ASKING.get() is None
-
-
-@pytest.mark.parametrize("multi_user", [False, True])
-@pytest.mark.parametrize(
-    "said", [{"record": False}, {"record": "yes"}, {}, {"record": True, "capture": []}, [], 7, None, "user"], ids=str
-)
-def test_no_request_says_whose_job_it_is(host, monkeypatch, said, multi_user):
-    """Whatever else it says of us, and whether it is recorded."""
-    monkeypatch.setattr(args, "multi_user", multi_user)
-    monkeypatch.setattr(taps, "user_who_asks", lambda: "her" if multi_user else "default")
-    forged = {**said, "user": "../him"} if isinstance(said, dict) else said
-    body = {"prompt": {}, "extra_data": {"guidance_geometry": forged, "other": 1}}
-    extra = taps.on_prompt(body)["extra_data"]
-    assert extra["other"] == 1
-    assert "../him" not in str(extra)
-    assert jobs.owner_of(extra) == ("her" if multi_user else "default")
-    assert jobs.owner_of(taps.on_prompt({"prompt": {}}).get("extra_data")) == jobs.owner_of(extra)
-
-
-def test_a_model_that_is_recorded_already_is_passed_on(labelled):
-    recorded = GGRecord.execute(labelled["pocket"][0])[0]
-    assert GGTap.execute(recorded)[0] is recorded
-    tapped = GGTap.execute(labelled["pocket"][0])[0]
-    assert GGTap.execute(tapped)[0] is tapped
-
-
-@pytest.mark.parametrize("value", [None, 7, "a text", [1], object()], ids=lambda given: type(given).__name__)
-def test_what_cannot_be_recorded_goes_on_to_the_sampler_as_it_is(host, value):
-    assert GGTap.execute(value)[0] is value
-
-
-def test_a_model_that_cannot_be_copied_is_passed_on_and_the_log_says_so(labelled, monkeypatch, caplog):
-    model = labelled["pocket"][0]
-
-    def broken(*_, **__):
-        raise RuntimeError("no copy of this")
-
-    monkeypatch.setattr(type(model), "clone", broken)
-    assert GGTap.execute(model)[0] is model
-    assert "no copy of this" in caplog.text
-    caplog.clear()
 
 
 @pytest.fixture
@@ -352,36 +142,166 @@ def wired(kind, **inputs):
     return {"class_type": kind, "inputs": inputs}
 
 
+class Outputs:
+    """What a class gives, which nobody can read."""
+
+    def __get__(self, *_):
+        broken()
+
+
+ODD = {  # a class, and how often the log names it
+    "raises": (sampling(broken), 1),
+    "empty": (sampling(lambda: {"required": {"empty": (), "odd": None}}), 0),
+    "number": (sampling(lambda: {"required": 7}), 1),
+    "outputs": (type("OddLoader", (), {"RETURN_TYPES": Outputs()}), None),
+}
+
+
+@pytest.mark.parametrize(("odd", "told"), ODD.values(), ids=ODD)
+def test_a_class_that_declares_nonsense_silences_no_other(installed, caplog, odd, told):
+    node_types._left_out.cache_clear()
+    installed("OddSampler", odd)
+    graph = {"0": wired("OddSampler", model=["1", 0]), "1": GRAPH["1"], "2": GRAPH["2"]}
+    with_taps(graph, declaration_of, SETTINGS)
+    tapped, made = with_taps(graph, declaration_of, SETTINGS)
+    assert made == ["gg-1-0"]
+    assert tapped["0"] == graph["0"]
+    assert told in (None, len([line for line in caplog.records if "OddSampler" in line.getMessage()]))
+
+
+@pytest.mark.parametrize("kind", ["*", "COMFY_MATCHTYPE_V3"])
+def test_what_gives_any_type_may_give_a_model(installed, kind):
+    """The host's own switch gives the type of what comes in, and declares that as a type of its own."""
+    installed("Switch", type("Switch", (), {"RETURN_TYPES": (kind,)}))
+    graph = {"1": {"class_type": "Switch", "inputs": {}}, "2": GRAPH["2"]}
+    assert with_taps(graph, declaration_of, SETTINGS)[1] == ["gg-1-0"]
+
+
+@pytest.mark.parametrize("also", ["width", "noise_seed", "latent", "noise"])
+def test_a_node_that_hands_its_model_on_samples_only_if_it_starts_from_something(packs, also):
+    kinds = {"width": "INT", "noise_seed": "INT", "latent": "LATENT", "noise": "NOISE"}
+    packs(HandsOn=({"model": "MODEL", also: kinds[also]}, ("MODEL", "LATENT")))
+    graph = {"1": GRAPH["1"], "2": wired("HandsOn", model=["1", 0])}
+    assert with_taps(graph, declaration_of, SETTINGS)[1] == ["gg-1-0"] * (also != "width")
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted"),
+    [
+        ({"record": True}, ("pictures", 3)),
+        ({"record": True, "capture": "numbers", "uncond_steps": 0}, ("numbers", 0)),
+        ({"record": True, "capture": "films", "uncond_steps": 1e9}, ("pictures", 3)),
+        ({"record": True, "capture": None, "uncond_steps": True}, ("pictures", 3)),
+        ({"record": "yes"}, None),
+        (7, None),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("where", ["extra data", "workflow"])
+def test_a_job_asks_in_its_extra_data_or_in_its_workflow(host, said, wanted, where):
+    extra = {"guidance_geometry": said}
+    if where == "workflow":  # whose id may be anything
+        extra = {"extra_pnginfo": {"workflow": {"id": ["a", "list"], "extra": extra}}}
+    body = {"prompt": GRAPH, "extra_data": extra}
+    found = requested_taps(body)
+    assert (found and (found.capture, found.uncond_steps, found.epoch)) == (wanted and (*wanted, 0))
+    if wanted is None and where == "workflow":
+        assert on_prompt(body) is body
+
+
+def test_a_job_that_stands_apart_shares_no_cache_with_the_others(host):
+    def tapped(prompt, **more):
+        body = {"prompt": prompt, "extra_data": {"guidance_geometry": {"record": True, **more}}}
+        return on_prompt(body)["prompt"]
+
+    def epochs(prompt):
+        return {node["inputs"]["epoch"] for node in prompt.values() if "epoch" in node["inputs"]}
+
+    asked = tapped(GRAPH)
+    assert epochs(asked) == epochs(tapped(GRAPH, apart=False)) == {0}
+    assert epochs(tapped(GRAPH, apart=True)) == epochs(tapped(asked, apart=True)) == {1}
+    assert asked.keys() == tapped(asked, apart=True).keys()
+
+
+def test_a_request_that_makes_no_sense_goes_to_the_host_and_asks_for_nothing(host):
+    for body in ({}, {"prompt": None}, {"prompt": 5, "extra_data": {"other": 1}}, {"extra_data": 7}):
+        assert on_prompt(body) is body
+    body = {"prompt": 5, "extra_data": {"guidance_geometry": {"record": True, "user": "her"}, "other": 1}}
+    assert on_prompt(body) == {"prompt": 5, "extra_data": {"other": 1}}
+
+
+@pytest.mark.parametrize(
+    ("multi_user", "header", "user"),
+    [(False, None, "default"), (True, "her", "her"), (True, "nobody", ""), (True, None, ""), (True, ..., "")],
+    ids=str,
+)
+def test_the_request_says_whose_job_it_is_and_the_job_does_not(host, monkeypatch, multi_user, header, user):
+    known = {"her": "her"} if multi_user else {"default": "default"}
+    server = SimpleNamespace(
+        user_manager=SimpleNamespace(get_request_user_id=lambda request: known[request or "default"])
+    )
+    monkeypatch.setattr(users, "prompt_server", lambda: server)
+    monkeypatch.setattr(args, "multi_user", multi_user)
+    body = {"prompt": {}, "extra_data": {"guidance_geometry": {"record": True, "user": "him"}}}
+
+    async def answer(request):
+        return on_prompt(body)["extra_data"]["guidance_geometry"]["user"]
+
+    asked: Any = header or False
+    said = asyncio.run(answer(None) if header is ... else users.noting_who_asks(request=asked, handler=answer))
+    assert said == user
+    assert users.ASKING.get() is None
+
+
+@pytest.mark.parametrize("multi_user", [False, True])
+@pytest.mark.parametrize("said", [{"record": False}, {"record": True, "capture": []}, [], 7, "user"], ids=str)
+def test_no_request_says_whose_job_it_is(host, monkeypatch, said, multi_user):
+    """Whatever else it says of us, and whether it is recorded."""
+    owner = "her" if multi_user else "default"
+    monkeypatch.setattr(args, "multi_user", multi_user)
+    monkeypatch.setattr(taps, "user_who_asks", lambda: owner)
+    forged = {**said, "user": "../him"} if isinstance(said, dict) else said
+    extra = on_prompt({"prompt": {}, "extra_data": {"guidance_geometry": forged, "other": 1}})["extra_data"]
+    assert extra["other"] == 1
+    assert "../him" not in str(extra)
+    assert jobs.owner_of(extra) == jobs.owner_of(on_prompt({"prompt": {}}).get("extra_data")) == owner
+
+
+def test_a_model_that_is_recorded_already_and_what_is_no_model_are_passed_on(labelled):
+    recorded, tapped = (node.execute(labelled["pocket"][0])[0] for node in (GGRecord, GGTap))
+    for value in (recorded, tapped, None, 7, "a text", [1], object()):
+        assert GGTap.execute(value)[0] is value
+
+
+def test_a_model_that_cannot_be_copied_is_passed_on_and_the_log_says_so(labelled, monkeypatch, caplog):
+    model = labelled["pocket"][0]
+
+    def broken(*_, **__):
+        raise RuntimeError("no copy of this")
+
+    monkeypatch.setattr(type(model), "clone", broken)
+    assert GGTap.execute(model)[0] is model
+    assert "no copy of this" in caplog.text
+    caplog.clear()
+
+
 CONDITIONED = {"model": "MODEL", "positive": "CONDITIONING"}
 SEEDED = {"seed": "INT", "latent": "LATENT"}
 
 
-@pytest.mark.parametrize("outputs", [("PIPE",), ("PIPE", "LATENT"), (["a", "b"], "PIPE")], ids=str)
-def test_what_nodes_pack_a_model_into_and_take_it_out_of_is_a_pipe_and_is_tapped_where_it_is_sampled_with(
-    packs, outputs
-):
-    packs(
-        Pack=(CONDITIONED, outputs),
-        Unpack=({"pipe": "PIPE"}, ("MODEL",)),
-        Sample=({"pipe": "PIPE"}, ("LATENT",)),
-        Show=({"pipe": "PIPE"}, ("STRING",)),
-    )
+PIPES = {"Unpack": ({"pipe": "PIPE"}, ("MODEL",)), "Sample": ({"pipe": "PIPE"}, ("LATENT",))}
+
+
+@pytest.mark.parametrize("outputs", [("PIPE",), (["a", "b"], "PIPE", "LATENT")], ids=str)
+def test_a_pipe_is_tapped_where_it_is_sampled_with_also_behind_a_switch(packs, outputs):
+    show, switch = ({"pipe": "PIPE"}, ("STRING",)), ({"one": "*"}, ("*",))
+    packs(Pack=(CONDITIONED, outputs), Show=show, Switch=switch, **PIPES)
     slot = outputs.index("PIPE")
     graph = {"1": GRAPH["1"], "2": wired("Pack", model=["1", 0]), "3": wired("Sample", pipe=["2", slot])}
     graph |= {"4": wired("Show", pipe=["2", slot])}
+    graph |= {"5": wired("Switch", one=["2", slot]), "6": wired("Sample", pipe=["5", 0])}
     own = {"2": {"model": "GGTap"}} if "LATENT" in outputs else {}
-    assert changed_by_taps(graph) == {"3": {"pipe": "GGPipeTap"}} | own
-
-
-def test_a_pipe_that_comes_through_a_switch_is_tapped_behind_it(packs):
-    packs(
-        Pack=(CONDITIONED, ("PIPE",)),
-        Unpack=({"pipe": "PIPE"}, ("MODEL",)),
-        Switch=({"one": "*"}, ("*",)),
-        Sample=({"pipe": "PIPE"}, ("LATENT",)),
-    )
-    graph = {"1": GRAPH["1"], "2": wired("Pack", model=["1", 0]), "5": wired("Switch", one=["2", 0])}
-    assert changed_by_taps(graph | {"3": wired("Sample", pipe=["5", 0])}) == {"3": {"pipe": "GGPipeTap"}}
+    assert changed_by_taps(graph) == {"3": {"pipe": "GGPipeTap"}, "6": {"pipe": "GGPipeTap"}} | own
 
 
 @pytest.mark.parametrize(
@@ -402,28 +322,56 @@ def test_an_object_that_can_sample_is_made_with_a_recorded_model_and_no_other(pa
     assert changed_by_taps(graph) == ({"2": {"model": "GGTap"}} if taken else {})
 
 
+AROUND = {"Around": ({"made": "OBJECT", "other": "OBJECT"}, ("OBJECT",))}
+USE = {"Use": ({"made": "OBJECT", **SEEDED}, ("LATENT",))}
+
+
 def test_an_object_of_an_object_of_a_pipe_is_followed_and_a_circle_ends(packs):
-    packs(
-        Pack=(CONDITIONED, ("PIPE",)),
-        Unpack=({"pipe": "PIPE"}, ("MODEL",)),
-        Make=({"pipe": "PIPE"}, ("OBJECT",)),
-        Around=({"made": "OBJECT", "other": "OBJECT"}, ("OBJECT",)),
-        Use=({"made": "OBJECT", **SEEDED}, ("LATENT",)),
-    )
+    packs(Pack=(CONDITIONED, ("PIPE",)), Make=({"pipe": "PIPE"}, ("OBJECT",)), **PIPES, **AROUND, **USE)
     graph = {"1": GRAPH["1"], "2": wired("Pack", model=["1", 0]), "4": wired("Make", pipe=["2", 0])}
     graph |= {"5": wired("Around", made=["4", 0], other=["5", 0]), "3": wired("Use", made=["5", 0])}
     assert changed_by_taps(graph) == {"4": {"pipe": "GGPipeTap"}}
 
 
 def test_a_long_chain_of_objects_is_followed(packs):
-    packs(
-        Make=(CONDITIONED, ("OBJECT",)),
-        Around=({"made": "OBJECT"}, ("OBJECT",)),
-        Use=({"made": "OBJECT", **SEEDED}, ("LATENT",)),
-    )
+    packs(Make=(CONDITIONED, ("OBJECT",)), **AROUND, **USE)
     graph = {"1": GRAPH["1"], "2": wired("Make", model=["1", 0])}
     graph |= {str(k): wired("Around", made=[str(k - 1), 0]) for k in range(3, 3000)}
     assert changed_by_taps(graph | {"0": wired("Use", made=["2999", 0])}) == {"2": {"model": "GGTap"}}
+
+
+PACKED = {
+    "tuple": lambda model: (model, "clip", None, [["cond", {}]]),
+    "table": lambda model: {"model": model, "positive": [["cond", {}]]},
+    "deep": lambda model: [{"inside": (1, {"model": model})}],
+    "alone": lambda model: model,
+}
+
+
+@pytest.mark.parametrize("around", PACKED.values(), ids=PACKED)
+def test_the_models_in_a_pipe_are_recorded_and_the_pipe_stays_as_it_was(labelled, around):
+    model = labelled["pocket"][0]
+    pipe = around(model)
+    tapped = GGPipeTap.execute(pipe)[0]
+    (one,) = [leaf for leaf in leaves(tapped) if type(leaf) is type(model)]
+    assert is_recorded(one)
+    assert not is_recorded(model)
+    assert [leaf for leaf in leaves(pipe) if leaf is model] == [model]
+    assert type(tapped) is type(pipe)
+    assert GGPipeTap.execute(tapped)[0] is tapped, "recorded once"
+
+
+def leaves(value):
+    """What stands in lists, tuples and tables."""
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else None
+    return [value] if parts is None else [leaf for part in parts for leaf in leaves(part)]
+
+
+def test_what_holds_no_model_in_the_open_goes_on_as_it_is(host):
+    around_itself: list[Any] = [1]
+    around_itself.append(around_itself)
+    for value in (None, "text", (), [1, {"a": (2,)}], around_itself, torch.zeros(2), {"a": object()}):
+        assert GGPipeTap.execute(value)[0] is value
 
 
 def test_a_list_of_files_that_a_loader_reads_is_no_pipe(packs):
@@ -450,67 +398,3 @@ def test_what_makes_latents_of_an_object_that_nobody_opens_may_be_a_sampler(pack
     packs(Load=({}, ("OBJECT",)), Use=(inputs, outputs))
     graph = {"1": wired("Load"), "2": wired("Use", **{name: ["1", 0] for name in inputs if name == "made"})}
     assert Places(graph, declaration_of).may_sample("2") is named
-
-
-@pytest.mark.parametrize(
-    "around",
-    [
-        lambda model: (model, "clip", None, [["cond", {}]]),
-        lambda model: {"model": model, "positive": [["cond", {}]]},
-        lambda model: [{"inside": (1, {"model": model})}],
-        lambda model: model,
-    ],
-    ids=["tuple", "table", "deep", "alone"],
-)
-def test_the_models_in_a_pipe_are_recorded_and_the_pipe_stays_as_it_was(labelled, around):
-    model = labelled["pocket"][0]
-    pipe = around(model)
-    tapped = GGPipeTap.execute(pipe)[0]
-    (one,) = [leaf for leaf in leaves(tapped) if type(leaf) is type(model)]
-    assert is_recorded(one)
-    assert not is_recorded(model)
-    assert [leaf for leaf in leaves(pipe) if leaf is model] == [model]
-    assert type(tapped) is type(pipe)
-    assert GGPipeTap.execute(tapped)[0] is tapped, "recorded once"
-
-
-def leaves(value):
-    """What stands in lists, tuples and tables."""
-    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else None
-    return [value] if parts is None else [leaf for part in parts for leaf in leaves(part)]
-
-
-def test_one_model_in_two_places_of_a_pipe_stays_one_and_what_has_none_stays_itself(labelled):
-    model, conds = labelled["pocket"][0], [["cond", {}]]
-    pipe = {"base": model, "refiner": model, "positive": conds, "negative": conds}
-    tapped = GGPipeTap.execute(pipe)[0]
-    assert tapped["base"] is tapped["refiner"] is not model
-    assert tapped["positive"] is tapped["negative"] is conds
-
-
-def around_itself():
-    pipe: list[Any] = [1]
-    pipe.append(pipe)
-    return pipe
-
-
-class Raising:
-    def __getattr__(self, name):
-        raise RuntimeError(name)
-
-
-@pytest.mark.parametrize(
-    "value",
-    [None, 7, "text", (), [1, {"a": (2,)}], around_itself(), Raising(), [Raising()], torch.zeros(2), {"a": object()}],
-    ids=lambda given: type(given).__name__,
-)
-def test_what_holds_no_model_in_the_open_goes_on_as_it_is(host, value):
-    assert GGPipeTap.execute(value)[0] is value
-
-
-def test_a_pipe_too_deep_to_look_through_goes_on_as_it_is(labelled, caplog):
-    pipe = [labelled["pocket"][0]]
-    for _ in range(5000):
-        pipe = [pipe]
-    assert GGPipeTap.execute(pipe)[0] is pipe
-    caplog.clear()

@@ -5,7 +5,6 @@ import inspect
 import io
 import os
 import re
-import subprocess
 from pathlib import Path
 
 import folder_paths
@@ -110,26 +109,14 @@ def test_a_place_is_checked_for_its_folder_its_name_and_its_size(tmp_path, name,
     assert files_in(tmp_path) == []
 
 
-def test_a_check_of_a_place_leaves_the_files_that_are_there(tmp_path):
+def test_a_check_of_a_place_leaves_what_is_there_and_a_temporary_name_is_no_longer_than_the_name(tmp_path):
     (tmp_path / ".name").write_bytes(b"a hidden file of the user")
-    (tmp_path / "name").write_bytes(b"old")
-    check_place(tmp_path / "name")
-    assert sorted(path.read_bytes() for path in files_in(tmp_path)) == [b"a hidden file of the user", b"old"]
-
-
-def test_a_name_of_the_longest_size_passes_the_check_and_its_temporary_name_is_no_longer(tmp_path):
-    for name in ("n", "n" * 64, "n" * 255, "\u00e9" * 127):
+    for name in ("name", "n" * 255, "\u00e9" * 127):
+        (tmp_path / name).write_bytes(b"old")
         check_place(tmp_path / name)
+        assert (tmp_path / name).read_bytes() == b"old"
         write_atomically(tmp_path / name, [b"whole"])
-    assert [path.read_bytes() for path in files_in(tmp_path)] == [b"whole"] * 4
-
-
-def test_a_fault_without_words_is_named_by_its_type(tmp_path):
-    class Wordless(OSError):
-        def __str__(self):
-            raise RuntimeError
-
-    assert "(Wordless)" in unwritten(tmp_path / "name", Wordless())
+    assert sorted(path.read_bytes() for path in files_in(tmp_path)) == [b"a hidden file of the user", *[b"whole"] * 3]
 
 
 def test_a_fault_that_is_no_matter_of_files_goes_on(tmp_path):
@@ -142,39 +129,24 @@ def test_a_fault_that_is_no_matter_of_files_goes_on(tmp_path):
         half()
     assert files_in(tmp_path) == []
 
+    class Wordless(OSError):
+        def __str__(self):
+            raise RuntimeError
 
-@pytest.mark.skipif(
-    getattr(os, "geteuid", int)() != 0 or os.name == "nt", reason="this machine has no root to mount with"
-)
-def test_a_file_system_that_is_really_full(tmp_path):
-    place = tmp_path / "small"
-    place.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", place], check=False, capture_output=True)
-    if made.returncode:
-        pytest.skip("this machine mounts nothing")
-    try:
-        write_atomically(place / "file", [b"old"])
-        for name in ("file", "other"):
-            with pytest.raises(NotWritten, match=FREE):
-                write_atomically(place / name, [bytes(1 << 20)])
-        with pytest.raises(NotWritten, match=FREE):
-            check_place(place / "other", 1 << 20)
-        assert [path.read_bytes() for path in files_in(place)] == [b"old"]
-    finally:
-        subprocess.run(["umount", place], check=True)
+    assert "(Wordless)" in unwritten(tmp_path / "name", Wordless())
 
 
 PREFIXED = ["GGFigure", "GGMetrics", "GGSaveTrace", "GGExportHTML", "GGTrainNoisyClassifier"]
 
 
-@pytest.mark.parametrize("prefix", [LONG, f"runs/{LONG}", "\u00e9" * 101, "runs/" * 300, "a\0b", "a\nb"])
 @pytest.mark.parametrize("node", PREFIXED)
-def test_a_name_that_no_file_could_have_is_refused_before_any_work(host, node, prefix):
+def test_a_name_that_no_file_could_have_is_refused_before_any_work(host, node):
     found = next(one for one in every_node() if one.__name__ == node)
     values = dict.fromkeys(inspect.signature(found.validate_inputs).parameters)
-    said = found.validate_inputs(**values | {"filename_prefix": prefix})
-    assert said is not True
-    assert said.startswith("filename_prefix is ")
+    for prefix in (LONG, f"runs/{LONG}", "\u00e9" * 101, "runs/" * 300, "a\0b", "a\nb"):
+        said = found.validate_inputs(**values | {"filename_prefix": prefix})
+        assert said is not True
+        assert said.startswith("filename_prefix is ")
     assert found.validate_inputs(**values | {"filename_prefix": "n" * 200}) is True
 
 
@@ -189,23 +161,17 @@ def test_a_name_of_200_bytes_can_be_written_by_all(output, trace):
     assert not [path for path in files_in(output) if path.name.endswith(".part")]
 
 
-@pytest.mark.parametrize("capture", ["pictures", "tensors"])
-def test_a_full_temp_folder_costs_a_run_nothing_but_memory(labelled, empty_latent, output, full, monkeypatch, capture):
+def test_a_full_temp_folder_costs_a_run_nothing_but_memory(labelled, empty_latent, output, full, monkeypatch):
     monkeypatch.setattr("guidance_geometry.host.saving.IN_MEMORY", 100)
     full()
-    out, denoised, trace = guided(*labelled["ve"], empty_latent("ve"), "euler", capture=capture)
+    out, _, trace = guided(*labelled["ve"], empty_latent("ve"), "euler", capture="tensors")
     assert torch.equal(out["samples"], ksampler(*labelled["ve"], empty_latent("ve"), "euler"))
-    assert denoised["samples"].isfinite().all()
-    assert trace.column("M1").isfinite().all()
     assert trace.require_tensor("cond", 0).isfinite().all()
-    assert re.search(
-        rf"stay in memory: guidance_geometry-.* could not be written to .*{FREE}", trace.header["capture"]["note"]
-    )
+    assert re.search(rf"stay in memory: guidance_geometry-.*{FREE}", trace.header["capture"]["note"])
     assert not files_in(output.parent / "temp")
 
 
-@pytest.mark.parametrize("save", ["none", "png", "svg", "all", "webp", "apng"])
-@pytest.mark.parametrize("film", [False, True])
+@pytest.mark.parametrize(("save", "film"), [("none", False), ("svg", False), ("all", True), ("webp", True)])
 def test_a_figure_comes_out_though_its_file_cannot_be_written(output, trace, full, blocked, save, film):
     asked = FIGURE | {"save": save, "size": "column 600"} | ({"figure": "sampling animated"} if film else {})
     if save != "none":
@@ -222,7 +188,7 @@ def test_a_figure_comes_out_though_its_file_cannot_be_written(output, trace, ful
     assert said.endswith(FREE)
 
 
-@pytest.mark.parametrize("given", [5, [1], "x", True, {"workflow": 5}, {"workflow": [1], "x": None}, {"\u4e16": 2}])
+@pytest.mark.parametrize("given", [5, "x", {"workflow": [1], "x": None}, {"\u4e16": 2}])
 def test_what_a_job_says_beside_its_prompt_costs_no_file(output, trace, given):
     def prepared(node):
         made = in_a_workflow(node)
@@ -233,24 +199,21 @@ def test_what_a_job_says_beside_its_prompt_costs_no_file(output, trace, given):
         shown = ui_of(prepared(see.GGFigure).execute(trace, **FIGURE | {"save": save, "size": "column 600"}))
         assert "Not written" not in str(shown)
     prepared(export_html.GGExportHTML).execute(trace, "page")
-    prepared(trace_files.GGSaveTrace).execute(trace, "saved")
-    assert {path.suffix for path in files_in(output)} >= {".png", ".svg", ".html", ".safetensors"}
-    (saved,) = (path for path in files_in(output) if path.suffix == ".safetensors")
-    assert load(saved).n == trace.n
+    path = prepared(trace_files.GGSaveTrace).execute(trace, "saved")[1]
+    assert load(path).n == trace.n
 
 
 def test_tables_and_comparisons_come_out_though_their_files_cannot_be_written(output, trace, full, blocked):
     out = see.GGMetrics.execute(trace, blocked, -1)
     assert out[0] is trace
-    assert "record check" in ui_of(out)["text"][0]
     assert "A file stands where a folder is needed" in ui_of(out)["text"][1]
     full()
     out = see.GGMetrics.execute(trace, "metrics", -1)
-    assert ui_of(out)["text"] == [out[1], ui_of(out)["text"][1]]
+    assert ui_of(out)["text"][0] == out[1]
+    compared = compare.GGCompareTraces.execute(trace, trace, -1, "light")
+    assert compared[0].isfinite().all()
     assert FREE in ui_of(out)["text"][1]
-    out = compare.GGCompareTraces.execute(trace, trace, -1, "light")
-    assert out[0].isfinite().all()
-    assert FREE in ui_of(out)["text"][1]
+    assert FREE in ui_of(compared)["text"][1]
 
 
 def test_what_is_nothing_but_a_file_is_an_error_that_names_the_remedy(output, trace, full, blocked):
@@ -262,21 +225,18 @@ def test_what_is_nothing_but_a_file_is_an_error_that_names_the_remedy(output, tr
 
 
 def test_the_inspector_shows_what_fits_when_the_temp_folder_is_full(output, full):
-    trace = exact_trace(4.0, batch=8, steps=40)
     full()
-    out = GGInspector.execute(trace)
-    (record,) = ui_of(out)["gg_record"]
-    assert out[0] is trace
+    trace = exact_trace(4.0, batch=8, steps=40)
+    (record,) = ui_of(GGInspector.execute(trace))["gg_record"]
     assert 1 < len(record["steps"]) < 40
     assert size_of(record) <= IN_MESSAGE
-    assert record["notes"][-1].startswith("Not all steps are shown: ")
     assert FREE in record["notes"][-1]
     assert FREE in record["pictures"]["note"]
 
 
-def trained(model, prefix="noisy", steps=2):
+def trained(model):
     latent = {"samples": torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))}
-    return GGTrainNoisyClassifier.execute(model, "a; b", steps, 4, 1e-3, 8, True, 0, prefix, latent=latent)
+    return GGTrainNoisyClassifier.execute(model, "a; b", 2, 4, 1e-3, 8, True, 0, "noisy", latent=latent)
 
 
 def test_a_trained_classifier_comes_out_though_its_file_cannot_be_written(labelled, output, full):
@@ -285,19 +245,14 @@ def test_a_trained_classifier_comes_out_though_its_file_cannot_be_written(labell
     classifier, curve, about = out.args
     assert classifier.labels == ("a", "b")
     assert curve.isfinite().all()
-    assert about.startswith("Not written: noisy_")
     assert FREE in about
     assert "accuracy on" in about
     assert len(ui_of(out)["text"]) == 2, "the curve could not be shown either"
 
 
 def test_a_place_that_cannot_be_is_known_before_the_training(labelled, output, monkeypatch):
-    (output / "classifiers").write_text("no folder")
-    monkeypatch.setattr(folder_paths, "get_folder_paths", lambda kind: [str(output / "classifiers")])
-    monkeypatch.setattr(classifier_training, "train_student", lambda *_: pytest.fail("it has trained"))
-    with pytest.raises(NotWritten, match="A file stands where a folder is needed"):
-        trained(labelled["ve"][0])
     monkeypatch.setattr(folder_paths, "get_folder_paths", lambda kind: [str(output)])
+    monkeypatch.setattr(classifier_training, "train_student", lambda *_: pytest.fail("it has trained"))
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 10}))
     with pytest.raises(NotWritten, match="bytes are needed"):
         trained(labelled["ve"][0])
