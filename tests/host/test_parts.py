@@ -21,6 +21,7 @@ from guidance_geometry.host import live
 from guidance_geometry.host.panel_record import of_every_part
 from guidance_geometry.nodes.guidance_patch import GGGuidancePatch
 from guidance_geometry.nodes.records import GGReadTrace, GGRecord
+from guidance_geometry.nodes.rules.autoguidance import GGAutoguidance
 from guidance_geometry.tests.host.runs import CFG, STEPS, guided, inspected, ksampler
 from guidance_geometry.trace.checks import check
 from guidance_geometry.trace.record import run_record
@@ -241,3 +242,16 @@ def test_the_hosts_own_network_of_video_and_sound(ltx):
         assert not check(part)
         assert (part.steps["pass STG"] > 0).all()
     assert plain.part("audio").latent_shape == AUDIO
+
+
+def test_a_weaker_model_is_told_the_parts_too(parts):
+    model, positive, negative = parts
+    weak, strong = Evaluated(two_streams(seed=9)), Evaluated(model)
+    guidance = GGAutoguidance.execute(weak_model=weak.model, weak_share=1.0)[0].then(PartScale(1.0, 2.0))
+    trace = guided(strong.model, positive, negative, latent(), "euler", steps=1, guidance=guidance)[2]
+    guided(weak.model, positive, negative, latent(), "euler", steps=1)
+    w, c, found = (PACKED.split(v) for v in (weak.calls[-1][3], *strong.calls[0][3:]))
+    for i, gamma in enumerate((CFG, 1 + (CFG - 1) * 2)):
+        wanted = w[i] + gamma * (c[i] - w[i])  # w in a batch of its own: another processor may round it otherwise
+        torch.testing.assert_close(found[i], wanted, rtol=0, atol=1e-5)
+    assert trace.header["evaluations"] == 2

@@ -13,7 +13,7 @@ from guidance_geometry.nodes.records import GGReadTrace, GGRecord
 from guidance_geometry.nodes.start import GGClassLabel
 from guidance_geometry.trace.checks import check
 
-from .runs import CFG, SEED, guided, host_nodes, ksampler
+from .runs import CFG, SEED, STEPS, guided, host_nodes, ksampler
 
 OTHER = {"samples": torch.zeros(2, 3, 8, 8)}  # a latent that no run has made
 
@@ -173,3 +173,12 @@ def test_a_model_that_is_recorded_twice_has_one_run_for_both(labelled, empty_lat
         assert trace.header["sampler"] == "dpmpp_2m_sde"
         assert trace.header["split"].startswith("move and noise separated")
         assert trace.column("M8")[:-1].min() > 0
+
+
+def test_a_diverged_latent_is_found(recorded, labelled):
+    *_, recorder, _ = recorded
+    model, positive, negative = recorded[:3]
+    latent = {"samples": torch.full((1, 3, 8, 8), torch.nan)}
+    found = ksampler(model, positive, negative, latent, "euler")
+    assert found.isnan().all()
+    assert read(recorder, {"samples": found}).n == STEPS

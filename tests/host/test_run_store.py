@@ -345,3 +345,31 @@ def test_epochs_are_kept_within_bounds(store, monkeypatch):
     store.begin_epoch("her", "d")
     assert [*store.epochs] == [("default", "b", None), ("default", "c", None), ("her", "d", None)]
     assert len({*store.epochs.values()}) == 3, "the host's cache is one: a number of another user would be found there"
+
+
+def test_where_a_piece_stops_is_counted_from_the_first(job, labelled):
+    ends = iter([None, None, comfy.model_management.InterruptProcessingException()])
+
+    def stopping(*_):
+        if stop := next(ends):
+            raise stop
+
+    with pytest.raises(comfy.model_management.InterruptProcessingException):
+        in_pieces(labelled, "0;1;2", callback=stopping)
+    (run,) = run_store.STORE.list_runs("default", WORKFLOW)
+    assert (run["steps"], run["stopped_at"], run["ended"]) == (2, 3, "stopped at step 3: interrupted")
+
+
+def test_who_asks_while_a_run_is_handed_over_waits_for_no_thread_that_has_not_begun(store, monkeypatch):
+    done = []
+
+    class Late(run_store.Thread):
+        def start(self):
+            store.wait_for_runs()  # as a request would, from a thread of the server
+            super().start()
+
+    monkeypatch.setattr(run_store, "Thread", Late)
+    store.soon(lambda: done.append("first"))
+    store.soon(lambda: done.append("second"))
+    store.wait_for_runs()
+    assert done == ["first", "second"]

@@ -1,12 +1,14 @@
 """Recording never reaches a sampler's state, wherever it lies: no line of another pack's code runs beside the run."""
 
 import functools
+import gc
 import importlib.util
 import itertools
 import os
 import random
 import sys
 import types
+import weakref
 from typing import Any
 
 import comfy.k_diffusion.sampling as host_samplers
@@ -22,6 +24,7 @@ from guidance_geometry.host.dry_run import own_noise, response
 from guidance_geometry.nodes.sampling import GGInspectedSampler
 from guidance_geometry.nodes.tap import GGTap
 
+from .runs import of_the_host
 from .schedules import sampling_of, schedule
 
 LEVELS = torch.tensor([10.0, 5.0, 1.0, 0.0])
@@ -204,3 +207,55 @@ def test_the_hosts_files_are_its_own_behind_a_linked_folder(monkeypatch, tmp_pat
     for folder in ("real", "link"):
         code = sampling_of.__code__.replace(co_filename=str(tmp_path / folder / "comfy_extras" / "nodes.py"))
         assert there.is_hosts_own(types.FunctionType(code, {}))
+
+
+def test_a_destructor_of_another_pack_does_its_work(host):
+    ended = []
+
+    class Circle:
+        def __init__(self):
+            self.itself = self
+
+        def __del__(self):
+            ended.append(1)
+
+    for _ in range(5):
+        [Circle() for _ in range(100)]
+        assert response(host_samplers.sample_heun, {"s_churn": len(ended)}, schedule("ve", 20), sampling_of("ve")).steps
+    gc.collect()
+    assert len(ended) == 500
+    assert gc.isenabled()
+
+
+class Kept:
+    """What a pack keeps somewhere, and counts when it is gone."""
+
+    def __del__(self):
+        note_end(self)
+
+
+ended = []
+
+
+def note_end(_):
+    ended.append(1)
+
+
+@of_the_host
+def dropping(model, x, sigmas, extra_args=None, callback=None, disable=None, by=""):
+    kept = Kept() if by == "destructor" else set()
+    watcher = by == "weak reference" and weakref.ref(kept, note_end)
+    del kept
+    samples = host_samplers.sample_euler(model, x, sigmas, extra_args, callback, disable)
+    del watcher
+    return samples
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("by", ["destructor", "weak reference"])
+def test_what_python_calls_by_itself_does_its_work_or_ends_the_dry_run(host, by):
+    """Python drops what is raised in there, and with it what looks on."""
+    ended.clear()
+    found = response(dropping, {"by": by}, schedule("ve", 3), sampling_of("ve"))
+    assert bool(found.steps) == bool(ended) == (by == "destructor")
+    assert found.steps or "note_end" in found.why

@@ -173,3 +173,10 @@ def test_a_host_of_several_devices_can_have_another_of_a_model(folder, kind):
         found = [one.model.apply_model(x, sigma, y=torch.tensor([0, 1])) for one in (model, other)]
         assert torch.equal(*found)
         assert other.cached_patcher_init
+
+
+def test_registering_the_folder_twice_changes_nothing():
+    before = [*folder_paths.get_folder_paths(start.FOLDER)]
+    start.register_folder(start.FOLDER)
+    assert folder_paths.get_folder_paths(start.FOLDER) == before
+    assert folder_paths.folder_names_and_paths[start.FOLDER][1] == {".safetensors"}

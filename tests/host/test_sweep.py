@@ -19,6 +19,8 @@ from guidance_geometry.guidance.rules.rescale import Rescale
 from guidance_geometry.guidance.rules.reuse import Reuse
 from guidance_geometry.guidance.rules.schedule import ScaleSchedule
 from guidance_geometry.host import sweep_results, sweeping
+from guidance_geometry.host.recording import Recording
+from guidance_geometry.host.run_recorder import record_model
 from guidance_geometry.host.sweep_conditions import Asked, labels_of, prepare_conditions, steady
 from guidance_geometry.host.sweep_conditions import label_conditioning as asked_for
 from guidance_geometry.host.sweep_results import best_cfg
@@ -30,7 +32,9 @@ from guidance_geometry.host.sweeping import (
     groups,
     obstacle,
     sample_alone,
+    shapes_of,
 )
+from guidance_geometry.nodes.guidance_patch import patch_model
 from guidance_geometry.nodes.load_classifier import GGLoadClassifier
 from guidance_geometry.nodes.start import GGClassLabel
 from guidance_geometry.nodes.sweep import GGSweep
@@ -430,3 +434,41 @@ def test_a_run_keeps_no_more_of_its_pictures_than_the_sheet_shows(labelled, empt
     monkeypatch.setattr(Pictures, "image", lambda own, x: torch.zeros(3, 32, 32, 3))
     kept = sweep_results.row_of(0, {"cfg": 2}, subject, run, None, None)[1]
     assert kept.untyped_storage().nbytes() == kept.nbytes
+
+
+@pytest.mark.parametrize("mode", ["exact", "shared"])
+def test_a_model_with_a_guidance_chain_of_its_own_can_be_swept(robot, mode):
+    guided_by = robot._replace(model=patch_model(robot.model, Chain((Rescale(),))))
+    rows = in_sweep(guided_by, "cfg: 4\nseed: 3, 7", mode=mode)["samples"]
+    assert torch.equal(rows[1:], alone(guided_by, "euler", 4.0))
+
+
+def test_places_in_a_batch_are_those_of_no_sweep(robot):
+    subject = robot._replace(latent={**robot.latent, "batch_index": [2], "noise_mask": torch.ones(1, 1, 32, 32)})
+    made = in_sweep(subject, "cfg: 2, 4", steps=2)
+    assert (set(made), len(made["samples"])) == ({"samples"}, 2)
+
+
+def test_only_runs_are_recorded_and_not_what_they_were_preceded_by(robot):
+    kept = []
+    begin = lambda: Recording("numbers", keep=lambda trace, latents: kept.append(trace))  # noqa: E731
+    with watched(robot.model) as items:
+        exactly(robot._replace(model=record_model(robot.model, begin)))
+    assert [(trace.n, trace.batch) for trace in kept] == [(STEPS, 4), (STEPS, 1)], "the second is the one that is read"
+    assert max(items) == 8, "the runs share a batch"
+
+
+def test_runs_at_cfg_1_that_no_rule_is_asked_for_blame_none(swept):
+    """A gradient at scale 0 is no rule, and neither is what puts runs side by side."""
+    for guidance in (steered(0.0), None):
+        trace = swept("pocket", "cfg: 1\nseed: 3, 7", guidance=guidance)[-1]
+        assert not any("had no effect" in note for note in trace.header["notes"])
+
+
+def test_shapes_tell_prompts_of_other_lengths_and_options_apart(robot):
+    def shapes(tokens, **options):
+        own = [[torch.zeros(1, tokens, 8), options]]
+        return shapes_of(robot._replace(positive=own), Settings(4.0, 0, 4, "euler", "karras", PLAIN))
+
+    assert shapes(77) == shapes(77)
+    assert len({shapes(77), shapes(154), shapes(77, strength=0.5), shapes(77, mask=torch.zeros(1, 4, 4))}) == 4

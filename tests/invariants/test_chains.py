@@ -1,18 +1,18 @@
-"""Chains of one, two and three rules against their formulas, in samplers of one and of two stages; all with --full."""
+"""Chains of one, two and three rules against their formulas, in samplers of one and of two stages."""
 
 import itertools
 import math
-import random
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from guidance_geometry.dev.fixtures.mac_tensor import MacTensor, mac
 from guidance_geometry.guidance import rules
-from guidance_geometry.guidance.chain import ORDER as KINDS
 from guidance_geometry.guidance.chain import PLAIN, Chain
 from guidance_geometry.guidance.invariants import examine, list_failures
 from guidance_geometry.guidance.made_up_run import map_tensors
@@ -25,7 +25,7 @@ from guidance_geometry.guidance.rules.energy_preserving import EnergyPreserving
 from guidance_geometry.guidance.rules.feedback import Feedback
 from guidance_geometry.guidance.rules.formula import Formula
 from guidance_geometry.guidance.rules.interval import Interval
-from guidance_geometry.guidance.rules.kinds import Combination, Combine, Conditions, Rule, Schedule, Source
+from guidance_geometry.guidance.rules.kinds import Combination, Rule, Schedule, Source
 from guidance_geometry.guidance.rules.location_norm import LocationNorm
 from guidance_geometry.guidance.rules.magnitude_aware import MagnitudeAware
 from guidance_geometry.guidance.rules.negative import Negative
@@ -46,7 +46,7 @@ from guidance_geometry.tests.classes import classes_in, made_without, or_skipped
 from guidance_geometry.tests.rule_formulas import ORDER, ByHand, Moment
 from guidance_geometry.tests.toys import draw, near
 
-STEPS, BATCH, SHAPE, GAMMA = 5, 2, (2, 4, 6), 4.0
+BATCH, SHAPE, GAMMA = 2, (2, 4, 6), 4.0
 SIGMAS = {"ve": (8.0, 4.0, 2.0, 1.0, 0.5, 0.0), "flow": (1.0, 0.85, 0.7, 0.5, 0.2, 0.0)}
 WEAK, WORSE = Source("cond", object()), Source("cond", object())
 RULES = {
@@ -96,9 +96,6 @@ RULES = {
     "rescale late": Rescale(0.6).within(0.4, 1.0),
 }
 FORMULAS = {name for names in ORDER for name in names}
-COMPANY = ("linear", "autoguidance", "two conditions", "APG", "ADG", "rescale", "perturbed")  # one of each kind
-WHOLE = {2: None, 3: 4000}  # chains tried with --full: all pairs, so many triples
-SHARE = {1: None, 2: 80, 3: 60}
 
 
 def fits(names):
@@ -109,20 +106,6 @@ def fits(names):
     meet = any(max(a[0], b[0]) < min(a[1], b[1]) for a, b in itertools.combinations(combining, 2))
     alone = [sum(word in name for name in names) for word in ("reuse", "CFG-Zero*")]  # passes skipped, zero-init
     return not meet and max(*alone, scales) <= 1
-
-
-def chains(count, full):
-    """Chains of so many rules in any order: all of them, or a seeded share."""
-    every = [names for names in itertools.permutations(RULES, count) if fits(names)]
-    most = (WHOLE if full else SHARE).get(count)
-    return every if most is None else random.Random(count).sample(every, min(most, len(every)))
-
-
-def pytest_generate_tests(metafunc):
-    if "names" in metafunc.fixturenames:
-        full = metafunc.config.getoption("full")
-        found = [names for count in (1, 2, 3) for names in chains(count, full)]
-        metafunc.parametrize("names", found, ids=" > ".join)
 
 
 def evaluations(chain, family) -> Iterator[tuple[int, bool, Any]]:
@@ -176,16 +159,6 @@ def made_of(names):
     return Chain(tuple(RULES[name] for name in names)), 0.8 if "CFG++" in names else GAMMA
 
 
-@pytest.mark.parametrize("family", SIGMAS)
-def test_a_chain_is_its_formulas_in_every_stage(names, family):
-    chain, gamma = made_of(names)
-    found = list(in_chain(chain, family, gamma))
-    for b in range(BATCH):
-        expected = list(by_hand(chain, family, gamma, b))
-        for own, right in zip(found, expected, strict=True):
-            assert (own[b] - right).abs().max() <= 1e-11 * right.abs().max().clamp(min=1.0)
-
-
 def on(device):
     """The evaluations of a run as a device has them: in float32, there."""
 
@@ -193,25 +166,6 @@ def on(device):
         return map_tensors(p, lambda v: v.to(device, torch.float32), lambda v: v.to(device, torch.float32))
 
     return lambda chain, family: ((i, further, moved(p)) for i, further, p in evaluations(chain, family))
-
-
-@pytest.mark.matrix(parts=3)
-@pytest.mark.parametrize("family", SIGMAS)
-def test_a_chain_is_the_same_on_a_device_without_float64(names, family):
-    chain, gamma = made_of(names)
-    expected = list(in_chain(chain, family, gamma, on("cpu")))
-    with mac() as device:
-        found = list(in_chain(chain, family, gamma, on(device)))
-    assert all(isinstance(one, MacTensor) for one in found)
-    assert all(near(one, right) for one, right in zip(found, expected, strict=True))
-
-
-@pytest.mark.matrix(parts=3)
-def test_a_chain_holds_what_all_its_rules_claim(names):
-    chain, _ = made_of(names)
-    if "list" in names:
-        chain = Chain(tuple(ScaleSchedule("linear") if rule is RULES["list"] else rule for rule in chain.rules))
-    assert list_failures(examine(chain)) == []
 
 
 def refused(pair):
@@ -229,34 +183,49 @@ def test_every_rule_that_is_tried_has_a_formula_and_is_there():
     assert len(FORMULAS) >= 23, "every rule of the first release"
 
 
+def hold_to_formulas(names):
+    """A chain is its formulas in every stage, the same on a device without float64, and holds what its rules claim."""
+    chain, gamma = made_of(names)
+    for family in SIGMAS:
+        found = list(in_chain(chain, family, gamma))
+        for b in range(BATCH):
+            for own, right in zip(found, by_hand(chain, family, gamma, b), strict=True):
+                assert (own[b] - right).abs().max() <= 1e-11 * right.abs().max().clamp(min=1.0)
+    hold_on_a_device(chain, "flow", gamma)
+    if "list" in names:
+        chain = Chain(tuple(ScaleSchedule("linear") if rule is RULES["list"] else rule for rule in chain.rules))
+    assert list_failures(examine(chain)) == []
+
+
+def hold_on_a_device(chain, family, gamma):
+    expected = list(in_chain(chain, family, gamma, on("cpu")))
+    with mac() as device:
+        found = list(in_chain(chain, family, gamma, on(device)))
+    assert all(isinstance(one, MacTensor) for one in found)
+    assert all(near(one, right) for one, right in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("names", [(), *((name,) for name in RULES)], ids=" ".join)
+def test_plain_guidance_and_every_rule_hold_to_their_formulas(names):
+    hold_to_formulas(names)
+
+
+CHAINS = st.lists(st.sampled_from([*RULES]), min_size=2, max_size=3, unique=True).filter(fits)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(CHAINS)
+def test_a_chain_of_two_or_three_in_any_order_holds_to_the_formulas(names):
+    hold_to_formulas(tuple(names))
+
+
 @pytest.mark.parametrize(
     "rule", or_skipped(made_without(FORMULAS, rules, Rule), "every rule has a formula: its chains are tried above")
 )
-def test_a_rule_without_a_formula_keeps_its_claims_beside_every_other(rule):
+def test_a_rule_without_a_formula_keeps_its_claims_beside_one_of_each_kind(rule):
     """A new one may come without a second writing of its formula: that is the reviewer's."""
-    pairs = [pair for name in COMPANY for pair in itertools.permutations((rule, RULES[name])) if not refused(pair)]
+    company = ("linear", "autoguidance", "two conditions", "APG", "ADG", "rescale", "perturbed")
+    pairs = [pair for name in company for pair in itertools.permutations((rule, RULES[name])) if not refused(pair)]
     chains = [Chain(pair) for pair in ((rule,), *pairs)]
     assert {chain.text: bad for chain in chains if (bad := list_failures(examine(chain)))} == {}
-    with mac() as device:
-        moved = [list(in_chain(chains[0], "ve", GAMMA, on(place))) for place in (device, "cpu")]
-    assert all(near(one, right) for one, right in zip(*moved, strict=True))
-
-
-def kind_of(rule):
-    return next(kind for kind in KINDS if isinstance(rule, kind))
-
-
-def test_the_share_reaches_every_rule_and_every_pair_of_kinds():
-    pairs = chains(2, full=False)
-    assert {name for names in pairs for name in names} == set(RULES)
-    kinds = {kind_of(rule) for rule in RULES.values()}
-    met = {frozenset(kind_of(RULES[name]) for name in names) for names in pairs + chains(3, full=False)}
-    wanted = {frozenset(pair) for pair in itertools.combinations(kinds, 2)} - {frozenset((Conditions, Combine))}
-    together = {frozenset(pair) for one in met for pair in itertools.combinations(one, 2)}
-    assert wanted - together == set()
-
-
-def test_plain_guidance_is_its_formula_too():
-    found = list(in_chain(PLAIN, "ve", GAMMA))
-    expected = list(by_hand(PLAIN, "ve", GAMMA, 0))
-    assert max(float((a[0] - b).abs().max()) for a, b in zip(found, expected, strict=True)) <= 1e-13
+    hold_on_a_device(chains[0], "ve", GAMMA)
