@@ -256,21 +256,6 @@ def test_no_text_of_the_archive_names_what_is_not_in_it(texts):
     assert {file: named for file, text in texts.items() if (named := ABSENT.findall(text))} == {}
 
 
-def test_an_absent_file_is_noticed_wherever_a_person_may_read_of_it(monkeypatch, tmp_path):
-    monkeypatch.setitem(read_by_people.__globals__, "ROOT", tmp_path)
-    module = '"""See docs/a.md."""\nif True:\n    # python lab b\n    raise ValueError(f"run dev.py {x} lab/c")\n'
-    (tmp_path / "quiet.py").write_text(module)
-    (tmp_path / "loud.py").write_text(module + "print(__doc__)\n")
-    readme = f"docs/x\n## {FOR_DEVELOPERS}\npython3 dev.py\n## Next\n`tools/`, {BLOB}docs/y, web/docs/z, ltests/\n"
-    (tmp_path / "README.md").write_text(readme)
-    found = {file: ABSENT.findall(read_by_people(file)) for file in ("quiet.py", "loud.py", "README.md")}
-    assert found == {
-        "quiet.py": ["dev.py", "lab/"],
-        "loud.py": ["docs/", "dev.py", "lab/"],
-        "README.md": ["docs/", "tools/"],
-    }
-
-
 def text_of(name):
     return (ROOT / name).read_text(encoding="utf-8")
 
