@@ -26,7 +26,6 @@ RULED = {
 }
 HOSTS = {  # the files by which the pack knows a host
     "of 2024": {"comfy/__init__.py": ""},
-    "without entry points": {"comfy/patcher_extension.py": "", "comfyui_version.py": "__version__ = '0.3.47'"},
     "without the rules' place": {
         "comfyui_version.py": "__version__ = '0.3.51'",
         "comfy_api/latest/__init__.py": "ComfyExtension = object",
@@ -44,7 +43,6 @@ HOSTS = {  # the files by which the pack knows a host
 }
 COMPLAINTS = {
     "of 2024": "found an older one, which has no comfy_api.latest.ComfyExtension.",
-    "without entry points": "found 0.3.47, which has no comfy_api.latest.ComfyExtension.",
     "without the rules' place": "found 0.3.51, which has no comfy.patcher_extension.WrappersMP.PREDICT_NOISE.",
     "without a VAE for pixels": "found 0.3.59, which has no comfy.pixel_space_convert.PixelspaceConversionVAE.",
 }

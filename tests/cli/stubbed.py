@@ -31,3 +31,8 @@ def stubs(folder, count):
     made = [Stub(told(), trace, white_picture(), 0.05) for _ in range(count)]
     with contextlib.ExitStack() as stack:
         yield made, [stack.enter_context(serving(one)) for one in made]
+
+
+def rows_in(folder):
+    """The rows of a sweep's folder."""
+    return json.loads((folder / "results.json").read_text())["rows"]

@@ -1,53 +1,26 @@
 """Servers that answer as no ComfyUI does: a sweep says so in a sentence, and counts nothing that it did not get."""
 
-import asyncio
 import json
 import time
 from functools import partial
 
 import pytest
 
-from guidance_geometry.cli import sweep as run_sweep
-from guidance_geometry.cli.sweep import main
 from guidance_geometry.dev.fixtures import hostile_answers as hostile
 from guidance_geometry.dev.fixtures.hostile_answers import send
-from guidance_geometry.sweeps.comfyui import client
 from guidance_geometry.sweeps.comfyui.answers import AnswerError, ServerFault
 from guidance_geometry.sweeps.comfyui.client import Client
 
-from .stubbed import stubs
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory):
-    with stubs(tmp_path_factory.mktemp("stub"), 1) as (made, addresses):
-        yield made[0], addresses[0]
+from .stubbed import rows_in
 
 
 @pytest.fixture
-def stub(served, monkeypatch):
-    monkeypatch.setattr(client, "AGAIN", (0.01, 0.01))
-    monkeypatch.setattr(run_sweep, "PAUSES", (0.01,))
-    yield served[0]
-    hostile.make_honest(served[0])
+def swept(swept):
+    """A sweep that waits two seconds."""
+    return lambda *words: swept("--timeout", "2", *words)
 
 
-@pytest.fixture
-def swept(served, stub, tmp_path, capsys):
-    """Words of a command line -> the exit code and what was printed."""
-
-    def run(*words):
-        code = main(["--server", served[1], "--output", str(tmp_path / "out"), "--timeout", "2", *words])
-        return code, "".join(capsys.readouterr())
-
-    return run
-
-
-def rows_in(folder):
-    return json.loads((folder / "results.json").read_text())["rows"]
-
-
-@pytest.mark.parametrize("kind", ["empty", "html", "cut off", "large", "other bytes", "a postscript"])
+@pytest.mark.parametrize("kind", ["html", "cut off", "large"])
 def test_a_cell_whose_picture_cannot_be_opened_is_set_aside_and_runs_again(swept, stub, kind, tmp_path):
     from random import Random
 
@@ -66,14 +39,11 @@ def test_a_cell_whose_picture_cannot_be_opened_is_set_aside_and_runs_again(swept
     [
         ("/object_info", hostile.html, "/object_info with '<html><body>Please log in.</body></html>'"),
         ("/object_info", partial(send, "[1]", "", 200), "/object_info with '[1]': Input should be an object"),
-        ("/object_info", partial(send, "[" * 10**5, "", 200), "Invalid JSON"),
         ("/object_info", hostile.endless, "/object_info with more than 128 MB"),
-        ("/experiment/models", partial(send, '["a"]', "", 200), "/experiment/models with '[\"a\"]': 0: Input should"),
         ("/experiment/models/{folder}", partial(send, '[{"name": 1}]', "", 200), "0.name: Input should be a valid str"),
         ("/ws", hostile.html, "answered /ws with HTTP 200"),
         ("/ws", hostile.hang, "does not answer /ws within 2 s"),
         ("/prompt", partial(send, "{}", "", 200), "/prompt with '{}': prompt_id: Field required"),
-        ("/prompt", partial(send, "no", "", 400), "/prompt with 'no': Invalid JSON"),
         ("/history/{job}", partial(send, "[1]", "", 200), "with '[1]': Input should be an object"),
         ("/view trace", hostile.endless, " with more than 64 MB"),
         ("/view trace", hostile.html, "safetensors"),
@@ -96,8 +66,7 @@ def test_a_fault_of_the_server_is_no_file_and_is_asked_again(swept, stub, served
     assert ("another file" in words, "Give the same command again" in words) == (False, True)
 
 
-@pytest.mark.parametrize("kind", ["no JSON", "deep", "a list", "large", "an odd error", "of another", "nothing"])
-@pytest.mark.matrix(parts=3)
+@pytest.mark.parametrize("kind", ["no JSON", "deep", "an odd error"])
 def test_messages_that_are_none_end_a_cell_and_not_the_sweep(swept, stub, kind):
     from random import Random
 
@@ -125,27 +94,7 @@ def test_an_answer_that_never_ends_is_left_in_time(served, stub):
     assert time.monotonic() - began < 10
 
 
-def test_a_server_that_hangs_is_left_soon_however_long_a_job_may_take(swept, stub, monkeypatch):
-    monkeypatch.setattr(client, "ANSWERED_BY", 1.0)
-    stub.spoilt["/object_info"] = hostile.hang
-    began = time.monotonic()
-    code, words = swept("--cfg", "1", "--timeout", "300")
-    assert (code, "does not answer /object_info within 1 s" in words, time.monotonic() - began < 20) == (2, True, True)
-
-
-def test_a_word_that_is_no_address_is_said():
-    with pytest.raises(ValueError, match=r"^nowhere is no address\. Write one such as"):
-        Client("nowhere", 1.0)
-
-
 def test_an_answer_of_another_shape_names_the_place_in_it(served, stub):
     stub.spoilt["/history/{job}"] = partial(send, '{"a": {"outputs": {"1": []}}}', "", 200)
     with Client(served[1], 2.0) as one, pytest.raises(AnswerError, match=r"a\.outputs\.1: Input should be an object"):
         one.history("a")
-
-
-def test_a_server_too_busy_for_a_goodbye_is_left_all_the_same(served, monkeypatch):
-    one = Client(served[1], 30.0)
-    monkeypatch.setattr(one.socket, "close", lambda: asyncio.sleep(9))
-    one.close()
-    assert one.session.closed

@@ -10,31 +10,17 @@ import pytest
 from aiohttp import web
 
 from guidance_geometry.cli.sweep import main
-from guidance_geometry.dev.fixtures import hostile_answers as hostile
 from guidance_geometry.dev.fixtures.hostile_answers import send
 from guidance_geometry.sweeps.cells import Cell, cells_of
 from guidance_geometry.sweeps.comfyui import client
-from guidance_geometry.sweeps.comfyui.answers import AnswerError
 from guidance_geometry.sweeps.comfyui.cell import SHOWS_ANY, refuse_deaf_judges
 from guidance_geometry.sweeps.comfyui.client import Client, LateError, RefusedError
 from guidance_geometry.sweeps.judges import JUDGE
 from guidance_geometry.sweeps.rules import NOTHING
 
-from .stubbed import plan_of_seeds, stubs
+from .stubbed import plan_of_seeds, rows_in, stubs
 
 PROMPT = cells_of(plan_of_seeds([0]), NOTHING, {}, "1")[0].prompt
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory):
-    with stubs(tmp_path_factory.mktemp("stub"), 1) as (made, addresses):
-        yield made[0], addresses[0]
-
-
-@pytest.fixture
-def stub(served):
-    yield served[0]
-    hostile.make_honest(served[0])
 
 
 @pytest.fixture
@@ -42,21 +28,6 @@ def one(served, stub):
     """A client."""
     with Client(served[1], 20.0) as found:
         yield found
-
-
-@pytest.fixture
-def swept(served, stub, tmp_path, capsys):
-    """Words of a command line -> the exit code and what was printed."""
-
-    def run(*words):
-        code = main(["--server", served[1], "--output", str(tmp_path / "out"), *words])
-        return code, "".join(capsys.readouterr())
-
-    return run
-
-
-def rows_in(folder):
-    return json.loads((folder / "results.json").read_text())["rows"]
 
 
 def progress(number):
@@ -71,11 +42,6 @@ def keeping(bodies, answer):
         return web.json_response(answer)
 
     return keep
-
-
-def test_a_file_that_a_server_does_not_have_is_said(one):
-    with pytest.raises(AnswerError, match=r"answered /view\?.* with HTTP 404"):
-        one.file({"filename": "gone.png", "type": "output"})
 
 
 def test_a_job_that_was_accepted_in_part_is_taken_back(one, stub):
@@ -115,18 +81,6 @@ def test_a_job_that_goes_on_telling_is_late_all_the_same(served, stub):
     with Client(served[1], 2.0) as hasty, pytest.raises(LateError, match="no end of the job within 2 s"):
         hasty.run(dict(PROMPT), slow)
     assert 0 < len(heard) < 10
-
-
-def test_a_job_that_is_in_the_history_only_later_has_its_outputs(one, stub):
-    late = partial(send, "{}", "application/json", 200)
-    stub.spoilt["/history/{job}"] = hostile.for_a_while(stub, "/history/{job}", late, 2)
-    assert set(one.run(PROMPT).outputs) == {"gg-sweep-pictures", "gg-sweep-trace"}
-
-
-def test_an_older_server_that_lists_no_models_runs_a_sweep(swept, stub, tmp_path):
-    stub.spoilt["/experiment/models"] = partial(send, "404", "text/plain", 404)
-    code, words = swept("--cfg", "1")
-    assert (code, len(rows_in(tmp_path / "out"))) == (0, 1), words
 
 
 def test_a_job_without_a_trace_or_a_picture_is_set_aside(swept, stub, tmp_path, monkeypatch):
@@ -233,7 +187,7 @@ def test_a_judge_that_cannot_be_asked_is_said_before_any_picture(one, stub):
         refuse_deaf_judges(one, [judged(1, energy=energy("robot"), classifier=CLASSIFIER)], {SHOWS_ANY: None})
 
 
-@pytest.mark.parametrize("place", ["/ws", "/object_info", "/prompt"])
+@pytest.mark.parametrize("place", ["/ws", "/prompt"])
 def test_a_server_sends_nobody_to_another_one(served, stub, swept, place):
     asked = []
 

@@ -67,15 +67,7 @@ def test_the_pack_s_folder_is_the_command(tmp_path):
     assert ran("sweeep", cwd=tmp_path).returncode == 2
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_lists_its_options(name, said, capsys):
-    with pytest.raises(SystemExit, match="0"):
-        said(name, "--help")
-    assert capsys.readouterr().out.startswith(f"usage: guidance-geometry {name}")
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_what_is_printed_survives_an_encoding_that_lacks_its_letters(name, tmp_path, monkeypatch):
+def test_what_is_printed_survives_an_encoding_that_lacks_its_letters(monkeypatch):
     """A pipe of Windows, or an old console: letters that it lacks are escaped, in JSON and in words."""
     out, errors = (io.TextIOWrapper(io.BytesIO(), encoding="cp1252") for _ in range(2))
     monkeypatch.setattr(sys, "stdout", out)
@@ -88,21 +80,13 @@ def test_what_is_printed_survives_an_encoding_that_lacks_its_letters(name, tmp_p
             print(text, file=sys.stderr)  # noqa: T201
         return 0
 
-    monkeypatch.setattr(import_module(f"guidance_geometry.cli.{name}"), "main", prints)
-    assert command.main([name, *(["a file"] if name not in ("sweep", "clean") else [])]) == 0
+    monkeypatch.setattr(import_module("guidance_geometry.cli.report"), "main", prints)
+    assert command.main(["report", "a file"]) == 0
     for stream in (out, errors):
         stream.flush()
         words, data = stream.buffer.getvalue().decode("cp1252").splitlines()
         assert words == r"\u03b3 \u4f60\u597d"
         assert json.loads(data) == {"\u03b3": 1}
-
-
-def test_a_report_in_chinese_goes_through_a_pipe_of_windows(tmp_path):
-    save(exact_trace(8.0, batch=1, steps=4), tmp_path / "run.safetensors")
-    narrow = {**os.environ, "PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0", "OMP_NUM_THREADS": "1"}
-    done = ran("report", "run.safetensors", "--json", "--language", "zh", cwd=tmp_path, env=narrow)
-    assert done.returncode == 0, done.stderr
-    assert "\u3002" in json.loads(done.stdout)["headline"]["zh"]
 
 
 def test_a_comfyui_is_found_from_within(comfyui, monkeypatch):
@@ -127,7 +111,6 @@ def test_no_comfyui_is_an_error_that_says_how_to_name_one(tmp_path, monkeypatch)
 
 
 @pytest.mark.slow
-@pytest.mark.turn("ComfyUI of a sweep")
 def test_a_sweep_starts_the_comfyui_and_ends_it(tmp_path):
     if not HOST.is_dir():
         pytest.skip("no ComfyUI host: run `python3 dev.py test`, or set COMFYUI_PATH")
@@ -141,8 +124,7 @@ def test_a_sweep_starts_the_comfyui_and_ends_it(tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has other signals")
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
-def test_what_ends_a_command_ends_the_comfyui_that_it_started(tmp_path, comfyui, name):
+def test_what_ends_a_command_ends_the_comfyui_that_it_started(tmp_path, comfyui):
     told = tmp_path / "pid"
     program = f"import os, pathlib, time\npathlib.Path({str(told)!r}).write_text(str(os.getpid()))\ntime.sleep(60)\n"
     (comfyui / "main.py").write_text(program, encoding="ascii")
@@ -151,8 +133,8 @@ def test_what_ends_a_command_ends_the_comfyui_that_it_started(tmp_path, comfyui,
         while not (told.exists() and told.read_text()):
             assert child.poll() is None
             time.sleep(0.05)
-        child.send_signal(getattr(signal, name))
-        assert child.wait(60) == 128 + getattr(signal, name)
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(60) == 128 + signal.SIGTERM
     with pytest.raises(ProcessLookupError):
         os.kill(int(told.read_text()), 0)
 
@@ -174,9 +156,7 @@ def test_the_page_of_a_sweep_is_written_again(tmp_path, said):
 
 
 @pytest.mark.parametrize("command", ["page", "card"])
-@pytest.mark.parametrize(
-    "results", [None, "{", "[]", '{"rows": [], "plan": {}}', json.dumps({"rows": [{}], "plan": PLAN})]
-)
+@pytest.mark.parametrize("results", [None, "{", '{"rows": [], "plan": {}}', json.dumps({"rows": [{}], "plan": PLAN})])
 def test_a_folder_without_results_is_a_sentence(tmp_path, said, command, results):
     if results:
         (tmp_path / "results.json").write_text(results)
@@ -264,10 +244,9 @@ FOREIGN = {
 }
 CARD = ("card", "study", "--sigma-data", "0.5", "--output")
 REPLACING = [
-    *(("page", "trace.safetensors", "--output", name) for name in FOREIGN if name != "site/index.html"),
-    *((*CARD, name) for name in FOREIGN),
-    *(("convert", "weights.pt", "--licence", "mine", "--force", "--output", name)
-      for name in FOREIGN if name != "model.safetensors"),
+    *(("page", "trace.safetensors", "--output", name) for name in ("model.safetensors", "picture.png")),
+    *((*CARD, name) for name in ("workflow.json", "trained.safetensors", "study/results.json")),
+    ("convert", "weights.pt", "--licence", "mine", "--force", "--output", "picture.png"),
     ("sweep", "--server", "http://127.0.0.1:9", "--cfg", "1", "--output", "site"),
     ("sweep", "--server", "http://127.0.0.1:9", "--cfg", "1", "--output", "study"),
 ]  # fmt: skip
@@ -303,13 +282,9 @@ def test_the_library_replaces_no_model_by_a_trace_and_no_trace_by_a_figure(tmp_p
     ("words", "option"),
     [
         (["sweep", "--cfg", "1", "--timeout", "nan"], "--timeout"),
-        (["sweep", "--cfg", "1", "--timeout", "-1"], "--timeout"),
         (["sweep", "--cfg", "1", "--seeds", "99999999"], "--seeds"),
-        (["sweep", "--cfg", "1", "--seeds", "0"], "--seeds"),
         (["study", "plan.yaml", "--actors", "1e9"], "--actors"),
         (["study", "plan.yaml", "--batch", "0"], "--batch"),
-        (["study", "plan.yaml", "--timeout", "inf"], "--timeout"),
-        (["card", "study", "--sigma-data", "nan"], "--sigma-data"),
         (["card", "study", "--sigma-data", "0"], "--sigma-data"),
     ],
     ids=lambda words: " ".join(words) if isinstance(words, list) else "",
@@ -318,12 +293,6 @@ def test_an_option_takes_a_number_of_its_range_alone(capsys, words, option):
     with pytest.raises(SystemExit, match="2"):
         command.main(words)
     assert f"argument {option}: {words[-1]!r} is no " in capsys.readouterr().err
-
-
-def test_a_sweep_is_counted_before_it_is_built(tmp_path, said):
-    words = ["--server", "http://127.0.0.1:9", "--yes", "--seeds", "99999", "--axis", "steps: 1..99999", "--cfg", "1"]
-    code, _, errors = said("sweep", *words)
-    assert (code, "100,000 at most" in errors) == (2, True), errors
 
 
 def test_whoever_reads_may_stop_reading(tmp_path):

@@ -31,11 +31,9 @@ def passed_on(*words):
 @pytest.mark.parametrize(
     ("words", "lists", "own"),
     [
-        (["sweep", "--cfg", "1,2"], "no-further-list", ["--comfyui=host"]),
         (["sweep", "--cfg", "1,2", "--cpu"], "no-further-list", ["--comfyui=host", "--cpu"]),
         (["sweep", "--server", "http://a"], "no-further-list", []),
         (["study", "plan.yaml", "--ray", "auto"], "study", ["--comfyui=host"]),
-        (["study", "plan.yaml", "--servers", "http://a"], "study", []),
         (["check", "mine.py:Rule"], "no-further-list", []),
     ],
 )
@@ -56,26 +54,8 @@ def command(*words):
     return subprocess.run([sys.executable, ROOT / "dev.py", *words], capture_output=True, text=True, timeout=60)
 
 
-def test_without_a_command_the_help_is_printed():
-    done = command()
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("usage: dev.py")
-    assert "demo" in done.stdout
-
-
 def test_a_misspelt_measurement_is_named_before_anything_is_set_up():
     done = command("bench", "grams")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("No measurement is called 'grams'. There are ")
     assert ", classifier_guidance, " in done.stderr
-
-
-def test_a_host_and_what_speaks_to_it_have_two_threads_each():
-    threads = CALL.replace("dev.prepare = lambda args, further=(): ", "dev.prepare = lambda *_, **__: 1 / 0 or ")
-    threads = threads.replace("sys.exit(dev.main())", "try: dev.main()\nexcept ZeroDivisionError: pass")
-    threads += "import os; print(os.environ['OMP_NUM_THREADS'])"
-    free = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
-    for given, wanted in (({}, str(min(2, os.cpu_count() or 1))), ({"OMP_NUM_THREADS": "7"}, "7")):
-        call = [sys.executable, "-c", threads, "demo"]
-        done = subprocess.run(call, cwd=ROOT, env=free | given, capture_output=True, text=True)
-        assert done.stdout.strip() == wanted, done.stderr

@@ -1,7 +1,5 @@
 """What becomes of the cells of a study, by two workers in this process that share two servers."""
 
-from copy import copy
-
 import pytest
 
 from guidance_geometry.dev.fixtures.stub_server import POISON, keep, white_picture
@@ -10,7 +8,7 @@ from guidance_geometry.files.writing import NotWritten
 from guidance_geometry.sweeps.cells import cells_of
 from guidance_geometry.sweeps.cluster import worker as study_worker
 from guidance_geometry.sweeps.cluster.passes import Tally, as_rows, left_over, passes
-from guidance_geometry.sweeps.cluster.worker import DONE, WAITING, CellRunner, Seats, SeatsOnRay
+from guidance_geometry.sweeps.cluster.worker import DONE, WAITING, CellRunner, Seats
 from guidance_geometry.sweeps.results import Folder
 from guidance_geometry.sweeps.rules import NOTHING
 from guidance_geometry.tests.traces import trace_in
@@ -105,12 +103,6 @@ def test_a_cell_at_which_servers_die_again_and_again_does_not_take_them_all(tmp_
         assert (len(crew.seats.left()), rejected(folder), folder.missing(cells)) == (2, 0, cells)
 
 
-def test_a_server_that_is_silent_once_is_asked_again_and_stays(study, two):
-    two[0][1].nap = 2, 2  # the cell that is tried again and the first ping
-    folder, cells, tally, left = study(range(6))
-    assert (folder.missing(cells), left, dict(tally.deaths)) == ([], two[1], {})
-
-
 def test_a_server_that_was_given_up_is_taken_again_when_it_answers(study, two):
     two[0][1].nap = 2, 3
     folder, cells, tally, left = study(range(12))
@@ -139,7 +131,6 @@ def test_a_study_in_which_no_host_starts_ends_and_says_why(tmp_path):
     assert tally.why.total() == 10, "one pass"
 
 
-@pytest.mark.turn("study of actors")
 def test_an_actor_starts_its_own_comfyui_again_when_a_cell_has_ended_it(tmp_path):
     host = tmp_path / "ComfyUI"
     (host / "comfy").mkdir(parents=True)
@@ -167,12 +158,6 @@ def test_a_cell_that_is_handed_out_again_does_not_run_again(two, tmp_path):
     (worker,) = InTurn(folder, two[1][:1]).workers
     first, again = (worker(row) for row in as_rows(cells) * 2)
     assert (first["end"], again, two[0][0].ran) == (DONE, first, 1)
-
-
-def test_an_actor_of_an_installation_needs_no_folder_of_the_pack(two, tmp_path):
-    folder, cells = Folder(tmp_path / "study"), cells_of(plan_of_seeds(range(2)), NOTHING, {}, "1")
-    passes(folder, cells, InTurn(folder, two[1], root=tmp_path / "site-packages"))
-    assert folder.missing(cells) == []
 
 
 def row_of(cell, end):
@@ -229,11 +214,6 @@ def test_a_server_that_several_actors_lose_and_regain_counts_once():
     seats.regain("a")
     seats.regain("a")
     assert seats.left() == ["b", "a"]
-
-
-def test_seats_travel_to_actors_as_the_handle_that_they_ask():
-    """A copy is made as a pickle is: filled only once it is there."""
-    assert copy(SeatsOnRay("a handle")).handle == "a handle"
 
 
 def test_a_silent_server_is_asked_after_growing_pauses():

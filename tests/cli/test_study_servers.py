@@ -29,18 +29,12 @@ def told(**changes):
     return nodes | changes
 
 
-def test_a_server_that_lacks_nothing_is_taken():
-    assert misfits([cells_of(Plan(workflow(), (Axis("cfg", (1,)),)), NOTHING, {}, "1")[0].prompt], told(), "A") == []
-
-
 @pytest.mark.parametrize(
     ("kind", "value", "words"),
     [
         ("FLOAT", 1e300, "GGGuidedSampler has cfg 1e+300, and takes 0 to 100."),
-        ("FLOAT", -1, "has cfg -1, and takes 0 to 100."),
         ("INT", 2.5, "has cfg 2.5, and needs a whole number from 0 to 100."),
         ("FLOAT", True, "has cfg True, and needs a number from 0 to 100."),
-        ("INT", 3, ""),
         ("FLOAT", 3, ""),
         ("FLOAT", 100.0, ""),
     ],
@@ -55,13 +49,13 @@ def test_a_number_that_a_widget_cannot_hold_is_said_before_any_work(kind, value,
     assert words in "".join(found)
 
 
-@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+@pytest.mark.parametrize("value", [math.inf, math.nan])
 def test_numbers_of_a_workflow_that_are_not_finite_are_no_whole_ones(value):
     """A file in JSON may hold them."""
     assert limits_exceeded(["INT", {"min": 0, "max": 9}], value) == "needs a whole number from 0 to 9"
 
 
-@pytest.mark.parametrize("end", [10**400, -(10**400), math.nan], ids=["huge", "low", "nan"])
+@pytest.mark.parametrize("end", [10**400, math.nan], ids=["huge", "nan"])
 def test_ends_of_a_range_that_no_number_has_count_as_none(end):
     node = {"input": {"required": {"cfg": ["FLOAT", {"min": end, "max": 10}]}}}
     (read,) = answers.NODES.dump_python(answers.NODES.validate_python({"A": node})).values()

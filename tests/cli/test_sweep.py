@@ -3,39 +3,21 @@ import time
 
 import pytest
 
-from guidance_geometry.cli import sweep as run_sweep
 from guidance_geometry.cli.sweep import main
 from guidance_geometry.sweeps.comfyui import cell as study_cell
 from guidance_geometry.sweeps.results import alone
 
-from .stubbed import stubs
-
-
-@pytest.fixture(scope="module")
-def stub(tmp_path_factory):
-    with stubs(tmp_path_factory.mktemp("stub"), 1) as (made, addresses):
-        yield made[0], addresses[0]
-
-
-@pytest.fixture
-def swept(stub, tmp_path, capsys):
-    """Words of a command line -> the exit code and what was printed."""
-
-    def run(*words):
-        code = main(["--server", stub[1], "--output", str(tmp_path / "out"), *words])
-        return code, "".join(capsys.readouterr())
-
-    return run
+from .stubbed import rows_in
 
 
 def test_a_cell_that_fails_is_set_aside_and_the_others_run(swept, stub, tmp_path):
-    before = stub[0].ran
+    before = stub.ran
     code, said = swept("--axis", "seed: 1, 666", "--rule", "cfg, Rescale CFG")
     assert (code, "2 failed" in said) == (1, True), said
     asides = [json.loads(path.read_text()) for path in (tmp_path / "out" / "rejected").iterdir()]
     assert [("poisoned" in aside["error"], aside["place"]["seed"]) for aside in asides] == [(True, 666)] * 2
-    assert stub[0].ran - before == 2 + 2 * 2
-    assert len(json.loads((tmp_path / "out" / "results.json").read_text())["rows"]) == 2
+    assert stub.ran - before == 2 + 2 * 2
+    assert len(rows_in(tmp_path / "out")) == 2
 
 
 def test_what_was_changed_in_the_folder_is_said_and_runs_again(swept, stub, tmp_path):
@@ -43,60 +25,38 @@ def test_what_was_changed_in_the_folder_is_said_and_runs_again(swept, stub, tmp_
     one, other, _ = sorted((tmp_path / "out" / "cells").glob("*.json"))
     one.with_suffix(".png").write_bytes(b"<html>")
     other.write_text(other.read_text().replace('"strength":', '"strength":"much","was":'))
-    before = stub[0].ran
+    before = stub.ran
     code, said = swept("--cfg", "1,2,4")
-    assert (code, said.count("set aside: cfg="), stub[0].ran - before) == (0, 2, 2), said
+    assert (code, said.count("set aside: cfg="), stub.ran - before) == (0, 2, 2), said
     assert "3 cells, 1 done before, 2 to run" in said
     assert not list((tmp_path / "out" / "rejected").iterdir())
-    assert len(json.loads((tmp_path / "out" / "results.json").read_text())["rows"]) == 3
-
-
-def test_servers_that_share_a_folder_never_write_one_name(swept, stub, tmp_path):
-    swept("--cfg", "1,2", "--set", "steps=7")
-    rows = json.loads((tmp_path / "out" / "results.json").read_text())["rows"]
-    assert len(rows) == 2
-    assert {f"traces/sweep/{row['id']}_00001_.safetensors" for row in rows} <= stub[0].files.keys()
+    assert len(rows_in(tmp_path / "out")) == 3
 
 
 def test_a_widget_of_a_rule_runs_where_the_rule_is_and_shows_everywhere(swept, stub, tmp_path):
-    before = stub[0].ran
+    before = stub.ran
     code, said = swept("--rule", "cfg, Rescale CFG", "--axis", "Rescale CFG.phi: 0.2, 0.4, 0.6")
-    assert (code, "4 of 4 cells are in" in said, stub[0].ran - before) == (0, True, 4), said
-    places = [row["place"] for row in json.loads((tmp_path / "out" / "results.json").read_text())["rows"]]
+    assert (code, "4 of 4 cells are in" in said, stub.ran - before) == (0, True, 4), said
+    places = [row["place"] for row in rows_in(tmp_path / "out")]
     assert len({json.dumps(place) for place in places}) == len(places) == 6
-
-
-def test_a_value_without_a_cell_has_no_column(swept, tmp_path):
-    code, said = swept("--axis", "seed: 1, 666")
-    assert (code, (tmp_path / "out" / "sheet.png").exists()) == (1, True), said
 
 
 def test_marked_cells_run_again(swept, stub, tmp_path):
     swept("--cfg", "1,2")
-    rows = json.loads((tmp_path / "out" / "results.json").read_text())["rows"]
+    rows = rows_in(tmp_path / "out")
     (tmp_path / "marks.json").write_text(json.dumps({"marks": {rows[0]["id"]: "rerun", rows[1]["id"]: "mark"}}))
-    before = stub[0].ran
+    before = stub.ran
     code, said = swept("--cfg", "1,2", "--rerun", str(tmp_path / "marks.json"))
-    assert (code, stub[0].ran - before, "1 to run" in said) == (0, 1, True), said
+    assert (code, stub.ran - before, "1 to run" in said) == (0, 1, True), said
 
 
-def test_a_file_without_marks_is_no_file_of_marks(swept, tmp_path):
-    (tmp_path / "marks.json").write_text("[1]")
-    code, said = swept("--cfg", "1,2", "--rerun", str(tmp_path / "marks.json"))
-    assert (code, "marks is missing" in said, "Give the file that the page of the sweep saved." in said) == (
-        2,
-        True,
-        True,
-    ), said
-
-
-def test_an_address_takes_the_results_and_resumes(stub, capsys):
+def test_an_address_takes_the_results_and_resumes(served, stub, capsys):
     fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed: it comes with pip install 'ray[data]'")
-    words = ["--server", stub[1], "--output", "memory://sweep/a", "--cfg", "1,2"]
-    before = stub[0].ran
-    assert (main(words), main([*words, "--set", "steps=3"]), stub[0].ran - before) == (0, 2, 2)
+    words = ["--server", served[1], "--output", "memory://sweep/a", "--cfg", "1,2"]
+    before = stub.ran
+    assert (main(words), main([*words, "--set", "steps=3"]), stub.ran - before) == (0, 2, 2)
     assert "memory://sweep/a holds the results of another plan" in capsys.readouterr().err
-    assert (main(words), stub[0].ran - before) == (0, 2)
+    assert (main(words), stub.ran - before) == (0, 2)
     assert "/sweep/a/index.html" in fsspec.filesystem("memory").find("sweep")
 
 
@@ -132,22 +92,21 @@ def test_a_server_that_goes_away_leaves_a_page(swept, stub, monkeypatch, tmp_pat
         return real(client, cell, reports)
 
     monkeypatch.setattr(study_cell, "run_cell", flaky)
-    monkeypatch.setattr(run_sweep, "PAUSES", (0.01,))
     code, said = swept("--cfg", "1,2")
     assert (code, "does not answer: gone" in said, len(set(calls))) == (1, True, 3), said
-    assert len(json.loads((tmp_path / "out" / "results.json").read_text())["rows"]) == 1
+    assert len(rows_in(tmp_path / "out")) == 1
     assert (tmp_path / "out" / "index.html").exists()
     assert not (tmp_path / "out" / "rejected").exists()
 
 
 def test_a_job_that_takes_too_long_is_stopped_and_set_aside(swept, stub, monkeypatch):
-    monkeypatch.setattr(stub[0], "seconds", 60.0)
+    monkeypatch.setattr(stub, "seconds", 60.0)
     code, said = swept("--cfg", "1", "--timeout", "0.2")
     assert (code, "1 failed" in said, "Give it longer: --timeout" in said) == (1, True, True), said
     patience = time.monotonic() + 5
-    while stub[0].working and time.monotonic() < patience:
+    while stub.working and time.monotonic() < patience:
         time.sleep(0.05)
-    assert not stub[0].working
+    assert not stub.working
 
 
 def test_a_server_or_a_file_that_is_not_there_is_a_sentence(swept, tmp_path):
@@ -160,12 +119,12 @@ def test_a_server_or_a_file_that_is_not_there_is_a_sentence(swept, tmp_path):
 
 def test_what_the_folder_holds_counts_towards_the_limit(swept, stub, tmp_path):
     swept("--cfg", "1", "--axis", "steps: 2")
-    before = stub[0].ran
+    before = stub.ran
     plan = json.loads((tmp_path / "out" / "plan.json").read_text())
     plan["axes"]["steps"] = list(range(1, 51))  # as if fifty had been asked for
     (tmp_path / "out" / "plan.json").write_text(json.dumps(plan))
     code, said = swept("--cfg", "1..50", "--axis", "steps: 2")
-    assert (code, "50 cfg x 50 steps = 2,500 cells" in said, stub[0].ran - before) == (2, True, 0), said
+    assert (code, "50 cfg x 50 steps = 2,500 cells" in said, stub.ran - before) == (2, True, 0), said
 
 
 RULE = "def {}(u, c, x, gamma, sigma):\n    return c\n"
@@ -176,7 +135,7 @@ FILES = {"display_name": "Rule from a File", "category": "guidance geometry/rule
 @pytest.fixture
 def runs_files(stub, monkeypatch):
     """A server that says it runs rules in files."""
-    monkeypatch.setitem(stub[0].node_types, "GGRuleFile", FILES)
+    monkeypatch.setitem(stub.node_types, "GGRuleFile", FILES)
     monkeypatch.setenv("GG_RULE_FILES", "")
 
 
@@ -231,7 +190,7 @@ def test_a_plan_knows_its_rules_by_their_digests(swept, tmp_path):
     ],
 )
 def test_bad_input_is_named_before_any_work(swept, stub, words, told, tmp_path):
-    before = stub[0].ran
+    before = stub.ran
     code, said = swept(*words)
-    assert (code, told in said, stub[0].ran - before) == (2, True, 0), said
+    assert (code, told in said, stub.ran - before) == (2, True, 0), said
     assert not (tmp_path / "out").exists(), "a plan that cannot run would stand in the way of the next"

@@ -42,29 +42,8 @@ def logits(tokens, condition):
     return table[tokens] + 0.3 * condition * torch.arange(TOKENS)
 
 
-def tokens(size=8, value=None):
-    def state(scheduler, draws):
-        found = torch.randint(0, TOKENS, (BATCH, size), generator=draws)
-        return found if value is None else torch.full_like(found, value)
-
-    return state
-
-
-def video(scheduler, i, x, past):
-    t = scheduler.timesteps
-    return {"old_pred_original_sample": past[-1][1] if past else None, "timestep_back": t[i - 1] if i else None}
-
-
-def distilled(scheduler, i, x, past):
-    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(i))
-    levels = {"dmd_sigmas": scheduler.sigmas, "dmd_timesteps": scheduler.timesteps}
-    return {"cur_sampling_step": i, "dmd_noisy_tensor": noise, "all_timesteps": scheduler.timesteps, **levels}
-
-
-def painted(scheduler, i, x, past):
-    mask = torch.zeros_like(x)
-    mask[..., 4:] = 1
-    return {"original_image": torch.zeros_like(x), "mask": mask}
+def tokens(scheduler, draws):
+    return torch.full((BATCH, 8), TOKENS)
 
 
 def churned(scheduler, i, x, past):
@@ -73,30 +52,11 @@ def churned(scheduler, i, x, past):
 
 
 LOOPS = {
-    "AmusedScheduler": Loop({"mask_token_id": TOKENS}, state=tokens(value=TOKENS), output=logits),
-    "BlockRefinementScheduler": Loop(state=tokens(32), output=logits),
-    "EntropyBoundScheduler": Loop(state=tokens(), output=logits),
-    "DiscreteDDIMScheduler": Loop(state=tokens(), output=logits),
-    "VQDiffusionScheduler": Loop(
-        {"num_vec_classes": TOKENS + 1},
-        state=tokens(),
-        output=lambda x, y: logits(x, y).log_softmax(-1).permute(0, 2, 1),
-    ),
-    "CogVideoXDPMScheduler": Loop(arguments=video),
+    "AmusedScheduler": Loop({"mask_token_id": TOKENS}, state=tokens, output=logits),
     "DDPMWuerstchenScheduler": Loop(
         timesteps=lambda scheduler: scheduler.timesteps[:-1], plan=lambda scheduler, t: t.expand(BATCH)
     ),
-    "HeliosScheduler": Loop({"stages": 1}),
-    "HeliosDMDScheduler": Loop(
-        {"stages": 1},
-        state=lambda scheduler, draws: torch.randn(BATCH, 4, 1, 8, 8, generator=draws),
-        arguments=distilled,
-    ),
     "KarrasVeScheduler": Loop(arguments=churned),
-    "PiflowScheduler": Loop(
-        state=lambda scheduler, draws: torch.randn(BATCH, 16, 4, generator=draws),
-        output=lambda x, y: torch.tanh(x.repeat_interleave(10, -1) + 0.3 * y),
-    ),
     "RFD4ProteinaScheduler": Loop(
         {"schedule_mode": "log", "noise_mode": "1/t", "tsr_k": 1.0, "tsr_sigma": 1.0, "tail_steps": 1},
         state=lambda scheduler, draws: torch.randn(BATCH, 16, 4, generator=draws),
@@ -106,8 +66,6 @@ LOOPS = {
             "generator": [torch.Generator().manual_seed(BATCH * i + k) for k in range(BATCH)],
         },
     ),
-    "RePaintScheduler": Loop(arguments=painted),
-    "SCMScheduler": Loop(steps={"num_inference_steps": 2}, timesteps=lambda scheduler: scheduler.timesteps[:-1]),
     "ScoreSdeVeScheduler": Loop(step="step_pred"),
     "UnCLIPScheduler": Loop(
         arguments=lambda scheduler, i, x, past: {

@@ -14,48 +14,30 @@ diffusers = pytest.importorskip("diffusers")
 NAMES = sorted(name for name in dir(diffusers) if name.endswith("Scheduler"))
 NOT_FOLLOWED = {  # and what the reason says
     "AmusedScheduler": "its samples are tokens",
-    "BlockRefinementScheduler": "its samples are tokens",
     "CMStochasticIterativeScheduler": "does not lead to the next one",  # an EDM whose lowest level is not 0
-    "CogVideoXDPMScheduler": "does not lead to the next one",  # the pipeline keeps its history
     "DDIMInverseScheduler": "neither add_noise nor scale_noise",
     "DPMSolverMultistepInverseScheduler": "its noise level rises",
-    "DiscreteDDIMScheduler": "its samples are tokens",
-    "EntropyBoundScheduler": "its samples are tokens",
-    "HeliosDMDScheduler": "cannot be asked",
-    "HeliosScheduler": "neither add_noise nor scale_noise",
-    "IPNDMScheduler": "neither add_noise nor scale_noise",
     "KarrasVeScheduler": "its step takes no timestep",
-    "LTXEulerAncestralRFScheduler": "neither add_noise nor scale_noise",
-    "PiflowScheduler": "neither add_noise nor scale_noise",
-    "RePaintScheduler": "cannot be asked",
-    "SCMScheduler": "neither add_noise nor scale_noise",
     "ScoreSdeVeScheduler": "The pipeline took no step",
-    "VQDiffusionScheduler": "its samples are tokens",
+}
+ALIKE = {  # are not followed for one of these reasons, and have loops of their own
+    *("BlockRefinementScheduler", "CogVideoXDPMScheduler", "DiscreteDDIMScheduler", "EntropyBoundScheduler"),
+    *("HeliosDMDScheduler", "HeliosScheduler", "IPNDMScheduler", "LTXEulerAncestralRFScheduler", "PiflowScheduler"),
+    *("RePaintScheduler", "SCMScheduler", "VQDiffusionScheduler"),
 }
 SETTINGS = [
     ("EulerDiscreteScheduler", {"final_sigmas_type": "sigma_min"}),
     ("EulerDiscreteScheduler", {"prediction_type": "v_prediction", "use_karras_sigmas": True}),
-    ("EulerDiscreteScheduler", {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}),
-    ("EulerAncestralDiscreteScheduler", {"prediction_type": "v_prediction"}),
-    ("DDIMScheduler", {"set_alpha_to_one": False}),
     ("DDIMScheduler", {"prediction_type": "sample"}),
-    ("DDIMScheduler", {"timestep_spacing": "trailing"}),
     (
         "DDIMScheduler",
         {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing", "prediction_type": "v_prediction"},
     ),
-    ("DDPMScheduler", {"prediction_type": "v_prediction"}),
-    ("PNDMScheduler", {"skip_prk_steps": True}),
     ("PNDMScheduler", {"skip_prk_steps": True, "set_alpha_to_one": True}),
-    ("HeunDiscreteScheduler", {"prediction_type": "v_prediction"}),
-    ("KDPM2DiscreteScheduler", {"prediction_type": "v_prediction"}),
     ("UniPCMultistepScheduler", {"prediction_type": "flow_prediction", "use_flow_sigmas": True}),
     ("UniPCMultistepScheduler", {"prediction_type": "v_prediction", "solver_order": 3}),
-    ("DPMSolverMultistepScheduler", {"prediction_type": "flow_prediction", "use_flow_sigmas": True}),
     ("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++", "use_karras_sigmas": True}),
     ("DPMSolverMultistepScheduler", {"thresholding": True, "prediction_type": "sample"}),
-    ("EDMEulerScheduler", {"prediction_type": "v_prediction"}),
-    ("FlowMatchEulerDiscreteScheduler", {"shift": 3.0}),
     ("FlowMatchEulerDiscreteScheduler", {"stochastic_sampling": True}),
 ]
 
@@ -85,7 +67,7 @@ def watched(name, config, **loop_too):
     return watch, [one for one in told if not one[0]]
 
 
-@pytest.mark.parametrize(("name", "config"), [*((name, {}) for name in NAMES), *SETTINGS])
+@pytest.mark.parametrize(("name", "config"), [*((name, {}) for name in NAMES if name not in ALIKE), *SETTINGS])
 def test_no_bit_changes_and_what_is_recorded_is_true(name, config):
     watch, told = watched(name, config)
     if name in NOT_FOLLOWED:
@@ -118,12 +100,6 @@ def test_timesteps_that_are_alike_after_rounding_are_told_apart():
     holds(watch, told)
 
 
-def test_clipping_hides_no_other_reading():
-    watch, _ = watched("DDPMScheduler", {"clip_sample": True})
-    assert watch.at
-    assert [(one.kind, one.sign) for one in watch.at.readings] == [("epsilon", 1.0)]
-
-
 def later(scheduler):
     """The timesteps of a run that begins with a picture: all but the first two of six steps."""
     first = 2 * scheduler.order
@@ -132,19 +108,7 @@ def later(scheduler):
     return scheduler.timesteps[first:]
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "DDIMScheduler",
-        "EulerDiscreteScheduler",
-        "DPMSolverMultistepScheduler",
-        "UniPCMultistepScheduler",
-        "HeunDiscreteScheduler",
-        "KDPM2DiscreteScheduler",
-        "LCMScheduler",
-        "FlowMatchEulerDiscreteScheduler",
-    ],
-)
+@pytest.mark.parametrize("name", ["DDIMScheduler", "HeunDiscreteScheduler", "FlowMatchEulerDiscreteScheduler"])
 def test_a_run_may_begin_with_a_picture_and_its_network_have_half_precision(name):
     watch, told = watched(name, {}, timesteps=later)
     holds(watch, told)
@@ -171,7 +135,7 @@ def test_a_scheduler_whose_steps_do_not_fit_its_levels_ends_the_record_with_a_se
         _ = watch.trace
 
 
-@pytest.mark.parametrize("name", ["DDPMScheduler", "EulerAncestralDiscreteScheduler", "DPMSolverSDEScheduler"])
+@pytest.mark.parametrize("name", ["DDPMScheduler", "DPMSolverSDEScheduler"])
 def test_noise_of_the_one_generator_of_all_is_left_alone(name):
     scheduler, guider = scheduler_of(name, {})[0], diffusers.guiders.ClassifierFreeGuidance(guidance_scale=SCALE)
     loop = Loop(arguments=lambda scheduler, i, x, past: {"generator": None} if "SDE" not in name else {})
@@ -197,33 +161,24 @@ def broken(monkeypatch, after):
     monkeypatch.setattr(guiders.GuiderWatch, "_step", step)
 
 
-@pytest.mark.parametrize("after", range(7))
-def test_a_fault_ends_the_record_and_not_the_run(monkeypatch, after):
+def test_a_fault_ends_the_record_and_not_the_run(monkeypatch):
     whole = watched("EulerDiscreteScheduler", {})[0].trace
-    broken(monkeypatch, after)
+    broken(monkeypatch, 2)
     watch, _ = watched("EulerDiscreteScheduler", {})
-    if after == 6:
-        assert watch.fault == ""
-        return
     assert "RuntimeError" in watch.fault
-    if after == 0:
-        with pytest.raises(ValueError, match="boom"):
-            _ = watch.trace
-        return
     trace = watch.trace
-    assert trace.n == after
-    assert trace.header["faults"] == [f"not recorded from step {after + 1} on: {watch.fault}"]
-    assert torch.allclose(trace.steps["K"][:, :, :6], whole.steps["K"][:after, :, :6], equal_nan=True)
+    assert trace.n == 2
+    assert trace.header["faults"] == [f"not recorded from step 3 on: {watch.fault}"]
+    assert torch.allclose(trace.steps["K"][:, :, :6], whole.steps["K"][:2, :, :6], equal_nan=True)
     assert "boom" in trace.report().text()
     assert "incomplete" in repr(trace)
 
 
-@pytest.mark.parametrize("mode", [torch.no_grad, torch.enable_grad, torch.inference_mode])
-def test_a_pipeline_may_run_in_any_mode_of_autograd(mode):
-    with mode():
-        watch, _ = watched("UniPCMultistepScheduler", {})
-    assert watch.fault == ""
-    assert torch.equal(watch.trace.steps["K"], watched("UniPCMultistepScheduler", {})[0].trace.steps["K"])
+def test_a_fault_at_the_first_step_leaves_no_record(monkeypatch):
+    broken(monkeypatch, 0)
+    watch, _ = watched("EulerDiscreteScheduler", {})
+    with pytest.raises(ValueError, match="boom"):
+        _ = watch.trace
 
 
 def test_what_is_no_guider_and_no_scheduler_is_told_and_stops_nothing():

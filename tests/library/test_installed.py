@@ -123,7 +123,6 @@ def test_its_commands_are_those_that_work(installed):
     assert "Everything that is claimed holds." in ended.stdout
 
 
-@pytest.mark.matrix(parts=2)
 @pytest.mark.parametrize("name", ["post_figures", "diffusers_guider"])
 def test_an_example_runs(installed, name):
     if name == "diffusers_guider":

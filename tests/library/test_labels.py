@@ -54,15 +54,10 @@ FORMS = {
     "name": "robot",
     "capitals": " ROBOT ",
     "number": 2,
-    "number as text": "2",
     "0-d tensor": torch.tensor(2),
-    "1-d tensor": torch.tensor([2, 2]),
-    "one in a tensor": torch.tensor([2]),
     "numpy number": numpy.int64(2),
-    "numpy array": numpy.array([2, 2]),
     "numpy texts": numpy.array(["robot", "2"]),
     "list": ["robot", 2],
-    "list of tensors": [torch.tensor(2), numpy.int32(2)],
     "tuple": ("robot",),
 }
 
@@ -74,7 +69,7 @@ def test_a_label_has_many_forms(pocket, form):
     assert torch.equal(pocket(x, 1.0, FORMS[form]), pocket(x, 1.0, 2))
 
 
-@pytest.mark.parametrize("none", [None, [None], "", 10, torch.tensor([10, 10]), [None, 10]])
+@pytest.mark.parametrize("none", [None, "", [None, 10]])
 def test_no_label_has_some_too(pocket, none):
     x = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     assert torch.equal(pocket(x, 1.0, none), pocket(x, 1.0))
@@ -82,12 +77,9 @@ def test_no_label_has_some_too(pocket, none):
 
 WRONG = {
     "three of two": ([1, 2, 3], "There are 3 labels for 2 samples. Give one label, or one for each sample."),
-    "three in a tensor": (torch.tensor([1, 2, 3]), "There are 3 labels for 2 samples."),
     "none": ([], "There are no labels in the list."),
     "fraction": (1.5, "1.5 is no label. Give names, or whole numbers from 0."),
-    "fractions": (torch.tensor([1.0, 2.0]), "1.0 is no label."),
     "truth": (True, "True is no label."),
-    "deep": (torch.zeros(2, 2, dtype=torch.int64), "[0, 0] is no label."),
     "one wrong": (["face", "robott"], "Nearest: 'robot'"),
 }
 

@@ -55,28 +55,13 @@ def test_a_row_tells_at_which_plain_scale_its_run_stands():
     assert turned["M19a"] > 0.05
 
 
-def test_a_function_that_changes_guidance_is_named():
-    run = record(DENOISER, SIGMAS, cond=1, gamma=4.0, rule=halfway)
-    told = run.sample(SIGMAS[0] * torch.randn(2, 3, 8, 8)).report()
-    assert told.findings[0].text() == "halfway changes guidance: cfg 4 acts like 2.5."
-
-
-def test_rules_without_a_name_have_their_own():
-    found = rows(rule=[None, halfway, AdaptiveProjected(0.5)])
-    assert [row["rule"][:11] for row in found] == ["CFG", "halfway", "APG eta 0.5"]
-
-
 WRONG = [
     ({"cgf": [1]}, "Unknown axis cgf. There are gamma, rule"),
-    ({"cfg": [1], "gamma": [2]}, "cfg and gamma are the same axis"),
     ({"label": [1], "prompt": ["a"]}, "Leave out the other"),
     ({"steps": [4]}, "steps needs sigmas as a function"),
     ({"rule": ["APG"]}, "'APG' is no rule. Give the rule itself, or FILE:RULE"),
-    ({"rule": ["nowhere.py:a"]}, "names no file"),
-    ({"gamma": []}, "The axis gamma is empty"),
     ({"gamma": [1.0, float("nan")]}, "gamma is nan"),
     ({"seed": 3}, r"The axis seed is 3, but needs a list of values: \{'seed': \[3\]\}"),
-    ({"sampler": "ddpm"}, "The axis sampler is 'ddpm', but needs a list"),
     ({"sampler": ["euler", "heun"]}, "'heun' is unknown"),
     ({"rule": [None, lambda u, c: c]}, "is called with"),
     ({"seed": range(10**9)}, "seed has more than 100,000 values"),
@@ -91,24 +76,6 @@ def test_a_wrong_axis_is_refused_before_the_first_run(axes, words, monkeypatch):
     monkeypatch.setattr(Recording, "sample", None)
     with pytest.raises(ValueError, match=words):
         rows(**axes)
-
-
-@pytest.mark.parametrize("name", ["gamma", "cfg", "sampler"])
-def test_an_axis_beside_the_axes_is_refused(name):
-    with pytest.raises(ValueError, match=rf"{name} is an axis. Give it as axes=\{{'{name}': \[1\]\}}"):
-        sweep(DENOISER, (2, 3, 8, 8), SIGMAS, **{"cond": 1, "axes": {}, name: 1})
-
-
-def test_a_measure_goes_by_its_name_as_on_the_command_line():
-    (row,) = sweep(DENOISER, (2, 3, 8, 8), SIGMAS, cond=1, axes={}, measures=["strength", "difference"])
-    assert row["strength"] == row["M1"]
-    assert row["difference"] > 0
-
-
-def test_an_unknown_measure_is_refused_before_the_first_run(monkeypatch):
-    monkeypatch.setattr(Recording, "sample", None)
-    with pytest.raises(ValueError, match=r"no measure 'strenght'.*strength"):
-        sweep(DENOISER, (2, 3, 8, 8), SIGMAS, cond=1, axes={}, measures=["strenght"])
 
 
 def test_every_word_of_a_place_decides_which_cell_it_is():
@@ -156,13 +123,6 @@ def counted(monkeypatch):
     ran, real = [], Recording.sample
     monkeypatch.setattr(Recording, "sample", lambda run, *given: ran.append(run) or real(run, *given))
     return ran
-
-
-def test_a_bar_shows_how_far_it_is_unless_nobody_wants_it(capsys):
-    rows(gamma=[1.0, 2.0])
-    assert "2/2" in capsys.readouterr().err
-    sweep(DENOISER, (1, 3, 8, 8), SIGMAS, cond=1, axes={}, progress=False)
-    assert capsys.readouterr().err == ""
 
 
 def test_what_a_folder_holds_is_not_run_again_and_says_the_same(tmp_path, counted):
@@ -231,11 +191,6 @@ def test_a_sweep_that_is_broken_off_leaves_its_page_and_goes_on(tmp_path, counte
     assert len(json.loads((tmp_path / "results.json").read_text())["rows"]) == 1
     assert len(sweep(DENOISER, (1, 3, 8, 8), SIGMAS, cond=1, measures={"sure": sure}, **begin)) == 3
     assert len(counted) == 4
-
-
-def test_two_values_of_one_name_have_no_folder(tmp_path):
-    with pytest.raises(ValueError, match="Two values of the axis rule have one name"):
-        sweep(DENOISER, (1, 3, 8, 8), SIGMAS, cond=1, axes={"rule": [halfway, halfway]}, folder=tmp_path)
 
 
 @pytest.mark.parametrize("owner", ["APG", "AdaptiveProjected", "GGAdaptiveProjected"])

@@ -1,10 +1,8 @@
 """A trace in a notebook: a table, figures, files."""
 
 import pytest
-import torch
 
 from guidance_geometry.library.recording import record
-from guidance_geometry.library.traces import Trace, load, require
 
 from .worlds import DENOISER, SIGMAS, noise
 
@@ -40,32 +38,8 @@ def test_a_figure_shows_itself_and_is_written(trace, tmp_path):
         trace.plot("step plane", steps=5)
 
 
-def test_a_trace_is_read_as_it_was_written(trace, tmp_path):
-    written = trace.save(tmp_path / "run.safetensors")
-    found = load(tmp_path / "run.safetensors")
-    assert isinstance(written, Trace)
-    assert torch.allclose(found.column("M6t"), trace.column("M6t"), rtol=0, atol=0, equal_nan=True)
-    assert torch.equal(found.tensors["end"], trace.tensors["end"])
-
-
 def test_a_trace_reports_on_its_run(trace):
     report = trace.report()
     assert len(report.answer.headline.text("en").split()) <= 25
     assert report.cfg == 4.0
     assert report.as_json()["colour"] in {"fine", "above", "unclear", "off"}
-
-
-def test_what_is_printed_reads_as_words(trace):
-    report, film = trace.report(), trace.plot("step plane", step=5)
-    assert repr(report) == str(report) == report.text()
-    assert repr(film).splitlines()[-1] == "(1 frame of 960 x 540; save(path) writes them)"
-    assert repr(film).startswith(film.caption)
-    assert repr(trace).startswith("Trace of ")
-    assert "8 steps, 2 samples: to_pandas(), plot(), report(), save(path)" in repr(trace)
-    assert "as the trace of the run says" in str(report)
-    assert not any(word in f"{report}{film}{trace}" for word in ("tensor(", "array(", "Sentence("))
-
-
-def test_a_missing_package_is_named_with_its_extra():
-    with pytest.raises(ImportError, match=r"This needs no_such_package: pip install '.\[pandas\]'"):
-        require("no_such_package", "pandas")
