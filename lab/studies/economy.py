@@ -1,4 +1,4 @@
-"""What skipped unconditional passes cost: the table of docs/economy.md, and that of any chain.
+"""What skipped unconditional passes cost: the table of docs/rules.md, and that of any chain.
 
 A pass is one prediction of one sample; full guidance makes two at each step. The judge and the distances
 are those of the demo model's card; "apart" is the mean relative distance from the samples of plain CFG with the same

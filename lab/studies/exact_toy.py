@@ -1,4 +1,4 @@
-"""What every evaluation of a gradient reaches where the truth is known: the tables of docs/exact-toy.md.
+"""What every evaluation of a gradient reaches where the truth is known: the tables of docs/classifier-guidance.md.
 
 The data are a mixture in four dimensions, `dev/fixtures/exact_toy.py`; denoiser and classifier are exact. `python lab
 exact_toy` prints the tables in five minutes of one core.

@@ -49,10 +49,12 @@ def draw(rows: dict[str, list[tuple[Tensor | None, str]]], path: Path) -> None:
     """Pictures of one sample in rows, a number under each; the first column is a mean."""
     heads = ["mean", *(f"\u03c3 {SIGMAS[k]:.3g}" for k in SHOWN)]
     figure, grid = pyplot.subplots(len(rows), len(heads), figsize=(9.6, 4.2), layout="constrained")
+    for place, head in zip(grid[0], heads, strict=True):
+        place.set_title(head)
     for places, (name, shown) in zip(grid, rows.items(), strict=True):
         places[0].set_ylabel(name)
-        for place, head, (picture, words) in zip(places, heads, shown, strict=True):
-            place.set(xticks=[], yticks=[], xlabel=words, title=head if places is grid[0] else "")
+        for place, (picture, words) in zip(places, shown, strict=True):
+            place.set(xticks=[], yticks=[], xlabel=words)
             place.spines[:].set_visible(False)
             if picture is not None:
                 place.imshow(pixels(picture))

@@ -27,6 +27,7 @@ from ..pictures import write_pixels
 from .runs import FIGURES, METHODS, SAMPLE, STEP, method, pixels, run
 
 JUDGE, GUIDE = f"{LOG_PROB}watch", f"{LOG_PROB}gradient"
+PLANET = 4  # the sample whose classifier is fooled
 SHOWN = (0, 2, 4, 5, 6, 8, 10, 12)  # steps of the second table
 SURE, UNSURE = 0.9, 0.1
 COLOURS = {"red": 0xD92626, "green": 0x269940, "blue": 0x264DCC, "yellow": 0xF2CC33}
@@ -60,19 +61,15 @@ def four_methods(out: Path) -> str:
     ends = {name: one.end for name, one in runs.items()}
     sheet("four-methods", "The same noise, four methods for a label", ends, runs["CFG"].trace.header["labels"], out)
     counts = ", ".join(str(recognised(end)) for end in ends.values())
-    return f"recognised: {counts} of 8"
+    return f"recognised: {counts} of 8; {fooled(runs['x0'].trace, out)}"
 
 
-def most_fooled(trace: Trace, out: Path) -> str:
-    """The run in which the guiding classifier is surest of what the judge denies most, drawn."""
-    guide, seen = (trace.steps[key][-1].exp() for key in (GUIDE, JUDGE))
-    sample = int((guide - seen).argmax())
-    curves = trace.plot("classifier curves", step=STEP, sample=sample, theme="light").frames[-1]
+def fooled(trace: Trace, out: Path) -> str:
+    """What both classifiers say of the run that fools the one that guides, drawn."""
+    curves = trace.plot("classifier curves", step=STEP, sample=PLANET, theme="light").frames[-1]
     write_pixels(out / "story-judge.webp", curves[..., :3])
-    label = trace.header["labels"][sample]
-    return (
-        f"of the {label} in run {sample} the guide says {float(guide[sample]):.2f}, the judge {float(seen[sample]):.2f}"
-    )
+    guide, seen = (float(trace.steps[key][-1, PLANET].exp()) for key in (GUIDE, JUDGE))
+    return f"of the planet by x0 the guide says {guide:.2f}, the judge {seen:.2f}"
 
 
 def coloured(out: Path) -> None:
@@ -146,7 +143,6 @@ def main() -> None:
     )
     coloured(given.out)
     many = {name: method(name, given.samples, "numbers").trace for name in METHODS}
-    print(most_fooled(many["x0"], given.out))
     head = "method | its own classifier says so | the judge says so | one is sure, the other denies it"
     print("", table(head, method_rows(many)), sep="\n")
     head = "\u03c3 | cosine of gradient and \u03b4 | gradient, rms | \u03b4, rms"

@@ -18,6 +18,8 @@ FIGURES = ROOT / "docs" / "figures"
 STEPS, SEED = 20, 8
 STEP, SAMPLE = 5, 2  # that the figures show
 SIGMAS = gg.karras(STEPS, 0.002, 80.0)
+LOWEST, HIGHEST = 0.002 ** (1 / 7), 80.0 ** (1 / 7)
+LEVELS = [*((HIGHEST + torch.linspace(0, 1, STEPS) * (LOWEST - HIGHEST)) ** 7).tolist(), 0.0]  # as ComfyUI rounds them
 
 
 def term(kind: str, count: int, weight: float, evaluation: str) -> gg.GradientTerm:
@@ -44,10 +46,10 @@ def run(gamma: float, rules: tuple = (), count: int = 8, cond: Any = None, captu
     labels = [k % len(pocket.labels) for k in range(count)] if cond is None else [cond] * count
     names = [pocket.labels[one] if isinstance(one, int) else one for one in labels]
     made = gg.record(
-        pocket, SIGMAS, labels, gamma=gamma, rule=gg.Chain(rules), capture=capture, labels=names, scheduler="karras"
+        pocket, LEVELS, labels, gamma=gamma, rule=gg.Chain(rules), capture=capture, labels=names, scheduler="karras"
     )
     noise = torch.randn(count, *pocket.shape, generator=torch.Generator().manual_seed(SEED))
-    made.sample(SIGMAS[0] * noise, "ddpm", SEED)
+    made.sample(noise * torch.tensor([1.0 + LEVELS[0] ** 2]).sqrt(), "ddpm", SEED)  # its start, bit for bit
     return made
 
 

@@ -47,11 +47,13 @@ def draw(lines: list[float], runs: list[float], pictures: list[list[Tensor]], pa
     axes.set(xlabel="\u03b3", ylabel="change of the end from \u03b3 = 0, rms", ylim=0)
     axes.legend(frameon=False)
     grid = below.subplots(2, len(GAMMAS) + 1)
+    for place, gamma in zip(grid[0], (0.0, *GAMMAS), strict=True):
+        place.set_title(f"\u03b3 = {gamma:g}")
     for row, name, shown in zip(grid, ("straight line", "run again"), pictures, strict=True):
         row[0].set_ylabel(name)
-        for place, gamma, picture in zip(row, (0.0, *GAMMAS), shown, strict=True):
+        for place, picture in zip(row, shown, strict=True):
             place.imshow(pixels(picture))
-            place.set(xticks=[], yticks=[], title=f"\u03b3 = {gamma:g}" if row is grid[0] else "")
+            place.set(xticks=[], yticks=[])
     keep(figure, path)
 
 

@@ -1,7 +1,9 @@
 """Every study still runs, small, and prints the table of its page; those of the demo models reach what pages say."""
 
+import json
 import re
-from importlib import import_module
+from importlib import import_module, metadata
+from pathlib import Path
 
 import pytest
 
@@ -85,3 +87,13 @@ def test_the_example_of_sweeps_names_what_its_study_runs():
     section = section_in(DOCS / "sweeps.md", "An example")
     words = [one.removeprefix(f"{ROOT}/") for one in (*SWEEP, *STUDY) if one != "--plan"]
     assert [one for one in words if one not in section] == []
+
+
+def test_the_scales_of_templates_are_those_of_their_package():
+    package = pytest.importorskip("comfyui_workflow_templates_json", reason="the stock templates are not installed")
+    from guidance_geometry.lab.pages import template_scales
+
+    kept = json.loads(template_scales.TARGET.read_text(encoding="utf-8"))
+    if kept["package"].split()[1] != metadata.version(template_scales.PACKAGE):
+        pytest.skip("the table is of other templates")
+    assert template_scales.table_of(template_scales.workflows(Path(package.__file__).parent)) == kept["files"]

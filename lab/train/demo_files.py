@@ -215,20 +215,15 @@ def images_of(sheet: np.ndarray, side: int = 32) -> np.ndarray:  # uint8 [rows *
     return sheet.reshape(rows, side, columns, side, 3).swapaxes(1, 2).reshape(-1, side, side, 3)
 
 
-def write_grid(path: Path, pixels: np.ndarray, zoom: int = 4) -> None:
-    """Write a sheet of images with hard pixel edges."""
-    from PIL import Image
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(sheet_of(pixels).repeat(zoom, 0).repeat(zoom, 1)).save(path)
-
-
 def write_fixtures(folder: Path, pixels: np.ndarray, real: Statistics, halves: Tensor) -> None:
     """Write validation images (ten rows of the ten labels in order) and the judge's statistics.
 
     halves [2, F, F]: the pooled covariance about the class means, of even labels and of odd ones.
     """
-    write_grid(folder / "pocket_validation.png", pixels, zoom=1)
+    from PIL import Image
+
+    folder.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(sheet_of(pixels)).save(folder / "pocket_validation.png")
     tensors = {name: tensor.float() for name, tensor in vars(real).items()}
     note = {"gg.note": "features of pocket-judge-1 on all validation images; see Statistics in demo_evaluation.py"}
     write_safetensors(folder / "pocket_judge_statistics.safetensors", tensors, note)

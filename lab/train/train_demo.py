@@ -7,8 +7,8 @@
     python lab train_demo --stage denoiser export --start assets/denoisers/pocket-1.safetensors \\
         --wrong 0 --steps 1500 --out DIR                                  fine-tune it on labels that are all right
 
-Stages run in this order: data, classifiers, denoiser, export, fixtures, evaluate, grids. A stage finds what earlier
-ones left in the cache folder. The run is counted in steps; an interrupted training goes on from its last checkpoint.
+Stages run in this order: data, classifiers, denoiser, export, fixtures, evaluate. A stage finds what earlier ones left
+in the cache folder. The run is counted in steps; an interrupted training goes on from its last checkpoint.
 """
 
 from __future__ import annotations
@@ -29,11 +29,10 @@ from . import demo_classifiers, demo_data, demo_evaluation, demo_files
 from .demo_training import Recipe, Share, Training, validation_loss
 from .workshop import PROGRESS, Workshop, make_denoiser, options_of, parse_options, run_stages
 
-STAGES = ("data", "classifiers", "denoiser", "export", "fixtures", "evaluate", "grids")
+STAGES = ("data", "classifiers", "denoiser", "export", "fixtures", "evaluate")
 CONFIG: dict[str, Any] = {"ch": [48, 96, 160], "emb": 128, "head": 16, "blocks": [1, 2, 2, 1, 1, 1]}
 STORED = 100  # validation images kept for the tests: ten rows of the ten labels in order
 FINE_TUNING = ((0.0, 0.3), (1.0, 0.0))  # corners of the learning rate where the weights are not random
-GRID_GAMMAS = (0.0, 1.0, 2.0, 4.0, 8.0)
 LABEL_NOISE_NOTE = (
     "While the denoiser learned, 30 % of its labels were replaced by random ones, on purpose (so 27 % were wrong). "
     "Captions on the web are like that. Without guidance (gamma = 1) the model reproduces the sloppy labels and draws "
@@ -177,16 +176,6 @@ def evaluation_of(shop: PocketWorkshop, bench: demo_evaluation.Bench) -> dict[st
     }
 
 
-def grids(shop: PocketWorkshop) -> None:
-    """Write one sheet of samples a gamma (columns are labels, rows are seeds) and one of real images, to look at."""
-    network, _ = demo_files.read_denoiser(shop.path)
-    bench, count = bench_of(shop, network), min(STORED, shop.options.samples)
-    demo_files.write_grid(shop.options.cache / "grid_real.png", shop.drawings.validation[:STORED])
-    for gamma in GRID_GAMMAS:
-        pixels = demo_evaluation.to_pixels(bench.guided_samples(gamma, count)[0])
-        demo_files.write_grid(shop.options.cache / f"grid_gamma_{gamma:g}.png", pixels)
-
-
 def parsed_options(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = options_of("Make the embedded demo model again.", STAGES, Recipe.steps)
@@ -207,7 +196,6 @@ def main() -> None:
         "export": export,
         "fixtures": fixtures,
         "evaluate": evaluate,
-        "grids": grids,
     }
     run_stages(parsed_options(), PocketWorkshop, stages)
 

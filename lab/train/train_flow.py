@@ -4,7 +4,7 @@
     python lab train_flow --stage table                          print the card's table
     python lab train_flow --steps 20 --images 200 --out /tmp/x   a quick look at every part
 
-Stages run in this order: vae, denoiser, export, evaluate, grids. The pictures and the judge are those of train_demo. A
+Stages run in this order: vae, denoiser, export, evaluate. The pictures and the judge are those of train_demo. A
 stage finds what earlier ones left in the cache folder; an interrupted training goes on from its last checkpoint.
 """
 
@@ -31,10 +31,9 @@ from .demo_training import Share, channels_last
 from .workshop import PROGRESS, Workshop, options_of, parse_options, run_stages
 from .workshop import make_denoiser as make_any_denoiser
 
-STAGES = ("vae", "denoiser", "export", "evaluate", "grids")
+STAGES = ("vae", "denoiser", "export", "evaluate")
 CONFIG: dict[str, Any] = {"channels": 4, "ch": [64, 96], "emb": 64, "blocks": [2, 1, 2]}
 NAME = "pocket-flow-1"
-GRID_GAMMAS = (1.0, 2.0, 4.0, 8.0)
 LABEL_NOISE_NOTE = (
     "While the denoiser learned, 30 % of its labels were replaced by random ones, on purpose, as for pocket-1. So "
     "guidance has something to repair."
@@ -173,23 +172,12 @@ def vae_facts(shop: FlowWorkshop, bench: FlowBench, vae: PocketVAE) -> dict[str,
     }
 
 
-def grids(shop: FlowWorkshop) -> None:
-    """Write one sheet of samples a gamma (columns are labels, rows are seeds), and one of pictures through the VAE."""
-    bench, count = bench_of(shop), min(100, shop.options.samples)
-    with torch.no_grad():
-        back = bench.vae.decode(bench.vae.encode(shop.held_out[:100]))
-    demo_files.write_grid(shop.options.cache / "flow_vae.png", demo_evaluation.to_pixels(back))
-    for gamma in GRID_GAMMAS:
-        pixels = demo_evaluation.to_pixels(bench.guided_samples(gamma, count)[0])
-        demo_files.write_grid(shop.options.cache / f"flow_gamma_{gamma:g}.png", pixels)
-
-
 def main() -> None:
     """Run the stages that were asked for."""
     options = parse_options(
         options_of("Make the latent demo model.", STAGES, FlowRecipe.steps), None, ("steps", "images")
     )
-    stages = {"vae": make_vae, "denoiser": make_denoiser, "export": export, "evaluate": evaluate, "grids": grids}
+    stages = {"vae": make_vae, "denoiser": make_denoiser, "export": export, "evaluate": evaluate}
     run_stages(options, FlowWorkshop, stages)
 
 

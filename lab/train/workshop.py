@@ -106,7 +106,7 @@ def options_of(what: str, stages: tuple[str, ...], steps: int) -> argparse.Argum
     parser.add_argument("--images", type=int, default=10 * demo_data.TRAINING, help="training images in all")
     parser.add_argument("--samples", type=int, help="samples a gamma for the card; 2,000, or 20 in a short run")
     parser.add_argument("--out", type=Path, default=ROOT / "assets", help="folder for the weights and the card")
-    parser.add_argument("--cache", type=Path, help="folder for pictures, checkpoints and grids")
+    parser.add_argument("--cache", type=Path, help="folder for pictures and checkpoints")
     parser.add_argument("--processes", type=int, default=2, help="processes that share the work; same result")
     return parser
 
