@@ -114,7 +114,6 @@ def test_samples_that_are_not_finite_are_named_and_the_others_drawn(page):
     sample.select_option("0")
     page.wait_for_function(DRAWN)
     assert "broke down" not in page.evaluate(WORDS)
-    start(page)
 
 
 def refusal(page):
@@ -160,4 +159,3 @@ def test_a_trace_from_disk_is_shown_and_a_damaged_newer_or_deleted_one_is_named(
     file.unlink()
     assert file.name in refusal(page)
     pardon(page, "/prompt", "Prompt execution failed")
-    start(page)
