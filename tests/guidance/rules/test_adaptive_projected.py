@@ -83,6 +83,5 @@ def test_every_part_has_its_own_length_and_direction(data):
 def test_the_whole_sample_is_the_default_and_parts_are_named():
     p = toy(shape=SHAPES[2], dtype=torch.float32)
     assert torch.equal(guide(AdaptiveProjected(part="sample"), p, 6.0), guide(AdaptiveProjected(), p, 6.0))
-    assert AdaptiveProjected(part="channel").text == f"{AdaptiveProjected().text}, by channel"
     picture = toy(dtype=torch.float32)
     assert torch.equal(guide(AdaptiveProjected(part="frame"), picture, 6.0), guide(AdaptiveProjected(), picture, 6.0))
