@@ -6,7 +6,7 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from . import values
-from .graphs import Builder, is_wire
+from .graphs import SOURCES, Builder, is_wire
 
 PRIMITIVES = {"INT": "PrimitiveInt", "FLOAT": "PrimitiveFloat", "BOOLEAN": "PrimitiveBoolean"}
 SPLIT = {"LATENT": ("RebatchLatents", "latents"), "IMAGE": ("RebatchImages", "images")}
@@ -190,7 +190,7 @@ def towers(draw, catalogue):
     """
     builder = Builder(catalogue)
     pairs = [(wire, kind) for kind in catalogue.values() if kind.ours for wire in kind.outputs if kind.wires_of(wire)]
-    wire = sampled(draw, sorted({wire for wire, _ in pairs} - {"LATENT", "IMAGE", "*"}))
+    wire = sampled(draw, sorted({wire for wire, _ in pairs} & SOURCES.keys() - {"LATENT", "IMAGE"}))
     kind = sampled(draw, [kind for other, kind in pairs if other == wire])
     below = builder.wire(wire)
     for _ in range(draw(st.integers(1, TALLEST))):
