@@ -51,9 +51,16 @@ class NodeKind(NamedTuple):
         return [slot.name for slot in self.inputs.values() if slot.kind == kind]
 
 
+class Named(dict):
+    """A table that is not printed whole: hypothesis prints what strategies are given."""
+
+    def __repr__(self):
+        return f"{len(self)} of them"
+
+
 def catalogue_of(object_info: Mapping[str, Any], pack: str) -> dict[str, NodeKind]:
     """All node classes of a host.  object_info: what it answers at /object_info. pack: the pack's folder name there"""
-    return {name: _kind(name, facts, f"custom_nodes.{pack}") for name, facts in object_info.items()}
+    return Named({name: _kind(name, facts, f"custom_nodes.{pack}") for name, facts in object_info.items()})
 
 
 def _kind(name: str, facts: Mapping[str, Any], module: str) -> NodeKind:

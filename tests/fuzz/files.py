@@ -137,18 +137,16 @@ def change_claim(draw, parts, _):
 WAYS = ((change_metadata,), (change_numbers,) * 3, (change_metadata, change_tensor), (change_claim,), ())
 
 
-@st.composite
-def safetensors(draw, content, tables):
+def spoil_safetensors(draw, content, tables):
     """A safetensors file with one to three changes, or with a few bytes that are others."""
     parts = Parts.of(content)
     ways = draw(st.sampled_from(WAYS))
     for change in ways[: draw(st.integers(1, 3))]:
         change(draw, parts, tables)
-    return parts.join() if ways else draw(spoiled_bytes(content))
+    return parts.join() if ways else spoil_bytes(draw, content)
 
 
-@st.composite
-def spoiled_bytes(draw, content):
+def spoil_bytes(draw, content):
     """Bytes that are cut, longer, another length of the header, one other byte, or another file altogether."""
     at, way = draw(st.integers(0, max(0, len(content) - 1))), draw(st.integers(0, 4))
     return (
@@ -191,16 +189,16 @@ def folders(draw, folder):
         elif way == "change" and name.endswith(".json"):
             files[name] = draw(claims(json.loads(content))).encode("latin-1", "replace")
         elif way == "change" and name.endswith(".safetensors"):
-            files[name] = draw(safetensors(content, {}))
+            files[name] = spoil_safetensors(draw, content, {})
         else:
-            files[name] = draw(spoiled_bytes(content))
+            files[name] = spoil_bytes(draw, content)
     return files
 
 
 @st.composite
 def spoiled_file(draw, source, tables):
     """The content of a file, or that of each file in a folder, made of a sound one."""
-    return draw(folders(source)) if source.is_dir() else draw(safetensors(source.read_bytes(), tables))
+    return draw(folders(source)) if source.is_dir() else spoil_safetensors(draw, source.read_bytes(), tables)
 
 
 def write_file(path, content, source):
@@ -240,12 +238,12 @@ operations = st.one_of(  # of a pickle, each with its argument
 
 
 @st.composite
-def pickles(draw, contents):
-    """A pickle of any instructions, or weights as torch saves them with some bytes that are others or repeated."""
+def pickles(draw, sound):
+    """A pickle of any instructions, or one of the sound files with some bytes that are others or repeated."""
     if draw(st.booleans()):
         return b"\x80\x02" + b"".join(draw(st.lists(operations, max_size=40))) + b"."
-    content = draw(st.sampled_from(contents))
+    content = draw(st.sampled_from(sound)).read_bytes()
     if draw(st.booleans()):
-        return draw(spoiled_bytes(content))
+        return spoil_bytes(draw, content)
     at, times = draw(st.integers(0, len(content) - 1)), draw(st.sampled_from((1, 100, 4000)))
     return content[:at] + draw(operations) * times + content[at:]

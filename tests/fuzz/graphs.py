@@ -5,7 +5,7 @@ import json
 
 from guidance_geometry.dev.templates.layouts import LAYOUTS
 
-from .catalogue import SMALL
+from .catalogue import SMALL, Named
 
 SOURCES = {  # wire type -> the node and output that it comes from
     "MODEL": ("GGLoadDenoiser", 0),
@@ -106,7 +106,7 @@ def seeds(catalogue):
         optional = [slot.name for slot in kind.inputs.values() if not (slot.required or slot.is_widget)]
         for wires in ([], *([name] for name in optional), optional):
             found[f"{kind.name}({', '.join(wires)})"] = around(catalogue, kind.name, wires)
-    return found
+    return Named(found)
 
 
 def around(catalogue, kind, optional=()):

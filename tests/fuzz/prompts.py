@@ -6,7 +6,7 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from . import values
-from .graphs import Builder, is_wire
+from .graphs import SOURCES, Builder, is_wire
 
 PRIMITIVES = {"INT": "PrimitiveInt", "FLOAT": "PrimitiveFloat", "BOOLEAN": "PrimitiveBoolean"}
 SPLIT = {"LATENT": ("RebatchLatents", "latents"), "IMAGE": ("RebatchImages", "images")}
@@ -184,15 +184,14 @@ def latent(draw, builder):
 
 @st.composite
 def towers(draw, catalogue):
-    """One node on itself, all its fitting inputs from the node below: what it holds doubles with every storey."""
+    """One node on itself, all its fitting inputs from the node below: what it holds doubles with every storey.
+
+    Not of samplers, which then have more and more to sample.
+    """
     builder = Builder(catalogue)
-    towering = [
-        kind.name
-        for kind in catalogue.values()
-        if kind.ours and {s.kind for s in kind.inputs.values() if not s.is_widget} & set(kind.outputs)
-    ]
-    kind = catalogue[sampled(draw, towering)]
-    wire = next(output for output in kind.outputs if kind.wires_of(output))
+    pairs = [(wire, kind) for kind in catalogue.values() if kind.ours for wire in kind.outputs if kind.wires_of(wire)]
+    wire = sampled(draw, sorted({wire for wire, _ in pairs} & SOURCES.keys() - {"LATENT", "IMAGE"}))
+    kind = sampled(draw, [kind for other, kind in pairs if other == wire])
     below = builder.wire(wire)
     for _ in range(draw(st.integers(1, TALLEST))):
         below = [builder.add(kind.name, dict.fromkeys(kind.wires_of(wire), below)), kind.outputs.index(wire)]

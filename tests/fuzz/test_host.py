@@ -19,12 +19,11 @@ from guidance_geometry.sweeps.comfyui.client import Client
 
 from .budget import EXAMPLES, OUTCOMES, budget
 from .files import CANARY, claims, remove, spoiled_file, write_file
-from .graphs import seeds
 from .prompts import PLACES, prompts, readers
 from .readings import FIRST_LOOK, SOME_PICKS, TABLES
 from .values import texts
 from .verdicts import OK, SLOW
-from .watched import FATAL, MOST_BYTES, MOST_SECONDS, TRIVIAL
+from .watched import FATAL, HANGING, MOST_BYTES, TRIVIAL
 
 pytestmark = pytest.mark.slow
 KILLS = 200 if EXAMPLES else 1  # of a host, in all: a start takes long
@@ -37,12 +36,6 @@ VALID["9"] = {"class_type": "SaveLatent", "inputs": {"samples": ["4", 0], "filen
 browsers, kinds = st.integers(0, 1), st.sampled_from(sorted(PLACES))
 
 
-@pytest.fixture(scope="module")
-def graphs(watched):
-    """Small graphs that run, by name."""
-    return seeds(watched.catalogue)
-
-
 def try_prompt(host, kind, graph):
     """Queue a prompt; fail where that is a fault."""
     verdict = host.run(graph)
@@ -53,8 +46,8 @@ def try_prompt(host, kind, graph):
 
 @given(data=st.data())
 @budget(60)
-def test_any_prompt_ends(watched, graphs, data):
-    try_prompt(watched, "prompts", data.draw(prompts(graphs, watched.catalogue)))
+def test_any_prompt_ends(watched, data):
+    try_prompt(watched, "prompts", data.draw(prompts(watched.graphs, watched.catalogue)))
 
 
 @given(data=st.data())
@@ -75,7 +68,7 @@ def test_any_file_that_a_node_reads_is_used_or_refused(watched, data):
 class Queue(RuleBasedStateMachine):
     """jobs: prompt id -> its graph, and whether it is valid; those that have not been judged. names: to ask for"""
 
-    host = graphs = reference = None
+    host = reference = None
     kills = 0
 
     @initialize()
@@ -111,7 +104,7 @@ class Queue(RuleBasedStateMachine):
     @rule(browser=browsers, recorded=st.booleans(), data=st.data())
     def queue_anything(self, browser, recorded, data):
         """A hostile prompt."""
-        self.queue(data.draw(prompts(self.graphs, self.host.catalogue)), browser, recorded)
+        self.queue(data.draw(prompts(self.host.graphs, self.host.catalogue)), browser, recorded)
 
     @rule(browser=browsers, kind=kinds, data=st.data())
     def queue_a_reader(self, browser, kind, data):
@@ -175,7 +168,7 @@ class Queue(RuleBasedStateMachine):
     @rule()
     def wait(self):
         """Let all jobs end, and judge each."""
-        end = time.monotonic() + MOST_SECONDS * max(1, len(self.jobs))
+        end = time.monotonic() + HANGING * max(1, len(self.jobs))
         while any(json.loads(self.host.ask("/queue")[1]).values()):
             assert time.monotonic() < end, SLOW
             self.host_is_well()
@@ -236,7 +229,7 @@ def bits_of(host, entry):
     return load_file(host.place / "output" / saved["subfolder"] / saved["filename"])["latent_tensor"].numpy().tobytes()
 
 
-def test_a_queue_of_two_browsers_goes_on(watched, graphs):
-    Queue.host, Queue.graphs, Queue.reference = watched, graphs, valid_bits(watched)
+def test_a_queue_of_two_browsers_goes_on(watched):
+    Queue.host, Queue.reference = watched, valid_bits(watched)
     run_state_machine_as_test(Queue, settings=budget(6, 10, stateful_step_count=20))
     assert watched.run(TRIVIAL).kind == OK

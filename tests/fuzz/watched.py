@@ -13,10 +13,11 @@ from guidance_geometry.dev.hosts import HostFolder
 from guidance_geometry.sweeps.comfyui.process import DIRECT
 
 from .catalogue import NodeKind, catalogue_of
-from .graphs import twin_of
+from .graphs import seeds, twin_of
 from .verdicts import CIRCLE, DEAD, HOST, MEMORY, OK, RAW, REFUSED, SLOW, Verdict, verdict_of_error
 
-MOST_SECONDS, MOST_BYTES, PATIENCE = 60.0, 2 << 30, 20.0  # of a prompt; until an interrupt has worked
+MOST_SECONDS, MOST_BYTES = 60.0, 2 << 30  # of computing, and of memory, for a prompt
+PATIENCE, HANGING = 60.0, 300.0  # seconds until an interrupt has worked, and until a prompt that only waits is late
 FATAL = "Exception in thread"  # what Python prints when a thread ends by an exception
 LOOK, SELDOM = 0.01, 0.2  # seconds between two looks at a prompt, at first and at most
 TRIVIAL = {
@@ -26,11 +27,12 @@ TRIVIAL = {
 
 
 class Watched(HostFolder):
-    """A host that lives as long as it is healthy.  catalogue: its nodes"""
+    """A host that lives as long as it is healthy.  catalogue: its nodes. graphs: small ones that run, by name"""
 
     def __init__(self, place, host):
         super().__init__(place, host, cpu=True)
         self.catalogue: dict[str, NodeKind] = {}
+        self.graphs: dict[str, dict] = {}
         self.stack, self.alive = ExitStack(), None
 
     @property
@@ -58,7 +60,7 @@ class Watched(HostFolder):
         request = urllib.request.Request(self.live.address + path, content, method=method)
         request.add_header("Content-Type", "application/json")
         try:
-            with DIRECT.open(request, timeout=MOST_SECONDS) as answer:
+            with DIRECT.open(request, timeout=HANGING) as answer:
                 return answer.status, answer.read()
         except urllib.error.HTTPError as error:
             return error.code, error.read()
@@ -66,6 +68,7 @@ class Watched(HostFolder):
     def read_catalogue(self):
         """Ask which nodes there are, with the names of files that they list now."""
         self.catalogue = catalogue_of(json.loads(self.ask("/object_info")[1]), self.pack)
+        self.graphs = seeds(self.catalogue)
 
     def run(self, prompt) -> Verdict:
         """Queue a prompt, watch it to its end, and judge it; an ill host is ended, and the next call starts another."""
@@ -108,8 +111,8 @@ class Watched(HostFolder):
 
     def follow(self, prompt_id: str, printed: int, before: int) -> list:
         """The messages of a prompt when it has ended; none where it has not, and something is wrong."""
-        end, pause = time.monotonic() + MOST_SECONDS, LOOK
-        while time.monotonic() < end and not self.is_ill(printed, before):
+        end, pause, computed = time.monotonic() + HANGING, LOOK, self.seconds()
+        while time.monotonic() < end and self.seconds() - computed < MOST_SECONDS and not self.is_ill(printed, before):
             if messages := self.messages(prompt_id):
                 return messages
             time.sleep(pause)
@@ -122,6 +125,12 @@ class Watched(HostFolder):
             _, content = self.ask(f"/history/{prompt_id}")
             return json.loads(content).get(prompt_id, {"status": {"messages": []}})["status"]["messages"]
         return []
+
+    def seconds(self) -> float:
+        """What the process has computed: on a busy machine that takes longer."""
+        with suppress(psutil.Error):
+            return sum(self.process.cpu_times()[:2])
+        return 0.0
 
     def bytes(self) -> int:
         """Memory of the process."""
