@@ -22,6 +22,7 @@ SMALLEST = {
     "lraspp_mobilenet_v3_large": {"weights_backbone": None},
 }
 SEGMENT = ("deeplabv3", "lraspp")
+SLOPES = ("resnet18", "vit_b_32", "lraspp_mobilenet_v3_large")  # one of each way to answer
 
 
 def network_of(name, labels=4):
@@ -37,9 +38,7 @@ def stored(folder, network, metadata=None, prefix="", dtype=torch.float32):
 
 
 @pytest.mark.slow
-@pytest.mark.matrix(parts=5)
 @pytest.mark.parametrize("name", SMALLEST)
-@pytest.mark.matrix(parts=3)
 def test_a_stored_network_is_the_same_function_with_a_true_slope(tmp_path, name):
     network = network_of(name)
     said = {"gg.size": "32"} if name.startswith("vit") else {}
@@ -50,6 +49,8 @@ def test_a_stored_network_is_the_same_function_with_a_true_slope(tmp_path, name)
     assert (loaded.logits(x) - wanted).abs().max() <= 1e-5 * wanted.abs().max()
     assert loaded.output == ("segmentation" if name.startswith(SEGMENT) else "labels")
     assert loaded.labels == ("0", "1", "2", "3")
+    if name not in SLOPES:
+        return
     assert slope_error(lambda x: loaded.logits(x).log_softmax(1)[:, 1:2].flatten(1).mean(1), x) <= 1e-2
     assert mac_error(lambda x: loaded.logits(x).log_softmax(1)[:, 1:2].flatten(1).mean(1), x) <= 1e-3
 
@@ -70,12 +71,15 @@ def test_members_of_a_family_are_told_apart():
 FAMILY_STARTS = tuple(start for family in FAMILIES for start in family.starts)
 
 
-@pytest.mark.parametrize("name", [name for name in models.list_models() if name.startswith(FAMILY_STARTS)])
-def test_pictures_are_prepared_as_torchvision_prepares_them(name):
-    wanted = models.get_model_weights(name).DEFAULT.transforms()
-    for sides in ((300, 300), (540, 600), (200, 264)):
-        x = 0.5 * noise((1, 3, *sides)).clamp(-1, 1)
-        assert (usual_preprocessing(models, name)(x) - wanted((x + 1) / 2)).abs().max() <= 1e-4
+def test_pictures_are_prepared_as_torchvision_prepares_them():
+    names = [name for name in models.list_models() if name.startswith(FAMILY_STARTS)]
+    theirs = {name: models.get_model_weights(name).DEFAULT.transforms() for name in names}
+    seen = {(repr(usual_preprocessing(models, name)), repr(wanted)): name for name, wanted in theirs.items()}
+    assert len(seen) > 10, "each way once"
+    for name in seen.values():
+        for sides in ((300, 300), (540, 600), (200, 264)):
+            x = 0.5 * noise((1, 3, *sides)).clamp(-1, 1)
+            assert (usual_preprocessing(models, name)(x) - theirs[name]((x + 1) / 2)).abs().max() <= 1e-4, name
 
 
 def test_weights_made_for_another_size_are_prepared_as_those():
@@ -128,7 +132,6 @@ def test_names_and_normalisation_travel_in_the_file(tmp_path):
     ],
     ids=["missing", "misshapen", "surplus", "no axes", "no labels", "whole numbers"],
 )
-@pytest.mark.matrix(parts=2)
 def test_a_changed_network_is_refused_with_the_nearest_name(tmp_path, change, message):
     weights = network_of("resnet18").state_dict()
     change(weights)

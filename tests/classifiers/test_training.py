@@ -221,7 +221,6 @@ def first(request, tmp_path_factory):
     return reloaded(student, PICTURES, tmp_path_factory.mktemp("first") / "first.safetensors")
 
 
-@pytest.mark.matrix(parts=4)
 def test_a_saved_one_goes_on_from_what_it_knew(tmp_path, first):
     before = {name: tensor.clone() for name, tensor in first.network.state_dict().items()}
     student = continue_training(first, PICTURES, 0)
