@@ -8,13 +8,18 @@ import comfy.hooks
 import comfy.samplers
 import pytest
 import torch
-from comfy_extras.nodes_cfg import CFGNorm
-from comfy_extras.nodes_freelunch import FreeU_V2
+from comfy_extras.nodes_attention_multiply import UNetSelfAttentionMultiply
+from comfy_extras.nodes_cfg import CFGNorm, CFGZeroStar
+from comfy_extras.nodes_freelunch import FreeU, FreeU_V2
+from comfy_extras.nodes_fresca import FreSca
+from comfy_extras.nodes_hypertile import HyperTile
+from comfy_extras.nodes_model_advanced import RescaleCFG
 from comfy_extras.nodes_model_downscale import PatchModelAddDownscale
 from comfy_extras.nodes_pag import PerturbedAttentionGuidance
 from comfy_extras.nodes_perpneg import PerpNeg
 from comfy_extras.nodes_sag import SelfAttentionGuidance
 from comfy_extras.nodes_slg import SkipLayerGuidanceDiT
+from comfy_extras.nodes_tcfg import TCFG
 from comfy_extras.nodes_tomesd import TomePatchModel
 
 from guidance_geometry.dev.fixtures.company import COMPANY, Indifferent
@@ -58,12 +63,16 @@ def hint():
     return torch.rand(1, 64, 64, 3, generator=torch.Generator().manual_seed(5))
 
 
-def controlled(name, model, positive, negative):
+def controlled(name, model, positive, negative, strength=0.8, seed=0):
     """Both conditions under a ControlNet, by the host's node."""
     vae = TinyVAE() if name == "SD3" else None
     node = host_nodes().ControlNetApplyAdvanced()
-    conds = node.apply_controlnet(positive, negative, control_net(0, name), hint(), 0.8, 0.0, 1.0, vae=vae)
+    conds = node.apply_controlnet(positive, negative, control_net(seed, name), hint(), strength, 0.0, 1.0, vae=vae)
     return model, *conds
+
+
+def chained(name, *parts):
+    return controlled(name, *controlled(name, *parts), strength=1.5, seed=1)
 
 
 def lora(model, strength, keyframes=None):
@@ -128,18 +137,27 @@ ANY = {
     "nothing": company("none"),
     **{kind: company(kind) for kind in ("object patch", "instance forward", "wrapper with a memory", "paged weights")},
     **{kind: company(kind) for kind in ("EasyCache", "LazyCache")},
-    "ControlNet": controlled,
+    "two ControlNets": chained,
     "hook on one": hooked,
+    "hook on the other": partial(hooked, on=(None, 1.0)),
+    "hook on both": partial(hooked, on=(1.0, 1.0)),
     "two hooks": partial(hooked, on=(1.0, 0.5)),
     "scheduled hook": partial(hooked, scheduled=True),
     "hook and ControlNet": lambda name, *parts: controlled(name, *hooked(name, *parts)),
     "hook and area": in_parts,
     "changed in place": patch(in_place),
+    "CFG-Zero*": patch(lambda model: CFGZeroStar.execute(model)[0]),
+    "FreSca": patch(lambda model: FreSca.execute(model, 1.0, 1.25, 2)[0]),
+    "RescaleCFG": patch(lambda model: RescaleCFG().patch(model, 0.7)[0]),
+    "TCFG": patch(lambda model: TCFG.execute(model)[0]),
     "CFGNorm": patch(lambda model: CFGNorm.execute(model, 1.0)[0]),
     "PerpNeg": lambda name, model, *conds: (PerpNeg.execute(model, text(name, 2), 1.0)[0], *conds),
 }
 UNETS = {
     "control LoRA": control_lora,
+    "FreeU": patch(lambda model: FreeU().patch(model, 1.1, 1.2, 0.9, 0.2)[0]),
+    "HyperTile": patch(lambda model: HyperTile.execute(model, 32, 1, 0, False)[0]),
+    "attention multiply": patch(lambda model: UNetSelfAttentionMultiply.execute(model, 1.1, 1.1, 1.1, 1.1)[0]),
     "FreeU V2": patch(lambda model: FreeU_V2().patch(model, 1.3, 1.4, 0.9, 0.2)[0]),
     "Deep Shrink": patch(
         lambda model: PatchModelAddDownscale.execute(model, 1, 2.0, 0.0, 1.0, True, "bicubic", "bicubic")[0]
@@ -152,6 +170,10 @@ SETTINGS = [  # each on one of the families that know it, in turn
     *((FAMILIES[i % 4], kind, ANY[kind]) for i, kind in enumerate(ANY)),
     *((NETS[i % 2], kind, UNETS[kind]) for i, kind in enumerate(UNETS)),
     ("SD3", "SLG", skipped_layers),
+    *(
+        (name, f"ControlNet {strength}", partial(controlled, strength=strength))
+        for name, strength in zip(FAMILIES * 2, (0.5, 0.8, 1.5, 0.5, 1.5, 0.5, 0.8, 1.5), strict=True)
+    ),
 ]
 CASES = [(*setting, i // 4 % 2 == 1) for i, setting in enumerate(SETTINGS)]
 
