@@ -155,13 +155,16 @@ def test_the_page_of_a_sweep_is_written_again(tmp_path, said):
     assert json.loads((tmp_path / "swept" / "results.json").read_text())["rows"] == rows
 
 
-@pytest.mark.parametrize("command", ["page", "card"])
-@pytest.mark.parametrize("results", [None, "{", '{"rows": [], "plan": {}}', json.dumps({"rows": [{}], "plan": PLAN})])
-def test_a_folder_without_results_is_a_sentence(tmp_path, said, command, results):
+CALLS = [(["page"], 1), (["card"], 1), (["study", "plan.yaml", "--report", "--output"], 2)]
+
+
+@pytest.mark.parametrize(("words", "ended"), CALLS, ids=["page", "card", "study"])
+@pytest.mark.parametrize("results", [None, "{", '{"rows": [], "plan": {}}'])
+def test_a_folder_without_results_is_a_sentence(tmp_path, said, words, ended, results):
     if results:
         (tmp_path / "results.json").write_text(results)
-    code, _, errors = said(command, tmp_path)
-    assert (code, errors.count("\n"), "results" in errors) == (1, 1, True)
+    code, _, errors = said(*words, tmp_path)
+    assert (code, errors.count("\n"), "results" in errors) == (ended, 1, True)
 
 
 def judged(folder, scores, seeds=(0, 1), axes=("cfg", "seed"), **header):
@@ -171,7 +174,7 @@ def judged(folder, scores, seeds=(0, 1), axes=("cfg", "seed"), **header):
     for cfg, score in scores.items():
         for seed in seeds:
             name = f"{len(rows):016x}"
-            trace = exact_trace(gamma=max(cfg, 1.0))
+            trace = exact_trace(gamma=max(cfg, 1.0), batch=2, steps=8, capture=False)
             model = {"hash": "A" * 64, "file": "mine.safetensors"}
             facts = {"model": model, "sampler": "euler", "scheduler": "normal"} | header
             save(replace(trace, header={**trace.header, **facts}), cells / f"{name}.safetensors")
