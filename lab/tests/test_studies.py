@@ -22,7 +22,7 @@ STUDIES = {  # name: arguments that make it small, and the heads of tables with 
     "exact_toy": (["--samples", "20"], "evaluation | \u03b3 | accuracy | p(y)", None),
     "expectation": (["--samples", "3"], "\u03c3 | x\u03020 to the mean of all", "the-geometry-of-guidance.md"),
     "methods": (["--samples", "2"], "method | its own classifier says so", "the-geometry-of-guidance.md"),
-    "reweighting": (["--points", "200"], "\u03b3 | 20 steps | 100 steps", "the-geometry-of-guidance.md"),
+    "reweighting": (["--points", "200"], "\u03b3 | 20 steps", "the-geometry-of-guidance.md"),
     "straight_line": (["--samples", "3"], "\u03b3 | straight line | run again", "the-geometry-of-guidance.md"),
 }
 OF_A_HOST = {
@@ -31,14 +31,23 @@ OF_A_HOST = {
     "samplers": (["--names", "euler", "ddpm"], "sampler | evaluations | noise", "samplers.md"),
 }
 DRAWING = {"expectation", "methods", "reweighting", "straight_line"}
-COUNTS = {"STEPS": (4, 8), "GAMMAS": (1.0,), "TRUE": 100}  # of the exact toy
+FEWER = {  # what a study loops over, in the test
+    "ablation": {"MODELS": ("exact mixture", "pocket-flow-1"), "NOISE": {"none": ("euler", 0.0)}},
+    "classifier_guidance": {"ROWS": [("noisy x_t", 2.0, 3)], "SWEEP": [("CFG", 2.0, 3)], "SCALES": [1.0]},
+    "economy": {"STOPS": ["stop at 0.99"]},
+    "exact_toy": {"STEPS": (4, 8), "GAMMAS": (1.0,), "HEUN": 8, "TRUE": 100},
+    "methods": {"METHODS": ("CFG", "noise-aware", "x0")},
+    "reweighting": {"STEPS": (20,)},
+    "straight_line": {"GAMMAS": (1.0,)},
+}
 
 
 def printed(name, words, monkeypatch, capsys):
     module = import_module(f"guidance_geometry.lab.studies.{name}")
-    if name == "exact_toy":
-        for constant, value in COUNTS.items():
-            monkeypatch.setattr(module, constant, value)
+    for constant, value in FEWER.get(name, {}).items():
+        if name == "classifier_guidance" and constant != "SCALES":
+            value = [module.Row(*row) for row in value]
+        monkeypatch.setattr(module, constant, value)
     monkeypatch.setattr("sys.argv", [name, *words])
     module.main()
     return capsys.readouterr().out
