@@ -45,7 +45,7 @@ def main(source: str, target: str, weights: str, seconds: str, memory: str) -> N
         except (Refused, OSError) as error:
             json.dump(line(str(error), 600), sys.stdout)
         except MemoryError:
-            raise
+            sys.exit("MemoryError")  # a traceback would have to open files
         except Exception as error:  # noqa: BLE001  damage may bring about any
             json.dump(f"it is damaged ({line(reason_of(error), 200)}). Fetch it again.", sys.stdout)
 

@@ -46,11 +46,6 @@ def test_a_file_that_is_no_classifier_is_named(tmp_path, weights, notes, message
         open_classifier(tmp_path / "net.safetensors")
 
 
-def test_a_missing_file_is_missing(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        open_classifier(tmp_path / "absent.safetensors")
-
-
 @pytest.mark.parametrize(
     ("name", "kind", "judge"),
     [

@@ -27,7 +27,6 @@ from guidance_geometry.tests.diffusers_folders import (
     unet_weights,
     write_folder,
 )
-from guidance_geometry.tests.project import ROOT
 
 LEVELS = {"sample_size": 16, "block_out_channels": [16, 32, 32], "norm_num_groups": 8, "layers_per_block": 1}
 PLAIN = LEVELS | {"down_block_types": ["DownBlock2D", "AttnDownBlock2D", "DownBlock2D"]}
@@ -407,11 +406,3 @@ def test_weights_without_their_folder_ask_for_it(tmp_path, weights):
         ValueError, match=r"net\.safetensors is the weights of a diffusers folder: put the whole folder"
     ):
         read_denoiser(tmp_path / "net.safetensors")
-
-
-def test_nothing_of_the_pack_imports_the_library():
-    files = [file for room in ("denoisers", "host", "nodes", "files") for file in (ROOT / room).rglob("*.py")]
-    assert files
-    assert [
-        file for file in files if "import diffusers" in file.read_text() or "from diffusers" in file.read_text()
-    ] == []
