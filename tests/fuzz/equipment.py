@@ -1,6 +1,7 @@
 """Sound files of every kind, a folder a kind, and what else lies in the folders of a fuzzed host."""
 
 import shutil
+from dataclasses import replace
 
 import torch
 from PIL import Image
@@ -23,8 +24,8 @@ def write_sources(base):
         (base / kind).mkdir(parents=True)
     for sampler in ("euler", "ddpm"):
         trace = exact_trace(4.0, sampler=sampler, batch=2, steps=4)
-        trace.header.update({"options": {"eta": 1.0}, "terms": {"gradient": "+ 2 x gradient"}, "notes": ["a note"]})
-        save(trace, base / "traces" / f"{sampler}.safetensors")
+        facts = {"options": {"eta": 1.0}, "terms": {"gradient": "+ 2 x gradient"}, "notes": ["a note"]}
+        save(replace(trace, header={**trace.header, **facts}), base / "traces" / f"{sampler}.safetensors")
     stored(base / "classifiers", "pocket-noisy-1")
     save_networks(base / "classifiers")
     write_tiny(base / "denoisers" / "tiny.safetensors")

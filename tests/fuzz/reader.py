@@ -25,8 +25,11 @@ class Reader:
     def read(self, kind, path):
         """The verdict on one file: its kind, and words."""
         if self.process is None or self.process.poll() is not None:
-            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-            self.process = subprocess.Popen([sys.executable, __file__], text=True, **pipes)
+            pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
+            self.process = subprocess.Popen(
+                [sys.executable, __file__], text=True, stdin=pipe, stdout=pipe, stderr=nothing
+            )
+        assert self.process.stdout
         print(json.dumps({"kind": kind, "path": str(path)}), file=self.process.stdin, flush=True)
         answer = self.process.stdout.readline()
         return json.loads(answer) if answer else ["dead worker", f"exit code {self.process.wait()}"]
@@ -46,7 +49,7 @@ def main():
 
     signal.signal(signal.SIGALRM, late)
     taken = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (taken + MOST_BYTES,) * 2)
+    resource.setrlimit(resource.RLIMIT_AS, (taken + MOST_BYTES, taken + MOST_BYTES))
     for line in sys.stdin:
         asked = json.loads(line)
         print(json.dumps(verdict_of(READINGS[asked["kind"]], Path(asked["path"]))), file=pipe, flush=True)
@@ -81,7 +84,9 @@ def judged(error):
     """A sentence that the pack raised on purpose, or a raw error."""
     from guidance_geometry.tests.fuzz.verdicts import Frame, is_meant
 
-    frames = [Frame(frame.filename, frame.lineno, frame.name) for frame in traceback.extract_tb(error.__traceback__)]
+    frames = [
+        Frame(frame.filename, frame.lineno or 0, frame.name) for frame in traceback.extract_tb(error.__traceback__)
+    ]
     meant = isinstance(error, OSError) or (isinstance(error, ValueError) and is_meant(frames, ROOT))
     if meant and 0 < len(str(error)) < LONGEST:
         return ["clear error", str(error)]

@@ -101,8 +101,8 @@ def read_claims_beside(file):
 def read_classifier(path):
     """A classifier, and its answer to a picture where it takes any."""
     classifier = open_classifier(path)
-    if hasattr(classifier, "answer"):
-        classifier.answer(torch.zeros(1, 3, 32, 32))
+    if answer := getattr(classifier, "answer", None):
+        answer(torch.zeros(1, 3, 32, 32))
 
 
 def read_weights(path):

@@ -23,7 +23,7 @@ from .prompts import PLACES, prompts, readers
 from .readings import FIRST_LOOK, SOME_PICKS, TABLES
 from .values import texts
 from .verdicts import OK, SLOW
-from .watched import FATAL, HANGING, MOST_BYTES, TRIVIAL
+from .watched import FATAL, HANGING, MOST_BYTES, TRIVIAL, Watched
 
 pytestmark = pytest.mark.slow
 KILLS = 200 if EXAMPLES else 1  # of a host, in all: a start takes long
@@ -68,20 +68,21 @@ def test_any_file_that_a_node_reads_is_used_or_refused(watched, data):
 class Queue(RuleBasedStateMachine):
     """jobs: prompt id -> its graph, and whether it is valid; those that have not been judged. names: to ask for"""
 
-    host = reference = None
+    host: Watched
+    reference: bytes
     kills = 0
 
     @initialize()
     def open_browsers(self):
         """Two of them, each with a socket."""
         self.jobs, self.names = {}, ["1", "ab", "ode"]
-        self.browsers, self.stack = [None, None], ExitStack()
+        self.browsers, self.stack = [], ExitStack()
         self.reconnect()
 
     def reconnect(self):
         """Connect both browsers to the host that lives now."""
         self.stack.close()
-        self.browsers = [self.stack.enter_context(Client(self.host.live.address)) for _ in self.browsers]
+        self.browsers = [self.stack.enter_context(Client(self.host.live.address)) for _ in range(2)]
         self.printed, self.memory = self.host.live.log.stat().st_size, self.host.bytes()
 
     def queue(self, graph, browser, recorded, valid=False):
