@@ -9,7 +9,7 @@ from guidance_geometry.sweeps.comfyui.client import Client
 from guidance_geometry.tests.queue.prompts import ASKING, fetched, latents, runs_of
 from guidance_geometry.tests.queue.tab_steering import sampled
 
-STEPS = 1000
+STEPS = 400
 MOST_BYTES = 256 << 20  # of all runs, as docs/guidance-tab.md says
 GROWTH = 400 << 20  # bytes that the host may take at once for such a run, beside the model
 

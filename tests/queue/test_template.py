@@ -126,10 +126,12 @@ def test_no_wire_passes_behind_a_node(opened):
 
 @pytest.mark.parametrize(("title", "steps"), FEW.items(), ids=[*FEW])
 def test_a_template_whose_files_do_not_come_with_the_pack_runs(stocked, client, title, steps):
-    """The others run below, as their notes say."""
+    """With one picture. The others run below, as their notes say."""
     prompt = read(LAYOUTS[title].api)
-    for node in prompt.values():
-        node["inputs"] |= {"steps": steps} if "steps" in node["inputs"] else {}
+    for inputs in (node["inputs"] for node in prompt.values()):
+        for name, value in {"steps": steps, "batch_size": 1, "label": inputs.get("label", "").split("\n")[0]}.items():
+            if name in inputs:
+                inputs[name] = value
     assert client.run(prompt).outputs
 
 
