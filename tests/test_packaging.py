@@ -286,6 +286,11 @@ def test_both_readmes_give_the_same_commands_and_addresses():
     assert first == second
 
 
+def test_the_readme_is_read_in_a_minute_or_two():
+    unread = re.compile(r"\]\([^)]+\)|<!--.*?-->|```.*?```", re.DOTALL)
+    assert len(re.findall(r"[\w'*.]+", unread.sub(" ", text_of("README.md")))) <= 750
+
+
 @pytest.mark.parametrize("name", READMES)
 def test_a_readme_states_the_range_of_the_card_and_the_odds_of_the_verdict(name):
     text, odds = text_of(name), json.loads(text_of("verdict/odds.json"))

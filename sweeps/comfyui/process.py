@@ -251,7 +251,7 @@ def refusal(server: Server, what: str) -> str:
     return (
         f"{what}; the end of {server.log}:\n{tail(server.log)}\n\n"
         "What to try: start this ComfyUI by hand and mend what it reports; pass --cpu if a GPU is in use elsewhere. "
-        "If dev.py set it up, delete the folder .host of the pack and call again."
+        "If it lies in the folder .host of the pack, delete that folder and call again."
     )
 
 
