@@ -33,19 +33,6 @@ def glossary() -> str:
 
 
 @cache
-def trade_words() -> set[str]:
-    """What the glossary has to explain: its symbols and codes, the words of its names, its terms."""
-    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \|", glossary(), re.M)
-    terms = re.findall(r"\*([a-z ]+)\*", glossary())
-    words = {
-        word.lower()
-        for cell in (*(cell for row in rows for cell in row), *terms)
-        for word in re.findall(r"[^\s,;]+", cell)
-    }
-    return words - EVERYDAY | {"latent", "sigma", "rms", "distance"}
-
-
-@cache
 def trade_terms() -> set[str]:
     """Names of the glossary of two words and more, its terms, and what else a sampler node never says."""
     names = re.findall(r"^\| [^|]+ \| ([a-z][^|]+) \|", glossary(), re.M)

@@ -156,7 +156,6 @@ PLACES: dict[str, tuple[str, Callable]] = {
     "calc_cond_batch replaced": ("calc_cond_batch", _evaluates_alone),
     "sampling_function replaced": ("sampling_function", _samples_alone),
 }
-STATES = (*PARTS, *PLACES)
 
 
 @contextmanager
