@@ -131,6 +131,7 @@ def host_of_a_browser() -> Iterator[None]:
     queue = SimpleNamespace(currently_running={0: (0, "job", prompt, {}, [])})
     send = lambda kind, event, tab: json.dumps({"type": kind, "data": event})  # noqa: E731
     server = SimpleNamespace(prompt_queue=queue, client_id=TAB, sockets={TAB: None}, send_sync=send)
+    server.send_progress_text = lambda *words: None
     stand_in = {"server": SimpleNamespace(PromptServer=SimpleNamespace(instance=server))}
     with patch.dict(sys.modules, stand_in), torch.inference_mode(), CurrentNodeContext("job", "4"):  # pyright: ignore
         yield
