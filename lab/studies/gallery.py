@@ -23,8 +23,8 @@ from ...dev.places import ROOT
 from ...dev.templates.layouts import LAYOUTS
 from ...figures.registry import BY_NAME
 from ...figures.registry import FIGURES as EVERY
+from ...library.traces import Trace
 from ...sweeps.comfyui.client import Client
-from ...trace.trace import Trace
 from .. import markdown
 from ..pictures import write
 from .runs import FIGURES, SAMPLE, STEP, method, run
@@ -76,8 +76,7 @@ def views() -> dict[str, tuple[str, str]]:
 
 def draw_figures(folder: Path) -> None:
     """Every figure of the gallery, and that of the node's help page; a film is a small one."""
-    free, guided = run(4.0).trace, method("noise-aware").trace
-    ruled = run(8.0, (gg.AdaptiveProjected(**RULE),)).trace
+    free, guided, ruled = run(4.0).trace, method("noise-aware").trace, run(8.0, (gg.AdaptiveProjected(**RULE),)).trace
 
     def drawn(word: str, size: str) -> bytes:
         traces: dict[str, Trace] = {"effective scale": ruled}

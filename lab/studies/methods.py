@@ -20,8 +20,8 @@ from ...dev.fixtures.classifier_run import ClassifierRun
 from ...figures.classifier_curves import beside
 from ...figures.contact_sheet import contact_sheet
 from ...figures.pull import pull_of
+from ...library.traces import Trace
 from ...trace.terms import LOG_PROB
-from ...trace.trace import Trace
 from ..markdown import table
 from ..pictures import write_pixels
 from .runs import FIGURES, METHODS, SAMPLE, STEP, method, pixels, run
@@ -106,7 +106,8 @@ def agreement_rows(trace: Trace) -> Iterator[list[str]]:
 def exact_agreement() -> str:
     """The same of a model and a classifier that are known exactly: one arrow."""
     columns = beside(ClassifierRun(gg.make_mixture((3, 16, 16), classes=3, seed=0), torch.arange(4) % 3, 3.0).trace())
-    cosine, gradient, delta = columns or ()
+    assert columns is not None, "a run with a gradient"
+    cosine, gradient, delta = columns
     known = delta > 1e-6
     return f"cosine {float(cosine[known].min()):.4f}, ratio {float((gradient / delta)[known].max()):.4f}"
 

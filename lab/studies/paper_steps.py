@@ -57,11 +57,12 @@ def sample(count: int, seed: int, chain: Chain, way: Way | None = None) -> Tenso
     from ...nodes.sampling import GGGuidedSampler
 
     model, null, every, _ = parts()
-    sampler = way and GGSamplerDDIM.execute(1.0, 0, way.recurrence, 0.0, 1.0, way.gradient, 0.2)[0]
+    sampler: Any = way and GGSamplerDDIM.execute(1.0, 0, way.recurrence, 0.0, 1.0, way.gradient, 0.2)[0]
     cfg, positive, steps = (1.0, null, way.steps) if way else (4.0, every, 20)
     settings = (model, seed, steps, cfg, "euler" if way else "euler_ancestral", "karras", positive, null)
-    more = {"guidance": chain, "capture": "numbers"} | ({"sampler": sampler} if way else {})
-    return GGGuidedSampler.execute(*settings, {"samples": torch.zeros(count, 3, 32, 32)}, **more)[0]["samples"]
+    latent = {"samples": torch.zeros(count, 3, 32, 32)}
+    ends = GGGuidedSampler.execute(*settings, latent, guidance=chain, capture="numbers", sampler=sampler)
+    return ends[0]["samples"]
 
 
 def steered(energy: Any, way: Way) -> Chain:

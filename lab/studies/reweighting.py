@@ -94,13 +94,11 @@ def main() -> None:
     figure, panels = pyplot.subplots(1, len(GAMMAS), figsize=(9.6, 3.1), layout="constrained")
     rows, before = [], reweighted(0.0)
     for gamma, panel in zip(GAMMAS, panels, strict=True):
-        distances, density = [], reweighted(gamma)
-        for steps in STEPS:
-            generator = torch.Generator().manual_seed(0)
-            noise = torch.randn(given.points, 2, dtype=torch.float64, generator=generator)
-            samples = guided_samples(gamma, steps, 80 * noise)
-            first, second = (draws_of(density, given.points, generator) for _ in range(2))
-            distances.append(sliced_distance(samples, first))
+        density, generator = reweighted(gamma), torch.Generator().manual_seed(0)
+        noise = torch.randn(given.points, 2, dtype=torch.float64, generator=generator)
+        first, second = (draws_of(density, given.points, generator) for _ in range(2))
+        ends = [guided_samples(gamma, steps, 80 * noise) for steps in STEPS]
+        distances, samples = [sliced_distance(end, first) for end in ends], ends[-1]
         floor = sliced_distance(second, first)
         spreads = [f"{spread(one):.2f}" for one in (samples, first)]
         rows.append([f"{gamma:g}", *(f"{one:.3f}" for one in (*distances, floor)), *spreads])

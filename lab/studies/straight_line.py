@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import torch
 from matplotlib import pyplot
@@ -40,7 +41,8 @@ def rms(v: Tensor) -> Tensor:  # [B, ...] -> [B]
 def draw(lines: list[float], runs: list[float], pictures: list[list[Tensor]], path: Path) -> None:
     """Both curves, and one sample at the ends of both."""
     figure = pyplot.figure(figsize=(8, 5.4), layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=(1.5, 1))
+    halves: Any = figure.subfigures(2, 1, height_ratios=(1.5, 1))
+    above, below = halves
     axes = above.subplots()
     axes.plot([0, *GAMMAS], [0, *lines], "o--", color="grey", label="straight line")
     axes.plot([0, *GAMMAS], [0, *runs], "o-", color="tab:orange", label="run again")

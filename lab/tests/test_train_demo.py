@@ -72,9 +72,11 @@ def test_interrupted_run_ends_where_the_whole_one_does():
     whole, before, after = (tiny_training(4) for _ in range(3))
     for _ in range(4):
         whole.advance()
-    before.advance(), before.advance()
+    for _ in range(2):
+        before.advance()
     after.resume(before.state())
-    after.advance(), after.advance()
+    for _ in range(2):
+        after.advance()
     for name, weight in whole.average.items():
         assert torch.equal(weight, after.average[name]), name
 

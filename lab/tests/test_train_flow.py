@@ -27,9 +27,11 @@ def test_interrupted_run_ends_where_the_whole_one_does(started):
     whole, before, after = (started() for _ in range(3))
     for _ in range(4):
         whole.advance()
-    before.advance(), before.advance()
+    for _ in range(2):
+        before.advance()
     after.resume(before.state())
-    after.advance(), after.advance()
+    for _ in range(2):
+        after.advance()
     for name, weight in whole.state()["average"].items():
         assert torch.equal(weight, after.state()["average"][name]), name
 

@@ -89,5 +89,5 @@ def changes_of(rule):
 def test_no_rule_loses_a_number_that_half_precision_can_hold(sockets, name, dtype, data):
     chain = tried_chain(node(name), sockets, data.draw(changes_of(node(name))))
     assume(chain is not None)
-    drawn = (data.draw(strategies.sampled_from(one)) for one in (list(LEVELS), SIZES, GAMMAS))
-    assert lost(chain, *drawn, dtype) == []
+    level, size, gamma = (data.draw(strategies.sampled_from(one)) for one in (list(LEVELS), SIZES, GAMMAS))
+    assert lost(chain, level, size, gamma, dtype) == []

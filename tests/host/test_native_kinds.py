@@ -97,9 +97,10 @@ class TestLabels:
         (text, options) = conditions[controlled][0]
         conditions[controlled] = [[text, options | {"control": ControlBase()}]]
         latent = torch.zeros(1, *patcher.model.card.shape)
+        positive, negative = conditions
         with pytest.raises(ValueError, match="ControlNet"):
             comfy.sample.sample(
-                patcher, latent, 2, 2.0, "euler", "normal", *conditions, latent, disable_pbar=True, seed=3
+                patcher, latent, 2, 2.0, "euler", "normal", positive, negative, latent, disable_pbar=True, seed=3
             )
 
     def test_an_unconditional_model_takes_no_label_and_runs_with_those_of_another(self):

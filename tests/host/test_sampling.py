@@ -195,11 +195,11 @@ def test_an_empty_video_gets_its_sides_and_frames_and_loses_what_they_came_from(
     latent = {"samples": torch.zeros(1, 4, frames, side, side)}
     latent |= {"downscale_ratio_spacial": spacial, "downscale_ratio_temporal": temporal}
     model = GGMixtureModel.execute(shape="3x4x8x8", classes=3, kind="ve", seed=0)[0]
-    conditions = GGClassLabel.execute(model, "1").args
+    positive, negative = GGClassLabel.execute(model, "1").args
     if node == "GGGuidedSampler":
-        out, denoised, trace = guided(model, *conditions, latent, "euler")
+        out, denoised, trace = guided(model, positive, negative, latent, "euler")
     else:
-        guider = chain_guider(model, *conditions, CFG, PLAIN)
+        guider = chain_guider(model, positive, negative, CFG, PLAIN)
         sampler, sigmas = comfy.samplers.sampler_object("euler"), torch.tensor([5.0, 1.0, 0.0])
         run = custom.Noise_RandomNoise(SEED), guider, sampler, sigmas, latent
         out, denoised, trace = sampling.GGInspectedSampler.execute(*run).args
