@@ -81,6 +81,7 @@ def draw_figures(folder: Path) -> None:
     def drawn(word: str, size: str) -> bytes:
         traces: dict[str, Trace] = {"effective scale": ruled}
         trace = guided if BY_NAME[word].by_classifier else traces.get(word, free)
+        assert trace is not None, "every run of these is recorded"
         return trace.plot(word, step=STEP, sample=SAMPLE, size=size, theme="light").webp()
 
     for word in SHOWN:
