@@ -185,7 +185,8 @@ def judged(folder, scores, seeds=(0, 1), axes=("cfg", "seed"), **header):
                     "measures": {"judge": score + 0.1 * seed},
                 }
             )
-    (folder / "results.json").write_text(json.dumps({"plan": PLAN, "rows": rows}))
+    plan = PLAN | {"axes": dict(zip(axes, map(list, (scores, seeds)), strict=True))}
+    (folder / "results.json").write_text(json.dumps({"plan": plan, "rows": rows}))
     return folder
 
 

@@ -58,4 +58,4 @@ def test_a_misspelt_measurement_is_named_before_anything_is_set_up():
     done = command("bench", "grams")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("No measurement is called 'grams'. There are ")
-    assert ", classifier_guidance, " in done.stderr
+    assert ", headline, " in done.stderr
