@@ -315,3 +315,15 @@ def test_what_a_note_says_is_so_when_its_template_runs(client, title, noted):
     held = noted(client, client.run(read(layout.api)))
     assert {words for words in held if words not in told(layout)} == set()
     assert all(held.values()), held
+
+
+@pytest.mark.parametrize(
+    ("title", "node", "widget", "words"),
+    [
+        ("Autoguidance", "GGGuidedSampler", "cfg", "**cfg** {:g} times that way"),
+        ("ImageNet class with a classifier", "GGGuidedSampler", "steps", "{:g} steps of DDIM are quick"),
+    ],
+)
+def test_numbers_of_a_note_are_those_that_its_template_opens_with(title, node, widget, words):
+    values = {one["inputs"][widget] for one in read(LAYOUTS[title].api).values() if one["class_type"] == node}
+    assert words.format(*values) in told(LAYOUTS[title])
