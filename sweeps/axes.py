@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any, NamedTuple
 
+from ..guidance.printing import quote
+
 Value = int | float | str | bool
 MOST_CELLS = 2_000  # without a confirmation
 LARGEST_SWEEP = 100_000  # cells, also with a confirmation
@@ -89,7 +91,7 @@ def axis_of(line: str) -> Axis:
     name, colon, values = line.partition(":")
     if not colon or not name.strip():
         raise ValueError(
-            f"The line {line!r} names no axis. Write its name, a colon and its values, such as cfg: 1, 2, 4."
+            f"The line {quote(line)} names no axis. Write its name, a colon and its values, such as cfg: 1, 2, 4."
         )
     return Axis(name.strip(), values_of(values, name.strip()))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from ..guidance.printing import quote
 from .axes import WORDS, suggest
 from .graph import Workflow, is_link, title_of, upstream
 
@@ -41,7 +42,7 @@ def _find_judge(workflow: Workflow, energies: list[str], chosen: str) -> str:
     if not energies:
         raise ValueError(NO_ENERGY)
     names = [*energies, *(title_of(workflow[name]) for name in energies)]
-    raise ValueError(f"The workflow has no energy {chosen!r}. {suggest(chosen, dict.fromkeys(names))}")
+    raise ValueError(f"The workflow has no energy {quote(chosen)}. {suggest(chosen, dict.fromkeys(names))}")
 
 
 def _wires(node: Mapping[str, Any]) -> Iterator[list]:

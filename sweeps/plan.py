@@ -21,6 +21,7 @@ from ..files.claims import (
     table,
     text,
 )
+from ..guidance.printing import quote
 from ..guidance.rule_file import RuleFile, without_folders
 from .addresses import Place
 from .axes import REPEAT, RULE, Axis, Value, distinct, suggest, values_of
@@ -168,7 +169,7 @@ def plan_of(claims: Any, folder: Place = Path()) -> Plan:
     if not isinstance(claims, Mapping):
         raise ValueError(f"The plan is no table. Write its fields: {', '.join(FIELDS)}.")
     if unknown := [name for name in claims if name not in FIELDS]:
-        raise ValueError(f"The plan has an unknown field {unknown[0]!r}. {suggest(str(unknown[0]), FIELDS)}")
+        raise ValueError(f"The plan has an unknown field {quote(unknown[0])}. {suggest(str(unknown[0]), FIELDS)}")
     if missing := [name for name in FIELDS[:2] if not claims.get(name)]:
         raise ValueError(f"The plan has no {missing[0]}. Write what each cell runs, and what is varied.")
     check_claims("the plan", claims, TABLES, MEND)
@@ -185,7 +186,7 @@ def check_measures(names: Iterable[str]) -> None:
     """Raise ValueError for a name that no measure of a run has."""
     every_name = [*MEASURES, *METRICS, *WHOLE]
     if unknown := [name for name in names if name not in every_name]:
-        raise ValueError(f"There is no measure {unknown[0]!r}. {suggest(str(unknown[0]), every_name)}")
+        raise ValueError(f"There is no measure {quote(unknown[0])}. {suggest(str(unknown[0]), every_name)}")
 
 
 def _workflow(value: Any, folder: Place) -> dict[str, dict]:
@@ -194,7 +195,8 @@ def _workflow(value: Any, folder: Place) -> dict[str, dict]:
     try:
         return check_workflow(read_json(folder / value, "Export it again."))
     except OSError as error:
-        raise ValueError(f"The workflow {value} cannot be read: {error.strerror}. Give a file in API form.") from error
+        why = f"cannot be read: {error.strerror}"
+        raise ValueError(f"The workflow {quote(value)} {why}. Give a file in API form.") from error
 
 
 def _values(name: str, value: Any) -> tuple[Value, ...]:
@@ -213,5 +215,5 @@ def _value(name: str, value: Any) -> Value:
 
 def _repeats(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_REPEATS:
-        raise ValueError(f"repeats is {value!r}. Give a whole number from 1 to {MOST_REPEATS:,}.")
+        raise ValueError(f"repeats is {quote(value)}. Give a whole number from 1 to {MOST_REPEATS:,}.")
     return value

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from ..guidance.chain import Chain
 from ..guidance.contract import chain_from
+from ..guidance.printing import quote
 from ..guidance.rule_file import FORM, RuleFile
 from ..guidance.rules.kinds import Rule
 from .axes import suggest
@@ -78,7 +79,7 @@ def knob_of(chain: Chain, name: str, names: Callable[[Rule], Iterable[str]]) -> 
     field = widgets.get(knob, knob)
     if field not in widgets.values():
         words = suggest(knob, widgets) if widgets else "None of its knobs can be an axis."
-        raise ValueError(f"{owner} has no knob {knob!r} that an axis can set. {words}")
+        raise ValueError(f"{owner} has no knob {quote(knob)} that an axis can set. {words}")
     return mine[0], field
 
 
@@ -154,11 +155,13 @@ def rule_named(word: str, rules: Sequence[RuleNode]) -> RuleNode:
     rule_node = next((rule for rule in rules if letters_of(word) in map(letters_of, rule.names)), None)
     if rule_node is None:
         usable = [rule for rule in rules if not rule.sockets]
-        raise ValueError(f"No rule is called {word!r}. {suggest(word, ['cfg', *(rule.names[0] for rule in usable)])}")
+        raise ValueError(
+            f"No rule is called {quote(word)}. {suggest(word, ['cfg', *(rule.names[0] for rule in usable)])}"
+        )
     if rule_node.sockets:
         raise ValueError(
-            f"The rule {word!r} needs {' and '.join(rule_node.sockets)}, which an axis cannot give. Connect it in the "
-            "workflow, and vary one of its widgets."
+            f"The rule {quote(word)} needs {' and '.join(rule_node.sockets)}, which an axis cannot give. "
+            "Connect it in the workflow, and vary one of its widgets."
         )
     return rule_node
 

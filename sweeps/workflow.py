@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..guidance.printing import quote
 from .axes import REPEAT, RULE, WORDS, Value, Word, suggest, word_of
 from .graph import Workflow, is_link, title_of, upstream, widgets
 from .judges import JUDGE, followers, judge_of, judging_node
@@ -94,7 +95,7 @@ def place_of(workflow: Workflow, name: str, nodes: Nodes = NOTHING) -> tuple[str
         every = widgets(workflow)
         owned = [*(f"{title_of(workflow[n])}.{one}" for n, one in every), *(f"{n}.{one}" for n, one in every)]
         words = owned if dot else [RULE, *(word_of(one) for _, one in every), *(one for _, one in every)]
-        raise ValueError(f"The workflow has no widget {name!r}. {suggest(name, dict.fromkeys(words))}")
+        raise ValueError(f"The workflow has no widget {quote(name)}. {suggest(name, dict.fromkeys(words))}")
     several = ", ".join(f"{n}.{one} ({title_of(workflow[n])})" for n, one in places)
     raise ValueError(f"{name} may be one of {len(places)} widgets. Write which: {several}.")
 
@@ -165,7 +166,7 @@ def _of_kind(name: str, value: Value, before: Any) -> Any:
     if isinstance(before, str):
         return value if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
     if isinstance(before, int | float) and isinstance(value, str):
-        raise ValueError(f"{name} is {value!r}, but a number is needed there. Give for example {before}.")
+        raise ValueError(f"{name} is {quote(value)}, but a number is needed there. Give for example {before}.")
     return value
 
 

@@ -49,7 +49,7 @@ def test_a_plan_is_read_from_yaml_and_json(tmp_path):
         ({"axes": {"cfg": [1], "4.seed": [0, 1]}, "repeats": 2}, "4.seed is an axis of seeds, and repeats is 2"),
         ({"axes": {"repeat": [0, 1]}, "repeats": 2}, "repeat is an axis of seeds"),
         ({"overrides": {"steps": None}}, "NoneType"),
-        ({"workflow": "absent.json"}, "absent.json cannot be read"),
+        ({"workflow": "absent.json"}, "absent.json' cannot be read"),
     ],
 )
 def test_what_a_plan_cannot_be_is_said(changes, words):
