@@ -297,8 +297,9 @@ def read_results(folder: Place) -> tuple[Plan, list[Row]]:
         plan = plan_of(results.get("plan"))
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
+    axes = [axis.name for axis in plan.every_axis]
     for row in results["rows"]:
-        if lost := [axis.name for axis in plan.every_axis if axis.name not in row["place"]]:
+        if lost := [name for name in axes if name not in row["place"]]:
             raise ValueError(f"{file}: the place of {row['id']} has no {lost[0]}. {GIVE_A_SWEEP}")
     return plan, results["rows"]
 

@@ -15,33 +15,28 @@ from guidance_geometry.conversion.convert import convert
 from guidance_geometry.denoisers.reading import read_denoiser
 from guidance_geometry.denoisers.spec import choose_spec
 from guidance_geometry.files.notes import JSON, LIMITS
-from guidance_geometry.sweeps.cells import Cell, cells_of
-from guidance_geometry.sweeps.plan import FIELDS, read_plan
+from guidance_geometry.sweeps.plan import FIELDS
 from guidance_geometry.sweeps.report import report_text
-from guidance_geometry.sweeps.results import ROW, Folder, csv_of, read_results
-from guidance_geometry.sweeps.rules import Nodes, RuleNode
-from guidance_geometry.tests.project import ROOT
+from guidance_geometry.sweeps.results import ROW, csv_of, read_results
+from guidance_geometry.tests.claimed_files import (
+    A_CARD,
+    A_PLAN,
+    A_SIZE,
+    CELL,
+    RESULTS,
+    SOME_PICKS,
+    SWEEP,
+    read_row,
+    read_whole_plan,
+    sweep_with,
+)
 from guidance_geometry.trace.file import HEADER, load
 from guidance_geometry.verdict.card import BAND, CARD, read_card
-from guidance_geometry.verdict.picks import FILE, PICK, Pick, Picks, read_picks
+from guidance_geometry.verdict.picks import FILE, PICK, read_picks
 from guidance_geometry.verdict.size import CLAIMS as SIZE
 from guidance_geometry.verdict.size import read_size
 
-FIRST_LOOK = json.loads((ROOT / "sweeps" / "comfyui" / "first_look.json").read_text(encoding="utf-8"))
-NODES = Nodes([RuleNode("GGAdaptiveProjected", "APG (Adaptive Projected Guidance)", {"eta": 0.0})], ("GGLabelEnergy",))
-SWEEP = ROOT / "tests" / "fixtures" / "sweep_folder"
-CELL = next((SWEEP / "cells").glob("*.json"))
-RESULTS = json.loads((SWEEP / "results.json").read_text(encoding="utf-8"))
 TABLES = {"gg.header": tuple(HEADER), **{f"gg.{key}": () for key in (*LIMITS, *JSON, *CLAIMS)}}  # of metadata
-A_PLAN = {"workflow": FIRST_LOOK, "axes": {"cfg": [1, 2], "rule": "cfg"}, "overrides": {"steps": 3}, "repeats": 2,
-          "measures": ["strength"], "judge": "none", "rules": {"a.py:b": "c"}}  # fmt: skip
-A_BAND = {"low": 2.5, "centre": 3.5, "high": 5.4, "steps": 20, "seeds": [7, 8], "samples": 2000, "sampler": "euler",
-          "objective": {"name": "J", "points": [{"gamma": 2, "value": 6.1}]},
-          "edges": {"low": {"overmean": 0.05, "push8": None}, "high": {"strength": 0.06}}}  # fmt: skip
-A_CARD = {"format": "guidance-geometry/card", "version": 1, "model": {"name": "a", "sha256": "AB12"}, "pack": "0.1.0",
-          "sigma_data": {"value": 0.6, "source": "data"}, "bands": {"ode": A_BAND}, "date": "2026-11-27"}  # fmt: skip
-A_SIZE = {"format": "guidance-geometry/size", "version": 1, "model": {"key": "a"}, "value": 1.0, "pictures": 8}
-SOME_PICKS = Picks("a", "ab", (Pick(3.0, "ode", True, when="2026-11-27"),)).as_json()
 DOCUMENTS = {  # name of a file -> a sound one, and what may be said in it
     "plan.yaml": (A_PLAN, FIELDS),
     "plan.json": (A_PLAN, FIELDS),
@@ -53,25 +48,6 @@ DOCUMENTS = {  # name of a file -> a sound one, and what may be said in it
     "results.json": ({"plan": RESULTS["plan"], "rows": RESULTS["rows"][:2]}, ()),
     "probe.json": ({"features": "nobody", "labels": ["a", "b", "c"]}, tuple(CLAIMS)),
 }
-
-
-def read_whole_plan(file):
-    """Every cell of a plan."""
-    cells_of(read_plan(file), NODES, {}, "1")
-
-
-def sweep_with(file, name):
-    """A sweep's folder in which a file has this content."""
-    sweep = file.parent / "sweep"
-    shutil.rmtree(sweep, ignore_errors=True)
-    shutil.copytree(SWEEP, sweep)
-    (sweep / name).write_bytes(file.read_bytes())
-    return sweep
-
-
-def read_row(file):
-    """One cell of a sweep."""
-    Folder(sweep_with(file, f"cells/{CELL.name}")).row(Cell(CELL.stem, {}, {}))
 
 
 def read_tables(file):

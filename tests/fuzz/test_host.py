@@ -16,11 +16,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from safetensors.torch import load_file
 
 from guidance_geometry.sweeps.comfyui.client import Client
+from guidance_geometry.tests.claimed_files import FIRST_LOOK, SOME_PICKS
 
 from .budget import EXAMPLES, OUTCOMES, budget
 from .files import CANARY, claims, remove, spoiled_file, write_file
 from .prompts import PLACES, prompts, readers
-from .readings import FIRST_LOOK, SOME_PICKS, TABLES
+from .readings import TABLES
 from .values import texts
 from .verdicts import OK, SLOW
 from .watched import FATAL, HANGING, MOST_BYTES, TRIVIAL, Watched

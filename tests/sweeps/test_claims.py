@@ -14,23 +14,27 @@ from guidance_geometry.cli.page import page_of_sweep, record_of
 from guidance_geometry.cli.sweep import marks_of
 from guidance_geometry.files.claims import guard, read_json
 from guidance_geometry.files.safetensors import read_safetensors, write_safetensors
-from guidance_geometry.sweeps.cells import Cell, cells_of
-from guidance_geometry.sweeps.plan import read_plan
 from guidance_geometry.sweeps.report import report_text
-from guidance_geometry.sweeps.results import Folder, csv_of, read_results
+from guidance_geometry.sweeps.results import csv_of, read_results
+from guidance_geometry.tests.claimed_files import (
+    A_CARD,
+    A_PLAN,
+    A_SIZE,
+    CELL,
+    RESULTS,
+    SOME_PICKS,
+    SWEEP,
+    read_row,
+    read_whole_plan,
+    sweep_with,
+)
 from guidance_geometry.tests.hostile import places
-from guidance_geometry.tests.project import ROOT
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.file import CHECKSUM, load, save
 from guidance_geometry.verdict.card import read_card
-from guidance_geometry.verdict.picks import Pick, Picks, read_picks
+from guidance_geometry.verdict.picks import read_picks
 from guidance_geometry.verdict.size import read_size
 
-from .plans import NODES, workflow
-
-SWEEP = ROOT / "tests" / "fixtures" / "sweep_folder"
-ROW = next((SWEEP / "cells").glob("*.json"))
-RESULTS = json.loads((SWEEP / "results.json").read_text(encoding="utf-8"))
 DEEP = 5000
 JSON = (
     "null", "true", "-1", "0", "1e308", "-1e308", "1e999", "NaN", "9" * 400, '""', '"x"', '"\\ud800"', '"\\u0000"',
@@ -53,22 +57,9 @@ def spoiled(value, path, snippet):
     return json.dumps(made).replace('"@here@"', snippet)
 
 
-def sweep_with(file, name):
-    """A sweep's folder in which a file has this content."""
-    sweep = file.parent / f"sweep with {file.name}"
-    if not sweep.exists():
-        shutil.copytree(SWEEP, sweep)
-    (sweep / name).write_bytes(file.read_bytes())
-    return sweep
-
-
 def read_tables(file):
     plan, rows = read_results(sweep_with(file, "results.json"))
     return report_text(rows, plan.every_axis), csv_of(rows)
-
-
-def read_row(file):
-    Folder(sweep_with(file, f"cells/{ROW.name}")).row(Cell(ROW.stem, {}, {}))
 
 
 def refuse(read):
@@ -82,27 +73,14 @@ def refuse(read):
     return ""
 
 
-def read_whole_plan(file):
-    return cells_of(read_plan(file), NODES, {}, "1")
-
-
-PLAN = {"workflow": workflow(), "axes": {"cfg": [1, 2], "rule": "cfg"}, "overrides": {"steps": 3}, "repeats": 2,
-        "measures": ["strength"], "judge": "none", "rules": {"a.py:b": "c"}}  # fmt: skip
-BAND = {"low": 2.5, "centre": 3.5, "high": 5.4, "steps": 20, "seeds": [7, 8], "samples": 2000, "sampler": "euler",
-        "objective": {"name": "J", "points": [{"gamma": 2, "value": 6.1}]},
-        "edges": {"low": {"overmean": 0.05, "push8": None}, "high": {"strength": 0.06}}}  # fmt: skip
-CARD = {"format": "guidance-geometry/card", "version": 1, "model": {"name": "a", "sha256": "AB12"}, "pack": "0.1.0",
-        "sigma_data": {"value": 0.6, "source": "data"}, "bands": {"ode": BAND}, "date": "2026-11-27"}  # fmt: skip
-PICKS = Picks("a", "ab", (Pick(3.0, "ode", True, when="2026-11-27"),)).as_json()
-SIZE = {"format": "guidance-geometry/size", "version": 1, "model": {"key": "a"}, "value": 1.0, "pictures": 8}
 READERS = {
-    "plan.yaml": (read_whole_plan, PLAN, YAML),
-    "plan.json": (read_whole_plan, PLAN, JSON),
-    "card.json": (read_card, CARD, JSON),
-    "picks.json": (read_picks, PICKS, JSON),
-    "size.json": (read_size, SIZE, JSON),
+    "plan.yaml": (read_whole_plan, A_PLAN, YAML),
+    "plan.json": (read_whole_plan, A_PLAN, JSON),
+    "card.json": (read_card, A_CARD, JSON),
+    "picks.json": (read_picks, SOME_PICKS, JSON),
+    "size.json": (read_size, A_SIZE, JSON),
     "marks.json": (marks_of, {"marks": {"a": "rerun"}}, JSON),
-    "row.json": (read_row, json.loads(ROW.read_text(encoding="utf-8")), JSON),
+    "row.json": (read_row, json.loads(CELL.read_text(encoding="utf-8")), JSON),
     "results.json": (read_tables, {"plan": RESULTS["plan"], "rows": RESULTS["rows"][:2]}, JSON),
 }
 
