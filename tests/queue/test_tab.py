@@ -78,13 +78,22 @@ def open_again(page, path):
 
 
 @pytest.fixture(scope="module")
-def page(editor):
-    """The editor with the tab open below; its console must be clean in the end, and the tab closed."""
+def opened(editor):
+    """The editor with a graph; its console must be clean in the end, and the tab closed."""
     load(editor, sampled())
-    open_below(editor)
     yield editor
     close_below(editor)
     steering.clean(editor)
+
+
+@pytest.fixture
+def page(opened):
+    """The editor in a large window with the tab open below alone, whatever the test before left."""
+    opened.set_viewport_size({"width": 1440, "height": 900})
+    if opened.evaluate("() => app.extensionManager.sidebarTab.activeSidebarTabId"):
+        opened.evaluate(TOGGLE, SIDE)
+    open_below(opened)
+    return opened
 
 
 def test_the_switch_is_stored_in_the_workflow_and_undone_in_one_step(page):
@@ -157,10 +166,7 @@ def test_in_the_sidebar_every_card_is_reached_and_the_reasons_stand_below(page):
     assert min(card["left"] for card in cards) >= shelf["left"] - 1
     assert max(card["bottom"] for card in cards) <= why["top"] + 1
     page.locator(".gg-tab .gg-close").click()
-    assert page.evaluate("() => Boolean(document.activeElement.closest('.gg-tab'))"), "who uses the keyboard stays"
-    page.evaluate(TOGGLE, SIDE)
-    page.set_viewport_size({"width": 1440, "height": 900})
-    open_below(page)
+    page.wait_for_function("() => document.activeElement.closest('.gg-tab')")  # who uses the keyboard stays
 
 
 LAID_OUT = f"""() => {{ const panel = document.querySelector('{TAB}').getBoundingClientRect();
