@@ -29,8 +29,8 @@ def measure(
     """Ask a denoiser about finished samples: how strongly they show the prompt, and how strange they are to it.
 
     denoiser: as for `record`, the very one that made x, without guidance. cond, uncond: its conditions. draws: pairs of
-    noise at each level. weight: [B or 1, ...] of each value, such as a mask. setting: sampler, steps and whatever else x
-    was made with; only equal settings are compared. facts: space and sigma_data, where the denoiser has none.
+    noise at each level. weight: [B or 1, ...] of each value, such as a mask. setting: sampler, steps and whatever else
+    x was made with; only equal settings are compared. facts: space and sigma_data, where the denoiser has none.
     Raises TypeError or ValueError for an x that is no batch, and for facts that are missing.
     """
     require("scipy", "studies")
@@ -45,7 +45,8 @@ def measure(
         signal = 1 / (1 + sigma) if known.get("space") == "flow" else 1.0
         conditions = (cond, uncond) if both else (cond,)
         asked[0] += len(conditions)
-        return Answer(*(denoiser(y * signal, sigma * signal, one) for one in conditions))
+        answers = [denoiser(y * signal, sigma * signal, one) for one in conditions]
+        return Answer(answers[0], answers[1] if both else None, weight)
 
-    levels = ask(predict, x, known["sigma_data"], draws=draws, seed=seed, weight=weight)
+    (levels,) = ask(predict, x, known["sigma_data"], draws=draws, seed=seed)
     return Measured(levels, {"size": tuple(x.shape[1:]), **(setting or {})}, asked[0] * len(x))

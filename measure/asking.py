@@ -13,7 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..guidance.vectors import dot, flat, put_beside
+from ..guidance.parts import WHOLE, Packed
+from ..guidance.vectors import dot, put_beside
 
 LEVELS = (12.8, 6.4, 3.2, 1.6, 0.8, 0.4, 0.2)  # sigma / sigma_data; descending: a host's hooks only step forward
 COARSE = 0.8  # from here up a level says something of the prompt
@@ -25,18 +26,23 @@ Predict = Callable[[Tensor, float, bool], "Answer"]
 
 
 class Answer(NamedTuple):
-    """Predictions of x at a noise level.  cond, uncond: [B, ...]; uncond is None where it was not asked for"""
+    """Predictions of x at a noise level.
+
+    cond, uncond: [B, ...]; uncond is None where it was not asked for. weight: [B or 1, ...] of each value, such as a
+    mask; None: all count.
+    """
 
     cond: Tensor
     uncond: Tensor | None = None
+    weight: Tensor | None = None
 
 
 class Level(NamedTuple):
     """What was answered at one noise level, summed over its draws and over the values of a sample: [B] float64 each.
 
     sigma: over that of the data. along = sum <x - u, c - u>. length = sum |c - u|^2, both nan where u was not asked.
-    error = sum |c - x|^2. expected = sum sigma <n, c - x>, whose mean over n is sigma^2 tr dc/dy, the posterior variance
-    (Stein's identity; Tweedie's formula of second order, arXiv 2309.13598 eq. 9).
+    error = sum |c - x|^2. expected = sum sigma <n, c - x>, whose mean over n is sigma^2 tr dc/dy: the variance that c
+    leaves open (Stein's identity; Tweedie's formula of second order, arXiv 2309.13598).
     """
 
     sigma: float
@@ -65,33 +71,34 @@ def ask(
     draws: int = DRAWS,
     seed: int = SEED,
     levels: Sequence[float] = LEVELS,
-    weight: Tensor | None = None,
-) -> list[Level]:
-    """The sums of finished samples x [B, ...], at each level.
+    packing: Packed = WHOLE,
+) -> list[list[Level]]:
+    """The sums of finished samples x [B, ...], of each part at each level.
 
     predict(y, sigma, both) answers at the noisy y [B, ...]; both: u is needed too. sigma_data: rms of clean data, in
-    whose units the levels are. weight: [B or 1, ...] of each value, such as a mask; 1 where None.
+    whose units the levels are. packing: how the parts of a nested latent lie in x.
     """
     noise = picture_noise(x, seed)
-    return [_ask_level(predict, x, sigma, sigma * sigma_data, [next(noise) for _ in range(draws)], weight)
-            for sigma in sorted(levels, reverse=True)]  # fmt: skip
+    asked = [_ask_level(predict, x, level, sigma_data, [next(noise) for _ in range(draws)], packing)
+             for level in sorted(levels, reverse=True)]  # fmt: skip
+    return [list(of_part) for of_part in zip(*asked, strict=True)]
 
 
 def _ask_level(
-    predict: Predict, x: Tensor, level: float, sigma: float, noise: Sequence[Tensor], weight: Tensor | None
-) -> Level:
-    sums = torch.zeros(4, len(x), dtype=torch.float64)
+    predict: Predict, x: Tensor, level: float, sigma_data: float, noise: Sequence[Tensor], packing: Packed
+) -> list[Level]:
+    sigma, sums = level * sigma_data, torch.zeros(len(packing.names), 4, len(x), dtype=torch.float64)
     for n in (signed for one in noise for signed in (one, -one)):
-        cond, uncond = predict(x + sigma * n, sigma, level >= COARSE)
-        wrong = cond - x
-        weighted = wrong if weight is None else weight * wrong
-        pairs = [(weighted, wrong), (sigma * n, weighted)]
-        if uncond is not None:
-            push = cond - uncond
-            weighted = push if weight is None else weight * push
-            pairs = [(x - uncond, weighted), (push, weighted), *pairs]
-        rows = torch.stack([dot(flat(a), flat(b)).cpu() for a, b in pairs])
-        sums[4 - len(rows) :] += rows
+        answer = predict(x + sigma * n, sigma, level >= COARSE)
+        weight = torch.ones_like(x) if answer.weight is None else answer.weight.expand_as(x)
+        uncond = answer.cond if answer.uncond is None else answer.uncond
+        pieces = zip(*map(packing.split, (x, answer.cond, uncond, sigma * n, weight)), strict=True)
+        sums += torch.stack([_inner_products(*piece) for piece in pieces])
     if level < COARSE:
-        sums[:2] = torch.nan
-    return Level(level, *sums)
+        sums[:, :2] = torch.nan
+    return [Level(level, *part) for part in sums]
+
+
+def _inner_products(x: Tensor, cond: Tensor, uncond: Tensor, noise: Tensor, weight: Tensor) -> Tensor:  # -> [4, B]
+    push, wrong = weight * (cond - uncond), weight * (cond - x)
+    return torch.stack([dot(x - uncond, push), dot(cond - uncond, push), dot(cond - x, wrong), dot(noise, wrong)]).cpu()
