@@ -20,6 +20,7 @@ from torch import Tensor
 from ..guidance.printing import quote
 from ..measure.asking import DRAWS, LEVELS, SEED, Answer, Level, ask
 from ..measure.measured import Measured
+from ..measure.told import Told
 from . import adapter
 from .afterwards import without_guidance
 from .run_recorder import without_recording
@@ -204,3 +205,25 @@ def zeros_like(samples):
     if not adapter.is_nested(samples):
         return torch.zeros_like(samples)
     return type(samples)([torch.zeros_like(part) for part in samples.unbind()])
+
+
+def measure_pictures(
+    model, positive, negative, latent: dict, *, plain: dict | None = None, draws: int = DRAWS, seed: int = SEED
+) -> Told:
+    """What a MODEL says of a latent, of the first part where it is nested.  plain: the same seeds at cfg 1."""
+    found, *_ = measure_latent(model, positive, negative, latent, draws=draws, seed=seed)
+    if plain is None:
+        return Told(found)
+    unguided, *_ = measure_latent(model, positive, negative, plain, draws=draws, seed=seed)
+    return Told(found, unguided)
+
+
+def in_order(latent: dict, order: Sequence[int]) -> dict:
+    """The pictures of a latent in another order, or some of them."""
+    samples, places = latent["samples"], [*order]
+    if adapter.is_nested(samples):
+        chosen = type(samples)([part[places] for part in samples.unbind()])
+    else:
+        chosen = samples[places]
+    kept = {name: value for name, value in latent.items() if name not in ("samples", "batch_index", "noise_mask")}
+    return {**kept, "samples": chosen}

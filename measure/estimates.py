@@ -35,6 +35,12 @@ class Estimate(NamedTuple):
     low: float
     high: float
 
+    @property
+    def text(self) -> str:
+        """The number with its interval, where it has one."""
+        sure = f"{self.low:.2f} to {self.high:.2f}" if self.low == self.low else "one picture: not sure"
+        return f"{self.value:.2f} ({sure})"
+
     def map(self, function: Callable[[float], float]) -> Estimate:
         """The same on another scale, by a function that rises."""
         return Estimate(*(function(v) for v in self))

@@ -66,7 +66,7 @@ class Measured:
 
     def __repr__(self) -> str:
         return (
-            f"{self.count} pictures: prompt strength {_words(self.strength)}, denoising ratio {_words(self.ratio)} "
+            f"{self.count} pictures: prompt strength {self.strength.text}, denoising ratio {self.ratio.text} "
             f"({self.evaluations} evaluations)"
         )
 
@@ -84,8 +84,3 @@ def check_comparable(*measured: Measured) -> None:
             )
         if one.count != first.count:
             raise ValueError(f"{first.count} samples against {one.count}: compare the same seeds, one for one.")
-
-
-def _words(estimate: Estimate) -> str:
-    value, low, high = estimate
-    return f"{value:.2f} ({low:.2f} to {high:.2f})" if low == low else f"{value:.2f} (one picture: not sure)"
