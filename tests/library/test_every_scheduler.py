@@ -26,16 +26,12 @@ ALIKE = {  # are not followed for one of these reasons, and have loops of their 
     *("RePaintScheduler", "SCMScheduler", "VQDiffusionScheduler"),
 }
 SETTINGS = [
-    ("EulerDiscreteScheduler", {"final_sigmas_type": "sigma_min"}),
     ("EulerDiscreteScheduler", {"prediction_type": "v_prediction", "use_karras_sigmas": True}),
-    ("DDIMScheduler", {"prediction_type": "sample"}),
     (
         "DDIMScheduler",
         {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing", "prediction_type": "v_prediction"},
     ),
-    ("PNDMScheduler", {"skip_prk_steps": True, "set_alpha_to_one": True}),
     ("UniPCMultistepScheduler", {"prediction_type": "flow_prediction", "use_flow_sigmas": True}),
-    ("UniPCMultistepScheduler", {"prediction_type": "v_prediction", "solver_order": 3}),
     ("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++", "use_karras_sigmas": True}),
     ("DPMSolverMultistepScheduler", {"thresholding": True, "prediction_type": "sample"}),
     ("FlowMatchEulerDiscreteScheduler", {"stochastic_sampling": True}),
@@ -108,7 +104,7 @@ def later(scheduler):
     return scheduler.timesteps[first:]
 
 
-@pytest.mark.parametrize("name", ["DDIMScheduler", "HeunDiscreteScheduler", "FlowMatchEulerDiscreteScheduler"])
+@pytest.mark.parametrize("name", ["HeunDiscreteScheduler", "FlowMatchEulerDiscreteScheduler"])
 def test_a_run_may_begin_with_a_picture_and_its_network_have_half_precision(name):
     watch, told = watched(name, {}, timesteps=later)
     holds(watch, told)
@@ -118,9 +114,8 @@ def test_a_run_may_begin_with_a_picture_and_its_network_have_half_precision(name
     assert half.trace.steps["floor"][0] > 100 * watch.trace.steps["floor"][0]
 
 
-@pytest.mark.parametrize("name", ["DDIMScheduler", "HeunDiscreteScheduler", "FlowMatchEulerDiscreteScheduler"])
-def test_what_was_watched_goes_on_from_one_state_to_the_next(name):
-    trace = watched(name, {})[0].trace
+def test_what_was_watched_goes_on_from_one_state_to_the_next():
+    trace = watched("DDIMScheduler", {})[0].trace
     x, tip = ({"u": 1.0, "a": -1.0}, {"u": 1.0, "a": -1.0, "move": 1.0})
     for i in range(trace.n - 1):
         reached, begun = trace.record.square(tip)[i], trace.record.square(x)[i + 1]
@@ -172,16 +167,9 @@ def test_a_fault_ends_the_record_and_not_the_run(monkeypatch):
     assert torch.allclose(trace.steps["K"][:, :, :6], whole.steps["K"][:2, :, :6], equal_nan=True)
     assert "boom" in trace.report().text()
     assert "incomplete" in repr(trace)
-
-
-def test_a_fault_at_the_first_step_leaves_no_record(monkeypatch):
     broken(monkeypatch, 0)
-    watch, _ = watched("EulerDiscreteScheduler", {})
     with pytest.raises(ValueError, match="boom"):
-        _ = watch.trace
-
-
-def test_what_is_no_guider_and_no_scheduler_is_told_and_stops_nothing():
+        _ = watched("EulerDiscreteScheduler", {})[0].trace
     with watch_guider(object(), object()) as watch:
         pass
     with pytest.raises(ValueError, match="took no step"):
