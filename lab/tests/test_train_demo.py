@@ -129,7 +129,7 @@ def test_sampler_is_of_second_order():
 @needs_drawing
 def test_a_short_run_learns_and_its_files_load(pictures, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(demo_classifiers, "BATCH", 16)
-    monkeypatch.setattr(demo_data, "draw_all", lambda first, end, processes: pictures)
+    monkeypatch.setattr(demo_data, "draw_all", lambda first, end, processes: np.tile(pictures, (2, 1, 1, 1)))
     words = ["--steps", "12", "--images", "30", "--processes", "1", "--out", str(tmp_path)]
     monkeypatch.setattr("sys.argv", ["train_demo", *words, "--stage", "classifiers", "denoiser", "export"])
     train_demo.main()
