@@ -100,7 +100,8 @@ def test_a_widget_of_a_rule_is_an_axis_where_the_rule_is():
         assert made["gg-sweep-rule-0"]["inputs"]["eta"] == 0.5
         plain = with_values(workflow(), {f"{owner}.eta": 0.5, "rule": "cfg"}, NODES)
         assert "gg-sweep-rule-0" not in plain
-    assert rule_named("Adaptive Projected Guidance", RULES).id == "GGAdaptiveProjected"
+    for name in ("apg", "GGAdaptiveProjected", "Adaptive Projected Guidance"):
+        assert rule_named(name, RULES).id == "GGAdaptiveProjected"
 
 
 def test_rules_of_a_custom_sampler_stand_on_the_guider_of_this_pack_and_on_no_other():
