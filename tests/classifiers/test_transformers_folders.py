@@ -5,7 +5,6 @@ import resource
 import sys
 
 import pytest
-import torch
 from safetensors.torch import load_file, save_file
 
 from guidance_geometry.classifiers.reading import open_classifier
@@ -38,32 +37,16 @@ def changed(path, **changes):
 
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_a_folder_gives_a_guide_with_a_true_slope(folder, kind):
-    save_tiny(folder, kind)
+    network = save_tiny(folder, kind)
     guide = open_classifier(folder)
     assert (guide.output, guide.name, guide.noise_aware, guide.judge) == (OUTPUTS[kind], "net/", False, False)
     assert not any(tensor.requires_grad or tensor.is_inference() for tensor in guide.network.parameters())
     x = 0.5 * noise((1, 3, 40, 40))
     assert slope_error(lambda x: SCORES[guide.output](guide, x), x, 1e-2) <= 1e-2
     assert mac_error(lambda x: SCORES[guide.output](guide, x), x) <= 1e-3
-
-
-@pytest.mark.parametrize("kind", ["vit", "segformer"])
-def test_logits_and_labels_are_the_networks_own(folder, kind):
-    network = save_tiny(folder, kind)
-    guide = open_as(folder, CleanClassifier)
-    x = noise((2, 3, 32, 32))
-    assert guide.labels == ("cat", "dog", "sky")
-    assert (guide.logits(x) - network(guide.preprocessing(x)).logits).abs().max() <= 1e-5
-
-
-def test_weights_loaded_where_the_host_forbids_gradients_still_carry_them(folder):
-    save_tiny(folder, "vit")
-    with torch.inference_mode():
-        guide = open_as(folder, CleanClassifier)
-        with torch.inference_mode(False), torch.enable_grad():
-            x = noise((1, 3, 32, 32)).requires_grad_()
-            (gradient,) = torch.autograd.grad(guide.logits(x)[:, 0].sum(), x)
-    assert gradient.abs().max() > 0
+    if isinstance(guide, CleanClassifier):
+        assert guide.labels == ("cat", "dog", "sky")
+        assert (guide.logits(x) - network(guide.preprocessing(x)).logits).abs().max() <= 1e-5
 
 
 @pytest.mark.parametrize(("kind", "bias"), [("clip", False), ("siglip", True)])

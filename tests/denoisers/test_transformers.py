@@ -15,20 +15,8 @@ from guidance_geometry.denoisers.spec import choose_spec
 from guidance_geometry.tests.diffusers_folders import random_weights
 
 TINY = DiTSizes(channels=4, out=8, patch=2, grid=4, width=128, depth=2, heads=2, mlp=512, classes=3)
-SMALL = JiTSizes(
-    channels=3,
-    patch=4,
-    grid=4,
-    bottleneck=8,
-    width=64,
-    depth=6,
-    heads=2,
-    mlp=170,
-    classes=3,
-    context=5,
-    start=2,
-    noise=1.0,
-)
+NARROW = {"channels": 3, "patch": 4, "grid": 4, "bottleneck": 8, "width": 64, "depth": 6, "heads": 2}
+SMALL = JiTSizes(**NARROW, mlp=170, classes=3, context=5, start=2, noise=1.0)
 
 
 def shapes_of(network):
@@ -133,16 +121,8 @@ def eager(module):
     return torch.compiler.set_stance("force_eager") if hasattr(torch.compiler, "set_stance") else module
 
 
-def test_a_jit_is_the_same_function_as_azulas():
-    theirs, weights = jit_of()
-    ours, (x, _, y), t = loaded(JiT, SMALL, weights), batch(3, 16), torch.tensor([0.0, 0.3, 1.0])
-    with torch.no_grad(), eager(theirs):
-        wanted = theirs(x, t, y)
-    assert error(ours.clean(x, t, y), wanted) < 1e-5
-
-
 @pytest.mark.parametrize("noise", [1.0, 2.0])
-def test_a_jit_sees_its_own_share_of_noise(noise):
+def test_a_jit_sees_its_own_share_of_noise_and_is_the_same_function_as_azulas(noise):
     """z = t x0 + (1 - t) k eps holds for the x0 and eps that our x was made of, at pure noise too."""
     theirs, weights = jit_of()
     ours = loaded(JiT, JiTSizes(**vars(SMALL) | {"noise": noise}), weights)
@@ -179,7 +159,6 @@ def test_every_published_jit_is_known_by_its_weights(size, patch):
 @pytest.mark.parametrize(
     ("file", "known", "said"),
     [
-        ("DiT-XL-2-256x256.safetensors", DIT, ("epsilon", "vp_linear", "index")),
         ("my_dit.safetensors", DIT, ("epsilon", "vp_linear", "index")),
         ("SiT-XL-2-256.safetensors", SIT, ("flow", "flow", "sigma")),
     ],
@@ -192,7 +171,7 @@ def test_the_name_of_a_file_tells_dit_from_sit(file, known, said):
     assert spec.latents.downscale == 8
 
 
-@pytest.mark.parametrize("file", ["transit.safetensors", "editor.safetensors", "xl-256.safetensors"])
+@pytest.mark.parametrize("file", ["transit.safetensors", "editor.safetensors"])
 def test_another_name_leaves_the_choice_to_the_user(file):
     spec = denoiser_of(file, stored(), None).spec
     with pytest.raises(ValueError, match=r"Choose it on the node.*DiT \(epsilon, vp_linear\).*SiT \(flow, flow\)"):
@@ -210,10 +189,6 @@ def test_metadata_say_how_many_heads_there_are():
     assert denoiser_of("a", stored(), notes | {"gg.config": '{"heads": 4}'}).spec.sizes["heads"] == 4
     with pytest.raises(ValueError, match=r"has 5 heads for 128 channels"):
         denoiser_of("a", stored(), notes | {"gg.config": '{"heads": 5}'})
-    with pytest.raises(ValueError, match=r"gg\.config\.heads is 0; a whole number from 1"):
-        denoiser_of("a", stored(), notes | {"gg.config": '{"heads": 0}'})
-    with pytest.raises(ValueError, match=r"gg\.config says width = 64 but the weights have 128"):
-        denoiser_of("a", stored(), notes | {"gg.config": '{"width": 64}'})
 
 
 def test_a_jit_says_everything_of_itself():
