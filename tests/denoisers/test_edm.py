@@ -2,6 +2,7 @@
 
 import json
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -38,7 +39,7 @@ def sizes_of(name, **changes):
     return sizes | {"widths": [factor * width for factor in multipliers]}
 
 
-def shapes_of(network):
+def shapes_of(network) -> Any:
     return {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
 
 
@@ -192,7 +193,7 @@ def test_the_published_iddpm_is_known_by_its_shapes():
     sizes = sizes_of("edm-imagenet-64x64-cond-adm")
     own = shapes_of(IDDPM.network(sizes, 1000, device="meta"))
     assert own["out_conv.weight"] == (6, 192, 3, 3)
-    stored = {f"model.{name}": shape for name, shape in own.items()} | {"u": (1001,)}
+    stored: Any = {f"model.{name}": shape for name, shape in own.items()} | {"u": (1001,)}
     assert IDDPM.recognises(stored, {"gg.settings": '{"class": "iDDPMPrecond"}'})
     assert not EDM.recognises(stored, {"gg.settings": '{"class": "iDDPMPrecond"}'})
     assert (IDDPM.sizes(stored), IDDPM.labels(stored), IDDPM.own(stored)) == (sizes, 1000, own)

@@ -1,6 +1,7 @@
 """The latent demo model's format: two networks in one file."""
 
 import re
+from typing import Any
 
 import pytest
 import torch
@@ -21,7 +22,7 @@ def test_the_file_says_what_it_is_and_holds_a_vae():
     assert (spec.shape, spec.multiple, spec.labels, spec.null_index) == ((4, 8, 8), 2, tuple(LABELS), 3)
     assert spec.latents is POCKET_LATENTS
     assert spec.vae
-    vae = spec.vae()
+    vae: Any = spec.vae()
     vae.load_state_dict(file.vae)
     assert vae.decode(vae.encode(pictures(1, 3, 64)[:, :, :36])).shape == (1, 3, 36, 64)
     assert not any(name.startswith("vae.") for name in file.weights)

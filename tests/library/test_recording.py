@@ -167,7 +167,7 @@ def test_a_network_with_gradients_leaves_no_graph_in_the_record():
     assert torch.allclose(plain.steps["K"], trace.steps["K"], rtol=1e-9)
 
 
-def started(**changes):
+def started(**changes) -> Any:
     return record(DENOISER, **{"sigmas": SIGMAS, "cond": 1} | changes)
 
 
