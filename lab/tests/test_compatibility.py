@@ -33,7 +33,7 @@ def test_every_format_is_a_row(host):
     assert [known.title for known in KNOWN if known.title.split()[0].lower() not in rows] == []
 
 
-@settings(max_examples=14, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=14, deadline=None, derandomize=True, suppress_health_check=[*HealthCheck])
 @given(name=sampled_from(sorted(SUBJECTS)), column=sampled_from(sorted(COLUMNS)))
 def test_a_cell_says_what_a_run_shows(host, table, name, column):
     with torch.inference_mode():
