@@ -7,6 +7,7 @@ import torch
 from guidance_geometry.guidance.extrapolation import predicted_difference
 from guidance_geometry.guidance.vectors import rms
 from guidance_geometry.tests.oracles import COUNT, ReferenceModel, reference_run
+from guidance_geometry.tests.toys import draw
 from guidance_geometry.trace import metrics
 from guidance_geometry.trace.gram import VECTORS, GramRecord, gram
 
@@ -50,10 +51,6 @@ def cos(v, w):
 
 
 SQUARE_ROOT_OF_ROUNDING = 3e-7  # what is left of a vanishing length that is taken from inner products
-
-
-def draw(shape, seed, dtype=torch.float64):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
 
 
 def record_of(u, a, delta, other=None, move=None, noise=None):

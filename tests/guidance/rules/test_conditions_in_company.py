@@ -5,8 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from guidance_geometry.guidance.chain import PLAIN, Chain
-from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
+from guidance_geometry.guidance.chain import Chain
 from guidance_geometry.guidance.rules.autoguidance import Autoguidance
 from guidance_geometry.guidance.rules.kinds import Source
 from guidance_geometry.guidance.rules.negative import Negative
@@ -30,15 +29,6 @@ def in_chain(rules, p, gamma, run=RUN):
     return chain.step(chain.init(run), replace(p, extra=dict.fromkeys(chain.sources, p.extra["other"])), gamma)[0]
 
 
-@pytest.mark.parametrize("rule", CONDITIONS.values(), ids=CONDITIONS)
-def test_a_rule_reshapes_the_difference_that_pulls(rule):
-    p, apg = toy(names=("other",)), AdaptiveProjected(0.3, 0.0, 0.0)
-    pull = (in_chain((rule,), p, 4.0) - p.cond) / 3
-    expected = in_chain((apg,), replace(p, uncond=p.cond - pull), 4.0)
-    assert largest_error(in_chain((rule, apg), p, 4.0), list(expected)) < 1e-12
-    assert torch.allclose(in_chain((rule, apg), p, 1.0), p.cond)
-
-
 def at_the_start(p):
     return replace(p, sigma=torch.ones_like(p.sigma))
 
@@ -59,8 +49,3 @@ def test_a_skipped_step_saves_the_weak_pass_too(order):
     assert chain.needs(state, 4.0, 4.0) == {"cond"}
     found, _ = chain.step(state, replace(p, uncond=None, extra={}), 4.0)
     assert largest_error(found, list(guided)) <= 1e-12
-
-
-def test_conditions_take_the_place_of_the_rule_that_combines():
-    with pytest.raises(ValueError, match="Two rules combine"):
-        PLAIN.then(PerpNeg("e")).then(Negative(("m",), (1.0,)))
