@@ -19,6 +19,13 @@ def predictions(shape=(2, 3, 4)) -> Any:
     return Predictions(x, torch.ones(2), torch.ones(2), u, c)
 
 
+@pytest.mark.parametrize("gamma", [-1.0, 0.0, 1.0, 2.0, 7.5])
+def test_plain_guidance_is_u_plus_the_difference_times_gamma(gamma):
+    p = predictions()
+    guided, _ = PLAIN.step(PLAIN.init(RUN), p, gamma)
+    assert torch.equal(guided, p.uncond + (p.cond - p.uncond) * gamma)
+
+
 def test_a_chain_is_immutable_and_a_constant_schedule_is_plain():
     longer = PLAIN.then(ScaleSchedule("linear"))
     assert Chain() == PLAIN
@@ -81,3 +88,8 @@ def test_a_list_is_read_step_by_step_also_between_the_steps():
 @pytest.mark.parametrize(("text", "numbers"), [("7, 5 3;1", (7, 5, 3, 1)), ("2.5\n-1", (2.5, -1)), ("", ())])
 def test_lists_are_read_in_any_common_form(text, numbers):
     assert parse_values(text) == numbers
+
+
+def test_schedules_compose_in_wire_order():
+    chain = PLAIN.then(ScaleSchedule("list", values=(5.0,))).then(ScaleSchedule("linear"))
+    assert [chain.scale(chain.init(RUN), s, 99.0) for s in (8.0, 1.0)] == [1.0, 5.0]

@@ -45,7 +45,6 @@ REFUSED = {
     "eta is 2": lambda: PlusPlus("ddim", 2.0),
     "pi is 1": lambda: Feedback(1.0),
     "t0 is 1": lambda: Feedback(0.9, 1.0),
-    "middle holds 20 weights; give at most 8": lambda: Bands(middle=(1.0,) * 20),
     r"Rescale is a class, but a rule is needed. Call it: Rescale\(\)": lambda: chain_from(Rescale),
     "is no rule: it has no init": lambda: chain_from(object()),
     r"returned a tensor of shape \[1\], but D has the shape": lambda: guide(returning(torch.zeros(1)), toy(), 3.0),
@@ -63,11 +62,11 @@ REFUSED = {
     "more than u and c": lambda: SideBySide(lanes=(Lane(Chain((Autoguidance(WEAK),)), 2.0),)),
     "middle holds 9 weights; give at most 8": lambda: Bands(middle=(1.0,) * 9),
     r"\(2, 4, 4\).*\(2, 3, 4\)": lambda: guide(Autoguidance(WEAK), weakened(toy(shape=(2, 3, 4)), (2, 4, 4)), 3.0),
-    "Two rules combine": lambda: Chain((PerpNeg("e"), Negative(("m",), (1.0,)))),
+    "Two rules combine": lambda: Chain((PerpNeg("e"),)).then(Negative(("m",), (1.0,))),
     r"quantile is 1\.5": lambda: DynamicThreshold(quantile=1.5),
-    "percent.*reversed.*Swap them": lambda: Interval("percent", 0.8, 0.3),
-    "sigma.*reversed.*Swap them": lambda: Interval("sigma", 0.28, 5.42),
-    "log-SNR.*reversed.*Swap them": lambda: Interval("log-SNR", 2.0, -3.0),
+    "reversed.*percent.*Swap them": lambda: Interval("percent", 0.8, 0.3),
+    "reversed.*sigma.*Swap them": lambda: Interval("sigma", 0.28, 5.42),
+    "reversed.*log-SNR.*Swap them": lambda: Interval("log-SNR", 2.0, -3.0),
     "is empty": lambda: Interval("percent", 0.5, 0.5),
     "1 extra conditions but 2 weights": lambda: Negative(("a",), (1.0, 2.0)),
     "one middle condition, but 2 were given": lambda: Negative(("a", "b"), (1.0, 2.0), "nested"),
@@ -82,7 +81,7 @@ REFUSED = {
 
 
 def weakened(p, shape):
-    return replace(p, extra={"0 weak": torch.zeros(shape)})
+    return replace(p, extra={"weak": torch.zeros(shape)})
 
 
 def mixture(**changes):

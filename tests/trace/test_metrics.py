@@ -208,8 +208,7 @@ def test_the_bound_is_the_quantile_of_every_channel_of_every_item():
     assert metrics.bound_of(draw((2, 4, 3, 5, 5), 0)).shape == (2, 4, 1, 1, 1)
 
 
-@pytest.mark.parametrize("shape", [(4, 128, 128), (16, 21, 60, 104)], ids=["SDXL", "Wan"])
-@pytest.mark.parametrize("period", [1, 2, 8, 104, 128])
+@pytest.mark.parametrize(("shape", "period"), [((4, 128, 128), 1), ((4, 128, 128), 128), ((16, 21, 60, 104), 8)])
 def test_the_bound_of_a_large_item_is_that_of_some_of_its_values(shape, period):
     """Also of a picture of stripes: the share of an item beyond is .1 %, to four standard errors."""
     stripes = 1 + (torch.arange(shape[-1]) % period == 0) * 1.0

@@ -5,9 +5,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from guidance_geometry.guidance.chain import Chain
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
 from guidance_geometry.guidance.rules.spaces import SPACES
-from guidance_geometry.tests.toys import FAMILIES, SHAPES, guide, items, largest_error, output, toy
+from guidance_geometry.tests.toys import FAMILIES, RUN, SHAPES, guide, items, largest_error, output, toy
 
 
 def inner(a, b):
@@ -19,6 +20,22 @@ def paper(item, running, gamma, eta, radius, axis):
     delta = running * min(1, radius / math.sqrt(inner(running, running)))
     along = axis * inner(delta, axis) / inner(axis, axis)
     return item["c"] + (gamma - 1) * (delta - along + eta * along)
+
+
+@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_momentum_adds_up_x0_differences_in_every_space(family, space):
+    chain = Chain((AdaptiveProjected(0.2, 0.0, -0.6, space=space),))
+    state, running = chain.init(RUN), [0, 0]
+    for seed in range(3):
+        p = toy(family, seed=seed)
+        guided, state = chain.step(state, p, 5.0)
+        running = [i["c"] - i["u"] - 0.6 * m for i, m in zip(items(p), running, strict=True)]
+        expected = [
+            paper(i, m, 5.0, 0.2, math.inf, output(space, family, i["c"], i))
+            for i, m in zip(items(p), running, strict=True)
+        ]
+        assert largest_error(guided, expected) < 1e-12
 
 
 def test_a_zero_prediction_has_no_direction_to_project_on():

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from guidance_geometry.guidance.chain import Chain
+from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
 from guidance_geometry.guidance.rules.autoguidance import Autoguidance
 from guidance_geometry.guidance.rules.kinds import Source
 from guidance_geometry.guidance.rules.negative import Negative
@@ -27,6 +28,15 @@ def in_chain(rules, p, gamma, run=RUN):
     """What a chain makes of the predictions; every source reads `other`."""
     chain = Chain(rules)
     return chain.step(chain.init(run), replace(p, extra=dict.fromkeys(chain.sources, p.extra["other"])), gamma)[0]
+
+
+@pytest.mark.parametrize("rule", CONDITIONS.values(), ids=CONDITIONS)
+def test_a_rule_reshapes_the_difference_that_pulls(rule):
+    p, apg = toy(names=("other",)), AdaptiveProjected(0.3, 0.0, 0.0)
+    pull = (in_chain((rule,), p, 4.0) - p.cond) / 3
+    expected = in_chain((apg,), replace(p, uncond=p.cond - pull), 4.0)
+    assert largest_error(in_chain((rule, apg), p, 4.0), list(expected)) < 1e-12
+    assert torch.allclose(in_chain((rule, apg), p, 1.0), p.cond)
 
 
 def at_the_start(p):

@@ -26,6 +26,19 @@ def states(run, shape) -> Iterator[Any]:
         yield Predictions(x, level, alpha, clean + 0.3 * draw(shape, 40 + i), clean + 0.3 * draw(shape, 60 + i))
 
 
+def test_the_sampler_scale_is_the_ceiling_and_one_is_cond():
+    run = RUNS["ve"]
+    chain = PLAIN.then(Feedback())
+    p = next(states(run, (2, 3, 4)))
+    assert torch.equal(chain.step(chain.init(run), p, 1.0)[0], p.cond)
+    assert torch.equal(chain.step(chain.init(run), p, 0.0)[0], p.uncond)
+    state = chain.init(run)
+    for q in states(run, (2, 3, 4)):
+        guided, state = chain.step(state, q, 1.5)
+        scale = (guided - q.uncond).norm() / (q.cond - q.uncond).norm()
+        assert 1.0 <= scale <= 1.5 + 1e-9
+
+
 @pytest.mark.parametrize("kind", RUNS)
 @pytest.mark.parametrize("asked", [True, False])
 def test_a_step_that_began_unguided_has_no_scale_of_an_earlier_one(kind, asked):
