@@ -926,3 +926,27 @@ def test_a_word_agrees_with_its_number(count, words, monkeypatch):
 )
 def test_a_number_in_a_sentence_is_short(value, text):
     assert short(value) == text
+
+
+def test_a_header_tells_whose_widget_a_knob_is_and_an_older_one_none():
+    told = report(distilled(knobs=[STATED_KNOB])).as_json()["knob"]
+    facts = {"name": "guidance", "title": "Flux", "node": "9:4", "input": "guidance", "value": 3.5}
+    assert facts.items() <= told.items()
+    assert told["limits"] == [1.0, 100.0]
+    older = report(distilled()).as_json()["knob"]
+    assert (older["key"], older["value"], older["node"]) == ("guidance", 3.5, None)
+
+
+PLAIN_SENTENCES = [
+    ["head.card.inside", "plain.why.card", "why.card", "odds.card", "acts.steps", "passes.spent", "skip.end"],
+    ["head.off", "plain.head.off", "plain.why.card", "help.use", "head.card.below", "why.card", "odds.card",
+     "passes.spent", "negative.unused"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("gamma", "ids"), zip((4.0, 1.0), PLAIN_SENTENCES, strict=True))
+def test_of_plain_guidance_this_is_said_and_nothing_more(gamma, ids):
+    found = report(run(gamma), Known(card=card()))
+    assert [one.id for one in found.sentences] == [*ids, "clipped.share", "record.size"]
+    assert (found.cfg, found.plain, found.answer.suggested) == (gamma, True, None if gamma > 1 else 3.0)
+    assert found.as_json()["effective"]["scale"] == pytest.approx(gamma, abs=1e-5)
