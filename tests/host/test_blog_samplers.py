@@ -23,16 +23,6 @@ def sampler(node="GGSamplerDDIM", eta=1.0, offset=0, **widgets):
 
 
 @on_both_nodes
-def test_widgets_left_alone_change_no_bit(labelled, empty_latent, model, node):
-    off = {"recurrence": 1, "recur_start": 0.2, "recur_end": 0.4, "gradient": "rate", "dsg_weight": 1.0}
-    found = [
-        guided(*labelled[model], empty_latent(model), "euler", sampler=sampler(node, 0.5, 3, **widgets))[0]["samples"]
-        for widgets in ({}, off)
-    ]
-    assert torch.equal(*found)
-
-
-@on_both_nodes
 def test_every_step_back_is_in_the_trace_and_every_evaluation_counted(labelled, empty_latent, model, node):
     patcher, *conditions = labelled[model]
     counter = Counter(patcher)

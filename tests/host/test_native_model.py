@@ -24,11 +24,6 @@ SIDE = 8
 SIGMA_DATA = 0.6
 
 
-def specification(kind, schedule, **changes):
-    facts = ("toy", None, {}, LABELS, kind, schedule, usual_time(schedule), Levels(), SIGMA_DATA, SIDE, torch.float32)
-    return replace(ChosenSpec(*facts), **changes)
-
-
 def clean_guess(x, sigma, y):
     """A denoiser anybody can check: shrink x, and paint it in the colour of its label."""
     colour = (y.double() + 1)[:, None, None, None] / 10
@@ -55,7 +50,8 @@ class Toy(torch.nn.Module):
 
 
 def toy(kind, schedule, **changes):
-    spec = specification(kind, schedule, **changes)
+    facts = ("toy", None, {}, LABELS, kind, schedule, usual_time(schedule), Levels(), SIGMA_DATA, SIDE, torch.float32)
+    spec = replace(ChosenSpec(*facts), **changes)
     known = SimpleNamespace(
         published=lambda sizes: Published(channels=3, image_size=SIDE, multiple=1),
         network=lambda *given, **place: Toy(spec, *given, **place),
