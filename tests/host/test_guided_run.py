@@ -48,6 +48,13 @@ def test_a_further_prediction_is_the_closed_form(labelled, empty_latent, kind):
         assert (guided_ - (u + CFG * (c - u) + 0.5 * (c - other))).abs().max() <= 0.02, "captured in half precision"
 
 
+def test_words_name_the_run_s_own_conditions_without_a_further_evaluation(labelled, empty_latent):
+    plain = ksampler(*labelled["ve"], empty_latent("ve"), "euler", cfg=CFG + 0.5)
+    calls, found, _ = run(labelled, empty_latent, PLAIN.then(Away("uncond")))
+    assert calls == [6] * STEPS
+    assert (found - plain).abs().max() <= 1e-4
+
+
 def test_a_second_model_is_evaluated_with_its_own_weights_and_counted(labelled, empty_latent):
     weak = Counter(mixture())
     calls, found, trace = run(labelled, empty_latent, PLAIN.then(Away("cond", weak.model)))
@@ -126,6 +133,12 @@ def test_a_sampler_that_reads_uncond_gets_it_where_the_chain_skips_it(labelled, 
     assert calls == [6] * STEPS
     assert trace.stage == ["step"] * STEPS
     assert torch.isfinite(found).all()
+
+
+def test_gamma_one_is_cond_bit_for_bit(labelled, empty_latent):
+    """The chain's result reaches the sampler as it is, not through a sum with x."""
+    _, _, trace = run(labelled, empty_latent, PLAIN.then(Doubling()), "euler_cfg_pp", cfg=1.0)
+    assert torch.equal(trace.tensors["guided"], trace.tensors["cond"])
 
 
 def test_hooks_of_the_model_act_before_and_after_the_chain(labelled, empty_latent):

@@ -161,6 +161,15 @@ class TestLatents:
                 found = picture_of(patcher, vae)(x0)
                 assert torch.allclose(found, torch.full((1, 3, 2, 2), value), atol=1e-6)
 
+    def test_a_preview_of_them_is_not_pale_either(self):
+        space = LatentSpace("the same of -1 .. 1", 8, EDM2_LATENTS.shift, EDM2_LATENTS.scale)
+        sample, shown = torch.randn(2, 4, 3, 3), []
+        for one in (space, EDM2_LATENTS):
+            form = model(space=one, channels=4).model.latent_format
+            bias = torch.tensor(form.latent_rgb_factors_bias)[:, None, None]
+            shown.append(torch.einsum("bchw,cr->brhw", sample, torch.tensor(form.latent_rgb_factors)) + bias)
+        assert torch.allclose(shown[1], 2 * shown[0] - 1, atol=1e-5)
+
     def test_two_spaces_are_not_taken_for_one_another(self):
         spaces = [LatentSpace("a", 8, *EDM2), LatentSpace("b", 8, EDM2[0], (1.0,) * 4)]
         one, two = (model(space=space, channels=4) for space in spaces)
