@@ -10,15 +10,8 @@ from guidance_geometry.figures.registry import NOTHING
 from guidance_geometry.nodes import compare, export_html, inspector, see, trace_files
 from guidance_geometry.trace.file import load
 
-FIGURE = {
-    "figure": "step plane",
-    "step": -1,
-    "sample": 0,
-    "size": "blog 960x540",
-    "theme": "light",
-    "save": "none",
-    "filename_prefix": "figure",
-}
+FIGURE = {"figure": "step plane", "step": -1, "sample": 0, "size": "blog 960x540", "theme": "light"}
+FIGURE |= {"save": "none", "filename_prefix": "figure"}
 WORKFLOW = {"id": "w", "nodes": []}
 PROMPT = {"1": {"class_type": "GGFigure"}}
 

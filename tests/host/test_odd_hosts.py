@@ -82,9 +82,7 @@ def test_a_record_says_what_was_so(host, state, cfg):
 
 @pytest.mark.parametrize(("joined", "cfg"), [
     (("windows", "ended negative", "perp neg"), CFG), (("windows that remember", "lazy cache"), 1.0),
-    (("empty negative", "post cfg", "stored u"), CFG), (("areas", "ended positive", "stored u"), CFG),
-    (("calc_cond_batch replaced", "windows", "empty negative"), CFG), (("sampling_function replaced", "nan"), 1.0),
-    (("lazy cache", "nan", "areas"), CFG),
+    (("calc_cond_batch replaced", "empty negative", "stored u"), CFG), (("lazy cache", "nan", "areas"), CFG),
 ])  # fmt: skip
 def test_joined_states_are_told_without_an_untrue_word(host, joined, cfg):
     trace = sampled(*joined, cfg=cfg, looks=0)  # the host's cache fails when it is asked again
@@ -113,8 +111,7 @@ def test_the_zero_of_an_empty_negative_is_recorded_as_it_is(host, sampler):
 @pytest.mark.parametrize(("state", "rule"), [("ended negative", "GGRescale"), ("ended positive", None)])
 def test_with_our_sampler_an_ended_negative_is_no_guidance_and_no_other_node(host, state, rule):
     """It takes c alone there, which is the one wanted difference from the host."""
-    with host_in(state) as odd:
-        parts = odd(family("SD15"), text("SD15", 1), text("SD15", 2))
+    parts = parts_in(state)
     chains = {"guidance": chain(rule, {"phi": 0.7})} if rule else {}
     trace = guided(*parts, {"samples": torch.zeros(1, 4, 8, 8)}, "euler", cfg=CFG, **chains)[2]
     words = told(trace)
@@ -135,12 +132,15 @@ def test_a_guider_without_a_negative_counts_from_zero_where_its_scale_asks_for_o
     assert not NOT_COUNTED.search(told(trace))
 
 
+def parts_in(*states):
+    with host_in(*states) as odd:
+        return odd(family("SD15"), text("SD15", 1), text("SD15", 2))
+
+
 def asked(**given):
     """Which of the items were c and u in each call of the network, to a pack with a table of two."""
     READ_IN_TABLE.clear()
-    with host_in("table of two") as odd:
-        parts = odd(family("SD15"), text("SD15", 1), text("SD15", 2))
-        run(parts, **given)
+    run(parts_in("table of two"), **given)
     return READ_IN_TABLE
 
 
@@ -156,7 +156,7 @@ def test_the_negative_of_a_look_after_the_run_stands_in_the_place_of_u(host):
 
 def test_the_further_condition_of_a_chain_is_no_pass_of_another_pack(host):
     rules = PLAIN.then(Away(text("SD15", 3)))
-    trace = run((family("SD15"), text("SD15", 1), text("SD15", 2)), rules=rules)
+    trace = run(parts_in(), rules=rules)
     assert "passes" not in trace.header
     assert trace.header["evaluations"] == 3 * STEPS
     assert asked(rules=rules) == ["uuc"] * STEPS, "to a table of two it is u"
@@ -187,6 +187,6 @@ def test_a_further_condition_is_u_to_a_control_net(host, monkeypatch, mate):
 def test_a_second_model_is_asked_in_the_place_that_its_condition_has(host, word):
     with host_in("table of two") as odd:
         other = odd(family("SD15", seed=1), None, None)[0]
-        READ_IN_TABLE.clear()
-        run((family("SD15"), text("SD15", 1), text("SD15", 2)), rules=PLAIN.then(Away(word, other)))
+    READ_IN_TABLE.clear()
+    run(parts_in(), rules=PLAIN.then(Away(word, other)))
     assert [{"uncond": "u", "cond": "c"}[word]] * STEPS == READ_IN_TABLE

@@ -3,7 +3,6 @@
 from functools import cache
 from typing import Any
 
-import comfy.model_management
 import comfy.sample
 import pytest
 import torch
@@ -114,15 +113,6 @@ def test_the_host_samples_what_the_papers_loop_samples(way):
     assert len(counted.items) < EVALUATIONS if way == "in an interval" else len(counted.items) in (0, EVALUATIONS)
 
 
-def test_each_model_is_evaluated_once_a_stage_and_both_are_loaded():
-    strong, weak, loaded = Counter(model(**STRONG)), Counter(model(**WEAK)), []
-    strong.model.set_model_unet_function_wrapper(lambda *given: (loaded.append(in_memory()), strong.call(*given))[1])
-    _, trace = sampled(strong.model, SCALE, away_from(weak.model))
-    assert strong.items == weak.items == [len(LABELS)] * EVALUATIONS
-    assert all({id(strong.model.model), id(weak.model.model)} <= now for now in loaded)
-    assert trace.n == STEPS
-
-
 def test_the_weak_prediction_is_recorded_in_the_place_of_u():
     strong, weak, y = denoiser(**STRONG), denoiser(**WEAK), torch.tensor(LABELS)
     _, trace = sampled(model(**STRONG), SCALE, away_from(model(**WEAK)))
@@ -134,7 +124,3 @@ def test_the_weak_prediction_is_recorded_in_the_place_of_u():
     assert (c - strong(x, sigma, y)).abs().max() <= 0.01 * c.abs().max()
     assert (guided_ - torch.lerp(u, c, SCALE)).abs().max() <= 0.01 * guided_.abs().max()
     assert "u in this record is the weak prediction" in " ".join(trace.header["notes"])
-
-
-def in_memory():
-    return {id(one.model.model) for one in comfy.model_management.current_loaded_models if one.model is not None}

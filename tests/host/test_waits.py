@@ -38,13 +38,6 @@ def device():
         yield Shapes()
 
 
-def sockets(worse, condition):
-    """What rules are wired to, by the names of their inputs."""
-    found = dict.fromkeys(("weak_model", "perturbed_model", "MODEL"), worse)
-    found |= dict.fromkeys(("second", "empty", "CONDITIONING"), condition)
-    return found | {"rules": chain("GGRescale", {"phi": 0.7, "space": "v"})}
-
-
 @pytest.mark.parametrize(("shape", "capture"), [("WAN21_T2V", "numbers"), ("pocket", "pictures")])
 def test_no_recorded_step_waits_whatever_its_shape(device, shape, capture):
     run = partial(alone, device[shape], chain("GGCFGSchedule"), **RECORDED, capture=capture)
@@ -61,9 +54,11 @@ def test_no_step_of_a_sampler_waits(device, sampler):
     assert each == 0
 
 
-def companies(given):
+def companies(worse, condition):
     """Chains that hold every rule node's rules between them, as many in one as go together."""
-    found = []
+    given = dict.fromkeys(("weak_model", "perturbed_model", "MODEL"), worse)
+    given |= dict.fromkeys(("second", "empty", "CONDITIONING"), condition)
+    given["rules"], found = chain("GGRescale", {"phi": 0.7, "space": "v"}), []
     for own in (acting(name, given) for name in ALL):
         for i, one in enumerate(found):
             with suppress(ValueError):
@@ -75,7 +70,7 @@ def companies(given):
 
 
 def test_no_step_of_a_rule_waits(device):
-    for rules in companies(sockets(mixture("ve", seed=5)[0][0], device["ve"][1])):
+    for rules in companies(mixture("ve", seed=5)[0][0], device["ve"][1]):
         run = partial(alone, device["ve"], rules, **RECORDED)
         assert device.more("ve", run)[1] == 0, rules.text
 
@@ -84,7 +79,7 @@ def test_no_step_of_a_rule_waits_without_float64_either():
     with torch.inference_mode(), mac_host():
         there = Shapes()
         parts = there["pocket"]
-        rules = max(companies(sockets(*parts[:2])), key=lambda one: len(one.rules))
+        rules = max(companies(*parts[:2]), key=lambda one: len(one.rules))
         assert len(rules.rules) > 8
         assert there.more("pocket", partial(alone, parts, rules, **RECORDED))[1] == 0, rules.text
 
