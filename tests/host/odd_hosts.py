@@ -159,17 +159,9 @@ PLACES: dict[str, tuple[str, Callable]] = {
 
 
 @contextmanager
-def host_in(*states: str) -> Iterator[State]:
-    """A host in all of these states: what makes a MODEL and its conditions those of the odd host."""
+def host_in(state: str = "plain") -> Iterator[State]:
+    """A host in this state: what makes a MODEL and its conditions those of the odd host."""
     with ExitStack() as stack:
-        for state in states:
-            if state in PLACES:
-                name, function = PLACES[state]
-                stack.enter_context(patch.object(comfy.samplers, name, function))
-
-        def parts_in(*parts: Any) -> Parts:
-            for state in states:
-                parts = PARTS.get(state, PARTS["plain"])(*parts)
-            return parts
-
-        yield parts_in
+        if state in PLACES:
+            stack.enter_context(patch.object(comfy.samplers, *PLACES[state]))
+        yield PARTS.get(state, PARTS["plain"])

@@ -44,7 +44,8 @@ def shown_everywhere(trace, folder):
     assert see.GGMetrics.execute(trace, "metrics", -1)[1]
     written = in_a_workflow(trace_files.GGSaveTrace).execute(trace, "saved")[1]
     assert load(written).n == trace.n
-    pictures = {word: partial(see.GGFigure.execute, trace, **FIGURE | {"figure": word}) for word in MENU}
+    still = (word for word in MENU if "animated" not in word)
+    pictures = {word: partial(see.GGFigure.execute, trace, **FIGURE | {"figure": word}) for word in still}
     pictures["difference"] = partial(see.GGDifferenceImages.execute, trace)
     pictures["compare"] = partial(compare.GGCompareTraces.execute, trace, trace, -1, "light")
     found = {name: drawn_or_said(draw) for name, draw in pictures.items()}
@@ -56,9 +57,7 @@ def drawn_or_said(draw):
     """None where there is a picture, else why there is none."""
     out = draw()
     assert out[0].isfinite().all()
-    pages, words = (
-        [one for one in out.args if not isinstance(one, str)],
-        [one for one in out.args if isinstance(one, str)],
-    )
+    pages = [one for one in out.args if not isinstance(one, str)]
+    words = [one for one in out.args if isinstance(one, str)]
     has_refused = len(pages) > 1 and all(page is pages[0] for page in pages)
     return next((text for text in [*words, *ui_of(out).get("text", [])] if has_refused or NOTHING in text), None)

@@ -21,12 +21,6 @@ from .runs import guided
 BACKPROP = "x0 + backprop"
 
 
-def test_a_patcher_says_whether_it_pages(host, labelled):
-    assert not pages_weights(labelled["ve"][0])
-    assert pages_weights(SimpleNamespace(is_dynamic=lambda: True))
-    assert not pages_weights(None)
-
-
 class Paging:
     """patcher, the one that stays or None -> a clone that counts as paged; loaded: how often the host loaded one.
 
@@ -63,7 +57,12 @@ class Paging:
 
 
 @pytest.fixture(params=["clones", "keeps"])
-def paged(request, monkeypatch):
+def paged(request, labelled, monkeypatch):
+    assert [pages_weights(one) for one in (labelled["ve"][0], SimpleNamespace(is_dynamic=lambda: True), None)] == [
+        0,
+        1,
+        0,
+    ]
     made = Paging(request.param == "keeps")
     for module in (autograd, gradient_run):
         monkeypatch.setattr(module, "pages_weights", lambda patcher: isinstance(patcher, tuple(made.kinds)))

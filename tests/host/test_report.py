@@ -139,15 +139,6 @@ def test_a_judge_and_a_second_run_are_read(report, labelled):
     assert "At cfg 2" in text
 
 
-def test_a_fault_of_the_report_stops_no_prompt(report, traces, monkeypatch, caplog):
-    monkeypatch.setattr("guidance_geometry.host.knowledge.make_report", lambda *given, **more: 1 / 0)
-    out = report(traces[4.0])
-    assert "ZeroDivisionError" in out[0]
-    assert all("ZeroDivisionError" in blocked.message for blocked in out.args[2:5])
-    assert out[5] is traces[4.0]
-    caplog.clear()
-
-
 class Fixed:
     """An energy that says the same of every picture, and keeps what it saw."""
 

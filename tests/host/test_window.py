@@ -7,6 +7,7 @@ import torch
 
 from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.host.adapter import part_of_schedule
+from guidance_geometry.nodes.rules.perturbed import GGPerturbed
 from guidance_geometry.nodes.rules.window import GGWindow
 
 from .chains import patched
@@ -61,6 +62,21 @@ def staged(model, positive, negative, latent, *cuts):
         more |= {"disable_noise": first > 0, "force_full_denoise": last == STEPS}
         samples = {"samples": ksampler(model, positive, negative, samples, "euler", scheduler="normal", **more)}
     return samples["samples"]
+
+
+def test_a_perturbed_pass_is_run_inside_its_window_also_at_scale_one(labelled, empty_latent, wires):
+    strong, worse = Counter(labelled["ve"][0]), Counter(wires["ve"]["MODEL"])
+    rules, rest = GGPerturbed.execute(worse.model, 1.0, 0.2, 0.5)[0], (*labelled["ve"][1:], empty_latent("ve"), "euler")
+    out = guided(strong.model, *rest, steps=10, cfg=1.0, guidance=rules)[0]["samples"]
+    assert (strong.items, worse.items) == ([3] * 10, [3] * 3)
+    assert not torch.equal(out, ksampler(labelled["ve"][0], *rest, steps=10, cfg=1.0))
+
+
+def test_a_model_that_perturbs_itself_only_while_sampling_is_refused(labelled):
+    model = labelled["ve"][0].clone()
+    model.set_model_sampler_post_cfg_function(lambda args: args["denoised"])
+    with pytest.raises(ValueError, match=r"Connect that MODEL to the sampler"):
+        GGPerturbed.execute(model, 1.0, 0.0, 1.0)
 
 
 @pytest.mark.parametrize(("name", "start", "end"), [("GGRescale", 0.5, 1.0), ("GGInterval", 0.0, 0.5)])

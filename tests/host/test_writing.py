@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 
 from guidance_geometry.extension import every_node
-from guidance_geometry.files.writing import NotWritten, check_place, replacing, unwritten, write_atomically
+from guidance_geometry.files.writing import NotWritten, check_place, replacing, write_atomically
 from guidance_geometry.host import classifier_training
 from guidance_geometry.host.panel_record import IN_MESSAGE
 from guidance_geometry.nodes import compare, export_html, see, trace_files
@@ -128,12 +128,6 @@ def test_a_fault_that_is_no_matter_of_files_goes_on(tmp_path):
     with pytest.raises(KeyError):
         half()
     assert files_in(tmp_path) == []
-
-    class Wordless(OSError):
-        def __str__(self):
-            raise RuntimeError
-
-    assert "(Wordless)" in unwritten(tmp_path / "name", Wordless())
 
 
 PREFIXED = ["GGFigure", "GGMetrics", "GGSaveTrace", "GGExportHTML", "GGTrainNoisyClassifier"]
