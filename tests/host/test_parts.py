@@ -113,6 +113,15 @@ def test_each_part_is_shown_while_the_run_goes_on(parts, monkeypatch):
         assert early == late
 
 
+def test_without_guidance_c_alone_is_evaluated_and_without_steps_the_latent_comes_back(parts):
+    trace = guided(*parts, latent(), "euler", guidance=Chain((PartScale(0.0, 0.0),)))[2]
+    assert trace.header["evaluations"] == STEPS
+    assert trace.part("audio").stage == ["cond_only"] * STEPS
+    out, _, trace = guided(*parts, latent(), "euler", denoise=0.0)
+    assert [tuple(v.shape[1:]) for v in out["samples"].unbind()] == [VIDEO, AUDIO]
+    assert trace.n == 0
+
+
 def test_a_ksampler_of_the_host_is_recorded_in_parts_and_found_by_one_of_them(parts):
     model, positive, negative = parts
     recorded, recorder = GGRecord.execute(GGGuidancePatch.execute(model, PLAIN)[0]).args

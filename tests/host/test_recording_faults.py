@@ -15,7 +15,7 @@ from guidance_geometry.trace.checks import check
 from guidance_geometry.trace.file import load, save
 
 from .runs import CFG, STEPS, guided, ksampler, readable
-from .shown import shown_everywhere, ui_of
+from .shown import ui_of
 
 PACK = "guidance_geometry"
 WATCH = ("_begin", "_marked_noise", "_note_call", "_note_answer", "_note_step", "_note_end")
@@ -166,14 +166,6 @@ def test_a_fault_of_the_live_view_ends_that_alone(run, monkeypatch, where):
     assert trace.column("M1").isfinite().all()
     assert all(fault.startswith("not shown live from step ") for fault in trace.header["faults"])
     assert trace.header["faults"]
-
-
-@pytest.mark.parametrize(("where", "after"), [("host.recording.Watch._begin", 0), ("trace.rows.Measurement.row", 3)])
-def test_a_record_that_ended_early_is_shown_everywhere(run, monkeypatch, output, where, after):
-    Broken(monkeypatch, where, after)
-    trace = run()
-    drawn = shown_everywhere(trace, output)
-    assert ("filmstrip" in drawn) == bool(trace.n)
 
 
 def test_the_node_itself_says_what_ended_its_record(labelled, empty_latent, monkeypatch):

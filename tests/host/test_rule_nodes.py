@@ -51,6 +51,7 @@ def test_a_run_is_finite_and_not_plain_guidance(labelled, empty_latent, wires, p
     out, _, trace = guided(*run, cfg=5.0, guidance=guidance)
     assert out["samples"].isfinite().all()
     assert trace.header["chain"] == guidance.text
+    assert name != "GGPerpNeg" or trace.header["beside"] == ["Perp-Neg 1"]
     assert not torch.equal(out["samples"], plain[model])
     again = guided(*run, cfg=5.0, guidance=guidance)[0]["samples"]
     assert torch.equal(out["samples"], again), "the second run differs from the first"

@@ -75,17 +75,6 @@ def test_an_unsaved_animation_plays_on_the_node(trace, output):
     assert not list(output.iterdir())
 
 
-@pytest.mark.parametrize(("save", "name"), [("webp", "figure_00001_.webp"), ("apng", "figure_00001_.png")])
-def test_a_still_may_be_saved_in_the_forms_of_an_animation(trace, output, save, name):
-    out = in_a_workflow(see.GGFigure).execute(trace, **FIGURE | {"figure": "filmstrip", "save": save})
-    assert [path.name for path in output.iterdir()] == [name]
-    assert ui_of(out)["images"][0]["filename"] == name
-    assert "animated" not in ui_of(out)
-    saved = Image.open(output / name)
-    said = saved.info.get("workflow") or saved.getexif()[0x010F].partition(":")[2]
-    assert json.loads(said) == WORKFLOW
-
-
 def test_a_photo_of_ones_own_is_noised(trace, output):
     photo = torch.tensor([1.0, 0.0, 0.0]).expand(1, 64, 80, 3)
     image = see.GGFigure.execute(trace, **FIGURE | {"figure": "noise levels"}, image=photo)[0]

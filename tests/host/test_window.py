@@ -5,7 +5,6 @@ import itertools
 import pytest
 import torch
 
-from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.host.adapter import part_of_schedule
 from guidance_geometry.nodes.rules.perturbed import GGPerturbed
 from guidance_geometry.nodes.rules.window import GGWindow
@@ -18,40 +17,14 @@ RULES = [name for name in ALL if name != "GGWindow"]
 HALF, CFG = STEPS // 2, 5.0
 
 
-def in_window(rules, start, end, guidance=None):
-    return GGWindow.execute(rules, start, end, guidance=guidance)[0]
-
-
-def run(labelled, latent, guidance, sampler="euler", model="ve"):
-    """Items of each network call, samples, and the noisy sample at the beginning of every step."""
-    counter = Counter(labelled[model][0])
-    arguments = (counter.model, *labelled[model][1:], latent, sampler)
-    out, _, trace = guided(*arguments, cfg=CFG, guidance=guidance, capture="tensors")
-    return counter.items, out["samples"], trace.tensors["x"]
-
-
 @pytest.mark.parametrize(("model", "sampler"), [("ve", "heun"), ("flow", "dpmpp_2m")])
 def test_a_window_without_a_step_gives_the_host_pixels(labelled, empty_latent, wires, model, sampler):
     expected = ksampler(*labelled[model], empty_latent(model), sampler, cfg=CFG)
     for name in RULES[model == "flow" :: 2]:
-        rules = in_window(acting(name, wires[model]), 0.51, 0.6)
+        rules = GGWindow.execute(acting(name, wires[model]), 0.51, 0.6)[0]
         assert not rules.rules[-1].neutral
-        assert torch.equal(run(labelled, empty_latent(model), rules, sampler, model)[1], expected), name
-
-
-@pytest.mark.parametrize("name", ["GGAdaptiveProjected", "GGPerturbed", "GGReuse"])
-def test_before_and_behind_the_window_the_run_is_that_of_a_run_without_it(labelled, empty_latent, wires, name):
-    """A window over the first half parts from the bare rule at its end; one over the second parts from plain there."""
-    rules, latent = acting(name, wires["ve"]), empty_latent("ve")
-    calls, _, whole = run(labelled, latent, rules)
-    plain_calls, same, plain = run(labelled, latent, PLAIN)
-    early_calls, first, early = run(labelled, latent, in_window(rules, 0.0, 0.5))
-    late_calls, second, late = run(labelled, latent, in_window(rules, 0.5, 1.0))
-    assert torch.equal(early[: HALF + 1], whole[: HALF + 1])
-    assert torch.equal(late[: HALF + 1], plain[: HALF + 1])
-    assert (early_calls[:HALF], late_calls[:HALF]) == (calls[:HALF], plain_calls[:HALF])
-    assert early_calls[HALF:] == plain_calls[HALF:], "what is not there is not evaluated"
-    assert not (torch.equal(first, same) and torch.equal(second, same))
+        found = guided(*labelled[model], empty_latent(model), sampler, cfg=CFG, guidance=rules)[0]["samples"]
+        assert torch.equal(found, expected), name
 
 
 def staged(model, positive, negative, latent, *cuts):
@@ -86,7 +59,7 @@ def test_the_stages_of_a_run_share_its_window(labelled, empty_latent, wires, nam
     if name == "GGInterval":
         rules = chain(name, {"unit": "percent", "start": start, "end": end})
     else:
-        rules = in_window(acting(name, wires["pocket"]), start, end)
+        rules = GGWindow.execute(acting(name, wires["pocket"]), start, end)[0]
     parts = (patched(model, rules), positive, negative, empty_latent("pocket"))
     whole = staged(*parts, 0, STEPS)
     assert torch.equal(staged(*parts, 0, HALF, STEPS), whole)
