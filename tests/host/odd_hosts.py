@@ -49,11 +49,11 @@ class _Remembering(windows.IndexListContextHandler):
         return super().execute(*given)
 
 
-def _windows(model, dim: int = 2, length: int = 4, handler=windows.IndexListContextHandler):
-    clone, named = model.clone(), windows.ContextFuseMethods.PYRAMID
+def _windows(model):
+    clone = model.clone()
     schedule = windows.get_matching_context_schedule(windows.ContextSchedules.STATIC_STANDARD)
-    fuse = windows.get_matching_fuse_method(named)
-    clone.model_options["context_handler"] = handler(schedule, fuse, length, 1, dim=dim)
+    fuse = windows.get_matching_fuse_method(windows.ContextFuseMethods.PYRAMID)
+    clone.model_options["context_handler"] = _Remembering(schedule, fuse, 4, 1, dim=2)
     return clone
 
 
@@ -123,8 +123,7 @@ PARTS: dict[str, State] = {
     "ended negative": lambda model, c, u: (model, c, _during(u, 0.0, 0.5)),
     "ended positive": lambda model, c, u: (model, _during(c, 0.0, 0.5), u),
     "areas": lambda model, c, u: (model, _in_areas(c), u),
-    "windows": lambda model, c, u: (_windows(model), c, u),
-    "windows that remember": lambda model, c, u: (_windows(model, handler=_Remembering), c, u),
+    "windows that remember": lambda model, c, u: (_windows(model), c, u),
     "easy cache": lambda model, c, u: (EasyCacheNode.execute(model, 3.0, 0.15, 0.95, False)[0], c, u),
     "lazy cache": lambda model, c, u: (LazyCacheNode.execute(model, 3.0, 0.15, 0.95, False)[0], c, u),
     "stored u": lambda model, c, u: (_storing_u(model), c, u),

@@ -50,7 +50,6 @@ CASES = {  # states, cfg -> stages, gamma of each step (None: unknown), evaluati
     ("ended negative", CFG): (BOTH[:3] + ["from_zero"] * 3, [CFG] * 6, 9, "the negative was empty at 3 of 6 steps"),
     ("ended positive", CFG): (BOTH[:3] + ["from_zero"] * 3, [CFG] * 6, 9, "the positive was empty at 3 of 6 steps"),
     ("areas", CFG): (BOTH, [CFG] * 6, 36, "No sign"),
-    ("windows", CFG): (BOTH, [CFG] * 6, 36, "No sign"),
     ("windows that remember", CFG): (BOTH, [CFG] * 6, 36, "No sign"),
     ("easy cache", CFG): ([*BOTH[:3], "skip", *BOTH[4:]], [CFG] * 6, 10, "No sign"),
     ("lazy cache", CFG): ([*BOTH[:2], "skip", "skip", *BOTH[4:]], [CFG, CFG, None, None, CFG, CFG], 8, "No sign"),

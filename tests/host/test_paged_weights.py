@@ -56,14 +56,14 @@ class Paging:
         return clone
 
 
-@pytest.fixture(params=["clones", "keeps"])
+@pytest.fixture
 def paged(request, labelled, monkeypatch):
     assert [pages_weights(one) for one in (labelled["ve"][0], SimpleNamespace(is_dynamic=lambda: True), None)] == [
         0,
         1,
         0,
     ]
-    made = Paging(request.param == "keeps")
+    made = Paging(getattr(request, "param", True))
     for module in (autograd, gradient_run):
         monkeypatch.setattr(module, "pages_weights", lambda patcher: isinstance(patcher, tuple(made.kinds)))
     return made
@@ -74,6 +74,7 @@ def ran(model, labelled, empty_latent, chain):
     return out["samples"], trace.header["notes"]
 
 
+@pytest.mark.parametrize("paged", [False, True], indirect=True, ids=["clones", "keeps"])
 def test_a_gradient_goes_through_weights_that_stay_and_are_loaded_once_where_the_host_keeps_them(
     paged, labelled, empty_latent
 ):

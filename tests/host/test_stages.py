@@ -81,10 +81,11 @@ def every_sampler(kind):
 
 @pytest.mark.parametrize("kind", ["ve", "flow"])
 def test_every_sampler_of_the_host_begins_its_steps_where_it_is_said(host, kind):
+    """On each kind of noise levels every second of them."""
     made, wrong = every_sampler(kind), []
     assert len(sampler_nodes()) >= 12
-    for i, (shown, sampler) in enumerate(made.items()):
-        sigmas = schedule(kind, 1 + i % 7, ends_at_zero=i % 2 == 0)
+    for i, (shown, sampler) in [*enumerate(made.items())][kind == "flow" :: 2]:
+        sigmas = schedule(kind, 1 + i % 7, ends_at_zero=i % 4 < 2)
         x = float(sigmas[0]) * torch.randn(1, 1, 4, 4, generator=torch.Generator().manual_seed(0))
         _, events = played(sampler, kind, sigmas, x, lambda x, sigma, step: 0.5 * x)
         if [first for _, first in filter(None, events)] != beginnings_of(shown.split()[0], events):

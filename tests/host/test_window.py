@@ -59,7 +59,7 @@ def test_the_stages_of_a_run_share_its_window(labelled, empty_latent, wires, nam
     if name == "GGInterval":
         rules = chain(name, {"unit": "percent", "start": start, "end": end})
     else:
-        rules = GGWindow.execute(acting(name, wires["pocket"]), start, end)[0]
+        rules = GGWindow.execute(acting(name, wires["ve"]), start, end)[0]
     parts = (patched(model, rules), positive, negative, empty_latent("pocket"))
     whole = staged(*parts, 0, STEPS)
     assert torch.equal(staged(*parts, 0, HALF, STEPS), whole)
