@@ -15,13 +15,10 @@ from .queued import queued
 
 
 @pytest.fixture
-def folder(tmp_path):
-    """A folder of the host's type `denoisers`, in which one tiny denoiser lies."""
-    folder_paths.add_model_folder_path(start.FOLDER, str(tmp_path))
-    write_tiny(tmp_path / "tiny.safetensors")
-    yield tmp_path
-    folder_paths.folder_names_and_paths[start.FOLDER][0].remove(str(tmp_path))
-    folder_paths.filename_list_cache.pop(start.FOLDER, None)
+def folder(denoisers):
+    """A folder in which one tiny denoiser lies."""
+    write_tiny(denoisers / "tiny.safetensors")
+    return denoisers
 
 
 def load(name="tiny.safetensors", parametrisation="auto", schedule="auto", weight_dtype="default"):
