@@ -1,12 +1,9 @@
-"""Odd states of a host that no record may misstate, by name: what becomes of a MODEL and its conditions in each.
-
-They join: `host_in("windows", "empty negative")` is a host in both.
-"""
+"""Odd states of a host that no record may misstate, by name: what becomes of a MODEL and its conditions in each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 from unittest.mock import patch
 
@@ -160,7 +157,5 @@ PLACES: dict[str, tuple[str, Callable]] = {
 @contextmanager
 def host_in(state: str = "plain") -> Iterator[State]:
     """A host in this state: what makes a MODEL and its conditions those of the odd host."""
-    with ExitStack() as stack:
-        if state in PLACES:
-            stack.enter_context(patch.object(comfy.samplers, *PLACES[state]))
+    with patch.object(comfy.samplers, *PLACES[state]) if state in PLACES else nullcontext():
         yield PARTS.get(state, PARTS["plain"])

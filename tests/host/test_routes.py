@@ -123,16 +123,18 @@ def with_body(method):
     return json.dumps(PICKS) if method == "POST" else None
 
 
+SEVERAL = pytest.mark.parametrize("live", [True], indirect=True, ids=["several users"])
+
+
 def test_the_owner_gets_everything(site):
     requests = [(method, path, as_user(site, "her") | JSON, with_body(method)) for method, path in ours(site)]
     for (method, path, *_), (status, _) in zip(requests, answers_to(site, *requests), strict=True):
         assert status in (200, 204), (method, path)
 
 
+@SEVERAL
 def test_others_get_nothing_of_it(site):
     """Who owns nothing sees that there is nothing, or that it is not his; the host decides whom it knows."""
-    if not site.several:
-        pytest.skip("covered: of several users")
     for user, wanted in (("him", {404}), ("nobody", {401}), (None, {401}), ("../her", {401}), ("__system", {401})):
         requests = [("POST", "/guidance_geometry/picks?key=k", as_user(site, "her") | JSON, json.dumps(PICKS))]
         requests += [(method, path, as_user(site, user) | JSON, with_body(method)) for method, path in ours(site)]
@@ -213,9 +215,8 @@ def test_the_models_that_one_has_picks_of_are_bounded(site, monkeypatch):
     assert len(list(site.picks.iterdir())) == 3
 
 
+@SEVERAL
 def test_a_record_from_the_hosts_cache_is_for_everybody_whose_job_showed_it(site):
-    if not site.several:
-        pytest.skip("covered: of several users")
     his = ("GET", f"/guidance_geometry/records/{LARGE}", as_user(site, "him"), None)
     hers = ("GET", f"/guidance_geometry/records/{LARGE}", as_user(site, "her"), None)
     gone = ("GET", f"/guidance_geometry/records/{'c' * 20}.json", as_user(site, "him"), None)
