@@ -131,7 +131,7 @@ def test_runs_in_exact_mode_are_those_of_a_sampler_by_itself(robot, one):
     subject = robot._replace(model=cached(robot.model)) if one == "cache of steps" else robot
     sampler = "uni_pc_bh2" if one == "sums by a product" else "euler"
     chain = Chain((Reuse(every=3, predictor="hold"),)) if one == "skips u" else PLAIN
-    runs = [Settings(cfg, seed, 12, sampler, "karras", chain) for cfg in (2.0, 6.0) for seed in SEEDS]
+    runs = [Settings(cfg, seed, 12, sampler, "karras", chain) for cfg, seed in zip((2.0, 6.0), SEEDS, strict=True)]
     found = dict(every_run(subject, runs, "exact", {}))
     for i, run in enumerate(runs):
         assert torch.equal(found[i].samples["samples"], sample_alone(subject, run, {}).samples["samples"]), run
