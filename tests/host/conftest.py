@@ -111,13 +111,18 @@ def trace():
 def wires(labelled):
     """name of a model -> what its rules' sockets take: further conditions, and another model that answers worse."""
     from guidance_geometry.nodes.lab import GGMixtureModel
-    from guidance_geometry.nodes.start import GGClassLabel
+    from guidance_geometry.nodes.start import GGClassLabel, GGLoadDenoiser
     from guidance_geometry.tests.host.rule_knobs import chain
 
     found = {}
     with torch.inference_mode():
-        for name in ("ve", "flow"):
-            worse = GGMixtureModel.execute(shape="3x8x8", classes=3, kind=name, seed=5)[0]
+        for name in ("pocket", "ve", "flow"):
+            if name == "pocket":
+                worse = GGLoadDenoiser.execute("pocket-1", "auto", "auto", "default")[0]
+                key, weight = max(worse.model.state_dict().items(), key=lambda entry: entry[1].numel())
+                assert worse.add_patches({key: ("diff", (-0.5 * weight,))})
+            else:
+                worse = GGMixtureModel.execute(shape="3x8x8", classes=3, kind=name, seed=5)[0]
             condition = GGClassLabel.execute(labelled[name][0], "1")[0]
             models = dict.fromkeys(("weak_model", "perturbed_model"), worse)
             rules = {"rules": chain("GGRescale", {"phi": 0.7, "space": "v"})}

@@ -39,10 +39,11 @@ def test_the_chain_grows_by_the_rule_and_says_what_it_is(name, wires):
 def plain(labelled, empty_latent):
     """name of a model -> the host's samples without a rule."""
     with torch.inference_mode():
-        return {name: ksampler(*labelled[name], empty_latent(name), "euler", cfg=5.0) for name in ("ve", "flow")}
+        models = ("pocket", "ve", "flow")
+        return {name: ksampler(*labelled[name], empty_latent(name), "euler", cfg=5.0) for name in models}
 
 
-@pytest.mark.parametrize(("name", "model"), [(name, ("ve", "flow")[i % 2]) for i, name in enumerate(ALL)])
+@pytest.mark.parametrize(("name", "model"), [(name, ("pocket", "ve", "flow")[i % 3]) for i, name in enumerate(ALL)])
 def test_a_run_is_finite_and_not_plain_guidance(labelled, empty_latent, wires, plain, model, name):
     guidance = acting(name, wires[model])
     run = (*labelled[model], empty_latent(model), "euler")
