@@ -4,6 +4,7 @@ import time
 import pytest
 
 from guidance_geometry.cli.sweep import main
+from guidance_geometry.dev.places import ROOT
 from guidance_geometry.sweeps.comfyui import cell as study_cell
 from guidance_geometry.sweeps.results import alone
 
@@ -187,6 +188,7 @@ def test_a_plan_knows_its_rules_by_their_digests(swept, tmp_path):
         (["--cfg", "1", "--axis", "sampler: eulre"], "Did you mean euler"),
         (["--cfg", "1", "--measures", "strenth"], "Did you mean strength"),
         (["--cfg", "1", "--rule", "cfg, my_rule.py:halfway"], "names no file"),
+        (["--cfg", "1", "--rule", f"cfg, {ROOT / 'guidance' / 'rules' / 'rescale.py'}:Rescale"], "runs no files"),
     ],
 )
 def test_bad_input_is_named_before_any_work(swept, stub, words, told, tmp_path):

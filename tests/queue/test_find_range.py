@@ -102,21 +102,6 @@ def test_later_runs_are_compared_with_the_choice(page):
     says(page, "^My range: 2.83 to 5.66$", ".gg-find")
 
 
-def test_what_was_chosen_is_shown_exported_and_forgotten(page):
-    page.locator(".gg-tab .gg-find").click()
-    page.wait_for_function("card => !document.querySelector(card)", arg=CARD)
-    says(page, "You chose cfg 4")
-    with page.expect_download() as found:
-        page.locator(".gg-tab .gg-save").click()
-    saved = json.loads(found.value.path().read_text())
-    assert saved["format"] == "guidance-geometry/picks"
-    assert [one["cfg"] for one in saved["picks"] if one["good"]] == [4]
-    page.locator(".gg-tab .gg-forget").click()
-    page.wait_for_function("() => document.querySelector('.gg-tab .gg-find').textContent === 'Find my range'")
-    page.wait_for_function("() => !document.querySelector('.gg-headline').textContent.includes('your range')")
-    page.locator(".gg-tab .gg-close").click()
-
-
 def test_what_if_shows_the_prediction_at_that_scale(page):
     turn_to(page, "geometry")
     with page.expect_response(lambda answer: ".i16" in answer.url):

@@ -15,7 +15,6 @@ from guidance_geometry.tests.queue.steering import (
     INSPECTOR,
     NODE,
     PAINTED,
-    QUEUE,
     SAMPLER,
     VIEWS,
     choose,
@@ -26,7 +25,6 @@ from guidance_geometry.tests.queue.steering import (
     says,
     shows,
     shows_run_of,
-    start,
 )
 
 pytestmark = pytest.mark.browser
@@ -36,8 +34,6 @@ WIDGET = "widget => widget.name === 'gg_panel'"
 SHOWN = f"""node => {{ const panel = node.widgets.find({WIDGET}).element;
   return [panel.querySelector("output").textContent, panel.querySelector(".gg-words").textContent]; }}"""
 PANELS = f"""() => (app.rootGraph ?? app.graph).nodes.filter(node => node.type === "GGInspector").map({SHOWN})"""
-INSIDE = """(app.rootGraph ?? app.graph).nodes.find(node => node.subgraph).subgraph
-  .nodes.find(node => node.type === "GGInspector")"""
 DRAWN_BY_VUE = "document.querySelector('[data-node-id] .gg-panel')"
 TURN = "page => document.querySelector(`.gg-panel .gg-pages [data-page=${page}]`).click()"
 
@@ -207,38 +203,6 @@ def test_the_scrubber_and_the_keys_move_through_the_run_and_play_stops_at_its_en
     page.wait_for_function("() => document.querySelector('.gg-play').ariaLabel === 'Play the run'")
 
 
-def test_a_scale_tried_out_lands_in_the_sampler_and_nothing_else_of_the_panel_is_saved(page):
-    choose(page, "whatif")
-    page.locator(".gg-panel input[aria-label^='What-if']").fill("6.5")
-    page.wait_for_function("() => document.querySelector('.gg-use').textContent === 'Use scale 6.5'")
-    assert page.evaluate(CFG) == 3.0
-    page.locator(".gg-use").click()
-    assert page.evaluate(CFG) == 6.5
-    prompt, saved = page.evaluate(
-        "async () => [(await app.graphToPrompt()).output, (app.rootGraph ?? app.graph).serialize()]"
-    )
-    assert prompt["4"]["inputs"]["cfg"] == 6.5
-    assert set(prompt["8"]["inputs"]) == {"trace", "vae", "pictures"}
-    (node,) = [node for node in saved["nodes"] if node["type"] == "GGInspector"]
-    assert node["widgets_values"] == [4]
-    assert "gg_record" not in json.dumps(saved)
-
-
-def test_the_numbers_are_a_table_and_files_reopen_the_workflow(page):
-    choose(page, "plane")
-    page.get_by_role("button", name="Numbers").click()
-    page.wait_for_function("() => document.querySelectorAll('.gg-table tbody tr').length === 20")
-    page.get_by_role("button", name="Numbers").click()
-    with page.expect_download() as one:
-        page.get_by_role("button", name="PNG").click()
-    assert json.loads(Image.open(one.value.path()).info["workflow"])["nodes"]
-    with page.expect_download() as one:
-        page.get_by_role("button", name="SVG").click()
-    words = one.value.path().read_text(encoding="utf-8")
-    assert '"workflow":{' in words.split("<![CDATA[")[1]
-    assert "NaN" not in words
-
-
 def saved(page, kind):
     with page.expect_download() as one:
         page.locator(f".gg-panel button:has-text('{kind}')").dispatch_event("click")
@@ -359,16 +323,6 @@ def test_a_muted_inspector_says_that_it_shows_an_earlier_run(page):
     page.evaluate(f"() => {{ {INSPECTOR}.mode = 0; }}")
 
 
-def test_an_interrupted_run_says_where_it_stopped(page):
-    reseed(page, cfg=2.0, steps=2000)
-    page.evaluate(QUEUE)
-    page.wait_for_function("() => window.heard.length > 1")
-    page.evaluate("() => app.api.interrupt()")
-    assert page.evaluate("window.done")[0] == "execution_interrupted"
-    says(page, "Stopped at step [0-9]+ of 2000")
-    reseed(page, steps=20, cfg=3.0)
-
-
 def test_a_reload_brings_a_large_record_with_one_question(page):
     reseed(page, cfg=3.0, steps=60)
     page.evaluate(f"() => {{ {NODE.format('GGEmptyCanvas')}.widgets.find(w => w.name === 'batch_size').value = 8; }}")
@@ -404,25 +358,3 @@ def test_a_panel_in_a_subgraph_and_a_second_tab_show_their_run(page):
     page.evaluate("() => app.extensionManager.command.execute('Workspace.PreviousOpenedWorkflow')")
     page.evaluate("() => app.canvas.setGraph((app.rootGraph ?? app.graph).nodes.find(n => n.subgraph).subgraph)")
     shows_run_of(page, 20)
-
-
-def test_a_scale_from_outside_a_subgraph_is_written_where_it_is_set(page):
-    start(page)
-    page.evaluate(
-        f"""() => {{ const graph = app.rootGraph ?? app.graph;
-        const source = LiteGraph.createNode("PrimitiveFloat"); source.title = "Scale"; graph.add(source);
-        source.pos = [0, 700]; source.widgets[0].value = 2.5;
-        source.connect(0, {SAMPLER}, {SAMPLER}.inputs.findIndex(i => i.name === "cfg"));
-        app.canvas.selectItems([{SAMPLER}, {INSPECTOR}]); graph.convertToSubgraph(app.canvas.selectedItems); }}"""
-    )
-    queue(page)
-    page.evaluate(f"() => app.canvas.setGraph({INSIDE}.graph)")
-    page.wait_for_function(f"() => ({SHOWN})({INSIDE})[0].endsWith('/20')")
-    page.evaluate(f"() => {INSIDE}.widgets.find({WIDGET}).element.querySelector('[data-view=whatif]').click()")
-    use = f"{INSIDE}.widgets.find({WIDGET}).element.querySelector('.gg-use')"
-    page.wait_for_function(f"() => {use}.title.includes('into Scale (') && !{use}.disabled")
-    page.locator("input[aria-label='What-if scale']").fill("6")
-    page.locator(".gg-use").click()
-    source = "(app.rootGraph ?? app.graph).nodes.find(n => n.title === 'Scale')"
-    assert page.evaluate(f"() => {source}.widgets[0].value") == 6
-    page.evaluate("() => app.canvas.setGraph(app.rootGraph ?? app.graph)")
