@@ -195,12 +195,6 @@ def folders(draw, folder):
     return files
 
 
-@st.composite
-def spoiled_file(draw, source, tables):
-    """The content of a file, or that of each file in a folder, made of a sound one."""
-    return draw(folders(source)) if source.is_dir() else spoil_safetensors(draw, source.read_bytes(), tables)
-
-
 def write_file(path, content, source):
     """Write a file or a folder; in a folder what has no content is a link to the same file of its source."""
     remove(path)

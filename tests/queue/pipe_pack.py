@@ -51,16 +51,6 @@ def sample_tuple(pipe, seed, latent):
     return pipe, *sampled(*pipe, seed=seed, latent=latent)
 
 
-@node(WHOLE, ("TEST_TABLE",))
-def pack_table(**given):
-    return (given,)
-
-
-@node({"pipe": ("TEST_TABLE",), **RUN}, ("LATENT",))
-def sample_table(pipe, seed, latent):
-    return sampled(*pipe.values(), seed=seed, latent=latent)
-
-
 @node({"pipe": ("TEST_TUPLE",)}, ("TEST_PROVIDER",))
 def provide_from_tuple(pipe):
     return (Provider(*pipe),)

@@ -57,13 +57,6 @@ def test_the_next_run_is_compared_with_the_picks_and_so_is_an_earlier_one(client
         sent(client, "DELETE", own)
 
 
-def test_half_the_scale_is_compared_from_the_two_runs_that_the_server_keeps(client):
-    own, half = (recorded(client, seed=4343, cfg=cfg, capture="pictures")["run"] for cfg in (3.0, 1.5))
-    assert about_pictures(client, own, half)["id"] in PICTURES, "pixels are pictures"
-    assert fetched(client, f"tab/runs/{own}/report", half="gone") is None
-    assert fetched(client, "tab/runs/gone/report") is None
-
-
 def about_pictures(client, own, half, **shown):
     (said,) = [
         one
@@ -84,6 +77,7 @@ def shown(client, cfg, save=False):
 
 
 def test_the_pictures_that_both_jobs_showed_decide_whether_they_are_the_same(client):
+    assert fetched(client, "tab/runs/gone/report") is None
     own, half, near = (shown(client, cfg, save) for cfg, save in ((8.0, True), (4.0, False), (7.99, False)))
     for second, expected in ((half, PICTURES), (near, {"half.all"})):
         assert about_pictures(client, own, second, shown="6")["id"] in expected

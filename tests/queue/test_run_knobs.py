@@ -86,15 +86,6 @@ def test_the_knob_of_a_run_is_the_widget_that_guided_it_and_picks_of_it_are_comp
         sent(client, "DELETE", own)
 
 
-def test_half_of_another_knob_than_cfg_is_compared(client):
-    runs = [recorded(client, graph)["run"] for graph in (flux(3.5), flux(1.75))]
-    said = fetched(client, f"tab/runs/{runs[0]}/report", half=runs[1])["findings"]
-    told = [one for one in said if "distance" in one["facts"]]
-    assert len(told) == 1, [one["en"] for one in said]
-    assert "At guidance 1.75 " in told[0]["en"]
-    assert "Colours and details were not compared" in told[0]["en"], "latents that were not decoded"
-
-
 def test_the_main_knob_of_a_rule_can_be_tried_where_a_widget_holds_it(client):
     knobs = recorded(client, ruled())["report"]["knobs"]
     assert [(one["kind"], one["node"], one["input"]) for one in knobs] == [("cfg", "4", "cfg"), ("rule", "20", "phi")]

@@ -1,6 +1,5 @@
 """Jobs that ask for their runs, through the queue of a real host."""
 
-import json
 import time
 import urllib.parse
 
@@ -40,16 +39,6 @@ def test_the_same_job_again_is_cached_and_its_run_is_the_last_ones(client):
     assert runs_of(client, again) == []
     (run,) = fetched(client, "tab/runs", workflow_id="the same")["runs"]
     assert run["prompt_id"] == first.prompt_id
-
-
-def test_forty_samplers_in_a_row_are_forty_runs(client):
-    graph = plain("100", seed=40, steps=1)
-    for i in range(101, 140):
-        graph[str(i)] = json.loads(json.dumps(graph["100"]))
-        graph[str(i)]["inputs"] |= {"latent_image": [str(i - 1), 0], "seed": i}
-    graph["9"]["inputs"]["samples"] = ["139", 0]
-    job = client.run(graph, **ASKING)
-    assert [run["node"] for run in runs_of(client, job)] == [str(i) for i in range(100, 140)]
 
 
 def test_a_job_without_a_client_is_recorded_and_read_too(client, server):
