@@ -10,7 +10,6 @@ from guidance_geometry.dev.browser import page_in
 from guidance_geometry.dev.hosts import HostFolder
 from guidance_geometry.dev.provision import FRONT_END_PACKAGE, FRONT_ENDS, front_end
 from guidance_geometry.tests.queue import steering
-from guidance_geometry.tests.queue.other_pack import SOURCE
 from guidance_geometry.tests.queue.prompts import HOST, ROOT
 from guidance_geometry.tests.queue.steering import OWN
 
@@ -109,16 +108,6 @@ def page(editor):
     steering.start(editor)
     yield editor
     steering.clean(editor)
-
-
-@pytest.fixture(scope="session")
-def shared(tmp_path_factory):
-    """A host of several users, with nodes of another pack."""
-    folder = tmp_path_factory.mktemp("shared")
-    (folder / "custom_nodes").mkdir()
-    (folder / "custom_nodes" / "endless.py").write_text(SOURCE)
-    with host_in(folder, "--multi-user") as live:
-        yield live
 
 
 @pytest.fixture

@@ -114,6 +114,12 @@ def runs_of(client, job):
     return fetched(client, "tab/runs", prompt_id=job.prompt_id)["runs"]
 
 
+def recorded(client, graph) -> dict:
+    """The record of the one run of a job that asks for it."""
+    (run,) = runs_of(client, client.run(graph, **ASKING))
+    return fetched(client, f"tab/runs/{run['run']}")
+
+
 def picture(client, entry):
     """One picture of a job as an array."""
     return numpy.asarray(Image.open(io.BytesIO(client.file(entry))).convert("RGB"))
@@ -127,15 +133,3 @@ def forget(client):
     client.post("/free", {"unload_models": True, "free_memory": True})
     latent = {"class_type": "EmptyLatentImage", "inputs": {"width": 64, "height": 64, "batch_size": 1}}
     client.run({"1": latent, "2": {"class_type": "PreviewAny", "inputs": {"source": ["1", 0]}}})
-
-
-def asked(server, path, user=None, **body) -> Any:
-    """The answer to a request of a user, or its status."""
-    data = json.dumps(body).encode() if body else None
-    headers = {"Content-Type": "application/json"} | ({"comfy-user": user} if user else {})
-    request = urllib.request.Request(f"{server.address}/{path}", data, headers)
-    try:
-        with DIRECT.open(request) as answer:
-            return json.loads(answer.read() or b"null")
-    except urllib.error.HTTPError as error:
-        return error.code

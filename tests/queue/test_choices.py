@@ -2,16 +2,10 @@
 
 import pytest
 
-from guidance_geometry.tests.queue.prompts import ASKING, fetched, runs_of, sent, small
+from guidance_geometry.tests.queue.prompts import fetched, recorded, sent, small
 
 PICTURES = {"half.same", "half.all", "half.some", "half.close", "half.close.all", "half.close.some", "half.mixed"}
 PICTURES |= {"half.other", "half.none"}
-
-
-def recorded(client, seed=4242, **sampler):
-    """The record of a run at some cfg."""
-    (run,) = runs_of(client, client.run(small(seed=seed, steps=6, **sampler), **ASKING))
-    return fetched(client, f"tab/runs/{run['run']}")
 
 
 def picks(key, **chosen):
@@ -42,7 +36,7 @@ def test_picks_are_added_shown_and_forgotten(client, key):
 
 
 def test_the_next_run_is_compared_with_the_picks_and_so_is_an_earlier_one(client):
-    before = recorded(client, cfg=8.0)
+    before = recorded(client, small(seed=4242, steps=6, cfg=8.0))
     assert before["report"]["against"] != "picks"
     own = before["model"]["key"]
     chosen = picks(own, _2=True, _4=True, _8=False)
@@ -52,7 +46,7 @@ def test_the_next_run_is_compared_with_the_picks_and_so_is_an_earlier_one(client
         assert sent(client, "POST", own, chosen)[0] == 200
         report = fetched(client, f"tab/runs/{before['run']}/report")
         assert report["headline"]["id"] == "head.picks.above"
-        assert recorded(client, cfg=3.0)["report"]["headline"]["id"] == "head.picks.inside"
+        assert recorded(client, small(seed=4242, steps=6, cfg=3.0))["report"]["headline"]["id"] == "head.picks.inside"
     finally:
         sent(client, "DELETE", own)
 
@@ -72,8 +66,7 @@ def shown(client, cfg, save=False):
     graph["5"] = {"class_type": "VAEDecode", "inputs": {"samples": ["4", 0], "vae": ["1", 1]}}
     kind = {"class_type": "SaveImage", "inputs": {"images": ["5", 0], "filename_prefix": "a/half"}}
     graph["6"] = kind if save else {"class_type": "PreviewImage", "inputs": {"images": ["5", 0]}}
-    job = client.run(graph, **ASKING)
-    return runs_of(client, job)[0]["run"]
+    return recorded(client, graph)["run"]
 
 
 def test_the_pictures_that_both_jobs_showed_decide_whether_they_are_the_same(client):

@@ -4,23 +4,17 @@ import json
 
 import pytest
 
-from guidance_geometry.tests.queue import steering
+from guidance_geometry.tests.queue import steering, tab_steering
 from guidance_geometry.tests.queue.prompts import first_look, text_to_image
 from guidance_geometry.tests.queue.steering import numbers, queue
-from guidance_geometry.tests.queue.tab_steering import close_below, open_below, turn_to
+from guidance_geometry.tests.queue.tab_steering import ROOT, TAB, close_below, load, open_below, turn_to
 
 pytestmark = pytest.mark.browser
 
-ROOT = "(app.rootGraph ?? app.graph)"
-TAB = ".gg-tab .gg-panel"
 CARD = ".gg-tab .gg-card"
-COMPARED = "same picture|the picture changes (a little|visibly)"
 CFG = f"() => {ROOT}.nodes.find(node => node.type === 'KSampler').widgets.find(one => one.name === 'cfg').value"
 WIDGETS = f"() => JSON.stringify({ROOT}.serialize().nodes.map(node => node.widgets_values))"
-OPEN = steering.OPEN.replace('"inspector.json"', "`stock-${Date.now()}.json`").replace(
-    'if (type === "GGGuidedSampler") values[values.indexOf("randomize")] = "fixed";',
-    'if (type === "KSampler") values[1] = "randomize";',
-)
+OPEN = tab_steering.OPEN.replace('values[values.indexOf("randomize")] = "fixed"', 'values[1] = "randomize"')
 SHOWN = "count => [...document.querySelectorAll('.gg-tab .gg-card img')].filter(one => one.complete).length === count"
 FILLED = """() => [...document.querySelectorAll('.gg-tab .gg-card')].map(card => {
   const [outer, inner] = [card, card.querySelector('.gg-shots')].map(one => one.getBoundingClientRect());
@@ -36,13 +30,6 @@ def stock(**sampler):
     return text_to_image(**{"seed": 9000 + 10 * next(numbers)} | sampler)
 
 
-def load(page, graph):
-    page.evaluate(steering.SETTLE)
-    page.evaluate(OPEN, [graph, f"7a0c1f0e-5a55-4f4e-9d5c-{next(numbers):012}"])
-    page.wait_for_function(f"count => {ROOT}.nodes.length === count", arg=len(graph))
-    steering.unmask(page)
-
-
 def says(page, words, place=".gg-tried"):
     page.wait_for_function(
         "([place, words]) => new RegExp(words).test(document.querySelector(`.gg-tab ${place}`)?.textContent)",
@@ -54,7 +41,7 @@ def says(page, words, place=".gg-tried"):
 @pytest.fixture(scope="module")
 def page(editor):
     close_below(editor)
-    load(editor, stock())
+    load(editor, stock(), OPEN)
     yield editor
     close_below(editor)
     steering.clean(editor)
@@ -129,7 +116,7 @@ def test_a_judge_that_is_wired_clicks_instead_and_its_name_stands_on_the_range(p
         "inputs": {"classifier": ["20", 0], "label": "robot", "kind": "label"},
     }
     graph["22"] = {"class_type": "GGReport", "inputs": {"trace": ["4", 2], "energy": ["21", 0]}}
-    load(page, graph)
+    load(page, graph, OPEN)
     page.locator(".gg-tab .gg-switch input").click()
     queue(page)
     assert page.locator(".gg-tab .gg-ask >> visible=true").count() == 0
@@ -163,7 +150,7 @@ TOLD = f"() => {ROOT}.nodes.find(node => node.type === 'FluxGuidance').widgets[0
 
 
 def test_of_a_distilled_model_its_guidance_is_tried_chosen_and_written(page):
-    load(page, distilled())
+    load(page, distilled(), OPEN)
     page.locator(".gg-tab .gg-switch input").click()
     queue(page)
     says(page, "Cannot tell whether guidance 3.5", ".gg-headline")

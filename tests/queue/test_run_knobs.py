@@ -2,7 +2,7 @@
 
 import pytest
 
-from guidance_geometry.tests.queue.prompts import ASKING, fetched, runs_of, sent, small, steered
+from guidance_geometry.tests.queue.prompts import fetched, recorded, sent, small, steered
 
 FILE = "a-flux-of-no-template.safetensors"
 
@@ -38,11 +38,6 @@ def gradient(scale=2.0, preset="scale"):
     graph = steered({"class_type": "GGLabelEnergy", "inputs": label}, loader, scale, seed=32)
     graph["22"] |= {"inputs": graph["22"]["inputs"] | {"preset": preset}, "_meta": {"title": "More of a robot"}}
     return graph
-
-
-def recorded(client, graph):
-    (run,) = runs_of(client, client.run(graph, **ASKING))
-    return fetched(client, f"tab/runs/{run['run']}")
 
 
 def ruled(**rescale):
