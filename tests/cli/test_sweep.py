@@ -77,12 +77,6 @@ def test_a_folder_takes_one_sweep_at_a_time(swept, tmp_path):
     assert swept("--cfg", "1")[0] == 0
 
 
-def test_two_plans_in_one_folder_are_refused(swept):
-    swept("--cfg", "1")
-    code, said = swept("--cfg", "1", "--set", "steps=3")
-    assert (code, "results of another plan" in said) == (2, True), said
-
-
 def test_a_server_that_goes_away_leaves_a_page(swept, stub, monkeypatch, tmp_path):
     real, calls = study_cell.run_cell, []
 

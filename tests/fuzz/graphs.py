@@ -1,11 +1,6 @@
-"""Small graphs that run: the templates, cut into what each output needs, and one around every node of the pack."""
+"""Small graphs that run, one around every node of the pack."""
 
-import copy
-import json
-
-from guidance_geometry.dev.templates.layouts import LAYOUTS
-
-from .catalogue import SMALL, Named
+from .catalogue import Named
 
 SOURCES = {  # wire type -> the node and output that it comes from
     "MODEL": ("GGLoadDenoiser", 0),
@@ -94,12 +89,8 @@ class Builder:
 
 
 def seeds(catalogue):
-    """Name -> graph: templates by output, every node of the pack with none, each and all of its optional wires."""
+    """Name -> graph: every node of the pack with none, each and all of its optional wires."""
     found = {}
-    for layout in LAYOUTS.values():
-        whole = shrunk(json.loads(layout.api.read_text(encoding="utf-8")), catalogue)
-        outputs = [node for node, facts in whole.items() if catalogue[facts["class_type"]].is_output]
-        found |= {f"{layout.title}: {node}": upstream(whole, node) for node in outputs}
     for kind in filter(lambda kind: kind.ours, catalogue.values()):
         optional = [slot.name for slot in kind.inputs.values() if not (slot.required or slot.is_widget)]
         for wires in ([], *([name] for name in optional), optional):
@@ -123,28 +114,6 @@ def recorded(catalogue):
     return builder.finish(builder.add("GGReadTrace", {"recorder": [record, 1], "latent": [sampled, 0]}))
 
 
-def shrunk(graph, catalogue):
-    """The same graph with few steps, one sample and small pictures."""
-    small = copy.deepcopy(graph)
-    for node in small.values():
-        slots = catalogue[node["class_type"]].inputs
-        for name in SMALL.keys() & node["inputs"].keys():
-            if type(node["inputs"][name]) is int:
-                node["inputs"][name] = slots[name].usual()
-    return small
-
-
 def is_wire(value):
     """Whether an input's value names another node."""
     return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)
-
-
-def upstream(graph, node):
-    """A node and everything that it needs."""
-    found, waiting = set(), [node]
-    while waiting:
-        current = waiting.pop()
-        if current not in found and current in graph:
-            found.add(current)
-            waiting += [value[0] for value in graph[current]["inputs"].values() if is_wire(value)]
-    return {name: copy.deepcopy(facts) for name, facts in graph.items() if name in found}
