@@ -103,11 +103,20 @@ def editor(browser, front_ends):
 
 
 @pytest.fixture(scope="module")
-def page(editor):
+def inspected(editor):
     """The editor with a graph that has run once; its console must be clean in the end."""
     steering.start(editor)
     yield editor
     steering.clean(editor)
+
+
+@pytest.fixture
+def page(inspected):
+    """The same, with another such graph where the test before left something else."""
+    if not inspected.evaluate(steering.SHOWS_A_RUN):
+        steering.start(inspected)
+        steering.choose(inspected, "plane")
+    return inspected
 
 
 @pytest.fixture

@@ -66,6 +66,8 @@ DRAWN = """() => { const canvas = document.querySelector('.gg-panel canvas');
   }
   return coloured > 300; }"""
 COUNT = "() => document.querySelector('.gg-panel output')?.textContent ?? ''"
+SHOWS_A_RUN = f"""() => {SAMPLER} && {INSPECTOR}?.mode === 0 && document.querySelectorAll(".gg-panel").length === 1
+  && ({COUNT})().endsWith("/20")"""
 WORDS = "() => document.querySelector('.gg-words').textContent"
 VIEWS = ("plane", "whatif", "direction", "matters", "effective", "lengths", "pictures", "heat")
 numbers = itertools.count(1)  # a workflow and a seed of its own for every graph: a cached run has no live steps

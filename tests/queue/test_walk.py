@@ -87,14 +87,20 @@ def changed(page, words):
 
 
 @pytest.fixture(scope="module")
-def page(editor):
-    """The editor with the tab open below; its console must be clean in the end."""
+def opened(editor):
+    """The editor with a graph; its console must be clean in the end, and the tab closed."""
     load(editor, sampled())
-    open_below(editor)
     editor.on("dialog", lambda dialog: dialog.accept())
     yield editor
     close_below(editor)
     steering.clean(editor)
+
+
+@pytest.fixture
+def page(opened):
+    """The editor with the tab open below, whatever the test before left."""
+    open_below(opened)
+    return opened
 
 
 def walk(page, where):
