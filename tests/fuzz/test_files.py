@@ -55,7 +55,7 @@ def test_any_claim_is_read_or_refused(tmp_path_factory, reader, name, data):
     check(reader, name, path)
 
 
-@pytest.mark.parametrize(("kind", "few"), [("traces", 60), ("classifiers", 30), ("denoisers", 30)])
+@pytest.mark.parametrize(("kind", "few"), [("traces", 60), ("classifiers", 20), ("denoisers", 30)])
 def test_any_safetensors_file_is_read_or_refused(tmp_path_factory, sources, reader, kind, few):
     @given(data=st.data())
     @budget(few)
@@ -69,7 +69,7 @@ def test_any_safetensors_file_is_read_or_refused(tmp_path_factory, sources, read
 
 
 @given(data=st.data())
-@budget(25)
+@budget(15)
 def test_any_folder_of_a_model_is_read_or_refused(tmp_path_factory, sources, reader, data):
     source = data.draw(st.sampled_from(sorted((sources / "folders").iterdir())))
     path = tmp_path_factory.getbasetemp() / "folder"
@@ -78,7 +78,7 @@ def test_any_folder_of_a_model_is_read_or_refused(tmp_path_factory, sources, rea
 
 
 @given(data=st.data())
-@budget(60)
+@budget(30)
 def test_any_pickle_is_read_or_refused_and_never_run(tmp_path_factory, sources, reader, data):
     sound = sorted((sources / "pickles").iterdir())
     path = tmp_path_factory.getbasetemp() / "weights.pt"

@@ -36,7 +36,7 @@ BODIES = {"/interrupt": {}, "/free": {"unload_models": True, "free_memory": True
 
 
 @given(data=st.data())
-@budget(60)
+@budget(45)
 def test_any_prompt_ends(watched, data):
     verdict = watched.run(data.draw(prompts(watched.graphs, watched.catalogue)))
     OUTCOMES["prompts"][verdict.kind] += 1

@@ -70,8 +70,9 @@ def shown(client, cfg, save=False):
 
 
 def test_the_pictures_that_both_jobs_showed_decide_whether_they_are_the_same(client):
-    assert fetched(client, "tab/runs/gone/report") is None
     own, half, near = (shown(client, cfg, save) for cfg, save in ((8.0, True), (4.0, False), (7.99, False)))
+    assert fetched(client, "tab/runs/gone/report") is None
+    assert fetched(client, f"tab/runs/{own}/report", half="gone") is None
     for second, expected in ((half, PICTURES), (near, {"half.all"})):
         assert about_pictures(client, own, second, shown="6")["id"] in expected
     for node in ("", "9", "gone"):
