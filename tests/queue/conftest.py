@@ -9,7 +9,7 @@ import pytest
 from guidance_geometry.dev.browser import page_in
 from guidance_geometry.dev.hosts import HostFolder
 from guidance_geometry.dev.provision import FRONT_END_PACKAGE, FRONT_ENDS, front_end
-from guidance_geometry.tests.queue import steering
+from guidance_geometry.tests.queue import steering, tab_steering
 from guidance_geometry.tests.queue.prompts import HOST, ROOT
 from guidance_geometry.tests.queue.steering import OWN
 
@@ -117,6 +117,25 @@ def page(inspected):
         steering.start(inspected)
         steering.choose(inspected, "plane")
     return inspected
+
+
+@pytest.fixture(scope="module")
+def tabbed(editor):
+    """The editor with a graph of the host's own; its console must be clean in the end, and the tab closed."""
+    tab_steering.load(editor, tab_steering.sampled())
+    yield editor
+    tab_steering.close_below(editor)
+    steering.clean(editor)
+
+
+@pytest.fixture
+def tab(tabbed):
+    """The same in a large window with the tab open below alone, whatever the test before left."""
+    tabbed.set_viewport_size({"width": 1440, "height": 900})
+    if tabbed.evaluate("() => app.extensionManager.sidebarTab.activeSidebarTabId"):
+        tabbed.evaluate(tab_steering.TOGGLE, tab_steering.SIDE)
+    tab_steering.open_below(tabbed)
+    return tabbed
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from guidance_geometry.tests.queue.tab_steering import (
     close_below,
     load,
     offers,
-    open_below,
     sampled,
     says,
     set_widget,
@@ -54,23 +53,9 @@ def open_again(page, path):
     raise AssertionError(f"{path} is not open")
 
 
-@pytest.fixture(scope="module")
-def opened(editor):
-    """The editor with a graph; its console must be clean in the end, and the tab closed."""
-    load(editor, sampled())
-    yield editor
-    close_below(editor)
-    steering.clean(editor)
-
-
 @pytest.fixture
-def page(opened):
-    """The editor in a large window with the tab open below alone, whatever the test before left."""
-    opened.set_viewport_size({"width": 1440, "height": 900})
-    if opened.evaluate("() => app.extensionManager.sidebarTab.activeSidebarTabId"):
-        opened.evaluate(TOGGLE, SIDE)
-    open_below(opened)
-    return opened
+def page(tab):
+    return tab
 
 
 def test_the_switch_is_stored_in_the_workflow_and_undone_in_one_step(page):
