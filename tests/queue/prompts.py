@@ -38,7 +38,7 @@ def small(label="3", denoiser="pocket-1", **sampler) -> dict:
     return graph
 
 
-def text_to_image(**sampler):
+def text_to_image():
     """A text-to-image workflow as ComfyUI ships it, with a tiny stand-in for its checkpoint."""
     text = {"class_type": "CLIPTextEncode"}
     inputs = {"seed": 9000, "steps": 3, "cfg": 8.0, "sampler_name": "euler", "scheduler": "normal"}
@@ -51,7 +51,7 @@ def text_to_image(**sampler):
         "2": text | {"inputs": {"clip": ["1", 1], "text": "a cat"}},
         "3": text | {"inputs": {"clip": ["1", 1], "text": ""}},
         "5": {"class_type": "EmptyLatentImage", "inputs": {"width": 64, "height": 64, "batch_size": 1}},
-        "4": {"class_type": "KSampler", "inputs": inputs | wires | sampler},
+        "4": {"class_type": "KSampler", "inputs": inputs | wires},
         "8": {"class_type": "VAEDecode", "inputs": {"samples": ["4", 0], "vae": ["1", 2]}},
         "9": {"class_type": "SaveImage", "inputs": {"images": ["8", 0], "filename_prefix": "stock"}},
     }
