@@ -41,10 +41,10 @@ def workflow_id():
     return f"5d0c1f0e-5a55-4f4e-9d5c-{next(numbers):012}"
 
 
-def load(page, graph, opening=OPEN):
+def load(page, graph, name=None, opening=OPEN):
     """Open a graph as a workflow of its own."""
     page.evaluate(steering.SETTLE)
-    page.evaluate(opening, [graph, workflow_id()])
+    page.evaluate(opening, [graph, name or workflow_id()])
     page.wait_for_function(f"count => {ROOT}.nodes.length === count", arg=len(graph))
     steering.unmask(page)
 
@@ -57,9 +57,9 @@ def switch(page, on=True):
     page.wait_for_function(f"on => ({FLAG})()?.record === on", arg=on)
 
 
-def begin(page, graph=None):
+def begin(page, graph=None, name=None):
     """A workflow of its own with recording on."""
-    load(page, graph or sampled())
+    load(page, graph or sampled(), name)
     page.wait_for_function("() => !document.querySelector('.gg-switch input').checked")
     switch(page)
 

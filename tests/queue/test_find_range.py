@@ -36,7 +36,7 @@ def says(page, words, place=".gg-tried"):
 @pytest.fixture(scope="module")
 def page(editor):
     close_below(editor)
-    load(editor, text_to_image(), OPEN)
+    load(editor, text_to_image(), opening=OPEN)
     yield editor
     close_below(editor)
     steering.clean(editor)
@@ -111,7 +111,7 @@ def test_a_judge_that_is_wired_clicks_instead_and_its_name_stands_on_the_range(p
         "inputs": {"classifier": ["20", 0], "label": "robot", "kind": "label"},
     }
     graph["22"] = {"class_type": "GGReport", "inputs": {"trace": ["4", 2], "energy": ["21", 0]}}
-    load(page, graph, OPEN)
+    load(page, graph, opening=OPEN)
     page.locator(".gg-tab .gg-switch input").click()
     queue(page)
     assert page.locator(".gg-tab .gg-ask >> visible=true").count() == 0
@@ -129,4 +129,42 @@ def test_a_judge_that_is_wired_clicks_instead_and_its_name_stands_on_the_range(p
     assert {one["by"] for one in picks} == {"pocket-judge-1"}
     assert any(one["good"] for one in picks)
     page.locator(".gg-tab .gg-forget").click()
+    page.locator(".gg-tab .gg-close").click()
+
+
+def distilled():
+    """The same for a distilled model at cfg 1, which is told a guidance by a node of its own."""
+    graph = text_to_image()
+    graph["4"]["inputs"] |= {"cfg": 1.0, "scheduler": "simple", "positive": ["6", 0]}
+    graph["1"]["inputs"] |= {"ckpt_name": "a-distilled-model-of-no-template.safetensors", "family": "Flux"}
+    graph["5"]["class_type"] = "EmptySD3LatentImage"
+    graph["6"] = {"class_type": "FluxGuidance", "inputs": {"conditioning": ["2", 0], "guidance": 3.5}}
+    return graph
+
+
+TOLD = f"() => {ROOT}.nodes.find(node => node.type === 'FluxGuidance').widgets[0].value"
+
+
+def test_of_a_distilled_model_its_guidance_is_tried_chosen_and_written(page):
+    load(page, distilled(), opening=OPEN)
+    page.locator(".gg-tab .gg-switch input").click()
+    queue(page)
+    says(page, "Cannot tell whether guidance 3.5", ".gg-headline")
+    page.locator(".gg-tab .gg-find").click()
+    cards = page.locator(f"{CARD} .gg-name")
+    page.wait_for_function(SHOWN, arg=3)
+    assert cards.all_inner_texts() == ["guidance 1.8", "guidance 3.5", "guidance 7"]
+    page.locator(f"{CARD.removeprefix('.gg-tab ')}:nth-child(2)").click()
+    says(page, "You chose guidance 3.5")
+    page.wait_for_function(SHOWN, arg=5)
+    page.locator(f"{CARD.removeprefix('.gg-tab ')}:nth-child(2)").click()
+    page.locator(f"{CARD.removeprefix('.gg-tab ')}:nth-child(3)").click()
+    says(page, "guidance 3.5 .* is above your range", ".gg-headline")
+    page.locator(".gg-tab .gg-take").click()
+    assert page.evaluate(TOLD) == 2.5
+    assert page.evaluate(CFG) == 1
+    which = page.locator(".gg-tab .gg-knob")
+    assert which.locator("option").all_inner_texts() == ["guidance (FluxGuidance)", "cfg"]
+    page.locator(".gg-tab .gg-forget").click()
+    says(page, "Cannot tell whether guidance 3.5", ".gg-headline")
     page.locator(".gg-tab .gg-close").click()

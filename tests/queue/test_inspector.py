@@ -14,6 +14,7 @@ from guidance_geometry.tests.queue.steering import (
     INSPECTOR,
     NODE,
     PAINTED,
+    QUEUE,
     SAMPLER,
     VIEWS,
     choose,
@@ -24,6 +25,7 @@ from guidance_geometry.tests.queue.steering import (
     says,
     shows,
     shows_run_of,
+    start,
 )
 
 pytestmark = pytest.mark.browser
@@ -33,6 +35,8 @@ WIDGET = "widget => widget.name === 'gg_panel'"
 SHOWN = f"""node => {{ const panel = node.widgets.find({WIDGET}).element;
   return [panel.querySelector("output").textContent, panel.querySelector(".gg-words").textContent]; }}"""
 PANELS = f"""() => (app.rootGraph ?? app.graph).nodes.filter(node => node.type === "GGInspector").map({SHOWN})"""
+INSIDE = """(app.rootGraph ?? app.graph).nodes.find(node => node.subgraph).subgraph
+  .nodes.find(node => node.type === "GGInspector")"""
 DRAWN_BY_VUE = "document.querySelector('[data-node-id] .gg-panel')"
 TURN = "page => document.querySelector(`.gg-panel .gg-pages [data-page=${page}]`).click()"
 
@@ -277,6 +281,16 @@ def test_a_muted_inspector_says_that_it_shows_an_earlier_run(page):
     page.evaluate(f"() => {{ {INSPECTOR}.mode = 0; }}")
 
 
+def test_an_interrupted_run_says_where_it_stopped(page):
+    reseed(page, cfg=2.0, steps=2000)
+    page.evaluate(QUEUE)
+    page.wait_for_function("() => window.heard.length > 1")
+    page.evaluate("() => app.api.interrupt()")
+    assert page.evaluate("window.done")[0] == "execution_interrupted"
+    says(page, "Stopped at step [0-9]+ of 2000")
+    reseed(page, steps=20, cfg=3.0)
+
+
 def test_a_reload_brings_a_large_record_with_one_question(page):
     reseed(page, cfg=3.0, steps=60)
     page.evaluate(f"() => {{ {NODE.format('GGEmptyCanvas')}.widgets.find(w => w.name === 'batch_size').value = 8; }}")
@@ -312,3 +326,25 @@ def test_a_panel_in_a_subgraph_and_a_second_tab_show_their_run(page):
     page.evaluate("() => app.extensionManager.command.execute('Workspace.PreviousOpenedWorkflow')")
     page.evaluate("() => app.canvas.setGraph((app.rootGraph ?? app.graph).nodes.find(n => n.subgraph).subgraph)")
     shows_run_of(page, 20)
+
+
+def test_a_scale_from_outside_a_subgraph_is_written_where_it_is_set(page):
+    start(page)
+    page.evaluate(
+        f"""() => {{ const graph = app.rootGraph ?? app.graph;
+        const source = LiteGraph.createNode("PrimitiveFloat"); source.title = "Scale"; graph.add(source);
+        source.pos = [0, 700]; source.widgets[0].value = 2.5;
+        source.connect(0, {SAMPLER}, {SAMPLER}.inputs.findIndex(i => i.name === "cfg"));
+        app.canvas.selectItems([{SAMPLER}, {INSPECTOR}]); graph.convertToSubgraph(app.canvas.selectedItems); }}"""
+    )
+    queue(page)
+    page.evaluate(f"() => app.canvas.setGraph({INSIDE}.graph)")
+    page.wait_for_function(f"() => ({SHOWN})({INSIDE})[0].endsWith('/20')")
+    page.evaluate(f"() => {INSIDE}.widgets.find({WIDGET}).element.querySelector('[data-view=whatif]').click()")
+    use = f"{INSIDE}.widgets.find({WIDGET}).element.querySelector('.gg-use')"
+    page.wait_for_function(f"() => {use}.title.includes('into Scale (') && !{use}.disabled")
+    page.locator("input[aria-label='What-if scale']").fill("6")
+    page.locator(".gg-use").click()
+    source = "(app.rootGraph ?? app.graph).nodes.find(n => n.title === 'Scale')"
+    assert page.evaluate(f"() => {source}.widgets[0].value") == 6
+    page.evaluate("() => app.canvas.setGraph(app.rootGraph ?? app.graph)")

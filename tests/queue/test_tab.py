@@ -1,7 +1,10 @@
 """The Guidance tab in the real editor: runs of graphs that hold no node of this pack but the model."""
 
+import re
+
 import pytest
 
+from guidance_geometry.dev.browser import page_in
 from guidance_geometry.tests.queue import steering
 from guidance_geometry.tests.queue.steering import queue
 from guidance_geometry.tests.queue.tab_steering import (
@@ -40,6 +43,26 @@ OVER = f"""types => {{  // pairs of nodes, one of these types, that lie one over
   return boxes.filter(([type]) => types.includes(type)).flatMap(([type, box]) =>
     boxes.filter(([, other]) => over(box, other)).map(([other]) => [type, other])); }}"""
 LONG = 200  # steps of a run that is longer than the browser waits for its first event
+TWICE = f"""async scales => {{  // the sampler in a subgraph that shows its cfg, and a second node of that subgraph
+  const graph = {ROOT}, sampler = {SAMPLER}, add = (type, pos) => {{
+    const node = LiteGraph.createNode(type);
+    node.pos = pos;
+    graph.add(node);
+    return node; }};
+  app.canvas.selectItems([sampler]);
+  graph.convertToSubgraph(app.canvas.selectedItems);
+  const box = graph.nodes.find(node => node.subgraph), inner = box.subgraph.nodes[0];
+  box.subgraph.addInput("cfg", "FLOAT").connect(inner.inputs.find(input => input.name === "cfg"), inner);
+  const twin = add(box.subgraph.id, [1200, 0]);
+  for (const [name, type] of [["positive", "GGClassLabel"], ["negative", "GGClassLabel"], ["model", "GGLoadDenoiser"],
+      ["latent_image", "GGEmptyCanvas"]]) {{
+    const from = graph.nodes.find(node => node.type === type), at = from.outputs.findIndex(one => one.name === name);
+    from.connect(Math.max(0, at), twin, twin.inputs.findIndex(input => input.name === name)); }}
+  twin.connect(0, add("SaveLatent", [1600, 0]), 0);
+  const shown = node => node.widgets?.find(widget => widget.name === "cfg");
+  for (let k = 0; ![box, twin].every(shown) && k < 200; k += 1) await new Promise(done => setTimeout(done, 25));
+  [box, twin].forEach((node, k) => {{ shown(node).value = scales[k]; }});
+  return [box.id, twin.id].map(String); }}"""
 OPENED = "() => app.extensionManager.workflow.openWorkflows.length"
 PATH = "() => app.extensionManager.workflow.activeWorkflow.path"
 
@@ -131,7 +154,39 @@ def test_in_the_sidebar_every_card_is_reached_and_the_reasons_stand_below(page):
     page.wait_for_function("() => document.activeElement.closest('.gg-tab')")  # who uses the keyboard stays
 
 
+LAID_OUT = f"""() => {{ const panel = document.querySelector('{TAB}').getBoundingClientRect();
+    const box = name => document.querySelector(`{TAB} ${{name}}`).getBoundingClientRect();
+    const inside = one => one.top >= panel.top - 1 && one.bottom <= panel.bottom + 1 && one.bottom <= innerHeight;
+    const apart = (a, b) => a.right <= b.left + 1 || b.right <= a.left + 1;
+    const parts = ['.gg-figure', 'input[aria-label=Step]', '.gg-steps output', '.gg-reasons'];
+    const [figure, slider, count, reasons] = parts.map(box);
+    return [figure.height, [figure, slider, count].every(inside), apart(figure, reasons)]; }}"""
 SHOTS = f"count => document.querySelectorAll('{TAB} .gg-pair .gg-shots > *').length === count"
+
+
+def test_in_a_small_window_the_figure_has_the_room_and_the_reasons_stand_beside_it(page):
+    page.set_viewport_size({"width": 1280, "height": 720})
+    page.evaluate(TOGGLE, BOTTOM)
+    page.evaluate(TOGGLE, BOTTOM)
+    begin(page, sampled(cfg=13.0))
+    queue(page)
+    shows_run_of(page, 6)
+    turn_to(page, "advice")
+    reasons = page.locator(f"{TAB} .gg-reasons")
+    reasons.wait_for(state="visible")
+    assert "harsh" in reasons.inner_text(), "what is wrong with the picture"
+    turn_to(page, "geometry")
+    reasons.wait_for(state="hidden")
+    page.locator(f"{TAB} .gg-why").click()
+    page.wait_for_function(f"() => ({LAID_OUT})()[0] >= 300")
+    assert page.evaluate(LAID_OUT)[1:] == [True, True], page.evaluate(LAID_OUT)
+    page.evaluate("() => { window.now = Date.now; Date.now = () => window.now() + 10000; }")  # long after it opened
+    page.set_viewport_size({"width": 960, "height": 600})
+    page.locator(f"{TAB} .gg-info").click()
+    page.wait_for_function(f"() => ({LAID_OUT})()[1]")  # the caption is drawn in the figure
+    page.evaluate("() => { Date.now = window.now; }")
+    page.locator(f"{TAB} .gg-info").click()
+    turn_to(page, "advice")
 
 
 def test_the_advised_setting_is_seen_beside_the_run_on_one_click_and_stays_with_it(page):
@@ -178,6 +233,53 @@ def test_a_run_in_app_mode_is_told_and_in_the_tab_when_the_graph_is_back(page):
     page.wait_for_function(f"() => ({height})() >= 350")
 
 
+def test_samplers_in_series_are_stages_and_shown_as_one_run_too(page):
+    begin(page, sampled(stages=2, steps=5))
+    queue(page)
+    stages = [r"^Stage 1 \(4\) . stage 1 of 2 .", r"^Stage 2 \(5\) . stage 2 of 2 .", "^All stages: Stage 1 . Stage 2$"]
+    offers(page, stages)
+    shows_run_of(page, 5)
+    page.locator(f"{TAB} .gg-verdict").wait_for(state="visible")  # it comes with the record, after the live steps
+    page.locator(".gg-runs").select_option(index=2)
+    shows_run_of(page, 10)
+    page.locator(f"{TAB} .gg-verdict").wait_for(state="hidden")
+    page.locator(".gg-runs").select_option(index=0)
+    shows_run_of(page, 5)
+
+
+def test_a_sampler_in_a_subgraph_is_named_by_its_path(page):
+    begin(page)
+    page.evaluate(
+        f"""() => {{ app.canvas.selectItems([{SAMPLER}]); {ROOT}.convertToSubgraph(app.canvas.selectedItems); }}"""
+    )
+    queue(page)
+    offers(page, [r"^Mine \(\d+:4\) . \d\d:\d\d$"])
+    shows_run_of(page, 6)
+    page.locator(".gg-keep").click()
+    inside = f"{ROOT}.nodes.find(node => node.subgraph).subgraph.nodes"
+    assert page.evaluate(f"() => {inside}.length") == 4
+    queue(page)
+    output = page.evaluate("async () => Object.values((await app.graphToPrompt()).output).map(n => n.class_type)")
+    assert set(KEPT) <= set(output)
+    page.evaluate(UNDO)
+    page.wait_for_function(f"() => {inside}.length === 1")
+
+
+def test_of_two_nodes_that_are_one_subgraph_each_has_its_run_and_its_scale(page):
+    begin(page)
+    first, second = page.evaluate(TWICE, [3.0, 9.0])
+    queue(page)
+    offers(page, [r"^Mine \(\d+:4\) "] * 2)  # the host runs two outputs in any order, each start of it another
+    runs = page.evaluate(RUNS)
+    assert {name.split(" \u00b7 ")[0] for name in runs} == {f"Mine ({node}:4)" for node in (first, second)}
+    page.locator(".gg-runs").select_option(index=next(k for k, name in enumerate(runs) if f"({second}:4)" in name))
+    page.wait_for_function(f"() => document.querySelector('{TAB} .gg-headline').textContent.startsWith('cfg 9 ')")
+    page.get_by_role("button", name=re.compile(r"^Use cfg 2[.\d]*$")).first.click()
+    prompt = page.evaluate("async () => (await app.graphToPrompt()).output")
+    assert prompt[f"{first}:4"]["inputs"]["cfg"] == 3.0
+    assert 2 <= prompt[f"{second}:4"]["inputs"]["cfg"] < 3
+
+
 def test_a_copy_of_a_workflow_has_runs_of_its_own(page):
     begin(page, sampled(steps=6))
     queue(page)
@@ -217,6 +319,23 @@ def test_an_inspector_is_kept_and_undone_in_one_step(page):
     page.wait_for_function(
         "() => [...document.querySelectorAll('.gg-steps output')].every(count => count.textContent.endsWith('/6'))"
     )
+
+
+def test_another_browser_at_the_same_server_keeps_its_own_runs(page, browser):
+    name = workflow_id()
+    begin(page, sampled(steps=6), name)
+    queue(page)
+    shows_run_of(page, 6)
+    with page_in(browser, page.live.address, vue=page.vue) as other:
+        load(other, sampled(steps=4), name)
+        other.evaluate(TOGGLE, BOTTOM)
+        other.wait_for_selector(".gg-tab .gg-bar")
+        switch(other)
+        queue(other)
+        shows_run_of(other, 4)
+        other.evaluate(TOGGLE, BOTTOM)
+    shows_run_of(page, 6)
+    offers(page, [r"^Mine \(4\)"])
 
 
 def test_a_reload_keeps_the_switch_and_brings_the_run_back(page):

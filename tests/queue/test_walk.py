@@ -174,6 +174,22 @@ def test_a_result_from_the_cache_is_named_and_sampled_afresh_on_a_click_also_in_
     page.wait_for_function("() => !document.querySelector('.gg-said').textContent")
 
 
+def test_the_worst_of_several_samplers_is_shown_and_the_others_in_a_row_each(page):
+    load(page, sampled(stages=3, cfg=2.8))
+    page.evaluate(SET, ["4", {"cfg": OWN}])
+    page.evaluate(f"() => {{ {NODES}.find(node => node.title === 'Stage 3').mode = 4; }}")
+    page.locator(".gg-tab .gg-begin").click()
+    sees(page, "above", "cfg 13")
+    rows = page.locator(".gg-tab .gg-one")
+    page.locator(".gg-tab .gg-one[data-colour=fine]").wait_for()
+    found = rows.evaluate_all("rows => rows.map(row => [row.dataset.colour ?? '', row.textContent])")
+    assert [colour for colour, _ in found] == ["above", "fine", ""]
+    assert "Stage 1 (4)" in found[0][1]
+    assert "Stage 3 (6)bypassed or muted" in found[2][1]
+    rows.nth(1).click()
+    sees(page, "fine", "cfg 2.8")
+
+
 def test_a_job_that_waits_is_said_to_wait_and_while_it_goes_there_is_advice(page):
     load(page, sampled(cfg=OWN))
     switch(page)
@@ -209,6 +225,18 @@ def test_in_a_subgraph_the_change_is_named_shown_and_undone_in_one_step(page):
     page.evaluate(UNDO)
     page.wait_for_function(f"() => ({WIDGET})(['4', 'cfg']).value === {OWN}")
     sees(page, "above", "cfg 13")
+
+
+def test_at_cfg_1_there_is_advice(page):
+    load(page, sampled(cfg=1.0))
+    user = Walker(page)
+    user.click(".gg-switch input")
+    user.run()
+    sees(page, "off")
+    user.click(".gg-apply")
+    changed(page, r"cfg 1 \u2192 \d")
+    user.run()
+    sees(page, "fine")
 
 
 def test_what_cannot_leave_a_run_says_why_and_a_cleared_workflow_forgets_its_own(page):
