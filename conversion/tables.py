@@ -9,6 +9,7 @@ from heapq import nsmallest
 from itertools import chain, islice
 from typing import Any
 
+from ..files.limits import LONGEST_NAME, MOST_TENSORS
 from ..guidance.printing import LONE_SURROGATE, class_of, count_of, quote, shorten
 from .unpickling import Record, Refused, View, kind_of, refusal
 
@@ -17,7 +18,6 @@ RAW = ("state_dict", "model_state_dict", "model", "net", "network", "module", "p
 ORDER = (*AVERAGES, *RAW)
 TRAINERS = ("optimizer", "optimizers", "optimizer_state_dict", "optimizer_states", "optimizer_state", "opt")
 DEEPEST = 4  # levels above a table of weights
-MOST_TENSORS, LONGEST_NAME = 100_000, 500  # of what files.safetensors reads
 MOST_TIMES = 2  # bytes written for each that was read: tied weights are written twice
 SLACK = 2**20  # of a file that holds next to nothing
 LONGEST_TEXT, MOST_SETTINGS, LARGEST_SETTING = 200, 50, 2**63

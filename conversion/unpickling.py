@@ -18,25 +18,11 @@ import zipfile
 from functools import cache
 from typing import Any, NamedTuple
 
+from ..files.limits import DTYPES, LARGEST_SIZE, MOST_AXES
 from ..guidance.printing import class_of, quote, shorten
 
 ZIP, PICKLE = b"PK\x03\x04", b"\x80"
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # what a row of pickles begins with
-MOST_AXES, LARGEST_SIZE = 8, 2**48  # as in files.safetensors
-DTYPES = {  # its name of a dtype -> bytes, torch's name, and torch's of a storage
-    "F64": (8, "float64", "DoubleStorage"),
-    "F32": (4, "float32", "FloatStorage"),
-    "F16": (2, "float16", "HalfStorage"),
-    "BF16": (2, "bfloat16", "BFloat16Storage"),
-    "I64": (8, "int64", "LongStorage"),
-    "I32": (4, "int32", "IntStorage"),
-    "I16": (2, "int16", "ShortStorage"),
-    "I8": (1, "int8", "CharStorage"),
-    "U8": (1, "uint8", "ByteStorage"),
-    "BOOL": (1, "bool", "BoolStorage"),
-    "F8_E4M3": (1, "float8_e4m3fn", ""),
-    "F8_E5M2": (1, "float8_e5m2", ""),
-}
 WIDTHS = {dtype: width for dtype, (width, _, _) in DTYPES.items()}
 OF_TORCH = {f"torch.{name}": dtype for dtype, (_, name, _) in DTYPES.items()}
 STORAGES = {f"torch.{storage}": dtype for dtype, (_, _, storage) in DTYPES.items() if storage}

@@ -20,26 +20,13 @@ import torch
 from torch import Tensor
 
 from ..guidance.printing import shorten
+from . import limits
+from .limits import LARGEST_SIZE, LONGEST_NAME, MOST_AXES, MOST_TENSORS
 from .writing import write_atomically
 
 T = TypeVar("T")
 MAX_HEADER = 16 * 2**20  # the largest model files in use carry about 1 MB
-MOST_TENSORS, MOST_AXES, LONGEST_NAME = 100_000, 8, 500
-LARGEST_SIZE = 2**48  # of an axis or an offset, far above any file
-DTYPES = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-    "I64": torch.int64,
-    "I32": torch.int32,
-    "I16": torch.int16,
-    "I8": torch.int8,
-    "U8": torch.uint8,
-    "BOOL": torch.bool,
-    "F8_E4M3": torch.float8_e4m3fn,
-    "F8_E5M2": torch.float8_e5m2,
-}
+DTYPES = {name: getattr(torch, known) for name, (_, known, _) in limits.DTYPES.items()}
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "ema.")  # what trainers put before every tensor's name
 FOREIGN = {

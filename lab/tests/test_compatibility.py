@@ -12,7 +12,6 @@ from guidance_geometry.tests.project import ROOT
 
 PAGE = (ROOT / "docs" / "compatibility.md").read_text(encoding="utf-8")
 SUBJECTS = {subject.name: subject for subject in every_subject()}
-DRAWN = {"deadline": None, "derandomize": True, "suppress_health_check": list(HealthCheck)}
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +33,7 @@ def test_every_format_is_a_row(host):
     assert [known.title for known in KNOWN if known.title.split()[0].lower() not in rows] == []
 
 
-@settings(max_examples=60, **DRAWN)
+@settings(max_examples=14, deadline=None, derandomize=True, suppress_health_check=[*HealthCheck])
 @given(name=sampled_from(sorted(SUBJECTS)), column=sampled_from(sorted(COLUMNS)))
 def test_a_cell_says_what_a_run_shows(host, table, name, column):
     with torch.inference_mode():
@@ -45,8 +44,10 @@ def test_a_cell_says_what_a_run_shows(host, table, name, column):
         assert word == table[name, column], why
 
 
-@settings(max_examples=25, **DRAWN)
-@given(name=sampled_from(sorted(SUBJECTS)), column=sampled_from(sorted(COLUMNS)))
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [("Pocket", "recorded"), ("SD15 (host)", "x0 gradient"), ("DiT", "batch 2"), ("JiT", "KSampler")],
+)
 def test_a_cell_says_the_same_on_a_mac(host, table, name, column):
     """A make-believe one, whose GPU has no float64 and does not meet the CPU's tensors."""
     with torch.inference_mode(), mac_host():

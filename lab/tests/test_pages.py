@@ -21,7 +21,6 @@ DOCS = ROOT / "docs"
 REPOSITORY = PROJECT["project"]["urls"]["Repository"]
 PAGES = sorted(DOCS.glob("*.md"))
 PICTURES = sorted(file for file in DOCS.rglob("*") if file.suffix in {".png", ".webp", ".jpg"})
-LARGEST = 2_000_000  # bytes of all pictures together
 LARGEST_FILM = 600_000  # of README
 
 
@@ -49,25 +48,6 @@ def test_someone_who_knows_only_ksampler_reads_every_page_of_start_and_use():
     assert {page: hard for page, text in texts.items() if (hard := stumbles(text))} == {}
 
 
-def anchors_of(page):
-    """Of its headings, as the page on the web has them."""
-    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
-    plain = (re.sub(r"\]\([^)]*\)", "", heading.lower()) for heading in headings)
-    return {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in plain}
-
-
-@pytest.mark.parametrize("page", ["README.md", "README.zh.md", "CONTRIBUTING.md"])
-def test_a_link_into_a_page_leads_to_a_heading_of_it(page):
-    """Of what the site does not have."""
-    text = (ROOT / page).read_text(encoding="utf-8").replace(f"{REPOSITORY}/blob/main/", "")
-    into = {(ROOT / (name or page), part) for name, part in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", text)}
-    assert [part for target, part in into if part not in anchors_of(target)] == []
-
-
-def test_pictures_are_small_enough_for_a_clone():
-    assert sum(file.stat().st_size for file in PICTURES if file != FILM) <= LARGEST, "the film has a limit of its own"
-
-
 @pytest.mark.parametrize("file", PICTURES, ids=lambda file: file.name)
 def test_pictures_carry_no_graph(file):
     with Image.open(file) as picture:
@@ -84,11 +64,6 @@ def test_the_film_of_readme_is_short_small_and_sharp():
         assert film.info["loop"] == 0
 
 
-def test_no_figure_lies_about_unused():
-    words = "".join(page.read_text(encoding="utf-8") for page in (*PAGES, ROOT / "README.md"))
-    assert [file.name for file in (DOCS / "figures").iterdir() if file.name not in words] == []
-
-
 @pytest.mark.skipif(shutil.which("node") is None, reason="no node on the path")
 def test_the_gallery_shows_every_figure_and_every_view():
     page = gallery.PAGE.read_text(encoding="utf-8")
@@ -98,18 +73,3 @@ def test_the_gallery_shows_every_figure_and_every_view():
     shown = [gallery.file_of(word) for word in gallery.SHOWN]
     shown += [gallery.view_file(view, palette) for view in gallery.views() for palette in gallery.PALETTES]
     assert len([file for file in shown if file.exists()]) >= 39
-
-
-def stands_in(page, words):
-    """Whether a page has these words, with something short in the place of every field."""
-    parts = map(re.escape, re.split(r"\{[^{}]*\}", words))
-    return re.search(".{0,300}?".join(parts), page, re.DOTALL) is not None
-
-
-def test_every_passage_beside_a_program_stands_in_a_page():
-    """Words that were mended beside their program are on its page, whose numbers nobody need measure again for that."""
-    texts = [page.read_text(encoding="utf-8") for page in PAGES]
-    beside = [file for file in (ROOT / "lab").rglob("*.md") if "<!-- " in file.read_text(encoding="utf-8")]
-    passages = {(file.stem, name): words for file in beside for name, words in markdown.passages(str(file)).items()}
-    assert len(passages) > 5
-    assert [one for one, words in passages.items() if not any(stands_in(text, words) for text in texts)] == []

@@ -49,19 +49,6 @@ def test_every_rule_of_this_pack_holds_what_it_claims(ours):
     } == {}
 
 
-def test_claims_are_words_that_the_suite_knows():
-    from guidance_geometry.guidance import rules
-    from guidance_geometry.guidance.invariants import INVARIANTS
-    from guidance_geometry.guidance.rules.kinds import CLAIMS, Rule
-    from guidance_geometry.tests.classes import classes_in
-
-    found = classes_in(rules, Rule)
-    assert len(found) > 20
-    said = {rule.__name__: rule.claims for rule in found}
-    assert {name: claims - set(CLAIMS) for name, claims in said.items() if claims - set(CLAIMS)} == {}
-    assert set(CLAIMS) <= {one.claim for one in INVARIANTS}
-
-
 def test_the_page_is_fresh(ours, page):
     """`python lab rules_table` writes it."""
     from guidance_geometry.lab.pages.rules_table import gist

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from guidance_geometry.lab.markdown import section_in
 from guidance_geometry.tests.project import ROOT
 
 DOCS = ROOT / "docs"
@@ -83,22 +82,6 @@ def test_the_suggested_scale_of_each_evaluation_reaches_what_the_page_says():
     accuracy = {(evaluation, float(gamma)): float(share) for evaluation, gamma, _, share in reversed(rows)}
     least = {"noisy x_t": 0.95, "x0 + backprop": 0.85, "x0": 0.90}
     assert all(accuracy[evaluation, MEASURED[evaluation]] >= share for evaluation, share in least.items())
-
-
-def test_the_page_of_the_templates_has_the_numbers_of_its_study(host):
-    pytest.importorskip("comfyui_workflow_templates_json", reason="the stock templates are not installed")
-    from guidance_geometry.lab.studies.stock_templates import totals
-
-    page = (DOCS / "templates.md").read_text(encoding="utf-8")
-    assert [line for line in totals() if f"| {line[0]} | {line[1]} |" not in page] == []
-
-
-def test_the_example_of_sweeps_names_what_its_study_runs():
-    from guidance_geometry.lab.studies.example_sweep import STUDY, SWEEP
-
-    section = section_in(DOCS / "sweeps.md", "An example")
-    words = [one.removeprefix(f"{ROOT}/") for one in (*SWEEP, *STUDY) if one != "--plan"]
-    assert [one for one in words if one not in section] == []
 
 
 def test_the_scales_of_templates_are_those_of_their_package():

@@ -40,10 +40,9 @@ def test_the_released_sizes_have_their_tensors_and_parameters(side):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("side", [64, 128])
-def test_a_stored_file_of_a_released_size_has_the_logits_of_the_field_s_network(tmp_path, side):
+def test_a_stored_file_of_a_released_size_has_the_logits_of_the_field_s_network(tmp_path):
     """At half of its width."""
-    theirs = lively(reference(side, labels=7, width=64))
+    theirs, side = lively(reference(128, labels=7, width=64)), 128
     write_safetensors(tmp_path / "adm.safetensors", theirs.state_dict(), {})
     loaded = open_as(tmp_path / "adm.safetensors", NoisyClassifier)
     assert loaded.noise_aware
@@ -79,42 +78,20 @@ def test_the_sample_is_scaled_to_preserve_variance(sigma, alpha):
 def test_the_gradient_is_the_slope_in_the_samplers_coordinates(tmp_path):
     write_safetensors(tmp_path / "adm.safetensors", small_network().state_dict(), {"gg.schedule": "linear"})
     loaded = open_as(tmp_path / "adm.safetensors", NoisyClassifier)
+    with pytest.raises(ValueError, match="reads samples of 3 x 64 x 64 but got 3 x 32 x 32"):
+        loaded.logits(torch.zeros(1, 3, 32, 32), 1.0)
     assert isinstance(loaded.enter, AdmEntrance)
     assert loaded.enter.schedule == "linear"
     assert slope_error(lambda x: loaded.logits(x, 3.0).log_softmax(1)[:, 2], noise((1, 3, 64, 64)), 1e-2) <= 1e-2
-
-
-def test_another_size_is_refused_and_not_resized(tmp_path):
-    write_safetensors(tmp_path / "adm.safetensors", small_network().half().state_dict(), {})
-    loaded = open_as(tmp_path / "adm.safetensors", NoisyClassifier)
-    with pytest.raises(ValueError, match="reads samples of 3 x 64 x 64 but got 3 x 32 x 32"):
-        loaded.logits(torch.zeros(1, 3, 32, 32), 1.0)
-
-
-@pytest.mark.parametrize(
-    ("count", "said", "labels"),
-    [
-        (1000, {}, imagenet.LABELS),
-        (7, {}, tuple("0123456")),
-        (7, {"gg.labels": '["a", "b", "c", "d", "e", "f", "g"]'}, tuple("abcdefg")),
-    ],
-    ids=["a thousand are ImageNet's", "others are numbers", "the file has the last word"],
-)
-def test_labels_are_the_released_ones_unless_the_file_names_them(tmp_path, count, said, labels):
-    network = lively(AdmClassifier(BY_SIDE[64], labels=count, width=64))
-    write_safetensors(tmp_path / "adm.safetensors", network.state_dict(), said)
-    assert open_classifier(tmp_path / "adm.safetensors").labels == labels
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"time_embed.0.weight": torch.zeros(())}, r"has time_embed\.0\.weight of \(\)"),
-        ({"time_embed.0.weight": torch.zeros(64, 16)}, r"has time_embed\.0\.weight of \(64, 16\)"),
         ({"out.2.c_proj.weight": torch.zeros(())}, r"'out\.2\.c_proj\.bias' is \(7,\) but \(1000,\) is needed"),
         ({"out.0.bias": torch.zeros(256).long()}, r"'out\.0\.bias' is .* of whole numbers but"),
         ({"input_blocks.40.0.weight": torch.zeros(1)}, "has 41 input blocks"),
-        ({"input_blocks.x.0.weight": torch.zeros(1)}, r"'input_blocks\.x\.0\.weight' is .* but nothing is needed"),
         ({}, r"gg\.schedule is 'edm'"),
     ],
 )
@@ -123,3 +100,10 @@ def test_a_changed_network_is_refused(tmp_path, change, message):
     write_safetensors(tmp_path / "adm.safetensors", weights, {} if change else {"gg.schedule": "edm"})
     with pytest.raises(ValueError, match=rf"adm\.safetensors.*{message}"):
         open_classifier(tmp_path / "adm.safetensors")
+
+
+def test_a_thousand_labels_are_imagenets_unless_the_file_names_them(tmp_path):
+    for count, said, labels in ((1000, {}, imagenet.LABELS), (3, {"gg.labels": '["a", "b", "c"]'}, ("a", "b", "c"))):
+        network = lively(AdmClassifier(BY_SIDE[64], labels=count, width=64))
+        write_safetensors(tmp_path / "adm.safetensors", network.state_dict(), said)
+        assert open_classifier(tmp_path / "adm.safetensors").labels == labels

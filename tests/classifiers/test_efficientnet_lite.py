@@ -80,11 +80,10 @@ def test_every_size_has_its_blocks(size):
     assert {shape[0] / shape[1] for shape in shapes["expand"]} == {6}
 
 
-@pytest.mark.parametrize("size", SIZES, ids=str)
-@pytest.mark.parametrize("prefix", ["", "module."])
-def test_a_stored_network_is_recognised_with_its_preprocessing(tmp_path, size, prefix):
+@pytest.mark.parametrize("size", [SIZES[0], SIZES[-1]], ids=str)
+def test_a_stored_network_is_recognised_with_its_preprocessing(tmp_path, size):
     network = network_of(size)
-    weights = {prefix + key: t.half() if t.is_floating_point() else t for key, t in network.state_dict().items()}
+    weights = {f"module.{key}": t.half() if t.is_floating_point() else t for key, t in network.state_dict().items()}
     write_safetensors(tmp_path / "lite.safetensors", weights, {"gg.labels": '["a", "b", "c", "d"]'})
     guide = open_as(tmp_path / "lite.safetensors", CleanClassifier)
     assert guide.labels == ("a", "b", "c", "d")
@@ -97,13 +96,6 @@ def test_a_stored_network_is_recognised_with_its_preprocessing(tmp_path, size, p
 def test_its_gradient_is_a_true_slope():
     network, x = network_of().double(), 0.5 * noise((1, 3, 64, 64)).double()
     assert slope_error(lambda x: network(x).log_softmax(1)[:, 1], x, step=1e-6) <= 1e-5
-
-
-def test_a_guide_has_a_gradient_everywhere(tmp_path):
-    guide = open_as(stored(tmp_path, network_of().state_dict()), CleanClassifier)
-    x = (0.5 * noise((1, 3, 96, 96))).requires_grad_(True)
-    (gradient,) = torch.autograd.grad(guide.logits(x).log_softmax(1)[:, 1].sum(), x)
-    assert (gradient != 0).float().mean() > 0.99
 
 
 BIAS = "_blocks.3._bn1.bias"

@@ -79,9 +79,7 @@ def test_every_class_is_prepared_as_by_the_library_or_refused(tmp_path, model_ty
         ({"resample": 1}, "resample is 1"),
         ({"size": {"shortest_edge": 20, "longest_edge": 40}}, "longest_edge"),
         ({"do_pad": True, "pad_size": {"height": 300, "width": 300}}, "not obeyed here: do_pad, pad_size"),
-        ({"do_normalize": False, "do_rescale": True, "rescale_factor": 0.0}, "a factor above 0"),
         ({"image_processor_type": "TimmWrapperImageProcessor"}, "image_processor_type"),
-        ({"pad_size": {"height": 10**6, "width": 8}}, "height is 1000000"),
     ],
 )
 def test_a_setting_that_is_not_obeyed_is_named(tmp_path, setting, named):
@@ -127,7 +125,7 @@ OTHERS = {
 PICTURES = st.tuples(st.integers(20, 90), st.integers(20, 90))
 
 
-@pytest.mark.parametrize("model_type", ["vit", "clip", "deit"])
+@pytest.mark.parametrize("model_type", ["vit", "clip"])
 @run(max_examples=6, phases=(Phase.generate,))
 @given(settings=st.fixed_dictionaries(PLAIN), sides=PICTURES)
 def test_what_every_class_reads_is_obeyed(model_type, settings, sides):
@@ -136,9 +134,7 @@ def test_what_every_class_reads_is_obeyed(model_type, settings, sides):
         assert equal(folder, preprocessing_of(folder), sides)
 
 
-@pytest.mark.parametrize(
-    "model_type", ["beit", "dpt", "efficientnet", "levit", "mobilevit", "poolformer", "resnet", "segformer"]
-)
+@pytest.mark.parametrize("model_type", ["beit", "dpt", "efficientnet", "mobilevit", "segformer"])
 @run(max_examples=6, phases=(Phase.generate,))
 @given(settings=st.fixed_dictionaries({}, optional=PLAIN | OTHERS), sides=PICTURES)
 def test_what_a_class_reads_besides_is_obeyed_or_refused(model_type, settings, sides):

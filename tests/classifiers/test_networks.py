@@ -19,20 +19,12 @@ def logits(network, x):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_item_alone_equals_item_in_batch(name):
+def test_an_item_alone_is_the_item_in_a_batch_and_guides_have_a_smooth_gradient(name):
     network, x = network_of(name), noise((3, 3, 32, 32))
     assert (logits(network, x)[1:2] - logits(network, x[1:2])).abs().max() <= 1e-5  # order of float32 sums
-
-
-@pytest.mark.parametrize("name", ["pocket-clean-1", "pocket-noisy-1"])
-def test_guides_have_a_smooth_gradient(name):
-    network, x = network_of(name, torch.float64), noise((1, 3, 32, 32), 1, torch.float64)
-    assert slope_error(lambda z: logits(network, z).log_softmax(1)[:, 1], x, 1e-5) <= 1e-6
-
-
-def test_noise_level_matters_to_the_noise_aware_network():
-    network, x = network_of("pocket-noisy-1"), noise((1, 3, 32, 32))
-    assert not torch.equal(network(x, torch.tensor([0.1])), network(x, torch.tensor([10.0])))
+    if name != "pocket-judge-1":
+        exact, x = network_of(name, torch.float64), noise((1, 3, 32, 32), 1, torch.float64)
+        assert slope_error(lambda z: logits(exact, z).log_softmax(1)[:, 1], x, 1e-5) <= 1e-6
 
 
 def test_judge_shows_the_features_its_logits_rest_on():
@@ -67,18 +59,13 @@ def damaged(change):
 
 CLAIMS = [
     ({"format": "somebody/else"}, r"gg\.format is 'somebody/else' but must be one of guidance-geometry/classifier"),
-    ({"version": "2"}, r"gg\.version is '2' but must be one of 1"),
-    ({"role": "oracle"}, r"gg\.role is 'oracle'"),
     ({"licence": "x" * 30_000}, r"gg\.licence has 30,000 characters"),
     ({"architecture": "resnet"}, r"gg\.architecture is 'resnet' but must be one of pocket-clean-1"),
     ({"labels": '["a", "b"]'}, r"gg\.labels names 2 labels but gg\.config says 4"),
-    ({"labels": "a, b"}, r"gg\.labels is not valid JSON"),
     ({"config": '{"labels": 4, "depth": 3}'}, r"gg\.config is .*depth.* does not take"),
-    ({"config": "[4]"}, r"gg\.config is a list; a table"),
     ({"config": '{"labels": 4, "sigma_data": "x"}'}, r"gg\.config\.sigma_data is 'x'; a finite number"),
-    ({"config": '{"labels": 4, "device": 0}'}, r"gg\.config is .* does not take"),
 ]
-NEEDED = ("format", "version", "architecture", "config", "role", "labels", "name", "licence")
+NEEDED = ("format", "config", "licence")
 
 
 @pytest.mark.parametrize(("change", "message"), [*CLAIMS, *((key, rf"gg\.{key} is missing") for key in NEEDED)])
@@ -93,12 +80,10 @@ def test_unknown_and_missing_claims_are_refused_by_name(tmp_path, change, messag
     ("change", "message"),
     [
         (lambda w: w.pop("out.bias"), r"weight 'out\.bias' is missing but \(4,\) is needed"),
-        (lambda w: w.update(extra=torch.zeros(1)), r"weight 'extra' is \(1,\) but nothing is needed"),
-        (lambda w: w.update({"out.bias": torch.zeros(5)}), r"weight 'out\.bias' is \(5,\) but \(4,\) is needed"),
         (lambda w: w.update({"out.bias": torch.full((4,), torch.inf)}), r"tensor 'out\.bias' holds nan or inf"),
         (lambda w: w.update({"out.bias": torch.zeros(4, dtype=torch.int64)}), r"tensor 'out\.bias' is I64"),
     ],
-    ids=["missing", "surplus", "shape", "infinite", "dtype"],
+    ids=["missing", "infinite", "dtype"],
 )
 def test_wrong_weights_are_refused_by_name(tmp_path, change, message):
     with pytest.raises(ValueError, match=message):

@@ -1,7 +1,6 @@
 """Files that must never be loaded: refused by their content, with a reason, and nothing in them is run."""
 
 import json
-import pickle  # noqa: TID251 - to make the files that must be refused
 
 import pytest
 import torch
@@ -13,32 +12,15 @@ from guidance_geometry.files.safetensors import write_safetensors
 from guidance_geometry.tests.classifier_files import CLASSIFIERS, stored
 from guidance_geometry.tests.classifier_slopes import noise, open_as
 
-from ..programs import ARCHIVES, PROGRAMS, Payload
-
-
-@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
-@pytest.mark.parametrize("kind", ["pickle", *PROGRAMS, *ARCHIVES])
-def test_a_program_or_another_archive_is_refused_and_never_runs(tmp_path, kind, suffix):
-    """By its content, whatever its name; that each would run: `tests/conversion`."""
-    canary, path = tmp_path / "canary", tmp_path / f"evil{suffix}"
-    if kind == "pickle":
-        path.write_bytes(pickle.dumps(Payload(canary)))
-    else:
-        PROGRAMS[kind](path, canary) if kind in PROGRAMS else ARCHIVES[kind](path)
-    with pytest.raises(ValueError, match=f"evil{suffix} is a .* can run code when loaded; only safetensors files"):
-        open_classifier(path)
-    assert not canary.exists()
-
 
 @pytest.mark.parametrize(
     ("weights", "notes", "message"),
     [
         ({"model.diffusion_model.x": torch.zeros(1)}, {}, r"net.* is not a known classifier; its first .* is 'model\."),
         ({"weight": torch.full((2, 2), torch.inf)}, {}, "holds nan or inf"),
-        ({"weight": torch.full((2, 2), torch.nan)}, {}, "holds nan or inf"),
         ({"w": torch.zeros(1)}, {"gg.format": "guidance-geometry/trace"}, "is a 'guidance-geometry/trace'"),
     ],
-    ids=["unknown", "inf", "nan", "trace"],
+    ids=["unknown", "inf", "trace"],
 )
 def test_a_file_that_is_no_classifier_is_named(tmp_path, weights, notes, message):
     write_safetensors(tmp_path / "net.safetensors", weights, notes)
@@ -78,8 +60,8 @@ def test_the_noisy_one_changes_coordinates_itself():
     assert guide.logits(x, 0.0).isfinite().all()  # told at least the smallest level it was trained on
 
 
-NUMBERS = [(key, value, "") for key in ("image_size", "sigma_min", "channels") for value in ("many", "nan", "0", "-3")]
-LARGE = [("image_size", "4097"), ("image_size", "1e6"), ("channels", "4097"), ("sigma_min", "1e7")]
+NUMBERS = [("image_size", "many", ""), ("sigma_min", "nan", ""), ("channels", "0", "")]
+LARGE = [("image_size", "4097"), ("channels", "4097"), ("sigma_min", "1e7")]
 NUMBERS += [(key, value, " but must be a positive number up to") for key, value in LARGE]
 
 

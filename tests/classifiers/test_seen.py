@@ -3,15 +3,14 @@
 import pytest
 import torch
 
-from guidance_geometry.classifiers.preprocessing import Preprocessing
 from guidance_geometry.classifiers.reading import open_classifier
-from guidance_geometry.classifiers.wired import CleanClassifier, FeatureExtractor
+from guidance_geometry.classifiers.wired import CleanClassifier
 from guidance_geometry.dev.fixtures.tiny_folders import save_tiny
 from guidance_geometry.guidance.energies.perception import DepthEnergy, SegmentationEnergy, TextEnergy
 from guidance_geometry.guidance.energies.reference import FeatureEnergy, StyleEnergy
 from guidance_geometry.guidance.gradients.estimators import gradient_of
 from guidance_geometry.tests.classifier_files import CLASSIFIERS
-from guidance_geometry.tests.classifier_slopes import lively, noise, open_as, slope_error
+from guidance_geometry.tests.classifier_slopes import noise, open_as, slope_error
 
 pytest.importorskip("transformers", reason="transformers comes with the host")
 RAMP = torch.linspace(0, 1, 40 * 40).reshape(1, 40, 40)
@@ -41,20 +40,6 @@ def test_a_style_of_the_demos_own_network():
     energy = StyleEnergy(guide, REFERENCE, spread=1.0)
     assert [tuple(each.shape[1:]) for each in energy.wanted] == [(24, 24), (48, 48), (96, 96), (96, 96)]
     check(energy, 0.5 * noise((2, 3, 32, 32)))
-
-
-def test_a_style_of_torchvisions_resnet():
-    models = pytest.importorskip("torchvision", reason="torchvision comes with the host").models
-    network = lively(models.resnet18(), seen=noise((4, 3, 64, 64), seed=1))
-    energy = StyleEnergy(CleanClassifier("resnet", network, ("a", "b"), Preprocessing((64, 64))), REFERENCE, spread=1.0)
-    assert [len(each[0]) for each in energy.wanted] == [64, 64, 128, 256, 512]
-    check(energy, 0.5 * noise((2, 3, 40, 40)))
-
-
-def test_a_style_needs_convolutions_of_several_sizes(tmp_path):
-    save_tiny(tmp_path, "dino")
-    with pytest.raises(ValueError, match="no convolutions of several sizes"):
-        StyleEnergy(open_as(tmp_path, FeatureExtractor), REFERENCE)
 
 
 def check(energy, x):

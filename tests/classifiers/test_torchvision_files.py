@@ -1,5 +1,7 @@
 """torchvision's families, recognised by their tensors and nothing else."""
 
+from functools import cache
+
 import pytest
 import torch
 
@@ -25,6 +27,7 @@ SEGMENT = ("deeplabv3", "lraspp")
 SLOPES = ("resnet18", "vit_b_32", "lraspp_mobilenet_v3_large")  # one of each way to answer
 
 
+@cache
 def network_of(name, labels=4):
     network = models.get_model(name, weights=None, num_classes=labels, **SMALLEST.get(name, {}))
     return lively(network, seen=noise((4, 3, 96, 96), 5))
@@ -58,7 +61,7 @@ def test_a_stored_network_is_the_same_function_with_a_true_slope(tmp_path, name)
 def test_members_of_a_family_are_told_apart():
     from guidance_geometry.classifiers.torchvision_files import family_of, fitting
 
-    for name in ("resnet34", "resnet50", "resnext50_32x4d", "wide_resnet50_2", "efficientnet_b1", "deeplabv3_resnet50"):
+    for name in ("resnet34", "resnext50_32x4d", "efficientnet_b1", "deeplabv3_resnet50"):
         extra = {"weights_backbone": None} if name.startswith(SEGMENT) else {}
         with torch.device("meta"):
             weights = models.get_model(name, weights=None, num_classes=3, **extra).state_dict()
@@ -77,14 +80,11 @@ def test_pictures_are_prepared_as_torchvision_prepares_them():
     seen = {(repr(usual_preprocessing(models, name)), repr(wanted)): name for name, wanted in theirs.items()}
     assert len(seen) > 10, "each way once"
     for name in seen.values():
-        for sides in ((300, 300), (540, 600), (200, 264)):
+        for sides in ((540, 600), (200, 264)):
             x = 0.5 * noise((1, 3, *sides)).clamp(-1, 1)
             assert (usual_preprocessing(models, name)(x) - theirs[name]((x + 1) / 2)).abs().max() <= 1e-4, name
-
-
-def test_weights_made_for_another_size_are_prepared_as_those():
     seen = usual_preprocessing(models, "vit_b_16", 384)
-    assert (seen.shown, seen.size, seen.mode) == ((384, 384), (384, 384), "bicubic")
+    assert (seen.shown, seen.size, seen.mode) == ((384, 384), (384, 384), "bicubic"), "weights of another size"
     assert usual_preprocessing(models, "vit_b_16", 96).shown == (96, 96)
 
 
@@ -92,7 +92,6 @@ def test_weights_made_for_another_size_are_prepared_as_those():
     ("file", "said", "message"),
     [
         ("net", {}, "net.safetensors does not say what it is. Its tensors fit resnet18"),
-        ("resnetblur18.bt_in1k", {}, "does not say what it is"),
         ("resnet18", {"gg.architecture": "resnetblur18"}, "says that it is 'resnetblur18'"),
         ("my_resnet18-cats", {}, ""),
         ("net", {"gg.architecture": "resnet18"}, ""),
@@ -125,12 +124,10 @@ def test_names_and_normalisation_travel_in_the_file(tmp_path):
     [
         (lambda w: w.pop("layer3.0.conv1.weight"), r"Nearest: resnet18, 1 tensors differ, first: 'layer3\.0\.conv1"),
         (lambda w: w.update({"layer1.0.conv1.weight": torch.zeros(3)}), r"layer1\.0\.conv1\.weight' is \(3,\) but"),
-        (lambda w: w.update({"extra": torch.zeros(3)}), r"extra' is \(3,\) but nothing is needed"),
         (lambda w: w.update({"fc.weight": torch.zeros(())}), r"fc\.weight is \(\); 2 axes are needed"),
-        (lambda w: w.update({"fc.weight": torch.zeros(0, 512)}), r"fc\.weight is \(0, 512\); 2 axes are needed"),
         (lambda w: w.update({"fc.bias": torch.zeros(4).long()}), r"fc\.bias' is \(4,\) of whole numbers but \(4,\) is"),
     ],
-    ids=["missing", "misshapen", "surplus", "no axes", "no labels", "whole numbers"],
+    ids=["missing", "misshapen", "no axes", "whole numbers"],
 )
 def test_a_changed_network_is_refused_with_the_nearest_name(tmp_path, change, message):
     weights = network_of("resnet18").state_dict()
@@ -140,39 +137,8 @@ def test_a_changed_network_is_refused_with_the_nearest_name(tmp_path, change, me
         open_classifier(tmp_path / "net.safetensors")
 
 
-def test_counters_of_training_batches_may_be_anything_since_nothing_reads_them(tmp_path):
-    network, x = network_of("resnet18"), noise((1, 3, 40, 40))
-    weights = network.state_dict()
-    weights["bnX.num_batches_tracked"] = weights.pop("bn1.num_batches_tracked")
-    weights["layer1.0.bn1.num_batches_tracked"] = torch.zeros(3)
-    write_safetensors(tmp_path / "net.safetensors", weights, {"gg.size": "32", "gg.architecture": "resnet18"})
-    loaded = open_as(tmp_path / "net.safetensors", CleanClassifier)
-    assert (loaded.logits(x) - network(loaded.preprocessing(x))).abs().max() <= 1e-5
-
-
-@pytest.mark.parametrize(
-    ("said", "message"),
-    [
-        ({"gg.labels": '["a"]'}, "1 labels are named but the network has 4"),
-        ({"gg.labels": "cat"}, "labels is .cat.; a list"),
-        ({"gg.std": "[0, 1, 1]"}, "preprocessing .* is not usable"),
-        ({"gg.size": '"large"'}, "size is .large.; a whole number"),
-    ],
-)
-def test_a_wrong_statement_is_named(tmp_path, said, message):
-    with pytest.raises(ValueError, match=message):
-        open_classifier(stored(tmp_path, network_of("resnet18"), said))
-
-
-def test_a_missing_library_is_named():
-    from guidance_geometry.classifiers.contract import library
-
-    with pytest.raises(ValueError, match=r"net\.safetensors needs absent_library, which cannot be used here"):
-        library("absent_library", "net.safetensors")
-
-
-@pytest.mark.parametrize("key", ["encoder.pos_embedding", "conv_proj.weight"])
-def test_a_transformer_that_says_no_size_is_refused(tmp_path, key):
+def test_a_transformer_that_says_no_size_is_refused(tmp_path):
+    key = "encoder.pos_embedding"
     with torch.device("meta"):
         weights = models.vit_b_32(num_classes=4).state_dict()
     weights = {name: torch.zeros(tensor.shape, dtype=torch.float16) for name, tensor in weights.items()}

@@ -20,7 +20,6 @@ from guidance_geometry.classifiers.training import (
     continue_training,
     describe_training,
     learn,
-    no_better,
 )
 from guidance_geometry.classifiers.wired import CleanClassifier, NoisyClassifier
 from guidance_geometry.files.writing import write_atomically
@@ -58,27 +57,19 @@ def taught(lesson, told=True, course=SHORT):
     return student, [*learn(student, lesson, course)]
 
 
-@pytest.mark.parametrize("flow", [False, True], ids=["ve", "flow"])
-@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize(("flow", "told"), [(False, True), (True, False)], ids=["ve", "flow"])
 def test_it_learns_and_reloads_as_the_same_function(tmp_path, flow, told):
     lesson = lesson_of(flow=flow)
     student, losses = taught(lesson, told)
-    assert sum(losses[-10:]) / 10 < 0.8 * math.log(
-        2
-    )  # guessing costs ln 2, and at the highest noise nobody does better
+    assert sum(losses[-10:]) / 10 < 0.8 * math.log(2)  # guessing costs that, and at the highest noise everybody guesses
     loaded, kept = reloaded(student, lesson, tmp_path / "mine.safetensors"), student.classifier("mine", lesson)
     assert (loaded.labels, loaded.noise_aware, loaded.shape) == (("left", "right"), True, (2, None, None))
     x, alpha = noise((3, 2, 8, 8)), 0.4 if flow else 1.0
     assert (loaded.logits(x, 0.6, alpha) - kept.logits(x, 0.6, alpha)).abs().max() <= 1e-5
+    assert loaded.logits(x, 1.0, 0.0).isfinite().all(), "at full noise"
+    shares = [float(share.mean()) for share in accuracies(loaded, lesson).values()]
+    assert shares[0] > max(0.9, shares[-1]), "the least noise is read best"
     assert slope_error(lambda x: loaded.logits(x, 0.6, alpha).log_softmax(1)[:, 1], x, 1e-2) <= 1e-2
-
-
-def test_the_least_noise_is_read_best():
-    lesson = lesson_of()
-    student, _ = taught(lesson)
-    shares = [float(share.mean()) for share in accuracies(student.classifier("mine", lesson), lesson).values()]
-    assert shares[0] > 0.9
-    assert shares[0] > shares[-1]
 
 
 def test_every_fifth_sample_of_each_label_is_held_out():
@@ -93,27 +84,6 @@ def test_every_fifth_sample_of_each_label_is_held_out():
     assert (len(few.x0), len(none.x0)) == (8, 0)
 
 
-@pytest.mark.parametrize(("shuffled", "told"), [(False, ""), (True, "learned nothing")])
-def test_what_was_not_learned_is_said(shuffled, told):
-    """Labels that are random are named on the pictures that were learned, and not on others."""
-    lesson = lesson_of(count=96)
-    if shuffled:
-        order = torch.randperm(96, generator=torch.Generator().manual_seed(1))
-        lesson = replace(lesson, targets=lesson.targets[order])
-    learned, held = lesson.split(0)
-    student, _ = taught(learned, course=Course(steps=120, batch=32, rate=3e-3))
-    found = describe_training(student.classifier("mine", learned), learned, held)
-    assert "held-out pictures" in found
-    assert (told in found) if told else "learned nothing" not in found
-
-
-@pytest.mark.parametrize(("right", "told"), [(1.0, "This may be chance"), (0.5, "It learned nothing that shows")])
-def test_too_few_pictures_named_right_are_no_lesson_that_failed(right, told):
-    """Two of two prove nothing; that is no sign of nothing learned."""
-    (found,) = no_better({0.1: torch.tensor([right, right])}, lesson_of(count=2))
-    assert found.startswith(told)
-
-
 @pytest.mark.parametrize(("rare", "told"), [(1, "nothing is known"), (8, "learned nothing")])
 def test_one_frequent_label_is_no_accuracy(rare, told):
     """A classifier that always says the label that most pictures have names all or nearly all of them right."""
@@ -126,13 +96,7 @@ def test_one_frequent_label_is_no_accuracy(rare, told):
     assert told in found
     assert ("held-out pictures with new noise: 50%" in found) == (rare > 4)
     assert "100% at sigma" not in found
-
-
-def test_without_enough_pictures_it_is_said_that_none_is_held_out():
-    lesson = lesson_of(count=8)
-    student, _ = taught(lesson, course=Course(steps=2, batch=4))
-    found = describe_training(student.classifier("mine", lesson), *lesson.split(0))
-    assert "None is held out, as no label has 5" in found
+    assert "None is held out, as no label has 5" in describe_training(always, *lesson_of(count=8).split(0))
 
 
 @pytest.mark.parametrize(
@@ -146,6 +110,8 @@ def test_samples_that_teach_nothing_are_refused_before_any_step(value, words):
         x0[:5, 0, 0, 0] = value
     with pytest.raises(ValueError, match=words):
         taught(replace(lesson, x0=x0))
+    with pytest.raises(ValueError, match=r"The loss is nan at step 1\. Lower learning_rate"):
+        taught(replace(lesson, sigmas=lesson.sigmas * math.inf))
 
 
 def test_the_same_seed_is_the_same_network_and_disturbs_no_other_draws():
@@ -171,25 +137,11 @@ def test_noise_follows_the_models_coordinates():
         assert torch.equal(told, sigma)
 
 
-def test_flow_at_full_noise_is_finite():
-    lesson = lesson_of(flow=True)
-    student, _ = taught(lesson, course=Course(steps=2, batch=4))
-    assert student.classifier("mine", lesson).logits(noise((2, 2, 8, 8)), 1.0, 0.0).isfinite().all()
-
-
-def test_a_loss_that_is_no_number_is_named():
-    lesson = lesson_of()
-    broken = replace(lesson, sigmas=lesson.sigmas * math.inf)
-    with pytest.raises(ValueError, match=r"The loss is nan at step 1\. Lower learning_rate"):
-        taught(broken)
-
-
 def test_a_torchvision_network_learns_noise_and_new_labels(tmp_path):
-    start = resnet()
+    start, lesson = resnet(), lesson_of((3, 16, 16))
     before = {name: tensor.clone() for name, tensor in start.network.state_dict().items()}
-    lesson = lesson_of((3, 16, 16))
     student = continue_training(start, lesson, 0)
-    losses = [*learn(student, lesson, Course(steps=12, batch=16, rate=1e-3))]
+    losses = [*learn(student, lesson, Course(steps=8, batch=16, rate=1e-3))]
     assert sum(losses[-3:]) < sum(losses[:3])
     assert all(torch.equal(tensor, before[name]) for name, tensor in start.network.state_dict().items())
     loaded = reloaded(student, lesson, tmp_path / "net.safetensors")
@@ -204,7 +156,6 @@ def students(lesson):
     return {
         "small": lambda: beginner(lesson, 8, True, 0),
         "untold": lambda: beginner(lesson, 8, False, 0),
-        "torchvision": lambda: continue_training(resnet(), lesson, 0),
         "pocket-clean-1": lambda: continue_training(pack_own("pocket-clean-1"), lesson, 0),
     }
 
@@ -257,6 +208,8 @@ def test_the_small_one_is_told_the_levels_of_its_last_lesson(tmp_path):
 
 def test_other_labels_are_a_new_last_layer(tmp_path, first):
     other = Lesson(PICTURES.x0, torch.arange(96) % 3, ("left", "right", "both"), PICTURES.sigmas)
+    with pytest.raises(ValueError, match=r"first.* reads samples of 3 channels but these have 2"):
+        continue_training(first, lesson_of((2, 16, 16)), 0)
     student = continue_training(first, other, 0)
     assert len([*learn(student, other, Course(steps=2, batch=8))]) == 2
     second = reloaded(student, other, tmp_path / "second.safetensors")
@@ -267,18 +220,6 @@ def test_other_labels_are_a_new_last_layer(tmp_path, first):
     assert all(torch.equal(fresh[0][name], fresh[1][name]) for name in fresh[0])
 
 
-def other_network():
-    return CleanClassifier("net", torch.nn.Flatten(), ("a", "b"), Preprocessing())
-
-
-def transformers_folder():
-    from guidance_geometry.dev.fixtures import tiny_folders as tiny
-
-    pytest.importorskip("transformers", reason="transformers comes with the host")
-
-    return CleanClassifier("folder", tiny.vit(), ("cat", "dog", "sky"), Preprocessing((32, 32)))
-
-
 def adm():
     network = AdmClassifier(SIZES[0], 2, 64, device="meta")
     return NoisyClassifier("adm", network, ("a", "b"), AdmEntrance("cosine"), (3, 64, 64))
@@ -287,8 +228,7 @@ def adm():
 @pytest.mark.parametrize(
     ("start", "reason"),
     [
-        (other_network, "more than the one file"),
-        (transformers_folder, "more than the one file"),
+        (lambda: CleanClassifier("net", torch.nn.Flatten(), ("a", "b"), Preprocessing()), "more than the one file"),
         (adm, "uses times of its own schedule"),
         (lambda: pack_own("pocket-judge-1"), "would judge itself"),
         (lambda: pack_own("pocket-noisy-1"), "x / alpha at 32 x 32"),
@@ -298,13 +238,8 @@ def adm():
             "segmentation",
         ),
     ],
-    ids=["other", "transformers", "adm", "judge", "pocket-noisy", "exact", "segmentation"],
+    ids=["other", "adm", "judge", "pocket-noisy", "exact", "segmentation"],
 )
 def test_what_cannot_go_on_is_told_why(start, reason):
     with pytest.raises(ValueError, match=f"cannot be trained further: .*{reason}.* leave start_from empty"):
         continue_training(start(), lesson_of((3, 8, 8)), 0)
-
-
-def test_samples_with_other_channels_are_refused(first):
-    with pytest.raises(ValueError, match=r"first.* reads samples of 3 channels but these have 2"):
-        continue_training(first, lesson_of((2, 16, 16)), 0)

@@ -5,7 +5,6 @@ import resource
 import sys
 
 import pytest
-import torch
 from safetensors.torch import load_file, save_file
 
 from guidance_geometry.classifiers.reading import open_classifier
@@ -38,32 +37,16 @@ def changed(path, **changes):
 
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_a_folder_gives_a_guide_with_a_true_slope(folder, kind):
-    save_tiny(folder, kind)
+    network = save_tiny(folder, kind)
     guide = open_classifier(folder)
     assert (guide.output, guide.name, guide.noise_aware, guide.judge) == (OUTPUTS[kind], "net/", False, False)
     assert not any(tensor.requires_grad or tensor.is_inference() for tensor in guide.network.parameters())
     x = 0.5 * noise((1, 3, 40, 40))
     assert slope_error(lambda x: SCORES[guide.output](guide, x), x, 1e-2) <= 1e-2
     assert mac_error(lambda x: SCORES[guide.output](guide, x), x) <= 1e-3
-
-
-@pytest.mark.parametrize("kind", ["vit", "segformer"])
-def test_logits_and_labels_are_the_networks_own(folder, kind):
-    network = save_tiny(folder, kind)
-    guide = open_as(folder, CleanClassifier)
-    x = noise((2, 3, 32, 32))
-    assert guide.labels == ("cat", "dog", "sky")
-    assert (guide.logits(x) - network(guide.preprocessing(x)).logits).abs().max() <= 1e-5
-
-
-def test_weights_loaded_where_the_host_forbids_gradients_still_carry_them(folder):
-    save_tiny(folder, "vit")
-    with torch.inference_mode():
-        guide = open_as(folder, CleanClassifier)
-        with torch.inference_mode(False), torch.enable_grad():
-            x = noise((1, 3, 32, 32)).requires_grad_()
-            (gradient,) = torch.autograd.grad(guide.logits(x)[:, 0].sum(), x)
-    assert gradient.abs().max() > 0
+    if isinstance(guide, CleanClassifier):
+        assert guide.labels == ("cat", "dog", "sky")
+        assert (guide.logits(x) - network(guide.preprocessing(x)).logits).abs().max() <= 1e-5
 
 
 @pytest.mark.parametrize(("kind", "bias"), [("clip", False), ("siglip", True)])
@@ -82,14 +65,6 @@ def test_both_towers_meet_in_the_librarys_own_logits(folder, kind, bias):
     shown = {key: tokens[key] for key in (("input_ids",) if bias else ("input_ids", "attention_mask"))}
     wanted = network(pixel_values=guide.preprocessing(x), **shown).logits_per_image
     assert (logits - wanted).abs().max() <= 1e-4 * wanted.abs().max()
-
-
-def test_shards_are_read(folder):
-    network = save_tiny(folder, "vit", max_shard_size="20KB")
-    assert len([*folder.glob("model-*.safetensors")]) > 1
-    guide = open_as(folder, CleanClassifier)
-    x = noise((1, 3, 32, 32))
-    assert (guide.logits(x) - network(guide.preprocessing(x)).logits).abs().max() <= 1e-5
 
 
 ELSEWHERE = [
@@ -126,8 +101,7 @@ def test_code_and_files_from_elsewhere_are_refused(folder, file, setting, monkey
     assert not canary.exists()
 
 
-@pytest.mark.parametrize("kind", ["clip", "siglip"])
-@pytest.mark.parametrize("pad", [None, "", "nowhere"], ids=str)
+@pytest.mark.parametrize(("kind", "pad"), [("clip", None), ("siglip", ""), ("clip", "nowhere")], ids=str)
 def test_a_tokenizer_that_cannot_read_texts_is_refused_when_it_is_loaded(folder, kind, pad):
     save_tiny(folder, kind)
     path = folder / "tokenizer_config.json"
@@ -144,8 +118,9 @@ def test_a_tokenizer_that_cannot_read_texts_is_refused_when_it_is_loaded(folder,
         assert tower.encode_texts(["a robot", "a picture of nothing"]).isfinite().all()
 
 
-@pytest.mark.parametrize("name", ["config.json", "preprocessor_config.json", "tokenizer.json", "model.safetensors"])
-@pytest.mark.parametrize("inside", [True, False], ids=["inside", "outside"])
+@pytest.mark.parametrize(
+    ("name", "inside"), [("config.json", True), ("tokenizer.json", False), ("model.safetensors", False)]
+)
 def test_every_link_is_refused(folder, name, inside):
     save_tiny(folder, "clip")
     target = folder / "the file itself" if inside else folder.parent / name
@@ -159,11 +134,8 @@ def test_every_link_is_refused(folder, name, inside):
     "claim",
     [
         {"hidden_size": 4096, "num_attention_heads": 64},
-        {"intermediate_size": 4_000_000},
         {"num_hidden_layers": 10**6},
         {"image_size": 10**6},
-        {"hidden_size": 10**12},
-        {"patch_size": 1},
     ],
     ids=str,
 )
@@ -179,26 +151,18 @@ def test_a_network_larger_than_its_weights_is_refused_before_memory_is_taken(fol
 UNREADABLE = r"^net/ cannot be loaded"
 PREPARED = r"^net/preprocessor_config\.json"
 CLAIMS = [  # of a file of a network: what it says, and how it is refused
-    ("vit", "config", {"architectures": 3}, "architectures is 3; null or a list"),
     ("vit", "config", {"architectures": [3]}, "architectures.0. is 3; a text"),
     ("vit", "config", {"id2label": {"0": "cat", "1": "dog", "7": "sky"}}, "names 3 labels but not 2"),
-    ("vit", "config", {"id2label": {"x": "cat"}}, UNREADABLE),
     ("vit", "config", {"id2label": ["cat"]}, "id2label is a list; null or a table"),
     ("vit", "config", {"id2label": {"0": "x" * 10**5, "1": "dog", "2": "sky"}}, "id2label.0 is a str; a text"),
-    ("vit", "config", {"hidden_dropout_prob": -1}, UNREADABLE),
     ("vit", "config", {"num_attention_heads": "x"}, UNREADABLE),
-    ("vit", "config", {"hidden_size": [32]}, UNREADABLE),
-    ("vit", "config", {"hidden_act": "no such thing"}, UNREADABLE),
     ("vit", "config", {"torch_dtype": "no such thing", "dtype": "no such thing"}, UNREADABLE),
     ("vit", "config", {"num_channels": 1}, "^net/ "),
-    ("dpt", "config", {"num_hidden_layers": 0}, "^net/ "),
     ("dpt", "config", {"backbone_out_indices": [9]}, "^net/ "),
+    ("vit", "config", {"problem_type": "regression"}, "problem_type regression"),
     ("vit", "config", {"architectures": ["BertModel"]}, "is a BertModel"),
-    ("vit", "preprocessor_config", {"size": "x"}, PREPARED),
     ("vit", "preprocessor_config", {"size": 10**6}, PREPARED),
-    ("vit", "preprocessor_config", {"image_mean": [0.5]}, PREPARED),
     ("vit", "preprocessor_config", {"image_std": ["x"] * 3}, PREPARED),
-    ("vit", "preprocessor_config", {"resample": []}, PREPARED),
     ("vit", "preprocessor_config", {"crop_size": {"height": -1}, "do_center_crop": True}, PREPARED),
     ("clip", "tokenizer_config", {"tokenizer_class": "TransfoXLTokenizer"}, "tokenizer 'TransfoXLTokenizer'"),
 ]
@@ -217,7 +181,6 @@ def test_a_wrong_claim_is_named_when_the_folder_is_loaded(folder, kind, file, cl
     ("file", "content", "message"),
     [
         ("config.json", b"{}", "is a nothing"),
-        ("config.json", b"[1]", "holds a list"),
         ("config.json", b"{", "no"),
         ("config.json", b'{"architectures": ["ViTForImageClassification"]}', "model_type is missing"),
         ("adapter_config.json", b"{}", "holds an adapter"),
@@ -238,21 +201,6 @@ def test_labels_that_do_not_exclude_each_other_are_not_compared(folder):
     with pytest.raises(ValueError, match="Set kind to multi-label"):
         LabelEnergy(guide, ((0,),))
     assert LabelEnergy(guide, ((0,),), "multi-label").log_prob(x).shape == (1,)
-
-
-@pytest.mark.parametrize(
-    ("claim", "message"),
-    [({"problem_type": "regression"}, "problem_type regression"), ({"id2label": {"0": "cat"}}, "net/ has one output")],
-)
-def test_a_network_that_tells_no_labels_apart_is_refused(folder, claim, message):
-    save_tiny(folder, "vit")
-    changed(folder / "config.json", **claim)
-    weights = load_file(folder / "model.safetensors")
-    outputs = len(claim.get("id2label", {}) or range(3))
-    kept = {key: t[:outputs].clone() if key.startswith("classifier") else t for key, t in weights.items()}
-    save_file(kept, folder / "model.safetensors", {"format": "pt"})
-    with pytest.raises(ValueError, match=message):
-        open_classifier(folder)
 
 
 def test_a_missing_text_projection_is_no_random_one(folder):

@@ -20,7 +20,7 @@ def swept(swept):
     return lambda *words: swept("--timeout", "2", *words)
 
 
-@pytest.mark.parametrize("kind", ["html", "cut off", "large"])
+@pytest.mark.parametrize("kind", ["cut off", "large"])
 def test_a_cell_whose_picture_cannot_be_opened_is_set_aside_and_runs_again(swept, stub, kind, tmp_path):
     from random import Random
 
@@ -66,7 +66,7 @@ def test_a_fault_of_the_server_is_no_file_and_is_asked_again(swept, stub, served
     assert ("another file" in words, "Give the same command again" in words) == (False, True)
 
 
-@pytest.mark.parametrize("kind", ["no JSON", "deep", "an odd error"])
+@pytest.mark.parametrize("kind", ["deep", "an odd error"])
 def test_messages_that_are_none_end_a_cell_and_not_the_sweep(swept, stub, kind):
     from random import Random
 

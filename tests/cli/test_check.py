@@ -8,7 +8,6 @@ from guidance_geometry.cli import check as check_rule
 from guidance_geometry.guidance.contract import CONTRACT
 
 FITTING = {  # rules of every form, as files of ten lines at most
-    "function": "def rule(u, c, x, gamma, sigma):\n    return u + gamma * (c - u)",
     "with_a_default": "def rule(u, c, x, gamma, sigma, share=0.5):\n    return c + share * (gamma - 1) * (c - u)",
     "maker": "def rule():\n    return lambda u, c, x, gamma, sigma: u + gamma * (c - u)",
 }

@@ -155,11 +155,14 @@ def test_the_page_of_a_sweep_is_written_again(tmp_path, said):
     assert json.loads((tmp_path / "swept" / "results.json").read_text())["rows"] == rows
 
 
-CALLS = [(["page"], 1), (["card"], 1), (["study", "plan.yaml", "--report", "--output"], 2)]
+CALLS = [
+    *((["page"], 1, results) for results in (None, "{", '{"rows": [], "plan": {}}')),
+    (["card"], 1, None),
+    (["study", "plan.yaml", "--report", "--output"], 2, None),
+]
 
 
-@pytest.mark.parametrize(("words", "ended"), CALLS, ids=["page", "card", "study"])
-@pytest.mark.parametrize("results", [None, "{", '{"rows": [], "plan": {}}'])
+@pytest.mark.parametrize(("words", "ended", "results"), CALLS)
 def test_a_folder_without_results_is_a_sentence(tmp_path, said, words, ended, results):
     if results:
         (tmp_path / "results.json").write_text(results)

@@ -47,15 +47,3 @@ def test_rules_in_files_are_named_to_the_comfyui_that_is_started_and_to_no_other
     monkeypatch.setattr(os, "environ", {})
     offer_rules(["cfg", "mine.py:a + APG", 3])
     assert os.environ == {"GG_RULE_FILES": f"{tmp_path / 'mine.py'}:a"}
-
-
-def command(*words):
-    """dev.py itself, with a Python that has nothing installed and no network."""
-    return subprocess.run([sys.executable, ROOT / "dev.py", *words], capture_output=True, text=True, timeout=60)
-
-
-def test_a_misspelt_measurement_is_named_before_anything_is_set_up():
-    done = command("bench", "grams")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("No measurement is called 'grams'. There are ")
-    assert ", headline, " in done.stderr

@@ -4,6 +4,7 @@ import time
 import pytest
 
 from guidance_geometry.cli.sweep import main
+from guidance_geometry.dev.places import ROOT
 from guidance_geometry.sweeps.comfyui import cell as study_cell
 from guidance_geometry.sweeps.results import alone
 
@@ -74,12 +75,6 @@ def test_a_folder_takes_one_sweep_at_a_time(swept, tmp_path):
     assert (code, "Another sweep is running" in said) == (2, True), said
     assert not (tmp_path / "out").exists(), "nothing was written"
     assert swept("--cfg", "1")[0] == 0
-
-
-def test_two_plans_in_one_folder_are_refused(swept):
-    swept("--cfg", "1")
-    code, said = swept("--cfg", "1", "--set", "steps=3")
-    assert (code, "results of another plan" in said) == (2, True), said
 
 
 def test_a_server_that_goes_away_leaves_a_page(swept, stub, monkeypatch, tmp_path):
@@ -187,6 +182,7 @@ def test_a_plan_knows_its_rules_by_their_digests(swept, tmp_path):
         (["--cfg", "1", "--axis", "sampler: eulre"], "Did you mean euler"),
         (["--cfg", "1", "--measures", "strenth"], "Did you mean strength"),
         (["--cfg", "1", "--rule", "cfg, my_rule.py:halfway"], "names no file"),
+        (["--cfg", "1", "--rule", f"cfg, {ROOT / 'guidance' / 'rules' / 'rescale.py'}:Rescale"], "runs no files"),
     ],
 )
 def test_bad_input_is_named_before_any_work(swept, stub, words, told, tmp_path):

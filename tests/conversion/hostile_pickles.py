@@ -181,7 +181,7 @@ LIVE = {  # each of these makes the canary where a usual reader loads it
     "BUILD with __setstate__": setstate,
     "copyreg and EXT1": extension,
     "runpy.run_path": lambda c: call(name("runpy", "run_path"), evil_script(c)),
-    "timeit.timeit": lambda c: call(name("timeit", "timeit"), code(c)),
+    "timeit.timeit": lambda c: call(name("timeit", "timeit"), text("pass"), code(c)),  # as its set-up: once
     "cProfile.run": lambda c: call(name("cProfile", "run"), code(c)),
     "pydoc.pipepager": lambda c: call(name("pydoc", "pipepager"), text(""), touch(c)),
     "shutil.copyfile": lambda c: call(name("shutil", "copyfile"), text("/dev/null"), text(str(c))),

@@ -11,12 +11,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from guidance_geometry.conversion import convert as conversion
-from guidance_geometry.conversion import tables, unpickling
-from guidance_geometry.files import safetensors
 from guidance_geometry.tests.conversion.conversions import USUAL_READER, refused, tensors_or_sentence
 from guidance_geometry.tests.conversion.hostile_pickles import (
     BOMBS,
@@ -35,7 +31,7 @@ from guidance_geometry.tests.conversion.hostile_pickles import (
     zipped,
     zipped_entries,
 )
-from guidance_geometry.tests.programs import ARCHIVES, PROGRAMS, Payload
+from guidance_geometry.tests.programs import ARCHIVES, PROGRAMS
 
 
 def in_turn(payloads):
@@ -191,10 +187,11 @@ def test_an_archive_with_a_trick_is_refused_and_no_member_is_unpacked(tmp_path, 
     ]
 
 
-@pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
-def test_a_compressed_archive_is_refused_before_it_is_unpacked(tmp_path, compression):
+def test_a_compressed_archive_is_refused_before_it_is_unpacked(tmp_path):
     bomb = [*ARCHIVE.items(), ("net/data/1", bytes(50_000_000))]
-    refused(zipped(tmp_path / "net.pt", bomb, compression), "compressed or encrypted, as torch.save never does")
+    refused(
+        zipped(tmp_path / "net.pt", bomb, zipfile.ZIP_DEFLATED), "compressed or encrypted, as torch.save never does"
+    )
 
 
 @pytest.mark.parametrize("field", ["size", "compressed", "offset", "flags"])
@@ -229,21 +226,6 @@ def test_many_views_of_one_storage_do_not_fill_the_disk(tmp_path):
     refused(path, "10 tensors of 80,000,000 bytes from a file of")
 
 
-@pytest.mark.parametrize("form", FORMS)
-@settings(max_examples=50, deadline=None, derandomize=True)
-@given(dice=st.randoms(use_true_random=False))
-def test_a_file_with_any_byte_changed_is_read_or_refused(tmp_path_factory, form, dice):
-    path = FORMS[form](tmp_path_factory.mktemp("spoiled") / "net.pt", number(0))
-    content = bytearray(path.read_bytes())
-    for _ in range(dice.randint(1, 4)):
-        content[dice.randrange(len(content))] = dice.randrange(256)
-    path.write_bytes(content[: dice.choice((len(content), dice.randrange(1, len(content))))])
-    try:
-        tensors_or_sentence(path)
-    except ValueError:
-        assert not path.with_suffix(".safetensors").exists()
-
-
 @pytest.mark.parametrize("content", [b"", b"\x80", b"PK\x03\x04", b"<html>", b"{}", b"GGUF", b"\x80\x02."])
 def test_what_is_no_checkpoint_is_refused(tmp_path, content):
     (tmp_path / "net.pt").write_bytes(content)
@@ -262,19 +244,3 @@ def test_a_program_is_refused_and_never_runs(tmp_path, kind):
 def test_other_archives_are_refused(tmp_path, kind):
     ARCHIVES[kind](tmp_path / "net.pt")
     refused(tmp_path / "net.pt")
-
-
-def test_what_torch_saves_of_an_object_never_runs(tmp_path):
-    path = tmp_path / "evil.pt"
-    torch.save({"weight": torch.zeros(2, 2), "more": Payload(tmp_path / "canary")}, path)
-    assert read_or_refused(path)
-    assert not (tmp_path / "canary").exists()
-
-
-def test_the_process_without_torch_knows_what_the_reader_of_safetensors_knows():
-    own = {dtype: (width, f"torch.{name}") for dtype, (width, name, _) in unpickling.DTYPES.items()}
-    assert own == {name: (dtype.itemsize, str(dtype)) for name, dtype in safetensors.DTYPES.items()}
-    assert unpickling.MOST_AXES == safetensors.MOST_AXES
-    assert unpickling.LARGEST_SIZE == safetensors.LARGEST_SIZE
-    assert tables.MOST_TENSORS == safetensors.MOST_TENSORS
-    assert tables.LONGEST_NAME == safetensors.LONGEST_NAME

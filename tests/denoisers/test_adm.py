@@ -43,7 +43,7 @@ def read(weights, **metadata):
     return denoiser_of("adm.safetensors", weights, metadata)
 
 
-@pytest.mark.parametrize("name", KNOWN)
+@pytest.mark.parametrize("name", ["imagenet_64x64_cond", "imagenet_256x256", "imagenet_512x512_cond"])
 def test_a_small_network_of_each_kind_predicts_the_noise_that_azula_predicts(name):
     theirs = small(name)
     ours = network_of(read(theirs.state_dict()))

@@ -1,6 +1,8 @@
 """EDM's three networks against a second statement of their arithmetic, written on plain tensors from the papers."""
 
+import json
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -27,81 +29,18 @@ ATTENDS = {"ddpmpp": (16,), "ncsnpp": (16,), "adm": (32, 16, 8)}
 SMALL = {"ddpmpp": 16, "ncsnpp": 16, "adm": 64}
 
 
-class Listed:
-    """Names and shapes of the weights of a published configuration, layer by layer from the papers' tables."""
+def sizes_of(name, **changes):
+    """What a reader should find in the file of a published configuration."""
+    kind, side, width, multipliers, depth, classes, *_ = PUBLISHED[name]
+    width, depth = changes.get("width", width), changes.get("depth", depth)
+    sizes = {"kind": kind, "side": side, "seen": 3, "depth": depth, "taps": 4 if kind == "ncsnpp" else 2}
+    sizes |= {"stem": width, "emb": 4 * width, "noise": 2 * width if kind == "ncsnpp" else width, "classes": classes}
+    sizes["attends"] = [level for level in range(len(multipliers)) if side >> level in ATTENDS[kind]]
+    return sizes | {"widths": [factor * width for factor in multipliers]}
 
-    def __init__(self, kind, side, width, multipliers, depth, classes, augmented):
-        self.kind, self.width, self.song, self.found = kind, width, kind != "adm", {}
-        self.taps = 4 if kind == "ncsnpp" else 2
-        self.emb, noise = 4 * width, 2 * width if kind == "ncsnpp" else width
-        if kind == "ncsnpp":
-            self.found["map_noise.freqs"] = (noise // 2,)
-        if classes:
-            self.layer("map_label", noise if self.song else self.emb, classes, bias=self.song)
-        if augmented:
-            self.layer("map_augment", noise, 9, bias=False)
-        self.layer("map_layer0", self.emb, noise)
-        self.layer("map_layer1", self.emb, self.emb)
-        self.levels(side, multipliers, depth)
 
-    def layer(self, name, *shape, bias=True):
-        self.found[f"{name}.weight"] = shape
-        if bias:
-            self.found[f"{name}.bias"] = shape[:1]
-
-    def filter(self, name):
-        self.found[f"{name}.resample_filter"] = (1, 1, self.taps, self.taps)
-
-    def block(self, name, channels, wanted, attends=False, sized=False):
-        self.layer(f"{name}.norm0", channels)
-        self.layer(f"{name}.conv0", wanted, channels, 3, 3)
-        self.layer(f"{name}.affine", wanted if self.song else 2 * wanted, self.emb)
-        self.layer(f"{name}.norm1", wanted)
-        self.layer(f"{name}.conv1", wanted, wanted, 3, 3)
-        if channels != wanted or (sized and self.song):
-            self.layer(f"{name}.skip", wanted, channels, 1, 1)
-        if sized:
-            self.filter(f"{name}.conv0")
-            self.filter(f"{name}.skip")
-        if attends:
-            self.layer(f"{name}.norm2", wanted)
-            self.layer(f"{name}.qkv", 3 * wanted, wanted, 1, 1)
-            self.layer(f"{name}.proj", wanted, wanted, 1, 1)
-
-    def levels(self, side, multipliers, depth):
-        channels = self.width * (1 if self.song else multipliers[0])
-        self.layer(f"enc.{side}x{side}_conv", channels, 3, 3, 3)
-        kept, seen = [channels], 3
-        for level, factor in enumerate(multipliers):
-            here = f"enc.{side >> level}x{side >> level}"
-            if level:
-                self.block(f"{here}_down", channels, channels, sized=True)
-                kept.append(channels)
-                if self.kind == "ncsnpp":
-                    self.layer(f"{here}_aux_residual", channels, seen, 3, 3)
-                    self.filter(f"{here}_aux_residual")
-                    seen = channels
-            for index in range(depth):
-                self.block(f"{here}_block{index}", channels, factor * self.width, side >> level in ATTENDS[self.kind])
-                channels = factor * self.width
-                kept.append(channels)
-        for level in reversed(range(len(multipliers))):
-            here, attends = f"dec.{side >> level}x{side >> level}", side >> level in ATTENDS[self.kind]
-            if level == len(multipliers) - 1:
-                self.block(f"{here}_in0", channels, channels, True)
-                self.block(f"{here}_in1", channels, channels)
-            else:
-                self.block(f"{here}_up", channels, channels, sized=True)
-            for index in range(depth + 1):
-                wanted = multipliers[level] * self.width
-                there = attends and (index == depth or not self.song)
-                self.block(f"{here}_block{index}", channels + kept.pop(), wanted, there)
-                channels = wanted
-        names = (
-            (f"dec.{side}x{side}_aux_norm", f"dec.{side}x{side}_aux_conv") if self.song else ("out_norm", "out_conv")
-        )
-        self.layer(names[0], channels)
-        self.layer(names[1], 3, channels, 3, 3)
+def shapes_of(network) -> Any:
+    return {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
 
 
 class Restated:
@@ -215,19 +154,11 @@ def swish(h):
     return h / (1 + (-h).exp())
 
 
-def listed(name, prefix="model.", **changes):
-    kind, side, width, multipliers, depth, classes, augmented, _ = PUBLISHED[name]
-    facts = {"kind": kind, "side": side, "width": width, "multipliers": multipliers, "depth": depth, "classes": classes}
-    found = Listed(**facts | {"augmented": augmented} | changes).found
-    return {prefix + key: shape for key, shape in found.items()}
-
-
 def small(name):
     """A file of a small network of a kind: its own weights, random; the filters are those of its kind."""
     kind = PUBLISHED[name][0]
-    shapes = listed(name, width=SMALL[kind], depth=1)
-    file = denoiser_of(name, {key: torch.zeros(shape) for key, shape in shapes.items()}, None)
-    network = with_filters(file.spec.format.network(file.spec.sizes, len(file.spec.labels)))
+    sizes = sizes_of(name, width=SMALL[kind], depth=1)
+    network = with_filters(EDM.network(sizes, sizes["classes"]))
     if kind == "ncsnpp":
         freqs = network.get_buffer("map_noise.freqs")
         freqs.copy_(16 * torch.randn(freqs.shape))
@@ -245,28 +176,27 @@ def test_a_small_network_of_each_kind_answers_as_the_second_statement(name):
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_a_published_file_is_known_by_its_shapes(name):
-    kind, side, _, multipliers, _, classes, _, millions = PUBLISHED[name]
-    stored = {key.removeprefix("model."): shape for key, shape in listed(name).items()}
+    _, side, _, multipliers, _, classes, augmented, millions = PUBLISHED[name]
+    wanted = sizes_of(name)
+    shapes = shapes_of(EDM.network(wanted, classes, device="meta"))
+    stored = shapes | ({"map_augment.weight": (wanted["noise"], 9)} if augmented else {})
     assert EDM.recognises(stored, {})
-    sizes, labels = EDM.sizes(stored), EDM.labels(stored)
-    network = EDM.network(sizes, labels, device="meta")
-    kept = EDM.own(stored)
-    assert {key: tuple(weight.shape) for key, weight in network.state_dict().items()} == kept
+    assert (EDM.sizes(stored), EDM.labels(stored), EDM.own(stored)) == (wanted, classes, shapes)
     learned = [shape for key, shape in stored.items() if "filter" not in key and "freqs" not in key]
     assert sum(math.prod(shape) for shape in learned) == round(millions * 1e6)
-    published = EDM.published(sizes)
-    assert (labels, published.image_size, published.multiple) == (classes, side, 2 ** (len(multipliers) - 1))
-    assert (sizes["kind"], len(published.labels)) == (kind, 10 if classes == 10 else 0)
+    published = EDM.published(wanted)
+    assert (published.image_size, published.multiple) == (side, 2 ** (len(multipliers) - 1))
+    assert len(published.labels) == (10 if classes == 10 else 0)
 
 
 def test_the_published_iddpm_is_known_by_its_shapes():
-    shapes = listed("edm-imagenet-64x64-cond-adm")
-    shapes |= {"model.out_conv.weight": (6, 192, 3, 3), "model.out_conv.bias": (6,), "u": (1001,)}
-    assert IDDPM.recognises(shapes, {"gg.settings": '{"class": "iDDPMPrecond"}'})
-    assert not EDM.recognises(shapes, {"gg.settings": '{"class": "iDDPMPrecond"}'})
-    network = IDDPM.network(IDDPM.sizes(shapes), IDDPM.labels(shapes), device="meta")
-    assert {key: tuple(weight.shape) for key, weight in network.state_dict().items()} == IDDPM.own(shapes)
-    assert IDDPM.labels(shapes) == 1000
+    sizes = sizes_of("edm-imagenet-64x64-cond-adm")
+    own = shapes_of(IDDPM.network(sizes, 1000, device="meta"))
+    assert own["out_conv.weight"] == (6, 192, 3, 3)
+    stored: Any = {f"model.{name}": shape for name, shape in own.items()} | {"u": (1001,)}
+    assert IDDPM.recognises(stored, {"gg.settings": '{"class": "iDDPMPrecond"}'})
+    assert not EDM.recognises(stored, {"gg.settings": '{"class": "iDDPMPrecond"}'})
+    assert (IDDPM.sizes(stored), IDDPM.labels(stored), IDDPM.own(stored)) == (sizes, 1000, own)
 
 
 def test_the_spec_says_what_the_paper_says():
@@ -278,16 +208,13 @@ def test_the_spec_says_what_the_paper_says():
 
 
 def test_half_precision_follows():
-    for name in ("edm-cifar10-32x32-cond-ve", "edm-imagenet-64x64-cond-adm"):
-        file = small(name)
-        network, x = network_of(file), pictures(1, 3, 32)
-        t, y = torch.tensor([0.3]), torch.tensor([1])
-        wanted = network(x, t, y)
-        half = EDM.network(file.spec.sizes, len(file.spec.labels), dtype=torch.bfloat16)
-        half.requires_grad_(False).load_state_dict(dict(file.weights))
-        found = half(x.bfloat16(), t, y)
-        assert found.dtype == torch.bfloat16
-        assert distance(found.float(), wanted) <= 0.1
+    file, x = small("edm-cifar10-32x32-cond-ve"), pictures(1, 3, 32)
+    t, y = torch.tensor([0.3]), torch.tensor([1])
+    half = EDM.network(file.spec.sizes, len(file.spec.labels), dtype=torch.bfloat16)
+    half.requires_grad_(False).load_state_dict(dict(file.weights))
+    found = half(x.bfloat16(), t, y)
+    assert found.dtype == torch.bfloat16
+    assert distance(found.float(), network_of(file)(x, t, y)) <= 0.1
 
 
 @pytest.mark.parametrize(
@@ -301,6 +228,16 @@ def test_half_precision_follows():
     ],
 )
 def test_a_network_of_another_kind_is_refused(changes, message):
-    shapes = listed("edm-cifar10-32x32-cond-vp", "", width=16, depth=1) | changes
+    sizes = sizes_of("edm-cifar10-32x32-cond-vp", width=16, depth=1)
+    shapes = shapes_of(EDM.network(sizes, 10, device="meta")) | changes
     with pytest.raises(ValueError, match=message):
         denoiser_of("edm", {key: torch.zeros(shape) for key, shape in shapes.items() if shape is not None}, None)
+
+
+@pytest.mark.parametrize(("kind", "title"), [("EDM", "EDM ("), ("VP", "EDM baseline VP"), ("VE", "EDM baseline VE")])
+def test_a_baseline_is_told_by_the_class_that_it_was_pickled_with(kind, title):
+    said = {"gg.settings": json.dumps({"class": f"{kind}Precond", "sigma_data": 0.5, "M": 1000})}
+    weights = dict(small("edm-cifar10-32x32-cond-ve").weights)
+    assert denoiser_of("a", weights, said).spec.format.title.startswith(title)
+    with pytest.raises(ValueError, match="is not a denoiser that"):
+        denoiser_of("a", weights, {"gg.settings": '{"class": "OtherPrecond"}'})

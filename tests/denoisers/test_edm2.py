@@ -13,7 +13,7 @@ from guidance_geometry.denoisers.spec import choose_spec
 from guidance_geometry.tests.denoisers.networks import distance, network_of, pictures
 from guidance_geometry.tests.tiny_edm2 import edm2_shapes, edm2_weights
 
-SIZES = {"xs": (128, 125), "s": (192, 280), "m": (256, 498), "l": (320, 777), "xl": (384, 1119), "xxl": (448, 1523)}
+SIZES = {"xs": (128, 125), "xxl": (448, 1523)}
 
 
 class Restated:
@@ -99,8 +99,7 @@ def swish(h):
     return h / (1 + (-h).exp()) / 0.596
 
 
-@pytest.mark.parametrize("labels", [0, 7])
-@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize(("labels", "channels"), [(0, 3), (7, 4)])
 def test_a_small_network_answers_as_the_second_statement(labels, channels):
     weights = edm2_weights(
         width=64, multipliers=(1, 2), side=16, depth=2, attends=(8,), labels=labels, channels=channels
@@ -123,22 +122,20 @@ def test_rows_of_any_size_are_the_same_network():
     assert distance(network_of(file)(x, t, y), first) <= 1e-2
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_precision_follows(dtype):
+def test_half_precision_follows():
     weights = edm2_weights(width=64, multipliers=(1, 2), side=16, depth=1, attends=(16, 8), labels=3)
     file = denoiser_of("edm2", weights, None)
     x, t, y = pictures(2, 3, 16), torch.tensor([-1.2, 0.9]), torch.tensor([2, 0])
     wanted = network_of(file)(x, t, y)
-    half = EDM2.network(file.spec.sizes, 3, dtype=dtype).requires_grad_(False)
+    half = EDM2.network(file.spec.sizes, 3, dtype=torch.float16).requires_grad_(False)
     half.load_state_dict(dict(file.weights))
     assert half.get_buffer("emb_fourier.freqs").dtype == torch.float32
-    found = half(x.to(dtype), t, y)
-    assert found.dtype == dtype
-    assert distance(found.float(), wanted) <= (0.01 if dtype == torch.float16 else 0.1)
+    found = half(x.half(), t, y)
+    assert found.dtype == torch.float16
+    assert distance(found.float(), wanted) <= 0.01
 
 
-@pytest.mark.parametrize("channels", [3, 4])
-@pytest.mark.parametrize("labels", [0, 1000])
+@pytest.mark.parametrize(("labels", "channels"), [(1000, 4), (1000, 3), (0, 4)])
 @pytest.mark.parametrize("name", SIZES)
 def test_a_published_file_is_known_by_its_shapes(name, labels, channels):
     width, millions = SIZES[name]

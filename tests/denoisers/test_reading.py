@@ -4,10 +4,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from guidance_geometry.denoisers.reading import denoiser_of, read_denoiser
+from guidance_geometry.denoisers.reading import read_denoiser
 from guidance_geometry.denoisers.spec import choose_spec
 from guidance_geometry.guidance.labels import label_indices
-from guidance_geometry.tests.tiny_denoiser import LABELS, METADATA, SIZES, tiny_weights, write_tiny
+from guidance_geometry.tests.tiny_denoiser import LABELS, SIZES, tiny_weights, write_tiny
 
 
 @pytest.fixture
@@ -29,51 +29,34 @@ def test_a_described_file_says_everything(path):
     assert spec.sizes == SIZES
     assert len(spec.sha256) == 64
     assert repr(file).startswith("DenoiserFile(tiny, pocket-unet-1, ")
+    assert read_denoiser(write_tiny(path, image_size="4096")).spec.image_size == 4096, "the largest"
+
+
+def test_explicit_choices_override_the_file_and_are_checked(path):
+    spec = choose_spec(read_denoiser(write_tiny(path)).spec, "v", "flow")
+    assert (spec.parametrisation, spec.schedule, spec.time) == ("v", "flow", "sigma")
+    with pytest.raises(ValueError, match="parametrisation is 'noise' but must be auto or one of epsilon, x0"):
+        choose_spec(spec, "noise")
+    with pytest.raises(ValueError, match="edm has no table"):
+        choose_spec(read_denoiser(write_tiny(path, time="index")).spec, "auto")
 
 
 def test_a_bare_file_is_known_by_its_weights(path):
-    save_file(tiny_weights(), path)
+    save_file(tiny_weights(dtype=torch.bfloat16), path)
     spec = read_denoiser(path).spec
-    assert spec.sizes == SIZES
+    assert (spec.sizes, spec.dtype) == (SIZES, torch.bfloat16)
     assert spec.labels == ("0", "1", "2", "3")
     assert (spec.parametrisation, spec.schedule, spec.sigma_data) == (None, None, None)
+    assert choose_spec(spec, "edm", "edm").sigma_data == 0.5, "the paper's"
+    assert choose_spec(spec, "epsilon", "vp_linear").sigma_data is None
+    for given, what in (({}, "parametrisation"), ({"parametrisation": "v"}, "schedule")):
+        with pytest.raises(ValueError, match=f"own does not say its {what}. Choose it on the node: "):
+            choose_spec(spec, **given)
 
 
-@pytest.mark.parametrize("prefix", ["module.", "_orig_mod."])
-def test_a_trainers_prefix_is_dropped(path, prefix):
-    save_file({prefix + key: weight for key, weight in tiny_weights().items()}, path)
+def test_a_trainers_prefix_is_dropped(path):
+    save_file({"_orig_mod." + key: weight for key, weight in tiny_weights().items()}, path)
     assert read_denoiser(path).weights.keys() == tiny_weights().keys()
-
-
-@pytest.mark.parametrize(("given", "what"), [({}, "parametrisation"), ({"parametrisation": "v"}, "schedule")])
-def test_a_bare_file_asks_for_what_it_does_not_say(path, given, what):
-    save_file(tiny_weights(), path)
-    with pytest.raises(ValueError, match=f"own does not say its {what}. Choose it on the node: "):
-        choose_spec(read_denoiser(path).spec, **given)
-
-
-def test_explicit_choices_override_the_file(path):
-    spec = choose_spec(read_denoiser(write_tiny(path)).spec, "v", "flow")
-    assert (spec.parametrisation, spec.schedule, spec.time) == ("v", "flow", "sigma")
-
-
-def test_a_bare_edm_file_takes_the_papers_sigma_data(path):
-    save_file(tiny_weights(), path)
-    assert choose_spec(read_denoiser(path).spec, "edm", "edm").sigma_data == 0.5
-    assert choose_spec(read_denoiser(path).spec, "epsilon", "vp_linear").sigma_data is None
-
-
-@pytest.mark.parametrize(
-    ("changes", "choice", "message"),
-    [
-        ({}, "noise", "parametrisation is 'noise' but must be auto or one of epsilon, x0"),
-        ({"time": "index"}, "auto", "edm has no table"),
-    ],
-)
-def test_choices_are_checked(path, changes, choice, message):
-    spec = read_denoiser(write_tiny(path, **changes)).spec
-    with pytest.raises(ValueError, match=message):
-        choose_spec(spec, choice)
 
 
 def test_a_users_schedule_keeps_its_numbers(path):
@@ -86,50 +69,23 @@ def test_a_users_schedule_keeps_its_numbers(path):
     ("key", "value", "message"),
     [
         ("version", "2", "format version '2'; this pack reads version 1"),
-        ("version", None, "gg.version is missing"),
         ("architecture", "dit-9", "gg.architecture is 'dit-9' but must be one of pocket-unet-1"),
-        ("architecture", None, "gg.architecture is missing"),
         ("parametrisation", "noise", "gg.parametrisation is 'noise' but must be one of epsilon"),
-        ("parametrisation", None, "gg.parametrisation is missing"),
-        ("preconditioning", "none", "gg.preconditioning is 'none'"),
-        ("preconditioning", None, "gg.preconditioning is missing"),
         ("schedule", "sigmoid", "gg.schedule is 'sigmoid'"),
-        ("sigma_data", None, "gg.sigma_data is missing"),
         ("sigma_data", "-1", "gg.sigma_data is '-1' but must be a positive number"),
-        ("sigma_data", "nan", "gg.sigma_data is 'nan'"),
-        ("sigma_data", "much", "gg.sigma_data is 'much'"),
         ("sigma_min", "90", "sigma 90.0 .. 80.0 must be"),
         ("image_size", "30", "gg.image_size is 30 but must be a whole number divisible by 8"),
         ("image_size", "4104", "gg.image_size is '4104' but must be a positive number up to 4096"),
-        ("image_size", "1e6", "gg.image_size is '1e6' but must be a positive number up to 4096"),
-        ("timesteps", "1e9", "gg.timesteps is '1e9'"),
-        ("time", "clock", "gg.time is 'clock'"),
-        ("channels", "4", "gg.channels is '4' but this file needs 3"),
-        ("range", "0,1", "gg.range is '0,1' but this file needs -1,1"),
         ("null_index", "3", "gg.null_index is '3' but this file needs 4"),
         ("labels", None, "gg.labels is missing"),
-        ("labels", "plant", "gg.labels is not valid JSON"),
         ("labels", "[" * 100_000, "gg.labels is not valid JSON"),
-        ("labels", '{"a": 1}', "gg.labels is a dict; a list"),
         ("labels", '["a"]', "gg.labels has 1 names but the weights have 4 classes"),
         ("labels", '["a", "a", "b", "c"]', "'a' cannot be typed"),
-        ("labels", '["a;b", "a", "b", "c"]', "'a;b' cannot be typed"),
         ("config", '{"emb": 128}', "gg.config says emb = 128 but the weights have 16"),
-        ("config", "[]", "gg.config is a list; a table"),
-        ("format", "guidance-geometry/classifier", "is a classifier: use Load Classifier"),
-        ("format", "other/thing", "is of the format 'other/thing'"),
     ],
 )
 def test_wrong_metadata_is_named(path, key, value, message):
     refused(write_tiny(path, **{key: value}), message)
-
-
-def test_the_largest_picture_is_read(path):
-    assert read_denoiser(write_tiny(path, image_size="4096")).spec.image_size == 4096
-
-
-def changed(**weights):
-    return {**tiny_weights(), **weights}
 
 
 @pytest.mark.parametrize("key", ["stem.bias", "stem.weight", "embedding.classes.weight"])
@@ -146,63 +102,25 @@ def test_a_missing_weight_is_named(path, key):
         ("extra.weight", torch.zeros(1), r"'extra.weight' is \(1,\) but nothing is needed"),
         ("stem.bias", torch.zeros(5), r"'stem.bias' is \(5,\) but \(8,\) is needed"),
         ("stem.bias", torch.zeros(8, dtype=torch.int64), r"'stem.bias' is \(8,\) of whole numbers but"),
-        ("stem.bias", torch.zeros(8, dtype=torch.float64), "'stem.bias' is torch.float64"),
         ("stem.bias", torch.full((8,), torch.nan), "'stem.bias' holds inf or nan"),
-        ("stem.weight", torch.tensor(1.0), "do not fit"),
         ("stem.weight", torch.zeros(7, 12, 3, 3), "has 7 channels where pocket-unet-1 needs a multiple of 8"),
         ("stem.weight", torch.zeros(0, 12, 3, 3), r"'stem.weight' has shape \(0, 12, 3, 3\), so no number"),
         ("embedding.classes.weight", torch.zeros(1, 16), "has 1 rows but needs one per label"),
-        ("embedding.classes.weight", torch.tensor(1.0), "has 0 rows"),
         ("encode_half.blocks.999999999.norm.weight", torch.zeros(8), "encode_half.blocks.1"),
     ],
 )
 def test_a_weight_that_does_not_fit_is_named(path, key, weight, message):
-    refused(write_tiny(path, changed(**{key: weight}), config=None), message)
-
-
-@pytest.mark.parametrize(
-    ("key", "message"),
-    [
-        ("model.diffusion_model.input_blocks.0.0.weight", "is a checkpoint: use Load Checkpoint"),
-        ("lora_unet_down.lora_up.weight", "is a LoRA: use Load LoRA"),
-        ("double_blocks.0.img_attn.weight", "use Load Diffusion Model"),
-        ("decoder.conv_in.weight", "is a VAE: use Load VAE"),
-        ("something.else", "is not a denoiser that this pack knows: it knows Pocket"),
-    ],
-)
-def test_foreign_models_are_sent_to_their_loader(path, key, message):
-    save_file({key: torch.zeros(2)}, path)
-    refused(path, message)
-
-
-def test_an_empty_file_of_no_tensors_is_refused(path):
-    save_file({}, path, METADATA)
-    refused(path, "has no weight 'stem.weight'")
-
-
-def test_a_missing_file_says_so(path):
-    with pytest.raises(FileNotFoundError, match=r"own\.safetensors"):
-        read_denoiser(path)
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_precision_files_keep_their_type(dtype):
-    assert denoiser_of("own", tiny_weights(dtype=dtype), METADATA).spec.dtype == dtype
+    refused(write_tiny(path, tiny_weights() | {key: weight}, config=None), message)
 
 
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
         ("robot", [2]),
-        ("ROBOT ", [2]),
         ("3", [3]),
         ("", [4]),
-        ("  \n ", [4]),
         ("*", [0, 1, 2, 3]),
         ("0; cat\nrobot", [0, 3, 2]),
-        ("cat;", [3]),
-        ("cat\n", [3]),
-        ("cat;;0", [3, 4, 0]),
         (";cat", [4, 3]),
         ("*;cat", [0, 1, 2, 3, 3]),
         ("plant\r\ncat", [0, 3]),
@@ -223,10 +141,8 @@ def test_a_name_goes_before_an_index():
         ("robt", "Nearest: 'robot'. They are plant, monster, robot, cat. Empty means no label."),
         ("xyz", "Label 'xyz' is not one of the model's 4 labels. They are plant, monster, robot, cat."),
         ("4", "Label index 4 is outside 0 .. 3"),
-        ("-1", "Label index -1 is outside 0 .. 3"),
         ("99999999999", "is not one of the model's 4 labels"),
         ("cat, robot", "Put ';' between labels."),
-        ("cat; robt", "'robt'"),
     ],
 )
 def test_unknown_labels_are_answered_with_the_nearest(text, message):

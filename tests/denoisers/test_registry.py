@@ -10,7 +10,7 @@ from guidance_geometry.denoisers.reading import denoiser_of
 from guidance_geometry.denoisers.registry import FORMATS
 from guidance_geometry.denoisers.schedules import Levels
 from guidance_geometry.denoisers.spec import Format, Published, choose_spec, labels_of_table
-from guidance_geometry.tests.tiny_denoiser import METADATA, tiny_weights
+from guidance_geometry.tests.tiny_denoiser import METADATA
 
 LEVELS = Levels(timesteps=400)
 
@@ -75,14 +75,6 @@ def test_a_thousand_classes_that_nobody_names_are_imagenets(monkeypatch):
     assert denoiser_of("a", stored(old_tint=torch.zeros(1000, 4)), None).spec.labels[207] == "207"
 
 
-def test_users_choose_before_both():
-    assert choose_spec(denoiser_of("a", stored(), None).spec, "v", "flow").parametrisation == "v"
-
-
-def test_other_formats_keep_their_files():
-    assert denoiser_of("a", tiny_weights(), None).spec.format.name == "pocket-unet-1"
-
-
 @pytest.mark.parametrize(
     ("weights", "metadata", "message"),
     [
@@ -93,6 +85,8 @@ def test_other_formats_keep_their_files():
         ),
         ({name: torch.zeros(1) for name in "dcbae"}, {}, r"Found: 'a', 'b', 'c' and 2 more\. Choose a file of such"),
         ({}, {}, r"^a is not a denoiser that this pack knows: .* Found: no weights\."),
+        ({"double_blocks.0.img_attn.weight": torch.zeros(1)}, {}, "use Load Diffusion Model"),
+        ({"decoder.conv_in.weight": torch.zeros(1)}, {}, "is a VAE: use Load VAE"),
         ({"lora_up": torch.zeros(1)}, {}, r"^a is a LoRA: use Load LoRA\. Load Denoiser reads pocket-unet-1, tinted-1"),
         (stored(old_tint=None), {"made by": "tinted"}, "old_tint has 0 rows but needs one per label"),
         (stored(**{"conv.bias": torch.zeros(5)}), {}, r"'conv.bias' is \(5,\) but \(4,\) is needed"),

@@ -75,14 +75,6 @@ def test_pictures_that_grow_in_nodes_2_cover_no_other_node(workflow):
         assert not [one for one in nodes if one is not node and Box(*one["pos"], *one["size"]).meets(grown)]
 
 
-@workflows
-def test_nodes_that_sample_have_titles_of_their_own(workflow):
-    nodes = every_node(json.loads(workflow.read_text(encoding="utf-8")))
-    titles = [node.get("title") for node in nodes if node["type"] == "GGGuidedSampler"]
-    assert titles
-    assert len({*titles}) == len(titles)
-
-
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=[*LAYOUTS])
 def test_an_inspector_opens_on_the_sample_that_the_figures_draw(layout):
     nodes = every_node(json.loads(layout.template.read_text(encoding="utf-8")))

@@ -64,34 +64,6 @@ def test_many_samples_become_a_band_and_unknown_steps_a_gap():
     assert "cosine" not in svg  # without a gradient there is nothing beside the difference
 
 
-def test_what_is_no_probability_is_drawn_in_nats():
-    trace = asked(run(gamma=4.0), watch=lambda step: 3.0 * step)
-    words = [words for words, _ in draw_still(Order(trace, step=5, sample=0), "classifier curves").canvas.texts()]
-    assert "log p of what was asked for, nats" in words
-
-
-def alone(trace):
-    """The same run with cfg 1: one prediction a step, no difference."""
-    lost = torch.tensor([["delta" in pair for pair in pairs(trace)]] * trace.n)[:, None]
-    steps = trace.steps | {"K": trace.steps["K"].masked_fill(lost, math.nan)}
-    return replace(trace, steps=steps, stage=["cond_only"] * trace.n)
-
-
-def pairs(trace):
-    names = trace.header["vectors"]
-    return [(v, w) for k, v in enumerate(names) for w in names[k:]]
-
-
-def test_without_a_difference_nothing_empty_is_drawn():
-    drawing = draw_still(Order(asked(alone(classifier_run()), gradient=rising), step=5, sample=1), "classifier curves")
-    assert_apart(drawing.canvas)
-    words = [words for words, _ in drawing.canvas.texts()]
-    assert not [text for text in words if "cosine" in text or text == r"$\delta$"]
-    assert "g" in words
-    assert "with cfg 1 nothing to compare with" in drawing.caption
-    assert "not known" not in drawing.caption
-
-
 def test_a_guide_that_is_sure_alone_is_doubted():
     sure, never = math.log(0.95), math.log(0.3)
     doubted = asked(classifier_run(), gradient=lambda step: sure, watch=lambda step: never)

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from guidance_geometry.figures.compare import compare, draw_comparison, obstacles_of
+from guidance_geometry.figures.compare import compare, draw_comparison
 from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.tests.drawn import assert_apart, marks, run, segment
 
@@ -24,14 +24,6 @@ def test_distances_are_those_of_the_states():
     assert found.parting_step == next(
         step for step, share in zip(found.steps, found.relative, strict=True) if share > 0.01
     )
-
-
-def test_a_run_never_parts_from_itself():
-    trace = run(gamma=4.0)
-    assert compare(trace, trace, 0).parting_step is None
-    canvas, text = draw_comparison(trace, trace, pictures=HOW)
-    assert "never diverge" in text
-    assert_apart(canvas)
 
 
 def test_rounding_of_the_captured_states_is_no_difference():
@@ -55,18 +47,6 @@ def test_the_curve_stands_on_its_logarithmic_axis():
     assert (y5 - y3) / (y12 - y3) == pytest.approx((logs[1] - logs[0]) / (logs[2] - logs[0]), rel=0.01)
     assert found.parting_step is not None
     assert segment(svg, "parted")[0][0] == pytest.approx(places[found.parting_step][0], abs=0.01)
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"seed": 9}, "seed 0 and 9"),
-        ({"latent": {"shape": [3, 16, 16]}}, "shapes 3x32x32 and 3x16x16"),
-    ],
-)
-def test_other_headers_are_not_comparable(change, words):
-    trace = run(gamma=4.0)
-    assert words in obstacles_of(trace, replace(trace, header=trace.header | change))
 
 
 def test_runs_that_cannot_be_compared_are_still_shown():

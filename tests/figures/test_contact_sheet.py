@@ -43,13 +43,6 @@ def test_zoom_is_nearest_neighbour():
     assert ((page == 0).all(axis=2)).sum() == 8 * 100
 
 
-@pytest.mark.parametrize(("title", "note"), [("A title " * 9, "note " * 60), ("t" * 120, "n" * 400)])
-def test_nothing_is_written_at_the_edge(title, note):
-    page = np.array(contact_sheet(columns(), title=title, scale=8, note=note, rows=["one", "two"]))
-    for edge in (page[:12], page[-12:], page[:, :12], page[:, -12:]):
-        assert (edge == 255).all()
-
-
 @pytest.mark.parametrize(
     ("parts", "scale", "sentence"),
     [

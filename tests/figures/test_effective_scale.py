@@ -44,10 +44,6 @@ def test_scales_and_shares_stand_at_their_height(size, boxes, theme):
     assert any(line.startswith("cfg 8 acts like 1 to 3.8; 25 % of the push") for line in words)
 
 
-def test_plain_guidance_acts_as_cfg_says():
-    assert drawn(run(gamma=4.0)).caption.startswith("Guidance acts as cfg says: 4. what cfg acts like")
-
-
 def test_steps_that_do_not_know_are_gaps_and_never_zeros():
     unknown = {2, 3, 9}
 
@@ -85,14 +81,6 @@ def test_the_axis_holds_what_pushes(usual, last, push, beyond, on_top):
         assert found["beyond-11" if beyond else "scale-11"][1] == pytest.approx(WIDE[0].y, abs=0.01)
 
 
-def test_a_band_holds_the_middle_of_three_samples_or_more():
-    trace = acting(lambda step: 4.0, lambda step: 0.0, batch=5)
-    scales = trace.steps["gamma_eff"] + torch.arange(5) / 2
-    drawing = drawn(replace(trace, steps=trace.steps | {"gamma_eff": scales}))
-    assert "band 10th to 90th percentile of 5 samples" in drawing.caption
-    assert "band" not in drawn(acting(lambda step: 4.0, lambda step: 0.0)).caption
-
-
 def test_where_guidance_was_off_that_is_said():
     trace = run(gamma=4.0, skip=(0, 1))
     gamma = trace.steps["gamma"].clone()
@@ -101,11 +89,3 @@ def test_where_guidance_was_off_that_is_said():
     assert drawing.caption.startswith("Guidance acts as cfg says: 4; guidance was off at 2 of 12 steps. ")
     assert "gaps no second prediction" in drawing.caption
     assert "rounding" not in drawing.caption
-
-
-def test_of_a_batch_it_is_said_whose_scales_are_told():
-    trace = acting(lambda step: 4.0, lambda step: 0.0, batch=5)
-    assert drawn(trace).caption.startswith("cfg 8 acts like 4. ")
-    scales = trace.steps["gamma_eff"] + torch.arange(5)
-    one = drawn(replace(trace, steps=trace.steps | {"gamma_eff": scales}))
-    assert one.caption.startswith("Sample 0: cfg 8 acts like 4. ")

@@ -14,7 +14,6 @@ from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.figures.registry import BY_NAME, draw_figure
 from guidance_geometry.tests.drawn import run
 
-BUILT_UP = ("sampling animated", "classifier animated", "guidance animated")
 FACTS = {"prompt": {"1": {"text": "caf\u00e9 \u03b3"}}, "workflow": {"nodes": []}}
 
 
@@ -79,24 +78,6 @@ def test_an_animation_of_photos_gives_up_colours_and_no_frame(film, form, opaque
     assert corner == (255, 255, 255, 255) if opaque else corner[3] == 0
     assert b"workflow" in data
     assert b"prompt" in data
-
-
-def test_plans_have_the_lengths_of_the_post(film):
-    assert [len(BY_NAME[word].frames) for word in BUILT_UP] == [6, 6, 7]
-    assert film.frames.shape == (7, 540, 960, 4)
-    assert film.durations == (2000,) * 6 + (4000,)
-    assert film.caption.startswith("1. a noisy sample")
-    assert "\n7. add some noise" in film.caption
-
-
-def test_a_sheet_shows_all_frames(film):
-    sheet = Image.open(io.BytesIO(film.sheet()))
-    assert sheet.size == (3 * 488 + 8, 3 * 278 + 8)
-
-
-def test_frames_of_a_built_up_figure_differ_by_what_is_added(film):
-    changed = [(a != b).any(axis=-1).mean() for a, b in zip(film.frames, film.frames[1:], strict=False)]
-    assert all(0 < share < 0.25 for share in changed)
 
 
 def test_a_long_run_is_shown_in_strides(monkeypatch):

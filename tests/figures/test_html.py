@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from guidance_geometry.figures.html import WEB, modules, name_imports, page, summary
+from guidance_geometry.figures.html import modules, page, summary
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.record import run_record
 
@@ -93,31 +93,6 @@ def test_every_import_of_every_module_is_in_the_map(trace):
         wanted = re.findall(r"""^(?:import|export)\b[^;]*?from\s+["']([^"']+)["']""", source, re.MULTILINE)
         assert set(wanted) <= set(sources), name
         assert "import(" not in source
-
-
-def statements(source):
-    """A module without comments and empty lines."""
-    lines = re.sub(r"/\*.*?\*/", "", source, flags=re.DOTALL).splitlines()
-    return [" ".join(line.split()) for line in lines if line.strip() and not line.startswith("//")]
-
-
-def test_modules_differ_from_the_editors_in_types_and_the_names_of_imports_only():
-    for name, source in (modules() | modules("study.mjs") | modules("page-panel.mjs")).items():
-        original = (WEB / "lib" / name).read_text(encoding="utf-8")
-        assert statements(source.replace('"gg/', '"./')) == statements(original), name
-        assert not re.search("@(param|type|returns)", source)
-
-
-def test_a_module_is_taken_once_and_rings_end(tmp_path):
-    (tmp_path / "page.mjs").write_text(
-        'import { a } from "./a.mjs";\nexport { b } from "./b-2.mjs";\nimport "./a.mjs";\n'
-    )
-    (tmp_path / "a.mjs").write_text('import {\n  b,\n} from "./b-2.mjs";\n')
-    (tmp_path / "b-2.mjs").write_text('import { a } from "./a.mjs";\nconst text = "from here";\n')
-    found = modules(folder=tmp_path)
-    assert set(name_imports(found)) == {"gg/page.mjs", "gg/a.mjs", "gg/b-2.mjs"}
-    assert 'from "gg/b-2.mjs"' in found["a.mjs"]
-    assert 'import "gg/a.mjs"' in found["page.mjs"]
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def proportions(canvas):
 
 
 @given(st.sampled_from(FIGURES), st.sampled_from([*zip(SHAPES, ("blog", "column"), strict=True)]))
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=15, deadline=None, derandomize=True)
 def test_pictures_keep_their_proportions(figure, shape_and_size):
     shape, size = shape_and_size
     order = Order(shaped(shape, figure.by_classifier), 4 if figure.of_step else None, 0, size, pictures=Pictures())
@@ -71,7 +71,7 @@ def test_a_photo_is_shown_whole():
 
 
 @given(st.sampled_from(FIGURES), st.sampled_from(NAMED))
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=15, deadline=None, derandomize=True)
 def test_no_name_leaves_the_sheet(figure, name_and_size):
     name, size = name_and_size
     trace = named(shaped((24, 36), figure.by_classifier), NAMES[name])

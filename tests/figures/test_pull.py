@@ -10,8 +10,7 @@ from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.figures.pull import pull_of
 from guidance_geometry.figures.registry import PULL, draw_still
 from guidance_geometry.tests.drawn import assert_apart, classifier_run, expected, parts, printed_scale, run, segment
-from guidance_geometry.trace.checks import check
-from guidance_geometry.trace.gram import VECTORS, gram
+from guidance_geometry.trace.gram import VECTORS
 from guidance_geometry.trace.trace import Trace
 
 
@@ -46,36 +45,6 @@ def _tip(svg, name):
     start, end = segment(svg, name)
     length = math.dist(start, end)
     return [e + (e - s) / length * 8.8 for s, e in zip(start, end, strict=True)]
-
-
-def test_the_sum_ends_where_the_sampler_went():
-    trace = run(gamma=4.0)
-    pull = pull_of(trace, 5, 0)
-    kappa, guided = float(trace.steps["kappa"][5]), expected(trace, 5, 0)["G"]
-    assert math.dist(pull.scene.positions.points["tip"], [kappa * v for v in guided]) < 1e-9
-    assert pull.by_difference
-
-
-def test_a_recorded_gradient_takes_the_place_of_the_difference():
-    trace, draws = run(gamma=4.0), torch.Generator().manual_seed(1)
-    x, u = (trace.tensors[name].double() for name in ("x", "uncond"))
-    shape = x.shape[1:]
-    rows = []
-    for i in range(trace.n):
-        g = 0.1 * torch.randn(shape, generator=draws, dtype=torch.float64)
-        kappa = float(trace.steps["kappa"][i])
-        vectors = (u[i], u[i] - x[i], torch.full_like(g, torch.nan), 3 * g, kappa * (u[i] - x[i] + 3 * g), None, g)
-        rows.append(gram(dict(zip((*VECTORS, "gradient"), vectors, strict=True))))
-    header = trace.header | {"vectors": [*VECTORS, "gradient"]}
-    guided = Trace(header, trace.steps | {"K": torch.stack(rows)}, trace.stage)
-    pull = pull_of(guided, 5, 0)
-    assert not pull.by_difference
-    assert pull.scene.facts.gamma == pytest.approx(3.0)
-    length = math.hypot(*pull.gradient)
-    assert length == pytest.approx(0.1 * float(trace.steps["kappa"][5]), rel=0.05)
-    drawing = draw_still(Order(guided, step=5, sample=0), "scaled sum")
-    assert "implied" not in drawing.caption
-    assert "gradient on record" in drawing.caption
 
 
 @pytest.mark.parametrize(("sampler", "flow"), [("gg_ddpm", False), ("euler", True)])
@@ -117,17 +86,3 @@ def _as_guidance(record, weight):
     rows = ({"u": 1.0}, {"a": 1.0}, {"delta": 1.0}, {"D-G": 1.0, "delta": -weight}, {"move": 1.0}, {"noise": 1.0})
     pairs = [record.combination(v, w) for k, v in enumerate(rows) for w in rows[k:]]
     return torch.stack([pair.expand(record.K.shape[:-1]) for pair in pairs], dim=-1)
-
-
-def test_a_step_without_a_gradient_on_record_shows_the_implied_one():
-    trace = classifier_run()
-    K, count = trace.steps["K"].clone(), len(trace.header["vectors"])
-    rows, columns = torch.triu_indices(count, count)
-    K[4][:, (rows == count - 1) | (columns == count - 1)] = math.nan
-    gappy = Trace(trace.header, {**trace.steps, "K": K}, trace.stage)
-    for step, implied in ((4, True), (5, False)):
-        caption = draw_still(Order(gappy, step=step, sample=1), "scaled sum").caption
-        assert ("implied classifier" in caption) == implied
-        assert ("none is on record" in caption) == implied
-    assert not draw_still(Order(gappy, step=4, sample=1), "step plane").scene.missing
-    assert check(gappy) == []

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.text import Text
 
-from guidance_geometry.figures.compare import draw_comparison
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.figures.registry import FIGURES, draw_figure, draw_still
@@ -147,7 +146,7 @@ EXTREME_RUNS = {
 
 
 @given(st.data())
-@settings(max_examples=90, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 def test_every_figure_of_any_run_is_a_page_whose_words_keep_apart(data):
     name, figure = data.draw(st.sampled_from([*RUNS, *EXTREMES])), data.draw(st.sampled_from(FIGURES))
     step = data.draw(st.sampled_from([None, 0])) if name in RUNS else 5
@@ -159,12 +158,3 @@ def test_every_figure_of_any_run_is_a_page_whose_words_keep_apart(data):
         assert_apart(film.last.canvas)
         words = " ".join(words for words, _ in film.last.canvas.texts())
         assert not re.search(r"\bnan\b|\binf\b|None", f"{words} {film.caption}")
-
-
-@pytest.mark.parametrize("name", EXTREMES)
-def test_two_runs_are_compared_whatever_their_numbers(name):
-    plain = run(gamma=4.0, sampler="ddpm")
-    spoiled = with_numbers(plain, EXTREMES[name])
-    for pair in ((plain, spoiled), (spoiled, plain), (spoiled, spoiled)):
-        _, text = draw_comparison(*pair, pictures=(Pictures(), Pictures()))
-        assert ("states that are not finite" in text) == (name in ("infinite", "not a number"))

@@ -1,7 +1,6 @@
 import json
 import math
 import re
-from dataclasses import replace
 from itertools import combinations
 from xml.etree import ElementTree
 
@@ -9,8 +8,7 @@ import pytest
 import torch
 
 from guidance_geometry.figures.order import Order
-from guidance_geometry.figures.registry import STEP, draw_still
-from guidance_geometry.figures.scene import scene_of
+from guidance_geometry.figures.registry import draw_still
 from guidance_geometry.figures.words import number, percent
 from guidance_geometry.tests.drawn import assert_apart, expected, marks, printed_scale, run, segment
 from guidance_geometry.tests.traces import exact_trace
@@ -111,17 +109,6 @@ def test_a_figure_has_the_size_and_the_paper_asked_for(size, theme, shape):
     assert len(set(map(tuple, pixels[::7, ::7].reshape(-1, 4)))) > 20
 
 
-def test_the_four_figures_add_parts_and_move_nothing():
-    trace = run(gamma=4.0)
-    seen = [marks(draw_still(Order(trace, step=5, sample=0), figure.name).svg()) for figure in STEP[1:]]
-    counts = [len(found) for found in seen]
-    assert counts == sorted(counts)
-    assert counts[0] < counts[-1]
-    for found in seen:
-        for name, place in found.items():
-            assert seen[-1][name] == place
-
-
 @pytest.mark.parametrize("made", [{"gamma": 4.0, "skip": (5,)}, {"gamma": 1.0, "skip": tuple(range(12))}])
 def test_of_one_prediction_the_step_towards_it_is_drawn_and_the_caption_says_why(made):
     trace = run(**made)
@@ -158,28 +145,6 @@ def test_a_push_is_split_into_what_goes_along_and_what_goes_across():
     assert "other rules" not in words
 
 
-def test_other_rules_get_an_arrow_where_no_split_of_the_push_is_known():
-    trace = shrinking()
-    named = replace(trace, steps={**trace.steps, "across": trace.steps["across"] + 0.5})  # a gradient was taken out
-    unknown = torch.full_like(trace.steps["across"], math.nan)
-    for other in (named, replace(trace, steps={**trace.steps, "across": unknown})):
-        words = [t for t, _ in draw_still(Order(other, step=2), "step plane").canvas.texts()]
-        assert "other rules" in words
-        assert "along" not in words
-        assert any(re.fullmatch(r"\d+ % out of the plane", t) for t in words)
-    plain = [t for t, _ in draw_still(Order(run(gamma=4.0), step=5), "step plane").canvas.texts()]
-    assert not {"other rules", "along", "across"} & {*plain}
-
-
-def test_default_sample_is_the_median_of_the_strength():
-    trace = run(gamma=4.0, batch=3)
-    strength = trace.column("M1").mean(dim=0)
-    scene = draw_still(Order(trace), "step plane").scene
-    assert strength[scene.facts.sample] == strength.median()
-    assert scene.facts.median
-    assert "median" in draw_still(Order(trace), "step plane").caption
-
-
 @pytest.mark.parametrize(("setting", "value"), [("figure", "F99"), ("size", "poster"), ("theme", "pink")])
 def test_an_unknown_choice_names_the_known_ones(setting, value):
     with pytest.raises(ValueError, match=f"Unknown {setting} '{value}'. Choose one of"):
@@ -200,12 +165,3 @@ def test_embedded_workflow_comes_back_from_the_svg():
     assert json.loads(block) == facts
     assert svg.isascii() or block.isascii()
     ElementTree.fromstring(svg)
-
-
-def test_a_step_of_an_empty_prompt_is_not_called_broken():
-    trace = run(gamma=4.0, steps=3)
-    K = trace.steps["K"].clone()
-    K[1] = math.nan  # what a host that counts from zero leaves unknown
-    trace = replace(trace, steps=trace.steps | {"K": K}, stage=["step", "from_zero", "step"])
-    assert "empty" in scene_of(trace, step=1).missing
-    assert "not finite" in scene_of(replace(trace, stage=["step"] * 3), step=1).missing

@@ -4,16 +4,13 @@ import re
 import numpy as np
 import pytest
 import torch
-from matplotlib.image import BboxImage
 
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.figures.registry import draw_still
-from guidance_geometry.figures.strips import difference_size_map, heat_colours, photo_of, rows_of
-from guidance_geometry.tests.drawn import parts, picture_named, run, thumbnails
+from guidance_geometry.figures.strips import difference_size_map, heat_colours, rows_of
+from guidance_geometry.tests.drawn import picture_named, run, thumbnails
 from guidance_geometry.trace.trace import Trace
-
-STRIPS = ("noise levels", "filmstrip", "heat map")
 
 
 def test_noise_grows_from_the_clean_picture_to_pure_noise():
@@ -25,22 +22,6 @@ def test_noise_grows_from_the_clean_picture_to_pure_noise():
     assert levels == sorted(levels)
     clean = 0.5 + 0.5 * trace.tensors["end"][1].float().movedim(0, -1)
     assert np.allclose(picture_named(drawing.canvas), clean.clamp(0, 1), atol=2e-3)
-
-
-def test_a_photo_of_ones_own_is_noised():
-    photo = photo_of(torch.rand(200, 300, 4, generator=torch.Generator().manual_seed(0)))
-    assert photo.shape == (107, 160, 3)
-    bare = run(gamma=4.0, capture=False)
-    drawing = draw_still(Order(bare, pictures=Pictures(), photo=photo), "noise levels")
-    assert "your picture" in drawing.caption
-    arrays = (image.get_array() for image in parts(drawing.canvas, BboxImage))
-    pictures = [pixels for pixels in arrays if pixels is not None]
-    assert len(pictures) == 6
-    assert np.allclose(pictures[0], photo.numpy())
-    alike = [np.corrcoef(pictures[0].ravel(), p.ravel())[0, 1] for p in pictures[1:]]
-    assert alike == sorted(alike, reverse=True)
-    assert alike[0] > 0.5
-    assert abs(alike[-1]) < 0.1
 
 
 def test_the_filmstrip_has_one_gain_and_states_it():
@@ -79,10 +60,3 @@ def test_a_skipped_step_is_blank(figure):
     assert len(thumbnails(full.canvas)) - len(thumbnails(lacking.canvas)) == lost
     assert "blank" in lacking.caption
     assert "blank" not in full.caption
-
-
-@pytest.mark.parametrize("figure", STRIPS)
-def test_a_trace_without_pictures_says_what_to_do(figure):
-    drawing = draw_still(Order(run(gamma=4.0, capture=False), pictures=Pictures()), figure)
-    assert "Set capture to pictures" in drawing.caption
-    assert any("Set capture to pictures" in words for words, _ in drawing.canvas.texts())

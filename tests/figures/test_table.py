@@ -60,11 +60,6 @@ def test_the_text_shows_one_sample_and_says_which():
     assert [line.split()[0] for line in lines[1:]] == ["1", "2", "3", "4"], "as people count; files count from 0"
 
 
-def test_a_sample_that_is_not_there_is_refused():
-    with pytest.raises(ValueError, match="no sample 2"):
-        as_text(RUN, sample=2)
-
-
 def long_run(steps):
     """RUN with its steps over and over."""
     turns = torch.arange(steps) % RUN.n

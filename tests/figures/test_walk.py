@@ -6,9 +6,7 @@ import torch
 
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.registry import WALK, draw_still
-from guidance_geometry.figures.walk import walk_of
 from guidance_geometry.tests.drawn import classifier_run, marks, printed_scale, run, segment
-from guidance_geometry.trace.trace import Trace
 
 
 def lengths(trace, step, sample):
@@ -41,18 +39,6 @@ def test_triangles_keep_the_distances_of_the_run(sampler, space, size):
         assert drawn == pytest.approx(length, rel=0.03, abs=1.0 / scale), (first, second)
 
 
-def test_the_stored_inner_product_and_the_tensors_place_the_second_prediction_alike():
-    trace = run(gamma=4.0, sampler="ddpm")
-    x, guided = (trace.tensors[name].double().flatten(2) for name in ("x", "guided"))
-    inner = ((x[1:] - x[:-1]) * (guided[1:] - x[1:])).sum(-1)
-    column = torch.cat([inner, torch.full_like(inner[:1], torch.nan)])
-    bare = Trace(trace.header, trace.steps | {"m9a": column}, trace.stage)
-    first, second = walk_of(trace, 4, 0).points, walk_of(bare, 4, 0).points
-    assert "end" not in second
-    for name, place in second.items():
-        assert math.dist(first[name], place) < 2e-3 * math.hypot(*first["p"])
-
-
 def test_noise_stands_across_the_ray_at_its_true_length():
     trace = run(gamma=4.0, sampler="ddpm")
     drawing = draw_still(Order(trace, step=5, sample=0), "added noise")
@@ -79,17 +65,6 @@ def test_the_figures_add_parts_and_move_nothing(steady, pages):
                 assert math.dist(seen[some][-1][name], place) < 0.01
     first, last = (math.dist(each["overview-x"], each["overview-end"]) for each in (seen[0], seen[-1]))
     assert first == pytest.approx(last) if steady else first > last
-
-
-def test_a_step_with_one_prediction_is_drawn_from_its_states():
-    trace = run(gamma=4.0, sampler="ddpm")
-    K = trace.steps["K"].clone()
-    K[5] = torch.nan
-    single = Trace(trace.header, trace.steps | {"K": K}, trace.stage, trace.tensors)
-    first, second = walk_of(trace, 5, 0).points, walk_of(single, 5, 0).points
-    for name, place in first.items():
-        assert math.dist(second[name], place) < 0.1 * math.hypot(*first["p"]), name
-    assert "strength" not in draw_still(Order(single, step=5, sample=0), "next step").caption
 
 
 @pytest.mark.parametrize(("size", "heading"), [(1e-9, "without guidance"), (1.0, "gradient pushed")])

@@ -4,7 +4,7 @@ from itertools import pairwise
 import pytest
 
 from guidance_geometry.figures.labels import nice_length
-from guidance_geometry.figures.layout import Box, Placer, stack_centres
+from guidance_geometry.figures.layout import stack_centres
 from guidance_geometry.figures.words import number, percent
 
 
@@ -51,11 +51,3 @@ def test_labels_in_a_column_keep_order_and_distance():
     assert stack_centres([24.0, 150.0, 520.0], [92.0, 92.0, 92.0], 24.0, 520.0) == pytest.approx(
         [70, 168, 474], abs=0.01
     )
-
-
-def test_placed_labels_never_share_a_place():
-    placer = Placer(Box(0, 0, 300, 200))
-    boxes = [placer.near((150, 100), (60, 14), "n s e w") for _ in range(8)]
-    for k, box in enumerate(boxes):
-        assert placer.area.holds(box)
-        assert not any(box.meets(other) for other in boxes[k + 1 :])

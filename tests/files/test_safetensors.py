@@ -1,12 +1,18 @@
 import json
-import random
 import struct
 
 import pytest
 import torch
 from safetensors.torch import save
 
-from guidance_geometry.files.safetensors import read_header, read_safetensors, write_atomically, write_safetensors
+from guidance_geometry.files import limits
+from guidance_geometry.files.safetensors import (
+    DTYPES,
+    read_header,
+    read_safetensors,
+    write_atomically,
+    write_safetensors,
+)
 
 TENSORS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor([1, 2], dtype=torch.int64)}
 
@@ -30,29 +36,10 @@ def file(tmp_path):
     return written
 
 
-def test_what_was_written_is_read_back(tmp_path):
-    path = tmp_path / "some.safetensors"
-    write_safetensors(path, TENSORS, {"gg.note": "x"})
-    tensors, metadata = read_safetensors(path, finite=True)
-    assert metadata == {"gg.note": "x"}
-    assert tensors.keys() == TENSORS.keys()
-    assert all(torch.equal(tensors[name], TENSORS[name]) for name in TENSORS)
-    assert all(tensors[name].dtype == TENSORS[name].dtype for name in TENSORS)
-
-
-@pytest.mark.parametrize(
-    "tensor",
-    [torch.zeros(0, 3), torch.tensor(2.0), torch.arange(12.0).reshape(3, 4).T, torch.arange(9.0)[::2]],
-    ids=["empty", "scalar", "transposed", "strided"],
-)
-def test_any_layout_is_written_as_it_reads(tmp_path, tensor):
-    path = tmp_path / "some.safetensors"
-    write_safetensors(path, {"t": tensor, "same": tensor}, {})
-    assert torch.equal(read_safetensors(path)[0]["t"], tensor)
-
-
-def test_the_same_content_is_the_same_bytes(tmp_path):
-    wide = {"b": torch.zeros(2).double(), "a": torch.ones(3).half(), "c": torch.zeros(1), "d": torch.tensor([True])}
+def test_any_layout_is_written_as_it_reads_and_the_same_content_is_the_same_bytes(tmp_path):
+    wide = TENSORS | {"c": torch.zeros(0, 3), "d": torch.tensor(2.0).half(), "e": torch.tensor([True])}
+    wide |= {"f": torch.arange(12.0).reshape(3, 4).T, "g": torch.arange(9.0)[::2].double()}
+    wide |= {"h": wide["f"]}
     metadata = {f"gg.{index}": "\u03b3" for index in range(20)}
     made = set()
     for order in (list, reversed):
@@ -60,9 +47,11 @@ def test_the_same_content_is_the_same_bytes(tmp_path):
         write_safetensors(tmp_path / "f", tensors, {key: metadata[key] for key in order(list(metadata))})
         made.add((tmp_path / "f").read_bytes())
     assert len(made) == 1
-    again, said = read_safetensors(tmp_path / "f")
-    assert said == metadata
-    assert all(torch.equal(again[name], wide[name]) for name in wide)
+    again, said = read_safetensors(tmp_path / "f", finite=True)
+    assert (again.keys(), said) == (wide.keys(), metadata)
+    for name, tensor in wide.items():
+        assert again[name].dtype == tensor.dtype
+        assert torch.equal(again[name], tensor)
 
 
 def test_a_dtype_that_no_file_has_is_refused(tmp_path):
@@ -71,14 +60,10 @@ def test_a_dtype_that_no_file_has_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    "dtype",
-    [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16, torch.int8,
-     torch.uint8, torch.bool, torch.float8_e4m3fn, torch.float8_e5m2],
-    ids=str,
-)  # fmt: skip
-def test_every_known_dtype_is_read(file, dtype):
-    tensor = torch.ones(2, 3).to(dtype)
+@pytest.mark.parametrize("name", DTYPES)
+def test_every_known_dtype_is_read(file, name):
+    tensor = torch.ones(2, 3).to(DTYPES[name])
+    assert tensor.itemsize == limits.DTYPES[name][0], "as the reader without torch has it"
     assert torch.equal(read_safetensors(file(save({"t": tensor})))[0]["t"].float(), tensor.float())
 
 
@@ -93,7 +78,6 @@ def test_the_header_alone_can_be_read(file):
 
 FOREIGN = {
     "a Python pickle": b"\x80\x04\x95" + b"\0" * 40,
-    "a Python pickle, which": b"\x80\x02}q\0.",
     "a zip archive": b"PK\x03\x04" + b"\0" * 60,
     "a NumPy array": b"\x93NUMPY\x01\0" + b"\0" * 60,
     "a GGUF model": b"GGUF\x03\0\0\0" + b"\0" * 60,
@@ -147,20 +131,6 @@ def test_a_header_of_640_bytes_is_not_taken_for_a_pickle(file):
     assert read_safetensors(path)[0]["a"].tolist() == [0.0]
 
 
-def test_damage_anywhere_is_an_error_or_other_numbers_but_never_a_crash(file):
-    good, dice = save(TENSORS, {"k": "v"}), random.Random(0)
-    for _ in range(150):
-        data = bytearray(good)
-        for _ in range(dice.randint(1, 4)):
-            data[dice.randrange(len(data))] = dice.randrange(256)
-        path = file(bytes(data[: dice.choice([len(data), dice.randrange(len(data))])]))
-        try:
-            tensors, _ = read_safetensors(path)
-        except ValueError:
-            continue
-        assert sum(t.numel() * t.element_size() for t in tensors.values()) == 40
-
-
 def test_limits_and_wishes_are_kept(file):
     path = file(save(TENSORS))
     with pytest.raises(ValueError, match="tensor 'b' is I64; F32, F16 are expected"):
@@ -171,36 +141,20 @@ def test_limits_and_wishes_are_kept(file):
         read_safetensors(file(save({"t": torch.tensor([1.0, torch.inf])})), finite=True)
 
 
-@pytest.mark.parametrize("name", ["missing.safetensors", ""], ids=["missing", "folder"])
-def test_what_is_not_a_file_is_said(tmp_path, name):
-    with pytest.raises(FileNotFoundError, match="is not a file"):
-        read_safetensors(tmp_path / name)
-
-
-def test_a_failure_while_writing_leaves_the_old_file_and_no_other(tmp_path):
-    path = tmp_path / "trace.safetensors"
-    path.write_bytes(b"old")
-
+def test_writing_is_all_or_nothing(tmp_path):
     def parts():
         yield b"new"
         raise OSError("disk full")
 
+    path = tmp_path / "trace.safetensors"
+    write_atomically(path, [b"o", b"ld"])
     with pytest.raises(OSError, match="disk full"):
         write_atomically(path, parts())
     assert path.read_bytes() == b"old"
-    assert [found.name for found in tmp_path.iterdir()] == [path.name]
-
-
-def test_a_failure_to_rename_leaves_no_temporary_file(tmp_path):
-    (tmp_path / "taken" / "inside").mkdir(parents=True)
+    (tmp_path / "taken").mkdir()
     with pytest.raises(OSError, match="taken"):
         write_atomically(tmp_path / "taken", [b"new"])
-    assert [found.name for found in tmp_path.iterdir()] == ["taken"]
-
-
-def test_writing_replaces_the_old_file(tmp_path):
-    path = tmp_path / "trace.safetensors"
-    path.write_bytes(b"old")
-    write_atomically(path, [b"n", b"ew"])
-    assert path.read_bytes() == b"new"
-    assert [found.name for found in tmp_path.iterdir()] == [path.name]
+    assert {found.name for found in tmp_path.iterdir()} == {path.name, "taken"}
+    for absent in ("missing.safetensors", "taken"):
+        with pytest.raises(FileNotFoundError, match="is not a file"):
+            read_safetensors(tmp_path / absent)

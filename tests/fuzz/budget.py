@@ -13,22 +13,9 @@ LESS = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too
 OUTCOMES: defaultdict[str, Counter[str]] = defaultdict(Counter)  # kind of input -> what came of it -> how often
 
 
-def budget(few: int, cost: int = 1, **more) -> settings:
+def budget(few: int, cost: int = 1) -> settings:
     """The settings of a property that the ordinary suite tries on `few` examples.  cost: of one, in usual ones"""
+    count, derandomize = max(few, EXAMPLES // cost), not EXAMPLES
     return settings(
-        max_examples=max(few, EXAMPLES // cost),
-        derandomize=not EXAMPLES,
-        deadline=None,
-        database=None,
-        suppress_health_check=LESS,
-        print_blob=True,
-        **more,
+        max_examples=count, derandomize=derandomize, deadline=None, database=None, suppress_health_check=LESS
     )
-
-
-def lines() -> list[str]:
-    """The counts, a line for each kind of input."""
-    return [
-        f"{kind}: {counts.total():,} tried; " + ", ".join(f"{end} {times:,}" for end, times in sorted(counts.items()))
-        for kind, counts in sorted(OUTCOMES.items())
-    ]

@@ -4,7 +4,7 @@ import pytest
 
 from guidance_geometry.dev.places import HOST
 
-from .budget import OUTCOMES, lines
+from .budget import OUTCOMES
 
 
 @pytest.fixture(scope="session")
@@ -28,4 +28,5 @@ def pytest_terminal_summary(terminalreporter):
     """Print what came of all examples, for `dev.py fuzz`."""
     if OUTCOMES:
         terminalreporter.section("fuzz")
-        terminalreporter.write_line("\n".join(lines()))
+        for kind, ends in sorted(OUTCOMES.items()):
+            terminalreporter.write_line(f"{kind}: {ends.total():,} tried; {dict(ends)}")

@@ -52,11 +52,7 @@ def equip(folder):
     """Write what the prompts name into a host's folders."""
     write_sources(folder / "sources")
     shutil.copytree(folder / "sources" / "traces", folder / "output" / "traces")
-    for kind in TINY:
-        shutil.copytree(
-            folder / "sources" / "folders" / f"tiny-{kind}", folder / "models" / "classifiers" / f"tiny-{kind}"
-        )
-    (folder / "models" / "denoisers").mkdir(parents=True, exist_ok=True)
+    shutil.copytree(folder / "sources" / "folders", folder / "models" / "classifiers", dirs_exist_ok=True)
     (folder / "input").mkdir(exist_ok=True)
     Image.linear_gradient("L").resize((32, 32)).convert("RGB").save(folder / "input" / "ramp.png")
     for name, latent in odd_latents().items():

@@ -1,11 +1,6 @@
-"""Small graphs that run: the templates, cut into what each output needs, and one around every node of the pack."""
+"""Small graphs that run, one around every node of the pack."""
 
-import copy
-import json
-
-from guidance_geometry.dev.templates.layouts import LAYOUTS
-
-from .catalogue import SMALL, Named
+from .catalogue import Named
 
 SOURCES = {  # wire type -> the node and output that it comes from
     "MODEL": ("GGLoadDenoiser", 0),
@@ -48,14 +43,13 @@ CHOSEN = {  # widgets whose default would make a seed do nothing, or too much
 
 
 class Builder:
-    """A graph that grows by what its nodes need; one node stands for all wires of a type."""
+    """A graph that grows by what its nodes need; one node stands for all wires of a type.
 
-    def __init__(self, catalogue, classifier=None, denoiser=None):
-        self.catalogue, self.graph, self.nodes_by_kind = catalogue, {}, {}
-        self.files = {
-            "GGLoadClassifier": ("classifier_name", classifier),
-            "GGLoadDenoiser": ("denoiser_name", denoiser),
-        }
+    classifier: the name that its loader gets, None for the usual one.
+    """
+
+    def __init__(self, catalogue, classifier=None):
+        self.catalogue, self.graph, self.nodes_by_kind, self.classifier = catalogue, {}, {}, classifier
 
     def add(self, kind, wires=None, optional=(), **values):
         """Add a node with small usual values and all that it needs, and return its id.  optional: wires beside those"""
@@ -67,8 +61,7 @@ class Builder:
                 inputs[slot.name] = slot.usual()
             elif slot.kind in SOURCES and SOURCES[slot.kind][0] != kind:
                 inputs[slot.name] = self.wire(slot.kind, kind)
-        widget, file = self.files.get(kind, ("", None))
-        named = {widget: file} if file else {}
+        named = {"classifier_name": self.classifier} if self.classifier and kind == "GGLoadClassifier" else {}
         node = str(len(self.graph) + 1)
         self.graph[node] = {"class_type": kind, "inputs": inputs | CHOSEN.get(kind, {}) | named | values}
         return node
@@ -96,12 +89,8 @@ class Builder:
 
 
 def seeds(catalogue):
-    """Name -> graph: templates by output, every node of the pack with none, each and all of its optional wires."""
+    """Name -> graph: every node of the pack with none, each and all of its optional wires."""
     found = {}
-    for layout in LAYOUTS.values():
-        whole = shrunk(json.loads(layout.api.read_text(encoding="utf-8")), catalogue)
-        outputs = [node for node, facts in whole.items() if catalogue[facts["class_type"]].is_output]
-        found |= {f"{layout.title}: {node}": upstream(whole, node) for node in outputs}
     for kind in filter(lambda kind: kind.ours, catalogue.values()):
         optional = [slot.name for slot in kind.inputs.values() if not (slot.required or slot.is_widget)]
         for wires in ([], *([name] for name in optional), optional):
@@ -125,57 +114,6 @@ def recorded(catalogue):
     return builder.finish(builder.add("GGReadTrace", {"recorder": [record, 1], "latent": [sampled, 0]}))
 
 
-def shrunk(graph, catalogue):
-    """The same graph with few steps, one sample and small pictures."""
-    small = copy.deepcopy(graph)
-    for node in small.values():
-        slots = catalogue[node["class_type"]].inputs
-        for name in SMALL.keys() & node["inputs"].keys():
-            if type(node["inputs"][name]) is int:
-                node["inputs"][name] = slots[name].usual()
-    return small
-
-
 def is_wire(value):
     """Whether an input's value names another node."""
     return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)
-
-
-def upstream(graph, node):
-    """A node and everything that it needs."""
-    found, waiting = set(), [node]
-    while waiting:
-        current = waiting.pop()
-        if current not in found and current in graph:
-            found.add(current)
-            waiting += [value[0] for value in graph[current]["inputs"].values() if is_wire(value)]
-    return {name: copy.deepcopy(facts) for name, facts in graph.items() if name in found}
-
-
-TWINS = {"GGGuidedSampler": "KSampler", "GGInspectedSampler": "SamplerCustomAdvanced", "GGGuider": "CFGGuider"}
-PASSED = {"GGGuidancePatch": "model", "GGRecord": "model"}  # the input that takes the place of the node's output
-
-
-def twin_of(graph, catalogue):
-    """The graph with the host's samplers and without rules: what goes wrong there too is not ours. None: no sampler."""
-    plain = {node: _plain(facts, graph, catalogue) for node, facts in graph.items() if facts["class_type"] in catalogue}
-    sampled = [node for node, facts in plain.items() if facts["class_type"] in TWINS.values()]
-    kept = {name: facts for node in sampled for name, facts in upstream(plain, node).items()}
-    shows = {f"show {node}": {"class_type": "PreviewAny", "inputs": {"source": [node, 0]}} for node in sampled}
-    return kept | shows if sampled and kept != graph else None
-
-
-def _plain(facts, graph, catalogue):
-    kind = TWINS.get(facts["class_type"], facts["class_type"])
-    known = catalogue[kind].inputs
-    return {"class_type": kind, "inputs": {k: _past(v, graph) for k, v in facts["inputs"].items() if k in known}}
-
-
-def _past(value, graph):
-    """A wire that skips the nodes which only pass a model on."""
-    for _ in range(len(graph)):
-        source = graph.get(value[0]) if is_wire(value) else None
-        if source is None or source["class_type"] not in PASSED:
-            break
-        value = source["inputs"].get(PASSED[source["class_type"]], value)
-    return value

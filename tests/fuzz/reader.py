@@ -65,33 +65,25 @@ class LateError(BaseException):
 
 
 def verdict_of(read, path):
-    """What comes of reading one file."""
+    """What comes of reading one file: a sentence that the pack raised on purpose, or a fault."""
+    from guidance_geometry.tests.fuzz.verdicts import CLEAR, MEMORY, OK, RAW, SLOW, Frame, is_meant
+
     signal.alarm(MOST_SECONDS)
     try:
         read(path)
-        return ["ok", ""]
+        return [OK, ""]
     except LateError:
-        return ["slow", traceback.format_exc()[-LONGEST:]]
+        return [SLOW, traceback.format_exc()[-LONGEST:]]
     except MemoryError:
-        return ["memory", traceback.format_exc()[-LONGEST:]]
+        return [MEMORY, traceback.format_exc()[-LONGEST:]]
     except Exception as error:  # noqa: BLE001  whatever it is, it is judged
-        return judged(error)
+        frames = [Frame(one.filename, one.lineno or 0, one.name) for one in traceback.extract_tb(error.__traceback__)]
+        meant = isinstance(error, OSError) or (isinstance(error, ValueError) and is_meant(frames, ROOT))
+        if meant and 0 < len(str(error)) < LONGEST:
+            return [CLEAR, str(error)]
+        return [RAW, f"{type(error).__name__}: {str(error)[:200]} at {frames[-1]}"]
     finally:
         signal.alarm(0)
-
-
-def judged(error):
-    """A sentence that the pack raised on purpose, or a raw error."""
-    from guidance_geometry.tests.fuzz.verdicts import Frame, is_meant
-
-    frames = [
-        Frame(frame.filename, frame.lineno or 0, frame.name) for frame in traceback.extract_tb(error.__traceback__)
-    ]
-    meant = isinstance(error, OSError) or (isinstance(error, ValueError) and is_meant(frames, ROOT))
-    if meant and 0 < len(str(error)) < LONGEST:
-        return ["clear error", str(error)]
-    where = f"{frames[-1].file}:{frames[-1].line}"
-    return ["raw error", f"{type(error).__name__}: {str(error)[:200]} at {where}"]
 
 
 if __name__ == "__main__":

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-from functools import cache
-from html.parser import HTMLParser
 
 import torch
 
@@ -25,7 +23,6 @@ from guidance_geometry.tests.claimed_files import (
     CELL,
     RESULTS,
     SOME_PICKS,
-    SWEEP,
     read_row,
     read_whole_plan,
     sweep_with,
@@ -57,14 +54,12 @@ def read_tables(file):
     report_text(rows, plan.every_axis)
     csv_of(rows)
     page_of_sweep(str(sweep))
-    check_page(sweep / "index.html", of_a_sweep())
 
 
 def read_trace(file):
     """What the commands make of a trace: its record, with the report, and its page."""
     record_of(load(file))
-    page = page_of_run(file, file.with_suffix(".html"))
-    check_page(page, of_a_run())
+    page_of_run(file, file.with_suffix(".html"))
 
 
 def read_claims_beside(file):
@@ -90,48 +85,6 @@ def read_pickle(path):
     """Weights, turned into safetensors."""
     for file in convert(path, path.with_suffix(".safetensors"), force=True):
         file.unlink()
-
-
-class Elements(HTMLParser):
-    """The elements of a page and the names of their attributes, without those of charts and tables."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.found, self.scripts = set(), 0
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        """Keep it."""
-        self.scripts += tag == "script"
-        self.found |= {(tag, name) for name, _ in attrs} | {(tag, "")}
-
-
-def check_page(page, sound):
-    """Fail where a page has elements or attributes that a sound one never has, or other scripts."""
-    elements = Elements(page.read_text(encoding="utf-8"))
-    assert elements.scripts == sound.scripts, "another script"
-    assert elements.found <= sound.found, elements.found - sound.found
-
-
-@cache
-def of_a_run():
-    """The elements of the page of a sound trace."""
-    from guidance_geometry.figures.html import page
-    from guidance_geometry.tests.traces import exact_trace
-
-    return Elements(page(record_of(exact_trace(4.0, batch=2, steps=3)), {}, {}, "1"))
-
-
-@cache
-def of_a_sweep():
-    """The elements of the page of a sound sweep."""
-    import tempfile
-    from pathlib import Path
-
-    with tempfile.TemporaryDirectory() as place:
-        sweep = shutil.copytree(SWEEP, Path(place) / "sweep")
-        page_of_sweep(str(sweep))
-        return Elements((sweep / "index.html").read_text(encoding="utf-8"))
 
 
 READINGS = {

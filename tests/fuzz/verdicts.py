@@ -6,7 +6,7 @@ a message. Anything else that came up while the pack was at work is raw. No word
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +18,6 @@ FRAME = re.compile(r'File "(?P<file>.+)", line (?P<line>\d+), in (?P<function>.+
 CALLER = "process_inputs"  # the host's function that calls a node
 CIRCLE = "RecursionError"  # while validating: the host follows wires that run in a circle, and stops anywhere
 PLAIN = {"KeyError", "IndexError", "AttributeError", "StopIteration", "AssertionError"}  # these say nothing to a user
-LONGEST = 300  # characters of a message that are kept
 
 
 class Frame(NamedTuple):
@@ -30,11 +29,10 @@ class Frame(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """kind: one of the words above. message: the error's first words. place: the innermost frame."""
+    """kind: one of the words above. message: the error's first words, and where it was raised."""
 
     kind: str
     message: str = ""
-    place: str = ""
 
     @property
     def is_fault(self) -> bool:
@@ -48,23 +46,13 @@ def verdict_of_error(error: Mapping[str, Any], root: Path, ours: bool) -> Verdic
     error: node_type, exception_type, exception_message, traceback. root: the pack's folder, as tracebacks name it.
     ours: whether the node is of the pack
     """
-    frames, kind = frames_of("".join(error["traceback"])), error["exception_type"]
-    message = f"{error['node_type']}: {kind}: {error['exception_message'].strip()}"[:LONGEST]
+    found = FRAME.finditer("".join(error["traceback"]))
+    frames, kind = [Frame(m["file"], int(m["line"]), m["function"]) for m in found], error["exception_type"]
+    message = f"{error['node_type']}: {kind}: {error['exception_message'].strip()[:200]} at {frames[-1:]}"
     called = bool(frames) and frames[-1].function == CALLER and ours
-    place = place_of(frames)
     if not called and not any(Path(frame.file).is_relative_to(root) for frame in frames):
-        return Verdict(HOST, message, place)
-    return Verdict(CLEAR if kind not in PLAIN and is_meant(frames, root) else RAW, message, place)
-
-
-def frames_of(traceback: str) -> list[Frame]:
-    """The frames of a printed traceback, outermost first."""
-    return [Frame(m["file"], int(m["line"]), m["function"]) for m in FRAME.finditer(traceback)]
-
-
-def place_of(frames: list[Frame]) -> str:
-    """The innermost frame in words."""
-    return f"{'/'.join(Path(frames[-1].file).parts[-2:])}:{frames[-1].line} {frames[-1].function}" if frames else ""
+        return Verdict(HOST, message)
+    return Verdict(CLEAR if kind not in PLAIN and is_meant(frames, root) else RAW, message)
 
 
 def is_meant(frames: list[Frame], root: Path) -> bool:
@@ -76,11 +64,6 @@ def is_meant(frames: list[Frame], root: Path) -> bool:
 @cache
 def raising_lines(file: str) -> frozenset[int]:
     """The lines of a source file on which an exception is made and raised."""
-    tree = ast.parse(Path(file).read_text(encoding="utf-8"))
-    return frozenset(line for node in _raises(tree) for line in range(node.lineno, (node.end_lineno or 0) + 1))
-
-
-def _raises(tree: ast.AST) -> Iterator[ast.Raise]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
-            yield node
+    tree = ast.walk(ast.parse(Path(file).read_text(encoding="utf-8")))
+    raised = [node for node in tree if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)]
+    return frozenset(line for node in raised for line in range(node.lineno, (node.end_lineno or 0) + 1))

@@ -13,11 +13,11 @@ from guidance_geometry.dev.hosts import HostFolder
 from guidance_geometry.sweeps.comfyui.process import DIRECT
 
 from .catalogue import NodeKind, catalogue_of
-from .graphs import seeds, twin_of
-from .verdicts import CIRCLE, DEAD, HOST, MEMORY, OK, RAW, REFUSED, SLOW, Verdict, verdict_of_error
+from .graphs import seeds
+from .verdicts import CIRCLE, DEAD, HOST, MEMORY, OK, REFUSED, SLOW, Verdict, verdict_of_error
 
 MOST_SECONDS, MOST_BYTES = 60.0, 2 << 30  # of computing, and of memory, for a prompt
-PATIENCE, HANGING = 60.0, 300.0  # seconds until an interrupt has worked, and until a prompt that only waits is late
+HANGING = 300.0  # seconds until a prompt that only waits is late
 FATAL = "Exception in thread"  # what Python prints when a thread ends by an exception
 LOOK, SELDOM = 0.01, 0.2  # seconds between two looks at a prompt, at first and at most
 TRIVIAL = {
@@ -48,12 +48,6 @@ class Watched(HostFolder):
         self.alive = None
         self.stack.close()
 
-    def kill(self):
-        """Let it die at once."""
-        self.live.process.kill()
-        self.live.process.wait()
-        self.close()
-
     def ask(self, path: str, body: Any = None, method: str | None = None) -> tuple[int, bytes]:
         """Status and content of an answer.  body: bytes, or what is sent as JSON.  Raises OSError for none in time"""
         content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
@@ -72,42 +66,27 @@ class Watched(HostFolder):
 
     def run(self, prompt) -> Verdict:
         """Queue a prompt, watch it to its end, and judge it; an ill host is ended, and the next call starts another."""
-        return self.blame(self._run(prompt), prompt)
-
-    def blame(self, verdict: Verdict, prompt) -> Verdict:
-        """The same, or the host's error for a fault that a prompt has without this pack too."""
-        twin = twin_of(prompt, self.catalogue) if verdict.is_fault else None
-        if not twin:
-            return verdict
-        other = self._run(twin)
-        same = other[::2] == (HOST, verdict.place) if verdict.kind == RAW else other.kind == verdict.kind
-        return verdict._replace(kind=HOST) if same else verdict
-
-    def _run(self, prompt) -> Verdict:
-        printed, before = self.live.log.stat().st_size, self.bytes()
+        state = self.state()
         try:
             status, content = self.ask("/prompt", {"prompt": prompt})
         except OSError:
-            return self._illness(printed, before)
+            return self._illness(*state)
         answer = json.loads(content) if content[:1] == b"{" else {}
         if fault := self._fault_of_validation(answer.get("node_errors") or {}):
             return fault
         if status != 200:
             return Verdict(REFUSED if status == 400 else HOST, f"{status}")
-        messages = self.follow(answer["prompt_id"], printed, before)
-        if not messages or self.bytes() - before > MOST_BYTES:
-            return self._illness(printed, before)
+        messages = self.follow(answer["prompt_id"], *state)
+        if not messages or self.is_ill(*state):
+            return self._illness(*state)
         if error := next((data for kind, data in messages if kind == "execution_error"), None):
             return self.judge_error(error)
         return Verdict(OK if not answer.get("node_errors") else REFUSED, "in part")
 
     def judge_error(self, error) -> Verdict:
         """The verdict on what a node raised."""
-        return verdict_of_error(error, self.place / "custom_nodes" / self.pack, self.is_ours(error["node_type"]))
-
-    def is_ours(self, kind: str) -> bool:
-        """Whether the pack has a node of this name."""
-        return kind in self.catalogue and self.catalogue[kind].ours
+        kind = self.catalogue.get(error["node_type"])
+        return verdict_of_error(error, self.place / "custom_nodes" / self.pack, kind is not None and kind.ours)
 
     def follow(self, prompt_id: str, printed: int, before: int) -> list:
         """The messages of a prompt when it has ended; none where it has not, and something is wrong."""
@@ -138,6 +117,10 @@ class Watched(HostFolder):
             return self.process.memory_info().rss
         return 0
 
+    def state(self) -> tuple[int, int]:
+        """What the host has printed and takes by now, in bytes: what `is_ill` compares with."""
+        return self.live.log.stat().st_size, self.bytes()
+
     def is_ill(self, printed: int, before: int) -> bool:
         """Whether the process, or the thread that works, has ended, or it has taken too much memory."""
         gone = self.live.process.poll() is not None or FATAL in self.printed_since(printed)
@@ -153,7 +136,7 @@ class Watched(HostFolder):
         """A fault of the pack while a prompt was validated; the host reports it as a refusal."""
         reasons = [(facts["class_type"], reason) for facts in complaints.values() for reason in facts["errors"]]
         for kind, reason in reasons:
-            more = reason.get("extra_info", {})
+            more = {"exception_type": CIRCLE} | reason.get("extra_info", {})
             if "traceback" in more and more["exception_type"] != CIRCLE:
                 verdict = self.judge_error(more | {"node_type": kind, "exception_message": reason["details"]})
                 if verdict.is_fault:
@@ -161,22 +144,9 @@ class Watched(HostFolder):
         return None
 
     def _illness(self, printed: int, before: int) -> Verdict:
-        """What is wrong with a host that did not end a prompt; it is ended, unless an interrupt helps."""
-        grown = self.bytes() - before
-        if grown <= MOST_BYTES and not self.is_ill(printed, before) and self._recovers():
-            return Verdict(SLOW, f"more than {MOST_SECONDS:.0f} s")
-        said = self.printed_since(printed)[-1000:]
+        """What is wrong with a host that did not end a prompt; it is ended."""
+        grown, ill, said = self.bytes() - before, self.is_ill(printed, before), self.printed_since(printed)[-1000:]
         self.close()
-        return Verdict(MEMORY, f"{grown / 2**30:.1f} GB more") if grown > MOST_BYTES else Verdict(DEAD, said)
-
-    def _recovers(self) -> bool:
-        """Interrupt what runs, and see whether another prompt is taken."""
-        with suppress(OSError, ValueError, KeyError):
-            self.ask("/interrupt", {})
-            prompt_id = json.loads(self.ask("/prompt", {"prompt": TRIVIAL})[1])["prompt_id"]
-            end = time.monotonic() + PATIENCE
-            while time.monotonic() < end:
-                if self.messages(prompt_id):
-                    return True
-                time.sleep(SELDOM)
-        return False
+        if grown > MOST_BYTES:
+            return Verdict(MEMORY, f"{grown / 2**30:.1f} GB more")
+        return Verdict(DEAD if ill else SLOW, said)

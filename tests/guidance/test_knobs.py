@@ -6,7 +6,7 @@ from dataclasses import MISSING, dataclass, fields
 
 import pytest
 
-from guidance_geometry.guidance.knobs import Knob, Paper, Stated, knob, knobs, main_knob, refuse_unlisted, socket
+from guidance_geometry.guidance.knobs import Stated, knob, knobs, main_knob, refuse_unlisted
 from guidance_geometry.guidance.registry import every_energy, every_rule
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
 from guidance_geometry.guidance.rules.bands import Bands
@@ -90,12 +90,3 @@ def test_a_value_that_is_no_choice_is_refused_with_the_choices():
     for given, words in ((("blue",), "Colour 'blue' .*red, green"), (("red", 3), "Is dark 3 .*False, True")):
         with pytest.raises(ValueError, match=words):
             Painted(*given)  # pyright: ignore[reportArgumentType]  that is what is refused
-
-
-def test_a_paper_is_cited_by_its_authors_and_number():
-    paper = Paper("Ho and Salimans 2022", "2207.12598", "Classifier-Free Diffusion Guidance")
-    assert f"{paper}; {paper.number}" == "Ho and Salimans 2022, arXiv 2207.12598; arXiv 2207.12598"
-
-
-def test_a_wire_is_stated_in_metadata():
-    assert socket("MODEL", "A model.", name="weak").metadata["knob"] == Knob("A model.", socket="MODEL", name="weak")

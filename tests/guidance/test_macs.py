@@ -71,6 +71,7 @@ def test_what_a_rule_does_here_it_does_there(chain, dtype):
     assert all(near(one, right) for one, right in zip(found, play(chain, steps), strict=True))
 
 
+DTYPES = (torch.float32, torch.float32, torch.float16, torch.float16)
 HARSH = {  # of a step: changes of x, u and c
     "nearly equal": lambda p: replace(p, uncond=p.cond * (1 + 1e-3) + 1e-4 * p.uncond),
     "nothing": lambda p: map_tensors(p, torch.zeros_like),
@@ -79,8 +80,7 @@ HARSH = {  # of a step: changes of x, u and c
 }
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=["fp32", "fp16"])
-@pytest.mark.parametrize("change", HARSH.values(), ids=HARSH.keys())
+@pytest.mark.parametrize(("change", "dtype"), zip(HARSH.values(), DTYPES, strict=True), ids=HARSH.keys())
 @pytest.mark.parametrize("rule", made_without((), rules, Rule), ids=lambda rule: type(rule).__name__)
 def test_a_rule_does_there_what_it_does_here_within_a_few_roundings(rule, change, dtype):
     chain = Chain((rule,))

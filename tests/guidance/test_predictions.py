@@ -2,12 +2,9 @@ import pytest
 import torch
 
 from guidance_geometry.guidance.predictions import PARAMETRISATIONS, Predictions, output_from, x0_from_output
+from guidance_geometry.tests.toys import draw
 
 SIGMA_DATA = 0.5
-
-
-def draw(shape, seed):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def level(space, noise):
@@ -58,26 +55,9 @@ def test_half_precision_outputs_are_denoised_in_the_precision_of_x():
     assert x0_from_output("v", x.half(), x.half(), 80.0, 1.0).isfinite().all()
 
 
-def test_an_unknown_parametrisation_names_the_known_ones():
-    with pytest.raises(ValueError, match=r"'eps' is unknown. Use one of epsilon, x0, v, flow, score, edm"):
-        x0_from_output("eps", torch.zeros(1, 2), torch.zeros(1, 2), 1.0, 1.0)
-
-
-def test_edm_without_sigma_data_is_refused():
-    with pytest.raises(ValueError, match="needs sigma_data"):
-        output_from("edm", torch.zeros(1, 2), torch.zeros(1, 2), 1.0, 1.0)
-
-
 def test_half_precision_is_promoted_before_anything_is_subtracted():
     one, half = torch.ones(1), torch.tensor([[2048.0, 1.0]], dtype=torch.float16)
     p = Predictions(x=half, sigma=one, alpha=one, uncond=half, cond=-half)
     assert [v.dtype for v in p.pair] == [torch.float32, torch.float32]
     assert p.delta.dtype == torch.float16
     assert p.delta.tolist() == [[-4096.0, -2.0]]
-
-
-def test_delta_without_uncond_says_what_is_missing():
-    one = torch.ones(1)
-    p = Predictions(x=torch.zeros(1, 2), sigma=one, alpha=one, uncond=None, cond=torch.ones(1, 2))
-    with pytest.raises(ValueError, match="no prediction without the prompt"):
-        _ = p.delta

@@ -6,14 +6,12 @@ import torch
 from guidance_geometry.guidance.chain import Chain
 from guidance_geometry.guidance.predictions import Predictions
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
-from guidance_geometry.guidance.rules.autoguidance import Autoguidance
 from guidance_geometry.guidance.rules.cfg import cfg
 from guidance_geometry.guidance.rules.interval import Interval
-from guidance_geometry.guidance.rules.kinds import Source
 from guidance_geometry.guidance.rules.reuse import Reuse
 from guidance_geometry.guidance.rules.schedule import ScaleSchedule
 from guidance_geometry.guidance.run import Run
-from guidance_geometry.guidance.side_by_side import Lane, SideBySide, batch_chain
+from guidance_geometry.guidance.side_by_side import Lane, batch_chain
 
 RUN = Run((8.0, 4.0, 2.0, 1.0, 0.5, 0.0))
 LANES = (
@@ -95,9 +93,3 @@ def test_u_is_asked_for_inside_a_step_that_began_at_scale_1(schedule):
     assert scale != 1
     assert torch.equal(made[:1], inside.cond[:1])
     assert torch.equal(made[1:], cfg(inside, gamma=scale)[1:])
-
-
-def test_a_run_that_needs_more_than_u_and_c_is_refused():
-    weak = Chain((Autoguidance(Source("uncond", object())),))
-    with pytest.raises(ValueError, match="more than u and c"):
-        SideBySide(lanes=(Lane(weak, 2.0),))

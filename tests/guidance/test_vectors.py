@@ -6,13 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guidance_geometry.guidance.vectors import angle, cosine, dot, per_item, project, ratio, reject, rms, std
+from guidance_geometry.tests.toys import draw
 
 QUICK = settings(deadline=None, derandomize=True, max_examples=50)
 SHAPES = [(2, 5), (3, 2, 7), (2, 3, 4, 4), (2, 2, 3, 4, 4)]
-
-
-def draw(shape, seed, dtype=torch.float64):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
 
 
 @pytest.mark.parametrize("shape", [*SHAPES, (4,)], ids=str)

@@ -72,10 +72,6 @@ class Replaying:
         return Sampler()
 
 
-def guider_over(labelled, model, cfg):
-    return chain_guider(*labelled[model], cfg=cfg, guidance=PLAIN)
-
-
 def collect(labelled, empty_latent, model, name, cfg=CFG):
     patcher = labelled[model][0]
     sigmas = comfy.samplers.KSampler(patcher, STEPS, patcher.load_device, name, "karras", 1.0).sigmas
@@ -85,7 +81,8 @@ def collect(labelled, empty_latent, model, name, cfg=CFG):
     calls, steps, arrived = [], [], {}
 
     def run(sampler):
-        guider_over(labelled, model, cfg).sample(noise, latent, sampler, sigmas, disable_pbar=True, seed=SEED)
+        guider = chain_guider(*labelled[model], cfg=cfg, guidance=PLAIN)
+        guider.sample(noise, latent, sampler, sigmas, disable_pbar=True, seed=SEED)
 
     run(Collected(inner, calls, steps))
     if name not in HIDDEN_STATE:
@@ -93,12 +90,12 @@ def collect(labelled, empty_latent, model, name, cfg=CFG):
     return steps, arrived
 
 
-def observed(parts, latent, name, guidance, cfg=1.0):
-    """The complete steps of a run in full precision."""
-    sigmas = comfy.samplers.KSampler(parts[0], STEPS, parts[0].load_device, name, "karras", 1.0).sigmas
+def observed(parts, latent, inner, guidance):
+    """The complete steps of a run in full precision.  inner: a SAMPLER, or the name of one"""
+    inner = comfy.samplers.sampler_object(inner) if isinstance(inner, str) else inner
+    sigmas = comfy.samplers.KSampler(parts[0], STEPS, parts[0].load_device, "euler", "karras", 1.0).sigmas
     noise = comfy.sample.prepare_noise(latent["samples"], SEED)
     steps = []
-    sampler = Collected(comfy.samplers.sampler_object(name), [], steps)
-    guider = chain_guider(*parts, cfg=cfg, guidance=guidance)
-    guider.sample(noise, latent["samples"], sampler, sigmas, disable_pbar=True, seed=SEED)
+    guider = chain_guider(*parts, cfg=1.0, guidance=guidance)
+    guider.sample(noise, latent["samples"], Collected(inner, [], steps), sigmas, disable_pbar=True, seed=SEED)
     return steps

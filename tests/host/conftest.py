@@ -87,6 +87,20 @@ def output(host, tmp_path, monkeypatch):
     return tmp_path / "output"
 
 
+@pytest.fixture
+def denoisers(host, tmp_path):
+    """A folder of the host's type `denoisers`, which is looked into anew after each file."""
+    import folder_paths
+
+    from guidance_geometry.nodes.start import FOLDER
+
+    folder_paths.add_model_folder_path(FOLDER, str(tmp_path))
+    folder_paths.filename_list_cache.pop(FOLDER, None)
+    yield tmp_path
+    folder_paths.folder_names_and_paths[FOLDER][0].remove(str(tmp_path))
+    folder_paths.filename_list_cache.pop(FOLDER, None)
+
+
 @pytest.fixture(scope="module")
 def trace():
     """A short exact run."""

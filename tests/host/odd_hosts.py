@@ -1,12 +1,9 @@
-"""Odd states of a host that no record may misstate, by name: what becomes of a MODEL and its conditions in each.
-
-They join: `host_in("windows", "empty negative")` is a host in both.
-"""
+"""Odd states of a host that no record may misstate, by name: what becomes of a MODEL and its conditions in each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 from unittest.mock import patch
 
@@ -49,11 +46,11 @@ class _Remembering(windows.IndexListContextHandler):
         return super().execute(*given)
 
 
-def _windows(model, dim: int = 2, length: int = 4, handler=windows.IndexListContextHandler):
-    clone, named = model.clone(), windows.ContextFuseMethods.PYRAMID
+def _windows(model):
+    clone = model.clone()
     schedule = windows.get_matching_context_schedule(windows.ContextSchedules.STATIC_STANDARD)
-    fuse = windows.get_matching_fuse_method(named)
-    clone.model_options["context_handler"] = handler(schedule, fuse, length, 1, dim=dim)
+    fuse = windows.get_matching_fuse_method(windows.ContextFuseMethods.PYRAMID)
+    clone.model_options["context_handler"] = _Remembering(schedule, fuse, 4, 1, dim=2)
     return clone
 
 
@@ -123,8 +120,7 @@ PARTS: dict[str, State] = {
     "ended negative": lambda model, c, u: (model, c, _during(u, 0.0, 0.5)),
     "ended positive": lambda model, c, u: (model, _during(c, 0.0, 0.5), u),
     "areas": lambda model, c, u: (model, _in_areas(c), u),
-    "windows": lambda model, c, u: (_windows(model), c, u),
-    "windows that remember": lambda model, c, u: (_windows(model, handler=_Remembering), c, u),
+    "windows that remember": lambda model, c, u: (_windows(model), c, u),
     "easy cache": lambda model, c, u: (EasyCacheNode.execute(model, 3.0, 0.15, 0.95, False)[0], c, u),
     "lazy cache": lambda model, c, u: (LazyCacheNode.execute(model, 3.0, 0.15, 0.95, False)[0], c, u),
     "stored u": lambda model, c, u: (_storing_u(model), c, u),
@@ -159,17 +155,7 @@ PLACES: dict[str, tuple[str, Callable]] = {
 
 
 @contextmanager
-def host_in(*states: str) -> Iterator[State]:
-    """A host in all of these states: what makes a MODEL and its conditions those of the odd host."""
-    with ExitStack() as stack:
-        for state in states:
-            if state in PLACES:
-                name, function = PLACES[state]
-                stack.enter_context(patch.object(comfy.samplers, name, function))
-
-        def parts_in(*parts: Any) -> Parts:
-            for state in states:
-                parts = PARTS.get(state, PARTS["plain"])(*parts)
-            return parts
-
-        yield parts_in
+def host_in(state: str = "plain") -> Iterator[State]:
+    """A host in this state: what makes a MODEL and its conditions those of the odd host."""
+    with patch.object(comfy.samplers, *PLACES[state]) if state in PLACES else nullcontext():
+        yield PARTS.get(state, PARTS["plain"])

@@ -7,25 +7,22 @@ import comfy.samplers
 import pytest
 import torch
 from comfy_extras import nodes_custom_sampler as custom
-from comfy_extras import nodes_perpneg as perpneg
 
-from guidance_geometry.host.native_model import conditioning
 from guidance_geometry.nodes.records import GGReadTrace, GGRecord
 from guidance_geometry.nodes.sampling import GGGuidedSampler, GGInspectedSampler
 from guidance_geometry.trace.checks import check
 from guidance_geometry.verdict.sampler_class import sampler_class
 
-from .runs import CFG, SEED, STEPS, guided, half_mask, host_nodes, inspected, ksampler, names
+from .runs import CFG, SEED, STEPS, guided, half_mask, host_nodes, ksampler, names
 
 SCHEDULERS = ("simple", "karras", "normal", "sgm_uniform")
 
 
-@pytest.mark.parametrize("first", range(2))
-def test_every_sampler_gives_the_host_pixels(labelled, empty_latent, first):
+def test_every_sampler_gives_the_host_pixels(labelled, empty_latent):
     """The samplers take their turns at models, schedulers, captures and sizes of a batch."""
     different = []
-    for i, name in enumerate(names()[first::2]):
-        model = ("ve", "flow", "pocket")[(i + first) % 3]
+    for i, name in enumerate(names()):
+        model = ("ve", "flow", "pocket")[i % 3]
         latent = empty_latent(model, (1, 2)[i % 2])
         run = {"scheduler": SCHEDULERS[i % 4], "steps": 4}
         expected = ksampler(*labelled[model], latent, name, **run)
@@ -40,7 +37,7 @@ def test_every_sampler_gives_the_host_pixels(labelled, empty_latent, first):
 
 @pytest.fixture
 def runs(labelled, empty_latent):
-    """Every sampler with a MODEL, its conditions and a LATENT: ve and flow in turn, every third under a noise mask."""
+    """Samplers with a MODEL, its conditions and a LATENT: ve and flow in turn, every third under a noise mask."""
     found = []
     for i, name in enumerate(names()):
         model = ("ve", "flow")[i % 2]
@@ -51,7 +48,7 @@ def runs(labelled, empty_latent):
 
 def test_a_recorded_model_gives_the_host_pixels(runs):
     """KSampler with one node added: bit-equal for all names, and the trace has every step."""
-    for name, plain, positive, negative, latent in runs:
+    for name, plain, positive, negative, latent in runs[::2]:
         expected = ksampler(plain, positive, negative, latent, name, steps=4)
         recorded, recorder = GGRecord.execute(plain, "tensors").args
         found = ksampler(recorded, positive, negative, latent, name, steps=4)
@@ -70,7 +67,7 @@ def halves(patched, name, positive, negative, latent):
 
 
 def test_two_recorded_halves_give_the_host_pixels(runs):
-    for name, plain, *rest in runs:
+    for name, plain, *rest in runs[::5]:
         recorded, recorder = GGRecord.execute(plain, "numbers").args
         found, expected = halves(recorded, name, *rest), halves(plain, name, *rest)
         assert torch.equal(found[1]["samples"], expected[1]["samples"]), name
@@ -80,7 +77,7 @@ def test_two_recorded_halves_give_the_host_pixels(runs):
 
 def test_custom_samplers_give_the_host_pixels(runs):
     noise, run = custom.Noise_RandomNoise(SEED), custom.SamplerCustomAdvanced.execute
-    for name, plain, positive, negative, latent in runs:
+    for name, plain, positive, negative, latent in runs[1::4]:
         sigmas = comfy.samplers.calculate_sigmas(plain.get_model_object("model_sampling"), "simple", 4)
         sampler = comfy.samplers.sampler_object(name)
         recorded, recorder = GGRecord.execute(plain, "pictures").args
@@ -100,7 +97,7 @@ def test_custom_samplers_give_the_host_pixels(runs):
         assert sigmas[-1] == 0, "the recorder must not let a sampler write into the schedule"
 
 
-@pytest.mark.parametrize(("name", "cfg"), [("euler", 0.0), ("euler_cfg_pp", 1.0), ("dpmpp_2m", 1.0), ("euler", 7.5)])
+@pytest.mark.parametrize(("name", "cfg"), [("euler", 0.0), ("euler_cfg_pp", 1.0)])
 def test_every_scale_gives_the_host_pixels(labelled, empty_latent, cfg, name):
     arguments = (*labelled["ve"], {**empty_latent("ve"), "batch_index": [4, 0, 4]}, name)
     assert torch.equal(guided(*arguments, cfg=cfg)[0]["samples"], ksampler(*arguments, cfg=cfg))
@@ -161,21 +158,3 @@ def test_noise_that_nobody_sees_is_not_taken_for_none(labelled, empty_latent, no
     for sampler in (with_hidden_noise(noise), comfy.samplers.ksampler("euler", {"s_churn": 50 * noise})):
         trace = guided(*labelled["ve"], empty_latent("ve"), "euler", sampler=sampler)[2]
         assert sampler_class(trace) == ("unseen-few" if noise else "ode-few")
-
-
-def foreign_guiders(model, positive, negative):
-    """Guiders of the host that are not its plain CFG."""
-    other = conditioning([1])
-    return {
-        "basic": custom.BasicGuider.execute(model, positive)[0],
-        "dual": custom.DualCFGGuider.execute(model, positive, positive, negative, 3.0, 1.5, "regular")[0],
-        "perp-neg": perpneg.PerpNegGuider.execute(model, positive, other, negative, 3.0, 0.5)[0],
-    }
-
-
-@pytest.mark.parametrize(("kind", "name"), [("basic", "euler"), ("dual", "dpmpp_2m_sde"), ("perp-neg", "heun")])
-def test_a_guider_of_another_kind_keeps_its_pixels(labelled, empty_latent, kind, name):
-    trace = inspected(foreign_guiders(*labelled["pocket"])[kind], empty_latent("pocket"), name)
-    assert trace.n == STEPS
-    assert not check(trace)
-    assert trace.stage[0] == ("cond_only" if kind == "basic" else "step")

@@ -21,20 +21,7 @@ from .collected import observed
 from .runs import guided, ksampler
 
 DIT = DiTSizes(channels=4, out=8, patch=2, grid=4, width=64, depth=2, heads=1, mlp=128, classes=3)
-JIT = JiTSizes(
-    channels=3,
-    patch=4,
-    grid=2,
-    bottleneck=8,
-    width=32,
-    depth=3,
-    heads=2,
-    mlp=40,
-    classes=3,
-    context=3,
-    start=1,
-    noise=1.0,
-)
+JIT = JiTSizes(3, 4, 2, bottleneck=8, width=32, depth=3, heads=2, mlp=40, classes=3, context=3, start=1, noise=1.0)
 NAMES = ("DiT-S-2.safetensors", "SiT-S-2.safetensors", "JiT-B-16.safetensors", "unet/", "nested/dit/")
 LATENT = {"DiT-S-2.safetensors", "SiT-S-2.safetensors", "nested/dit/"}
 SHORT: Any = {"scheduler": "simple", "steps": 4}
@@ -69,7 +56,7 @@ def name(folder, request):
 
 
 @pytest.fixture
-def parts(folder, name):
+def parts(name):
     """MODEL, labels 0, 1, 2 and the null label; a network without one is guided by its own labels, turned round."""
     model = load(name)[0]
     positive, negative = GGClassLabel.execute(model, "0;1;2").args
@@ -98,8 +85,11 @@ def test_cfg_is_the_hosts_bit_for_bit_on_a_canvas_of_the_networks_own(name, part
     assert plain.std() > 0.05
     assert torch.equal(plain, ours["samples"])
     assert trace.n == 4
-    one = ksampler(*parts, canvas, "dpmpp_2m", **SHORT, cfg=1.0)
-    assert (one - plain).abs().max() > 1e-3
+    alone = {**SHORT, "cfg": 1.0}
+    exact = ksampler(*parts, canvas, "dpmpp_2m", **alone)
+    assert (exact - plain).abs().max() > 1e-3
+    half = ksampler(load(name, dtype="bf16")[0], *parts[1:], canvas, "dpmpp_2m", **alone)
+    assert 0 < (half - exact).norm() < 0.15 * exact.norm()
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -125,39 +115,6 @@ def test_a_gradient_through_the_network_is_its_slope(parts, canvas):
     )
     wanted = (way * found).flatten(1).sum(dim=1) * alpha / sigma**2
     assert torch.allclose((there - back) / 2, wanted, rtol=0.01)
-
-
-@pytest.mark.parametrize(
-    ("name", "dtype", "near"), [(NAMES[0], "fp16", 0.02), (NAMES[1], "bf16", 0.15), (NAMES[2], "fp8", 0.5)]
-)
-def test_half_precision_samples_alike(name, parts, canvas, dtype, near):
-    lower = load(name, dtype=dtype)[0]
-    run = {"scheduler": "simple", "steps": 2, "cfg": 1.0}
-    exact, half = (ksampler(model, *parts[1:], canvas, "euler", **run) for model in (parts[0], lower))
-    assert ((half - exact).norm() / exact.norm()) < near
-
-
-@pytest.mark.parametrize("name", [NAMES[0], NAMES[2]])
-def test_vaes_latents_and_labels_of_another_kind_are_refused(name, parts, canvas):
-    vae = load(name)[1]
-    if name in LATENT:
-        with pytest.raises(ValueError, match="Load that VAE"):
-            vae.decode(torch.zeros(1, 4, 8, 8))
-    else:
-        assert vae.decode(torch.zeros(1, 3, 8, 8)).shape == (1, 8, 8, 3)
-    with pytest.raises(ValueError, match=r"has 16 channels but .* works on " + ("4" if name in LATENT else "3")):
-        ksampler(*parts, {"samples": torch.ones(1, 16, 8, 8)}, "euler", **SHORT)
-    wrong = [[None, {"class_label": torch.tensor([7])}]]
-    with pytest.raises(ValueError, match="Label index 7 is outside 0"):
-        ksampler(parts[0], wrong, wrong, canvas, "euler", **SHORT)
-
-
-def test_a_unet_without_null_label_says_what_else_there_is(folder):
-    model = load("unet/")[0]
-    positive, negative = GGClassLabel.execute(model, "1").args
-    latent = GGEmptyCanvas.execute(model, 0, 0, 1)[0]
-    with pytest.raises(ValueError, match=r"unet was never trained without a label"):
-        ksampler(model, positive, negative, latent, "euler", **SHORT)
 
 
 @pytest.mark.parametrize("name", NAMES[:2])

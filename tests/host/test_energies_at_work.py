@@ -15,25 +15,23 @@ from guidance_geometry.tests.host.runs import guided
 ENERGIES = [SmoothEnergy(), *made_without({"SmoothEnergy"}, energies, PictureEnergy)]
 
 
-def name_of(energy):
-    return type(energy).__name__
+@pytest.fixture(scope="module")
+def unguided(pocket):
+    return ran(pocket, PLAIN)[0]
 
 
-@pytest.mark.parametrize("energy", ENERGIES, ids=name_of)
-def test_an_energy_guides_a_run(energy, pocket, empty_latent):
-    def ended(scale):
-        chain = PLAIN.then(GradientTerm(energy, weight=scale, evaluation=CLEAN_X0))
-        return guided(*pocket(), empty_latent("pocket", 2), "euler", steps=3, cfg=1.0, guidance=chain)[0]["samples"]
-
-    with_it, without = ended(50.0), ended(0.0)
-    assert with_it.isfinite().all()
-    assert not torch.equal(with_it, without)
+def ran(pocket, chain):
+    latent = {"samples": torch.zeros(2, 3, 16, 16)}
+    out, _, trace = guided(*pocket(), latent, "euler", steps=3, cfg=1.0, guidance=chain, capture="pictures")
+    return out["samples"], trace
 
 
-@pytest.mark.parametrize("energy", ENERGIES, ids=name_of)
-def test_an_energy_judges_a_run(energy, pocket, empty_latent):
-    _, _, trace = guided(*pocket(), empty_latent("pocket", 2), "euler", steps=3, capture="pictures")
-    found = ask_judge(trace, energy)
-    assert found.fault == ""
-    assert found.log_prob.shape == (2,)
-    assert found.log_prob.isfinite().all()
+@pytest.mark.parametrize("energy", ENERGIES, ids=lambda energy: type(energy).__name__)
+def test_an_energy_guides_a_run_and_judges_it(energy, pocket, unguided):
+    found, trace = ran(pocket, PLAIN.then(GradientTerm(energy, weight=50.0, evaluation=CLEAN_X0)))
+    assert found.isfinite().all()
+    assert not torch.equal(found, unguided)
+    judged = ask_judge(trace, energy)
+    assert judged.fault == ""
+    assert judged.log_prob.shape == (2,)
+    assert judged.log_prob.isfinite().all()

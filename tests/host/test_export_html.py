@@ -5,7 +5,6 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from comfy.cli_args import args
 
 from guidance_geometry.host import page_file
@@ -13,10 +12,7 @@ from guidance_geometry.nodes.export_html import GGExportHTML as node
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.record import run_record
 
-from .runs import guided
 from .shown import PROMPT, WORKFLOW, in_a_workflow, ui_of
-
-LARGEST = 530_000  # bytes of a page of 20 Pocket steps
 
 
 def written(trace, prefix="page", **more):
@@ -52,16 +48,6 @@ def test_the_workflow_can_be_recovered_unless_the_user_wants_none(output, monkey
     assert written(own)[2]["sources"] == {"workflow": {"id": "of the run"}}
     monkeypatch.setattr(args, "disable_metadata", True)
     assert written(own)[2]["sources"] == {}
-
-
-def test_a_page_of_twenty_pocket_steps_is_small(labelled, output):
-    model, positive, negative = labelled["pocket"]
-    latent = {"samples": torch.zeros(4, 3, 32, 32)}
-    trace = guided(model, positive, negative, latent, "euler", steps=20, cfg=4.0, capture="pictures")[2]
-    path, _, data = written(trace)
-    assert len(data["record"]["steps"]) == 20
-    assert len(data["sheets"]) == 20
-    assert (output / path).stat().st_size <= LARGEST
 
 
 def test_steps_beyond_the_budget_are_left_out_and_named(output, monkeypatch):

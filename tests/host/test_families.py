@@ -31,10 +31,6 @@ def families(host):
     return Families()
 
 
-def chain(name):
-    return PLAIN.then(Away(text(name, 3))).then(Doubling())
-
-
 @pytest.mark.parametrize("name", CONFIGS)
 def test_plain_guidance_gives_the_host_pixels(families, name):
     arguments = (*families[name], latent(name), "dpmpp_2m")
@@ -50,61 +46,31 @@ def test_plain_guidance_gives_the_host_pixels(families, name):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_further_condition_runs_in_one_batch(families, name):
     model, positive, negative = families[name]
-    counter = Counter(model)
-    out, _, trace = guided(counter.model, positive, negative, latent(name), "euler", guidance=chain(name), **STEPS)
+    counter, chain = Counter(model), PLAIN.then(Away(text(name, 3))).then(Doubling())
+    out, _, trace = guided(counter.model, positive, negative, latent(name), "euler", guidance=chain, **STEPS)
     assert counter.items == [6] * 3
     assert torch.isfinite(out["samples"]).all()
     assert trace.header["evaluations"] == 9
-    on_model = ksampler(patched(model, chain(name)), positive, negative, latent(name), "euler", **STEPS)
+    on_model = ksampler(patched(model, chain), positive, negative, latent(name), "euler", **STEPS)
     assert torch.equal(on_model, out["samples"])
 
 
-@pytest.mark.parametrize("turn", range(len(CONFIGS)))
-def test_every_rule_runs_and_is_finite(families, turn):
-    """The rules take their turns at the families."""
-    name = list(CONFIGS)[turn]
+def test_every_rule_is_finite_on_a_film(families):
+    name = "WAN21_T2V"
     model, positive, negative = families[name]
     sockets = {"MODEL": model.clone(), "CONDITIONING": text(name, 3)}
-    for node in nodes_in("rules")[turn :: len(CONFIGS)]:
+    for node in nodes_in("rules"):
         rules = active_chain(node, sockets)
-        found = ksampler(patched(model, rules), positive, negative, latent(name), "euler", **STEPS)
+        found = ksampler(patched(model, rules), positive, negative, latent(name), "euler", **STEPS | {"steps": 2})
         assert torch.isfinite(found).all(), rules.text
         assert found.shape == latent(name)["samples"].shape
 
 
-def test_a_text_of_another_length_is_evaluated_beside_the_batch(families):
-    name = "SD15"
-    model, positive, _ = families[name]
-    counter = Counter(model)
-    away = PLAIN.then(Away(text(name, 3, tokens=5)))
-    out = guided(counter.model, positive, text(name, 2, tokens=5), latent(name), "euler", guidance=away, **STEPS)[0]
-    assert sum(counter.items) == 3 * 6
-    assert torch.isfinite(out["samples"]).all()
-
-
-def lora(model):
-    """A weight patch on the queries of every attention, half as strong as the weights."""
-    clone = model.clone()
-    weights = model.model.state_dict()
-    keys = [key for key in weights if key.endswith("to_q.weight")]
-    assert clone.add_patches({key: ("diff", (0.5 * weights[key].roll(1, 0),)) for key in keys})
-    return clone
-
-
-def controlled(positive, negative, seed=0):
-    """Both conditions under a ControlNet, by the host's node."""
-    hint = torch.rand(1, 64, 64, 3, generator=torch.Generator().manual_seed(5))
-    return (
-        host_nodes()
-        .ControlNetApplyAdvanced()
-        .apply_controlnet(positive, negative, control_net(seed), hint, 1.0, 0.0, 1.0)
-    )
-
-
 def test_a_control_net_steers_the_further_predictions_too(families):
     model, positive, negative = families["SD15"]
-    with torch.inference_mode():
-        steered = controlled(positive, negative)
+    hint = torch.rand(1, 64, 64, 3, generator=torch.Generator().manual_seed(5))
+    node = host_nodes().ControlNetApplyAdvanced()
+    steered = node.apply_controlnet(positive, negative, control_net(0), hint, 1.0, 0.0, 1.0)
     arguments = (model, *steered, latent("SD15"), "euler")
     expected = ksampler(*arguments, **STEPS)
     assert not torch.allclose(expected, ksampler(model, positive, negative, *arguments[3:], **STEPS), atol=1e-3)
@@ -115,26 +81,21 @@ def test_a_control_net_steers_the_further_predictions_too(families):
     assert torch.equal(guided(*arguments, **STEPS)[0]["samples"], expected)
 
 
-def hooked(conditioning, model):
-    """A condition with a LoRA of its own."""
-    weights = model.model.state_dict()
-    changes = {key: 0.5 * weights[key].roll(1, 0) for key in weights if key.endswith("to_q.weight")}
-    named = {f"{key.removesuffix('.weight')}.diff": change for key, change in changes.items()}
-    return comfy.hooks.set_hooks_for_conditioning(conditioning, comfy.hooks.create_hook_lora(named, 1.0, 0.0))
-
-
 def test_a_further_condition_with_a_lora_of_its_own(families):
     """Our samplers register its hook; on a patched MODEL it is too late for that, and the error says so."""
     model, positive, negative = families["SD15"]
-    arguments = (model, positive, negative, latent("SD15"), "euler")
-    expected = ksampler(*arguments, **STEPS)
-    away = PLAIN.then(Away(hooked(positive, model)))
-    found = guided(*arguments, guidance=away, **STEPS)[0]["samples"]
-    second = PLAIN.then(Away("cond", lora(family("SD15"))))
-    with_second = guided(*arguments, guidance=second, **STEPS)[0]["samples"]
+    arguments, weights = (positive, negative, latent("SD15"), "euler"), model.model.state_dict()
+    changes = {key: 0.5 * weights[key].roll(1, 0) for key in weights if key.endswith("to_q.weight")}
+    named = {f"{key.removesuffix('.weight')}.diff": change for key, change in changes.items()}
+    hooked = comfy.hooks.set_hooks_for_conditioning(positive, comfy.hooks.create_hook_lora(named, 1.0, 0.0))
+    second = family("SD15").clone()
+    assert second.add_patches({key: ("diff", (change,)) for key, change in changes.items()})
+    away, same = PLAIN.then(Away(hooked)), PLAIN.then(Away("cond", second))
+    expected = ksampler(model, *arguments, **STEPS)
+    found, with_second = (guided(model, *arguments, guidance=one, **STEPS)[0]["samples"] for one in (away, same))
     assert (found - with_second).abs().max() <= 1e-2
-    assert torch.equal(ksampler(patched(model, second), *arguments[1:], **STEPS), with_second)
+    assert torch.equal(ksampler(patched(model, same), *arguments, **STEPS), with_second)
     assert not torch.allclose(found, expected, atol=1e-1)
-    assert torch.equal(ksampler(*arguments, **STEPS), expected)
+    assert torch.equal(ksampler(model, *arguments, **STEPS), expected)
     with pytest.raises(ValueError, match="has hooks"):
-        ksampler(patched(model, away), *arguments[1:], **STEPS)
+        ksampler(patched(model, away), *arguments, **STEPS)

@@ -7,7 +7,6 @@ ask two models, combine three predictions, or skip one.
 import math
 from itertools import pairwise
 
-import comfy.patcher_extension
 import comfy.samplers
 import comfy.supported_models
 import comfy.supported_models_base
@@ -20,7 +19,7 @@ from guidance_geometry.host.adapter import family_of
 from guidance_geometry.trace import recorder
 from guidance_geometry.trace.checks import check
 
-from .runs import SEED, both, guided, of_the_host, readable, same, trace_of_both
+from .runs import SEED, both, guided, of_the_host, readable, trace_of_both
 
 LEVELS = [10.0, 4.0, 1.5, 0.5, 0.0]
 
@@ -63,10 +62,6 @@ def noisy_before_it_reports(model, x, sigmas, extra_args, callback, disable, noi
         callback({"x": x, "i": i, "sigma": now, "denoised": denoised})
         x = end
     return x
-
-
-def ksampler_of(function):
-    return comfy.samplers.KSAMPLER(function)
 
 
 def many_methods(model, x, sigmas, extra_args, callback, disable, **options):
@@ -117,7 +112,7 @@ def test_samplers_of_other_packs_bear_their_own_names(labelled, empty_latent, mo
 @pytest.mark.parametrize(("model", "function"), [("ve", late), ("flow", late_and_once_more)])
 def test_a_sampler_that_reports_after_its_stages_has_its_steps_told_right(labelled, empty_latent, model, function):
     sigmas = [level / 10 for level in LEVELS] if model == "flow" else LEVELS
-    trace = trace_of_both(labelled[model], empty_latent(model, 2), ksampler_of(function), sigmas, "tensors")
+    trace = trace_of_both(labelled[model], empty_latent(model, 2), comfy.samplers.KSAMPLER(function), sigmas, "tensors")
     assert not trace.header["faults"]
     assert trace.steps["sigma"].tolist() == pytest.approx(sigmas[:-1], rel=1e-6)
     assert trace.steps["sigma_next"].tolist() == pytest.approx(sigmas[1:], rel=1e-6)
@@ -130,7 +125,7 @@ def test_a_sampler_that_reports_after_its_stages_has_its_steps_told_right(labell
 
 
 def test_noise_drawn_before_the_report_is_the_step_s_own(labelled, empty_latent):
-    sampler = ksampler_of(noisy_before_it_reports)
+    sampler = comfy.samplers.KSAMPLER(noisy_before_it_reports)
     trace = both(labelled["ve"], empty_latent("ve", 2), sampler, LEVELS, "tensors")[2]
     assert trace is not None
     expected = torch.tensor([0.5 * then for then in LEVELS[1:]], dtype=torch.float64)
@@ -150,7 +145,9 @@ def bending(model, x, sigmas, extra_args, callback, disable, noise_sampler=None)
 
 
 def test_noise_that_is_lost_on_its_way_is_said(labelled, empty_latent):
-    trace = guided(*labelled["ve"], empty_latent("ve", 1), "euler", sampler=ksampler_of(bending), steps=4)[2]
+    trace = guided(*labelled["ve"], empty_latent("ve", 1), "euler", sampler=comfy.samplers.KSAMPLER(bending), steps=4)[
+        2
+    ]
     assert any("noise of 4 steps could not be followed" in note for note in trace.header["notes"])
 
 
@@ -243,26 +240,6 @@ def test_where_only_c_ran_the_scale_is_one(watched):
     assert "the prediction without the prompt was not made in 2 of 4 steps" in trace.header["notes"]
 
 
-def test_a_scale_that_is_set_for_one_evaluation_is_that_one_s(labelled, empty_latent):
-    """A node that changes the guider's cfg around its prediction, as the host's CFG override does."""
-
-    def halved(executor, *arguments, **named):
-        guider = executor.class_obj
-        before, guider.cfg = guider.cfg, guider.cfg / 2
-        try:
-            return executor(*arguments, **named)
-        finally:
-            guider.cfg = before
-
-    model = labelled["ve"][0].clone()
-    model.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.PREDICT_NOISE, "test", halved)
-
-    sampler = comfy.samplers.sampler_object("euler")
-    trace = trace_of_both((model, *labelled["ve"][1:]), empty_latent("ve", 2), sampler, LEVELS)
-    assert trace.steps["gamma"].tolist() == [1.5] * 4
-    assert trace.record.dot("D-G", "D-G").abs().max() <= 1e-6
-
-
 def test_a_chain_without_effect_says_so(labelled, empty_latent):
     chain = Chain((AdaptiveProjected(),))
     _, _, trace = guided(*labelled["ve"], empty_latent("ve"), "euler", cfg=1.0, guidance=chain)
@@ -285,54 +262,21 @@ def test_a_model_family_is_named_by_its_configuration(host):
     assert family_of(type("Patcher", (), {"model": type("Odd", (), {})()})) == "Odd"
 
 
-class Report:
-    """A report that holds what the host asks for, and is no table."""
-
-    def __init__(self, held):
-        self.held = held
-
-    def __getitem__(self, name):
-        return self.held[name]
+def tireless(model, x, sigmas, extra_args, callback, disable):
+    for _ in range(recorder.MOST_CALLS + 20):
+        x = model(x, sigmas[:1].expand(len(x)), **extra_args)
+    return x
 
 
-def test_a_sampler_whose_report_is_no_table_is_sampled_and_said(labelled, empty_latent):
-    def reporting(model, x, sigmas, extra_args, callback, disable):
-        return two_stages(model, x, sigmas, extra_args, lambda info: callback(Report(info)))
-
-    expected, found, trace = both(labelled["ve"], empty_latent("ve", 1), ksampler_of(reporting), LEVELS)
-    assert same(expected, found), found
-    assert trace is not None
-    assert "Report" in trace.header["faults"][0]
+def silent(model, x, sigmas, extra_args, callback, disable):
+    return two_stages(model, x, sigmas, extra_args, lambda info: None)
 
 
-def test_a_sampler_that_never_reports_does_not_fill_the_memory(labelled, empty_latent, monkeypatch):
-    waiting = []
-    watched = recorder.Recorder.keep_answer
-    monkeypatch.setattr(
-        recorder.Recorder,
-        "keep_answer",
-        lambda self, *given: waiting.append(len(self.pending)) or watched(self, *given),
-    )
-
-    def tireless(model, x, sigmas, extra_args, callback, disable):
-        for _ in range(recorder.MOST_CALLS + 20):
-            x = model(x, sigmas[:1].expand(len(x)), **extra_args)
-        return x
-
-    trace = trace_of_both(labelled["ve"], empty_latent("ve", 2), ksampler_of(tireless), LEVELS)
-    assert max(waiting) == recorder.MOST_CALLS
-    (fault,) = trace.header["faults"]
-    assert "tireless called the model 64 times" in fault
-    readable(trace)
-
-
-def test_a_sampler_that_reports_no_step_is_named(labelled, empty_latent):
-    def silent(model, x, sigmas, extra_args, callback, disable):
-        return two_stages(model, x, sigmas, extra_args, lambda info: None)
-
-    trace = trace_of_both(labelled["ve"], empty_latent("ve", 2), ksampler_of(silent), LEVELS)
+@pytest.mark.parametrize(("function", "calls"), [(silent, 7), (tireless, 64)])
+def test_a_sampler_that_never_reports_is_named_and_does_not_fill_the_memory(labelled, empty_latent, function, calls):
+    trace = trace_of_both(labelled["ve"], empty_latent("ve", 2), comfy.samplers.KSAMPLER(function), LEVELS)
     assert trace.n == 0
     (fault,) = trace.header["faults"]
-    assert "silent called the model 7 times" in fault
+    assert f"{function.__name__} called the model {calls} times" in fault
     assert fault in trace.header["notes"]
     readable(trace)

@@ -7,17 +7,13 @@ import torch
 from torch.nn import Conv2d
 
 from guidance_geometry.dev.fixtures.tiny_families import decoder, family, latent, latent_formats, text
-from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.guidance.gradients.estimators import gradient_of
 from guidance_geometry.guidance.gradients.term import GradientOptions, GradientTerm, WatchTerm
 from guidance_geometry.host.pictures import Decoded, picture_of
-from guidance_geometry.tests.project import ROOT
 
-from .chains import Failing, bright, chain_of
+from .chains import bright, chain_of
 from .collected import observed
 from .runs import guided
-
-NORMAL: dict = {"scheduler": "normal", "steps": 3}
 
 
 @pytest.fixture(scope="module")
@@ -27,34 +23,32 @@ def latent_parts(host):
         return family("SD15"), text("SD15", 0), text("SD15", 1), decoder()
 
 
-def term_of(vae, evaluation="x0", energy=None, **knobs):
-    return chain_of(energy or bright(), evaluation=evaluation, decoder=vae, **knobs)
+def chained(vae, evaluation="x0", **knobs):
+    return chain_of(bright(), evaluation=evaluation, decoder=vae, **knobs)
 
 
-def pushed(parts, chain, **run):
-    """The samples of a run with the chain, which differ from those without it, and its notes."""
-    given, run = (*parts[:3], latent("SD15"), "euler"), {"scheduler": "normal", "steps": 4, **run}
+def pushed(parts, chain):
+    """The notes of a run with the chain, whose samples differ from those without it."""
+    given, run = (*parts[:3], latent("SD15"), "euler"), {"scheduler": "normal", "steps": 4}
     out, _, trace = guided(*given, guidance=chain, **run)
     plain = guided(*given, guidance=chain_of(bright(), weight=0.0), **run)[0]["samples"]
     assert out["samples"].isfinite().all()
     assert (out["samples"] - plain).abs().max() > 1e-3
-    return out["samples"], trace.header["notes"]
+    return trace.header["notes"]
 
 
 def test_a_latent_model_is_guided_at_x0_through_its_decoder(latent_parts):
-    _, notes = pushed(latent_parts, term_of(latent_parts[3]))
-    assert notes == []
-    _, notes = pushed(latent_parts, term_of(None))
-    assert any("no vae is connected" in note for note in notes)
+    assert pushed(latent_parts, chained(latent_parts[3])) == []
+    assert any("no vae is connected" in note for note in pushed(latent_parts, chained(None)))
     several = GradientOptions(backward_steps=2, draws=2, views=2, shrink=2)
-    pushed(latent_parts, term_of(latent_parts[3], options=several))
+    pushed(latent_parts, chained(latent_parts[3], options=several))
     assert all(weight.is_inference() for weight in latent_parts[3].first_stage_model.parameters())
 
 
 def test_the_gradient_at_x0_is_that_of_finite_differences(latent_parts):
     model, vae = latent_parts[0], latent_parts[3]
     picture, way = picture_of(model, vae), torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
-    for step in observed(latent_parts[:3], latent("SD15"), "euler", term_of(vae, weight=1e-3))[:3]:
+    for step in observed(latent_parts[:3], latent("SD15"), "euler", chained(vae, weight=1e-3))[:3]:
         denoised, sigma = step.evaluation.denoised, step.sigma
         above, below = (bright().log_prob(picture(denoised + side * 1e-2 * way).double()) for side in (1, -1))
         slope = (step.evaluation.gradients["gradient"] * way).flatten(1).sum(dim=1) * (sigma**2 + 1) / sigma**2
@@ -62,18 +56,11 @@ def test_the_gradient_at_x0_is_that_of_finite_differences(latent_parts):
         assert slope.abs().max() > 1e-5
 
 
-@pytest.mark.parametrize(("first", "until"), [("x0 + backprop", 0.5), ("x0", 1.0)])
-def test_terms_of_both_evaluations_read_one_decoder(latent_parts, first, until):
-    """Together, or one after the other."""
-    vae, second = latent_parts[3], {"x0": "x0 + backprop", "x0 + backprop": "x0"}[first]
-    more = GradientTerm(bright(), evaluation=second, decoder=vae, weight=1.0, start=1 - until)
-    pushed(latent_parts, term_of(vae, first, end=until).then(more).then(WatchTerm(bright(), decoder=vae)))
-
-
-def test_where_memory_ends_x0_takes_over_behind_a_decoder(latent_parts):
-    energy = LabelEnergy(Failing(2), ((0,),))
-    _, notes = pushed(latent_parts, term_of(latent_parts[3], "x0 + backprop", energy))
-    assert any("x0 without backprop" in note for note in notes)
+def test_terms_of_both_evaluations_read_one_decoder(latent_parts):
+    """One after the other, and a watch beside them."""
+    first = chained(latent_parts[3], "x0 + backprop", end=0.5)
+    second = GradientTerm(bright(), evaluation="x0", decoder=latent_parts[3], weight=1.0, start=0.5)
+    pushed(latent_parts, first.then(second).then(WatchTerm(bright(), decoder=latent_parts[3])))
 
 
 def test_latents_of_every_kind_of_the_host_have_a_gradient(host):
@@ -94,19 +81,6 @@ def decoded(form, channels):
     """Pictures of latents of a form, by a decoder of one layer."""
     network = Conv2d(channels, 3, 1)
     vars(network)["decode"] = lambda latent: network(latent.flatten(2, -2))
-    return Decoded(
-        SimpleNamespace(patcher=SimpleNamespace(model=network), vae_dtype=torch.float32, process_output=shown), form
-    )
-
-
-def shown(picture):
-    return ((picture + 1) / 2).clamp(0, 1)
-
-
-def test_only_one_place_leaves_the_hosts_inference_mode():
-    """Who does it by hand forgets that alone it is not enough."""
-    rooms = [place.parent for place in ROOT.glob("*/__init__.py") if place.parent.name not in ("tools", "tests")]
-    files = [file for room in rooms for file in sorted(room.rglob("*.py"))]
-    assert len(files) > 100
-    leaving = [f"{f.relative_to(ROOT)}" for f in files if "inference_mode(False)" in f.read_text(encoding="utf-8")]
-    assert leaving == ["guidance/vectors.py"]
+    vae = SimpleNamespace(patcher=SimpleNamespace(model=network), vae_dtype=torch.float32)
+    vae.process_output = lambda picture: ((picture + 1) / 2).clamp(0, 1)
+    return Decoded(vae, form)

@@ -1,12 +1,9 @@
-"""Gradients beyond the demo: the exact toy through the host's Heun, a latent model with its VAE, in-place residuals."""
+"""Gradients beyond the demo: in-place residuals, odd weights and attentions, a latent model with its VAE."""
 
-import math
 from functools import partial
 from types import SimpleNamespace
-from typing import Any
 
 import comfy.ldm.modules.attention as attention
-import comfy.samplers
 import numpy
 import pytest
 import torch
@@ -14,50 +11,14 @@ from latent_preview import Latent2RGBPreviewer
 from torch import nn
 from torch.nn import LayerNorm, Linear
 
-from guidance_geometry.dev.fixtures import exact_toy as toy
 from guidance_geometry.dev.fixtures.tiny_families import decoder, family, latent_formats, text
-from guidance_geometry.guidance.chain import PLAIN
-from guidance_geometry.guidance.energies.label import LabelEnergy
-from guidance_geometry.guidance.gradients.term import GradientOptions, GradientTerm
+from guidance_geometry.guidance.gradients.term import GradientOptions
 from guidance_geometry.host.autograd import IN_PLACE, copies_of_saved, graph, normal, without_underflow
-from guidance_geometry.host.guided_run import chain_guider
-from guidance_geometry.host.native_model import conditioning, native_mixture
 from guidance_geometry.host.pictures import LinearColours, has_colours, picture_of, smaller, still
-from guidance_geometry.tests.toy_tables import BY_STEPS, SHORT, holds
 
 from .chains import bright, chain_of
 from .collected import observed
 from .runs import guided
-
-
-class ToyMixture:
-    """The exact toy as the mixture behind a MODEL."""
-
-    means, rms, classes = toy.MEANS[:, :, None, None], math.sqrt(toy.VARIANCE), 3
-
-    def denoised(self, x, sigma, alpha, label):
-        return toy.denoise_exactly(x.flatten(1).double(), float(sigma.flatten()[0]), 1.0).reshape(x.shape).to(x)
-
-
-class ToyClassifier:
-    labels, noise_aware, judge = ("0", "1", "2"), True, False
-
-    def logits(self, x, sigma, alpha):
-        return toy.label_log_prob(x.flatten(1).double(), sigma, alpha)
-
-
-def test_the_exact_toy_through_the_host(host):
-    """The samples of the host's Heun at gamma 1, from the noise of the toy's own runs."""
-    mixture: Any = ToyMixture()
-    model, null = native_mixture(mixture, "ve", ("0", "1", "2"), "toy"), conditioning([3])
-    term = GradientTerm(LabelEnergy(ToyClassifier(), ((toy.TARGET,),)), weight=1.0, evaluation="x0 + backprop")
-    noise = torch.randn(toy.COUNT, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    noise = noise[:, :, None, None].float()
-    sampler, sigmas = comfy.samplers.sampler_object("heun"), torch.tensor(toy.karras(20))
-    guider = chain_guider(model, null, null, 1.0, PLAIN.then(term))
-    found = guider.sample(noise, torch.zeros_like(noise), sampler, sigmas, disable_pbar=True, seed=0)
-    expected = dict(zip(SHORT, BY_STEPS["heun", "through", 20], strict=True))
-    holds(toy.measure(found.flatten(1).double()), expected)
 
 
 class InPlace(nn.Module):
@@ -72,6 +33,10 @@ class InPlace(nn.Module):
         x += self.linear(self.norm(x)).tanh()
         return x
 
+    def apart(self, x):
+        """The same on a copy."""
+        return 1.5 * x + self.linear(self.norm(1.5 * x)).tanh()
+
 
 @pytest.mark.parametrize("recompute", [False, True])
 def test_in_place_residuals_have_the_right_gradient(host, recompute):
@@ -81,23 +46,15 @@ def test_in_place_residuals_have_the_right_gradient(host, recompute):
     with normal([module]), graph(module, recompute), copies_of_saved(module):
         leaf = x.clone().requires_grad_()
         (found,) = torch.autograd.grad(module(leaf).square().sum(), leaf)
-    with torch.inference_mode(False), torch.enable_grad():
-        by_hand = torch.autograd.functional.jacobian(lambda v: _plain(module, v).square().sum(), x.clone())
+    with normal([module]), graph(module, recompute=False):
+        leaf = x.clone().requires_grad_()
+        (by_hand,) = torch.autograd.grad(module[1].apart(module[0].apart(leaf)).square().sum(), leaf)
     assert torch.allclose(found, by_hand, rtol=1e-5, atol=1e-6)
     assert not any(part._forward_pre_hooks for part in module.modules())
     with normal([module]), graph(module, recompute=False):
         leaf = x.clone().requires_grad_()
         with pytest.raises(RuntimeError, match=IN_PLACE):  # as it is without the copies
             torch.autograd.grad(module(leaf).square().sum(), leaf)
-
-
-def _plain(module, x):
-    weights = [{k: v.clone() for k, v in block.state_dict().items()} for block in module]
-    for own in weights:
-        x = 1.5 * x
-        normed = nn.functional.layer_norm(x, (6,), own["norm.weight"], own["norm.bias"])
-        x = x + nn.functional.linear(normed, own["linear.weight"], own["linear.bias"]).tanh()
-    return x
 
 
 class Keeping(nn.Module):
@@ -120,16 +77,7 @@ class Reading(nn.Module):
         return x * sum(one.cos() for one in (states if isinstance(states, list) else states.values()))
 
 
-class Constant(nn.Module):
-    """One whose answer has nothing to do with what it was asked."""
-
-    def forward(self, x, states):
-        return torch.ones_like(x)
-
-
-@pytest.mark.parametrize(
-    ("kinds", "container"), [([Reading, Reading], list), ([Keeping, Keeping, Reading], dict), ([Constant], list)]
-)
+@pytest.mark.parametrize(("kinds", "container"), [([Reading, Reading], list), ([Keeping, Keeping, Reading], dict)])
 def test_blocks_computed_twice_share_lists_and_dicts(host, kinds, container):
     found, blocks = [], nn.ModuleList(kind() for kind in kinds)
     for recompute in (False, True):
@@ -232,32 +180,19 @@ def test_an_attention_that_nothing_can_replace_is_said(host, pocket, empty_laten
     assert any("--use-pytorch-cross-attention" in note for note in trace.header["notes"])
 
 
-@pytest.fixture
-def latent_model(host):
-    """A tiny model of the SD1.5 family with random weights, its condition, and a tiny VAE."""
-    return family("SD15"), text("SD15", 0), decoder()
-
-
-def test_the_decoded_picture_is_the_hosts_before_it_clamps(latent_model):
-    model, _, vae = latent_model
+def test_the_decoded_picture_is_the_hosts_before_it_clamps(host):
+    model, vae = family("SD15"), decoder()
     x0 = 2 * torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(3))
-    picture = picture_of(model, vae)
+    picture, small = picture_of(model, vae), picture_of(model, vae, shrink=2)
     with torch.inference_mode(False), torch.no_grad(), picture.ready():
         seen = picture(x0)
     hosts = vae.decode(model.get_model_object("latent_format").process_out(x0)).movedim(-1, 1) * 2 - 1
     assert torch.allclose(seen.clamp(-1, 1), hosts, atol=1e-5)
     assert seen.abs().max() > 1.1, "where the host clamps there would be no gradient"
-
-
-def test_a_smaller_picture_reaches_every_place_of_the_latent(latent_model):
-    model, _, vae = latent_model
-    picture = picture_of(model, vae, shrink=2)
-    with torch.inference_mode(False), torch.enable_grad(), picture.ready():
-        x0 = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(3)).requires_grad_()
-        seen = picture(x0)
-        (gradient,) = torch.autograd.grad(seen.square().sum(), x0)
-    assert seen.shape == (1, 3, 8, 8)
-    assert (gradient == 0).sum() == 0
+    with torch.inference_mode(False), torch.enable_grad(), small.ready():
+        leaf = x0.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(small(leaf).square().sum(), leaf)
+    assert (gradient == 0).sum() == 0, "a smaller picture reaches every place"
 
 
 def test_preview_colours_are_the_hosts(host):
@@ -302,23 +237,18 @@ def test_what_is_made_smaller_keeps_its_mean_and_its_frames(host):
     assert smaller(video, 1) is video
 
 
-class InHalf(nn.Module):
-    """Two layers that compute in half precision."""
-
-    def __init__(self):
-        super().__init__()
-        torch.manual_seed(0)
-        self.layers = nn.Sequential(Linear(6, 16), nn.SiLU(), Linear(16, 6)).half()
-
-    def forward(self, x):
-        return self.layers(x.half()).float()
-
-
 def test_the_way_back_through_half_precision_keeps_small_gradients(host):
     """Each sample by its own size: the second is asked far more faintly than the first."""
     small = 2.0**-20
+    torch.manual_seed(0)
+    with torch.inference_mode(False):
+        layers = nn.Sequential(Linear(6, 16), nn.SiLU(), Linear(16, 6)).half()
+
+    def module(x):
+        return layers(x.half()).float()
+
     with torch.inference_mode(False), torch.enable_grad():
-        module, leaf = InHalf(), torch.linspace(-1, 1, 18).reshape(3, 6).requires_grad_()
+        leaf = torch.linspace(-1, 1, 18).reshape(3, 6).requires_grad_()
         sizes, asked = torch.tensor([1.0, small, 0.0])[:, None], torch.linspace(0.2, 1.0, 6).expand(3, 6)
         (plain,) = torch.autograd.grad(module(leaf), leaf, sizes * asked)
         kept, whole = (torch.autograd.grad(without_underflow(module, leaf), leaf, v)[0] for v in (sizes * asked, asked))

@@ -57,7 +57,6 @@ def test_backprop_multiplies_by_the_posterior_covariance(exact, empty_latent, sp
         (EVALUATIONS[0], "heun", "ve"),
         (EVALUATIONS[1], "euler_cfg_pp", "flow"),
         (EVALUATIONS[2], "dpmpp_2m_sde", "pocket"),
-        (EVALUATIONS[1], "euler_ancestral", "pocket"),
     ],
 )
 def test_weight_nought_and_a_watch_change_no_bit(exact, labelled, empty_latent, evaluation, name, space):
@@ -67,7 +66,7 @@ def test_weight_nought_and_a_watch_change_no_bit(exact, labelled, empty_latent, 
     assert torch.equal(guided(*arguments, guidance=off)[0]["samples"], guided(*arguments)[0]["samples"])
 
 
-@pytest.mark.parametrize(("name", "dtype"), [("heun", "fp32"), ("dpmpp_2m_sde", "fp16"), ("uni_pc", "fp32")])
+@pytest.mark.parametrize(("name", "dtype"), [("heun", "fp32"), ("dpmpp_2m_sde", "fp16")])
 def test_weights_are_inference_tensors_again_and_the_second_run_is_the_first(pocket, empty_latent, name, dtype):
     model, *null = pocket(dtype)
     runs, guidance = [], chain_of(bright(), evaluation="x0 + backprop")
@@ -137,19 +136,14 @@ class Interrupting(Bright):
         comfy.model_management.interrupt_current_processing()
 
 
-class Unreached(Bright):
-    def logits(self, x0, sigma, alpha):
-        raise AssertionError
-
-
 @pytest.mark.parametrize(("backwards", "twice"), [(False, False), (True, True)])
 def test_an_interrupt_in_the_middle_leaves_the_host_healthy(pocket, empty_latent, backwards, twice):
     """It is heard between energies, and before a gradient goes back through a network."""
 
     model, *null = pocket("fp32")
     before = guided(model, *null, empty_latent("pocket", 1), "euler", cfg=1.0)[0]["samples"]
-    others = () if backwards else (LabelEnergy(Unreached(), ((0,),)),)
-    energies = LabelEnergy(Interrupting(backwards), ((0,),)), *others
+    unreached = LabelEnergy(Failing(1, AssertionError()), ((0,),))  # the energy after the one that is interrupted
+    energies = LabelEnergy(Interrupting(backwards), ((0,),)), *(() if backwards else (unreached,))
     energy = CombinedEnergy(energies, (1.0,) * len(energies))
     guidance = chain_of(energy, evaluation="x0 + backprop", options=GradientOptions(checkpoint=twice))
     with pytest.raises(comfy.model_management.InterruptProcessingException):

@@ -170,10 +170,7 @@ SETTINGS = [  # each on one of the families that know it, in turn
     *((FAMILIES[i % 4], kind, ANY[kind]) for i, kind in enumerate(ANY)),
     *((NETS[i % 2], kind, UNETS[kind]) for i, kind in enumerate(UNETS)),
     ("SD3", "SLG", skipped_layers),
-    *(
-        (name, f"ControlNet {strength}", partial(controlled, strength=strength))
-        for name, strength in zip(FAMILIES * 2, (0.5, 0.8, 1.5, 0.5, 1.5, 0.5, 0.8, 1.5), strict=True)
-    ),
+    *((name, "ControlNet", controlled) for name in FAMILIES),
 ]
 CASES = [(*setting, i // 4 % 2 == 1) for i, setting in enumerate(SETTINGS)]
 

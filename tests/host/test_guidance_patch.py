@@ -18,14 +18,12 @@ from . import odd_hosts
 from .chains import Away, Doubling, Reusing, label, mixture, patched
 from .runs import CFG, SEED, STEPS, Counter, advanced, guided, ksampler
 
-
-def chains():
-    return {
-        "further": PLAIN.then(Away(label(1), until=0.5)).then(Doubling()),
-        "reuse": PLAIN.then(Reusing()),
-        "second model": PLAIN.then(Away("cond", mixture())),
-        "plain": PLAIN,
-    }
+CHAINS = {
+    "further": lambda: PLAIN.then(Away(label(1), until=0.5)).then(Doubling()),
+    "reuse": lambda: PLAIN.then(Reusing()),
+    "second model": lambda: PLAIN.then(Away("cond", mixture())),
+    "plain": lambda: PLAIN,
+}
 
 
 @pytest.mark.parametrize(
@@ -34,7 +32,7 @@ def chains():
 )
 def test_a_ksampler_on_a_patched_model_is_our_sampler(labelled, empty_latent, chain, name):
     model, positive, negative = labelled["ve"]
-    rules = chains()[chain]
+    rules = CHAINS[chain]()
     expected = guided(model, positive, negative, empty_latent("ve"), name, guidance=rules)[0]["samples"]
     counter = Counter(patched(model, rules))
     found = [ksampler(counter.model, positive, negative, empty_latent("ve"), name) for _ in range(2)]
@@ -47,7 +45,7 @@ def test_a_ksampler_on_a_patched_model_is_our_sampler(labelled, empty_latent, ch
 
 def test_custom_samplers_use_the_chain_of_the_model(labelled, empty_latent):
     model, positive, negative = labelled["ve"]
-    chain = chains()["further"]
+    chain = CHAINS["further"]()
     on_model = patched(model, chain)
     expected = guided(model, positive, negative, empty_latent("ve"), "dpmpp_2m", guidance=chain)[0]["samples"]
     sigmas = comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), "karras", STEPS)
@@ -63,7 +61,7 @@ def test_custom_samplers_use_the_chain_of_the_model(labelled, empty_latent):
 @pytest.mark.parametrize("recorder_first", [True, False])
 def test_the_recorder_sees_the_chain_of_the_model(labelled, empty_latent, recorder_first):
     model, positive, negative = labelled["ve"]
-    chain = chains()["reuse"]
+    chain = CHAINS["reuse"]()
     recorded, recorder = GGRecord.execute(model if recorder_first else patched(model, chain), "numbers").args
     recorded = patched(recorded, chain) if recorder_first else recorded
     found = ksampler(recorded, positive, negative, empty_latent("ve"), "euler")
@@ -72,32 +70,17 @@ def test_the_recorder_sees_the_chain_of_the_model(labelled, empty_latent, record
     assert trace.stage == ["step", "reuse"] * (STEPS // 2)
 
 
-def test_nothing_but_one_wrapper_is_stored_on_the_model(labelled, empty_latent):
-    model, positive, negative = labelled["ve"]
-    on_model = patched(model, chains()["further"])
-    before = str(on_model.model_options)
-    ksampler(on_model, positive, negative, empty_latent("ve"), "euler")
-    assert str(on_model.model_options) == before == str(model.model_options)
-    assert [len(found) for kind in on_model.wrappers.values() for found in kind.values()] == [1]
-    assert not any(kind for kind in model.wrappers.values())
-
-
-def test_another_rule_on_the_model_is_named_wherever_it_stands(labelled, empty_latent):
+def test_another_rule_or_chain_on_the_model_is_named_wherever_it_stands(labelled, empty_latent):
     model, *conditions = labelled["ve"]
+    on_model, given = patched(model, CHAINS["further"]()), (*conditions, empty_latent("ve"), "euler")
     with pytest.raises(ValueError, match="already has a guidance rule"):
-        patched(RescaleCFG().patch(model, 0.7)[0], chains()["further"])
-    rescaled = RescaleCFG().patch(patched(model, chains()["further"]), 0.7)[0]
+        patched(RescaleCFG().patch(model, 0.7)[0], CHAINS["further"]())
     with pytest.raises(ValueError, match="already has a guidance rule"):
-        ksampler(rescaled, *conditions, empty_latent("ve"), "euler")
-
-
-def test_two_chains_are_an_error_that_says_where_they_are(labelled, empty_latent):
-    model, positive, negative = labelled["ve"]
-    on_model = patched(model, chains()["further"])
+        ksampler(RescaleCFG().patch(on_model, 0.7)[0], *given)
     with pytest.raises(ValueError, match="already has a guidance chain"):
-        patched(on_model, chains()["reuse"])
+        patched(on_model, CHAINS["reuse"]())
     with pytest.raises(ValueError, match="Put both on one guidance wire"):
-        guided(on_model, positive, negative, empty_latent("ve"), "euler", guidance=chains()["reuse"])
+        guided(on_model, *given, guidance=CHAINS["reuse"]())
 
 
 class OwnWay(comfy.samplers.CFGGuider):
@@ -123,7 +106,7 @@ def own_way(parts, way):
 @pytest.mark.parametrize("chain", ["further", "reuse"])
 def test_rules_act_in_a_guider_of_another_pack_that_guides_as_the_host_does(labelled, empty_latent, chain):
     model, positive, negative = labelled["ve"]
-    counter = Counter(patched(model, chains()[chain]))
+    counter = Counter(patched(model, CHAINS[chain]()))
     expected = ksampler(counter.model, positive, negative, empty_latent("ve"), "euler")
     items = [*counter.items]
     guider = own_way((counter.model, positive, negative), lambda guide: guide())
@@ -135,32 +118,23 @@ def test_a_run_that_breaks_down_is_not_refused(labelled, empty_latent, monkeypat
     monkeypatch.setattr(odd_hosts, "BROKEN_BELOW", math.inf)
     with odd_hosts.host_in("nan") as odd:
         model, *conditions = odd(*labelled["ve"])
-    guider = own_way((patched(model, chains()["further"]), *conditions), lambda guide: guide())
+    guider = own_way((patched(model, CHAINS["further"]()), *conditions), lambda guide: guide())
     assert advanced(guider, empty_latent("ve")).isnan().all()
 
 
 REFUSED = {
-    "moved": lambda guide: 1.01 * guide(),
-    "another scale": lambda guide: guide(scale=2 * CFG),
+    "moved": lambda *parts: own_way(parts, lambda guide: 1.01 * guide()),
+    "another scale": lambda *parts: own_way(parts, lambda guide: guide(scale=2 * CFG)),
+    "three": lambda m, p, n: custom.DualCFGGuider.execute(m, p, p, n, 3.0, 1.5, "regular")[0],
+    "perp neg": lambda m, p, n: PerpNegGuider.execute(m, p, conditioning([1]), n, CFG, 1.0)[0],
 }
 
 
-@pytest.mark.parametrize("way", [*REFUSED, "three predictions", "perp neg"])
-def test_a_guider_that_combines_for_itself_is_refused(labelled, empty_latent, way):
-    model, positive, negative = labelled["ve"]
-    on_model = patched(model, chains()["further"])
-    if way == "three predictions":
-        guider = custom.DualCFGGuider.execute(on_model, positive, positive, negative, 3.0, 1.5, "regular")[0]
-    elif way == "perp neg":
-        guider = PerpNegGuider.execute(on_model, positive, conditioning([1]), negative, CFG, 1.0)[0]
-    else:
-        guider = own_way((on_model, positive, negative), REFUSED[way])
-    with pytest.raises(ValueError, match="mixes positive and negative in its own way"):
-        advanced(guider, empty_latent("ve"))
-
-
-def test_a_basic_guider_has_no_difference_to_guide_along(labelled, empty_latent):
-    model, positive, negative = labelled["ve"]
-    guider = custom.BasicGuider.execute(patched(model, chains()["further"]), positive)[0]
-    plain = ksampler(model, positive, negative, empty_latent("ve"), "euler", cfg=1.0)
-    assert torch.equal(advanced(guider, empty_latent("ve")), plain)
+@pytest.mark.parametrize("guider_of", REFUSED.values(), ids=REFUSED)
+def test_a_guider_that_combines_for_itself_is_refused(labelled, empty_latent, guider_of):
+    model, *conditions = labelled["ve"]
+    with pytest.raises(ValueError, match="in its own way"):
+        advanced(guider_of(patched(model, CHAINS["further"]()), *conditions), empty_latent("ve"))
+    basic = custom.BasicGuider.execute(patched(model, CHAINS["further"]()), conditions[0])[0]
+    plain = ksampler(model, *conditions, empty_latent("ve"), "euler", cfg=1.0)
+    assert torch.equal(advanced(basic, empty_latent("ve")), plain), "it has no difference to guide along"

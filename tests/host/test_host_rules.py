@@ -31,17 +31,12 @@ def patched(name, model):
     return nodes_apg.APG.execute(model, 0.3, 2.0, -0.4)[0]
 
 
+APG = {"eta": 0.3, "threshold": 2.0, "momentum": -0.4, "threshold_unit": "absolute", "space": "x0"}
 KNOBS = {
     "GGTangential": {"space": "ode"},
     "GGRescale": {"phi": 0.7, "space": "v"},
     "GGLocationNorm": {"strength": 1.0, "match": False, "space": "x0"},
-    "GGAdaptiveProjected": {
-        "eta": 0.3,
-        "threshold": 2.0,
-        "momentum": -0.4,
-        "threshold_unit": "absolute",
-        "space": "x0",
-    },
+    "GGAdaptiveProjected": APG,
 }
 
 
@@ -61,9 +56,7 @@ def test_a_run_is_the_hosts_where_the_host_is_right(labelled, empty_latent, mode
 
 def conditions(patcher):
     """Positive, negative and a third condition of a mixture or of Pocket, for one image."""
-    positive, null = GGClassLabel.execute(patcher, "0").args
-    other = GGClassLabel.execute(patcher, "1")[0]
-    return positive, null, other
+    return *GGClassLabel.execute(patcher, "0").args, GGClassLabel.execute(patcher, "1")[0]
 
 
 def run_of(guider, latent):

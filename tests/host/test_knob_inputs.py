@@ -57,12 +57,10 @@ def test_a_workflow_without_the_later_input_gives_its_default(node):
     ],
 )
 def test_what_does_not_fit_is_refused_with_the_name_of_the_input(node, changes, words):
+    given = {"low": 0.2, "top": 0.8, "shade": "light"} | changes
     with pytest.raises(ValueError, match=words):
-        node.execute(**{"low": 0.2, "top": 0.8, "shade": "light"} | changes)
-
-
-def test_the_queue_asks_about_texts_and_about_what_belongs_together(node):
-    assert node.validate_inputs(low=0.9, top=0.8, weights="") == "low is 0.9 and top 0.8. Make low the smaller one."
-    assert "'two'" in node.validate_inputs(low=0.1, top=0.8, weights="two")
-    assert node.validate_inputs(low=None, top=0.8, weights="") is True, "one comes over a wire"
-    assert node.validate_inputs(low=0.1, top=0.8, weights="0.5") is True
+        node.execute(**given)
+    if {"low", "weights"} & changes.keys() and given["low"] <= 1:  # what the host does not check itself
+        asked = {name: given.get(name, "") for name in ("low", "top", "weights")}
+        assert words in node.validate_inputs(**asked)
+        assert node.validate_inputs(**asked | {"low": None, "weights": ""}) is True, "one comes over a wire"

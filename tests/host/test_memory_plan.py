@@ -22,11 +22,8 @@ def test_a_lack_of_memory_costs_time_first_and_backprop_last(plan):
     without, second = twice.after(OUT)
     assert (twice.twice, twice.backprop) == (True, True)
     assert not without.backprop
-    assert first == "memory ran out: blocks are computed twice instead of kept, which takes longer"
-    assert (
-        second
-        == "memory ran out: from here on x0 without backprop, with 50 times the gamma, which suits it equally well"
-    )
+    assert "computed twice" in first
+    assert "x0 without backprop, with 50 times the gamma" in second
 
 
 @pytest.mark.parametrize(("error", "name"), [(IN_PLACE, "copies"), (NO_FORMULA, "pytorch_attention")])

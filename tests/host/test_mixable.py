@@ -17,13 +17,11 @@ def kept(trace, pictures=PICTURES):
     found = mixable(trace, pictures, lambda data, ending: files.append(data) or {"filename": f"{len(files)}{ending}"})
     w, h = found["mix"]["size"]
     shape = (2, len(pictures["samples"]), h, w, 3)
-    steps = [
-        (step["scale"], np.frombuffer(data, "<i2")) for step, data in zip(found["mix"]["steps"], files, strict=True)
-    ]
-    return found["mix"], [scale * levels.reshape(shape).astype(np.float64) for scale, levels in steps]
+    levels = (np.frombuffer(data, "<i2").reshape(shape).astype(np.float64) for data in files)
+    return found["mix"], [step["scale"] * one for step, one in zip(found["mix"]["steps"], levels, strict=True)]
 
 
-@pytest.mark.parametrize("gamma", [0.0, 1.0, 7.5, 16.0])
+@pytest.mark.parametrize("gamma", [0.0, 16.0])
 def test_a_mix_is_the_picture_of_the_prediction_at_that_scale(host, gamma):
     trace = exact_trace(4.0, batch=3, steps=10)
     mix, colours = kept(trace)
@@ -45,15 +43,13 @@ def test_large_pictures_are_made_smaller_and_so_are_many(host):
     assert [float(part.mean()) for part in halves] == [0.0, 1.0]
 
 
-def test_where_a_prediction_is_not_known_nothing_is_mixed(host):
-    trace = exact_trace(1.0, batch=3, steps=10)
+def test_where_a_prediction_is_not_known_or_the_disk_is_full_nothing_is_mixed(host):
+    trace = exact_trace(4.0, batch=3, steps=10)
     assert mixable(trace, {"note": "no pictures"}, lambda *_: {}) == {}
     tensors = {**trace.tensors, "uncond": torch.full_like(trace.tensors["cond"], torch.nan)}
     assert mixable(type(trace)(trace.header, trace.steps, trace.stage, tensors), PICTURES, lambda *_: {}) == {}
 
-
-def test_on_a_full_disk_nothing_is_mixed():
     def full(data, ending):
         raise NotWritten("the disk is full")
 
-    assert mixable(exact_trace(4.0, batch=3, steps=10), PICTURES, full) == {}
+    assert mixable(trace, PICTURES, full) == {}

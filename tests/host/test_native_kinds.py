@@ -62,17 +62,15 @@ def model(labels=("a", "b", "c"), null_label=True, space=None, channels=3):
     return native_denoiser(ChosenSpec(*facts), {})
 
 
-def pair(patcher, label):
-    return GGClassLabel.execute(patcher, label).args
-
-
-def sampled(patcher, label, cfg):
-    positive, negative = pair(patcher, label)
+def sampled(patcher, label, cfg, controlled=None):
+    """The samples of a run.  controlled: which of its conditions has a ControlNet, the positive or the negative"""
+    conditions = [*GGClassLabel.execute(patcher, label).args]
+    if controlled is not None:
+        (text, options) = conditions[controlled][0]
+        conditions[controlled] = [[text, options | {"control": ControlBase()}]]
     latent = torch.zeros(1, *patcher.model.card.shape)
-    noise = comfy.sample.prepare_noise(latent, 3)
-    return comfy.sample.sample(
-        patcher, noise, 2, cfg, "euler", "normal", positive, negative, latent, disable_pbar=True, seed=3
-    )
+    run = (patcher, comfy.sample.prepare_noise(latent, 3), 2, cfg, "euler", "normal", *conditions, latent)
+    return comfy.sample.sample(*run, disable_pbar=True, seed=3)
 
 
 @pytest.mark.usefixtures("host")
@@ -92,22 +90,14 @@ class TestLabels:
 
     @pytest.mark.parametrize("controlled", [0, 1])
     def test_a_controlnet_is_refused(self, controlled):
-        patcher = model()
-        conditions = [*pair(patcher, "b")]
-        (text, options) = conditions[controlled][0]
-        conditions[controlled] = [[text, options | {"control": ControlBase()}]]
-        latent = torch.zeros(1, *patcher.model.card.shape)
-        positive, negative = conditions
         with pytest.raises(ValueError, match="ControlNet"):
-            comfy.sample.sample(
-                patcher, latent, 2, 2.0, "euler", "normal", positive, negative, latent, disable_pbar=True, seed=3
-            )
+            sampled(model(), "b", 2.0, controlled)
 
     def test_an_unconditional_model_takes_no_label_and_runs_with_those_of_another(self):
         patcher = model(labels=(), null_label=False)
         assert torch.equal(sampled(patcher, "", 3.0), torch.zeros(1, 3, SIDE, SIDE))
         with pytest.raises(ValueError, match=r"Label '0' was given but the model has no labels\. Leave it empty"):
-            pair(patcher, "0")
+            GGClassLabel.execute(patcher, "0")
         found = patcher.model.extra_conds(class_label=torch.tensor([7, 8]))["y"].cond
         assert torch.equal(found, torch.tensor([0, 0]))
 
@@ -198,11 +188,5 @@ class TestLatents:
         assert format_name(forms[1]) == "Stable Diffusion 1's VAE * 0.13025"
         own = LatentSpace("somebody's VAE", 8, *EDM2)
         assert format_name(model(space=own, channels=4).model.latent_format) == "somebody's VAE"
-        for name in (
-            "Stable Diffusion 1's VAE * ",
-            "Stable Diffusion 1's VAE * 1e999",
-            "Stable Diffusion 1's VAE * -1",
-        ):
-            assert format_named(name) is None
-        assert format_named("torch") is None
-        assert format_named("nobody's") is None
+        scaled = (f"Stable Diffusion 1's VAE * {scale}" for scale in ("", "1e999", "-1"))
+        assert [format_named(name) for name in (*scaled, "torch", "nobody's")] == [None] * 5

@@ -29,11 +29,11 @@ class Quiet(After):
 
 
 def in_model_options(args):
-    return args["model_options"].setdefault("memory_of_another_pack", {})
+    return args["model_options"].setdefault("memory", {})
 
 
 def in_transformer_options(args):
-    return args["model_options"]["transformer_options"].setdefault("memory_of_another_pack", {})
+    return args["model_options"]["transformer_options"].setdefault("memory", {})
 
 
 def momentum(model, memory, counts=None):

@@ -21,12 +21,6 @@ from .runs import guided
 BACKPROP = "x0 + backprop"
 
 
-def test_a_patcher_says_whether_it_pages(host, labelled):
-    assert not pages_weights(labelled["ve"][0])
-    assert pages_weights(SimpleNamespace(is_dynamic=lambda: True))
-    assert not pages_weights(None)
-
-
 class Paging:
     """patcher, the one that stays or None -> a clone that counts as paged; loaded: how often the host loaded one.
 
@@ -62,9 +56,14 @@ class Paging:
         return clone
 
 
-@pytest.fixture(params=["clones", "keeps"])
-def paged(request, monkeypatch):
-    made = Paging(request.param == "keeps")
+@pytest.fixture
+def paged(request, labelled, monkeypatch):
+    assert [pages_weights(one) for one in (labelled["ve"][0], SimpleNamespace(is_dynamic=lambda: True), None)] == [
+        0,
+        1,
+        0,
+    ]
+    made = Paging(getattr(request, "param", True))
     for module in (autograd, gradient_run):
         monkeypatch.setattr(module, "pages_weights", lambda patcher: isinstance(patcher, tuple(made.kinds)))
     return made
@@ -75,6 +74,7 @@ def ran(model, labelled, empty_latent, chain):
     return out["samples"], trace.header["notes"]
 
 
+@pytest.mark.parametrize("paged", [False, True], indirect=True, ids=["clones", "keeps"])
 def test_a_gradient_goes_through_weights_that_stay_and_are_loaded_once_where_the_host_keeps_them(
     paged, labelled, empty_latent
 ):

@@ -28,17 +28,9 @@ from guidance_geometry.trace.record import run_record
 
 PACKED = Packed((VIDEO, AUDIO))
 NAMES = ("video", "audio")
-LTXAV = {
-    "image_model": "ltxav",
-    "cross_attention_dim": 32,
-    "audio_cross_attention_dim": 32,
-    "attention_head_dim": 16,
-    "audio_attention_head_dim": 16,
-    "num_attention_heads": 2,
-    "audio_num_attention_heads": 2,
-    "caption_channels": 32,
-    "num_layers": 2,
-}
+LTXAV = {f"{part}{size}": n for part in ("", "audio_") for size, n in
+         (("cross_attention_dim", 32), ("attention_head_dim", 16), ("num_attention_heads", 2))}  # fmt: skip
+LTXAV |= {"image_model": "ltxav", "caption_channels": 32, "num_layers": 2}
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +38,6 @@ def parts(host):
     pytest.importorskip("comfy.nested_tensor", reason="this host nests no latents")
     with torch.inference_mode():
         return two_streams(), text(1), text(2)
-
-
-def tensors(samples):
-    return samples.unbind()
 
 
 class Evaluated:
@@ -80,10 +68,10 @@ def tiny_ltxav():
 def test_plain_guidance_is_the_hosts_bit_for_bit(parts, name, capture):
     expected = ksampler(*parts, latent(), name)
     out, denoised, trace = guided(*parts, latent(), name, capture=capture)
-    for mine, theirs, shape in zip(tensors(out["samples"]), tensors(expected), (VIDEO, AUDIO), strict=True):
+    for mine, theirs, shape in zip(out["samples"].unbind(), expected.unbind(), (VIDEO, AUDIO), strict=True):
         assert torch.equal(mine, theirs)
         assert mine.shape[1:] == shape
-    assert [tuple(v.shape[1:]) for v in tensors(denoised["samples"])] == [VIDEO, AUDIO]
+    assert [tuple(v.shape[1:]) for v in denoised["samples"].unbind()] == [VIDEO, AUDIO]
     assert trace.header["faults"] == []
     assert trace.part_names == list(NAMES)
 
@@ -130,7 +118,7 @@ def test_without_guidance_c_alone_is_evaluated_and_without_steps_the_latent_come
     assert trace.header["evaluations"] == STEPS
     assert trace.part("audio").stage == ["cond_only"] * STEPS
     out, _, trace = guided(*parts, latent(), "euler", denoise=0.0)
-    assert [tuple(v.shape[1:]) for v in tensors(out["samples"])] == [VIDEO, AUDIO]
+    assert [tuple(v.shape[1:]) for v in out["samples"].unbind()] == [VIDEO, AUDIO]
     assert trace.n == 0
 
 
@@ -139,7 +127,7 @@ def test_a_ksampler_of_the_host_is_recorded_in_parts_and_found_by_one_of_them(pa
     recorded, recorder = GGRecord.execute(GGGuidancePatch.execute(model, PLAIN)[0]).args
     sampled = ksampler(recorded, positive, negative, latent(), "euler")
     trace = guided(*parts, latent(), "euler")[2]
-    for made in (sampled, tensors(sampled)[1]):
+    for made in (sampled, sampled.unbind()[1]):
         found = GGReadTrace.execute(recorder, {"samples": made})[0]
         assert found.part_names == list(NAMES)
         assert torch.equal(found.parts["audio"].steps["K"], trace.parts["audio"].steps["K"])
@@ -220,7 +208,7 @@ def test_what_a_mask_keeps_stays(parts, ltx):
     start = {"samples": NestedTensor([torch.ones(2, *VIDEO), torch.zeros(2, *AUDIO)]), "noise_mask": masks}
     expected = ksampler(*parts, start, "euler")
     out, _, trace = guided(*parts, start, "euler")
-    assert all(map(torch.equal, tensors(out["samples"]), tensors(expected)))
+    assert all(map(torch.equal, out["samples"].unbind(), expected.unbind()))
     assert trace.header["faults"] == []
     record = of_every_part(trace, None, 8)
     assert len(record["pictures"]["steps"]) == STEPS
@@ -234,7 +222,7 @@ def test_the_hosts_own_network_of_video_and_sound(ltx):
     stg = ltx.LTXVSpatioTemporalGuidance.execute(model, 1.0, "0", 0.0, 1.0)[0]
     both = ltx.LTXVModalityGuidance.execute(stg, 3.0, 0.0, 1.0)[0]
     out, _, plain = guided(model, *pair, latent(1), "euler")
-    assert all(map(torch.equal, tensors(out["samples"]), tensors(expected)))
+    assert all(map(torch.equal, out["samples"].unbind(), expected.unbind()))
     trace = guided(both, *pair, latent(1), "euler", guidance=RULES.then(PartScale(1.0, 2.0)))[2]
     assert trace.header["passes"] == {"STG": STEPS, "modality": STEPS}
     for part in map(trace.part, NAMES):

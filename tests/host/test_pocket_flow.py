@@ -3,7 +3,6 @@
 from typing import Any
 
 import comfy.sd
-import folder_paths
 import pytest
 import torch
 
@@ -11,23 +10,18 @@ from guidance_geometry.denoisers.latents import POCKET_LATENTS
 from guidance_geometry.files.safetensors import write_safetensors
 from guidance_geometry.host.native_model import format_name, format_named
 from guidance_geometry.host.pictures import picture_of
-from guidance_geometry.nodes import start
 from guidance_geometry.nodes.report import GGReport
-from guidance_geometry.nodes.start import GGClassLabel, GGEmptyCanvas
+from guidance_geometry.nodes.start import GGClassLabel, GGEmptyCanvas, GGLoadDenoiser
 from guidance_geometry.tests.flow_files import NOTES, flow_weights
 
 from .runs import guided, ksampler
 
 
 @pytest.fixture
-def loaded(tmp_path, host):
+def loaded(denoisers):
     """MODEL, VAE and labels of a small file."""
-    folder_paths.add_model_folder_path(start.FOLDER, str(tmp_path))
-    write_safetensors(tmp_path / "tiny-flow.safetensors", flow_weights(), NOTES)
-    folder_paths.filename_list_cache.pop(start.FOLDER, None)
-    yield start.GGLoadDenoiser.execute("tiny-flow.safetensors", "auto", "auto", "default").args
-    folder_paths.folder_names_and_paths[start.FOLDER][0].remove(str(tmp_path))
-    folder_paths.filename_list_cache.pop(start.FOLDER, None)
+    write_safetensors(denoisers / "tiny-flow.safetensors", flow_weights(), NOTES)
+    return GGLoadDenoiser.execute("tiny-flow.safetensors", "auto", "auto", "default").args
 
 
 def test_the_vae_is_the_hosts_own_object_with_the_files_network(loaded):

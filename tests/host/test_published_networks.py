@@ -5,8 +5,7 @@ import pytest
 import torch
 
 from guidance_geometry.files.safetensors import write_safetensors
-from guidance_geometry.nodes import start
-from guidance_geometry.nodes.start import GGClassLabel, GGEmptyCanvas
+from guidance_geometry.nodes.start import FOLDER, GGClassLabel, GGEmptyCanvas, GGLoadDenoiser
 from guidance_geometry.tests.tiny_networks import NETWORKS
 
 from .chains import bright, chain_of
@@ -14,19 +13,16 @@ from .runs import guided, ksampler
 
 
 @pytest.fixture
-def load(tmp_path):
+def load(denoisers):
     """(format, weight type) -> MODEL, VAE and labels of a file in the host's folder."""
-    folder_paths.add_model_folder_path(start.FOLDER, str(tmp_path))
 
     def loaded(kind, dtype="fp32", labels=3, vae=None):
         name = f"{kind}-{labels}.safetensors".replace(" ", "-")
-        write_safetensors(tmp_path / name, NETWORKS[kind](labels), {})
-        folder_paths.filename_list_cache.pop(start.FOLDER, None)
-        return start.GGLoadDenoiser.execute(name, "auto", "auto", dtype, vae).args
+        write_safetensors(denoisers / name, NETWORKS[kind](labels), {})
+        folder_paths.filename_list_cache.pop(FOLDER, None)
+        return GGLoadDenoiser.execute(name, "auto", "auto", dtype, vae).args
 
-    yield loaded
-    folder_paths.folder_names_and_paths[start.FOLDER][0].remove(str(tmp_path))
-    folder_paths.filename_list_cache.pop(start.FOLDER, None)
+    return loaded
 
 
 def inputs(model, label="1"):

@@ -15,44 +15,25 @@ from guidance_geometry.trace.checks import check
 from guidance_geometry.trace.file import load, save
 
 from .runs import CFG, STEPS, guided, ksampler, readable
-from .shown import shown_everywhere, ui_of
+from .shown import ui_of
 
 PACK = "guidance_geometry"
+WATCH = ("_begin", "_marked_noise", "_note_call", "_note_answer", "_note_step", "_note_end")
 IN_THE_RUN = [
-    "host.recording.Watch._begin",
-    "host.recording.Watch._marked_noise",
-    "host.recording.Watch._note_call",
-    "host.recording.Watch._note_answer",
-    "host.evaluations.Evaluations.add",
-    "host.recording.Watch._note_step",
-    "host.recording.Watch._note_end",
-    "host.evaluations.Evaluations.add",
-    "host.evaluations.Evaluations.complete",
-    "host.host_run.HostRun.identify",
-    "host.noise_handover.NoiseHandOver.draws",
-    "host.evaluations.Predicted.split",
-    "host.evaluations.conditions_of",
-    "trace.recorder.Recorded.split",
-    "trace.recorder.Recorder.mark",
-    "trace.recorder.Recorder._complete",
-    "trace.accumulator.Accumulator.enter",
-    "trace.accumulator.Capture.keep",
+    *(f"host.recording.Watch.{name}" for name in WATCH),
+    *(f"host.evaluations.{name}" for name in ("Evaluations.add", "Evaluations.complete", "Predicted.split")),
+    *("host.evaluations.conditions_of", "host.host_run.HostRun.identify", "host.noise_handover.NoiseHandOver.draws"),
+    *(f"trace.recorder.{name}" for name in ("Recorded.split", "Recorder.mark", "Recorder._complete")),
+    *("trace.accumulator.Accumulator.enter", "trace.accumulator.Capture.keep"),
 ]
 ONCE = {"_begin", "_marked_noise", "_note_end", "identify", "draws"}  # called once in a run
 AFTERWARDS = [
-    "trace.accumulator.Capture.stack",
-    "host.run_facts.map_tensors",
-    "host.adapter.describe_model",
-    "host.adapter.labels_of",
-    "host.adapter.distilled_guidance",
-    "host.run_facts.notes_of",
+    *("trace.accumulator.Capture.stack", "host.run_facts.map_tensors", "host.run_facts.notes_of"),
+    *(f"host.adapter.{name}" for name in ("describe_model", "labels_of", "distilled_guidance")),
 ]
 OF_THE_RUN = {"name": {"sampler"}, "options": {"options"}, "flow": set(), "foreign": set()}  # what each is for a reader
 KNOWN = ("sampler", "latent", "terms", "options", "cfg", "labels", "chain", "model", "host", "sigma_data")
-IN_THE_NUMBERS = [
-    "trace.rows.Measurement.row",
-    "trace.accumulator.columns_of",
-]
+IN_THE_NUMBERS = ["trace.rows.Measurement.row", "trace.accumulator.columns_of"]
 
 
 class Broken:
@@ -74,20 +55,31 @@ class Broken:
         return self.works(*given, **named)
 
 
-def run(labelled, empty_latent, **more):
+@pytest.fixture(scope="module")
+def expected(labelled, empty_latent):
+    """The host's samples of the run."""
+    with torch.inference_mode():
+        return ksampler(*labelled["ve"], empty_latent("ve"), "euler_ancestral")
+
+
+@pytest.fixture
+def run(labelled, empty_latent, expected):
     """The record of a run, which every reader can read; its sample is the host's."""
-    arguments = (*labelled["ve"], empty_latent("ve"), "euler_ancestral")
-    out, denoised, trace = guided(*arguments, **more)
-    assert torch.equal(out["samples"], ksampler(*arguments))
-    assert denoised["samples"].isfinite().all()
-    readable(trace)
-    return trace
+
+    def recorded(**more):
+        out, denoised, trace = guided(*labelled["ve"], empty_latent("ve"), "euler_ancestral", **more)
+        assert torch.equal(out["samples"], expected)
+        assert denoised["samples"].isfinite().all()
+        readable(trace)
+        return trace
+
+    return recorded
 
 
 @pytest.mark.parametrize("where", IN_THE_RUN)
-def test_a_fault_in_the_run_ends_the_record_and_leaves_the_sample(labelled, empty_latent, monkeypatch, where):
+def test_a_fault_in_the_run_ends_the_record_and_leaves_the_sample(run, monkeypatch, where):
     Broken(monkeypatch, where, 0 if where.rpartition(".")[2] in ONCE else 3)
-    trace = run(labelled, empty_latent, capture="tensors")
+    trace = run(capture="tensors")
     (sentence,) = trace.header["faults"]
     assert sentence.startswith(f"not recorded from step {trace.n + 1} on: RuntimeError at ")
     assert sentence.endswith("(boom)")
@@ -125,15 +117,15 @@ class Wordless(RuntimeError):
         raise RuntimeError
 
 
-def test_a_fault_that_cannot_be_printed_is_named_by_its_type(labelled, empty_latent, monkeypatch):
+def test_a_fault_that_cannot_be_printed_is_named_by_its_type(run, monkeypatch):
     Broken(monkeypatch, "trace.accumulator.Accumulator.enter", fault=Wordless())
-    assert ": Wordless at " in run(labelled, empty_latent).header["faults"][0]
+    assert ": Wordless at " in run().header["faults"][0]
 
 
 @pytest.mark.parametrize("where", AFTERWARDS)
-def test_a_fault_after_the_run_costs_what_it_was_about(labelled, empty_latent, monkeypatch, where):
+def test_a_fault_after_the_run_costs_what_it_was_about(run, monkeypatch, where):
     Broken(monkeypatch, where)
-    trace = run(labelled, empty_latent)
+    trace = run()
     assert trace.n == STEPS
     assert trace.column("M1").isfinite().all()
     (sentence,) = trace.header["faults"]
@@ -141,23 +133,23 @@ def test_a_fault_after_the_run_costs_what_it_was_about(labelled, empty_latent, m
 
 
 @pytest.mark.parametrize("fact", OF_THE_RUN)
-def test_a_fault_while_a_run_is_identified_costs_the_header_one_fact(labelled, empty_latent, monkeypatch, fact):
+def test_a_fault_while_a_run_is_identified_costs_the_header_one_fact(run, monkeypatch, fact):
     def fails(_):
         raise RuntimeError("boom")
 
-    whole = run(labelled, empty_latent)
+    whole = run()
     monkeypatch.setitem(TOLD, fact, fails)
-    trace = run(labelled, empty_latent)
+    trace = run()
     (sentence,) = trace.header["faults"]
     assert sentence.startswith("not recorded from step 1 on: RuntimeError at ")
     assert {name for name in KNOWN if trace.header.get(name) != whole.header[name]} <= OF_THE_RUN[fact]
 
 
 @pytest.mark.parametrize("where", IN_THE_NUMBERS)
-def test_a_fault_in_the_numbers_leaves_the_steps_before_it(labelled, empty_latent, monkeypatch, where):
+def test_a_fault_in_the_numbers_leaves_the_steps_before_it(run, monkeypatch, where):
     """A small run's numbers are made when they are first read: nobody may fail then."""
     Broken(monkeypatch, where, 3 if where.endswith(".row") else 0)
-    trace = run(labelled, empty_latent)
+    trace = run()
     known = 3 if where.endswith(".row") else 0
     assert trace.column("M1").isfinite().all(dim=1).tolist() == [True] * known + [False] * (STEPS - known)
     assert trace.steps["sigma"].isfinite().all()
@@ -167,21 +159,13 @@ def test_a_fault_in_the_numbers_leaves_the_steps_before_it(labelled, empty_laten
 
 
 @pytest.mark.parametrize("where", ["host.recording.job_of_this_node", "host.live.Live.add_row", "host.live.Live.close"])
-def test_a_fault_of_the_live_view_ends_that_alone(labelled, empty_latent, monkeypatch, where):
+def test_a_fault_of_the_live_view_ends_that_alone(run, monkeypatch, where):
     Broken(monkeypatch, where)
-    trace = run(labelled, empty_latent)
+    trace = run()
     assert trace.n == STEPS
     assert trace.column("M1").isfinite().all()
     assert all(fault.startswith("not shown live from step ") for fault in trace.header["faults"])
     assert trace.header["faults"]
-
-
-@pytest.mark.parametrize(("where", "after"), [("host.recording.Watch._begin", 0), ("trace.rows.Measurement.row", 3)])
-def test_a_record_that_ended_early_is_shown_everywhere(labelled, empty_latent, monkeypatch, output, where, after):
-    Broken(monkeypatch, where, after)
-    trace = run(labelled, empty_latent)
-    drawn = shown_everywhere(trace, output)
-    assert ("filmstrip" in drawn) == bool(trace.n)
 
 
 def test_the_node_itself_says_what_ended_its_record(labelled, empty_latent, monkeypatch):
@@ -205,8 +189,8 @@ def test_a_run_that_cannot_be_kept_for_a_reader_is_sampled_all_the_same(labelled
         GGReadTrace.execute(recorder, {"samples": found})
 
 
-def test_an_interruption_is_no_fault(labelled, empty_latent, monkeypatch):
+def test_an_interruption_is_no_fault(run, monkeypatch):
     stop = comfy.model_management.InterruptProcessingException()
     Broken(monkeypatch, "trace.accumulator.Accumulator.enter", 1, stop)
     with pytest.raises(comfy.model_management.InterruptProcessingException):
-        run(labelled, empty_latent)
+        run()

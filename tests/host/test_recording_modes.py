@@ -39,7 +39,6 @@ def recorded(labelled, empty_latent, loop, read):
         ("no_grad", "inference", 0),
         ("enable_grad", "no_grad", 1 << 20),
         ("inference", "enable_grad", 2 * 3 * 16 * 16),
-        ("inference", "no_grad", 1 << 20),
     ],
 )
 def test_every_step_is_measured_in_every_mode(labelled, empty_latent, loop, read, waiting, monkeypatch):

@@ -4,7 +4,6 @@ import random
 
 import comfy.samplers
 import pytest
-import torch
 
 from guidance_geometry.nodes import blog_samplers
 
@@ -51,10 +50,10 @@ def ends_as_unrecorded(labelled, empty_latent, name, model, sigmas, capture="num
 
 @pytest.mark.parametrize("kind", ODD)
 def test_odd_schedules_end_recorded_as_they_end_unrecorded(labelled, empty_latent, kind):
-    """Every sampler meets the calm schedules; of the others each meets one, and euler all."""
+    """Every sampler meets one, those that a rising schedule may keep a calm one, and euler all."""
     for i, name in enumerate(names()):
-        meets = kind in CALM or (not restless(name) and [*ODD][i % len(ODD)] == kind)
-        if meets or name == "euler":
+        its = CALM[i % len(CALM)] if restless(name) else [*ODD][i % len(ODD)]
+        if its == kind or name == "euler":
             ends_as_unrecorded(labelled, empty_latent, name, ("ve", "flow")[i % 2], ODD[kind])
 
 
@@ -71,7 +70,7 @@ def test_our_steps_take_any_schedule(labelled, empty_latent, model, kind, node, 
 
 @pytest.mark.parametrize(("batch", "capture"), [(0, "tensors"), (1, "pictures"), (3, "tensors")])
 def test_schedules_of_chance_end_recorded_as_they_end_unrecorded(labelled, empty_latent, batch, capture):
-    for i, name in enumerate(names()[batch % 2 :: 2]):
+    for i, name in [*enumerate(names()[batch % 2 :: 2])][batch // 2 :: 2]:
         if not restless(name):
             sigmas, model = chance(100 * i + batch), ("ve", "flow")[i % 2]
             ends_as_unrecorded(labelled, empty_latent, name, model, sigmas, capture, batch)
@@ -81,11 +80,3 @@ def test_an_empty_batch_is_sampled_and_said(labelled, empty_latent):
     latent, sampler = empty_latent("ve", 0), comfy.samplers.sampler_object("euler")
     trace = trace_of_both(labelled["ve"], latent, sampler, [10.0, 1.0, 0.0])
     assert trace.header["faults"] == ["not recorded from step 1 on: the batch is empty"]
-
-
-def test_two_hundred_steps_are_recorded(labelled, empty_latent):
-    sigmas = [*torch.linspace(14, 0.1, 200).tolist(), 0.0]
-    sampler = comfy.samplers.sampler_object("dpmpp_2m_sde")
-    trace = trace_of_both(labelled["ve"], empty_latent("ve", 1), sampler, sigmas)
-    assert trace.n == 200
-    assert not trace.header["faults"]

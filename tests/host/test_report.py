@@ -24,29 +24,15 @@ from guidance_geometry.verdict.known import CARDS as INCLUDED
 from guidance_geometry.verdict.picks import Pick, Picks, write_picks
 from guidance_geometry.verdict.sentences import SENTENCES
 
-from .rule_knobs import node
 from .runs import guided
 from .shown import ui_of
 
 HASH = "ab" * 32
-BAND = {
-    "low": 2.0,
-    "centre": 3.0,
-    "high": 5.0,
-    "steps": 20,
-    "seeds": [0],
-    "samples": 9,
-    "objective": {"name": "J", "points": []},
-}
-CARD = {
-    "format": "guidance-geometry/card",
-    "version": 1,
-    "model": {"name": "m", "sha256": HASH},
-    "sigma_data": {"value": 0.4684, "source": "data"},
-    "bands": {"ode": BAND},
-    "date": "2026-11-27",
-    "pack": "0.1.0",
-}
+BAND = {"low": 2.0, "centre": 3.0, "high": 5.0, "steps": 20, "seeds": [0], "samples": 9}
+BAND["objective"] = {"name": "J", "points": []}
+CARD = {"format": "guidance-geometry/card", "version": 1, "date": "2026-11-27", "pack": "0.1.0"}
+CARD |= {"model": {"name": "m", "sha256": HASH}, "sigma_data": {"value": 0.4684, "source": "data"}}
+CARD["bands"] = {"ode": BAND}
 
 
 @pytest.fixture
@@ -151,15 +137,6 @@ def test_a_judge_and_a_second_run_are_read(report, labelled):
     assert ui_of(out)["judge_name"] == ["pocket-judge-1"], "whatever it is asked for"
     assert "of 3 samples." in text
     assert "At cfg 2" in text
-
-
-def test_a_fault_of_the_report_stops_no_prompt(report, traces, monkeypatch, caplog):
-    monkeypatch.setattr("guidance_geometry.host.knowledge.make_report", lambda *given, **more: 1 / 0)
-    out = report(traces[4.0])
-    assert "ZeroDivisionError" in out[0]
-    assert all("ZeroDivisionError" in blocked.message for blocked in out.args[2:5])
-    assert out[5] is traces[4.0]
-    caplog.clear()
 
 
 class Fixed:
@@ -268,16 +245,6 @@ PROMPT = {
 def test_the_file_of_the_weights_is_read_from_the_prompt(host, node, file):
     assert file_of(RunningJob("job", node, 0, PROMPT, {})) == file
     assert file_of(None) is None
-
-
-def test_further_conditions_of_a_rule_are_in_the_header(labelled, knowledge):
-    GGPerpNeg = node("GGPerpNeg")
-    model, positive, negative = labelled["ve"]
-    rule = GGPerpNeg.execute(negative, 1.0)[0]
-    latent = {"samples": torch.zeros(3, 3, 8, 8)}
-    trace = guided(model, positive, negative, latent, "euler", steps=4, cfg=3.0, guidance=rule)[2]
-    assert trace.header["beside"] == ["Perp-Neg 1"]
-    assert knowledge.make_report(trace).answer.headline.id == "head.passes"
 
 
 def test_a_run_that_goes_meanwhile_is_gone_and_no_fault_tells_a_place_of_the_server(tmp_path):

@@ -123,16 +123,18 @@ def with_body(method):
     return json.dumps(PICKS) if method == "POST" else None
 
 
+SEVERAL = pytest.mark.parametrize("live", [True], indirect=True, ids=["several users"])
+
+
 def test_the_owner_gets_everything(site):
     requests = [(method, path, as_user(site, "her") | JSON, with_body(method)) for method, path in ours(site)]
     for (method, path, *_), (status, _) in zip(requests, answers_to(site, *requests), strict=True):
         assert status in (200, 204), (method, path)
 
 
+@SEVERAL
 def test_others_get_nothing_of_it(site):
     """Who owns nothing sees that there is nothing, or that it is not his; the host decides whom it knows."""
-    if not site.several:
-        pytest.skip("covered: of several users")
     for user, wanted in (("him", {404}), ("nobody", {401}), (None, {401}), ("../her", {401}), ("__system", {401})):
         requests = [("POST", "/guidance_geometry/picks?key=k", as_user(site, "her") | JSON, json.dumps(PICKS))]
         requests += [(method, path, as_user(site, user) | JSON, with_body(method)) for method, path in ours(site)]
@@ -154,13 +156,13 @@ FOREIGN = [
 ]
 
 
-@pytest.mark.parametrize(("called", "origin"), FOREIGN)
-def test_pages_of_other_sites_get_and_write_nothing(site, called, origin):
-    headers = as_user(site, "her") | JSON | {"Host": called, "Origin": origin}
-    requests = [(method, path, headers, with_body(method)) for method, path in ours(site)]
-    for (method, path, *_), (status, body) in zip(requests, answers_to(site, *requests), strict=True):
-        assert status == 403, (method, path)
-        assert b"cfg" not in body
+def test_pages_of_other_sites_get_and_write_nothing(site):
+    for called, origin in FOREIGN:
+        headers = as_user(site, "her") | JSON | {"Host": called, "Origin": origin}
+        requests = [(method, path, headers, with_body(method)) for method, path in ours(site)]
+        for (method, path, *_), (status, body) in zip(requests, answers_to(site, *requests), strict=True):
+            assert status == 403, (method, path, called, origin)
+            assert b"cfg" not in body
     assert not site.picks.exists()
 
 
@@ -178,25 +180,25 @@ def test_its_own_pages_and_those_that_the_host_lets_in_are_answered(site, called
         assert answers_to(site, (*post[:2], headers | other, post[3]))[0][0] == 403
 
 
-@pytest.mark.parametrize("kind", ["text/plain", None])
-def test_what_is_sent_must_be_json(site, kind):
-    headers = as_user(site, "her") | ({"Content-Type": kind} if kind else {})
-    for method, path in ours(site):
-        if method in ("POST", "DELETE", "PUT", "PATCH"):
-            ((status, body),) = answers_to(site, (method, path, headers, json.dumps(PICKS)))
-            assert (status, "application/json" in json.loads(body)["error"]) == (415, True), (method, path)
+def test_what_is_sent_must_be_json(site):
+    for kind in ({"Content-Type": "text/plain"}, {}):
+        for method, path in ours(site):
+            if method in ("POST", "DELETE", "PUT", "PATCH"):
+                headers = as_user(site, "her") | kind
+                ((status, body),) = answers_to(site, (method, path, headers, json.dumps(PICKS)))
+                assert (status, "application/json" in json.loads(body)["error"]) == (415, True), (method, path)
     assert not site.picks.exists()
 
 
-@pytest.mark.parametrize("chunked", [False, True])
-def test_what_is_sent_is_bounded_before_it_is_read(site, chunked):
+def test_what_is_sent_is_bounded_before_it_is_read(site):
     async def pieces():
         for _ in range(40):
             yield b" " * 100_000
 
-    body = pieces() if chunked else b" " * 4_000_000
-    ((status, said),) = answers_to(site, ("POST", "/guidance_geometry/picks?key=k", as_user(site, "her") | JSON, body))
-    assert (status, "more than 1,000,000 bytes" in json.loads(said)["error"]) == (413, True)
+    headers = as_user(site, "her") | JSON
+    for body in (pieces(), b" " * 4_000_000):
+        ((status, said),) = answers_to(site, ("POST", "/guidance_geometry/picks?key=k", headers, body))
+        assert (status, "1,000,000 bytes" in json.loads(said)["error"]) == (413, True)
     assert not site.picks.exists()
 
 
@@ -213,9 +215,8 @@ def test_the_models_that_one_has_picks_of_are_bounded(site, monkeypatch):
     assert len(list(site.picks.iterdir())) == 3
 
 
+@SEVERAL
 def test_a_record_from_the_hosts_cache_is_for_everybody_whose_job_showed_it(site):
-    if not site.several:
-        pytest.skip("covered: of several users")
     his = ("GET", f"/guidance_geometry/records/{LARGE}", as_user(site, "him"), None)
     hers = ("GET", f"/guidance_geometry/records/{LARGE}", as_user(site, "her"), None)
     gone = ("GET", f"/guidance_geometry/records/{'c' * 20}.json", as_user(site, "him"), None)

@@ -133,16 +133,13 @@ def test_runs_are_listed_by_job_and_by_workflow_to_their_user(store):
 def sampled(labelled, sampler="euler", asked=None, **given):
     """Sample with a tap.  asked: is called before the network is."""
     model, positive, negative = labelled["pocket"]
+    model, latent = model.clone(), torch.zeros(3, 3, 16, 16)
     if asked:
-        model = model.clone()
-        model.set_model_unet_function_wrapper(
-            lambda apply, call: (asked(), apply(call["input"], call["timestep"], **call["c"]))[1]
-        )
-    tapped, latent = GGTap.execute(model)[0], torch.zeros(3, 3, 16, 16)
+        call = lambda apply, call: (asked(), apply(call["input"], call["timestep"], **call["c"]))[1]  # noqa: E731
+        model.set_model_unet_function_wrapper(call)
     noise = comfy.sample.prepare_noise(latent, 7)
-    return comfy.sample.sample(
-        tapped, noise, 4, 3.0, sampler, "normal", positive, negative, latent, disable_pbar=True, seed=7, **given
-    )
+    run = GGTap.execute(model)[0], noise, 4, 3.0, sampler, "normal", positive, negative, latent
+    return comfy.sample.sample(*run, disable_pbar=True, seed=7, **given)
 
 
 def test_a_run_of_a_job_that_asks_is_kept_and_said(job, labelled, monkeypatch):
@@ -157,8 +154,7 @@ def test_a_run_of_a_job_that_asks_is_kept_and_said(job, labelled, monkeypatch):
     assert first["stopped_at"] is record["stopped_at"] is None
     assert len(record["steps"]) == 4
     assert record["pictures"]["steps"]
-    events = [(kind, to) for kind, message, to in job.messages if kind == "guidance_geometry.run"]
-    assert events == [("guidance_geometry.run", "tab")] * 2
+    assert [to for kind, _, to in job.messages if kind == "guidance_geometry.run"] == ["tab"] * 2
     steps = [message for kind, message, _ in job.messages if kind == "guidance_geometry.step"]
     assert {(one["node"], tuple(one["targets"])) for one in steps} == {("4", ())}
     assert all(len(json.dumps(one)) <= 8965 for one in steps)
@@ -183,12 +179,10 @@ def test_what_a_node_samples_in_pieces_is_one_run_by_region(job, labelled):
     in_pieces(labelled, "3", "5")
     runs = run_store.STORE.list_runs("default", WORKFLOW)
     assert [(run["index"], run["steps"]) for run in runs] == [(0, 4), (1, 4)]
-    for run in runs:
-        record = record_of(run["run"])
-        assert [step["i"] for step in record["steps"]] == [0, 1, 2, 3]
-        assert len(record["sigmas"]) == 5
-        assert record["sigmas"][-1] == 0
-        assert [sheet["i"] for sheet in record["pictures"]["steps"]] == [0, 1, 2, 3]
+    for record in (record_of(run["run"]) for run in runs):
+        for shown in (record["steps"], record["pictures"]["steps"]):
+            assert [step["i"] for step in shown] == [0, 1, 2, 3]
+        assert (len(record["sigmas"]), record["sigmas"][-1]) == (5, 0)
         assert record["report"]["headline"]["id"] != "head.one_step"
     on_disk = {file.name for file in run_store.temporary_folder(run_store.TAB_FOLDER).iterdir()}
     assert on_disk == set().union(*(run.files for run in run_store.STORE.runs.values()))
@@ -215,13 +209,14 @@ def test_the_verdict_is_told_before_the_record_is_made(job, labelled, monkeypatc
     assert early["report"] == record_of(run["run"])["report"]
 
 
-@pytest.mark.parametrize(("said", "key"), [("mine", "mine"), (7, None), ("x" * 99, "x" * 64)])
-def test_runs_and_steps_carry_the_key_of_their_workflow(job, labelled, said, key):
-    asked = job.extra["guidance_geometry"]
+def test_a_job_that_does_not_ask_leaves_nothing(job, labelled):
     job.extra["guidance_geometry"] = {"record": 1}
     sampled(labelled)
-    assert (run_store.STORE.wait_for_runs().runs, job.messages) == ({}, []), "a job that does not ask leaves nothing"
-    job.extra["guidance_geometry"] = asked
+    assert (run_store.STORE.wait_for_runs().runs, job.messages) == ({}, [])
+
+
+@pytest.mark.parametrize(("said", "key"), [("mine", "mine"), (7, None), ("x" * 99, "x" * 64)])
+def test_runs_and_steps_carry_the_key_of_their_workflow(job, labelled, said, key):
     job.extra["extra_pnginfo"]["workflow"]["extra"] = {"guidance_geometry": {"record": True, "key": said}}
     sampled(labelled)
     (run,) = run_store.STORE.list_runs("default", workflow_id=WORKFLOW)
@@ -229,33 +224,32 @@ def test_runs_and_steps_carry_the_key_of_their_workflow(job, labelled, said, key
     assert {message["key"] for _, message, _ in job.messages} == {key}
 
 
-STOPS = [("euler", "interrupt", 2, "callback"), ("uni_pc", "error", 2, "model"), ("euler", "error", 0, "model")]
+STOPS = [("euler", None, 2), ("uni_pc", 2, 2), ("euler", 0, 0)]
 
 
-@pytest.mark.parametrize(("sampler", "fault", "last", "place"), STOPS)
-def test_a_run_that_stops_is_kept_as_far_as_it_came(job, labelled, fault, last, place, sampler):
-    stop = comfy.model_management.InterruptProcessingException() if fault == "interrupt" else OSError("no disk")
+@pytest.mark.parametrize(("sampler", "evaluated", "last"), STOPS)
+def test_a_run_that_stops_is_kept_as_far_as_it_came(job, labelled, sampler, evaluated, last):
+    """A user stops it behind a step, or the network fails when it has evaluated so many steps."""
+    stop = comfy.model_management.InterruptProcessingException() if evaluated is None else OSError("no disk")
     reached = []
 
     def stopping(step, *_):
         reached.append(step)
-        if step == last and place == "callback":
+        if evaluated is None and step == last:
             raise stop
 
-    def asked(*_):
-        if len(reached) == last and place == "model":
+    def asked():
+        if len(reached) == evaluated:
             raise stop
 
     with pytest.raises(type(stop)):
         sampled(labelled, sampler, asked, callback=stopping)
     (run,) = run_store.STORE.list_runs("default", prompt_id="job")
-    words = f"stopped at step {last + 1}: {'interrupted' if fault == 'interrupt' else 'OSError'}"
-    assert run["ended"].startswith(words)
-    assert run["stopped_at"] == last + 1
+    assert run["ended"].startswith(f"stopped at step {last + 1}: {'interrupted' if evaluated is None else 'OSError'}")
     record = record_of(run["run"])
     assert (record["ended"], record["stopped_at"], len(record["steps"])) == (run["ended"], last + 1, run["steps"])
-    if sampler == "euler":
-        assert run["steps"] == max(last - (place == "model"), 0)
+    assert run["stopped_at"] == last + 1
+    assert sampler != "euler" or run["steps"] == last
 
 
 def test_a_further_stage_of_a_step_is_not_the_next_step(job, labelled):
@@ -299,8 +293,8 @@ def test_files_that_an_inspector_shows_stay(job, labelled, tmp_path):
     shown = {file.name: file.read_bytes() for file in tab.iterdir()}
     assert set(shown) == run.files
     assert run.size > sum(map(len, shown.values()))
-    shown = {name: data for name, data in shown.items() if not name.endswith(".safetensors")}  # that is the tab's alone
-    assert len(shown) == len(run.files) - 1
+    (numbers,) = (name for name in shown if name.endswith(".safetensors"))
+    shown.pop(numbers)  # that is the tab's alone
     for name, data in shown.items():
         assert temporary(data, name[-4:])["filename"] == name
     run_store.STORE.add(stored("next", size=run_store.MOST_BYTES))

@@ -86,21 +86,36 @@ def plain(model):
 WAYS = {"off": plain, "on": lambda model: (GGInspectedSampler, model), "tab": lambda m: plain(GGTap.execute(m)[0])}
 
 
-def sampled(way, parts, latent, sampler, sigmas=LEVELS):
+def sampled(way, parts, latent, sampler):
     """The samples of two runs in a row with one SAMPLER."""
     model, positive, negative = parts
     node, model = WAYS[way](model)
     guider = custom.CFGGuider.execute(model, positive, negative, 3.0)[0]
-    runs = [node.execute(custom.Noise_RandomNoise(7), guider, sampler, sigmas, dict(latent)) for _ in range(2)]
-    return [run[0]["samples"] for run in runs], runs[-1][-1]
+    runs = (node.execute(custom.Noise_RandomNoise(7), guider, sampler, LEVELS, dict(latent)) for _ in range(2))
+    return [run[0]["samples"] for run in runs]
 
 
-@pytest.mark.parametrize("state", STATES.values(), ids=STATES)
+class Bound(comfy.samplers.KSAMPLER):
+    """Another pack's SAMPLER, whose function is its own method and counts there."""
+
+    runs = 0
+
+    def __init__(self):
+        super().__init__(self.count)
+
+    def count(self, *given, **named):
+        self.runs += 1
+        return host_samplers.sample_euler(*given, **named) + self.runs
+
+
+@pytest.mark.parametrize("state", [*STATES, "itself"])
 def test_the_state_of_another_packs_sampler_is_out_of_reach(job, labelled, empty_latent, pack, state):
     found = {}
     for way in WAYS:
-        sampler = comfy.samplers.KSAMPLER(pack(state).sample)
-        found[way] = sampled(way, labelled["ve"], empty_latent("ve", 2), sampler)[0]
+        sampler = comfy.samplers.KSAMPLER(pack(STATES[state]).sample) if state in STATES else Bound()
+        function = sampler.sampler_function
+        found[way] = sampled(way, labelled["ve"], empty_latent("ve", 2), sampler)
+        assert sampler.sampler_function == function
     assert not torch.equal(*found["off"]), "the state shows in the samples"
     for way in ("on", "tab"):
         assert all(map(torch.equal, found["off"], found[way])), way
@@ -146,52 +161,32 @@ def test_what_may_remember_its_runs_is_not_run_dry(function, options):
     assert not Noisy.uses
 
 
-@pytest.mark.parametrize("part", ["a helper", "a noise sampler", "a kind of noise levels"])
+PARTS = {  # a sampler of the host, and what of the host's another pack replaced
+    "a helper": ("heun", "to_d"),
+    "a noise sampler": ("dpmpp_sde", "BrownianTreeNoiseSampler"),
+    "a kind of noise levels": ("sa_solver", None),
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
 def test_what_another_pack_put_into_the_host_is_not_run(monkeypatch, part):
     calls, sampling = [], sampling_of("ve")
+    name, replaced = PARTS[part]
 
     def foreign(*given, **named):
         calls.append(1)
         return torch.zeros(1, 1, 1, 1)
 
-    if part == "a helper":
-        monkeypatch.setattr(host_samplers, "to_d", foreign)
-    elif part == "a noise sampler":
-        monkeypatch.setattr(host_samplers, "BrownianTreeNoiseSampler", foreign)
+    if replaced:
+        monkeypatch.setattr(host_samplers, replaced, foreign)
     else:
         counting = {"percent_to_sigma": foreign, "sigma": foreign, "timestep": foreign}
         sampling = type("Odd", (model_sampling.ModelSamplingDiscrete, model_sampling.EPS), counting)()
-    name = {"a helper": "heun", "a noise sampler": "dpmpp_sde", "a kind of noise levels": "sa_solver"}[part]
     function = comfy.samplers.sampler_object(name).sampler_function
     found = response(function, {}, schedule("ve", 3), sampling)
     assert part == "a noise sampler" or "foreign" in found.why
     assert own_noise(function, torch.zeros(1, 3, 4, 4), schedule("ve", 3), 7, sampling) is None
     assert not calls
-
-
-class Bound(comfy.samplers.KSAMPLER):
-    """Another pack's SAMPLER, whose function is its own method and counts there."""
-
-    runs = 0
-
-    def __init__(self, function):
-        super().__init__(self.count)
-        self.inner = function
-
-    def count(self, *given, **named):
-        self.runs += 1
-        return self.inner(*given, **named) + self.runs
-
-
-def test_what_a_sampler_writes_into_itself_is_there_after_a_recorded_run(job, labelled, empty_latent):
-    found = {}
-    for way in WAYS:
-        sampler = Bound(host_samplers.sample_euler)
-        function = sampler.sampler_function
-        found[way] = sampled(way, labelled["ve"], empty_latent("ve", 2), sampler)[0]
-        assert sampler.runs == 2
-        assert sampler.sampler_function == function
-    assert all(torch.equal(*pair) for way in ("on", "tab") for pair in zip(found["off"], found[way], strict=True))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights there")

@@ -21,16 +21,6 @@ from .queued import queued
 from .shown import FIGURE, PROMPT, WORKFLOW, in_a_workflow, ui_of
 
 
-def test_a_figure_is_an_image_with_a_caption_and_a_preview(trace, output):
-    out = see.GGFigure.execute(trace, **FIGURE)
-    image, caption = out.args
-    assert image.shape == (1, 540, 960, 3)
-    assert 0 <= image.min() < image.max() <= 1
-    assert "to scale" in caption
-    assert ui_of(out)["images"][0]["type"] == "temp"
-    assert not list(output.iterdir())
-
-
 def test_saved_figures_carry_the_workflow_unless_the_user_wants_none(trace, output, monkeypatch):
     node = in_a_workflow(see.GGFigure)
     settings = FIGURE | {"save": "all", "filename_prefix": "figures/step"}
@@ -78,46 +68,25 @@ def test_an_unsaved_animation_plays_on_the_node(trace, output):
     out = see.GGFigure.execute(trace, **FIGURE | asked)
     assert out[0].shape == (6, 760, 600, 4)
     assert out[0][0, 2, 2, 3] == 0
+    assert 0 <= out[0].min() < out[0].max() <= 1
     (shown,) = ui_of(out)["images"]
     assert shown["type"] == "temp"
     assert (output.parent / "temp" / shown["subfolder"] / shown["filename"]).exists()
     assert not list(output.iterdir())
 
 
-@pytest.mark.parametrize(("save", "name"), [("webp", "figure_00001_.webp"), ("apng", "figure_00001_.png")])
-def test_a_still_may_be_saved_in_the_forms_of_an_animation(trace, output, save, name):
-    out = in_a_workflow(see.GGFigure).execute(trace, **FIGURE | {"figure": "filmstrip", "save": save})
-    assert [path.name for path in output.iterdir()] == [name]
-    assert ui_of(out)["images"][0]["filename"] == name
-    assert "animated" not in ui_of(out)
-    saved = Image.open(output / name)
-    said = saved.info.get("workflow") or saved.getexif()[0x010F].partition(":")[2]
-    assert json.loads(said) == WORKFLOW
-
-
 def test_a_photo_of_ones_own_is_noised(trace, output):
-    photo = torch.zeros(1, 64, 80, 3)
-    photo[..., 0] = 1.0
-    settings = FIGURE | {"figure": "noise levels"}
-    image, caption = see.GGFigure.execute(trace, **settings, image=photo).args
-    assert "your picture" in caption
+    photo = torch.tensor([1.0, 0.0, 0.0]).expand(1, 64, 80, 3)
+    image = see.GGFigure.execute(trace, **FIGURE | {"figure": "noise levels"}, image=photo)[0]
     red = (image[0, ..., :3] == torch.tensor([1.0, 0.0, 0.0])).all(dim=-1)
     assert red.sum() > 64 * 80, "the photo itself, before noise"
 
 
-@pytest.mark.parametrize(
-    ("widget", "value", "sentence"),
-    [
-        ("theme", "pink", "Choose one of: light"),
-        ("filename_prefix", "../../etc/x", "output folder"),
-        ("filename_prefix", "C:\\x", "output folder"),
-        ("filename_prefix", "", "output folder"),
-    ],
-)
-def test_unusable_widgets_are_refused_before_and_in_the_run(trace, output, widget, value, sentence):
-    settings = FIGURE | {widget: value}
+@pytest.mark.parametrize("prefix", ["../../etc/x", "C:\\x", ""])
+def test_a_name_outside_of_the_output_folder_is_refused_before_and_in_the_run(trace, output, prefix):
+    settings = FIGURE | {"filename_prefix": prefix}
     assert queued(see.GGFigure, **settings)
-    with pytest.raises(ValueError, match=re.escape(sentence)):
+    with pytest.raises(ValueError, match="output folder"):
         see.GGFigure.execute(trace, **settings)
     assert not queued(see.GGFigure, **FIGURE)
     assert see.GGFigure.validate_inputs() is True
@@ -137,11 +106,9 @@ def test_difference_images_are_four_batches_and_a_note_also_through_the_vae(trac
 
 
 def test_a_trace_without_pictures_says_what_to_do():
-    bare = exact_trace(4.0, batch=1, steps=3, capture=False)
-    out = see.GGDifferenceImages.execute(bare)
-    assert "Set capture to pictures and run again" in ui_of(out)["text"][0]
+    out = see.GGDifferenceImages.execute(exact_trace(4.0, batch=1, steps=3, capture=False))
+    assert "Set capture to pictures" in ui_of(out)["text"][0]
     assert all(image.shape == (1, 540, 960, 3) for image in out.args)
-    assert queued(see.GGDifferenceImages, gain=-1.0) == ["Value -1.0 smaller than min of 0.0: gain"]
 
 
 def test_metrics_are_a_table_and_two_files(trace, output):

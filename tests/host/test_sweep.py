@@ -1,5 +1,6 @@
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import comfy.model_management
@@ -46,6 +47,7 @@ CFGS = (0.0, 1.0, 4.0)
 SEEDS = (3, 7)  # the second is that of the shared runs of this room
 STEPS = 4
 AXES = "cfg: 0, 1, 4\nseed: 3, 7"
+FOUR = "cfg: 2, 4\nseed: 3, 7"
 
 
 @pytest.fixture
@@ -79,11 +81,6 @@ def in_sweep(subject, axes, sampler="euler", steps=STEPS, **more):
     return GGSweep.execute(*subject[:4], **widgets, **more)[0]
 
 
-def exactly(subject, sampler="euler"):
-    """The samples of cfg 2 and 4 with seeds 3 and 7."""
-    return in_sweep(subject, "cfg: 2, 4\nseed: 3, 7", sampler)["samples"]
-
-
 def test_a_sweep_gives_ksamplers_samples_a_sheet_a_table_and_the_best(swept, labelled, empty_latent):
     latent, grid, table, best, trace = swept("flow")
     rows = latent["samples"].chunk(6)
@@ -93,8 +90,9 @@ def test_a_sweep_gives_ksamplers_samples_a_sheet_a_table_and_the_best(swept, lab
     assert best in CFGS
 
 
-def test_exact_batches_of_every_sampler_are_ksamplers_bit_for_bit(robot):
-    for sampler in names():
+def test_exact_batches_are_ksamplers_bit_for_bit(robot):
+    """Of every fourth sampler, and of those that go alone."""
+    for sampler in {*names()[::4], "dpm_adaptive", *PRODUCTS}:
         with watched(robot.model) as items:
             rows = in_sweep(robot, "cfg: 2\nseed: 3, 7", sampler, steps=2)["samples"]
         assert torch.equal(rows[1:], ksampler(*robot[:4], sampler, steps=2, cfg=2.0)), sampler
@@ -103,19 +101,22 @@ def test_exact_batches_of_every_sampler_are_ksamplers_bit_for_bit(robot):
 
 def test_on_a_device_whose_bits_follow_the_batch_runs_are_exact_one_by_one(robot):
     with watched(robot.model, lambda found: found * (1 + 1e-6 * (len(found) > 2))) as sizes:
-        assert torch.equal(exactly(robot)[3:], alone(robot, "euler", 4.0))
+        samples = in_sweep(robot, FOUR)["samples"]
+    assert torch.equal(samples[3:], alone(robot, "euler", 4.0))
     assert [size for size in sizes if size > 2] == [4], "two runs were asked together, once"
 
 
-@pytest.mark.parametrize("one", ["scale 1", "schedule", "timed"])
-def test_runs_that_change_their_batch_on_the_way_are_exact_alone(robot, one):
-    if one == "timed":
-        condition, options = robot.positive[0]
-        robot = robot._replace(positive=[[condition, {**options, "start_percent": 0.5}]])
-    chain = Chain((ScaleSchedule("linear"),)) if one == "schedule" else PLAIN
-    runs = [Settings(1.0 if one == "scale 1" else 4.0, seed, 4, "euler", "karras", chain) for seed in range(3)]
-    assert groups(robot, runs, "exact") == [[0], [1], [2]]
-    assert groups(robot, runs, "shared") == [[0, 1, 2]]
+def test_runs_that_change_their_batch_on_the_way_are_exact_alone(robot):
+    condition, options = robot.positive[0]
+    timed = robot._replace(positive=[[condition, {**options, "start_percent": 0.5}]])
+    for subject, cfg, chain in (
+        (robot, 1.0, PLAIN),
+        (robot, 4.0, Chain((ScaleSchedule("linear"),))),
+        (timed, 4.0, PLAIN),
+    ):
+        runs = [Settings(cfg, seed, 4, "euler", "karras", chain) for seed in range(3)]
+        assert groups(subject, runs, "exact") == [[0], [1], [2]]
+        assert groups(subject, runs, "shared") == [[0, 1, 2]]
 
 
 def cached(model):
@@ -130,7 +131,7 @@ def test_runs_in_exact_mode_are_those_of_a_sampler_by_itself(robot, one):
     subject = robot._replace(model=cached(robot.model)) if one == "cache of steps" else robot
     sampler = "uni_pc_bh2" if one == "sums by a product" else "euler"
     chain = Chain((Reuse(every=3, predictor="hold"),)) if one == "skips u" else PLAIN
-    runs = [Settings(cfg, seed, 12, sampler, "karras", chain) for cfg in (2.0, 6.0) for seed in SEEDS]
+    runs = [Settings(cfg, seed, 12, sampler, "karras", chain) for cfg, seed in zip((2.0, 6.0), SEEDS, strict=True)]
     found = dict(every_run(subject, runs, "exact", {}))
     for i, run in enumerate(runs):
         assert torch.equal(found[i].samples["samples"], sample_alone(subject, run, {}).samples["samples"]), run
@@ -199,7 +200,7 @@ def test_what_keeps_a_run_out_of_a_batch_is_named(labelled, empty_latent, robot,
 def test_a_run_of_a_shared_batch_is_judged_by_its_own_scale(labelled, empty_latent, schedule):
     subject = Subject(*labelled["ve"], latent=empty_latent("ve"))
     chain = Chain((ScaleSchedule(schedule),) if schedule else ())
-    runs = [Settings(cfg, 7, 16, "euler", "karras", chain) for cfg in CFGS]
+    runs = [Settings(cfg, 7, 8, "euler", "karras", chain) for cfg in CFGS]
     shared, exact = ({i: one.trace for i, one in every_run(subject, runs, mode, {})} for mode in ("shared", "exact"))
     for i in range(len(runs)):
         assert shared[i].header["lanes"] == {}
@@ -215,9 +216,8 @@ def test_a_run_of_a_shared_batch_is_judged_by_its_own_scale(labelled, empty_late
 
 
 @pytest.mark.parametrize("mode", ["exact", "shared"])
-def test_a_batch_that_does_not_fit_is_halved(labelled, empty_latent, robot, monkeypatch, mode):
+def test_a_batch_that_does_not_fit_is_halved(robot, monkeypatch, mode):
     """In the exact mode memory runs out where the batch is tried."""
-    subject = Subject(*labelled["ve"], latent=empty_latent("ve")) if mode == "shared" else robot
     name = {"shared": "sample_shared", "exact": "predict_middle"}[mode]
     tried, whole = [], getattr(sweeping, name)
 
@@ -229,22 +229,16 @@ def test_a_batch_that_does_not_fit_is_halved(labelled, empty_latent, robot, monk
 
     monkeypatch.setattr(sweeping, name, small)
     runs = [Settings(2.0, seed, 2, "euler", "karras", PLAIN) for seed in range(5)]
-    found = dict(every_run(subject, runs, mode, {}))
+    found = dict(every_run(robot, runs, mode, {}))
     assert sorted(found) == [0, 1, 2, 3, 4]
-    if mode == "shared":
-        assert tried == [5, 2, 2]
-    else:
-        assert [found[i].in_batch for i in range(5)] == [True] * 4 + [False]
+    assert mode == "exact" or tried == [5, 2, 2]
+    assert mode == "shared" or [found[i].in_batch for i in range(5)] == [True] * 4 + [False]
 
 
 def test_a_judge_chooses_the_scale(swept):
-    class Bright:
-        text, noise_aware, classifiers = "bright", False, ()
-
-        def log_prob(self, x, at=None):
-            return x.flatten(1).mean(dim=1)
-
-    latent, _, table, best, _ = swept("pocket", "cfg: 0, 1, 8\nseed: 3", energy=Bright())
+    judge = SimpleNamespace(text="bright", noise_aware=False, classifiers=())
+    judge.log_prob = lambda x, at=None: x.flatten(1).mean(dim=1)
+    latent, _, table, best, _ = swept("pocket", "cfg: 0, 1, 8\nseed: 3", energy=judge)
     means = latent["samples"].clamp(-1, 1).chunk(3)
     assert best == (0.0, 1.0, 8.0)[max(range(3), key=lambda i: float(means[i].mean()))]
     assert "judge" in table.splitlines()[0]
@@ -275,7 +269,7 @@ def steered(*scales, **named):
     return Chain(tuple(GradientTerm(energy, weight=w, node=str(20 + i), **own) for i, w in enumerate(scales)))
 
 
-@pytest.mark.parametrize("name", ["Classifier Guidance", "Steer", "21"])
+@pytest.mark.parametrize("name", ["Classifier Guidance", "21"])
 def test_the_scale_of_a_gradient_is_an_axis_like_cfg(swept, name):
     """0 is the run without it; of two gradients the number says which."""
     others = (50.0,) if name == "21" else ()
@@ -288,19 +282,20 @@ def test_the_scale_of_a_gradient_is_an_axis_like_cfg(swept, name):
     assert not torch.equal(own, without)
 
 
+class First:
+    """A judge that finds every picture to be of the first of its labels."""
+
+    noise_aware, judge, output = False, True, "labels"
+
+    def __init__(self, labels):
+        self.labels = labels
+
+    def logits(self, x, sigma, alpha):
+        return torch.eye(len(self.labels))[0].expand(len(x), -1) * 10
+
+
 def bright_judge(labels, wanted):
-    """A judge of ten classes that finds every picture to be of its first one, and label energies of it."""
-
-    class First:
-        noise_aware, judge, output = False, True, "labels"
-
-        def __init__(self):
-            self.labels = labels
-
-        def logits(self, x, sigma, alpha):
-            return torch.eye(len(labels))[0].expand(len(x), -1) * 10
-
-    return LabelEnergy(First(), tuple((labels.index(name),) for name in wanted))
+    return LabelEnergy(First(labels), tuple((labels.index(name),) for name in wanted))
 
 
 def test_labels_are_an_axis_and_each_run_is_as_its_own_ksampler(swept, labelled, empty_latent):
@@ -326,8 +321,8 @@ def test_a_judge_follows_the_labels_of_the_pictures_and_one_with_others_is_refus
     counter = Counter(model)
     for axis, judge, words in (
         ("", bright_judge(labels, [other]), f"The judge asks for {other}"),
-        (f"label: {other}", bright_judge((*own, "tabby"), own), f"'{other}' is not one of the judge's"),
-        (f"label: {other}, {missing}", bright_judge((other, "tabby"), [other]), f"it knows {other}, and not {missing}"),
+        (f"label: {other}", bright_judge((*own, "tabby"), own), f"'{other}' is not one"),
+        (f"label: {other}, {missing}", bright_judge((other, "tabby"), [other]), f"knows {other}, and not {missing}"),
     ):
         with pytest.raises(ValueError, match=words):
             swept("pocket", f"cfg: 4\n{axis}", energy=judge, model=counter.model)
@@ -363,13 +358,9 @@ def test_prompts_are_encoded_carry_another_distilled_guidance_and_keep_what_else
 
 
 def test_a_judge_of_texts_follows_the_prompts():
-    class Letters:
-        scale, bias, noise_aware, judge, output = 1.0, None, False, True, "text"
-
-        def text_features(self, texts):
-            return torch.tensor([[float(len(text))] for text in texts])
-
-    letters: Any = Letters()
+    features = lambda texts: torch.tensor([[float(len(text))] for text in texts])  # noqa: E731
+    letters: Any = SimpleNamespace(scale=1.0, bias=None, noise_aware=False, judge=True, output="text")
+    letters.text_features = features
     every = [Asked(prompt="a cat"), Asked(prompt="a dog or two")]
     for text, heard in (("a cat", ["a cat", "a dog or two"]), ("a hen", ["a hen", "a hen"])):
         found = prepare_conditions(None, [], TextEnergy(letters, (text,), ("x",)), Words(), every)
@@ -386,8 +377,6 @@ def test_a_judge_of_texts_follows_the_prompts():
         ("rule: Rescael", "Did you mean Rescale CFG", ()),
         ("rule: my_rule.py:halfway", "runs no files", ()),
         ("rule: cfg, TCFG\nAPG.eta: 0, 1", "No run of this sweep", ()),
-        ("rule: APG\nAPG.eta: robot", "not a number", ()),
-        ("rule: APG\nAPG.eta: 1e300", "outside", ()),
         ("rule: APG\nAPG.space: robot", "does not offer", ()),
         ("rule: Reuse\nReuse.every: 2.5", "whole number", ()),
         ("rule: Energy-Preserving\nEnergyPreserving.robust: 2", "true or false", ()),
@@ -418,9 +407,7 @@ def test_ten_thousand_runs_and_no_samples_are_refused(swept):
 
 def test_the_bits_of_a_batch_are_asked_for_once_for_equal_shapes(robot, monkeypatch):
     asked, real = [], sweeping.predict_middle
-    monkeypatch.setattr(
-        sweeping, "predict_middle", lambda subject, runs: asked.append(len(runs)) or real(subject, runs)
-    )
+    monkeypatch.setattr(sweeping, "predict_middle", lambda own, runs: asked.append(len(runs)) or real(own, runs))
     in_sweep(robot, "cfg: 4\nseed: 3, 7\nlabel: robot, face, monster")
     assert asked == [2, 1, 1]
 
@@ -428,12 +415,12 @@ def test_the_bits_of_a_batch_are_asked_for_once_for_equal_shapes(robot, monkeypa
 def test_a_run_keeps_no_more_of_its_pictures_than_the_sheet_shows(labelled, empty_latent, monkeypatch):
     subject = Subject(*labelled["pocket"], latent=empty_latent("pocket", 3))
     run = sample_alone(subject, Settings(2.0, 1, 2, "euler", "karras", PLAIN), {})
-    monkeypatch.setattr(Pictures, "image", lambda own, x: torch.zeros(3, 600, 300, 3))
-    kept = sweep_results.row_of(0, {"cfg": 2}, subject, run, None, None)[1]
-    assert kept.shape == (sweep_results.SIDE, sweep_results.SIDE // 2, 3)
-    monkeypatch.setattr(Pictures, "image", lambda own, x: torch.zeros(3, 32, 32, 3))
-    kept = sweep_results.row_of(0, {"cfg": 2}, subject, run, None, None)[1]
-    assert kept.untyped_storage().nbytes() == kept.nbytes
+    most = sweep_results.SIDE
+    for sides, shown in (((600, 300), (most, most // 2)), ((32, 32), (32, 32))):
+        monkeypatch.setattr(Pictures, "image", lambda own, x, sides=sides: torch.zeros(3, *sides, 3))
+        kept = sweep_results.row_of(0, {"cfg": 2}, subject, run, None, None)[1]
+        assert kept.shape == (*shown, 3)
+        assert kept.untyped_storage().nbytes() == kept.nbytes
 
 
 @pytest.mark.parametrize("mode", ["exact", "shared"])
@@ -453,7 +440,7 @@ def test_only_runs_are_recorded_and_not_what_they_were_preceded_by(robot):
     kept = []
     begin = lambda: Recording("numbers", keep=lambda trace, latents: kept.append(trace))  # noqa: E731
     with watched(robot.model) as items:
-        exactly(robot._replace(model=record_model(robot.model, begin)))
+        in_sweep(robot._replace(model=record_model(robot.model, begin)), FOUR)
     assert [(trace.n, trace.batch) for trace in kept] == [(STEPS, 4), (STEPS, 1)], "the second is the one that is read"
     assert max(items) == 8, "the runs share a batch"
 

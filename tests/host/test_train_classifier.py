@@ -10,16 +10,8 @@ from guidance_geometry.host.classifier_training import clean_samples, lesson_of
 from guidance_geometry.nodes.load_classifier import GGLoadClassifier
 from guidance_geometry.nodes.train_classifier import GGTrainNoisyClassifier as Training
 
-WIDGETS = {
-    "labels": "cat; dog",
-    "steps": 4,
-    "batch_size": 4,
-    "learning_rate": 1e-3,
-    "width": 8,
-    "sigma_conditioning": True,
-    "seed": 0,
-    "filename_prefix": "noisy",
-}
+WIDGETS = {"labels": "cat; dog", "steps": 4, "batch_size": 4, "learning_rate": 1e-3, "width": 8}
+WIDGETS |= {"sigma_conditioning": True, "seed": 0, "filename_prefix": "noisy"}
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
-import torch
 from comfy_execution.graph_utils import ExecutionBlocker
 
 from guidance_geometry.extension import every_node
@@ -49,27 +48,34 @@ def nodes(host):
     return {node.define_schema().node_id: node for node in every_node()}
 
 
-@pytest.mark.parametrize("name", GIVEN)
-def test_a_fault_in_it_becomes_its_result(nodes, trace, name):
-    node = nodes[name]
-    broken = replace(trace, steps=Unreadable())
-    traces = {"trace_a": broken, "trace_b": broken} if name == "GGCompareTraces" else {"trace": broken}
-    out = node.execute(**traces, **GIVEN[name])
-    (said,) = ui_of(out)["text"]
-    assert "ZeroDivisionError" in said
-    assert "report the fault" in said
+def outputs_fit(node, out, trace, words):
+    """Whether each output is of its kind, and one of them or the node says the words."""
     for declared, value in zip(node.define_schema().outputs, out.args, strict=True):
         match declared.get_io_type():
             case "IMAGE":
                 assert value.shape == (1, 540, 960, 3)
                 assert 0 < float(value.mean()) < 1
-                assert torch.isfinite(value).all()
             case "STRING":
-                assert value in (said, "{}")
+                assert words in value or value == "{}"
             case "GUIDANCE_TRACE":
-                assert value is broken
+                assert value is trace
             case _:
                 assert isinstance(value, ExecutionBlocker)
+    return words in str([*ui_of(out).get("text", []), *(one for one in out.args if isinstance(one, str))])
+
+
+def given_to(name, trace):
+    return {"trace_a": trace, "trace_b": trace} if name == "GGCompareTraces" else {"trace": trace}
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_a_fault_in_it_becomes_its_result(nodes, trace, name):
+    broken = replace(trace, steps=Unreadable())
+    out = nodes[name].execute(**given_to(name, broken), **GIVEN[name])
+    (said,) = ui_of(out)["text"]
+    assert "ZeroDivisionError" in said
+    assert "report the fault" in said
+    assert outputs_fit(nodes[name], out, broken, said)
 
 
 def test_nothing_that_shows_a_run_is_left_out(nodes):
@@ -90,12 +96,12 @@ class OtherVAE:
 
 
 REFUSED = [
-    ("GGFigure", {"step": 6}, "There is no step 6: the trace has 6, counted here from 0 to 5"),
-    ("GGDifferenceImages", {"steps": "7"}, "steps asks for 7, counted from 0; the trace kept 0, 1"),
+    ("GGFigure", {"step": 6}, "no step 6: the trace has 6"),
+    ("GGDifferenceImages", {"steps": "7"}, "steps asks for 7"),
     ("GGDifferenceImages", {"vae": OtherVAE()}, "16 channels, the trace holds 3"),
     ("GGFigure", {"figure": "filmstrip", "vae": OtherVAE()}, "16 channels, the trace holds 3"),
-    ("GGMetrics", {"sample": 99}, "There is no sample 99"),
-    ("GGCompareTraces", {"sample": 99}, "There is no sample 99"),
+    ("GGMetrics", {"sample": 99}, "no sample 99"),
+    ("GGCompareTraces", {"sample": 99}, "no sample 99"),
     ("GGInspector", {"vae": OtherVAE()}, ""),
     ("GGExportHTML", {"vae": OtherVAE()}, ""),
 ]
@@ -103,20 +109,9 @@ REFUSED = [
 
 @pytest.mark.parametrize(("name", "asked", "words"), REFUSED)
 def test_what_cannot_be_shown_is_said_and_no_job_stops(nodes, trace, output, name, asked, words):
-    node = in_a_workflow(nodes[name])
-    traces = {"trace_a": trace, "trace_b": trace} if name == "GGCompareTraces" else {"trace": trace}
-    out = node.execute(**traces, **{**GIVEN[name], **asked})
-    for declared, value in zip(nodes[name].define_schema().outputs, out.args, strict=True):
-        match declared.get_io_type():
-            case "IMAGE":
-                assert value.shape == (1, 540, 960, 3)
-                assert torch.isfinite(value).all()
-            case "STRING":
-                assert words in value
-            case "GUIDANCE_TRACE":
-                assert value is trace
+    out = in_a_workflow(nodes[name]).execute(**given_to(name, trace), **{**GIVEN[name], **asked})
+    assert outputs_fit(nodes[name], out, trace, words)
     assert "report the fault" not in str(ui_of(out))
-    assert words in str([*ui_of(out).get("text", []), *(one for one in out.args if isinstance(one, str))])
 
 
 def test_a_run_opens_on_one_sample_everywhere():

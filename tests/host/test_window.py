@@ -5,8 +5,8 @@ import itertools
 import pytest
 import torch
 
-from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.host.adapter import part_of_schedule
+from guidance_geometry.nodes.rules.perturbed import GGPerturbed
 from guidance_geometry.nodes.rules.window import GGWindow
 
 from .chains import patched
@@ -17,64 +17,39 @@ RULES = [name for name in ALL if name != "GGWindow"]
 HALF, CFG = STEPS // 2, 5.0
 
 
-def in_window(rules, start, end, guidance=None):
-    return GGWindow.execute(rules, start, end, guidance=guidance)[0]
-
-
-def run(labelled, latent, guidance, sampler="euler", model="ve"):
-    """Items of each network call, samples, and the noisy sample at the beginning of every step."""
-    counter = Counter(labelled[model][0])
-    arguments = (counter.model, *labelled[model][1:], latent, sampler)
-    out, _, trace = guided(*arguments, cfg=CFG, guidance=guidance, capture="tensors")
-    return counter.items, out["samples"], trace.tensors["x"]
-
-
 @pytest.mark.parametrize(("model", "sampler"), [("ve", "heun"), ("flow", "dpmpp_2m")])
 def test_a_window_without_a_step_gives_the_host_pixels(labelled, empty_latent, wires, model, sampler):
     expected = ksampler(*labelled[model], empty_latent(model), sampler, cfg=CFG)
-    for name in RULES:
-        rules = in_window(acting(name, wires[model]), 0.51, 0.6)
+    for name in RULES[model == "flow" :: 2]:
+        rules = GGWindow.execute(acting(name, wires[model]), 0.51, 0.6)[0]
         assert not rules.rules[-1].neutral
-        assert torch.equal(run(labelled, empty_latent(model), rules, sampler, model)[1], expected), name
-
-
-@pytest.mark.parametrize("name", ["GGAdaptiveProjected", "GGPerturbed", "GGReuse"])
-def test_before_and_behind_the_window_the_run_is_that_of_a_run_without_it(labelled, empty_latent, wires, name):
-    """A window over the first half parts from the bare rule at its end; one over the second parts from plain there."""
-    rules, latent = acting(name, wires["ve"]), empty_latent("ve")
-    calls, _, whole = run(labelled, latent, rules)
-    plain_calls, same, plain = run(labelled, latent, PLAIN)
-    early_calls, first, early = run(labelled, latent, in_window(rules, 0.0, 0.5))
-    late_calls, second, late = run(labelled, latent, in_window(rules, 0.5, 1.0))
-    assert torch.equal(early[: HALF + 1], whole[: HALF + 1])
-    assert torch.equal(late[: HALF + 1], plain[: HALF + 1])
-    assert (early_calls[:HALF], late_calls[:HALF]) == (calls[:HALF], plain_calls[:HALF])
-    assert early_calls[HALF:] == plain_calls[HALF:], "what is not there is not evaluated"
-    assert not (torch.equal(first, same) and torch.equal(second, same))
-
-
-@pytest.mark.parametrize(("name", "sampler"), [("GGAutoguidance", "euler"), ("GGReuse", "heun")])
-def test_a_ksampler_on_a_patched_model_is_our_sampler(labelled, empty_latent, wires, name, sampler):
-    model, positive, negative = labelled["ve"]
-    rules = in_window(acting(name, wires["ve"]), 0.2, 0.7)
-    expected = guided(model, positive, negative, empty_latent("ve"), sampler, guidance=rules)[0]["samples"]
-    assert torch.equal(ksampler(patched(model, rules), positive, negative, empty_latent("ve"), sampler), expected)
-    assert not torch.equal(ksampler(*labelled["ve"], empty_latent("ve"), sampler), expected)
+        found = guided(*labelled[model], empty_latent(model), sampler, cfg=CFG, guidance=rules)[0]["samples"]
+        assert torch.equal(found, expected), name
 
 
 def staged(model, positive, negative, latent, *cuts):
     """The samples of a run in stages, as KSampler (Advanced) makes them, each from one cut of the steps to the next."""
     samples = latent
     for first, last in itertools.pairwise(cuts):
-        noiseless, unfinished = first > 0, last < STEPS
-        more = {
-            "start_step": first,
-            "last_step": last,
-            "disable_noise": noiseless,
-            "force_full_denoise": not unfinished,
-        }
+        more = {"start_step": first, "last_step": last}
+        more |= {"disable_noise": first > 0, "force_full_denoise": last == STEPS}
         samples = {"samples": ksampler(model, positive, negative, samples, "euler", scheduler="normal", **more)}
     return samples["samples"]
+
+
+def test_a_perturbed_pass_is_run_inside_its_window_also_at_scale_one(labelled, empty_latent, wires):
+    strong, worse = Counter(labelled["ve"][0]), Counter(wires["ve"]["MODEL"])
+    rules, rest = GGPerturbed.execute(worse.model, 1.0, 0.2, 0.5)[0], (*labelled["ve"][1:], empty_latent("ve"), "euler")
+    out = guided(strong.model, *rest, steps=10, cfg=1.0, guidance=rules)[0]["samples"]
+    assert (strong.items, worse.items) == ([3] * 10, [3] * 3)
+    assert not torch.equal(out, ksampler(labelled["ve"][0], *rest, steps=10, cfg=1.0))
+
+
+def test_a_model_that_perturbs_itself_only_while_sampling_is_refused(labelled):
+    model = labelled["ve"][0].clone()
+    model.set_model_sampler_post_cfg_function(lambda args: args["denoised"])
+    with pytest.raises(ValueError, match=r"Connect that MODEL to the sampler"):
+        GGPerturbed.execute(model, 1.0, 0.0, 1.0)
 
 
 @pytest.mark.parametrize(("name", "start", "end"), [("GGRescale", 0.5, 1.0), ("GGInterval", 0.0, 0.5)])
@@ -84,7 +59,7 @@ def test_the_stages_of_a_run_share_its_window(labelled, empty_latent, wires, nam
     if name == "GGInterval":
         rules = chain(name, {"unit": "percent", "start": start, "end": end})
     else:
-        rules = in_window(acting(name, wires["pocket"]), start, end)
+        rules = GGWindow.execute(acting(name, wires["ve"]), start, end)[0]
     parts = (patched(model, rules), positive, negative, empty_latent("pocket"))
     whole = staged(*parts, 0, STEPS)
     assert torch.equal(staged(*parts, 0, HALF, STEPS), whole)

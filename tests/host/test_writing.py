@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 
 from guidance_geometry.extension import every_node
-from guidance_geometry.files.writing import NotWritten, check_place, replacing, unwritten, write_atomically
+from guidance_geometry.files.writing import NotWritten, check_place, replacing, write_atomically
 from guidance_geometry.host import classifier_training
 from guidance_geometry.host.panel_record import IN_MESSAGE
 from guidance_geometry.nodes import compare, export_html, see, trace_files
@@ -129,12 +129,6 @@ def test_a_fault_that_is_no_matter_of_files_goes_on(tmp_path):
         half()
     assert files_in(tmp_path) == []
 
-    class Wordless(OSError):
-        def __str__(self):
-            raise RuntimeError
-
-    assert "(Wordless)" in unwritten(tmp_path / "name", Wordless())
-
 
 PREFIXED = ["GGFigure", "GGMetrics", "GGSaveTrace", "GGExportHTML", "GGTrainNoisyClassifier"]
 
@@ -152,9 +146,8 @@ def test_a_name_that_no_file_could_have_is_refused_before_any_work(host, node):
 
 def test_a_name_of_200_bytes_can_be_written_by_all(output, trace):
     prefix = "n" * 200
-    for figure in ("step plane", "sampling animated"):
-        asked = FIGURE | {"save": "all", "filename_prefix": prefix, "figure": figure, "size": "column 600"}
-        assert "text" not in ui_of(in_a_workflow(see.GGFigure).execute(trace, **asked))
+    asked = FIGURE | {"save": "all", "filename_prefix": prefix, "figure": "sampling animated", "size": "column 600"}
+    assert "text" not in ui_of(in_a_workflow(see.GGFigure).execute(trace, **asked))
     assert ui_of(in_a_workflow(see.GGMetrics).execute(trace, prefix, -1))["text"][0].endswith("nothing wrong found")
     assert in_a_workflow(trace_files.GGSaveTrace).execute(trace, prefix)[1]
     assert in_a_workflow(export_html.GGExportHTML).execute(trace, prefix)[0]
@@ -171,7 +164,7 @@ def test_a_full_temp_folder_costs_a_run_nothing_but_memory(labelled, empty_laten
     assert not files_in(output.parent / "temp")
 
 
-@pytest.mark.parametrize(("save", "film"), [("none", False), ("svg", False), ("all", True), ("webp", True)])
+@pytest.mark.parametrize(("save", "film"), [("none", False), ("svg", False), ("all", True)])
 def test_a_figure_comes_out_though_its_file_cannot_be_written(output, trace, full, blocked, save, film):
     asked = FIGURE | {"save": save, "size": "column 600"} | ({"figure": "sampling animated"} if film else {})
     if save != "none":
@@ -188,14 +181,14 @@ def test_a_figure_comes_out_though_its_file_cannot_be_written(output, trace, ful
     assert said.endswith(FREE)
 
 
-@pytest.mark.parametrize("given", [5, "x", {"workflow": [1], "x": None}, {"\u4e16": 2}])
+@pytest.mark.parametrize("given", [5, {"workflow": [1], "x": None, "\u4e16": 2}])
 def test_what_a_job_says_beside_its_prompt_costs_no_file(output, trace, given):
     def prepared(node):
         made = in_a_workflow(node)
         made.hidden.extra_pnginfo = given
         return made
 
-    for save in ("png", "svg", "apng"):
+    for save in ("svg", "apng"):
         shown = ui_of(prepared(see.GGFigure).execute(trace, **FIGURE | {"save": save, "size": "column 600"}))
         assert "Not written" not in str(shown)
     prepared(export_html.GGExportHTML).execute(trace, "page")

@@ -213,7 +213,7 @@ def test_plain_guidance_and_every_rule_hold_to_their_formulas(names):
 CHAINS = st.lists(st.sampled_from([*RULES]), min_size=2, max_size=3, unique=True).filter(fits)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=20, deadline=None, derandomize=True)
 @given(CHAINS)
 def test_a_chain_of_two_or_three_in_any_order_holds_to_the_formulas(names):
     hold_to_formulas(tuple(names))

@@ -64,7 +64,7 @@ def schedulers():
     }
 
 
-@pytest.mark.parametrize("name", ["euler", "v", "ddim", "flow"])
+@pytest.mark.parametrize("name", ["v", "ddim", "flow"])
 def test_the_record_is_of_the_run_that_was(unet, name):
     scheduler = schedulers()[name]
     if name == "flow":

@@ -48,34 +48,18 @@ def expected():
 WAYS = [*zip(MODES, [*MODES][1:] + [*MODES][:1], [*MODES][2:] + [*MODES][:2], strict=True), ("inference",) * 3]
 
 
-@pytest.mark.parametrize("waiting", [0, 2 * 2 * 192, 1 << 20])
 @pytest.mark.parametrize(("loop", "end", "read"), WAYS)
+@pytest.mark.parametrize("waiting", [0, 2 * 2 * 192])
 def test_every_step_is_measured_in_every_mode(expected, loop, end, read, waiting, monkeypatch):
-    trace, columns = recorded([MODES[loop]], MODES[end], MODES[read], waiting, monkeypatch)
+    trace, columns = recorded([MODES[loop], nullcontext], MODES[end], MODES[read], waiting, monkeypatch)
     assert trace.header["notes"] == []
     assert check(trace) == []
     for name, column in expected[1].items():
         assert torch.allclose(columns[name], column, rtol=1e-9, equal_nan=True), name
     for name, tensor in trace.tensors.items():
         assert torch.equal(tensor, expected[0].tensors[name]), name
-
-
-def test_modes_may_change_between_steps(expected, monkeypatch):
-    for waiting in (0, 1 << 20):
-        trace, columns = recorded(
-            [torch.inference_mode, nullcontext, torch.no_grad], nullcontext, torch.inference_mode, waiting, monkeypatch
-        )
-        assert trace.header["notes"] == []
-        assert torch.allclose(columns["M1"], expected[1]["M1"], rtol=1e-9, equal_nan=True)
-
-
-def test_what_was_recorded_under_inference_mode_can_be_worked_with(monkeypatch):
-    trace, _ = recorded([torch.inference_mode], torch.inference_mode, nullcontext, 0, monkeypatch)
     for tensor in (*trace.steps.values(), *trace.tensors.values()):
-        assert not tensor.is_inference()
-        assert not tensor.requires_grad
-    weight = torch.ones((), requires_grad=True)
-    (weight * trace.tensors["cond"].float()).sum().backward()
+        assert (tensor.is_inference(), tensor.requires_grad) == (False, False), "it can be worked with"
 
 
 def test_a_fault_says_what_is_missing(monkeypatch):

@@ -46,25 +46,17 @@ def test_a_row_is_the_run_by_itself():
     trace = run.sample(start, "ddpm", seed=7)
     assert row["sure"] == float(sure(run.end).double().mean())
     assert row["M1"] == pytest.approx(float(trace.column("M1").quantile(0.5, dim=0).mean()))
-
-
-def test_a_row_tells_at_which_plain_scale_its_run_stands():
-    plain, half, turned = rows(rule=[None, halfway, AdaptiveProjected()])
-    assert (plain["M19"], plain["M19a"]) == pytest.approx((4.0, 0.0), abs=1e-4)
-    assert (half["M19"], half["M19a"]) == pytest.approx((2.5, 0.0), abs=1e-4)
-    assert turned["M19a"] > 0.05
+    (same,) = rows(cfg=[3.0], sampler=["ddpm"], seed=[7])
+    assert list(same) == ["cfg", *list(row)[1:]], "the scale goes by either word"
+    assert (same["M1"], same["sure"]) == (row["M1"], row["sure"])
 
 
 WRONG = [
     ({"cgf": [1]}, "Unknown axis cgf. There are gamma, rule"),
-    ({"label": [1], "prompt": ["a"]}, "Leave out the other"),
     ({"steps": [4]}, "steps needs sigmas as a function"),
-    ({"rule": ["APG"]}, "'APG' is no rule. Give the rule itself, or FILE:RULE"),
     ({"gamma": [1.0, float("nan")]}, "gamma is nan"),
     ({"seed": 3}, r"The axis seed is 3, but needs a list of values: \{'seed': \[3\]\}"),
-    ({"sampler": ["euler", "heun"]}, "'heun' is unknown"),
     ({"rule": [None, lambda u, c: c]}, "is called with"),
-    ({"seed": range(10**9)}, "seed has more than 100,000 values"),
     ({"seed": range(1000), "gamma": range(1, 1001)}, "1,000,000 cells"),
     ({"GradientTerm.weight": [0, 1]}, r"No run .* GradientTerm\.weight\. They have none with a knob"),
     ({"APF.eta": [0], "rule": [AdaptiveProjected()]}, r"There are AdaptiveProjected\.eta"),
@@ -83,12 +75,6 @@ def test_every_word_of_a_place_decides_which_cell_it_is():
     other = run._replace(place={**run.place, "start": 0.5})
     more = other._replace(place={**run.place, "start": 1.0})
     assert len({cell_of({}, one).id for one in (run, other, more)}) == 3
-
-
-def test_the_scale_goes_by_either_word_and_a_row_says_the_one_that_was_used():
-    (gamma,), (cfg,) = rows(gamma=[3.0]), rows(cfg=[3.0])
-    assert list(cfg) == ["cfg", *list(gamma)[1:]]
-    assert (cfg["cfg"], cfg["M1"], cfg["sure"]) == (3.0, gamma["M1"], gamma["sure"])
 
 
 def test_steps_schedules_and_labels_are_axes():
@@ -112,6 +98,8 @@ def test_a_rule_in_a_file_is_a_value(tmp_path):
     file = tmp_path / "my_rule.py"
     file.write_text(HALFWAY.format(2))
     plain, own, there = rows(rule=["cfg", halfway, f"{file}:halfway"])
+    assert (plain["M19"], plain["M19a"]) == pytest.approx((4.0, 0.0), abs=1e-4)
+    assert (own["M19"], own["M19a"]) == pytest.approx((2.5, 0.0), abs=1e-4), "at which plain scale it stands"
     assert there["rule"] == f"{file}:halfway"
     assert [there[name] for name in ("M1", "sure", "M19")] == [own[name] for name in ("M1", "sure", "M19")]
     assert plain["M1"] != own["M1"]
@@ -150,16 +138,6 @@ def test_what_a_folder_holds_is_not_run_again_and_says_the_same(tmp_path, counte
     assert [sum(one["rule"] == rule for one in shown) for rule in ("plain", "half")] == [6, 4], "5.0 of the old is out"
 
 
-def test_a_page_has_the_runs_of_all_calls_and_no_workflow(tmp_path):
-    pytest.importorskip("scipy", reason="the report of a sweep needs scipy: pip install '.[studies]'")
-    for axes, cond in (({"gamma": [1.0]}, 1), ({"gamma": [2.0]}, 1), ({"gamma": [3.0]}, 2)):
-        sweep(DENOISER, (1, 3, 8, 8), SIGMAS, cond, axes=axes, folder=tmp_path, progress=False)
-        rows = json.loads((tmp_path / "results.json").read_text())["rows"]
-        last = [row["place"]["gamma"] for row in rows]
-        assert last == [[1.0], [2.0, 1.0], [3.0]][int(axes["gamma"][0]) - 1], "another condition is another sweep"
-    assert '"workflows":false' in (tmp_path / "index.html").read_text().replace(" ", "")
-
-
 def test_a_folder_has_the_page_of_a_sweep(tmp_path):
     pytest.importorskip("scipy", reason="the report of a sweep needs scipy: pip install '.[studies]'")
     judges = {"judge": LabelEnergy(exact_classifier(WORLD), ((1,),)), "sure": sure}
@@ -193,8 +171,8 @@ def test_a_sweep_that_is_broken_off_leaves_its_page_and_goes_on(tmp_path, counte
     assert len(counted) == 4
 
 
-@pytest.mark.parametrize("owner", ["APG", "AdaptiveProjected", "GGAdaptiveProjected"])
-def test_a_knob_of_a_rule_is_an_axis(owner):
+def test_a_knob_of_a_rule_is_an_axis():
+    owner = "APG"
     found = rows(**{f"{owner}.eta": [0.0, 0.5], "rule": {"plain": None, "APG": AdaptiveProjected()}})
     assert [(row["rule"], row[f"{owner}.eta"]) for row in found] == [
         (rule, eta) for rule in ("plain", "APG") for eta in (0.0, 0.5)

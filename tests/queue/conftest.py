@@ -1,7 +1,6 @@
 import shutil
 import signal
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -10,13 +9,13 @@ import pytest
 from guidance_geometry.dev.browser import page_in
 from guidance_geometry.dev.hosts import HostFolder
 from guidance_geometry.dev.provision import FRONT_END_PACKAGE, FRONT_ENDS, front_end
-from guidance_geometry.sweeps.comfyui.process import Server, free_port
-from guidance_geometry.tests.queue import steering
-from guidance_geometry.tests.queue.other_pack import SOURCE
+from guidance_geometry.tests.queue import steering, tab_steering
 from guidance_geometry.tests.queue.prompts import HOST, ROOT
 from guidance_geometry.tests.queue.steering import OWN
 
 NEWEST = FRONT_ENDS[-1]
+HALFWAY = "def halfway(u, c, x, gamma, sigma):\n    return c + (gamma - 1) / 2 * (c - u)\n"
+KNOBBED = ROOT / "guidance" / "rules" / "rescale.py"  # a rule of a file whose fields are its knobs
 NO_DEPRECATION = """{ let graphs;  // a warning about a call of this pack is an error, though warned of before
   Object.defineProperty(window, "LiteGraph", {configurable: true, get: () => graphs,
     set(one) { graphs = one; one.alwaysRepeatWarnings = true; }});
@@ -37,14 +36,21 @@ def host_folder(base):
 
 @contextmanager
 def host_in(base, *more):
-    """A real ComfyUI with folders of its own; its custom nodes are this pack, an example of another, and stand-ins."""
+    """A real ComfyUI with folders of its own; its custom nodes are this pack, an example of another, and stand-ins.
+
+    It was started with two rules in files: my_rule.py, which lies beside its log, and one of ours.
+    """
     hosts = host_folder(base)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a terminated test run still ends its server
     beside_this = [Path(__file__).parent / name for name in ("stock_loaders.py", "pipe_pack.py")]
     for file in (ROOT / "tests" / "invariants" / "example_rule.py", *beside_this):
         shutil.copy(file, base / "custom_nodes")
     hosts.options += more
-    with hosts.start() as live:
+    (base / "my_rule.py").write_text(HALFWAY, encoding="ascii")
+    with ExitStack() as stack:
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("GG_RULE_FILES", f"{base / 'my_rule.py'}:halfway\n{KNOBBED}:Rescale")
+            live = stack.enter_context(hosts.start())
         yield live
 
 
@@ -97,46 +103,39 @@ def editor(browser, front_ends):
 
 
 @pytest.fixture(scope="module")
-def page(editor):
+def inspected(editor):
     """The editor with a graph that has run once; its console must be clean in the end."""
     steering.start(editor)
     yield editor
     steering.clean(editor)
 
 
-@pytest.fixture(scope="session")
-def shared(tmp_path_factory):
-    """A host of several users, with nodes of another pack."""
-    folder = tmp_path_factory.mktemp("shared")
-    (folder / "custom_nodes").mkdir()
-    (folder / "custom_nodes" / "endless.py").write_text(SOURCE)
-    with host_in(folder, "--multi-user") as live:
-        yield live
+@pytest.fixture
+def page(inspected):
+    """The same, with another such graph where the test before left something else."""
+    if not inspected.evaluate(steering.SHOWS_A_RUN):
+        steering.start(inspected)
+        steering.choose(inspected, "plane")
+    return inspected
 
 
-@dataclass
-class MortalHost:
-    """A ComfyUI that ends and comes back at the same address, as browsers that stay open see it."""
-
-    hosts: HostFolder
-    port: int = field(default_factory=free_port)
-    alive: ExitStack = field(default_factory=ExitStack)
-    live: Server = field(init=False)
-
-    def start(self) -> Server:
-        """The next one, where the one before has ended."""
-        self.alive.close()
-        self.live = self.alive.enter_context(self.hosts.start(self.port))
-        return self.live
+@pytest.fixture(scope="module")
+def tabbed(editor):
+    """The editor with a graph of the host's own; its console must be clean in the end, and the tab closed."""
+    tab_steering.load(editor, tab_steering.sampled())
+    yield editor
+    tab_steering.close_below(editor)
+    steering.clean(editor)
 
 
-@pytest.fixture(scope="session")
-def mortal(tmp_path_factory):
-    """One for all tests that end it; each starts it again."""
-    host = MortalHost(host_folder(tmp_path_factory.mktemp("mortal")))
-    with host.alive:
-        host.start()
-        yield host
+@pytest.fixture
+def tab(tabbed):
+    """The same in a large window with the tab open below alone, whatever the test before left."""
+    tabbed.set_viewport_size({"width": 1440, "height": 900})
+    if tabbed.evaluate("() => app.extensionManager.sidebarTab.activeSidebarTabId"):
+        tabbed.evaluate(tab_steering.TOGGLE, tab_steering.SIDE)
+    tab_steering.open_below(tabbed)
+    return tabbed
 
 
 @pytest.fixture

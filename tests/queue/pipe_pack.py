@@ -1,8 +1,11 @@
-"""Custom nodes of a test host: samplers whose model comes inside of something, as packs hand it on."""
+"""Custom nodes of a test host: samplers whose model comes inside of something, as packs hand it on; an endless one."""
 
 import sys
+from itertools import count
 
 import torch
+from comfy.model_management import interrupt_current_processing
+from comfy.samplers import KSAMPLER
 from comfy.utils import ProgressBar
 
 HOST = sys.modules["nodes"]
@@ -51,16 +54,6 @@ def sample_tuple(pipe, seed, latent):
     return pipe, *sampled(*pipe, seed=seed, latent=latent)
 
 
-@node(WHOLE, ("TEST_TABLE",))
-def pack_table(**given):
-    return (given,)
-
-
-@node({"pipe": ("TEST_TABLE",), **RUN}, ("LATENT",))
-def sample_table(pipe, seed, latent):
-    return sampled(*pipe.values(), seed=seed, latent=latent)
-
-
 @node({"pipe": ("TEST_TUPLE",)}, ("TEST_PROVIDER",))
 def provide_from_tuple(pipe):
     return (Provider(*pipe),)
@@ -77,6 +70,19 @@ def own_loop(model, seed, latent):
     for _ in range(4):
         bar.update(1)
     return ({**latent, "samples": torch.zeros_like(latent["samples"]) + seed},)
+
+
+def never_ending(model, x, sigmas, extra_args, callback, disable):
+    for i in count():
+        denoised = model(x, sigmas[0].expand(len(x)), **(extra_args or {}))
+        callback({"x": x, "i": i, "sigma": sigmas[0], "sigma_hat": sigmas[0], "denoised": denoised})
+        if i == 40:
+            interrupt_current_processing()  # as the user's button does
+
+
+@node({}, ("SAMPLER",))
+def endless():
+    return (KSAMPLER(never_ending),)
 
 
 NODE_CLASS_MAPPINGS = {

@@ -65,7 +65,31 @@ DRAWN = """() => { const canvas = document.querySelector('.gg-panel canvas');
     coloured += Math.max(r, g, b) - Math.min(r, g, b) > 60;
   }
   return coloured > 300; }"""
+CONTRASTS = """place => {  // of every text that shows there, with the colours and opacities that the browser computes
+  const parse = colour => { const [r, g, b, a = 1] = colour.match(/[\\d.]+/g).map(Number); return [r, g, b, a]; };
+  const over = ([r, g, b, a], back) => [r, g, b].map((value, k) => value * a + back[k] * (1 - a));
+  const linear = value => value <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+  const weights = [0.2126, 0.7152, 0.0722];
+  const light = colour => colour.reduce((sum, value, k) => sum + weights[k] * linear(value / 255), 0);
+  const around = one => one ? [...around(one.parentElement), one] : [];
+  const texts = [];
+  for (const panel of document.querySelectorAll(place)) {
+    const walker = document.createTreeWalker(panel, NodeFilter.SHOW_TEXT);
+    for (let text = walker.nextNode(); text; text = walker.nextNode()) {
+      const own = text.parentElement, seen = own.checkVisibility({opacityProperty: true, visibilityProperty: true});
+      if (!text.data.trim() || !seen || own.closest("style, script, option, :disabled, .gg-aloud")) continue;
+      let back = [255, 255, 255], opacity = 1;
+      for (const style of around(own).map(one => getComputedStyle(one))) {
+        opacity *= style.opacity;
+        const [r, g, b, a] = parse(style.backgroundColor);
+        back = over([r, g, b, a * opacity], back); }
+      const [r, g, b, a] = parse(getComputedStyle(own).color);
+      const [low, high] = [light(over([r, g, b, a * opacity], back)), light(back)].sort((x, y) => x - y);
+      texts.push([text.data.trim(), (high + 0.05) / (low + 0.05)]); } }
+  return texts; }"""
 COUNT = "() => document.querySelector('.gg-panel output')?.textContent ?? ''"
+SHOWS_A_RUN = f"""() => {SAMPLER} && {INSPECTOR}?.mode === 0 && document.querySelectorAll(".gg-panel").length === 1
+  && ({COUNT})().endsWith("/20")"""
 WORDS = "() => document.querySelector('.gg-words').textContent"
 VIEWS = ("plane", "whatif", "direction", "matters", "effective", "lengths", "pictures", "heat")
 numbers = itertools.count(1)  # a workflow and a seed of its own for every graph: a cached run has no live steps

@@ -41,9 +41,10 @@ def workflow_id():
     return f"5d0c1f0e-5a55-4f4e-9d5c-{next(numbers):012}"
 
 
-def load(page, graph, name=None):
+def load(page, graph, name=None, opening=OPEN):
+    """Open a graph as a workflow of its own."""
     page.evaluate(steering.SETTLE)
-    page.evaluate(OPEN, [graph, name or workflow_id()])
+    page.evaluate(opening, [graph, name or workflow_id()])
     page.wait_for_function(f"count => {ROOT}.nodes.length === count", arg=len(graph))
     steering.unmask(page)
 

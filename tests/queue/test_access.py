@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from guidance_geometry.tests.queue import steering
-from guidance_geometry.tests.queue.steering import INSPECTOR, PAINTED, queue, steady
+from guidance_geometry.tests.queue.steering import CONTRASTS, INSPECTOR, PAINTED, queue, steady
 from guidance_geometry.tests.queue.tab_steering import (
     BOTTOM,
     FLAG,
@@ -23,28 +23,6 @@ from guidance_geometry.tests.queue.tab_steering import (
 
 pytestmark = pytest.mark.browser
 
-CONTRASTS = """() => {  // of every text that shows in a panel, with the colours and opacities that the browser computes
-  const parse = colour => { const [r, g, b, a = 1] = colour.match(/[\\d.]+/g).map(Number); return [r, g, b, a]; };
-  const over = ([r, g, b, a], back) => [r, g, b].map((value, k) => value * a + back[k] * (1 - a));
-  const linear = value => value <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
-  const weights = [0.2126, 0.7152, 0.0722];
-  const light = colour => colour.reduce((sum, value, k) => sum + weights[k] * linear(value / 255), 0);
-  const around = one => one ? [...around(one.parentElement), one] : [];
-  const texts = [];
-  for (const panel of document.querySelectorAll(".gg-panel")) {
-    const walker = document.createTreeWalker(panel, NodeFilter.SHOW_TEXT);
-    for (let text = walker.nextNode(); text; text = walker.nextNode()) {
-      const own = text.parentElement, seen = own.checkVisibility({opacityProperty: true, visibilityProperty: true});
-      if (!text.data.trim() || !seen || own.closest("style, option, :disabled, .gg-aloud")) continue;
-      let back = [255, 255, 255], opacity = 1;
-      for (const style of around(own).map(one => getComputedStyle(one))) {
-        opacity *= style.opacity;
-        const [r, g, b, a] = parse(style.backgroundColor);
-        back = over([r, g, b, a * opacity], back); }
-      const [r, g, b, a] = parse(getComputedStyle(own).color);
-      const [low, high] = [light(over([r, g, b, a * opacity], back)), light(back)].sort((x, y) => x - y);
-      texts.push([text.data.trim(), (high + 0.05) / (low + 0.05)]); } }
-  return texts; }"""
 UNNAMED = """() => [...document.querySelectorAll(".gg-panel :is(button, select, input, canvas, [tabindex='0'])")]
   .filter(one => one.checkVisibility() && !(one.ariaLabel || one.labels?.[0]?.textContent || one.textContent).trim())
   .map(one => one.outerHTML)"""
@@ -101,7 +79,7 @@ def test_every_text_stands_out_from_what_is_behind_it(page, theme):
         else:  # the table is opened, then closed
             page.locator(TAB).get_by_role("button", name="Numbers").click()
             page.locator(".gg-table tr[aria-current]").wait_for(state="visible" if name == "table" else "hidden")
-        texts = page.evaluate(CONTRASTS)
+        texts = page.evaluate(CONTRASTS, ".gg-panel")
         assert len(texts) > 10
         assert not [(words, ratio) for words, ratio in texts if ratio < 4.5]
 

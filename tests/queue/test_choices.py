@@ -2,16 +2,10 @@
 
 import pytest
 
-from guidance_geometry.tests.queue.prompts import ASKING, fetched, runs_of, sent, small
+from guidance_geometry.tests.queue.prompts import fetched, recorded, sent, small
 
 PICTURES = {"half.same", "half.all", "half.some", "half.close", "half.close.all", "half.close.some", "half.mixed"}
 PICTURES |= {"half.other", "half.none"}
-
-
-def recorded(client, seed=4242, **sampler):
-    """The record of a run at some cfg."""
-    (run,) = runs_of(client, client.run(small(seed=seed, steps=6, **sampler), **ASKING))
-    return fetched(client, f"tab/runs/{run['run']}")
 
 
 def picks(key, **chosen):
@@ -42,7 +36,7 @@ def test_picks_are_added_shown_and_forgotten(client, key):
 
 
 def test_the_next_run_is_compared_with_the_picks_and_so_is_an_earlier_one(client):
-    before = recorded(client, cfg=8.0)
+    before = recorded(client, small(seed=4242, steps=6, cfg=8.0))
     assert before["report"]["against"] != "picks"
     own = before["model"]["key"]
     chosen = picks(own, _2=True, _4=True, _8=False)
@@ -52,16 +46,9 @@ def test_the_next_run_is_compared_with_the_picks_and_so_is_an_earlier_one(client
         assert sent(client, "POST", own, chosen)[0] == 200
         report = fetched(client, f"tab/runs/{before['run']}/report")
         assert report["headline"]["id"] == "head.picks.above"
-        assert recorded(client, cfg=3.0)["report"]["headline"]["id"] == "head.picks.inside"
+        assert recorded(client, small(seed=4242, steps=6, cfg=3.0))["report"]["headline"]["id"] == "head.picks.inside"
     finally:
         sent(client, "DELETE", own)
-
-
-def test_half_the_scale_is_compared_from_the_two_runs_that_the_server_keeps(client):
-    own, half = (recorded(client, seed=4343, cfg=cfg, capture="pictures")["run"] for cfg in (3.0, 1.5))
-    assert about_pictures(client, own, half)["id"] in PICTURES, "pixels are pictures"
-    assert fetched(client, f"tab/runs/{own}/report", half="gone") is None
-    assert fetched(client, "tab/runs/gone/report") is None
 
 
 def about_pictures(client, own, half, **shown):
@@ -79,12 +66,13 @@ def shown(client, cfg, save=False):
     graph["5"] = {"class_type": "VAEDecode", "inputs": {"samples": ["4", 0], "vae": ["1", 1]}}
     kind = {"class_type": "SaveImage", "inputs": {"images": ["5", 0], "filename_prefix": "a/half"}}
     graph["6"] = kind if save else {"class_type": "PreviewImage", "inputs": {"images": ["5", 0]}}
-    job = client.run(graph, **ASKING)
-    return runs_of(client, job)[0]["run"]
+    return recorded(client, graph)["run"]
 
 
 def test_the_pictures_that_both_jobs_showed_decide_whether_they_are_the_same(client):
     own, half, near = (shown(client, cfg, save) for cfg, save in ((8.0, True), (4.0, False), (7.99, False)))
+    assert fetched(client, "tab/runs/gone/report") is None
+    assert fetched(client, f"tab/runs/{own}/report", half="gone") is None
     for second, expected in ((half, PICTURES), (near, {"half.all"})):
         assert about_pictures(client, own, second, shown="6")["id"] in expected
     for node in ("", "9", "gone"):

@@ -4,23 +4,17 @@ import json
 
 import pytest
 
-from guidance_geometry.tests.queue import steering
+from guidance_geometry.tests.queue import steering, tab_steering
 from guidance_geometry.tests.queue.prompts import first_look, text_to_image
-from guidance_geometry.tests.queue.steering import numbers, queue
-from guidance_geometry.tests.queue.tab_steering import close_below, open_below, turn_to
+from guidance_geometry.tests.queue.steering import queue
+from guidance_geometry.tests.queue.tab_steering import ROOT, TAB, close_below, load, open_below, turn_to
 
 pytestmark = pytest.mark.browser
 
-ROOT = "(app.rootGraph ?? app.graph)"
-TAB = ".gg-tab .gg-panel"
 CARD = ".gg-tab .gg-card"
-COMPARED = "same picture|the picture changes (a little|visibly)"
 CFG = f"() => {ROOT}.nodes.find(node => node.type === 'KSampler').widgets.find(one => one.name === 'cfg').value"
 WIDGETS = f"() => JSON.stringify({ROOT}.serialize().nodes.map(node => node.widgets_values))"
-OPEN = steering.OPEN.replace('"inspector.json"', "`stock-${Date.now()}.json`").replace(
-    'if (type === "GGGuidedSampler") values[values.indexOf("randomize")] = "fixed";',
-    'if (type === "KSampler") values[1] = "randomize";',
-)
+OPEN = tab_steering.OPEN.replace('values[values.indexOf("randomize")] = "fixed"', 'values[1] = "randomize"')
 SHOWN = "count => [...document.querySelectorAll('.gg-tab .gg-card img')].filter(one => one.complete).length === count"
 FILLED = """() => [...document.querySelectorAll('.gg-tab .gg-card')].map(card => {
   const [outer, inner] = [card, card.querySelector('.gg-shots')].map(one => one.getBoundingClientRect());
@@ -29,18 +23,6 @@ COLOURS = f"""() => {{ const canvas = document.querySelector('{TAB} .gg-figure c
   const {{ data }} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
   const found = new Set(new Uint32Array(data.buffer));
   return found.size; }}"""
-
-
-def stock(**sampler):
-    """That of a user, with a seed of its own."""
-    return text_to_image(**{"seed": 9000 + 10 * next(numbers)} | sampler)
-
-
-def load(page, graph):
-    page.evaluate(steering.SETTLE)
-    page.evaluate(OPEN, [graph, f"7a0c1f0e-5a55-4f4e-9d5c-{next(numbers):012}"])
-    page.wait_for_function(f"count => {ROOT}.nodes.length === count", arg=len(graph))
-    steering.unmask(page)
 
 
 def says(page, words, place=".gg-tried"):
@@ -54,7 +36,7 @@ def says(page, words, place=".gg-tried"):
 @pytest.fixture(scope="module")
 def page(editor):
     close_below(editor)
-    load(editor, stock())
+    load(editor, text_to_image(), opening=OPEN)
     yield editor
     close_below(editor)
     steering.clean(editor)
@@ -102,21 +84,6 @@ def test_later_runs_are_compared_with_the_choice(page):
     says(page, "^My range: 2.83 to 5.66$", ".gg-find")
 
 
-def test_what_was_chosen_is_shown_exported_and_forgotten(page):
-    page.locator(".gg-tab .gg-find").click()
-    page.wait_for_function("card => !document.querySelector(card)", arg=CARD)
-    says(page, "You chose cfg 4")
-    with page.expect_download() as found:
-        page.locator(".gg-tab .gg-save").click()
-    saved = json.loads(found.value.path().read_text())
-    assert saved["format"] == "guidance-geometry/picks"
-    assert [one["cfg"] for one in saved["picks"] if one["good"]] == [4]
-    page.locator(".gg-tab .gg-forget").click()
-    page.wait_for_function("() => document.querySelector('.gg-tab .gg-find').textContent === 'Find my range'")
-    page.wait_for_function("() => !document.querySelector('.gg-headline').textContent.includes('your range')")
-    page.locator(".gg-tab .gg-close").click()
-
-
 def test_what_if_shows_the_prediction_at_that_scale(page):
     turn_to(page, "geometry")
     with page.expect_response(lambda answer: ".i16" in answer.url):
@@ -144,7 +111,7 @@ def test_a_judge_that_is_wired_clicks_instead_and_its_name_stands_on_the_range(p
         "inputs": {"classifier": ["20", 0], "label": "robot", "kind": "label"},
     }
     graph["22"] = {"class_type": "GGReport", "inputs": {"trace": ["4", 2], "energy": ["21", 0]}}
-    load(page, graph)
+    load(page, graph, opening=OPEN)
     page.locator(".gg-tab .gg-switch input").click()
     queue(page)
     assert page.locator(".gg-tab .gg-ask >> visible=true").count() == 0
@@ -167,7 +134,8 @@ def test_a_judge_that_is_wired_clicks_instead_and_its_name_stands_on_the_range(p
 
 def distilled():
     """The same for a distilled model at cfg 1, which is told a guidance by a node of its own."""
-    graph = stock(cfg=1.0, scheduler="simple", positive=["6", 0])
+    graph = text_to_image()
+    graph["4"]["inputs"] |= {"cfg": 1.0, "scheduler": "simple", "positive": ["6", 0]}
     graph["1"]["inputs"] |= {"ckpt_name": "a-distilled-model-of-no-template.safetensors", "family": "Flux"}
     graph["5"]["class_type"] = "EmptySD3LatentImage"
     graph["6"] = {"class_type": "FluxGuidance", "inputs": {"conditioning": ["2", 0], "guidance": 3.5}}
@@ -178,7 +146,7 @@ TOLD = f"() => {ROOT}.nodes.find(node => node.type === 'FluxGuidance').widgets[0
 
 
 def test_of_a_distilled_model_its_guidance_is_tried_chosen_and_written(page):
-    load(page, distilled())
+    load(page, distilled(), opening=OPEN)
     page.locator(".gg-tab .gg-switch input").click()
     queue(page)
     says(page, "Cannot tell whether guidance 3.5", ".gg-headline")

@@ -2,8 +2,6 @@
 
 import json
 
-import pytest
-
 from guidance_geometry.tests.queue.prompts import ASKING, fetched, runs_of, steered
 
 LABEL = {"class_type": "GGLabelEnergy", "inputs": {"classifier": ["20", 0], "label": "robot; face", "kind": "label"}}
@@ -37,11 +35,3 @@ def test_at_cfg_1_the_whole_push_is_the_gradients_and_one_that_burns_is_named(cl
     assert report["headline"]["id"] == "head.burns.gradient"
     assert STEER in report["headline"]["en"]
     assert [one["facts"]["half"] for one in report["reasons"] if one["id"] == "help.gradient"] == [30.0]
-
-
-def test_beside_cfg_the_shares_are_told_apart(client):
-    (run,) = runs_of(client, client.run(graph(1.0, cfg=3.0, label="robot"), **ASKING))
-    push = fetched(client, f"tab/runs/{run['run']}")["report"]["push"]
-    assert set(push) == {"guidance", STEER}
-    assert 0.05 < push[STEER] < 0.95
-    assert sum(push.values()) == pytest.approx(1)

@@ -31,7 +31,6 @@ def tuple_pipe(source="20"):
 
 REACHED = {
     "a tuple": tuple_pipe(),
-    "a table": graph(("sample_table", {"pipe": ["20", 0]}), **{"20": ("pack_table", WHOLE)}),
     "a provider made of a pipe": graph(
         ("sample_provider", {"provider": ["21", 0]}),
         **{"20": ("pack_tuple", WHOLE), "21": ("provide_from_tuple", {"pipe": ["20", 0]})},

@@ -11,10 +11,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from guidance_geometry.dev.browser import page_in
 from guidance_geometry.dev.hosts import HostFolder
 from guidance_geometry.sweeps.comfyui.client import Client
-from guidance_geometry.tests.queue import steering
 from guidance_geometry.tests.queue.prompts import HOST, ROOT, latents, small, steered
 from guidance_geometry.tests.recipes import recipes
 
@@ -92,11 +90,11 @@ def test_every_recipe_is_followed_and_touches_no_more_than_it_says():
 def test_the_tests_of_the_recipes_pass_in_the_copy(copy):
     written = sorted(path for name in RECIPES for path in files(name) if path.startswith("tests/"))
     python = [path for path in written if path.endswith(".py")]
-    always = ["tests/test_arrows.py", "tests/test_style.py", "tests/denoisers/test_registry.py"]
-    always += ["tests/figures/test_registry.py", "lab/tests/test_pages.py", "lab/tests/test_translations.py"]
+    always = ["tests/test_arrows.py::test_a_room_imports_only_what_the_arrows_allow", "tests/test_style.py"]
+    always += ["tests/denoisers/test_registry.py", "lab/tests/test_pages.py", "lab/tests/test_translations.py"]
+    always += ["tests/figures/test_registry.py::test_a_figure_fills_its_sheet_and_can_be_read_at_half_its_size"]
     always += ["tests/guidance/test_knobs.py", "lab/tests/test_node_pages.py"]
     always += ["tests/host/test_energies_at_work.py", "tests/host/test_nodes_page.py", "tests/library/test_names.py"]
-    always += ["lab/tests/test_rules_table.py::test_the_page_is_fresh"]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *python, *always]
     done = subprocess.run(
         command, cwd=copy, env=os.environ | {"COMFYUI_PATH": str(HOST)}, capture_output=True, text=True
@@ -154,32 +152,6 @@ def test_the_measure_and_the_axis_are_those_of_a_sweep(live, copy, tmp_path):
     assert "Guidance strength (M1), first step" in (tmp_path / "report.txt").read_text()
 
 
-LIBRARY = """
-import runpy
-import sys
-runpy.run_path(sys.argv[1])["name_the_pack"]()
-import torch
-from guidance_geometry import library as gg
-from guidance_geometry.guidance.energies.brightness import BrightnessEnergy
-
-world = gg.make_mixture((3, 8, 8), classes=3, seed=0)
-start = 14 * torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-runs = [gg.record(gg.ExactDenoiser(world), gg.karras(6), cond=1, gamma=gamma, rule=rule)
-        for gamma, rule in ((5.0, gg.Halfway(0.5)), (3.0, None))]
-for run in runs:
-    run.sample(start)
-assert torch.allclose(runs[0].end, runs[1].end, atol=1e-4)
-rows = gg.sweep(gg.ExactDenoiser(world), (2, 3, 8, 8), gg.karras(4), 1, measures={"fits": BrightnessEnergy().log_prob},
-                axes={"rule": {"half": gg.Halfway()}, "gamma": [1.0, 3.0]})
-assert [row["rule"] for row in rows] == ["half", "half"] and rows[0]["fits"] != rows[1]["fits"]
-"""
-
-
-def test_rule_and_energy_work_in_the_library(copy):
-    done = subprocess.run([sys.executable, "-c", LIBRARY, copy / "__main__.py"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-
-
 def test_a_file_of_the_new_format_samples(client):
     graph = small(label="green; red", denoiser="tinted.safetensors", seed=7)
     found = latents(client, client.run(graph))
@@ -197,13 +169,3 @@ def test_the_figure_is_in_the_menu_and_draws(client):
     graph["6"] = {"class_type": "PreviewImage", "inputs": {"images": ["5", 0]}}
     job = client.run(graph)
     assert job.outputs["6"]["images"]
-
-
-@pytest.mark.browser
-def test_the_view_is_a_tab_of_the_panel_and_draws(live, browser):
-    with page_in(browser, live.address) as page:
-        page.set_default_timeout(12000)
-        steering.start(page)
-        steering.shows_run_of(page, 20)
-        steering.choose(page, "strength")
-        page.wait_for_function(steering.DRAWN)

@@ -1,9 +1,13 @@
 """What a browser that stays open sees while ComfyUI ends and comes back at the same address."""
 
+from contextlib import ExitStack
+
 import pytest
 
 from guidance_geometry.dev.browser import page_in
+from guidance_geometry.sweeps.comfyui.process import free_port
 from guidance_geometry.tests.queue import steering
+from guidance_geometry.tests.queue.conftest import host_folder
 from guidance_geometry.tests.queue.steering import QUEUE, queue
 from guidance_geometry.tests.queue.tab_steering import (
     RUNS,
@@ -29,25 +33,42 @@ def tried(page, words):
     )
 
 
-def test_a_server_that_is_killed_is_missed_at_once_and_found_again(browser, mortal):
-    with page_in(browser, mortal.live.address) as page:
-        page.set_default_timeout(12000)
-        open_below(page)
-        begin(page, sampled(steps=3000, cfg=13.0))
-        page.evaluate(QUEUE)
-        says(page, "^Recording")
-        page.wait_for_function("() => window.heard.length > 1")
-        mortal.live.process.kill()
-        away = "() => /does not answer/.test(document.querySelector('.gg-said').textContent)"
-        page.wait_for_function(away, timeout=PROMPTLY)
-        offers(page, [r"^Mine \(4\) . stopped at step \d+$"])
-        back = mortal.start()
-        says(page, "The server no longer has the runs of this workflow")
-        assert page.evaluate(RUNS) == []
-        set_widget(page, steps=6)
-        queue(page)
-        sees(page, "above", "cfg 13")
-        waits_and_recovers(page, back)
+def leave_a_large_record(page):
+    """A graph whose inspector shows a run that is too large for its node, kept by the editor."""
+    large = steering.graph(steps=60)
+    large["3"]["inputs"]["batch_size"] = 8
+    steering.start(page, large)
+    steering.shows_run_of(page, 60)
+    steering.drafted(page)
+    page.goto("about:blank")
+
+
+def test_a_server_that_is_killed_is_missed_at_once_and_found_again_without_its_records(browser, tmp_path):
+    hosts, port = host_folder(tmp_path), free_port()
+    with ExitStack() as pages:
+        with hosts.start(port) as live:
+            panel, page = (pages.enter_context(page_in(browser, live.address)) for _ in range(2))
+            leave_a_large_record(panel)
+            page.set_default_timeout(12000)
+            open_below(page)
+            begin(page, sampled(steps=3000, cfg=13.0))
+            page.evaluate(QUEUE)
+            says(page, "^Recording")
+            page.wait_for_function("() => window.heard.length > 1")
+            live.process.kill()
+            away = "() => /does not answer/.test(document.querySelector('.gg-said').textContent)"
+            page.wait_for_function(away, timeout=PROMPTLY)
+            offers(page, [r"^Mine \(4\) . stopped at step \d+$"])
+        with hosts.start(port) as back:
+            says(page, "The server no longer has the runs of this workflow")
+            assert page.evaluate(RUNS) == []
+            set_widget(page, steps=6)
+            queue(page)
+            sees(page, "above", "cfg 13")
+            waits_and_recovers(page, back)
+            panel.goto(back.address)
+            panel.wait_for_selector(".gg-panel")
+            steering.says(panel, "The record of this run is no longer on the server. Queue again.")
 
 
 def waits_and_recovers(page, live):
@@ -61,18 +82,3 @@ def waits_and_recovers(page, live):
     tried(page, "1 job runs first")
     page.request.post(f"{live.address}/interrupt")
     page.wait_for_selector(".gg-tab .gg-card[data-state=there]:nth-child(2)")
-
-
-def test_after_a_restart_the_panel_says_that_a_large_record_is_gone(browser, mortal):
-    with page_in(browser, mortal.live.address) as page:
-        large = steering.graph(steps=60)
-        large["3"]["inputs"]["batch_size"] = 8
-        steering.start(page, large)
-        steering.shows_run_of(page, 60)
-        steering.drafted(page)
-        page.goto("about:blank")
-        page.goto(mortal.start().address)
-        page.wait_for_selector(".gg-panel")
-        steering.says(page, "The record of this run is no longer on the server. Queue again.")
-        steering.queue(page)
-        steering.shows_run_of(page, 60)

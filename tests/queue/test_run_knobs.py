@@ -2,7 +2,7 @@
 
 import pytest
 
-from guidance_geometry.tests.queue.prompts import ASKING, fetched, runs_of, sent, small, steered
+from guidance_geometry.tests.queue.prompts import fetched, recorded, sent, small, steered
 
 FILE = "a-flux-of-no-template.safetensors"
 
@@ -38,11 +38,6 @@ def gradient(scale=2.0, preset="scale"):
     graph = steered({"class_type": "GGLabelEnergy", "inputs": label}, loader, scale, seed=32)
     graph["22"] |= {"inputs": graph["22"]["inputs"] | {"preset": preset}, "_meta": {"title": "More of a robot"}}
     return graph
-
-
-def recorded(client, graph):
-    (run,) = runs_of(client, client.run(graph, **ASKING))
-    return fetched(client, f"tab/runs/{run['run']}")
 
 
 def ruled(**rescale):
@@ -84,15 +79,6 @@ def test_the_knob_of_a_run_is_the_widget_that_guided_it_and_picks_of_it_are_comp
         assert sent(client, "DELETE", own, sampler_class=facts["sampler_class"], knob=facts["knob"])[0] == 204
     finally:
         sent(client, "DELETE", own)
-
-
-def test_half_of_another_knob_than_cfg_is_compared(client):
-    runs = [recorded(client, graph)["run"] for graph in (flux(3.5), flux(1.75))]
-    said = fetched(client, f"tab/runs/{runs[0]}/report", half=runs[1])["findings"]
-    told = [one for one in said if "distance" in one["facts"]]
-    assert len(told) == 1, [one["en"] for one in said]
-    assert "At guidance 1.75 " in told[0]["en"]
-    assert "Colours and details were not compared" in told[0]["en"], "latents that were not decoded"
 
 
 def test_the_main_knob_of_a_rule_can_be_tried_where_a_widget_holds_it(client):

@@ -47,26 +47,9 @@ STOCK = [
         {"10": {"steps": 5, "end_at_step": 3}, "11": {"steps": 5, "start_at_step": 3}},
     ),
     Stock("flux_dev_full_text_to_image", "Flux", (("194:50", 4),), 1.0, STEPS, "embedded guidance 1"),
-    Stock("sd3.5_simple_example", "SD3", (("3", 4),), 4.01, STEPS),
     Stock("text_to_video_wan", "WAN21_T2V", (("3", 4),), 6.0, STEPS),
-    Stock("image_z_image_turbo", "ZImage", (("57:3", 4),), 1.0, STEPS, "the negative"),
     Stock("image_qwen_image_2512_with_2steps_lora", "QwenImage", (("106", 2),), 1.0, {}, "the negative"),
     Stock("ltxv_text_to_video", "LTXV", (("72", 4),), 3.0, {"LTXVScheduler": {"steps": 4}}),
-    Stock(
-        "image_flux2_klein_text_to_image",
-        "Flux2",
-        (("75:64", 4),),
-        5.0,
-        {"Flux2Scheduler": {"steps": 4}, "PrimitiveInt": {"value": 64}},
-    ),
-    Stock(
-        "hunyuan_video_text_to_video",
-        "HunyuanVideo",
-        (("13", 4),),
-        1.0,
-        {"BasicScheduler": {"steps": 4}},
-        "embedded guidance 1",
-    ),
 ]
 
 

@@ -1,4 +1,4 @@
-"""A sweep from the command line against a real server: what is done stays, what is missing runs."""
+"""A sweep from the command line against a real server, with rules in files."""
 
 import json
 import subprocess
@@ -6,73 +6,48 @@ import sys
 
 import pytest
 
-from guidance_geometry.sweeps.comfyui.client import Client, JobError, RefusedError
-from guidance_geometry.tests.queue.conftest import host_in
+from guidance_geometry.sweeps.comfyui.client import JobError, RefusedError
+from guidance_geometry.tests.queue.conftest import KNOBBED
 from guidance_geometry.tests.queue.prompts import ROOT, small
-
-KNOBBED = ROOT / "guidance" / "rules" / "rescale.py"  # a rule of a file whose fields are its knobs
-SMALL = ["--set", "steps=2", "--cfg"]
 
 
 @pytest.fixture
 def swept(server, tmp_path):
     """Arguments -> the exit code and what was printed."""
 
-    def run(*arguments):
-        command = [sys.executable, str(ROOT), "sweep", "--server", server.address]
-        done = subprocess.run(
-            [*command, "--output", str(tmp_path / "out"), *arguments], capture_output=True, text=True, check=False
-        )
+    def run(*words):
+        command = [sys.executable, str(ROOT), "sweep", "--server", server.address, "--output", str(tmp_path / "out")]
+        done = subprocess.run([*command, "--set", "steps=2", *words], capture_output=True, text=True, check=False)
         return done.returncode, done.stdout + done.stderr
 
     return run
 
 
-def test_a_sweep_runs_once_and_more_values_run_alone(swept, tmp_path):
-    code, said = swept(*SMALL, "1,4", "--rule", "cfg, APG")
-    assert (code, "4 cells, 0 done before, 4 to run" in said) == (0, True), said
+def rows_in(folder):
+    return json.loads((folder / "out" / "results.json").read_text())["rows"]
+
+
+def test_a_rule_in_a_file_runs_where_comfyui_was_started_with_it_and_every_value_of_its_knob(server, swept, tmp_path):
+    """D = c + (gamma - 1) / 2 (c - u) is guidance at a scale in the middle between 1 and gamma."""
+    rules = f"{server.log.parent / 'my_rule.py'}:halfway, {KNOBBED}:Rescale"
+    code, said = swept("--cfg", "5", "--rule", f"cfg, {rules}", "--axis", "Rescale.phi: 0.2, 0.7, 1")
+    assert (code, "5 of 5 cells" in said) == (0, True), said
     files = {path.name for path in (tmp_path / "out").iterdir()}
     assert files >= {"plan.json", "results.csv", "index.html", "sheet.png"}
-    next((tmp_path / "out" / "cells").glob("*.safetensors")).write_bytes(b"half")  # as if killed
-    code, said = swept(*SMALL, "4,8", "--rule", "cfg, APG", "--measures", "strength,difference")
-    assert (code, "6 cells, 3 done before, 3 to run" in said) == (0, True), said
-    rows = json.loads((tmp_path / "out" / "results.json").read_text())["rows"]
-    assert len(rows) == len({row["id"] for row in rows}) == 6
-    assert all("difference" in row["measures"] for row in rows)
+    measured = [(row["place"]["rule"], row["measures"]) for row in rows_in(tmp_path)]
+    scales = {rule: measures["effective_scale"] for rule, measures in measured}
+    assert scales["cfg"] == pytest.approx(5.0, abs=1e-3)
+    assert scales["my_rule.py:halfway"] == pytest.approx(3.0, abs=1e-3)
+    assert len({measures["strength"] for rule, measures in measured if "Rescale" in rule}) == 3
 
 
-def test_a_rule_in_a_file_runs_where_comfyui_was_started_with_it(tmp_path, monkeypatch, swept):
-    """D = c + (gamma - 1) / 2 (c - u) is guidance at a scale in the middle between 1 and gamma."""
-    file = tmp_path / "my_rule.py"
-    file.write_text("def halfway(u, c, x, gamma, sigma):\n    return c + (gamma - 1) / 2 * (c - u)\n")
+def test_a_rule_in_a_file_that_comfyui_was_not_started_with_is_refused_to_commands_and_to_jobs(client, swept, tmp_path):
     (tmp_path / "other.py").write_text("def bad(u, c, x, gamma, sigma):\n    raise SystemExit\n")
-    words = ["--set", "steps=2", "--cfg", "5", "--rule", f"cfg, {file}:halfway"]
-    code, said = swept(*words)
-    assert (code, "this ComfyUI runs no files" in said) == (2, True), said
-    monkeypatch.setenv("GG_RULE_FILES", f"{file}:halfway\n{KNOBBED}:Rescale")
-    with host_in(tmp_path / "host") as live:
-        code, said = swept("--server", live.address, *words)
-        assert code == 0, said
-        rows = json.loads((tmp_path / "out" / "results.json").read_text())["rows"]
-        scales = {row["place"]["rule"]: row["measures"]["effective_scale"] for row in rows}
-        assert scales == pytest.approx({"cfg": 5.0, "my_rule.py:halfway": 3.0}, abs=1e-3)
-        other = [
-            "--output",
-            str(tmp_path / "knobs"),
-            "--rule",
-            f"{KNOBBED}:Rescale",
-            "--axis",
-            "Rescale.phi: 0.2, 0.7, 1",
-        ]
-        code, said = swept("--server", live.address, *words[:4], *other)
-        assert (code, "3 cells" in said) == (0, True), said
-        rows = json.loads((tmp_path / "knobs" / "results.json").read_text())["rows"]
-        assert len({row["measures"]["strength"] for row in rows}) == 3, "every value of the knob is another run"
-        code, said = swept("--server", live.address, *words[:5], f"cfg, {tmp_path / 'other.py'}:bad")
-        assert (code, "'other.py:bad'" in said) == (2, True), said
-        for rule, axes in (("other.py:bad", "cfg: 2"), ("my_rule.py:halfway", "cfg: 2\nrule: other.py:bad")):
-            with Client(live.address) as client, pytest.raises((RefusedError, JobError), match=r"other\.py:bad"):
-                client.run(prompt_of(rule, axes))
+    code, said = swept("--cfg", "5", "--rule", f"cfg, {tmp_path / 'other.py'}:bad")
+    assert (code, "'other.py:bad'" in said) == (2, True), said
+    for rule, axes in (("other.py:bad", "cfg: 2"), ("my_rule.py:halfway", "cfg: 2\nrule: other.py:bad")):
+        with pytest.raises((RefusedError, JobError), match=r"other\.py:bad"):
+            client.run(prompt_of(rule, axes))
 
 
 def prompt_of(rule, axes):

@@ -21,7 +21,6 @@ from guidance_geometry.tests.queue.tab_steering import (
     close_below,
     load,
     offers,
-    open_below,
     sampled,
     says,
     set_widget,
@@ -77,23 +76,9 @@ def open_again(page, path):
     raise AssertionError(f"{path} is not open")
 
 
-@pytest.fixture(scope="module")
-def opened(editor):
-    """The editor with a graph; its console must be clean in the end, and the tab closed."""
-    load(editor, sampled())
-    yield editor
-    close_below(editor)
-    steering.clean(editor)
-
-
 @pytest.fixture
-def page(opened):
-    """The editor in a large window with the tab open below alone, whatever the test before left."""
-    opened.set_viewport_size({"width": 1440, "height": 900})
-    if opened.evaluate("() => app.extensionManager.sidebarTab.activeSidebarTabId"):
-        opened.evaluate(TOGGLE, SIDE)
-    open_below(opened)
-    return opened
+def page(tab):
+    return tab
 
 
 def test_the_switch_is_stored_in_the_workflow_and_undone_in_one_step(page):
@@ -202,7 +187,6 @@ def test_in_a_small_window_the_figure_has_the_room_and_the_reasons_stand_beside_
     page.evaluate("() => { Date.now = window.now; }")
     page.locator(f"{TAB} .gg-info").click()
     turn_to(page, "advice")
-    page.set_viewport_size({"width": 1440, "height": 900})
 
 
 def test_the_advised_setting_is_seen_beside_the_run_on_one_click_and_stays_with_it(page):

@@ -294,8 +294,11 @@ def noted_halves(client, job):
     }
 
 
+HALF = 5  # of its pictures: each step back is as many passes
+
+
 def noted_travel(client, job):
-    wanted = labels_of(load_classifier(ROOT / "assets" / "classifiers" / "pocket-clean-1.safetensors")[1])
+    wanted = labels_of(load_classifier(ROOT / "assets" / "classifiers" / "pocket-clean-1.safetensors")[1])[:HALF]
     right = [sum(map(str.__eq__, seen(client, job, node)[1], wanted)) for node in ("15", "16")]
     return {"so that the model can correct the push": right[1] > right[0]}
 
@@ -311,8 +314,11 @@ def noted_travel(client, job):
     ],
 )
 def test_what_a_note_says_is_so_when_its_template_runs(client, title, noted):
-    layout = LAYOUTS[title]
-    held = noted(client, client.run(read(layout.api)))
+    layout, prompt = LAYOUTS[title], read(LAYOUTS[title].api)
+    if noted is noted_travel:
+        (canvas,) = (node for node in prompt.values() if node["class_type"] == "GGEmptyCanvas")
+        canvas["inputs"]["batch_size"] = HALF
+    held = noted(client, client.run(prompt))
     assert {words for words in held if words not in told(layout)} == set()
     assert all(held.values()), held
 

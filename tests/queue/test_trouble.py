@@ -140,21 +140,15 @@ def loading(name):
     }
 
 
-def test_a_trace_from_disk_is_shown_and_a_damaged_newer_or_deleted_one_is_named(page, api):
+def test_a_trace_from_disk_is_shown_and_a_damaged_or_deleted_one_is_named(page, api):
     file = saved_trace(page, api)
     page.evaluate("() => app.refreshComboInNodes?.()")
     start(page, loading(f"traces/{file.name}"))
     shows_run_of(page, 4)
     whole = file.read_bytes()
-    assert whole.count(b'"gg.version":"1"') == 1
-    for content, words in (
-        (whole[: len(whole) // 2], "cut off"),
-        (whole.replace(b'"gg.version":"1"', b'"gg.version":"9"'), "this pack reads up to 1. Update the pack."),
-    ):
-        file.write_bytes(content)
-        detail = queue(page, "execution_error")
-        assert words in detail["exception_message"]
-        page.keyboard.press("Escape")
+    file.write_bytes(whole[: len(whole) // 2])
+    assert "cut off" in queue(page, "execution_error")["exception_message"]
+    page.keyboard.press("Escape")
     shows_run_of(page, 4)
     file.unlink()
     assert file.name in refusal(page)

@@ -2,7 +2,6 @@
 
 import pytest
 
-from guidance_geometry.tests.queue import steering
 from guidance_geometry.tests.queue.steering import PAINTED, QUEUE, queue
 from guidance_geometry.tests.queue.tab_steering import (
     FLAG,
@@ -10,10 +9,8 @@ from guidance_geometry.tests.queue.tab_steering import (
     RUNS,
     TAB,
     UNDO,
-    close_below,
     load,
     offers,
-    open_below,
     sampled,
     says,
     sees,
@@ -86,15 +83,9 @@ def changed(page, words):
     )
 
 
-@pytest.fixture(scope="module")
-def page(editor):
-    """The editor with the tab open below; its console must be clean in the end."""
-    load(editor, sampled())
-    open_below(editor)
-    editor.on("dialog", lambda dialog: dialog.accept())
-    yield editor
-    close_below(editor)
-    steering.clean(editor)
+@pytest.fixture
+def page(tab):
+    return tab
 
 
 def walk(page, where):
@@ -256,6 +247,7 @@ def test_what_cannot_leave_a_run_says_why_and_a_cleared_workflow_forgets_its_own
     for mode in (2, 4):
         notice(page, MODE, mode)
         says(page, r"Nothing samples.*Mine \(4\).*An earlier run is shown")
+    page.once("dialog", lambda dialog: dialog.accept())
     page.evaluate("() => app.extensionManager.command.execute('Comfy.ClearWorkflow')")
     says(page, "Switch recording on")
     assert page.evaluate(RUNS) == []

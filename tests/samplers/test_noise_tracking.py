@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guidance_geometry.samplers.noise_tracking import Tracked, parts_of, redraw, track, untrack
@@ -39,6 +39,7 @@ UPDATES = {
 
 @pytest.mark.parametrize("update", UPDATES.values(), ids=UPDATES.keys())
 @given(s=SCALARS)
+@settings(max_examples=10, deadline=None, derandomize=True)
 def test_a_linear_update_keeps_its_noise_and_its_bits(update, s):
     x, e = state(), noise()
     result = update(x.clone(), e, s)

@@ -1,39 +1,27 @@
 """What any file claims is read, or refused in a sentence that names the file."""
 
 import json
-import math
 import os
 import shutil
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guidance_geometry.cli.page import page_of_sweep, record_of
-from guidance_geometry.cli.sweep import marks_of
+from guidance_geometry.cli.page import page_of_sweep
 from guidance_geometry.files.claims import guard, read_json
-from guidance_geometry.files.safetensors import read_safetensors, write_safetensors
 from guidance_geometry.sweeps.report import report_text
 from guidance_geometry.sweeps.results import csv_of, read_results
 from guidance_geometry.tests.claimed_files import (
-    A_CARD,
     A_PLAN,
-    A_SIZE,
     CELL,
     RESULTS,
-    SOME_PICKS,
     SWEEP,
     read_row,
     read_whole_plan,
     sweep_with,
 )
 from guidance_geometry.tests.hostile import places
-from guidance_geometry.tests.traces import exact_trace
-from guidance_geometry.trace.file import CHECKSUM, load, save
-from guidance_geometry.verdict.card import read_card
-from guidance_geometry.verdict.picks import read_picks
-from guidance_geometry.verdict.size import read_size
 
 DEEP = 5000
 JSON = (
@@ -75,11 +63,6 @@ def refuse(read):
 
 READERS = {
     "plan.yaml": (read_whole_plan, A_PLAN, YAML),
-    "plan.json": (read_whole_plan, A_PLAN, JSON),
-    "card.json": (read_card, A_CARD, JSON),
-    "picks.json": (read_picks, SOME_PICKS, JSON),
-    "size.json": (read_size, A_SIZE, JSON),
-    "marks.json": (marks_of, {"marks": {"a": "rerun"}}, JSON),
     "row.json": (read_row, json.loads(CELL.read_text(encoding="utf-8")), JSON),
     "results.json": (read_tables, {"plan": RESULTS["plan"], "rows": RESULTS["rows"][:2]}, JSON),
 }
@@ -87,36 +70,13 @@ READERS = {
 
 @pytest.mark.parametrize("name", READERS)
 @given(data=st.data())
-@settings(max_examples=60, derandomize=True)
+@settings(max_examples=25, derandomize=True)
 def test_any_claim_is_read_or_refused_with_the_name_of_the_file(tmp_path_factory, name, data):
     read, value, snippets = READERS[name]
     path = data.draw(st.sampled_from([(), *places(value)]))
     file = tmp_path_factory.getbasetemp() / name
     file.write_bytes(spoiled(value, path, data.draw(st.sampled_from(snippets))).encode("latin-1"))
     assert len(refuse(lambda: read(file))) < 1000
-
-
-NUMBERS = (1e308, -1e308, math.inf, -math.inf, math.nan, 5e-324, -1.0, 0.0)
-
-
-@given(st.data())
-@settings(max_examples=40, derandomize=True)
-def test_any_number_in_a_trace_is_refused_or_read_by_all(tmp_path_factory, data):
-    file = tmp_path_factory.getbasetemp() / "numbers.safetensors"
-    trace = exact_trace(4.0, batch=2, steps=3)
-    size = data.draw(st.sampled_from((0.5, 1e308, 5e-324)))
-    facts = {"capture": {"steps": []}, "sigma_data": size, "sampler": data.draw(st.sampled_from(("euler", "ddpm")))}
-    save(replace(trace, tensors={}, header={**trace.header, **facts}), file)
-    tensors, metadata = read_safetensors(file)
-    del metadata[CHECKSUM]
-    for name in data.draw(st.lists(st.sampled_from(sorted(tensors)), min_size=1, max_size=2)):
-        flat = tensors[name].clone().flatten()
-        flat[data.draw(st.integers(0, len(flat) - 1)) :: data.draw(st.sampled_from((1, 7, 1000)))] = data.draw(
-            st.sampled_from(NUMBERS)
-        )
-        tensors[name] = flat.view_as(tensors[name])
-    write_safetensors(file, tensors, metadata)
-    assert len(refuse(lambda: record_of(load(file)))) < 1000
 
 
 @pytest.mark.parametrize("fault", [TypeError, KeyError, OverflowError, RecursionError, AttributeError])

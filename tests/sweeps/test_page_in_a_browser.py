@@ -90,14 +90,10 @@ def test_a_cell_shows_its_run_in_the_panel_and_goes_on_to_the_next(page):
     page.evaluate("localStorage.clear()")
 
 
-def test_a_line_opens_its_cell(page):
+def test_a_line_opens_its_cell_and_the_page_of_a_cell_fits_a_phone(page):
     page.locator("#run-plot .line").nth(3).dispatch_event("click")
     assert page.locator("#cell-name").text_content() == "cfg 3 \u00b7 seed 1"
-
-
-def test_the_page_of_a_cell_fits_a_phone(page):
     page.set_viewport_size({"width": 400, "height": 800})
-    page.locator(".tile").first.click()
     page.locator("dialog .gg-facts", has_text="step").wait_for()
     wide = page.evaluate("[document.documentElement.scrollWidth, document.querySelector('dialog').scrollWidth]")
     assert max(wide) <= 400

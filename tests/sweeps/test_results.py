@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guidance_geometry.dev.fixtures.hostile_answers import large_picture
@@ -53,13 +53,9 @@ def test_a_cell_is_done_when_its_row_and_its_trace_are_there(half_done):
     assert half_done.row(first)["place"] == {"cfg": 1}
     half_done.trace_of(first.id).write_bytes(b"half")
     assert half_done.missing([first]) == [first]
-
-
-@pytest.mark.parametrize("left", [b"", b"{", b"{}", b"[]"])
-def test_a_row_that_is_not_whole_counts_as_missing(half_done, left):
-    first = cells(plan_with())[0]
-    (half_done.cells / f"{first.id}.json").write_bytes(left)
-    assert half_done.row(first) is None
+    for left in (b"", b"{}"):
+        (half_done.cells / f"{first.id}.json").write_bytes(left)
+        assert half_done.row(first) is None
 
 
 def row_with(folder, cell, **changes):
@@ -82,14 +78,18 @@ def test_an_edited_row_is_set_aside_with_the_reason(half_done, changes):
     assert half_done.set_aside([first, second]) == {}, "a cell that is missing has no fault"
 
 
-def test_a_measure_that_nobody_knows_is_left_out(half_done):
+def test_a_measure_that_nobody_knows_and_an_unreadable_trace_are_left_out(half_done):
     first = cells(plan_with())[0]
     row_with(half_done, first, measures={"strength": 1.0, "charm": 2.0})
     assert half_done.row(first)["measures"] == {"strength": 1.0}
+    place = half_done.trace_of(first.id)
+    place.write_bytes(bytes(len(place.read_bytes())))
+    assert half_done.set_aside([first]).keys() == {first.id}
 
 
-@pytest.mark.parametrize("data", [None, b"", b"<html>", "half", "large"])
-@pytest.mark.parametrize("known", [True, False], ids=["with digests", "of an older version"])
+@pytest.mark.parametrize(
+    ("data", "known"), [(None, True), (b"<html>", True), (b"", False), ("half", False), ("large", False)]
+)
 def test_a_picture_that_cannot_be_opened_is_no_result(half_done, data, known):
     first = cells(plan_with())[0]
     if not known:
@@ -149,18 +149,13 @@ def test_another_plan_in_the_folder_is_refused(half_done):
         half_done.widen(Plan(workflow(), (Axis("steps", (1,)),)))
 
 
-def test_a_cell_that_succeeds_later_is_no_longer_set_aside(half_done, trace):
-    second = cells(plan_with())[1]
-    half_done.reject(second, "out of memory")
-    half_done.write(second, trace, picture(0), {}, ["strength"])
-    assert not list((half_done.path / "rejected").iterdir())
-
-
-def test_a_rejected_cell_keeps_its_error(half_done):
+def test_a_rejected_cell_keeps_its_error_until_it_succeeds(half_done, trace):
     second = cells(plan_with())[1]
     half_done.reject(second, "out of memory")
     told = json.loads((half_done.path / "rejected" / f"{second.id}.json").read_text())
     assert (told["error"], told["prompt"]) == ("out of memory", second.prompt)
+    half_done.write(second, trace, picture(0), {}, ["strength"])
+    assert not list((half_done.path / "rejected").iterdir())
 
 
 def test_the_rows_of_other_plans_stand_beside_and_a_damaged_one_does_not(half_done):
@@ -234,11 +229,8 @@ def test_the_scale_that_acted_is_measured_and_is_empty_where_it_is_unknown():
     assert csv_of([row]) == "id,cfg,effective_scale,across\na,8,,\n"
 
 
-def test_every_measure_is_a_number_of_an_exact_run():
-    assert all(math.isfinite(value) for value in measure(exact_trace(), list(MEASURES)).values())
-
-
 def test_saturation_is_that_of_the_last_step_and_strength_is_not_that_of_one_step():
+    assert all(math.isfinite(value) for value in measure(exact_trace(), list(MEASURES)).values())
     trace = exact_trace(8.0, batch=2, steps=6)
     steps = {name: value.clone() for name, value in trace.steps.items()}
     steps["m10"] = torch.arange(12.0, dtype=torch.float64).reshape(6, 2) / 100
@@ -253,9 +245,7 @@ def test_saturation_is_that_of_the_last_step_and_strength_is_not_that_of_one_ste
 
 
 # two-sided 95 % points of Student's t as tables print them
-@pytest.mark.parametrize(
-    ("count", "t"), [(2, 12.706), (3, 4.303), (4, 3.182), (5, 2.776), (6, 2.571), (31, 2.042), (1001, 1.962)]
-)
+@pytest.mark.parametrize(("count", "t"), [(2, 12.706), (3, 4.303), (6, 2.571), (1001, 1.962)])
 def test_an_interval_of_few_is_that_of_student(count, t):
     values = [(-1.0) ** k for k in range(count)]
     found, mean = spread_of(values), fmean(values)
@@ -265,11 +255,17 @@ def test_an_interval_of_few_is_that_of_student(count, t):
 
 def test_an_interval_follows_its_scale():
     values = [0.1, 0.2, 0.4, 0.3]
+    for ends in ([1.0, math.nextafter(1.0, 0.0)], [0.0, 5e-324]):
+        found = spread_of(ends, SHARE)
+        assert 0 <= found.low <= found.mean <= found.high <= 1, "where rounding puts the mean at an end"
+    found = spread_of([2.0, 3.0, 4.0], KNOWN["judge"].within)
+    assert found.low < found.mean == 3 < found.high, "a judge without probabilities"
     share, cosine = spread_of(values, SHARE), spread_of([2 * value - 1 for value in values], COSINE)
     assert cosine[:3] == pytest.approx([2 * end - 1 for end in share[:3]])
 
 
 @given(st.data())
+@settings(max_examples=50, derandomize=True)
 def test_an_interval_holds_the_mean_and_only_what_is_possible(data):
     measure = data.draw(st.sampled_from(list(KNOWN.values())))
     low, high = (max(min(end, 1e6), -1e6) for end in measure.within)
@@ -288,26 +284,8 @@ def test_diversity_is_the_distance_of_the_seeds():
     assert math.isnan(diversity_of([flat]))
 
 
-@pytest.mark.parametrize("values", [[1.0, math.nextafter(1.0, 0.0)], [0.0, 5e-324]])
-def test_a_mean_that_rounding_puts_at_an_end_has_an_interval_too(values):
-    found = spread_of(values, SHARE)
-    assert 0 <= found.low <= found.mean <= found.high <= 1
-
-
-def test_a_trace_of_the_same_size_that_cannot_be_read_is_no_result(half_done):
-    first = cells(plan_with())[0]
-    place = half_done.trace_of(first.id)
-    place.write_bytes(bytes(len(place.read_bytes())))
-    assert half_done.set_aside([first]).keys() == {first.id}
-
-
 def test_an_interval_of_shares_covers_their_mean():
     draws = torch.distributions.Beta(torch.tensor(2.0).double(), torch.tensor(18.0).double()).sample
     torch.manual_seed(0)
     spreads = [spread_of(values, SHARE) for values in draws((2000, 6)).tolist()]
     assert 0.92 < sum(s.low <= 0.1 <= s.high for s in spreads) / 2000 <= 0.98
-
-
-def test_a_judge_without_probabilities_has_an_interval_too():
-    found = spread_of([2.0, 3.0, 4.0], KNOWN["judge"].within)
-    assert found.low < found.mean == 3 < found.high

@@ -4,14 +4,13 @@ import html
 import io
 import json
 import math
-import subprocess
-import sys
 import weakref
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from guidance_geometry.cli.study import print_report
 from guidance_geometry.sweeps import page, summary
 from guidance_geometry.sweeps.addresses import place_at
 from guidance_geometry.sweeps.axes import Axis
@@ -21,7 +20,6 @@ from guidance_geometry.sweeps.results import CELLS, Folder
 from guidance_geometry.sweeps.rules import NOTHING
 from guidance_geometry.sweeps.sheet import caption
 from guidance_geometry.sweeps.summary import write_summary
-from guidance_geometry.tests.project import ROOT
 from guidance_geometry.tests.sweeps.plans import trace_bytes, workflow
 
 WORKFLOW = workflow()
@@ -46,7 +44,7 @@ def filled(folder, plan, tmp_path):
     return cells
 
 
-@pytest.mark.parametrize("data", [b"", b"<html>", None], ids=["empty", "html", "missing"])
+@pytest.mark.parametrize("data", [b"<html>", None], ids=["html", "missing"])
 def test_the_page_is_written_with_the_cells_that_are_good(tmp_path, capsys, data):
     folder = Folder(tmp_path / "study")
     cells = filled(folder, PLAN, tmp_path)
@@ -77,14 +75,6 @@ def test_few_pictures_are_in_memory_at_once(tmp_path, monkeypatch):
     assert (len(most) >= 48, max(most) <= 3) == (True, True), max(most)
 
 
-def test_the_sheet_shows_the_first_axis_and_those_that_vary(tmp_path, monkeypatch):
-    axes, drawn = (Axis("cfg", (2,)), Axis("steps", (1, 2)), Axis("label", ("cat",))), []
-    plan, real = Plan(WORKFLOW, axes), summary.sheet
-    monkeypatch.setattr(summary, "sheet", lambda axes, *given: drawn.append(axes) or real(axes, *given))
-    write_summary(Folder(tmp_path / "study"), plan, filled(Folder(tmp_path / "study"), plan, tmp_path), "A study", "")
-    assert drawn == [["cfg", "steps"]]
-
-
 @pytest.fixture
 def address():
     """An empty address in memory."""
@@ -112,26 +102,24 @@ def test_a_study_resumes_from_an_address_and_leaves_its_files_there(address, tmp
     assert len(json.loads((address / "results.json").read_text())["rows"]) == 1
 
 
-def test_a_report_is_told_again_from_the_folder(tmp_path):
+def test_a_report_is_told_again_from_the_folder(tmp_path, capsys):
     folder = Folder(tmp_path / "study")
     write_summary(folder, PLAN, filled(folder, PLAN, tmp_path), "A study", "")
-    command = [sys.executable, str(ROOT), "study", "plan.yaml", "--report", "--output"]
-    again = subprocess.run([*command, str(folder.path)], capture_output=True, text=True, check=True)
-    assert again.stdout == (folder.path / "report.txt").read_text(encoding="utf-8")
-    assert "cfg (too few draws to tell)" in again.stdout
-    none = subprocess.run([*command, tmp_path], capture_output=True, text=True, check=False)
-    assert (none.returncode, "results.json" in none.stderr) == (2, True)
+    assert print_report(str(folder.path)) == 0
+    again = capsys.readouterr().out
+    assert again == (folder.path / "report.txt").read_text(encoding="utf-8")
+    assert "cfg (too few draws to tell)" in again
 
 
-def test_a_column_of_the_sheet_has_the_means_of_its_cells():
-    rows = [{"measures": {"judge": score, "saturation": share}} for score, share in ((-1.0, 0.1), (-2.0, 0.3))]
-    assert caption(rows) == "judge -1.50\n20.0% saturated"
-    assert caption([{"measures": {"judge": None, "saturation": math.nan}}]) == ""
-
-
-def test_pictures_of_several_sizes_share_a_sheet(tmp_path):
-    folder = Folder(tmp_path / "study")
-    cells = filled(folder, PLAN, tmp_path)
+def test_the_sheet_shows_the_first_axis_and_those_that_vary_with_pictures_of_several_sizes(tmp_path, monkeypatch):
+    folder, drawn, real = Folder(tmp_path / "study"), [], summary.sheet
+    plan = Plan(WORKFLOW, (Axis("cfg", (2,)), Axis("steps", (1, 2)), Axis("label", ("cat",))))
+    cells = filled(folder, plan, tmp_path)
     (tmp_path / "study" / CELLS / f"{cells[1].id}.png").write_bytes(picture(1, 60, 120))
-    assert len(write_summary(folder, PLAN, cells, "a title", "")) == 2
+    monkeypatch.setattr(summary, "sheet", lambda axes, *given: drawn.append(axes) or real(axes, *given))
+    assert len(write_summary(folder, plan, cells, "A study", "")) == 2
+    assert drawn == [["cfg", "steps"]]
     assert (folder.path / "sheet.png").exists()
+    rows = [{"measures": {"judge": score, "saturation": share}} for score, share in ((-1.0, 0.1), (-2.0, 0.3))]
+    assert caption(rows) == "judge -1.50\n20.0% saturated", "a column has the means of its cells"
+    assert caption([{"measures": {"judge": None, "saturation": math.nan}}]) == ""

@@ -50,8 +50,6 @@ def test_the_reader_refuses_what_it_does_not_know(found, tmp_path):
         names["read_trace"](later)
 
 
-@pytest.mark.parametrize(
-    "name", [*HEADER, *COMPARED, *STAGES, *VECTORS, *(f"steps.{one}" for one in (*PER_STEP, *PER_SAMPLE))]
-)
-def test_the_page_names_what_a_file_may_hold(name):
-    assert re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", PAGE)
+def test_the_page_names_what_a_file_may_hold():
+    named = [*HEADER, *COMPARED, *STAGES, *VECTORS, *(f"steps.{one}" for one in (*PER_STEP, *PER_SAMPLE))]
+    assert [name for name in named if not re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", PAGE)] == []

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from guidance_geometry.tests.toys import draw
 from guidance_geometry.trace.gram import (
     CHUNK,
     VECTORS,
@@ -20,10 +21,6 @@ from guidance_geometry.trace.gram import (
 
 QUICK = settings(deadline=None, derandomize=True, max_examples=50)
 SHAPES = [(2, 7), (2, 3, 5), (2, 3, 4, 4), (2, 2, 3, 4, 4)]
-
-
-def draw(shape, seed, dtype=torch.float64):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
 
 
 def step(shape=(2, 3, 4, 4), gamma=4.0, dtype=torch.float64):

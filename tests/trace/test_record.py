@@ -165,7 +165,7 @@ def test_a_step_carries_all_that_a_figure_paints():
 
 
 def test_choices_are_told_for_every_sample_that_is_sent():
-    trace = exact_trace(steps=6, batch=40, capture=False)
+    trace = exact_trace(steps=6, batch=26, capture=False)
     record = run_record(trace)
     choices, sent = record["choices"], record["steps"][0]["subset"]
     assert choices["samples"] == sent

@@ -1,4 +1,5 @@
 import json
+import math
 import random
 from dataclasses import replace
 
@@ -270,28 +271,17 @@ def saved_and_loaded(tmp_path, facts):
     return load(tmp_path / "run.safetensors").header
 
 
-@pytest.mark.parametrize("name", [name for name in HEADER if not HEADER[name].required])
-@pytest.mark.parametrize(
-    "value",
-    [
-        "w" * 324,
-        "w" * 20_001,
-        10**400,
-        -(10**5000),
-        float("nan"),
-        True,
-        object(),
-        ["w" * 300] * 3,
-        {"a" * 300: "b" * 300},
-    ],
-    ids=["line", "page", "beyond", "far beyond", "nan", "switch", "object", "list", "table"],
-)
-def test_whatever_save_accepts_load_reads(tmp_path, name, value):
-    """Each field of the header, with a value that is no good in most of them."""
+OPTIONAL = [name for name in HEADER if not HEADER[name].required]
+ODD = ["w" * 324, "w" * 20_001, 10**400, -(10**5000), math.nan, True, object(), ["w" * 300] * 3, {"a" * 300: "b" * 300}]
+
+
+@pytest.mark.parametrize("name", OPTIONAL)
+def test_whatever_save_accepts_load_reads(tmp_path, name):
+    """Each field of the header, with values that are no good in most of them."""
     where, _, last = name.rpartition(".")
-    whole = {where: {**(header().get(where) or {}), last: value}} if where else {name: value}
-    found = saved_and_loaded(tmp_path, whole)
-    assert found["vectors"] == list(VECTORS)
+    for value in ODD:
+        whole = {where: {**(header().get(where) or {}), last: value}} if where else {name: value}
+        assert saved_and_loaded(tmp_path, whole)["vectors"] == list(VECTORS)
 
 
 def test_texts_are_cut_to_what_their_field_holds(tmp_path):

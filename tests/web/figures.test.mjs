@@ -390,18 +390,18 @@ test("no two labels of a plane stand each at what the other belongs to", () => {
   const along = ([[ax, ay], [bx, by]]) => Array.from({ length: 41 }, (_, k) => [ax + (k / 40) * (bx - ax), ay + (k / 40) * (by - ay)]);
   const reach = (box, points) => Math.min(...points.map((point) => away(box, point)));
   let seen = 0;
-  for (const name of NAMES) for (const [w, h] of [[300, 240], [420, 300], [960, 540]]) for (const { i } of fixture(name).steps ?? []) {
-    const commands = viewOf("plane").figure(fixture(name), { w, h, step: i, captioned: false });
+  for (const record of NAMES.map(fixture)) for (const [w, h] of [[300, 240], [420, 300], [960, 540]]) for (const i of shown(record)) {
+    const commands = viewOf("plane").figure(record, { w, h, step: i, captioned: false });
     const own = Object.fromEntries(["x", "next"].flatMap((role) => called(commands, role).map((one) => [role, [[one.x, one.y]]])));
     for (const role of ["step", "noise"]) for (const one of called(commands, role)) own[role] = one.points ? along(one.points) : own[role];
     const boxes = Object.keys(own).flatMap((role) => called(commands, `label-${role}`).slice(0, 1).map((one) => [role, boxOf(one)]));
     for (const [a, box] of boxes) for (const [b, other] of boxes.filter(([role]) => role > a)) {
       seen += 1;
       const swapped = reach(box, own[a]) > reach(box, own[b]) + 0.5 && reach(other, own[b]) > reach(other, own[a]) + 0.5;
-      assert.ok(!swapped, `${name}, step ${i} at ${w} x ${h}: ${a} and ${b}`);
+      assert.ok(!swapped, `${record.run}, step ${i} at ${w} x ${h}: ${a} and ${b}`);
     }
   }
-  assert.ok(seen > 1000);
+  assert.ok(seen > 100, String(seen));
 });
 
 test("why a step has no plane is said as it is: what was taken over is drawn, what nobody saw is not called alone", () => {

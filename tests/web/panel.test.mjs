@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import test from "node:test";
 import { inflateSync } from "node:zlib";
 import { boxOf } from "../../web/lib/commands.mjs";
@@ -14,7 +13,7 @@ import { headOf } from "../../web/lib/saving.mjs";
 import { EN, speaker, ZH } from "../../web/lib/strings.mjs";
 import { DARK, LIGHT } from "../../web/lib/theme.mjs";
 import { viewOf, VIEWS } from "../../web/lib/views.mjs";
-import { called, fixture, NAMES } from "./records.mjs";
+import { called, fixture } from "./records.mjs";
 
 const VECTORS = ["u", "a", "delta", "D-G", "move", "noise"];
 const K = [4, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0];
@@ -254,33 +253,11 @@ test("one line tells the numbers of a step", () => {
   assert.equal(facts(null, 0, 0, t), "");
 });
 
-for (const name of NAMES) {
-  test(`drawings speak Chinese, captions and what is missing, too: ${name}`, () => {
-    const chinese = { w: 900, h: 500, theme: DARK, t: speaker("zh") };
-    const own = new Set(Object.keys(fixture(name).passes ?? {}));
-    for (const { figure, zh } of VIEWS) {
-      for (const step of zh && figure ? [undefined, 0, 3] : []) {
-        const drawn = figure(fixture(name), { ...chinese, step });
-        const said = [drawn[0].label, ...drawn.flatMap(({ runs = [] }) => runs.map((run) => run.t))];
-        const english = said.flatMap((words) => words.match(/[a-z]{4,}/gi) ?? []);
-        assert.deepEqual(english.filter((word) => !own.has(word)), [], `${zh[0]}: ${said.join(" | ")}`);
-      }
-    }
-  });
-}
-
 test("every word exists in both languages, with the same values in it", () => {
   const names = (words) => [...words.matchAll(/\{\w+\}/g)].map(([name]) => name).sort();
   assert.deepEqual(Object.keys(ZH).sort(), Object.keys(EN).sort());
   for (const { name, says } of VIEWS.filter(({ zh }) => zh)) assert.notEqual(ZH[`${name}Says`], says, name);
   for (const key of Object.keys(EN)) assert.deepEqual(names(ZH[key]), names(EN[key]), key);
-});
-
-test("the help page explains every tab, by its word and in their order", () => {
-  const page = readFileSync(new URL("../../web/docs/GGInspector.md", import.meta.url), "utf8");
-  const [table] = page.split("## Views")[1].split("\n## ");
-  const explained = [...table.matchAll(/^\| ([^|]+) \|/gm)].map(([, word]) => word).filter((word) => word !== "view");
-  assert.deepEqual(explained, VIEWS.map(({ en: [word] }) => word));
 });
 
 /** WCAG 2: (L1 + 0.05) / (L2 + 0.05) of relative luminances. */

@@ -17,6 +17,7 @@ import { DARK } from "../../web/lib/theme.mjs";
 import { called, fixture } from "./records.mjs";
 
 const t = speaker("en");
+globalThis.localStorage ??= { getItem: () => null, setItem() {} };
 const root = (...ids) => ({ id: "w", extra: { guidance_geometry: { record: true, key: "k" } }, nodes: ids.map((id) => ({ id })) });
 const run = (node, more = {}) => ({ run: `${node}-${more.prompt_id ?? "j"}`, workflow_id: "w", key: "k", node, prompt_id: "j",
   title: `T${node}`, list_index: 0, index: 0, steps: 4, ended: "", when: 0, ...more });
@@ -126,7 +127,6 @@ test("a run that the server listed is missed when it is gone, though its event n
 });
 
 test("samplers that could not be recorded are named until they are, and only those of this workflow", async () => {
-  globalThis.localStorage ??= { getItem: () => null, setItem() {} };
   const missed = (node, more) => ({ node, title: "Mine", workflow_id: "w", key: "k", prompt_id: "j", ...more });
   const asked = [];
   const runs = async (id) => (asked.push(id), { runs: [], unreached: [missed("4"), missed("5"), missed("9"), missed("5", { key: "other" })] });
@@ -183,7 +183,6 @@ test("the worst run is shown, one that goes on before it, and the picked one bef
 });
 
 test("a run of an earlier job is not passed off as the result, unless the last job took it from the cache", async () => {
-  globalThis.localStorage ??= { getItem: () => null, setItem() {} };
   const runs = [run("4"), run("5"), run("5", { prompt_id: "k" })];
   const editor = { root: () => root(4, 5), runs: async () => ({ runs }), report: async (id) => ({ colour: id === "4-j" ? "above" : "fine" }), sources: async () => ({ output: {} }) };
   const tab = new Tab(editor);
@@ -232,7 +231,6 @@ test("steps of a run that is not kept are no run, and one that left no record go
 });
 
 test("a job that leaves no run says why: from the cache, not asked for, stopped or failed before; a run that comes takes it back", async () => {
-  globalThis.localStorage ??= { getItem: () => null, setItem() {} };
   const graph = { ...root(4), nodes: [{ id: 4, title: "S", inputs: [{ type: "MODEL" }], outputs: [{ type: "LATENT" }], widgets: [{ name: "noise_seed" }] }] };
   const runs = [];
   const tab = new Tab({ root: () => graph, runs: async () => ({ runs }), sources: async () => ({ output: {} }) });
@@ -256,7 +254,6 @@ test("a job that leaves no run says why: from the cache, not asked for, stopped 
 });
 
 test("a run that grows while its node samples in pieces stays one, and is read anew", async () => {
-  globalThis.localStorage ??= { getItem: () => null, setItem() {} };
   const asked = [];
   const editor = { root: () => root(4), runs: async () => ({ runs: [] }), sources: async () => ({ output: {} }), report: async () => null };
   const tab = new Tab({ ...editor, run: async (name) => ({ run: name, steps: Array(asked.push(name)) }) });
@@ -268,7 +265,6 @@ test("a run that grows while its node samples in pieces stays one, and is read a
 });
 
 test("while ComfyUI does not answer no run is live; back again, one whose job is gone does not go on", async () => {
-  globalThis.localStorage ??= { getItem: () => null, setItem() {} };
   const tab = new Tab({ root: () => root(4, 5), runs: async () => ({ runs: [] }), sources: async () => ({ output: {} }) });
   const step = (node, job) => tab.step({ run: `r${node}`, kept: true, prompt_id: job, node, workflow_id: "w", key: "k", steps: [{ i: 57, n: 600 }] });
   await tab.refresh();
@@ -382,7 +378,6 @@ test("a late answer does not take the place of the run that was chosen after it"
 });
 
 test("a list that comes late, or not at all, takes no run away and brings none back", async () => {
-  globalThis.localStorage ??= { getItem: () => null, setItem() {} };
   const asked = [];
   const runs = () => (asked.push(later()), asked.at(-1).answer);
   const tab = new Tab({ root: () => root(4, 5), runs, report: async () => null, sources: async () => ({ output: {} }) });

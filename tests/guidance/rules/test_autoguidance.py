@@ -1,6 +1,5 @@
 from typing import Any
 
-import pytest
 import torch
 
 from guidance_geometry.guidance.chain import PLAIN
@@ -47,8 +46,3 @@ def test_a_weak_pass_that_was_not_evaluated_leaves_cfg():
     p = predictions()
     bare = Predictions(p.x, p.sigma, p.alpha, p.uncond, p.cond)
     assert torch.equal(guided(Autoguidance(WEAK), bare, 3.0), p.uncond + (p.cond - p.uncond) * 3.0)
-
-
-def test_another_latent_shape_is_refused_with_both_shapes():
-    with pytest.raises(ValueError, match=r"\(2, 4, 4\).*\(2, 3, 4\)"):
-        guided(Autoguidance(WEAK), predictions(weak_shape=(2, 4, 4)), 3.0)

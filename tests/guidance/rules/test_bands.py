@@ -4,10 +4,7 @@ import pytest
 import torch
 
 from guidance_geometry.guidance.rules.bands import Bands, box_low, pyramid_low
-from guidance_geometry.guidance.run import Run
 from guidance_geometry.tests.toys import guide, toy
-
-RUN = Run((2.0, 1.0, 0.0))
 
 
 def guided(rule, p, gamma=4.0):
@@ -75,11 +72,6 @@ def test_bands_of_one_weight_are_one_band_and_frequencies_alone_do_not_read_them
     fourier = Bands("FreSca", 0.5, 1.5, middle=(0.0,))
     assert torch.equal(guided(fourier, p), guided(Bands("FreSca", 0.5, 1.5), p))
     assert fourier.text == Bands("FreSca", 0.5, 1.5).text
-
-
-def test_too_many_bands_are_refused():
-    with pytest.raises(ValueError, match="middle holds 9 weights; give at most 8"):
-        Bands(middle=(1.0,) * 9)
 
 
 @pytest.mark.parametrize("low_of", [pyramid_low, lambda v: box_low(v, 0.5)], ids=["pyramid", "box"])

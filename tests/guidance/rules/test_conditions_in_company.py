@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from guidance_geometry.guidance.chain import PLAIN, Chain
+from guidance_geometry.guidance.chain import Chain
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
 from guidance_geometry.guidance.rules.autoguidance import Autoguidance
 from guidance_geometry.guidance.rules.kinds import Source
@@ -59,8 +59,3 @@ def test_a_skipped_step_saves_the_weak_pass_too(order):
     assert chain.needs(state, 4.0, 4.0) == {"cond"}
     found, _ = chain.step(state, replace(p, uncond=None, extra={}), 4.0)
     assert largest_error(found, list(guided)) <= 1e-12
-
-
-def test_conditions_take_the_place_of_the_rule_that_combines():
-    with pytest.raises(ValueError, match="Two rules combine"):
-        PLAIN.then(PerpNeg("e")).then(Negative(("m",), (1.0,)))

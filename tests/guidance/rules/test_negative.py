@@ -33,16 +33,3 @@ def test_a_condition_that_is_not_active_counts_as_u(form):
     assert torch.equal(guide(rule, p, 4.0), guide(rule, replace(p, extra={TWO: p.uncond}), 4.0))
     gamma = 6.0 if form == "nested" else 4.0
     assert largest_error(guide(rule, p, 4.0), list(p.uncond + gamma * (p.cond - p.uncond))) < 1e-14
-
-
-@pytest.mark.parametrize(
-    ("conditions", "weights", "form", "message"),
-    [
-        (("a",), (1.0, 2.0), "sum", "1 extra conditions but 2 weights"),
-        (("a", "b"), (1.0, 2.0), "nested", "one middle condition, but 2 were given"),
-        (("a",), (1.0,), "product", "Form 'product' is unknown"),
-    ],
-)
-def test_a_combination_that_makes_no_sense_is_refused(conditions, weights, form, message):
-    with pytest.raises(ValueError, match=message):
-        Negative(conditions, weights, form)

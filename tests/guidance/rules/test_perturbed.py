@@ -60,8 +60,3 @@ def test_several_add_up(gamma):
     expected = p.uncond + gamma * (p.cond - p.uncond) + (p.cond - a) + 2 * (p.cond - b)
     assert largest_error(chain.step(chain.init(RUN), p, gamma)[0], list(expected)) <= 1e-12
     assert chain.text == "CFG > perturbed pass x 1 > perturbed pass x 2"
-
-
-def test_a_window_that_is_upside_down_is_refused():
-    with pytest.raises(ValueError, match="reversed"):
-        Perturbed(WORSE, start=0.8, end=0.2)

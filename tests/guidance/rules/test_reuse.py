@@ -109,8 +109,3 @@ def test_every_step_without_an_end_is_plain_guidance():
     assert Reuse(1).neutral
     assert not Reuse(1, stop=0.99).neutral
     assert not Reuse(2).neutral
-
-
-def test_bad_knobs_are_refused():
-    with pytest.raises(ValueError, match="both count steps"):
-        Reuse(0)
