@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from ..guidance.printing import quote
-from ..measure.asking import DRAWS, LEVELS, SEED, Answer, Level, ask
-from ..measure.measured import Measured
-from ..measure.told import Told
+from ..measure.levels import DRAWS, LEVELS, SEED, Answer, Level, query_levels
+from ..measure.measurement import Measurement
+from ..measure.report import PictureReport
 from . import adapter
 from .afterwards import without_guidance
 from .run_recorder import without_recording
@@ -40,7 +40,7 @@ UNCOVERED = (
 FEW_LEVELS = "The model has noise levels from {} to {} only: none that the measure needs."
 
 
-class Ask(comfy.samplers.Sampler):
+class MeasuringSampler(comfy.samplers.Sampler):
     """A sampler of the host's form that asks about the latent instead of sampling.
 
     parts: the sums of each part of the latent, when it has run. evaluations: of the network, one a picture.
@@ -55,24 +55,24 @@ class Ask(comfy.samplers.Sampler):
         self, guider, sigmas, extra_args, callback, noise, latent_image=None, denoise_mask=None, disable_pbar=False
     ):
         """Ask about latent_image; the host calls this."""
-        asked = Asked(guider, extra_args["model_options"], latent_image.float(), denoise_mask)
+        plain = PlainPredictions(guider, extra_args["model_options"], latent_image.float(), denoise_mask)
         bar = comfy.utils.ProgressBar(2 * self.draws * len(self.levels))
 
         def predict(y: Tensor, sigma: float, both: bool) -> Answer:
             comfy.model_management.throw_exception_if_processing_interrupted()
             self.evaluations += (1 + both) * len(y)
             bar.update(1)
-            return asked.predict(y, sigma, both)
+            return plain.predict(y, sigma, both)
 
         packing = adapter.packing_of_run(guider)
-        self.parts = ask(
-            predict, asked.clean, self.sigma_data, draws=self.draws, seed=self.seed, levels=self.levels, packing=packing
+        self.parts = query_levels(
+            predict, plain.clean, self.sigma_data, draws=self.draws, seed=self.seed, levels=self.levels, packing=packing
         )
-        asked.check_steady()
+        plain.check_steady()
         return latent_image
 
 
-class Asked:
+class PlainPredictions:
     """The network of a run, and the pictures that it is asked about.
 
     clean: [B, ...] in the model's own numbers. mask: 1 where the run drew, 0 where it kept; None: everywhere.
@@ -142,7 +142,7 @@ def measure_latent(
     draws: int = DRAWS,
     seed: int = SEED,
     setting: Mapping[str, Any] = NOTHING,
-) -> list[Measured]:
+) -> list[Measurement]:
     """What a MODEL says of a finished latent: of each part, where it is nested.
 
     Raises ValueError where no noise level of the model is one of those that are asked, where no condition covers any of
@@ -154,7 +154,7 @@ def measure_latent(
     levels = levels_within(model, size)
     guider = comfy.samplers.CFGGuider(model)
     guider.set_conds(positive, negative)
-    asking, samples = Ask(levels, size, draws, seed), latent["samples"]
+    asking, samples = MeasuringSampler(levels, size, draws, seed), latent["samples"]
     sigmas = torch.tensor([*(host_level(model, size * level) for level in levels), 0.0])
     guider.sample(
         zeros_like(samples),
@@ -168,7 +168,7 @@ def measure_latent(
     if not any(float(level.expected.abs().sum()) for part in asking.parts for level in part):
         raise ValueError(UNCOVERED)
     shapes = [tuple(part.shape[1:]) for part in adapter.parts_of(samples)]
-    return [Measured(part, {"size": shape, **setting}, asking.evaluations)
+    return [Measurement(part, {"size": shape, **setting}, asking.evaluations)
             for part, shape in zip(asking.parts, shapes, strict=True)]  # fmt: skip
 
 
@@ -209,13 +209,13 @@ def zeros_like(samples):
 
 def measure_pictures(
     model, positive, negative, latent: dict, *, plain: dict | None = None, draws: int = DRAWS, seed: int = SEED
-) -> Told:
+) -> PictureReport:
     """What a MODEL says of a latent, of the first part where it is nested.  plain: the same seeds at cfg 1."""
-    found, *_ = measure_latent(model, positive, negative, latent, draws=draws, seed=seed)
+    measurement, *_ = measure_latent(model, positive, negative, latent, draws=draws, seed=seed)
     if plain is None:
-        return Told(found)
+        return PictureReport(measurement)
     unguided, *_ = measure_latent(model, positive, negative, plain, draws=draws, seed=seed)
-    return Told(found, unguided)
+    return PictureReport(measurement, unguided)
 
 
 def in_order(latent: dict, order: Sequence[int]) -> dict:

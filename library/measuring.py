@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..measure.asking import DRAWS, SEED, Answer, ask
-from ..measure.measured import Measured
+from ..measure.levels import DRAWS, SEED, Answer, query_levels
+from ..measure.measurement import Measurement
 from .sampling import check_samples
 from .traces import require
 
@@ -25,7 +25,7 @@ def measure(
     weight: Tensor | None = None,
     setting: Mapping[str, Any] | None = None,
     **facts: Any,
-) -> Measured:  # x [B, ...]
+) -> Measurement:  # x [B, ...]
     """Ask a denoiser about finished samples: how strongly they show the prompt, and how strange they are to it.
 
     denoiser: as for `record`, the very one that made x, without guidance. cond, uncond: its conditions. draws: pairs of
@@ -48,5 +48,5 @@ def measure(
         answers = [denoiser(y * signal, sigma * signal, one) for one in conditions]
         return Answer(answers[0], answers[1] if both else None, weight)
 
-    (levels,) = ask(predict, x, known["sigma_data"], draws=draws, seed=seed)
-    return Measured(levels, {"size": tuple(x.shape[1:]), **(setting or {})}, asked[0] * len(x))
+    (levels,) = query_levels(predict, x, known["sigma_data"], draws=draws, seed=seed)
+    return Measurement(levels, {"size": tuple(x.shape[1:]), **(setting or {})}, asked[0] * len(x))

@@ -16,7 +16,7 @@ from ..guidance.chain import Chain
 from ..guidance.contract import chain_from
 from ..guidance.rule_file import RuleFile
 from ..guidance.rules.kinds import Rule
-from ..measure.measured import Measured
+from ..measure.measurement import Measurement
 from ..sweeps.axes import LARGEST_SWEEP, RULE, check_count, word_of
 from ..sweeps.measures import OWN, WHOLE, Judge, measure, measure_of, own_measures, score
 from ..sweeps.plan import check_measures
@@ -36,13 +36,13 @@ PLAIN = ("cfg", "none")  # rules that are none
 class PlannedRun(NamedTuple):
     """A run that has not begun.
 
-    place: what its row says of it. at: the values, by their words. ask: what the denoiser says of finished samples.
+    place: what its row says of it. at: the values, by their words. measure: what the denoiser says of finished samples.
     """
 
     place: dict[str, Any]
     at: dict[str, Any]
     run: Recording
-    ask: Callable[[torch.Tensor], Measured]
+    measure: Callable[[torch.Tensor], Measurement]
 
 
 def sweep(
@@ -176,8 +176,8 @@ def plan_run(
     condition = next((values[word] for word in CONDITIONS if word in values), cond)
     run = record(denoiser, levels, condition, gamma=values["cfg"], rule=values[RULE], capture="numbers", **facts)
     known = {name: facts[name] for name in ("space", "sigma_data", "uncond") if name in facts}
-    ask = partial(measure_samples, denoiser, cond=condition, **known)
-    return PlannedRun({name: word for name, (word, _) in at.items()}, values | {"condition": condition}, run, ask)
+    own = partial(measure_samples, denoiser, cond=condition, **known)
+    return PlannedRun({name: word for name, (word, _) in at.items()}, values | {"condition": condition}, run, own)
 
 
 def with_knob_at(chain: Chain, name: str, value: Any) -> Chain:
@@ -216,7 +216,7 @@ def row_of(one: PlannedRun, shape: Sequence[int], judges: Mapping[str, Judge | s
     trace = run.sample(run.run.sigmas[0] * noise, one.at["sampler"], seed)
     own = {}
     if not OWN.keys().isdisjoint(judge for judge in judges.values() if isinstance(judge, str)):
-        own = own_measures(one.ask(run.end))
+        own = own_measures(one.measure(run.end))
     scores = {
         name: score(judge, run.end) if not isinstance(judge, str) else own.get(judge) or measure_of(judge).of(trace)
         for name, judge in judges.items()

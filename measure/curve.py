@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .estimates import Estimate, fine, jackknife
-from .measured import Measured, check_comparable
+from .measurement import Measurement, check_comparable
 
 MEASURABLE = 1.1  # times the least ratio of a curve: the first change that can be measured
 VISIBLE = 1.4  # the first that is seen
@@ -21,7 +21,7 @@ class Curve:
     """Measures at several values of a scale, of the same seeds and setting; the values rise."""
 
     values: Sequence[float]
-    points: Sequence[Measured]
+    points: Sequence[Measurement]
 
     def __post_init__(self):
         if len(self.values) != len(self.points) or len(self.points) < 2:

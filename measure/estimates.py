@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from ..guidance.vectors import flat
-from .asking import COARSE, FINE, Level
+from .levels import COARSE, FINE, Level
 
 SURE = 0.975  # quantile of the upper end of a 95 % interval
 Statistic = Callable[[Tensor], Tensor]  # of sums [..., K] -> [...]

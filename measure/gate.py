@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from .asking import Level
 from .estimates import Estimate, fine, prompt_strength, ratio_of
+from .levels import Level
 
 STRENGTH = (0.8, 1.2)  # prompt strength of pictures at cfg 1
 RATIO = (0.6, 1.6)  # denoising ratio of each fine level

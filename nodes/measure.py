@@ -66,11 +66,11 @@ class GGMeasure(CheckedNode):
 
     @classmethod
     def execute(cls, model, positive, negative, latent, noise_seed, draws=4, plain=None) -> io.NodeOutput:
-        told = host.measuring.measure_pictures(
+        report = host.measuring.measure_pictures(
             model, positive, negative, latent, plain=plain, draws=draws, seed=noise_seed
         )
-        text, as_text = told.text(), trace.portable.ascii_json(told.as_json())
-        numbers = (told.measured.strength.value, told.measured.ratio.value)
-        ordered = host.measuring.in_order(latent, told.order)
-        best = host.measuring.in_order(latent, told.order[:1])
+        text, as_text = report.text(), trace.portable.ascii_json(report.as_json())
+        numbers = (report.measurement.strength.value, report.measurement.ratio.value)
+        ordered = host.measuring.in_order(latent, report.order)
+        best = host.measuring.in_order(latent, report.order[:1])
         return io.NodeOutput(text, as_text, *numbers, ordered, best, ui={"text": [text]})

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..guidance.energies.protocol import Energy
-from ..measure.measured import Measured
+from ..measure.measurement import Measurement
 from ..trace import metrics
 from ..trace.effective import EffectiveScale
 from ..trace.trace import Trace
@@ -93,7 +93,7 @@ def measure(trace: Trace, names: Iterable[str]) -> dict[str, float]:
     return {name: measure_of(name).of(trace) for name in names}
 
 
-def own_measures(measured: Measured) -> dict[str, float]:
+def own_measures(measured: Measurement) -> dict[str, float]:
     """Both numbers that a model says of its finished pictures, as a row has them."""
     return {"prompt_strength": measured.strength.value, "denoising_ratio": measured.ratio.value}
 

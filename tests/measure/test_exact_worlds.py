@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from guidance_geometry import library as gg
-from guidance_geometry.measure.asking import LEVELS, Answer, Level, ask
 from guidance_geometry.measure.curve import Curve
 from guidance_geometry.measure.estimates import (
     denoising_ratio,
@@ -16,7 +15,8 @@ from guidance_geometry.measure.estimates import (
     variety,
 )
 from guidance_geometry.measure.gate import gate_of
-from guidance_geometry.measure.measured import Measured
+from guidance_geometry.measure.levels import LEVELS, Answer, Level, query_levels
+from guidance_geometry.measure.measurement import Measurement
 
 SHAPE, CLASSES, COUNT = (2, 12, 12), 4, 24
 WORLD = gg.make_mixture(SHAPE, CLASSES, seed=0)
@@ -104,7 +104,7 @@ def test_parts_of_a_nested_latent_are_measured_by_themselves():
         answers = [WORLD.denoised(part, sigma, 1.0, label) for label in (LABELS, None) for part in packing.split(y)]
         return Answer(packing.join(answers[:2]), packing.join(answers[2:]) if with_uncond else None)
 
-    first, second = ask(predict, both, WORLD.rms, draws=1, packing=packing)
+    first, second = query_levels(predict, both, WORLD.rms, draws=1, packing=packing)
     assert within(denoising_ratio(first), 1)
     assert denoising_ratio(second).low > 2
 
@@ -116,7 +116,7 @@ def test_only_levels_above_a_bound_ask_for_both_predictions():
         asked.append((round(sigma / WORLD.rms, 6), both))
         return Answer(WORLD.denoised(y, sigma, 1.0, LABELS), WORLD.denoised(y, sigma) if both else None)
 
-    (levels,) = ask(predict, draw(LABELS, 8), WORLD.rms, draws=1)
+    (levels,) = query_levels(predict, draw(LABELS, 8), WORLD.rms, draws=1)
     assert asked == [(level, level >= 0.8) for level in LEVELS for _ in range(2)]
     assert [level.sigma for level in levels] == [*LEVELS]
     assert levels[-1].along.isnan().all()
@@ -151,7 +151,7 @@ def test_guidance_shows_the_prompt_more():
 def at(ratio, count=12):
     """Answers about pictures of which each is about so strange."""
     spread = torch.linspace(0.9, 1.1, count, dtype=torch.float64)
-    return Measured([Level(sigma, spread, spread, ratio * spread, spread) for sigma in LEVELS])
+    return Measurement([Level(sigma, spread, spread, ratio * spread, spread) for sigma in LEVELS])
 
 
 def test_a_curve_names_where_the_ratio_has_risen_so_much_above_its_least():
@@ -199,4 +199,4 @@ def test_a_single_picture_has_numbers_and_no_interval():
     assert math.isnan(found.ratio.low)
     assert gate_of(found.levels) is not None
     assert "not sure" in repr(found)
-    assert Measured(found.levels).as_json()["pictures"] == 1
+    assert Measurement(found.levels).as_json()["pictures"] == 1

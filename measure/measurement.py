@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .asking import Level
 from .estimates import Estimate, denoising_ratio, prompt_strength, ratio_of, times_as_strange
 from .gate import Gate, gate_of
+from .levels import Level
 
 
 @dataclass(frozen=True, repr=False)
-class Measured:
+class Measurement:
     """The answers about samples of one setting.
 
     levels: the sums of what was answered, coarse to fine. setting: sampler, scheduler, steps, size and whatever else
@@ -43,7 +43,7 @@ class Measured:
         """Whether the measure applies to the model; only of samples at cfg 1."""
         return gate_of(self.levels)
 
-    def times_as_strange_as(self, other: Measured) -> Estimate:
+    def times_as_strange_as(self, other: Measurement) -> Estimate:
         """How many times as strange these samples are as others of the same seeds.
 
         Raises ValueError where something but the scale differs: sampler, schedule, steps and size move the ratio as
@@ -71,7 +71,7 @@ class Measured:
         )
 
 
-def check_comparable(*measured: Measured) -> None:
+def check_comparable(*measured: Measurement) -> None:
     """Raise ValueError unless all were measured of samples of one setting and number."""
     first = measured[0]
     for one in measured[1:]:

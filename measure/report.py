@@ -7,7 +7,7 @@ from typing import Any
 
 from .estimates import Estimate, strength_of_each
 from .gate import Gate
-from .measured import Measured
+from .measurement import Measurement
 
 NO_QUALITY = "This is no measure of quality: smooth or plain pictures can have the best numbers."
 WHY = {
@@ -22,14 +22,14 @@ WHY = {
 
 
 @dataclass(frozen=True, repr=False)
-class Told:
+class PictureReport:
     """Pictures measured, and the same seeds at cfg 1, if they are there.
 
     order: numbers of the pictures, the one that shows the prompt most first.
     """
 
-    measured: Measured
-    plain: Measured | None = None
+    measurement: Measurement
+    plain: Measurement | None = None
 
     @property
     def gate(self) -> Gate | None:
@@ -39,12 +39,12 @@ class Told:
     @property
     def order(self) -> list[int]:
         """Numbers of the pictures by prompt strength, the strongest first."""
-        return strength_of_each(self.measured.levels).argsort(descending=True).tolist()
+        return strength_of_each(self.measurement.levels).argsort(descending=True).tolist()
 
     @property
     def times(self) -> Estimate | None:
         """How many times as strange the pictures are as those at cfg 1."""
-        return self.measured.times_as_strange_as(self.plain) if self.plain else None
+        return self.measurement.times_as_strange_as(self.plain) if self.plain else None
 
     def text(self) -> str:
         """The report: whether the measure applies, the two numbers, what they do not say."""
@@ -52,23 +52,23 @@ class Told:
             why = WHY[self.gate.why].format(self.gate.at.value if self.gate.at else 0)
             return f"The measure does not apply to this model: {why}. There are only the pictures to go by."
         lines = [
-            f"Prompt strength {self.measured.strength.text}. 0: as without the prompt; 1: as the model draws it by "
+            f"Prompt strength {self.measurement.strength.text}. 0: as without the prompt; 1: as the model draws it by "
             "itself.",
-            f"Denoising ratio {self.measured.ratio.text}. 1: as strange to the model as its own pictures.",
+            f"Denoising ratio {self.measurement.ratio.text}. 1: as strange to the model as its own pictures.",
         ]
         if self.times:
             lines.append(f"The model finds them {self.times.text} times as strange as the same seeds at cfg 1.")
         else:
             lines.append("Whether the measure applies to this model was not tried: connect the same seeds at cfg 1.")
-        if self.measured.count > 1:
+        if self.measurement.count > 1:
             first = ", ".join(str(number + 1) for number in self.order)
             lines.append(f"Pictures by prompt strength, the strongest first: {first}.")
         return "\n".join([*lines, NO_QUALITY])
 
     def as_json(self) -> dict[str, Any]:
         """The numbers for scripts and agents."""
-        found = {"v": 1, **self.measured.as_json(), "order": self.order, "applies": None, "why": None}
+        numbers = {"v": 1, **self.measurement.as_json(), "order": self.order, "applies": None, "why": None}
         if self.plain and self.gate:
-            found |= {"applies": self.gate.applies, "why": self.gate.why or None, "plain": self.plain.as_json()}
-            found["times_as_strange"] = [*self.times] if self.times else None
-        return found
+            numbers |= {"applies": self.gate.applies, "why": self.gate.why or None, "plain": self.plain.as_json()}
+            numbers["times_as_strange"] = [*self.times] if self.times else None
+        return numbers

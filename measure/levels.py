@@ -63,7 +63,7 @@ def picture_noise(x: Tensor, seed: int) -> Iterator[Tensor]:  # x [B, ...] -> [B
         yield put_beside(torch.stack([torch.randn(x.shape[1:], generator=stream) for stream in streams]), x)
 
 
-def ask(
+def query_levels(
     predict: Predict,
     x: Tensor,
     sigma_data: float,
