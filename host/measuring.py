@@ -7,6 +7,7 @@ ControlNets, hooks and wrappers of its network.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from types import MappingProxyType
 from typing import Any
 
@@ -175,12 +176,7 @@ def measure_latent(
 def plain_model(model):
     """A MODEL whose calls are neither recorded nor answered from a cache of the host's."""
     plain = without_recording(model).clone()
-    for kind, key in (
-        (kind, key)
-        for kind in comfy.patcher_extension.WrappersMP.__dict__.values()
-        if isinstance(kind, str)
-        for key in CACHES
-    ):
+    for kind, key in product(plain.wrappers, CACHES):
         plain.remove_wrappers_with_key(kind, key)
     return plain
 
