@@ -12,7 +12,6 @@ from types import MappingProxyType
 from typing import Any
 
 import comfy.model_management
-import comfy.patcher_extension
 import comfy.samplers
 import comfy.utils
 import torch
