@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 import comfy.model_management
+import comfy.model_sampling
 import comfy.samplers
 import comfy.utils
 import torch
