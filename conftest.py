@@ -49,6 +49,11 @@ def pytest_make_collect_report():
     fail_for_a_missing_tool(outcome.get_result())
 
 
+def pytest_runtest_teardown():
+    """The command tells hosts of rules in files by its environment: no test leaves that to the next one."""
+    os.environ.pop("GG_RULE_FILES", None)
+
+
 class WithoutHost(pytest.Module):
     """A file of tests/host where there is no host: none of it is imported."""
 

@@ -169,7 +169,10 @@ def saved(page, kind):
 
 def test_the_advice_is_saved_with_its_pictures_and_says_of_which_run_it_is(page):
     page.evaluate(TURN, "advice")
-    page.wait_for_function("() => document.querySelectorAll('.gg-panel .gg-pair .gg-shots > *').length === 2")
+    page.wait_for_function(
+        """() => { const shots = [...document.querySelectorAll('.gg-panel .gg-pair .gg-shots > *')];
+          return shots.length === 2 && shots.every(shot => shot.checkVisibility()); }"""
+    )
     data = saved(page, "PNG")
     assert json.loads(Image.open(io.BytesIO(data)).info["workflow"])["nodes"]
     image = np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
@@ -184,6 +187,7 @@ def test_the_advice_is_saved_with_its_pictures_and_says_of_which_run_it_is(page)
 
 
 def test_the_panel_fills_the_screen_and_goes_back(page):
+    page.evaluate(TURN, "geometry")
     choose(page, "plane")
     full, figure = page.locator(".gg-full"), "() => document.querySelector('.gg-figure').getBoundingClientRect().width"
     before = page.evaluate(figure)
