@@ -27,6 +27,7 @@ ORDER = (  # of the editor's menus; a file that is not named here comes after th
     "perception",
     "classifier_guidance",
     "see",
+    "measure",
     "trace_files",
     "trace_part",
     "compare",

@@ -155,7 +155,7 @@ class Second:
         """c once more, and u where there is one.  cond: c as it was in the run"""
         if self.embeds is False:
             return self._predict(call, self.positive), self._predict(call, None, self.negative)
-        off = self._predict(call, [_without_guidance(entry) for entry in self.positive])
+        off = self._predict(call, [without_guidance(entry) for entry in self.positive])
         differs = self.embeds or self.distance(off, cond) > 0
         again = self._predict(call, self.positive) if differs else off
         if self.embeds is None and (drift := self.distance(again, cond)) <= SAME:
@@ -194,7 +194,8 @@ def _is_guided(entry: dict) -> bool:
     return given is not None and any(value not in WITHOUT for value in given.cond.flatten().tolist())
 
 
-def _without_guidance(entry: dict) -> dict:
+def without_guidance(entry: dict) -> dict:
+    """A condition whose embedded guidance, if it has one, is 1: as if there were none."""
     conds = entry.get("model_conds", {})
     if "guidance" not in conds:
         return entry

@@ -22,6 +22,7 @@ PLACES = {
     "ExactDenoiser": "library.denoisers",
     "load_denoiser": "library.denoisers",
     "watch_guider": "library.guiders",
+    "measure": "library.measuring",
     "Recording": "library.recording",
     "record": "library.recording",
     "karras": "library.sampling",

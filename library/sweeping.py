@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice, product
 from numbers import Real
 from typing import Any, NamedTuple
@@ -15,10 +16,12 @@ from ..guidance.chain import Chain
 from ..guidance.contract import chain_from
 from ..guidance.rule_file import RuleFile
 from ..guidance.rules.kinds import Rule
+from ..measure.measurement import Measurement
 from ..sweeps.axes import LARGEST_SWEEP, RULE, check_count, word_of
-from ..sweeps.measures import WHOLE, Judge, measure, measure_of, score
+from ..sweeps.measures import OWN, WHOLE, Judge, measure, measure_of, own_measures, score
 from ..sweeps.plan import check_measures
 from ..sweeps.rules import RuleNode, knob_of, refuse_unmatched, with_knob
+from .measuring import measure as measure_samples
 from .recording import Denoiser, Recording, record
 from .sampling import sampler_of
 from .traces import require
@@ -31,11 +34,15 @@ PLAIN = ("cfg", "none")  # rules that are none
 
 
 class PlannedRun(NamedTuple):
-    """A run that has not begun.  place: what its row says of it. at: the values, by their words"""
+    """A run that has not begun.
+
+    place: what its row says of it. at: the values, by their words. measure: what the denoiser says of finished samples.
+    """
 
     place: dict[str, Any]
     at: dict[str, Any]
     run: Recording
+    measure: Callable[[torch.Tensor], Measurement]
 
 
 def sweep(
@@ -59,7 +66,8 @@ def sweep(
     steps, averaged over the samples; M19 and M19a are the median sample's, their steps weighed by what they push
     (`trace.effective.EffectiveScale`).
     measures: {name: function of the last x [B, ...] -> [B], or an energy: its log-probability}; the mean is taken. Or
-    names of measures of a run, as `guidance-geometry sweep` has them. facts: as for `record`. progress: show a bar.
+    names of measures of a run, as `guidance-geometry sweep` has them; prompt_strength and denoising_ratio, which the
+    denoiser says of its samples, cost about 100 evaluations a sample. facts: as for `record`. progress: show a bar.
     folder: a path or an address, where every run is kept as soon as it ends, and which is asked first: what is there is
     not run again, unless its axes, rules, noise levels, condition or facts are others. A page, a report, a sheet and
     tables are written there, as `guidance-geometry sweep` does. What the denoiser or a measure computes is not known
@@ -152,7 +160,7 @@ def rule_of(value: Any) -> Any:
 def judges_of(measures: Mapping[str, Judge | str] | Sequence[str]) -> Mapping[str, Judge | str]:
     """What measures a run, by its name in the row.  Raises ValueError for a name that no measure has."""
     judges = measures if isinstance(measures, Mapping) else {name: name for name in measures}
-    check_measures(one for one in judges.values() if isinstance(one, str))
+    check_measures(one for one in judges.values() if isinstance(one, str) and one not in OWN)
     return judges
 
 
@@ -167,7 +175,9 @@ def plan_run(
     levels = levels_of(values.get("scheduler", sigmas), values.get("steps"))
     condition = next((values[word] for word in CONDITIONS if word in values), cond)
     run = record(denoiser, levels, condition, gamma=values["cfg"], rule=values[RULE], capture="numbers", **facts)
-    return PlannedRun({name: word for name, (word, _) in at.items()}, values | {"condition": condition}, run)
+    known = {name: facts[name] for name in ("space", "sigma_data", "uncond") if name in facts}
+    own = partial(measure_samples, denoiser, cond=condition, **known)
+    return PlannedRun({name: word for name, (word, _) in at.items()}, values | {"condition": condition}, run, own)
 
 
 def with_knob_at(chain: Chain, name: str, value: Any) -> Chain:
@@ -204,8 +214,11 @@ def row_of(one: PlannedRun, shape: Sequence[int], judges: Mapping[str, Judge | s
     began, seed, run = time.perf_counter(), one.at["seed"], one.run
     noise = torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
     trace = run.sample(run.run.sigmas[0] * noise, one.at["sampler"], seed)
+    own = {}
+    if not OWN.keys().isdisjoint(judge for judge in judges.values() if isinstance(judge, str)):
+        own = own_measures(one.measure(run.end))
     scores = {
-        name: measure_of(judge).of(trace) if isinstance(judge, str) else score(judge, run.end)
+        name: score(judge, run.end) if not isinstance(judge, str) else own.get(judge) or measure_of(judge).of(trace)
         for name, judge in judges.items()
     }
     measures = {"evaluations": trace.header["evaluations"], **scores, **measure(trace, [*trace.metrics, *WHOLE])}

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..guidance.energies.protocol import Energy
+from ..measure.measurement import Measurement
 from ..trace import metrics
 from ..trace.effective import EffectiveScale
 from ..trace.trace import Trace
@@ -75,7 +76,11 @@ OTHERS = {  # what is known without a trace
     "seconds": Measure("Time", "seconds", LENGTH),
     JUDGE: Measure("Judge, mean log-probability", "number", LOGARITHM),
 }
-KNOWN: Mapping[str, Measure] = {**MEASURES, **METRICS, **WHOLE, **OTHERS}
+OWN = {  # of the finished pictures, by the model that made them: several evaluations a picture, so they are asked for
+    "prompt_strength": Measure("Prompt strength, by the model itself", "number", ANY),
+    "denoising_ratio": Measure("Denoising ratio, by the model itself", "number", LENGTH),
+}
+KNOWN: Mapping[str, Measure] = {**MEASURES, **METRICS, **WHOLE, **OTHERS, **OWN}
 
 
 def measure_of(name: str) -> Measure:
@@ -86,6 +91,11 @@ def measure_of(name: str) -> Measure:
 def measure(trace: Trace, names: Iterable[str]) -> dict[str, float]:
     """These measures of a trace, nan where it tells none."""
     return {name: measure_of(name).of(trace) for name in names}
+
+
+def own_measures(measured: Measurement) -> dict[str, float]:
+    """Both numbers that a model says of its finished pictures, as a row has them."""
+    return {"prompt_strength": measured.strength.value, "denoising_ratio": measured.ratio.value}
 
 
 def score(judge: Judge, pictures: Tensor) -> float:  # [B, C, H, W], an energy's in -1 .. 1

@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-RUNS = {"guidance", "files", "samplers", "trace", "verdict"}  # what knows runs
+RUNS = {"guidance", "files", "samplers", "trace", "measure", "verdict"}  # what knows runs and their pictures
 MODELS = {"networks", "denoisers", "classifiers"}
 # nodes -> host -> {sweeps, figures, denoisers, classifiers} -> verdict -> trace -> samplers -> guidance, files beside
 ALLOWED = {
@@ -14,6 +14,7 @@ ALLOWED = {
     "files": {"guidance"},
     "samplers": {"guidance"},
     "trace": {"guidance", "files", "samplers"},
+    "measure": {"guidance"},
     "verdict": RUNS - {"verdict"},
     "denoisers": {"guidance", "files", "networks"},
     "classifiers": {"guidance", "files", "networks", "denoisers"},

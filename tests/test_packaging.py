@@ -23,7 +23,7 @@ from .archive import archived_files, tracked_files
 from .project import PROJECT, ROOT
 
 ROOMS = {"guidance", "files", "networks", "samplers", "trace", "verdict", "denoisers", "classifiers", "figures"}
-ROOMS |= {"sweeps", "conversion", "cli", "host", "nodes"}
+ROOMS |= {"measure", "sweeps", "conversion", "cli", "host", "nodes"}
 INSTALLED = ROOMS - {"host", "nodes"}
 PACKAGE = "guidance_geometry"
 NEEDED = {"__init__.py", "__main__.py", "extension.py", *ROOMS, "library", "web", "assets"}

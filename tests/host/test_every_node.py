@@ -40,7 +40,8 @@ ABSURD = [None, math.nan, math.inf, 10**400, "x", [1], True]
 NODES = every_node()
 NUMBERS = ("INT", "FLOAT")
 OUTPUTS = {  # nodes that run though nothing reads them
-    *("GGCompareTraces", "GGDifferenceImages", "GGExportHTML", "GGFigure", "GGInspector", "GGMetrics", "GGReport"),
+    *("GGCompareTraces", "GGDifferenceImages", "GGExportHTML", "GGFigure", "GGInspector", "GGMeasure", "GGMetrics"),
+    "GGReport",
     *("GGSaveTrace", "GGSweep", "GGTrainNoisyClassifier"),
 }
 

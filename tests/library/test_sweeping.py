@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+from guidance_geometry import library as gg
 from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
 from guidance_geometry.library.classifiers import exact_classifier
@@ -183,3 +184,15 @@ def test_a_knob_of_a_rule_is_an_axis():
     for axis, words in (("APG.etta", "Did you mean eta"), ("APG.eta", "cannot take the place of 0.0")):
         with pytest.raises(ValueError, match=words):
             rows(**{axis: ["high"], "rule": [AdaptiveProjected(0.0)]})
+
+
+def test_the_denoiser_itself_says_how_strongly_its_samples_show_the_prompt_and_how_strange_they_are():
+    exact = gg.ExactDenoiser(gg.make_mixture((2, 12, 12), 4, seed=0))
+    rows = gg.sweep(
+        exact, (8, 2, 12, 12), gg.karras(20), [0, 1, 2, 3] * 2,
+        axes={"gamma": [0.0, 1.0, 8.0]}, measures=["prompt_strength", "denoising_ratio"], progress=False,
+    )  # fmt: skip
+    strengths = [row["prompt_strength"] for row in rows]
+    assert strengths == sorted(strengths)
+    assert abs(strengths[0]) < 0.4 < 0.7 < strengths[1] < 1.3 < strengths[2]
+    assert all(0.7 < row["denoising_ratio"] < 1.3 for row in rows)

@@ -1,0 +1,104 @@
+"""Where a model's own measure holds and where it errs: the later tables of docs/own-measure.md.
+
+On exact mixtures the right answers are known, and how often the intervals hold them is counted. Then the pictures of
+`pocket-1` are changed in ways that people see or like, and its weights are damaged, to see which the numbers notice.
+`python lab own_measure_limits` takes ten minutes of one core.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ... import library as gg
+from ..markdown import table
+from .own_measure import draw, labels_of
+
+WORLDS = {"2 values": (2,), "32 values": (32,), "4 x 16 x 16": (4, 16, 16)}
+CLASSES, PICTURES, SCALE = 4, 16, 2.8
+DAMAGE = (0.0, 0.03, 0.05, 0.1, 0.2)  # noise on every weight, over the deviation of its tensor
+
+
+def saturated(x: Tensor, by: float) -> Tensor:
+    """Colours so many times as far from grey."""
+    grey = x.mean(dim=1, keepdim=True)
+    return grey + by * (x - grey)
+
+
+def blurred(x: Tensor) -> Tensor:
+    """Every value the mean of nine."""
+    return functional.avg_pool2d(functional.pad(x, (1, 1, 1, 1), mode="replicate"), 3, 1)
+
+
+CHANGES: dict[str, Callable[[Tensor], Tensor]] = {
+    "as they are": lambda x: x,
+    "saturation x 1.3": lambda x: saturated(x, 1.3),
+    "saturation x 0.6": lambda x: saturated(x, 0.6),
+    "grey": lambda x: saturated(x, 0.0),
+    "contrast x 1.2": lambda x: 1.2 * x,
+    "contrast x 0.7": lambda x: 0.7 * x,
+    "brighter by 0.3": lambda x: x + 0.3,
+    "inverted": lambda x: -x,
+    "blurred": blurred,
+    "noise of 0.05": lambda x: x + 0.05 * torch.randn(x.shape, generator=torch.Generator().manual_seed(1)),
+    "upside down": lambda x: x.flip(2),
+    "left half of another": lambda x: torch.cat([x.roll(1, 0)[..., :16], x[..., 16:]], dim=3),
+}
+
+
+def exact_world(shape: tuple[int, ...], batches: int) -> tuple[str, ...]:
+    """What is said of samples with and without the prompt, and how often the intervals hold the truth."""
+    world = gg.make_mixture(shape, CLASSES, seed=0)
+    labels, exact, rows = torch.arange(PICTURES) % CLASSES, gg.ExactDenoiser(world), []
+    for seed in range(batches):
+        generator = torch.Generator().manual_seed(seed)
+        with_it, without = (world.sample(PICTURES, one, generator).float() for one in (labels, None))
+        found, other = (gg.measure(exact, x, labels.tolist(), seed=seed) for x in (with_it, without))
+        held = [e.low <= true <= e.high for e, true in ((found.strength, 1), (found.ratio, 1), (other.strength, 0))]
+        rows.append([found.strength.value, found.ratio.value, other.strength.value, *map(float, held)])
+    means = torch.tensor(rows).mean(dim=0).tolist()
+    return (*(f"{value:.3f}" for value in means[:3]), *(f"{share:.0%}" for share in means[3:]))
+
+
+def damaged(name: str, by: float) -> gg.NetworkDenoiser:
+    """A denoiser whose weights carry noise."""
+    denoiser, generator = gg.load_denoiser(name), torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for weight in denoiser.network.parameters():
+            if weight.ndim > 1:
+                weight += by * weight.std() * torch.randn(weight.shape, generator=generator)
+    return denoiser
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batches", type=int, default=200, help="of 16 samples, in each exact world")
+    parser.add_argument("--pictures", type=int, default=100, help="of the demo model")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    with torch.no_grad():
+        head = "world | strength | ratio | strength without the prompt | held: strength | ratio | without"
+        print(table(head, ((name, *exact_world(shape, given.batches)) for name, shape in WORLDS.items())), flush=True)
+        pocket = gg.load_denoiser("pocket-1")
+        x = draw(pocket, SCALE, given.pictures)
+        changed = ((name, gg.measure(pocket, change(x), labels_of(x))) for name, change in CHANGES.items())
+        rows = ((name, found.strength.text, found.ratio.text) for name, found in changed)
+        print(f"\npocket-1, cfg {SCALE:g}\n\n" + table("change | prompt strength | denoising ratio", rows), flush=True)
+        rows = []
+        for by in DAMAGE:
+            network = damaged("pocket-1", by)
+            own = draw(network, 1.0, given.pictures)
+            found = gg.measure(network, own, labels_of(own))
+            gate = "passes" if found.gate.applies else f"refused: {found.gate.why}"
+            rows.append((f"{by:.0%}", found.strength.text, found.ratio.text, gate))
+        head = "noise on the weights | prompt strength | denoising ratio | gate"
+        print("\npocket-1, damaged, asked of its own pictures at cfg 1\n\n" + table(head, rows), flush=True)
+
+
+if __name__ == "__main__":
+    main()

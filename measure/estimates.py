@@ -1,0 +1,143 @@
+"""Prompt strength, denoising ratio and variety of samples, each with what a few of them leave open.
+
+    prompt strength    kappa = sum <x - u, c - u> / sigma^2  over  sum |c - u|^2 / sigma^2
+    denoising ratio    geometric mean over levels of  sum |c - x|^2  over  sum sigma <n, c - x>
+
+kappa is 0 for a picture drawn without the prompt, 1 for one that the model draws with it and without guidance; above
+1/2 the picture is more likely with the prompt than without (I-MMSE: Guo, Shamai, Verdu 2005; arXiv 2302.03792). The
+ratio is the error that the network makes on these pictures over the error that it expects to make: 1 for pictures
+that it draws itself, above 1 for stranger ones, below for smoother ones.
+
+Sums over samples come first and the quotient then: a mean of single quotients is biased. What is left open is told by
+leaving out one sample at a time (the jackknife), on the logarithm of the ratio.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..guidance.vectors import flat
+from .levels import COARSE, FINE, Level
+
+SURE = 0.975  # quantile of the upper end of a 95 % interval
+Statistic = Callable[[Tensor], Tensor]  # of sums [..., K] -> [...]
+
+
+class Estimate(NamedTuple):
+    """A number and its 95 % interval; both ends are nan where a single sample leaves it unknown."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def text(self) -> str:
+        """The number with its interval, where it has one."""
+        sure = f"{self.low:.2f} to {self.high:.2f}" if self.low == self.low else "one picture: not sure"
+        return f"{self.value:.2f} ({sure})"
+
+    def map(self, function: Callable[[float], float]) -> Estimate:
+        """The same on another scale, by a function that rises."""
+        return Estimate(*(function(v) for v in self))
+
+
+def jackknife(sums: Tensor, statistic: Statistic) -> Estimate:  # sums [B, K]
+    """A function of sums over samples, with Student's interval of the jackknife's standard error."""
+    count, total = len(sums), sums.sum(dim=0)
+    value = float(statistic(total))
+    if count < 2:
+        return Estimate(value, math.nan, math.nan)
+    without = statistic(total - sums)
+    error = math.sqrt((count - 1) / count * float((without - without.mean()).square().sum()))
+    reach = students_quantile(count - 1) * error
+    return Estimate(value, value - reach, value + reach)
+
+
+def students_quantile(freedom: int) -> float:
+    """The 97.5 % quantile of Student's t."""
+    from scipy.special import stdtrit  # scipy.stats has the same, a thousand times slower
+
+    return float(stdtrit(freedom, SURE))
+
+
+def coarse(levels: Sequence[Level]) -> list[Level]:
+    """The levels that say something of the prompt."""
+    return [level for level in levels if level.sigma >= COARSE]
+
+
+def fine(levels: Sequence[Level]) -> list[Level]:
+    """The levels that say how strange a picture is."""
+    return [level for level in levels if level.sigma <= FINE]
+
+
+def prompt_strength(levels: Sequence[Level]) -> Estimate:
+    """How strongly the samples show the prompt: kappa."""
+    return jackknife(_strength_sums(levels), _quotient)
+
+
+def strength_of_each(levels: Sequence[Level]) -> Tensor:  # -> [B]
+    """kappa of every sample by itself: good for an order among them, and noisy as a number."""
+    return _quotient(_strength_sums(levels))
+
+
+def _strength_sums(levels: Sequence[Level]) -> Tensor:  # -> [B, 2]
+    parts = [torch.stack([level.along, level.length], dim=1) / level.sigma**2 for level in coarse(levels)]
+    return torch.stack(parts).sum(dim=0)
+
+
+def _quotient(sums: Tensor) -> Tensor:  # [..., 2] -> [...]
+    return sums[..., 0] / sums[..., 1]
+
+
+def denoising_ratio(levels: Sequence[Level]) -> Estimate:
+    """How strange the samples are to the model: geometric mean of the ratios of the fine levels."""
+    return jackknife(_ratio_sums(fine(levels)), _log_ratio).map(math.exp)
+
+
+def ratio_of(level: Level) -> Estimate:
+    """The same of one level."""
+    return jackknife(_ratio_sums([level]), _log_ratio).map(math.exp)
+
+
+def times_as_strange(levels: Sequence[Level], others: Sequence[Level]) -> Estimate:
+    """How many times as strange samples are as others of the same seeds, which are compared in pairs."""
+    sums, count = torch.cat([_ratio_sums(fine(levels)), _ratio_sums(fine(others))], dim=1), 2 * len(fine(levels))
+    return jackknife(sums, lambda v: _log_ratio(v[..., :count]) - _log_ratio(v[..., count:])).map(math.exp)
+
+
+def _ratio_sums(levels: Sequence[Level]) -> Tensor:  # -> [B, 2 L]: error and expected of each level in turn
+    return torch.stack([v for level in levels for v in (level.error, level.expected)], dim=1)
+
+
+def _log_ratio(sums: Tensor) -> Tensor:  # [..., 2 L] -> [...]
+    return (sums[..., ::2] / sums[..., 1::2]).log().mean(dim=-1)
+
+
+def variety(x: Tensor, plain: Tensor, prompts: Sequence[int] | None = None) -> Estimate:  # [B, ...] each
+    """Mean distance between samples of one prompt, over that of the same seeds without guidance.
+
+    prompts: which prompt each sample has; None: all the same.
+    """
+    groups = torch.as_tensor([0] * len(x) if prompts is None else [*prompts])
+    apart, far, near = ((groups[:, None] == groups).double().fill_diagonal_(0), *(_distances(v) for v in (x, plain)))
+    if not apart.any():
+        return Estimate(math.nan, math.nan, math.nan)
+
+    def of(keep: Tensor) -> float:
+        pairs = apart * keep[:, None] * keep
+        return math.log(float((far * pairs).sum() / (near * pairs).sum()))
+
+    ones, count = torch.ones(len(x), dtype=torch.float64), len(x)
+    value, without = of(ones), torch.tensor([of(ones - row) for row in torch.eye(count, dtype=torch.float64)])
+    reach = students_quantile(count - 1) * math.sqrt((count - 1) / count * float(without.var(correction=0)) * count)
+    return Estimate(value, value - reach, value + reach).map(math.exp)
+
+
+def _distances(v: Tensor) -> Tensor:  # [B, ...] -> [B, B]
+    rows = flat(v).double().cpu()
+    return torch.cdist(rows, rows)

@@ -1,0 +1,82 @@
+"""The model's own measure through the host: the same numbers as in a script, and nothing of the run is changed."""
+
+import json
+
+import pytest
+import torch
+
+from guidance_geometry import library as gg
+from guidance_geometry.host.measuring import measure_latent
+from guidance_geometry.nodes.measure import GGMeasure
+from guidance_geometry.nodes.start import GGClassLabel, GGEmptyCanvas, GGLoadDenoiser
+
+from .runs import ksampler
+
+LABELS = "0; 3; 5; 7"
+
+
+def loaded(name):
+    model = GGLoadDenoiser.execute(name, "auto", "auto", "default")[0]
+    positive, negative = GGClassLabel.execute(model, LABELS).args[:2]
+    return model, positive, negative, GGEmptyCanvas.execute(model, 0, 0, 4).args[0]
+
+
+@pytest.mark.parametrize("name", ["pocket-1", "pocket-flow-1"])
+def test_it_says_of_a_latent_what_a_script_says(name):
+    model, positive, negative, latent = loaded(name)
+    samples = ksampler(model, positive, negative, latent, "euler", steps=6, cfg=4.0)
+    (measured,) = measure_latent(model, positive, negative, {"samples": samples}, draws=2, seed=3)
+    clean = model.get_model_object("latent_format").process_in(samples)
+    expected = gg.measure(gg.load_denoiser(name), clean, [0, 3, 5, 7], draws=2, seed=3)
+    assert measured.strength == pytest.approx(expected.strength, rel=1e-3)
+    assert measured.ratio == pytest.approx(expected.ratio, rel=1e-3)
+    assert measured.evaluations == expected.evaluations
+
+
+def test_the_node_orders_pictures_says_what_guidance_did_and_whether_it_applies():
+    model, positive, negative, latent = loaded("pocket-flow-1")
+    run = (model, positive, negative, latent, "euler")
+    plain, guided = ({"samples": ksampler(*run, scheduler="simple", steps=20, cfg=cfg)} for cfg in (1.0, 16.0))
+    text, as_text, strength, ratio, ordered, best = GGMeasure.execute(
+        model, positive, negative, guided, 3, 2, plain
+    ).args
+    found = json.loads(as_text)
+    assert found["applies"] is True
+    assert found["prompt_strength"][0] == strength > 1
+    assert found["denoising_ratio"][0] == ratio > 1.3
+    assert found["times_as_strange"][1] > 1.1
+    assert "times as strange as the same seeds at cfg 1" in text
+    assert torch.equal(ordered["samples"], guided["samples"][found["order"]])
+    assert torch.equal(best["samples"], ordered["samples"][:1])
+
+
+def test_a_model_that_answers_from_memory_is_not_believed():
+    model, positive, negative, _ = loaded("pocket-1")
+    answers = {}
+
+    def from_memory(apply, given):
+        key = given["input"].shape
+        answers[key] = answers.get(key, 0) + 1
+        return apply(given["input"] + 0.1 * answers[key], given["timestep"], **given["c"])
+
+    counting = model.clone()
+    counting.set_model_unet_function_wrapper(from_memory)
+    samples = {"samples": 0.1 * torch.randn(2, 3, 32, 32)}
+    with pytest.raises(ValueError, match="two ways"):
+        measure_latent(counting, positive, negative, samples, draws=1)
+
+
+def test_an_area_that_no_condition_covers_is_left_out_and_a_mask_counts_what_was_drawn():
+    model, positive, negative, latent = loaded("pocket-1")
+    samples = {"samples": ksampler(model, positive, negative, latent, "euler", steps=6, cfg=2.0)}
+    half = [[tensor, {**options, "area": (32, 16, 0, 0), "strength": 1.0}] for tensor, options in positive]
+    mask = torch.zeros(1, 1, 32, 32)
+    mask[..., :16] = 1
+    whole, covered, masked = (
+        measure_latent(model, one, negative, {**samples, **extra}, draws=1)[0]
+        for one, extra in ((positive, {}), (half, {}), (positive, {"noise_mask": mask}))
+    )
+    assert (masked.levels[-1].error < whole.levels[-1].error).all()
+    assert (covered.levels[-1].error < 3 * whole.levels[-1].error).all(), (
+        "not the zeros that the host answers elsewhere"
+    )
