@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         jobs,
         judging,
         knowledge,
+        measuring,
         native_model,
         node_types,
         page_file,

@@ -56,7 +56,8 @@ class MeasuringSampler(comfy.samplers.Sampler):
         self, guider, sigmas, extra_args, callback, noise, latent_image=None, denoise_mask=None, disable_pbar=False
     ):
         """Ask about latent_image; the host calls this."""
-        plain = PlainPredictions(guider, extra_args["model_options"], latent_image.float(), denoise_mask)
+        latent: Any = latent_image
+        plain = PlainPredictions(guider, extra_args["model_options"], latent.float(), denoise_mask)
         bar = comfy.utils.ProgressBar(2 * self.draws * len(self.levels))
 
         def predict(y: Tensor, sigma: float, both: bool) -> Answer:
