@@ -1,6 +1,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 from itertools import combinations
 from xml.etree import ElementTree
 
@@ -9,6 +10,7 @@ import torch
 
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.registry import draw_still
+from guidance_geometry.figures.scene import scene_of
 from guidance_geometry.figures.words import number, percent
 from guidance_geometry.tests.drawn import assert_apart, expected, marks, printed_scale, run, segment
 from guidance_geometry.tests.traces import exact_trace
@@ -165,3 +167,12 @@ def test_embedded_workflow_comes_back_from_the_svg():
     assert json.loads(block) == facts
     assert svg.isascii() or block.isascii()
     ElementTree.fromstring(svg)
+
+
+def test_a_step_of_an_empty_prompt_is_not_called_broken():
+    trace = run(gamma=4.0, steps=3)
+    K = trace.steps["K"].clone()
+    K[1] = math.nan  # what a host that counts from zero leaves unknown
+    trace = replace(trace, steps=trace.steps | {"K": K}, stage=["step", "from_zero", "step"])
+    assert "empty" in scene_of(trace, step=1).missing
+    assert "not finite" in scene_of(replace(trace, stage=["step"] * 3), step=1).missing
