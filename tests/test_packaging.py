@@ -199,6 +199,36 @@ def test_both_readmes_give_the_same_commands_and_addresses():
     assert first == second
 
 
+@pytest.mark.parametrize("name", READMES)
+def test_a_readme_states_the_range_of_the_card_and_the_odds_of_the_verdict(name):
+    text, odds = text_of(name), json.loads(text_of("verdict/odds.json"))
+    band = json.loads(text_of("assets/denoisers/pocket-1.guidance.json"))["bands"]["ode"]
+    hits = {one["times"]: one["share"] for one in odds["burn"]["hits"]}
+    shares = (f"{100 * odds['card']['false']:.1f}", f"{100 * odds['burn']['false']:.1f}")
+    shares += tuple(f"{100 * hits[times]:.0f}" for times in (2.0, 4.0))
+    assert [share for share in shares if f"{share} %" not in text] == []
+    assert len(re.findall(rf"{band['low']:g} (?:to|\u5230) {band['high']:g}", text)) == 1
+    assert f"cfg {band['centre']:.1f}" in text
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_a_readme_states_what_the_pages_of_its_numbers_say(name):
+    text, study = text_of(name), text_of("docs/verdict.md")
+    worst = max(map(float, re.findall(r"^\| (?:seed|labels|sampler) \|.* \| ([\d.]+) % \|$", study, re.MULTILINE)))
+    caught = re.findall(
+        r"^\| ([\w-]+) \|(?: [^|]*\|){2} ([\d.]+) / [^|]* % \| [^|]* \| [\d.]+ \|$", study, re.MULTILINE
+    )
+    others = {world: float(share) for world, share in caught if not world.startswith("pocket")}
+    assert f"{worst:.0f} %" in text
+    assert len(others) == 9, "as both say in words"
+    assert re.search(rf"{min(others.values()):.0f} (?:to|\u5230) {max(others.values()):.0f} %", text)
+    (rows,) = re.findall(r"beyond doubt, of (\d+) rows: none", text_of("docs/what-a-rule-does.md"))
+    assert rows in text
+    (oldest,) = re.findall(r"\d+\.\d+\.\d+", PROJECT["tool"]["comfy"]["requires-comfyui"])
+    assert oldest in text
+    assert PROJECT["project"]["requires-python"].removeprefix(">=") in text
+
+
 def test_the_citation_names_this_project():
     cited = yaml.safe_load(text_of("CITATION.cff"))
     project = PROJECT["project"]
