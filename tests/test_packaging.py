@@ -257,17 +257,3 @@ def test_every_address_of_this_repository_is_one_of_its_files(archive):
     named = {target for text in texts for target in re.findall(rf"(?:{BLOB}|{RAW})([\w./-]+\w)", text)}
     assert len(named) > 20
     assert named - tracked_files() == set()
-
-
-@pytest.mark.parametrize("name", READMES)
-def test_a_readme_states_the_numbers_of_the_card_the_odds_and_the_project(name):
-    text, odds = text_of(name), json.loads(text_of("verdict/odds.json"))
-    band = json.loads(text_of("assets/denoisers/pocket-1.guidance.json"))["bands"]["ode"]
-    hits = {one["times"]: one["share"] for one in odds["burn"]["hits"]}
-    shares = [f"{100 * odds[part]['false']:.1f} %" for part in ("card", "burn")]
-    shares += [f"{100 * hits[times]:.0f} %" for times in (2.0, 4.0)]
-    assert [share for share in shares if share not in text] == []
-    assert len(re.findall(rf"{band['low']:g} (?:to|\u5230) {band['high']:g}", text)) == 1
-    assert f"cfg {band['centre']:.1f}" in text
-    assert PROJECT["tool"]["comfy"]["requires-comfyui"].removeprefix(">=") in text
-    assert PROJECT["project"]["requires-python"].removeprefix(">=") in text
