@@ -102,7 +102,8 @@ class PlainPredictions:
 
     def _one(self, x: Tensor, levels: Tensor, *conds: list | None) -> Tensor:
         """The prediction of one condition, in its place of a run: packs tell conditions by their place."""
-        answers = comfy.samplers.calc_cond_batch(self.model, [*conds], x, levels, dict(self.options))
+        asked: Any = [*conds]  # the host takes None, and does not say so
+        answers = comfy.samplers.calc_cond_batch(self.model, asked, x, levels, dict(self.options))
         return answers[next(i for i, one in enumerate(conds) if one is not None)].float()
 
     def _weight(self, x: Tensor, levels: Tensor) -> Tensor | None:

@@ -51,7 +51,7 @@ def test_a_cell_whose_picture_cannot_be_opened_is_set_aside_and_runs_again(swept
 )
 def test_what_a_server_answered_is_said_with_its_name(swept, stub, place, spoil, words, served):
     stub.spoilt[place] = spoil
-    code, told = swept("--cfg", "1")
+    code, told = swept("--cfg", "1", *(("--timeout", "60") if spoil is hostile.endless else ()))  # a while for so much
     assert (code in (1, 2), words in told, "Give another file" in told) == (True, True, False), told
     assert served[1] in told or spoil is hostile.html, told
 
