@@ -171,7 +171,7 @@ class Second:
 
     def distance(self, one: Tensor, other: Tensor) -> float:
         """How far two predictions are apart, over the largest value of the other; of the part where that is most."""
-        return max(map(_distance, self.packing.split(one), self.packing.split(other)))
+        return max(map(relative_distance, self.packing.split(one), self.packing.split(other)))
 
 
 def with_uncond(step: Recorded, u: Tensor, packing: Packed) -> Recorded:
@@ -183,7 +183,8 @@ def with_uncond(step: Recorded, u: Tensor, packing: Packed) -> Recorded:
     return replace(step, evaluation=replace(first, denoised=seen.denoised, parts=parts))
 
 
-def _distance(one: Tensor, other: Tensor) -> float:
+def relative_distance(one: Tensor, other: Tensor) -> float:
+    """How far two predictions are apart, over the largest value of the other; infinite where one is no number."""
     away = float((one - other).abs().max() / other.abs().max().clamp(min=1e-12))
     return away if away == away else float("inf")
 

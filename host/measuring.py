@@ -12,7 +12,6 @@ from types import MappingProxyType
 from typing import Any
 
 import comfy.model_management
-import comfy.model_sampling
 import comfy.samplers
 import comfy.utils
 import torch
@@ -23,14 +22,13 @@ from ..measure.levels import DRAWS, LEVELS, SEED, Answer, Level, query_levels
 from ..measure.measurement import Measurement
 from ..measure.report import PictureReport
 from . import adapter
-from .afterwards import without_guidance
+from .afterwards import SAME, relative_distance, without_guidance
 from .run_recorder import without_recording
 from .sampling import latent_of
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 UNKNOWN_SIZE = 1.0  # rms of clean latents, to which the host scales them
 CACHES = ("easycache", "lazycache")  # keys of the host's wrappers that answer from memory
-SAME = 1e-3  # of the largest value of c: how far it may be from itself when it is asked again
 MOVED = (
     "The model answers the same question in two ways: {} of the largest value lies between them. Something on its wire "
     "answers from memory or counts calls, such as a cache. Take it off and measure again."
@@ -84,12 +82,12 @@ class PlainPredictions:
         self.model, self.options, self.clean, self.mask = guider.inner_model, options, clean, mask
         self.positive, self.negative = ([without_guidance(entry) for entry in guider.conds.get(name) or []]
                                         for name in ("positive", "negative"))  # fmt: skip
-        self.flow = isinstance(self.model.model_sampling, comfy.model_sampling.CONST)
+        self.flow = adapter.is_flow(guider.model_patcher)
         self.last: tuple[Tensor, float, Tensor] | None = None
 
     def predict(self, y: Tensor, sigma: float, both: bool) -> Answer:
         """The plain predictions at y = x + sigma n, in the coordinates that the model has."""
-        levels = torch.full([len(y)], sigma / (1 + sigma) if self.flow else sigma, device=y.device)
+        levels = torch.full([len(y)], host_level(sigma, self.flow), device=y.device)
         x = y / (1 + sigma) if self.flow else y
         if self.mask is not None:
             noise = (y - self.clean) / sigma
@@ -106,7 +104,7 @@ class PlainPredictions:
         answers = comfy.samplers.calc_cond_batch(self.model, asked, x, levels, dict(self.options))
         return answers[next(i for i, one in enumerate(conds) if one is not None)].float()
 
-    def _weight(self, x: Tensor, levels: Tensor) -> Tensor | None:
+    def _weight(self, x: Tensor, levels: Tensor) -> Tensor:
         """What the positive condition covers here, within the mask: elsewhere the host answers 0."""
         covered = torch.zeros_like(x)
         for entry in self.positive:
@@ -123,8 +121,7 @@ class PlainPredictions:
         if self.last is not None:
             y, sigma, cond = self.last
             again = self.predict(y, sigma, False).cond
-            moved = float((again - cond).abs().max() / cond.abs().max().clamp(min=1e-12))
-            if not moved <= SAME:
+            if (moved := relative_distance(again, cond)) > SAME:
                 raise ValueError(MOVED.format(f"{moved:.2g}"))
 
 
@@ -158,7 +155,8 @@ def measure_latent(
     guider = comfy.samplers.CFGGuider(model)
     guider.set_conds(positive, negative)
     asking, samples = MeasuringSampler(levels, size, draws, seed), latent["samples"]
-    sigmas = torch.tensor([*(host_level(model, size * level) for level in levels), 0.0])
+    flow = adapter.is_flow(model)
+    sigmas = torch.tensor([*(host_level(size * level, flow) for level in levels), 0.0])
     guider.sample(
         zeros_like(samples),
         samples,
@@ -183,16 +181,17 @@ def plain_model(model):
     return plain
 
 
-def host_level(model, sigma: float) -> float:
-    """A noise level as the model's own schedule counts it."""
-    return sigma / (1 + sigma) if adapter.is_flow(model) else sigma
+def host_level(sigma: float, flow: bool) -> float:
+    """A noise level, noise over signal, as the host counts it."""
+    return sigma / (1 + sigma) if flow else sigma
 
 
 def levels_within(model, size: float) -> list[float]:
     """The levels that the model knows, descending.  Raises ValueError where it knows none of them."""
     sampling = model.get_model_object("model_sampling")
     low, high = float(sampling.sigma_min), float(sampling.sigma_max)
-    known = [level for level in LEVELS if low <= host_level(model, size * level) <= high]
+    flow = adapter.is_flow(model)
+    known = [level for level in LEVELS if low <= host_level(size * level, flow) <= high]
     if not known:
         raise ValueError(FEW_LEVELS.format(quote(low), quote(high)))
     return known

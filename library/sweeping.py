@@ -218,7 +218,9 @@ def row_of(one: PlannedRun, shape: Sequence[int], judges: Mapping[str, Judge | s
     if not OWN.keys().isdisjoint(judge for judge in judges.values() if isinstance(judge, str)):
         own = own_measures(one.measure(run.end))
     scores = {
-        name: score(judge, run.end) if not isinstance(judge, str) else own.get(judge) or measure_of(judge).of(trace)
+        name: (own[judge] if judge in own else measure_of(judge).of(trace))
+        if isinstance(judge, str)
+        else score(judge, run.end)
         for name, judge in judges.items()
     }
     measures = {"evaluations": trace.header["evaluations"], **scores, **measure(trace, [*trace.metrics, *WHOLE])}

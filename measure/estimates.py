@@ -52,7 +52,12 @@ def jackknife(sums: Tensor, statistic: Statistic) -> Estimate:  # sums [B, K]
     value = float(statistic(total))
     if count < 2:
         return Estimate(value, math.nan, math.nan)
-    without = statistic(total - sums)
+    return with_interval(value, statistic(total - sums))
+
+
+def with_interval(value: float, without: Tensor) -> Estimate:  # [B]
+    """A number and its interval.  without: the same number with each sample left out in turn"""
+    count = len(without)
     error = math.sqrt((count - 1) / count * float((without - without.mean()).square().sum()))
     reach = students_quantile(count - 1) * error
     return Estimate(value, value - reach, value + reach)
@@ -132,10 +137,9 @@ def variety(x: Tensor, plain: Tensor, prompts: Sequence[int] | None = None) -> E
         pairs = apart * keep[:, None] * keep
         return math.log(float((far * pairs).sum() / (near * pairs).sum()))
 
-    ones, count = torch.ones(len(x), dtype=torch.float64), len(x)
-    value, without = of(ones), torch.tensor([of(ones - row) for row in torch.eye(count, dtype=torch.float64)])
-    reach = students_quantile(count - 1) * math.sqrt((count - 1) / count * float(without.var(correction=0)) * count)
-    return Estimate(value, value - reach, value + reach).map(math.exp)
+    ones = torch.ones(len(x), dtype=torch.float64)
+    without = torch.tensor([of(ones - row) for row in torch.eye(len(x), dtype=torch.float64)])
+    return with_interval(of(ones), without).map(math.exp)
 
 
 def _distances(v: Tensor) -> Tensor:  # [B, ...] -> [B, B]

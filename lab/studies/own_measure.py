@@ -1,8 +1,7 @@
-"""What a model says of its own pictures along cfg, beside what a judge says: the first tables of docs/own-measure.md.
+"""What a model says of its own pictures along cfg, beside what a judge says: what docs/own-measure.md says of guidance.
 
 Both demo models draw the same seeds at rising cfg; `gg.measure` asks each of its own pictures, and the judge, which
-took no part, counts how many show their label and how far they are from real ones. `python lab own_measure` takes
-half an hour of one core; `--pictures 200` has the numbers of the page.
+took no part, counts how many show their label and how far they are from real ones: `python lab own_measure`.
 """
 
 from __future__ import annotations
@@ -57,20 +56,21 @@ def labels_of(x: Tensor) -> list[int]:
 
 def along_cfg(denoiser: gg.NetworkDenoiser, count: int) -> Iterator[tuple]:
     """A row of the table for every scale, and the marks of the curve in the end."""
-    points, plain = [], draw(denoiser, 1.0, count)
+    points, plain = [], None
     for scale in SCALES:
         x = draw(denoiser, scale, count)
+        plain = x if plain is None else plain  # the first scale is 1
         points.append(gg.measure(denoiser, x, labels_of(x), setting={"steps": STEPS}))
         seen = judge(pictures_of(denoiser, x))
         spread = variety(flat(x), flat(plain), labels_of(x))
         numbers = (f"{seen['accuracy']:.1%}", f"{seen['frechet']:.2f}", f"{seen['classwise']:.2f}")
         yield (f"{scale:g}", points[-1].strength.text, points[-1].ratio.text, f"{spread.value:.2f}", *numbers)
     curve = Curve(SCALES, points)
-    yield ("first measured", *[""] * 5, said(curve.mark(MEASURABLE)))
-    yield ("first seen", *[""] * 5, said(curve.mark(VISIBLE)))
+    yield ("first measured", *[""] * 5, mark_in_words(curve.mark(MEASURABLE)))
+    yield ("first seen", *[""] * 5, mark_in_words(curve.mark(VISIBLE)))
 
 
-def said(mark: Estimate | None) -> str:
+def mark_in_words(mark: Estimate | None) -> str:
     """A mark with its interval."""
     return "none" if mark is None else f"cfg {mark.value:.1f} ({mark.low:.1f} to {mark.high:.1f})"
 

@@ -1,8 +1,8 @@
-"""Where a model's own measure holds and where it errs: the later tables of docs/own-measure.md.
+"""Where a model's own measure holds and where it errs, as docs/own-measure.md says.
 
 On exact mixtures the right answers are known, and how often the intervals hold them is counted. Then the pictures of
 `pocket-1` are changed in ways that people see or like, and its weights are damaged, to see which the numbers notice.
-`python lab own_measure_limits` takes ten minutes of one core.
+`python lab own_measure_limits` prints the tables.
 """
 
 from __future__ import annotations
