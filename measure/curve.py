@@ -31,7 +31,7 @@ class Curve:
         check_comparable(*self.points)
 
     def mark(self, times: float) -> Estimate | None:
-        """The value from which pictures are so many times as strange as at the least; None where none is.
+        """The value from which on pictures are so many times as strange as at the least; None where none is.
 
         Between two values the logarithm of the ratio is taken as straight over that of the value.
         """
@@ -46,9 +46,8 @@ class Curve:
         height = (pairs[..., 0] / pairs[..., 1]).log().mean(dim=-1)  # [..., S]
         place = torch.tensor(self.values, dtype=torch.float64).log().expand_as(height)
         over = height - height.amin(dim=-1, keepdim=True) - rise
-        after = torch.arange(height.shape[-1]) > height.argmin(dim=-1, keepdim=True)
-        crossed = (over >= 0) & after
-        at = crossed.double().argmax(dim=-1, keepdim=True).clamp(min=1)
+        last = torch.where(over < 0, torch.arange(height.shape[-1]), -1).amax(dim=-1, keepdim=True)
+        at = (last + 1).clamp(max=height.shape[-1] - 1)
         (low, high), (left, right) = ((v.gather(-1, at - 1), v.gather(-1, at)) for v in (over, place))
         inside = left + (right - left) * (-low / (high - low)).clamp(0, 1)
-        return torch.where(crossed.any(dim=-1), inside[..., 0], torch.inf)
+        return torch.where(last[..., 0] < height.shape[-1] - 1, inside[..., 0], torch.inf)

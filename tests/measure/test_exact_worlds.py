@@ -159,6 +159,8 @@ def test_a_curve_names_where_the_ratio_has_risen_so_much_above_its_least():
     assert curve.mark(1.1) == pytest.approx((4 * 2**0.5,) * 3)
     assert curve.mark(1.21) == pytest.approx((8.0,) * 3)
     assert curve.mark(1.5) is None
+    uneven = Curve((1.0, 2.0, 4.0, 8.0), [at(ratio) for ratio in (1.0, 1.13, 1.0, 1.21)])
+    assert uneven.mark(1.1) == pytest.approx((4 * 2**0.5,) * 3), "not the chance rise before"
     assert Curve((1.0, 2.0), [at(1.3), at(1.0)]).mark(1.1) is None, "it only falls"
 
 
