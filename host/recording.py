@@ -22,6 +22,7 @@ from torch import Tensor
 
 from ..guidance.parts import Packed
 from ..guidance.printing import nth
+from ..measure.measurement import Measurement
 from ..samplers.noise_tracking import untrack
 from ..samplers.stages import Stages
 from ..trace.accumulator import Accumulator, Capture
@@ -38,6 +39,7 @@ from .host_run import HostRun, host_run
 from .live import Live, job_of_this_node
 from .noise_handover import NoiseHandOver
 from .pieces import Piece, keep_piece, piece_before
+from .plain_predictions import ask_about
 from .run_facts import Observed, trace_of
 from .run_store import publish
 from .server import KEY
@@ -53,7 +55,8 @@ class Recording:
     capture: numbers, pictures or tensors. budget_mb: memory for captured tensors. facts: what the node knows about the
     run (seed, scheduler, workflow, ...) for the trace's header. keep(trace, latents): called when the run has ended,
     with the latents [B, ...] that the host makes of it. trace: set by then. uncond_steps: of a run at cfg 1, those at
-    which u is evaluated after it.
+    which u is evaluated after it. measure: pairs of noise with which the model is asked about the finished samples, at
+    each level; 0: not asked.
     """
 
     capture: str = "pictures"
@@ -62,6 +65,7 @@ class Recording:
     keep: Callable[[Trace, list[Tensor]], None] | None = None
     trace: Trace | None = None
     uncond_steps: int = 0
+    measure: int = 0
 
     def finish(self, trace: Trace, latents: Callable[[], list[Tensor]]) -> None:
         """Take the trace of the run, with the facts of the node."""
@@ -120,6 +124,7 @@ def record(recording, sampler, proceed, guider, sigmas, extra_args, callback, *r
     finally:
         watch.close()
     watch.look_back(extra_args)
+    watch.measure(samples, extra_args, rest[2])
     watch.hand_out(samples)
     return samples
 
@@ -171,6 +176,7 @@ class Watch:
         self.clean: Tensor | None = None
         self.afterwards: Afterwards | None = None
         self.before: Piece | None = None
+        self.measured: list[Measurement] = []
         self.see(self._begin)
 
     def _begin(self) -> None:
@@ -417,6 +423,15 @@ class Watch:
                 for accumulator, part in zip(self.accumulators, step.split(self.run.packing), strict=True):
                     accumulator.amend(part)
 
+    def measure(self, samples: Tensor, extra_args: dict, mask: Tensor | None) -> None:
+        """Ask the model about the finished samples, where a recording wants that; a fault there costs that alone."""
+        draws = max(recording.measure for recording in self.recordings)
+        if not draws or self.has_ended or float(self.run.schedule[-1]) > 0:  # what is left noisy is not finished
+            return
+        with keep_out(self._fault("not measured"), STOPS), torch.random.fork_rng():
+            options = extra_args.get("model_options") or {}
+            self.measured = ask_about(self.run.guider, options, samples, mask, draws, self.run.seed or 0)
+
     def _report(self, callback) -> Callable:
         def report(i, denoised, x, total):
             self.clean = untrack(denoised)
@@ -475,15 +490,20 @@ class Watch:
             with keep_out(self._fault("the end of the run is not kept")):
                 ends[:] = packed.split(end)
         faults = [self.faults, *(list(self.faults) for _ in packed.names[1:])]
-        seen = [self._observation(*own) for own in zip(self.accumulators, ends, faults, packed.names, strict=True)]
+        sums = [one.sums() for one in self.measured] if len(self.measured) == len(ends) else [{}] * len(ends)
+        seen = [
+            self._observation(*own) for own in zip(self.accumulators, ends, faults, packed.names, sums, strict=True)
+        ]
         first, *others = map(trace_of, seen)
         whole = own = replace(first, parts=dict(zip(packed.names[1:], others, strict=True)))
         with keep_out(self._fault("not told as one with what it continues"), STOPS):
             whole = (join(self.before.trace, own) if self.before else None) or own
         return whole
 
-    def _observation(self, accumulator: Accumulator, end: Tensor | None, faults: list[str], part: str) -> Observed:
-        summary = (self.afterwards.summary if self.afterwards else {}), self.evaluations.inside
+    def _observation(
+        self, accumulator: Accumulator, end: Tensor | None, faults: list[str], part: str, measured: Mapping
+    ) -> Observed:
+        summary = (self.afterwards.summary if self.afterwards else {}), self.evaluations.inside, measured
         lost = self.recorder.lost_draws
         run, sigmas = self.run, self.run.schedule.tolist()
         return Observed(run.id, accumulator, sigmas, end, faults, self.noise.split, lost, part, *summary, run=run)

@@ -15,6 +15,7 @@ from torch import Tensor
 from ..guidance.gradients.term import Term
 from ..guidance.printing import count_of
 from ..guidance.side_by_side import Lane, SideBySide
+from ..measure.measurement import MEASURED
 from ..trace.faults import keep_out
 from ..trace.gram import GramRecord, point
 from ..trace.maker import EndedRun, make_trace
@@ -68,7 +69,7 @@ class Observed(EndedRun):
 
     accumulator: of the part of the sample that is told of, whose name is `part`. split: how move and noise were told
     apart. lost_draws: steps whose noise was lost. afterwards: what was evaluated after it. inside: at how many
-    evaluations a guidance was patched into the network, by name.
+    evaluations a guidance was patched into the network, by name. measured: what the model said of its end.
     """
 
     run: HostRun = field(kw_only=True)
@@ -77,6 +78,7 @@ class Observed(EndedRun):
     part: str = ""
     afterwards: Mapping[str, Any] = field(default_factory=dict)
     inside: Mapping[str, int] = field(default_factory=dict)
+    measured: Mapping[str, Any] = field(default_factory=dict)
 
 
 def trace_of(seen: Observed) -> Trace:
@@ -94,7 +96,7 @@ def trace_of(seen: Observed) -> Trace:
     if run.foreign:  # nobody but its numbers tells its scale
         there = {"cfg": _shared_scale(trace.steps["gamma"]), "guider": type(run.guider).__name__}
     inside = {name: count for name, count in seen.inside.items() if name not in seen.accumulator.passes}
-    header = {PART: seen.part, "inside": inside, AFTERWARDS: dict(seen.afterwards)}
+    header = {PART: seen.part, "inside": inside, AFTERWARDS: dict(seen.afterwards), MEASURED: dict(seen.measured)}
     there |= {name: value for name, value in header.items() if value}
     return replace(trace, header={**trace.header, **there})
 

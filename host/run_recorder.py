@@ -65,12 +65,14 @@ class RunRecorder(Printed):
     capture: str
     budget_mb: int
     uncond_steps: int = 0
+    measure: int = 0
     runs: list[RecordedRun] = field(default_factory=list)
     samplers: dict[str | None, tuple[str | None, int]] = field(default_factory=dict)  # node -> latest job, its runs
 
     def begin(self) -> Recording:
         """Settings for one run, which is kept when it has ended."""
-        return Recording(self.capture, self.budget_mb, keep=self.keep, uncond_steps=self.uncond_steps)
+        more = {"uncond_steps": self.uncond_steps, "measure": self.measure}
+        return Recording(self.capture, self.budget_mb, keep=self.keep, **more)
 
     def keep(self, trace: Trace, latents: list[Tensor]) -> None:
         """Add a finished run, with the latents that the host makes of it."""

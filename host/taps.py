@@ -17,7 +17,7 @@ from comfy.cli_args import args
 from .. import host
 from ..trace import CAPTURES
 from .jobs import SAMPLERS, within, workflow_id_of, workflow_key_of, workflow_of
-from .limits import MOST_UNCOND
+from .limits import MOST_DRAWS, MOST_UNCOND
 from .server import KEY, prompt_server
 from .users import guarding_our_routes, noting_who_asks, user_who_asks
 
@@ -28,12 +28,13 @@ class Wanted:
 
     capture: as in Record Guidance. uncond_steps: steps at which a run without u evaluates it afterwards. epoch: changes
     when the host's cache has outlived the records, so that its samplers run again; odd for a job that shares
-    none with others.
+    none with others. measure: how often the model is asked about every finished picture.
     """
 
     capture: str = "pictures"
     uncond_steps: int = 3
     epoch: int = 0
+    measure: int = 0
 
 
 def watch_prompts() -> None:
@@ -60,14 +61,19 @@ def requested_taps(body: Mapping[str, Any]) -> Wanted | None:
     request = within(extra, KEY) or within(workflow_of(extra), "extra", KEY)
     if within(request, "record") is not True:
         return None
-    capture, steps = within(request, "capture"), within(request, "uncond_steps")
+    capture = within(request, "capture")
     epoch = host.run_store.STORE.epoch(user_who_asks(), workflow_id_of(extra), workflow_key_of(extra))
-    counted = isinstance(steps, int) and not isinstance(steps, bool) and 0 <= steps <= MOST_UNCOND
     return Wanted(
         capture if capture in CAPTURES else Wanted.capture,
-        steps if counted else Wanted.uncond_steps,
+        _counted(within(request, "uncond_steps"), MOST_UNCOND, Wanted.uncond_steps),
         2 * epoch + (within(request, "apart") is True),
+        _counted(within(request, "measure"), MOST_DRAWS, Wanted.measure),
     )
+
+
+def _counted(value: Any, most: int, usual: int) -> int:
+    """A count that a request says, else the usual one."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most else usual
 
 
 def _tap_prompt(body: Mapping[str, Any], wanted: Wanted) -> Mapping[str, Any]:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
+
+from ..guidance.printing import shorten
 from .estimates import Estimate, denoising_ratio, prompt_strength, ratio_of, times_as_strange
 from .gate import Gate, gate_of
 from .levels import Level
+
+MEASURED = "measured"  # field of a trace's header: what the model said of the finished samples
+SUMS = Level._fields[1:]
+LONGEST = 60  # characters of a setting in a message
+MADE_BY = ("sampler", "sigmas", "options")  # fields of a trace's header that move the measure as much as guidance does
 
 
 @dataclass(frozen=True, repr=False)
@@ -52,6 +61,19 @@ class Measurement:
         check_comparable(self, other)
         return times_as_strange(self.levels, other.levels)
 
+    def sums(self) -> dict[str, Any]:
+        """All that `measurement_of` needs, for a header: the sums of every level and sample."""
+        rows = {name: [getattr(level, name).tolist() for level in self.levels] for name in SUMS}
+        return {"evaluations": self.evaluations, "sigmas": [level.sigma for level in self.levels], **rows}
+
+    def joined(self, *others: Measurement) -> Measurement:
+        """With further samples of the same setting.  Raises ValueError where that differs."""
+        check_setting(self, *others)
+        several = (self, *others)
+        levels = [Level(one[0].sigma, *map(torch.cat, zip(*(level[1:] for level in one), strict=True)))
+                  for one in zip(*(measured.levels for measured in several), strict=True)]  # fmt: skip
+        return replace(self, levels=levels, evaluations=sum(one.evaluations for one in several))
+
     def as_json(self) -> dict[str, Any]:
         """The numbers for scripts: estimates as [value, low, high]."""
         ratios = {f"{level.sigma:g}": [*ratio_of(level)] for level in self.levels}
@@ -71,16 +93,42 @@ class Measurement:
         )
 
 
+def measurement_of(header: Mapping[str, Any]) -> Measurement | None:
+    """What was measured of a recorded run, None where nothing was, or its file is damaged.  header: of its trace"""
+    said = header.get(MEASURED) or {}
+    try:
+        columns = [torch.tensor(_with_nan(said[name]), dtype=torch.float64) for name in SUMS]  # [L, B] each
+        levels = [Level(sigma, *sums) for sigma, *sums in zip(said["sigmas"], *columns, strict=True)]
+    except (KeyError, TypeError, ValueError):
+        return None
+    size = (header.get("latent") or {}).get("shape")
+    made_by = {name: header.get(name) for name in MADE_BY}
+    alike = levels and all(column.shape == (len(levels), levels[0].error.numel()) for column in columns)
+    return Measurement(levels, {"size": size, **made_by}, int(said.get("evaluations") or 0)) if alike else None
+
+
+def _with_nan(rows: Sequence[Sequence[float | None]]) -> list[list[float]]:
+    """As numbers: JSON has no nan."""
+    return [[math.nan if value is None else value for value in row] for row in rows]
+
+
+def check_setting(*measured: Measurement) -> None:
+    """Raise ValueError unless all were measured of samples of one setting."""
+    first = measured[0].setting
+    for one in measured[1:]:
+        for name in [*first, *(one.setting.keys() - first.keys())]:
+            here, there = first.get(name), one.setting.get(name)
+            if here != there:
+                raise ValueError(
+                    f"{name} is {shorten(repr(here), LONGEST)} here and {shorten(repr(there), LONGEST)} there, and "
+                    f"that moves the measure as much as guidance does. Compare samples of one {name}."
+                )
+
+
 def check_comparable(*measured: Measurement) -> None:
     """Raise ValueError unless all were measured of samples of one setting and number."""
+    check_setting(*measured)
     first = measured[0]
     for one in measured[1:]:
-        names = sorted({*first.setting, *one.setting})
-        if differing := [name for name in names if first.setting.get(name) != one.setting.get(name)]:
-            name = differing[0]
-            raise ValueError(
-                f"{name} is {first.setting.get(name)!r} here and {one.setting.get(name)!r} there, and that moves the "
-                f"measure as much as guidance does. Compare samples of one {name}."
-            )
         if one.count != first.count:
             raise ValueError(f"{first.count} samples against {one.count}: compare the same seeds, one for one.")

@@ -6,9 +6,8 @@ from comfy_api.latest import io
 
 from .. import host, trace
 from ..host.checks import CheckedNode
+from ..host.limits import MOST_DRAWS
 from ..host.widgets import SEE
-
-MOST_DRAWS = 64
 
 
 class GGMeasure(CheckedNode):

@@ -11,7 +11,7 @@ from ..host.checks import CheckedNode
 from ..host.limits import MOST_RUNS, MOST_UNCOND
 from ..host.widgets import HIDDEN
 from ..host.wires import RecorderWire
-from .sampling import CAPTURE, CAPTURE_MB, CATEGORY, MODEL, TRACE
+from .sampling import CAPTURE, CAPTURE_MB, CATEGORY, MEASURE, MODEL, TRACE
 
 
 def uncond_steps_input(default: int) -> io.Int.Input:
@@ -37,15 +37,15 @@ class GGRecord(CheckedNode):
         "Records every sampling with this model. Put it between the model and any sampler node; the picture stays "
         "the same, bit for bit. Read Recorded Trace gives you the record."
     )
-    inputs = (MODEL, CAPTURE, CAPTURE_MB, uncond_steps_input(0))
+    inputs = (MODEL, CAPTURE, CAPTURE_MB, uncond_steps_input(0), MEASURE)
     outputs = (
         io.Model.Output(tooltip="The same model; sampling with it is recorded."),
         RecorderWire.Output(display_name="recorder", tooltip="For Read Recorded Trace."),
     )
 
     @classmethod
-    def execute(cls, model, capture="pictures", capture_mb=256, uncond_steps=0) -> io.NodeOutput:
-        recorder = host.run_recorder.RunRecorder(capture, capture_mb, uncond_steps)
+    def execute(cls, model, capture="pictures", capture_mb=256, uncond_steps=0, measure=0) -> io.NodeOutput:
+        recorder = host.run_recorder.RunRecorder(capture, capture_mb, uncond_steps, measure)
         return io.NodeOutput(host.run_recorder.record_model(model, recorder.begin), recorder)
 
 

@@ -8,6 +8,7 @@ from comfy_api.latest import io
 
 from .. import host
 from ..host.checks import CheckedNode, insist
+from ..host.limits import MOST_DRAWS
 from ..host.widgets import HIDDEN
 from ..host.wires import Guidance, TraceWire
 from ..trace import CAPTURES
@@ -51,6 +52,15 @@ CAPTURE_MB = io.Int.Input(
     max=65536,
     optional=True,
     tooltip="Memory for what is kept, in MB. If a run needs more, fewer steps are kept, evenly.",
+)
+MEASURE = io.Int.Input(
+    "measure",
+    default=0,
+    min=0,
+    max=MOST_DRAWS,
+    optional=True,
+    tooltip="After the run, ask the model how strongly the pictures show the prompt and how strange they are to it. "
+    "How often each picture is asked about: 4 takes about as long as 100 evaluations of the model. 0: not asked.",
 )
 OUT = io.Latent.Output(display_name="latent", tooltip="The sample.")
 DENOISED = io.Latent.Output(
@@ -109,6 +119,7 @@ class GGGuidedSampler(CheckedNode):
             ),
             CAPTURE,
             CAPTURE_MB,
+            MEASURE,
         )
 
     @classmethod
@@ -132,13 +143,14 @@ class GGGuidedSampler(CheckedNode):
         sampler=None,
         capture="pictures",
         capture_mb=256,
+        measure=0,
     ) -> io.NodeOutput:
         insist(too_fine(steps, denoise))
         named = "euler" if sampler else sampler_name
         latent, noise, schedule = host.sampling.start_of(model, latent_image, seed, steps, named, scheduler, denoise)
         guider = host.guided_run.chain_guider(model, positive, negative, cfg, guidance)
         facts = {"scheduler": scheduler, "steps": steps, "denoise": denoise, **host.saving.provenance(cls)}
-        recording = host.recording.Recording(capture, capture_mb, facts)
+        recording = host.recording.Recording(capture, capture_mb, facts, measure=measure)
         sampler = sampler or comfy.samplers.sampler_object(sampler_name)
         return _outputs(
             host.sampling.sample_recorded(
@@ -184,15 +196,18 @@ class GGInspectedSampler(CheckedNode):
         LATENT,
         CAPTURE,
         CAPTURE_MB,
+        MEASURE,
     )
     outputs = (OUT, DENOISED, TRACE)
     hidden_inputs = HIDDEN
 
     @classmethod
-    def execute(cls, noise, guider, sampler, sigmas, latent_image, capture="pictures", capture_mb=256) -> io.NodeOutput:
+    def execute(
+        cls, noise, guider, sampler, sigmas, latent_image, capture="pictures", capture_mb=256, measure=0
+    ) -> io.NodeOutput:
         insist(finite_schedule(sigmas))
         latent = host.sampling.latent_of(guider.model_patcher, latent_image)
-        recording = host.recording.Recording(capture, capture_mb, host.saving.provenance(cls))
+        recording = host.recording.Recording(capture, capture_mb, host.saving.provenance(cls), measure=measure)
         start = noise.generate_noise(latent)
         return _outputs(host.sampling.sample_recorded(guider, start, latent, sampler, sigmas, noise.seed, recording))
 

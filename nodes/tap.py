@@ -7,7 +7,7 @@ from comfy_api.latest import io
 from .. import host
 from ..host.checks import CheckedNode
 from .records import uncond_steps_input
-from .sampling import CAPTURE
+from .sampling import CAPTURE, MEASURE
 
 MOST_EPOCHS = 2**31 - 1
 SETTINGS = [  # inputs of every tap beside what it passes on
@@ -21,7 +21,12 @@ SETTINGS = [  # inputs of every tap beside what it passes on
         optional=True,
         tooltip="Changed by the tab when a cached sampler has to run again to be recorded.",
     ),
+    MEASURE,
 ]
+
+
+def _recording(capture: str, uncond_steps: int, measure: int) -> host.recording.Recording:
+    return host.recording.Recording(capture, uncond_steps=uncond_steps, measure=measure)
 
 
 class GGTap(CheckedNode):
@@ -44,10 +49,8 @@ class GGTap(CheckedNode):
     outputs = (io.Model.Output(tooltip="The same model."),)
 
     @classmethod
-    def execute(cls, model, capture="pictures", uncond_steps=3, epoch=0) -> io.NodeOutput:
-        return io.NodeOutput(
-            host.run_recorder.tap_model(model, lambda: host.recording.Recording(capture, uncond_steps=uncond_steps))
-        )
+    def execute(cls, model, capture="pictures", uncond_steps=3, epoch=0, measure=0) -> io.NodeOutput:
+        return io.NodeOutput(host.run_recorder.tap_model(model, lambda: _recording(capture, uncond_steps, measure)))
 
 
 class GGPipeTap(CheckedNode):
@@ -71,7 +74,5 @@ class GGPipeTap(CheckedNode):
     outputs = (io.AnyType.Output(display_name="pipe", tooltip="The same pipe."),)
 
     @classmethod
-    def execute(cls, pipe, capture="pictures", uncond_steps=3, epoch=0) -> io.NodeOutput:
-        return io.NodeOutput(
-            host.run_recorder.tap_pipe(pipe, lambda: host.recording.Recording(capture, uncond_steps=uncond_steps))
-        )
+    def execute(cls, pipe, capture="pictures", uncond_steps=3, epoch=0, measure=0) -> io.NodeOutput:
+        return io.NodeOutput(host.run_recorder.tap_pipe(pipe, lambda: _recording(capture, uncond_steps, measure)))

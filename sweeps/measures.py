@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..guidance.energies.protocol import Energy
-from ..measure.measurement import Measurement
+from ..measure.measurement import Measurement, measurement_of
 from ..trace import metrics
 from ..trace.effective import EffectiveScale
 from ..trace.trace import Trace
@@ -51,6 +51,16 @@ def _effective(name: str) -> Callable[[Trace], float]:
     return lambda trace: getattr(EffectiveScale.of(trace), name)
 
 
+def _said(name: str) -> Callable[[Trace], float]:
+    """What the model said of the finished samples, where it was asked."""
+
+    def of(trace: Trace) -> float:
+        measured = measurement_of(trace.header)
+        return own_measures(measured)[name] if measured else math.nan
+
+    return of
+
+
 MEASURES: Mapping[str, Measure] = {
     "strength": Measure("Guidance strength (M1), median over the steps", "number", LENGTH, _middle("M1")),
     "effective_scale": Measure(
@@ -77,8 +87,8 @@ OTHERS = {  # what is known without a trace
     JUDGE: Measure("Judge, mean log-probability", "number", LOGARITHM),
 }
 OWN = {  # of the finished pictures, by the model that made them: several evaluations a picture, so they are asked for
-    "prompt_strength": Measure("Prompt strength, by the model itself", "number", ANY),
-    "denoising_ratio": Measure("Denoising ratio, by the model itself", "number", LENGTH),
+    "prompt_strength": Measure("Prompt strength, by the model itself", "number", ANY, _said("prompt_strength")),
+    "denoising_ratio": Measure("Denoising ratio, by the model itself", "number", LENGTH, _said("denoising_ratio")),
 }
 KNOWN: Mapping[str, Measure] = {**MEASURES, **METRICS, **WHOLE, **OTHERS, **OWN}
 

@@ -56,6 +56,7 @@ READABLE_BYTES = 64 * 10**6
 MOST_SAMPLES = 65536
 MOST_STEPS = 1_000_000  # 10,000 of a sampler, each repeated 100 times
 MOST_NOTES = 10_000
+MOST_LEVELS = 1000  # of noise, at which a model was asked about finished samples
 OWN_FACTS = (*OWN, CROSS, "stage")  # a fault may end the record of one part before that of another
 BESIDE = ("workflow", "prompt")  # what stands beside the header, where other programs look for it
 UNSAVED = "Such a trace cannot be saved: record the run again."
@@ -75,6 +76,12 @@ HEADER = {  # what the header of a file may say; a field of a later writer is ke
     "passes": maybe(table(number(0), 1000)),
     "inside": maybe(table(number(0), 1000)),
     AFTERWARDS: maybe(table(maybe(either(text(), number(0), several(whole(0, MOST_STEPS), MOST_STEPS))), 100)),
+    "measured.evaluations": maybe(number(0)),
+    "measured.sigmas": maybe(several(number(0), MOST_LEVELS)),
+    **dict.fromkeys(
+        (f"measured.{name}" for name in ("along", "length", "error", "expected")),
+        maybe(several(several(maybe(number()), MOST_SAMPLES), MOST_LEVELS)),
+    ),
     "space": one_of("ve", "flow"),
     "sampler": maybe(text()),
     "scheduler": maybe(text()),

@@ -14,6 +14,7 @@ from .trace import END, Trace
 
 PIECES = "this node samples in pieces, told here as one run; a note that counts steps may count those of one piece"
 KINDS = ("space", "vectors", "chain", "cfg")  # of the header: what two pieces share
+LAST = ("measured",)  # of the header: of what the last piece made
 COUNTS = ("passes", "inside")  # of the header: counts by name
 
 
@@ -42,6 +43,7 @@ def _joined(first: Trace, then: Trace) -> Trace:
     header, more, n = dict(first.header), then.header, first.n + then.n
     header["sigmas"] = [*header["sigmas"][:-1], *more["sigmas"]]
     header["evaluations"] += more["evaluations"]
+    header |= {name: more[name] for name in LAST if name in more}
     for name in COUNTS:
         if header.get(name) or more.get(name):
             header[name] = dict(Counter(header.get(name)) + Counter(more.get(name)))

@@ -7,8 +7,13 @@ import torch
 
 from guidance_geometry import library as gg
 from guidance_geometry.host.measuring import measure_latent
+from guidance_geometry.host.taps import requested_taps
+from guidance_geometry.measure.measurement import measurement_of
 from guidance_geometry.nodes.measure import GGMeasure
+from guidance_geometry.nodes.sampling import GGGuidedSampler
 from guidance_geometry.nodes.start import GGClassLabel, GGEmptyCanvas, GGLoadDenoiser
+from guidance_geometry.sweeps.measures import measure
+from guidance_geometry.trace.file import load, save
 
 from .runs import ksampler
 
@@ -80,3 +85,30 @@ def test_an_area_that_no_condition_covers_is_left_out_and_a_mask_counts_what_was
     assert (covered.levels[-1].error < 3 * whole.levels[-1].error).all(), (
         "not the zeros that the host answers elsewhere"
     )
+
+
+@pytest.mark.parametrize("name", ["pocket-1", "pocket-flow-1"])
+def test_a_recorded_run_is_measured_where_it_ends_as_the_node_does(name, tmp_path):
+    model, positive, negative, latent = loaded(name)
+    run = (model, 7, 6, 4.0, "euler", "normal", positive, negative, latent)
+    plain = GGGuidedSampler.execute(*run).args
+    made, _, trace = GGGuidedSampler.execute(*run, measure=2).args
+    assert torch.equal(made["samples"], plain[0]["samples"])
+    assert measurement_of(plain[2].header) is None
+    save(trace, tmp_path / "run.safetensors")
+    found = measurement_of(load(tmp_path / "run.safetensors").header)
+    (expected,) = measure_latent(model, positive, negative, made, draws=2, seed=7)
+    assert found.strength == pytest.approx(expected.strength, rel=1e-3)
+    assert found.ratio == pytest.approx(expected.ratio, rel=1e-3)
+    assert found.evaluations == expected.evaluations
+    assert trace.header["evaluations"] == plain[2].header["evaluations"]
+    assert measure(trace, ["prompt_strength", "denoising_ratio"]) == {
+        "prompt_strength": found.strength.value,
+        "denoising_ratio": found.ratio.value,
+    }
+
+
+def test_a_job_asks_for_the_measure_through_its_taps():
+    body = {"extra_data": {"guidance_geometry": {"record": True, "measure": 3}}, "prompt": {}}
+    assert requested_taps(body).measure == 3
+    assert requested_taps({**body, "extra_data": {"guidance_geometry": {"record": True, "measure": -1}}}).measure == 0
