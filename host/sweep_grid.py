@@ -11,11 +11,12 @@ from comfy_api.latest import io
 from comfy_execution.graph_utils import ExecutionBlocker
 
 from ..sweeps.axes import Value, duration, value_at
+from ..sweeps.curves import with_diversity
 from ..sweeps.sheet import sheet
 from .rule_nodes import say
 from .saving import preview, provenance, show_or_say
 from .sweep_conditions import steady
-from .sweep_results import LEAST_SIDE, UNKNOWN, WORDS, best_cfg, row_of, table
+from .sweep_results import LEAST_SIDE, UNKNOWN, WORDS, best_cfg, own_words, row_of, table
 from .sweeping import Outcome, Settings, Subject, every_run, obstacle, sample_alone
 
 Wanted = Sequence[tuple[dict[str, Value], Settings]]  # every place on the axes, and the settings there
@@ -25,15 +26,24 @@ EXACT = "Exact: every picture is KSampler's, bit for bit; {} of {} runs were mad
 SHARED = "Shared: {} of {} runs were made together with others; their pictures differ from single runs by rounding."
 
 
-def sample_grid(cls, subject: Subject, wanted: Wanted, mode: str, best_by: str, vae, energy) -> io.NodeOutput:
-    """The samples, the sheet, the table, the best scale and a trace.  cls: the node. energy: a judge, or None"""
+def sample_grid(
+    cls, subject: Subject, wanted: Wanted, mode: str, best_by: str, vae, energy, draws: int
+) -> io.NodeOutput:
+    """The samples, the sheet, the table, the best scale and a trace.
+
+    cls: the node. energy: a judge, or None. draws: how often the model is asked about every picture.
+    """
     facts, conditions = provenance(cls), subject.conditions
     began, runs, outcomes = time.monotonic(), {}, {}
     for i, run in every_run(subject, [settings for _, settings in wanted], mode, facts):
-        outcomes[i] = row_of(i, wanted[i][0], subject, run, vae, conditions[wanted[i][1].condition].energy)
+        place, settings = wanted[i]
+        row, picture = row_of(i, place, subject, run, vae, conditions[settings.condition].energy)
+        row["measures"] |= own_words(subject, settings, run, draws) if draws else {}
+        outcomes[i] = row, picture
         runs[i], left = run, (time.monotonic() - began) * (len(wanted) / len(outcomes) - 1)
         say(cls, f"{len(outcomes)} of {len(wanted)} runs, about {duration(left)} left")
     rows, runs = [outcomes[i][0] for i in range(len(wanted))], [runs[i] for i in range(len(wanted))]
+    rows = with_diversity(rows, lambda i: outcomes[int(i)][1]) if draws else rows
     best = best_cfg(rows, best_by)
     chosen = next((i for i, row in enumerate(rows) if value_at(row["place"], "cfg") == best), 0)
     trace = runs[chosen].trace

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from ..guidance.energies.protocol import Energy
 from ..sweeps.axes import Value, value_at
-from ..sweeps.measures import JUDGE, USUAL, measure, score, spread_of
+from ..sweeps.measures import JUDGE, USUAL, measure, own_measures, score, spread_of
 from ..sweeps.results import Row
-from .sweeping import Outcome, Subject
+from .measuring import measure_latent
+from .sweeping import Outcome, Settings, Subject
 from .trace_pictures import pictures_of
 
 BURN = 0.01  # share of values that may saturate beyond what they do at the least burnt scale
@@ -34,6 +35,13 @@ def row_of(
         numbers[JUDGE] = score(judge.log_prob, pixels)
     row = {"id": str(number), "place": dict(place), "measures": numbers, "seconds": run.seconds}
     return row, _small(images[0]).clone()  # a view would keep all pictures
+
+
+def own_words(subject: Subject, settings: Settings, run: Outcome, draws: int) -> dict[str, float]:
+    """What the model says of the finished pictures of a run; pictures of one seed are asked about with one noise."""
+    conditions = subject.positive_of(settings), subject.negative
+    measured, *_ = measure_latent(subject.model, *conditions, run.samples, draws=draws, seed=settings.seed)
+    return own_measures(measured)
 
 
 def best_cfg(rows: Sequence[Row], by: str) -> float | None:

@@ -160,7 +160,7 @@ def rule_of(value: Any) -> Any:
 def judges_of(measures: Mapping[str, Judge | str] | Sequence[str]) -> Mapping[str, Judge | str]:
     """What measures a run, by its name in the row.  Raises ValueError for a name that no measure has."""
     judges = measures if isinstance(measures, Mapping) else {name: name for name in measures}
-    check_measures(one for one in judges.values() if isinstance(one, str) and one not in OWN)
+    check_measures(one for one in judges.values() if isinstance(one, str))
     return judges
 
 

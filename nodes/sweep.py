@@ -11,7 +11,7 @@ from ..host.limits import BEST_BY, MODES
 from ..host.rule_nodes import chain_with
 from ..host.widgets import HIDDEN, VAE_IN
 from ..host.wires import EnergyWire
-from .sampling import CATEGORY, GUIDANCE, LATENT, MAX_SEED, MODEL, NEGATIVE, POSITIVE, TRACE
+from .sampling import CATEGORY, GUIDANCE, LATENT, MAX_SEED, MEASURE, MODEL, NEGATIVE, POSITIVE, TRACE
 
 AXES = "cfg: 1, 2, 4, 8\nseed: 0..3"
 SECONDS = 1.0  # of a run, where nothing is known of it
@@ -84,6 +84,7 @@ class GGSweep(CheckedNode):
             io.Combo.Input("best_by", options=list(BEST_BY), default=BEST_BY[0], optional=True, tooltip=BEST_TIP),
             io.Combo.Input("mode", options=list(MODES), default=MODES[0], optional=True, tooltip=MODE_TIP),
             io.Clip.Input("clip", optional=True, tooltip="Encodes the prompts of an axis named prompt."),
+            MEASURE,
         )
 
     @classmethod
@@ -108,6 +109,7 @@ class GGSweep(CheckedNode):
         best_by="auto",
         mode="exact",
         clip=None,
+        measure=0,
     ) -> io.NodeOutput:
         if host.adapter.is_nested(latent_image["samples"]):
             raise ValueError(PARTS)
@@ -121,7 +123,7 @@ class GGSweep(CheckedNode):
             model, positive, energy, clip, (settings.condition for _, settings in wanted)
         )
         subject = host.sweeping.Subject(model, positive, negative, latent_image, conditions)
-        return host.sweep_grid.sample_grid(cls, subject, wanted, mode, best_by, vae, energy)
+        return host.sweep_grid.sample_grid(cls, subject, wanted, mode, best_by, vae, energy, measure)
 
 
 def _complaint(axes: str) -> str | None:

@@ -45,7 +45,7 @@ def cells_of(plan: Plan, nodes: Nodes, models: Mapping[str, Any], version: str) 
     """
     in_files = [rule_in_file(word, nodes.rules) for word in words_of_files(plan.chains)]
     nodes = nodes._replace(rules=[*nodes.rules, *in_files])
-    workflow = with_values(with_results(plan.workflow, plan.judge, nodes), plan.overrides, nodes)
+    workflow = with_values(with_results(plan.workflow, plan.judge, nodes, plan.draws), plan.overrides, nodes)
     by_id: dict[str, Cell] = {}
     for place in places(plan.every_axis):
         cell = _cell(workflow, place, nodes, models, version)

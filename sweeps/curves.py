@@ -9,25 +9,35 @@ from typing import Any
 
 import torch
 
-from .axes import RULE, Axis, Value, is_seed
+from .axes import RULE, Axis, Value, is_seed, word_of
 from .measures import diversity_of, measure_of, spread_of
 from .results import Row
 
-OF_ALL_SEEDS = ("diversity",)  # measures with one value for all seeds at a place
+OF_ALL_SEEDS = ("diversity", "variety")  # measures with one value for all seeds at a place
 MOST_SERIES = 8  # curves in one plot that can still be told apart
 
 
 def with_diversity(rows: Sequence[Row], picture_of: Callable[[str], torch.Tensor]) -> list[Row]:
-    """The rows, each with the diversity of the seeds at its place.  picture_of: a cell's, [H, W, 3] in 0 .. 1."""
+    """The rows, each with the diversity of the seeds at its place, and over that at cfg 1, where there is one.
+
+    picture_of: a cell's, [H, W, 3] in 0 .. 1.
+    """
     groups: dict[tuple, list[Row]] = {}
     for row in rows:
         groups.setdefault(_place(row), []).append(row)
     by_place = {place: diversity_of([picture_of(row["id"]) for row in group]) for place, group in groups.items()}
-    return [{**row, "measures": {**row["measures"], "diversity": by_place[_place(row)]}} for row in rows]
+    found: list[Row] = []
+    for row in rows:
+        own, plain = by_place[_place(row)], by_place.get(_place(row, cfg=1), math.nan)
+        more = {"diversity": own, **({"variety": own / plain} if plain > 0 else {})}
+        found.append({**row, "measures": {**row["measures"], **more}})
+    return found
 
 
-def _place(row: Row, draws: bool = False) -> tuple:
-    return tuple((name, value) for name, value in row["place"].items() if is_seed(name) == draws)
+def _place(row: Row, draws: bool = False, **other: Value) -> tuple:
+    """Where a row is along the axes of seeds, or along the rest.  other: values in place of its own"""
+    place = {name: other.get(word_of(name), value) for name, value in row["place"].items()}
+    return tuple((name, value) for name, value in place.items() if is_seed(name) == draws)
 
 
 def curves(rows: Sequence[Row], axes: Sequence[Axis]) -> list[dict[str, Any]]:

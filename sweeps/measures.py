@@ -83,6 +83,7 @@ METRICS = {  # of every step, by their code
 }
 OTHERS = {  # what is known without a trace
     "diversity": Measure("Diversity over seeds", "number", SHARE),
+    "variety": Measure("Variety: diversity over that at cfg 1", "number", LENGTH),
     "seconds": Measure("Time", "seconds", LENGTH),
     JUDGE: Measure("Judge, mean log-probability", "number", LOGARITHM),
 }

@@ -23,9 +23,10 @@ from ..files.claims import (
 )
 from ..guidance.printing import quote
 from ..guidance.rule_file import RuleFile, without_folders
+from ..measure.levels import DRAWS
 from .addresses import Place
 from .axes import REPEAT, RULE, Axis, Value, distinct, suggest, values_of
-from .measures import MEASURES, METRICS, USUAL, WHOLE
+from .measures import MEASURES, METRICS, OWN, USUAL, WHOLE
 from .rules import words_of_files
 from .workflow import check_workflow
 
@@ -74,6 +75,11 @@ class Plan:
         """The axes, repeats among them."""
         again = Axis(REPEAT, tuple(range(self.repeats)))
         return self.axes if self.repeats == 1 else (*self.axes, again)
+
+    @property
+    def draws(self) -> int:
+        """How often the model is asked about every picture; 0 where none of its measures needs that."""
+        return 0 if OWN.keys().isdisjoint(self.measures) else DRAWS
 
     @property
     def chains(self) -> tuple[Value, ...]:
@@ -184,7 +190,7 @@ def plan_of(claims: Any, folder: Place = Path()) -> Plan:
 
 def check_measures(names: Iterable[str]) -> None:
     """Raise ValueError for a name that no measure of a run has."""
-    every_name = [*MEASURES, *METRICS, *WHOLE]
+    every_name = [*MEASURES, *METRICS, *WHOLE, *OWN]
     if unknown := [name for name in names if name not in every_name]:
         raise ValueError(f"There is no measure {quote(unknown[0])}. {suggest(str(unknown[0]), every_name)}")
 

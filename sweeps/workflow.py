@@ -17,7 +17,7 @@ KNOBS = "knobs"  # input of the node of rules in files: JSON
 PICTURES, TRACE = "gg-sweep-pictures", "gg-sweep-trace"  # ids of the nodes that a cell adds
 PRESET, PRESET_SCALE = "preset", "scale"  # a widget that stands in for another, unless it holds the other's name
 TRACED = {"KSampler": "GGGuidedSampler", "SamplerCustomAdvanced": "GGInspectedSampler"}  # same inputs, same pixels
-TRACE_OUTPUT = 2  # of both
+TRACE_OUTPUT, ASKED = 2, "measure"  # of both: the output with the trace, the input that asks the model
 SHOWING = ("SaveImage", "PreviewImage", "SaveAnimatedWEBP", "SaveAnimatedPNG")
 NO_SAMPLER = "The workflow has no sampler that records a trace. Use KSampler, SamplerCustomAdvanced, or their twins."
 NO_PICTURE = "The workflow shows no picture. Add Preview Image behind the decoder."
@@ -40,11 +40,11 @@ def _is_node(value: Any) -> bool:
     return isinstance(kind, str) and isinstance(inputs, Mapping)
 
 
-def with_results(workflow: Workflow, judge: str = "", nodes: Nodes = NOTHING) -> dict[str, dict]:
+def with_results(workflow: Workflow, judge: str = "", nodes: Nodes = NOTHING, draws: int = 0) -> dict[str, dict]:
     """The workflow with a trace of its last sampler saved and its picture previewed, and without what neither needs.
 
-    judge: as in `judge_of`. Raises ValueError where there is no sampler that can be traced, no picture, or no such
-    judge.
+    judge: as in `judge_of`. draws: how often the model is asked about the picture. Raises ValueError where there is no
+    sampler that can be traced, no picture, or no such judge.
     """
     made = check_workflow(workflow)
     shown = [name for name, node in made.items() if node["class_type"] in SHOWING and "images" in node["inputs"]]
@@ -55,6 +55,8 @@ def with_results(workflow: Workflow, judge: str = "", nodes: Nodes = NOTHING) ->
     made[PICTURES] = {"class_type": "PreviewImage", "inputs": {"images": images}}
     sampler = sampler_of(made)
     made[sampler]["class_type"] = TRACED.get(made[sampler]["class_type"], made[sampler]["class_type"])
+    if draws:
+        made[sampler]["inputs"][ASKED] = draws
     saved = {"trace": [sampler, TRACE_OUTPUT], "filename_prefix": "sweep"}
     made[TRACE] = {"class_type": "GGSaveTrace", "inputs": saved}
     energy = judge_of(made, judge, nodes.energies)

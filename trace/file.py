@@ -47,7 +47,7 @@ from .directions import with_directions
 from .gram import VECTORS
 from .portable import ascii_json, jsonable
 from .terms import columns_of_pass, effects_of_pass, passes_of
-from .trace import AFTERWARDS, CROSS, END, OWN, PART, PER_SAMPLE, PER_STEP, STAGES, VERSION, Trace
+from .trace import AFTERWARDS, CROSS, END, MEASURED, OWN, PART, PER_SAMPLE, PER_STEP, STAGES, VERSION, Trace
 
 CHECKSUM, UNSEALED = "gg.sha256", "0" * 64  # of the whole file, with UNSEALED in the place of the checksum
 ROOM_FOR_NAMES = 1024  # bytes, of the tensors that are added back
@@ -76,10 +76,10 @@ HEADER = {  # what the header of a file may say; a field of a later writer is ke
     "passes": maybe(table(number(0), 1000)),
     "inside": maybe(table(number(0), 1000)),
     AFTERWARDS: maybe(table(maybe(either(text(), number(0), several(whole(0, MOST_STEPS), MOST_STEPS))), 100)),
-    "measured.evaluations": maybe(number(0)),
-    "measured.sigmas": maybe(several(number(0), MOST_LEVELS)),
+    f"{MEASURED}.evaluations": maybe(number(0)),
+    f"{MEASURED}.sigmas": maybe(several(number(0), MOST_LEVELS)),
     **dict.fromkeys(
-        (f"measured.{name}" for name in ("along", "length", "error", "expected")),
+        (f"{MEASURED}.{name}" for name in ("along", "length", "error", "expected")),
         maybe(several(several(maybe(number()), MOST_SAMPLES), MOST_LEVELS)),
     ),
     "space": one_of("ve", "flow"),

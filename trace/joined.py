@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from . import CAPTURES
-from .trace import END, Trace
+from .trace import END, MEASURED, Trace
 
 PIECES = "this node samples in pieces, told here as one run; a note that counts steps may count those of one piece"
 KINDS = ("space", "vectors", "chain", "cfg")  # of the header: what two pieces share
-LAST = ("measured",)  # of the header: of what the last piece made
+LAST = (MEASURED,)  # of the header: of what the last piece made
 COUNTS = ("passes", "inside")  # of the header: counts by name
 
 

@@ -27,7 +27,8 @@ SCALES = ("gamma_eff", "across")  # per sample
 PER_SAMPLE = ("m9", "m9a", "m10", "m10c", "m11", "m11s", "m12", "m13", "m14", *SCALES)
 END = "end"
 PART = "part"  # of the header: which part of the sample this is the record of
-OWN = (PART, "latent", "capture", "cfg", "notes", "faults")  # of the header of a part that is not the first
+MEASURED = "measured"  # of the header: what the model said of the finished samples, sums [levels][B]
+OWN = (PART, "latent", "capture", "cfg", "notes", "faults", MEASURED)  # of the header of a part that is not the first
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,8 +100,10 @@ class Trace(Printed):
     def of_samples(self, rows: slice) -> Trace:
         """The numbers of some of the samples, first part; labels are those of these samples, tensors are left out."""
         steps = {name: value if value.ndim == 1 else value[:, rows] for name, value in self.steps.items()}
-        labels = self.header.get("labels")
-        header = {**self.header, **({"labels": labels[rows]} if labels else {})}
+        labels, measured = (self.header.get(name) for name in ("labels", MEASURED))
+        own = {"labels": labels[rows]} if labels else {}
+        own |= {MEASURED: _of_rows(measured, rows)} if measured else {}
+        header = {**self.header, **own}
         cross = {name: value[rows] for name, value in self.cross.items()}
         return replace(self, header=header, steps=steps, tensors={}, cross=cross, parts={})
 
@@ -182,6 +185,12 @@ class Trace(Printed):
 
 
 CROSS = "directions"  # name of the tensor in a trace's cross part, and of its facts in the header
+
+
+def _of_rows(measured: Mapping[str, Any], rows: slice) -> dict[str, Any]:
+    """What was measured, of some samples."""
+    matrices = {name: value for name, value in measured.items() if isinstance(value, list) and name != "sigmas"}
+    return {**measured, **{name: [row[rows] for row in matrix] for name, matrix in matrices.items()}}
 
 
 def model_key(model: Mapping[str, Any]) -> str | None:

@@ -12,6 +12,7 @@ from guidance_geometry.measure.measurement import measurement_of
 from guidance_geometry.nodes.measure import GGMeasure
 from guidance_geometry.nodes.sampling import GGGuidedSampler
 from guidance_geometry.nodes.start import GGClassLabel, GGEmptyCanvas, GGLoadDenoiser
+from guidance_geometry.nodes.sweep import GGSweep
 from guidance_geometry.sweeps.measures import measure
 from guidance_geometry.trace.file import load, save
 
@@ -112,3 +113,15 @@ def test_a_job_asks_for_the_measure_through_its_taps():
     body = {"extra_data": {"guidance_geometry": {"record": True, "measure": 3}}, "prompt": {}}
     assert requested_taps(body).measure == 3
     assert requested_taps({**body, "extra_data": {"guidance_geometry": {"record": True, "measure": -1}}}).measure == 0
+
+
+def test_a_sweep_shows_what_the_model_says_of_its_pictures():
+    model, positive, negative, latent = loaded("pocket-flow-1")
+    run = (model, positive, negative, latent, 3, 6, "euler", "simple", "cfg: 1, 9\nseed: 3, 4")
+    plain, asked = (GGSweep.execute(*run, measure=draws).args[2] for draws in (0, 2))
+    heads, *rows = (line.split() for line in asked.splitlines())
+    assert "prompt_strength" not in plain
+    places = {name: heads.index(name) for name in ("cfg", "prompt_strength", "denoising_ratio", "variety")}
+    by_cfg = {row[places["cfg"]]: {name: float(row[at]) for name, at in places.items()} for row in rows}
+    assert by_cfg["1"]["variety"] == 1 > by_cfg["9"]["variety"]
+    assert by_cfg["9"]["prompt_strength"] > by_cfg["1"]["prompt_strength"]
