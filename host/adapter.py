@@ -134,11 +134,15 @@ def network_dtype(patcher) -> torch.dtype:
 
 
 def describe_model(patcher) -> dict:
-    """Name, hash and labels of a MODEL, as far as it tells them."""
+    """Name, hash and labels of a MODEL, as far as it tells them, and marks of its weights and of what was put on them.
+
+    A hash of a file says nothing of a LoRA, and two files that are merged have none.
+    """
     card = host.native_model.card_of(patcher)
+    marks = {"weights": host.model_marks.weights_of(patcher), "patches": host.model_marks.patches_of(patcher)}
     if card is None:
-        return {"name": family_of(patcher), "hash": None, "labels": []}
-    return {"name": card.name, "hash": card.sha256 or None, "labels": list(card.labels)}
+        return {"name": family_of(patcher), "hash": None, "labels": [], **marks}
+    return {"name": card.name, "hash": card.sha256 or None, "labels": list(card.labels), **marks}
 
 
 def family_of(patcher) -> str:

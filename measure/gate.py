@@ -19,11 +19,13 @@ RATIO = (0.6, 1.6)  # denoising ratio of each fine level
 class Gate(NamedTuple):
     """Whether the measure applies.  why: "" where it does; else "trace", "strange", "smooth" or "strength"
 
-    at: the estimate that lies outside, None where an expected error is not even positive.
+    at: the estimate that lies outside, None where an expected error is not even positive. sure: whether its whole
+    interval lies outside, too; if it does not, more pictures will tell.
     """
 
     why: str = ""
     at: Estimate | None = None
+    sure: bool = True
 
     @property
     def applies(self) -> bool:
@@ -32,20 +34,16 @@ class Gate(NamedTuple):
 
 
 def gate_of(levels: Sequence[Level]) -> Gate:
-    """The gate, of what a model answers about its own pictures at cfg 1.
-
-    A number counts as outside only where its whole interval is: a few pictures must not refuse a whole model.
-    """
+    """The gate, of what a model answers about its own pictures at cfg 1."""
     if any(float(level.expected.sum()) <= 0 for level in levels):
         return Gate("trace")
-    for ratio in map(ratio_of, fine(levels)):
-        if _outside(ratio, RATIO):
-            return Gate("strange" if ratio.value > RATIO[1] else "smooth", ratio)
-    strength = prompt_strength(levels)
-    return Gate("strength", strength) if _outside(strength, STRENGTH) else Gate()
+    ratios = [("strange" if ratio.value > 1 else "smooth", ratio, RATIO) for ratio in map(ratio_of, fine(levels))]
+    strength = [("strength", prompt_strength(levels), STRENGTH)]
+    outside = [Gate(why, found, _lies_outside(found, within)) for why, found, within in [*ratios, *strength]
+               if not within[0] <= found.value <= within[1]]  # fmt: skip
+    return max(outside, key=lambda gate: gate.sure, default=Gate())
 
 
-def _outside(estimate: Estimate, within: tuple[float, float]) -> bool:
-    """Whether the number is not within, and its interval neither; an unknown interval is the number itself."""
-    low, high = (estimate.low, estimate.high) if estimate.low == estimate.low else (estimate.value, estimate.value)
-    return high < within[0] or low > within[1]
+def _lies_outside(estimate: Estimate, within: tuple[float, float]) -> bool:
+    """Whether the whole interval is not within; one that is unknown is not sure."""
+    return estimate.high < within[0] or estimate.low > within[1]

@@ -10,6 +10,8 @@ from .gate import Gate
 from .measurement import Measurement
 
 NO_QUALITY = "This is no measure of quality: smooth or plain pictures can have the best numbers."
+REFUSED = "The measure does not apply to this model: {}. There are only the pictures to go by."
+UNSURE = "So few pictures cannot tell whether the measure applies to this model. So far {}. Measure more pictures."
 WHY = {
     "trace": "at some noise level it expects no error at all, as models do that were distilled or made for few steps",
     "strange": "it finds its own unguided pictures {:.2f} times as strange as it should: a damaged or misread file, a "
@@ -50,7 +52,7 @@ class PictureReport:
         """The report: whether the measure applies, the two numbers, what they do not say."""
         if self.gate and not self.gate.applies:
             why = WHY[self.gate.why].format(self.gate.at.value if self.gate.at else 0)
-            return f"The measure does not apply to this model: {why}. There are only the pictures to go by."
+            return (REFUSED if self.gate.sure else UNSURE).format(why)
         lines = [
             f"Prompt strength {self.measurement.strength.text}. 0: as without the prompt; 1: as the model draws it by "
             "itself.",
@@ -69,6 +71,11 @@ class PictureReport:
         """The numbers for scripts and agents."""
         numbers = {"v": 1, **self.measurement.as_json(), "order": self.order, "applies": None, "why": None}
         if self.plain and self.gate:
-            numbers |= {"applies": self.gate.applies, "why": self.gate.why or None, "plain": self.plain.as_json()}
+            numbers |= {
+                "applies": self.gate.applies,
+                "why": self.gate.why or None,
+                "sure": self.gate.sure,
+                "plain": self.plain.as_json(),
+            }
             numbers["times_as_strange"] = [*self.times] if self.times else None
         return numbers

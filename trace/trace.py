@@ -194,12 +194,14 @@ def _of_rows(measured: Mapping[str, Any], rows: slice) -> dict[str, Any]:
 
 
 def model_key(model: Mapping[str, Any]) -> str | None:
-    """What tells a model from others: the hash of its weights, else the name of their file; None if neither is known.
+    """What tells a model from others, None if nothing does: the hash of its weights, else the name of their file or a
+    mark of their values, and a mark of the LoRAs and whatever else was put on them.
 
     model: of a trace's header.
     """
-    sha256, file = model.get("hash"), model.get("file")
-    return str(sha256).lower() if sha256 else f"file:{file}" if file else None
+    sha256, file, weights = (model.get(name) for name in ("hash", "file", "weights"))
+    base = str(sha256).lower() if sha256 else f"file:{file}" if file else f"weights:{weights}" if weights else None
+    return f"{base}+{model['patches']}" if base and model.get("patches") else base
 
 
 def nearest_to_median(values: Tensor, among: Sequence[int] | None = None) -> int:  # [B]

@@ -17,6 +17,7 @@ from guidance_geometry.measure.estimates import (
 from guidance_geometry.measure.gate import gate_of
 from guidance_geometry.measure.levels import LEVELS, Answer, Level, query_levels
 from guidance_geometry.measure.measurement import Measurement
+from guidance_geometry.measure.report import PictureReport
 
 SHAPE, CLASSES, COUNT = (2, 12, 12), 4, 24
 WORLD = gg.make_mixture(SHAPE, CLASSES, seed=0)
@@ -148,10 +149,10 @@ def test_guidance_shows_the_prompt_more():
     assert strengths[0].high < strengths[1].value < strengths[3].low
 
 
-def at(ratio, count=12):
+def at(ratio, count=12, strength=1.0):
     """Answers about pictures of which each is about so strange."""
     spread = torch.linspace(0.9, 1.1, count, dtype=torch.float64)
-    return Measurement([Level(sigma, spread, spread, ratio * spread, spread) for sigma in LEVELS])
+    return Measurement([Level(sigma, strength * spread, spread, ratio * spread, spread) for sigma in LEVELS])
 
 
 def test_a_curve_names_where_the_ratio_has_risen_so_much_above_its_least():
@@ -162,6 +163,25 @@ def test_a_curve_names_where_the_ratio_has_risen_so_much_above_its_least():
     uneven = Curve((1.0, 2.0, 4.0, 8.0), [at(ratio) for ratio in (1.0, 1.13, 1.0, 1.21)])
     assert uneven.mark(1.1) == pytest.approx((4 * 2**0.5,) * 3), "not the chance rise before"
     assert Curve((1.0, 2.0), [at(1.3), at(1.0)]).mark(1.1) is None, "it only falls"
+
+
+def test_a_curve_says_how_strange_a_value_is_and_which_one_shows_the_prompt_so_strongly():
+    curve = Curve((1.0, 2.0, 4.0), [at(ratio) for ratio in (1.2, 1.0, 1.44)])
+    assert curve.least == 2
+    assert [curve.times_at(value).value for value in (1, 2, 8**0.5, 4, 9)] == pytest.approx([1.2, 1, 1.2, 1.44, 1.44])
+    shown = Curve((0.0, 1.0, 2.0), [at(1.0, strength=strength) for strength in (0.5, 1.0, 3.0)])
+    assert [shown.value_of(strength) for strength in (0.2, 0.75, 2.0, 3.1)] == [0, 0.5, 1.5, None]
+    assert shown.mark(1.1) is None
+
+
+def test_a_few_pictures_do_not_refuse_a_model_and_do_not_pass_it_either():
+    steady, shaky = at(2.0, 8), at(2.0, 8)
+    last = shaky.levels[-1]
+    shaky.levels[-1] = last._replace(error=last.error * torch.tensor([0.1] * 7 + [7.3]))
+    assert (steady.gate.why, steady.gate.sure) == ("strange", True)
+    shaky.levels[:-1] = [level._replace(error=level.expected) for level in shaky.levels[:-1]]
+    assert (shaky.gate.why, shaky.gate.sure, shaky.gate.applies) == ("strange", False, False)
+    assert "Measure more pictures" in PictureReport(shaky, shaky).text()
 
 
 def test_what_was_made_in_another_way_is_not_compared():
