@@ -15,7 +15,7 @@ from .claims import json_of
 
 FOLDER = "guidance_geometry"  # of the pack, in the temp folder and in that of each user
 TAB_FOLDER = f"{FOLDER}/tab"  # a file that an inspector shows has the same name, and must stay
-CARDS, PICKS, SIZES = "cards", "picks", "sizes"  # of models, in a user's folder
+CARDS, PICKS, SIZES, CURVES = "cards", "picks", "sizes", "measured"  # of models, in a user's folder
 TRACES, SWEEP = "traces", "sweep"  # in the output folder
 TRACE_FORMAT = "guidance-geometry/trace"  # what a file of a trace says of itself
 MOST_HEADER = 2**24  # bytes
@@ -65,6 +65,7 @@ PLACES = (
     Place("user", f"*/{FOLDER}/{PICKS}/*", "cfg values that you chose"),
     Place("user", f"*/{FOLDER}/{CARDS}/*", "cards of models"),
     Place("user", f"*/{FOLDER}/{SIZES}/*", "how large the data of models are"),
+    Place("user", f"*/{FOLDER}/{CURVES}/*", "what was measured of models"),
     Place("output", f"{TRACES}/**/*.safetensors", "traces of Save Trace and of sweeps", option=TRACES, ours=is_trace),
     Place("output", f"{SWEEP}/**/*", "the sweep that was given no folder", option="sweeps", ours=is_of_a_sweep),
 )

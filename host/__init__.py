@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         judging,
         knowledge,
         measuring,
+        model_curves,
         model_marks,
         native_model,
         node_types,

@@ -14,6 +14,7 @@ from .server import prompt_server
 Answer = Callable[[Any, web.Request], Awaitable[web.StreamResponse]]  # of the host's server to a request
 RUNS = "/guidance_geometry/tab/runs"
 PICKS = "/guidance_geometry/picks"
+CURVES = "/guidance_geometry/measured"
 ANSWERS: tuple[tuple[str, str, Callable[[], Answer]], ...] = (
     ("get", "/guidance_geometry/runs/{job}/{node}", lambda: host.routes.answer_run),
     ("get", "/guidance_geometry/records/{name}", lambda: host.routes.answer_record),
@@ -24,6 +25,9 @@ ANSWERS: tuple[tuple[str, str, Callable[[], Answer]], ...] = (
     ("get", PICKS, lambda: host.choices.answer_picks),  # ?key= of `model_key`
     ("post", PICKS, lambda: host.choices.answer_picks),
     ("delete", PICKS, lambda: host.choices.answer_picks),
+    ("get", CURVES, lambda: host.model_curves.answer_curves),  # ?key= of `model_key`
+    ("post", CURVES, lambda: host.model_curves.answer_curves),
+    ("delete", CURVES, lambda: host.model_curves.answer_curves),
 )
 
 

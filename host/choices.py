@@ -39,9 +39,9 @@ async def answer_picks(server: Any, request: web.Request) -> web.Response:
     """The picks of a model: shown, with those that a POST sends, or without those that a DELETE names."""
     act = {"POST": add_picks, "DELETE": forget_picks}.get(request.method, show_picks)
     user, query = require_known(user_of(server, request)), request.query
-    body = await _body_of(request) if act is add_picks else b""
+    body = await body_of(request) if act is add_picks else b""
     which = query.get("sampler_class"), query.get("knob")
-    return await _respond(act, user, query.get("key") or "", *which, body)
+    return await respond(act, user, query.get("key") or "", *which, body)
 
 
 async def answer_report(server: Any, request: web.Request) -> web.Response:
@@ -50,10 +50,10 @@ async def answer_report(server: Any, request: web.Request) -> web.Response:
     nodes = query.getall("shown", [""])  # of the run, and of the half where it showed its pictures at another one
     look = partial(shown_pictures, server.prompt_queue)
     looks = partial(look, node=nodes[0]), partial(look, node=nodes[-1])
-    return await _respond(report_on, user, request.match_info["run"], query.get("half"), looks)
+    return await respond(report_on, user, request.match_info["run"], query.get("half"), looks)
 
 
-async def _body_of(request: web.Request) -> bytes:
+async def body_of(request: web.Request) -> bytes:
     """What was sent.  Raises 413 where it is more than picks can be, which is not read then."""
     try:
         return await request.clone(client_max_size=LARGEST).read()
@@ -62,7 +62,7 @@ async def _body_of(request: web.Request) -> bytes:
         raise web.HTTPRequestEntityTooLarge(LARGEST, text=words, content_type=JSON) from None
 
 
-async def _respond(act: Callable[..., Mapping | None], *given: Any) -> web.Response:
+async def respond(act: Callable[..., Mapping | None], *given: Any) -> web.Response:
     """What `act` says, as JSON; 204 for nothing, and a sentence for what is wrong."""
     try:
         answer, status = await asyncio.to_thread(act, *given), 200

@@ -15,13 +15,14 @@ from typing import TypeVar
 import comfy.latent_formats
 from torch import Tensor
 
-from ..files.places import CARDS, FOLDER, PICKS, SIZES
+from ..files.places import CARDS, CURVES, FOLDER, PICKS, SIZES
 from ..guidance.printing import shorten, words_of
 from ..trace.trace import Trace, model_key
 from ..verdict.card import Card, read_card
 from ..verdict.findings import Judged
 from ..verdict.halved import Shown
 from ..verdict.known import Known, included_card, knowledge_without_host
+from ..verdict.measured import ModelCurves, read_curves
 from ..verdict.picks import Picks, read_picks
 from ..verdict.report import Report, report_of
 from ..verdict.sentences import Sentence, say
@@ -33,7 +34,7 @@ from .users import folder_of
 
 UNKNOWN = "Nothing tells the model of this run from others, so \u03c3_d cannot be kept. Disconnect the pictures."
 LONGEST = 300  # characters of what is wrong with a file
-Found = TypeVar("Found", Card, Picks, Size)
+Found = TypeVar("Found", Card, Picks, Size, ModelCurves)
 NO_VAE = "Pictures are connected, and no VAE: \u03c3_d is measured through it. Connect the model's VAE."
 OTHER_VAE = "The VAE makes latents of {theirs} channels, the trace holds {own}. Connect the model's own VAE."
 FLAT = "The size of these pictures came out as {value}. Connect pictures as the model makes them."
@@ -46,10 +47,13 @@ def knowledge_of(trace: Trace, user: str | None = None) -> Known:
     picks = _read(place_of(PICKS, key, user), read_picks, "why.picks.damaged", trouble) if key else None
     size = _read(place_of(SIZES, key, user), read_size, "why.size.damaged", trouble) if key else None
     size = size if size and size.key == key else by_construction(trace)
+    curves = _read(place_of(CURVES, key, user), read_curves, "why.curves.damaged", trouble) if key else None
     own = _read(place_of(CARDS, key, user), read_card, "why.card.damaged", trouble) if key else None
     card = own or included_card(model, lambda path: _read(path, read_card, "why.card.damaged", trouble))
     knowledge = knowledge_without_host(model, card, picks if picks and picks.key == key else None)
-    return replace(knowledge, trouble=tuple(trouble), size=size)
+    return replace(
+        knowledge, trouble=tuple(trouble), size=size, curves=curves if curves and curves.key == key else None
+    )
 
 
 def place_of(kind: str, key: str, user: str | None = None) -> Path | None:

@@ -101,10 +101,13 @@ def measurement_of(header: Mapping[str, Any]) -> Measurement | None:
         levels = [Level(sigma, *sums) for sigma, *sums in zip(said["sigmas"], *columns, strict=True)]
     except (KeyError, TypeError, ValueError):
         return None
-    size = (header.get("latent") or {}).get("shape")
-    made_by = {name: header.get(name) for name in MADE_BY}
     alike = levels and all(column.shape == (len(levels), levels[0].error.numel()) for column in columns)
-    return Measurement(levels, {"size": size, **made_by}, int(said.get("evaluations") or 0)) if alike else None
+    return Measurement(levels, setting_of(header), int(said.get("evaluations") or 0)) if alike else None
+
+
+def setting_of(header: Mapping[str, Any]) -> dict[str, Any]:
+    """What moves the measure as much as guidance does, of a recorded run.  header: of its trace"""
+    return {"size": (header.get("latent") or {}).get("shape"), **{name: header.get(name) for name in MADE_BY}}
 
 
 def _with_nan(rows: Sequence[Sequence[float | None]]) -> list[list[float]]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..trace.trace import model_key
 from .card import Card, read_card
+from .measured import ModelCurves
 from .picks import Picks
 from .sentences import Sentence
 from .size import Size
@@ -37,6 +38,7 @@ class Known:
     """What is known of the model of a run.
 
     trouble: why something that is there could not be used. size: of its data, where neither card nor model says it.
+    curves: what was measured of its pictures.
     """
 
     picks: Picks | None = None
@@ -44,6 +46,7 @@ class Known:
     template: Template | None = None
     trouble: tuple[Sentence, ...] = ()
     size: Size | None = None
+    curves: ModelCurves | None = None
 
 
 def knowledge_without_host(model: Mapping[str, Any], card: Card | None = None, picks: Picks | None = None) -> Known:

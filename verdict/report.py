@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from ..guidance.gradients.term import MEASURED
+from ..measure.curve import MEASURABLE, VISIBLE
 from ..trace.effective import EffectiveScale
 from ..trace.gram import VECTORS
 from ..trace.pushes import GUIDANCE, push_shares
@@ -25,12 +26,13 @@ from ..trace.terms import Term
 from ..trace.trace import SKIP, UNSEEN, Trace, model_key
 from .card import Band, Card
 from .features import Features, begins_late, ends_early, features_of, noise_levels, times_as_far, unguided_square
-from .findings import Judged, Watched, findings_of
+from .findings import Judged, Watched, clipped_share, findings_of
 from .halved import Shown, compare_runs
 from .known import Known, Template
+from .measured import MeasuredCurve
 from .odds import ODDS, Odds
 from .picks import CFG, Pick
-from .run_knobs import DISTILLED, GRADIENT, RULE, RunKnob, knobs_of
+from .run_knobs import DISTILLED, EARLIER, GRADIENT, LATER, LEAST_CFG, RULE, RunKnob, knobs_of
 from .sampler_class import sampler_class
 from .scale import PLAIN, Scale, is_off, own_steps, predictions_agree, scale_of, several_of, without_cached, zero_steps
 from .sentences import LANGUAGES, Sentence, about, comma_list, percent, say, short
@@ -39,6 +41,8 @@ VERSION = 1
 FINE, ABOVE, UNCLEAR, OFF = COLOURS = ("fine", "above", "unclear", "off")
 SCALED = 1.0  # rms that latents are scaled to: what clean data of an unknown size hardly exceeds
 ALIKE, FAR = 1.2, 1.5  # times a template's cfg: up to which it is about the same, from which it is far above
+CLIPPED = 0.25  # share of values beyond what a picture can show, at which no answer is green
+LONG = 1.5  # times the size of clean data, likewise
 MOST_TRIED = 2  # sentences on who chose what
 MOST_PLAIN = 3  # sentences of `why`
 UNSURE = {"help.widget", "why.stage.whole", "head.card.edge"}  # ids beside which a scale is no more than to be tried
@@ -46,8 +50,7 @@ HELP = "help."  # how the ids of what would help begin
 KNOWN = {"en": "How we know:", "zh": "\u4f9d\u636e\uff1a"}  # above the numbers
 NOBODY: Mapping[str, Any] = {}
 CARDED = {"data": "size.card.data", "vae": "size.card.vae", "latent format": "size.card.format"}  # sigma_d of a card
-AGAINST = ("picks", "card", "template", "nothing")
-LATER, EARLIER = ", in a later stage", ", in a first stage"  # of a key: scales of parts of a run are kept apart
+AGAINST = ("picks", "measured", "card", "template", "nothing")
 
 
 @dataclass(frozen=True)
@@ -282,6 +285,7 @@ def report_of(
     case = Case.of(trace, knowledge or Known(), odds)
     answer = answer_of(case)
     answer = _name_remedy(replace(answer, reasons=(*_what_took_steps(trace), *answer.reasons)), case.knob)
+    answer = _without_contradiction(case, answer)
     findings: tuple[Sentence, ...] = ()
     one = not any(several_of(trace).values())
     if one and trace.n and trace.batch:
@@ -295,10 +299,21 @@ def report_of(
     return Report(answer, findings, case.features, case.sampler, cfg, plain, push, scale.effective, case.knobs)
 
 
+def _without_contradiction(case: Case, answer: Answer) -> Answer:
+    """Nothing is green that the run's own numbers contradict."""
+    clipped, size = clipped_share(case.trace) if case.trace.n else None, case.sigma_data
+    reasons = [say("why.clipped", percent=percent(clipped))] if clipped is not None and clipped > CLIPPED else []
+    reasons += [say("why.long", times=about(case.features.end / size))] if case.features.end > LONG * size > 0 else []
+    reasons += [_burning(case)] if case.burns and answer.colour == FINE else []
+    if answer.colour != FINE or not reasons:
+        return answer
+    return replace(answer, colour=UNCLEAR, reasons=(*reasons, *answer.reasons))
+
+
 def answer_of(case: Case) -> Answer:
     """The verdict: the first of these that has something to say."""
-    first = (_nothing_to_judge, _several, _of_other_knob, _not_guided, _of_part, _seen_whole)
-    answers = (ask(case) for ask in (*first, *COMPARISONS))
+    first = (_nothing_to_judge, _several, _of_other_knob, _not_guided, _of_part, _of_picks, _of_curve, _seen_whole)
+    answers = (ask(case) for ask in (*first, *COMPARISONS[2:]))
     return next((answer for answer in answers if answer), None) or _alone(case)
 
 
@@ -423,7 +438,7 @@ def _of_other_knob(case: Case) -> Answer | None:
     """A run that something else than cfg guided most: only picks of that are compared with."""
     if case.knob.kind == CFG:
         return None
-    return _of_its_picks(case) or (_untold(case) if case.knob.kind == DISTILLED else None)
+    return _of_its_picks(case) or _of_curve(case) or (_untold(case) if case.knob.kind == DISTILLED else None)
 
 
 def _of_its_picks(case: Case) -> Answer | None:
@@ -567,6 +582,52 @@ def _choices(tried: list[Pick], knob: RunKnob | None = None) -> Iterator[Sentenc
         yield say(f"{name}.judge", judge=by, **facts) if by else say(name, **facts)
 
 
+def _of_curve(case: Case) -> Answer | None:
+    """Where a run lies on what was measured of this model with its sampler, schedule and size."""
+    curves, knob = case.knowledge.curves, case.knob
+    measured = curves.curve_for(case.trace.header, knob.key) if curves else None
+    if measured is None or knob.value is None:
+        return None
+    curve, gate, facts = measured.curve, measured.gate, {"name": knob.name, "knob": knob.words}
+    if gate and not gate.applies:
+        found = {} if gate.at is None else {"times": about(gate.at.value)}
+        headline, help_ = ("head.refused", "help.refused") if gate.sure else ("head.unsure", "help.more")
+        return Answer(say(headline), UNCLEAR, "measured", (say(f"why.gate.{gate.why}", **found), say(help_)))
+    first, seen = curve.mark(MEASURABLE), curve.mark(VISIBLE)
+    start = _widget_number(max(first.value / 2, LEAST_CFG)) if first and knob.kind == CFG else None
+    why = (_why_measured(measured, knob), say("help.strange"))
+    if not curve.values[0] <= knob.value <= curve.values[-1]:
+        beyond = say("head.measured.beyond", **facts, low=curve.values[0], high=curve.values[-1])
+        return Answer(beyond, UNCLEAR, "measured", (why[0], say("help.measure")))
+    if seen and knob.value > seen.value:
+        headline = say("head.measured.seen", **facts, mark=about(seen.value))
+        return Answer(headline, ABOVE, "measured", (why[0], _start(start), why[1]) if start else why, None, start)
+    if first and knob.value > first.value:
+        headline = say("head.measured.first", **facts, mark=about(first.value))
+        return Answer(headline, UNCLEAR, "measured", (why[0], _start(start), why[1]) if start else why, None, start)
+    return Answer(say("head.measured.calm", **facts), FINE, "measured", (why[0], say("help.calm")))
+
+
+def _start(start: float) -> Sentence:
+    return say("why.start", cfg=start)
+
+
+def _why_measured(measured: MeasuredCurve, knob: RunKnob) -> Sentence:
+    """What was measured where a run lies, and how sure it is."""
+    curve, value = measured.curve, float(knob.value or 0)
+    times, nearest = curve.times_at(value), min(curve.values, key=lambda one: abs(one - value))
+    at = curve.values.index(nearest)
+    facts = {"when": measured.when, "pictures": measured.pictures, "count": len(curve.values), "name": knob.name}
+    facts |= {"value": value, "times": about(times.value), "least": curve.least}
+    facts |= (
+        {"low": about(times.low), "high": about(times.high)} if times.low == times.low else {"low": "?", "high": "?"}
+    )
+    facts |= {"strength": about(curve.points[at].strength.value), "near": nearest}
+    varied = curve.variety[at].value if curve.variety else math.nan
+    more = say("why.measured.variety", variety=about(varied)) if math.isfinite(varied) else None
+    return replace(say("why.measured", **facts), then=more)
+
+
 def _of_card(case: Case) -> Answer | None:
     card, scale = case.knowledge.card, case.scale
     band = card.bands.get(case.sampler) if card else None
@@ -707,7 +768,7 @@ def _guiding_scales(template: Template) -> list[float]:
     return guiding or [1.0]
 
 
-COMPARISONS: tuple[Callable[[Case], Answer | None], ...] = (_of_picks, _of_card, _of_template)
+COMPARISONS: tuple[Callable[[Case], Answer | None], ...] = (_of_picks, _of_curve, _of_card, _of_template)
 
 
 def _alone(case: Case) -> Answer:

@@ -16,6 +16,7 @@ from .sentences import Sentence, say
 
 DISTILLED, GRADIENT, RULE = "guidance", "gradient", "rule"  # kinds beside cfg
 LEAST_CFG, MOST_CFG = 1.0, 100.0  # below 1 guidance weakens the condition; the widgets of samplers end at 100
+LATER, EARLIER = ", in a later stage", ", in a first stage"  # of a key: scales of parts of a run are kept apart
 TEXTS, NUMBERS = ("kind", "name", "key", "term", "title", "node", "by_hand"), ("value", "low", "high")
 
 
@@ -74,3 +75,8 @@ def knobs_of(trace: Trace, cfg: float | None) -> tuple[RunKnob, ...]:
     gradients = (term for term in trace.terms if term.guides and term.name not in terms)
     found += [RunKnob(GRADIENT, "scale", g.scale, f"scale, {g.label}", g.name, g.label) for g in gradients]
     return tuple(found)
+
+
+def without_stage(key: str) -> str:
+    """The key of a knob in whatever part of a run."""
+    return key.removesuffix(LATER).removesuffix(EARLIER)

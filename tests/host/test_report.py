@@ -12,7 +12,7 @@ from comfy_execution.graph_utils import ExecutionBlocker
 
 from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.host import panel_record
-from guidance_geometry.host.choices import _respond, forget_picks
+from guidance_geometry.host.choices import forget_picks, respond
 from guidance_geometry.host.jobs import RunningJob, file_of
 from guidance_geometry.host.native_model import format_named
 from guidance_geometry.host.users import ONLY_USER
@@ -250,7 +250,7 @@ def test_the_file_of_the_weights_is_read_from_the_prompt(host, node, file):
 def test_a_run_that_goes_meanwhile_is_gone_and_no_fault_tells_a_place_of_the_server(tmp_path):
     said = {}
     for name in ("gone.safetensors", "."):  # a folder is no file to read
-        answer = asyncio.run(_respond((tmp_path / name).read_bytes))
+        answer = asyncio.run(respond((tmp_path / name).read_bytes))
         said[answer.status] = json.loads(answer.text or "null")
     assert said[204] is None
     assert said[500]["error"]

@@ -16,6 +16,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from guidance_geometry.measure.curve import Curve
+from guidance_geometry.measure.estimates import Estimate
+from guidance_geometry.measure.levels import LEVELS, Level
+from guidance_geometry.measure.measurement import Measurement, setting_of
 from guidance_geometry.tests.contradictions import contradictions
 from guidance_geometry.tests.plain_words import clumsy, sentences
 from guidance_geometry.tests.project import ROOT
@@ -26,9 +30,10 @@ from guidance_geometry.trace.effective import MASKED, EffectiveScale
 from guidance_geometry.trace.gram import VECTORS, triangle
 from guidance_geometry.trace.pushes import push_shares
 from guidance_geometry.verdict.card import Band, Card
-from guidance_geometry.verdict.features import Features
+from guidance_geometry.verdict.features import Features, features_of
 from guidance_geometry.verdict.findings import Judged
 from guidance_geometry.verdict.known import Known, Template
+from guidance_geometry.verdict.measured import MeasuredCurve, ModelCurves, beside_of
 from guidance_geometry.verdict.odds import ODDS, HalfOdds, Odds, RuleOdds, odds_of
 from guidance_geometry.verdict.picks import CFG, Pick, Picks
 from guidance_geometry.verdict.report import AGAINST, COLOURS, VERSION, report_of
@@ -255,7 +260,41 @@ STATED_KNOB = {"kind": "guidance", "name": "guidance", "key": "guidance", "value
 IN_CHAIN = {"chain": "rescale 0.7 > CFG > + 4 x g", "terms": {"gradient": "+ 4 x g"}}
 GUIDER = {"guider": "TheirGuider", "chain": "TheirGuider", "host": {"comfyui": "0.3.75"}, "cfg": 4.0}
 PICTURES = torch.rand(2, 3, 20, 30, generator=torch.Generator().manual_seed(0))
+
+
+def curves(ratios=(1.0, 1.0, 1.2, 1.6), values=(1.0, 2.0, 4.0, 8.0), strength=1.0, variety=(), spread=0.0, **change):
+    """What was measured of the model of `run`: so strange at each value, in twelve pictures."""
+    share = 1 + spread * torch.cat([torch.full([11], -1.0), torch.tensor([11.0])]).double()
+    points = []
+    for ratio in ratios:
+        ones = torch.ones(12, dtype=torch.float64)
+        sums = [Level(sigma, strength * ones, ones, ratio * ones * share, ones * change.get("expected", 1.0))
+                for sigma in LEVELS]  # fmt: skip
+        points.append(Measurement(sums, setting_of(run().header)))
+    curve = Curve(values, points, [Estimate(one, one, one) for one in variety])
+    measured = MeasuredCurve("cfg", "cfg", "2026-11-12", curve, beside_of(run().header))
+    return Known(curves=ModelCurves("m", HASH, (measured,)))
+
+
+def with_end(trace, times):
+    """The same run, whose finished samples are so many times as large as clean data."""
+    return replace(trace, header={**trace.header, "sigma_data": features_of(trace).end / times})
+
+
 CASES = {
+    "head.measured.seen": lambda: report(run(8.0), curves()),
+    "head.measured.first": lambda: report(run(4.0), curves()),
+    "head.measured.calm": lambda: report(run(1.5), curves(variety=(1.0, 0.8, 0.7, 0.5))),
+    "head.measured.beyond": lambda: report(run(8.0), curves((1.0, 1.1), (1.0, 2.0))),
+    "head.refused": lambda: report(run(), curves((2.0, 2.0), (1.0, 2.0))),
+    "why.gate.smooth": lambda: report(run(), curves((0.4, 0.4), (1.0, 2.0))),
+    "why.gate.strength": lambda: report(run(), curves(strength=1.6)),
+    "why.gate.trace": lambda: report(run(), curves(expected=-1.0)),
+    "head.unsure": lambda: report(run(), curves((2.0, 2.0), (1.0, 2.0), spread=0.15)),
+    "measured beside picks": lambda: report(run(8.0), replace(curves(), picks=picks((8.0, True)))),
+    "measured, and green no more": lambda: report(with_end(run(1.5), 2.0), curves()),
+    "measured, and clipped": lambda: report(with_columns(run(1.5), m10=torch.full([20, 2], 0.5)), curves()),
+    "why.curves.damaged": lambda: report(run(), Known(trouble=(say("why.curves.damaged", fault="It is no JSON."),))),
     "head.picks.above": lambda: report(run(8.0), Known(picks((3.0, True), (4.0, True), (6.0, False)))),
     "head.picks.untried": lambda: report(run(8.0), Known(picks((3.0, True), (4.0, True)))),
     "head.picks.below": lambda: report(run(1.5), Known(picks((3.0, True)))),

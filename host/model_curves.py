@@ -1,0 +1,87 @@
+"""What was measured of a user's models: shown to browsers and scripts, made of the runs that they name, forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from ..files.claims import PAGE, check_claims, json_of, require, several, text
+from ..files.places import CURVES, TAB_FOLDER
+from ..trace.file import load
+from ..trace.trace import Trace, model_key
+from ..verdict.measured import ModelCurves, measure_curve, read_curves, write_curves
+from .choices import CHANGING, SENT, body_of, own_run, respond
+from .knowledge import place_of
+from .panel_record import temporary_folder
+from .users import require_known, user_of
+
+MOST_RUNS = 1000
+ASKED = {"runs": require(several(text(), MOST_RUNS, 2)), "knob": require(text(PAGE))}
+REMEDY = 'Send {"runs": ids of measured runs, "knob": its key}.'
+SEVERAL = "The runs are of several models, or of one that nothing tells from others. Send measured runs of one model."
+GONE = "Some of these runs are gone. Measure the model again."
+
+
+async def answer_curves(server: Any, request: web.Request) -> web.Response:
+    """The curves of a model: shown, made of the runs that a POST names, or forgotten by a DELETE."""
+    act = {"POST": make_curve, "DELETE": forget_curves}.get(request.method, show_curves)
+    user = require_known(user_of(server, request))
+    given = await body_of(request) if act is make_curve else request.query.get("key") or ""
+    return await respond(act, user, given)
+
+
+def show_curves(user: str, key: str) -> Mapping | None:
+    """What was measured of a model; None where nothing was."""
+    path = _place(user, key)
+    return for_browsers(read_curves(path)) if path.is_file() else None
+
+
+def make_curve(user: str, body: bytes) -> Mapping:
+    """Make the curve of some runs, keep it for their model, and show all that is kept of it.
+
+    Raises ValueError for runs that make none, NotWritten.
+    """
+    asked = json_of(SENT, body, REMEDY)
+    check_claims(SENT, asked if isinstance(asked, dict) else {}, ASKED, REMEDY)
+    traces = [_trace_of(user, run) for run in asked["runs"]]
+    keys = {model_key(trace.header.get("model") or {}) for trace in traces}
+    if len(keys) > 1 or not (key := keys.pop()):
+        raise ValueError(SEVERAL)
+    curve, path = measure_curve(traces, asked["knob"], date.today().isoformat()), _place(user, key)
+    with CHANGING:
+        before = read_curves(path) if path.is_file() else ModelCurves(traces[0].header["model"]["name"], key)
+        after = before.with_curve(curve)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_curves(after, path)
+    return for_browsers(after)
+
+
+def forget_curves(user: str, key: str) -> None:
+    """Forget all that was measured of a model, also where its file is damaged."""
+    with CHANGING:
+        _place(user, key).unlink(missing_ok=True)
+
+
+def for_browsers(curves: ModelCurves) -> Mapping:
+    """The curves with their numbers, the latest first."""
+    return {"model": {"name": curves.name, "key": curves.key}, "curves": [one.as_json() for one in curves.curves]}
+
+
+def _trace_of(user: str, run: str) -> Trace:
+    """A kept run of this user.  Raises ValueError where it is gone."""
+    kept = own_run(user, run)
+    name = next((one for one in kept.files if one.endswith(".safetensors")), None) if kept else None
+    if name is None:
+        raise ValueError(GONE)
+    return load(temporary_folder(TAB_FOLDER) / name)
+
+
+def _place(user: str, key: str) -> Path:
+    path = place_of(CURVES, key, user) if key else None
+    if path is None:
+        raise ValueError("The address needs ?key= of a model, and a user whom the host knows.")
+    return path

@@ -1,0 +1,103 @@
+"""What a model said of its pictures is kept for it, and compared only with runs that were made in the same way."""
+
+import json
+from dataclasses import replace
+from functools import cache
+
+import pytest
+import torch
+
+from guidance_geometry.measure.levels import LEVELS
+from guidance_geometry.tests.traces import exact_trace
+from guidance_geometry.verdict.measured import ModelCurves, curves_of, measure_curve, read_curves, write_curves
+
+
+@cache
+def made(cfg, seed, steps):
+    return exact_trace(cfg, steps=steps, batch=2, seed=seed)
+
+
+def run(cfg, seed=0, ratio=1.0, steps=6, **header):
+    """A recorded run whose pictures are so strange to the model."""
+    rows = [[ratio, 1.1 * ratio]] * len(LEVELS)
+    ones = [[1.0, 1.0]] * len(LEVELS)
+    measured = {"evaluations": 8, "sigmas": [*LEVELS], "along": ones, "length": ones, "error": rows, "expected": ones}
+    trace = made(cfg, seed, steps)
+    return replace(trace, header={**trace.header, "seed": seed, "cfg": cfg, "measured": measured, **header})
+
+
+def grid(ratios, seeds=(0, 1), **more):
+    return [run(cfg, seed, ratio, **more) for cfg, ratio in ratios.items() for seed in seeds]
+
+
+RATIOS = {1.0: 1.0, 2.0: 1.0, 4.0: 1.44}
+
+
+def test_runs_of_one_knob_make_a_curve_of_their_seeds_in_one_order():
+    runs = grid(RATIOS)
+    found = measure_curve(runs[::-1], "cfg", "2026-12-01")
+    assert found.curve.values == [1, 2, 4]
+    assert (found.pictures, found.name, found.when) == (4, "cfg", "2026-12-01")
+    assert found.curve.mark(1.2).value == pytest.approx(8**0.5)
+    assert found.curve.variety[0].value == 1
+    assert found.curve.variety[2].value < 1, "guidance takes variety from the exact runs, too"
+    assert found.as_json()["times_as_strange"][2][0] == pytest.approx(1.44)
+
+
+def test_a_value_that_has_barely_begun_is_left_out_and_one_that_lacks_a_seed_costs_that_seed():
+    runs = [*grid(RATIOS, seeds=(0, 1, 2)), run(8.0, 0, 2.0)]
+    assert measure_curve(runs, "cfg", "").curve.values == [1, 2, 4]
+    assert measure_curve(runs[:-2], "cfg", "").pictures == 4
+    for few in (runs[:3], [], [run(1.0, 0), run(2.0, 1)]):
+        with pytest.raises(ValueError, match="two values of cfg"):
+            measure_curve(few, "cfg", "")
+
+
+def test_runs_of_another_schedule_make_no_curve_and_are_not_compared_with_one():
+    with pytest.raises(ValueError, match="sigmas"):
+        measure_curve([*grid({1.0: 1.0}), *grid({2.0: 1.0}, steps=8)], "cfg", "")
+    found = measure_curve(grid(RATIOS), "cfg", "")
+    assert found.is_of(run(13.0).header, "cfg")
+    others = [run(2.0, steps=8), run(2.0, sampler="heun"), run(2.0, chain="APG > CFG"), run(2.0, patches=["FreeU"])]
+    assert not any(found.is_of(one.header, "cfg") for one in others)
+    assert not found.is_of(run(2.0).header, "guidance")
+
+
+def test_a_file_says_what_was_written_and_a_new_curve_takes_the_place_of_its_own_alone(tmp_path):
+    first, again = (measure_curve(grid(RATIOS), "cfg", when) for when in ("then", "now"))
+    other = measure_curve(grid(RATIOS, steps=8), "cfg", "then")
+    kept = ModelCurves("m", "ab", (first,)).with_curve(other).with_curve(again)
+    write_curves(kept, tmp_path / "m.json")
+    found = read_curves(tmp_path / "m.json")
+    assert [one.when for one in found.curves] == ["now", "then"]
+    assert [one.as_json() for one in found.curves] == [one.as_json() for one in kept.curves]
+    assert found.curve_for(run(2.0, steps=8).header, "cfg").when == "then"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda claims: claims.pop("curves"),
+        lambda claims: claims["curves"][0].pop("values"),
+        lambda claims: claims["curves"][0]["values"].reverse(),
+        lambda claims: claims["curves"][0]["measured"].pop(),
+        lambda claims: claims["curves"][0]["measured"][0]["error"].pop(),
+        lambda claims: claims["curves"][0]["measured"][1].update(error="x"),
+        lambda claims: claims["curves"][0].update(setting=7),
+        lambda claims: claims["curves"].append(5),
+    ],
+)
+def test_a_damaged_file_is_told_from_a_whole_one(damage):
+    claims = json.loads(json.dumps(ModelCurves("m", "ab", (measure_curve(grid(RATIOS), "cfg", ""),)).as_claims()))
+    assert curves_of(claims, "a.json").key == "ab"
+    damage(claims)
+    with pytest.raises(ValueError, match=r"a\.json"):
+        curves_of(claims, "a.json")
+
+
+def test_numbers_that_are_not_known_are_null_for_a_browser():
+    one = measure_curve(grid(RATIOS, seeds=(0,)), "cfg", "")
+    lone = measure_curve([replace(trace, tensors={}) for trace in grid(RATIOS, seeds=(0,))], "cfg", "")
+    assert lone.as_json()["variety"] == []
+    assert json.dumps(one.as_json(), allow_nan=False)
+    assert torch.isfinite(torch.tensor(one.as_json()["denoising_ratio"])).all()

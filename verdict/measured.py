@@ -1,0 +1,258 @@
+"""What a model said of its own pictures along a knob, kept for that model: one curve for each knob and setting.
+
+The file is JSON: {"format": "guidance-geometry/measured", "version": 1, "model": {"name", "key"}, "curves": [{"knob",
+"name", "when", "setting", "values", "measured", "variety"}, ...]}. "measured" has the sums of each value, as a trace's
+header has them; so further pictures may join, and everything else is computed from it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..files.claims import (
+    ANYTHING,
+    PAGE,
+    check_claims,
+    maybe,
+    number,
+    one_of,
+    read_as,
+    require,
+    several,
+    table,
+    text,
+    whole,
+)
+from ..files.writing import write_atomically
+from ..guidance.vectors import flat
+from ..measure.curve import MEASURABLE, VISIBLE, Curve
+from ..measure.estimates import Estimate, variety
+from ..measure.gate import Gate
+from ..measure.measurement import Measurement, measurement_of, setting_of
+from ..trace.effective import cfg_of
+from ..trace.portable import jsonable
+from ..trace.trace import END, MEASURED, Trace
+from .picks import CFG
+from .run_knobs import knobs_of, without_stage
+
+FORMAT, VERSION = "guidance-geometry/measured", 1
+MOST_CURVES, MOST_VALUES = 200, 100
+LARGEST = 20_000_000  # bytes
+REMEDY = "Measure the model again, or delete the file."
+UNGUIDED = {CFG: 1.0}  # values at which nothing guides, by knob
+TOO_FEW = "A curve needs runs of the same seeds at two values of {}, and there are {}. Let more of them end."
+FILE = {
+    "format": require(one_of(FORMAT)),
+    "version": require(whole(VERSION, VERSION)),
+    "model.name": require(text()),
+    "model.key": require(text(PAGE)),
+    "curves": require(several(table(ANYTHING, 20), MOST_CURVES)),
+}
+CURVE = {
+    "knob": require(text(PAGE)),
+    "name": require(text()),
+    "when": require(text()),
+    "beside": maybe(text(LARGEST)),
+    "setting": require(table(ANYTHING, 20)),
+    "values": require(several(number(), MOST_VALUES, 2)),
+    "measured": require(several(table(ANYTHING, 20), MOST_VALUES, 2)),
+    "variety": require(several(maybe(several(maybe(number()), 3, 3)), MOST_VALUES)),
+}
+
+
+@dataclass(frozen=True, repr=False)
+class MeasuredCurve:
+    """A curve of one knob.
+
+    knob: its key. name: of its widget. when: date. beside: what guided all of its runs besides, in words; empty where
+    that differs from value to value, as of a rule's own number, whose key says it.
+    """
+
+    knob: str
+    name: str
+    when: str
+    curve: Curve
+    beside: str = ""
+
+    @property
+    def setting(self) -> Mapping[str, Any]:
+        """What its pictures were made with."""
+        return self.curve.points[0].setting
+
+    @property
+    def pictures(self) -> int:
+        """Of each value."""
+        return self.curve.points[0].count
+
+    @property
+    def gate(self) -> Gate | None:
+        """Whether the measure applies to the model; None where no value is one at which nothing guides."""
+        value = UNGUIDED.get(self.knob)
+        return self.curve.points[self.curve.values.index(value)].gate if value in self.curve.values else None
+
+    def is_of(self, header: Mapping[str, Any], knob: str) -> bool:
+        """Whether a run's pictures may be compared with these.  header: of its trace"""
+        same = self.knob == without_stage(knob) and self.beside in ("", beside_of(header))
+        return same and _plain(self.setting) == _plain(setting_of(header))
+
+    def as_claims(self) -> dict[str, Any]:
+        """As the file says it."""
+        sums = [point.sums() for point in self.curve.points]
+        facts = {"knob": self.knob, "name": self.name, "when": self.when, "beside": self.beside}
+        facts |= {"setting": dict(self.setting)}
+        return facts | {"values": [*self.curve.values], "measured": sums, "variety": [*map(list, self.curve.variety)]}
+
+    def as_json(self) -> dict[str, Any]:
+        """The numbers for browsers, scripts and agents: estimates as [value, low, high], null for what is not known."""
+        points = self.curve.points
+        numbers = {
+            "knob": self.knob,
+            "name": self.name,
+            "when": self.when,
+            "pictures": self.pictures,
+            "evaluations": sum(point.evaluations for point in points),
+            "values": [*self.curve.values],
+            "prompt_strength": [[*point.strength] for point in points],
+            "denoising_ratio": [[*point.ratio] for point in points],
+            "times_as_strange": [[*self.curve.times_at(value)] for value in self.curve.values],
+            "variety": [*map(list, self.curve.variety)],
+            "least": self.curve.least,
+            "measured": _or_none(self.curve.mark(MEASURABLE)),
+            "seen": _or_none(self.curve.mark(VISIBLE)),
+            "gate": self.gate and {"applies": self.gate.applies, "why": self.gate.why or None, "sure": self.gate.sure},
+        }
+        return jsonable(numbers)
+
+
+@dataclass(frozen=True)
+class ModelCurves:
+    """All that was measured of one model.  key: of `model_key`."""
+
+    name: str
+    key: str
+    curves: tuple[MeasuredCurve, ...] = ()
+
+    def curve_for(self, header: Mapping[str, Any], knob: str) -> MeasuredCurve | None:
+        """The curve with which a run may be compared, if there is one.  header: of its trace"""
+        return next((one for one in self.curves if one.is_of(header, knob)), None)
+
+    def with_curve(self, curve: MeasuredCurve) -> ModelCurves:
+        """With this one in the place of an earlier one of its knob and setting."""
+
+        def place(one: MeasuredCurve) -> tuple:
+            return one.knob, one.beside, _plain(one.setting)
+
+        others = (one for one in self.curves if place(one) != place(curve))
+        return replace(self, curves=(curve, *others))
+
+    def as_claims(self) -> dict[str, Any]:
+        """As the file says it."""
+        claims = {"format": FORMAT, "version": VERSION, "model": {"name": self.name, "key": self.key}}
+        return jsonable(claims | {"curves": [one.as_claims() for one in self.curves]})
+
+
+def beside_of(header: Mapping[str, Any]) -> str:
+    """The rules and the patches that guided a run, in words.  header: of its trace"""
+    return "; ".join(str(one) for one in (header.get("chain"), *(header.get("patches") or ())) if one)
+
+
+def _plain(setting: Mapping[str, Any]) -> str:
+    """A setting as two can be compared, whether they were in a file or not."""
+    return json.dumps(jsonable(dict(setting)), sort_keys=True)
+
+
+def measure_curve(traces: Sequence[Trace], knob: str, when: str) -> MeasuredCurve:
+    """The curve of measured runs that differ in one knob and in their seeds.
+
+    Only seeds that every value has count, so that values are compared on the same noise. Raises ValueError where fewer
+    than two values are left, and where the runs differ in more.
+    """
+    runs: dict[float, dict[Any, Trace]] = {}
+    name = knob = without_stage(knob)
+    for trace in traces:
+        found = next((one for one in knobs_of(trace, cfg_of(trace)) if one.key == knob), None)
+        if found is not None and found.value is not None and trace.header.get(MEASURED):
+            name = found.name
+            runs.setdefault(float(found.value), {})[trace.header.get("seed")] = trace
+    most = max(map(len, runs.values()), default=0)
+    runs = {value: by_seed for value, by_seed in sorted(runs.items()) if 2 * len(by_seed) >= most}
+    seeds = [seed for seed in next(iter(runs.values()), {}) if all(seed in by_seed for by_seed in runs.values())]
+    if len(runs) < 2 or not seeds:
+        raise ValueError(TOO_FEW.format(name, len(runs)))
+    rows = [[by_seed[seed] for seed in seeds] for by_seed in runs.values()]
+    measured = [[measurement_of(trace.header) for trace in row] for row in rows]
+    points = [first.joined(*more) for first, *more in ([m for m in row if m] for row in measured)]
+    besides = {beside_of(trace.header) for row in rows for trace in row}
+    curve = Curve([*runs], points, _varieties(rows))
+    return MeasuredCurve(knob, name, when, curve, besides.pop() if len(besides) == 1 else "")
+
+
+def _varieties(rows: Sequence[Sequence[Trace]]) -> list[Estimate]:
+    """Of every value, over that of the least; nothing where samples were not kept."""
+    ends = [_ends(row) for row in rows]
+    if any(end is None for end in ends):
+        return []
+    labels = [label for trace in rows[0] for label in trace.header.get("labels") or [""] * trace.batch]
+    groups = [sorted({*labels}).index(label) for label in labels]
+    return [variety(flat(end), flat(ends[0]), groups) for end in ends]
+
+
+def _ends(row: Sequence[Trace]) -> Tensor | None:
+    """The finished samples of some runs."""
+    ends = [trace.tensors.get(END) for trace in row]
+    return None if any(end is None for end in ends) else torch.cat([end.float() for end in ends if end is not None])
+
+
+def _or_none(estimate: Estimate | None) -> list[float] | None:
+    return None if estimate is None else [*estimate]
+
+
+def read_curves(path: str | os.PathLike) -> ModelCurves:
+    """What is kept in a file.  Raises ValueError that says what is damaged, OSError where it cannot be read."""
+    return read_as(curves_of, Path(path), "curves", REMEDY, LARGEST)
+
+
+def write_curves(curves: ModelCurves, path: str | os.PathLike) -> None:
+    """Write curves so that `read_curves` finds the same, all or nothing.  Raises ValueError as it does, NotWritten."""
+    claims = curves.as_claims()
+    curves_of(claims, Path(path).name)
+    write_atomically(path, [(json.dumps(claims) + "\n").encode()], ours=True)
+
+
+def curves_of(claims: Any, file: str) -> ModelCurves:
+    """What such a file says.  Raises ValueError for the first field that is not what it must be."""
+    if not isinstance(claims, Mapping):
+        raise ValueError(f"{file}: a JSON object is needed. {REMEDY}")
+    check_claims(file, claims, FILE, REMEDY)
+    model, curves = claims["model"], claims["curves"]
+    return ModelCurves(
+        model["name"], model["key"], tuple(_curve(one, f"{file}, curves[{i}]") for i, one in enumerate(curves))
+    )
+
+
+def _curve(claims: Mapping[str, Any], where: str) -> MeasuredCurve:
+    check_claims(where, claims, CURVE, REMEDY)
+    size = claims["setting"].get("size")
+    header = {**claims["setting"], "latent": {"shape": size}}
+    points = [measurement_of({**header, MEASURED: sums}) for sums in claims["measured"]]
+    varieties = [Estimate(*(math.nan if v is None else v for v in one or [None] * 3)) for one in claims["variety"]]
+    try:
+        curve = Curve(claims["values"], [_there(point) for point in points], varieties)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error} {REMEDY}") from error
+    return MeasuredCurve(claims["knob"], claims["name"], claims["when"], curve, claims.get("beside") or "")
+
+
+def _there(point: Measurement | None) -> Measurement:
+    if point is None:
+        raise ValueError("a measure is not what a trace holds.")
+    return point
