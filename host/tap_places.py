@@ -112,19 +112,21 @@ def with_taps(
     return tapped, list(made.values())
 
 
-def with_epoch(prompt: Mapping[str, Any], epoch: int) -> dict:
+def with_epoch(prompt: Mapping[str, Any], epoch: int, measure: int = 0) -> dict:
     """The prompt with an epoch on whatever records: in another one the host samples again.
 
     That is what records by itself, which has no tap, and the taps of an earlier job that is queued once more. The
-    host's cache compares all inputs; the node never sees one that it does not declare.
+    host's cache compares all inputs; the node never sees one that it does not declare. measure: as of a tap.
     """
-    recording = (TAP, PIPE_TAP, *(SELF_RECORDING if epoch else ()))
-    return {
-        name: {**node, "inputs": {**node["inputs"], "epoch": epoch}}
-        if within(node, "class_type") in recording and isinstance(within(node, "inputs"), Mapping)
-        else node
-        for name, node in prompt.items()
-    }
+    settings = {"epoch": epoch, "measure": measure}
+    wanted = {name: value for name, value in settings.items() if value}
+
+    def with_settings(node: Any) -> Any:
+        kind, inputs = within(node, "class_type"), within(node, "inputs")
+        given = settings if kind in (TAP, PIPE_TAP) else wanted if kind in SELF_RECORDING else {}
+        return {**node, "inputs": {**inputs, **given}} if given and isinstance(inputs, Mapping) else node
+
+    return {name: with_settings(node) for name, node in prompt.items()}
 
 
 def _free_id(taken: Mapping[str, Any], wire: Wire) -> str:

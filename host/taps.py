@@ -80,7 +80,7 @@ def _tap_prompt(body: Mapping[str, Any], wanted: Wanted) -> Mapping[str, Any]:
     prompt, _ = host.tap_places.with_taps(body["prompt"], host.node_types.declaration_of, asdict(wanted))
     places = host.tap_places.Places(body["prompt"], cache(host.node_types.declaration_of))
     samplers = [node for node in body["prompt"] if places.may_sample(node)]
-    prompt = host.tap_places.with_epoch(prompt, wanted.epoch)
+    prompt = host.tap_places.with_epoch(prompt, wanted.epoch, wanted.measure)
     return _with_ours({**body, "prompt": prompt}, {"record": True, **asdict(wanted), SAMPLERS: samplers})
 
 

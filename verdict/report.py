@@ -90,7 +90,8 @@ class Report:
 
     cfg: of the widget, None where it is unknown or a schedule changed it. plain: nothing but that cfg combined the
     predictions. push: shares of it, by who pushed. effective: the plain scale at which the run stands. knobs: what
-    guided it and can be set, first the one that the answer is about.
+    guided it and can be set, first the one that the answer is about. curve: what was measured of its model with its
+    sampler, schedule and size.
     """
 
     answer: Answer
@@ -102,6 +103,7 @@ class Report:
     push: Mapping[str, float]
     effective: EffectiveScale
     knobs: tuple[RunKnob, ...]
+    curve: MeasuredCurve | None = None
 
     @property
     def sentences(self) -> list[Sentence]:
@@ -135,6 +137,7 @@ class Report:
             "knobs": [knob.as_json() for knob in self.knobs],
             "suggested": answer.suggested,
             "range": answer.range,
+            "curve": self.curve.as_json() if self.curve else None,
             "sampler_class": self.sampler,
             "features": asdict(self.features),
             "push": self.push,
@@ -233,6 +236,12 @@ class Case:
         return self.knobs[0]
 
     @property
+    def curve(self) -> MeasuredCurve | None:
+        """What was measured of its model, in runs that were made as this one."""
+        curves = self.knowledge.curves
+        return curves.curve_for(self.trace.header, self.knob.key) if curves else None
+
+    @property
     def whole(self) -> bool:
         """Whether the run goes from noise to a clean sample."""
         return self.trace.n > 0 and not self.stage
@@ -296,7 +305,9 @@ def report_of(
     push = {titles.get(name, name): share for name, share in case.push.items()}
     cfg = next(knob.value for knob in case.knobs if knob.kind == CFG)
     plain = scale.plain and not scale.differs_from_cfg
-    return Report(answer, findings, case.features, case.sampler, cfg, plain, push, scale.effective, case.knobs)
+    return Report(
+        answer, findings, case.features, case.sampler, cfg, plain, push, scale.effective, case.knobs, case.curve
+    )
 
 
 def _without_contradiction(case: Case, answer: Answer) -> Answer:
@@ -584,8 +595,7 @@ def _choices(tried: list[Pick], knob: RunKnob | None = None) -> Iterator[Sentenc
 
 def _of_curve(case: Case) -> Answer | None:
     """Where a run lies on what was measured of this model with its sampler, schedule and size."""
-    curves, knob = case.knowledge.curves, case.knob
-    measured = curves.curve_for(case.trace.header, knob.key) if curves else None
+    measured, knob = case.curve, case.knob
     if measured is None or knob.value is None:
         return None
     curve, gate, facts = measured.curve, measured.gate, {"name": knob.name, "knob": knob.words}

@@ -62,6 +62,7 @@ Object.assign(editor, { // what queues a run again
   runsOf: async (job) => (await asked(`runs?${new URLSearchParams({ prompt_id: job })}`))?.runs,
   report: (run, half, shown = []) => asked(`runs/${run}/report${half ? `?${new URLSearchParams([["half", half], ...shown.map((node) => ["shown", node])])}` : ""}`),
   picks: (...given) => picks(...given),
+  curves: (method, body) => curves(method, body),
   job: (id) => jobOf(id),
   queue: async (output, workflow) => (await api.queuePrompt(0, { output, workflow }).catch(() => null))?.prompt_id ?? null,
   inQueue,
@@ -309,6 +310,12 @@ async function picks(method, key, body, sampler_class, knob) {
   const query = new URLSearchParams({ key, ...(sampler_class && { sampler_class }), ...(knob && { knob }) });
   const sent = body ? { body: JSON.stringify(body), headers: JSON_BODY } : {};
   const answer = await api.fetchApi(`${KEPT}picks?${query}`, { method, ...sent }).catch(() => null);
+  return answer && answer.status !== 204 ? answer.json() : null;
+}
+
+/** What the server keeps of a measured model after a request; {error} where it refuses. */
+async function curves(method, body) {
+  const answer = await api.fetchApi(`${KEPT}measured`, { method, headers: JSON_BODY, body: JSON.stringify(body) }).catch(() => null);
   return answer && answer.status !== 204 ? answer.json() : null;
 }
 

@@ -7,6 +7,7 @@ import torch
 
 from guidance_geometry import library as gg
 from guidance_geometry.host.measuring import measure_latent
+from guidance_geometry.host.tap_places import with_epoch
 from guidance_geometry.host.taps import requested_taps
 from guidance_geometry.measure.measurement import measurement_of
 from guidance_geometry.nodes.measure import GGMeasure
@@ -125,3 +126,11 @@ def test_a_sweep_shows_what_the_model_says_of_its_pictures():
     by_cfg = {row[places["cfg"]]: {name: float(row[at]) for name, at in places.items()} for row in rows}
     assert by_cfg["1"]["variety"] == 1 > by_cfg["9"]["variety"]
     assert by_cfg["9"]["prompt_strength"] > by_cfg["1"]["prompt_strength"]
+
+
+def test_a_job_that_is_queued_once_more_is_measured_wherever_it_is_recorded():
+    kinds = {"1": "GGTap", "2": "GGGuidedSampler", "3": "KSampler"}
+    before = {name: {"class_type": kind, "inputs": {"measure": 0}} for name, kind in kinds.items()}
+    later = with_epoch(before, 0, 3)
+    assert [node["inputs"]["measure"] for node in later.values()] == [3, 3, 0]
+    assert with_epoch(before, 0)["2"] == before["2"]

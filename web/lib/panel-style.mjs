@@ -172,6 +172,13 @@ export const STYLE = `
 .gg-panel button.gg-card[aria-pressed="true"] { border-color: var(--gg-fine); }
 .gg-card[data-state="failed"] { opacity: .5; }
 .gg-tries .gg-row { flex-wrap: wrap; }
+.gg-curve { flex: none; max-width: 720px; }
+.gg-curve-plot { display: block; width: 100%; font-size: 12px; fill: currentColor; }
+.gg-curve-plot .gg-band { fill: var(--gg-accent, #4a90d9); opacity: .22; }
+.gg-curve-plot .gg-line { fill: none; stroke: var(--gg-accent, #4a90d9); stroke-width: 2; }
+.gg-curve-plot :is(.gg-grid, .gg-mark, .gg-own) { stroke: currentColor; opacity: .25; }
+.gg-curve-plot .gg-mark { opacity: .7; stroke-dasharray: 4 3; }
+.gg-curve-plot .gg-own { opacity: .8; stroke-width: 2; }
 .gg-tried { flex: 1 1 200px; margin: 0; }
 .gg-panel .gg-takeAgain { background: var(--gg-accent); color: var(--gg-paper); font-weight: 600; }
 .gg-panel[data-empty] > :not(style, .gg-bar), .gg-panel[data-empty] .gg-pages { display: none; }

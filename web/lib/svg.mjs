@@ -76,7 +76,7 @@ function more({ name, alpha }) {
 }
 
 /** Text made safe for XML: markup escapeText, control characters and lone surrogates dropped. */
-function escapeText(words) {
+export function escapeText(words) {
   const clean = String(words).replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]|\p{Cs}/gu, "");
   return clean.replace(/[&<>"']/g, (letter) => ESCAPES[letter]);
 }

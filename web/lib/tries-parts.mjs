@@ -1,11 +1,15 @@
 // @ts-check
 /** What a panel shows of runs at other scales: a row of pictures that can be judged, what is known, and what to do. */
 import { download, element, put } from "./panel-parts.mjs";
+import { curvePlot } from "./curve-plot.mjs";
+import { costOf, PICTURES, valuesFor } from "./measure-model.mjs";
 import { offer } from "./tab-parts.mjs";
 import { runAgain } from "./run-again.mjs";
 import { halfValue, triableKnobs } from "./run-knobs.mjs";
 import { fillShots, shotsOf } from "./shots.mjs";
 import { number, sentenceIn, span } from "./words.mjs";
+
+const MOST_SHOWN = 4; // pictures of a card
 
 export class TriesView {
   /** panel: speaks, and has the place for them. */
@@ -20,6 +24,8 @@ export class TriesView {
     };
     this.find = button("find", () => this.open("range", () => this.tryouts.openRange()));
     this.half = button("half", () => this.open("half", () => this.tryouts.openHalf()));
+    this.measure = button("measureModel", () => this.open("measure", () => this.tryouts.openMeasure()));
+    this.halt = button("halt", () => this.tryouts.tries.halt());
     this.again = button("again", () => this.tryouts.tryAgain());
     this.ask = button("ask", () => this.tryouts.tries.judgeChooses());
     this.forget = button("forget", () => this.tryouts.forgetPicks());
@@ -31,10 +37,11 @@ export class TriesView {
     this.words = element("p", { class: "gg-tried", role: "status" });
     this.which = element("select", { class: "gg-knob", "aria-label": t("knobTip"), title: t("knobTip") });
     this.which.addEventListener("change", () => this.tryouts.chooseKnob(this.which.value));
-    const row = element("div", { class: "gg-row" }, this.which, this.words, this.takeAgain, this.take, this.ask, this.again, this.forget, this.save, this.close);
-    this.box = element("div", { class: "gg-tries", hidden: true }, row, this.cards);
+    const row = element("div", { class: "gg-row" }, this.which, this.words, this.takeAgain, this.take, this.ask, this.halt, this.again, this.forget, this.save, this.close);
+    this.curve = element("div", { class: "gg-curve", hidden: true });
+    this.box = element("div", { class: "gg-tries", hidden: true }, row, this.curve, this.cards);
     this.drawn = [];
-    panel.parts.apply.after(this.half, this.find);
+    panel.parts.apply.after(this.measure, this.half, this.find);
     panel.parts.advice.append(this.box);
   }
 
@@ -61,9 +68,13 @@ export class TriesView {
     put(this.find, { hidden: !ready, textContent: range ? this.named("range", range) : t("find"), title: t(range ? "rangeTip" : "findTip") });
     const half = ready ? halfValue(knob) : null;
     put(this.half, { hidden: half === null, textContent: half === null ? "" : t("half", { knob: knob.name, value: number(half) }) });
+    put(this.measure, { hidden: !ready || !canMeasure(record, knob), textContent: t(tryouts.curve() ? "measuredModel" : "measureModel") });
     put(this.box, { hidden: !opened });
     if (!opened) return;
     this.drawCards(tries?.cards ?? [], tries?.kind);
+    this.drawCurve(opened === "measure" ? tryouts.curve() : null, knob);
+    if (opened === "measure") return this.drawMeasure(tries, record, knob);
+    put(this.halt, { hidden: true });
     const judging = opened === "range";
     this.offerKnobs(judging ? triableKnobs(tryouts.record()) : [], knob);
     put(this.words, { textContent: this.sentence(tries, range, judging) });
@@ -75,6 +86,43 @@ export class TriesView {
     const hidden = !judging || !range || !tryouts.source()?.widget;
     put(this.take, { hidden, textContent: t("take", { knob: knob.name, value: number(range?.middle) }) });
     put(this.takeAgain, { hidden, textContent: t("applyAgain", { knob: knob.name, value: number(range?.middle) }) });
+  }
+
+  /** The row of buttons and the words while the model is measured, and after. */
+  drawMeasure(tries, record, knob) {
+    const { t, tryouts } = this;
+    const goes = Boolean(tries?.cards.length && !tries.isDone);
+    for (const one of [this.ask, this.forget, this.save, this.take, this.takeAgain]) put(one, { hidden: true });
+    this.offerKnobs(goes ? [] : triableKnobs(record), knob);
+    const range = tries && tryouts.range();
+    if (range && tryouts.source()?.widget) put(this.take, { hidden: false, textContent: t("take", { knob: knob.name, value: number(range.middle) }) });
+    put(this.halt, { hidden: !goes });
+    put(this.again, { hidden: goes || Boolean(tries?.trouble), textContent: t(tries?.cards.length ? "morePictures" : tryouts.curve() ? "measureAnew" : "measureNow", { n: PICTURES }) });
+    put(this.words, { textContent: this.measureWords(tries, record, knob) });
+  }
+
+  measureWords(tries, record, knob) {
+    const { t, tryouts } = this;
+    if (tries?.trouble) return t(tries.trouble.key, { knob: tries.knob.name, node: nameOf(tries.trouble.node) });
+    const curve = tryouts.curve();
+    if (!tries?.cards.length) {
+      if (curve) return t("measuredOn", { when: curve.when, pictures: curve.pictures, n: curve.values.length });
+      return t("measureCost", costOf(record, valuesFor(knob.value, knob)));
+    }
+    if (!this.panel.editor.answers()) return t("triesAway");
+    const progress = { i: tries.pictures, n: tries.wanted };
+    if (!tries.isDone) return [t("measuring", progress), tries.ahead ? t("ahead", { n: tries.ahead }) : ""].join(" ");
+    const range = tryouts.range();
+    return [tries.fault ?? t("measuredNow", progress), range ? this.named("rangeWords", range) : t("judge")].join(" ");
+  }
+
+  /** The curve, where there is one. */
+  drawCurve(curve, knob) {
+    put(this.curve, { hidden: !curve });
+    const drawn = curve && JSON.stringify([curve, knob.value]);
+    if (!curve || this.curve.dataset.drawn === drawn) return;
+    this.curve.dataset.drawn = drawn;
+    this.curve.innerHTML = curvePlot(curve, knob.value ?? null, this.t);
   }
 
   /** Which number is tried, where there are several. */
@@ -116,7 +164,7 @@ export class TriesView {
     for (const { card, box, name, shots } of this.drawn) {
       put(box, { "data-state": card.state, "aria-pressed": kind === "range" ? String(Boolean(card.good)) : null, disabled: kind === "range" && card.state !== "there" });
       put(name, { textContent: `${card.good || card.liked ? "\u2713 " : ""}${this.tryouts.knob().name} ${number(card.cfg)}` });
-      if (card.state === "there" && !shots.childElementCount) fillShots(shots, this.cards, shotsOf(this.panel.editor, card, `${this.tryouts.knob().name} ${card.cfg}`));
+      if (card.state === "there" && shots.childElementCount < Math.min(card.shots.length || 1, MOST_SHOWN)) fillShots(shots, this.cards, shotsOf(this.panel.editor, { ...card, shots: card.shots.slice(0, MOST_SHOWN) }, `${this.tryouts.knob().name} ${card.cfg}`));
     }
   }
 
@@ -139,5 +187,8 @@ export class TriesView {
     return source?.widget && range && run ? runAgain(this.panel, run, source, range.middle) : null;
   }
 }
+
+/** Whether the model can be asked about the pictures of a run: it goes to a finished picture, and its knob can be set. */
+const canMeasure = (record, knob) => Boolean(record.model?.key && knob.value !== null && record.steps?.at(-1)?.sigma_next === 0);
 
 const nameOf = (node) => (node ? `${node.title ?? node.type} (${node.id})` : "");

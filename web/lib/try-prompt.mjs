@@ -93,3 +93,13 @@ export function upstream(prompt, id) {
   for (const of of found) wiresOf(prompt[of]).forEach(([, [from]]) => prompt[from] && found.add(String(from)));
   return found;
 }
+
+const SEED = /seed/i;
+
+/** Where nodes of a prompt hold a seed of their own: [{id, input, value}].  ids: of nodes */
+export function seedPlaces(prompt, ids) {
+  const feeds = (id) => Object.values(prompt).some(({ inputs }) => Object.entries(inputs).some(([name, wire]) => SEED.test(name) && Array.isArray(wire) && String(wire[0]) === id));
+  return [...ids].flatMap((id) => Object.entries(prompt[id]?.inputs ?? {})
+    .filter(([name, value]) => typeof value === "number" && (SEED.test(name) || feeds(id)))
+    .map(([input, value]) => ({ id, input, value })));
+}

@@ -4,6 +4,7 @@
  * The tab has one for all places that show it, each inspector one of its own.
  */
 import { FindRange, knownRange, rangeOf } from "./find-range.mjs";
+import { MeasureModel } from "./measure-model.mjs";
 import { CFG, knobOf } from "./run-knobs.mjs";
 import { TryHalf } from "./try-half.mjs";
 
@@ -83,6 +84,31 @@ export class Tryouts {
     return this.begin("range", (about, changed) => new FindRange(this.editor, about, changed, (picks) => this.keepPicks(picks)));
   }
 
+  /** Show what was measured of this model, or measure it. */
+  openMeasure() {
+    if (this.opened === "measure") return this.close();
+    if (!this.record()) return null;
+    this.tries?.stop();
+    Object.assign(this, { tries: null, opened: "measure" });
+    return this.owner.changed();
+  }
+
+  measure() {
+    return this.begin("measure", (about, changed) => new MeasureModel(this.editor, about, changed, (picks) => this.keepPicks(picks), (asked) => this.keepCurve(asked)));
+  }
+
+  /** The curve of some runs, kept for their model; the report is of it from then on. */
+  async keepCurve(asked) {
+    const answer = await this.editor.curves("POST", asked);
+    await this.reportAnew();
+    return answer;
+  }
+
+  /** What was measured with this model, sampler, schedule and size: of now, or as the report tells it; null for nothing. */
+  curve() {
+    return this.tries?.measured ?? this.record()?.report?.curve ?? null;
+  }
+
   openHalf() {
     if (this.opened === "half") return this.close();
     return this.begin("half", (about, changed) => new TryHalf(this.editor, about, changed));
@@ -90,6 +116,7 @@ export class Tryouts {
 
   /** The same pictures once more. */
   tryAgain() {
+    if (this.opened === "measure") return this.tries?.cards.length ? this.tries.more() : this.measure();
     if (this.opened !== "half") return this.findRange();
     this.close();
     return this.openHalf();

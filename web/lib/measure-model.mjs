@@ -1,0 +1,131 @@
+// @ts-check
+/** Measure my model: the workflow at several values of a knob on the same seeds, and what the model says of its pictures. No DOM. */
+import { FindRange } from "./find-range.mjs";
+import { CFG, roundWithin } from "./run-knobs.mjs";
+import { promptAt, seedPlaces, upstream } from "./try-prompt.mjs";
+
+export const PICTURES = 8; // of each value, before more are asked for
+export const DRAWS = 1; // how often the model is asked about each
+const ASKED = 24; // evaluations of the model for a picture that is asked about once
+const OF_CFG = [1, 1.5, 2.5, 4, 6, 9, 14]; // from no guidance on
+const OF_OTHERS = [1 / 4, 1 / 2, 1 / Math.SQRT2, 1, Math.SQRT2, 2, 4]; // times the own value
+const FIRST = 4; // pictures of each value before it may stop
+const SURE = 1.3; // upper end of the first mark over its lower end, below which it is decided
+const NEAR = 1.1;
+
+/** Values to measure at; the own one takes the place of the nearest, but not of 1, where nothing guides. */
+export function valuesFor(own, knob) {
+  const values = knob.key === CFG ? [...OF_CFG] : [...new Set(OF_OTHERS.map((times) => roundWithin(knob, times * own)))];
+  if (!(own > 0) || values.includes(own)) return values;
+  const away = values.map((value) => (knob.key === CFG && value === 1 ? Infinity : Math.abs(Math.log(value / own))));
+  const nearest = away.indexOf(Math.min(...away));
+  if (own > Math.max(...values) * NEAR) values.push(own);
+  else values[nearest] = own;
+  return values.sort((one, other) => one - other);
+}
+
+/** How many runs like this one it takes: {values, pictures, runs}.  record: of the run */
+export function costOf(record, values, pictures = PICTURES) {
+  const batch = record.batch || 1;
+  const each = (record.evaluations || 2 * record.n || 1) / batch; // of a picture
+  return { values: values.length, pictures, runs: Math.round(values.length * pictures * (1 + (ASKED * DRAWS) / each) / batch) };
+}
+
+/** Whether the first mark is known well enough, or there is none though many pictures were measured.  curve: of the server */
+export const isDecided = (curve) => curve.pictures >= FIRST && Boolean(curve.measured?.[1] && curve.measured[2] / curve.measured[1] < SURE);
+
+export class MeasureModel extends FindRange {
+  measured = null; // the curve, as the server tells it
+  /** @type {?string} */ fault = null;
+  stopped = false;
+  wanted = PICTURES;
+
+  /** measure(asked): the server makes the curve of these runs and keeps it. */
+  constructor(editor, about, changed, keep, measure) {
+    super(editor, about, changed, keep);
+    this.scales = (own) => valuesFor(own, this.knob);
+    this.measure = measure;
+    this.wide = false; // a click asks for no further values
+  }
+
+  /** Of every value as many pictures as are wanted, a seed after the other, so that whenever it stops all have the same. */
+  async add(scales) {
+    this.cards = scales.map((cfg) => ({ cfg, state: "waiting", shots: [], runs: [], record: null, own: false }));
+    this.changed();
+    await this.goOn();
+    return [];
+  }
+
+  /** Further pictures of every value. */
+  async more() {
+    this.wanted = this.pictures + PICTURES;
+    this.stopped = false;
+    await this.goOn();
+  }
+
+  /** How many pictures each value has by now. */
+  get pictures() {
+    return Math.min(...this.cards.map(({ runs }) => runs.length)) * (this.record.batch || 1);
+  }
+
+  async goOn() {
+    while (!this.over && !this.stopped && this.pictures < this.wanted) {
+      const before = this.pictures;
+      await this.addSeed(Math.max(...this.cards.map(({ runs }) => runs.length)));
+      await this.tell();
+      if (this.pictures === before || (this.measured && isDecided(this.measured) && this.wanted === PICTURES)) break;
+    }
+    this.stopped = true;
+    this.changed();
+  }
+
+  /** One more seed at every value. */
+  async addSeed(k) {
+    const { prompt, places, workflow } = this.made;
+    const seeds = seedPlaces(prompt, upstream(prompt, this.run.node));
+    const seeded = seeds.reduce((changed, { id, input, value }) => ({ ...changed, [id]: { ...changed[id], inputs: { ...changed[id].inputs, [input]: value + k } } }), prompt);
+    const flag = Object.keys(workflow.extra).find((key) => workflow.extra[key]?.apart);
+    const asking = { ...workflow, extra: { ...workflow.extra, [flag ?? ""]: { ...workflow.extra[flag ?? ""], measure: DRAWS } } };
+    const jobs = [];
+    for (const card of this.cards) {
+      const job = this.over ? null : await this.editor.queue(promptAt(seeded, places, card.cfg, this.shown), asking);
+      if (job) jobs.push(this.followOne(Object.assign(card, { job, state: card.runs.length ? card.state : "waiting" }), job));
+      else if (!card.runs.length) Object.assign(card, { state: "failed", why: "refused" });
+    }
+    await Promise.all(jobs);
+  }
+
+  async followOne(card, id) {
+    const job = await this.waitForJob(id);
+    if (this.over) return;
+    const { shots, runs } = card;
+    const found = (job && (await this.editor.runsOf(id))) ?? [];
+    const run = found.find((one) => one.node === this.run.node && one.stage === this.run.stage) ?? found.at(-1) ?? null;
+    this.take(card, job, run, run && (await this.editor.run(run.run)));
+    if (card.state === "there" && run) Object.assign(card, { shots: [...shots, ...card.shots], runs: [...runs, run.run] });
+    else if (runs.length) Object.assign(card, { shots, state: "there" });
+    this.changed();
+  }
+
+  /** Let the server make the curve of what is there. */
+  async tell() {
+    const runs = this.cards.flatMap((card) => card.runs);
+    if (this.over || this.cards.filter((card) => card.runs.length).length < 2) return;
+    const answer = await this.measure({ runs, knob: this.knob.key });
+    this.fault = answer?.error ?? null;
+    this.measured = answer?.curves?.[0] ?? this.measured;
+    this.changed();
+  }
+
+  /** No further seed; what is there stays. */
+  halt() {
+    this.stopped = true;
+    const jobs = this.cards.filter(({ job, state }) => job && state === "waiting").map(({ job }) => job);
+    if (jobs.length) this.editor.dequeue(jobs);
+    this.changed();
+  }
+
+  get isDone() {
+    return this.stopped;
+  }
+}
