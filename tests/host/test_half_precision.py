@@ -77,7 +77,7 @@ def changes_of(rule):
     return strategies.fixed_dictionaries({}, optional=ends)
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(data=strategies.data(), name=strategies.sampled_from(ALL))
 def test_no_rule_loses_a_number_that_half_precision_can_hold(sockets, name, data):
     chain = tried_chain(node(name), sockets, data.draw(changes_of(node(name))))
