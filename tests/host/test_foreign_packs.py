@@ -1,8 +1,4 @@
-"""Samplers and guiders of other packs: what the trace says of them is what was measured, and no more.
-
-The stand-ins behave as such packs do: a sampler that reports after its stages or once more at the end, guiders that
-ask two models, combine three predictions, or skip one.
-"""
+"""Samplers and guiders of other packs: what the trace says of them is what was measured, and no more."""
 
 import math
 from itertools import pairwise

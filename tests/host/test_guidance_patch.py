@@ -17,7 +17,6 @@ from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.guidance.rules.kinds import After
 from guidance_geometry.host.adapter import override
 from guidance_geometry.host.native_model import conditioning
-from guidance_geometry.nodes.guidance_patch import patch_model as patched_with
 from guidance_geometry.nodes.records import GGReadTrace, GGRecord
 from guidance_geometry.nodes.start import GGClassLabel, GGLoadDenoiser
 from guidance_geometry.trace.checks import check
@@ -124,9 +123,6 @@ def test_a_guider_that_combines_for_itself_is_refused(labelled, empty_latent, gu
     assert torch.equal(advanced(basic, empty_latent("ve")), plain), "it has no difference to guide along"
 
 
-GRADIENTS = ("x0 + backprop", "x0")
-
-
 @dataclass(frozen=True)
 class Quiet(After):
     """A rule that leaves guidance as it is."""
@@ -137,51 +133,36 @@ class Quiet(After):
         return guided, state
 
 
-def in_model_options(args):
-    return args["model_options"].setdefault("memory", {})
-
-
-def in_transformer_options(args):
-    return args["model_options"]["transformer_options"].setdefault("memory", {})
-
-
-def momentum(model, memory, counts=None):
-    """A clone of a MODEL whose guided prediction goes beyond the mean of the earlier ones, and counts its calls."""
-    counts = [] if counts is None else counts
+@pytest.mark.parametrize("place", ["model_options", "transformer_options"])
+def test_a_patch_remembers_in_every_kind_of_run_and_acts_as_without_a_chain(labelled, empty_latent, place):
+    model, *rest = (*labelled["ve"], empty_latent("ve"), "euler")
+    counts = []
 
     def after(args):
-        kept, found = memory(args), args["denoised"]
+        """Goes beyond the mean of the earlier predictions, and counts its calls."""
+        options, found = args["model_options"], args["denoised"]
+        kept = (options if place == "model_options" else options[place]).setdefault("memory", {})
         counts.append(kept.get("count", 0))
         mean = kept.get("mean", found)
         assert mean is found or not mean.requires_grad, "a memory must not hold the graph of an earlier step"
         kept["count"], kept["mean"] = counts[-1] + 1, 0.5 * mean + 0.5 * found
         return found + 0.5 * (found - mean)
 
-    clone = model.clone()
-    clone.set_model_sampler_post_cfg_function(after)
-    return clone
+    def with_momentum():
+        counts.clear()
+        clone = model.clone()
+        clone.set_model_sampler_post_cfg_function(after)
+        return clone
 
-
-def chains():
-    """Chains that change the options of the call in every way there is."""
-    gradients = {at: chain_of(bright(), weight=0.1, evaluation=at) for at in GRADIENTS}
-    rules = {"rule": PLAIN.then(Quiet()), "reuse": PLAIN.then(Reusing()), "cond only": PLAIN.then(Skipping())}
-    both = {"rule and gradient": gradients["x0 + backprop"].then(Doubling())}
-    return gradients | rules | both | {"second model": PLAIN.then(Away("cond", mixture()))}
-
-
-@pytest.mark.parametrize("memory", [in_model_options, in_transformer_options])
-def test_a_patch_remembers_in_every_kind_of_run_and_acts_as_without_a_chain(labelled, empty_latent, memory):
-    model, *conditions = labelled["ve"]
-    latent = empty_latent("ve")
-    for name, chain in chains().items():
-        counts = []
-        patched = momentum(model, memory, counts)
-        found = ksampler(patched_with(patched, chain), *conditions, latent, "euler")
-        assert counts == list(range(STEPS)), name
+    through, at = (chain_of(bright(), weight=0.1, evaluation=where) for where in ("x0 + backprop", "x0"))
+    others = {"through": through, "at": at, "reuse": PLAIN.then(Reusing()), "cond only": PLAIN.then(Skipping())}
+    others |= {"both": through.then(Doubling()), "second model": PLAIN.then(Away("cond", mixture()))}
+    for name, chain in {"rule": PLAIN.then(Quiet()), **others}.items():
+        found = ksampler(patched(with_momentum(), chain), *rest)
+        assert counts == [*range(STEPS)], name
         if name == "rule":
-            assert torch.equal(found, ksampler(momentum(model, memory), *conditions, latent, "euler"))
-            assert not torch.equal(found, ksampler(model, *conditions, latent, "euler"))
+            assert torch.equal(found, ksampler(with_momentum(), *rest))
+            assert not torch.equal(found, ksampler(model, *rest))
 
 
 def test_nothing_of_a_call_stays_in_the_options_of_the_run(host):

@@ -1,7 +1,4 @@
-"""Half precision in, a finite picture out: every rule node at the ends of its widgets, at every noise level.
-
-What counts is the same run in float64: where that is finite and fits into the dtype, so must the result be.
-"""
+"""Half precision in, a finite picture out: every rule node at the ends of its widgets, at every noise level."""
 
 import pytest
 import torch

@@ -101,24 +101,17 @@ def test_perp_neg_is_the_hosts_for_one_image(labelled, empty_latent, model):
 
 
 STEPS = 8
-
-
-def plus_plus(step_of="euler", eta=1.0):
-    return GGPlusPlus.execute(step_of, eta)[0]
-
-
 ANCESTRAL = "euler_ancestral"
 STEP_OF = [("euler", "ve", "euler"), ("euler_cfg_pp", "ve", "measured"), ("ddim", "flow", "measured")]
 STEP_OF += [(ANCESTRAL, "ve", "measured"), (ANCESTRAL, "ve", ANCESTRAL)]
 
 
 @pytest.mark.parametrize(("sampler", "model", "step_of"), STEP_OF)
-def test_the_scale_makes_a_step_the_one_of_the_paper_and_knows_its_noise(
-    labelled, empty_latent, sampler, model, step_of
-):
+def test_the_scale_makes_a_step_that_of_the_paper(labelled, empty_latent, sampler, model, step_of):
+    """And knows its noise."""
     arguments, twin = (*labelled[model], empty_latent(model)), ANCESTRAL if sampler == ANCESTRAL else "euler"
     theirs = ksampler(*arguments, f"{twin}_cfg_pp", steps=STEPS, cfg=0.6)
-    ours = guided(*arguments, sampler, steps=STEPS, cfg=0.6, guidance=plus_plus(step_of))[0]["samples"]
+    ours = guided(*arguments, sampler, steps=STEPS, cfg=0.6, guidance=GGPlusPlus.execute(step_of, 1.0)[0])[0]["samples"]
     assert (ours - theirs).abs().max() <= 1e-5 * theirs.abs().max()
 
 
@@ -136,7 +129,7 @@ def test_ddim_with_this_scale_is_euler_ancestral_cfg_pp(labelled, empty_latent, 
     results = []
     for sampler, guider, options in (
         (sample_euler_ancestral_cfg_pp, comfy.samplers.CFGGuider(patcher), {"eta": eta}),
-        (BlogSampler("gg_ddim", eta), ChainGuider(patcher, plus_plus("ddim", eta)), {}),
+        (BlogSampler("gg_ddim", eta), ChainGuider(patcher, GGPlusPlus.execute("ddim", eta)[0]), {}),
     ):
         draws = torch.Generator().manual_seed(1)
         options["noise_sampler"] = lambda *_, draws=draws: torch.randn(latent.shape, generator=draws)

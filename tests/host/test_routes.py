@@ -1,7 +1,4 @@
-"""Every address of this pack, asked by its owner, by others, by nobody and by pages of other sites.
-
-The host's own user manager and a router as it has one stand around it; its queue is a stand-in.
-"""
+"""Every address of this pack, asked by its owner, by others, by nobody and by pages of other sites."""
 
 import asyncio
 import json

@@ -1,7 +1,4 @@
-"""Outer steps and their further stages, measured on every sampler of the host.
-
-What is measured here on whole runs is what a dry run said before them.
-"""
+"""Outer steps and their further stages, measured on every sampler of the host."""
 
 from dataclasses import dataclass
 from itertools import pairwise

@@ -1,8 +1,4 @@
-"""How often a run keeps the CPU waiting until the device has done all before: time in which the device then idles.
-
-The device is a make-believe one, so that copies to it and from it are seen too. Counted are the waits of a run beyond
-those of the host's own run of the same model.
-"""
+"""How often a run keeps the CPU waiting until the device has done all before: time in which the device then idles."""
 
 from contextlib import suppress
 from functools import partial, reduce
