@@ -22,6 +22,7 @@ from guidance_geometry.host.live import EVENT, SHARE, Job, Live
 from guidance_geometry.host.panel_record import IN_MESSAGE, of_every_part, thin_record
 from guidance_geometry.host.thumbnails import KINDS, MIXED_BYTES, SIDE, _smaller, mixable, thumbnails
 from guidance_geometry.nodes.inspector import GGInspector
+from guidance_geometry.nodes.trace_part import GGTracePart
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.tests.two_parts import two_parts
 from guidance_geometry.trace.accumulator import Accumulator, Capture
@@ -148,6 +149,14 @@ def test_pictures_of_the_inspector_keep_their_proportions():
         assert (numpy.ptp(heat, axis=(0, 1)) < 12).all(), "no difference anywhere: one colour, and no bars"
         left, right = (page[size[1] // 2, guided + at, 0] for at in (1, size[0] - 2))
         assert left < 60 < 200 < right, "the whole picture, from edge to edge"
+
+
+def test_a_part_of_a_trace_goes_to_any_node(host):
+    part, name = GGTracePart.execute(two_parts(), 1).args
+    assert (name, part.latent_shape, part.header["cfg"]) == ("audio", (4, 5, 7), 7.0)
+    for trace, number in ((two_parts(), 2), (exact_trace(4.0, batch=2, steps=2), 1)):
+        with pytest.raises(ValueError, match="part"):
+            GGTracePart.execute(trace, number)
 
 
 def test_the_panel_is_given_every_part_and_pictures_where_there_are_some(host, tmp_path, monkeypatch):

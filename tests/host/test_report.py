@@ -129,6 +129,16 @@ def test_a_judge_and_a_second_run_are_read(report, labelled):
     assert "At cfg 2" in text
 
 
+def test_latents_are_judged_through_a_vae_alone(report, traces):
+    trace = replace(traces[4.0], header={**traces[4.0].header, "latent": {"shape": [3, 32, 32], "format": "SD15"}})
+    seen, energy = [], SimpleNamespace(text="fixed", noise_aware=False, classifiers=())
+    energy.log_prob = lambda x: seen.append(x) or torch.full((len(x),), -0.1)
+    assert "fixed could not judge the pictures" in report(trace, energy=energy)[0]
+    vae = SimpleNamespace(latent_channels=3, decode=lambda x: torch.ones(len(x), 8, 8, 3))
+    assert "fixed finds what was asked for in 1 of 1 sample." in report(trace, vae=vae, energy=energy)[0]
+    assert torch.equal(seen[-1], torch.ones(1, 3, 8, 8))
+
+
 def unsized(trace, form, **model):
     """Latents of a model whose file says nothing of its data."""
     header = {**trace.header, "sigma_data": None, "latent": {"shape": [3, 32, 32], "format": form}}

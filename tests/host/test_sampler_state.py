@@ -17,6 +17,7 @@ from guidance_geometry.host.dry_run import own_noise, response
 from guidance_geometry.nodes.sampling import GGInspectedSampler
 from guidance_geometry.nodes.tap import GGTap
 
+from .runs import of_the_host
 from .schedules import sampling_of, schedule
 
 LEVELS = torch.tensor([10.0, 5.0, 1.0, 0.0])
@@ -163,3 +164,19 @@ def test_what_another_pack_put_into_the_host_is_not_run(monkeypatch, name, repla
     assert name == "dpmpp_sde" or "foreign" in found.why
     assert own_noise(function, torch.zeros(1, 3, 4, 4), schedule("ve", 3), 7, sampling) is None
     assert not calls
+
+
+def test_a_destructor_of_another_pack_does_its_work_in_a_dry_run(host):
+    ended = []
+
+    class Kept:
+        def __del__(self):
+            ended.append(1)
+
+    @of_the_host
+    def dropping(model, x, sigmas, extra_args=None, callback=None, disable=None):
+        Kept()
+        return host_samplers.sample_euler(model, x, sigmas, extra_args, callback, disable)
+
+    assert response(dropping, {}, schedule("ve", 3), sampling_of("ve")).steps
+    assert ended

@@ -16,7 +16,7 @@ from guidance_geometry.guidance.rules.rescale import Rescale
 from guidance_geometry.guidance.rules.reuse import Reuse
 from guidance_geometry.guidance.rules.schedule import ScaleSchedule
 from guidance_geometry.host import sweeping
-from guidance_geometry.host.sweep_conditions import Asked, prepare_conditions
+from guidance_geometry.host.sweep_conditions import Asked, labels_of, prepare_conditions
 from guidance_geometry.host.sweep_conditions import label_conditioning as asked_for
 from guidance_geometry.host.sweep_results import best_cfg
 from guidance_geometry.host.sweeping import (
@@ -240,6 +240,39 @@ def test_labels_are_an_axis_and_each_run_is_as_its_own_ksampler(swept, labelled,
             own = ksampler(model, positive, negative, empty_latent("pocket", 2), "euler", steps=STEPS, cfg=4.0)
             assert float((rows - own).abs().max()) <= most
         assert set(trace.header["labels"]) == {first}
+
+
+class First:
+    """A judge that finds every picture to be of the first of its labels."""
+
+    noise_aware, judge, output = False, True, "labels"
+
+    def __init__(self, labels):
+        self.labels = labels
+
+    def logits(self, x, sigma, alpha):
+        return torch.eye(len(self.labels))[0].expand(len(x), -1) * 10
+
+
+def test_a_judge_follows_the_labels_of_the_pictures_and_one_with_others_is_refused(swept, labelled):
+    model, positive, _ = labelled["pocket"]
+    own, labels = labels_of(model, positive), model.model.card.labels
+    other, missing = [name for name in labels if name not in own][:2]
+
+    def judge(names, wanted):
+        return LabelEnergy(First(names), tuple((names.index(name),) for name in wanted))
+
+    table = swept("pocket", f"cfg: 4\nlabel: {labels[0]}, {labels[1]}", energy=judge(labels, own))[2]
+    at = table.splitlines()[0].split().index("judge")
+    first, second = (float(line.split()[at]) for line in table.splitlines()[1:])
+    assert first > -0.01
+    assert second < -9
+    for axis, energy, words in (
+        ("", judge(labels, [other]), f"The judge asks for {other}"),
+        (f"label: {other}, {missing}", judge((other, "tabby"), [other]), f"knows {other}, and not {missing}"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            swept("pocket", f"cfg: 4\n{axis}", energy=energy)
 
 
 def test_prompts_are_encoded_carry_another_distilled_guidance_and_keep_what_else_positive_says():
