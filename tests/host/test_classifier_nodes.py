@@ -48,19 +48,6 @@ def unconditional(labelled):
     return model, null, null, {"samples": torch.zeros(10, 3, 32, 32)}
 
 
-@pytest.mark.parametrize(
-    ("made", "words"),
-    [
-        (lambda: chain(energy("judge"), evaluation="x0"), "is the judge"),
-        (lambda: chain(energy("clean"), normalise="rms_ratio", preset="measured"), "Set preset to scale"),
-        (lambda: chain(energy("clean"), evaluation="noisy x_t"), "clean pictures only"),
-    ],
-)
-def test_what_does_not_go_together_is_named(host, made, words):
-    with pytest.raises(ValueError, match=words):
-        made()
-
-
 @pytest.mark.parametrize(("name", "evaluation", "wanted"), [("noisy", "auto", 0.9), ("clean", "x0", 0.8)])
 def test_each_road_makes_what_the_label_asks_for(unconditional, name, evaluation, wanted):
     """Ten images of ten labels from a denoiser that is told none; the judge, which never guides, says what they are."""

@@ -56,12 +56,6 @@ def fitting(declared):
     return FITTING.get(kind, OBJECT) if usual is None else usual
 
 
-def widgets_of(node):
-    """What its widgets show at first."""
-    widgets = (one for one in inputs_of(node).values() if one.get_io_type() in ("INT", "FLOAT", "BOOLEAN", *WORDS))
-    return {declared.id: fitting(declared) for declared in widgets}
-
-
 def refusal(node, **changes):
     """The sentence with which a node refuses arguments, before anything else happens."""
     inputs = inputs_of(node)
@@ -136,15 +130,12 @@ def test_an_absurd_number_is_refused_by_its_name_and_range(absurd):
 
 
 def test_the_queue_says_once_that_a_number_is_out_of_its_range_and_the_node_refuses_it():
-    asked = 0
     for node, name, declared in each_input(NUMBERS):
         for outside in (declared.min - 1, declared.max + 1):
             assert "outside" in refusal(node, **{name: outside})
         words = queued(node, **{name: declared.max + 1})
         assert len(words) == 1, (node.__name__, name, words)
         assert name in words[0]
-        asked += name not in getfullargspec(node.validate_inputs).args
-    assert asked > 60, "the host itself checks most numbers"
 
 
 @pytest.mark.parametrize("absurd", [None, 7, ["x"], {"x": 1}, b"x", "x" * 100_001], ids=type)
@@ -152,13 +143,6 @@ def test_what_is_no_text_or_one_without_end_is_refused_by_its_name(absurd):
     words = "100,001 characters" if isinstance(absurd, str) else "which is not text"
     for node, name, _ in each_input(WORDS):
         assert words in refusal(node, **{name: absurd})
-
-
-def test_a_fault_stands_under_its_own_widget():
-    for node in NODES:
-        for name in node.checks:
-            said = queued(node, **widgets_of(node) | {name: "never\nheard\x00of"})
-            assert {words.partition(": ")[2].split()[0].strip(":") for words in said} == {name}, (node.__name__, said)
 
 
 NAMES = sorted(read())

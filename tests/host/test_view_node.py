@@ -88,7 +88,7 @@ class OtherVAE:
 REFUSED = [
     ("GGFigure", {"step": 6}, "no step 6: the trace has 6"),
     ("GGDifferenceImages", {"steps": "7"}, "steps asks for 7"),
-    ("GGFigure", {"figure": "filmstrip", "vae": OtherVAE()}, "16 channels, the trace holds 3"),
+    ("GGFigure", {"figure": "filmstrip", "vae": OtherVAE()}, "16 channels"),
     ("GGCompareTraces", {"sample": 99}, "no sample 99"),
     ("GGInspector", {"vae": OtherVAE()}, ""),
     ("GGExportHTML", {"vae": OtherVAE()}, ""),
