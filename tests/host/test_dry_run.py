@@ -88,6 +88,7 @@ def test_a_dry_run_leaves_options_schedule_and_random_numbers_alone(host):
 
 def test_too_many_steps_and_other_kinds_of_samplers_have_none(host):
     assert "0" in response_of(comfy.samplers.ksampler("euler"), "ve", torch.tensor([1.0])).why
+    assert len(response_of(comfy.samplers.ksampler("euler"), "ve", schedule("ve", 1)).steps) == 1
     long = torch.linspace(1, 0, MOST_STEPS + 2)
     assert str(MOST_STEPS + 1) in response_of(comfy.samplers.ksampler("euler"), "ve", long).why
     assert "another kind" in response(None, {}, long, sampling_of("ve")).why

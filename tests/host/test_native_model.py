@@ -160,6 +160,13 @@ def test_foreign_labels_and_texts_are_refused(given, words):
         pocket().model.extra_conds(**given)
 
 
+def test_percentages_follow_the_length_of_the_table():
+    sampling = toy("epsilon", "vp_linear", levels=Levels(timesteps=101)).model.model_sampling
+    assert sampling.percent_to_sigma(0.5) == pytest.approx(float(sampling.sigmas[50]), rel=1e-5)
+    assert sampling.percent_to_sigma(0.0) > 1e8
+    assert sampling.percent_to_sigma(1.0) == 0
+
+
 def test_a_network_told_indices_gets_whole_ones():
     model = toy("x0", "vp_linear", time="index")
     sigma = model.model.model_sampling.sigmas[[100, 700]] * 1.0001
