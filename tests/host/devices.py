@@ -15,7 +15,7 @@ from guidance_geometry.nodes.start import GGClassLabel, GGLoadDenoiser
 
 from .runs import CFG, SEED, custom
 
-SHORT, LONG = 2, 4
+SHORT, LONG = 2, 3
 
 
 def mixture(kind="ve", seed=0):

@@ -4,6 +4,7 @@ from contextlib import contextmanager
 from types import CodeType
 from typing import Any
 
+import comfy.sample
 import comfy.samplers
 import torch
 from comfy.k_diffusion.sampling import BrownianTreeNoiseSampler
@@ -12,6 +13,9 @@ from comfy_extras import nodes_custom_sampler as custom
 import nodes
 from guidance_geometry.figures.table import as_csv, as_json, as_text
 from guidance_geometry.host import dry_run
+from guidance_geometry.host.guided_run import chain_guider
+from guidance_geometry.host.host_run import host_run
+from guidance_geometry.host.recording import Recording, Watch
 from guidance_geometry.nodes.sampling import GGGuidedSampler, GGInspectedSampler
 from guidance_geometry.trace.checks import check
 from guidance_geometry.trace.record import run_record
@@ -148,6 +152,25 @@ def same(first, second):
         and torch.equal(first.isnan(), second.isnan())
         and torch.equal(first.nan_to_num(7.0), second.nan_to_num(7.0))
     )
+
+
+def observed(parts, latent, inner, guidance, cfg=1.0):
+    """The complete steps of a run in full precision.  inner: a SAMPLER, or the name of one"""
+    inner = comfy.samplers.sampler_object(inner) if isinstance(inner, str) else inner
+    steps = []
+
+    class Collecting(comfy.samplers.Sampler):
+        def sample(self, guider, sigmas, extra_args, callback, *rest):
+            watch = Watch(Recording("numbers"), host_run(inner, guider, sigmas, extra_args, masked=False))
+            watch.recorder.commit = steps.append
+            watch.listen(extra_args["model_options"])
+            return watch.sample(lambda sampler, *r: sampler.sample(*r), extra_args, callback, rest)
+
+    sigmas = comfy.samplers.KSampler(parts[0], STEPS, parts[0].load_device, "euler", "karras", 1.0).sigmas
+    noise = comfy.sample.prepare_noise(latent["samples"], SEED)
+    guider = chain_guider(*parts, cfg=cfg, guidance=guidance)
+    guider.sample(noise, latent["samples"], Collecting(), sigmas, disable_pbar=True, seed=SEED)
+    return steps
 
 
 def advanced(guider, latent, name="euler", scheduler="karras", steps=STEPS):

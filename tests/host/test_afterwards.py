@@ -2,17 +2,13 @@
 
 from typing import Any
 
-import comfy.samplers
 import pytest
 import torch
-from comfy_extras.nodes_custom_sampler import BasicGuider, Noise_RandomNoise, SamplerCustomAdvanced
 
-from guidance_geometry.dev.fixtures import stock_families, tiny_streams
-from guidance_geometry.dev.fixtures.tiny_families import family, latent, make_model, text
+from guidance_geometry.dev.fixtures.tiny_families import family, latent, text
 from guidance_geometry.nodes.records import GGReadTrace, GGRecord
-from guidance_geometry.tests.host.runs import counted, ksampler, readable
+from guidance_geometry.tests.host.runs import counted, ksampler
 from guidance_geometry.trace.checks import check
-from guidance_geometry.trace.record import run_record
 
 STEPS = 6
 
@@ -78,22 +74,6 @@ def test_the_answer_of_a_cache_is_not_believed(parts):
     assert any("dropped" in note for note in trace.header["notes"])
 
 
-def test_a_network_that_breaks_after_the_run_leaves_a_record_that_every_reader_takes(parts):
-    model, calls = parts[0].clone(), []
-
-    def call(apply, given):
-        calls.append(1)
-        found = apply(given["input"], given["timestep"], **given["c"])
-        return found if len(calls) <= STEPS else found * torch.nan
-
-    model.set_model_unet_function_wrapper(call)
-    trace = run(model, *parts[1:])[1]
-    assert trace.header["afterwards"]["steps"] == []
-    assert trace.header["afterwards"]["drift"] == float("inf")
-    assert run_record(trace)["afterwards"]["drift"] is None
-    readable(trace)
-
-
 def test_embedded_guidance_is_compared_with_none(host):
     with torch.inference_mode():
         model, positive, negative = family("Flux"), text("Flux", 1), text("Flux", 2)
@@ -106,87 +86,8 @@ def test_embedded_guidance_is_compared_with_none(host):
     assert torch.allclose(trace.steps["K"][[0, 3]], wanted.steps["K"][[0, 3]], rtol=1e-3, atol=1e-4)
 
 
-def described(seed, **more):
-    """A CONDITIONING that both of these take."""
-    generator = torch.Generator().manual_seed(seed)
-    entry = {"pooled_output": torch.randn(1, 24, generator=generator), **more}
-    return [[torch.randn(1, 7, 40, generator=generator), entry]]
-
-
 def looked(model, positive, negative, shape):
     tapped, recorder = GGRecord.execute(model, "numbers", 256, 2).args
     given = (tapped, positive, negative, {"samples": torch.zeros(1, *shape)}, "euler")
     samples = ksampler(*given, scheduler="simple", steps=4, cfg=1.0)
     return GGReadTrace.execute(recorder, {"samples": samples})[0]
-
-
-def test_a_network_that_embeds_no_guidance_is_compared_with_the_negative(host):
-    """The host hands it one, and it does not let that change what it predicts."""
-    settings = stock_families.CONFIGS["HunyuanVideo"] | stock_families.hunyuan_extras() | {"guidance_embed": False}
-    with torch.inference_mode():
-        model, shape = make_model("HunyuanVideo", settings, 0), (16, 1, 8, 8)
-    counting, calls = counted(model)
-    trace = looked(counting, described(1), described(2), shape)
-    said = trace.header["afterwards"]
-    assert (said["against"], said["steps"]) == ("the negative", [0, 3])
-    assert said["evaluations"] == len(calls) - 4 == 4
-    assert trace.header["distilled_guidance"] is None
-    wanted = looked(evaluating_both(model), described(1), described(2), shape)
-    delta = wanted.record.dot("delta", "delta")[[0, 3]]
-    assert (delta > 0).all()
-    assert torch.allclose(trace.record.dot("delta", "delta")[[0, 3]], delta, rtol=1e-3)
-
-
-@pytest.mark.parametrize("guidance", [0.0, 1.0])
-def test_embedded_guidance_that_does_nothing_is_not_compared_with(host, guidance):
-    with torch.inference_mode():
-        model = family("Flux")
-    trace = looked(model, described(1, guidance=guidance), described(2), (16, 8, 8))
-    assert trace.header["afterwards"]["against"] == "the negative"
-    assert (trace.record.dot("delta", "delta")[[0, 3]] > 0).all()
-
-
-def test_a_guider_without_a_second_condition_or_its_own_way_is_not_looked_at(parts):
-    class Alone(comfy.samplers.CFGGuider):
-        def __init__(self, model):
-            super().__init__(model)
-            self.set_conds(*parts[1:])
-
-        def predict_noise(self, x, timestep, model_options=None, seed=None):
-            given = (self.inner_model, [self.conds["positive"]], x, timestep)
-            return comfy.samplers.calc_cond_batch(*given, model_options or {})[0]
-
-    for guider_of, why in (
-        (Alone, "itself"),
-        (lambda model: BasicGuider.execute(model, parts[1])[0], "second condition"),
-    ):
-        tapped, recorder = GGRecord.execute(parts[0], "numbers", 256, 2).args
-        settings = comfy.samplers.sampler_object("euler"), torch.tensor([1.0, 0.5, 0.0]), latent("SD15")
-        out = SamplerCustomAdvanced.execute(Noise_RandomNoise(7), guider_of(tapped), *settings)[0]
-        header = GGReadTrace.execute(recorder, out)[0].header
-        assert why in header["afterwards"]["why"]
-        assert f"nor after the run: {header['afterwards']['why']}" in header["notes"]
-
-
-def test_video_and_sound_are_looked_at_part_by_part(host):
-    pytest.importorskip("comfy.nested_tensor", reason="this host nests no latents")
-    with torch.inference_mode():
-        model, pair = tiny_streams.two_streams(), (tiny_streams.text(1), tiny_streams.text(2))
-
-    def trace_of(model, count):
-        tapped, recorder = GGRecord.execute(model, "tensors", 256, count).args
-        samples = ksampler(tapped, *pair, tiny_streams.latent(), "euler", scheduler="simple", steps=4, cfg=1.0)
-        return samples, GGReadTrace.execute(recorder, {"samples": samples})[0]
-
-    counting, calls = counted(model)
-    samples, trace = trace_of(counting, 2)
-    assert all(map(torch.equal, samples.unbind(), trace_of(model, 0)[0].unbind()))
-    assert len(calls) == 4 + trace.header["afterwards"]["evaluations"] == 8
-    wanted = trace_of(evaluating_both(model), 0)[1]
-    for name in ("video", "audio"):
-        own, full = trace.part(name), wanted.part(name)
-        assert own.stage == ["afterwards", "cond_only", "cond_only", "afterwards"]
-        assert own.header["afterwards"]["steps"] == [0, 3]
-        assert torch.allclose(own.steps["K"][[0, 3]], full.steps["K"][[0, 3]], rtol=1e-3, atol=1e-4)
-        assert torch.allclose(own.tensors["uncond"][[0, 3]], full.tensors["uncond"][[0, 3]], rtol=2e-3, atol=1e-2)
-        assert check(own) == []

@@ -1,7 +1,5 @@
 """Sampling under observation gives the bits of sampling without it."""
 
-from itertools import pairwise
-
 import comfy.sample
 import comfy.samplers
 import pytest
@@ -11,9 +9,8 @@ from comfy_extras import nodes_custom_sampler as custom
 from guidance_geometry.nodes.records import GGReadTrace, GGRecord
 from guidance_geometry.nodes.sampling import GGGuidedSampler, GGInspectedSampler
 from guidance_geometry.trace.checks import check
-from guidance_geometry.verdict.sampler_class import sampler_class
 
-from .runs import CFG, SEED, STEPS, guided, half_mask, host_nodes, ksampler, names
+from .runs import CFG, SEED, STEPS, guided, half_mask, ksampler, names
 
 SCHEDULERS = ("simple", "karras", "normal", "sgm_uniform")
 
@@ -57,22 +54,6 @@ def test_a_recorded_model_gives_the_host_pixels(runs):
         assert passed["samples"] is found
         assert trace.n == 4 or name in ("dpm_fast", "dpm_adaptive"), name
         assert not check(trace), (name, check(trace))
-
-
-def halves(patched, name, positive, negative, latent):
-    advanced = host_nodes().KSamplerAdvanced().sample
-    settings = (4, CFG, name, "karras", positive, negative)
-    half = advanced(patched, "enable", SEED, *settings, latent, 0, 2, "enable")[0]
-    return half, advanced(patched, "disable", SEED, *settings, half, 2, 10000, "disable")[0]
-
-
-def test_two_recorded_halves_give_the_host_pixels(runs):
-    for name, plain, *rest in runs[::5]:
-        recorded, recorder = GGRecord.execute(plain, "numbers").args
-        found, expected = halves(recorded, name, *rest), halves(plain, name, *rest)
-        assert torch.equal(found[1]["samples"], expected[1]["samples"]), name
-        first, last = (GGReadTrace.execute(recorder, latent)[0] for latent in found)
-        assert first.header["sigmas"][-1] == last.header["sigmas"][0]
 
 
 def test_custom_samplers_give_the_host_pixels(runs):
@@ -137,24 +118,3 @@ def test_a_foreign_sampler_object_is_recorded_without_changing_a_bit(labelled, e
     assert torch.equal(out["samples"], expected)
     assert trace.n == STEPS
     assert trace.header["split"].startswith("noise not observable")
-
-
-def with_hidden_noise(noise):
-    """An Euler sampler of another pack, with noise that nobody sees."""
-
-    def sample(model, x, sigmas, extra_args, callback, disable):
-        for i, (sigma, following) in enumerate(pairwise(sigmas)):
-            denoised = model(x, sigma * x.new_ones(len(x)), **extra_args)
-            if callback:
-                callback({"x": x, "i": i, "sigma": sigma, "sigma_hat": sigma, "denoised": denoised})
-            x = denoised + (x - denoised) * following / sigma + noise * following * torch.randn_like(x)
-        return x
-
-    return comfy.samplers.KSAMPLER(sample)
-
-
-@pytest.mark.parametrize("noise", [0.0, 0.1])
-def test_noise_that_nobody_sees_is_not_taken_for_none(labelled, empty_latent, noise):
-    for sampler in (with_hidden_noise(noise), comfy.samplers.ksampler("euler", {"s_churn": 50 * noise})):
-        trace = guided(*labelled["ve"], empty_latent("ve"), "euler", sampler=sampler)[2]
-        assert sampler_class(trace) == ("unseen-few" if noise else "ode-few")

@@ -1,19 +1,14 @@
 """The widgets of our DDPM and DDIM samplers through the host: time travel, per-step shifts, noise that leans."""
 
-import comfy.samplers
 import pytest
 import torch
-from comfy_extras import nodes_custom_sampler as custom
 
 from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.nodes import blog_samplers
-from guidance_geometry.nodes.guidance_patch import GGGuidancePatch
 from guidance_geometry.trace.checks import check
 
-from .chains import bright, chain_of
-from .collected import observed
-from .queued import queued
-from .runs import SEED, STEPS, Counter, guided, half_mask
+from .chains import chain_of
+from .runs import STEPS, Counter, guided, observed
 
 on_both_nodes = pytest.mark.parametrize(("model", "node"), [("ve", "GGSamplerDDPM"), ("flow", "GGSamplerDDIM")])
 
@@ -61,42 +56,6 @@ def test_dps_shifts_the_next_state_as_its_paper_says(exact, empty_latent, space,
         sizes = [(a * a + s * s) ** 0.5 for a, s in ((alpha, step.sigma), (after, step.sigma_next))]
         expected = plain + zeta * sizes[0] * sizes[1] * gradient - x
         assert (step.move - expected).abs().max() <= 1e-4 * max(step.sigma, 1.0)
-
-
-def test_a_mask_a_patched_model_and_any_guider_go_with_it(labelled, empty_latent):
-    patcher, positive, negative = labelled["ve"]
-    masked = half_mask(empty_latent("ve"))
-    kept = guided(patcher, positive, negative, masked, "euler", sampler=sampler(recurrence=2))[0]["samples"]
-    assert (kept - masked["samples"])[..., :4].abs().max() <= 1e-6
-    sigmas = comfy.samplers.KSampler(patcher, STEPS, patcher.load_device, "euler", "karras", 1.0).sigmas
-    noise = custom.Noise_RandomNoise(SEED)
-    guider = comfy.samplers.CFGGuider(patcher)
-    guider.set_conds(positive, negative)
-    guider.set_cfg(3.0)
-    run = custom.SamplerCustomAdvanced.execute
-    found = run(noise, guider, sampler(recurrence=2), sigmas, empty_latent("ve"))[0]["samples"]
-    expected = guided(patcher, positive, negative, empty_latent("ve"), "euler", sampler=sampler(recurrence=2))
-    assert torch.equal(found, expected[0]["samples"])
-    guidance = chain_of(bright(), evaluation="x0 + backprop", weight=0.3)
-    patched = GGGuidancePatch.execute(patcher, guidance)[0]
-    guider = comfy.samplers.CFGGuider(patched)
-    guider.set_conds(positive, negative)
-    guider.set_cfg(3.0)
-    found = run(noise, guider, sampler(gradient="DPS"), sigmas, empty_latent("ve"))[0]["samples"]
-    settings = {"sampler": sampler(gradient="DPS"), "guidance": guidance}
-    expected = guided(patcher, positive, negative, empty_latent("ve"), "euler", **settings)
-    assert torch.equal(found, expected[0]["samples"])
-
-
-@on_both_nodes
-@pytest.mark.parametrize(
-    ("changed", "words"),
-    [({"recur_start": 0.5, "recur_end": 0.5}, "0.5 to 0.5"), ({"eta": 0.0, "gradient": "DSG"}, "eta 0")],
-)
-def test_bad_values_are_named_in_validation_and_in_execution(model, node, changed, words):
-    assert queued(getattr(blog_samplers, node), **changed)
-    with pytest.raises(ValueError, match=words):
-        sampler(node, **changed)
 
 
 @pytest.mark.parametrize(

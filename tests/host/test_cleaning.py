@@ -61,17 +61,15 @@ def clean(folder, *words):
     return main(["--base-directory", str(folder), *words])
 
 
-@pytest.mark.parametrize("words", [["--dry-run"], ["--dry-run", "--yes", "--traces"], []])
+@pytest.mark.parametrize("words", [["--dry-run", "--yes"], []])
 def test_nothing_goes_without_a_yes(written, tmp_path, monkeypatch, capsys, words):
     asked = []
     monkeypatch.setattr("builtins.input", lambda question: asked.append(question) or "n")
     before = files_below(tmp_path)
     assert clean(tmp_path, *words) == 0
     assert files_below(tmp_path) == before
-    said = capsys.readouterr().out
-    assert "Nothing was removed." in said
+    assert "Nothing was removed." in capsys.readouterr().out
     assert [question.startswith("Remove 7 files, ") for question in asked] == [True] * (not words)
-    assert ("unless you add --traces" in said) == ("--traces" not in words)
 
 
 def test_what_the_pack_wrote_goes_and_nothing_else(written, tmp_path, monkeypatch, capsys):
@@ -100,11 +98,3 @@ def test_nothing_goes_while_a_comfyui_runs_that_wrote_there(written, tmp_path, m
     assert files_below(tmp_path) == before
     assert "is running. Stop it" in capsys.readouterr().err
     assert clean(tmp_path, "--dry-run") == 0
-
-
-def test_a_file_that_cannot_go_is_named(written, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(Path, "unlink", lambda path: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
-    assert clean(tmp_path, "--yes") == 1
-    said = capsys.readouterr()
-    assert "Removed 0 of 7 files." in said.out
-    assert said.err.count("stays (Permission denied)") == 7

@@ -1,6 +1,5 @@
 """Published formats in the host: from the file or folder to samples, guided ones, and gradients."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import folder_paths
@@ -11,13 +10,12 @@ from safetensors.torch import save_file
 from guidance_geometry.denoisers.dit import DiT, DiTSizes
 from guidance_geometry.denoisers.jit import JiT, JiTSizes
 from guidance_geometry.denoisers.schedules import table
-from guidance_geometry.guidance.energies.protocol import CLEAN, PictureEnergy
-from guidance_geometry.host.pictures import picture_of
-from guidance_geometry.nodes.start import FOLDER, GGClassLabel, GGEmptyCanvas, GGLoadDenoiser, available
+from guidance_geometry.files.safetensors import write_safetensors
+from guidance_geometry.nodes.start import FOLDER, GGClassLabel, GGEmptyCanvas, GGLoadDenoiser
 from guidance_geometry.tests.diffusers_folders import dit_folder, random_weights, unet_folder
+from guidance_geometry.tests.tiny_networks import NETWORKS
 
-from .chains import chain_of
-from .collected import observed
+from .chains import bright, chain_of
 from .runs import guided, ksampler
 
 DIT = DiTSizes(channels=4, out=8, patch=2, grid=4, width=64, depth=2, heads=1, mlp=128, classes=3)
@@ -70,12 +68,6 @@ def canvas(parts):
     return GGEmptyCanvas.execute(parts[0], 0, 0, 3)[0]
 
 
-def test_each_is_listed_once_and_its_parts_are_not(folder):
-    names = available()
-    assert set(NAMES) <= set(names)
-    assert not any("diffusion_pytorch_model" in name or name.startswith("unet/unet") for name in names)
-
-
 def test_cfg_is_the_hosts_bit_for_bit_on_a_canvas_of_the_networks_own(name, parts, canvas):
     assert canvas["samples"].shape == (3, 4 if name in LATENT else 3, 8, 8)
     assert canvas["downscale_ratio_spacial"] == (8 if name in LATENT else 1)
@@ -90,31 +82,6 @@ def test_cfg_is_the_hosts_bit_for_bit_on_a_canvas_of_the_networks_own(name, part
     assert (exact - plain).abs().max() > 1e-3
     half = ksampler(load(name, dtype="bf16")[0], *parts[1:], canvas, "dpmpp_2m", **alone)
     assert 0 < (half - exact).norm() < 0.15 * exact.norm()
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Level(PictureEnergy):
-    """log p = mean x, which no prediction of an untrained network satisfies wholly."""
-
-    def log_prob(self, x, at=CLEAN):
-        return x.flatten(1).mean(dim=1)
-
-
-def test_a_gradient_through_the_network_is_its_slope(parts, canvas):
-    """Beside the difference of log p between two places on either side, along the gradient."""
-    model, picture = parts[0], picture_of(parts[0], None)
-    steps = observed(parts, canvas, "euler", chain_of(Level(), evaluation="x0 + backprop"))
-    step = [step for step in steps if step.evaluation.gradients][-2]
-    found = step.evaluation.gradients["gradient"]
-    sigma = torch.full((3,), float(step.sigma))
-    alpha = 1 - sigma[0] if model.model.card.space == "flow" else 1.0
-    way = 0.001 * found * (step.x.flatten(1).norm(dim=1) / found.flatten(1).norm(dim=1))[:, None, None, None]
-    there, back = (
-        Level().log_prob(picture(model.model.apply_model(x, sigma, y=torch.tensor([0, 1, 2]))))
-        for x in (step.x + way, step.x - way)
-    )
-    wanted = (way * found).flatten(1).sum(dim=1) * alpha / sigma**2
-    assert torch.allclose((there - back) / 2, wanted, rtol=0.01)
 
 
 @pytest.mark.parametrize("name", NAMES[:2])
@@ -135,25 +102,41 @@ def test_a_transformer_is_asked_at_its_own_time(folder, name):
     assert (found - wanted).abs().max() <= 1e-5 * wanted.abs().max()
 
 
-def test_a_dit_by_another_name_runs_as_what_the_user_says(folder):
-    save_file(weights_of(DiT, DIT), folder / "own.safetensors")
-    with pytest.raises(ValueError, match="does not say its parametrisation"):
-        load("own.safetensors")
-    for name, choices in (("DiT-S-2.safetensors", ("epsilon", "vp_linear")), ("SiT-S-2.safetensors", ("flow", "flow"))):
-        own, said = load("own.safetensors", *choices)[0], load(name)[0]
-        x, sigma, y = torch.randn(1, 4, 8, 8), torch.tensor([0.7]), torch.tensor([1])
-        assert torch.equal(own.model.apply_model(x, sigma, y=y), said.model.apply_model(x, sigma, y=y))
+@pytest.fixture
+def small(denoisers):
+    """(format, weight type) -> MODEL, VAE and labels of a file in the host's folder."""
+
+    def loaded(kind, dtype="fp32", labels=3, vae=None):
+        name = f"{kind}-{labels}.safetensors".replace(" ", "-")
+        write_safetensors(denoisers / name, NETWORKS[kind](labels), {})
+        folder_paths.filename_list_cache.pop(FOLDER, None)
+        return GGLoadDenoiser.execute(name, "auto", "auto", dtype, vae).args
+
+    return loaded
 
 
-def test_a_linked_folder_is_read_and_nothing_that_it_leads_out_to(folder, tmp_path):
-    place = unet_folder(tmp_path / "elsewhere")
-    (folder / "link").symlink_to(place)
-    try:
-        assert load("link/")[2] == load("unet/")[2]
-        before = GGLoadDenoiser.fingerprint_inputs(denoiser_name="link/")
-        (place / "secret.json").symlink_to("/etc/hostname")
-        assert before != GGLoadDenoiser.fingerprint_inputs(denoiser_name="link/")
-        with pytest.raises(ValueError, match="links are not followed"):
-            load("link/")
-    finally:
-        (folder / "link").unlink()
+def inputs(model, label="1"):
+    return *GGClassLabel.execute(model, label).args, GGEmptyCanvas.execute(model, 0, 0, 1)[0]
+
+
+def sampled(model, label="1"):
+    return ksampler(model, *inputs(model, label), "euler", steps=3, cfg=1.0)
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_every_format_samples_in_half_precision_and_without_labels_and_has_a_gradient(small, kind):
+    model, _, labels = small(kind)
+    whole = sampled(model)
+    assert whole.isfinite().all()
+    assert labels == "0\n1\n2"
+    assert not torch.allclose(whole, sampled(model, "2")), "the label counts"
+    half = small(kind, "bf16")[0]
+    assert half.model_dtype() == torch.bfloat16
+    assert (sampled(half) - whole).abs().max() <= 0.3 * whole.abs().max(), "of the largest value, after three steps"
+    push = chain_of(bright(), evaluation="x0 + backprop", weight=50.0)
+    found = guided(model, *inputs(model), "euler", steps=3, cfg=1.0, guidance=push)[0]["samples"]
+    assert found.isfinite().all()
+    assert not torch.allclose(found, whole, atol=1e-4)
+    unlabelled, _, labels = small(kind, labels=0)
+    assert labels == ""
+    assert sampled(unlabelled, "").isfinite().all()

@@ -1,10 +1,5 @@
-"""The scale of a run is what acted, measured from u, c and D: of the host, its guiders, our schedules, other packs.
+"""The scale of a run is what acted, beside what u, c and D come to in float64: the host's, our rules', other packs'."""
 
-Stand-ins behave as the patches of such packs do; what each should give is computed here in float64 from what the host
-predicted and what it handed to its sampler.
-"""
-
-from functools import partial
 from pathlib import Path
 from types import FunctionType
 
@@ -16,7 +11,6 @@ from comfy_extras import nodes_custom_sampler as custom
 from comfy_extras import nodes_perpneg
 
 from guidance_geometry.host.native_model import conditioning
-from guidance_geometry.host.passes import guidance_patches
 from guidance_geometry.trace.checks import check
 
 from .rule_knobs import chain
@@ -144,26 +138,10 @@ def test_plain_guidance_is_its_cfg_and_a_noise_mask_is_none(labelled, empty_late
     assert trace.header["patches"] == []
 
 
-def test_patches_bear_the_names_of_their_nodes(host):
-    class Called:
-        def __call__(self, args):
-            return args["denoised"]
-
-    Called.__call__ = of_another_pack(Called.__call__)
-    plain, after = of_another_pack(rescaled), of_another_pack(skimmed)
-    post = [torch.no_grad()(plain), partial(after, more=1), Called()]
-    wrappers = {"wrappers": {"predict_noise": {"key": [of_another_pack(own_scale)]}, "apply_model": {"key": [plain]}}}
-    options = {"sampler_post_cfg_function": post, "sampler_cfg_function": own_scale, "transformer_options": wrappers}
-    called = "test_patches_bear_the_names_of_their_nodes"
-    assert guidance_patches(options) == [f"other-pack: {one}" for one in ("rescaled", "skimmed", called, "own_scale")]
-    assert guidance_patches({}) == []
-
-
 @pytest.mark.parametrize(
     ("first", "second", "style", "gamma", "weight"),
     [
         (7.5, 1.5, "regular", 1.5, 6.0),
-        (4.0, 4.0, "regular", 4.0, 0.0),
         (3.0, 2.0, "nested", 2.0, 4.0),
         (7.0, 0.5, "perp-neg", 7.0, 3.5),
     ],

@@ -1,6 +1,5 @@
 """A guidance chain on the host's own architectures, and under what graphs do to their MODEL and CONDITIONING."""
 
-import comfy.hooks
 import pytest
 import torch
 
@@ -79,23 +78,3 @@ def test_a_control_net_steers_the_further_predictions_too(families):
         found = guided(*arguments, guidance=PLAIN.then(same), **STEPS)[0]["samples"]
         assert (found - expected).abs().max() <= 1e-3
     assert torch.equal(guided(*arguments, **STEPS)[0]["samples"], expected)
-
-
-def test_a_further_condition_with_a_lora_of_its_own(families):
-    """Our samplers register its hook; on a patched MODEL it is too late for that, and the error says so."""
-    model, positive, negative = families["SD15"]
-    arguments, weights = (positive, negative, latent("SD15"), "euler"), model.model.state_dict()
-    changes = {key: 0.5 * weights[key].roll(1, 0) for key in weights if key.endswith("to_q.weight")}
-    named = {f"{key.removesuffix('.weight')}.diff": change for key, change in changes.items()}
-    hooked = comfy.hooks.set_hooks_for_conditioning(positive, comfy.hooks.create_hook_lora(named, 1.0, 0.0))
-    second = family("SD15").clone()
-    assert second.add_patches({key: ("diff", (change,)) for key, change in changes.items()})
-    away, same = PLAIN.then(Away(hooked)), PLAIN.then(Away("cond", second))
-    expected = ksampler(model, *arguments, **STEPS)
-    found, with_second = (guided(model, *arguments, guidance=one, **STEPS)[0]["samples"] for one in (away, same))
-    assert (found - with_second).abs().max() <= 1e-2
-    assert torch.equal(ksampler(patched(model, same), *arguments, **STEPS), with_second)
-    assert not torch.allclose(found, expected, atol=1e-1)
-    assert torch.equal(ksampler(model, *arguments, **STEPS), expected)
-    with pytest.raises(ValueError, match="has hooks"):
-        ksampler(patched(model, away), *arguments, **STEPS)

@@ -1,25 +1,23 @@
-"""Samplers and guiders of other packs: what the trace says of them is what was measured, and no more.
-
-The stand-ins behave as such packs do: a sampler that reports after its stages or once more at the end, guiders that
-ask two models, combine three predictions, or skip one.
-"""
+"""Samplers and guiders of other packs: what the trace says of them is what was measured, and no more."""
 
 import math
 from itertools import pairwise
 
 import comfy.samplers
-import comfy.supported_models
-import comfy.supported_models_base
 import pytest
-import torch
+from comfy.ldm.modules.attention import optimized_attention
+from comfy_extras.nodes_pag import PerturbedAttentionGuidance
+from comfy_extras.nodes_sag import SelfAttentionGuidance
+from comfy_extras.nodes_slg import SkipLayerGuidanceDiT
 
-from guidance_geometry.guidance.chain import Chain
-from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
-from guidance_geometry.host.adapter import family_of
+from guidance_geometry.dev.fixtures.tiny_families import family, latent, text
+from guidance_geometry.host.passes import guidance_name
+from guidance_geometry.tests.host.runs import CFG, STEPS, guided
 from guidance_geometry.trace import recorder
 from guidance_geometry.trace.checks import check
+from guidance_geometry.verdict.report import report_of
 
-from .runs import SEED, both, guided, of_the_host, readable, trace_of_both
+from .runs import readable, trace_of_both
 
 LEVELS = [10.0, 4.0, 1.5, 0.5, 0.0]
 
@@ -50,65 +48,6 @@ def late_and_once_more(model, x, sigmas, extra_args, callback, disable):
     return x
 
 
-@of_the_host
-def noisy_before_it_reports(model, x, sigmas, extra_args, callback, disable, noise_sampler=None):
-    """Euler with noise, drawn before the step is reported."""
-    noise_sampler = noise_sampler or (lambda *_: torch.ones_like(x))
-    ones = x.new_ones([len(x)])
-    for i, (now, then) in enumerate(pairwise(sigmas)):
-        denoised = model(x, now * ones, **extra_args)
-        end = x + (x - denoised) / now * (then - now)
-        end = end + 0.5 * then * noise_sampler(now, then) if then > 0 else end
-        callback({"x": x, "i": i, "sigma": now, "denoised": denoised})
-        x = end
-    return x
-
-
-def many_methods(model, x, sigmas, extra_args, callback, disable, **options):
-    """One function for a whole family, told by an option which member it is."""
-    return two_stages(model, x, sigmas, extra_args, callback)
-
-
-class Momentum:
-    """A sampler that a pack writes as a method of a class, which all its samplers share."""
-
-    @classmethod
-    def sampler(cls, model, x, sigmas, extra_args, callback, disable, inner_sampler=None):
-        return two_stages(model, x, sigmas, extra_args, callback)
-
-
-def around(inner):
-    """What a pack makes of another sampler."""
-
-    def detailed(model, x, sigmas, extra_args, callback, disable):
-        return inner.sampler_function(model, x, sigmas, extra_args, callback, disable, **inner.extra_options)
-
-    return detailed
-
-
-def test_samplers_of_other_packs_bear_their_own_names(labelled, empty_latent, monkeypatch):
-    make, host = comfy.samplers.KSAMPLER, comfy.samplers.k_diffusion_sampling
-    several = make(many_methods, {"sampler_mode": "standard", "many_type": "res_2m", "methods_type": "gaussian"})
-    implicit = {"many_type": "euler", "implicit_sampler_name": "gauss-legendre_2s"}
-
-    def name(sampler):
-        trace = trace_of_both(labelled["ve"], empty_latent("ve", 1), sampler, LEVELS)
-        assert trace.n == len(LEVELS) - 1
-        return trace.header["sampler"]
-
-    assert name(several) == "many_methods (res_2m)"
-    assert name(make(many_methods, implicit)) == "many_methods (euler, gauss-legendre_2s)"
-
-    assert name(make(Momentum.sampler, {"inner_sampler": several})) == "Momentum (many_methods (res_2m))"
-    assert name(make(around(comfy.samplers.sampler_object("dpmpp_2m")))) == "detailed (dpmpp_2m)"
-    for one, listed in ((many_methods, "many_beta"), (late, "euler")):
-        monkeypatch.setattr(host, f"sample_{listed}", one, raising=False)
-    monkeypatch.setattr(comfy.samplers.KSampler, "SAMPLERS", [*comfy.samplers.KSampler.SAMPLERS, "many_beta"])
-    assert name(several) == "many_beta (res_2m)"
-    assert name(comfy.samplers.ksampler("many_beta")) == "many_beta"
-    assert name(make(late)) == "late"  # its steps are not those of the host's sampler that it stands for
-
-
 @pytest.mark.parametrize(("model", "function"), [("ve", late), ("flow", late_and_once_more)])
 def test_a_sampler_that_reports_after_its_stages_has_its_steps_told_right(labelled, empty_latent, model, function):
     sigmas = [level / 10 for level in LEVELS] if model == "flow" else LEVELS
@@ -122,33 +61,6 @@ def test_a_sampler_that_reports_after_its_stages_has_its_steps_told_right(labell
         travelled = trace.tensors["x"][i].float() + trace.tensors["move"][i].float()
         assert (travelled - reached).abs().max() <= 4e-3 * max(1.0, float(reached.abs().max()))
     assert check(trace) == []
-
-
-def test_noise_drawn_before_the_report_is_the_step_s_own(labelled, empty_latent):
-    sampler = comfy.samplers.KSAMPLER(noisy_before_it_reports)
-    trace = both(labelled["ve"], empty_latent("ve", 2), sampler, LEVELS, "tensors")[2]
-    assert trace is not None
-    expected = torch.tensor([0.5 * then for then in LEVELS[1:]], dtype=torch.float64)
-    assert (trace.column("M8") - expected[:, None]).abs().max() <= 1e-5
-    assert not [note for note in trace.header["notes"] if "could not be followed" in note]
-
-
-@of_the_host
-def bending(model, x, sigmas, extra_args, callback, disable, noise_sampler=None):
-    """A sampler that does something to its noise that no split survives."""
-    noise_sampler = noise_sampler or (lambda *_: torch.ones_like(x))
-    for i, (now, then) in enumerate(pairwise(sigmas)):
-        denoised = model(x, now.expand(len(x)), **extra_args)
-        callback({"x": x, "i": i, "sigma": now, "denoised": denoised})
-        x = denoised + then * torch.sin(noise_sampler(now, then))
-    return x
-
-
-def test_noise_that_is_lost_on_its_way_is_said(labelled, empty_latent):
-    trace = guided(*labelled["ve"], empty_latent("ve", 1), "euler", sampler=comfy.samplers.KSAMPLER(bending), steps=4)[
-        2
-    ]
-    assert any("noise of 4 steps could not be followed" in note for note in trace.header["notes"])
 
 
 def two_models(ask, conds, sigma):
@@ -166,15 +78,6 @@ def scheduled(ask, conds, sigma):
     return u + 6.0 * (c - u)
 
 
-def listed(ask, conds, sigma):
-    """Plain CFG, of a guider whose cfg is a list."""
-    c, u = ask(conds["positive"], conds["negative"])
-    return u + 6.0 * (c - u)
-
-
-CFGS = {listed: [6.0, 6.0]}  # of the guiders; 6 for the others
-
-
 def guider_of(parts, way):
     """A guider of another pack that predicts in this way."""
 
@@ -187,7 +90,7 @@ def guider_of(parts, way):
 
     guider = Stranger(parts[0])
     guider.inner_set_conds({"positive": parts[1], "negative": parts[2]})
-    guider.cfg = CFGS.get(way, 6.0)
+    guider.cfg = 6.0
     return guider
 
 
@@ -205,9 +108,8 @@ def watched(labelled, empty_latent):
     return run
 
 
-@pytest.mark.parametrize("way", [two_models, listed])
-def test_what_completes_the_line_is_u_and_where_d_lies_on_it_is_gamma(watched, way):
-    trace = watched(way)
+def test_what_completes_the_line_is_u_and_where_d_lies_on_it_is_gamma(watched):
+    trace = watched(two_models)
     assert trace.steps["gamma"].tolist() == [6.0] * 4
     assert trace.stage == ["step"] * 4
     assert trace.header["cfg"] == 6.0
@@ -240,28 +142,6 @@ def test_where_only_c_ran_the_scale_is_one(watched):
     assert "the prediction without the prompt was not made in 2 of 4 steps" in trace.header["notes"]
 
 
-def test_a_chain_without_effect_says_so(labelled, empty_latent):
-    chain = Chain((AdaptiveProjected(),))
-    _, _, trace = guided(*labelled["ve"], empty_latent("ve"), "euler", cfg=1.0, guidance=chain)
-    assert any("no effect" in note for note in trace.header["notes"])
-    _, _, trace = guided(*labelled["ve"], empty_latent("ve"), "euler", cfg=3.0, guidance=chain)
-    assert not [note for note in trace.header["notes"] if "no effect" in note]
-    assert trace.header["seed"] == SEED
-
-
-def test_a_model_family_is_named_by_its_configuration(host):
-    class Patcher:
-        def __init__(self, model_class, config):
-            self.model = type(model_class, (), {"model_config": config})()
-
-    known = comfy.supported_models
-    assert family_of(Patcher("BaseModel", known.SD15({}))) == "SD15"
-    assert family_of(Patcher("BaseModel", known.SD20({}))) == "SD20"
-    assert family_of(Patcher("Flux", known.FluxSchnell({}))) == "FluxSchnell"
-    assert family_of(Patcher("Denoiser", comfy.supported_models_base.BASE({}))) == "Denoiser"
-    assert family_of(type("Patcher", (), {"model": type("Odd", (), {})()})) == "Odd"
-
-
 def tireless(model, x, sigmas, extra_args, callback, disable):
     for _ in range(recorder.MOST_CALLS + 20):
         x = model(x, sigmas[:1].expand(len(x)), **extra_args)
@@ -280,3 +160,69 @@ def test_a_sampler_that_never_reports_is_named_and_does_not_fill_the_memory(labe
     assert f"{function.__name__} called the model {calls} times" in fault
     assert fault in trace.header["notes"]
     readable(trace)
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("SmoothedEnergyGuidanceAdvanced.patch.<locals>.post_cfg_function", "SEG"),
+        ("LTXVModalityGuidance.execute.<locals>.after", "modality"),
+        ("nag_attn2_replace_wrapper.<locals>.nag_attn2_replace", "NAG"),
+        ("stg_self_attn_blocks", "STG"),
+        ("post_cfg_function", ""),
+        ("CFGGuider.predict_noise", ""),
+        ("SEGSDetailer.doit", ""),
+    ],
+)
+def test_a_guidance_is_called_what_code_calls_itself(written, name):
+    assert guidance_name(written) == name
+
+
+def run(model, name="SD15", **more):
+    return guided(model, text(name, 1), text(name, 2), latent(name), "euler", **more)[2]
+
+
+def test_passes_of_the_host_bear_their_names(host):
+    patched = PerturbedAttentionGuidance.execute(SelfAttentionGuidance.execute(family("SD15"), 0.5, 2.0)[0], 3.0)
+    trace = run(patched[0])
+    assert trace.header["passes"] == {"SAG": STEPS, "PAG": STEPS}
+    assert trace.header["evaluations"] == 4 * STEPS
+    assert trace.steps["pass SAG"].isnan().all()  # it was asked of another x: what it took away is unknown
+    assert trace.steps["pass PAG"].isfinite().all(), "nothing or rounding: SAG stands in the place of its layer"
+    assert (run(PerturbedAttentionGuidance.execute(family("SD15"), 3.0)[0]).steps["pass PAG"] > 0).all()
+    assert "inside" not in trace.header
+    skipped = SkipLayerGuidanceDiT.execute(family("SD3"), 2.0, 0.0, 1.0, double_layers="1")[0]
+    assert run(skipped, "SD3").header["passes"] == {"SLG": STEPS}
+
+
+def test_a_pass_that_changes_nothing_is_told_and_what_one_made_is_measured(host):
+    absent = SkipLayerGuidanceDiT.execute(family("SD3"), 2.0, 0.0, 1.0, double_layers="77")[0]
+    idle = {one.id: one.text() for one in report_of(run(absent, "SD3")).findings}
+    assert idle["passes.idle"] == f"SLG ran {STEPS} times and changed the prediction by at most 0.0 %."
+    trace = run(PerturbedAttentionGuidance.execute(family("SD15"), 3.0)[0], capture="tensors")
+    found = {one.id: one for one in report_of(trace).findings}
+    c, d = (trace.tensors[name].double() for name in ("cond", "guided"))
+    delta = c - trace.tensors["uncond"].double()
+    own, rest = (d - c - (CFG - 1) * delta).flatten(2).norm(dim=2), ((CFG - 1) * delta).flatten(2).norm(dim=2)
+    kappa = trace.steps["kappa"].abs()[:, None]
+    share = (kappa * own).nansum() / (kappa * (own + rest)).nansum()
+    assert float(found["passes.pushed"].facts["share"]) == pytest.approx(100 * float(share), rel=0.1)
+    assert found["passes.pushed"].facts["percent"] == "33"
+
+
+def nag_attention(scale):
+    """An attention that a pack puts into the network."""
+
+    def attention(q, k, v, extra_options):
+        return optimized_attention(q, k, v, extra_options["n_heads"]) * scale
+
+    return attention
+
+
+def test_guidance_inside_the_network_is_named_and_counted(host):
+    model = family("SD15").clone()
+    model.set_model_attn2_replace(nag_attention(1.5), "middle", 0)
+    trace = run(model)
+    assert (trace.header["inside"], trace.header.get("passes")) == ({"NAG": 2 * STEPS}, None)
+    assert run(model, cfg=1.0).header["inside"] == {"NAG": STEPS}
+    assert "inside" not in run(family("SD15")).header

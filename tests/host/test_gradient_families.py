@@ -1,9 +1,7 @@
 """Gradients beyond the demo: in-place residuals, odd weights and attentions, a latent model with its VAE."""
 
-from functools import partial
 from types import SimpleNamespace
 
-import comfy.ldm.modules.attention as attention
 import numpy
 import pytest
 import torch
@@ -11,14 +9,13 @@ from latent_preview import Latent2RGBPreviewer
 from torch import nn
 from torch.nn import LayerNorm, Linear
 
-from guidance_geometry.dev.fixtures.tiny_families import decoder, family, latent_formats, text
+from guidance_geometry.dev.fixtures.tiny_families import decoder, family, latent, latent_formats, text
 from guidance_geometry.guidance.gradients.term import GradientOptions
 from guidance_geometry.host.autograd import IN_PLACE, copies_of_saved, graph, normal, without_underflow
-from guidance_geometry.host.pictures import LinearColours, has_colours, picture_of, smaller, still
+from guidance_geometry.host.pictures import has_colours, picture_of
 
 from .chains import bright, chain_of
-from .collected import observed
-from .runs import guided
+from .runs import guided, observed
 
 
 class InPlace(nn.Module):
@@ -57,86 +54,6 @@ def test_in_place_residuals_have_the_right_gradient(host, recompute):
             torch.autograd.grad(module(leaf).square().sum(), leaf)
 
 
-class Keeping(nn.Module):
-    """A block that reads a list of earlier states and leaves its own there, or in a dict that it was given."""
-
-    def forward(self, x, states):
-        latest = states[-1] if isinstance(states, list) else states.get("latest", x)
-        x = x * latest.sin() + 1
-        if isinstance(states, list):
-            states.append(x)
-        else:
-            states["latest"] = x
-        return x
-
-
-class Reading(nn.Module):
-    """One that only looks there."""
-
-    def forward(self, x, states):
-        return x * sum(one.cos() for one in (states if isinstance(states, list) else states.values()))
-
-
-@pytest.mark.parametrize(("kinds", "container"), [([Reading, Reading], list), ([Keeping, Keeping, Reading], dict)])
-def test_blocks_computed_twice_share_lists_and_dicts(host, kinds, container):
-    found, blocks = [], nn.ModuleList(kind() for kind in kinds)
-    for recompute in (False, True):
-        with normal([blocks]), graph(nn.ModuleList([blocks]), recompute):
-            leaf = torch.linspace(0.5, 1, 6).requires_grad_()
-            states, y = [2 * leaf] if container is list else {"first": 2 * leaf}, leaf
-            for block in blocks:
-                y = block(y, states)
-            found.append((*torch.autograd.grad((y + leaf).sum(), leaf), len(states)))
-    assert torch.allclose(found[0][0], found[1][0])
-    assert found[0][1] == found[1][1]
-
-
-def test_a_quantised_weight_stays_what_it_is(host):
-    """The host's own is a tensor around two others, the numbers and their scale."""
-    quantised = pytest.importorskip("comfy.quant_ops", reason="this host has no quantised weights").QuantizedTensor
-
-    layer, x = Linear(16, 16, bias=False), torch.randn(2, 16, generator=torch.Generator().manual_seed(1))
-    weight = quantised.from_float(torch.randn(16, 16), "TensorCoreFP8Layout")
-    layer.weight = nn.Parameter(weight, requires_grad=False)
-    plain = layer(x)
-    with normal([layer]), graph(layer, recompute=False):
-        leaf = x.clone().requires_grad_()
-        found = layer(leaf)
-        (gradient,) = torch.autograd.grad(found.sum(), leaf)
-        assert layer.weight.data_ptr() == weight.data_ptr()
-    assert torch.allclose(found, plain, rtol=1e-6, atol=1e-5), "a newer host multiplies in another order for a gradient"
-    assert torch.allclose(gradient, weight.dequantize().sum(dim=0).expand(2, -1), rtol=1e-5, atol=1e-5)
-
-
-class Packed(torch.Tensor):
-    """Whole numbers with a note of what they stand for, as packs that read GGUF files keep weights."""
-
-    def detach(self):
-        return self
-
-
-class Unpacking(nn.Module):
-    def __init__(self, weight):
-        super().__init__()
-        packed = weight.as_subclass(Packed)
-        packed.step = 0.5
-        self.weight = nn.Parameter(packed, requires_grad=False)
-
-    def forward(self, x):
-        return nn.functional.linear(x, self.weight.as_subclass(torch.Tensor) * getattr(self.weight, "step", 0))
-
-
-def test_a_weight_of_another_packs_kind_keeps_its_notes(host):
-    numbers = torch.randint(0, 9, (6, 6), dtype=torch.uint8)
-    module = Unpacking(numbers)
-    with normal([module]), graph(module, recompute=False):
-        leaf = torch.ones(2, 6).requires_grad_()
-        (gradient,) = torch.autograd.grad(module(leaf).sum(), leaf)
-        assert not module.weight.is_inference()
-    assert torch.equal(gradient, 0.5 * numbers.float().sum(dim=0).expand(2, -1))
-    assert module.weight.is_inference()
-
-
 def forgetful(hosts, *args, **named):
     """As a kernel that registers no backward."""
     with torch.no_grad():
@@ -170,14 +87,6 @@ def test_an_attention_without_backward_is_replaced_and_the_gradient_is_whole(hos
         assert torch.allclose(gradient, wanted, rtol=1e-3, atol=1e-5 * float(wanted.abs().max()))
     trace = guided(other, cond, cond, latent, "euler", scheduler="normal", cfg=1.0, guidance=guidance)[2]
     assert sum(words in note for note in trace.header["notes"]) == 1
-
-
-def test_an_attention_that_nothing_can_replace_is_said(host, pocket, empty_latent, monkeypatch):
-    """Pocket stands for models that call theirs without the wire's options."""
-    monkeypatch.setattr(attention, "optimized_attention", partial(forgetful, attention.attention_pytorch))
-    guidance = chain_of(bright(), evaluation="x0 + backprop")
-    trace = guided(*pocket("fp32"), empty_latent("pocket", 1), "euler", cfg=1.0, steps=3, guidance=guidance)[2]
-    assert any("--use-pytorch-cross-attention" in note for note in trace.header["notes"])
 
 
 def test_the_decoded_picture_is_the_hosts_before_it_clamps(host):
@@ -214,29 +123,6 @@ def model_of(latent_format):
     return SimpleNamespace(get_model_object={"latent_format": latent_format}.get)
 
 
-def test_a_single_frame_is_a_picture_and_a_film_is_refused(host):
-    found = latent_formats()["Wan21"]
-    with pytest.raises(ValueError, match="energies read single pictures"):
-        LinearColours(found)(torch.zeros(1, found.latent_channels, 3, 4, 6))
-    found.latent_channels += 8
-    with pytest.raises(ValueError, match="no preview colours"):
-        picture_of(model_of(found), None)
-    frame = torch.randn(2, 3, 1, 8, 8)
-    assert torch.equal(still(frame), frame[:, :, 0])
-    assert still(frame[:, :, 0]).shape == (2, 3, 8, 8)
-    with pytest.raises(ValueError, match="energies read single pictures"):
-        still(frame.expand(2, 3, 5, 8, 8))
-
-
-def test_what_is_made_smaller_keeps_its_mean_and_its_frames(host):
-    video = torch.randn(2, 4, 3, 8, 12, generator=torch.Generator().manual_seed(3))
-    found = smaller(video, 4)
-    assert found.shape == (2, 4, 3, 2, 3)
-    assert torch.equal(found[:, :, 1], smaller(video[:, :, 1], 4))
-    assert torch.allclose(smaller(torch.full((1, 4, 5, 5), 0.7), 2), torch.full((1, 4, 2, 2), 0.7))
-    assert smaller(video, 1) is video
-
-
 def test_the_way_back_through_half_precision_keeps_small_gradients(host):
     """Each sample by its own size: the second is asked far more faintly than the first."""
     small = 2.0**-20
@@ -255,3 +141,43 @@ def test_the_way_back_through_half_precision_keeps_small_gradients(host):
     assert torch.equal(kept, sizes * whole)
     assert not torch.allclose(plain[1], small * whole[1], rtol=0.05, atol=0)
     assert torch.allclose(plain[0], whole[0], rtol=0.01)
+
+
+@pytest.fixture(scope="module")
+def latent_parts(host):
+    """MODEL, two conditions and the VAE of a tiny SD15."""
+    with torch.inference_mode():
+        return family("SD15"), text("SD15", 0), text("SD15", 1), decoder()
+
+
+def chained(vae, evaluation="x0", **knobs):
+    return chain_of(bright(), evaluation=evaluation, decoder=vae, **knobs)
+
+
+def pushed(parts, chain):
+    """The notes of a run with the chain, whose samples differ from those without it."""
+    given, run = (*parts[:3], latent("SD15"), "euler"), {"scheduler": "normal", "steps": 2}
+    out, _, trace = guided(*given, guidance=chain, **run)
+    plain = guided(*given, guidance=chain_of(bright(), weight=0.0), **run)[0]["samples"]
+    assert out["samples"].isfinite().all()
+    assert (out["samples"] - plain).abs().max() > 1e-3
+    return trace.header["notes"]
+
+
+def test_a_latent_model_is_guided_at_x0_through_its_decoder(latent_parts):
+    assert pushed(latent_parts, chained(latent_parts[3])) == []
+    assert any("no vae is connected" in note for note in pushed(latent_parts, chained(None)))
+    several = GradientOptions(backward_steps=2, draws=2, views=2, shrink=2)
+    pushed(latent_parts, chained(latent_parts[3], options=several))
+    assert all(weight.is_inference() for weight in latent_parts[3].first_stage_model.parameters())
+
+
+def test_the_gradient_at_x0_is_that_of_finite_differences(latent_parts):
+    model, vae = latent_parts[0], latent_parts[3]
+    picture, way = picture_of(model, vae), torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    for step in observed(latent_parts[:3], latent("SD15"), "euler", chained(vae, weight=1e-3))[:3]:
+        denoised, sigma = step.evaluation.denoised, step.sigma
+        above, below = (bright().log_prob(picture(denoised + side * 1e-2 * way).double()) for side in (1, -1))
+        slope = (step.evaluation.gradients["gradient"] * way).flatten(1).sum(dim=1) * (sigma**2 + 1) / sigma**2
+        assert torch.allclose(slope.double(), (above - below) / 2e-2, rtol=1e-2, atol=1e-6)
+        assert slope.abs().max() > 1e-5

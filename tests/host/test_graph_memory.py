@@ -1,24 +1,22 @@
 """The memory of a guided step: what is counted, what that decides, and that it leaves the run as it was."""
 
-import comfy.patcher_extension
 import pytest
 import torch
 from torch.nn import Linear
 
-from guidance_geometry.dev.fixtures.tiny_families import family, text
 from guidance_geometry.guidance.energies.label import LabelEnergy
-from guidance_geometry.guidance.gradients.term import GradientOptions
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
 from guidance_geometry.host import network_calls
-from guidance_geometry.host.memory_plan import Tally
-from guidance_geometry.host.server import KEY
-from guidance_geometry.nodes.rules.autoguidance import GGAutoguidance
+from guidance_geometry.host.memory_plan import MemoryPlan, Tally, TooMuch, surely_fits
 from guidance_geometry.nodes.start import GGClassLabel
 
 from .chains import Bright, bright, chain_of
 from .runs import guided
 
-BATCH = 7
+BATCH, GB = 7, 2**30
+OUT = torch.cuda.OutOfMemoryError("CUDA out of memory.")
+IN_PLACE = RuntimeError("one of the variables needed has been modified by an inplace operation")
+NO_FORMULA = RuntimeError("no autograd formula was registered for it")
 
 
 class Heavy(Bright):
@@ -30,17 +28,6 @@ class Heavy(Bright):
 
 def heavy():
     return LabelEnergy(Heavy(), ((0,),))
-
-
-def asked(model, wrapper):
-    """The MODEL with something around every prediction of a run: wrapper(run, proceed, x, timestep, options, seed)."""
-
-    def around(executor, x, timestep, options, seed=None):
-        return wrapper(executor.class_obj.model_options[KEY], executor, x, timestep, options, seed)
-
-    clone = model.clone()
-    clone.add_wrapper_with_key(comfy.patcher_extension.WrappersMP.PREDICT_NOISE, "asked", around)
-    return clone
 
 
 def test_a_tally_counts_what_lives_and_remembers_the_most(host):
@@ -69,28 +56,6 @@ def test_a_tally_sees_what_a_graph_keeps_and_a_backward_makes(host):
             assert tally.most >= 12_000
         del y
         assert tally.live == 0
-
-
-@pytest.mark.parametrize("name", ["pocket", "SD15"])
-def test_what_is_counted_is_what_the_step_takes_and_twice_takes_less(pocket, monkeypatch, name):
-    """Counted is what networks and energies make, by which a step is judged; beside them hardly anything is."""
-    model, null = pocket("fp32")[:2] if name == "pocket" else (family("SD15"), text("SD15", 0))
-    shape, found, counting = (3, 16, 16) if name == "pocket" else (4, 8, 8), [], []
-    monkeypatch.setattr(network_calls, "Tally", lambda limit: counting.append(Tally(limit)) or counting[-1])
-
-    def measure(run, proceed, *call):
-        with Tally() as tally:
-            made = proceed(*call)
-        found.append(tally.most)
-        return made
-
-    latent = {"samples": torch.zeros(BATCH, *shape)}
-    for twice in (True, False):
-        chain = chain_of(heavy(), evaluation="x0 + backprop", options=GradientOptions(checkpoint=twice))
-        guided(asked(model, measure), null, null, latent, "euler", scheduler="normal", steps=2, cfg=1.0, guidance=chain)
-    assert len(counting) == 2, "the first step tells for all"
-    assert [tally.most for tally in counting] == pytest.approx(found[::2], rel=0.1)
-    assert 1e6 < found[0] < found[2]
 
 
 def test_a_step_that_cannot_fit_is_stopped(pocket, empty_latent, monkeypatch):
@@ -125,16 +90,35 @@ def pocket_label(model):
         return GGClassLabel.execute(model, "*")[0]
 
 
-def test_a_weak_second_model_is_gone_through_too(pocket, empty_latent):
-    """Its weights are inference tensors as well, and must be again."""
-    model, null, _ = pocket("fp32")
-    weak = pocket("fp32")[0]
-    options = GradientOptions(checkpoint=True)
-    with torch.inference_mode():
-        chain = GGAutoguidance.execute(0.5, weak)[0]
-    guided_by_both = chain_of(bright(), evaluation="x0 + backprop", options=options).then(chain.rules[0])
-    arguments = (model, pocket_label(model), null, empty_latent("pocket"), "euler")
-    out, _, trace = guided(*arguments, guidance=guided_by_both)
-    assert (out["samples"] - guided(*arguments, guidance=chain)[0]["samples"]).abs().max() > 1e-3
-    assert (trace.record.dot("gradient", "gradient") > 0).all()
-    assert all(weight.is_inference() for one in (model, weak) for weight in one.model.diffusion_model.parameters())
+def test_a_lack_of_memory_costs_time_first_and_backprop_last(host):
+    twice, first = MemoryPlan().after(OUT)
+    without, second = twice.after(OUT)
+    assert (twice.twice, twice.backprop, without.backprop) == (True, True, False)
+    assert "computed twice" in first
+    assert "x0 without backprop, with 50 times the gamma" in second
+    wants, said = MemoryPlan().after(TooMuch(8 * GB))
+    assert wants.twice
+    assert "needs more than 8.0 GB, and 10.0 GB are free: " in said, "a step leaves a fifth free"
+
+
+@pytest.mark.parametrize(("error", "name"), [(IN_PLACE, "copies"), (NO_FORMULA, "pytorch_attention")])
+def test_what_a_model_needs_is_learnt_from_its_error_once(host, error, name):
+    found, _ = MemoryPlan().after(error)
+    assert getattr(found, name)
+    assert found.backprop
+    assert MemoryPlan().after(ValueError("anything else")) is None
+    without, words = found.after(error)
+    assert not without.backprop
+    assert "allows no gradient" in words
+    assert without.after(error) is without.after(OUT) is None
+
+
+@pytest.mark.parametrize(
+    ("needs", "other", "expected"), [(1, 10, True), (3, 10, False), (1, 30, False)], ids=["small", "large", "energy"]
+)
+def test_only_a_graph_that_is_small_beside_the_memory_is_not_counted(host, needs, other, expected):
+    class Model(Linear):
+        def memory_required(self, shape):
+            return needs * shape[0]
+
+    assert surely_fits(Model(4, 5), [2, 3, 8, 8], [Linear(1, other, bias=False)], free=100) is expected

@@ -1,9 +1,11 @@
-"""A guidance chain on a MODEL: every sampler of the host gives what our own sampler gives."""
+"""What a guidance chain makes of a run: on a MODEL in every sampler of the host, and in ours, beside other packs."""
 
-import math
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import comfy.samplers
+import node_helpers
 import pytest
 import torch
 from comfy_extras import nodes_custom_sampler as custom
@@ -11,12 +13,16 @@ from comfy_extras.nodes_model_advanced import RescaleCFG
 from comfy_extras.nodes_perpneg import PerpNegGuider
 
 from guidance_geometry.guidance.chain import PLAIN
+from guidance_geometry.guidance.mixture import make_mixture
+from guidance_geometry.guidance.rules.kinds import After
+from guidance_geometry.host.adapter import override
 from guidance_geometry.host.native_model import conditioning
 from guidance_geometry.nodes.records import GGReadTrace, GGRecord
+from guidance_geometry.nodes.start import GGClassLabel, GGLoadDenoiser
+from guidance_geometry.trace.checks import check
 
-from . import odd_hosts
-from .chains import Away, Doubling, Reusing, label, mixture, patched
-from .runs import CFG, SEED, STEPS, Counter, advanced, guided, ksampler
+from .chains import Away, Doubling, Reusing, Skipping, bright, chain_of, label, mixture, patched
+from .runs import CFG, STEPS, Counter, advanced, guided, ksampler
 
 CHAINS = {
     "further": lambda: PLAIN.then(Away(label(1), until=0.5)).then(Doubling()),
@@ -41,21 +47,6 @@ def test_a_ksampler_on_a_patched_model_is_our_sampler(labelled, empty_latent, ch
     ours = Counter(model)
     guided(ours.model, positive, negative, empty_latent("ve"), name, guidance=rules)
     assert counter.items == ours.items * 2
-
-
-def test_custom_samplers_use_the_chain_of_the_model(labelled, empty_latent):
-    model, positive, negative = labelled["ve"]
-    chain = CHAINS["further"]()
-    on_model = patched(model, chain)
-    expected = guided(model, positive, negative, empty_latent("ve"), "dpmpp_2m", guidance=chain)[0]["samples"]
-    sigmas = comfy.samplers.calculate_sigmas(model.get_model_object("model_sampling"), "karras", STEPS)
-    sampler = comfy.samplers.sampler_object("dpmpp_2m")
-    settings = (on_model, True, SEED, CFG, positive, negative, sampler, sigmas, empty_latent("ve"))
-    guider = custom.CFGGuider.execute(on_model, positive, negative, CFG)[0]
-    assert torch.equal(custom.SamplerCustom.execute(*settings)[0]["samples"], expected)
-    assert torch.equal(advanced(guider, empty_latent("ve"), "dpmpp_2m"), expected)
-    ours = guided(on_model, positive, negative, empty_latent("ve"), "dpmpp_2m")[0]["samples"]
-    assert torch.equal(ours, expected), "a sampler without a chain of its own leaves the model's at work"
 
 
 @pytest.mark.parametrize("recorder_first", [True, False])
@@ -114,14 +105,6 @@ def test_rules_act_in_a_guider_of_another_pack_that_guides_as_the_host_does(labe
     assert counter.items == items * 2, "what the chain does not need is not evaluated here either"
 
 
-def test_a_run_that_breaks_down_is_not_refused(labelled, empty_latent, monkeypatch):
-    monkeypatch.setattr(odd_hosts, "BROKEN_BELOW", math.inf)
-    with odd_hosts.host_in("nan") as odd:
-        model, *conditions = odd(*labelled["ve"])
-    guider = own_way((patched(model, CHAINS["further"]()), *conditions), lambda guide: guide())
-    assert advanced(guider, empty_latent("ve")).isnan().all()
-
-
 REFUSED = {
     "moved": lambda *parts: own_way(parts, lambda guide: 1.01 * guide()),
     "another scale": lambda *parts: own_way(parts, lambda guide: guide(scale=2 * CFG)),
@@ -138,3 +121,140 @@ def test_a_guider_that_combines_for_itself_is_refused(labelled, empty_latent, gu
     basic = custom.BasicGuider.execute(patched(model, CHAINS["further"]()), conditions[0])[0]
     plain = ksampler(model, *conditions, empty_latent("ve"), "euler", cfg=1.0)
     assert torch.equal(advanced(basic, empty_latent("ve")), plain), "it has no difference to guide along"
+
+
+@dataclass(frozen=True)
+class Quiet(After):
+    """A rule that leaves guidance as it is."""
+
+    phrase = "quiet"
+
+    def step(self, state, p, guided, gamma):
+        return guided, state
+
+
+@pytest.mark.parametrize("place", ["model_options", "transformer_options"])
+def test_a_patch_remembers_in_every_kind_of_run_and_acts_as_without_a_chain(labelled, empty_latent, place):
+    model, *rest = (*labelled["ve"], empty_latent("ve"), "euler")
+    counts = []
+
+    def after(args):
+        """Goes beyond the mean of the earlier predictions, and counts its calls."""
+        options, found = args["model_options"], args["denoised"]
+        kept = (options if place == "model_options" else options[place]).setdefault("memory", {})
+        counts.append(kept.get("count", 0))
+        mean = kept.get("mean", found)
+        assert mean is found or not mean.requires_grad, "a memory must not hold the graph of an earlier step"
+        kept["count"], kept["mean"] = counts[-1] + 1, 0.5 * mean + 0.5 * found
+        return found + 0.5 * (found - mean)
+
+    def with_momentum():
+        counts.clear()
+        clone = model.clone()
+        clone.set_model_sampler_post_cfg_function(after)
+        return clone
+
+    through, at = (chain_of(bright(), weight=0.1, evaluation=where) for where in ("x0 + backprop", "x0"))
+    others = {"through": through, "at": at, "reuse": PLAIN.then(Reusing()), "cond only": PLAIN.then(Skipping())}
+    others |= {"both": through.then(Doubling()), "second model": PLAIN.then(Away("cond", mixture()))}
+    for name, chain in {"rule": PLAIN.then(Quiet()), **others}.items():
+        found = ksampler(patched(with_momentum(), chain), *rest)
+        assert counts == [*range(STEPS)], name
+        if name == "rule":
+            assert torch.equal(found, ksampler(with_momentum(), *rest))
+            assert not torch.equal(found, ksampler(model, *rest))
+
+
+def test_nothing_of_a_call_stays_in_the_options_of_the_run(host):
+    options = {"kept": 1, "replaced": 2}
+    with suppress(RuntimeError), override(options, {"replaced": 3, "new": 4}):
+        assert options == {"kept": 1, "replaced": 3, "new": 4}
+        options["theirs"] = 5
+        raise RuntimeError
+    assert options == {"kept": 1, "replaced": 2, "theirs": 5}
+
+
+def run(labelled, empty_latent, chain, name="euler", kind="ve", **more):
+    """Calls of the network (items each), the sample, and the trace."""
+    counter = Counter(labelled[kind][0])
+    arguments = (counter.model, *labelled[kind][1:], empty_latent(kind), name)
+    out, _, trace = guided(*arguments, guidance=chain, capture="tensors", **more)
+    return counter.items, out["samples"], trace
+
+
+def test_a_further_condition_shares_the_batch_and_is_evaluated_only_where_it_is_needed(labelled, empty_latent):
+    calls, _, trace = run(labelled, empty_latent, PLAIN.then(Away(label(1), until=1.0)))
+    expected = [9 if sigma >= 1.0 else 6 for sigma in trace.header["sigmas"][:-1]]
+    assert {6, 9} == {*expected}
+    assert calls == expected
+    assert trace.header["evaluations"] == sum(calls) // 3
+    assert trace.stage == ["step"] * STEPS
+
+
+@pytest.mark.parametrize("kind", ["ve", "flow"])
+def test_a_further_prediction_is_the_closed_form(labelled, empty_latent, kind):
+    _, _, trace = run(labelled, empty_latent, PLAIN.then(Away(label(2))), kind=kind)
+    exact = make_mixture((3, 8, 8), classes=3, seed=0)
+    for i in (1, 3):
+        x, u, c, guided_ = (trace.tensors[name][i].double() for name in ("x", "uncond", "cond", "guided"))
+        sigma = float(trace.steps["sigma"][i])
+        other = exact.denoised(x, sigma, 1 - sigma if kind == "flow" else 1.0, 2)
+        assert (guided_ - (u + CFG * (c - u) + 0.5 * (c - other))).abs().max() <= 0.02, "captured in half precision"
+
+
+def test_a_second_model_is_evaluated_with_its_own_weights_and_counted(labelled, empty_latent):
+    weak = Counter(mixture())
+    calls, found, trace = run(labelled, empty_latent, PLAIN.then(Away("cond", weak.model)))
+    assert calls == [6] * STEPS
+    assert weak.items == [3] * STEPS
+    assert trace.header["evaluations"] == 3 * STEPS
+    assert torch.equal(found, run(labelled, empty_latent, PLAIN.then(Away("cond", mixture())))[1])
+    same = run(labelled, empty_latent, PLAIN.then(Away("cond", mixture(seed=0))))[1]
+    assert (same - ksampler(*labelled["ve"], empty_latent("ve"), "euler")).abs().max() <= 1e-4
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "words"),
+    [
+        ("4x8x8", "ve", "4 channels"),
+        ("3x6x6", "ve", "The latent is 8x8"),
+        ("3x8x8", "flow", "flow model and the other is not"),
+    ],
+)
+def test_a_second_model_of_other_latents_is_refused_before_the_run(labelled, empty_latent, shape, kind, words):
+    weak = Counter(mixture(shape, kind))
+    with pytest.raises(ValueError, match=words):
+        run(labelled, empty_latent, PLAIN.then(Away("cond", weak.model)))
+    assert weak.items == []
+    assert torch.isfinite(run(labelled, empty_latent, PLAIN)[1]).all()
+
+
+def test_one_set_of_weights_under_two_loras_is_refused(labelled, empty_latent):
+    model = GGLoadDenoiser.execute("pocket-1", "auto", "auto", "default")[0]
+    other = model.clone()
+    key = next(iter(model.model.state_dict()))
+    other.add_patches({key: ("diff", (torch.zeros_like(model.model.state_dict()[key]),))})
+    chain = PLAIN.then(Away("cond", other))
+    with pytest.raises(ValueError, match="load the checkpoint a second time"):
+        guided(model, *GGClassLabel.execute(model, "0").args, empty_latent("pocket"), "euler", guidance=chain)
+
+
+def test_a_further_condition_for_part_of_the_run_counts_as_uncond_elsewhere(labelled, empty_latent):
+    late = node_helpers.conditioning_set_values(label(1), {"start_percent": 0.9, "end_percent": 1.0})
+    calls, _, trace = run(labelled, empty_latent, PLAIN.then(Away(late)))
+    first = calls.index(9)
+    assert 0 < first < STEPS
+    assert calls == [6] * first + [9] * (STEPS - first)
+    u, c, found = (trace.tensors[name][0].double() for name in ("uncond", "cond", "guided"))
+    assert (found - (u + (CFG + 0.5) * (c - u))).abs().max() <= 0.02, "captured in half precision"
+
+
+@pytest.mark.parametrize(("rule", "word"), [(Reusing(), "reuse"), (Skipping(), "cond_only")])
+def test_a_pass_that_a_rule_skips_is_not_evaluated(labelled, empty_latent, rule, word):
+    calls, _, trace = run(labelled, empty_latent, PLAIN.then(rule))
+    made = [True, False] * (STEPS // 2) if word == "reuse" else [True] + [False] * (STEPS - 1)  # whose count stops
+    assert calls == [6 if both else 3 for both in made]
+    assert trace.stage == ["step" if both else word for both in made]
+    assert trace.header["evaluations"] == sum(calls) // 3
+    assert torch.equal(trace.tensors["guided"][1], trace.tensors["cond"][1]) == (word == "cond_only")
+    assert not check(trace)

@@ -1,7 +1,4 @@
-"""Half precision in, a finite picture out: every rule node at the ends of its widgets, at every noise level.
-
-What counts is the same run in float64: where that is finite and fits into the dtype, so must the result be.
-"""
+"""Half precision in, a finite picture out: every rule node at the ends of its widgets, at every noise level."""
 
 import pytest
 import torch
@@ -77,7 +74,7 @@ def changes_of(rule):
     return strategies.fixed_dictionaries({}, optional=ends)
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(data=strategies.data(), name=strategies.sampled_from(ALL))
 def test_no_rule_loses_a_number_that_half_precision_can_hold(sockets, name, data):
     chain = tried_chain(node(name), sockets, data.draw(changes_of(node(name))))

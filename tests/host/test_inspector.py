@@ -10,6 +10,7 @@ from typing import Any
 
 import folder_paths
 import numpy
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -17,9 +18,9 @@ from PIL import Image
 import nodes  # noqa: F401 - the host has loaded it before any job
 from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.host import live
-from guidance_geometry.host.live import EVENT, SHARE, Job, Live, inspectors_of
+from guidance_geometry.host.live import EVENT, SHARE, Job, Live
 from guidance_geometry.host.panel_record import IN_MESSAGE, of_every_part, thin_record
-from guidance_geometry.host.thumbnails import KINDS, thumbnails
+from guidance_geometry.host.thumbnails import KINDS, MIXED_BYTES, SIDE, _smaller, mixable, thumbnails
 from guidance_geometry.nodes.inspector import GGInspector
 from guidance_geometry.nodes.trace_part import GGTracePart
 from guidance_geometry.tests.traces import exact_trace
@@ -37,22 +38,9 @@ PROMPT = {
     "4": {"class_type": "GGGuidedSampler", "inputs": {"model": ["1", 0]}},
     "5": {"class_type": "GGSaveTrace", "inputs": {"trace": ["4", 2], "filename_prefix": "t"}},
     "6": {"class_type": "GGInspector", "inputs": {"trace": ["5", 0]}},
-    "12:7": {"class_type": "GGInspector", "inputs": {"trace": ["4", 2], "pictures": 0}},
-    "8": {"class_type": "VAEDecode", "inputs": {"samples": ["4", 0]}},
     "9": {"class_type": "GGGuidedSampler", "inputs": {"latent_image": ["4", 0]}},
     "10": {"class_type": "GGInspector", "inputs": {"trace": ["9", 2]}},
-    "20": {"class_type": "KSampler", "inputs": {"model": ["1", 0]}},
-    "21": {"class_type": "GGReadTrace", "inputs": {"recorder": ["2", 1], "latent": ["20", 0]}},
-    "22": {"class_type": "GGInspector", "inputs": {"trace": ["21", 0]}},
-    "23": {"class_type": "GGMetrics", "inputs": {"trace": ["9", 2], "filename_prefix": "t", "sample": -1}},
-    "24": {"class_type": "GGInspector", "inputs": {"trace": ["23", 0]}},
 }
-
-
-@pytest.fixture
-def temp(host, tmp_path, monkeypatch):
-    monkeypatch.setattr(folder_paths, "temp_directory", str(tmp_path))
-    return tmp_path
 
 
 @pytest.fixture
@@ -76,19 +64,6 @@ def inspected(trace, **given):
     return ui_of(node)["gg_record"][0]
 
 
-def whole(record, temp):
-    """The record itself, or what its file holds."""
-    file = record.get("file")
-    return json.loads((temp / file["subfolder"] / file["filename"]).read_bytes()) if file else record
-
-
-def test_inspectors_are_found_downstream_of_the_trace_and_nowhere_else(host):
-    assert sorted(inspectors_of(PROMPT, "4")) == ["12:7", "6"]
-    assert sorted(inspectors_of(PROMPT, "9")) == ["10", "24"]
-    assert inspectors_of(PROMPT, "20") == ["22"]
-    assert inspectors_of(PROMPT, "8") == []
-
-
 def test_a_run_sends_each_step_once_and_ends_with_the_same_record(sent, labelled, empty_latent, monkeypatch):
     monkeypatch.setattr(live, "MOST_EVENTS", math.inf)
     monkeypatch.setattr(live, "MOST_BYTES", 10**6)  # so fast a run gathers more steps than an event has room for
@@ -97,6 +72,7 @@ def test_a_run_sends_each_step_once_and_ends_with_the_same_record(sent, labelled
     assert set(kinds) == {"guidance_geometry.step"}
     assert set(tabs) == {"tab"}
     assert {(e["prompt_id"], e["workflow_id"], e["run"]) for e in events} == {("job", WORKFLOW, trace.header["run"])}
+    assert {tuple(e["targets"]) for e in events} == {("6",)}
     steps = [step for event in events for step in event["steps"]]
     assert [step["i"] for step in steps] == list(range(6))
     final = inspected(trace, pictures=0)["steps"]
@@ -149,35 +125,13 @@ def test_at_most_5_messages_a_second_and_a_small_share_of_the_run(host, parts, c
     assert cost * len(times) <= 1.5 * SHARE * now[0]
 
 
-@pytest.mark.parametrize("gone", ["the browser", "the server"])
-def test_without_an_editor_nothing_is_sent_and_nothing_changes(host, labelled, empty_latent, sent, gone):
+def test_without_an_editor_nothing_is_sent_and_nothing_changes(host, labelled, empty_latent, sent):
     watched = sampled(labelled, empty_latent)[0]["samples"]
     assert sent
-    if gone == "the browser":
-        sys.modules["server"].PromptServer.instance.sockets.clear()
-    else:
-        del sys.modules["server"]
+    sys.modules["server"].PromptServer.instance.sockets.clear()
     sent.clear()
     assert torch.equal(sampled(labelled, empty_latent)[0]["samples"], watched)
     assert not sent
-
-
-def test_pictures_are_files_that_the_record_names(temp):
-    batch, trace = 8, exact_trace(4.0, batch=8, steps=20)
-    for wanted, kept in ((64, 20), (1, 1)):
-        assert len(whole(inspected(trace, pictures=wanted), temp)["pictures"]["steps"]) == kept
-    record = inspected(trace, pictures=20)
-    shown = whole(record, temp)["pictures"]
-    assert len(shown["steps"]) == 20
-    assert shown["samples"] == list(range(batch))
-    total = 0
-    for sheet in shown["steps"]:
-        assert sheet["type"] == "temp"
-        data = (temp / sheet["subfolder"] / sheet["filename"]).read_bytes()
-        total += len(data)
-        w, h = shown["size"]
-        assert Image.open(BytesIO(data)).size == (w * len(shown["kinds"]), h * batch)
-    assert total <= 300_000
 
 
 def test_pictures_of_the_inspector_keep_their_proportions():
@@ -197,26 +151,16 @@ def test_pictures_of_the_inspector_keep_their_proportions():
         assert left < 60 < 200 < right, "the whole picture, from edge to edge"
 
 
-def test_a_run_without_pictures_says_so(temp, labelled, empty_latent):
-    trace, shown = sampled(labelled, empty_latent)[2], exact_trace(4.0, batch=1, steps=4)
-    flat = {name: tensor.flatten(3) for name, tensor in shown.tensors.items() if name != "end"}
-    said = inspected(trace), inspected(trace, pictures=0), inspected(replace(shown, tensors=flat))
-    for record, words in zip(said, ("no pictures", "set pictures", "not a picture"), strict=True):
-        assert words in record["pictures"]["note"]
+def test_a_part_of_a_trace_goes_to_any_node(host):
+    part, name = GGTracePart.execute(two_parts(), 1).args
+    assert (name, part.latent_shape, part.header["cfg"]) == ("audio", (4, 5, 7), 7.0)
+    for trace, number in ((two_parts(), 2), (exact_trace(4.0, batch=2, steps=2), 1)):
+        with pytest.raises(ValueError, match="part"):
+            GGTracePart.execute(trace, number)
 
 
-def test_a_small_record_travels_in_the_output_and_a_large_one_becomes_a_file(temp):
-    record = inspected(exact_trace(1.0, batch=1, steps=4), pictures=0)
-    assert len(json.dumps(record)) <= 64_000
-    assert (record["workflow_id"], len(record["steps"])) == (WORKFLOW, 4)
-    record = inspected(exact_trace(4.0, batch=8, steps=30), pictures=0)
-    assert "steps" not in record
-    found = whole(record, temp)
-    assert len(found["steps"]) == 30
-    assert (found["run"], found["workflow_id"]) == (record["run"], WORKFLOW)
-
-
-def test_the_panel_is_given_every_part_and_pictures_where_there_are_some(temp):
+def test_the_panel_is_given_every_part_and_pictures_where_there_are_some(host, tmp_path, monkeypatch):
+    monkeypatch.setattr(folder_paths, "temp_directory", str(tmp_path))
     record = of_every_part(two_parts(), None, 8)
     assert (record["part"], list(record["parts"])) == ("video", ["audio"])
     sound = record["parts"]["audio"]
@@ -229,10 +173,36 @@ def test_the_panel_is_given_every_part_and_pictures_where_there_are_some(temp):
     assert "parts" not in thin_record(record, "no room")
 
 
-def test_a_part_of_a_trace_goes_to_any_node(host):
-    part, name = GGTracePart.execute(two_parts(), 1).args
-    assert (name, part.latent_shape, part.header["cfg"]) == ("audio", (4, 5, 7), 7.0)
-    with pytest.raises(ValueError, match=r"1 \(audio\)"):
-        GGTracePart.execute(two_parts(), 2)
-    with pytest.raises(ValueError, match="of one tensor"):
-        GGTracePart.execute(exact_trace(4.0, batch=2, steps=2), 1)
+PICTURES = {"steps": [{"i": 2}, {"i": 7}], "samples": [0, 2]}
+
+
+def kept(trace, pictures=PICTURES):
+    """The layout, and the content of each file as colours [u and c, samples, h, w, 3]."""
+    files = []
+    found = mixable(trace, pictures, lambda data, ending: files.append(data) or {"filename": f"{len(files)}{ending}"})
+    w, h = found["mix"]["size"]
+    shape = (2, len(pictures["samples"]), h, w, 3)
+    levels = (np.frombuffer(data, "<i2").reshape(shape).astype(np.float64) for data in files)
+    return found["mix"], [step["scale"] * one for step, one in zip(found["mix"]["steps"], levels, strict=True)]
+
+
+@pytest.mark.parametrize("gamma", [0.0, 16.0])
+def test_a_mix_is_the_picture_of_the_prediction_at_that_scale(host, gamma):
+    trace = exact_trace(4.0, batch=3, steps=10)
+    mix, colours = kept(trace)
+    assert [step["i"] for step in mix["steps"]] == [2, 7]
+    for step, (u, c) in zip((2, 7), colours, strict=True):
+        tensors = [trace.require_tensor(name, step)[[0, 2]].double() for name in ("uncond", "cond")]
+        expected = 0.5 + 0.5 * (tensors[0] + gamma * (tensors[1] - tensors[0])).movedim(1, -1)
+        found = torch.from_numpy(u + gamma * (c - u))
+        assert found.shape == expected.shape
+        assert (found - expected).abs().max() < 1 / 255
+
+
+def test_large_pictures_are_made_smaller_and_so_are_many(host):
+    one = torch.rand(2, 300, 150, 3)
+    assert _smaller(one, 8).shape == (2, SIDE, SIDE // 2, 3)
+    many = _smaller(one.repeat(8, 1, 1, 1), 64)
+    assert 0.9 * MIXED_BYTES < 64 * 2 * many.numel() <= MIXED_BYTES
+    halves = _smaller(torch.cat([torch.zeros(1, 200, 100, 3), torch.ones(1, 200, 100, 3)]), 8)
+    assert [float(part.mean()) for part in halves] == [0.0, 1.0]

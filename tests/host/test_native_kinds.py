@@ -1,6 +1,5 @@
 """Denoisers without a null label, without labels, and of latents, as native MODELs."""
 
-import copy
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,17 +7,15 @@ import comfy.latent_formats
 import comfy.sample
 import pytest
 import torch
-from comfy.controlnet import ControlBase
 from torch import nn
 
-from guidance_geometry.denoisers.latents import EDM2_LATENTS, PIXELS, SD_LATENTS, LatentSpace, rescale_space
+from guidance_geometry.denoisers.latents import EDM2_LATENTS, PIXELS, SD_LATENTS, LatentSpace
 from guidance_geometry.denoisers.schedules import Levels
 from guidance_geometry.denoisers.spec import ChosenSpec, Published
-from guidance_geometry.host.native_model import VAEFormat, format_name, format_named, native_denoiser
+from guidance_geometry.host.native_model import native_denoiser
 from guidance_geometry.host.pictures import picture_of
 from guidance_geometry.host.pixel_vae import vae_of
-from guidance_geometry.host.run_models import check_latents
-from guidance_geometry.nodes.start import GGClassLabel, GGEmptyCanvas
+from guidance_geometry.nodes.start import GGClassLabel
 
 SIDE = 8
 EDM2 = ((5.81, 3.25, 0.12, -2.15), tuple(0.5 / size for size in (4.17, 4.62, 3.71, 3.28)))
@@ -62,12 +59,8 @@ def model(labels=("a", "b", "c"), null_label=True, space=None, channels=3):
     return native_denoiser(ChosenSpec(*facts), {})
 
 
-def sampled(patcher, label, cfg, controlled=None):
-    """The samples of a run.  controlled: which of its conditions has a ControlNet, the positive or the negative"""
-    conditions = [*GGClassLabel.execute(patcher, label).args]
-    if controlled is not None:
-        (text, options) = conditions[controlled][0]
-        conditions[controlled] = [[text, options | {"control": ControlBase()}]]
+def sampled(patcher, label, cfg):
+    conditions = GGClassLabel.execute(patcher, label).args
     latent = torch.zeros(1, *patcher.model.card.shape)
     run = (patcher, comfy.sample.prepare_noise(latent, 3), 2, cfg, "euler", "normal", *conditions, latent)
     return comfy.sample.sample(*run, disable_pbar=True, seed=3)
@@ -88,11 +81,6 @@ class TestLabels:
             with pytest.raises(ValueError, match=r"never trained without a label.*Autoguidance.*classifier"):
                 sampled(asked, label, cfg)
 
-    @pytest.mark.parametrize("controlled", [0, 1])
-    def test_a_controlnet_is_refused(self, controlled):
-        with pytest.raises(ValueError, match="ControlNet"):
-            sampled(model(), "b", 2.0, controlled)
-
     def test_an_unconditional_model_takes_no_label_and_runs_with_those_of_another(self):
         patcher = model(labels=(), null_label=False)
         assert torch.equal(sampled(patcher, "", 3.0), torch.zeros(1, 3, SIDE, SIDE))
@@ -104,21 +92,6 @@ class TestLabels:
 
 @pytest.mark.usefixtures("host")
 class TestLatents:
-    def test_the_hosts_own_format_serves_the_hosts_own_vae(self):
-        own = model(space=SD_LATENTS, channels=4).model.latent_format
-        assert type(own) is comfy.latent_formats.SD15
-        same, latent = VAEFormat(SD_LATENTS), torch.randn(2, 4, 3, 3)
-        assert torch.allclose(same.process_in(latent), own.process_in(latent))
-        assert torch.allclose(torch.tensor(same.latent_rgb_factors), torch.tensor(own.latent_rgb_factors))
-
-    def test_an_absent_vae_names_the_one_to_load_also_where_it_was_copied(self):
-        vae = vae_of("shade", SD_LATENTS)
-        for one in (vae, copy.copy(vae), copy.deepcopy(vae)):
-            with pytest.raises(ValueError, match=r"latents of Stable Diffusion 1's VAE\. Load that VAE"):
-                one.decode(torch.zeros(1, 4, 8, 8))
-        assert not hasattr(vae, "patcher")
-        assert getattr(vae, "__len__", None) is None
-
     def test_another_scale_goes_in_and_out_and_keeps_the_preview_colours(self):
         space = LatentSpace("somebody's VAE", 8, *EDM2)
         form = model(space=space, channels=4).model.latent_format
@@ -131,15 +104,6 @@ class TestLatents:
         bias = torch.tensor(form.latent_rgb_factors_bias)[:, None, None]
         found = torch.einsum("bchw,cr->brhw", form.process_in(raw), torch.tensor(form.latent_rgb_factors)) + bias
         assert torch.allclose(found, wanted, atol=1e-5)
-
-    def test_a_canvas_counts_in_pixels(self):
-        patcher = model(space=SD_LATENTS, channels=4)
-        latent = GGEmptyCanvas.execute(patcher, 0, 0, 2)[0]
-        assert latent["samples"].shape == (2, 4, SIDE, SIDE)
-        assert latent["downscale_ratio_spacial"] == 8
-        assert GGEmptyCanvas.execute(patcher, 128, 64, 1)[0]["samples"].shape == (1, 4, 8, 16)
-        with pytest.raises(ValueError, match=r"100x64 pixels do not fit shade: one latent cell is 8x8 pixels"):
-            GGEmptyCanvas.execute(patcher, 100, 64, 1)
 
     def test_the_vae_is_wired_through_and_fitted_to_pictures_in_0_to_1(self):
         """EDM2's VAE was given pictures in 0 .. 1: decoded as usual, they would be pale."""
@@ -160,33 +124,3 @@ class TestLatents:
             for vae in (Squares(), vae_of("a", space, Squares())):
                 found = picture_of(patcher, vae)(x0)
                 assert torch.allclose(found, torch.full((1, 3, 2, 2), value), atol=1e-6)
-
-    def test_a_preview_of_them_is_not_pale_either(self):
-        space = LatentSpace("the same of -1 .. 1", 8, EDM2_LATENTS.shift, EDM2_LATENTS.scale)
-        sample, shown = torch.randn(2, 4, 3, 3), []
-        for one in (space, EDM2_LATENTS):
-            form = model(space=one, channels=4).model.latent_format
-            bias = torch.tensor(form.latent_rgb_factors_bias)[:, None, None]
-            shown.append(torch.einsum("bchw,cr->brhw", sample, torch.tensor(form.latent_rgb_factors)) + bias)
-        assert torch.allclose(shown[1], 2 * shown[0] - 1, atol=1e-5)
-
-    def test_two_spaces_are_not_taken_for_one_another(self):
-        spaces = [LatentSpace("a", 8, *EDM2), LatentSpace("b", 8, EDM2[0], (1.0,) * 4)]
-        one, two = (model(space=space, channels=4) for space in spaces)
-        same = model(space=LatentSpace("the same of another folder", 8, *EDM2), channels=4)
-        for other in (one.clone(), same):
-            check_latents(one, other, torch.zeros(1, 4, SIDE, SIDE))
-        with pytest.raises(ValueError, match="Use two models of one latent space"):
-            check_latents(one, two, torch.zeros(1, 4, SIDE, SIDE))
-
-    def test_a_trace_finds_its_latent_format_again(self):
-        spaces = (EDM2_LATENTS, rescale_space(0.13025, "the VAE of dit/"))
-        forms = [model(space=space, channels=4).model.latent_format for space in spaces]
-        for form in (comfy.latent_formats.SDXL(), *forms):
-            again: Any = format_named(format_name(form))
-            assert (type(again), again.latent_rgb_factors) == (type(form), form.latent_rgb_factors)
-        assert format_name(forms[1]) == "Stable Diffusion 1's VAE * 0.13025"
-        own = LatentSpace("somebody's VAE", 8, *EDM2)
-        assert format_name(model(space=own, channels=4).model.latent_format) == "somebody's VAE"
-        scaled = (f"Stable Diffusion 1's VAE * {scale}" for scale in ("", "1e999", "-1"))
-        assert [format_named(name) for name in (*scaled, "torch", "nobody's")] == [None] * 5

@@ -2,12 +2,10 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import comfy.model_management
-import comfy.model_sampling
 import comfy.sample
 import comfy.samplers
 import pytest
 import torch
-from latent_preview import Latent2RGBPreviewer
 
 import nodes
 from guidance_geometry.denoisers.conversion import input_scale
@@ -16,8 +14,8 @@ from guidance_geometry.denoisers.schedules import Levels, coordinates, usual_tim
 from guidance_geometry.denoisers.spec import ChosenSpec, Published, choose_spec
 from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.guidance.predictions import output_from
-from guidance_geometry.host.native_model import card_of, native_denoiser, native_mixture
 from guidance_geometry.host.native_model import conditioning as labelled
+from guidance_geometry.host.native_model import native_denoiser, native_mixture
 from guidance_geometry.tests.tiny_denoiser import LABELS, METADATA, tiny_weights
 
 SIDE = 8
@@ -119,16 +117,8 @@ def test_every_parametrisation_gives_the_same_x0(kind, schedule, noise):
     assert (got - clean_guess(x, sigma, torch.tensor([1, 4]))).abs().max() < bound
 
 
-@pytest.mark.parametrize("kind", ["epsilon", "score"])
-def test_pure_noise_on_flow_is_left_out_of_the_table(kind):
-    sampling = toy(kind, "flow").model.model_sampling
-    assert float(sampling.sigma_max) == pytest.approx(0.999)
-    assert sampled(toy(kind, "flow"), scheduler="simple").isfinite().all()
-
-
-@pytest.mark.parametrize(("schedule", "kind"), [("vp_linear", "epsilon"), ("flow", "flow")])
-def test_every_scheduler_of_the_host_runs(schedule, kind):
-    model = toy(kind, schedule)
+def test_every_scheduler_of_the_host_runs():
+    model = toy("epsilon", "vp_linear")
     for scheduler in comfy.samplers.SCHEDULER_NAMES:
         assert sampled(model, "euler", scheduler).isfinite().all(), scheduler
 
@@ -141,40 +131,16 @@ def test_cond_and_uncond_share_every_forward_and_labels_fill_the_batch_in_turn()
     assert all(sorted(y.tolist()) == [0, 0, 2, 4, 4, 4] for _, _, y in seen)
 
 
-def test_the_hosts_choice_of_type_is_followed():
-    wanted = comfy.model_management.unet_dtype(
-        model_params=10, supported_dtypes=[torch.float32, torch.float16], weight_dtype=torch.float16
-    )
-    assert pocket(dtype=torch.float16).model.get_dtype() == wanted
-
-
-def test_previews_show_the_pixels():
-    factors = toy("edm", "edm").get_model_object("latent_format").latent_rgb_factors
-    picture = torch.zeros(1, 3, 4, 4)
-    picture[:, 0] = 1
-    image = Latent2RGBPreviewer(factors).decode_latent_to_preview(picture)
-    assert image.getpixel((1, 1)) == (255, 127, 127)
-
-
-def test_memory_grows_with_the_batch_and_faster_than_the_area():
-    model = pocket().model
-    small = model.memory_required([1, 3, 32, 32])
-    assert model.memory_required([8, 3, 32, 32]) == 8 * small
-    assert 0 < small < 4 * 2**20
-    assert model.memory_required([1, 3, 512, 512]) > 256 * small
-
-
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
         ((1, 4, 16, 16), "The latent has 4 channels but tiny works on 3"),
         ((1, 3, 20, 16), "The latent is 20x16 but tiny needs sides divisible by 8"),
         ((1, 3, 2, 16, 16), "The latent has 5 axes but tiny works on 4"),
-        ((1, 3, SIDE, 16), "The latent is 8x16 but mixture works at 8x8 only"),
     ],
 )
 def test_a_latent_that_does_not_fit_is_refused_and_the_next_one_runs(shape, message):
-    model = mixture_model("ve")[1] if "at 8x8 only" in message else pocket()
+    model = pocket()
     with pytest.raises(ValueError, match=message):
         sampled(model, latent=torch.ones(shape))
     assert sampled(model, steps=1).isfinite().all()
@@ -183,35 +149,15 @@ def test_a_latent_that_does_not_fit_is_refused_and_the_next_one_runs(shape, mess
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"class_label": torch.tensor([9])}, r"Label index 9 is outside 0 \.\. 3.* wired to another model than tiny"),
-        ({"class_label": torch.tensor([-1])}, r"Label index -1"),
-        ({"class_label": torch.tensor([0.5])}, r"0\.5 is no label"),
-        ({"class_label": torch.zeros(0).long()}, "no labels"),
-        ({"cross_attn": torch.zeros(1, 77, 8), "prompt_type": "negative"}, "the negative input has text"),
+        ({"class_label": torch.tensor([5])}, "Label index 5"),
+        ({"class_label": torch.tensor([-1])}, "Label index -1"),
+        ({"class_label": torch.tensor([0.5])}, "is no label"),
+        ({"cross_attn": torch.zeros(1, 77, 8), "prompt_type": "negative"}, "has text"),
     ],
 )
 def test_foreign_labels_and_texts_are_refused(given, words):
     with pytest.raises(ValueError, match=words):
         pocket().model.extra_conds(**given)
-
-
-def test_a_clone_carries_the_card_and_no_condition_at_all_means_no_label():
-    model = pocket()
-    card = model.clone().model.card
-    assert card is card_of(model)
-    assert (card.labels, card.null_index, card.shape, card.sigma_data) == (LABELS, 4, (3, 16, 16), 0.599)
-    assert card_of(SimpleNamespace(model=object())) is None
-    y = model.model.extra_conds()["y"].cond
-    assert (y.tolist(), y.dtype) == ([4], torch.int64)
-
-
-def test_the_normal_scheduler_walks_the_table_evenly():
-    """The same levels as the host's own table class, which rounds nothing at its entries."""
-    ours = toy("epsilon", "vp_linear").model.model_sampling
-    theirs = comfy.model_sampling.ModelSamplingDiscrete()
-    theirs.set_sigmas(ours.sigmas)
-    got, wanted = (comfy.samplers.calculate_sigmas(levels, "normal", 7) for levels in (ours, theirs))
-    assert (got / wanted - 1)[:-1].abs().max() < 1e-5
 
 
 def test_percentages_follow_the_length_of_the_table():
@@ -243,15 +189,7 @@ def test_the_mixture_in_the_host_is_the_closed_form(kind):
         assert (evaluated(model, x, sigma, *labels) - exact).abs().max() < 1e-4
 
 
-CHANGES = {
-    "zeroed": lambda one, other: nodes.ConditioningZeroOut().zero_out(one)[0],
-    "mixed": lambda one, other: nodes.ConditioningAverage().addWeighted(one, other, 0.5)[0],
-    "joined": lambda one, other: nodes.ConditioningConcat().concat(one, other)[0],
-}
-
-
-@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_a_label_goes_through_nodes_that_copy_it_and_no_node_zeroes_or_mixes_it_unseen(change):
+def test_a_label_goes_through_nodes_that_copy_it_and_no_node_zeroes_it_unseen():
     patcher, one, other = pocket(), *(labelled([number]) for number in (0, 1))
     latent = torch.zeros(1, *patcher.model.card.shape)
 
@@ -260,5 +198,9 @@ def test_a_label_goes_through_nodes_that_copy_it_and_no_node_zeroes_or_mixes_it_
         return comfy.sample.sample(*run, disable_pbar=True, seed=3)
 
     assert torch.equal(sample([[text.clone(), dict(more)] for text, more in one]), sample(one))
-    with pytest.raises(ValueError, match="zeroed or mixed the class labels"):
-        sample(change(one, other))
+    for changed in (
+        nodes.ConditioningZeroOut().zero_out(one),
+        nodes.ConditioningAverage().addWeighted(one, other, 0.5),
+    ):
+        with pytest.raises(ValueError, match="zeroed or mixed the class labels"):
+            sample(changed[0])

@@ -25,13 +25,13 @@ GRAPH = {
 
 
 class Words:
-    """A node that holds a text, and takes a pipe."""
+    """A node that holds a text."""
 
     RETURN_TYPES = ("STRING",)
 
     @staticmethod
     def INPUT_TYPES():
-        return {"required": {"value": ("STRING", {}), "pipe": ("PIPE_OF_NOBODY", {})}}
+        return {"required": {"value": ("STRING", {})}}
 
 
 @pytest.mark.parametrize(
@@ -42,8 +42,6 @@ class Words:
         ("7", None, True),
         ("4", ["8", 0], True),
         ("4", ["10", 0], None),
-        ("4", ["11", 0], None),
-        ("4", "none", None),
     ],
 )
 def test_words_are_looked_for_where_the_condition_comes_from(host, monkeypatch, sampler, negative, found):
@@ -51,12 +49,6 @@ def test_words_are_looked_for_where_the_condition_comes_from(host, monkeypatch, 
 
     for name, kind in (("TestOfWords", Words), ("CFGGuider", CFGGuider)):
         monkeypatch.setitem(nodes.NODE_CLASS_MAPPINGS, name, kind)
-    graph = GRAPH | {"11": {"class_type": "TestOfWords", "inputs": {"value": "", "pipe": ["9", 0]}}}
+    graph = dict(GRAPH)
     graph["4"] = {**graph["4"], "inputs": graph["4"]["inputs"] | ({"negative": negative} if negative else {})}
     assert has_words(graph, sampler, "negative") is found
-
-
-def test_wires_in_a_circle_end(host):
-    circle = {"1": {"class_type": "ConditioningSetTimestepRange", "inputs": {"conditioning": ["1", 0]}}}
-    graph = {"1": circle["1"], "4": {"class_type": "KSampler", "inputs": {"negative": ["1", 0]}}}
-    assert has_words(graph, "4", "negative") is False

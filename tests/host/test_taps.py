@@ -6,18 +6,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import torch
 from comfy.cli_args import args
 from comfy_extras import nodes_custom_sampler
 
 import nodes
-from guidance_geometry.host import jobs, node_types, taps, users
+from guidance_geometry.host import jobs, taps, users
 from guidance_geometry.host.node_types import declaration_of
 from guidance_geometry.host.run_recorder import is_recorded
-from guidance_geometry.host.tap_places import Places, with_epoch, with_taps
+from guidance_geometry.host.tap_places import with_epoch, with_taps
 from guidance_geometry.host.taps import on_prompt, requested_taps
-from guidance_geometry.nodes.records import GGRecord
-from guidance_geometry.nodes.tap import GGPipeTap, GGTap
+from guidance_geometry.nodes.tap import GGPipeTap
 
 SETTINGS = {"capture": "numbers", "uncond_steps": 0, "epoch": 0}
 GRAPH = {
@@ -55,13 +53,10 @@ def test_every_model_that_is_sampled_with_gets_one_tap_and_no_other_wire_changes
     assert wires == {"2": ["gg-1-0", 0], "3": ["gg-1-0", 0], "8:2": ["gg-8-4-0", 0]}
 
 
-def test_what_records_itself_is_told_apart_by_its_epoch_too():
+def test_what_records_itself_is_told_apart_by_its_epoch():
     later = with_epoch(GRAPH, 2)
     assert later["11"]["inputs"] == GRAPH["11"]["inputs"] | {"epoch": 2}
     assert {name for name in GRAPH if later[name] != GRAPH[name]} == {"11"}
-    assert with_epoch(GRAPH, 0) == GRAPH
-    odd = {"1": None, "2": {"class_type": "GGGuidedSampler"}, "3": {"class_type": ["GGGuidedSampler"], "inputs": {}}}
-    assert with_epoch(odd, 2) == odd
 
 
 def test_taps_are_put_in_once_and_a_name_that_is_taken_is_left_to_its_node():
@@ -72,23 +67,12 @@ def test_taps_are_put_in_once_and_a_name_that_is_taken_is_left_to_its_node():
     assert "gg-1-0-" in made
 
 
-@pytest.mark.parametrize("wire", ["text", ["1"], ["99", 0], ["1", 7], ["1", -1], ["1", "0"], ["1", 1]], ids=str)
+@pytest.mark.parametrize("wire", ["text", ["1"], ["99", 0], ["1", 7], ["1", "0"], ["1", 1]], ids=str)
 def test_a_wire_that_carries_no_model_is_left_as_it_is(wire):
     """Slot 1 is a CLIP: the host's error must name the sampler."""
-    prompt = {"1": GRAPH["1"], "2": wired("KSampler", model=wire)}
+    odd = {"3": None, "4": {"class_type": ["KSampler"], "inputs": {}}, "5": wired("GGRecord", model=["1", 0])}
+    prompt = {"1": GRAPH["1"], "2": wired("KSampler", model=wire), **odd}
     assert tapped_and_made(prompt) == (prompt, [])
-
-
-def test_what_is_no_node_or_records_itself_is_left_as_it_is():
-    odd = [None, 5, {}, {"class_type": "KSampler"}, *({"class_type": "KSampler", "inputs": one} for one in (None, []))]
-    odd += [wired(kind, model=["1", 0]) for kind in (["KSampler"], "GGRecord")]
-    prompt = {"1": GRAPH["1"], **{str(i): node for i, node in enumerate(odd, 2)}}
-    assert tapped_and_made(prompt) == (prompt, [])
-
-
-def sampling(inputs):
-    """A node class that samples and declares these inputs."""
-    return type("Sampling", (), {"RETURN_TYPES": ("LATENT",), "INPUT_TYPES": classmethod(lambda cls: inputs())})
 
 
 def broken():
@@ -120,46 +104,14 @@ def wired(kind, **inputs):
     return {"class_type": kind, "inputs": inputs}
 
 
-class Outputs:
-    """What a class gives, which nobody can read."""
-
-    def __get__(self, *_):
-        broken()
-
-
-ODD = {  # a class, and how often the log names it
-    "raises": (sampling(broken), 1),
-    "empty": (sampling(lambda: {"required": {"empty": (), "odd": None}}), 0),
-    "number": (sampling(lambda: {"required": 7}), 1),
-    "outputs": (type("OddLoader", (), {"RETURN_TYPES": Outputs()}), None),
-}
-
-
-@pytest.mark.parametrize(("odd", "told"), ODD.values(), ids=ODD)
-def test_a_class_that_declares_nonsense_silences_no_other(installed, caplog, odd, told):
-    node_types._left_out.cache_clear()
-    installed("OddSampler", odd)
+@pytest.mark.parametrize("declared", [broken, lambda: {"required": {"empty": (), "odd": None}}, lambda: 7])
+def test_a_class_that_declares_nonsense_silences_no_other(installed, declared):
+    members = {"RETURN_TYPES": ("LATENT",), "INPUT_TYPES": classmethod(lambda cls: declared())}
+    installed("OddSampler", type("OddSampler", (), members))
     graph = {"0": wired("OddSampler", model=["1", 0]), "1": GRAPH["1"], "2": GRAPH["2"]}
-    tapped_and_made(graph)
     tapped, made = tapped_and_made(graph)
     assert made == ["gg-1-0"]
     assert tapped["0"] == graph["0"]
-    assert told in (None, len([line for line in caplog.records if "OddSampler" in line.getMessage()]))
-
-
-@pytest.mark.parametrize("kind", ["*", "COMFY_MATCHTYPE_V3"])
-def test_what_gives_any_type_may_give_a_model(installed, kind):
-    """The host's own switch gives the type of what comes in, and declares that as a type of its own."""
-    installed("Switch", type("Switch", (), {"RETURN_TYPES": (kind,)}))
-    assert tapped_and_made({"1": wired("Switch"), "2": GRAPH["2"]})[1] == ["gg-1-0"]
-
-
-@pytest.mark.parametrize("also", ["width", "noise_seed", "latent", "noise"])
-def test_a_node_that_hands_its_model_on_samples_only_if_it_starts_from_something(packs, also):
-    kinds = {"width": "INT", "noise_seed": "INT", "latent": "LATENT", "noise": "NOISE"}
-    packs(HandsOn=({"model": "MODEL", also: kinds[also]}, ("MODEL", "LATENT")))
-    graph = {"1": GRAPH["1"], "2": wired("HandsOn", model=["1", 0])}
-    assert tapped_and_made(graph)[1] == ["gg-1-0"] * (also != "width")
 
 
 @pytest.mark.parametrize(
@@ -168,8 +120,6 @@ def test_a_node_that_hands_its_model_on_samples_only_if_it_starts_from_something
         ({"record": True}, ("pictures", 3)),
         ({"record": True, "capture": "numbers", "uncond_steps": 0}, ("numbers", 0)),
         ({"record": True, "capture": "films", "uncond_steps": 1e9}, ("pictures", 3)),
-        ({"record": True, "capture": None, "uncond_steps": True}, ("pictures", 3)),
-        ({"record": "yes"}, None),
         (7, None),
     ],
     ids=str,
@@ -183,30 +133,9 @@ def test_a_job_asks_in_its_extra_data_or_in_its_workflow(said, wanted):
     assert wanted or on_prompt(body) is body
 
 
-def test_a_job_that_stands_apart_shares_no_cache_with_the_others(host):
-    def tapped(prompt, **more):
-        body = {"prompt": prompt, "extra_data": {"guidance_geometry": {"record": True, **more}}}
-        return on_prompt(body)["prompt"]
-
-    def epochs(prompt):
-        return {node["inputs"]["epoch"] for node in prompt.values() if "epoch" in node["inputs"]}
-
-    asked = tapped(GRAPH)
-    assert epochs(asked) == epochs(tapped(GRAPH, apart=False)) == {0}
-    assert epochs(tapped(GRAPH, apart=True)) == epochs(tapped(asked, apart=True)) == {1}
-    assert asked.keys() == tapped(asked, apart=True).keys()
-
-
-def test_a_request_that_makes_no_sense_goes_to_the_host_and_asks_for_nothing(host):
-    for body in ({}, {"prompt": None}, {"prompt": 5, "extra_data": {"other": 1}}, {"extra_data": 7}):
-        assert on_prompt(body) is body
-    body = {"prompt": 5, "extra_data": {"guidance_geometry": {"record": True, "user": "her"}, "other": 1}}
-    assert on_prompt(body) == {"prompt": 5, "extra_data": {"other": 1}}
-
-
 @pytest.mark.parametrize(
     ("multi_user", "header", "user"),
-    [(False, None, "default"), (True, "her", "her"), (True, "nobody", ""), (True, None, ""), (True, ..., "")],
+    [(False, None, "default"), (True, "her", "her"), (True, "nobody", ""), (True, ..., "")],
     ids=str,
 )
 def test_the_request_says_whose_job_it_is_and_the_job_does_not(host, monkeypatch, multi_user, header, user):
@@ -228,7 +157,7 @@ def test_the_request_says_whose_job_it_is_and_the_job_does_not(host, monkeypatch
 
 
 @pytest.mark.parametrize("owner", ["default", "her"])
-@pytest.mark.parametrize("said", [{"record": False}, [], 7], ids=str)
+@pytest.mark.parametrize("said", [{"record": False}, 7], ids=str)
 def test_no_request_says_whose_job_it_is(monkeypatch, said, owner):
     """Whatever else it says of us, and whether it is recorded."""
     monkeypatch.setattr(args, "multi_user", owner == "her")
@@ -240,20 +169,6 @@ def test_no_request_says_whose_job_it_is(monkeypatch, said, owner):
     assert jobs.owner_of(extra) == jobs.owner_of(on_prompt({"prompt": {}}).get("extra_data")) == owner
 
 
-def test_a_model_that_is_recorded_already_and_what_is_no_model_are_passed_on(labelled):
-    recorded, tapped = (node.execute(labelled["pocket"][0])[0] for node in (GGRecord, GGTap))
-    for value in (recorded, tapped, None, 7, "a text", [1], object()):
-        assert GGTap.execute(value)[0] is value
-
-
-def test_a_model_that_cannot_be_copied_is_passed_on_and_the_log_says_so(labelled, monkeypatch, caplog):
-    model = labelled["pocket"][0]
-    monkeypatch.setattr(type(model), "clone", lambda *_, **__: broken())
-    assert GGTap.execute(model)[0] is model
-    assert "no folder" in caplog.text
-    caplog.clear()
-
-
 CONDITIONED = {"model": "MODEL", "positive": "CONDITIONING"}
 SEEDED = {"seed": "INT", "latent": "LATENT"}
 PIPES = {"Unpack": ({"pipe": "PIPE"}, ("MODEL",)), "Sample": ({"pipe": "PIPE"}, ("LATENT",))}
@@ -261,11 +176,9 @@ PIPES = {"Unpack": ({"pipe": "PIPE"}, ("MODEL",)), "Sample": ({"pipe": "PIPE"}, 
 
 @pytest.mark.parametrize("outputs", [("PIPE",), (["a", "b"], "PIPE", "LATENT")], ids=str)
 def test_a_pipe_is_tapped_where_it_is_sampled_with_also_behind_a_switch(packs, outputs):
-    show, switch = ({"pipe": "PIPE"}, ("STRING",)), ({"one": "*"}, ("*",))
-    packs(Pack=(CONDITIONED, outputs), Show=show, Switch=switch, **PIPES)
+    packs(Pack=(CONDITIONED, outputs), Switch=({"one": "*"}, ("*",)), **PIPES)
     slot = outputs.index("PIPE")
     graph = {"1": GRAPH["1"], "2": wired("Pack", model=["1", 0]), "3": wired("Sample", pipe=["2", slot])}
-    graph |= {"4": wired("Show", pipe=["2", slot])}
     graph |= {"5": wired("Switch", one=["2", slot]), "6": wired("Sample", pipe=["5", 0])}
     own = {"2": {"model": "GGTap"}} if "LATENT" in outputs else {}
     assert changed_by_taps(graph) == {"3": {"pipe": "GGPipeTap"}, "6": {"pipe": "GGPipeTap"}} | own
@@ -275,11 +188,8 @@ def test_a_pipe_is_tapped_where_it_is_sampled_with_also_behind_a_switch(packs, o
     ("maker", "sampler", "taken"),
     [
         (CONDITIONED, SEEDED, True),
-        (CONDITIONED, {"latent": "LATENT"}, True),
-        (CONDITIONED, {"image": "IMAGE", "vae": "VAE"}, True),
         (CONDITIONED, {"image": "IMAGE"}, False),
         ({"model": "MODEL"}, SEEDED, False),
-        ({"model": "MODEL", "image": "IMAGE"}, SEEDED, False),
     ],
     ids=str,
 )
@@ -289,29 +199,9 @@ def test_an_object_that_can_sample_is_made_with_a_recorded_model_and_no_other(pa
     assert changed_by_taps(graph) == ({"2": {"model": "GGTap"}} if taken else {})
 
 
-AROUND = {"Around": ({"made": "OBJECT", "other": "OBJECT"}, ("OBJECT",))}
-USE = {"Use": ({"made": "OBJECT", **SEEDED}, ("LATENT",))}
-
-
-def test_an_object_of_an_object_of_a_pipe_is_followed_and_a_circle_ends(packs):
-    packs(Pack=(CONDITIONED, ("PIPE",)), Make=({"pipe": "PIPE"}, ("OBJECT",)), **PIPES, **AROUND, **USE)
-    graph = {"1": GRAPH["1"], "2": wired("Pack", model=["1", 0]), "4": wired("Make", pipe=["2", 0])}
-    graph |= {"5": wired("Around", made=["4", 0], other=["5", 0]), "3": wired("Use", made=["5", 0])}
-    assert changed_by_taps(graph) == {"4": {"pipe": "GGPipeTap"}}
-
-
-def test_a_long_chain_of_objects_is_followed(packs):
-    packs(Make=(CONDITIONED, ("OBJECT",)), **AROUND, **USE)
-    graph = {"1": GRAPH["1"], "2": wired("Make", model=["1", 0])}
-    graph |= {str(k): wired("Around", made=[str(k - 1), 0]) for k in range(3, 3000)}
-    assert changed_by_taps(graph | {"0": wired("Use", made=["2999", 0])}) == {"2": {"model": "GGTap"}}
-
-
 PACKED = {
     "tuple": lambda model: (model, "clip", None, [["cond", {}]]),
-    "table": lambda model: {"model": model, "positive": [["cond", {}]]},
     "deep": lambda model: [{"inside": (1, {"model": model})}],
-    "alone": lambda model: model,
 }
 
 
@@ -332,32 +222,3 @@ def leaves(value):
     """What stands in lists, tuples and tables."""
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else None
     return [value] if parts is None else [leaf for part in parts for leaf in leaves(part)]
-
-
-def test_what_holds_no_model_in_the_open_goes_on_as_it_is(host):
-    around_itself: list[Any] = [1]
-    around_itself.append(around_itself)
-    for value in (None, "text", (), [1, {"a": (2,)}], around_itself, torch.zeros(2), {"a": object()}):
-        assert GGPipeTap.execute(value)[0] is value
-
-
-@pytest.mark.parametrize("loaded", ["MODEL", "PIPE"])
-def test_a_list_of_files_that_a_loader_reads_is_no_pipe(packs, loaded):
-    packs(Stack=({"name": "STRING"}, ("STACK",)), Load=({"stack": "STACK"}, (loaded, "LATENT")))
-    assert changed_by_taps({"1": wired("Stack", name="a"), "2": wired("Load", stack=["1", 0])}) == {}
-
-
-@pytest.mark.parametrize(
-    ("inputs", "outputs", "named"),
-    [
-        ({"made": "OBJECT", **SEEDED}, ("LATENT",), True),
-        ({"made": "OBJECT", "latent": "LATENT"}, ("LATENT",), False),
-        ({"made": "OBJECT", "seed": "INT"}, ("IMAGE",), False),
-        ({"latent": "LATENT", "seed": "INT"}, ("LATENT",), False),
-    ],
-    ids=str,
-)
-def test_what_makes_latents_of_an_object_that_nobody_opens_may_be_a_sampler(packs, inputs, outputs, named):
-    packs(Load=({}, ("OBJECT",)), Use=(inputs, outputs))
-    graph = {"1": wired("Load"), "2": wired("Use", **{name: ["1", 0] for name in inputs if name == "made"})}
-    assert Places(graph, declaration_of).may_sample("2") is named
