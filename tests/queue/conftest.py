@@ -146,21 +146,3 @@ def client(server):
     with Client(server.address) as one:
         yield one
         one.forget()  # an editor reads the whole history, and a NaN in one prompt would end that
-
-
-@pytest.fixture(scope="session")
-def damaged_files(server):
-    """Files that a user may have in the model folders and that must never be loaded."""
-    import torch
-    from safetensors.torch import save, save_file
-
-    folder = server.log.parent / "models" / "denoisers"
-    folder.mkdir(parents=True, exist_ok=True)
-    whole = save({"weight": torch.zeros(1000)})
-    (folder / "truncated.safetensors").write_bytes(whole[:-1000])
-    (folder / "huge_header.safetensors").write_bytes((1 << 40).to_bytes(8, "little") + whole[8:])
-    (folder / "pickle.safetensors").write_bytes(b"\x80\x04\x95" + bytes(200) + b".")
-    torch.save({"weight": torch.zeros(10)}, folder / "zip.safetensors")
-    latent = {"latent_tensor": torch.ones(2, 4, 32, 32), "latent_format_version_0": torch.zeros(1)}
-    save_file(latent, server.log.parent / "input" / "four_channels.latent")
-    return folder

@@ -6,7 +6,6 @@ import pytest
 
 from guidance_geometry.dev.browser import page_in
 from guidance_geometry.sweeps.comfyui.process import free_port
-from guidance_geometry.tests.queue import steering
 from guidance_geometry.tests.queue.conftest import host_folder
 from guidance_geometry.tests.queue.steering import QUEUE, queue
 from guidance_geometry.tests.queue.tab_steering import (
@@ -22,8 +21,6 @@ from guidance_geometry.tests.queue.tab_steering import (
 
 pytestmark = pytest.mark.browser
 
-PROMPTLY = 3000  # milliseconds in which the tab says what has happened
-
 
 def tried(page, words):
     page.wait_for_function(
@@ -33,22 +30,11 @@ def tried(page, words):
     )
 
 
-def leave_a_large_record(page):
-    """A graph whose inspector shows a run that is too large for its node, kept by the editor."""
-    large = steering.graph(steps=60)
-    large["3"]["inputs"]["batch_size"] = 8
-    steering.start(page, large)
-    steering.shows_run_of(page, 60)
-    steering.drafted(page)
-    page.goto("about:blank")
-
-
 def test_a_server_that_is_killed_is_missed_at_once_and_found_again_without_its_records(browser, tmp_path):
     hosts, port = host_folder(tmp_path), free_port()
     with ExitStack() as pages:
         with hosts.start(port) as live:
-            panel, page = (pages.enter_context(page_in(browser, live.address)) for _ in range(2))
-            leave_a_large_record(panel)
+            page = pages.enter_context(page_in(browser, live.address))
             page.set_default_timeout(12000)
             open_below(page)
             begin(page, sampled(steps=3000, cfg=13.0))
@@ -57,7 +43,7 @@ def test_a_server_that_is_killed_is_missed_at_once_and_found_again_without_its_r
             page.wait_for_function("() => window.heard.length > 1")
             live.process.kill()
             away = "() => /does not answer/.test(document.querySelector('.gg-said').textContent)"
-            page.wait_for_function(away, timeout=PROMPTLY)
+            page.wait_for_function(away, timeout=3000)
             offers(page, [r"^Mine \(4\) . stopped at step \d+$"])
         with hosts.start(port) as back:
             says(page, "The server no longer has the runs of this workflow")
@@ -65,20 +51,13 @@ def test_a_server_that_is_killed_is_missed_at_once_and_found_again_without_its_r
             set_widget(page, steps=6)
             queue(page)
             sees(page, "above", "cfg 13")
-            waits_and_recovers(page, back)
-            panel.goto(back.address)
-            panel.wait_for_selector(".gg-panel")
-            steering.says(panel, "The record of this run is no longer on the server. Queue again.")
-
-
-def waits_and_recovers(page, live):
-    """Half the scale behind a job of somebody else's: cleared from the queue, tried again, and there."""
-    assert page.request.post(f"{live.address}/prompt", data={"prompt": sampled(steps=3000)}).ok
-    page.locator(".gg-tab .gg-half").click()
-    tried(page, r"1 of 2 pictures are ready.* 1 job runs first")
-    page.request.post(f"{live.address}/queue", data={"clear": True})
-    tried(page, "1 of 2 pictures did not come: ComfyUI no longer has the job")
-    page.locator(".gg-tab .gg-again").click()
-    tried(page, "1 job runs first")
-    page.request.post(f"{live.address}/interrupt")
-    page.wait_for_selector(".gg-tab .gg-card[data-state=there]:nth-child(2)")
+            # Half the scale behind a job of somebody else's: cleared from the queue, tried again, and there.
+            assert page.request.post(f"{back.address}/prompt", data={"prompt": sampled(steps=3000)}).ok
+            page.locator(".gg-tab .gg-half").click()
+            tried(page, r"1 of 2 pictures are ready.* 1 job runs first")
+            page.request.post(f"{back.address}/queue", data={"clear": True})
+            tried(page, "1 of 2 pictures did not come: ComfyUI no longer has the job")
+            page.locator(".gg-tab .gg-again").click()
+            tried(page, "1 job runs first")
+            page.request.post(f"{back.address}/interrupt")
+            page.wait_for_selector(".gg-tab .gg-card[data-state=there]:nth-child(2)")

@@ -134,6 +134,19 @@ test("a scale promoted from a subgraph names the subgraph's node", () => {
   assert.equal(pathOf(root, {}), null);
 });
 
+test("of two nodes that are one subgraph, the one that leads to the run takes its scale, through every wall", () => {
+  const walls = (id, subgraph, from) =>
+    ({ id, subgraph, inputs: [{ name: "cfg", from, widget: { name: "scale" } }], widgets: [{ name: "scale" }] });
+  const sampler = { id: 4, inputs: [input("cfg", 1, true)], widgets: [cfg()] };
+  const inner = graphOf([sampler], { 1: link(-10) });
+  const outer = graphOf([walls(7, inner, 1)], { 1: link(-10) });
+  const [first, second] = [walls(12, outer), walls(13, outer)];
+  const root = graphOf([first, second]);
+  for (const [box, id] of [[first, "12:7:4"], [second, "13:7:4"]]) {
+    assert.deepEqual(scaleSource(root, nodeAt(root, id), id), { node: box, widget: box.widgets[0] });
+  }
+});
+
 test("an SVG and a PNG carry the workflow in ASCII", () => {
   const sources = { workflow: { title: "\u03b3 ]]> x" }, prompt: {} };
   const svg = svgWithSources('<svg width="1"><g/></svg>', sources);

@@ -4,7 +4,7 @@ import { changeSince } from "../../web/lib/change.mjs";
 import { keep } from "../../web/lib/keep.mjs";
 import { speaker } from "../../web/lib/strings.mjs";
 import { hindrance, samplerStates } from "../../web/lib/readiness.mjs";
-import { CACHED, idOf, isOf, joinRecords, latest, mergeRuns, nameOf, NOTHING, series, slotOf, stateOf } from "../../web/lib/tab-runs.mjs";
+import { CACHED, hasTwin, idOf, isOf, joinRecords, latest, mergeRuns, nameOf, NOTHING, series, slotOf, stateOf } from "../../web/lib/tab-runs.mjs";
 import { Place } from "../../web/lib/tab-place.mjs";
 import { Tab } from "../../web/lib/tab.mjs";
 import { partOf } from "../../web/lib/panel-record.mjs";
@@ -27,6 +27,15 @@ test("a run belongs to the workflow with its id and its key, as long as its node
   assert.ok(!isOf(root(5), run("4")));
   assert.ok(isOf({ id: "w", nodes: [{ id: 4 }] }, run("4", { key: null })));
   assert.ok(!isOf({ id: "w", nodes: [{ id: 4 }] }, run("4")));
+});
+
+test("a copy that keeps id and key is told from its original as soon as both are open", () => {
+  const open = (key, id = "w") => ({ activeState: { id, extra: { guidance_geometry: { key } } } });
+  const [copy, original, other] = [open("k"), open("k"), open("z")];
+  assert.ok(hasTwin(root(4), copy, [original, copy]));
+  assert.ok(!hasTwin(root(4), copy, [other, copy, open("k", "v")]));
+  assert.ok(!hasTwin(root(4), other, [copy, other])); // the editor has not turned to it yet
+  assert.ok(!hasTwin({ id: "w" }, open(undefined), [open(undefined)]));
 });
 
 test("of every node the runs of its last job are offered, cached ones from earlier", () => {
