@@ -236,15 +236,15 @@ def test_an_interrupted_run_says_where_it_stopped(page):
 
 
 def test_a_reload_brings_a_large_record_with_one_question(page):
-    reseed(page, cfg=3.0, steps=60)
+    reseed(page, cfg=3.0, steps=40)
     page.evaluate(f"() => {{ {NODE.format('GGEmptyCanvas')}.widgets.find(w => w.name === 'batch_size').value = 8; }}")
     queue(page)
-    shows_run_of(page, 60)
+    shows_run_of(page, 40)
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     drafted(page)
     reload(page)
-    shows_run_of(page, 60)
+    shows_run_of(page, 40)
     assert len([url for url in asked if "/guidance_geometry/runs/" in url]) == 1
     queue(page)
     assert not page.evaluate("window.heard"), "it comes from the cache"

@@ -21,7 +21,7 @@ from guidance_geometry.tests.queue.steering import (
 pytestmark = pytest.mark.browser
 
 TEMPLATE = ROOT / "example_workflows" / "1-First-look-at-guidance.json"
-STEPS = 60  # a run of some seconds: live events take one percent of it, so the first comes late
+STEPS = 30  # a run of some seconds: live events take one percent of it, so the first comes late
 DROP = """async ([name, type, source]) => {
   const body = source.startsWith("/") ? await (await app.api.fetchApi(source)).blob() : source;
   const data = new DataTransfer();

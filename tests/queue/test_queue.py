@@ -7,11 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save, save_file
 
-from guidance_geometry.classifiers.wired import CleanClassifier
-from guidance_geometry.dev.fixtures.tiny_folders import save_tiny
-from guidance_geometry.guidance.energies.perception import SegmentationEnergy
-from guidance_geometry.tests.classifier_slopes import open_as
-from guidance_geometry.tests.queue.prompts import forget, latents, refusal, small, steered
+from guidance_geometry.tests.queue.prompts import forget, latents, refusal, small
 from guidance_geometry.trace.file import load
 
 
@@ -120,24 +116,3 @@ def test_a_rule_of_another_pack_runs_on_our_sampler_and_on_a_ksampler_without_im
     half, patched, wanted = (latents(client, client.run(graph)) for graph in (ours, theirs, plain))
     assert torch.equal(half, patched)
     assert (wanted - half).abs().max() <= 1e-4
-
-
-def test_a_map_that_steers_may_be_a_picture(client, server):
-    """Two images of one noise with and without it: the network finds both guided ones more like sky everywhere."""
-    pytest.importorskip("transformers", reason="transformers comes with the host")
-    folder = server.log.parent / "models" / "classifiers" / "segformer"
-    folder.mkdir(parents=True, exist_ok=True)
-    save_tiny(folder, "segformer")
-    wired = {"classifier": ["20", 0], "image": ["30", 0]}
-    inputs = {"classes": "#e06020 sky", "average": "classes", "ignore_index": 255, **wired}
-    energy = {"class_type": "GGSegmentationEnergy", "inputs": inputs}
-    orange = {"width": 32, "height": 32, "batch_size": 1, "color": 0xE06020}
-    more = {
-        "20": {"class_type": "GGLoadClassifier", "inputs": {"classifier_name": "segformer/"}},
-        "30": {"class_type": "EmptyImage", "inputs": orange},
-    }
-    run = {"steps": 8, "seed": 43, "sampler_name": "euler_ancestral"}
-    plain, found = (latents(client, client.run(steered(energy, more, scale, "x0", **run))) for scale in (0.0, 10.0))
-    guide = open_as(folder, CleanClassifier)
-    everywhere = SegmentationEnergy(guide, torch.full((1, 32, 32), guide.labels.index("sky")))
-    assert (everywhere.log_prob(found) > everywhere.log_prob(plain)).all()

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.browser
 
 TYPES = f"() => {ROOT}.nodes.map(node => node.type).sort()"
 KEPT = ["GGRecord", "GGReadTrace", "GGInspector"]
-LONG = 100  # steps of a run that is longer than the browser waits for its first event
+LONG = 40  # steps of a run that is longer than the browser waits for its first event
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from guidance_geometry.dev.templates.blueprints import BLUEPRINTS
 from guidance_geometry.dev.templates.layouts import LAYOUTS
 from guidance_geometry.figures.canvas import Box
 from guidance_geometry.sweeps.comfyui.process import DIRECT
-from guidance_geometry.tests.queue.conftest import NEWEST, editor_page
+from guidance_geometry.tests.queue.conftest import editor_page
 from guidance_geometry.tests.queue.prompts import ROOT
 from guidance_geometry.tests.queue.stand_ins import in_models
 from guidance_geometry.tests.queue.steering import PAINTED, SETTLE, unmask
@@ -39,9 +39,9 @@ def stocked(host, server):
 
 
 @pytest.fixture(scope="module")
-def editor(stocked, browser, front_ends):
+def editor(stocked, browser):
     """The newest editor with Nodes 2.0, whose nodes find their own heights."""
-    with editor_page(browser, front_ends, NEWEST, vue=True) as page:
+    with editor_page(browser, stocked, vue=True) as page:
         yield page
 
 
