@@ -35,7 +35,7 @@ def assert_same(canvas):
     assert not re.search(r'\b(?:width|height|r|rx|ry)="-', svg)
 
 
-OF_EVERY_KIND = {"step plane", "scaled difference", "run animated", "filmstrip", "heat map", "classifier curves"}
+OF_EVERY_KIND = {"step plane", "scaled difference", "filmstrip", "heat map", "classifier curves"}
 
 
 @pytest.mark.parametrize("figure", [one for one in FIGURES if one.name in OF_EVERY_KIND], ids=lambda one: one.name)
