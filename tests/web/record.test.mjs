@@ -62,13 +62,6 @@ test("a missing sample, step or number is undefined and no exception", () => {
 const record = fixture("euler");
 const told = { STG: { evals: 1, scale: 0.5, size: 0.25 } };
 const sound = { ...record, part: "audio", passes: { STG: 3 }, steps: record.steps.map((step) => ({ ...step, passes: told })) };
-const whole = { ...record, part: "video", parts: { audio: sound } };
-
-test("a part of a run is a run by itself", () => {
-  assert.deepEqual(partsOf(whole), ["video", "audio"]);
-  assert.equal(partOf(whole, "audio"), sound);
-  assert.equal(partOf(whole, "video"), whole);
-});
 
 test("further passes stand behind the step's numbers and in the table", () => {
   const acting = { ...sound, steps: record.steps.map((step) => ({ ...step, passes: { STG: { ...told.STG, along: -0.5, across: 0.5 } } })) };
