@@ -1,19 +1,17 @@
 import shutil
 import signal
 from contextlib import ExitStack, contextmanager
-from functools import cache
 from pathlib import Path
 
 import pytest
 
 from guidance_geometry.dev.browser import page_in
 from guidance_geometry.dev.hosts import HostFolder
-from guidance_geometry.dev.provision import FRONT_END_PACKAGE, FRONT_ENDS, front_end
+from guidance_geometry.dev.provision import FRONT_ENDS, front_end
 from guidance_geometry.tests.queue import steering, tab_steering
 from guidance_geometry.tests.queue.prompts import HOST, ROOT
-from guidance_geometry.tests.queue.steering import OWN
 
-NEWEST = FRONT_ENDS[-1]
+NEWEST = front_end(FRONT_ENDS[-1])
 HALFWAY = "def halfway(u, c, x, gamma, sigma):\n    return c + (gamma - 1) / 2 * (c - u)\n"
 KNOBBED = ROOT / "guidance" / "rules" / "rescale.py"  # a rule of a file whose fields are its knobs
 NO_DEPRECATION = """{ let graphs;  // a warning about a call of this pack is an error, though warned of before
@@ -54,41 +52,19 @@ def host_in(base, *more):
         yield live
 
 
-def with_editor(version):
-    """The options of a host that serves this editor; none where it is the host's own or not there."""
-    there = version != OWN and (front_end(version) / "index.html").exists()
-    return ("--front-end-root", str(front_end(version))) if there else ()
-
-
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    """One real ComfyUI for all tests, with the newest editor."""
-    with host_in(tmp_path_factory.mktemp("host"), *with_editor(NEWEST)) as live:
+    """One real ComfyUI for all tests, with the newest editor where that is there."""
+    newest = ("--front-end-root", str(NEWEST)) if (NEWEST / "index.html").exists() else ()
+    with host_in(tmp_path_factory.mktemp("host"), *newest) as live:
         yield live
 
 
-@pytest.fixture(scope="session")
-def front_ends(server, tmp_path_factory):
-    """The host with one of its editors, by that editor's version: the newest is that of all tests."""
-    with ExitStack() as started:
-
-        @cache
-        def with_front_end(version):
-            if version != OWN and not with_editor(version):
-                pytest.skip(f"{FRONT_END_PACKAGE} {version} is not there: `python3 dev.py test` fetches it")
-            if version == NEWEST:
-                return server
-            return started.enter_context(host_in(tmp_path_factory.mktemp("other"), *with_editor(version)))
-
-        yield with_front_end
-
-
 @contextmanager
-def editor_page(browser, front_ends, version, vue=False):
-    """An editor of a version; what its console complains about is kept."""
-    live = front_ends(version)
+def editor_page(browser, live, vue=False):
+    """The editor of a host; what its console complains about is kept."""
     with page_in(browser, live.address, vue=vue, script=NO_DEPRECATION % live.pack) as page:
-        page.live, page.vue, page.newer, page.complaints = live, vue, version != OWN, []
+        page.live, page.vue, page.complaints = live, vue, []
         page.set_default_timeout(12000)
         page.on("console", lambda line: page.complaints.append(line) if line.type == "error" else None)
         page.on("pageerror", lambda error: page.complaints.append(error))
@@ -96,9 +72,9 @@ def editor_page(browser, front_ends, version, vue=False):
 
 
 @pytest.fixture(scope="session")
-def editor(browser, front_ends):
-    """The newest editor, with nodes on the canvas: one page for all tests. test_editors.py has the others."""
-    with editor_page(browser, front_ends, NEWEST) as page:
+def editor(browser, server):
+    """The newest editor, with nodes on the canvas: one page for all tests. test_archive.py has the others."""
+    with editor_page(browser, server) as page:
         yield page
 
 
@@ -146,21 +122,3 @@ def client(server):
     with Client(server.address) as one:
         yield one
         one.forget()  # an editor reads the whole history, and a NaN in one prompt would end that
-
-
-@pytest.fixture(scope="session")
-def damaged_files(server):
-    """Files that a user may have in the model folders and that must never be loaded."""
-    import torch
-    from safetensors.torch import save, save_file
-
-    folder = server.log.parent / "models" / "denoisers"
-    folder.mkdir(parents=True, exist_ok=True)
-    whole = save({"weight": torch.zeros(1000)})
-    (folder / "truncated.safetensors").write_bytes(whole[:-1000])
-    (folder / "huge_header.safetensors").write_bytes((1 << 40).to_bytes(8, "little") + whole[8:])
-    (folder / "pickle.safetensors").write_bytes(b"\x80\x04\x95" + bytes(200) + b".")
-    torch.save({"weight": torch.zeros(10)}, folder / "zip.safetensors")
-    latent = {"latent_tensor": torch.ones(2, 4, 32, 32), "latent_format_version_0": torch.zeros(1)}
-    save_file(latent, server.log.parent / "input" / "four_channels.latent")
-    return folder

@@ -1,4 +1,4 @@
-"""Custom nodes of a test host: samplers whose model comes inside of something, as packs hand it on; an endless one."""
+"""Custom nodes of a test host: samplers whose model comes in a tuple, as packs hand it on; an endless one."""
 
 import sys
 from itertools import count
@@ -28,22 +28,6 @@ def node(inputs, outputs):
     return made
 
 
-def sampled(model, positive, negative, seed, latent):
-    """Four steps of the host's own sampler."""
-    return HOST.common_ksampler(model, seed, 4, 3.0, "euler", "karras", positive, negative, latent)
-
-
-class Provider:
-    """What samples, with the model inside."""
-
-    def __init__(self, *given):
-        self.given = given
-
-    def sample(self, seed, latent):
-        """A latent from a latent."""
-        return sampled(*self.given, seed=seed, latent=latent)
-
-
 @node(WHOLE, ("TEST_TUPLE",))
 def pack_tuple(model, positive, negative):
     return ((model, positive, negative),)
@@ -51,17 +35,8 @@ def pack_tuple(model, positive, negative):
 
 @node({"pipe": ("TEST_TUPLE",), **RUN}, ("TEST_TUPLE", "LATENT"))
 def sample_tuple(pipe, seed, latent):
-    return pipe, *sampled(*pipe, seed=seed, latent=latent)
-
-
-@node({"pipe": ("TEST_TUPLE",)}, ("TEST_PROVIDER",))
-def provide_from_tuple(pipe):
-    return (Provider(*pipe),)
-
-
-@node({"provider": ("TEST_PROVIDER",), **RUN}, ("LATENT",))
-def sample_provider(provider, seed, latent):
-    return provider.sample(seed, latent)
+    model, positive, negative = pipe
+    return pipe, *HOST.common_ksampler(model, seed, 4, 3.0, "euler", "karras", positive, negative, latent)
 
 
 @node({"model": ("MODEL",), **RUN}, ("LATENT",))

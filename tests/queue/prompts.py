@@ -57,6 +57,17 @@ def text_to_image():
     }
 
 
+def distilled():
+    """The same for a distilled model at cfg 1, which is told a guidance by a node of its own."""
+    graph = text_to_image()
+    graph["4"]["inputs"] |= {"cfg": 1.0, "scheduler": "simple", "positive": ["6", 0]}
+    graph["1"]["inputs"] |= {"ckpt_name": "a-distilled-model-of-no-template.safetensors", "family": "Flux"}
+    graph["5"]["class_type"] = "EmptySD3LatentImage"
+    told = {"conditioning": ["2", 0], "guidance": 3.5}
+    graph["6"] = {"class_type": "FluxGuidance", "inputs": told, "_meta": {"title": "Told"}}
+    return graph
+
+
 TERM = {"normalise": "none", "limit": 0.2, "start_percent": 0.0, "end_percent": 1.0, "every_k": 1}
 
 

@@ -15,16 +15,6 @@ EDM2 = {"multipliers": (1, 1), "side": 8, "depth": 1, "attends": (4,), "labels":
 ADM_256 = {"width": 32, "widths": [32] * 5 + [64], "depth": 1, "attends": [], "outputs": 6, "heads": 0}
 
 
-def strong():
-    """An EDM2 of latents, with ImageNet's labels."""
-    return edm2_weights(0, width=128, **EDM2)
-
-
-def weak():
-    """One of half the width."""
-    return edm2_weights(1, width=64, **EDM2)
-
-
 def vae():
     """The smallest that the host takes for a VAE of Stable Diffusion 1's latents: its tiny one."""
     from comfy.taesd.taesd import TAESD
@@ -44,8 +34,8 @@ def classifier():
 
 
 STAND_INS = {
-    "denoisers/edm2-img512-s-2147483-0.070.safetensors": strong,
-    "denoisers/edm2-img512-xs-0134217-0.125.safetensors": weak,
+    "denoisers/edm2-img512-s-2147483-0.070.safetensors": lambda: edm2_weights(0, width=128, **EDM2),
+    "denoisers/edm2-img512-xs-0134217-0.125.safetensors": lambda: edm2_weights(1, width=64, **EDM2),
     "vae/vae-ft-mse-840000-ema-pruned.safetensors": vae,
     "denoisers/256x256_diffusion_uncond.safetensors": denoiser,
     "classifiers/256x256_classifier.safetensors": classifier,
@@ -53,23 +43,14 @@ STAND_INS = {
 
 
 @contextmanager
-def in_models(folder, makers=STAND_INS):
-    """The files alone in their places in a host's folder of models, for a while; with no makers, none of them.
-
-    Files that others have put there stand aside meanwhile.
-    """
-    aside = {path: path.with_suffix(".aside") for path in (folder / name for name in STAND_INS) if path.exists()}
-    for path, other in aside.items():
-        path.rename(other)
-    made = [folder / name for name in makers]
+def in_models(folder):
+    """The files in their places in a host's folder of models, for a while."""
     try:
         with torch.no_grad():
-            for path, make in zip(made, makers.values(), strict=True):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write_safetensors(path, make(), {})
+            for name, make in STAND_INS.items():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                write_safetensors(folder / name, make(), {})
         yield
     finally:
-        for path in made:
-            path.unlink(missing_ok=True)
-        for path, other in aside.items():
-            other.rename(path)
+        for name in STAND_INS:
+            (folder / name).unlink(missing_ok=True)

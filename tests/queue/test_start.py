@@ -4,8 +4,6 @@ import json
 import subprocess
 import sys
 
-import pytest
-
 from guidance_geometry.tests.queue.prompts import HOST, ROOT
 
 HEAVY = ["matplotlib", "torchvision", "transformers", "kornia", "PIL.ImageDraw"]
@@ -35,25 +33,15 @@ print(json.dumps({"nodes": len(nodes), "others": sorted(others), "rooms": sorted
 """
 
 
-@pytest.fixture(scope="module")
-def start(server):
-    """Import the pack in a fresh process, as the host would, with everything heavy out of reach."""
+def test_the_pack_loads_with_what_the_host_has_loaded_and_leaves_the_rooms_that_work_in_a_run(server):
+    """Imported in a fresh process, as the host would, with everything heavy out of reach."""
     command = [sys.executable, "-c", SCRIPT, str(ROOT), str(HOST), json.dumps(HEAVY)]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
-    return json.loads(ended.stdout.splitlines()[-1])
-
-
-def test_the_pack_loads_with_what_the_host_has_loaded(start):
+    start = json.loads(ended.stdout.splitlines()[-1])
     assert start["nodes"] > 0
     assert start["others"] == []
-
-
-def test_a_start_imports_what_declares_nodes_and_nothing_of_the_rooms_that_work_in_a_run(start):
     assert start["rooms"] == ["files", "guidance", "host", "nodes"], "the first has the names of places"
-
-
-def test_the_hosts_log_has_no_complaint_about_the_pack(server):
     log = server.log.read_text(encoding="utf-8", errors="replace")
     assert server.pack in log
     assert "IMPORT FAILED): " not in log

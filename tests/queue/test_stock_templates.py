@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import pytest
 
@@ -21,12 +21,10 @@ STAND_INS = {  # of the loaders; every other node of a template is the host's ow
 SMALL = {"width": 64, "height": 64, "length": 9}  # of whatever makes an empty latent
 
 
-@dataclass(frozen=True)
-class Stock:
-    """A template and what its runs are.
+class Stock(NamedTuple):
+    """A template and what its runs are: node and steps of each. changes: class or id -> inputs set beside SMALL.
 
-    family: of the stand-ins. runs: node and steps of each. changes: class or id -> inputs that are set beside SMALL.
-    scale: cfg. against: what the extra evaluations at cfg 1 are held against; empty where there are none.
+    against: what the extra evaluations at cfg 1 are held against; empty where there are none.
     """
 
     name: str

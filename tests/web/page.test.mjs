@@ -1,14 +1,11 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { swatch } from "../../web/lib/legend.mjs";
-import { metric } from "../../web/lib/metrics.mjs";
-import { sampleOf, stepOf } from "../../web/lib/gram.mjs";
-import { captionOf, keptWords } from "../../web/lib/page.mjs";
+import { captionOf } from "../../web/lib/page.mjs";
 import { answers } from "../../web/lib/reading.mjs";
 import { DARK, LIGHT } from "../../web/lib/theme.mjs";
 import { verdictOf } from "../../web/lib/verdict.mjs";
 import { VIEWS } from "../../web/lib/views.mjs";
-import { number } from "../../web/lib/words.mjs";
 import { fixture, NAMES } from "./records.mjs";
 
 const QUESTIONS = [/too high/, /else does it tell/, /dashed line/, /not measured/];
@@ -70,18 +67,4 @@ test("the report is told as it was made, in the reader's language, the odds last
 test("a record without a report says so", () => {
   for (const record of [null, {}, { report: null }, { report: {} }]) assert.equal(verdictOf(record), null);
   assert.match(answers(RUN, 0)[0].verdict, /no report/);
-});
-
-test("the caption names model, sampler, levels, scale, strength, residual and sample", () => {
-  const record = { ...RUN, sampler: "euler" };
-  const step = stepOf(record, 2);
-  const strength = number(metric("M1", sampleOf(step, 0), step, record));
-  assert.match(captionOf(record, 2, 0), new RegExp(`m \u00b7 euler \u00b7 step 3 of 6 .* \u03c3 0.625 \u2192 0.313 \u00b7 \u03b3 1.5 \u00b7 strength ${strength} \u00b7 residual out of the plane 0 \u00b7 sample 0, \u201ccat\u201d`));
-});
-
-test("a page says of which samples it holds pictures, where not of all", () => {
-  const samples = [0, 1, 3, 4, 5, 6, 8, 9];
-  assert.match(keptWords({ batch: 10, pictures: { samples } }), /8 of 10 samples .*: 0, 1, 3, 4, 5, 6, 8, 9/);
-  assert.equal(keptWords({ batch: 8, pictures: { samples } }), "");
-  assert.equal(keptWords({ batch: 10, pictures: { note: "No pictures." } }), "");
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { at, drawnRuns, grid, mount, titled } from "../../web/lib/study.mjs";
+import { at, grid, titled } from "../../web/lib/study.mjs";
 import { escapeText, plot, pointWords, valueWords } from "../../web/lib/study-plot.mjs";
 import { metricsOf, plotRuns, pointsOf, scaleOf } from "../../web/lib/study-runs.mjs";
 import { metric } from "../../web/lib/metrics.mjs";
@@ -23,26 +23,6 @@ test("an interval is drawn from its lower to its upper end, inside the frame, an
   const bars = [...svg.matchAll(/<path d="M[\d.]+ ([\d.]+)V([\d.]+)"/g)].map((one) => one.slice(1).map(Number));
   assert.deepEqual(bars[0], [190, 12]); // the frame: the least and the largest end of all
   assert.ok(bars[1][0] < 190 && bars[1][1] > 12 && bars[1][0] > bars[1][1]);
-});
-
-test("a page opens with the view that its study names, and goes back to its split along another axis", () => {
-  const study = { title: "", note: "", axes, rows: rows.map((row) => ({ ...row, measures: { judge: 1 } })), pictures: {}, runs: false,
-    measures: { judge: { title: "Judge", unit: "number" } }, curves: [], first: { axis: "cfg", split: "rule" } };
-  const places = {};
-  const element = () => new Proxy({ style: { setProperty() {} }, dataset: {}, children: [], listeners: {} }, {
-    get: (target, name) => target[name] ?? (name === "append" || name === "replaceChildren" ? (...all) => { target.children = all; }
-      : name === "addEventListener" ? (kind, act) => { target.listeners[kind] = act; } : () => {}),
-    set: (target, name, value) => Reflect.set(target, name, value),
-  });
-  globalThis.document = { createElement: element };
-  const page = mount((id) => places[id] ??= element(), study, {});
-  assert.deepEqual([page.state.axis, page.state.split], ["cfg", "rule"]);
-  const along = places["curve-controls"].children[0].children[1];
-  for (const [value, split] of [["rule", ""], ["seed", "rule"]]) {
-    along.value = value;
-    along.listeners.change();
-    assert.deepEqual([page.state.axis, page.state.split], [value, split]);
-  }
 });
 
 test("the grid finds the cell of every place and leaves gaps", () => {
@@ -108,10 +88,4 @@ test("values that are far apart are drawn by their logarithm, zeros on a row of 
   assert.equal(scaleOf([-0.001, 1], 100, 0).log, false);
   assert.equal(scaleOf([0.5, 1], 100, 0).log, false);
   assert.equal(scaleOf([0, 0], 100, 0).at(0), 100);
-});
-
-test("picked cells are drawn alone, and all of the grid where none is picked", () => {
-  const { cells } = grid({ axes, rows }, "cfg", "rule", { seed: 1 });
-  assert.equal(drawnRuns({ rows }, cells, new Set()).length, 6);
-  assert.deepEqual(drawnRuns({ rows }, cells, new Set(["1cfg0"])).map((row) => row.id), ["1cfg0"]);
 });

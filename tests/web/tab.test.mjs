@@ -2,13 +2,11 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { changeSince } from "../../web/lib/change.mjs";
 import { keep } from "../../web/lib/keep.mjs";
-import { linkAt } from "../../web/lib/panel-graph.mjs";
 import { speaker } from "../../web/lib/strings.mjs";
 import { hindrance, samplerStates } from "../../web/lib/readiness.mjs";
 import { CACHED, hasTwin, idOf, isOf, joinRecords, latest, mergeRuns, nameOf, NOTHING, series, slotOf, stateOf } from "../../web/lib/tab-runs.mjs";
 import { Place } from "../../web/lib/tab-place.mjs";
 import { Tab } from "../../web/lib/tab.mjs";
-import { Panel } from "../../web/lib/panel.mjs";
 import { partOf } from "../../web/lib/panel-record.mjs";
 import { status } from "../../web/lib/panel-words.mjs";
 import { ticks } from "../../web/lib/panel-ticks.mjs";
@@ -85,17 +83,12 @@ test("a picture that only guides another sampler does not make the two a series"
 
 test("a run is called by what tells it from the others", () => {
   const about = (more) => ({ stages: null, elements: 1, unchanged: new Set(), ...more });
-  const time = /KSampler \(4\) \u00b7 \d\d:\d\d$/;
   const one = run("4", { title: "KSampler" });
-  assert.match(nameOf(one, about(), t), time);
-  assert.match(nameOf(one, about({ stages: [1, 2] }), t), /\u00b7 stage 1 of 2 \u00b7/);
-  assert.match(nameOf({ ...one, list_index: 2 }, about({ elements: 3 }), t), /item 3 of 3/);
+  assert.match(nameOf(one, about(), t), /KSampler \(4\) \u00b7 \d\d:\d\d$/);
+  assert.match(nameOf({ ...one, list_index: 2 }, about({ elements: 3, stages: [1, 2] }), t), /stage 1 of 2 .*item 3 of 3/);
   assert.match(nameOf(one, about({ unchanged: new Set(["4"]) }), t), /unchanged since \d\d:\d\d$/);
-  assert.match(nameOf({ ...one, ended: "stopped at step 5: interrupted" }, about(), t), /stopped at step 5 \u00b7 /);
   assert.match(nameOf({ ...one, ended: "stopped at step 5: interrupted", stopped_at: 6 }, about(), t), /stopped at step 6 \u00b7 /);
-  assert.match(nameOf({ ...one, ended: "no memory" }, about(), t), /no memory \u00b7 /);
   assert.match(nameOf({ ...one, live: {} }, about(), t), /recording$/);
-  assert.equal(nameOf({ chain: [one, run("5")] }, about(), t), "All stages: KSampler + T5");
 });
 
 test("the tab says where it stands", () => {
@@ -112,18 +105,6 @@ test("the tab says where it stands", () => {
   for (const [given, said] of cases) assert.deepEqual(stateOf({ ...facts, ...given }), said, JSON.stringify(given));
   const keys = ["tabUnreached", "tabEmpty", "tabNoSampler", "tabNoOutput", "tabInterrupted", ...cases.flatMap(([, said]) => said?.key ?? [])];
   for (const key of keys) for (const language of ["en", "zh"]) assert.notEqual(speaker(language)(key), key);
-});
-
-test("a run that the server listed is missed when it is gone, though its event never came", async (context) => {
-  const [before, stored] = [globalThis.localStorage, new Map()];
-  context.after(() => (globalThis.localStorage = before));
-  globalThis.localStorage = { getItem: (name) => stored.get(name) ?? null, setItem: (name, value) => stored.set(name, value) };
-  const answers = [{ runs: [run("4")] }, { runs: [] }];
-  const tab = new Tab({ root: () => root(4), runs: async () => answers.shift(), sources: async () => ({ output: {} }) });
-  await tab.refresh();
-  assert.equal(tab.state().lost, false);
-  await tab.refresh();
-  assert.equal(tab.state().lost, true);
 });
 
 test("samplers that could not be recorded are named until they are, and only those of this workflow", async () => {
@@ -143,15 +124,12 @@ test("samplers that could not be recorded are named until they are, and only tho
 test("what keeps a graph from leaving a run is named: nothing in it, no sampler, only silent ones, nothing that is shown", () => {
   const of = (shows) => ({ nodeData: { output_node: shows } });
   const sampler = { id: 4, title: "S", inputs: [{ type: "MODEL" }, { type: "LATENT" }], outputs: [{ type: "LATENT" }], mode: 0, constructor: of(false) };
-  const patch = { id: 2, inputs: [{ type: "MODEL" }], outputs: [{ type: "MODEL" }], constructor: of(false) };
   const saver = { id: 9, inputs: [], outputs: [], constructor: of(true) };
   const keys = (...nodes) => hindrance({ nodes })?.key ?? null;
-  assert.equal(keys(patch, { id: 7, subgraph: { nodes: [sampler] } }, saver), null);
-  assert.equal(keys(patch, sampler, { id: 9, constructor: class Unknown {} }), null, "nobody knows whether it shows something");
-  assert.equal(keys({ ...sampler, inputs: [{ type: "MODEL" }] }, saver), "tabNoSampler", "an empty latent of the model's size");
-  assert.deepEqual([keys(), keys(patch, saver), keys(patch, sampler), hindrance(undefined).key], ["tabEmpty", "tabNoSampler", "tabNoOutput", "tabEmpty"]);
+  assert.equal(keys({ id: 7, subgraph: { nodes: [sampler] } }, saver), null);
+  assert.equal(keys(sampler, { id: 9, constructor: class Unknown {} }), null, "nobody knows whether it shows something");
+  assert.deepEqual([keys(), keys(saver), keys(sampler)], ["tabEmpty", "tabNoSampler", "tabNoOutput"]);
   assert.equal(keys(sampler, { ...saver, mode: 2 }), "tabNoOutput");
-  assert.deepEqual(hindrance({ nodes: [saver, { ...sampler, mode: 4 }] }), { key: "tabSilent", names: "S (4)" });
   assert.deepEqual(hindrance({ nodes: [saver, { id: 7, mode: 2, subgraph: { nodes: [sampler] } }] }), { key: "tabSilent", names: "S (7:4)" });
 });
 
@@ -166,20 +144,6 @@ test("every sampler of a graph stands somewhere, and the node that a subgraph is
   assert.equal(states({ queued: true })["7:4"], "queued");
   assert.equal(states({}, { nodes: [sampler(9, 4)] })[9], "muted", "its run is of before");
   assert.equal(hindrance({ nodes: [{ ...box, subgraph: { nodes: [sampler(5, 2)] } }] }).key, "tabSilent");
-});
-
-test("the worst run is shown, one that goes on before it, and the picked one before both", async () => {
-  const runs = ["4", "5", "6"].map((node) => run(node));
-  const colours = { "4-j": "above", "5-j": "fine", "6-j": "fine" };
-  const editor = { root: () => root(4, 5, 6), runs: async () => ({ runs }), report: async (id) => ({ colour: colours[id] }), sources: async () => ({ output: {} }) };
-  const tab = new Tab(editor);
-  await tab.refresh();
-  assert.equal(tab.choice().node, "4");
-  assert.deepEqual(tab.samplers().map(({ id }) => id), ["4", "6", "5"]);
-  tab.coming.set("5-k", { ...run("5", { prompt_id: "k", run: "5-k" }), live: {} });
-  assert.equal(tab.choice().node, "5");
-  tab.choose(slotOf(run("6")));
-  assert.equal(tab.choice().node, "6");
 });
 
 test("a run of an earlier job is not passed off as the result, unless the last job took it from the cache", async () => {
@@ -201,81 +165,6 @@ test("a run of an earlier job is not passed off as the result, unless the last j
   assert.deepEqual([tab.choice().run, tab.samplers().map(({ id, state }) => [id, state])], ["5-l", [["5", "ran"], ["4", "ran"]]]);
   await end("m", ["4"]);
   assert.equal(tab.choice().run, "4-j", "nothing ran, and only this was in the job");
-});
-
-test("a job of this workflow that waits is said to wait, one of another is not", async () => {
-  const jobs = [{ id: "other" }, null, root(4)].map((workflow, k) => ({ job: `j${k}`, workflow }));
-  const tab = new Tab({ root: () => root(4), queued: async () => jobs });
-  await tab.lookAtQueue();
-  assert.deepEqual([tab.queued, stateOf(tab.state()).key], [{ job: "j2", ahead: 2 }, "tabQueued"]);
-  jobs.splice(0, 2);
-  await tab.hearQueue();
-  assert.equal(stateOf(tab.state()).key, "tabBegins");
-  tab.runs = [run("4", { prompt_id: "j2" })];
-  assert.equal(stateOf(tab.state()), null, "it has sampled");
-  jobs.pop();
-  await tab.hearQueue();
-  assert.equal(tab.queued, null);
-});
-
-test("steps of a run that is not kept are no run, and one that left no record goes with its job", async () => {
-  const tab = new Tab({ root: () => root(4), runs: async () => ({ runs: [] }), sources: async () => ({ output: {} }) });
-  await tab.refresh();
-  const step = (kept) => tab.step({ run: "r", prompt_id: "j", node: "4", workflow_id: "w", key: "k", kept, steps: [{ i: 0, n: 2 }] });
-  step(false);
-  assert.deepEqual(tab.entries(), []);
-  step(true);
-  assert.equal(tab.entries().length, 1);
-  await tab.endJob("j", async () => ({ workflow: tab.root }));
-  assert.deepEqual(tab.entries(), []);
-});
-
-test("a job that leaves no run says why: from the cache, not asked for, stopped or failed before; a run that comes takes it back", async () => {
-  const graph = { ...root(4), nodes: [{ id: 4, title: "S", inputs: [{ type: "MODEL" }], outputs: [{ type: "LATENT" }], widgets: [{ name: "noise_seed" }] }] };
-  const runs = [];
-  const tab = new Tab({ root: () => graph, runs: async () => ({ runs }), sources: async () => ({ output: {} }) });
-  const end = async (nodes, how, workflow = graph) => {
-    tab.tookFromCache({ prompt_id: "j", nodes });
-    await tab.endJob("j", async () => ({ workflow }), how);
-    return tab.idle?.key ?? null;
-  };
-  await tab.refresh();
-  assert.equal(await end(["1", "4"]), "tabCached");
-  assert.equal(await end(["1"]), "tabNothing");
-  assert.equal(await end([], { key: "tabFailed" }), "tabFailed");
-  runs.push(run("4", { prompt_id: "i" }));
-  await tab.endRun(runs[0]);
-  assert.equal(tab.idle, null);
-  assert.equal(await end(["4"], null, { ...graph, id: "v" }), null, "of another workflow");
-  assert.equal(await end(["1", "4"]), "tabCached");
-  assert.ok(tab.state().since, "the run of before is shown, and named");
-  runs.push(run("4"));
-  assert.equal(await end([]), null);
-});
-
-test("a run that grows while its node samples in pieces stays one, and is read anew", async () => {
-  const asked = [];
-  const editor = { root: () => root(4), runs: async () => ({ runs: [] }), sources: async () => ({ output: {} }), report: async () => null };
-  const tab = new Tab({ ...editor, run: async (name) => ({ run: name, steps: Array(asked.push(name)) }) });
-  for (const when of [1, 2, 2]) {
-    await tab.endRun(run("4", { when }));
-    assert.equal((await tab.recordOf(tab.choice())).steps.length, when);
-  }
-  assert.equal(tab.entries().length, 1);
-});
-
-test("while ComfyUI does not answer no run is live; back again, one whose job is gone does not go on", async () => {
-  const tab = new Tab({ root: () => root(4, 5), runs: async () => ({ runs: [] }), sources: async () => ({ output: {} }) });
-  const step = (node, job) => tab.step({ run: `r${node}`, kept: true, prompt_id: job, node, workflow_id: "w", key: "k", steps: [{ i: 57, n: 600 }] });
-  await tab.refresh();
-  for (const [node, job] of [["4", "a"], ["5", "b"]]) step(node, job);
-  const said = () => tab.entries().map((one) => nameOf(one, { stages: null, elements: 1, unchanged: new Set() }, t).split(" \u00b7 ")[1]);
-  assert.deepEqual(said(), ["recording", "recording"]);
-  await tab.hear(false, []);
-  assert.deepEqual([stateOf(tab.state()).key, said()], ["tabAway", ["stopped at step 58", "stopped at step 58"]]);
-  assert.match(status({ run: tab.entries()[0].live, step: 57, sample: 0, view: "lengths" }, t).join(" "), /stopped answering at step 58 of 600/);
-  await tab.hear(true, ["b"]);
-  assert.deepEqual([stateOf(tab.state()).key, said()], ["tabRecording", ["recording"]]);
 });
 
 test("a number that differs from the run's is a change since, whoever made it; undone, it is none", () => {
@@ -321,33 +210,21 @@ test("pictures of two stages stand one after the other, each with its own scale"
 test("every part of a series is joined with its own kind", () => {
   const part = (name, sizes, more) => ({ run: "r", part: name, n: sizes, notes: [], steps: Array.from({ length: sizes }, (_, i) => ({ i, n: sizes, of: name })), ...more });
   const first = part("video", 3, { parts: { audio: part("audio", 2) } });
-  const second = part("video", 2, { parts: { audio: part("audio", 2) } });
-  const whole = joinRecords([first, second]);
-  const audio = partOf(whole, "audio");
+  const audio = partOf(joinRecords([first, part("video", 2, { parts: { audio: part("audio", 2) } })]), "audio");
   assert.deepEqual(audio.steps.map(({ i, of, n }) => [i, of, n]), [0, 1, 3, 4].map((i) => [i, "audio", 5]));
-  assert.deepEqual([audio.part, audio.run, audio.stages, audio.n], ["audio", "r+r", [3], 5]);
-  assert.deepEqual(whole.steps.map(({ i, of }) => [i, of]), [0, 1, 2, 3, 4].map((i) => [i, "video"]));
-  assert.equal(audio.parts, undefined);
-  for (const stages of [[first, part("video", 2)], [part("video", 2), second], [first, part(undefined, 2)]]) {
-    const some = joinRecords(stages);
-    assert.equal(some.parts, undefined);
-    assert.deepEqual(some.notes, ["audio is not in every stage: choose one stage to see it"]);
-  }
+  const some = joinRecords([first, part("video", 2)]);
+  assert.equal(some.parts, undefined);
+  assert.deepEqual(some.notes, ["audio is not in every stage: choose one stage to see it"]);
 });
 
-test("a stopped run says one step, in the list, in the panel and in its record", async () => {
+test("a stopped run says one step, alone and in a series", async () => {
   const broken = { ...record, ended: "stopped at step 3: no memory", sigmas: [9, 8, 7, 6, 5, 4], n: 2, steps: record.steps.slice(0, 2) };
   const tab = new Tab({ root: () => null, run: async (id) => (id === "a" ? { ...record, ended: "" } : broken) });
   const said = (run) => status({ run, step: run.steps[0].i, sample: 0, view: "lengths" }, t).join(" ");
   assert.match(said(await tab.recordOf({ run: "b" })), /Stopped at step 3 of 5/);
-  assert.match(said(await tab.recordOf({ run: "b", stopped_at: 4 })), /Stopped at step 4 of 5/);
   const whole = await tab.recordOf({ chain: [{ run: "a" }, { run: "b" }] });
   assert.match(said(whole), new RegExp(`Stopped at step ${record.n + 3} of ${record.n + 5}`));
-  assert.equal(whole.ended, `stopped at step ${record.n + 3}: no memory`);
   assert.doesNotMatch(said(await tab.recordOf({ run: "a" })), /Stopped/);
-  const brief = (run, more) => status({ run, step: 0, sample: 0, view: null, ...more }, t).join(" ");
-  assert.match(brief(await tab.recordOf({ run: "b" }), { note: "n" }), /^Stopped at step 3 of 5\. n$/);
-  assert.equal(brief({ ...record, live: true }), "", "of no step where none is shown");
 });
 
 const record = fixture("euler");
@@ -377,30 +254,6 @@ test("a late answer does not take the place of the run that was chosen after it"
   assert.deepEqual(shown, ["nothing", "nothing", "b"]);
 });
 
-test("a list that comes late, or not at all, takes no run away and brings none back", async () => {
-  const asked = [];
-  const runs = () => (asked.push(later()), asked.at(-1).answer);
-  const tab = new Tab({ root: () => root(4, 5), runs, report: async () => null, sources: async () => ({ output: {} }) });
-  const names = () => tab.runs.map((one) => one.run);
-  const [early, late] = [run("4"), run("5")];
-  const waiting = [tab.refresh(), tab.refresh()];
-  await tab.endRun(late);
-  asked[1].come({ runs: [late] });
-  await waiting[1];
-  asked[0].come({ runs: [early] }); // the server has let it go since
-  await waiting[0];
-  assert.deepEqual(names(), ["5-j"]);
-  tab.coming.set("4-j", { ...early, live: {} });
-  const failed = tab.refresh();
-  asked[2].come(null);
-  await failed;
-  assert.deepEqual([names(), tab.lost], [["5-j"], false]);
-  const last = tab.refresh();
-  asked[3].come({ runs: [early, late] });
-  await last;
-  assert.deepEqual(tab.entries().map((one) => [one.run, Boolean(one.live)]), [["4-j", false], ["5-j", false]]);
-});
-
 test("what was evaluated after the stages of a series keeps its steps", () => {
   const plain = fixture("gamma_1");
   const looked = (more) => ({ ...plain, afterwards: { steps: [0, 3], evaluations: 4, against: "the negative", drift: 1e-5, ...more } });
@@ -408,91 +261,31 @@ test("what was evaluated after the stages of a series keeps its steps", () => {
   assert.deepEqual(joinRecords([plain, looked()]).afterwards, { steps: [4, 7], evaluations: 4, against: "the negative", drift: 1e-5 });
   const both = joinRecords([looked(), looked({ steps: [1], evaluations: 2, against: "embedded guidance 1" })]).afterwards;
   assert.deepEqual([both.steps, both.evaluations, both.against], [[0, 3, 5], 6, "the negative, embedded guidance 1"]);
-  const none = { ...plain, afterwards: { steps: [], evaluations: 0, why: "uncond_steps is 0" } };
-  const one = joinRecords([none, looked()]).afterwards;
-  assert.deepEqual([one.steps, one.against, one.why], [[4, 7], "the negative", "uncond_steps is 0"]);
 });
 
-/** A graph with the few methods of the editor's that wiring uses. */
-function graphOf(nodes) {
-  const graph = { nodes: [], links: {}, inputs: [], add(node) {
-    node.graph = this;
-    this.nodes.push(node);
-  } };
-  for (const node of nodes) graph.add(node);
-  return graph;
-}
-let numbers = 100;
-function nodeOf(id, type, inputs, outputs) {
-  return { id, type, pos: [0, 0], size: [200, 100], inputs: inputs.map(([name, kind]) => ({ name, type: kind })),
-    outputs: outputs.map((kind) => ({ type: kind })),
-    connect(slot, target, at) {
-      const { links } = this.graph;
-      for (const id in links) if (links[id].target_id === target.id && links[id].target_slot === at) delete links[id];
-      numbers += 1;
-      links[numbers] = { origin_id: this.id, origin_slot: slot, target_id: target.id, target_slot: at };
-    } };
-}
-const create = (type) => ({
-  GGRecord: () => nodeOf("r", type, [["model", "MODEL"]], ["MODEL", "GG_RECORDER"]),
-  GGReadTrace: () => nodeOf("t", type, [["recorder", "GG_RECORDER"], ["latent", "LATENT"]], ["GG_TRACE", "LATENT"]),
-  GGInspector: () => nodeOf("i", type, [["trace", "GG_TRACE"]], []),
-})[type]();
-const sourceOf = (node, slot) => linkAt(node, slot).origin_id;
+/** A node with the few methods of the editor's that wiring uses. */
+const nodeOf = (id, type, inputs, outputs) => ({
+  id, type, pos: [0, 0], size: [200, 100], inputs: inputs.map(([name, kind]) => ({ name, type: kind })), outputs: outputs.map((kind) => ({ type: kind })),
+  connect(slot, target, at) {
+    target.inputs[at].link = `${id} ${slot}`;
+    this.graph.links[`${id} ${slot}`] = { origin_id: id, origin_slot: slot, target_id: target.id, target_slot: at };
+  },
+});
 
-test("a guider's model is recorded for the sampler that uses it, and a MODEL may come through a subgraph's wall", () => {
+test("a guider's model is recorded for the sampler that uses it", () => {
+  const made = {
+    GGRecord: nodeOf("r", "GGRecord", [["model", "MODEL"]], ["MODEL", "GG_RECORDER"]),
+    GGReadTrace: nodeOf("t", "GGReadTrace", [["recorder", "GG_RECORDER"], ["latent", "LATENT"]], ["GG_TRACE", "LATENT"]),
+    GGInspector: nodeOf("i", "GGInspector", [["trace", "GG_TRACE"]], []),
+  };
+  const graph = { nodes: [], links: {}, add: (node) => graph.nodes.push(Object.assign(node, { graph })) };
+  const loader = nodeOf(2, "Loader", [], ["MODEL"]);
   const guider = nodeOf(3, "CFGGuider", [["model", "MODEL"]], ["GUIDER"]);
   const sampler = nodeOf(4, "SamplerCustomAdvanced", [["guider", "GUIDER"]], ["LATENT"]);
-  const graph = graphOf([guider, sampler]);
+  for (const node of [loader, guider, sampler]) graph.add(node);
+  loader.connect(0, guider, 0);
   guider.connect(0, sampler, 0);
-  graph.links[7] = { origin_id: -10, origin_slot: 1, target_id: 3, target_slot: 0 };
-  const led = [];
-  graph.inputs = [null, { connect: (slot, node) => led.push([slot, node.type]) }];
-  const root = { nodes: [{ id: 12, inputs: [], subgraph: graph }] };
-  keep(root, sampler, create);
-  assert.deepEqual(led, [[graph.nodes[2].inputs[0], "GGRecord"]]);
-  assert.equal(sourceOf(guider, 0), "r");
-});
-
-test("the report is that of what is stored by now, and who shows the run gets it as a new object", async () => {
-  const keyed = { ...record, model: { key: "ab" }, report: { headline: "old" } };
-  const said = ["newer", "newest"];
-  const asked = async () => (said.length ? { headline: said.shift() } : null);
-  const tab = new Tab({ root: () => null, run: async () => ({ ...keyed }), report: asked });
-  assert.equal((await tab.recordOf({ run: "a" })).report.headline, "newer"); // picks came since the run
-  tab.single = () => ({ run: "a" });
-  const whole = { ...keyed, run: "a" };
-  const panel = Object.assign(Object.create(Panel.prototype), { whole, part: "", set(given) { Object.assign(this, given); } });
-  tab.places.set("box", { panel, draw() {} });
-  await tab.tryouts.reportAnew();
-  assert.notEqual(panel.whole, whole);
-  assert.deepEqual([panel.whole.report.headline, whole.report.headline], ["newest", "old"]);
-  assert.equal(panel.run.report.headline, "newest");
-  assert.equal((await tab.recordOf({ run: "a" })).report.headline, "newest"); // without an answer the last one stands
-});
-
-test("a run that ends this very moment is shown with the report that it brings, without another question", async () => {
-  let asked = 0;
-  const keyed = { ...record, model: { key: "ab" }, report: { headline: "own" } };
-  const tab = new Tab({ root: () => null, run: async () => ({ ...keyed }), report: async () => ((asked += 1), { headline: "newer" }) });
-  tab.last = { run: "a", at: Date.now() };
-  assert.equal((await tab.recordOf({ run: "a" })).report.headline, "own");
-  assert.equal(asked, 0);
-  assert.equal((await tab.recordOf({ run: "a" })).report.headline, "newer", "chosen once more: picks may have come");
-  tab.last = { run: "b", at: Date.now() - 60_000 };
-  assert.equal((await tab.recordOf({ run: "b" })).report.headline, "newer", "looked at a minute later");
-});
-
-test("what is stored is that of the model that is shown, and of no other", async () => {
-  const asked = [];
-  const tab = new Tab({ root: () => null, picks: async (method, key) => (asked.push(key), key === "ab" ? { ranges: {} } : null) });
-  const { tryouts } = tab;
-  const show = (run, model) => (Object.assign(tryouts, { tries: { record: { run, model }, stop() {} } }), tryouts.askStored());
-  await show("a", { key: "ab" });
-  assert.deepEqual(tryouts.stored, { ranges: {} });
-  const other = show("a", { key: "cd" });
-  assert.equal(tryouts.stored, null); // at once, not when the answer comes
-  await other;
-  await show("b", {});
-  assert.deepEqual([asked, tryouts.stored], [["ab", "cd"], null]);
+  keep(graph, sampler, (type) => made[type]);
+  const from = (node, name) => node.inputs.find((one) => one.name === name).link;
+  assert.deepEqual([from(guider, "model"), from(made.GGRecord, "model"), from(made.GGInspector, "trace")], ["r 0", "2 0", "t 0"]);
 });

@@ -1,4 +1,4 @@
-"""The panel paints what Python draws, and reckons as Python does, in 60 random records, degenerate ones among them."""
+"""The panel paints what Python draws, and reckons as Python does, in random records, degenerate ones among them."""
 
 import json
 import math
@@ -17,7 +17,7 @@ from guidance_geometry.trace.gram import GramRecord, coordinates, plus, point
 from guidance_geometry.trace.metrics import METRICS
 from guidance_geometry.trace.record import run_record
 
-RUNS = 60
+RUNS = 24
 CLOSE = 2e-5  # of what is drawn: six digits each, and sums of them
 OTHERS = (-1.0, 0.0, 1.0, 2.5, 60.0)
 OF_SCALE = ("M1", "M3", "M3c")

@@ -11,7 +11,6 @@ from guidance_geometry.figures.canvas import Box, Canvas
 from guidance_geometry.figures.compare import draw_comparison
 from guidance_geometry.figures.difference import difference_images
 from guidance_geometry.figures.difference_grid import draw_differences
-from guidance_geometry.figures.loss import draw_loss
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.palette import LIGHT
 from guidance_geometry.figures.pictures import Pictures
@@ -36,8 +35,7 @@ def assert_same(canvas):
     assert not re.search(r'\b(?:width|height|r|rx|ry)="-', svg)
 
 
-OF_EVERY_KIND = {"step plane", "two predictions", "scaled difference", "noise levels", "noisy sample", "step and noise"}
-OF_EVERY_KIND |= {"gradient and noise", "run animated", "filmstrip", "heat map", "classifier curves", "effective scale"}
+OF_EVERY_KIND = {"step plane", "scaled difference", "filmstrip", "heat map", "classifier curves"}
 
 
 @pytest.mark.parametrize("figure", [one for one in FIGURES if one.name in OF_EVERY_KIND], ids=lambda one: one.name)
@@ -51,7 +49,6 @@ def test_so_are_the_pages_of_two_runs_and_of_differences():
     first, second = run(gamma=2.0), run(gamma=4.0)
     assert_same(draw_comparison(first, second, sample=0, pictures=[Pictures()] * 2)[0])
     assert_same(draw_differences(second, difference_images(second, Pictures())))
-    assert_same(draw_loss([2.0, 1.5, 1.2, 1.1], labels=3))
 
 
 def test_a_picture_stands_upright_in_both():
