@@ -3,7 +3,6 @@
 Chains are tried where they are held to their formulas, energies where they are held to theirs.
 """
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -45,13 +44,9 @@ class LeastSquares:
         return (p.cond + (gamma - 1) * delta * (1 + 0.01 * state)).to(p.cond.dtype), state
 
 
-def through_numpy(u, c, x, gamma, sigma):
-    return u + gamma * torch.from_numpy((c - u).numpy())
-
-
 CHAINS = {
     "another pack's": chain_of(LeastSquares()),
-    "a function": Chain((FunctionRule(through_numpy),)),
+    "a function": Chain((FunctionRule(lambda u, c, x, gamma, sigma: u + gamma * torch.from_numpy((c - u).numpy())),)),
     "side by side": batch_chain((Lane(Chain((APG,)), 3.0), Lane(PLAIN, 2.0), Lane(Chain((Feedback(),)), 5.0))),
     "plain": PLAIN,
 }
@@ -61,13 +56,12 @@ def there(p, device):
     return map_tensors(p, lambda v: v.to(device), lambda v: v.to(device))
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=["fp32", "fp16"])
 @pytest.mark.parametrize("chain", CHAINS.values(), ids=CHAINS.keys())
-def test_what_a_rule_does_here_it_does_there(chain, dtype):
-    steps = [map_tensors(p, lambda v: v.to(dtype)) for p in steps_of(chain)]
+def test_what_a_rule_does_here_it_does_there(chain):
+    steps = [map_tensors(p, lambda v: v.to(torch.float16)) for p in steps_of(chain)]
     with mac() as device:
         found = play(chain, [there(p, device) for p in steps])
-    assert all(isinstance(one, MacTensor) and one.dtype == dtype for one in found)
+    assert all(isinstance(one, MacTensor) and one.dtype == torch.float16 for one in found)
     assert all(near(one, right) for one, right in zip(found, play(chain, steps), strict=True))
 
 
@@ -134,15 +128,13 @@ ASKED = {
 }
 
 
-@pytest.mark.parametrize("levels", ["numbers", "tensors"])
 @pytest.mark.parametrize("ask", ASKED.values(), ids=ASKED.keys())
-def test_a_mixture_answers_there(ask, levels):
-    at = (0.5, 0.8) if levels == "numbers" else (torch.full((3,), 0.5), torch.full((3,), 0.8))
+def test_a_mixture_answers_there(ask):
+    at = torch.full((3,), 0.5), torch.full((3,), 0.8)
     with mac() as device:
-        found = ask(PICTURES.to(device), *(v.to(device) if isinstance(v, torch.Tensor) else v for v in at))
+        found = ask(PICTURES.to(device), *(v.to(device) for v in at))
         assert found.device == device
     assert torch.equal(found.cpu(), ask(PICTURES, *at))
-    assert math.isfinite(float(found.sum()))
 
 
 MEASURED = {  # how large an error is compared to
@@ -194,14 +186,3 @@ def test_a_float32_sum_is_precise_in_whatever_order_a_device_adds(monkeypatch):
     off = [float((found / right - 1).abs().max()) for found in (in_turn(rows, 1), vectors.total(rows))]
     assert off[0] > 1e-4
     assert off[1] < 4 * torch.finfo(torch.float32).eps
-
-
-def test_a_device_is_asked_whether_it_has_float64():
-    assert vectors.has_float64(torch.device("cpu"))
-    with mac() as device:
-        vectors.has_float64.cache_clear()
-        assert not vectors.has_float64(device)
-        table = vectors.where_float64_is({"x": PICTURES.to(device), "more": (PICTURES.to(device), 1.0, None)})
-    assert type(table["x"]) is type(table["more"][0]) is torch.Tensor
-    assert table["more"][1:] == (1.0, None)
-    assert vectors.where_float64_is(PICTURES) is PICTURES

@@ -41,26 +41,6 @@ def test_parts_are_views_and_joined_they_are_the_whole(count):
     assert sum(packed.shares) == pytest.approx(1)
 
 
-def test_one_tensor_stays_itself():
-    v = draw(2, 3, 4)
-    for packed in (Packed(), Packed(((3, 4),))):
-        assert packed.split(v)[0] is v
-        assert packed.join([v]) is v
-        assert (packed.names, packed.shares) == (("",), [1])
-
-
-@pytest.mark.parametrize(
-    ("shapes", "names"),
-    [
-        (SHAPES[:2], ("video", "audio")),
-        (SHAPES[:3], ("part 0", "part 1", "part 2")),
-        (((8192, 16), (1, 5)), ("part 0", "part 1")),
-    ],
-)
-def test_parts_have_names(shapes, names):
-    assert Packed(shapes).names == names
-
-
 def evaluate(runner, p, sigma, first=True):
     runner.begin(sigma, first)
     runner.needs(3.0)

@@ -38,12 +38,6 @@ def test_momentum_adds_up_x0_differences_in_every_space(family, space):
         assert largest_error(guided, expected) < 1e-12
 
 
-def test_a_zero_prediction_has_no_direction_to_project_on():
-    p = toy()
-    p.cond[:] = 0.0
-    assert torch.allclose(guide(AdaptiveProjected(0.0, 0.0, 0.0), p, 3.0), -2.0 * p.uncond)
-
-
 def test_the_cap_does_not_depend_on_the_resolution():
     small, large = toy(shape=(2, 3, 4, 4)), toy(shape=(2, 3, 64, 64))
     lengths = [
@@ -78,10 +72,3 @@ def test_every_part_has_its_own_length_and_direction(data):
         expected.append(row)
     rule = AdaptiveProjected(eta, threshold, -0.5, absolute, space, part)
     assert largest_error(guide(rule, p, gamma), expected) < 1e-12
-
-
-def test_the_whole_sample_is_the_default_and_parts_are_named():
-    p = toy(shape=SHAPES[2], dtype=torch.float32)
-    assert torch.equal(guide(AdaptiveProjected(part="sample"), p, 6.0), guide(AdaptiveProjected(), p, 6.0))
-    picture = toy(dtype=torch.float32)
-    assert torch.equal(guide(AdaptiveProjected(part="frame"), picture, 6.0), guide(AdaptiveProjected(), picture, 6.0))

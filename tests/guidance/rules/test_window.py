@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from guidance_geometry.guidance.chain import PLAIN, Chain, Foreign, chain_of
-from guidance_geometry.guidance.gradients.term import GradientTerm, WatchTerm
+from guidance_geometry.guidance.gradients.term import WatchTerm
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
 from guidance_geometry.guidance.rules.angle import Angle
 from guidance_geometry.guidance.rules.autoguidance import Autoguidance
@@ -159,40 +159,8 @@ def test_reuse_and_interval_in_a_window_save_passes_there_alone():
     assert [scale for *_, scale in played(chain)] == [GAMMA, GAMMA, 1.0, 1.0]
 
 
-def test_neutral_rules_stay_neutral_and_the_whole_run_is_no_window():
-    assert Rescale(0.0).within(0.2, 0.5).neutral
-    assert Chain((Rescale(0.0).within(0.2, 0.5),)).is_cfg
-    assert Rescale().within(0.0, 1.0) == Rescale()
-    assert Chain((Rescale().within(0.2, 0.5),)).text == "CFG > rescale 0.7 in v, 0.2 .. 0.5 of the steps"
-
-
 @pytest.mark.parametrize(("start", "end"), [(0.5, 0.5), (0.8, 0.2), (float("nan"), 0.5), (0.0, 1.5), (-0.1, 0.5)])
 def test_a_window_that_is_none_is_refused(start, end):
     for rule in (Rescale(), Perturbed(Source("cond", object())), WatchTerm(ENERGY), Foreign(Halfway())):
         with pytest.raises(ValueError, match="is not part of the run"):
             rule.within(start, end)
-
-
-def test_gradient_terms_keep_their_own_window_as_well():
-    term = GradientTerm(ENERGY, start=0.2, end=0.6, evaluation="x0")
-    shorter = term.within(0.4, 1.0)
-    assert (shorter.start, shorter.end) == (0.4, 0.6)
-    assert shorter.text.endswith("0.4 to 0.6 of the run")
-    assert WatchTerm(ENERGY).within(0.0, 0.5).text == "watch cat, 0 to 0.5 of the run"
-    with pytest.raises(ValueError, match=r"acts from 0.2 to 0.6 .* its own start_percent .* window 0.7 .. 1 "):
-        term.within(0.7, 1.0)
-
-
-def test_a_rule_with_a_window_of_its_own_keeps_it():
-    rule = Perturbed(Source("cond", object()), start=0.25, end=0.5)
-    assert rule.within(0.0, 0.4).window == (0.25, 0.4)
-    with pytest.raises(ValueError, match=r"acts from 0.25 to 0.5 .* Make them overlap"):
-        rule.within(0.5, 1.0)
-
-
-def test_rules_that_hold_a_model_are_themselves_alone():
-    """A host keeps what belongs to each by the rule itself."""
-    one, other = (Perturbed(Source("cond", 7)) for _ in range(2))
-    assert one != other
-    assert len({WatchTerm(ENERGY), WatchTerm(ENERGY)}) == 2
-    assert Rescale().within(0.0, 0.5) == Rescale().within(0.0, 0.5) != Rescale()
