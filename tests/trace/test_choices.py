@@ -56,7 +56,3 @@ def test_a_sample_is_alone_where_another_acted_otherwise(trace):
     assert choices_of(trace, [0, 1], [0])["alone"] == [False, False]
     other = trace.steps["gamma_eff"] + torch.tensor([0.0, 0.2])
     assert choices_of(with_columns(trace, gamma_eff=other), [1], [0])["alone"] == [True]
-
-
-def test_a_run_without_steps_has_nothing_to_choose(trace):
-    assert choices_of(trace, [0, 1], []) == {}

@@ -8,6 +8,7 @@ import torch
 
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.gram import VECTORS, GramRecord, gram
+from guidance_geometry.trace.places import places_of
 from guidance_geometry.trace.pushes import GUIDANCE, contraction, interval, push, push_shares, shares
 
 
@@ -56,3 +57,22 @@ def test_a_push_is_shared_out_by_the_lengths_of_what_made_it(scale, beyond):
     assert push_shares(replace(trace, steps=columns)) == pytest.approx(expected, rel=1e-6)
     assert push_shares(trace) == {GUIDANCE: 1.0}
     assert push_shares(exact_trace(1.0, batch=2, steps=3, capture=False)) == {}
+
+
+def test_what_goes_across_the_difference_leaves_the_plane_as_far_as_a_lies_across_it_too():
+    gamma, draws = 3.0, torch.Generator().manual_seed(2)
+    u, a, delta, side, move = (torch.randn(2, 64, generator=draws, dtype=torch.float64) for _ in range(5))
+    record = GramRecord(VECTORS, gram(dict(zip(VECTORS, (u, a, delta, side, move, None), strict=True))))
+    push = (gamma - 1) * delta + side
+    along = (push * delta).sum(dim=1) / delta.square().sum(dim=1)
+    across = push - along[:, None] * delta
+    share = across.square().sum(dim=1) / push.square().sum(dim=1)
+    frame = torch.linalg.qr(torch.stack([a, delta], dim=2)).Q
+    beyond = side - (frame @ (frame.mT @ side[..., None]))[..., 0]
+    found = places_of(record, gamma, 64, 1 + along, share)["outside"]
+    assert found.tolist() == pytest.approx((beyond.norm(dim=1) / across.norm(dim=1)).tolist(), rel=1e-9)
+    assert places_of(record, gamma, 64, 1 + along, share + 0.019)["outside"].isfinite().all()
+    assert places_of(record, gamma, 64, 1 + along, share + 0.021)["outside"].isnan().all(), "D holds more than that"
+    plain = GramRecord(VECTORS, gram(dict(zip(VECTORS, (u, a, delta, 0.1 * side, move, None), strict=True))))
+    slight = places_of(plain, gamma, 64, torch.tensor(gamma), torch.tensor([0.0049, 0.0051]))["outside"]
+    assert slight.isnan().tolist() == [True, False]

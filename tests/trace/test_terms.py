@@ -43,10 +43,3 @@ def test_terms_have_the_role_of_their_vectors_before_and_after_a_file(tmp_path, 
 def test_only_what_guides_is_compared_with_the_difference():
     added = asked(["likeness"], ["likeness", "gradient"]).metrics.keys() - recorded().metrics.keys()
     assert added == {"log_prob likeness", "log_prob gradient", "M18 likeness", "M18r likeness", "M18s likeness"}
-
-
-def test_a_gradient_without_a_word_of_its_energy_guides():
-    trace = asked(["gradient"], [])
-    assert trace.terms == (Term("gradient", GUIDES),)
-    assert "M18 gradient" in trace.metrics
-    assert "log_prob gradient" not in trace.metrics
