@@ -69,10 +69,3 @@ def test_an_item_draws_what_it_drew_in_the_first_release_and_by_its_own_start():
     x = torch.tensor([[1.0, 2.0], [2.0, 1.0]])
     drawn = item_noise(x, 7)()
     assert drawn.flatten().tolist() == pytest.approx([-0.34704, 2.76088, -0.40084, -1.72093], abs=1e-5)
-
-
-def test_a_batch_of_none_draws_none():
-    empty = torch.zeros(0, 3, 4, 4, dtype=torch.float16)
-    drawn = item_noise(empty, 1)()
-    assert drawn.shape == empty.shape
-    assert drawn.dtype == empty.dtype
