@@ -62,20 +62,3 @@ def test_many_samples_become_a_band_and_unknown_steps_a_gap():
     assert "watch: only measures-4" not in marks(svg)
     assert "watch: only measures-5" in marks(svg)
     assert "cosine" not in svg  # without a gradient there is nothing beside the difference
-
-
-def test_a_guide_that_is_sure_alone_is_doubted():
-    sure, never = math.log(0.95), math.log(0.3)
-    doubted = asked(classifier_run(), gradient=lambda step: sure, watch=lambda step: never)
-    drawing = draw_still(Order(doubted, step=5, sample=1), "classifier curves")
-    assert_apart(drawing.canvas)
-    assert "doubt guide over 0.9, watch under 0.6 at the end: 2 of 2 samples" in drawing.caption
-    for calm in (
-        {"gradient": lambda step: sure, "watch": lambda step: sure},
-        {"gradient": lambda step: never, "watch": lambda step: never},
-        {"gradient": lambda step: sure},
-    ):
-        assert (
-            "doubt"
-            not in draw_still(Order(asked(classifier_run(), **calm), step=5, sample=1), "classifier curves").caption
-        )

@@ -2,7 +2,6 @@ import math
 import re
 
 import pytest
-import torch
 from matplotlib.image import BboxImage
 
 from guidance_geometry.figures.order import Order
@@ -10,8 +9,6 @@ from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.figures.pull import pull_of
 from guidance_geometry.figures.registry import PULL, draw_still
 from guidance_geometry.tests.drawn import assert_apart, classifier_run, expected, parts, printed_scale, run, segment
-from guidance_geometry.trace.gram import VECTORS
-from guidance_geometry.trace.trace import Trace
 
 
 @pytest.mark.parametrize(("sampler", "step", "gamma"), [("euler", 5, 4.0), ("ddpm", 3, 4.0), ("ddpm", 9, 30.0)])
@@ -63,26 +60,3 @@ def test_every_figure_of_a_classifier_run_shows_its_gradient(sampler, flow):
         assert_apart(drawing.canvas)
     names = [image.get_gid() for image in parts(draw_still(order, PULL[-1].name).canvas, BboxImage)]
     assert "label-gradient-picture" in names
-
-
-def test_a_classifier_run_and_the_same_run_with_guidance_are_drawn_alike():
-    guided = classifier_run()
-    record = guided.record
-    bare = Trace(
-        {**guided.header, "vectors": list(VECTORS)},
-        {**guided.steps, "K": _as_guidance(record, 3.0), "gamma": torch.full_like(guided.steps["gamma"], 3.0)},
-        guided.stage,
-    )
-    drawn, implied = (pull_of(trace, 5, 1) for trace in (guided, bare))
-    assert implied.by_difference
-    for name, place in drawn.scene.positions.points.items():
-        assert math.dist(place, implied.scene.positions.points[name]) < 1e-7, name
-    assert math.dist(drawn.gradient, implied.gradient) < 1e-7
-    assert drawn.scene.facts.strength == pytest.approx(implied.scene.facts.strength)
-
-
-def _as_guidance(record, weight):
-    """The same inner products with the whole change of the classifier counted as gamma delta: D - G = 0."""
-    rows = ({"u": 1.0}, {"a": 1.0}, {"delta": 1.0}, {"D-G": 1.0, "delta": -weight}, {"move": 1.0}, {"noise": 1.0})
-    pairs = [record.combination(v, w) for k, v in enumerate(rows) for w in rows[k:]]
-    return torch.stack([pair.expand(record.K.shape[:-1]) for pair in pairs], dim=-1)

@@ -1,7 +1,6 @@
 import json
 import math
 import re
-from dataclasses import replace
 from itertools import combinations
 from xml.etree import ElementTree
 
@@ -10,7 +9,6 @@ import torch
 
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.registry import draw_still
-from guidance_geometry.figures.scene import scene_of
 from guidance_geometry.figures.words import number, percent
 from guidance_geometry.tests.drawn import assert_apart, expected, marks, printed_scale, run, segment
 from guidance_geometry.tests.traces import exact_trace
@@ -147,12 +145,6 @@ def test_a_push_is_split_into_what_goes_along_and_what_goes_across():
     assert "other rules" not in words
 
 
-@pytest.mark.parametrize(("setting", "value"), [("figure", "F99"), ("size", "poster"), ("theme", "pink")])
-def test_an_unknown_choice_names_the_known_ones(setting, value):
-    with pytest.raises(ValueError, match=f"Unknown {setting} '{value}'. Choose one of"):
-        draw_still(Order(run(gamma=4.0), **({} if setting == "figure" else {setting: value})), value)
-
-
 def test_a_step_outside_the_run_is_refused():
     with pytest.raises(ValueError, match=r"no step 12: the trace has 12, counted here from 0 to 11"):
         draw_still(Order(run(gamma=4.0), step=12), "step plane")
@@ -167,12 +159,3 @@ def test_embedded_workflow_comes_back_from_the_svg():
     assert json.loads(block) == facts
     assert svg.isascii() or block.isascii()
     ElementTree.fromstring(svg)
-
-
-def test_a_step_of_an_empty_prompt_is_not_called_broken():
-    trace = run(gamma=4.0, steps=3)
-    K = trace.steps["K"].clone()
-    K[1] = math.nan  # what a host that counts from zero leaves unknown
-    trace = replace(trace, steps=trace.steps | {"K": K}, stage=["step", "from_zero", "step"])
-    assert "empty" in scene_of(trace, step=1).missing
-    assert "not finite" in scene_of(replace(trace, stage=["step"] * 3), step=1).missing

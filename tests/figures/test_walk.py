@@ -1,12 +1,10 @@
 import math
-from dataclasses import replace
 
 import pytest
-import torch
 
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.registry import WALK, draw_still
-from guidance_geometry.tests.drawn import classifier_run, marks, printed_scale, run, segment
+from guidance_geometry.tests.drawn import marks, printed_scale, run, segment
 
 
 def lengths(trace, step, sample):
@@ -65,17 +63,3 @@ def test_the_figures_add_parts_and_move_nothing(steady, pages):
                 assert math.dist(seen[some][-1][name], place) < 0.01
     first, last = (math.dist(each["overview-x"], each["overview-end"]) for each in (seen[0], seen[-1]))
     assert first == pytest.approx(last) if steady else first > last
-
-
-@pytest.mark.parametrize(("size", "heading"), [(1e-9, "without guidance"), (1.0, "gradient pushed")])
-def test_a_step_that_a_gradient_pushed_is_not_drawn_as_one_without_guidance(size, heading):
-    trace = classifier_run(sampler="euler")
-    names = trace.record.vectors
-    pairs = [(p, q) for k, p in enumerate(names) for q in names[k:]]
-    pushes = [size ** sum(name in ("D-G", "gradient") for name in pair) for pair in pairs]
-    known = [math.nan if "delta" in pair else push for pair, push in zip(pairs, pushes, strict=True)]
-    steps = {**trace.steps, "K": trace.record.K * torch.tensor(known), "gamma": torch.ones(trace.n)}
-    alone = replace(trace, steps=steps, stage=["cond_only"] * trace.n)
-    drawing = draw_still(Order(alone, step=5, sample=1), "step plane")
-    assert heading in drawing.caption
-    assert ('id="overview-gradient"' in drawing.svg() or 'id="enlarged-gradient"' in drawing.svg()) == (size == 1.0)
