@@ -55,20 +55,3 @@ def equip(folder):
     shutil.copytree(folder / "sources" / "folders", folder / "models" / "classifiers", dirs_exist_ok=True)
     (folder / "input").mkdir(exist_ok=True)
     Image.linear_gradient("L").resize((32, 32)).convert("RGB").save(folder / "input" / "ramp.png")
-    for name, latent in odd_latents().items():
-        content = {"latent_tensor": latent, "latent_format_version_0": torch.zeros(1)}
-        save_file(content, folder / "input" / f"odd {name}.latent")
-
-
-def odd_latents():
-    """Name -> a latent that no canvas makes."""
-    usual = torch.zeros(1, 3, 32, 32)
-    shapes = {"empty batch": (0, 3, 32, 32), "no places": (1, 3, 0, 0), "one pixel": (1, 3, 1, 1), "flat": (3, 32),
-              "odd sides": (1, 3, 33, 17), "four channels": (2, 4, 32, 32), "video": (1, 3, 2, 32, 32)}  # fmt: skip
-    values = {"not a number": torch.nan, "infinite": torch.inf, "very large": 1e30}
-    types = {"half": torch.half, "double": torch.double, "whole numbers": torch.long}
-    return {
-        **{name: torch.zeros(shape) for name, shape in shapes.items()},
-        **{name: usual + value for name, value in values.items()},
-        **{name: usual.to(dtype) for name, dtype in types.items()},
-    }

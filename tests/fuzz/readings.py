@@ -12,6 +12,10 @@ from guidance_geometry.cli.sweep import marks_of
 from guidance_geometry.conversion.convert import convert
 from guidance_geometry.denoisers.reading import read_denoiser
 from guidance_geometry.denoisers.spec import choose_spec
+from guidance_geometry.figures.order import Order
+from guidance_geometry.figures.pictures import Pictures
+from guidance_geometry.figures.registry import draw_figure
+from guidance_geometry.figures.table import as_csv
 from guidance_geometry.files.notes import JSON, LIMITS
 from guidance_geometry.sweeps.plan import FIELDS
 from guidance_geometry.sweeps.report import report_text
@@ -57,8 +61,11 @@ def read_tables(file):
 
 
 def read_trace(file):
-    """What the commands make of a trace: its record, with the report, and its page."""
-    record_of(load(file))
+    """What shows a trace: its record, with the report, its table, a figure and its page."""
+    trace = load(file)
+    record_of(trace)
+    as_csv(trace)
+    draw_figure(Order(trace, None, None, "blog", "light", Pictures()), "step plane")
     page_of_run(file, file.with_suffix(".html"))
 
 
@@ -99,7 +106,6 @@ READINGS = {
     "probe.json": read_claims_beside,
     "traces": read_trace,
     "classifiers": read_classifier,
-    "folders": read_classifier,
     "denoisers": read_weights,
     "pickles": read_pickle,
 }
