@@ -43,20 +43,6 @@ def test_every_picture_stands_in_its_column_and_row_at_the_exact_zoom():
     assert boxes[1][0][0] - boxes[0][0][0] == boxes[2][0][0] - boxes[1][0][0] > 7 * 12
 
 
-@pytest.mark.parametrize(
-    ("parts", "scale", "sentence"),
-    [
-        ([], 4, "at least one column"),
-        (columns(), 0, "scale is 0"),
-        ([*columns(1), ("b", torch.zeros(1, 9, 9, 3), "")], 4, "one and the same"),
-        ([("b", torch.zeros(1, 9, 9, 4), "")], 4, "one and the same"),
-    ],
-)
-def test_unusable_pictures_are_refused(parts, scale, sentence):
-    with pytest.raises(ValueError, match=sentence):
-        contact_sheet(parts, title="t", scale=scale)
-
-
 @pytest.mark.parametrize("count", [1, 2, 300])
 def test_the_curve_fills_the_frame_and_its_scale_starts_at_zero(count):
     losses = [3.0 / (1 + step) for step in range(count)]

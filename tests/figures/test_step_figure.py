@@ -145,13 +145,6 @@ def test_a_push_is_split_into_what_goes_along_and_what_goes_across():
     assert "other rules" not in words
 
 
-def test_a_step_outside_the_run_is_refused():
-    with pytest.raises(ValueError, match=r"no step 12: the trace has 12, counted here from 0 to 11"):
-        draw_still(Order(run(gamma=4.0), step=12), "step plane")
-    with pytest.raises(ValueError, match=r"no sample 2"):
-        draw_still(Order(run(gamma=4.0), sample=2), "step plane")
-
-
 def test_embedded_workflow_comes_back_from_the_svg():
     facts = {"workflow": {"nodes": ["]]>", "\u03b3"]}, "prompt": {"1": {}}}
     svg = draw_still(Order(run(gamma=4.0), sample=0), "step plane").svg(facts)

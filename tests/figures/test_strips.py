@@ -13,17 +13,6 @@ from guidance_geometry.tests.drawn import picture_named, run, thumbnails
 from guidance_geometry.trace.trace import Trace
 
 
-def test_noise_grows_from_the_clean_picture_to_pure_noise():
-    trace = run(gamma=4.0, space="flow")
-    drawing = draw_still(Order(trace, sample=1, pictures=Pictures()), "noise levels")
-    levels = [float(w.split()[1]) for w, _ in drawing.canvas.texts() if re.fullmatch(r"\u03c3 [\d.]+", w)]
-    assert len(levels) == 6
-    assert levels[0] == 0
-    assert levels == sorted(levels)
-    clean = 0.5 + 0.5 * trace.tensors["end"][1].float().movedim(0, -1)
-    assert np.allclose(picture_named(drawing.canvas), clean.clamp(0, 1), atol=2e-3)
-
-
 def test_the_filmstrip_has_one_gain_and_states_it():
     trace = run(gamma=4.0)
     drawing = draw_still(Order(trace, sample=0, pictures=Pictures()), "filmstrip")

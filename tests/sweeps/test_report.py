@@ -121,14 +121,6 @@ def test_chance_alone_is_never_called_the_best():
     assert claims <= 0.08 * 100
 
 
-def test_a_study_of_one_draw_tells_no_difference():
-    axes = AXES[:2]
-    text = report_text(rows_with(lambda p: p["cfg"], axes), axes)
-    assert "cfg (too few draws to tell): 1: 100 %, 4: 400 %" in text
-    assert text.endswith("Too few draws to tell any difference. Run more seeds or prompts.\n")
-    assert report_text([], AXES).startswith("There is nothing to compare")
-
-
 @pytest.mark.parametrize(
     ("spread", "unit", "words"),
     [

@@ -1,6 +1,5 @@
 """The commit rule, the split and the accumulator, on samplers small enough to know every number of."""
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -222,29 +221,6 @@ def test_steps_that_waited_have_the_same_numbers(waiting, monkeypatch):
     for first in (0, 1, 2):
         part = accumulator.columns(first)
         assert all(torch.equal(part[name].nan_to_num(7), v[first:].nan_to_num(7)) for name, v in expected.items())
-
-
-def test_columns_are_made_once_though_many_read_them_and_tell_what_failed():
-    steps, _ = watched(euler)
-    broken = replace(steps[1], move=steps[1].move[..., :3])
-    made = accumulated([steps[0], broken, steps[2]], passes=("STG",))
-    notes, faults, remarks = [], [], []
-
-    def remark(columns):
-        remarks.append(len(columns))
-        return ["a remark"]
-
-    columns = made.close_columns(notes, faults, remarks=remark)
-    assert not columns.is_complete
-    with ThreadPoolExecutor(4) as readers:
-        lengths = {*readers.map(lambda _: len(columns), range(8))}
-    assert columns.is_complete
-    assert lengths == {*remarks}
-    assert notes == [*faults, "a remark"]
-    assert faults[0].startswith("no numbers from step 2 on: ")
-    assert columns["K"].isfinite().all(dim=(1, 2)).tolist() == [True, False, False]
-    assert columns["sigma"].tolist() == SIGMAS[:3]
-    assert {name for name in columns if "STG" in name}, "of further passes too"
 
 
 def test_a_step_without_uncond_says_so_and_keeps_its_move():

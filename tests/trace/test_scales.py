@@ -10,7 +10,6 @@ from guidance_geometry.trace.accumulator import Accumulator, Capture
 from guidance_geometry.trace.recorder import Evaluation, Pass, Recorded
 from guidance_geometry.trace.rows import Setting
 from guidance_geometry.trace.terms import GUIDES, Term
-from guidance_geometry.trace.trace import SCALES
 
 LEVELS = (4.0, 2.0, 1.0, 0.5)
 SHAPE = (3, 3, 6, 6)
@@ -55,14 +54,6 @@ def test_a_pass_beside_c_alone_is_proved_too():
     assert found["gamma_eff"].isnan().all()
 
 
-def test_passes_that_cannot_be_told_apart_have_no_scale():
-    u, c, away = draw(1), draw(2), draw(3)
-    step = Evaluation(u + 4 * (c - u) + away, u, c, 4.0, passes={"one": Pass(away, 1), "other": Pass(2 * away, 1)})
-    found = columns([step] * 3)
-    assert found["scale one"].isnan().all()
-    assert found["scale other"].isnan().all()
-
-
 @pytest.mark.parametrize("stated", [4.0, 2.0, float("nan")], ids=str)
 def test_the_scale_of_a_run_is_what_acted_where_no_chain_was_handed_one(stated):
     """D - G counts from it, as if it had been stated."""
@@ -99,14 +90,6 @@ def test_gradients_are_taken_out_with_the_weights_that_acted():
     assert found["across"].flatten().tolist() == [0.0] * 9
 
 
-def test_without_both_predictions_the_scale_is_unknown():
-    u, c = draw(1), draw(2)
-    found = columns([Evaluation(c, None, c, 1.0), Evaluation(c, u, None), Evaluation(u + 3 * (c - u), u, c, 3.0)])
-    for name in SCALES:
-        assert found[name][:2].isnan().all(), name
-        assert found[name][2].isfinite().all(), name
-
-
 def test_a_rescale_of_all_leaves_the_scales_of_passes_proved():
     u, c, away, other = draw(1), draw(2), draw(3), draw(4)
     guided = 0.75 * (u + 5 * (c - u) + 2.0 * away - 1.2 * other)
@@ -141,13 +124,6 @@ def test_what_a_pass_made_is_told_along_and_across_the_difference(handed):
         across = 1 - of(v, delta).square() / (of(delta, delta) * of(v, v))
         assert torch.allclose(found[f"along {name}"][0], along, rtol=1e-6)
         assert torch.allclose(found[f"across {name}"][0], across, rtol=1e-6)
-
-
-def test_a_pass_along_the_difference_is_a_higher_scale_and_nothing_across():
-    u, c = draw(1), draw(2)
-    found = columns([guided(u, c, 4.0, {"PAG": (1.0, 0.5 * (c - u) + 1e-3 * draw(3))})] * 3)
-    assert found["along PAG"][0].tolist() == pytest.approx([0.5] * 3, rel=1e-2)
-    assert found["across PAG"].max() < 1e-4
 
 
 def test_what_is_not_proved_or_not_compared_is_unknown():

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from guidance_geometry.guidance.chain import PLAIN, Chain, Foreign, chain_of
+from guidance_geometry.guidance.chain import PLAIN, Chain, Foreign
 from guidance_geometry.guidance.gradients.term import WatchTerm
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
 from guidance_geometry.guidance.rules.angle import Angle
@@ -140,16 +140,6 @@ def test_two_that_combine_in_one_step_are_refused_by_name(other):
     with pytest.raises(ValueError, match="do not overlap"):
         chain.then(other)
     assert len(chain.then(other.within(0.6, 1.0)).rules) == 2
-
-
-def test_a_rule_of_another_pack_and_windows_in_windows():
-    [foreign] = chain_of(Halfway()).rules
-    chain = Chain((foreign.within(0.0, 0.75).within(0.25, 1.0),))
-    assert chain.rules[0].window == (0.25, 0.75)
-    state = chain.init(RUN)
-    for step in PLACES:
-        _, state = chain.step(state, at(step), GAMMA)
-    assert state.rules == (2,), "asked in its two steps alone"
 
 
 def test_reuse_and_interval_in_a_window_save_passes_there_alone():
