@@ -100,6 +100,17 @@ def test_what_only_watches_is_asked_without_a_graph_beside_what_needs_one():
     assert torch.allclose(pushed(run)[0], pushed(run_of(guide))[0])
 
 
+def test_every_second_step_uses_the_answer_of_the_one_before():
+    term: Any = GradientTerm(energy(), every=2)
+    run, asked, shifts = run_of(term), [], []
+    for sigma in RUN.sigmas[:-1]:
+        shifts.append(pushed(run, sigma=sigma)[1][0].shift)
+        asked.append(term.energy.classifier.asked)
+    assert asked == [1, 1, 2, 2]
+    assert torch.equal(shifts[0], shifts[1])
+    assert not torch.equal(shifts[1], shifts[2])
+
+
 @pytest.mark.parametrize(("factor", "words"), [(torch.nan, "values that are not finite"), (0.0, "is exactly zero at")])
 def test_a_gradient_that_is_none_is_zero_and_said_once(factor, words):
     told = []

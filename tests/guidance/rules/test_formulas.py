@@ -86,9 +86,11 @@ OTHERS = {  # held to their formulas elsewhere
     "gamma list 3, 1": ScaleSchedule("list", values=(3.0, 1.0)),
 }
 PICTURES = [
-    (Bands(method, 0.3, 1.4, cutoff), (2, 2, *size))
-    for method, cutoff in (("FDG", 0.5), ("FreSca", 0.6))
-    for size in ((6, 8), (7, 5))
+    *((Bands("FDG", 0.3, 1.4), (2, 2, *size)) for size in ((6, 8), (7, 5))),
+    *((Bands("FreSca", 0.3, 1.4, 0.6), (2, 2, *size)) for size in ((6, 8), (7, 5))),
+    (Bands("FDG", 0.3, 1.4, middle=(0.7,)), (2, 2, 8, 12)),
+    (Bands("FDG", 0.3, 1.4, middle=(0.9, -0.5)), (2, 2, 13, 7)),
+    (Bands("FDG", 0.3, 1.4, middle=(0.0, 0.4, 2.0, 1.0)), (2, 2, 3, 16)),
 ]
 
 
