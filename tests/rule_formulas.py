@@ -144,12 +144,20 @@ CONDITIONS = {"PerpNeg": perp_neg, "Negative": negative}
 
 def apg(rule, memory, m, u, c, gamma):
     mean = c - u + rule.momentum * (0 if memory is None else memory)
-    d = mean
-    if rule.threshold and length(d):
-        radius = rule.threshold * (1 if rule.absolute else math.sqrt(d.numel()))
-        d = d * min(1.0, radius / length(d))
-    parallel = along(d, m.out(rule.space, c))
-    return c - (d - parallel + rule.eta * parallel), c, mean
+    axis, kept = m.out(rule.space, c), torch.empty_like(mean)
+    places = [...]
+    if rule.part == "channel":
+        places = range(mean.shape[0])
+    elif rule.part == "frame" and mean.ndim == 4:
+        places = [(slice(None), time) for time in range(mean.shape[1])]
+    for at in places:
+        d = mean[at]
+        if rule.threshold and length(d):
+            radius = rule.threshold * (1 if rule.absolute else math.sqrt(d.numel()))
+            d = d * min(1.0, radius / length(d))
+        parallel = along(d, axis[at])
+        kept[at] = d - parallel + rule.eta * parallel
+    return c - kept, c, mean
 
 
 def zero_star(rule, memory, m, u, c, gamma):

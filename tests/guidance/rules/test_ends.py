@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from guidance_geometry.guidance.chain import Chain
+from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
 from guidance_geometry.guidance.rules.angle import Angle
 from guidance_geometry.guidance.rules.energy_preserving import middle_energy
 from guidance_geometry.guidance.rules.feedback import Feedback
@@ -123,3 +124,10 @@ def test_the_scale_of_feedback_lies_between_one_and_the_samplers():
         guided, state = chain.step(state, p, 1.5)
         scale = (guided - p.uncond).norm() / (p.cond - p.uncond).norm()
         assert 1.0 <= scale <= 1.5 + 1e-9
+
+
+def test_the_cap_of_a_projection_does_not_depend_on_the_resolution():
+    for side in (4, 64):
+        p = toy(shape=(2, 3, side, side))
+        found = guide(AdaptiveProjected(1.0, 0.1, 0.0), p, 2.0)
+        assert float((found - p.cond).square().mean().sqrt()) == pytest.approx(0.1)

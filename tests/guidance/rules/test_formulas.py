@@ -37,6 +37,12 @@ from guidance_geometry.tests.toys import FAMILIES, FLOW_RUN, RUN, SHAPES, guide,
 WEAK = Source("cond", object())
 RULES = {  # what each says of itself in files and on pages, by its numbers
     "APG eta 0, cap 1.5, momentum -0.5 in x0": AdaptiveProjected(0.0, 1.5, absolute=True),
+    "APG eta 0, cap 1.5, momentum -0.5 in x0, by channel": AdaptiveProjected(0.0, 1.5, absolute=True, part="channel"),
+    "APG eta 0.3, cap 0.4, momentum -0.5 in v, by frame": AdaptiveProjected(0.3, 0.4, -0.5, True, "v", "frame"),
+    "APG eta 0.5, cap 0.2 sqrt(N), momentum -0.5 in ode, by frame": AdaptiveProjected(
+        0.5, 0.2, -0.5, False, "ode", "frame"
+    ),
+    "APG eta 0.5 in x0, by channel": AdaptiveProjected(0.5, 0.0, 0.0, part="channel"),
     "APG eta 1 in x0": AdaptiveProjected(1.0, 0.0, 0.0),
     "ADG up to 60 deg": Angle(),
     "ADG up to 5 deg, length of c": Angle(5.0, keep_norm=True),
@@ -73,7 +79,6 @@ for space in SPACES:
 for space in ("score", "epsilon", "x0"):
     RULES |= {f"power law {power} in {space}": PowerLaw(power, space) for power in (-0.5, 0.9)}
 OTHERS = {  # held to their formulas elsewhere
-    "APG eta 0, cap 1.5, momentum -0.5 in x0, by channel": AdaptiveProjected(0.0, 1.5, absolute=True, part="channel"),
     "FDG low 0.5, 0.6, 0.8, high 1": Bands(middle=(0.6, 0.8)),
     "FBG pi 0.8, t0 0.3, t1 0.4": Feedback(0.8, 0.3),
     "interval sigma 5 .. 0.3": Interval("sigma", 5.0, 0.3),
