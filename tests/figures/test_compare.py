@@ -1,12 +1,11 @@
 import math
 from dataclasses import replace
-from itertools import pairwise
 
 import pytest
 
 from guidance_geometry.figures.compare import compare, draw_comparison
 from guidance_geometry.figures.pictures import Pictures
-from guidance_geometry.tests.drawn import assert_apart, marks, run, segment
+from guidance_geometry.tests.drawn import assert_apart, run
 
 HOW = (Pictures(), Pictures())
 
@@ -32,21 +31,6 @@ def test_rounding_of_the_captured_states_is_no_difference():
     found = compare(trace, replace(trace, tensors=tensors), 0)
     assert found.parting_step is None
     assert all(d < 2 * low for d, low in zip(found.distance[:-1], found.floor[:-1], strict=True))
-
-
-def test_the_curve_stands_on_its_logarithmic_axis():
-    first, second = run(gamma=4.0), run(gamma=1.0)
-    canvas, _ = draw_comparison(first, second, sample=0, pictures=HOW)
-    svg, found = canvas.svg(), compare(first, second, 0)
-    places = [marks(svg)[f"distance-{k}"] for k in range(13)]
-    steps = [(b[0] - a[0]) for a, b in pairwise(places)]
-    assert max(steps) - min(steps) < 0.01
-    y5, y12 = places[5][1], places[12][1]
-    y3 = places[3][1]
-    logs = [math.log10(found.distance[k]) for k in (3, 5, 12)]
-    assert (y5 - y3) / (y12 - y3) == pytest.approx((logs[1] - logs[0]) / (logs[2] - logs[0]), rel=0.01)
-    assert found.parting_step is not None
-    assert segment(svg, "parted")[0][0] == pytest.approx(places[found.parting_step][0], abs=0.01)
 
 
 def test_runs_that_cannot_be_compared_are_still_shown():

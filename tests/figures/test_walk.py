@@ -4,7 +4,7 @@ import pytest
 
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.registry import WALK, draw_still
-from guidance_geometry.tests.drawn import marks, printed_scale, run, segment
+from guidance_geometry.tests.drawn import marks, printed_scale, run
 
 
 def lengths(trace, step, sample):
@@ -35,19 +35,6 @@ def test_triangles_keep_the_distances_of_the_run(sampler, space, size):
     for (first, second), length in lengths(trace, 5, 1).items():
         drawn = math.dist(found[f"overview-{first}"], found[f"overview-{second}"]) / scale
         assert drawn == pytest.approx(length, rel=0.03, abs=1.0 / scale), (first, second)
-
-
-def test_noise_stands_across_the_ray_at_its_true_length():
-    trace = run(gamma=4.0, sampler="ddpm")
-    drawing = draw_still(Order(trace, step=5, sample=0), "added noise")
-    svg = drawing.svg()
-    (tip, end), (x, p) = segment(svg, "overview-noise"), segment(svg, "overview-ray-p")
-    drawn = math.dist(tip, end) / printed_scale(drawing, "overview", svg)
-    assert drawn == pytest.approx(float(trace.column("M8")[5, 0]), rel=5e-3)
-    across = (end[0] - tip[0]) * (p[0] - x[0]) + (end[1] - tip[1]) * (p[1] - x[1])
-    assert abs(across) < 5e-3 * math.dist(tip, end) * math.dist(x, p)
-    assert svg.count('id="draw"') == 4
-    assert "schematic" in drawing.caption
 
 
 @pytest.mark.parametrize(("steady", "pages"), [(True, (slice(0, 6),)), (False, (slice(0, 3), slice(3, 6)))])

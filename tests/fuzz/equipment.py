@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from guidance_geometry.dev.fixtures.tiny_folders import lively, save_tiny
+from guidance_geometry.dev.fixtures.tiny_folders import save_tiny
 from guidance_geometry.tests.classifier_files import stored
 from guidance_geometry.tests.tiny_denoiser import write_tiny
 from guidance_geometry.tests.traces import exact_trace
@@ -27,7 +27,9 @@ def write_sources(base):
         facts = {"options": {"eta": 1.0}, "terms": {"gradient": "+ 2 x gradient"}, "notes": ["a note"]}
         save(replace(trace, header={**trace.header, **facts}), base / "traces" / f"{sampler}.safetensors")
     stored(base / "classifiers", "pocket-noisy-1")
-    save_networks(base / "classifiers")
+    said = {"gg.features": "tiny-clip/", "gg.labels": '["cat", "dog"]', "gg.unit_features": "true", "gg.noisy": "false"}
+    probe = {"weight": torch.ones(2, 16), "bias": torch.zeros(2)}
+    save_file(probe, base / "classifiers" / "probe.safetensors", said)
     write_tiny(base / "denoisers" / "tiny.safetensors")
     for kind in TINY:
         (base / "folders" / f"tiny-{kind}").mkdir()
@@ -35,17 +37,6 @@ def write_sources(base):
     for old in (False, True):
         weights = {"model": {"weight": torch.ones(2, 3), "bias": torch.zeros(2)}, "epoch": 3}
         torch.save(weights, base / "pickles" / f"{old}.pt", _use_new_zipfile_serialization=not old)
-
-
-def save_networks(folder):
-    """A network of torchvision in half precision, and a probe on the features of a folder."""
-    from torchvision import models
-
-    network = lively(models.get_model("lraspp_mobilenet_v3_large", weights=None, weights_backbone=None, num_classes=3))
-    halves = {name: each.half() if each.is_floating_point() else each for name, each in network.state_dict().items()}
-    save_file(halves, folder / "network.safetensors", {"gg.size": "64", "gg.labels": '["cat", "dog", "sky"]'})
-    said = {"gg.features": "tiny-clip/", "gg.labels": '["cat", "dog"]', "gg.unit_features": "true", "gg.noisy": "false"}
-    save_file({"weight": torch.ones(2, 16), "bias": torch.zeros(2)}, folder / "probe.safetensors", said)
 
 
 def equip(folder):

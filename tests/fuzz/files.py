@@ -1,10 +1,9 @@
-"""Strategies for files: JSON and YAML whose claims are changed, safetensors, pickles.
+"""Strategies for files: JSON and YAML whose claims are changed, and safetensors.
 
 Nothing here trusts a library to write what is wrong: a safetensors file is taken apart and put together by hand.
 """
 
 import json
-import struct
 from dataclasses import dataclass
 
 import torch
@@ -145,31 +144,3 @@ def spoil_bytes(draw, content):
         content[:at] + bytes([draw(st.integers(0, 255))]) + content[at + 1 :],
         draw(st.sampled_from(CONTENTS)).encode("latin-1"),
     )[way]
-
-
-NAMES = ("posix system", "builtins eval", "builtins getattr", "torch._utils _rebuild_tensor_v2", "torch FloatStorage",
-         "collections OrderedDict", "_codecs encode", "torch Size", "numpy.core.multiarray _reconstruct", "os mkdir",
-         "torch.nn.modules.container Sequential", "builtins set", "copyreg _reconstructor", "torch load")  # fmt: skip
-operations = st.one_of(  # of a pickle, each with its argument
-    st.sampled_from(NAMES).map(lambda name: f"c{name.replace(' ', chr(10))}\n".encode()),
-    st.sampled_from((b"N", b"\x88", b"]", b"}", b")", b"(", b"0", b"2", b"1")),  # values, marks, and their end
-    st.sampled_from([bytes([code]) for code in b"Rb\x81Qtld\x85\x86\x87aesuo"]),  # calls, and what builds tables
-    st.integers(0, 2**31 - 1).map(lambda number: b"J" + struct.pack("<i", number)),
-    st.sampled_from(("{canary}", "touch {canary}", "storage", "cpu", "0", "latin1", "x" * 3000)).map(
-        lambda word: b"X" + struct.pack("<I", len(word)) + word.encode()
-    ),
-    st.integers(0, 9).map(lambda at: b"q" + bytes([at])) | st.integers(0, 9).map(lambda at: b"h" + bytes([at])),
-    st.sampled_from((PICKLE[:-1].encode(), b".", b"\x95" + b"\xff" * 8, b"\x8c\x05abcde", b"B\xff\xff\xff\x7f")),
-)  # fmt: skip
-
-
-@st.composite
-def pickles(draw, sound):
-    """A pickle of any instructions, or one of the sound files with some bytes that are others or repeated."""
-    if draw(st.booleans()):
-        return b"\x80\x02" + b"".join(draw(st.lists(operations, max_size=40))) + b"."
-    content = draw(st.sampled_from(sound)).read_bytes()
-    if draw(st.booleans()):
-        return spoil_bytes(draw, content)
-    at, times = draw(st.integers(0, len(content) - 1)), draw(st.sampled_from((1, 100, 4000)))
-    return content[:at] + draw(operations) * times + content[at:]

@@ -8,7 +8,6 @@ import torch
 from guidance_geometry.classifiers.contract import CLAIMS
 from guidance_geometry.classifiers.reading import open_classifier
 from guidance_geometry.cli.page import page_of_run, page_of_sweep, record_of
-from guidance_geometry.cli.sweep import marks_of
 from guidance_geometry.conversion.convert import convert
 from guidance_geometry.denoisers.reading import read_denoiser
 from guidance_geometry.denoisers.spec import choose_spec
@@ -40,11 +39,9 @@ from guidance_geometry.verdict.size import read_size
 TABLES = {"gg.header": tuple(HEADER), **{f"gg.{key}": () for key in (*LIMITS, *JSON, *CLAIMS)}}  # of metadata
 DOCUMENTS = {  # name of a file -> a sound one, and what may be said in it
     "plan.yaml": (A_PLAN, FIELDS),
-    "plan.json": (A_PLAN, FIELDS),
     "card.json": (A_CARD, (*CARD, *(f"bands.ode.{name}" for name in BAND))),
     "picks.json": (SOME_PICKS, (*FILE, *(f"picks.{name}" for name in PICK))),
     "size.json": (A_SIZE, tuple(SIZE)),
-    "marks.json": ({"marks": {"a": "rerun"}}, ()),
     "row.json": (json.loads(CELL.read_text(encoding="utf-8")), tuple(ROW)),
     "results.json": ({"plan": RESULTS["plan"], "rows": RESULTS["rows"][:2]}, ()),
     "probe.json": ({"features": "nobody", "labels": ["a", "b", "c"]}, tuple(CLAIMS)),
@@ -96,11 +93,9 @@ def read_pickle(path):
 
 READINGS = {
     "plan.yaml": read_whole_plan,
-    "plan.json": read_whole_plan,
     "card.json": read_card,
     "picks.json": read_picks,
     "size.json": read_size,
-    "marks.json": marks_of,
     "row.json": read_row,
     "results.json": read_tables,
     "probe.json": read_claims_beside,

@@ -145,15 +145,3 @@ def test_a_page_prints_whole_on_paper(browser, tmp_path):
     assert page.evaluate(CUT) == []
     assert not page.locator("#controls").is_visible()
     page.close()
-
-
-@pytest.mark.parametrize(
-    ("measure", "ends", "values"),
-    [("saturation", (0, 1), (0.0, 0.21, 0.0)), ("judge", (-math.inf, 0), (-0.9, 0.0, -0.01))],
-)
-def test_an_interval_never_leaves_what_a_measure_can_be(cells, measure, ends, values):
-    rows = [{**row, "measures": {measure: values[row["place"]["seed"]]}} for row in rows_of(cells)]
-    points = [point for curve in curves(rows, AXES) for one in curve["series"] for point in one["points"]]
-    told = [point for point in points if not math.isnan(point["low"])]
-    assert len(told) == 12
-    assert all(ends[0] <= point["low"] < point["mean"] < point["high"] <= ends[1] for point in told)

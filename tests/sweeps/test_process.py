@@ -89,10 +89,3 @@ def test_a_host_computes_on_a_gpu_that_has_its_tool_and_that_torch_sees(
     if tool:
         program(tool, 0)
     assert process.device_options(python) == options
-
-
-def test_a_comfyui_with_a_copy_of_the_pack_keeps_it(comfyui):
-    (comfyui / "custom_nodes" / "mine").mkdir()
-    (comfyui / "custom_nodes" / "mine" / "pyproject.toml").write_text(f'name = "{process.PACK}"\n', encoding="ascii")
-    with process.start_comfyui(comfyui, cpu=True) as server:
-        assert "--extra-model-paths-config" not in words_of(server)

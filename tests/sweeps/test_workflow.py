@@ -1,6 +1,5 @@
 import pytest
 
-from guidance_geometry.guidance.rule_file import RuleFile
 from guidance_geometry.sweeps.axes import Axis
 from guidance_geometry.sweeps.cells import cells_of
 from guidance_geometry.sweeps.judges import JUDGE
@@ -191,18 +190,6 @@ HELD = {name: workflow()[name] for name in "1234"}  # without a picture
 def test_what_cannot_be_found_is_named(call, words):
     with pytest.raises(ValueError, match=words):
         call()
-
-
-def test_a_rule_in_a_file_is_a_node_that_knows_its_content(tmp_path, monkeypatch):
-    (tmp_path / "my_rule.py").write_text("def halfway(u, c, x, gamma, sigma):\n    return c\n")
-    words = f"{tmp_path / 'my_rule.py'}:halfway"
-    monkeypatch.setenv("GG_RULE_FILES", words)
-    made = with_values(workflow(), {"rule": f"APG + {words}"}, Nodes([*RULES, FILES]))
-    node = made[made["4"]["inputs"]["guidance"][0]]
-    assert (node["class_type"], node["inputs"]["rule"]) == ("GGRuleFile", "my_rule.py:halfway")
-    rule = RuleFile.of(words)
-    assert rule
-    assert node["inputs"]["digest"] == rule.digest
 
 
 KNOBBED = """
