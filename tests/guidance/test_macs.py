@@ -186,3 +186,14 @@ def test_a_float32_sum_is_precise_in_whatever_order_a_device_adds(monkeypatch):
     off = [float((found / right - 1).abs().max()) for found in (in_turn(rows, 1), vectors.total(rows))]
     assert off[0] > 1e-4
     assert off[1] < 4 * torch.finfo(torch.float32).eps
+
+
+def test_a_device_is_asked_whether_it_has_float64():
+    assert vectors.has_float64(torch.device("cpu"))
+    with mac() as device:
+        vectors.has_float64.cache_clear()
+        assert not vectors.has_float64(device)
+        table = vectors.where_float64_is({"x": PICTURES.to(device), "more": (PICTURES.to(device), 1.0, None)})
+    assert type(table["x"]) is type(table["more"][0]) is torch.Tensor
+    assert table["more"][1:] == (1.0, None)
+    assert vectors.where_float64_is(PICTURES) is PICTURES

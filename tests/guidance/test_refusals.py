@@ -11,6 +11,7 @@ from guidance_geometry.guidance.contract import chain_from
 from guidance_geometry.guidance.mixture import GaussianMixture, make_mixture
 from guidance_geometry.guidance.predictions import Predictions, output_from, x0_from_output
 from guidance_geometry.guidance.rules.autoguidance import Autoguidance
+from guidance_geometry.guidance.rules.bands import Bands
 from guidance_geometry.guidance.rules.feedback import Feedback
 from guidance_geometry.guidance.rules.formula import Formula
 from guidance_geometry.guidance.rules.function import FunctionRule
@@ -18,6 +19,7 @@ from guidance_geometry.guidance.rules.interval import Interval
 from guidance_geometry.guidance.rules.kinds import Source
 from guidance_geometry.guidance.rules.negative import Negative
 from guidance_geometry.guidance.rules.perp_neg import PerpNeg
+from guidance_geometry.guidance.rules.perturbed import Perturbed
 from guidance_geometry.guidance.rules.plus_plus import PlusPlus
 from guidance_geometry.guidance.rules.rescale import Rescale
 from guidance_geometry.guidance.rules.reuse import Reuse
@@ -52,6 +54,11 @@ REFUSED = {
     "more than u and c": lambda: SideBySide(lanes=(Lane(Chain((Autoguidance(WEAK),)), 2.0),)),
     r"\(2, 4, 4\).*\(2, 3, 4\)": lambda: guide(Autoguidance(WEAK), weakened(toy(shape=(2, 3, 4)), (2, 4, 4)), 3.0),
     "Two rules combine": lambda: Chain((PerpNeg("e"),)).then(Negative(("m",), (1.0,))),
+    "65 rules, and 64 is the most": lambda: Chain((Rescale(),) * 64).then(Rescale()),
+    "middle holds 9 weights; give at most 8": lambda: Bands(middle=(1.0,) * 9),
+    "1 extra conditions but 2 weights": lambda: Negative(("a",), (1.0, 2.0)),
+    "one middle condition, but 2 were given": lambda: Negative(("a", "b"), (1.0, 2.0), "nested"),
+    "reversed": lambda: Perturbed(WEAK, start=0.8, end=0.2),
     r"quantile is 1\.5": lambda: DynamicThreshold(quantile=1.5),
     "reversed.*percent.*Swap them": lambda: Interval("percent", 0.8, 0.3),
     "reversed.*sigma.*Swap them": lambda: Interval("sigma", 0.28, 5.42),

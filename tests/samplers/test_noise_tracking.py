@@ -23,6 +23,7 @@ UPDATES = {
     "e - x": lambda x, e, s: e - x,
     "1 - e": lambda x, e, s: 1 - e,
     "x.sub(e)": lambda x, e, s: x.sub(e),
+    "-(x + e)": lambda x, e, s: -(x + e),
     "(x + e) * s": lambda x, e, s: (x + e) * s,
     "x.add(e)": lambda x, e, s: x.add(e),
     "in place": lambda x, e, s: x.clone().add_(e * s),

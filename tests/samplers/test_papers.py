@@ -4,6 +4,7 @@ Papers work on states of unit variance, z = a x, and know one number a step: aba
 """
 
 import math
+import re
 from itertools import pairwise
 from typing import Any
 
@@ -271,3 +272,20 @@ def test_recurrence_counts_and_each_item_is_itself(flow):
     assert (alone[-1].x_next[0] - states[-1].x_next[1]).abs().max() <= 1e-12
     for now, after in pairwise(states):
         assert torch.equal(now.x + now.step.move + now.step.noise, after.x)
+
+
+@pytest.mark.parametrize(("paper", "right", "wrong"), [("DPS", BACKPROP, CLEAN_X0), ("MPGD", CLEAN_X0, BACKPROP)])
+def test_a_paper_asked_elsewhere_names_where_it_asks(paper, right, wrong):
+    law = ShiftLaw(paper, shifted_steps(levels_of("ve"), lambda now, then: then.sigma), 1.0)
+    with pytest.raises(
+        ValueError, match=f"{paper} evaluates its energy at '{re.escape(right)}', .* uses '{re.escape(wrong)}'"
+    ):
+        law(1.0, wrong, 3.0)
+
+
+def test_the_rates_of_a_shift_are_those_of_the_first_and_the_last_step_and_none_where_nothing_of_the_sample_is_left():
+    steps = [level(sigma, True) for sigma in (0.99, 0.8, 0.5, 0.0)]
+    law = ShiftLaw("DPS", shifted_steps(steps, lambda now, then: then.sigma), 1.0)
+    assert law.rates(2.0, BACKPROP)[0] == 0.0
+    assert law.rates(2.0, BACKPROP)[1] == pytest.approx(law(2.0, BACKPROP, 0.49).gamma)
+    assert law.rates(2.0, BACKPROP)[1] == pytest.approx(2.0 * 2**-0.5 * 0.5 / 0.5**2)

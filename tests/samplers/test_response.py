@@ -293,9 +293,25 @@ def walking_back(probes, x, steps):
     return euler(probes, x, steps)
 
 
+def reporting_on(probes, x, steps):
+    while True:
+        probes.note_report({})
+
+
+def larger(probes, x, steps):
+    return asked(probes, torch.cat([x, x]), 1.0)[0]
+
+
+def infinite(probes, x, steps):
+    return euler(probes, x, steps) / 0.0
+
+
 @pytest.mark.parametrize(
     ("loop", "why"),
     [
+        (infinite, "not finite"),
+        (larger, "changes the shape"),
+        (reporting_on, f"more than {MOST_CALLS}"),
         (walking_back, "reports no step"),
         (adaptive, "depend on what is predicted"),
         (endless, f"more than {MOST_CALLS}"),
@@ -329,3 +345,8 @@ def test_what_is_small_beside_the_start_is_not_rounding():
     assert [step.memory for step in response_of.steps] == [0, 1, 1]
     assert response_of.states[0].start == 1
     assert response_of.states[1].start == pytest.approx(0.02 / 80)
+
+
+def test_a_sampler_that_takes_its_time_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr("guidance_geometry.samplers.response.MOST_SECONDS", 0.0)
+    assert "takes longer than 0 s" in response(euler).why

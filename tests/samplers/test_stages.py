@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from guidance_geometry.samplers.response import Response, StepResponse
-from guidance_geometry.samplers.stages import Stages, cannot_wait
+from guidance_geometry.samplers.stages import Stages, cannot_wait, zero_init_note
 
 EULER = StepResponse((0.5,), ((0.5,),), ((0.0,),))
 HEUN = Response((EULER,) * 3, firsts=(0, 2, 4), reports=(1, 3, 5))
@@ -137,3 +137,12 @@ def test_history_within_the_steps_that_wait_is_none():
     assert cannot_wait("it", Response((EULER, remembers, EULER)), 2) == ""
     assert cannot_wait("it", Response((EULER, EULER, remembers)), 1) == ""
     assert "history" in cannot_wait("it", Response((EULER, remembers, remembers)), 2)
+
+
+def test_of_an_unknown_sampler_it_is_said_that_it_is_unknown():
+    found = zero_init_note("it", LATE, 1)
+    assert found.startswith("Zero-init may not hold here: it is not known whether it leaves the sample alone")
+    assert LATE.why in found
+    moves = zero_init_note("it", run_of(replace(EULER, draws=(0.3,))), 1)
+    assert moves == "Zero-init does not hold here: it moves the sample by its own noise."
+    assert zero_init_note("it", run_of(EULER), 1) == ""

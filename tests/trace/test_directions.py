@@ -10,7 +10,7 @@ from guidance_geometry.files.safetensors import write_atomically
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace import directions
 from guidance_geometry.trace.directions import with_directions
-from guidance_geometry.trace.file import _pack, load, save
+from guidance_geometry.trace.file import _pack, fit_trace, load, save
 from guidance_geometry.trace.gram import VECTORS, gram
 from guidance_geometry.trace.record import run_record
 
@@ -75,3 +75,9 @@ def test_a_damaged_list_of_steps_is_refused(tmp_path):
         write_atomically(file, [_pack(wrong)])
         with pytest.raises(ValueError, match="directions"):
             load(file)
+
+
+def test_directions_go_before_the_numbers_do():
+    trace = with_directions(exact_trace(4.0, batch=8, steps=20))
+    assert fit_trace(trace).cross
+    assert not fit_trace(trace, len(_pack(replace(trace, tensors={}, cross={}))) + 2000).cross

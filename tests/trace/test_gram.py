@@ -133,6 +133,16 @@ def test_rounding_and_a_wrong_record_are_told_apart():
     assert negativity(wrong).item() > 1e-4
 
 
+def test_what_a_record_does_not_hold_is_refused():
+    for make, word in (
+        (lambda: record_of(step()[1]).dot("u", "energy"), "no vector 'energy'"),
+        (lambda: GramRecord(("u", "a"), torch.zeros(1, 5)), "K has 5 numbers but 2 vectors need 3"),
+        (lambda: gram({"u": None}), "at least one vector"),
+    ):
+        with pytest.raises(ValueError, match=word):
+            make()
+
+
 def test_the_axes_of_the_plane_are_a_and_the_side_delta_points_to():
     _, vectors = step()
     placed = frame(record_of(vectors), 4.0).points

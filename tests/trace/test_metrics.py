@@ -282,3 +282,12 @@ def test_where_the_difference_is_rounding_its_scale_is_unknown_and_never_huge(si
     record = record_of(u, u, c - u, guided - (u + 4 * (c - u)))
     assert metrics.effective_scale(record, 4.0).isnan().all()
     assert metrics.share_across(record, 4.0).isnan().all()
+
+
+@pytest.mark.parametrize(("shape", "period"), [((4, 128, 128), 1), ((4, 128, 128), 128), ((16, 21, 60, 104), 8)])
+def test_the_bound_of_a_large_item_is_that_of_some_of_its_values(shape, period):
+    """Also of a picture of stripes: the share of an item beyond is .1 %, to four standard errors."""
+    stripes = 1 + (torch.arange(shape[-1]) % period == 0) * 1.0
+    values = stripes * draw((1, *shape), 0, torch.float32)
+    share = metrics.saturation(values, metrics.bound_of(values)).item()
+    assert abs(share - 0.001) < 4 * (0.001 / metrics.MOST_BOUNDING) ** 0.5

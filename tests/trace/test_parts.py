@@ -9,7 +9,7 @@ import torch
 from guidance_geometry.files.safetensors import read_safetensors, write_safetensors
 from guidance_geometry.tests.two_parts import AUDIO, GAMMAS, PACKED, VIDEO, steps, two_parts
 from guidance_geometry.trace.checks import check
-from guidance_geometry.trace.file import fit_trace, load, save
+from guidance_geometry.trace.file import fit_trace, load, save, with_end_alone
 from guidance_geometry.trace.record import run_record
 from guidance_geometry.trace.trace import OWN
 
@@ -113,3 +113,18 @@ def test_the_record_of_a_part_says_what_its_passes_cost():
     assert (told["evals"], told["scale"]) == (1, 0.5)
     assert told["size"] > 0
     assert not check(two_parts().part("audio"))
+
+
+def test_of_the_tensors_of_all_parts_the_ends_alone_are_kept():
+    for part, own in zip(with_end_alone(two_parts()).every_part, two_parts().every_part, strict=True):
+        assert own.captured_steps
+        assert part.header["capture"] == {**own.header["capture"], "steps": []}
+        assert {*part.tensors} == {*own.tensors} & {"end"}
+
+
+def test_more_parts_than_a_file_holds_are_refused_before_anything_is_written(tmp_path):
+    trace = two_parts()
+    many = replace(trace, parts={f"part {i}": trace.part("audio") for i in range(16)})
+    with pytest.raises(ValueError, match=r"The trace has 17 parts; a file holds 16\. Save one part"):
+        save(many, tmp_path / "a.safetensors")
+    assert not list(tmp_path.iterdir())

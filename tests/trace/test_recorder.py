@@ -1,5 +1,6 @@
 """The commit rule, the split and the accumulator, on samplers small enough to know every number of."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -57,6 +58,7 @@ def euler(model, recorder):
     for now, then in pairwise(SIGMAS):
         denoised = model(x, now)
         recorder.end_step()
+        assert recorder.current_step == SIGMAS.index(now) + 1
         x = x + (x - denoised) / now * (then - now)
     return x
 
@@ -247,6 +249,10 @@ def test_pictures_are_spread_over_the_run_with_both_ends(count):
     steps, tensors, note = capture.stack()
     assert steps[0] == 0
     assert steps[-1] == count - 1
+    known = Capture("pictures", steps=count)
+    for step in many_steps(count):
+        known.keep(step)
+    assert known.stack()[0] == steps == sorted({*range(0, count, known.stride), count - 1})
     assert len(steps) <= 25
     assert len(steps) >= min(count, 12)
     assert bool(note) == (len(steps) < count)
@@ -263,3 +269,47 @@ def test_the_budget_is_kept_and_what_was_left_out_is_said():
     assert sum(t.numel() * 2 for t in tensors.values()) <= 10 * each
     assert note.startswith(f"{len(steps)} of 100 steps captured")
     assert {*tensors} == {"x", "uncond", "cond", "guided", "move"}
+
+
+@pytest.mark.parametrize("is_odd", [True, False])
+def test_how_far_a_step_follows_is_the_same_in_a_part_of_the_run(is_odd):
+    steps, _ = watched(euler)
+    first = replace(steps[0], move=steps[0].x.sin()) if is_odd else steps[0]
+    parts = accumulated([first, *steps])
+    shown = torch.cat([parts.columns(start)["kappa"][:1] for start in (3, 0, 2)])
+    assert torch.equal(shown.isnan(), torch.tensor([is_odd] * 3))
+    assert shown.nan_to_num().tolist() == parts.columns()["kappa"][[3, 0, 2]].nan_to_num().tolist()
+
+
+def test_columns_are_made_once_though_many_read_them_and_tell_what_failed():
+    steps, _ = watched(euler)
+    broken = replace(steps[1], move=steps[1].move[..., :3])
+    made = accumulated([steps[0], broken, steps[2]], passes=("STG",))
+    notes, faults, remarks = [], [], []
+
+    def remark(columns):
+        remarks.append(len(columns))
+        return ["a remark"]
+
+    columns = made.close_columns(notes, faults, remarks=remark)
+    assert not columns.is_complete
+    with ThreadPoolExecutor(4) as readers:
+        lengths = {*readers.map(lambda _: len(columns), range(8))}
+    assert columns.is_complete
+    assert lengths == {*remarks}
+    assert notes == [*faults, "a remark"]
+    assert faults[0].startswith("no numbers from step 2 on: ")
+    assert columns["K"].isfinite().all(dim=(1, 2)).tolist() == [True, False, False]
+    assert columns["sigma"].tolist() == SIGMAS[:3]
+    assert {name for name in columns if "STG" in name}, "of further passes too"
+
+
+def test_what_no_step_was_made_of_is_no_step():
+    steps = []
+    recorder = Recorder(steps.append, last_sigma=0.0)
+    recorder.keep_recurrence(start(), 2.0)  # before any call
+    recorder.begin_call(start(), torch.tensor([4.0]))
+    recorder.end_step()
+    recorder.keep_recurrence(start(), 2.0)  # the model has not answered
+    recorder.end_run(start())
+    assert steps == []

@@ -47,7 +47,7 @@ def test_the_file_is_what_the_format_says(tmp_path):
     assert tensors["steps.K"].dtype == torch.float64
 
 
-def test_every_metric_is_a_column_of_all_steps_and_samples():
+def test_every_metric_is_a_column_and_tensors_are_found_by_step():
     trace = recorded()
     for metric in metrics.METRICS:
         column = trace.column(metric)
@@ -57,6 +57,11 @@ def test_every_metric_is_a_column_of_all_steps_and_samples():
     expected = trace.record.dot("delta", "delta").sqrt() / 192**0.5
     assert (trace.column("M2") - expected).abs().max() < 1e-12
     medians = [sorted(trace.column("M1")[:, b].tolist()) for b in range(2)]
+    assert torch.equal(trace.require_tensor("cond", 3), trace.tensors["cond"][3])
+    assert trace.captured_tensor("cond", 17) is trace.captured_tensor("weak", 3) is None
+    with pytest.raises(ValueError, match="keeps no weak of step 4"):
+        trace.require_tensor("weak", 3)
+    assert trace.pixels
     assert trace.middle_of("M1") == pytest.approx(sum(sum(one[2:4]) / 2 for one in medians) / 2)
 
 

@@ -190,6 +190,7 @@ def test_views_are_the_picture_moved_in_every_direction_and_mirrored(mirror):
     every = [*moved, *(v.flip(-1) for v in moved)] if mirror else moved
     assert {next(i for i, v in enumerate(every) if torch.equal(v, view)) for view in seen} == {*range(len(every))}
     noisy = AugmentedEnergy(viewer, copies=1, shift=0, mirror=False, noise=0.1)
+    assert (noisy.noise_aware, AugmentedEnergy(viewer).noise_aware) == (False, True)
     noisy.log_prob(x.repeat(2, 1, 1, 1))
     assert float((seen[-1] - x).std()) == pytest.approx(0.1, rel=0.2)
     assert torch.equal(seen[-1][0], seen[-1][1]), "the same for every image"
@@ -204,6 +205,7 @@ def test_views_are_the_picture_moved_in_every_direction_and_mirrored(mirror):
         (lambda: LabelEnergy(Linear(), ((0,),), "maybe"), "unknown"),
         (lambda: CombinedEnergy((LABEL,), (1.0, 2.0)), "Give one to each"),
         (lambda: CombinedEnergy((LABEL,), (-1.0,), mixture=True), "below 0"),
+        (lambda: CombinedEnergy((AugmentedEnergy(AugmentedEnergy(LABEL)), AugmentedEnergy(LABEL, 64)), (1, 1)), " 80 "),
         (lambda: MaskedEnergy(LABEL, MASK).log_prob(torch.zeros(2, 3)), "2 axes"),
     ],
 )
@@ -227,6 +229,8 @@ def test_an_energy_knows_its_judges_and_says_what_it_is():
     [
         (MaskedEnergy(LABEL, torch.zeros(1, 8, 8)), "its mask is black everywhere"),
         (MaskedEnergy(LABEL, torch.stack([torch.zeros(8, 8), torch.ones(8, 8)])), "1 of its 2 masks is black"),
+        (MeasuredEnergy(torch.zeros(1, 3, 8, 8), torch.zeros(1, 8, 8)), "its mask is black everywhere"),
+        (MeasuredEnergy(torch.zeros(1, 3, 8, 8)), ""),
         (TintEnergy(torch.zeros(1, 3, 8, 8), torch.zeros(1, 8, 8)), "its mask is black everywhere"),
         (CombinedEnergy((LABEL, LABEL), (0.0, 0.0)), "all its weights are 0"),
         (CombinedEnergy((MaskedEnergy(LABEL, torch.zeros(1, 8, 8)), LABEL), (1.0, 1.0)), ""),

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from guidance_geometry.guidance.energies.perception import DepthEnergy, SegmentationEnergy, TextEnergy
-from guidance_geometry.guidance.energies.pictures import IGNORED, map_of_colours, map_of_levels, map_of_mask
-from guidance_geometry.guidance.energies.protocol import At
+from guidance_geometry.guidance.energies.pictures import IGNORED, grey, map_of_colours, map_of_levels, map_of_mask
+from guidance_geometry.guidance.energies.protocol import At, judges
 from guidance_geometry.guidance.energies.reference import FeatureEnergy, StyleEnergy, gram_matrix
 from guidance_geometry.tests.guidance.fake_networks import Depth, Extractor, Segmenter, Towers, weights
 
@@ -96,6 +96,7 @@ def test_near_is_near_whichever_way_the_network_counts(inverse):
 
 
 def test_maps_are_drawn_as_masks_grey_levels_or_colours():
+    assert float(grey(torch.tensor([[[[0.3, 0.6, 0.9, 0.0]]]]))) == pytest.approx(0.6)
     mask = torch.tensor([[[1.0, 0.6, 0.2]]])
     assert map_of_mask(mask, 2).tolist() == [[[2, 2, IGNORED]]]
     assert map_of_mask(mask, 2, 1).tolist() == [[[2, 2, 1]]]
@@ -160,3 +161,11 @@ def test_what_is_wanted_is_asked_of_the_network_once_and_carries_a_gradient_unde
         x = (0.3 * weights(1, 3, 8, 8)).requires_grad_()
         (gradient,) = torch.autograd.grad(energy.log_prob(x).sum(), x)
         assert gradient.abs().max() > 0
+
+
+def test_the_judge_is_known_in_every_energy():
+    networks = Towers(bias=0.0), Segmenter(), Depth()
+    for network in networks:
+        network.judge = True
+    made = TextEnergy(networks[0], ("a cat",)), SegmentationEnergy(networks[1], PLACES), DepthEnergy(networks[2], RAMP)
+    assert [judges(energy) for energy in made] == [[network] for network in networks]

@@ -1,5 +1,6 @@
 """Terms asked in one evaluation, what they push, and what a run remembers of them, without a host."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -122,3 +123,15 @@ def test_a_gradient_that_is_none_is_zero_and_said_once(factor, words):
     assert [words in text for text in told] == [True]
     broken = [text for text in run.sentences() if "in the whole run" in text]
     assert [f"had {2 * X.numel()} values" in text for text in broken] == ([True] if factor else [])
+
+
+def test_steps_in_which_a_gradient_pushed_nothing_are_counted():
+    flow = replace(RUN, sigmas=(1.0, 0.99, 0.5, 0.0), flow=True)
+    run = run_of(GradientTerm(energy()), GradientTerm(energy(), evaluation="x0"), GradientTerm(energy(), start=0.5))
+    for sigma in (1.0, 0.99, 0.99, 0.5):  # a further stage of a step is none by itself
+        assert len(run.active_terms(flow, sigma)) == (3 if sigma == 0.5 else 1)
+    pushless = [text for text in run.sentences() if "pushed nothing" in text]
+    assert ["gradient pushed nothing in 2 of 3 steps" in text for text in pushless] == [True]
+    late = run_of(GradientTerm(energy(), start=0.5))
+    late.active_terms(flow, 1.0)
+    assert ["was asked in none of the 1 steps" in text for text in late.sentences()] == [True]
