@@ -39,6 +39,8 @@ def test_a_plan_is_read_from_yaml_and_json(tmp_path):
         ({"workflow": {"1": {"class_type": "KSampler", "inputs": [1]}}}, "no workflow in API form"),
         ({"measures": ["satturation"]}, "Did you mean saturation"),
         ({"axes": {"cfg": [1], "4.seed": [0, 1]}, "repeats": 2}, "4.seed is an axis of seeds, and repeats is 2"),
+        ({"repeats": 0}, "repeats is 0"),
+        ({"overrides": {"steps": None}}, "NoneType"),
         ({"workflow": "absent.json"}, "absent.json' cannot be read"),
     ],
 )

@@ -89,3 +89,13 @@ def test_a_host_computes_on_a_gpu_that_has_its_tool_and_that_torch_sees(
     if tool:
         program(tool, 0)
     assert process.device_options(python) == options
+
+
+def test_a_host_that_shares_nothing_has_its_folders_and_the_pack_in_one_place(tmp_path):
+    base = tmp_path / "host"
+    options, name = process.own_folders(base)
+    assert (base / "custom_nodes" / name).resolve() == process.ROOT
+    assert behind(options, "--base-directory") == str(base)
+    assert behind(options, "--database-url").startswith(f"sqlite:///{base.as_posix()}/")
+    assert {one.name for one in base.iterdir()} == {"custom_nodes", "input", "output", "temp", "user", "models"}
+    assert process.own_folders(base) == (options, name), "what is there is taken"

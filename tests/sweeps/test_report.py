@@ -132,3 +132,20 @@ def test_chance_alone_is_never_called_the_best():
 )
 def test_a_mean_has_no_more_digits_than_its_interval(spread, unit, words):
     assert report._number(Spread(*spread, count=3), unit) == words
+
+
+def test_a_study_of_one_draw_tells_no_difference():
+    axes = AXES[:2]
+    text = report_text(rows_with(lambda p: p["cfg"], axes), axes)
+    assert "cfg (too few draws to tell): 1: 100 %, 4: 400 %" in text
+    assert text.endswith("Too few draws to tell any difference. Run more seeds or prompts.\n")
+    assert report_text([], AXES).startswith("There is nothing to compare")
+
+
+def test_what_the_judge_cannot_tell_apart_is_named_together():
+    axes = (Axis("cfg", (1, 4, 8)), MANY[2])
+    wobble = (0.1, -0.1, 0.2, -0.2, 0.15, -0.15)
+    rows = judged(lambda p: -5.0 * (p["cfg"] == 1) - 1 - wobble[p["seed"]] * (p["cfg"] == 8), axes)
+    text = report_text(rows, axes)
+    assert re.search(r"prefers one of these, and it cannot be told which: cfg (4; cfg 8|8; cfg 4)\n", text)
+    assert "best" not in text

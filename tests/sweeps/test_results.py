@@ -256,3 +256,12 @@ def test_a_row_leads_nowhere_outside_of_its_folder(tmp_path, name):
     with pytest.raises(ValueError, match=r"results\.json: id is "):
         page_of_sweep(str(sweep))
     assert victim.read_text() == "{}"
+
+
+def test_the_rows_of_other_plans_stand_beside_and_a_damaged_one_does_not(half_done):
+    first, _ = cells(plan_with())
+    (other,) = half_done.rows_beside([])
+    assert (other["id"], other["place"]) == (first.id, {"cfg": 1})
+    assert half_done.rows_beside([first]) == []
+    half_done.trace_of(first.id).unlink()
+    assert half_done.rows_beside([]) == []

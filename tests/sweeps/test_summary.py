@@ -110,7 +110,7 @@ def test_a_write_at_an_address_that_fails_leaves_the_old_file_and_no_other(addre
         place_at("s3x://bucket")
 
 
-def test_every_value_comes_back_from_parquet(tmp_path, monkeypatch):
+def test_every_value_comes_back_from_parquet(address, tmp_path, monkeypatch):
     arrow = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed: it comes with 'ray[data]'")
     monkeypatch.setattr(parquet, "BLOCK", 2)
     rows = [
@@ -132,6 +132,8 @@ def test_every_value_comes_back_from_parquet(tmp_path, monkeypatch):
         "strength": [0.5, None, None],
     }
     assert [path.name for path in tmp_path.iterdir()] == ["results.parquet"]
+    parquet.write_parquet(address / "results.parquet", rows)
+    assert (address / "results.parquet").read_bytes() == (tmp_path / "results.parquet").read_bytes()
 
 
 @pytest.mark.parametrize("is_terminal", [False, True])

@@ -185,6 +185,8 @@ HELD = {name: workflow()[name] for name in "1234"}  # without a picture
         (lambda: check_workflow({"1": {"class_type": "X"}}), "no workflow in API form"),
         (lambda: with_results(HELD), "no picture"),
         (lambda: with_results(workflow(), "8"), "could judge"),
+        (lambda: with_results(judged(), "tatse", NODES), r"no energy 'tatse'\. Did you mean Taste"),
+        (lambda: rule_named("AGP", RULES), "Did you mean APG"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_found_is_named(call, words):
@@ -222,3 +224,20 @@ def test_a_knob_of_a_rule_in_a_file_is_an_axis(tmp_path, monkeypatch):
     assert fixed.prompt["gg-sweep-rule-0"]["inputs"] == asked[1]
     with pytest.raises(ValueError, match=r"no widget 'Share\.shore'"):
         cells_of(Plan(workflow(), (axes[0], Axis("Share.shore", (1,)))), known, {}, "1")
+
+
+def test_rule_nodes_are_read_from_what_a_server_tells():
+    told = {
+        "GGRescale": {
+            "display_name": "Rescale CFG (std)",
+            "category": "guidance geometry/rules",
+            "input": {"required": {"phi": ["FLOAT", {"default": 0.7}], "mode": [["a", "b"], {}], "m": ["MODEL", {}]}},
+        },
+        "KSampler": {"display_name": "KSampler", "category": "sampling", "input": {}},
+        "Taste": {"display_name": "Taste", "category": "", "input": {}, "output": ["GG_ENERGY"]},
+        "Odd": None,
+    }
+    known = Nodes.of(told)
+    (found,) = known.rules
+    assert known.energies == {"Taste"}
+    assert (found.defaults, found.sockets) == ({"phi": 0.7, "mode": "a"}, ("m",))
