@@ -66,8 +66,7 @@ def test_one_step_of_backward_guidance_is_the_evaluation_without_backprop():
 
 
 @pytest.mark.parametrize(
-    ("solver", "evaluation"),
-    [("heun", "noisy"), ("heun", "clean"), ("ancestral", "noisy"), ("flow_euler", "noisy")],
+    ("solver", "evaluation"), [("heun", "noisy"), ("heun", "clean"), ("ancestral", "noisy"), ("flow_euler", "noisy")]
 )
 def test_runs_of_twenty_steps_give_the_measured_table(solver, evaluation):
     """A flow starts at s = 1 with the exact limit of its first step."""

@@ -14,13 +14,7 @@ import torch
 from guidance_geometry.guidance.energies.composition import draws_at
 from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.guidance.energies.reference import MeasuredEnergy
-from guidance_geometry.guidance.gradients.term import (
-    BACKPROP,
-    CLEAN_X0,
-    GradientOptions,
-    GradientTerm,
-    Place,
-)
+from guidance_geometry.guidance.gradients.term import BACKPROP, CLEAN_X0, GradientOptions, GradientTerm, Place
 from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.samplers.loop import Recurrence, item_noise, run
 from guidance_geometry.samplers.shifts import ShiftLaw, lean_noise, shifted_steps

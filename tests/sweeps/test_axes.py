@@ -1,15 +1,6 @@
 import pytest
 
-from guidance_geometry.sweeps.axes import (
-    Axis,
-    TooManyCells,
-    axes_of,
-    check_count,
-    count,
-    duration,
-    places,
-    value_at,
-)
+from guidance_geometry.sweeps.axes import Axis, TooManyCells, axes_of, check_count, count, duration, places, value_at
 
 
 def test_lines_are_axes():

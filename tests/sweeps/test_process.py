@@ -72,8 +72,7 @@ def test_a_host_that_never_answers_is_given_up_with_its_log(tmp_path):
 
 @pytest.mark.skipif(os.name == "nt", reason="the programs of this test are scripts of a shell")
 @pytest.mark.parametrize(
-    ("tool", "torch_sees", "options"),
-    [("nvidia-smi", True, []), ("rocm-smi", False, ["--cpu"]), ("", True, ["--cpu"])],
+    ("tool", "torch_sees", "options"), [("nvidia-smi", True, []), ("rocm-smi", False, ["--cpu"]), ("", True, ["--cpu"])]
 )
 def test_a_host_computes_on_a_gpu_that_has_its_tool_and_that_torch_sees(
     tmp_path, monkeypatch, tool, torch_sees, options

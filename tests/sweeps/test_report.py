@@ -10,14 +10,7 @@ import torch
 from guidance_geometry.sweeps import report
 from guidance_geometry.sweeps.axes import Axis
 from guidance_geometry.sweeps.measures import Spread
-from guidance_geometry.sweeps.report import (
-    NO_JUDGE,
-    best_of,
-    chance_of,
-    effects,
-    report_text,
-    together,
-)
+from guidance_geometry.sweeps.report import NO_JUDGE, best_of, chance_of, effects, report_text, together
 
 AXES = (Axis("cfg", (1, 4)), Axis("sampler", ("euler", "heun")), Axis("seed", (0, 1, 2)))
 

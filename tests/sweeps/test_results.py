@@ -67,8 +67,7 @@ def row_with(folder, cell, **changes):
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [{"measures": {"strength": "much"}}, {"id": "another"}, {"measures": {"strength": 10**400}}],
+    "changes", [{"measures": {"strength": "much"}}, {"id": "another"}, {"measures": {"strength": 10**400}}]
 )
 def test_an_edited_row_is_set_aside_with_the_reason(half_done, changes):
     first, second = cells(plan_with())

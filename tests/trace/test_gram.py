@@ -8,14 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guidance_geometry.tests.toys import draw
-from guidance_geometry.trace.gram import (
-    CHUNK,
-    VECTORS,
-    GramRecord,
-    frame,
-    gram,
-    negativity,
-)
+from guidance_geometry.trace.gram import CHUNK, VECTORS, GramRecord, frame, gram, negativity
 
 QUICK = settings(deadline=None, derandomize=True, max_examples=50)
 SHAPES = [(2, 7), (2, 3, 5), (2, 3, 4, 4), (2, 2, 3, 4, 4)]

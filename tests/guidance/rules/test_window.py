@@ -13,20 +13,14 @@ from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjecte
 from guidance_geometry.guidance.rules.angle import Angle
 from guidance_geometry.guidance.rules.formula import Formula
 from guidance_geometry.guidance.rules.interval import Interval
-from guidance_geometry.guidance.rules.kinds import (
-    Source,
-)
+from guidance_geometry.guidance.rules.kinds import Source
 from guidance_geometry.guidance.rules.negative import Negative
 from guidance_geometry.guidance.rules.perturbed import Perturbed
 from guidance_geometry.guidance.rules.rescale import Rescale
 from guidance_geometry.guidance.rules.schedule import ScaleSchedule
 from guidance_geometry.guidance.rules.zero_star import ZeroStar
 from guidance_geometry.guidance.run import Run
-from guidance_geometry.tests.toys import (
-    FLOW_RUN,
-    RUN,
-    toy,
-)
+from guidance_geometry.tests.toys import FLOW_RUN, RUN, toy
 
 GAMMA = 4.0
 ENERGY: Any = SimpleNamespace(text="cat", noise_aware=False, judge=False, classifiers=())
@@ -142,13 +136,7 @@ def test_the_first_stage_decides_for_all_stages_of_its_step(gammas):
     assert torch.equal(guided, p.x) == torch.equal(further, p.x) == (gammas[0] != 1)
 
 
-@pytest.mark.parametrize(
-    "rule",
-    [
-        ZeroStar(2).within(0.5, 1.0),
-        ZeroStar(2).within(0.0, 0.75).within(0.5, 1.0),
-    ],
-)
+@pytest.mark.parametrize("rule", [ZeroStar(2).within(0.5, 1.0), ZeroStar(2).within(0.0, 0.75).within(0.5, 1.0)])
 def test_a_run_that_has_begun_to_move_does_not_stop(rule):
     assert moves(rule, "flow", FLOW_RUN) == [True] * 4
     assert Chain((rule,)).waits(FLOW_RUN) == 0
