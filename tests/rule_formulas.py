@@ -6,6 +6,8 @@ for the further evaluations of that step with `stage`, which leave no memory beh
 
 import math
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -142,12 +144,20 @@ CONDITIONS = {"PerpNeg": perp_neg, "Negative": negative}
 
 def apg(rule, memory, m, u, c, gamma):
     mean = c - u + rule.momentum * (0 if memory is None else memory)
-    d = mean
-    if rule.threshold and length(d):
-        radius = rule.threshold * (1 if rule.absolute else math.sqrt(d.numel()))
-        d = d * min(1.0, radius / length(d))
-    parallel = along(d, m.out(rule.space, c))
-    return c - (d - parallel + rule.eta * parallel), c, mean
+    axis, kept = m.out(rule.space, c), torch.empty_like(mean)
+    places = [...]
+    if rule.part == "channel":
+        places = range(mean.shape[0])
+    elif rule.part == "frame" and mean.ndim == 4:
+        places = [(slice(None), time) for time in range(mean.shape[1])]
+    for at in places:
+        d = mean[at]
+        if rule.threshold and length(d):
+            radius = rule.threshold * (1 if rule.absolute else math.sqrt(d.numel()))
+            d = d * min(1.0, radius / length(d))
+        parallel = along(d, axis[at])
+        kept[at] = d - parallel + rule.eta * parallel
+    return c - kept, c, mean
 
 
 def zero_star(rule, memory, m, u, c, gamma):
@@ -164,6 +174,7 @@ def tangential(rule, memory, m, u, c, gamma):
 def blurred(row):
     n = len(row)
     mirror = [abs(i) if i < n else 2 * (n - 1) - i for i in range(-2, n + 2)]
+    mirror = mirror if n > 2 else [min(max(i, 0), n - 1) for i in range(-2, n + 2)]
     return [sum(w * row[mirror[i + k]] for k, w in enumerate((1, 4, 6, 4, 1))) / 16 for i in range(n)]
 
 
@@ -173,8 +184,12 @@ def resized(row, size):
     return [row[a] + (p - a) * (row[b] - row[a]) for p, (a, b) in zip(places, ends, strict=True)]
 
 
-def pyramid(row):
-    return blurred(resized(resized(blurred(row), len(row) // 2), len(row)))
+def pyramid(row, level):
+    """What is left of a row below a level of the pyramid, in full size."""
+    if level == 0:
+        return row
+    half = resized(blurred(row), max(len(row) // 2, 1))
+    return blurred(resized(pyramid(half, level - 1), len(row)))
 
 
 def along_rows(v, change):
@@ -184,8 +199,10 @@ def along_rows(v, change):
 def bands(rule, memory, m, u, c, gamma):
     d = c - u
     if rule.method == "FDG":
-        low = along_rows(along_rows(d, pyramid).mT, pyramid).mT
-        return c - (rule.low * low + rule.high * (d - low)), c, None
+        weights = [rule.high, *reversed(rule.middle), rule.low]  # from fine to coarse
+        below = [partial(pyramid, level=level) for level in range(len(weights))]
+        kept = [along_rows(along_rows(d, low).mT, low).mT for low in below] + [torch.zeros_like(d)]
+        return c - sum(w * (fine - coarse) for w, (fine, coarse) in zip(weights, pairwise(kept), strict=True)), c, None
     waves = torch.fft.fft2(d)
     for axis in (-2, -1):
         k = torch.arange(d.shape[axis])

@@ -47,15 +47,6 @@ def items(p):
         yield {**own, "sigma": float(p.sigma[i]), "alpha": float(p.alpha[i])}
 
 
-def output(space, family, x0, item):
-    """What a network of this space outputs for an x0-hat."""
-    x, s, a = item["x"], item["sigma"], item["alpha"]
-    eps = (x - a * x0) / s
-    r = (a * a + s * s) ** 0.5
-    v = eps - x0 if family == "flow" else a / r * eps - s / r * x0
-    return {"x0": x0, "epsilon": eps, "v": v, "ode": v if family == "flow" else eps}[space]
-
-
 def near(found, right, *beside, roundings=16):
     """Whether two batches differ by no more than so many roundings of the largest number of an item, of all given."""
     found, finite = found.cpu(), (v.nan_to_num(0.0, 0.0, 0.0) for v in (right, *beside))

@@ -14,9 +14,11 @@ from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.figures.registry import FIGURES, draw_figure
 from guidance_geometry.tests.drawn import assert_apart, classifier_run, parts, picture_named, run
 
-SHAPES = ((24, 36), (36, 24))
-NAMES = {"one word": "a" * 120, "words": "a model of many words " * 5 + "and no end", "a novel": "never ending " * 99}
-NAMED = [("one word", "blog"), ("words", "column"), ("a novel", "blog")]
+SHEETS = (  # shape of the pictures, size of the sheet, name of the model
+    ((24, 36), "blog", "a" * 120),
+    ((36, 24), "column", "a model of many words " * 5 + "and no end"),
+    ((24, 36), "blog", "never ending " * 99),
+)
 TRACES = {}
 
 
@@ -40,10 +42,6 @@ def of_shape(trace, shape):
     return replace(trace, header=trace.header | {"latent": {"shape": [3, *shape]}}, tensors=tensors)
 
 
-def named(trace, name):
-    return replace(trace, header=trace.header | {"model": {"name": name}})
-
-
 def proportions(canvas):
     """Width over height of every picture as it is drawn, and of its pixels."""
     for image in parts(canvas, BboxImage):
@@ -52,29 +50,22 @@ def proportions(canvas):
         yield image.get_gid(), abs(box.width / box.height), width / height
 
 
-@given(st.sampled_from(FIGURES), st.sampled_from([*zip(SHAPES, ("blog", "column"), strict=True)]))
-@settings(max_examples=15, deadline=None, derandomize=True)
-def test_pictures_keep_their_proportions(figure, shape_and_size):
-    shape, size = shape_and_size
-    order = Order(shaped(shape, figure.by_classifier), 4 if figure.of_step else None, 0, size, pictures=Pictures())
-    canvas = draw_figure(order, figure.name).last.canvas
-    for name, drawn, own in proportions(canvas):
-        assert drawn == pytest.approx(own, rel=1e-6), name
-        assert own == shape[1] / shape[0], name
-    assert_apart(canvas)
+@given(st.sampled_from(FIGURES), st.sampled_from(SHEETS))
+@settings(max_examples=18, deadline=None, derandomize=True)
+def test_pictures_keep_their_proportions_and_no_name_leaves_the_sheet(figure, sheet):
+    shape, size, name = sheet
+    trace = shaped(shape, figure.by_classifier)
+    trace = replace(trace, header=trace.header | {"model": {"name": name}})
+    order = Order(trace, 4 if figure.of_step else None, 0, size, pictures=Pictures())
+    drawing = draw_figure(order, figure.name).last
+    for picture, drawn, own in proportions(drawing.canvas):
+        assert drawn == pytest.approx(own, rel=1e-6), picture
+        assert own == shape[1] / shape[0], picture
+    assert_apart(drawing.canvas)
+    assert name in drawing.caption, "the words beside the picture have all of it"
 
 
 def test_a_photo_is_shown_whole():
     photo = torch.rand(40, 120, 3, generator=torch.Generator().manual_seed(0))
     canvas = draw_figure(Order(shaped((24, 36)), photo=photo, pictures=Pictures()), "noise levels").last.canvas
     assert np.allclose(picture_named(canvas), photo.numpy())
-
-
-@given(st.sampled_from(FIGURES), st.sampled_from(NAMED))
-@settings(max_examples=15, deadline=None, derandomize=True)
-def test_no_name_leaves_the_sheet(figure, name_and_size):
-    name, size = name_and_size
-    trace = named(shaped((24, 36), figure.by_classifier), NAMES[name])
-    drawing = draw_figure(Order(trace, 4 if figure.of_step else None, 0, size, pictures=Pictures()), figure.name).last
-    assert_apart(drawing.canvas)
-    assert NAMES[name] in drawing.caption, "the words beside the picture have all of it"

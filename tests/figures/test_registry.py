@@ -48,14 +48,6 @@ def asked(trace):
     return replace(trace, steps=trace.steps | {"log_prob gradient": sure})
 
 
-def zeroed(name, value=0.0):
-    """A run guided by a classifier, all products of one of whose vectors are this."""
-    trace = classifier_run()
-    pairs = [(v, w) for k, v in enumerate(trace.record.vectors) for w in trace.record.vectors[k:]]
-    K = trace.steps["K"].masked_fill(torch.tensor([name in pair for pair in pairs]), value)
-    return replace(trace, steps={**trace.steps, "K": K})
-
-
 def unfollowed():
     trace = run(gamma=4.0)
     return replace(trace, steps=trace.steps | {"kappa": trace.steps["kappa"] * math.nan})
@@ -65,14 +57,9 @@ def unfollowed():
     ("make", "figure", "step"),
     [
         (lambda: run(gamma=4.0, skip=(5,)), "difference", 5),
-        (lambda: run(gamma=4.0, skip=(5,)), "scaled sum", 5),
-        (lambda: zeroed("gradient"), "scaled sum", 5),
         (unfollowed, "scaled sum", 5),
         (lambda: run(gamma=4.0), "next step", 11),
-        (lambda: run(gamma=4.0, capture=False), "next prediction", 12 - 1),
         (broken, "step plane", 5),
-        (broken, "small step", 5),
-        (broken, "scaled sum", 5),
         (lambda: run(gamma=4.0), "classifier curves", 5),
         (lambda: run(gamma=1.0, skip=tuple(range(12))), "effective scale", 5),
     ],
@@ -107,54 +94,30 @@ def alone():
     return replace(trace, tensors={name: v for name, v in trace.tensors.items() if name != "uncond"})
 
 
-EXTREMES = {"infinite": math.inf, "not a number": math.nan, "very large": 1e300, "very small": 1e-300}
-
-
-def with_numbers(trace, value):
-    """The trace with this number in every third place of its columns and tensors, of one sample only."""
-
-    def spoiled(v):
-        new = v.clone()
-        new.view(-1)[::3] = min(value, 6e4) if v.dtype == torch.half and math.isfinite(value) else value
-        return new
-
-    steps = {name: v if name in ("sigma", "sigma_next", "alpha", "alpha_next") else spoiled(v)
-             for name, v in trace.steps.items()}  # fmt: skip
-    return replace(trace, steps=steps, tensors={name: spoiled(v) for name, v in trace.tensors.items()})
-
-
 RUNS = {
     "ancestral": lambda: run(gamma=4.0, sampler="ddpm"),
     "flow": lambda: run(gamma=0.5, space="flow"),
-    "flow of two steps": lambda: run(gamma=4.0, space="flow", steps=2),
     "one image, gamma 0": lambda: run(gamma=0.0, batch=1, sampler="ddpm"),
     "no unconditional pass": lambda: run(gamma=1.0, skip=tuple(range(12))),
     "not finite": broken,
-    "far too strong": lambda: run(gamma=30.0),
     "no step": lambda: first_rows(run(gamma=4.0), 0, 2),
     "no sample": lambda: first_rows(run(gamma=4.0), 12, 0),
     "one step": lambda: first_rows(run(gamma=4.0), 1, 2),
     "cfg 1": alone,
     "no pictures": lambda: run(gamma=4.0, capture=False),
     "video": lambda: shaped(3, 4, 16, 16),
-    "video without colours": lambda: shaped(16, 2, 16, 6),
     "sound": lambda: shaped(8, 384),
 }
-EXTREME_RUNS = {
-    name: lambda value=value: with_numbers(run(gamma=4.0, sampler="ddpm"), value) for name, value in EXTREMES.items()
-}
 
 
-@given(st.data())
-@settings(max_examples=40, deadline=None, derandomize=True)
-def test_every_figure_of_any_run_is_a_page_whose_words_keep_apart(data):
-    name, figure = data.draw(st.sampled_from([*RUNS, *EXTREMES])), data.draw(st.sampled_from(FIGURES))
-    step = data.draw(st.sampled_from([None, 0])) if name in RUNS else 5
-    size = data.draw(st.sampled_from(["blog", "column"]))
-    trace = (RUNS | EXTREME_RUNS)[name]()
+@given(
+    st.sampled_from([*RUNS]), st.sampled_from(FIGURES), st.sampled_from([None, 0]), st.sampled_from(["blog", "column"])
+)
+@settings(max_examples=16, deadline=None, derandomize=True)
+def test_every_figure_of_any_run_is_a_page_whose_words_keep_apart(name, figure, step, size):
+    trace = RUNS[name]()
     film = draw_figure(Order(trace, step=step if trace.n else None, size=size, pictures=Pictures()), figure.name)
     assert "run exact, " in film.caption
-    if name in RUNS:
-        assert_apart(film.last.canvas)
-        words = " ".join(words for words, _ in film.last.canvas.texts())
-        assert not re.search(r"\bnan\b|\binf\b|None", f"{words} {film.caption}")
+    assert_apart(film.last.canvas)
+    words = " ".join(words for words, _ in film.last.canvas.texts())
+    assert not re.search(r"\bnan\b|\binf\b|None", f"{words} {film.caption}")

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from guidance_geometry.dev.fixtures.classifier_run import ClassifierRun
-from guidance_geometry.figures import table
 from guidance_geometry.figures.table import as_csv, as_json, as_text
 from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.tests.traces import exact_trace
@@ -58,23 +57,3 @@ def test_the_text_shows_one_sample_and_says_which():
     assert math.isclose(shown, float(RUN.column("M1")[2, 1]), rel_tol=5e-3)
     assert lines[2].split()[3] == "-"
     assert [line.split()[0] for line in lines[1:]] == ["1", "2", "3", "4"], "as people count; files count from 0"
-
-
-def long_run(steps):
-    """RUN with its steps over and over."""
-    turns = torch.arange(steps) % RUN.n
-    columns = {name: column[turns] for name, column in RUN.steps.items()}
-    header = {**RUN.header, "capture": RUN.header["capture"] | {"steps": []}}
-    return replace(RUN, header=header, steps=columns, stage=[RUN.stage[i] for i in turns], tensors={})
-
-
-def test_the_files_of_a_long_run_are_bounded_and_say_so(monkeypatch):
-    monkeypatch.setattr(table, "MOST_ROWS", 100)
-    trace = long_run(4000)
-    rows = list(csv.DictReader(io.StringIO(as_csv(trace))))
-    assert len(rows) == 100
-    assert (rows[0]["step"], rows[-1]["step"]) == ("0", "3999")
-    told = json.loads(as_json(trace))
-    assert len(told["rows"]) == 100
-    assert told["note"] == "The files hold 50 of 4,000 steps, evenly: at most 100 rows. Save Trace keeps all."
-    assert len(as_text(trace).splitlines()) < 130

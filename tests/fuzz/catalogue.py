@@ -4,15 +4,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO")
-SMALL = {  # a prompt costs well under a second, and asks for no step or sample that is not there
-    "steps": 5,
-    "step": -1,
-    "batch_size": 2,
-    "sample": 0,
-    "width": 32,
-    "height": 32,
-    "pictures": 2,
-}
+# A prompt costs well under a second, and asks for no step or sample that is not there.
+SMALL = {"steps": 5, "step": -1, "batch_size": 2, "sample": 0, "width": 32, "height": 32, "pictures": 2}
 
 
 class Slot(NamedTuple):

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from guidance_geometry.dev.fixtures.tiny_folders import lively, save_tiny
+from guidance_geometry.dev.fixtures.tiny_folders import save_tiny
 from guidance_geometry.tests.classifier_files import stored
 from guidance_geometry.tests.tiny_denoiser import write_tiny
 from guidance_geometry.tests.traces import exact_trace
@@ -27,7 +27,9 @@ def write_sources(base):
         facts = {"options": {"eta": 1.0}, "terms": {"gradient": "+ 2 x gradient"}, "notes": ["a note"]}
         save(replace(trace, header={**trace.header, **facts}), base / "traces" / f"{sampler}.safetensors")
     stored(base / "classifiers", "pocket-noisy-1")
-    save_networks(base / "classifiers")
+    said = {"gg.features": "tiny-clip/", "gg.labels": '["cat", "dog"]', "gg.unit_features": "true", "gg.noisy": "false"}
+    probe = {"weight": torch.ones(2, 16), "bias": torch.zeros(2)}
+    save_file(probe, base / "classifiers" / "probe.safetensors", said)
     write_tiny(base / "denoisers" / "tiny.safetensors")
     for kind in TINY:
         (base / "folders" / f"tiny-{kind}").mkdir()
@@ -37,17 +39,6 @@ def write_sources(base):
         torch.save(weights, base / "pickles" / f"{old}.pt", _use_new_zipfile_serialization=not old)
 
 
-def save_networks(folder):
-    """A network of torchvision in half precision, and a probe on the features of a folder."""
-    from torchvision import models
-
-    network = lively(models.get_model("lraspp_mobilenet_v3_large", weights=None, weights_backbone=None, num_classes=3))
-    halves = {name: each.half() if each.is_floating_point() else each for name, each in network.state_dict().items()}
-    save_file(halves, folder / "network.safetensors", {"gg.size": "64", "gg.labels": '["cat", "dog", "sky"]'})
-    said = {"gg.features": "tiny-clip/", "gg.labels": '["cat", "dog"]', "gg.unit_features": "true", "gg.noisy": "false"}
-    save_file({"weight": torch.ones(2, 16), "bias": torch.zeros(2)}, folder / "probe.safetensors", said)
-
-
 def equip(folder):
     """Write what the prompts name into a host's folders."""
     write_sources(folder / "sources")
@@ -55,20 +46,3 @@ def equip(folder):
     shutil.copytree(folder / "sources" / "folders", folder / "models" / "classifiers", dirs_exist_ok=True)
     (folder / "input").mkdir(exist_ok=True)
     Image.linear_gradient("L").resize((32, 32)).convert("RGB").save(folder / "input" / "ramp.png")
-    for name, latent in odd_latents().items():
-        content = {"latent_tensor": latent, "latent_format_version_0": torch.zeros(1)}
-        save_file(content, folder / "input" / f"odd {name}.latent")
-
-
-def odd_latents():
-    """Name -> a latent that no canvas makes."""
-    usual = torch.zeros(1, 3, 32, 32)
-    shapes = {"empty batch": (0, 3, 32, 32), "no places": (1, 3, 0, 0), "one pixel": (1, 3, 1, 1), "flat": (3, 32),
-              "odd sides": (1, 3, 33, 17), "four channels": (2, 4, 32, 32), "video": (1, 3, 2, 32, 32)}  # fmt: skip
-    values = {"not a number": torch.nan, "infinite": torch.inf, "very large": 1e30}
-    types = {"half": torch.half, "double": torch.double, "whole numbers": torch.long}
-    return {
-        **{name: torch.zeros(shape) for name, shape in shapes.items()},
-        **{name: usual + value for name, value in values.items()},
-        **{name: usual.to(dtype) for name, dtype in types.items()},
-    }

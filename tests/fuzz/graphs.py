@@ -38,7 +38,6 @@ CHOSEN = {  # widgets whose default would make a seed do nothing, or too much
     "GGLoadTrace": {"trace_name": "traces/euler.safetensors"},
     "GGTrainNoisyClassifier": {"width": 8, "batch_size": 2},
     "LoadImage": {"image": "ramp.png"},
-    "LoadLatent": {"latent": "odd half.latent"},
 }
 
 
@@ -112,8 +111,3 @@ def recorded(catalogue):
     record = builder.add("GGRecord")
     sampled = builder.add("KSampler", {"model": [record, 0]})
     return builder.finish(builder.add("GGReadTrace", {"recorder": [record, 1], "latent": [sampled, 0]}))
-
-
-def is_wire(value):
-    """Whether an input's value names another node."""
-    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)

@@ -1,4 +1,4 @@
-"""Strategies for prompts: what runs, spoiled in one to three ways; long chains of rules; towers of one node."""
+"""Strategies for prompts: what runs, spoiled in one to three ways; long chains of rules."""
 
 import copy
 
@@ -6,11 +6,9 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from . import values
-from .graphs import SOURCES, Builder, is_wire
+from .graphs import Builder
 
 PRIMITIVES = {"INT": "PrimitiveInt", "FLOAT": "PrimitiveFloat", "BOOLEAN": "PrimitiveBoolean"}
-SPLIT = {"LATENT": ("RebatchLatents", "latents"), "IMAGE": ("RebatchImages", "images")}
-TALLEST = 24
 
 
 def sampled(draw, options):
@@ -86,23 +84,7 @@ def wire_a_value(draw, graph, catalogue):
     inputs[slot.name] = insert(graph, kind, value=values.limit_work(slot, value))
 
 
-def feed_something_odd(draw, graph, catalogue):
-    """A latent of another shape, type or content; or latents and pictures come one by one."""
-    wires = [(graph[node]["inputs"], slot) for node, kind in known(graph, catalogue) for slot in kind.inputs.values()]
-    inputs, slot = sampled(draw, [(i, slot) for i, slot in wires if slot.kind in SPLIT and is_wire(i.get(slot.name))])
-    if slot.kind == "LATENT" and draw(st.booleans()):
-        inputs[slot.name] = insert(graph, "LoadLatent", latent=sampled(draw, odd_latents(catalogue)))
-    else:
-        kind, given = SPLIT[slot.kind]
-        inputs[slot.name] = insert(graph, kind, batch_size=1, **{given: inputs[slot.name]})
-
-
-def odd_latents(catalogue):
-    """Names of the latents that `equipment` has written."""
-    return [name for name in catalogue["LoadLatent"].inputs["latent"].facts["options"] if name.startswith("odd")]
-
-
-SPOILS = (forbid_a_value, draw_widgets_anew, leave_out_or_add, wire_anything, wire_a_value, feed_something_odd)
+SPOILS = (forbid_a_value, draw_widgets_anew, leave_out_or_add, wire_anything, wire_a_value)
 
 
 @st.composite
@@ -116,7 +98,7 @@ def spoiled(draw, graphs, catalogue):
 
 @st.composite
 def chains(draw, catalogue):
-    """One to six rules with any settings, under our sampler or the host's, with odd steps, latents and scales."""
+    """One to six rules with any settings, under our sampler or the host's, with odd steps and scales."""
     builder, guidance = Builder(catalogue), {}
     rules = [kind for kind in catalogue.values() if kind.ours and kind.outputs == ("GG_GUIDANCE",)]
     for rule in draw(st.lists(st.sampled_from(rules), min_size=1, max_size=6)):
@@ -126,30 +108,13 @@ def chains(draw, catalogue):
     if draw(st.booleans()):
         kind, wires = "KSampler", {"model": [builder.add("GGGuidancePatch", guidance), 0]}
     canvas = {"batch_size": draw(st.integers(1, 3)), "width": draw(st.sampled_from((32, 8, 40, 64, 0)))}
-    odd = draw(st.sampled_from([None] * 12 + odd_latents(catalogue)))
-    latent = builder.add("LoadLatent", latent=odd) if odd else builder.add("GGEmptyCanvas", **canvas)
+    latent = builder.add("GGEmptyCanvas", **canvas)
     named = {name: catalogue[kind].inputs[name].facts["options"] for name in ("sampler_name", "scheduler")}
     choices = named | {"cfg": (1.0, 0.0, 0.5, 4.0, 7.5, 100.0), "denoise": (1.0, 0.5, 0.01, 0.0), "steps": range(1, 5)}
     settings = {name: draw(st.sampled_from(some)) for name, some in choices.items()}
     return builder.finish(builder.add(kind, {**wires, "latent_image": [latent, 0]}, **settings))
 
 
-@st.composite
-def towers(draw, catalogue):
-    """One node on itself, all its fitting inputs from the node below: what it holds doubles with every storey.
-
-    Not of samplers, which then have more and more to sample.
-    """
-    builder = Builder(catalogue)
-    pairs = [(wire, kind) for kind in catalogue.values() if kind.ours for wire in kind.outputs if kind.wires_of(wire)]
-    wire = sampled(draw, sorted({wire for wire, _ in pairs} & SOURCES.keys() - {"LATENT", "IMAGE"}))
-    kind = sampled(draw, [kind for other, kind in pairs if other == wire])
-    below = builder.wire(wire)
-    for _ in range(draw(st.integers(1, TALLEST))):
-        below = [builder.add(kind.name, dict.fromkeys(kind.wires_of(wire), below)), kind.outputs.index(wire)]
-    return builder.finish(below[0])
-
-
 def prompts(graphs, catalogue):
     """Any of these."""
-    return spoiled(graphs, catalogue) | chains(catalogue) | towers(catalogue)
+    return spoiled(graphs, catalogue) | chains(catalogue)

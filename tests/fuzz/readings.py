@@ -8,10 +8,13 @@ import torch
 from guidance_geometry.classifiers.contract import CLAIMS
 from guidance_geometry.classifiers.reading import open_classifier
 from guidance_geometry.cli.page import page_of_run, page_of_sweep, record_of
-from guidance_geometry.cli.sweep import marks_of
 from guidance_geometry.conversion.convert import convert
 from guidance_geometry.denoisers.reading import read_denoiser
 from guidance_geometry.denoisers.spec import choose_spec
+from guidance_geometry.figures.order import Order
+from guidance_geometry.figures.pictures import Pictures
+from guidance_geometry.figures.registry import draw_figure
+from guidance_geometry.figures.table import as_csv
 from guidance_geometry.files.notes import JSON, LIMITS
 from guidance_geometry.sweeps.plan import FIELDS
 from guidance_geometry.sweeps.report import report_text
@@ -36,11 +39,9 @@ from guidance_geometry.verdict.size import read_size
 TABLES = {"gg.header": tuple(HEADER), **{f"gg.{key}": () for key in (*LIMITS, *JSON, *CLAIMS)}}  # of metadata
 DOCUMENTS = {  # name of a file -> a sound one, and what may be said in it
     "plan.yaml": (A_PLAN, FIELDS),
-    "plan.json": (A_PLAN, FIELDS),
     "card.json": (A_CARD, (*CARD, *(f"bands.ode.{name}" for name in BAND))),
     "picks.json": (SOME_PICKS, (*FILE, *(f"picks.{name}" for name in PICK))),
     "size.json": (A_SIZE, tuple(SIZE)),
-    "marks.json": ({"marks": {"a": "rerun"}}, ()),
     "row.json": (json.loads(CELL.read_text(encoding="utf-8")), tuple(ROW)),
     "results.json": ({"plan": RESULTS["plan"], "rows": RESULTS["rows"][:2]}, ()),
     "probe.json": ({"features": "nobody", "labels": ["a", "b", "c"]}, tuple(CLAIMS)),
@@ -57,8 +58,11 @@ def read_tables(file):
 
 
 def read_trace(file):
-    """What the commands make of a trace: its record, with the report, and its page."""
-    record_of(load(file))
+    """What shows a trace: its record, with the report, its table, a figure and its page."""
+    trace = load(file)
+    record_of(trace)
+    as_csv(trace)
+    draw_figure(Order(trace, None, None, "blog", "light", Pictures()), "step plane")
     page_of_run(file, file.with_suffix(".html"))
 
 
@@ -89,17 +93,14 @@ def read_pickle(path):
 
 READINGS = {
     "plan.yaml": read_whole_plan,
-    "plan.json": read_whole_plan,
     "card.json": read_card,
     "picks.json": read_picks,
     "size.json": read_size,
-    "marks.json": marks_of,
     "row.json": read_row,
     "results.json": read_tables,
     "probe.json": read_claims_beside,
     "traces": read_trace,
     "classifiers": read_classifier,
-    "folders": read_classifier,
     "denoisers": read_weights,
     "pickles": read_pickle,
 }

@@ -42,7 +42,7 @@ def check(reader, kind, path):
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 @given(data=st.data())
-@budget(25)
+@budget(12)
 def test_any_claim_is_read_or_refused(tmp_path_factory, reader, name, data):
     document, table = DOCUMENTS[name]
     hostile = files.snippets | files.of_yaml if name.endswith(".yaml") else files.snippets
@@ -55,7 +55,7 @@ def test_any_claim_is_read_or_refused(tmp_path_factory, reader, name, data):
     check(reader, name, path)
 
 
-@pytest.mark.parametrize(("kind", "few"), [("traces", 60), ("classifiers", 20), ("denoisers", 30)])
+@pytest.mark.parametrize(("kind", "few"), [("traces", 60), ("classifiers", 12), ("denoisers", 15)])
 def test_any_safetensors_file_is_read_or_refused(tmp_path_factory, sources, reader, kind, few):
     @given(data=st.data())
     @budget(few)
@@ -69,18 +69,10 @@ def test_any_safetensors_file_is_read_or_refused(tmp_path_factory, sources, read
 
 
 @given(data=st.data())
-@budget(15)
-def test_any_folder_of_a_model_is_read_or_refused(tmp_path_factory, sources, reader, data):
-    source = data.draw(st.sampled_from(sorted((sources / "folders").iterdir())))
-    path = tmp_path_factory.getbasetemp() / "folder"
-    files.write_file(path, data.draw(files.folders(source)), source)
-    check(reader, "folders", path)
-
-
-@given(data=st.data())
-@budget(30)
+@budget(20)
 def test_any_pickle_is_read_or_refused_and_never_run(tmp_path_factory, sources, reader, data):
     sound = sorted((sources / "pickles").iterdir())
     path = tmp_path_factory.getbasetemp() / "weights.pt"
-    files.write_file(path, data.draw(files.pickles(sound)), path)
+    content = files.spoil_bytes(data.draw, data.draw(st.sampled_from(sound)).read_bytes())
+    path.write_bytes(content.replace(b"{canary}", str(path.parent / files.CANARY).encode()))
     check(reader, "pickles", path)

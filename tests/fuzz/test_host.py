@@ -7,7 +7,6 @@ import copy
 import json
 import time
 from contextlib import ExitStack
-from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -15,18 +14,14 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from guidance_geometry.sweeps.comfyui.client import Client
-from guidance_geometry.tests.claimed_files import FIRST_LOOK, SOME_PICKS
+from guidance_geometry.tests.claimed_files import FIRST_LOOK
 
 from .budget import OUTCOMES, budget
-from .files import claims
 from .prompts import prompts
-from .values import texts
 from .verdicts import OK, SLOW
 from .watched import HANGING, TRIVIAL
 
 pytestmark = pytest.mark.slow
-ROUTES = ("runs/{}/{}", "records/{}", "tab/runs?workflow_id={}&prompt_id={}&key={}", "tab/runs/{}",
-          "tab/runs/{}/report?half={}&shown={}", "picks?key={}&sampler_class={}&knob={}")  # fmt: skip
 VALID = copy.deepcopy({node: FIRST_LOOK[node] for node in "1234"})
 VALID["3"]["inputs"]["batch_size"] = 2
 VALID["4"]["inputs"] |= {"steps": 4, "capture": "numbers"}
@@ -36,7 +31,7 @@ BODIES = {"/interrupt": {}, "/free": {"unload_models": True, "free_memory": True
 
 
 @given(data=st.data())
-@budget(45)
+@budget(25)
 def test_any_prompt_ends(watched, data):
     verdict = watched.run(data.draw(prompts(watched.graphs, watched.catalogue)))
     OUTCOMES["prompts"][verdict.kind] += 1
@@ -70,30 +65,8 @@ def valid_bits(host):
     return bits_of(host, entry_of(host, job))
 
 
-@pytest.fixture(scope="module")
-def names(watched):
-    """Of a job, its workflow and its run: what there is to ask for."""
-    job = queued(watched, {**VALID, "4": {**VALID["4"], "class_type": "KSampler"}}, recorded=True)
-    assert watched.follow(job, *watched.state())
-    (run,) = json.loads(watched.ask(f"/guidance_geometry/tab/runs?prompt_id={job}")[1])["runs"]
-    return [job, run["run"], "1", "ode"]
-
-
 @given(data=st.data())
-@budget(25)
-def test_any_address_of_the_pack_answers_by_every_method(watched, names, data):
-    part = (st.sampled_from(names) | texts).map(lambda text: quote(text, "", errors="surrogatepass"))
-    path = data.draw(st.sampled_from(ROUTES))
-    address = path.format(*(data.draw(part) for _ in range(path.count("{}"))))
-    body = data.draw(claims(SOME_PICKS)).encode("latin-1", "replace")
-    for method in ("HEAD", "GET", "POST", "DELETE", "PUT"):
-        status, _ = watched.ask(f"/guidance_geometry/{address}", body if method in ("POST", "PUT") else None, method)
-        OUTCOMES["requests"][f"HTTP {status}"] += 1
-        assert status < 500, (method, address)
-
-
-@given(data=st.data())
-@budget(6, 10)
+@budget(3, 10)
 def test_a_queue_of_two_browsers_goes_on(watched, reference, data):
     state, jobs = watched.state(), {}
     with ExitStack() as stack:

@@ -3,7 +3,6 @@
 Chains are tried where they are held to their formulas, energies where they are held to theirs.
 """
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -45,13 +44,9 @@ class LeastSquares:
         return (p.cond + (gamma - 1) * delta * (1 + 0.01 * state)).to(p.cond.dtype), state
 
 
-def through_numpy(u, c, x, gamma, sigma):
-    return u + gamma * torch.from_numpy((c - u).numpy())
-
-
 CHAINS = {
     "another pack's": chain_of(LeastSquares()),
-    "a function": Chain((FunctionRule(through_numpy),)),
+    "a function": Chain((FunctionRule(lambda u, c, x, gamma, sigma: u + gamma * torch.from_numpy((c - u).numpy())),)),
     "side by side": batch_chain((Lane(Chain((APG,)), 3.0), Lane(PLAIN, 2.0), Lane(Chain((Feedback(),)), 5.0))),
     "plain": PLAIN,
 }
@@ -61,13 +56,12 @@ def there(p, device):
     return map_tensors(p, lambda v: v.to(device), lambda v: v.to(device))
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=["fp32", "fp16"])
 @pytest.mark.parametrize("chain", CHAINS.values(), ids=CHAINS.keys())
-def test_what_a_rule_does_here_it_does_there(chain, dtype):
-    steps = [map_tensors(p, lambda v: v.to(dtype)) for p in steps_of(chain)]
+def test_what_a_rule_does_here_it_does_there(chain):
+    steps = [map_tensors(p, lambda v: v.to(torch.float16)) for p in steps_of(chain)]
     with mac() as device:
         found = play(chain, [there(p, device) for p in steps])
-    assert all(isinstance(one, MacTensor) and one.dtype == dtype for one in found)
+    assert all(isinstance(one, MacTensor) and one.dtype == torch.float16 for one in found)
     assert all(near(one, right) for one, right in zip(found, play(chain, steps), strict=True))
 
 
@@ -134,15 +128,13 @@ ASKED = {
 }
 
 
-@pytest.mark.parametrize("levels", ["numbers", "tensors"])
 @pytest.mark.parametrize("ask", ASKED.values(), ids=ASKED.keys())
-def test_a_mixture_answers_there(ask, levels):
-    at = (0.5, 0.8) if levels == "numbers" else (torch.full((3,), 0.5), torch.full((3,), 0.8))
+def test_a_mixture_answers_there(ask):
+    at = torch.full((3,), 0.5), torch.full((3,), 0.8)
     with mac() as device:
-        found = ask(PICTURES.to(device), *(v.to(device) if isinstance(v, torch.Tensor) else v for v in at))
+        found = ask(PICTURES.to(device), *(v.to(device) for v in at))
         assert found.device == device
     assert torch.equal(found.cpu(), ask(PICTURES, *at))
-    assert math.isfinite(float(found.sum()))
 
 
 MEASURED = {  # how large an error is compared to

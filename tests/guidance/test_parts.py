@@ -41,26 +41,6 @@ def test_parts_are_views_and_joined_they_are_the_whole(count):
     assert sum(packed.shares) == pytest.approx(1)
 
 
-def test_one_tensor_stays_itself():
-    v = draw(2, 3, 4)
-    for packed in (Packed(), Packed(((3, 4),))):
-        assert packed.split(v)[0] is v
-        assert packed.join([v]) is v
-        assert (packed.names, packed.shares) == (("",), [1])
-
-
-@pytest.mark.parametrize(
-    ("shapes", "names"),
-    [
-        (SHAPES[:2], ("video", "audio")),
-        (SHAPES[:3], ("part 0", "part 1", "part 2")),
-        (((8192, 16), (1, 5)), ("part 0", "part 1")),
-    ],
-)
-def test_parts_have_names(shapes, names):
-    assert Packed(shapes).names == names
-
-
 def evaluate(runner, p, sigma, first=True):
     runner.begin(sigma, first)
     runner.needs(3.0)
@@ -96,3 +76,11 @@ def test_each_part_has_its_own_gamma_and_any_part_asks_for_u():
     assert runner.gammas == (1.0, 7.0, 3.0)
     assert PartScale(0.5, 3.0).scale(3.0, RUN, 1.0) == 2.0, "a sample of one part"
     assert runner.needs(1.0) == {"cond"}
+
+
+def test_one_tensor_stays_itself():
+    v = draw(2, 3, 4)
+    for packed in (Packed(), Packed(((3, 4),))):
+        assert packed.split(v)[0] is v
+        assert packed.join([v]) is v
+        assert (packed.names, packed.shares) == (("",), [1])

@@ -44,12 +44,6 @@ def test_a_function_a_class_and_a_maker_are_rules(tmp_path, text, name):
     assert torch.equal(guided(place_of(f"{file}:{name}").rule()), torch.full((1, 3, 4, 4), 3.0))
 
 
-def test_other_words_are_no_file_and_a_file_that_is_not_there_is_told():
-    assert [RuleFile.of(words) for words in ("APG", "a.py", "a.txt:b", "TCFG + Rescale CFG")] == [None] * 4
-    with pytest.raises(ValueError, match=r"names no file\. Give FILE:RULE"):
-        RuleFile.of("nowhere.py:halfway")
-
-
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -85,3 +79,9 @@ def test_what_was_named_at_the_start_goes_by_its_words_in_any_folder(tmp_path, m
     assert RuleFile.offered("elsewhere/my_rule.py:halfway").file == file
     with pytest.raises(ValueError, match="the command line does not name"):
         RuleFile.offered(f"{tmp_path}/gone.py:a")
+
+
+def test_other_words_are_no_file_and_a_file_that_is_not_there_is_told():
+    assert [RuleFile.of(words) for words in ("APG", "a.py", "a.txt:b", "TCFG + Rescale CFG")] == [None] * 4
+    with pytest.raises(ValueError, match=r"names no file\. Give FILE:RULE"):
+        RuleFile.of("nowhere.py:halfway")

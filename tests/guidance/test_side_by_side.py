@@ -61,18 +61,6 @@ def test_every_run_of_a_batch_is_guided_as_by_itself():
             assert torch.equal(together[i * SIZE : (i + 1) * SIZE], own), lane
 
 
-def test_u_is_asked_for_where_a_run_needs_it():
-    pair, one = frozenset({"cond", "uncond"}), frozenset({"cond"})
-    for lanes, wanted in ((LANES, pair), (LANES[1:2], one), ((Lane(Chain((Interval(),)), 3.0),), one)):
-        assert needed(batch_chain(lanes), RUN.sigmas[0]) == wanted
-
-
-def test_runs_that_leave_c_alone_leave_it_as_it_is():
-    p = replace(predictions(0, 2), uncond=None)
-    chain = batch_chain((Lane(Chain(), 1.0), Lane(Chain(), 1.0)))
-    assert chain.step(chain.init(RUN), p, 1.0)[0] is p.cond
-
-
 def needed(chain, sigma, began=None):
     """What an evaluation asks for, of a step that began at another level or at this one."""
     state = chain.init(RUN)

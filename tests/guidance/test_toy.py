@@ -11,28 +11,13 @@ from guidance_geometry.tests.toy_tables import BY_STEPS, SHORT, holds
 
 PROBE = torch.tensor([[0.5, -0.5, 0.25, 1.0]], dtype=torch.float64)
 AT_PROBE = [  # alpha, sigma, D, D of the class, log p
-    (
-        1,
-        0.5,
-        (0.52297987, -0.18762664, 0.45823313, 0.81395216),
-        (-0.12550306, -0.61707331, 0.45789712, 0.80049124),
-        -1.838204813,
-    ),
-    (
-        1,
-        2,
-        (0.24757829, 0.03464366, 0.41797718, 0.26432016),
-        (-0.36192040, -0.64066789, 0.43304203, 0.27242181),
-        -1.595091750,
-    ),
-    (
-        0.3,
-        0.7,
-        (0.35168735, -0.03582087, 0.55794872, 0.50117471),
-        (-0.33774418, -0.68218277, 0.59835812, 0.55949763),
-        -1.577189448,
-    ),
-]
+    (1, 0.5, (0.52297987, -0.18762664, 0.45823313, 0.81395216), (-0.12550306, -0.61707331, 0.45789712, 0.80049124),
+     -1.838204813),
+    (1, 2, (0.24757829, 0.03464366, 0.41797718, 0.26432016), (-0.36192040, -0.64066789, 0.43304203, 0.27242181),
+     -1.595091750),
+    (0.3, 0.7, (0.35168735, -0.03582087, 0.55794872, 0.50117471), (-0.33774418, -0.68218277, 0.59835812, 0.55949763),
+     -1.577189448),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("alpha", "sigma", "uncond", "cond", "log_prob"), AT_PROBE)
@@ -81,11 +66,7 @@ def test_one_step_of_backward_guidance_is_the_evaluation_without_backprop():
 
 
 @pytest.mark.parametrize(
-    ("solver", "evaluation"),
-    [
-        *(("heun", evaluation) for evaluation in ("none", "noisy", "through", "clean")),
-        *((solver, "noisy") for solver in ("euler", "ancestral", "flow_euler")),
-    ],
+    ("solver", "evaluation"), [("heun", "noisy"), ("heun", "clean"), ("ancestral", "noisy"), ("flow_euler", "noisy")]
 )
 def test_runs_of_twenty_steps_give_the_measured_table(solver, evaluation):
     """A flow starts at s = 1 with the exact limit of its first step."""

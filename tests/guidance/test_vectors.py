@@ -1,3 +1,5 @@
+"""Lengths, angles and what networks of every kind output, in whatever precision."""
+
 import math
 
 import pytest
@@ -5,20 +7,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guidance_geometry.guidance.vectors import angle, cosine, dot, per_item, project, ratio, reject, rms, std
+from guidance_geometry.guidance.predictions import PARAMETRISATIONS, Predictions, output_from, x0_from_output
+from guidance_geometry.guidance.vectors import angle, cosine, dot, per_item, project, ratio, reject, std
 from guidance_geometry.tests.toys import draw
 
 QUICK = settings(deadline=None, derandomize=True, max_examples=50)
 SHAPES = [(2, 5), (3, 2, 7), (2, 3, 4, 4), (2, 2, 3, 4, 4)]
-
-
-@pytest.mark.parametrize("shape", [*SHAPES, (4,)], ids=str)
-def test_dot_is_the_sum_of_products_of_each_item(shape):
-    a, b = draw(shape, 0), draw(shape, 1)
-    pairs = [zip(a[i].flatten().tolist(), b[i].flatten().tolist(), strict=True) for i in range(len(a))]
-    expected = torch.tensor([sum(p * q for p, q in pair) for pair in pairs], dtype=torch.float64)
-    assert dot(a, b).dtype == torch.float64
-    assert (dot(a, b) - expected).abs().max() < 1e-13
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
@@ -36,10 +30,6 @@ def test_std_is_taken_about_the_mean_of_each_item():
 
 def test_a_ratio_to_nothing_scales_nothing():
     assert ratio(torch.tensor([6.0, 5.0, 0.0]), torch.tensor([3.0, 0.0, 2.0])).tolist() == [2.0, 1.0, 0.0]
-
-
-def test_rms_does_not_depend_on_the_number_of_elements():
-    assert rms(torch.full((2, 3, 5), -2.0)).tolist() == [2.0, 2.0]
 
 
 @QUICK
@@ -77,3 +67,56 @@ def test_per_item_multiplies_each_item_by_its_own_number(values):
     scaled = per_item(values, like) * like
     assert scaled.dtype == torch.float16
     assert scaled[:, 0, 0].tolist() == torch.as_tensor(values).expand(2).tolist()
+
+
+SIGMA_DATA = 0.5
+
+
+def level(space, noise):
+    """alpha and sigma of sigma / alpha = noise: VE, flow, variance preserving."""
+    alpha = {"ve": 1.0, "flow": 1 / (1 + noise), "vp": 1 / (1 + noise**2) ** 0.5}[space]
+    return alpha, alpha * noise
+
+
+def by_definition(kind, x0, eps, sigma, alpha):
+    """What a network of each kind is trained to output, from the clean sample and the noise."""
+    x = alpha * x0 + sigma * eps
+    r = (alpha**2 + sigma**2) ** 0.5
+    n, d = sigma / alpha, SIGMA_DATA
+    return {
+        "epsilon": eps,
+        "x0": x0,
+        "v": (alpha * eps - sigma * x0) / r,
+        "flow": eps - x0,
+        "score": -eps / sigma,
+        "edm": (x0 - d**2 / (n**2 + d**2) * x / alpha) / (n * d / (n**2 + d**2) ** 0.5),
+    }[kind]
+
+
+@pytest.mark.parametrize("space", ["ve", "flow", "vp"])
+@pytest.mark.parametrize("kind", PARAMETRISATIONS)
+def test_the_training_target_denoises_to_the_clean_sample(kind, space):
+    x0, eps = draw((3, 2, 5), 0), draw((3, 2, 5), 1)
+    for noise in (0.01, 0.5, 1.0, 20.0):
+        alpha, sigma = level(space, noise)
+        target, x = by_definition(kind, x0, eps, sigma, alpha), alpha * x0 + sigma * eps
+        assert (x0_from_output(kind, target, x, sigma, alpha, SIGMA_DATA) - x0).abs().max() < 1e-12
+        assert (output_from(kind, x0, x, sigma, alpha, SIGMA_DATA) - target).abs().max() < 1e-10
+
+
+@pytest.mark.parametrize("kind", PARAMETRISATIONS)
+def test_every_item_has_its_own_noise_level(kind):
+    x, output = draw((3, 2, 4), 0), draw((3, 2, 4), 1)
+    sigma, alpha = torch.tensor([0.1, 1.0, 9.0]), torch.tensor([0.9, 0.5, 1.0])
+    together = x0_from_output(kind, output, x, sigma, alpha, SIGMA_DATA)
+    for i in range(3):
+        alone = x0_from_output(kind, output[i : i + 1], x[i : i + 1], sigma[i], alpha[i], SIGMA_DATA)
+        assert torch.equal(alone[0], together[i])
+
+
+def test_half_precision_is_promoted_before_anything_is_subtracted():
+    one, half = torch.ones(1), torch.tensor([[2048.0, 1.0]], dtype=torch.float16)
+    p = Predictions(x=half, sigma=one, alpha=one, uncond=half, cond=-half)
+    assert [v.dtype for v in p.pair] == [torch.float32, torch.float32]
+    assert p.delta.dtype == torch.float16
+    assert p.delta.tolist() == [[-4096.0, -2.0]]

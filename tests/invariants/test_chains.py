@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from guidance_geometry.dev.fixtures.mac_tensor import MacTensor, mac
 from guidance_geometry.guidance import rules
-from guidance_geometry.guidance.chain import PLAIN, Chain
+from guidance_geometry.guidance.chain import Chain
 from guidance_geometry.guidance.invariants import examine, list_failures
 from guidance_geometry.guidance.made_up_run import map_tensors
 from guidance_geometry.guidance.predictions import Predictions
@@ -42,7 +43,7 @@ from guidance_geometry.guidance.rules.tangential_amplify import TangentialAmplif
 from guidance_geometry.guidance.rules.threshold import DynamicThreshold
 from guidance_geometry.guidance.rules.zero_star import ZeroStar
 from guidance_geometry.guidance.run import Run
-from guidance_geometry.tests.classes import classes_in, made_without, or_skipped
+from guidance_geometry.tests.classes import made_without, or_skipped
 from guidance_geometry.tests.rule_formulas import ORDER, ByHand, Moment
 from guidance_geometry.tests.toys import draw, near
 
@@ -168,30 +169,14 @@ def on(device):
     return lambda chain, family: ((i, further, moved(p)) for i, further, p in evaluations(chain, family))
 
 
-def refused(pair):
-    """Whether a chain has no room for both."""
-    try:
-        PLAIN.then(pair[0]).then(pair[1])
-    except ValueError:
-        return True
-    return False
-
-
-def test_every_rule_that_is_tried_has_a_formula_and_is_there():
-    assert {type(rule).__name__ for rule in RULES.values()} == FORMULAS
-    assert {rule.__name__ for rule in classes_in(rules, Rule)} >= FORMULAS
-    assert len(FORMULAS) >= 23, "every rule of the first release"
-
-
 def hold_to_formulas(names):
-    """A chain is its formulas in every stage, the same on a device without float64, and holds what its rules claim."""
+    """A chain is its formulas in every stage, and holds what its rules claim."""
     chain, gamma = made_of(names)
     for family in SIGMAS:
         found = list(in_chain(chain, family, gamma))
         for b in range(BATCH):
             for own, right in zip(found, by_hand(chain, family, gamma, b), strict=True):
                 assert (own[b] - right).abs().max() <= 1e-11 * right.abs().max().clamp(min=1.0)
-    hold_on_a_device(chain, "flow", gamma)
     if "list" in names:
         chain = Chain(tuple(ScaleSchedule("linear") if rule is RULES["list"] else rule for rule in chain.rules))
     assert list_failures(examine(chain)) == []
@@ -206,14 +191,16 @@ def hold_on_a_device(chain, family, gamma):
 
 
 @pytest.mark.parametrize("names", [(), *((name,) for name in RULES)], ids=" ".join)
-def test_plain_guidance_and_every_rule_hold_to_their_formulas(names):
+def test_plain_guidance_and_every_rule_hold_to_their_formulas_and_do_the_same_on_a_device_without_float64(names):
     hold_to_formulas(names)
+    chain, gamma = made_of(names)
+    hold_on_a_device(chain, "flow", gamma)
 
 
 CHAINS = st.lists(st.sampled_from([*RULES]), min_size=2, max_size=3, unique=True).filter(fits)
 
 
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=12, deadline=None, derandomize=True)
 @given(CHAINS)
 def test_a_chain_of_two_or_three_in_any_order_holds_to_the_formulas(names):
     hold_to_formulas(tuple(names))
@@ -224,8 +211,9 @@ def test_a_chain_of_two_or_three_in_any_order_holds_to_the_formulas(names):
 )
 def test_a_rule_without_a_formula_keeps_its_claims_beside_one_of_each_kind(rule):
     """A new one may come without a second writing of its formula: that is the reviewer's."""
-    company = ("linear", "autoguidance", "two conditions", "APG", "ADG", "rescale", "perturbed")
-    pairs = [pair for name in company for pair in itertools.permutations((rule, RULES[name])) if not refused(pair)]
-    chains = [Chain(pair) for pair in ((rule,), *pairs)]
+    chains = [Chain((rule,))]
+    for name in ("linear", "autoguidance", "two conditions", "APG", "rescale", "perturbed"):
+        with suppress(ValueError):  # some have no room for both
+            chains.append(Chain((rule, RULES[name])))
     assert {chain.text: bad for chain in chains if (bad := list_failures(examine(chain)))} == {}
     hold_on_a_device(chains[0], "ve", GAMMA)

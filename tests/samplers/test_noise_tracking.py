@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guidance_geometry.samplers.noise_tracking import Tracked, parts_of, redraw, track, untrack
+from guidance_geometry.samplers.noise_tracking import Tracked, parts_of, track, untrack
 
 SCALARS = st.floats(-3, 3, allow_nan=False).filter(lambda v: abs(v) > 1e-3)
 
@@ -19,19 +19,16 @@ def state():
 
 UPDATES = {
     "x + e * s": lambda x, e, s: x + e * s,
-    "s * e + x": lambda x, e, s: s * e + x,
     "x - e / s": lambda x, e, s: x - e / s,
-    "x - e / 2": lambda x, e, s: x - e / 2,
     "e - x": lambda x, e, s: e - x,
     "1 - e": lambda x, e, s: 1 - e,
     "x.sub(e)": lambda x, e, s: x.sub(e),
-    "(x + e) * s": lambda x, e, s: (x + e) * s,
     "-(x + e)": lambda x, e, s: -(x + e),
+    "(x + e) * s": lambda x, e, s: (x + e) * s,
     "x.add(e)": lambda x, e, s: x.add(e),
     "in place": lambda x, e, s: x.clone().add_(e * s),
     "noise += x": lambda x, e, s: (e * s).add_(x),
     "tensor factor": lambda x, e, s: torch.tensor(s) * e + x * torch.tensor(s),
-    "tensor divisor": lambda x, e, s: x + e / torch.tensor(s),
     "twice": lambda x, e, s: (x + e * s) + e,
     "to and clone": lambda x, e, s: (x + e.to(torch.float32)).clone(),
 }
@@ -64,14 +61,3 @@ BENDS = [torch.exp, torch.abs, lambda t: t * t, lambda t: 1.0 / t, lambda t: t /
 @pytest.mark.parametrize("bend", BENDS)
 def test_a_nonlinear_operation_drops_the_noise(bend):
     assert not isinstance(bend(noise()), Tracked)
-
-
-def test_another_value_in_the_place_of_a_draw_is_counted_as_the_same_draw():
-    assert torch.equal(parts_of(redraw(noise(), state()))[0], state())
-    assert not parts_of(redraw(state(), state()))
-
-
-def test_it_works_under_inference_mode():
-    with torch.inference_mode():
-        result = torch.zeros(2, 3) + noise() * 2.0
-    assert torch.equal(parts_of(result)[0], noise().value * 2.0)

@@ -14,14 +14,7 @@ import torch
 from guidance_geometry.guidance.energies.composition import draws_at
 from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.guidance.energies.reference import MeasuredEnergy
-from guidance_geometry.guidance.gradients.term import (
-    BACKPROP,
-    CLEAN_X0,
-    GradientOptions,
-    GradientTerm,
-    Place,
-    Strength,
-)
+from guidance_geometry.guidance.gradients.term import BACKPROP, CLEAN_X0, GradientOptions, GradientTerm, Place
 from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.samplers.loop import Recurrence, item_noise, run
 from guidance_geometry.samplers.shifts import ShiftLaw, lean_noise, shifted_steps
@@ -104,10 +97,6 @@ def ours(terms, now, then, eta, xi, strength):
 def law_of(name, space, eta):
     law = ShiftLaw(name, shifted_steps(levels_of(space), lambda now, then: up_and_down(now, then, eta)[1]), 1.0)
     return lambda term, evaluation, sigma: law(term.weight, evaluation, sigma)
-
-
-def as_rate(term, evaluation, sigma):
-    return Strength(term.gamma(evaluation))
 
 
 def through(energy, scale, **options):
@@ -198,40 +187,6 @@ def test_tfg(space, index, eta, radius):
     options = {"draws": draws, "radius": radius, "seed": 3}
     terms = [through(LABEL, 0.5, **options), at_clean(LABEL, 0.25, backward_steps=count, **options)]
     close(paper.a_next * ours(terms, now, then, eta, xi, law_of("TFG", space, eta)), expected)
-
-
-@every
-def test_ugd_forward_and_backward(space, index, eta):
-    """Eq. 6 moves the noise estimate by the gradient through the denoiser, eq. 9 by m steps on the prediction."""
-    now, then, paper, xi = case(space, index, eta)
-    z, count = paper.a * state(now), 4
-    x0 = paper.denoised(z)
-    strength, size = 1.5, 0.3 * (1 - paper.abar)  # of the steps; r^2 of data of unit variance
-    forward = strength * (1 - paper.abar) ** 0.5 * slope(lambda z: -of_label(paper.denoised(z)), z)
-    delta = torch.zeros_like(x0)
-    for _ in range(count):
-        delta = delta - size * slope(lambda point: -of_label(point), x0 + delta)
-    eps = paper.eps(z, x0) + forward - (paper.abar / (1 - paper.abar)) ** 0.5 * delta
-    moved = (z - (1 - paper.abar) ** 0.5 * eps) / paper.abar**0.5
-    terms = [through(LABEL, strength), at_clean(LABEL, 0.3, backward_steps=count)]
-    close(paper.a_next * ours(terms, now, then, eta, xi, as_rate), paper.step(moved, eps, xi))
-
-
-@every
-def test_lgd(space, index, eta):
-    """The gradient of the log of the mean over a cloud of r^2 about the prediction, as a rate."""
-    now, then, paper, xi = case(space, index, eta)
-    z = paper.a * state(now)
-    r = now.sigma / math.sqrt(now.sigma**2 + now.alpha**2)
-    cloud = torch.randn(10, 3, 4, 4, generator=draws_at(1, now.sigma)).double()
-
-    def score(z):
-        return torch.stack([of_label(paper.denoised(z) + r * eps).exp() for eps in cloud]).mean(dim=0).log()
-
-    eps = paper.eps(z, paper.denoised(z)) - (1 - paper.abar) ** 0.5 * slope(score, z)
-    moved = (z - (1 - paper.abar) ** 0.5 * eps) / paper.abar**0.5
-    found = ours([through(LABEL, 1.0, draws=10, seed=1)], now, then, eta, xi, as_rate)
-    close(paper.a_next * found, paper.step(moved, eps, xi))
 
 
 @every

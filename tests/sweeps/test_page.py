@@ -111,13 +111,6 @@ def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(size):
         open_picture(hostile_answers.large_picture(*size))
 
 
-def test_the_record_of_a_cell_is_of_the_sample_in_its_picture(trace):
-    (record,) = records_of(["a"], lambda _: trace).values()
-    assert (record["batch"], record["sample"], {len(step["samples"]) for step in record["steps"]}) == (1, 0, {1})
-    of_all = run_record(trace)["steps"]
-    assert [step["samples"][0] for step in record["steps"]] == [step["samples"][0] for step in of_all]
-
-
 def test_many_records_keep_fewer_steps_and_too_many_are_left_out(alike):
     names = [str(i) for i in range(200)]
     record = records_of(names, lambda _: alike)["0"]
@@ -152,33 +145,3 @@ def test_a_page_prints_whole_on_paper(browser, tmp_path):
     assert page.evaluate(CUT) == []
     assert not page.locator("#controls").is_visible()
     page.close()
-
-
-@pytest.mark.parametrize(
-    ("measure", "ends", "values"),
-    [("saturation", (0, 1), (0.0, 0.21, 0.0)), ("judge", (-math.inf, 0), (-0.9, 0.0, -0.01))],
-)
-def test_an_interval_never_leaves_what_a_measure_can_be(cells, measure, ends, values):
-    rows = [{**row, "measures": {measure: values[row["place"]["seed"]]}} for row in rows_of(cells)]
-    points = [point for curve in curves(rows, AXES) for one in curve["series"] for point in one["points"]]
-    told = [point for point in points if not math.isnan(point["low"])]
-    assert len(told) == 12
-    assert all(ends[0] <= point["low"] < point["mean"] < point["high"] <= ends[1] for point in told)
-
-
-def test_diversity_has_no_interval_and_counts_a_place_once(cells):
-    rows = [row for row in rows_of(cells) if row["place"]["cfg"] == 1 or row["place"]["seed"] < 2]
-    told = [{**row, "measures": {"diversity": float(row["place"]["cfg"])}} for row in rows]
-    point = next(c for c in curves(told, AXES) if (c["axis"], c["split"]) == ("rule", None))["series"][0]["points"][0]
-    assert (point["mean"], math.isnan(point["low"])) == (2.5, True)
-
-
-def test_a_page_of_a_hundred_large_pictures_and_long_runs_stays_below_five_megabytes(alike):
-    axes = (Axis("cfg", tuple(range(1, 11))), Axis("seed", tuple(range(10))))
-    cells = cells_of(Plan(workflow(), axes), NODES, {}, "1")
-    noise = picture(1, side=200)  # nothing compresses worse
-    runs = records_of([cell.id for cell in cells], lambda _: alike)
-    text = study_page("A study", axes, cells, rows_of(cells), {cell.id: noise for cell in cells}, "", runs=runs)
-    assert 500_000 < len(text) < 5_000_000
-    assert text.count("data:image/") == 100
-    assert not re.search(r'(src|href)="http', text)

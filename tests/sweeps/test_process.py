@@ -70,27 +70,9 @@ def test_a_host_that_never_answers_is_given_up_with_its_log(tmp_path):
         process.end(child)
 
 
-def test_a_host_that_shares_nothing_has_its_folders_and_the_pack_in_one_place(tmp_path):
-    base = tmp_path / "host"
-    options, name = process.own_folders(base)
-    assert (base / "custom_nodes" / name).resolve() == process.ROOT
-    assert behind(options, "--base-directory") == str(base)
-    assert behind(options, "--database-url").startswith(f"sqlite:///{base.as_posix()}/")
-    assert {one.name for one in base.iterdir()} == {"custom_nodes", "input", "output", "temp", "user", "models"}
-    assert process.own_folders(base) == (options, name), "what is there is taken"
-
-
-def test_an_installation_without_nodes_lends_none(tmp_path, monkeypatch):
-    monkeypatch.setattr(process, "ROOT", tmp_path / "site-packages")
-    with pytest.raises(process.StartError, match="This installation has no nodes"):
-        process.link_pack(tmp_path / "custom_nodes")
-    assert not (tmp_path / "custom_nodes").exists()
-
-
 @pytest.mark.skipif(os.name == "nt", reason="the programs of this test are scripts of a shell")
 @pytest.mark.parametrize(
-    ("tool", "torch_sees", "options"),
-    [("nvidia-smi", True, []), ("rocm-smi", False, ["--cpu"]), ("", True, ["--cpu"])],
+    ("tool", "torch_sees", "options"), [("nvidia-smi", True, []), ("rocm-smi", False, ["--cpu"]), ("", True, ["--cpu"])]
 )
 def test_a_host_computes_on_a_gpu_that_has_its_tool_and_that_torch_sees(
     tmp_path, monkeypatch, tool, torch_sees, options
@@ -108,14 +90,11 @@ def test_a_host_computes_on_a_gpu_that_has_its_tool_and_that_torch_sees(
     assert process.device_options(python) == options
 
 
-def test_a_mac_is_left_to_choose_its_device(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "platform", "darwin")
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert process.device_options(Path(sys.executable)) == []
-
-
-def test_a_comfyui_with_a_copy_of_the_pack_keeps_it(comfyui):
-    (comfyui / "custom_nodes" / "mine").mkdir()
-    (comfyui / "custom_nodes" / "mine" / "pyproject.toml").write_text(f'name = "{process.PACK}"\n', encoding="ascii")
-    with process.start_comfyui(comfyui, cpu=True) as server:
-        assert "--extra-model-paths-config" not in words_of(server)
+def test_a_host_that_shares_nothing_has_its_folders_and_the_pack_in_one_place(tmp_path):
+    base = tmp_path / "host"
+    options, name = process.own_folders(base)
+    assert (base / "custom_nodes" / name).resolve() == process.ROOT
+    assert behind(options, "--base-directory") == str(base)
+    assert behind(options, "--database-url").startswith(f"sqlite:///{base.as_posix()}/")
+    assert {one.name for one in base.iterdir()} == {"custom_nodes", "input", "output", "temp", "user", "models"}
+    assert process.own_folders(base) == (options, name), "what is there is taken"

@@ -10,16 +10,7 @@ import torch
 from guidance_geometry.sweeps import report
 from guidance_geometry.sweeps.axes import Axis
 from guidance_geometry.sweeps.measures import Spread
-from guidance_geometry.sweeps.report import (
-    NO_JUDGE,
-    best_of,
-    chance_of,
-    effects,
-    grid_of,
-    measures_of,
-    report_text,
-    together,
-)
+from guidance_geometry.sweeps.report import NO_JUDGE, best_of, chance_of, effects, report_text, together
 
 AXES = (Axis("cfg", (1, 4)), Axis("sampler", ("euler", "heun")), Axis("seed", (0, 1, 2)))
 
@@ -66,13 +57,6 @@ def test_the_effect_of_every_axis():
     rows = rows_with(lambda p: p["cfg"] + p["seed"] + 5 * (p["prompt"] == "a cat"), axes)
     assert [e.axis for e in effects(rows, axes)] == ["cfg", "sampler"], "prompts are drawn as seeds are"
     assert next(iter(effects(rows, axes))).means[1].count == 6
-
-
-def test_only_draws_with_every_cell_are_compared():
-    assert grid_of(ROWS[:-1], "difference", ["cfg"]) == {(("cfg", 1),): [10, 11], (("cfg", 4),): [11, 13]}
-    lone = [row for row in ROWS if row["place"]["cfg"] == 1]
-    assert grid_of(lone, "difference", ["cfg"]) == {(("cfg", 1),): [10, 11, 12]}
-    assert measures_of([{"measures": {"a": None, "b": math.nan}}, {"measures": {"b": math.inf, "c": 1.0}}]) == ["c"]
 
 
 def test_many_axes_share_one_chance_of_a_mistake():
@@ -130,40 +114,25 @@ def test_chance_alone_is_never_called_the_best():
     assert claims <= 0.08 * 100
 
 
-def test_a_study_of_one_draw_tells_no_difference():
-    axes = AXES[:2]
-    text = report_text(rows_with(lambda p: p["cfg"], axes), axes)
-    assert "cfg (too few draws to tell): 1: 100 %, 4: 400 %" in text
-    assert text.endswith("Too few draws to tell any difference. Run more seeds or prompts.\n")
-    assert report_text([], AXES).startswith("There is nothing to compare")
-
-
 @pytest.mark.parametrize(
     ("spread", "unit", "words"),
     [
         ((0.0443812, 0.00012, 0.291), "percent", "4 % (0 to 29)"),
         ((0.10479, 0.09576, 0.11382), "number", "0.1048 (0.0958 to 0.1138)"),
-        ((35.0, 35.0, 35.0), "number", "35"),
-        ((0.3123, math.nan, math.nan), "number", "0.3123"),
         ((1.25, 0.94, 1.56), "seconds", "1.25 s (0.94 to 1.56)"),
         ((-0.07, -0.82, 0.0), "number", "-0.07 (-0.82 to 0.00)"),
-        ((-0.0001, -0.82, 0.0), "number", "0.00 (-0.82 to 0.00)"),
     ],
 )
 def test_a_mean_has_no_more_digits_than_its_interval(spread, unit, words):
     assert report._number(Spread(*spread, count=3), unit) == words
 
 
-def test_the_text_says_what_differs_and_what_does_not():
-    text = report_text(rows_with(lambda p: p["cfg"] / 100 + 0.0001 * p["seed"], MANY), MANY)
-    assert text.startswith("24 cells, 6 draws of seeds and prompts.")
-    assert "cfg (differs, p < 0.0001): 1: 1.025 % (1.006 to 1.045), 4: 4.025 % (4.005 to 4.045)" in text
-    assert "sampler (not significant, p 1): euler: 2.525 % (2.505 to 2.545)" in text
-    assert text.endswith("No significant difference in any measure: sampler.\n")
-    axes = (Axis("cfg", (1, 4)), Axis("seed", tuple(range(6))))
-    assert report_text(rows_with(lambda p: p["cfg"] + 0.01 * p["seed"], axes), axes).endswith(
-        "Every axis of which anything can be told makes a difference in some measure.\n"
-    )
+def test_a_study_of_one_draw_tells_no_difference():
+    axes = AXES[:2]
+    text = report_text(rows_with(lambda p: p["cfg"], axes), axes)
+    assert "cfg (too few draws to tell): 1: 100 %, 4: 400 %" in text
+    assert text.endswith("Too few draws to tell any difference. Run more seeds or prompts.\n")
+    assert report_text([], AXES).startswith("There is nothing to compare")
 
 
 def test_what_the_judge_cannot_tell_apart_is_named_together():

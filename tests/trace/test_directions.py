@@ -66,12 +66,6 @@ def test_a_saved_trace_keeps_all_pairs_though_its_pictures_are_thinned(tmp_path)
     assert directions_of(again).steps == list(range(20))
 
 
-def test_directions_go_before_the_numbers_do():
-    trace = with_directions(exact_trace(4.0, batch=8, steps=20))
-    assert fit_trace(trace).cross
-    assert not fit_trace(trace, len(_pack(replace(trace, tensors={}, cross={}))) + 2000).cross
-
-
 def test_a_damaged_list_of_steps_is_refused(tmp_path):
     trace = with_directions(exact_trace(4.0, batch=1, steps=3))
     for facts in (None, {"steps": [0, 9, 1], "error": 0.0}, {"steps": [0, 1], "error": 0.0}):
@@ -83,9 +77,7 @@ def test_a_damaged_list_of_steps_is_refused(tmp_path):
             load(file)
 
 
-def test_the_browser_gets_them_for_the_samples_it_gets():
-    record = run_record(exact_trace(4.0, batch=2, steps=3))["directions"]
-    assert record["steps"] == [0, 1, 2]
-    assert record["subset"] == [0, 1]
-    assert [len(row) for row in record["samples"]] == [6, 6]
-    assert record["samples"][0][0] == 1
+def test_directions_go_before_the_numbers_do():
+    trace = with_directions(exact_trace(4.0, batch=8, steps=20))
+    assert fit_trace(trace).cross
+    assert not fit_trace(trace, len(_pack(replace(trace, tensors={}, cross={}))) + 2000).cross

@@ -134,21 +134,3 @@ def test_what_is_unknown_stays_unknown(run):
 def test_a_difference_may_be_rounding_up_to_its_floor_in_every_element(run):
     """Ten floors of 3e-8, of u and of gamma c."""
     assert rounding(run).flatten().tolist() == pytest.approx([10 * 5 * 3e-8 * 3072**0.5] * run.n)
-
-
-def test_steps_of_which_nothing_is_known_are_left_out(run):
-    scales = torch.linspace(1, 7, run.n).double()
-    holes = scales.clone()
-    holes[[1, 5, 9]] = torch.nan
-    found = EffectiveScale.of(acting(run, holes))
-    kept = replace(acting(run, scales), steps={n: v[holes.isfinite()] for n, v in acting(run, scales).steps.items()})
-    kept = replace(kept, stage=["step"] * 7)
-    assert found.scale == pytest.approx(EffectiveScale.of(kept).scale, rel=1e-12)
-    assert found.most < 7
-
-
-def test_the_scale_of_a_batch_of_two_lies_within_its_band():
-    trace = exact_trace(4.0, steps=10, batch=2, capture=False)
-    found = EffectiveScale.of(acting(trace, [[2.0, 6.0]] * 10))
-    assert (found.scale, found.low) == (2.0, 2.0)
-    assert found.low <= found.scale <= found.high

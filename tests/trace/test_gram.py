@@ -8,16 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guidance_geometry.tests.toys import draw
-from guidance_geometry.trace.gram import (
-    CHUNK,
-    VECTORS,
-    GramRecord,
-    coordinates,
-    frame,
-    gram,
-    negativity,
-    point,
-)
+from guidance_geometry.trace.gram import CHUNK, VECTORS, GramRecord, frame, gram, negativity
 
 QUICK = settings(deadline=None, derandomize=True, max_examples=50)
 SHAPES = [(2, 7), (2, 3, 5), (2, 3, 4, 4), (2, 2, 3, 4, 4)]
@@ -46,11 +37,6 @@ def test_the_record_holds_all_pairs_row_by_row(shape):
     assert (record_of(vectors).matrix() - full).abs().max() < 1e-12
 
 
-def test_many_elements_are_summed_in_pieces_without_a_difference():
-    vectors = {"u": draw((2, 2 * CHUNK + 17), 0), "a": draw((2, 2 * CHUNK + 17), 1)}
-    assert (gram(vectors)[:, 1] - (vectors["u"] * vectors["a"]).sum(dim=1)).abs().max() < 1e-9
-
-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
 def test_sums_are_exact_to_a_billionth_of_the_lengths(dtype):
     """Also of a difference that is a millionth of what it is the difference of, of a mean and of large numbers."""
@@ -72,13 +58,6 @@ def test_an_absent_vector_is_a_zero_vector():
     zeros = {name: torch.zeros_like(v) if name in zero else v for name, v in vectors.items()}
     assert (gram(absent) - gram(zeros)).abs().max() < 1e-12
     assert (record_of(absent).dot("noise", "move") == 0).all()
-
-
-@pytest.mark.parametrize("name", ["x", "u", "c", "G", "D", "tip", "next"])
-def test_points_have_the_lengths_of_their_tensors(name):
-    points, vectors = step(gamma=-1.5)
-    found = record_of(vectors).square(point(name, -1.5))
-    assert (found - points[name].square().flatten(1).sum(dim=1)).abs().max() < 1e-11
 
 
 @QUICK
@@ -147,32 +126,14 @@ def test_rounding_and_a_wrong_record_are_told_apart():
     assert negativity(wrong).item() > 1e-4
 
 
-def test_coordinates_of_any_combination_lie_where_its_points_do():
-    _, vectors = step()
-    record = record_of(vectors)
-    place, height = coordinates(record, {"delta": 1.0})
-    placed = frame(record, 4.0).points
-    assert (place - (placed["c"] - placed["u"])).abs().max() < 1e-12
-    assert height.max() < 1e-6
-
-
-def test_errors_say_what_the_record_holds():
-    _, vectors = step()
-    with pytest.raises(ValueError, match=r"no vector 'energy'. It holds u, a, delta, D-G, move, noise"):
-        record_of(vectors).dot("u", "energy")
-    with pytest.raises(ValueError, match="K has 5 numbers but 2 vectors need 3"):
-        GramRecord(("u", "a"), torch.zeros(1, 5))
-    with pytest.raises(ValueError, match="at least one vector"):
-        gram({"u": None})
-
-
-def test_dots_are_found_by_name_in_any_order():
-    _, vectors = step()
-    record = record_of(dict(reversed(vectors.items())))
-    for first in vectors:
-        for second in vectors:
-            expected = (vectors[first] * vectors[second]).flatten(1).sum(dim=1)
-            assert (record.dot(first, second) - expected).abs().max() < 1e-12
+def test_what_a_record_does_not_hold_is_refused():
+    for make, word in (
+        (lambda: record_of(step()[1]).dot("u", "energy"), "no vector 'energy'"),
+        (lambda: GramRecord(("u", "a"), torch.zeros(1, 5)), "K has 5 numbers but 2 vectors need 3"),
+        (lambda: gram({"u": None}), "at least one vector"),
+    ):
+        with pytest.raises(ValueError, match=word):
+            make()
 
 
 def test_the_axes_of_the_plane_are_a_and_the_side_delta_points_to():
@@ -182,9 +143,3 @@ def test_the_axes_of_the_plane_are_a_and_the_side_delta_points_to():
     assert placed["u"][:, 1].abs().max() < 1e-12
     assert (placed["u"][:, 0] - vectors["a"].flatten(1).norm(dim=1)).abs().max() < 1e-12
     assert (placed["c"][:, 1] > 0).all()
-
-
-def test_vectors_of_a_run_form_a_gram_matrix():
-    _, vectors = step(dtype=torch.float32)
-    assert (negativity(record_of(vectors)) < 1e-9).all()
-    assert (negativity(record_of({"u": torch.zeros(1, 3)})) == 0).all()

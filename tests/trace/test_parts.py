@@ -71,13 +71,6 @@ def test_a_file_holds_every_part_and_an_old_reader_sees_the_first(tmp_path):
         load(tmp_path / "fewer.safetensors")
 
 
-def test_of_the_tensors_of_all_parts_the_ends_alone_are_kept():
-    for part, own in zip(with_end_alone(two_parts()).every_part, two_parts().every_part, strict=True):
-        assert own.captured_steps
-        assert part.header["capture"] == {**own.header["capture"], "steps": []}
-        assert {*part.tensors} == {*own.tensors} & {"end"}
-
-
 def test_pictures_of_all_parts_share_the_room_of_a_file(tmp_path):
     trace, path = two_parts(), tmp_path / "small.safetensors"
     save(replace(trace, tensors={}, parts={"audio": replace(trace.parts["audio"], tensors={})}), path)
@@ -95,16 +88,10 @@ def test_pictures_of_all_parts_share_the_room_of_a_file(tmp_path):
     ("change", "complaint"),
     [
         (lambda own: {}, "a list of tables is needed"),
-        (lambda own: [7], "a list of tables is needed"),
         (lambda own: own * 20, "a list of tables is needed"),
         (lambda own: [own[0] | {"latent": {"shape": [0]}}], "the header of part 1"),
         (lambda own: [own[0] | {"latent": {"shape": [4, 5, 8]}}], "captured"),
         (lambda own: [own[0] | {"part": "video"}], "do not have names of their own"),
-        (
-            lambda own: [{key: value for key, value in own[0].items() if key != "part"}],
-            "do not have names of their own",
-        ),
-        (lambda own: [own[0], own[0] | {"part": "third"}], "part 2"),
     ],
 )
 def test_a_damaged_part_is_refused_in_words(tmp_path, change, complaint):
@@ -114,15 +101,6 @@ def test_a_damaged_part_is_refused_in_words(tmp_path, change, complaint):
     metadata["gg.parts"] = json.dumps(change(json.loads(metadata["gg.parts"])))
     write_safetensors(path, tensors, metadata)
     with pytest.raises(ValueError, match=complaint):
-        load(path)
-
-
-def test_columns_of_a_pass_are_checked(tmp_path):
-    path = tmp_path / "run.safetensors"
-    save(two_parts(), path)
-    tensors, metadata = read_safetensors(path)
-    write_safetensors(path, tensors | {"steps.evals STG": torch.zeros(7, dtype=torch.float64)}, metadata)
-    with pytest.raises(ValueError, match="column 'evals STG'"):
         load(path)
 
 
@@ -137,17 +115,16 @@ def test_the_record_of_a_part_says_what_its_passes_cost():
     assert not check(two_parts().part("audio"))
 
 
+def test_of_the_tensors_of_all_parts_the_ends_alone_are_kept():
+    for part, own in zip(with_end_alone(two_parts()).every_part, two_parts().every_part, strict=True):
+        assert own.captured_steps
+        assert part.header["capture"] == {**own.header["capture"], "steps": []}
+        assert {*part.tensors} == {*own.tensors} & {"end"}
+
+
 def test_more_parts_than_a_file_holds_are_refused_before_anything_is_written(tmp_path):
     trace = two_parts()
     many = replace(trace, parts={f"part {i}": trace.part("audio") for i in range(16)})
     with pytest.raises(ValueError, match=r"The trace has 17 parts; a file holds 16\. Save one part"):
         save(many, tmp_path / "a.safetensors")
     assert not list(tmp_path.iterdir())
-
-
-def test_a_trace_of_one_part_is_written_as_ever(tmp_path):
-    alone = replace(two_parts(), parts={})
-    save(alone, tmp_path / "one.safetensors")
-    tensors, metadata = read_safetensors(tmp_path / "one.safetensors")
-    assert "gg.parts" not in metadata
-    assert {key.partition(".")[0] for key in tensors} == {"steps", "tensors", "cross"}

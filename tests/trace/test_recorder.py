@@ -11,7 +11,6 @@ import torch
 from guidance_geometry.samplers.noise_tracking import untrack
 from guidance_geometry.samplers.response import Response, StepResponse
 from guidance_geometry.samplers.stages import Stages
-from guidance_geometry.trace import accumulator as accumulator_module
 from guidance_geometry.trace.accumulator import Accumulator, Capture
 from guidance_geometry.trace.checks import check
 from guidance_geometry.trace.gram import VECTORS, GramRecord
@@ -59,6 +58,7 @@ def euler(model, recorder):
     for now, then in pairwise(SIGMAS):
         denoised = model(x, now)
         recorder.end_step()
+        assert recorder.current_step == SIGMAS.index(now) + 1
         x = x + (x - denoised) / now * (then - now)
     return x
 
@@ -144,16 +144,6 @@ def test_columns_hold_the_inner_products_of_the_step():
     assert {name: tuple(columns[name].shape) for name in PER_SAMPLE} == dict.fromkeys(PER_SAMPLE, (3, 2))
 
 
-@pytest.mark.parametrize("is_odd", [True, False])
-def test_how_far_a_step_follows_is_the_same_in_a_part_of_the_run(is_odd):
-    steps, _ = watched(euler)
-    first = replace(steps[0], move=steps[0].x.sin()) if is_odd else steps[0]
-    parts = accumulated([first, *steps])
-    shown = torch.cat([parts.columns(start)["kappa"][:1] for start in (3, 0, 2)])
-    assert torch.equal(shown.isnan(), torch.tensor([is_odd] * 3))
-    assert shown.nan_to_num().tolist() == parts.columns()["kappa"][[3, 0, 2]].nan_to_num().tolist()
-
-
 def test_how_far_a_step_follows_is_known_where_the_response_is_proved():
     steps, _ = watched(euler)
     wrong = Response((replace(EULER.steps[0], guided=((0.4,),)), *EULER.steps[1:]))
@@ -223,17 +213,6 @@ def test_where_a_step_went_is_held_against_the_one_before():
     assert columns["m9a"][-1].isnan().all()
 
 
-def test_the_difference_before_a_gap_is_not_taken_for_the_last_one():
-    steps, _ = watched(euler)
-    gap = without_uncond(steps[0])
-    columns = accumulated([gap, *steps[1:]]).columns()
-    deltas = [(step.evaluation.cond - step.evaluation.uncond).double().flatten(1) for step in steps]
-    held = (deltas[1] * SIGMAS[2] / SIGMAS[1] - deltas[2]).norm(dim=1) / deltas[2].norm(dim=1)
-    assert columns["m13"][0].isnan().all()
-    assert columns["m14"][0].isnan().all()
-    assert (columns["m14"][1] - held).abs().max() <= 1e-6
-
-
 @pytest.mark.parametrize("waiting", [1, 1 << 30])
 def test_steps_that_waited_have_the_same_numbers(waiting, monkeypatch):
     steps, _ = watched(euler)
@@ -244,6 +223,62 @@ def test_steps_that_waited_have_the_same_numbers(waiting, monkeypatch):
     for first in (0, 1, 2):
         part = accumulator.columns(first)
         assert all(torch.equal(part[name].nan_to_num(7), v[first:].nan_to_num(7)) for name, v in expected.items())
+
+
+def test_a_step_without_uncond_says_so_and_keeps_its_move():
+    steps, _ = watched(euler)
+    bare = [without_uncond(step) for step in steps]
+    accumulator = accumulated(bare)
+    record = GramRecord(VECTORS, accumulator.columns()["K"])
+    assert accumulator.stage == ["cond_only"] * 3
+    assert record.dot("delta", "delta").isnan().all()
+    assert record.dot("move", "move").isfinite().all()
+    assert "uncond" not in accumulator.capture.stack()[1]
+
+
+def many_steps(count):
+    x = torch.zeros(2, 1, 6)
+    return [Recorded(i, x, 1.0, 0.5, Evaluation(x, x, x, 2.0, 2), move=x, noise=None, nfe=2) for i in range(count)]
+
+
+@pytest.mark.parametrize("count", [1, 2, 24, 25, 50, 1000])
+def test_pictures_are_spread_over_the_run_with_both_ends(count):
+    capture = Capture("pictures")
+    for step in many_steps(count):
+        capture.keep(step)
+    steps, tensors, note = capture.stack()
+    assert steps[0] == 0
+    assert steps[-1] == count - 1
+    known = Capture("pictures", steps=count)
+    for step in many_steps(count):
+        known.keep(step)
+    assert known.stack()[0] == steps == sorted({*range(0, count, known.stride), count - 1})
+    assert len(steps) <= 25
+    assert len(steps) >= min(count, 12)
+    assert bool(note) == (len(steps) < count)
+    assert set(tensors) == {"x", "uncond", "cond", "guided"}
+    assert all(t.dtype == torch.float16 and t.shape == (len(steps), 2, 1, 6) for t in tensors.values())
+
+
+def test_the_budget_is_kept_and_what_was_left_out_is_said():
+    each = 6 * 2 * 6 * 2  # x, u, c, D, move and no noise: 5 tensors of 12 halves, and room for a sixth
+    capture = Capture("tensors", budget=10 * each)
+    for step in many_steps(100):
+        capture.keep(step)
+    steps, tensors, note = capture.stack()
+    assert sum(t.numel() * 2 for t in tensors.values()) <= 10 * each
+    assert note.startswith(f"{len(steps)} of 100 steps captured")
+    assert {*tensors} == {"x", "uncond", "cond", "guided", "move"}
+
+
+@pytest.mark.parametrize("is_odd", [True, False])
+def test_how_far_a_step_follows_is_the_same_in_a_part_of_the_run(is_odd):
+    steps, _ = watched(euler)
+    first = replace(steps[0], move=steps[0].x.sin()) if is_odd else steps[0]
+    parts = accumulated([first, *steps])
+    shown = torch.cat([parts.columns(start)["kappa"][:1] for start in (3, 0, 2)])
+    assert torch.equal(shown.isnan(), torch.tensor([is_odd] * 3))
+    assert shown.nan_to_num().tolist() == parts.columns()["kappa"][[3, 0, 2]].nan_to_num().tolist()
 
 
 def test_columns_are_made_once_though_many_read_them_and_tell_what_failed():
@@ -278,120 +313,3 @@ def test_what_no_step_was_made_of_is_no_step():
     recorder.keep_recurrence(start(), 2.0)  # the model has not answered
     recorder.end_run(start())
     assert steps == []
-
-
-def test_a_step_without_uncond_says_so_and_keeps_its_move():
-    steps, _ = watched(euler)
-    bare = [without_uncond(step) for step in steps]
-    accumulator = accumulated(bare)
-    record = GramRecord(VECTORS, accumulator.columns()["K"])
-    assert accumulator.stage == ["cond_only"] * 3
-    assert record.dot("delta", "delta").isnan().all()
-    assert record.dot("move", "move").isfinite().all()
-    assert "uncond" not in accumulator.capture.stack()[1]
-
-
-def many_steps(count):
-    x = torch.zeros(2, 1, 6)
-    return [Recorded(i, x, 1.0, 0.5, Evaluation(x, x, x, 2.0, 2), move=x, noise=None, nfe=2) for i in range(count)]
-
-
-@pytest.mark.parametrize("count", [1, 2, 24, 25, 50, 1000])
-def test_pictures_are_spread_over_the_run_with_both_ends(count):
-    capture = Capture("pictures")
-    for step in many_steps(count):
-        capture.keep(step)
-    steps, tensors, note = capture.stack()
-    assert steps[0] == 0
-    assert steps[-1] == count - 1
-    assert len(steps) <= 25
-    assert len(steps) >= min(count, 12)
-    assert bool(note) == (len(steps) < count)
-    assert set(tensors) == {"x", "uncond", "cond", "guided"}
-    assert all(t.dtype == torch.float16 and t.shape == (len(steps), 2, 1, 6) for t in tensors.values())
-
-
-@pytest.mark.parametrize("count", [1, 2, 24, 25, 49, 50, 200])
-def test_of_a_run_whose_length_is_known_only_what_is_kept_leaves_the_device(count, monkeypatch):
-    copied, real = [], accumulator_module.to_host
-    monkeypatch.setattr(accumulator_module, "to_host", lambda tensors: copied.append(tensors) or real(tensors))
-    known, unknown = Capture("pictures", steps=count), Capture("pictures")
-    for step in many_steps(count):
-        known.keep(step)
-    assert [*known.stack()[0]] == sorted({*range(0, count, known.stride), count - 1})
-    assert len(copied) == len(known.tensors)
-    for step in many_steps(count):
-        unknown.keep(step)
-    assert unknown.stack()[0] == known.stack()[0]
-
-
-def test_the_budget_is_kept_and_what_was_left_out_is_said():
-    each = 6 * 2 * 6 * 2  # x, u, c, D, move and no noise: 5 tensors of 12 halves, and room for a sixth
-    capture = Capture("tensors", budget=10 * each)
-    for step in many_steps(100):
-        capture.keep(step)
-    steps, tensors, note = capture.stack()
-    assert sum(t.numel() * 2 for t in tensors.values()) <= 10 * each
-    assert note.startswith(f"{len(steps)} of 100 steps captured")
-    assert {*tensors} == {"x", "uncond", "cond", "guided", "move"}
-
-
-def test_numbers_keep_no_tensor_and_pictures_their_own():
-    capture = Capture("numbers")
-    capture.keep(many_steps(1)[0])
-    assert capture.stack() == ([], {}, "")
-    (step,), pictures = many_steps(1), Capture("pictures")
-    half = replace(step, x=step.x.half())
-    pictures.keep(half)
-    half.x.fill_(1.0)
-    assert not pictures.stack()[1]["x"].any()
-
-
-@pytest.mark.parametrize(
-    ("response", "events", "expected"),
-    [
-        (Response(EULER.steps[:2], firsts=(0, 2), reports=(1, 3)), "ECEECE", [1, 1, 1, 1, 2, 2, 2]),
-        (LATE, "EEECEEEC", [1, 1, 1, 1, 1, 2, 2, 2, 2]),
-    ],
-)
-def test_the_step_that_has_begun_is_told_by_its_calls(response, events, expected):
-    """E: a call of the model; C: the sampler's callback."""
-    x, recorder = torch.zeros(1, 1, 2), Recorder(lambda step: None, 0.0, Stages(response=response))
-    seen = [recorder.current_step]
-    for event in events:
-        if event == "E":
-            recorder.keep_answer(recorder.begin_call(x, torch.ones(1)), Evaluation(x))
-        else:
-            recorder.end_step()
-        seen.append(recorder.current_step)
-    assert seen == expected
-
-
-def test_noise_belongs_to_the_step_that_drew_it():
-    steps, _ = watched(noisy_heun)
-    assert torch.equal(steps[0].noise, torch.full_like(start(), 0.5))
-    assert torch.equal(steps[1].noise, torch.full_like(start(), 0.5))
-    assert steps[2].noise is None
-
-
-def test_a_remark_that_fails_costs_no_column():
-    steps, _ = watched(euler)
-    notes = []
-    columns = accumulated(steps).close_columns(notes, remarks=lambda columns: [str(1 / 0)])
-    assert columns["K"].isfinite().all()
-    assert notes == []
-
-
-def test_a_step_that_nobody_has_measured_cannot_be_amended():
-    steps, _ = watched(euler)
-    made = accumulated(steps)
-    made.amend(replace(steps[1], index=99))
-    for name, column in accumulated(steps).columns().items():
-        assert made.columns()[name].nan_to_num().equal(column.nan_to_num()), name
-
-
-def test_a_step_has_all_its_calls():
-    heun = Response(EULER.steps, firsts=(0, 2, 4), reports=(1, 3, 5))
-    steps, _ = watched(noisy_heun, stages=Stages(SIGMAS, heun))
-    assert [len(step.calls) for step in steps] == [2, 2, 1]
-    assert all(step.calls[0] is step.evaluation for step in steps)

@@ -1,16 +1,31 @@
 """The effective scale of a run: in its columns, of old files, and with what is named taken out."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
 
-from guidance_geometry.tests.trace.drawn_steps import columns, draw
-from guidance_geometry.tests.traces import exact_trace
-from guidance_geometry.trace.file import load, save
-from guidance_geometry.trace.recorder import Evaluation, Pass
+from guidance_geometry.trace.accumulator import Accumulator, Capture
+from guidance_geometry.trace.recorder import Evaluation, Pass, Recorded
+from guidance_geometry.trace.rows import Setting
 from guidance_geometry.trace.terms import GUIDES, Term
-from guidance_geometry.trace.trace import SCALES
+
+LEVELS = (4.0, 2.0, 1.0, 0.5)
+SHAPE = (3, 3, 6, 6)
+
+
+def draw(seed):
+    return torch.randn(SHAPE, generator=torch.Generator().manual_seed(seed))
+
+
+def columns(evaluations, **setting):
+    """The columns of steps with these evaluations."""
+    seen = Accumulator(Setting(**setting), Capture("numbers"))
+    for i, (evaluation, (now, then)) in enumerate(zip(evaluations, pairwise(LEVELS), strict=True)):
+        spent = {name: one.nfe for name, one in evaluation.passes.items()}
+        seen.enter(Recorded(i, draw(90 + i), now, then, evaluation, draw(80 + i), None, 2, spent))
+    return seen.columns()
 
 
 def test_a_further_pass_is_taken_out_and_is_no_vector_of_the_file():
@@ -37,14 +52,6 @@ def test_a_pass_beside_c_alone_is_proved_too():
     assert found["scale PAG"].tolist() == [3.0] * 3
     assert found["gamma"].tolist() == [1.0] * 3
     assert found["gamma_eff"].isnan().all()
-
-
-def test_passes_that_cannot_be_told_apart_have_no_scale():
-    u, c, away = draw(1), draw(2), draw(3)
-    step = Evaluation(u + 4 * (c - u) + away, u, c, 4.0, passes={"one": Pass(away, 1), "other": Pass(2 * away, 1)})
-    found = columns([step] * 3)
-    assert found["scale one"].isnan().all()
-    assert found["scale other"].isnan().all()
 
 
 @pytest.mark.parametrize("stated", [4.0, 2.0, float("nan")], ids=str)
@@ -83,33 +90,6 @@ def test_gradients_are_taken_out_with_the_weights_that_acted():
     assert found["across"].flatten().tolist() == [0.0] * 9
 
 
-def test_without_both_predictions_the_scale_is_unknown():
-    u, c = draw(1), draw(2)
-    found = columns([Evaluation(c, None, c, 1.0), Evaluation(c, u, None), Evaluation(u + 3 * (c - u), u, c, 3.0)])
-    for name in SCALES:
-        assert found[name][:2].isnan().all(), name
-        assert found[name][2].isfinite().all(), name
-
-
-@pytest.mark.parametrize("name", [*SCALES, "weight gradient"])
-def test_a_column_of_another_shape_is_refused_in_a_sentence(tmp_path, name):
-    trace = exact_trace(4.0, steps=4, batch=2)
-    K = torch.zeros(4, 2, 28, dtype=torch.float64)
-    header = {**trace.header, "vectors": [*trace.header["vectors"], "gradient"]}
-    odd = {name: torch.zeros(3, dtype=torch.float64)}
-    save(replace(trace, header=header, steps={**trace.steps, "K": K, **odd}, tensors={}), tmp_path / "odd.safetensors")
-    with pytest.raises(ValueError, match=f"column '{name}' is"):
-        load(tmp_path / "odd.safetensors")
-
-
-def test_a_file_without_its_scales_is_refused(tmp_path):
-    trace = exact_trace(4.0, steps=4, batch=2, capture=False)
-    steps = {name: column for name, column in trace.steps.items() if name != "gamma_eff"}
-    save(replace(trace, steps=steps), tmp_path / "bare.safetensors")
-    with pytest.raises(ValueError, match="column 'gamma_eff' is None"):
-        load(tmp_path / "bare.safetensors")
-
-
 def test_a_rescale_of_all_leaves_the_scales_of_passes_proved():
     u, c, away, other = draw(1), draw(2), draw(3), draw(4)
     guided = 0.75 * (u + 5 * (c - u) + 2.0 * away - 1.2 * other)
@@ -123,10 +103,34 @@ def test_a_rescale_of_all_leaves_the_scales_of_passes_proved():
     assert found["gamma_eff"][0].tolist() == pytest.approx((1 + along).tolist(), rel=1e-6)
 
 
-def test_a_pass_that_changed_nothing_has_no_scale():
-    u, c = draw(1), draw(2)
-    step = Evaluation(u + 4 * (c - u), u, c, 4.0, passes={"NAG": Pass(0 * c, 1)})
-    found = columns([step] * 3)
-    assert found["scale NAG"].isnan().all()
-    assert found["pass NAG"].tolist() == [[0.0] * 3] * 3
-    assert found["gamma_eff"].flatten().tolist() == pytest.approx([4.0] * 9, rel=1e-6)
+def guided(u, c, gamma, passes):
+    """The evaluation of D = u + gamma (c - u) + sum of w d, from {name: (w, d)}."""
+    made = sum(weight * away for weight, away in passes.values())
+    seen = {name: Pass(away, 1) for name, (_, away) in passes.items()}
+    return Evaluation(u + gamma * (c - u) + made, u, c, gamma, 2 + len(seen), passes=seen)
+
+
+def of(v, w):
+    return (v.double() * w.double()).flatten(1).sum(dim=1)
+
+
+@pytest.mark.parametrize("handed", [True, False])
+def test_what_a_pass_made_is_told_along_and_across_the_difference(handed):
+    u, c, away, other = draw(1), draw(2), draw(3), draw(4)
+    found = columns([guided(u, c, 4.0, {"PAG": (2.5, away), "STG": (-1.5, other)})] * 3, states_scales=handed)
+    delta = c - u
+    for name, weight, v in (("PAG", 2.5, away), ("STG", -1.5, other)):
+        along = weight * of(v, delta) / of(delta, delta)
+        across = 1 - of(v, delta).square() / (of(delta, delta) * of(v, v))
+        assert torch.allclose(found[f"along {name}"][0], along, rtol=1e-6)
+        assert torch.allclose(found[f"across {name}"][0], across, rtol=1e-6)
+
+
+def test_what_is_not_proved_or_not_compared_is_unknown():
+    u, c, away = draw(1), draw(2), draw(3)
+    unproved = Evaluation(u + 4 * (c - u) + draw(4), u, c, 4.0, 3, passes={"PAG": Pass(away, 1)})
+    alone = Evaluation(c + 2 * away, None, c, 1.0, 2, passes={"PAG": Pass(away, 1)})
+    elsewhere = Evaluation(u + 4 * (c - u), u, c, 4.0, 3, passes={"PAG": Pass(away * torch.nan, 1)})
+    found = columns([unproved, alone, elsewhere])
+    assert found["along PAG"].isnan().all()
+    assert found["across PAG"][1:].isnan().all()

@@ -9,7 +9,7 @@ import torch
 from guidance_geometry.files.safetensors import read_safetensors, write_safetensors
 from guidance_geometry.trace import metrics
 from guidance_geometry.trace.checks import check
-from guidance_geometry.trace.file import CHECKSUM, HEADER, MAX_BYTES, even_positions, fit_trace, load, save
+from guidance_geometry.trace.file import CHECKSUM, HEADER, even_positions, fit_trace, load, save
 from guidance_geometry.trace.gram import VECTORS
 from guidance_geometry.trace.trace import Trace
 
@@ -47,7 +47,7 @@ def test_the_file_is_what_the_format_says(tmp_path):
     assert tensors["steps.K"].dtype == torch.float64
 
 
-def test_every_metric_is_a_column_of_all_steps_and_samples():
+def test_every_metric_is_a_column_and_tensors_are_found_by_step():
     trace = recorded()
     for metric in metrics.METRICS:
         column = trace.column(metric)
@@ -56,28 +56,13 @@ def test_every_metric_is_a_column_of_all_steps_and_samples():
     assert same(trace.column("M6"), trace.column("M6t"))
     expected = trace.record.dot("delta", "delta").sqrt() / 192**0.5
     assert (trace.column("M2") - expected).abs().max() < 1e-12
-
-
-def test_an_unknown_metric_names_the_known_ones():
-    with pytest.raises(ValueError, match=r"'M99' is unknown. Use one of M1, M2, M2e"):
-        recorded().column("M99")
-
-
-def test_captured_tensors_are_found_by_step():
-    trace = recorded()
+    medians = [sorted(trace.column("M1")[:, b].tolist()) for b in range(2)]
     assert torch.equal(trace.require_tensor("cond", 3), trace.tensors["cond"][3])
-    assert trace.captured_tensor("cond", 17) is None
-    assert trace.captured_tensor("weak", 3) is None
+    assert trace.captured_tensor("cond", 17) is trace.captured_tensor("weak", 3) is None
     with pytest.raises(ValueError, match="keeps no weak of step 4"):
         trace.require_tensor("weak", 3)
-    assert (repr(trace).count("tensors of 6 steps"), repr(replace(trace, header=header())).count("numbers only")) == (
-        1,
-        1,
-    )
-    medians = [sorted(trace.column("M1")[:, b].tolist()) for b in range(2)]
-    assert trace.middle_of("M1") == pytest.approx(sum(sum(one[2:4]) / 2 for one in medians) / 2)
     assert trace.pixels
-    assert not replace(trace, header=header(latent={"shape": [4, 8, 8]})).pixels
+    assert trace.middle_of("M1") == pytest.approx(sum(sum(one[2:4]) / 2 for one in medians) / 2)
 
 
 def test_an_empty_run_is_a_trace(tmp_path):
@@ -192,29 +177,19 @@ def removed(*names):
 
 BAD = {
     "newer": (lambda t, m, f: m.update({"gg.version": "2"}), "trace of version 2; this pack reads up to 1. Update"),
-    "no version": (lambda t, m, f: m.update({"gg.version": "1.5"}), "version as '1.5'; a whole number"),
     "foreign": (lambda t, m, f: m.pop("gg.format"), "is a safetensors file but not a guidance trace"),
     "header text": (lambda t, m, f: m.update({"gg.header": "broken"}), "gg.header is not valid JSON"),
-    "workflow text": (lambda t, m, f: m.update({"workflow": "{"}), "workflow is not valid JSON"),
-    "header a list": (lambda t, m, f: m.update({"gg.header": "[]"}), "gg.header is a list; a table is needed"),
     "a vector twice": (lambda t, m, f: f["vectors"].__setitem__(0, "a"), "the header's vectors are not u, a, delta"),
-    "no stage": (removed("stage"), "stage is missing; a list"),
     "odd stage": (lambda t, m, f: f.update(stage=["jump"] * 6), "is .jump.; one of step, skip, reuse"),
-    "latent a number": (lambda t, m, f: f.update(latent=5), "latent.shape is missing"),
-    "capture a list": (lambda t, m, f: f.update(capture=[]), "capture.steps is missing"),
     "captured beyond": (
         lambda t, m, f: f["capture"].update(steps=[0, 99]),
         "capture.steps are not different steps of 6",
     ),
-    "vectors a word": (lambda t, m, f: f.update(vectors="u"), "vectors is 'u'; a list of 6"),
-    "too few vectors": (lambda t, m, f: f.update(vectors=["u", "a", "delta"]), "vectors is a list; a list of 6"),
     "too many vectors": (lambda t, m, f: f["vectors"].append("weak"), "column 'K' is"),
     "no K": (removed("steps.K"), "column 'K' is None"),
     "short column": (lambda t, m, f: t.update({"steps.gamma": t["steps.gamma"][:3]}), "column 'gamma' is"),
-    "half column": (lambda t, m, f: t.update({"steps.m12": t["steps.m12"].half()}), "column 'm12' is"),
     "no column": (removed("steps.m14"), "column 'm14' is None"),
     "captured shape": (lambda t, m, f: t.update({"tensors.x": t["tensors.x"][:2]}), "captured 'x' is"),
-    "end shape": (lambda t, m, f: t.update({"tensors.end": t["tensors.end"][:1]}), "captured 'end' is"),
     "integers": (lambda t, m, f: t.update(extra=torch.zeros(1, dtype=torch.int64)), "is I64; F64, F16 are expected"),
 }
 
@@ -284,16 +259,6 @@ def test_whatever_save_accepts_load_reads(tmp_path, name):
         assert saved_and_loaded(tmp_path, whole)["vectors"] == list(VECTORS)
 
 
-def test_texts_are_cut_to_what_their_field_holds(tmp_path):
-    found = saved_and_loaded(
-        tmp_path, {"options": {"mode": "m" * 324, "eta": 0.5}, "model": {"name": "n" * 250}, "labels": ["l" * 300, "1"]}
-    )
-    assert found["options"] == {"mode": "m" * 197 + "...", "eta": 0.5}
-    assert found["model"]["name"] == "n" * 197 + "..."
-    assert found["labels"] == ["l" * 197 + "...", "1"]
-    assert found["notes"] == []
-
-
 def test_a_workflow_too_deep_to_be_read_is_left_out_and_said(tmp_path):
     for depth, kept in ((62, True), (63, False), (200, False), (5000, False)):
         workflow = {}
@@ -304,38 +269,9 @@ def test_a_workflow_too_deep_to_be_read_is_left_out_and_said(tmp_path):
         assert found["notes"] == ([] if kept else ["left out of the file, which cannot hold it: workflow"])
 
 
-def test_a_header_without_what_every_reader_needs_is_not_written(tmp_path):
-    with pytest.raises(ValueError, match=r"^the header of the trace: vectors is 'u'; a list .* cannot be saved"):
-        saved_and_loaded(tmp_path, {"vectors": "u"})
-    assert not list(tmp_path.iterdir())
-
-
-def test_without_a_data_deviation_the_shell_ratio_is_unknown():
-    trace = replace(recorded(), header=header(sigma_data=None))
-    assert trace.column("M3").isnan().all()
-
-
 def test_unknown_numbers_become_null_in_the_header(tmp_path):
     trace = replace(recorded(), header=header(cfg=float("nan"), sigmas=(1.0, float("inf"))), tensors={})
     save(trace, tmp_path / "run.safetensors")
     found = load(tmp_path / "run.safetensors").header
     assert found["cfg"] is None
     assert found["sigmas"] == [1.0, None]
-
-
-def test_a_large_trace_is_thinned_to_4_mb_and_says_so(tmp_path):
-    trace = recorded()
-    tall = {name: tensor.repeat(*(1,) * (tensor.ndim - 1), 260) for name, tensor in trace.tensors.items()}
-    large = replace(trace, tensors=tall, header={**trace.header, "latent": {"shape": [3, 8, 2080]}})
-    assert sum(t.numel() * 2 for t in tall.values()) > MAX_BYTES
-    written = save(large, tmp_path / "run.safetensors")
-    assert (tmp_path / "run.safetensors").stat().st_size <= MAX_BYTES
-    found = load(tmp_path / "run.safetensors")
-    assert found.captured_steps == written.captured_steps
-    assert found.captured_steps[0] == 0
-    assert found.captured_steps[-1] == 5
-    assert 2 < len(found.captured_steps) < 6
-    assert found.header["capture"]["note"].endswith("left out to keep the file below 4 MB")
-    for step in found.captured_steps:
-        assert torch.equal(found.require_tensor("cond", step), large.require_tensor("cond", step))
-    assert torch.equal(found.tensors["end"], large.tensors["end"])

@@ -1,14 +1,12 @@
 """Energies: values by hand, gradients by finite differences, each item from itself alone."""
 
-import math
-from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
-from guidance_geometry.dev.fixtures.mac_tensor import count_waits, mac
+from guidance_geometry.dev.fixtures.mac_tensor import mac
 from guidance_geometry.guidance import energies
 from guidance_geometry.guidance.energies.composition import AugmentedEnergy, CombinedEnergy, MaskedEnergy
 from guidance_geometry.guidance.energies.label import LabelEnergy
@@ -32,15 +30,17 @@ LABELS = ("cat", "dog", "robot", "plant")
 
 
 class Linear:
-    """A classifier whose logits are linear in the picture."""
+    """A classifier whose logits are linear in the picture, and how often it was asked."""
 
     labels: tuple[str, ...] = LABELS
     noise_aware = judge = False
 
     def __init__(self, scale=1.0):
         self.weight = scale * torch.randn(4, 3 * 64, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+        self.asked = 0
 
     def logits(self, x, sigma, alpha):
+        self.asked += 1
         return x.flatten(1) @ put_beside(self.weight.T, x)
 
 
@@ -106,16 +106,6 @@ def test_a_device_without_float64_gives_the_same(energy):
 
 
 @pytest.mark.parametrize("energy", ENERGIES.values(), ids=ENERGIES.keys())
-def test_a_device_is_not_waited_for_once_it_holds_what_stays_the_same(energy):
-    with mac(float64=True) as device:
-        x = pictures().float().to(device)
-        gradient_of(energy.log_prob, x)
-        with count_waits() as counted:
-            gradient_of(energy.log_prob, x)
-    assert not counted
-
-
-@pytest.mark.parametrize("energy", ENERGIES.values(), ids=ENERGIES.keys())
 def test_an_item_alone_is_the_item_in_a_batch(energy):
     x = pictures()
     together = gradient_of(energy.log_prob, x)
@@ -177,17 +167,6 @@ def test_a_mask_keeps_the_value_and_stops_the_gradient_outside():
     assert torch.allclose(masked.shift, whole.shift * mask)
 
 
-def test_a_mean_colour_pulls_every_pixel_alike_and_only_in_its_mask():
-    x, left = pictures(), torch.zeros(1, 8, 8)
-    left[..., :4] = 1
-    apart = x[..., :4].mean(dim=(2, 3)) - PICTURE.mean(dim=(2, 3))
-    found = gradient_of(TintEnergy(PICTURE, left).log_prob, x)
-    assert torch.allclose(found.log_prob, -apart.square().mean(dim=1) / 0.02)
-    by_hand = -apart[:, :, None, None] / (0.01 * 3 * 32)
-    assert torch.allclose(found.shift[..., :4], by_hand.expand(3, 3, 8, 4))
-    assert found.shift[..., 4:].abs().max() == 0
-
-
 def test_a_mixture_is_satisfied_by_any_of_its_parts():
     x, parts = pictures(), (LABEL, LabelEnergy(Linear(), ((3,),)))
     by_hand = (0.25 * parts[0].log_prob(x).exp() + 0.75 * parts[1].log_prob(x).exp()).log()
@@ -199,12 +178,6 @@ def test_a_cloud_without_extent_is_the_point():
     assert torch.allclose(smooth_over_cloud(LABEL.log_prob, noise, 0.0)(x), LABEL.log_prob(x))
     by_hand = torch.stack([LABEL.log_prob(x + 0.5 * eps).exp() for eps in noise]).mean(dim=0).log()
     assert torch.allclose(smooth_over_cloud(LABEL.log_prob, noise, 0.5)(x), by_hand)
-
-
-def test_views_are_fixed_within_a_noise_level_and_differ_between_levels():
-    x, energy = pictures(), AugmentedEnergy(LABEL)
-    assert torch.equal(energy.log_prob(x, At(level=2.0)), energy.log_prob(x, At(level=2.0)))
-    assert not torch.equal(energy.log_prob(x, At(level=2.0)), energy.log_prob(x, At(level=1.0)))
 
 
 @pytest.mark.parametrize("mirror", [False, True])
@@ -232,6 +205,7 @@ def test_views_are_the_picture_moved_in_every_direction_and_mirrored(mirror):
         (lambda: LabelEnergy(Linear(), ((0,),), "maybe"), "unknown"),
         (lambda: CombinedEnergy((LABEL,), (1.0, 2.0)), "Give one to each"),
         (lambda: CombinedEnergy((LABEL,), (-1.0,), mixture=True), "below 0"),
+        (lambda: CombinedEnergy((AugmentedEnergy(AugmentedEnergy(LABEL)), AugmentedEnergy(LABEL, 64)), (1, 1)), " 80 "),
         (lambda: MaskedEnergy(LABEL, MASK).log_prob(torch.zeros(2, 3)), "2 axes"),
     ],
 )
@@ -244,64 +218,34 @@ def test_an_energy_knows_its_judges_and_says_what_it_is():
     both = CombinedEnergy((LABEL, LabelEnergy(Judge(), ((1,),))), (1.0, 1.0))
     assert len(judges(both)) == 1
     assert not judges(LABEL)
-    assert LABEL.text == "cat; dog or robot; plant"
     assert repr(MaskedEnergy(LABEL, MASK)) == "Energy((cat; dog or robot; plant) in a mask)"
-    assert ENERGIES["not"].text == "not cat; dog or robot"
-    assert math.isclose(
-        float(ENERGIES["product"].log_prob(pictures())[0]),
-        float(2 * LABEL.log_prob(pictures())[0] - 0.5 * SmoothEnergy().log_prob(pictures())[0]),
-    )
+    x = pictures()
+    product = 2 * LABEL.log_prob(x) - 0.5 * SmoothEnergy().log_prob(x)
+    assert torch.allclose(ENERGIES["product"].log_prob(x), product)
 
 
 @pytest.mark.parametrize(
     ("energy", "why"),
     [
         (MaskedEnergy(LABEL, torch.zeros(1, 8, 8)), "its mask is black everywhere"),
-        (
-            MaskedEnergy(LABEL, torch.stack([torch.zeros(8, 8), torch.ones(8, 8)])),
-            "1 of its 2 masks is black everywhere",
-        ),
-        (MaskedEnergy(LABEL, torch.ones(1, 8, 8)), ""),
+        (MaskedEnergy(LABEL, torch.stack([torch.zeros(8, 8), torch.ones(8, 8)])), "1 of its 2 masks is black"),
         (MeasuredEnergy(torch.zeros(1, 3, 8, 8), torch.zeros(1, 8, 8)), "its mask is black everywhere"),
+        (MeasuredEnergy(torch.zeros(1, 3, 8, 8)), ""),
         (TintEnergy(torch.zeros(1, 3, 8, 8), torch.zeros(1, 8, 8)), "its mask is black everywhere"),
         (CombinedEnergy((LABEL, LABEL), (0.0, 0.0)), "all its weights are 0"),
-        (
-            CombinedEnergy((MaskedEnergy(LABEL, torch.zeros(1, 8, 8)), LABEL), (1.0, 0.0)),
-            "its mask is black everywhere",
-        ),
         (CombinedEnergy((MaskedEnergy(LABEL, torch.zeros(1, 8, 8)), LABEL), (1.0, 1.0)), ""),
         (AugmentedEnergy(CombinedEnergy((LABEL,), (0.0,))), "all its weights are 0"),
         (LABEL, ""),
     ],
 )
 def test_an_energy_knows_why_it_has_no_gradient(energy, why):
-    assert energy.why_zero == why
+    assert energy.why_zero.startswith(why)
     shift = gradient_of(energy.log_prob, pictures()).shift
     assert bool(why) == bool((shift == 0).flatten(1).all(dim=1).any())
 
 
-class Counted(Linear):
-    """A classifier that counts how often it is asked."""
-
-    def __init__(self, scale=1.0):
-        super().__init__(scale)
-        self.asked = 0
-
-    def logits(self, x, sigma, alpha):
-        self.asked += 1
-        return super().logits(x, sigma, alpha)
-
-
-def doubled(energy, times, how=lambda energy: (energy, energy)):
-    """As of nodes in a row, each with both inputs from the one before."""
-    for _ in range(times):
-        parts = how(energy)
-        energy = CombinedEnergy(parts, (1.0,) * len(parts))
-    return energy
-
-
 def test_what_several_parts_share_is_asked_once_of_one_picture():
-    networks = [Counted(scale) for scale in (1.0, 0.5, 2.0)]
+    networks = [Linear(scale) for scale in (1.0, 0.5, 2.0)]
     a, b, c = (LabelEnergy(network, ((0,),)) for network in networks)
     masked = MaskedEnergy(a, MASK)
     left, right = (CombinedEnergy((a, one, masked), (1.0, 2.0, 1.0), mixture=True) for one in (b, c))
@@ -313,16 +257,8 @@ def test_what_several_parts_share_is_asked_once_of_one_picture():
     assert torch.allclose(slope, gradient_of(alone, x).shift)
 
 
-def test_more_energies_than_fit_are_refused_before_any_is_asked():
-    network = Counted()
-    energy = LabelEnergy(network, ((0,),))
-    with pytest.raises(ValueError, match=r"128 energies in every step, and 64 are the most"):
-        doubled(energy, 12, lambda energy: (MaskedEnergy(energy, MASK), MaskedEnergy(energy, MASK)))
-    assert network.asked == 0
-
-
 def test_between_energies_anybody_can_stop():
-    networks = [Counted(), Counted(0.5)]
+    networks = [Linear(), Linear(0.5)]
     both = CombinedEnergy(tuple(LabelEnergy(network, ((0,),)) for network in networks), (1.0, 1.0))
     with pytest.raises(ZeroDivisionError):
         both.log_prob(pictures(), At(pause=lambda: 1 / (1 - networks[0].asked)))
@@ -339,10 +275,3 @@ def test_a_mask_of_other_proportions_is_cropped_about_the_middle_and_not_squashe
     expected = torch.zeros(8, 8)
     expected[2:6, 2:6] = 1
     assert torch.equal(found[0, 0], expected)
-
-
-@pytest.mark.parametrize("compare", [MeasuredEnergy, partial(MeasuredEnergy, length=True)])
-def test_a_reference_of_other_proportions_is_cropped_about_the_middle(compare):
-    x, wide = pictures(), torch.rand(1, 3, 8, 12)
-    found, expected = (compare(reference).log_prob(x) for reference in (wide, wide[..., 2:10]))
-    assert torch.equal(found, expected)

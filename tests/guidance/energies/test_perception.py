@@ -1,4 +1,4 @@
-"""Text, maps of classes and depth: values by hand or by torch's own losses, and what must not matter."""
+"""Text, maps of classes, depth and likeness: values by hand or by torch's own losses, and what must not matter."""
 
 import pytest
 import torch
@@ -6,8 +6,8 @@ import torch
 from guidance_geometry.guidance.energies.perception import DepthEnergy, SegmentationEnergy, TextEnergy
 from guidance_geometry.guidance.energies.pictures import IGNORED, grey, map_of_colours, map_of_levels, map_of_mask
 from guidance_geometry.guidance.energies.protocol import At, judges
-from guidance_geometry.guidance.gradients.estimators import gradient_of
-from guidance_geometry.tests.guidance.fake_networks import Depth, Segmenter, Towers, weights
+from guidance_geometry.guidance.energies.reference import FeatureEnergy, StyleEnergy, gram_matrix
+from guidance_geometry.tests.guidance.fake_networks import Depth, Extractor, Segmenter, Towers, weights
 
 X = 0.3 * weights(3, 3, 8, 8)
 PLACES = torch.arange(36).reshape(1, 6, 6) % 5 - 1
@@ -33,12 +33,6 @@ def test_sigmoids_stand_each_for_itself():
         p = (found / temperature).sigmoid()
         assert torch.allclose(energy.log_prob(X, At(temperature=temperature)).exp(), p[:, 0] * (1 - p[:, 1]))
     assert torch.allclose(TextEnergy(Towers(bias=-3.0), ("a cat",)).log_prob(X).exp(), p[:, 0])
-
-
-def test_a_bare_cosine_takes_no_alternatives():
-    energy = TextEnergy(Towers(), ("a cat",), ("noise",), "cosine")
-    assert torch.allclose(energy.log_prob(X), logits(Towers(), ["a cat"])[:, 0])
-    assert energy.text == "a cat"
 
 
 def test_texts_are_read_once_and_temperature_divides_their_logits():
@@ -75,14 +69,6 @@ def test_every_image_has_its_own_map_in_turn():
     assert torch.allclose(found, torch.stack(alone))
 
 
-def test_a_place_that_does_not_count_pulls_nothing():
-    wanted = torch.zeros(1, 4, 4, dtype=torch.int64)
-    wanted[..., 2:] = IGNORED
-    shift = gradient_of(SegmentationEnergy(Segmenter(), wanted).log_prob, X).shift
-    assert shift[..., 4:].abs().max() == 0
-    assert shift[..., :3].abs().amax(dim=(1, 2, 3)).min() > 0
-
-
 @pytest.mark.parametrize("distance", ["L1", "L2"])
 def test_neither_scale_nor_offset_of_a_depth_matters(distance):
     plain = DepthEnergy(Depth(), RAMP, distance=distance).log_prob(X)
@@ -109,11 +95,8 @@ def test_near_is_near_whichever_way_the_network_counts(inverse):
     assert not torch.allclose(same, DepthEnergy(Depth(inverse=inverse), RAMP, near=not inverse).log_prob(X))
 
 
-def test_a_grey_picture_is_the_mean_of_its_colours():
-    assert float(grey(torch.tensor([[[[0.3, 0.6, 0.9, 0.0]]]]))) == pytest.approx(0.6)
-
-
 def test_maps_are_drawn_as_masks_grey_levels_or_colours():
+    assert float(grey(torch.tensor([[[[0.3, 0.6, 0.9, 0.0]]]]))) == pytest.approx(0.6)
     mask = torch.tensor([[[1.0, 0.6, 0.2]]])
     assert map_of_mask(mask, 2).tolist() == [[[2, 2, IGNORED]]]
     assert map_of_mask(mask, 2, 1).tolist() == [[[2, 2, 1]]]
@@ -142,6 +125,42 @@ def test_maps_are_drawn_as_masks_grey_levels_or_colours():
 def test_what_cannot_be_is_refused(make, words):
     with pytest.raises(ValueError, match=words):
         make()
+
+
+PICTURES = 0.3 * weights(2, 3, 8, 8, seed=3)
+
+
+def test_features_are_compared_by_their_direction():
+    x, energy = 0.3 * weights(3, 3, 8, 8), FeatureEnergy(Extractor(), PICTURES, spread=0.5)
+    found = energy.network.features(x)
+    cosines = torch.nn.functional.cosine_similarity(found, energy.network.features(PICTURES[[0, 1, 0]]))
+    assert torch.allclose(energy.log_prob(x), (cosines - 1) / 0.25)
+
+
+def test_a_gram_matrix_does_not_care_where_features_are():
+    maps = weights(2, 4, 5, 5)
+    moved = maps.flatten(2)[..., torch.randperm(25, generator=torch.Generator().manual_seed(0))].reshape(maps.shape)
+    assert torch.allclose(gram_matrix(moved), gram_matrix(maps))
+    by_hand = torch.einsum("bihw,bjhw->bij", maps, maps) / 100
+    assert torch.allclose(gram_matrix(maps), by_hand)
+
+
+def test_every_layer_of_a_style_counts_relative_to_the_references():
+    x, energy = 0.3 * weights(2, 3, 8, 8), StyleEnergy(Extractor(), PICTURES, spread=0.5)
+    wanted = torch.zeros(())
+    for found, aim in zip(energy.network.maps(x), energy.network.maps(PICTURES), strict=True):
+        apart = (gram_matrix(found) - gram_matrix(aim)).norm(dim=(1, 2)) / gram_matrix(aim).norm(dim=(1, 2))
+        wanted = wanted - apart**2 / 4 / 0.25
+    assert torch.allclose(energy.log_prob(x), wanted)
+
+
+def test_what_is_wanted_is_asked_of_the_network_once_and_carries_a_gradient_under_inference_mode():
+    with torch.inference_mode():
+        energies = [kind(Extractor(), PICTURES) for kind in (FeatureEnergy, StyleEnergy)]
+    for energy in energies:
+        x = (0.3 * weights(1, 3, 8, 8)).requires_grad_()
+        (gradient,) = torch.autograd.grad(energy.log_prob(x).sum(), x)
+        assert gradient.abs().max() > 0
 
 
 def test_the_judge_is_known_in_every_energy():

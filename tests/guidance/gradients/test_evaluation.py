@@ -9,8 +9,8 @@ import torch
 
 from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.guidance.gradients.evaluation import Denoised, GradientEvaluation, OwnPixels, reads_difference
-from guidance_geometry.guidance.gradients.run import GradientRun, number_names
-from guidance_geometry.guidance.gradients.term import GradientOptions, GradientTerm, Strength, WatchTerm
+from guidance_geometry.guidance.gradients.run import GradientRun
+from guidance_geometry.guidance.gradients.term import GradientTerm, Strength, WatchTerm
 from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.guidance.run import Run
 from guidance_geometry.guidance.vectors import rms
@@ -90,14 +90,6 @@ def test_without_a_difference_there_is_nothing_to_measure_by():
     assert any("which is 0 if positive and negative are the same" in text for text in run.sentences())
 
 
-@pytest.mark.parametrize(("at", "unread"), [("x0 + backprop", ["backward_steps"]), ("x0", [])])
-def test_an_option_that_is_not_read_is_said(at, unread):
-    told, options = [], GradientOptions(draws=2, backward_steps=2, radius=0.1)
-    run_of(GradientTerm(energy(), evaluation=at, options=options), told=told)
-    assert len(told) == len(unread)
-    assert all(f"does not read {name} at {at}" in text for name, text in zip(unread, told, strict=True))
-
-
 def test_what_only_watches_is_asked_without_a_graph_beside_what_needs_one():
     guide: Any = GradientTerm(energy(), evaluation="x0 + backprop")
     watch: Any = WatchTerm(energy())
@@ -133,19 +125,6 @@ def test_a_gradient_that_is_none_is_zero_and_said_once(factor, words):
     assert [f"had {2 * X.numel()} values" in text for text in broken] == ([True] if factor else [])
 
 
-def test_a_gradient_that_is_zero_in_some_samples_is_said_once_of_all_levels():
-    blind = energy()
-    heard, told = blind.log_prob, []
-    object.__setattr__(blind, "log_prob", lambda x, at: heard(x, at) * torch.tensor([0.0, 1.0, 1.0, 0.0]))
-    run = run_of(GradientTerm(blind), told=told)
-    for sigma in (4.0, 2.0):
-        pushed(run, sigma=sigma)
-    run.read_counts()
-    assert len(told) == 1
-    assert "in 2 of 4 samples" in told[0]
-    assert "at sigma 4" in told[0]
-
-
 def test_steps_in_which_a_gradient_pushed_nothing_are_counted():
     flow = replace(RUN, sigmas=(1.0, 0.99, 0.5, 0.0), flow=True)
     run = run_of(GradientTerm(energy()), GradientTerm(energy(), evaluation="x0"), GradientTerm(energy(), start=0.5))
@@ -156,7 +135,3 @@ def test_steps_in_which_a_gradient_pushed_nothing_are_counted():
     late = run_of(GradientTerm(energy(), start=0.5))
     late.active_terms(flow, 1.0)
     assert ["was asked in none of the 1 steps" in text for text in late.sentences()] == [True]
-
-
-def test_names_are_told_apart_by_their_count():
-    assert number_names(["a", "b", "a", "", "", "a"]) == ["a", "b", "a 2", "", "", "a 3"]

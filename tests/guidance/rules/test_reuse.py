@@ -87,25 +87,9 @@ def test_agreement_is_measured_in_noise_predictions_of_flow_too():
     assert walk(Reuse(1, stop=lower - 1e-9, patience=1), [far, p, p], space="flow")[1] == [True, True, False]
 
 
-@pytest.mark.parametrize("gamma", [5.0, 1.0])
-def test_a_negative_that_is_missing_is_not_invented_and_scale_one_leaves_the_memory_alone(gamma):
-    """Where u is absent though it was asked for, as with a negative that covers part of the run, the result is c."""
-    chain, p = PLAIN.then(Reuse(3, "hold")), at(2.0)
-    state = chain.init(Run((3.0, 2.0, 1.0, 0.0)))
-    guided, after = chain.step(state, Predictions(p.x, p.sigma, p.alpha, None, p.cond), gamma)
-    assert torch.equal(guided, p.cond)
-    assert after == state if gamma == 1 else "uncond" in chain.needs(after, 1.0, gamma)
-
-
 @pytest.mark.parametrize("levels", [(1.0, 1.0, 0.9), (0.5, 0.5, 0.4), (0.6, 0.5, 0.0)])
 def test_levels_without_a_line_give_finite_results(levels):
     steps = [at(s, "flow", seed=i) for i, s in enumerate(levels)]
     guided, evaluated = walk(Reuse(2), steps, space="flow")
     assert evaluated == [True, True, False]
     assert guided[2].isfinite().all()
-
-
-def test_every_step_without_an_end_is_plain_guidance():
-    assert Reuse(1).neutral
-    assert not Reuse(1, stop=0.99).neutral
-    assert not Reuse(2).neutral

@@ -1,103 +1,37 @@
-from dataclasses import dataclass, replace
+"""Rules in a part of the run (tests/invariants holds every kind to its formula there), and the wait of CFG-Zero*."""
+
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
-from guidance_geometry.guidance.chain import PLAIN, Chain, Foreign, chain_of
+from guidance_geometry.guidance.chain import PLAIN, Chain, Foreign
 from guidance_geometry.guidance.gradients.term import GradientTerm, WatchTerm
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
 from guidance_geometry.guidance.rules.angle import Angle
-from guidance_geometry.guidance.rules.autoguidance import Autoguidance
 from guidance_geometry.guidance.rules.formula import Formula
 from guidance_geometry.guidance.rules.interval import Interval
-from guidance_geometry.guidance.rules.kinds import (
-    Add,
-    After,
-    Before,
-    Combine,
-    Conditions,
-    Replace,
-    Schedule,
-    Source,
-)
+from guidance_geometry.guidance.rules.kinds import Source
 from guidance_geometry.guidance.rules.negative import Negative
 from guidance_geometry.guidance.rules.perturbed import Perturbed
 from guidance_geometry.guidance.rules.rescale import Rescale
-from guidance_geometry.guidance.rules.reuse import Reuse
 from guidance_geometry.guidance.rules.schedule import ScaleSchedule
-from guidance_geometry.tests.toys import RUN, toy
+from guidance_geometry.guidance.rules.zero_star import ZeroStar
+from guidance_geometry.guidance.run import Run
+from guidance_geometry.tests.toys import FLOW_RUN, RUN, toy
 
 GAMMA = 4.0
 ENERGY: Any = SimpleNamespace(text="cat", noise_aware=False, judge=False, classifiers=())
+THEIRS = Foreign(SimpleNamespace(text="another pack's", init=None, step=None))
 PLACES = (0, 1, 2, 3)  # outer steps of RUN
 
 
-@dataclass(frozen=True)
-class Halfway:
-    """Another pack's rule: half of what lies beyond c, and how often it was asked."""
-
-    text = "halfway back"
-
-    def init(self, run):
-        return 0
-
-    def step(self, state, p, gamma):
-        return p.cond + 0.5 * (gamma - 1) * (p.cond - p.uncond), state + 1
-
-
-def at(step, names=()) -> Any:
+def at(step) -> Any:
     """Predictions at the beginning of an outer step of RUN."""
-    p = toy(seed=step, names=names, dtype=torch.float32)
+    p = toy(seed=step, dtype=torch.float32)
     return replace(p, sigma=torch.full((2,), RUN.sigmas[step]), alpha=torch.ones(2))
-
-
-def named(p, chain):
-    """The predictions with the further ones of each rule under the chain's names."""
-    extra = {name: p.extra[name.split(" ", 1)[1]] for name in chain.sources}
-    return replace(p, extra=extra)
-
-
-def played(chain, names=(), gamma=GAMMA):
-    """Guided predictions of a run, asked for as a sampler does, and what was needed."""
-    state, found = chain.init(RUN), []
-    for step in PLACES:
-        sigma = RUN.sigmas[step]
-        scale = chain.scale(state, sigma, gamma)
-        needs = chain.needs(state, sigma, scale)
-        p = named(at(step, names), chain)
-        p = replace(
-            p,
-            uncond=p.uncond if "uncond" in needs else None,
-            extra={name: x0 for name, x0 in p.extra.items() if name in needs},
-        )
-        guided, state = chain.step(state, p, scale)
-        found.append((guided, needs, scale))
-    return found
-
-
-RULES = {
-    Schedule: (ScaleSchedule("linear", 2.0, 0.5), ()),
-    Replace: (Autoguidance(Source("cond", object())), ("weak",)),
-    Conditions: (Negative(("red",), (0.5,)), ("condition 2",)),
-    Before: (AdaptiveProjected(momentum=0.0), ()),
-    Combine: (Angle(), ()),
-    After: (Rescale(), ()),
-    Add: (Perturbed(Source("cond", object())), ("perturbed",)),
-}
-
-
-@pytest.mark.parametrize("kind", RULES)
-def test_inside_it_is_the_rule_and_outside_it_is_not_there(kind):
-    rule, names = RULES[kind]
-    whole, plain = played(Chain((rule,)), names), played(PLAIN, names)
-    part = played(Chain((rule.within(0.25, 0.75),)), names)
-    for step, found, inside, outside in zip(PLACES, part, whole, plain, strict=True):
-        expected = inside if step in (1, 2) else outside
-        assert torch.equal(found[0], expected[0]), step
-        assert found[1:] == expected[1:], "what is not there asks for nothing"
-    assert not torch.equal(whole[1][0], plain[1][0])
 
 
 def test_a_memory_begins_in_the_window_and_waits_behind_it():
@@ -132,7 +66,7 @@ def test_further_stages_belong_to_the_step_even_at_the_next_ones_level():
     assert scale.scale(begun, 4.0, 2.0) == 2.0
 
 
-@pytest.mark.parametrize("other", [Formula("c"), Negative(("red",), (0.5,)), Foreign(Halfway())])
+@pytest.mark.parametrize("other", [Formula("c"), Negative(("red",), (0.5,)), THEIRS])
 def test_two_that_combine_in_one_step_are_refused_by_name(other):
     chain = PLAIN.then(Angle().within(0.0, 0.6))
     with pytest.raises(ValueError, match=r"'ADG up to 60 deg, 0 .. 0.6 of the steps' and .* do not overlap"):
@@ -142,45 +76,11 @@ def test_two_that_combine_in_one_step_are_refused_by_name(other):
     assert len(chain.then(other.within(0.6, 1.0)).rules) == 2
 
 
-def test_a_rule_of_another_pack_and_windows_in_windows():
-    [foreign] = chain_of(Halfway()).rules
-    chain = Chain((foreign.within(0.0, 0.75).within(0.25, 1.0),))
-    assert chain.rules[0].window == (0.25, 0.75)
-    state = chain.init(RUN)
-    for step in PLACES:
-        _, state = chain.step(state, at(step), GAMMA)
-    assert state.rules == (2,), "asked in its two steps alone"
-
-
-def test_reuse_and_interval_in_a_window_save_passes_there_alone():
-    chain = PLAIN.then(Reuse(2, "hold").within(0.25, 0.75))
-    assert ["uncond" in needs for _, needs, _ in played(chain)] == [True, True, False, True]
-    chain = PLAIN.then(Interval("percent", 0.0, 0.5).within(0.25, 1.0))
-    assert [scale for *_, scale in played(chain)] == [GAMMA, GAMMA, 1.0, 1.0]
-
-
-def test_neutral_rules_stay_neutral_and_the_whole_run_is_no_window():
-    assert Rescale(0.0).within(0.2, 0.5).neutral
-    assert Chain((Rescale(0.0).within(0.2, 0.5),)).is_cfg
-    assert Rescale().within(0.0, 1.0) == Rescale()
-    assert Chain((Rescale().within(0.2, 0.5),)).text == "CFG > rescale 0.7 in v, 0.2 .. 0.5 of the steps"
-
-
 @pytest.mark.parametrize(("start", "end"), [(0.5, 0.5), (0.8, 0.2), (float("nan"), 0.5), (0.0, 1.5), (-0.1, 0.5)])
 def test_a_window_that_is_none_is_refused(start, end):
-    for rule in (Rescale(), Perturbed(Source("cond", object())), WatchTerm(ENERGY), Foreign(Halfway())):
+    for rule in (Rescale(), Perturbed(Source("cond", object())), WatchTerm(ENERGY), THEIRS):
         with pytest.raises(ValueError, match="is not part of the run"):
             rule.within(start, end)
-
-
-def test_gradient_terms_keep_their_own_window_as_well():
-    term = GradientTerm(ENERGY, start=0.2, end=0.6, evaluation="x0")
-    shorter = term.within(0.4, 1.0)
-    assert (shorter.start, shorter.end) == (0.4, 0.6)
-    assert shorter.text.endswith("0.4 to 0.6 of the run")
-    assert WatchTerm(ENERGY).within(0.0, 0.5).text == "watch cat, 0 to 0.5 of the run"
-    with pytest.raises(ValueError, match=r"acts from 0.2 to 0.6 .* its own start_percent .* window 0.7 .. 1 "):
-        term.within(0.7, 1.0)
 
 
 def test_a_rule_with_a_window_of_its_own_keeps_it():
@@ -188,11 +88,61 @@ def test_a_rule_with_a_window_of_its_own_keeps_it():
     assert rule.within(0.0, 0.4).window == (0.25, 0.4)
     with pytest.raises(ValueError, match=r"acts from 0.25 to 0.5 .* Make them overlap"):
         rule.within(0.5, 1.0)
+    term = GradientTerm(ENERGY, start=0.2, end=0.6, evaluation="x0").within(0.4, 1.0)
+    assert (term.start, term.end) == (0.4, 0.6)
 
 
-def test_rules_that_hold_a_model_are_themselves_alone():
-    """A host keeps what belongs to each by the rule itself."""
-    one, other = (Perturbed(Source("cond", 7)) for _ in range(2))
-    assert one != other
-    assert len({WatchTerm(ENERGY), WatchTerm(ENERGY)}) == 2
-    assert Rescale().within(0.0, 0.5) == Rescale().within(0.0, 0.5) != Rescale()
+def at_level(p, sigma):
+    return replace(p, sigma=torch.full_like(p.sigma, sigma))
+
+
+def moves(rule, family, run):
+    chain, p = Chain((rule,)), toy(family)
+    state, found = chain.init(run), []
+    for sigma in run.sigmas[:-1]:
+        guided, state = chain.step(state, at_level(p, sigma), 4.0)
+        found.append(not torch.equal(guided, p.x))
+    return found
+
+
+def test_a_flow_run_from_pure_noise_waits_for_its_first_steps():
+    assert moves(ZeroStar(2), "flow", FLOW_RUN) == [False, False, True, True]
+    assert moves(ZeroStar(0), "flow", FLOW_RUN) == [True] * 4
+
+
+def test_a_continued_run_and_a_run_with_growing_noise_do_not_wait():
+    assert moves(ZeroStar(2), "flow", Run((0.5, 0.25, 0.0), flow=True)) == [True] * 2
+    assert moves(ZeroStar(2), "ve", RUN) == [True] * 4
+
+
+def test_steps_that_are_not_guided_count():
+    """Guidance that sets in later is not held back then: the wait belongs to the start of the run."""
+    chain, p = Chain((Interval("percent", 0.5, 1.0), ZeroStar(1))), toy("flow")
+    state, found = chain.init(FLOW_RUN), []
+    for sigma in FLOW_RUN.sigmas[:-1]:
+        gamma = chain.scale(state, sigma, 4.0)
+        seen = at_level(p if "uncond" in chain.needs(state, sigma, gamma) else replace(p, uncond=None), sigma)
+        guided, state = chain.step(state, seen, gamma)
+        found.append(not torch.equal(guided, p.x))
+    assert found == [True] * 4
+
+
+@pytest.mark.parametrize("gammas", [(1.0, 1.5), (1.5, 1.0)])
+def test_the_first_stage_decides_for_all_stages_of_its_step(gammas):
+    chain, p = Chain((ZeroStar(1),)), toy("flow")
+    state = chain.init(FLOW_RUN)
+    guided, following = chain.step(state, at_level(p, 1.0), gammas[0])
+    further = chain.stage(state, following, at_level(p, 0.75), gammas[1])
+    assert torch.equal(guided, p.x) == torch.equal(further, p.x) == (gammas[0] != 1)
+
+
+@pytest.mark.parametrize("rule", [ZeroStar(2).within(0.5, 1.0), ZeroStar(2).within(0.0, 0.75).within(0.5, 1.0)])
+def test_a_run_that_has_begun_to_move_does_not_stop(rule):
+    assert moves(rule, "flow", FLOW_RUN) == [True] * 4
+    assert Chain((rule,)).waits(FLOW_RUN) == 0
+
+
+def test_a_window_ends_the_wait_too():
+    for rule in (ZeroStar(3).within(0.0, 0.5), ZeroStar(3).within(0.0, 0.5).within(0.0, 0.75)):
+        assert moves(rule, "flow", FLOW_RUN) == [False, False, True, True]
+        assert Chain((rule,)).waits(FLOW_RUN) == 2

@@ -1,18 +1,30 @@
+"""Figures of a step and of the next one: arrows, triangles and curves are the record, to scale."""
+
 import json
 import math
 import re
-from dataclasses import replace
 from itertools import combinations
 from xml.etree import ElementTree
 
 import pytest
 import torch
+from matplotlib.image import BboxImage
 
 from guidance_geometry.figures.order import Order
-from guidance_geometry.figures.registry import draw_still
-from guidance_geometry.figures.scene import scene_of
+from guidance_geometry.figures.pictures import Pictures
+from guidance_geometry.figures.pull import pull_of
+from guidance_geometry.figures.registry import PULL, WALK, draw_still
 from guidance_geometry.figures.words import number, percent
-from guidance_geometry.tests.drawn import assert_apart, expected, marks, printed_scale, run, segment
+from guidance_geometry.tests.drawn import (
+    assert_apart,
+    classifier_run,
+    expected,
+    marks,
+    parts,
+    printed_scale,
+    run,
+    segment,
+)
 from guidance_geometry.tests.traces import exact_trace
 
 CASES = [
@@ -147,19 +159,6 @@ def test_a_push_is_split_into_what_goes_along_and_what_goes_across():
     assert "other rules" not in words
 
 
-@pytest.mark.parametrize(("setting", "value"), [("figure", "F99"), ("size", "poster"), ("theme", "pink")])
-def test_an_unknown_choice_names_the_known_ones(setting, value):
-    with pytest.raises(ValueError, match=f"Unknown {setting} '{value}'. Choose one of"):
-        draw_still(Order(run(gamma=4.0), **({} if setting == "figure" else {setting: value})), value)
-
-
-def test_a_step_outside_the_run_is_refused():
-    with pytest.raises(ValueError, match=r"no step 12: the trace has 12, counted here from 0 to 11"):
-        draw_still(Order(run(gamma=4.0), step=12), "step plane")
-    with pytest.raises(ValueError, match=r"no sample 2"):
-        draw_still(Order(run(gamma=4.0), sample=2), "step plane")
-
-
 def test_embedded_workflow_comes_back_from_the_svg():
     facts = {"workflow": {"nodes": ["]]>", "\u03b3"]}, "prompt": {"1": {}}}
     svg = draw_still(Order(run(gamma=4.0), sample=0), "step plane").svg(facts)
@@ -169,10 +168,97 @@ def test_embedded_workflow_comes_back_from_the_svg():
     ElementTree.fromstring(svg)
 
 
-def test_a_step_of_an_empty_prompt_is_not_called_broken():
-    trace = run(gamma=4.0, steps=3)
-    K = trace.steps["K"].clone()
-    K[1] = math.nan  # what a host that counts from zero leaves unknown
-    trace = replace(trace, steps=trace.steps | {"K": K}, stage=["step", "from_zero", "step"])
-    assert "empty" in scene_of(trace, step=1).missing
-    assert "not finite" in scene_of(replace(trace, stage=["step"] * 3), step=1).missing
+def lengths(trace, step, sample):
+    """Distances between states and predictions from the captured tensors, in rms units."""
+    x, guided = ((trace.tensors[name][:, sample].double().flatten(1)) for name in ("x", "guided"))
+    end = trace.tensors["end"][sample].double().flatten()
+
+    def rms(v):
+        return float(v.norm()) * trace.count**-0.5
+
+    return {
+        ("x", "p"): rms(guided[step] - x[step]),
+        ("x", "next"): rms(x[step + 1] - x[step]),
+        ("x", "end"): rms(end - x[step]),
+        ("p", "end"): rms(end - guided[step]),
+        ("next", "p2"): rms(guided[step + 1] - x[step + 1]),
+        ("x", "p2"): rms(guided[step + 1] - x[step]),
+        ("next", "next2"): rms(x[step + 2] - x[step + 1]),
+    }
+
+
+@pytest.mark.parametrize(("sampler", "space", "size"), [("ddpm", "ve", "blog"), ("euler", "flow", "column")])
+def test_triangles_keep_the_distances_of_the_run(sampler, space, size):
+    trace = run(gamma=4.0, sampler=sampler, space=space)
+    drawing = draw_still(Order(trace, step=5, sample=1, size=size), "next step")
+    svg = drawing.svg()
+    found, scale = marks(svg), printed_scale(drawing, "overview", svg)
+    for (first, second), length in lengths(trace, 5, 1).items():
+        drawn = math.dist(found[f"overview-{first}"], found[f"overview-{second}"]) / scale
+        assert drawn == pytest.approx(length, rel=0.03, abs=1.0 / scale), (first, second)
+
+
+@pytest.mark.parametrize(("steady", "pages"), [(True, (slice(0, 6),)), (False, (slice(0, 3), slice(3, 6)))])
+def test_the_figures_add_parts_and_move_nothing(steady, pages):
+    """All pages of an animation; on their own those before any noise are as large as the sheet allows."""
+    trace = run(gamma=4.0, sampler="ddpm")
+    order = Order(trace, step=5, sample=0, steady=steady)
+    seen = [marks(draw_still(order, figure.name).svg()) for figure in WALK]
+    assert [len(each) for each in seen] == [2, 3, 3, 4, 5, 6]
+    for some in pages:
+        for each in seen[some]:
+            for name, place in each.items():
+                assert math.dist(seen[some][-1][name], place) < 0.01
+    first, last = (math.dist(each["overview-x"], each["overview-end"]) for each in (seen[0], seen[-1]))
+    assert first == pytest.approx(last) if steady else first > last
+
+
+@pytest.mark.parametrize(("sampler", "step", "gamma"), [("euler", 5, 4.0), ("ddpm", 3, 4.0), ("ddpm", 9, 30.0)])
+def test_arrows_are_kappa_times_the_record_to_scale(sampler, step, gamma):
+    trace = run(gamma=gamma, sampler=sampler)
+    drawing = draw_still(Order(trace, step=step, sample=1), "scaled sum")
+    svg = drawing.svg()
+    where = "enlarged" if 'id="enlarged-pull"' in svg else "overview"
+    bar = where if f'id="{where}-bar"' in svg else "overview"
+    scale, kappa = printed_scale(drawing, bar, svg), float(trace.steps["kappa"][step])
+    words = " ".join(t for t, _ in drawing.canvas.texts())
+    scale *= int((re.findall(r"(\d+) \u00d7 as large", words) or [1])[0])
+    place = expected(trace, step, 1)
+    difference = [c - u for u, c in zip(place["u"], place["c"], strict=True)]
+    ray = [b - a for a, b in zip(*segment(svg, f"{where}-ray-ahead"), strict=True)]
+    for name, factor in (("gradient", kappa), ("pull", kappa * gamma)):
+        if factor * scale * math.hypot(*difference) < 9:
+            continue  # drawn as a dot
+        start, end = segment(svg, f"{where}-{name}")[0], _tip(svg, f"{where}-{name}")
+        arrow = [b - a for a, b in zip(start, end, strict=True)]
+        along = sum(p * q for p, q in zip(arrow, ray, strict=True)) / math.hypot(*ray)
+        across = (arrow[0] * ray[1] - arrow[1] * ray[0]) / math.hypot(*ray)
+        wanted = [factor * scale * value for value in difference]
+        assert math.dist((along, across), wanted) < 3.5  # the shaft ends inside the head
+    plain = pull_of(trace, step, 1).scene.positions.points["u"]
+    assert math.dist(plain, (kappa * place["u"][0], 0.0)) < 2e-3 * place["u"][0]
+
+
+def _tip(svg, name):
+    """Where an arrow's shaft, lengthened by what the head covers, ends."""
+    start, end = segment(svg, name)
+    length = math.dist(start, end)
+    return [e + (e - s) / length * 8.8 for s, e in zip(start, end, strict=True)]
+
+
+@pytest.mark.parametrize(("sampler", "flow"), [("gg_ddpm", False), ("euler", True)])
+def test_every_figure_of_a_classifier_run_shows_its_gradient(sampler, flow):
+    order = Order(classifier_run(sampler=sampler, flow=flow), step=5, sample=1, pictures=Pictures())
+    pull = pull_of(order.trace, 5, 1)
+    assert pull.scene.facts.gamma == pytest.approx(3.0)
+    assert pull.agreement == pytest.approx((1.0, 1.0), abs=1e-9)
+    assert pull.other == pytest.approx(0.0, abs=1e-6)
+    for figure in PULL:
+        drawing = draw_still(order, figure.name)
+        assert "implied" not in drawing.caption
+        assert "cosine 1, ratio of lengths 1" in drawing.caption
+        assert "of the gradient" not in drawing.caption
+        assert "its change" in drawing.caption
+        assert_apart(drawing.canvas)
+    names = [image.get_gid() for image in parts(draw_still(order, PULL[-1].name).canvas, BboxImage)]
+    assert "label-gradient-picture" in names
