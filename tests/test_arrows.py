@@ -28,29 +28,12 @@ ALLOWED = {
 }
 BY_NAME = ("sweeps/cluster/worker.py",)  # it travels to other machines by value, where nothing is relative to it
 OF_THE_HOST = ("host", "nodes")  # rooms that know ComfyUI
-HOST = {
-    "comfy",
-    "comfy_api",
-    "comfy_execution",
-    "comfy_extras",
-    "folder_paths",
-    "latent_preview",
-    "node_helpers",
-    "server",
-    "app",
-}
+HOST = {"comfy", "comfy_api", "comfy_execution", "comfy_extras", "folder_paths", "latent_preview", "node_helpers"}
+HOST |= {"server", "app"}
 LAZY = {"matplotlib", "pandas", "PIL", "torchvision", "transformers", "kornia"}  # never at module level: start-up time
 FILES = [file for room in ALLOWED for file in sorted((ROOT / room).rglob("*.py"))]
-DEV, LAB, TESTS, LAB_TESTS = "dev", "lab", "tests", "lab/tests"
-LAB_ROOMS = {  # what a room of lab/ may import of the others
-    "": set(),
-    "train": set(),
-    "verdict": {"train"},
-    "pages": set(),
-    "studies": {"train"},
-    "bench": set(),
-}
-BESIDE = [file for room in (DEV, LAB, TESTS) for file in sorted((ROOT / room).rglob("*.py"))]
+LAB_ROOMS = {"train": set(), "verdict": {"train"}, "pages": set(), "studies": {"train"}, "bench": set()}
+BESIDE = [file for room in ("dev", "lab", "tests") for file in sorted((ROOT / room).rglob("*.py"))]
 
 
 def imported(node: ast.AST, file: Path) -> list[tuple[str, ...]]:
@@ -166,34 +149,24 @@ def ours(node: ast.AST, file: Path) -> list[tuple[str, ...]]:
     return [target[1:] for target in imported(node, file) if target[0] == ""]
 
 
-def room_of(path: tuple[str, ...]) -> tuple[str, str]:
-    """The room of a module beside the pack, and the folder in it; "" for what stands at its top."""
-    room = LAB_TESTS if path[:2] == ("lab", "tests") else path[0] if path else ""
-    rest = path[room.count("/") + 1 :]
-    return room, rest[0] if len(rest) > 1 and ROOT.joinpath(room, rest[0]).is_dir() else ""
-
-
-def may(here: tuple[str, str], target: tuple[str, ...]) -> bool:
+def may(here: tuple[str, ...], target: tuple[str, ...]) -> bool:
     """Whether a module beside the pack may import another.
 
     dev/ imports nothing of the others, lab/ dev/ and what its room may. A test imports no other, nothing of another
     room of tests, and of dev/ what it likes; only the laboratory's own import the laboratory.
     """
-    (room, folder), (other, part) = here, room_of(target)
-    if other in (TESTS, LAB_TESTS):
-        shared = (other, part) in ((TESTS, ""), here)
-        return room in (TESTS, LAB_TESTS) and shared and not any(one.startswith("test_") for one in target)
-    if other == LAB:
-        return room == LAB_TESTS or (room == LAB and part in {"", folder, *LAB_ROOMS[folder]})
+    of_lab_tests = here[:2] == ("lab", "tests")
+    if target[:1] == ("tests",) or target[:2] == ("lab", "tests"):
+        shared = len(target) < 3 or not ROOT.joinpath(*target[:2]).is_dir() or target[:2] == here[:2]
+        in_tests = here[0] == "tests" or of_lab_tests
+        return in_tests and shared and not any(one.startswith("test_") for one in target)
+    if target[:1] == ("lab",):
+        part = target[1] if len(target) > 1 and target[1] in LAB_ROOMS else ""
+        return of_lab_tests or (here[0] == "lab" and part in {"", here[1], *LAB_ROOMS.get(here[1], ())})
     return True
 
 
-def strays(file: Path) -> list[str]:
-    """Imports of a file beside the pack that lead where they may not."""
-    here = file.relative_to(ROOT).parts
-    targets = [one for node in ast.walk(parsed(file)) for one in ours(node, file)]
-    return [f"{'/'.join(here)} imports {'.'.join(one)}" for one in targets if not may(room_of(here), one)]
-
-
 def test_what_is_beside_the_pack_keeps_to_its_arrows():
-    assert [stray for file in BESIDE for stray in strays(file)] == []
+    named = [(file, one) for file in BESIDE for node in ast.walk(parsed(file)) for one in ours(node, file)]
+    strays = [(str(file), ".".join(one)) for file, one in named if not may(file.relative_to(ROOT).parts, one)]
+    assert strays == []
