@@ -16,6 +16,7 @@ ABSURD = (
     "x",
     "../../etc/passwd",
     "\0",
+    "<script>",
     "a\ud800",
     r"$\bad$",
     "x" * 2_000_000,
