@@ -97,28 +97,13 @@ def name_of(file: Path) -> str:
     return ".".join(file.relative_to(ROOT).with_suffix("").parts)
 
 
-def named_by_room(tree: ast.Module, file: Path) -> list[tuple[str, ...]]:
-    """The modules that a file names as `room.module`, which imports them when it is first read."""
-    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level]
-    pairs = [
-        (a.asname or a.name, target)
-        for node in imports
-        for a, target in zip(node.names, imported(node, file), strict=False)
-    ]
-    rooms = {name: target for name, target in pairs if target[0] == "" and len(target) == 2}
-    read = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
-    named = [(node.value.id, node.attr) for node in read if isinstance(node.value, ast.Name)]
-    return [(*rooms[room], module) for room, module in named if room in rooms]
-
-
 def arrows(files: list[Path]) -> dict[str, set[str]]:
-    """Which module names which of the others: at its top, inside a function, by its room or for types alone."""
+    """Which module names which of the others: at its top, inside a function or for types alone."""
     names = {name_of(file) for file in files}
     found = {}
     for file in files:
         tree = parsed(file)
         targets = [t for node in ast.walk(tree) for t in imported(node, file) if t[0] == ""]
-        targets += named_by_room(tree, file)
         found[name_of(file)] = {n for t in targets for n in (".".join(t[1:]), ".".join(t[1:-1])) if n in names}
     return found
 

@@ -8,7 +8,6 @@ from guidance_geometry.denoisers.reading import denoiser_of
 from guidance_geometry.denoisers.registry import FORMATS
 from guidance_geometry.denoisers.schedules import Levels
 from guidance_geometry.denoisers.spec import Format, Published, choose_spec, labels_of_table
-from guidance_geometry.tests.tiny_denoiser import METADATA
 
 LEVELS = Levels(timesteps=400)
 
@@ -55,14 +54,6 @@ def test_a_file_is_known_by_its_weights_and_says_what_was_published(prefix):
     assert (spec.parametrisation, spec.schedule, spec.time) == ("epsilon", "vp_linear", "index")
     assert (spec.levels, spec.shape, spec.multiple) == (LEVELS, (4, 16, 16), 0)
     assert set(file.weights) == {"conv.weight", "conv.bias", "tint.weight"}
-
-
-def test_the_metadata_of_the_file_go_before_what_was_published():
-    own = {"gg.architecture": "tinted-1", "gg.parametrisation": "v", "gg.channels": "4", "gg.config": "{}"}
-    own |= {"gg.labels": '["a", "b", "c"]', "gg.null_index": "3"}
-    spec = denoiser_of("a", stored(), METADATA | own).spec
-    assert (spec.format, spec.parametrisation, spec.schedule, spec.image_size) == (TINTED, "v", "edm", 16)
-    assert spec.labels == ("a", "b", "c")
 
 
 @pytest.mark.parametrize(
