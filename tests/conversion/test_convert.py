@@ -18,7 +18,6 @@ from torch.nn import Linear
 from guidance_geometry.classifiers.adm import SIZES, AdmClassifier, AdmEntrance
 from guidance_geometry.classifiers.wired import NoisyClassifier
 from guidance_geometry.cli.convert import main, statements
-from guidance_geometry.conversion.card import asked_licence
 from guidance_geometry.conversion.child import numbers_of
 from guidance_geometry.conversion.convert import convert
 from guidance_geometry.conversion.unpickling import Storage, record_class, view
@@ -112,14 +111,6 @@ def test_an_average_goes_before_the_raw_weights_unless_they_are_wanted(tmp_path)
     assert "dropped: model (9 tensors); opt: dict of 2; args: argparse.Namespace" in said
     tensors, _ = read_safetensors(convert(path, weights="model", force=True)[0])
     assert all(torch.equal(tensors[name], raw[name]) for name in raw)
-
-
-def test_an_average_of_another_form_does_not_hide_the_weights(tmp_path):
-    raw = trained()[2]
-    assert getattr(raw, "_metadata", None), "it keeps more than its entries"
-    path = tmp_path / "net.pt"
-    torch.save({"model": raw, "ema": {"decay": torch.tensor(0.99), "shadow": [*raw.values()]}}, path)
-    same(path, raw)
 
 
 NO_TABLE = ([torch.zeros(1)], {}, 3, {1: torch.zeros(2)}, torch.zeros(3), OPTIMIZER)
@@ -310,14 +301,6 @@ def test_nothing_is_overwritten_unless_that_is_said_and_never_the_source(tmp_pat
         convert(path, path, force=True)
 
 
-def test_a_place_that_cannot_be_written_is_said_before_anything_is_read(tmp_path):
-    torch.save({"w": torch.zeros(2)}, tmp_path / "net.pt")
-    (tmp_path / "file").write_text("x", encoding="utf-8")
-    with pytest.raises(NotWritten, match="A file stands where a folder is needed"):
-        convert(tmp_path / "net.pt", tmp_path / "file" / "net.safetensors")
-    assert sorted(place.name for place in tmp_path.iterdir()) == ["file", "net.pt"]
-
-
 SPECIAL = {
     "a folder": lambda path: path.mkdir(),
     "a pipe": lambda path: os.mkfifo(path),
@@ -335,17 +318,6 @@ def test_what_is_no_regular_file_is_never_written_over(tmp_path, kind, ending):
     with pytest.raises(NotWritten, match=r"(A folder|Something other than a file) has that name"):
         convert(tmp_path / "net.pt", force=True)
     assert (place.lstat().st_ino, place.lstat().st_mode) == (before.st_ino, before.st_mode)
-
-
-def test_the_command_asks_for_the_licence_only_where_somebody_can_answer():
-    assert asked_licence("Apache-2.0", lambda question: pytest.fail(question)) == "Apache-2.0"
-    assert asked_licence(None, None) == asked_licence(None, lambda words: "") == "not stated"
-    assert asked_licence(None, lambda words: " CC BY-NC-SA\n4.0 ") == "CC BY-NC-SA 4.0"
-
-    def ended(words):
-        raise EOFError
-
-    assert asked_licence(None, ended) == "not stated"
 
 
 def test_the_command_prints_the_card_or_one_sentence(tmp_path, capsys):
