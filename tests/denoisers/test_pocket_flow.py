@@ -26,12 +26,13 @@ def test_the_file_says_what_it_is_and_holds_a_vae():
     assert not any(name.startswith("vae.") for name in file.weights)
 
 
-def test_a_damaged_vae_is_refused():
-    changes = {None: "is missing", torch.zeros(1): "is .* but", torch.full((64,), torch.nan): "inf or nan|is .* but"}
-    for change, said in changes.items():
-        weights = flow_weights() | {"vae.decoder.0.bias": change}
-        with pytest.raises(ValueError, match=said):
-            denoiser_of("a", {name: weight for name, weight in weights.items() if weight is not None}, NOTES)
+@pytest.mark.parametrize(("value", "said"), [(None, "is missing"), (torch.nan, "holds inf or nan")])
+def test_a_damaged_vae_is_refused(value, said):
+    weights = flow_weights()
+    bias = weights.pop("vae.decoder.0.bias")
+    own = {} if value is None else {"vae.decoder.0.bias": torch.full_like(bias, value)}
+    with pytest.raises(ValueError, match=said):
+        denoiser_of("a", weights | own, NOTES)
 
 
 def test_item_alone_equals_item_in_batch():

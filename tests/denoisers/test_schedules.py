@@ -72,10 +72,13 @@ def test_the_network_is_told_the_level(time, schedule, wanted):
     assert network_time(time, schedule, torch.tensor([1.0])).isfinite().all()
 
 
-def test_impossible_levels_are_refused():
-    for numbers in ({"timesteps": 1}, {"beta_start": 0.5, "beta_end": 0.1}, {"sigma_min": 2, "sigma_max": 1}):
-        with pytest.raises(ValueError, match="|".join(numbers) + "|must rise|rising"):
-            Levels(**numbers)
+@pytest.mark.parametrize(
+    ("numbers", "word"),
+    [({"timesteps": 1}, "timesteps"), ({"beta_start": 0.5}, "rise"), ({"sigma_max": 0.001}, "rising")],
+)
+def test_impossible_levels_are_refused(numbers, word):
+    with pytest.raises(ValueError, match=word):
+        Levels(**numbers)
 
 
 @pytest.mark.parametrize("kind", PARAMETRISATIONS)
