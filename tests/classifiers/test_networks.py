@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from guidance_geometry.classifiers.files import labels_of, load_classifier
-from guidance_geometry.classifiers.networks import PocketJudge
 from guidance_geometry.networks.weights import weights_of
 from guidance_geometry.tests.classifier_slopes import noise, slope_error
 
@@ -24,12 +23,6 @@ def test_an_item_alone_is_the_item_in_a_batch_and_guides_have_a_smooth_gradient(
     if name != "pocket-judge-1":
         exact, x = network_of(name, torch.float64), noise((1, 3, 32, 32), 1, torch.float64)
         assert slope_error(lambda z: logits(exact, z).log_softmax(1)[:, 1], x, 1e-5) <= 1e-6
-
-
-def test_judge_shows_the_features_its_logits_rest_on():
-    judge, x = PocketJudge(), noise((2, 3, 32, 32))
-    assert judge.features(x).shape == (2, 64)
-    assert torch.equal(judge.out(judge.features(x)), judge(x))
 
 
 @pytest.mark.parametrize("name", NAMES)

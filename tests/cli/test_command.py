@@ -141,21 +141,6 @@ def test_the_page_of_a_sweep_is_written_again(tmp_path, said):
     assert json.loads((tmp_path / "swept" / "results.json").read_text())["rows"] == rows
 
 
-CALLS = [
-    (["page"], 1, "{"),
-    (["card"], 1, None),
-    (["study", "plan.yaml", "--report", "--output"], 2, None),
-]
-
-
-@pytest.mark.parametrize(("words", "ended", "results"), CALLS)
-def test_a_folder_without_results_is_a_sentence(tmp_path, said, words, ended, results):
-    if results:
-        (tmp_path / "results.json").write_text(results)
-    code, _, errors = said(*words, tmp_path)
-    assert (code, errors.count("\n"), "results" in errors) == (ended, 1, True)
-
-
 def judged(folder, scores, seeds=(0, 1), **header):
     """The folder of a sweep whose judge gave these scores, by cfg."""
     cells, rows = folder / CELLS, []

@@ -273,19 +273,6 @@ def test_a_card_has_one_line_for_each_fact_whatever_the_file_says(tmp_path):
     assert "and 60 more" in card
 
 
-def test_the_same_file_makes_the_same_bytes(tmp_path):
-    torch.save(NUMBERS, tmp_path / "net.pt")
-    made = []
-    for _ in range(2):
-        path, card = convert(tmp_path / "net.pt", licence="MIT", force=True)
-        made.append((path.read_bytes(), card.read_bytes()))
-    assert made[0] == made[1]
-    _, metadata = read_safetensors(tmp_path / "net.safetensors")
-    assert metadata.keys() == {
-        f"gg.{name}" for name in ("recognised", "source", "source_sha256", "kept", "dropped", "licence")
-    }
-
-
 def test_nothing_is_overwritten_unless_that_is_said_and_never_the_source(tmp_path):
     path = tmp_path / "net.pt"
     torch.save({"w": torch.zeros(2)}, path)

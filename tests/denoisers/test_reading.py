@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from guidance_geometry.denoisers.reading import read_denoiser
+from guidance_geometry.denoisers.reading import denoiser_of, read_denoiser
 from guidance_geometry.denoisers.spec import choose_spec
 from guidance_geometry.guidance.labels import label_indices
 from guidance_geometry.tests.tiny_denoiser import LABELS, SIZES, tiny_weights, write_tiny
@@ -97,6 +97,20 @@ def test_wrong_metadata_is_named(path, key, value, message):
 def test_a_weight_that_does_not_fit_is_named(path, key, weight, message):
     weights = {name: one for name, one in (tiny_weights() | {key: weight}).items() if one is not None}
     refused(write_tiny(path, weights, config=None), message)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a", "is not a denoiser that this pack knows"),
+        ("double_blocks.0.img_attn.weight", "use Load Diffusion Model"),
+        ("decoder.conv_in.weight", "is a VAE: use Load VAE"),
+        ("lora_up", "is a LoRA: use Load LoRA"),
+    ],
+)
+def test_what_is_no_denoiser_is_told_where_it_belongs(name, message):
+    with pytest.raises(ValueError, match=message):
+        denoiser_of("a", {name: torch.zeros(1)}, {})
 
 
 @pytest.mark.parametrize(
