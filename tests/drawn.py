@@ -17,7 +17,6 @@ from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.tests.traces import exact_trace
 
 SVG = "{http://www.w3.org/2000/svg}"
-XLINK = "{http://www.w3.org/1999/xlink}"
 RUNS = {}
 
 

@@ -38,13 +38,8 @@ def mixture_denoised(x, sigma, alpha, components):  # x [N] -> E[x0 | x] [N]
 
 def components_of(mixture, label=None):
     """The components of one of the pack's mixtures as plain (weight, mean, variance)."""
-    rows = zip(
-        mixture.log_weights.exp().tolist(),
-        mixture.means,
-        mixture.variances.tolist(),
-        mixture.labels.tolist(),
-        strict=True,
-    )
+    weights, variances, labels = (v.tolist() for v in (mixture.log_weights.exp(), mixture.variances, mixture.labels))
+    rows = zip(weights, mixture.means, variances, labels, strict=True)
     found = [(weight, mean, variance) for weight, mean, variance, own in rows if label is None or own == label]
     return [(weight / sum(row[0] for row in found), mean, variance) for weight, mean, variance in found]
 
@@ -83,18 +78,14 @@ class ReferenceModel:
         square = (i * i + j * j).expand(3, SIDE, SIDE)
         falling = 1 / (1 + square)
         self.spread = (0.2 * falling / falling.mean()).flatten()
-        self.attribute_spread = self.spread * 0.4 / (1 + square.flatten() / 36)
+        attribute_spread = self.spread * 0.4 / (1 + square.flatten() / 36)
         low = (square.flatten() <= 36).double() * self.spread.sqrt()
-        self.means = torch.stack(
-            [
-                low * (0.35 * self.field(k) + 0.20 * self.field(100 + MODES * k + m))
-                for k in range(10)
-                for m in range(MODES)
-            ]
-        )
-        self.attributes = torch.stack([self.attribute_spread.sqrt() * self.field(200 + b) for b in range(batch)])
+        fields = [(self.field(k), self.field(100 + MODES * k + m)) for k in range(10) for m in range(MODES)]
+        self.means = torch.stack([low * (0.35 * one + 0.20 * other) for one, other in fields])
         self.classes = torch.arange(batch) % 10
-        self.fixed = self.own(self.attributes)
+        attributes = torch.stack([attribute_spread.sqrt() * self.field(200 + b) for b in range(batch)])
+        self.own_spread = self.spread - attribute_spread
+        self.own_means = self.means.reshape(10, MODES, COUNT)[self.classes] + attributes[:, None]
 
     @staticmethod
     def field(n):  # -> [N]
@@ -108,30 +99,20 @@ class ReferenceModel:
         fit = (x / total) @ self.means.T - 0.5 * (self.means**2) @ (1 / total)
         return (self.spread * x + sigma**2 * (fit.softmax(dim=1) @ self.means)) / total
 
-    def cond(self, x, sigma, attributes=None):  # [B, N] -> [B, N]
-        variance = self.spread - self.attribute_spread
-        means, squares = self.fixed if attributes is None else self.own(attributes)
-        total = variance + sigma**2
-        fit = (means @ (x / total)[..., None])[..., 0] - 0.5 * squares @ (1 / total)
-        return (variance * x + sigma**2 * (fit.softmax(dim=1)[:, None] @ means)[:, 0]) / total
-
-    def own(self, attributes):  # -> means of each sample's class and their squares, [B, MODES, N]
-        means = self.means.reshape(10, MODES, COUNT)[self.classes] + attributes[:, None]
-        return means, means**2
-
-    def joint(self, generator):
-        """Draw clean data with the condition it belongs to: x0 [B, N], attributes [B, N]."""
-        modes = torch.randint(MODES, self.classes.shape, generator=generator)
-        size = self.attributes.shape
-        attributes = self.attribute_spread.sqrt() * torch.randn(size, generator=generator, dtype=torch.float64)
-        own = (self.spread - self.attribute_spread).sqrt() * torch.randn(size, generator=generator, dtype=torch.float64)
-        return self.means[MODES * self.classes + modes] + attributes + own, attributes
+    def cond(self, x, sigma):  # [B, N] -> [B, N]
+        total = self.own_spread + sigma**2
+        fit = (self.own_means @ (x / total)[..., None])[..., 0] - 0.5 * self.own_means**2 @ (1 / total)
+        return (self.own_spread * x + sigma**2 * (fit.softmax(dim=1)[:, None] @ self.own_means)[:, 0]) / total
 
     @staticmethod
-    def pixels(v):  # DCT coefficients [B, N] -> pictures [B, 3, 32, 32]
+    def waves():  # the orthonormal DCT, [32, 32]
         k = torch.arange(SIDE, dtype=torch.float64)
-        waves = math.sqrt(2 / SIDE) * torch.cos(math.pi / SIDE * (k[None, :] + 0.5) * k[:, None])
-        waves[0] /= math.sqrt(2)
+        found = math.sqrt(2 / SIDE) * torch.cos(math.pi / SIDE * (k[None, :] + 0.5) * k[:, None])
+        found[0] /= math.sqrt(2)
+        return found
+
+    def pixels(self, v):  # DCT coefficients [B, N] -> pictures [B, 3, 32, 32]
+        waves = self.waves()
         return waves.T @ v.reshape(-1, 3, SIDE, SIDE) @ waves
 
 

@@ -1,4 +1,4 @@
-"""Archives that run code when they are loaded, and others that are no plain weights."""
+"""Archives that run code when they are loaded, and one that is no plain weights."""
 
 import os
 import zipfile
@@ -47,7 +47,7 @@ def evil_script(path, canary):
 
 def evil_export(path, canary):
     """An exported program whose sample inputs are the payload."""
-    exported(path)
+    torch.export.save(torch.export.export(Small(), (torch.zeros(2, 3),)), path)
     torch.save(Payload(canary), path.with_name("inputs"))
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
@@ -57,26 +57,9 @@ def evil_export(path, canary):
             archive.writestr(name, path.with_name("inputs").read_bytes() if inputs else data)
 
 
-PROGRAMS = {"TorchScript": evil_script, "export": evil_export}
-
-
-def saved_module(path):
+def saved_module(path, _):
     """A whole network, class and all."""
     torch.save(torch.nn.Identity(), path)
 
 
-def scripted(path):
-    torch.jit.save(torch.jit.script(Small()), path)
-
-
-def exported(path):
-    torch.export.save(torch.export.export(Small(), (torch.zeros(2, 3),)), path)
-
-
-def bomb(path):
-    with zipfile.ZipFile(path, "w") as archive:
-        for index in range(2000):
-            archive.writestr(f"archive/data/{index}", b"")
-
-
-ARCHIVES = {"module": saved_module, "TorchScript": scripted, "export": exported, "many members": bomb}
+PROGRAMS = {"TorchScript": evil_script, "export": evil_export, "a module": saved_module}

@@ -28,29 +28,12 @@ ALLOWED = {
 }
 BY_NAME = ("sweeps/cluster/worker.py",)  # it travels to other machines by value, where nothing is relative to it
 OF_THE_HOST = ("host", "nodes")  # rooms that know ComfyUI
-HOST = {
-    "comfy",
-    "comfy_api",
-    "comfy_execution",
-    "comfy_extras",
-    "folder_paths",
-    "latent_preview",
-    "node_helpers",
-    "server",
-    "app",
-}
+HOST = {"comfy", "comfy_api", "comfy_execution", "comfy_extras", "folder_paths", "latent_preview", "node_helpers"}
+HOST |= {"server", "app"}
 LAZY = {"matplotlib", "pandas", "PIL", "torchvision", "transformers", "kornia"}  # never at module level: start-up time
 FILES = [file for room in ALLOWED for file in sorted((ROOT / room).rglob("*.py"))]
-DEV, LAB, TESTS, LAB_TESTS = "dev", "lab", "tests", "lab/tests"
-LAB_ROOMS = {  # what a room of lab/ may import of the others
-    "": set(),
-    "train": set(),
-    "verdict": {"train"},
-    "pages": set(),
-    "studies": {"train"},
-    "bench": set(),
-}
-BESIDE = [file for room in (DEV, LAB, TESTS) for file in sorted((ROOT / room).rglob("*.py"))]
+LAB_ROOMS = {"train": set(), "verdict": {"train"}, "pages": set(), "studies": {"train"}, "bench": set()}
+BESIDE = [file for room in ("dev", "lab", "tests") for file in sorted((ROOT / room).rglob("*.py"))]
 
 
 def imported(node: ast.AST, file: Path) -> list[tuple[str, ...]]:
@@ -114,28 +97,13 @@ def name_of(file: Path) -> str:
     return ".".join(file.relative_to(ROOT).with_suffix("").parts)
 
 
-def named_by_room(tree: ast.Module, file: Path) -> list[tuple[str, ...]]:
-    """The modules that a file names as `room.module`, which imports them when it is first read."""
-    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level]
-    pairs = [
-        (a.asname or a.name, target)
-        for node in imports
-        for a, target in zip(node.names, imported(node, file), strict=False)
-    ]
-    rooms = {name: target for name, target in pairs if target[0] == "" and len(target) == 2}
-    read = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
-    named = [(node.value.id, node.attr) for node in read if isinstance(node.value, ast.Name)]
-    return [(*rooms[room], module) for room, module in named if room in rooms]
-
-
 def arrows(files: list[Path]) -> dict[str, set[str]]:
-    """Which module names which of the others: at its top, inside a function, by its room or for types alone."""
+    """Which module names which of the others: at its top, inside a function or for types alone."""
     names = {name_of(file) for file in files}
     found = {}
     for file in files:
         tree = parsed(file)
         targets = [t for node in ast.walk(tree) for t in imported(node, file) if t[0] == ""]
-        targets += named_by_room(tree, file)
         found[name_of(file)] = {n for t in targets for n in (".".join(t[1:]), ".".join(t[1:-1])) if n in names}
     return found
 
@@ -166,34 +134,24 @@ def ours(node: ast.AST, file: Path) -> list[tuple[str, ...]]:
     return [target[1:] for target in imported(node, file) if target[0] == ""]
 
 
-def room_of(path: tuple[str, ...]) -> tuple[str, str]:
-    """The room of a module beside the pack, and the folder in it; "" for what stands at its top."""
-    room = LAB_TESTS if path[:2] == ("lab", "tests") else path[0] if path else ""
-    rest = path[room.count("/") + 1 :]
-    return room, rest[0] if len(rest) > 1 and ROOT.joinpath(room, rest[0]).is_dir() else ""
-
-
-def may(here: tuple[str, str], target: tuple[str, ...]) -> bool:
+def may(here: tuple[str, ...], target: tuple[str, ...]) -> bool:
     """Whether a module beside the pack may import another.
 
     dev/ imports nothing of the others, lab/ dev/ and what its room may. A test imports no other, nothing of another
     room of tests, and of dev/ what it likes; only the laboratory's own import the laboratory.
     """
-    (room, folder), (other, part) = here, room_of(target)
-    if other in (TESTS, LAB_TESTS):
-        shared = (other, part) in ((TESTS, ""), here)
-        return room in (TESTS, LAB_TESTS) and shared and not any(one.startswith("test_") for one in target)
-    if other == LAB:
-        return room == LAB_TESTS or (room == LAB and part in {"", folder, *LAB_ROOMS[folder]})
+    of_lab_tests = here[:2] == ("lab", "tests")
+    if target[:1] == ("tests",) or target[:2] == ("lab", "tests"):
+        shared = len(target) < 3 or not ROOT.joinpath(*target[:2]).is_dir() or target[:2] == here[:2]
+        in_tests = here[0] == "tests" or of_lab_tests
+        return in_tests and shared and not any(one.startswith("test_") for one in target)
+    if target[:1] == ("lab",):
+        part = target[1] if len(target) > 1 and target[1] in LAB_ROOMS else ""
+        return of_lab_tests or (here[0] == "lab" and part in {"", here[1], *LAB_ROOMS.get(here[1], ())})
     return True
 
 
-def strays(file: Path) -> list[str]:
-    """Imports of a file beside the pack that lead where they may not."""
-    here = file.relative_to(ROOT).parts
-    targets = [one for node in ast.walk(parsed(file)) for one in ours(node, file)]
-    return [f"{'/'.join(here)} imports {'.'.join(one)}" for one in targets if not may(room_of(here), one)]
-
-
 def test_what_is_beside_the_pack_keeps_to_its_arrows():
-    assert [stray for file in BESIDE for stray in strays(file)] == []
+    named = [(file, one) for file in BESIDE for node in ast.walk(parsed(file)) for one in ours(node, file)]
+    strays = [(str(file), ".".join(one)) for file, one in named if not may(file.relative_to(ROOT).parts, one)]
+    assert strays == []

@@ -3,9 +3,7 @@
 import ast
 import io
 import json
-import os
 import re
-import subprocess
 import sys
 import zipfile
 from fnmatch import fnmatch
@@ -25,7 +23,6 @@ from .project import PROJECT, ROOT
 ROOMS = {"guidance", "files", "networks", "samplers", "trace", "verdict", "denoisers", "classifiers", "figures"}
 ROOMS |= {"measure", "sweeps", "conversion", "cli", "host", "nodes"}
 INSTALLED = ROOMS - {"host", "nodes"}
-PACKAGE = "guidance_geometry"
 NEEDED = {"__init__.py", "__main__.py", "extension.py", *ROOMS, "library", "web", "assets"}
 NEEDED |= {"example_workflows", "subgraphs", "pyproject.toml", "requirements.txt", "README.md", "LICENSE"}
 ALLOWED = NEEDED | {"locales"}
@@ -64,7 +61,7 @@ def test_every_path_of_the_archive_can_be_unpacked_on_windows_and_macs(archive):
     parts = {part for file in archive for part in Path(file).parts}
     assert not [part for part in parts if PureWindowsPath(part).is_reserved() or re.search(r'[<>:"|?*\\]|[. ]$', part)]
     assert len({file.casefold() for file in archive}) == len(archive)
-    assert max(map(len, archive)) <= 120, "260 characters are for the folder of a ComfyUI and one of these"
+    assert max(map(len, archive)) <= 120
 
 
 def test_every_asset_and_web_page_is_in_the_archive(archive):
@@ -73,34 +70,17 @@ def test_every_asset_and_web_page_is_in_the_archive(archive):
         assert {str(file.relative_to(ROOT)) for file in files} <= set(archive), f"git ignores something in {folder}/"
 
 
-def requirements():
-    return (ROOT / "requirements.txt").read_text(encoding="utf-8").split()
-
-
 def test_the_host_is_asked_for_every_dependency_but_those_that_it_has():
     """The host installs requirements.txt, and torch must stay the one that it has."""
     needed = {Requirement(line).name: line for line in PROJECT["project"]["dependencies"]}
-    assert requirements() == [line for name, line in needed.items() if name not in BROUGHT]
+    asked = (ROOT / "requirements.txt").read_text(encoding="utf-8").split()
+    assert asked == [line for name, line in needed.items() if name not in BROUGHT]
     assert needed.keys() > BROUGHT
     if HOST.is_dir():
         lines = (HOST / "requirements.txt").read_text(encoding="utf-8").splitlines()
         own = {re.split(r"[<>=!~\[; ]", line)[0].lower() for line in lines}
         assert own >= BROUGHT
-        assert not {Requirement(line).name for line in requirements()} & own
-
-
-def test_requirements_are_lower_bounds():
-    needed = PROJECT["project"]["dependencies"]
-    for line in [*needed, *(line for extra in PROJECT["project"]["optional-dependencies"].values() for line in extra)]:
-        assert re.fullmatch(r"[a-z-]+(\[[a-z]+\])?>=[0-9.]+", line)
-
-
-def test_an_installation_has_every_room_that_does_not_need_the_host():
-    setup = PROJECT["tool"]["setuptools"]
-    rooms = {file.parent.relative_to(ROOT) for room in (*INSTALLED, "library") for file in (ROOT / room).rglob("*.py")}
-    named = {f"{PACKAGE}.{'.'.join(room.parts)}" for room in rooms - {Path("library/installed")}}
-    assert set(setup["packages"]) == named | {PACKAGE, f"{PACKAGE}.assets", f"{PACKAGE}.web"}
-    assert set(setup["package-dir"].values()) == {*INSTALLED, "library", "library/installed", "assets", "web"}
+        assert not {Requirement(line).name for line in asked} & own
 
 
 def test_the_registry_fields_are_complete():
@@ -112,21 +92,6 @@ def test_the_registry_fields_are_complete():
     assert all(address.startswith(REPOSITORY) for address in project["urls"].values())
     assert (bool(comfy["PublisherId"]), comfy["DisplayName"]) == (True, "Guidance Geometry")
     assert "web" not in comfy, "the editor would load every script twice"
-
-
-def test_the_host_reads_the_fields_as_they_are_meant():
-    (oldest,) = re.findall(r'^OLDEST_HOST = "(.+)"', (ROOT / "__init__.py").read_text(encoding="utf-8"), re.MULTILINE)
-    assert PROJECT["tool"]["comfy"]["requires-comfyui"] == f">={oldest}", "as the entry point checks it"
-    if not (HOST / "comfy_config").is_dir():
-        pytest.skip("no ComfyUI host: run `python3 dev.py test`, or set COMFYUI_PATH")
-    read = "import sys, comfy_config.config_parser as p; print(p.extract_node_configuration(sys.argv[1]).json())"
-    own = {**os.environ, "PYTHONPATH": str(HOST), "PYTHONWARNINGS": "ignore"}
-    ran = subprocess.run([sys.executable, "-c", read, ROOT], env=own, capture_output=True, text=True, check=True)
-    project = json.loads(ran.stdout)["project"]
-    assert project["license"] == {"file": "", "text": "MIT"}
-    assert project["supported_os"] == ["OS Independent"]
-    assert project["supported_comfyui_version"] == f">={oldest}"
-    assert all(project["urls"].values())
 
 
 @pytest.mark.parametrize(("field", "shape"), [("Icon", (400, 400)), ("Banner", (1260, 540))])  # 21:9
@@ -161,19 +126,6 @@ def test_every_embedded_file_has_its_licence_stated_once(archive):
     assert stated == {found[file][0] for file in weights}
 
 
-def test_the_changelog_opens_with_this_version():
-    versions = re.findall(r"^## \[?(\d+\.\d+\.\d+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
-    assert versions[0] == PROJECT["project"]["version"]
-
-
-@pytest.mark.parametrize("workflow", sorted((ROOT / "example_workflows").glob("*.json")), ids=lambda file: file.stem)
-def test_every_template_has_its_thumbnail(workflow):
-    from PIL import Image
-
-    with Image.open(workflow.with_suffix(".jpg")) as picture:
-        assert picture.size == (512, 512)
-
-
 def text_of(name):
     return (ROOT / name).read_text(encoding="utf-8")
 
@@ -182,21 +134,14 @@ def links_of(name):
     return re.findall(r"\]\(([^)]+)\)", text_of(name))
 
 
-@pytest.mark.parametrize("name", READMES)
-def test_a_readme_links_the_web_alone(name):
-    """It is read in the repository, on the page of the registry and in the unpacked archive."""
-    targets = links_of(name)
-    assert targets
-    assert [target for target in targets if not target.startswith(("https://", "#"))] == []
-
-
-def test_both_readmes_give_the_same_commands_and_addresses():
+def test_both_readmes_give_the_same_commands_and_addresses_of_the_web():
     (english, chinese), blocks = map(links_of, READMES), r"^```.*?^```$"
     assert english[0] == f"{BLOB}README.zh.md"
     assert chinese[0] == f"{BLOB}README.md"
     assert sorted(english[1:]) == sorted(chinese[1:])
     first, second = (re.findall(blocks, text_of(name), re.MULTILINE | re.DOTALL) for name in READMES)
     assert first == second
+    assert [target for target in english if not target.startswith(("https://", "#"))] == []
 
 
 @pytest.mark.parametrize("name", READMES)
@@ -209,24 +154,6 @@ def test_a_readme_states_the_range_of_the_card_and_the_odds_of_the_verdict(name)
     assert [share for share in shares if f"{share} %" not in text] == []
     assert len(re.findall(rf"{band['low']:g} (?:to|\u5230) {band['high']:g}", text)) == 1
     assert f"cfg {band['centre']:.1f}" in text
-
-
-@pytest.mark.parametrize("name", READMES)
-def test_a_readme_states_what_the_pages_of_its_numbers_say(name):
-    text, study = text_of(name), text_of("docs/verdict.md")
-    worst = max(map(float, re.findall(r"^\| (?:seed|labels|sampler) \|.* \| ([\d.]+) % \|$", study, re.MULTILINE)))
-    caught = re.findall(
-        r"^\| ([\w-]+) \|(?: [^|]*\|){2} ([\d.]+) / [^|]* % \| [^|]* \| [\d.]+ \|$", study, re.MULTILINE
-    )
-    others = {world: float(share) for world, share in caught if not world.startswith("pocket")}
-    assert f"{worst:.0f} %" in text
-    assert len(others) == 9, "as both say in words"
-    assert re.search(rf"{min(others.values()):.0f} (?:to|\u5230) {max(others.values()):.0f} %", text)
-    (rows,) = re.findall(r"beyond doubt, of (\d+) rows: none", text_of("docs/what-a-rule-does.md"))
-    assert rows in text
-    (oldest,) = re.findall(r"\d+\.\d+\.\d+", PROJECT["tool"]["comfy"]["requires-comfyui"])
-    assert oldest in text
-    assert PROJECT["project"]["requires-python"].removeprefix(">=") in text
 
 
 def test_the_citation_names_this_project():

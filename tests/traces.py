@@ -1,15 +1,11 @@
-"""Traces of exact runs for tests of pictures and nodes: a Gaussian mixture with a closed-form denoiser, no network.
+"""Traces of exact runs for tests of pictures and nodes: a Gaussian mixture with a closed-form denoiser, no network."""
 
-Model: natural-looking spectra in the orthonormal DCT domain; a condition is a class and a continuous attribute, so that
-the difference stays alive to the end, as in trained networks.
-"""
-
-import math
 from dataclasses import replace
 from itertools import pairwise
 
 import torch
 
+from guidance_geometry.tests.oracles import ReferenceModel
 from guidance_geometry.trace.file import save
 from guidance_geometry.trace.gram import VECTORS, GramRecord, gram
 from guidance_geometry.trace.metrics import out_of_plane, out_of_span, saturation, scales_of
@@ -18,48 +14,16 @@ from guidance_geometry.trace.trace import SCALES, Trace
 SIZE = 32
 
 
-def dct_matrix(n=SIZE):
-    k, i = torch.arange(n, dtype=torch.float64)[:, None], torch.arange(n, dtype=torch.float64)[None]
-    rows = (2 / n) ** 0.5 * torch.cos(math.pi * k * (2 * i + 1) / (2 * n))
-    rows[0] /= 2**0.5
-    return rows
-
-
-def _field(n):
-    c, i, j = torch.meshgrid(torch.arange(3.0), torch.arange(SIZE * 1.0), torch.arange(SIZE * 1.0), indexing="ij")
-    phase = 12.9898 * i.double() + 78.233 * j.double() + 37.719 * c.double() + 1
-    return 2**0.5 * torch.cos((n + 1) * phase)
-
-
 class ExactModel:
-    """Ten classes of three modes and one attribute a sample; predictions in pixel space, x [B, 3, 32, 32]."""
+    """The reference model on pictures, x [B, 3, 32, 32]: its predictions u and c."""
 
     def __init__(self, batch):
-        j, i = torch.meshgrid(torch.arange(SIZE * 1.0), torch.arange(SIZE * 1.0), indexing="xy")
-        r2 = (i**2 + j**2).double().expand(3, SIZE, SIZE)
-        spectrum = 1 / (1 + r2)
-        self.su = spectrum * 0.2 / spectrum.mean()
-        v = self.su * 0.4 / (1 + r2 / 36)
-        self.s = self.su - v
-        low = (r2 <= 36) * self.su.sqrt()
-        means = [[low * (0.35 * _field(k) + 0.2 * _field(100 + 3 * k + m)) for m in range(3)] for k in range(10)]
-        self.means = torch.stack([torch.stack(row) for row in means])
-        self.shift = torch.stack([v.sqrt() * _field(200 + b) for b in range(batch)])
-        self.dct = dct_matrix()
+        self.model = ReferenceModel(batch)
+        self.dct = self.model.waves()
 
-    def _mixture(self, z, means, variance, sigma):  # z [B, ...], means [B, M, ...] -> D
-        spread = variance + sigma**2
-        logits = -0.5 * ((z[:, None] - means) ** 2 / spread).flatten(2).sum(2)
-        weights = logits.softmax(dim=1)[..., None, None, None]
-        return ((variance * z[:, None] + sigma**2 * means) / spread * weights).sum(dim=1)
-
-    def __call__(self, x, sigma, alpha):  # -> uncond, cond
-        z = self.dct @ (x / alpha) @ self.dct.T
-        noise = sigma / alpha
-        everything = self.means.flatten(0, 1).expand(len(z), 30, *z.shape[1:])
-        mine = torch.stack([self.means[b % 10] + self.shift[b] for b in range(len(z))])
-        found = (self._mixture(z, everything, self.su, noise), self._mixture(z, mine, self.s, noise))
-        return tuple(self.dct.T @ d @ self.dct for d in found)
+    def __call__(self, x, sigma, alpha):
+        z = (self.dct @ (x / alpha) @ self.dct.T).flatten(1)
+        return tuple(self.model.pixels(found(z, sigma / alpha)) for found in (self.model.uncond, self.model.cond))
 
 
 def levels_of(space, steps):
@@ -107,19 +71,12 @@ def _step(sampler, x, denoised, now, then, draws):
 
 
 def _empty(steps, batch):
-    columns = {
-        name: torch.full((steps,), torch.nan, dtype=torch.float64)
-        for name in ("sigma", "sigma_next", "alpha", "alpha_next", "gamma", "kappa", "evals", "floor")
-    }
-    columns |= {
-        name: torch.full((steps, batch), torch.nan, dtype=torch.float64)
-        for name in ("m9", "m9a", "m10", "m10c", "m11", "m11s", "m12", "m13", "m14")
-    }
-    zeros = {
-        "K": torch.zeros(steps, batch, 21, dtype=torch.float64),
-        "sum": torch.zeros(steps, batch, 3, dtype=torch.float64),
-    }
-    return columns | zeros
+    of_steps = ("sigma", "sigma_next", "alpha", "alpha_next", "gamma", "kappa", "evals", "floor")
+    of_samples = ("m9", "m9a", "m10", "m10c", "m11", "m11s", "m12", "m13", "m14")
+    columns = {name: torch.full((steps,), torch.nan, dtype=torch.float64) for name in of_steps}
+    columns |= {name: torch.full((steps, batch), torch.nan, dtype=torch.float64) for name in of_samples}
+    zeros = {"K": 21, "sum": 3}
+    return columns | {name: torch.zeros(steps, batch, n, dtype=torch.float64) for name, n in zeros.items()}
 
 
 def _fill(columns, i, row, vectors, skipped):

@@ -7,70 +7,43 @@ from guidance_geometry.guidance.invariants import list_failures
 
 
 @pytest.fixture(scope="module")
-def ours(host):
+def verdicts(host):
+    """Of our rules, and of the host's."""
     import torch
 
-    from guidance_geometry.lab.pages.rules_table import verdicts_of_ours
+    from guidance_geometry.lab.pages import rules_table
 
     with torch.inference_mode():
-        return verdicts_of_ours()
+        return rules_table.verdicts_of_ours(), rules_table.verdicts_of_the_host()
 
 
-@pytest.fixture(scope="module")
-def theirs(host):
-    import torch
-
-    from guidance_geometry.lab.pages.rules_table import verdicts_of_the_host
-
-    with torch.inference_mode():
-        return verdicts_of_the_host()
-
-
-@pytest.fixture(scope="module")
-def page():
-    from guidance_geometry.lab.pages.rules_table import PAGE
-
-    return PAGE.read_text(encoding="utf-8")
-
-
-def rows_of(verdicts):
-    from guidance_geometry.lab.pages.rules_table import gist, table
-
-    return gist(table(verdicts))
-
-
-def test_every_rule_of_this_pack_holds_what_it_claims(ours):
+def test_every_rule_of_this_pack_holds_what_it_claims(verdicts):
     from guidance_geometry.extension import nodes_in
 
+    ours, _ = verdicts
     assert len(ours) == len(nodes_in("rules")) + 1, "every node, and plain CFG"
-    assert {text: list_failures(verdicts) for text, verdicts in ours.items() if list_failures(verdicts)} == {}
-    assert {
-        text: verdicts["neutral is CFG"].note for text, verdicts in ours.items() if verdicts["neutral is CFG"].note
-    } == {}
+    assert {text: list_failures(found) for text, found in ours.items() if list_failures(found)} == {}
+    notes = {text: found["neutral is CFG"].note for text, found in ours.items()}
+    assert [text for text, note in notes.items() if note] == []
 
 
-def test_the_page_is_fresh(ours, page):
-    """`python lab rules_table` writes it."""
-    from guidance_geometry.lab.pages.rules_table import gist
+def test_the_page_is_fresh_and_right_about_every_rule_of_this_host(verdicts):
+    """`python lab rules_table` writes it.  Of the host's nodes those that both have, and what it mended is no fault."""
+    from guidance_geometry.lab.pages.rules_table import PAGE, gist, table
 
-    assert len({name for name in read() if f"{name}: " in page}) >= 25
-    assert gist(page.split("## The host")[0]) == rows_of(ours), "run `python lab rules_table`"
-
-
-def test_the_page_is_right_about_every_rule_of_this_host(theirs, page):
-    """Of the nodes that both have: what a host has mended since is no fault of the page."""
-    from guidance_geometry.lab.pages.rules_table import gist
-
-    said, found = ({row[0]: row for row in rows} for rows in (gist(page.split("## The host")[1]), rows_of(theirs)))
+    own, hosts = PAGE.read_text(encoding="utf-8").split("## The host")
+    assert len({name for name in read() if f"{name}: " in own}) >= 25
+    assert gist(own) == gist(table(verdicts[0])), "run `python lab rules_table`"
+    said, found = ({row[0]: row for row in rows} for rows in (gist(hosts), gist(table(verdicts[1]))))
     common = said.keys() & found.keys()
     assert len(common) > 5
     cells = [(rule, *pair) for rule in common for pair in zip(said[rule], found[rule], strict=True)]
     assert [cell for cell in cells if cell[1] != cell[2] and cell[1] != "**FAIL**"] == []
 
 
-def test_the_suite_finds_what_is_known_to_be_wrong_in_the_host(theirs):
+def test_the_suite_finds_what_is_known_to_be_wrong_in_the_host(verdicts):
     """Each measured by hand before: APG is CFG at gamma + 1, batches are coupled or crash, sound crashes."""
-    found = {text.split()[0]: list_failures(verdicts) for text, verdicts in theirs.items()}
+    found = {text.split()[0]: list_failures(one) for text, one in verdicts[1].items()}
     assert {"neutral is CFG", "gamma 1 is c"} <= set(found["APG"])
     assert "batch is singles" in found["Mahiro"]
     assert {"batch is singles", "c = u gives c"} <= set(found["PerpNeg"])

@@ -6,7 +6,6 @@ pytest.importorskip("comfyui_workflow_templates_json", reason="the stock templat
 
 from guidance_geometry.dev.fixtures.stock_workflows import (
     flatten,
-    scales_of,
     stock_workflows,
     wires_alone,
 )
@@ -41,10 +40,3 @@ def test_every_sampler_is_tapped_and_no_other_node_is(host, graphs):
                 assert prompt[node["inputs"]["guider"][0]]["class_type"] in GUIDERS, (title, name)
         sampling += any(node["class_type"] in SAMPLERS | GUIDED for node in prompt.values())
     assert sampling >= LEAST
-
-
-def test_every_scale_stands_in_the_workflow(graphs):
-    for title, nodes in graphs.items():
-        for name, node in nodes.items():
-            if node.kind in SAMPLERS | GUIDERS:
-                assert all(0 <= scale <= 100 for scale in scales_of(nodes, name)), (title, name)

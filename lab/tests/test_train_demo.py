@@ -1,7 +1,6 @@
 """The training tools: their pictures, their measures against hand-made cases, and a short run."""
 
 import importlib.util
-import math
 import re
 
 import numpy as np
@@ -16,7 +15,6 @@ from guidance_geometry.lab.train import (
     demo_evaluation,
     demo_files,
     demo_flow,
-    demo_training,
     demo_vae,
     train_demo,
     train_flow,
@@ -30,13 +28,9 @@ needs_drawing = pytest.mark.skipif(bool(ABSENT), reason=f"the drawing packages a
 
 
 @needs_drawing
-@pytest.mark.parametrize("drawing", demo_data.CLASSES, ids=demo_data.LABELS)
-def test_every_style_is_public_domain(drawing):
-    assert demo_data.definition_of(drawing.style)["meta"]["license"]["name"] == "CC0 1.0"
-
-
-@needs_drawing
-def test_style_with_another_licence_is_refused():
+def test_every_style_is_public_domain_and_another_licence_is_refused():
+    for drawing in demo_data.CLASSES:
+        assert demo_data.definition_of(drawing.style)["meta"]["license"]["name"] == "CC0 1.0"
     with pytest.raises(ValueError, match=r"style 'adventurer' is licensed 'CC BY 4\.0' but .* 'CC0 1\.0'"):
         demo_data.definition_of("adventurer")
 
@@ -53,22 +47,8 @@ def test_pictures_are_the_stored_ones(pictures):
     assert demo_files.checksum(pictures.tobytes()) == THREE_A_CLASS
 
 
-def test_orthogonalised_matrix_has_singular_values_near_one():
-    matrices = torch.randn(3, 20, 50, generator=torch.Generator().manual_seed(0))
-    for shaped in (matrices, matrices.mT):
-        values = torch.linalg.svdvals(demo_training.orthogonalise(shaped))
-        assert values.min() >= 0.6  # the quintic's fixed interval is 0.68 .. 1.14, rounded to bfloat16
-        assert values.max() <= 1.25
-
-
 def draw(*shape):
     return torch.randn(shape, generator=torch.Generator().manual_seed(0))
-
-
-def pocket_training():
-    recipe = demo_training.Recipe(steps=4, batch=4, warm_up=1)
-    config = {"ch": (16, 32, 32), "emb": 16, "head": 8, "blocks": (1, 1, 1, 1, 1, 1)}
-    return demo_training.Training(draw(20, 3, 16, 16), torch.arange(20) % 10, 0.6, recipe, config)
 
 
 def flow_training():
@@ -81,7 +61,7 @@ def vae_training():
     return demo_vae.VAETraining(draw(12, 3, 16, 16).clamp(-1, 1), demo_vae.VAERecipe(steps=4, batch=4, warm_up=1))
 
 
-@pytest.mark.parametrize("started", [pocket_training, flow_training, vae_training])
+@pytest.mark.parametrize("started", [flow_training, vae_training])
 def test_an_interrupted_run_ends_where_the_whole_one_does(started):
     whole, before, after = (started() for _ in range(3))
     for _ in range(4):
@@ -108,21 +88,8 @@ def test_frechet_distance_of_shifted_gaussians_is_the_squared_shift():
     labels = torch.arange(4000) % 4
     here = demo_evaluation.statistics_of(features, labels)
     there = demo_evaluation.statistics_of(features + torch.tensor([3.0, 0, 4, 0, 0]), labels)
-    wider = demo_evaluation.statistics_of(2 * features, labels)
     assert abs(demo_evaluation.frechet(here, there) - 25) <= 1e-9
     assert abs(demo_evaluation.frechet(here, here)) <= 1e-9
-    spread = here.covariance.trace() + here.mean.square().sum()  # (2 - 1)^2 of deviation and mean
-    assert abs(demo_evaluation.frechet(here, wider) - spread) <= 1e-9
-
-
-def test_sampler_is_of_second_order():
-    def error(steps):  # x0 ~ N(0, 1): D = x / (1 + sigma^2), and x scales with sqrt(1 + sigma^2) along the flow
-        x = torch.ones(1, dtype=torch.float64)
-        sigmas = torch.linspace(math.log(80), math.log(0.01), steps + 1, dtype=torch.float64).exp()
-        end = demo_evaluation.dpmpp_2m(lambda x, sigma: x / (1 + sigma**2), x, sigmas)
-        return abs(end.item() - math.sqrt((1 + 0.01**2) / (1 + 80**2)))
-
-    assert error(160) <= error(80) / 3.3  # 4 in the limit
 
 
 @pytest.mark.slow
@@ -130,7 +97,7 @@ def test_sampler_is_of_second_order():
 def test_a_short_run_learns_and_its_files_load(pictures, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(demo_classifiers, "BATCH", 16)
     monkeypatch.setattr(demo_data, "draw_all", lambda first, end, processes: np.tile(pictures, (2, 1, 1, 1)))
-    words = ["--steps", "12", "--images", "30", "--processes", "1", "--out", str(tmp_path)]
+    words = ["--steps", "8", "--images", "30", "--processes", "1", "--out", str(tmp_path)]
     monkeypatch.setattr("sys.argv", ["train_demo", *words, "--stage", "classifiers", "denoiser", "export"])
     train_demo.main()
     printed = capsys.readouterr().out

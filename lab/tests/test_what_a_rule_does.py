@@ -37,21 +37,20 @@ def test_every_rule_of_the_pack_is_in_every_world_or_the_page_says_why_not(found
         assert [row.text for row in world.rows] == [rule_effects.text_of(name, small) for name in paper_rules()]
 
 
-@pytest.mark.parametrize("name", list(paper_rules()))
-def test_every_rule_acts_there(name, small):
-    one = paper_rules()[name]
-    seen, plain = acts([run_of(small, one, 0)]), one.gamma
-    acted = np.isfinite(seen["scale"])
-    assert acted.any()
-    assert (seen["across"][acted] > 1e-6).any() or (abs(seen["scale"][acted] - plain) > 1e-6).any() or not acted.all()
+def test_every_rule_acts_there(small):
+    for name, one in paper_rules().items():
+        seen = acts([run_of(small, one, 0)])
+        acted = np.isfinite(seen["scale"])
+        moved = (seen["across"][acted] > 1e-6).any() or (abs(seen["scale"][acted] - one.gamma) > 1e-6).any()
+        assert acted.any(), name
+        assert moved or not acted.all(), name
 
 
-@pytest.mark.parametrize("name", ["Interval", "ScaleSchedule", "PlusPlus"])
+@pytest.mark.parametrize("name", ["Interval", "PlusPlus"])
 def test_the_control_of_a_schedule_is_the_schedule(name, small):
     one = paper_rules()[name]
     made = run_of(small, one, 0)
-    control = run_of(small, along(acts([made]), one), 0)
-    assert torch.allclose(made.end, control.end, atol=1e-6)
+    assert torch.allclose(made.end, run_of(small, along(acts([made]), one), 0).end, atol=1e-6)
 
 
 def test_the_control_of_a_rule_acts_at_its_scales_and_has_nothing_across(small):

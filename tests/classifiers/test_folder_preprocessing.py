@@ -87,12 +87,6 @@ def test_a_setting_that_is_not_obeyed_is_named(tmp_path, setting, named):
         preprocessing_of(folder_of(tmp_path, "vit", setting))
 
 
-def test_a_folder_that_does_not_say_how_pictures_are_prepared_is_refused(tmp_path):
-    (folder_of(tmp_path, "vit", {}) / "preprocessor_config.json").unlink()
-    with pytest.raises(ValueError, match=r"preprocessor_config\.json is not usable"):
-        preprocessing_of(tmp_path)
-
-
 def test_a_map_covers_the_whole_picture(tmp_path):
     folder = folder_of(tmp_path, "mobilevit", {})
     assert preprocessing_of(folder).middle
@@ -126,7 +120,7 @@ PICTURES = st.tuples(st.integers(20, 90), st.integers(20, 90))
 
 
 @pytest.mark.parametrize("model_type", ["vit", "clip"])
-@run(max_examples=6, phases=(Phase.generate,))
+@run(max_examples=5, phases=(Phase.generate,))
 @given(settings=st.fixed_dictionaries(PLAIN), sides=PICTURES)
 def test_what_every_class_reads_is_obeyed(model_type, settings, sides):
     with tempfile.TemporaryDirectory() as place:
@@ -134,7 +128,7 @@ def test_what_every_class_reads_is_obeyed(model_type, settings, sides):
         assert equal(folder, preprocessing_of(folder), sides)
 
 
-@pytest.mark.parametrize("model_type", ["beit", "dpt", "efficientnet", "mobilevit", "segformer"])
+@pytest.mark.parametrize("model_type", ["beit", "dpt", "mobilevit"])
 @run(max_examples=6, phases=(Phase.generate,))
 @given(settings=st.fixed_dictionaries({}, optional=PLAIN | OTHERS), sides=PICTURES)
 def test_what_a_class_reads_besides_is_obeyed_or_refused(model_type, settings, sides):

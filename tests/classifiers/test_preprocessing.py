@@ -32,15 +32,7 @@ def test_a_latent_or_a_video_is_refused(shape):
         Preprocessing()(torch.zeros(shape))
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"size": (0, 4)},
-        {"cut": (0, 4)},
-        {"std": (1.0, 0.0, 1.0)},
-        {"mean": (0.5, float("nan"), 0.5)},
-    ],
-)
-def test_a_contract_that_cannot_be_kept_is_refused(wrong):
-    with pytest.raises(ValueError, match=next(iter(wrong))):
-        Preprocessing(**wrong)
+def test_a_contract_that_cannot_be_kept_is_refused():
+    for wrong in ({"size": (0, 4)}, {"cut": (0, 4)}, {"std": (1.0, 0.0, 1.0)}, {"mean": (0.5, float("nan"), 0.5)}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            Preprocessing(**wrong)

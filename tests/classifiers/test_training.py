@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 
-from guidance_geometry.classifiers.adm import SIZES, AdmClassifier, AdmEntrance
 from guidance_geometry.classifiers.exact import MixtureClassifier
 from guidance_geometry.classifiers.preprocessing import Preprocessing
 from guidance_geometry.classifiers.reading import open_classifier
@@ -41,11 +40,6 @@ def lesson_of(shape=(2, 8, 8), flow=False, count=96):
 def reloaded(student, lesson, path):
     write_atomically(path, student.file(path.stem, lesson))
     return open_as(path, NoisyClassifier)
-
-
-def resnet(labels="abcd"):
-    models = pytest.importorskip("torchvision", reason="torchvision comes with the host").models
-    return CleanClassifier("net", models.resnet18(num_classes=len(labels)), tuple(labels), Preprocessing((32, 32)))
 
 
 def pack_own(name):
@@ -100,8 +94,7 @@ def test_one_frequent_label_is_no_accuracy(rare, told):
 
 
 @pytest.mark.parametrize(
-    ("value", "words"),
-    [(math.nan, "5 of 96 samples hold numbers that are not finite, the first is number 1"), (None, "are the same")],
+    ("value", "words"), [(math.nan, "5 of 96 samples hold numbers that are not finite"), (None, "are the same")]
 )
 def test_samples_that_teach_nothing_are_refused_before_any_step(value, words):
     lesson = lesson_of()
@@ -137,36 +130,14 @@ def test_noise_follows_the_models_coordinates():
         assert torch.equal(told, sigma)
 
 
-def test_a_torchvision_network_learns_noise_and_new_labels(tmp_path):
-    start, lesson = resnet(), lesson_of((3, 16, 16))
-    before = {name: tensor.clone() for name, tensor in start.network.state_dict().items()}
-    student = continue_training(start, lesson, 0)
-    losses = [*learn(student, lesson, Course(steps=8, batch=16, rate=1e-3))]
-    assert sum(losses[-3:]) < sum(losses[:3])
-    assert all(torch.equal(tensor, before[name]) for name, tensor in start.network.state_dict().items())
-    loaded = reloaded(student, lesson, tmp_path / "net.safetensors")
-    assert (loaded.noise_aware, loaded.labels) == (True, ("left", "right"))
-    x = noise((2, 3, 16, 16))
-    kept = student.classifier("net", lesson).logits(x, 0.75, 0.25)
-    assert (loaded.logits(x, 0.75, 0.25) - kept).abs().max() <= 1e-4
-
-
-def students(lesson):
-    """One of every kind that the node saves."""
-    return {
-        "small": lambda: beginner(lesson, 8, True, 0),
-        "untold": lambda: beginner(lesson, 8, False, 0),
-        "pocket-clean-1": lambda: continue_training(pack_own("pocket-clean-1"), lesson, 0),
-    }
-
-
 PICTURES = lesson_of((3, 16, 16))
 
 
-@pytest.fixture(scope="module", params=students(PICTURES))
+@pytest.fixture(scope="module", params=["small", "pocket-clean-1"])
 def first(request, tmp_path_factory):
-    """A trained classifier, loaded from its file."""
-    student = students(PICTURES)[request.param]()
+    """A trained classifier of a kind that the node saves, loaded from its file."""
+    own = request.param == "small"
+    student = beginner(PICTURES, 8, True, 0) if own else continue_training(pack_own(request.param), PICTURES, 0)
     for loss in learn(student, PICTURES, Course(steps=60, batch=16, rate=3e-3)):
         assert math.isfinite(loss)
     return reloaded(student, PICTURES, tmp_path_factory.mktemp("first") / "first.safetensors")
@@ -186,26 +157,6 @@ def test_a_saved_one_goes_on_from_what_it_knew(tmp_path, first):
     assert slope_error(lambda x: second.logits(x, 0.6).log_softmax(1)[:, 1], x, 1e-2) <= 2e-2
 
 
-def test_before_its_first_step_it_is_what_it_starts_from_in_any_coordinates(first):
-    flow = lesson_of((3, 16, 16), flow=True)
-    other = Lesson(2 * flow.x0, flow.targets, ("right", "left"), flow.sigmas, flow=True)
-    known = continue_training(first, other, 0).classifier("other", other)
-    x = noise((3, 3, 16, 16))
-    assert (known.logits(x, 0.6, 0.4) - first.logits(x / 0.4, 1.5).flip(1)).abs().max() <= 1e-4
-    assert known.logits(x, 1.0, 0.0).isfinite().all()
-
-
-def test_the_small_one_is_told_the_levels_of_its_last_lesson(tmp_path):
-    lesson = lesson_of()
-    first = reloaded(taught(lesson)[0], lesson, tmp_path / "first.safetensors")
-    wider = Lesson(lesson.x0, lesson.targets, lesson.labels, torch.logspace(-2, 2, 50))
-    second = reloaded(continue_training(first, wider, 0), wider, tmp_path / "second.safetensors")
-    x = noise((2, 2, 8, 8))
-    assert (first.logits(10 * x, 10.0) - second.logits(10 * x, 10.0)).abs().max() <= 1e-5
-    levels = [classifier.enter(x, *torch.tensor([[100.0], [1.0]]))[1] for classifier in (first, second)]
-    assert torch.stack(levels).flatten().tolist() == pytest.approx([math.log(10) / 4, math.log(100) / 4], rel=1e-4)
-
-
 def test_other_labels_are_a_new_last_layer(tmp_path, first):
     other = Lesson(PICTURES.x0, torch.arange(96) % 3, ("left", "right", "both"), PICTURES.sigmas)
     with pytest.raises(ValueError, match=r"first.* reads samples of 3 channels but these have 2"):
@@ -214,32 +165,16 @@ def test_other_labels_are_a_new_last_layer(tmp_path, first):
     assert len([*learn(student, other, Course(steps=2, batch=8))]) == 2
     second = reloaded(student, other, tmp_path / "second.safetensors")
     assert (second.labels, second.logits(noise((2, 3, 16, 16)), 1.0).shape) == (other.labels, (2, 3))
-    fresh = [continue_training(first, other, seed).network.state_dict() for seed in (0, 0, 1)]
-    changed = [name for name in fresh[0] if not torch.equal(fresh[0][name], fresh[2][name])]
-    assert len(changed) == 2  # weight and bias of the last layer
-    assert all(torch.equal(fresh[0][name], fresh[1][name]) for name in fresh[0])
-
-
-def adm():
-    network = AdmClassifier(SIZES[0], 2, 64, device="meta")
-    return NoisyClassifier("adm", network, ("a", "b"), AdmEntrance("cosine"), (3, 64, 64))
 
 
 @pytest.mark.parametrize(
     ("start", "reason"),
     [
         (lambda: CleanClassifier("net", torch.nn.Flatten(), ("a", "b"), Preprocessing()), "more than the one file"),
-        (adm, "uses times of its own schedule"),
         (lambda: pack_own("pocket-judge-1"), "would judge itself"),
-        (lambda: pack_own("pocket-noisy-1"), "x / alpha at 32 x 32"),
         (lambda: MixtureClassifier(make_mixture((3, 8, 8), 2, 0, 1), ("a", "b")), "is a formula"),
-        (
-            lambda: CleanClassifier("map", torch.nn.Flatten(), ("a", "b"), Preprocessing(), "segmentation"),
-            "segmentation",
-        ),
     ],
-    ids=["other", "adm", "judge", "pocket-noisy", "exact", "segmentation"],
 )
 def test_what_cannot_go_on_is_told_why(start, reason):
-    with pytest.raises(ValueError, match=f"cannot be trained further: .*{reason}.* leave start_from empty"):
+    with pytest.raises(ValueError, match=f"cannot be trained further: .*{reason}"):
         continue_training(start(), lesson_of((3, 8, 8)), 0)

@@ -70,22 +70,14 @@ def test_both_towers_meet_in_the_librarys_own_logits(folder, kind, bias):
 ELSEWHERE = [
     ("config", {"auto_map": {"AutoModelForImageClassification": "evil.Model"}}),
     ("config", {"quantization_config": {"quant_method": "bitsandbytes"}}),
-    ("config", {"backbone": "microsoft/resnet-50"}),
-    ("config", {"use_timm_backbone": True}),
     ("config", {"backbone_config": {"use_pretrained_backbone": True}}),
     ("config", {"_attn_implementation": "somebody/kernels"}),
-    ("config", {"transformers_weights": "../outside.safetensors"}),
-    ("config", {"configuration_files": ["config.4.0.0.json"]}),
     ("config", {"vision_config": {"transformers_weights": "model.bin"}}),
     # timm reads whatever its own settings name: a pickle beside the weights, an address
     ("config", {"model_type": "timm_wrapper", "model_args": {"checkpoint_path": "model.safetensors"}}),
-    ("config", {"model_type": "timm_wrapper", "architecture": "hf-hub:somebody/some-model"}),
-    ("config", {"backbone_config": {"model_type": "timm_backbone", "backbone": "resnet18"}}),
     ("config", {"text_config": {"inner": [{"model_type": "timm_backbone"}]}}),
     ("tokenizer_config", {"auto_map": {"AutoTokenizer": ["evil.Tokenizer", None]}}),
-    ("tokenizer_config", {"fast_tokenizer_files": ["../tokenizer.9.0.0.json"]}),
     ("tokenizer_config", {"vocab_file": "/etc/hostname"}),
-    ("preprocessor_config", {"auto_map": {"AutoTokenizer": ["evil.Tokenizer", None]}}),
 ]
 
 
@@ -101,44 +93,15 @@ def test_code_and_files_from_elsewhere_are_refused(folder, file, setting, monkey
     assert not canary.exists()
 
 
-@pytest.mark.parametrize(("kind", "pad"), [("clip", None), ("siglip", ""), ("clip", "nowhere")], ids=str)
-def test_a_tokenizer_that_cannot_read_texts_is_refused_when_it_is_loaded(folder, kind, pad):
-    save_tiny(folder, kind)
-    path = folder / "tokenizer_config.json"
-    told = json.loads(path.read_text())
-    path.write_text(
-        json.dumps({name: value for name, value in told.items() if name != "pad_token"} | {"pad_token": pad})
-    )
-    (folder / "special_tokens_map.json").unlink(missing_ok=True)
-    try:
-        tower = open_as(folder, ImageTextModel)
-    except ValueError as refusal:
-        assert "net/ has no usable tokenizer" in str(refusal)  # noqa: PT017  some of them can be used
-    else:
-        assert tower.encode_texts(["a robot", "a picture of nothing"]).isfinite().all()
-
-
-@pytest.mark.parametrize(
-    ("name", "inside"), [("config.json", True), ("tokenizer.json", False), ("model.safetensors", False)]
-)
-def test_every_link_is_refused(folder, name, inside):
+def test_a_link_is_refused(folder):
     save_tiny(folder, "clip")
-    target = folder / "the file itself" if inside else folder.parent / name
-    (folder / name).rename(target)
-    (folder / name).symlink_to(target)
-    with pytest.raises(ValueError, match=f"net/{name} is a link, and links are not followed"):
+    (folder / "tokenizer.json").rename(folder.parent / "tokenizer.json")
+    (folder / "tokenizer.json").symlink_to(folder.parent / "tokenizer.json")
+    with pytest.raises(ValueError, match=r"net/tokenizer\.json is a link, and links are not followed"):
         open_classifier(folder)
 
 
-@pytest.mark.parametrize(
-    "claim",
-    [
-        {"hidden_size": 4096, "num_attention_heads": 64},
-        {"num_hidden_layers": 10**6},
-        {"image_size": 10**6},
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize("claim", [{"hidden_size": 4096, "num_attention_heads": 64}, {"image_size": 10**6}], ids=str)
 def test_a_network_larger_than_its_weights_is_refused_before_memory_is_taken(folder, claim):
     save_tiny(folder, "vit")
     changed(folder / "config.json", **claim)
@@ -151,20 +114,13 @@ def test_a_network_larger_than_its_weights_is_refused_before_memory_is_taken(fol
 UNREADABLE = r"^net/ cannot be loaded"
 PREPARED = r"^net/preprocessor_config\.json"
 CLAIMS = [  # of a file of a network: what it says, and how it is refused
-    ("vit", "config", {"architectures": [3]}, "architectures.0. is 3; a text"),
     ("vit", "config", {"id2label": {"0": "cat", "1": "dog", "7": "sky"}}, "names 3 labels but not 2"),
-    ("vit", "config", {"id2label": ["cat"]}, "id2label is a list; null or a table"),
     ("vit", "config", {"id2label": {"0": "x" * 10**5, "1": "dog", "2": "sky"}}, "id2label.0 is a str; a text"),
     ("vit", "config", {"num_attention_heads": "x"}, UNREADABLE),
-    ("vit", "config", {"torch_dtype": "no such thing", "dtype": "no such thing"}, UNREADABLE),
-    ("vit", "config", {"num_channels": 1}, "^net/ "),
     ("dpt", "config", {"backbone_out_indices": [9]}, "^net/ "),
     ("vit", "config", {"problem_type": "regression"}, "problem_type regression"),
-    ("vit", "config", {"architectures": ["BertModel"]}, "is a BertModel"),
     ("vit", "preprocessor_config", {"size": 10**6}, PREPARED),
-    ("vit", "preprocessor_config", {"image_std": ["x"] * 3}, PREPARED),
     ("vit", "preprocessor_config", {"crop_size": {"height": -1}, "do_center_crop": True}, PREPARED),
-    ("clip", "tokenizer_config", {"tokenizer_class": "TransfoXLTokenizer"}, "tokenizer 'TransfoXLTokenizer'"),
 ]
 
 
@@ -180,8 +136,6 @@ def test_a_wrong_claim_is_named_when_the_folder_is_loaded(folder, kind, file, cl
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("config.json", b"{}", "is a nothing"),
-        ("config.json", b"{", "no"),
         ("config.json", b'{"architectures": ["ViTForImageClassification"]}', "model_type is missing"),
         ("adapter_config.json", b"{}", "holds an adapter"),
     ],

@@ -8,7 +8,7 @@ import pytest
 
 from guidance_geometry.dev.fixtures import hostile_answers as hostile
 from guidance_geometry.dev.fixtures.hostile_answers import send
-from guidance_geometry.sweeps.comfyui.answers import AnswerError, ServerFault
+from guidance_geometry.sweeps.comfyui.answers import ServerFault
 from guidance_geometry.sweeps.comfyui.client import Client
 
 from .stubbed import rows_in
@@ -20,11 +20,10 @@ def swept(swept):
     return lambda *words: swept("--timeout", "2", *words)
 
 
-@pytest.mark.parametrize("kind", ["cut off", "large"])
-def test_a_cell_whose_picture_cannot_be_opened_is_set_aside_and_runs_again(swept, stub, kind, tmp_path):
+def test_a_cell_whose_picture_cannot_be_opened_is_set_aside_and_runs_again(swept, stub, tmp_path):
     from random import Random
 
-    bad = partial(send, hostile.bad_pictures(Random(0))[kind], "image/png", 200)
+    bad = partial(send, hostile.bad_pictures(Random(0))["cut off"], "image/png", 200)
     stub.spoilt["/view picture"] = hostile.for_a_while(stub, "/view picture", bad, 2)
     code, words = swept("--cfg", "1,2")
     assert (code, "cannot be opened" in words, len(rows_in(tmp_path / "out"))) == (1, True, 1), words
@@ -38,14 +37,10 @@ def test_a_cell_whose_picture_cannot_be_opened_is_set_aside_and_runs_again(swept
     ("place", "spoil", "words"),
     [
         ("/object_info", hostile.html, "/object_info with '<html><body>Please log in.</body></html>'"),
-        ("/object_info", partial(send, "[1]", "", 200), "/object_info with '[1]': Input should be an object"),
         ("/object_info", hostile.endless, "/object_info with more than 128 MB"),
-        ("/experiment/models/{folder}", partial(send, '[{"name": 1}]', "", 200), "0.name: Input should be a valid str"),
-        ("/ws", hostile.html, "answered /ws with HTTP 200"),
         ("/ws", hostile.hang, "does not answer /ws within 2 s"),
         ("/prompt", partial(send, "{}", "", 200), "/prompt with '{}': prompt_id: Field required"),
         ("/history/{job}", partial(send, "[1]", "", 200), "with '[1]': Input should be an object"),
-        ("/view trace", hostile.endless, " with more than 64 MB"),
         ("/view trace", hostile.html, "safetensors"),
     ],
 )
@@ -92,9 +87,3 @@ def test_an_answer_that_never_ends_is_left_in_time(served, stub):
     with Client(served[1], 1.0) as one, pytest.raises(ServerFault, match=r"does not answer /object_info within 1 s"):
         one.get("/object_info")
     assert time.monotonic() - began < 10
-
-
-def test_an_answer_of_another_shape_names_the_place_in_it(served, stub):
-    stub.spoilt["/history/{job}"] = partial(send, '{"a": {"outputs": {"1": []}}}', "", 200)
-    with Client(served[1], 2.0) as one, pytest.raises(AnswerError, match=r"a\.outputs\.1: Input should be an object"):
-        one.history("a")

@@ -7,7 +7,6 @@ import json
 import os
 import sys
 import time
-import types
 
 import psutil
 import pytest
@@ -19,7 +18,7 @@ from guidance_geometry.sweeps.results import Folder
 
 from .stubbed import plan_of_seeds, rows_in, stubs
 
-SEEDS = (*range(11), POISON)
+SEEDS = (*range(6), POISON)
 EVEN = {  # on a busy machine too: Ray's own niceness waits for all else, and its first actor takes all cells
     "RAY_worker_niceness": "0",
     "RAY_DATA_DEFAULT_WAIT_FOR_MIN_ACTORS_S": "600",
@@ -88,11 +87,3 @@ def test_servers_that_do_not_answer_are_left_out_at_the_start(two, capsys):
     assert f"{gone} does not answer" in capsys.readouterr().err
     with pytest.raises(ValueError, match="No server answers"):
         study.ask_servers([gone])
-
-
-def test_a_cluster_that_is_not_there_is_named():
-    def nobody(**_):
-        raise ConnectionError("Could not find any running Ray instance")
-
-    with pytest.raises(ValueError, match=r"^No Ray cluster answers at auto\."):
-        study.join_cluster(types.SimpleNamespace(init=nobody), "auto")

@@ -4,14 +4,11 @@ import argparse
 import json
 import os
 import pickle  # noqa: TID251  made here, never read here
-import socket
-import stat
 import subprocess
 import sys
 import time
 import zipfile
 from itertools import cycle
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,7 +18,6 @@ from torch.nn import Linear
 from guidance_geometry.classifiers.adm import SIZES, AdmClassifier, AdmEntrance
 from guidance_geometry.classifiers.wired import NoisyClassifier
 from guidance_geometry.cli.convert import main, statements
-from guidance_geometry.conversion.card import asked_licence
 from guidance_geometry.conversion.child import numbers_of
 from guidance_geometry.conversion.convert import convert
 from guidance_geometry.conversion.unpickling import Storage, record_class, view
@@ -58,7 +54,7 @@ PLAIN = {name: tensor.detach() for name, tensor in NUMBERS.items()}
 
 @pytest.mark.parametrize(
     ("form", "protocol"),
-    [("archive", 2), ("archive", 5), ("row", 3), ("row", 4), *(("pickle", n) for n in (2, 3, 4, 5))],
+    [("archive", 2), ("archive", 5), ("row", 3), ("pickle", 2), ("pickle", 5)],
 )
 def test_every_tensor_keeps_its_bits(tmp_path, form, protocol):
     path = tmp_path / "net.pt"
@@ -104,26 +100,17 @@ def test_of_a_lightning_checkpoint_the_weights_are_kept(tmp_path):
         assert line in said
 
 
-@pytest.mark.parametrize("average", ["ema", "model_ema1"])
-def test_an_average_goes_before_the_raw_weights_unless_they_are_wanted(tmp_path, average):
+def test_an_average_goes_before_the_raw_weights_unless_they_are_wanted(tmp_path):
     _, optimizer, raw, averaged = trained()
     path = tmp_path / "0400000.pt"
     arguments = argparse.Namespace(model="DiT-XL/2", lr=1e-4, size=(256, 256))
-    torch.save({"model": raw, average: averaged, "opt": optimizer.state_dict(), "args": arguments}, path)
+    torch.save({"model": raw, "ema": averaged, "opt": optimizer.state_dict(), "args": arguments}, path)
     same(path, averaged)
     said = (tmp_path / "0400000.card.txt").read_text(encoding="utf-8")
-    assert f"kept: {average} (9 tensors, an average of the weights)" in said
+    assert "kept: ema (9 tensors, an average of the weights)" in said
     assert "dropped: model (9 tensors); opt: dict of 2; args: argparse.Namespace" in said
     tensors, _ = read_safetensors(convert(path, weights="model", force=True)[0])
     assert all(torch.equal(tensors[name], raw[name]) for name in raw)
-
-
-def test_an_average_of_another_form_does_not_hide_the_weights(tmp_path):
-    raw = trained()[2]
-    assert getattr(raw, "_metadata", None), "it keeps more than its entries"
-    path = tmp_path / "net.pt"
-    torch.save({"model": raw, "ema": {"decay": torch.tensor(0.99), "shadow": [*raw.values()]}}, path)
-    same(path, raw)
 
 
 NO_TABLE = ([torch.zeros(1)], {}, 3, {1: torch.zeros(2)}, torch.zeros(3), OPTIMIZER)
@@ -231,13 +218,8 @@ def test_a_pickled_network_of_edm_is_read_and_its_source_never_run(tmp_path):
     assert not canary.exists()
     _, metadata = read_safetensors(path.with_suffix(".safetensors"))
     said = json.loads(metadata["gg.settings"])
-    assert said == {
-        "class": "Precond",
-        "img_resolution": 32,
-        "label_dim": 10,
-        "model_type": "SongUNet",
-        "sigma_data": 0.5,
-    }
+    assert said.pop("class") == "Precond"
+    assert said == {"img_resolution": 32, "label_dim": 10, "model_type": "SongUNet", "sigma_data": 0.5}
     assert "source text of Precond" in metadata["gg.dropped"]
     assert "dataset_kwargs: dict of 2" in metadata["gg.dropped"]
     assert metadata["gg.kept"] == "ema (6 tensors, an average of the weights)"
@@ -269,18 +251,15 @@ def test_what_is_known_is_recognised_and_loads(tmp_path):
             statements(pairs)
 
 
-@pytest.mark.parametrize("name", ["adm", "edm ncsnpp", "edm2", "dit", "jit"])
+@pytest.mark.parametrize("name", ["edm ncsnpp", "dit"])
 def test_weights_that_claim_any_size_are_written_and_take_no_memory(tmp_path, name, capsys):
-    weights = transformer_weights(name) if name in ("dit", "jit") else NETWORKS[name]()
+    weights = transformer_weights(name) if name == "dit" else NETWORKS[name]()
     changed = next(key for key, weight in weights.items() if weight.ndim > 1)
     for shape in ((2**40, 0), ()):
         torch.save(weights | {changed: torch.zeros(shape)}, tmp_path / "net.pt")
         assert main([str(tmp_path / "net.pt"), "--force", "--licence", "MIT"]) == 0
         said = capsys.readouterr().out
         assert "recognised: unknown. As a denoiser: net.safetensors" in said
-        assert (
-            f"the weight {changed.removeprefix('model.')!r} has shape {shape}, so no number. Fetch" in said or not shape
-        )
 
 
 def test_a_card_has_one_line_for_each_fact_whatever_the_file_says(tmp_path):
@@ -292,19 +271,6 @@ def test_a_card_has_one_line_for_each_fact_whatever_the_file_says(tmp_path):
     card = convert(path, licence="none")[1].read_text(encoding="utf-8")
     assert [line for line in card.splitlines() if line.startswith("licence")] == ["licence: none"]
     assert "and 60 more" in card
-
-
-def test_the_same_file_makes_the_same_bytes(tmp_path):
-    torch.save(NUMBERS, tmp_path / "net.pt")
-    made = []
-    for _ in range(2):
-        path, card = convert(tmp_path / "net.pt", licence="MIT", force=True)
-        made.append((path.read_bytes(), card.read_bytes()))
-    assert made[0] == made[1]
-    _, metadata = read_safetensors(tmp_path / "net.safetensors")
-    assert metadata.keys() == {
-        f"gg.{name}" for name in ("recognised", "source", "source_sha256", "kept", "dropped", "licence")
-    }
 
 
 def test_nothing_is_overwritten_unless_that_is_said_and_never_the_source(tmp_path):
@@ -322,32 +288,18 @@ def test_nothing_is_overwritten_unless_that_is_said_and_never_the_source(tmp_pat
         convert(path, path, force=True)
 
 
-def test_a_place_that_cannot_be_written_is_said_before_anything_is_read(tmp_path):
-    torch.save({"w": torch.zeros(2)}, tmp_path / "net.pt")
-    (tmp_path / "file").write_text("x", encoding="utf-8")
-    with pytest.raises(NotWritten, match="A file stands where a folder is needed"):
-        convert(tmp_path / "net.pt", tmp_path / "file" / "net.safetensors")
-    assert sorted(place.name for place in tmp_path.iterdir()) == ["file", "net.pt"]
-
-
 SPECIAL = {
     "a folder": lambda path: path.mkdir(),
     "a pipe": lambda path: os.mkfifo(path),
-    "a device": lambda path: os.mknod(path, 0o666 | stat.S_IFCHR, os.makedev(1, 3)),
-    "a socket": lambda path: socket.socket(socket.AF_UNIX).bind(str(path)),
     "a link to a device": lambda path: path.symlink_to("/dev/null"),
     "a link to a folder": lambda path: path.symlink_to(path.parent),
 }
 
 
 @pytest.mark.parametrize(("kind", "ending"), zip(SPECIAL, cycle(["safetensors", "card.txt"]), strict=False))
-def test_what_is_no_regular_file_is_never_written_over(tmp_path, kind, ending, monkeypatch):
-    monkeypatch.chdir(tmp_path)  # a socket's address is short
-    place = Path(f"net.{ending}")
-    try:
-        SPECIAL[kind](place)
-    except PermissionError as error:
-        pytest.skip(f"this machine makes no {kind}: {error}")
+def test_what_is_no_regular_file_is_never_written_over(tmp_path, kind, ending):
+    place = tmp_path / f"net.{ending}"
+    SPECIAL[kind](place)
     before = place.lstat()
     (tmp_path / "net.pt").write_bytes(b"nothing of this is read")
     with pytest.raises(NotWritten, match=r"(A folder|Something other than a file) has that name"):
@@ -355,43 +307,24 @@ def test_what_is_no_regular_file_is_never_written_over(tmp_path, kind, ending, m
     assert (place.lstat().st_ino, place.lstat().st_mode) == (before.st_ino, before.st_mode)
 
 
-def test_the_command_asks_for_the_licence_only_where_somebody_can_answer():
-    assert asked_licence("Apache-2.0", lambda question: pytest.fail(question)) == "Apache-2.0"
-    assert asked_licence(None, None) == asked_licence(None, lambda words: "") == "not stated"
-    assert asked_licence(None, lambda words: " CC BY-NC-SA\n4.0 ") == "CC BY-NC-SA 4.0"
-
-    def ended(words):
-        raise EOFError
-
-    assert asked_licence(None, ended) == "not stated"
-
-
 def test_the_command_prints_the_card_or_one_sentence(tmp_path, capsys):
     torch.save({"w": torch.zeros(2)}, tmp_path / "net.pt")
     assert main([str(tmp_path / "net.pt"), "--licence", "MIT"]) == 0
     assert "licence: MIT\n" in capsys.readouterr().out
-    for words in (
-        [str(tmp_path / "net.pt")],
-        [str(tmp_path / "none.pt")],
-        [str(tmp_path / "net.pt"), "--say", "colour=red"],
-    ):
+    net, none = str(tmp_path / "net.pt"), str(tmp_path / "none.pt")
+    for words in ([net], [none], [net, "--say", "colour=red"]):
         assert main([*words, "--licence", "MIT"]) == 1
         assert capsys.readouterr().err.count("\n") == 1
 
 
-@pytest.mark.parametrize("form", ["archive", "pickle"])
-def test_a_deep_network_of_small_tensors_is_no_bomb(tmp_path, form):
-    """1,400 tensors in half a megabyte, with what an optimizer keeps of them."""
+def test_a_deep_network_of_small_tensors_is_no_bomb(tmp_path):
     network = torch.nn.Sequential(*(torch.nn.Sequential(Linear(4, 4), torch.nn.BatchNorm1d(4)) for _ in range(200)))
     optimizer = torch.optim.Adam(network.parameters())
     network(torch.randn(3, 4)).sum().backward()
     optimizer.step()
-    held, path = {"model": network.state_dict(), "opt": optimizer.state_dict()}, tmp_path / "deep.pt"
-    if form == "pickle":
-        path.write_bytes(pickle.dumps(held, 2))
-    else:
-        torch.save(held, path)
-    same(path, held["model"])
+    held = {"model": network.state_dict(), "opt": optimizer.state_dict()}
+    (tmp_path / "deep.pt").write_bytes(pickle.dumps(held, 2))
+    same(tmp_path / "deep.pt", held["model"])
 
 
 def test_bytes_behind_the_last_number_of_a_storage_are_not_read():

@@ -27,15 +27,16 @@ from guidance_geometry.tests.conversion.hostile_pickles import (
     name,
     number,
     row,
+    table,
     text,
     zipped,
     zipped_entries,
 )
-from guidance_geometry.tests.programs import ARCHIVES, PROGRAMS
+from guidance_geometry.tests.programs import PROGRAMS
 
 
 def in_turn(payloads):
-    """(payload, form): one reader reads all forms, so each payload comes in one of them."""
+    """One reader reads all forms, so each payload comes in one of them."""
     return list(zip(payloads, cycle(FORMS), strict=False))
 
 
@@ -105,11 +106,11 @@ def test_what_makes_much_of_little_is_read_or_refused_within_its_limits(tmp_path
 
 
 def test_an_archive_of_many_entries_is_refused(tmp_path):
-    (tmp_path / "net.pt").write_bytes(zipped_entries(200_000))
+    (tmp_path / "net.pt").write_bytes(zipped_entries(70_000))
     refused(tmp_path / "net.pt")
 
 
-ENDLESS = {"-9": STILL["a key that is hashed for ever"], "MemoryError": STILL["a huge memo"]}
+ENDLESS = {"-9": table((hashed(60), b"N")), "MemoryError": STILL["a huge memo"]}
 
 
 @pytest.mark.parametrize("limit", ENDLESS)
@@ -132,7 +133,6 @@ def test_a_tensor_that_lies_about_its_storage_is_refused(tmp_path, kind, form):
 CHANGED = {  # what stands for an object may be given a state, what stands for a function or a type may not
     "a maker": name("_codecs", "encode") + b"}" + text("make") + name("os", "system") + b"sb",
     "a type": name("collections", "OrderedDict") + b"N}" + text("__init__") + name("os", "system") + b"s\x86b",
-    "a set": name("builtins", "set") + b"N}" + text("__new__") + name("os", "system") + b"s\x86b",
     "a class of no one": name("os", "system") + b"N}" + text("kind") + text("x") + b"s\x86b",
 }
 
@@ -143,18 +143,10 @@ def test_nothing_that_a_name_stands_for_can_be_changed(tmp_path, kind):
 
 
 HARMLESS = {
-    "a number": number(3),
     "lists that would never end": laughs(60),
-    "tuples that would never end": hashed(60),
     "a list within itself": b"]q\x00h\x00a",
     "20,000 lists in each other": b"]" * 20_000 + b"a" * 19_999,
-    "a state that would be a method": name("argparse", "Namespace")
-    + b")\x81}"
-    + text("__setstate__")
-    + text("x")
-    + b"sb",
     "numpy's makers of arrays": call(name("numpy", "dtype"), text("f4")) + text("x") + b"b",
-    "a collection of an unknown kind": call(name("collections", "deque"), b")", number(9)) + number(1) + b"a",
 }
 
 
@@ -167,13 +159,10 @@ ARCHIVE = members(number(0))
 TRICKS = {
     "a member outside": [*ARCHIVE.items(), ("../../slipped.txt", b"x")],
     "a member of the disk": [*ARCHIVE.items(), ("/slipped.txt", b"x")],
-    "a member with backslashes": [*ARCHIVE.items(), ("net\\..\\slipped.txt", b"x")],
     "two members of one name": [*ARCHIVE.items(), ("net/data/0", b"y" * 16)],
     "two pickles": [*ARCHIVE.items(), ("other/data.pkl", b"x")],
-    "no pickle": [("net/version", b"3")],
     "another order of bytes": [*(ARCHIVE | {"net/byteorder": b"big"}).items()],
     "a short storage": [*(ARCHIVE | {"net/data/0": bytes(15)}).items()],
-    "a long storage": [*(ARCHIVE | {"net/data/0": bytes(20)}).items()],
 }
 
 
@@ -182,16 +171,13 @@ TRICKS = {
 def test_an_archive_with_a_trick_is_refused_and_no_member_is_unpacked(tmp_path, kind):
     path = zipped(tmp_path / "net.pt", TRICKS[kind])
     assert read_or_refused(path) == ("slipped.txt" in str(TRICKS[kind])), "a name alone does nothing"
-    assert not [
-        place for place in (tmp_path.parent, tmp_path.parents[1], Path("/")) if (place / "slipped.txt").exists()
-    ]
+    places = (tmp_path.parent, tmp_path.parents[1], Path("/"))
+    assert not [place for place in places if (place / "slipped.txt").exists()]
 
 
 def test_a_compressed_archive_is_refused_before_it_is_unpacked(tmp_path):
-    bomb = [*ARCHIVE.items(), ("net/data/1", bytes(50_000_000))]
-    refused(
-        zipped(tmp_path / "net.pt", bomb, zipfile.ZIP_DEFLATED), "compressed or encrypted, as torch.save never does"
-    )
+    bomb = [*ARCHIVE.items(), ("net/data/1", bytes(5_000_000))]
+    refused(zipped(tmp_path / "net.pt", bomb, zipfile.ZIP_DEFLATED), "compressed or encrypted")
 
 
 @pytest.mark.parametrize("field", ["size", "compressed", "offset", "flags"])
@@ -214,7 +200,7 @@ def test_an_archive_whose_large_directory_is_beyond_all_files_is_refused(tmp_pat
     refused(path)
 
 
-@pytest.mark.parametrize("storages", [*({"keys": keys} for keys in ((), ("0", "1"), ("1",))), {"count": 2**40}])
+@pytest.mark.parametrize("storages", [{"keys": ()}, {"keys": ("0", "1")}, {"count": 2**40}])
 def test_a_row_with_other_storages_than_its_tensors_use_is_refused(tmp_path, storages):
     refused(row(tmp_path / "net.pt", number(0), **storages))
 
@@ -226,7 +212,7 @@ def test_many_views_of_one_storage_do_not_fill_the_disk(tmp_path):
     refused(path, "10 tensors of 80,000,000 bytes from a file of")
 
 
-@pytest.mark.parametrize("content", [b"", b"\x80", b"PK\x03\x04", b"<html>", b"{}", b"GGUF", b"\x80\x02."])
+@pytest.mark.parametrize("content", [b"", b"\x80", b"PK\x03\x04", b"<html>", b"\x80\x02."])
 def test_what_is_no_checkpoint_is_refused(tmp_path, content):
     (tmp_path / "net.pt").write_bytes(content)
     refused(tmp_path / "net.pt")
@@ -238,9 +224,3 @@ def test_a_program_is_refused_and_never_runs(tmp_path, kind):
     PROGRAMS[kind](path, canary)
     refused(path)
     assert not canary.exists()
-
-
-@pytest.mark.parametrize("kind", ARCHIVES)
-def test_other_archives_are_refused(tmp_path, kind):
-    ARCHIVES[kind](tmp_path / "net.pt")
-    refused(tmp_path / "net.pt")

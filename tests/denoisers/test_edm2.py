@@ -75,9 +75,7 @@ class Restated:
         return swish(e)
 
     def stages(self, part):
-        return list(
-            dict.fromkeys(".".join(name.split(".")[:2]) for name in self.weights if name.startswith(f"{part}."))
-        )
+        return list(dict.fromkeys(".".join(key.split(".")[:2]) for key in self.weights if key.startswith(f"{part}.")))
 
     def __call__(self, x, t, y):
         e, kept = self.embedding(t, y), []
@@ -109,34 +107,7 @@ def test_a_small_network_answers_as_the_second_statement(labels, channels):
     assert distance(network_of(denoiser_of("edm2", weights, None))(x, t, y), wanted) <= 1e-5
 
 
-def test_rows_of_any_size_are_the_same_network():
-    small = {"width": 64, "multipliers": (1, 1), "side": 16, "depth": 1, "attends": (8,), "labels": 3}
-    weights = edm2_weights(**small)
-    grown = {name: weight * (30.0 if weight.ndim > 1 else 1) for name, weight in weights.items()}
-    x, t, y = pictures(2, 3, 16), torch.tensor([-1.2, 0.9]), torch.tensor([2, 0])
-    first, second = (network_of(denoiser_of("edm2", each, None))(x, t, y) for each in (weights, grown))
-    assert distance(second, first) <= 5e-3  # TINY beside rows of 0.2 is 5e-4 a layer
-    half = {name: weight.half() for name, weight in grown.items()}
-    file = denoiser_of("edm2", half, None)
-    assert {weight.dtype for weight in file.weights.values()} == {torch.float16}
-    assert distance(network_of(file)(x, t, y), first) <= 1e-2
-
-
-def test_half_precision_follows():
-    weights = edm2_weights(width=64, multipliers=(1, 2), side=16, depth=1, attends=(16, 8), labels=3)
-    file = denoiser_of("edm2", weights, None)
-    x, t, y = pictures(2, 3, 16), torch.tensor([-1.2, 0.9]), torch.tensor([2, 0])
-    wanted = network_of(file)(x, t, y)
-    half = EDM2.network(file.spec.sizes, 3, dtype=torch.float16).requires_grad_(False)
-    half.load_state_dict(dict(file.weights))
-    assert half.get_buffer("emb_fourier.freqs").dtype == torch.float32
-    found = half(x.half(), t, y)
-    assert found.dtype == torch.float16
-    assert distance(found.float(), wanted) <= 0.01
-
-
-@pytest.mark.parametrize(("labels", "channels"), [(1000, 4), (1000, 3), (0, 4)])
-@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize(("name", "labels", "channels"), [("xs", 1000, 4), ("xxl", 1000, 3), ("xs", 0, 4)])
 def test_a_published_file_is_known_by_its_shapes(name, labels, channels):
     width, millions = SIZES[name]
     stored = edm2_shapes(width=width, labels=labels, channels=channels)
@@ -165,9 +136,7 @@ def test_the_spec_says_what_the_paper_says():
     ("changes", "message"),
     [
         ({"unet.enc.16x16_conv.weight": (64, 3, 3, 3)}, r"takes 2 channels and a constant, and .* takes 3 or 4"),
-        ({"unet.enc.8x8_block0.conv_res0.weight": None}, "has no weight 'enc.8x8_block0.conv_res0.weight'"),
         ({"unet.enc.8x8_block0.conv_res0.weight": (32, 64, 3, 3)}, "has 32 channels for heads of 64"),
-        ({"unet.dec.8x8_in2.emb_gain": ()}, "'dec.8x8_in2.emb_gain' is .* but nothing is needed"),
     ],
 )
 def test_a_network_of_another_kind_is_refused(changes, message):

@@ -1,19 +1,16 @@
 """Folders of the diffusers library: the same function as theirs, what their configs say, and what is refused."""
 
 import json
-import math
 
 import pytest
 import torch
 
 from guidance_geometry.denoisers.latents import PIXELS, SD_LATENTS
 from guidance_geometry.denoisers.reading import read_denoiser
-from guidance_geometry.denoisers.schedules import Levels, coordinates, table
+from guidance_geometry.denoisers.schedules import Levels, table
 from guidance_geometry.denoisers.spec import choose_spec
 from guidance_geometry.denoisers.unet2d import unet_format
 from guidance_geometry.files.safetensors import write_safetensors
-from guidance_geometry.guidance.predictions import x0_from_output
-from guidance_geometry.samplers.steps import Level, ddim
 from guidance_geometry.tests.diffusers_folders import (
     DIT,
     DIT_PIPELINE,
@@ -42,8 +39,6 @@ UNETS = {
     | {"layers_per_block": 2, "center_input_sample": True},
     "fourier": PLAIN | {"time_embedding_type": "fourier"},
     "middle": PLAIN | {"mid_block_scale_factor": 1.4, "attn_norm_num_groups": 4, "out_channels": 6},
-    "no attention": PLAIN | {"add_attention": False},
-    "no middle": PLAIN | {"mid_block_type": None},
     "resnets": LEVELS
     | {"down_block_types": ["ResnetDownsampleBlock2D"] * 2 + ["AttnDownBlock2D"]}
     | {"up_block_types": ["AttnUpBlock2D", "ResnetUpsampleBlock2D", "UpBlock2D"]},
@@ -72,25 +67,6 @@ def test_a_unet_is_the_same_function(name):
     with torch.no_grad():
         wanted = theirs(x, t, class_labels=y if name == "classes" else None).sample[:, :3]
     assert error(ours(x, t, y), wanted) < 1e-5
-
-
-def test_a_unet_has_the_same_slope():
-    theirs, ours = (network.double() for network in networks_of(UNETS["scaled"]))
-    t, y = torch.tensor([3.0, 977.0]), torch.tensor([0, 0])
-    x = torch.randn(2, 3, 16, 16, dtype=torch.float64).requires_grad_()
-    (found,) = torch.autograd.grad(ours(x, t, y).square().sum(), x)
-    (wanted,) = torch.autograd.grad(theirs(x, t).sample.square().sum(), x)
-    assert error(found, wanted) < 1e-5
-
-
-def test_the_unet_of_ddpm_has_the_published_size():
-    """CIFAR-10's network: 35.7 million weights, arXiv 2006.11239, appendix B."""
-    config = {"sample_size": 32, "block_out_channels": [128, 256, 256, 256], "norm_eps": 1e-6, "freq_shift": 1}
-    config |= {"down_block_types": ["DownBlock2D", "AttnDownBlock2D", "DownBlock2D", "DownBlock2D"]}
-    config |= {"up_block_types": ["UpBlock2D", "UpBlock2D", "AttnUpBlock2D", "UpBlock2D"], "attention_head_dim": None}
-    form = unet_format(config)
-    weights = form.network(form.sizes({}), 0, device="meta").state_dict()
-    assert round(sum(math.prod(weight.shape) for weight in weights.values()) / 1e5) == 357
 
 
 def test_a_pipeline_of_a_unet_says_everything_and_a_network_with_its_scheduler_is_a_folder_too(tmp_path):
@@ -150,8 +126,6 @@ SCALED = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0
     [
         ({}, "epsilon", "vp_linear", {}),
         ({"prediction_type": "sample", "num_train_timesteps": 100}, "x0", "vp_linear", {"timesteps": 100}),
-        ({"prediction_type": None, "predict_epsilon": False}, "x0", "vp_linear", {}),
-        ({"beta_schedule": "squaredcos_cap_v2"}, "epsilon", "vp_cosine", {}),
         (SCALED, "epsilon", "vp_linear", {"beta_start": 0.00085, "beta_end": 0.012, "beta_power": 2.0}),
         (FLOW, "flow", "flow", {"timesteps": 500}),
     ],
@@ -174,24 +148,6 @@ def test_noise_levels_are_those_of_their_schedulers(tmp_path, betas):
     found = 1 / (1 + table(spec.schedule, spec.levels) ** 2)
     assert ((found - signal) / signal).abs()[:-1].max() < 1e-4
     assert (found - signal).abs().max() < 1e-6
-
-
-@pytest.mark.parametrize(("kind", "eta"), [("epsilon", 1.0), ("v_prediction", 0.0), ("sample", 1.0)])
-def test_a_step_of_ddim_is_theirs(tmp_path, kind, eta):
-    """From one table entry to another, in the network's own coordinates."""
-    diffusers = pytest.importorskip("diffusers")
-    scheduler = diffusers.DDIMScheduler(prediction_type=kind, clip_sample=False)
-    scheduler.set_timesteps(10)
-    x, output, eps = torch.randn(3, 2, 3, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    wanted = scheduler.step(output, 801, x, eta=eta, variance_noise=eps).prev_sample
-    spec = choose_spec(read_denoiser(unet_folder(tmp_path / "a", scheduler=SCHEDULER | {"prediction_type": kind})).spec)
-    now, then = (Level(float(at.alpha), float(at.sigma)) for at in map(level_of, (801, 701)))
-    x0 = x0_from_output(spec.parametrisation, output, x, now.sigma, now.alpha)
-    assert error(x + sum(ddim(x, x0, now, then, eps, eta=eta)), wanted) < 1e-5
-
-
-def level_of(index):
-    return coordinates("vp_linear", table("vp_linear")[index])
 
 
 def test_a_folder_without_scheduler_leaves_the_choice_to_the_user(tmp_path):
@@ -232,12 +188,7 @@ TEXT = {
     ("pipeline", "message"),
     [
         (TEXT, r"is a 'StableDiffusionPipeline' with unet \('UNet2DConditionModel'\), .*use Load Checkpoint or"),
-        (
-            UNET_PIPELINE | {"vqvae": ["diffusers", "VQModel"]},
-            r"with vqvae \('VQModel'\)\. Load Denoiser reads folders",
-        ),
-        ({"_class_name": "X", "scheduler": ["diffusers", "DDPMScheduler"]}, "is a 'X' with no network"),
-        ({"_class_name": "X", "unet": ["diffusers", ["UNet2DModel"]]}, r"is a 'X' with unet"),
+        (UNET_PIPELINE | {"vqvae": ["diffusers", "VQModel"]}, r"with vqvae \('VQModel'\)"),
         (UNET_PIPELINE | {"id2label": {"1": "a"}}, "id2label does not count from 0 to 0"),
     ],
 )
@@ -252,17 +203,15 @@ def test_no_name_of_a_part_leads_out_of_the_folder(tmp_path):
     folder = tmp_path / "a"
     folder.mkdir()
     (folder / "model_index.json").write_text(json.dumps({"../secret": ["diffusers", "UNet2DModel"]}))
-    with pytest.raises(FileNotFoundError, match=r"config\.json is missing in a\."):
-        read_denoiser(folder)
+    refused(folder, r"config\.json is missing in a\.", FileNotFoundError)
 
 
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        ({"prediction_type": "score"}, "prediction_type is 'score'; null or one of epsilon"),
-        ({"beta_schedule": "sigmoid"}, r"the 'DDPMScheduler' has 'sigmoid' betas, .*linear, scaled_linear"),
+        ({"prediction_type": "score"}, "prediction_type is 'score'"),
+        ({"beta_schedule": "sigmoid"}, "has 'sigmoid' betas"),
         ({"rescale_betas_zero_snr": True}, "or rescaled ones"),
-        ({"_class_name": "ScoreSdeVeScheduler", "beta_schedule": None}, "the 'ScoreSdeVeScheduler' has"),
         ({"beta_start": 0.5}, r"scheduler_config\.json: betas 0\.5 \.\. 0\.02 must rise"),
     ],
 )
@@ -273,30 +222,15 @@ def test_a_scheduler_that_is_not_known_is_named(tmp_path, said, message):
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (
-            UNET | {"down_block_types": ["DownBlock2D", "AttnSkipDownBlock2D"]},
-            "AttnSkipDownBlock2D, which this node cannot build",
-        ),
+        (UNET | {"down_block_types": ["DownBlock2D", "AttnSkipDownBlock2D"]}, "AttnSkipDownBlock2D"),
         (UNET | {"class_embed_type": "timestep"}, "class_embed_type 'timestep'"),
-        (UNET | {"block_out_channels": [8]}, "not of one length"),
-        (
-            UNET | {"num_class_embeds": 5},
-            r"'class_embedding.weight' is \(3, 32\) but \(5, 32\) is needed",
-        ),
+        (UNET | {"num_class_embeds": 5}, r"'class_embedding.weight' is \(3, 32\) but \(5, 32\) is needed"),
         (UNET | {"attention_head_dim": 5}, "attention over 16 channels in heads of 5"),
-        (UNET | {"act_fn": "gelu"}, "act_fn is 'gelu'; one of silu, swish"),
-        (UNET | {"_class_name": "UNet2DConditionModel"}, "holds a 'UNet2DConditionModel'. Load Denoiser reads folders"),
-        (
-            UNET | {"sample_size": [8, 16]},
-            r"a/ has sample_size = \[8, 16\] in its config\.json, and a square is needed",
-        ),
-        (UNET | {"sample_size": 9}, r"sample_size = 9 in its .* whose side is a multiple of 2\. Correct it"),
+        (UNET | {"sample_size": [8, 16]}, "a square is needed"),
+        (UNET | {"sample_size": 9}, r"sample_size = 9 in its .* whose side is a multiple of 2"),
         (DIT | {"num_embeds_ada_norm": 10}, "has num_embeds_ada_norm = 10 in its config.json but 3 in its weights"),
-        (DIT | {"out_channels": 4}, "has weights of 8 output channels"),
         (DIT | {"norm_elementwise_affine": True}, "describes norms with weights"),
-        (DIT | {"sample_size": 1}, r"has sample_size = 1 in its .* whose side is a multiple of 2\. Correct it"),
         (DIT | {"num_attention_heads": 3}, "has 3 heads for 16 channels"),
-        ({key: value for key, value in DIT.items() if key != "patch_size"}, "patch_size is missing"),
     ],
 )
 def test_a_network_that_is_not_built_here_or_does_not_fit_its_config_is_named(tmp_path, config, message):
@@ -305,31 +239,18 @@ def test_a_network_that_is_not_built_here_or_does_not_fit_its_config_is_named(tm
 
 
 @pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("transformer_blocks.1.norm1.emb.timestep_embedder.linear_1.bias", "blocks with time embeddings of their own"),
-        ("transformer_blocks.1.attn1.to_k.weight", "has no weight 'transformer_blocks.1.attn1.to_k.weight'"),
-        ("pos_embed.proj.weight", "has no weight 'x_embedder.proj.weight', so its format"),
-    ],
-)
-def test_a_dit_with_other_weights_is_named(tmp_path, name, message):
-    weights = dit_weights()
-    changed = weights.pop(name)
-    refused(write_folder(tmp_path / "a", DIT, weights | ({name: changed + 1} if "emb" in name[20:] else {})), message)
-
-
-@pytest.mark.parametrize(
     ("name", "shape", "message"),
     [
-        ("pos_embed.proj.weight", (2**36, 0, 1, 1), r"'x_embedder\.proj\.weight' has shape .* so no number\. Fetch"),
+        ("pos_embed.proj.weight", (2**36, 0, 1, 1), r"'x_embedder\.proj\.weight' has shape .* so no number"),
         ("pos_embed.proj.weight", (2**20, 4, 2, 2), r"'blocks\.0\..*' is .* but .* is needed"),
-        ("pos_embed.proj.weight", (), r"of shape \(\) where 4 sizes are needed, so its weights do not fit\. Fetch"),
         ("transformer_blocks.0.weight", (3,), "'transformer_blocks.0.weight' is .* but nothing is needed"),
-        ("transformer_blocks.0.attn1.to_k.weight", (), r"a/ has weights whose shapes do not fit together\. Fetch"),
+        ("transformer_blocks.0.attn1.to_k.weight", (), "shapes do not fit together"),
+        ("transformer_blocks.1.attn1.to_k.weight", None, "has no weight 'transformer_blocks.1.attn1.to_k.weight'"),
     ],
 )
 def test_a_dit_whose_weights_claim_anything_is_refused_before_it_takes_memory(tmp_path, name, shape, message):
-    weights = dit_weights() | {name: torch.zeros(shape, dtype=torch.float16)}
+    weights = dit_weights() | {name: None if shape is None else torch.zeros(shape, dtype=torch.float16)}
+    weights = {key: weight for key, weight in weights.items() if weight is not None}
     refused(write_folder(tmp_path / "a", DIT | {"sample_size": 128}, weights), message)
 
 
@@ -342,11 +263,3 @@ def test_weights_that_could_run_code_or_lie_elsewhere_are_not_opened(tmp_path):
     weights.unlink()
     (folder / "diffusion_pytorch_model.bin").write_bytes(b"")
     refused(folder, r"a/ holds no diffusion_pytorch_model\.safetensors \(diffusion_pytorch_model\.bin\)")
-
-
-def test_weights_without_their_folder_ask_for_it(tmp_path):
-    write_safetensors(tmp_path / "net.safetensors", dit_weights(), {})
-    with pytest.raises(
-        ValueError, match=r"net\.safetensors is the weights of a diffusers folder: put the whole folder"
-    ):
-        read_denoiser(tmp_path / "net.safetensors")

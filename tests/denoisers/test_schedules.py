@@ -39,11 +39,7 @@ def test_vp_cosine_signal_follows_the_cosine():
     for i in (0, 10, 500, 900):
         wanted = math.cos(((i + 1) / 1000 + 0.008) / 1.008 * math.pi / 2) ** 2 / start
         assert float(signal[i]) == pytest.approx(wanted, rel=1e-9)
-
-
-def test_vp_cosine_never_loses_all_signal():
-    signal = 1 / (1 + table("vp_cosine") ** 2)
-    assert float((signal[1:] / signal[:-1]).min()) == pytest.approx(0.001, rel=1e-6)
+    assert float((signal[1:] / signal[:-1]).min()) == pytest.approx(0.001, rel=1e-6), "never all of it is lost"
 
 
 def test_edm_is_even_in_the_logarithm_and_flow_ends_at_pure_noise():
@@ -77,16 +73,11 @@ def test_the_network_is_told_the_level(time, schedule, wanted):
 
 
 @pytest.mark.parametrize(
-    ("numbers", "message"),
-    [
-        ({"timesteps": 1}, "timesteps is 1"),
-        ({"beta_start": 0.5, "beta_end": 0.1}, "must rise"),
-        ({"sigma_min": 2, "sigma_max": 1}, "rising"),
-        ({"sigma_max": math.inf}, "finite"),
-    ],
+    ("numbers", "word"),
+    [({"timesteps": 1}, "timesteps"), ({"beta_start": 0.5}, "rise"), ({"sigma_max": 0.001}, "rising")],
 )
-def test_impossible_levels_are_refused(numbers, message):
-    with pytest.raises(ValueError, match=message):
+def test_impossible_levels_are_refused(numbers, word):
+    with pytest.raises(ValueError, match=word):
         Levels(**numbers)
 
 

@@ -77,10 +77,10 @@ def test_a_sit_is_told_the_share_of_data_and_flows_the_other_way():
     assert error(to_x0("flow", "flow", found, x, s, None), x + s[:, None, None, None] * velocity) < 1e-5
 
 
-PUBLISHED = {"XL": (1152, 28, 16, 675), "L": (1024, 24, 16, 458), "B": (768, 12, 12, 130), "S": (384, 12, 6, 33)}
+PUBLISHED = {"XL": (1152, 28, 16, 675), "B": (768, 12, 12, 130)}
 
 
-@pytest.mark.parametrize(("size", "patch", "side"), [("XL", 2, 32), ("S", 4, 32), ("B", 8, 64)])
+@pytest.mark.parametrize(("size", "patch", "side"), [("XL", 2, 32), ("B", 8, 64)])
 def test_every_published_dit_is_known_by_its_weights(size, patch, side):
     width, depth, heads, millions = PUBLISHED[size]
     sizes = DiTSizes(4, 8, patch, side // patch, width, depth, heads, 4 * width, 1000)
@@ -135,10 +135,10 @@ def test_a_jit_sees_its_own_share_of_noise_and_is_the_same_function_as_azulas(no
     assert error(ours((1 - s[each]) * x0 + s[each] * eps, s, y), wanted) < 1e-5
 
 
-JITS = {"B": (131, 12, 768, 128, 4), "L": (459, 24, 1024, 128, 8), "H": (953, 32, 1280, 256, 10)}
+JITS = {"B": (131, 12, 768, 128, 4), "L": (459, 24, 1024, 128, 8)}
 
 
-@pytest.mark.parametrize(("size", "patch"), [("B", 16), ("L", 32), ("H", 16)])
+@pytest.mark.parametrize(("size", "patch"), [("B", 16), ("L", 32)])
 def test_every_published_jit_is_known_by_its_weights(size, patch):
     model = pytest.importorskip("azula.plugins.jit._src.model")
     millions, depth, width, bottleneck, start = JITS[size]
@@ -183,34 +183,13 @@ def test_another_name_leaves_the_choice_to_the_user(file):
     assert (flow.format, flow.time) == (SIT, "sigma")
 
 
-def test_metadata_say_how_many_heads_there_are():
-    notes = {"gg.format": "guidance-geometry/denoiser", "gg.version": "1", "gg.labels": '["a", "b", "c"]'}
-    notes |= {"gg.parametrisation": "epsilon", "gg.schedule": "vp_linear", "gg.architecture": "dit"}
-    assert denoiser_of("a", stored(), notes | {"gg.config": '{"heads": 4}'}).spec.sizes["heads"] == 4
-    with pytest.raises(ValueError, match=r"has 5 heads for 128 channels"):
-        denoiser_of("a", stored(), notes | {"gg.config": '{"heads": 5}'})
-
-
-def test_a_jit_says_everything_of_itself():
-    spec = choose_spec(denoiser_of("a", {f"net.{name}": weight for name, weight in jit_of()[1].items()}, None).spec)
-    assert (spec.format, spec.sizes) == (JIT, vars(SMALL))
-    assert (spec.parametrisation, spec.schedule, spec.time, spec.shape) == ("x0", "flow", "sigma", (3, 16, 16))
-
-
 @pytest.mark.parametrize(
     ("sizes", "changes", "message"),
     [
         (TINY, {"pos_embed": (1, 15, 128)}, "has 15 patches"),
         (TINY, {"final_layer.linear.weight": (33, 128)}, "33 outputs for each, so its weights do not fit"),
-        (
-            TINY,
-            {"x_embedder.proj.weight": (128, 16, 1, 1), "final_layer.linear.weight": (16, 128)},
-            "16 channels where",
-        ),
         (TINY, {"y_embedder.embedding_table.weight": (1, 128)}, "has 1 rows but needs one per label"),
-        (TINY, {"blocks.0.mlp.fc1.weight": None}, "has no weight 'blocks.0.mlp.fc1.weight', so its format is not dit"),
         (SMALL, {"x_embedder.proj1.weight": (8, 128, 1, 1)}, "works on 128 channels where a JiT has 3"),
-        (SMALL, {"pos_embed": (16, 64)}, r"'pos_embed' of shape \(16, 64\) where 3 sizes are needed, so its weights"),
     ],
 )
 def test_weights_that_do_not_fit_are_named(sizes, changes, message):
@@ -218,15 +197,3 @@ def test_weights_that_do_not_fit_are_named(sizes, changes, message):
     weights |= {name: None if shape is None else torch.zeros(shape) for name, shape in changes.items()}
     with pytest.raises(ValueError, match=message):
         denoiser_of("dit.safetensors", {name: weight for name, weight in weights.items() if weight is not None}, None)
-
-
-@pytest.mark.parametrize(("kind", "sizes", "given"), [(DiT, TINY, batch()), (JiT, SMALL, batch(3, 16))])
-def test_half_precision_is_near(kind, sizes, given):
-    x, t, y = given
-    t = t if kind is DiT else t / 1000
-    weights = stored(kind, sizes)
-    half = kind(sizes, dtype=torch.float16)
-    half.load_state_dict({name: weight.half() for name, weight in weights.items()})
-    found = half(x.half(), t, y)
-    assert found.dtype == torch.float16
-    assert error(found.float(), loaded(kind, sizes, weights)(x, t, y)) < 0.02

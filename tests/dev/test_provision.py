@@ -42,27 +42,6 @@ def test_a_host_that_requires_something_else_has_its_own_environment(host, tmp_p
     assert provision.environment(packaged.parent) == provision.VENV
 
 
-def test_a_host_without_a_list_of_requirements_is_refused(host):
-    (host / "requirements.txt").unlink()
-    with pytest.raises(server.StartError, match=r"holds no requirements\.txt"):
-        provision.requirements(host)
-
-
-def test_what_is_installed_already_is_not_installed_again(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(provision, "compile_modules", lambda _: None)
-    monkeypatch.setattr(provision, "run_logged", lambda *_: None)
-    monkeypatch.setattr(provision, "add_sound", lambda *_: None)
-    monkeypatch.setattr(provision, "CACHE", tmp_path / "cache")
-    python = tmp_path / ".venv" / "bin" / "python"
-    python.parents[1].mkdir()
-    provision.install(python, ["torch", "pytest>=8"])
-    assert "installing 2 of 2 requirements" in capsys.readouterr().out
-    provision.install(python, ["torch"])
-    assert capsys.readouterr().out == ""
-    provision.install(python, ["torch", "pytest>=9"])
-    assert "installing 1 of 2 requirements" in capsys.readouterr().out
-
-
 def test_a_sound_library_that_does_not_import_is_replaced_by_a_stand_in(tmp_path):
     venv = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
@@ -112,37 +91,18 @@ def test_a_wheel_of_another_content_is_deleted_and_nothing_of_it_unpacked(tmp_pa
     assert not any(tmp_path.iterdir())
 
 
-def test_the_pack_is_linked_once(tmp_path):
+def test_the_pack_is_linked_once_and_another_copy_is_never_touched(tmp_path):
     assert server.link_pack(tmp_path) == server.PACK
     assert (tmp_path / server.PACK).resolve() == provision.ROOT
     (tmp_path / server.PACK).rename(tmp_path / "another-name")
     assert server.link_pack(tmp_path) == "another-name"
     assert len(list(tmp_path.iterdir())) == 1
-
-
-def test_another_copy_of_the_pack_is_never_touched(tmp_path):
+    (tmp_path / "another-name").unlink()
     copy = tmp_path / server.PACK
     copy.mkdir()
     with pytest.raises(server.StartError, match="another copy"):
         server.link_pack(tmp_path)
     assert copy.is_dir()
-
-
-def test_a_failed_command_shows_the_end_of_its_log_and_a_remedy(tmp_path):
-    command = [sys.executable, "-c", "print('first'); print('the reason'); raise SystemExit(7)"]
-    with pytest.raises(server.StartError) as caught:
-        provision.run_logged(command, tmp_path / "step.log", "turn it off and on")
-    for words in ("step failed (exit 7)", "the reason", "What to try: turn it off and on"):
-        assert words in str(caught.value)
-
-
-def test_a_host_that_ends_at_once_is_reported_with_its_log(host, tmp_path):
-    log = tmp_path / "host.log"
-    with (
-        pytest.raises(server.StartError, match=r"(?s)ended with code 3.*no such luck.*What to try"),
-        server.running(Path(sys.executable), host, log, [], "pack"),
-    ):
-        pass
 
 
 def test_only_our_own_child_is_ended():

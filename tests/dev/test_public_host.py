@@ -22,7 +22,6 @@ def test_what_others_than_the_host_wrote_runs_as_it_was_read(file):
     [
         ("0.2.0", "## 0.2.0\n\n- A.\n", ["The tag is 0.2.0"]),
         ("v0.2.0", "# Changelog\n\n## 0.1.0\n\n- A.\n\n## 0.2.0\n- B.\n", ["opens with '0.1.0'"]),
-        ("v0.2.0", "", ["opens with 'nothing'"]),
         ("v0.2.0", "## 0.2.0\n\nSoon.\n\n## 0.1.0\n- A.\n", ["says nothing of 0.2.0"]),
         ("v0.2.0", "## [0.2.0] 2026-12-01\n\n### Added\n\n- A.\n", []),
     ],

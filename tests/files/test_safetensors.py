@@ -60,54 +60,36 @@ def test_a_dtype_that_no_file_has_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("name", DTYPES)
-def test_every_known_dtype_is_read(file, name):
-    tensor = torch.ones(2, 3).to(DTYPES[name])
-    assert tensor.itemsize == limits.DTYPES[name][0], "as the reader without torch has it"
-    assert torch.equal(read_safetensors(file(save({"t": tensor})))[0]["t"].float(), tensor.float())
-
-
-def test_the_header_alone_can_be_read(file):
-    entries, metadata = read_header(file(save(TENSORS, {"k": "v"})))
-    assert {name: (found.dtype, found.shape) for name, found in entries.items()} == {
-        "a": ("F32", (2, 3)),
-        "b": ("I64", (2,)),
-    }
-    assert metadata == {"k": "v"}
+def test_every_known_dtype_is_read(file):
+    for name, dtype in DTYPES.items():
+        tensor = torch.ones(2, 3).to(dtype)
+        assert tensor.itemsize == limits.DTYPES[name][0], "as the reader without torch has it"
+        assert torch.equal(read_safetensors(file(save({"t": tensor})))[0]["t"].float(), tensor.float())
 
 
 FOREIGN = {
     "a Python pickle": b"\x80\x04\x95" + b"\0" * 40,
     "a zip archive": b"PK\x03\x04" + b"\0" * 60,
-    "a NumPy array": b"\x93NUMPY\x01\0" + b"\0" * 60,
-    "a GGUF model": b"GGUF\x03\0\0\0" + b"\0" * 60,
     "a web page": b"<!DOCTYPE html><html>" + b" " * 60,
-    "a Git LFS pointer": b"version https://git-lfs.github.com/spec/v1\noid",
-    "JSON text": b'{"a": 1}' + b" " * 20,
     "announces a header of 4,611,686,018,427,387,904 bytes": struct.pack("<Q", 1 << 62) + b"{}",
     "tensor 'a' is F4; F64, F32": raw({"a": entry("F4", (8,))}, b"\0" * 4),
     "more than 8 sizes": raw({"a": entry(shape=[1] * 9)}, b"\0" * 4),
     "or one above 2\\^48": raw({"a": entry(shape=(0, 2**50), offsets=(0, 0))}),
 }
 DAMAGED = {
-    "empty": b"",
     "seven bytes": b"1234567",
     "cut in the header": raw({"a": entry()}, b"\0" * 4)[:20],
     "no JSON": raw(b"{not json}"),
     "no UTF-8": raw(b"{\xff\xfe}"),
-    "no object": raw(b"[1, 2]"),
     "deep JSON": raw(b'{"a":' * 100_000),
     "metadata not text": raw({"__metadata__": {"a": 1}}),
     "no offsets": raw({"a": {"dtype": "F32", "shape": [1]}}),
-    "entry a number": raw({"a": 3}),
     "negative shape": raw({"a": entry(shape=(-1,))}, b"\0" * 4),
-    "unknown dtype": raw({"a": entry(dtype="X64")}, b"\0" * 4),
     "wrong size": raw({"a": entry(shape=(2,))}, b"\0" * 4),
     "backwards": raw({"a": entry(shape=(0,), offsets=(4, 0))}, b"\0" * 4),
     "gap": raw({"a": entry(offsets=(4, 8))}, b"\0" * 8),
     "overlap": raw({"a": entry(), "b": entry()}, b"\0" * 8),
     "cut in the data": raw({"a": entry()}, b"\0" * 3),
-    "rest": raw({"a": entry()}, b"\0" * 9),
 }
 
 
@@ -122,13 +104,6 @@ def test_what_is_no_model_file_is_named(file, words, data):
 def test_a_damaged_file_is_refused(file, read, data):
     with pytest.raises(ValueError, match=r"^model\.safetensors cannot be read \(.*cut off, or the file is damaged"):
         read(file(data))
-
-
-def test_a_header_of_640_bytes_is_not_taken_for_a_pickle(file):
-    header = json.dumps({"a": entry()}).encode()
-    path = file(raw(header.ljust(0x280), b"\0" * 4))
-    assert path.read_bytes()[:2] == b"\x80\x02"
-    assert read_safetensors(path)[0]["a"].tolist() == [0.0]
 
 
 def test_limits_and_wishes_are_kept(file):

@@ -1,6 +1,5 @@
 """Gradients of energies without a host: the same terms, the same numbers, in any loop."""
 
-import math
 from typing import Any
 
 import pytest
@@ -14,8 +13,6 @@ from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjecte
 from guidance_geometry.library.classifiers import exact_classifier, load_classifier
 from guidance_geometry.library.denoisers import load_denoiser
 from guidance_geometry.library.recording import record
-from guidance_geometry.library.sampling import karras
-from guidance_geometry.library.sweeping import sweep
 from guidance_geometry.trace.checks import check
 
 from .worlds import DENOISER, FLOW, FLOW_SIGMAS, SIGMAS, WORLD, noise
@@ -76,36 +73,11 @@ def test_every_gradient_is_recorded_and_adds_up(evaluation, normalise):
     assert not torch.equal(run.end, plain.end)
 
 
-def test_a_denoiser_that_keeps_no_gradient_costs_backprop_and_says_so():
-    @torch.no_grad()
-    def denoiser(x, sigma, label):
-        return DENOISER(x, sigma, label)
-
-    with pytest.warns(UserWarning, match="keeps no gradient"):
-        run, trace = unguided(GradientTerm(BLURRED, weight=4.0, evaluation=BACKPROP), denoiser)
-    assert any("keeps no gradient" in note for note in trace.header["notes"])
-    other, _ = unguided(GradientTerm(BLURRED, weight=200.0, evaluation=CLEAN_X0), denoiser)
-    assert torch.equal(run.end, other.end)
-
-
 def test_what_only_watches_changes_no_bit_and_is_recorded():
     run, trace = unguided(PLAIN.then(WatchTerm(BLURRED)))
     plain, _ = unguided(None)
     assert torch.equal(run.end, plain.end)
     assert trace.steps["log_prob watch"].isfinite().all()
-
-
-def test_a_network_guided_by_a_network_reaches_its_label():
-    """Pocket without a label, by the gradient of its noise-aware classifier; the judge has never guided."""
-    denoiser, guide = load_denoiser(), load_classifier()
-    judge = LabelEnergy(load_classifier("pocket-judge-1"), ((3,),))
-    rules = {"none": None, "gradient": GradientTerm(LabelEnergy(guide, ((3,),)), weight=8.0)}
-    shape, sigmas = (4, *denoiser.shape), karras(12)
-    plain, guided = sweep(
-        denoiser, shape, sigmas, None, axes={"gamma": [1.0], "rule": rules}, measures={"judge": judge}
-    )
-    assert guided["judge"] > math.log(0.9) > math.log(0.5) > plain["judge"]
-    assert guided["evaluations"] == plain["evaluations"] == 12
 
 
 def test_a_latent_model_brings_its_decoder():

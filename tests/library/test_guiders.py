@@ -1,6 +1,5 @@
 """A diffusers pipeline, watched through its guider: its own numbers, and not one of them changed."""
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -129,23 +128,3 @@ def test_what_acted_is_measured_and_a_third_prediction_is_a_further_pass():
     assert (trace.column("M19") - 3).abs().max() <= 1e-6 * 3
     assert trace.column("M19a").max() == 0
     assert (trace.header["cfg"], trace.header["passes"]) == (7.0, {"skip": STEPS})
-
-
-def test_what_stood_on_a_guider_and_a_scheduler_stands_there_again():
-    guider, scheduler = SimpleNamespace(forward=lambda: None), SimpleNamespace(step=lambda: None)
-    before = guider.forward, scheduler.step
-    with watch_guider(guider, scheduler):
-        outer = scheduler.step
-        with watch_guider(guider, scheduler):
-            assert scheduler.step is not outer
-        assert scheduler.step is outer is not before[1]
-    assert (guider.forward, scheduler.step) == before
-
-
-def test_a_pipeline_that_guides_by_itself_is_told_apart_from_a_scheduler_that_is_not_followed(unet):
-    scheduler = schedulers()["euler"]
-    _, sampled = pipeline(unet, scheduler, guiders().ClassifierFreeGuidance())
-    with watch_guider(guiders().ClassifierFreeGuidance(), scheduler) as watch:
-        sampled()
-    assert "without asking this guider" in watch.fault
-    assert "not followed" not in watch.fault

@@ -8,10 +8,8 @@ import torch
 from guidance_geometry.dev.fixtures.mac_tensor import MacTensor, mac
 from guidance_geometry.library.denoisers import load_denoiser
 from guidance_geometry.library.recording import record
-from guidance_geometry.library.sampling import karras
-from guidance_geometry.library.sweeping import sweep
 
-from .worlds import DENOISER, FLOW, FLOW_SIGMAS, SIGMAS, WORLD, noise
+from .worlds import DENOISER, FLOW, FLOW_SIGMAS, SIGMAS, noise
 
 
 def same(there, here):
@@ -50,18 +48,3 @@ def test_a_network_answers_there_wherever_it_is_asked():
         assert isinstance(found, MacTensor)
         assert torch.equal(network(x, 2.0, "robot"), found.cpu())
     assert (found.cpu() - here).abs().max() <= 1e-5 * here.abs().max()
-
-
-def test_a_sweep_is_the_same():
-    def rows(denoiser):
-        measures = {"sure": lambda x: WORLD.label_log_prob(x[..., ::4, ::4], 0.02)[:, 1].exp()}
-        axes = {"gamma": [3.0], "sampler": ["ddpm"]}
-        return sweep(denoiser, (2, 3, 32, 32), karras(3), "robot", axes=axes, measures=measures)
-
-    expected = rows(load_denoiser())
-    with mac() as device:
-        found = rows(load_denoiser(device=device))
-    for row, right in zip(found, expected, strict=True):
-        assert row["evaluations"] == right["evaluations"]
-        assert row["M2"] == pytest.approx(right["M2"], rel=1e-4, nan_ok=True)
-        assert row["sure"] == pytest.approx(right["sure"], abs=1e-3)

@@ -1,7 +1,5 @@
 """Every name of the library leads somewhere, and a rule needs no entry to have one."""
 
-import pytest
-
 from guidance_geometry import library
 from guidance_geometry.guidance import rules
 from guidance_geometry.guidance.rules.kinds import Rule
@@ -18,9 +16,3 @@ def test_every_rule_of_the_pack_is_a_name_of_the_library():
 def test_every_name_leads_somewhere():
     assert dir(library) == sorted(dir(library)) == list(library.__all__)
     assert all(getattr(library, name) is not None for name in dir(library))
-
-
-def test_an_unknown_name_is_told_with_those_that_there_are():
-    with pytest.raises(AttributeError, match=r"has no 'NoSuchRule'\. It has AdaptiveProjected, "):
-        _ = library.NoSuchRule
-    assert not hasattr(library, "__wrapped__"), "names of Python's own are not looked for among the rules"

