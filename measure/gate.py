@@ -14,6 +14,7 @@ from .levels import Level
 
 STRENGTH = (0.8, 1.2)  # prompt strength of pictures at cfg 1
 RATIO = (0.6, 1.6)  # denoising ratio of each fine level
+FAR = 1.25  # times beyond these, from where a few pictures do not pass either
 
 
 class Gate(NamedTuple):
@@ -34,13 +35,17 @@ class Gate(NamedTuple):
 
 
 def gate_of(levels: Sequence[Level]) -> Gate:
-    """The gate, of what a model answers about its own pictures at cfg 1."""
+    """The gate, of what a model answers about its own pictures at cfg 1.
+
+    A number refuses where its whole interval lies outside: a few pictures must not refuse a whole model. Where it is
+    far outside and its interval is not, more pictures are needed.
+    """
     if any(float(level.expected.sum()) <= 0 for level in levels):
         return Gate("trace")
     ratios = [("strange" if ratio.value > 1 else "smooth", ratio, RATIO) for ratio in map(ratio_of, fine(levels))]
     strength = [("strength", prompt_strength(levels), STRENGTH)]
     outside = [Gate(why, found, _lies_outside(found, within)) for why, found, within in [*ratios, *strength]
-               if not within[0] <= found.value <= within[1]]  # fmt: skip
+               if _lies_outside(found, within) or not within[0] / FAR <= found.value <= within[1] * FAR]  # fmt: skip
     return max(outside, key=lambda gate: gate.sure, default=Gate())
 
 

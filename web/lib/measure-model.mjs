@@ -31,8 +31,8 @@ export function costOf(record, values, pictures = PICTURES) {
   return { values: values.length, pictures, runs: Math.round(values.length * pictures * (1 + (ASKED * DRAWS) / each) / batch) };
 }
 
-/** Whether the first mark is known well enough, or there is none though many pictures were measured.  curve: of the server */
-export const isDecided = (curve) => curve.pictures >= FIRST && Boolean(curve.measured?.[1] && curve.measured[2] / curve.measured[1] < SURE);
+/** Whether the first mark is known well enough, and whether the measure applies.  curve: of the server */
+export const isDecided = ({ pictures, gate, measured }) => pictures >= FIRST && gate?.sure !== false && Boolean(measured?.[1] && measured[2] / measured[1] < SURE);
 
 export class MeasureModel extends FindRange {
   measured = null; // the curve, as the server tells it

@@ -172,7 +172,7 @@ export const STYLE = `
 .gg-panel button.gg-card[aria-pressed="true"] { border-color: var(--gg-fine); }
 .gg-card[data-state="failed"] { opacity: .5; }
 .gg-tries .gg-row { flex-wrap: wrap; }
-.gg-curve { flex: none; max-width: 720px; }
+.gg-curve { flex: none; max-width: 540px; }
 .gg-curve-plot { display: block; width: 100%; font-size: 12px; fill: currentColor; }
 .gg-curve-plot .gg-band { fill: var(--gg-accent, #4a90d9); opacity: .22; }
 .gg-curve-plot .gg-line { fill: none; stroke: var(--gg-accent, #4a90d9); stroke-width: 2; }
