@@ -17,7 +17,6 @@ RUNS_AT = "http://127.0.0.1:8188"  # where ComfyUI is, unless it was told anothe
 OUTPUT = Path("output")  # of results, in the current folder
 LONGEST_WAIT = 30 * 86_400.0  # s
 MOST_ACTORS, MOST_AT_ONCE = 10_000, 10_000
-LARGEST_SIZE = 1e6  # rms of latents
 
 
 def number(low: float, high: float) -> Callable[[str], float]:
@@ -136,31 +135,30 @@ def page(parser: argparse.ArgumentParser) -> None:
 def report(parser: argparse.ArgumentParser) -> None:
     """The report on a saved trace, as text or JSON: `guidance-geometry report TRACE`.
 
-    Needs no ComfyUI. The run is compared with the card of its model, where one is included or given, and with picks
-    where they are given. Every field: https://github.com/guidance-geometry/comfyui-guidance-geometry/blob/main/docs/verdict-card.md
+    Needs no ComfyUI. The run is compared with what was measured of its model, where that is included or given, and with
+    picks where they are given. Every field: https://github.com/guidance-geometry/comfyui-guidance-geometry/blob/main/docs/report.md
     """
     parser.add_argument("trace", type=Path, help="a file that Save Trace wrote")
     parser.add_argument("--json", action="store_true", help="as JSON, for scripts and agents")
     parser.add_argument("--half", type=Path, metavar="TRACE", help="a run at half the cfg, same seed")
-    parser.add_argument("--card", type=Path, metavar="FILE", help="the model's card")
+    parser.add_argument("--measured", type=Path, metavar="FILE", help="what was measured of the model, by `card`")
     parser.add_argument("--picks", type=Path, metavar="FILE", help="what was chosen of this model")
     parser.add_argument("--language", choices=LANGUAGES, default=LANGUAGES[0])
 
 
 def card(parser: argparse.ArgumentParser) -> None:
-    """The card of a model: its good scales, from a study of it with a judge.
+    """What a model says of its own pictures along cfg, from a sweep of it, as one file.
 
-        guidance-geometry sweep --workflow mine.json --cfg 1,1.5,2,3,4,6,8 --seeds 4 --judge JUDGE --output output/mine
+        guidance-geometry sweep --workflow mine.json --cfg 1,1.5,2.5,4,6,9,14 --seeds 8 \\
+            --measures prompt_strength,denoising_ratio --output output/mine
         guidance-geometry card output/mine
 
-    A scale is good where the judge's mean log-probability is within ln 1.25 of the best. Copied into
-    guidance_geometry/cards/ in the user folder of ComfyUI, the card gives every later run of the model a verdict.
-    Its fields: https://github.com/guidance-geometry/comfyui-guidance-geometry/blob/main/docs/verdict-card.md
+    It says where ComfyUI looks for it. There, or handed to `guidance-geometry report --measured`, it places later runs
+    of this model, sampler, schedule and size on the curve.
+    https://github.com/guidance-geometry/comfyui-guidance-geometry/blob/main/docs/own-measure.md
     """
-    size = number(1e-6, LARGEST_SIZE)
     parser.add_argument("study", help="folder or address of a sweep over cfg and seeds")
-    parser.add_argument("--sigma-data", type=size, metavar="RMS", help="of clean latents; default: as the traces say")
-    parser.add_argument("--output", type=Path, help="default: MODEL.guidance.json in the current folder")
+    parser.add_argument("--output", type=Path, help="default: MODEL.measured.json in the current folder")
 
 
 def check(parser: argparse.ArgumentParser) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from ..files.claims import guard
 from ..trace.file import DAMAGED, load
-from ..verdict.card import read_card
 from ..verdict.known import knowledge_without_host
+from ..verdict.measured import read_curves
 from ..verdict.picks import read_picks
 from ..verdict.report import report_of
 from .options import parse
@@ -21,8 +21,8 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         trace = load(options.trace)
         picks = read_picks(options.picks) if options.picks else None
-        card = read_card(options.card) if options.card else None
-        knowledge = knowledge_without_host(trace.header.get("model") or {}, card, picks)
+        curves = read_curves(options.measured) if options.measured else None
+        knowledge = knowledge_without_host(trace.header.get("model") or {}, curves, picks)
         with guard(options.trace.name, "its numbers", DAMAGED):
             report = report_of(trace, knowledge, load(options.half) if options.half else None)
     except (ValueError, OSError) as error:

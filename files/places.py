@@ -5,6 +5,7 @@ What a user names, such as a figure, the folder of a sweep or a trained classifi
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -15,7 +16,7 @@ from .claims import json_of
 
 FOLDER = "guidance_geometry"  # of the pack, in the temp folder and in that of each user
 TAB_FOLDER = f"{FOLDER}/tab"  # a file that an inspector shows has the same name, and must stay
-CARDS, PICKS, SIZES, CURVES = "cards", "picks", "sizes", "measured"  # of models, in a user's folder
+PICKS, SIZES, CURVES = "picks", "sizes", "measured"  # of models, in a user's folder
 TRACES, SWEEP = "traces", "sweep"  # in the output folder
 TRACE_FORMAT = "guidance-geometry/trace"  # what a file of a trace says of itself
 MOST_HEADER = 2**24  # bytes
@@ -63,12 +64,16 @@ PLACES = (
     Place("temp", MAPPED.format("*"), "captured steps of large runs"),
     Place("temp", f"{FILM}_*.webp", "animations that a node showed"),
     Place("user", f"*/{FOLDER}/{PICKS}/*", "cfg values that you chose"),
-    Place("user", f"*/{FOLDER}/{CARDS}/*", "cards of models"),
     Place("user", f"*/{FOLDER}/{SIZES}/*", "how large the data of models are"),
     Place("user", f"*/{FOLDER}/{CURVES}/*", "what was measured of models"),
     Place("output", f"{TRACES}/**/*.safetensors", "traces of Save Trace and of sweeps", option=TRACES, ours=is_trace),
     Place("output", f"{SWEEP}/**/*", "the sweep that was given no folder", option="sweeps", ours=is_of_a_sweep),
 )
+
+
+def file_of_model(key: str) -> str:
+    """The name of a file that is kept of a model, by what tells the model from others."""
+    return f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
 
 
 def files_in(roots: Mapping[str, Path], place: Place) -> Iterator[Path]:

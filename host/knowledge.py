@@ -1,27 +1,24 @@
-"""What is known of the model of a run: the cards that are included or made, the user's picks, the stock templates.
+"""What is known of the model of a run: what it said of its own pictures, the user's picks, the size of its data.
 
-In the host's user folder: guidance_geometry/cards/ holds cards, picks/ picks, and sizes/ how large clean data are in
-the model's space, a file for each model.
+In the host's user folder: guidance_geometry/measured/ holds curves, picks/ picks, and sizes/ how large clean data are
+in the model's space, a file for each model.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 import comfy.latent_formats
 from torch import Tensor
 
-from ..files.places import CARDS, CURVES, FOLDER, PICKS, SIZES
+from ..files.places import CURVES, FOLDER, PICKS, SIZES, file_of_model
 from ..guidance.printing import shorten, words_of
 from ..trace.trace import Trace, model_key
-from ..verdict.card import Card, read_card
 from ..verdict.findings import Judged
 from ..verdict.halved import Shown
-from ..verdict.known import Known, included_card, knowledge_without_host
+from ..verdict.known import Known, included_curves
 from ..verdict.measured import ModelCurves, read_curves
 from ..verdict.picks import Picks, read_picks
 from ..verdict.report import Report, report_of
@@ -34,7 +31,7 @@ from .users import folder_of
 
 UNKNOWN = "Nothing tells the model of this run from others, so \u03c3_d cannot be kept. Disconnect the pictures."
 LONGEST = 300  # characters of what is wrong with a file
-Found = TypeVar("Found", Card, Picks, Size, ModelCurves)
+Found = TypeVar("Found", Picks, Size, ModelCurves)
 NO_VAE = "Pictures are connected, and no VAE: \u03c3_d is measured through it. Connect the model's VAE."
 OTHER_VAE = "The VAE makes latents of {theirs} channels, the trace holds {own}. Connect the model's own VAE."
 FLAT = "The size of these pictures came out as {value}. Connect pictures as the model makes them."
@@ -48,19 +45,15 @@ def knowledge_of(trace: Trace, user: str | None = None) -> Known:
     size = _read(place_of(SIZES, key, user), read_size, "why.size.damaged", trouble) if key else None
     size = size if size and size.key == key else by_construction(trace)
     curves = _read(place_of(CURVES, key, user), read_curves, "why.curves.damaged", trouble) if key else None
-    own = _read(place_of(CARDS, key, user), read_card, "why.card.damaged", trouble) if key else None
-    card = own or included_card(model, lambda path: _read(path, read_card, "why.card.damaged", trouble))
-    knowledge = knowledge_without_host(model, card, picks if picks and picks.key == key else None)
-    return replace(
-        knowledge, trouble=tuple(trouble), size=size, curves=curves if curves and curves.key == key else None
-    )
+    included = included_curves(model, lambda path: _read(path, read_curves, "why.curves.damaged", trouble))
+    known = tuple(one for one in (curves, included) if one and one.key == key)
+    return Known(picks if picks and picks.key == key else None, known, tuple(trouble), size)
 
 
 def place_of(kind: str, key: str, user: str | None = None) -> Path | None:
-    """The file for a model, by its `model_key`; None for a user without a folder.  kind: CARDS or PICKS."""
+    """The file for a model, by its `model_key`; None for a user without a folder.  kind: CURVES, PICKS or SIZES."""
     root = folder_of(who_queued() if user is None else user)
-    mark = hashlib.sha256(key.encode()).hexdigest()[:16]
-    return root / FOLDER / kind / f"{mark}.json" if root else None
+    return root / FOLDER / kind / file_of_model(key) if root else None
 
 
 def keep_size(trace: Trace, vae, pictures: Tensor) -> None:
@@ -78,7 +71,7 @@ def keep_size(trace: Trace, vae, pictures: Tensor) -> None:
 
 
 def state_of_files() -> str:
-    """A mark that changes when a card or a pick does: a report is of no use beyond that."""
+    """A mark that changes when a curve or a pick does: a report is of no use beyond that."""
     root = folder_of(who_queued())
     files = sorted((root / FOLDER).rglob("*.json")) if root else []
     return " ".join(map(fingerprint, files))

@@ -18,7 +18,7 @@ from ..trace.trace import PER_STEP
 
 if TYPE_CHECKING:
     from ..figures.film import Film
-    from ..verdict.card import Card
+    from ..verdict.measured import ModelCurves
     from ..verdict.report import Report
 
 
@@ -79,16 +79,16 @@ class Trace(trace.Trace):
             raise TypeError(f"plot takes no {', '.join(sorted(unknown))}. Give it step, sample, decode, size or theme.")
         return draw_figure(Order(self, step, sample, pictures=Pictures(decode), **look), figure)
 
-    def report(self, card: Card | None = None, half: trace.Trace | None = None) -> Report:
-        """What the run says of its scale, with odds, and what else it tells: `verdict.report.report_of`.
+    def report(self, curves: ModelCurves | None = None, half: trace.Trace | None = None) -> Report:
+        """What the run says of its scale, and what else it tells: `verdict.report.report_of`.
 
-        card: of its model, read by `verdict.card.read_card`; None: the one that came with the pack, if any. half: a
-        run at half the scale with the same noise.
+        curves: what was measured of its model, read by `verdict.measured.read_curves`, beside what came with the pack.
+        half: a run at half the scale with the same noise.
         """
         from ..verdict.known import knowledge_without_host
         from ..verdict.report import report_of
 
-        return report_of(self, knowledge_without_host(self.header.get("model") or {}, card), half)
+        return report_of(self, knowledge_without_host(self.header.get("model") or {}, curves), half)
 
     def save(self, path: str | os.PathLike) -> Trace:
         """Write one file, and return the trace as written: `trace.file.save`."""

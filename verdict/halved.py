@@ -14,17 +14,18 @@ from ..trace.metrics import ratio
 from ..trace.trace import END, Trace, model_key
 from .alike import compare_pictures
 from .findings import clipped_share
-from .odds import HalfOdds, Odds
 from .picks import CFG
 from .run_knobs import DISTILLED, RunKnob, knobs_of
 from .sentences import Sentence, percent, say
 
+SAME, CLOSE = 0.55, 0.81  # distance of two pictures up to which they are one as a whole, and change a little
+NEAR = 0.4  # of two samples, up to which the subject most likely stays
 ALIKE = ("seed", "sampler", "sigmas", "labels", "chain")  # what the headers of two such runs share
 Shown = tuple[Tensor, Tensor]  # finished pictures of both runs, each [B, 3, H, W] in 0 .. 1
 
 
-def compare_runs(trace: Trace, half: Trace, odds: Odds, shown: Shown | None = None) -> tuple[Sentence, ...]:
-    """What the second run says of the first, and how often that errs.
+def compare_runs(trace: Trace, half: Trace, shown: Shown | None = None) -> tuple[Sentence, ...]:
+    """What the second run says of the first.
 
     shown: None where there are no finished pictures of both. Then only the ends are compared, and these do not tell
     whether it is the same picture.
@@ -35,12 +36,10 @@ def compare_runs(trace: Trace, half: Trace, odds: Odds, shown: Shown | None = No
     at = {"knob": turned[0].name, "half": turned[0].value}
     ends = _both([run.tensors.get(END) for run in (trace, half)])
     pictures = _fitting(shown, trace.batch) or (_own_pictures(trace, *ends) if ends else None)
-    found = tuple(_compare_pictures(*pictures, odds.half, at) if pictures else ())
-    found = found or tuple(_compare_ends(*ends, odds.half, at) if ends else ())
+    found = tuple(_compare_pictures(*pictures, at) if pictures else ())
+    found = found or tuple(_compare_ends(*ends, at) if ends else ())
     if not found:
         return (say("half.lost"),)
-    if turned[0].kind != CFG:
-        found = (found[0], *([say("half.odds.knob")] if found[1:] else []))
     return (*found, *_compare_clipping(trace, half, at))
 
 
@@ -59,13 +58,13 @@ def _own_pictures(trace: Trace, own: Tensor, other: Tensor) -> Shown | None:
     return (own.float() / 2 + 0.5, other.float() / 2 + 0.5) if trace.pixels and own.ndim == 4 else None
 
 
-def _compare_pictures(own: Tensor, other: Tensor, odds: HalfOdds, at: dict[str, Any]) -> Iterator[Sentence]:
-    """What becomes of the pictures, and how often "the same" and "a little" err; nothing where one is not finite."""
+def _compare_pictures(own: Tensor, other: Tensor, at: dict[str, Any]) -> Iterator[Sentence]:
+    """What becomes of the pictures; nothing where one is not finite."""
     change = compare_pictures(own, other)
     apart, batch = change.distance, len(own)
     if not bool(apart.isfinite().all()):
         return
-    same, close = apart < odds.same, (apart >= odds.same) & (apart < odds.close)
+    same, close = apart < SAME, (apart >= SAME) & (apart < CLOSE)
     changed = ~same & ~close
     count = int(same.sum())
     facts = at | {"distance": round(float(apart.median()), 3), "count": count, "batch": batch}
@@ -75,10 +74,6 @@ def _compare_pictures(own: Tensor, other: Tensor, odds: HalfOdds, at: dict[str, 
         visible = changed if bool(changed.any()) else close
         what = say("change.colours" if bool(change.of_colour[visible].double().mean() >= 0.5) else "change.shapes")
         yield say(_name_change(count, int(close.sum()), batch), what=what, **facts, changed=int(changed.sum()))
-    if count:
-        yield say("half.odds", same=odds.same, wrong=percent(odds.wrong))
-    if bool(close.any()):
-        yield say("half.close.odds", close=odds.close, changed=percent(odds.changed))
 
 
 def _name_change(same: int, close: int, batch: int) -> str:
@@ -90,16 +85,14 @@ def _name_change(same: int, close: int, batch: int) -> str:
     return "half.some" if same else "half.other" if batch == 1 else "half.none"
 
 
-def _compare_ends(own: Tensor, other: Tensor, odds: HalfOdds, at: dict[str, Any]) -> Iterator[Sentence]:
-    """What becomes of the subject, and how often that errs; nothing where no end is finite."""
+def _compare_ends(own: Tensor, other: Tensor, at: dict[str, Any]) -> Iterator[Sentence]:
+    """What becomes of the subject; nothing where no end is finite."""
     apart = distance(own, other)
     if not bool(apart.isfinite().any()):
         return
-    count = int((apart < odds.near).sum())
+    count = int((apart < NEAR).sum())
     name = {0: "half.far", len(own): "half.near"}.get(count, "half.near.some")
     yield say(name, **at, distance=round(float(apart.nanmedian()), 3), count=count, batch=len(own))
-    if count:
-        yield say("half.near.odds", near=odds.near, subject=percent(odds.subject), colours=percent(odds.colours))
 
 
 def turned_knobs(trace: Trace, half: Trace) -> list[RunKnob]:

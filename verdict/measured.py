@@ -37,6 +37,7 @@ from ..guidance.vectors import flat
 from ..measure.curve import MEASURABLE, VISIBLE, Curve
 from ..measure.estimates import Estimate, variety
 from ..measure.gate import Gate
+from ..measure.levels import Level
 from ..measure.measurement import Measurement, measurement_of, setting_of
 from ..trace.effective import cfg_of
 from ..trace.portable import jsonable
@@ -62,6 +63,7 @@ CURVE = {
     "name": require(text()),
     "when": require(text()),
     "beside": maybe(text(LARGEST)),
+    "each": maybe(whole(1, 10**6)),
     "setting": require(table(ANYTHING, 20)),
     "values": require(several(number(), MOST_VALUES, 2)),
     "measured": require(several(table(ANYTHING, 20), MOST_VALUES, 2)),
@@ -74,7 +76,8 @@ class MeasuredCurve:
     """A curve of one knob.
 
     knob: its key. name: of its widget. when: date. beside: what guided all of its runs besides, in words; empty where
-    that differs from value to value, as of a rule's own number, whose key says it.
+    that differs from value to value, as of a rule's own number, whose key says it. each: pictures of which a row of
+    its points is the sum.
     """
 
     knob: str
@@ -82,6 +85,7 @@ class MeasuredCurve:
     when: str
     curve: Curve
     beside: str = ""
+    each: int = 1
 
     @property
     def setting(self) -> Mapping[str, Any]:
@@ -91,7 +95,7 @@ class MeasuredCurve:
     @property
     def pictures(self) -> int:
         """Of each value."""
-        return self.curve.points[0].count
+        return self.each * self.curve.points[0].count
 
     @property
     def gate(self) -> Gate | None:
@@ -104,10 +108,18 @@ class MeasuredCurve:
         same = self.knob == without_stage(knob) and self.beside in ("", beside_of(header))
         return same and _plain(self.setting) == _plain(setting_of(header))
 
+    def in_groups(self, count: int) -> MeasuredCurve:
+        """The same with so many rows at most, each the sum of as many pictures: smaller, and as sure."""
+        each = max(1, self.curve.points[0].count // count)
+        points = [
+            replace(point, levels=[_grouped(level, each) for level in point.levels]) for point in self.curve.points
+        ]
+        return replace(self, curve=replace(self.curve, points=points), each=self.each * each)
+
     def as_claims(self) -> dict[str, Any]:
         """As the file says it."""
         sums = [point.sums() for point in self.curve.points]
-        facts = {"knob": self.knob, "name": self.name, "when": self.when, "beside": self.beside}
+        facts = {"knob": self.knob, "name": self.name, "when": self.when, "beside": self.beside, "each": self.each}
         facts |= {"setting": dict(self.setting)}
         return facts | {"values": [*self.curve.values], "measured": sums, "variety": [*map(list, self.curve.variety)]}
 
@@ -158,6 +170,12 @@ class ModelCurves:
         """As the file says it."""
         claims = {"format": FORMAT, "version": VERSION, "model": {"name": self.name, "key": self.key}}
         return jsonable(claims | {"curves": [one.as_claims() for one in self.curves]})
+
+
+def _grouped(level: Level, each: int) -> Level:
+    """A level whose rows are sums of so many rows; what is left over at the end is left out."""
+    rows = len(level.error) // each * each
+    return Level(level.sigma, *(column[:rows].reshape(-1, each).sum(dim=1) for column in level[1:]))
 
 
 def beside_of(header: Mapping[str, Any]) -> str:
@@ -249,7 +267,9 @@ def _curve(claims: Mapping[str, Any], where: str) -> MeasuredCurve:
         curve = Curve(claims["values"], [_there(point) for point in points], varieties)
     except ValueError as error:
         raise ValueError(f"{where}: {error} {REMEDY}") from error
-    return MeasuredCurve(claims["knob"], claims["name"], claims["when"], curve, claims.get("beside") or "")
+    return MeasuredCurve(
+        claims["knob"], claims["name"], claims["when"], curve, claims.get("beside") or "", claims.get("each") or 1
+    )
 
 
 def _there(point: Measurement | None) -> Measurement:

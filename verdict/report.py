@@ -1,9 +1,8 @@
-"""What a run says of its scale: one line with a colour, reasons, odds, a scale to take instead, and what else it tells.
+"""What a run says of its scale: one line with a colour, reasons, a scale to take instead, and what else it tells.
 
-From the trace and what is known of its model alone. The best scale is not in one trace: a model trained on sloppy
-labels is the exact model of another world. So a run is compared with what is known, and says with what: a person's
-choices, the model's card, the cfg of its stock template, or nothing; then only a sign that held in every world is
-read, how long the guided predictions were. What cannot be told is not told; a sentence says what would help.
+The best scale is not in one trace, and no table knows every model. So the answer is the first row of ROWS that has
+something to say: what makes a run odd, what a person chose, what the model itself said of its pictures, how long the
+guided predictions were. Where nothing was measured, it says so, and what would.
 """
 
 from __future__ import annotations
@@ -16,21 +15,18 @@ from typing import Any
 
 import torch
 
-from ..guidance.gradients.term import MEASURED
 from ..measure.curve import MEASURABLE, VISIBLE
 from ..trace.effective import EffectiveScale
 from ..trace.gram import VECTORS
 from ..trace.pushes import GUIDANCE, push_shares
 from ..trace.record import round_digits
 from ..trace.terms import Term
-from ..trace.trace import SKIP, UNSEEN, Trace, model_key
-from .card import Band, Card
-from .features import Features, begins_late, ends_early, features_of, noise_levels, times_as_far, unguided_square
+from ..trace.trace import SKIP, UNSEEN, Trace
+from .features import Features, begins_late, ends_early, features_of, unguided_square
 from .findings import Judged, Watched, clipped_share, findings_of
 from .halved import Shown, compare_runs
-from .known import Known, Template
+from .known import Known
 from .measured import MeasuredCurve
-from .odds import ODDS, Odds
 from .picks import CFG, Pick
 from .run_knobs import DISTILLED, EARLIER, GRADIENT, LATER, LEAST_CFG, RULE, RunKnob, knobs_of
 from .sampler_class import sampler_class
@@ -39,18 +35,16 @@ from .sentences import LANGUAGES, Sentence, about, comma_list, percent, say, sho
 
 VERSION = 1
 FINE, ABOVE, UNCLEAR, OFF = COLOURS = ("fine", "above", "unclear", "off")
+BURNT = 3.1  # times the longest prediction of the model alone, above which no fine run lay in any world that was tried
 SCALED = 1.0  # rms that latents are scaled to: what clean data of an unknown size hardly exceeds
-ALIKE, FAR = 1.2, 1.5  # times a template's cfg: up to which it is about the same, from which it is far above
 CLIPPED = 0.25  # share of values beyond what a picture can show, at which no answer is green
 LONG = 1.5  # times the size of clean data, likewise
 MOST_TRIED = 2  # sentences on who chose what
 MOST_PLAIN = 3  # sentences of `why`
-UNSURE = {"help.widget", "why.stage.whole", "head.card.edge"}  # ids beside which a scale is no more than to be tried
 HELP = "help."  # how the ids of what would help begin
 KNOWN = {"en": "How we know:", "zh": "\u4f9d\u636e\uff1a"}  # above the numbers
 NOBODY: Mapping[str, Any] = {}
-CARDED = {"data": "size.card.data", "vae": "size.card.vae", "latent format": "size.card.format"}  # sigma_d of a card
-AGAINST = ("picks", "measured", "card", "template", "nothing")
+AGAINST = ("picks", "measured", "nothing")
 
 
 @dataclass(frozen=True)
@@ -58,15 +52,13 @@ class Answer:
     """The verdict itself.
 
     headline: one line, and what to do. colour: of COLOURS. against: of AGAINST. reasons: two or three, what would help
-    last. odds: how often such an answer errs, None where nothing is claimed. suggested: a scale to take instead. range:
-    good scales.
+    last. suggested: a scale to take instead. range: good scales.
     """
 
     headline: Sentence
     colour: str
     against: str = "nothing"
     reasons: tuple[Sentence, ...] = ()
-    odds: Sentence | None = None
     suggested: float | None = None
     range: tuple[float, float] | None = None
 
@@ -74,14 +66,13 @@ class Answer:
     def why(self) -> tuple[Sentence, ...]:
         """For someone who knows only KSampler: what was seen, what it was compared with, what to do."""
         advice = [one for one in self.reasons if one.id.startswith(HELP)][-1:]
-        facts = [one.plain for one in (self.headline, *self.reasons, *([self.odds] if self.odds else []))]
+        facts = [one.plain for one in (self.headline, *self.reasons)]
         return (*[one for one in facts if one][: MOST_PLAIN - len(advice)], *advice)
 
     @property
     def measured(self) -> tuple[Sentence, ...]:
-        """How all this is known, in numbers: the reasons but what would help, and the odds."""
-        reasons = (one for one in self.reasons if not one.id.startswith(HELP))
-        return (*reasons, *([self.odds] if self.odds else []))
+        """How all this is known, in numbers: the reasons but what would help."""
+        return tuple(one for one in self.reasons if not one.id.startswith(HELP))
 
 
 @dataclass(frozen=True, repr=False)
@@ -120,7 +111,7 @@ class Report:
         return self.text()
 
     def as_json(self) -> dict[str, Any]:
-        """The report for scripts and browsers: docs/verdict-card.md names every field."""
+        """The report for scripts and browsers: docs/report.md names every field."""
         answer = self.answer
         return round_digits({
             "v": VERSION,
@@ -129,7 +120,6 @@ class Report:
             "headline": answer.headline.as_json(),
             "why": [one.as_json() for one in answer.why],
             "reasons": [one.as_json() for one in answer.reasons],
-            "odds": answer.odds.as_json() if answer.odds else None,
             "cfg": self.cfg,
             "plain": self.plain,
             "effective": asdict(self.effective),
@@ -154,7 +144,6 @@ class Case:
 
     trace: Trace
     knowledge: Known
-    odds: Odds
     scale: Scale
     features: Features
     sampler: str
@@ -163,21 +152,12 @@ class Case:
     push: Mapping[str, float]
 
     @classmethod
-    def of(cls, trace: Trace, knowledge: Known, odds: Odds) -> Case:
-        """Of one run; a card of other weights counts as trouble, and not as a card."""
-        card, trouble = knowledge.card, knowledge.trouble
-        if card is not None and (model_key(trace.header.get("model") or {}) or "").lower() != card.sha256:
-            card, trouble = None, (*trouble, say("why.card.other", model=knowledge.card.name if knowledge.card else ""))
-        knowledge = replace(knowledge, card=card, trouble=trouble)
+    def of(cls, trace: Trace, knowledge: Known) -> Case:
+        """Of one run."""
         trace = without_cached(trace)
         data, source = _size(trace, knowledge)
-        facts = (scale_of(trace), features_of(trace, data), sampler_class(trace), data, source)
-        return cls(trace, knowledge, odds, *facts, push_shares(trace) if trace.n else {})
-
-    @property
-    def model(self) -> str:
-        """Its name, where a card of its weights is there."""
-        return str(self.trace.header["model"].get("name") or "this model")
+        facts = (scale_of(trace), features_of(trace), sampler_class(trace), data, source)
+        return cls(trace, knowledge, *facts, push_shares(trace) if trace.n else {})
 
     @property
     def changer(self) -> str | Sentence:
@@ -238,8 +218,8 @@ class Case:
     @property
     def curve(self) -> MeasuredCurve | None:
         """What was measured of its model, in runs that were made as this one."""
-        curves = self.knowledge.curves
-        return curves.curve_for(self.trace.header, self.knob.key) if curves else None
+        found = (one.curve_for(self.trace.header, self.knob.key) for one in self.knowledge.curves)
+        return next((curve for curve in found if curve), None)
 
     @property
     def whole(self) -> bool:
@@ -261,7 +241,7 @@ class Case:
     @property
     def burns(self) -> bool:
         """Whether it shows what no fine run in any world showed but by chance."""
-        return self.whole and self.features.overshoot > self.odds.sure
+        return self.whole and self.features.overshoot > BURNT
 
     def times(self) -> str:
         """How long the longest prediction was."""
@@ -269,13 +249,9 @@ class Case:
 
 
 def _size(trace: Trace, knowledge: Known) -> tuple[float, Sentence]:
-    """sigma_d and who says so: the card, the model's file, a measurement, or the latent format by construction."""
+    """sigma_d and who says so: the model's file, a measurement, or the latent format by construction."""
     own, size = trace.header.get("sigma_data"), knowledge.size
-    if knowledge.card:
-        return knowledge.card.sigma_data, say(CARDED[knowledge.card.source])
-    if own or size is None:
-        return float(own or math.nan), say("size.model")
-    return size.value, size.source
+    return (size.value, size.source) if size and not own else (float(own or math.nan), say("size.model"))
 
 
 def report_of(
@@ -283,7 +259,6 @@ def report_of(
     knowledge: Known | None = None,
     half: Trace | None = None,
     judge: Judged | None = None,
-    odds: Odds = ODDS,
     shown: Shown | None = None,
 ) -> Report:
     """The report on a run.
@@ -291,7 +266,7 @@ def report_of(
     knowledge: of its model. half: a run at half the scale with the same noise. judge: what an energy that did not guide
     finds in the finished pictures. shown: the finished pictures of the run and of `half`, where they are known.
     """
-    case = Case.of(trace, knowledge or Known(), odds)
+    case = Case.of(trace, knowledge or Known())
     answer = answer_of(case)
     answer = _name_remedy(replace(answer, reasons=(*_what_took_steps(trace), *answer.reasons)), case.knob)
     answer = _without_contradiction(case, answer)
@@ -299,7 +274,7 @@ def report_of(
     one = not any(several_of(trace).values())
     if one and trace.n and trace.batch:
         findings = findings_of(Watched(case.trace, case.scale, case.sigma_data, case.source, judge))
-    findings += compare_runs(trace, half, odds, shown) if one and half is not None else ()
+    findings += compare_runs(trace, half, shown) if one and half is not None else ()
     scale = case.scale
     titles = {term.name: term.label for term in trace.terms}
     push = {titles.get(name, name): share for name, share in case.push.items()}
@@ -322,24 +297,18 @@ def _without_contradiction(case: Case, answer: Answer) -> Answer:
 
 
 def answer_of(case: Case) -> Answer:
-    """The verdict: the first of these that has something to say."""
-    first = (_nothing_to_judge, _several, _of_other_knob, _not_guided, _of_part, _of_picks, _of_curve, _seen_whole)
-    answers = (ask(case) for ask in (*first, *COMPARISONS[2:]))
-    return next((answer for answer in answers if answer), None) or _alone(case)
+    """The verdict: the first of ROWS that has something to say."""
+    return next(answer for answer in (ask(case) for ask in ROWS) if answer)
 
 
 def _name_remedy(answer: Answer, knob: RunKnob) -> Answer:
-    """The same, with a headline that says what to do, where that is one number.
-
-    A scale that somebody found good with this model is to be used; any other is to be tried, and so where the answer
-    is unclear.
-    """
+    """The same, with a headline that says what to do, where that is one number: what a person chose is to be used."""
     advice = {one.id: one.facts for one in (answer.headline, *answer.reasons)}
-    if answer.suggested is not None and knob.kind != CFG and answer.against == "picks":
+    if answer.suggested is not None and knob.kind != CFG:
         remedy = say("remedy.knob", name=knob.name, value=answer.suggested)
     elif answer.suggested is not None:
-        found = answer.against in ("picks", "card") and not UNSURE & advice.keys()
-        remedy = say("remedy.use" if found else "remedy.try", cfg=answer.suggested)
+        sure = answer.against == "picks" and not {"help.widget", "why.stage.whole"} & advice.keys()
+        remedy = say("remedy.use" if sure else "remedy.try", cfg=answer.suggested)
     elif "help.half" in advice:
         remedy = say("remedy.try", cfg=advice["help.half"]["half"])
     elif "help.gradient" in advice:
@@ -438,7 +407,7 @@ def _not_guided(case: Case) -> Answer | None:
 
 def _advise(case: Case, headline: Sentence) -> Answer:
     """A run without guidance is not judged, but told which scales are good, where that is known."""
-    answers = (ask(case) for ask in (COMPARISONS if case.whole else (_of_part,)))
+    answers = (ask(case) for ask in ((_of_picks, _of_curve) if case.whole else (_of_part,)))
     advice = next((answer for answer in answers if answer and answer.against != "nothing"), None)
     if advice is None:
         return Answer(headline, OFF, reasons=(say("help.plain" if case.scale.differs_from_cfg else "help.off"),))
@@ -446,10 +415,10 @@ def _advise(case: Case, headline: Sentence) -> Answer:
 
 
 def _of_other_knob(case: Case) -> Answer | None:
-    """A run that something else than cfg guided most: only picks of that are compared with."""
+    """A run that something else than cfg guided most: what is known of cfg says nothing of it."""
     if case.knob.kind == CFG:
         return None
-    return _of_its_picks(case) or _of_curve(case) or (_untold(case) if case.knob.kind == DISTILLED else None)
+    return _of_its_picks(case) or _of_curve(case) or (None if case.burns else _unmeasured(case))
 
 
 def _of_its_picks(case: Case) -> Answer | None:
@@ -462,7 +431,7 @@ def _of_its_picks(case: Case) -> Answer | None:
     place = "untried" if knob.value > high >= max(pick.cfg for pick in tried) else _place(knob.value, bounds)
     if place == "inside" and case.burns:
         return None  # the sign tells more
-    judge, odds = _who_chose(tried)
+    judge, chose = _who_chose(tried)
     whose = say("whose.judge", **judge) if judge else say("whose.user")
     facts = {"knob": knob.words, "high": high} | ({} if place == "untried" else {"low": low, "whose": whose})
     colour = {"above": ABOVE, "inside": FINE}.get(place, UNCLEAR)
@@ -470,14 +439,8 @@ def _of_its_picks(case: Case) -> Answer | None:
     number = _widget_number(suggested)
     advice = [say("help.use.knob", name=knob.name, value=number)] if number is not None else []
     advice += [_help_picks(knob)] if place == "untried" else []
-    reasons = (*tuple(_choices(tried, knob))[:MOST_TRIED], *advice)
-    return Answer(say(f"head.knob.{place}", **facts), colour, "picks", reasons, odds, number, bounds)
-
-
-def _untold(case: Case) -> Answer:
-    """A run of a distilled model at cfg 1, of which nobody chose any."""
-    more = (say("why.distilled"), *_trouble(case), *_of_the_template(case), _help_picks(case.knob))
-    return Answer(say("head.distilled", knob=case.knob.words), UNCLEAR, reasons=more)
+    reasons = (*tuple(_choices(tried, knob))[:MOST_TRIED], chose, *advice)
+    return Answer(say(f"head.knob.{place}", **facts), colour, "picks", reasons, number, bounds)
 
 
 def _help_picks(knob: RunKnob) -> Sentence:
@@ -485,72 +448,24 @@ def _help_picks(knob: RunKnob) -> Sentence:
 
 
 def _of_part(case: Case) -> Answer | None:
-    """A part of a run is compared with picks of such parts; a card or a template tells where to look, and no more."""
+    """A part of a run is compared with picks of such parts; those of whole runs tell where to look, and no more."""
     if case.whole or not case.trace.n:
         return None
-    if answer := _of_picks(case):
+    if answer := _of_picks(case) or _of_curve(case):
         return answer
-    steps, scale, sampler = case.trace.steps, case.scale, say(f"sampler.{case.sampler}")
+    steps, picks, scale = case.trace.steps, case.knowledge.picks, case.scale
     ends = {"first": float(steps["sigma"][0]), "last": float(steps["sigma_next"][-1])}
-    if (whole := _of_whole_runs(case)) is None:
-        rules = () if scale.plain or not (case.knowledge.card or case.knowledge.template) else (_beside_cfg(scale),)
-        more = (say("why.stage", **ends), *_trouble(case), *_of_the_template(case), *rules, say("help.whole"))
+    edges = picks.range(case.sampler) if picks and scale.plain else None
+    if picks is None or edges is None:
+        more = (say("why.stage", **ends), *_trouble(case), say("help.whole"))
         return Answer(say("head.stage"), UNCLEAR, reasons=more)
-    against, edges, centre, why = whole
     place = _place(scale.plain_scale, edges)
     facts = {"cfg": case.cfg, "place": say(f"place.{place}"), "low": edges[0], "high": edges[1]}
-    suggested = None if place == "inside" else _widget_number(centre)
-    reasons = (*why, say("why.stage.whole", sampler=sampler, **ends), *([] if suggested else [say("help.picks")]))
-    answer = Answer(say("head.stage.known", **facts), UNCLEAR, against, reasons, None, suggested, edges)
-    return _in_widget(case, answer)
-
-
-def _of_whole_runs(case: Case) -> tuple[str, tuple[float, float], float, tuple[Sentence, ...]] | None:
-    """What is known of cfg in whole runs: whose it is, the good range, its middle and reasons; None for nothing."""
-    picks, card, scale = case.knowledge.picks, case.knowledge.card, case.scale
-    if not scale.plain:
-        return None
-    if picks and (bounds := picks.range(case.sampler)):
-        reasons = tuple(_choices(picks.of_class(case.sampler)))[:MOST_TRIED]
-        return "picks", bounds, math.sqrt(bounds[0] * bounds[1]), reasons
-    if card and (band := card.bands.get(case.sampler)):
-        return "card", (band.low, band.high), band.centre, _why_card(case, card, band)
-    return None
-
-
-def _why_card(case: Case, card: Card, band: Band) -> tuple[Sentence, ...]:
-    facts = {"objective": band.objective, "samples": band.samples, "sampler": say(f"sampler.{case.sampler}")}
-    why = say("why.card", model=card.name, low=band.low, high=band.high, **facts)
-    latent = case.trace.header.get("latent") or {}
-    native, shape = latent.get("native"), case.trace.latent_shape
-    if not native or tuple(native) == shape:
-        return (why,)
-    sizes = {name: " x ".join(map(str, sides[1:])) for name, sides in (("native", native), ("shape", shape))}
-    return why, say("why.card.size", model=card.name, **sizes)
-
-
-def _beside_cfg(scale: Scale) -> Sentence:
-    """What else than cfg guided, so that what is known of cfg alone says nothing."""
-    return say("why.template.rules", chain=scale.who)
-
-
-def _seen_whole(case: Case) -> Answer | None:
-    """What forbids every comparison, unless the run burns: that is a fact of its own."""
-    scale, levels = case.scale, noise_levels(case.trace)
-    if case.burns or not len(levels):
-        return None
-    if math.isnan(scale.low):
-        chain = str(case.trace.header.get("chain") or PLAIN)
-        guider = say("who.guider") if chain.upper() == PLAIN else chain
-        return Answer(say("head.scale", guider=guider), UNCLEAR, reasons=(*_not_long(case), say("help.guider")))
-    names = ", ".join(scale.further)
-    if names == ", ".join(term.label for term in case.trace.terms if term.guides) != "":
-        best = say("why.gradient", best=", ".join(f"{scale:g} ({at})" for at, scale in MEASURED.items()))
-        return Answer(say("head.gradient", names=names), UNCLEAR, reasons=(best, *_not_long(case),
-                      say("help.scales", names=names)))  # fmt: skip
-    if scale.further:
-        return Answer(say("head.passes", names=names), UNCLEAR, reasons=(*_not_long(case), say("help.plain")))
-    return None
+    suggested = None if place == "inside" else _widget_number(math.sqrt(edges[0] * edges[1]))
+    why = tuple(_choices(picks.of_class(case.sampler)))[:MOST_TRIED]
+    whole = say("why.stage.whole", sampler=say(f"sampler.{case.sampler}"), **ends)
+    reasons = (*why, whole, *([] if suggested else [say("help.picks")]))
+    return _in_widget(case, Answer(say("head.stage.known", **facts), UNCLEAR, "picks", reasons, suggested, edges))
 
 
 def _of_picks(case: Case) -> Answer | None:
@@ -559,11 +474,12 @@ def _of_picks(case: Case) -> Answer | None:
     if picks is None or bounds is None:
         return None
     tried = picks.of_class(case.sampler, key)
-    reasons, (judge, odds) = tuple(_choices(tried))[:MOST_TRIED], _who_chose(tried)
+    judge, chose = _who_chose(tried)
+    reasons = (*tuple(_choices(tried))[:MOST_TRIED], chose)
     if not case.burns and scale.low > bounds[1] >= max(pick.cfg for pick in tried):
-        headline = say(f"head.{_name_of('picks', judge)}.untried", cfg=case.cfg, high=bounds[1], **judge)
-        return _in_widget(case, Answer(headline, UNCLEAR, "picks", (*reasons, say("help.picks")), odds, None, bounds))
-    return _judge_place(case, "picks", bounds, None, reasons, odds, judge)
+        headline = say(f"head.{_name_of(judge)}.untried", cfg=case.cfg, high=bounds[1], **judge)
+        return _in_widget(case, Answer(headline, UNCLEAR, "picks", (*reasons, say("help.picks")), None, bounds))
+    return _beside_picks(case, bounds, reasons, judge)
 
 
 def _who_chose(tried: list[Pick]) -> tuple[dict[str, Any], Sentence]:
@@ -571,15 +487,15 @@ def _who_chose(tried: list[Pick]) -> tuple[dict[str, Any], Sentence]:
     chose = {pick.by for pick in tried if pick.good}
     judges = ", ".join(sorted(by for by in chose if by))
     if not judges:
-        return {}, say("odds.picks")
+        return {}, say("why.range")
     if None in chose:
-        return {"judge": say("chose.both", judge=judges)}, say("odds.picks.both", judge=judges)
-    return {"judge": judges}, say("odds.picks.judge", judge=judges)
+        return {"judge": say("chose.both", judge=judges)}, say("why.range.both", judge=judges)
+    return {"judge": judges}, say("why.range.judge", judge=judges)
 
 
-def _name_of(against: str, judge: Mapping[str, Any]) -> str:
-    """What the headlines of a comparison are called."""
-    return "judged" if judge else against
+def _name_of(judge: Mapping[str, Any]) -> str:
+    """What the headlines of a comparison with picks are called."""
+    return "judged" if judge else "picks"
 
 
 def _choices(tried: list[Pick], knob: RunKnob | None = None) -> Iterator[Sentence]:
@@ -611,10 +527,10 @@ def _of_curve(case: Case) -> Answer | None:
         return Answer(beyond, UNCLEAR, "measured", (why[0], say("help.measure")))
     if seen and knob.value > seen.value:
         headline = say("head.measured.seen", **facts, mark=about(seen.value))
-        return Answer(headline, ABOVE, "measured", (why[0], _start(start), why[1]) if start else why, None, start)
+        return Answer(headline, ABOVE, "measured", (why[0], _start(start), why[1]) if start else why, start)
     if first and knob.value > first.value:
         headline = say("head.measured.first", **facts, mark=about(first.value))
-        return Answer(headline, UNCLEAR, "measured", (why[0], _start(start), why[1]) if start else why, None, start)
+        return Answer(headline, UNCLEAR, "measured", (why[0], _start(start), why[1]) if start else why, start)
     return Answer(say("head.measured.calm", **facts), FINE, "measured", (why[0], say("help.calm")))
 
 
@@ -638,44 +554,17 @@ def _why_measured(measured: MeasuredCurve, knob: RunKnob) -> Sentence:
     return replace(say("why.measured", **facts), then=more)
 
 
-def _of_card(case: Case) -> Answer | None:
-    card, scale = case.knowledge.card, case.scale
-    band = card.bands.get(case.sampler) if card else None
-    if card is None or band is None or math.isnan(scale.low) or scale.further:
-        return None
-    why = _why_card(case, card, band)
-    if scale.plain:
-        return _judge_place(case, "card", (band.low, band.high), band.centre, why, _odds_of_card(case.odds, band))
-    return _by_lengths(case, band, why)
-
-
-def _judge_place(
-    case: Case,
-    against: str,
-    edges: tuple[float, float],
-    centre: float | None,
-    reasons: tuple[Sentence, ...],
-    odds: Sentence,
-    judge: Mapping[str, Any] = NOBODY,
-) -> Answer:  # fmt: skip
-    """Where a run with one plain scale lies: below, inside or above the good ones.  judge: the fact, if one chose.
-
-    A card is measured on samples, so a little above its range is not yet too high: `beyond` times it is, or burning.
-    """
+def _beside_picks(
+    case: Case, edges: tuple[float, float], reasons: tuple[Sentence, ...], judge: Mapping[str, Any]
+) -> Answer:
+    """Where a run with one plain scale lies: below, inside or above the good ones.  judge: the fact, if one chose"""
     low, high = edges
     place = _place(case.scale.plain_scale, edges)
-    if place == "above" and against == "card" and case.scale.plain_scale <= case.odds.beyond * high and not case.burns:
-        place = "edge"
     facts = {"cfg": case.cfg, "low": low, "high": high}
-    if place == "inside" and case.burns:
-        headline, reasons = say("head.inside_burns", **facts), (*reasons, _burning(case))
-        parts = (*reasons, _advice(case)), _odds_of_burning(case), None, edges
-        return _in_widget(case, Answer(headline, UNCLEAR, against, *parts))
     colour = {"above": ABOVE, "inside": FINE}.get(place, UNCLEAR)
-    reasons += (_burning(case),) if case.burns else ()
-    suggested = None if place == "inside" else centre or math.sqrt(low * high)
-    headline = say(f"head.{_name_of(against, judge)}.{place}", **facts, **judge)
-    return _in_widget(case, Answer(headline, colour, against, reasons, odds, _widget_number(suggested), edges))
+    suggested = None if place == "inside" else _widget_number(math.sqrt(low * high))
+    headline = say(f"head.{_name_of(judge)}.{place}", **facts, **judge)
+    return _in_widget(case, Answer(headline, colour, "picks", reasons, suggested, edges))
 
 
 def _place(scale: float, edges: tuple[float, float]) -> str:
@@ -703,109 +592,30 @@ def _in_widget(case: Case, answer: Answer) -> Answer:
     return replace(answer, reasons=(*answer.reasons, say("help.widget", cfg=cfg, scale=wanted)), suggested=cfg)
 
 
-def _by_lengths(case: Case, band: Band, why: tuple[Sentence, ...]) -> Answer:
-    """A run whose rules change what cfg does, against runs at the top of the band: by both lengths or none.
-
-    Good runs with rules lie a little beyond the top, too: from there to `further` times as far nothing is said. Both
-    lengths depend on how bright a picture is, so further is told only with a sign that does not.
-    """
-    top, own, facts = band.edges["high"], case.features, {"model": case.model, "high": band.high}
-    rules = case.odds.rules
-    theirs = [top.get(name, math.nan) for name in ("overmean", "strength")]
-    along = tuple(_along(case, (band.low, band.high)))
-    of_card = all(map(math.isfinite, theirs)) and theirs[1] > 0
-    if not of_card or not all(map(math.isfinite, (own.overmean, own.strength))):
-        missing = (say("why.card.features.own" if of_card else "why.card.features", model=case.model),)
-        return Answer(say("head.changed", chain=case.changer), UNCLEAR, "card", (*missing, *along, say("help.plain")))
-    length, push = times_as_far(own.overmean, own.strength, top)
-    lengths = say("why.card.lengths", length=length, push=push, further=rules.further, likely=case.odds.likely, **facts)
-    far = min(length, push) > rules.further and own.overshoot > case.odds.likely
-    name = "further" if far else "no_further" if max(length, push) <= 1 else None
-    if name is None or (name == "no_further" and case.burns):
-        parts = (lengths, *along, *_not_long(case), say("help.plain"))
-        return Answer(say("head.changed", chain=case.changer), UNCLEAR, "card", parts)
-    colour, odds = (ABOVE, {"false": rules.false}) if name == "further" else (FINE, {"missed": rules.miss})
-    parts = say(f"odds.card.{name}", **{key: percent(share) for key, share in odds.items()})
-    reasons = (*why, lengths, *along, *([say("help.lower")] if name == "further" else []))
-    return Answer(say(f"head.card.{name}", high=band.high), colour, "card", reasons, parts, None, (band.low, band.high))
-
-
-def _along(case: Case, edges: tuple[float, float]) -> Iterator[Sentence]:
-    """Where a run stands by its part along the difference; the card says nothing of what goes across."""
-    scale, effective = case.scale, case.scale.effective
-    if scale.differs_from_cfg:
-        place, (low, high) = say(f"place.{_place(scale.plain_scale, edges)}"), edges
-        facts = {"scale": about(scale.plain_scale), "place": place, "low": low, "high": high}
-        more = {} if effective.along else {"percent": percent(effective.across)}
-        yield say("why.along.across" if more else "why.along", **facts, **more)
-
-
-def _of_template(case: Case) -> Answer | None:
-    template, scale = case.knowledge.template, case.scale
-    if template is None or case.burns or math.isnan(scale.plain_scale) or scale.further:
+def _too_long(case: Case) -> Answer | None:
+    """The one thing that a record alone tells: guided predictions far longer than the model's own."""
+    if not case.burns:
         return None
-    used = _guiding_scales(template)
-    ratio = scale.plain_scale / used[-1]
-    place = "above" if ratio > ALIKE else "below" if scale.plain_scale * ALIKE < used[0] else "alike"
-    plain = scale.plain
-    colour = {"above": ABOVE if ratio >= FAR and plain else UNCLEAR, "alike": FINE if plain else UNCLEAR}.get(
-        place, UNCLEAR
+    name, by = ("head.burns.gradient", {"name": case.guide.label}) if case.guide else ("head.burns", {})
+    return Answer(say(name, **by), ABOVE, reasons=(_burning(case), *_trouble(case), _advice(case)))
+
+
+def _unmeasured(case: Case) -> Answer:
+    """Nothing was measured of this model in runs like this one."""
+    scale, knob = case.scale, case.knob
+    if math.isnan(scale.low) and knob.kind == CFG:
+        chain = str(case.trace.header.get("chain") or PLAIN)
+        guider = say("who.guider") if chain.upper() == PLAIN else chain
+        return Answer(say("head.scale", guider=guider), UNCLEAR, reasons=(*_trouble(case), say("help.guider")))
+    return Answer(
+        say("head.unmeasured", knob=knob.words), UNCLEAR, reasons=(*_trouble(case), say("help.measure.model"))
     )
-    facts = {"cfg": case.cfg, "used": comma_list(used)} | ({"times": short(ratio)} if place == "above" else {})
-    reasons = [*_trouble(case), *_of_the_template(case)]
-    reasons += [] if plain else [_beside_cfg(scale)]
-    edges = (used[0], used[-1])
-    suggested = {"below": used[0], "above": used[-1]}.get(place)
-    parts = say(f"head.template.{place}", **facts), colour, "template", (*reasons, *_not_long(case))
-    return _in_widget(case, Answer(*parts, say("odds.template"), suggested, edges))
-
-
-def _of_the_template(case: Case) -> Iterator[Sentence]:
-    """What the template of the model uses, if one is known."""
-    template = case.knowledge.template
-    if template is None:
-        return
-    used = _guiding_scales(template)
-    facts = {"package": template.package, "count": template.count, "file": template.file}
-    yield say("why.template", **facts, used=comma_list(used))
-    if used == [1.0]:
-        yield say("why.template.distilled")
-
-
-def _guiding_scales(template: Template) -> list[float]:
-    """Its cfg values; where some run a distilled LoRA at cfg 1, those that guide."""
-    guiding = [scale for scale in template.scales if scale > 1]
-    return guiding or [1.0]
-
-
-COMPARISONS: tuple[Callable[[Case], Answer | None], ...] = (_of_picks, _of_curve, _of_card, _of_template)
-
-
-def _alone(case: Case) -> Answer:
-    """What is safe in every world."""
-    odds, more = case.odds, [*_trouble(case)]
-    shows = case.features.overshoot > odds.likely
-    if not (shows or case.knowledge.picks or case.knowledge.card or case.knowledge.trouble or case.guide):
-        more.append(say("why.nothing"))
-    if case.burns:
-        name, by = ("head.burns.gradient", {"name": case.guide.label}) if case.guide else ("head.burns", {})
-        return Answer(say(name, **by), ABOVE, reasons=(_burning(case), *more, _advice(case)),
-                      odds=_odds_of_burning(case))  # fmt: skip
-    if shows:
-        likely = say("odds.may_burn", sure=odds.sure, false=percent(odds.false))
-        return Answer(say("head.may_burn"), UNCLEAR, reasons=(_burning(case), *more, _advice(case)),
-                      odds=likely)  # fmt: skip
-    least, share = odds.hits[0]
-    silent = say("odds.silent", least=least, missed=percent(1 - share))
-    return Answer(say("head.no_sign"), UNCLEAR, reasons=(*_not_long(case), *more, say("help.picks")), odds=silent)
 
 
 def _trouble(case: Case) -> Iterator[Sentence]:
     """Why what is there could not be compared with."""
     yield from case.knowledge.trouble
-    card, picks, sampler = case.knowledge.card, case.knowledge.picks, say(f"sampler.{case.sampler}")
-    if card is not None and case.sampler not in card.bands:
-        yield say("why.card.class", model=card.name, sampler=sampler)
+    picks, sampler = case.knowledge.picks, say(f"sampler.{case.sampler}")
     if picks is None or case.knob.kind != CFG:
         return
     if picks.range(case.sampler) is None:
@@ -816,13 +626,7 @@ def _trouble(case: Case) -> Iterator[Sentence]:
 
 def _burning(case: Case) -> Sentence:
     step = (case.features.longest or 0) + 1
-    return say("why.burns", step=step, times=case.times(), sure=case.odds.sure)
-
-
-def _not_long(case: Case) -> Iterator[Sentence]:
-    """How long the predictions were, where that is known."""
-    if math.isfinite(case.features.overshoot):
-        yield say("why.not_long", times=case.times(), sure=case.odds.sure)
+    return say("why.burns", step=step, times=case.times(), sure=BURNT)
 
 
 def _advice(case: Case) -> Sentence:
@@ -836,22 +640,22 @@ def _advice(case: Case) -> Sentence:
     return say("help.half", half=max(1.0, cfg / 2)) if cfg > 1 else say("help.picks")
 
 
-def _odds_of_burning(case: Case) -> Sentence:
-    if case.guide:
-        return say("odds.gradient")
-    odds = case.odds
-    (least, few), (most, many) = odds.hits[0], odds.hits[-1]
-    return say("odds.burn", false=percent(odds.false), few=percent(few), least=least, many=percent(many), most=most)
-
-
-def _odds_of_card(odds: Odds, band: Band) -> Sentence:
-    low, high = (band.centre * odds.ratio**side for side in (-0.5, 0.5))
-    return say("odds.card", low=low, high=high, coverage=percent(odds.card_coverage), false=percent(odds.card_false))
-
-
 def _widget_number(cfg: float | None) -> float | None:
     """A scale as widgets show it."""
     return None if cfg is None else round(cfg, 1) if cfg >= 1 else float(f"{cfg:.2g}")
+
+
+ROWS: tuple[Callable[[Case], Answer | None], ...] = (  # from top to bottom; the last always answers
+    _nothing_to_judge,
+    _several,
+    _of_other_knob,
+    _not_guided,
+    _of_part,
+    _of_picks,
+    _of_curve,
+    _too_long,
+    _unmeasured,
+)
 
 
 def words_of(report: Report) -> dict[str, str]:

@@ -23,7 +23,6 @@ CLASSES = {
     "unseen": "a sampler that hides whether it adds noise, with 15 to 35 steps",
     "unseen-many": "a sampler that hides whether it adds noise, with more than 35 steps",
 }
-MEASURED = tuple(key for key in CLASSES if not key.startswith("unseen"))  # what a card can know
 HIDDEN = ("not observable", "counts as part of the move")  # words of header.split and header.notes
 
 
