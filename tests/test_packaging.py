@@ -2,7 +2,6 @@
 
 import ast
 import io
-import json
 import re
 import sys
 import zipfile
@@ -112,10 +111,9 @@ def licence_lines():
 
 
 def test_every_embedded_file_has_its_licence_stated_once(archive):
-    """All of assets/, what is no text, and what was measured."""
+    """All of assets/, and what is no text."""
     lines = licence_lines()
     own = {file for file in archive if file.startswith("assets/") or Path(file).suffix not in (*TEXTS, ".comfyignore")}
-    own |= {"verdict/odds.json", "verdict/template_scales.json"} & set(archive)
     own -= {"assets/LICENSES.md"}
     found = {file: [licence for names, licence in lines if any(fnmatch(file, name) for name in names)] for file in own}
     assert {file: licences for file, licences in found.items() if len(licences) != 1} == {}
@@ -142,18 +140,6 @@ def test_both_readmes_give_the_same_commands_and_addresses_of_the_web():
     first, second = (re.findall(blocks, text_of(name), re.MULTILINE | re.DOTALL) for name in READMES)
     assert first == second
     assert [target for target in english if not target.startswith(("https://", "#"))] == []
-
-
-@pytest.mark.parametrize("name", READMES)
-def test_a_readme_states_the_range_of_the_card_and_the_odds_of_the_verdict(name):
-    text, odds = text_of(name), json.loads(text_of("verdict/odds.json"))
-    band = json.loads(text_of("assets/denoisers/pocket-1.guidance.json"))["bands"]["ode"]
-    hits = {one["times"]: one["share"] for one in odds["burn"]["hits"]}
-    shares = (f"{100 * odds['card']['false']:.1f}", f"{100 * odds['burn']['false']:.1f}")
-    shares += tuple(f"{100 * hits[times]:.0f}" for times in (2.0, 4.0))
-    assert [share for share in shares if f"{share} %" not in text] == []
-    assert len(re.findall(rf"{band['low']:g} (?:to|\u5230) {band['high']:g}", text)) == 1
-    assert f"cfg {band['centre']:.1f}" in text
 
 
 def test_the_citation_names_this_project():

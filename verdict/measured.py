@@ -49,6 +49,7 @@ FORMAT, VERSION = "guidance-geometry/measured", 1
 MOST_CURVES, MOST_VALUES = 200, 100
 LARGEST = 20_000_000  # bytes
 REMEDY = "Measure the model again, or delete the file."
+FORGET = "Forget what was measured of this model first."
 UNGUIDED = {CFG: 1.0}  # values at which nothing guides, by knob
 TOO_FEW = "A curve needs runs of the same seeds at two values of {}, and there are {}. Let more of them end."
 FILE = {
@@ -110,7 +111,7 @@ class MeasuredCurve:
 
     def in_groups(self, count: int) -> MeasuredCurve:
         """The same with so many rows at most, each the sum of as many pictures: smaller, and as sure."""
-        each = max(1, self.curve.points[0].count // count)
+        each = math.ceil(self.curve.points[0].count / count)
         points = [
             replace(point, levels=[_grouped(level, each) for level in point.levels]) for point in self.curve.points
         ]
@@ -158,13 +159,13 @@ class ModelCurves:
         return next((one for one in self.curves if one.is_of(header, knob)), None)
 
     def with_curve(self, curve: MeasuredCurve) -> ModelCurves:
-        """With this one in the place of an earlier one of its knob and setting."""
+        """With this one in the place of an earlier one of its knob and setting, or of the oldest of too many."""
 
         def place(one: MeasuredCurve) -> tuple:
             return one.knob, one.beside, _plain(one.setting)
 
         others = (one for one in self.curves if place(one) != place(curve))
-        return replace(self, curves=(curve, *others))
+        return replace(self, curves=(curve, *others)[:MOST_CURVES])
 
     def as_claims(self) -> dict[str, Any]:
         """As the file says it."""
@@ -243,7 +244,10 @@ def write_curves(curves: ModelCurves, path: str | os.PathLike) -> None:
     """Write curves so that `read_curves` finds the same, all or nothing.  Raises ValueError as it does, NotWritten."""
     claims = curves.as_claims()
     curves_of(claims, Path(path).name)
-    write_atomically(path, [(json.dumps(claims) + "\n").encode()], ours=True)
+    written = (json.dumps(claims) + "\n").encode()
+    if len(written) > LARGEST:
+        raise ValueError(f"{Path(path).name}: it would have {len(written):,} bytes; {LARGEST:,} are read. {FORGET}")
+    write_atomically(path, [written], ours=True)
 
 
 def curves_of(claims: Any, file: str) -> ModelCurves:

@@ -74,6 +74,18 @@ def test_a_file_says_what_was_written_and_a_new_curve_takes_the_place_of_its_own
     assert found.curve_for(run(2.0, steps=8).header, "cfg").when == "then"
 
 
+@pytest.mark.parametrize(("rows", "left"), [(16, 10), (5, 5), (4, 3), (1, 1)])
+def test_pictures_in_groups_say_the_same_and_there_are_no_more_than_was_asked(rows, left):
+    whole = measure_curve(grid(RATIOS, seeds=range(5)), "cfg", "")
+    small = whole.in_groups(rows)
+    assert small.curve.points[0].count == left
+    assert small.pictures == left * small.each <= whole.pictures
+    ends = [curve.times_at(4.0) for curve in (whole.curve, small.curve)]
+    assert ends[1].value == pytest.approx(ends[0].value, rel=0.05)
+    again = small.in_groups(rows)
+    assert (again.pictures, again.each) == (small.pictures, small.each)
+
+
 @pytest.mark.parametrize(
     "damage",
     [
