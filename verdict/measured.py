@@ -52,6 +52,7 @@ REMEDY = "Measure the model again, or delete the file."
 FORGET = "Forget what was measured of this model first."
 UNGUIDED = {CFG: 1.0}  # values at which nothing guides, by knob
 TOO_FEW = "A curve needs runs of the same seeds at two values of {}, and there are {}. Let more of them end."
+SEVERAL = "The runs were guided in more than one way ({}). Measure runs that differ in cfg and their seeds alone."
 FILE = {
     "format": require(one_of(FORMAT)),
     "version": require(whole(VERSION, VERSION)),
@@ -193,13 +194,13 @@ def measure_curve(traces: Sequence[Trace], knob: str, when: str) -> MeasuredCurv
     """The curve of measured runs that differ in one knob and in their seeds.
 
     Only seeds that every value has count, so that values are compared on the same noise. Raises ValueError where fewer
-    than two values are left, and where the runs differ in more.
+    than two values are left, and where the runs differ in more, such as their rules.
     """
     runs: dict[float, dict[Any, Trace]] = {}
     name = knob = without_stage(knob)
     for trace in traces:
         found = next((one for one in knobs_of(trace, cfg_of(trace)) if one.key == knob), None)
-        if found is not None and found.value is not None and trace.header.get(MEASURED):
+        if found is not None and found.value is not None and measurement_of(trace.header):
             name = found.name
             runs.setdefault(float(found.value), {})[trace.header.get("seed")] = trace
     most = max(map(len, runs.values()), default=0)
@@ -211,6 +212,8 @@ def measure_curve(traces: Sequence[Trace], knob: str, when: str) -> MeasuredCurv
     measured = [[measurement_of(trace.header) for trace in row] for row in rows]
     points = [first.joined(*more) for first, *more in ([m for m in row if m] for row in measured)]
     besides = {beside_of(trace.header) for row in rows for trace in row}
+    if knob == CFG and len(besides) > 1:
+        raise ValueError(SEVERAL.format(" and ".join(sorted(besides))))
     curve = Curve([*runs], points, _varieties(rows))
     return MeasuredCurve(knob, name, when, curve, besides.pop() if len(besides) == 1 else "")
 

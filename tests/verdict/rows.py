@@ -354,15 +354,17 @@ def chosen(*pairs, also=(), **how):
 def measured(ratios=(1.0, 1.0, 1.2, 1.6), values=(1.0, 2.0, 4.0, 8.0), knob="cfg", of=None, variety=(), **change):
     """What was measured of the model of `run`: so strange at each value, in twelve pictures.
 
-    of: another run with the sampler and the size. spread: of the last picture. strength, expected: of all.
+    of: another run with the sampler and the size. spread: of one picture, the last and the first in turn. strength,
+    expected: of all.
     """
     header, spread, one = (of or run()).header, change.get("spread", 0.0), torch.ones(12, dtype=torch.float64)
     share = 1 + spread * torch.cat([-one[:11], 11 * one[:1]])
     strength, expected = (change.get(name, 1.0) * one for name in ("strength", "expected"))
-    points = [
-        Measurement([Level(sigma, strength, one, ratio * share, expected) for sigma in LEVELS], setting_of(header))
-        for ratio in ratios
-    ]
+    points = []
+    for i, ratio in enumerate(ratios):
+        error = ratio * (share.flip(0) if i % 2 else share)
+        levels = [Level(sigma, strength, one, error, expected) for sigma in LEVELS]
+        points.append(Measurement(levels, setting_of(header)))
     curve = Curve(values, points, [Estimate(value, value, value) for value in variety])
     found = MeasuredCurve(knob, knob, "2026-11-12", curve, beside_of(header))
     return Known(curves=(ModelCurves("m", HASH, (found,)),))
@@ -399,12 +401,12 @@ OF_CURVES = {
     "why.gate.smooth": lambda: report(run(), measured((0.4, 0.4), (1.0, 2.0))),
     "why.gate.strength": lambda: report(run(), measured(strength=1.6)),
     "why.gate.trace": lambda: report(run(), measured(expected=-1.0)),
-    "head.unsure": lambda: report(run(), measured((2.0, 2.0), (1.0, 2.0), spread=0.15)),
+    "head.unsure": lambda: report(run(), measured((2.2, 2.2), (1.0, 2.0), spread=0.15)),
     "measured, and refused at cfg 1": lambda: report(run(1.0), measured(strength=1.6)),
     "measured, and off": lambda: report(run(1.0), measured()),
     "measured beside picks": lambda: report(run(8.0), replace(measured(), picks=picks((8.0, True)))),
     "measured, without a value that does not guide": lambda: report(run(2.0), measured((1.0, 1.0), (1.5, 4.0))),
-    "measured of pictures that differ": lambda: report(run(1.5), measured(spread=0.09, of=run())),
+    "measured of pictures that differ": lambda: report(run(1.5), measured(spread=0.3)),
     "measured of another schedule": lambda: report(run(), measured(of=run(steps=8))),
     "measured beside another rule": lambda: report(run(), measured(of=run(changes=RULED))),
     "measured of another knob": lambda: report(run(), measured(knob="guidance")),
@@ -478,6 +480,7 @@ ODD = {
     "head.cached": lambda: report(staged(run(), "skip", range(8, 20))),
     "head.unseen": lambda: report(staged(unseen(nan(run(), "gamma")), "unseen")),
     "head.moved": lambda: report(nan(unseen(run()), "gamma")),
+    "who.rule": lambda: report(nan(unseen(run(changes=RULED)), "gamma")),
     "head.changed": lambda: report(nan(run(1.0), "kappa")),
     "head.scale": lambda: report(unknown_scale(run(changes={"chain": "TheirGuider"}))),
     "who.guider": lambda: report(unknown_scale(run())),

@@ -48,7 +48,8 @@ def test_a_value_that_has_barely_begun_is_left_out_and_one_that_lacks_a_seed_cos
     runs = [*grid(RATIOS, seeds=(0, 1, 2)), run(8.0, 0, 2.0)]
     assert measure_curve(runs, "cfg", "").curve.values == [1, 2, 4]
     assert measure_curve(runs[:-2], "cfg", "").pictures == 4
-    for few in (runs[:3], [], [run(1.0, 0), run(2.0, 1)]):
+    damaged = [run(1.0), run(2.0, measured={"sigmas": [1.0]})]
+    for few in (runs[:3], [], [run(1.0, 0), run(2.0, 1)], damaged):
         with pytest.raises(ValueError, match="two values of cfg"):
             measure_curve(few, "cfg", "")
 
@@ -56,6 +57,8 @@ def test_a_value_that_has_barely_begun_is_left_out_and_one_that_lacks_a_seed_cos
 def test_runs_of_another_schedule_make_no_curve_and_are_not_compared_with_one():
     with pytest.raises(ValueError, match="sigmas"):
         measure_curve([*grid({1.0: 1.0}), *grid({2.0: 1.0}, steps=8)], "cfg", "")
+    with pytest.raises(ValueError, match="APG > CFG and CFG"):
+        measure_curve([*grid({1.0: 1.0}), *grid({2.0: 1.0}, chain="APG > CFG")], "cfg", "")
     found = measure_curve(grid(RATIOS), "cfg", "")
     assert found.is_of(run(13.0).header, "cfg")
     others = [run(2.0, steps=8), run(2.0, sampler="heun"), run(2.0, chain="APG > CFG"), run(2.0, patches=["FreeU"])]
