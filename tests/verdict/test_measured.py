@@ -57,7 +57,7 @@ def test_a_value_that_has_barely_begun_is_left_out_and_one_that_lacks_a_seed_cos
 def test_runs_of_another_schedule_make_no_curve_and_are_not_compared_with_one():
     with pytest.raises(ValueError, match="sigmas"):
         measure_curve([*grid({1.0: 1.0}), *grid({2.0: 1.0}, steps=8)], "cfg", "")
-    with pytest.raises(ValueError, match="APG > CFG and CFG"):
+    with pytest.raises(ValueError, match="APG > CFG and cfg"):
         measure_curve([*grid({1.0: 1.0}), *grid({2.0: 1.0}, chain="APG > CFG")], "cfg", "")
     found = measure_curve(grid(RATIOS), "cfg", "")
     assert found.is_of(run(13.0).header, "cfg")

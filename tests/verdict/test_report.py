@@ -13,7 +13,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from guidance_geometry.tests import edited_runs as edited
 from guidance_geometry.tests.contradictions import contradictions
+from guidance_geometry.tests.edited_runs import with_columns
 from guidance_geometry.tests.plain_words import clumsy, sentences
 from guidance_geometry.tests.project import ROOT
 from guidance_geometry.tests.random_runs import random_run
@@ -33,7 +35,7 @@ from guidance_geometry.verdict.sentences import LANGUAGES, SENTENCES, say, short
 from guidance_geometry.verdict.size import Size, read_size, write_size
 
 from . import rows
-from .rows import CASES, HASH, LIKED, STATED_KNOB, made, report, run, with_columns
+from .rows import CASES, HASH, LIKED, STATED_KNOB, made, report, run
 
 FACTS, INSIDE = (
     json.loads((ROOT / "tests" / "fixtures" / name).read_text(encoding="utf-8"))
@@ -132,22 +134,30 @@ def test_a_range_of_one_value_is_that_value():
     assert say("head.picks.below", cfg=1.5, low=3.0, high=4.9).text() == "cfg 1.5 is below your range (3 to 4.9)."
 
 
+def unsized(trace):
+    return edited.headed(trace, sigma_data=None)
+
+
+def equal_predictions(trace):
+    return edited.with_products(trace, ["delta"], 0.0)
+
+
 def random_trace(draws, seed):
     """A random run, or an exact one with other facts."""
     strange = seed % 2 == 0
     gamma = draws.choice((0.5, 1.0, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 14.0, rows.BURNT))
     trace = random_run(seed) if strange else run(gamma, rule=draws.choice((None, None, rows.projected, rows.along)))
-    change = draws.choice((None, None, rows.latents, rows.unsized, rows.equal_predictions, rows.scheduled))
+    change = draws.choice((None, None, rows.latents, unsized, equal_predictions, edited.scheduled))
     trace = change(trace) if change else trace
     if draws.random() < 0.3:
-        trace = rows.passed(trace, weight=draws.choice((0.0, 1.0, math.nan)))
+        trace = edited.passed(trace, weight=draws.choice((0.0, 1.0, math.nan)))
     if draws.random() < 0.2 and not strange:
-        trace = rows.extended(trace, "gradient", draws.choice((0.0, 0.5, 20.0)), draws.choice((None, -0.1, -3.0)))
+        trace = edited.extended(trace, "gradient", draws.choice((0.0, 0.5, 20.0)), draws.choice((None, -0.1, -3.0)))
     if draws.random() < 0.5:
         trace = with_beyond(trace, draws.choice((0.0, 0.0007, 0.43)))
     cfg = draws.choice((*[trace.header.get("cfg")] * 7, 1.0, 2.0, 13.0))
     chain, negative = draws.choice(("CFG", "CFG", "rescale 0.7 > CFG")), draws.choice((True, False, None))
-    return rows.headed(trace, model={"name": "m", "hash": HASH}, chain=chain, negative=negative, cfg=cfg)
+    return edited.headed(trace, model={"name": "m", "hash": HASH}, chain=chain, negative=negative, cfg=cfg)
 
 
 def random_knowledge(draws, trace):
@@ -163,7 +173,7 @@ def random_report(seed):
     """The report on a random run and another one like it, of a random model, and whether pictures were compared."""
     draws = random.Random(seed)
     trace = random_trace(draws, seed)
-    second = rows.headed(trace, cfg=draws.choice((trace.header["cfg"], 0.75, 6.0)))
+    second = edited.headed(trace, cfg=draws.choice((trace.header["cfg"], 0.75, 6.0)))
     second = with_beyond(second, draws.choice((0.0, 0.02, 0.3)))
     ends = draws.choice((None, 1.0, 1.001, 1.2, -1.0, math.nan))
     if ends is not None:
@@ -203,7 +213,7 @@ def test_a_measured_size_is_read_as_it_was_written_and_damage_is_told(tmp_path):
 
 
 def test_the_share_of_a_pass_is_that_of_all_lengths():
-    trace = rows.passed(run(), weight=2.0, size=0.1)
+    trace = edited.passed(run(), weight=2.0, size=0.1)
     guided = trace.steps["kappa"][:, None].abs() * trace.record.square({"delta": 3.0}).sqrt()
     own = trace.steps["kappa"][:, None].abs() * 2 * 0.1 * trace.count**0.5
     share = float(own.sum() * trace.batch / (own.sum() * trace.batch + guided.sum()))
@@ -213,7 +223,7 @@ def test_the_share_of_a_pass_is_that_of_all_lengths():
 @pytest.mark.parametrize("weight", [0.25, 10.0])
 def test_a_percentage_of_a_gradient_states_the_push_that_acted(weight):
     """|w g| over |D|, and not |g|."""
-    trace = rows.extended(run(), "gradient", 0.5, weight=weight)
+    trace = edited.extended(run(), "gradient", 0.5, weight=weight)
     record = trace.record
     guided = record.square({"u": 1.0, "delta": 4.0, "D-G": 1.0}).sqrt()
     share = weight * record.dot("gradient", "gradient").sqrt() / guided
@@ -238,15 +248,15 @@ def test_what_rounding_leaves_beside_a_gradient_is_no_push_of_guidance(weight):
 
 def test_a_scale_that_rounding_hides_at_the_end_is_still_one_scale():
     """Where u and c agree to rounding no scale can be seen, and none is needed."""
-    equal, end = rows.unseen_end(run()), slice(17, None)
-    found = rows.nan(equal, "gamma", end)
+    equal, end = edited.unseen_end(run()), slice(17, None)
+    found = edited.nan(equal, "gamma", end)
     assert (scale_of(found).low, scale_of(found).high) == (4.0, 4.0)
-    assert math.isnan(scale_of(rows.nan(run(), "gamma", end)).low)
+    assert math.isnan(scale_of(edited.nan(run(), "gamma", end)).low)
     gamma = run().steps["gamma"].clone()
     gamma[end] = 8.0  # what the widget says stands where nothing can be seen
     patch = with_columns(equal, gamma=gamma)
     assert (scale_of(patch).low, scale_of(patch).high) == (4.0, 4.0)
-    rule = rows.headed(patch, chain="linear > CFG")
+    rule = edited.headed(patch, chain="linear > CFG")
     assert (scale_of(rule).low, scale_of(rule).high) == (4.0, 8.0)
 
 
