@@ -250,7 +250,7 @@ def write_curves(curves: ModelCurves, path: str | os.PathLike) -> None:
     written = (json.dumps(claims) + "\n").encode()
     if len(written) > LARGEST:
         raise ValueError(f"{Path(path).name}: it would have {len(written):,} bytes; {LARGEST:,} are read. {FORGET}")
-    write_atomically(path, [written], ours=True)
+    write_atomically(path, [written])
 
 
 def curves_of(claims: Any, file: str) -> ModelCurves:
