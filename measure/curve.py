@@ -60,7 +60,7 @@ class Curve:
             height = self._heights(sums)
             return torch.lerp(height[..., after - 1], height[..., after], share) - height.amin(dim=-1)
 
-        return jackknife(self._sums, rise).map(math.exp)
+        return jackknife(self._sums, rise).exp()
 
     def value_of(self, strength: float) -> float | None:
         """The least value whose pictures show the prompt so strongly, between two values as above; None for none."""
