@@ -47,6 +47,7 @@ from guidance_geometry.verdict.size import Size
 
 HASH = "ab" * 32
 RUNS = {}
+report: Any = report_of
 RULED = {"chain": "rescale 0.7 > CFG"}
 ROWS = (torch.arange(32.0) % 4 // 2)[:, None].expand(32, 32)  # black and white, two by two
 PICTURES = torch.rand(2, 3, 20, 30, generator=torch.Generator().manual_seed(0))
@@ -74,10 +75,6 @@ def shrunk(u, c, guided):
     return 0.8 * guided
 
 
-def stretched(u, c, guided):
-    return 4 * guided
-
-
 def projected(u, c, guided):
     """APG at eta 0: of what lies beyond c, nothing along c."""
     beyond = guided - c
@@ -88,12 +85,6 @@ def projected(u, c, guided):
 def along(u, c, guided):
     """Half of what cfg asks for beyond c, and nothing across."""
     return c + (guided - c) / 2
-
-
-def each_its_own(u, c, guided):
-    """A scale for each sample, about the widget's quarter."""
-    scales = torch.linspace(1.5, 2.5, len(u), dtype=u.dtype)[:, None, None, None]
-    return u + scales * (c - u)
 
 
 def patched(gamma, cfg, changes=(), **how):
@@ -156,10 +147,6 @@ def phi_at(cfg, rule=shrunk):
     return run(cfg, {**RULED, "knobs": [{**stated, "node": "7"}]}, rule=rule)
 
 
-def report(trace, known=None, **more) -> Any:
-    return report_of(trace, known, **more)
-
-
 def picks(*pairs, by=None, sampler="ode", knob="cfg"):
     return Picks("m", HASH, tuple(Pick(cfg, sampler, good, by=by, knob=knob) for cfg, good in pairs))
 
@@ -188,10 +175,6 @@ def measured(ratios=(1.0, 1.0, 1.2, 1.6), values=(1.0, 2.0, 4.0, 8.0), knob="cfg
     return Known(curves=(ModelCurves("m", HASH, (found,)),))
 
 
-def of_other_class(key):
-    return chosen((3.0, True), sampler="sde" if key.startswith("ode") else "ode")
-
-
 def trouble(name):
     return Known(trouble=(say(name, fault="a.json: version is 2."),))
 
@@ -202,6 +185,7 @@ OF_PARTS = chosen((9.0, True), (13.0, True), knob="cfg, in a later stage", also=
 OF_GUIDANCE = chosen((2.0, True), (3.0, False), knob="guidance", also=LIKED.picks.picks)
 OF_PHI = chosen((0.3, True), (0.5, False), knob="phi, GGRescale, cfg 8", also=LIKED.picks.picks)
 STEERS = "scale, Steer gradient"  # key of the knob of `steered`
+OF_EACH = torch.linspace(1.5, 2.5, 8).double()[:, None, None, None]  # scales of samples, about the widget's quarter
 HIDDEN = {"notes": [f"{MASKED}: D is the original outside it"], "cfg": None}
 EMBEDDED = {"afterwards": {"against": "embedded guidance 1"}}
 STATED_KNOB = {"kind": "guidance", "name": "guidance", "key": "guidance", "value": 3.5, "title": "Flux", "node": "9:4",
@@ -260,7 +244,10 @@ OF_PICKS = {
     "who.node": lambda: report(patched(4.0, 8.0, rule=projected), LIKED),
     "who.mask": lambda: report(run(4.0, HIDDEN, rule=shrunk), LIKED),
     "a guider by itself": lambda: report(run(4.0, GUIDER), LIKED),
-    **{f"sampler.{key}": lambda key=key: report(of_class(key), of_other_class(key)) for key in CLASSES},
+    **{
+        f"sampler.{key}": lambda key=key, other=other: report(of_class(key), chosen((3.0, True), sampler=other))
+        for key, other in zip(CLASSES, CLASSES[1:] + CLASSES[:1], strict=True)
+    },
 }
 OF_ANOTHER_KNOB = {
     "told a guidance": lambda: report(distilled()),
@@ -350,7 +337,7 @@ BURNING = {
     "of unknown size, and longer than the first level": lambda: report(
         with_columns(headed(run(BURNT), sigma_data=None), K=100 * run(BURNT).steps["K"])
     ),
-    "at a low cfg": lambda: report(run(1.5, RULED, rule=stretched)),
+    "at a low cfg": lambda: report(run(1.5, RULED, rule=lambda u, c, guided: 4 * guided)),
     "cfg beside a gradient": lambda: report(extended(run(BURNT), "gradient", 1.0, weight=0.5)),
     "beside a gradient at cfg 1 no rule": lambda: report(steered(1.0, **IN_CHAIN)),
     "a gradient without a difference": lambda: report(
@@ -374,7 +361,7 @@ FINDINGS = {
     "effect.guider": lambda: report(run(4.0, {"cfg": None, "chain": "TheirGuider"}, rule=projected)),
     "effect.guider.apart": lambda: report(passed(run(4.0, {"cfg": None, "guider": "TheirGuider"}))),
     "like.steps": lambda: report(acting(run(8.0, RULED, rule=along), [1.0] * 6 + [8.0] * 3 + [1.0] * 11)),
-    "like.samples": lambda: report(patched(2.0, 8.0, rule=each_its_own, batch=8)),
+    "like.samples": lambda: report(patched(2.0, 8.0, rule=lambda u, c, _: u + OF_EACH * (c - u), batch=8)),
     "passes.further": lambda: report(run(changes={"passes": {"STG": 20}})),
     "passes.idle": lambda: report(passed(run(), size=1e-6)),
     "passes.pushed": lambda: report(passed(run())),

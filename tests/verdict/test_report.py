@@ -134,12 +134,10 @@ def test_a_range_of_one_value_is_that_value():
     assert say("head.picks.below", cfg=1.5, low=3.0, high=4.9).text() == "cfg 1.5 is below your range (3 to 4.9)."
 
 
-def unsized(trace):
-    return edited.headed(trace, sigma_data=None)
-
-
-def equal_predictions(trace):
-    return edited.with_products(trace, ["delta"], 0.0)
+CHANGES = (
+    lambda trace: trace, rows.latents, edited.scheduled, lambda trace: edited.with_products(trace, ["delta"], 0.0),
+    lambda trace: edited.headed(trace, sigma_data=None),
+)  # fmt: skip
 
 
 def random_trace(draws, seed):
@@ -147,8 +145,7 @@ def random_trace(draws, seed):
     strange = seed % 2 == 0
     gamma = draws.choice((0.5, 1.0, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 14.0, rows.BURNT))
     trace = random_run(seed) if strange else run(gamma, rule=draws.choice((None, None, rows.projected, rows.along)))
-    change = draws.choice((None, None, rows.latents, unsized, equal_predictions, edited.scheduled))
-    trace = change(trace) if change else trace
+    trace = draws.choice(CHANGES)(trace)
     if draws.random() < 0.3:
         trace = edited.passed(trace, weight=draws.choice((0.0, 1.0, math.nan)))
     if draws.random() < 0.2 and not strange:
