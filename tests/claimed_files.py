@@ -20,7 +20,7 @@ A_PLAN = {"workflow": FIRST_LOOK, "axes": {"cfg": [1, 2], "rule": "cfg"}, "overr
           "measures": ["strength"], "judge": "none", "rules": {"a.py:b": "c"}}  # fmt: skip
 SUMS = {"evaluations": 8, "sigmas": [*LEVELS], **{name: [[1.0, 1.1]] * len(LEVELS) for name in Level._fields[1:]}}
 A_CURVE = {"knob": "cfg", "name": "cfg", "when": "2026-11-27", "beside": "CFG", "each": 2, "values": [1, 4],
-           "setting": {"size": [4, 8, 8], "sampler": "euler", "sigmas": [1.0, 0.0], "options": None},
+           "setting": {"size": [4, 8, 8], "reading": None, "sampler": "euler", "sigmas": [1.0, 0.0], "options": None},
            "measured": [SUMS, SUMS], "variety": [[1, None, None], None]}  # fmt: skip
 SOME_CURVES = {"format": "guidance-geometry/measured", "version": 1, "model": {"name": "a", "key": "ab"},
                "curves": [A_CURVE]}  # fmt: skip
