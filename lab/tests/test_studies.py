@@ -19,6 +19,12 @@ STUDIES = {  # name: (arguments that make it small, head of a table, the page th
         "which-steps.md",
         {"MODELS": ("exact mixture",), "NOISE": {"none": ("euler", 0.0)}},
     ),
+    "blind_agent": (
+        ["--starts", "1"],
+        "model | agent | runs, mean",
+        "agents/SKILL.md",
+        {"MODELS": ("pocket-flow-1",), "SAMPLES": 10},
+    ),
     "classifier_guidance": (
         ["--samples", "20", "--latent", "20"],
         "evaluation | \u03b3 | steps",
@@ -50,14 +56,32 @@ STUDIES = {  # name: (arguments that make it small, head of a table, the page th
         STORY,
         {"METHODS": ("CFG", "noise-aware"), "coloured": lambda out: None, "exact_agreement": str, "four_methods": str},
     ),
+    "own_measure": (
+        ["--pictures", "40"],
+        "cfg | prompt strength | denoising ratio",
+        "own-measure.md",
+        {"MODELS": ("pocket-flow-1",), "SCALES": (1.0, 4.0)},
+    ),
+    "own_measure_limits": (
+        ["--batches", "1", "--pictures", "10"],
+        "change | prompt strength | denoising ratio",
+        "own-measure.md",
+        {"WORLDS": {"2 values": (2,)}, "CHANGES": {"inverted": lambda x: -x}, "DAMAGE": (0.0,)},
+    ),
     "paper_steps": (
         ["--samples", "20"],
         "gradient | scale | times | steps | accuracy",
         None,
-        {"BY_LABEL": (Way("rate", 4.0, steps=4),), "BY_HALF": (Way("rate", 0.0, steps=4),)},
+        {"BY_LABEL": (Way("rate", 4.0, steps=4),), "BY_HALF": (Way("DSG", 1.0, steps=4),)},
     ),
     "reweighting": (["--points", "100"], "\u03b3 | 20 steps", STORY, {"STEPS": (20,)}),
     "straight_line": (["--samples", "3"], "\u03b3 | straight line | run again", STORY, {"GAMMAS": (1.0,)}),
+    "same_picture": (
+        ["--pictures", "10"],
+        "the pictures count as | pairs | another label",
+        "report.md",
+        {"MODELS": ("pocket-flow-1",), "SCALES": (2.0,)},
+    ),
     "samplers": (["--names", "euler", "ddpm"], "sampler | evaluations | noise", "samplers.md", {}),
 }
 DRAWING = {"expectation", "methods", "reweighting", "straight_line"}
