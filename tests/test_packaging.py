@@ -15,6 +15,7 @@ from packaging.requirements import Requirement
 
 from guidance_geometry.dev.places import HOST
 from guidance_geometry.files.safetensors import read_header
+from guidance_geometry.verdict.measured import read_curves
 
 from .archive import archived_files, tracked_files
 from .project import PROJECT, ROOT
@@ -140,6 +141,13 @@ def test_both_readmes_give_the_same_commands_and_addresses_of_the_web():
     first, second = (re.findall(blocks, text_of(name), re.MULTILINE | re.DOTALL) for name in READMES)
     assert first == second
     assert [target for target in english if not target.startswith(("https://", "#"))] == []
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_a_readme_states_the_marks_that_came_with_the_demo_model(name):
+    (curve,) = read_curves(ROOT / "assets" / "denoisers" / "pocket-1.measured.json").curves
+    marks = [f"cfg {curve.as_json()[mark][0]:.2g}" for mark in ("measured", "seen")]
+    assert [mark for mark in marks if mark not in text_of(name)] == []
 
 
 def test_the_citation_names_this_project():

@@ -44,8 +44,8 @@ def read_schema() -> dict[str, Any]:
 def field_tables(schema: Mapping[str, Any]) -> Iterator[str]:
     """A table of the report's fields, and one of every table in it."""
     titles = {f"#/$defs/{name}": part["title"] for name, part in schema["$defs"].items()}
-    parts = [("field", schema), *((part["title"], part) for part in schema["$defs"].values() if "properties" in part)]
-    for head, part in parts:
+    tables = [part for part in schema["$defs"].values() if "properties" in part]
+    for head, part in (("field", schema), *((part["title"], part) for part in tables)):
         rows = part["properties"].items()
         yield table(f"{head} | type | meaning", ((f"`{n}`", kind_of(one, titles), meaning_of(one)) for n, one in rows))
 
