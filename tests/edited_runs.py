@@ -159,3 +159,8 @@ def extended(trace, name, vector, log_prob=None, weight: float | None = 2.0, sca
         steps[f"weight {name}"] = torch.full((trace.n, trace.batch), weight, dtype=torch.float64)
     titles = {"titles": {name: f"Steer {name}"}} | ({"scales": {name: scale}} if scale is not None else {})
     return replace(trace, steps=steps, header={**trace.header, "vectors": [*VECTORS, name], **titles})
+
+
+def latents(trace):
+    """The same, as a run of latents, which no one can look at."""
+    return headed(trace, latent={"shape": [4, 32, 24]})

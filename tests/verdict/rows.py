@@ -3,7 +3,6 @@
 import math
 from dataclasses import replace
 from functools import cache
-from typing import Any
 
 import torch
 
@@ -20,6 +19,7 @@ from guidance_geometry.tests.edited_runs import (
     from_zero,
     gap,
     headed,
+    latents,
     nan,
     part_of,
     passed,
@@ -39,7 +39,7 @@ from guidance_geometry.verdict.findings import Judged
 from guidance_geometry.verdict.known import Known
 from guidance_geometry.verdict.measured import MeasuredCurve, ModelCurves, beside_of
 from guidance_geometry.verdict.picks import Pick, Picks
-from guidance_geometry.verdict.report import report_of
+from guidance_geometry.verdict.report import report_of as report
 from guidance_geometry.verdict.run_knobs import RULE
 from guidance_geometry.verdict.sampler_class import CLASSES
 from guidance_geometry.verdict.sentences import say
@@ -47,7 +47,6 @@ from guidance_geometry.verdict.size import Size
 
 HASH = "ab" * 32
 RUNS = {}
-report: Any = report_of
 RULED = {"chain": "rescale 0.7 > CFG"}
 ROWS = (torch.arange(32.0) % 4 // 2)[:, None].expand(32, 32)  # black and white, two by two
 PICTURES = torch.rand(2, 3, 20, 30, generator=torch.Generator().manual_seed(0))
@@ -116,11 +115,6 @@ def told(guidance):
 def of_phi(phi):
     stated = {"kind": "rule", "name": "phi", "key": "phi, GGRescale", "value": phi}
     return headed(told(3.5), chain=f"rescale {phi} > CFG", knobs=[stated])
-
-
-def latents(trace):
-    """The same, as a run of latents, which no one can look at."""
-    return headed(trace, latent={"shape": [4, 32, 24]})
 
 
 def halves(other):
