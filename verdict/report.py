@@ -35,7 +35,7 @@ from .sentences import Sentence, about, comma_list, percent, say, short
 
 VERSION = 1
 FINE, ABOVE, UNCLEAR, OFF = COLOURS = ("fine", "above", "unclear", "off")
-BURNT = 3.1  # times the longest prediction of the model alone, above which no fine run lay in any world that was tried
+BURNT = 3.1  # times the longest prediction of the model alone; set by hand, few fine runs lie above it
 SCALED = 1.0  # rms that latents are scaled to: what clean data of an unknown size hardly exceeds
 CLIPPED = 0.25  # share of values beyond what a picture can show, at which no answer is green
 LONG = 1.5  # times the size of clean data, likewise
