@@ -1,7 +1,7 @@
 """Where a model's own measure holds and where it errs, as docs/own-measure.md says.
 
 On exact mixtures the right answers are known, and how often the intervals hold them is counted. Then the pictures of
-`pocket-1` are changed in ways that people see or like, and its weights are damaged, to see which the numbers notice.
+`pocket-1` are changed in ways that people see or like, to see which the numbers notice.
 `python lab own_measure_limits` prints the tables.
 """
 
@@ -20,7 +20,6 @@ from .own_measure import draw, labels_of
 
 WORLDS = {"2 values": (2,), "32 values": (32,), "4 x 16 x 16": (4, 16, 16)}
 CLASSES, PICTURES, SCALE = 4, 16, 2.8
-DAMAGE = (0.0, 0.03, 0.05, 0.1, 0.2)  # noise on every weight, over the deviation of its tensor
 
 
 def saturated(x: Tensor, by: float) -> Tensor:
@@ -64,16 +63,6 @@ def exact_world(shape: tuple[int, ...], batches: int) -> tuple[str, ...]:
     return (*(f"{value:.3f}" for value in means[:3]), *(f"{share:.0%}" for share in means[3:]))
 
 
-def damaged(name: str, by: float) -> gg.NetworkDenoiser:
-    """A denoiser whose weights carry noise."""
-    denoiser, generator = gg.load_denoiser(name), torch.Generator().manual_seed(3)
-    with torch.no_grad():
-        for weight in denoiser.network.parameters():
-            if weight.ndim > 1:
-                weight += by * weight.std() * torch.randn(weight.shape, generator=generator)
-    return denoiser
-
-
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -89,15 +78,6 @@ def main() -> None:
         changed = ((name, gg.measure(pocket, change(x), labels_of(x))) for name, change in CHANGES.items())
         rows = ((name, found.strength.text, found.ratio.text) for name, found in changed)
         print(f"\npocket-1, cfg {SCALE:g}\n\n" + table("change | prompt strength | denoising ratio", rows), flush=True)
-        rows = []
-        for by in DAMAGE:
-            network = damaged("pocket-1", by)
-            own = draw(network, 1.0, given.pictures)
-            found = gg.measure(network, own, labels_of(own))
-            gate = "passes" if found.gate.applies else f"refused: {found.gate.why}"
-            rows.append((f"{by:.0%}", found.strength.text, found.ratio.text, gate))
-        head = "noise on the weights | prompt strength | denoising ratio | gate"
-        print("\npocket-1, damaged, asked of its own pictures at cfg 1\n\n" + table(head, rows), flush=True)
 
 
 if __name__ == "__main__":

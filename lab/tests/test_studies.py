@@ -66,7 +66,13 @@ STUDIES = {  # name: (arguments that make it small, head of a table, the page th
         ["--batches", "1", "--pictures", "10"],
         "change | prompt strength | denoising ratio",
         "own-measure.md",
-        {"WORLDS": {"2 values": (2,)}, "CHANGES": {"inverted": lambda x: -x}, "DAMAGE": (0.0,)},
+        {"WORLDS": {"2 values": (2,)}, "CHANGES": {"inverted": lambda x: -x}},
+    ),
+    "own_measure_models": (
+        ["--pictures", "10"],
+        "pocket-flow-1 | prompt strength | denoising ratio | gate",
+        "own-measure.md",
+        {"MODELS": ("pocket-flow-1",), "WRONG": {}, "DAMAGE": (0.2,), "galaxy_rows": lambda count: []},
     ),
     "paper_steps": (
         ["--samples", "20"],
