@@ -1,15 +1,38 @@
-"""Measure my model, in the real editor: one click from a run to what guidance does to its model, and to a value."""
+"""What guidance does to a model, in the real editor: half of a value beside it, then the whole curve, and a value."""
 
 import pytest
 
 from guidance_geometry.tests.queue import steering, tab_steering
 from guidance_geometry.tests.queue.steering import queue
-from guidance_geometry.tests.queue.tab_steering import SAMPLER, close_below, load, open_below, sampled, switch
+from guidance_geometry.tests.queue.tab_steering import (
+    SAMPLER,
+    TAB,
+    close_below,
+    load,
+    open_below,
+    sampled,
+    sees,
+    switch,
+)  # fmt: skip
 
 pytestmark = pytest.mark.browser
 
 CFG = f"() => {SAMPLER}.widgets.find(one => one.name === 'cfg').value"
 WIDGETS = f"() => JSON.stringify({tab_steering.ROOT}.serialize().nodes.map(node => node.widgets_values))"
+ACTS = f"() => [...document.querySelectorAll('{TAB} .gg-acts button')].filter(one => one.checkVisibility()).map(one => one.textContent)"
+COLUMNS = """() => { const middle = one => { const box = one.getBoundingClientRect(); return box.left + box.width / 2; };
+  const [cards, texts] = ['.gg-card', '.gg-curve-plot text'].map(name => [...document.querySelectorAll(`.gg-tab ${name}`)]);
+  const first = texts.findIndex(one => one.textContent === 'cfg');
+  return cards.map((card, k) => Math.abs(middle(card) - middle(texts[first + 1 + k]))); }"""
+SEEN = """() => { const panel = document.querySelector('.gg-tab .gg-panel').getBoundingClientRect();
+  return [...document.querySelectorAll('.gg-tab :is(.gg-curve-plot, .gg-card, .gg-tries button, .gg-acts button)')]
+    .filter(one => one.checkVisibility()).map(one => one.getBoundingClientRect())
+    .every(box => box.bottom <= panel.bottom + 1 && box.right <= panel.right + 1); }"""
+RAISE = """height => { const panel = document.querySelector('.bottom-panel'), host = panel.querySelector('.gg-host');
+  const [graph] = [...panel.parentElement.children].filter(one => one !== panel)
+    .sort((one, other) => other.clientHeight - one.clientHeight);
+  const own = panel.clientHeight + height - host.clientHeight, whole = panel.clientHeight + graph.clientHeight;
+  panel.style.flex = `${own / whole * 100} 1 0px`; graph.style.flex = `${100 - own / whole * 100} 1 0px`; }"""
 
 
 def says(page, words, place=".gg-tried", timeout=60000):
@@ -35,12 +58,29 @@ def page(editor):
     steering.clean(editor)
 
 
-def test_one_click_says_what_guidance_does_to_the_model_and_clicks_on_pictures_name_a_value(page):
+def test_a_run_of_a_model_that_was_never_measured_is_seen_beside_half_of_its_cfg(page):
     switch(page)
     queue(page)
+    sees(page, "unclear", "cfg 14 .*has not been measured")
+    before = page.evaluate(WIDGETS)
+    assert page.evaluate(ACTS)[0] == "Measure my model", "there is nothing to use yet"
+    click(page, ".gg-see")
+    says(page, "^At 14 the model finds its own pictures .* times as strange as at 7 ", ".gg-strange")
+    says(page, "can still be what you want", ".gg-means")
+    rows = page.locator(f"{TAB} .gg-seed")
+    assert rows.count() == 4, "two seeds of a batch of two"
+    first = page.locator(f"{TAB} .gg-seed[aria-pressed=true]").get_attribute("data-row")
+    rows.nth(2).hover()
+    page.locator(f"{TAB} .gg-seed[data-row='2'][aria-pressed=true]").wait_for()
+    assert first == "0"
+    assert page.evaluate(WIDGETS) == before, "the graph stays as it was"
+    assert page.evaluate(ACTS)[:3] == ["Use cfg 7 and run this seed", "Use cfg 7", "Measure my model"]
+
+
+def test_one_click_says_what_guidance_does_to_the_model(page):
     before = page.evaluate(WIDGETS)
     click(page, ".gg-measureModel")
-    says(page, "7 values, 8 pictures of each: about as long as .* runs like this one")
+    says(page, "7 values, 8 pictures of each: about as long as .* runs like this one")  # the pair left no curve
     click(page, ".gg-again")
     says(page, "pictures of each value, kept for this model", timeout=240000)
     assert page.locator(".gg-tab .gg-curve-plot .gg-mark").count() == 2
@@ -48,6 +88,19 @@ def test_one_click_says_what_guidance_does_to_the_model_and_clicks_on_pictures_n
     assert names == [f"cfg {value}" for value in ("1", "1.5", "2.5", "4", "6", "9", "14")]
     says(page, "from there on this model's pictures change in a way that can be seen", ".gg-headline")
     assert page.evaluate(WIDGETS) == before, "the graph stays as it was"
+
+
+@pytest.mark.parametrize("size", [(1440, 900), (1280, 720)])
+def test_pictures_stand_below_their_values_and_all_is_in_view(page, size):
+    page.set_viewport_size(dict(zip(("width", "height"), size, strict=True)))
+    page.evaluate(RAISE, 400)
+    steering.steady(page, SEEN)
+    assert page.evaluate(SEEN)
+    assert max(page.evaluate(COLUMNS)) < 2
+    page.set_viewport_size({"width": 1440, "height": 900})
+
+
+def test_clicks_on_pictures_name_a_value(page):
     click(page, ".gg-card:nth-child(3)")
     click(page, ".gg-card:nth-child(4)")
     says(page, "You chose cfg 2.5, 4")
