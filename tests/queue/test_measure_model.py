@@ -19,9 +19,11 @@ pytestmark = pytest.mark.browser
 
 CFG = f"() => {SAMPLER}.widgets.find(one => one.name === 'cfg').value"
 WIDGETS = f"() => JSON.stringify({tab_steering.ROOT}.serialize().nodes.map(node => node.widgets_values))"
-ACTS = f"() => [...document.querySelectorAll('{TAB} .gg-acts button')].filter(one => one.checkVisibility()).map(one => one.textContent)"
-COLUMNS = """() => { const middle = one => { const box = one.getBoundingClientRect(); return box.left + box.width / 2; };
-  const [cards, texts] = ['.gg-card', '.gg-curve-plot text'].map(name => [...document.querySelectorAll(`.gg-tab ${name}`)]);
+ACTS = f"""() => [...document.querySelectorAll('{TAB} .gg-acts button')]
+  .filter(one => one.checkVisibility()).map(one => one.textContent)"""
+COLUMNS = """() => { const all = name => [...document.querySelectorAll(`.gg-tab ${name}`)];
+  const middle = one => { const { left, width } = one.getBoundingClientRect(); return left + width / 2; };
+  const [cards, texts] = [all('.gg-card'), all('.gg-curve-plot text')];
   const first = texts.findIndex(one => one.textContent === 'cfg');
   return cards.map((card, k) => Math.abs(middle(card) - middle(texts[first + 1 + k]))); }"""
 SEEN = """() => { const panel = document.querySelector('.gg-tab .gg-panel').getBoundingClientRect();
