@@ -6,9 +6,11 @@ Nothing that guides acts: each condition is asked by itself.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import comfy.samplers
 import torch
+from torch import Tensor
 
 from ..measure.levels import DRAWS, SEED
 from ..measure.measurement import Measurement
@@ -33,8 +35,8 @@ class MeasuringSampler(comfy.samplers.Sampler):
         self, guider, sigmas, extra_args, callback, noise, latent_image=None, denoise_mask=None, disable_pbar=False
     ):
         """Ask about latent_image; the host calls this."""
-        options = extra_args["model_options"]
-        self.parts = ask_about(guider, options, latent_image, denoise_mask, self.draws, self.seed)
+        options, latent = extra_args["model_options"], cast(Tensor, latent_image)
+        self.parts = ask_about(guider, options, latent, denoise_mask, self.draws, self.seed)
         return latent_image
 
 

@@ -71,8 +71,9 @@ class RunRecorder(Printed):
 
     def begin(self) -> Recording:
         """Settings for one run, which is kept when it has ended."""
-        more = {"uncond_steps": self.uncond_steps, "measure": self.measure}
-        return Recording(self.capture, self.budget_mb, keep=self.keep, **more)
+        return Recording(
+            self.capture, self.budget_mb, keep=self.keep, uncond_steps=self.uncond_steps, measure=self.measure
+        )
 
     def keep(self, trace: Trace, latents: list[Tensor]) -> None:
         """Add a finished run, with the latents that the host makes of it."""

@@ -101,7 +101,7 @@ class Curve:
         place = self._places.expand_as(height)
         over = height - height.amin(dim=-1, keepdim=True) - rise
         last = torch.where(over < 0, torch.arange(height.shape[-1]), -1).amax(dim=-1, keepdim=True)
-        at = (last + 1).clamp(max=height.shape[-1] - 1)
+        at = (last + 1).clamp(1, height.shape[-1] - 1)
         (low, high), (left, right) = ((v.gather(-1, at - 1), v.gather(-1, at)) for v in (over, place))
         inside = left + (right - left) * (-low / (high - low)).clamp(0, 1)
         return torch.where(last[..., 0] < height.shape[-1] - 1, inside[..., 0], torch.inf)

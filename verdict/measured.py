@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from ..files.claims import (
     ANYTHING,
@@ -216,18 +215,12 @@ def measure_curve(traces: Sequence[Trace], knob: str, when: str) -> MeasuredCurv
 
 def _varieties(rows: Sequence[Sequence[Trace]]) -> list[Estimate]:
     """Of every value, over that of the least; nothing where samples were not kept."""
-    ends = [_ends(row) for row in rows]
-    if any(end is None for end in ends):
+    if not all(END in trace.tensors for row in rows for trace in row):
         return []
+    ends = [flat(torch.cat([trace.tensors[END].float() for trace in row])) for row in rows]
     labels = [label for trace in rows[0] for label in trace.header.get("labels") or [""] * trace.batch]
     groups = [sorted({*labels}).index(label) for label in labels]
-    return [variety(flat(end), flat(ends[0]), groups) for end in ends]
-
-
-def _ends(row: Sequence[Trace]) -> Tensor | None:
-    """The finished samples of some runs."""
-    ends = [trace.tensors.get(END) for trace in row]
-    return None if any(end is None for end in ends) else torch.cat([end.float() for end in ends if end is not None])
+    return [variety(end, ends[0], groups) for end in ends]
 
 
 def _or_none(estimate: Estimate | None) -> list[float] | None:

@@ -1,0 +1,96 @@
+"""Galaxies seen by telescopes: score networks that nobody here trained, to hold the model's own measure to.
+
+The package states no licence, so its weights are unpacked where they are measured and never shipped; installing it
+would bring JAX. The networks predict the score of x = ln(flux + 1) / 0.1 under
+x_t = exp(-t / 2) x + sqrt(1 - exp(-t)) eps with t up to 10. Architecture: MLP-Mixer, arXiv 2105.01601.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import Conv2d, ConvTranspose2d, LayerNorm, Linear
+
+from ... import library as gg
+from ...dev.provision import CACHE, Wheel, unpack
+
+WHEEL = Wheel("galaxygrad==0.1.8", "galaxygrad", "10e7121e734eff4a4b39cb9eee4d7711c0c814e7de968645d6a2a927d74085ea")
+ADVICE = f"check the network: the weights of {WHEEL.package} are fetched from the package registry"
+WEIGHTS = "eqx_{}_ScoreNet{}.eqx"  # of a survey and a side
+SURVEYS = {"hsc": "Hyper Suprime-Cam", "ZTF": "Zwicky Transient Facility"}
+PATCH, WIDTH, BLOCKS, LAST = 4, 64, 4, 10.0
+HIGHEST, LOWEST = math.sqrt(math.expm1(LAST)), 0.1  # noise levels, sigma^2 = exp(t) - 1
+
+
+class Mixer(nn.Module):
+    """One block: patches are mixed in every channel, then channels in every patch; each from a normalised copy."""
+
+    def __init__(self, patches: int):
+        super().__init__()
+        sizes = (patches, WIDTH)
+        layers = (nn.Sequential(Linear(size, 512), nn.ReLU(), Linear(512, size)) for size in sizes)
+        self.perceptrons = nn.ModuleList(layers)
+        self.norms = nn.ModuleList(LayerNorm([*shape]) for shape in (sizes[::-1], sizes))
+
+    def forward(self, y: Tensor) -> Tensor:  # [B, WIDTH, patches]
+        """Of the same shape."""
+        for norm, perceptron in zip(self.norms, self.perceptrons, strict=True):
+            y = (y + perceptron(norm(y))).mT
+        return y
+
+
+class Score(nn.Module):
+    """The score of a noisy picture x [B, 1, H, W] at a time t."""
+
+    def __init__(self, path: Path, side: int):
+        super().__init__()
+        patches = (side // PATCH) ** 2
+        self.enter = Conv2d(2, WIDTH, PATCH, stride=PATCH)
+        self.leave = ConvTranspose2d(WIDTH, 1, PATCH, stride=PATCH)
+        self.blocks = nn.Sequential(*(Mixer(patches) for _ in range(BLOCKS)))
+        self.norm = LayerNorm([WIDTH, patches])
+        file = io.BytesIO(path.read_bytes())  # its arrays stand one after another, in the order of the layers
+        for own in self.parameters():
+            own.data = torch.from_numpy(np.load(file, allow_pickle=False)).reshape(own.shape)
+        self.leave.weight.data = self.leave.weight.data.flip(-1, -2)  # the package turns the last kernel about
+        self.eval().requires_grad_(False)
+
+    def forward(self, x: Tensor, t: float) -> Tensor:  # [B, 1, H, W]
+        """Of the same shape."""
+        y = self.enter(torch.cat([x, torch.full_like(x, t / LAST)], dim=1))
+        return self.leave(self.norm(self.blocks(y.flatten(2))).reshape(y.shape))
+
+
+class Galaxies:
+    """A denoiser whose conditions are surveys.  cond: a key of SURVEYS; None is the other than `guided`"""
+
+    def __init__(self, side: int, guided: str = "hsc"):
+        folder = unpack(Path(sys.executable), WHEEL, CACHE / "galaxies", ADVICE)
+        self.scores = {name: Score(folder / WEIGHTS.format(name, side), side) for name in SURVEYS}
+        self.guided, self.other = guided, next(name for name in SURVEYS if name != guided)
+        self.shape = (1, side, side)
+        self.facts = {"space": "ve", "sigma_data": 1.0}
+        self.facts["sigma_data"] = float(self.draw(1.0, 64, seed=99).square().mean().sqrt())
+
+    def __call__(self, x: Tensor, sigma: float, cond: str | None = None) -> Tensor:
+        """E[x0 | x] by Tweedie's formula: (x_t + (1 - alpha^2) score) / alpha, x_t = alpha x, alpha = exp(-t / 2)."""
+        t = math.log1p(float(sigma) ** 2)
+        alpha = math.exp(-t / 2)
+        return x - math.expm1(-t) / alpha * self.scores[cond or self.other](alpha * x, t)
+
+    def draw(self, scale: float, count: int, seed: int = 0, steps: int = 25) -> Tensor:
+        """Pictures at a scale, by Euler steps."""
+        levels = [*torch.linspace(math.log(HIGHEST), math.log(LOWEST), steps).exp().tolist(), 0.0]
+        noise = torch.randn(count, *self.shape, generator=torch.Generator().manual_seed(seed))
+
+        def guide(x: Tensor, sigma: float) -> Tensor:
+            c = self(x, sigma, self.guided)
+            return c if scale == 1 else torch.lerp(self(x, sigma), c, scale)
+
+        return gg.sample(guide, HIGHEST * noise, levels)
