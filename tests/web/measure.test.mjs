@@ -86,7 +86,7 @@ test("what waits in the queue is taken out of it when somebody stops, and what i
   const tries = measuring(at);
   at.inQueue = async () => ["q3"]; // one waits
   const begun = tries.begin();
-  for (let k = 0; k < 50 && tries.waits.size !== 1; k += 1) await new Promise(setImmediate);
+  for (let k = 0; k < 50 && tries.waits.size !== 1; k += 1) await new Promise((done) => setTimeout(done));
   tries.halt();
   assert.deepEqual(at.dropped, ["q3"]);
   at.job = async (id) => (id === "q3" ? null : { outputs: {} });
@@ -132,6 +132,7 @@ test("what is said of two values is no more than was measured", () => {
   assert.match(saidOf(pair(turned), t)[0], /^At 4 .* as strange as at 8 /);
   const [alike, note] = saidOf(pair({ times_as_strange: [[1, 1, 1], [1.05, 0.9, 1.2]] }), t);
   assert.ok(/as strange as those at 4 \(0.9 to 1.2 times\)/.test(alike) && !note, alike);
+  assert.match(saidOf(pair({ times_as_strange: [[1, 1, 1], [1.2, 1.02, 1.4]] }), t)[0], /^As far as/, "no more than the digits that are shown");
   assert.deepEqual(saidOf(pair({ times_as_strange: [[1, 1, 1], [1.6, null, null]] }), t), ["", ""], "how sure is not known");
   assert.match(saidOf(pair({ gate: { applies: false, sure: true } }), t)[0], /does not apply/);
   assert.deepEqual(saidOf(pair({ gate: { applies: false, sure: false } }), t), ["", ""]);

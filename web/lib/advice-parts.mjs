@@ -1,6 +1,6 @@
 // @ts-check
 /** The pair of pictures on the page Advice: the run as it is and the same noise at another scale, seed by seed. */
-import { saidOf } from "./advice.mjs";
+import { LEAST, saidOf } from "./advice.mjs";
 import { element, put } from "./panel-parts.mjs";
 import { knobOf } from "./run-knobs.mjs";
 import { fillShots, shotsOf } from "./shots.mjs";
@@ -71,6 +71,7 @@ export class AdviceView {
     const key = JSON.stringify(rows.map((row) => row.map(({ found, i }) => [found.run, i])));
     if (seeds.dataset.key !== key) {
       seeds.dataset.key = key;
+      seeds.style.setProperty("--gg-rows", String(Math.max(rows.length, LEAST))); // each has its place before it comes
       const picture = ({ found, i }) => shotsOf(panel.editor, found, "")[i];
       const head = element("div", { class: "gg-heads" }, ...(pair?.cards ?? []).map(({ cfg }) => element("span", {}, number(cfg))));
       seeds.replaceChildren(head, ...rows.map((row, i) => element("button", { type: "button", class: "gg-seed", "data-row": i, "aria-label": panel.t("seedOf", { i: nth(i), n: rows.length }) }, ...row.map(picture))));

@@ -9,7 +9,7 @@ import { MOST_SHOTS, picturesOf, samplerOf, shownBy } from "./try-prompt.mjs";
 
 const MOST_RUNS = 50; // whose pictures are kept
 const MOST_JOBS = 4; // whose prompts are kept
-const LEAST = 4; // pictures of each value
+export const LEAST = 4; // pictures of each value
 const LATE = 600; // milliseconds after which the server knows a job that has ended
 
 /** Both values on a few seeds; the curve of the two is not kept. */
@@ -55,7 +55,7 @@ export function saidOf(pair, t) {
   const [ratio, low, high] = times[at];
   if (low === null || high === null) return ["", ""];
   const facts = { value: number(values[at]), least: number(least), times: number(ratio, 2), low: number(low, 2), high: number(high, 2) };
-  return low > 1 ? [t("pairStrange", facts), t("pairNote")] : [t("pairAlike", facts), ""];
+  return Number(facts.low) > 1 ? [t("pairStrange", facts), t("pairNote")] : [t("pairAlike", facts), ""];
 }
 
 export class Advice {

@@ -7,7 +7,7 @@ import { escapeText } from "./svg.mjs";
 import { number, wordsWidth } from "./words.mjs";
 
 export const RIGHT = 10; // pixels beside the last column
-const [TOP, HEIGHT, ROW, LINE, SIZE] = [20, 84, 16, 15, 12]; // pixels
+const [TOP, HEIGHT, ROW, LINE, SIZE] = [18, 64, 15, 15, 12]; // pixels
 const [LEAST, FLAT, MOST] = [0.8, 1.6, 4]; // times as strange: where the axis begins, and ends at least and at most
 const NARROW = [56, 110]; // pixels, of the words at the left
 
@@ -40,7 +40,9 @@ export function curvePlot(curve, own, t, width = 520, columns = curve.values) {
     const [value] = curve[name];
     const said = `${t(key)} ${number(value, 2)}`;
     const before = x(value) - 5 - wordsWidth(said, SIZE) > left;
-    return upright("mark", value, TOP + LINE * k) + words(x(value) + (before ? -5 : 5), TOP + LINE * k + 10, said, before ? "end" : "start");
+    const [wide, from] = [wordsWidth(said, SIZE), TOP + LINE * k];
+    const behind = `<rect class="gg-behind" x="${(x(value) + (before ? -4 - wide : 4)).toFixed(1)}" y="${from}" width="${wide.toFixed(1)}" height="${LINE - 2}"/>`; // what it lies on is hidden
+    return upright("mark", value, from) + behind + words(x(value) + (before ? -5 : 5), from + 10, said, before ? "end" : "start");
   });
   const ticks = [1, 1.5, 2, 3].filter((ratio) => ratio <= top)
     .map((ratio) => `<line class="gg-grid" x1="${left}" x2="${width - RIGHT}" y1="${y(ratio).toFixed(1)}" y2="${y(ratio).toFixed(1)}"/>${words(left - 6, y(ratio) + 4, `${ratio}\u00d7`, "end")}`);
@@ -49,7 +51,7 @@ export function curvePlot(curve, own, t, width = 520, columns = curve.values) {
     [t("rowStrength"), curve.prompt_strength.map(([value]) => number(value, 2)), t("rowStrengthTip")],
     ...(curve.variety.length ? [[t("rowVariety"), curve.variety.map(([value]) => number(value, 2)), t("rowVarietyTip")]] : []),
   ].map(([name, cells, tip], k) => words(left - 6, bottom + ROW * (k + 1), name, "end", tip) + cells.map((cell, i) => words(x(values[i]), bottom + ROW * (k + 1), cell, "middle")).join(""));
-  return `<svg xmlns="http://www.w3.org/2000/svg" class="gg-curve-plot" width="${width}" height="${bottom + ROW * rows.length + 6}" role="img" aria-label="${escapeText(t("curveLabel"))}">`
+  return `<svg xmlns="http://www.w3.org/2000/svg" class="gg-curve-plot" width="${width}" height="${bottom + ROW * rows.length + 4}" role="img" aria-label="${escapeText(t("curveLabel"))}">`
     + `${ticks.join("")}<polygon class="gg-band" points="${band.join(" ")}"/><polyline class="gg-line" points="${line.join(" ")}"/>`
     + `${ownOf()}${marks.join("")}${words(2, TOP - 8, t("rowStrange"), "start")}${rows.join("")}</svg>`;
 

@@ -39,7 +39,7 @@ export function costOf(record, values, pictures = PICTURES) {
 export const isDecided = ({ pictures, gate, measured }) => pictures >= FIRST && gate?.sure !== false && Boolean(measured?.[1] && measured[2] / measured[1] < SURE);
 
 export class MeasureModel extends FindRange {
-  measured = null; // the curve, as the server tells it
+  /** @type {any} */ measured = null; // the curve, as the server tells it
   /** @type {?string} */ fault = null;
   stopped = false;
   wanted = PICTURES;

@@ -38,7 +38,7 @@ export const STYLE = `
 .gg-headline { min-width: 0; }
 .gg-acts { display: flex; flex-wrap: wrap; align-items: center; gap: 6px; flex: none; }
 .gg-panel .gg-acts button { min-height: 28px; padding: 3px 12px; }
-.gg-panel :is(.gg-apply-again, .gg-see, .gg-begin) { background: var(--gg-accent); color: var(--gg-paper); font-weight: 600; }
+.gg-panel :is(.gg-apply-again, .gg-see, .gg-begin, [data-main]) { background: var(--gg-accent); color: var(--gg-paper); font-weight: 600; }
 .gg-note { flex: 1 1 100%; margin: 0; order: 1; }
 .gg-note:empty { display: none; }
 .gg-explain { flex: none; min-height: 0; user-select: text; line-height: 1.45; }
@@ -109,12 +109,18 @@ export const STYLE = `
 .gg-row .gg-space { flex: 1 1 0; }
 .gg-files { gap: 3px; flex-wrap: wrap; }
 .gg-host { container-type: inline-size; }
+@container (min-width: 421px) {
+  .gg-cards.gg-columns { display: grid; grid-template-columns: repeat(var(--gg-frames), minmax(0, 1fr)); justify-items: center; gap: 0; padding: 0 var(--gg-right) 0 var(--gg-left); }
+  .gg-panel .gg-columns .gg-frame { padding: 2px; width: min(calc(100% - 4px), calc((100cqh - 8px) * var(--gg-ratio) + 8px)); }
+  .gg-panel .gg-columns:not([data-curve]) .gg-frame { width: min(calc(100% - 4px), calc((100cqh - 30px) * var(--gg-ratio) + 8px)); }
+  .gg-columns[data-curve] .gg-frame:is([aria-pressed="true"], [data-state="failed"]) .gg-name { position: absolute; bottom: 4px; max-width: none; min-height: 0; padding: 0 6px; border-radius: 3px; background: var(--gg-paper); }
+  .gg-columns[data-curve] .gg-frame:not([aria-pressed="true"], [data-state="failed"]) .gg-name { position: absolute; clip-path: inset(50%); }
+}
 @container (max-width: 420px) {
-  .gg-cards, .gg-cards.gg-columns { --gg-frames: 2 !important; display: flex; padding: 0; gap: 8px; container-type: inline-size; flex: none; flex-wrap: wrap; }
+  .gg-cards { --gg-frames: 2 !important; container-type: inline-size; flex: none; flex-wrap: wrap; }
   .gg-panel .gg-cards .gg-frame.gg-card { width: calc(50cqw - 4px); }
-  .gg-panel .gg-columns .gg-name { position: static; clip-path: none; }
   .gg-both { flex-direction: column-reverse; flex: none; }
-  .gg-seeds { grid-template-columns: 1fr 1fr; grid-auto-rows: auto; }
+  .gg-seeds { grid-template: none; grid-template-columns: 1fr 1fr; }
   .gg-heads { display: none; }
   .gg-panel { overflow-y: auto; }
   .gg-panel .gg-top { flex-wrap: wrap; }
@@ -177,15 +183,10 @@ export const STYLE = `
 .gg-tries { flex: 1 0 auto; display: flex; flex-direction: column; gap: 6px; min-width: 0; min-height: 0; }
 .gg-panel button.gg-card[aria-pressed="true"] { border-color: var(--gg-fine); }
 .gg-card[data-state="failed"] { opacity: .5; }
-.gg-cards.gg-columns { display: grid; grid-template-columns: repeat(var(--gg-frames), minmax(0, 1fr)); justify-items: center; gap: 0; padding: 0 var(--gg-right) 0 var(--gg-left); }
-.gg-panel .gg-columns .gg-frame { padding: 2px; width: min(calc(100% - 4px), calc((100cqh - 8px) * var(--gg-ratio) + 8px)); }
-.gg-panel .gg-columns:not([data-curve]) .gg-frame { width: min(calc(100% - 4px), calc((100cqh - 30px) * var(--gg-ratio) + 8px)); }
-.gg-columns[data-curve] .gg-frame:is([aria-pressed="true"], [data-state="failed"]) .gg-name { position: absolute; bottom: 4px; min-height: 0; padding: 0 6px; border-radius: 3px; background: var(--gg-paper); }
-.gg-columns[data-curve] .gg-frame:not([aria-pressed="true"], [data-state="failed"]) .gg-name { position: absolute; clip-path: inset(50%); }
 .gg-tries .gg-row { flex-wrap: wrap; }
 .gg-curve { flex: none; min-width: 0; }
 .gg-curve-plot { display: block; font-size: 12px; fill: currentColor; font-variant-numeric: tabular-nums; }
-.gg-curve-plot text { paint-order: stroke; stroke: var(--comfy-menu-bg, #353535); stroke-width: 3px; stroke-linejoin: round; }
+.gg-curve-plot .gg-behind { fill: var(--comfy-menu-bg, #353535); }
 .gg-curve-plot .gg-band { fill: var(--gg-accent); opacity: .22; }
 .gg-curve-plot .gg-line { fill: none; stroke: var(--gg-accent); stroke-width: 2; }
 .gg-curve-plot :is(.gg-grid, .gg-mark, .gg-own) { stroke: currentColor; opacity: .25; }
@@ -193,7 +194,7 @@ export const STYLE = `
 .gg-curve-plot .gg-own { opacity: .8; stroke-width: 2; }
 .gg-seen { display: flex; flex-direction: column; gap: 4px; flex: 1 1 auto; min-height: 0; min-width: 0; }
 .gg-both { display: flex; gap: 8px; flex: 1 1 0; min-height: 190px; min-width: 0; }
-.gg-seeds { display: grid; grid-template-rows: auto; grid-auto-rows: minmax(0, 1fr); gap: 2px; flex: none; }
+.gg-seeds { display: grid; grid-template-rows: auto repeat(var(--gg-rows, 4), minmax(0, 1fr)); gap: 2px; flex: none; }
 .gg-heads { display: grid; grid-template-columns: 1fr 1fr; text-align: center; font-variant-numeric: tabular-nums; }
 .gg-panel .gg-seed { display: grid; grid-template-columns: 1fr 1fr; gap: 2px; padding: 1px; min-height: 0; aspect-ratio: 2; border: 2px solid transparent; }
 .gg-panel .gg-seed[aria-pressed="true"] { border-color: var(--gg-accent); }

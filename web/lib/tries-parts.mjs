@@ -81,7 +81,7 @@ export class TriesView {
     const judging = opened === "range";
     this.offerKnobs(judging ? triableKnobs(tryouts.record()) : [], knob);
     put(this.words, { textContent: this.sentence(tries, range, judging) });
-    put(this.again, { hidden: judging ? tries && !tries.isDone : !tries?.missing });
+    put(this.again, { "data-main": null, hidden: judging ? tries && !tries.isDone : !tries?.missing });
     const judge = judging && tries?.judgeName();
     put(this.ask, { hidden: !judge, textContent: t("ask", { judge }) });
     put(this.forget, { hidden: !judging || !range });
@@ -100,7 +100,7 @@ export class TriesView {
     const range = tries && tryouts.range();
     if (range && tryouts.source()?.widget) put(this.take, { hidden: false, textContent: t("take", { knob: knob.name, value: number(range.middle) }) });
     put(this.halt, { hidden: !goes });
-    put(this.again, { hidden: goes || Boolean(tries?.trouble), textContent: t(tries?.cards.length ? "morePictures" : tryouts.curve() ? "measureAnew" : "measureNow", { n: PICTURES }) });
+    put(this.again, { hidden: goes || Boolean(tries?.trouble), "data-main": tries?.cards.length || tryouts.curve() ? null : "", textContent: t(tries?.cards.length ? "morePictures" : tryouts.curve() ? "measureAnew" : "measureNow", { n: PICTURES }) });
     put(this.words, { textContent: this.measureWords(tries, record, knob) });
   }
 
@@ -172,7 +172,7 @@ export class TriesView {
     for (const { card, box, name, shots } of this.drawn) {
       put(box, { "data-state": card.state, "aria-pressed": kind === "range" ? String(Boolean(card.good)) : null, disabled: kind === "range" && card.state !== "there" });
       put(name, { textContent: `${card.good || card.liked ? "\u2713 " : ""}${this.tryouts.knob().name} ${number(card.cfg)}` });
-      if (card.state === "there" && shots.childElementCount < Math.min(card.shots.length || 1, MOST_SHOWN)) fillShots(shots, this.cards, shotsOf(this.panel.editor, { ...card, shots: card.shots.slice(0, MOST_SHOWN) }, `${this.tryouts.knob().name} ${card.cfg}`));
+      if (card.state === "there" && shots.childElementCount < Math.min(card.shots.length || 1, MOST_SHOWN)) fillShots(shots, this.cards, shotsOf(this.panel.editor, { record: card.seeds?.[0]?.record ?? card.record, shots: card.shots.slice(0, MOST_SHOWN) }, `${this.tryouts.knob().name} ${card.cfg}`));
     }
   }
 
