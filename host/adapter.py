@@ -140,6 +140,7 @@ def describe_model(patcher) -> dict:
     """
     card = host.native_model.card_of(patcher)
     marks = {"weights": host.model_marks.weights_of(patcher), "patches": host.model_marks.patches_of(patcher)}
+    marks["reading"] = host.model_marks.reading_of(patcher)
     if card is None:
         return {"name": family_of(patcher), "hash": None, "labels": [], **marks}
     return {"name": card.name, "hash": card.sha256 or None, "labels": list(card.labels), **marks}

@@ -20,13 +20,19 @@ SAMPLING = "model_sampling"  # what the host calls the schedule and the parametr
 
 
 def patches_of(patcher) -> str:
-    """A mark of the LoRAs, merges and sampling patches on a MODEL, with their strengths; empty where there are none."""
-    patches, sampling = patcher.patches, patcher.object_patches.get(SAMPLING)
+    """A mark of the LoRAs and merges on a MODEL, with their strengths; empty where there are none."""
+    patches = patcher.patches
     parts = [f"{name} {_values(patches[name])}" for name in _spread(sorted(patches))]
-    parts += (
-        [] if sampling is None else [f"{[c.__name__ for c in type(sampling).__mro__]} {float(sampling.sigma_max):g}"]
-    )
     return _digest([str(len(patches)), *parts]) if parts else ""
+
+
+def reading_of(patcher) -> str:
+    """How a MODEL is read: its kinds of noise levels and of prediction, and the largest level."""
+    sampling = patcher.get_model_object(SAMPLING)
+    kinds = [kind.__name__ for kind in type(sampling).__mro__ if not kind.__module__.startswith(("torch", "builtins"))]
+    spec = getattr(sampling, "spec", None)
+    kinds += [spec.schedule, spec.parametrisation] if spec else []
+    return f"{' '.join(kinds)} {float(sampling.sigma_max):g}"
 
 
 def weights_of(patcher) -> str:

@@ -107,7 +107,9 @@ def measurement_of(header: Mapping[str, Any]) -> Measurement | None:
 
 def setting_of(header: Mapping[str, Any]) -> dict[str, Any]:
     """What moves the measure as much as guidance does, of a recorded run.  header: of its trace"""
-    return {"size": (header.get("latent") or {}).get("shape"), **{name: header.get(name) for name in MADE_BY}}
+    reading = (header.get("model") or {}).get("reading")  # the same weights may be read as another prediction
+    size = (header.get("latent") or {}).get("shape")
+    return {"size": size, "reading": reading, **{name: header.get(name) for name in MADE_BY}}
 
 
 def _with_nan(rows: Sequence[Sequence[float | None]]) -> list[list[float]]:

@@ -252,8 +252,8 @@ def curves_of(claims: Any, file: str) -> ModelCurves:
 
 def _curve(claims: Mapping[str, Any], where: str) -> MeasuredCurve:
     check_claims(where, claims, CURVE, REMEDY)
-    size = claims["setting"].get("size")
-    header = {**claims["setting"], "latent": {"shape": size}}
+    setting = claims["setting"]
+    header = {**setting, "latent": {"shape": setting.get("size")}, "model": {"reading": setting.get("reading")}}
     points = [measurement_of({**header, MEASURED: sums}) for sums in claims["measured"]]
     varieties = [Estimate(*(math.nan if v is None else v for v in one or [None] * 3)) for one in claims["variety"]]
     try:

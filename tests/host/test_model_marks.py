@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from guidance_geometry.host.adapter import describe_model
+from guidance_geometry.measure.measurement import setting_of
 from guidance_geometry.nodes.start import GGClassLabel, GGEmptyCanvas, GGLoadDenoiser
 from guidance_geometry.trace.trace import model_key
 
@@ -47,3 +48,10 @@ def test_weights_that_a_run_has_patched_in_place_are_the_same_model(model):
     before = describe_model(changed), describe_model(model)
     ksampler(changed, positive, negative, latent, "euler", steps=2, cfg=2.0)
     assert (describe_model(changed), describe_model(model)) == before
+
+
+def test_weights_that_are_read_in_another_way_are_told_apart(model):
+    other = GGLoadDenoiser.execute("pocket-1", "x0", "auto", "default")[0]
+    one, two = describe_model(model), describe_model(other)
+    assert model_key(one) == model_key(two)
+    assert setting_of({"model": one}) != setting_of({"model": two})
