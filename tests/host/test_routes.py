@@ -93,7 +93,7 @@ def site(live, monkeypatch, tmp_path):
     job = (0, "j", {}, {"guidance_geometry": {"user": live.owner}}, [])
     live.prompt_queue.history["j"] = {"prompt": job, "outputs": OUTPUTS}
     folder = panel_record.temporary_folder()
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for name in (SMALL, LARGE):
         (folder / name).write_text('{"v": 1}')
     live.loop = asyncio.new_event_loop()
