@@ -66,9 +66,10 @@ def test_a_run_of_a_model_that_was_never_measured_is_seen_beside_half_of_its_cfg
     queue(page)
     sees(page, "unclear", "cfg 8 .*has not been measured")
     before = page.evaluate(WIDGETS)
+    page.locator(f"{TAB} .gg-measureModel").wait_for()
     assert page.evaluate(ACTS)[0] == "Measure my model", "there is nothing to use yet"
     click(page, ".gg-see")
-    says(page, r"8 .* as strange as .* 4 \(.* to .*\), same seeds\.$", ".gg-strange")
+    says(page, r"8.* as strange as .*4 \(.* to .*\), same seeds\.$", ".gg-strange")
     rows = page.locator(f"{TAB} .gg-seed")
     assert rows.count() == 4, "two seeds of a batch of two"
     first = page.locator(f"{TAB} .gg-seed[aria-pressed=true]").get_attribute("data-row")
@@ -82,6 +83,7 @@ def test_a_run_of_a_model_that_was_never_measured_is_seen_beside_half_of_its_cfg
 def test_one_click_says_what_guidance_does_to_the_model(page):
     set_widget(page, cfg=14.0)
     queue(page)
+    sees(page, "above", "Try cfg 7")  # its numbers alone say that it is too much
     before = page.evaluate(WIDGETS)
     click(page, ".gg-measureModel")
     says(page, "7 values, 8 pictures of each: about as long as .* runs like this one")  # the pair left no curve
