@@ -106,7 +106,7 @@ def test_the_node_gives_text_json_and_scales(report, knowledge, traces):
     text, written, cfg, low, high, trace = out.args
     data = json.loads(written)
     assert (data["suggested"], data["colour"]) == (cfg, "above")
-    assert data["range"] == pytest.approx([low, high])
+    assert data["range"] == pytest.approx([low, high], rel=1e-5)
     assert low <= cfg <= high < 4
     assert trace is traces[8.0]
     assert out.ui == {"text": [text]}
