@@ -90,19 +90,11 @@ def job_of(example, **sampler):
     return workflow
 
 
-AS_MEASURED = {"steps": 20, "sampler_name": "euler"}  # the models that are included
-
-
-@pytest.mark.parametrize(
-    ("example", "scheduler"), [("too-high", "karras"), ("fine", "simple")], ids=["pocket-1", "pocket-flow-1"]
-)
-def test_an_agent_without_eyes_goes_from_a_cfg_whose_change_is_seen_to_one_that_the_model_calls_calm(
-    agent, example, scheduler
-):
+@pytest.mark.parametrize("example", ["too-high", "fine"], ids=["pocket-1", "pocket-flow-1"])
+def test_an_agent_without_eyes_goes_from_any_cfg_into_the_good_range(agent, example):
     """By the skill, with the host's own sampler; it changes nothing but what the report names."""
-    made = AS_MEASURED | {"scheduler": scheduler, "seed": 71}
     assert agent.send("GET /guidance_geometry/tab/runs")[0] == 200
-    workflow, tried = job_of(example, cfg=round(random.Random(example).uniform(12, 16), 1), **made), []
+    workflow, tried = job_of(example, cfg=round(random.Random(example).uniform(5, 30), 1), seed=71), []
     for _ in range(MOST_RUNS):
         report = agent.report(agent.run(workflow))
         tried.append((report["cfg"], report["colour"]))
@@ -112,7 +104,7 @@ def test_an_agent_without_eyes_goes_from_a_cfg_whose_change_is_seen_to_one_that_
         workflow[knob["node"]]["inputs"][knob["input"]] = value
     assert tried[0][1] == "above"
     assert tried[-1][1] == "fine"
-    assert workflow == job_of(example, cfg=tried[-1][0], **made)
+    assert workflow == job_of(example, cfg=tried[-1][0], seed=71)
 
 
 def test_what_the_host_has_in_its_cache_is_sampled_afresh_and_two_runs_are_compared(agent):

@@ -27,6 +27,7 @@ from guidance_geometry.tests.queue.tab_steering import (
     begin,
     close_below,
     load,
+    measured,
     offers,
     open_below,
     sampled,
@@ -100,7 +101,7 @@ def test_every_node_page_script_and_template_is_served(fresh):
 @pytest.mark.browser
 def test_a_short_journey(page, fresh):
     """Record and run, take the advice, undo it, keep an inspector, and see two of everything."""
-    graph = sampled(stages=2, cfg=13.0, steps=20)  # as the model was measured that is included
+    graph = measured(stages=2, cfg=13.0)
     graph["5"]["inputs"]["cfg"] = 2.8
     load(page, graph)
     open_below(page)

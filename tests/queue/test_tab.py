@@ -17,6 +17,7 @@ from guidance_geometry.tests.queue.tab_steering import (
     UNDO,
     begin,
     load,
+    measured,
     offers,
     open_below,
     sampled,
@@ -99,7 +100,7 @@ def test_in_a_small_window_the_figure_has_the_room_and_the_reasons_stand_beside_
     page.set_viewport_size({"width": 1280, "height": 720})
     page.evaluate(TOGGLE, BOTTOM)
     page.evaluate(TOGGLE, BOTTOM)
-    begin(page, sampled(cfg=13.0, steps=20))
+    begin(page, measured(cfg=13.0))
     queue(page)
     shows_run_of(page, 20)
     turn_to(page, "advice")
@@ -131,7 +132,7 @@ def test_the_advised_setting_is_seen_beside_that_run_on_one_click_and_stays_with
 
 
 def test_a_run_in_app_mode_is_told_and_in_the_tab_when_the_graph_is_back(page):
-    begin(page, sampled(cfg=13.0, steps=20))
+    begin(page, measured(cfg=13.0))
     height = f"() => document.querySelector('{TAB}')?.clientHeight ?? 0"
     mode = "mode => { app.extensionManager.workflow.activeWorkflow.activeMode = mode; }"
     page.evaluate(mode, "app")

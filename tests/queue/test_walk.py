@@ -9,6 +9,7 @@ from guidance_geometry.tests.queue.tab_steering import (
     TAB,
     UNDO,
     load,
+    measured,
     offers,
     sampled,
     says,
@@ -31,7 +32,6 @@ NOTICE = """() => { const tracker = app.extensionManager.workflow.activeWorkflow
   (tracker.captureCanvasState ?? tracker.checkState).call(tracker); }"""  # as the editor does after a click or a key
 TOAST = ".p-toast-message, [data-testid=toast]"
 OWN = 13.0  # a cfg at which everybody sees it
-STEPS = 20  # as the model was measured that is included
 CONTROL = "control_after_generate"
 VALUES = f"""() => ["seed", "{CONTROL}", "cfg"].map(name => ({WIDGET})(["4", name]).value)"""
 
@@ -95,7 +95,7 @@ def walk(page, where):
 
 
 def test_from_ones_own_graph_to_a_calm_value_and_back(page):
-    load(page, sampled(cfg=OWN, steps=STEPS))
+    load(page, measured(cfg=OWN))
     advised = walk(page, "Mine")
     notice(page, SET, ["4", {"cfg": OWN}])
     changed(page, rf"cfg {advised:g} \u2192 13 in Mine \(4\)")
@@ -108,7 +108,7 @@ def test_from_ones_own_graph_to_a_calm_value_and_back(page):
 
 
 def test_the_seed_that_was_judged_runs_next_and_one_undo_takes_all_back(page):
-    load(page, sampled(cfg=OWN, steps=STEPS))
+    load(page, measured(cfg=OWN))
     page.evaluate(SET, ["4", {CONTROL: "randomize"}])
     judged, user = page.evaluate(VALUES), Walker(page)
     user.click(".gg-begin")
@@ -143,7 +143,7 @@ def test_a_result_from_the_cache_is_named_and_sampled_afresh_on_a_click_also_in_
 
 
 def test_the_worst_of_several_samplers_is_shown_and_the_others_in_a_row_each(page):
-    load(page, sampled(stages=3, cfg=2.8, steps=STEPS))
+    load(page, measured(stages=3, cfg=2.8))
     page.evaluate(SET, ["4", {"cfg": OWN}])
     page.evaluate(f"() => {{ {NODES}.find(node => node.title === 'Stage 3').mode = 4; }}")
     page.locator(".gg-tab .gg-begin").click()
@@ -175,7 +175,7 @@ def test_a_job_that_waits_is_said_to_wait_and_while_it_goes_it_says_how_guidance
 
 
 def test_in_a_subgraph_the_change_is_named_shown_and_undone_in_one_step(page):
-    load(page, sampled(cfg=OWN, steps=STEPS))
+    load(page, measured(cfg=OWN))
     page.evaluate(INTO_SUBGRAPH)
     advised = walk(page, r"Mine \(\d+:4\), inside New Subgraph")
     page.evaluate(SET, ["4", {"cfg": OWN}])
