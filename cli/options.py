@@ -218,7 +218,7 @@ COMMANDS = {
     "study": Command("run a plan, on this machine, on servers or on a Ray cluster", study),
     "page": Command("write a saved trace as one HTML file, or the page of a sweep again", page),
     "report": Command("say what a saved trace tells of its cfg, as text or JSON", report),
-    "card": Command("measure the good scales of a model from a study of it", card),
+    "card": Command("write what a model says of its own pictures along cfg, from a sweep of it", card),
     "check": Command("hold a rule in a Python file against the invariants", check),
     "convert": Command("turn published weights into safetensors; nothing in them is run", convert),
     "clean": Command("list what the pack wrote into a ComfyUI, and remove it", clean),

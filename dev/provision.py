@@ -47,10 +47,9 @@ HOST_WHEEL = Wheel(  # a third party's, which carries the whole ComfyUI 0.3.75 t
     "ca88001360fe724e02e7d534db8bdfb3b3ee344e4c73209690d27eb89b0dee47",
 )
 FRONT_END_PACKAGE = "comfyui-frontend-package"
-FRONT_END_WHEELS = {  # newer editors than the host's own, for the browser tests: ComfyUI 0.33.0's, the newest
+FRONT_END_WHEELS = {  # newer editors than the host's own, for the browser tests
     version: Wheel(f"{FRONT_END_PACKAGE}=={version}", "comfyui_frontend_package/static/", sha256)
     for version, sha256 in {
-        "1.49.6": "69cef7e67f22854852d1d7be68ff82f27bd4ff4b33de9c643d7eb1339769c421",
         "1.58.1": "37912597537a731a8f421179618a736c24184c5bdbfa327f38b2fb7c291852d9",
     }.items()
 }

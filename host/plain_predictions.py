@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..guidance.printing import quote
-from ..measure.levels import LEVELS, Answer, query_levels
+from ..measure.levels import COARSE, FINE, LEVELS, Answer, query_levels
 from ..measure.measurement import Measurement
 from . import adapter
 from .afterwards import SAME, relative_distance, without_guidance
@@ -31,7 +31,7 @@ MOVED = (
 UNCOVERED = (
     "No condition covers any part of these pictures at any noise level. Connect conditions without a time range."
 )
-FEW_LEVELS = "The model has noise levels from {} to {} only: none that the measure needs."
+FEW_LEVELS = "The model has noise levels from {} to {} only. The measure needs higher and lower ones."
 
 
 def ask_about(
@@ -98,12 +98,12 @@ def host_level(sigma: float, flow: bool) -> float:
 
 
 def levels_within(model, size: float) -> list[float]:
-    """The levels that the model knows, descending.  Raises ValueError where it knows none of them."""
+    """The levels that the model knows, descending.  Raises ValueError where it knows too few of them."""
     sampling = model.get_model_object("model_sampling")
     low, high = float(sampling.sigma_min), float(sampling.sigma_max)
     flow = adapter.is_flow(model)
     known = [level for level in LEVELS if low <= host_level(size * level, flow) <= high]
-    if not known:
+    if not known or known[0] < COARSE or known[-1] > FINE:
         raise ValueError(FEW_LEVELS.format(quote(low), quote(high)))
     return known
 

@@ -60,7 +60,7 @@ class Curve:
             height = self._heights(sums)
             return torch.lerp(height[..., after - 1], height[..., after], share) - height.amin(dim=-1)
 
-        return jackknife(self._sums, rise).map(math.exp)
+        return jackknife(self._sums, rise).exp()
 
     def value_of(self, strength: float) -> float | None:
         """The least value whose pictures show the prompt so strongly, between two values as above; None for none."""
@@ -101,7 +101,7 @@ class Curve:
         place = self._places.expand_as(height)
         over = height - height.amin(dim=-1, keepdim=True) - rise
         last = torch.where(over < 0, torch.arange(height.shape[-1]), -1).amax(dim=-1, keepdim=True)
-        at = (last + 1).clamp(1, height.shape[-1] - 1)
+        at = (last + 1).clamp(1, height.shape[-1] - 1)  # last is -1 where a ratio is below 0
         (low, high), (left, right) = ((v.gather(-1, at - 1), v.gather(-1, at)) for v in (over, place))
         inside = left + (right - left) * (-low / (high - low)).clamp(0, 1)
         return torch.where(last[..., 0] < height.shape[-1] - 1, inside[..., 0], torch.inf)

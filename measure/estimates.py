@@ -45,6 +45,10 @@ class Estimate(NamedTuple):
         """The same on another scale, by a function that rises."""
         return Estimate(*(function(v) for v in self))
 
+    def exp(self) -> Estimate:
+        """The same of e to it, which is inf beyond what a number holds."""
+        return Estimate(*torch.tensor(self, dtype=torch.float64).exp().tolist())
+
 
 def jackknife(sums: Tensor, statistic: Statistic) -> Estimate:  # sums [B, K]
     """A function of sums over samples, with Student's interval of the jackknife's standard error."""
@@ -101,18 +105,18 @@ def _quotient(sums: Tensor) -> Tensor:  # [..., 2] -> [...]
 
 def denoising_ratio(levels: Sequence[Level]) -> Estimate:
     """How strange the samples are to the model: geometric mean of the ratios of the fine levels."""
-    return jackknife(_ratio_sums(fine(levels)), _log_ratio).map(math.exp)
+    return jackknife(_ratio_sums(fine(levels)), _log_ratio).exp()
 
 
 def ratio_of(level: Level) -> Estimate:
     """The same of one level."""
-    return jackknife(_ratio_sums([level]), _log_ratio).map(math.exp)
+    return jackknife(_ratio_sums([level]), _log_ratio).exp()
 
 
 def times_as_strange(levels: Sequence[Level], others: Sequence[Level]) -> Estimate:
     """How many times as strange samples are as others of the same seeds, which are compared in pairs."""
     sums, count = torch.cat([_ratio_sums(fine(levels)), _ratio_sums(fine(others))], dim=1), 2 * len(fine(levels))
-    return jackknife(sums, lambda v: _log_ratio(v[..., :count]) - _log_ratio(v[..., count:])).map(math.exp)
+    return jackknife(sums, lambda v: _log_ratio(v[..., :count]) - _log_ratio(v[..., count:])).exp()
 
 
 def _ratio_sums(levels: Sequence[Level]) -> Tensor:  # -> [B, 2 L]: error and expected of each level in turn
@@ -135,11 +139,11 @@ def variety(x: Tensor, plain: Tensor, prompts: Sequence[int] | None = None) -> E
 
     def of(keep: Tensor) -> float:
         pairs = apart * keep[:, None] * keep
-        return math.log(float((far * pairs).sum() / (near * pairs).sum()))
+        return float(((far * pairs).sum() / (near * pairs).sum()).log())
 
     ones = torch.ones(len(x), dtype=torch.float64)
     without = torch.tensor([of(ones - row) for row in torch.eye(len(x), dtype=torch.float64)])
-    return with_interval(of(ones), without).map(math.exp)
+    return with_interval(of(ones), without).exp()
 
 
 def _distances(v: Tensor) -> Tensor:  # [B, ...] -> [B, B]

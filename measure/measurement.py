@@ -10,12 +10,13 @@ from typing import Any
 import torch
 
 from ..guidance.printing import shorten
-from .estimates import Estimate, denoising_ratio, prompt_strength, ratio_of, times_as_strange
+from .estimates import Estimate, coarse, denoising_ratio, fine, prompt_strength, ratio_of, times_as_strange
 from .gate import Gate, gate_of
 from .levels import Level
 
 MEASURED = "measured"  # field of a trace's header: what the model said of the finished samples
 SUMS = Level._fields[1:]
+MOST = 1e6  # of a noise level, which is 1 / MOST at least
 LONGEST = 60  # characters of a setting in a message
 MADE_BY = ("sampler", "sigmas", "options")  # fields of a trace's header that move the measure as much as guidance does
 
@@ -97,12 +98,14 @@ def measurement_of(header: Mapping[str, Any]) -> Measurement | None:
     """What was measured of a recorded run, None where nothing was, or its file is damaged.  header: of its trace"""
     said = header.get(MEASURED) or {}
     try:
+        evaluations, sigmas = int(said.get("evaluations") or 0), [float(sigma) for sigma in said["sigmas"]]
         columns = [torch.tensor(_with_nan(said[name]), dtype=torch.float64) for name in SUMS]  # [L, B] each
-        levels = [Level(sigma, *sums) for sigma, *sums in zip(said["sigmas"], *columns, strict=True)]
-    except (KeyError, TypeError, ValueError):
+        levels = [Level(sigma, *sums) for sigma, *sums in zip(sigmas, *columns, strict=True)]
+    except (AttributeError, LookupError, OverflowError, RuntimeError, TypeError, ValueError):
         return None
-    alike = levels and all(column.shape == (len(levels), levels[0].error.numel()) for column in columns)
-    return Measurement(levels, setting_of(header), int(said.get("evaluations") or 0)) if alike else None
+    alike = all(column.shape == (len(levels), columns[0].shape[-1]) for column in columns)
+    whole = fine(levels) and coarse(levels) and all(1 / MOST < sigma < MOST for sigma in sigmas)
+    return Measurement(levels, setting_of(header), evaluations) if alike and whole and columns[0].numel() else None
 
 
 def setting_of(header: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,8 +18,8 @@ class GGInspector(ViewNode):
     search_words = ("burn", "plot cfg", "guidance scale", "noise level", "preview", "what if")
     category = SEE
     description = (
-        "Says whether cfg is too high, and shows what guidance does, step by step, while the sampler runs and "
-        "afterwards. Try another cfg without sampling again."
+        "Shows what guidance does, step by step, while the sampler runs and afterwards, and where cfg lies beside your "
+        "choices and the curve of your model. Try another cfg without sampling again."
     )
     is_output_node = True
     not_idempotent = True

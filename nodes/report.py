@@ -14,7 +14,7 @@ from ..host.wires import EnergyWire, TraceWire
 
 NO_SCALE = "The report suggests no cfg: {}"
 FAILED = "There is no report on this run: {}. Save the trace and report the fault; the log has all of it."
-NO_RANGE = "There is no range of good cfg values: {}"
+NO_RANGE = "There is no range of chosen cfg values: {}"
 
 
 class GGReport(CheckedNode):
@@ -24,9 +24,8 @@ class GGReport(CheckedNode):
     search_words = ("burn", "cfg too high", "best cfg", "which cfg", "guidance scale", "advice", "verdict")
     category = SEE
     description = (
-        "Says whether cfg is too high, and what to do. It compares the run with what is known of the model, and says "
-        "how often such an answer is wrong. It also says where guidance acted, what could be left out, and what had "
-        "no effect."
+        "Says where cfg lies beside the values that you chose and on the curve of your model, and what to do. It also "
+        "says where guidance acted, what could be left out, and what had no effect."
     )
     is_output_node = True
     inputs = (
@@ -58,9 +57,9 @@ class GGReport(CheckedNode):
         ),
         io.Float.Output(
             display_name="low",
-            tooltip="Lower end of the good range. Where no range is known, nodes wired to it do not run.",
+            tooltip="Lower end of the range that was chosen. Where no range is known, nodes wired to it do not run.",
         ),
-        io.Float.Output(display_name="high", tooltip="Upper end of the good range."),
+        io.Float.Output(display_name="high", tooltip="Upper end of the range that was chosen."),
         TRACE_OUT,
     )
 

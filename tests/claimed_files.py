@@ -1,8 +1,9 @@
-"""Sound files of claims, and how the pack reads them: plans, cards, picks, sizes and the rows of a sweep."""
+"""Sound files of claims, and how the pack reads them: plans, curves, picks, sizes and the rows of a sweep."""
 
 import json
 import shutil
 
+from guidance_geometry.measure.levels import LEVELS, Level
 from guidance_geometry.sweeps.cells import Cell, cells_of
 from guidance_geometry.sweeps.plan import read_plan
 from guidance_geometry.sweeps.results import Folder
@@ -17,11 +18,12 @@ CELL = next((SWEEP / "cells").glob("*.json"))
 RESULTS = json.loads((SWEEP / "results.json").read_text(encoding="utf-8"))
 A_PLAN = {"workflow": FIRST_LOOK, "axes": {"cfg": [1, 2], "rule": "cfg"}, "overrides": {"steps": 3}, "repeats": 2,
           "measures": ["strength"], "judge": "none", "rules": {"a.py:b": "c"}}  # fmt: skip
-A_BAND = {"low": 2.5, "centre": 3.5, "high": 5.4, "steps": 20, "seeds": [7, 8], "samples": 2000, "sampler": "euler",
-          "objective": {"name": "J", "points": [{"gamma": 2, "value": 6.1}]},
-          "edges": {"low": {"overmean": 0.05, "push8": None}, "high": {"strength": 0.06}}}  # fmt: skip
-A_CARD = {"format": "guidance-geometry/card", "version": 1, "model": {"name": "a", "sha256": "AB12"}, "pack": "0.1.0",
-          "sigma_data": {"value": 0.6, "source": "data"}, "bands": {"ode": A_BAND}, "date": "2026-11-27"}  # fmt: skip
+SUMS = {"evaluations": 8, "sigmas": [*LEVELS], **{name: [[1.0, 1.1]] * len(LEVELS) for name in Level._fields[1:]}}
+A_CURVE = {"knob": "cfg", "name": "cfg", "when": "2026-11-27", "beside": "CFG", "each": 2, "values": [1, 4],
+           "setting": {"size": [4, 8, 8], "reading": None, "sampler": "euler", "sigmas": [1.0, 0.0], "options": None},
+           "measured": [SUMS, SUMS], "variety": [[1, None, None], None]}  # fmt: skip
+SOME_CURVES = {"format": "guidance-geometry/measured", "version": 1, "model": {"name": "a", "key": "ab"},
+               "curves": [A_CURVE]}  # fmt: skip
 A_SIZE = {"format": "guidance-geometry/size", "version": 1, "model": {"key": "a"}, "value": 1.0, "pictures": 8}
 SOME_PICKS = Picks("a", "ab", (Pick(3.0, "ode", True, when="2026-11-27"),)).as_json()
 

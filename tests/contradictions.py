@@ -12,9 +12,7 @@ ONE_OF = (  # of each group at most one sentence
     ("half.same", "half.all", "half.some", "half.other", "half.none", "half.close", "half.close.all",
      "half.close.some", "half.mixed", "half.near", "half.near.some", "half.far",
      "half.strange", "half.equal", "half.lost"),
-    ("half.odds", "half.near.odds"),
-    ("why.burns", "why.not_long"),
-    ("plain.why.burns", "plain.why.not_long"),
+    ("head.measured.seen", "head.measured.first", "head.measured.calm", "head.measured.beyond"),
     ("judge.found", "judge.failed"),
 )  # fmt: skip
 ACTED = ("acts.steps", "acts.step", "skip.some", "skip.none", "skip.end")
@@ -25,15 +23,10 @@ NEVER = {  # a sentence, and what does not go with it
     "acts.nowhere": (*ACTED, "classifier.moved"),
     "rule.none": ("rule.scaled", "effect.rules"),
     "rule.off": ("rule.scaled", "effect.rules"),
-    "head.no_sign": ("why.burns", "help.half"),
-    "half.equal": ("half.clipped", "half.beyond", "half.odds"),
-    "half.strange": ("half.clipped", "half.beyond", "half.odds"),
-    "half.other": ("half.odds", "half.near.odds", "half.close.odds"),
-    "half.none": ("half.odds", "half.near.odds", "half.close.odds"),
-    "half.close": ("half.odds", "half.near.odds"),
-    "half.close.all": ("half.odds", "half.near.odds"),
-    "half.far": ("half.odds", "half.near.odds"),
+    "half.equal": ("half.clipped", "half.beyond"),
+    "half.strange": ("half.clipped", "half.beyond"),
 }
+AGAINST_GREEN = {"why.burns", "why.clipped", "why.beyond", "why.long"}
 SAME_PICTURE = ("half.same", "half.all", "half.some", "half.close.some")
 
 
@@ -47,7 +40,8 @@ def contradictions(report, compared=None):
     ]
     if compared is False and ids & set(SAME_PICTURE):
         found.append("the same picture, which nobody looked at")
-    return [*found, *_of_clipping(told), *_of_scales(report, told), *_of_steps(told), *_of_counts(told)]
+    found += [*_of_clipping(told), *_of_scales(report, told), *_of_steps(told), *_of_counts(told)]
+    return [*found, *_of_green(report, ids), *_of_curve(report, told)]
 
 
 def _facts(told, *names):
@@ -59,6 +53,34 @@ def _of_clipping(told):
     second = {facts["own"] for facts in _facts(told, "half.clipped", "half.beyond")}
     if second and own != second:
         yield f"clipped {own} and {second} of one run"
+
+
+def _of_green(report, ids):
+    """What a green answer may not stand beside."""
+    if report.answer.colour == "fine":
+        yield from (
+            f"fine, and {name}" for name in ("why.burns", "why.clipped", "why.beyond", "why.long") if name in ids
+        )
+        if report.answer.against == "nothing":
+            yield "fine, and compared with nothing"
+
+
+def _of_curve(report, told):
+    """Of runs that lie on a curve."""
+    answer, curve = report.answer, report.as_json()["curve"]
+    if answer.against != "measured":
+        return
+    if curve is None:
+        yield "measured, and no curve"
+        return
+    gate = curve["gate"]
+    if answer.colour in ("fine", "above") and gate and not gate["applies"]:
+        yield f"{answer.colour}, and the measure does not apply"
+    if answer.colour == "fine" and not gate:
+        yield "fine, and nobody knows whether the measure applies"
+    for facts in _facts(told, "why.measured"):
+        if not curve["values"][0] <= facts["value"] <= curve["values"][-1]:
+            yield f"measured at {facts['value']}, where nothing was"
 
 
 def _of_scales(report, told):

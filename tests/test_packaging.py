@@ -2,7 +2,6 @@
 
 import ast
 import io
-import json
 import re
 import sys
 import zipfile
@@ -16,6 +15,7 @@ from packaging.requirements import Requirement
 
 from guidance_geometry.dev.places import HOST
 from guidance_geometry.files.safetensors import read_header
+from guidance_geometry.verdict.measured import read_curves
 
 from .archive import archived_files, tracked_files
 from .project import PROJECT, ROOT
@@ -112,10 +112,9 @@ def licence_lines():
 
 
 def test_every_embedded_file_has_its_licence_stated_once(archive):
-    """All of assets/, what is no text, and what was measured."""
+    """All of assets/, and what is no text."""
     lines = licence_lines()
     own = {file for file in archive if file.startswith("assets/") or Path(file).suffix not in (*TEXTS, ".comfyignore")}
-    own |= {"verdict/odds.json", "verdict/template_scales.json"} & set(archive)
     own -= {"assets/LICENSES.md"}
     found = {file: [licence for names, licence in lines if any(fnmatch(file, name) for name in names)] for file in own}
     assert {file: licences for file, licences in found.items() if len(licences) != 1} == {}
@@ -145,15 +144,10 @@ def test_both_readmes_give_the_same_commands_and_addresses_of_the_web():
 
 
 @pytest.mark.parametrize("name", READMES)
-def test_a_readme_states_the_range_of_the_card_and_the_odds_of_the_verdict(name):
-    text, odds = text_of(name), json.loads(text_of("verdict/odds.json"))
-    band = json.loads(text_of("assets/denoisers/pocket-1.guidance.json"))["bands"]["ode"]
-    hits = {one["times"]: one["share"] for one in odds["burn"]["hits"]}
-    shares = (f"{100 * odds['card']['false']:.1f}", f"{100 * odds['burn']['false']:.1f}")
-    shares += tuple(f"{100 * hits[times]:.0f}" for times in (2.0, 4.0))
-    assert [share for share in shares if f"{share} %" not in text] == []
-    assert len(re.findall(rf"{band['low']:g} (?:to|\u5230) {band['high']:g}", text)) == 1
-    assert f"cfg {band['centre']:.1f}" in text
+def test_a_readme_states_the_marks_that_came_with_the_demo_model(name):
+    (curve,) = read_curves(ROOT / "assets" / "denoisers" / "pocket-1.measured.json").curves
+    marks = [f"cfg {curve.as_json()[mark][0]:.2g}" for mark in ("measured", "seen")]
+    assert [mark for mark in marks if mark not in text_of(name)] == []
 
 
 def test_the_citation_names_this_project():

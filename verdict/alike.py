@@ -77,7 +77,7 @@ def _nearest(lab: Tensor, other: Tensor) -> Tensor:  # 2 x [B, 3, h, w] -> [B, h
 def _change_of_structure(*lights: Tensor) -> Tensor:  # 2 x [B, 3, H, W] -> [B]
     """The largest over sizes, each half of the one before, down to the smallest that still shows a picture.
 
-    So a large picture is never nearer to another than the small ones are, on which the odds were measured.
+    So a large picture is never nearer to another than the small ones are, on which the limits were found.
     """
     longest = max(lights[0].shape[-2:])
     sizes = [longest // 2**k for k in range(1 + max(0, int(math.log2(max(longest / SMALL, 1)))))]

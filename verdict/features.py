@@ -77,17 +77,15 @@ def end_square(trace: Trace) -> Tensor:  # -> []
     return last.new_tensor(math.nan) if kept is None else kept.double().square().sum()
 
 
-def whole_run(trace: Trace, sigma_data: float) -> bool:
-    """Whether a run goes from noise to a clean sample.  sigma_data: rms of clean data, nan: only its end is asked."""
-    return trace.n > 0 and not begins_late(trace, sigma_data) and not ends_early(trace, sigma_data)
-
-
 def begins_late(trace: Trace, sigma_data: float) -> bool:
-    """Whether a run begins with something that is no noise: a second stage, or a picture; sigma_data as above."""
+    """Whether a run begins with something that is no noise: a second stage, or a picture.
+
+    sigma_data: rms of clean data, nan: nobody knows, and it does not.
+    """
     return bool(noise_levels(trace)[0] < EARLY * sigma_data)
 
 
 def ends_early(trace: Trace, sigma_data: float) -> bool:
-    """Whether a run leaves noise for another to take away; sigma_data as above."""
+    """Whether a run leaves noise for another to take away.  sigma_data: nan: any that is left counts"""
     last = trace.steps["sigma_next"][-1] / trace.steps["alpha_next"][-1]
     return not bool(last <= (CLEAN * sigma_data if sigma_data > 0 else 0.0))

@@ -198,7 +198,7 @@ def _rules(run: Watched) -> Iterator[Sentence]:
     scale = run.scale
     if not scale.rules or any(term.guides for term in run.trace.terms):  # what moved D is not told apart
         return
-    if not scale.constant:
+    if scale.low < scale.high:
         yield say("rule.scaled", low=scale.low, high=scale.high)
     if scale.at is not None:
         yield say("rule.moved", percent=percent(scale.change), step=scale.at + 1)

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..trace.trace import model_key
 from .measured import ModelCurves, read_curves
 from .picks import Picks
-from .sentences import Sentence
+from .sentences import Sentence, say
 from .size import Size
 
 CARDS = Path(__file__).parents[1] / "assets" / "denoisers"  # of the models that are included, beside their weights
+OTHER = "It is of another model ({})."
+Found = TypeVar("Found", ModelCurves, Picks)
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,20 @@ class Known:
 def knowledge_without_host(
     model: Mapping[str, Any], curves: ModelCurves | None = None, picks: Picks | None = None
 ) -> Known:
-    """What is known of a model by itself, with curves or picks that somebody gave.  model: of a trace's header"""
-    included = included_curves(model)
-    return Known(picks, tuple(one for one in (curves, included) if one))
+    """What is known of a model by itself, with curves or picks that somebody gave.  model: of a trace's header
+
+    What was given is not used where it is of another model, as far as anything tells the two apart.
+    """
+    key, trouble = model_key(model), []
+
+    def own(given: Found | None, fault: str) -> Found | None:
+        if given and key and given.key != key:
+            trouble.append(say(fault, fault=OTHER.format(given.name)))
+            return None
+        return given
+
+    known = own(curves, "why.curves.damaged"), included_curves(model)
+    return Known(own(picks, "why.picks.damaged"), tuple(one for one in known if one), tuple(trouble))
 
 
 def included_curves(

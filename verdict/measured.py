@@ -48,8 +48,10 @@ FORMAT, VERSION = "guidance-geometry/measured", 1
 MOST_CURVES, MOST_VALUES = 200, 100
 LARGEST = 20_000_000  # bytes
 REMEDY = "Measure the model again, or delete the file."
+FORGET = "Forget what was measured of this model first."
 UNGUIDED = {CFG: 1.0}  # values at which nothing guides, by knob
 TOO_FEW = "A curve needs runs of the same seeds at two values of {}, and there are {}. Let more of them end."
+SEVERAL = "The runs were guided in more than one way ({}). Measure runs that differ in cfg and their seeds alone."
 FILE = {
     "format": require(one_of(FORMAT)),
     "version": require(whole(VERSION, VERSION)),
@@ -109,7 +111,7 @@ class MeasuredCurve:
 
     def in_groups(self, count: int) -> MeasuredCurve:
         """The same with so many rows at most, each the sum of as many pictures: smaller, and as sure."""
-        each = max(1, self.curve.points[0].count // count)
+        each = math.ceil(self.curve.points[0].count / count)
         points = [
             replace(point, levels=[_grouped(level, each) for level in point.levels]) for point in self.curve.points
         ]
@@ -157,13 +159,13 @@ class ModelCurves:
         return next((one for one in self.curves if one.is_of(header, knob)), None)
 
     def with_curve(self, curve: MeasuredCurve) -> ModelCurves:
-        """With this one in the place of an earlier one of its knob and setting."""
+        """With this one in the place of an earlier one of its knob and setting, or of the oldest of too many."""
 
         def place(one: MeasuredCurve) -> tuple:
             return one.knob, one.beside, _plain(one.setting)
 
         others = (one for one in self.curves if place(one) != place(curve))
-        return replace(self, curves=(curve, *others))
+        return replace(self, curves=(curve, *others)[:MOST_CURVES])
 
     def as_claims(self) -> dict[str, Any]:
         """As the file says it."""
@@ -191,13 +193,13 @@ def measure_curve(traces: Sequence[Trace], knob: str, when: str) -> MeasuredCurv
     """The curve of measured runs that differ in one knob and in their seeds.
 
     Only seeds that every value has count, so that values are compared on the same noise. Raises ValueError where fewer
-    than two values are left, and where the runs differ in more.
+    than two values are left, and where the runs differ in more, such as their rules.
     """
     runs: dict[float, dict[Any, Trace]] = {}
     name = knob = without_stage(knob)
     for trace in traces:
         found = next((one for one in knobs_of(trace, cfg_of(trace)) if one.key == knob), None)
-        if found is not None and found.value is not None and trace.header.get(MEASURED):
+        if found is not None and found.value is not None and measurement_of(trace.header):
             name = found.name
             runs.setdefault(float(found.value), {})[trace.header.get("seed")] = trace
     most = max(map(len, runs.values()), default=0)
@@ -209,6 +211,8 @@ def measure_curve(traces: Sequence[Trace], knob: str, when: str) -> MeasuredCurv
     measured = [[measurement_of(trace.header) for trace in row] for row in rows]
     points = [first.joined(*more) for first, *more in ([m for m in row if m] for row in measured)]
     besides = {beside_of(trace.header) for row in rows for trace in row}
+    if knob == CFG and len(besides) > 1:
+        raise ValueError(SEVERAL.format(" and ".join(sorted(besides))))
     curve = Curve([*runs], points, _varieties(rows))
     return MeasuredCurve(knob, name, when, curve, besides.pop() if len(besides) == 1 else "")
 
@@ -236,7 +240,10 @@ def write_curves(curves: ModelCurves, path: str | os.PathLike) -> None:
     """Write curves so that `read_curves` finds the same, all or nothing.  Raises ValueError as it does, NotWritten."""
     claims = curves.as_claims()
     curves_of(claims, Path(path).name)
-    write_atomically(path, [(json.dumps(claims) + "\n").encode()], ours=True)
+    written = (json.dumps(claims) + "\n").encode()
+    if len(written) > LARGEST:
+        raise ValueError(f"{Path(path).name}: it would have {len(written):,} bytes; {LARGEST:,} are read. {FORGET}")
+    write_atomically(path, [written])
 
 
 def curves_of(claims: Any, file: str) -> ModelCurves:

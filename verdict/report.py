@@ -31,7 +31,7 @@ from .picks import CFG, Pick
 from .run_knobs import DISTILLED, EARLIER, GRADIENT, LATER, LEAST_CFG, RULE, RunKnob, knobs_of
 from .sampler_class import sampler_class
 from .scale import PLAIN, Scale, is_off, own_steps, predictions_agree, scale_of, several_of, without_cached, zero_steps
-from .sentences import LANGUAGES, Sentence, about, comma_list, percent, say, short
+from .sentences import Sentence, about, comma_list, percent, say, short
 
 VERSION = 1
 FINE, ABOVE, UNCLEAR, OFF = COLOURS = ("fine", "above", "unclear", "off")
@@ -39,11 +39,11 @@ BURNT = 3.1  # times the longest prediction of the model alone, above which no f
 SCALED = 1.0  # rms that latents are scaled to: what clean data of an unknown size hardly exceeds
 CLIPPED = 0.25  # share of values beyond what a picture can show, at which no answer is green
 LONG = 1.5  # times the size of clean data, likewise
+COLOUR_OF = {"above": ABOVE, "inside": FINE}  # of a place beside what somebody chose
 MOST_TRIED = 2  # sentences on who chose what
 MOST_PLAIN = 3  # sentences of `why`
 HELP = "help."  # how the ids of what would help begin
 KNOWN = {"en": "How we know:", "zh": "\u4f9d\u636e\uff1a"}  # above the numbers
-NOBODY: Mapping[str, Any] = {}
 AGAINST = ("picks", "measured", "nothing")
 
 
@@ -287,13 +287,14 @@ def report_of(
 
 def _without_contradiction(case: Case, answer: Answer) -> Answer:
     """Nothing is green that the run's own numbers contradict."""
-    clipped, size = clipped_share(case.trace) if case.trace.n else None, case.sigma_data
-    reasons = [say("why.clipped", percent=percent(clipped))] if clipped is not None and clipped > CLIPPED else []
-    reasons += [say("why.long", times=about(case.features.end / size))] if case.features.end > LONG * size > 0 else []
-    reasons += [_burning(case)] if case.burns and answer.colour == FINE else []
-    if answer.colour != FINE or not reasons:
+    if answer.colour != FINE:
         return answer
-    return replace(answer, colour=UNCLEAR, reasons=(*reasons, *answer.reasons))
+    clipped, size = clipped_share(case.trace) or 0.0, case.sigma_data
+    beyond = say("why.clipped" if case.trace.pixels else "why.beyond", percent=percent(clipped))
+    reasons = [beyond] if clipped > CLIPPED else []
+    reasons += [say("why.long", times=about(case.features.end / size))] if case.features.end > LONG * size > 0 else []
+    reasons += [_burning(case)] if case.burns else []
+    return replace(answer, colour=UNCLEAR, reasons=(*reasons, *answer.reasons)) if reasons else answer
 
 
 def answer_of(case: Case) -> Answer:
@@ -434,13 +435,12 @@ def _of_its_picks(case: Case) -> Answer | None:
     judge, chose = _who_chose(tried)
     whose = say("whose.judge", **judge) if judge else say("whose.user")
     facts = {"knob": knob.words, "high": high} | ({} if place == "untried" else {"low": low, "whose": whose})
-    colour = {"above": ABOVE, "inside": FINE}.get(place, UNCLEAR)
-    suggested = math.sqrt(low * high) if place in ("above", "below") else None
-    number = _widget_number(suggested)
+    number = _widget_number(math.sqrt(low * high)) if place in ("above", "below") else None
     advice = [say("help.use.knob", name=knob.name, value=number)] if number is not None else []
     advice += [_help_picks(knob)] if place == "untried" else []
     reasons = (*tuple(_choices(tried, knob))[:MOST_TRIED], chose, *advice)
-    return Answer(say(f"head.knob.{place}", **facts), colour, "picks", reasons, number, bounds)
+    headline = say(f"head.knob.{place}", **facts)
+    return Answer(headline, COLOUR_OF.get(place, UNCLEAR), "picks", reasons, number, bounds)
 
 
 def _help_picks(knob: RunKnob) -> Sentence:
@@ -469,17 +469,21 @@ def _of_part(case: Case) -> Answer | None:
 
 
 def _of_picks(case: Case) -> Answer | None:
+    """Where a run with one plain scale lies beside those that somebody chose."""
     picks, scale, key = case.knowledge.picks, case.scale, case.cfg_key
     bounds = picks.range(case.sampler, key) if picks and scale.plain else None
     if picks is None or bounds is None:
         return None
-    tried = picks.of_class(case.sampler, key)
+    tried, (low, high) = picks.of_class(case.sampler, key), bounds
+    place = _place(scale.plain_scale, bounds)
+    if place == "above" and high >= max(pick.cfg for pick in tried) and not case.burns:
+        place = "untried"
     judge, chose = _who_chose(tried)
-    reasons = (*tuple(_choices(tried))[:MOST_TRIED], chose)
-    if not case.burns and scale.low > bounds[1] >= max(pick.cfg for pick in tried):
-        headline = say(f"head.{_name_of(judge)}.untried", cfg=case.cfg, high=bounds[1], **judge)
-        return _in_widget(case, Answer(headline, UNCLEAR, "picks", (*reasons, say("help.picks")), None, bounds))
-    return _beside_picks(case, bounds, reasons, judge)
+    facts = {"cfg": case.cfg, "high": high, **judge} | ({} if place == "untried" else {"low": low})
+    reasons = (*tuple(_choices(tried))[:MOST_TRIED], chose, *([say("help.picks")] if place == "untried" else []))
+    suggested = _widget_number(math.sqrt(low * high)) if place in ("above", "below") else None
+    headline = say(f"head.{'judged' if judge else 'picks'}.{place}", **facts)
+    return _in_widget(case, Answer(headline, COLOUR_OF.get(place, UNCLEAR), "picks", reasons, suggested, bounds))
 
 
 def _who_chose(tried: list[Pick]) -> tuple[dict[str, Any], Sentence]:
@@ -491,11 +495,6 @@ def _who_chose(tried: list[Pick]) -> tuple[dict[str, Any], Sentence]:
     if None in chose:
         return {"judge": say("chose.both", judge=judges)}, say("why.range.both", judge=judges)
     return {"judge": judges}, say("why.range.judge", judge=judges)
-
-
-def _name_of(judge: Mapping[str, Any]) -> str:
-    """What the headlines of a comparison with picks are called."""
-    return "judged" if judge else "picks"
 
 
 def _choices(tried: list[Pick], knob: RunKnob | None = None) -> Iterator[Sentence]:
@@ -519,52 +518,35 @@ def _of_curve(case: Case) -> Answer | None:
         found = {} if gate.at is None else {"times": about(gate.at.value)}
         headline, help_ = ("head.refused", "help.refused") if gate.sure else ("head.unsure", "help.more")
         return Answer(say(headline), UNCLEAR, "measured", (say(f"why.gate.{gate.why}", **found), say(help_)))
+    least, most = curve.values[0], curve.values[-1]
+    value = min(max(knob.value, least), most)
+    why = _why_measured(measured, knob.name, value)
+    if value != knob.value:
+        beyond = say("head.measured.beyond", **facts, low=least, high=most)
+        return Answer(beyond, UNCLEAR, "measured", (why, say("help.measure")))
     first, seen = curve.mark(MEASURABLE), curve.mark(VISIBLE)
-    start = _widget_number(max(first.value / 2, LEAST_CFG)) if first and knob.kind == CFG else None
-    why = (_why_measured(measured, knob), say("help.strange"))
-    if not curve.values[0] <= knob.value <= curve.values[-1]:
-        beyond = say("head.measured.beyond", **facts, low=curve.values[0], high=curve.values[-1])
-        return Answer(beyond, UNCLEAR, "measured", (why[0], say("help.measure")))
-    if seen and knob.value > seen.value:
-        headline = say("head.measured.seen", **facts, mark=about(seen.value))
-        return Answer(headline, ABOVE, "measured", (why[0], _start(start), why[1]) if start else why, start)
-    if first and knob.value > first.value:
-        headline = say("head.measured.first", **facts, mark=about(first.value))
-        return Answer(headline, UNCLEAR, "measured", (why[0], _start(start), why[1]) if start else why, start)
-    return Answer(say("head.measured.calm", **facts), FINE, "measured", (why[0], say("help.calm")))
+    if first is None or value <= first.value:
+        sure = curve.times_at(value).high < VISIBLE  # nan of one picture
+        colour, help_ = FINE if gate and sure else UNCLEAR, say("help.calm" if sure else "help.more")
+        return Answer(say("head.measured.calm", **facts), colour, "measured", (why, help_))
+    mark, name, colour = (seen, "seen", ABOVE) if seen and value > seen.value else (first, "first", UNCLEAR)
+    start = _widget_number(max(first.value / 2, LEAST_CFG)) if knob.kind == CFG else None
+    reasons = (why, *([] if start is None else [say("why.start", cfg=start)]), say("help.strange"))
+    return Answer(say(f"head.measured.{name}", **facts, mark=about(mark.value)), colour, "measured", reasons, start)
 
 
-def _start(start: float) -> Sentence:
-    return say("why.start", cfg=start)
-
-
-def _why_measured(measured: MeasuredCurve, knob: RunKnob) -> Sentence:
-    """What was measured where a run lies, and how sure it is."""
-    curve, value = measured.curve, float(knob.value or 0)
-    times, nearest = curve.times_at(value), min(curve.values, key=lambda one: abs(one - value))
-    at = curve.values.index(nearest)
-    facts = {"when": measured.when, "pictures": measured.pictures, "count": len(curve.values), "name": knob.name}
-    facts |= {"value": value, "times": about(times.value), "least": curve.least}
-    facts |= (
-        {"low": about(times.low), "high": about(times.high)} if times.low == times.low else {"low": "?", "high": "?"}
-    )
-    facts |= {"strength": about(curve.points[at].strength.value), "near": nearest}
+def _why_measured(measured: MeasuredCurve, name: str, value: float) -> Sentence:
+    """What was measured at a value of the curve, and how sure it is.  name: of the knob"""
+    curve, times = measured.curve, measured.curve.times_at(value)
+    near = min(curve.values, key=lambda one: abs(one - value))
+    at = curve.values.index(near)
+    low, high = ("?" if math.isnan(end) else about(end) for end in (times.low, times.high))
+    facts = {"when": measured.when, "pictures": measured.pictures, "count": len(curve.values), "name": name}
+    facts |= {"value": value, "times": about(times.value), "least": curve.least, "low": low, "high": high}
+    facts |= {"strength": about(curve.points[at].strength.value), "near": near}
     varied = curve.variety[at].value if curve.variety else math.nan
     more = say("why.measured.variety", variety=about(varied)) if math.isfinite(varied) else None
     return replace(say("why.measured", **facts), then=more)
-
-
-def _beside_picks(
-    case: Case, edges: tuple[float, float], reasons: tuple[Sentence, ...], judge: Mapping[str, Any]
-) -> Answer:
-    """Where a run with one plain scale lies: below, inside or above the good ones.  judge: the fact, if one chose"""
-    low, high = edges
-    place = _place(case.scale.plain_scale, edges)
-    facts = {"cfg": case.cfg, "low": low, "high": high}
-    colour = {"above": ABOVE, "inside": FINE}.get(place, UNCLEAR)
-    suggested = None if place == "inside" else _widget_number(math.sqrt(low * high))
-    headline = say(f"head.{_name_of(judge)}.{place}", **facts, **judge)
-    return _in_widget(case, Answer(headline, colour, "picks", reasons, suggested, edges))
 
 
 def _place(scale: float, edges: tuple[float, float]) -> str:
@@ -607,9 +589,8 @@ def _unmeasured(case: Case) -> Answer:
         chain = str(case.trace.header.get("chain") or PLAIN)
         guider = say("who.guider") if chain.upper() == PLAIN else chain
         return Answer(say("head.scale", guider=guider), UNCLEAR, reasons=(*_trouble(case), say("help.guider")))
-    return Answer(
-        say("head.unmeasured", knob=knob.words), UNCLEAR, reasons=(*_trouble(case), say("help.measure.model"))
-    )
+    headline = say("head.unmeasured.any") if knob.value is None else say("head.unmeasured", knob=knob.words)
+    return Answer(headline, UNCLEAR, reasons=(*_trouble(case), say("help.measure.model")))
 
 
 def _trouble(case: Case) -> Iterator[Sentence]:
@@ -656,8 +637,3 @@ ROWS: tuple[Callable[[Case], Answer | None], ...] = (  # from top to bottom; the
     _too_long,
     _unmeasured,
 )
-
-
-def words_of(report: Report) -> dict[str, str]:
-    """The whole report as text, by language."""
-    return {language: report.text(language) for language in LANGUAGES}

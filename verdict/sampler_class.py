@@ -12,17 +12,7 @@ from ..trace.recorder import RECUR
 from ..trace.trace import Trace
 
 FEW, MANY = 15, 35  # steps: below the first are few, above the second many
-CLASSES = {
-    "ode-few": "a deterministic sampler with fewer than 15 steps",
-    "ode": "a deterministic sampler with 15 to 35 steps",
-    "ode-many": "a deterministic sampler with more than 35 steps",
-    "sde-few": "a sampler that adds noise, with fewer than 15 steps",
-    "sde": "a sampler that adds noise, with 15 to 35 steps",
-    "sde-many": "a sampler that adds noise, with more than 35 steps",
-    "unseen-few": "a sampler that hides whether it adds noise, with fewer than 15 steps",
-    "unseen": "a sampler that hides whether it adds noise, with 15 to 35 steps",
-    "unseen-many": "a sampler that hides whether it adds noise, with more than 35 steps",
-}
+CLASSES = ("ode-few", "ode", "ode-many", "sde-few", "sde", "sde-many", "unseen-few", "unseen", "unseen-many")
 HIDDEN = ("not observable", "counts as part of the move")  # words of header.split and header.notes
 
 

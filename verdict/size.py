@@ -1,4 +1,4 @@
-"""How large clean data are in a model's space, sigma_d, where neither its card nor its file says so.
+"""How large clean data are in a model's space, sigma_d, where its file does not say so.
 
 Either measured, on pictures sent through the VAE, or by construction: a latent format divides by what makes it 1. The
 file of a measurement is JSON: {"format": "guidance-geometry/size", "version": 1, "model": {"key"}, "value",

@@ -104,7 +104,7 @@ BLUEPRINTS = {
     for one in (
         Blueprint(
             "Inspected CFG",
-            "KSampler with its guidance shown: open it for every step, and read which cfg to use.",
+            "KSampler with its guidance shown: open it for every step, and to measure your model.",
             ["guidance geometry", "cfg", "inspector", "ksampler", "guidance report"],
             START | RUN | SEEN,
             [

@@ -1,4 +1,4 @@
-"""Write what docs/ says of the report's JSON: the tables of docs/verdict-card.md, and the answers of the examples.
+"""Write what docs/ says of the report's JSON: the tables of docs/report.md, and the answers of the examples.
 
 `python lab verdict_schema` makes the tables of docs/verdict.schema.json, which is the one place where a field is
 described, and queues the job of every file in docs/agents/examples with a ComfyUI, to write its report beside it.
@@ -18,7 +18,7 @@ from ..command_line import parser_of
 from ..markdown import put_section, table, write
 
 SCHEMA = ROOT / "docs" / "verdict.schema.json"
-PAGE, HEADING = ROOT / "docs" / "verdict-card.md", "Every field of the report"
+PAGE, HEADING = ROOT / "docs" / "report.md", "Every field of the report"
 EXAMPLES = ROOT / "docs" / "agents" / "examples"
 ASKING = {"guidance_geometry": {"record": True}}
 KINDS = {
@@ -44,7 +44,8 @@ def read_schema() -> dict[str, Any]:
 def field_tables(schema: Mapping[str, Any]) -> Iterator[str]:
     """A table of the report's fields, and one of every table in it."""
     titles = {f"#/$defs/{name}": part["title"] for name, part in schema["$defs"].items()}
-    for head, part in (("field", schema), *((part["title"], part) for part in schema["$defs"].values())):
+    tables = [part for part in schema["$defs"].values() if "properties" in part]
+    for head, part in (("field", schema), *((part["title"], part) for part in tables)):
         rows = part["properties"].items()
         yield table(f"{head} | type | meaning", ((f"`{n}`", kind_of(one, titles), meaning_of(one)) for n, one in rows))
 
@@ -57,7 +58,7 @@ def meaning_of(field: Mapping[str, Any]) -> str:
 def kind_of(field: Mapping[str, Any], titles: Mapping[str, str]) -> str:
     """What may stand in a field, in words.  titles: of the tables that the schema refers to"""
     if words := field.get("enum") or [field[name] for name in ("const",) if name in field]:
-        return ", ".join(f"`{word}`" for word in words)
+        return ", ".join("null" if word is None else f"`{word}`" for word in words)
     if "$ref" in field:
         return titles[field["$ref"]]
     if several := field.get("anyOf") or field.get("allOf"):

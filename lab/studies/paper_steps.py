@@ -17,6 +17,7 @@ from torch import Tensor
 from ...dev.inside import enter_host
 from ...guidance.chain import PLAIN, Chain
 from ...guidance.energies.label import LabelEnergy
+from ...guidance.energies.pictures import pictures, region
 from ...guidance.energies.reference import MeasuredEnergy
 from ...guidance.gradients.term import GradientTerm
 from ..command_line import parser_of
@@ -87,7 +88,8 @@ def halves(samples: int, way: Way) -> list[str]:
     for i in range(0, samples, BATCH):
         count = min(BATCH, samples - i)
         given.append(sample(count, 1000 + i, PLAIN).clamp(-1, 1))
-        energy = MeasuredEnergy(given[-1], mask, 1.0, length=True)
+        shown = given[-1].movedim(1, -1) / 2 + 0.5  # as the node of this energy reads pictures and masks
+        energy = MeasuredEnergy(pictures(shown), region(mask), 1.0, length=True)
         kept.append(sample(count, 1 + i, steered(energy, way), way))
     x0, y = torch.cat(kept), torch.cat(given)
     error = ((x0 - y) * mask).square().mean().mul(2).sqrt()

@@ -1,9 +1,7 @@
 """Every study still runs, small, and prints the table of its page."""
 
-import json
 import re
-from importlib import import_module, metadata
-from pathlib import Path
+from importlib import import_module
 
 import pytest
 
@@ -20,6 +18,12 @@ STUDIES = {  # name: (arguments that make it small, head of a table, the page th
         "model | fresh noise | push | estimate",
         "which-steps.md",
         {"MODELS": ("exact mixture",), "NOISE": {"none": ("euler", 0.0)}},
+    ),
+    "blind_agent": (
+        ["--starts", "1"],
+        "model | agent | runs, mean",
+        "agents/SKILL.md",
+        {"MODELS": ("pocket-flow-1",), "SAMPLES": 10},
     ),
     "classifier_guidance": (
         ["--samples", "20", "--latent", "20"],
@@ -52,14 +56,32 @@ STUDIES = {  # name: (arguments that make it small, head of a table, the page th
         STORY,
         {"METHODS": ("CFG", "noise-aware"), "coloured": lambda out: None, "exact_agreement": str, "four_methods": str},
     ),
+    "own_measure": (
+        ["--pictures", "40"],
+        "cfg | prompt strength | denoising ratio",
+        "own-measure.md",
+        {"MODELS": ("pocket-flow-1",), "SCALES": (1.0, 4.0)},
+    ),
+    "own_measure_limits": (
+        ["--batches", "1", "--pictures", "10"],
+        "change | prompt strength | denoising ratio",
+        "own-measure.md",
+        {"WORLDS": {"2 values": (2,)}, "CHANGES": {"inverted": lambda x: -x}, "DAMAGE": (0.0,)},
+    ),
     "paper_steps": (
         ["--samples", "20"],
         "gradient | scale | times | steps | accuracy",
         None,
-        {"BY_LABEL": (Way("rate", 4.0, steps=4),), "BY_HALF": (Way("rate", 0.0, steps=4),)},
+        {"BY_LABEL": (Way("rate", 4.0, steps=4),), "BY_HALF": (Way("DSG", 1.0, steps=4),)},
     ),
     "reweighting": (["--points", "100"], "\u03b3 | 20 steps", STORY, {"STEPS": (20,)}),
     "straight_line": (["--samples", "3"], "\u03b3 | straight line | run again", STORY, {"GAMMAS": (1.0,)}),
+    "same_picture": (
+        ["--pictures", "10"],
+        "the pictures count as | pairs | another label",
+        "report.md",
+        {"MODELS": ("pocket-flow-1",), "SCALES": (2.0,)},
+    ),
     "samplers": (["--names", "euler", "ddpm"], "sampler | evaluations | noise", "samplers.md", {}),
 }
 DRAWING = {"expectation", "methods", "reweighting", "straight_line"}
@@ -87,13 +109,3 @@ def test_the_suggested_scale_of_each_evaluation_reaches_what_the_page_says():
     accuracy = {(evaluation, float(gamma)): float(share) for evaluation, gamma, _, share in reversed(rows)}
     least = {"noisy x_t": 0.95, "x0 + backprop": 0.85, "x0": 0.90}
     assert all(accuracy[evaluation, MEASURED[evaluation]] >= share for evaluation, share in least.items())
-
-
-def test_the_scales_of_templates_are_those_of_their_package():
-    package = pytest.importorskip("comfyui_workflow_templates_json", reason="the stock templates are not installed")
-    from guidance_geometry.lab.pages import template_scales
-
-    kept = json.loads(template_scales.TARGET.read_text(encoding="utf-8"))
-    if kept["package"].split()[1] != metadata.version(template_scales.PACKAGE):
-        pytest.skip("the table is of other templates")
-    assert template_scales.table_of(template_scales.workflows(Path(package.__file__).parent)) == kept["files"]

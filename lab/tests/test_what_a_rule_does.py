@@ -7,9 +7,17 @@ import pytest
 import torch
 
 from guidance_geometry.guidance.registry import every_rule
-from guidance_geometry.lab.verdict import rule_effects, what_a_rule_does
-from guidance_geometry.lab.verdict.rule_runs import LEFT_OUT, SLOPPY, Ground, acts, along, grounds, paper_rules, run_of
-from guidance_geometry.lab.verdict.runs import SAMPLERS
+from guidance_geometry.lab.studies.rules_on_pocket import rule_effects, what_a_rule_does
+from guidance_geometry.lab.studies.rules_on_pocket.rule_runs import (
+    LEFT_OUT,
+    SLOPPY,
+    Ground,
+    acts,
+    along,
+    grounds,
+    paper_rules,
+    run_of,
+)
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +27,7 @@ def found():
 
 @pytest.fixture(scope="module")
 def small():
-    return Ground(grounds()[SLOPPY].world, SAMPLERS["A"], 1, 8, (4.0,))
+    return Ground(grounds()[SLOPPY].world, 20, 1, 8, (4.0,))
 
 
 def test_the_page_is_that_of_its_numbers(found):

@@ -215,11 +215,8 @@ def images_of(sheet: np.ndarray, side: int = 32) -> np.ndarray:  # uint8 [rows *
     return sheet.reshape(rows, side, columns, side, 3).swapaxes(1, 2).reshape(-1, side, side, 3)
 
 
-def write_fixtures(folder: Path, pixels: np.ndarray, real: Statistics, halves: Tensor) -> None:
-    """Write validation images (ten rows of the ten labels in order) and the judge's statistics.
-
-    halves [2, F, F]: the pooled covariance about the class means, of even labels and of odd ones.
-    """
+def write_fixtures(folder: Path, pixels: np.ndarray, real: Statistics) -> None:
+    """Write validation images (ten rows of the ten labels in order) and the judge's statistics."""
     from PIL import Image
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -227,5 +224,3 @@ def write_fixtures(folder: Path, pixels: np.ndarray, real: Statistics, halves: T
     tensors = {name: tensor.float() for name, tensor in vars(real).items()}
     note = {"gg.note": "features of pocket-judge-1 on all validation images; see Statistics in demo_evaluation.py"}
     write_safetensors(folder / "pocket_judge_statistics.safetensors", tensors, note)
-    note = {"gg.note": "covariance about the class means of the same features, of even labels and of odd ones"}
-    write_safetensors(folder / "pocket_judge_halves.safetensors", {"within": halves.float()}, note)

@@ -99,16 +99,8 @@ def fixtures(shop: PocketWorkshop) -> None:
     """Write the pictures and statistics that the tests need."""
     judge = demo_files.read_judge(shop.classifier_path("pocket-judge-1"))
     features, labels = judge_features(shop, judge), shop.held_out_labels
-    halves = torch.stack(
-        [demo_evaluation.statistics_of(features[own], labels[own] // 2).within for own in parity_masks(labels)]
-    )
     real = demo_evaluation.statistics_of(features, labels)
-    demo_files.write_fixtures(shop.options.fixtures, shop.drawings.validation[:STORED], real, halves)
-
-
-def parity_masks(labels: torch.Tensor) -> list[torch.Tensor]:
-    """Which are of even labels, and which of odd ones."""
-    return [labels % 2 == parity for parity in (0, 1)]
+    demo_files.write_fixtures(shop.options.fixtures, shop.drawings.validation[:STORED], real)
 
 
 @torch.no_grad()

@@ -19,14 +19,16 @@ from guidance_geometry.cli import command
 from guidance_geometry.cli.options import COMMANDS
 from guidance_geometry.dev.places import HOST, ROOT
 from guidance_geometry.files.notes import CLASSIFIER
+from guidance_geometry.files.places import file_of_model
 from guidance_geometry.files.safetensors import write_safetensors
 from guidance_geometry.files.writing import NotWritten, write_atomically
 from guidance_geometry.library.traces import load
+from guidance_geometry.measure.levels import LEVELS
 from guidance_geometry.sweeps.comfyui import process
 from guidance_geometry.sweeps.results import CELLS
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.file import save
-from guidance_geometry.verdict.card import read_card
+from guidance_geometry.verdict.measured import read_curves
 
 SWEEP_FOLDER = ROOT / "tests" / "fixtures" / "sweep_folder"
 PLAN = json.loads((SWEEP_FOLDER / "results.json").read_text())["plan"]
@@ -141,51 +143,54 @@ def test_the_page_of_a_sweep_is_written_again(tmp_path, said):
     assert json.loads((tmp_path / "swept" / "results.json").read_text())["rows"] == rows
 
 
-def judged(folder, scores, seeds=(0, 1), **header):
-    """The folder of a sweep whose judge gave these scores, by cfg."""
+def swept(folder, ratios, seeds=(0, 1), strength=1.0, **header):
+    """The folder of a sweep whose pictures the model found so strange, by cfg."""
     cells, rows = folder / CELLS, []
     cells.mkdir(parents=True)
-    for cfg, score in scores.items():
+    for cfg, ratio in ratios.items():
+        trace = exact_trace(gamma=cfg, batch=2, steps=8, capture=False)
+        sums = {"length": [1.0, 1.0], "along": [strength] * 2, "expected": [1.0, 1.0], "error": [ratio, 1.1 * ratio]}
+        measured = {"evaluations": 8, "sigmas": [*LEVELS], **{name: [row] * len(LEVELS) for name, row in sums.items()}}
         for seed in seeds:
             name = f"{len(rows):016x}"
-            trace = exact_trace(gamma=max(cfg, 1.0), batch=2, steps=8, capture=False)
-            model = {"hash": "A" * 64, "file": "mine.safetensors"}
-            facts = {"model": model, "sampler": "euler", "scheduler": "normal"} | header
-            save(replace(trace, header={**trace.header, **facts}), cells / f"{name}.safetensors")
-            rows.append({"id": name, "place": {"cfg": cfg, "seed": seed}, "measures": {"judge": score + 0.1 * seed}})
-    plan = PLAN | {"axes": {"cfg": list(scores), "seed": list(seeds)}}
+            facts = {"model": {"hash": "A" * 64, "file": "mine.safetensors"}, "seed": seed, "measured": measured}
+            save(replace(trace, header={**trace.header, **facts, **header}), cells / f"{name}.safetensors")
+            rows.append({"id": name, "place": {"cfg": cfg, "seed": seed}, "measures": {"denoising_ratio": ratio}})
+    plan = PLAN | {"axes": {"cfg": list(ratios), "seed": list(seeds)}}
     (folder / "results.json").write_text(json.dumps({"plan": plan, "rows": rows}))
     return folder
 
 
-def test_a_card_holds_the_scales_that_the_judge_finds_good(tmp_path, said):
-    study = judged(tmp_path / "study", {1.0: -3.0, 2.0: -1.0, 4.0: -1.0, 8.0: -2.0})
-    code, _, errors = said("card", study, "--sigma-data", "0.5")
+BENDS = {1.0: 1.0, 2.0: 1.0, 4.0: 1.2, 8.0: 1.6}
+
+
+def test_a_card_holds_the_curve_of_a_sweep_and_places_its_runs(tmp_path, said):
+    study = swept(tmp_path / "study", BENDS, seeds=range(12))
+    code, out, errors = said("card", study)
     assert code == 0, errors
-    card = read_card(tmp_path / "mine.guidance.json")
-    (claims,) = json.loads((tmp_path / "mine.guidance.json").read_text())["bands"].values()
-    assert claims["seeds"] == [0, 1]
-    (band,) = card.bands.values()
-    # exp(best - score) crosses 1.25 between 1 and 2, and between 4 and 8, linear in ln cfg
-    low = math.exp(math.log(2) * (1 - 0.25 / (math.exp(2) - 1)))
-    high = math.exp(math.log(4) + math.log(2) * 0.25 / (math.exp(1) - 1))
-    assert (band.low, band.high) == pytest.approx((low, high))
-    assert (card.sha256, card.sigma_data) == ("a" * 64, 0.5)
-    assert set(band.edges["low"]) <= {"overmean", "push8", "strength"}
-    assert band.edges["low"]
+    assert file_of_model("a" * 64) in out, "where ComfyUI looks for it"
+    (curve,) = read_curves(tmp_path / "mine.measured.json").curves
+    assert (curve.pictures, curve.each, curve.curve.points[0].count) == (24, 2, 12)
+    assert [f"cfg {value:g}: " in out for value in curve.curve.values] == [True] * 4
+    last = study / CELLS / f"{4 * 12 - 1:016x}.safetensors"
+    told = json.loads(said("report", last, "--json", "--measured", tmp_path / "mine.measured.json")[1])
+    assert (told["against"], told["colour"]) == ("measured", "above")
+    assert told["curve"]["seen"][0] == pytest.approx(4 * 2 ** (math.log(1.4 / 1.2) / math.log(1.6 / 1.2)))
 
 
 @pytest.mark.parametrize(
-    ("scores", "more", "words"),
+    ("ratios", "more", "words"),
     [
-        ({1.0: -3.0, 2.0: -1.0, 4.0: -1.0}, {}, "higher"),
-        ({1.0: -3.0, 2.0: -1.0}, {}, "2 scales"),
-        ({1.0: -3.0, 2.0: -1.0, 4.0: -3.0}, {"sigma_data": None}, "--sigma-data"),
+        ({1.0: 1.0, 2.0: 1.0}, {}, "higher"),
+        ({1.0: 1.0}, {}, "two values"),
+        ({2.0: 1.0, 4.0: 1.2}, {}, "cfg 1"),
+        (BENDS, {"measured": None}, "--measures"),
+        (BENDS, {"model": {"name": "m"}}, "no file of weights"),
+        (BENDS, {"strength": 2.0}, "does not apply"),
     ],
 )
-def test_a_study_that_does_not_tell_makes_no_card(tmp_path, said, scores, more, words):
-    size = [] if "sigma_data" in more else ["--sigma-data", "0.5"]
-    code, _, errors = said("card", judged(tmp_path / "study", scores, **more), *size)
+def test_a_sweep_that_does_not_tell_makes_no_card(tmp_path, said, ratios, more, words):
+    code, _, errors = said("card", swept(tmp_path / "study", ratios, **more))
     assert (code, words in errors) == (1, True), errors
     assert not [*tmp_path.glob("*.json")]
 
@@ -197,12 +202,12 @@ FOREIGN = {
     "trained.safetensors": lambda place: write_safetensors(place, {"a": torch.zeros(1)}, {"gg.format": CLASSIFIER}),
     "weights.pt": lambda place: torch.save({"a": torch.zeros(1)}, place),
     "picture.png": lambda place: write_atomically(place, [b"\x89PNG\r\n\x1a\n"]),
-    "study/results.json": lambda place: judged(place.parent, {1.0: -3.0, 2.0: -1.0, 4.0: -3.0}),
+    "study/results.json": lambda place: swept(place.parent, BENDS),
     "site/index.html": lambda place: write_atomically(place, [b"<!doctype html>mine"]),
 }
 REPLACING = [
     ("page", "trace.safetensors", "--output", "picture.png"),
-    ("card", "study", "--sigma-data", "0.5", "--output", "workflow.json"),
+    ("card", "study", "--output", "workflow.json"),
     ("convert", "weights.pt", "--licence", "mine", "--force", "--output", "picture.png"),
     ("sweep", "--server", "http://127.0.0.1:9", "--cfg", "1", "--output", "site"),
 ]
@@ -239,7 +244,6 @@ def test_the_library_replaces_no_model_by_a_trace_and_no_trace_by_a_figure(tmp_p
     [
         (["sweep", "--cfg", "1", "--timeout", "nan"], "--timeout"),
         (["sweep", "--cfg", "1", "--seeds", "99999999"], "--seeds"),
-        (["card", "study", "--sigma-data", "0"], "--sigma-data"),
     ],
 )
 def test_an_option_takes_a_number_of_its_range_alone(capsys, words, option):

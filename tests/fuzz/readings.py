@@ -20,18 +20,19 @@ from guidance_geometry.sweeps.plan import FIELDS
 from guidance_geometry.sweeps.report import report_text
 from guidance_geometry.sweeps.results import ROW, csv_of, read_results
 from guidance_geometry.tests.claimed_files import (
-    A_CARD,
     A_PLAN,
     A_SIZE,
     CELL,
     RESULTS,
+    SOME_CURVES,
     SOME_PICKS,
     read_row,
     read_whole_plan,
     sweep_with,
 )
 from guidance_geometry.trace.file import HEADER, load
-from guidance_geometry.verdict.card import BAND, CARD, read_card
+from guidance_geometry.verdict.measured import CURVE, read_curves
+from guidance_geometry.verdict.measured import FILE as CURVES
 from guidance_geometry.verdict.picks import FILE, PICK, read_picks
 from guidance_geometry.verdict.size import CLAIMS as SIZE
 from guidance_geometry.verdict.size import read_size
@@ -39,7 +40,7 @@ from guidance_geometry.verdict.size import read_size
 TABLES = {"gg.header": tuple(HEADER), **{f"gg.{key}": () for key in (*LIMITS, *JSON, *CLAIMS)}}  # of metadata
 DOCUMENTS = {  # name of a file -> a sound one, and what may be said in it
     "plan.yaml": (A_PLAN, FIELDS),
-    "card.json": (A_CARD, (*CARD, *(f"bands.ode.{name}" for name in BAND))),
+    "curves.json": (SOME_CURVES, (*CURVES, *(f"curves.{name}" for name in CURVE))),
     "picks.json": (SOME_PICKS, (*FILE, *(f"picks.{name}" for name in PICK))),
     "size.json": (A_SIZE, tuple(SIZE)),
     "row.json": (json.loads(CELL.read_text(encoding="utf-8")), tuple(ROW)),
@@ -64,6 +65,12 @@ def read_trace(file):
     as_csv(trace)
     draw_figure(Order(trace, None, None, "blog", "light", Pictures()), "step plane")
     page_of_run(file, file.with_suffix(".html"))
+
+
+def read_and_show_curves(file):
+    """What was measured of a model, with its numbers."""
+    for curve in read_curves(file).curves:
+        curve.as_json()
 
 
 def read_claims_beside(file):
@@ -93,7 +100,7 @@ def read_pickle(path):
 
 READINGS = {
     "plan.yaml": read_whole_plan,
-    "card.json": read_card,
+    "curves.json": read_and_show_curves,
     "picks.json": read_picks,
     "size.json": read_size,
     "row.json": read_row,

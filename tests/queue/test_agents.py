@@ -1,12 +1,12 @@
 """The skill for agents, followed to the letter: every request of it is sent to a real server."""
 
 import json
-import random
 import re
 import runpy
 import time
 import urllib.error
 import urllib.request
+from urllib.parse import quote
 
 import pytest
 
@@ -18,7 +18,7 @@ FOLDER = ROOT / "docs" / "agents"
 SKILL = (FOLDER / "SKILL.md").read_text(encoding="utf-8")
 REQUESTS = re.findall(r"```http\n(.*?)\n```", SKILL, re.DOTALL)
 EXAMPLES = {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in sorted(FOLDER.glob("examples/*.json"))}
-NEXT_VALUE = runpy.run_path(str(FOLDER / "next_value.py"))["next_value"]
+RULE = runpy.run_path(str(FOLDER / "next_value.py"))
 MOST_RUNS = 3
 TOLD = ("colour", "against", "suggested", "range", "sampler_class", "knob", "cfg", "plain")
 
@@ -43,9 +43,9 @@ class Agent:
             status, answered = error.code, error.read()
         return status, json.loads(answered or b"null")
 
-    def queue(self, workflow):
+    def queue(self, workflow, draws=0):
         """The id of a job that has ended well."""
-        status, answer = self.send("POST /prompt", WORKFLOW=json.dumps(workflow))
+        status, answer = self.send("POST /prompt", WORKFLOW=json.dumps(workflow), DRAWS=str(draws))
         assert status == 200, answer
         job = answer["prompt_id"]
         until = time.monotonic() + 60
@@ -61,14 +61,19 @@ class Agent:
         assert (status, answer["unreached"]) == (200, [])
         return [one["run"] for one in answer["runs"]]
 
-    def run(self, workflow):
+    def run(self, workflow, draws=0):
         """The one run of a job, sampled afresh where the host had it in its cache."""
-        runs = self.runs(self.queue(workflow))
+        runs = self.runs(self.queue(workflow, draws))
         if not runs:
             assert self.send("POST /guidance_geometry/tab/runs")[0] == 204
-            runs = self.runs(self.queue(workflow))
+            runs = self.runs(self.queue(workflow, draws))
         (run,) = runs
         return run
+
+    def forget(self, key):
+        """All that was measured of a model."""
+        path = f"/guidance_geometry/measured?key={quote(key)}"
+        DIRECT.open(urllib.request.Request(self.address + path, method="DELETE")).close()
 
     def report(self, run):
         """What its report says, as the schema has it."""
@@ -90,21 +95,31 @@ def job_of(example, **sampler):
     return workflow
 
 
-@pytest.mark.parametrize("example", ["too-high", "fine"], ids=["pocket-1", "pocket-flow-1"])
-def test_an_agent_without_eyes_goes_from_any_cfg_into_the_good_range(agent, example):
+def test_an_agent_without_eyes_measures_a_model_and_goes_where_it_does_not_find_its_pictures_strange(agent, request):
     """By the skill, with the host's own sampler; it changes nothing but what the report names."""
     assert agent.send("GET /guidance_geometry/tab/runs")[0] == 200
-    workflow, tried = job_of(example, cfg=round(random.Random(example).uniform(5, 30), 1), seed=71), []
-    for _ in range(MOST_RUNS):
-        report = agent.report(agent.run(workflow))
-        tried.append((report["cfg"], report["colour"]))
-        if (value := NEXT_VALUE(report)) is None:
-            break
+    job = job_of("fine", cfg=14.0, seed=71, steps=14)  # of so many steps no curve comes with the pack
+    job["2"]["inputs"]["label"], job["3"]["inputs"]["batch_size"] = "*", 10
+    first = agent.run(job)
+    report, runs = agent.report(first), []
+    assert report["against"] == "nothing"
+    for value in RULE["values_to_measure"](report):
+        job["4"]["inputs"]["cfg"] = value
+        runs.append(agent.run(job, draws=1))
+    status, curves = agent.send("POST /guidance_geometry/measured", RUNS=json.dumps(runs))
+    assert status == 200, curves
+    request.addfinalizer(lambda: agent.forget(curves["model"]["key"]))
+    report, tried = agent.report(first), []
+    assert report["against"] == "measured"
+    assert report["curve"]["gate"]["applies"]
+    while (value := RULE["next_value"](report)) is not None and len(tried) < MOST_RUNS:
         knob = report["knob"]
-        workflow[knob["node"]]["inputs"][knob["input"]] = value
-    assert tried[0][1] == "above"
-    assert tried[-1][1] == "fine"
-    assert workflow == job_of(example, cfg=tried[-1][0], seed=71)
+        tried.append((report["cfg"], report["colour"]))
+        job[knob["node"]]["inputs"][knob["input"]] = value
+        report = agent.report(agent.run(job))
+    assert tried[0] == (14, "above")
+    assert report["colour"] == "fine"
+    assert report["curve"]["measured"][0] > report["cfg"]
 
 
 def test_what_the_host_has_in_its_cache_is_sampled_afresh_and_two_runs_are_compared(agent):

@@ -8,10 +8,8 @@ from torch.nn.functional import interpolate
 
 from guidance_geometry.verdict.alike import compare_pictures
 from guidance_geometry.verdict.ciede2000 import ciede2000, lab_of, linear_light
-from guidance_geometry.verdict.halved import distance
-from guidance_geometry.verdict.odds import ODDS
+from guidance_geometry.verdict.halved import NEAR, SAME, distance
 
-SAME = ODDS.half.same
 SKY, GREEN, BLUE, INK = ((0.72, 0.89, 0.96), (0.35, 0.70, 0.40), (0.35, 0.55, 0.95), (0.12, 0.16, 0.23))
 
 
@@ -30,7 +28,7 @@ def apart(first, second):
 
 
 def test_a_robot_that_turns_blue_is_another_picture_though_its_values_hardly_move():
-    assert distance(2 * robot() - 1, 2 * robot(BLUE) - 1) < ODDS.half.near, "what latents would tell"
+    assert distance(2 * robot() - 1, 2 * robot(BLUE) - 1) < NEAR, "what latents would tell"
     change = compare_pictures(robot(), robot(BLUE))
     assert change.distance > 1.5 * SAME
     assert change.of_colour.all()

@@ -48,7 +48,8 @@ def test_a_value_that_has_barely_begun_is_left_out_and_one_that_lacks_a_seed_cos
     runs = [*grid(RATIOS, seeds=(0, 1, 2)), run(8.0, 0, 2.0)]
     assert measure_curve(runs, "cfg", "").curve.values == [1, 2, 4]
     assert measure_curve(runs[:-2], "cfg", "").pictures == 4
-    for few in (runs[:3], [], [run(1.0, 0), run(2.0, 1)]):
+    damaged = [run(1.0), run(2.0, measured={"sigmas": [1.0]})]
+    for few in (runs[:3], [], [run(1.0, 0), run(2.0, 1)], damaged):
         with pytest.raises(ValueError, match="two values of cfg"):
             measure_curve(few, "cfg", "")
 
@@ -56,6 +57,8 @@ def test_a_value_that_has_barely_begun_is_left_out_and_one_that_lacks_a_seed_cos
 def test_runs_of_another_schedule_make_no_curve_and_are_not_compared_with_one():
     with pytest.raises(ValueError, match="sigmas"):
         measure_curve([*grid({1.0: 1.0}), *grid({2.0: 1.0}, steps=8)], "cfg", "")
+    with pytest.raises(ValueError, match="APG > CFG and cfg"):
+        measure_curve([*grid({1.0: 1.0}), *grid({2.0: 1.0}, chain="APG > CFG")], "cfg", "")
     found = measure_curve(grid(RATIOS), "cfg", "")
     assert found.is_of(run(13.0).header, "cfg")
     others = [run(2.0, steps=8), run(2.0, sampler="heun"), run(2.0, chain="APG > CFG"), run(2.0, patches=["FreeU"])]
@@ -74,6 +77,18 @@ def test_a_file_says_what_was_written_and_a_new_curve_takes_the_place_of_its_own
     assert found.curve_for(run(2.0, steps=8).header, "cfg").when == "then"
 
 
+@pytest.mark.parametrize(("rows", "left"), [(16, 10), (5, 5), (4, 3), (1, 1)])
+def test_pictures_in_groups_say_the_same_and_there_are_no_more_than_was_asked(rows, left):
+    whole = measure_curve(grid(RATIOS, seeds=range(5)), "cfg", "")
+    small = whole.in_groups(rows)
+    assert small.curve.points[0].count == left
+    assert small.pictures == left * small.each <= whole.pictures
+    ends = [curve.times_at(4.0) for curve in (whole.curve, small.curve)]
+    assert ends[1].value == pytest.approx(ends[0].value, rel=0.05)
+    again = small.in_groups(rows)
+    assert (again.pictures, again.each) == (small.pictures, small.each)
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -83,6 +98,9 @@ def test_a_file_says_what_was_written_and_a_new_curve_takes_the_place_of_its_own
         lambda claims: claims["curves"][0]["measured"].pop(),
         lambda claims: claims["curves"][0]["measured"][0]["error"].pop(),
         lambda claims: claims["curves"][0]["measured"][1].update(error="x"),
+        lambda claims: claims["curves"][0]["measured"][1].update(evaluations=[1]),
+        lambda claims: claims["curves"][0]["measured"][0].update(sigmas=[None] * len(LEVELS)),
+        lambda claims: claims["curves"][0]["measured"][0].update(sigmas=[9.0] * len(LEVELS)),
         lambda claims: claims["curves"][0].update(setting=7),
         lambda claims: claims["curves"].append(5),
     ],

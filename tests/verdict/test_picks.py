@@ -1,15 +1,13 @@
-"""Picks and the templates' table are read as they were written, or what is wrong is named."""
+"""Picks are read as they were written, or what is wrong is named."""
 
 import json
 import os
-from typing import Any
 
 import pytest
 
 from guidance_geometry.trace.trace import model_key
-from guidance_geometry.verdict import card, picks, size
-from guidance_geometry.verdict.card import read_card
-from guidance_geometry.verdict.known import TEMPLATES_FILE, template_of
+from guidance_geometry.verdict import measured, picks, size
+from guidance_geometry.verdict.measured import read_curves
 from guidance_geometry.verdict.picks import Pick, Picks, picks_of, read_picks, write_picks
 from guidance_geometry.verdict.size import read_size
 
@@ -77,7 +75,7 @@ def test_a_model_is_told_by_its_weights_or_their_file():
 
 
 @pytest.mark.parametrize(
-    ("read", "most"), [(read_picks, picks.LARGEST), (read_size, size.LARGEST), (read_card, card.LARGEST)]
+    ("read", "most"), [(read_picks, picks.LARGEST), (read_size, size.LARGEST), (read_curves, measured.LARGEST)]
 )
 def test_a_file_that_is_too_large_is_not_read(tmp_path, read, most):
     path = tmp_path / "large.json"
@@ -92,15 +90,3 @@ def test_more_than_can_be_read_is_not_written(tmp_path):
     with pytest.raises(ValueError, match="Forget a kind of sampler"):
         write_picks(Picks("m", "ab", many), tmp_path / "p.json")
     assert not (tmp_path / "p.json").exists()
-
-
-def test_a_template_is_found_by_the_file_it_loads():
-    table = json.loads(TEMPLATES_FILE.read_text())
-    file, facts = next(iter(table["files"].items()))
-    for name in (file, f"folder/{file}", f"folder\\{file}"):
-        found: Any = template_of([name, "unheard-of.safetensors"])
-        assert (found.file, list(found.scales), found.count) == (file, facts["cfg"], facts["templates"])
-        assert found.package == table["package"]
-    assert template_of(["unheard-of.safetensors"]) is None
-    assert template_of(list(table["files"])[:2]) is None, "of two models nothing says which sampled"
-    assert all(facts["cfg"] and facts["templates"] > 0 for facts in table["files"].values())

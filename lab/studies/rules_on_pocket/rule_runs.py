@@ -18,22 +18,18 @@ import torch
 from numpy import ndarray
 from torch import Tensor
 
-from ...dev.places import ROOT
-from ...guidance.chain import PLAIN, Chain
-from ...guidance.mixture import make_mixture
-from ...guidance.registry import every_rule
-from ...guidance.rules.negative import Negative
-from ...guidance.rules.perp_neg import PerpNeg
-from ...guidance.rules.schedule import ScaleSchedule
-from ...library.recording import Recording, record
-from ..sources import kept, origin
-from .runs import SAMPLERS, Memory, Sampler, step_of
-from .sampling import ask_judge, energy_distances
-from .twins import RANDOM, Mislabelled
-from .worlds import Exact, Mixture, Pocket, World, exact_worlds, pocket_world
+from ....dev.places import ROOT
+from ....guidance.chain import PLAIN, Chain
+from ....guidance.mixture import make_mixture
+from ....guidance.registry import every_rule
+from ....guidance.rules.negative import Negative
+from ....guidance.rules.perp_neg import PerpNeg
+from ....guidance.rules.schedule import ScaleSchedule
+from ....library.recording import Recording, record
+from ...sources import kept, origin
+from .worlds import Flow, Mixture, Pocket, SecondOrder, World, ask_judge, energy_distances, levels
 
 CACHE = ROOT / ".cache" / "rules"
-DEMO = ("pocket-flow-1", "pocket-1")
 SLOPPY = "sloppy labels"
 GAMMA, HIGH = 4.0, 8.0
 FOR_HIGH_SCALES = (  # rules that hold guidance back, and are advertised for scales at which plain guidance burns
@@ -58,10 +54,10 @@ LEFT_OUT = {
 
 @dataclass(frozen=True)
 class Ground:
-    """A world with a sampler.  seeds: batches of `count` samples; gammas: of plain guidance"""
+    """A world with a sampler.  steps: of dpmpp_2m; seeds: batches of `count` samples; gammas: of plain guidance"""
 
     world: World
-    sampler: Sampler
+    steps: int
     seeds: int
     count: int
     gammas: tuple[float, ...]
@@ -71,40 +67,29 @@ class Ground:
         """The wanted ones, in turn."""
         return torch.arange(self.count) % self.world.labels
 
-    def predict(self, x: Tensor, sigma: float, labels: Tensor | None) -> Tensor:  # x [B, ...] -> [B, ...]
-        """x0-hat with labels or without."""
-        world = self.world
-        if isinstance(world, Pocket):
-            wanted = torch.full((len(x),), world.labels) if labels is None else labels
-            return world.denoise(x, torch.full((len(x),), sigma), wanted)
-        assert isinstance(world, Mixture)
-        exact = world.mixture.denoised
-        if labels is None or not isinstance(world, Mislabelled):
-            return exact(x, sigma, label=labels)
-        odds = world.mixture.log_prob(x, sigma, label=labels) - world.mixture.log_prob(x, sigma)
-        clean = torch.sigmoid(odds + float(np.log((1 - RANDOM) / RANDOM))).reshape(-1, *(1,) * (x.ndim - 1))
-        return clean * exact(x, sigma, label=labels) + (1 - clean) * exact(x, sigma)
+    @property
+    def sampler(self) -> str:
+        """As the page names it."""
+        return f"dpmpp_2m {'simple' if self.world.flow else 'karras'} {self.steps}"
 
     def start(self, seed: int) -> Tensor:  # -> [count, ...]
         """Noise of the highest level."""
-        dtype = torch.float32 if self.world.trained else torch.float64
-        noise = torch.randn(
-            self.count, *self.world.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
-        )
-        return (self.world.highest * noise).to(dtype)
+        shape, generator = (self.count, *self.world.shape), torch.Generator().manual_seed(seed)
+        noise = self.world.highest * torch.randn(shape, generator=generator, dtype=torch.float64)
+        return noise.to(torch.float32 if self.world.trained else torch.float64)
 
 
 def grounds() -> dict[str, Ground]:
     """Both demo models, a mixture, and a mixture whose labels are sloppy; what takes longest comes last."""
     trained, exact = (1.5, 2.0, 2.7, 4.0), (1.0, 1.25, 1.5, 2.0, 4.0)
-    files = {name: pocket_world(name, ROOT / "assets" / "denoisers" / f"{name}.safetensors") for name in DEMO}
-    sloppy = Mislabelled(SLOPPY, make_mixture((1, 4, 4), 4, 3))
-    return {
-        "pocket-flow-1": Ground(files["pocket-flow-1"], SAMPLERS["A"], 3, 50, trained),
-        SLOPPY: Ground(sloppy, SAMPLERS["A"], 5, 240, exact),
-        "mixture-32": Ground(exact_worlds()["mixture-32"], SAMPLERS["A"], 5, 240, exact),
-        "pocket-1": Ground(files["pocket-1"], SAMPLERS["D"], 4, 20, trained),
-    }
+    sloppy, clean = (make_mixture(shape, 4, 3) for shape in ((1, 4, 4), (2, 4, 4)))
+    found = (
+        Ground(Flow("pocket-flow-1"), 20, 3, 50, trained),
+        Ground(Mixture(SLOPPY, sloppy, sloppy=True), 20, 5, 240, exact),
+        Ground(Mixture("mixture-32", clean), 20, 5, 240, exact),
+        Ground(Pocket("pocket-1"), 10, 4, 20, trained),
+    )
+    return {one.world.name: one for one in found}
 
 
 @dataclass(frozen=True)
@@ -136,10 +121,10 @@ def paper_rules() -> dict[str, Ruled]:
 def run_of(ground: Ground, one: Ruled, seed: int) -> Recording:
     """One batch, sampled and recorded."""
     world, other = ground.world, (ground.labels + 1) % ground.world.labels
-    levels, step, memory = ground.sampler.levels(world).tolist(), step_of(ground.sampler, world.flow), Memory()
+    sigmas, sampler = levels(world, ground.steps), SecondOrder()
     made = record(
-        ground.predict,
-        levels,
+        world.predict,
+        sigmas,
         ground.labels,
         uncond=other if one.negative else None,
         gamma=one.gamma,
@@ -148,8 +133,8 @@ def run_of(ground: Ground, one: Ruled, seed: int) -> Recording:
         space="flow" if world.flow else "ve",
     )
     x = ground.start(seed)
-    for sigma, after in pairwise(levels):
-        x, _ = step(x, made(x, sigma), sigma, after, memory)
+    for sigma, after in pairwise(sigmas):
+        x = sampler.step(x, made(x, sigma), sigma, after)
     made.finish(x)
     return made
 
@@ -173,7 +158,7 @@ def measures(ground: Ground, name: str, one: Ruled) -> dict[str, ndarray]:
 def folder_of(ground: Ground) -> Path:
     """Where the cells of a world are kept."""
     weights = (ground.world.path,) if isinstance(ground.world, Pocket) else ()
-    facts = f"{ground.world.name}-{ground.sampler.key}-{ground.seeds}x{ground.count}".replace(" ", "-")
+    facts = f"{ground.world.name}-{ground.sampler}-{ground.seeds}x{ground.count}".replace(" ", "-")
     return CACHE / f"{facts}-{origin(Path(__file__), weights)}"
 
 
@@ -197,7 +182,7 @@ def ends_judged(ground: Ground, runs: Sequence[Recording]) -> dict[str, ndarray]
 
 def ends_compared(ground: Ground, runs: Sequence[Recording]) -> dict[str, ndarray]:
     """How far the ends of every seed are from the truth, by class."""
-    assert isinstance(ground.world, Exact)
+    assert isinstance(ground.world, Mixture)
     parts = [energy_distances(ground.world, made.end, seed) for seed, made in enumerate(runs)]
     return {name: np.stack([part[name] for part in parts]) for name in ("energy", "size")}
 

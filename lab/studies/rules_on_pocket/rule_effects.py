@@ -14,9 +14,8 @@ import torch
 from numpy import ndarray
 from torch import Tensor
 
-from ..train.demo_evaluation import Statistics
-from .evidence import real_statistics
-from .objectives import Seen, join_samples
+from ...train.demo_evaluation import Statistics
+from ..judging import LABELS, real_pictures
 from .rule_runs import Ground, along, grounds, measures, paper_rules, plain
 
 DRAWS = 200  # resamples
@@ -105,7 +104,7 @@ def world_of(ground: Ground) -> World:
         rows.append(Row(*about, quality[i], quality[j], difference(j, i), difference(best, i)))
     return World(
         ground.world.name,
-        f"{ground.sampler.name} {'simple' if ground.world.flow else ground.sampler.scheduler} {ground.sampler.steps}",
+        ground.sampler,
         ground.seeds * ground.count,
         {f"{gamma:g}": one for gamma, one in zip(scales, quality, strict=False)},
         ground.gammas[best],
@@ -126,9 +125,7 @@ def qualities(ground: Ground, cells: Sequence[Cell]) -> tuple[ndarray, ndarray, 
         labels, seeds = ground.world.labels, len(cells[0]["named"]) // ground.world.labels
         times = rng.multinomial(seeds, [1 / seeds] * seeds, size=DRAWS)  # of the noises with each label
         times = torch.from_numpy(np.concatenate([np.ones((1, seeds)), times])).repeat_interleave(labels, dim=1)
-        accuracy, distance = zip(
-            *(losses(join_samples([cell]), real_statistics(), times) for cell in cells), strict=True
-        )
+        accuracy, distance = zip(*(losses(cell, real_pictures(), times) for cell in cells), strict=True)
         values = (torch.stack(distance, dim=1).log() + WRONG * (1 - torch.stack(accuracy, dim=1))).numpy()
         beside = [(float(a[0]), float(d[0])) for a, d in zip(accuracy, distance, strict=True)]
         return values[0], values[1:], beside
@@ -137,18 +134,20 @@ def qualities(ground: Ground, cells: Sequence[Cell]) -> tuple[ndarray, ndarray, 
     return distances.mean(axis=1), distances[:, chosen].mean(axis=2).T, [(np.nan, np.nan)] * len(cells)
 
 
-def losses(seen: Seen, real: Statistics, times: Tensor) -> tuple[Tensor, Tensor]:  # -> [draws] x2
-    """Accuracy, and class-wise Frechet distance of what is recognised, as in `Seen.numbers`; all draws at once.
+def losses(cell: Cell, real: Statistics, times: Tensor) -> tuple[Tensor, Tensor]:  # -> [draws] x2
+    """Accuracy, and class-wise Frechet distance of what is recognised; all draws at once.
 
     times: [draws, samples], how often each sample is drawn. Of all samples where a label has less than two recognised.
     """
-    own = torch.nn.functional.one_hot(seen.labels, seen.classes).double()
-    right = times * (seen.named == seen.labels)
+    features, named = torch.from_numpy(cell["judged"]).double(), torch.from_numpy(cell["named"]).long()
+    labels = torch.arange(len(named)) % LABELS
+    own = torch.nn.functional.one_hot(labels, LABELS).double()
+    right = times * (named == labels)
     used = torch.where(((right @ own) >= 2).all(dim=1, keepdim=True), right, times)
-    features, counts = seen.features.double(), used @ own
+    counts = used @ own
     means = (used[:, None] * own.mT) @ features / counts[..., None]
     within = (used[:, :, None] * features).mT @ features - (counts[..., None] * means).mT @ means
-    within = within / (used.sum(dim=1) - seen.classes)[:, None, None]
+    within = within / (used.sum(dim=1) - LABELS)[:, None, None]
     apart = (means - real.class_means).square().sum(dim=2).mean(dim=1)
     spread = within.diagonal(dim1=1, dim2=2).sum(dim=1) + real.within.trace()
     values, vectors = torch.linalg.eigh(real.within)

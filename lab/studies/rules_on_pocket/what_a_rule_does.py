@@ -16,11 +16,11 @@ from typing import Any
 
 import torch
 
-from ...dev.places import ROOT
-from ...figures.canvas import Canvas
-from ...trace.portable import jsonable
-from .. import markdown
-from ..pictures import write_pixels
+from ....dev.places import ROOT
+from ....figures.canvas import Canvas
+from ....trace.portable import jsonable
+from ... import markdown
+from ...pictures import write_pixels
 from .rule_effects import Curve, Interval, Quality, Row, World, worlds
 from .rule_figures import Panel, Push, draw_parts, draw_scales
 from .rule_runs import GAMMA, HIGH, LEFT_OUT, SLOPPY, measure_all
@@ -102,7 +102,10 @@ def _read_nulls(value: Any) -> Any:
 
 
 TEXT = markdown.passages(__file__)
-BY_JUDGE = "L as in [How sure the verdict is](verdict.md#what-counts-as-good)"
+BY_JUDGE = (
+    "L = ln cFD + 20 (1 \u2212 accuracy). The judge, `pocket-judge-1`, never guides; cFD is the Frechet distance, "
+    "label by label, between its features of the samples that it recognises and those of real pictures"
+)
 BY_TRUTH = (
     "a thousand times the energy distance to true samples, divided by the mean distance between these; the estimate "
     "has no bias, so it may fall below 0"

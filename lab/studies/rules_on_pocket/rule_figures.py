@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import torch
 
-from ...figures.canvas import Box, Canvas, Point, extent
-from ...figures.palette import PENS, THEMES, Theme
-from ...figures.step_curves import Plot, set_band, set_line
-from ...figures.typeset import SMALL, set_level, set_lines
-from ..plots import Key, draw_legend
+from ....figures.canvas import Box, Canvas, Point, extent
+from ....figures.palette import PENS, THEMES, Theme
+from ....figures.step_curves import Plot, set_band, set_line
+from ....figures.typeset import SMALL, set_level, set_lines
+from ...plots import Key, draw_legend
 
 TITLE = 18.0
 PARTS = (960, 404)  # of the first figure
