@@ -162,7 +162,7 @@ def test_a_job_that_waits_is_said_to_wait_and_while_it_goes_it_says_how_guidance
     load(page, sampled(cfg=OWN))
     switch(page)
     queue(page)
-    sees(page, "unclear", "has not been measured")
+    sees(page, "above")
     page.evaluate(SET, ["4", {"steps": 2000}])
     assert page.request.post(f"{page.live.address}/prompt", data={"prompt": sampled(steps=3000)}).ok
     page.evaluate(QUEUE)
