@@ -529,7 +529,9 @@ def _of_curve(case: Case) -> Answer | None:
         sure = curve.times_at(value).high < VISIBLE  # nan of one picture
         colour, help_ = FINE if gate and sure else UNCLEAR, say("help.calm" if sure else "help.more")
         return Answer(say("head.measured.calm", **facts), colour, "measured", (why, help_))
-    mark, name, colour = (seen, "seen", ABOVE) if seen and value > seen.value else (first, "first", UNCLEAR)
+    mark, name, colour = (first, "first", UNCLEAR)
+    if seen and value > seen.value:
+        mark, name, colour = seen, "seen", ABOVE if gate else UNCLEAR  # without a gate nobody knows that it applies
     start = _widget_number(max(first.value / 2, LEAST_CFG)) if knob.kind == CFG else None
     reasons = (why, *([] if start is None else [say("why.start", cfg=start)]), say("help.strange"))
     return Answer(say(f"head.measured.{name}", **facts, mark=about(mark.value)), colour, "measured", reasons, start)
