@@ -1,8 +1,11 @@
 """What guidance does to a model, in the real editor: half of a value beside it, then the whole curve, and a value."""
 
+import json
+
 import pytest
 
 from guidance_geometry.tests.queue import steering, tab_steering
+from guidance_geometry.tests.queue.prompts import ROOT
 from guidance_geometry.tests.queue.steering import queue
 from guidance_geometry.tests.queue.tab_steering import (
     SAMPLER,
@@ -18,6 +21,8 @@ from guidance_geometry.tests.queue.tab_steering import (
 
 pytestmark = pytest.mark.browser
 
+INCLUDED = ROOT / "assets" / "denoisers" / "pocket-flow-1.measured.json"
+KEY = json.loads(INCLUDED.read_text(encoding="utf-8"))["model"]["key"]
 CFG = f"() => {SAMPLER}.widgets.find(one => one.name === 'cfg').value"
 WIDGETS = f"() => JSON.stringify({tab_steering.ROOT}.serialize().nodes.map(node => node.widgets_values))"
 ACTS = f"""() => [...document.querySelectorAll('{TAB} .gg-acts button')]
@@ -58,6 +63,9 @@ def page(editor):
     open_below(editor)
     yield editor
     close_below(editor)
+    for kept in ("picks", "measured"):  # other tests have the same model
+        address = f"{editor.live.address}/guidance_geometry/{kept}?key={KEY}"
+        assert editor.request.delete(address, headers={"Content-Type": "application/json"}).ok
     steering.clean(editor)
 
 
