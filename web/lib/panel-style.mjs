@@ -119,9 +119,6 @@ export const STYLE = `
 @container (max-width: 420px) {
   .gg-cards { --gg-frames: 2 !important; container-type: inline-size; flex: none; flex-wrap: wrap; }
   .gg-panel .gg-cards .gg-frame.gg-card { width: calc(50cqw - 4px); }
-  .gg-both { flex-direction: column-reverse; flex: none; }
-  .gg-seeds { grid-template: none; grid-template-columns: 1fr 1fr; }
-  .gg-heads { display: none; }
   .gg-panel { overflow-y: auto; }
   .gg-panel .gg-top { flex-wrap: wrap; }
   .gg-panel .gg-top .gg-pages { order: -1; margin: 0 auto 0 0; }
@@ -202,6 +199,13 @@ export const STYLE = `
 .gg-strange, .gg-means { flex: none; margin: 0; user-select: text; }
 .gg-strange { font-weight: 600; }
 .gg-means { opacity: .85; }
+@container (max-width: 420px) {
+  .gg-seen { flex: none; }
+  .gg-both { flex-direction: column; flex: none; }
+  .gg-both .gg-pair { order: -1; flex: none; height: 190px; }
+  .gg-seeds { grid-template: none; grid-template-columns: 1fr 1fr; }
+  .gg-heads { display: none; }
+}
 .gg-tried { flex: 1 1 200px; margin: 0; }
 .gg-panel .gg-takeAgain { background: var(--gg-accent); color: var(--gg-paper); font-weight: 600; }
 .gg-panel[data-empty] > :not(style, .gg-bar), .gg-panel[data-empty] .gg-pages { display: none; }
