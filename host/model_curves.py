@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from ..files.claims import PAGE, check_claims, json_of, require, several, text
+from ..files.claims import PAGE, check_claims, json_of, require, several, switch, text
 from ..files.places import CURVES, TAB_FOLDER
 from ..trace.file import load
 from ..trace.trace import Trace, model_key
@@ -20,7 +20,7 @@ from .panel_record import temporary_folder
 from .users import require_known, user_of
 
 MOST_RUNS = 1000
-ASKED = {"runs": require(several(text(), MOST_RUNS, 2)), "knob": require(text(PAGE))}
+ASKED = {"runs": require(several(text(), MOST_RUNS, 2)), "knob": require(text(PAGE)), "keep": switch()}
 REMEDY = 'Send {"runs": ids of measured runs, "knob": its key}.'
 SEVERAL = "The runs are of several models, or of one that nothing tells from others. Send measured runs of one model."
 GONE = "Some of these runs are gone. Measure the model again."
@@ -43,6 +43,7 @@ def show_curves(user: str, key: str) -> Mapping | None:
 def make_curve(user: str, body: bytes) -> Mapping:
     """Make the curve of some runs, keep it for their model, and show all that is kept of it.
 
+    With "keep": false it is shown alone and not kept: a curve of two values must not replace one of seven.
     Raises ValueError for runs that make none, NotWritten.
     """
     asked = json_of(SENT, body, REMEDY)
@@ -52,8 +53,11 @@ def make_curve(user: str, body: bytes) -> Mapping:
     if len(keys) > 1 or not (key := keys.pop()):
         raise ValueError(SEVERAL)
     curve, path = measure_curve(traces, asked["knob"], date.today().isoformat()), _place(user, key)
+    nothing = ModelCurves(traces[0].header["model"]["name"], key)
+    if not asked.get("keep", True):
+        return for_browsers(nothing.with_curve(curve))
     with CHANGING:
-        before = read_curves(path) if path.is_file() else ModelCurves(traces[0].header["model"]["name"], key)
+        before = read_curves(path) if path.is_file() else nothing
         after = before.with_curve(curve)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_curves(after, path)

@@ -43,12 +43,14 @@ from ..trace.portable import jsonable
 from ..trace.trace import END, MEASURED, Trace
 from .picks import CFG
 from .run_knobs import knobs_of, without_stage
+from .scale import PLAIN
 
 FORMAT, VERSION = "guidance-geometry/measured", 1
 MOST_CURVES, MOST_VALUES = 200, 100
 LARGEST = 20_000_000  # bytes
 REMEDY = "Measure the model again, or delete the file."
 FORGET = "Forget what was measured of this model first."
+HOSTS = "CFGGuider"  # the guider of the host that combines predictions as PLAIN does
 UNGUIDED = {CFG: 1.0}  # values at which nothing guides, by knob
 TOO_FEW = "A curve needs runs of the same seeds at two values of {}, and there are {}. Let more of them end."
 SEVERAL = "The runs were guided in more than one way ({}). Measure runs that differ in cfg and their seeds alone."
@@ -180,8 +182,10 @@ def _grouped(level: Level, each: int) -> Level:
 
 
 def beside_of(header: Mapping[str, Any]) -> str:
-    """The rules and the patches that guided a run, in words.  header: of its trace"""
-    return "; ".join(str(one) for one in (header.get("chain"), *(header.get("patches") or ())) if one)
+    """The rules and the patches that guided a run, in words; the host's own guider is no rule.  header: of its trace"""
+    chain = str(header.get("chain") or "")
+    chain = PLAIN if chain.upper() in (PLAIN, HOSTS.upper()) else chain
+    return "; ".join(str(one) for one in (chain, *(header.get("patches") or ())) if one)
 
 
 def _plain(setting: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ import torch
 
 from guidance_geometry.cli.clean import main
 from guidance_geometry.dev.places import ROOT
-from guidance_geometry.files.places import CARDS, PICKS, SIZES, TAB_FOLDER
+from guidance_geometry.files.places import CURVES, PICKS, SIZES, TAB_FOLDER
 from guidance_geometry.files.safetensors import write_safetensors
 from guidance_geometry.host import figure_files, knowledge, panel_record, saving
 from guidance_geometry.nodes.trace_files import GGSaveTrace
@@ -45,7 +45,7 @@ def written(output, tmp_path, monkeypatch, trace):
         assert saving.map_tensors({"x": torch.ones(2)})[1] == ""
     film: Any = SimpleNamespace(webp=lambda: b"RIFF")
     figure_files._film_files(None, film, "none", "")
-    for kind in (CARDS, PICKS, SIZES):
+    for kind in (CURVES, PICKS, SIZES):
         place = knowledge.place_of(kind, "a model", "default")
         assert place is not None
         place.parent.mkdir(parents=True)

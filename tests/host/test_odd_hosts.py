@@ -68,13 +68,14 @@ PARTS = {
     "perp neg": away_from_nothing,
     "nan": breaking,
 }
+UNMEASURED = "has not been measured"
 CASES = {  # states, cfg -> stages, gamma of each step (None: unknown), evaluations, words of the headline
     ("ended negative", CFG): (BOTH[:3] + ["from_zero"] * 3, [CFG] * 6, 9, "the negative was empty at 3 of 6 steps"),
     ("ended positive", CFG): (BOTH[:3] + ["from_zero"] * 3, [CFG] * 6, 9, "the positive was empty at 3 of 6 steps"),
-    ("lazy cache", CFG): ([*BOTH[:2], "skip", "skip", *BOTH[4:]], [CFG, CFG, None, None, CFG, CFG], 8, "No sign"),
-    ("cfg function", CFG): (BOTH, [2.0] * 6, 12, "No sign"),
+    ("lazy cache", CFG): ([*BOTH[:2], "skip", "skip", *BOTH[4:]], [CFG, CFG, None, None, CFG, CFG], 8, UNMEASURED),
+    ("cfg function", CFG): (BOTH, [2.0] * 6, 12, UNMEASURED),
     ("cfg function", 1.0): (None, None, 6, "another node changes what the positive alone gives"),
-    ("perp neg", CFG): (BOTH, [CFG] * 6, 18, "negative took part besides cfg"),
+    ("perp neg", CFG): (BOTH, [CFG] * 6, 18, UNMEASURED),
     ("nan", CFG): (BOTH, [CFG, CFG, None, None, None, None], 12, "the numbers broke down at step 3"),
     ("sampling_function", CFG): (["unseen"] * 6, [None] * 6, 12, "another node runs the model in its own way"),
     ("plain", 1.0): (None, [1.0] * 6, 6, "Guidance was off: cfg is 1."),

@@ -15,13 +15,14 @@ from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.host.choices import forget_picks
 from guidance_geometry.host.jobs import RunningJob, file_of
 from guidance_geometry.host.users import ONLY_USER
+from guidance_geometry.measure.levels import LEVELS
 from guidance_geometry.nodes.load_classifier import GGLoadClassifier
 from guidance_geometry.nodes.report import GGReport
 from guidance_geometry.nodes.start import GGClassLabel, GGEmptyCanvas, GGLoadDenoiser
 from guidance_geometry.tests.flow_files import NOTES, flow_weights
 from guidance_geometry.tests.traces import exact_trace
-from guidance_geometry.verdict.card import read_card, write_card
 from guidance_geometry.verdict.known import CARDS as INCLUDED
+from guidance_geometry.verdict.measured import ModelCurves, measure_curve, read_curves, write_curves
 from guidance_geometry.verdict.picks import Pick, Picks, write_picks
 from guidance_geometry.verdict.sentences import SENTENCES
 
@@ -29,11 +30,6 @@ from .runs import guided
 from .shown import ui_of
 
 HASH = "ab" * 32
-BAND = {"low": 2.0, "centre": 3.0, "high": 5.0, "steps": 20, "seeds": [0], "samples": 9}
-BAND["objective"] = {"name": "J", "points": []}
-CARD = {"format": "guidance-geometry/card", "version": 1, "date": "2026-11-27", "pack": "0.1.0"}
-CARD |= {"model": {"name": "m", "sha256": HASH}, "sigma_data": {"value": 0.4684, "source": "data"}}
-CARD["bands"] = {"ode": BAND}
 
 
 @pytest.fixture
@@ -53,24 +49,36 @@ def traces():
     return {gamma: of_model(exact_trace(gamma, batch=1, steps=16)) for gamma in (1.0, 4.0, 8.0)}
 
 
-def test_a_card_and_picks_of_the_user_are_found(knowledge, traces):
+def curves_of(traces, key=HASH):
+    """The model calls pictures of these runs 1, 1 and 1.69 times as strange as the least."""
+    rows = dict.fromkeys(("along", "length", "expected"), [[1.0]] * len(LEVELS)) | {"sigmas": [*LEVELS]}
+    told = [{**rows, "evaluations": 8, "error": [[ratio]] * len(LEVELS)} for ratio in (1.0, 1.0, 1.69)]
+    runs = [replace(run, header={**run.header, "measured": sums}) for run, sums in zip(traces, told, strict=True)]
+    return ModelCurves("m", key, (measure_curve(runs, "cfg", "2026-12-01"),))
+
+
+def test_curves_and_picks_of_the_user_are_found(knowledge, traces):
     assert knowledge.make_report(traces[8.0]).answer.against == "nothing"
     before = knowledge.state_of_files()
-    write_card(CARD, knowledge.place_of(knowledge.CARDS, HASH))
-    assert knowledge.make_report(traces[8.0]).answer.headline.id == "head.card.above"
+    place = knowledge.place_of(knowledge.CURVES, HASH)
+    place.parent.mkdir(parents=True)
+    write_curves(curves_of(traces.values()), place)
+    found = knowledge.make_report(traces[8.0])
+    assert (found.answer.headline.id, found.answer.colour) == ("head.measured.seen", "above")
+    assert knowledge.make_report(traces[4.0]).answer.headline.id == "head.measured.calm"
     write_picks(Picks("m", HASH, (Pick(8.0, "ode", True),)), knowledge.place_of(knowledge.PICKS, HASH))
     assert knowledge.make_report(traces[8.0]).answer.headline.id == "head.picks.inside"
     assert knowledge.state_of_files() != before
-    assert not knowledge.knowledge_of(traces[8.0], "somebody else").card
+    assert not knowledge.knowledge_of(traces[8.0], "somebody else").curves
 
 
 def test_what_is_damaged_is_said_and_not_used(knowledge, traces):
-    for kind in (knowledge.CARDS, knowledge.PICKS):
+    for kind in (knowledge.CURVES, knowledge.PICKS):
         place = knowledge.place_of(kind, HASH)
         place.parent.mkdir(parents=True)
         place.write_text("{")
     found = knowledge.make_report(traces[8.0])
-    assert {"why.card.damaged", "why.picks.damaged"} <= {one.id for one in found.answer.reasons}
+    assert {"why.curves.damaged", "why.picks.damaged"} <= {one.id for one in found.answer.reasons}
     assert place.name in found.text()
     assert found.answer.suggested is None
     own = knowledge.place_of(knowledge.PICKS, HASH, ONLY_USER)
@@ -78,12 +86,12 @@ def test_what_is_damaged_is_said_and_not_used(knowledge, traces):
     assert not own.exists(), "a kind of sampler of a damaged file can be forgotten"
 
 
-def test_every_included_card_can_be_read(knowledge):
-    cards = [read_card(path) for path in INCLUDED.glob("*.guidance.json")]
-    assert len({card.sha256 for card in cards}) == len(cards) > 1
-    for card in cards:
-        trace = of_model(exact_trace(8.0, batch=1, steps=16), hash=card.sha256.upper())
-        assert knowledge.make_report(trace).answer.against == "card"
+def test_every_included_curve_can_be_read(knowledge):
+    included = [read_curves(path) for path in INCLUDED.glob("*.measured.json")]
+    assert len({one.key for one in included}) == len(included) > 1
+    for one in included:
+        trace = of_model(exact_trace(8.0, batch=1, steps=16), hash=one.key)
+        assert [found.key for found in knowledge.knowledge_of(trace).curves] == [one.key]
 
 
 @pytest.fixture
@@ -92,13 +100,16 @@ def report(knowledge):
 
 
 def test_the_node_gives_text_json_and_scales(report, knowledge, traces):
-    write_card(CARD, knowledge.place_of(knowledge.CARDS, HASH))
+    liked = Picks("m", HASH, (Pick(2.0, "ode", True), Pick(4.0, "ode", False)))
+    write_picks(liked, knowledge.place_of(knowledge.PICKS, HASH))
     out = report(traces[8.0])
     text, written, cfg, low, high, trace = out.args
-    assert (cfg, low, high, trace) == (3.0, 2.0, 5.0, traces[8.0])
-    assert out.ui == {"text": [text]}
     data = json.loads(written)
-    assert (data["suggested"], data["range"], data["colour"]) == (3.0, [2.0, 5.0], "above")
+    assert (data["suggested"], data["colour"]) == (cfg, "above")
+    assert data["range"] == pytest.approx([low, high], rel=1e-5)
+    assert low <= cfg <= high < 4
+    assert trace is traces[8.0]
+    assert out.ui == {"text": [text]}
     assert data["headline"]["en"] == text.splitlines()[0]
     assert all(one["id"] in SENTENCES and one["zh"] for one in [data["headline"], *data["reasons"], *data["findings"]])
 
@@ -106,7 +117,7 @@ def test_the_node_gives_text_json_and_scales(report, knowledge, traces):
 def test_where_the_report_cannot_tell_nothing_runs_on_a_scale(report, traces):
     assert report(traces[1.0])[2] == 1.0, "off is nothing to change"
     _, _, cfg, low, high, _ = report(traces[4.0]).args
-    assert "No sign" in cfg.message
+    assert "has not been measured" in cfg.message
     assert isinstance(low, ExecutionBlocker)
     assert "There is no range" in high.message
     trace = traces[4.0]

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import sys
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,8 +14,12 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from comfy.cli_args import args
 
+from guidance_geometry.files.places import TAB_FOLDER
 from guidance_geometry.host import addresses, choices, panel_record, routes, run_store, taps
 from guidance_geometry.host.users import folder_of
+from guidance_geometry.measure.levels import LEVELS
+from guidance_geometry.tests.traces import exact_trace
+from guidance_geometry.trace.file import save
 
 JSON = {"Content-Type": "application/json"}
 PICKS = {"format": "guidance-geometry/picks", "version": 1, "model": {"name": "m", "key": "k"}}
@@ -50,6 +56,23 @@ def live(request, host, monkeypatch, tmp_path):
     return live
 
 
+@cache
+def drawn(cfg):
+    return exact_trace(cfg, steps=4, batch=2)
+
+
+def keep(store, user, name, cfg, model="k", ratio=1.0):
+    """Keep a run of a user that was measured: its pictures are so strange to the model."""
+    sums = dict.fromkeys(("along", "length", "error", "expected"), [[1.0, 1.0]] * len(LEVELS))
+    measured = {"evaluations": 8, "sigmas": [*LEVELS], **sums, "error": [[ratio, 1.1 * ratio]] * len(LEVELS)}
+    facts = {"seed": 0, "cfg": cfg, "measured": measured, "model": {"name": "m", "hash": model}}
+    trace, folder = drawn(cfg), panel_record.temporary_folder(TAB_FOLDER)
+    folder.mkdir(parents=True, exist_ok=True)
+    save(replace(trace, header={**trace.header, **facts}), folder / f"{name}.safetensors")
+    place = run_store.RunPlace("j", "5", "KSampler", 0, 0, "1234", name, 3, "", 1.0)
+    store.add(run_store.StoredRun(place, user, b"{}", frozenset({f"{name}.safetensors"}), 10))
+
+
 @pytest.fixture
 def site(live, monkeypatch, tmp_path):
     """The addresses of this pack, with a run, a job and a record of "her"; the host serves each below /api too."""
@@ -65,10 +88,12 @@ def site(live, monkeypatch, tmp_path):
     live.app.add_routes([web.static("/", tmp_path / "web")])
     place = run_store.RunPlace("j", "4", "KSampler", 0, 0, "1234", "r", 3, "", 1.0)
     store.add(run_store.StoredRun(place, live.owner, b'{"run": "r"}', frozenset(), 10))
+    for name, cfg in (("m1", 1.0), ("m2", 2.0)):
+        keep(store, live.owner, name, cfg)
     job = (0, "j", {}, {"guidance_geometry": {"user": live.owner}}, [])
     live.prompt_queue.history["j"] = {"prompt": job, "outputs": OUTPUTS}
     folder = panel_record.temporary_folder()
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for name in (SMALL, LARGE):
         (folder / name).write_text('{"v": 1}')
     live.loop = asyncio.new_event_loop()
@@ -78,6 +103,7 @@ def site(live, monkeypatch, tmp_path):
         await started.start_server()
         return started
 
+    live.store = store
     live.client = live.loop.run_until_complete(client())
     yield live
     live.loop.run_until_complete(live.client.close())
@@ -107,7 +133,8 @@ def ours(site):
             for name, value in filled.items():
                 path = path.replace(name, value)
             assert "{" not in path, "a new address: say here what to fill in"
-            query = "?key=k" if path.endswith("/picks") else "?workflow_id=1234" if path.endswith("/runs") else ""
+            of_model = path.endswith(("/picks", "/measured"))
+            query = "?key=k" if of_model else "?workflow_id=1234" if path.endswith("/runs") else ""
             found.append((route.method, path + query))
     assert len(found) >= 2 * 8
     return found
@@ -117,15 +144,17 @@ def as_user(site, name):
     return {"comfy-user": name} if name and site.several else {}
 
 
-def with_body(method):
-    return json.dumps(PICKS) if method == "POST" else None
+def with_body(method, path):
+    if method != "POST":
+        return None
+    return json.dumps({"runs": ["m1", "m2"], "knob": "cfg"} if "/measured" in path else PICKS)
 
 
 SEVERAL = pytest.mark.parametrize("live", [True], indirect=True, ids=["several users"])
 
 
 def test_the_owner_gets_everything(site):
-    requests = [(method, path, as_user(site, "her") | JSON, with_body(method)) for method, path in ours(site)]
+    requests = [(method, path, as_user(site, "her") | JSON, with_body(method, path)) for method, path in ours(site)]
     for (method, path, *_), (status, _) in zip(requests, answers_to(site, *requests), strict=True):
         assert status in (200, 204), (method, path)
 
@@ -135,14 +164,82 @@ def test_others_get_nothing_of_it(site):
     """Who owns nothing sees that there is nothing, or that it is not his; the host decides whom it knows."""
     for user, wanted in (("him", {404}), ("nobody", {401}), (None, {401}), ("../her", {401}), ("__system", {401})):
         requests = [("POST", "/guidance_geometry/picks?key=k", as_user(site, "her") | JSON, json.dumps(PICKS))]
-        requests += [(method, path, as_user(site, user) | JSON, with_body(method)) for method, path in ours(site)]
+        requests += [(method, path, as_user(site, user) | JSON, with_body(method, path)) for method, path in ours(site)]
         for (method, path, *_), (status, body) in list(zip(requests, answers_to(site, *requests), strict=True))[1:]:
-            personal = "/picks" in path or path.endswith("/runs?workflow_id=1234")  # each has his own
+            personal = path.endswith(("/picks?key=k", "/runs?workflow_id=1234"))  # each has his own
+            personal |= "/measured" in path and method != "POST"  # which names runs
             assert status in ({200, 204} if personal and user == "him" else wanted), (user, method, path, status)
             assert b'"mine"' not in body
             assert user != "him" or method == "POST" or b'"cfg"' not in body
             assert b'"run": "r"' not in body
         assert json.loads((site.picks / next(iter(site.picks.iterdir())).name).read_text())["picks"]
+
+
+MEASURED = "/guidance_geometry/measured"
+
+
+def told(site, method, query="", user="her", **asked):
+    """Status and answer about curves.  asked: what is sent"""
+    body = json.dumps(asked) if asked else None
+    ((status, answer),) = answers_to(site, (method, MEASURED + query, as_user(site, user) | JSON, body))
+    return status, json.loads(answer or b"null")
+
+
+def test_a_curve_is_made_of_runs_kept_for_their_model_shown_and_forgotten(site):
+    for name, cfg, ratio in (("a", 1.0, 1.0), ("b", 4.0, 1.21), ("c", 8.0, 1.69)):
+        keep(site.store, site.owner, name, cfg, ratio=ratio)
+    assert told(site, "GET", "?key=k") == (204, None)
+    status, made = told(site, "POST", runs=["a", "b", "c"], knob="cfg")
+    assert (status, made["model"]) == (200, {"name": "m", "key": "k"})
+    (curve,) = made["curves"]
+    assert (curve["values"], curve["pictures"], curve["least"]) == ([1, 4, 8], 2, 1)
+    assert [round(times, 2) for times, *_ in curve["times_as_strange"]] == [1, 1.21, 1.69]
+    assert told(site, "GET", "?key=k") == (200, made)
+    status, pair = told(site, "POST", runs=["b", "c"], knob="cfg", keep=False)
+    assert (status, [one["values"] for one in pair["curves"]]) == (200, [[4, 8]])
+    assert pair["curves"][0]["gate"] is None, "nothing of it was made at cfg 1"
+    assert told(site, "GET", "?key=k") == (200, made), "a curve of two values does not replace one of three"
+    assert told(site, "DELETE", "?key=k") == (204, None)
+    assert told(site, "GET", "?key=k") == (204, None)
+
+
+REFUSED = {
+    "of two models": ({"runs": ["m1", "other"], "knob": "cfg"}, "one model"),
+    "gone": ({"runs": ["m1", "none"], "knob": "cfg"}, "gone"),
+    "at one value": ({"runs": ["m1", "m1"], "knob": "cfg"}, "two values of cfg"),
+    "not measured": ({"runs": ["m1", "r"], "knob": "cfg"}, "gone"),
+    "no knob": ({"runs": ["m1", "m2"]}, "knob is missing"),
+    "kept perhaps": ({"runs": ["m1", "m2"], "knob": "cfg", "keep": 3}, "keep is 3"),
+}
+
+
+@pytest.mark.parametrize(("asked", "words"), REFUSED.values(), ids=REFUSED)
+def test_runs_that_make_no_curve_are_refused_with_the_reason(site, asked, words):
+    keep(site.store, site.owner, "other", 2.0, model="z")
+    status, answer = told(site, "POST", **asked)
+    assert status == 400
+    assert words in answer["error"]
+    assert told(site, "GET", "?key=k") == (204, None)
+
+
+@pytest.mark.parametrize("body", [b"{", b"[1]", b"\xff", b"", b"7"])
+def test_a_body_that_is_no_table_of_runs_is_refused(site, body):
+    ((status, answer),) = answers_to(site, ("POST", MEASURED, as_user(site, "her") | JSON, body))
+    assert status == 400
+    assert json.loads(answer)["error"]
+
+
+@SEVERAL
+def test_runs_of_somebody_else_make_no_curve_and_everyone_has_curves_of_his_own(site):
+    assert told(site, "POST", runs=["m1", "m2"], knob="cfg")[0] == 200
+    ((status, _),) = answers_to(
+        site,
+        ("POST", MEASURED, as_user(site, "him") | JSON, json.dumps({"runs": ["m1", "m2"], "knob": "cfg"})),
+    )
+    assert status == 404
+    assert told(site, "DELETE", "?key=k", user="him") == (204, None)
+    assert told(site, "GET", "?key=k", user="him") == (204, None)
+    assert told(site, "GET", "?key=k")[0] == 200
 
 
 FOREIGN = [
@@ -156,7 +253,7 @@ FOREIGN = [
 def test_pages_of_other_sites_get_and_write_nothing(site):
     for called, origin in FOREIGN:
         headers = as_user(site, "her") | JSON | {"Host": called, "Origin": origin}
-        requests = [(method, path, headers, with_body(method)) for method, path in ours(site)]
+        requests = [(method, path, headers, with_body(method, path)) for method, path in ours(site)]
         for (method, path, *_), (status, body) in zip(requests, answers_to(site, *requests), strict=True):
             assert status == 403, (method, path, called, origin)
             assert b"cfg" not in body

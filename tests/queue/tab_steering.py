@@ -16,6 +16,7 @@ BOTTOM, SIDE = "BottomPanelTab.guidancegeometry.tab", "SidebarTab.guidancegeomet
 TAB = ".gg-tab .gg-panel"
 RUNS = "() => [...document.querySelectorAll('.gg-runs option')].map(option => option.textContent)"
 UNDO = "() => app.extensionManager.workflow.activeWorkflow.changeTracker.undo()"
+MEASURED_STEPS = 20
 FLAG = f"() => {ROOT}.extra?.guidance_geometry ?? null"
 
 
@@ -35,6 +36,11 @@ def sampled(stages=1, **given):
         }
     last["inputs"]["samples"] = [str(3 + stages), 0]
     return graph | {str(max(9, 4 + stages)): last}
+
+
+def measured(**given):
+    """The same as the model was measured whose curve comes with the pack."""
+    return sampled(**({"denoiser": "pocket-flow-1", "scheduler": "simple", "steps": MEASURED_STEPS} | given))
 
 
 def workflow_id():

@@ -27,6 +27,7 @@ from guidance_geometry.tests.queue.tab_steering import (
     begin,
     close_below,
     load,
+    measured,
     offers,
     open_below,
     sampled,
@@ -100,12 +101,12 @@ def test_every_node_page_script_and_template_is_served(fresh):
 @pytest.mark.browser
 def test_a_short_journey(page, fresh):
     """Record and run, take the advice, undo it, keep an inspector, and see two of everything."""
-    graph = sampled(stages=2, cfg=13.0)
+    graph = measured(stages=2, cfg=13.0)
     graph["5"]["inputs"]["cfg"] = 2.8
     load(page, graph)
     open_below(page)
     page.locator(".gg-tab .gg-begin").click()
-    sees(page, "above", r"[Uu]se cfg \d")
+    sees(page, "above", r"[Tt]ry cfg \d")
     offers(page, ["^Stage 1", "^Stage 2", "^All stages"])
     page.locator(".gg-tab .gg-apply").click()
     advised = page.evaluate(CFG)
@@ -116,7 +117,7 @@ def test_a_short_journey(page, fresh):
     page.wait_for_function(f"() => {INSPECTOR}")
     page.evaluate(TOGGLE, SIDE)
     queue(page)
-    page.wait_for_function(f"() => ({COUNTS})().length === 3 && ({COUNTS})().every(count => count.endsWith('/6'))")
+    page.wait_for_function(f"() => ({COUNTS})().length === 3 && ({COUNTS})().every(count => count.endsWith('/20'))")
     page.evaluate(TOGGLE, SIDE)
     close_below(page)
     if page.vue and page.live is fresh:  # whose Nodes 2.0 reads no later size of a node
@@ -185,7 +186,7 @@ def test_a_server_that_is_killed_is_missed_at_once_and_found_again_without_its_r
             assert page.evaluate(RUNS) == []
             set_widget(page, steps=6)
             queue(page)
-            sees(page, "above", "cfg 13")
+            sees(page, "above", "Try cfg 6.5")
             # Half the scale behind a job of somebody else's: cleared from the queue, tried again, and there.
             assert page.request.post(f"{back.address}/prompt", data={"prompt": sampled(steps=3000)}).ok
             page.locator(".gg-tab .gg-half").click()

@@ -1,15 +1,46 @@
-"""Measure my model, in the real editor: one click from a run to what guidance does to its model, and to a value."""
+"""What guidance does to a model, in the real editor: half of a value beside it, then the whole curve, and a value."""
+
+import json
 
 import pytest
 
 from guidance_geometry.tests.queue import steering, tab_steering
+from guidance_geometry.tests.queue.prompts import ROOT
 from guidance_geometry.tests.queue.steering import queue
-from guidance_geometry.tests.queue.tab_steering import SAMPLER, close_below, load, open_below, sampled, switch
+from guidance_geometry.tests.queue.tab_steering import (
+    SAMPLER,
+    TAB,
+    close_below,
+    load,
+    open_below,
+    sampled,
+    sees,
+    set_widget,
+    switch,
+)  # fmt: skip
 
 pytestmark = pytest.mark.browser
 
+INCLUDED = ROOT / "assets" / "denoisers" / "pocket-flow-1.measured.json"
+KEY = json.loads(INCLUDED.read_text(encoding="utf-8"))["model"]["key"]
 CFG = f"() => {SAMPLER}.widgets.find(one => one.name === 'cfg').value"
 WIDGETS = f"() => JSON.stringify({tab_steering.ROOT}.serialize().nodes.map(node => node.widgets_values))"
+ACTS = f"""() => [...document.querySelectorAll('{TAB} .gg-acts button')]
+  .filter(one => one.checkVisibility()).map(one => one.textContent)"""
+COLUMNS = """() => { const all = name => [...document.querySelectorAll(`.gg-tab ${name}`)];
+  const middle = one => { const { left, width } = one.getBoundingClientRect(); return left + width / 2; };
+  const [cards, texts] = [all('.gg-card'), all('.gg-curve-plot text')];
+  const first = texts.findIndex(one => one.textContent === 'cfg');
+  return cards.map((card, k) => Math.abs(middle(card) - middle(texts[first + 1 + k]))); }"""
+SEEN = """() => { const panel = document.querySelector('.gg-tab .gg-panel').getBoundingClientRect();
+  return [...document.querySelectorAll('.gg-tab :is(.gg-curve-plot, .gg-card, .gg-tries button, .gg-acts button)')]
+    .filter(one => one.checkVisibility()).map(one => one.getBoundingClientRect())
+    .every(box => box.bottom <= panel.bottom + 1 && box.right <= panel.right + 1); }"""
+RAISE = """height => { const panel = document.querySelector('.bottom-panel'), host = panel.querySelector('.gg-host');
+  const [graph] = [...panel.parentElement.children].filter(one => one !== panel)
+    .sort((one, other) => other.clientHeight - one.clientHeight);
+  const own = panel.clientHeight + height - host.clientHeight, whole = panel.clientHeight + graph.clientHeight;
+  panel.style.flex = `${own / whole * 100} 1 0px`; graph.style.flex = `${100 - own / whole * 100} 1 0px`; }"""
 
 
 def says(page, words, place=".gg-tried", timeout=60000):
@@ -28,19 +59,42 @@ def click(page, place):
 def page(editor):
     close_below(editor)
     editor.set_viewport_size({"width": 1440, "height": 900})
-    load(editor, sampled(denoiser="pocket-flow-1", cfg=14.0, steps=12, scheduler="simple"))
+    load(editor, sampled(denoiser="pocket-flow-1", cfg=8.0, steps=12, scheduler="simple"))
     open_below(editor)
     yield editor
     close_below(editor)
+    for kept in ("picks", "measured"):  # other tests have the same model
+        address = f"{editor.live.address}/guidance_geometry/{kept}?key={KEY}"
+        assert editor.request.delete(address, headers={"Content-Type": "application/json"}).ok
     steering.clean(editor)
 
 
-def test_one_click_says_what_guidance_does_to_the_model_and_clicks_on_pictures_name_a_value(page):
+def test_a_run_of_a_model_that_was_never_measured_is_seen_beside_half_of_its_cfg(page):
     switch(page)
     queue(page)
+    sees(page, "unclear", "cfg 8 .*has not been measured")
+    before = page.evaluate(WIDGETS)
+    page.locator(f"{TAB} .gg-measureModel").wait_for()
+    assert page.evaluate(ACTS)[0] == "Measure my model", "there is nothing to use yet"
+    click(page, ".gg-see")
+    says(page, r"8.* as strange as .*4 \(.* to .*\), same seeds\.$", ".gg-strange")
+    rows = page.locator(f"{TAB} .gg-seed")
+    assert rows.count() == 4, "two seeds of a batch of two"
+    first = page.locator(f"{TAB} .gg-seed[aria-pressed=true]").get_attribute("data-row")
+    rows.nth(2).hover()
+    page.locator(f"{TAB} .gg-seed[data-row='2'][aria-pressed=true]").wait_for()
+    assert first == "0"
+    assert page.evaluate(WIDGETS) == before, "the graph stays as it was"
+    assert page.evaluate(ACTS)[:3] == ["Use cfg 4 and run this seed", "Use cfg 4", "Measure my model"]
+
+
+def test_one_click_says_what_guidance_does_to_the_model(page):
+    set_widget(page, cfg=14.0)
+    queue(page)
+    sees(page, "above", "Try cfg 7")  # its numbers alone say that it is too much
     before = page.evaluate(WIDGETS)
     click(page, ".gg-measureModel")
-    says(page, "7 values, 8 pictures of each: about as long as .* runs like this one")
+    says(page, "7 values, 8 pictures of each: about as long as .* runs like this one")  # the pair left no curve
     click(page, ".gg-again")
     says(page, "pictures of each value, kept for this model", timeout=240000)
     assert page.locator(".gg-tab .gg-curve-plot .gg-mark").count() == 2
@@ -48,6 +102,19 @@ def test_one_click_says_what_guidance_does_to_the_model_and_clicks_on_pictures_n
     assert names == [f"cfg {value}" for value in ("1", "1.5", "2.5", "4", "6", "9", "14")]
     says(page, "from there on this model's pictures change in a way that can be seen", ".gg-headline")
     assert page.evaluate(WIDGETS) == before, "the graph stays as it was"
+
+
+@pytest.mark.parametrize("size", [(1440, 900), (1280, 720)])
+def test_pictures_stand_below_their_values_and_all_is_in_view(page, size):
+    page.set_viewport_size(dict(zip(("width", "height"), size, strict=True)))
+    page.evaluate(RAISE, 345)  # of a bottom panel of 400
+    steering.steady(page, SEEN)
+    assert page.evaluate(SEEN)
+    assert max(page.evaluate(COLUMNS)) < 2
+    page.set_viewport_size({"width": 1440, "height": 900})
+
+
+def test_clicks_on_pictures_name_a_value(page):
     click(page, ".gg-card:nth-child(3)")
     click(page, ".gg-card:nth-child(4)")
     says(page, "You chose cfg 2.5, 4")

@@ -57,10 +57,11 @@ def test_a_value_that_has_barely_begun_is_left_out_and_one_that_lacks_a_seed_cos
 def test_runs_of_another_schedule_make_no_curve_and_are_not_compared_with_one():
     with pytest.raises(ValueError, match="sigmas"):
         measure_curve([*grid({1.0: 1.0}), *grid({2.0: 1.0}, steps=8)], "cfg", "")
-    with pytest.raises(ValueError, match="APG > CFG and cfg"):
+    with pytest.raises(ValueError, match="APG > CFG and CFG"):
         measure_curve([*grid({1.0: 1.0}), *grid({2.0: 1.0}, chain="APG > CFG")], "cfg", "")
     found = measure_curve(grid(RATIOS), "cfg", "")
     assert found.is_of(run(13.0).header, "cfg")
+    assert found.is_of(run(13.0, chain="CFGGuider").header, "cfg"), "the host's own sampler guides as ours does"
     others = [run(2.0, steps=8), run(2.0, sampler="heun"), run(2.0, chain="APG > CFG"), run(2.0, patches=["FreeU"])]
     assert not any(found.is_of(one.header, "cfg") for one in others)
     assert not found.is_of(run(2.0).header, "guidance")

@@ -11,36 +11,8 @@ import { judgeOf, picturesOf, promptAt, shownBy } from "../../web/lib/try-prompt
 import { TryHalf } from "../../web/lib/try-half.mjs";
 import { scaleToSee, verdictOf } from "../../web/lib/verdict.mjs";
 import { viewOf } from "../../web/lib/views.mjs";
+import { editor, PROMPT, RECORD, RUN } from "./hosts.mjs";
 import { fixture } from "./records.mjs";
-
-const PROMPT = {
-  1: { class_type: "Loader", inputs: {} },
-  4: { class_type: "KSampler", inputs: { cfg: 8, seed: 5, model: ["1", 0] } },
-  6: { class_type: "CFGGuider", inputs: { cfg: 3, model: ["1", 0] } },
-  7: { class_type: "SamplerCustomAdvanced", inputs: { guider: ["6", 0] } },
-  8: { class_type: "VAEDecode", inputs: { samples: ["4", 0] } },
-  9: { class_type: "SaveImage", inputs: { images: ["8", 0], filename_prefix: "x" } },
-};
-const RUN = { run: "r", prompt_id: "job", node: "4", list_index: 0, index: 0 };
-const RECORD = { run: "r", cfg: 8, chain: "CFG", model: { name: "m", key: "ab" }, report: { sampler_class: "ode", range: null, plain: true } };
-
-/** An editor whose jobs end at once; what was queued is kept. */
-function editor({ known = true, fails = [] } = {}) {
-  const queued = new Map();
-  const root = { nodes: [{ id: 4, widgets: [{ name: "cfg", value: 8 }], inputs: [] }] };
-  const [own, tried] = ["9", "gg-try"].map((id) => ({ [id]: { images: [{ filename: "a.png" }] } }));
-  return {
-    queued, root: () => root, dropped: [],
-    sources: async () => ({ workflow: { id: "w" }, output: PROMPT }),
-    job: async (id) => (queued.has(id) || known ? { prompt: PROMPT, workflow: { id: "w", extra: { guidance_geometry: { key: "k" } } }, outputs: queued.has(id) ? tried : own, ended: !fails.includes(queued.get(id)?.prompt[4].inputs.cfg) } : null),
-    queue: async (prompt, workflow) => { queued.set(`q${queued.size}`, { prompt, workflow }); return `q${queued.size - 1}`; },
-    runsOf: async (job) => [{ ...RUN, run: `of ${job}`, prompt_id: job }],
-    run: async (run) => ({ ...RECORD, run }),
-    report: async (...runs) => ({ findings: [{ id: "acts.steps" }, { id: "half.same", en: runs.join(" ") }] }),
-    inQueue: async () => [], // all have ended
-    dequeue(jobs) { this.dropped.push(...jobs); },
-  };
-}
 
 const SCALE = knobOf(RECORD);
 const SHARE = { key: "phi, GGRescale", kind: "rule", name: "phi", value: 0.7, title: "Rescale", node: "20", input: "phi", limits: [0, 1] };
@@ -247,20 +219,21 @@ test("where the server has forgotten the job, the canvas is queued; who closes t
   assert.deepEqual(host.dropped.sort(), ["q0", "q1", "q2"]);
 });
 
-test("beside a run stands what is suggested, half of it where only too strong is known, and else nothing", () => {
+test("beside a run stands what is suggested, half of it where only too strong or nothing is known, and else nothing", () => {
   assert.equal(scaleToSee({ colour: "above", cfg: 8, suggested: 2.7 }), 2.7);
   assert.equal(scaleToSee({ colour: "off", cfg: 1, suggested: 2.7 }), 2.7);
   assert.equal(scaleToSee({ colour: "above", cfg: 8, suggested: null }), 4);
   assert.equal(scaleToSee({ colour: "above", cfg: 1.5 }), 1);
+  assert.equal(scaleToSee({ colour: "unclear", cfg: 8, headline: { id: "head.unmeasured" } }), 4, "nothing is known of the model");
   for (const report of [null, { colour: "above", cfg: null }, { colour: "above", cfg: 1 }, { colour: "unclear", cfg: 8 }]) assert.equal(scaleToSee(report), null);
 });
 
 test("why is at most three sentences, and the numbers behind it say nothing twice", () => {
   const sentence = (en) => ({ en, zh: `${en} zh` });
   const [why, reasons] = [["a", "b", "c", "d"], ["c", "e"]].map((part) => part.map(sentence));
-  const report = { headline: sentence("h"), colour: "above", why, reasons, odds: sentence("o"), findings: [] };
+  const report = { headline: sentence("h"), colour: "above", why, reasons, findings: [] };
   const found = verdictOf({ report });
-  assert.deepEqual([found.why, found.reasons, found.errand], [["a", "b", "c"], ["e", "o"], null]);
+  assert.deepEqual([found.why, found.reasons, found.errand], [["a", "b", "c"], ["e"], null]);
 });
 
 test("the picture that was judged is drawn again: stages behind its sampler too, and what a person fixed since stays", () => {

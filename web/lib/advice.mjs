@@ -1,23 +1,61 @@
 // @ts-check
-/** A run beside itself at the advised scale: what was queued for that, and the pictures of both. No DOM.
+/** A run beside itself at another scale: the pictures of both on the same seeds, and what the model says of them. No DOM.
  *
  * Both are kept with the run as long as the page of the editor lives.
  */
-import { Tries } from "./tries.mjs";
-import { picturesOf, samplerOf, shownBy } from "./try-prompt.mjs";
+import { canMeasure, MeasureModel } from "./measure-model.mjs";
+import { number } from "./words.mjs";
+import { MOST_SHOTS, picturesOf, samplerOf, shownBy } from "./try-prompt.mjs";
 
 const MOST_RUNS = 50; // whose pictures are kept
 const MOST_JOBS = 4; // whose prompts are kept
+export const LEAST = 4; // pictures of each value
 const LATE = 600; // milliseconds after which the server knows a job that has ended
 
-/** The same noise at one other scale, beside the run itself. */
-export class TryAdvice extends Tries {
+/** Both values on a few seeds; the curve of the two is not kept. */
+export class TryAdvice extends MeasureModel {
   kind = "advice";
 
   constructor(editor, about, value, changed) {
-    super(editor, about, (own) => [own, value], changed);
+    super(editor, about, changed, async () => {}, (asked) => editor.curves("POST", { ...asked, keep: false }));
+    this.scales = (own) => [own, value];
     this.value = value;
+    this.wanted = Math.max(LEAST, this.record.batch || 1);
   }
+
+  /** Once, of all of them. */
+  async tell() {
+    if (this.pictures >= this.wanted && canMeasure(this.record, this.knob)) await super.tell();
+  }
+
+  /** Pictures of the same noise at both values: [[own, other], ...], each {found: as `shotsOf` takes it, i: which of its pictures}. */
+  get rows() {
+    const [own, other] = this.cards.map(({ seeds }) => seeds);
+    return (own ?? []).flatMap((one) => {
+      const same = other.find(({ k }) => k === one.k);
+      const count = same ? Math.min(countOf(one), countOf(same)) : 0;
+      return Array.from({ length: count }, (_, i) => [one, same].map((found) => ({ found, i })));
+    });
+  }
+}
+
+/** How many pictures `shotsOf` shows at most. */
+const countOf = ({ shots, record }) => Math.min(shots.length || record?.pictures?.samples?.length || 0, MOST_SHOTS);
+
+/** What the model says of both values: [a line, what it means], empty where there is nothing to say.
+ * @param {?TryAdvice} pair
+ */
+export function saidOf(pair, t) {
+  if (!pair?.cards.length) return ["", ""];
+  if (!pair.isDone) return [t("measuring", { i: pair.pictures, n: pair.wanted }), ""];
+  const { values, least, gate, times_as_strange: times } = pair.measured ?? {};
+  if (!values) return ["", ""];
+  if (gate && !gate.applies) return [gate.sure ? t("pairRefused") : "", ""];
+  const at = values.findIndex((value) => value !== least);
+  const [ratio, low, high] = times[at];
+  if (low === null || high === null) return ["", ""];
+  const facts = { value: number(values[at]), least: number(least), times: number(ratio, 2), low: number(low, 2), high: number(high, 2) };
+  return Number(facts.low) > 1 ? [t("pairStrange", facts), t("pairNote")] : [t("pairAlike", facts), ""];
 }
 
 export class Advice {
@@ -68,7 +106,7 @@ export class Advice {
     }, LATE);
   }
 
-  /** Queue a run at another scale. about: {run, record}, as `Tries` takes them. */
+  /** Queue a run at its own scale and at another. about: {run, record}, as `Tries` takes them. */
   see({ run, record }, value) {
     const { editor, pairs } = this;
     pairs.get(run.run)?.stop();

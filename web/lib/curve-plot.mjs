@@ -1,40 +1,68 @@
 // @ts-check
-/** What was measured of a model along a knob, as one picture: how strange its pictures are, with two rows below. No DOM. */
+/** What was measured of a model along a knob, as one picture: how strange its pictures are, with rows of numbers below. No DOM.
+ *
+ * Every value has a column of the same width, so that pictures can stand below them.
+ */
 import { escapeText } from "./svg.mjs";
-import { number } from "./words.mjs";
+import { number, wordsWidth } from "./words.mjs";
 
-const [LEFT, RIGHT, TOP, HEIGHT, ROW] = [76, 16, 24, 96, 18]; // pixels
-const MOST = 4; // times as strange, at least shown to here
+export const RIGHT = 10; // pixels beside the last column
+const [TOP, HEIGHT, ROW, LINE, SIZE] = [18, 64, 15, 15, 12]; // pixels
+const [LEAST, FLAT, MOST] = [0.8, 1.6, 4]; // times as strange: where the axis begins, and ends at least and at most
+const NARROW = [56, 110]; // pixels, of the words at the left
 
-/** An SVG element as text. curve: as the server tells it. own: value of the run that is shown, or null. t: `speaker`. */
-export function curvePlot(curve, own, t, width = 520) {
+/** Pixels at the left of the first column. name: of the knob. t: `speaker` */
+export function leftOf(name, t) {
+  const widest = Math.max(...[name, t("rowStrength"), t("rowVariety")].map((one) => wordsWidth(one, SIZE)));
+  return Math.round(Math.min(Math.max(widest + 10, NARROW[0]), NARROW[1]));
+}
+
+/** An SVG element as text. curve: as the server tells it. own: value of the run that is shown, or null. columns: values, those of
+ * the curve among them. width: pixels. t: `speaker`.
+ */
+export function curvePlot(curve, own, t, width = 520, columns = curve.values) {
   const { values, times_as_strange: times } = curve;
-  const log = values[0] > 0;
-  const at = (value) => (log ? Math.log(value) : value);
-  const [low, high] = [at(values[0]), at(values.at(-1))];
-  const x = (value) => LEFT + ((width - LEFT - RIGHT - 24) * (Math.min(Math.max(at(value), low), high) - low)) / (high - low) + 12;
-  const top = Math.min(Math.max(1.6, ...times.map(([value, , end]) => Math.min(end ?? value, 1.3 * value))), MOST);
-  const y = (value) => TOP + HEIGHT * (1 - Math.log(Math.min(Math.max(value, 0.8), top) / 0.8) / Math.log(top / 0.8));
+  const left = leftOf(curve.name, t);
+  const at = (value) => (columns[0] > 0 ? Math.log(value) : value);
+  const x = (value) => {
+    const i = Math.min(Math.max(columns.findLastIndex((one) => one <= value), 0), columns.length - 2);
+    const share = (at(value) - at(columns[i])) / (at(columns[i + 1]) - at(columns[i]));
+    return left + ((width - left - RIGHT) / columns.length) * (i + 0.5 + Math.min(Math.max(share, 0), 1));
+  };
+  const top = Math.min(Math.max(FLAT, ...times.map(([value, , end]) => Math.min(end ?? value, 1.3 * value))), MOST);
+  const y = (value) => TOP + HEIGHT * (1 - Math.log(Math.min(Math.max(value, LEAST), top) / LEAST) / Math.log(top / LEAST));
+  const bottom = TOP + HEIGHT;
   const place = (value, ratio) => `${x(value).toFixed(1)},${y(ratio).toFixed(1)}`;
   const band = [...times.map(([value, , end], k) => place(values[k], end ?? value)), ...times.map(([value, start], k) => place(values[k], start ?? value)).reverse()];
   const line = times.map(([value], k) => place(values[k], value));
-  const bottom = TOP + HEIGHT;
-  const marks = [["measured", "markMeasured"], ["seen", "markSeen"]].filter(([name]) => curve[name]).map(([name, key], k) => {
+  const upright = (kind, value, from) => `<line class="gg-${kind}" x1="${x(value).toFixed(1)}" x2="${x(value).toFixed(1)}" y1="${from}" y2="${bottom}"/>`;
+  const marks = [["seen", "markSeen"], ["measured", "markMeasured"]].filter(([name]) => curve[name]).map(([name, key], k) => { // left of the marks the curve lies low
     const [value] = curve[name];
-    const right = x(value) > width / 2;
-    return `<line class="gg-mark" x1="${x(value)}" x2="${x(value)}" y1="${TOP}" y2="${bottom}"/>`
-      + words(x(value) + (right ? -4 : 4), TOP + 10 + 13 * k, `${t(key)} ${number(value, 2)}`, right ? "end" : "start");
+    const said = `${t(key)} ${number(value, 2)}`;
+    const before = x(value) - 5 - wordsWidth(said, SIZE) > left;
+    const [wide, from] = [wordsWidth(said, SIZE), TOP + LINE * k];
+    const behind = `<rect class="gg-behind" x="${(x(value) + (before ? -4 - wide : 4)).toFixed(1)}" y="${from}" width="${wide.toFixed(1)}" height="${LINE - 2}"/>`; // what it lies on is hidden
+    return upright("mark", value, from) + behind + words(x(value) + (before ? -5 : 5), from + 10, said, before ? "end" : "start");
   });
-  const ticks = [1, 1.5, 2, 3].filter((ratio) => ratio <= top).map((ratio) => `<line class="gg-grid" x1="${LEFT}" x2="${width - RIGHT}" y1="${y(ratio)}" y2="${y(ratio)}"/>` + words(LEFT - 6, y(ratio) + 4, `${ratio}\u00d7`, "end"));
+  const ticks = [1, 1.5, 2, 3].filter((ratio) => ratio <= top)
+    .map((ratio) => `<line class="gg-grid" x1="${left}" x2="${width - RIGHT}" y1="${y(ratio).toFixed(1)}" y2="${y(ratio).toFixed(1)}"/>${words(left - 6, y(ratio) + 4, `${ratio}\u00d7`, "end")}`);
   const rows = [
-    [curve.name, values.map((value) => number(value))],
-    [t("rowStrength"), curve.prompt_strength.map(([value]) => number(value, 2))],
-    ...(curve.variety.length ? [[t("rowVariety"), curve.variety.map(([value]) => number(value, 2))]] : []),
-  ].map(([name, cells], k) => words(LEFT - 6, bottom + ROW * (k + 1), name, "end") + cells.map((cell, i) => words(x(values[i]), bottom + ROW * (k + 1), cell, "middle")).join(""));
-  const dot = own !== null && own >= values[0] && own <= values.at(-1) ? `<line class="gg-own" x1="${x(own)}" x2="${x(own)}" y1="${TOP}" y2="${bottom}"/>${words(x(own), TOP - 6, `${t("yours")} ${number(own)}`, "middle")}` : "";
-  const tall = bottom + ROW * rows.length + 10;
-  return `<svg xmlns="http://www.w3.org/2000/svg" class="gg-curve-plot" viewBox="0 0 ${width} ${tall}" role="img" aria-label="${escapeText(t("curveLabel"))}">`
-    + `${ticks.join("")}<polygon class="gg-band" points="${band.join(" ")}"/><polyline class="gg-line" points="${line.join(" ")}"/>${marks.join("")}${dot}${words(4, TOP - 6, t("rowStrange"), "start")}${rows.join("")}</svg>`;
+    [curve.name, values.map((value) => number(value)), ""],
+    [t("rowStrength"), curve.prompt_strength.map(([value]) => number(value, 2)), t("rowStrengthTip")],
+    ...(curve.variety.length ? [[t("rowVariety"), curve.variety.map(([value]) => number(value, 2)), t("rowVarietyTip")]] : []),
+  ].map(([name, cells, tip], k) => words(left - 6, bottom + ROW * (k + 1), name, "end", tip) + cells.map((cell, i) => words(x(values[i]), bottom + ROW * (k + 1), cell, "middle")).join(""));
+  return `<svg xmlns="http://www.w3.org/2000/svg" class="gg-curve-plot" width="${width}" height="${bottom + ROW * rows.length + 4}" role="img" aria-label="${escapeText(t("curveLabel"))}">`
+    + `${ticks.join("")}<polygon class="gg-band" points="${band.join(" ")}"/><polyline class="gg-line" points="${line.join(" ")}"/>`
+    + `${ownOf()}${marks.join("")}${words(2, TOP - 8, t("rowStrange"), "start")}${rows.join("")}</svg>`;
+
+  /** The value of the run, with its words beside those about the axis. */
+  function ownOf() {
+    if (own === null || own < columns[0] || own > columns[columns.length - 1]) return "";
+    const said = `${t("yours")} ${number(own)}`;
+    const half = wordsWidth(said, SIZE) / 2;
+    const middle = Math.min(Math.max(x(own), wordsWidth(t("rowStrange"), SIZE) + half), width - half);
+    return upright("own", own, TOP - 4) + words(middle, TOP - 8, said, "middle");
+  }
 }
 
-const words = (x, y, text, anchor) => `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" text-anchor="${anchor}">${escapeText(String(text))}</text>`;
+const words = (x, y, text, anchor, tip = "") => `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" text-anchor="${anchor}">${tip && `<title>${escapeText(tip)}</title>`}${escapeText(String(text))}</text>`;

@@ -2,6 +2,7 @@
 /** Measure my model: the workflow at several values of a knob on the same seeds, and what the model says of its pictures. No DOM. */
 import { FindRange } from "./find-range.mjs";
 import { CFG, roundWithin } from "./run-knobs.mjs";
+import { FLAG, slotOf } from "./tab-runs.mjs";
 import { promptAt, seedPlaces, upstream } from "./try-prompt.mjs";
 
 export const PICTURES = 8; // of each value, before more are asked for
@@ -12,6 +13,9 @@ const OF_OTHERS = [1 / 4, 1 / 2, 1 / Math.SQRT2, 1, Math.SQRT2, 2, 4]; // times 
 const FIRST = 4; // pictures of each value before it may stop
 const SURE = 1.3; // upper end of the first mark over its lower end, below which it is decided
 const NEAR = 1.1;
+
+/** Whether the model can be asked about the pictures of a run: it goes to a finished picture, and its knob can be set. */
+export const canMeasure = (record, knob) => Boolean(record.model?.key && knob.value !== null && record.steps?.at(-1)?.sigma_next === 0);
 
 /** Values to measure at; the own one takes the place of the nearest, but not of 1, where nothing guides. */
 export function valuesFor(own, knob) {
@@ -35,7 +39,7 @@ export function costOf(record, values, pictures = PICTURES) {
 export const isDecided = ({ pictures, gate, measured }) => pictures >= FIRST && gate?.sure !== false && Boolean(measured?.[1] && measured[2] / measured[1] < SURE);
 
 export class MeasureModel extends FindRange {
-  measured = null; // the curve, as the server tells it
+  /** @type {any} */ measured = null; // the curve, as the server tells it
   /** @type {?string} */ fault = null;
   stopped = false;
   wanted = PICTURES;
@@ -50,7 +54,7 @@ export class MeasureModel extends FindRange {
 
   /** Of every value as many pictures as are wanted, a seed after the other, so that whenever it stops all have the same. */
   async add(scales) {
-    this.cards = scales.map((cfg) => ({ cfg, state: "waiting", shots: [], runs: [], record: null, own: false }));
+    this.cards = scales.map((cfg) => ({ cfg, state: "waiting", shots: [], seeds: [], record: null, own: false }));
     this.changed();
     await this.goOn();
     return [];
@@ -65,13 +69,13 @@ export class MeasureModel extends FindRange {
 
   /** How many pictures each value has by now. */
   get pictures() {
-    return Math.min(...this.cards.map(({ runs }) => runs.length)) * (this.record.batch || 1);
+    return Math.min(...this.cards.map(({ seeds }) => seeds.length)) * (this.record.batch || 1);
   }
 
   async goOn() {
     while (!this.over && !this.stopped && this.pictures < this.wanted) {
       const before = this.pictures;
-      await this.addSeed(Math.max(...this.cards.map(({ runs }) => runs.length)));
+      await this.addSeed(Math.max(...this.cards.map(({ seeds }) => seeds.length)));
       await this.tell();
       if (this.pictures === before || (this.measured && isDecided(this.measured) && this.wanted === PICTURES)) break;
     }
@@ -84,33 +88,38 @@ export class MeasureModel extends FindRange {
     const { prompt, places, workflow } = this.made;
     const seeds = seedPlaces(prompt, upstream(prompt, this.run.node));
     const seeded = seeds.reduce((changed, { id, input, value }) => ({ ...changed, [id]: { ...changed[id], inputs: { ...changed[id].inputs, [input]: value + k } } }), prompt);
-    const flag = Object.keys(workflow.extra).find((key) => workflow.extra[key]?.apart);
-    const asking = { ...workflow, extra: { ...workflow.extra, [flag ?? ""]: { ...workflow.extra[flag ?? ""], measure: DRAWS } } };
+    const measure = canMeasure(this.record, this.knob) ? DRAWS : 0;
+    const asking = { ...workflow, extra: { ...workflow.extra, [FLAG]: { ...workflow.extra[FLAG], measure } } };
     const jobs = [];
+    const ends = () => this.over || this.stopped;
     for (const card of this.cards) {
-      const job = this.over ? null : await this.editor.queue(promptAt(seeded, places, card.cfg, this.shown), asking);
-      if (job) jobs.push(this.followOne(Object.assign(card, { job, state: card.runs.length ? card.state : "waiting" }), job));
-      else if (!card.runs.length) Object.assign(card, { state: "failed", why: "refused" });
+      const job = ends() ? null : await this.editor.queue(promptAt(seeded, places, card.cfg, this.shown), asking);
+      if (job && ends()) this.editor.dequeue([job]);
+      else if (job) jobs.push(this.followSeed(Object.assign(card, { job, state: card.seeds.length ? card.state : "waiting" }), job, k));
+      else if (!card.seeds.length && !ends()) Object.assign(card, { state: "failed", why: "refused" });
     }
     await Promise.all(jobs);
   }
 
-  async followOne(card, id) {
+  /** card.seeds: what came of each seed, {k, run: its id, shots, record}. */
+  async followSeed(card, id, k) {
     const job = await this.waitForJob(id);
     if (this.over) return;
-    const { shots, runs } = card;
+    const { seeds } = card;
     const found = (job && (await this.editor.runsOf(id))) ?? [];
-    const run = found.find((one) => one.node === this.run.node && one.stage === this.run.stage) ?? found.at(-1) ?? null;
+    const run = found.find((one) => slotOf(one) === slotOf(this.run)) ?? null;
     this.take(card, job, run, run && (await this.editor.run(run.run)));
-    if (card.state === "there" && run) Object.assign(card, { shots: [...shots, ...card.shots], runs: [...runs, run.run] });
-    else if (runs.length) Object.assign(card, { shots, state: "there" });
+    const { state, shots, record } = card;
+    if (state === "there" && run) card.seeds = [...seeds, { k, run: run.run, shots, record: shots.length ? null : record }];
+    else if (seeds.length) card.state = "there";
+    card.shots = card.seeds.flatMap((one) => one.shots);
     this.changed();
   }
 
   /** Let the server make the curve of what is there. */
   async tell() {
-    const runs = this.cards.flatMap((card) => card.runs);
-    if (this.over || this.cards.filter((card) => card.runs.length).length < 2) return;
+    const runs = this.cards.flatMap(({ seeds }) => seeds.map(({ run }) => run));
+    if (this.over || this.cards.filter(({ seeds }) => seeds.length).length < 2) return;
     const answer = await this.measure({ runs, knob: this.knob.key });
     this.fault = answer?.error ?? null;
     this.measured = answer?.curves?.[0] ?? this.measured;
@@ -120,8 +129,7 @@ export class MeasureModel extends FindRange {
   /** No further seed; what is there stays. */
   halt() {
     this.stopped = true;
-    const jobs = this.cards.filter(({ job, state }) => job && state === "waiting").map(({ job }) => job);
-    if (jobs.length) this.editor.dequeue(jobs);
+    if (this.waits.size) this.editor.dequeue([...this.waits.keys()]);
     this.changed();
   }
 

@@ -38,7 +38,7 @@ export const STYLE = `
 .gg-headline { min-width: 0; }
 .gg-acts { display: flex; flex-wrap: wrap; align-items: center; gap: 6px; flex: none; }
 .gg-panel .gg-acts button { min-height: 28px; padding: 3px 12px; }
-.gg-panel :is(.gg-apply-again, .gg-see, .gg-begin) { background: var(--gg-accent); color: var(--gg-paper); font-weight: 600; }
+.gg-panel :is(.gg-apply-again, .gg-see, .gg-begin, [data-main]) { background: var(--gg-accent); color: var(--gg-paper); font-weight: 600; }
 .gg-note { flex: 1 1 100%; margin: 0; order: 1; }
 .gg-note:empty { display: none; }
 .gg-explain { flex: none; min-height: 0; user-select: text; line-height: 1.45; }
@@ -109,8 +109,16 @@ export const STYLE = `
 .gg-row .gg-space { flex: 1 1 0; }
 .gg-files { gap: 3px; flex-wrap: wrap; }
 .gg-host { container-type: inline-size; }
+@container (min-width: 421px) {
+  .gg-cards.gg-columns { display: grid; grid-template-columns: repeat(var(--gg-frames), minmax(0, 1fr)); justify-items: center; gap: 0; padding: 0 var(--gg-right) 0 var(--gg-left); }
+  .gg-panel .gg-columns .gg-frame { padding: 2px; width: min(calc(100% - 4px), calc((100cqh - 8px) * var(--gg-ratio) + 8px)); }
+  .gg-panel .gg-columns:not([data-curve]) .gg-frame { width: min(calc(100% - 4px), calc((100cqh - 30px) * var(--gg-ratio) + 8px)); }
+  .gg-columns[data-curve] .gg-frame:is([aria-pressed="true"], [data-state="failed"]) .gg-name { position: absolute; bottom: 4px; max-width: none; min-height: 0; padding: 0 6px; border-radius: 3px; background: var(--gg-paper); }
+  .gg-columns[data-curve] .gg-frame:not([aria-pressed="true"], [data-state="failed"]) .gg-name { position: absolute; clip-path: inset(50%); }
+}
 @container (max-width: 420px) {
   .gg-cards { --gg-frames: 2 !important; container-type: inline-size; flex: none; flex-wrap: wrap; }
+  .gg-panel .gg-cards .gg-frame.gg-card { width: calc(50cqw - 4px); }
   .gg-panel { overflow-y: auto; }
   .gg-panel .gg-top { flex-wrap: wrap; }
   .gg-panel .gg-top .gg-pages { order: -1; margin: 0 auto 0 0; }
@@ -122,7 +130,8 @@ export const STYLE = `
 .gg-tab, .gg-tab .gg-panel { min-height: 0; border-radius: 0; }
 .gg-tab .gg-panel { overflow: auto; padding: 6px 8px; }
 .gg-tab .gg-panel .gg-facts { height: auto; min-height: 16px; }
-.gg-tab :is(.gg-advice, .gg-shelf) { min-height: 140px; }
+.gg-tab :is(.gg-advice, .gg-shelf, .gg-both) { min-height: 140px; }
+.gg-tab .gg-columns { min-height: 84px; }
 @container (min-width: 820px) {
   .gg-tab .gg-panel:not([data-empty]) { display: grid; gap: 6px 12px; }
   .gg-tab .gg-panel .gg-top { display: contents; }
@@ -172,13 +181,31 @@ export const STYLE = `
 .gg-panel button.gg-card[aria-pressed="true"] { border-color: var(--gg-fine); }
 .gg-card[data-state="failed"] { opacity: .5; }
 .gg-tries .gg-row { flex-wrap: wrap; }
-.gg-curve { flex: none; max-width: 540px; }
-.gg-curve-plot { display: block; width: 100%; font-size: 12px; fill: currentColor; }
-.gg-curve-plot .gg-band { fill: var(--gg-accent, #4a90d9); opacity: .22; }
-.gg-curve-plot .gg-line { fill: none; stroke: var(--gg-accent, #4a90d9); stroke-width: 2; }
+.gg-curve { flex: none; min-width: 0; }
+.gg-curve-plot { display: block; font-size: 12px; fill: currentColor; font-variant-numeric: tabular-nums; }
+.gg-curve-plot .gg-behind { fill: var(--comfy-menu-bg, #353535); }
+.gg-curve-plot .gg-band { fill: var(--gg-accent); opacity: .22; }
+.gg-curve-plot .gg-line { fill: none; stroke: var(--gg-accent); stroke-width: 2; }
 .gg-curve-plot :is(.gg-grid, .gg-mark, .gg-own) { stroke: currentColor; opacity: .25; }
 .gg-curve-plot .gg-mark { opacity: .7; stroke-dasharray: 4 3; }
 .gg-curve-plot .gg-own { opacity: .8; stroke-width: 2; }
+.gg-seen { display: flex; flex-direction: column; gap: 4px; flex: 1 1 auto; min-height: 0; min-width: 0; }
+.gg-both { display: flex; gap: 8px; flex: 1 1 0; min-height: 190px; min-width: 0; }
+.gg-seeds { display: grid; grid-template-rows: auto repeat(var(--gg-rows, 4), minmax(0, 1fr)); gap: 2px; flex: none; }
+.gg-heads { display: grid; grid-template-columns: 1fr 1fr; text-align: center; font-variant-numeric: tabular-nums; }
+.gg-panel .gg-seed { display: grid; grid-template-columns: 1fr 1fr; gap: 2px; padding: 1px; min-height: 0; aspect-ratio: 2; border: 2px solid transparent; }
+.gg-panel .gg-seed[aria-pressed="true"] { border-color: var(--gg-accent); }
+.gg-panel .gg-seed :is(img, canvas) { position: static; display: block; width: 100%; height: 100%; min-width: 0; min-height: 0; object-fit: contain; }
+.gg-strange, .gg-means { flex: none; margin: 0; user-select: text; }
+.gg-strange { font-weight: 600; }
+.gg-means { opacity: .85; }
+@container (max-width: 420px) {
+  .gg-seen { flex: none; }
+  .gg-both { flex-direction: column; flex: none; }
+  .gg-both .gg-pair { order: -1; flex: none; height: 190px; }
+  .gg-seeds { grid-template: none; grid-template-columns: 1fr 1fr; }
+  .gg-heads { display: none; }
+}
 .gg-tried { flex: 1 1 200px; margin: 0; }
 .gg-panel .gg-takeAgain { background: var(--gg-accent); color: var(--gg-paper); font-weight: 600; }
 .gg-panel[data-empty] > :not(style, .gg-bar), .gg-panel[data-empty] .gg-pages { display: none; }

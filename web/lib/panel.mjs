@@ -699,7 +699,7 @@ export class Panel {
     put(sign, { textContent: found.sign });
     put(headline, { textContent: found.headline, title: found.headline });
     this.explain(found);
-    this.offerScale(found.suggested);
+    this.offerScale(this.offered);
   }
 
   /** Whether the reasons are shown: as somebody chose, else where the room beside the pictures is theirs. */
@@ -708,18 +708,18 @@ export class Panel {
   }
 
   /** Why, in three sentences; below them how that is known. */
-  explain({ why: lines, errand, reasons: odds, findings }) {
+  explain({ why: lines, errand, reasons: numbers, findings }) {
     const { why, reasons, how, evidence } = this.parts;
     const open = this.reasonsOpen;
     put(why, { "aria-expanded": String(open) });
-    put(how, { "aria-expanded": String(this.deep), hidden: !open || !(odds.length || findings.length) });
+    put(how, { "aria-expanded": String(this.deep), hidden: !open || !(numbers.length || findings.length) });
     put(reasons, { hidden: !open });
     put(evidence, { hidden: !open || !this.deep });
     const compared = this.occupied || this.advice.isThere; // with a picture at another scale
     if (this.reasoned?.whole === this.whole && this.reasoned?.compared === compared) return;
     this.reasoned = { whole: this.whole, compared };
     fillLists(reasons, lines.filter((line) => !compared || line !== errand));
-    fillLists(evidence, odds.filter((line) => !lines.includes(line)), findings);
+    fillLists(evidence, numbers.filter((line) => !lines.includes(line)), findings);
   }
 
   /** Where the number is set that the report on the run is about. */
@@ -735,25 +735,31 @@ export class Panel {
     return node && (node.title ?? node.type) === knob.title ? this.checked(knobSource(root, "", knob), knob) : null;
   }
 
-  /** The buttons that write the suggested number, where there is one and a node that takes it. */
-  offerScale(suggested) {
+  /** The number that can be taken: the suggested one, or the one that was seen beside the run's own. */
+  get offered() {
+    const seen = this.page === "advice" && this.advice.isThere ? this.advice.value : null;
+    return verdictOf(this.whole)?.suggested ?? seen;
+  }
+
+  /** The buttons that write the number that is offered, where there is one and a node that takes it. */
+  offerScale(value) {
     const { apply, again } = this.parts;
     const [source, { name: knob }] = [this.knobSource(), knobOf(this.whole)];
     const taken = this.tryouts.opened === "range" && this.tryouts.range(); // its own buttons say so
-    const hidden = suggested === null || !source?.widget || Boolean(taken);
+    const hidden = value === null || !source?.widget || Boolean(taken);
     put(apply, { hidden });
     put(again, { hidden: hidden || !this.judged() });
     if (hidden) return;
-    const facts = { knob, value: number(suggested) };
+    const facts = { knob, value: number(value) };
     const readers = readersOf(this.editor.root(), source).map(({ node }) => placeName(this.editor.root(), node, this.t));
     const shared = readers.length > 1 ? this.t("shared", { nodes: readers.join(", ") }) : "";
     put(apply, { textContent: this.t("apply", facts), title: shared });
     put(again, { textContent: this.t("applyAgain", facts), title: [this.t("applyAgainTip"), shared].join(" ") });
   }
 
-  /** Write the suggested number, and let the seed that was judged run with it. */
+  /** Write the number, and let the seed that was judged run with it. */
   runAgain() {
-    const [value, source, about] = [verdictOf(this.whole)?.suggested ?? null, this.knobSource(), this.judged()];
+    const [value, source, about] = [this.offered, this.knobSource(), this.judged()];
     if (value === null || !source?.widget || !about) return null; // gone since the button was drawn
     return runAgain(this, about.run, source, value);
   }
@@ -762,7 +768,7 @@ export class Panel {
   willRun() {}
 
   applyVerdict() {
-    const value = verdictOf(this.whole)?.suggested ?? null;
+    const value = this.offered;
     if (knobOf(this.whole).kind === CFG) this.scale = value;
     if (value !== null) this.write(this.knobSource(), value);
   }

@@ -36,12 +36,14 @@ function columnsFor(count, shelf) {
 }
 
 /** Put pictures into a frame of a shelf, all of whose frames get their proportions: --gg-ratio, width by height.
+ *
+ * wide: the frame has more room beside itself than below.
  * @param {HTMLElement} place
  * @param {HTMLElement} shelf
  * @param {any[]} pictures
  */
-export function fillShots(place, shelf, pictures) {
-  const columns = columnsFor(pictures.length, shelf);
+export function fillShots(place, shelf, pictures, wide = false) {
+  const columns = wide ? Math.min(pictures.length, 2) || 1 : columnsFor(pictures.length, shelf);
   const [first] = pictures;
   const measure = () => {
     const [w, h] = [first.naturalWidth ?? first.width, first.naturalHeight ?? first.height];

@@ -1,8 +1,8 @@
 // @ts-check
 /** What a panel shows of runs at other scales: a row of pictures that can be judged, what is known, and what to do. */
 import { download, element, put } from "./panel-parts.mjs";
-import { curvePlot } from "./curve-plot.mjs";
-import { costOf, PICTURES, valuesFor } from "./measure-model.mjs";
+import { curvePlot, leftOf, RIGHT } from "./curve-plot.mjs";
+import { canMeasure, costOf, PICTURES, valuesFor } from "./measure-model.mjs";
 import { offer } from "./tab-parts.mjs";
 import { runAgain } from "./run-again.mjs";
 import { halfValue, triableKnobs } from "./run-knobs.mjs";
@@ -71,14 +71,17 @@ export class TriesView {
     put(this.measure, { hidden: !ready || !canMeasure(record, knob), textContent: t(tryouts.curve() ? "measuredModel" : "measureModel") });
     put(this.box, { hidden: !opened });
     if (!opened) return;
-    this.drawCards(tries?.cards ?? [], tries?.kind);
-    this.drawCurve(opened === "measure" ? tryouts.curve() : null, knob);
+    const cards = tries?.cards ?? [];
+    this.drawCards(cards, tries?.kind);
+    put(this.cards, { hidden: !cards.length && opened === "measure" });
+    this.cards.classList.toggle("gg-columns", opened === "measure");
+    this.drawCurve(opened === "measure" ? tryouts.curve() : null, cards.map(({ cfg }) => cfg), knob);
     if (opened === "measure") return this.drawMeasure(tries, record, knob);
     put(this.halt, { hidden: true });
     const judging = opened === "range";
     this.offerKnobs(judging ? triableKnobs(tryouts.record()) : [], knob);
     put(this.words, { textContent: this.sentence(tries, range, judging) });
-    put(this.again, { hidden: judging ? tries && !tries.isDone : !tries?.missing });
+    put(this.again, { "data-main": null, hidden: judging ? tries && !tries.isDone : !tries?.missing });
     const judge = judging && tries?.judgeName();
     put(this.ask, { hidden: !judge, textContent: t("ask", { judge }) });
     put(this.forget, { hidden: !judging || !range });
@@ -97,7 +100,7 @@ export class TriesView {
     const range = tries && tryouts.range();
     if (range && tryouts.source()?.widget) put(this.take, { hidden: false, textContent: t("take", { knob: knob.name, value: number(range.middle) }) });
     put(this.halt, { hidden: !goes });
-    put(this.again, { hidden: goes || Boolean(tries?.trouble), textContent: t(tries?.cards.length ? "morePictures" : tryouts.curve() ? "measureAnew" : "measureNow", { n: PICTURES }) });
+    put(this.again, { hidden: goes || Boolean(tries?.trouble), "data-main": tries?.cards.length || tryouts.curve() ? null : "", textContent: t(tries?.cards.length ? "morePictures" : tryouts.curve() ? "measureAnew" : "measureNow", { n: PICTURES }) });
     put(this.words, { textContent: this.measureWords(tries, record, knob) });
   }
 
@@ -116,13 +119,18 @@ export class TriesView {
     return [tries.fault ?? t("measuredNow", progress), range ? this.named("rangeWords", range) : t("judge")].join(" ");
   }
 
-  /** The curve, where there is one. */
-  drawCurve(curve, knob) {
+  /** The curve, where there is one, above the cards of its values. */
+  drawCurve(curve, tried, knob) {
     put(this.curve, { hidden: !curve });
-    const drawn = curve && JSON.stringify([curve, knob.value]);
-    if (!curve || this.curve.dataset.drawn === drawn) return;
+    put(this.cards, { "data-curve": curve ? "" : null });
+    this.box.style.setProperty("--gg-left", `${leftOf(curve?.name ?? knob.name, this.t)}px`);
+    this.box.style.setProperty("--gg-right", `${RIGHT}px`);
+    if (!curve) return;
+    const columns = curve.values.every((value) => tried.includes(value)) ? tried : curve.values;
+    const drawn = JSON.stringify([curve, knob.value, columns, this.curve.clientWidth]);
+    if (this.curve.dataset.drawn === drawn) return;
     this.curve.dataset.drawn = drawn;
-    this.curve.innerHTML = curvePlot(curve, knob.value ?? null, this.t);
+    this.curve.innerHTML = curvePlot(curve, knob.value ?? null, this.t, this.curve.clientWidth || undefined, columns);
   }
 
   /** Which number is tried, where there are several. */
@@ -164,7 +172,7 @@ export class TriesView {
     for (const { card, box, name, shots } of this.drawn) {
       put(box, { "data-state": card.state, "aria-pressed": kind === "range" ? String(Boolean(card.good)) : null, disabled: kind === "range" && card.state !== "there" });
       put(name, { textContent: `${card.good || card.liked ? "\u2713 " : ""}${this.tryouts.knob().name} ${number(card.cfg)}` });
-      if (card.state === "there" && shots.childElementCount < Math.min(card.shots.length || 1, MOST_SHOWN)) fillShots(shots, this.cards, shotsOf(this.panel.editor, { ...card, shots: card.shots.slice(0, MOST_SHOWN) }, `${this.tryouts.knob().name} ${card.cfg}`));
+      if (card.state === "there" && shots.childElementCount < Math.min(card.shots.length || 1, MOST_SHOWN)) fillShots(shots, this.cards, shotsOf(this.panel.editor, { record: card.seeds?.[0]?.record ?? card.record, shots: card.shots.slice(0, MOST_SHOWN) }, `${this.tryouts.knob().name} ${card.cfg}`), Boolean(card.seeds));
     }
   }
 
@@ -187,8 +195,5 @@ export class TriesView {
     return source?.widget && range && run ? runAgain(this.panel, run, source, range.middle) : null;
   }
 }
-
-/** Whether the model can be asked about the pictures of a run: it goes to a finished picture, and its knob can be set. */
-const canMeasure = (record, knob) => Boolean(record.model?.key && knob.value !== null && record.steps?.at(-1)?.sigma_next === 0);
 
 const nameOf = (node) => (node ? `${node.title ?? node.type} (${node.id})` : "");

@@ -156,10 +156,11 @@ export class Tries {
   /** Nobody waits any longer. */
   stop() {
     this.over = true;
+    const waiting = this.cards.filter(({ job, state }) => job && state === "waiting").map(({ job }) => job);
+    const jobs = [...new Set([...waiting, ...this.waits.keys()])];
     for (const done of this.waits.values()) done(null);
     this.waits.clear();
     WAITING.delete(this);
-    const jobs = this.cards.filter(({ job, state }) => job && state === "waiting").map(({ job }) => job);
     if (jobs.length) this.editor.dequeue(jobs);
   }
 }

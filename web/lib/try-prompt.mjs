@@ -2,7 +2,7 @@
 /** The job of a try: the sampler at another value of a knob, what it needs, and one preview of what it made. No DOM. */
 import { typeOf } from "./tab-runs.mjs";
 
-const MOST_SHOTS = 4; // pictures of one run
+export const MOST_SHOTS = 4; // pictures of one run
 const PICTURE = /\.(png|jpe?g|webp|gif)$/i;
 const APART = "gg-try"; // no node of the graph: that would show what is said there
 const JUDGE = "gg-judge";

@@ -6,12 +6,13 @@ import { greatest, least, nth, number, sentenceIn, span } from "./words.mjs";
 const SIGNS = { fine: "\u2713", above: "\u25b2", unclear: "?", off: "\u2013" };
 
 const MOST_WHY = 3; // sentences
+const UNMEASURED = "head.unmeasured"; // nothing is known of the model
 const ERRAND = /^help\.(use|half)/; // "queue the same seed and compare"
 
 /** -> {colour, sign, headline, why, errand, reasons, findings: [sentence, ...], suggested} in a language; null without a report.
  *
  * why: for someone who knows only cfg. errand: the one of its sentences that is done once the pair of pictures is there.
- * reasons: the numbers behind it, without what `why` says, the odds last.
+ * reasons: the numbers behind it, without what `why` says.
  */
 export function verdictOf(record, locale = "en") {
   const { report } = record ?? {};
@@ -20,15 +21,14 @@ export function verdictOf(record, locale = "en") {
   const { colour, suggested } = report;
   const plain = report.why.slice(0, MOST_WHY);
   const [why, errand] = [plain.map(told), plain.find(({ id }) => ERRAND.test(id))];
-  const numbers = [...report.reasons, report.odds].filter(Boolean).map(told);
-  const reasons = numbers.filter((words) => !why.includes(words));
+  const reasons = report.reasons.map(told).filter((words) => !why.includes(words));
   const findings = report.findings.map(told);
   return { colour, sign: SIGNS[colour], headline: told(report.headline), why, errand: errand ? told(errand) : null, reasons, findings, suggested };
 }
 
 /** The same as far as a run that goes on has come: how strong guidance is; null where it does not go on.
  *
- * range: good values by the report on the run before it, null where there is none. t: `speaker`.
+ * range: chosen values by the report on the run before it, null where there is none. t: `speaker`.
  */
 export function verdictSoFar(run, range, t) {
   if (!run?.live || run.fault || !run.steps.length) return null;
@@ -38,11 +38,11 @@ export function verdictSoFar(run, range, t) {
   return { colour: "unclear", sign: "\u2026", headline: t(scales.length ? "soFar" : "justBegun", facts), why, errand: null, reasons: [], findings: [], suggested: null };
 }
 
-/** The scale to see beside a run's own: the suggested one, or half of it where only "too strong" is known; null for none.
+/** The scale to see beside a run's own: the suggested one, or half of it where only "too strong" or nothing is known; null for none.
  * @param {any} report
  */
 export function scaleToSee(report) {
-  const { suggested = null, colour } = report ?? {};
+  const { suggested = null, colour, headline } = report ?? {};
   if (suggested !== null) return suggested;
-  return colour === "above" ? halfValue(knobOf({ report, cfg: report.cfg })) : null;
+  return colour === "above" || headline?.id === UNMEASURED ? halfValue(knobOf({ report, cfg: report.cfg })) : null;
 }
