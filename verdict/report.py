@@ -548,7 +548,7 @@ def _why_measured(measured: MeasuredCurve, name: str, value: float) -> Sentence:
     facts |= {"strength": about(curve.points[at].strength.value), "near": near}
     varied = curve.variety[at].value if curve.variety else math.nan
     more = say("why.measured.variety", variety=about(varied)) if math.isfinite(varied) else None
-    return replace(say("why.measured", **facts), then=more)
+    return replace(say("why.measured.alike" if facts["times"] == "1" else "why.measured", **facts), then=more)
 
 
 def _place(scale: float, edges: tuple[float, float]) -> str:

@@ -1,4 +1,4 @@
-"""The film at the top of README: the Guidance tab from a run at cfg 13 to the advised value, in the real editor.
+"""The film at the top of README: the Guidance tab from a run at cfg 14 to a value to start from, in the real editor.
 
 `python lab tab_film` clicks through it in Chromium and writes docs/figures/tab-film.webp, and the scene with both
 pictures as docs/figures/advice.webp.
@@ -28,9 +28,9 @@ STEP_MS, CLICK_MS, READ_MS = 50, 220, 2000
 WAIT = 90_000  # milliseconds for what a job on a busy machine takes
 TAB = "Workspace.ToggleBottomPanelTab.guidancegeometry.tab"
 GRAPH = {
-    "1": ("GGLoadDenoiser", {"denoiser_name": "pocket-1"}),
-    "2": ("GGClassLabel", {"model": ["1", 0], "label": "robot"}),
-    "3": ("GGEmptyCanvas", {"model": ["1", 0], "width": 0, "height": 0, "batch_size": 1}),
+    "1": ("GGLoadDenoiser", {"denoiser_name": "pocket-flow-1"}),
+    "2": ("GGClassLabel", {"model": ["1", 0], "label": "*"}),
+    "3": ("GGEmptyCanvas", {"model": ["1", 0], "width": 0, "height": 0, "batch_size": 4}),
     "4": (
         "KSampler",
         {
@@ -40,9 +40,9 @@ GRAPH = {
             "latent_image": ["3", 0],
             "seed": 7,
             "steps": 20,
-            "cfg": 13.0,
+            "cfg": 14.0,
             "sampler_name": "euler",
-            "scheduler": "karras",
+            "scheduler": "simple",
             "denoise": 1.0,
         },
     ),
@@ -146,7 +146,8 @@ def play(film: Film) -> Image.Image:
     page.locator(".gg-tab .gg-verdict[data-colour=above]").wait_for()
     film.show(2 * READ_MS)
     film.click(".gg-tab .gg-see")
-    page.wait_for_function("() => document.querySelectorAll('.gg-tab .gg-pair .gg-shots > *').length === 2")
+    page.wait_for_function("() => document.querySelectorAll('.gg-tab .gg-pair .gg-shots > *').length === 8")
+    page.locator(".gg-tab .gg-pair-line").wait_for()
     still = film.shot()
     film.add(still, 2 * READ_MS)
     film.click(".gg-tab .gg-apply-again")
