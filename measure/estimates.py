@@ -38,6 +38,8 @@ class Estimate(NamedTuple):
     @property
     def text(self) -> str:
         """The number with its interval, where it has one."""
+        if math.isnan(self.value):
+            return "none"
         sure = f"{self.low:.2f} to {self.high:.2f}" if self.low == self.low else "one picture: not sure"
         return f"{self.value:.2f} ({sure})"
 
