@@ -100,20 +100,19 @@ def part_of(point: Measurement, start: int, count: int) -> Measurement:
 
 
 def liked(points: list[Measurement], best: list[float]) -> Iterator[tuple]:
-    """The cfg that liked pictures name by their prompt strength: of every eighth at each scale, against all the others.
+    """The cfg that liked pictures name by their prompt strength: of a few at each scale, against all the others.
 
     best: what a judge measures of every scale, the least is best; regret is over that.
     """
-    own, rest = (
-        [part_of(p, start, count) for p in points] for start, count in ((0, FEW), (FEW, points[0].count - FEW))
-    )
-    curve = Curve(SCALES, rest)
-    for scale, pictures in zip(SCALES, own, strict=True):
-        named = curve.value_of(pictures.strength.value)
-        regret = (
-            best[min(range(len(SCALES)), key=lambda k: abs(math.log(SCALES[k] / named)))] / min(best) if named else 0
-        )
-        yield f"{scale:g}", pictures.strength.text, "none" if named is None else f"{named:.1f}", f"{regret:.2f}"
+    curve = Curve(SCALES, [part_of(point, FEW, point.count - FEW) for point in points])
+    for scale, point in zip(SCALES, points, strict=True):
+        strength = part_of(point, 0, FEW).strength
+        named = curve.value_of(strength.value)
+        if named is None:
+            yield f"{scale:g}", strength.text, "none", "-"
+            continue
+        away = [abs(math.log(one / named)) for one in SCALES]
+        yield f"{scale:g}", strength.text, f"{named:.1f}", f"{best[away.index(min(away))] / min(best):.2f}"
 
 
 def mark_in_words(mark: Estimate | None) -> str:
@@ -141,12 +140,12 @@ def main() -> None:
             denoiser = gg.load_denoiser(name)
             print(f"\n{name}, {given.pictures} pictures a scale\n", flush=True)
             points: list[Measurement] = []
-            best: list[float] = []
-            print(table(HEAD, along_cfg(denoiser, given.pictures, points, best)), flush=True)
+            costs: list[float] = []
+            print(table(HEAD, along_cfg(denoiser, given.pictures, points, costs)), flush=True)
             head = "pictures of each value | marks of two sets apart, median | within 15 %"
             print("\n" + table(head, marks_of_halves(points)), flush=True)
             head = f"{FEW} liked pictures of cfg | their prompt strength | name cfg | class-wise Frechet over the best"
-            print("\n" + table(head, liked(points, best)), flush=True)
+            print("\n" + table(head, liked(points, costs)), flush=True)
             one, best = best_of(denoiser, given.pictures)
             print(f"\nBest of four at cfg 1: {best:.1%} show their label, of all {one:.1%}.", flush=True)
 
