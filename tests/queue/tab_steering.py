@@ -25,7 +25,8 @@ def sampled(stages=1, **given):
     values: dict[str, Any] = {"seed": 7000 + 100 * next(numbers), "steps": 6, **given}
     graph = small(**values)
     last = graph.pop("9")
-    inputs = {name: value for name, value in graph.pop("4")["inputs"].items() if not name.startswith(("capture", "measure"))}
+    recorded = ("capture", "capture_mb", "measure")  # what KSampler has not
+    inputs = {name: value for name, value in graph.pop("4")["inputs"].items() if name not in recorded}
     for stage in range(stages):
         latent = {"latent_image": [str(3 + stage), 0]} if stage else {}
         title = {"title": f"Stage {stage + 1}" if stages > 1 else "Mine"}
