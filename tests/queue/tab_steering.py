@@ -118,6 +118,20 @@ def says(page, words):
     )
 
 
+def says_at(page, words, place=".gg-tried", timeout=60000):
+    """Wait for words, a regular expression, at a place of the tab."""
+    page.wait_for_function(
+        "([place, words]) => new RegExp(words).test(document.querySelector(`.gg-tab ${place}`)?.textContent)",
+        arg=[place, words],
+        timeout=timeout,
+    )
+
+
+def click(page, place):
+    """Click what is visible at a place of the tab."""
+    page.locator(f".gg-tab {place} >> visible=true").first.click(timeout=20000)
+
+
 def sees(page, colour, words=""):
     """Wait for a verdict of a colour on what the graph holds now."""
     page.wait_for_function(

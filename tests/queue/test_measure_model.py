@@ -10,10 +10,12 @@ from guidance_geometry.tests.queue.steering import queue
 from guidance_geometry.tests.queue.tab_steering import (
     SAMPLER,
     TAB,
+    click,
     close_below,
     load,
     open_below,
     sampled,
+    says_at,
     sees,
     set_widget,
     switch,
@@ -43,18 +45,6 @@ RAISE = """height => { const panel = document.querySelector('.bottom-panel'), ho
   panel.style.flex = `${own / whole * 100} 1 0px`; graph.style.flex = `${100 - own / whole * 100} 1 0px`; }"""
 
 
-def says(page, words, place=".gg-tried", timeout=60000):
-    page.wait_for_function(
-        "([place, words]) => new RegExp(words).test(document.querySelector(`.gg-tab ${place}`)?.textContent)",
-        arg=[place, words],
-        timeout=timeout,
-    )
-
-
-def click(page, place):
-    page.locator(f".gg-tab {place} >> visible=true").first.click(timeout=20000)
-
-
 @pytest.fixture(scope="module")
 def page(editor):
     close_below(editor)
@@ -77,7 +67,7 @@ def test_a_run_of_a_model_that_was_never_measured_is_seen_beside_half_of_its_cfg
     page.locator(f"{TAB} .gg-measureModel").wait_for()
     assert page.evaluate(ACTS)[0] == "Measure my model", "there is nothing to use yet"
     click(page, ".gg-see")
-    says(page, r"8.* as strange as .*4 \(.* to .*\), same seeds\.$", ".gg-strange")
+    says_at(page, r"8.* as strange as .*4 \(.* to .*\), same seeds\.$", ".gg-strange")
     rows = page.locator(f"{TAB} .gg-seed")
     assert rows.count() == 4, "two seeds of a batch of two"
     first = page.locator(f"{TAB} .gg-seed[aria-pressed=true]").get_attribute("data-row")
@@ -94,13 +84,13 @@ def test_one_click_says_what_guidance_does_to_the_model(page):
     sees(page, "above", "Try cfg 7")  # its numbers alone say that it is too much
     before = page.evaluate(WIDGETS)
     click(page, ".gg-measureModel")
-    says(page, "7 values, 8 pictures of each: about as long as .* runs like this one")  # the pair left no curve
+    says_at(page, "7 values, 8 pictures of each: about as long as .* runs like this one")  # the pair left no curve
     click(page, ".gg-again")
-    says(page, "pictures of each value, kept for this model", timeout=240000)
+    says_at(page, "pictures of each value, kept for this model", timeout=240000)
     assert page.locator(".gg-tab .gg-curve-plot .gg-mark").count() == 2
     names = page.locator(".gg-tab .gg-card .gg-name").all_inner_texts()
     assert names == [f"cfg {value}" for value in ("1", "1.5", "2.5", "4", "6", "9", "14")]
-    says(page, "from there on this model's pictures change in a way that can be seen", ".gg-headline")
+    says_at(page, "from there on this model's pictures change in a way that can be seen", ".gg-headline")
     assert page.evaluate(WIDGETS) == before, "the graph stays as it was"
 
 
@@ -117,8 +107,8 @@ def test_pictures_stand_below_their_values_and_all_is_in_view(page, size):
 def test_clicks_on_pictures_name_a_value(page):
     click(page, ".gg-card:nth-child(3)")
     click(page, ".gg-card:nth-child(4)")
-    says(page, "You chose cfg 2.5, 4")
-    says(page, "is above your range", ".gg-headline")
+    says_at(page, "You chose cfg 2.5, 4")
+    says_at(page, "is above your range", ".gg-headline")
     click(page, ".gg-take")
     assert page.evaluate(CFG) == pytest.approx(3.1, abs=0.2)
 
@@ -128,5 +118,5 @@ def test_the_next_run_of_the_same_is_placed_on_the_curve_at_once(page):
     click(page, ".gg-close")
     queue(page)
     click(page, ".gg-measureModel")
-    says(page, "Measured on .*: .* pictures at each of 7 values")
+    says_at(page, "Measured on .*: .* pictures at each of 7 values")
     assert page.locator(".gg-tab .gg-curve-plot .gg-own").count() == 1

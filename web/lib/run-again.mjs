@@ -1,9 +1,8 @@
 // @ts-check
 /** A run once more at another value: what it drew, such as its seed, is put back, stays, and is what runs next. No DOM. */
 import { CONTROL, nodeAt, widgetSource } from "./panel-graph.mjs";
-import { samplerOf, shownBy, upstream } from "./try-prompt.mjs";
+import { feedsSeed, samplerOf, SEED, shownBy, upstream } from "./try-prompt.mjs";
 
-const SEED = /seed/i; // where a node of a pack draws by itself, its widget has no such control
 const FIXED = "fixed";
 
 /** The widget that changes another one after each job; undefined where none does. */
@@ -37,8 +36,6 @@ export function drawnFor(root, job, sampler) {
   }
   return [...found.values()];
 }
-
-const feedsSeed = (prompt, id) => Object.values(prompt).some(({ inputs }) => Object.entries(inputs).some(([name, wire]) => SEED.test(name) && Array.isArray(wire) && String(wire[0]) === id));
 
 /** Write a value and what the run drew, in one step of undo, and queue the graph; without its job the value alone is written.
  *

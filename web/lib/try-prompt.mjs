@@ -94,12 +94,14 @@ export function upstream(prompt, id) {
   return found;
 }
 
-const SEED = /seed/i;
+export const SEED = /seed/i; // where a node of a pack draws by itself, no other widget changes it after each job
+
+/** Whether a node of a prompt brings another one its seed. */
+export const feedsSeed = (prompt, id) => Object.values(prompt).some(({ inputs }) => Object.entries(inputs).some(([name, wire]) => SEED.test(name) && Array.isArray(wire) && String(wire[0]) === id));
 
 /** Where nodes of a prompt hold a seed of their own: [{id, input, value}].  ids: of nodes */
 export function seedPlaces(prompt, ids) {
-  const feeds = (id) => Object.values(prompt).some(({ inputs }) => Object.entries(inputs).some(([name, wire]) => SEED.test(name) && Array.isArray(wire) && String(wire[0]) === id));
   return [...ids].flatMap((id) => Object.entries(prompt[id]?.inputs ?? {})
-    .filter(([name, value]) => typeof value === "number" && (SEED.test(name) || feeds(id)))
+    .filter(([name, value]) => typeof value === "number" && (SEED.test(name) || feedsSeed(prompt, id)))
     .map(([input, value]) => ({ id, input, value })));
 }
