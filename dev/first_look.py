@@ -11,7 +11,6 @@ import argparse
 import json
 import math
 import sys
-import time
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -21,6 +20,7 @@ import torch
 
 from ..classifiers.files import labels_of, load_classifier
 from ..figures.contact_sheet import contact_sheet
+from ..measure.measurement import measurement_of
 from ..sweeps.comfyui.client import Client
 from ..trace.file import load
 from ..trace.trace import Trace
@@ -28,10 +28,11 @@ from .places import ROOT
 
 WORKFLOW = ROOT / "sweeps" / "comfyui" / "first_look.json"
 JUDGE = ROOT / "assets" / "classifiers" / "pocket-judge-1.safetensors"
-GAMMAS = (0.0, 1.0, 2.0, 4.0, 8.0)
+GAMMAS = (1.0, 2.0, 4.0, 8.0, 14.0)
 SHOWN_GAMMA = 4.0  # the scale whose run is drawn
 FIGURES = {"F12": "two predictions", "F13": "difference", "F14": "scaled difference", "F15": "step"}
 LABELS, BATCH = 10, 40  # four pictures of each label; the labels take turns
+DRAWS = 1  # how often the model is asked about each picture
 TITLE = "The same noise, five guidance scales"
 NOTE = (
     "Rows: the label that was asked for. The demo model learned from labels of which 30 % were replaced at random, as "
@@ -51,7 +52,6 @@ class Run:
     pictures: np.ndarray
     correct: np.ndarray
     trace: Trace
-    seconds: float
 
 
 def workflow(gamma: float) -> dict:
@@ -59,7 +59,7 @@ def workflow(gamma: float) -> dict:
     template = json.loads(WORKFLOW.read_text(encoding="utf-8"))
     graph = {node: template[node] for node in template if node not in SHOWN}
     graph[CANVAS]["inputs"]["batch_size"] = BATCH
-    graph[SAMPLER]["inputs"]["cfg"] = gamma
+    graph[SAMPLER]["inputs"] |= {"cfg": gamma, "measure": DRAWS}
     graph[PICTURES] = {"class_type": "PreviewImage", "inputs": {"images": [DECODE, 0]}}
     prefix = f"first-look-gamma-{gamma:g}"
     graph[SAVED_TRACE] = {"class_type": "GGSaveTrace", "inputs": {"trace": [SAMPLER, 2], "filename_prefix": prefix}}
@@ -110,9 +110,7 @@ def ask_judge(pictures: np.ndarray, labels: list[str]) -> np.ndarray:  # uint8 [
 
 def sample_scale(client: Client, gamma: float, progress: Progress, output: Path) -> Run:
     """Run one scale, and fetch its pictures, its trace and, for the shown scale, its figures."""
-    began = time.monotonic()
     job = client.run(workflow(gamma), progress.listen)
-    seconds = time.monotonic() - began
     saved = output / f"trace-gamma-{gamma:g}.safetensors"
     written = job.outputs[SAVED_TRACE]["text"][0].split(":")[0]
     saved.write_bytes(client.file({"filename": written, "subfolder": "traces", "type": "output"}))
@@ -121,28 +119,28 @@ def sample_scale(client: Client, gamma: float, progress: Progress, output: Path)
         (output / f"{name} {FIGURES[name]}.png").write_bytes(content)
     pictures = np.stack([array(client.file(entry)) for entry in job.outputs[PICTURES]["images"]])
     trace = load(saved)
-    return Run(gamma, pictures, ask_judge(pictures, trace.header["labels"]), trace, seconds)
+    return Run(gamma, pictures, ask_judge(pictures, trace.header["labels"]), trace)
 
 
 def row(run: Run) -> list[str]:
     """The numbers of one run: means over the batch, and over the steps where the quantity is one of the run."""
     trace = run.trace
     strength, tug = (float(trace.column(name).nanmean()) for name in ("M1", "M6t"))
-    saturated = float(trace.column("M10")[-1].nanmean())
+    said = measurement_of(trace.header)
     return [
         f"{run.gamma:g}",
         f"{int(run.correct.sum())} of {len(run.correct)}",
         "-" if math.isnan(strength) else f"{strength:.3f}",
         "-" if math.isnan(tug) else f"{tug:+.3f}",
-        f"{saturated:.1%}",
+        said.strength.text if said else "-",
+        said.ratio.text if said else "-",
         f"{trace.header['evaluations']}",
-        f"{run.seconds:.1f}",
     ]
 
 
 def table(runs: list[Run]) -> str:
     """One line a scale."""
-    heads = ["gamma", "judge agrees", "M1 strength", "M6t tug", "M10 saturated", "evaluations", "seconds"]
+    heads = ["gamma", "judge agrees", "M1 strength", "M6t tug", "prompt strength", "denoising ratio", "evaluations"]
     rows = [heads, *(row(run) for run in runs)]
     widths = [max(len(line[column]) for line in rows) for column in range(len(heads))]
     return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in rows)

@@ -145,7 +145,7 @@ def test_both_readmes_give_the_same_commands_and_addresses_of_the_web():
 
 @pytest.mark.parametrize("name", READMES)
 def test_a_readme_states_the_marks_that_came_with_the_demo_model(name):
-    (curve,) = read_curves(ROOT / "assets" / "denoisers" / "pocket-1.measured.json").curves
+    (curve,) = read_curves(ROOT / "assets" / "denoisers" / "pocket-flow-1.measured.json").curves
     marks = [f"cfg {curve.as_json()[mark][0]:.2g}" for mark in ("measured", "seen")]
     assert [mark for mark in marks if mark not in text_of(name)] == []
 
@@ -178,3 +178,10 @@ def test_every_address_of_this_repository_is_one_of_its_files(archive):
     named = {target for text in texts for target in re.findall(rf"(?:{BLOB}|{RAW})([\w./-]+\w)", text)}
     assert len(named) > 20
     assert named - tracked_files() == set()
+
+
+def test_every_figure_of_the_docs_is_on_a_page():
+    figures = {file.rpartition("/")[2] for file in tracked_files() if file.startswith("docs/figures/")}
+    pages = "".join(text_of(file) for file in tracked_files() if file.endswith((".md", ".toml")))
+    assert len(figures) > 20
+    assert {name for name in figures if name not in pages} == set()

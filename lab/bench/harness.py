@@ -20,8 +20,9 @@ def graph(batch: int, steps: int, pictures: int | None) -> dict:
     """A Pocket run with a seed of its own, and its table. pictures: of the inspector, None for a job without one."""
     first_look = json.loads((ROOT / "sweeps" / "comfyui" / "first_look.json").read_text(encoding="utf-8"))
     found = {node: copy.deepcopy(first_look[node]) for node in "1234"}
+    found["1"]["inputs"]["denoiser_name"] = "pocket-1"
     found["3"]["inputs"]["batch_size"] = batch
-    found["4"]["inputs"] |= {"seed": next(SEEDS), "steps": steps}
+    found["4"]["inputs"] |= {"seed": next(SEEDS), "steps": steps, "scheduler": "karras"}
     written = {"trace": ["4", 2], "filename_prefix": "bench/live", "sample": -1}
     found["9"] = {"class_type": "GGMetrics", "inputs": written}
     if pictures is not None:

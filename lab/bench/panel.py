@@ -8,17 +8,16 @@ passed.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 from dataclasses import dataclass
 
 from ...dev.browser import CHROMIUM, chromium, page_in
 from ...dev.hosts import own_host
-from ...dev.places import ROOT
 from ...dev.provision import FRONT_ENDS, front_end
 from .. import markdown
 from ..command_line import parser_of
+from .harness import graph
 
 KINDS = ("redraw", "drag", "first paint", "memory")
 REDRAW_MS, DRAG_MS, FIRST_PAINT_MS, GROWTH_MB = 2.0, 16.0, 300.0, 10.0
@@ -101,15 +100,6 @@ REPLAY = f"""async times => {{ {RECORD}
   }} }}"""
 
 
-def graph() -> dict:
-    """The demo model with 50 steps and 8 samples, and an inspector."""
-    api = json.loads((ROOT / "sweeps" / "comfyui" / "first_look.json").read_text(encoding="utf-8"))
-    found = {node: api[node] for node in "1234"}
-    found["3"]["inputs"]["batch_size"] = 8
-    found["4"]["inputs"]["steps"] = 50
-    return found | {"8": {"class_type": "GGInspector", "inputs": {"trace": ["4", 2], "vae": ["1", 1], "pictures": 8}}}
-
-
 @dataclass(frozen=True)
 class Row:
     """One line of the table. values: words beside the measurement's name; holds: whether its limit is."""
@@ -170,7 +160,7 @@ def growth(page, runs: int) -> Row:
 def measure_renderer(browser, live, vue: bool, options: argparse.Namespace) -> list[Row]:
     """All measurements with one renderer."""
     with page_in(browser, live.address, vue=vue) as page:
-        page.evaluate(OPEN, [graph(), WORKFLOW])
+        page.evaluate(OPEN, [graph(batch=8, steps=50, pictures=8), WORKFLOW])
         page.wait_for_selector(".gg-panel")
         page.evaluate(RUN)
         page.wait_for_function("() => /.50$/.test(document.querySelector('.gg-panel output').textContent)")

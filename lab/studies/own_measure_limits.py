@@ -1,8 +1,8 @@
 """Where a model's own measure holds and where it errs, as docs/own-measure.md says.
 
 On exact mixtures the right answers are known, and how often the intervals hold them is counted. Then the pictures of
-`pocket-1` are changed in ways that people see or like, to see which the numbers notice.
-`python lab own_measure_limits` prints the tables.
+`pocket-1` are changed in ways that people see or like, to see which the numbers notice. `python lab own_measure_limits`
+prints the tables and draws the changed pictures.
 """
 
 from __future__ import annotations
@@ -15,11 +15,16 @@ from torch import Tensor
 from torch.nn import functional
 
 from ... import library as gg
+from ...figures.contact_sheet import contact_sheet
 from ..markdown import table
+from ..pictures import write_pixels
+from .judging import LABELS
 from .own_measure import draw, labels_of
+from .runs import FIGURES
 
 WORLDS = {"2 values": (2,), "32 values": (32,), "4 x 16 x 16": (4, 16, 16)}
 CLASSES, PICTURES, SCALE = 4, 16, 2.8
+SHEET = FIGURES / "own-measure-errs.webp"
 
 
 def saturated(x: Tensor, by: float) -> Tensor:
@@ -31,6 +36,13 @@ def saturated(x: Tensor, by: float) -> Tensor:
 def blurred(x: Tensor) -> Tensor:
     """Every value the mean of nine."""
     return functional.avg_pool2d(functional.pad(x, (1, 1, 1, 1), mode="replicate"), 3, 1)
+
+
+def smoothed(pocket: gg.NetworkDenoiser, x: Tensor, times: int = 8, sigma: float = 0.3) -> Tensor:
+    """Denoised again and again, until the texture is gone."""
+    for _ in range(times):
+        x = pocket(x, sigma, labels_of(x))
+    return x
 
 
 CHANGES: dict[str, Callable[[Tensor], Tensor]] = {
@@ -75,9 +87,20 @@ def main() -> None:
         print(table(head, ((name, *exact_world(shape, given.batches)) for name, shape in WORLDS.items())), flush=True)
         pocket = gg.load_denoiser("pocket-1")
         x = draw(pocket, SCALE, given.pictures)
-        changed = ((name, gg.measure(pocket, change(x), labels_of(x))) for name, change in CHANGES.items())
-        rows = ((name, found.strength.text, found.ratio.text) for name, found in changed)
-        print(f"\npocket-1, cfg {SCALE:g}\n\n" + table("change | prompt strength | denoising ratio", rows), flush=True)
+        drawn = {name: change(x) for name, change in CHANGES.items()} | {"smoothed 8 times": smoothed(pocket, x)}
+        drawn |= {f"{steps} steps": draw(pocket, SCALE, given.pictures, steps=steps) for steps in (6, 50)}
+        drawn |= {f"cfg {scale:g}": draw(pocket, scale, given.pictures) for scale in (8.0, 16.0)}
+        found = {name: gg.measure(pocket, pictures, labels_of(pictures)) for name, pictures in drawn.items()}
+    rows = ((name, one.strength.text, one.ratio.text) for name, one in found.items())
+    print(f"\npocket-1, cfg {SCALE:g}\n\n" + table("change | prompt strength | denoising ratio", rows), flush=True)
+    names = [f"{name}: {one.strength.value:.2f}, {one.ratio.value:.2f}" for name, one in found.items()]
+    shown = torch.stack([pictures[:LABELS].clamp(-1, 1) / 2 + 0.5 for pictures in drawn.values()]).permute(
+        1, 0, 3, 4, 2
+    )
+    columns = [(label, images, "") for label, images in zip(pocket.labels[:LABELS], shown, strict=True)]
+    note = f"pocket-1, cfg {SCALE:g}, 20 steps unless the row says otherwise; numbers of {given.pictures} pictures."
+    title = "Prompt strength and denoising ratio: what they notice is not what people mind"
+    write_pixels(SHEET, contact_sheet(columns, title=title, scale=2, rows=names, note=note))
 
 
 if __name__ == "__main__":

@@ -28,12 +28,12 @@ def first_look() -> dict:
 
 
 def small(label="3", denoiser="pocket-1", **sampler) -> dict:
-    """A short run of two samples that saves its latents: the same start as the template, four steps, no pictures."""
+    """A short run of two samples that saves its latents: the template's start with Pocket, four steps, no pictures."""
     graph = {node: first_look()[node] for node in "1234"}
     graph["1"]["inputs"]["denoiser_name"] = denoiser
     graph["2"]["inputs"]["label"] = label
     graph["3"]["inputs"]["batch_size"] = 2
-    graph["4"]["inputs"] |= {"steps": 4, "capture": "numbers"} | sampler
+    graph["4"]["inputs"] |= {"steps": 4, "scheduler": "karras", "capture": "numbers"} | sampler
     graph["9"] = {"class_type": "SaveLatent", "inputs": {"samples": ["4", 0], "filename_prefix": "latents/small"}}
     return graph
 

@@ -70,5 +70,5 @@ def test_an_id_depends_on_what_decides_the_result_and_on_nothing_else():
     assert ids == [cell.id for cell in cells(Plan(dict(reversed(titled.items())), AXES))], "in any order"
     assert ids[:2] == [cell.id for cell in cells(Plan(workflow(), (Axis("cfg", (1,)), AXES[1])))]
     assert not set(ids) & {cell.id for cell in cells(plan, version="2")}
-    assert not set(ids) & {cell.id for cell in cells(plan, models={"pocket-1": 2})}
+    assert not set(ids) & {cell.id for cell in cells(plan, models={"pocket-flow-1": 2})}
     assert ids == [cell.id for cell in cells(plan, models={"another": 2})]
