@@ -7,6 +7,7 @@ import { offer } from "./tab-parts.mjs";
 import { runAgain } from "./run-again.mjs";
 import { halfValue, triableKnobs } from "./run-knobs.mjs";
 import { fillShots, shotsOf } from "./shots.mjs";
+import { verdictOf } from "./verdict.mjs";
 import { number, sentenceIn, span } from "./words.mjs";
 
 const MOST_SHOWN = 4; // pictures of a card
@@ -131,6 +132,19 @@ export class TriesView {
     if (this.curve.dataset.drawn === drawn) return;
     this.curve.dataset.drawn = drawn;
     this.curve.innerHTML = curvePlot(curve, knob.value ?? null, this.t, this.curve.clientWidth || undefined, columns);
+  }
+
+  /** What is shown, for others: as `AdviceView` tells it. */
+  shareable() {
+    const { tryouts, panel } = this;
+    const { name, value } = tryouts.knob();
+    const { headline = "", why = [], errand = null, colour } = verdictOf(tryouts.record(), panel.editor.locale()) ?? {};
+    const there = this.drawn.filter(({ shots }) => shots.childElementCount);
+    const tried = there.map(({ card }) => card.cfg);
+    const measured = tryouts.opened === "measure" ? tryouts.curve() : null;
+    const curve = !tried.length || measured?.values.every((one) => tried.includes(one)) ? measured : null; // in whose columns they stand
+    const values = there.map((one) => ({ name: one.name.textContent, shots: [...one.shots.children] }));
+    return { headline, lines: why.filter((line) => line !== errand), tone: colour, values, columns: tried.length ? tried : (curve?.values ?? []), name, own: value ?? null, curve };
   }
 
   /** Which number is tried, where there are several. */
