@@ -174,7 +174,7 @@ def test_values_are_presented_one_by_one_and_escape_ends_it(page):
     assert (value.inner_text(), dialog.locator(".gg-lit").count()) == ("cfg 1", 1)
     page.keyboard.press("End")
     assert (value.inner_text(), value.get_attribute("aria-valuetext")) == ("cfg 14", "cfg 14")
-    assert re.match("At 14 the model finds its own pictures .* times as strange as at ", said.inner_text())
+    assert re.match("At cfg 14 the model finds its own pictures .* times as strange as at ", said.inner_text())
     sizes = dialog.evaluate(
         "box => [...box.querySelectorAll('h2, p, button, text')].map(one => parseFloat(getComputedStyle(one).fontSize)"
         " * (one.ownerSVGElement ? one.ownerSVGElement.getBoundingClientRect().width / one.ownerSVGElement.viewBox"
@@ -184,6 +184,7 @@ def test_values_are_presented_one_by_one_and_escape_ends_it(page):
     page.keyboard.press("Escape")
     dialog.wait_for(state="detached")
     assert page.evaluate("() => document.fullscreenElement") is None
+    page.wait_for_function("() => document.activeElement.matches('.gg-to-present')")
 
 
 def test_what_is_shared_opens_the_workflow_of_its_run(page):

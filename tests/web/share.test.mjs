@@ -7,7 +7,7 @@ import { layoutOf } from "../../web/lib/sharing.mjs";
 const VALUES = [1, 1.5, 2.5, 4, 6, 9, 14];
 const square = (count, side = 512) => Array.from({ length: count }, () => [side, side]);
 const values = (count, shots, size = [512, 512]) => Array.from({ length: count }, (_, k) => ({ name: `cfg ${VALUES[k]}`, sizes: Array(shots).fill(size) }));
-const about = (more) => layoutOf({ headline: "From about 8 on, this model's pictures change in a way that can be seen.", lines: ["A line. ".repeat(30)], tone: "#000000", facts: "model".repeat(60), values: [], curve: null, ...more });
+const about = (more) => layoutOf({ headline: "From about 8 on, this model's pictures change in a way that can be seen.", lines: ["A line. ".repeat(30)], tone: "#000000", facts: "model ".repeat(60), hint: "Drop this file on ComfyUI: it opens the workflow.", values: [], curve: null, ...more });
 const overlap = (one, other) => one.x < other.x + other.w - 0.01 && other.x < one.x + one.w - 0.01 && one.y < other.y + other.h - 0.01 && other.y < one.y + one.h - 0.01;
 
 test("words and pictures lie on the sheet and never on one another, whatever is shared", () => {

@@ -60,10 +60,10 @@ export function saidOf(pair, t) {
 }
 
 /** What a curve tells of a value beside the one that the model finds least strange: {key, facts} of a sentence; null for nothing. */
-export function strangeAt({ values, least, times_as_strange: times }, value) {
+export function strangeAt({ name, values, least, times_as_strange: times }, value) {
   const [ratio, low, high] = times[values.indexOf(value)];
   if (low === null || high === null) return null;
-  const facts = { value: number(value), least: number(least), times: number(ratio, 2), low: number(low, 2), high: number(high, 2) };
+  const facts = { value: `${name} ${number(value)}`, least: `${name} ${number(least)}`, times: number(ratio, 2), low: number(low, 2), high: number(high, 2) };
   return { key: Number(facts.low) > 1 ? "pairStrange" : "pairAlike", facts };
 }
 

@@ -14,7 +14,7 @@ const [ON, BACK] = [["ArrowRight", "ArrowDown", "PageDown"], ["ArrowLeft", "Arro
  */
 export function saidAt(curve, value, t) {
   if (!curve?.values.includes(value)) return "";
-  if (value === curve.least) return t("leastStrange", { value: number(value) });
+  if (value === curve.least) return t("leastStrange", { value: `${curve.name} ${number(value)}` });
   const said = strangeAt(curve, value);
   return said ? t(said.key, said.facts) : "";
 }
@@ -45,13 +45,14 @@ export class Presentation {
     this.all = element("div", { class: "gg-present-all" }, top, stage, line, this.plot);
     this.box = element("dialog", { class: "gg-panel gg-present", "data-theme": theme, "aria-label": t("present") }, this.all);
     this.box.addEventListener("keydown", (event) => this.turn(event));
-    this.box.addEventListener("close", () => this.leave());
     this.all.addEventListener("fullscreenchange", () => document.fullscreenElement === this.all || this.box.close());
     this.watcher = new ResizeObserver(() => this.draw());
   }
 
   /** Over all else in the window, and over the whole screen where the browser lets it. */
   open() {
+    /** @type {any} */ const opener = document.activeElement;
+    this.box.addEventListener("close", () => this.leave(opener));
     document.body.append(this.box);
     this.box.showModal();
     this.watcher.observe(this.all);
@@ -60,10 +61,11 @@ export class Presentation {
     this.all.requestFullscreen?.().catch(() => null); // then it fills the window
   }
 
-  leave() {
+  async leave(opener) {
     this.watcher.disconnect();
-    if (document.fullscreenElement === this.all) document.exitFullscreen();
+    if (document.fullscreenElement === this.all) await document.exitFullscreen();
     this.box.remove();
+    opener.focus({ preventScroll: true });
   }
 
   goTo(k) {

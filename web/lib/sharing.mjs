@@ -11,15 +11,16 @@ import { cut, fillLines, wordsWidth } from "./words.mjs";
 
 const [W, MARGIN, GAP, BAR] = [760, 24, 4, 14]; // pixels: of the sheet, at its edges, between pictures, beside the headline
 const HIGHEST = 460; // pixels of a row of pictures
+const BOLD = 1.08; // times as wide as other words
 const [HEAD, SMALL, NAME, FOOT] = [{ size: 20, high: 27 }, { size: 13, high: 19 }, { size: 13, high: 20 }, { size: 11, high: 30 }];
 
 /** Drawing commands, and where the rest goes: {commands, places: of the pictures of every value, curve: {x, y}}.
  *
- * headline, lines: words. tone: a colour. facts: words about the run. values: [{name, sizes: [[w, h], ...]}], one beside
+ * headline, lines: words. tone: a colour. facts, hint: words about the run and the file. values: [{name, sizes: [[w, h], ...]}], one beside
  * another where there are more of them than pictures of each, or where a curve stands above, else one below another.
  * curve: {left, right, high}, pixels, whose columns the values have; null for none.
  */
-export function layoutOf({ headline, lines, tone, facts, values, curve }) {
+export function layoutOf({ headline, lines, tone, facts, hint, values, curve }) {
   const { paper, ink, muted, hair } = LIGHT;
   const most = Math.max(1, ...values.map(({ sizes }) => sizes.length));
   const beside = Boolean(curve) || values.length >= most;
@@ -34,13 +35,13 @@ export function layoutOf({ headline, lines, tone, facts, values, curve }) {
   const put = (words, { size, high: step }, x, fill, more = {}) => {
     for (const one of words) marks.push(text(x, (y += step) - 0.3 * step, one, { size, fill, ...more }));
   };
-  put(fillLines(headline, W - 2 * MARGIN - BAR, HEAD.size), HEAD, MARGIN + BAR, ink, { weight: "bold", name: "headline" });
+  put(fillLines(headline, (W - 2 * MARGIN - BAR) / BOLD, HEAD.size), HEAD, MARGIN + BAR, ink, { weight: "bold", name: "headline" });
   marks.push(rectangle({ x: MARGIN, y: MARGIN + 4, w: 4, h: y - MARGIN - 4 }, tone));
   y += lines.length ? 4 : 0;
   put(lines.flatMap((one) => fillLines(one, W - 2 * MARGIN - BAR, SMALL.size)), SMALL, MARGIN + BAR, muted, { name: "line" });
   y += 12;
   const above = y;
-  y += curve ? curve.high : 0;
+  y += curve ? curve.high + GAP : 0;
   const named = !curve && beside && values.some(({ name }) => name);
   if (named) y += NAME.high;
   const places = values.map(({ name, sizes }, k) => {
@@ -51,7 +52,9 @@ export function layoutOf({ headline, lines, tone, facts, values, curve }) {
   });
   y += high * (beside ? most : values.length) * Number(values.length > 0) + 14;
   marks.push(line([[MARGIN, y], [W - MARGIN, y]], hair));
-  marks.push(text(MARGIN, y + 18, cut(facts, W - 2 * MARGIN, FOOT.size), { size: FOOT.size, fill: muted, name: "run" }));
+  const foot = { size: FOOT.size, fill: muted };
+  marks.push(text(MARGIN, y + 18, cut(facts, W - 2 * MARGIN - wordsWidth(hint, FOOT.size) - BAR, FOOT.size), { ...foot, name: "run" }));
+  marks.push(text(W - MARGIN, y + 18, hint, { ...foot, anchor: "end", name: "hint" }));
   return { commands: [sheet(W, Math.ceil(y + FOOT.high), paper, headline), ...marks], places, curve: { x: MARGIN, y: above } };
 }
 
@@ -65,7 +68,7 @@ export async function share(panel) {
   const plot = curve && (await loaded(imageOf(curvePlot(curve, own, t, wide, columns))));
   const edges = plot && { left: leftOf(curve.name, t), right: RIGHT, high: plot.height };
   const sizes = values.map(({ name, shots }) => ({ name, sizes: shots.map(sizeOf) }));
-  const layout = layoutOf({ ...words, tone: TONES[tone] ?? LIGHT.u, facts: factsOf(whole, t), values: sizes, curve: edges });
+  const layout = layoutOf({ ...words, tone: TONES[tone] ?? LIGHT.u, facts: factsOf(whole, t), hint: t("shareHint"), values: sizes, curve: edges });
   const [{ w, h }] = layout.commands;
   const canvas = element("canvas", { width: SCALE * w, height: SCALE * h });
   const ctx = canvas.getContext("2d");

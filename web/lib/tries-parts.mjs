@@ -110,7 +110,7 @@ export class TriesView {
     if (tries?.trouble) return t(tries.trouble.key, { knob: tries.knob.name, node: nameOf(tries.trouble.node) });
     const curve = tryouts.curve();
     if (!tries?.cards.length) {
-      if (curve) return t("measuredOn", { when: curve.when, pictures: curve.pictures, n: curve.values.length });
+      if (curve) return this.measuredOn(curve);
       return t("measureCost", costOf(record, valuesFor(knob.value, knob)));
     }
     if (!this.panel.editor.answers()) return t("triesAway");
@@ -118,6 +118,10 @@ export class TriesView {
     if (!tries.isDone) return [t("measuring", progress), tries.ahead ? t("ahead", { n: tries.ahead }) : ""].join(" ");
     const range = tryouts.range();
     return [tries.fault ?? t("measuredNow", progress), range ? this.named("rangeWords", range) : t("judge")].join(" ");
+  }
+
+  measuredOn({ when, pictures, values }) {
+    return this.t("measuredOn", { when, pictures, n: values.length });
   }
 
   /** The curve, where there is one, above the cards of its values. */
@@ -143,8 +147,9 @@ export class TriesView {
     const tried = there.map(({ card }) => card.cfg);
     const measured = tryouts.opened === "measure" ? tryouts.curve() : null;
     const curve = !tried.length || measured?.values.every((one) => tried.includes(one)) ? measured : null; // in whose columns they stand
+    const lines = [...why.filter((line) => line !== errand), ...(curve ? [this.measuredOn(curve)] : [])];
     const values = there.map((one) => ({ name: one.name.textContent, shots: [...one.shots.children] }));
-    return { headline, lines: why.filter((line) => line !== errand), tone: colour, values, columns: tried.length ? tried : (curve?.values ?? []), name, own: value ?? null, curve };
+    return { headline, lines, tone: colour, values, columns: tried.length ? tried : (curve?.values ?? []), name, own: value ?? null, curve };
   }
 
   /** Which number is tried, where there are several. */
