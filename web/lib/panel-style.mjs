@@ -220,6 +220,8 @@ ${curveStyle("var(--gg-accent)", "var(--comfy-menu-bg, #353535)")}
 .gg-panel .gg-slide :is(img, canvas) { position: static; flex: 0 1 auto; width: auto; min-width: 0; height: 100%; object-fit: contain; }
 .gg-present-line { display: flex; flex-wrap: wrap; align-items: center; gap: 8px 14px; }
 .gg-present-line p { margin: 0; }
+.gg-slides[hidden] ~ .gg-present-line { margin-top: auto; }
+.gg-slides[hidden] ~ .gg-present-plot { margin-bottom: auto; }
 .gg-present-line:has(.gg-said-of:empty) { justify-content: center; }
 .gg-said-of:empty { display: none; }
 .gg-at-value { min-width: 6ch; text-align: center; font-size: 34px; font-weight: 600; font-variant-numeric: tabular-nums; border-radius: 4px; }

@@ -814,11 +814,15 @@ export class Panel {
     this.set({ note: this.t(copied ? "copied" : "notCopied", { rows: rows.length - 1 }) });
   }
 
+  /** Of the run that is shown. */
+  get jobId() {
+    return this.whole?.prompt_id;
+  }
+
   /** The workflow and the prompt of the run that is shown; of the graph as it is, where the server has forgotten its job. */
   async sources() {
-    const { editor, whole } = this;
-    const job = whole?.prompt_id && (await editor.job?.(whole.prompt_id));
-    const { workflow, prompt, output } = job || (await editor.sources());
+    const { editor, jobId } = this;
+    const { workflow, prompt, output } = (jobId && (await editor.job?.(jobId))) || (await editor.sources());
     return { workflow, prompt: prompt ?? output };
   }
 }
