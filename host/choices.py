@@ -37,11 +37,14 @@ MOST_MODELS = 1000  # of one user
 
 async def answer_picks(server: Any, request: web.Request) -> web.Response:
     """The picks of a model: shown, with those that a POST sends, or without those that a DELETE names."""
-    act = {"POST": add_picks, "DELETE": forget_picks}.get(request.method, show_picks)
     user, query = require_known(user_of(server, request)), request.query
-    body = await body_of(request) if act is add_picks else b""
-    which = query.get("sampler_class"), query.get("knob")
-    return await respond(act, user, query.get("key") or "", *which, body)
+    about = user, query.get("key") or ""
+    if request.method == "POST":
+        return await respond(add_picks, *about, await body_of(request))
+    if request.method == "DELETE":
+        which = query.get("sampler_class"), query.get("knob"), query.getall("value", [])
+        return await respond(forget_picks, *about, *which)
+    return await respond(show_picks, *about)
 
 
 async def answer_report(server: Any, request: web.Request) -> web.Response:
@@ -77,13 +80,13 @@ async def respond(act: Callable[..., Mapping | None], *given: Any) -> web.Respon
     return web.Response(body=body, status=status, content_type="application/json", headers=FRESH)
 
 
-def show_picks(user: str, key: str, *which: str | bytes | None) -> Mapping | None:
+def show_picks(user: str, key: str) -> Mapping | None:
     """The picks of a model as their file says them, and their ranges by sampler class; None where there are none."""
     path = _place(user, key)
     return picks_for_browsers(read_picks(path)) if path.is_file() else None
 
 
-def add_picks(user: str, key: str, sampler_class: str | None, knob: str | None, body: bytes) -> Mapping:
+def add_picks(user: str, key: str, body: bytes) -> Mapping:
     """Add the picks of a body, which is such a file; those of today that do not say when.
 
     Raises ValueError for what is no such file, NotWritten.
@@ -102,15 +105,18 @@ def add_picks(user: str, key: str, sampler_class: str | None, knob: str | None, 
 
 
 def forget_picks(
-    user: str, key: str, sampler_class: str | None, knob: str | None = None, body: bytes = b""
+    user: str, key: str, sampler_class: str | None, knob: str | None = None, values: Sequence[str] = ()
 ) -> Mapping | None:
-    """Forget one class of samplers, or of it one knob, or all that is known of a model, even in a damaged file."""
-    path = _place(user, key)
+    """Forget one class of samplers, or of it one knob, or all that is known of a model, even in a damaged file.
+
+    values: of these values of the knob alone, where there are any. Raises ValueError for one that is no number.
+    """
+    path, numbers = _place(user, key), [*map(float, values)]
     with CHANGING:
         after = None
         if sampler_class and path.is_file():
             with suppress(ValueError):  # nothing of a damaged file can be kept
-                after = read_picks(path).without(sampler_class, knob)
+                after = read_picks(path).without(sampler_class, knob, numbers)
         if after is None or not after.picks:
             path.unlink(missing_ok=True)
             return None

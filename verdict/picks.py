@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -108,9 +108,10 @@ class Picks:
         """With further ones; one of the same run takes the place of what was said of it before."""
         return replace(self, picks=tuple({pick.of: pick for pick in (*self.picks, *others)}.values()))
 
-    def without(self, sampler_class: str, knob: str | None = None) -> Picks:
-        """What is left when one class of samplers is forgotten.  knob: of one knob alone"""
-        gone = [p for p in self.picks if p.sampler_class == sampler_class and knob in (None, p.knob)]
+    def without(self, sampler_class: str, knob: str | None = None, values: Collection[float] = ()) -> Picks:
+        """What is left when one class of samplers is forgotten.  knob: of one knob alone. values: of these alone"""
+        of_class = [p for p in self.picks if p.sampler_class == sampler_class and knob in (None, p.knob)]
+        gone = [p for p in of_class if not values or p.cfg in values]
         return replace(self, picks=tuple(pick for pick in self.picks if pick not in gone))
 
     def as_json(self) -> dict[str, Any]:

@@ -306,8 +306,9 @@ async function inQueue() {
 const workflowOf = async (id) => (await jobOf(id))?.workflow;
 
 /** What the server stores of a model's good scales after a request; {error} where it refuses, null where nothing is stored. */
-async function picks(method, key, body, sampler_class, knob) {
+async function picks(method, key, body, sampler_class, knob, values = []) {
   const query = new URLSearchParams({ key, ...(sampler_class && { sampler_class }), ...(knob && { knob }) });
+  for (const value of values) query.append("value", value);
   const sent = body ? { body: JSON.stringify(body), headers: JSON_BODY } : {};
   const answer = await api.fetchApi(`${KEPT}picks?${query}`, { method, ...sent }).catch(() => null);
   return answer && answer.status !== 204 ? answer.json() : null;

@@ -86,6 +86,16 @@ CONTRASTS = """place => {  // of every text that shows there, with the colours a
       const [low, high] = [light(over([r, g, b, a * opacity], back)), light(back)].sort((x, y) => x - y);
       texts.push([text.data.trim(), (high + 0.05) / (low + 0.05)]); } }
   return texts; }"""
+DROP = """async ([name, type, source]) => {
+  const fetched = { "/": app.api.fetchApi.bind(app.api), d: fetch }[source[0]];  // an address of the server, or data
+  const body = fetched ? await (await fetched(source)).blob() : source;
+  const data = new DataTransfer();
+  data.items.add(new File([body], name, {type}));
+  const box = app.canvas.canvas.getBoundingClientRect();
+  const place = {clientX: box.x + 0.55 * box.width, clientY: box.y + 0.9 * box.height, bubbles: true, cancelable: true};
+  for (const kind of ["dragenter", "dragover", "drop"])
+    app.canvas.canvas.dispatchEvent(new DragEvent(kind, {...place, dataTransfer: data}));
+}"""
 COUNT = "() => document.querySelector('.gg-panel output')?.textContent ?? ''"
 SHOWS_A_RUN = f"""() => {SAMPLER} && {INSPECTOR}?.mode === 0 && document.querySelectorAll(".gg-panel").length === 1
   && ({COUNT})().endsWith("/20")"""
@@ -127,6 +137,11 @@ def start(page, api=None):
 def unmask(page):
     """Take away the mask that the host's editor now and then leaves over the page after a load on a busy machine."""
     page.evaluate(UNMASK)
+
+
+def drop(page, name, kind, source):
+    """Drop a file on the canvas.  source: its text, an address of the server, or a data URI"""
+    page.evaluate(DROP, [name, kind, source])
 
 
 def clean(page):

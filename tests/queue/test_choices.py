@@ -33,6 +33,8 @@ def test_picks_are_added_shown_and_forgotten(client):
     assert sent(client, "GET", key) == (200, more)
     assert sent(client, "POST", key, more)[1] == more, "what was exported can be sent again"
     assert sent(client, "DELETE", key, sampler_class="sde")[1] == more
+    left = sent(client, "DELETE", key, sampler_class="ode-few", value=2)[1]
+    assert left["picks"] == more["picks"][1:], "one value alone"
     assert sent(client, "DELETE", key, sampler_class="ode-few") == (204, None)
     assert sent(client, "GET", key) == (204, None)
 

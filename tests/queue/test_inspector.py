@@ -114,7 +114,7 @@ def test_it_opens_on_the_advice_which_is_saved_with_its_pictures_and_says_of_whi
         """() => { const shots = [...document.querySelectorAll('.gg-panel .gg-pair .gg-shots > *')];
           return shots.length === 2 && shots.every(shot => shot.checkVisibility()); }"""
     )
-    data = saved(page, "PNG")
+    data = saved(page, "Share")
     assert json.loads(Image.open(io.BytesIO(data)).info["workflow"])["nodes"]
     image = np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
     coloured = np.ptp(image, axis=2) > 60

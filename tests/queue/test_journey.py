@@ -12,6 +12,7 @@ from guidance_geometry.tests.queue.steering import (
     NODE,
     choose,
     clean,
+    drop,
     queue,
     reload,
     shows,
@@ -22,15 +23,6 @@ pytestmark = pytest.mark.browser
 
 TEMPLATE = ROOT / "example_workflows" / "1-First-look-at-guidance.json"
 STEPS = 30  # a run of some seconds: live events take one percent of it, so the first comes late
-DROP = """async ([name, type, source]) => {
-  const body = source.startsWith("/") ? await (await app.api.fetchApi(source)).blob() : source;
-  const data = new DataTransfer();
-  data.items.add(new File([body], name, {type}));
-  const box = app.canvas.canvas.getBoundingClientRect();
-  const place = {clientX: box.x + 0.55 * box.width, clientY: box.y + 0.9 * box.height, bubbles: true, cancelable: true};
-  for (const kind of ["dragenter", "dragover", "drop"])
-    app.canvas.canvas.dispatchEvent(new DragEvent(kind, {...place, dataTransfer: data}));
-}"""
 TYPES = "() => (app.rootGraph ?? app.graph).nodes.map(node => node.type).sort()"
 HAS = f"types => JSON.stringify(({TYPES})()) === JSON.stringify(types)"
 PREPARE = """([steps, seed]) => {
@@ -47,10 +39,6 @@ PREPARE = """([steps, seed]) => {
   app.canvas.ds.offset = [100 - inspector.pos[0], 60];
   app.canvas.setDirty(true, true);
 }"""
-
-
-def drop(page, name, kind, source):
-    page.evaluate(DROP, [name, kind, source])
 
 
 def drag_the_scale(page):

@@ -1,12 +1,16 @@
 """What guidance does to a model, in the real editor: half of a value beside it, then the whole curve, and a value."""
 
+import base64
+import io
 import json
+import re
 
 import pytest
+from PIL import Image
 
 from guidance_geometry.tests.queue import steering, tab_steering
 from guidance_geometry.tests.queue.prompts import ROOT
-from guidance_geometry.tests.queue.steering import queue
+from guidance_geometry.tests.queue.steering import drop, queue
 from guidance_geometry.tests.queue.tab_steering import (
     SAMPLER,
     TAB,
@@ -67,7 +71,7 @@ def test_a_run_of_a_model_that_was_never_measured_is_seen_beside_half_of_its_cfg
     page.locator(f"{TAB} .gg-measureModel").wait_for()
     assert page.evaluate(ACTS)[0] == "Measure my model", "there is nothing to use yet"
     click(page, ".gg-see")
-    says_at(page, r"8.* as strange as .*4 \(.* to .*\), same seeds\.$", ".gg-strange")
+    says_at(page, r"8.* as strange as .*4 \(.* to .*\)\. Both show the prompt\.$", ".gg-strange")
     rows = page.locator(f"{TAB} .gg-seed")
     assert rows.count() == 4, "two seeds of a batch of two"
     first = page.locator(f"{TAB} .gg-seed[aria-pressed=true]").get_attribute("data-row")
@@ -75,7 +79,47 @@ def test_a_run_of_a_model_that_was_never_measured_is_seen_beside_half_of_its_cfg
     page.locator(f"{TAB} .gg-seed[data-row='2'][aria-pressed=true]").wait_for()
     assert first == "0"
     assert page.evaluate(WIDGETS) == before, "the graph stays as it was"
-    assert page.evaluate(ACTS)[:3] == ["Use cfg 4 and run this seed", "Use cfg 4", "Measure my model"]
+    assert page.evaluate(ACTS)[:4] == ["Use cfg 4 and run this seed", "Keep cfg 8", "Use cfg 4", "Measure my model"]
+
+
+def turned(page):
+    """Whether the other picture is seen, and the name below it."""
+    return page.evaluate(
+        """() => { const frame = document.querySelector('.gg-tab .gg-pair .gg-frame');
+      const over = getComputedStyle(frame.querySelector('.gg-over')).visibility === 'visible';
+      return [over, frame.querySelector('.gg-name').textContent]; }"""
+    )
+
+
+def test_a_pair_takes_turns_in_one_place_while_it_is_pressed(page):
+    own, other = (False, "As it is: cfg 8"), (True, "cfg 4, same seed")
+    row = page.locator(f"{TAB} .gg-seed").nth(1)
+    assert tuple(turned(page)) == own
+    row.hover()
+    page.mouse.down()
+    assert tuple(turned(page)) == other
+    page.wait_for_function(f"() => document.querySelector('{TAB} .gg-pair .gg-name').textContent.startsWith('As it')")
+    page.wait_for_function(f"() => document.querySelector('{TAB} .gg-pair .gg-name').textContent.startsWith('cfg 4')")
+    page.mouse.up()
+    assert tuple(turned(page)) == own
+    row.focus()
+    page.keyboard.down("Space")
+    assert tuple(turned(page)) == other
+    page.keyboard.up("Space")
+    for seen in (own, other, own):
+        assert tuple(turned(page)) == seen
+        page.keyboard.press("Enter")
+
+
+def test_the_value_of_the_run_is_kept_as_the_one_that_is_liked_and_that_is_taken_back(page):
+    click(page, ".gg-keep-own")
+    says_at(page, "cfg 8 is inside your range", ".gg-headline")
+    says_at(page, "You chose cfg 8: your range is 5.66 to 8", ".gg-note")
+    assert page.evaluate(ACTS)[:2] == ["Take back: cfg 8", "Measure my model"], "the question is closed"
+    click(page, ".gg-keep-own")
+    says_at(page, "cfg 8 .*has not been measured", ".gg-headline")
+    address = f"{page.live.address}/guidance_geometry/picks?key={KEY}"
+    assert page.request.get(address).status == 204, "nothing of it is left"
 
 
 def test_one_click_says_what_guidance_does_to_the_model(page):
@@ -120,3 +164,37 @@ def test_the_next_run_of_the_same_is_placed_on_the_curve_at_once(page):
     click(page, ".gg-measureModel")
     says_at(page, "Measured on .*: .* pictures at each of 7 values")
     assert page.locator(".gg-tab .gg-curve-plot .gg-own").count() == 1
+
+
+def test_values_are_presented_one_by_one_and_escape_ends_it(page):
+    click(page, ".gg-to-present")
+    dialog = page.locator("dialog.gg-present")
+    value, said = (dialog.locator(f".{name}") for name in ("gg-at-value", "gg-said-of"))
+    page.keyboard.press("Home")
+    assert (value.inner_text(), dialog.locator(".gg-lit").count()) == ("cfg 1", 1)
+    page.keyboard.press("End")
+    assert (value.inner_text(), value.get_attribute("aria-valuetext")) == ("cfg 14", "cfg 14")
+    assert re.match("At cfg 14 the model finds its own pictures .* times as strange as at ", said.inner_text())
+    sizes = dialog.evaluate(
+        "box => [...box.querySelectorAll('h2, p, button, text')].map(one => parseFloat(getComputedStyle(one).fontSize)"
+        " * (one.ownerSVGElement ? one.ownerSVGElement.getBoundingClientRect().width / one.ownerSVGElement.viewBox"
+        ".baseVal.width : 1))"
+    )
+    assert min(sizes) > 23.9, "it is read from afar"
+    page.keyboard.press("Escape")
+    dialog.wait_for(state="detached")
+    assert page.evaluate("() => document.fullscreenElement") is None
+    page.wait_for_function("() => document.activeElement.matches('.gg-to-present')")
+
+
+def test_what_is_shared_opens_the_workflow_of_its_run(page):
+    ran = page.evaluate(CFG)
+    set_widget(page, cfg=2.0)
+    with page.expect_download() as one:
+        click(page, ".gg-png")
+    png = one.value.path().read_bytes()
+    image = Image.open(io.BytesIO(png))
+    assert image.width == 1520
+    assert {"workflow", "prompt"} <= set(image.text)
+    drop(page, "shared.png", "image/png", f"data:image/png;base64,{base64.b64encode(png).decode()}")
+    page.wait_for_function(f"ran => ({CFG})() === ran", arg=ran)

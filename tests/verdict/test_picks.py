@@ -42,6 +42,7 @@ def test_picks_of_each_knob_are_kept_compared_and_forgotten_apart(tmp_path):
     assert (both.ranges(), both.ranges("guidance")) == (PICKS.ranges(), {"ode": pytest.approx((2.0, 8**0.5))})
     assert both.ranges_by_knob().keys() == {"cfg", "guidance"}
     assert both.without("ode", "guidance") == PICKS
+    assert both.without("ode", "guidance", [2.0]) == PICKS.merge(told[1:])
     assert not both.without("ode").picks
     write_picks(both, tmp_path / "p.json")
     read = read_picks(tmp_path / "p.json")

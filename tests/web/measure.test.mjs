@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { Advice, saidOf } from "../../web/lib/advice.mjs";
 import { curvePlot, leftOf, RIGHT } from "../../web/lib/curve-plot.mjs";
+import { Flicker } from "../../web/lib/flicker.mjs";
 import { costOf, isDecided, MeasureModel, PICTURES, valuesFor } from "../../web/lib/measure-model.mjs";
+import { saidAt } from "../../web/lib/present.mjs";
 import { knobOf } from "../../web/lib/run-knobs.mjs";
 import { speaker } from "../../web/lib/strings.mjs";
 import { editor, RECORD, RUN } from "./hosts.mjs";
@@ -97,7 +99,7 @@ test("what waits in the queue is taken out of it when somebody stops, and what i
   assert.equal(tries.cards.filter(({ seeds }) => seeds.length).length, 6);
 });
 
-const PAIR = { values: [4, 8], least: 4, times_as_strange: [[1, null, null], [1.6, 1.4, 1.9]], gate: null };
+const PAIR = { name: "cfg", values: [4, 8], least: 4, times_as_strange: [[1, null, null], [1.6, 1.4, 1.9]], prompt_strength: [[1.4, 1.2, 1.6], [1.9, 1.7, 2.1]], gate: null };
 
 test("a run is seen beside another value on four seeds or more, and the model is asked about both at once", async () => {
   for (const [batch, seeds] of [[1, 4], [2, 2], [3, 2], [6, 1]]) {
@@ -111,7 +113,7 @@ test("a run is seen beside another value on four seeds or more, and the model is
     assert.deepEqual(at.asked.map(({ runs, knob, keep }) => [runs.length, knob, keep]), [[2 * seeds, "cfg", false]], "and nothing of it is kept");
     assert.equal(pair.rows.length, seeds, "a row for each picture");
     assert.ok(pair.rows.every(([own, other]) => own.found.k === other.found.k && own.found.run !== other.found.run));
-    assert.match(saidOf(pair, t)[0], /^At 8 .* 1.6 times as strange as at 4 \(1.4 to 1.9\), same seeds\.$/);
+    assert.match(saidOf(pair, t)[0], /^At cfg 8 .* 1.6 times as strange as at cfg 4 \(1.4 to 1.9, same seeds\)\. Both show the prompt\.$/);
   }
 });
 
@@ -129,13 +131,14 @@ test("what is said of two values is no more than was measured", () => {
   assert.match(saidOf(pair({}, { isDone: false, pictures: 1 }), t)[0], /^1 of 4 pictures/);
   assert.match(saidOf(pair({}), t)[1], /can still be what you want/);
   const turned = { least: 8, times_as_strange: [[1.2, 1.1, 1.3], [1, null, null]] };
-  assert.match(saidOf(pair(turned), t)[0], /^At 4 .* as strange as at 8 /);
+  assert.match(saidOf(pair(turned), t)[0], /^At cfg 4 .* as strange as at cfg 8 /);
   const [alike, note] = saidOf(pair({ times_as_strange: [[1, 1, 1], [1.05, 0.9, 1.2]] }), t);
-  assert.ok(/as strange as those at 4 \(0.9 to 1.2 times\)/.test(alike) && !note, alike);
+  assert.ok(/as strange as those at cfg 4 \(0.9 to 1.2 times, same seeds\)/.test(alike) && !note, alike);
   assert.match(saidOf(pair({ times_as_strange: [[1, 1, 1], [1.2, 1.02, 1.4]] }), t)[0], /^As far as/, "no more than the digits that are shown");
   assert.deepEqual(saidOf(pair({ times_as_strange: [[1, 1, 1], [1.6, null, null]] }), t), ["", ""], "how sure is not known");
   assert.match(saidOf(pair({ gate: { applies: false, sure: true } }), t)[0], /does not apply/);
   assert.deepEqual(saidOf(pair({ gate: { applies: false, sure: false } }), t), ["", ""]);
+  for (const strength of [[[1.4, 1.2, 1.6], [0.6, 0.4, 0.8]], [[1.4, null, null], [1.9, null, null]]]) assert.doesNotMatch(saidOf(pair({ prompt_strength: strength }), t)[0], /Both show/);
   assert.match(saidOf(pair({}), speaker("zh"))[0], /8 .*4 .*1\.6/);
 });
 
@@ -178,4 +181,34 @@ test("a curve of a knob that begins at nothing is drawn, too, without the run's 
   const svg = curvePlot({ ...CURVE, name: "phi", values: [0, 0.2, 0.4, 0.6, 0.8, 0.9, 1], measured: null, seen: null, variety: [] }, 3, t);
   assert.doesNotMatch(svg, /NaN|gg-own|variety/);
   assert.match(svg, /class="gg-line"/);
+});
+
+test("while it is pressed two pictures take turns twice a second, or stay swapped for those who asked for less motion", (context) => {
+  context.mock.timers.enable({ apis: ["setInterval"] });
+  for (const calm of [false, true]) {
+    /** @type {boolean[]} */ const shown = [];
+    const flicker = new Flicker((turned) => shown.push(turned), () => calm);
+    flicker.begin();
+    flicker.begin();
+    context.mock.timers.tick(1100);
+    flicker.end();
+    flicker.end();
+    context.mock.timers.tick(5000);
+    assert.deepEqual(shown, calm ? [true, false] : [true, false, true, false]);
+  }
+});
+
+test("at every value of a curve it is said how it compares with the least strange, in no more than was measured", () => {
+  const curve = { ...CURVE, least: 2.5 };
+  assert.match(saidAt(curve, 2.5, t), /at cfg 2.5 the least strange/);
+  assert.match(saidAt(curve, 14, t), /^At cfg 14 .* 1.9 times as strange as at cfg 2.5 \(1.7 to 2.2, same seeds\)\.$/);
+  assert.match(saidAt(curve, 4, t), /^As far as/);
+  assert.deepEqual([saidAt(curve, 30, t), saidAt(null, 4, t)], ["", ""], "there was no measure");
+});
+
+test("a marked value has its whole column marked", () => {
+  const [, x, wide] = curvePlot(CURVE, null, t, 700, CURVE.values, 4).match(/gg-lit" x="([\d.]+)" y="\d+" width="([\d.]+)"/) ?? [];
+  const [left, each] = [leftOf("cfg", t), (700 - leftOf("cfg", t) - RIGHT) / 7];
+  assert.ok(Math.abs(Number(x) - left - 3 * each) < 1 && Math.abs(Number(wide) - each) < 1);
+  assert.doesNotMatch(curvePlot(CURVE, null, t), /gg-lit/);
 });

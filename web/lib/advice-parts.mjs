@@ -1,29 +1,36 @@
 // @ts-check
 /** The pair of pictures on the page Advice: the run as it is and the same noise at another scale, seed by seed. */
 import { LEAST, saidOf } from "./advice.mjs";
+import { PairFrame } from "./pair-frame.mjs";
 import { element, put } from "./panel-parts.mjs";
 import { knobOf } from "./run-knobs.mjs";
-import { fillShots, shotsOf } from "./shots.mjs";
-import { scaleToSee } from "./verdict.mjs";
+import { shotsOf } from "./shots.mjs";
+import { scaleToSee, verdictOf } from "./verdict.mjs";
 import { nth, number } from "./words.mjs";
 
 export class AdviceView {
+  /** @type {any} */ about = null; // as `Advice` takes it
   isThere = false; // a picture at the other scale
+  isKept = false; // the run's own value was liked more
   at = 0; // row that is shown large
 
   /** panel: says which run is judged, in which language, and has the place for the pair. */
   constructor(panel) {
     this.panel = panel;
     const { t } = panel;
-    this.own = frame();
-    this.other = frame();
+    this.own = new PairFrame(panel.editor, t);
+    this.other = new PairFrame(panel.editor, t);
     this.see = element("button", { type: "button", class: "gg-see", title: t("seeTip") });
     this.see.addEventListener("click", () => panel.editor.advice.see(this.about, this.value));
     this.state = element("span", { class: "gg-waiting", role: "status" });
     this.other.box.append(this.see, this.state);
     this.pair = element("div", { class: "gg-shelf gg-pair", style: "--gg-frames: 2" }, this.own.box, this.other.box);
     this.seeds = element("div", { class: "gg-seeds", role: "group", "aria-label": t("seeds") });
-    for (const kind of ["click", "pointerover", "focusin"]) this.seeds.addEventListener(kind, ({ target }) => this.enlarge(target.closest("[data-row]")));
+    for (const kind of ["click", "pointerover", "focusin"]) this.seeds.addEventListener(kind, (event) => this.enlargeAt(event));
+    this.own.flicker.listen(this.seeds, (event) => this.enlargeAt(event));
+    this.keep = element("button", { type: "button", class: "gg-keep-own", hidden: true });
+    this.keep.addEventListener("click", () => this.keepOwn());
+    panel.parts.apply.before(this.keep);
     this.line = element("p", { class: "gg-strange", role: "status" });
     this.note = element("p", { class: "gg-means" });
     this.box = element("div", { class: "gg-seen" }, element("div", { class: "gg-both" }, this.seeds, this.pair), this.line, this.note);
@@ -35,10 +42,10 @@ export class AdviceView {
     const { panel, own, other } = this;
     const { editor, t } = panel;
     const { advice } = editor;
-    this.isThere = false;
+    Object.assign(this, { about, isThere: false, isKept: false });
     put(this.box, { hidden: !about || !advice || panel.occupied });
+    put(this.keep, { hidden: true });
     if (this.box.hidden) return;
-    this.about = about;
     const { record, run } = about;
     put(this.pair, { hidden: false });
     if (run.live && !record.report) return this.drawLive(run.node, record);
@@ -47,19 +54,22 @@ export class AdviceView {
     this.value = advised ?? known?.value ?? null;
     const pair = known?.value === this.value ? known : null;
     const rows = pair?.rows ?? [];
-    this.isThere = rows.length > 0;
+    Object.assign(this, { isThere: rows.length > 0, isKept: Boolean(pair?.kept) });
     this.at = Math.min(this.at, Math.max(0, rows.length - 1));
     this.drawSeeds(rows, pair);
     const [line, note] = saidOf(pair, t);
     put(this.line, { textContent: line, hidden: !line });
     put(this.note, { textContent: note, hidden: !note });
-    const [knob, row] = [knobOf(record), rows[this.at]];
-    const words = Number.isFinite(knob.value) ? t("asItIs", { knob: knob.name, value: number(knob.value) }) : "";
-    this.fill(own, row?.[0] ?? { found: { shots: advice.picturesOf(about), record } }, words);
+    const [knob, row] = [knobOf(record), rows[this.at] ?? []];
+    const words = [Number.isFinite(knob.value) ? t("asItIs", { knob: knob.name, value: number(knob.value) }) : "", t("asAdvised", { knob: knob.name, value: number(this.value) })];
+    own.fill(this.pair, row.length ? row : [{ found: { shots: advice.picturesOf(about), record } }], words);
     put(other.box, { hidden: this.value === null });
-    if (this.value === null) return this.fill(other, null, "");
+    if (this.value === null) return;
+    other.fill(this.pair, [...row].reverse(), [...words].reverse());
+    const facts = { knob: knob.name, value: number(knob.value), other: number(this.value) };
+    const keeps = this.isKept ? "takeBack" : "keepOwn";
+    put(this.keep, { hidden: !this.isThere, textContent: t(keeps, facts), title: t(`${keeps}Tip`, facts) });
     const card = pair?.cards.find((one) => one.cfg === pair.value);
-    this.fill(other, row?.[1] ?? null, t("asAdvised", { knob: knob.name, value: number(this.value) }));
     put(this.see, { hidden: this.isThere || Boolean(card && card.state !== "failed"), textContent: t("see", { knob: knob.name, value: number(this.value) }) });
     put(this.state, { textContent: this.isThere ? "" : stateOf(pair, card, t) });
   }
@@ -79,10 +89,40 @@ export class AdviceView {
     for (const one of seeds.querySelectorAll("[data-row]")) one.setAttribute("aria-pressed", String(Number(one.dataset.row) === this.at));
   }
 
-  enlarge(row) {
-    if (!row || Number(row.dataset.row) === this.at) return;
-    this.at = Number(row.dataset.row);
-    this.draw(this.about);
+  /** The pair of a seed, from which an event comes; returns whether there is one. */
+  enlargeAt({ target }) {
+    const row = target.closest("[data-row]");
+    if (row && Number(row.dataset.row) !== this.at) {
+      this.at = Number(row.dataset.row);
+      this.draw(this.about);
+    }
+    return Boolean(row);
+  }
+
+  /** The run's own value is liked more than the one beside it, or that is taken back; stored at once. */
+  async keepOwn() {
+    const { panel, about } = this;
+    const { tryouts, tries, t } = panel;
+    const pair = panel.editor.advice.pairOf(about.run.run);
+    pair.kept = pair.kept ? await tryouts.takeBack(pair.kept) : await tryouts.prefer(...pair.cards.map(({ cfg }) => cfg), pair.knob);
+    const range = tryouts.range();
+    panel.set({ note: tryouts.unkept ? t(tryouts.unkept) : pair.kept && range ? tries.named("rangeWords", range) : "" });
+  }
+
+  /** What is shown, for others: {headline, lines, tone: colour of a verdict, values: [{name, shots}], columns: as numbers, name:
+   * of the knob, own: its value in the run, curve}.
+   */
+  shareable() {
+    const { panel, about, own } = this;
+    const pair = this.isThere ? panel.editor.advice.pairOf(about.run.run) : null;
+    const said = pair?.isDone ? saidOf(pair, panel.t).filter(Boolean) : [];
+    const rows = [...this.seeds.querySelectorAll("[data-row]")];
+    const { name, value } = knobOf(about?.record ?? panel.whole);
+    const columns = pair ? pair.cards.map(({ cfg }) => cfg) : [];
+    const values = pair ? columns.map((cfg, k) => ({ name: `${name} ${number(cfg)}`, shots: rows.map((row) => row.children[k]) })) : [{ name: "", shots: [...own.shots.children] }];
+    const { headline, why = [], colour } = verdictOf(about?.record ?? panel.whole, panel.editor.locale()) ?? {};
+    const [first, ...lines] = said.length ? said : [headline ?? "", ...why];
+    return { headline: first, lines, tone: said.length ? null : colour, values, columns, name, own: value, curve: null };
   }
 
   /** While a run goes: the host's preview of it, else the picture of the run before. */
@@ -92,29 +132,10 @@ export class AdviceView {
     const { run, record } = panel.earlier() ?? {};
     const preview = editor.advice.previewOf(node);
     for (const one of [other.box, this.seeds, this.line, this.note]) put(one, { hidden: true });
-    if (preview) return this.fill(own, { found: { shots: [preview] } }, t("preview", { i: nth(live.steps.at(-1)?.i ?? -1), n: live.n }));
+    if (preview) return own.fill(this.pair, [{ found: { shots: [preview] } }], [t("preview", { i: nth(live.steps.at(-1)?.i ?? -1), n: live.n })]);
     put(this.pair, { hidden: !record });
-    return this.fill(own, record ? { found: { shots: editor.advice.picturesOf({ run }), record } } : null, t("runBefore"));
+    return own.fill(this.pair, [record ? { found: { shots: editor.advice.picturesOf({ run }), record } } : null], [t("runBefore")]);
   }
-
-  /** shown: {found: as `shotsOf` takes it, i: the one picture of it that is shown, all without}, null for nothing yet.
-   *
-   * Pictures are made anew only where they are others.
-   */
-  fill({ name, shots }, shown, words) {
-    put(name, { textContent: words });
-    const { found = null, i = null } = shown ?? {};
-    const key = JSON.stringify([found?.shots?.map(({ filename }) => filename) ?? null, found?.record?.pictures?.steps?.at(-1)?.filename ?? null, i]);
-    if (shots.dataset.key === key) return;
-    shots.dataset.key = key;
-    const pictures = found ? shotsOf(this.panel.editor, found, words) : [];
-    fillShots(shots, this.pair, i === null ? pictures : pictures.slice(i, i + 1));
-  }
-}
-
-function frame() {
-  const [name, shots] = [element("figcaption", { class: "gg-name" }), element("div", { class: "gg-shots" })];
-  return { box: element("figure", { class: "gg-frame" }, shots, name), name, shots };
 }
 
 /** What stands in the empty frame. */

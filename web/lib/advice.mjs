@@ -10,11 +10,13 @@ import { MOST_SHOTS, picturesOf, samplerOf, shownBy } from "./try-prompt.mjs";
 const MOST_RUNS = 50; // whose pictures are kept
 const MOST_JOBS = 4; // whose prompts are kept
 export const LEAST = 4; // pictures of each value
+const SHOWN = 0.5; // prompt strength above which a picture is more likely with its prompt than without
 const LATE = 600; // milliseconds after which the server knows a job that has ended
 
 /** Both values on a few seeds; the curve of the two is not kept. */
 export class TryAdvice extends MeasureModel {
   kind = "advice";
+  /** @type {any} */ kept = null; // what takes it back that the run's own value was chosen
 
   constructor(editor, about, value, changed) {
     super(editor, about, changed, async () => {}, (asked) => editor.curves("POST", { ...asked, keep: false }));
@@ -48,14 +50,21 @@ const countOf = ({ shots, record }) => Math.min(shots.length || record?.pictures
 export function saidOf(pair, t) {
   if (!pair?.cards.length) return ["", ""];
   if (!pair.isDone) return [t("measuring", { i: pair.pictures, n: pair.wanted }), ""];
-  const { values, least, gate, times_as_strange: times } = pair.measured ?? {};
+  const { values, least, gate, prompt_strength: strength } = pair.measured ?? {};
   if (!values) return ["", ""];
   if (gate && !gate.applies) return [gate.sure ? t("pairRefused") : "", ""];
-  const at = values.findIndex((value) => value !== least);
-  const [ratio, low, high] = times[at];
-  if (low === null || high === null) return ["", ""];
-  const facts = { value: number(values[at]), least: number(least), times: number(ratio, 2), low: number(low, 2), high: number(high, 2) };
-  return Number(facts.low) > 1 ? [t("pairStrange", facts), t("pairNote")] : [t("pairAlike", facts), ""];
+  const said = strangeAt(pair.measured, values.find((value) => value !== least));
+  if (!said) return ["", ""];
+  const shown = strength?.every(([, low]) => low > SHOWN) ? t("bothShow") : "";
+  return [[t(said.key, said.facts), shown].filter(Boolean).join(" "), said.key === "pairStrange" ? t("pairNote") : ""];
+}
+
+/** What a curve tells of a value beside the one that the model finds least strange: {key, facts} of a sentence; null for nothing. */
+export function strangeAt({ name, values, least, times_as_strange: times }, value) {
+  const [ratio, low, high] = times[values.indexOf(value)];
+  if (low === null || high === null) return null;
+  const facts = { value: `${name} ${number(value)}`, least: `${name} ${number(least)}`, times: number(ratio, 2), low: number(low, 2), high: number(high, 2) };
+  return { key: Number(facts.low) > 1 ? "pairStrange" : "pairAlike", facts };
 }
 
 export class Advice {

@@ -11,6 +11,17 @@ const [TOP, HEIGHT, ROW, LINE, SIZE] = [18, 64, 15, 15, 12]; // pixels
 const [LEAST, FLAT, MOST] = [0.8, 1.6, 4]; // times as strange: where the axis begins, and ends at least and at most
 const NARROW = [56, 110]; // pixels, of the words at the left
 
+/** Style of a plot.  accent: of the curve. paper: below it */
+export const curveStyle = (accent, paper) => `
+.gg-curve-plot { display: block; font-size: ${SIZE}px; fill: currentColor; font-variant-numeric: tabular-nums; }
+.gg-curve-plot .gg-behind { fill: ${paper}; }
+.gg-curve-plot .gg-band { fill: ${accent}; opacity: .22; }
+.gg-curve-plot .gg-lit { fill: ${accent}; opacity: .2; }
+.gg-curve-plot .gg-line { fill: none; stroke: ${accent}; stroke-width: 2; }
+.gg-curve-plot :is(.gg-grid, .gg-mark, .gg-own) { stroke: currentColor; opacity: .25; }
+.gg-curve-plot .gg-mark { opacity: .7; stroke-dasharray: 4 3; }
+.gg-curve-plot .gg-own { opacity: .8; stroke-width: 2; }`;
+
 /** Pixels at the left of the first column. name: of the knob. t: `speaker` */
 export function leftOf(name, t) {
   const widest = Math.max(...[name, t("rowStrength"), t("rowVariety")].map((one) => wordsWidth(one, SIZE)));
@@ -18,16 +29,17 @@ export function leftOf(name, t) {
 }
 
 /** An SVG element as text. curve: as the server tells it. own: value of the run that is shown, or null. columns: values, those of
- * the curve among them. width: pixels. t: `speaker`.
+ * the curve among them. width: pixels. marked: the value whose column is marked, null for none. t: `speaker`.
  */
-export function curvePlot(curve, own, t, width = 520, columns = curve.values) {
+export function curvePlot(curve, own, t, width = 520, columns = curve.values, marked = null) {
   const { values, times_as_strange: times } = curve;
   const left = leftOf(curve.name, t);
-  const at = (value) => (columns[0] > 0 ? Math.log(value) : value);
+  const column = (width - left - RIGHT) / columns.length;
+  const along = (value) => (columns[0] > 0 ? Math.log(value) : value);
   const x = (value) => {
     const i = Math.min(Math.max(columns.findLastIndex((one) => one <= value), 0), columns.length - 2);
-    const share = (at(value) - at(columns[i])) / (at(columns[i + 1]) - at(columns[i]));
-    return left + ((width - left - RIGHT) / columns.length) * (i + 0.5 + Math.min(Math.max(share, 0), 1));
+    const share = (along(value) - along(columns[i])) / (along(columns[i + 1]) - along(columns[i]));
+    return left + column * (i + 0.5 + Math.min(Math.max(share, 0), 1));
   };
   const top = Math.min(Math.max(FLAT, ...times.map(([value, , end]) => Math.min(end ?? value, 1.3 * value))), MOST);
   const y = (value) => TOP + HEIGHT * (1 - Math.log(Math.min(Math.max(value, LEAST), top) / LEAST) / Math.log(top / LEAST));
@@ -51,8 +63,11 @@ export function curvePlot(curve, own, t, width = 520, columns = curve.values) {
     [t("rowStrength"), curve.prompt_strength.map(([value]) => number(value, 2)), t("rowStrengthTip")],
     ...(curve.variety.length ? [[t("rowVariety"), curve.variety.map(([value]) => number(value, 2)), t("rowVarietyTip")]] : []),
   ].map(([name, cells, tip], k) => words(left - 6, bottom + ROW * (k + 1), name, "end", tip) + cells.map((cell, i) => words(x(values[i]), bottom + ROW * (k + 1), cell, "middle")).join(""));
-  return `<svg xmlns="http://www.w3.org/2000/svg" class="gg-curve-plot" width="${width}" height="${bottom + ROW * rows.length + 4}" role="img" aria-label="${escapeText(t("curveLabel"))}">`
-    + `${ticks.join("")}<polygon class="gg-band" points="${band.join(" ")}"/><polyline class="gg-line" points="${line.join(" ")}"/>`
+  const high = bottom + ROW * rows.length + 4;
+  const at = columns.indexOf(marked);
+  const lit = at < 0 ? "" : `<rect class="gg-lit" x="${(left + at * column).toFixed(1)}" y="${TOP}" width="${column.toFixed(1)}" height="${high - TOP}" rx="3"/>`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" class="gg-curve-plot" width="${width}" height="${high}" viewBox="0 0 ${width} ${high}" role="img" aria-label="${escapeText(t("curveLabel"))}">`
+    + `${lit}${ticks.join("")}<polygon class="gg-band" points="${band.join(" ")}"/><polyline class="gg-line" points="${line.join(" ")}"/>`
     + `${ownOf()}${marks.join("")}${words(2, TOP - 8, t("rowStrange"), "start")}${rows.join("")}</svg>`;
 
   /** The value of the run, with its words beside those about the axis. */

@@ -62,13 +62,14 @@ export function parts(views, t) {
     csv: element("button", { type: "button", title: t("csvTip") }, t("csv")),
     copy: element("button", { type: "button", title: t("copyTip"), hidden: true }, t("copy")),
     svg: element("button", { type: "button", title: t("svgTip") }, t("svg")),
-    png: element("button", { type: "button", title: t("pngTip") }, t("png")),
+    png: element("button", { type: "button", class: "gg-png" }),
+    present: element("button", { type: "button", class: "gg-to-present", title: t("presentTip"), hidden: true }, t("present")),
     full: element("button", { type: "button", class: "gg-full", "aria-label": t("full"), title: t("full"), hidden: !document.fullscreenEnabled }),
   };
   found.full.innerHTML = CORNERS;
   found.main.box.append(found.table);
   found.verdict.append(found.sign, found.headline);
-  found.acts = element("div", { class: "gg-acts" }, found.again, found.apply, found.note);
+  found.acts = element("div", { class: "gg-acts" }, found.again, found.apply, found.note, found.present);
   found.top = element("div", { class: "gg-top" }, found.verdict, found.acts, found.pageStrip);
   found.explain.append(found.why, found.reasons, found.how, found.evidence);
   found.head = element("div", { class: "gg-head" }, found.strip, found.second);

@@ -1,5 +1,7 @@
 // @ts-check
 /** Style of the panel: the editor's colours, each with a fallback, under one class prefix. */
+import { curveStyle } from "./curve-plot.mjs";
+
 export const STYLE = `
 .gg-host { display: flex; flex-direction: column; min-height: 450px; height: 100%; width: 0; min-width: 100%; }
 .gg-panel { position: relative; display: flex; flex-direction: column; gap: 5px; flex: 1 1 0; width: 100%; min-height: 450px;
@@ -63,6 +65,11 @@ export const STYLE = `
   width: max(76px, min(calc((100cqw - 8px * (var(--gg-frames) - 1)) / var(--gg-frames)), calc((100cqh - 40px) * var(--gg-ratio) + 12px))); }
 .gg-shots { display: grid; grid-template-columns: repeat(var(--gg-columns, 1), 1fr); gap: 2px; width: 100%; aspect-ratio: var(--gg-ratio); border-radius: 3px;
   background: var(--gg-soft); overflow: hidden; }
+.gg-turns { display: grid; width: 100%; touch-action: manipulation; user-select: none; -webkit-touch-callout: none; }
+.gg-turns[role="button"] { cursor: pointer; }
+.gg-turns > * { grid-area: 1 / 1; }
+.gg-turns > .gg-over { background: var(--gg-paper); visibility: hidden; }
+.gg-turns[data-turned] > .gg-over { visibility: visible; }
 .gg-panel .gg-shots :is(img, canvas) { position: static; display: block; width: 100%; height: 100%; min-width: 0; min-height: 0; object-fit: contain; }
 .gg-name { max-width: 100%; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; min-height: 18px; font-variant-numeric: tabular-nums; }
 .gg-pair .gg-frame > :is(.gg-see, .gg-waiting) { position: absolute; inset: calc(50% - 30px) 4px auto; width: fit-content; max-width: 94%; margin: 0 auto; text-align: center; }
@@ -182,13 +189,7 @@ export const STYLE = `
 .gg-card[data-state="failed"] { opacity: .5; }
 .gg-tries .gg-row { flex-wrap: wrap; }
 .gg-curve { flex: none; min-width: 0; }
-.gg-curve-plot { display: block; font-size: 12px; fill: currentColor; font-variant-numeric: tabular-nums; }
-.gg-curve-plot .gg-behind { fill: var(--comfy-menu-bg, #353535); }
-.gg-curve-plot .gg-band { fill: var(--gg-accent); opacity: .22; }
-.gg-curve-plot .gg-line { fill: none; stroke: var(--gg-accent); stroke-width: 2; }
-.gg-curve-plot :is(.gg-grid, .gg-mark, .gg-own) { stroke: currentColor; opacity: .25; }
-.gg-curve-plot .gg-mark { opacity: .7; stroke-dasharray: 4 3; }
-.gg-curve-plot .gg-own { opacity: .8; stroke-width: 2; }
+${curveStyle("var(--gg-accent)", "var(--comfy-menu-bg, #353535)")}
 .gg-seen { display: flex; flex-direction: column; gap: 4px; flex: 1 1 auto; min-height: 0; min-width: 0; }
 .gg-both { display: flex; gap: 8px; flex: 1 1 0; min-height: 190px; min-width: 0; }
 .gg-seeds { display: grid; grid-template-rows: auto repeat(var(--gg-rows, 4), minmax(0, 1fr)); gap: 2px; flex: none; }
@@ -205,6 +206,32 @@ export const STYLE = `
   .gg-both .gg-pair { order: -1; flex: none; height: 190px; }
   .gg-seeds { grid-template: none; grid-template-columns: 1fr 1fr; }
   .gg-heads { display: none; }
+}
+.gg-panel.gg-present { width: 100vw; height: 100dvh; max-width: none; max-height: none; margin: 0; padding: 0; border: 0; border-radius: 0; }
+.gg-panel.gg-present:not([open]) { display: none; }
+.gg-present-all { box-sizing: border-box; display: flex; flex-direction: column; gap: 14px; width: 100%; height: 100%; padding: 20px 28px; font-size: 24px; line-height: 1.3;
+  color: var(--input-text, #ddd); background: var(--gg-paper); overflow: auto; }
+.gg-present-all > * { flex: none; }
+.gg-present-top { display: flex; align-items: flex-start; gap: 24px; }
+.gg-present-top h2 { flex: 1 1 auto; margin: 0; font-size: 28px; line-height: 1.25; font-weight: 600; }
+.gg-panel.gg-present button { flex: none; min-width: 44px; min-height: 44px; font-size: 24px; padding: 0 10px; }
+.gg-present-all > .gg-slides { flex: 1 1 0; min-height: 160px; }
+.gg-slide { display: flex; justify-content: center; gap: 8px; height: 100%; }
+.gg-panel .gg-slide :is(img, canvas) { position: static; flex: 0 1 auto; width: auto; min-width: 0; height: 100%; object-fit: contain; }
+.gg-present-line { display: flex; flex-wrap: wrap; align-items: center; gap: 8px 14px; }
+.gg-present-line p { margin: 0; }
+.gg-slides[hidden] ~ .gg-present-line { margin-top: auto; }
+.gg-slides[hidden] ~ .gg-present-plot { margin-bottom: auto; }
+.gg-present-line:has(.gg-said-of:empty) { justify-content: center; }
+.gg-said-of:empty { display: none; }
+.gg-at-value { min-width: 6ch; text-align: center; font-size: 34px; font-weight: 600; font-variant-numeric: tabular-nums; border-radius: 4px; }
+.gg-said-of { flex: 1 1 20ch; }
+.gg-present-plot { cursor: pointer; }
+.gg-present-plot .gg-behind { fill: var(--gg-paper); }
+.gg-present-plot .gg-curve-plot { width: 100%; height: auto; }
+@media (orientation: portrait) {
+  .gg-slide { display: grid; grid-template-columns: 1fr 1fr; grid-auto-rows: minmax(0, 1fr); }
+  .gg-panel .gg-slide :is(img, canvas) { width: 100%; }
 }
 .gg-tried { flex: 1 1 200px; margin: 0; }
 .gg-panel .gg-takeAgain { background: var(--gg-accent); color: var(--gg-paper); font-weight: 600; }

@@ -11,7 +11,9 @@ import { View } from "./panel-view.mjs";
 import { facts, ariaWords, noPictures, status } from "./panel-words.mjs";
 import { runAgain } from "./run-again.mjs";
 import { CFG, knobOf, knobSource } from "./run-knobs.mjs";
+import { Presentation } from "./present.mjs";
 import { fileName, savePNG, saveSVG } from "./saving.mjs";
+import { share } from "./sharing.mjs";
 import { speaker } from "./strings.mjs";
 import { brightness, DARK, LIGHT } from "./theme.mjs";
 import { verdictOf, verdictSoFar } from "./verdict.mjs";
@@ -90,7 +92,7 @@ export class Panel {
 
   listen() {
     const { tabs, strip, second, scrub, play, part, sample, scale, use, apply, numbers, csv: sheet, copy, svg, png, full, table: rows } = this.parts;
-    const { pages, pageStrip, why, how, info, again } = this.parts;
+    const { pages, pageStrip, why, how, info, again, present } = this.parts;
     tabs.forEach((tab) => tab.addEventListener("click", () => this.choose(tab.dataset.view)));
     strip.addEventListener("keydown", (event) => turnTab(event, tabs));
     pages.forEach((page) => page.addEventListener("click", () => this.choosePage(page.dataset.page)));
@@ -111,8 +113,9 @@ export class Panel {
     sheet.addEventListener("click", () => this.saveNumbers());
     copy.addEventListener("click", () => this.copyNumbers());
     svg.addEventListener("click", () => saveSVG(this));
-    png.addEventListener("click", () => savePNG(this));
+    png.addEventListener("click", () => (this.page === "advice" ? share(this) : savePNG(this)));
     full.addEventListener("click", () => this.fillScreen());
+    present.addEventListener("click", () => new Presentation(this.shareable(), this.content.dataset.theme, this.t).open());
     for (const kind of ["pointerover", "focusin"]) rows.addEventListener(kind, (event) => this.light(stepOfRow(event)));
     for (const kind of ["pointerleave", "focusout"]) rows.addEventListener(kind, () => this.light(null));
     rows.addEventListener("click", (event) => stepOfRow(event) !== null && this.goTo(stepOfRow(event)));
@@ -399,6 +402,11 @@ export class Panel {
     return Boolean(this.tryouts.opened);
   }
 
+  /** What the page Advice shows, for others: see AdviceView. */
+  shareable() {
+    return this.occupied ? this.tries.shareable() : this.advice.shareable();
+  }
+
   /** Whether the run can be queued at another scale. */
   canTry() {
     const source = this.knobSource();
@@ -590,6 +598,7 @@ export class Panel {
     const geometry = this.page === "geometry";
     const row = geometry ? files : acts;
     if (full.parentElement !== row) row.append(png, full);
+    put(png, { textContent: this.t(geometry ? "png" : "share"), title: this.t(geometry ? "pngTip" : "shareTip") });
     markTabs(pages, (page) => page.dataset.page === this.page);
     put(this.content, { "data-page": this.page });
     for (const part of [head, stage, side]) put(part, { hidden: !geometry });
@@ -695,6 +704,7 @@ export class Panel {
     put(aloud, { textContent: whole?.report ? (found?.headline ?? "") : "" }); // not at every step
     if (this.page === "advice") this.advice.draw(found && this.judged());
     if (this.offersTries) this.tries.draw();
+    put(this.parts.present, { hidden: this.page !== "advice" || !found || this.shareable().columns.length < 2 });
     if (!found) return [apply, again].forEach((button) => put(button, { hidden: true }));
     put(sign, { textContent: found.sign });
     put(headline, { textContent: found.headline, title: found.headline });
@@ -737,7 +747,7 @@ export class Panel {
 
   /** The number that can be taken: the suggested one, or the one that was seen beside the run's own. */
   get offered() {
-    const seen = this.page === "advice" && this.advice.isThere ? this.advice.value : null;
+    const seen = this.page === "advice" && this.advice.isThere && !this.advice.isKept ? this.advice.value : null;
     return verdictOf(this.whole)?.suggested ?? seen;
   }
 
@@ -804,9 +814,16 @@ export class Panel {
     this.set({ note: this.t(copied ? "copied" : "notCopied", { rows: rows.length - 1 }) });
   }
 
+  /** Of the run that is shown. */
+  get jobId() {
+    return this.whole?.prompt_id;
+  }
+
+  /** The workflow and the prompt of the run that is shown; of the graph as it is, where the server has forgotten its job. */
   async sources() {
-    const { workflow, output } = await this.editor.sources();
-    return { workflow, prompt: output };
+    const { editor, jobId } = this;
+    const { workflow, prompt, output } = (jobId && (await editor.job?.(jobId))) || (await editor.sources());
+    return { workflow, prompt: prompt ?? output };
   }
 }
 

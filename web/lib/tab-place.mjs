@@ -150,6 +150,10 @@ class TabPanel extends Panel {
     this.tab.flag(true); // part of the step of undo that is written next
   }
 
+  get jobId() {
+    return this.tab.single()?.prompt_id;
+  }
+
   judged() {
     const chosen = this.tab.choice();
     return chosen && !chosen.chain && this.whole ? { run: chosen, record: this.whole } : null;

@@ -7,6 +7,7 @@ import { offer } from "./tab-parts.mjs";
 import { runAgain } from "./run-again.mjs";
 import { halfValue, triableKnobs } from "./run-knobs.mjs";
 import { fillShots, shotsOf } from "./shots.mjs";
+import { verdictOf } from "./verdict.mjs";
 import { number, sentenceIn, span } from "./words.mjs";
 
 const MOST_SHOWN = 4; // pictures of a card
@@ -109,7 +110,7 @@ export class TriesView {
     if (tries?.trouble) return t(tries.trouble.key, { knob: tries.knob.name, node: nameOf(tries.trouble.node) });
     const curve = tryouts.curve();
     if (!tries?.cards.length) {
-      if (curve) return t("measuredOn", { when: curve.when, pictures: curve.pictures, n: curve.values.length });
+      if (curve) return this.measuredOn(curve);
       return t("measureCost", costOf(record, valuesFor(knob.value, knob)));
     }
     if (!this.panel.editor.answers()) return t("triesAway");
@@ -117,6 +118,10 @@ export class TriesView {
     if (!tries.isDone) return [t("measuring", progress), tries.ahead ? t("ahead", { n: tries.ahead }) : ""].join(" ");
     const range = tryouts.range();
     return [tries.fault ?? t("measuredNow", progress), range ? this.named("rangeWords", range) : t("judge")].join(" ");
+  }
+
+  measuredOn({ when, pictures, values }) {
+    return this.t("measuredOn", { when, pictures, n: values.length });
   }
 
   /** The curve, where there is one, above the cards of its values. */
@@ -131,6 +136,20 @@ export class TriesView {
     if (this.curve.dataset.drawn === drawn) return;
     this.curve.dataset.drawn = drawn;
     this.curve.innerHTML = curvePlot(curve, knob.value ?? null, this.t, this.curve.clientWidth || undefined, columns);
+  }
+
+  /** What is shown, for others: as `AdviceView` tells it. */
+  shareable() {
+    const { tryouts, panel } = this;
+    const { name, value } = tryouts.knob();
+    const { headline = "", why = [], errand = null, colour } = verdictOf(tryouts.record(), panel.editor.locale()) ?? {};
+    const there = this.drawn.filter(({ shots }) => shots.childElementCount);
+    const tried = there.map(({ card }) => card.cfg);
+    const measured = tryouts.opened === "measure" ? tryouts.curve() : null;
+    const curve = !tried.length || measured?.values.every((one) => tried.includes(one)) ? measured : null; // in whose columns they stand
+    const lines = [...why.filter((line) => line !== errand), ...(curve ? [this.measuredOn(curve)] : [])];
+    const values = there.map((one) => ({ name: one.name.textContent, shots: [...one.shots.children] }));
+    return { headline, lines, tone: colour, values, columns: tried.length ? tried : (curve?.values ?? []), name, own: value ?? null, curve };
   }
 
   /** Which number is tried, where there are several. */

@@ -3,7 +3,7 @@
  *
  * The tab has one for all places that show it, each inspector one of its own.
  */
-import { FindRange, knownRange, rangeOf } from "./find-range.mjs";
+import { FindRange, knownRange, picksOf, rangeOf } from "./find-range.mjs";
 import { MeasureModel } from "./measure-model.mjs";
 import { CFG, knobOf } from "./run-knobs.mjs";
 import { TryHalf } from "./try-half.mjs";
@@ -150,9 +150,33 @@ export class Tryouts {
     await this.reportAnew();
   }
 
-  async forgetPicks() {
+  /** Store that a value was liked, and another one beside it was not, unless that was liked before.
+   *
+   * Returns what `takeBack` needs; null where it could not be stored.
+   */
+  async prefer(value, other, knob) {
     const record = this.record();
-    this.stored = await this.editor.picks("DELETE", record.model.key, null, record.report.sampler_class, this.knob().key);
+    const about = this.stored?.picks.filter((pick) => [value, other].includes(pick.cfg) && pick.knob === knob.key && pick.sampler_class === record.report.sampler_class) ?? [];
+    const liked = about.some((pick) => pick.cfg === other && pick.good);
+    const picks = picksOf(record, [value, ...(liked ? [] : [other])].map((cfg) => ({ cfg, good: cfg === value, state: "there" })), null, knob);
+    await this.keepPicks(picks);
+    const values = picks.picks.map(({ cfg }) => cfg);
+    const before = { ...picks, picks: about.filter(({ cfg }) => values.includes(cfg)) };
+    return ["unkept", "noKey"].includes(this.unkept ?? "") ? null : { knob, values, before };
+  }
+
+  /** Store what was stored before. */
+  async takeBack({ knob, values, before }) {
+    await this.forgetPicks(knob, values);
+    if (before.picks.length) await this.keepPicks(before);
+    this.unkept = null;
+    return null;
+  }
+
+  /** Forget what was chosen of a knob; of these values of it alone where there are any. */
+  async forgetPicks(knob = this.knob(), values = []) {
+    const record = this.record();
+    this.stored = await this.editor.picks("DELETE", record.model.key, null, record.report.sampler_class, knob.key, values);
     for (const card of this.tries?.cards ?? []) Object.assign(card, { good: false, liked: false });
     await this.reportAnew();
   }
