@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from aiohttp import web
 from ..files.claims import PAGE, check_claims, json_of, require, several, switch, text
 from ..files.places import CURVES, TAB_FOLDER
 from ..trace.file import load
-from ..trace.trace import Trace, model_key
+from ..trace.trace import Trace
 from ..verdict.measured import ModelCurves, measure_curve, read_curves, write_curves
+from ..verdict.run_knobs import model_of
 from .choices import CHANGING, SENT, body_of, own_run, respond
 from .knowledge import place_of
 from .panel_record import temporary_folder
@@ -49,16 +51,16 @@ def make_curve(user: str, body: bytes) -> Mapping:
     asked = json_of(SENT, body, REMEDY)
     check_claims(SENT, asked if isinstance(asked, dict) else {}, ASKED, REMEDY)
     traces = [_trace_of(user, run) for run in asked["runs"]]
-    keys = {model_key(trace.header.get("model") or {}) for trace in traces}
+    keys = {model_of(trace, asked["knob"]) for trace in traces}
     if len(keys) > 1 or not (key := keys.pop()):
         raise ValueError(SEVERAL)
     curve, path = measure_curve(traces, asked["knob"], date.today().isoformat()), _place(user, key)
-    nothing = ModelCurves(traces[0].header["model"]["name"], key)
+    nothing = ModelCurves.of_model(traces[0].header, key)
     if not asked.get("keep", True):
         return for_browsers(nothing.with_curve(curve))
     with CHANGING:
         before = read_curves(path) if path.is_file() else nothing
-        after = before.with_curve(curve)
+        after = replace(before, weights=nothing.weights, on=nothing.on).with_curve(curve)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_curves(after, path)
     return for_browsers(after)

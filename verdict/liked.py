@@ -1,0 +1,80 @@
+"""The value that liked pictures name: the one whose pictures show the prompt as strongly as they do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from ..measure.estimates import Estimate, prompt_strength
+from ..measure.levels import Level
+from ..measure.measurement import Measurement
+from ..trace.portable import jsonable
+from .measured import MeasuredCurve
+from .picks import Pick
+
+
+@dataclass(frozen=True)
+class Liked:
+    """What liked pictures say.
+
+    values: at which they were made; empty for pictures of a person's own. strength: how strongly they show the prompt,
+    all of them together. value: the one that they name, with those that the ends of the range name; nan where the curve
+    does not reach so far.
+    """
+
+    values: tuple[float, ...]
+    strength: Estimate
+    value: Estimate
+
+    def as_json(self) -> dict[str, Any]:
+        """For browsers and scripts."""
+        return jsonable({"values": [*self.values], "prompt_strength": [*self.strength], "value": [*self.value]})
+
+
+def liked_of(measured: MeasuredCurve, tried: Sequence[Pick]) -> Liked | None:
+    """What a person's picks of values on a curve name; None where no value on it was liked."""
+    values, points = measured.curve.values, measured.curve.points
+    good = {pick.cfg for pick in tried if pick.good and pick.by is None}
+    liked = [i for i, value in enumerate(values) if value in good]
+    if not liked:
+        return None
+    bounds = values[liked[0]], values[liked[-1]]
+    strength = prompt_strength(_by_seed([points[i] for i in liked]))
+    return replace(named_by(measured, strength, tried, bounds), values=tuple(values[i] for i in liked))
+
+
+def named_by(
+    measured: MeasuredCurve, strength: Estimate, tried: Sequence[Pick], bounds: tuple[float, float] | None
+) -> Liked:
+    """The value whose pictures show the prompt so strongly, within bounds, and never a rejected one.
+
+    tried: picks of this knob. Where one that was rejected lies between liked ones, the liked one that is nearest.
+    """
+    low, high = bounds or (-math.inf, math.inf)
+    good, rejected = ([pick.cfg for pick in tried if pick.good is liked] for liked in (True, False))
+
+    def name(wanted: float) -> float:
+        found = measured.curve.value_of(wanted)
+        if found is None:
+            return math.nan
+        inside = min(max(found, low), high)
+        split = good and any(min(good) < one < max(good) for one in rejected)
+        return min(good, key=lambda one: abs(one - inside)) if split else inside
+
+    return Liked((), strength, strength.map(name))
+
+
+def _by_seed(points: Sequence[Measurement]) -> list[Level]:
+    """The levels of several measures of the same seeds as of one: a seed counts once, however often it was liked."""
+    together = zip(*(point.levels for point in points), strict=True)
+    return [
+        Level(
+            one[0].sigma,
+            *(torch.stack(column).sum(dim=0) for column in zip(*(level[1:] for level in one), strict=True)),
+        )
+        for one in together
+    ]
