@@ -78,8 +78,8 @@ def _of_patch(job: RunningJob, patch: WeightPatch, key: str, model: Mapping[str,
     limits = {"low": max(low, 0.0)} | ({"high": high} if math.isfinite(high) else {})
     base = model_key({**model, "patches": ""})
     kept = {"model": f"{base}+{mark_without(job, patch)}"} if base else {}
-    facts = {"kind": LORA, "name": patch.name, "value": patch.value, "key": key, "title": patch.what}
-    return facts | {"node": patch.node} | limits | kept
+    facts = {"kind": LORA, "name": patch.name, "value": patch.value, "key": key, "what": patch.what}
+    return facts | {"node": patch.node, "title": job.title_of(patch.node)} | limits | kept
 
 
 def _key(what: str, cfg: float | None, others: list[str]) -> str:

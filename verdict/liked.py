@@ -71,10 +71,5 @@ def named_by(
 def _by_seed(points: Sequence[Measurement]) -> list[Level]:
     """The levels of several measures of the same seeds as of one: a seed counts once, however often it was liked."""
     together = zip(*(point.levels for point in points), strict=True)
-    return [
-        Level(
-            one[0].sigma,
-            *(torch.stack(column).sum(dim=0) for column in zip(*(level[1:] for level in one), strict=True)),
-        )
-        for one in together
-    ]
+    columns = ((one[0].sigma, zip(*(level[1:] for level in one), strict=True)) for one in together)
+    return [Level(sigma, *(torch.stack(column).sum(dim=0) for column in sums)) for sigma, sums in columns]

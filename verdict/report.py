@@ -576,9 +576,15 @@ def _of_curve(case: Case) -> Answer | None:
 
 def _unsure(measured: MeasuredCurve, knob: RunKnob) -> Sentence:
     """What so few pictures show that they do not tell whether the measure applies."""
-    curve, value = measured.curve, knob.value or 0.0
+    curve = measured.curve
+    value = min(max(knob.value or 0.0, curve.values[0]), curve.values[-1])
     times = about(curve.times_at(value).value)
-    facts = {"knob": knob.words, "pictures": measured.pictures, "least": curve.least, "times": times}
+    facts = {
+        "knob": replace(knob, value=value).words,
+        "pictures": measured.pictures,
+        "least": curve.least,
+        "times": times,
+    }
     return say("head.unsure.alike" if times == "1" else "head.unsure", **facts)
 
 

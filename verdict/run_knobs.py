@@ -1,4 +1,4 @@
-"""The numbers that shaped a run and that a widget sets: cfg, a gradient's scale, distilled guidance, a rule's, a LoRA's.
+"""The numbers that shaped a run and that a widget sets: cfg, distilled guidance, what a gradient, rule or LoRA has.
 
 What acted most decides which of them the report speaks of; picks of each are kept apart.
 """
@@ -17,7 +17,7 @@ from .sentences import Sentence, say
 DISTILLED, GRADIENT, RULE, LORA = "guidance", "gradient", "rule", "lora"  # kinds beside cfg
 LEAST_CFG, MOST_CFG = 1.0, 100.0  # below 1 guidance weakens the condition; the widgets of samplers end at 100
 LATER, EARLIER = ", in a later stage", ", in a first stage"  # of a key: scales of parts of a run are kept apart
-TEXTS, NUMBERS = ("kind", "name", "key", "term", "title", "node", "by_hand", "model"), ("value", "low", "high")
+TEXTS, NUMBERS = ("kind", "name", "key", "term", "title", "node", "by_hand", "model", "what"), ("value", "low", "high")
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class RunKnob:
     by which its picks are kept, with what else guided. term: a gradient's name in the record. title, node: of the node
     that has the widget, None where nobody tells, or where another number than the widget's acted. low, high: what is
     worth trying. by_hand: where a preset stood in for the widget, the node's input that must bear its name instead.
-    model: under which its picks and curves are kept, where that is not the key of the run's model: of a LoRA's strength,
-    which the latter knows.
+    model: under which its picks and curves are kept, where that is not the key of the run's model, which a LoRA's
+    strength changes. what: the name of a LoRA.
     """
 
     kind: str
@@ -43,18 +43,20 @@ class RunKnob:
     high: float = math.inf
     by_hand: str = ""
     model: str = ""
+    what: str = ""
 
     @property
     def words(self) -> Sentence:
         """Its name and value, and whose it is."""
         facts = {"name": self.name, "value": "?" if self.value is None else self.value}
-        return say("knob.of", title=self.title, **facts) if self.title and self.kind != CFG else say("knob", **facts)
+        title = self.what or self.title
+        return say("knob.of", title=title, **facts) if title and self.kind != CFG else say("knob", **facts)
 
     def as_json(self) -> dict[str, Any]:
         """For scripts and browsers."""
         widget: dict[str, Any] = {"title": self.title, "node": self.node, "input": self.name}
         widget |= {"beside": {self.by_hand: self.name}} if self.by_hand else {}
-        widget |= {"model": self.model} if self.model else {}
+        widget |= {name: value for name, value in (("model", self.model), ("what", self.what)) if value}
         limits = [end if math.isfinite(end) else None for end in (self.low, self.high)]
         return {"key": self.key, "kind": self.kind, "name": self.name, "value": self.value, "limits": limits} | widget
 

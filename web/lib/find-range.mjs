@@ -1,6 +1,6 @@
 // @ts-check
 /** Find my range: one picture at several scales, and which of them a person finds good. No DOM. */
-import { CFG, knobOf, roundWithin } from "./run-knobs.mjs";
+import { CFG, keyFor, knobOf, roundWithin } from "./run-knobs.mjs";
 import { Tries } from "./tries.mjs";
 
 const CLOSE = 1.4; // from one scale to the next: one good one gives a range of high / low 1.4, two give 2
@@ -55,7 +55,7 @@ export function picksOf(record, cards, by = null, knob = knobOf(record)) {
   const facts = { sampler_class: report.sampler_class, chain: knob.key === CFG ? rules : knob.key, knob: knob.key };
   const judged = cards.filter(({ state }) => state === "there");
   const picks = judged.map(({ cfg, good, liked }) => ({ cfg, good: Boolean(by ? liked : good), ...(by && { by: by.slice(0, LONGEST) }), ...facts }));
-  return { format: "guidance-geometry/picks", version: 1, model: { name: String(model.name ?? model.file ?? "?").slice(0, 200), key: model.key }, picks };
+  return { format: "guidance-geometry/picks", version: 1, model: { name: String(model.name ?? model.file ?? "?").slice(0, 200), key: keyFor(record, knob) }, picks };
 }
 
 /** What is stored of a knob of a run's model with its kind of sampler: {low, high, middle, chosen, judges, yours}, null where

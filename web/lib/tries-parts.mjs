@@ -5,10 +5,11 @@ import { curvePlot, leftOf, RIGHT } from "./curve-plot.mjs";
 import { canMeasure, costOf, PICTURES, valuesFor } from "./measure-model.mjs";
 import { offer } from "./tab-parts.mjs";
 import { runAgain } from "./run-again.mjs";
-import { halfValue, triableKnobs } from "./run-knobs.mjs";
+import { halfValue, knobName, triableKnobs } from "./run-knobs.mjs";
 import { fillShots, shotsOf } from "./shots.mjs";
 import { number, sentenceIn, span } from "./words.mjs";
 
+const MORE = "help.more"; // what a report says where there are too few pictures to tell
 const MOST_SHOWN = 4; // pictures of a card
 
 export class TriesView {
@@ -24,7 +25,7 @@ export class TriesView {
     };
     this.find = button("find", () => this.open("range", () => this.tryouts.openRange()));
     this.half = button("half", () => this.open("half", () => this.tryouts.openHalf()));
-    this.measure = button("measureModel", () => this.open("measure", () => this.tryouts.openMeasure()));
+    this.measure = button("measureModel", () => this.open("measure", () => (this.needsMore ? this.tryouts.addPictures() : this.tryouts.openMeasure())));
     this.halt = button("halt", () => this.tryouts.tries.halt());
     this.again = button("again", () => this.tryouts.tryAgain());
     this.ask = button("ask", () => this.tryouts.tries.judgeChooses());
@@ -32,12 +33,15 @@ export class TriesView {
     this.save = button("save", () => download(new Blob([`${JSON.stringify(this.tryouts.stored, null, 1)}\n`], { type: "application/json" }), "picks.json"));
     this.take = button("take", () => this.apply());
     this.takeAgain = button("takeAgain", () => this.applyAgain());
+    this.files = element("input", { type: "file", accept: "image/*", multiple: true, hidden: true });
+    this.files.addEventListener("change", () => this.askAbout());
+    this.mine = button("mine", () => this.files.click());
     this.close = button("close", () => this.tryouts.close());
     this.cards = element("div", { class: "gg-shelf gg-cards", role: "group", "aria-label": t("find") });
     this.words = element("p", { class: "gg-tried", role: "status" });
     this.which = element("select", { class: "gg-knob", "aria-label": t("knobTip"), title: t("knobTip") });
     this.which.addEventListener("change", () => this.tryouts.chooseKnob(this.which.value));
-    const row = element("div", { class: "gg-row" }, this.which, this.words, this.takeAgain, this.take, this.ask, this.halt, this.again, this.forget, this.save, this.close);
+    const row = element("div", { class: "gg-row" }, this.which, this.words, this.takeAgain, this.take, this.ask, this.halt, this.again, this.mine, this.files, this.forget, this.save, this.close);
     this.curve = element("div", { class: "gg-curve", hidden: true });
     this.box = element("div", { class: "gg-tries", hidden: true }, row, this.curve, this.cards);
     this.drawn = [];
@@ -68,7 +72,8 @@ export class TriesView {
     put(this.find, { hidden: !ready, textContent: range ? this.named("range", range) : t("find"), title: t(range ? "rangeTip" : "findTip") });
     const half = ready ? halfValue(knob) : null;
     put(this.half, { hidden: half === null, textContent: half === null ? "" : t("half", { knob: knob.name, value: number(half) }) });
-    put(this.measure, { hidden: !ready || !canMeasure(record, knob), textContent: t(tryouts.curve() ? "measuredModel" : "measureModel") });
+    this.needsMore = Boolean(record?.report?.reasons.some(({ id }) => id === MORE) && (opened !== "measure" || tries?.isDone));
+    put(this.measure, { hidden: !ready || !canMeasure(record, knob), textContent: this.needsMore ? t("morePictures", { n: PICTURES }) : t(tryouts.curve() ? "measuredModel" : "measureModel") });
     put(this.box, { hidden: !opened });
     if (!opened) return;
     const cards = tries?.cards ?? [];
@@ -77,7 +82,7 @@ export class TriesView {
     this.cards.classList.toggle("gg-columns", opened === "measure");
     this.drawCurve(opened === "measure" ? tryouts.curve() : null, cards.map(({ cfg }) => cfg), knob);
     if (opened === "measure") return this.drawMeasure(tries, record, knob);
-    put(this.halt, { hidden: true });
+    for (const one of [this.halt, this.mine]) put(one, { hidden: true });
     const judging = opened === "range";
     this.offerKnobs(judging ? triableKnobs(tryouts.record()) : [], knob);
     put(this.words, { textContent: this.sentence(tries, range, judging) });
@@ -87,18 +92,20 @@ export class TriesView {
     put(this.forget, { hidden: !judging || !range });
     put(this.save, { hidden: !judging || !range });
     const hidden = !judging || !range || !tryouts.source()?.widget;
-    put(this.take, { hidden, textContent: t("take", { knob: knob.name, value: number(range?.middle) }) });
-    put(this.takeAgain, { hidden, textContent: t("applyAgain", { knob: knob.name, value: number(range?.middle) }) });
+    put(this.take, { hidden, textContent: t("take", { knob: knob.name, value: number(tryouts.wanted()) }) });
+    put(this.takeAgain, { hidden, textContent: t("applyAgain", { knob: knob.name, value: number(tryouts.wanted()) }) });
   }
 
   /** The row of buttons and the words while the model is measured, and after. */
   drawMeasure(tries, record, knob) {
     const { t, tryouts } = this;
     const goes = Boolean(tries?.cards.length && !tries.isDone);
-    for (const one of [this.ask, this.forget, this.save, this.take, this.takeAgain]) put(one, { hidden: true });
+    for (const one of [this.ask, this.save, this.take, this.takeAgain]) put(one, { hidden: true });
     this.offerKnobs(goes ? [] : triableKnobs(record), knob);
-    const range = tries && tryouts.range();
-    if (range && tryouts.source()?.widget) put(this.take, { hidden: false, textContent: t("take", { knob: knob.name, value: number(range.middle) }) });
+    const value = tryouts.wanted();
+    if (value !== null && tryouts.source()?.widget) put(this.take, { hidden: false, textContent: t("take", { knob: knob.name, value: number(value) }) });
+    put(this.forget, { hidden: goes || !tryouts.range() });
+    put(this.mine, { hidden: goes || !tryouts.curve(), disabled: Boolean(tryouts.mine?.isAsking) });
     put(this.halt, { hidden: !goes });
     put(this.again, { hidden: goes || Boolean(tries?.trouble), "data-main": tries?.cards.length || tryouts.curve() ? null : "", textContent: t(tries?.cards.length ? "morePictures" : tryouts.curve() ? "measureAnew" : "measureNow", { n: PICTURES }) });
     put(this.words, { textContent: this.measureWords(tries, record, knob) });
@@ -108,15 +115,37 @@ export class TriesView {
     const { t, tryouts } = this;
     if (tries?.trouble) return t(tries.trouble.key, { knob: tries.knob.name, node: nameOf(tries.trouble.node) });
     const curve = tryouts.curve();
+    const liked = this.likedWords(knob);
     if (!tries?.cards.length) {
-      if (curve) return t("measuredOn", { when: curve.when, pictures: curve.pictures, n: curve.values.length });
+      if (curve) return [t("measuredOn", { when: curve.when, pictures: curve.pictures, n: curve.values.length }), liked].filter(Boolean).join(" ");
       return t("measureCost", costOf(record, valuesFor(knob.value, knob)));
     }
     if (!this.panel.editor.answers()) return t("triesAway");
     const progress = { i: tries.pictures, n: tries.wanted };
     if (!tries.isDone) return [t("measuring", progress), tries.ahead ? t("ahead", { n: tries.ahead }) : ""].join(" ");
     const range = tryouts.range();
-    return [tries.fault ?? t("measuredNow", progress), range ? this.named("rangeWords", range) : t("judge")].join(" ");
+    return [tries.fault ?? t("measuredNow", progress), liked || (range ? this.named("rangeWords", range) : t("judge"))].join(" ");
+  }
+
+  /** Which value liked pictures name, and by what; empty where nothing was liked. */
+  likedWords(knob) {
+    const { t, tryouts } = this;
+    const { mine } = tryouts;
+    if (mine?.isAsking) return t("mineAsking", { n: mine.count });
+    if (mine?.fault) return t(mine.fault);
+    const liked = tryouts.liked();
+    if (!liked) return "";
+    const [value, low, high] = liked.prompt_strength.map((one) => number(one, 2));
+    const facts = { knob: knob.name, strength: liked.prompt_strength[1] === null ? value : `${value} (${span(low, high, t)})`, value: number(tryouts.wanted()) };
+    if (mine) return t(liked.value[0] === null ? "mineBeyond" : "mineNamed", { n: mine.count, ...facts });
+    return t(liked.values.length > 1 ? "likedNamed" : "likedOne", { values: liked.values.map((one) => number(one)).join(", "), ...facts });
+  }
+
+  /** Ask about the files that were chosen, which may be chosen once more. */
+  askAbout() {
+    const files = [...(this.files.files ?? [])];
+    this.files.value = "";
+    return files.length ? this.tryouts.askAbout(files) : null;
   }
 
   /** The curve, where there is one, above the cards of its values. */
@@ -135,8 +164,7 @@ export class TriesView {
 
   /** Which number is tried, where there are several. */
   offerKnobs(knobs, { key }) {
-    const words = ({ kind, name, title }) => (kind === "cfg" || !title ? name : `${name} (${title})`);
-    offer(this.which, knobs.length > 1 ? knobs.map((one) => ({ value: one.key, words: words(one) })) : [], key);
+    offer(this.which, knobs.length > 1 ? knobs.map((one) => ({ value: one.key, words: knobName(one) })) : [], key);
   }
 
   sentence(tries, range, judging) {
@@ -184,15 +212,15 @@ export class TriesView {
   }
 
   apply() {
-    const [source, range] = [this.tryouts.source(), this.tryouts.range()];
-    if (!source?.widget || !range) return; // gone since the button was drawn
-    this.panel.editor.write(source, range.middle);
+    const [source, value] = [this.tryouts.source(), this.tryouts.wanted()];
+    if (!source?.widget || value === null) return; // gone since the button was drawn
+    this.panel.editor.write(source, value);
   }
 
   applyAgain() {
     const { tryouts } = this;
-    const [source, range, run] = [tryouts.source(), tryouts.range(), tryouts.tries?.run ?? tryouts.owner.judged()?.run];
-    return source?.widget && range && run ? runAgain(this.panel, run, source, range.middle) : null;
+    const [source, value, run] = [tryouts.source(), tryouts.wanted(), tryouts.tries?.run ?? tryouts.owner.judged()?.run];
+    return source?.widget && value !== null && run ? runAgain(this.panel, run, source, value) : null;
   }
 }
 
