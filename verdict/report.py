@@ -537,7 +537,7 @@ def _choices(tried: list[Pick], knob: RunKnob | None = None) -> Iterator[Sentenc
 def _named(case: Case) -> Iterator[Sentence]:
     """Which value liked pictures name, and by what."""
     liked = case.liked.get(case.knob.key)
-    if liked and not math.isnan(liked.value.value):
+    if liked and len(liked.values) > 1 and not math.isnan(liked.value.value):
         low, high = ("?" if math.isnan(end) else about(end) for end in liked.strength[1:])
         facts = {"strength": about(liked.strength.value), "low": low, "high": high, "name": case.knob.name}
         yield say("why.liked", **facts, value=_widget_number(liked.value.value))
