@@ -59,7 +59,7 @@ def with_lora(server, strength):
     folder = server.log.parent / "models" / "loras"
     folder.mkdir(parents=True, exist_ok=True)
     change = 0.02 * torch.randn(64, 64, generator=torch.Generator().manual_seed(0))
-    save_file({"diffusion_model.decode.attention.out.diff": change}, folder / "detail.safetensors")
+    save_file({"diffusion_model.evaluate.decode.attention.out.diff": change}, folder / "detail.safetensors")
     given = {"model": ["1", 0], "lora_name": "detail.safetensors", "strength_model": strength}
     sampler = {**GRAPH["4"], "inputs": {**GRAPH["4"]["inputs"], "model": ["12", 0]}}
     return {**GRAPH, "4": sampler, "12": {"class_type": "LoraLoaderModelOnly", "inputs": given}}
