@@ -9,12 +9,14 @@ from typing import Any
 
 import torch
 
-from ..measure.estimates import Estimate, prompt_strength
+from ..measure.estimates import Estimate, jackknife, prompt_strength, strength_sums
 from ..measure.levels import Level
 from ..measure.measurement import Measurement
 from ..trace.portable import jsonable
 from .measured import MeasuredCurve
 from .picks import Pick
+
+UNKNOWN = Estimate(math.nan, math.nan, math.nan)
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Liked:
 
     values: at which they were made; empty for pictures of a person's own. strength: how strongly they show the prompt,
     all of them together. value: the one that they name, with those that the ends of the range name; nan where the curve
-    does not reach so far.
+    does not reach so far, or does not surely rise.
     """
 
     values: tuple[float, ...]
@@ -44,7 +46,10 @@ def liked_of(measured: MeasuredCurve, tried: Sequence[Pick]) -> Liked | None:
         return None
     bounds = values[liked[0]], values[liked[-1]]
     strength = prompt_strength(_by_seed([points[i] for i in liked]))
-    return replace(named_by(measured, strength, tried, bounds), values=tuple(values[i] for i in liked))
+    found = named_by(measured, strength, tried, bounds)
+    first, last = points[liked[0]], points[liked[-1]]
+    sure = len(liked) == 1 or _rises(first, last)
+    return replace(found, values=tuple(values[i] for i in liked), value=found.value if sure else UNKNOWN)
 
 
 def named_by(
@@ -54,6 +59,8 @@ def named_by(
 
     tried: picks of this knob. Where one that was rejected lies between liked ones, the liked one that is nearest.
     """
+    if not _rises(measured.curve.points[0], measured.curve.points[-1]):
+        return Liked((), strength, UNKNOWN)
     low, high = bounds or (-math.inf, math.inf)
     good, rejected = ([pick.cfg for pick in tried if pick.good is liked] for liked in (True, False))
 
@@ -66,6 +73,12 @@ def named_by(
         return min(good, key=lambda one: abs(one - inside)) if split else inside
 
     return Liked((), strength, strength.map(name))
+
+
+def _rises(point: Measurement, other: Measurement) -> bool:
+    """Whether pictures of the same seeds surely show the prompt more at the other value."""
+    sums = torch.cat([strength_sums(one.levels) for one in (point, other)], dim=1)
+    return jackknife(sums, lambda v: v[..., 2] / v[..., 3] - v[..., 0] / v[..., 1]).low > 0
 
 
 def _by_seed(points: Sequence[Measurement]) -> list[Level]:

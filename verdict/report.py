@@ -633,8 +633,12 @@ def _too_long(case: Case) -> Answer | None:
         return None
     name, by = ("head.burns.gradient", {"name": case.guide.label}) if case.guide else ("head.burns", {})
     advice = _advice(case)
-    half = advice.facts.get("half")
-    return Answer(say(name, **by), ABOVE, reasons=(_burning(case), *_trouble(case), advice), suggested=half)
+    return Answer(
+        say(name, **by),
+        ABOVE,
+        reasons=(_burning(case), *_trouble(case), *_measured_elsewhere(case), advice),
+        suggested=half,
+    )
 
 
 def _unmeasured(case: Case) -> Answer:

@@ -10,6 +10,7 @@ import { fillShots, shotsOf } from "./shots.mjs";
 import { number, sentenceIn, span } from "./words.mjs";
 
 const MORE = "help.more"; // what a report says where there are too few pictures to tell
+const LONG = 8; // letters of a name that stands on a narrow picture
 const MOST_SHOWN = 4; // pictures of a card
 
 export class TriesView {
@@ -25,7 +26,7 @@ export class TriesView {
     };
     this.find = button("find", () => this.open("range", () => this.tryouts.openRange()));
     this.half = button("half", () => this.open("half", () => this.tryouts.openHalf()));
-    this.measure = button("measureModel", () => this.open("measure", () => (this.needsMore ? this.tryouts.addPictures() : this.tryouts.openMeasure())));
+    this.measure = button("measureModel", () => this.open("measure", () => (this.addsPictures ? this.tryouts.addPictures() : this.tryouts.openMeasure())));
     this.halt = button("halt", () => this.tryouts.tries.halt());
     this.again = button("again", () => this.tryouts.tryAgain());
     this.ask = button("ask", () => this.tryouts.tries.judgeChooses());
@@ -62,6 +63,11 @@ export class TriesView {
     if (seen || tryouts.opened !== kind) act();
   }
 
+  /** Whether so few pictures were measured that a click makes more of them at once. */
+  get addsPictures() {
+    return this.needsMore && this.tryouts.opened !== "measure";
+  }
+
   draw() {
     const { tryouts, t } = this;
     const { tries, opened } = tryouts;
@@ -72,8 +78,8 @@ export class TriesView {
     put(this.find, { hidden: !ready, textContent: range ? this.named("range", range) : t("find"), title: t(range ? "rangeTip" : "findTip") });
     const half = ready ? halfValue(knob) : null;
     put(this.half, { hidden: half === null, textContent: half === null ? "" : t("half", { knob: knob.name, value: number(half) }) });
-    this.needsMore = Boolean(record?.report?.reasons.some(({ id }) => id === MORE) && (opened !== "measure" || tries?.isDone));
-    put(this.measure, { hidden: !ready || !canMeasure(record, knob), textContent: this.needsMore ? t("morePictures", { n: PICTURES }) : t(tryouts.curve() ? "measuredModel" : "measureModel") });
+    this.needsMore = Boolean(record?.report?.reasons?.some(({ id }) => id === MORE));
+    put(this.measure, { hidden: !ready || !canMeasure(record, knob), textContent: this.addsPictures ? t("addPictures", { n: PICTURES }) : t(tryouts.curve() ? "measuredModel" : "measureModel") });
     put(this.box, { hidden: !opened });
     if (!opened) return;
     const cards = tries?.cards ?? [];
@@ -103,11 +109,11 @@ export class TriesView {
     for (const one of [this.ask, this.save, this.take, this.takeAgain]) put(one, { hidden: true });
     this.offerKnobs(goes ? [] : triableKnobs(record), knob);
     const value = tryouts.wanted();
-    if (value !== null && tryouts.source()?.widget) put(this.take, { hidden: false, textContent: t("take", { knob: knob.name, value: number(value) }) });
+    for (const [one, key] of value !== null && tryouts.source()?.widget ? [[this.take, "take"], [this.takeAgain, "applyAgain"]] : []) put(one, { hidden: false, textContent: t(key, { knob: knob.name, value: number(value) }) });
     put(this.forget, { hidden: goes || !tryouts.range() });
     put(this.mine, { hidden: goes || !tryouts.curve(), disabled: Boolean(tryouts.mine?.isAsking) });
     put(this.halt, { hidden: !goes });
-    put(this.again, { hidden: goes || Boolean(tries?.trouble), "data-main": tries?.cards.length || tryouts.curve() ? null : "", textContent: t(tries?.cards.length ? "morePictures" : tryouts.curve() ? "measureAnew" : "measureNow", { n: PICTURES }) });
+    put(this.again, { hidden: goes || Boolean(tries?.trouble), "data-main": (tries?.cards.length || tryouts.curve()) && !this.needsMore ? null : "", textContent: t(tries?.cards.length ? "morePictures" : tryouts.curve() ? "measureAnew" : "measureNow", { n: PICTURES }) });
     put(this.words, { textContent: this.measureWords(tries, record, knob) });
   }
 
@@ -137,8 +143,9 @@ export class TriesView {
     if (!liked) return "";
     const [value, low, high] = liked.prompt_strength.map((one) => number(one, 2));
     const facts = { knob: knob.name, strength: liked.prompt_strength[1] === null ? value : `${value} (${span(low, high, t)})`, value: number(tryouts.wanted()) };
-    if (mine) return t(liked.value[0] === null ? "mineBeyond" : "mineNamed", { n: mine.count, ...facts });
-    return t(liked.values.length > 1 ? "likedNamed" : "likedOne", { values: liked.values.map((one) => number(one)).join(", "), ...facts });
+    if (mine) return t(liked.value[0] === null ? "mineUnknown" : "mineNamed", { n: mine.count, ...facts });
+    const key = liked.values.length === 1 ? "likedOne" : liked.value[0] === null ? "likedAlike" : "likedNamed";
+    return t(key, { values: liked.values.map((one) => number(one)).join(", "), ...facts });
   }
 
   /** Ask about the files that were chosen, which may be chosen once more. */
@@ -197,9 +204,10 @@ export class TriesView {
       if (this.cards.contains(at)) at.focus({ preventScroll: true }); // it was taken out for a moment
       this.cards.style.setProperty("--gg-frames", String(cards.length));
     }
+    const label = this.tryouts.opened === "measure" && this.tryouts.knob().name.length > LONG ? "" : this.tryouts.knob().name; // a column is narrow
     for (const { card, box, name, shots } of this.drawn) {
       put(box, { "data-state": card.state, "aria-pressed": kind === "range" ? String(Boolean(card.good)) : null, disabled: kind === "range" && card.state !== "there" });
-      put(name, { textContent: `${card.good || card.liked ? "\u2713 " : ""}${this.tryouts.knob().name} ${number(card.cfg)}` });
+      put(name, { textContent: `${card.good || card.liked ? "\u2713 " : ""}${[label, number(card.cfg)].filter(Boolean).join(" ")}` });
       if (card.state === "there" && shots.childElementCount < Math.min(card.shots.length || 1, MOST_SHOWN)) fillShots(shots, this.cards, shotsOf(this.panel.editor, { record: card.seeds?.[0]?.record ?? card.record, shots: card.shots.slice(0, MOST_SHOWN) }, `${this.tryouts.knob().name} ${card.cfg}`), Boolean(card.seeds));
     }
   }

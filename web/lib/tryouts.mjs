@@ -71,6 +71,11 @@ export class Tryouts {
     return named === null ? (this.range()?.middle ?? null) : roundWithin(this.knob(), named);
   }
 
+  /** Whether buttons of its own write a value of this knob. */
+  takesValueOf({ key }) {
+    return ["range", "measure"].includes(this.opened ?? "") && this.knob().key === key && this.wanted() !== null;
+  }
+
   /** Another number is to be tried: show what is known of it, or find it. */
   chooseKnob(key) {
     const { opened } = this;
