@@ -633,12 +633,8 @@ def _too_long(case: Case) -> Answer | None:
         return None
     name, by = ("head.burns.gradient", {"name": case.guide.label}) if case.guide else ("head.burns", {})
     advice = _advice(case)
-    return Answer(
-        say(name, **by),
-        ABOVE,
-        reasons=(_burning(case), *_trouble(case), *_measured_elsewhere(case), advice),
-        suggested=half,
-    )
+    reasons = (_burning(case), *_trouble(case), *_measured_elsewhere(case), advice)
+    return Answer(say(name, **by), ABOVE, reasons=reasons, suggested=advice.facts.get("half"))
 
 
 def _unmeasured(case: Case) -> Answer:
