@@ -15,8 +15,7 @@ from guidance_geometry.trace.trace import model_key
 from guidance_geometry.verdict.measured import put_on
 from guidance_geometry.verdict.run_knobs import RunKnob, model_of
 
-from .runs import guided, host_nodes
-from .test_model_marks import with_lora
+from .runs import guided, host_nodes, with_lora
 
 
 @pytest.fixture(scope="module")

@@ -156,7 +156,7 @@ def test_the_strength_of_a_lora_is_measured_on_a_curve_of_its_own(page):
     switch(page)
     queue(page)
     sees(page, "unclear", "cfg 8 .*has not been measured")
-    says_at(page, "measured with nothing on its weights. This run has detail 0.8", ".gg-reasons")
+    says_at(page, "measured with no LoRA. This run has detail 0.8", ".gg-reasons")
     click(page, ".gg-measureModel")
     page.locator(".gg-tab .gg-knob >> visible=true").select_option(label="strength_model (detail)")
     says_at(page, "7 values, 8 pictures of each")

@@ -92,7 +92,7 @@ export const EN = {
   measureModel: "Measure my model", measureModelTip: "Make pictures at several values on the same seeds, and ask the model itself what it finds of them", measuredModel: "What was measured",
   measureNow: "Measure", measureAnew: "Measure again", morePictures: "{n} more pictures of each value", addPictures: "Measure with {n} pictures", halt: "Stop here", haltTip: "No further pictures; what is there is kept",
   measureCost: "{values} values, {pictures} pictures of each: about as long as {runs} runs like this one. It stops earlier if the answer is clear.",
-  measuring: "{i} of {n} pictures of each value are there.", measuredNow: "{i} pictures of each value, kept for this model.", measuredOn: "Measured on {when}: {pictures} pictures at each of {n} values.",
+  measuring: "{i} of {n} pictures of each value are there.", measuredNow: "{i} {i:picture|pictures} of each value, kept for this model.", measuredOn: "Measured on {when}: {pictures} {pictures:picture|pictures} at each of {n} values.",
   markMeasured: "first measured", markSeen: "first seen", rowStrange: "strange to the model", rowStrength: "prompt", rowVariety: "variety", rowStrengthTip: "How strongly the pictures show the prompt. 1: as the model alone would draw it", rowVarietyTip: "How much pictures of one prompt differ. 1: as at the least value",
   yours: "yours", curveLabel: "How strange the model finds its own pictures at each value",
   mine: "Pictures that I like …", mineTip: "Choose picture files. This model is asked how strongly they show the prompts of this run, and the value whose pictures show them as strongly is named. The files are copied into ComfyUI's input folder.",

@@ -79,7 +79,7 @@ export class TriesView {
     const half = ready ? halfValue(knob) : null;
     put(this.half, { hidden: half === null, textContent: half === null ? "" : t("half", { knob: knob.name, value: number(half) }) });
     this.needsMore = Boolean(record?.report?.reasons?.some(({ id }) => id === MORE));
-    put(this.measure, { hidden: !ready || !canMeasure(record, knob), textContent: this.addsPictures ? t("addPictures", { n: PICTURES }) : t(tryouts.curve() ? "measuredModel" : "measureModel") });
+    put(this.measure, { hidden: !ready || !canMeasure(record, knob), "data-main": this.addsPictures ? "" : null, textContent: this.addsPictures ? t("addPictures", { n: PICTURES }) : t(tryouts.curve() ? "measuredModel" : "measureModel") });
     put(this.box, { hidden: !opened });
     if (!opened) return;
     const cards = tries?.cards ?? [];
