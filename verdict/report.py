@@ -135,7 +135,7 @@ class Report:
             "suggested": answer.suggested,
             "range": answer.range,
             "curve": self.curve.as_json() if self.curve else None,
-            "curves": {key: one.as_json() for key, one in self.curves.items()},
+            "curves": {key: one.as_json() for key, one in self.curves.items() if key != self.knobs[0].key},
             "liked": {key: one.as_json() for key, one in self.liked.items()},
             "sampler_class": self.sampler,
             "features": asdict(self.features),

@@ -131,7 +131,9 @@ export class Tryouts {
 
   /** What was measured with this model, sampler, schedule and size: of now, or as the report tells it; null for nothing. */
   curve() {
-    return this.tries?.measured ?? this.record()?.report?.curves?.[this.knob().key] ?? null;
+    const { report } = this.record() ?? {};
+    const { key } = this.knob();
+    return this.tries?.measured ?? (key === knobOf(this.record()).key ? report?.curve : report?.curves?.[key]) ?? null;
   }
 
   /** Ask the model about pictures of a person's own. */
