@@ -14,9 +14,10 @@ from ..measure.levels import Level
 from ..measure.measurement import Measurement
 from ..trace.portable import jsonable
 from .measured import MeasuredCurve
-from .picks import Pick
+from .picks import Pick, half_way
 
 UNKNOWN = Estimate(math.nan, math.nan, math.nan)
+STRENGTH, MIDDLE = "strength", "middle"
 
 
 @dataclass(frozen=True)
@@ -25,16 +26,20 @@ class Liked:
 
     values: at which they were made; empty for pictures of a person's own. strength: how strongly they show the prompt,
     all of them together. value: the one that they name, with those that the ends of the range name; nan where the curve
-    does not reach so far, or does not surely rise.
+    does not reach so far, or does not surely rise. by: STRENGTH, or MIDDLE of liked values whose pictures may show the
+    prompt alike.
     """
 
     values: tuple[float, ...]
     strength: Estimate
     value: Estimate
+    by: str = STRENGTH
 
     def as_json(self) -> dict[str, Any]:
         """For browsers and scripts."""
-        return jsonable({"values": [*self.values], "prompt_strength": [*self.strength], "value": [*self.value]})
+        return jsonable(
+            {"values": [*self.values], "prompt_strength": [*self.strength], "value": [*self.value], "by": self.by}
+        )
 
 
 def liked_of(measured: MeasuredCurve, tried: Sequence[Pick]) -> Liked | None:
@@ -46,10 +51,11 @@ def liked_of(measured: MeasuredCurve, tried: Sequence[Pick]) -> Liked | None:
         return None
     bounds = values[liked[0]], values[liked[-1]]
     strength = prompt_strength(_by_seed([points[i] for i in liked]))
-    found = named_by(measured, strength, tried, bounds)
-    first, last = points[liked[0]], points[liked[-1]]
-    sure = len(liked) == 1 or _rises(first, last)
-    return replace(found, values=tuple(values[i] for i in liked), value=found.value if sure else UNKNOWN)
+    chosen = tuple(values[i] for i in liked)
+    if len(liked) > 1 and not _rises(points[liked[0]], points[liked[-1]]):
+        middle = _place(half_way(*bounds), bounds, tried)
+        return Liked(chosen, strength, Estimate(middle, math.nan, math.nan), MIDDLE)
+    return replace(named_by(measured, strength, tried, bounds), values=chosen)
 
 
 def named_by(
@@ -57,22 +63,25 @@ def named_by(
 ) -> Liked:
     """The value whose pictures show the prompt so strongly, within bounds, and never a rejected one.
 
-    tried: picks of this knob. Where one that was rejected lies between liked ones, the liked one that is nearest.
+    tried: picks of this knob.
     """
     if not _rises(measured.curve.points[0], measured.curve.points[-1]):
         return Liked((), strength, UNKNOWN)
-    low, high = bounds or (-math.inf, math.inf)
-    good, rejected = ([pick.cfg for pick in tried if pick.good is liked] for liked in (True, False))
 
     def name(wanted: float) -> float:
         found = measured.curve.value_of(wanted)
-        if found is None:
-            return math.nan
-        inside = min(max(found, low), high)
-        split = good and any(min(good) < one < max(good) for one in rejected)
-        return min(good, key=lambda one: abs(one - inside)) if split else inside
+        return math.nan if found is None else _place(found, bounds, tried)
 
     return Liked((), strength, strength.map(name))
+
+
+def _place(value: float, bounds: tuple[float, float] | None, tried: Sequence[Pick]) -> float:
+    """A value within bounds; where one that was rejected lies between liked ones, the liked one that is nearest."""
+    low, high = bounds or (-math.inf, math.inf)
+    good, rejected = ([pick.cfg for pick in tried if pick.good is liked] for liked in (True, False))
+    inside = min(max(value, low), high)
+    split = good and any(min(good) < one < max(good) for one in rejected)
+    return min(good, key=lambda one: abs(one - inside)) if split else inside
 
 
 def _rises(point: Measurement, other: Measurement) -> bool:

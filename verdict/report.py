@@ -26,7 +26,7 @@ from .features import Features, begins_late, ends_early, features_of, unguided_s
 from .findings import Judged, Watched, clipped_share, findings_of
 from .halved import Shown, compare_runs
 from .known import Known
-from .liked import Liked, liked_of
+from .liked import STRENGTH, Liked, liked_of
 from .measured import MeasuredCurve, put_on
 from .picks import CFG, Pick, half_way
 from .run_knobs import DISTILLED, EARLIER, GRADIENT, LATER, LEAST_CFG, RULE, RunKnob, knobs_of
@@ -537,7 +537,7 @@ def _choices(tried: list[Pick], knob: RunKnob | None = None) -> Iterator[Sentenc
 def _named(case: Case) -> Iterator[Sentence]:
     """Which value liked pictures name, and by what."""
     liked = case.liked.get(case.knob.key)
-    if liked and len(liked.values) > 1 and not math.isnan(liked.value.value):
+    if liked and len(liked.values) > 1 and liked.by == STRENGTH:
         low, high = ("?" if math.isnan(end) else about(end) for end in liked.strength[1:])
         facts = {"strength": about(liked.strength.value), "low": low, "high": high, "name": case.knob.name}
         yield say("why.liked", **facts, value=_widget_number(liked.value.value))

@@ -145,6 +145,8 @@ def test_liked_pictures_name_the_value_whose_pictures_show_the_prompt_as_strongl
 def test_no_liked_picture_names_a_rejected_value_or_one_beyond_it():
     between = liked_of(rising(), tried((2.0, True), (8.0, True), (4.0, False)))
     assert between.value.value in (2.0, 8.0)
+    alike = liked_of(measure_curve(grid({1.0: 1.0, 2.0: 1.0, 8.0: 1.0}), "cfg", ""), tried((2.0, True), (8.0, True)))
+    assert (alike.by, alike.value.value) == ("middle", pytest.approx(4)), "their pictures show the prompt alike"
     own = named_by(rising(), Estimate(2.2, 2.0, 9.0), tried((2.0, True), (4.0, False)), (2.0, 3.0))
     assert own.value[:2] == (3.0, 3.0)
     assert math.isnan(own.value.high), "beyond what was measured"

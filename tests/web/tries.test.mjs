@@ -96,6 +96,8 @@ test("picks of each knob are kept apart", () => {
 test("picks of the strength of a LoRA are kept for the model without it", () => {
   const lora = { ...SHARE, kind: "lora", key: "strength_model, detail", model: "ab+0" };
   const [own, plain] = [lora, SHARE].map((knob) => picksOf(RECORD, [{ cfg: 0, state: "there", good: true }], null, knob));
+  const stored = { picks: [], knobs: { [lora.key]: { ode: [0, 0.5] } } };
+  assert.equal(rangeOf(stored, RECORD, lora).middle, 0.25, "from 0 the middle is half");
   assert.deepEqual([own.model.key, plain.model.key, own.picks[0].cfg], ["ab+0", "ab", 0]);
 });
 

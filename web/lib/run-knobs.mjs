@@ -34,6 +34,9 @@ export function roundWithin({ limits: [low, high] }, value) {
   return Number(bounded >= 1 ? bounded.toFixed(1) : bounded.toPrecision(2));
 }
 
+/** The middle of two values of a knob: by their ratio, but from 0 by their difference. */
+export const halfWay = (low, high) => (low > 0 ? Math.sqrt(low * high) : (low + high) / 2);
+
 /** Half of a value, null where that is nothing to try. */
 export function halfValue(knob, value = knob?.value) {
   const half = value > 0 ? Math.max(knob.limits[0] ?? 0, value / 2) : value;

@@ -144,7 +144,7 @@ export class TriesView {
     const [value, low, high] = liked.prompt_strength.map((one) => number(one, 2));
     const facts = { knob: knob.name, strength: liked.prompt_strength[1] === null ? value : `${value} (${span(low, high, t)})`, value: number(tryouts.wanted()) };
     if (mine) return t(liked.value[0] === null ? "mineUnknown" : "mineNamed", { n: mine.count, ...facts });
-    const key = liked.values.length === 1 ? "likedOne" : liked.value[0] === null ? "likedAlike" : "likedNamed";
+    const key = liked.values.length === 1 ? "likedOne" : liked.by === "middle" ? "likedAlike" : "likedNamed";
     return t(key, { values: liked.values.map((one) => number(one)).join(", "), ...facts });
   }
 
