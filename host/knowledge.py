@@ -6,9 +6,9 @@ in the model's space, a file for each model.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import comfy.latent_formats
 from torch import Tensor
@@ -19,9 +19,10 @@ from ..trace.trace import Trace, model_key
 from ..verdict.findings import Judged
 from ..verdict.halved import Shown
 from ..verdict.known import Known, included_curves
-from ..verdict.measured import ModelCurves, read_curves
+from ..verdict.measured import ModelCurves, read_curves, weights_key
 from ..verdict.picks import Picks, read_picks
 from ..verdict.report import Report, report_of
+from ..verdict.run_knobs import knobs_of
 from ..verdict.sentences import Sentence, say
 from ..verdict.size import Size, read_size, write_size
 from .jobs import who_queued
@@ -30,6 +31,7 @@ from .native_model import PixelFormat, format_named
 from .users import folder_of
 
 UNKNOWN = "Nothing tells the model of this run from others, so \u03c3_d cannot be kept. Disconnect the pictures."
+MOST_RELATED = 50  # files that are looked through for the same weights
 LONGEST = 300  # characters of what is wrong with a file
 Found = TypeVar("Found", Picks, Size, ModelCurves)
 NO_VAE = "Pictures are connected, and no VAE: \u03c3_d is measured through it. Connect the model's VAE."
@@ -47,7 +49,28 @@ def knowledge_of(trace: Trace, user: str | None = None) -> Known:
     curves = _read(place_of(CURVES, key, user), read_curves, "why.curves.damaged", trouble) if key else None
     included = included_curves(model, lambda path: _read(path, read_curves, "why.curves.damaged", trouble))
     known = tuple(one for one in (curves, included) if one and one.key == key)
-    return Known(picks if picks and picks.key == key else None, known, tuple(trouble), size)
+    loras = [knob.model for knob in knobs_of(trace, None) if knob.model]
+    of_loras = tuple(_read(place_of(CURVES, one, user), read_curves, "why.curves.damaged", trouble) for one in loras)
+    chosen = tuple(_read(place_of(PICKS, one, user), read_picks, "why.picks.damaged", trouble) for one in loras)
+    return Known(
+        picks if picks and picks.key == key else None,
+        (*known, *filter(None, of_loras)),
+        tuple(trouble),
+        size,
+        tuple(filter(None, chosen)),
+        () if known else _related(model, key, user),
+    )
+
+
+def _related(model: Mapping[str, Any], key: str | None, user: str | None) -> tuple[ModelCurves, ...]:
+    """What was measured of the same weights with something else put on them, the latest first.  model: of a header"""
+    weights, place = weights_key(model), place_of(CURVES, key or "", user)
+    if weights is None or place is None:
+        return ()
+    newest = sorted(place.parent.glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+    every = [_read(path, read_curves, "", []) for path in newest[:MOST_RELATED]]
+    every.append(included_curves({**model, "patches": ""}, lambda path: _read(path, read_curves, "", [])))
+    return tuple(one for one in every if one and one.key != key and weights in (one.weights, one.key))
 
 
 def place_of(kind: str, key: str, user: str | None = None) -> Path | None:

@@ -2,35 +2,48 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
-from ..files.claims import PAGE, check_claims, json_of, require, several, switch, text
+from ..files.claims import PAGE, check_claims, json_of, maybe, number, require, several, switch, text
 from ..files.places import CURVES, TAB_FOLDER
+from ..measure.estimates import Estimate
 from ..trace.file import load
-from ..trace.trace import Trace, model_key
+from ..trace.trace import Trace
+from ..verdict.liked import named_by
 from ..verdict.measured import ModelCurves, measure_curve, read_curves, write_curves
+from ..verdict.report import Case
+from ..verdict.run_knobs import model_of
 from .choices import CHANGING, SENT, body_of, own_run, respond
-from .knowledge import place_of
+from .knowledge import knowledge_of, place_of
 from .panel_record import temporary_folder
 from .users import require_known, user_of
 
 MOST_RUNS = 1000
 ASKED = {"runs": require(several(text(), MOST_RUNS, 2)), "knob": require(text(PAGE)), "keep": switch()}
 REMEDY = 'Send {"runs": ids of measured runs, "knob": its key}.'
+NAMING = {
+    "run": require(text()),
+    "knob": require(text(PAGE)),
+    "prompt_strength": require(several(maybe(number()), 3, 3)),
+}
+HOW_TO_NAME = 'Send {"run": its id, "knob": its key, "prompt_strength": [value, low, high]}.'
+NO_CURVE = "Nothing was measured of this model in runs like this one. Measure my model first."
 SEVERAL = "The runs are of several models, or of one that nothing tells from others. Send measured runs of one model."
 GONE = "Some of these runs are gone. Measure the model again."
 
 
 async def answer_curves(server: Any, request: web.Request) -> web.Response:
-    """The curves of a model: shown, made of the runs that a POST names, or forgotten by a DELETE."""
-    act = {"POST": make_curve, "DELETE": forget_curves}.get(request.method, show_curves)
+    """The curves of a model: shown, made or asked for a value as a POST says, or forgotten by a DELETE."""
+    act = {"POST": take_sent, "DELETE": forget_curves}.get(request.method, show_curves)
     user = require_known(user_of(server, request))
-    given = await body_of(request) if act is make_curve else request.query.get("key") or ""
+    given = await body_of(request) if act is take_sent else request.query.get("key") or ""
     return await respond(act, user, given)
 
 
@@ -40,25 +53,48 @@ def show_curves(user: str, key: str) -> Mapping | None:
     return for_browsers(read_curves(path)) if path.is_file() else None
 
 
-def make_curve(user: str, body: bytes) -> Mapping:
+def take_sent(user: str, body: bytes) -> Mapping:
+    """Make a curve, or name a value on one, as what was sent asks for."""
+    asked = json_of(SENT, body, REMEDY)
+    asked = asked if isinstance(asked, dict) else {}
+    return name_value(user, asked) if "prompt_strength" in asked else make_curve(user, asked)
+
+
+def name_value(user: str, asked: Mapping) -> Mapping:
+    """The value of a knob of a run at which pictures show the prompt as strongly as a person's own do.
+
+    Raises ValueError where nothing was measured in runs like this one.
+    """
+    check_claims(SENT, asked, NAMING, HOW_TO_NAME)
+    trace, key = _trace_of(user, asked["run"]), asked["knob"]
+    case = Case.of(trace, knowledge_of(trace, user))
+    knob, curve = next((one for one in case.knobs if one.key == key), None), case.curves.get(key)
+    if knob is None or curve is None:
+        raise ValueError(NO_CURVE)
+    strength = Estimate(*(math.nan if one is None else one for one in asked["prompt_strength"]))
+    picks = case.knowledge.picks_of(knob)
+    tried, bounds = (picks.of_class(case.sampler, key), picks.range(case.sampler, key)) if picks else ([], None)
+    return named_by(curve, strength, tried, bounds).as_json()
+
+
+def make_curve(user: str, asked: Mapping) -> Mapping:
     """Make the curve of some runs, keep it for their model, and show all that is kept of it.
 
     With "keep": false it is shown alone and not kept: a curve of two values must not replace one of seven.
     Raises ValueError for runs that make none, NotWritten.
     """
-    asked = json_of(SENT, body, REMEDY)
-    check_claims(SENT, asked if isinstance(asked, dict) else {}, ASKED, REMEDY)
+    check_claims(SENT, asked, ASKED, REMEDY)
     traces = [_trace_of(user, run) for run in asked["runs"]]
-    keys = {model_key(trace.header.get("model") or {}) for trace in traces}
+    keys = {model_of(trace, asked["knob"]) for trace in traces}
     if len(keys) > 1 or not (key := keys.pop()):
         raise ValueError(SEVERAL)
     curve, path = measure_curve(traces, asked["knob"], date.today().isoformat()), _place(user, key)
-    nothing = ModelCurves(traces[0].header["model"]["name"], key)
+    nothing = ModelCurves.of_model(traces[0].header, key)
     if not asked.get("keep", True):
         return for_browsers(nothing.with_curve(curve))
     with CHANGING:
         before = read_curves(path) if path.is_file() else nothing
-        after = before.with_curve(curve)
+        after = replace(before, weights=nothing.weights, on=nothing.on).with_curve(curve)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_curves(after, path)
     return for_browsers(after)

@@ -31,6 +31,7 @@ from .passes import guidance_patches
 from .prompt_words import has_words
 from .run_knobs import run_knobs
 from .saving import map_tensors
+from .weight_patches import weight_patches
 
 NO_EFFECT = (
     "the rules of the chain had no effect: at cfg 1 only the prediction with the prompt is made, and they need the "
@@ -90,7 +91,8 @@ def trace_of(seen: Observed) -> Trace:
         with keep_out(lambda fault, name=name: faults.append(f"{name} of the run unknown: {fault}")):
             facts[name] = fact(seen)
     with keep_out(lambda fault: faults.append(f"knobs of the run unknown: {fault}")):
-        facts["knobs"] = run_knobs(run, facts.get("distilled_guidance"), running_job()) if has_model else []
+        told = facts.get("distilled_guidance"), facts.get("model") or {}
+        facts["knobs"] = run_knobs(run, *told, running_job()) if has_model else []
     trace = make_trace(seen, facts, map_tensors, partial(_about_numbers, seen, facts))
     there: dict[str, Any] = {}
     if run.foreign:  # nobody but its numbers tells its scale
@@ -131,9 +133,10 @@ def _chain(seen: Observed) -> str:
 
 
 def _model(seen: Observed) -> dict:
-    """The MODEL, with the file of its weights where the job says which it is."""
-    name = file_of(running_job())
-    return adapter.describe_model(seen.run.patcher) | ({"file": name} if name else {})
+    """The MODEL, with the file of its weights, and what was put on them, where the job says which it is."""
+    job, patcher = running_job(), seen.run.patcher
+    name, put_on = file_of(job), [one.words for one in weight_patches(job, patcher)] if job else []
+    return adapter.describe_model(patcher) | ({"file": name} if name else {}) | ({"on": put_on} if put_on else {})
 
 
 def _negative_words() -> bool | None:

@@ -88,15 +88,16 @@ def fine(levels: Sequence[Level]) -> list[Level]:
 
 def prompt_strength(levels: Sequence[Level]) -> Estimate:
     """How strongly the samples show the prompt: kappa."""
-    return jackknife(_strength_sums(levels), _quotient)
+    return jackknife(strength_sums(levels), _quotient)
 
 
 def strength_of_each(levels: Sequence[Level]) -> Tensor:  # -> [B]
     """kappa of every sample by itself: good for an order among them, and noisy as a number."""
-    return _quotient(_strength_sums(levels))
+    return _quotient(strength_sums(levels))
 
 
-def _strength_sums(levels: Sequence[Level]) -> Tensor:  # -> [B, 2]
+def strength_sums(levels: Sequence[Level]) -> Tensor:  # -> [B, 2]
+    """What kappa is the quotient of, for every sample."""
     parts = [torch.stack([level.along, level.length], dim=1) / level.sigma**2 for level in coarse(levels)]
     return torch.stack(parts).sum(dim=0)
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..trace.trace import model_key
-from .measured import ModelCurves, read_curves
+from .measured import MeasuredCurve, ModelCurves, read_curves
 from .picks import Picks
+from .run_knobs import RunKnob
 from .sentences import Sentence, say
 from .size import Size
 
@@ -23,13 +24,25 @@ class Known:
     """What is known of the model of a run.
 
     curves: what was measured of its pictures; the first that fits counts. trouble: why something that is there could
-    not be used. size: of its data, where its file does not say it.
+    not be used. size: of its data, where its file does not say it. lora_picks: choices of the strengths of its LoRAs.
+    related: what was measured of the same weights with something else put on them.
     """
 
     picks: Picks | None = None
     curves: tuple[ModelCurves, ...] = ()
     trouble: tuple[Sentence, ...] = ()
     size: Size | None = None
+    lora_picks: tuple[Picks, ...] = ()
+    related: tuple[ModelCurves, ...] = ()
+
+    def picks_of(self, knob: RunKnob) -> Picks | None:
+        """The choices among which those of a knob are."""
+        return next((one for one in self.lora_picks if one.key == knob.model), None) if knob.model else self.picks
+
+    def curve_of(self, knob: RunKnob, header: Mapping[str, Any]) -> MeasuredCurve | None:
+        """What was measured of a knob in runs that were made as this one.  header: of its trace"""
+        found = (one.curve_for(header, knob.key) for one in self.curves if knob.model in ("", one.key))
+        return next((curve for curve in found if curve), None)
 
 
 def knowledge_without_host(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,7 +41,7 @@ from ..measure.levels import Level
 from ..measure.measurement import Measurement, measurement_of, setting_of
 from ..trace.effective import cfg_of
 from ..trace.portable import jsonable
-from ..trace.trace import END, MEASURED, Trace
+from ..trace.trace import END, MEASURED, Trace, model_key
 from .picks import CFG
 from .run_knobs import knobs_of, without_stage
 from .scale import PLAIN
@@ -51,6 +52,7 @@ LARGEST = 20_000_000  # bytes
 REMEDY = "Measure the model again, or delete the file."
 FORGET = "Forget what was measured of this model first."
 HOSTS = "CFGGuider"  # the guider of the host that combines predictions as PLAIN does
+PATCHED = re.compile(r"\+[0-9a-f]{16}$")  # of the key of a model: the mark of what was put on it
 UNGUIDED = {CFG: 1.0}  # values at which nothing guides, by knob
 TOO_FEW = "A curve needs runs of the same seeds at two values of {}, and there are {}. Let more of them end."
 SEVERAL = "The runs were guided in more than one way ({}). Measure runs that differ in cfg and their seeds alone."
@@ -59,6 +61,8 @@ FILE = {
     "version": require(whole(VERSION, VERSION)),
     "model.name": require(text()),
     "model.key": require(text(PAGE)),
+    "model.weights": maybe(text(PAGE)),
+    "model.on": maybe(several(text(), MOST_VALUES)),
     "curves": require(several(table(ANYTHING, 20), MOST_CURVES)),
 }
 CURVE = {
@@ -150,11 +154,28 @@ class MeasuredCurve:
 
 @dataclass(frozen=True)
 class ModelCurves:
-    """All that was measured of one model.  key: of `model_key`."""
+    """All that was measured of one model.
+
+    key: of `model_key`, or of the knob where that has one of its own. weights: of the model without what was put on
+    them, as `weights_key`. on: what was, each with its strength.
+    """
 
     name: str
     key: str
     curves: tuple[MeasuredCurve, ...] = ()
+    weights: str = ""
+    on: tuple[str, ...] = ()
+
+    @property
+    def patched(self) -> bool:
+        """Whether anything was put on its weights."""
+        return PATCHED.search(self.key) is not None
+
+    @classmethod
+    def of_model(cls, header: Mapping[str, Any], key: str) -> ModelCurves:
+        """Without curves yet.  header: of a run's trace"""
+        model = header.get("model") or {}
+        return cls(str(model.get("name") or "?"), key, weights=weights_key(model) or "", on=put_on(model))
 
     def curve_for(self, header: Mapping[str, Any], knob: str) -> MeasuredCurve | None:
         """The curve with which a run may be compared, if there is one.  header: of its trace"""
@@ -171,8 +192,20 @@ class ModelCurves:
 
     def as_claims(self) -> dict[str, Any]:
         """As the file says it."""
-        claims = {"format": FORMAT, "version": VERSION, "model": {"name": self.name, "key": self.key}}
+        model = {"name": self.name, "key": self.key, "weights": self.weights, "on": [*self.on]}
+        claims = {"format": FORMAT, "version": VERSION, "model": model}
         return jsonable(claims | {"curves": [one.as_claims() for one in self.curves]})
+
+
+def weights_key(model: Mapping[str, Any]) -> str | None:
+    """What tells the weights of a model from others, whatever was put on them.  model: of a trace's header"""
+    bare = {name: value for name, value in model.items() if name not in ("file", "patches")}
+    return model_key(bare)
+
+
+def put_on(model: Mapping[str, Any]) -> tuple[str, ...]:
+    """What is known of what was put on the weights of a model.  model: of a trace's header"""
+    return tuple(str(one) for one in model.get("on") or ())
 
 
 def _grouped(level: Level, each: int) -> Level:
@@ -256,9 +289,8 @@ def curves_of(claims: Any, file: str) -> ModelCurves:
         raise ValueError(f"{file}: a JSON object is needed. {REMEDY}")
     check_claims(file, claims, FILE, REMEDY)
     model, curves = claims["model"], claims["curves"]
-    return ModelCurves(
-        model["name"], model["key"], tuple(_curve(one, f"{file}, curves[{i}]") for i, one in enumerate(curves))
-    )
+    found = tuple(_curve(one, f"{file}, curves[{i}]") for i, one in enumerate(curves))
+    return ModelCurves(model["name"], model["key"], found, model.get("weights") or "", tuple(model.get("on") or ()))
 
 
 def _curve(claims: Mapping[str, Any], where: str) -> MeasuredCurve:

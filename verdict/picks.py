@@ -34,7 +34,7 @@ FILE = {
     "model.key": require(text(PAGE)),
 }
 PICK = {
-    "cfg": require(number(1e-6, 1e6)),
+    "cfg": require(number(0, 1e6)),
     "sampler_class": require(one_of(*CLASSES)),
     "chain": maybe(text(LONGEST)),
     "good": require(switch()),
@@ -70,6 +70,11 @@ class Pick:
         return self.knob != CFG or self.chain == PLAIN
 
 
+def half_way(low: float, high: float) -> float:
+    """The middle of two values of a knob: by their ratio, but from 0 by their difference."""
+    return math.sqrt(low * high) if low > 0 else (low + high) / 2
+
+
 @dataclass(frozen=True)
 class Picks:
     """What was chosen of one model.  key: of `model_key`."""
@@ -85,7 +90,7 @@ class Picks:
     def range(self, sampler_class: str, knob: str = CFG) -> tuple[float, float] | None:
         """The good values: from the least to the largest that was chosen, each half way to what was tried beyond it.
 
-        Half way is the geometric mean with the nearest value that was tried and not chosen. None: none was chosen.
+        None: none was chosen.
         """
         tried = self.of_class(sampler_class, knob)
         good = [pick.cfg for pick in tried if pick.good]
@@ -93,7 +98,7 @@ class Picks:
             return None
         low, high = min(good), max(good)
         below, above = ([p.cfg for p in tried if (p.cfg < low, p.cfg > high)[side]] for side in (0, 1))
-        return math.sqrt(low * max(below, default=low)), math.sqrt(high * min(above, default=high))
+        return half_way(max(below, default=low), low), half_way(high, min(above, default=high))
 
     def ranges(self, knob: str = CFG) -> dict[str, tuple[float, float]]:
         """The good values of a knob with every class of samplers that has any."""

@@ -8,7 +8,7 @@ guided predictions were. Where nothing was measured, it says so, and what would.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -26,8 +26,9 @@ from .features import Features, begins_late, ends_early, features_of, unguided_s
 from .findings import Judged, Watched, clipped_share, findings_of
 from .halved import Shown, compare_runs
 from .known import Known
-from .measured import MeasuredCurve
-from .picks import CFG, Pick
+from .liked import STRENGTH, Liked, liked_of
+from .measured import MeasuredCurve, put_on
+from .picks import CFG, Pick, half_way
 from .run_knobs import DISTILLED, EARLIER, GRADIENT, LATER, LEAST_CFG, RULE, RunKnob, knobs_of
 from .sampler_class import sampler_class
 from .scale import PLAIN, Scale, is_off, own_steps, predictions_agree, scale_of, several_of, without_cached, zero_steps
@@ -81,8 +82,8 @@ class Report:
 
     cfg: of the widget, None where it is unknown or a schedule changed it. plain: nothing but that cfg combined the
     predictions. push: shares of it, by who pushed. effective: the plain scale at which the run stands. knobs: what
-    guided it and can be set, first the one that the answer is about. curve: what was measured of its model with its
-    sampler, schedule and size.
+    guided it and can be set, first the one that the answer is about. curves: what was measured of its model with its
+    sampler, schedule and size, by the key of the knob. liked: what liked pictures on these name, likewise.
     """
 
     answer: Answer
@@ -94,7 +95,13 @@ class Report:
     push: Mapping[str, float]
     effective: EffectiveScale
     knobs: tuple[RunKnob, ...]
-    curve: MeasuredCurve | None = None
+    curves: Mapping[str, MeasuredCurve]
+    liked: Mapping[str, Liked]
+
+    @property
+    def curve(self) -> MeasuredCurve | None:
+        """That of the knob which the answer is about."""
+        return self.curves.get(self.knobs[0].key)
 
     @property
     def sentences(self) -> list[Sentence]:
@@ -128,6 +135,8 @@ class Report:
             "suggested": answer.suggested,
             "range": answer.range,
             "curve": self.curve.as_json() if self.curve else None,
+            "curves": {key: one.as_json() for key, one in self.curves.items() if key != self.knobs[0].key},
+            "liked": {key: one.as_json() for key, one in self.liked.items()},
             "sampler_class": self.sampler,
             "features": asdict(self.features),
             "push": self.push,
@@ -217,9 +226,28 @@ class Case:
 
     @property
     def curve(self) -> MeasuredCurve | None:
-        """What was measured of its model, in runs that were made as this one."""
-        found = (one.curve_for(self.trace.header, self.knob.key) for one in self.knowledge.curves)
-        return next((curve for curve in found if curve), None)
+        """That of the knob which the answer is about."""
+        return self.curves.get(self.knob.key)
+
+    @cached_property
+    def curves(self) -> Mapping[str, MeasuredCurve]:
+        """What was measured of its model, in runs that were made as this one, by the key of the knob."""
+        found = {knob.key: self.knowledge.curve_of(knob, self.trace.header) for knob in self.knobs}
+        return {key: curve for key, curve in found.items() if curve}
+
+    @cached_property
+    def liked(self) -> Mapping[str, Liked]:
+        """What the pictures that a person likes name on these, where the widget acted as it says."""
+        known = {} if self.scale.differs_from_cfg else {knob.key: self.knowledge.picks_of(knob) for knob in self.knobs}
+        found = {key: liked_of(self.curves[key], picks.of_class(self.sampler, key))
+                 for key, picks in known.items() if picks and key in self.curves}  # fmt: skip
+        return {key: one for key, one in found.items() if one}
+
+    def value_within(self, low: float, high: float) -> float | None:
+        """A value to take from a range of the knob: the one that liked pictures name, else the middle."""
+        liked = self.liked.get(self.knob.key)
+        named = math.nan if liked is None else liked.value.value
+        return _widget_number(half_way(low, high) if math.isnan(named) else named)
 
     @property
     def whole(self) -> bool:
@@ -280,9 +308,8 @@ def report_of(
     push = {titles.get(name, name): share for name, share in case.push.items()}
     cfg = next(knob.value for knob in case.knobs if knob.kind == CFG)
     plain = scale.plain and not scale.differs_from_cfg
-    return Report(
-        answer, findings, case.features, case.sampler, cfg, plain, push, scale.effective, case.knobs, case.curve
-    )
+    known = (case.knobs, case.curves, case.liked)
+    return Report(answer, findings, case.features, case.sampler, cfg, plain, push, scale.effective, *known)
 
 
 def _without_contradiction(case: Case, answer: Answer) -> Answer:
@@ -305,15 +332,13 @@ def answer_of(case: Case) -> Answer:
 def _name_remedy(answer: Answer, knob: RunKnob) -> Answer:
     """The same, with a headline that says what to do, where that is one number: what a person chose is to be used."""
     advice = {one.id: one.facts for one in (answer.headline, *answer.reasons)}
-    if answer.suggested is not None and knob.kind != CFG:
+    if "help.gradient" in advice:
+        remedy = say("remedy.scale", scale=advice["help.gradient"]["half"])
+    elif answer.suggested is not None and knob.kind != CFG:
         remedy = say("remedy.knob", name=knob.name, value=answer.suggested)
     elif answer.suggested is not None:
         sure = answer.against == "picks" and not {"help.widget", "why.stage.whole"} & advice.keys()
         remedy = say("remedy.use" if sure else "remedy.try", cfg=answer.suggested)
-    elif "help.half" in advice:
-        remedy = say("remedy.try", cfg=advice["help.half"]["half"])
-    elif "help.gradient" in advice:
-        remedy = say("remedy.scale", scale=advice["help.gradient"]["half"])
     else:
         return answer
     return replace(answer, headline=replace(answer.headline, then=remedy))
@@ -435,10 +460,10 @@ def _of_its_picks(case: Case) -> Answer | None:
     judge, chose = _who_chose(tried)
     whose = say("whose.judge", **judge) if judge else say("whose.user")
     facts = {"knob": knob.words, "high": high} | ({} if place == "untried" else {"low": low, "whose": whose})
-    number = _widget_number(math.sqrt(low * high)) if place in ("above", "below") else None
+    number = case.value_within(low, high) if place in ("above", "below") else None
     advice = [say("help.use.knob", name=knob.name, value=number)] if number is not None else []
     advice += [_help_picks(knob)] if place == "untried" else []
-    reasons = (*tuple(_choices(tried, knob))[:MOST_TRIED], chose, *advice)
+    reasons = (*tuple(_choices(tried, knob))[:MOST_TRIED], chose, *_named(case), *advice)
     headline = say(f"head.knob.{place}", **facts)
     return Answer(headline, COLOUR_OF.get(place, UNCLEAR), "picks", reasons, number, bounds)
 
@@ -480,8 +505,9 @@ def _of_picks(case: Case) -> Answer | None:
         place = "untried"
     judge, chose = _who_chose(tried)
     facts = {"cfg": case.cfg, "high": high, **judge} | ({} if place == "untried" else {"low": low})
-    reasons = (*tuple(_choices(tried))[:MOST_TRIED], chose, *([say("help.picks")] if place == "untried" else []))
-    suggested = _widget_number(math.sqrt(low * high)) if place in ("above", "below") else None
+    advice = [say("help.picks")] if place == "untried" else []
+    reasons = (*tuple(_choices(tried))[:MOST_TRIED], chose, *_named(case), *advice)
+    suggested = case.value_within(low, high) if place in ("above", "below") else None
     headline = say(f"head.{'judged' if judge else 'picks'}.{place}", **facts)
     return _in_widget(case, Answer(headline, COLOUR_OF.get(place, UNCLEAR), "picks", reasons, suggested, bounds))
 
@@ -508,6 +534,15 @@ def _choices(tried: list[Pick], knob: RunKnob | None = None) -> Iterator[Sentenc
         yield say(f"{name}.judge", judge=by, **facts) if by else say(name, **facts)
 
 
+def _named(case: Case) -> Iterator[Sentence]:
+    """Which value liked pictures name, and by what."""
+    liked = case.liked.get(case.knob.key)
+    if liked and len(liked.values) > 1 and liked.by == STRENGTH:
+        low, high = ("?" if math.isnan(end) else about(end) for end in liked.strength[1:])
+        facts = {"strength": about(liked.strength.value), "low": low, "high": high, "name": case.knob.name}
+        yield say("why.liked", **facts, value=_widget_number(liked.value.value))
+
+
 def _of_curve(case: Case) -> Answer | None:
     """Where a run lies on what was measured of this model with its sampler, schedule and size."""
     measured, knob = case.curve, case.knob
@@ -516,8 +551,10 @@ def _of_curve(case: Case) -> Answer | None:
     curve, gate, facts = measured.curve, measured.gate, {"name": knob.name, "knob": knob.words}
     if gate and not gate.applies:
         found = {} if gate.at is None else {"times": about(gate.at.value)}
-        headline, help_ = ("head.refused", "help.refused") if gate.sure else ("head.unsure", "help.more")
-        return Answer(say(headline), UNCLEAR, "measured", (say(f"why.gate.{gate.why}", **found), say(help_)))
+        why = say(f"why.gate.{gate.why}", **found)
+        if gate.sure:
+            return Answer(say("head.refused"), UNCLEAR, "measured", (why, say("help.refused")))
+        return Answer(_unsure(measured, knob), UNCLEAR, "measured", (why, say("help.more")))
     least, most = curve.values[0], curve.values[-1]
     value = min(max(knob.value, least), most)
     why = _why_measured(measured, knob.name, value)
@@ -535,6 +572,20 @@ def _of_curve(case: Case) -> Answer | None:
     start = _widget_number(max(first.value / 2, LEAST_CFG)) if knob.kind == CFG else None
     reasons = (why, *([] if start is None else [say("why.start", cfg=start)]), say("help.strange"))
     return Answer(say(f"head.measured.{name}", **facts, mark=about(mark.value)), colour, "measured", reasons, start)
+
+
+def _unsure(measured: MeasuredCurve, knob: RunKnob) -> Sentence:
+    """What so few pictures show that they do not tell whether the measure applies."""
+    curve = measured.curve
+    value = min(max(knob.value or 0.0, curve.values[0]), curve.values[-1])
+    times = about(curve.times_at(value).value)
+    facts = {
+        "knob": replace(knob, value=value).words,
+        "pictures": measured.pictures,
+        "least": curve.least,
+        "times": times,
+    }
+    return say("head.unsure.alike" if times == "1" else "head.unsure", **facts)
 
 
 def _why_measured(measured: MeasuredCurve, name: str, value: float) -> Sentence:
@@ -581,7 +632,9 @@ def _too_long(case: Case) -> Answer | None:
     if not case.burns:
         return None
     name, by = ("head.burns.gradient", {"name": case.guide.label}) if case.guide else ("head.burns", {})
-    return Answer(say(name, **by), ABOVE, reasons=(_burning(case), *_trouble(case), _advice(case)))
+    advice = _advice(case)
+    reasons = (_burning(case), *_trouble(case), *_measured_elsewhere(case), advice)
+    return Answer(say(name, **by), ABOVE, reasons=reasons, suggested=advice.facts.get("half"))
 
 
 def _unmeasured(case: Case) -> Answer:
@@ -592,7 +645,22 @@ def _unmeasured(case: Case) -> Answer:
         guider = say("who.guider") if chain.upper() == PLAIN else chain
         return Answer(say("head.scale", guider=guider), UNCLEAR, reasons=(*_trouble(case), say("help.guider")))
     headline = say("head.unmeasured.any") if knob.value is None else say("head.unmeasured", knob=knob.words)
-    return Answer(headline, UNCLEAR, reasons=(*_trouble(case), say("help.measure.model")))
+    return Answer(headline, UNCLEAR, reasons=(*_trouble(case), *_measured_elsewhere(case), say("help.measure.model")))
+
+
+def _measured_elsewhere(case: Case) -> Iterator[Sentence]:
+    """That these weights were measured in runs like this one with something else put on them, with what."""
+    header, key = case.trace.header, case.knob.key
+    other = next((one for one in case.knowledge.related if one.curve_for(header, key)), None)
+    if other is not None:
+        model = header.get("model") or {}
+        there, here = _put_on(other.on, other.patched), _put_on(put_on(model), bool(model.get("patches")))
+        yield say("why.elsewhere", there=there, here=here)
+
+
+def _put_on(names: Sequence[str], patched: bool) -> str | Sentence:
+    """What was put on the weights of a model."""
+    return ", ".join(names) if names else say("on.others" if patched else "on.nothing")
 
 
 def _trouble(case: Case) -> Iterator[Sentence]:

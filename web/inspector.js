@@ -8,6 +8,7 @@ import { Advice } from "./lib/advice.mjs";
 import { Panel } from "./lib/panel.mjs";
 import { canKeep, keep } from "./lib/keep.mjs";
 import { beginAtMedian, beginDark, makeRoom, sayOn } from "./lib/node-text.mjs";
+import { addressOf } from "./lib/panel-record.mjs";
 import { againOf, locatorOf, nodeAt, pathOf, placeName, readersOf, writeScale } from "./lib/panel-graph.mjs";
 import { speaker } from "./lib/strings.mjs";
 import { Tab } from "./lib/tab.mjs";
@@ -63,6 +64,8 @@ Object.assign(editor, { // what queues a run again
   report: (run, half, shown = []) => asked(`runs/${run}/report${half ? `?${new URLSearchParams([["half", half], ...shown.map((node) => ["shown", node])])}` : ""}`),
   picks: (...given) => picks(...given),
   curves: (method, body) => curves(method, body),
+  upload: (file) => upload(file),
+  sizeOf: (file) => sizeOf(editor.address(addressOf({ type: "output", subfolder: "", ...file }))),
   job: (id) => jobOf(id),
   queue: async (output, workflow) => (await api.queuePrompt(0, { output, workflow }).catch(() => null))?.prompt_id ?? null,
   inQueue,
@@ -318,6 +321,21 @@ async function picks(method, key, body, sampler_class, knob, values = []) {
 async function curves(method, body) {
   const answer = await api.fetchApi(`${KEPT}measured`, { method, headers: JSON_BODY, body: JSON.stringify(body) }).catch(() => null);
   return answer && answer.status !== 204 ? answer.json() : null;
+}
+
+/** Copy a picture into the host's input folder: its name there; null where the host does not take it. */
+async function upload(file) {
+  const form = new FormData();
+  for (const [name, value] of [["image", file], ["subfolder", "guidance_geometry"]]) form.append(name, value);
+  const answer = await api.fetchApi("/upload/image", { method: "POST", body: form }).catch(() => null);
+  const { name, subfolder } = answer?.status === 200 ? await answer.json() : {};
+  return name ? [subfolder, name].filter(Boolean).join("/") : null;
+}
+
+/** Width and height of a picture of the server; null where it is gone. */
+async function sizeOf(src) {
+  const picture = Object.assign(new Image(), { src });
+  return picture.decode().then(() => [picture.naturalWidth, picture.naturalHeight], () => null);
 }
 
 /** After a reload the page knows nothing, the server still has the run. */

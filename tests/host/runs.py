@@ -228,3 +228,12 @@ def readable(trace):
     assert as_csv(trace)
     assert as_json(trace)
     assert as_text(trace, None)
+
+
+def with_lora(model, strength, seed=0):
+    """A MODEL with a change of one of its weights, as a LoRA makes it."""
+    name, weight = next((n, w) for n, w in model.model.state_dict().items() if w.ndim == 2)
+    generator = torch.Generator().manual_seed(seed)
+    changed = model.clone()
+    changed.add_patches({name: ("diff", (torch.randn(weight.shape, generator=generator),))}, strength)
+    return changed

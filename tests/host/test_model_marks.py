@@ -1,14 +1,13 @@
 """What tells a model from others: a LoRA, its strength and a merge do, and a run between does not."""
 
 import pytest
-import torch
 
 from guidance_geometry.host.adapter import describe_model
 from guidance_geometry.measure.measurement import setting_of
 from guidance_geometry.nodes.start import GGClassLabel, GGEmptyCanvas, GGLoadDenoiser
 from guidance_geometry.trace.trace import model_key
 
-from .runs import ksampler
+from .runs import ksampler, with_lora
 
 
 @pytest.fixture(scope="module")
@@ -18,14 +17,6 @@ def model():
 
 def key(model, **change):
     return model_key({**describe_model(model), **change})
-
-
-def with_lora(model, strength, seed=0):
-    name, weight = next((n, w) for n, w in model.model.state_dict().items() if w.ndim == 2)
-    generator = torch.Generator().manual_seed(seed)
-    changed = model.clone()
-    changed.add_patches({name: ("diff", (torch.randn(weight.shape, generator=generator),))}, strength)
-    return changed
 
 
 def test_a_lora_makes_another_model_by_its_weights_and_its_strength(model):

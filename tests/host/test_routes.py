@@ -61,11 +61,13 @@ def drawn(cfg):
     return exact_trace(cfg, steps=4, batch=2)
 
 
-def keep(store, user, name, cfg, model="k", ratio=1.0):
+def keep(store, user, name, cfg, model="k", ratio=1.0, strength=1.0, knobs=()):
     """Keep a run of a user that was measured: its pictures are so strange to the model."""
     sums = dict.fromkeys(("along", "length", "error", "expected"), [[1.0, 1.0]] * len(LEVELS))
     measured = {"evaluations": 8, "sigmas": [*LEVELS], **sums, "error": [[ratio, 1.1 * ratio]] * len(LEVELS)}
-    facts = {"seed": 0, "cfg": cfg, "measured": measured, "model": {"name": "m", "hash": model}}
+    measured["along"] = [[strength, strength]] * len(LEVELS)
+    of_model = {"name": "m", "hash": model} if isinstance(model, str) else model
+    facts = {"seed": 0, "cfg": cfg, "measured": measured, "model": of_model, "knobs": list(knobs)}
     trace, folder = drawn(cfg), panel_record.temporary_folder(TAB_FOLDER)
     folder.mkdir(parents=True, exist_ok=True)
     save(replace(trace, header={**trace.header, **facts}), folder / f"{name}.safetensors")
@@ -201,6 +203,27 @@ def test_a_curve_is_made_of_runs_kept_for_their_model_shown_and_forgotten(site):
     assert told(site, "GET", "?key=k") == (200, made), "a curve of two values does not replace one of three"
     assert told(site, "DELETE", "?key=k") == (204, None)
     assert told(site, "GET", "?key=k") == (204, None)
+
+
+LORA = {"kind": "lora", "name": "strength_model", "key": "strength_model, detail, cfg 4", "model": "k+0"}
+
+
+def test_runs_at_several_strengths_of_a_lora_make_one_curve_and_pictures_of_a_person_name_a_value_on_it(site):
+    for name, value, strength in (("a", 0.0, 1.0), ("b", 0.5, 1.4), ("c", 1.0, 2.2)):
+        knob = {**LORA, "value": value}
+        facts = {"model": {"name": "m", "hash": "k", "patches": f"{value}"}, "knobs": [knob], "strength": strength}
+        keep(site.store, site.owner, name, 4.0, **facts)
+    asked = {"run": "c", "knob": LORA["key"], "prompt_strength": [1.2, 1.0, 9.0]}
+    assert told(site, "POST", **asked)[0] == 400, "nothing was measured"
+    status, made = told(site, "POST", runs=["a", "b", "c"], knob=LORA["key"])
+    assert (status, made["model"]["key"], made["curves"][0]["values"]) == (200, "k+0", [0, 0.5, 1])
+    assert told(site, "POST", runs=["a", "b"], knob="cfg")[0] == 400, "two models, of which each has a cfg"
+    status, named = told(site, "POST", **asked)
+    assert (status, named["value"]) == (200, [pytest.approx(0.25), 0, None])
+    report = json.loads(
+        answers_to(site, ("GET", "/guidance_geometry/tab/runs/c/report", as_user(site, "her"), None))[0][1]
+    )
+    assert (list(report["curves"]), report["curve"]) == ([LORA["key"]], None)
 
 
 REFUSED = {

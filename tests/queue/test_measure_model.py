@@ -6,7 +6,9 @@ import json
 import re
 
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from guidance_geometry.tests.queue import steering, tab_steering
 from guidance_geometry.tests.queue.prompts import ROOT
@@ -49,11 +51,33 @@ RAISE = """height => { const panel = document.querySelector('.bottom-panel'), ho
   panel.style.flex = `${own / whole * 100} 1 0px`; graph.style.flex = `${100 - own / whole * 100} 1 0px`; }"""
 
 
+GRAPH = {
+    **sampled(denoiser="pocket-flow-1", cfg=8.0, steps=12, scheduler="simple"),
+    "10": {"class_type": "VAEDecode", "inputs": {"samples": ["4", 0], "vae": ["1", 1]}},
+    "11": {"class_type": "PreviewImage", "inputs": {"images": ["10", 0]}},
+}
+
+
+def with_lora(server, strength):
+    """The same graph with a LoRA that changes one of the weights."""
+    folder = server.log.parent / "models" / "loras"
+    folder.mkdir(parents=True, exist_ok=True)
+    change = 0.02 * torch.randn(64, 64, generator=torch.Generator().manual_seed(0))
+    save_file({"diffusion_model.evaluate.decode.attention.out.diff": change}, folder / "detail.safetensors")
+    given = {"model": ["1", 0], "lora_name": "detail.safetensors", "strength_model": strength}
+    sampler = {**GRAPH["4"], "inputs": {**GRAPH["4"]["inputs"], "model": ["12", 0]}}
+    return {**GRAPH, "4": sampler, "12": {"class_type": "LoraLoaderModelOnly", "inputs": given}}
+
+
+BY_STRENGTH = r"Their pictures show the prompt at strength [\d.]+ \(.* to .*\); so do those at [\d.]+"
+BY_MIDDLE = r"These pictures show the prompt about equally, so the middle is named: [\d.]+"  # as far as a few tell
+
+
 @pytest.fixture(scope="module")
 def page(editor):
     close_below(editor)
     editor.set_viewport_size({"width": 1440, "height": 900})
-    load(editor, sampled(denoiser="pocket-flow-1", cfg=8.0, steps=12, scheduler="simple"))
+    load(editor, GRAPH)
     open_below(editor)
     yield editor
     close_below(editor)
@@ -151,10 +175,19 @@ def test_pictures_stand_below_their_values_and_all_is_in_view(page, size):
 def test_clicks_on_pictures_name_a_value(page):
     click(page, ".gg-card:nth-child(3)")
     click(page, ".gg-card:nth-child(4)")
-    says_at(page, "You chose cfg 2.5, 4")
+    says_at(page, rf"You like cfg 2.5, 4\. ({BY_STRENGTH}|{BY_MIDDLE})\.$")
     says_at(page, "is above your range", ".gg-headline")
+    named = page.locator(".gg-tab .gg-take").inner_text()
+    assert named in page.locator(f"{TAB} .gg-headline").inner_text(), "both name the same value"
     click(page, ".gg-take")
-    assert page.evaluate(CFG) == pytest.approx(3.1, abs=0.2)
+    assert 2.5 < page.evaluate(CFG) < 4
+
+
+def test_pictures_of_a_person_name_a_value_by_their_prompt_strength(page):
+    files = sorted((page.live.log.parent / "temp").glob("*.png"))[:6]
+    page.locator(".gg-tab input[type=file]").first.set_input_files(files)
+    says_at(page, r"^.*Your 6 pictures show the prompt at strength [\d.]+ \(.* to .*\)[;:]", timeout=90000)
+    assert page.evaluate(WIDGETS).count('"detail') == 0
 
 
 def test_the_next_run_of_the_same_is_placed_on_the_curve_at_once(page):
@@ -198,3 +231,21 @@ def test_what_is_shared_opens_the_workflow_of_its_run(page):
     assert {"workflow", "prompt"} <= set(image.text)
     drop(page, "shared.png", "image/png", f"data:image/png;base64,{base64.b64encode(png).decode()}")
     page.wait_for_function(f"ran => ({CFG})() === ran", arg=ran)
+
+
+def test_the_strength_of_a_lora_is_measured_on_a_curve_of_its_own(page):
+    load(page, with_lora(page.live, 0.8))
+    switch(page)
+    queue(page)
+    sees(page, "unclear", "cfg 8 .*has not been measured")
+    says_at(page, "measured with no LoRA. This run has detail 0.8", ".gg-reasons")
+    click(page, ".gg-measureModel")
+    page.locator(".gg-tab .gg-knob >> visible=true").select_option(label="strength_model (detail)")
+    says_at(page, "7 values, 8 pictures of each")
+    click(page, ".gg-again")
+    says_at(page, "^2 of 8 pictures", timeout=120000)
+    click(page, ".gg-halt")
+    says_at(page, "pictures of each value, kept for this model")
+    values = page.locator(".gg-tab .gg-card .gg-name").all_inner_texts()
+    assert values == ["0", "0.25", "0.5", "0.8", "1", "1.25", "1.5"]
+    assert page.locator(".gg-tab .gg-curve-plot .gg-own").count() == 1

@@ -154,7 +154,7 @@ def measured(ratios=(1.0, 1.0, 1.2, 1.6), values=(1.0, 2.0, 4.0, 8.0), knob="cfg
     """What was measured of the model of `run`: so strange at each value, in twelve pictures.
 
     of: another run with the sampler and the size. spread: of one picture, the last and the first in turn. strength,
-    expected: of all.
+    expected: of all. rising: by how much the strength grows from value to value.
     """
     header, spread, one = (of or run()).header, change.get("spread", 0.0), torch.ones(12, dtype=torch.float64)
     share = 1 + spread * torch.cat([-one[:11], 11 * one[:1]])
@@ -162,11 +162,23 @@ def measured(ratios=(1.0, 1.0, 1.2, 1.6), values=(1.0, 2.0, 4.0, 8.0), knob="cfg
     points = []
     for i, ratio in enumerate(ratios):
         error = ratio * (share.flip(0) if i % 2 else share)
-        levels = [Level(sigma, strength, one, error, expected) for sigma in LEVELS]
+        along = strength + i * change.get("rising", 0.0)
+        levels = [Level(sigma, along, one, error, expected) for sigma in LEVELS]
         points.append(Measurement(levels, setting_of(header)))
     curve = Curve(values, points, [Estimate(value, value, value) for value in variety])
     found = MeasuredCurve(knob, knob, "2026-11-12", curve, beside_of(header))
     return Known(curves=(ModelCurves("m", HASH, (found,)),))
+
+
+def with_lora(*on):
+    """A run whose weights were patched, with what, as far as that is known."""
+    return headed(run(), model={"name": "m", "hash": HASH, "patches": "5" * 16, "on": [*on]})
+
+
+def elsewhere(*on):
+    """What was measured of the same weights with something else on them."""
+    (curves,) = measured().curves
+    return Known(related=(replace(curves, key=HASH + (f"+{'4' * 16}" if on else ""), on=on),))
 
 
 def trouble(name):
@@ -200,7 +212,8 @@ OF_CURVES = {
     "why.gate.smooth": lambda: report(run(), measured((0.4, 0.4), (1.0, 2.0))),
     "why.gate.strength": lambda: report(run(), measured(strength=1.6)),
     "why.gate.trace": lambda: report(run(), measured(expected=-1.0)),
-    "head.unsure": lambda: report(run(), measured((2.2, 2.2), (1.0, 2.0), spread=0.15)),
+    "head.unsure": lambda: report(run(), measured((2.2, 3.3), (1.0, 4.0), spread=0.15)),
+    "head.unsure.alike": lambda: report(run(), measured((2.2, 2.2), (1.0, 2.0), spread=0.15)),
     "measured, and refused at cfg 1": lambda: report(run(1.0), measured(strength=1.6)),
     "measured, and off": lambda: report(run(1.0), measured()),
     "measured beside picks": lambda: report(run(8.0), replace(measured(), picks=picks((8.0, True)))),
@@ -214,7 +227,12 @@ OF_CURVES = {
     "measured, and clipped": lambda: report(clipped(run(1.5), 0.5), measured()),
     "measured, and beyond the range": lambda: report(clipped(latents(run(1.5)), 0.5), measured(of=latents(run()))),
     "measured, and burnt": lambda: report(run(BURNT), measured((1.0, 1.0), (1.0, 50.0))),
+    "why.liked": lambda: report(run(8.0), replace(measured(rising=0.5), picks=picks((2.0, True), (4.0, True)))),
     "why.curves.damaged": lambda: report(run(), trouble("why.curves.damaged")),
+    "why.elsewhere": lambda: report(with_lora("detail 1.2"), elsewhere("detail 0.8")),
+    "on.nothing": lambda: report(with_lora("detail 1.2"), elsewhere()),
+    "on.others": lambda: report(with_lora(), elsewhere("detail 0.8")),
+    "of other weights in another way": lambda: report(run(2.0, steps=8), elsewhere("detail 0.8")),
 }
 OF_PICKS = {
     "head.picks.above": lambda: report(run(8.0), LIKED),

@@ -1,15 +1,19 @@
 """What a model said of its pictures is kept for it, and compared only with runs that were made in the same way."""
 
 import json
+import math
 from dataclasses import replace
 from functools import cache
 
 import pytest
 import torch
 
+from guidance_geometry.measure.estimates import Estimate
 from guidance_geometry.measure.levels import LEVELS
 from guidance_geometry.tests.traces import exact_trace
+from guidance_geometry.verdict.liked import liked_of, named_by
 from guidance_geometry.verdict.measured import ModelCurves, curves_of, measure_curve, read_curves, write_curves
+from guidance_geometry.verdict.picks import Pick
 
 
 @cache
@@ -112,6 +116,41 @@ def test_a_damaged_file_is_told_from_a_whole_one(damage):
     damage(claims)
     with pytest.raises(ValueError, match=r"a\.json"):
         curves_of(claims, "a.json")
+
+
+def rising(values=(1.0, 2.0, 4.0, 8.0), seeds=(0, 1)):
+    """A curve whose prompt strength is 1 at the first value, and grows by one half from each to the next."""
+    made = [run(cfg, seed) for cfg in values for seed in seeds]
+    for i, trace in enumerate(made):
+        strength = 1 + i // len(seeds) / 2
+        trace.header["measured"]["along"] = [[strength - 0.1, strength + 0.1]] * len(LEVELS)
+    return measure_curve(made, "cfg", "")
+
+
+def tried(*pairs):
+    return [Pick(cfg, "ode", good) for cfg, good in pairs]
+
+
+def test_liked_pictures_name_the_value_whose_pictures_show_the_prompt_as_strongly():
+    found = liked_of(rising(), tried((2.0, True), (4.0, True), (8.0, False)))
+    assert found.values == (2.0, 4.0)
+    assert found.strength.value == pytest.approx(1.75)
+    assert found.value.value == pytest.approx(8**0.5)
+    assert 2 <= found.value.low < found.value.value < found.value.high <= 4, "between the liked ones"
+    assert liked_of(rising(), tried((4.0, True))).value.value == pytest.approx(4)
+    assert liked_of(rising(), tried((3.0, True), (8.0, False))) is None, "nothing was measured there"
+    assert liked_of(rising(), [Pick(4.0, "ode", True, by="CLIP")]) is None, "a judge is no person"
+
+
+def test_no_liked_picture_names_a_rejected_value_or_one_beyond_it():
+    between = liked_of(rising(), tried((2.0, True), (8.0, True), (4.0, False)))
+    assert between.value.value in (2.0, 8.0)
+    alike = liked_of(measure_curve(grid({1.0: 1.0, 2.0: 1.0, 8.0: 1.0}), "cfg", ""), tried((2.0, True), (8.0, True)))
+    assert (alike.by, alike.value.value) == ("middle", pytest.approx(4)), "their pictures show the prompt alike"
+    own = named_by(rising(), Estimate(2.2, 2.0, 9.0), tried((2.0, True), (4.0, False)), (2.0, 3.0))
+    assert own.value[:2] == (3.0, 3.0)
+    assert math.isnan(own.value.high), "beyond what was measured"
+    assert math.isnan(named_by(rising(), Estimate(9.0, 8.0, 10.0), [], None).value.value)
 
 
 def test_numbers_that_are_not_known_are_null_for_a_browser():

@@ -33,6 +33,8 @@ def test_a_range_ends_half_way_to_what_was_not_chosen_of_runs_without_rules():
     several = Picks("m", "k", tuple(Pick(cfg, "ode", good) for cfg, good in pairs))
     assert several.ranges() == {"ode": pytest.approx((2.0, 12.0))}
     assert several.range("sde") is None
+    from_none = Picks("m", "k", tuple(Pick(cfg, "ode", good) for cfg, good in ((0.0, False), (0.5, True))))
+    assert from_none.range("ode") == (0.25, 0.5), "half way from 0 is in the middle"
     assert Picks("m", "k", several.picks[:1]).range("ode") is None
 
 
@@ -55,7 +57,7 @@ def test_picks_of_each_knob_are_kept_compared_and_forgotten_apart(tmp_path):
         ({"version": 3}, "version is 3"),
         ({"model": {"name": "m"}}, "model.key is missing"),
         ({"picks": None}, "a list of at most"),
-        ({"picks": [{"cfg": 0, "sampler_class": "ode", "good": True}]}, "cfg is 0"),
+        ({"picks": [{"cfg": -1, "sampler_class": "ode", "good": True}]}, "cfg is -1"),
         ({"picks": [{"cfg": 1, "sampler_class": "euler", "good": True}]}, "sampler_class is 'euler'"),
         ({"picks": [{"cfg": 1, "sampler_class": "ode", "good": 1}]}, "good is 1"),
         ({"picks": [7]}, "cfg is missing"),

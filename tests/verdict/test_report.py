@@ -28,7 +28,7 @@ from guidance_geometry.verdict.findings import Judged
 from guidance_geometry.verdict.known import Known
 from guidance_geometry.verdict.picks import CFG
 from guidance_geometry.verdict.report import AGAINST, COLOURS, VERSION
-from guidance_geometry.verdict.run_knobs import DISTILLED, GRADIENT, RULE
+from guidance_geometry.verdict.run_knobs import DISTILLED, GRADIENT, LORA, RULE
 from guidance_geometry.verdict.sampler_class import CLASSES
 from guidance_geometry.verdict.scale import scale_of
 from guidance_geometry.verdict.sentences import LANGUAGES, SENTENCES, Sentence, say, short
@@ -112,7 +112,7 @@ def test_the_schema_has_every_word_and_number_of_a_report():
     assert own["v"]["const"] == VERSION
     words = ("colour", COLOURS), ("against", AGAINST), ("sampler_class", CLASSES)
     assert all(own[name]["enum"] == [*there] for name, there in words)
-    assert set(fields_of("knob")["kind"]["enum"]) == {CFG, DISTILLED, GRADIENT, RULE}
+    assert set(fields_of("knob")["kind"]["enum"]) == {CFG, DISTILLED, GRADIENT, RULE, LORA}
     for name, kind in (("effective", EffectiveScale), ("features", Features)):
         assert [*fields_of(name)] == [one.name for one in fields(kind)]
 

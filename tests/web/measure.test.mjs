@@ -4,14 +4,16 @@ import { Advice, saidOf } from "../../web/lib/advice.mjs";
 import { curvePlot, leftOf, RIGHT } from "../../web/lib/curve-plot.mjs";
 import { Flicker } from "../../web/lib/flicker.mjs";
 import { costOf, isDecided, MeasureModel, PICTURES, valuesFor } from "../../web/lib/measure-model.mjs";
+import { askingPrompt, LikedPictures } from "../../web/lib/liked-pictures.mjs";
 import { saidAt } from "../../web/lib/present.mjs";
 import { knobOf } from "../../web/lib/run-knobs.mjs";
 import { speaker } from "../../web/lib/strings.mjs";
-import { editor, RECORD, RUN } from "./hosts.mjs";
+import { editor, PROMPT, RECORD, RUN } from "./hosts.mjs";
 
 const t = speaker("en");
 const CFG = knobOf(RECORD);
 const FINISHED = { ...RECORD, batch: 1, n: 20, steps: [{ sigma_next: 0 }] };
+const LORA = { key: "strength_model, detail, cfg 8", kind: "lora", name: "strength_model", value: 0.8, title: "Load LoRA", what: "detail", node: "2", input: "strength_model", limits: [0, 100], model: "ab+0" };
 const SHARE = { key: "phi, GGRescale", kind: "rule", name: "phi", value: 0.5, limits: [0, 1] };
 
 test("values to measure at begin where nothing guides, and the run's own is among them", () => {
@@ -19,6 +21,8 @@ test("values to measure at begin where nothing guides, and the run's own is amon
   assert.deepEqual(valuesFor(4.3, CFG), [1, 1.5, 2.5, 4.3, 6, 9, 14]);
   assert.deepEqual(valuesFor(30, CFG).at(-1), 30, "beyond the last one it is one more");
   assert.deepEqual(valuesFor(1.1, CFG)[0], 1, "where nothing guides is never replaced");
+  assert.deepEqual(valuesFor(0.8, LORA), [0, 0.25, 0.5, 0.8, 1, 1.25, 1.5], "of a LoRA from nothing of it on");
+  assert.deepEqual([valuesFor(0.1, LORA)[0], valuesFor(2, LORA).at(-1), valuesFor(0, LORA)[1]], [0, 2, 0.25]);
   const shares = valuesFor(0.5, SHARE);
   assert.ok(shares.includes(0.5) && shares.every((value) => value > 0 && value <= 1), String(shares));
   for (let own = 0.3; own < 40; own *= 1.3) {
@@ -147,6 +151,31 @@ const CURVE = {
   prompt_strength: [0.95, 1.1, 1.3, 1.4, 1.6, 1.8, 2.2].map((value) => [value, null, null]), variety: [1, 0.95, 0.9, 0.8, 0.75, 0.7, 0.6].map((value) => [value, null, null]),
   measured: [6, 5, 7], seen: [10, 9, 11],
 };
+
+test("a person's own pictures are asked about with the model, the prompts and the VAE of the run, at its size", async () => {
+  const wires = { model: ["1", 0], positive: ["2", 0], negative: ["3", 0] };
+  const prompt = { ...PROMPT, 4: { ...PROMPT[4], inputs: { ...PROMPT[4].inputs, ...wires } }, 8: { class_type: "VAEDecode", inputs: { samples: ["4", 0], vae: ["1", 2] } }, 2: { class_type: "Text", inputs: {} }, 3: { class_type: "Text", inputs: {} } };
+  const made = askingPrompt(prompt, "4", ["a.png", "b.png", "c.png"], [64, 48]);
+  const of = (kind) => Object.values(made).filter(({ class_type }) => class_type === kind).map(({ inputs }) => inputs);
+  assert.deepEqual(of("LoadImage").map(({ image }) => image), ["a.png", "b.png", "c.png"]);
+  assert.ok(of("ImageScale").every(({ width, height, crop }) => width === 64 && height === 48 && crop === "center"));
+  const { latent, noise_seed, draws, ...asked } = of("GGMeasure")[0];
+  assert.deepEqual([asked, made[latent[0]].inputs.vae, of("ImageBatch").length], [wires, ["1", 2], 2]);
+  assert.ok(!made[4] && !made[9], "nothing is sampled or saved");
+  const guided = { ...prompt, 6: { class_type: "CFGGuider", inputs: { cfg: 3, ...wires } } };
+  assert.ok(askingPrompt(guided, "7", ["a.png"], [64, 48]), "a guider has the prompts");
+  assert.equal(askingPrompt(PROMPT, "4", ["a.png"], [64, 48]), null);
+
+  const at = host([{ values: [], prompt_strength: [1.4, 1.3, 1.5], value: [3.3, 2.8, 4] }], { known: true });
+  at.job = async (id) => ({ prompt, workflow: {}, outputs: at.queued.has(id) ? { "gg-liked-said": { text: ['{"prompt_strength": [1.4, 1.3, 1.5]}'] } } : { 9: { images: [{ filename: "a.png" }] } }, ended: true });
+  Object.assign(at, { upload: async ({ name }) => name && `guidance_geometry/${name}`, sizeOf: async () => [64, 48] });
+  const mine = new LikedPictures(at, { run: RUN, record: FINISHED, knob: CFG }, () => {});
+  await mine.ask([{ name: "a.png" }]);
+  assert.deepEqual([mine.isAsking, mine.liked.value[0], at.asked[0]], [false, 3.3, { run: "r", knob: "cfg", prompt_strength: [1.4, 1.3, 1.5] }]);
+  assert.deepEqual(flags(at).map(({ record, key }) => [record, key.slice(0, 4)]), [[false, "try-"]], "and no run is listed");
+  await mine.ask([{ name: "" }]);
+  assert.deepEqual([mine.liked, mine.fault], [null, "mineNotSent"]);
+});
 
 /** Texts of a plot: [words, x of their left edge, x of the right one, y]. */
 const texts = (svg) => [...svg.matchAll(/<text x="([\d.]+)" y="([\d.]+)" text-anchor="(\w+)">(?:<title>.*?<\/title>)?(.*?)<\/text>/g)].map(([, x, y, anchor, words]) => {

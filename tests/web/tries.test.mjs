@@ -93,6 +93,14 @@ test("picks of each knob are kept apart", () => {
   assert.equal(knownRange(null, { ...record, report: { ...record.report, range: [2, 3] } }, SCALE), null, "the range of another");
 });
 
+test("picks of the strength of a LoRA are kept for the model without it", () => {
+  const lora = { ...SHARE, kind: "lora", key: "strength_model, detail", model: "ab+0" };
+  const [own, plain] = [lora, SHARE].map((knob) => picksOf(RECORD, [{ cfg: 0, state: "there", good: true }], null, knob));
+  const stored = { picks: [], knobs: { [lora.key]: { ode: [0, 0.5] } } };
+  assert.equal(rangeOf(stored, RECORD, lora).middle, 0.25, "from 0 the middle is half");
+  assert.deepEqual([own.model.key, plain.model.key, own.picks[0].cfg], ["ab+0", "ab", 0]);
+});
+
 test("the scale is the sampler's own or its guider's", () => {
   assert.deepEqual(["4", "7", "1", "99"].map((id) => knobPlace(PROMPT, id, SCALE)), ["4", "6", null, null]);
   assert.equal(obstacle({ nodes: [{ id: 4, widgets: [{ name: "cfg" }], inputs: [] }] }, PROMPT, "4", SCALE), null);

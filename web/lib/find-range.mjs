@@ -1,6 +1,6 @@
 // @ts-check
 /** Find my range: one picture at several scales, and which of them a person finds good. No DOM. */
-import { CFG, knobOf, roundWithin } from "./run-knobs.mjs";
+import { CFG, halfWay, keyFor, knobOf, roundWithin } from "./run-knobs.mjs";
 import { Tries } from "./tries.mjs";
 
 const CLOSE = 1.4; // from one scale to the next: one good one gives a range of high / low 1.4, two give 2
@@ -41,7 +41,7 @@ export function further(value, tried, knob) {
 /** Where to look first: in the middle of what is known, else at the run's own value. */
 export function centreOf(range, own) {
   const [low, high] = range ?? [own, own];
-  return Math.sqrt(low * high) || own;
+  return halfWay(low, high) || own;
 }
 
 /** The judged cards as the server takes them.  by: the judge that chose, null for the user
@@ -55,7 +55,7 @@ export function picksOf(record, cards, by = null, knob = knobOf(record)) {
   const facts = { sampler_class: report.sampler_class, chain: knob.key === CFG ? rules : knob.key, knob: knob.key };
   const judged = cards.filter(({ state }) => state === "there");
   const picks = judged.map(({ cfg, good, liked }) => ({ cfg, good: Boolean(by ? liked : good), ...(by && { by: by.slice(0, LONGEST) }), ...facts }));
-  return { format: "guidance-geometry/picks", version: 1, model: { name: String(model.name ?? model.file ?? "?").slice(0, 200), key: model.key }, picks };
+  return { format: "guidance-geometry/picks", version: 1, model: { name: String(model.name ?? model.file ?? "?").slice(0, 200), key: keyFor(record, knob) }, picks };
 }
 
 /** What is stored of a knob of a run's model with its kind of sampler: {low, high, middle, chosen, judges, yours}, null where
@@ -70,7 +70,7 @@ export function rangeOf(stored, record, knob = knobOf(record)) {
   const counts = (pick) => pick.knob === knob.key && (knob.key !== CFG || pick.chain === PLAIN);
   const own = stored.picks.filter((pick) => pick.sampler_class === kind && pick.good && counts(pick));
   const judges = [...new Set(own.map(({ by }) => by).filter(Boolean))].sort();
-  const middle = roundWithin(knob, Math.sqrt(range[0] * range[1]));
+  const middle = roundWithin(knob, halfWay(range[0], range[1]));
   return { judges, yours: own.some(({ by }) => !by), low: range[0], high: range[1], middle, chosen: own.map(({ cfg }) => cfg).sort((a, b) => a - b) };
 }
 

@@ -1,7 +1,7 @@
 // @ts-check
 /** Measure my model: the workflow at several values of a knob on the same seeds, and what the model says of its pictures. No DOM. */
 import { FindRange } from "./find-range.mjs";
-import { CFG, roundWithin } from "./run-knobs.mjs";
+import { CFG, LORA, roundWithin } from "./run-knobs.mjs";
 import { FLAG, slotOf } from "./tab-runs.mjs";
 import { promptAt, seedPlaces, upstream } from "./try-prompt.mjs";
 
@@ -9,6 +9,7 @@ export const PICTURES = 8; // of each value, before more are asked for
 export const DRAWS = 1; // how often the model is asked about each
 const ASKED = 24; // evaluations of the model for a picture that is asked about once
 const OF_CFG = [1, 1.5, 2.5, 4, 6, 9, 14]; // from no guidance on
+const OF_LORA = [0, 0.25, 0.5, 0.75, 1, 1.25, 1.5]; // from nothing of it on
 const OF_OTHERS = [1 / 4, 1 / 2, 1 / Math.SQRT2, 1, Math.SQRT2, 2, 4]; // times the own value
 const FIRST = 4; // pictures of each value before it may stop
 const SURE = 1.3; // upper end of the first mark over its lower end, below which it is decided
@@ -17,11 +18,12 @@ const NEAR = 1.1;
 /** Whether the model can be asked about the pictures of a run: it goes to a finished picture, and its knob can be set. */
 export const canMeasure = (record, knob) => Boolean(record.model?.key && knob.value !== null && record.steps?.at(-1)?.sigma_next === 0);
 
-/** Values to measure at; the own one takes the place of the nearest, but not of 1, where nothing guides. */
+/** Values to measure at; the own one takes the place of the nearest, but not of the first where it does nothing there. */
 export function valuesFor(own, knob) {
-  const values = knob.key === CFG ? [...OF_CFG] : [...new Set(OF_OTHERS.map((times) => roundWithin(knob, times * own)))];
+  const usual = knob.key === CFG ? OF_CFG : knob.kind === LORA ? OF_LORA : null;
+  const values = usual ? [...usual] : [...new Set(OF_OTHERS.map((times) => roundWithin(knob, times * own)))];
   if (!(own > 0) || values.includes(own)) return values;
-  const away = values.map((value) => (knob.key === CFG && value === 1 ? Infinity : Math.abs(Math.log(value / own))));
+  const away = values.map((value, k) => (usual && k === 0 ? Infinity : Math.abs(Math.log(value / own))));
   const nearest = away.indexOf(Math.min(...away));
   if (own > Math.max(...values) * NEAR) values.push(own);
   else values[nearest] = own;

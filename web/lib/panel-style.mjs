@@ -233,7 +233,7 @@ ${curveStyle("var(--gg-accent)", "var(--comfy-menu-bg, #353535)")}
   .gg-slide { display: grid; grid-template-columns: 1fr 1fr; grid-auto-rows: minmax(0, 1fr); }
   .gg-panel .gg-slide :is(img, canvas) { width: 100%; }
 }
-.gg-tried { flex: 1 1 200px; margin: 0; }
+.gg-tried { flex: 1 1 300px; margin: 0; }
 .gg-panel .gg-takeAgain { background: var(--gg-accent); color: var(--gg-paper); font-weight: 600; }
 .gg-panel[data-empty] > :not(style, .gg-bar), .gg-panel[data-empty] .gg-pages { display: none; }
 .gg-panel[data-empty] .gg-bar { flex-direction: column; align-items: flex-start; gap: 10px; padding: 6px; }

@@ -755,8 +755,8 @@ export class Panel {
   offerScale(value) {
     const { apply, again } = this.parts;
     const [source, { name: knob }] = [this.knobSource(), knobOf(this.whole)];
-    const taken = this.tryouts.opened === "range" && this.tryouts.range(); // its own buttons say so
-    const hidden = value === null || !source?.widget || Boolean(taken);
+    const taken = this.tryouts.takesValueOf(knobOf(this.whole)); // its own buttons say so
+    const hidden = value === null || !source?.widget || taken;
     put(apply, { hidden });
     put(again, { hidden: hidden || !this.judged() });
     if (hidden) return;

@@ -4,6 +4,7 @@ import { nodeAt, scaleSource, widgetSource } from "./panel-graph.mjs";
 
 const MOST_GUIDERS = 8; // one inside another
 export const CFG = "cfg"; // key of the knob that most runs have
+export const LORA = "lora"; // kind of the knob that is the strength of a LoRA
 const OFF = 1; // cfg at which guidance is off
 
 /** Every knob of a run that is set by a widget, first the one that its report is about; without a report cfg. */
@@ -18,6 +19,12 @@ export function knobsOf(record) {
  */
 export const knobOf = (record, key = null) => knobsOf(record).find((one) => one.key === key) ?? knobsOf(record)[0];
 
+/** What a knob is called, and whose it is. */
+export const knobName = ({ kind, name, title, what }) => (kind === CFG || !(what ?? title) ? name : `${name} (${what ?? title})`);
+
+/** By what the choices and the curves of a knob of a run are kept; null where nothing tells its model from others. */
+export const keyFor = (record, knob) => (record?.model?.key ? (knob?.model ?? record.model.key) : null);
+
 /** Those among which a person may choose: whose widget is known, and that is above nothing. */
 export const triableKnobs = (record) => knobsOf(record).filter(({ kind, node, value }) => kind === CFG || (node && value > 0));
 
@@ -26,6 +33,9 @@ export function roundWithin({ limits: [low, high] }, value) {
   const bounded = Math.min(high ?? Infinity, Math.max(low ?? 0, value));
   return Number(bounded >= 1 ? bounded.toFixed(1) : bounded.toPrecision(2));
 }
+
+/** The middle of two values of a knob: by their ratio, but from 0 by their difference. */
+export const halfWay = (low, high) => (low > 0 ? Math.sqrt(low * high) : (low + high) / 2);
 
 /** Half of a value, null where that is nothing to try. */
 export function halfValue(knob, value = knob?.value) {

@@ -5,11 +5,13 @@ import { curvePlot, leftOf, RIGHT } from "./curve-plot.mjs";
 import { canMeasure, costOf, PICTURES, valuesFor } from "./measure-model.mjs";
 import { offer } from "./tab-parts.mjs";
 import { runAgain } from "./run-again.mjs";
-import { halfValue, triableKnobs } from "./run-knobs.mjs";
+import { halfValue, knobName, triableKnobs } from "./run-knobs.mjs";
 import { fillShots, shotsOf } from "./shots.mjs";
 import { verdictOf } from "./verdict.mjs";
 import { number, sentenceIn, span } from "./words.mjs";
 
+const MORE = "help.more"; // what a report says where there are too few pictures to tell
+const LONG = 8; // letters of a name that stands on a narrow picture
 const MOST_SHOWN = 4; // pictures of a card
 
 export class TriesView {
@@ -25,7 +27,7 @@ export class TriesView {
     };
     this.find = button("find", () => this.open("range", () => this.tryouts.openRange()));
     this.half = button("half", () => this.open("half", () => this.tryouts.openHalf()));
-    this.measure = button("measureModel", () => this.open("measure", () => this.tryouts.openMeasure()));
+    this.measure = button("measureModel", () => this.open("measure", () => (this.addsPictures ? this.tryouts.addPictures() : this.tryouts.openMeasure())));
     this.halt = button("halt", () => this.tryouts.tries.halt());
     this.again = button("again", () => this.tryouts.tryAgain());
     this.ask = button("ask", () => this.tryouts.tries.judgeChooses());
@@ -33,12 +35,15 @@ export class TriesView {
     this.save = button("save", () => download(new Blob([`${JSON.stringify(this.tryouts.stored, null, 1)}\n`], { type: "application/json" }), "picks.json"));
     this.take = button("take", () => this.apply());
     this.takeAgain = button("takeAgain", () => this.applyAgain());
+    this.files = element("input", { type: "file", accept: "image/*", multiple: true, hidden: true });
+    this.files.addEventListener("change", () => this.askAbout());
+    this.mine = button("mine", () => this.files.click());
     this.close = button("close", () => this.tryouts.close());
     this.cards = element("div", { class: "gg-shelf gg-cards", role: "group", "aria-label": t("find") });
     this.words = element("p", { class: "gg-tried", role: "status" });
     this.which = element("select", { class: "gg-knob", "aria-label": t("knobTip"), title: t("knobTip") });
     this.which.addEventListener("change", () => this.tryouts.chooseKnob(this.which.value));
-    const row = element("div", { class: "gg-row" }, this.which, this.words, this.takeAgain, this.take, this.ask, this.halt, this.again, this.forget, this.save, this.close);
+    const row = element("div", { class: "gg-row" }, this.which, this.words, this.takeAgain, this.take, this.ask, this.halt, this.again, this.mine, this.files, this.forget, this.save, this.close);
     this.curve = element("div", { class: "gg-curve", hidden: true });
     this.box = element("div", { class: "gg-tries", hidden: true }, row, this.curve, this.cards);
     this.drawn = [];
@@ -59,6 +64,11 @@ export class TriesView {
     if (seen || tryouts.opened !== kind) act();
   }
 
+  /** Whether so few pictures were measured that a click makes more of them at once. */
+  get addsPictures() {
+    return this.needsMore && this.tryouts.opened !== "measure";
+  }
+
   draw() {
     const { tryouts, t } = this;
     const { tries, opened } = tryouts;
@@ -69,7 +79,8 @@ export class TriesView {
     put(this.find, { hidden: !ready, textContent: range ? this.named("range", range) : t("find"), title: t(range ? "rangeTip" : "findTip") });
     const half = ready ? halfValue(knob) : null;
     put(this.half, { hidden: half === null, textContent: half === null ? "" : t("half", { knob: knob.name, value: number(half) }) });
-    put(this.measure, { hidden: !ready || !canMeasure(record, knob), textContent: t(tryouts.curve() ? "measuredModel" : "measureModel") });
+    this.needsMore = Boolean(record?.report?.reasons?.some(({ id }) => id === MORE));
+    put(this.measure, { hidden: !ready || !canMeasure(record, knob), "data-main": this.addsPictures ? "" : null, textContent: this.addsPictures ? t("addPictures", { n: PICTURES }) : t(tryouts.curve() ? "measuredModel" : "measureModel") });
     put(this.box, { hidden: !opened });
     if (!opened) return;
     const cards = tries?.cards ?? [];
@@ -78,7 +89,7 @@ export class TriesView {
     this.cards.classList.toggle("gg-columns", opened === "measure");
     this.drawCurve(opened === "measure" ? tryouts.curve() : null, cards.map(({ cfg }) => cfg), knob);
     if (opened === "measure") return this.drawMeasure(tries, record, knob);
-    put(this.halt, { hidden: true });
+    for (const one of [this.halt, this.mine]) put(one, { hidden: true });
     const judging = opened === "range";
     this.offerKnobs(judging ? triableKnobs(tryouts.record()) : [], knob);
     put(this.words, { textContent: this.sentence(tries, range, judging) });
@@ -88,20 +99,22 @@ export class TriesView {
     put(this.forget, { hidden: !judging || !range });
     put(this.save, { hidden: !judging || !range });
     const hidden = !judging || !range || !tryouts.source()?.widget;
-    put(this.take, { hidden, textContent: t("take", { knob: knob.name, value: number(range?.middle) }) });
-    put(this.takeAgain, { hidden, textContent: t("applyAgain", { knob: knob.name, value: number(range?.middle) }) });
+    put(this.take, { hidden, textContent: t("take", { knob: knob.name, value: number(tryouts.wanted()) }) });
+    put(this.takeAgain, { hidden, textContent: t("applyAgain", { knob: knob.name, value: number(tryouts.wanted()) }) });
   }
 
   /** The row of buttons and the words while the model is measured, and after. */
   drawMeasure(tries, record, knob) {
     const { t, tryouts } = this;
     const goes = Boolean(tries?.cards.length && !tries.isDone);
-    for (const one of [this.ask, this.forget, this.save, this.take, this.takeAgain]) put(one, { hidden: true });
+    for (const one of [this.ask, this.save, this.take, this.takeAgain]) put(one, { hidden: true });
     this.offerKnobs(goes ? [] : triableKnobs(record), knob);
-    const range = tries && tryouts.range();
-    if (range && tryouts.source()?.widget) put(this.take, { hidden: false, textContent: t("take", { knob: knob.name, value: number(range.middle) }) });
+    const value = tryouts.wanted();
+    for (const [one, key] of value !== null && tryouts.source()?.widget ? [[this.take, "take"], [this.takeAgain, "applyAgain"]] : []) put(one, { hidden: false, textContent: t(key, { knob: knob.name, value: number(value) }) });
+    put(this.forget, { hidden: goes || !tryouts.range() });
+    put(this.mine, { hidden: goes || !tryouts.curve(), disabled: Boolean(tryouts.mine?.isAsking) });
     put(this.halt, { hidden: !goes });
-    put(this.again, { hidden: goes || Boolean(tries?.trouble), "data-main": tries?.cards.length || tryouts.curve() ? null : "", textContent: t(tries?.cards.length ? "morePictures" : tryouts.curve() ? "measureAnew" : "measureNow", { n: PICTURES }) });
+    put(this.again, { hidden: goes || Boolean(tries?.trouble), "data-main": (tries?.cards.length || tryouts.curve()) && !this.needsMore ? null : "", textContent: t(tries?.cards.length ? "morePictures" : tryouts.curve() ? "measureAnew" : "measureNow", { n: PICTURES }) });
     put(this.words, { textContent: this.measureWords(tries, record, knob) });
   }
 
@@ -109,15 +122,38 @@ export class TriesView {
     const { t, tryouts } = this;
     if (tries?.trouble) return t(tries.trouble.key, { knob: tries.knob.name, node: nameOf(tries.trouble.node) });
     const curve = tryouts.curve();
+    const liked = this.likedWords(knob);
     if (!tries?.cards.length) {
-      if (curve) return this.measuredOn(curve);
+      if (curve) return [this.measuredOn(curve), liked].filter(Boolean).join(" ");
       return t("measureCost", costOf(record, valuesFor(knob.value, knob)));
     }
     if (!this.panel.editor.answers()) return t("triesAway");
     const progress = { i: tries.pictures, n: tries.wanted };
     if (!tries.isDone) return [t("measuring", progress), tries.ahead ? t("ahead", { n: tries.ahead }) : ""].join(" ");
     const range = tryouts.range();
-    return [tries.fault ?? t("measuredNow", progress), range ? this.named("rangeWords", range) : t("judge")].join(" ");
+    return [tries.fault ?? t("measuredNow", progress), liked || (range ? this.named("rangeWords", range) : t("judge"))].join(" ");
+  }
+
+  /** Which value liked pictures name, and by what; empty where nothing was liked. */
+  likedWords(knob) {
+    const { t, tryouts } = this;
+    const { mine } = tryouts;
+    if (mine?.isAsking) return t("mineAsking", { n: mine.count });
+    if (mine?.fault) return t(mine.fault);
+    const liked = tryouts.liked();
+    if (!liked) return "";
+    const [value, low, high] = liked.prompt_strength.map((one) => number(one, 2));
+    const facts = { knob: knob.name, strength: liked.prompt_strength[1] === null ? value : `${value} (${span(low, high, t)})`, value: number(tryouts.wanted()) };
+    if (mine) return t(liked.value[0] === null ? "mineUnknown" : "mineNamed", { n: mine.count, ...facts });
+    const key = liked.values.length === 1 ? "likedOne" : liked.by === "middle" ? "likedAlike" : "likedNamed";
+    return t(key, { values: liked.values.map((one) => number(one)).join(", "), ...facts });
+  }
+
+  /** Ask about the files that were chosen, which may be chosen once more. */
+  askAbout() {
+    const files = [...(this.files.files ?? [])];
+    this.files.value = "";
+    return files.length ? this.tryouts.askAbout(files) : null;
   }
 
   measuredOn({ when, pictures, values }) {
@@ -154,8 +190,7 @@ export class TriesView {
 
   /** Which number is tried, where there are several. */
   offerKnobs(knobs, { key }) {
-    const words = ({ kind, name, title }) => (kind === "cfg" || !title ? name : `${name} (${title})`);
-    offer(this.which, knobs.length > 1 ? knobs.map((one) => ({ value: one.key, words: words(one) })) : [], key);
+    offer(this.which, knobs.length > 1 ? knobs.map((one) => ({ value: one.key, words: knobName(one) })) : [], key);
   }
 
   sentence(tries, range, judging) {
@@ -188,9 +223,10 @@ export class TriesView {
       if (this.cards.contains(at)) at.focus({ preventScroll: true }); // it was taken out for a moment
       this.cards.style.setProperty("--gg-frames", String(cards.length));
     }
+    const label = this.tryouts.opened === "measure" && this.tryouts.knob().name.length > LONG ? "" : this.tryouts.knob().name; // a column is narrow
     for (const { card, box, name, shots } of this.drawn) {
       put(box, { "data-state": card.state, "aria-pressed": kind === "range" ? String(Boolean(card.good)) : null, disabled: kind === "range" && card.state !== "there" });
-      put(name, { textContent: `${card.good || card.liked ? "\u2713 " : ""}${this.tryouts.knob().name} ${number(card.cfg)}` });
+      put(name, { textContent: `${card.good || card.liked ? "\u2713 " : ""}${[label, number(card.cfg)].filter(Boolean).join(" ")}` });
       if (card.state === "there" && shots.childElementCount < Math.min(card.shots.length || 1, MOST_SHOWN)) fillShots(shots, this.cards, shotsOf(this.panel.editor, { record: card.seeds?.[0]?.record ?? card.record, shots: card.shots.slice(0, MOST_SHOWN) }, `${this.tryouts.knob().name} ${card.cfg}`), Boolean(card.seeds));
     }
   }
@@ -203,15 +239,15 @@ export class TriesView {
   }
 
   apply() {
-    const [source, range] = [this.tryouts.source(), this.tryouts.range()];
-    if (!source?.widget || !range) return; // gone since the button was drawn
-    this.panel.editor.write(source, range.middle);
+    const [source, value] = [this.tryouts.source(), this.tryouts.wanted()];
+    if (!source?.widget || value === null) return; // gone since the button was drawn
+    this.panel.editor.write(source, value);
   }
 
   applyAgain() {
     const { tryouts } = this;
-    const [source, range, run] = [tryouts.source(), tryouts.range(), tryouts.tries?.run ?? tryouts.owner.judged()?.run];
-    return source?.widget && range && run ? runAgain(this.panel, run, source, range.middle) : null;
+    const [source, value, run] = [tryouts.source(), tryouts.wanted(), tryouts.tries?.run ?? tryouts.owner.judged()?.run];
+    return source?.widget && value !== null && run ? runAgain(this.panel, run, source, value) : null;
   }
 }
 

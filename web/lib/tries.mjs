@@ -181,7 +181,7 @@ function whyNot(job) {
  *
  * Apart from ComfyUI's cache of other jobs: a value that is taken after it was tried leaves a run of the graph, too.
  */
-function apart(workflow) {
+export function apart(workflow) {
   const key = `${TRY}${[...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
   return { ...workflow, extra: { ...workflow.extra, [FLAG]: { ...workflow.extra?.[FLAG], record: true, key, apart: true } } };
 }

@@ -66,8 +66,13 @@ export function promptAt(prompt, places, value, ...shown) {
     const copies = shown.filter(({ of }) => of === place).map(({ id }) => id);
     for (const id of [place, ...copies].filter((one) => changed[one])) changed[id] = { ...changed[id], inputs: { ...changed[id].inputs, ...beside, [input]: value } };
   }
-  const needed = new Set(shown.flatMap(({ id }) => [...upstream(changed, id)]));
-  return Object.fromEntries(Object.entries(changed).filter(([one]) => needed.has(one)));
+  return neededBy(changed, ...shown.map(({ id }) => id));
+}
+
+/** The part of a prompt that some of its nodes need. */
+export function neededBy(prompt, ...ids) {
+  const needed = new Set(ids.flatMap((id) => [...upstream(prompt, id)]));
+  return Object.fromEntries(Object.entries(prompt).filter(([one]) => needed.has(one)));
 }
 
 /** A wire that brings a picture which the sampler had a part in. */
@@ -80,7 +85,7 @@ function pictureInto(prompt, id, made, root) {
 const wiresOf = (node) => Object.entries(node?.inputs ?? {}).filter(([, value]) => Array.isArray(value) && value.length === 2);
 
 /** Ids of a node and of all that read it, directly or not, the nearest first. */
-function downstream(prompt, id) {
+export function downstream(prompt, id) {
   const reads = (one, of) => wiresOf(prompt[one]).some(([, [from]]) => String(from) === of);
   const found = new Set([id]); // grows while it is walked
   for (const of of found) Object.keys(prompt).filter((one) => reads(one, of)).forEach((one) => found.add(one));

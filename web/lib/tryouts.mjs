@@ -5,7 +5,8 @@
  */
 import { FindRange, knownRange, picksOf, rangeOf } from "./find-range.mjs";
 import { MeasureModel } from "./measure-model.mjs";
-import { CFG, knobOf } from "./run-knobs.mjs";
+import { LikedPictures } from "./liked-pictures.mjs";
+import { CFG, keyFor, knobOf, roundWithin } from "./run-knobs.mjs";
 import { TryHalf } from "./try-half.mjs";
 
 export class Tryouts {
@@ -14,6 +15,7 @@ export class Tryouts {
   /** @type {any} */ stored = null;
   /** @type {?string} */ storedOf = null;
   /** @type {?string} */ unkept = null;
+  /** @type {any} */ mine = null; // pictures of a person's own, while they are asked about and after
   /** @type {?string} */ knobKey = null; // chosen; null for the one that the report is about
 
   /** editor: what may be asked of it (see inspector.js). owner: shows the run. Its judged() is {run, record}, as `Tries`
@@ -26,8 +28,14 @@ export class Tryouts {
 
   /** Of another workflow nothing is known. */
   forget() {
-    this.tries?.stop();
-    Object.assign(this, { tries: null, opened: null, stored: null, storedOf: null, unkept: null, knobKey: null });
+    this.stop();
+    Object.assign(this, { opened: null, stored: null, storedOf: null, unkept: null, knobKey: null });
+  }
+
+  /** Nobody waits any longer for what was queued. */
+  stop() {
+    for (const one of [this.tries, this.mine]) one?.stop();
+    Object.assign(this, { tries: null, mine: null });
   }
 
   /** The record of the run whose scale is judged. */
@@ -52,17 +60,34 @@ export class Tryouts {
     return record && rangeOf(this.stored, record, this.knob());
   }
 
+  /** What liked pictures name on the curve: a person's own, else those that were clicked; as the server tells it, null for nothing. */
+  liked() {
+    return this.mine?.liked ?? this.record()?.report?.liked?.[this.knob().key] ?? null;
+  }
+
+  /** The value to take: the one that liked pictures name, else the middle of the range; null for none. */
+  wanted() {
+    const named = this.liked()?.value[0] ?? null;
+    return named === null ? (this.range()?.middle ?? null) : roundWithin(this.knob(), named);
+  }
+
+  /** Whether buttons of its own write a value of this knob. */
+  takesValueOf({ key }) {
+    return ["range", "measure"].includes(this.opened ?? "") && this.knob().key === key && this.wanted() !== null;
+  }
+
   /** Another number is to be tried: show what is known of it, or find it. */
   chooseKnob(key) {
-    this.tries?.stop();
-    Object.assign(this, { knobKey: key, tries: null, opened: null });
-    return this.openRange();
+    const { opened } = this;
+    this.stop();
+    Object.assign(this, { knobKey: key, opened: null });
+    return opened === "measure" ? this.openMeasure() : this.openRange();
   }
 
   /** What is stored of the model of the run that is shown; asked once for each model in a row. */
   async askStored() {
     const record = this.record();
-    const key = record?.model?.key ?? null;
+    const key = keyFor(record, this.knob());
     if (!record || this.storedOf === key) return;
     Object.assign(this, { storedOf: key, stored: null });
     const stored = key ? await this.editor.picks("GET", key) : null;
@@ -75,8 +100,8 @@ export class Tryouts {
     if (this.opened === "range") return this.close();
     if (!this.record()) return; // its run is not read yet
     if (!this.range()) return this.findRange();
-    this.tries?.stop();
-    Object.assign(this, { tries: null, opened: "range" });
+    this.stop();
+    this.opened = "range";
     return this.owner.changed();
   }
 
@@ -88,8 +113,8 @@ export class Tryouts {
   openMeasure() {
     if (this.opened === "measure") return this.close();
     if (!this.record()) return null;
-    this.tries?.stop();
-    Object.assign(this, { tries: null, opened: "measure" });
+    this.stop();
+    this.opened = "measure";
     return this.owner.changed();
   }
 
@@ -106,7 +131,24 @@ export class Tryouts {
 
   /** What was measured with this model, sampler, schedule and size: of now, or as the report tells it; null for nothing. */
   curve() {
-    return this.tries?.measured ?? this.record()?.report?.curve ?? null;
+    const { report } = this.record() ?? {};
+    const { key } = this.knob();
+    return this.tries?.measured ?? (key === knobOf(this.record()).key ? report?.curve : report?.curves?.[key]) ?? null;
+  }
+
+  /** Ask the model about pictures of a person's own. */
+  askAbout(files) {
+    const judged = this.owner.judged();
+    if (!judged) return null;
+    this.mine?.stop();
+    this.mine = new LikedPictures(this.editor, { ...judged, knob: this.knob() }, () => this.owner.changed());
+    return this.mine.ask(files);
+  }
+
+  /** Further pictures of every value, where there are too few to tell. */
+  addPictures() {
+    if (this.opened !== "measure") this.openMeasure();
+    return this.tryAgain();
   }
 
   openHalf() {
@@ -125,8 +167,7 @@ export class Tryouts {
   begin(kind, make) {
     const judged = this.owner.judged();
     if (!judged) return;
-    this.tries?.stop();
-    this.tries = null; // it may be of another run
+    this.stop(); // it may be of another run
     const knob = this.knob();
     this.tries = make({ ...judged, knob, range: knownRange(this.stored, judged.record, knob) }, () => this.owner.changed());
     Object.assign(this, { opened: kind, unkept: null });
@@ -135,13 +176,14 @@ export class Tryouts {
   }
 
   close() {
-    this.tries?.stop();
-    Object.assign(this, { tries: null, opened: null });
+    this.stop();
+    this.opened = null;
     this.owner.changed();
   }
 
   /** Store what a person finds good; what is stored by then is what the report is of. */
   async keepPicks(picks) {
+    this.mine = null; // what was clicked last counts
     const { key } = picks.model;
     const stored = key ? await this.editor.picks("POST", key, picks) : null;
     const { plain } = this.record()?.report ?? {};
@@ -176,7 +218,7 @@ export class Tryouts {
   /** Forget what was chosen of a knob; of these values of it alone where there are any. */
   async forgetPicks(knob = this.knob(), values = []) {
     const record = this.record();
-    this.stored = await this.editor.picks("DELETE", record.model.key, null, record.report.sampler_class, knob.key, values);
+    this.stored = await this.editor.picks("DELETE", keyFor(record, knob), null, record.report.sampler_class, knob.key, values);
     for (const card of this.tries?.cards ?? []) Object.assign(card, { good: false, liked: false });
     await this.reportAnew();
   }
