@@ -146,9 +146,9 @@ def test_the_command_converts_and_sweeps(fresh, tmp_path):
     call("convert", "net.pt", "--licence", "MIT")
     found, _ = read_safetensors(tmp_path / "net.safetensors")
     assert all(torch.equal(found[name], tensor) for name, tensor in weights.items())
-    assert "2 cells" in call("sweep", "--server", fresh.address, "--cfg", "1,3", "--seeds", 1, "--set", "steps=4")
+    assert "1 cell" in call("sweep", "--server", fresh.address, "--cfg", "3", "--set", "steps=2")
     results = json.loads((tmp_path / "output" / "sweep" / "results.json").read_text(encoding="utf-8"))
-    assert len(results["rows"]) == 2
+    assert len(results["rows"]) == 1
     log = fresh.log.read_text(encoding="utf-8", errors="replace")
     assert "IMPORT FAILED" not in log
     assert "Traceback" not in log

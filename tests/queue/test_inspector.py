@@ -238,7 +238,7 @@ def test_an_interrupted_run_says_where_it_stopped(page):
 
 def test_a_reload_brings_a_large_record_with_one_question(page):
     reseed(page, cfg=3.0, steps=40)
-    page.evaluate(f"() => {{ {NODE.format('GGEmptyCanvas')}.widgets.find(w => w.name === 'batch_size').value = 8; }}")
+    page.evaluate(f"() => {{ {NODE.format('GGEmptyCanvas')}.widgets.find(w => w.name === 'batch_size').value = 4; }}")
     queue(page)
     shows_run_of(page, 40)
     asked = []
