@@ -11,7 +11,6 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 
 from ...dev.places import HOST, ROOT
 
@@ -42,11 +41,10 @@ print(took, process.memory_info().rss - before)
 """
 
 
-def start(bytecode: str) -> tuple[float, float]:
-    """Processor seconds and megabytes of one start.  bytecode: the folder that it is cached in"""
+def start() -> tuple[float, float]:
+    """Processor seconds and megabytes of one start, which leaves its bytecode beside the sources."""
     command = [sys.executable, "-c", START, str(ROOT), str(HOST)]
     cached = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    cached |= {"PYTHONPYCACHEPREFIX": bytecode}
     out = subprocess.run(command, capture_output=True, text=True, check=True, env=cached).stdout.split()
     return float(out[-2]), float(out[-1]) / 1e6
 
@@ -57,9 +55,8 @@ def main() -> int:
     parser.add_argument("--starts", type=int, default=7)
     parser.add_argument("--busy", action="store_true", help="other work runs beside it: seconds fail nothing")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as bytecode:
-        start(bytecode)
-        seconds, memory = map(statistics.median, zip(*(start(bytecode) for _ in range(options.starts)), strict=True))
+    start()
+    seconds, memory = map(statistics.median, zip(*(start() for _ in range(options.starts)), strict=True))
     over = memory > MEGABYTES or (seconds > SECONDS and not options.busy)
     print(
         f"{seconds:.3f} s of processor time and {memory:.1f} MB to load the pack, medians of {options.starts} starts; "

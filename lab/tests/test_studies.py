@@ -1,13 +1,16 @@
 """Every study still runs, small, and prints the table of its page."""
 
 import re
+from functools import partial
 from importlib import import_module
 
 import pytest
 
 from guidance_geometry.dev.fixtures.subjects import every_subject
 from guidance_geometry.lab.studies.classifier_guidance import Row
+from guidance_geometry.lab.studies.own_measure import best_of, draw
 from guidance_geometry.lab.studies.paper_steps import Way
+from guidance_geometry.library.measuring import measure
 from guidance_geometry.tests.project import ROOT
 
 DOCS = ROOT / "docs"
@@ -23,7 +26,7 @@ STUDIES = {  # name: (arguments that make it small, head of a table, the page th
         ["--starts", "1"],
         "model | agent | runs, mean",
         "agents/SKILL.md",
-        {"MODELS": ("pocket-flow-1",), "SAMPLES": 10},
+        {"MODELS": ("pocket-flow-1",), "SAMPLES": 5, "STEPS": 4},
     ),
     "classifier_guidance": (
         ["--samples", "20", "--latent", "20"],
@@ -41,7 +44,7 @@ STUDIES = {  # name: (arguments that make it small, head of a table, the page th
         ["--samples", "20", "--probe", "20", "--chains", "line, every 2"],
         "chain | passes",
         None,
-        {"STOPS": [], "STEPS": 8},
+        {"STOPS": [], "STEPS": 4},
     ),
     "exact_toy": (
         ["--samples", "10"],
@@ -57,16 +60,21 @@ STUDIES = {  # name: (arguments that make it small, head of a table, the page th
         {"METHODS": ("CFG", "noise-aware"), "coloured": lambda out: None, "exact_agreement": str, "four_methods": str},
     ),
     "own_measure": (
-        ["--pictures", "40"],
+        ["--pictures", "20"],
         "cfg | prompt strength | denoising ratio",
         "own-measure.md",
-        {"MODELS": ("pocket-flow-1",), "SCALES": (1.0, 4.0)},
+        {
+            "MODELS": ("pocket-flow-1",),
+            "SCALES": (1.0, 4.0),
+            "draw": partial(draw, steps=2),
+            "best_of": partial(best_of, many=2),
+        },
     ),
     "own_measure_limits": (
         ["--batches", "1", "--pictures", "10"],
         "change | prompt strength | denoising ratio",
         "own-measure.md",
-        {"WORLDS": {"2 values": (2,)}, "CHANGES": {"inverted": lambda x: -x}},
+        {"WORLDS": {"2 values": (2,)}, "CHANGES": {"inverted": lambda x: -x}, "draw": partial(draw, steps=2)},
     ),
     "own_measure_models": (
         ["--pictures", "10"],
@@ -78,7 +86,7 @@ STUDIES = {  # name: (arguments that make it small, head of a table, the page th
         ["--samples", "20"],
         "gradient | scale | times | steps | accuracy",
         None,
-        {"BY_LABEL": (Way("rate", 4.0, steps=4),), "BY_HALF": (Way("DSG", 1.0, steps=4),)},
+        {"BY_LABEL": (Way("rate", 4.0, steps=2),), "BY_HALF": (Way("DSG", 1.0, steps=2),)},
     ),
     "reweighting": (["--points", "100"], "\u03b3 | 20 steps", STORY, {"STEPS": (20,)}),
     "straight_line": (["--samples", "3"], "\u03b3 | straight line | run again", STORY, {"GAMMAS": (1.0,)}),
@@ -100,6 +108,7 @@ def test_a_study_prints_the_table_of_its_page(host, name, tmp_path, monkeypatch,
     module = import_module(f"guidance_geometry.lab.studies.{name}")
     for constant, value in fewer.items():
         monkeypatch.setattr(module, constant, value)
+    monkeypatch.setattr("guidance_geometry.library.measure", partial(measure, draws=1), raising=False)
     monkeypatch.setattr("sys.argv", [name, *words, *(["--out", str(tmp_path)] if name in DRAWING else [])])
     module.main()
     assert f"| {head} " in capsys.readouterr().out

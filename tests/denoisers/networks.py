@@ -1,5 +1,7 @@
 """Networks of checked files, what they are asked, and how far two answers are apart."""
 
+from typing import Any
+
 import torch
 
 
@@ -28,3 +30,12 @@ def distance(found, wanted):
     assert found.shape == wanted.shape
     assert wanted.abs().max() > 1e-3, "an answer that says nothing"
     return float((found - wanted).abs().max() / wanted.abs().max())
+
+
+def error(found, wanted):
+    """The same of their lengths."""
+    return float(((found - wanted).norm() / wanted.norm()).detach())
+
+
+def shapes_of(network) -> Any:
+    return {name: tuple(weight.shape) for name, weight in network.state_dict().items()}

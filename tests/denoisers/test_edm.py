@@ -12,7 +12,7 @@ from guidance_geometry.denoisers.edm import EDM
 from guidance_geometry.denoisers.edm_baselines import IDDPM
 from guidance_geometry.denoisers.reading import denoiser_of
 from guidance_geometry.denoisers.spec import choose_spec
-from guidance_geometry.tests.denoisers.networks import distance, network_of, pictures
+from guidance_geometry.tests.denoisers.networks import distance, network_of, pictures, shapes_of
 from guidance_geometry.tests.tiny_networks import with_filters
 
 # kind, side, width, multipliers, depth, classes, augmented, parameters in millions
@@ -35,10 +35,6 @@ def sizes_of(name, **changes):
     sizes |= {"stem": width, "emb": 4 * width, "noise": 2 * width if kind == "ncsnpp" else width, "classes": classes}
     sizes["attends"] = [level for level in range(len(multipliers)) if side >> level in ATTENDS[kind]]
     return sizes | {"widths": [factor * width for factor in multipliers]}
-
-
-def shapes_of(network) -> Any:
-    return {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
 
 
 class Restated:

@@ -11,6 +11,7 @@ from guidance_geometry.denoisers.schedules import Levels, table
 from guidance_geometry.denoisers.spec import choose_spec
 from guidance_geometry.denoisers.unet2d import unet_format
 from guidance_geometry.files.safetensors import write_safetensors
+from guidance_geometry.tests.denoisers.networks import error
 from guidance_geometry.tests.diffusers_folders import (
     DIT,
     DIT_PIPELINE,
@@ -43,10 +44,6 @@ UNETS = {
     | {"down_block_types": ["ResnetDownsampleBlock2D"] * 2 + ["AttnDownBlock2D"]}
     | {"up_block_types": ["AttnUpBlock2D", "ResnetUpsampleBlock2D", "UpBlock2D"]},
 }
-
-
-def error(found, wanted):
-    return float(((found - wanted).norm() / wanted.norm()).detach())
 
 
 def networks_of(config):

@@ -12,15 +12,12 @@ from guidance_geometry.denoisers.dit_folders import dit_format, own_names
 from guidance_geometry.denoisers.jit import JIT, JiT, JiTSizes
 from guidance_geometry.denoisers.reading import denoiser_of
 from guidance_geometry.denoisers.spec import choose_spec
+from guidance_geometry.tests.denoisers.networks import error, shapes_of
 from guidance_geometry.tests.diffusers_folders import random_weights
 
 TINY = DiTSizes(channels=4, out=8, patch=2, grid=4, width=128, depth=2, heads=2, mlp=512, classes=3)
 NARROW = {"channels": 3, "patch": 4, "grid": 4, "bottleneck": 8, "width": 64, "depth": 6, "heads": 2}
 SMALL = JiTSizes(**NARROW, mlp=170, classes=3, context=5, start=2, noise=1.0)
-
-
-def shapes_of(network):
-    return {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
 
 
 def stored(kind: Any = DiT, sizes: Any = TINY, seed=0):
@@ -37,10 +34,6 @@ def loaded(kind, sizes, weights):
 def batch(channels=4, side=8):
     x = torch.randn(3, channels, side, side, generator=torch.Generator().manual_seed(1))
     return x, torch.tensor([0.0, 417.0, 999.0]), torch.tensor([0, 2, 3])
-
-
-def error(found, wanted):
-    return float(((found - wanted).norm() / wanted.norm()).detach())
 
 
 def of_diffusers(out=8, epsilon=1e-6, shift=0):

@@ -55,7 +55,7 @@ def test_any_claim_is_read_or_refused(tmp_path_factory, reader, name, data):
     check(reader, name, path)
 
 
-@pytest.mark.parametrize(("kind", "few"), [("traces", 60), ("classifiers", 12), ("denoisers", 15)])
+@pytest.mark.parametrize(("kind", "few"), [("traces", 30), ("classifiers", 12), ("denoisers", 15)])
 def test_any_safetensors_file_is_read_or_refused(tmp_path_factory, sources, reader, kind, few):
     @given(data=st.data())
     @budget(few)

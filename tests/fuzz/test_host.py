@@ -31,7 +31,7 @@ BODIES = {"/interrupt": {}, "/free": {"unload_models": True, "free_memory": True
 
 
 @given(data=st.data())
-@budget(25)
+@budget(15)
 def test_any_prompt_ends(watched, data):
     verdict = watched.run(data.draw(prompts(watched.graphs, watched.catalogue)))
     OUTCOMES["prompts"][verdict.kind] += 1
@@ -66,7 +66,7 @@ def valid_bits(host):
 
 
 @given(data=st.data())
-@budget(3, 10)
+@budget(2, 10)
 def test_a_queue_of_two_browsers_goes_on(watched, reference, data):
     state, jobs = watched.state(), {}
     with ExitStack() as stack:

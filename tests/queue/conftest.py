@@ -61,10 +61,10 @@ def server(tmp_path_factory):
 
 
 @contextmanager
-def editor_page(browser, live, vue=False):
+def editor_page(browser, live):
     """The editor of a host; what its console complains about is kept."""
-    with page_in(browser, live.address, vue=vue, script=NO_DEPRECATION % live.pack) as page:
-        page.live, page.vue, page.complaints = live, vue, []
+    with page_in(browser, live.address, script=NO_DEPRECATION % live.pack) as page:
+        page.live, page.complaints = live, []
         page.set_default_timeout(12000)
         page.on("console", lambda line: page.complaints.append(line) if line.type == "error" else None)
         page.on("pageerror", lambda error: page.complaints.append(error))
@@ -76,6 +76,14 @@ def editor(browser, server):
     """The newest editor, with nodes on the canvas: one page for all tests. test_archive.py has the others."""
     with editor_page(browser, server) as page:
         yield page
+
+
+@contextmanager
+def nodes_2(page):
+    """An editor with Nodes 2.0 for a while."""
+    page.evaluate(steering.NODES_2, True)
+    yield page
+    page.evaluate(steering.NODES_2, False)
 
 
 @pytest.fixture(scope="module")

@@ -46,6 +46,7 @@ QUEUE = """() => { let refuse; window.done = new Promise(resolve => { refuse = r
   window.hear ??= app.api.addEventListener("guidance_geometry.step", ({detail}) => window.heard.push(detail)) ?? true;
   const refused = () => Object.keys(app.lastNodeErrors ?? {}).length && refuse(["refused", app.lastNodeErrors]);
   return app.queuePrompt(0, 1).then(refused); }"""
+NODES_2 = "on => app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on)"
 PAINTED = """() => new Promise(done => { setTimeout(done, 500);  // a page in the background has no frames
   requestAnimationFrame(() => requestAnimationFrame(done)); })"""
 DRAFTED = """() => { const graph = app.rootGraph ?? app.graph;

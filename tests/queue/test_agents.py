@@ -98,7 +98,7 @@ def job_of(example, **sampler):
 def test_an_agent_without_eyes_measures_a_model_and_goes_where_it_does_not_find_its_pictures_strange(agent, request):
     """By the skill, with the host's own sampler; it changes nothing but what the report names."""
     assert agent.send("GET /guidance_geometry/tab/runs")[0] == 200
-    job = job_of("fine", cfg=14.0, seed=71, steps=14)  # of so many steps no curve comes with the pack
+    job = job_of("fine", cfg=14.0, seed=71, steps=7)  # of so many steps no curve comes with the pack
     job["2"]["inputs"]["label"], job["3"]["inputs"]["batch_size"] = "*", 10
     first = agent.run(job)
     report, runs = agent.report(first), []

@@ -9,14 +9,13 @@ import sys
 import pytest
 import torch
 
-from guidance_geometry.dev.browser import page_in
 from guidance_geometry.dev.fixtures.interfaces import read as frozen
 from guidance_geometry.files.safetensors import read_safetensors
 from guidance_geometry.sweeps.comfyui.process import DIRECT
 from guidance_geometry.tests.archive import archived_files
 from guidance_geometry.tests.project import ROOT
 from guidance_geometry.tests.queue import steering
-from guidance_geometry.tests.queue.conftest import editor_page, host_folder
+from guidance_geometry.tests.queue.conftest import editor_page, host_folder, nodes_2
 from guidance_geometry.tests.queue.steering import INSPECTOR, QUEUE, queue
 from guidance_geometry.tests.queue.tab_steering import (
     RUNS,
@@ -32,20 +31,13 @@ from guidance_geometry.tests.queue.tab_steering import (
     open_below,
     sampled,
     says,
+    says_at,
     sees,
     set_widget,
 )
 
 CFG = f"() => {SAMPLER}.widgets.find(({{ name }}) => name === 'cfg').value"
 COUNTS = "() => [...document.querySelectorAll('.gg-panel .gg-steps output')].map(count => count.textContent)"
-WIDTH = """() => LiteGraph.createNode("GGFigure").size[0]"""
-ALONE = """() => { app.graph.clear(); const node = LiteGraph.createNode("GGFigure"); app.graph.add(node);
-  node.pos = [300, 200]; app.canvas.ds.scale = 1; app.canvas.ds.offset = [300, 250]; app.canvas.setDirty(true, true);
-  return node.size[0]; }"""
-ABOUT = '[data-testid="info-button"]'
-# An editor that has just loaded may miss a selection: again, until its toolbox is there.
-SELECTED = f"""() => {{ if (document.querySelector('{ABOUT}')) return true;
-  app.canvas.deselectAll(); app.canvas.selectItems([app.graph._nodes[0]]); app.canvas.setDirty(true, true); }}"""
 NODES = frozen()
 TEMPLATES = sorted(file.stem for file in (ROOT / "example_workflows").glob("*.json"))
 
@@ -70,14 +62,17 @@ def fresh(hosts):
         yield live
 
 
-@pytest.fixture(
-    params=[("fresh", False), ("fresh", True), ("server", True)],
-    ids=["its own editor", "its own editor with nodes 2.0", "the newest editor with nodes 2.0"],
-)
-def page(request, browser):
-    """An editor beside the one of all other tests."""
-    host, vue = request.param
-    with editor_page(browser, request.getfixturevalue(host), vue) as page:
+@pytest.fixture(scope="module")
+def page(browser, fresh):
+    """Its own editor."""
+    with editor_page(browser, fresh) as page:
+        yield page
+
+
+@pytest.fixture
+def newest(editor):
+    """The newest editor with Nodes 2.0."""
+    with nodes_2(editor) as page:
         yield page
 
 
@@ -99,8 +94,10 @@ def test_every_node_page_script_and_template_is_served(fresh):
 
 
 @pytest.mark.browser
-def test_a_short_journey(page, fresh):
+@pytest.mark.parametrize("of", ["page", "newest"], ids=["its own editor", "the newest editor with nodes 2.0"])
+def test_a_short_journey(request, of):
     """Record and run, take the advice, undo it, keep an inspector, and see two of everything."""
+    page = request.getfixturevalue(of)
     graph = measured(stages=2, cfg=13.0)
     graph["5"]["inputs"]["cfg"] = 2.8
     load(page, graph)
@@ -120,22 +117,20 @@ def test_a_short_journey(page, fresh):
     page.wait_for_function(f"() => ({COUNTS})().length === 3 && ({COUNTS})().every(count => count.endsWith('/20'))")
     page.evaluate(TOGGLE, SIDE)
     close_below(page)
-    if page.vue and page.live is fresh:  # whose Nodes 2.0 reads no later size of a node
-        assert page.evaluate("() => document.querySelector('.gg-host').offsetHeight") >= 450
     steering.clean(page)
 
 
 @pytest.mark.browser
-def test_a_node_has_its_size_and_help_in_another_language(editor, browser):
-    help_page = (ROOT / "web" / "docs" / "GGFigure" / "zh.md").read_text(encoding="utf-8")
-    title = help_page.partition("\n")[0].removeprefix("# ")
-    with page_in(browser, editor.live.address, language="zh") as page:
-        assert page.evaluate(ALONE) == editor.evaluate(WIDTH) >= 700
-        page.wait_for_function(SELECTED, polling=500)
-        page.locator(ABOUT).click()
-        page.locator("h1", has_text=title).wait_for()
-        image = page.locator('img[src$="GGFigure.webp"]')
-        assert image.evaluate("async image => { await image.decode(); return image.naturalWidth; }") > 100
+def test_an_inspector_is_kept_as_high_in_nodes_2_which_reads_no_later_size_of_a_node(page):
+    with nodes_2(page):
+        open_below(page)
+        begin(page)
+        queue(page)
+        page.locator(".gg-tab .gg-keep").click()
+        page.wait_for_function(f"() => {INSPECTOR}")
+        close_below(page)
+        assert page.evaluate("() => document.querySelector('.gg-host').offsetHeight") >= 450
+    steering.clean(page)
 
 
 def test_the_command_converts_and_sweeps(fresh, tmp_path):
@@ -151,49 +146,39 @@ def test_the_command_converts_and_sweeps(fresh, tmp_path):
     call("convert", "net.pt", "--licence", "MIT")
     found, _ = read_safetensors(tmp_path / "net.safetensors")
     assert all(torch.equal(found[name], tensor) for name, tensor in weights.items())
-    assert "2 cells" in call("sweep", "--server", fresh.address, "--cfg", "1,3", "--seeds", 1, "--set", "steps=4")
+    assert "1 cell" in call("sweep", "--server", fresh.address, "--cfg", "3", "--set", "steps=2")
     results = json.loads((tmp_path / "output" / "sweep" / "results.json").read_text(encoding="utf-8"))
-    assert len(results["rows"]) == 2
+    assert len(results["rows"]) == 1
     log = fresh.log.read_text(encoding="utf-8", errors="replace")
     assert "IMPORT FAILED" not in log
     assert "Traceback" not in log
 
 
-def tried(page, words):
-    page.wait_for_function(
-        "words => new RegExp(words).test(document.querySelector('.gg-tab .gg-tried').textContent)",
-        arg=words,
-        timeout=20000,
-    )
-
-
 @pytest.mark.browser
-def test_a_server_that_is_killed_is_missed_at_once_and_found_again_without_its_records(browser, hosts, fresh):
-    with page_in(browser, fresh.address) as page:
-        page.set_default_timeout(12000)
-        open_below(page)
-        begin(page, sampled(steps=3000, cfg=13.0))
-        page.evaluate(QUEUE)
-        says(page, "^Recording")
-        page.wait_for_function("() => window.heard.length > 1")
-        fresh.process.kill()
-        fresh.process.wait()
-        away = "() => /does not answer/.test(document.querySelector('.gg-said').textContent)"
-        page.wait_for_function(away, timeout=3000)
-        offers(page, [r"^Mine \(4\) . stopped at step \d+$"])
-        with hosts.start(int(fresh.address.rpartition(":")[2])) as back:
-            says(page, "The server no longer has the runs of this workflow")
-            assert page.evaluate(RUNS) == []
-            set_widget(page, steps=6)
-            queue(page)
-            sees(page, "above", "Try cfg 6.5")
-            # Half the scale behind a job of somebody else's: cleared from the queue, tried again, and there.
-            assert page.request.post(f"{back.address}/prompt", data={"prompt": sampled(steps=3000)}).ok
-            page.locator(".gg-tab .gg-half").click()
-            tried(page, r"1 of 2 pictures are ready.* 1 job runs first")
-            page.request.post(f"{back.address}/queue", data={"clear": True})
-            tried(page, "1 of 2 pictures did not come: ComfyUI no longer has the job")
-            page.locator(".gg-tab .gg-again").click()
-            tried(page, "1 job runs first")
-            page.request.post(f"{back.address}/interrupt")
-            page.wait_for_selector(".gg-tab .gg-card[data-state=there]:nth-child(2)")
+def test_a_server_that_is_killed_is_missed_at_once_and_found_again_without_its_records(page, hosts, fresh):
+    open_below(page)
+    begin(page, sampled(steps=3000, cfg=13.0))
+    page.evaluate(QUEUE)
+    says(page, "^Recording")
+    page.wait_for_function("() => window.heard.length > 1")
+    fresh.process.kill()
+    fresh.process.wait()
+    away = "() => /does not answer/.test(document.querySelector('.gg-said').textContent)"
+    page.wait_for_function(away, timeout=3000)
+    offers(page, [r"^Mine \(4\) . stopped at step \d+$"])
+    with hosts.start(int(fresh.address.rpartition(":")[2])) as back:
+        says(page, "The server no longer has the runs of this workflow")
+        assert page.evaluate(RUNS) == []
+        set_widget(page, steps=6)
+        queue(page)
+        sees(page, "above", "Try cfg 6.5")
+        # Half the scale behind a job of somebody else's: cleared from the queue, tried again, and there.
+        assert page.request.post(f"{back.address}/prompt", data={"prompt": sampled(steps=3000)}).ok
+        page.locator(".gg-tab .gg-half").click()
+        says_at(page, r"1 of 2 pictures are ready.* 1 job runs first")
+        page.request.post(f"{back.address}/queue", data={"clear": True})
+        says_at(page, "1 of 2 pictures did not come: ComfyUI no longer has the job")
+        page.locator(".gg-tab .gg-again").click()
+        says_at(page, "1 job runs first")
+        page.request.post(f"{back.address}/interrupt")
+        page.wait_for_selector(".gg-tab .gg-card[data-state=there]:nth-child(2)")

@@ -14,6 +14,7 @@ from guidance_geometry.tests.queue.steering import (
     DRAWN,
     INSPECTOR,
     NODE,
+    NODES_2,
     PAINTED,
     QUEUE,
     SAMPLER,
@@ -210,7 +211,7 @@ def test_undo_keeps_the_step_and_the_sample(page):
 
 def test_the_renderer_can_change_while_a_run_is_shown(page):
     for vue in (True, False):
-        page.evaluate("vue => app.extensionManager.setting.set('Comfy.VueNodes.Enabled', vue)", vue)
+        page.evaluate(NODES_2, vue)
         page.wait_for_function(f"vue => Boolean({DRAWN_BY_VUE}) === vue", arg=vue)
         page.wait_for_selector(".gg-panel")
         shows_run_of(page, 20)
@@ -237,7 +238,7 @@ def test_an_interrupted_run_says_where_it_stopped(page):
 
 def test_a_reload_brings_a_large_record_with_one_question(page):
     reseed(page, cfg=3.0, steps=40)
-    page.evaluate(f"() => {{ {NODE.format('GGEmptyCanvas')}.widgets.find(w => w.name === 'batch_size').value = 8; }}")
+    page.evaluate(f"() => {{ {NODE.format('GGEmptyCanvas')}.widgets.find(w => w.name === 'batch_size').value = 4; }}")
     queue(page)
     shows_run_of(page, 40)
     asked = []

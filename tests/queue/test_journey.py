@@ -14,7 +14,6 @@ from guidance_geometry.tests.queue.steering import (
     clean,
     drop,
     queue,
-    reload,
     shows,
     unmask,
 )
@@ -93,12 +92,6 @@ def test_from_the_template_to_pictures_that_reopen_it(editor):
     saved = save(page, "journey")
     assert [node["widgets_values"] for node in json.loads(saved)["nodes"] if node["type"] == "GGInspector"] == [[8]]
     assert "gg_record" not in saved
-
-    reload(page)
-    page.wait_for_function(
-        "steps => document.querySelector('.gg-panel output')?.textContent.endsWith('/' + steps)", arg=STEPS
-    )
-    page.wait_for_function(DRAWN)
 
     types, name = page.evaluate(TYPES), exported["filename"]
     page.evaluate("() => app.extensionManager.command.execute('Comfy.NewBlankWorkflow')")

@@ -17,7 +17,7 @@ from guidance_geometry.tests.recipes import recipes
 
 PAGE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 RECIPES = {name: [one for one in changes if not one.command] for name, changes in recipes(PAGE).items()}
-LEFT_OUT = shutil.ignore_patterns(".git", ".venv*", ".host", ".cache", "output", "__pycache__", ".*_cache")
+LEFT_OUT = shutil.ignore_patterns(".git", ".venv*", ".host", ".cache", "output", ".*_cache")
 
 
 @pytest.fixture(scope="module")

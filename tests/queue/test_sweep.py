@@ -1,22 +1,21 @@
 """A sweep from the command line against a real server, with rules in files."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
+from guidance_geometry.cli import sweep
 from guidance_geometry.tests.queue.conftest import KNOBBED
-from guidance_geometry.tests.queue.prompts import ROOT, refusal, small
+from guidance_geometry.tests.queue.prompts import refusal, small
 
 
-def test_a_rule_in_a_file_runs_where_comfyui_was_started_with_it_and_every_value_of_its_knob(server, tmp_path):
+def test_a_rule_in_a_file_runs_where_comfyui_was_started_with_it_and_every_value_of_its_knob(server, tmp_path, capsys):
     """D = c + (gamma - 1) / 2 (c - u) is guidance at a scale in the middle between 1 and gamma."""
     rules = f"{server.log.parent / 'my_rule.py'}:halfway, {KNOBBED}:Rescale"
-    command = [sys.executable, str(ROOT), "sweep", "--server", server.address, "--output", str(tmp_path)]
-    command += ["--set", "steps=2", "--cfg", "5", "--rule", f"cfg, {rules}", "--axis", "Rescale.phi: 0.2, 1"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, "4 of 4 cells" in done.stdout) == (0, True), done.stdout + done.stderr
+    words = ["--server", server.address, "--output", str(tmp_path), "--set", "steps=2", "--cfg", "5"]
+    code = sweep.main([*words, "--rule", f"cfg, {rules}", "--axis", "Rescale.phi: 0.2, 1"])
+    said = capsys.readouterr()
+    assert (code, "4 of 4 cells" in said.out) == (0, True), said
     assert {path.name for path in tmp_path.iterdir()} >= {"plan.json", "results.csv", "index.html", "sheet.png"}
     rows = json.loads((tmp_path / "results.json").read_text())["rows"]
     measured = [(row["place"]["rule"], row["measures"]) for row in rows]

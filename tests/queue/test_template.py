@@ -12,7 +12,7 @@ from guidance_geometry.dev.templates.blueprints import BLUEPRINTS
 from guidance_geometry.dev.templates.layouts import LAYOUTS
 from guidance_geometry.figures.canvas import Box
 from guidance_geometry.sweeps.comfyui.process import DIRECT
-from guidance_geometry.tests.queue.conftest import editor_page
+from guidance_geometry.tests.queue.conftest import nodes_2
 from guidance_geometry.tests.queue.prompts import ROOT
 from guidance_geometry.tests.queue.stand_ins import in_models
 from guidance_geometry.tests.queue.steering import PAINTED, SETTLE, unmask
@@ -39,19 +39,37 @@ def stocked(host, server):
 
 
 @pytest.fixture(scope="module")
-def editor(stocked, browser):
-    """The newest editor with Nodes 2.0, whose nodes find their own heights."""
-    with editor_page(browser, stocked, vue=True) as page:
-        yield page
+def page(stocked, editor):
+    """The editor with Nodes 2.0, whose nodes find their own heights."""
+    editor.evaluate("() => app.refreshComboInNodes()")
+    with nodes_2(editor):
+        yield editor
+
+
+WIDTH = """() => LiteGraph.createNode("GGFigure").size[0]"""
+ALONE = """() => { app.graph.clear(); const node = LiteGraph.createNode("GGFigure"); app.graph.add(node);
+  node.pos = [300, 200]; app.canvas.ds.scale = 1; app.canvas.ds.offset = [300, 250]; app.canvas.setDirty(true, true);
+  return node.size[0]; }"""
+ABOUT = '[data-testid="info-button"]'
+# An editor that has just loaded may miss a selection: again, until its toolbox is there.
+SELECTED = f"""() => {{ if (document.querySelector('{ABOUT}')) return true;
+  app.canvas.deselectAll(); app.canvas.selectItems([app.graph._nodes[0]]); app.canvas.setDirty(true, true); }}"""
 
 
 @pytest.mark.browser
-def test_the_address_that_serve_prints_opens_a_template(stocked, browser):
-    layout = LAYOUTS["First look at guidance"]
-    with page_in(browser, stocked.address, layout.address(stocked.pack)) as page:
+def test_the_address_that_serve_prints_opens_a_template_whose_nodes_have_help_in_another_language(editor, browser):
+    layout, live = LAYOUTS["First look at guidance"], editor.live
+    title = (ROOT / "web" / "docs" / "GGFigure" / "zh.md").read_text(encoding="utf-8").partition("\n")[0]
+    with page_in(browser, live.address, layout.address(live.pack), language="zh") as page:
         page.wait_for_function(
             "count => (app.rootGraph ?? app.graph).nodes.length === count", arg=len(read(layout.template)["nodes"])
         )
+        assert page.evaluate(ALONE) == editor.evaluate(WIDTH) >= 700
+        page.wait_for_function(SELECTED, polling=500)
+        page.locator(ABOUT).click()
+        page.locator("h1", has_text=title.removeprefix("# ")).wait_for()
+        image = page.locator('img[src$="GGFigure.webp"]')
+        assert image.evaluate("async image => { await image.decode(); return image.naturalWidth; }") > 100
 
 
 def meanings(prompt):
@@ -75,19 +93,19 @@ def meanings(prompt):
 
 @pytest.mark.browser
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=[*LAYOUTS])
-def test_it_opens_whole_legible_and_uncovered_and_is_the_job_of_its_api_form(editor, layout):
-    editor.evaluate(SETTLE)
-    editor.evaluate("() => app.canvas.setGraph(app.rootGraph ?? app.graph)")
-    editor.evaluate(OPEN, [read(layout.template), layout.template.stem])
-    unmask(editor)
-    editor.evaluate(PAINTED)
-    assert editor.evaluate("() => app.canvas.ds.scale") >= LEGIBLE
-    boxes = {title: Box(*place) for title, *place in editor.evaluate(PLACES)}
-    window = Box(0, 0, editor.viewport_size["width"], editor.viewport_size["height"])
+def test_it_opens_whole_legible_and_uncovered_and_is_the_job_of_its_api_form(page, layout):
+    page.evaluate(SETTLE)
+    page.evaluate("() => app.canvas.setGraph(app.rootGraph ?? app.graph)")
+    page.evaluate(OPEN, [read(layout.template), layout.template.stem])
+    unmask(page)
+    page.evaluate(PAINTED)
+    assert page.evaluate("() => app.canvas.ds.scale") >= LEGIBLE
+    boxes = {title: Box(*place) for title, *place in page.evaluate(PLACES)}
+    window = Box(0, 0, page.viewport_size["width"], page.viewport_size["height"])
     assert [title for title, box in boxes.items() if not window.holds(box)] == []
     assert [(a, b) for a, b in combinations(boxes, 2) if boxes[a].meets(boxes[b])] == []
-    assert editor.evaluate(CUT) == []
-    prompt = editor.evaluate("async () => (await app.graphToPrompt()).output")
+    assert page.evaluate(CUT) == []
+    prompt = page.evaluate("async () => (await app.graphToPrompt()).output")
     assert meanings(prompt) == meanings(read(layout.api))
 
 

@@ -6,15 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 
+from guidance_geometry.tests.edited_runs import with_columns
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.effective import EffectiveScale, rounding, tells
 from guidance_geometry.trace.trace import SCALES
 
 UNKNOWN = EffectiveScale()
-
-
-def with_columns(trace, **columns):
-    return replace(trace, steps={**trace.steps, **columns})
 
 
 def acting(trace, scales, across=None):

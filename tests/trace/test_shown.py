@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from guidance_geometry.tests.edited_runs import with_columns
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.choices import Pushes, band, choices_of, default_step, scale_axes
 from guidance_geometry.trace.file import load, save
@@ -20,10 +21,6 @@ from .ddpm_run import recorded
 @pytest.fixture(scope="module")
 def trace():
     return exact_trace(4.0, batch=2, steps=12, capture=False)
-
-
-def with_columns(trace, **columns):
-    return replace(trace, steps=trace.steps | columns)
 
 
 def test_the_default_step_is_the_one_with_a_difference_nearest_to_two_fifths(trace):
