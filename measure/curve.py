@@ -10,7 +10,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from .estimates import Estimate, fine, jackknife
+from .estimates import Estimate, fine, jackknife, strength_gained
 from .measurement import Measurement, check_comparable
 
 MEASURABLE = 1.1  # times the least ratio of a curve: the first change that can be measured
@@ -61,6 +61,11 @@ class Curve:
             return torch.lerp(height[..., after - 1], height[..., after], share) - height.amin(dim=-1)
 
         return jackknife(self._sums, rise).exp()
+
+    def gained_at(self, value: float) -> Estimate:
+        """How much more strongly pictures of a measured value show the prompt than those at the least."""
+        point, least = (self.points[self.values.index(one)] for one in (value, self.least))
+        return strength_gained(point.levels, least.levels)
 
     def value_of(self, strength: float) -> float | None:
         """The least value whose pictures show the prompt so strongly, between two values as above; None for none."""

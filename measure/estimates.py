@@ -88,15 +88,21 @@ def fine(levels: Sequence[Level]) -> list[Level]:
 
 def prompt_strength(levels: Sequence[Level]) -> Estimate:
     """How strongly the samples show the prompt: kappa."""
-    return jackknife(strength_sums(levels), _quotient)
+    return jackknife(_strength_sums(levels), _quotient)
+
+
+def strength_gained(levels: Sequence[Level], others: Sequence[Level]) -> Estimate:
+    """How much more strongly samples show the prompt than others of the same seeds, which are compared in pairs."""
+    sums = torch.cat([_strength_sums(levels), _strength_sums(others)], dim=1)
+    return jackknife(sums, lambda v: _quotient(v[..., :2]) - _quotient(v[..., 2:]))
 
 
 def strength_of_each(levels: Sequence[Level]) -> Tensor:  # -> [B]
     """kappa of every sample by itself: good for an order among them, and noisy as a number."""
-    return _quotient(strength_sums(levels))
+    return _quotient(_strength_sums(levels))
 
 
-def strength_sums(levels: Sequence[Level]) -> Tensor:  # -> [B, 2]
+def _strength_sums(levels: Sequence[Level]) -> Tensor:  # -> [B, 2]
     """What kappa is the quotient of, for every sample."""
     parts = [torch.stack([level.along, level.length], dim=1) / level.sigma**2 for level in coarse(levels)]
     return torch.stack(parts).sum(dim=0)

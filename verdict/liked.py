@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ..measure.estimates import Estimate, jackknife, prompt_strength, strength_sums
+from ..measure.estimates import Estimate, prompt_strength, strength_gained
 from ..measure.levels import Level
 from ..measure.measurement import Measurement
 from ..trace.portable import jsonable
@@ -86,8 +86,7 @@ def _place(value: float, bounds: tuple[float, float] | None, tried: Sequence[Pic
 
 def _rises(point: Measurement, other: Measurement) -> bool:
     """Whether pictures of the same seeds surely show the prompt more at the other value."""
-    sums = torch.cat([strength_sums(one.levels) for one in (point, other)], dim=1)
-    return jackknife(sums, lambda v: v[..., 2] / v[..., 3] - v[..., 0] / v[..., 1]).low > 0
+    return strength_gained(other.levels, point.levels).low > 0
 
 
 def _by_seed(points: Sequence[Measurement]) -> list[Level]:

@@ -143,6 +143,7 @@ class MeasuredCurve:
             "prompt_strength": [[*point.strength] for point in points],
             "denoising_ratio": [[*point.ratio] for point in points],
             "times_as_strange": [[*self.curve.times_at(value)] for value in self.curve.values],
+            "strength_gained": [[*self.curve.gained_at(value)] for value in self.curve.values],
             "variety": [*map(list, self.curve.variety)],
             "least": self.curve.least,
             "measured": _or_none(self.curve.mark(MEASURABLE)),

@@ -149,6 +149,16 @@ def test_guidance_shows_the_prompt_more():
     assert strengths[0].high < strengths[1].value < strengths[3].low
 
 
+def test_a_small_gain_of_strength_is_told_on_the_same_seeds_where_each_alone_is_not():
+    less, more = guided(1.0), guided(1.5)
+    assert less.strength.high > more.strength.low, "each alone tells nothing"
+    curve = Curve((1.0, 1.5), [less, more])
+    assert curve.least == 1.5
+    gained = curve.gained_at(1.0)
+    assert gained.value == pytest.approx(less.strength.value - more.strength.value)
+    assert gained.high < 0
+
+
 def at(ratio, count=12, strength=1.0):
     """Answers about pictures of which each is about so strange."""
     spread = torch.linspace(0.9, 1.1, count, dtype=torch.float64)

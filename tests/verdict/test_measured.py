@@ -45,7 +45,10 @@ def test_runs_of_one_knob_make_a_curve_of_their_seeds_in_one_order():
     assert found.curve.mark(1.2).value == pytest.approx(8**0.5)
     assert found.curve.variety[0].value == 1
     assert found.curve.variety[2].value < 1, "guidance takes variety from the exact runs, too"
-    assert found.as_json()["times_as_strange"][2][0] == pytest.approx(1.44)
+    told = found.as_json()
+    assert told["times_as_strange"][2][0] == pytest.approx(1.44)
+    gained = [strength - told["prompt_strength"][0][0] for strength, *_ in told["prompt_strength"]]
+    assert [one for one, *_ in told["strength_gained"]] == pytest.approx(gained)
 
 
 def test_a_value_that_has_barely_begun_is_left_out_and_one_that_lacks_a_seed_costs_that_seed():

@@ -56,7 +56,15 @@ export function saidOf(pair, t) {
   const said = strangeAt(pair.measured, values.find((value) => value !== least));
   if (!said) return ["", ""];
   const shown = strength?.every(([, low]) => low > SHOWN) ? t("bothShow") : "";
-  return [[t(said.key, said.facts), shown].filter(Boolean).join(" "), said.key === "pairStrange" ? t("pairNote") : ""];
+  return [[t(said.key, said.facts), shown, weakerIn(pair.measured, t)].filter(Boolean).join(" "), said.key === "pairStrange" ? t("pairNote") : ""];
+}
+
+/** Which of two values surely shows the prompt less, on the same seeds; empty where neither does. */
+function weakerIn({ name, values, least, strength_gained: gained }, t) {
+  const at = values.findIndex((value) => value !== least);
+  const [, low, high] = gained?.[at] ?? [];
+  if (!(low > 0 || (high ?? 0) < 0)) return "";
+  return t("showsLess", { value: `${name} ${number(low > 0 ? least : values[at])}` });
 }
 
 /** What a curve tells of a value beside the one that the model finds least strange: {key, facts} of a sentence; null for nothing. */
