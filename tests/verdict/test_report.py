@@ -271,6 +271,12 @@ def test_a_header_tells_whose_widget_a_knob_is_and_an_older_one_none():
     assert (older["key"], older["value"], older["node"]) == ("guidance", 3.5, None)
 
 
+def test_a_scale_that_hardly_moves_is_told_once():
+    trace = edited.acting(run(8.0, rows.RULED, rule=rows.along), [4.4, 4.6] * 10)
+    assert not report(trace).effective.steady
+    assert "act like 4.5." in report(trace).findings[0].text()
+
+
 PLAIN_SENTENCES = [
     ["head.picks.inside", "plain.why.picks", "why.picks", "why.range", "acts.steps", "passes.spent", "skip.end"],
     ["head.off", "plain.head.off", "plain.why.picks", "help.use", "head.picks.below", "why.picks", "why.range",
