@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from guidance_geometry import library as gg
+from guidance_geometry.dev.fixtures.subjects import every_subject
 from guidance_geometry.host.measuring import measure_latent
 from guidance_geometry.host.tap_places import with_epoch
 from guidance_geometry.host.taps import requested_taps
+from guidance_geometry.measure.estimates import coarse
 from guidance_geometry.measure.measurement import measurement_of
 from guidance_geometry.nodes.measure import GGMeasure
 from guidance_geometry.nodes.sampling import GGGuidedSampler
@@ -17,7 +19,7 @@ from guidance_geometry.nodes.sweep import GGSweep
 from guidance_geometry.sweeps.measures import measure
 from guidance_geometry.trace.file import load, save
 
-from .runs import ksampler
+from .runs import guided, ksampler, same
 
 LABELS = "0; 3; 5; 7"
 
@@ -134,3 +136,25 @@ def test_a_job_that_is_queued_once_more_is_measured_wherever_it_is_recorded():
     later = with_epoch(before, 0, 3)
     assert [node["inputs"]["measure"] for node in later.values()] == [3, 3, 0]
     assert with_epoch(before, 0)["2"] == before["2"]
+
+
+SUBJECTS = {one.name: one for one in every_subject()}
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+ASKED = [(name, "fp32") for name in SUBJECTS]
+ASKED += [(name, dtype) for name, one in SUBJECTS.items() if "weights" in one.has for dtype in ("fp16", "bf16")]
+
+
+@pytest.mark.parametrize(("name", "dtype"), ASKED)
+def test_every_kind_of_model_is_measured_in_every_precision_and_draws_the_same(name, dtype):
+    kind = SUBJECTS[name]
+    model = kind.make(DTYPES[dtype])
+    parts = (model, kind.positive(model), kind.negative(model), kind.latent(model, 2), "euler")
+    plain, measured = (guided(*parts, scheduler="simple", steps=2, measure=draws) for draws in (0, 1))
+    ends = [one[0]["samples"] for one in (plain, measured)]
+    pairs = zip(*(one.unbind() if "parts" in kind.has else [one] for one in ends), strict=True)
+    assert all(same(one, other) for one, other in pairs)
+    found = measurement_of(measured[2].header)
+    assert found, measured[2].header.get("faults")
+    sums = torch.stack([torch.stack([level.error, level.expected]) for level in found.levels])
+    assert sums.isfinite().all()
+    assert "unconditional" not in kind.has or all(level.along.isfinite().all() for level in coarse(found.levels))
