@@ -1,7 +1,8 @@
 """How far the marks of a model's curve lie from those of other seeds, of another sampler, and of other steps.
 
-Both demo models are measured as the Guidance tab measures them. Why the code compares only what was made in the same
-way: `python lab own_measure_marks` prints the tables of docs/own-measure.md.
+The included curves of both demo models are cut into random halves. Then the same seeds are measured by other samplers
+and steps, which shows why the code compares only what was made in the same way. `python lab own_measure_marks` prints
+the tables of docs/own-measure.md.
 """
 
 from __future__ import annotations
@@ -18,11 +19,14 @@ from torch import Tensor
 from ... import library as gg
 from ...measure.curve import MEASURABLE, VISIBLE, Curve
 from ...measure.measurement import Measurement
+from ...verdict.known import included_curves
+from ...verdict.measured import MeasuredCurve
 from ..markdown import table
 from .own_measure import MODELS, draw, labels_of, mark_in_words
 
 SCALES = (1.0, 1.5, 2.5, 4.0, 6.0, 9.0, 14.0)  # as the tab's
-CLOSE, PAIRS, SHOWN = 1.15, 50, (0, 3, 5)  # of two marks, as near as asked for; random pairs; scales of the table
+SHOWN = (0, 3, 5)  # of these, in the table
+CLOSE, PAIRS, COUNTS = 1.15, 50, (9, 15, 30)  # of two marks, as near as asked for; random pairs; pictures of each
 
 
 def heun(denoise: Callable[[Tensor, float], Tensor], x: Tensor, sigmas: Sequence[float], flow: bool = False) -> Tensor:
@@ -54,42 +58,43 @@ def row(points: list[Measurement]) -> Iterator[str]:
     yield from (mark_in_words(Curve(SCALES, points).mark(times)) for times in (MEASURABLE, VISIBLE))
 
 
-def part_of(points: list[Measurement], rows: Tensor) -> list[Measurement]:
-    """Of some of their pictures."""
-    return [replace(point, levels=[level.of(rows.tolist()) for level in point.levels]) for point in points]
-
-
-def apart(points: list[Measurement]) -> Iterator[tuple[str, ...]]:
+def apart(known: MeasuredCurve) -> Iterator[tuple[str, ...]]:
     """How far the first mark of one set of seeds is from that of a disjoint one, by how many pictures each has."""
-    generator, every = torch.Generator().manual_seed(0), points[0].count
-    for count in (size for size in (8, 16, 32, 64) if 2 * size <= every):
-        factors = []
+    generator, curve = torch.Generator().manual_seed(0), known.curve
+    for count in COUNTS:
+        factors, each = [], count // known.each
         for _ in range(PAIRS):
-            rows = torch.randperm(every, generator=generator)[: 2 * count]
-            marks = [Curve(SCALES, part_of(points, half)).mark(MEASURABLE) for half in rows.split(count)]
-            first, second = (mark.value if mark else SCALES[-1] for mark in marks)
+            halves = torch.randperm(known.pictures // known.each, generator=generator)[: 2 * each].split(each)
+            marks = (
+                replace(curve, points=[part_of(point, half) for point in curve.points]).mark(MEASURABLE)
+                for half in halves
+            )
+            first, second = (mark.value if mark else curve.values[-1] for mark in marks)
             factors.append(max(first, second) / min(first, second))
         near, middle = sum(one <= CLOSE for one in factors), sorted(factors)[PAIRS // 2]
         yield str(count), f"{middle:.2f}", f"{near} of {PAIRS}"
 
 
+def part_of(point: Measurement, rows: Tensor) -> Measurement:
+    """Of some of its pictures."""
+    return replace(point, levels=[level.of(rows.tolist()) for level in point.levels])
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=int, default=128, help="of every value, for the marks of other seeds")
-    parser.add_argument("--each", type=int, default=24, help="for the other samplers and steps")
+    parser.add_argument("--pictures", type=int, default=10, help="of every value, by every sampler")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    with torch.no_grad():
-        for name in MODELS:
-            denoiser, (own, *others) = gg.load_denoiser(name), WAYS
-            points = measured(denoiser, given.pictures, own)
+    for name in MODELS:
+        denoiser = gg.load_denoiser(name)
+        if known := included_curves(denoiser.facts["model"]):
             head = "pictures of each value | first mark of two sets, times apart | within 15 %"
-            print(f"\n{name}\n\n{table(head, apart(points))}", flush=True)
-            few = part_of(points, torch.arange(given.each))
-            ways = {own: few} | {way: measured(denoiser, given.each, way) for way in others}
-            head = f"made by | {' | '.join(f'cfg {SCALES[i]:g}' for i in SHOWN)} | first measured | first seen"
-            print("\n" + table(head, ((way, *row(some)) for way, some in ways.items())), flush=True)
+            print(f"\n{name}\n\n{table(head, apart(known.curves[0]))}", flush=True)
+        head = f"made by | {' | '.join(f'cfg {SCALES[i]:g}' for i in SHOWN)} | first measured | first seen"
+        with torch.no_grad():
+            rows = ((way, *row(measured(denoiser, given.pictures, way))) for way in WAYS)
+            print("\n" + table(head, rows), flush=True)
 
 
 if __name__ == "__main__":

@@ -52,7 +52,6 @@ WRONG: dict[str, Predict] = {  # how a model may be read, and what was put into 
 WEIGHTS: dict[str, Callable[[Tensor, Draw], Tensor]] = {  # what becomes of each
     **{f"{by:.0%} noise on the weights": partial(_noisy, by=by) for by in (0.03, 0.05, 0.1, 0.2)},
     **{f"random LoRA at {strength}": partial(_adapted, strength=strength) for strength in (1, 2, 4)},
-    "merged with random weights, 10%": lambda w, draw: 0.9 * w + 0.1 * w.std() * draw(w.shape),
     "merged with random weights, 50%": lambda w, draw: 0.5 * w + 0.5 * w.std() * draw(w.shape),
     "cast to float8": lambda w, draw: w.to(torch.float8_e4m3fn).to(w),
 }

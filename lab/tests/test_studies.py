@@ -82,7 +82,7 @@ STUDIES = {  # name: (arguments that make it small, head of a table, the page th
         {"WORLDS": {"2 values": (2,)}, "CHANGES": {"inverted": lambda x: -x}},
     ),
     "own_measure_marks": (
-        ["--pictures", "16", "--each", "10"],
+        ["--pictures", "10"],
         "made by | cfg 1 | cfg 4 | cfg 9",
         "own-measure.md",
         {"MODELS": ("pocket-flow-1",), "WAYS": {"Heun, 4 steps": (heun, 4)}},
