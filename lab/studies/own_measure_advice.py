@@ -38,6 +38,7 @@ class Case:
     """
 
     def __init__(self, denoiser: gg.NetworkDenoiser, label: int, seed: int, own: float, other: float):
+        self.own = own
         x = [draw(denoiser, scale, SEEDS, seed, label=label) for scale in (own, other)]
         made = [gg.measure(denoiser, one, label, draws=1) for one in x]
         self.strength, self.ratio = [one.strength.value for one in made], [one.ratio.value for one in made]
@@ -95,6 +96,7 @@ def main() -> None:
     for name, some in found.items():
         right = [sum(case.right[i] for case in some) / max(1, SEEDS * len(some)) for i in (0, 1)]
         print(f"\nWith {name}: {right[0]:.1%} of the own pictures show their label, {right[1]:.1%} of the advised.")
+        print("Less often at cfg", *sorted(case.own for case in some if case.right[1] < case.right[0]))
 
 
 if __name__ == "__main__":
