@@ -313,8 +313,8 @@ def report_of(
 
 
 def _without_contradiction(case: Case, answer: Answer) -> Answer:
-    """Nothing is green that the run's own numbers contradict."""
-    if answer.colour != FINE:
+    """Nothing is green, and nothing passes for merely unmeasured, that the run's own numbers contradict."""
+    if answer.colour != FINE and answer.headline.id != "head.unmeasured":
         return answer
     clipped, size = clipped_share(case.trace) or 0.0, case.sigma_data
     beyond = say("why.clipped" if case.trace.pixels else "why.beyond", percent=percent(clipped))

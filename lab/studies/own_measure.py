@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,24 +26,32 @@ from .judging import LABELS, judge
 MODELS = ("pocket-1", "pocket-flow-1")
 SCALES = (1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0, 11.0, 16.0)
 STEPS, BATCH = 20, 50
-CLOSE, FEW = 1.15, 10  # of two marks, as near as asked for; pictures that a person likes
 HEAD = "cfg | prompt strength | denoising ratio | variety | judge right | Frechet | class-wise"
+Sampler = Callable[..., Tensor]  # as gg.sample: denoise, x, sigmas and flow
 
 
-def draw(denoiser: gg.NetworkDenoiser, scale: float, count: int, seed: int = 0, steps: int = STEPS) -> Tensor:
-    """Pictures of every label in turn, by Euler steps; picture i starts from the same noise at every scale."""
+def draw(
+    denoiser: Any,
+    scale: float,
+    count: int,
+    seed: int = 0,
+    steps: int = STEPS,
+    sampler: Sampler = gg.sample,
+    label: int | None = None,
+) -> Tensor:
+    """Pictures of every label in turn, or of one; picture i starts from the same noise at every scale."""
     flow, made = denoiser.facts["space"] == "flow", []
     sigmas = np.linspace(1, 0, steps + 1).tolist() if flow else gg.karras(steps, 0.02, 80.0)
     noise = torch.stack([torch.randn(denoiser.shape, generator=torch.Generator().manual_seed(1000 * seed + i))
                          for i in range(count)])  # fmt: skip
     for numbers in torch.arange(count).split(BATCH):
-        labels = (numbers % LABELS).tolist()
+        labels = (numbers % LABELS).tolist() if label is None else [label] * len(numbers)
 
         def guide(x: Tensor, sigma: float, labels: list[int] = labels) -> Tensor:
             c = denoiser(x, sigma, labels)
             return c if scale == 1 else torch.lerp(denoiser(x, sigma), c, scale)
 
-        made.append(gg.sample(guide, sigmas[0] * noise[numbers], sigmas, flow=flow))
+        made.append(sampler(guide, sigmas[0] * noise[numbers], sigmas, flow=flow))
     return torch.cat(made)
 
 
@@ -57,62 +65,21 @@ def labels_of(x: Tensor) -> list[int]:
     return (torch.arange(len(x)) % LABELS).tolist()
 
 
-def along_cfg(
-    denoiser: gg.NetworkDenoiser, count: int, points: list[Measurement], best: list[float]
-) -> Iterator[tuple]:
-    """A row of the table for every scale, and the marks of the curve in the end.
-
-    points, best: filled with what is measured of each scale, and with its class-wise Frechet distance.
-    """
+def along_cfg(denoiser: gg.NetworkDenoiser, count: int) -> Iterator[tuple]:
+    """A row of the table for every scale, and the marks of the curve in the end."""
+    points: list[Measurement] = []
     plain = None
     for scale in SCALES:
         x = draw(denoiser, scale, count)
         plain = x if plain is None else plain  # the first scale is 1
         points.append(gg.measure(denoiser, x, labels_of(x), setting={"steps": STEPS}))
         seen = judge(pictures_of(denoiser, x))
-        best.append(seen["classwise"])
         spread = variety(flat(x), flat(plain), labels_of(x))
         numbers = (f"{seen['accuracy']:.1%}", f"{seen['frechet']:.2f}", f"{seen['classwise']:.2f}")
         yield (f"{scale:g}", points[-1].strength.text, points[-1].ratio.text, f"{spread.value:.2f}", *numbers)
     curve = Curve(SCALES, points)
     yield ("first measured", *[""] * 5, mark_in_words(curve.mark(MEASURABLE)))
     yield ("first seen", *[""] * 5, mark_in_words(curve.mark(VISIBLE)))
-
-
-def marks_of_halves(points: list[Measurement], counts: tuple[int, ...] = (8, 16, 32, 64)) -> Iterator[tuple]:
-    """How far the first mark of one set of seeds is from that of another, by how many pictures each value has."""
-    for count in counts:
-        apart, pairs = [], points[0].count // (2 * count)
-        for k in range(pairs):
-            first, second = (
-                Curve(SCALES, [part_of(point, start, count) for point in points]).mark(MEASURABLE)
-                for start in (2 * k * count, (2 * k + 1) * count)
-            )
-            apart.append(max(first.value, second.value) / min(first.value, second.value) if first and second else 9.0)
-        near = sum(one <= CLOSE for one in apart)
-        yield str(count), f"{sorted(apart)[len(apart) // 2]:.2f}" if apart else "-", f"{near} of {pairs}"
-
-
-def part_of(point: Measurement, start: int, count: int) -> Measurement:
-    """Of some of its pictures."""
-    rows = range(start, start + count)
-    return replace(point, levels=[level.of(rows) for level in point.levels])
-
-
-def liked(points: list[Measurement], best: list[float]) -> Iterator[tuple]:
-    """The cfg that liked pictures name by their prompt strength: of a few at each scale, against all the others.
-
-    best: what a judge measures of every scale, the least is best; regret is over that.
-    """
-    curve = Curve(SCALES, [part_of(point, FEW, point.count - FEW) for point in points])
-    for scale, point in zip(SCALES, points, strict=True):
-        strength = part_of(point, 0, FEW).strength
-        named = curve.value_of(strength.value)
-        if named is None:
-            yield f"{scale:g}", strength.text, "none", "-"
-            continue
-        away = [abs(math.log(one / named)) for one in SCALES]
-        yield f"{scale:g}", strength.text, f"{named:.1f}", f"{best[away.index(min(away))] / min(best):.2f}"
 
 
 def mark_in_words(mark: Estimate | None) -> str:
@@ -139,13 +106,7 @@ def main() -> None:
         for name in MODELS:
             denoiser = gg.load_denoiser(name)
             print(f"\n{name}, {given.pictures} pictures a scale\n", flush=True)
-            points: list[Measurement] = []
-            costs: list[float] = []
-            print(table(HEAD, along_cfg(denoiser, given.pictures, points, costs)), flush=True)
-            head = "pictures of each value | marks of two sets apart, median | within 15 %"
-            print("\n" + table(head, marks_of_halves(points)), flush=True)
-            head = f"{FEW} liked pictures of cfg | their prompt strength | name cfg | class-wise Frechet over the best"
-            print("\n" + table(head, liked(points, costs)), flush=True)
+            print(table(HEAD, along_cfg(denoiser, given.pictures)), flush=True)
             one, best = best_of(denoiser, given.pictures)
             print(f"\nBest of four at cfg 1: {best:.1%} show their label, of all {one:.1%}.", flush=True)
 

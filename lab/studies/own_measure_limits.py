@@ -1,14 +1,16 @@
 """Where a model's own measure holds and where it errs, as docs/own-measure.md says.
 
-On exact mixtures the right answers are known, and how often the intervals hold them is counted. Then the pictures of
-`pocket-1` are changed in ways that people see or like, to see which the numbers notice. `python lab own_measure_limits`
-prints the tables and draws the changed pictures.
+On exact mixtures the right answers are known, and how often the intervals hold them is counted; then some of their
+labels are wrong, as in data that people labelled. Last the pictures of `pocket-1` are changed in ways that people see
+or like, to see which the numbers notice. `python lab own_measure_limits` prints the tables and draws these pictures.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,6 +27,11 @@ from .runs import FIGURES
 WORLDS = {"2 values": (2,), "32 values": (32,), "4 x 16 x 16": (4, 16, 16)}
 CLASSES, PICTURES, SCALE = 4, 16, 2.8
 SHEET = FIGURES / "own-measure-errs.webp"
+WRONG = (0.1, 0.3)  # shares of labels
+HEAD = (
+    "world | strength | ratio | strength without the prompt | of right labels: strength | ratio | "
+    "held: strength | ratio | without"
+)
 
 
 def saturated(x: Tensor, by: float) -> Tensor:
@@ -61,18 +68,45 @@ CHANGES: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def exact_world(shape: tuple[int, ...], batches: int) -> tuple[str, ...]:
-    """What is said of samples with and without the prompt, and how often the intervals hold the truth."""
+class Sloppy:
+    """The exact denoiser of a mixture of which a share of the labels is drawn anew: all that a network can learn."""
+
+    decoder = None
+
+    def __init__(self, mixture: gg.GaussianMixture, wrong: float):
+        self.exact, self.odds, self.shape = gg.ExactDenoiser(mixture), math.log(1 / wrong - 1), mixture.shape
+        self.facts = self.exact.facts
+
+    def __call__(self, x: Tensor, sigma: float, label: Any = None) -> Tensor:  # x [B, ...] -> [B, ...]
+        """The posterior mean: of the label as far as it is right at this x, else of all."""
+        everything = self.exact(x, sigma)
+        if label is None:
+            return everything
+        density, labels = self.exact.mixture.log_prob, torch.tensor(label)
+        right = (self.odds + density(x, sigma, label=labels) - density(x, sigma)).sigmoid()
+        return everything + right.reshape(-1, *(1,) * (x.ndim - 1)) * (self.exact(x, sigma, label) - everything)
+
+
+def exact_world(shape: tuple[int, ...], batches: int, wrong: float) -> tuple[str, ...]:
+    """What is said of samples with and without the prompt, and how often the intervals hold the truth.
+
+    wrong: share of labels that the denoiser, and the samples with the prompt, draw anew.
+    """
     world = gg.make_mixture(shape, CLASSES, seed=0)
-    labels, exact, rows = torch.arange(PICTURES) % CLASSES, gg.ExactDenoiser(world), []
+    denoiser = Sloppy(world, wrong) if wrong else gg.ExactDenoiser(world)
+    labels, rows = torch.arange(PICTURES) % CLASSES, []
     for seed in range(batches):
         generator = torch.Generator().manual_seed(seed)
         with_it, without = (world.sample(PICTURES, one, generator).float() for one in (labels, None))
-        found, other = (gg.measure(exact, x, labels.tolist(), seed=seed) for x in (with_it, without))
+        slips = torch.rand(PICTURES, generator=generator) < wrong
+        own = torch.where(slips.reshape(-1, *(1,) * len(shape)), without, with_it)
+        asked = [gg.measure(denoiser, x, labels.tolist(), seed=seed) for x in (own, without, with_it)]
+        found, other, clean = asked
         held = [e.low <= true <= e.high for e, true in ((found.strength, 1), (found.ratio, 1), (other.strength, 0))]
-        rows.append([found.strength.value, found.ratio.value, other.strength.value, *map(float, held)])
+        values = (found.strength, found.ratio, other.strength, clean.strength, clean.ratio)
+        rows.append([*(one.value for one in values), *map(float, held)])
     means = torch.tensor(rows).mean(dim=0).tolist()
-    return (*(f"{value:.3f}" for value in means[:3]), *(f"{share:.0%}" for share in means[3:]))
+    return (*(f"{value:.3f}" for value in means[:5]), *(f"{share:.0%}" for share in means[5:]))
 
 
 def main() -> None:
@@ -83,8 +117,9 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     with torch.no_grad():
-        head = "world | strength | ratio | strength without the prompt | held: strength | ratio | without"
-        print(table(head, ((name, *exact_world(shape, given.batches)) for name, shape in WORLDS.items())), flush=True)
+        for wrong in (0.0, *WRONG):
+            rows = ((name, *exact_world(shape, given.batches, wrong)) for name, shape in WORLDS.items())
+            print(f"\n{wrong:.0%} of the labels wrong\n\n{table(HEAD, rows)}", flush=True)
         pocket = gg.load_denoiser("pocket-1")
         x = draw(pocket, SCALE, given.pictures)
         drawn = {name: change(x) for name, change in CHANGES.items()} | {"smoothed 8 times": smoothed(pocket, x)}

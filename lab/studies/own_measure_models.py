@@ -23,9 +23,22 @@ from .galaxies import Galaxies
 from .own_measure import BATCH, MODELS, labels_of
 
 STEPS, SURVEY = 20, "hsc"
-DAMAGE = (0.03, 0.05, 0.1, 0.2)  # noise on every weight, over the deviation of its tensor
+RANK, LENGTH = 4, 0.05  # of a LoRA of random directions, and its length at strength 1 over that of the weight
 SCALES = (1.0, 1.2, 1.5, 2.0)
 Predict = Callable[[Any, Tensor, float, Any], Tensor]
+Draw = Callable[..., Tensor]
+
+
+def _noisy(weight: Tensor, draw: Draw, by: float) -> Tensor:
+    return weight + by * weight.std() * draw(weight.shape)
+
+
+def _adapted(weight: Tensor, draw: Draw, strength: float) -> Tensor:
+    rows = weight.flatten(1)
+    low = draw((len(rows), RANK)) @ draw((RANK, rows.shape[1]))
+    return weight + (strength * LENGTH * rows.norm() / low.norm() * low).reshape(weight.shape)
+
+
 WRONG: dict[str, Predict] = {  # how a model may be read, and what was put into it
     "as it is": lambda d, x, s, c: d(x, s, c),
     "of the other sign": lambda d, x, s, c: 2 * clean(d, x, s) - d(x, s, c),
@@ -35,6 +48,12 @@ WRONG: dict[str, Predict] = {  # how a model may be read, and what was put into 
     "guidance of cfg 4 built in": lambda d, x, s, c: d(x, s, None) + 4 * (d(x, s, c) - d(x, s, None)),
     "four steps built in": lambda d, x, s, c: ahead(d, x, s, c, 4),
     "float16": lambda d, x, s, c: d(x.half().float(), s, c).half().float(),
+}
+WEIGHTS: dict[str, Callable[[Tensor, Draw], Tensor]] = {  # what becomes of each
+    **{f"{by:.0%} noise on the weights": partial(_noisy, by=by) for by in (0.03, 0.05, 0.1, 0.2)},
+    **{f"random LoRA at {strength}": partial(_adapted, strength=strength) for strength in (1, 2, 4)},
+    "merged with random weights, 50%": lambda w, draw: 0.5 * w + 0.5 * w.std() * draw(w.shape),
+    "cast to float8": lambda w, draw: w.to(torch.float8_e4m3fn).to(w),
 }
 
 
@@ -86,13 +105,13 @@ def _with_labels(denoiser: Any, labels: list[int], x: Tensor, sigma: float) -> T
     return denoiser(x, sigma, labels)
 
 
-def damaged(name: str, by: float) -> gg.NetworkDenoiser:
-    """A denoiser whose weights carry noise."""
-    denoiser, generator = gg.load_denoiser(name), torch.Generator().manual_seed(3)
+def damaged(name: str, change: Callable[[Tensor, Draw], Tensor]) -> gg.NetworkDenoiser:
+    """A denoiser whose matrices were changed."""
+    denoiser, draw = gg.load_denoiser(name), partial(torch.randn, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
         for weight in denoiser.network.parameters():
             if weight.ndim > 1:
-                weight += by * weight.std() * torch.randn(weight.shape, generator=generator)
+                weight.copy_(change(weight, draw))
     return denoiser
 
 
@@ -102,10 +121,10 @@ def in_words(gate: Gate) -> str:
 
 
 def rows(name: str, count: int) -> Iterator[tuple[str, ...]]:
-    """A row for every way to read a model, and for every damage."""
+    """A row for every way to read a model, and for everything that was done to its weights."""
     whole = gg.load_denoiser(name)
     changed = {how: Changed(whole, predict) for how, predict in WRONG.items()}
-    changed |= {f"{by:.0%} noise on the weights": damaged(name, by) for by in DAMAGE}
+    changed |= {how: damaged(name, change) for how, change in WEIGHTS.items()}
     for how, denoiser in changed.items():
         found = measured(denoiser, count)
         few = in_words(measured(denoiser, 10, seed=8).gate)

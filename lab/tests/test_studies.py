@@ -9,6 +9,7 @@ import pytest
 from guidance_geometry.dev.fixtures.subjects import every_subject
 from guidance_geometry.lab.studies.classifier_guidance import Row
 from guidance_geometry.lab.studies.own_measure import best_of, draw
+from guidance_geometry.lab.studies.own_measure_marks import heun
 from guidance_geometry.lab.studies.paper_steps import Way
 from guidance_geometry.library.measuring import measure
 from guidance_geometry.tests.project import ROOT
@@ -70,17 +71,45 @@ STUDIES = {  # name: (arguments that make it small, head of a table, the page th
             "best_of": partial(best_of, many=2),
         },
     ),
+    "own_measure_advice": (
+        ["--cases", "2"],
+        "compared with | cases | shows the prompt less",
+        "own-measure.md",
+        {"SEEDS": 2},
+    ),
+    "own_measure_liked": (
+        ["--pictures", "20", "--measured", "20"],
+        "model | best by Frechet | by class-wise",
+        "own-measure.md",
+        {"MODELS": ("pocket-flow-1",), "WORLDS": {"2": ((2,), 0.1)}, "SCALES": (1.0, 4.0)},
+    ),
     "own_measure_limits": (
         ["--batches", "1", "--pictures", "10"],
         "change | prompt strength | denoising ratio",
         "own-measure.md",
-        {"WORLDS": {"2 values": (2,)}, "CHANGES": {"inverted": lambda x: -x}, "draw": partial(draw, steps=2)},
+        {
+            "WORLDS": {"2 values": (2,)},
+            "CHANGES": {"inverted": lambda x: -x},
+            "draw": lambda *given, steps=2: draw(*given, steps=2),
+            "write_pixels": lambda *given: None,
+        },
+    ),
+    "own_measure_marks": (
+        ["--pictures", "10"],
+        "made by | cfg 1 | cfg 4 | cfg 9",
+        "own-measure.md",
+        {"MODELS": ("pocket-flow-1",), "WAYS": {"Heun, 4 steps": (heun, 4)}},
     ),
     "own_measure_models": (
         ["--pictures", "10"],
         "pocket-flow-1 | prompt strength | denoising ratio | gate",
         "own-measure.md",
-        {"MODELS": ("pocket-flow-1",), "WRONG": {}, "DAMAGE": (0.2,), "galaxy_rows": lambda count: []},
+        {
+            "MODELS": ("pocket-flow-1",),
+            "WRONG": {},
+            "WEIGHTS": {"doubled": lambda w, _: 2 * w},
+            "galaxy_rows": lambda _: [],
+        },
     ),
     "paper_steps": (
         ["--samples", "20"],

@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from guidance_geometry import library as gg
+from guidance_geometry.dev.fixtures.subjects import every_subject
 from guidance_geometry.host.measuring import measure_latent
 from guidance_geometry.host.tap_places import with_epoch
 from guidance_geometry.host.taps import requested_taps
+from guidance_geometry.measure.estimates import coarse
 from guidance_geometry.measure.measurement import measurement_of
 from guidance_geometry.nodes.measure import GGMeasure
 from guidance_geometry.nodes.sampling import GGGuidedSampler
@@ -17,7 +19,7 @@ from guidance_geometry.nodes.sweep import GGSweep
 from guidance_geometry.sweeps.measures import measure
 from guidance_geometry.trace.file import load, save
 
-from .runs import ksampler
+from .runs import guided, ksampler, same
 
 LABELS = "0; 3; 5; 7"
 
@@ -134,3 +136,23 @@ def test_a_job_that_is_queued_once_more_is_measured_wherever_it_is_recorded():
     later = with_epoch(before, 0, 3)
     assert [node["inputs"]["measure"] for node in later.values()] == [3, 3, 0]
     assert with_epoch(before, 0)["2"] == before["2"]
+
+
+SUBJECTS = {one.name: one for one in every_subject()}
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+ASKED = [(name, "fp32") for name, one in SUBJECTS.items() if "labels" not in one.has or "unconditional" in one.has]
+ASKED += [(name, dtype) for name in SUBJECTS if "(host)" in name for dtype in ("fp16", "bf16")]
+
+
+@pytest.mark.parametrize(("name", "dtype"), ASKED)
+def test_every_kind_of_model_is_measured_in_every_precision_and_draws_the_same(name, dtype):
+    kind = SUBJECTS[name]
+    model = kind.make(DTYPES[dtype])
+    parts = (model, kind.positive(model), kind.negative(model), kind.latent(model, 2), "euler")
+    plain, measured = (guided(*parts, scheduler="simple", steps=2, measure=draws) for draws in (0, 1))
+    ends = [one[0]["samples"] for one in (plain, measured)]
+    assert all(map(same, *([*one.unbind()] if "parts" in kind.has else [one] for one in ends)))
+    found = measurement_of(measured[2].header)
+    assert found, measured[2].header.get("faults")
+    assert all(column.isfinite().all() for level in coarse(found.levels) for column in level[1:])
+    assert all(level.error.isfinite().all() and level.expected.isfinite().all() for level in found.levels)

@@ -223,7 +223,7 @@ OF_CURVES = {
     "measured of distilled guidance": lambda: report(distilled(2.0), measured(knob="guidance", of=distilled())),
     "measured beside a gradient": lambda: report(steered(weight=1.0), measured(knob=STEERS, of=steered())),
     "measured of a part of a run": lambda: report(part_of(run(8.0), 0, 16), measured()),
-    "measured, and long": lambda: report(headed(run(1.5), sigma_data=0.3), measured()),
+    "unmeasured, and long": lambda: report(headed(run(1.5), sigma_data=0.2)),
     "measured, and clipped": lambda: report(clipped(run(1.5), 0.5), measured()),
     "measured, and beyond the range": lambda: report(clipped(latents(run(1.5)), 0.5), measured(of=latents(run()))),
     "measured, and burnt": lambda: report(run(BURNT), measured((1.0, 1.0), (1.0, 50.0))),
