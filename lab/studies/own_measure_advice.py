@@ -27,14 +27,15 @@ SEEDS = 4  # of each value, as the tab shows
 LEAST, MOST = 1.1, 16.0  # values of cfg, drawn evenly in their logarithm
 HEAD = (
     "compared with | cases | shows the prompt less | less strange | more varied | label shown less often | "
-    "more often | the tab calls stranger | of those with the label less often it says no drawback of"
+    "more often | the tab calls stranger | shows the prompt less, says the tab | of those with the label less often"
 )
 
 
 class Case:
     """A run at one cfg and the same seeds at another: [own, other] of every number.
 
-    stranger: which of the two the tab calls so; "neither", or "no model" where the gate refuses.
+    stranger: which of the two the tab calls so; "neither", or "no model" where the gate refuses. weaker: whether it
+    says that the other shows the prompt less.
     """
 
     def __init__(self, denoiser: gg.NetworkDenoiser, label: int, seed: int, own: float, other: float):
@@ -48,8 +49,10 @@ class Case:
         most = own if curve.least == other else other
         sure = round(curve.times_at(most).low, 2) > 1  # as `saidOf` in web/lib/advice.mjs
         self.stranger = {own: "own", other: "advised"}[most] if sure else "neither"
+        gained = curve.gained_at(most)  # over the other of the two
+        self.weaker = (gained.low if curve.least == other else -gained.high) > 0
         if other == 1 and not made[1].gate.applies:
-            self.stranger = "no model"
+            self.stranger, self.weaker = "no model", False
 
 
 def cases(count: int) -> dict[str, list[Case]]:
@@ -81,7 +84,8 @@ def counts(found: list[Case]) -> Iterator[str]:
         yield str(len(chosen))
     said = [case.stranger for case in found]
     yield ", ".join(f"{word} {said.count(word)}" for word in ("own", "neither", "advised", "no model"))
-    yield str(sum(case.stranger != "advised" for case in fewer))
+    for some in (found, fewer):
+        yield f"{sum(case.weaker for case in some)} of {len(some)}"
 
 
 def main() -> None:
