@@ -25,6 +25,7 @@ from ..guidance.vectors import flat
 from .levels import COARSE, FINE, Level
 
 SURE = 0.975  # quantile of the upper end of a 95 % interval
+EVEN = 0.5  # kappa at which a picture is as likely with the prompt as without
 Statistic = Callable[[Tensor], Tensor]  # of sums [..., K] -> [...]
 
 
@@ -95,6 +96,11 @@ def strength_gained(levels: Sequence[Level], others: Sequence[Level]) -> Estimat
     """How much more strongly samples show the prompt than others of the same seeds, which are compared in pairs."""
     sums = torch.cat([_strength_sums(levels), _strength_sums(others)], dim=1)
     return jackknife(sums, lambda v: _quotient(v[..., :2]) - _quotient(v[..., 2:]))
+
+
+def likelier_without(levels: Sequence[Level]) -> int:
+    """How many samples the model finds likelier without the prompt: their own kappa is below one half."""
+    return int((strength_of_each(levels) < EVEN).sum())
 
 
 def strength_of_each(levels: Sequence[Level]) -> Tensor:  # -> [B]

@@ -35,7 +35,7 @@ from ..files.claims import (
 from ..files.writing import write_atomically
 from ..guidance.vectors import flat
 from ..measure.curve import MEASURABLE, VISIBLE, Curve
-from ..measure.estimates import Estimate, variety
+from ..measure.estimates import Estimate, likelier_without, variety
 from ..measure.gate import Gate
 from ..measure.levels import Level
 from ..measure.measurement import Measurement, measurement_of, setting_of
@@ -144,6 +144,7 @@ class MeasuredCurve:
             "denoising_ratio": [[*point.ratio] for point in points],
             "times_as_strange": [[*self.curve.times_at(value)] for value in self.curve.values],
             "strength_gained": [[*self.curve.gained_at(value)] for value in self.curve.values],
+            "likelier_without": [likelier_without(point.levels) if self.each == 1 else None for point in points],
             "variety": [*map(list, self.curve.variety)],
             "least": self.curve.least,
             "measured": _or_none(self.curve.mark(MEASURABLE)),

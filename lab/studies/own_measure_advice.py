@@ -17,7 +17,7 @@ import torch
 from ... import library as gg
 from ...guidance.vectors import flat
 from ...measure.curve import MEASURABLE, Curve
-from ...measure.estimates import variety
+from ...measure.estimates import likelier_without, variety
 from ...verdict.known import included_curves
 from ..markdown import table
 from .judging import LABELS, named
@@ -35,7 +35,7 @@ class Case:
     """A run at one cfg and the same seeds at another: [own, other] of every number.
 
     stranger: which of the two the tab calls so; "neither", or "no model" where the gate refuses. weaker: whether it
-    says that the other shows the prompt less.
+    says that the other shows the prompt less, or that more of its pictures are likelier without.
     """
 
     def __init__(self, denoiser: gg.NetworkDenoiser, label: int, seed: int, own: float, other: float):
@@ -50,7 +50,8 @@ class Case:
         sure = round(curve.times_at(most).low, 2) > 1  # as `saidOf` in web/lib/advice.mjs
         self.stranger = {own: "own", other: "advised"}[most] if sure else "neither"
         gained = curve.gained_at(most)  # over the other of the two
-        self.weaker = (gained.low if curve.least == other else -gained.high) > 0
+        lost = likelier_without(made[1].levels) > likelier_without(made[0].levels)
+        self.weaker = lost or (gained.low if curve.least == other else -gained.high) > 0
         if other == 1 and not made[1].gate.applies:
             self.stranger, self.weaker = "no model", False
 

@@ -9,6 +9,7 @@ from guidance_geometry import library as gg
 from guidance_geometry.measure.curve import Curve
 from guidance_geometry.measure.estimates import (
     denoising_ratio,
+    likelier_without,
     prompt_strength,
     ratio_of,
     strength_of_each,
@@ -51,6 +52,14 @@ def test_what_it_draws_without_the_prompt_has_strength_0_whatever_the_prompt():
     found = measured(draw(None, 2))
     assert within(found.strength, 0)
     assert found.strength.high < 0.5
+
+
+def test_pictures_without_the_prompt_are_counted():
+    with_it, without = (WORLD.sample(16, one, torch.Generator().manual_seed(3)).float() for one in (LABELS[:16], None))
+    few = torch.cat([without[:3], with_it[3:]])
+    others = [likelier_without(measured(x, LABELS[:16]).levels) for x in (with_it, few, without)]
+    assert others[0] <= 2
+    assert others[0] < others[1] < others[2]
 
 
 def test_of_another_prompt_the_strength_is_negative_and_each_picture_says_so():

@@ -136,7 +136,9 @@ test("what is said of two values is no more than was measured", () => {
   assert.match(saidOf(pair({}), t)[1], /can still be what you want/);
   const turned = { least: 8, times_as_strange: [[1.2, 1.1, 1.3], [1, null, null]] };
   assert.match(saidOf(pair(turned), t)[0], /^At cfg 4 .* as strange as at cfg 8 /);
-  for (const [gained, said] of [[[0.5, 0.2, 0.8], "Those at cfg 4 show it less"], [[-0.5, -0.8, -0.2], "Those at cfg 8 show it less"], [[0.1, -0.2, 0.4], "prompt."], [[0.1, null, null], "prompt."]]) assert.match(saidOf(pair({ strength_gained: [[0, 0, 0], gained] }), t)[0], new RegExp(`Both show the prompt.*${said}`.replace(".*prompt.", "\\.$")));
+  for (const [gained, said] of [[[0.5, 0.2, 0.8], "Those at cfg 4 show the prompt less"], [[-0.5, -0.8, -0.2], "Those at cfg 8 show the prompt less"], [[0.1, -0.2, 0.4], "prompt."], [[0.1, null, null], "prompt."]]) assert.match(saidOf(pair({ strength_gained: [[0, 0, 0], gained] }), t)[0], new RegExp(`Both show the prompt.*${said}`.replace(".*prompt.", "\\.$")));
+  const lost = saidOf(pair({ pictures: 4, likelier_without: [1, 0] }), t)[0];
+  assert.ok(/At cfg 4 the model takes 1 of 4 for pictures without the prompt\.$/.test(lost) && !/Both show/.test(lost), lost);
   const [alike, note] = saidOf(pair({ times_as_strange: [[1, 1, 1], [1.05, 0.9, 1.2]] }), t);
   assert.ok(/as strange as those at cfg 4 \(0.9 to 1.2 times, same seeds\)/.test(alike) && !note, alike);
   assert.match(saidOf(pair({ times_as_strange: [[1, 1, 1], [1.2, 1.02, 1.4]] }), t)[0], /^As far as/, "no more than the digits that are shown");

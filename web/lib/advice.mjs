@@ -55,8 +55,14 @@ export function saidOf(pair, t) {
   if (gate && !gate.applies) return [gate.sure ? t("pairRefused") : "", ""];
   const said = strangeAt(pair.measured, values.find((value) => value !== least));
   if (!said) return ["", ""];
-  const shown = strength?.every(([, low]) => low > SHOWN) ? t("bothShow") : "";
-  return [[t(said.key, said.facts), shown, weakerIn(pair.measured, t)].filter(Boolean).join(" "), said.key === "pairStrange" ? t("pairNote") : ""];
+  const lost = lostIn(pair.measured, t);
+  const shown = !lost.length && strength?.every(([, low]) => low > SHOWN) ? t("bothShow") : "";
+  return [[t(said.key, said.facts), shown, weakerIn(pair.measured, t), ...lost].filter(Boolean).join(" "), said.key === "pairStrange" ? t("pairNote") : ""];
+}
+
+/** At which values the model takes pictures for some without the prompt: a sentence for each. */
+function lostIn({ name, values, pictures, likelier_without: lost = [] }, t) {
+  return values.flatMap((value, k) => (lost[k] ? [t("promptLost", { value: `${name} ${number(value)}`, lost: lost[k], n: pictures })] : []));
 }
 
 /** Which of two values surely shows the prompt less, on the same seeds; empty where neither does. */
