@@ -30,6 +30,13 @@ def predictions(packed, seed) -> Any:
     return Predictions(x, torch.full((2,), 0.6), torch.full((2,), 0.4), u, c)
 
 
+@pytest.mark.parametrize(
+    ("shapes", "names"), [(SHAPES[:2], ("video", "audio")), (((8192, 16), (1, 5)), ("part 0", "part 1"))]
+)
+def test_parts_have_names(shapes, names):
+    assert Packed(shapes).names == names
+
+
 @pytest.mark.parametrize("count", [2, 3])
 def test_parts_are_views_and_joined_they_are_the_whole(count):
     packed = Packed(SHAPES[:count])

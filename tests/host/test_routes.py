@@ -370,3 +370,12 @@ def test_a_large_record_is_sent_from_its_file_and_not_read_in_the_event_loop(kep
         assert isinstance(response, web.FileResponse)
         assert response.headers["Cache-Control"] == "no-store"
     assert kept.record_named("gone.json").status == 204
+
+
+def test_the_models_that_one_has_picks_of_are_bounded(site, monkeypatch):
+    monkeypatch.setattr(choices, "MOST_MODELS", 3)
+    sent = [(key, json.dumps(PICKS | {"model": {"name": "m", "key": key}})) for key in "abcda"]
+    headers = as_user(site, "her") | JSON
+    answers = answers_to(site, *(("POST", f"/guidance_geometry/picks?key={key}", headers, body) for key, body in sent))
+    assert [status for status, _ in answers] == [200, 200, 200, 400, 200]
+    assert len(list(site.picks.iterdir())) == 3

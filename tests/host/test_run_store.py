@@ -208,3 +208,10 @@ def test_a_store_that_fails_and_a_full_disk_cost_the_run_nothing(job, labelled, 
     monkeypatch.setattr(run_store, "portable", full)
     assert torch.equal(sampled(labelled), whole)
     assert len(run_store.STORE.wait_for_runs().runs) == 2
+
+
+def test_256_megabytes_are_kept_unless_somebody_says_otherwise(host):
+    usual = RunStore()
+    for name in "abc":
+        usual.add(stored(name, size=100 << 20))
+    assert names(usual, workflow_id=WORKFLOW) == ["b", "c"]

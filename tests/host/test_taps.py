@@ -13,7 +13,7 @@ import nodes
 from guidance_geometry.host import jobs, taps, users
 from guidance_geometry.host.node_types import declaration_of
 from guidance_geometry.host.run_recorder import is_recorded
-from guidance_geometry.host.tap_places import with_epoch, with_taps
+from guidance_geometry.host.tap_places import Places, with_epoch, with_taps
 from guidance_geometry.host.taps import on_prompt, requested_taps
 from guidance_geometry.nodes.tap import GGPipeTap
 
@@ -222,3 +222,18 @@ def leaves(value):
     """What stands in lists, tuples and tables."""
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else None
     return [value] if parts is None else [leaf for part in parts for leaf in leaves(part)]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "named"),
+    [
+        ({"made": "OBJECT", **SEEDED}, ("LATENT",), True),
+        ({"made": "OBJECT", "latent": "LATENT"}, ("LATENT",), False),
+        ({"made": "OBJECT", "seed": "INT"}, ("IMAGE",), False),
+    ],
+    ids=str,
+)
+def test_what_makes_latents_of_an_object_that_nobody_opens_may_be_a_sampler(packs, inputs, outputs, named):
+    packs(Load=({}, ("OBJECT",)), Use=(inputs, outputs))
+    graph = {"1": wired("Load"), "2": wired("Use", made=["1", 0])}
+    assert Places(graph, declaration_of).may_sample("2") is named

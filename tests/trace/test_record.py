@@ -174,3 +174,8 @@ def test_numbers_have_six_digits():
     found = round_digits([1.23456789e-8, 2.0, math.nan, -math.inf, 123456789.0])
     assert found == [1.23457e-8, 2, None, None, 123457000]
     assert compact(round_digits(torch.tensor([[0.0, 1 / 3]], dtype=torch.float64))) == "[[0,0.333333]]"
+
+
+def test_a_tighter_limit_is_kept_too():
+    record = step_record(row(16), limit=300)
+    assert len(compact(record)) <= 300 or record["samples"] == []
