@@ -49,16 +49,15 @@ def row(words: str, job: tuple, pairs: int) -> list[str]:
     traces: dict[int, dict] = {}
 
     def run(measure: int) -> None:
-        made = GGGuidedSampler.execute(
-            model, 7, STEPS, CFG, "euler", "simple", *given, capture="numbers", measure=measure
-        )
+        settings = {"capture": "numbers", "measure": measure}
+        made = GGGuidedSampler.execute(model, 7, STEPS, CFG, "euler", "simple", *given, **settings)
         traces[measure] = made.args[2].header
 
     play: list[Callable[[], None]] = [partial(run, measure) for measure in (0, 1)]
     for one in play:
         one()
-    timed = (partial(seconds, one, time.process_time) for one in play)
-    ratios = [measured / plain for plain, measured in in_pairs(*timed, pairs)]
+    plain, asking = (partial(seconds, one, time.process_time) for one in play)
+    ratios = [measured / usual for usual, measured in in_pairs(plain, asking, pairs)]
     own, asked = traces[1]["evaluations"], traces[1]["measured"]["evaluations"] / BATCH
     low, high = median_interval(ratios)
     return [

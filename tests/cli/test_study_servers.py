@@ -23,7 +23,7 @@ def told(**changes):
         node["class_type"]: {"input": {"required": {name: ["STRING", {}] for name in node["inputs"]}}}
         for node in cells_of(Plan(workflow(), (Axis("cfg", (1,)),)), NOTHING, {}, "1")[0].prompt.values()
     }
-    nodes["GGLoadDenoiser"]["input"]["required"]["denoiser_name"] = [["pocket-1"], {}]
+    nodes["GGLoadDenoiser"]["input"]["required"]["denoiser_name"] = [["pocket-flow-1"], {}]
     nodes["GGGuidedSampler"]["input"]["required"]["sampler_name"] = ["COMBO", {"options": ["euler", "heun"]}]
     return nodes | changes
 
@@ -63,7 +63,7 @@ def test_what_servers_lack_is_said_before_any_work():
         refuse_misfits(cells, {"A": old, "B": poor, "C": bare})
     text = str(refused.value)
     assert "A: GGEmptyCanvas there needs an input size, so it is another version." in text
-    assert "B: GGLoadDenoiser has no denoiser_name 'pocket-1'." in text
+    assert "B: GGLoadDenoiser has no denoiser_name 'pocket-flow-1'." in text
     assert "C: it has no node GGSaveTrace." in text
     assert "Did you mean heun" in text
     assert len(text.splitlines()) == 6

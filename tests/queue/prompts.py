@@ -23,8 +23,10 @@ ASKING: dict[str, Any] = {"extra_data": {"guidance_geometry": {"record": True}}}
 
 
 def first_look() -> dict:
-    """The demo template as the API sees it."""
-    return json.loads((ROOT / "sweeps" / "comfyui" / "first_look.json").read_text(encoding="utf-8"))
+    """The demo template as the API sees it, with Pocket: its steps last long enough to be watched."""
+    graph = json.loads((ROOT / "sweeps" / "comfyui" / "first_look.json").read_text(encoding="utf-8"))
+    graph["1"]["inputs"]["denoiser_name"], graph["4"]["inputs"]["scheduler"] = "pocket-1", "karras"
+    return graph
 
 
 def small(label="3", denoiser="pocket-1", **sampler) -> dict:
@@ -33,7 +35,7 @@ def small(label="3", denoiser="pocket-1", **sampler) -> dict:
     graph["1"]["inputs"]["denoiser_name"] = denoiser
     graph["2"]["inputs"]["label"] = label
     graph["3"]["inputs"]["batch_size"] = 2
-    graph["4"]["inputs"] |= {"steps": 4, "scheduler": "karras", "capture": "numbers"} | sampler
+    graph["4"]["inputs"] |= {"steps": 4, "capture": "numbers"} | sampler
     graph["9"] = {"class_type": "SaveLatent", "inputs": {"samples": ["4", 0], "filename_prefix": "latents/small"}}
     return graph
 

@@ -21,7 +21,7 @@ from guidance_geometry.tests.queue.steering import (
 pytestmark = pytest.mark.browser
 
 TEMPLATE = ROOT / "example_workflows" / "1-First-look-at-guidance.json"
-STEPS = 30  # a run of some seconds: live events take one percent of it, so the first comes late
+STEPS = 120  # a run of some seconds: live events take one percent of it, so the first comes late
 TYPES = "() => (app.rootGraph ?? app.graph).nodes.map(node => node.type).sort()"
 HAS = f"types => JSON.stringify(({TYPES})()) === JSON.stringify(types)"
 PREPARE = """([steps, seed]) => {

@@ -115,7 +115,7 @@ export class Panel {
     svg.addEventListener("click", () => saveSVG(this));
     png.addEventListener("click", () => (this.page === "advice" ? share(this) : savePNG(this)));
     full.addEventListener("click", () => this.fillScreen());
-    present.addEventListener("click", () => new Presentation(this.shareable(), this.content.dataset.theme, this.t).open());
+    present.addEventListener("click", () => new Presentation(this.shareable(), this.content.dataset.theme, this.t).open(this.content.parentElement));
     for (const kind of ["pointerover", "focusin"]) rows.addEventListener(kind, (event) => this.light(stepOfRow(event)));
     for (const kind of ["pointerleave", "focusout"]) rows.addEventListener(kind, () => this.light(null));
     rows.addEventListener("click", (event) => stepOfRow(event) !== null && this.goTo(stepOfRow(event)));

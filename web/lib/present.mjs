@@ -49,11 +49,11 @@ export class Presentation {
     this.watcher = new ResizeObserver(() => this.draw());
   }
 
-  /** Over all else in the window, and over the whole screen where the browser lets it. */
-  open() {
+  /** Over all else in the window, and over the whole screen where the browser lets it.  home: element that holds it */
+  open(home) {
     /** @type {any} */ const opener = document.activeElement;
     this.box.addEventListener("close", () => this.leave(opener));
-    document.body.append(this.box);
+    home.append(this.box);
     this.box.showModal();
     this.watcher.observe(this.all);
     this.goTo(Math.max(0, this.columns.indexOf(this.own)));

@@ -81,8 +81,9 @@ export class TriesView {
     put(this.half, { hidden: half === null, textContent: half === null ? "" : t("half", { knob: knob.name, value: number(half) }) });
     this.needsMore = Boolean(record?.report?.reasons?.some(({ id }) => id === MORE));
     put(this.measure, { hidden: !ready || !canMeasure(record, knob), "data-main": this.addsPictures ? "" : null, textContent: this.addsPictures ? t("addPictures", { n: PICTURES }) : t(tryouts.curve() ? "measuredModel" : "measureModel") });
-    put(this.box, { hidden: !opened });
-    if (!opened) return;
+    const shown = opened && (record || opened !== "measure"); // a workflow whose runs are gone has nothing to measure
+    put(this.box, { hidden: !shown });
+    if (!shown) return;
     const cards = tries?.cards ?? [];
     this.drawCards(cards, tries?.kind);
     put(this.cards, { hidden: !cards.length && opened === "measure" });
