@@ -64,7 +64,7 @@ export class AdviceView {
     const words = [Number.isFinite(knob.value) ? t("asItIs", { knob: knob.name, value: number(knob.value) }) : "", t("asAdvised", { knob: knob.name, value: number(this.value) })];
     own.fill(this.pair, row.length ? row : [{ found: { shots: advice.picturesOf(about), record } }], words);
     put(other.box, { hidden: this.value === null });
-    if (this.value === null) return;
+    if (this.value === null) return other.fill(this.pair, [], ["", ""]);
     other.fill(this.pair, [...row].reverse(), [...words].reverse());
     const facts = { knob: knob.name, value: number(knob.value), other: number(this.value) };
     const keeps = this.isKept ? "takeBack" : "keepOwn";
