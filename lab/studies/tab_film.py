@@ -93,7 +93,9 @@ class Film:
 
     def click(self, place: str) -> None:
         """Move the pointer to the middle of an element and press."""
-        box = self.page.locator(place).first.bounding_box()
+        target = self.page.locator(place).first
+        target.click(trial=True)  # it has its place: pictures above it may come late
+        box = target.bounding_box()
         start, end = self.at, (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2 + 2)
         still = self.shot()
         for step in range(1, STEPS + 1):
@@ -102,7 +104,7 @@ class Film:
             self.add(still, STEP_MS)
         self.page.mouse.move(*end)
         self.add(self.shot(), CLICK_MS, pressed=True)
-        self.page.mouse.click(*end)
+        target.click()
 
     def save(self, file: Path) -> None:
         """As one animation that begins again after its end."""
