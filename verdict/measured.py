@@ -13,6 +13,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -272,7 +273,14 @@ def _or_none(estimate: Estimate | None) -> list[float] | None:
 
 def read_curves(path: str | os.PathLike) -> ModelCurves:
     """What is kept in a file.  Raises ValueError that says what is damaged, OSError where it cannot be read."""
-    return read_as(curves_of, Path(path), "curves", REMEDY, LARGEST)
+    state = (path := Path(path)).stat()
+    return _read_state(path, state.st_ino, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=64)  # every report asks for the included ones, and one without a curve for those of the same weights
+def _read_state(path: Path, *state: int) -> ModelCurves:
+    """The file in one state: whoever writes it replaces it."""
+    return read_as(curves_of, path, "curves", REMEDY, LARGEST)
 
 
 def write_curves(curves: ModelCurves, path: str | os.PathLike) -> None:
