@@ -8,6 +8,7 @@ import torch
 
 from guidance_geometry.guidance.chain import Chain
 from guidance_geometry.guidance.contract import chain_from
+from guidance_geometry.guidance.gradients.term import GradientTerm
 from guidance_geometry.guidance.knobs import knobs, main_knob
 from guidance_geometry.guidance.mixture import GaussianMixture, make_mixture
 from guidance_geometry.guidance.predictions import Predictions, output_from, x0_from_output
@@ -65,6 +66,7 @@ def test_a_rule_has_at_most_one_main_number_and_it_can_be_tried():
             assert each.limits[2]
     mains = {(main_knob(STATED[name]) or ("none",))[0] for name in ("Rescale", "AdaptiveProjected")}
     assert mains == {"phi", "threshold"}
+    assert (main_knob(GradientTerm) or ("none",))[0] == "weight"
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,18 @@ def test_what_has_no_text_of_its_own_is_told_by_its_knobs():
 
 @pytest.mark.parametrize(
     ("value", "said"),
-    [(0.5, "0.5"), (1234567.0, "1.23457e+06"), (1234567, "1234567"), (None, "None"), ("a", "'a'"), ([1], "a list")],
+    [
+        (0.5, "0.5"),
+        (1234567.0, "1.23457e+06"),
+        (1234567, "1234567"),
+        (None, "None"),
+        ("a", "'a'"),
+        ([1], "a list"),
+        (10**20 - 1, "9" * 20),
+        (10**20, "a int"),
+        ("a" * 200, repr("a" * 200)),
+        ("a" * 201, "a str"),
+    ],
 )
 def test_a_value_is_named_shortly(value, said):
     assert quote(value) == said

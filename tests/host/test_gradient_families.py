@@ -1,6 +1,7 @@
 """Gradients beyond the demo: in-place residuals, odd weights and attentions, a latent model with its VAE."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy
 import pytest
@@ -54,8 +55,12 @@ def test_in_place_residuals_have_the_right_gradient(host, recompute):
             torch.autograd.grad(module(leaf).square().sum(), leaf)
 
 
+asked: list[Any] = []  # what `forgetful` stood for, call by call
+
+
 def forgetful(hosts, *args, **named):
     """As a kernel that registers no backward."""
+    asked.append(hosts)
     with torch.no_grad():
         return hosts(*args, **named)
 
@@ -85,8 +90,14 @@ def test_an_attention_without_backward_is_replaced_and_the_gradient_is_whole(hos
         wanted, gradient = one.evaluation.gradients["gradient"], same.evaluation.gradients["gradient"]
         assert wanted.abs().max() > 0
         assert torch.allclose(gradient, wanted, rtol=1e-3, atol=1e-5 * float(wanted.abs().max()))
-    trace = guided(other, cond, cond, latent, "euler", scheduler="normal", cfg=1.0, guidance=guidance)[2]
-    assert sum(words in note for note in trace.header["notes"]) == 1
+    counts = []
+    for steps in (2, 4):
+        asked.clear()
+        given = {"scheduler": "normal", "steps": steps, "cfg": 1.0, "guidance": guidance}
+        trace = guided(other, cond, cond, latent, "euler", **given)[2]
+        assert sum(words in note for note in trace.header["notes"]) == 1
+        counts.append(len(asked))
+    assert counts[0] == counts[1], "after the first evaluation nobody asks it again"
 
 
 def test_the_decoded_picture_is_the_hosts_before_it_clamps(host):

@@ -105,6 +105,10 @@ class TestLatents:
         found = torch.einsum("bchw,cr->brhw", form.process_in(raw), torch.tensor(form.latent_rgb_factors)) + bias
         assert torch.allclose(found, wanted, atol=1e-5)
 
+    def test_a_latent_of_several_tensors_is_refused(self):
+        with pytest.raises(ValueError, match="holds several tensors at once"):
+            model().model.extra_conds(latent_shapes=[(1, 3, 8, 8), (1, 3, 8)])
+
     def test_the_vae_is_wired_through_and_fitted_to_pictures_in_0_to_1(self):
         """EDM2's VAE was given pictures in 0 .. 1: decoded as usual, they would be pale."""
         vae, picture = Squares(), torch.tensor([0.0, 0.25, 1.0, 1.5])

@@ -107,3 +107,5 @@ def test_a_part_of_a_run_begins_where_the_hosts_percent_says(labelled):
     assert part_of_schedule(labelled["pocket"][0], cut) == pytest.approx((0.25, 0.75), abs=2e-3)
     assert part_of_schedule(labelled["pocket"][0], [*cut, 0.0]) == pytest.approx((0.25, 1.0), abs=2e-3)
     assert part_of_schedule(labelled["pocket"][0], [80.0, *cut, 0.0]) == (0.0, 1.0)
+    assert part_of_schedule(labelled["pocket"][0], cut[:2]) == pytest.approx((0.25, 0.5), abs=2e-3)
+    assert part_of_schedule(labelled["pocket"][0], cut[:1]) == (0.0, 1.0), "one level is no part"

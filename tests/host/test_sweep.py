@@ -86,6 +86,15 @@ def test_a_sweep_gives_ksamplers_samples_a_sheet_a_table_and_the_best(swept, lab
     assert "judge" in table.splitlines()[0]
 
 
+@pytest.mark.parametrize(("place", "captured"), [(4, STEPS), (3, 0)])
+def test_the_trace_has_pictures_where_somebody_reads_it(swept, monkeypatch, place, captured):
+    read = {"9": {"inputs": {"value": ["5", place]}}}
+    monkeypatch.setattr(
+        GGSweep, "hidden", SimpleNamespace(unique_id="5", prompt=read, extra_pnginfo=None), raising=False
+    )
+    assert len(swept("flow", "cfg: 2")[4].captured_steps) == captured
+
+
 def test_exact_batches_are_ksamplers_bit_for_bit(robot):
     """Of every eighth sampler, and of those that go alone."""
     for sampler in {*names()[::8], "dpm_adaptive", *PRODUCTS}:

@@ -93,11 +93,12 @@ def test_a_mark_changes_with_everything_on_the_wire_but_the_one_strength(model, 
 def test_a_recorded_run_names_its_loras_and_runs_of_two_strengths_have_one_curve(model, loras, monkeypatch):
     positive, negative = GGClassLabel.execute(model, "0").args[:2]
     latent, headers = GGEmptyCanvas.execute(model, 0, 0, 1).args[0], []
-    for strength in (0.8, 0.4):
+    for strength, cfg in ((0.8, 3.0), (0.4, 3.0), (0.4, 1.0)):
         monkeypatch.setattr(run_facts, "running_job", lambda strength=strength: job(strength))
         made = patched(model, strength, 1.0)
-        trace = guided(made, positive, negative, latent, "euler", steps=2, cfg=3.0, capture="numbers")[2]
+        trace = guided(made, positive, negative, latent, "euler", steps=2, cfg=cfg, capture="numbers")[2]
         headers.append(trace.header)
+    assert RunKnob.of(headers.pop()["knobs"][1]).key == "strength_model, detail", "cfg 1 guides by c alone"
     knobs = [RunKnob.of(header["knobs"][1]) for header in headers]
     assert [(one.kind, one.what, one.value, one.key) for one in knobs] == [
         ("lora", "detail", value, "strength_model, detail, cfg 3") for value in (0.8, 0.4)

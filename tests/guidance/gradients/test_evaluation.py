@@ -116,8 +116,8 @@ def test_every_second_step_uses_the_answer_of_the_one_before():
 def test_a_gradient_that_is_none_is_zero_and_said_once(factor, words):
     told = []
     run = run_of(GradientTerm(energy(factor)), told=told)
-    for _ in range(2):
-        assert not pushed(run)[0].any()
+    for sigma in (4.0, 2.0):
+        assert not pushed(run, sigma=sigma)[0].any()
     assert not told, "to read what was counted waits for the device"
     run.read_counts()
     assert [words in text for text in told] == [True]

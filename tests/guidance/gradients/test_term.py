@@ -10,6 +10,7 @@ from guidance_geometry.guidance.energies.composition import CombinedEnergy
 from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.guidance.energies.reference import SmoothEnergy
 from guidance_geometry.guidance.gradients.estimators import at_denoised, bound_push, gain, is_dead, noise_aware, spread
+from guidance_geometry.guidance.gradients.run import goes_through_denoiser
 from guidance_geometry.guidance.gradients.term import (
     MEASURED,
     STAND_IN,
@@ -54,6 +55,7 @@ def test_auto_asks_at_the_noisy_sample_where_the_energy_can_read_it():
     assert GradientTerm(CombinedEnergy((ENERGY, SmoothEnergy()), (1.0, 1.0))).effective_evaluation == "x0 + backprop"
     with pytest.raises(ValueError, match="reads clean pictures only"):
         GradientTerm(SmoothEnergy(), evaluation="noisy x_t")
+    assert [goes_through_denoiser((GradientTerm(one),)) for one in (ENERGY, SmoothEnergy())] == [False, True]
 
 
 def test_the_roads_are_the_formulas():
