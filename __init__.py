@@ -57,8 +57,8 @@ def other_copy() -> str:
 async def comfy_entrypoint():
     """Return the pack's extension; host modules are imported here and not before."""
     from .extension import GuidanceGeometry
-    from .host.addresses import answer_panels
-    from .host.taps import watch_prompts
+    from .host.editor.addresses import answer_panels
+    from .host.editor.taps import watch_prompts
 
     answer_panels()
     watch_prompts()

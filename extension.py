@@ -7,7 +7,7 @@ from pathlib import Path
 
 from comfy_api.latest import ComfyExtension
 
-from .host.checks import CheckedNode
+from .host.editor.checks import CheckedNode
 
 NODES = Path(__file__).parent / "nodes"
 ORDER = (  # of the editor's menus; a file that is not named here comes after these

@@ -6,10 +6,10 @@ import json
 import sys
 from collections.abc import Sequence
 
-from ..classifiers.contract import CLAIMS
-from ..conversion.card import asked_licence
-from ..conversion.convert import convert
-from ..networks.imagenet import LABELS
+from ..models.classifiers.contract import CLAIMS
+from ..models.conversion.card import asked_licence
+from ..models.conversion.convert import convert
+from ..models.networks.imagenet import LABELS
 from .options import parse
 
 

@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..classifiers.files import labels_of, load_classifier
 from ..figures.contact_sheet import contact_sheet
 from ..measure.measurement import measurement_of
+from ..models.classifiers.files import labels_of, load_classifier
 from ..sweeps.comfyui.client import Client
 from ..trace.file import load
 from ..trace.trace import Trace

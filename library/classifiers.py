@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..classifiers.exact import MixtureClassifier
-from ..classifiers.reading import open_classifier
 from ..files.included import included_weights
 from ..guidance.mixture import GaussianMixture
+from ..models.classifiers.exact import MixtureClassifier
+from ..models.classifiers.reading import open_classifier
 
 
 def load_classifier(path: str | Path = "pocket-noisy-1") -> Any:

@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..denoisers.conversion import network_input, to_x0
-from ..denoisers.reading import read_denoiser
-from ..denoisers.schedules import index_of, network_time, table
-from ..denoisers.spec import ChosenSpec, choose_spec
 from ..files.included import included_weights
 from ..guidance.labels import NO_LABEL, UNTRAINED, label_numbers
 from ..guidance.mixture import ANY, GaussianMixture
 from ..guidance.vectors import where_float64_is
+from ..models.denoisers.conversion import network_input, to_x0
+from ..models.denoisers.reading import read_denoiser
+from ..models.denoisers.schedules import index_of, network_time, table
+from ..models.denoisers.spec import ChosenSpec, choose_spec
 
 WITHOUT = (
     "Set gamma to 1, give uncond a label, or guide with a weaker network: "

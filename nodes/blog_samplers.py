@@ -8,7 +8,7 @@ import comfy.samplers
 from comfy_api.latest import io
 
 from .. import host, samplers
-from ..host.checks import CheckedNode, empty_window
+from ..host.editor.checks import CheckedNode, empty_window
 from ..host.limits import LEAN, WAYS
 from .sampling import CATEGORY
 
@@ -58,7 +58,7 @@ EXTRAS = (  # the widgets after eta: what the steps do besides stepping
 
 
 class _BlogStep(CheckedNode):
-    """A step as a SAMPLER.  step: of `host.blog_sampler.STEPS`"""
+    """A step as a SAMPLER.  step: of `host.sampling.blog_sampler.STEPS`"""
 
     category = CATEGORY
     outputs = (io.Sampler.Output(tooltip="For KSampler + Guidance Trace, SamplerCustom or any custom sampler."),)
@@ -73,9 +73,9 @@ class _BlogStep(CheckedNode):
     def execute(
         cls, eta, noise_seed_offset, recurrence=1, recur_start=0.0, recur_end=1.0, gradient=WAYS[0], dsg_weight=0.2
     ) -> io.NodeOutput:
-        loop, steering = samplers.loop, host.steering.Steering(gradient, dsg_weight)
+        loop, steering = samplers.loop, host.sampling.steering.Steering(gradient, dsg_weight)
         again = loop.ONCE if recurrence == 1 else loop.Recurrence(recurrence, recur_start, recur_end)
-        sampler = host.blog_sampler.BlogSampler(cls.step, float(eta), noise_seed_offset, again, steering)
+        sampler = host.sampling.blog_sampler.BlogSampler(cls.step, float(eta), noise_seed_offset, again, steering)
         return io.NodeOutput(comfy.samplers.KSAMPLER(sampler))
 
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 from comfy_api.latest import io
 
 from ..guidance.gradients.term import MEASURED, USUAL, GradientOptions, GradientTerm, WatchTerm
-from ..host.checks import CheckedNode, empty_window
-from ..host.energy_inputs import CATEGORY, ENERGY
-from ..host.jobs import names_here
-from ..host.knob_inputs import StatedNode, input_for
-from ..host.rule_nodes import CHAIN, UPSTREAM, chain_with, say
-from ..host.wires import OptionsWire
+from ..host.editor.checks import CheckedNode, empty_window
+from ..host.editor.energy_inputs import CATEGORY, ENERGY
+from ..host.editor.jobs import names_here
+from ..host.editor.knob_inputs import StatedNode, input_for
+from ..host.editor.rule_nodes import CHAIN, UPSTREAM, chain_with, say
+from ..host.editor.wires import OptionsWire
 
 SET_BY_HAND = ("weight", "evaluation", "normalise", "limit", "start", "end", "every")  # in the order of the inputs
 PRESETS = {"scale": None, "weak": 0.5, "measured": 1.0, "strong": 2.0}  # times what is measured

@@ -6,9 +6,9 @@ from comfy_api.latest import io
 
 from .. import figures, host
 from ..figures import BACKGROUNDS
-from ..host.view_node import ViewNode
-from ..host.widgets import HIDDEN, SEE, VAE_IN, choice_input, index_input
-from ..host.wires import TraceWire
+from ..host.editor.view_node import ViewNode
+from ..host.editor.widgets import HIDDEN, SEE, VAE_IN, choice_input, index_input
+from ..host.editor.wires import TraceWire
 from .see import MOST_SAMPLES, default_when_negative
 
 SAMPLE = "Which picture of the batch, from 0. -1 takes a typical one of A."
@@ -42,9 +42,11 @@ class GGCompareTraces(ViewNode):
 
     @classmethod
     def execute(cls, trace_a, trace_b, sample, theme, vae=None) -> io.NodeOutput:
-        how = [host.trace_pictures.pictures_of(trace, vae) for trace in (trace_a, trace_b)]
+        how = [host.models.trace_pictures.pictures_of(trace, vae) for trace in (trace_a, trace_b)]
         canvas, text = figures.compare.draw_comparison(
             trace_a, trace_b, sample=default_when_negative(sample), theme=theme, pictures=how
         )
-        image = host.figure_files.image_of_page(canvas)
-        return io.NodeOutput(image, text, ui=host.saving.show_or_say(host.saving.preview, image, cls, texts=[text]))
+        image = host.editor.figure_files.image_of_page(canvas)
+        return io.NodeOutput(
+            image, text, ui=host.editor.saving.show_or_say(host.editor.saving.preview, image, cls, texts=[text])
+        )

@@ -7,9 +7,9 @@ from typing import ClassVar
 from comfy_api.latest import io
 
 from .. import files, host
+from ..host.editor.view_node import ViewNode
+from ..host.editor.widgets import HIDDEN, SEE, TRACE_IN, VAE_IN, bad_prefix, prefix_input
 from ..host.limits import DECODED, DIRECT
-from ..host.view_node import ViewNode
-from ..host.widgets import HIDDEN, SEE, TRACE_IN, VAE_IN, bad_prefix, prefix_input
 
 
 class GGExportHTML(ViewNode):
@@ -44,8 +44,8 @@ class GGExportHTML(ViewNode):
 
     @classmethod
     def execute(cls, trace, filename_prefix, vae=None, pictures=DIRECT) -> io.NodeOutput:
-        path = host.saving.next_path(filename_prefix, ".html")
-        data, kept = host.page_file.make_page(host.saving.with_provenance(cls, trace), vae, pictures)
+        path = host.editor.saving.next_path(filename_prefix, ".html")
+        data, kept = host.editor.page_file.make_page(host.editor.saving.with_provenance(cls, trace), vae, pictures)
         files.writing.write_atomically(path, [data])
         words = f"{path.name}: {len(data) / 1000:,.0f} kB, {kept}. Open it in a browser."
-        return io.NodeOutput(str(path), ui={"text": [words], "gg_files": [host.saving.entry_of(path)]})
+        return io.NodeOutput(str(path), ui={"text": [words], "gg_files": [host.editor.saving.entry_of(path)]})

@@ -6,10 +6,10 @@ import comfy.patcher_extension
 from comfy_api.latest import io
 
 from .. import host
-from ..host.checks import CheckedNode
-from ..host.rule_nodes import chain_with
+from ..host.editor.checks import CheckedNode
+from ..host.editor.rule_nodes import chain_with
+from ..host.editor.wires import Guidance as GuidanceWire
 from ..host.server import KEY
-from ..host.wires import Guidance as GuidanceWire
 from .sampling import CATEGORY, MODEL
 
 OUTER = comfy.patcher_extension.WrappersMP.OUTER_SAMPLE
@@ -25,11 +25,11 @@ def patch_model(model, guidance):
         raise ValueError(
             "The MODEL already has a guidance chain. Put both chains on one guidance wire, and patch the MODEL once."
         )
-    host.guided_run.refuse_second_rule(model.model_options, chain)
+    host.sampling.guided_run.refuse_second_rule(model.model_options, chain)
 
     def outer_sample(executor, *args, **named):
         refuse_foreign(executor.class_obj)
-        return host.guided_run.sample_guided(executor, executor.class_obj, chain, *args, **named)
+        return host.sampling.guided_run.sample_guided(executor, executor.class_obj, chain, *args, **named)
 
     clone = model.clone()
     clone.add_wrapper_with_key(OUTER, KEY, outer_sample)
@@ -38,8 +38,8 @@ def patch_model(model, guidance):
 
 def refuse_foreign(guider) -> None:
     """Raise ValueError for a guider that does not come to the place where rules act."""
-    if host.adapter.goes_past_rules(guider):
-        raise ValueError(host.chain_evaluation.OWN_WAY.format(name=type(guider).__name__))
+    if host.models.adapter.goes_past_rules(guider):
+        raise ValueError(host.sampling.chain_evaluation.OWN_WAY.format(name=type(guider).__name__))
 
 
 class GGGuidancePatch(CheckedNode):

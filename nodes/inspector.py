@@ -5,8 +5,8 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from .. import host
-from ..host.view_node import ViewNode
-from ..host.widgets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, VAE_IN
+from ..host.editor.view_node import ViewNode
+from ..host.editor.widgets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, VAE_IN
 
 MOST_PICTURES = 64
 
@@ -42,8 +42,8 @@ class GGInspector(ViewNode):
     @classmethod
     def execute(cls, trace, vae=None, pictures=8) -> io.NodeOutput:
         workflow = ((cls.hidden.extra_pnginfo if cls.hidden else None) or {}).get("workflow") or {}
-        job = host.jobs.running_job()
+        job = host.editor.jobs.running_job()
         facts = {"workflow_id": workflow.get("id"), "prompt_id": job and job.prompt_id}
-        record = host.panel_record.of_every_part(trace, vae, pictures) | facts
-        host.run_store.keep_shown(trace)
-        return io.NodeOutput(trace, ui={"gg_record": [host.panel_record.portable(record)]})
+        record = host.editor.panel_record.of_every_part(trace, vae, pictures) | facts
+        host.editor.run_store.keep_shown(trace)
+        return io.NodeOutput(trace, ui={"gg_record": [host.editor.panel_record.portable(record)]})

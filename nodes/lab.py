@@ -7,12 +7,13 @@ import re
 
 from comfy_api.latest import io
 
-from .. import classifiers, guidance, host
+from .. import guidance, host
 from ..guidance.printing import shorten
 from ..guidance.vectors import gradient_mode
-from ..host.checks import CheckedNode
-from ..host.widgets import choice_input
-from ..host.wires import ClassifierWire
+from ..host.editor.checks import CheckedNode
+from ..host.editor.widgets import choice_input
+from ..host.editor.wires import ClassifierWire
+from ..models import classifiers
 
 SPACES = ("ve", "flow")
 LOOKS = 3  # components of every class
@@ -91,6 +92,6 @@ class GGMixtureModel(CheckedNode):
         labels = tuple(f"class {index}" for index in range(classes))
         name = f"mixture {shape.strip()}, {classes} classes, {kind}, seed {seed}"
         return io.NodeOutput(
-            host.native_model.native_mixture(mixture, kind, labels, name),
+            host.models.native_model.native_mixture(mixture, kind, labels, name),
             classifiers.exact.MixtureClassifier(mixture, labels, kind),
         )

@@ -9,9 +9,9 @@ import folder_paths
 import psutil
 from comfy_api.latest import io
 
-from .. import classifiers
-from ..host.checks import CheckedNode, insist
-from ..host.model_folders import (
+from ..host.editor.checks import CheckedNode, insist
+from ..host.editor.wires import ClassifierWire
+from ..host.models.model_folders import (
     CLASSIFIERS,
     CONFIG,
     is_inside,
@@ -20,8 +20,8 @@ from ..host.model_folders import (
     register_folder,
     state_of_files,
 )
-from ..host.published import CONVERT, source_of_file
-from ..host.wires import ClassifierWire
+from ..host.models.published import CONVERT, source_of_file
+from ..models import classifiers
 
 DEFAULT = "pocket-noisy-1"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from .. import host, trace
-from ..host.checks import CheckedNode
+from ..host.editor.checks import CheckedNode
+from ..host.editor.widgets import SEE
 from ..host.limits import MOST_DRAWS
-from ..host.widgets import SEE
 
 
 class GGMeasure(CheckedNode):
@@ -65,11 +65,11 @@ class GGMeasure(CheckedNode):
 
     @classmethod
     def execute(cls, model, positive, negative, latent, noise_seed, draws=4, plain=None) -> io.NodeOutput:
-        report = host.measuring.measure_pictures(
+        report = host.recording.measuring.measure_pictures(
             model, positive, negative, latent, plain=plain, draws=draws, seed=noise_seed
         )
         text, as_text = report.text(), trace.portable.ascii_json(report.as_json())
         numbers = (report.measurement.strength.value, report.measurement.ratio.value)
-        ordered = host.measuring.in_order(latent, report.order)
-        best = host.measuring.in_order(latent, report.order[:1])
+        ordered = host.recording.measuring.in_order(latent, report.order)
+        best = host.recording.measuring.in_order(latent, report.order[:1])
         return io.NodeOutput(text, as_text, *numbers, ordered, best, ui={"text": [text]})

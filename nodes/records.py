@@ -7,10 +7,10 @@ from dataclasses import replace
 from comfy_api.latest import io
 
 from .. import host
-from ..host.checks import CheckedNode
+from ..host.editor.checks import CheckedNode
+from ..host.editor.widgets import HIDDEN
+from ..host.editor.wires import RecorderWire
 from ..host.limits import MOST_RUNS, MOST_UNCOND
-from ..host.widgets import HIDDEN
-from ..host.wires import RecorderWire
 from .sampling import CAPTURE, CAPTURE_MB, CATEGORY, MEASURE, MODEL, TRACE
 
 
@@ -45,8 +45,8 @@ class GGRecord(CheckedNode):
 
     @classmethod
     def execute(cls, model, capture="pictures", capture_mb=256, uncond_steps=0, measure=0) -> io.NodeOutput:
-        recorder = host.run_recorder.RunRecorder(capture, capture_mb, uncond_steps, measure)
-        return io.NodeOutput(host.run_recorder.record_model(model, recorder.begin), recorder)
+        recorder = host.recording.run_recorder.RunRecorder(capture, capture_mb, uncond_steps, measure)
+        return io.NodeOutput(host.recording.run_recorder.record_model(model, recorder.begin), recorder)
 
 
 class GGReadTrace(CheckedNode):
@@ -75,5 +75,5 @@ class GGReadTrace(CheckedNode):
     @classmethod
     def execute(cls, recorder, latent, run=-1) -> io.NodeOutput:
         trace = recorder.find(latent, run)  # this node runs with every new latent, so it knows the job's own workflow
-        own = replace(trace, header={**trace.header, **host.saving.provenance(cls)})
-        return io.NodeOutput(own, latent, **host.run_facts.on_the_node(trace))
+        own = replace(trace, header={**trace.header, **host.editor.saving.provenance(cls)})
+        return io.NodeOutput(own, latent, **host.recording.run_facts.on_the_node(trace))

@@ -7,10 +7,10 @@ from comfy_execution.graph_utils import ExecutionBlocker
 
 from .. import host, verdict
 from .. import trace as traces
-from ..host.checks import CheckedNode
-from ..host.jobs import running_job
-from ..host.widgets import SEE, TRACE_IN, TRACE_OUT, VAE_IN
-from ..host.wires import EnergyWire, TraceWire
+from ..host.editor.checks import CheckedNode
+from ..host.editor.jobs import running_job
+from ..host.editor.widgets import SEE, TRACE_IN, TRACE_OUT, VAE_IN
+from ..host.editor.wires import EnergyWire, TraceWire
 
 NO_SCALE = "The report suggests no cfg: {}"
 FAILED = "There is no report on this run: {}. Save the trace and report the fault; the log has all of it."
@@ -65,22 +65,22 @@ class GGReport(CheckedNode):
 
     @classmethod
     def fingerprint_inputs(cls, **given) -> str:
-        return host.knowledge.state_of_files()
+        return host.editor.knowledge.state_of_files()
 
     @classmethod
     def execute(cls, trace, vae=None, energy=None, half=None, pictures=None) -> io.NodeOutput:
         if pictures is not None:
-            host.knowledge.keep_size(trace, vae, pictures)
+            host.editor.knowledge.keep_size(trace, vae, pictures)
         faults: list[str] = []
-        with traces.faults.keep_out(faults.append, host.recording.STOPS):
-            judge = None if energy is None else host.judging.ask_judge(trace, energy, vae, _judge_title())
-            shown = host.trace_pictures.finished_pictures(vae, trace, half) if vae and half else None
-            answer = host.knowledge.make_report(trace, half, judge, shown=shown)
+        with traces.faults.keep_out(faults.append, host.models.adapter.STOPS):
+            judge = None if energy is None else host.recording.judging.ask_judge(trace, energy, vae, _judge_title())
+            shown = host.models.trace_pictures.finished_pictures(vae, trace, half) if vae and half else None
+            answer = host.editor.knowledge.make_report(trace, half, judge, shown=shown)
             text, score = answer.text(), judge_score(judge)
             as_text = traces.portable.ascii_json(answer.as_json() | ({"judge": score} if score else {}))
             ui: dict = {"text": [text]}
             if energy is not None and score:
-                ui |= {"judge": [score["mean"]], "judge_name": [host.judging.judge_name(energy)]}
+                ui |= {"judge": [score["mean"]], "judge_name": [host.recording.judging.judge_name(energy)]}
             return io.NodeOutput(text, as_text, *scales_of(answer), trace, ui=ui)
         text = FAILED.format(*faults)
         return io.NodeOutput(text, "{}", *[ExecutionBlocker(text)] * 3, trace, ui={"text": [text]})

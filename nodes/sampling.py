@@ -7,10 +7,10 @@ import torch
 from comfy_api.latest import io
 
 from .. import host
-from ..host.checks import CheckedNode, insist
+from ..host.editor.checks import CheckedNode, insist
+from ..host.editor.widgets import HIDDEN
+from ..host.editor.wires import Guidance, TraceWire
 from ..host.limits import MOST_DRAWS
-from ..host.widgets import HIDDEN
-from ..host.wires import Guidance, TraceWire
 from ..trace import CAPTURES
 
 CATEGORY = "guidance geometry/sampling"
@@ -147,21 +147,23 @@ class GGGuidedSampler(CheckedNode):
     ) -> io.NodeOutput:
         insist(too_fine(steps, denoise))
         named = "euler" if sampler else sampler_name
-        latent, noise, schedule = host.sampling.start_of(model, latent_image, seed, steps, named, scheduler, denoise)
-        guider = host.guided_run.chain_guider(model, positive, negative, cfg, guidance)
-        facts = {"scheduler": scheduler, "steps": steps, "denoise": denoise, **host.saving.provenance(cls)}
-        recording = host.recording.Recording(capture, capture_mb, facts, measure=measure)
+        latent, noise, schedule = host.recording.sampler_nodes.start_of(
+            model, latent_image, seed, steps, named, scheduler, denoise
+        )
+        guider = host.sampling.guided_run.chain_guider(model, positive, negative, cfg, guidance)
+        facts = {"scheduler": scheduler, "steps": steps, "denoise": denoise, **host.editor.saving.provenance(cls)}
+        recording = host.recording.watch.Recording(capture, capture_mb, facts, measure=measure)
         sampler = sampler or comfy.samplers.sampler_object(sampler_name)
         return _outputs(
-            host.sampling.sample_recorded(
-                guider, noise, latent, sampler, schedule, seed, recording, host.adapter.intermediate_dtype()
+            host.recording.sampler_nodes.sample_recorded(
+                guider, noise, latent, sampler, schedule, seed, recording, host.models.adapter.intermediate_dtype()
             )
         )
 
 
 def _outputs(outputs: tuple) -> io.NodeOutput:
     """Sample, denoised and trace, with what ended the record on the node."""
-    return io.NodeOutput(*outputs, **host.run_facts.on_the_node(outputs[2]))
+    return io.NodeOutput(*outputs, **host.recording.run_facts.on_the_node(outputs[2]))
 
 
 class GGGuider(CheckedNode):
@@ -176,7 +178,7 @@ class GGGuider(CheckedNode):
 
     @classmethod
     def execute(cls, model, positive, negative, cfg, guidance=None) -> io.NodeOutput:
-        return io.NodeOutput(host.guided_run.chain_guider(model, positive, negative, cfg, guidance))
+        return io.NodeOutput(host.sampling.guided_run.chain_guider(model, positive, negative, cfg, guidance))
 
 
 class GGInspectedSampler(CheckedNode):
@@ -206,10 +208,14 @@ class GGInspectedSampler(CheckedNode):
         cls, noise, guider, sampler, sigmas, latent_image, capture="pictures", capture_mb=256, measure=0
     ) -> io.NodeOutput:
         insist(finite_schedule(sigmas))
-        latent = host.sampling.latent_of(guider.model_patcher, latent_image)
-        recording = host.recording.Recording(capture, capture_mb, host.saving.provenance(cls), measure=measure)
+        latent = host.recording.sampler_nodes.latent_of(guider.model_patcher, latent_image)
+        recording = host.recording.watch.Recording(
+            capture, capture_mb, host.editor.saving.provenance(cls), measure=measure
+        )
         start = noise.generate_noise(latent)
-        return _outputs(host.sampling.sample_recorded(guider, start, latent, sampler, sigmas, noise.seed, recording))
+        return _outputs(
+            host.recording.sampler_nodes.sample_recorded(guider, start, latent, sampler, sigmas, noise.seed, recording)
+        )
 
 
 def too_fine(steps: int, denoise: float) -> str | None:

@@ -10,9 +10,19 @@ from comfy_api.latest import io
 from .. import figures, host
 from .. import trace as traces
 from ..figures import BACKGROUNDS, MENU
+from ..host.editor.view_node import ViewNode
+from ..host.editor.widgets import (
+    HIDDEN,
+    SEE,
+    TRACE_IN,
+    TRACE_OUT,
+    VAE_IN,
+    bad_prefix,
+    choice_input,
+    index_input,
+    prefix_input,
+)
 from ..host.limits import SAVES
-from ..host.view_node import ViewNode
-from ..host.widgets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, VAE_IN, bad_prefix, choice_input, index_input, prefix_input
 
 SIZE_WORDS = {"blog 960x540": "blog", "slide 1920x1080": "slide", "column 600": "column"}
 MOST_STEPS, MOST_SAMPLES, MOST_GAIN = 9999, 4095, 1024.0
@@ -77,14 +87,16 @@ class GGFigure(ViewNode):
             default_when_negative(sample),
             SIZE_WORDS[size],
             theme,
-            host.trace_pictures.pictures_of(trace, vae),
+            host.models.trace_pictures.pictures_of(trace, vae),
             None if image is None else figures.strips.photo_of(image[0]),
         )
         film = figures.registry.draw_figure(order, figure)
-        frames = host.figure_files.image_of(film)
+        frames = host.editor.figure_files.image_of(film)
         figure = (cls, film, frames)
-        unsaved = partial(host.figure_files.save_figure, *figure, "none", "")
-        shown = host.saving.show_or_say(host.figure_files.save_figure, *figure, save, filename_prefix, instead=unsaved)
+        unsaved = partial(host.editor.figure_files.save_figure, *figure, "none", "")
+        shown = host.editor.saving.show_or_say(
+            host.editor.figure_files.save_figure, *figure, save, filename_prefix, instead=unsaved
+        )
         return io.NodeOutput(frames, film.caption, ui=shown)
 
 
@@ -132,9 +144,11 @@ class GGDifferenceImages(ViewNode):
 
     @classmethod
     def execute(cls, trace, vae=None, steps="auto", gain=0.0) -> io.NodeOutput:
-        images = figures.difference.difference_images(trace, host.trace_pictures.pictures_of(trace, vae), steps, gain)
-        grid = host.figure_files.image_of_page(figures.difference_grid.draw_differences(trace, images, gain))
-        shown = host.saving.show_or_say(host.saving.preview, grid, cls, texts=[images.note])
+        images = figures.difference.difference_images(
+            trace, host.models.trace_pictures.pictures_of(trace, vae), steps, gain
+        )
+        grid = host.editor.figure_files.image_of_page(figures.difference_grid.draw_differences(trace, images, gain))
+        shown = host.editor.saving.show_or_say(host.editor.saving.preview, grid, cls, texts=[images.note])
         return io.NodeOutput(images.uncond, images.cond, images.guided, images.difference, ui=shown)
 
 
@@ -166,5 +180,7 @@ class GGMetrics(ViewNode):
         return io.NodeOutput(
             trace,
             table,
-            ui=host.saving.show_or_say(host.figure_files.save_tables, trace, filename_prefix, texts=[table]),
+            ui=host.editor.saving.show_or_say(
+                host.editor.figure_files.save_tables, trace, filename_prefix, texts=[table]
+            ),
         )

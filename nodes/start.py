@@ -10,14 +10,15 @@ import folder_paths
 import torch
 from comfy_api.latest import io
 
-from .. import denoisers, host
-from ..denoisers import SCHEDULES
+from .. import host
 from ..guidance.labels import label_indices
-from ..host.checks import CheckedNode
+from ..host.editor.checks import CheckedNode
+from ..host.editor.widgets import choice_input
 from ..host.limits import WEIGHT_DTYPES
-from ..host.model_folders import listed_models, path_of_model, register_folder, state_of_files
-from ..host.published import source_of_file
-from ..host.widgets import choice_input
+from ..host.models.model_folders import listed_models, path_of_model, register_folder, state_of_files
+from ..host.models.published import source_of_file
+from ..models import denoisers
+from ..models.denoisers import SCHEDULES
 
 CATEGORY = "guidance geometry/start"
 FOLDER = "denoisers"
@@ -113,10 +114,10 @@ class GGLoadDenoiser(CheckedNode):
         path = path_of_model(FOLDER, denoiser_name)
         file = denoisers.reading.read_denoiser(path)
         spec = denoisers.spec.choose_spec(file.spec, parametrisation, schedule)
-        model = host.native_model.denoiser_of_file(path, spec, file.weights, weight_dtype)
+        model = host.models.native_model.denoiser_of_file(path, spec, file.weights, weight_dtype)
         if vae is None and spec.vae:
-            vae = host.pixel_vae.vae_from_file(spec.vae(), file.vae, spec.latents)
-        return io.NodeOutput(model, host.pixel_vae.vae_of(spec.name, spec.latents, vae), "\n".join(spec.labels))
+            vae = host.models.pixel_vae.vae_from_file(spec.vae(), file.vae, spec.latents)
+        return io.NodeOutput(model, host.models.pixel_vae.vae_of(spec.name, spec.latents, vae), "\n".join(spec.labels))
 
 
 class GGClassLabel(CheckedNode):
@@ -146,11 +147,13 @@ class GGClassLabel(CheckedNode):
 
     @classmethod
     def execute(cls, model, label) -> io.NodeOutput:
-        card = host.native_model.card_of(model)
+        card = host.models.native_model.card_of(model)
         if card is None:
             raise ValueError("This MODEL has no class labels. For a text model use CLIP Text Encode.")
         wanted = label_indices(label, card.labels, card.null_index)
-        return io.NodeOutput(host.native_model.conditioning(wanted), host.native_model.null_conditioning(card))
+        return io.NodeOutput(
+            host.models.native_model.conditioning(wanted), host.models.native_model.null_conditioning(card)
+        )
 
 
 class GGEmptyCanvas(CheckedNode):
@@ -177,7 +180,7 @@ class GGEmptyCanvas(CheckedNode):
 
     @classmethod
     def execute(cls, model, width, height, batch_size) -> io.NodeOutput:
-        card = host.native_model.card_of(model)
+        card = host.models.native_model.card_of(model)
         if card is None:
             raise ValueError("This MODEL names no native size. Use the Empty Latent node made for it.")
         sides = card.sides(width, height)

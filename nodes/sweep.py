@@ -6,11 +6,11 @@ import comfy.samplers
 from comfy_api.latest import io
 
 from .. import host, sweeps
-from ..host.checks import CheckedNode
+from ..host.editor.checks import CheckedNode
+from ..host.editor.rule_nodes import chain_with
+from ..host.editor.widgets import HIDDEN, VAE_IN
+from ..host.editor.wires import EnergyWire
 from ..host.limits import BEST_BY, MODES
-from ..host.rule_nodes import chain_with
-from ..host.widgets import HIDDEN, VAE_IN
-from ..host.wires import EnergyWire
 from .sampling import CATEGORY, GUIDANCE, LATENT, MAX_SEED, MEASURE, MODEL, NEGATIVE, POSITIVE, TRACE
 
 AXES = "cfg: 1, 2, 4, 8\nseed: 0..3"
@@ -111,19 +111,19 @@ class GGSweep(CheckedNode):
         clip=None,
         measure=0,
     ) -> io.NodeOutput:
-        if host.adapter.is_nested(latent_image["samples"]):
+        if host.models.adapter.is_nested(latent_image["samples"]):
             raise ValueError(PARTS)
         if not len(latent_image["samples"]):
             raise ValueError(NO_SAMPLES)
         if best_by == "judge" and energy is None:
             raise ValueError("best_by is judge, and no energy is connected. Connect one, or set best_by to auto.")
-        usual = host.sweeping.Settings(1.0, seed, steps, sampler_name, scheduler, chain_with(guidance))
-        wanted = host.sweep_axes.runs_of(sweeps.axes.axes_of(axes), usual, cls)
-        conditions = host.sweep_conditions.prepare_conditions(
+        usual = host.sweeps.runs.Settings(1.0, seed, steps, sampler_name, scheduler, chain_with(guidance))
+        wanted = host.sweeps.axes.runs_of(sweeps.axes.axes_of(axes), usual, cls)
+        conditions = host.sweeps.conditions.prepare_conditions(
             model, positive, energy, clip, (settings.condition for _, settings in wanted)
         )
-        subject = host.sweeping.Subject(model, positive, negative, latent_image, conditions)
-        return host.sweep_grid.sample_grid(cls, subject, wanted, mode, best_by, vae, energy, measure)
+        subject = host.sweeps.runs.Subject(model, positive, negative, latent_image, conditions)
+        return host.sweeps.grid.sample_grid(cls, subject, wanted, mode, best_by, vae, energy, measure)
 
 
 def _complaint(axes: str) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from .. import host
-from ..host.checks import CheckedNode
+from ..host.editor.checks import CheckedNode
 from .records import uncond_steps_input
 from .sampling import CAPTURE, MEASURE
 
@@ -25,8 +25,8 @@ SETTINGS = [  # inputs of every tap beside what it passes on
 ]
 
 
-def _recording(capture: str, uncond_steps: int, measure: int) -> host.recording.Recording:
-    return host.recording.Recording(capture, uncond_steps=uncond_steps, measure=measure)
+def _recording(capture: str, uncond_steps: int, measure: int) -> host.recording.watch.Recording:
+    return host.recording.watch.Recording(capture, uncond_steps=uncond_steps, measure=measure)
 
 
 class GGTap(CheckedNode):
@@ -50,7 +50,9 @@ class GGTap(CheckedNode):
 
     @classmethod
     def execute(cls, model, capture="pictures", uncond_steps=3, epoch=0, measure=0) -> io.NodeOutput:
-        return io.NodeOutput(host.run_recorder.tap_model(model, lambda: _recording(capture, uncond_steps, measure)))
+        return io.NodeOutput(
+            host.recording.run_recorder.tap_model(model, lambda: _recording(capture, uncond_steps, measure))
+        )
 
 
 class GGPipeTap(CheckedNode):
@@ -75,4 +77,6 @@ class GGPipeTap(CheckedNode):
 
     @classmethod
     def execute(cls, pipe, capture="pictures", uncond_steps=3, epoch=0, measure=0) -> io.NodeOutput:
-        return io.NodeOutput(host.run_recorder.tap_pipe(pipe, lambda: _recording(capture, uncond_steps, measure)))
+        return io.NodeOutput(
+            host.recording.run_recorder.tap_pipe(pipe, lambda: _recording(capture, uncond_steps, measure))
+        )

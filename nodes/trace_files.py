@@ -11,9 +11,9 @@ from comfy_api.latest import io
 from .. import host
 from .. import trace as traces
 from ..files.places import TRACES
-from ..host.checks import CheckedNode
-from ..host.model_folders import fingerprint
-from ..host.widgets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, bad_prefix, prefix_input
+from ..host.editor.checks import CheckedNode
+from ..host.editor.widgets import HIDDEN, SEE, TRACE_IN, TRACE_OUT, bad_prefix, prefix_input
+from ..host.models.model_folders import fingerprint
 
 
 def trace_files() -> dict[str, Path]:
@@ -46,8 +46,8 @@ class GGSaveTrace(CheckedNode):
 
     @classmethod
     def execute(cls, trace, filename_prefix) -> io.NodeOutput:
-        path = host.saving.next_path(f"{TRACES}/{filename_prefix}", ".safetensors")
-        written = traces.file.save(host.saving.with_provenance(cls, trace), path)
+        path = host.editor.saving.next_path(f"{TRACES}/{filename_prefix}", ".safetensors")
+        written = traces.file.save(host.editor.saving.with_provenance(cls, trace), path)
         note = (written.header.get("capture") or {}).get("note")
         return io.NodeOutput(trace, str(path), ui={"text": [f"{path.name}: {note}" if note else path.name]})
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
-from ..host.checks import CheckedNode, insist
-from ..host.widgets import SEE, TRACE_IN
-from ..host.wires import TraceWire
+from ..host.editor.checks import CheckedNode, insist
+from ..host.editor.widgets import SEE, TRACE_IN
+from ..host.editor.wires import TraceWire
 from ..trace import MOST_PARTS
 
 

@@ -8,12 +8,13 @@ import comfy.model_management
 import torch
 from comfy_api.latest import io
 
-from .. import classifiers, figures, host
+from .. import figures, host
 from ..guidance.vectors import gradient_mode
-from ..host.checks import CheckedNode, insist
+from ..host.editor.checks import CheckedNode, insist
+from ..host.editor.widgets import HIDDEN, bad_prefix
+from ..host.editor.wires import ClassifierWire
 from ..host.limits import WIDTH_STEP
-from ..host.widgets import HIDDEN, bad_prefix
-from ..host.wires import ClassifierWire
+from ..models import classifiers
 
 MOST_STEPS, MOST_BATCH, MOST_WIDTH = 1_000_000, 4096, 512
 LARGEST_SEED = 0xFFFFFFFFFFFFFFFF
@@ -124,7 +125,7 @@ class GGTrainNoisyClassifier(CheckedNode):
         image=None,
         start_from=None,
     ) -> io.NodeOutput:
-        training = host.classifier_training
+        training = host.sampling.classifier_training
         insist(training.width_misfit(width))
         path = training.target_file(filename_prefix)
         with gradient_mode():
@@ -138,5 +139,8 @@ class GGTrainNoisyClassifier(CheckedNode):
             classifier, losses, about = training.train_and_keep(path, student, course, lesson, held)
         curve = torch.from_numpy(figures.loss.draw_loss(losses, len(lesson.labels)).png()).float()[None, ..., :3] / 255
         return io.NodeOutput(
-            classifier, curve, about, ui=host.saving.show_or_say(host.saving.preview, curve, cls, texts=[about])
+            classifier,
+            curve,
+            about,
+            ui=host.editor.saving.show_or_say(host.editor.saving.preview, curve, cls, texts=[about]),
         )

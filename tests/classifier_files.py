@@ -5,9 +5,9 @@ from pathlib import Path
 
 import torch
 
-from guidance_geometry.classifiers.networks import build
 from guidance_geometry.files.safetensors import write_safetensors
-from guidance_geometry.networks.weights import weights_of
+from guidance_geometry.models.classifiers.networks import build
+from guidance_geometry.models.networks.weights import weights_of
 
 CLASSIFIERS = Path(__file__).resolve().parents[1] / "assets" / "classifiers"
 ROLES = {"pocket-clean-1": "clean", "pocket-judge-1": "judge", "pocket-noisy-1": "noise-aware"}

@@ -5,10 +5,10 @@ from typing import TypeVar
 
 import torch
 
-from guidance_geometry.classifiers.reading import open_classifier
-from guidance_geometry.classifiers.wired import WiredNetwork
 from guidance_geometry.dev.fixtures.mac_tensor import mac
 from guidance_geometry.dev.fixtures.tiny_folders import lively
+from guidance_geometry.models.classifiers.reading import open_classifier
+from guidance_geometry.models.classifiers.wired import WiredNetwork
 
 __all__ = ["lively", "mac_error", "noise", "open_as", "slope_error"]
 

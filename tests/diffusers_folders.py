@@ -65,7 +65,7 @@ def random_weights(shapes, seed=0):
 
 def unet_weights(config=UNET, seed=0):
     """Weights of a UNet2DModel of this config, by the library's names."""
-    from guidance_geometry.denoisers.unet2d import unet_format
+    from guidance_geometry.models.denoisers.unet2d import unet_format
 
     form = unet_format(config)
     network = form.network(form.sizes({}), form.labels({}), device="meta")

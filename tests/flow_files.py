@@ -2,8 +2,8 @@
 
 import json
 
-from guidance_geometry.denoisers.pocket_flow import FlowSizes, PocketFlow, PocketVAE
 from guidance_geometry.dev.fixtures.tiny_folders import lively
+from guidance_geometry.models.denoisers.pocket_flow import FlowSizes, PocketFlow, PocketVAE
 
 SIZES = {"channels": 4, "ch": [32, 32], "emb": 16, "blocks": [1, 1, 1]}
 LABELS = ["a", "b", "c"]

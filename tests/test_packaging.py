@@ -20,8 +20,8 @@ from guidance_geometry.verdict.measured import read_curves
 from .archive import archived_files, tracked_files
 from .project import PROJECT, ROOT
 
-ROOMS = {"guidance", "files", "networks", "samplers", "trace", "verdict", "denoisers", "classifiers", "figures"}
-ROOMS |= {"measure", "sweeps", "conversion", "cli", "host", "nodes"}
+ROOMS = {"guidance", "files", "samplers", "trace", "measure", "verdict", "models", "figures", "sweeps", "cli"}
+ROOMS |= {"host", "nodes"}
 INSTALLED = ROOMS - {"host", "nodes"}
 NEEDED = {"__init__.py", "__main__.py", "extension.py", *ROOMS, "library", "web", "assets"}
 NEEDED |= {"example_workflows", "subgraphs", "pyproject.toml", "requirements.txt", "README.md", "LICENSE"}

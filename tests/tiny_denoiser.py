@@ -29,7 +29,7 @@ METADATA = {
 
 def tiny_weights(seed=0, dtype=torch.float32, **sizes):
     """Random weights of a tiny Pocket; those that start at zero are random too, or it would answer nothing."""
-    from guidance_geometry.denoisers.pocket import PocketSizes, PocketUNet
+    from guidance_geometry.models.denoisers.pocket import PocketSizes, PocketUNet
 
     generator = torch.Generator().manual_seed(seed)
     network = PocketUNet(PocketSizes(**{**SIZES, **sizes}, labels=len(LABELS)))

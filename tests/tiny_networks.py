@@ -8,14 +8,14 @@ from .tiny_edm2 import edm2_weights
 
 
 def adm_weights(labels=3):
-    from guidance_geometry.denoisers.adm import ADM
+    from guidance_geometry.models.denoisers.adm import ADM
 
     sizes = {"width": 64, "widths": [64, 64], "depth": 1, "attends": [1], "outputs": 6, "heads": 0, "together": True}
     return lively(ADM.network(sizes, labels)).state_dict()
 
 
 def edm_weights(kind="ncsnpp", labels=3):
-    from guidance_geometry.denoisers.edm import EDM
+    from guidance_geometry.models.denoisers.edm import EDM
 
     width = 64 if kind == "adm" else 16
     sizes = {"kind": kind, "side": 16, "seen": 3, "stem": width, "widths": [width, width], "depth": 1, "attends": [1]}
@@ -25,8 +25,8 @@ def edm_weights(kind="ncsnpp", labels=3):
 
 def transformer_weights(kind):
     """Of a DiT or a JiT."""
-    from guidance_geometry.denoisers.dit import DIT, DiTSizes
-    from guidance_geometry.denoisers.jit import JIT, JiTSizes
+    from guidance_geometry.models.denoisers.dit import DIT, DiTSizes
+    from guidance_geometry.models.denoisers.jit import JIT, JiTSizes
 
     sizes = DiTSizes(4, 8, 2, 4, 64, 1, 1, 64, 3) if kind == "dit" else JiTSizes(3, 4, 4, 8, 64, 3, 2, 64, 3, 2, 1, 1.0)
     return lively((DIT if kind == "dit" else JIT).network(vars(sizes), 3)).state_dict()

@@ -1,8 +1,8 @@
 """Which scales a person, or a judge, found good: kept for each model, compared within one class of samplers.
 
 The file is JSON: {"format": "guidance-geometry/picks", "version": 1, "model": {"name", "key"}, "picks": [{"cfg",
-"sampler_class", "chain", "good", "by", "when", "knob"}, ...]}. host/choices.py shows and changes it. A pick of another
-knob than cfg has that knob's value in "cfg", and its key in "chain" too.
+"sampler_class", "chain", "good", "by", "when", "knob"}, ...]}. host/editor/choices.py shows and changes it. A pick of
+another knob than cfg has that knob's value in "cfg", and its key in "chain" too.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ import { number } from "./lib/words.mjs";
 const TYPE = "GGInspector";
 const SIDEBAR = "guidancegeometry.sidebar";
 const STORE = "guidancegeometry:run:"; // + workflow id -> id of the job that made what the panels show
-const KEPT = "/guidance_geometry/"; // where the server answers about runs: host/routes.py
+const KEPT = "/guidance_geometry/"; // where the server answers about runs: host/editor/routes.py
 const OPENED = 50; // milliseconds in which the editor fits a subgraph that it opens into the window
 const TOAST = 8000; // milliseconds that a message stands
 const SETTLED = 500; // milliseconds after which the editor knows which workflow a graph belongs to
@@ -289,7 +289,7 @@ async function jobOf(id) {
   const [, , prompt, extra] = entry.prompt;
   const { status_str: how, messages = [] } = entry.status ?? {};
   const stopped = messages.some(([kind]) => kind === "execution_interrupted");
-  const samplers = extra?.guidance_geometry?.samplers; // host/taps.py found them
+  const samplers = extra?.guidance_geometry?.samplers; // host/editor/taps.py found them
   return { prompt, workflow: extra?.extra_pnginfo?.workflow, samplers, outputs: entry.outputs ?? {}, ended: how === "success", stopped };
 }
 

@@ -40,7 +40,7 @@ from ..command_line import parser_of
 from .harness import held, median_interval
 
 if TYPE_CHECKING:
-    from ...host.run_store import RunStore
+    from ...host.editor.run_store import RunStore
 
 ASKING = {"guidance_geometry": {"record": True}}
 TAB = "tab"
@@ -155,7 +155,7 @@ def runs(job: Job) -> tuple[Callable[[], None], Callable[[str], None]]:
 
 def run_store() -> RunStore:
     """The pack's, which needs the host."""
-    from ...host.run_store import STORE
+    from ...host.editor.run_store import STORE
 
     return STORE
 

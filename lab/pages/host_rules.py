@@ -15,8 +15,8 @@ from torch import Tensor
 
 from ...guidance.predictions import Predictions
 from ...guidance.run import Run
-from ...host.native_model import LabelledConfig, LabelledModel, LabelledNetwork, ModelCard
-from ...host.noise_levels import exact_levels
+from ...host.models.native_model import LabelledConfig, LabelledModel, LabelledNetwork, ModelCard
+from ...host.models.noise_levels import exact_levels
 
 UNCOND, COND, EMPTY = 0, 1, 2  # labels of the three predictions
 ALONE = frozenset({"per item", "no memory"})

@@ -61,7 +61,7 @@ def hosts_latent(subject: Subject, model: Any, latent: dict, cfg: float, conditi
 
 def join_parts(samples: Any) -> Tensor:
     """A sample as one tensor: the parts of a nested one side by side."""
-    from ...host.adapter import parts_of
+    from ...host.models.adapter import parts_of
 
     parts = parts_of(samples)
     return torch.cat([part.flatten(1) for part in parts], dim=1) if len(parts) > 1 else samples
@@ -179,7 +179,7 @@ def energy_of(x: Tensor) -> Tensor:  # [B, ...] -> [B]
 
 def check_pictures(subject: Subject) -> None:
     """Pictures of a trace without a VAE: pixels, or the host's preview colours."""
-    from ...host.panel_record import keep_pictures as pictures
+    from ...host.editor.panel_record import keep_pictures as pictures
 
     model = subject.make(torch.float32)
     _, trace = sample_ours(subject, model, subject.latent(model, 2), cfg=scale_of(subject))
@@ -208,7 +208,7 @@ def check_mask(subject: Subject) -> None:
 
 def half_masks(samples: Any) -> Any:
     """A mask that keeps the left half, of each part."""
-    from ...host.adapter import parts_of
+    from ...host.models.adapter import parts_of
 
     parts = parts_of(samples)
     masks = [

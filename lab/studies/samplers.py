@@ -52,9 +52,9 @@ def run(
     import comfy.samplers
 
     from ...guidance.chain import PLAIN
-    from ...host.guided_run import chain_guider
-    from ...host.recording import Recording
-    from ...host.sampling import sample_recorded
+    from ...host.recording.sampler_nodes import sample_recorded
+    from ...host.recording.watch import Recording
+    from ...host.sampling.guided_run import chain_guider
 
     latent = torch.zeros(BATCH, 3, 8, 8)
     noise = torch.randn(latent.shape, generator=torch.Generator().manual_seed(SEED))
@@ -101,7 +101,7 @@ def noise_of(sampler: Any, model: Any, first: Tensor, seeded: Tensor, shared: Te
     """Where a sampler's noise comes from.  seeded, shared: runs with another seed, or another state of torch's own"""
     from comfy.k_diffusion.sampling import BrownianTreeNoiseSampler
 
-    from ...host.dry_run import own_noise
+    from ...host.sampling.dry_run import own_noise
 
     if not torch.equal(first, shared):
         return "torch's own generator, which no seed fixes"

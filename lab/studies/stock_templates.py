@@ -29,7 +29,7 @@ class Sampling(NamedTuple):
 
 def sampling_of(nodes: Mapping[str, FlatNode]) -> Sampling:
     """How a flattened workflow samples, with the taps of a job."""
-    from ...host.tap_places import with_taps
+    from ...host.editor.tap_places import with_taps
 
     prompt = wires_alone(nodes)
     tapped, taps = with_taps(prompt, types_of(nodes), {})
@@ -47,7 +47,7 @@ def has_guider(node: FlatNode) -> bool:
 
 def types_of(nodes: Mapping[str, FlatNode]) -> Callable[[str], Any]:
     """What a class declares: as the host says, else as the slots of its nodes in the workflow do."""
-    from ...host.node_types import NodeType, declaration_of
+    from ...host.editor.node_types import NodeType, declaration_of
 
     import_module("nodes")  # the host's: `declaration_of` asks it
 

@@ -27,7 +27,7 @@ def test_no_cell_is_missing_and_none_is_no(table):
 
 
 def test_every_format_is_a_row(host):
-    from guidance_geometry.denoisers.registry import KNOWN
+    from guidance_geometry.models.denoisers.registry import KNOWN
 
     rows = " ".join(SUBJECTS).lower()
     assert [known.title for known in KNOWN if known.title.split()[0].lower() not in rows] == []

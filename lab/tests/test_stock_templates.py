@@ -24,7 +24,7 @@ def graphs():
 
 
 def test_every_sampler_is_tapped_and_no_other_node_is(host, graphs):
-    from guidance_geometry.host.tap_places import with_taps
+    from guidance_geometry.host.editor.tap_places import with_taps
 
     sampling = 0
     for title, nodes in graphs.items():

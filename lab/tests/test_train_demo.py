@@ -7,8 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from guidance_geometry.classifiers.files import load_classifier
-from guidance_geometry.denoisers.latents import POCKET_LATENTS
 from guidance_geometry.lab.train import (
     demo_classifiers,
     demo_data,
@@ -19,6 +17,8 @@ from guidance_geometry.lab.train import (
     train_demo,
     train_flow,
 )
+from guidance_geometry.models.classifiers.files import load_classifier
+from guidance_geometry.models.denoisers.latents import POCKET_LATENTS
 
 THREE_A_CLASS = "4cde3851d85fdba0f62662cd0f93818471175c49d2e4facb6be17f52fc87049b"
 PACKAGES = ("dicebear", "dicebear_styles", "resvg_py")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.amp import autocast
 
-from ...classifiers.networks import build
+from ...models.classifiers.networks import build
 from .demo_training import SIGMA_MAX, channels_last
 
 BATCH = 64

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...classifiers.networks import PocketJudge
+from ...models.classifiers.networks import PocketJudge
 from .demo_training import SIGMA_MAX, SIGMA_MIN, Pockets, evaluate
 
 GAMMAS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)

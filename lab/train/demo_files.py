@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ...classifiers.files import load_classifier
-from ...classifiers.networks import PocketJudge
-from ...denoisers.pocket import PocketSizes, PocketUNet
 from ...dev.places import ROOT
 from ...files.safetensors import read_safetensors, write_safetensors
 from ...files.writing import write_atomically
-from ...networks.weights import weights_of
+from ...models.classifiers.files import load_classifier
+from ...models.classifiers.networks import PocketJudge
+from ...models.denoisers.pocket import PocketSizes, PocketUNet
+from ...models.networks.weights import weights_of
 from .. import markdown
 from .demo_classifiers import NOISY_LOWEST, ClassifierRecipe
 from .demo_evaluation import Statistics

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ...classifiers.networks import PocketJudge
-from ...denoisers.latents import POCKET_LATENTS
-from ...denoisers.pocket_flow import FlowSizes, PocketFlow, PocketVAE
-from ...denoisers.schedules import network_time
+from ...models.classifiers.networks import PocketJudge
+from ...models.denoisers.latents import POCKET_LATENTS
+from ...models.denoisers.pocket_flow import FlowSizes, PocketFlow, PocketVAE
+from ...models.denoisers.schedules import network_time
 from .demo_evaluation import Bench, Protocol, Statistics
 from .demo_training import Course, Network, Training, channels_last
 

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.amp import autocast
 
-from ...denoisers.pocket import PocketSizes, PocketUNet
-from ...denoisers.pocket_flow import PocketFlow
+from ...models.denoisers.pocket import PocketSizes, PocketUNet
+from ...models.denoisers.pocket_flow import PocketFlow
 
 SIGMA_MIN, SIGMA_MAX = 0.002, 80.0
 VALIDATION_SIGMAS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 20.0)

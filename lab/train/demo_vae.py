@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.amp import autocast
 
-from ...denoisers.pocket_flow import PocketVAE
+from ...models.denoisers.pocket_flow import PocketVAE
 from .demo_training import Muon, channels_last
 
 BY_ADAMW = ("encoder.1.", "encoder.6.", "decoder.0.", "decoder.8.")  # where numbers of another kind go in or come out

@@ -21,10 +21,10 @@ from typing import Any
 
 import torch
 
-from ...classifiers.files import load_classifier
-from ...classifiers.networks import PocketJudge
-from ...denoisers.pocket import PocketUNet
 from ...dev.places import ROOT
+from ...models.classifiers.files import load_classifier
+from ...models.classifiers.networks import PocketJudge
+from ...models.denoisers.pocket import PocketUNet
 from . import demo_classifiers, demo_data, demo_evaluation, demo_files
 from .demo_training import Recipe, Share, Training, validation_loss
 from .workshop import PROGRESS, Workshop, make_denoiser, options_of, parse_options, run_stages

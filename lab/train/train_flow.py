@@ -21,10 +21,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...denoisers.latents import POCKET_LATENTS
-from ...denoisers.pocket_flow import FlowSizes, PocketFlow, PocketVAE
-from ...denoisers.reading import read_denoiser
 from ...files.safetensors import read_safetensors
+from ...models.denoisers.latents import POCKET_LATENTS
+from ...models.denoisers.pocket_flow import FlowSizes, PocketFlow, PocketVAE
+from ...models.denoisers.reading import read_denoiser
 from . import demo_evaluation, demo_files, demo_vae
 from .demo_flow import FlowBench, FlowProtocol, FlowRecipe, FlowTraining, per_channel, validation_loss
 from .demo_training import Share, channels_last
@@ -117,7 +117,7 @@ def check_space(space: dict[str, Any]) -> None:
     stated = (*POCKET_LATENTS.shift, *POCKET_LATENTS.scale, *chain.from_iterable(POCKET_LATENTS.colours))
     found = (*space["shift"], *space["scale"], *chain.from_iterable([*space["colours"], space["middle"]]))
     if any(abs(one - other) > 1e-3 * max(1, abs(other)) for one, other in zip(stated, found, strict=True)):
-        raise ValueError(f"POCKET_LATENTS in denoisers/latents.py is of another VAE. Write there: {space}.")
+        raise ValueError(f"POCKET_LATENTS in models/denoisers/latents.py is of another VAE. Write there: {space}.")
 
 
 def read_flow(path: Path) -> tuple[PocketFlow, PocketVAE]:

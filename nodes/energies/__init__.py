@@ -6,7 +6,7 @@ A node is made of what its energy states of itself. A node that does more is wri
 from __future__ import annotations
 
 from ...guidance.registry import every_energy
-from ...host.energy_inputs import EnergyNode
-from ...host.knob_inputs import nodes_from
+from ...host.editor.energy_inputs import EnergyNode
+from ...host.editor.knob_inputs import nodes_from
 
 MADE = nodes_from(every_energy(), EnergyNode, __name__, __path__)

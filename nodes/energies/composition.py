@@ -5,9 +5,9 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.energies.composition import CombinedEnergy
-from ...host.energy_inputs import EnergyNode
-from ...host.knob_inputs import input_for
-from ...host.wires import EnergyWire
+from ...host.editor.energy_inputs import EnergyNode
+from ...host.editor.knob_inputs import input_for
+from ...host.editor.wires import EnergyWire
 
 LARGEST_WEIGHT = 1e4
 

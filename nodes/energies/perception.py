@@ -12,9 +12,9 @@ from ...guidance.energies.perception import SegmentationEnergy
 from ...guidance.energies.pictures import map_of_colours, map_of_levels, map_of_mask, region
 from ...guidance.labels import entries_of, label_indices
 from ...guidance.vectors import gradient_mode
-from ...host.checks import insist
-from ...host.energy_inputs import EnergyNode, answering
-from ...host.knob_inputs import input_for
+from ...host.editor.checks import insist
+from ...host.editor.energy_inputs import EnergyNode, answering
+from ...host.editor.knob_inputs import input_for
 
 LARGEST_LEVEL = 255
 DRAWN = re.compile(r"#([0-9a-fA-F]{6})\s+(\S.*)")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from comfy_api.latest import io
 from torch import Tensor
 
-from ... import classifiers
 from ...guidance.energies.pictures import pictures, region
 from ...guidance.energies.reference import (
     ColourEnergy,
@@ -16,11 +15,12 @@ from ...guidance.energies.reference import (
     TintEnergy,
 )
 from ...guidance.printing import safe_text
-from ...host.checks import insist
-from ...host.energy_inputs import EnergyNode, answering
-from ...host.knob_inputs import input_for
-from ...host.widgets import choice_input
-from ...host.wires import ClassifierWire
+from ...host.editor.checks import insist
+from ...host.editor.energy_inputs import EnergyNode, answering
+from ...host.editor.knob_inputs import input_for
+from ...host.editor.widgets import choice_input
+from ...host.editor.wires import ClassifierWire
+from ...models import classifiers
 
 COMPARE = ("pixels", "colours", "smoothness", "distance", "mean colour", "features", "style")
 

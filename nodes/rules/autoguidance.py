@@ -6,9 +6,9 @@ from comfy_api.latest import io
 
 from ...guidance.rules.autoguidance import Autoguidance
 from ...guidance.rules.kinds import Source
-from ...host.checks import insist
-from ...host.knob_inputs import inputs_of
-from ...host.rule_nodes import RuleNode, extend_chain
+from ...host.editor.checks import insist
+from ...host.editor.knob_inputs import inputs_of
+from ...host.editor.rule_nodes import RuleNode, extend_chain
 
 NOTHING_WEAKER = (
     "Autoguidance has nothing weaker to guide away from. Connect weak_model (a smaller or less trained model of the "

@@ -5,8 +5,8 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.negative import Negative
-from ...host.knob_inputs import inputs_of
-from ...host.rule_nodes import RuleNode, extend_chain
+from ...host.editor.knob_inputs import inputs_of
+from ...host.editor.rule_nodes import RuleNode, extend_chain
 
 HEAVIEST = 100
 

@@ -6,9 +6,9 @@ from comfy_api.latest import io
 
 from ...guidance.rules.kinds import Source
 from ...guidance.rules.perturbed import Perturbed
-from ...host.checks import insist
-from ...host.knob_inputs import refusal_of
-from ...host.rule_nodes import RuleNode, extend_chain
+from ...host.editor.checks import insist
+from ...host.editor.knob_inputs import refusal_of
+from ...host.editor.rule_nodes import RuleNode, extend_chain
 
 SAMPLER_HOOKS = ("sampler_post_cfg_function", "sampler_calc_cond_batch_function")
 

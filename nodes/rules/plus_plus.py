@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.plus_plus import PlusPlus
-from ...host.rule_nodes import RuleNode, extend_chain, say
+from ...host.editor.rule_nodes import RuleNode, extend_chain, say
 
 EXACT_FOR = "CFG++: exact with {}; approximate with any sampler that takes other steps. cfg is lambda: 0 to 1, try 0.6."
 SAMPLERS = {

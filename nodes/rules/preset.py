@@ -5,7 +5,7 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.presets import PRESETS
-from ...host.rule_nodes import RuleNode, chain_with, extend_chain
+from ...host.editor.rule_nodes import RuleNode, chain_with, extend_chain
 
 
 class GGPreset(RuleNode):

@@ -8,7 +8,7 @@ from comfy_api.latest import io
 
 from ... import files, sweeps
 from ... import guidance as theory
-from ...host.rule_nodes import RuleNode, extend_chain
+from ...host.editor.rule_nodes import RuleNode, extend_chain
 
 CHANGED = "{} has changed since the sweep began. Give the same command again."
 TABLE = "Give a table of knobs and their values."

@@ -5,8 +5,8 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.schedule import ScaleSchedule, parse_values
-from ...host.knob_inputs import refusal_of
-from ...host.rule_nodes import RuleNode, extend_chain
+from ...host.editor.knob_inputs import refusal_of
+from ...host.editor.rule_nodes import RuleNode, extend_chain
 
 
 class GGCFGSchedule(RuleNode):

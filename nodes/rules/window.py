@@ -5,9 +5,9 @@ from __future__ import annotations
 from comfy_api.latest import io
 
 from ...guidance.rules.window import part_of_run
-from ...host import wires
-from ...host.knob_inputs import refusal_of
-from ...host.rule_nodes import RuleNode, chain_with, extend_chain
+from ...host.editor import wires
+from ...host.editor.knob_inputs import refusal_of
+from ...host.editor.rule_nodes import RuleNode, chain_with, extend_chain
 
 
 def _share(name: str, default: float, tooltip: str) -> io.Float.Input:

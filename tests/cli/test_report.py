@@ -61,7 +61,7 @@ def test_what_was_given_of_another_model_is_not_used_and_that_is_said(tmp_path, 
 
 
 def test_what_came_with_the_pack_is_found_as_the_library_and_the_host_find_it(host, tmp_path, printed, monkeypatch):
-    from guidance_geometry.host.knowledge import make_report
+    from guidance_geometry.host.editor.knowledge import make_report
 
     trace = load_denoiser_run()
     runs = [replace(trace, header={**trace.header, "cfg": cfg, "measured": SUMS}) for cfg in (1.0, 3.0)]

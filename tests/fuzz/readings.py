@@ -5,17 +5,17 @@ import shutil
 
 import torch
 
-from guidance_geometry.classifiers.contract import CLAIMS
-from guidance_geometry.classifiers.reading import open_classifier
 from guidance_geometry.cli.page import page_of_run, page_of_sweep, record_of
-from guidance_geometry.conversion.convert import convert
-from guidance_geometry.denoisers.reading import read_denoiser
-from guidance_geometry.denoisers.spec import choose_spec
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.figures.registry import draw_figure
 from guidance_geometry.figures.table import as_csv
 from guidance_geometry.files.notes import JSON, LIMITS
+from guidance_geometry.models.classifiers.contract import CLAIMS
+from guidance_geometry.models.classifiers.reading import open_classifier
+from guidance_geometry.models.conversion.convert import convert
+from guidance_geometry.models.denoisers.reading import read_denoiser
+from guidance_geometry.models.denoisers.spec import choose_spec
 from guidance_geometry.sweeps.plan import FIELDS
 from guidance_geometry.sweeps.report import report_text
 from guidance_geometry.sweeps.results import ROW, csv_of, read_results

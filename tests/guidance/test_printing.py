@@ -7,8 +7,6 @@ from itertools import product
 import pytest
 import torch
 
-from guidance_geometry.classifiers.exact import MixtureClassifier
-from guidance_geometry.classifiers.wired import WiredNetwork
 from guidance_geometry.guidance.chain import Chain, Foreign
 from guidance_geometry.guidance.energies import perception, reference
 from guidance_geometry.guidance.energies.composition import MaskedEnergy
@@ -17,6 +15,8 @@ from guidance_geometry.guidance.energies.protocol import PictureEnergy
 from guidance_geometry.guidance.gradients.term import GradientOptions
 from guidance_geometry.guidance.printing import LONGEST, Printed, Words, count_of, quote, safe_text, text_of
 from guidance_geometry.guidance.rules.kinds import Combine
+from guidance_geometry.models.classifiers.exact import MixtureClassifier
+from guidance_geometry.models.classifiers.wired import WiredNetwork
 from guidance_geometry.trace.trace import Trace
 
 from ..hostile import Hostile, filled

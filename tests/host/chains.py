@@ -9,7 +9,7 @@ from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.guidance.gradients.term import MEASURED, GradientTerm
 from guidance_geometry.guidance.rules.kinds import After, Before, BeforeAlways, Combine, Source, with_difference
-from guidance_geometry.host.native_model import conditioning
+from guidance_geometry.host.models.native_model import conditioning
 from guidance_geometry.nodes.guidance_patch import GGGuidancePatch
 from guidance_geometry.nodes.lab import GGMixtureModel
 

@@ -148,7 +148,7 @@ def job(host, monkeypatch, tmp_path):
     import folder_paths
     from comfy_execution.utils import CurrentNodeContext
 
-    from guidance_geometry.host import run_store
+    from guidance_geometry.host.editor import run_store
 
     monkeypatch.setattr(folder_paths, "temp_directory", str(tmp_path))
     monkeypatch.setattr(run_store, "STORE", run_store.RunStore())
@@ -159,7 +159,7 @@ def job(host, monkeypatch, tmp_path):
     server = SimpleNamespace(prompt_queue=queue, client_id="tab", sockets={"tab": None}, extra=extra, prompt=prompt)
     server.messages, server.send_sync = messages, lambda *message: messages.append(message)
     monkeypatch.setitem(sys.modules, "server", SimpleNamespace(PromptServer=SimpleNamespace(instance=server)))
-    monkeypatch.setattr("guidance_geometry.host.jobs.display_of", lambda node: node)
+    monkeypatch.setattr("guidance_geometry.host.editor.jobs.display_of", lambda node: node)
     with CurrentNodeContext("job", "4"):
         yield server
     run_store.STORE.wait_for_runs()

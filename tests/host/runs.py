@@ -12,10 +12,10 @@ from comfy_extras import nodes_custom_sampler as custom
 
 import nodes
 from guidance_geometry.figures.table import as_csv, as_json, as_text
-from guidance_geometry.host import dry_run
-from guidance_geometry.host.guided_run import chain_guider
-from guidance_geometry.host.host_run import host_run
-from guidance_geometry.host.recording import Recording, Watch
+from guidance_geometry.host.recording.host_run import host_run
+from guidance_geometry.host.recording.watch import Recording, Watch
+from guidance_geometry.host.sampling import dry_run
+from guidance_geometry.host.sampling.guided_run import chain_guider
 from guidance_geometry.nodes.sampling import GGGuidedSampler, GGInspectedSampler
 from guidance_geometry.trace.checks import check
 from guidance_geometry.trace.record import run_record

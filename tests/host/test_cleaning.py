@@ -13,7 +13,7 @@ from guidance_geometry.cli.clean import main
 from guidance_geometry.dev.places import ROOT
 from guidance_geometry.files.places import CURVES, PICKS, SIZES, TAB_FOLDER
 from guidance_geometry.files.safetensors import write_safetensors
-from guidance_geometry.host import figure_files, knowledge, panel_record, saving
+from guidance_geometry.host.editor import figure_files, knowledge, panel_record, saving
 from guidance_geometry.nodes.trace_files import GGSaveTrace
 
 FOREIGN = ("user/default/comfy.settings.json", "user/default/guidance_geometry/mine.txt", "temp/other/a.png")

@@ -7,10 +7,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from guidance_geometry.denoisers.dit import DiT, DiTSizes
-from guidance_geometry.denoisers.jit import JiT, JiTSizes
-from guidance_geometry.denoisers.schedules import table
 from guidance_geometry.files.safetensors import write_safetensors
+from guidance_geometry.models.denoisers.dit import DiT, DiTSizes
+from guidance_geometry.models.denoisers.jit import JiT, JiTSizes
+from guidance_geometry.models.denoisers.schedules import table
 from guidance_geometry.nodes.start import FOLDER, GGClassLabel, GGEmptyCanvas, GGLoadDenoiser
 from guidance_geometry.tests.diffusers_folders import dit_folder, random_weights, unet_folder
 from guidance_geometry.tests.tiny_networks import NETWORKS

@@ -6,9 +6,9 @@ import torch
 from comfy import model_management
 
 from guidance_geometry.dev.fixtures.predicted_states import misses
-from guidance_geometry.host import dry_run
-from guidance_geometry.host.dry_run import MOST_STEPS, response
-from guidance_geometry.host.run_facts import MOST_ASTRAY
+from guidance_geometry.host.recording.run_facts import MOST_ASTRAY
+from guidance_geometry.host.sampling import dry_run
+from guidance_geometry.host.sampling.dry_run import MOST_STEPS, response
 
 from .runs import names, of_the_host
 from .schedules import node_samplers, sampling_of, schedule

@@ -10,7 +10,7 @@ import torch
 from comfy_extras import nodes_custom_sampler as custom
 from comfy_extras import nodes_perpneg
 
-from guidance_geometry.host.native_model import conditioning
+from guidance_geometry.host.models.native_model import conditioning
 from guidance_geometry.trace.checks import check
 
 from .rule_knobs import chain

@@ -8,7 +8,7 @@ from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.guidance.energies.protocol import PictureEnergy
 from guidance_geometry.guidance.energies.reference import SmoothEnergy
 from guidance_geometry.guidance.gradients.term import CLEAN_X0, GradientTerm
-from guidance_geometry.host.judging import ask_judge
+from guidance_geometry.host.recording.judging import ask_judge
 from guidance_geometry.tests.classes import made_without
 from guidance_geometry.tests.host.runs import guided
 

@@ -13,8 +13,8 @@ from comfy_api.internal import first_real_override
 
 from guidance_geometry.dev.fixtures.interfaces import interfaces, read
 from guidance_geometry.extension import every_node
-from guidance_geometry.host.checks import CheckedNode
-from guidance_geometry.host.wires import CARRIED, is_latent
+from guidance_geometry.host.editor.checks import CheckedNode
+from guidance_geometry.host.editor.wires import CARRIED, is_latent
 from guidance_geometry.tests.hostile import Hostile
 
 from .queued import queued

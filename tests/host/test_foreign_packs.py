@@ -11,7 +11,7 @@ from comfy_extras.nodes_sag import SelfAttentionGuidance
 from comfy_extras.nodes_slg import SkipLayerGuidanceDiT
 
 from guidance_geometry.dev.fixtures.tiny_families import family, latent, text
-from guidance_geometry.host.passes import guidance_name
+from guidance_geometry.host.recording.passes import guidance_name
 from guidance_geometry.tests.host.runs import CFG, STEPS, guided
 from guidance_geometry.trace import recorder
 from guidance_geometry.trace.checks import check

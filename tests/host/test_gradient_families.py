@@ -12,8 +12,8 @@ from torch.nn import LayerNorm, Linear
 
 from guidance_geometry.dev.fixtures.tiny_families import decoder, family, latent, latent_formats, text
 from guidance_geometry.guidance.gradients.term import GradientOptions
-from guidance_geometry.host.autograd import IN_PLACE, copies_of_saved, graph, normal, without_underflow
-from guidance_geometry.host.pictures import has_colours, picture_of
+from guidance_geometry.host.sampling.autograd import IN_PLACE, copies_of_saved, graph, normal, without_underflow
+from guidance_geometry.host.sampling.pictures import has_colours, picture_of
 
 from .chains import bright, chain_of
 from .runs import guided, observed

@@ -18,8 +18,8 @@ from guidance_geometry.dev.fixtures.tiny_families import TinyVAE, control_net, f
 from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.guidance.gradients.term import GradientOptions
-from guidance_geometry.host.guided_run import chain_guider
-from guidance_geometry.host.pictures import picture_of
+from guidance_geometry.host.sampling.guided_run import chain_guider
+from guidance_geometry.host.sampling.pictures import picture_of
 
 from .chains import Bright, chain_of
 from .runs import host_nodes

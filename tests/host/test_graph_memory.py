@@ -6,8 +6,8 @@ from torch.nn import Linear
 
 from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
-from guidance_geometry.host import network_calls
-from guidance_geometry.host.memory_plan import MemoryPlan, Tally, TooMuch, surely_fits
+from guidance_geometry.host.sampling import network_calls
+from guidance_geometry.host.sampling.memory_plan import MemoryPlan, Tally, TooMuch, surely_fits
 from guidance_geometry.nodes.start import GGClassLabel
 
 from .chains import Bright, bright, chain_of

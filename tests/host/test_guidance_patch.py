@@ -15,8 +15,8 @@ from comfy_extras.nodes_perpneg import PerpNegGuider
 from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.guidance.rules.kinds import After
-from guidance_geometry.host.adapter import override
-from guidance_geometry.host.native_model import conditioning
+from guidance_geometry.host.models.adapter import override
+from guidance_geometry.host.models.native_model import conditioning
 from guidance_geometry.nodes.records import GGReadTrace, GGRecord
 from guidance_geometry.nodes.start import GGClassLabel, GGLoadDenoiser
 from guidance_geometry.trace.checks import check

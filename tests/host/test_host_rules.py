@@ -9,8 +9,8 @@ from comfy_extras import nodes_apg, nodes_cfg, nodes_model_advanced, nodes_tcfg
 from comfy_extras.nodes_custom_sampler import Guider_DualCFG
 from comfy_extras.nodes_perpneg import Guider_PerpNeg
 
-from guidance_geometry.host.blog_sampler import BlogSampler
-from guidance_geometry.host.guided_run import ChainGuider
+from guidance_geometry.host.sampling.blog_sampler import BlogSampler
+from guidance_geometry.host.sampling.guided_run import ChainGuider
 from guidance_geometry.nodes.rules.plus_plus import GGPlusPlus
 from guidance_geometry.nodes.start import GGClassLabel
 

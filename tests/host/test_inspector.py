@@ -17,10 +17,10 @@ from PIL import Image
 
 import nodes  # noqa: F401 - the host has loaded it before any job
 from guidance_geometry.figures.pictures import Pictures
-from guidance_geometry.host import live
-from guidance_geometry.host.live import EVENT, SHARE, Job, Live
-from guidance_geometry.host.panel_record import IN_MESSAGE, of_every_part, thin_record
-from guidance_geometry.host.thumbnails import KINDS, MIXED_BYTES, SIDE, _smaller, mixable, thumbnails
+from guidance_geometry.host.editor import live
+from guidance_geometry.host.editor.live import EVENT, SHARE, Job, Live
+from guidance_geometry.host.editor.panel_record import IN_MESSAGE, of_every_part, thin_record
+from guidance_geometry.host.editor.thumbnails import KINDS, MIXED_BYTES, SIDE, _smaller, mixable, thumbnails
 from guidance_geometry.nodes.inspector import GGInspector
 from guidance_geometry.nodes.trace_part import GGTracePart
 from guidance_geometry.tests.traces import exact_trace

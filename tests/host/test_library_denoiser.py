@@ -5,13 +5,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from guidance_geometry.denoisers.dit import DiT, DiTSizes
-from guidance_geometry.denoisers.reading import read_denoiser
-from guidance_geometry.denoisers.spec import choose_spec
 from guidance_geometry.files.included import included_weights
 from guidance_geometry.guidance.predictions import x0_from_output
-from guidance_geometry.host.native_model import native_denoiser
+from guidance_geometry.host.models.native_model import native_denoiser
 from guidance_geometry.library.denoisers import load_denoiser
+from guidance_geometry.models.denoisers.dit import DiT, DiTSizes
+from guidance_geometry.models.denoisers.reading import read_denoiser
+from guidance_geometry.models.denoisers.spec import choose_spec
 from guidance_geometry.tests.diffusers_folders import random_weights
 
 SIZES = DiTSizes(channels=4, out=8, patch=2, grid=4, width=64, depth=2, heads=1, mlp=128, classes=3)

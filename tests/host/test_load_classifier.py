@@ -9,7 +9,7 @@ import torch
 
 from guidance_geometry.files.included import included_weights
 from guidance_geometry.files.safetensors import write_safetensors
-from guidance_geometry.host.model_folders import CLASSIFIERS
+from guidance_geometry.host.models.model_folders import CLASSIFIERS
 from guidance_geometry.nodes import load_classifier as room
 
 

@@ -7,9 +7,9 @@ import torch
 
 from guidance_geometry import library as gg
 from guidance_geometry.dev.fixtures.subjects import every_subject
-from guidance_geometry.host.measuring import measure_latent
-from guidance_geometry.host.tap_places import with_epoch
-from guidance_geometry.host.taps import requested_taps
+from guidance_geometry.host.editor.tap_places import with_epoch
+from guidance_geometry.host.editor.taps import requested_taps
+from guidance_geometry.host.recording.measuring import measure_latent
 from guidance_geometry.measure.estimates import coarse
 from guidance_geometry.measure.measurement import measurement_of
 from guidance_geometry.nodes.measure import GGMeasure

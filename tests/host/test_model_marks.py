@@ -2,7 +2,7 @@
 
 import pytest
 
-from guidance_geometry.host.adapter import describe_model
+from guidance_geometry.host.models.adapter import describe_model
 from guidance_geometry.measure.measurement import setting_of
 from guidance_geometry.nodes.start import GGClassLabel, GGEmptyCanvas, GGLoadDenoiser
 from guidance_geometry.trace.trace import model_key

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from guidance_geometry.denoisers.latents import EDM2_LATENTS, PIXELS, SD_LATENTS, LatentSpace
-from guidance_geometry.denoisers.schedules import Levels
-from guidance_geometry.denoisers.spec import ChosenSpec, Published
-from guidance_geometry.host.native_model import native_denoiser
-from guidance_geometry.host.pictures import picture_of
-from guidance_geometry.host.pixel_vae import vae_of
+from guidance_geometry.host.models.native_model import native_denoiser
+from guidance_geometry.host.models.pixel_vae import vae_of
+from guidance_geometry.host.sampling.pictures import picture_of
+from guidance_geometry.models.denoisers.latents import EDM2_LATENTS, PIXELS, SD_LATENTS, LatentSpace
+from guidance_geometry.models.denoisers.schedules import Levels
+from guidance_geometry.models.denoisers.spec import ChosenSpec, Published
 from guidance_geometry.nodes.start import GGClassLabel
 
 SIDE = 8

@@ -8,14 +8,14 @@ import pytest
 import torch
 
 import nodes
-from guidance_geometry.denoisers.conversion import input_scale
-from guidance_geometry.denoisers.reading import denoiser_of
-from guidance_geometry.denoisers.schedules import Levels, coordinates, usual_time
-from guidance_geometry.denoisers.spec import ChosenSpec, Published, choose_spec
 from guidance_geometry.guidance.mixture import make_mixture
 from guidance_geometry.guidance.predictions import output_from
-from guidance_geometry.host.native_model import conditioning as labelled
-from guidance_geometry.host.native_model import native_denoiser, native_mixture
+from guidance_geometry.host.models.native_model import conditioning as labelled
+from guidance_geometry.host.models.native_model import native_denoiser, native_mixture
+from guidance_geometry.models.denoisers.conversion import input_scale
+from guidance_geometry.models.denoisers.reading import denoiser_of
+from guidance_geometry.models.denoisers.schedules import Levels, coordinates, usual_time
+from guidance_geometry.models.denoisers.spec import ChosenSpec, Published, choose_spec
 from guidance_geometry.tests.tiny_denoiser import LABELS, METADATA, tiny_weights
 
 SIDE = 8

@@ -14,7 +14,7 @@ from comfy_extras.nodes_perpneg import PerpNeg
 
 from guidance_geometry.dev.fixtures.tiny_families import family, text
 from guidance_geometry.guidance.chain import PLAIN
-from guidance_geometry.host.panel_record import of_every_part
+from guidance_geometry.host.editor.panel_record import of_every_part
 from guidance_geometry.nodes.records import GGReadTrace, GGRecord
 from guidance_geometry.verdict.report import report_of
 

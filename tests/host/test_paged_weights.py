@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from guidance_geometry.guidance.chain import PLAIN
-from guidance_geometry.host import autograd, gradient_run
-from guidance_geometry.host.autograd import pages_weights
+from guidance_geometry.host.sampling import autograd, gradient_run
+from guidance_geometry.host.sampling.autograd import pages_weights
 
 from .chains import bright, chain_of, mixture
 from .runs import guided

@@ -9,11 +9,11 @@ import comfy.sample
 import pytest
 import torch
 
-from guidance_geometry.denoisers.edm import EdmUNet
-from guidance_geometry.denoisers.reading import denoiser_of
-from guidance_geometry.denoisers.spec import choose_spec
-from guidance_geometry.host.native_model import native_denoiser
-from guidance_geometry.host.noise_levels import denoiser_levels
+from guidance_geometry.host.models.native_model import native_denoiser
+from guidance_geometry.host.models.noise_levels import denoiser_levels
+from guidance_geometry.models.denoisers.edm import EdmUNet
+from guidance_geometry.models.denoisers.reading import denoiser_of
+from guidance_geometry.models.denoisers.spec import choose_spec
 from guidance_geometry.nodes.rules.autoguidance import GGAutoguidance
 from guidance_geometry.nodes.start import GGClassLabel, GGEmptyCanvas
 from guidance_geometry.tests.tiny_edm2 import edm2_weights

@@ -3,7 +3,7 @@
 import pytest
 
 import nodes
-from guidance_geometry.host.prompt_words import has_words
+from guidance_geometry.host.editor.prompt_words import has_words
 
 
 def text(words, **more):

@@ -81,16 +81,20 @@ def test_a_record_is_the_same_whatever_mode_it_is_made_and_read_in(labelled, emp
 PACK = "guidance_geometry"
 WATCH = ("_begin", "_marked_noise", "_note_call", "_note_answer", "_note_step", "_note_end")
 IN_THE_RUN = [
-    *(f"host.recording.Watch.{name}" for name in WATCH),
-    *(f"host.evaluations.{name}" for name in ("Evaluations.add", "Evaluations.complete", "Predicted.split")),
-    *("host.evaluations.conditions_of", "host.host_run.HostRun.identify", "host.noise_handover.NoiseHandOver.draws"),
+    *(f"host.recording.watch.Watch.{name}" for name in WATCH),
+    *(f"host.recording.evaluations.{name}" for name in ("Evaluations.add", "Evaluations.complete", "Predicted.split")),
+    *(
+        "host.recording.evaluations.conditions_of",
+        "host.recording.host_run.HostRun.identify",
+        "host.recording.noise_handover.NoiseHandOver.draws",
+    ),
     *(f"trace.recorder.{name}" for name in ("Recorded.split", "Recorder.mark", "Recorder._complete")),
     *("trace.accumulator.Accumulator.enter", "trace.accumulator.Capture.keep"),
 ]
 ONCE = {"_begin", "_marked_noise", "_note_end", "identify", "draws"}  # called once in a run
 AFTERWARDS = [
-    *("trace.accumulator.Capture.stack", "host.run_facts.map_tensors", "host.run_facts.notes_of"),
-    *(f"host.adapter.{name}" for name in ("describe_model", "labels_of", "distilled_guidance")),
+    *("trace.accumulator.Capture.stack", "host.recording.run_facts.map_tensors", "host.recording.run_facts.notes_of"),
+    *(f"host.models.adapter.{name}" for name in ("describe_model", "labels_of", "distilled_guidance")),
 ]
 IN_THE_NUMBERS = ["trace.rows.Measurement.row", "trace.accumulator.columns_of"]
 

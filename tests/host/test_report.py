@@ -12,9 +12,9 @@ from comfy_execution.graph_utils import ExecutionBlocker
 
 from guidance_geometry.files.safetensors import write_safetensors
 from guidance_geometry.guidance.energies.label import LabelEnergy
-from guidance_geometry.host.choices import forget_picks
-from guidance_geometry.host.jobs import RunningJob, file_of
-from guidance_geometry.host.users import ONLY_USER
+from guidance_geometry.host.editor.choices import forget_picks
+from guidance_geometry.host.editor.jobs import RunningJob, file_of
+from guidance_geometry.host.editor.users import ONLY_USER
 from guidance_geometry.measure.levels import LEVELS
 from guidance_geometry.nodes.load_classifier import GGLoadClassifier
 from guidance_geometry.nodes.report import GGReport
@@ -34,7 +34,7 @@ HASH = "ab" * 32
 
 @pytest.fixture
 def knowledge(host, tmp_path, monkeypatch):
-    from guidance_geometry.host import knowledge
+    from guidance_geometry.host.editor import knowledge
 
     monkeypatch.setattr(folder_paths, "get_user_directory", lambda: str(tmp_path))
     return knowledge

@@ -15,8 +15,8 @@ from aiohttp.test_utils import TestClient, TestServer
 from comfy.cli_args import args
 
 from guidance_geometry.files.places import TAB_FOLDER
-from guidance_geometry.host import addresses, choices, panel_record, routes, run_store, taps
-from guidance_geometry.host.users import folder_of
+from guidance_geometry.host.editor import addresses, choices, panel_record, routes, run_store, taps
+from guidance_geometry.host.editor.users import folder_of
 from guidance_geometry.measure.levels import LEVELS
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.file import save

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from guidance_geometry.extension import nodes_in
-from guidance_geometry.host.adapter import part_of_schedule
+from guidance_geometry.host.models.adapter import part_of_schedule
 from guidance_geometry.nodes.rules.perturbed import GGPerturbed
 from guidance_geometry.nodes.rules.window import GGWindow
 

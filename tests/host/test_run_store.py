@@ -12,8 +12,8 @@ import torch
 from comfy.cli_args import args
 
 from guidance_geometry.files.writing import NotWritten
-from guidance_geometry.host import live, run_store
-from guidance_geometry.host.run_store import RunPlace, RunStore, StoredRun
+from guidance_geometry.host.editor import live, run_store
+from guidance_geometry.host.editor.run_store import RunPlace, RunStore, StoredRun
 from guidance_geometry.nodes.start import GGClassLabel
 from guidance_geometry.nodes.tap import GGTap
 from guidance_geometry.tests.host.conftest import WORKFLOW

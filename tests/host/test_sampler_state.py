@@ -13,7 +13,7 @@ import pytest
 import torch
 from comfy_extras import nodes_custom_sampler as custom
 
-from guidance_geometry.host.dry_run import own_noise, response
+from guidance_geometry.host.sampling.dry_run import own_noise, response
 from guidance_geometry.nodes.sampling import GGInspectedSampler
 from guidance_geometry.nodes.tap import GGTap
 

@@ -7,8 +7,8 @@ import torch
 
 from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.guidance.mixture import make_mixture
-from guidance_geometry.host import recording
-from guidance_geometry.host.dry_run import response_of
+from guidance_geometry.host.recording import watch as recording
+from guidance_geometry.host.sampling.dry_run import response_of
 from guidance_geometry.nodes.blog_samplers import GGSamplerDDIM, GGSamplerDDPM
 from guidance_geometry.nodes.lab import GGMixtureModel
 from guidance_geometry.nodes.rules.schedule import GGCFGSchedule

@@ -15,7 +15,7 @@ from PIL import Image, ImageSequence
 from PIL.PngImagePlugin import PngImageFile
 from safetensors.torch import save_file
 
-from guidance_geometry.host import page_file
+from guidance_geometry.host.editor import page_file
 from guidance_geometry.nodes import see, trace_files
 from guidance_geometry.nodes.export_html import GGExportHTML as node
 from guidance_geometry.tests.traces import exact_trace

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from guidance_geometry.host import shown_pictures as shown
+from guidance_geometry.host.editor import shown_pictures as shown
 
 
 @pytest.fixture

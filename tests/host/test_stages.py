@@ -11,8 +11,8 @@ import torch
 from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.guidance.rules.kinds import Combine
 from guidance_geometry.guidance.rules.zero_star import ZeroStar
-from guidance_geometry.host import adapter
-from guidance_geometry.host.dry_run import response
+from guidance_geometry.host.models import adapter
+from guidance_geometry.host.sampling.dry_run import response
 from guidance_geometry.samplers.stages import Stages
 
 from .runs import guided, names

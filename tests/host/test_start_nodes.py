@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from guidance_geometry.denoisers.reading import read_denoiser
-from guidance_geometry.host.native_model import card_of
+from guidance_geometry.host.models.native_model import card_of
+from guidance_geometry.models.denoisers.reading import read_denoiser
 from guidance_geometry.nodes import start
 from guidance_geometry.tests.tiny_denoiser import LABELS, write_tiny
 

@@ -15,11 +15,11 @@ from guidance_geometry.guidance.gradients.term import GradientTerm
 from guidance_geometry.guidance.rules.rescale import Rescale
 from guidance_geometry.guidance.rules.reuse import Reuse
 from guidance_geometry.guidance.rules.schedule import ScaleSchedule
-from guidance_geometry.host import sweeping
-from guidance_geometry.host.sweep_conditions import Asked, labels_of, prepare_conditions
-from guidance_geometry.host.sweep_conditions import label_conditioning as asked_for
-from guidance_geometry.host.sweep_results import best_cfg
-from guidance_geometry.host.sweeping import (
+from guidance_geometry.host.sweeps import runs as sweeping
+from guidance_geometry.host.sweeps.conditions import Asked, labels_of, prepare_conditions
+from guidance_geometry.host.sweeps.conditions import label_conditioning as asked_for
+from guidance_geometry.host.sweeps.results import best_cfg
+from guidance_geometry.host.sweeps.runs import (
     PRODUCTS,
     Settings,
     Subject,

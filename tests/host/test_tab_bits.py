@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from guidance_geometry.dev.fixtures.tiny_families import family, latent, text
-from guidance_geometry.host import run_store
+from guidance_geometry.host.editor import run_store
 from guidance_geometry.nodes.tap import GGTap
 from guidance_geometry.tests.host.runs import SEED, host_nodes, ksampler, names, same
 

@@ -10,11 +10,11 @@ from comfy.cli_args import args
 from comfy_extras import nodes_custom_sampler
 
 import nodes
-from guidance_geometry.host import jobs, taps, users
-from guidance_geometry.host.node_types import declaration_of
-from guidance_geometry.host.run_recorder import is_recorded
-from guidance_geometry.host.tap_places import Places, with_epoch, with_taps
-from guidance_geometry.host.taps import on_prompt, requested_taps
+from guidance_geometry.host.editor import jobs, taps, users
+from guidance_geometry.host.editor.node_types import declaration_of
+from guidance_geometry.host.editor.tap_places import Places, with_epoch, with_taps
+from guidance_geometry.host.editor.taps import on_prompt, requested_taps
+from guidance_geometry.host.recording.run_recorder import is_recorded
 from guidance_geometry.nodes.tap import GGPipeTap
 
 SETTINGS = {"capture": "numbers", "uncond_steps": 0, "epoch": 0}

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from guidance_geometry.host.classifier_training import clean_samples, lesson_of
+from guidance_geometry.host.sampling.classifier_training import clean_samples, lesson_of
 from guidance_geometry.nodes.load_classifier import GGLoadClassifier
 from guidance_geometry.nodes.train_classifier import GGTrainNoisyClassifier as Training
 

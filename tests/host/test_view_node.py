@@ -13,7 +13,7 @@ from guidance_geometry.figures.difference_grid import draw_differences
 from guidance_geometry.figures.order import Order
 from guidance_geometry.figures.pictures import Pictures
 from guidance_geometry.figures.table import as_text
-from guidance_geometry.host.panel_record import of_every_part
+from guidance_geometry.host.editor.panel_record import of_every_part
 from guidance_geometry.tests.traces import exact_trace
 
 from .shown import FIGURE, in_a_workflow, ui_of

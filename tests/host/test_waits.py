@@ -8,7 +8,7 @@ import torch
 
 from guidance_geometry.dev.fixtures.mac_tensor import mac_host
 from guidance_geometry.guidance.chain import Chain
-from guidance_geometry.host import run_store
+from guidance_geometry.host.editor import run_store
 from guidance_geometry.nodes.sampling import GGInspectedSampler
 from guidance_geometry.nodes.tap import GGTap
 

@@ -6,9 +6,9 @@ import folder_paths
 import pytest
 from comfy_extras.nodes_model_advanced import RescaleCFG
 
-from guidance_geometry.host import run_facts
-from guidance_geometry.host.jobs import RunningJob
-from guidance_geometry.host.weight_patches import mark_without, weight_patches
+from guidance_geometry.host.editor.jobs import RunningJob
+from guidance_geometry.host.recording import run_facts
+from guidance_geometry.host.recording.weight_patches import mark_without, weight_patches
 from guidance_geometry.nodes.start import GGClassLabel, GGEmptyCanvas, GGLoadDenoiser
 from guidance_geometry.nodes.tap import GGTap
 from guidance_geometry.trace.trace import model_key

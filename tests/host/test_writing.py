@@ -14,7 +14,7 @@ import torch
 
 from guidance_geometry.extension import every_node
 from guidance_geometry.files.writing import NotWritten, check_place, write_atomically
-from guidance_geometry.host.panel_record import IN_MESSAGE
+from guidance_geometry.host.editor.panel_record import IN_MESSAGE
 from guidance_geometry.nodes import compare, export_html, see, trace_files
 from guidance_geometry.nodes.inspector import GGInspector
 from guidance_geometry.nodes.train_classifier import GGTrainNoisyClassifier
@@ -105,7 +105,7 @@ def test_a_name_that_no_file_could_have_is_refused_before_any_work(host, node):
 
 
 def test_a_full_temp_folder_costs_a_run_nothing_but_memory(labelled, empty_latent, output, full, monkeypatch):
-    monkeypatch.setattr("guidance_geometry.host.saving.IN_MEMORY", 100)
+    monkeypatch.setattr("guidance_geometry.host.editor.saving.IN_MEMORY", 100)
     full()
     out, _, trace = guided(*labelled["ve"], empty_latent("ve"), "euler", capture="tensors")
     assert torch.equal(out["samples"], ksampler(*labelled["ve"], empty_latent("ve"), "euler"))

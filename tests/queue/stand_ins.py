@@ -4,11 +4,11 @@ from contextlib import contextmanager
 
 import torch
 
-from guidance_geometry.classifiers.adm import SIZES, AdmClassifier
-from guidance_geometry.denoisers.adm import ADM
 from guidance_geometry.dev.fixtures.tiny_folders import lively
 from guidance_geometry.files.safetensors import write_safetensors
-from guidance_geometry.networks.imagenet import LABELS
+from guidance_geometry.models.classifiers.adm import SIZES, AdmClassifier
+from guidance_geometry.models.denoisers.adm import ADM
+from guidance_geometry.models.networks.imagenet import LABELS
 from guidance_geometry.tests.tiny_edm2 import edm2_weights
 
 EDM2 = {"multipliers": (1, 1), "side": 8, "depth": 1, "attends": (4,), "labels": len(LABELS), "channels": 4}

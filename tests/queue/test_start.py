@@ -28,7 +28,8 @@ async def load():
     return await (await pack.comfy_entrypoint()).get_node_list()
 nodes = asyncio.run(load())
 new = [m.split(".") for m in set(sys.modules) - before]
-others, rooms = ({m[0] for m in new} - {"pack"}, {m[1] for m in new if m[0] == "pack" and len(m) > 2})
+modules = [m for m in new if m[0] == "pack" and len(m) > 2 and not hasattr(sys.modules[".".join(m)], "__path__")]
+others, rooms = {m[0] for m in new} - {"pack"}, {m[1] for m in modules}
 print(json.dumps({"nodes": len(nodes), "others": sorted(others), "rooms": sorted(rooms)}))
 """
 

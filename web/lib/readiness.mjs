@@ -1,7 +1,7 @@
 // @ts-check
 /** Which samplers a graph has and where each of them stands; whether it would be sampled, and what is in the way. No DOM. */
 
-const MADE = ["LATENT", "GUIDER", "IMAGE", "VIDEO", "AUDIO"]; // who makes one of these of a MODEL samples: host/taps.py
+const MADE = ["LATENT", "GUIDER", "IMAGE", "VIDEO", "AUDIO"]; // who makes one of these of a MODEL samples: host/editor/taps.py
 const BEGINNINGS = ["LATENT", "NOISE", "IMAGE"];
 const SILENT = [2, 4]; // muted, bypassed
 const DEPTH = 16; // of subgraphs

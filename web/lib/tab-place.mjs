@@ -88,7 +88,7 @@ function makeRoom(box, wanted) {
   graph.style.flex = `${100 - share} 1 0px`;
 }
 
-const NOT_MADE = "the prediction without the prompt was not made"; // how a note begins: host/run_facts.py
+const NOT_MADE = "the prediction without the prompt was not made"; // how a note begins: host/recording/run_facts.py
 
 /** Why a run broke off, and what the recording has to say of itself. */
 export function wordsOf(record) {

@@ -1,0 +1,222 @@
+"""The models of a run: a second MODEL beside the one that samples, and all that predictions go through."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+import comfy.model_patcher
+import comfy.sampler_helpers
+import comfy.samplers
+import torch
+from torch import Tensor, nn
+
+from .. import server
+from ..models import adapter
+from ..models.native_model import card_of
+
+FURTHER = f"{server.KEY}_further"  # marks calls whose predictions are neither the run's c nor its u
+WORDS = {"cond": "positive", "uncond": "negative"}  # a source's word -> the guider's
+
+
+class OtherModel:
+    """Evaluates a MODEL in somebody else's run, and is loaded together with that run's own.
+
+    conditions: {name: CONDITIONING, or "cond" / "uncond" for the run's own}. Raises ValueError when the two models do
+    not share their latents.
+    """
+
+    def __init__(self, patcher, guider, conditions: dict[str, Any], noise: Tensor):
+        self.patcher, self.conditions = patcher, conditions
+        check_latents(patcher, guider.model_patcher, noise)
+        self.alone = patcher.model is not guider.model_patcher.model
+        self.options = comfy.model_patcher.create_model_options_clone(patcher.model_options)
+        self.conds = {self._key(name): _entries(guider, condition) for name, condition in conditions.items()}
+        comfy.samplers.preprocess_conds_hooks(self.conds)
+        comfy.sampler_helpers.prepare_model_patcher(patcher, self.conds, self.options)
+        comfy.samplers.filter_registered_hooks_on_conds(self.conds, self.options)
+        load_together(guider, self._models())
+
+    def _key(self, name: str) -> str:
+        condition = self.conditions[name]
+        return WORDS[condition] if isinstance(condition, str) else name
+
+    def _models(self) -> list:
+        controls, _ = comfy.sampler_helpers.get_additional_models(self.conds, self.patcher.model_dtype())
+        return [*([self.patcher] if self.alone else []), *controls]
+
+    def prepare(self, noise: Tensor, latent: Tensor | None, mask: Tensor | None, sigmas: Tensor, seed, packed) -> None:
+        """Encode the conditions for this run: areas, masks, control and time ranges, as the host does for its own."""
+        device = self.patcher.load_device
+        self.options.setdefault("transformer_options", {})["sample_sigmas"] = sigmas
+        comfy.samplers.cast_to_load_options(self.options, device=device, dtype=self.patcher.model_dtype())
+        shapes = [(len(noise), *shape) for shape in packed.shapes]
+        shape_facts = {"latent_shapes": shapes} if shapes else {}
+        facts = (device, latent, mask, seed)
+        self.conds = comfy.samplers.process_conds(self.patcher.model, noise, self.conds, *facts, **shape_facts)
+        if self.alone:
+            self.patcher.pre_run()
+
+    def predictions(self, names, x: Tensor, timestep: Tensor, sigma: float, watched: dict) -> dict[str, Tensor]:
+        """Those of its predictions that are among `names` and cover this noise level: {name: [B, ...]}.
+
+        watched: options of the run's own evaluation; who counts there counts here.
+        """
+        keys = {name: self._key(name) for name in self.conditions if name in names}
+        wanted = {key: self.conds[key] for key in keys.values() if adapter.is_active(self.conds[key], sigma)}
+        further = [key for key in wanted if key not in WORDS.values()]
+        ours = watched.get("transformer_options", {}).get("wrappers", {})
+        places = self.options.setdefault("transformer_options", {}).setdefault("wrappers", {})
+        with ExitStack() as stack:
+            stack.enter_context(adapter.override(self.options, {FURTHER: True}))
+            for kind, by_key in ours.items():
+                own = {key: results for key, results in by_key.items() if str(key).startswith(server.KEY)}
+                stack.enter_context(adapter.override(places.setdefault(kind, {}), own))
+            conds = [*map(wanted.get, WORDS.values())], [wanted[key] for key in further]
+            results = evaluate(self.patcher.model, *conds, x, timestep, self.options)
+        by_key = dict(zip([*WORDS.values(), *further], results, strict=True))
+        return {name: by_key[key] for name, key in keys.items() if key in wanted}
+
+    def close(self) -> None:
+        """Undo what the run did to the MODEL; its weights stay where they are."""
+        comfy.samplers.cast_to_load_options(self.options, device=self.patcher.offload_device)
+        self.patcher.restore_hook_patches()
+        if self.alone:
+            self.patcher.cleanup()
+
+
+def evaluate(model, conds: list, further: list, x: Tensor, timestep: Tensor, options: dict) -> list[Tensor]:
+    """Predictions of c and u, and of further conditions, in one batch of the host.  x [B, ...] -> [B, ...] each
+
+    conds: of c and u, None for one that is not asked. Packs tell c from u by its place, 0 or 1, some by a table of two:
+    a further condition is named to them as u, because guidance moves away from it.
+    """
+    controls = {id(one): one for cond in further for entry in cond if (one := entry.get("control")) is not None}
+    with ExitStack() as stack:
+        for control in controls.values():  # in the object itself: who shares one is asked in one batch
+            stand_in = partial(_control_as_u, control.get_control)
+            stack.enter_context(adapter.override(vars(control), {"get_control": stand_in}))
+        if further:
+            around = partial(_ask_as_u, options.get("model_function_wrapper"))
+            stack.enter_context(adapter.override(options, {"model_function_wrapper": around}))
+        return comfy.samplers.calc_cond_batch(model, [*conds, *further], x, timestep, options)
+
+
+def _as_u(places: list[int]) -> list[int]:
+    return [min(place, 1) for place in places]
+
+
+def _control_as_u(before, x: Tensor, timestep: Tensor, cond: dict, *given) -> Any:
+    """What a ControlNet says, with every further condition named as u.  before: its `get_control`"""
+    options = cond["transformer_options"]  # the host's own of this batch, in which a ControlNet may leave something
+    options["cond_or_uncond"] = _as_u(options["cond_or_uncond"])
+    return before(x, timestep, cond, *given)
+
+
+def _ask_as_u(before, network, given: dict) -> Tensor:
+    """The network's answer, with every further condition named as u.  before: by what another pack asks it"""
+    kinds = _as_u(given["cond_or_uncond"])
+    options = {**given["c"]["transformer_options"], "cond_or_uncond": kinds}
+    given = {**given, "c": {**given["c"], "transformer_options": options}, "cond_or_uncond": kinds}
+    return before(network, given) if before else network(given["input"], given["timestep"], **given["c"])
+
+
+def load_together(guider, models: list) -> None:
+    """Have the host load models together with a run's own: loading one in a step could evict the other."""
+    for entry in guider.conds["positive"][:1]:  # the host collects them from all conditions, so one entry is enough
+        entry["additional_models"] = [*entry.get("additional_models", []), *models]
+
+
+def _space(form) -> tuple:
+    return type(form), form.latent_channels, getattr(form, "space", None)
+
+
+def _entries(guider, condition) -> list[dict]:
+    """A condition for another model: copies, since every model encodes its own and control nets keep state."""
+    if isinstance(condition, str):
+        entries = [entry.copy() for entry in guider.original_conds.get(WORDS[condition]) or []]
+    else:
+        entries = comfy.sampler_helpers.convert_cond(condition)
+    for entry in entries:
+        entry["model_conds"] = dict(entry.get("model_conds", {}))
+        if "control" in entry:
+            entry["control"] = entry["control"].copy()
+    return entries
+
+
+def check_latents(other, own, noise: Tensor) -> None:
+    """Raise ValueError when two models do not mean the same by a noisy latent, or share weights under other patches."""
+    theirs, ours = other.get_model_object("latent_format"), own.get_model_object("latent_format")
+    if _space(theirs) != _space(ours):
+        raise ValueError(
+            f"The chain's second model works on {theirs.latent_channels} channels of {type(theirs).__name__}, the "
+            f"sampled one on {ours.latent_channels} of {type(ours).__name__}. Use two models of one latent space."
+        )
+    if adapter.is_flow(other) != adapter.is_flow(own):
+        raise ValueError(
+            "One of the chain's two models is a flow model and the other is not: their noisy latents differ. "
+            "Use two models of the same kind."
+        )
+    card = card_of(other)
+    if card is not None:
+        card.check_sides(tuple(noise.shape[2:]))
+    if other.model is own.model and (
+        other.patches_uuid != own.patches_uuid or other.object_patches != own.object_patches
+    ):
+        raise ValueError(
+            "The chain's second model has the weights of the sampled model with other patches, such as a LoRA. One set "
+            "of weights cannot be both: load the checkpoint a second time."
+        )
+
+
+@dataclass(frozen=True)
+class RunModels:
+    """The models of one run.  guider: with the sampled MODEL and its conditions. others: a chain's further MODELs."""
+
+    guider: Any
+    others: tuple[OtherModel, ...] = ()
+
+    def controls(self) -> list:
+        """The host's ControlNets at work in the run: those of every condition, and those that each goes on to."""
+        every = []
+        for conds in (self.guider.conds, *(other.conds for other in self.others)):
+            for entry in (entry for entries in conds.values() for entry in entries or []):
+                control = entry.get("control")
+                while control is not None and control not in every:
+                    every.append(control)
+                    control = control.previous_controlnet
+        return every
+
+    @cached_property
+    def in_half(self) -> bool:
+        """Whether a part computes in float16, which knows no small gradients."""
+        casts = {getattr(owner, "manual_cast_dtype", None) for owner in (*self.models(), *self.controls())}
+        return torch.float16 in casts | {weight.dtype for one in self.networks() for weight in one.parameters()}
+
+    def models(self) -> list[Any]:
+        """The sampled model first, then further ones."""
+        return [self.guider.inner_model, *(other.patcher.model for other in self.others)]
+
+    def denoisers(self) -> list[nn.Module]:
+        """The networks inside them."""
+        return [*dict.fromkeys(model.diffusion_model for model in self.models())]
+
+    def networks(self) -> list[nn.Module]:
+        """Models and ControlNets."""
+        return [*self.models(), *self.control_networks()]
+
+    def control_networks(self) -> list[nn.Module]:
+        """Those of the ControlNets."""
+        parts = (part for control in self.controls() for part in vars(control).values())
+        return [*dict.fromkeys(part for part in parts if isinstance(part, nn.Module))]
+
+    def current_patchers(self) -> list[Any]:
+        """Those that keep the models' weights at the moment."""
+        return [patcher for model in self.models() if (patcher := getattr(model, "current_patcher", None)) is not None]
+
+    def patchers(self) -> list:
+        """The host's keepers of their weights."""
+        own = [self.guider.model_patcher, *(other.patcher for other in self.others)]
+        return [*own, *(getattr(control, "control_model_wrapped", None) for control in self.controls())]

@@ -1,0 +1,1 @@
+"""Published formats of denoisers and classifiers, as networks with what their files say of them."""
