@@ -41,6 +41,7 @@ WORDS: Mapping[str, Word] = {  # by the word that node, library and command shar
     "sampler": Word("widget", ("sampler_name",)),
 }  # the end of the words
 CHANCE = ("seed", "prompt", "label")  # kinds of axes along which what differs is chance to a report
+SAME = "{} and {} are the same axis"
 CALLED = {name: word for word, one in WORDS.items() for name in (*one.widgets, *one.synonyms, word)}
 
 
@@ -97,11 +98,12 @@ def axis_of(line: str) -> Axis:
 
 
 def distinct(axes: Iterable[Axis]) -> tuple[Axis, ...]:
-    """The axes as they are.  Raises ValueError where two have one name, or there is none."""
+    """The axes as they are.  Raises ValueError where two have one name, or mean the same, or there is none."""
     each = tuple(axes)
-    names = [axis.name for axis in each]
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise ValueError(f"The axis {twice[0]} is there twice. Put all its values on one line.")
+    words = [CALLED.get(axis.name, axis.name) for axis in each]
+    if twice := [axis.name for axis, word in zip(each, words, strict=True) if words.count(word) > 1]:
+        same = f"The axis {twice[0]} is there twice" if twice[0] == twice[1] else SAME.format(*twice)
+        raise ValueError(f"{same}. Put all values on one line.")
     if not each:
         raise ValueError("There is no axis. Write at least one line, for example: cfg: 1, 2, 4, 8")
     return each

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..guidance.printing import quote
-from .axes import REPEAT, RULE, WORDS, Value, Word, suggest, word_of
+from .axes import REPEAT, RULE, SAME, WORDS, Value, Word, suggest, word_of
 from .graph import Workflow, is_link, title_of, upstream, widgets
 from .judges import JUDGE, followers, judge_of, judging_node
 from .rules import NOTHING, SOCKET, Nodes, RuleNode, chain_named
@@ -123,7 +123,7 @@ def with_values(workflow: Workflow, values: Mapping[str, Value], nodes: Nodes = 
 
     A widget of a rule, such as `Limited Interval.start`, is left out where the chain is another.
     """
-    made = check_workflow(workflow)
+    made, names = check_workflow(workflow), {}
     for name, value in sorted(values.items(), key=lambda one: one[0] != RULE):
         if name == RULE:
             _wire_rules(made, chain_named(str(value), nodes.rules))
@@ -134,6 +134,8 @@ def with_values(workflow: Workflow, values: Mapping[str, Value], nodes: Nodes = 
             made[node]["inputs"][widget] = _of_kind("seed", made[node]["inputs"][widget], 0) + int(value)
         else:
             place = place_of(made, name, nodes)
+            if names.setdefault(place, name) != name:
+                raise ValueError(f"{SAME.format(names[place], name)}. Put all values on one.")
             for node, widget in (place, *followers(made, name, place, nodes.energies)):
                 inputs = made[node]["inputs"]
                 inputs[widget] = _of_kind(name, value, inputs[widget])

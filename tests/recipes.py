@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 HEADING = re.compile(r"^## Recipe: (?P<name>.+)$")
 CREATE = re.compile(r"^Create `(?P<path>[^`]+)`:$")
-RUN = re.compile(r"^Run `python lab (?P<command>\w+)`, which writes `(?P<path>[^`]+)`")
+RUN = re.compile(r"^Run `\.venv/bin/python lab (?P<command>\w+)`, which writes `(?P<path>[^`]+)`")
 ADD = re.compile(r"^In `(?P<path>[^`]+)`, (?P<where>below|above) the line `(?P<anchor>[^`]+)`, add:$")
 FENCE = "```"
 

@@ -129,8 +129,8 @@ def spread_knob() -> float:
     """How much deviation an energy forgives."""
     return knob(
         0.1,
-        "How much deviation is tolerated: log p = -error / (2 spread^2). Half as much pulls four times as hard "
-        "(smoothness, L1: twice). distance: log p = -|error| / spread.",
+        "How much deviation is tolerated: log p = -error / (2 spread^2), or -|error| / spread where the error is a "
+        "distance. Half as much pulls four times as hard, by a distance twice.",
         limits=(0.001, 1e3, 0.01),
         rounding=0.001,
     )

@@ -32,7 +32,7 @@ from .runs import FIGURES, SAMPLE, STEP, method, run
 PAGE, HELP = ROOT / "docs" / "gallery.md", ROOT / "web" / "docs" / "GGFigure.webp"
 PALETTES = ("light", "dark")
 SHOWN = {figure.name: figure.alt for figure in EVERY if "gallery" in figure.places}
-RULE = {"eta": 0.0, "threshold": 0.06, "momentum": -0.5, "threshold_unit": "per element", "space": "x0"}  # at cfg 8
+RULE = {"eta": 0.0, "threshold": 0.06, "momentum": -0.5, "space": "x0"}  # at cfg 8
 LIST_VIEWS = (
     "const {VIEWS} = await import(process.argv[1]);"
     " console.log(JSON.stringify(VIEWS.map(v => [v.name, v.en.slice(0, 2)])))"
@@ -95,7 +95,7 @@ def graph(ruled: bool) -> dict:
     found = {name: api[name] for name in ("1", "2", "3", "4", "6", "22")}
     if ruled:
         found["6"]["inputs"] |= {"cfg": 8.0, "guidance": ["7", 0]}
-        found["7"] = {"class_type": "GGAdaptiveProjected", "inputs": RULE}
+        found["7"] = {"class_type": "GGAdaptiveProjected", "inputs": {**RULE, "threshold_unit": "per element"}}
     return found
 
 

@@ -39,6 +39,7 @@ def test_an_axis_reads_back_from_its_text(values):
         ("cfg: 1, nan", "not finite"),
         ("cfg 1, 2", "a colon"),
         ("cfg: 1\ncfg: 2", "there twice"),
+        ("cfg: 1\ngamma: 2", "cfg and gamma are the same axis"),
         ("seed: 5..2", "smaller number first"),
         ("seed: 0..99999999", "100,000,000 values"),
     ],

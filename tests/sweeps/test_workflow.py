@@ -175,6 +175,7 @@ HELD = {name: workflow()[name] for name in "1234"}  # without a picture
     [
         (lambda: place_of(two_stages(), "cfg"), r"one of 2 widgets.*4\.cfg \(GGGuidedSampler\), 14\.cfg \(Refiner\)"),
         (lambda: place_of(workflow(), "lable"), "Did you mean label"),
+        (lambda: with_values(workflow(), {"cfg": 4, "4.cfg": 2}), r"cfg and 4\.cfg are the same axis"),
         (lambda: with_values(workflow(), {"cfg": "high"}), "cfg is 'high', but a number is needed"),
         (lambda: with_values(steered(2), {"Classifier Guidance.scale": 5}), TWO),
         (lambda: with_values(workflow(), {"APG.eta": 0.5}, NODES), r"no widget .APG\.eta."),
