@@ -9,8 +9,9 @@ on the CPU: a step waits for one copy of what it reads, and one of what it makes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
@@ -40,8 +41,8 @@ from .vectors import narrow, promote, where_float64_is
 
 ORDER = (Schedule, Replace, Conditions, Before, Combine, After, Add, Term)  # in which the rules of a step act
 MOST_RULES = 64  # a host needs a node for each, and more time for each than for the one before
+RESHAPING = ORDER[1:-1]  # what acts on the predictions; without any of them a step is plain CFG
 PLAIN_NEEDS = frozenset({"cond", "uncond"})
-Act = Callable[..., Any]  # index of a rule, predictions, and what else its kind is handed -> what it makes of that
 
 
 class Guidance(Protocol):
@@ -56,18 +57,39 @@ class Guidance(Protocol):
         ...
 
 
+class Link(NamedTuple):
+    """A rule at its place in a chain, which is also the place of its state.
+
+    names: of its further predictions in `Chain.sources`, by its own names for them.
+    """
+
+    place: int
+    rule: Any  # a Rule; each kind is called in its own way
+    names: Mapping[str, str]
+
+    def view(self, p: Predictions) -> Predictions:
+        """The predictions as the rule sees them: its own further ones under its own names."""
+        if not self.names:
+            return p
+        return replace(p, extra={own: p.extra[name] for own, name in self.names.items() if name in p.extra})
+
+
+Calls = Mapping[type[Rule], list[Link]]  # what a step calls: by kind in their order, within a kind in wire order
+Ask = Callable[..., Any]  # a link, predictions, and what else its kind is handed -> what the rule makes of that
+
+
 class ChainState(NamedTuple):
     """State of a chain in one run: the schedule, and one state per rule.
 
-    acting_chain: the chain as it acted in the latest step, where rules were outside their windows.
+    acting: what the latest outer step called; None before the first.
     """
 
     run: Run
     rules: tuple[Any, ...]
-    acting_chain: Chain | None = None
+    acting: Calls | None = None
 
     def inside(self, began: float | None) -> ChainState:
-        """The same for a further stage of the outer step that began at this noise level; None for its beginning."""
+        """The state for a further stage of the outer step that began at this noise level; None for its beginning."""
         return self._replace(run=replace(self.run, began=began))
 
 
@@ -96,26 +118,36 @@ class Chain(Printed):
             )
         return replace(self, rules=(*self.rules, rule))
 
-    @property
+    @cached_property
     def is_cfg(self) -> bool:
         """Whether a step is plain CFG at the chain's scale, which a host may compute itself."""
         return all(isinstance(rule, Schedule | Term) or rule.neutral for rule in self.rules)
 
-    @property
+    @cached_property
+    def links(self) -> tuple[Link, ...]:
+        """The rules at work, in wire order; the others leave every step as it is."""
+        at_work = ((i, rule) for i, rule in enumerate(self.rules) if not rule.neutral)
+        return tuple(Link(i, rule, {name: f"{i} {name}" for name in rule.sources}) for i, rule in at_work)
+
+    @cached_property
+    def calls(self) -> Calls:
+        """What a step of the whole chain calls, resolved once."""
+        return calls_of(self.links)
+
+    @cached_property
     def terms(self) -> tuple[Term, ...]:
         """Gradient terms at work, in wire order: a host adds them last."""
-        return tuple(rule for rule in self.rules if isinstance(rule, Term) and not rule.neutral)
+        return tuple(link.rule for link in self.calls[Term])
 
-    @property
+    @cached_property
     def sources(self) -> Mapping[str, Source]:
         """Further predictions the rules read, by names that no two rules share."""
-        at_work = ((i, rule) for i, rule in enumerate(self.rules) if not rule.neutral)
-        return {f"{i} {name}": source for i, rule in at_work for name, source in rule.sources.items()}
+        return {link.names[own]: source for link in self.links for own, source in link.rule.sources.items()}
 
     def waits(self, run: Run) -> int:
         """Outer steps at the start of a run in which a rule wants the sample to stay."""
-        at_work = (rule for rule in self.rules if not rule.neutral)
-        return max((rule.window.first(rule.waits(run), run) for rule in at_work), default=0)
+        rules = (link.rule for link in self.links)
+        return max((rule.window.first(rule.waits(run), run) for rule in rules), default=0)
 
     def init(self, run: Run) -> ChainState:
         """State of a run.  Raises ValueError when a rule does not fit it."""
@@ -123,18 +155,18 @@ class Chain(Printed):
 
     def scale(self, state: ChainState, sigma: float, gamma: float) -> float:
         """Gamma in force at a noise level, from the sampler's cfg; every schedule reshapes what the one before gave."""
-        for rule in self._acting(state.run, sigma).rules:
-            gamma = rule.scale(gamma, state.run, sigma) if isinstance(rule, Schedule) else gamma
+        for link in self._calls_at(state.run, sigma)[Schedule]:
+            gamma = link.rule.scale(gamma, state.run, sigma)
         return gamma
 
     def needs(self, state: ChainState, sigma: float, gamma: float) -> frozenset[str]:
         """Predictions to evaluate at a noise level: "cond", "uncond" and names of `sources`.  gamma: from `scale`."""
         wanted = PLAIN_NEEDS if gamma != 1 else frozenset({"cond"})
-        order = self._acting(state.run, sigma)._in_order()
-        for i in reversed(order):  # what acts last says what it wants of those before it
-            own = frozenset(name for name in wanted if name in PLAIN_NEEDS)
-            own_needs = self.rules[i].needs(state.rules[i], sigma, own)
-            wanted = (wanted - own) | frozenset(n if n in PLAIN_NEEDS else f"{i} {n}" for n in own_needs)
+        calls = self._calls_at(state.run, sigma)
+        for link in (link for kind in reversed(ORDER) for link in reversed(calls[kind])):
+            plain = wanted & PLAIN_NEEDS  # what acts last says what it wants of those before it
+            names = link.rule.needs(state.rules[link.place], sigma, plain)
+            wanted = (wanted - plain) | {n if n in PLAIN_NEEDS else f"{link.place} {n}" for n in names}
         return wanted
 
     def in_place_of_u(self, extra: Mapping[str, Tensor]) -> Tensor | None:
@@ -142,106 +174,61 @@ class Chain(Printed):
 
         extra: the further predictions of an evaluation, by the names of `sources`.
         """
-        names = [f"{i} {name}" for i in self._of(Replace) for name in self.rules[i].sources]
+        names = [name for link in self.calls[Replace] for name in link.names.values()]
         return next((extra[name] for name in reversed(names) if name in extra), None)
 
     def step(self, state: ChainState, p: Predictions, gamma: float) -> tuple[Tensor, ChainState]:
         """Guide one outer step.  gamma: from `scale`; 0 is u, 1 is c.  Where u is missing and no rule fills it: c."""
-        memory, acting = list(state.rules), self._acting(state.run, p.level)
+        memory, calls = list(state.rules), self._calls_at(state.run, p.level)
 
-        def act(i: int, p: Predictions, *given: Any) -> Any:
-            rule: Any = self.rules[i]
-            result, memory[i] = rule.step(memory[i], self._own(p, i), *given)
+        def ask(link: Link, p: Predictions, *given: Any) -> Any:
+            result, memory[link.place] = link.rule.step(memory[link.place], link.view(p), *given)
             return result
 
-        guided = acting._apply(p, gamma, act, self._asks_others)
-        return guided, state._replace(rules=tuple(memory), acting_chain=None if acting is self else acting)
+        guided = self._guide(calls, p, gamma, ask)
+        return guided, state._replace(rules=tuple(memory), acting=calls)
 
     def stage(self, state: ChainState, following: ChainState, p: Predictions, gamma: float) -> Tensor:
         """Guide a further stage of an outer step that began with `state`; its first evaluation left `following`."""
 
-        def act(i: int, p: Predictions, *given: Any) -> Any:
-            rule: Any = self.rules[i]
-            return rule.stage(state.rules[i], following.rules[i], self._own(p, i), *given)
+        def ask(link: Link, p: Predictions, *given: Any) -> Any:
+            before, after = state.rules[link.place], following.rules[link.place]
+            return link.rule.stage(before, after, link.view(p), *given)
 
-        return (following.acting_chain or self)._apply(p, gamma, act, self._asks_others)
+        return self._guide(following.acting or self.calls, p, gamma, ask)
 
-    def _acting(self, run: Run, sigma: float) -> Chain:
-        """The chain without the rules outside their windows; the others keep their places."""
-        if all(rule.window == WHOLE for rule in self.rules):
-            return self
-        return replace(self, rules=tuple(rule if rule.window.covers(run, sigma) else ABSENT for rule in self.rules))
+    def _calls_at(self, run: Run, sigma: float) -> Calls:
+        """What the outer step at a noise level calls: nothing of a rule outside its window."""
+        if not self._has_windows:
+            return self.calls
+        return calls_of(link for link in self.links if link.rule.window.covers(run, sigma))
 
-    @property
+    @cached_property
+    def _has_windows(self) -> bool:
+        return any(rule.window != WHOLE for rule in self.rules)
+
+    @cached_property
     def _asks_others(self) -> bool:
         """Whether somebody else's rule reads predictions, in any step: all memories stay on one device."""
-        return any(_is_of_others(rule) for rule in self.rules if not isinstance(rule, Schedule | Term))
+        rules = [rule for rule in self.rules if not isinstance(rule, Schedule | Term)]
+        ours = [type(rule).__module__.startswith(f"{__package__}.") for rule in rules]
+        return not all(ours) or any(isinstance(rule, Foreign | FunctionRule) for rule in rules)
 
-    def _apply(self, p: Predictions, gamma: float, act: Act, asks_others: bool) -> Tensor:
-        """What the chain makes of u and c, and what its rules add to that from the predictions as evaluated.
+    def _guide(self, calls: Calls, p: Predictions, gamma: float, ask: Ask) -> Tensor:
+        """The guided prediction D of one evaluation, gradients of energies left out.
 
         Rules see half precision as float32: a difference that they stretch may lie beyond it and lead to a result that
-        does not. Plain CFG stays in its own dtype, whose bits are the host's. asks_others: where a device has no
-        float64 the rules act on the CPU, since another's rule might ask that device for what it cannot do.
+        does not. Plain CFG stays in its own dtype, whose bits are the host's. Where a device has no float64, a chain
+        with a rule of somebody else acts on the CPU: that rule might ask the device for what it cannot do.
         """
-        if self.is_cfg:
+        if not any(calls[kind] for kind in RESHAPING):
             return p.cond if p.uncond is None else cfg(p, gamma=gamma)
-        wide = (where_float64_is(p) if asks_others else p).promote()
-        guided = self._combine(wide, gamma, act)
-        shifts = [act(i, wide, gamma) for i in self._of(Add)]
-        guided = sum((promote(shift) for shift in shifts if shift is not None), guided)
+        wide = (where_float64_is(p) if self._asks_others else p).promote()
+        guided = combine(calls, wide, gamma, ask)
+        for link in calls[Add]:
+            shift = ask(link, wide, gamma)
+            guided = guided if shift is None else guided + promote(shift)
         return p.cond if guided is wide.cond else narrow(guided, p.cond.dtype).to(p.cond.device)
-
-    def _combine(self, p: Predictions, gamma: float, act: Act) -> Tensor:
-        still = p.x.to(p.cond.dtype)
-        for i in self._of(Replace):
-            p = replace(act(i, p, gamma), extra=p.extra)
-        guided, p = self._of_conditions(p, gamma, act)
-        moved = self._apply_before(p, gamma, act)
-        if moved is None:
-            return still
-        if moved.uncond is None:
-            return moved.cond
-        if guided is None or self._of(Before):
-            combine = self._of(Combine)
-            guided = act(combine[0], moved, gamma) if combine else cfg(moved, gamma=gamma)
-        for i in self._of(After):
-            guided = act(i, moved, guided, gamma)
-        return guided
-
-    def _of_conditions(self, p: Predictions, gamma: float, act: Act) -> tuple[Tensor | None, Predictions]:
-        """The combination D of several conditions, and the predictions between which plain CFG would make it.
-
-        So rules that reshape the difference are handed the one that pulls: (D - c) / (gamma - 1).
-        """
-        combined = None
-        for i in self._of(Conditions) if p.uncond is not None else ():
-            combined = act(i, p, gamma)
-            pull = promote(combined) - promote(p.cond)
-            p = p if gamma == 1 else with_difference(p, pull / (gamma - 1))
-        return combined, p
-
-    def _apply_before(self, p: Predictions, gamma: float, act: Act) -> Predictions | None:
-        """The predictions as the rules before the combination leave them; None where one wants the sample to stay."""
-        for i in self._of(Before):
-            if p.uncond is not None or isinstance(self.rules[i], BeforeAlways):
-                moved = act(i, p, gamma)
-                if moved is None:
-                    return None
-                p = replace(moved, extra=p.extra)
-        return p
-
-    def _in_order(self) -> list[int]:
-        """Indices of the rules at work, in the order in which they act."""
-        return [i for kind in ORDER for i in self._of(kind)]
-
-    def _of(self, kind: type[Rule]) -> list[int]:
-        return [i for i, rule in enumerate(self.rules) if isinstance(rule, kind) and not rule.neutral]
-
-    def _own(self, p: Predictions, i: int) -> Predictions:
-        """The predictions as rule i sees them: its own further ones under its own names."""
-        names = self.rules[i].sources
-        return replace(p, extra={n: p.extra[f"{i} {n}"] for n in names if f"{i} {n}" in p.extra}) if names else p
 
     @property
     def text(self) -> str:
@@ -255,15 +242,37 @@ class Chain(Printed):
         return f"Guidance({self.text})"
 
 
-@dataclass(frozen=True)
-class Absent(Rule):
-    """A rule's place in a step outside its window."""
-
-    neutral = True  # pyright: ignore[reportAssignmentType]
-    text = "outside its window"  # pyright: ignore[reportAssignmentType]
+def calls_of(links: Iterable[Link]) -> Calls:
+    """Rules by kind, in the order in which a step calls them."""
+    links = [*links]
+    return {kind: [link for link in links if isinstance(link.rule, kind)] for kind in ORDER}
 
 
-ABSENT = Absent()
+def combine(calls: Calls, p: Predictions, gamma: float, ask: Ask) -> Tensor:  # -> [B, ...]
+    """D of u and c, before shifts are added to it; x where a rule wants the sample to stay, c where u is missing.
+
+    Behind the combination D of several conditions, rules that reshape the difference are handed the one that pulls,
+    from which plain CFG would make that D: (D - c) / (gamma - 1).
+    """
+    still, guided = p.x.to(p.cond.dtype), None
+    for link in calls[Replace]:
+        p = replace(ask(link, p, gamma), extra=p.extra)
+    for link in calls[Conditions] if p.uncond is not None else ():
+        guided = ask(link, p, gamma)
+        p = p if gamma == 1 else with_difference(p, (promote(guided) - promote(p.cond)) / (gamma - 1))
+    for link in calls[Before]:
+        acts = p.uncond is not None or isinstance(link.rule, BeforeAlways)
+        reshaped = ask(link, p, gamma) if acts else p
+        if reshaped is None:
+            return still
+        p = replace(reshaped, extra=p.extra)
+    if p.uncond is None:
+        return p.cond
+    if guided is None or calls[Before]:
+        guided = ask(calls[Combine][0], p, gamma) if calls[Combine] else cfg(p, gamma=gamma)
+    for link in calls[After]:
+        guided = ask(link, p, guided, gamma)
+    return guided
 
 
 @dataclass(frozen=True)
@@ -274,20 +283,16 @@ class Foreign(Combine):
 
     @property
     def text(self) -> str:
-        """Its own text, or the name of its class."""
+        """The text of the guidance, or the name of its class."""
         return text_of(self.guidance)
 
     def init(self, run: Run) -> Any:
-        """Its own state."""
+        """The state of the guidance."""
         return self.guidance.init(run)
 
     def step(self, state: Any, p: Predictions, gamma: float) -> tuple[Tensor, Any]:
-        """Its own step."""
+        """The step of the guidance."""
         return self.guidance.step(state, p, gamma)
-
-
-def _is_of_others(rule: Rule) -> bool:
-    return isinstance(rule, Foreign | FunctionRule) or not type(rule).__module__.startswith(f"{__package__}.")
 
 
 def chain_of(guidance: Guidance | None) -> Chain:

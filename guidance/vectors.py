@@ -39,7 +39,7 @@ def flat(v: Tensor) -> Tensor:  # [B, ...] -> [B, N]
 
 def wide(v: Tensor) -> Tensor:
     """The same numbers in float64; they move to the CPU where the device has no float64."""
-    return where_float64_is(v).double()
+    return (v if has_float64(v.device) else v.cpu()).double()
 
 
 def widen(v: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ patches and what the sampler added to them.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -15,9 +15,7 @@ import comfy.samplers
 import torch
 from torch import Tensor
 
-from ...guidance.chain import Chain
 from ...guidance.predictions import Predictions
-from ...guidance.run import Run
 from ...guidance.runner import Runner
 from ..models import adapter
 from .run_models import WORDS, RunModels, evaluate
@@ -32,63 +30,56 @@ OWN_WAY = (
 class ChainEvaluation:
     """The guided x0-hat of a chain in each evaluation of the host, without gradient terms.
 
-    runner: of the chain; its `begin` is called before. has_uncond: whether u was, in the latest evaluation. proved:
-    with which values of it a guider with its own way from predictions to D was seen to take the host's.
+    runner: of the chain; its `begin` is called before.
+    sources: of the chain's further predictions, by name.
+    combines_itself: whether the guider has its own way from its predictions to D.
+    has_uncond: whether u was evaluated, in the latest evaluation.
+    proved: with which values of has_uncond a guider that combines itself was seen to take the host's way.
     lacked_negative: whether any evaluation found the negative empty or ended.
+
     One difference from the host is wanted: where the negative covers only part of the schedule, the rest is sampled
     with c alone, while the host would use gamma * c there.
     """
 
     def __init__(self, runner: Runner, models: RunModels):
-        self.runner, self.models, self.has_uncond = runner, models, True
+        self.runner, self.models, self.sources = runner, models, runner.chain.sources
+        self.combines_itself = adapter.combines_itself(models.guider)
+        self.has_uncond = True
         self.proved: set[bool] = set()
         self.lacked_negative = False
-
-    @property
-    def run(self) -> Run:
-        """The run, and where in it this stands."""
-        return self.runner.run
-
-    @property
-    def sigma(self) -> float:
-        """Noise level."""
-        return self.runner.sigma
 
     @property
     def stage(self) -> str:
         """What the latest evaluation was, a word of the trace."""
         return "step" if self.has_uncond else self.runner.stage or "cond_only"
 
-    @property
-    def chain(self) -> Chain:
-        """The chain."""
-        return self.runner.chain
-
-    def __call__(self, x: Tensor, timestep: Tensor, model_options: dict, seed) -> Tensor:  # x [B, ...] -> [B, ...]
+    def __call__(  # x [B, ...] -> [B, ...]
+        self, x: Tensor, timestep: Tensor, model_options: dict, seed: int | None
+    ) -> Tensor:
         """Evaluate what the chain needs, and guide by it."""
-        guider = self.models.guider
-        needs = self.runner.needs(guider.cfg)
+        guider, runner = self.models.guider, self.runner
+        needs, negative = runner.needs(guider.cfg), guider.conds.get("negative")
         wants_uncond = "uncond" in needs or model_options.get("disable_cfg1_optimization", False)
-        negative, (gamma, *others) = guider.conds.get("negative"), sorted(set(self.runner.gammas))
-        plain = self.chain.is_cfg and not others
-        self.has_uncond = wants_uncond and adapter.is_active(negative, self.sigma)
+        self.has_uncond = wants_uncond and adapter.is_active(negative, runner.sigma)
         self.lacked_negative = self.lacked_negative or (wants_uncond and negative is not None and not self.has_uncond)
-        own_way = adapter.combines_itself(guider)
-        plain = plain and not own_way
-        changes = {} if plain else self._rule_changes(model_options, needs)
+        gammas, changes = set(runner.gammas), {}
+        plain = runner.chain.is_cfg and len(gammas) == 1 and not self.combines_itself
         if not plain:
+            changes = self._rule_changes(model_options, needs)
             negative = negative if self.has_uncond else None
         if not self.has_uncond and (wants_uncond or not plain):
             changes |= cond_for_uncond(model_options)
-        if own_way:
+        if self.combines_itself:
             return self._ask_guider(changes, x, timestep, model_options, seed)
         with adapter.override(model_options, changes):
             return comfy.samplers.sampling_function(
-                guider.inner_model, x, timestep, negative, guider.conds["positive"], gamma, model_options, seed
+                guider.inner_model, x, timestep, negative, guider.conds["positive"], min(gammas), model_options, seed
             )
 
-    def _ask_guider(self, changes: dict[str, Any], x: Tensor, timestep: Tensor, model_options: dict, seed) -> Tensor:
-        """The same through a guider's own way, which has to be the host's guidance from end to end.
+    def _ask_guider(
+        self, changes: dict[str, Any], x: Tensor, timestep: Tensor, model_options: dict, seed: int | None
+    ) -> Tensor:
+        """The guided x0-hat through a guider's own way, which has to be the host's guidance from end to end.
 
         Nothing is run dry for that: what a guider remembers could not be put back. Raises ValueError where it is not.
         """
@@ -126,24 +117,25 @@ class ChainEvaluation:
         guide = partial(self._guide, extra, "uncond" in needs and self.has_uncond)
         changes: dict[str, Any] = {"disable_cfg1_optimization": True}
         changes["sampler_post_cfg_function"] = [guide, *options.get("sampler_post_cfg_function", [])]
-        names = [name for name in self.chain.sources if name in needs]
-        if names or adapter.combines_itself(self.models.guider):
+        names = [name for name in self.sources if name in needs]
+        if names or self.combines_itself:
             before = options.get("sampler_calc_cond_batch_function")
             changes["sampler_calc_cond_batch_function"] = partial(self._evaluate_further, extra, names, before)
         return changes
 
-    def _evaluate_further(self, extra: dict[str, Tensor], names: list[str], before, args: dict) -> list[Tensor]:
+    def _evaluate_further(
+        self, extra: dict[str, Tensor], names: list[str], before: Callable | None, args: dict
+    ) -> list[Tensor]:
         """c and u, and into `extra` the further predictions: those of the run's own model in the same batch.
 
         before: another patch's evaluation of c and u, which then stays theirs. A further condition that does not cover
         this noise level counts as u, so that it changes nothing.
         """
         model, pair, x, level, options = (args[k] for k in ("model", "conds", "input", "sigma", "model_options"))
-        pair = pair if self.has_uncond else [pair[0], None]
+        pair, sigma = pair if self.has_uncond else [pair[0], None], self.runner.sigma
         args, further = {**args, "conds": pair}, self._further(names)
-        fresh = {
-            name: c for name, c in further.items() if not any(c is p for p in pair) and adapter.is_active(c, self.sigma)
-        }
+        unlike = {name: c for name, c in further.items() if not any(c is p for p in pair)}
+        fresh = {name: c for name, c in unlike.items() if adapter.is_active(c, sigma)}
         first = [None, None] if before else pair
         c, u, *others = evaluate(model, first, [*fresh.values()], x, level, options)
         c, u = before(args) if before else (c, u)
@@ -152,19 +144,19 @@ class ChainEvaluation:
         extra |= dict(zip(fresh, others, strict=True))
         for other in self.models.others:
             absent = {name: u for name in names if name in other.conditions}
-            extra |= absent | other.predictions(names, x, level, self.sigma, options)
+            extra |= absent | other.predictions(names, x, level, sigma, options)
         return [c, u]
 
     def _further(self, names: list[str]) -> dict[str, list[dict]]:
         """Further conditions for the run's own model, by name."""
-        conds, sources = self.models.guider.conds, self.chain.sources
-        conditions = {name: sources[name].conditioning for name in names if sources[name].model is None}
+        conds = self.models.guider.conds
+        conditions = {name: self.sources[name].conditioning for name in names if self.sources[name].model is None}
         return {name: conds[WORDS[word] if isinstance(word, str) else name] for name, word in conditions.items()}
 
     def _guide(self, extra: Mapping[str, Tensor], needs_uncond: bool, args: dict) -> Tensor:
         """The chain, as the first post-CFG patch."""
         sigma, cond = args["sigma"], args["cond_denoised"]
-        alpha = 1 - sigma if self.run.flow else torch.ones_like(sigma)
+        alpha = 1 - sigma if self.runner.run.flow else torch.ones_like(sigma)
         uncond = args["uncond_denoised"] if needs_uncond and args["uncond"] is not None else None
         return self.runner.guide(Predictions(args["input"], sigma, alpha, uncond, cond, extra))
 
@@ -172,7 +164,7 @@ class ChainEvaluation:
 def cond_for_uncond(options: dict) -> dict[str, Any]:
     """What is changed for a call in which c stands for the missing unconditional prediction, so that guidance is c."""
 
-    def fill(args):
+    def fill(args: dict) -> list[Tensor]:
         cond, _, *rest = args["conds_out"]
         return [cond, cond, *rest]
 

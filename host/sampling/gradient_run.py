@@ -101,11 +101,11 @@ class HostGradientRun(GradientRun):
             if not evaluation.evaluation.terms:
                 return call.denoise(call.x, call.timestep)
             prediction, self.plan = evaluation.evaluate()
-            return self.remember(prediction, call.evaluate.sigma)
+            return self.remember(prediction, call.evaluate.runner.sigma)
 
     def prepare(self, call: DenoiserCall) -> HostGradientEvaluation:
         """An evaluation with the terms that are at work in it, ready to be made."""
-        run, sigma = call.evaluate.run, call.evaluate.sigma
+        run, sigma = call.evaluate.runner.run, call.evaluate.runner.sigma
         terms, stand_in = self.active_terms(run, sigma), partial(self.active_term, run, sigma)
         predict = partial(call.predict, both=reads_difference(terms))
         facts = sigma, run.alpha(sigma), terms, self.sigma_data, stand_in

@@ -89,7 +89,10 @@ class GuidedRun:
         """Guided x0-hat at one noise level, gradient terms included; what the chain does not need is not evaluated."""
         sigma = self.stages.level_of(timestep)
         self.runner.begin(sigma, self.stages.begins(sigma))
-        guided = self.gradients.add_to(DenoiserCall(self.evaluation, x, timestep, model_options, seed))
+        if self.chain.terms:
+            guided = self.gradients.add_to(DenoiserCall(self.evaluation, x, timestep, model_options, seed))
+        else:
+            guided = self.evaluation(x, timestep, model_options, seed)
         if self.runner.in_place_of_u is not None and REPLACED not in self.notes:
             self.notes.append(REPLACED)
         return guided

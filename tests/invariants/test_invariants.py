@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from guidance_geometry.guidance.chain import PLAIN, Chain
+from guidance_geometry.guidance.chain import PLAIN, Chain, calls_of, combine
 from guidance_geometry.guidance.invariants import INVARIANTS, examine, list_failures
 from guidance_geometry.guidance.rules.adaptive_projected import AdaptiveProjected
 from guidance_geometry.guidance.rules.angle import Angle
@@ -127,21 +127,20 @@ class Wandering(Broken):
 class MovesFirst(Chain):
     """Moves u and c by what is to be added, before they are combined."""
 
-    def _apply(self, p, gamma, act):
-        for i in self._of(Add):
-            shift = act(i, p, gamma)
+    def _guide(self, calls, p, gamma, ask):
+        for link in calls[Add]:
+            shift = ask(link, p, gamma)
             p = replace(p, uncond=p.uncond + shift, cond=p.cond + shift)
-        return self._combine(p, gamma, act)
+        return combine(calls, p, gamma, ask)
 
 
 class ReshapesTheNegative(Chain):
     """Combines conditions after u has been reshaped."""
 
-    def _of_conditions(self, p, gamma, act):
-        return None, p
-
-    def _of(self, kind):
-        return super()._of(kind) or (super()._of(Conditions) if kind is Combine else [])
+    @property
+    def calls(self):
+        calls = calls_of(self.links)
+        return {**calls, Conditions: [], Combine: [*calls[Combine], *calls[Conditions]]}
 
 
 def moves_first():
