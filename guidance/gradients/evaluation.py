@@ -1,7 +1,7 @@
 """One evaluation of a denoiser in which gradient terms are asked, with its graph or without.
 
-An evaluation is given all it needs and returns what it found out; it changes nothing of the run. The denoiser is called
-once in it, whatever has to be tried.
+An evaluation is given all it needs and returns what it made; it changes nothing of the run. The denoiser is called once
+in it, whatever has to be tried.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class OwnPixels:
         return nullcontext()
 
     def __call__(self, x0: Tensor) -> Tensor:  # [B, ...] -> [B, ...]
-        """The same."""
+        """The sample itself."""
         return x0
 
 
@@ -53,11 +53,14 @@ class Denoised(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What one term said in one evaluation.
+    """What one term said in one evaluation.  What is counted is on the device: to read it is to wait.
 
-    shift: of x0-hat at gamma 1, [B, ...]; None for a term that only measures. log_prob: [B]. non_finite: how many
-    numbers of the shift were not finite, which are 0. no_difference: whether c - u, by which the push is measured, is
-    0. weight: of the shift in the push that acted, [B]. What is counted is on the device: to read it is to wait.
+    name: of the term.
+    shift: of x0-hat at gamma 1, [B, ...]; None for a term that only measures.
+    log_prob: [B].
+    non_finite: how many numbers of the shift were not finite, which are 0.
+    no_difference: whether c - u, by which the push is measured, is 0.
+    weight: of the shift in the push that acted, [B].
     """
 
     name: str
@@ -71,8 +74,12 @@ class Answer(NamedTuple):
 class ActiveTerm(NamedTuple):
     """A term that is at work in one evaluation.
 
-    evaluation: where it is asked, of EVALUATIONS. strength: of a gradient. earlier_answer: its answer of an earlier
-    step, where no gradient is taken anew.
+    term: with its energy.
+    name: of the term in the trace.
+    evaluation: where it is asked, of EVALUATIONS.
+    picture: from x0-hat to what the energy looks at.
+    strength: of a gradient.
+    earlier_answer: of an earlier step, where no gradient is taken anew.
     """
 
     term: Term
@@ -89,24 +96,23 @@ class ActiveTerm(NamedTuple):
 
     def answer(self, place: Place) -> Answer:
         """What the term says there."""
-        if isinstance(self.term, GradientTerm):
-            return self.earlier_answer or self._take_gradient(self.term, place)
-        with gradient_mode(recording=False), self.picture.ready():
-            log_prob = self.term.log_prob(replace(place, denoised=place.denoised.detach()))
-        return Answer(self.name, None, log_prob)
-
-    def _take_gradient(self, term: GradientTerm, place: Place) -> Answer:
+        if self.earlier_answer is not None:
+            return self.earlier_answer
+        if not isinstance(self.term, GradientTerm):
+            with gradient_mode(recording=False), self.picture.ready():
+                log_prob = self.term.log_prob(replace(place, denoised=place.denoised.detach()))
+            return Answer(self.name, None, log_prob)
         with self.picture.ready() if self.evaluation != NOISY else nullcontext():
-            gradient = term.shift(place, self.evaluation, again=True, gamma=self.strength.gamma)
+            gradient = self.term.shift(place, self.evaluation, again=True, gamma=self.strength.gamma)
         shift = gradient.shift.detach()
         return Answer(self.name, shift.nan_to_num(0.0, 0.0, 0.0), gradient.log_prob, (~shift.isfinite()).sum())
 
 
 class GuidedPrediction(NamedTuple):
-    """What an evaluation found out.
+    """What an evaluation made.
 
-    guided: x0-hat with what the terms add to it. terms: as they were asked in the end. answers: theirs, in their order.
-    notes: sentences about the denoiser.
+    guided: x0-hat with what the terms add to it. terms: as they were asked in the end. answers: of the terms, in their
+    order. notes: sentences about the denoiser.
     """
 
     guided: Tensor
@@ -128,9 +134,14 @@ def ask_once(active: ActiveTerm, answer_of: AnswerOf, again: bool) -> tuple[Acti
 class GradientEvaluation:
     """One evaluation in which terms are asked, ready to be made.
 
-    denoise: x -> Denoised, without gradient terms. x: [B, ...], at sigma and alpha. sigma_data: of clean data.
-    without_backprop(term): the same term where no gradient through the denoiser can be had. pause: called between
-    energies; it may raise.
+    denoise: x -> Denoised, without gradient terms.
+    x: [B, ...].
+    sigma: noise level of x.
+    alpha: signal level of x.
+    terms: in the order in which they are asked.
+    sigma_data: deviation of clean data.
+    without_backprop: a term -> how it is asked where no gradient through the denoiser can be had.
+    pause: called between energies; it may raise.
     """
 
     denoise: Callable[[Tensor], Denoised]
@@ -143,20 +154,14 @@ class GradientEvaluation:
     pause: Callable[[], object] = bool
 
     @property
-    def through_denoiser(self) -> list[ActiveTerm]:
-        """The terms that take a gradient through the denoiser."""
-        return [one for one in self.terms if one.through_denoiser]
+    def through_denoiser(self) -> bool:
+        """Whether a term takes a gradient through the denoiser."""
+        return any(active.through_denoiser for active in self.terms)
 
     def guide(self) -> GuidedPrediction:
-        """x0-hat with what the terms add, with a graph where one needs it."""
-        return self.with_graph() if self.through_denoiser else self.plain()
-
-    def plain(self) -> GuidedPrediction:
-        """Without a graph through the denoiser."""
-        return self.add_terms(self.x, self.denoise(self.x))
-
-    def with_graph(self) -> GuidedPrediction:
-        """One forward with its graph, one backward for each term that goes through the denoiser."""
+        """x0-hat with what the terms add: one forward, with its graph where a term needs one."""
+        if not self.through_denoiser:
+            return self.plain()
         with gradient_mode():
             leaf = self.x.detach().clone().requires_grad_()
             denoised = self.denoise(leaf)
@@ -165,6 +170,10 @@ class GradientEvaluation:
             able = replace(self, terms=tuple(map(self.without_graph, self.terms)))
             return able.add_terms(leaf, denoised)._replace(notes=(BLIND,))
 
+    def plain(self) -> GuidedPrediction:
+        """x0-hat with what the terms add, without a graph through the denoiser."""
+        return self.add_terms(self.x, self.denoise(self.x))
+
     def without_graph(self, active: ActiveTerm) -> ActiveTerm:
         """A term as it is asked where no gradient goes through the denoiser."""
         return self.without_backprop(active.term) if active.through_denoiser else active
@@ -172,46 +181,43 @@ class GradientEvaluation:
     def add_terms(self, x: Tensor, denoised: Denoised, ask: Asking = ask_once) -> GuidedPrediction:
         """What the terms say of an x0-hat, and their sum with it.
 
+            D' = D + sum of their pushes, each asked at D
+
         x: with a graph to `denoised`, or without. ask: as `ask_once`.
         """
         total, terms, answers = denoised.guided.detach() if self.terms else denoised.guided, [], []
 
-        def answer_of(one: ActiveTerm) -> Answer:
+        def answer_of(active: ActiveTerm) -> Answer:
             point = x, denoised.guided.clone(), self.sigma, self.alpha, self.sigma_data
-            return one.answer(Place(*point, one.picture, self.pause))
+            return active.answer(Place(*point, active.picture, self.pause))
 
-        for k, active in enumerate(self.terms):
-            again = any(one.through_denoiser for one in self.terms[k + 1 :])
-            one, answer = ask(active, answer_of, again)
-            total, answer = self._add_term(total, one, answer, denoised)
-            terms.append(one)
+        for k, planned in enumerate(self.terms):
+            again = any(later.through_denoiser for later in self.terms[k + 1 :])
+            active, answer = ask(planned, answer_of, again)
+            if answer.shift is not None:
+                push, no_difference = self._push(active, answer.shift, denoised)
+                answer = answer._replace(no_difference=no_difference, weight=share_along(push, answer.shift))
+                total = total + push.to(total)
+            terms.append(active)
             answers.append(answer)
         return GuidedPrediction(total, tuple(terms), answers)
 
-    def _add_term(self, total: Tensor, one: ActiveTerm, answer: Answer, seen: Denoised) -> tuple[Tensor, Answer]:
-        """x0-hat with what a term adds, and its answer with what was counted of that."""
-        if answer.shift is None:
-            return total, answer
-        push, no_difference = self._push(one, answer.shift, seen)
-        weight = share_along(push, answer.shift)
-        return total + push.to(total), answer._replace(no_difference=no_difference, weight=weight)
-
-    def _push(self, one: ActiveTerm, shift: Tensor, seen: Denoised) -> tuple[Tensor, Tensor | None]:
+    def _push(self, active: ActiveTerm, shift: Tensor, denoised: Denoised) -> tuple[Tensor, Tensor | None]:
         """What is added to x0-hat for a shift, and whether there was nothing to measure it by."""
-        term: Any = one.term
-        if not one.strength.share:
+        term: Any = active.term
+        if not active.strength.share:
             return torch.zeros_like(shift), None
-        push = (one.strength.gamma * one.strength.share) * shift
+        push = (active.strength.gamma * active.strength.share) * shift
         if term.normalise == "none":
             return push, None
         if term.normalise == "clip":
             return bound_push(push, "clip", term.limit * self.sigma_data), None
         delta = torch.zeros_like(shift)  # where somebody else answered for the denoiser, nobody knows u and c
-        if seen.cond is not None and seen.uncond is not None:
-            delta = (seen.cond - seen.uncond).detach()
+        if denoised.cond is not None and denoised.uncond is not None:
+            delta = (denoised.cond - denoised.uncond).detach()
         return bound_push(push, "rms_ratio", abs(term.weight) * term.limit * rms(delta)), ~delta.any()
 
 
 def reads_difference(terms: Sequence[ActiveTerm]) -> bool:
     """Whether u and c are both needed, since their difference measures a push."""
-    return any(isinstance(one.term, GradientTerm) and one.term.normalise == "rms_ratio" for one in terms)
+    return any(isinstance(active.term, GradientTerm) and active.term.normalise == "rms_ratio" for active in terms)

@@ -6,7 +6,7 @@ What goes wrong in a gradient is counted on the device and read when the run is 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -63,17 +63,26 @@ def counts_of(answer: Answer, sigma: float, fresh: bool) -> Counts:
     shift: Any = answer.shift
     none = torch.zeros((), dtype=torch.int64, device=shift.device)
     own = (answer.non_finite, is_dead(shift).sum()) if fresh else (none, none)
-    seen = [none if one is None else one.long() for one in (*own, answer.no_difference)]
-    return Counts(answer.name, sigma, len(shift), torch.stack(seen))
+    numbers = [none if count is None else count.long() for count in (*own, answer.no_difference)]
+    return Counts(answer.name, sigma, len(shift), torch.stack(numbers))
 
 
 class GradientRun:
     """The gradient terms of a chain in one run, and all that is remembered of them from step to step.
 
-    pictures: what each term is shown of x0-hat. sigma_data: of clean data. tell(sentence): says it beside the trace
-    too. names: of the terms, in wire order. latest: their answers in the latest evaluation. answers: answers that are
-    used again, by term and evaluation. notes: sentences for the trace. counts: taken on the device and not read yet,
-    since that waits: `read_counts` does once for all steps of a run.
+    pictures: what each term is shown of x0-hat.
+    sigma_data: deviation of clean data.
+    strength: law by which gradients act.
+    names: of the terms, in wire order.
+    latest: answers of the terms in the latest evaluation.
+    answers: answers that are used again, by term and evaluation.
+    notes: sentences for the trace.
+    dead: names of terms whose gradient was said to be zero.
+    non_finite: numbers of each gradient that were not finite, by the name of the term.
+    counts: taken on the device and not read yet, since that waits: `read_counts` does once for all steps of a run.
+    idle: steps in which gradients pushed nothing.
+
+    tell(sentence), of the run: says it beside the trace too.
     """
 
     def __init__(self, pictures: Mapping[Term, OwnPixels], sigma_data: float, tell: Callable[[str], object]):
@@ -82,8 +91,8 @@ class GradientRun:
         self.latest: list[Answer] = []
         self.answers: dict[tuple[Term, str], Answer] = {}
         self.notes: dict[str, None] = {}
-        self.dead: set[str] = set()  # terms whose gradient was said to be zero: the first time tells
-        self.non_finite: Counter[str] = Counter()  # numbers that were not finite, by term
+        self.dead: set[str] = set()
+        self.non_finite: Counter[str] = Counter()
         self.counts: list[Counts] = []
         self.idle = IdleSteps()
         for term in self.gradient_terms:
@@ -108,12 +117,25 @@ class GradientRun:
 
     def active_terms(self, run: Run, sigma: float) -> tuple[ActiveTerm, ...]:
         """The terms that are asked in an evaluation; what keeps one of them from that is counted."""
-        active = [(term, self.evaluation_of(term)) for term in self.names if term.active(run, sigma)]
-        self._count_unasked(run, {term for term, _ in active})
-        able = [(term, at) for term, at in active if at == CLEAN_X0 or gain(sigma, run.alpha(sigma))]
-        for term, _ in (one for one in active if one not in able):
-            self.idle.without_push.setdefault((self.names[term], run.steps), set()).add(run.step(sigma))
-        return tuple(self.active_term(run, sigma, term, at) for term, at in able)
+        if not self.idle.out_of_reach:
+            self._count_steps(run)
+        active = []
+        for term in self.names:
+            if not term.active(run, sigma):
+                continue
+            if isinstance(term, GradientTerm):
+                self.idle.out_of_reach[term] = 0
+            at = self.evaluation_of(term)
+            if at == CLEAN_X0 or gain(sigma, run.alpha(sigma)):
+                active.append(self.active_term(run, sigma, term, at))
+            else:
+                self.idle.without_push.setdefault((self.names[term], run.steps), set()).add(run.step(sigma))
+        return tuple(active)
+
+    def _count_steps(self, run: Run) -> None:
+        """Count the steps in the window of each gradient; a cache may answer for the model in all of them."""
+        for term in self.gradient_terms:
+            self.idle.out_of_reach[term] = sum(term.active(run, sigma) for sigma in run.sigmas[:-1])
 
     def active_term(self, run: Run, sigma: float, term: Term, at: str = CLEAN_X0) -> ActiveTerm:
         """A term as it is asked by an evaluation of EVALUATIONS."""
@@ -129,36 +151,36 @@ class GradientRun:
         return CLEAN_X0 if at == BACKPROP and not self.backprop else at
 
     def remember(self, prediction: GuidedPrediction, sigma: float) -> Tensor:  # -> [B, ...]
-        """Take what an evaluation found out, and hand on its x0-hat."""
+        """Keep what an evaluation made, and return its x0-hat."""
         self.latest = prediction.answers
         for words in prediction.notes:
             self.tell(words)
-        for one, answer in zip(prediction.terms, prediction.answers, strict=True):
-            if isinstance(one.term, GradientTerm):
-                self.counts.append(counts_of(answer, sigma, one.earlier_answer is None))
-                if one.earlier_answer is None and one.term.every > 1:
-                    self.answers[one.term, one.evaluation] = answer
+        for active, answer in zip(prediction.terms, prediction.answers, strict=True):
+            if isinstance(active.term, GradientTerm):
+                self.counts.append(counts_of(answer, sigma, active.earlier_answer is None))
+                if active.earlier_answer is None and active.term.every > 1:
+                    self.answers[active.term, active.evaluation] = answer
         return prediction.guided
 
     def read_counts(self) -> None:
         """Say once a run that a gradient is not finite, exactly zero, or has nothing to be measured by.  Waits once."""
         counts, self.counts = self.counts, []
-        numbers = torch.stack([one.numbers for one in counts]).tolist() if counts else []
-        for one, (broken, dead, no_difference) in zip(counts, numbers, strict=True):
-            self._check(one, broken, dead)
+        numbers = torch.stack([count.numbers for count in counts]).tolist() if counts else []
+        for count, (broken, dead, no_difference) in zip(counts, numbers, strict=True):
+            self._check(count, broken, dead)
             if no_difference:
                 self.tell(NOTHING_TO_MEASURE_BY)
 
-    def _check(self, one: Counts, broken: int, dead: int) -> None:
-        name, sigma = one.name, one.sigma
+    def _check(self, count: Counts, broken: int, dead: int) -> None:
+        name, sigma = count.name, count.sigma
         if broken:
             if not self.non_finite[name]:
                 self.tell(f"{name} has {broken} values that are not finite at sigma {sigma:.3g}; they are set to 0")
             self.non_finite[name] += broken
         elif dead and name not in self.dead:
             self.dead.add(name)
-            some = "" if dead == one.batch else f" in {dead} of {one.batch} samples"
-            energy = next(term.energy for term, own in self.names.items() if own == name)
+            some = "" if dead == count.batch else f" in {dead} of {count.batch} samples"
+            energy = next(term.energy for term, term_name in self.names.items() if term_name == name)
             self.tell(DEAD.format(name=name, some=some, sigma=sigma, why=getattr(energy, "why_zero", "") or GUESS))
 
     def tell(self, words: str) -> None:
@@ -181,12 +203,6 @@ class GradientRun:
         idle += [UNASKED.format(name=name, count=count) for name, count in unasked]
         return [*self.notes, *(f"Classifier guidance: {words} in the whole run." for words in bad), *idle]
 
-    def _count_unasked(self, run: Run, reached: set[Term]) -> None:
-        """Strike off the terms that an evaluation has reached; a cache may answer for the model in all their steps."""
-        for term in self.gradient_terms if not self.idle.out_of_reach else ():
-            self.idle.out_of_reach[term] = sum(term.active(run, sigma) for sigma in run.sigmas[:-1])
-        self.idle.out_of_reach |= dict.fromkeys(reached & self.idle.out_of_reach.keys(), 0)
-
     def total_shift(self) -> Tensor | None:  # -> [B, ...]
         """What the terms asked for together in the latest evaluation, at their own gamma; None where none was asked."""
         shifts = {answer.name: answer.shift for answer in self.latest if answer.shift is not None}
@@ -195,7 +211,7 @@ class GradientRun:
         return torch.stack(pushes).sum(dim=0) if pushes else None
 
 
-def goes_through_denoiser(terms: tuple) -> bool:
+def goes_through_denoiser(terms: Sequence[Term]) -> bool:
     """Whether a gradient is taken through the denoiser, whose weights must stay in place then."""
     return any(term.effective_evaluation == BACKPROP for term in terms)
 
@@ -205,12 +221,12 @@ def as_rate(term: GradientTerm, evaluation: str, sigma: float) -> Strength:
     return Strength(term.gamma(evaluation))
 
 
-def names_of(terms: Mapping | tuple) -> list[str]:
+def names_of(terms: Iterable[Term]) -> list[str]:
     """Names of the terms in the trace: gradient, gradient 2, ..., watch, watch 2, ..."""
     return number_names(["watch" if isinstance(term, WatchTerm) else "gradient" for term in terms])
 
 
 def number_names(names: list[str]) -> list[str]:
-    """The same, each by itself: a name that was there before has its count behind it."""
+    """Names that differ from each other: one that was there before has its count behind it."""
     counts = [names[: i + 1].count(name) for i, name in enumerate(names)]
     return [name if count == 1 or not name else f"{name} {count}" for name, count in zip(names, counts, strict=True)]

@@ -1,13 +1,12 @@
 """Gradient terms in one run of the host: with the memory there is, through models under inference mode.
 
-An evaluation in which terms are asked changes nothing of the run, and the host is called once in it, whatever has to be
-tried.
+An evaluation in which terms are asked changes nothing of the run until it has succeeded, and the host is called once in
+it, whatever has to be tried.
 """
 
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -26,7 +25,7 @@ from ...guidance.gradients.evaluation import (
     reads_difference,
 )
 from ...guidance.gradients.run import GradientRun, goes_through_denoiser
-from ...guidance.gradients.term import NOISY, STAND_IN
+from ...guidance.gradients.term import NOISY, STAND_IN, Term
 from ..models import adapter
 from .autograd import IN_PLACE, normal, pages_weights, without_underflow
 from .chain_evaluation import ChainEvaluation
@@ -39,79 +38,6 @@ PAGED = (
     f"{STAND_IN}: the host pages the weights, which breaks gradients, and there is no file to reload them from. Start "
     "ComfyUI with --disable-dynamic-vram"
 )
-
-
-class HostGradientRun(GradientRun):
-    """The gradient terms of a chain in one run of the host.
-
-    models: what its predictions go through. plan: how gradients go through the denoiser.
-    """
-
-    def __init__(self, terms: tuple, models: RunModels):
-        self.models, patcher = models, models.guider.model_patcher
-        pictures = {term: picture_of(patcher, term.decoder, term.shrink) for term in terms}
-        super().__init__(pictures, adapter.data_deviation(patcher) or 1.0, adapter.tell)
-        paged = goes_through_denoiser(terms) and any(map(pages_weights, models.patchers()))
-        twice = any(term.options.checkpoint for term in self.gradient_terms)
-        self.plan = MemoryPlan(twice=twice, backprop=not paged)
-        for term in self.gradient_terms:
-            if term.effective_evaluation != NOISY:
-                pictures[term].stay()
-        self.decoders = [*dict.fromkeys(one.patcher for one in pictures.values() if one.patcher is not None)]
-        seen = (one for term, one in pictures.items() if term.effective_evaluation != NOISY)
-        for words in (*dict.fromkeys(one.warning for one in seen), PAGED if paged else ""):
-            if words:
-                self.tell(words)
-
-    @property
-    def backprop(self) -> bool:
-        """Until memory has run out."""
-        return self.plan.backprop
-
-    def add_to(self, call: DenoiserCall) -> Tensor:
-        """The guided x0-hat of a call plus what the terms add to it; without an active term, the call itself."""
-        before = comfy.model_patcher.create_model_options_clone(call.options) if self.normal else {}
-        try:
-            return self._attempt(call)
-        except (RuntimeError, MemoryError) as error:
-            change = self.plan.after(error) if self.normal else None
-            if change is None:
-                raise
-        self.plan, words = change
-        if words:
-            self.tell(words)
-        call.options.clear()
-        call.options.update(before)  # what other packs remember of the failed attempt
-        comfy.model_management.soft_empty_cache()
-        return self.add_to(call)
-
-    @property
-    def normal(self) -> bool:
-        """Whether the run's predictions are made outside inference mode.
-
-        All of them, since what caches and patches keep from one that needs no graph is used in the next that does.
-        """
-        return self.plan.backprop and goes_through_denoiser(tuple(self.names))
-
-    def _attempt(self, call: DenoiserCall) -> Tensor:
-        self.latest = []
-        with normal(self.models.networks()) if self.normal else nullcontext():
-            call = call._replace(x=call.x.clone(), timestep=call.timestep.clone()) if self.normal else call
-            evaluation = self.prepare(call)
-            if not evaluation.evaluation.terms:
-                return call.denoise(call.x, call.timestep)
-            prediction, self.plan = evaluation.evaluate()
-            return self.remember(prediction, call.evaluate.runner.sigma)
-
-    def prepare(self, call: DenoiserCall) -> HostGradientEvaluation:
-        """An evaluation with the terms that are at work in it, ready to be made."""
-        run, sigma = call.evaluate.runner.run, call.evaluate.runner.sigma
-        terms, stand_in = self.active_terms(run, sigma), partial(self.active_term, run, sigma)
-        predict = partial(call.predict, both=reads_difference(terms))
-        facts = sigma, run.alpha(sigma), terms, self.sigma_data, stand_in
-        pause = comfy.model_management.throw_exception_if_processing_interrupted
-        evaluation = GradientEvaluation(predict, call.x, *facts, pause)
-        return HostGradientEvaluation(evaluation, call, self.models, self.plan)
 
 
 BLIND = (
@@ -136,7 +62,7 @@ class DenoiserCall(NamedTuple):
         return self.evaluate(x, timestep, self.options, self.seed)
 
     def predict(self, x: Tensor, both: bool) -> Denoised:
-        """The same with u and c.  both: they are needed, also where the chain needs c alone."""
+        """x0-hat without gradient terms, with u and c.  both: they are needed, also where the chain needs c alone."""
         made: dict[str, Tensor] = {}
 
         def note(args: dict) -> Tensor:
@@ -152,51 +78,112 @@ class DenoiserCall(NamedTuple):
             return Denoised(without_underflow(lambda x: self.denoise(x, timestep), x), **made)
 
 
-@dataclass(frozen=True)
-class HostGradientEvaluation:
-    """One evaluation in which terms are asked, ready to be made.
+class HostGradientRun(GradientRun):
+    """The gradient terms of a chain in one run of the host.
 
-    models: what the call goes through. plan: how a graph through them is kept.
+    models: what its predictions go through. plan: how gradients go through the denoiser. goes_through_denoiser: whether
+    any does.
     """
 
-    evaluation: GradientEvaluation
-    call: DenoiserCall
-    models: RunModels
-    plan: MemoryPlan
+    def __init__(self, terms: tuple[Term, ...], models: RunModels):
+        self.models, patcher = models, models.guider.model_patcher
+        pictures = {term: picture_of(patcher, term.decoder, term.shrink) for term in terms}
+        super().__init__(pictures, adapter.data_deviation(patcher) or 1.0, adapter.tell)
+        self.goes_through_denoiser = goes_through_denoiser(terms)
+        paged = self.goes_through_denoiser and any(map(pages_weights, models.patchers()))
+        twice = any(term.options.checkpoint for term in self.gradient_terms)
+        self.plan = MemoryPlan(twice=twice, backprop=not paged)
+        for term in self.gradient_terms:
+            if term.effective_evaluation != NOISY:
+                pictures[term].stay()
+        self.decoders = [*dict.fromkeys(shown.patcher for shown in pictures.values() if shown.patcher is not None)]
+        clean = (shown for term, shown in pictures.items() if term.effective_evaluation != NOISY)
+        for words in (*dict.fromkeys(shown.warning for shown in clean), PAGED if paged else ""):
+            if words:
+                self.tell(words)
 
-    def evaluate(self) -> tuple[GuidedPrediction, MemoryPlan]:
-        """What it found out, and the plan for the next evaluation."""
-        return self._with_graph() if self.evaluation.through_denoiser else (self.evaluation.plain(), self.plan)
+    @property
+    def backprop(self) -> bool:
+        """Whether gradients through the denoiser can be had: until memory has run out."""
+        return self.plan.backprop
 
-    def _with_graph(self) -> tuple[GuidedPrediction, MemoryPlan]:
+    @property
+    def normal(self) -> bool:
+        """Whether the run's predictions are made outside inference mode.
+
+        All of them, since what caches and patches keep from one that needs no graph is used in the next that does.
+        """
+        return self.plan.backprop and self.goes_through_denoiser
+
+    def add_to(self, call: DenoiserCall) -> Tensor:
+        """The guided x0-hat of a call plus what the terms add to it; without an active term, the call itself."""
+        before = comfy.model_patcher.create_model_options_clone(call.options) if self.normal else {}
+        try:
+            return self._attempt(call)
+        except (RuntimeError, MemoryError) as error:
+            change = self.plan.after(error) if self.normal else None
+            if change is None:
+                raise
+        self.plan, words = change
+        if words:
+            self.tell(words)
+        call.options.clear()
+        call.options.update(before)  # what other packs remember of the failed attempt
+        comfy.model_management.soft_empty_cache()
+        return self.add_to(call)
+
+    def _attempt(self, call: DenoiserCall) -> Tensor:
+        self.latest = []
+        run, sigma = call.evaluate.runner.run, call.evaluate.runner.sigma
+        with normal(self.models.networks()) if self.normal else nullcontext():
+            call = call._replace(x=call.x.clone(), timestep=call.timestep.clone()) if self.normal else call
+            terms, stand_in = self.active_terms(run, sigma), partial(self.active_term, run, sigma)
+            if not terms:
+                return call.denoise(call.x, call.timestep)
+            predict = partial(call.predict, both=reads_difference(terms))
+            facts = sigma, run.alpha(sigma), terms, self.sigma_data, stand_in
+            pause = comfy.model_management.throw_exception_if_processing_interrupted
+            evaluation = GradientEvaluation(predict, call.x, *facts, pause)
+            made = self._with_graph(evaluation, call) if evaluation.through_denoiser else evaluation.plain()
+            return self.remember(made, sigma)
+
+    def _with_graph(self, evaluation: GradientEvaluation, call: DenoiserCall) -> GuidedPrediction:
         """One forward with its graph, one backward for each term that goes through the denoiser."""
-        call, calls = self.call, NetworkCalls(self.models, self.plan, self._free())
-
-        def ask(active: ActiveTerm, answer_of: AnswerOf, again: bool) -> tuple[ActiveTerm, Answer]:
-            calls.again = again
-            return self._ask(active, answer_of, calls, denoised.guided.requires_grad)
-
+        calls = NetworkCalls(self.models, self.plan, self._free(evaluation))
         with calls.take_over(call.options), torch.enable_grad(), calls.copies():
             leaf = call.x.detach().clone().requires_grad_()
-            denoised = self.evaluation.denoise(leaf)
+            denoised = evaluation.denoise(leaf)
             comfy.model_management.throw_exception_if_processing_interrupted()
-            guided = self.evaluation.add_terms(leaf, denoised, ask)
-            _let_go(denoised)
+            ask = partial(self._ask, evaluation, calls, denoised.guided.requires_grad)
+            guided = evaluation.add_terms(leaf, denoised, ask)
+            for prediction in (denoised.uncond, denoised.cond):
+                cut_off(prediction)
         forget_graphs(call.options)
+        self.plan = calls.learnt
         notes = (*calls.notes(), *((BLIND,) if calls.blind else ()), *((SPOILT,) if calls.spoilt else ()))
-        return guided._replace(notes=notes), calls.learnt
+        return guided._replace(notes=notes)
 
     def _ask(
-        self, active: ActiveTerm, answer_of: AnswerOf, calls: NetworkCalls, tracked: bool
+        self,
+        evaluation: GradientEvaluation,
+        calls: NetworkCalls,
+        tracked: bool,
+        active: ActiveTerm,
+        answer_of: AnswerOf,
+        again: bool,
     ) -> tuple[ActiveTerm, Answer]:
-        """A term as it was asked in the end, and its answer.  tracked: there is a graph through the denoiser."""
+        """A term as it was asked in the end, and its answer.
+
+        tracked: there is a graph through the denoiser. again: it is needed once more.
+        """
+        calls.again = again
 
         def attempt() -> tuple[ActiveTerm, Answer]:
             able = calls.plan.backprop and tracked and not calls.blind and not calls.spoilt
-            one = active if able else self.evaluation.without_graph(active)
+            asked = active if able else evaluation.without_graph(active)
             try:
                 with calls.count_memory(), calls.copies():
-                    return one, answer_of(one)
+                    return asked, answer_of(asked)
             except RuntimeError as error:
                 if IN_PLACE not in str(error) or self.plan.copies or not calls.plan.copies:
                     raise
@@ -208,24 +195,23 @@ class HostGradientEvaluation:
         except NoBackprop:
             return attempt()
 
-    def _free(self) -> float | None:
+    def _free(self, evaluation: GradientEvaluation) -> float | None:
         """Bytes of memory that the step may take a share of; None where it need not be counted."""
         if self.plan.by_estimate:
             return None
-        free: Any = comfy.model_management.get_free_memory(self.call.x.device)
-        terms, shape = [one.term for one in self.evaluation.terms], [2 * len(self.call.x), *self.call.x.shape[1:]]
+        x, terms = evaluation.x, [active.term for active in evaluation.terms]
+        free: Any = comfy.model_management.get_free_memory(x.device)
         if any(term.decoder is not None for term in terms):  # no estimate of the host's knows one
             return free
-        networks = (getattr(one, "network", None) for term in terms for one in term.energy.classifiers)
-        others = [one for one in networks if one is not None]
-        return None if surely_fits(self.models.guider.inner_model, shape, others, free) else free
+        networks = (getattr(asked, "network", None) for term in terms for asked in term.energy.classifiers)
+        others = [network for network in networks if network is not None]
+        return None if surely_fits(self.models.guider.inner_model, [2 * len(x), *x.shape[1:]], others, free) else free
 
 
-def _let_go(denoised: Denoised) -> None:
-    """Cut u and c off the graph in place: samplers keep them from step to step, and with them the graph."""
-    for kept in (denoised.uncond, denoised.cond):
-        if kept is not None and kept.requires_grad and not kept._is_view():  # PyTorch detaches no view in place
-            kept.detach_()
+def cut_off(prediction: Tensor | None) -> None:
+    """Cut u or c off the graph in place: samplers keep them from step to step, and with them the graph."""
+    if prediction is not None and prediction.requires_grad and not prediction._is_view():  # views cannot be detached
+        prediction.detach_()
 
 
 def forget_graphs(options: dict) -> None:
