@@ -71,7 +71,7 @@ class Link(NamedTuple):
         """The predictions as the rule sees them: its own further ones under its own names."""
         if not self.names:
             return p
-        return replace(p, extra={own: p.extra[name] for own, name in self.names.items() if name in p.extra})
+        return replace(p, extra={key: p.extra[name] for key, name in self.names.items() if name in p.extra})
 
 
 Calls = Mapping[type[Rule], list[Link]]  # what a step calls: by kind in their order, within a kind in wire order
@@ -110,8 +110,8 @@ class Chain(Printed):
 
     def then(self, rule: Rule) -> Chain:
         """A longer chain; this one stays as it is.  Raises ValueError for two rules that combine in one step."""
-        combining = [one for one in self.rules if isinstance(one, Combination)] if isinstance(rule, Combination) else ()
-        if rivals := [mine for mine in combining if not mine.window.intersect(rule.window).empty]:
+        combining = [other for other in self.rules if isinstance(other, Combination) and isinstance(rule, Combination)]
+        if rivals := [other for other in combining if not other.window.intersect(rule.window).empty]:
             raise ValueError(
                 f"Two rules combine the predictions: {rivals[0].chain_text!r} and {rule.chain_text!r}. A step can have "
                 "only one: remove the other, or give them windows that do not overlap."
@@ -142,7 +142,7 @@ class Chain(Printed):
     @cached_property
     def sources(self) -> Mapping[str, Source]:
         """Further predictions the rules read, by names that no two rules share."""
-        return {link.names[own]: source for link in self.links for own, source in link.rule.sources.items()}
+        return {link.names[key]: source for link in self.links for key, source in link.rule.sources.items()}
 
     def waits(self, run: Run) -> int:
         """Outer steps at the start of a run in which a rule wants the sample to stay."""

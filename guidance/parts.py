@@ -45,13 +45,13 @@ class Packed:
         return [piece.reshape(len(v), *shape) for piece, shape in zip(pieces, self.shapes, strict=True)]
 
     def join(self, parts: Sequence[Tensor]) -> Tensor:  # [B, C, ...] each -> [B, 1, N]
-        """The packed tensor of such parts; a single one as it is."""
+        """The packed tensor of parts; a single part as it is."""
         return parts[0] if len(parts) == 1 else torch.cat([part.flatten(1) for part in parts], dim=1)[:, None]
 
     def split_table(self, named: Mapping[str, Tensor]) -> list[dict[str, Tensor]]:
-        """The same of every tensor of a table: a table for each part."""
-        tables = {name: self.split(v) for name, v in named.items()}
-        return [{name: parts[i] for name, parts in tables.items()} for i in range(len(self.names))]
+        """A table for each part: of every tensor that part, by the tensor's name."""
+        parts_by_name = {name: self.split(v) for name, v in named.items()}
+        return [{name: parts[i] for name, parts in parts_by_name.items()} for i in range(len(self.names))]
 
 
 WHOLE = Packed()  # of one part

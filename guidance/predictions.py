@@ -18,9 +18,13 @@ from .vectors import per_item, promote
 class Predictions:
     """The x0-hats of one evaluation at a noisy sample.  x = alpha * x0 + sigma * eps.
 
-    x, uncond, cond: [B, ...]. sigma, alpha: [B]. uncond is None where nobody evaluated it.
-    extra: further x0-hats by name (a weak model, a perturbed pass), each [B, ...]. known_level: sigma of the first
-    item, where whoever evaluates knows it.
+    x: the noisy sample, [B, ...].
+    sigma: noise level, [B].
+    alpha: signal level, [B].
+    uncond: x0-hat without the condition, [B, ...]; None where nobody evaluated it.
+    cond: x0-hat with the condition, [B, ...].
+    extra: further x0-hats by name (a weak model, a perturbed pass), each [B, ...].
+    known_level: sigma of the first item, where whoever evaluates knows it.
     """
 
     x: Tensor
@@ -53,18 +57,18 @@ class Predictions:
         return (cond - uncond).to(self.cond.dtype)
 
     def promote(self) -> Predictions:
-        """The same with half precision as float32."""
+        """The predictions with half precision as float32."""
         uncond = None if self.uncond is None else promote(self.uncond)
         extra = {name: promote(x0) for name, x0 in self.extra.items()}
         return replace(self, x=promote(self.x), uncond=uncond, cond=promote(self.cond), extra=extra)
 
     @property
     def has_graph(self) -> bool:
-        """Whether one of them carries a graph."""
+        """Whether x or a prediction carries a graph."""
         return any(v is not None and v.requires_grad for v in (self.x, self.uncond, self.cond, *self.extra.values()))
 
     def detach(self) -> Predictions:
-        """The same without their graph."""
+        """The predictions without their graph."""
         uncond = None if self.uncond is None else self.uncond.detach()
         extra = {name: x0.detach() for name, x0 in self.extra.items()}
         return replace(self, x=self.x.detach(), uncond=uncond, cond=self.cond.detach(), extra=extra)

@@ -11,10 +11,12 @@ from itertools import pairwise
 class Run:
     """What is known when sampling starts.
 
-    sigmas: the schedule, noisiest first, one more than there are steps. flow: alpha = 1 - sigma; else alpha = 1 (VE).
+    sigmas: the schedule, noisiest first, one more than there are steps.
+    flow: alpha = 1 - sigma; else alpha = 1 (VE).
     began: in a further stage of an outer step, the noise level at which that step began; None in its first evaluation.
-    part: which part of the sample is guided, from 0; a sample of one tensor has only that. first, last: shares of the
-    model's whole schedule at which the run begins and ends; a stage of several, or denoise below 1, is a part of it.
+    part: which part of the sample is guided, from 0; a sample of one tensor has only that.
+    first: share of the model's whole schedule at which the run begins; above 0 for denoise below 1.
+    last: share of the model's whole schedule at which the run ends; below 1 where another run goes on.
     moves: dx'/dx, dx'/dD and dx'/du of every step, measured on the sampler; empty where nobody knows.
     """
 

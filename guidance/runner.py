@@ -90,4 +90,4 @@ class Runner:
     def _split(self, p: Predictions) -> list[Predictions]:
         pair = {"cond": p.cond} | ({} if p.uncond is None else {"uncond": p.uncond})
         tables, extras = (self.packing.split_table(table) for table in ({"x": p.x, **pair}, p.extra))
-        return [replace(p, **own, extra=extra) for own, extra in zip(tables, extras, strict=True)]
+        return [replace(p, **table, extra=extra) for table, extra in zip(tables, extras, strict=True)]

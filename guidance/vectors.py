@@ -38,12 +38,12 @@ def flat(v: Tensor) -> Tensor:  # [B, ...] -> [B, N]
 
 
 def wide(v: Tensor) -> Tensor:
-    """The same numbers in float64; they move to the CPU where the device has no float64."""
+    """A tensor in float64; it moves to the CPU where its device has no float64."""
     return (v if has_float64(v.device) else v.cpu()).double()
 
 
 def widen(v: Tensor) -> Tensor:
-    """The same numbers in float64, in float32 where their device has no float64: they stay there."""
+    """A tensor in float64, or in float32 where its device has no float64: it stays there."""
     return v.double() if has_float64(v.device) else v.float()
 
 
@@ -58,19 +58,19 @@ def has_float64(device: torch.device) -> bool:
 
 
 def where_float64_is(v: Any) -> Any:
-    """The same tensor, or table, tuple or dataclass of tensors, on the CPU where its device has no float64."""
+    """A tensor, or table, tuple or dataclass of tensors, on the CPU where its device has no float64."""
     return on_cpu(v, lambda device: not has_float64(device))
 
 
 def on_cpu(v: Any, leaves: Callable[[torch.device], bool] = lambda device: True) -> Any:
-    """The same tensor, or table, tuple or dataclass of tensors, on the CPU.
+    """A tensor, or table, tuple or dataclass of tensors, on the CPU.
 
     Each copy waits for the device, so there is one of all floating tensors that a device holds, however many they are.
     leaves: whether what is on a device moves at all.
     """
-    there = [one for one in _tensors_in(v) if one.device.type != "cpu" and leaves(one.device)]
+    there = [t for t in _tensors_in(v) if t.device.type != "cpu" and leaves(t.device)]
     groups = groupby(sorted(there, key=_by_device), key=_by_device)
-    moved = {id(one): here for _, group in groups for one, here in _copy_together([*group])}
+    moved = {id(t): copy for _, group in groups for t, copy in _copy_together([*group])}
     return _replace_tensors(v, moved) if moved else v
 
 
@@ -79,10 +79,10 @@ def _by_device(v: Tensor) -> tuple[str, str]:  # floating ones widen into each o
 
 
 def _copy_together(tensors: list[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-    tensors = [*{id(one): one for one in tensors}.values()]
-    here = tensors[0].cpu().reshape(-1) if len(tensors) == 1 else torch.cat([one.reshape(-1) for one in tensors]).cpu()
-    pieces = here.split([one.numel() for one in tensors])
-    yield from ((one, piece.reshape(one.shape).to(one.dtype)) for one, piece in zip(tensors, pieces, strict=True))
+    tensors = [*{id(t): t for t in tensors}.values()]
+    row = tensors[0].cpu().reshape(-1) if len(tensors) == 1 else torch.cat([t.reshape(-1) for t in tensors]).cpu()
+    pieces = row.split([t.numel() for t in tensors])
+    yield from ((t, piece.reshape(t.shape).to(t.dtype)) for t, piece in zip(tensors, pieces, strict=True))
 
 
 def _parts_of(v: Any) -> dict[Any, Any]:
@@ -90,7 +90,9 @@ def _parts_of(v: Any) -> dict[Any, Any]:
         return dict(v)
     if isinstance(v, tuple | list):
         return dict(enumerate(v))
-    return {one.name: getattr(v, one.name) for one in fields(v)} if is_dataclass(v) and not isinstance(v, type) else {}
+    if is_dataclass(v) and not isinstance(v, type):
+        return {field.name: getattr(v, field.name) for field in fields(v)}
+    return {}
 
 
 def _tensors_in(v: Any) -> Iterator[Tensor]:
@@ -117,7 +119,7 @@ def promote(v: Tensor) -> Tensor:
 
 
 def narrow(x: Tensor, dtype: torch.dtype) -> Tensor:
-    """The same in another dtype; a finite number beyond its range becomes its largest, never infinite."""
+    """A tensor in another dtype; a finite number beyond its range becomes its largest, never infinite."""
     if torch.finfo(dtype).max >= torch.finfo(x.dtype).max:
         return x.to(dtype)
     return torch.where(x.isfinite(), x.clamp(torch.finfo(dtype).min, torch.finfo(dtype).max), x).to(dtype)
@@ -190,9 +192,9 @@ def reject(v: Tensor, onto: Tensor) -> Tensor:  # [B, ...], [B, ...] -> [B, ...]
 
 
 def back_to(like: Tensor, v: Tensor) -> Tensor:
-    """The same numbers as `like` has them; in two moves, since a gradient goes their way back and widens them last."""
-    here = v if v.device == like.device else where_float64_is(v)
-    return here.to(like.dtype).to(like.device)
+    """A tensor in the dtype of `like` and on its device; in two moves, whose way back widens a gradient last."""
+    known = v if v.device == like.device else where_float64_is(v)
+    return known.to(like.dtype).to(like.device)
 
 
 def numbers(values: Tensor | float, like: Tensor) -> Tensor:
@@ -213,7 +215,7 @@ def per_item(values: Tensor | float, like: Tensor) -> Tensor:  # [B], [1] or sca
 
 
 def put_beside(v: Tensor, like: Tensor) -> Tensor:
-    """The same in the dtype of `like` and on its device; CUDA is not waited for."""
+    """A tensor in the dtype of `like` and on its device; CUDA is not waited for."""
     return v.to(like, non_blocking=like.is_cuda)
 
 

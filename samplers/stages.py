@@ -66,9 +66,16 @@ def zero_init_note(sampler: str, response: Response, steps: int) -> str:
 class Stages:
     """Follows the evaluations and callbacks of one run.
 
-    sigmas: the schedule, noisiest first. response: of the sampler, until the run departs from it. calls, reports: so
-    far. levels: of the calls since the last report. foretold: level and tensor of every call whose level the response
-    said.
+    sigmas: the schedule, noisiest first.
+    response: of the sampler, until the run departs from it.
+    calls: evaluations so far.
+    reports: callbacks so far.
+    levels: noise levels of the calls since the last report.
+    foretold: level and tensor of every call whose level the response said.
+    late: the sampler reports after several calls, the first time too: so they are all of one step.
+    step_open: a step has not been reported.
+    silent: the sampler evaluates on and on without a report.
+    end: noise level at which the step ends.
 
     A sampler without a response that has not reported yet may still do so after the stages of its first step, the last
     of which stands at the step's end. So it counts as silent once an evaluation lies below that end; then every
@@ -82,10 +89,10 @@ class Stages:
     reports: int = 0
     levels: list[float] = field(default_factory=list)
     foretold: list[tuple[float, Tensor]] = field(default_factory=list)
-    late: bool = False  # reports after several calls, the first time too: so they are all of one step
-    step_open: bool = False  # a step that has not been reported
-    silent: bool = False  # evaluates on and on without a report
-    end: float = 0.0  # noise level at which the step ends
+    late: bool = False
+    step_open: bool = False
+    silent: bool = False
+    end: float = 0.0
 
     def level_of(self, sigma: Tensor) -> float:  # sigma [B]
         """The noise level of the next evaluation, as the response says; read only where it does not, since that waits.
@@ -102,8 +109,8 @@ class Stages:
         """The evaluation, from 1, that was not at the level that the response said; None for none.  Waits once."""
         if not self.foretold:
             return None
-        levels, shown = zip(*self.foretold, strict=True)
-        pairs = enumerate(zip(levels, torch.stack(shown).tolist(), strict=True), start=1)
+        levels, tensors = zip(*self.foretold, strict=True)
+        pairs = enumerate(zip(levels, torch.stack(tensors).tolist(), strict=True), start=1)
         return next((n for n, (level, real) in pairs if abs(level - real) > SAME_LEVEL * abs(level)), None)
 
     def begins(self, sigma: float) -> bool:
@@ -145,13 +152,13 @@ class Stages:
 
     def _begins_unreported(self, sigma: float) -> bool:
         """Whether an evaluation begins a step, by the reports so far."""
-        first = not self.step_open or self._left_behind(sigma)
+        first = not self.step_open or self._passed_end(sigma)
         if first:
             self.step_open, self.end = True, max((s for s in self.sigmas if s < sigma * (1 - SAME_LEVEL)), default=0.0)
         return first
 
-    def _left_behind(self, sigma: float) -> bool:
-        """Whether a step is over that was not reported."""
+    def _passed_end(self, sigma: float) -> bool:
+        """Whether an evaluation lies behind a step that was not reported."""
         if self.reports or self.response.late:  # it reports
             return False
         self.silent = self.silent or sigma < self.end * (1 - SAME_LEVEL)

@@ -118,9 +118,13 @@ class Strength(NamedTuple):
 class Place:
     """Where terms are asked in one evaluation.
 
-    x: [B, ...]. denoised: the guided x0-hat there; with its graph to x for backprop. alpha: x = alpha x0 + sigma eps.
-    sigma_data: standard deviation of clean data. picture: from x0-hat to image space, differentiable. pause: called
-    between energies; it may raise.
+    x: [B, ...] = alpha x0 + sigma eps.
+    denoised: the guided x0-hat there, [B, ...]; with its graph to x for backprop.
+    sigma: noise level of x.
+    alpha: signal level of x.
+    sigma_data: standard deviation of clean data.
+    picture: from x0-hat to image space, differentiable.
+    pause: called between energies; it may raise.
     """
 
     x: Tensor
@@ -136,8 +140,13 @@ class Place:
 class Term(Rule):
     """An energy at work in a chain between two shares of the run.
 
-    start, end: 0 is the first step, 1 the last. decoder: the host's decoder from latents to pictures, if one is wired.
-    title, node: of the node that made it, what it is called and its number.
+    energy: log p(y | x0).
+    start: share of the run's steps before it, 0 is the first step.
+    end: share of the run's steps after which it rests, 1 is the last step.
+    decoder: the host's decoder from latents to pictures, if one is wired.
+    title: what the node that made it is called.
+    node: number of that node.
+
     Raises ValueError where one evaluation would ask more energies than any memory holds.
     """
 
@@ -167,11 +176,11 @@ class Term(Rule):
 
     @property
     def window(self) -> Window:
-        """From start to end."""
+        """The part of the run in which it acts."""
         return Window(self.start, self.end)
 
     def within(self, start: float, end: float) -> Term:
-        """The same term in what a part of the run shares with its own.  Raises ValueError as every rule does."""
+        """The term in what a part of the run shares with its own window.  Raises ValueError as every rule does."""
         window = self.window.narrow(part_of_run(start, end), self.text)
         return replace(self, start=window.start, end=window.end)
 
@@ -191,7 +200,7 @@ class Term(Rule):
 
     @property
     def when(self) -> str:
-        """Its part of the run, as the end of a phrase for the trace."""
+        """The part of the run in which it acts, as the end of a phrase for the trace."""
         return "" if (self.start, self.end) == (0, 1) else f", {self.start:g} to {self.end:g} of the run"
 
     def active(self, run: Run, sigma: float) -> bool:
@@ -215,7 +224,7 @@ class WatchTerm(Term):
 class GradientTerm(Term):
     """Adds gamma times the shift that an energy asks for.
 
-    weight: gamma in the evaluation that was asked for. normalise, limit: see `bounded`. measured: the weight is what
+    weight: gamma in the evaluation that was asked for. normalise, limit: see `bound_push`. measured: the weight is what
     serves as a rate, from a preset.
     Raises ValueError where the energy cannot be asked so, or only measures.
     """
@@ -268,13 +277,13 @@ class GradientTerm(Term):
 
     @property
     def evaluation_counts(self) -> tuple[int, int, int]:
-        """As its options say."""
+        """How many energies look at one picture, at how many views of it, and of how many draws, by its options."""
         draws = 0 if self.effective_evaluation == NOISY else self.options.draws
         return leaves_of(self.energy), max(self.options.views, 1), max(draws, 1)
 
     @property
     def shrink(self) -> int:
-        """As its options say."""
+        """How many times smaller its decoder's latents are made, by its options."""
         return self.options.shrink
 
     @property
@@ -291,7 +300,7 @@ class GradientTerm(Term):
         return [name for name in names if getattr(self.options, name) != getattr(USUAL, name)]
 
     def with_field(self, name: str, value: Any) -> GradientTerm:
-        """The same term; a weight that is set takes the place of a preset."""
+        """The term with another value of a field; a weight that is set takes the place of a preset."""
         return replace(self, **{name: value}, **({"measured": False} if name == "weight" else {}))
 
     def gamma(self, evaluation: str) -> float:

@@ -92,16 +92,16 @@ class Rule(Stated, Printed, ABC):
 
     @property
     def fields_by_widget(self) -> dict[str, str]:
-        """Its fields that hold a number, a word or a switch, by the names of the widgets that set them."""
-        named = {widget_of(one): one.name for one in fields(self) if one.init}
-        return {w: own for w, own in named.items() if w and isinstance(getattr(self, own), int | float | str)}
+        """Names of the fields that hold a number, a word or a switch, by the names of the widgets that set them."""
+        named = {widget_of(field): field.name for field in fields(self) if field.init}
+        return {w: name for w, name in named.items() if w and isinstance(getattr(self, name), int | float | str)}
 
     def with_field(self: Own, name: str, value: Any) -> Own:
-        """The same rule with another value of a field."""
+        """The rule with another value of a field."""
         return replace(self, **{name: value})
 
     def within(self: Own, start: float, end: float) -> Own:
-        """The same rule, confined to a part of the run.
+        """The rule, confined to a part of the run.
 
         Raises ValueError for a window that is none, or that the rule's own never meets.
         """
@@ -171,7 +171,7 @@ class Before(FromPredictions[Predictions | None]):
 
 
 class BeforeAlways(Before):
-    """The same, asked also where u was not evaluated, and free to fill it."""
+    """Reshapes the difference or moves c as `Before`, asked also where u was not evaluated, and free to fill it."""
 
 
 class Combine(Combination):

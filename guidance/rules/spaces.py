@@ -46,7 +46,7 @@ class View:
 
     def outputs(self, *x0: Tensor) -> list[Tensor]:  # each [B, ...] -> [B, ...]
         """What a network of this space would output for these x0-hats, up to a factor per item."""
-        return [self.scale * promote(one) - self.start for one in x0]
+        return [self.scale * promote(prediction) - self.start for prediction in x0]
 
     @property
     def centre(self) -> Tensor:  # [B, ...]

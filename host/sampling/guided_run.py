@@ -7,7 +7,8 @@ from typing import Any
 
 import comfy.patcher_extension
 import comfy.sampler_helpers
-import comfy.samplers
+from comfy.model_patcher import ModelPatcher
+from comfy.samplers import CFGGuider, Sampler
 from torch import Tensor
 
 from ...guidance.chain import Chain, Guidance, chain_of
@@ -19,7 +20,6 @@ from ...guidance.run import Run
 from ...guidance.runner import Runner
 from ...samplers.stages import Stages, zero_init_note
 from ..models import adapter
-from ..models.adapter import packing_of_shapes
 from ..server import KEY
 from .autograd import staying
 from .chain_evaluation import ChainEvaluation
@@ -42,11 +42,19 @@ SEVERAL = (
 class GuidedRun:
     """A guidance chain at work in one run.
 
-    runner: of the chain. evaluation: how the host evaluates it. stages: tells which evaluation begins an outer step.
-    notes: sentences about what the chain asks of this sampler in vain.
+    chain: on the guidance wire.
+    packing: the parts of a sample.
+    stages: tells which evaluation begins an outer step.
+    notes: sentences for the trace, such as about what the chain asks of this sampler in vain.
+    runner: where the chain stands.
+    models: that predictions go through.
+    evaluation: how the host evaluates the chain.
+    gradients: of the chain's terms.
     """
 
-    def __init__(self, guider, chain: Chain, sigmas: Tensor, noise: Tensor, sampler, packing: Packed):
+    def __init__(
+        self, guider: CFGGuider, chain: Chain, sigmas: Tensor, noise: Tensor, sampler: Sampler, packing: Packed
+    ):
         schedule, patcher = sigmas.cpu(), guider.model_patcher
         levels = tuple(schedule.tolist())
         first, last = adapter.part_of_schedule(patcher, levels)
@@ -67,15 +75,23 @@ class GuidedRun:
         load_together(guider, self.gradients.decoders)
 
     def with_report(self, callback: Callable | None) -> Callable:
-        """The sampler's callback, noted."""
+        """The sampler's callback, each call of which is noted as the report of a step."""
 
-        def report(*info):
+        def report(*info: Any) -> Any:
             self.stages.note_report()
             return callback(*info) if callback else None
 
         return report
 
-    def prepare_others(self, executor, guider, sigmas, extra_args, callback, *sample):
+    def prepare_others(
+        self,
+        executor: Callable,
+        guider: CFGGuider,
+        sigmas: Tensor,
+        extra_args: dict,
+        callback: Callable | None,
+        *sample: Any,
+    ) -> Tensor:
         """Wrapper around the sampler: the other models' conditions are encoded as the run's own have just been.
 
         sample: noise, latent image, mask and what else the host hands its samplers.
@@ -85,7 +101,13 @@ class GuidedRun:
             other.prepare(noise, latent, mask, sigmas, extra_args.get("seed"), self.packing)
         return executor(guider, sigmas, extra_args, callback, *sample)
 
-    def predict(self, x, timestep, model_options={}, seed=None):  # noqa: B006  the host's signature
+    def predict(  # the host's signature
+        self,
+        x: Tensor,
+        timestep: Tensor,
+        model_options: dict = {},  # noqa: B006
+        seed: int | None = None,
+    ) -> Tensor:
         """Guided x0-hat at one noise level, gradient terms included; what the chain does not need is not evaluated."""
         sigma = self.stages.level_of(timestep)
         self.runner.begin(sigma, self.stages.begins(sigma))
@@ -100,9 +122,9 @@ class GuidedRun:
     def sentences(self) -> list[str]:
         """Sentences for the trace."""
         call = self.stages.departure()
-        off = [OFF_LEVEL.format(call)] if call else []
+        departed = [OFF_LEVEL.format(call)] if call else []
         ended = [NO_NEGATIVE] if self.evaluation.lacked_negative else []
-        return [*self.notes, *off, *ended, *self.gradients.sentences()]
+        return [*self.notes, *departed, *ended, *self.gradients.sentences()]
 
     def close(self) -> None:
         """Give the other models back, and say what the gradients did wrong."""
@@ -111,7 +133,7 @@ class GuidedRun:
         self.gradients.read_counts()
 
 
-def models_of(chain: Chain, guider, noise: Tensor) -> RunModels:
+def models_of(chain: Chain, guider: CFGGuider, noise: Tensor) -> RunModels:
     """The models of a run; its guider is given the chain's further conditions.  Raises ValueError for a misfit."""
     sources = chain.sources
     for name, conditioning in own_conditions(sources).items():
@@ -137,18 +159,19 @@ def refuse_second_rule(model_options: dict, chain: Chain) -> None:
         )
 
 
-def sample_guided(proceed, guider, guidance: Guidance, *args, **named):
+def sample_guided(proceed: Callable, guider: CFGGuider, guidance: Guidance, *args: Any, **named: Any) -> Tensor:
     """Run a guider's outer_sample with a chain; its state is made here and dropped at the end, also after an interrupt.
 
     proceed: the rest of outer_sample, with the host's arguments. Raises ValueError when the chain does not fit the run.
     """
     noise, latent, sampler, sigmas, mask, callback, *rest = args
-    chain, options = chain_of(guidance), guider.model_options  # the host's copy for this run
-    there = options.get(KEY)
-    if there is not None:
+    chain = chain_of(guidance)
+    options: dict[str, Any] = guider.model_options  # the host's copy for this run
+    of_model = options.get(KEY)
+    if of_model is not None:
         if chain.rules:
             raise ValueError(
-                f"The MODEL has the guidance chain {there.chain.text!r} and the sampler {chain.text!r}. "
+                f"The MODEL has the guidance chain {of_model.chain.text!r} and the sampler {chain.text!r}. "
                 "Put both on one guidance wire, or remove one."
             )
         return proceed(*args, **named)
@@ -157,9 +180,8 @@ def sample_guided(proceed, guider, guidance: Guidance, *args, **named):
     before = guider.model_patcher
     guider.model_patcher = fit_for(chain, before)
     try:
-        run = options[KEY] = GuidedRun(
-            guider, chain, sigmas, noise, sampler, packing_of_shapes(named.get("latent_shapes"))
-        )
+        packing = adapter.packing_of_shapes(named.get("latent_shapes"))
+        run = options[KEY] = GuidedRun(guider, chain, sigmas, noise, sampler, packing)
         for note in run.notes:
             adapter.tell(note)
         kinds = comfy.patcher_extension.WrappersMP
@@ -173,12 +195,12 @@ def sample_guided(proceed, guider, guidance: Guidance, *args, **named):
         guider.model_patcher = before
 
 
-def fit_for(chain: Chain, model):
-    """A MODEL as the chain's gradients need it, or the same where no gradient goes through it or none can."""
+def fit_for(chain: Chain, model: ModelPatcher) -> ModelPatcher:
+    """A MODEL as the chain's gradients need it; unchanged where no gradient goes through it or none can."""
     return (staying(model) or model) if goes_through_denoiser(chain.terms) else model
 
 
-def run_predicts(executor, *args):
+def run_predicts(executor: Any, *args: Any) -> Tensor:
     """Wrapper of a guider's predict_noise: other packs' wrappers run as ever, and the innermost call is the chain's."""
     run = executor.class_obj.model_options[KEY]
     return adapter.ending_in(executor, run.predict, executor.class_obj)(*args)
@@ -191,7 +213,7 @@ def own_conditions(sources: Mapping[str, Source]) -> dict[str, Any]:
     }
 
 
-def _late_condition(conditioning) -> list[dict]:
+def _late_condition(conditioning: Any) -> list[dict]:
     """A condition that joins a run whose hooks are registered already."""
     entries = comfy.sampler_helpers.convert_cond(conditioning)
     if any(entry.get("hooks") for entry in entries):
@@ -202,24 +224,26 @@ def _late_condition(conditioning) -> list[dict]:
     return entries
 
 
-class ChainGuider(comfy.samplers.CFGGuider):
+class ChainGuider(CFGGuider):
     """A GUIDER that samples with a guidance chain; with an empty chain it is the host's CFG, bit for bit."""
 
-    def __init__(self, model_patcher, guidance: Guidance | None = None):
+    def __init__(self, model_patcher: ModelPatcher, guidance: Guidance | None = None):
         super().__init__(model_patcher)
         self.guidance = chain_of(guidance)
 
-    def sample(self, *args, **kwargs):
+    def sample(self, *args: Any, **kwargs: Any) -> Tensor:
         """Sample as the host does; the chain's further conditions go the way of positive and negative."""
         self.inner_set_conds(own_conditions(self.guidance.sources))
         return super().sample(*args, **kwargs)
 
-    def outer_sample(self, *args, **kwargs):
-        """The host's, around a run of the chain."""
+    def outer_sample(self, *args: Any, **kwargs: Any) -> Tensor:
+        """Sample as the host does, within a run of the chain."""
         return sample_guided(super().outer_sample, self, self.guidance, *args, **kwargs)
 
 
-def chain_guider(model, positive, negative, cfg: float, guidance) -> ChainGuider:
+def chain_guider(
+    model: ModelPatcher, positive: Any, negative: Any, cfg: float, guidance: Guidance | None
+) -> ChainGuider:
     """A guider over both conditions with its scale set."""
     guider = ChainGuider(model, guidance)
     guider.set_conds(positive, negative)

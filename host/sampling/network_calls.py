@@ -59,12 +59,20 @@ class NoBackprop(RuntimeError):
 class NetworkCalls:
     """The networks' calls in one evaluation.
 
-    plan: how their graphs are kept; words: what changed in it. blind: whether a call was made without a gradient by
-    somebody outside. spoilt: whether what the graph between the calls needs was changed in place. again: whether the
-    graphs are needed once more after the next backward. free: bytes of memory; None where nothing has to be counted.
+    networks: models and ControlNets.
+    patchers: that keep the models' weights at the moment.
+    direct: networks that are taken at their forward, since it comes to none of the host's wrappers.
+    plan: how the graphs of the calls are kept.
+    words: what changed in the plan.
+    blind: whether a call was made without a gradient by somebody outside.
+    spoilt: whether what the graph between the calls needs was changed in place.
+    again: whether the graphs are needed once more after the next backward.
+    tally: of the memory that the step takes; None where nothing has to be counted.
+    calls: so far.
+    attentions: that stand for those of the networks.
     """
 
-    def __init__(self, models: RunModels, plan: MemoryPlan, free: float | None):
+    def __init__(self, models: RunModels, plan: MemoryPlan, free: float | None):  # free: bytes of memory
         self.networks = nn.ModuleList(models.networks())
         self.patchers = models.current_patchers()
         self.direct = [*models.control_networks(), *filter(_runs_no_wrappers, models.denoisers())]
@@ -115,10 +123,6 @@ class NetworkCalls:
             self.let_go()
             comfy.model_management.soft_empty_cache()
 
-    def hooks(self) -> list[tuple[Any, Any]]:
-        """Keepers of weights, and the host's hooks whose weights they have put in place."""
-        return [(patcher, patcher.current_hooks) for patcher in self.patchers]
-
     def let_go(self) -> None:
         """Drop the networks' graphs; a backward that still comes makes them anew."""
         for call in self.calls:
@@ -146,11 +150,6 @@ class NetworkCalls:
         with self.count_memory(), self.copies(), graph(self.networks, self.plan.twice):
             yield
 
-    def attention(self, chosen: Callable | None) -> DifferentiableAttention:
-        """What stands for a network's attention.  chosen: another pack's"""
-        self.attentions.append(DifferentiableAttention(chosen, self.plan.pytorch_attention))
-        return self.attentions[-1]
-
     @property
     def lacking(self) -> list[str]:
         """Names of attentions without a backward that were replaced."""
@@ -175,12 +174,13 @@ class NetworkCall(Call):
     """One call of a network, and its graph while there is one.
 
     sources: the tensors of the question that its answer goes back to. graph: these, and the ends of the answer. hooks:
-    whose weights the host had put in place.
+    by keeper of weights, the host's hooks whose weights it had put in place.
     """
 
     def __init__(self, calls: NetworkCalls, network: Callable, args: tuple, named: dict):
         super().__init__(calls.networks, network, args, named)
-        self.calls, self.sources, self.hooks = calls, [], calls.hooks()
+        self.calls, self.sources = calls, []
+        self.hooks = [(patcher, patcher.current_hooks) for patcher in calls.patchers]
         self.graph: tuple[list[Tensor], list[Tensor]] | None = None
 
     def forwards(self) -> Any:
@@ -193,17 +193,21 @@ class NetworkCall(Call):
         return answer
 
     def ask(self) -> tuple[Any, list[Tensor]]:
-        """By the plan."""
+        """The answer by the plan, and the tensors that it goes back to."""
         with ExitStack() as stack:
-            every: list[Any] = [*filter(is_options, self.leaves)]
-            for options in every:
-                attention = self.calls.attention(options.get(OVERRIDE))
+            tables: list[Any] = [*filter(is_options, self.leaves)]
+            for options in tables:
+                attention = DifferentiableAttention(options.get(OVERRIDE), self.calls.plan.pytorch_attention)
+                self.calls.attentions.append(attention)
                 stack.enter_context(adapter.override(options, {OVERRIDE: attention}))
             stack.enter_context(self.calls.computing())
             return super().ask()
 
     def backwards(self, gradients: tuple[Tensor, ...]) -> tuple[Tensor | None, ...]:
-        """By the plan, with the weights that its forward had: the host changes them in place, unseen by autograd."""
+        """Gradients of the question by the plan, with the weights that its forward had.
+
+        The host changes them in place, unseen by autograd.
+        """
 
         def attempt() -> tuple[Tensor | None, ...]:
             comfy.model_management.throw_exception_if_processing_interrupted()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -11,8 +12,12 @@ import comfy.model_patcher
 import comfy.sampler_helpers
 import comfy.samplers
 import torch
+from comfy.model_base import BaseModel
+from comfy.model_patcher import ModelPatcher
+from comfy.samplers import CFGGuider
 from torch import Tensor, nn
 
+from ...guidance.parts import Packed
 from .. import server
 from ..models import adapter
 from ..models.native_model import card_of
@@ -28,7 +33,7 @@ class OtherModel:
     not share their latents.
     """
 
-    def __init__(self, patcher, guider, conditions: dict[str, Any], noise: Tensor):
+    def __init__(self, patcher: ModelPatcher, guider: CFGGuider, conditions: dict[str, Any], noise: Tensor):
         self.patcher, self.conditions = patcher, conditions
         check_latents(patcher, guider.model_patcher, noise)
         self.alone = patcher.model is not guider.model_patcher.model
@@ -47,7 +52,15 @@ class OtherModel:
         controls, _ = comfy.sampler_helpers.get_additional_models(self.conds, self.patcher.model_dtype())
         return [*([self.patcher] if self.alone else []), *controls]
 
-    def prepare(self, noise: Tensor, latent: Tensor | None, mask: Tensor | None, sigmas: Tensor, seed, packed) -> None:
+    def prepare(
+        self,
+        noise: Tensor,
+        latent: Tensor | None,
+        mask: Tensor | None,
+        sigmas: Tensor,
+        seed: int | None,
+        packed: Packed,
+    ) -> None:
         """Encode the conditions for this run: areas, masks, control and time ranges, as the host does for its own."""
         device = self.patcher.load_device
         self.options.setdefault("transformer_options", {})["sample_sigmas"] = sigmas
@@ -59,7 +72,9 @@ class OtherModel:
         if self.alone:
             self.patcher.pre_run()
 
-    def predictions(self, names, x: Tensor, timestep: Tensor, sigma: float, watched: dict) -> dict[str, Tensor]:
+    def predictions(
+        self, names: Collection[str], x: Tensor, timestep: Tensor, sigma: float, watched: dict
+    ) -> dict[str, Tensor]:
         """Those of its predictions that are among `names` and cover this noise level: {name: [B, ...]}.
 
         watched: options of the run's own evaluation; who counts there counts here.
@@ -72,8 +87,8 @@ class OtherModel:
         with ExitStack() as stack:
             stack.enter_context(adapter.override(self.options, {FURTHER: True}))
             for kind, by_key in ours.items():
-                own = {key: results for key, results in by_key.items() if str(key).startswith(server.KEY)}
-                stack.enter_context(adapter.override(places.setdefault(kind, {}), own))
+                of_pack = {key: watchers for key, watchers in by_key.items() if str(key).startswith(server.KEY)}
+                stack.enter_context(adapter.override(places.setdefault(kind, {}), of_pack))
             conds = [*map(wanted.get, WORDS.values())], [wanted[key] for key in further]
             results = evaluate(self.patcher.model, *conds, x, timestep, self.options)
         by_key = dict(zip([*WORDS.values(), *further], results, strict=True))
@@ -87,13 +102,14 @@ class OtherModel:
             self.patcher.cleanup()
 
 
-def evaluate(model, conds: list, further: list, x: Tensor, timestep: Tensor, options: dict) -> list[Tensor]:
+def evaluate(model: BaseModel, conds: list, further: list, x: Tensor, timestep: Tensor, options: dict) -> list[Tensor]:
     """Predictions of c and u, and of further conditions, in one batch of the host.  x [B, ...] -> [B, ...] each
 
     conds: of c and u, None for one that is not asked. Packs tell c from u by its place, 0 or 1, some by a table of two:
     a further condition is named to them as u, because guidance moves away from it.
     """
-    controls = {id(one): one for cond in further for entry in cond if (one := entry.get("control")) is not None}
+    held = (entry.get("control") for cond in further for entry in cond)
+    controls = {id(control): control for control in held if control is not None}
     with ExitStack() as stack:
         for control in controls.values():  # in the object itself: who shares one is asked in one batch
             stand_in = partial(_control_as_u, control.get_control)
@@ -108,14 +124,14 @@ def _as_u(places: list[int]) -> list[int]:
     return [min(place, 1) for place in places]
 
 
-def _control_as_u(before, x: Tensor, timestep: Tensor, cond: dict, *given) -> Any:
+def _control_as_u(before: Callable, x: Tensor, timestep: Tensor, cond: dict, *given: Any) -> Any:
     """What a ControlNet says, with every further condition named as u.  before: its `get_control`"""
     options = cond["transformer_options"]  # the host's own of this batch, in which a ControlNet may leave something
     options["cond_or_uncond"] = _as_u(options["cond_or_uncond"])
     return before(x, timestep, cond, *given)
 
 
-def _ask_as_u(before, network, given: dict) -> Tensor:
+def _ask_as_u(before: Callable | None, network: Callable, given: dict) -> Tensor:
     """The network's answer, with every further condition named as u.  before: by what another pack asks it"""
     kinds = _as_u(given["cond_or_uncond"])
     options = {**given["c"]["transformer_options"], "cond_or_uncond": kinds}
@@ -123,17 +139,13 @@ def _ask_as_u(before, network, given: dict) -> Tensor:
     return before(network, given) if before else network(given["input"], given["timestep"], **given["c"])
 
 
-def load_together(guider, models: list) -> None:
+def load_together(guider: CFGGuider, models: list) -> None:
     """Have the host load models together with a run's own: loading one in a step could evict the other."""
     for entry in guider.conds["positive"][:1]:  # the host collects them from all conditions, so one entry is enough
         entry["additional_models"] = [*entry.get("additional_models", []), *models]
 
 
-def _space(form) -> tuple:
-    return type(form), form.latent_channels, getattr(form, "space", None)
-
-
-def _entries(guider, condition) -> list[dict]:
+def _entries(guider: CFGGuider, condition: Any) -> list[dict]:
     """A condition for another model: copies, since every model encodes its own and control nets keep state."""
     if isinstance(condition, str):
         entries = [entry.copy() for entry in guider.original_conds.get(WORDS[condition]) or []]
@@ -146,10 +158,11 @@ def _entries(guider, condition) -> list[dict]:
     return entries
 
 
-def check_latents(other, own, noise: Tensor) -> None:
+def check_latents(other: ModelPatcher, own: ModelPatcher, noise: Tensor) -> None:
     """Raise ValueError when two models do not mean the same by a noisy latent, or share weights under other patches."""
     theirs, ours = other.get_model_object("latent_format"), own.get_model_object("latent_format")
-    if _space(theirs) != _space(ours):
+    their_space, our_space = ((type(f), f.latent_channels, getattr(f, "space", None)) for f in (theirs, ours))
+    if their_space != our_space:
         raise ValueError(
             f"The chain's second model works on {theirs.latent_channels} channels of {type(theirs).__name__}, the "
             f"sampled one on {ours.latent_channels} of {type(ours).__name__}. Use two models of one latent space."
@@ -175,25 +188,25 @@ def check_latents(other, own, noise: Tensor) -> None:
 class RunModels:
     """The models of one run.  guider: with the sampled MODEL and its conditions. others: a chain's further MODELs."""
 
-    guider: Any
+    guider: CFGGuider
     others: tuple[OtherModel, ...] = ()
 
     def controls(self) -> list:
         """The host's ControlNets at work in the run: those of every condition, and those that each goes on to."""
-        every = []
+        controls = []
         for conds in (self.guider.conds, *(other.conds for other in self.others)):
             for entry in (entry for entries in conds.values() for entry in entries or []):
                 control = entry.get("control")
-                while control is not None and control not in every:
-                    every.append(control)
+                while control is not None and control not in controls:
+                    controls.append(control)
                     control = control.previous_controlnet
-        return every
+        return controls
 
     @cached_property
     def in_half(self) -> bool:
         """Whether a part computes in float16, which knows no small gradients."""
         casts = {getattr(owner, "manual_cast_dtype", None) for owner in (*self.models(), *self.controls())}
-        return torch.float16 in casts | {weight.dtype for one in self.networks() for weight in one.parameters()}
+        return torch.float16 in casts | {weight.dtype for net in self.networks() for weight in net.parameters()}
 
     def models(self) -> list[Any]:
         """The sampled model first, then further ones."""
@@ -218,5 +231,5 @@ class RunModels:
 
     def patchers(self) -> list:
         """The host's keepers of their weights."""
-        own = [self.guider.model_patcher, *(other.patcher for other in self.others)]
-        return [*own, *(getattr(control, "control_model_wrapped", None) for control in self.controls())]
+        models = [self.guider.model_patcher, *(other.patcher for other in self.others)]
+        return [*models, *(getattr(control, "control_model_wrapped", None) for control in self.controls())]
