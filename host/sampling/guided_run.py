@@ -84,13 +84,7 @@ class GuidedRun:
         return report
 
     def prepare_others(
-        self,
-        executor: Callable,
-        guider: CFGGuider,
-        sigmas: Tensor,
-        extra_args: dict,
-        callback: Callable | None,
-        *sample: Any,
+        self, executor: Callable, guider: CFGGuider, sigmas: Tensor, extra_args: dict, callback: Any, *sample: Any
     ) -> Tensor:
         """Wrapper around the sampler: the other models' conditions are encoded as the run's own have just been.
 
@@ -101,13 +95,7 @@ class GuidedRun:
             other.prepare(noise, latent, mask, sigmas, extra_args.get("seed"), self.packing)
         return executor(guider, sigmas, extra_args, callback, *sample)
 
-    def predict(  # the host's signature
-        self,
-        x: Tensor,
-        timestep: Tensor,
-        model_options: dict = {},  # noqa: B006
-        seed: int | None = None,
-    ) -> Tensor:
+    def predict(self, x: Tensor, timestep: Tensor, model_options: dict = {}, seed: int | None = None) -> Tensor:  # noqa: B006
         """Guided x0-hat at one noise level, gradient terms included; what the chain does not need is not evaluated."""
         sigma = self.stages.level_of(timestep)
         self.runner.begin(sigma, self.stages.begins(sigma))

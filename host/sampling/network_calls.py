@@ -90,7 +90,7 @@ class NetworkCalls:
         with adapter.override(places, {KEY: [self.answer]}), redirect_calls(around):
             yield
 
-    def answer(self, network: Callable, *args, **named) -> Any:
+    def answer(self, network: Callable, *args: Any, **named: Any) -> Any:
         """A network's answer, which carries a gradient on to what it was asked."""
         call = NetworkCall(self, network, args, named) if torch.is_grad_enabled() else None
         if call is None or not call.tracked:

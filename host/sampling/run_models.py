@@ -42,15 +42,12 @@ class OtherModel:
         comfy.samplers.preprocess_conds_hooks(self.conds)
         comfy.sampler_helpers.prepare_model_patcher(patcher, self.conds, self.options)
         comfy.samplers.filter_registered_hooks_on_conds(self.conds, self.options)
-        load_together(guider, self._models())
+        controls, _ = comfy.sampler_helpers.get_additional_models(self.conds, patcher.model_dtype())
+        load_together(guider, [*([patcher] if self.alone else []), *controls])
 
     def _key(self, name: str) -> str:
         condition = self.conditions[name]
         return WORDS[condition] if isinstance(condition, str) else name
-
-    def _models(self) -> list:
-        controls, _ = comfy.sampler_helpers.get_additional_models(self.conds, self.patcher.model_dtype())
-        return [*([self.patcher] if self.alone else []), *controls]
 
     def prepare(
         self,
