@@ -68,8 +68,8 @@ def on_cpu(v: Any, leaves: Callable[[torch.device], bool] = lambda device: True)
     Each copy waits for the device, so there is one of all floating tensors that a device holds, however many they are.
     leaves: whether what is on a device moves at all.
     """
-    there = [t for t in _tensors_in(v) if t.device.type != "cpu" and leaves(t.device)]
-    groups = groupby(sorted(there, key=_by_device), key=_by_device)
+    elsewhere = [t for t in _tensors_in(v) if t.device.type != "cpu" and leaves(t.device)]
+    groups = groupby(sorted(elsewhere, key=_by_device), key=_by_device)
     moved = {id(t): copy for _, group in groups for t, copy in _copy_together([*group])}
     return _replace_tensors(v, moved) if moved else v
 

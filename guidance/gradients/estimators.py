@@ -59,7 +59,7 @@ def spread(sigma: float, alpha: float, sigma_data: float) -> float:
     return (sigma * sigma_data) ** 2 / (sigma**2 + (alpha * sigma_data) ** 2)
 
 
-def noise_aware(log_prob: LogProb, x: Tensor, sigma: float, alpha: float = 1.0) -> Shift:
+def noisy_shift(log_prob: LogProb, x: Tensor, sigma: float, alpha: float = 1.0) -> Shift:
     """Shift by a classifier that reads the noisy sample itself.
 
         (sigma^2 / alpha) grad_x log p(y | x, sigma)
@@ -71,7 +71,7 @@ def noise_aware(log_prob: LogProb, x: Tensor, sigma: float, alpha: float = 1.0) 
     return gradient._replace(shift=gradient.shift * gain(sigma, alpha))
 
 
-def through_denoiser(
+def backprop_shift(
     log_prob: LogProb, x: Tensor, denoised: Tensor, sigma: float, alpha: float = 1.0, again: bool = False
 ) -> Shift:
     """Shift by a classifier of clean samples, asked at D(x), with the gradient taken through the denoiser.
@@ -88,7 +88,7 @@ def through_denoiser(
     return Shift(gradient * gain(sigma, alpha), value.detach())
 
 
-def at_denoised(
+def clean_shift(
     log_prob: LogProb,
     denoised: Tensor,
     sigma: float,

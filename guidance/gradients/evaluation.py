@@ -140,7 +140,7 @@ class GradientEvaluation:
     alpha: signal level of x.
     terms: in the order in which they are asked.
     sigma_data: deviation of clean data.
-    without_backprop: a term -> how it is asked where no gradient through the denoiser can be had.
+    stand_in: a term -> how it is asked where no gradient through the denoiser can be had.
     pause: called between energies; it may raise.
     """
 
@@ -150,7 +150,7 @@ class GradientEvaluation:
     alpha: float
     terms: tuple[ActiveTerm, ...]
     sigma_data: float
-    without_backprop: Callable[[Term], ActiveTerm]
+    stand_in: Callable[[Term], ActiveTerm]
     pause: Callable[[], object] = bool
 
     @property
@@ -167,16 +167,16 @@ class GradientEvaluation:
             denoised = self.denoise(leaf)
             if denoised.guided.requires_grad:
                 return self.add_terms(leaf, denoised)
-            able = replace(self, terms=tuple(map(self.without_graph, self.terms)))
-            return able.add_terms(leaf, denoised)._replace(notes=(BLIND,))
+            plain = replace(self, terms=tuple(map(self.ask_without_graph, self.terms)))
+            return plain.add_terms(leaf, denoised)._replace(notes=(BLIND,))
 
     def plain(self) -> GuidedPrediction:
         """x0-hat with what the terms add, without a graph through the denoiser."""
         return self.add_terms(self.x, self.denoise(self.x))
 
-    def without_graph(self, active: ActiveTerm) -> ActiveTerm:
+    def ask_without_graph(self, active: ActiveTerm) -> ActiveTerm:
         """A term as it is asked where no gradient goes through the denoiser."""
-        return self.without_backprop(active.term) if active.through_denoiser else active
+        return self.stand_in(active.term) if active.through_denoiser else active
 
     def add_terms(self, x: Tensor, denoised: Denoised, ask: Asking = ask_once) -> GuidedPrediction:
         """What the terms say of an x0-hat, and their sum with it.
@@ -191,9 +191,9 @@ class GradientEvaluation:
             point = x, denoised.guided.clone(), self.sigma, self.alpha, self.sigma_data
             return active.answer(Place(*point, active.picture, self.pause))
 
-        for k, planned in enumerate(self.terms):
+        for k, term in enumerate(self.terms):
             again = any(later.through_denoiser for later in self.terms[k + 1 :])
-            active, answer = ask(planned, answer_of, again)
+            active, answer = ask(term, answer_of, again)
             if answer.shift is not None:
                 push, no_difference = self._push(active, answer.shift, denoised)
                 answer = answer._replace(no_difference=no_difference, weight=share_along(push, answer.shift))

@@ -38,11 +38,11 @@ GUESS = "does the energy clamp, round, detach or take an argmax, or is the class
 class IdleSteps:
     """Steps in which gradients pushed nothing.
 
-    without_push: those whose push would be an error of the network, by the gradient's name and the steps of the run.
+    unpushed: those whose push would be an error of the network, by the gradient's name and the steps of the run.
     out_of_reach: how many lie in the window of a gradient that no evaluation has reached.
     """
 
-    without_push: dict[tuple[str, int], set[int]] = field(default_factory=dict)
+    unpushed: dict[tuple[str, int], set[int]] = field(default_factory=dict)
     out_of_reach: dict[Term, int] = field(default_factory=dict)
 
 
@@ -62,8 +62,8 @@ def counts_of(answer: Answer, sigma: float, fresh: bool) -> Counts:
     """
     shift: Any = answer.shift
     none = torch.zeros((), dtype=torch.int64, device=shift.device)
-    own = (answer.non_finite, is_dead(shift).sum()) if fresh else (none, none)
-    numbers = [none if count is None else count.long() for count in (*own, answer.no_difference)]
+    counts = (answer.non_finite, is_dead(shift).sum()) if fresh else (none, none)
+    numbers = [none if count is None else count.long() for count in (*counts, answer.no_difference)]
     return Counts(answer.name, sigma, len(shift), torch.stack(numbers))
 
 
@@ -86,7 +86,7 @@ class GradientRun:
     """
 
     def __init__(self, pictures: Mapping[Term, OwnPixels], sigma_data: float, tell: Callable[[str], object]):
-        self.pictures, self.sigma_data, self.strength, self._tell = pictures, sigma_data, as_rate, tell
+        self.pictures, self.sigma_data, self.strength, self._tell = pictures, sigma_data, rate_law, tell
         self.names = dict(zip(pictures, names_of(pictures), strict=True))
         self.latest: list[Answer] = []
         self.answers: dict[tuple[Term, str], Answer] = {}
@@ -129,7 +129,7 @@ class GradientRun:
             if at == CLEAN_X0 or gain(sigma, run.alpha(sigma)):
                 active.append(self.active_term(run, sigma, term, at))
             else:
-                self.idle.without_push.setdefault((self.names[term], run.steps), set()).add(run.step(sigma))
+                self.idle.unpushed.setdefault((self.names[term], run.steps), set()).add(run.step(sigma))
         return tuple(active)
 
     def _count_steps(self, run: Run) -> None:
@@ -198,7 +198,8 @@ class GradientRun:
         """For the trace, the counts of the whole run last.  Waits where something was counted."""
         self.read_counts()
         bad = (f"{name} had {count} values that are not finite" for name, count in self.non_finite.items())
-        idle = [UNPUSHED.format(name=name, count=len(at), steps=n) for (name, n), at in self.idle.without_push.items()]
+        unpushed = self.idle.unpushed.items()
+        idle = [UNPUSHED.format(name=name, count=len(steps), steps=n) for (name, n), steps in unpushed]
         unasked = ((self.names[term], count) for term, count in self.idle.out_of_reach.items() if count)
         idle += [UNASKED.format(name=name, count=count) for name, count in unasked]
         return [*self.notes, *(f"Classifier guidance: {words} in the whole run." for words in bad), *idle]
@@ -216,7 +217,7 @@ def goes_through_denoiser(terms: Sequence[Term]) -> bool:
     return any(term.effective_evaluation == BACKPROP for term in terms)
 
 
-def as_rate(term: GradientTerm, evaluation: str, sigma: float) -> Strength:
+def rate_law(term: GradientTerm, evaluation: str, sigma: float) -> Strength:
     """A term's own gamma, whatever the steps."""
     return Strength(term.gamma(evaluation))
 

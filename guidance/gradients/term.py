@@ -21,11 +21,11 @@ from .estimators import (
     NORMALISATIONS,
     LogProb,
     Shift,
-    at_denoised,
-    noise_aware,
+    backprop_shift,
+    clean_shift,
+    noisy_shift,
     smooth_over_cloud,
     spread,
-    through_denoiser,
 )
 
 MOST_ASKED = 1024  # answers of energies in one gradient: all their graphs are there at once
@@ -334,12 +334,12 @@ class GradientTerm(Term):
         sigma, alpha, options = place.sigma, place.alpha, self.options
         if evaluation == NOISY:
             at = At(sigma, alpha, options.temperature, sigma, place.pause)
-            return noise_aware(lambda x: self._energy().log_prob(x, at), place.x, sigma, alpha)
+            return noisy_shift(lambda x: self._energy().log_prob(x, at), place.x, sigma, alpha)
         log_prob = self._of_clean(place)
         if evaluation == BACKPROP:
-            return through_denoiser(log_prob, place.x, place.denoised, sigma, alpha, again)
+            return backprop_shift(log_prob, place.x, place.denoised, sigma, alpha, again)
         gamma = self.gamma(evaluation) if gamma is None else gamma
-        return at_denoised(log_prob, place.denoised, sigma, alpha, place.sigma_data, gamma, options.backward_steps)
+        return clean_shift(log_prob, place.denoised, sigma, alpha, place.sigma_data, gamma, options.backward_steps)
 
     def _energy(self) -> Energy:
         views = self.options.views

@@ -36,8 +36,8 @@ from ..run import Run
 from .window import WHOLE, Window, part_of_run
 
 CLAIMS = ("gamma 0 is u", "same in every space", "in plane", "in span", "per item")
-Made = TypeVar("Made")
-Own = TypeVar("Own", bound="Rule")
+Result = TypeVar("Result")
+AnyRule = TypeVar("AnyRule", bound="Rule")
 
 
 class Source(NamedTuple):
@@ -96,18 +96,18 @@ class Rule(Stated, Printed, ABC):
         named = {widget_of(field): field.name for field in fields(self) if field.init}
         return {w: name for w, name in named.items() if w and isinstance(getattr(self, name), int | float | str)}
 
-    def with_field(self: Own, name: str, value: Any) -> Own:
+    def with_field(self: AnyRule, name: str, value: Any) -> AnyRule:
         """The rule with another value of a field."""
         return replace(self, **{name: value})
 
-    def within(self: Own, start: float, end: float) -> Own:
+    def within(self: AnyRule, start: float, end: float) -> AnyRule:
         """The rule, confined to a part of the run.
 
         Raises ValueError for a window that is none, or that the rule's own never meets.
         """
-        given = part_of_run(start, end)
-        self.window.narrow(given, self.chain_text)
-        return self if given == WHOLE else replace(self, windows=(*self.windows, given))
+        window = part_of_run(start, end)
+        self.window.narrow(window, self.chain_text)
+        return self if window == WHOLE else replace(self, windows=(*self.windows, window))
 
     @property
     def sources(self) -> Mapping[str, Source]:
@@ -138,14 +138,14 @@ class Schedule(Rule):
         """Scale in force at a noise level, given the one before."""
 
 
-class FromPredictions(Rule, Generic[Made]):
+class FromPredictions(Rule, Generic[Result]):
     """Makes something of the predictions of an evaluation."""
 
     @abstractmethod
-    def step(self, state: Any, p: Predictions, gamma: float) -> tuple[Made, Any]:
+    def step(self, state: Any, p: Predictions, gamma: float) -> tuple[Result, Any]:
         """What it makes in the first evaluation of an outer step, and the state for the next step."""
 
-    def stage(self, state: Any, following: Any, p: Predictions, *given: Any) -> Made:
+    def stage(self, state: Any, following: Any, p: Predictions, *given: Any) -> Result:
         """What it makes in a further evaluation of the same outer step.
 
         state: with which the step began. following: what its first evaluation made of it. given: as to `step`. The

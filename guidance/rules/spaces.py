@@ -56,8 +56,8 @@ class View:
     def rescale(self, x0: Tensor, factor: Tensor) -> Tensor:  # x0 [B, ...], factor [B] or [B, 1, ...] -> [B, ...]
         """The x0-hat whose output is `factor` times as long, centre + factor (x0 - centre), in x0's dtype."""
         wider, middle = promote(x0), self.centre
-        more = (factor - 1).to(wider).reshape(*factor.shape, *(1,) * (x0.ndim - factor.ndim))
-        return (wider + more * (wider - middle)).to(x0.dtype)
+        extension = (factor - 1).to(wider).reshape(*factor.shape, *(1,) * (x0.ndim - factor.ndim))
+        return (wider + extension * (wider - middle)).to(x0.dtype)
 
 
 def view_in(space: str, p: Predictions) -> View:
@@ -68,12 +68,12 @@ def view_in(space: str, p: Predictions) -> View:
 
 
 def _line(space: str, p: Predictions) -> tuple[Tensor, Tensor]:  # -> keep [B], scale [B]
-    one = torch.ones_like(p.alpha)
+    ones = torch.ones_like(p.alpha)
     if space == "x0":
-        return torch.zeros_like(one), one
+        return torch.zeros_like(ones), ones
     if space == "epsilon":
-        return one, p.alpha
+        return ones, p.alpha
     flow = (p.alpha + p.sigma - 1).abs() < ROUNDING
     if space == "ode":
-        return one, torch.where(flow, one, p.alpha)
-    return torch.where(flow, one, p.alpha), torch.where(flow, one, p.alpha**2 + p.sigma**2)
+        return ones, torch.where(flow, ones, p.alpha)
+    return torch.where(flow, ones, p.alpha), torch.where(flow, ones, p.alpha**2 + p.sigma**2)

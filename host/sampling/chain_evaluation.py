@@ -165,7 +165,7 @@ def cond_for_uncond(options: dict) -> dict[str, Any]:
     """What is changed for a call in which c stands for the missing unconditional prediction, so that guidance is c."""
 
     def fill(args: dict) -> list[Tensor]:
-        cond, _, *rest = args["conds_out"]
-        return [cond, cond, *rest]
+        cond, _, *further = args["conds_out"]
+        return [cond, cond, *further]
 
     return {"sampler_pre_cfg_function": [fill, *options.get("sampler_pre_cfg_function", [])]}

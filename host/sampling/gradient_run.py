@@ -63,19 +63,21 @@ class DenoiserCall(NamedTuple):
 
     def predict(self, x: Tensor, both: bool) -> Denoised:
         """x0-hat without gradient terms, with u and c.  both: they are needed, also where the chain needs c alone."""
-        made: dict[str, Tensor] = {}
+        pair: dict[str, Tensor] = {}
 
         def note(args: dict) -> Tensor:
-            made.update(uncond=args["uncond_denoised"], cond=args["cond_denoised"])
+            pair.update(uncond=args["uncond_denoised"], cond=args["cond_denoised"])
             return args["denoised"]
 
         changes: dict[str, Any] = {"disable_cfg1_optimization": True} if both else {}
         changes["sampler_post_cfg_function"] = [*self.options.get("sampler_post_cfg_function", []), note]
         timestep = self.timestep.clone()
         with adapter.override(self.options, changes):
-            if not (x.requires_grad and self.evaluate.models.in_half):  # it takes items for independent of each other
-                return Denoised(self.denoise(x, timestep), **made)
-            return Denoised(without_underflow(lambda x: self.denoise(x, timestep), x), **made)
+            if x.requires_grad and self.evaluate.models.computes_in_half:
+                guided = without_underflow(lambda x: self.denoise(x, timestep), x)  # takes items for independent
+            else:
+                guided = self.denoise(x, timestep)
+            return Denoised(guided, **pair)
 
 
 class HostGradientRun(GradientRun):
@@ -96,9 +98,10 @@ class HostGradientRun(GradientRun):
         for term in self.gradient_terms:
             if term.effective_evaluation != NOISY:
                 pictures[term].stay()
-        self.decoders = [*dict.fromkeys(shown.patcher for shown in pictures.values() if shown.patcher is not None)]
-        clean = (shown for term, shown in pictures.items() if term.effective_evaluation != NOISY)
-        for words in (*dict.fromkeys(shown.warning for shown in clean), PAGED if paged else ""):
+        decoders = dict.fromkeys(picture.patcher for picture in pictures.values())
+        self.decoders = [decoder for decoder in decoders if decoder is not None]
+        clean = (picture for term, picture in pictures.items() if term.effective_evaluation != NOISY)
+        for words in (*dict.fromkeys(picture.warning for picture in clean), PAGED if paged else ""):
             if words:
                 self.tell(words)
 
@@ -144,8 +147,8 @@ class HostGradientRun(GradientRun):
             facts = sigma, run.alpha(sigma), terms, self.sigma_data, stand_in
             pause = comfy.model_management.throw_exception_if_processing_interrupted
             evaluation = GradientEvaluation(predict, call.x, *facts, pause)
-            made = self._with_graph(evaluation, call) if evaluation.through_denoiser else evaluation.plain()
-            return self.remember(made, sigma)
+            prediction = self._with_graph(evaluation, call) if evaluation.through_denoiser else evaluation.plain()
+            return self.remember(prediction, sigma)
 
     def _with_graph(self, evaluation: GradientEvaluation, call: DenoiserCall) -> GuidedPrediction:
         """One forward with its graph, one backward for each term that goes through the denoiser."""
@@ -159,7 +162,7 @@ class HostGradientRun(GradientRun):
             for prediction in (denoised.uncond, denoised.cond):
                 cut_off(prediction)
         forget_graphs(call.options)
-        self.plan = calls.learnt
+        self.plan = calls.next_plan
         notes = (*calls.notes(), *((BLIND,) if calls.blind else ()), *((SPOILT,) if calls.spoilt else ()))
         return guided._replace(notes=notes)
 
@@ -180,10 +183,10 @@ class HostGradientRun(GradientRun):
 
         def attempt() -> tuple[ActiveTerm, Answer]:
             able = calls.plan.backprop and tracked and not calls.blind and not calls.spoilt
-            asked = active if able else evaluation.without_graph(active)
+            candidate = active if able else evaluation.ask_without_graph(active)
             try:
                 with calls.count_memory(), calls.copies():
-                    return asked, answer_of(asked)
+                    return candidate, answer_of(candidate)
             except RuntimeError as error:
                 if IN_PLACE not in str(error) or self.plan.copies or not calls.plan.copies:
                     raise
@@ -203,7 +206,7 @@ class HostGradientRun(GradientRun):
         free: Any = comfy.model_management.get_free_memory(x.device)
         if any(term.decoder is not None for term in terms):  # no estimate of the host's knows one
             return free
-        networks = (getattr(asked, "network", None) for term in terms for asked in term.energy.classifiers)
+        networks = (getattr(classifier, "network", None) for term in terms for classifier in term.energy.classifiers)
         others = [network for network in networks if network is not None]
         return None if surely_fits(self.models.guider.inner_model, [2 * len(x), *x.shape[1:]], others, free) else free
 

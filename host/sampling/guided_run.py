@@ -74,7 +74,7 @@ class GuidedRun:
         self.gradients = HostGradientRun(chain.terms, self.models)
         load_together(guider, self.gradients.decoders)
 
-    def with_report(self, callback: Callable | None) -> Callable:
+    def note_reports(self, callback: Callable | None) -> Callable:
         """The sampler's callback, each call of which is noted as the report of a step."""
 
         def report(*info: Any) -> Any:
@@ -127,11 +127,11 @@ def models_of(chain: Chain, guider: CFGGuider, noise: Tensor) -> RunModels:
     for name, conditioning in own_conditions(sources).items():
         if name not in guider.conds:
             guider.conds[name] = _late_condition(conditioning)
-    by_model: dict[Any, dict[str, Any]] = {}
+    conditions_by_model: dict[Any, dict[str, Any]] = {}
     for name, source in sources.items():
         if source.model is not None:
-            by_model.setdefault(source.model, {})[name] = source.conditioning
-    others = (OtherModel(fit_for(chain, model), guider, conds, noise) for model, conds in by_model.items())
+            conditions_by_model.setdefault(source.model, {})[name] = source.conditioning
+    others = (OtherModel(fit_for(chain, model), guider, conds, noise) for model, conds in conditions_by_model.items())
     return RunModels(guider, tuple(others))
 
 
@@ -152,14 +152,14 @@ def sample_guided(proceed: Callable, guider: CFGGuider, guidance: Guidance, *arg
 
     proceed: the rest of outer_sample, with the host's arguments. Raises ValueError when the chain does not fit the run.
     """
-    noise, latent, sampler, sigmas, mask, callback, *rest = args
+    noise, latent, sampler, sigmas, mask, callback, *trailing = args
     chain = chain_of(guidance)
     options: dict[str, Any] = guider.model_options  # the host's copy for this run
-    of_model = options.get(KEY)
-    if of_model is not None:
+    outer_run = options.get(KEY)
+    if outer_run is not None:
         if chain.rules:
             raise ValueError(
-                f"The MODEL has the guidance chain {of_model.chain.text!r} and the sampler {chain.text!r}. "
+                f"The MODEL has the guidance chain {outer_run.chain.text!r} and the sampler {chain.text!r}. "
                 "Put both on one guidance wire, or remove one."
             )
         return proceed(*args, **named)
@@ -176,7 +176,7 @@ def sample_guided(proceed: Callable, guider: CFGGuider, guidance: Guidance, *arg
         for kind, wrapper in ((kinds.PREDICT_NOISE, run_predicts), (kinds.SAMPLER_SAMPLE, run.prepare_others)):
             comfy.patcher_extension.add_wrapper_with_key(kind, f"{KEY}_run", wrapper, options, is_model_options=True)
         try:
-            return proceed(noise, latent, sampler, sigmas, mask, run.with_report(callback), *rest, **named)
+            return proceed(noise, latent, sampler, sigmas, mask, run.note_reports(callback), *trailing, **named)
         finally:
             run.close()
     finally:

@@ -37,7 +37,7 @@ from .autograd import (
 from .memory_plan import SPARE, MemoryPlan, Tally
 from .run_models import RunModels
 
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 KEY = f"{server.KEY}_graph"
 NOT_REPLACEABLE = (
     "{name} has no backward pass and cannot be replaced in this model. If the model uses it, part of the gradient is "
@@ -105,7 +105,7 @@ class NetworkCalls:
         call.graph = call.sources, ends
         return call.hand_on(answer, ends)
 
-    def until_it_works(self, attempt: Callable[[], Made]) -> Made:
+    def until_it_works(self, attempt: Callable[[], Result]) -> Result:
         """What an attempt makes, after as many as it takes; each is by a plan that has learnt from the one before."""
         while True:
             try:
@@ -151,19 +151,19 @@ class NetworkCalls:
             yield
 
     @property
-    def lacking(self) -> list[str]:
+    def replaced_attentions(self) -> list[str]:
         """Names of attentions without a backward that were replaced."""
         return list(dict.fromkeys(name for attention in self.attentions for name in attention.lacking))
 
     @property
-    def learnt(self) -> MemoryPlan:
+    def next_plan(self) -> MemoryPlan:
         """The plan for the next evaluation."""
-        attention = self.plan.pytorch_attention or bool(self.lacking)
+        attention = self.plan.pytorch_attention or bool(self.replaced_attentions)
         return replace(self.plan, pytorch_attention=attention, by_estimate=self.plan.by_estimate or bool(self.calls))
 
     def notes(self) -> list[str]:
         """Sentences about the models, once their calls are over."""
-        notes = [*self.words, *(REPLACED.format(name=name) for name in self.lacking)]
+        notes = [*self.words, *(REPLACED.format(name=name) for name in self.replaced_attentions)]
         reached = any(attention.in_use for attention in self.attentions)
         if self.calls and self.plan.backprop and not reached and (name := hosts_without_backward()):
             notes.append(NOT_REPLACEABLE.format(name=name))

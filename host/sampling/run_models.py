@@ -83,13 +83,13 @@ class OtherModel:
         places = self.options.setdefault("transformer_options", {}).setdefault("wrappers", {})
         with ExitStack() as stack:
             stack.enter_context(adapter.override(self.options, {FURTHER: True}))
-            for kind, by_key in ours.items():
-                of_pack = {key: watchers for key, watchers in by_key.items() if str(key).startswith(server.KEY)}
-                stack.enter_context(adapter.override(places.setdefault(kind, {}), of_pack))
+            for kind, wrappers in ours.items():
+                watchers = {key: functions for key, functions in wrappers.items() if str(key).startswith(server.KEY)}
+                stack.enter_context(adapter.override(places.setdefault(kind, {}), watchers))
             conds = [*map(wanted.get, WORDS.values())], [wanted[key] for key in further]
             results = evaluate(self.patcher.model, *conds, x, timestep, self.options)
-        by_key = dict(zip([*WORDS.values(), *further], results, strict=True))
-        return {name: by_key[key] for name, key in keys.items() if key in wanted}
+        predictions = dict(zip([*WORDS.values(), *further], results, strict=True))
+        return {name: predictions[key] for name, key in keys.items() if key in wanted}
 
     def close(self) -> None:
         """Undo what the run did to the MODEL; its weights stay where they are."""
@@ -200,7 +200,7 @@ class RunModels:
         return controls
 
     @cached_property
-    def in_half(self) -> bool:
+    def computes_in_half(self) -> bool:
         """Whether a part computes in float16, which knows no small gradients."""
         casts = {getattr(owner, "manual_cast_dtype", None) for owner in (*self.models(), *self.controls())}
         return torch.float16 in casts | {weight.dtype for net in self.networks() for weight in net.parameters()}

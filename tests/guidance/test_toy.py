@@ -5,7 +5,7 @@ import torch
 
 from guidance_geometry.dev.fixtures import exact_toy as toy
 from guidance_geometry.dev.fixtures.toy_gradients import DATA, LEVELS, guided_denoiser, states, target
-from guidance_geometry.guidance.gradients.estimators import at_denoised, noise_aware, spread
+from guidance_geometry.guidance.gradients.estimators import clean_shift, noisy_shift, spread
 from guidance_geometry.guidance.predictions import output_from, x0_from_output
 from guidance_geometry.tests.toy_tables import BY_STEPS, SHORT, holds
 
@@ -24,7 +24,7 @@ AT_PROBE = [  # alpha, sigma, D, D of the class, log p
 def test_values_at_the_probe(alpha, sigma, uncond, cond, log_prob):
     assert (toy.denoise_exactly(PROBE, sigma, alpha) - torch.tensor(uncond)).abs().max() < 1e-7
     assert (guided_denoiser("noisy", 1.0)(PROBE, sigma, alpha) - torch.tensor(cond)).abs().max() < 1e-7
-    found = noise_aware(lambda z: target(z, sigma, alpha), PROBE, sigma, alpha)
+    found = noisy_shift(lambda z: target(z, sigma, alpha), PROBE, sigma, alpha)
     assert float(found.log_prob) == pytest.approx(log_prob, abs=1e-8)
 
 
@@ -37,7 +37,7 @@ def test_the_noise_aware_classifier_is_classifier_free_guidance(alpha, sigma, ga
     output = output_from(kind, toy.denoise_exactly(x, sigma, alpha), x, sigma, alpha, sigma_data=DATA)
     u = x0_from_output(kind, output, x, sigma, alpha, sigma_data=DATA)
     c = toy.denoise_exactly(x, sigma, alpha, toy.TARGET)
-    shift = noise_aware(lambda z: target(z, sigma, alpha), x, sigma, alpha).shift
+    shift = noisy_shift(lambda z: target(z, sigma, alpha), x, sigma, alpha).shift
     assert (u + gamma * shift - (u + gamma * (c - u))).abs().max() < 1e-9
     assert (c - u).abs().max() > 1e-6
 
@@ -47,21 +47,21 @@ def test_backprop_through_the_denoiser_multiplies_by_the_posterior_covariance(al
     x = states(alpha, sigma)
     shift = guided_denoiser("through", 1.0)(x, sigma, alpha) - toy.denoise_exactly(x, sigma, alpha)
     clean = toy.denoise_exactly(x, sigma, alpha)
-    slope = at_denoised(target, clean, sigma, alpha, DATA).shift / spread(sigma, alpha, DATA)
+    slope = clean_shift(target, clean, sigma, alpha, DATA).shift / spread(sigma, alpha, DATA)
     expected = torch.einsum("bij,bj->bi", toy.covariance(x, sigma, alpha), slope)
     assert (shift - expected).abs().max() < 1e-9
 
 
 def test_one_step_of_backward_guidance_is_the_evaluation_without_backprop():
     clean = toy.denoise_exactly(states(1.0, 0.7), 0.7)
-    one = at_denoised(target, clean, 0.7, 1.0, DATA, weight=3.0, steps=1).shift
-    assert (one - at_denoised(target, clean, 0.7, 1.0, DATA).shift).abs().max() < 1e-12
+    one = clean_shift(target, clean, 0.7, 1.0, DATA, weight=3.0, steps=1).shift
+    assert (one - clean_shift(target, clean, 0.7, 1.0, DATA).shift).abs().max() < 1e-12
     by_hand, moved = torch.zeros_like(clean), 3.0 * spread(0.7, 1.0, DATA)
     for _ in range(3):
         leaf = (clean + by_hand).requires_grad_()
         (slope,) = torch.autograd.grad(target(leaf).sum(), leaf)
         by_hand = by_hand + moved * slope
-    three = at_denoised(target, clean, 0.7, 1.0, DATA, weight=3.0, steps=3).shift
+    three = clean_shift(target, clean, 0.7, 1.0, DATA, weight=3.0, steps=3).shift
     assert (3.0 * three - by_hand).abs().max() < 1e-12
 
 

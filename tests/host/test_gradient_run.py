@@ -6,7 +6,7 @@ import torch
 
 from guidance_geometry.guidance.energies.composition import CombinedEnergy
 from guidance_geometry.guidance.energies.label import LabelEnergy
-from guidance_geometry.guidance.gradients.estimators import through_denoiser
+from guidance_geometry.guidance.gradients.estimators import backprop_shift
 from guidance_geometry.guidance.gradients.term import GradientOptions, WatchTerm
 from guidance_geometry.trace.checks import check
 from guidance_geometry.trace.gram import VECTORS
@@ -45,7 +45,7 @@ def test_backprop_multiplies_by_the_posterior_covariance(exact, empty_latent, sp
         with torch.inference_mode(False), torch.enable_grad():
             x = step.x.clone().double().requires_grad_()
             denoised = mixture.denoised(x, step.sigma, alpha)
-            expected = through_denoiser(energy.log_prob, x, denoised, step.sigma, alpha).shift
+            expected = backprop_shift(energy.log_prob, x, denoised, step.sigma, alpha).shift
         assert step.nfe == 1, "no second forward"
         assert (step.evaluation.gradients["gradient"] - expected).abs().max() <= 1e-4
 

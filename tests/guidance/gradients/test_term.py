@@ -9,7 +9,7 @@ from guidance_geometry.guidance.chain import PLAIN
 from guidance_geometry.guidance.energies.composition import CombinedEnergy
 from guidance_geometry.guidance.energies.label import LabelEnergy
 from guidance_geometry.guidance.energies.reference import SmoothEnergy
-from guidance_geometry.guidance.gradients.estimators import at_denoised, bound_push, gain, is_dead, noise_aware, spread
+from guidance_geometry.guidance.gradients.estimators import bound_push, clean_shift, gain, is_dead, noisy_shift, spread
 from guidance_geometry.guidance.gradients.run import goes_through_denoiser
 from guidance_geometry.guidance.gradients.term import (
     MEASURED,
@@ -65,9 +65,9 @@ def test_the_roads_are_the_formulas():
     def chosen(x, sigma):
         return MIXTURE.label_log_prob(x, sigma, 1.0)[rows, labels]
 
-    noisy = noise_aware(lambda x: chosen(x, 0.7), at.x, 0.7).shift
+    noisy = noisy_shift(lambda x: chosen(x, 0.7), at.x, 0.7).shift
     assert (GradientTerm(ENERGY).shift(at, "noisy x_t").shift - noisy).abs().max() < 1e-9
-    clean = at_denoised(lambda x: chosen(x, 0.0), at.denoised, 0.7, 1.0, MIXTURE.rms).shift
+    clean = clean_shift(lambda x: chosen(x, 0.0), at.denoised, 0.7, 1.0, MIXTURE.rms).shift
     assert (GradientTerm(ENERGY).shift(at, "x0").shift - clean).abs().max() < 1e-9
 
 
@@ -135,7 +135,7 @@ def test_the_cloud_is_the_same_alone_and_in_a_batch():
 def test_a_gradient_is_found_where_the_host_forbids_them():
     with torch.inference_mode():
         x = torch.ones(2, 3)
-        shift = noise_aware(lambda point: -(point**2).sum(dim=1), x, 2.0, 0.5).shift
+        shift = noisy_shift(lambda point: -(point**2).sum(dim=1), x, 2.0, 0.5).shift
     assert torch.equal(shift, torch.full((2, 3), -16.0))
     assert not shift.requires_grad
 
