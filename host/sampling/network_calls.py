@@ -73,9 +73,12 @@ class NetworkCalls:
     """
 
     def __init__(self, models: RunModels, plan: MemoryPlan, free: float | None):  # free: bytes of memory
-        self.networks = nn.ModuleList(models.networks())
-        self.patchers = models.current_patchers()
-        self.direct = [*models.control_networks(), *filter(_runs_no_wrappers, models.denoisers())]
+        denoisers, controls = models.models(), models.control_networks()
+        self.networks = nn.ModuleList([*denoisers, *controls])
+        patchers = (getattr(model, "current_patcher", None) for model in denoisers)
+        self.patchers = [patcher for patcher in patchers if patcher is not None]
+        networks = dict.fromkeys(model.diffusion_model for model in denoisers)
+        self.direct = [*controls, *filter(_runs_no_wrappers, networks)]
         self.plan, self.words, self.blind, self.spoilt, self.again = plan, [], False, False, False
         self.tally = None if free is None else Tally(SPARE * free)
         self.calls: list[NetworkCall] = []

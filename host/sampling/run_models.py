@@ -209,24 +209,16 @@ class RunModels:
         """The sampled model first, then further ones."""
         return [self.guider.inner_model, *(other.patcher.model for other in self.others)]
 
-    def denoisers(self) -> list[nn.Module]:
-        """The networks inside them."""
-        return [*dict.fromkeys(model.diffusion_model for model in self.models())]
-
     def networks(self) -> list[nn.Module]:
         """Models and ControlNets."""
         return [*self.models(), *self.control_networks()]
 
     def control_networks(self) -> list[nn.Module]:
-        """Those of the ControlNets."""
+        """The networks of the ControlNets."""
         parts = (part for control in self.controls() for part in vars(control).values())
         return [*dict.fromkeys(part for part in parts if isinstance(part, nn.Module))]
 
-    def current_patchers(self) -> list[Any]:
-        """Those that keep the models' weights at the moment."""
-        return [patcher for model in self.models() if (patcher := getattr(model, "current_patcher", None)) is not None]
-
     def patchers(self) -> list:
-        """The host's keepers of their weights."""
+        """The host's keepers of the weights of models and ControlNets."""
         models = [self.guider.model_patcher, *(other.patcher for other in self.others)]
         return [*models, *(getattr(control, "control_model_wrapped", None) for control in self.controls())]
