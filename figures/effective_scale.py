@@ -10,9 +10,8 @@ from torch import Tensor
 
 from ..guidance.printing import count_of
 from ..trace.choices import band, scale_axes
-from ..trace.effective import ALIKE, EffectiveScale, alike, alike_throughout, cfg_of
+from ..trace.guidance_effect import ALIKE, EffectiveScale, alike, alike_throughout, apart_of, cfg_of
 from ..trace.trace import AFTERWARDS, Trace
-from ..verdict.scale import apart_of
 from ..verdict.sentences import about, percent
 from .canvas import Box, Canvas, extent
 from .caption import caption_box, sample_fact, set_caption

@@ -11,7 +11,7 @@ from pathlib import Path
 from string import Template
 
 from ..guidance.printing import count_of
-from ..trace.effective import ALIKE, alike
+from ..trace.guidance_effect import ALIKE, alike
 from ..trace.portable import ascii_json
 from ..verdict.sentences import about, percent
 

@@ -64,7 +64,7 @@ def sweep(
     karras is, and of a knob of a rule, such as "AdaptiveProjected.eta". Values may have names, {name: rule}; a rule may
     also be FILE:RULE, a rule in a file. A seed is the noise of the start and of the steps. Metrics are medians over the
     steps, averaged over the samples; M19 and M19a are the median sample's, their steps weighed by what they push
-    (`trace.effective.EffectiveScale`).
+    (`trace.guidance_effect.EffectiveScale`).
     measures: {name: function of the last x [B, ...] -> [B], or an energy: its log-probability}; the mean is taken. Or
     names of measures of a run, as `guidance-geometry sweep` has them; prompt_strength and denoising_ratio, which the
     denoiser says of its samples, cost about 100 evaluations a sample. facts: as for `record`. progress: show a bar.

@@ -91,7 +91,7 @@ def _judge_title() -> str:
     return job.feeds("energy") if job else ""
 
 
-def judge_score(judge: verdict.findings.Judged | None) -> dict | None:
+def judge_score(judge: verdict.case.Judged | None) -> dict | None:
     """What a judge found in numbers: the mean of what is finite, and each; None where it found nothing."""
     if judge is None or judge.fault or not judge.log_prob.isfinite().any():
         return None

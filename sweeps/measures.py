@@ -13,7 +13,7 @@ from torch import Tensor
 from ..guidance.energies.protocol import Energy
 from ..measure.measurement import Measurement, measurement_of
 from ..trace import metrics
-from ..trace.effective import EffectiveScale
+from ..trace.guidance_effect import EffectiveScale
 from ..trace.trace import Trace
 
 JUDGE = "judge"  # the only measure that knows what a good picture is

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from ..guidance.printing import nth
@@ -23,7 +22,7 @@ def check(trace: Trace) -> list[str]:
 
 def _gram_problems(trace: Trace) -> list[str]:
     share = negativity(trace.record)
-    full = torch.tensor([stage == "step" for stage in trace.stage], dtype=torch.bool) & ~trace.steps["evals"].isnan()
+    full = trace.in_stages("step") & ~trace.steps["evals"].isnan()
     finite = trace.record.part(VECTORS).K.isfinite().all(dim=-1)  # a gradient beside them may be absent
     broken, bad = ~finite.all(dim=1) & full, (share > ROUNDING).any(dim=1)
     problems = []

@@ -11,9 +11,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .effective import BAND, EffectiveScale, alike_throughout, cfg_of, push_weights, tells
+from .guidance_effect import (
+    BAND,
+    EffectiveScale,
+    alike_throughout,
+    cfg_of,
+    contraction,
+    interval,
+    push,
+    push_weights,
+    shares,
+    tells,
+)
 from .metrics import FLOOR_FACTOR
-from .pushes import contraction, interval, push, shares
 from .trace import Trace
 
 STILL = 0.4  # where in a run the default still lies: the condition has spoken, the picture is not settled yet

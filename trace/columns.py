@@ -11,9 +11,9 @@ from torch import Tensor
 from ..guidance.extrapolation import predicted_difference
 from ..guidance.vectors import on_cpu
 from . import metrics
-from .acted import MASKED, prove_scales
 from .fit import Fits
-from .gram import HISTORY, GramRecord, with_history, with_zeros
+from .gram import HISTORY, MASKED, GramRecord, with_history, with_zeros
+from .guidance_effect import prove_scales
 from .rows import LEVELS, RATIOS, Row, Setting
 from .terms import columns_of_pass, effects_of_pass, vector_of_pass
 from .trace import PER_SAMPLE, PER_STEP, SCALES

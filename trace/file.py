@@ -47,7 +47,7 @@ from .directions import with_directions
 from .gram import VECTORS
 from .portable import ascii_json, jsonable
 from .terms import columns_of_pass, effects_of_pass, passes_of
-from .trace import AFTERWARDS, CROSS, END, MEASURED, OWN, PART, PER_SAMPLE, PER_STEP, STAGES, VERSION, Trace
+from .trace import AFTERWARDS, CROSS, END, MEASURED, OF_A_PART, PART, PER_SAMPLE, PER_STEP, STAGES, VERSION, Trace
 
 CHECKSUM, UNSEALED = "gg.sha256", "0" * 64  # of the whole file, with UNSEALED in the place of the checksum
 ROOM_FOR_NAMES = 1024  # bytes, of the tensors that are added back
@@ -57,7 +57,7 @@ MOST_SAMPLES = 65536
 MOST_STEPS = 1_000_000  # 10,000 of a sampler, each repeated 100 times
 MOST_NOTES = 10_000
 MOST_LEVELS = 1000  # of noise, at which a model was asked about finished samples
-OWN_FACTS = (*OWN, CROSS, "stage")  # a fault may end the record of one part before that of another
+OWN_FACTS = (*OF_A_PART, CROSS, "stage")  # a fault may end the record of one part before that of another
 BESIDE = ("workflow", "prompt")  # what stands beside the header, where other programs look for it
 UNSAVED = "Such a trace cannot be saved: record the run again."
 DAMAGED = "The file is damaged: save the trace again."

@@ -19,7 +19,8 @@ from ..guidance.vectors import flat
 
 VECTORS = ("u", "a", "delta", "D-G", "move", "noise")
 HISTORY = ("delta-1", "delta-2", "move-1", "noise-1", "one")  # of the steps before; a vector of ones gives sums
-# what each of them was at the step before
+COND, MASKED = "cond", "masked"  # vectors that stand in no file: c beside further passes, what a mask changed of D
+# what each vector of HISTORY was at the step before
 PAST = {"delta-1": "delta", "delta-2": "delta-1", "move-1": "move", "noise-1": "noise"}
 CHUNK = 1 << 15  # elements of all items widened to float64 at a time: fits the cache; bounds the memory, not the result
 SHORTEST = 1 << 11  # of one item: more calls cost more than the cache saves

@@ -19,10 +19,10 @@ from .choices import FEWEST, Pushes, band, choices_of
 from .directions import directions_of
 from .file import even_positions, some_samples
 from .gram import GramRecord
+from .guidance_effect import contraction, push, shares
 from .metrics import METRICS
 from .places import PLACES, places_of
 from .portable import jsonable
-from .pushes import contraction, push, shares
 from .terms import columns_of_pass, effects_of_pass, passes_of
 from .trace import PER_STEP, Trace, model_key
 

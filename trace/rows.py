@@ -14,9 +14,8 @@ from ..guidance.vectors import promote, rms
 from ..samplers.response import Response, StepResponse, Visit
 from ..samplers.steps import Level, level
 from . import metrics
-from .acted import COND, MASKED
 from .fit import Fit
-from .gram import HISTORY, VECTORS, inner_products, reference_scale, room_for
+from .gram import COND, HISTORY, MASKED, VECTORS, inner_products, reference_scale, room_for
 from .recorder import Evaluation, Recorded
 from .terms import LOG_PROB, WEIGHT, Term, vector_of_pass
 from .trace import FROM_ZERO, SKIP

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -26,9 +27,10 @@ PER_STEP = ("sigma", "sigma_next", "alpha", "alpha_next", "gamma", "kappa", "eva
 SCALES = ("gamma_eff", "across")  # per sample
 PER_SAMPLE = ("m9", "m9a", "m10", "m10c", "m11", "m11s", "m12", "m13", "m14", *SCALES)
 END = "end"
+MASK_NOTE = "a noise mask was set"  # begins a note of such a run
 PART = "part"  # of the header: which part of the sample this is the record of
 MEASURED = "measured"  # of the header: what the model said of the finished samples, sums [levels][B]
-OWN = (PART, "latent", "capture", "cfg", "notes", "faults", MEASURED)  # of the header of a part that is not the first
+OF_A_PART = (PART, "latent", "capture", "cfg", "notes", "faults", MEASURED)  # of the header: facts of one part
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +46,7 @@ class Trace(Printed):
     tensors: fp16 x, uncond, cond, guided [k, B, *latent] at the steps of header.capture.steps, and end [B, *latent].
     cross: float64 numbers that compare several steps; optional: directions [B, k(k+1)/2], header.directions says which.
     parts: of a sample that holds several tensors, such as video and sound, this is the first, header.part its name; the
-        records of the others by name. They have the same steps; of the header only what is in OWN is their own.
+        records of the others by name. They have the same steps; of their headers only OF_A_PART is read.
     """
 
     header: Mapping
@@ -68,9 +70,9 @@ class Trace(Printed):
         """The record of one part by itself, with what the header says of the run."""
         if name == self.part_names[0]:
             return replace(self, parts={})
-        own_part = self.parts[name]
-        own = {fact: value for fact, value in own_part.header.items() if fact in OWN}
-        return replace(own_part, header={**self.header, **own})
+        part = self.parts[name]
+        facts_of_part = {fact: value for fact, value in part.header.items() if fact in OF_A_PART}
+        return replace(part, header={**self.header, **facts_of_part})
 
     @property
     def n(self) -> int:
@@ -100,14 +102,20 @@ class Trace(Printed):
     def of_samples(self, rows: slice) -> Trace:
         """The numbers of some of the samples, first part; labels are those of these samples, tensors are left out."""
         steps = {name: value if value.ndim == 1 else value[:, rows] for name, value in self.steps.items()}
-        labels, measured = (self.header.get(name) for name in ("labels", MEASURED))
-        own = {"labels": labels[rows]} if labels else {}
-        own |= {MEASURED: _of_rows(measured, rows)} if measured else {}
-        header = {**self.header, **own}
+        header = dict(self.header)
+        if labels := header.get("labels"):
+            header["labels"] = labels[rows]
+        if measured := header.get(MEASURED):
+            sums = {name: value for name, value in measured.items() if isinstance(value, list) and name != "sigmas"}
+            header[MEASURED] = {**measured, **{name: [level[rows] for level in sums[name]] for name in sums}}
         cross = {name: value[rows] for name, value in self.cross.items()}
         return replace(self, header=header, steps=steps, tensors={}, cross=cross, parts={})
 
-    @property
+    def in_stages(self, *stages: str) -> Tensor:  # -> [n] bool
+        """Which steps are of one of these stages."""
+        return torch.tensor([stage in stages for stage in self.stage], dtype=torch.bool)
+
+    @cached_property
     def record(self) -> GramRecord:
         """Inner products of every step and sample: leading shape [n, B]."""
         return GramRecord(tuple(self.header["vectors"]), self.steps["K"])
@@ -132,7 +140,7 @@ class Trace(Printed):
             )
         return tensor
 
-    @property
+    @cached_property
     def terms(self) -> tuple[Term, ...]:
         """The energies that guided this run, then those that only measured it."""
         return terms_of(self.header, self.steps)
@@ -153,22 +161,22 @@ class Trace(Printed):
         """
         return nearest_to_median(self.column("M1").nanmean(dim=0), among)
 
-    @property
+    @cached_property
     def metrics(self) -> dict[str, Metric]:
         """Every metric of this run: those of all runs, of its gradients and energies, and of its further passes."""
         return METRICS | term_metrics(self.terms, self.steps) | pass_metrics(self.steps)
 
     def column(self, metric: str) -> Tensor:  # -> [n, B] float64
         """A metric of every step and sample, by its number: "M1", "M6t", "M18 gradient", ... ("M6" is M6t)."""
-        one = self.metrics.get("M6t" if metric == "M6" else metric)
-        if one is None:
+        stated = self.metrics.get("M6t" if metric == "M6" else metric)
+        if stated is None:
             raise ValueError(f"Metric {metric!r} is unknown. Use one of {', '.join(self.metrics)}.")
-        if one.function is None:
-            return self.steps.get(one.column, torch.full((self.n, self.batch), torch.nan, dtype=torch.float64))
+        if stated.function is None:
+            return self.steps.get(stated.column, torch.full((self.n, self.batch), torch.nan, dtype=torch.float64))
         sigma_data = self.header.get("sigma_data")
         given = {"count": self.count, "sigma_data": math.nan if sigma_data is None else float(sigma_data)}
         given |= {name: self.steps[name][:, None] for name in ("gamma", "sigma", "alpha")}
-        return one.function(self.record, **{name: given[name] for name in one.needs})
+        return stated.function(self.record, **{name: given[name] for name in stated.needs})
 
     def __repr__(self) -> str:
         header = self.header
@@ -187,12 +195,6 @@ class Trace(Printed):
 CROSS = "directions"  # name of the tensor in a trace's cross part, and of its facts in the header
 
 
-def _of_rows(measured: Mapping[str, Any], rows: slice) -> dict[str, Any]:
-    """What was measured, of some samples."""
-    matrices = {name: value for name, value in measured.items() if isinstance(value, list) and name != "sigmas"}
-    return {**measured, **{name: [row[rows] for row in matrix] for name, matrix in matrices.items()}}
-
-
 def model_key(model: Mapping[str, Any]) -> str | None:
     """What tells a model from others, None if nothing does: the hash of its weights, else the name of their file or a
     mark of their values, and a mark of the LoRAs and whatever else was put on them.
@@ -205,6 +207,9 @@ def model_key(model: Mapping[str, Any]) -> str | None:
 
 
 def nearest_to_median(values: Tensor, among: Sequence[int] | None = None) -> int:  # [B]
-    """The place whose value is nearest to the lower median, the first of equals; nan is farthest.  among: as above"""
+    """The place whose value is nearest to the lower median, the first of equals; nan is farthest.
+
+    among: places it is chosen from, None for all.
+    """
     away = (values - values.nanmedian()).abs().nan_to_num(nan=math.inf).tolist()
     return min(range(len(away)) if among is None else among, key=away.__getitem__, default=0)

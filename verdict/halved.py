@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..trace.effective import cfg_of
+from ..trace.guidance_effect import cfg_of
 from ..trace.metrics import ratio
 from ..trace.trace import END, Trace, model_key
 from .alike import compare_pictures

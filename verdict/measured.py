@@ -40,12 +40,11 @@ from ..measure.estimates import Estimate, likelier_without, variety
 from ..measure.gate import Gate
 from ..measure.levels import Level
 from ..measure.measurement import Measurement, measurement_of, setting_of
-from ..trace.effective import cfg_of
+from ..trace.guidance_effect import cfg_of
 from ..trace.portable import jsonable
 from ..trace.trace import END, MEASURED, Trace, model_key
-from .picks import CFG
+from .picks import CFG, PLAIN
 from .run_knobs import knobs_of, without_stage
-from .scale import PLAIN
 
 FORMAT, VERSION = "guidance-geometry/measured", 1
 MOST_CURVES, MOST_VALUES = 200, 100

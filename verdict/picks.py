@@ -17,7 +17,6 @@ from typing import Any
 
 from ..files.claims import PAGE, check_claims, maybe, number, one_of, read_as, require, switch, text, whole
 from ..files.writing import write_atomically
-from .sampler_class import CLASSES
 
 FORMAT, VERSION = "guidance-geometry/picks", 1
 MOST = 1000
@@ -27,6 +26,8 @@ FORGET = "Forget a kind of sampler first."
 PLAIN = "CFG"  # chain of a run without rules
 CFG = "cfg"  # key of the knob that most runs have
 LONGEST = 2000  # characters of a key
+# Classes of samplers within which one scale means as much: with or without fresh noise, and how many steps.
+CLASSES = ("ode-few", "ode", "ode-many", "sde-few", "sde", "sde-many", "unseen-few", "unseen", "unseen-many")
 FILE = {
     "format": require(one_of(FORMAT)),
     "version": require(whole(VERSION, VERSION)),

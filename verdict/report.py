@@ -1,8 +1,9 @@
 """What a run says of its scale: one line with a colour, reasons, a scale to take instead, and what else it tells.
 
-The best scale is not in one trace, and no table knows every model. So the answer is the first row of ROWS that has
-something to say: what makes a run odd, what a person chose, what the model itself said of its pictures, how long the
-guided predictions were. Where nothing was measured, it says so, and what would.
+The best scale is not in one trace, and no table knows every model. So the answer is the first row of TABLE, at the end
+of this file, that has something to say: what makes a run odd, what a person chose, what the model itself said of its
+pictures, how long the guided predictions were. Where nothing was measured, it says so, and what would. Every sentence
+stands under its id in sentences.json, and the id stands here where the sentence is chosen.
 """
 
 from __future__ import annotations
@@ -10,34 +11,38 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import torch
 
 from ..measure.curve import MEASURABLE, VISIBLE
-from ..trace.effective import EffectiveScale
 from ..trace.gram import VECTORS
-from ..trace.pushes import GUIDANCE, push_shares
+from ..trace.guidance_effect import EffectiveScale
 from ..trace.record import round_digits
-from ..trace.terms import Term
+from ..trace.recorder import RECUR
 from ..trace.trace import SKIP, UNSEEN, Trace
-from .features import Features, begins_late, ends_early, features_of, unguided_square
-from .findings import Judged, Watched, clipped_share, findings_of
+from .case import (
+    BURNT,
+    Case,
+    Features,
+    Judged,
+    predictions_agree,
+    several_of,
+    unguided_square,
+    widget_number,
+    zero_steps,
+)
+from .findings import clipped_share, findings_of
 from .halved import Shown, compare_runs
 from .known import Known
-from .liked import STRENGTH, Liked, liked_of
+from .liked import STRENGTH, Liked
 from .measured import MeasuredCurve, put_on
-from .picks import CFG, Pick, half_way
-from .run_knobs import DISTILLED, EARLIER, GRADIENT, LATER, LEAST_CFG, RULE, RunKnob, knobs_of
-from .sampler_class import sampler_class
-from .scale import PLAIN, Scale, is_off, own_steps, predictions_agree, scale_of, several_of, without_cached, zero_steps
+from .picks import CFG, PLAIN, Pick
+from .run_knobs import LEAST_CFG, RunKnob
 from .sentences import Sentence, about, comma_list, percent, say, short
 
 VERSION = 1
 FINE, ABOVE, UNCLEAR, OFF = COLOURS = ("fine", "above", "unclear", "off")
-BURNT = 3.1  # times the longest prediction of the model alone; set by hand, few fine runs lie above it
-SCALED = 1.0  # rms that latents are scaled to: what clean data of an unknown size hardly exceeds
 CLIPPED = 0.25  # share of values beyond what a picture can show, at which no answer is green
 LONG = 1.5  # times the size of clean data, likewise
 COLOUR_OF = {"above": ABOVE, "inside": FINE}  # of a place beside what somebody chose
@@ -47,13 +52,56 @@ HELP = "help."  # how the ids of what would help begin
 KNOWN = {"en": "How we know:", "zh": "\u4f9d\u636e\uff1a"}  # above the numbers
 AGAINST = ("picks", "measured", "nothing")
 
+# The headline of a value beside those that somebody chose, by its place: cfg beside the user's choice, beside what a
+# judge had a part in, and the value of another knob.
+OF_USER = {
+    "above": "head.picks.above",
+    "below": "head.picks.below",
+    "inside": "head.picks.inside",
+    "untried": "head.picks.untried",
+}
+OF_JUDGE = {
+    "above": "head.judged.above",
+    "below": "head.judged.below",
+    "inside": "head.judged.inside",
+    "untried": "head.judged.untried",
+}
+OF_KNOB = {
+    "above": "head.knob.above",
+    "below": "head.knob.below",
+    "inside": "head.knob.inside",
+    "untried": "head.knob.untried",
+}
+PLACES = {"above": "place.above", "below": "place.below", "inside": "place.inside"}
+GATES = {  # why the measure does not apply, by `Gate.why`
+    "trace": "why.gate.trace",
+    "strange": "why.gate.strange",
+    "smooth": "why.gate.smooth",
+    "strength": "why.gate.strength",
+}
+SAMPLERS = {  # a class of samplers in words, by its key
+    "ode-few": "sampler.ode-few",
+    "ode": "sampler.ode",
+    "ode-many": "sampler.ode-many",
+    "sde-few": "sampler.sde-few",
+    "sde": "sampler.sde",
+    "sde-many": "sampler.sde-many",
+    "unseen-few": "sampler.unseen-few",
+    "unseen": "sampler.unseen",
+    "unseen-many": "sampler.unseen-many",
+}
+
 
 @dataclass(frozen=True)
 class Answer:
     """The verdict itself.
 
-    headline: one line, and what to do. colour: of COLOURS. against: of AGAINST. reasons: two or three, what would help
-    last. suggested: a scale to take instead. range: good scales.
+    headline: one line, and what to do.
+    colour: of COLOURS.
+    against: of AGAINST, what the run was compared with.
+    reasons: two or three, what would help last.
+    suggested: a scale to take instead, None where nothing names one.
+    range: good scales, least and largest.
     """
 
     headline: Sentence
@@ -66,24 +114,31 @@ class Answer:
     @property
     def why(self) -> tuple[Sentence, ...]:
         """For someone who knows only KSampler: what was seen, what it was compared with, what to do."""
-        advice = [one for one in self.reasons if one.id.startswith(HELP)][-1:]
-        facts = [one.plain for one in (self.headline, *self.reasons)]
-        return (*[one for one in facts if one][: MOST_PLAIN - len(advice)], *advice)
+        advice = [reason for reason in self.reasons if reason.id.startswith(HELP)][-1:]
+        facts = [sentence.plain for sentence in (self.headline, *self.reasons)]
+        return (*[plain for plain in facts if plain][: MOST_PLAIN - len(advice)], *advice)
 
     @property
     def measured(self) -> tuple[Sentence, ...]:
         """How all this is known, in numbers: the reasons but what would help."""
-        return tuple(one for one in self.reasons if not one.id.startswith(HELP))
+        return tuple(reason for reason in self.reasons if not reason.id.startswith(HELP))
 
 
 @dataclass(frozen=True, repr=False)
 class Report:
     """All that is said of a run; printed, it is its text.
 
-    cfg: of the widget, None where it is unknown or a schedule changed it. plain: nothing but that cfg combined the
-    predictions. push: shares of it, by who pushed. effective: the plain scale at which the run stands. knobs: what
-    guided it and can be set, first the one that the answer is about. curves: what was measured of its model with its
-    sampler, schedule and size, by the key of the knob. liked: what liked pictures on these name, likewise.
+    answer: the verdict.
+    findings: what else the run tells.
+    features: how long its predictions are.
+    sampler: key of its class of samplers.
+    cfg: of the widget, None where it is unknown or a schedule changed it.
+    plain: whether nothing but that cfg combined the predictions.
+    push: shares of the push, 0 .. 1, by what users call who pushed.
+    effective: the plain scale at which the run stands.
+    knobs: what guided it and can be set, first the one that the answer is about.
+    curves: what was measured of its model with its sampler, schedule and size, by the key of the knob.
+    liked: what liked pictures on these curves name, by the key of the knob.
     """
 
     answer: Answer
@@ -100,7 +155,7 @@ class Report:
 
     @property
     def curve(self) -> MeasuredCurve | None:
-        """That of the knob which the answer is about."""
+        """The curve of the knob which the answer is about."""
         return self.curves.get(self.knobs[0].key)
 
     @property
@@ -110,176 +165,39 @@ class Report:
 
     def text(self, language: str = "en") -> str:
         """The report as lines of text: the answer and why, then the numbers behind it, then what else the run tells."""
-        answer, numbers = self.answer, [*self.answer.measured, *self.findings]
-        first, known = ([one.text(language) for one in part] for part in ([answer.headline, *answer.why], numbers))
-        return "\n".join([*first, *(["", KNOWN[language], *known] if known else [])])
+        lines = [sentence.text(language) for sentence in (self.answer.headline, *self.answer.why)]
+        if numbers := (*self.answer.measured, *self.findings):
+            lines += ["", KNOWN[language], *(sentence.text(language) for sentence in numbers)]
+        return "\n".join(lines)
 
     def __repr__(self) -> str:
         return self.text()
 
     def as_json(self) -> dict[str, Any]:
         """The report for scripts and browsers: docs/report.md names every field."""
-        answer = self.answer
+        answer, about_knob = self.answer, self.knobs[0]
         return round_digits({
             "v": VERSION,
             "colour": answer.colour,
             "against": answer.against,
             "headline": answer.headline.as_json(),
-            "why": [one.as_json() for one in answer.why],
-            "reasons": [one.as_json() for one in answer.reasons],
+            "why": [sentence.as_json() for sentence in answer.why],
+            "reasons": [sentence.as_json() for sentence in answer.reasons],
             "cfg": self.cfg,
             "plain": self.plain,
             "effective": asdict(self.effective),
-            "knob": self.knobs[0].as_json(),
+            "knob": about_knob.as_json(),
             "knobs": [knob.as_json() for knob in self.knobs],
             "suggested": answer.suggested,
             "range": answer.range,
             "curve": self.curve.as_json() if self.curve else None,
-            "curves": {key: one.as_json() for key, one in self.curves.items() if key != self.knobs[0].key},
-            "liked": {key: one.as_json() for key, one in self.liked.items()},
+            "curves": {key: curve.as_json() for key, curve in self.curves.items() if key != about_knob.key},
+            "liked": {key: liked.as_json() for key, liked in self.liked.items()},
             "sampler_class": self.sampler,
             "features": asdict(self.features),
             "push": self.push,
-            "findings": [one.as_json() for one in self.findings],
+            "findings": [sentence.as_json() for sentence in self.findings],
         })  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Case:
-    """A run, and what its verdict rests on.
-
-    sigma_data: rms of clean data, nan where unknown. source: who says so. push: whose the push was, as `push_shares`.
-    """
-
-    trace: Trace
-    knowledge: Known
-    scale: Scale
-    features: Features
-    sampler: str
-    sigma_data: float
-    source: Sentence
-    push: Mapping[str, float]
-
-    @classmethod
-    def of(cls, trace: Trace, knowledge: Known) -> Case:
-        """Of one run."""
-        trace = without_cached(trace)
-        data, source = _size(trace, knowledge)
-        facts = (scale_of(trace), features_of(trace), sampler_class(trace), data, source)
-        return cls(trace, knowledge, *facts, push_shares(trace) if trace.n else {})
-
-    @property
-    def changer(self) -> str | Sentence:
-        """Who changed what cfg does, for a headline: the numbers name every rule."""
-        return say("who.rule") if self.scale.rules else self.scale.who
-
-    @property
-    def cfg(self) -> float | Sentence:
-        """Its scale in a headline: the widget's number, and how it acted where that is another."""
-        scale = self.scale
-        if not scale.differs_from_cfg:
-            return scale.plain_scale
-        digits = short if scale.plain else about
-        return say("cfg.like", cfg=scale.cfg, scale=digits(scale.plain_scale))
-
-    @property
-    def guide(self) -> Term | None:
-        """The gradient that pushed most; None where that was guidance, or nothing is known of it."""
-        most = max(self.push, key=lambda name: self.push[name], default=GUIDANCE)
-        return next((term for term in self.trace.terms if term.name == most), None)
-
-    @cached_property
-    def knobs(self) -> tuple[RunKnob, ...]:
-        """What guided the run and can be set, first what acted most.
-
-        That is the scale of the gradient that pushed most; at cfg 1, where nothing else pushed, the guidance that a
-        distilled model is told; else cfg. Of a run with rules, of which what is known of cfg says little, a rule's
-        number comes first where somebody chose good values of it, beside this cfg.
-        """
-        scale, guide, stage = self.scale, self.guide, self.stage
-        cfg = (scale.low if math.isnan(scale.cfg) else scale.cfg) if scale.constant else None
-        every = knobs_of(self.trace, cfg)
-        if scale.plain or not stage:  # what is stored of cfg is of runs with nothing but cfg
-            every = tuple(replace(knob, key=knob.key + stage) for knob in every)
-        alone = is_off(self.trace, scale) and not scale.further and not scale.change > 0
-        kind = GRADIENT if guide else DISTILLED if alone else CFG
-        own = [knob for knob in every if knob.kind == kind and (guide is None or knob.term == guide.name)]
-        own = own or [knob for knob in every if knob.kind == CFG]
-        if own[0].kind == CFG and not scale.plain and not self.burns:
-            own = [knob for knob in every if knob.kind == RULE and self._is_chosen(knob)] or own
-        return (own[0], *(knob for knob in every if knob is not own[0]))
-
-    def _is_chosen(self, knob: RunKnob) -> bool:
-        """Whether somebody chose good values of a knob."""
-        picks = self.knowledge.picks
-        return bool(picks and knob.value is not None and picks.range(self.sampler, knob.key))
-
-    @property
-    def cfg_key(self) -> str:
-        """By which picks of cfg in such a run are kept."""
-        return next(knob.key for knob in self.knobs if knob.kind == CFG)
-
-    @property
-    def knob(self) -> RunKnob:
-        """What the answer is about."""
-        return self.knobs[0]
-
-    @property
-    def curve(self) -> MeasuredCurve | None:
-        """That of the knob which the answer is about."""
-        return self.curves.get(self.knob.key)
-
-    @cached_property
-    def curves(self) -> Mapping[str, MeasuredCurve]:
-        """What was measured of its model, in runs that were made as this one, by the key of the knob."""
-        found = {knob.key: self.knowledge.curve_of(knob, self.trace.header) for knob in self.knobs}
-        return {key: curve for key, curve in found.items() if curve}
-
-    @cached_property
-    def liked(self) -> Mapping[str, Liked]:
-        """What the pictures that a person likes name on these, where the widget acted as it says."""
-        known = {} if self.scale.differs_from_cfg else {knob.key: self.knowledge.picks_of(knob) for knob in self.knobs}
-        found = {key: liked_of(self.curves[key], picks.of_class(self.sampler, key))
-                 for key, picks in known.items() if picks and key in self.curves}  # fmt: skip
-        return {key: one for key, one in found.items() if one}
-
-    def value_within(self, low: float, high: float) -> float | None:
-        """A value to take from a range of the knob: the one that liked pictures name, else the middle."""
-        liked = self.liked.get(self.knob.key)
-        named = math.nan if liked is None else liked.value.value
-        return _widget_number(half_way(low, high) if math.isnan(named) else named)
-
-    @property
-    def whole(self) -> bool:
-        """Whether the run goes from noise to a clean sample."""
-        return self.trace.n > 0 and not self.stage
-
-    @cached_property
-    def stage(self) -> str:
-        """Of a part of a run, which one; without a known sigma_d the longest unguided prediction stands for it, up
-        to 1: a posterior mean is not longer than the data, and a picture may be far shorter.
-        """
-        trace, size = self.trace, self.sigma_data
-        if not trace.n:
-            return ""
-        if not size > 0 and trace.batch:
-            size = min(float(unguided_square(trace) / trace.batch / trace.count) ** 0.5, SCALED)
-        return LATER if begins_late(trace, size) else EARLIER if ends_early(trace, size) else ""
-
-    @property
-    def burns(self) -> bool:
-        """Whether it shows what no fine run in any world showed but by chance."""
-        return self.whole and self.features.overshoot > BURNT
-
-    def times(self) -> str:
-        """How long the longest prediction was."""
-        return short(round(self.features.overshoot, 1))
-
-
-def _size(trace: Trace, knowledge: Known) -> tuple[float, Sentence]:
-    """sigma_d and who says so: the model's file, a measurement, or the latent format by construction."""
-    own, size = trace.header.get("sigma_data"), knowledge.size
-    return (size.value, size.source) if size and not own else (float(own or math.nan), say("size.model"))
 
 
 def report_of(
@@ -294,22 +212,30 @@ def report_of(
     knowledge: of its model. half: a run at half the scale with the same noise. judge: what an energy that did not guide
     finds in the finished pictures. shown: the finished pictures of the run and of `half`, where they are known.
     """
-    case = Case.of(trace, knowledge or Known())
-    answer = answer_of(case)
-    answer = _name_remedy(replace(answer, reasons=(*_what_took_steps(trace), *answer.reasons)), case.knob)
+    case = Case.of(trace, knowledge or Known(), judge)
+    answer = next(answer for answer in (row(case) for row in TABLE) if answer)
+    answer = _name_remedy(replace(answer, reasons=(*_what_took_steps(case.trace), *answer.reasons)), case.knob)
     answer = _without_contradiction(case, answer)
+
     findings: tuple[Sentence, ...] = ()
-    one = not any(several_of(trace).values())
-    if one and trace.n and trace.batch:
-        findings = findings_of(Watched(case.trace, case.scale, case.sigma_data, case.source, judge))
-    findings += compare_runs(trace, half, shown) if one and half is not None else ()
-    scale = case.scale
-    titles = {term.name: term.label for term in trace.terms}
-    push = {titles.get(name, name): share for name, share in case.push.items()}
-    cfg = next(knob.value for knob in case.knobs if knob.kind == CFG)
-    plain = scale.plain and not scale.differs_from_cfg
-    known = (case.knobs, case.curves, case.liked)
-    return Report(answer, findings, case.features, case.sampler, cfg, plain, push, scale.effective, *known)
+    if not any(several_of(trace).values()):  # of runs that share a batch no sentence is true of all
+        findings += findings_of(case) if trace.n and trace.batch else ()
+        findings += compare_runs(trace, half, shown) if half is not None else ()
+
+    scale, titles = case.scale, {term.name: term.label for term in case.trace.terms}
+    return Report(
+        answer,
+        findings,
+        case.features,
+        case.sampler,
+        cfg=next(knob.value for knob in case.knobs if knob.kind == CFG),
+        plain=scale.plain and not scale.differs_from_cfg,
+        push={titles.get(name, name): share for name, share in case.push.items()},
+        effective=scale.effective,
+        knobs=case.knobs,
+        curves=case.curves,
+        liked=case.liked,
+    )
 
 
 def _without_contradiction(case: Case, answer: Answer) -> Answer:
@@ -320,74 +246,23 @@ def _without_contradiction(case: Case, answer: Answer) -> Answer:
     beyond = say("why.clipped" if case.trace.pixels else "why.beyond", percent=percent(clipped))
     reasons = [beyond] if clipped > CLIPPED else []
     reasons += [say("why.long", times=about(case.features.end / size))] if case.features.end > LONG * size > 0 else []
-    reasons += [_burning(case)] if case.burns else []
+    reasons += [_why_burns(case)] if case.burns else []
     return replace(answer, colour=UNCLEAR, reasons=(*reasons, *answer.reasons)) if reasons else answer
 
 
-def answer_of(case: Case) -> Answer:
-    """The verdict: the first of ROWS that has something to say."""
-    return next(answer for answer in (ask(case) for ask in ROWS) if answer)
-
-
 def _name_remedy(answer: Answer, knob: RunKnob) -> Answer:
-    """The same, with a headline that says what to do, where that is one number: what a person chose is to be used."""
-    advice = {one.id: one.facts for one in (answer.headline, *answer.reasons)}
+    """The answer with a headline that says what to do, where that is one number: what a person chose is to be used."""
+    advice = {sentence.id: sentence.facts for sentence in (answer.headline, *answer.reasons)}
     if "help.gradient" in advice:
         remedy = say("remedy.scale", scale=advice["help.gradient"]["half"])
-    elif answer.suggested is not None and knob.kind != CFG:
+    elif answer.suggested is None:
+        return answer
+    elif knob.kind != CFG:
         remedy = say("remedy.knob", name=knob.name, value=answer.suggested)
-    elif answer.suggested is not None:
+    else:
         sure = answer.against == "picks" and not {"help.widget", "why.stage.whole"} & advice.keys()
         remedy = say("remedy.use" if sure else "remedy.try", cfg=answer.suggested)
-    else:
-        return answer
     return replace(answer, headline=replace(answer.headline, then=remedy))
-
-
-def _nothing_to_judge(case: Case) -> Answer | None:
-    trace = case.trace
-    own = own_steps(trace)
-    measured = own & trace.steps["evals"].isfinite() if trace.n else own
-    if not bool(measured.any()) or not trace.batch:
-        return Answer(say("head.empty"), UNCLEAR, reasons=(say("help.record"),))
-    if (step := _first_broken_step(trace, measured)) is not None:
-        return Answer(say("head.not_finite", step=step + 1), UNCLEAR, reasons=(_help_broken(trace, step),))
-    if int(own.sum()) == 1:
-        return Answer(say("head.one_step"), UNCLEAR, reasons=(say("help.steps"),))
-    if (odd := _odd_host(case)) is not None:
-        return odd
-    if bool(unguided_square(trace).isnan()) and not is_off(trace, case.scale):
-        if _what_took_steps(trace):
-            return Answer(say("head.lost"), UNCLEAR, reasons=(say("help.lost"),))
-        return Answer(say("head.no_uncond"), UNCLEAR, reasons=(say("help.uncond"),))
-    return None
-
-
-def _odd_host(case: Case) -> Answer | None:
-    """A run whose predictions were not those of two prompts, as far as its host told them."""
-    trace, n = case.trace, int(own_steps(case.trace).sum())
-    for name, steps in zero_steps(trace).items():
-        if steps.any():
-            return Answer(say(f"head.zero.{name}", count=int(steps.sum()), n=n), UNCLEAR, reasons=(say("help.zero"),))
-    cached, unseen = trace.stage.count(SKIP), trace.stage.count(UNSEEN)
-    if 2 * cached >= n:
-        return Answer(say("head.cached", count=cached, n=n), UNCLEAR, reasons=(say("help.plain"),))
-    if unseen:
-        who = case.scale.other or say("who.node")
-        return Answer(say("head.unseen", who=who), UNCLEAR, reasons=(say("help.plain"),))
-    alone = torch.tensor([stage == "cond_only" for stage in trace.stage], dtype=torch.bool)
-    if bool(trace.steps["gamma"][alone & trace.steps["evals"].isfinite()].isnan().any()):
-        return Answer(say("head.moved", who=case.changer), UNCLEAR, reasons=(say("help.plain"),))
-    if {*trace.stage} == {"step"} and is_off(trace, case.scale) and bool(trace.steps["kappa"].isnan().all()):
-        # u was made though nobody needs it, and the sampler follows something else than D: it may guide by itself
-        return Answer(say("head.changed", chain=case.changer), UNCLEAR, reasons=(say("help.plain"),))
-    return None
-
-
-def _help_broken(trace: Trace, step: int) -> Sentence:
-    """What helps where the numbers broke down: a level that comes twice has samplers divide by zero."""
-    repeated = (trace.steps["sigma"] == trace.steps["sigma_next"])[: step + 1].nonzero()
-    return say("help.repeats", step=int(repeated[0]) + 1) if len(repeated) else say("help.precision")
 
 
 def _what_took_steps(trace: Trace) -> tuple[Sentence, ...]:
@@ -397,57 +272,80 @@ def _what_took_steps(trace: Trace) -> tuple[Sentence, ...]:
     return (say("why.lost", fault=str(faults[0])),) if gap and faults else ()
 
 
-def _several(case: Case) -> Answer | None:
+# Rows of the table, from top to bottom. Each answers, or leaves it to the next.
+
+
+def _cannot_tell(headline: Sentence, advice: Sentence) -> Answer:
+    return Answer(headline, UNCLEAR, reasons=(advice,))
+
+
+def _of_too_few_numbers(case: Case) -> Answer | None:
+    """A run of which nothing was recorded, whose numbers broke down, or that has one step."""
+    trace, forward = case.trace, ~case.trace.in_stages(RECUR)
+    measured = forward & trace.steps["evals"].isfinite()
+    if not bool(measured.any()) or not trace.batch:
+        return _cannot_tell(say("head.empty"), say("help.record"))
+    known = trace.record.part(VECTORS).K.isfinite().all(dim=-1).all(dim=1)
+    guided = trace.record.dot("D-G", "D-G").isfinite().all(dim=1)
+    finite = torch.where(trace.in_stages("step"), known, guided)  # of a step without both predictions D alone must be
+    broken = (measured & ~trace.in_stages(SKIP) & ~finite).nonzero()
+    if len(broken):
+        step = int(broken[0])
+        advice, repeated = say("help.precision"), (trace.steps["sigma"] == trace.steps["sigma_next"])[: step + 1]
+        if repeated.any():  # a level that comes twice has samplers divide by zero
+            advice = say("help.repeats", step=int(repeated.nonzero()[0]) + 1)
+        return _cannot_tell(say("head.not_finite", step=step + 1), advice)
+    return _cannot_tell(say("head.one_step"), say("help.steps")) if int(forward.sum()) == 1 else None
+
+
+def _of_odd_host(case: Case) -> Answer | None:
+    """A run whose predictions were not those of two prompts, as far as its host told them."""
+    trace, scale, n = case.trace, case.scale, int((~case.trace.in_stages(RECUR)).sum())
+    negative, positive = zero_steps(trace)
+    if negative.any():
+        return _cannot_tell(say("head.zero.negative", count=int(negative.sum()), n=n), say("help.zero"))
+    if positive.any():
+        return _cannot_tell(say("head.zero.positive", count=int(positive.sum()), n=n), say("help.zero"))
+    if 2 * (cached := trace.stage.count(SKIP)) >= n:
+        return _cannot_tell(say("head.cached", count=cached, n=n), say("help.plain"))
+    if UNSEEN in trace.stage:
+        return _cannot_tell(say("head.unseen", who=scale.other or say("who.node")), say("help.plain"))
+    alone = trace.in_stages("cond_only") & trace.steps["evals"].isfinite()
+    if bool(trace.steps["gamma"][alone].isnan().any()):
+        return _cannot_tell(say("head.moved", who=case.changer), say("help.plain"))
+    if {*trace.stage} == {"step"} and scale.is_off and bool(trace.steps["kappa"].isnan().all()):
+        # u was made though nobody needs it, and the sampler follows something else than D: it may guide by itself
+        return _cannot_tell(say("head.changed", chain=case.changer), say("help.plain"))
+    return None
+
+
+def _without_uncond(case: Case) -> Answer | None:
+    """A guided run of which no step shows both predictions."""
+    if case.scale.is_off or not bool(unguided_square(case.trace).isnan()):
+        return None
+    if _what_took_steps(case.trace):
+        return _cannot_tell(say("head.lost"), say("help.lost"))
+    return _cannot_tell(say("head.no_uncond"), say("help.uncond"))
+
+
+def _of_several(case: Case) -> Answer | None:
     """Runs that share a batch and not their settings: one answer on all of them would be on none."""
     several = several_of(case.trace)
     if several["cfg"]:
-        return Answer(
-            say("head.scales", scales=comma_list(sorted(several["cfg"]))), UNCLEAR, reasons=(say("help.alone"),)
-        )
+        return _cannot_tell(say("head.scales", scales=comma_list(sorted(several["cfg"]))), say("help.alone"))
     if several["chain"]:
-        return Answer(say("head.chains", count=len(several["chain"])), UNCLEAR, reasons=(say("help.alone"),))
+        return _cannot_tell(say("head.chains", count=len(several["chain"])), say("help.alone"))
     return None
-
-
-def _first_broken_step(trace: Trace, measured: torch.Tensor) -> int | None:
-    """The first step whose prediction, or whose numbers if it has both, are not finite."""
-    full = torch.tensor([stage == "step" for stage in trace.stage], dtype=torch.bool)
-    finite = trace.record.part(VECTORS).K.isfinite().all(dim=-1).all(dim=1)
-    guided = trace.record.dot("D-G", "D-G").isfinite().all(dim=1)
-    asked = measured & torch.tensor([stage != SKIP for stage in trace.stage], dtype=torch.bool)
-    places = (asked & ~torch.where(full, finite, guided)).nonzero()
-    return int(places[0]) if len(places) else None
-
-
-def _not_guided(case: Case) -> Answer | None:
-    scale, alone = case.scale, not case.scale.further and not case.scale.change > 0
-    if is_off(case.trace, scale) and alone:
-        off = say("head.off.node", who=case.changer, cfg=scale.cfg) if scale.differs_from_cfg else say("head.off")
-        return _advise(case, off)
-    if predictions_agree(case.trace) and alone:
-        return Answer(say("head.same"), OFF, reasons=(say("help.same"),))
-    if scale.constant and scale.low < 1 and not scale.further:
-        return _advise(case, say("head.weak", cfg=case.cfg))
-    return None
-
-
-def _advise(case: Case, headline: Sentence) -> Answer:
-    """A run without guidance is not judged, but told which scales are good, where that is known."""
-    answers = (ask(case) for ask in ((_of_picks, _of_curve) if case.whole else (_of_part,)))
-    advice = next((answer for answer in answers if answer and answer.against != "nothing"), None)
-    if advice is None:
-        return Answer(headline, OFF, reasons=(say("help.plain" if case.scale.differs_from_cfg else "help.off"),))
-    return replace(advice, headline=headline, colour=OFF, reasons=(advice.headline, *advice.reasons))
 
 
 def _of_other_knob(case: Case) -> Answer | None:
     """A run that something else than cfg guided most: what is known of cfg says nothing of it."""
     if case.knob.kind == CFG:
         return None
-    return _of_its_picks(case) or _of_curve(case) or (None if case.burns else _unmeasured(case))
+    return _of_picks_of_knob(case) or _of_curve(case) or (None if case.burns else _of_nothing(case))
 
 
-def _of_its_picks(case: Case) -> Answer | None:
+def _of_picks_of_knob(case: Case) -> Answer | None:
     """Where the value of a knob other than cfg lies beside those that somebody chose."""
     picks, knob = case.knowledge.picks, case.knob
     bounds = picks.range(case.sampler, knob.key) if picks else None
@@ -457,19 +355,36 @@ def _of_its_picks(case: Case) -> Answer | None:
     place = "untried" if knob.value > high >= max(pick.cfg for pick in tried) else _place(knob.value, bounds)
     if place == "inside" and case.burns:
         return None  # the sign tells more
-    judge, chose = _who_chose(tried)
+    judge, who_chose = _who_chose(tried)
     whose = say("whose.judge", **judge) if judge else say("whose.user")
     facts = {"knob": knob.words, "high": high} | ({} if place == "untried" else {"low": low, "whose": whose})
     number = case.value_within(low, high) if place in ("above", "below") else None
-    advice = [say("help.use.knob", name=knob.name, value=number)] if number is not None else []
-    advice += [_help_picks(knob)] if place == "untried" else []
-    reasons = (*tuple(_choices(tried, knob))[:MOST_TRIED], chose, *_named(case), *advice)
-    headline = say(f"head.knob.{place}", **facts)
-    return Answer(headline, COLOUR_OF.get(place, UNCLEAR), "picks", reasons, number, bounds)
+    advice = [] if number is None else [say("help.use.knob", name=knob.name, value=number)]
+    advice += [say("help.picks.knob", name=knob.name)] if place == "untried" else []
+    reasons = (*tuple(_choices(tried, knob))[:MOST_TRIED], who_chose, *_value_of_liked(case), *advice)
+    return Answer(say(OF_KNOB[place], **facts), COLOUR_OF.get(place, UNCLEAR), "picks", reasons, number, bounds)
 
 
-def _help_picks(knob: RunKnob) -> Sentence:
-    return say("help.picks") if knob.kind == CFG else say("help.picks.knob", name=knob.name)
+def _not_guided(case: Case) -> Answer | None:
+    """A run that cfg did not strengthen."""
+    scale, alone = case.scale, not case.scale.further and not case.scale.change > 0
+    if scale.is_off and alone:
+        off = say("head.off.node", who=case.changer, cfg=scale.cfg) if scale.differs_from_cfg else say("head.off")
+        return _with_good_scales(case, off)
+    if predictions_agree(case.trace) and alone:
+        return Answer(say("head.same"), OFF, reasons=(say("help.same"),))
+    if scale.constant and scale.low < 1 and not scale.further:
+        return _with_good_scales(case, say("head.weak", cfg=case.cfg))
+    return None
+
+
+def _with_good_scales(case: Case, headline: Sentence) -> Answer:
+    """A run without guidance is not judged, but told which scales are good, where that is known."""
+    answers = (ask(case) for ask in ((_of_picks, _of_curve) if case.whole else (_of_part,)))
+    advice = next((answer for answer in answers if answer and answer.against != "nothing"), None)
+    if advice is None:
+        return Answer(headline, OFF, reasons=(say("help.plain" if case.scale.differs_from_cfg else "help.off"),))
+    return replace(advice, headline=headline, colour=OFF, reasons=(advice.headline, *advice.reasons))
 
 
 def _of_part(case: Case) -> Answer | None:
@@ -482,20 +397,21 @@ def _of_part(case: Case) -> Answer | None:
     ends = {"first": float(steps["sigma"][0]), "last": float(steps["sigma_next"][-1])}
     edges = picks.range(case.sampler) if picks and scale.plain else None
     if picks is None or edges is None:
-        more = (say("why.stage", **ends), *_trouble(case), say("help.whole"))
-        return Answer(say("head.stage"), UNCLEAR, reasons=more)
+        reasons = (say("why.stage", **ends), *_trouble(case), say("help.whole"))
+        return Answer(say("head.stage"), UNCLEAR, reasons=reasons)
     place = _place(scale.plain_scale, edges)
-    facts = {"cfg": case.cfg, "place": say(f"place.{place}"), "low": edges[0], "high": edges[1]}
-    suggested = None if place == "inside" else _widget_number(math.sqrt(edges[0] * edges[1]))
+    facts = {"cfg": case.cfg, "place": say(PLACES[place]), "low": edges[0], "high": edges[1]}
+    suggested = None if place == "inside" else widget_number(math.sqrt(edges[0] * edges[1]))
     why = tuple(_choices(picks.of_class(case.sampler)))[:MOST_TRIED]
-    whole = say("why.stage.whole", sampler=say(f"sampler.{case.sampler}"), **ends)
+    whole = say("why.stage.whole", sampler=say(SAMPLERS[case.sampler]), **ends)
     reasons = (*why, whole, *([] if suggested else [say("help.picks")]))
     return _in_widget(case, Answer(say("head.stage.known", **facts), UNCLEAR, "picks", reasons, suggested, edges))
 
 
 def _of_picks(case: Case) -> Answer | None:
     """Where a run with one plain scale lies beside those that somebody chose."""
-    picks, scale, key = case.knowledge.picks, case.scale, case.cfg_key
+    picks, scale = case.knowledge.picks, case.scale
+    key = next(knob.key for knob in case.knobs if knob.kind == CFG)
     bounds = picks.range(case.sampler, key) if picks and scale.plain else None
     if picks is None or bounds is None:
         return None
@@ -503,12 +419,12 @@ def _of_picks(case: Case) -> Answer | None:
     place = _place(scale.plain_scale, bounds)
     if place == "above" and high >= max(pick.cfg for pick in tried) and not case.burns:
         place = "untried"
-    judge, chose = _who_chose(tried)
+    judge, who_chose = _who_chose(tried)
     facts = {"cfg": case.cfg, "high": high, **judge} | ({} if place == "untried" else {"low": low})
     advice = [say("help.picks")] if place == "untried" else []
-    reasons = (*tuple(_choices(tried))[:MOST_TRIED], chose, *_named(case), *advice)
+    reasons = (*tuple(_choices(tried))[:MOST_TRIED], who_chose, *_value_of_liked(case), *advice)
     suggested = case.value_within(low, high) if place in ("above", "below") else None
-    headline = say(f"head.{'judged' if judge else 'picks'}.{place}", **facts)
+    headline = say((OF_JUDGE if judge else OF_USER)[place], **facts)
     return _in_widget(case, Answer(headline, COLOUR_OF.get(place, UNCLEAR), "picks", reasons, suggested, bounds))
 
 
@@ -525,33 +441,36 @@ def _who_chose(tried: list[Pick]) -> tuple[dict[str, Any], Sentence]:
 
 def _choices(tried: list[Pick], knob: RunKnob | None = None) -> Iterator[Sentence]:
     """What everyone who chose any tried and chose, the user first.  knob: another than cfg"""
-    name = "why.picks.knob" if knob else "why.picks"
     for by in sorted({pick.by for pick in tried if pick.good}, key=lambda name: name or ""):
-        own = [pick for pick in tried if pick.by == by]
-        all_of_them, chosen = (sorted({p.cfg for p in own if p.good or not only}) for only in (False, True))
-        facts = {"tried": comma_list(all_of_them), "chosen": comma_list(chosen)}
-        facts |= {"name": knob.name} if knob else {}
-        yield say(f"{name}.judge", judge=by, **facts) if by else say(name, **facts)
+        picks = [pick for pick in tried if pick.by == by]
+        values, chosen = sorted({pick.cfg for pick in picks}), sorted({pick.cfg for pick in picks if pick.good})
+        facts = {"tried": comma_list(values), "chosen": comma_list(chosen)}
+        if knob:
+            facts["name"] = knob.name
+            yield say("why.picks.knob.judge", judge=by, **facts) if by else say("why.picks.knob", **facts)
+        else:
+            yield say("why.picks.judge", judge=by, **facts) if by else say("why.picks", **facts)
 
 
-def _named(case: Case) -> Iterator[Sentence]:
+def _value_of_liked(case: Case) -> Iterator[Sentence]:
     """Which value liked pictures name, and by what."""
     liked = case.liked.get(case.knob.key)
     if liked and len(liked.values) > 1 and liked.by == STRENGTH:
         low, high = ("?" if math.isnan(end) else about(end) for end in liked.strength[1:])
         facts = {"strength": about(liked.strength.value), "low": low, "high": high, "name": case.knob.name}
-        yield say("why.liked", **facts, value=_widget_number(liked.value.value))
+        yield say("why.liked", **facts, value=widget_number(liked.value.value))
 
 
 def _of_curve(case: Case) -> Answer | None:
     """Where a run lies on what was measured of this model with its sampler, schedule and size."""
-    measured, knob = case.curve, case.knob
+    knob = case.knob
+    measured = case.curves.get(knob.key)
     if measured is None or knob.value is None:
         return None
     curve, gate, facts = measured.curve, measured.gate, {"name": knob.name, "knob": knob.words}
     if gate and not gate.applies:
-        found = {} if gate.at is None else {"times": about(gate.at.value)}
-        why = say(f"why.gate.{gate.why}", **found)
+        times = {} if gate.at is None else {"times": about(gate.at.value)}
+        why = say(GATES[gate.why], **times)
         if gate.sure:
             return Answer(say("head.refused"), UNCLEAR, "measured", (why, say("help.refused")))
         return Answer(_unsure(measured, knob), UNCLEAR, "measured", (why, say("help.more")))
@@ -564,14 +483,15 @@ def _of_curve(case: Case) -> Answer | None:
     first, seen = curve.mark(MEASURABLE), curve.mark(VISIBLE)
     if first is None or value <= first.value:
         sure = curve.times_at(value).high < VISIBLE  # nan of one picture
-        colour, help_ = FINE if gate and sure else UNCLEAR, say("help.calm" if sure else "help.more")
-        return Answer(say("head.measured.calm", **facts), colour, "measured", (why, help_))
-    mark, name, colour = (first, "first", UNCLEAR)
+        colour, advice = FINE if gate and sure else UNCLEAR, say("help.calm" if sure else "help.more")
+        return Answer(say("head.measured.calm", **facts), colour, "measured", (why, advice))
+    headline, colour = say("head.measured.first", **facts, mark=about(first.value)), UNCLEAR
     if seen and value > seen.value:
-        mark, name, colour = seen, "seen", ABOVE if gate else UNCLEAR  # without a gate nobody knows that it applies
-    start = _widget_number(max(first.value / 2, LEAST_CFG)) if knob.kind == CFG else None
+        headline = say("head.measured.seen", **facts, mark=about(seen.value))
+        colour = ABOVE if gate else UNCLEAR  # without a gate nobody knows that the measure applies
+    start = widget_number(max(first.value / 2, LEAST_CFG)) if knob.kind == CFG else None
     reasons = (why, *([] if start is None else [say("why.start", cfg=start)]), say("help.strange"))
-    return Answer(say(f"head.measured.{name}", **facts, mark=about(mark.value)), colour, "measured", reasons, start)
+    return Answer(headline, colour, "measured", reasons, start)
 
 
 def _unsure(measured: MeasuredCurve, knob: RunKnob) -> Sentence:
@@ -591,7 +511,7 @@ def _unsure(measured: MeasuredCurve, knob: RunKnob) -> Sentence:
 def _why_measured(measured: MeasuredCurve, name: str, value: float) -> Sentence:
     """What was measured at a value of the curve, and how sure it is.  name: of the knob"""
     curve, times = measured.curve, measured.curve.times_at(value)
-    near = min(curve.values, key=lambda one: abs(one - value))
+    near = min(curve.values, key=lambda measured_value: abs(measured_value - value))
     at = curve.values.index(near)
     low, high = ("?" if math.isnan(end) else about(end) for end in (times.low, times.high))
     facts = {"when": measured.when, "pictures": measured.pictures, "count": len(curve.values), "name": name}
@@ -609,7 +529,7 @@ def _place(scale: float, edges: tuple[float, float]) -> str:
 
 
 def _in_widget(case: Case, answer: Answer) -> Answer:
-    """The same, with the scale to take in the widget's numbers, and without a range where those are not plain scales.
+    """An answer with the scale to take in the widget's numbers, and without a range where those are not plain scales.
 
     That number is known only as far as one factor moves every cfg away from 1.
     """
@@ -623,21 +543,38 @@ def _in_widget(case: Case, answer: Answer) -> Answer:
     factor = (scale.plain_scale - 1) / (scale.cfg - 1) if scale.plain and scale.cfg > 1 else 0.0
     if not factor > 0:
         return replace(answer, reasons=(*answer.reasons, say("help.widget.unknown", scale=wanted)))
-    cfg = _widget_number(1 + (wanted - 1) / factor)
+    cfg = widget_number(1 + (wanted - 1) / factor)
     return replace(answer, reasons=(*answer.reasons, say("help.widget", cfg=cfg, scale=wanted)), suggested=cfg)
 
 
 def _too_long(case: Case) -> Answer | None:
-    """The one thing that a record alone tells: guided predictions far longer than the model's own."""
+    """Guided predictions far longer than the model's own: the one thing that a record alone tells."""
     if not case.burns:
         return None
-    name, by = ("head.burns.gradient", {"name": case.guide.label}) if case.guide else ("head.burns", {})
-    advice = _advice(case)
-    reasons = (_burning(case), *_trouble(case), *_measured_elsewhere(case), advice)
-    return Answer(say(name, **by), ABOVE, reasons=reasons, suggested=advice.facts.get("half"))
+    guide, scale = case.guide, case.scale
+    cfg = scale.cfg if scale.differs_from_cfg else scale.plain_scale
+    half = None
+    if guide and guide.scale is not None:
+        half = guide.scale / 2
+        advice = say("help.gradient", name=guide.label, half=half, scale=guide.scale)
+    elif guide:
+        advice = say("help.plain")
+    elif cfg > 1:
+        half = max(1.0, cfg / 2)
+        advice = say("help.half", half=half)
+    else:
+        advice = say("help.picks")
+    headline = say("head.burns.gradient", name=guide.label) if guide else say("head.burns")
+    reasons = (_why_burns(case), *_trouble(case), *_measured_elsewhere(case), advice)
+    return Answer(headline, ABOVE, reasons=reasons, suggested=half)
 
 
-def _unmeasured(case: Case) -> Answer:
+def _why_burns(case: Case) -> Sentence:
+    features = case.features
+    return say("why.burns", step=(features.longest or 0) + 1, times=short(round(features.overshoot, 1)), sure=BURNT)
+
+
+def _of_nothing(case: Case) -> Answer:
     """Nothing was measured of this model in runs like this one."""
     scale, knob = case.scale, case.knob
     if math.isnan(scale.low) and knob.kind == CFG:
@@ -651,7 +588,7 @@ def _unmeasured(case: Case) -> Answer:
 def _measured_elsewhere(case: Case) -> Iterator[Sentence]:
     """That these weights were measured in runs like this one with something else put on them, with what."""
     header, key = case.trace.header, case.knob.key
-    other = next((one for one in case.knowledge.related if one.curve_for(header, key)), None)
+    other = next((curves for curves in case.knowledge.related if curves.curve_for(header, key)), None)
     if other is not None:
         model = header.get("model") or {}
         there, here = _put_on(other.on, other.patched), _put_on(put_on(model), bool(model.get("patches")))
@@ -666,44 +603,26 @@ def _put_on(names: Sequence[str], patched: bool) -> str | Sentence:
 def _trouble(case: Case) -> Iterator[Sentence]:
     """Why what is there could not be compared with."""
     yield from case.knowledge.trouble
-    picks, sampler = case.knowledge.picks, say(f"sampler.{case.sampler}")
+    picks = case.knowledge.picks
     if picks is None or case.knob.kind != CFG:
         return
     if picks.range(case.sampler) is None:
-        yield say("why.picks.class", sampler=sampler)
+        yield say("why.picks.class", sampler=say(SAMPLERS[case.sampler]))
     elif not case.scale.plain:
         yield say("why.picks.plain", chain=case.scale.who)
 
 
-def _burning(case: Case) -> Sentence:
-    step = (case.features.longest or 0) + 1
-    return say("why.burns", step=step, times=case.times(), sure=BURNT)
-
-
-def _advice(case: Case) -> Sentence:
-    """What to lower: the scale of the gradient that pushed most, else cfg."""
-    guide, cfg = case.guide, case.scale.cfg if case.scale.differs_from_cfg else case.scale.plain_scale
-    if guide:
-        scale = guide.scale
-        return (
-            say("help.plain") if scale is None else say("help.gradient", name=guide.label, half=scale / 2, scale=scale)
-        )
-    return say("help.half", half=max(1.0, cfg / 2)) if cfg > 1 else say("help.picks")
-
-
-def _widget_number(cfg: float | None) -> float | None:
-    """A scale as widgets show it."""
-    return None if cfg is None else round(cfg, 1) if cfg >= 1 else float(f"{cfg:.2g}")
-
-
-ROWS: tuple[Callable[[Case], Answer | None], ...] = (  # from top to bottom; the last always answers
-    _nothing_to_judge,
-    _several,
-    _of_other_knob,
-    _not_guided,
-    _of_part,
-    _of_picks,
-    _of_curve,
-    _too_long,
-    _unmeasured,
+# The verdict: asked from top to bottom, the first row that has something to say answers; the last always has.
+TABLE: tuple[Callable[[Case], Answer | None], ...] = (
+    _of_too_few_numbers,  # of the run too little was recorded
+    _of_odd_host,  # its predictions were not those of two prompts
+    _without_uncond,  # no step shows both predictions
+    _of_several,  # it is several runs in one batch
+    _of_other_knob,  # something else than cfg guided it most
+    _not_guided,  # cfg did not strengthen it
+    _of_part,  # it is a part of a run
+    _of_picks,  # somebody chose good values of cfg
+    _of_curve,  # its model was measured
+    _too_long,  # its guided predictions are far too long
+    _of_nothing,  # nothing is known
 )

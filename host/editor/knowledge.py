@@ -16,7 +16,7 @@ from torch import Tensor
 from ...files.places import CURVES, FOLDER, PICKS, SIZES, file_of_model
 from ...guidance.printing import shorten, words_of
 from ...trace.trace import Trace, model_key
-from ...verdict.findings import Judged
+from ...verdict.case import Judged
 from ...verdict.halved import Shown
 from ...verdict.known import Known, included_curves
 from ...verdict.measured import ModelCurves, read_curves, weights_key

@@ -16,9 +16,9 @@ from ...files.places import CURVES, TAB_FOLDER
 from ...measure.estimates import Estimate
 from ...trace.file import load
 from ...trace.trace import Trace
+from ...verdict.case import Case
 from ...verdict.liked import named_by
 from ...verdict.measured import ModelCurves, measure_curve, read_curves, write_curves
-from ...verdict.report import Case
 from ...verdict.run_knobs import model_of
 from .choices import CHANGING, SENT, body_of, own_run, respond
 from .knowledge import knowledge_of, place_of

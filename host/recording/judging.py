@@ -11,7 +11,7 @@ from torch import Tensor
 from ...guidance.energies.protocol import Energy
 from ...guidance.printing import shorten, text_of, words_of
 from ...trace.trace import END, Trace
-from ...verdict.findings import Judged
+from ...verdict.case import Judged
 from ..models import adapter
 from ..models.native_model import PixelFormat, format_named
 from ..models.trace_pictures import decode_pictures

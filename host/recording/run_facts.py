@@ -21,7 +21,7 @@ from ...trace.gram import GramRecord, point
 from ...trace.maker import EndedRun, make_trace
 from ...trace.metrics import IDENTITY_LIMIT
 from ...trace.recorder import RECUR
-from ...trace.trace import AFTERWARDS, FROM_ZERO, PART, SCALES, SKIP, UNSEEN, Trace
+from ...trace.trace import AFTERWARDS, FROM_ZERO, MASK_NOTE, PART, SCALES, SKIP, UNSEEN, Trace
 from ...verdict.sentences import percent
 from ..editor.jobs import file_of, running_job
 from ..editor.prompt_words import has_words
@@ -195,7 +195,7 @@ def notes_of(seen: Observed) -> list[str]:
     """What a reader should know before trusting the numbers."""
     run, notes = seen.run, []
     if run.has_mask:
-        notes.append("a noise mask was set: D is the original outside it, so D - G does not come from a rule there")
+        notes.append(f"{MASK_NOTE}: D is the original outside it, so D - G does not come from a rule there")
     notes += [SIDE_BY_SIDE] if _lanes(seen) else []
     lost = seen.lost_draws
     notes += _about_uncond(seen)

@@ -17,7 +17,7 @@ from numpy import ndarray
 from ... import library as gg
 from ...guidance.vectors import flat
 from ...samplers.steps import follow, level, up_and_down
-from ...trace.pushes import contraction, push
+from ...trace.guidance_effect import contraction, push
 from ..markdown import table
 
 EXACT = "exact mixture"

@@ -31,8 +31,8 @@ from guidance_geometry.nodes.load_classifier import GGLoadClassifier
 from guidance_geometry.nodes.start import GGClassLabel
 from guidance_geometry.nodes.sweep import GGSweep
 from guidance_geometry.tests.host.runs import Counter, fitted, ksampler, names, watched
+from guidance_geometry.verdict.case import scale_of
 from guidance_geometry.verdict.report import report_of
-from guidance_geometry.verdict.scale import scale_of
 
 CFGS = (0.0, 1.0, 4.0)
 STEPS = 4

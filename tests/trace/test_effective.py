@@ -8,7 +8,7 @@ import torch
 
 from guidance_geometry.tests.edited_runs import with_columns
 from guidance_geometry.tests.traces import exact_trace
-from guidance_geometry.trace.effective import EffectiveScale, rounding, tells
+from guidance_geometry.trace.guidance_effect import EffectiveScale, rounding, tells
 from guidance_geometry.trace.trace import SCALES
 
 UNKNOWN = EffectiveScale()

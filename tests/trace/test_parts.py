@@ -11,7 +11,7 @@ from guidance_geometry.tests.two_parts import AUDIO, GAMMAS, PACKED, VIDEO, step
 from guidance_geometry.trace.checks import check
 from guidance_geometry.trace.file import fit_trace, load, save, with_end_alone
 from guidance_geometry.trace.record import run_record
-from guidance_geometry.trace.trace import OWN
+from guidance_geometry.trace.trace import OF_A_PART
 
 
 def same(first, second):
@@ -58,7 +58,7 @@ def test_a_file_holds_every_part_and_an_old_reader_sees_the_first(tmp_path):
             assert all(same(one[key], other[key]) for key in one)
     tensors, metadata = read_safetensors(path)
     del metadata["gg.sha256"]  # others than ours leave it out
-    assert {*json.loads(metadata["gg.parts"])[0]} <= {*OWN, "directions", "stage"}
+    assert {*json.loads(metadata["gg.parts"])[0]} <= {*OF_A_PART, "directions", "stage"}
     first = {key: tensor for key, tensor in tensors.items() if not key.startswith("part")}
     write_safetensors(tmp_path / "first.safetensors", first, {k: v for k, v in metadata.items() if k != "gg.parts"})
     alone = load(tmp_path / "first.safetensors")

@@ -11,8 +11,8 @@ from guidance_geometry.dev.fixtures import record_fixtures
 from guidance_geometry.figures.scene import scene_of
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.choices import Pushes, band, default_step
-from guidance_geometry.trace.effective import EffectiveScale
 from guidance_geometry.trace.gram import VECTORS, gram
+from guidance_geometry.trace.guidance_effect import EffectiveScale
 from guidance_geometry.trace.metrics import METRICS
 from guidance_geometry.trace.places import PLACES
 from guidance_geometry.trace.record import (

@@ -11,8 +11,8 @@ from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.choices import Pushes, band, choices_of, default_step, scale_axes
 from guidance_geometry.trace.file import load, save
 from guidance_geometry.trace.gram import VECTORS, GramRecord, gram
+from guidance_geometry.trace.guidance_effect import GUIDANCE, contraction, interval, push, push_shares, shares
 from guidance_geometry.trace.places import places_of
-from guidance_geometry.trace.pushes import GUIDANCE, contraction, interval, push, push_shares, shares
 from guidance_geometry.trace.terms import GUIDES, MEASURES, Term
 
 from .ddpm_run import recorded

@@ -34,14 +34,13 @@ from guidance_geometry.tests.edited_runs import (
     with_products,
 )
 from guidance_geometry.tests.traces import exact_trace
-from guidance_geometry.trace.effective import MASKED
-from guidance_geometry.verdict.findings import Judged
+from guidance_geometry.trace.trace import MASK_NOTE
+from guidance_geometry.verdict.case import Judged
 from guidance_geometry.verdict.known import Known
 from guidance_geometry.verdict.measured import MeasuredCurve, ModelCurves, beside_of
-from guidance_geometry.verdict.picks import Pick, Picks
+from guidance_geometry.verdict.picks import CLASSES, Pick, Picks
 from guidance_geometry.verdict.report import report_of as report
 from guidance_geometry.verdict.run_knobs import RULE
-from guidance_geometry.verdict.sampler_class import CLASSES
 from guidance_geometry.verdict.sentences import say
 from guidance_geometry.verdict.size import Size
 
@@ -192,7 +191,7 @@ OF_GUIDANCE = chosen((2.0, True), (3.0, False), knob="guidance", also=LIKED.pick
 OF_PHI = chosen((0.3, True), (0.5, False), knob="phi, GGRescale, cfg 8", also=LIKED.picks.picks)
 STEERS = "scale, Steer gradient"  # key of the knob of `steered`
 OF_EACH = torch.linspace(1.5, 2.5, 8).double()[:, None, None, None]  # scales of samples, about the widget's quarter
-HIDDEN = {"notes": [f"{MASKED}: D is the original outside it"], "cfg": None}
+HIDDEN = {"notes": [f"{MASK_NOTE}: D is the original outside it"], "cfg": None}
 EMBEDDED = {"afterwards": {"against": "embedded guidance 1"}}
 STATED_KNOB = {"kind": "guidance", "name": "guidance", "key": "guidance", "value": 3.5, "title": "Flux", "node": "9:4",
                "low": 1.0, "high": 100.0}  # fmt: skip

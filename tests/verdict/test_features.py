@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.gram import VECTORS, gram
 from guidance_geometry.trace.trace import PER_SAMPLE, Trace
-from guidance_geometry.verdict.features import begins_late, ends_early, features_of
+from guidance_geometry.verdict.case import begins_late, ends_early, features_of
 from guidance_geometry.verdict.known import Known
 from guidance_geometry.verdict.picks import Pick, Picks
 from guidance_geometry.verdict.report import report_of

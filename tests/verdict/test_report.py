@@ -20,17 +20,13 @@ from guidance_geometry.tests.plain_words import clumsy, sentences
 from guidance_geometry.tests.project import ROOT
 from guidance_geometry.tests.random_runs import random_run
 from guidance_geometry.tests.report_schema import SCHEMA, misfits
-from guidance_geometry.trace.effective import EffectiveScale
 from guidance_geometry.trace.gram import triangle
-from guidance_geometry.trace.pushes import push_shares
-from guidance_geometry.verdict.features import Features
-from guidance_geometry.verdict.findings import Judged
+from guidance_geometry.trace.guidance_effect import EffectiveScale, push_shares
+from guidance_geometry.verdict.case import Features, Judged, scale_of
 from guidance_geometry.verdict.known import Known
-from guidance_geometry.verdict.picks import CFG
+from guidance_geometry.verdict.picks import CFG, CLASSES
 from guidance_geometry.verdict.report import AGAINST, COLOURS, VERSION
 from guidance_geometry.verdict.run_knobs import DISTILLED, GRADIENT, LORA, RULE
-from guidance_geometry.verdict.sampler_class import CLASSES
-from guidance_geometry.verdict.scale import scale_of
 from guidance_geometry.verdict.sentences import LANGUAGES, SENTENCES, Sentence, say, short
 from guidance_geometry.verdict.size import Size, read_size, write_size
 

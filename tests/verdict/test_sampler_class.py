@@ -8,7 +8,8 @@ import torch
 
 from guidance_geometry.tests.traces import exact_trace
 from guidance_geometry.trace.gram import triangle
-from guidance_geometry.verdict.sampler_class import CLASSES, class_of_sampler, sampler_class
+from guidance_geometry.verdict.case import class_of_sampler, sampler_class
+from guidance_geometry.verdict.picks import CLASSES
 
 
 def test_a_class_is_noise_and_steps():
