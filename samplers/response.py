@@ -46,8 +46,12 @@ class Crowded(Misfit):
 class Seen(NamedTuple):
     """A state that a sampler showed.
 
-    row: [places]. calls, draws: of the model and of noise, made before. number: states shown before. asks: whether the
-    model is called with it.
+    row: its coefficients [places].
+    sigma: its noise level.
+    calls: calls of the model made before.
+    draws: draws of noise made before.
+    number: states shown before.
+    asks: whether the model is called with it.
     """
 
     row: Tensor
@@ -83,7 +87,7 @@ class Probes:
 
     @property
     def places(self) -> int:
-        """Of a state: the start, D and u of every call, every draw, and those without a probe."""
+        """Places of a state: the start, D and u of every call, every draw, and those without a probe."""
         return 1 + 3 * self.room + SPARE
 
     def _unit(self, place: int) -> Tensor:  # [1, 1, 1, places]
@@ -102,14 +106,14 @@ class Probes:
         return self._unit(2 * self.calls - 1), self._unit(2 * self.calls)
 
     def draw(self, *levels: Tensor) -> Tensor:
-        """Noise."""
+        """A draw of the sampler's noise."""
         self.draws += 1
         if self.draws > self.room:
             raise Crowded
         return self._unit(2 * self.room + self.draws)
 
     def note_report(self, info: dict) -> None:
-        """The sampler's callback."""
+        """Note the sampler's callback."""
         if len(self.events) > 4 * self.room:
             raise Crowded
         sigma, shown = info.get("sigma"), info.get("denoised")
@@ -121,7 +125,7 @@ class Probes:
             self.events.append(Report(row, level, self.calls))
 
     def note_result(self, x: Tensor, sigma: float) -> None:
-        """The sampler's result."""
+        """Note the sampler's result."""
         self._show_state(x, sigma, False)
         self.result = self.states[-1].row
 
@@ -171,7 +175,7 @@ class StepResponse:
 
     @property
     def gain(self) -> float:
-        """Its largest weight, 1 at least: how far it enlarges the rounding of what it reads."""
+        """The largest weight of the step, 1 at least: how far it enlarges the rounding of what it reads."""
         return max(1.0, *map(abs, (*self.states, *chain(*self.guided, *self.uncond))))
 
     @property
@@ -226,11 +230,15 @@ class State(NamedTuple):
 class Response:
     """What a sampler does in a run over one schedule.
 
-    steps: empty where they could not be told by coefficients. states: one more than steps, the result last. firsts: the
-    number of the call with which each step begins, None for one that asks for no prediction; further calls up to the
-    next one are stages of it. reports: the calls made before each report of a step. late: the reports follow the stages
-    of their step. end: noise level of the result, None where there was none. levels: noise level of every call. why:
-    there are no steps, in a sentence.
+    steps: empty where they could not be told by coefficients.
+    states: one more than steps, the result last.
+    firsts: the number of the call with which each step begins, None for one that asks for no prediction; further calls
+        up to the next one are stages of it.
+    reports: the calls made before each report of a step.
+    late: whether the reports follow the stages of their step.
+    end: noise level of the result, None where there was none.
+    levels: noise level of every call.
+    why: there are no steps, in a sentence.
     """
 
     steps: tuple[StepResponse, ...] = ()
@@ -331,7 +339,7 @@ def _find_start(pending: list[Seen], report: Report) -> Start:
 
 def is_late(probes: Probes) -> bool:
     """Whether the reports of a dry run follow the stages of their step."""
-    calls = [one.call for one in starts_of(probes) if one.call is not None]
+    calls = [start.call for start in starts_of(probes) if start.call is not None]
     return any(call + 1 < made for call, made in zip(calls, reports_of(probes), strict=False))
 
 
@@ -359,16 +367,16 @@ def _response(play: Play, probes: Probes, sigmas: Sequence[float]) -> Response:
     steps = starts_of(probes)
     if steps[0].call is None:  # the result, or a step back
         raise Misfit("it reports no step")
-    rows = torch.stack([one.at.row for one in steps])
-    own = torch.zeros_like(rows)
+    rows = torch.stack([start.at.row for start in steps])
+    hidden = torch.zeros_like(rows)
     if bool(rows[:, -SPARE:].any()) or not _on_schedule(steps, sigmas):
-        own = _blank(play, probes, steps)
-    rows = rows - own
+        hidden = _blank(play, probes, steps)
+    rows = rows - hidden
     if not rows.isfinite().all():
         raise Misfit("its states are not finite")
-    table = Table(rows, own, steps, probes)
-    firsts, end = tuple(one.call for one in steps[:-1]), end_of(probes, sigmas)
-    levels = tuple(one.sigma for one in probes.states if one.asks)
+    table = Table(rows, hidden, steps, probes)
+    firsts, end = tuple(start.call for start in steps[:-1]), end_of(probes, sigmas)
+    levels = tuple(state.sigma for state in probes.states if state.asks)
     answer = Response((), table.states, firsts, reports_of(probes), is_late(probes), end, levels)
     try:
         return replace(answer, steps=table.steps)
@@ -378,25 +386,29 @@ def _response(play: Play, probes: Probes, sigmas: Sequence[float]) -> Response:
 
 def _on_schedule(steps: list[Start], sigmas: Sequence[float]) -> bool:
     """Whether the levels of all steps are those of the schedule."""
-    there, levels = torch.tensor(sigmas), torch.tensor([one.at.sigma for one in steps[:-1]])
+    there, levels = torch.tensor(sigmas), torch.tensor([start.at.sigma for start in steps[:-1]])
     return bool(((levels[:, None] - there).abs() <= SAME_LEVEL * levels[:, None]).any(dim=1).all())
 
 
 def _blank(play: Play, probes: Probes, steps: list[Start]) -> Tensor:
-    """The states of the same run without probes.  Raises Misfit where its steps are others."""
+    """The states of a dry run without probes, under equal random numbers.  Raises Misfit where its steps are others."""
     blank = Probes(probes.room, probes.size, probes.dtype, live=False)
     play_dry(play, blank)
-    if [(one.sigma, one.calls) for one in blank.states] != [(one.sigma, one.calls) for one in probes.states]:
+    asked, asked_before = ([(state.sigma, state.calls) for state in run.states] for run in (blank, probes))
+    if asked != asked_before:
         raise Misfit("its steps depend on what is predicted")
-    return torch.stack([blank.states[one.at.number].row for one in steps])
+    return torch.stack([blank.states[start.at.number].row for start in steps])
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Coefficients of the states of a dry run, a row each: [states, places].  own: what the sampler drew for itself."""
+    """Coefficients of the states of a dry run, a row each: [states, places].
+
+    hidden: what of each state the sampler drew for itself, likewise.
+    """
 
     rows: Tensor
-    own: Tensor
+    hidden: Tensor
     starts: list[Start]
     probes: Probes
 
@@ -408,28 +420,40 @@ class Table:
             self.rows[:, 0] / self.probes.size,
             *(self.rows[:, kind : 2 * calls + 1 : 2].sum(dim=1) for kind in (1, 2)),
         )
-        noise = (self.rows[:, 2 * calls + 1 : -SPARE].square().sum(dim=1) + self.own.square().mean(dim=1)).sqrt()
-        levels = [one.at.sigma for one in self.starts]
+        noise = (self.rows[:, 2 * calls + 1 : -SPARE].square().sum(dim=1) + self.hidden.square().mean(dim=1)).sqrt()
+        levels = [start.at.sigma for start in self.starts]
         return tuple(map(State, levels, *(column.tolist() for column in (*sums, noise))))
 
     @property
     def steps(self) -> tuple[StepResponse, ...]:
-        """Every step, with the shortest memory that explains the next state."""
+        """Every step, with the shortest memory that explains the next state.
+
+        A step reads its state and those of `back` steps before, and of predictions and draws only those since then. So
+        the row of the next state is
+
+            r_n+1 = sum_j s_j r_n-j + b,        b = 0 at every place that the step does not read
+
+        Those places alone tell s, by least squares under the mask m, which is 1 there and 0 elsewhere:
+
+            s = argmin |m (r_n+1 - sum_j s_j r_n-j)|^2
+
+        What is left at the other places is b, the weights of its own predictions and draws. Without the mask s would
+        take on what belongs to b. Where more than rounding is left under the mask, the memory is too short.
+        """
         by_step: dict[int, StepResponse] = {}
         count, size = len(self.rows) - 1, self.rows.abs().amax(dim=1)
         limit = EXACT[self.probes.dtype] * torch.maximum(size[1:], size[:-1])
         for back in range(min(count, MEMORY + 1)):
             past = self._past(self.rows, back)
-            strange = self._strange(back)
-            weights = torch.linalg.lstsq((past * strange[:, None]).mT, (self.rows[1:] * strange)[..., None]).solution
-            rest = self.rows[1:] - (weights.mT @ past)[:, 0]
-            fits = ((rest * strange).abs().amax(dim=1) <= limit).tolist()
-            hidden = self.own[1:] - (weights.mT @ self._past(self.own, back))[:, 0]
-            kept = (torch.where(one.abs() <= 0.01 * limit[:, None], 0.0, one) for one in (weights[..., 0], rest))
-            lists = [one.tolist() for one in kept]
-            lists.append(hidden.square().mean(dim=1).sqrt().tolist())
+            mask = self._unread(back)
+            weights = torch.linalg.lstsq((past * mask[:, None]).mT, (self.rows[1:] * mask)[..., None]).solution
+            left = self.rows[1:] - (weights.mT @ past)[:, 0]
+            fits = ((left * mask).abs().amax(dim=1) <= limit).tolist()
+            hidden = self.hidden[1:] - (weights.mT @ self._past(self.hidden, back))[:, 0]
+            no_rounding = (torch.where(v.abs() <= 0.01 * limit[:, None], 0.0, v) for v in (weights[..., 0], left))
+            columns = [column.tolist() for column in (*no_rounding, hidden.square().mean(dim=1).sqrt())]
             fresh = (n for n, fit in enumerate(fits) if fit and n not in by_step)
-            by_step |= {n: self._step(n, min(back, n), *(one[n] for one in lists)) for n in fresh}
+            by_step |= {n: self._step(n, min(back, n), *(column[n] for column in columns)) for n in fresh}
             if len(by_step) == count:
                 return tuple(by_step[n] for n in range(count))
         raise Misfit(f"its next state reads more than the {MEMORY} steps before, or earlier noise")
@@ -439,30 +463,31 @@ class Table:
         padded = torch.cat([table.new_zeros(back, table.shape[1]), table[:-1]])
         return padded.unfold(0, back + 1, 1).flip(-1).mT
 
-    def _strange(self, back: int) -> Tensor:  # [steps, places] of 0 and 1
+    def _unread(self, back: int) -> Tensor:  # [steps, places] of 0 and 1
         """Places that a step with so long a memory does not read: the start, earlier predictions and earlier draws."""
         calls = draws = self.probes.room
-        ends = [one.at.calls for one in self.starts]
+        ends = [start.at.calls for start in self.starts]
         first = torch.tensor([ends[max(n - back, 0)] for n in range(len(ends) - 1)])
-        drawn = torch.tensor([one.at.draws for one in self.starts[:-1]])
-        calls_of_rows = torch.arange(calls).repeat_interleave(2)
-        start = drawn.new_ones(len(drawn), 1).bool()
+        drawn = torch.tensor([start.at.draws for start in self.starts[:-1]])
+        calls_of_rows = torch.arange(calls).repeat_interleave(2)  # D and u of each call lie side by side
+        of_start = drawn.new_ones(len(drawn), 1).bool()
         earlier = (calls_of_rows < first[:, None], torch.arange(draws) < drawn[:, None])
-        return torch.cat([start, *earlier, ~start.expand(-1, SPARE)], dim=1).double()
+        return torch.cat([of_start, *earlier, ~of_start.expand(-1, SPARE)], dim=1).double()
 
     def _calls(self, n: int) -> range:
         """The evaluations of a step."""
         first, following = self.starts[n], self.starts[n + 1].at.calls
         return range(0) if first.call is None else range(first.call, following)
 
-    def _step(self, n: int, back: int, states: list[float], rest: list[float], hidden: float) -> StepResponse:
+    def _step(self, n: int, back: int, states: list[float], weights: list[float], hidden: float) -> StepResponse:
+        """One step.  weights: of the probes at all places, by which the predictions and draws of the step are found."""
         draws = 2 * self.probes.room + 1
         calls = [self._calls(n - j) for j in range(back + 1)]
         before, after = (self.starts[i].at.draws for i in (n, n + 1))
         return StepResponse(
             states=tuple(states[: back + 1]),
-            guided=tuple(tuple(rest[2 * k + 1] for k in ks) for ks in calls),
-            uncond=tuple(tuple(rest[2 * k + 2] for k in ks) for ks in calls),
-            draws=tuple(rest[draws + before : draws + after]),
+            guided=tuple(tuple(weights[2 * k + 1] for k in ks) for ks in calls),
+            uncond=tuple(tuple(weights[2 * k + 2] for k in ks) for ks in calls),
+            draws=tuple(weights[draws + before : draws + after]),
             hidden=hidden,
         )

@@ -19,7 +19,7 @@ from .. import server
 from ..editor.wires import offering
 from ..limits import MOST_RUNS
 from ..models import adapter
-from .watch import Recording, record
+from .watch import Recording, SamplerArguments, record
 
 RECORDS = (comfy.patcher_extension.WrappersMP.SAMPLER_SAMPLE, server.KEY)  # kind and key of the wrapper
 IS_PATCHER = offering("clone", "get_wrappers", "add_wrapper_with_key")
@@ -154,10 +154,12 @@ def record_model(model, begin: Callable[[], Recording]):
     """
 
     def sampler_sample(executor, *arguments):
-        def proceed(sampler, *rest):
-            return adapter.ending_in(executor, sampler.sample, sampler)(*rest)
+        known = len(SamplerArguments._fields)  # a later host may hand over more
 
-        return record(begin(), executor.class_obj, proceed, *arguments)
+        def proceed(sampler, given: SamplerArguments) -> Tensor:
+            return adapter.ending_in(executor, sampler.sample, sampler)(*given, *arguments[known:])
+
+        return record(begin(), executor.class_obj, proceed, SamplerArguments(*arguments[:known]))
 
     clone = model.clone()
     clone.add_wrapper_with_key(*RECORDS, sampler_sample)

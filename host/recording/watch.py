@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import comfy.patcher_extension
 import comfy.samplers
@@ -44,22 +44,25 @@ from .plain_predictions import ask_about
 from .run_facts import Observed, trace_of
 
 WATCH = f"{KEY}_watch"  # under which the observation of a run stands in the run's options
+Result = TypeVar("Result")
 
 
 @dataclass
 class Recording:
     """Settings and result of the recording of one run.
 
-    capture: numbers, pictures or tensors. budget_mb: memory for captured tensors. facts: what the node knows about the
-    run (seed, scheduler, workflow, ...) for the trace's header. keep(trace, latents): called when the run has ended,
-    with the latents [B, ...] that the host makes of it. trace: set by then. uncond_steps: of a run at cfg 1, those at
-    which u is evaluated after it. measure: pairs of noise with which the model is asked about the finished samples, at
-    each level; 0: not asked.
+    capture: numbers, pictures or tensors.
+    budget_mb: memory for captured tensors, MB.
+    facts: what the node knows about the run (seed, scheduler, workflow, ...) for the trace's header.
+    keep: called as keep(trace, latents) when the run has ended, with the latents [B, ...] that the host makes of it.
+    trace: the trace, None until the run has ended.
+    uncond_steps: of a run at cfg 1, at how many steps u is evaluated after it.
+    measure: pairs of noise with which the model is asked about the finished samples, at each level; 0: not asked.
     """
 
     capture: str = "pictures"
     budget_mb: int = 256
-    facts: dict = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
     keep: Callable[[Trace, list[Tensor]], None] | None = None
     trace: Trace | None = None
     uncond_steps: int = 0
@@ -73,12 +76,22 @@ class Recording:
 
 
 class SamplerArguments(NamedTuple):
-    """What the host hands to a SAMPLER, by the host's own names."""
+    """What the host hands to a SAMPLER, by the host's own names and in its order.
+
+    model_wrap: the guider.
+    sigmas: the schedule [n + 1].
+    extra_args: seed, model_options and what else every call of the model is given.
+    callback: called after each step with its number, x0-hat, x and the number of steps.
+    noise: [B, ...], from which the state is made.
+    latent_image: [B, ...], the latent that the run begins from.
+    denoise_mask: where noise is taken away, None for everywhere.
+    disable_pbar: whether no progress bar is shown.
+    """
 
     model_wrap: Any
     sigmas: Tensor
-    extra_args: dict
-    callback: Callable | None
+    extra_args: dict[str, Any]
+    callback: Callable[..., Any] | None
     noise: Tensor
     latent_image: Tensor | None = None
     denoise_mask: Tensor | None = None
@@ -88,59 +101,66 @@ class SamplerArguments(NamedTuple):
 class RecordingSampler(comfy.samplers.Sampler):
     """A SAMPLER that samples with another one and leaves a Trace in `recording`."""
 
-    def __init__(self, inner, recording: Recording):
+    def __init__(self, inner: comfy.samplers.Sampler, recording: Recording):
         self.inner, self.recording = inner, recording
 
-    def sample(self, *arguments, **named):
+    def sample(self, *arguments: Any, **named: Any) -> Tensor:
         """Sample exactly as the inner SAMPLER does.  The arguments are those of SamplerArguments."""
         given = SamplerArguments(*arguments, **named)
-        return record(self.recording, self.inner, lambda sampler, *rest: sampler.sample(*rest), *given)
+        return record(self.recording, self.inner, lambda sampler, given: sampler.sample(*given), given)
 
 
-def record(recording, sampler, proceed, guider, sigmas, extra_args, callback, *rest):
+Proceed = Callable[[Any, SamplerArguments], Tensor]  # samples with a SAMPLER
+
+
+def record(
+    recording: Recording, sampler: comfy.samplers.Sampler, proceed: Proceed, given: SamplerArguments
+) -> Tensor:  # -> [B, ...]
     """Run a SAMPLER under observation and hand the Trace to the recording.
 
-    proceed(sampler, guider, sigmas, extra_args, callback, *rest) samples; it is given a watched copy of the sampler.
+    proceed: samples; it is given a watched copy of the sampler. given: what the host handed to the sampler.
     A run has one observation: whoever else wants to record it joins. The schedule is copied: some of the host's
     samplers write into it.
     """
+    extra_args = given.extra_args
     options = extra_args.get("model_options")
     if options and WATCH in options:
         options[WATCH].join(recording)
-        return proceed(sampler, guider, sigmas, extra_args, callback, *rest)
-    ours = isinstance(sampler, RecordingSampler)
-    watched = sampler.inner if ours else sampler
-    watch = Watch(recording, host_run(watched, guider, sigmas.clone(), extra_args, masked=rest[2] is not None))
-    if ours:
+        return proceed(sampler, given)
+    watched = sampler.inner if isinstance(sampler, RecordingSampler) else sampler
+    given = given._replace(sigmas=given.sigmas.clone())
+    has_mask = given.denoise_mask is not None
+    watch = Watch(recording, host_run(watched, given.model_wrap, given.sigmas, extra_args, masked=has_mask))
+    if isinstance(sampler, RecordingSampler):
         watch.join(sampler.recording)
     watch.see(watch.listen, options)
     try:
-        samples = watch.sample(proceed, extra_args, callback, rest)
+        samples = watch.sample(proceed, given)
     except BaseException as stop:
         watch.show_stopped(stop)
         raise
     finally:
         watch.close()
     watch.look_back(extra_args)
-    watch.measure(samples, extra_args, rest[2])
+    watch.measure(samples, extra_args, given.denoise_mask)
     watch.hand_out(samples)
     return samples
 
 
 class StandIn:
-    """Answers for a model: the same calls and attributes, each call noted."""
+    """Answers for a model with all of its calls and attributes, and notes each call."""
 
-    def __init__(self, model, call: Callable):
+    def __init__(self, model: Any, call: Callable[..., Any]):
         object.__setattr__(self, "_model", model)
         object.__setattr__(self, "_call", call)
 
-    def __call__(self, x, sigma, *args, **kwargs):
+    def __call__(self, x: Tensor, sigma: Tensor, *args: Any, **kwargs: Any) -> Any:
         return self._call(self._model, x, sigma, *args, **kwargs)
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
 
-    def __setattr__(self, name, value):
+    def __setattr__(self, name: str, value: Any) -> None:
         setattr(self._model, name, value)
 
 
@@ -149,7 +169,7 @@ class WindowsStandIn(StandIn):
 
     __class__ = property(lambda self: type(self._model))
 
-    def execute(self, *given):
+    def execute(self, *given: Any) -> Any:
         """Evaluate window by window."""
         return self._call(self._model, *given)
 
@@ -157,10 +177,20 @@ class WindowsStandIn(StandIn):
 class Watch:
     """The observation of one run.
 
-    faults: what ended the record, or a part of it, each in a sentence. has_ended: whether one has ended the whole of
-    it. accumulators: of each part of the sample. live: None where it has failed, or nothing could begin. end: the
-    sampler's result. clean: the last prediction it showed. afterwards: None where nothing began. before: the run that
-    this one continues, if it is a piece of one.
+    recordings: who is given the trace; the settings of the first began it.
+    run: the run as it is known before its first step.
+    accumulators: the numbers of each part of the sample.
+    recorder: makes steps of calls, draws and reports.
+    evaluations: what the host evaluated for each call.
+    noise: hands the sampler draws that know they are noise.
+    live: shows steps while the run goes on; None where that failed, or nothing could begin.
+    faults: what ended the record, or a part of it, each in a sentence.
+    has_ended: whether a fault has ended the whole record.
+    end: the sampler's result [B, ...].
+    clean: the last prediction it showed [B, ...].
+    afterwards: keeps what is evaluated after the run; None where nothing began.
+    before: the run that this one continues, if it is a piece of one.
+    measured: what the model said of the end, for each part of the sample.
     """
 
     def __init__(self, recording: Recording, run: HostRun):
@@ -213,7 +243,7 @@ class Watch:
             options["context_handler"] = WindowsStandIn(handler, self.on_windows)
         options[WATCH] = self
 
-    def see(self, work: Callable, *args, default=None) -> Any:
+    def see(self, work: Callable[..., Result], *args: Any, default: Any = None) -> Result | Any:
         """Do what belongs to the record; a fault ends it, and from then on there is only the default."""
         if not self.has_ended:
             with keep_out(self._end, adapter.STOPS):
@@ -226,7 +256,7 @@ class Watch:
 
     @property
     def _steps_so_far(self) -> int:
-        return min(len(one.stage) for one in self.accumulators)
+        return min(len(accumulator.stage) for accumulator in self.accumulators)
 
     def join(self, recording: Recording) -> None:
         """Record for somebody else too: what is captured is the more of what both asked for."""
@@ -245,7 +275,7 @@ class Watch:
         if self.live:
             self._show(self.live.add_row, *(part.x.shape[1:].numel() for part in parts))
 
-    def _show(self, work: Callable, *args) -> Any:
+    def _show(self, work: Callable[..., Result], *args: Any) -> Result | None:
         """Send to whoever looks on; a fault there ends that alone."""
 
         def blind(fault: str) -> None:
@@ -259,29 +289,31 @@ class Watch:
         """What notes a fault that costs the record nothing but this."""
         return lambda fault: self.faults.append(f"{what}: {fault}")
 
-    def sample(self, proceed: Callable, extra_args: dict, callback, rest: tuple) -> Tensor:
+    def sample(self, proceed: Proceed, given: SamplerArguments) -> Tensor:
         """Sample through `proceed` with a watched copy of the sampler, or a watched guider if it is a foreign one."""
         run = self.run
-        if not len(rest[0]) and not self.has_ended:
+        if not len(given.noise) and not self.has_ended:
             self._end("the batch is empty")
         if self.has_ended:
-            return proceed(run.sampler, run.guider, run.sigmas, extra_args, callback, *rest)
+            return proceed(run.sampler, given)
         if run.function is None:
             self.noise.note_hidden("a sampler of another kind than the host's")
             guider = StandIn(run.guider, self._call)
-            samples = proceed(run.sampler, guider, run.sigmas, extra_args, self._report(callback), *rest)
+            samples = proceed(
+                run.sampler, given._replace(model_wrap=guider, callback=self._foreign_report(given.callback))
+            )
             self.see(self._note_end, samples)
             return samples
         inner = self.see(self._watched_sampler)
         if inner is None:
-            return proceed(run.sampler, run.guider, run.sigmas, extra_args, callback, *rest)
-        callback = callback or (lambda *_: None)  # the host drops the recorder's if there is none
-        own = getattr(inner, "__dict__", {})
-        before = dict(own)
+            return proceed(run.sampler, given)
+        callback = given.callback or (lambda *_: None)  # the host drops the recorder's if there is none
+        attributes = getattr(inner, "__dict__", {})
+        before = dict(attributes)
         try:
-            return proceed(inner, run.guider, run.sigmas, extra_args, callback, *rest)
+            return proceed(inner, given._replace(callback=callback))
         finally:  # what it wrote into itself; its function may have written into the original meanwhile
-            written = {name: value for name, value in own.items() if value is not before.get(name, before)}
+            written = {name: value for name, value in attributes.items() if value is not before.get(name, before)}
             written.pop("sampler_function", None)
             getattr(run.sampler, "__dict__", {}).update(written)
 
@@ -292,11 +324,19 @@ class Watch:
         return inner
 
     def _watch(self, function: Callable) -> Callable:
-        def sampler_function(model, x, sigmas, extra_args=None, callback=None, disable=None, **options):
+        def sampler_function(
+            model: Any,
+            x: Tensor,
+            sigmas: Tensor,
+            extra_args: dict[str, Any] | None = None,
+            callback: Callable[..., Any] | None = None,
+            disable: bool | None = None,
+            **options: Any,
+        ) -> Tensor:
             options |= self.see(self._marked_noise, x, sigmas, options, default={})
             stand_in = StandIn(model, self._call)
 
-            def report(info):
+            def report(info: Any) -> Any:
                 unmarked = self._without_marks(info)
                 if unmarked is not info and unmarked.get("back"):
                     return self.see(self._note_turn, info)
@@ -332,13 +372,13 @@ class Watch:
         if draw is None:
             return {}
 
-        def noise_sampler(*levels):
+        def noise_sampler(*levels: Any) -> Tensor:
             eps = draw(*levels)
             return self.see(self.recorder.mark, eps, default=eps)
 
         return {"noise_sampler": noise_sampler}
 
-    def _call(self, model, x, sigma, *args, **kwargs):
+    def _call(self, model: Any, x: Tensor, sigma: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         if len(self.recorder.pending) == MOST_CALLS and not self.has_ended:
             self._end(f"{self.run.name} called the model {MOST_CALLS} times and reported no step")
         call = self.see(self._note_call, x, sigma)
@@ -351,14 +391,14 @@ class Watch:
         return denoised
 
     @contextmanager
-    def _before_the_mask(self, model) -> Iterator[None]:
+    def _before_the_mask(self, model: Any) -> Iterator[None]:
         """What guided is noted where the host then mixes the original into it.  model: the host's, around the guider"""
         guider = getattr(model, "inner_model", None)
         if not self.run.has_mask or self.has_ended or guider is None:
             yield
             return
 
-        def call(guider, *args, **kwargs):
+        def call(guider: Any, *args: Any, **kwargs: Any) -> Tensor:
             denoised = guider(*args, **kwargs)
             self.see(self.evaluations.note_guided, denoised)
             return denoised
@@ -380,7 +420,15 @@ class Watch:
             self.afterwards.note_evaluation(evaluation)
         self.recorder.keep_answer(visited, evaluation)
 
-    def on_conditions(self, evaluate, model, conds, x, sigma, model_options):
+    def on_conditions(
+        self,
+        evaluate: Callable[..., list[Tensor]],
+        model: Any,
+        conds: list,
+        x: Tensor,
+        sigma: Tensor,
+        model_options: dict[str, Any],
+    ) -> list[Tensor]:
         """Around the host's batched evaluation: copies u and c before any rule may edit them."""
         with self.evaluations.one_inside_another() as outermost:
             if outermost and self.afterwards and self.evaluations.current:
@@ -390,24 +438,24 @@ class Watch:
             self.see(self.evaluations.add, predictions, conds, x, model_options)
         return predictions
 
-    def on_windows(self, handler, evaluate, *given):
-        """The same around an evaluation window by window, of which the whole is told."""
+    def on_windows(self, handler: Any, evaluate: Callable[..., list[Tensor]], *given: Any) -> list[Tensor]:
+        """Around an evaluation window by window: copies u and c of the whole."""
         return self.on_conditions(partial(handler.execute, evaluate), *given)
 
-    def on_pair(self, given):
+    def on_pair(self, given: Mapping[str, Any]) -> list[Tensor]:
         """Before the host's guidance: tells u and c where a pack has its own way of evaluating them."""
         facts = (given["conds_out"], given["conds"], given["input"], given["model_options"])
         self.see(partial(self.evaluations.add, late=True), *facts)
         return given["conds_out"]
 
-    def on_network(self, executor, *given, **named):
+    def on_network(self, executor: Callable[..., Result], *given: Any, **named: Any) -> Result:
         """Wrapper of the network: counts what it is asked."""
         answer = executor(*given, **named)
         self.see(self.evaluations.count, _options_in(given, named), False)
         return answer
 
-    def on_layers(self, executor, *given, **named):
-        """The same inside of it, behind caches that answer for its layers."""
+    def on_layers(self, executor: Callable[..., Result], *given: Any, **named: Any) -> Result:
+        """Wrapper of the network's layers, behind caches that answer for them: counts what these are asked."""
         answer = executor(*given, **named)
         self.see(self.evaluations.count, _options_in(given, named), True)
         return answer
@@ -430,8 +478,10 @@ class Watch:
             options = extra_args.get("model_options") or {}
             self.measured = ask_about(self.run.guider, options, samples, mask, draws, self.run.seed or 0)
 
-    def _report(self, callback) -> Callable:
-        def report(i, denoised, x, total):
+    def _foreign_report(self, callback: Callable[..., Any] | None) -> Callable[..., Any]:
+        """The callback of a sampler of another kind than the host's, whose order alone tells steps."""
+
+        def report(i: int, denoised: Tensor, x: Tensor, total: int) -> Any:
             self.clean = untrack(denoised)
             self.see(self.recorder.end_step)
             return callback(i, denoised, x, total) if callback else None
@@ -467,7 +517,7 @@ class Watch:
         step = self.recorder.current_step + (self.before.trace.n if self.before else 0)
         self._show_tab(lambda: self.trace(None), f"stopped at step {step}: {words}", step)
 
-    def _show_tab(self, trace: Callable[[], Trace], *stopped) -> None:
+    def _show_tab(self, trace: Callable[[], Trace], *stopped: Any) -> None:
         fault = self._fault("not there for the Guidance tab")
         with keep_out(fault, adapter.STOPS):
             publish(trace, fault, *stopped)
@@ -488,26 +538,35 @@ class Watch:
             with keep_out(self._fault("the end of the run is not kept")):
                 ends[:] = packed.split(end)
         faults = [self.faults, *(list(self.faults) for _ in packed.names[1:])]
-        sums = [one.sums() for one in self.measured] if len(self.measured) == len(ends) else [{}] * len(ends)
-        seen = [
-            self._observation(*own) for own in zip(self.accumulators, ends, faults, packed.names, sums, strict=True)
+        sums = [part.sums() for part in self.measured] if len(self.measured) == len(ends) else [{}] * len(ends)
+        traces = [
+            trace_of(
+                Observed(
+                    self.run.id,
+                    accumulator,
+                    self.run.schedule.tolist(),
+                    end,
+                    faults_of_part,
+                    run=self.run,
+                    split=self.noise.split,
+                    lost_draws=self.recorder.lost_draws,
+                    part=name,
+                    afterwards=self.afterwards.summary if self.afterwards else {},
+                    inside=self.evaluations.inside,
+                    measured=measured,
+                )
+            )
+            for accumulator, end, faults_of_part, name, measured in zip(
+                self.accumulators, ends, faults, packed.names, sums, strict=True
+            )
         ]
-        first, *others = map(trace_of, seen)
-        whole = own = replace(first, parts=dict(zip(packed.names[1:], others, strict=True)))
+        whole = piece = replace(traces[0], parts=dict(zip(packed.names[1:], traces[1:], strict=True)))
         with keep_out(self._fault("not told as one with what it continues"), adapter.STOPS):
-            whole = (join(self.before.trace, own) if self.before else None) or own
+            whole = (join(self.before.trace, piece) if self.before else None) or piece
         return whole
 
-    def _observation(
-        self, accumulator: Accumulator, end: Tensor | None, faults: list[str], part: str, measured: Mapping
-    ) -> Observed:
-        summary = (self.afterwards.summary if self.afterwards else {}), self.evaluations.inside, measured
-        lost = self.recorder.lost_draws
-        run, sigmas = self.run, self.run.schedule.tolist()
-        return Observed(run.id, accumulator, sigmas, end, faults, self.noise.split, lost, part, *summary, run=run)
 
-
-def trace_without_steps(recording: Recording, sampler, guider, samples: Tensor, seed: int) -> Trace:
+def trace_without_steps(recording: Recording, sampler: Any, guider: Any, samples: Tensor, seed: int) -> Trace:
     """The trace of a run without steps (denoise 0): the host hands the latent back and calls no sampler."""
     watch = Watch(recording, host_run(sampler, guider, torch.zeros(0), {"seed": seed}, masked=False))
     return watch.trace(adapter.parts_of(samples)[0])
@@ -515,7 +574,8 @@ def trace_without_steps(recording: Recording, sampler, guider, samples: Tensor, 
 
 def _options_in(given: tuple, named: Mapping) -> Mapping:
     """The transformer's options among the arguments of a network."""
-    return next((one for one in (*given, *named.values()) if isinstance(one, dict) and "sigmas" in one), {})
+    tables = (value for value in (*given, *named.values()) if isinstance(value, dict) and "sigmas" in value)
+    return next(tables, {})
 
 
 def _setting(run: HostRun) -> Setting:
